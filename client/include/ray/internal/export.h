@@ -1,0 +1,5 @@
+// RAYLET_API: what the shared libraries show; everything else stays hidden, so that no symbol of a dependency can clash
+// with a user's own copy of it.
+#pragma once
+
+#define RAYLET_API __attribute__((visibility("default")))

@@ -1,0 +1,176 @@
+// The seam between the public templates (<ray/api.h>) and the library. Templates turn user types into bytes and handles;
+// a Runtime carries them. Two runtimes: the cluster's (drivers and workers) and the one in process (local_mode).
+// Every method is thread-safe. Methods throw the exceptions of <ray/api/exceptions.h>, nothing else.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <ray/internal/export.h>
+
+namespace ray {
+class RayConfig;
+namespace internal {
+
+// One object that this process owns or borrows: pending, ready (bytes or a sealed store object) or failed. Copies of the
+// handle are the local references; the last one to go frees what the object holds.
+class ObjectState;
+using ObjectHandle = std::shared_ptr<ObjectState>;
+
+// One actor as this process knows it. The last handle of the process that created it ends the actor, unless detached.
+class ActorState;
+using ActorHandleState = std::shared_ptr<ActorState>;
+
+// Something that must stay alive as long as a message or a value does.
+using Hold = std::shared_ptr<const void>;
+
+// A serialized value: its bytes, and what the bytes refer to (references, arrays, actor handles inside it).
+struct Packed {
+  std::string bytes;
+  std::vector<Hold> holds;
+};
+
+// A value to be deserialized: valid while keep_alive lives; whatever is deserialized from it (inside an UnpackScope of
+// it) keeps `lend` alive, which keeps the lender's objects alive.
+struct PackedView {
+  std::string_view bytes;
+  Hold keep_alive;
+  Hold lend;
+};
+
+struct Argument {
+  Packed value;            // used when reference is null
+  ObjectHandle reference;  // an ObjectRef parameter: the callee gets its value
+};
+
+struct CallOptions {
+  std::string name;                         // for people; for an actor: its name
+  std::string actor_namespace;              // empty: the job's
+  std::map<std::string, double> resources;  // "CPU": 1 for tasks, 0 for actors unless set
+  int max_retries = -1;                     // of a task: -1 means the default, 3
+  int max_restarts = 0;                     // of an actor: -1 for ever
+  int max_concurrency = 1;
+  bool detached = false;
+};
+
+// Memory of an array in the store: writable until sealed, then a pinned, read-only view of it.
+class RAYLET_API ArrayStorage {
+ public:
+  virtual ~ArrayStorage() = default;
+  virtual const void* data() const = 0;      // 64-byte aligned, read-only memory once sealed
+  virtual void* mutable_data() = 0;          // nullptr once sealed
+  virtual size_t size_bytes() const = 0;
+  virtual std::string_view metadata() const = 0;
+  // Visible to all from here on; the memory behind data() is read-only. Throws if sealed already.
+  virtual void Seal() = 0;
+};
+
+class RAYLET_API Runtime {
+ public:
+  virtual ~Runtime() = default;
+
+  virtual ObjectHandle Put(Packed value) = 0;
+  virtual ObjectHandle SubmitTask(const std::string& function, std::vector<Argument> arguments,
+                                  const CallOptions& options) = 0;
+  virtual ActorHandleState CreateActor(const std::string& factory, std::vector<Argument> arguments,
+                                       const CallOptions& options) = 0;
+  virtual ObjectHandle SubmitActorCall(const ActorHandleState& actor, const std::string& method,
+                                       std::vector<Argument> arguments, const CallOptions& options) = 0;
+  virtual void KillActor(const ActorHandleState& actor, bool no_restart) = 0;
+  virtual ActorHandleState FindActor(const std::string& name, const std::string& actor_namespace) = 0;  // or null
+
+  // Waits until the object is there; timeout_ms < 0 waits for ever. Throws what the task threw, RayTimeoutException, or
+  // why the object is lost.
+  virtual PackedView Get(const ObjectHandle& object, int64_t timeout_ms) = 0;
+  // Which of the objects are ready (with a value or an error) once at least `count` are, or at the timeout.
+  virtual std::vector<bool> Wait(std::span<const ObjectHandle> objects, size_t count, int64_t timeout_ms) = 0;
+
+  // Writes 20 bytes of id into `id` and registers a hold on the object with the PackScope under way, if any; an object
+  // whose id leaves this process inside a value must be reachable by others from then on.
+  virtual void PackReference(const ObjectHandle& object, char* id) = 0;
+  virtual ObjectHandle UnpackReference(std::string_view id) = 0;  // from bytes in the UnpackScope under way
+  virtual std::string IdOf(const ObjectHandle& object) const = 0;
+  virtual ObjectHandle FindObject(const std::string& id) = 0;     // for ObjectRef(id): owned, borrowed, or to be waited for
+
+  virtual void PackActor(const ActorHandleState& actor, std::string& bytes) = 0;
+  virtual ActorHandleState UnpackActor(std::string_view bytes) = 0;
+  virtual std::string IdOf(const ActorHandleState& actor) const = 0;
+
+  virtual std::shared_ptr<ArrayStorage> AllocateArray(size_t bytes, std::string_view metadata) = 0;
+  virtual void PackArray(const std::shared_ptr<ArrayStorage>& array, char* id) = 0;  // seals nothing: must be sealed
+  virtual std::shared_ptr<ArrayStorage> UnpackArray(std::string_view id) = 0;
+
+  virtual std::string ActorNamespace() const = 0;
+  virtual bool WasCurrentActorRestarted() const = 0;
+  [[noreturn]] virtual void ExitActor() = 0;
+};
+
+constexpr size_t kIdBytes = 20;
+
+// The runtime between Init and Shutdown; throws RayException ("call ray::Init() first") outside.
+RAYLET_API Runtime& CurrentRuntime();
+RAYLET_API bool HasRuntime();
+
+// While a value is being packed on this thread, holds collect here. Scopes nest.
+class RAYLET_API PackScope {
+ public:
+  PackScope();
+  ~PackScope();
+  PackScope(const PackScope&) = delete;
+  PackScope& operator=(const PackScope&) = delete;
+  std::vector<Hold> TakeHolds();
+  static void Add(Hold hold);  // to the innermost scope of this thread; nothing without one
+
+ private:
+  std::vector<Hold> holds_;
+  PackScope* outer_;
+};
+
+// While a value is being unpacked on this thread, what comes out of it holds on to `lend`.
+class RAYLET_API UnpackScope {
+ public:
+  explicit UnpackScope(Hold lend);
+  ~UnpackScope();
+  UnpackScope(const UnpackScope&) = delete;
+  UnpackScope& operator=(const UnpackScope&) = delete;
+  static Hold Lend();  // of the innermost scope of this thread, or null
+
+ private:
+  Hold lend_;
+  UnpackScope* outer_;
+};
+
+// ---- functions that run in workers ---------------------------------------------------------------------------------
+
+// What a worker calls: unpacks the arguments, calls the user's function and packs the result. `instance` is the actor's
+// object for methods, null otherwise. User exceptions pass through; worker_loop catches them.
+using Invoker = Packed (*)(const void* target, size_t target_bytes, void* instance, std::span<const PackedView> arguments);
+
+// An actor's object between its factory and its end.
+struct ActorInstance {
+  void* object = nullptr;
+  void (*destroy)(void* object) = nullptr;
+};
+using FactoryInvoker = ActorInstance (*)(const void* target, size_t target_bytes, std::span<const PackedView> arguments);
+
+struct RegisteredFunction {
+  std::string name;         // the source text given to RAY_REMOTE
+  std::string target;       // the bytes of the function pointer or pointer to member
+  Invoker invoke = nullptr;           // functions and methods
+  FactoryInvoker create = nullptr;    // factories: functions that return a pointer to the actor
+};
+
+// Throws RayException when the name is taken by another target.
+RAYLET_API void RegisterFunction(RegisteredFunction function);
+// The name under which these target bytes (and type) were registered; throws RayFunctionNotFound with the remedy.
+RAYLET_API const std::string& FunctionName(const std::string& target, const char* type_name);
+RAYLET_API const RegisteredFunction* FindFunction(std::string_view name);  // null if unknown
+
+}  // namespace internal
+}  // namespace ray

@@ -1,0 +1,166 @@
+#include "fbs/call_record.h"
+
+#include "base/check.h"
+#include "base/ring.h"
+#include "base/strings.h"
+
+namespace raylet {
+
+namespace {
+
+class Writer {
+ public:
+  explicit Writer(std::span<std::byte> out) : out_(out) {}
+  template <class T>
+  void Put(T value) {
+    Raw(&value, sizeof value);
+  }
+  void Id(const ObjectId& id) { Raw(id.data(), ObjectId::kSize); }
+  void Text(std::string_view text) {
+    Put(static_cast<uint32_t>(text.size()));
+    Raw(text.data(), text.size());
+  }
+  void Value(const ValueView& value) {
+    Put(static_cast<uint8_t>(value.kind));
+    if (value.kind == ValueView::Kind::kStored)
+      Id(value.id);
+    else
+      Text(value.bytes);
+  }
+  bool Full() const { return at_ == out_.size(); }
+
+ private:
+  void Raw(const void* data, size_t size) {
+    RAYLET_CHECK(size <= out_.size() - at_, "call record larger than its size");
+    if (size != 0) std::memcpy(out_.data() + at_, data, size);
+    at_ += size;
+  }
+  std::span<std::byte> out_;
+  size_t at_ = 0;
+};
+
+// Reads while the bytes last; ok() says whether every read was inside.
+class Reader {
+ public:
+  explicit Reader(std::span<const std::byte> in) : in_(in) {}
+  template <class T>
+  T Get() {
+    T value{};
+    if (const std::byte* at = Take(sizeof value)) std::memcpy(&value, at, sizeof value);
+    return value;
+  }
+  ObjectId Id() {
+    const std::byte* at = Take(ObjectId::kSize);
+    return at == nullptr ? ObjectId()
+                         : ObjectId::FromBinary({reinterpret_cast<const char*>(at), ObjectId::kSize});
+  }
+  std::string_view Text() {
+    const auto size = Get<uint32_t>();
+    const std::byte* at = Take(size);
+    return at == nullptr ? std::string_view() : std::string_view(reinterpret_cast<const char*>(at), size);
+  }
+  ValueView Value() {
+    ValueView value;
+    const auto kind = Get<uint8_t>();
+    if (kind > static_cast<uint8_t>(ValueView::Kind::kFailed)) ok_ = false;
+    value.kind = ok_ ? static_cast<ValueView::Kind>(kind) : ValueView::Kind::kInline;
+    if (value.kind == ValueView::Kind::kStored)
+      value.id = Id();
+    else
+      value.bytes = Text();
+    return value;
+  }
+  bool Finished() const { return ok_ && at_ == in_.size(); }
+  bool ok() const { return ok_; }
+
+ private:
+  const std::byte* Take(size_t size) {
+    if (!ok_ || size > in_.size() - at_) {
+      ok_ = false;
+      return nullptr;
+    }
+    const std::byte* at = in_.data() + at_;
+    at_ += size;
+    return at;
+  }
+  std::span<const std::byte> in_;
+  size_t at_ = 0;
+  bool ok_ = true;
+};
+
+size_t ValueBytes(const ValueView& value) {
+  return 1 + (value.kind == ValueView::Kind::kStored ? ObjectId::kSize : 4 + value.bytes.size());
+}
+
+tl::unexpected<Error> Malformed(const char* what, size_t bytes) {
+  return Fail(ErrorCode::kProtocolError, StrCat("malformed ", what, " record of ", bytes, " bytes"));
+}
+
+}  // namespace
+
+size_t CallRecordBytes(const CallRecord& record) {
+  size_t bytes = 8 + 8 + ObjectId::kSize + 4 + record.function.size() + 4;
+  for (const ValueView& argument : record.arguments) bytes += ValueBytes(argument);
+  return bytes;
+}
+
+void WriteCallRecord(const CallRecord& record, std::span<std::byte> out) {
+  Writer writer(out);
+  writer.Put(record.call);
+  writer.Put(record.lend);
+  writer.Id(record.result_id);
+  writer.Text(record.function);
+  writer.Put(static_cast<uint32_t>(record.arguments.size()));
+  for (const ValueView& argument : record.arguments) writer.Value(argument);
+  RAYLET_CHECK(writer.Full(), "call record smaller than its size");
+}
+
+Result<void> ParseCallRecord(std::span<const std::byte> bytes, CallRecord& record) {
+  Reader reader(bytes);
+  record.call = reader.Get<uint64_t>();
+  record.lend = reader.Get<uint64_t>();
+  record.result_id = reader.Id();
+  record.function = reader.Text();
+  const auto count = reader.Get<uint32_t>();
+  if (!reader.ok() || count > kCallArgumentsMax) return Malformed("call", bytes.size());
+  record.arguments.clear();
+  for (uint32_t i = 0; i < count && reader.ok(); ++i) record.arguments.push_back(reader.Value());
+  if (!reader.Finished()) return Malformed("call", bytes.size());
+  return {};
+}
+
+size_t ReplyRecordBytes(const ReplyRecord& record) { return 8 + 8 + 1 + ValueBytes(record.result); }
+
+void WriteReplyRecord(const ReplyRecord& record, std::span<std::byte> out) {
+  Writer writer(out);
+  writer.Put(record.call);
+  writer.Put(record.lend);
+  writer.Put(static_cast<uint8_t>(record.arguments_retained));
+  writer.Value(record.result);
+  RAYLET_CHECK(writer.Full(), "reply record smaller than its size");
+}
+
+Result<ReplyRecord> ParseReplyRecord(std::span<const std::byte> bytes) {
+  Reader reader(bytes);
+  ReplyRecord record;
+  record.call = reader.Get<uint64_t>();
+  record.lend = reader.Get<uint64_t>();
+  record.arguments_retained = reader.Get<uint8_t>() != 0;
+  record.result = reader.Value();
+  if (!reader.Finished()) return Malformed("reply", bytes.size());
+  return record;
+}
+
+void WriteLendRecord(LendId lend, std::span<std::byte, 8> out) { std::memcpy(out.data(), &lend, sizeof lend); }
+
+Result<LendId> ParseLendRecord(std::span<const std::byte> bytes) {
+  LendId lend = 0;
+  if (bytes.size() != sizeof lend) return Malformed("lend", bytes.size());
+  std::memcpy(&lend, bytes.data(), sizeof lend);
+  return lend;
+}
+
+size_t ChannelReplyRingOffset() { return RingBytes(kChannelRingBytes); }
+size_t ChannelBytes() { return 2 * RingBytes(kChannelRingBytes); }
+
+}  // namespace raylet

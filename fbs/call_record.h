@@ -1,0 +1,65 @@
+// Records of a call channel: what a caller and the worker that hosts an actor write into each other's ring. A compact
+// little-endian encoding, since a FlatBuffer would cost more than the call. Every field is bounds-checked on parse: the
+// other side is another process.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "fbs/ids.h"
+
+namespace raylet {
+
+enum class CallRecordType : uint32_t {
+  kCall = 1,         // caller -> actor
+  kReply = 2,        // actor -> caller
+  kReleaseLend = 3,  // either way: the other side's lend has ended
+};
+
+constexpr size_t kChannelRingBytes = size_t{1} << 20;            // each way
+constexpr size_t kInlineValueBytesMax = size_t{64} << 10;        // larger values go through the store
+constexpr size_t kInlineCallBytesMax = size_t{192} << 10;        // all inline values of one record together
+constexpr size_t kCallArgumentsMax = 256;
+
+// Where a value is. Views point into the parsed bytes.
+struct ValueView {
+  enum class Kind : uint8_t { kInline = 0, kStored = 1, kFailed = 2 };
+  Kind kind = Kind::kInline;
+  std::string_view bytes;  // kInline: serialized; kFailed: an encoded wire::Failure
+  ObjectId id;             // kStored
+};
+
+struct CallRecord {
+  uint64_t call = 0;     // numbered by the caller, from 1 upwards per channel
+  LendId lend = 0;
+  ObjectId result_id;    // the id of the return value, for a result that goes into the store
+  std::string_view function;
+  std::vector<ValueView> arguments;
+};
+
+struct ReplyRecord {
+  uint64_t call = 0;
+  LendId lend = 0;                  // what the result refers to is lent by the actor's process
+  bool arguments_retained = false;  // the call's lend goes on until a kReleaseLend
+  ValueView result;
+};
+
+size_t CallRecordBytes(const CallRecord& record);
+void WriteCallRecord(const CallRecord& record, std::span<std::byte> out);  // out.size() == CallRecordBytes(record)
+Result<void> ParseCallRecord(std::span<const std::byte> bytes, CallRecord& record);  // reuses record's memory
+
+size_t ReplyRecordBytes(const ReplyRecord& record);
+void WriteReplyRecord(const ReplyRecord& record, std::span<std::byte> out);
+Result<ReplyRecord> ParseReplyRecord(std::span<const std::byte> bytes);
+
+void WriteLendRecord(LendId lend, std::span<std::byte, 8> out);
+Result<LendId> ParseLendRecord(std::span<const std::byte> bytes);
+
+// A channel's memfd: the caller's ring (calls), then the actor's ring (replies).
+size_t ChannelBytes();
+size_t ChannelReplyRingOffset();
+
+}  // namespace raylet

@@ -1,0 +1,57 @@
+// The ids that travel: 20 bytes each, told apart by their types.
+//
+// An object id made by the ray:: layer says who owns the object and which task makes it:
+//   bytes 0-7  owner process (little endian; never 0)      bytes 8-15  number within that process
+//   bytes 16-18 random                                      byte 19     return index
+// so that anybody who holds an id can name the owner without asking. Ids of the plasma:: layer are the user's own bytes.
+#pragma once
+
+#include <atomic>
+#include <cstring>
+
+#include "base/id.h"
+#include "fbs/common_generated.h"
+
+namespace raylet {
+
+struct ObjectTag {};
+struct ActorTag {};
+struct NodeTag {};
+
+using ObjectId = Id<ObjectTag, 20>;
+using TaskId = ObjectId;  // a task is named by its first return value
+using ActorId = Id<ActorTag, 20>;
+using NodeId = Id<NodeTag, 20>;
+using ProcessId = uint64_t;
+using LendId = uint64_t;
+
+template <class IdType>
+IdType FromWire(const wire::Id20& id) {
+  IdType out;
+  static_assert(IdType::kSize == 20);
+  std::memcpy(out.mutable_data(), id.bytes()->data(), 20);
+  return out;
+}
+template <class Tag>
+wire::Id20 ToWire(const Id<Tag, 20>& id) {
+  return wire::Id20(flatbuffers::span<const uint8_t, 20>(id.data(), 20));
+}
+
+// The process that owns an object of the ray:: layer.
+inline ProcessId OwnerOf(const ObjectId& id) {
+  ProcessId owner = 0;
+  std::memcpy(&owner, id.data(), sizeof owner);
+  return owner;
+}
+
+// A new id owned by `owner`; any thread.
+inline ObjectId NewObjectId(ProcessId owner, std::atomic<uint64_t>& counter) {
+  ObjectId id;
+  const uint64_t number = counter.fetch_add(1, std::memory_order_relaxed);
+  std::memcpy(id.mutable_data(), &owner, 8);
+  std::memcpy(id.mutable_data() + 8, &number, 8);
+  FillRandom(id.mutable_data() + 16, 3);
+  return id;
+}
+
+}  // namespace raylet

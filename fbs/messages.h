@@ -1,0 +1,77 @@
+// Messages: typed structs (flatc's object API: wire::CreateRequestT …) to bytes and back. Bytes from outside are verified
+// here, in release builds too, before anybody looks at them.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/frame.h"
+#include "base/result.h"
+#include "fbs/common_generated.h"
+#include "fbs/ids.h"
+#include "fbs/raylet_generated.h"
+#include "fbs/store_generated.h"
+
+namespace raylet {
+
+constexpr uint32_t kStoreMagic = 0x534c5052;   // "RPLS"
+constexpr uint32_t kRayletMagic = 0x544c5952;  // "RYLT"
+constexpr uint16_t kStoreProtocolMin = 1, kStoreProtocolMax = 1;
+constexpr uint16_t kRayletProtocolMin = 1, kRayletProtocolMax = 1;
+constexpr const char* kBuild = RAYLET_VERSION;
+
+// What a FlatBuffer from outside may look like.
+constexpr size_t kMessageDepthMax = 8;
+constexpr size_t kMessageTablesMax = 65536;             // arguments and resources are tables
+constexpr size_t kStoreBodyBytesMax = size_t{1} << 20;  // small puts travel inline
+constexpr size_t kRayletBodyBytesMax = size_t{4} << 20;
+
+using Bytes = std::vector<std::byte>;
+
+// A builder's bytes as a vector. Message is an object-API struct such as wire::IdRequestT.
+template <class Message>
+Bytes Encode(const Message& message) {
+  flatbuffers::FlatBufferBuilder builder(512);
+  builder.Finish(Message::TableType::Pack(builder, &message));
+  const auto* begin = reinterpret_cast<const std::byte*>(builder.GetBufferPointer());
+  return Bytes(begin, begin + builder.GetSize());
+}
+
+// kProtocolError unless the bytes are one well-formed message of this type within the bounds above.
+template <class Message>
+Result<Message> Parse(std::span<const std::byte> body) {
+  using Table = typename Message::TableType;
+  // FlatBuffers wants 8-byte alignment, which a slice of a receive buffer need not have.
+  alignas(16) std::byte small[512];
+  std::vector<uint64_t> large;
+  const std::byte* data = body.data();
+  if (reinterpret_cast<uintptr_t>(data) % 8 != 0 || data == nullptr) {
+    std::byte* copy = small;
+    if (body.size() > sizeof small) {
+      large.resize(body.size() / 8 + 1);
+      copy = reinterpret_cast<std::byte*>(large.data());
+    }
+    if (!body.empty()) std::memcpy(copy, body.data(), body.size());
+    data = copy;
+  }
+  flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(data), body.size(), kMessageDepthMax,
+                                 kMessageTablesMax);
+  if (!verifier.VerifyBuffer<Table>(nullptr))
+    return Fail(ErrorCode::kProtocolError,
+                std::string(Message::TableType::GetFullyQualifiedName()) + ": malformed message of " +
+                    std::to_string(body.size()) + " bytes");
+  Message message;
+  flatbuffers::GetRoot<Table>(data)->UnPackTo(&message);
+  return message;
+}
+
+// Status on the wire <-> Result.
+std::unique_ptr<wire::StatusT> OkStatus();
+std::unique_ptr<wire::StatusT> ToStatus(const Error& error);
+Result<void> FromStatus(const wire::StatusT& status);
+Bytes EncodeStatusReply(const Result<void>& outcome);
+
+}  // namespace raylet

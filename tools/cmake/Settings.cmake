@@ -1,0 +1,67 @@
+# How every target of this project is compiled.
+include(GNUInstallDirs)
+
+option(RAYLET_BUILD_TESTS "Build tests and benchmarks" ON)
+option(RAYLET_FUZZ "Build the fuzz targets (clang only)" OFF)
+set(RAYLET_SANITIZE "" CACHE STRING "Sanitizers, as after -fsanitize=")
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
+endif()
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
+
+# Programs in bin/, libraries in lib/, in the build tree as in the install prefix.
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
+set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
+set(CMAKE_INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
+
+find_program(RAYLET_CCACHE ccache)
+if(RAYLET_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${RAYLET_CCACHE})
+endif()
+
+add_compile_definitions(RAYLET_VERSION="${PROJECT_VERSION}")
+add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Werror -fno-omit-frame-pointer)
+if(RAYLET_SANITIZE)
+  add_compile_options(-fsanitize=${RAYLET_SANITIZE})
+  if(RAYLET_FUZZ)
+    add_link_options(-fsanitize=address,undefined)
+  else()
+    add_link_options(-fsanitize=${RAYLET_SANITIZE})
+  endif()
+  if(RAYLET_SANITIZE MATCHES "undefined")
+    add_compile_options(-fno-sanitize-recover=undefined)
+  endif()
+  if(RAYLET_SANITIZE MATCHES "thread" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    add_compile_options(-Wno-tsan)  # gcc warns that it does not model atomic_thread_fence; store/index tests cover it
+  endif()
+endif()
+
+# raylet_room(NAME SOURCES... LINK...): a static library for one room, its headers included as "room/x.h".
+function(raylet_room name)
+  cmake_parse_arguments(ROOM "" "" "SOURCES;LINK;LINK_PRIVATE" ${ARGN})
+  add_library(${name} STATIC ${ROOM_SOURCES})
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PUBLIC ${ROOM_LINK} PRIVATE ${ROOM_LINK_PRIVATE})
+endfunction()
+
+# raylet_test(NAME SOURCES... LINK... [LABELS...] [TIMEOUT seconds]): one GoogleTest program, one ctest entry per test.
+function(raylet_test name)
+  cmake_parse_arguments(T "" "TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})
+  if(NOT T_TIMEOUT)
+    set(T_TIMEOUT 60)
+  endif()
+  add_executable(${name} ${T_SOURCES})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE ${T_LINK} GTest::gtest GTest::gtest_main Threads::Threads)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
+    PROPERTIES TIMEOUT ${T_TIMEOUT} LABELS "${T_LABELS}" ENVIRONMENT "RAYLET_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
+endfunction()
