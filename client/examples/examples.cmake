@@ -1,0 +1,5 @@
+# raylet_example(NAME SOURCES…): a user's program: links the shared library alone and sees the public headers alone.
+function(raylet_example name)
+  add_executable(${name} ${ARGN})
+  target_link_libraries(${name} PRIVATE raylet::ray Threads::Threads)
+endfunction()

@@ -1,0 +1,1 @@
+# Appends to RAY_SOURCES.
