@@ -1,0 +1,52 @@
+// Time comes in through a door, so that a test can turn the clock. Monotonic only: a clock jump changes nothing.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+namespace raylet {
+
+using Duration = std::chrono::nanoseconds;
+using TimePoint = std::chrono::time_point<std::chrono::steady_clock, Duration>;
+
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  virtual TimePoint Now() const = 0;
+};
+
+class SteadyClock final : public Clock {
+ public:
+  TimePoint Now() const override { return std::chrono::steady_clock::now(); }
+};
+
+// A point in time after which waiting stops. Never() waits for ever.
+class Deadline {
+ public:
+  static Deadline Never() { return Deadline(TimePoint::max()); }
+  static Deadline After(Duration wait) { return AfterFrom(std::chrono::steady_clock::now(), wait); }
+  static Deadline AfterFrom(TimePoint now, Duration wait) {
+    return wait >= TimePoint::max() - now ? Never() : Deadline(now + wait);
+  }
+  // timeout_ms < 0 waits for ever, 0 does not wait.
+  static Deadline AfterMs(int64_t timeout_ms) {
+    constexpr int64_t kMaxMs = 100LL * 365 * 24 * 3600 * 1000;
+    return timeout_ms < 0 || timeout_ms > kMaxMs ? Never() : After(std::chrono::milliseconds(timeout_ms));
+  }
+
+  bool IsNever() const { return at_ == TimePoint::max(); }
+  bool Passed() const { return !IsNever() && std::chrono::steady_clock::now() >= at_; }
+  // What is left, at most `most`; zero when passed.
+  Duration Left(Duration most) const {
+    if (IsNever()) return most;
+    const Duration left = at_ - std::chrono::steady_clock::now();
+    return left <= Duration::zero() ? Duration::zero() : (left < most ? left : most);
+  }
+  TimePoint at() const { return at_; }
+
+ private:
+  explicit Deadline(TimePoint at) : at_(at) {}
+  TimePoint at_;
+};
+
+}  // namespace raylet

@@ -1,0 +1,47 @@
+// FrameConnection: the client's end of a Unix socket to a daemon: whole frames with deadlines, on the caller's thread.
+// Not thread-safe for two senders or two receivers; one sender beside one receiver is fine.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/frame.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace raylet {
+
+class FrameConnection {
+ public:
+  FrameConnection() = default;
+  explicit FrameConnection(UniqueFd fd) : fd_(std::move(fd)) {}
+  // kNotRunning when nobody listens; retried until the deadline only where `retry`.
+  static Result<FrameConnection> Connect(const std::string& path, Deadline deadline, bool retry);
+  FrameConnection(FrameConnection&&) noexcept;
+  FrameConnection& operator=(FrameConnection&&) noexcept;
+
+  Result<void> Send(uint16_t type, uint64_t request_id, std::span<const std::byte> body, Deadline deadline,
+                    std::span<const int> fds = {});
+  // The next frame, or nothing at the deadline. Received descriptors are appended to fds().
+  Result<std::optional<Frame>> Receive(Deadline deadline);
+  std::vector<UniqueFd>& fds() { return fds_; }
+
+  int fd() const { return fd_.get(); }
+  bool PeerGone() const;  // the other side has closed; reads nothing
+  uint64_t bytes_sent() const { return bytes_sent_.load(std::memory_order_relaxed); }
+  uint64_t bytes_received() const { return bytes_received_.load(std::memory_order_relaxed); }
+
+ private:
+  UniqueFd fd_;
+  FrameParser parser_;
+  std::vector<UniqueFd> fds_;
+  std::atomic<uint64_t> bytes_sent_{0};      // counted for "no parameter byte through a socket"
+  std::atomic<uint64_t> bytes_received_{0};
+};
+
+}  // namespace raylet

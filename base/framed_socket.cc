@@ -1,0 +1,208 @@
+#include "base/framed_socket.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <deque>
+#include <utility>
+
+#include "base/check.h"
+#include "base/strings.h"
+#include "base/unix_socket.h"
+
+namespace raylet {
+namespace {
+
+constexpr size_t kReadBytes = size_t{64} << 10;
+constexpr int kReadsPerTurn = 8;                      // then the other sockets of the loop have their turn
+constexpr size_t kMergeBytesMax = size_t{64} << 10;  // small frames that wait are sent together
+
+// Bytes that wait to be sent; the descriptors go with the first of them.
+struct Chunk {
+  std::vector<std::byte> bytes;
+  size_t sent = 0;
+  std::vector<UniqueFd> fds;
+
+  std::span<const std::byte> left() const { return std::span(bytes).subspan(sent); }
+};
+
+}  // namespace
+
+struct FramedSocket::State : std::enable_shared_from_this<FramedSocket::State> {
+  State(Loop& on, UniqueFd socket, FramedSocketLimits bounds, Handler& with)
+      : loop(on), limits(bounds), handler(&with), fd(std::move(socket)), parser(bounds.body_bytes_max) {}
+
+  Loop& loop;
+  const FramedSocketLimits limits;
+  Handler* handler;  // null once the socket is destroyed or OnClosed was called
+  UniqueFd fd;
+  FdWatcher watcher;  // after fd: stops before it closes
+  FrameParser parser;
+  std::vector<UniqueFd> received_fds;
+  std::deque<Chunk> queue;
+  size_t queued_bytes = 0;  // the sum of what is left in queue
+  bool closed = false;
+  uint64_t bytes_sent = 0;
+  uint64_t bytes_received = 0;
+
+  void Ready(FdWatcher::Events events);
+  void Read();
+  void DispatchFrames();
+  void Send(std::vector<std::byte> bytes, std::span<const int> fds);
+  void Enqueue(std::vector<std::byte> bytes, std::span<const int> fds);
+  Result<void> Flush();
+  void Close(Error reason);
+  void DropAll();
+  void WatchWhatMatters() { watcher.Watch({true, !queue.empty()}); }
+};
+
+void FramedSocket::State::Ready(FdWatcher::Events events) {
+  const auto self = shared_from_this();  // a callback may destroy the socket
+  if (events.writable && !closed) {
+    const auto flushed = Flush();
+    if (!flushed) return Close(flushed.error());
+    WatchWhatMatters();
+  }
+  if (events.readable && !closed) Read();
+}
+
+void FramedSocket::State::Read() {
+  std::array<std::byte, kReadBytes> buffer;
+  for (int i = 0; i < kReadsPerTurn && !closed; ++i) {
+    const auto received = ReceiveSome(fd.get(), buffer, received_fds);
+    if (!received) return Close(received.error());
+    if (received->would_block) return;
+    if (received->bytes == 0) return Close({ErrorCode::kDisconnected, "the other side has closed the connection"});
+    bytes_received += received->bytes;
+    parser.Feed(std::span(buffer).first(received->bytes));
+    DispatchFrames();
+    // Only now: the frames above may have taken theirs.
+    if (!closed && received_fds.size() > limits.received_fds_max) {
+      return Close({ErrorCode::kProtocolError, StrCat(received_fds.size(), " descriptors came that no message asked for; ",
+                                                      limits.received_fds_max, " may wait")});
+    }
+  }
+}
+
+void FramedSocket::State::DispatchFrames() {
+  while (!closed) {
+    const auto frame = parser.Next();
+    if (!frame) return Close(frame.error());
+    if (!frame->has_value()) return;
+    handler->OnFrame(**frame, received_fds);
+  }
+}
+
+void FramedSocket::State::Send(std::vector<std::byte> bytes, std::span<const int> fds) {
+  if (!queue.empty()) {
+    Enqueue(std::move(bytes), fds);
+  } else {
+    const auto sent = SendSome(fd.get(), bytes, fds);
+    if (!sent) return Close(sent.error());
+    bytes_sent += *sent;
+    if (*sent == bytes.size()) return;
+    if (*sent > 0) {
+      fds = {};  // they went with the first byte
+      bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(*sent));
+    }
+    Enqueue(std::move(bytes), fds);
+    if (!closed) WatchWhatMatters();
+  }
+  if (!closed && queued_bytes > limits.queued_bytes_max) {
+    Close({ErrorCode::kSlowConsumer, StrCat("the other side does not read: ", FormatBytes(queued_bytes),
+                                            " wait for it and the limit is ", FormatBytes(limits.queued_bytes_max))});
+  }
+}
+
+void FramedSocket::State::Enqueue(std::vector<std::byte> bytes, std::span<const int> fds) {
+  Chunk chunk;
+  for (const int to_duplicate : fds) {
+    UniqueFd duplicate(::fcntl(to_duplicate, F_DUPFD_CLOEXEC, 0));
+    if (!duplicate) {
+      return Close({ErrorCode::kFull, StrCat("cannot keep a descriptor to send (", std::strerror(errno),
+                                             "): raise the limit with ulimit -n")});
+    }
+    chunk.fds.push_back(std::move(duplicate));
+  }
+  queued_bytes += bytes.size();
+  if (chunk.fds.empty() && !queue.empty() && queue.back().bytes.size() + bytes.size() <= kMergeBytesMax) {
+    queue.back().bytes.insert(queue.back().bytes.end(), bytes.begin(), bytes.end());
+    return;
+  }
+  chunk.bytes = std::move(bytes);
+  queue.push_back(std::move(chunk));
+}
+
+Result<void> FramedSocket::State::Flush() {
+  while (!queue.empty()) {
+    Chunk& chunk = queue.front();
+    std::array<int, kFdsPerMessageMax> fds{};
+    std::transform(chunk.fds.begin(), chunk.fds.end(), fds.begin(), [](const UniqueFd& each) { return each.get(); });
+    const auto sent = SendSome(fd.get(), chunk.left(), std::span(fds).first(chunk.fds.size()));
+    if (!sent) return Fail(sent.error());
+    if (*sent == 0) return {};
+    bytes_sent += *sent;
+    queued_bytes -= *sent;
+    chunk.sent += *sent;
+    chunk.fds.clear();
+    if (chunk.left().empty()) queue.pop_front();
+  }
+  return {};
+}
+
+void FramedSocket::State::Close(Error reason) {
+  if (closed) return;
+  closed = true;
+  if (reason.code != ErrorCode::kDisconnected) (void)Flush();  // a last word, such as why
+  DropAll();
+  loop.Post([self = shared_from_this(), why = std::move(reason)] {
+    if (Handler* const told = std::exchange(self->handler, nullptr)) told->OnClosed(why);
+  });
+}
+
+void FramedSocket::State::DropAll() {
+  watcher.Cancel();
+  fd.Reset();
+  queue.clear();
+  queued_bytes = 0;
+}
+
+FramedSocket::FramedSocket(Loop& loop, UniqueFd fd, FramedSocketLimits limits, Handler& handler)
+    : state_(std::make_shared<State>(loop, std::move(fd), limits, handler)) {
+  // The watcher is the state's own, and its callback never outlives it.
+  state_->watcher = FdWatcher(loop, state_->fd.get(), [state = state_.get()](FdWatcher::Events events) {
+    state->Ready(events);
+  });
+  state_->WatchWhatMatters();
+}
+
+FramedSocket::~FramedSocket() {
+  state_->handler = nullptr;
+  state_->closed = true;
+  state_->DropAll();
+}
+
+void FramedSocket::Send(uint16_t type, uint64_t request_id, std::span<const std::byte> body,
+                        std::span<const int> fds) {
+  RAYLET_CHECK(fds.size() <= kFdsPerMessageMax, fds.size(), " descriptors in one frame");
+  if (state_->closed) return;
+  std::vector<std::byte> bytes;
+  bytes.reserve(sizeof(FrameHeader) + body.size());
+  AppendFrame(bytes, type, request_id, body);
+  state_->Send(std::move(bytes), fds);
+}
+
+void FramedSocket::Close(Error reason) { state_->Close(std::move(reason)); }
+
+bool FramedSocket::closed() const { return state_->closed; }
+
+int FramedSocket::fd() const { return state_->fd.get(); }
+
+uint64_t FramedSocket::bytes_sent() const { return state_->bytes_sent; }
+
+uint64_t FramedSocket::bytes_received() const { return state_->bytes_received; }
+
+}  // namespace raylet

@@ -1,0 +1,283 @@
+#include "base/loop.h"
+
+#include <uv.h>
+
+#include <atomic>
+#include <mutex>
+#include <unordered_set>
+#include <utility>
+
+#include "base/check.h"
+
+namespace raylet {
+namespace loop_internal {
+
+class OwnedHandle;
+
+// What hangs on uv_loop_t::data. Every handle is in `open` until its owner, or the loop's end, closes it.
+struct HandleTable {
+  std::unordered_set<OwnedHandle*> open;
+  size_t closing = 0;  // close callbacks still to come
+};
+
+HandleTable& TableOf(uv_loop_t* loop) { return *static_cast<HandleTable*>(loop->data); }
+
+// A uv handle on the heap. Its owner points at it and it points back; Close parts the two, and from then on no callback
+// of the owner's runs. libuv may still touch the memory until the close callback, which frees it: nothing else does.
+class OwnedHandle {
+ public:
+  OwnedHandle(const OwnedHandle&) = delete;
+  OwnedHandle& operator=(const OwnedHandle&) = delete;
+  virtual ~OwnedHandle() = default;
+
+  void Close() {
+    ForgetOwner();
+    HandleTable& table = TableOf(raw()->loop);
+    table.open.erase(this);
+    ++table.closing;
+    uv_close(raw(), [](uv_handle_t* handle) {
+      --TableOf(handle->loop).closing;
+      delete static_cast<OwnedHandle*>(handle->data);
+    });
+  }
+
+ protected:
+  OwnedHandle() = default;
+  void Opened() {
+    raw()->data = this;
+    TableOf(raw()->loop).open.insert(this);
+  }
+  virtual uv_handle_t* raw() = 0;
+  virtual void ForgetOwner() = 0;
+};
+
+// Uv is uv_timer_t and its like, Owner has `handle_`, Callback is what the owner wants to be told by.
+template <class Uv, class Callback>
+class HandleOf : public OwnedHandle {
+ public:
+  Uv uv{};
+  Callback callback;
+
+ protected:
+  explicit HandleOf(Callback with) : callback(std::move(with)) {}
+  uv_handle_t* raw() override { return reinterpret_cast<uv_handle_t*>(&uv); }
+};
+
+void CheckUv(int status, const char* what) {
+  RAYLET_CHECK(status == 0, what, " failed: ", status == 0 ? "" : uv_strerror(status));
+}
+
+}  // namespace loop_internal
+
+using loop_internal::CheckUv;
+using loop_internal::HandleOf;
+using loop_internal::HandleTable;
+using loop_internal::OwnedHandle;
+
+struct Loop::State {
+  uv_loop_t loop{};
+  uv_async_t wake{};
+  HandleTable handles;
+  bool ran = false;  // Run has returned; loop's thread
+
+  std::mutex mutex;
+  std::vector<std::function<void()>> posted;  // under mutex; in order
+  bool stopped = false;                       // under mutex; never taken back
+
+  // Runs what was posted so far. What that posts comes in the next turn, so that I/O gets its share.
+  void RunPosted() {
+    std::vector<std::function<void()>> work;
+    bool stop = false;
+    {
+      const std::lock_guard lock(mutex);
+      work.swap(posted);
+      stop = stopped;
+    }
+    for (auto& item : work) {
+      item();
+      item = nullptr;  // what it held goes now, not after the others
+    }
+    if (stop) uv_stop(&loop);
+  }
+};
+
+Loop::Loop() : state_(std::make_unique<State>()) {
+  CheckUv(uv_loop_init(&state_->loop), "uv_loop_init");
+  state_->loop.data = &state_->handles;
+  CheckUv(uv_async_init(&state_->loop, &state_->wake,
+                        [](uv_async_t* wake) { static_cast<State*>(wake->data)->RunPosted(); }),
+          "uv_async_init");
+  state_->wake.data = state_.get();
+}
+
+Loop::~Loop() {
+  std::vector<std::function<void()>> dropped;
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->stopped = true;
+    dropped.swap(state_->posted);
+  }
+  dropped.clear();
+  while (!state_->handles.open.empty()) (*state_->handles.open.begin())->Close();
+  // Ours to close are the wake-up and whatever was opened through raw(); closing ours may have let go of such handles.
+  uv_walk(
+      &state_->loop,
+      [](uv_handle_t* handle, void*) {
+        if (uv_is_closing(handle) == 0) uv_close(handle, nullptr);
+      },
+      nullptr);
+  while (uv_loop_close(&state_->loop) == UV_EBUSY) {
+    // A callback's captures may have opened or closed more on their way out.
+    while (!state_->handles.open.empty()) (*state_->handles.open.begin())->Close();
+    uv_run(&state_->loop, UV_RUN_DEFAULT);
+  }
+}
+
+void Loop::Run() {
+  if (std::exchange(state_->ran, true)) return;
+  uv_run(&state_->loop, UV_RUN_DEFAULT);
+  while (state_->handles.closing > 0) uv_run(&state_->loop, UV_RUN_NOWAIT);
+}
+
+void Loop::Stop() {
+  // The wake-up is sent under the lock: whoever owns the loop cannot see `stopped`, end it, and leave us a dead handle.
+  const std::lock_guard lock(state_->mutex);
+  if (std::exchange(state_->stopped, true)) return;
+  uv_async_send(&state_->wake);
+}
+
+void Loop::Post(std::function<void()> work) {
+  const std::lock_guard lock(state_->mutex);
+  if (state_->stopped) return;
+  state_->posted.push_back(std::move(work));
+  if (state_->posted.size() == 1) uv_async_send(&state_->wake);
+}
+
+uv_loop_s* Loop::raw() { return &state_->loop; }
+
+// Timer
+
+struct Timer::Handle : HandleOf<uv_timer_t, std::function<void()>> {
+  Handle(uv_loop_t* loop, Timer* timer, std::function<void()> fire) : HandleOf(std::move(fire)), owner(timer) {
+    CheckUv(uv_timer_init(loop, &uv), "uv_timer_init");
+    Opened();
+  }
+  void ForgetOwner() override { std::exchange(owner, nullptr)->handle_ = nullptr; }
+  static void Fired(uv_timer_t* timer) {
+    auto* const handle = static_cast<Handle*>(static_cast<OwnedHandle*>(timer->data));
+    if (handle->owner != nullptr) handle->callback();
+  }
+  Timer* owner;
+};
+
+Timer::Timer(Loop& loop, std::chrono::milliseconds delay, std::chrono::milliseconds repeat, std::function<void()> fire)
+    : handle_(new Handle(loop.raw(), this, std::move(fire))) {
+  uv_update_time(loop.raw());  // a long turn so far must not shorten the delay
+  const auto count = [](std::chrono::milliseconds time) { return static_cast<uint64_t>(time.count() < 0 ? 0 : time.count()); };
+  CheckUv(uv_timer_start(&handle_->uv, &Handle::Fired, count(delay), count(repeat)), "uv_timer_start");
+}
+
+Timer::Timer(Timer&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {
+  if (handle_ != nullptr) handle_->owner = this;
+}
+
+Timer& Timer::operator=(Timer&& other) noexcept {
+  if (this != &other) {
+    Cancel();
+    handle_ = std::exchange(other.handle_, nullptr);
+    if (handle_ != nullptr) handle_->owner = this;
+  }
+  return *this;
+}
+
+Timer::~Timer() { Cancel(); }
+
+void Timer::Cancel() {
+  if (handle_ != nullptr) handle_->Close();
+}
+
+// FdWatcher
+
+struct FdWatcher::Handle : HandleOf<uv_poll_t, std::function<void(FdWatcher::Events)>> {
+  Handle(uv_loop_t* loop, FdWatcher* watcher, int fd, std::function<void(Events)> ready)
+      : HandleOf(std::move(ready)), owner(watcher) {
+    CheckUv(uv_poll_init(loop, &uv, fd), "uv_poll_init");
+    Opened();
+  }
+  void ForgetOwner() override { std::exchange(owner, nullptr)->handle_ = nullptr; }
+  static void Ready(uv_poll_t* poll, int status, int events) {
+    auto* const handle = static_cast<Handle*>(static_cast<OwnedHandle*>(poll->data));
+    if (handle->owner == nullptr) return;
+    // A broken descriptor counts as readable: the read will say what is wrong.
+    handle->callback({status < 0 || (events & UV_READABLE) != 0, status == 0 && (events & UV_WRITABLE) != 0});
+  }
+  FdWatcher* owner;
+};
+
+FdWatcher::FdWatcher(Loop& loop, int fd, std::function<void(Events)> ready)
+    : handle_(new Handle(loop.raw(), this, fd, std::move(ready))) {}
+
+FdWatcher::FdWatcher(FdWatcher&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {
+  if (handle_ != nullptr) handle_->owner = this;
+}
+
+FdWatcher& FdWatcher::operator=(FdWatcher&& other) noexcept {
+  if (this != &other) {
+    Cancel();
+    handle_ = std::exchange(other.handle_, nullptr);
+    if (handle_ != nullptr) handle_->owner = this;
+  }
+  return *this;
+}
+
+FdWatcher::~FdWatcher() { Cancel(); }
+
+void FdWatcher::Watch(Events wanted) {
+  RAYLET_CHECK(handle_ != nullptr, "this watcher was cancelled");
+  const int events = (wanted.readable ? UV_READABLE : 0) | (wanted.writable ? UV_WRITABLE : 0);
+  CheckUv(events == 0 ? uv_poll_stop(&handle_->uv) : uv_poll_start(&handle_->uv, events, &Handle::Ready), "uv_poll_start");
+}
+
+void FdWatcher::Cancel() {
+  if (handle_ != nullptr) handle_->Close();
+}
+
+// SignalWatcher
+
+struct SignalWatcher::Handle : HandleOf<uv_signal_t, std::function<void()>> {
+  Handle(uv_loop_t* loop, SignalWatcher* watcher, std::function<void()> raised)
+      : HandleOf(std::move(raised)), owner(watcher) {
+    CheckUv(uv_signal_init(loop, &uv), "uv_signal_init");
+    Opened();
+  }
+  void ForgetOwner() override { std::exchange(owner, nullptr)->handle_ = nullptr; }
+  static void Raised(uv_signal_t* signal, int) {
+    auto* const handle = static_cast<Handle*>(static_cast<OwnedHandle*>(signal->data));
+    if (handle->owner != nullptr) handle->callback();
+  }
+  SignalWatcher* owner;
+};
+
+SignalWatcher::SignalWatcher(Loop& loop, int signal, std::function<void()> raised)
+    : handle_(new Handle(loop.raw(), this, std::move(raised))) {
+  CheckUv(uv_signal_start(&handle_->uv, &Handle::Raised, signal), "uv_signal_start");
+}
+
+SignalWatcher::SignalWatcher(SignalWatcher&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {
+  if (handle_ != nullptr) handle_->owner = this;
+}
+
+SignalWatcher& SignalWatcher::operator=(SignalWatcher&& other) noexcept {
+  if (this != &other) {
+    if (handle_ != nullptr) handle_->Close();
+    handle_ = std::exchange(other.handle_, nullptr);
+    if (handle_ != nullptr) handle_->owner = this;
+  }
+  return *this;
+}
+
+SignalWatcher::~SignalWatcher() {
+  if (handle_ != nullptr) handle_->Close();
+}
+
+}  // namespace raylet

@@ -1,0 +1,83 @@
+// Loop: one libuv loop and the thread that runs it. Everything here is called on that thread, except Post and Stop.
+// Timers, watchers and signal watchers are move-only owners: destroying one cancels it, and its callback never runs
+// afterwards. Stopping: refuse new work, destroy the handles, and Run returns when the last close callback has run.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <vector>
+
+struct uv_loop_s;
+
+namespace raylet {
+
+class Loop {
+ public:
+  Loop();
+  ~Loop();  // closes whatever is left and drains
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  void Run();   // until Stop
+  void Stop();  // any thread
+  // Runs `work` on the loop's thread, in order. Any thread. Work posted after Stop is dropped.
+  void Post(std::function<void()> work);
+  uv_loop_s* raw();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+class Timer {
+ public:
+  Timer() = default;
+  // Fires once after `delay`, then every `repeat` unless that is zero.
+  Timer(Loop& loop, std::chrono::milliseconds delay, std::chrono::milliseconds repeat, std::function<void()> fire);
+  Timer(Timer&&) noexcept;
+  Timer& operator=(Timer&&) noexcept;
+  ~Timer();
+  explicit operator bool() const { return handle_ != nullptr; }
+  void Cancel();
+
+ private:
+  struct Handle;
+  Handle* handle_ = nullptr;
+};
+
+// Watches a descriptor that somebody else owns and that outlives the watcher.
+class FdWatcher {
+ public:
+  struct Events {
+    bool readable = false;
+    bool writable = false;
+  };
+  FdWatcher() = default;
+  FdWatcher(Loop& loop, int fd, std::function<void(Events)> ready);
+  FdWatcher(FdWatcher&&) noexcept;
+  FdWatcher& operator=(FdWatcher&&) noexcept;
+  ~FdWatcher();
+  explicit operator bool() const { return handle_ != nullptr; }
+  void Watch(Events wanted);  // none: stops watching
+  void Cancel();
+
+ private:
+  struct Handle;
+  Handle* handle_ = nullptr;
+};
+
+class SignalWatcher {
+ public:
+  SignalWatcher() = default;
+  SignalWatcher(Loop& loop, int signal, std::function<void()> raised);
+  SignalWatcher(SignalWatcher&&) noexcept;
+  SignalWatcher& operator=(SignalWatcher&&) noexcept;
+  ~SignalWatcher();
+
+ private:
+  struct Handle;
+  Handle* handle_ = nullptr;
+};
+
+}  // namespace raylet

@@ -1,0 +1,196 @@
+#include "base/ring.h"
+
+#include <bit>
+#include <cstring>
+#include <new>
+
+#include "base/check.h"
+#include "base/strings.h"
+
+namespace raylet {
+namespace {
+
+constexpr uint64_t kRingMagic = 0x31676e6972796172;  // "rayring1"
+constexpr size_t kCapacityMin = 4096;
+constexpr uint32_t kPaddingType = 0xffffffff;  // the rest up to the end of the data is skipped
+
+static_assert(sizeof(RingHeader) == 384 && offsetof(RingHeader, tail) == 128 && offsetof(RingHeader, head) == 256);
+static_assert(std::atomic<uint64_t>::is_always_lock_free);
+
+constexpr size_t kRecordHeaderBytes = 8;
+
+size_t RecordBytes(size_t size) { return kRecordHeaderBytes + ((size + 7) & ~size_t{7}); }
+
+uint64_t PackRecordHeader(uint32_t type, size_t size) { return uint64_t{type} << 32 | size; }
+
+// Read and written in one piece: the other side may change it at any time, and what was checked is what is used.
+uint64_t LoadRecordHeader(const std::byte* at) {
+  return __atomic_load_n(reinterpret_cast<const uint64_t*>(at), __ATOMIC_RELAXED);
+}
+void StoreRecordHeader(std::byte* at, uint64_t header) {
+  __atomic_store_n(reinterpret_cast<uint64_t*>(at), header, __ATOMIC_RELAXED);
+}
+
+// tail: the producer publishes the bytes before it (release); the consumer sees them (acquire).
+void PublishTail(RingHeader& header, uint64_t tail) { header.tail.store(tail, std::memory_order_release); }
+uint64_t SeeTail(const RingHeader& header) { return header.tail.load(std::memory_order_acquire); }
+// head: the consumer publishes that it has read all before it (release); the producer may overwrite that (acquire).
+void PublishHead(RingHeader& header, uint64_t head) { header.head.store(head, std::memory_order_release); }
+uint64_t SeeHead(const RingHeader& header) { return header.head.load(std::memory_order_acquire); }
+
+bool PositionsMakeSense(uint64_t head, uint64_t tail, size_t capacity) {
+  return head <= tail && tail - head <= capacity && head % 8 == 0 && tail % 8 == 0;
+}
+
+struct Attached {
+  RingHeader* header;
+  std::byte* data;
+  size_t capacity;
+  uint64_t tail;
+  uint64_t head;
+};
+
+Result<Attached> AttachRing(std::span<std::byte> memory) {
+  if (memory.size() < sizeof(RingHeader) || std::bit_cast<uintptr_t>(memory.data()) % alignof(RingHeader) != 0) {
+    return Fail(ErrorCode::kProtocolError, StrCat("a ring does not fit in ", memory.size(), " bytes, or not there"));
+  }
+  auto* const header = reinterpret_cast<RingHeader*>(memory.data());
+  // Once: the other side may change them.
+  const uint64_t magic = __atomic_load_n(&header->magic, __ATOMIC_RELAXED);
+  const uint64_t capacity = __atomic_load_n(&header->capacity, __ATOMIC_RELAXED);
+  if (magic != kRingMagic) return Fail(ErrorCode::kProtocolError, "this memory holds no ring: its magic is wrong");
+  if (!std::has_single_bit(capacity) || capacity < kCapacityMin || capacity > memory.size() - sizeof(RingHeader)) {
+    return Fail(ErrorCode::kProtocolError,
+                StrCat("a ring claims ", capacity, " bytes of data in a segment of ", memory.size()));
+  }
+  const uint64_t tail = SeeTail(*header);
+  const uint64_t head = SeeHead(*header);
+  if (!PositionsMakeSense(head, tail, capacity)) {
+    return Fail(ErrorCode::kProtocolError, StrCat("a ring's positions make no sense: head ", head, ", tail ", tail));
+  }
+  return Attached{header, memory.data() + sizeof(RingHeader), capacity, tail, head};
+}
+
+}  // namespace
+
+size_t RingBytes(size_t capacity) { return sizeof(RingHeader) + capacity; }
+
+void InitRing(std::span<std::byte> memory, size_t capacity) {
+  RAYLET_CHECK(std::has_single_bit(capacity) && capacity >= kCapacityMin, "ring capacity ", capacity);
+  RAYLET_CHECK(memory.size() == RingBytes(capacity), "ring of ", capacity, " bytes in ", memory.size());
+  RAYLET_CHECK(std::bit_cast<uintptr_t>(memory.data()) % alignof(RingHeader) == 0);
+  auto* const header = new (memory.data()) RingHeader();
+  header->capacity = capacity;
+  header->magic = kRingMagic;
+}
+
+Result<RingProducer> RingProducer::Attach(std::span<std::byte> memory) {
+  const auto attached = AttachRing(memory);
+  if (!attached) return Fail(attached.error());
+  RingProducer producer;
+  producer.header_ = attached->header;
+  producer.data_ = attached->data;
+  producer.capacity_ = attached->capacity;
+  producer.tail_ = attached->tail;
+  producer.cached_head_ = attached->head;
+  return producer;
+}
+
+std::optional<std::span<std::byte>> RingProducer::TryReserve(size_t size) {
+  RAYLET_CHECK(size <= record_bytes_max(), "a record of ", size, " bytes in a ring of ", capacity_);
+  const size_t at = tail_ & (capacity_ - 1);
+  const size_t to_end = capacity_ - at;
+  const size_t record = RecordBytes(size);
+  const bool wraps = record > to_end;
+  const size_t wanted = wraps ? to_end + record : record;
+  if (capacity_ - (tail_ - cached_head_) < wanted) {
+    const uint64_t head = SeeHead(*header_);
+    // A head that cannot be is not believed: the ring then stays full.
+    broken_ = head < cached_head_ || !PositionsMakeSense(head, tail_, capacity_);
+    if (broken_) return std::nullopt;
+    cached_head_ = head;
+    if (capacity_ - (tail_ - cached_head_) < wanted) return std::nullopt;
+  }
+  reserved_bytes_ = size;
+  return std::span<std::byte>(data_ + (wraps ? 0 : at) + kRecordHeaderBytes, size);
+}
+
+void RingProducer::Commit(uint32_t type, size_t size) {
+  RAYLET_CHECK(size == reserved_bytes_ && type != kPaddingType, "commit of ", size, " bytes, type ", type);
+  reserved_bytes_ = kNothingReserved;
+  const size_t at = tail_ & (capacity_ - 1);
+  const size_t to_end = capacity_ - at;
+  const size_t record = RecordBytes(size);
+  if (record > to_end) {
+    StoreRecordHeader(data_ + at, PackRecordHeader(kPaddingType, to_end - kRecordHeaderBytes));
+    StoreRecordHeader(data_, PackRecordHeader(type, size));
+    tail_ += to_end + record;
+  } else {
+    StoreRecordHeader(data_ + at, PackRecordHeader(type, size));
+    tail_ += record;
+  }
+  PublishTail(*header_, tail_);
+}
+
+bool RingProducer::TryPush(uint32_t type, std::span<const std::byte> bytes) {
+  const auto room = TryReserve(bytes.size());
+  if (!room) return false;
+  if (!bytes.empty()) std::memcpy(room->data(), bytes.data(), bytes.size());
+  Commit(type, bytes.size());
+  return true;
+}
+
+Result<RingConsumer> RingConsumer::Attach(std::span<std::byte> memory) {
+  const auto attached = AttachRing(memory);
+  if (!attached) return Fail(attached.error());
+  RingConsumer consumer;
+  consumer.header_ = attached->header;
+  consumer.data_ = attached->data;
+  consumer.capacity_ = attached->capacity;
+  consumer.head_ = attached->head;
+  consumer.cached_tail_ = attached->head;  // the first Peek looks
+  return consumer;
+}
+
+bool RingConsumer::Empty() const { return head_ == cached_tail_ && SeeTail(*header_) == head_; }
+
+Result<std::optional<RingRecord>> RingConsumer::Peek() {
+  if (head_ == cached_tail_) {
+    const uint64_t tail = SeeTail(*header_);
+    if (tail == head_) return std::nullopt;
+    if (!PositionsMakeSense(head_, tail, capacity_)) {
+      return Fail(ErrorCode::kProtocolError, StrCat("a ring's tail makes no sense: head ", head_, ", tail ", tail));
+    }
+    cached_tail_ = tail;
+  }
+  const size_t published = cached_tail_ - head_;
+  size_t at = head_ & (capacity_ - 1);
+  size_t skipped = 0;
+  uint64_t header = LoadRecordHeader(data_ + at);
+  if (header >> 32 == kPaddingType) {
+    // Padding fills exactly what is left before the end, and a record follows it at the start.
+    skipped = capacity_ - at;
+    if ((header & 0xffffffff) != skipped - kRecordHeaderBytes || published < skipped + kRecordHeaderBytes) {
+      return Fail(ErrorCode::kProtocolError, StrCat("a ring's padding at ", at, " makes no sense"));
+    }
+    at = 0;
+    header = LoadRecordHeader(data_);
+  }
+  const auto type = static_cast<uint32_t>(header >> 32);
+  const size_t size = header & 0xffffffff;
+  if (type == kPaddingType || size > capacity_ - at - kRecordHeaderBytes || RecordBytes(size) > published - skipped) {
+    return Fail(ErrorCode::kProtocolError, StrCat("a ring's record at ", at, " claims ", size, " bytes of type ", type,
+                                                  " where ", published - skipped, " are published"));
+  }
+  peeked_bytes_ = skipped + RecordBytes(size);
+  return RingRecord{type, {data_ + at + kRecordHeaderBytes, size}};
+}
+
+void RingConsumer::Pop() {
+  RAYLET_CHECK(peeked_bytes_ > 0, "Pop without a Peek");
+  head_ += peeked_bytes_;
+  peeked_bytes_ = 0;
+  PublishHead(*header_, head_);
+}
+
+}  // namespace raylet

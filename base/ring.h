@@ -1,0 +1,79 @@
+// A single-producer, single-consumer ring of variable-size records in shared memory. The two sides are two processes that
+// need not trust each other: positions and sizes read from the shared side are checked, and nonsense is kProtocolError,
+// never a crash or a read out of bounds.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "base/result.h"
+
+namespace raylet {
+
+// In shared memory: header, then `capacity` bytes (a power of two, at least 4096). Positions count bytes for ever and
+// never wrap (64 bits). A record is {u32 size, u32 type} and its bytes, padded to 8; a record that would cross the end is
+// preceded by a padding record. Type 0xffffffff is the padding's.
+struct RingHeader {
+  uint64_t magic = 0;
+  uint64_t capacity = 0;
+  alignas(128) std::atomic<uint64_t> tail{0};  // producer: release after the bytes; consumer: acquire before reading them
+  alignas(128) std::atomic<uint64_t> head{0};  // consumer: release after its last read; producer: acquire before reuse
+};
+
+size_t RingBytes(size_t capacity);                             // header and data
+void InitRing(std::span<std::byte> memory, size_t capacity);  // memory.size() == RingBytes(capacity), 128-byte aligned
+
+struct RingRecord {
+  uint32_t type = 0;
+  std::span<const std::byte> bytes;  // in the ring: valid until Pop
+};
+
+class RingProducer {
+ public:
+  RingProducer() = default;
+  static Result<RingProducer> Attach(std::span<std::byte> memory);
+
+  size_t record_bytes_max() const { return capacity_ / 4; }
+  // Room for one record, or nothing while the ring is full. Fill it, then Commit (which publishes) with the same size.
+  // size <= record_bytes_max().
+  std::optional<std::span<std::byte>> TryReserve(size_t size);
+  void Commit(uint32_t type, size_t size);
+  bool TryPush(uint32_t type, std::span<const std::byte> bytes);
+  // The consumer's position made no sense when it was last read: the ring counts as full, and waiting is in vain.
+  bool broken() const { return broken_; }
+
+ private:
+  static constexpr size_t kNothingReserved = ~size_t{0};
+
+  RingHeader* header_ = nullptr;
+  std::byte* data_ = nullptr;
+  size_t capacity_ = 0;
+  uint64_t tail_ = 0;         // ours: the truth; the shared copy is for the consumer
+  uint64_t cached_head_ = 0;  // the last head seen; re-read only when the ring looks full
+  size_t reserved_bytes_ = kNothingReserved;
+  bool broken_ = false;
+};
+
+class RingConsumer {
+ public:
+  RingConsumer() = default;
+  static Result<RingConsumer> Attach(std::span<std::byte> memory);
+
+  bool Empty() const;  // one acquire load at most
+  // The next record, nothing when empty, kProtocolError when the shared side makes no sense.
+  Result<std::optional<RingRecord>> Peek();
+  void Pop();  // the record that Peek returned
+
+ private:
+  RingHeader* header_ = nullptr;
+  const std::byte* data_ = nullptr;
+  size_t capacity_ = 0;
+  uint64_t head_ = 0;
+  mutable uint64_t cached_tail_ = 0;
+  size_t peeked_bytes_ = 0;  // the record that Pop will drop, and the padding before it
+};
+
+}  // namespace raylet

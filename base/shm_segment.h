@@ -1,0 +1,61 @@
+// Shared memory: a memfd or a named file in /dev/shm, and mappings of it. Each owns what it holds; destructors unmap and
+// close, nothing else. A named segment is unlinked by whoever calls Unlink(), never by a destructor of a reader.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace raylet {
+
+// One mapping (Boost.Interprocess calls this a mapped_region; ours adds MAP_NORESERVE, populate and never throws).
+class Mapping {
+ public:
+  enum class Access { kReadOnly, kReadWrite };
+
+  Mapping() = default;
+  // Maps `size` bytes of fd from its start.
+  static Result<Mapping> Map(int fd, size_t size, Access access);
+  Mapping(Mapping&& other) noexcept;
+  Mapping& operator=(Mapping&& other) noexcept;
+  ~Mapping();
+
+  std::byte* data() const { return data_; }
+  size_t size() const { return size_; }
+  explicit operator bool() const { return data_ != nullptr; }
+  template <class T>
+  T* As() const {
+    return reinterpret_cast<T*>(data_);
+  }
+
+ private:
+  Mapping(std::byte* data, size_t size) : data_(data), size_(size) {}
+  std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+// A memfd of `size` zero bytes, sealed against shrinking and growing. `reserve` takes all its pages now (fallocate), so
+// that a full machine is an error here (kFull, with the numbers) and never a SIGBUS later.
+Result<UniqueFd> CreateMemfd(const std::string& name, size_t size, bool reserve);
+
+// The same memory through a descriptor that can only be mapped for reading (reopened through /proc/self/fd).
+Result<UniqueFd> ReopenReadOnly(int fd);
+
+// Size of the file behind fd.
+Result<size_t> FileSize(int fd);
+
+// Bytes of memory that the kernel would still give us: the smaller of MemAvailable and what the cgroup leaves.
+size_t AvailableMemoryBytes();
+
+// A named segment in /dev/shm, mode 0600. Create replaces nothing: an existing name is kAlreadyExists. The creator holds
+// an exclusive flock on the descriptor while it lives, which the kernel drops however it dies: TryLock tells a live
+// segment from one left behind.
+Result<UniqueFd> CreateNamedSegment(const std::string& name, size_t size);
+Result<UniqueFd> OpenNamedSegmentReadOnly(const std::string& name);
+void UnlinkNamedSegment(const std::string& name);
+bool LockedByOwner(int fd);  // true while the creator of the segment lives
+
+}  // namespace raylet

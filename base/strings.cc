@@ -1,0 +1,27 @@
+#include "base/strings.h"
+
+#include <array>
+
+namespace raylet {
+
+std::string FormatBytes(uint64_t bytes) {
+  if (bytes < 1024) return StrCat(bytes, " B");
+  constexpr std::array<std::string_view, 6> kUnits = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  // In whole numbers, so that no locale turns the point into a comma. 1023.96 KiB is said as 1.0 MiB.
+  int shift = 10;
+  size_t unit = 0;
+  const auto tenths_at = [bytes](int by) {
+    const uint64_t whole = bytes >> by;
+    const uint64_t rest = bytes & ((uint64_t{1} << by) - 1);
+    const uint64_t rest_10_bits = rest >> (by - 10);  // enough for one digit, and cannot overflow
+    return whole * 10 + (rest_10_bits * 10 + 512) / 1024;
+  };
+  while (unit + 1 < kUnits.size() && tenths_at(shift) >= 10240) {
+    shift += 10;
+    ++unit;
+  }
+  const uint64_t tenths = tenths_at(shift);
+  return StrCat(tenths / 10, ".", tenths % 10, " ", kUnits[unit]);
+}
+
+}  // namespace raylet

@@ -1,0 +1,51 @@
+// Unix sockets with file descriptors: listen, connect, send and receive. No waiting in here: every descriptor returned is
+// non-blocking and close-on-exec.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace raylet {
+
+constexpr size_t kSocketPathBytesMax = 107;
+constexpr size_t kFdsPerMessageMax = 8;
+
+// Binds `path` with mode 0600 and listens. Its folder must exist and be ours to write. A path that is too long, an
+// unreadable folder, an address that somebody serves already: said here, with the remedy. A socket file that nobody
+// serves (a connect is refused) is left over from a dead process: it is replaced.
+Result<UniqueFd> ListenUnix(const std::string& path, int backlog);
+// The next connection, an invalid UniqueFd when there is none, kFull at the descriptor limit.
+Result<UniqueFd> AcceptUnix(int listen_fd);
+// kNotRunning when nobody listens.
+Result<UniqueFd> ConnectUnix(const std::string& path);
+
+struct PeerCredentials {
+  pid_t pid = 0;
+  uid_t uid = 0;
+};
+Result<PeerCredentials> GetPeerCredentials(int fd);
+
+// Sends what the kernel takes: 0 when it would block. fds go with the first byte. Never raises SIGPIPE.
+Result<size_t> SendSome(int fd, std::span<const std::byte> bytes, std::span<const int> fds);
+struct Received {
+  size_t bytes = 0;
+  bool would_block = false;  // nothing there; bytes == 0 and !would_block means the other side closed
+};
+// Appends received descriptors to fds. kProtocolError when the kernel had to drop some.
+Result<Received> ReceiveSome(int fd, std::span<std::byte> buffer, std::vector<UniqueFd>& fds);
+
+// Waits until fd is readable (or writable); false at the deadline. Interrupted waits go on.
+Result<bool> WaitReadable(int fd, Deadline deadline);
+Result<bool> WaitWritable(int fd, Deadline deadline);
+// True when the other side has gone, without reading anything.
+bool PeerClosed(int fd);
+
+}  // namespace raylet

@@ -1,0 +1,53 @@
+// Waiting: futex words in shared memory, doorbells, and the spin-yield-park loop (see docs/architecture.md, "Waiting").
+// Facts it rests on: a wake of a parked process costs 25 us, two processes that poll shared memory hand over in 0.2 us, and
+// spinning without sched_yield makes three processes on two cores fight.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+
+#include "base/clock.h"
+
+namespace raylet {
+
+// Waits while *word == expected, at most `timeout`. Works on a read-only mapping. Returns on any wake or signal: check
+// again. False when the timeout passed.
+bool FutexWait(const std::atomic<uint32_t>* word, uint32_t expected, Duration timeout);
+void FutexWakeAll(const std::atomic<uint32_t>* word);
+
+// Doorbell: where one process parks and others ring, in shared memory writable by both. 128 bytes.
+// Publish: a poster writes its data (release), then calls Ring. The waiter that sees rings change, or does not sleep at
+// all, sees the data. The seq_cst pair (waiter: ++sleepers, then re-check; poster: data, then read sleepers) makes a lost
+// wake impossible.
+struct Doorbell {
+  alignas(64) std::atomic<uint32_t> rings{0};     // futex word; bumped by a poster that saw a sleeper
+  alignas(64) std::atomic<uint32_t> sleepers{0};  // threads about to park or parked; written by the waiting process
+};
+static_assert(sizeof(Doorbell) == 128 && std::atomic<uint32_t>::is_always_lock_free);
+
+// Full fence, then a system call only if somebody sleeps.
+void Ring(Doorbell& bell);
+
+// SpinPark: waits for a condition that others make true and announce by Ring. One per waiting thread; it learns whether
+// recent waits were short and spins (pause, sched_yield) only then, for `spin_max` at most; otherwise parks at once.
+class SpinPark {
+ public:
+  explicit SpinPark(Duration spin_max = std::chrono::microseconds(20)) : spin_max_(spin_max) {}
+
+  // True as soon as ready() is; false at the deadline. ready() is called often and must be cheap. `alive` is called at
+  // least once per `slice` while parked; when it returns false the wait ends at once with the value of ready().
+  // `before_park`, where given, runs once before the first park (tell the scheduler that we block); returns after.
+  bool WaitUntil(Doorbell& bell, Deadline deadline, const std::function<bool()>& ready,
+                 const std::function<bool()>& alive, const std::function<void()>& before_park = {},
+                 Duration slice = std::chrono::milliseconds(100));
+
+  uint64_t parks() const { return parks_; }  // how often this thread slept in the kernel
+
+ private:
+  Duration spin_max_;
+  Duration recent_wait_ = Duration::zero();  // moving average; decides whether to spin at all
+  uint64_t parks_ = 0;
+};
+
+}  // namespace raylet
