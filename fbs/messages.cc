@@ -2,6 +2,32 @@
 
 namespace raylet {
 
+namespace {
+template <class StringOrVector>
+size_t BytesOf(const StringOrVector* field) {
+  return field == nullptr ? 0 : field->size();
+}
+size_t BytesOf(const wire::Failure* failure) {
+  if (failure == nullptr) return 0;
+  return BytesOf(failure->message()) + BytesOf(failure->function()) + BytesOf(failure->exception_type()) +
+         BytesOf(failure->what()) + BytesOf(failure->hint());
+}
+}  // namespace
+
+size_t SharedTargetBytes(const wire::RegisterRequest& request) {
+  size_t bytes = 0;
+  for (const auto* argument : *request.arguments()) bytes += BytesOf(argument);
+  for (const auto* variable : *request.environment()) bytes += BytesOf(variable);
+  return bytes;
+}
+
+size_t SharedTargetBytes(const wire::TaskSpec& task) {
+  size_t bytes = 0;
+  for (const auto* argument : *task.arguments()) bytes += BytesOf(argument->bytes()) + BytesOf(argument->failure());
+  for (const auto* resource : *task.resources()) bytes += BytesOf(resource->name());
+  return bytes;
+}
+
 std::unique_ptr<wire::StatusT> OkStatus() { return std::make_unique<wire::StatusT>(); }
 
 std::unique_ptr<wire::StatusT> ToStatus(const Error& error) {

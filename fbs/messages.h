@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -40,6 +42,16 @@ Bytes Encode(const Message& message) {
   return Bytes(begin, begin + builder.GetSize());
 }
 
+// What the strings and vectors behind a table's vectors of offsets add up to. Offsets may share their targets, so a short
+// buffer could unpack to a very long message; an honest one never adds up to more than it has bytes. Only tables with
+// vectors of strings or of tables can grow that way.
+template <class Table>
+size_t SharedTargetBytes(const Table&) {
+  return 0;
+}
+size_t SharedTargetBytes(const wire::RegisterRequest& request);
+size_t SharedTargetBytes(const wire::TaskSpec& task);
+
 // kProtocolError unless the bytes are one well-formed message of this type within the bounds above.
 template <class Message>
 Result<Message> Parse(std::span<const std::byte> body) {
@@ -59,7 +71,7 @@ Result<Message> Parse(std::span<const std::byte> body) {
   }
   flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(data), body.size(), kMessageDepthMax,
                                  kMessageTablesMax);
-  if (!verifier.VerifyBuffer<Table>(nullptr))
+  if (!verifier.VerifyBuffer<Table>(nullptr) || SharedTargetBytes(*flatbuffers::GetRoot<Table>(data)) > body.size())
     return Fail(ErrorCode::kProtocolError,
                 std::string(Message::TableType::GetFullyQualifiedName()) + ": malformed message of " +
                     std::to_string(body.size()) + " bytes");
