@@ -1,0 +1,41 @@
+// ObjectView: a sealed object, pinned while the view lives. Whoever called Get owns it; any thread may read, one thread at
+// a time may move or destroy it. The spans point into a read-only mapping: writing through them is a fault. Move-only:
+// where several parts of a program hold one object, let them share a std::shared_ptr<const ObjectView>.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "fbs/ids.h"
+
+namespace raylet::client {
+
+class StoreSession;
+
+class ObjectView {
+ public:
+  ObjectView() = default;  // of nothing
+  ObjectView(ObjectView&& other) noexcept;
+  ObjectView& operator=(ObjectView&& other) noexcept;
+  ~ObjectView();  // releases the pin: one store, no system call
+
+  explicit operator bool() const { return session_ != nullptr; }
+  const ObjectId& id() const { return id_; }
+  std::span<const std::byte> data() const { return {data_, data_bytes_}; }              // 64-byte aligned
+  std::span<const std::byte> metadata() const { return {metadata_, metadata_bytes_}; }  // 64-byte aligned
+  void Release();  // as if destroyed
+
+ private:
+  friend class StoreSession;
+  std::shared_ptr<StoreSession> session_;  // null: of nothing
+  const std::byte* data_ = nullptr;
+  const std::byte* metadata_ = nullptr;
+  uint64_t data_bytes_ = 0;
+  uint32_t metadata_bytes_ = 0;
+  uint32_t slot_ = 0;  // of the pin page; ours while session_ is set
+  ObjectId id_;
+};
+
+}  // namespace raylet::client
