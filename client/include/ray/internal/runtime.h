@@ -62,7 +62,7 @@ struct CallOptions {
 // Memory of an array in the store: writable until sealed, then a pinned, read-only view of it.
 class RAYLET_API ArrayStorage {
  public:
-  virtual ~ArrayStorage() = default;
+  virtual ~ArrayStorage();
   virtual const void* data() const = 0;      // 64-byte aligned, read-only memory once sealed
   virtual void* mutable_data() = 0;          // nullptr once sealed
   virtual size_t size_bytes() const = 0;
@@ -73,7 +73,7 @@ class RAYLET_API ArrayStorage {
 
 class RAYLET_API Runtime {
  public:
-  virtual ~Runtime() = default;
+  virtual ~Runtime();
 
   virtual ObjectHandle Put(Packed value) = 0;
   virtual ObjectHandle SubmitTask(const std::string& function, std::vector<Argument> arguments,
@@ -116,6 +116,9 @@ constexpr size_t kIdBytes = 20;
 // The runtime between Init and Shutdown; throws RayException ("call ray::Init() first") outside.
 RAYLET_API Runtime& CurrentRuntime();
 RAYLET_API bool HasRuntime();
+
+// Whether RayConfig::default_actor_lifetime says so; a template asks when it creates an actor.
+RAYLET_API bool ActorsAreDetachedByDefault();
 
 // While a value is being packed on this thread, holds collect here. Scopes nest.
 class RAYLET_API PackScope {
@@ -162,14 +165,15 @@ using FactoryInvoker = ActorInstance (*)(const void* target, size_t target_bytes
 struct RegisteredFunction {
   std::string name;         // the source text given to RAY_REMOTE
   std::string target;       // the bytes of the function pointer or pointer to member
+  std::string type_name;    // of the pointer, as typeid names it: bytes of members of two classes may be equal
   Invoker invoke = nullptr;           // functions and methods
   FactoryInvoker create = nullptr;    // factories: functions that return a pointer to the actor
 };
 
-// Throws RayException when the name is taken by another target.
+// Throws RayException when the name or the target is registered already.
 RAYLET_API void RegisterFunction(RegisteredFunction function);
 // The name under which these target bytes (and type) were registered; throws RayFunctionNotFound with the remedy.
-RAYLET_API const std::string& FunctionName(const std::string& target, const char* type_name);
+RAYLET_API const std::string& FunctionName(std::string_view target, const char* type_name);
 RAYLET_API const RegisteredFunction* FindFunction(std::string_view name);  // null if unknown
 
 }  // namespace internal

@@ -1,0 +1,45 @@
+// How a program starts: where the raylet is, or that everything shall run in this process.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <boost/optional.hpp>
+
+namespace ray {
+
+enum class ActorLifetime {
+  DETACHED,      // an actor lives until it is killed
+  NON_DETACHED,  // an actor ends with its last handle, or with the program that created it
+};
+
+// A plain description, read once by ray::Init. Flags on the command line win over it, and it wins over RAY_ADDRESS.
+class RayConfig {
+ public:
+  // The raylet's socket. Empty: RAY_ADDRESS, and without that a private plasma_store and raylet for this program alone.
+  std::string address;
+
+  // Run tasks and actors in this process, on threads, without any daemon.
+  bool local_mode = false;
+
+  // Shared libraries, or folders of them, whose RAY_REMOTE functions shall be known besides the program's own.
+  std::vector<std::string> code_search_path;
+
+  // Arguments for the raylet that Init starts, one element each: "--num-cpus", "2", "--resources", "{\"tpu\": 1}" …
+  std::vector<std::string> head_args;
+
+  // What actors are unless they are told otherwise.
+  ActorLifetime default_actor_lifetime = ActorLifetime::NON_DETACHED;
+
+  // The namespace in which names of actors are looked up. Empty: one of this program's own.
+  std::string ray_namespace;
+
+  // Where private daemons and their workers write their logs. Empty: in the run folder, removed at Shutdown.
+  std::string logs_dir;
+
+  // Kept so that programs that set them compile: there is no password and no separate worker program here.
+  boost::optional<std::string> redis_password_;
+  bool is_worker_ = false;
+};
+
+}  // namespace ray

@@ -1,0 +1,28 @@
+// PackScope and UnpackScope: what a value under way on this thread refers to.
+#include <utility>
+
+#include <ray/internal/runtime.h>
+
+namespace ray::internal {
+namespace {
+
+thread_local PackScope* pack_scope = nullptr;
+thread_local UnpackScope* unpack_scope = nullptr;
+
+}  // namespace
+
+PackScope::PackScope() : outer_(std::exchange(pack_scope, this)) {}
+PackScope::~PackScope() { pack_scope = outer_; }
+
+std::vector<Hold> PackScope::TakeHolds() { return std::exchange(holds_, {}); }
+
+void PackScope::Add(Hold hold) {
+  if (pack_scope != nullptr) pack_scope->holds_.push_back(std::move(hold));
+}
+
+UnpackScope::UnpackScope(Hold lend) : lend_(std::move(lend)), outer_(std::exchange(unpack_scope, this)) {}
+UnpackScope::~UnpackScope() { unpack_scope = outer_; }
+
+Hold UnpackScope::Lend() { return unpack_scope != nullptr ? unpack_scope->lend_ : nullptr; }
+
+}  // namespace ray::internal
