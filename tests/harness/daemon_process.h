@@ -1,0 +1,93 @@
+// DaemonProcess: one real program started by a test, with its output kept. Owned by the test; its destructor kills (-9)
+// and reaps whatever still runs. A daemon of ours also gets a lifeline, so that it ends with the test program however
+// that dies. One thread at a time.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace raylet::test {
+
+// A program of the build tree by its name: $RAYLET_BIN_DIR/name.
+std::string ProgramPath(const std::string& name);
+
+// How a process ended.
+struct ProcessEnd {
+  int exit_code = -1;  // -1 when a signal ended it
+  int signal = 0;      // 0 when it exited
+};
+
+struct ProcessOptions {
+  // Gives the program "--ready-fd N", and Start returns once it wrote its byte.
+  bool ready_fd = true;
+  // Gives the program "--lifeline-fd N", whose other end lives in the test.
+  bool lifeline_fd = true;
+  Duration ready_timeout = std::chrono::seconds(20);
+  std::vector<std::pair<std::string, std::string>> environment;  // on top of the test's own
+  std::string folder;                                            // where it runs; the test's own if empty
+  uint64_t descriptors_max = 0;                                  // RLIMIT_NOFILE; 0 leaves it alone
+};
+
+class DaemonProcess {
+ public:
+  // `program` is a path, or a name of the build tree. kIo when it cannot be started; kNotRunning, with its output, when
+  // it ended before it was ready; kTimedOut when it was not ready in time.
+  static Result<DaemonProcess> Start(const std::string& program, std::vector<std::string> arguments,
+                                     const ProcessOptions& options = {});
+  // A program without the daemons' flags.
+  static Result<DaemonProcess> StartPlain(const std::string& program, std::vector<std::string> arguments,
+                                          ProcessOptions options = {});
+  DaemonProcess(DaemonProcess&& other) noexcept;
+  DaemonProcess& operator=(DaemonProcess&& other) noexcept;
+  ~DaemonProcess();
+
+  pid_t pid() const { return pid_; }
+  bool Running();
+  void Signal(int signal) const;
+  void CloseLifeline() { lifeline_.Reset(); }
+  // How it ended, or nothing at the deadline.
+  std::optional<ProcessEnd> Wait(Deadline deadline);
+  // SIGKILL and reap.
+  void Kill();
+  // SIGTERM and wait; kTimedOut after `timeout`.
+  Result<ProcessEnd> Terminate(Duration timeout = std::chrono::seconds(10));
+  // What it wrote to stdout and stderr so far.
+  std::string Output() const;
+
+  // User and system time so far, from /proc.
+  Duration CpuTime() const;
+  uint64_t ResidentBytes() const;
+  int OpenDescriptors() const;
+
+ private:
+  DaemonProcess() = default;
+
+  pid_t pid_ = -1;
+  std::optional<ProcessEnd> end_;  // set once reaped
+  UniqueFd output_;
+  UniqueFd lifeline_;
+};
+
+// Polls `condition` every millisecond until it holds; false at the deadline. For what no descriptor announces.
+template <class Condition>
+bool Eventually(Duration timeout, Condition condition) {
+  const Deadline deadline = Deadline::After(timeout);
+  while (!condition()) {
+    if (deadline.Passed()) return condition();
+    const timespec pause{0, 1'000'000};
+    ::nanosleep(&pause, nullptr);
+  }
+  return true;
+}
+
+}  // namespace raylet::test
