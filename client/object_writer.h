@@ -35,6 +35,9 @@ class ObjectWriter {
 
  private:
   friend class StoreSession;
+  void Unpin();
+  std::shared_ptr<StoreSession> Take();  // the writer is empty afterwards
+
   std::shared_ptr<StoreSession> session_;  // null: of nothing
   std::byte* data_ = nullptr;
   std::byte* metadata_ = nullptr;

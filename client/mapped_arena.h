@@ -1,0 +1,48 @@
+// MappedArena: the store's memory in this process. Two mappings of one memfd, each made at its first use: one that can
+// only be read, behind every view, and one that can be written, for creators. Owned by a StoreSession; any thread.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+
+#include "base/result.h"
+#include "base/shm_segment.h"
+#include "base/unique_fd.h"
+
+namespace raylet::client {
+
+class MappedArena {
+ public:
+  // `read_only` can only be mapped for reading; `bytes` is the arena's size.
+  static Result<std::unique_ptr<MappedArena>> Open(UniqueFd read_only, UniqueFd read_write, uint64_t bytes);
+
+  uint64_t bytes() const { return bytes_; }
+  // The start of the mapping. No system call but the first time.
+  Result<const std::byte*> ForReading() {
+    const std::byte* const base = reading_base_.load(std::memory_order_acquire);  // with the release in Map
+    if (base != nullptr) [[likely]] return base;
+    return MapForReading();
+  }
+  Result<std::byte*> ForWriting();
+
+  // True when an object of these sizes at `offset` lies inside, aligned as it must be.
+  bool Holds(uint64_t offset, uint64_t data_bytes, uint64_t metadata_bytes) const;
+
+ private:
+  MappedArena(UniqueFd read_only, UniqueFd read_write, uint64_t bytes)
+      : read_only_(std::move(read_only)), read_write_(std::move(read_write)), bytes_(bytes) {}
+  Result<const std::byte*> MapForReading();
+
+  const UniqueFd read_only_;
+  const UniqueFd read_write_;
+  const uint64_t bytes_;
+  std::atomic<const std::byte*> reading_base_{nullptr};  // publishes reading_
+  std::mutex mutex_;                                     // guards both mappings
+  Mapping reading_;
+  Mapping writing_;
+};
+
+}  // namespace raylet::client
