@@ -17,7 +17,8 @@ constexpr size_t kKeptBufferBytes = size_t{256} << 10;  // a buffer that one lar
 
 void FrameParser::Feed(std::span<const std::byte> bytes) {
   if (failed_) return;
-  // Moves what is left to the front once that is at most what was taken, so that each byte moves a bounded number of times.
+  // Moves what is left to the front once that is at most what was taken, so that each byte moves a bounded number of
+  // times.
   if (start_ > 0 && buffered_bytes() <= start_) {
     buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(start_));
     start_ = 0;
@@ -34,9 +35,9 @@ Result<std::optional<Frame>> FrameParser::Next() {
     failed_ = true;
     std::vector<std::byte>().swap(buffer_);
     start_ = 0;
-    return Fail(ErrorCode::kProtocolError, StrCat("a frame of type ", frame.header.type, " announces ",
-                                                  frame.header.body_bytes, " bytes; at most ", body_bytes_max_,
-                                                  " are taken"));
+    return Fail(ErrorCode::kProtocolError,
+                StrCat("a frame of type ", frame.header.type, " announces ", frame.header.body_bytes,
+                       " bytes; at most ", body_bytes_max_, " are taken"));
   }
   if (buffered_bytes() - sizeof(FrameHeader) < frame.header.body_bytes) return std::nullopt;
   const auto body = buffer_.begin() + static_cast<std::ptrdiff_t>(start_ + sizeof(FrameHeader));

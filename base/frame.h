@@ -26,8 +26,8 @@ struct Frame {
   std::vector<std::byte> body;
 };
 
-// FrameParser: incremental. Feed what the socket gave, in any pieces; take whole frames out. A header that announces more
-// than body_bytes_max is a kProtocolError, after which the parser stays failed.
+// FrameParser: incremental. Feed what the socket gave, in any pieces; take whole frames out. A header that announces
+// more than body_bytes_max is a kProtocolError, after which the parser stays failed.
 class FrameParser {
  public:
   explicit FrameParser(size_t body_bytes_max = kFrameBodyBytesMax) : body_bytes_max_(body_bytes_max) {}

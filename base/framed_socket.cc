@@ -17,7 +17,7 @@ namespace raylet {
 namespace {
 
 constexpr size_t kReadBytes = size_t{64} << 10;
-constexpr int kReadsPerTurn = 8;                      // then the other sockets of the loop have their turn
+constexpr int kReadsPerTurn = 8;                     // then the other sockets of the loop have their turn
 constexpr size_t kMergeBytesMax = size_t{64} << 10;  // small frames that wait are sent together
 
 // Bytes that wait to be sent; the descriptors go with the first of them.
@@ -81,8 +81,9 @@ void FramedSocket::State::Read() {
     DispatchFrames();
     // Only now: the frames above may have taken theirs.
     if (!closed && received_fds.size() > limits.received_fds_max) {
-      return Close({ErrorCode::kProtocolError, StrCat(received_fds.size(), " descriptors came that no message asked for; ",
-                                                      limits.received_fds_max, " may wait")});
+      return Close(
+          {ErrorCode::kProtocolError, StrCat(received_fds.size(), " descriptors came that no message asked for; ",
+                                             limits.received_fds_max, " may wait")});
     }
   }
 }
@@ -173,9 +174,8 @@ void FramedSocket::State::DropAll() {
 FramedSocket::FramedSocket(Loop& loop, UniqueFd fd, FramedSocketLimits limits, Handler& handler)
     : state_(std::make_shared<State>(loop, std::move(fd), limits, handler)) {
   // The watcher is the state's own, and its callback never outlives it.
-  state_->watcher = FdWatcher(loop, state_->fd.get(), [state = state_.get()](FdWatcher::Events events) {
-    state->Ready(events);
-  });
+  state_->watcher =
+      FdWatcher(loop, state_->fd.get(), [state = state_.get()](FdWatcher::Events events) { state->Ready(events); });
   state_->WatchWhatMatters();
 }
 
@@ -185,8 +185,7 @@ FramedSocket::~FramedSocket() {
   state_->DropAll();
 }
 
-void FramedSocket::Send(uint16_t type, uint64_t request_id, std::span<const std::byte> body,
-                        std::span<const int> fds) {
+void FramedSocket::Send(uint16_t type, uint64_t request_id, std::span<const std::byte> body, std::span<const int> fds) {
   RAYLET_CHECK(fds.size() <= kFdsPerMessageMax, fds.size(), " descriptors in one frame");
   if (state_->closed) return;
   std::vector<std::byte> bytes;

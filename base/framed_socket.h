@@ -1,6 +1,6 @@
 // FramedSocket: one connected socket of a daemon: frames and descriptors in and out, on the loop's thread, never
-// blocking. Its owner is a session. Out of bounds (a frame that is too long, a reader that never reads) it closes itself
-// and says why, once, through OnClosed; nothing is called after that.
+// blocking. Its owner is a session. Out of bounds (a frame that is too long, a reader that never reads) it closes
+// itself and says why, once, through OnClosed; nothing is called after that.
 #pragma once
 
 #include <cstdint>

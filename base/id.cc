@@ -19,13 +19,13 @@ int HexDigit(char c) {
   return -1;
 }
 
-// Bumped in every child of a fork: what was buffered before belongs to the parent, and two processes must never draw the
-// same id.
+// Bumped in every child of a fork: what was buffered before belongs to the parent, and two processes must never draw
+// the same id.
 std::atomic<uint64_t> fork_generation{0};
 
 uint64_t ForkGeneration() {
-  [[maybe_unused]] static const int registered = ::pthread_atfork(
-      nullptr, nullptr, [] { fork_generation.fetch_add(1, std::memory_order_relaxed); });
+  [[maybe_unused]] static const int registered =
+      ::pthread_atfork(nullptr, nullptr, [] { fork_generation.fetch_add(1, std::memory_order_relaxed); });
   return fork_generation.load(std::memory_order_relaxed);
 }
 

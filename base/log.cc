@@ -1,7 +1,7 @@
 #include "base/log.h"
 
-// spdlog and fmt are compiled into this file alone, under names of our own: a program that uses another version of either
-// links with this library without a clash, and needs neither to link it.
+// spdlog and fmt are compiled into this file alone, under names of our own: a program that uses another version of
+// either links with this library without a clash, and needs neither to link it.
 #define spdlog raylet_spdlog
 #define fmt raylet_fmt
 #define FMT_HEADER_ONLY

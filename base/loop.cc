@@ -173,7 +173,9 @@ struct Timer::Handle : HandleOf<uv_timer_t, std::function<void()>> {
 Timer::Timer(Loop& loop, std::chrono::milliseconds delay, std::chrono::milliseconds repeat, std::function<void()> fire)
     : handle_(new Handle(loop.raw(), this, std::move(fire))) {
   uv_update_time(loop.raw());  // a long turn so far must not shorten the delay
-  const auto count = [](std::chrono::milliseconds time) { return static_cast<uint64_t>(time.count() < 0 ? 0 : time.count()); };
+  const auto count = [](std::chrono::milliseconds time) {
+    return static_cast<uint64_t>(time.count() < 0 ? 0 : time.count());
+  };
   CheckUv(uv_timer_start(&handle_->uv, &Handle::Fired, count(delay), count(repeat)), "uv_timer_start");
 }
 
@@ -235,7 +237,8 @@ FdWatcher::~FdWatcher() { Cancel(); }
 void FdWatcher::Watch(Events wanted) {
   RAYLET_CHECK(handle_ != nullptr, "this watcher was cancelled");
   const int events = (wanted.readable ? UV_READABLE : 0) | (wanted.writable ? UV_WRITABLE : 0);
-  CheckUv(events == 0 ? uv_poll_stop(&handle_->uv) : uv_poll_start(&handle_->uv, events, &Handle::Ready), "uv_poll_start");
+  CheckUv(events == 0 ? uv_poll_stop(&handle_->uv) : uv_poll_start(&handle_->uv, events, &Handle::Ready),
+          "uv_poll_start");
 }
 
 void FdWatcher::Cancel() {

@@ -1,6 +1,6 @@
-// A single-producer, single-consumer ring of variable-size records in shared memory. The two sides are two processes that
-// need not trust each other: positions and sizes read from the shared side are checked, and nonsense is kProtocolError,
-// never a crash or a read out of bounds.
+// A single-producer, single-consumer ring of variable-size records in shared memory. The two sides are two processes
+// that need not trust each other: positions and sizes read from the shared side are checked, and nonsense is
+// kProtocolError, never a crash or a read out of bounds.
 #pragma once
 
 #include <atomic>
@@ -14,16 +14,16 @@
 namespace raylet {
 
 // In shared memory: header, then `capacity` bytes (a power of two, at least 4096). Positions count bytes for ever and
-// never wrap (64 bits). A record is {u32 size, u32 type} and its bytes, padded to 8; a record that would cross the end is
-// preceded by a padding record. Type 0xffffffff is the padding's.
+// never wrap (64 bits). A record is {u32 size, u32 type} and its bytes, padded to 8; a record that would cross the end
+// is preceded by a padding record. Type 0xffffffff is the padding's.
 struct RingHeader {
   uint64_t magic = 0;
   uint64_t capacity = 0;
-  alignas(128) std::atomic<uint64_t> tail{0};  // producer: release after the bytes; consumer: acquire before reading them
+  alignas(128) std::atomic<uint64_t> tail{0};  // producer: release after the bytes; consumer: acquire before its reads
   alignas(128) std::atomic<uint64_t> head{0};  // consumer: release after its last read; producer: acquire before reuse
 };
 
-size_t RingBytes(size_t capacity);                             // header and data
+size_t RingBytes(size_t capacity);                            // header and data
 void InitRing(std::span<std::byte> memory, size_t capacity);  // memory.size() == RingBytes(capacity), 128-byte aligned
 
 struct RingRecord {

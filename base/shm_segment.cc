@@ -54,7 +54,8 @@ tl::unexpected<Error> FailFull(const std::string& name, size_t size) {
                      FormatBytes(AvailableMemoryBytes()), " left: ask for less, or free some"));
 }
 
-// Takes all pages now. The look at what is left comes first: past a cgroup's limit the kernel kills instead of saying no.
+// Takes all pages now. The look at what is left comes first: past a cgroup's limit the kernel kills instead of saying
+// no.
 Result<void> Reserve(int fd, const std::string& name, size_t size) {
   if (size > AvailableMemoryBytes()) return FailFull(name, size);
   int done = -1;

@@ -1,5 +1,5 @@
-// Shared memory: a memfd or a named file in /dev/shm, and mappings of it. Each owns what it holds; destructors unmap and
-// close, nothing else. A named segment is unlinked by whoever calls Unlink(), never by a destructor of a reader.
+// Shared memory: a memfd or a named file in /dev/shm, and mappings of it. Each owns what it holds; destructors unmap
+// and close, nothing else. A named segment is unlinked by whoever calls Unlink(), never by a destructor of a reader.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@
 
 namespace raylet {
 
-// One mapping (Boost.Interprocess calls this a mapped_region; ours adds MAP_NORESERVE, populate and never throws).
+// One mapping (Boost.Interprocess calls this a mapped_region; ours never throws, and never maps past the file's end).
 class Mapping {
  public:
   enum class Access { kReadOnly, kReadWrite };
@@ -50,9 +50,9 @@ Result<size_t> FileSize(int fd);
 // Bytes of memory that the kernel would still give us: the smaller of MemAvailable and what the cgroup leaves.
 size_t AvailableMemoryBytes();
 
-// A named segment in /dev/shm, mode 0600. Create replaces nothing: an existing name is kAlreadyExists. The creator holds
-// an exclusive flock on the descriptor while it lives, which the kernel drops however it dies: TryLock tells a live
-// segment from one left behind.
+// A named segment in /dev/shm, mode 0600. Create replaces nothing: an existing name is kAlreadyExists. The creator
+// holds an exclusive flock on the descriptor while it lives, which the kernel drops however it dies: LockedByOwner
+// tells a live segment from one left behind.
 Result<UniqueFd> CreateNamedSegment(const std::string& name, size_t size);
 Result<UniqueFd> OpenNamedSegmentReadOnly(const std::string& name);
 void UnlinkNamedSegment(const std::string& name);

@@ -73,8 +73,9 @@ Result<UniqueFd> LockFolder(const std::string& folder, const std::string& path) 
   while (::flock(fd.get(), LOCK_EX | LOCK_NB) < 0) {
     if (errno != EWOULDBLOCK && errno != EINTR) return FailErrno(StrCat("cannot lock folder ", folder), errno);
     if (deadline.Passed()) {
-      return Fail(ErrorCode::kTimedOut, StrCat("cannot listen on ", path, ": another process has kept a lock on folder ",
-                                               folder, " for 2 s; choose another folder, or stop that process"));
+      return Fail(ErrorCode::kTimedOut,
+                  StrCat("cannot listen on ", path, ": another process has kept a lock on folder ", folder,
+                         " for 2 s; choose another folder, or stop that process"));
     }
     const timespec pause{0, 1'000'000};
     ::nanosleep(&pause, nullptr);
@@ -90,16 +91,18 @@ Result<void> RemoveStale(const std::string& path, const sockaddr_un& address) {
     return FailErrno(StrCat("cannot look at ", path), errno);
   }
   if (!S_ISSOCK(status.st_mode)) {
-    return Fail(ErrorCode::kAlreadyExists,
-                StrCat("cannot listen on ", path, ": a file that is no socket lies there; remove it or choose another"));
+    return Fail(
+        ErrorCode::kAlreadyExists,
+        StrCat("cannot listen on ", path, ": a file that is no socket lies there; remove it or choose another"));
   }
   const auto probe = NewSocket();
   if (!probe) return Fail(probe.error());
   const int reason = Connect(probe->get(), address);
   if (reason == ENOENT) return {};
   if (reason != ECONNREFUSED) {
-    return Fail(ErrorCode::kAlreadyExists, StrCat("cannot listen on ", path,
-                                                  ": somebody serves it already; stop that daemon or choose another path"));
+    return Fail(
+        ErrorCode::kAlreadyExists,
+        StrCat("cannot listen on ", path, ": somebody serves it already; stop that daemon or choose another path"));
   }
   if (::unlink(path.c_str()) < 0 && errno != ENOENT) return FailErrno(StrCat("cannot remove the stale ", path), errno);
   return {};
@@ -182,8 +185,7 @@ Result<UniqueFd> ConnectUnix(const std::string& path) {
     case ECONNREFUSED:
       return Fail(ErrorCode::kNotRunning, StrCat("nobody listens on ", path, ": start the daemon, or name its socket"));
     case EACCES:
-    case EPERM:
-      return Fail(ErrorCode::kNotAllowed, StrCat("the daemon on ", path, " belongs to another user"));
+    case EPERM: return Fail(ErrorCode::kNotAllowed, StrCat("the daemon on ", path, " belongs to another user"));
     case EAGAIN:
       return Fail(ErrorCode::kFull, StrCat("the daemon on ", path, " has too many connections waiting: try again"));
     default: return FailErrno(StrCat("cannot connect to ", path), reason);

@@ -1,5 +1,5 @@
-// Unix sockets with file descriptors: listen, connect, send and receive. No waiting in here: every descriptor returned is
-// non-blocking and close-on-exec.
+// Unix sockets with file descriptors: listen, connect, send and receive. No waiting in here: every descriptor returned
+// is non-blocking and close-on-exec.
 #pragma once
 
 #include <sys/types.h>

@@ -15,12 +15,13 @@ namespace {
 
 constexpr int kPausesPerYield = 64;
 
-// Spinning pays where the average wait is below this many spins: at worst a tenth of a core goes into spins that end in a
-// park. It lies above what a wake of a parked process costs, so that a thread which parks at once still sees waits get
-// short and spins again.
+// Spinning pays where the average wait is below this many spins: at worst a tenth of a core goes into spins that end in
+// a park. It lies above what a wake of a parked process costs, so that a thread which parks at once still sees waits
+// get short and spins again.
 constexpr int kSpinsPerShortWait = 10;
 constexpr int kAverageWeight = 8;  // a new wait counts one eighth
-// One long pause between bursts says little about the burst to come, so it counts as no more than this many short waits.
+// One long pause between bursts says little about the burst to come, so it counts as no more than this many short
+// waits.
 constexpr int kShortWaitsPerLongest = 5;
 
 void CpuPause() {
@@ -50,17 +51,17 @@ void FutexWakeAll(const std::atomic<uint32_t>* word) {
 }
 
 void Ring(Doorbell& bell) {
-  // Reads sleepers by a read-modify-write: a full fence between the poster's data and the look at sleepers. It stands in one
-  // order with the waiter's ++sleepers: either we come second and see the sleeper, or the waiter does and its re-check
-  // sees our data.
-  if (bell.sleepers.fetch_add(0, std::memory_order_seq_cst) == 0) [[likely]] return;
+  // Reads sleepers by a read-modify-write: a full fence between the poster's data and the look at sleepers. It stands
+  // in one order with the waiter's ++sleepers: either we come second and see the sleeper, or the waiter does and its
+  // re-check sees our data.
+  if (bell.sleepers.fetch_add(0, std::memory_order_seq_cst) == 0) [[likely]]
+    return;
   bell.rings.fetch_add(1, std::memory_order_release);  // the waiter's acquire in WaitUntil sees our data with it
   FutexWakeAll(&bell.rings);
 }
 
 bool SpinPark::WaitUntil(Doorbell& bell, Deadline deadline, const std::function<bool()>& ready,
-                         const std::function<bool()>& alive, const std::function<void()>& before_park,
-                         Duration slice) {
+                         const std::function<bool()>& alive, const std::function<void()>& before_park, Duration slice) {
   if (ready()) {
     MovingAverage(recent_wait_, Duration::zero());
     return true;

@@ -1,6 +1,6 @@
 // Waiting: futex words in shared memory, doorbells, and the spin-yield-park loop (see docs/architecture.md, "Waiting").
-// Facts it rests on: a wake of a parked process costs 25 us, two processes that poll shared memory hand over in 0.2 us, and
-// spinning without sched_yield makes three processes on two cores fight.
+// Facts it rests on: a wake of a parked process costs 25 us, two processes that poll shared memory hand over in 0.2 us,
+// and spinning without sched_yield makes three processes on two cores fight.
 #pragma once
 
 #include <atomic>
@@ -18,8 +18,8 @@ void FutexWakeAll(const std::atomic<uint32_t>* word);
 
 // Doorbell: where one process parks and others ring, in shared memory writable by both. 128 bytes.
 // Publish: a poster writes its data (release), then calls Ring. The waiter that sees rings change, or does not sleep at
-// all, sees the data. The seq_cst pair (waiter: ++sleepers, then re-check; poster: data, then read sleepers) makes a lost
-// wake impossible.
+// all, sees the data. The seq_cst pair (waiter: ++sleepers, then re-check; poster: data, then read sleepers) makes a
+// lost wake impossible.
 struct Doorbell {
   alignas(64) std::atomic<uint32_t> rings{0};     // futex word; bumped by a poster that saw a sleeper
   alignas(64) std::atomic<uint32_t> sleepers{0};  // threads about to park or parked; written by the waiting process
