@@ -1,0 +1,82 @@
+// PlasmaClient: a program's connection to plasma_store, the machine's store of immutable objects. Owned by the program.
+// Every method is safe from several threads at once. A get of a sealed object asks no daemon and makes no system call.
+// Buffers, views and writers keep what they need alive: they may outlive the client.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <plasma/buffer.h>
+#include <plasma/common.h>
+#include <plasma/export.h>
+#include <plasma/object_view.h>
+
+namespace plasma {
+
+constexpr int64_t kDigestSize = sizeof(uint64_t);
+
+class RAYLET_API PlasmaClient {
+ public:
+  PlasmaClient();
+  ~PlasmaClient();  // as Disconnect
+  PlasmaClient(const PlasmaClient&) = delete;
+  PlasmaClient& operator=(const PlasmaClient&) = delete;
+
+  // Tries again num_retries times, 100 ms apart; 80 times when it is negative. The two parameters in between mean nothing
+  // here and are taken for the sake of older programs.
+  Status Connect(const std::string& store_socket_name, const std::string& manager_socket_name = "",
+                 int release_delay = 0, int num_retries = -1);
+  // Aborts what was not sealed and releases the rest; what the caller still holds in buffers and views stays valid and
+  // goes with them. Twice is fine.
+  Status Disconnect();
+
+  // ---- write ----
+  // Space for an object. Write to *data, then Seal. PlasmaStoreFull, ObjectTooLarge, PlasmaObjectExists.
+  Status Create(const ObjectID& object_id, int64_t data_size, const uint8_t* metadata, int64_t metadata_size,
+                std::shared_ptr<Buffer>* data, int device_num = 0, bool evict_if_full = true);
+  Status Seal(const ObjectID& object_id);  // returns when the object is visible to all
+  // Invalid while the caller holds the buffer. The id may be used again afterwards.
+  Status Abort(const ObjectID& object_id);
+  Status CreateAndSeal(const ObjectID& object_id, const std::string& data, const std::string& metadata,
+                       bool evict_if_full = true);
+  // In order; stops at the first that fails.
+  Status CreateAndSealBatch(const std::vector<ObjectID>& object_ids, const std::vector<std::string>& data,
+                            const std::vector<std::string>& metadata, bool evict_if_full = true);
+  // Waits up to timeout_ms for room; 0 does not wait, -1 waits for ever.
+  ObjectWriter CreateWriter(const ObjectID& object_id, int64_t data_size, std::span<const std::byte> metadata = {},
+                            int64_t timeout_ms = 0);
+
+  // ---- read ----
+  // Objects that are not sealed by the deadline come back with null data. -1 waits for ever, 0 does not wait. Each is
+  // released when its buffers go.
+  Status Get(const std::vector<ObjectID>& object_ids, int64_t timeout_ms, std::vector<ObjectBuffer>* object_buffers);
+  // The manual form: each object that was there is held until Release(id), once for each time it was got.
+  Status Get(const ObjectID* object_ids, int64_t num_objects, int64_t timeout_ms, ObjectBuffer* object_buffers);
+  // Drops one hold of the manual form. PlasmaObjectNotFound where this client has none.
+  Status Release(const ObjectID& object_id);
+  ObjectView GetView(const ObjectID& object_id, int64_t timeout_ms = -1);
+  Status Contains(const ObjectID& object_id, bool* has_object);
+  Status List(ObjectTable* objects);
+  // kDigestSize bytes that depend on data and metadata. PlasmaObjectNotFound unless it is sealed.
+  Status Hash(const ObjectID& object_id, uint8_t* digest);
+
+  // ---- manage ----
+  // A held object goes at its last release; deleting one that is not there is fine.
+  Status Delete(const ObjectID& object_id);
+  Status Delete(const std::vector<ObjectID>& object_ids);
+  Status Evict(int64_t num_bytes, int64_t& num_bytes_evicted);
+  Status Refresh(const std::vector<ObjectID>& object_ids);  // counts as a use of each
+
+  std::string DebugString();
+  int64_t store_capacity();  // bytes; 0 when not connected
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace plasma

@@ -1,0 +1,65 @@
+// ObjectView and ObjectWriter: one object read or written in place. Move-only, owned by the caller; they may outlive the
+// client that made them. Each also carries the outcome of the call that made it.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+#include <plasma/common.h>
+#include <plasma/export.h>
+
+namespace plasma {
+
+// A sealed object, pinned while the view lives. Its memory is mapped read-only: writing there is a fault.
+class RAYLET_API ObjectView {
+ public:
+  ObjectView();  // of nothing
+  ObjectView(ObjectView&& other) noexcept;
+  ObjectView& operator=(ObjectView&& other) noexcept;
+  ~ObjectView();
+
+  bool ok() const { return impl_ != nullptr; }
+  explicit operator bool() const { return ok(); }
+  const Status& status() const { return status_; }
+  std::span<const std::byte> data() const { return data_; }          // 64-byte aligned
+  std::span<const std::byte> metadata() const { return metadata_; }  // 64-byte aligned
+  void Release();                                                    // as if destroyed
+
+ private:
+  friend class PlasmaClient;
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+  std::span<const std::byte> data_;
+  std::span<const std::byte> metadata_;
+  Status status_;
+};
+
+// An object being written. Dropped without a Seal it aborts the object.
+class RAYLET_API ObjectWriter {
+ public:
+  ObjectWriter();  // of nothing
+  ObjectWriter(ObjectWriter&& other) noexcept;
+  ObjectWriter& operator=(ObjectWriter&& other) noexcept;
+  ~ObjectWriter();
+
+  bool ok() const { return impl_ != nullptr; }
+  explicit operator bool() const { return ok(); }
+  const Status& status() const { return status_; }
+  std::span<std::byte> data() const { return data_; }          // 64-byte aligned
+  std::span<std::byte> metadata() const { return metadata_; }  // holds what CreateWriter was given
+
+  // The writer is of nothing afterwards, and its spans must not be used any more.
+  Status Seal() &&;  // returns when the object is visible to all
+  Status Abort() &&;
+
+ private:
+  friend class PlasmaClient;
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+  std::span<std::byte> data_;
+  std::span<std::byte> metadata_;
+  Status status_;
+};
+
+}  // namespace plasma
