@@ -1,0 +1,180 @@
+#include "fbs/call_record.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+
+#include "base/ring.h"
+
+namespace raylet {
+namespace {
+
+using Record = std::vector<std::byte>;
+
+ObjectId IdOf(uint8_t first) {
+  ObjectId id;
+  for (size_t i = 0; i < ObjectId::kSize; ++i) id.mutable_data()[i] = static_cast<uint8_t>(first + i);
+  return id;
+}
+
+ValueView Inline(std::string_view bytes) { return {ValueView::Kind::kInline, bytes, {}}; }
+ValueView Stored(uint8_t first) { return {ValueView::Kind::kStored, {}, IdOf(first)}; }
+ValueView Failed(std::string_view bytes) { return {ValueView::Kind::kFailed, bytes, {}}; }
+
+Record Written(const CallRecord& record) {
+  Record bytes(CallRecordBytes(record));
+  WriteCallRecord(record, bytes);
+  return bytes;
+}
+Record Written(const ReplyRecord& record) {
+  Record bytes(ReplyRecordBytes(record));
+  WriteReplyRecord(record, bytes);
+  return bytes;
+}
+
+CallRecord SampleCall() {
+  CallRecord record;
+  record.call = 77;
+  record.lend = 5;
+  record.result_id = IdOf(3);
+  record.function = "Server::Update";
+  record.arguments = {Inline("one"), Inline(""), Stored(9), Failed("why")};
+  return record;
+}
+
+TEST(CallRecord, ACallComesBackAsItWasWritten) {
+  const CallRecord sent = SampleCall();
+  const Record bytes = Written(sent);
+  CallRecord seen;
+  const auto parsed = ParseCallRecord(bytes, seen);
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(seen.call, 77U);
+  EXPECT_EQ(seen.lend, 5U);
+  EXPECT_EQ(seen.result_id, IdOf(3));
+  EXPECT_EQ(seen.function, "Server::Update");
+  ASSERT_EQ(seen.arguments.size(), 4U);
+  EXPECT_EQ(seen.arguments[0].bytes, "one");
+  EXPECT_EQ(seen.arguments[1].bytes, "");
+  EXPECT_EQ(seen.arguments[2].kind, ValueView::Kind::kStored);
+  EXPECT_EQ(seen.arguments[2].id, IdOf(9));
+  EXPECT_EQ(seen.arguments[3].kind, ValueView::Kind::kFailed);
+  EXPECT_EQ(seen.arguments[3].bytes, "why");
+}
+
+TEST(CallRecord, ParsingAgainForgetsTheRecordBefore) {
+  CallRecord seen;
+  ASSERT_TRUE(ParseCallRecord(Written(SampleCall()), seen));
+  CallRecord other;
+  other.call = 78;
+  other.function = "f";
+  const Record bytes = Written(other);
+  ASSERT_TRUE(ParseCallRecord(bytes, seen));
+  EXPECT_EQ(seen.call, 78U);
+  EXPECT_EQ(seen.function, "f");
+  EXPECT_TRUE(seen.arguments.empty());
+  EXPECT_TRUE(seen.result_id.IsNil());
+}
+
+TEST(CallRecord, EveryTruncationOfACallIsAProtocolError) {
+  const Record bytes = Written(SampleCall());
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    CallRecord seen;
+    const auto parsed = ParseCallRecord(std::span(bytes).first(size), seen);
+    ASSERT_FALSE(parsed) << size;
+    EXPECT_EQ(parsed.error().code, ErrorCode::kProtocolError) << size;
+  }
+}
+
+TEST(CallRecord, BytesAfterTheEndOfACallAreAProtocolError) {
+  Record bytes = Written(SampleCall());
+  bytes.push_back(std::byte{0});
+  CallRecord seen;
+  EXPECT_FALSE(ParseCallRecord(bytes, seen));
+}
+
+TEST(CallRecord, NoFlippedByteOfACallReadsOutsideIt) {
+  const Record bytes = Written(SampleCall());
+  for (size_t at = 0; at < bytes.size(); ++at) {
+    for (int bit = 0; bit < 8; ++bit) {
+      Record bent = bytes;
+      bent[at] ^= static_cast<std::byte>(1 << bit);
+      CallRecord seen;
+      if (!ParseCallRecord(bent, seen)) continue;
+      EXPECT_EQ(CallRecordBytes(seen), bent.size());
+      EXPECT_EQ(Written(seen), bent) << "byte " << at;
+    }
+  }
+}
+
+TEST(CallRecord, MoreArgumentsThanACallMayHaveAreAProtocolError) {
+  CallRecord call;
+  call.function = "f";
+  call.arguments.assign(kCallArgumentsMax, Inline(""));
+  CallRecord seen;
+  EXPECT_TRUE(ParseCallRecord(Written(call), seen));
+  call.arguments.push_back(Inline(""));
+  EXPECT_FALSE(ParseCallRecord(Written(call), seen));
+}
+
+TEST(CallRecord, AnArgumentOfAnUnknownKindIsAProtocolError) {
+  CallRecord call;
+  call.function = "f";
+  call.arguments = {Inline("")};
+  Record bytes = Written(call);
+  bytes[bytes.size() - 5] = std::byte{3};  // kind, then the length
+  CallRecord seen;
+  EXPECT_FALSE(ParseCallRecord(bytes, seen));
+}
+
+TEST(ReplyRecord, AReplyComesBackAsItWasWritten) {
+  for (const ValueView& result : {Inline("payload"), Inline(""), Stored(8), Failed("because")}) {
+    for (const bool retained : {false, true}) {
+      const ReplyRecord sent{12, 34, retained, result};
+      const Record bytes = Written(sent);
+      const auto seen = ParseReplyRecord(bytes);
+      ASSERT_TRUE(seen) << seen.error().message;
+      EXPECT_EQ(seen->call, 12U);
+      EXPECT_EQ(seen->lend, 34U);
+      EXPECT_EQ(seen->arguments_retained, retained);
+      EXPECT_EQ(seen->result.kind, result.kind);
+      EXPECT_EQ(seen->result.bytes, result.bytes);
+      EXPECT_EQ(seen->result.id, result.id);
+    }
+  }
+}
+
+TEST(ReplyRecord, EveryTruncationOfAReplyIsAProtocolError) {
+  for (const ValueView& result : {Inline("payload"), Stored(8), Failed("because")}) {
+    const Record bytes = Written(ReplyRecord{12, 34, true, result});
+    for (size_t size = 0; size < bytes.size(); ++size) {
+      const auto seen = ParseReplyRecord(std::span(bytes).first(size));
+      ASSERT_FALSE(seen) << size;
+      EXPECT_EQ(seen.error().code, ErrorCode::kProtocolError) << size;
+    }
+  }
+}
+
+TEST(LendRecord, ALendComesBackAndEveryOtherSizeIsAProtocolError) {
+  std::byte bytes[9] = {};
+  WriteLendRecord(0x1122334455667788, std::span<std::byte, 8>(bytes, 8));
+  const auto lend = ParseLendRecord(std::span(bytes, 8));
+  ASSERT_TRUE(lend);
+  EXPECT_EQ(*lend, 0x1122334455667788U);
+  for (const size_t size : {0U, 7U, 9U}) EXPECT_FALSE(ParseLendRecord(std::span(bytes, size))) << size;
+}
+
+TEST(Channel, ItsTwoRingsDoNotOverlapAndHoldTheLargestRecord) {
+  EXPECT_EQ(ChannelReplyRingOffset() % 128, 0U);
+  EXPECT_GE(ChannelBytes(), ChannelReplyRingOffset() + RingBytes(kChannelRingBytes));
+  CallRecord call;
+  const std::string function(1024, 'f');
+  const std::string value(kInlineCallBytesMax, 'v');
+  call.function = function;
+  call.arguments.assign(kCallArgumentsMax, Stored(1));
+  call.arguments[0] = Inline(value);
+  EXPECT_LE(CallRecordBytes(call), kChannelRingBytes / 4) << "a ring takes records of up to a quarter of it";
+}
+
+}  // namespace
+}  // namespace raylet

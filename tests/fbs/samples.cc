@@ -1,0 +1,218 @@
+#include "tests/fbs/samples.h"
+
+#include "fbs/ids.h"
+
+namespace raylet::samples {
+
+namespace {
+
+wire::Id20 IdOf(uint8_t first) {
+  ObjectId id;
+  for (size_t i = 0; i < ObjectId::kSize; ++i) id.mutable_data()[i] = static_cast<uint8_t>(first + i);
+  return ToWire(id);
+}
+std::unique_ptr<wire::Id20> IdPointer(uint8_t first) { return std::make_unique<wire::Id20>(IdOf(first)); }
+
+std::unique_ptr<wire::StatusT> FullStatus() {
+  auto status = std::make_unique<wire::StatusT>();
+  status->code = static_cast<uint16_t>(ErrorCode::kFull);
+  status->message = "StoreFull: need 2.0 MiB, free 1.0 MiB";
+  status->need_bytes = 2 << 20;
+  status->free_bytes = 1 << 20;
+  status->largest_run_bytes = 1 << 19;
+  status->pinned_bytes = 4096;
+  return status;
+}
+
+template <class Message>
+std::unique_ptr<Message> MakePointer() {
+  auto message = std::make_unique<Message>();
+  Fill(*message);
+  return message;
+}
+
+std::unique_ptr<wire::ValueT> InlineValue() {
+  auto value = std::make_unique<wire::ValueT>();
+  value->kind = wire::ValueKind::Inline;
+  value->bytes = {0x93, 1, 2, 3};
+  return value;
+}
+std::unique_ptr<wire::ValueT> StoredValue() {
+  auto value = std::make_unique<wire::ValueT>();
+  value->kind = wire::ValueKind::Stored;
+  value->id = IdPointer(40);
+  return value;
+}
+std::unique_ptr<wire::ValueT> FailedValue() {
+  auto value = std::make_unique<wire::ValueT>();
+  value->kind = wire::ValueKind::Failed;
+  value->failure = MakePointer<wire::FailureT>();
+  return value;
+}
+
+}  // namespace
+
+void Fill(wire::StoreHelloT& message) {
+  message.magic = kStoreMagic;
+  message.version_min = kStoreProtocolMin;
+  message.version_max = kStoreProtocolMax;
+  message.build = kBuild;
+  message.pid = 4711;
+  message.name = "trainer";
+}
+void Fill(wire::StoreHelloReplyT& message) {
+  message.status = OkStatus();
+  message.version = 1;
+  message.client = 7;
+  message.arena_bytes = uint64_t{1} << 30;
+  message.index_bytes = 5 << 20;
+  message.pins_bytes = 266240;
+  message.capacity_bytes = uint64_t{1} << 30;
+}
+void Fill(wire::CreateRequestT& message) {
+  message.id = IdPointer(1);
+  message.data_bytes = 31400;
+  message.metadata_bytes = 33;
+  message.evict_if_full = false;
+  message.owned = true;
+  message.owner = 7;
+  message.timeout_ms = -1;
+}
+void Fill(wire::CreateReplyT& message) {
+  message.status = FullStatus();
+  message.offset = 64 * 1024;
+}
+void Fill(wire::CreateAndSealRequestT& message) {
+  message.id = IdPointer(2);
+  message.data = {1, 2, 3, 4, 5};
+  message.metadata = {9};
+  message.owned = true;
+  message.owner = 3;
+  message.timeout_ms = 250;
+}
+void Fill(wire::IdRequestT& message) { message.id = IdPointer(3); }
+void Fill(wire::IdsRequestT& message) { message.ids = {IdOf(4), IdOf(5), IdOf(4)}; }
+void Fill(wire::DeleteReplyT& message) { message.codes = {0, 3, 4}; }
+void Fill(wire::EvictRequestT& message) { message.bytes = 1 << 20; }
+void Fill(wire::EvictReplyT& message) {
+  message.status = OkStatus();
+  message.evicted_bytes = 1 << 20;
+}
+void Fill(wire::SealedNoticeT& message) { message.id = IdPointer(6); }
+void Fill(wire::SetOwnerRequestT& message) {
+  message.ids = {IdOf(7), IdOf(8)};
+  message.owner = 12;
+}
+void Fill(wire::StatusReplyT& message) { message.status = FullStatus(); }
+
+void Fill(wire::RegisterRequestT& message) {
+  message.magic = kRayletMagic;
+  message.version_min = kRayletProtocolMin;
+  message.version_max = kRayletProtocolMax;
+  message.build = kBuild;
+  message.kind = wire::ProcessKind::Worker;
+  message.pid = 4712;
+  message.startup_token = 0x123456789abcdef0;
+  message.executable = "/usr/bin/train";
+  message.arguments = {"train", "--epochs", "10", ""};
+  message.environment = {"HOME=/home/ada", "LANG=C"};
+  message.working_directory = "/home/ada";
+  message.actor_namespace = "default";
+}
+void Fill(wire::RegisterReplyT& message) {
+  message.status = OkStatus();
+  message.version = 1;
+  message.process = 3;
+  message.job = 1;
+  message.node = IdPointer(9);
+  message.store_socket = "/run/user/1000/raylet/store";
+  message.logs_folder = "/run/user/1000/raylet/logs";
+}
+void Fill(wire::ReadyNoticeT& message) { message.store_client = 5; }
+void Fill(wire::FailureT& message) {
+  message.kind = wire::FailureKind::WorkerDied;
+  message.message = "The worker of Gradient was killed by signal 9.";
+  message.function = "Gradient";
+  message.exception_type = "std::runtime_error";
+  message.what = "no data";
+  message.pid = 4713;
+  message.signal = 9;
+  message.may_have_run = true;
+  message.retry_safe = true;
+  message.hint = "See its log.";
+}
+void Fill(wire::TaskSpecT& message) {
+  message.id = IdPointer(10);
+  message.name = "gradient of shard 1";
+  message.function = "Gradient";
+  message.arguments.push_back(InlineValue());
+  message.arguments.push_back(StoredValue());
+  message.arguments.push_back(FailedValue());
+  message.wait_for = {IdOf(40)};
+  auto resource = std::make_unique<wire::ResourceT>();
+  resource->name = "CPU";
+  resource->units = 5000;
+  message.resources.push_back(std::move(resource));
+  message.max_retries = 3;
+  message.owner = 3;
+  message.owner_store_client = 5;
+  message.lend = 17;
+  message.actor = std::make_unique<wire::ActorSpecT>();
+  message.actor->id = IdPointer(50);
+  message.actor->name = "shard 1";
+  message.actor->actor_namespace = "default";
+  message.actor->max_restarts = -1;
+  message.actor->detached = true;
+}
+void Fill(wire::TaskResultT& message) {
+  message.id = IdPointer(10);
+  message.process = 4;
+  message.result = FailedValue();
+  message.lend = 18;
+  message.arguments_retained = true;
+}
+void Fill(wire::ActorRequestT& message) { message.actor = IdPointer(50); }
+void Fill(wire::OpenChannelRequestT& message) { message.actor = IdPointer(50); }
+void Fill(wire::OpenChannelReplyT& message) {
+  message.status = OkStatus();
+  message.channel = 2;
+  message.process = 4;
+  message.failure = MakePointer<wire::FailureT>();
+}
+void Fill(wire::ChannelNoticeT& message) {
+  message.channel = 2;
+  message.caller = 3;
+  message.caller_store_client = 5;
+  message.actor = IdPointer(50);
+}
+void Fill(wire::ActorNoticeT& message) {
+  message.actor = IdPointer(50);
+  message.state = wire::ActorState::Restarting;
+  message.restarts = 1;
+  message.failure = MakePointer<wire::FailureT>();
+}
+void Fill(wire::KillActorRequestT& message) {
+  message.actor = IdPointer(50);
+  message.no_restart = false;
+}
+void Fill(wire::FindActorRequestT& message) {
+  message.name = "shard 1";
+  message.actor_namespace = "default";
+}
+void Fill(wire::FindActorReplyT& message) {
+  message.status = OkStatus();
+  message.actor = IdPointer(50);
+}
+void Fill(wire::BlockedNoticeT& message) { message.blocked = true; }
+void Fill(wire::LendNoticeT& message) {
+  message.process = 4;
+  message.lend = 18;
+}
+void Fill(wire::ProcessNoticeT& message) {
+  message.process = 4;
+  message.failure = MakePointer<wire::FailureT>();
+}
+void Fill(wire::EmptyNoticeT&) {}
+void Fill(wire::NodeStatusReplyT& message) { message.json = "{\"workers\": 2}"; }
+
+}  // namespace raylet::samples

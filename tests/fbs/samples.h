@@ -1,0 +1,52 @@
+// A valid, well-filled message of every type: what the round-trip tests send and what the fuzz targets start from.
+// A new table gets a Fill here; without one the tests do not compile.
+#pragma once
+
+#include "fbs/messages.h"
+
+namespace raylet::samples {
+
+// ---- the store's messages
+void Fill(wire::StoreHelloT& message);
+void Fill(wire::StoreHelloReplyT& message);
+void Fill(wire::CreateRequestT& message);
+void Fill(wire::CreateReplyT& message);
+void Fill(wire::CreateAndSealRequestT& message);
+void Fill(wire::IdRequestT& message);
+void Fill(wire::IdsRequestT& message);
+void Fill(wire::DeleteReplyT& message);
+void Fill(wire::EvictRequestT& message);
+void Fill(wire::EvictReplyT& message);
+void Fill(wire::SealedNoticeT& message);
+void Fill(wire::SetOwnerRequestT& message);
+void Fill(wire::StatusReplyT& message);
+
+// ---- the raylet's messages
+void Fill(wire::RegisterRequestT& message);
+void Fill(wire::RegisterReplyT& message);
+void Fill(wire::ReadyNoticeT& message);
+void Fill(wire::FailureT& message);
+void Fill(wire::TaskSpecT& message);
+void Fill(wire::TaskResultT& message);
+void Fill(wire::ActorRequestT& message);
+void Fill(wire::OpenChannelRequestT& message);
+void Fill(wire::OpenChannelReplyT& message);
+void Fill(wire::ChannelNoticeT& message);
+void Fill(wire::ActorNoticeT& message);
+void Fill(wire::KillActorRequestT& message);
+void Fill(wire::FindActorRequestT& message);
+void Fill(wire::FindActorReplyT& message);
+void Fill(wire::BlockedNoticeT& message);
+void Fill(wire::LendNoticeT& message);
+void Fill(wire::ProcessNoticeT& message);
+void Fill(wire::EmptyNoticeT& message);
+void Fill(wire::NodeStatusReplyT& message);
+
+template <class Message>
+Message Make() {
+  Message message;
+  Fill(message);
+  return message;
+}
+
+}  // namespace raylet::samples

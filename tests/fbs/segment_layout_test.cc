@@ -1,0 +1,142 @@
+#include "fbs/segment_layout.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace raylet {
+namespace {
+
+constexpr uint64_t kEntries = 256;
+
+// An index in private memory, page-aligned as a mapping is.
+class Segment {
+ public:
+  explicit Segment(uint64_t entry_count = kEntries)
+      : size_(IndexSegmentBytes(entry_count)), memory_(std::aligned_alloc(4096, size_), &std::free) {
+    std::memset(memory_.get(), 0, size_);
+    header_ = InitIndexSegment(memory_.get(), entry_count);
+  }
+  IndexHeader& header() { return *header_; }
+  void* memory() { return memory_.get(); }
+  size_t size() const { return size_; }
+
+ private:
+  size_t size_;
+  std::unique_ptr<void, void (*)(void*)> memory_;
+  IndexHeader* header_;
+};
+
+TEST(SegmentLayout, AFreshIndexPassesItsCheckWithItsPartsInside) {
+  Segment segment;
+  const auto checked = CheckIndexSegment(segment.memory(), segment.size());
+  ASSERT_TRUE(checked) << checked.error().message;
+  EXPECT_EQ(*checked, &segment.header());
+  const auto* const begin = static_cast<const std::byte*>(segment.memory());
+  const auto* const entries_end = reinterpret_cast<const std::byte*>(segment.header().entries.get() + kEntries);
+  const auto* const clients_end = reinterpret_cast<const std::byte*>(segment.header().clients.get() + kClientRowsMax);
+  const auto* const buckets = reinterpret_cast<const std::byte*>(segment.header().buckets.get());
+  EXPECT_LE(clients_end, buckets);
+  EXPECT_LE(buckets + kBucketCount * 4, reinterpret_cast<const std::byte*>(segment.header().entries.get()));
+  EXPECT_LE(entries_end, begin + segment.size());
+}
+
+TEST(SegmentLayout, AnIndexMeansTheSameWhereverItIsMapped) {
+  Segment segment;
+  Segment elsewhere;
+  std::memcpy(elsewhere.memory(), segment.memory(), segment.size());
+  const auto checked = CheckIndexSegment(elsewhere.memory(), elsewhere.size());
+  ASSERT_TRUE(checked) << checked.error().message;
+  EXPECT_EQ(reinterpret_cast<const std::byte*>((*checked)->entries.get()) - static_cast<std::byte*>(elsewhere.memory()),
+            reinterpret_cast<const std::byte*>(segment.header().entries.get()) -
+                static_cast<std::byte*>(segment.memory()));
+}
+
+TEST(SegmentLayout, AnIndexOfAnotherLayoutIsAVersionMismatchThatNamesBoth) {
+  Segment segment;
+  segment.header().layout_version = kLayoutVersion + 1;
+  const auto checked = CheckIndexSegment(segment.memory(), segment.size());
+  ASSERT_FALSE(checked);
+  EXPECT_EQ(checked.error().code, ErrorCode::kVersionMismatch);
+  EXPECT_NE(checked.error().message.find(std::to_string(kLayoutVersion + 1)), std::string::npos);
+  EXPECT_NE(checked.error().message.find("layout " + std::to_string(kLayoutVersion)), std::string::npos);
+}
+
+TEST(SegmentLayout, AHeaderThatDoesNotFitItsSegmentIsAProtocolError) {
+  const std::vector<std::function<void(IndexHeader&)>> breakages = {
+      [](IndexHeader& header) { header.magic ^= 1; },
+      [](IndexHeader& header) { header.header_bytes -= 8; },
+      [](IndexHeader& header) { header.segment_bytes += 4096; },
+      [](IndexHeader& header) { header.entry_count = 0; },
+      [](IndexHeader& header) { header.entry_count = kEntries - 1; },
+      [](IndexHeader& header) { header.entry_count = kEntries * 2; },
+      [](IndexHeader& header) { header.entry_count = uint64_t{1} << 63; },
+      [](IndexHeader& header) { header.entry_count = uint64_t{1} << 58; },  // times 64 bytes it would wrap to zero
+      [](IndexHeader& header) { header.entries = header.entries + 1; },
+      [](IndexHeader& header) { header.entries = nullptr; },
+      [](IndexHeader& header) { header.clients = header.clients - 1; },
+      [](IndexHeader& header) { header.buckets = header.buckets + kBucketCount; },
+  };
+  for (size_t i = 0; i < breakages.size(); ++i) {
+    Segment segment;
+    breakages[i](segment.header());
+    const auto checked = CheckIndexSegment(segment.memory(), segment.size());
+    ASSERT_FALSE(checked) << "breakage " << i;
+    EXPECT_EQ(checked.error().code, ErrorCode::kProtocolError) << "breakage " << i;
+  }
+}
+
+TEST(SegmentLayout, ASegmentCutShortIsAProtocolError) {
+  Segment segment;
+  for (const size_t size : {size_t{0}, size_t{7}, sizeof(IndexHeader) - 1, sizeof(IndexHeader), segment.size() - 4096,
+                            segment.size() - 1}) {
+    const auto checked = CheckIndexSegment(segment.memory(), size);
+    ASSERT_FALSE(checked) << size;
+    EXPECT_EQ(checked.error().code, ErrorCode::kProtocolError) << size;
+  }
+}
+
+TEST(SegmentLayout, AWordHoldsItsStateAndItsGeneration) {
+  for (const EntryState state : {EntryState::kEmpty, EntryState::kTombstone, EntryState::kUnsealed, EntryState::kSealed,
+                                 EntryState::kDying}) {
+    for (const uint64_t generation : {uint64_t{0}, uint64_t{1}, (uint64_t{1} << 56) - 1}) {
+      EXPECT_EQ(StateOf(MakeWord(state, generation)), state);
+      EXPECT_EQ(GenerationOf(MakeWord(state, generation)), generation);
+    }
+  }
+}
+
+TEST(SegmentLayout, MetadataLiesBehindTheDataAndIsAligned) {
+  EXPECT_EQ(MetadataOffset(128, 0), 128U);
+  EXPECT_EQ(MetadataOffset(128, 1), 192U);
+  EXPECT_EQ(MetadataOffset(128, 64), 192U);
+  EXPECT_EQ(MetadataOffset(128, 65), 256U);
+}
+
+TEST(SegmentLayout, ProbesAndBucketsStayInsideTheirParts) {
+  for (int i = 0; i < 10'000; ++i) {
+    const ObjectId id = ObjectId::FromRandom();
+    EXPECT_LT(ProbeStart(id, kEntries), kEntries);
+    EXPECT_LT(BucketOf(id), kBucketCount);
+  }
+}
+
+TEST(SegmentLayout, AnIndexIsNamedAfterItsSocketAndNothingElse) {
+  EXPECT_EQ(IndexSegmentName("/tmp/a/store"), IndexSegmentName("/tmp/a/store"));
+  EXPECT_NE(IndexSegmentName("/tmp/a/store"), IndexSegmentName("/tmp/b/store"));
+  EXPECT_EQ(IndexSegmentName("/tmp/a/store").find('/'), std::string::npos);
+  EXPECT_NE(PinPageName(1), PinPageName(11));
+}
+
+TEST(SegmentLayout, APinPageIsWholePagesAndHoldsEverySlot) {
+  EXPECT_EQ(PinPageBytes() % 4096, 0U);
+  EXPECT_GE(PinPageBytes(), sizeof(PinPage));
+  EXPECT_GE(sizeof(PinPage), sizeof(uint32_t) * (kPinSlots + kTouchSlots));
+}
+
+}  // namespace
+}  // namespace raylet

@@ -1,0 +1,69 @@
+// make_corpus FOLDER: writes FOLDER/<target>/sample for every fuzz target that starts from something valid.
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+
+#include "base/frame.h"
+#include "fbs/call_record.h"
+#include "tests/fbs/samples.h"
+#include "wire_message_list.h"
+
+namespace raylet {
+namespace {
+
+bool Save(const std::filesystem::path& folder, const std::string& target, std::span<const std::byte> bytes) {
+  std::error_code error;
+  std::filesystem::create_directories(folder / target, error);
+  std::ofstream file(folder / target / "sample", std::ios::binary | std::ios::trunc);
+  file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  file.close();
+  if (!file) std::fprintf(stderr, "make_corpus: cannot write %s/%s/sample\n", folder.c_str(), target.c_str());
+  return file.good();
+}
+
+bool SaveAll(const std::filesystem::path& folder) {
+  bool fine = true;
+#define RAYLET_X(name) fine = Save(folder, #name, Encode(samples::Make<wire::name##T>())) && fine;
+  RAYLET_WIRE_MESSAGES(RAYLET_X)
+#undef RAYLET_X
+
+  std::vector<std::byte> frames{std::byte{20}};
+  for (uint16_t type = 1; type <= 3; ++type) {
+    AppendFrame(frames, type, type, Encode(samples::Make<wire::CreateRequestT>()));
+  }
+  fine = Save(folder, "frame_parser", frames) && fine;
+
+  CallRecord call;
+  call.call = 1;
+  call.lend = 2;
+  call.function = "Server::Update";
+  call.arguments = {{ValueView::Kind::kInline, "one", {}}, {ValueView::Kind::kStored, {}, ObjectId()}};
+  std::vector<std::byte> record(CallRecordBytes(call));
+  WriteCallRecord(call, record);
+  fine = Save(folder, "call_record", record) && fine;
+
+  const ReplyRecord reply{1, 2, true, {ValueView::Kind::kFailed, "why", {}}};
+  record.resize(ReplyRecordBytes(reply));
+  WriteReplyRecord(reply, record);
+  fine = Save(folder, "reply_record", record) && fine;
+
+  record.resize(8);
+  WriteLendRecord(3, std::span<std::byte, 8>(record.data(), 8));
+  fine = Save(folder, "lend_record", record) && fine;
+
+  // Zero bytes: an untouched ring with a record or two, an untouched index.
+  record.assign(64, std::byte{0});
+  fine = Save(folder, "ring", record) && fine;
+  return Save(folder, "index_segment", {}) && fine;
+}
+
+}  // namespace
+}  // namespace raylet
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: make_corpus FOLDER\n");
+    return 2;
+  }
+  return raylet::SaveAll(argv[1]) ? 0 : 1;
+}

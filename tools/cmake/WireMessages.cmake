@@ -1,0 +1,30 @@
+# wire_messages(OUT): the name of every table of the schemas that travels as a message of its own, so that a new table
+# gets its tests and its fuzz target by being written down in a schema.
+function(wire_messages out)
+  # Parts of messages. Failure is one, too, but also travels alone, in call records and in failed objects.
+  set(parts Status Value Resource ActorSpec)
+  set(names)
+  foreach(schema common store raylet)
+    set(path ${PROJECT_SOURCE_DIR}/fbs/${schema}.fbs)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${path})
+    file(STRINGS ${path} lines REGEX "^table [A-Za-z0-9]+")
+    foreach(line ${lines})
+      string(REGEX REPLACE "^table ([A-Za-z0-9]+).*" "\\1" name ${line})
+      list(APPEND names ${name})
+    endforeach()
+  endforeach()
+  list(REMOVE_ITEM names ${parts})
+  set(${out} ${names} PARENT_SCOPE)
+endfunction()
+
+# wire_message_list(TARGET): TARGET may include "wire_message_list.h", whose RAYLET_WIRE_MESSAGES(X) says X(Name) for each.
+function(wire_message_list target)
+  wire_messages(names)
+  set(text "// Made from fbs/*.fbs by tools/cmake/WireMessages.cmake.\n#define RAYLET_WIRE_MESSAGES(X)")
+  foreach(name ${names})
+    string(APPEND text " \\\n  X(${name})")
+  endforeach()
+  set(folder ${CMAKE_CURRENT_BINARY_DIR}/generated)
+  file(CONFIGURE OUTPUT ${folder}/wire_message_list.h CONTENT "${text}\n" @ONLY)
+  target_include_directories(${target} PRIVATE ${folder})
+endfunction()
