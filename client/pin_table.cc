@@ -21,13 +21,16 @@ uint32_t StartOfThisThread() {
 
 thread_local uint32_t PinTable::free_hint_ = StartOfThisThread();
 
-Result<PinTable> PinTable::Open(int fd, uint32_t client) {
-  const auto bytes = FileSize(fd);
+Result<PinTable> PinTable::Open(UniqueFd fd, uint32_t client) {
+  const auto bytes = FileSize(fd.get());
   if (!bytes) return Fail(bytes.error());
-  auto mapping = Mapping::Map(fd, *bytes, Mapping::Access::kReadWrite);
+  auto mapping = Mapping::Map(fd.get(), *bytes, Mapping::Access::kReadWrite);
   if (!mapping) return Fail(std::move(mapping).error());
   auto table = Attach(mapping->data(), mapping->size(), client);
-  if (table) table->mapping_ = *std::move(mapping);
+  if (table) {
+    table->mapping_ = *std::move(mapping);
+    table->fd_ = std::move(fd);
+  }
   return table;
 }
 

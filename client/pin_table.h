@@ -9,13 +9,15 @@
 
 #include "base/result.h"
 #include "base/shm_segment.h"
+#include "base/unique_fd.h"
 #include "fbs/segment_layout.h"
 
 namespace raylet::client {
 
 class PinTable {
  public:
-  static Result<PinTable> Open(int fd, uint32_t client);
+  // Keeps the descriptor: objstat finds the page among the descriptors of this process, also when the daemon is dead.
+  static Result<PinTable> Open(UniqueFd fd, uint32_t client);
   // In memory of the caller's that outlives it (tests).
   static Result<PinTable> Attach(void* memory, size_t bytes, uint32_t client);
 
@@ -43,6 +45,7 @@ class PinTable {
  private:
   PinTable() = default;
   static thread_local uint32_t free_hint_;  // a slot that this thread freed last: probably free, and in its cache
+  UniqueFd fd_;                             // none when attached
   Mapping mapping_;                         // empty when attached
   PinPage* page_ = nullptr;
 };

@@ -52,7 +52,7 @@ Result<std::shared_ptr<StoreSession>> StoreSession::Connect(const std::string& s
   if (!arena) return Fail(std::move(arena).error());
   auto index = MappedIndex::Open(welcome.index.get());
   if (!index) return Fail(std::move(index).error());
-  auto pins = PinTable::Open(welcome.pins.get(), welcome.client);
+  auto pins = PinTable::Open(std::move(welcome.pins), welcome.client);
   if (!pins) return Fail(std::move(pins).error());
   return std::shared_ptr<StoreSession>(new StoreSession(*std::move(connection), socket, welcome, *std::move(arena),
                                                         *std::move(index), *std::move(pins)));
