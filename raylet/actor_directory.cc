@@ -1,0 +1,285 @@
+#include "raylet/actor_directory.h"
+
+#include <algorithm>
+
+#include "base/strings.h"
+
+namespace raylet {
+namespace {
+
+std::string Describe(const Task& creation) {
+  const auto& settings = *creation.actor;
+  if (settings.name.empty()) return StrCat("actor ", settings.id.hex(), " (", creation.function, ")");
+  return StrCat("actor '", settings.name, "' (", creation.function, ")");
+}
+
+}  // namespace
+
+Failure ActorFailure(const Task& creation, std::string message, std::string hint) {
+  Failure failure;
+  failure.kind = wire::FailureKind::ActorDied;
+  failure.message = std::move(message);
+  failure.function = creation.function;
+  failure.hint = std::move(hint);
+  return failure;
+}
+
+ActorDirectory::Actor* ActorDirectory::Find(const ActorId& id) {
+  const auto found = living_.find(id);
+  return found == living_.end() ? nullptr : &found->second;
+}
+
+const ActorDirectory::Actor* ActorDirectory::Get(const ActorId& id) const {
+  const auto found = living_.find(id);
+  return found == living_.end() ? nullptr : &found->second;
+}
+
+bool ActorDirectory::HasDetached(JobId job) const {
+  return std::any_of(living_.begin(), living_.end(), [job](const auto& entry) {
+    return entry.second.creation->job == job && entry.second.settings().detached;
+  });
+}
+
+Result<void> ActorDirectory::Create(TaskPtr creation) {
+  const ActorSettings& settings = *creation->actor;
+  if (living_.contains(settings.id) || dead_.contains(settings.id))
+    return Fail(ErrorCode::kAlreadyExists, StrCat("actor ", settings.id.hex(), " has been created already"));
+  if (living_.size() >= kActorsMax) {
+    return Fail(ErrorCode::kFull, StrCat("this node has ", kActorsMax, " actors, which is its limit: end some before you "
+                                         "create more"));
+  }
+  if (!settings.name.empty()) {
+    const auto [holder, is_free] = names_.try_emplace({settings.actor_namespace, settings.name}, settings.id);
+    if (!is_free) {
+      const Actor& other = living_.at(holder->second);
+      return Fail(ErrorCode::kAlreadyExists,
+                  StrCat("the name '", settings.name, "' in namespace '", settings.actor_namespace, "' is taken by actor ",
+                         other.id.hex(), " (", other.creation->function, ", ", wire::EnumNameActorState(other.state),
+                         "): kill that one, or choose another name"));
+    }
+  }
+  Actor actor;
+  actor.id = settings.id;
+  actor.owner = settings.detached ? 0 : creation->owner;
+  actor.restarts_left = settings.max_restarts;
+  actor.watchers.insert(creation->owner);
+  actor.creation = std::move(creation);
+  decisions_.push_back(CreateActorNow{actor.creation});
+  living_.emplace(actor.id, std::move(actor));
+  return {};
+}
+
+void ActorDirectory::Placed(const ActorId& id, WorkerId worker) {
+  if (Actor* const actor = Find(id)) actor->worker = worker;
+}
+
+void ActorDirectory::Constructed(const ActorId& id) {
+  Actor* const actor = Find(id);
+  if (actor == nullptr || actor->worker == 0 || actor->restarting || actor->leaving ||
+      actor->state == wire::ActorState::Alive) return;
+  actor->state = wire::ActorState::Alive;
+  Tell(*actor, nullptr);
+  for (const PendingOpen& open : std::exchange(actor->opens, {})) Grant(*actor, open);
+}
+
+void ActorDirectory::ConstructorFailed(const ActorId& id, const Failure& thrown) {
+  Actor* const actor = Find(id);
+  if (actor == nullptr || actor->state == wire::ActorState::Alive) return;
+  if (actor->restarting || actor->leaving) return;  // its worker's death says what happens next
+  Failure failure = ActorFailure(*actor->creation,
+                                 StrCat("the constructor of ", Describe(*actor->creation), " failed: ", thrown.message),
+                                 thrown.hint.empty() ? "correct what the constructor throws for; a restart would throw again"
+                                                     : thrown.hint);
+  failure.exception_type = thrown.exception_type;
+  failure.what = thrown.what;
+  failure.pid = thrown.pid;
+  actor->worker = 0;  // the scheduler ends it
+  Die(*actor, std::move(failure));
+}
+
+void ActorDirectory::CreationLost(const ActorId& id, const Failure& failure) {
+  if (Actor* const actor = Find(id)) Die(*actor, failure);
+}
+
+void ActorDirectory::WorkerGone(const ActorId& id, WorkerId worker, const Failure& failure) {
+  Actor* const actor = Find(id);
+  if (actor == nullptr || actor->worker != worker) return;
+  actor->worker = 0;
+  if (actor->leaving) {
+    Die(*actor, *std::exchange(actor->leaving, std::nullopt));
+    return;
+  }
+  if (actor->restarting) {
+    Restart(*actor);
+    return;
+  }
+  if (actor->restarts_left != 0) {
+    if (actor->restarts_left > 0) actor->restarts_left--;
+    actor->state = wire::ActorState::Restarting;
+    actor->channels.clear();
+    Tell(*actor, std::make_shared<const Failure>(failure));
+    Restart(*actor);
+    return;
+  }
+  Die(*actor, failure);
+}
+
+void ActorDirectory::Restart(Actor& actor) {
+  actor.state = wire::ActorState::Restarting;
+  actor.restarting.reset();
+  actor.restarts++;
+  decisions_.push_back(CreateActorNow{actor.creation});
+}
+
+Result<void> ActorDirectory::Open(const ActorId& id, ProcessId caller, uint64_t request_id) {
+  Actor* const actor = Find(id);
+  if (actor == nullptr) {
+    decisions_.push_back(RefuseChannel{caller, request_id, std::make_shared<const Failure>(WhyDead(id))});
+    return {};
+  }
+  actor->watchers.insert(caller);
+  if (actor->state == wire::ActorState::Alive && !actor->leaving) {
+    Grant(*actor, {caller, request_id});
+    return {};
+  }
+  const auto waiting = std::count_if(actor->opens.begin(), actor->opens.end(),
+                                     [caller](const PendingOpen& open) { return open.caller == caller; });
+  if (static_cast<size_t>(waiting) >= kOpensPerCallerMax) {
+    return Fail(ErrorCode::kFull, StrCat(kOpensPerCallerMax, " requests of this process for a channel to ",
+                                         Describe(*actor->creation), " wait already"));
+  }
+  actor->opens.push_back({caller, request_id});
+  return {};
+}
+
+void ActorDirectory::Grant(Actor& actor, const PendingOpen& open) {
+  // A caller that asks again has let go of its first channel.
+  const auto earlier = actor.channels.find(open.caller);
+  if (earlier != actor.channels.end())
+    decisions_.push_back(CloseChannel{actor.worker, actor.id, open.caller, earlier->second});
+  const ChannelId channel = next_channel_++;
+  actor.channels[open.caller] = channel;
+  decisions_.push_back(GrantChannel{actor.id, actor.worker, open.caller, open.request_id, channel});
+}
+
+void ActorDirectory::Kill(const ActorId& id, bool no_restart) {
+  Actor* const actor = Find(id);
+  if (actor == nullptr) return;
+  if (no_restart) {
+    Die(*actor, ActorFailure(*actor->creation, StrCat(Describe(*actor->creation), " was killed by a call of Kill()"),
+                             "create it again if it is still needed"));
+    return;
+  }
+  if (actor->worker == 0 || actor->restarting || actor->leaving) return;  // it starts anew, or ends, anyway
+  Failure failure = ActorFailure(*actor->creation,
+                                 StrCat(Describe(*actor->creation), " was killed by a call of Kill(false) and restarts"),
+                                 "call it again: it has fresh state");
+  failure.may_have_run = true;
+  actor->restarting = failure;
+  actor->state = wire::ActorState::Restarting;
+  actor->channels.clear();
+  Tell(*actor, std::make_shared<const Failure>(failure));
+  decisions_.push_back(EndActorWorker{actor->worker, true});
+}
+
+void ActorDirectory::Release(const ActorId& id, ProcessId by) {
+  Actor* const actor = Find(id);
+  if (actor == nullptr || actor->settings().detached || actor->owner != by) return;
+  Leave(*actor, ActorFailure(*actor->creation,
+                             StrCat(Describe(*actor->creation), " ended because no handle refers to it any more"),
+                             "keep a handle for as long as the actor is needed, or make it detached"));
+}
+
+void ActorDirectory::Exited(const ActorId& id) {
+  Actor* const actor = Find(id);
+  if (actor == nullptr) return;
+  Leave(*actor,
+        ActorFailure(*actor->creation, StrCat(Describe(*actor->creation), " ended on its own wish (ExitActor)"), ""));
+}
+
+Result<ActorId> ActorDirectory::Find(const std::string& name, const std::string& actor_namespace, ProcessId asker) {
+  const auto found = names_.find({actor_namespace, name});
+  if (found == names_.end()) {
+    return Fail(ErrorCode::kNotFound, StrCat("no actor has the name '", name, "' in namespace '", actor_namespace, "'"));
+  }
+  living_.at(found->second).watchers.insert(asker);
+  return found->second;
+}
+
+void ActorDirectory::ProcessGone(ProcessId process) {
+  std::vector<ActorId> orphans;
+  for (auto& [id, actor] : living_) {
+    actor.watchers.erase(process);
+    std::erase_if(actor.opens, [process](const PendingOpen& open) { return open.caller == process; });
+    const auto channel = actor.channels.find(process);
+    if (channel != actor.channels.end()) {
+      decisions_.push_back(CloseChannel{actor.worker, id, process, channel->second});
+      actor.channels.erase(channel);
+    }
+    if (actor.owner == process) orphans.push_back(id);
+  }
+  for (const ActorId& id : orphans) {
+    Actor& actor = living_.at(id);
+    Die(actor,
+        ActorFailure(*actor.creation,
+                     StrCat(Describe(*actor.creation), " ended with the process that created it (", process, ")"),
+                     "an actor that shall outlive its creator must be detached"));
+  }
+}
+
+void ActorDirectory::Tell(const Actor& actor, std::shared_ptr<const Failure> failure) {
+  for (const ProcessId watcher : actor.watchers)
+    decisions_.push_back(TellActorChanged{watcher, actor.id, actor.state, actor.restarts, failure});
+}
+
+// It finishes the calls in its rings, whose results may be wanted; that it is Dead is told when its worker has gone.
+void ActorDirectory::Leave(Actor& actor, Failure failure) {
+  if (actor.leaving) return;
+  if (actor.worker == 0) {
+    Die(actor, std::move(failure));
+    return;
+  }
+  FreeName(actor);
+  actor.restarting.reset();
+  actor.leaving = std::move(failure);
+  decisions_.push_back(EndActorWorker{actor.worker, false});
+}
+
+void ActorDirectory::Die(Actor& actor, Failure failure) {
+  actor.state = wire::ActorState::Dead;
+  actor.channels.clear();
+  const auto told = std::make_shared<const Failure>(std::move(failure));
+  Tell(actor, told);
+  for (const PendingOpen& open : actor.opens) decisions_.push_back(RefuseChannel{open.caller, open.request_id, told});
+  if (actor.worker != 0)
+    decisions_.push_back(EndActorWorker{actor.worker, true});
+  else
+    decisions_.push_back(CancelCreation{actor.creation->id});
+  FreeName(actor);
+  const ActorId id = actor.id;
+  dead_order_.push_back(id);
+  dead_.emplace(id, *told);
+  if (dead_order_.size() > kDeadActorsMax) {
+    dead_.erase(dead_order_.front());
+    dead_order_.pop_front();
+  }
+  living_.erase(id);
+}
+
+void ActorDirectory::FreeName(const Actor& actor) {
+  const auto bearer = names_.find({actor.settings().actor_namespace, actor.settings().name});
+  if (bearer != names_.end() && bearer->second == actor.id) names_.erase(bearer);
+}
+
+Failure ActorDirectory::WhyDead(const ActorId& id) const {
+  const auto found = dead_.find(id);
+  if (found != dead_.end()) return found->second;
+  Failure failure;
+  failure.kind = wire::FailureKind::ActorDied;
+  failure.message = StrCat("this node knows no actor ", id.hex(), ": it ended long ago, or was never created");
+  failure.retry_safe = true;
+  failure.hint = "create the actor first, and keep its handle";
+  return failure;
+}
+
+}  // namespace raylet

@@ -1,0 +1,138 @@
+// ActorDirectory: every actor of this node, its state, its name, who talks with it and who waits to. A core: events in,
+// decisions out, no I/O; the raylet's loop thread.
+// Always holds: a name is taken iff an actor that is neither Dead nor leaving bears it; a channel is open only to an Alive
+// actor; an actor that is Dead stays so, and is remembered for kDeadActorsMax deaths so that a late caller hears why.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "fbs/messages.h"
+#include "raylet/task.h"
+
+namespace raylet {
+
+constexpr size_t kActorsMax = 100'000;
+constexpr size_t kDeadActorsMax = 10'000;
+constexpr size_t kOpensPerCallerMax = 64;  // waiting requests of one caller for one actor
+
+using Failure = wire::FailureT;
+
+// What the edge must do, in this order.
+struct CreateActorNow {  // submit the creation to the scheduler
+  TaskPtr creation;
+};
+struct CancelCreation {
+  TaskId creation;
+};
+struct EndActorWorker {
+  WorkerId worker = 0;
+  bool at_once = false;  // SIGKILL; otherwise Exit, and SIGKILL after the grace
+};
+struct TellActorChanged {
+  ProcessId process = 0;
+  ActorId actor;
+  wire::ActorState state = wire::ActorState::Pending;
+  uint32_t restarts = 0;
+  std::shared_ptr<const Failure> failure;  // Restarting, Dead: never null; otherwise null
+};
+struct GrantChannel {
+  ActorId actor;
+  WorkerId worker = 0;
+  ProcessId caller = 0;
+  uint64_t request_id = 0;
+  ChannelId channel = 0;
+};
+struct RefuseChannel {
+  ProcessId caller = 0;
+  uint64_t request_id = 0;
+  std::shared_ptr<const Failure> failure;  // never null
+};
+struct CloseChannel {
+  WorkerId worker = 0;
+  ActorId actor;
+  ProcessId caller = 0;
+  ChannelId channel = 0;
+};
+using ActorDecision =
+    std::variant<CreateActorNow, CancelCreation, EndActorWorker, TellActorChanged, GrantChannel, RefuseChannel, CloseChannel>;
+
+class ActorDirectory {
+ public:
+  struct PendingOpen {
+    ProcessId caller = 0;
+    uint64_t request_id = 0;
+  };
+  struct Actor {
+    ActorId id;
+    TaskPtr creation;  // run again at every restart
+    ProcessId owner = 0;  // 0: nobody; a detached actor outlives its creator
+    wire::ActorState state = wire::ActorState::Pending;
+    uint32_t restarts = 0;
+    int32_t restarts_left = 0;  // -1: for ever
+    WorkerId worker = 0;        // from placement until its death
+    std::optional<Failure> restarting;  // its worker was killed in order to restart it: why
+    std::optional<Failure> leaving;     // its worker finishes what it has and goes for good: why. Its name is free already
+    std::set<ProcessId> watchers;   // hold a handle or a channel
+    std::vector<PendingOpen> opens;
+    std::map<ProcessId, ChannelId> channels;
+
+    const ActorSettings& settings() const { return *creation->actor; }
+  };
+
+  // ---- events. Each leaves its decisions for TakeDecisions.
+  // kAlreadyExists: the id, or the name (says who holds it). kFull: kActorsMax.
+  Result<void> Create(TaskPtr creation);
+  void Placed(const ActorId& id, WorkerId worker);  // its constructor is about to run there
+  void Constructed(const ActorId& id);
+  void ConstructorFailed(const ActorId& id, const Failure& failure);
+  void CreationLost(const ActorId& id, const Failure& failure);  // no worker could be had
+  void WorkerGone(const ActorId& id, WorkerId worker, const Failure& failure);
+  Result<void> Open(const ActorId& id, ProcessId caller, uint64_t request_id);  // kFull: kOpensPerCallerMax
+  void Kill(const ActorId& id, bool no_restart);
+  void Release(const ActorId& id, ProcessId by);  // its owner holds no handle any more; others are not heard
+  void Exited(const ActorId& id);                 // it ends on its own wish
+  Result<ActorId> Find(const std::string& name, const std::string& actor_namespace, ProcessId asker);
+  void ProcessGone(ProcessId process);
+
+  std::vector<ActorDecision> TakeDecisions() { return std::exchange(decisions_, {}); }
+
+  // ---- looking
+  const Actor* Get(const ActorId& id) const;  // living ones only
+  const std::unordered_map<ActorId, Actor>& living() const { return living_; }
+  size_t dead() const { return dead_order_.size(); }
+  bool HasDetached(JobId job) const;
+
+ private:
+  using Name = std::pair<std::string, std::string>;  // namespace, name
+  Actor* Find(const ActorId& id);
+  void Grant(Actor& actor, const PendingOpen& open);
+  void Restart(Actor& actor);
+  void Leave(Actor& actor, Failure failure);
+  void Die(Actor& actor, Failure failure);
+  void FreeName(const Actor& actor);
+  void Tell(const Actor& actor, std::shared_ptr<const Failure> failure);
+  Failure WhyDead(const ActorId& id) const;
+
+  std::unordered_map<ActorId, Actor> living_;
+  std::map<Name, ActorId> names_;
+  std::unordered_map<ActorId, Failure> dead_;
+  std::deque<ActorId> dead_order_;
+  std::vector<ActorDecision> decisions_;
+  ChannelId next_channel_ = 1;
+};
+
+// "an actor" failure with the fields that need no worker filled in.
+Failure ActorFailure(const Task& creation, std::string message, std::string hint);
+
+}  // namespace raylet

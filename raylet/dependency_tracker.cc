@@ -1,0 +1,61 @@
+#include "raylet/dependency_tracker.h"
+
+#include <algorithm>
+
+namespace raylet {
+
+std::vector<ObjectId> DependencyTracker::Add(const TaskId& task, std::span<const ObjectId> objects) {
+  std::vector<ObjectId> unwatched;
+  auto& missing = missing_[task];
+  for (const ObjectId& object : objects) {
+    if (!missing.insert(object).second) continue;
+    auto& tasks = waiting_[object];
+    if (tasks.empty()) unwatched.push_back(object);
+    tasks.insert(task);
+  }
+  return unwatched;
+}
+
+std::vector<TaskId> DependencyTracker::Sealed(const ObjectId& object) {
+  std::vector<TaskId> ready;
+  const auto found = waiting_.find(object);
+  if (found == waiting_.end()) return ready;
+  for (const TaskId& task : found->second) {
+    const auto missing = missing_.find(task);
+    missing->second.erase(object);
+    if (!missing->second.empty()) continue;
+    missing_.erase(missing);
+    ready.push_back(task);
+  }
+  waiting_.erase(found);
+  return ready;
+}
+
+void DependencyTracker::Remove(const TaskId& task) {
+  const auto missing = missing_.find(task);
+  if (missing == missing_.end()) return;
+  for (const ObjectId& object : missing->second) {
+    const auto tasks = waiting_.find(object);
+    tasks->second.erase(task);
+    if (tasks->second.empty()) waiting_.erase(tasks);
+  }
+  missing_.erase(missing);
+}
+
+std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingForOwner(ProcessId process) const {
+  std::vector<std::pair<TaskId, ObjectId>> tasks;
+  for (const auto& [task, objects] : missing_) {
+    const auto lost = std::find_if(objects.begin(), objects.end(),
+                                   [process](const ObjectId& object) { return OwnerOf(object) == process; });
+    if (lost != objects.end()) tasks.emplace_back(task, *lost);
+  }
+  return tasks;
+}
+
+std::vector<ObjectId> DependencyTracker::MissingFor(const TaskId& task) const {
+  const auto missing = missing_.find(task);
+  if (missing == missing_.end()) return {};
+  return {missing->second.begin(), missing->second.end()};
+}
+
+}  // namespace raylet

@@ -1,0 +1,36 @@
+// DependencyTracker: which tasks wait for which objects to be sealed. Pure; the raylet's loop thread. A task is in here iff
+// at least one of its objects is not known to be sealed; an object is in here iff at least one task waits for it.
+#pragma once
+
+#include <span>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "fbs/ids.h"
+
+namespace raylet {
+
+class DependencyTracker {
+ public:
+  // Returns the objects that nobody waited for before: watch them. `objects` is not empty; a repeated one counts once.
+  std::vector<ObjectId> Add(const TaskId& task, std::span<const ObjectId> objects);
+  // Tasks that wait for nothing any more, in no order.
+  std::vector<TaskId> Sealed(const ObjectId& object);
+  void Remove(const TaskId& task);
+
+  // Tasks that wait for an object owned by `process`, with one such object each.
+  std::vector<std::pair<TaskId, ObjectId>> WaitingForOwner(ProcessId process) const;
+  std::vector<ObjectId> MissingFor(const TaskId& task) const;
+  bool Waits(const TaskId& task) const { return missing_.contains(task); }
+  size_t tasks() const { return missing_.size(); }
+  size_t objects() const { return waiting_.size(); }
+
+ private:
+  // Sets both ways: a task may wait for thousands of objects, and an object be waited for by as many tasks.
+  std::unordered_map<TaskId, std::unordered_set<ObjectId>> missing_;
+  std::unordered_map<ObjectId, std::unordered_set<TaskId>> waiting_;
+};
+
+}  // namespace raylet

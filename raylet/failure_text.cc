@@ -1,0 +1,110 @@
+#include "raylet/failure_text.h"
+
+#include <csignal>
+#include <cstring>
+
+#include "base/strings.h"
+
+namespace raylet {
+namespace {
+
+std::string LogHint(const WorkerExit& exit) {
+  std::string hint;
+  if (exit.signal == SIGKILL) hint = "where nobody sent SIGKILL by hand, look for the kernel's out-of-memory killer in dmesg; ";
+  if (!exit.log_file.empty()) hint += StrCat("its output is in ", exit.log_file);
+  return hint;
+}
+
+wire::FailureT Begin(wire::FailureKind kind, const Task& task, const WorkerExit& exit) {
+  wire::FailureT failure;
+  failure.kind = kind;
+  failure.function = task.function;
+  failure.pid = exit.pid;
+  failure.signal = exit.signal;
+  failure.hint = LogHint(exit);
+  return failure;
+}
+
+}  // namespace
+
+std::string SignalName(int signal) {
+  const char* const name = ::sigabbrev_np(signal);
+  return name == nullptr ? StrCat("signal ", signal) : StrCat("SIG", name);
+}
+
+std::string DescribeExit(const WorkerExit& exit) {
+  if (!exit.start_error.empty()) return exit.start_error;
+  if (exit.signal != 0)
+    return StrCat("worker ", exit.pid, " was killed by signal ", exit.signal, " (", SignalName(exit.signal), ")");
+  return StrCat("worker ", exit.pid, " exited with code ", exit.exit_code);
+}
+
+wire::FailureT WorkerDiedWhileRunning(const Task& task, const WorkerExit& exit, uint32_t attempts) {
+  wire::FailureT failure = Begin(wire::FailureKind::WorkerDied, task, exit);
+  failure.message = StrCat(DescribeExit(exit), " while it ran task '", task.name, "' (", task.function, ")");
+  if (attempts > 1) failure.message += StrCat("; it was tried ", attempts, " times");
+  failure.may_have_run = true;
+  return failure;
+}
+
+wire::FailureT ActorWorkerDied(const Task& creation, bool constructed, const WorkerExit& exit) {
+  wire::FailureT failure = Begin(wire::FailureKind::ActorDied, creation, exit);
+  const std::string& name = creation.actor->name.empty() ? creation.actor->id.hex() : creation.actor->name;
+  failure.message = StrCat(DescribeExit(exit), " while it ", constructed ? "hosted" : "constructed", " actor '", name, "' (",
+                           creation.function, ")");
+  failure.may_have_run = constructed;
+  failure.retry_safe = !constructed;
+  return failure;
+}
+
+wire::FailureT NoWorkerStarts(const Task& task, const WorkerExit& exit, size_t attempts) {
+  wire::FailureT failure = Begin(wire::FailureKind::WorkerDied, task, exit);
+  failure.message = StrCat("no worker could be started for '", task.name, "' (", task.function, ") in ", attempts,
+                           " attempts; at the last one, ", DescribeExit(exit),
+                           exit.start_error.empty() ? " before it registered" : "");
+  if (!exit.log_file.empty()) failure.message += StrCat("; its output is in ", exit.log_file);
+  failure.retry_safe = true;
+  failure.hint = exit.log_file.empty()
+                     ? "the program must be there, executable, and call ray::Init() soon after it starts"
+                     : StrCat("read ", exit.log_file, "; the program must call ray::Init() soon after it starts");
+  return failure;
+}
+
+wire::FailureT ObjectLost(const Task& task, const ObjectId& object) {
+  wire::FailureT failure;
+  failure.kind = wire::FailureKind::ObjectLost;
+  failure.function = task.function;
+  failure.message = StrCat("task '", task.name, "' waits for object ", object.hex(), ", whose owner, process ", OwnerOf(object),
+                           ", has ended before the object was ready");
+  failure.retry_safe = true;
+  failure.hint = "create the object in a process that outlives its users";
+  return failure;
+}
+
+wire::FailureT Refused(const std::string& task_name, const std::string& function, const std::string& message) {
+  wire::FailureT failure;
+  failure.kind = wire::FailureKind::Other;
+  failure.function = function;
+  failure.message = StrCat("'", task_name.empty() ? function : task_name, "' was refused: ", message);
+  failure.retry_safe = true;
+  return failure;
+}
+
+wire::FailureT ProcessEnded(ProcessId process, const std::string& message) {
+  wire::FailureT failure;
+  failure.kind = wire::FailureKind::WorkerDied;
+  failure.message = message.empty() ? StrCat("process ", process, " has ended") : message;
+  failure.may_have_run = true;
+  return failure;
+}
+
+Bytes EncodeFailedResult(const TaskId& task, wire::FailureT failure) {
+  wire::TaskResultT result;
+  result.id = std::make_unique<wire::Id20>(ToWire(task));
+  result.result = std::make_unique<wire::ValueT>();
+  result.result->kind = wire::ValueKind::Failed;
+  result.result->failure = std::make_unique<wire::FailureT>(std::move(failure));
+  return Encode(result);
+}
+
+}  // namespace raylet

@@ -1,0 +1,35 @@
+// What the raylet tells the owner of something that ended badly: one sentence of cause, and a hint. Pure.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "fbs/messages.h"
+#include "raylet/task.h"
+
+namespace raylet {
+
+// How a worker's process ended, as its exit notice said.
+struct WorkerExit {
+  pid_t pid = 0;
+  int exit_code = 0;
+  int signal = 0;            // 0: it exited
+  std::string log_file;      // empty: it was never started
+  std::string start_error;   // set: why it could not be started, or that it never registered
+};
+
+std::string SignalName(int signal);             // "SIGKILL"
+std::string DescribeExit(const WorkerExit& exit);  // "worker 4242 was killed by signal 9 (SIGKILL)"
+
+wire::FailureT WorkerDiedWhileRunning(const Task& task, const WorkerExit& exit, uint32_t attempts);
+wire::FailureT ActorWorkerDied(const Task& creation, bool constructed, const WorkerExit& exit);
+wire::FailureT NoWorkerStarts(const Task& task, const WorkerExit& exit, size_t attempts);
+wire::FailureT ObjectLost(const Task& task, const ObjectId& object);
+wire::FailureT Refused(const std::string& task_name, const std::string& function, const std::string& message);
+wire::FailureT ProcessEnded(ProcessId process, const std::string& message);
+
+// A TaskResult that carries a failure.
+Bytes EncodeFailedResult(const TaskId& task, wire::FailureT failure);
+
+}  // namespace raylet

@@ -1,0 +1,31 @@
+// Inbound: from messages that are well-formed FlatBuffers to words that make sense. FlatBuffers checks neither ranges of
+// enums nor meaning; whoever sends nonsense gets kProtocolError, and its connection is closed. Pure.
+#pragma once
+
+#include "base/result.h"
+#include "fbs/messages.h"
+#include "raylet/task.h"
+
+namespace raylet {
+
+struct TaskSender {
+  ProcessId process = 0;
+  JobId job = 0;
+  std::string job_namespace;  // where a request names none
+};
+
+// A submission: kProtocolError for what no client of ours sends; kInvalid, with `task` still named, for what a user may
+// have asked for and we refuse (resources, sizes).
+struct ParsedTask {
+  std::shared_ptr<Task> task;  // never null
+  Result<void> sound;          // kInvalid: refuse it with this sentence
+  bool actor = false;
+};
+Result<ParsedTask> ParseTask(const Frame& frame, const TaskSender& sender, bool creates_actor);
+
+Result<void> CheckValue(const wire::ValueT* value);
+Result<void> CheckFailure(const wire::FailureT* failure);
+Result<ActorId> CheckActorId(const wire::Id20* id);
+Result<void> CheckName(const char* what, const std::string& name);
+
+}  // namespace raylet

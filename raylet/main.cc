@@ -1,0 +1,174 @@
+// raylet: the daemon of tasks and actors. Reads its flags, builds its parts, runs until it is told to stop.
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <thread>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "base/unix_socket.h"
+#include "raylet/raylet.h"
+
+namespace {
+
+using namespace raylet;
+
+struct Flags {
+  std::string socket;
+  std::string store_socket;
+  double cpus = 0;
+  std::string resources = "{}";
+  std::string logs_folder;
+  std::string log_level = "warning";
+  int ready_fd = -1;
+  int lifeline_fd = -1;
+};
+
+constexpr const char* kAbout =
+    "raylet runs the tasks and actors of one machine. Programs that call ray::Init() with its socket as their address submit "
+    "work; the raylet starts their worker processes, queues tasks until their resources and objects are there, and says why "
+    "something failed. It needs a plasma_store on the same machine.";
+constexpr const char* kExample =
+    "Example:\n"
+    "  plasma_store -m 1G -s /tmp/run/store &\n"
+    "  raylet --socket /tmp/run/raylet --store-socket /tmp/run/store --num-cpus 4 --resources '{\"gpu\": 2}' &\n"
+    "  RAY_ADDRESS=/tmp/run/raylet ./my_program\n"
+    "Exit codes: 0 stopped as asked, 1 failed, 2 usage, 3 no store is running, 4 not allowed, 5 timed out.";
+
+int ExitCode(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kInvalid: return 2;
+    case ErrorCode::kNotRunning: return 3;
+    case ErrorCode::kNotAllowed: return 4;
+    case ErrorCode::kTimedOut: return 5;
+    default: return 1;
+  }
+}
+
+int Complain(const Error& error) {
+  std::fprintf(stderr, "raylet: %s\n", error.message.c_str());
+  return ExitCode(error.code);
+}
+
+Result<void> PrepareLogsFolder(const std::string& folder) {
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  if (failed) {
+    return Fail(failed == std::errc::permission_denied ? ErrorCode::kNotAllowed : ErrorCode::kIo,
+                StrCat("cannot create the logs folder ", folder, ": ", failed.message(), "; choose another with --logs-folder"));
+  }
+  if (::access(folder.c_str(), R_OK | W_OK | X_OK) != 0) {
+    return Fail(ErrorCode::kNotAllowed, StrCat("the logs folder ", folder, " is not ours to read and write (",
+                                               std::strerror(errno), "); choose another with --logs-folder"));
+  }
+  return {};
+}
+
+Result<RayletOptions> MakeOptions(const Flags& flags) {
+  RayletOptions options;
+  options.socket = std::filesystem::absolute(flags.socket);
+  options.store_socket = std::filesystem::absolute(flags.store_socket);
+  if (options.socket.size() > kSocketPathBytesMax) {
+    return Fail(ErrorCode::kInvalid, StrCat("socket path ", options.socket, " has ", options.socket.size(),
+                                            " bytes and the kernel takes ", kSocketPathBytesMax, ": choose a shorter one"));
+  }
+  auto resources = ParseResources(flags.resources);
+  if (!resources) return Fail(resources.error());
+  if (resources->units(kCpu) == 0) RAYLET_RETURN_IF_ERROR(resources->AddWhole(kCpu, flags.cpus));
+  options.resources = std::move(*resources);
+  options.logs_folder = std::filesystem::absolute(
+      flags.logs_folder.empty() ? StrCat(options.socket, ".logs") : flags.logs_folder);
+  return options;
+}
+
+// Every process takes two descriptors here, and every channel passes two more.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int Run(const Flags& flags) {
+  auto options = MakeOptions(flags);
+  if (!options) return Complain(options.error());
+  RaiseDescriptorLimit();
+  std::signal(SIGPIPE, SIG_IGN);
+  // Workers must not inherit what is ours alone.
+  if (flags.ready_fd >= 0) ::fcntl(flags.ready_fd, F_SETFD, FD_CLOEXEC);
+  if (flags.lifeline_fd >= 0) ::fcntl(flags.lifeline_fd, F_SETFD, FD_CLOEXEC);
+  const auto logs = PrepareLogsFolder(options->logs_folder);
+  if (!logs) return Complain(logs.error());
+
+  Loop loop;
+  auto store = ConnectStoreLink(loop, options->store_socket);
+  if (!store) return Complain(store.error());
+  const std::string cpus = FormatUnits(options->resources.units(kCpu));
+  Raylet daemon(loop, *options, **store);
+  const auto listening = daemon.Listen();
+  if (!listening) return Complain(listening.error());
+
+  int exit_code = 0;
+  const auto stop = [&] { daemon.Stop([&loop] { loop.Stop(); }); };
+  daemon.SetOnStoreGone([&](const Error& reason) {
+    std::fprintf(stderr, "raylet: the store at %s has gone, and nothing works without it: %s\n",
+                 options->store_socket.c_str(), reason.message.c_str());
+    exit_code = 1;
+    stop();
+  });
+  SignalWatcher terminate(loop, SIGTERM, stop);
+  SignalWatcher interrupt(loop, SIGINT, stop);
+  FdWatcher lifeline;
+  if (flags.lifeline_fd >= 0) {
+    lifeline = FdWatcher(loop, flags.lifeline_fd, [&](FdWatcher::Events) {
+      char ignored[64];
+      if (::read(flags.lifeline_fd, ignored, sizeof ignored) > 0) return;
+      lifeline.Cancel();
+      stop();
+    });
+    lifeline.Watch({true, false});
+  }
+  std::printf("raylet: serving %s, %s CPUs\n", options->socket.c_str(), cpus.c_str());
+  std::fflush(stdout);
+  if (flags.ready_fd >= 0) {
+    if (::write(flags.ready_fd, "1", 1) != 1) std::fprintf(stderr, "raylet: nobody reads --ready-fd\n");
+    ::close(flags.ready_fd);
+  }
+  loop.Run();
+  return exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Flags flags;
+  flags.cpus = std::max(1u, std::thread::hardware_concurrency());
+  CLI::App app(kAbout, "raylet");
+  app.footer(kExample);
+  app.set_version_flag("--version", std::string("raylet ") + kBuild);
+  app.add_option("-s,--socket", flags.socket, "Unix socket to serve, at most 107 bytes; its folder must exist")->required();
+  app.add_option("--store-socket", flags.store_socket, "socket of the plasma_store of this machine")->required();
+  app.add_option("--num-cpus", flags.cpus, "CPUs to give to tasks, instead of those of the machine");
+  app.add_option("--resources", flags.resources, "further resources, as JSON: {\"gpu\": 2, \"license\": 0.5}");
+  app.add_option("--logs-folder", flags.logs_folder, "where workers' output goes, worker-<pid>.log; SOCKET.logs if not given");
+  app.add_option("--log-level", flags.log_level, "debug, info, warning or error");
+  app.add_option("--ready-fd", flags.ready_fd, "descriptor that gets one byte when the raylet serves");
+  app.add_option("--lifeline-fd", flags.lifeline_fd, "descriptor at whose end of file the raylet stops");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  const auto level = ParseLogLevel(flags.log_level);
+  if (!level) return Complain({ErrorCode::kInvalid, level.error().message});
+  SetLogLevel(*level);
+  return Run(flags);
+}

@@ -1,0 +1,298 @@
+#include "raylet/raylet.h"
+
+#include <unistd.h>
+
+#include <csignal>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "base/unix_socket.h"
+#include "raylet/inbound.h"
+
+namespace raylet {
+namespace {
+
+constexpr std::chrono::milliseconds kDrainPatience{100};  // from exit notice to the end of the socket
+constexpr std::chrono::milliseconds kExitPatience{200};   // from the end of the socket to the exit notice
+constexpr std::chrono::milliseconds kAcceptPause{200};
+
+}  // namespace
+
+Raylet::Raylet(Loop& loop, RayletOptions options, StoreLink& store)
+    : loop_(loop),
+      options_(std::move(options)),
+      store_(store),
+      scheduler_(options_.resources, options_.limits),
+      pool_(loop, {options_.socket, options_.logs_folder, options_.register_timeout},
+            [this](WorkerId worker, const WorkerExit& exit) { OnWorkerExit(worker, exit); }) {
+  while (process_base_ == 0) {
+    uint32_t high = 0;
+    FillRandom(reinterpret_cast<uint8_t*>(&high), sizeof high);
+    process_base_ = ProcessId{high} << 32;
+  }
+  store_.SetHandler(*this);
+}
+
+Raylet::~Raylet() {
+  listener_.Cancel();
+  if (listen_fd_) ::unlink(options_.socket.c_str());
+}
+
+Result<void> Raylet::Listen() {
+  auto fd = ListenUnix(options_.socket, 128);
+  if (!fd) return Fail(fd.error());
+  listen_fd_ = std::move(*fd);
+  listener_ = FdWatcher(loop_, listen_fd_.get(), [this](FdWatcher::Events) { Accept(); });
+  listener_.Watch({true, false});
+  return {};
+}
+
+void Raylet::Accept() {
+  for (;;) {
+    auto fd = AcceptUnix(listen_fd_.get());
+    if (!fd) {
+      RAYLET_LOG(kError, "cannot accept a connection: ", fd.error().message, "; trying again soon");
+      listener_.Watch({});
+      accept_pause_ = Timer(loop_, kAcceptPause, {}, [this] { listener_.Watch({true, false}); });
+      return;
+    }
+    if (!*fd) return;
+    if (sessions_.size() >= kSessionsMax) {
+      RAYLET_LOG(kError, "a connection was refused: ", kSessionsMax, " processes are connected, which is the limit");
+      continue;
+    }
+    const SessionId id = next_session_++;
+    ProcessSession::Events& events = *this;
+    sessions_.emplace(id, std::make_unique<ProcessSession>(loop_, id, std::move(*fd), events));
+  }
+}
+
+Result<void> Raylet::Admit(ProcessSession& session, const wire::RegisterRequestT& request) {
+  if (request.magic != kRayletMagic)
+    return Fail(ErrorCode::kProtocolError, "the other side does not speak the raylet's protocol");
+  if (request.version_max < kRayletProtocolMin || request.version_min > kRayletProtocolMax) {
+    return Fail(ErrorCode::kVersionMismatch,
+                StrCat("this raylet (", kBuild, ") speaks protocol ", kRayletProtocolMin, " to ", kRayletProtocolMax,
+                       ", and the program (", request.build, ") ", request.version_min, " to ", request.version_max,
+                       ": use the same release for both"));
+  }
+  const auto peer = GetPeerCredentials(session.socket().fd());
+  if (!peer) return Fail(peer.error());
+  if (peer->uid != ::geteuid()) {
+    return Fail(ErrorCode::kNotAllowed, StrCat("this raylet belongs to user ", ::geteuid(), ", and user ", peer->uid,
+                                               " came: start one of your own"));
+  }
+  if (stopping_) return Fail(ErrorCode::kNotRunning, "this raylet is stopping");
+  RAYLET_RETURN_IF_ERROR(CheckName("a namespace", request.actor_namespace));
+  return {};
+}
+
+Result<void> Raylet::OnRegister(ProcessSession& session, uint64_t request_id, wire::RegisterRequestT request,
+                                UniqueFd doorbell) {
+  wire::RegisterReplyT reply;
+  const auto refuse = [&](const Error& why) {
+    reply.status = ToStatus(why);
+    session.Send(wire::RayletMessage::RegisterReply, request_id, reply);
+    return Fail(why);
+  };
+  const auto admitted = Admit(session, request);
+  if (!admitted) return refuse(admitted.error());
+  if (request.kind > wire::ProcessKind::MAX)
+    return refuse({ErrorCode::kProtocolError, "a process of unknown kind registers"});
+  if (request.kind != wire::ProcessKind::Tool && !doorbell)
+    return refuse({ErrorCode::kProtocolError, "a driver or worker registers without its doorbell"});
+
+  ProcessSession::Identity identity;
+  identity.kind = request.kind;
+  identity.doorbell = std::move(doorbell);
+  if (request.kind == wire::ProcessKind::Worker) {
+    const auto worker = pool_.Registered(request.startup_token);
+    if (!worker) return refuse(worker.error());
+    identity.worker = *worker;
+    identity.job = workers_.at(*worker).job;
+  } else if (request.kind == wire::ProcessKind::Driver) {
+    if (request.executable.empty())
+      return refuse({ErrorCode::kInvalid, "a driver registers without its executable, which its workers need"});
+    identity.job = next_job_++;
+  }
+  identity.process = process_base_ | next_process_++;
+  const ProcessId process = identity.process;
+  if (request.kind == wire::ProcessKind::Worker) {
+    workers_.at(identity.worker).process = process;
+    workers_.at(identity.worker).connected = true;
+  } else if (request.kind == wire::ProcessKind::Driver) {
+    Job& job = jobs_[identity.job];
+    job.driver = process;
+    job.driver_pid = session.peer_pid();
+    job.actor_namespace = request.actor_namespace;
+    job.program = {std::move(request.executable), std::move(request.arguments), std::move(request.environment),
+                   std::move(request.working_directory)};
+    RAYLET_LOG(kInfo, "job ", identity.job, ": driver ", job.driver_pid, " (", job.program.executable, ") has come");
+  }
+  reply.status = OkStatus();
+  reply.version = kRayletProtocolMax;
+  reply.process = process;
+  reply.job = identity.job;
+  reply.node = std::make_unique<wire::Id20>(ToWire(node_));
+  reply.store_socket = options_.store_socket;
+  reply.logs_folder = options_.logs_folder;
+  session.identity = std::move(identity);
+  by_process_[process] = &session;
+  session.Send(wire::RayletMessage::RegisterReply, request_id, reply);
+  return {};
+}
+
+void Raylet::OnSessionClosed(ProcessSession& session, const Error& reason) {
+  // Kept until the end of this function: its identity is still read.
+  const auto node = sessions_.extract(session.id());
+  if (stopping_ || !session.identity) return;
+  const auto& identity = *session.identity;
+  by_process_.erase(identity.process);
+  switch (identity.kind) {
+    case wire::ProcessKind::Tool: return;
+    case wire::ProcessKind::Driver: {
+      Job& job = jobs_.at(identity.job);
+      RAYLET_LOG(kInfo, "job ", identity.job, ": driver ", job.driver_pid, " has gone: ", reason.message);
+      job.driver = 0;
+      KillJobWorkers(identity.job);
+      ProcessGone(identity.process, StrCat("driver ", job.driver_pid, " has ended"));
+      CarryOut();
+      ForgetJobWhenDone(identity.job);
+      return;
+    }
+    case wire::ProcessKind::Worker: {
+      WorkerRecord& record = workers_.at(identity.worker);
+      record.connected = false;
+      if (record.exit) {
+        FinishWorker(identity.worker);
+        return;
+      }
+      // Its process ends by itself, or it is of no use any more.
+      scheduler_.WorkerStopping(identity.worker);
+      record.patience =
+          Timer(loop_, kExitPatience, {}, [this, worker = identity.worker] { pool_.Signal(worker, SIGKILL); });
+      CarryOut();
+      return;
+    }
+  }
+}
+
+void Raylet::OnWorkerExit(WorkerId worker, const WorkerExit& exit) {
+  if (stopping_) {
+    if (pool_.Empty()) loop_.Post([this] { FinishStop(); });
+    return;
+  }
+  WorkerRecord& record = workers_.at(worker);
+  record.exit = exit;
+  if (!record.connected) {
+    FinishWorker(worker);
+    return;
+  }
+  // What it wrote before it ended is still to be read. A child of its own may keep the socket open: not for long.
+  record.patience = Timer(loop_, kDrainPatience, {}, [this, worker] {
+    if (ProcessSession* const session = SessionOfWorker(worker))
+      session->Close({ErrorCode::kDisconnected, "its process has ended"});
+  });
+}
+
+void Raylet::FinishWorker(WorkerId worker) {
+  auto node = workers_.extract(worker);
+  const WorkerRecord& record = node.mapped();
+  recent_exits_[worker] = *record.exit;
+  scheduler_.WorkerGone(worker);
+  if (record.actor) {
+    const ActorDirectory::Actor* const actor = actors_.Get(*record.actor);
+    if (actor != nullptr) {
+      const Failure failure = ActorWorkerDied(*actor->creation, record.constructed, *record.exit);
+      actors_.WorkerGone(*record.actor, worker, failure);
+    }
+  }
+  if (record.process != 0) ProcessGone(record.process, DescribeExit(*record.exit));
+  CarryOut();
+  jobs_.at(record.job).workers--;
+  ForgetJobWhenDone(record.job);
+}
+
+// Its tasks, its actors, and whoever relies on it.
+void Raylet::ProcessGone(ProcessId process, const std::string& message) {
+  for (const WorkerId worker : scheduler_.OwnerGone(process)) pool_.Signal(worker, SIGKILL);
+  actors_.ProcessGone(process);
+  wire::ProcessNoticeT notice;
+  notice.process = process;
+  notice.failure = std::make_unique<wire::FailureT>(ProcessEnded(process, message));
+  const Bytes body = Encode(notice);
+  // To all, not only its job: a detached actor may have been lent objects by processes of any.
+  for (const auto& [other, session] : by_process_)
+    if (session->identity->kind != wire::ProcessKind::Tool) session->SendBytes(wire::RayletMessage::ProcessDied, 0, body);
+}
+
+// All but those that host detached actors.
+void Raylet::KillJobWorkers(JobId job) {
+  for (const auto& [id, record] : workers_) {
+    if (record.job != job) continue;
+    if (record.actor) {
+      const ActorDirectory::Actor* const actor = actors_.Get(*record.actor);
+      if (actor != nullptr && actor->settings().detached) continue;
+    }
+    scheduler_.WorkerStopping(id);
+    pool_.Signal(id, SIGKILL);
+  }
+}
+
+void Raylet::ForgetJobWhenDone(JobId id) {
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end() || found->second.driver != 0 || actors_.HasDetached(id)) return;
+  if (found->second.workers > 0) {
+    KillJobWorkers(id);
+    return;
+  }
+  scheduler_.JobGone(id);
+  jobs_.erase(found);
+}
+
+void Raylet::OnSealed(const ObjectId& object) {
+  scheduler_.ObjectSealed(object);
+  CarryOut();
+}
+
+void Raylet::OnStoreGone(const Error& reason) {
+  RAYLET_LOG(kError, "the store at ", options_.store_socket, " has gone: ", reason.message);
+  if (on_store_gone_) on_store_gone_(reason);
+}
+
+void Raylet::Stop(std::function<void()> stopped) {
+  if (std::exchange(stopping_, true)) return;
+  stopped_ = std::move(stopped);
+  listener_.Cancel();
+  accept_pause_.Cancel();
+  if (listen_fd_) ::unlink(options_.socket.c_str());
+  listen_fd_.Reset();
+  for (const WorkerId worker : pool_.workers()) {
+    pool_.Signal(worker, SIGTERM);
+    pool_.KillAfter(worker, options_.stop_grace);
+  }
+  if (pool_.Empty()) loop_.Post([this] { FinishStop(); });
+}
+
+void Raylet::FinishStop() {
+  sessions_.clear();
+  by_process_.clear();
+  if (const auto stopped = std::exchange(stopped_, nullptr)) stopped();
+}
+
+ProcessSession* Raylet::SessionOf(ProcessId process) {
+  const auto found = by_process_.find(process);
+  return found == by_process_.end() ? nullptr : found->second;
+}
+
+ProcessSession* Raylet::SessionOfWorker(WorkerId worker) {
+  const auto found = workers_.find(worker);
+  return found == workers_.end() ? nullptr : SessionOf(found->second.process);
+}
+
+bool Raylet::IsDead(ProcessId process) const {
+  const uint64_t number = process ^ process_base_;
+  return number > 0 && number < next_process_ && !by_process_.contains(process);
+}
+
+}  // namespace raylet

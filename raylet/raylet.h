@@ -1,0 +1,146 @@
+// Raylet: the daemon put together. It hears processes, worker exits and the store, tells the cores, and carries out what
+// they decide. Owned by main (or a test); loop thread only.
+// Always holds: between two events, every decision of the cores has been carried out. A worker counts as gone when its
+// process has ended and its socket is drained, so nothing that it said is lost; only then are its tasks retried, its
+// actor restarted, and its death told.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "base/loop.h"
+#include "raylet/actor_directory.h"
+#include "raylet/process_session.h"
+#include "raylet/scheduler.h"
+#include "raylet/store_link.h"
+#include "raylet/worker_pool.h"
+
+namespace raylet {
+
+constexpr size_t kSessionsMax = 1024;
+
+struct RayletOptions {
+  std::string socket;        // absolute
+  std::string store_socket;  // absolute
+  std::string logs_folder;   // absolute, exists
+  ResourceSet resources;
+  SchedulerLimits limits;
+  std::chrono::milliseconds register_timeout{10'000};  // of a worker
+  std::chrono::milliseconds exit_grace{5'000};         // after Exit
+  std::chrono::milliseconds stop_grace{1'000};         // after SIGTERM, when the raylet stops
+};
+
+class Raylet final : private ProcessSession::Events, private StoreLink::Handler {
+ public:
+  Raylet(Loop& loop, RayletOptions options, StoreLink& store);
+  ~Raylet() override;
+
+  Result<void> Listen();
+  // Refuses new work, ends the workers, removes the socket; then `stopped` is called, once.
+  void Stop(std::function<void()> stopped);
+  void SetOnStoreGone(std::function<void(const Error&)> gone) { on_store_gone_ = std::move(gone); }
+  std::string StatusJson() const;
+
+ private:
+  struct Job {
+    ProcessId driver = 0;  // 0: it has gone
+    pid_t driver_pid = 0;
+    std::string actor_namespace;
+    WorkerProgram program;
+    size_t workers = 0;
+  };
+  struct WorkerRecord {
+    JobId job = 0;
+    ProcessId process = 0;  // 0: has not registered
+    bool connected = false;
+    std::optional<WorkerExit> exit;
+    std::optional<ActorId> actor;
+    bool constructed = false;
+    Timer patience;  // for the half of its end that has not come yet
+  };
+
+  // raylet.cc: processes come and go
+  void Accept();
+  Result<void> OnRegister(ProcessSession& session, uint64_t request_id, wire::RegisterRequestT request,
+                          UniqueFd doorbell) override;
+  Result<void> Admit(ProcessSession& session, const wire::RegisterRequestT& request);
+  void OnSessionClosed(ProcessSession& session, const Error& reason) override;
+  void OnWorkerExit(WorkerId worker, const WorkerExit& exit);
+  void FinishWorker(WorkerId worker);
+  void ProcessGone(ProcessId process, const std::string& message);
+  void KillJobWorkers(JobId job);
+  void ForgetJobWhenDone(JobId job);
+  void OnSealed(const ObjectId& object) override;
+  void OnStoreGone(const Error& reason) override;
+  void FinishStop();
+
+  // raylet_messages.cc: what processes say
+  Result<void> OnMessage(ProcessSession& session, wire::RayletMessage type, const Frame& frame) override;
+  Result<void> Dispatch(ProcessSession& session, wire::RayletMessage type, const Frame& frame);
+  Result<void> OnReady(ProcessSession& session, const Frame& frame);
+  Result<void> OnSubmitTask(ProcessSession& session, const Frame& frame);
+  Result<void> OnTaskDone(ProcessSession& session, const Frame& frame);
+  Result<void> OnCreateActor(ProcessSession& session, const Frame& frame);
+  Result<void> OnOpenChannel(ProcessSession& session, const Frame& frame);
+  Result<void> OnKillActor(const Frame& frame);
+  Result<void> OnReleaseActor(ProcessSession& session, const Frame& frame);
+  Result<void> OnFindActor(ProcessSession& session, const Frame& frame);
+  Result<void> OnBlocked(ProcessSession& session, const Frame& frame);
+  Result<void> OnReleaseLend(ProcessSession& session, const Frame& frame);
+  Result<void> OnActorExited(ProcessSession& session, const Frame& frame);
+  Result<void> OnNodeStatus(ProcessSession& session, const Frame& frame);
+
+  // raylet_actions.cc: what the cores decided
+  void CarryOut();
+  void Do(const StartWorker& start);
+  void Do(const RunTask& run);
+  void Do(const StopWorker& stop);
+  void Do(const WatchObjects& watch);
+  void Do(const LoseTask& lost);
+  void Do(const CreateActorNow& create);
+  void Do(const CancelCreation& cancel);
+  void Do(const EndActorWorker& end);
+  void Do(const TellActorChanged& change);
+  void Do(const GrantChannel& grant);
+  void Do(const RefuseChannel& refuse);
+  void Do(const CloseChannel& close);
+  void AskToExit(WorkerId worker);
+  void RefuseTask(const Task& task, const Error& why);
+
+  ProcessSession* SessionOf(ProcessId process);
+  ProcessSession* SessionOfWorker(WorkerId worker);
+  bool IsDead(ProcessId process) const;  // was one of ours, and has gone
+
+  Loop& loop_;
+  const RayletOptions options_;
+  StoreLink& store_;
+  const NodeId node_ = NodeId::FromRandom();
+  ProcessId process_base_ = 0;  // high 32 bits of every process number, so that another raylet's are not taken for ours
+  uint32_t next_process_ = 1;
+  JobId next_job_ = 1;
+  SessionId next_session_ = 1;
+
+  Scheduler scheduler_;
+  ActorDirectory actors_;
+  WorkerPool pool_;
+  std::map<JobId, Job> jobs_;
+  std::unordered_map<WorkerId, WorkerRecord> workers_;
+  std::unordered_map<WorkerId, WorkerExit> recent_exits_;  // of the event under way
+  std::unordered_map<SessionId, std::unique_ptr<ProcessSession>> sessions_;
+  std::unordered_map<ProcessId, ProcessSession*> by_process_;  // registered and connected
+
+  UniqueFd listen_fd_;
+  FdWatcher listener_;
+  Timer accept_pause_;
+  bool carrying_out_ = false;
+  bool stopping_ = false;
+  std::function<void()> stopped_;
+  std::function<void(const Error&)> on_store_gone_;
+};
+
+}  // namespace raylet

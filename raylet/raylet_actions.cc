@@ -1,0 +1,180 @@
+// What the cores decided, carried out: processes started and ended, messages sent, channels made.
+#include <csignal>
+
+#include "base/log.h"
+#include "base/ring.h"
+#include "base/shm_segment.h"
+#include "base/strings.h"
+#include "fbs/call_record.h"
+#include "raylet/raylet.h"
+
+namespace raylet {
+namespace {
+
+// Two empty rings: the caller's calls, then the actor's replies.
+Result<UniqueFd> MakeChannel(ChannelId channel) {
+  auto fd = CreateMemfd(StrCat("raylet-channel-", channel), ChannelBytes(), /*reserve=*/false);
+  if (!fd) return fd;
+  const auto mapping = Mapping::Map(fd->get(), ChannelBytes(), Mapping::Access::kReadWrite);
+  if (!mapping) return Fail(mapping.error());
+  const std::span<std::byte> memory(mapping->data(), mapping->size());
+  InitRing(memory.first(RingBytes(kChannelRingBytes)), kChannelRingBytes);
+  InitRing(memory.subspan(ChannelReplyRingOffset(), RingBytes(kChannelRingBytes)), kChannelRingBytes);
+  return fd;
+}
+
+}  // namespace
+
+void Raylet::CarryOut() {
+  if (stopping_ || std::exchange(carrying_out_, true)) return;
+  for (;;) {
+    const auto scheduled = scheduler_.TakeDecisions();
+    const auto acted = actors_.TakeDecisions();
+    if (scheduled.empty() && acted.empty()) break;
+    for (const auto& decision : scheduled) std::visit([this](const auto& each) { Do(each); }, decision);
+    for (const auto& decision : acted) std::visit([this](const auto& each) { Do(each); }, decision);
+  }
+  recent_exits_.clear();
+  carrying_out_ = false;
+}
+
+void Raylet::Do(const StartWorker& start) {
+  WorkerRecord record;
+  record.job = start.job;
+  workers_.emplace(start.worker, std::move(record));
+  Job& job = jobs_.at(start.job);
+  job.workers++;
+  pool_.Start(start.worker, job.program);
+}
+
+void Raylet::Do(const RunTask& run) {
+  WorkerRecord& record = workers_.at(run.worker);
+  if (run.task->CreatesActor()) {
+    record.actor = run.task->actor->id;
+    actors_.Placed(*record.actor, run.worker);
+  }
+  // Without a session it is about to be gone: the task is retried then.
+  if (ProcessSession* const session = SessionOf(record.process))
+    session->SendBytes(wire::RayletMessage::RunTask, 0, run.task->body);
+}
+
+void Raylet::AskToExit(WorkerId worker) {
+  if (ProcessSession* const session = SessionOfWorker(worker))
+    session->Send(wire::RayletMessage::Exit, 0, wire::EmptyNoticeT());
+  pool_.KillAfter(worker, options_.exit_grace);
+}
+
+void Raylet::Do(const StopWorker& stop) { AskToExit(stop.worker); }
+
+void Raylet::Do(const WatchObjects& watch) {
+  store_.Watch(watch.objects);
+  // Nobody will tell again that their owner has gone.
+  for (const ObjectId& object : watch.objects)
+    if (IsDead(OwnerOf(object))) scheduler_.OwnerGone(OwnerOf(object));
+}
+
+void Raylet::Do(const LoseTask& lost) {
+  const auto found = recent_exits_.find(lost.worker);
+  const WorkerExit exit = found == recent_exits_.end() ? WorkerExit() : found->second;
+  Failure failure;
+  switch (lost.why) {
+    case LoseTask::Why::kWorkerDied:
+      if (lost.task->CreatesActor()) return;  // the actor directory has heard of it
+      failure = WorkerDiedWhileRunning(*lost.task, exit, lost.attempts);
+      break;
+    case LoseTask::Why::kNoWorkerStarts:
+      failure = NoWorkerStarts(*lost.task, exit, options_.limits.start_attempts);
+      break;
+    case LoseTask::Why::kObjectLost: failure = ObjectLost(*lost.task, lost.object); break;
+  }
+  if (lost.task->CreatesActor()) {
+    actors_.CreationLost(lost.task->actor->id, failure);
+    return;
+  }
+  if (ProcessSession* const owner = SessionOf(lost.task->owner))
+    owner->SendBytes(wire::RayletMessage::TaskResult, 0, EncodeFailedResult(lost.task->id, std::move(failure)));
+}
+
+void Raylet::RefuseTask(const Task& task, const Error& why) {
+  if (ProcessSession* const owner = SessionOf(task.owner)) {
+    owner->SendBytes(wire::RayletMessage::TaskResult, 0,
+                     EncodeFailedResult(task.id, Refused(task.name, task.function, why.message)));
+  }
+}
+
+void Raylet::Do(const CreateActorNow& create) {
+  const auto submitted = scheduler_.Submit(create.creation);
+  if (submitted) return;
+  const Task& task = *create.creation;
+  Failure failure = Refused(task.name, task.function, submitted.error().message);
+  failure.kind = wire::FailureKind::ActorDied;
+  actors_.CreationLost(task.actor->id, failure);
+}
+
+void Raylet::Do(const CancelCreation& cancel) { scheduler_.Cancel(cancel.creation); }
+
+void Raylet::Do(const EndActorWorker& end) {
+  scheduler_.WorkerStopping(end.worker);
+  if (end.at_once)
+    pool_.Signal(end.worker, SIGKILL);
+  else
+    AskToExit(end.worker);
+}
+
+void Raylet::Do(const TellActorChanged& change) {
+  ProcessSession* const session = SessionOf(change.process);
+  if (session == nullptr) return;
+  wire::ActorNoticeT notice;
+  notice.actor = std::make_unique<wire::Id20>(ToWire(change.actor));
+  notice.state = change.state;
+  notice.restarts = change.restarts;
+  if (change.failure) notice.failure = std::make_unique<Failure>(*change.failure);
+  session->Send(wire::RayletMessage::ActorChanged, 0, notice);
+}
+
+void Raylet::Do(const GrantChannel& grant) {
+  ProcessSession* const caller = SessionOf(grant.caller);
+  ProcessSession* const worker = SessionOfWorker(grant.worker);
+  if (caller == nullptr || worker == nullptr) return;  // its end is on its way, and will be told
+  wire::OpenChannelReplyT reply;
+  const auto channel = MakeChannel(grant.channel);
+  if (!channel) {
+    RAYLET_LOG(kError, "a channel could not be made: ", channel.error().message);
+    reply.status = ToStatus(channel.error());
+    caller->Send(wire::RayletMessage::OpenChannelReply, grant.request_id, reply);
+    return;
+  }
+  wire::ChannelNoticeT notice;
+  notice.channel = grant.channel;
+  notice.caller = grant.caller;
+  notice.caller_store_client = caller->identity->store_client;
+  notice.actor = std::make_unique<wire::Id20>(ToWire(grant.actor));
+  const int to_worker[] = {channel->get(), caller->identity->doorbell.get()};
+  worker->Send(wire::RayletMessage::ChannelOpened, 0, notice, to_worker);
+  reply.status = OkStatus();
+  reply.channel = grant.channel;
+  reply.process = worker->identity->process;
+  const int to_caller[] = {channel->get(), worker->identity->doorbell.get()};
+  caller->Send(wire::RayletMessage::OpenChannelReply, grant.request_id, reply, to_caller);
+}
+
+void Raylet::Do(const RefuseChannel& refuse) {
+  ProcessSession* const caller = SessionOf(refuse.caller);
+  if (caller == nullptr) return;
+  wire::OpenChannelReplyT reply;
+  reply.status = ToStatus({ErrorCode::kUnavailable, refuse.failure->message});
+  reply.failure = std::make_unique<Failure>(*refuse.failure);
+  caller->Send(wire::RayletMessage::OpenChannelReply, refuse.request_id, reply);
+}
+
+void Raylet::Do(const CloseChannel& close) {
+  ProcessSession* const worker = SessionOfWorker(close.worker);
+  if (worker == nullptr) return;
+  wire::ChannelNoticeT notice;
+  notice.channel = close.channel;
+  notice.caller = close.caller;
+  notice.actor = std::make_unique<wire::Id20>(ToWire(close.actor));
+  worker->Send(wire::RayletMessage::ChannelClosed, 0, notice);
+}
+
+}  // namespace raylet

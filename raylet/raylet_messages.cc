@@ -1,0 +1,184 @@
+// What processes say to the raylet: each message is parsed, checked, and told to the cores.
+#include "base/log.h"
+#include "base/strings.h"
+#include "raylet/inbound.h"
+#include "raylet/raylet.h"
+
+namespace raylet {
+
+Result<void> Raylet::OnMessage(ProcessSession& session, wire::RayletMessage type, const Frame& frame) {
+  if (stopping_) return {};
+  const auto done = Dispatch(session, type, frame);
+  CarryOut();
+  return done;
+}
+
+Result<void> Raylet::Dispatch(ProcessSession& session, wire::RayletMessage type, const Frame& frame) {
+  using wire::RayletMessage;
+  if (type == RayletMessage::NodeStatus) return OnNodeStatus(session, frame);
+  if (session.identity->kind == wire::ProcessKind::Tool)
+    return Fail(ErrorCode::kProtocolError, StrCat("a tool sent message ", frame.header.type, ", and may only ask for NodeStatus"));
+  switch (type) {
+    case RayletMessage::Ready: return OnReady(session, frame);
+    case RayletMessage::SubmitTask: return OnSubmitTask(session, frame);
+    case RayletMessage::TaskDone: return OnTaskDone(session, frame);
+    case RayletMessage::CreateActor: return OnCreateActor(session, frame);
+    case RayletMessage::OpenChannel: return OnOpenChannel(session, frame);
+    case RayletMessage::KillActor: return OnKillActor(frame);
+    case RayletMessage::ReleaseActor: return OnReleaseActor(session, frame);
+    case RayletMessage::FindActor: return OnFindActor(session, frame);
+    case RayletMessage::Blocked: return OnBlocked(session, frame);
+    case RayletMessage::ReleaseLend: return OnReleaseLend(session, frame);
+    case RayletMessage::ActorExited: return OnActorExited(session, frame);
+    default: return Fail(ErrorCode::kProtocolError, StrCat("message ", frame.header.type, " is not for a raylet"));
+  }
+}
+
+Result<void> Raylet::OnReady(ProcessSession& session, const Frame& frame) {
+  const auto notice = Parse<wire::ReadyNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  auto& identity = *session.identity;
+  if (std::exchange(identity.ready, true)) return Fail(ErrorCode::kProtocolError, "a process said Ready twice");
+  identity.store_client = notice->store_client;
+  if (identity.kind == wire::ProcessKind::Worker) scheduler_.WorkerReady(identity.worker);
+  return {};
+}
+
+Result<void> Raylet::OnSubmitTask(ProcessSession& session, const Frame& frame) {
+  const auto& identity = *session.identity;
+  const auto parsed = ParseTask(frame, {identity.process, identity.job, jobs_.at(identity.job).actor_namespace}, false);
+  if (!parsed) return Fail(parsed.error());
+  if (!parsed->sound) {
+    RefuseTask(*parsed->task, parsed->sound.error());
+    return {};
+  }
+  const auto submitted = scheduler_.Submit(parsed->task);
+  if (submitted) return {};
+  if (submitted.error().code == ErrorCode::kAlreadyExists) return Fail(ErrorCode::kProtocolError, submitted.error().message);
+  RefuseTask(*parsed->task, submitted.error());
+  return {};
+}
+
+Result<void> Raylet::OnTaskDone(ProcessSession& session, const Frame& frame) {
+  const auto result = Parse<wire::TaskResultT>(frame.body);
+  if (!result) return Fail(result.error());
+  const auto& identity = *session.identity;
+  if (identity.kind != wire::ProcessKind::Worker) return Fail(ErrorCode::kProtocolError, "a driver says that it ran a task");
+  if (result->process != identity.process)
+    return Fail(ErrorCode::kProtocolError, StrCat("process ", identity.process, " speaks for process ", result->process));
+  RAYLET_RETURN_IF_ERROR(CheckValue(result->result.get()));
+  const bool failed = result->result->kind == wire::ValueKind::Failed;
+  const auto task = scheduler_.TaskFinished(identity.worker, FromWire<TaskId>(*result->id), !failed);
+  if (!task) return Fail(task.error());
+  // Its owner first, so that it knows of a constructor's failure before it hears that the actor is dead.
+  if (ProcessSession* const owner = SessionOf((*task)->owner))
+    owner->SendBytes(wire::RayletMessage::TaskResult, 0, frame.body);
+  if (!(*task)->CreatesActor()) return {};
+  const ActorId actor = (*task)->actor->id;
+  if (failed) {
+    actors_.ConstructorFailed(actor, *result->result->failure);
+  } else {
+    workers_.at(identity.worker).constructed = true;
+    actors_.Constructed(actor);
+  }
+  return {};
+}
+
+Result<void> Raylet::OnCreateActor(ProcessSession& session, const Frame& frame) {
+  const auto& identity = *session.identity;
+  const auto parsed = ParseTask(frame, {identity.process, identity.job, jobs_.at(identity.job).actor_namespace}, true);
+  if (!parsed) return Fail(parsed.error());
+  const Result<void> created = parsed->sound ? actors_.Create(parsed->task) : parsed->sound;
+  session.SendBytes(wire::RayletMessage::StatusReply, frame.header.request_id, EncodeStatusReply(created));
+  return {};
+}
+
+Result<void> Raylet::OnOpenChannel(ProcessSession& session, const Frame& frame) {
+  const auto request = Parse<wire::OpenChannelRequestT>(frame.body);
+  if (!request) return Fail(request.error());
+  const auto actor = CheckActorId(request->actor.get());
+  if (!actor) return Fail(actor.error());
+  const auto opened = actors_.Open(*actor, session.identity->process, frame.header.request_id);
+  if (opened) return {};
+  wire::OpenChannelReplyT reply;
+  reply.status = ToStatus(opened.error());
+  session.Send(wire::RayletMessage::OpenChannelReply, frame.header.request_id, reply);
+  return {};
+}
+
+Result<void> Raylet::OnKillActor(const Frame& frame) {
+  const auto request = Parse<wire::KillActorRequestT>(frame.body);
+  if (!request) return Fail(request.error());
+  const auto actor = CheckActorId(request->actor.get());
+  if (!actor) return Fail(actor.error());
+  actors_.Kill(*actor, request->no_restart);
+  return {};
+}
+
+Result<void> Raylet::OnReleaseActor(ProcessSession& session, const Frame& frame) {
+  const auto request = Parse<wire::ActorRequestT>(frame.body);
+  if (!request) return Fail(request.error());
+  const auto actor = CheckActorId(request->actor.get());
+  if (!actor) return Fail(actor.error());
+  actors_.Release(*actor, session.identity->process);
+  return {};
+}
+
+Result<void> Raylet::OnFindActor(ProcessSession& session, const Frame& frame) {
+  const auto request = Parse<wire::FindActorRequestT>(frame.body);
+  if (!request) return Fail(request.error());
+  const auto& identity = *session.identity;
+  const std::string& space =
+      request->actor_namespace.empty() ? jobs_.at(identity.job).actor_namespace : request->actor_namespace;
+  const auto found = actors_.Find(request->name, space, identity.process);
+  wire::FindActorReplyT reply;
+  reply.status = found ? OkStatus() : ToStatus(found.error());
+  if (found) reply.actor = std::make_unique<wire::Id20>(ToWire(*found));
+  session.Send(wire::RayletMessage::FindActorReply, frame.header.request_id, reply);
+  return {};
+}
+
+Result<void> Raylet::OnBlocked(ProcessSession& session, const Frame& frame) {
+  const auto notice = Parse<wire::BlockedNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  // A driver holds no CPU of ours.
+  if (session.identity->kind == wire::ProcessKind::Worker)
+    scheduler_.WorkerBlocked(session.identity->worker, notice->blocked);
+  return {};
+}
+
+Result<void> Raylet::OnReleaseLend(ProcessSession& session, const Frame& frame) {
+  const auto notice = Parse<wire::LendNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  if (notice->lend == 0) return Fail(ErrorCode::kProtocolError, "a lend without a number is released");
+  ProcessSession* const lender = SessionOf(notice->process);
+  if (lender == nullptr) return {};  // gone, and its lends with it
+  wire::LendNoticeT told;
+  told.process = session.identity->process;
+  told.lend = notice->lend;
+  lender->Send(wire::RayletMessage::ReleaseLend, 0, told);
+  return {};
+}
+
+Result<void> Raylet::OnActorExited(ProcessSession& session, const Frame& frame) {
+  const auto request = Parse<wire::ActorRequestT>(frame.body);
+  if (!request) return Fail(request.error());
+  const auto actor = CheckActorId(request->actor.get());
+  if (!actor) return Fail(actor.error());
+  const auto& identity = *session.identity;
+  if (identity.kind != wire::ProcessKind::Worker || workers_.at(identity.worker).actor != *actor)
+    return Fail(ErrorCode::kProtocolError, StrCat("actor ", actor->hex(), " does not live in the process that ends it"));
+  actors_.Exited(*actor);
+  return {};
+}
+
+Result<void> Raylet::OnNodeStatus(ProcessSession& session, const Frame& frame) {
+  const auto request = Parse<wire::EmptyNoticeT>(frame.body);
+  if (!request) return Fail(request.error());
+  wire::NodeStatusReplyT reply;
+  reply.json = StatusJson();
+  session.Send(wire::RayletMessage::NodeStatusReply, frame.header.request_id, reply);
+  return {};
+}
+
+}  // namespace raylet

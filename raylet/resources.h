@@ -1,0 +1,94 @@
+// Resources: what a task asks for and what this node has, in ten-thousandths of a unit. Pure; the raylet's loop thread.
+// A ResourceSet holds only positive amounts, sorted by name. A ledger's free amount of a resource never exceeds its
+// total; it is below zero only while unblocked workers have taken back a CPU that others were given meanwhile.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace raylet {
+
+constexpr int64_t kUnitsPerWhole = 10'000;
+constexpr int64_t kWholeUnitsMax = 1'000'000'000;  // of one resource; keeps every sum far from overflow
+constexpr size_t kResourceNamesMax = 64;           // in one request
+constexpr size_t kResourceNameBytesMax = 256;
+constexpr const char* kCpu = "CPU";
+
+class ResourceSet {
+ public:
+  struct Amount {
+    std::string name;
+    int64_t units = 0;
+    friend bool operator==(const Amount&, const Amount&) = default;
+    friend auto operator<=>(const Amount&, const Amount&) = default;
+  };
+
+  // kInvalid, with a sentence, for an empty or repeated name, an amount that is zero or negative, and one above 1 that is
+  // no whole number.
+  Result<void> Add(std::string_view name, int64_t units);
+  Result<void> AddWhole(std::string_view name, double amount);  // 0.5 becomes 5000 units
+
+  int64_t units(std::string_view name) const;  // 0 where it is not named
+  bool empty() const { return amounts_.empty(); }
+  const std::vector<Amount>& amounts() const { return amounts_; }
+  std::string ToString() const;  // "CPU 1, gpu 0.5"; "nothing" when empty
+
+  friend bool operator==(const ResourceSet&, const ResourceSet&) = default;
+  friend auto operator<=>(const ResourceSet&, const ResourceSet&) = default;
+
+ private:
+  std::vector<Amount> amounts_;
+};
+
+std::string FormatUnits(int64_t units);  // 5000 -> "0.5"
+
+// {"gpu": 2, "CPU": 4}, as --resources takes it.
+Result<ResourceSet> ParseResources(std::string_view json);
+
+// A request resolved against the ledger once, so that dispatching compares numbers and not names.
+struct ResourceNeeds {
+  struct Need {
+    size_t index = 0;  // in the ledger
+    int64_t units = 0;
+  };
+  std::vector<Need> needs;
+  int64_t cpu_units = 0;
+  bool feasible = true;  // false: more than the node has in all, or of a name that it does not have
+};
+
+class ResourceLedger {
+ public:
+  explicit ResourceLedger(const ResourceSet& total);
+
+  ResourceNeeds Resolve(const ResourceSet& request) const;
+  bool Fits(const ResourceNeeds& needs) const;
+  void Take(const ResourceNeeds& needs);  // it fits
+  void Give(const ResourceNeeds& needs);
+  // A blocked worker's CPU goes back; when it goes on it takes it again, whatever is left.
+  void GiveCpu(int64_t units);
+  void TakeCpuAnyway(int64_t units);
+
+  int64_t cpus() const { return cpu_total_ / kUnitsPerWhole; }  // whole CPUs of the node
+  struct Line {
+    std::string name;
+    int64_t total_units = 0;
+    int64_t free_units = 0;
+  };
+  const std::vector<Line>& lines() const { return lines_; }
+  // "CPU 2 (free 0 of 4)": what the request lacks now; empty when it fits.
+  std::string WhatLacks(const ResourceSet& request) const;
+
+ private:
+  static constexpr size_t kNoCpu = ~size_t{0};
+  size_t IndexOf(std::string_view name) const;
+
+  std::vector<Line> lines_;
+  size_t cpu_index_ = kNoCpu;
+  int64_t cpu_total_ = 0;
+};
+
+}  // namespace raylet

@@ -1,0 +1,106 @@
+// What NodeStatus shows: every worker, every queue with the reason why it waits, every actor, every resource.
+#include <nlohmann/json.hpp>
+
+#include "raylet/raylet.h"
+
+namespace raylet {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kListedMax = 1000;  // of actors, and of tasks that wait for objects: the answer is one frame
+
+const char* StateName(Scheduler::WorkerState state) {
+  switch (state) {
+    case Scheduler::WorkerState::kStarting: return "starting";
+    case Scheduler::WorkerState::kIdle: return "idle";
+    case Scheduler::WorkerState::kBusy: return "busy";
+    case Scheduler::WorkerState::kStopping: return "stopping";
+  }
+  return "unknown";
+}
+
+json Resources(const ResourceLedger& ledger) {
+  json resources = json::object();
+  for (const auto& line : ledger.lines()) {
+    resources[line.name] = {{"total", static_cast<double>(line.total_units) / kUnitsPerWhole},
+                            {"free", static_cast<double>(line.free_units) / kUnitsPerWhole}};
+  }
+  return resources;
+}
+
+json Queues(const Scheduler& scheduler) {
+  json queues = json::array();
+  for (const JobId job : scheduler.queue().jobs()) {
+    for (const auto& shape : scheduler.queue().shapes(job)) {
+      queues.push_back({{"job", job},
+                        {"what", shape->dedicated ? "actors" : "tasks"},
+                        {"count", shape->tasks.size()},
+                        {"resources", shape->resources.ToString()},
+                        {"first", shape->tasks.front()->task->name},
+                        {"why", scheduler.WhyWaiting(job, *shape)}});
+    }
+  }
+  return queues;
+}
+
+}  // namespace
+
+std::string Raylet::StatusJson() const {
+  json workers = json::array();
+  for (const auto& [id, worker] : scheduler_.workers()) {
+    json entry = {{"worker", id},
+                  {"job", worker.job},
+                  {"pid", pool_.PidOf(id)},
+                  {"state", StateName(worker.state)},
+                  {"blocked", worker.blocked},
+                  {"log", pool_.LogOf(id)}};
+    if (worker.task != nullptr) entry["task"] = worker.task->task->name;
+    const auto record = workers_.find(id);
+    if (record != workers_.end() && record->second.actor) entry["actor"] = record->second.actor->hex();
+    workers.push_back(std::move(entry));
+  }
+  json actors = json::array();
+  for (const auto& [id, actor] : actors_.living()) {
+    if (actors.size() >= kListedMax) break;
+    actors.push_back({{"actor", id.hex()},
+                      {"name", actor.settings().name},
+                      {"namespace", actor.settings().actor_namespace},
+                      {"function", actor.creation->function},
+                      {"job", actor.creation->job},
+                      {"state", wire::EnumNameActorState(actor.state)},
+                      {"leaving", actor.leaving.has_value()},
+                      {"restarts", actor.restarts},
+                      {"detached", actor.settings().detached},
+                      {"pid", pool_.PidOf(actor.worker)},
+                      {"channels", actor.channels.size()},
+                      {"waiting_callers", actor.opens.size()}});
+  }
+  json jobs = json::array();
+  for (const auto& [id, job] : jobs_) {
+    jobs.push_back({{"job", id},
+                    {"driver_pid", job.driver == 0 ? 0 : job.driver_pid},
+                    {"executable", job.program.executable},
+                    {"namespace", job.actor_namespace},
+                    {"workers", job.workers}});
+  }
+  const json status = {{"node", node_.hex()},
+                       {"store_socket", options_.store_socket},
+                       {"logs_folder", options_.logs_folder},
+                       {"resources", Resources(scheduler_.ledger())},
+                       {"workers", std::move(workers)},
+                       {"workers_max", scheduler_.limits().workers_max},
+                       {"queues", Queues(scheduler_)},
+                       {"tasks", scheduler_.tasks()},
+                       {"tasks_waiting_for_objects", scheduler_.dependencies().tasks()},
+                       {"objects_waited_for", scheduler_.dependencies().objects()},
+                       {"actors", std::move(actors)},
+                       {"actors_living", actors_.living().size()},
+                       {"actors_dead", actors_.dead()},
+                       {"jobs", std::move(jobs)},
+                       {"connections", sessions_.size()}};
+  // Names come from users: bytes that are no UTF-8 must not stop the answer.
+  return status.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+}  // namespace raylet
