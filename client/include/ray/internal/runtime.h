@@ -75,6 +75,10 @@ class RAYLET_API Runtime {
  public:
   virtual ~Runtime();
 
+  // First step of Shutdown: no new work, calls that wait throw, user code that runs comes to its end. The runtime is
+  // still the current one meanwhile; it is destroyed afterwards.
+  virtual void Stop() {}
+
   virtual ObjectHandle Put(Packed value) = 0;
   virtual ObjectHandle SubmitTask(const std::string& function, std::vector<Argument> arguments,
                                   const CallOptions& options) = 0;

@@ -1,0 +1,13 @@
+// The text given to RAY_REMOTE, cut into names.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace raylet::client {
+
+// At the outer commas: those within (), [], {} and the <> of template arguments belong to a name. Spaces around a name go.
+std::vector<std::string> SplitAtOuterCommas(std::string_view text);
+
+}  // namespace raylet::client

@@ -1,0 +1,80 @@
+// ray::Actor(factory).SetName("…").Remote(arguments…): an actor in a process of its own.
+#pragma once
+
+#include <string>
+#include <type_traits>
+#include <unordered_map>
+#include <utility>
+
+#include <ray/api/actor_handle.h>
+#include <ray/api/ray_remote.h>
+#include <ray/api/task_options.h>
+#include <ray/internal/arguments.h>
+#include <ray/internal/runtime.h>
+
+namespace ray {
+
+namespace internal {
+
+template <class F>
+class ActorCreator {
+ public:
+  using Object = std::remove_pointer_t<typename FunctionTraits<F>::Result>;
+
+  explicit ActorCreator(const std::string& factory) : factory_(&factory) {
+    options_.detached = ActorsAreDetachedByDefault();
+  }
+
+  // The name by which GetActor finds it, in the program's namespace or another one.
+  ActorCreator& SetName(std::string name) {
+    options_.name = std::move(name);
+    return *this;
+  }
+  ActorCreator& SetName(std::string name, std::string ray_namespace) {
+    options_.name = std::move(name);
+    options_.actor_namespace = std::move(ray_namespace);
+    return *this;
+  }
+  ActorCreator& SetResources(const std::unordered_map<std::string, double>& resources) {
+    for (const auto& [name, amount] : resources) options_.resources[name] = amount;
+    return *this;
+  }
+  ActorCreator& SetResource(std::string name, double amount) {
+    options_.resources[std::move(name)] = amount;
+    return *this;
+  }
+  // How often it starts again, with fresh state, when its process dies; -1: always.
+  ActorCreator& SetMaxRestarts(int max_restarts) {
+    options_.max_restarts = max_restarts;
+    return *this;
+  }
+  ActorCreator& SetMaxConcurrency(int max_concurrency) {
+    options_.max_concurrency = max_concurrency;
+    return *this;
+  }
+
+  // Never waits; what goes wrong in the factory is told by the first call.
+  template <class... V>
+  ActorHandle<Object> Remote(V&&... values) {
+    CheckOptions(options_);
+    return ActorHandle<Object>(CurrentRuntime().CreateActor(
+        *factory_, MakeArguments(typename FunctionTraits<F>::Parameters(), std::forward<V>(values)...), options_));
+  }
+
+ private:
+  const std::string* factory_;  // in the registry, for ever
+  CallOptions options_;
+};
+
+}  // namespace internal
+
+// Throws RayFunctionNotFound unless the factory, a function that returns a new T*, was given to RAY_REMOTE.
+template <class F>
+internal::ActorCreator<F> Actor(F factory) {
+  static_assert(internal::FunctionTraits<F>::kIsFunction, "ray::Actor takes a function that returns a new T*");
+  static_assert(std::is_pointer_v<typename internal::FunctionTraits<F>::Result>,
+                "an actor's factory returns a pointer to its object");
+  return internal::ActorCreator<F>(internal::NameOf(factory));
+}
+
+}  // namespace ray

@@ -1,0 +1,92 @@
+// Put, Get, Wait: values in, values out, and which of them are there.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <ray/api/array.h>
+#include <ray/api/object_ref.h>
+#include <ray/api/wait_result.h>
+
+namespace ray {
+
+namespace internal {
+
+// One deadline for several waits.
+class Deadline {
+ public:
+  explicit Deadline(int64_t timeout_ms)
+      : end_(timeout_ms < 0 ? Clock::time_point::max() : Clock::now() + std::chrono::milliseconds(timeout_ms)) {}
+  int64_t RemainingMs() const {  // -1: no deadline
+    if (end_ == Clock::time_point::max()) return -1;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end_ - Clock::now()).count();
+    return left > 0 ? left : 0;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point end_;
+};
+
+// Checks the count, waits; which of them are ready.
+RAYLET_API std::vector<bool> WaitForHandles(const std::vector<ObjectHandle>& handles, int num_objects, int timeout_ms);
+
+}  // namespace internal
+
+template <class T>
+ObjectRef<T> Put(const T& value) {
+  return ObjectRef<T>(internal::CurrentRuntime().Put(internal::PackValue(value)));
+}
+// Seals the array.
+template <class T>
+ObjectRef<Array<T>> Put(MutableArray<T>&& array) {
+  return Put<Array<T>>(std::move(array).Seal());
+}
+
+template <class T>
+auto Get(const ObjectRef<T>& object) {
+  return object.Get();
+}
+template <class T>
+auto Get(const ObjectRef<T>& object, const int& timeout_ms) {
+  return object.Get(timeout_ms);
+}
+
+// All of them, in order; the timeout is for all together. Nothing to return for ObjectRef<void>.
+template <class T>
+auto Get(const std::vector<ObjectRef<T>>& objects, const int& timeout_ms = -1) {
+  const internal::Deadline deadline(timeout_ms);
+  if constexpr (std::is_void_v<T>) {
+    for (const auto& object : objects) object.Get(static_cast<int>(deadline.RemainingMs()));
+  } else {
+    std::vector<std::shared_ptr<T>> values;
+    values.reserve(objects.size());
+    for (const auto& object : objects) values.push_back(object.Get(static_cast<int>(deadline.RemainingMs())));
+    return values;
+  }
+}
+template <class T>
+std::vector<std::shared_ptr<T>> Get(const std::vector<std::string>& ids, const int& timeout_ms = -1) {
+  std::vector<ObjectRef<T>> objects;
+  objects.reserve(ids.size());
+  for (const auto& id : ids) objects.emplace_back(id);
+  return Get(objects, timeout_ms);
+}
+
+// Returns once num_objects of them are ready, or at the timeout (-1: none).
+template <class T>
+WaitResult<T> Wait(const std::vector<ObjectRef<T>>& objects, int num_objects, int timeout_ms) {
+  std::vector<internal::ObjectHandle> handles;
+  handles.reserve(objects.size());
+  for (const auto& object : objects) handles.push_back(object.handle());
+  const std::vector<bool> ready = internal::WaitForHandles(handles, num_objects, timeout_ms);
+  WaitResult<T> result;
+  for (size_t i = 0; i < objects.size(); ++i) (ready[i] ? result.ready : result.unready).push_back(objects[i]);
+  return result;
+}
+
+}  // namespace ray

@@ -1,0 +1,67 @@
+// ray::Task(f).SetName("…").SetResource("CPU", 2).Remote(arguments…): a task in some worker.
+#pragma once
+
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include <ray/api/object_ref.h>
+#include <ray/api/ray_remote.h>
+#include <ray/api/task_options.h>
+#include <ray/internal/arguments.h>
+#include <ray/internal/runtime.h>
+
+namespace ray {
+
+namespace internal {
+
+template <class F>
+class TaskCaller {
+ public:
+  using Result = ResultOf<F>;
+
+  explicit TaskCaller(const std::string& function) : function_(&function) {}
+
+  TaskCaller& SetName(std::string name) {
+    options_.name = std::move(name);
+    return *this;
+  }
+  TaskCaller& SetResources(const std::unordered_map<std::string, double>& resources) {
+    for (const auto& [name, amount] : resources) options_.resources[name] = amount;
+    return *this;
+  }
+  TaskCaller& SetResource(std::string name, double amount) {
+    options_.resources[std::move(name)] = amount;
+    return *this;
+  }
+  // How often the task runs again when its worker dies; 3 unless set.
+  TaskCaller& SetMaxRetries(int max_retries) {
+    options_.max_retries = max_retries;
+    return *this;
+  }
+
+  // Never waits, not even for references that are not ready. May be called again.
+  template <class... V>
+  ObjectRef<Result> Remote(V&&... values) {
+    CheckOptions(options_);
+    return ObjectRef<Result>(CurrentRuntime().SubmitTask(
+        *function_, MakeArguments(typename FunctionTraits<F>::Parameters(), std::forward<V>(values)...), options_));
+  }
+
+ private:
+  const std::string* function_;  // in the registry, for ever
+  CallOptions options_;
+};
+
+}  // namespace internal
+
+// Throws RayFunctionNotFound unless f was given to RAY_REMOTE.
+template <class F>
+internal::TaskCaller<F> Task(F f) {
+  static_assert(internal::FunctionTraits<F>::kIsFunction, "ray::Task takes a function; methods: handle.Task(&C::m)");
+  static_assert(!std::is_pointer_v<typename internal::FunctionTraits<F>::Result>,
+                "a function that returns a pointer creates an actor: ray::Actor(f)");
+  return internal::TaskCaller<F>(internal::NameOf(f));
+}
+
+}  // namespace ray

@@ -1,0 +1,16 @@
+// What Wait found, in the order of the references it was given.
+#pragma once
+
+#include <list>
+
+#include <ray/api/object_ref.h>
+
+namespace ray {
+
+template <class T>
+struct WaitResult {
+  std::list<ObjectRef<T>> ready;    // with a value, or with an error that Get will throw
+  std::list<ObjectRef<T>> unready;
+};
+
+}  // namespace ray

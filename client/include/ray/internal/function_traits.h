@@ -1,0 +1,92 @@
+// FunctionTraits: what the templates know about a function pointer or a pointer to member: result, parameters, class, and
+// the pointer's type without noexcept, so that a function is the same one however it was named.
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include <ray/api/array.h>
+
+namespace ray {
+namespace internal {
+
+template <class... Types>
+struct TypeList {
+  static constexpr size_t kSize = sizeof...(Types);
+};
+
+template <class F>
+struct FunctionTraits {
+  static constexpr bool kIsFunction = false;
+  static constexpr bool kIsMember = false;
+};
+
+template <class R, class... A>
+struct FunctionTraits<R (*)(A...)> {
+  static constexpr bool kIsFunction = true;
+  static constexpr bool kIsMember = false;
+  using Result = R;
+  using Parameters = TypeList<A...>;
+  using Pointer = R (*)(A...);
+};
+template <class R, class... A>
+struct FunctionTraits<R (*)(A...) noexcept> : FunctionTraits<R (*)(A...)> {};
+
+// Object: how the actor's object is given to the call.
+#define RAYLET_MEMBER_TRAITS(QUALIFIERS, OBJECT)                                                  \
+  template <class R, class C, class... A>                                                         \
+  struct FunctionTraits<R (C::*)(A...) QUALIFIERS> {                                              \
+    static constexpr bool kIsFunction = false;                                                    \
+    static constexpr bool kIsMember = true;                                                       \
+    using Result = R;                                                                             \
+    using Class = C;                                                                              \
+    using Object = OBJECT;                                                                        \
+    using Parameters = TypeList<A...>;                                                            \
+    using Pointer = R (C::*)(A...) QUALIFIERS;                                                    \
+  };                                                                                              \
+  template <class R, class C, class... A>                                                         \
+  struct FunctionTraits<R (C::*)(A...) QUALIFIERS noexcept> : FunctionTraits<R (C::*)(A...) QUALIFIERS> {};
+RAYLET_MEMBER_TRAITS(, C&)
+RAYLET_MEMBER_TRAITS(const, const C&)
+RAYLET_MEMBER_TRAITS(volatile, volatile C&)
+RAYLET_MEMBER_TRAITS(const volatile, const volatile C&)
+RAYLET_MEMBER_TRAITS(&, C&)
+RAYLET_MEMBER_TRAITS(const&, const C&)
+RAYLET_MEMBER_TRAITS(volatile&, volatile C&)
+RAYLET_MEMBER_TRAITS(const volatile&, const volatile C&)
+RAYLET_MEMBER_TRAITS(&&, C&&)
+RAYLET_MEMBER_TRAITS(const&&, const C&&)
+RAYLET_MEMBER_TRAITS(volatile&&, volatile C&&)
+RAYLET_MEMBER_TRAITS(const volatile&&, const volatile C&&)
+#undef RAYLET_MEMBER_TRAITS
+
+// What an ObjectRef to a function's result refers to: references and const fall away, a MutableArray is sealed.
+template <class R>
+struct ResultValue {
+  using Type = std::remove_cvref_t<R>;
+};
+template <class T>
+struct ResultValue<MutableArray<T>> {
+  using Type = Array<T>;
+};
+template <class F>
+using ResultOf = typename ResultValue<std::remove_cvref_t<typename FunctionTraits<F>::Result>>::Type;
+
+// The pointer's bytes, in its type without noexcept.
+template <class F>
+std::string TargetBytes(F f) {
+  const typename FunctionTraits<F>::Pointer pointer = f;
+  return std::string(reinterpret_cast<const char*>(&pointer), sizeof pointer);
+}
+template <class F>
+F TargetFrom(const void* bytes) {
+  F pointer;
+  std::memcpy(&pointer, bytes, sizeof pointer);
+  return pointer;
+}
+
+}  // namespace internal
+}  // namespace ray

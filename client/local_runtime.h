@@ -1,0 +1,14 @@
+// The runtime of local_mode: tasks and actors on threads of this process, without any daemon. The same values go through
+// the same bytes as on a cluster, so what works here fails there only for reasons that processes bring.
+#pragma once
+
+#include <memory>
+
+#include <ray/api/ray_config.h>
+#include <ray/internal/runtime.h>
+
+namespace raylet::client {
+
+std::unique_ptr<ray::internal::Runtime> MakeLocalRuntime(const ray::RayConfig& config);
+
+}  // namespace raylet::client

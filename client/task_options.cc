@@ -1,0 +1,38 @@
+#include <ray/api/task_options.h>
+
+#include <cmath>
+
+#include <ray/api/exceptions.h>
+
+#include "base/strings.h"
+
+namespace ray::internal {
+namespace {
+
+using raylet::StrCat;
+
+void CheckResource(const std::string& name, double amount) {
+  if (name.empty()) throw RayException("a resource needs a name");
+  if (!std::isfinite(amount) || amount <= 0)
+    throw RayException(StrCat("resource ", name, ": the amount must be above zero, not ", amount));
+  if (amount > 1 && amount != std::floor(amount))
+    throw RayException(StrCat("resource ", name, ": an amount above one must be whole, not ", amount));
+}
+
+}  // namespace
+
+void CheckTaskOptions(const std::unordered_map<std::string, double>& resources) {
+  for (const auto& [name, amount] : resources) CheckResource(name, amount);
+}
+
+void CheckOptions(const CallOptions& options) {
+  for (const auto& [name, amount] : options.resources) CheckResource(name, amount);
+  if (options.max_retries < -1)
+    throw RayException(StrCat("max_retries must be zero or more, not ", options.max_retries));
+  if (options.max_restarts < -1)
+    throw RayException(StrCat("max_restarts must be -1 (always), zero or more, not ", options.max_restarts));
+  if (options.max_concurrency < 1)
+    throw RayException(StrCat("max_concurrency must be one or more, not ", options.max_concurrency));
+}
+
+}  // namespace ray::internal
