@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Every rule that a script can check, in seconds and without a build. Usage: tools/check.sh
+set -euo pipefail
+cd "$(dirname "$0")/.."
+failures=0
+fail() { echo "$1"; echo "    $2"; failures=$((failures + 1)); }
+
+tools/check_layers || failures=$((failures + 1))
+
+# Files stay one idea long.
+while read -r lines file; do
+  [ "$file" = total ] || [ "$lines" -le 600 ] ||
+    fail "$file has $lines lines" "one file, one idea, 600 lines at most: split it along its ideas."
+done < <(find base fbs store raylet client tools tests \( -name '*.h' -o -name '*.cc' \) -print0 | xargs -0 wc -l)
+
+# A header is included once, and says at its top what it is.
+while IFS= read -r -d '' file; do
+  grep -q '^#pragma once' "$file" || fail "$file has no #pragma once" "put it below the opening comment."
+  head -1 "$file" | grep -q '^//' ||
+    fail "$file does not open with a comment" "say what this is, who owns it, which thread calls it, what always holds."
+done < <(find base fbs store raylet client tools tests -name '*.h' -print0)
+
+# Tests that do not run are no tests.
+while IFS= read -r hit; do
+  fail "$hit" "a test runs or goes: fix it, or delete it and say so in the commit."
+done < <(grep -rnE 'DISABLED_|GTEST_SKIP' tests --include='*.cc' --include='*.h' || true)
+
+# Scripts parse.
+while IFS= read -r script; do
+  bash -n "$script" || fail "$script does not parse" "see above."
+done < <(grep -rlE '^#!/usr/bin/env bash' tools .ci tests/tools)
+
+[ "$failures" = 0 ] || { echo "check.sh: $failures finding(s)"; exit 1; }
+echo "check.sh: all rules hold"
