@@ -42,7 +42,7 @@ ObjectRef<T> Put(const T& value) {
   return ObjectRef<T>(internal::CurrentRuntime().Put(internal::PackValue(value)));
 }
 // Seals the array.
-template <class T>
+template <internal::ArrayElement T>
 ObjectRef<Array<T>> Put(MutableArray<T>&& array) {
   return Put<Array<T>>(std::move(array).Seal());
 }
