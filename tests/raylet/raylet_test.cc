@@ -343,7 +343,8 @@ TEST(Raylet, DriversDeathEndsItsWorkersAndActorsButNotDetachedOnes) {
     detached.name = "detached";
     detached.detached = true;
     driver.AwaitActor(driver.CreateActor(detached), ActorState::Alive);
-    for (const auto& actor : nlohmann::json::parse(driver.StatusJson())["actors"])
+    const auto status = nlohmann::json::parse(driver.StatusJson());
+    for (const auto& actor : status["actors"])
       if (actor["name"] == "detached") detached_pid = actor["pid"];
     TaskOptions task;
     task.function = "await";
@@ -358,6 +359,7 @@ TEST(Raylet, DriversDeathEndsItsWorkersAndActorsButNotDetachedOnes) {
   EXPECT_FALSE(other.Find("mortal").has_value());
   const auto found = other.Find("detached");
   ASSERT_TRUE(found.has_value());
+  ASSERT_GT(detached_pid, 0);
   EXPECT_TRUE(Alive(detached_pid));
   ASSERT_FALSE(other.OpenChannel(*found).failure);
   TextChannel channel(other.fds());

@@ -1,0 +1,196 @@
+#include "raylet/actor_directory.h"
+
+#include <gtest/gtest.h>
+
+namespace raylet {
+namespace {
+
+using wire::ActorState;
+
+constexpr ProcessId kOwner = 10;
+constexpr ProcessId kCaller = 11;
+constexpr WorkerId kWorker = 5;
+
+TaskPtr Creation(const std::string& name = "", int32_t max_restarts = 0, bool detached = false) {
+  auto task = std::make_shared<Task>();
+  task->id = TaskId::FromRandom();
+  task->job = 1;
+  task->owner = kOwner;
+  task->name = task->function = "Counter::Create";
+  task->actor = ActorSettings{ActorId::FromRandom(), name, "space", max_restarts, detached};
+  return task;
+}
+
+struct Bench {
+  template <class Decision>
+  std::vector<Decision> Take() {
+    std::vector<Decision> taken;
+    for (auto& decision : directory.TakeDecisions())
+      if (auto* const match = std::get_if<Decision>(&decision)) taken.push_back(*match);
+    return taken;
+  }
+  void Forget() { directory.TakeDecisions(); }
+  // An actor that lives in kWorker.
+  ActorId Living(const TaskPtr& creation) {
+    EXPECT_TRUE(directory.Create(creation).has_value());
+    directory.Placed(creation->actor->id, kWorker);
+    directory.Constructed(creation->actor->id);
+    Forget();
+    return creation->actor->id;
+  }
+  ActorDirectory directory;
+};
+
+Failure Crash() {
+  Failure failure;
+  failure.message = "crash";
+  return failure;
+}
+
+TEST(ActorDirectory, GrantsWaitingCallersAChannelInOrderOnceTheActorLives) {
+  Bench bench;
+  const auto creation = Creation();
+  const ActorId id = creation->actor->id;
+  ASSERT_TRUE(bench.directory.Create(creation).has_value());
+  EXPECT_EQ(bench.Take<CreateActorNow>().size(), 1u);
+  ASSERT_TRUE(bench.directory.Open(id, kCaller, 1).has_value());
+  ASSERT_TRUE(bench.directory.Open(id, kOwner, 2).has_value());
+  bench.directory.Placed(id, kWorker);
+  EXPECT_TRUE(bench.Take<GrantChannel>().empty());
+  bench.directory.Constructed(id);
+  const auto granted = bench.Take<GrantChannel>();
+  ASSERT_EQ(granted.size(), 2u);
+  EXPECT_EQ(granted[0].caller, kCaller);
+  EXPECT_EQ(granted[0].worker, kWorker);
+  EXPECT_EQ(granted[1].request_id, 2u);
+  EXPECT_NE(granted[0].channel, granted[1].channel);
+}
+
+TEST(ActorDirectory, SecondChannelOfACallerClosesTheFirst) {
+  Bench bench;
+  const ActorId id = bench.Living(Creation());
+  ASSERT_TRUE(bench.directory.Open(id, kCaller, 1).has_value());
+  const ChannelId first = bench.Take<GrantChannel>()[0].channel;
+  ASSERT_TRUE(bench.directory.Open(id, kCaller, 2).has_value());
+  const auto closed = bench.Take<CloseChannel>();
+  ASSERT_EQ(closed.size(), 1u);
+  EXPECT_EQ(closed[0].channel, first);
+}
+
+TEST(ActorDirectory, NameIsTakenByOneAndFreeAfterItsDeath) {
+  Bench bench;
+  const ActorId id = bench.Living(Creation("ps"));
+  const auto refused = bench.directory.Create(Creation("ps"));
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, ErrorCode::kAlreadyExists);
+  EXPECT_NE(refused.error().message.find(id.hex()), std::string::npos);
+  bench.directory.Kill(id, true);
+  EXPECT_FALSE(bench.directory.Find("ps", "space", kCaller).has_value());
+  EXPECT_TRUE(bench.directory.Create(Creation("ps")).has_value());
+}
+
+TEST(ActorDirectory, RestartsAsOftenAsAllowedAndTellsWatchers) {
+  Bench bench;
+  const auto creation = Creation("", 1);
+  const ActorId id = bench.Living(creation);
+  bench.directory.WorkerGone(id, kWorker, Crash());
+  auto decisions = bench.directory.TakeDecisions();
+  ASSERT_EQ(decisions.size(), 2u);
+  EXPECT_EQ(std::get<TellActorChanged>(decisions[0]).state, ActorState::Restarting);
+  EXPECT_EQ(std::get<CreateActorNow>(decisions[1]).creation, creation);
+  bench.directory.Placed(id, 6);
+  bench.directory.Constructed(id);
+  EXPECT_EQ(bench.Take<TellActorChanged>()[0].restarts, 1u);
+  bench.directory.WorkerGone(id, 6, Crash());
+  const auto told = bench.Take<TellActorChanged>();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].state, ActorState::Dead);
+  EXPECT_EQ(told[0].failure->message, "crash");
+}
+
+TEST(ActorDirectory, KillWithRestartNeedsNoBudget) {
+  Bench bench;
+  const ActorId id = bench.Living(Creation());
+  bench.directory.Kill(id, false);
+  const auto ended = bench.Take<EndActorWorker>();
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_TRUE(ended[0].at_once);
+  bench.directory.WorkerGone(id, kWorker, Crash());
+  EXPECT_EQ(bench.Take<CreateActorNow>().size(), 1u);
+  ASSERT_NE(bench.directory.Get(id), nullptr);
+}
+
+TEST(ActorDirectory, TellsWhyAConstructorFailed) {
+  Bench bench;
+  const auto creation = Creation("", 5);
+  ASSERT_TRUE(bench.directory.Create(creation).has_value());
+  bench.directory.Placed(creation->actor->id, kWorker);
+  bench.Forget();
+  Failure thrown;
+  thrown.what = "no luck";
+  bench.directory.ConstructorFailed(creation->actor->id, thrown);
+  EXPECT_EQ(bench.Take<TellActorChanged>()[0].failure->what, "no luck");
+  ASSERT_TRUE(bench.directory.Open(creation->actor->id, kCaller, 3).has_value());
+  EXPECT_EQ(bench.Take<RefuseChannel>()[0].failure->what, "no luck");
+}
+
+TEST(ActorDirectory, ReleaseIsHeardFromItsOwnerAloneAndNeverForADetachedOne) {
+  Bench bench;
+  const ActorId id = bench.Living(Creation("mine"));
+  bench.directory.Release(id, kCaller);
+  EXPECT_TRUE(bench.Take<EndActorWorker>().empty());
+  bench.directory.Release(id, kOwner);
+  const auto ended = bench.Take<EndActorWorker>();
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_FALSE(ended[0].at_once);
+  EXPECT_FALSE(bench.directory.Find("mine", "space", kCaller).has_value());
+  bench.directory.WorkerGone(id, kWorker, Crash());
+  EXPECT_NE(bench.Take<TellActorChanged>()[0].failure->message.find("no handle"), std::string::npos);
+
+  const ActorId detached = bench.Living(Creation("", 0, true));
+  bench.directory.Release(detached, kOwner);
+  EXPECT_TRUE(bench.Take<EndActorWorker>().empty());
+}
+
+TEST(ActorDirectory, OwnersDeathEndsItsActorsAndClosesItsChannels) {
+  Bench bench;
+  const ActorId mortal = bench.Living(Creation());
+  const ActorId detached = bench.Living(Creation("d", 0, true));
+  ASSERT_TRUE(bench.directory.Open(detached, kOwner, 1).has_value());
+  ASSERT_TRUE(bench.directory.Open(mortal, kCaller, 1).has_value());
+  bench.Forget();
+  bench.directory.ProcessGone(kOwner);
+  std::vector<CloseChannel> closed;
+  std::vector<TellActorChanged> told;
+  for (auto& decision : bench.directory.TakeDecisions()) {
+    if (auto* const close = std::get_if<CloseChannel>(&decision)) closed.push_back(*close);
+    if (auto* const tell = std::get_if<TellActorChanged>(&decision)) told.push_back(*tell);
+  }
+  ASSERT_EQ(closed.size(), 1u);
+  EXPECT_EQ(closed[0].actor, detached);
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].process, kCaller);
+  EXPECT_EQ(told[0].actor, mortal);
+  EXPECT_NE(bench.directory.Get(detached), nullptr);
+}
+
+TEST(ActorDirectory, CallersOfAnUnknownActorHearThatItIsUnknown) {
+  Bench bench;
+  ASSERT_TRUE(bench.directory.Open(ActorId::FromRandom(), kCaller, 9).has_value());
+  const auto refused = bench.Take<RefuseChannel>();
+  ASSERT_EQ(refused.size(), 1u);
+  EXPECT_EQ(refused[0].request_id, 9u);
+  EXPECT_NE(refused[0].failure->message.find("knows no actor"), std::string::npos);
+}
+
+TEST(ActorDirectory, BoundsTheRequestsOfOneCaller) {
+  Bench bench;
+  const auto creation = Creation();
+  ASSERT_TRUE(bench.directory.Create(creation).has_value());
+  for (uint64_t i = 0; i < kOpensPerCallerMax; ++i)
+    ASSERT_TRUE(bench.directory.Open(creation->actor->id, kCaller, i + 1).has_value());
+  EXPECT_EQ(bench.directory.Open(creation->actor->id, kCaller, 999).error().code, ErrorCode::kFull);
+}
+
+}  // namespace
+}  // namespace raylet

@@ -1,0 +1,225 @@
+// Random lives of a scheduler: whatever happens, no task is lost, none ends twice, and no CPU is given twice.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+#include <set>
+
+#include "raylet/scheduler.h"
+
+namespace raylet {
+namespace {
+
+constexpr int kCpus = 3;
+
+class World {
+ public:
+  explicit World(uint64_t seed) : random_(seed), scheduler_(Total(), Limits()) {}
+
+  void Step() {
+    switch (Pick(12)) {
+      case 0:
+      case 1:
+      case 2: Submit(); break;
+      case 3:
+      case 4: WithWorker(starting_, [&](WorkerId worker) {
+          starting_.erase(worker);
+          idle_.insert(worker);
+          scheduler_.WorkerReady(worker);
+        });
+        break;
+      case 5:
+      case 6:
+      case 7: FinishOne(); break;
+      case 8: Block(Pick(2) == 0); break;
+      case 9: KillOne(); break;
+      case 10: SealOne(); break;
+      case 11:
+        if (Pick(20) == 0) OwnerDies();
+        break;
+    }
+    Settle();
+  }
+
+  // Everything that can still end, ends.
+  void Drain() {
+    for (int i = 0; i < 100'000 && (!live_.empty() || !busy_.empty()); ++i) {
+      while (!objects_.empty()) SealOne();
+      Settle();
+      for (const WorkerId worker : std::set<WorkerId>(starting_)) {
+        starting_.erase(worker);
+        idle_.insert(worker);
+        scheduler_.WorkerReady(worker);
+      }
+      Settle();
+      for (const WorkerId worker : std::set<WorkerId>(stopping_)) Die(worker);
+      if (!actors_.empty()) Die(*actors_.begin());
+      FinishOne();
+      Settle();
+    }
+    while (!scheduler_.workers().empty()) Die(scheduler_.workers().begin()->first);
+    EXPECT_TRUE(live_.empty()) << live_.size() << " tasks never ended";
+    EXPECT_EQ(scheduler_.tasks(), 0u);
+    for (const auto& line : scheduler_.ledger().lines())
+      EXPECT_EQ(line.free_units, line.total_units) << line.name;
+  }
+
+ private:
+  static ResourceSet Total() {
+    ResourceSet set;
+    EXPECT_TRUE(set.Add(kCpu, kCpus * kUnitsPerWhole).has_value());
+    EXPECT_TRUE(set.Add("gpu", kUnitsPerWhole).has_value());
+    return set;
+  }
+  static SchedulerLimits Limits() {
+    SchedulerLimits limits;
+    limits.workers_max = 12;
+    return limits;
+  }
+  size_t Pick(size_t bound) { return std::uniform_int_distribution<size_t>(0, bound - 1)(random_); }
+  template <class Use>
+  void WithWorker(const std::set<WorkerId>& workers, Use use) {
+    if (!workers.empty()) use(*std::next(workers.begin(), static_cast<std::ptrdiff_t>(Pick(workers.size()))));
+  }
+
+  void Submit() {
+    auto task = std::make_shared<Task>();
+    task->id = TaskId::FromRandom();
+    task->job = static_cast<JobId>(1 + Pick(3));
+    task->owner = 100 + task->job;
+    const int64_t cpu[] = {0, 2'500, 10'000, 10'000, 20'000};
+    const int64_t units = cpu[Pick(5)];
+    if (units > 0) {
+      ASSERT_TRUE(task->resources.Add(kCpu, units).has_value());
+    }
+    if (Pick(8) == 0) {
+      ASSERT_TRUE(task->resources.Add("gpu", 5'000).has_value());
+    }
+    task->max_retries = static_cast<int32_t>(Pick(3));
+    if (Pick(10) == 0) {
+      task->actor = ActorSettings{};
+      task->actor->id = ActorId::FromRandom();
+      task->max_retries = 0;
+    }
+    if (Pick(4) == 0) {
+      task->wait_for.push_back(ObjectId::FromRandom());
+      objects_.insert(task->wait_for.back());
+    }
+    ASSERT_TRUE(scheduler_.Submit(task).has_value());
+    live_[task->id] = task->owner;
+  }
+
+  void FinishOne() {
+    if (busy_.empty()) return;
+    const auto run = *std::next(busy_.begin(), static_cast<std::ptrdiff_t>(Pick(busy_.size())));
+    const bool succeeded = Pick(4) != 0;
+    const bool creates = run.second->CreatesActor();
+    busy_.erase(run.first);
+    ASSERT_TRUE(scheduler_.TaskFinished(run.first, run.second->id, succeeded).has_value());
+    End(run.second->id);
+    blocked_.erase(run.first);
+    if (stopping_.contains(run.first)) return;
+    if (!creates)
+      idle_.insert(run.first);
+    else if (succeeded)
+      actors_.insert(run.first);
+  }
+
+  void Block(bool blocked) {
+    if (busy_.empty()) return;
+    const WorkerId worker = std::next(busy_.begin(), static_cast<std::ptrdiff_t>(Pick(busy_.size())))->first;
+    scheduler_.WorkerBlocked(worker, blocked);
+    if (blocked) {
+      blocked_.insert(worker);
+    } else if (blocked_.erase(worker) > 0) {
+      unblocked_ = true;
+    }
+  }
+
+  void KillOne() {
+    std::set<WorkerId> all;
+    for (const auto& entry : scheduler_.workers()) all.insert(entry.first);
+    WithWorker(all, [&](WorkerId worker) { Die(worker); });
+  }
+
+  void Die(WorkerId worker) {
+    starting_.erase(worker);
+    idle_.erase(worker);
+    stopping_.erase(worker);
+    actors_.erase(worker);
+    busy_.erase(worker);
+    if (blocked_.erase(worker) > 0) unblocked_ = true;
+    scheduler_.WorkerGone(worker);
+    Settle();
+  }
+
+  void SealOne() {
+    if (objects_.empty()) return;
+    scheduler_.ObjectSealed(*objects_.begin());
+    objects_.erase(objects_.begin());
+  }
+
+  void OwnerDies() {
+    const ProcessId owner = 101 + Pick(3);
+    for (const WorkerId worker : scheduler_.OwnerGone(owner)) killed_.insert(worker);
+    std::erase_if(live_, [&](const auto& entry) { return entry.second == owner && !Running(entry.first); });
+    for (const WorkerId worker : std::exchange(killed_, {})) {
+      Die(worker);
+    }
+  }
+
+  bool Running(const TaskId& id) const {
+    for (const auto& run : busy_)
+      if (run.second->id == id) return true;
+    return false;
+  }
+
+  void End(const TaskId& id) { ASSERT_EQ(live_.erase(id), 1u) << "a task ended twice, or never began"; }
+
+  void Settle() {
+    for (const auto& decision : scheduler_.TakeDecisions()) {
+      if (const auto* start = std::get_if<StartWorker>(&decision)) {
+        starting_.insert(start->worker);
+      } else if (const auto* run = std::get_if<RunTask>(&decision)) {
+        ASSERT_EQ(idle_.erase(run->worker), 1u) << "a task was given to a worker that is not idle";
+        ASSERT_TRUE(live_.contains(run->task->id));
+        for (const ObjectId& object : run->task->wait_for) ASSERT_FALSE(objects_.contains(object));
+        busy_[run->worker] = run->task;
+      } else if (const auto* stop = std::get_if<StopWorker>(&decision)) {
+        idle_.erase(stop->worker);
+        stopping_.insert(stop->worker);
+      } else if (const auto* lost = std::get_if<LoseTask>(&decision)) {
+        End(lost->task->id);
+      }
+    }
+    int64_t held = 0;
+    for (const auto& [id, worker] : scheduler_.workers())
+      if (!worker.blocked) held += worker.held.cpu_units;
+    const int64_t free = scheduler_.ledger().lines()[0].free_units;
+    ASSERT_EQ(held + free, kCpus * kUnitsPerWhole);
+    if (free >= 0) unblocked_ = false;
+    ASSERT_TRUE(free >= 0 || unblocked_) << "CPUs were given twice, and nobody unblocked";
+    ASSERT_LE(scheduler_.workers().size(), Limits().workers_max);
+  }
+
+  std::mt19937_64 random_;
+  Scheduler scheduler_;
+  std::map<TaskId, ProcessId> live_;  // submitted, and has not ended
+  std::set<ObjectId> objects_;        // not sealed
+  std::set<WorkerId> starting_, idle_, stopping_, actors_, blocked_, killed_;
+  std::map<WorkerId, TaskPtr> busy_;
+  bool unblocked_ = false;
+};
+
+TEST(SchedulerProperty, EveryTaskEndsExactlyOnceAndNoCpuIsGivenTwice) {
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    SCOPED_TRACE(seed);
+    World world(seed);
+    for (int step = 0; step < 400 && !testing::Test::HasFatalFailure(); ++step) world.Step();
+    world.Drain();
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
+}  // namespace
+}  // namespace raylet
