@@ -14,8 +14,8 @@ namespace raylet {
 namespace {
 
 // A token passed round on two cores that others used too, median of nine interleaved runs: with 16 pauses two, three
-// and four processes take 3.9, 11.6 and 8.3 us a round, with 64 they take 6.4, 19.0 and 14.9. 8 did better still under that
-// load; on quiet cores, in few runs, two processes sometimes took 4 us with 8 and 0.2 with 16.
+// and four processes take 3.9, 11.6 and 8.3 us a round, with 64 they take 6.4, 19.0 and 14.9. 8 did better
+// still under that load; on quiet cores, in few runs, two processes sometimes took 4 us with 8 and 0.2 with 16.
 constexpr int kPausesPerYield = 16;
 
 // Spinning pays where the average wait is below this many spins: at worst a tenth of a core goes into spins that end in
