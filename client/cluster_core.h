@@ -1,0 +1,134 @@
+// ClusterCore: what the parts of the ray:: runtime of one process share: the raylet, the store, the tables, the waiting.
+// Made by Connect and never destroyed, since handles may outlive Shutdown; after Stop it is not Usable and everything that
+// comes late does nothing. Any thread; messages come in on the raylet client's io thread.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "client/call_channel.h"
+#include "client/cluster_object.h"
+#include "client/fork_guard.h"
+#include "client/lends.h"
+#include "client/raylet_client.h"
+#include "client/store_client.h"
+
+namespace raylet::client {
+
+class ActorLink;
+class StoreArray;
+
+// The first byte of the metadata of an object that the ray:: layer puts into the store. Arrays have a header of their own.
+constexpr char kValueMark = 'V';
+constexpr char kFailureMark = 'F';
+
+class ClusterCore final : public RayletClient::Handler {
+ public:
+  struct Options {
+    std::string raylet_socket;
+    wire::ProcessKind kind = wire::ProcessKind::Driver;
+    uint64_t startup_token = 0;
+    std::string actor_namespace;
+    // A worker's work: tasks, channels, Exit. Io thread.
+    std::function<void(const Frame&, std::vector<UniqueFd>&)> on_work;
+    std::function<void()> on_raylet_gone;
+  };
+  // Registers, connects to the store, starts the io thread, and says Ready. Throws RayException.
+  static ClusterCore& Connect(Options options);
+  void Stop();  // waits end with an exception; threads are joined; the raylet hears that we have gone
+  bool Usable() const { return !stopped_.load(std::memory_order_acquire) && !fork_guard_.InChild(); }
+  void CheckUsable() const;  // throws, with the remedy
+
+  ProcessId process() const { return raylet_->registration().process; }
+  uint32_t store_client() const { return store_->client_number(); }
+  const std::string& actor_namespace() const { return actor_namespace_; }
+  RayletClient& raylet() { return *raylet_; }
+  StoreClient& store() { return *store_; }
+  LendTable& lends() { return lends_; }
+  ObjectTable& objects() { return objects_; }
+  ObjectId NewId() { return NewObjectId(process(), next_number_); }
+
+  // ---- waiting
+  // True once ready() is, false at the deadline. Drains replies meanwhile. Throws when the raylet is gone or we stop.
+  bool WaitUntil(Deadline deadline, const std::function<bool()>& ready);
+  // Takes what has arrived on all channels, unless another thread does so right now.
+  void Drain();
+  void WakeWaiters();  // after an object became ready; a system call only if a thread sleeps
+  // While the count is above zero a thread of ours drains, though nobody waits in Get.
+  void AddProgress();
+  void RemoveProgress();
+  // A worker's main thread: its CPU goes to others while it waits.
+  void SetBlocked(bool blocked);
+  static void MarkWorkerThread();
+  bool IsWorkerThread() const;
+
+  // ---- the store
+  Result<void> StoreValue(const ObjectId& id, std::string_view bytes, char mark, uint32_t owner_client = 0);
+  void DeleteFromStore(const ObjectId& id);
+  std::shared_ptr<StoreArray> FindArray(const ObjectId& id) const;
+  void RegisterArray(const std::shared_ptr<StoreArray>& array);
+  void ForgetArray(const ObjectId& id);
+
+  // ---- others
+  void ReleaseLendThroughRaylet(ProcessId lender, LendId lend);
+  bool ProcessIsDead(ProcessId process) const;
+  void AddChannel(std::shared_ptr<CallChannel> channel);
+  // Takes its last replies, fails the rest of its calls, and forgets it. Not under the drain lock.
+  void CloseChannel(const std::shared_ptr<CallChannel>& channel, const FailurePtr& failure);
+  void RemoveChannel(const std::shared_ptr<CallChannel>& channel);
+  std::shared_ptr<ActorLink> FindActor(const ActorId& id) const;
+  void RegisterActor(const std::shared_ptr<ActorLink>& actor);
+  void ForgetActor(const ActorId& id);
+  // Its end is a TaskResult.
+  void AddTask(const TaskId& id, PendingCall task);
+  bool TakeTask(const TaskId& id, PendingCall& task);
+
+ private:
+  ClusterCore() = default;
+  void OnMessage(const Frame& frame, std::vector<UniqueFd>& fds) override;
+  void OnRayletGone() override;
+  void OnTaskResult(const Frame& frame);
+  void OnActorChanged(const Frame& frame);
+  void OnProcessDied(const Frame& frame);
+  void DrainLocked();
+  void RunProgress();
+
+  Options options_;
+  ForkGuard fork_guard_;
+  std::unique_ptr<RayletClient> raylet_;
+  std::shared_ptr<StoreClient> store_;
+  std::string actor_namespace_;
+  LendTable lends_;
+  ObjectTable objects_;
+  std::atomic<uint64_t> next_number_{1};
+  std::atomic<bool> stopped_{false};  // published by Stop (release), read by everybody (acquire)
+
+  std::atomic<bool> draining_{false};      // the drain lock
+  std::atomic<bool> drain_missed_{false};  // somebody wanted to drain meanwhile
+  std::atomic<uint32_t> waiters_{0};       // threads inside WaitUntil
+  std::atomic<uint64_t> channels_version_{0};
+  std::vector<std::shared_ptr<CallChannel>> draining_channels_;  // the drainer's copy, of draining_version_
+  uint64_t draining_version_ = 0;
+
+  mutable std::mutex mutex_;  // guards what follows; no hold is dropped under it
+  std::vector<std::shared_ptr<CallChannel>> channels_;
+  std::unordered_map<ActorId, std::weak_ptr<ActorLink>> actors_;
+  std::unordered_map<ObjectId, std::weak_ptr<StoreArray>> arrays_;
+  std::unordered_set<ProcessId> dead_;
+  std::unordered_map<TaskId, PendingCall> tasks_;
+
+  std::mutex progress_mutex_;
+  std::condition_variable progress_changed_;
+  std::atomic<int64_t> progress_wanted_{0};
+  std::thread progress_thread_;  // guarded by progress_mutex_ until Stop
+};
+
+}  // namespace raylet::client
