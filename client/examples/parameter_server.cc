@@ -1,0 +1,71 @@
+// The parameter server of Ray's 2018 post: an actor that hands out the current version of its parameters without copying
+// them, and makes the next version from every gradient it gets. First one server, then the parameters in shards over
+// several of them; the workers' loop is the same.
+#include <algorithm>
+#include <cstdio>
+#include <vector>
+
+#include <ray/api.h>
+
+struct ParameterServer {
+  static ParameterServer* Create(size_t size) {
+    return new ParameterServer{ray::Array<float>::CopyOf(std::vector<float>(size))};
+  }
+  ray::Array<float> Get() const { return params; }
+  void Push(const ray::Array<float>& gradient) {
+    ray::MutableArray<float> next(params.size());
+    for (size_t i = 0; i < next.size(); ++i) next[i] = params[i] + gradient[i];
+    params = std::move(next).Seal();
+  }
+  ray::Array<float> params;
+};
+RAY_REMOTE(ParameterServer::Create, &ParameterServer::Get, &ParameterServer::Push);
+
+using Server = ray::ActorHandle<ParameterServer>;
+
+void Work(const std::vector<Server>& servers, int rounds) {
+  for (int round = 0; round < rounds; ++round) {
+    std::vector<ray::ObjectRef<ray::Array<float>>> shards;
+    for (const Server& server : servers) shards.push_back(server.Task(&ParameterServer::Get).Remote());
+    std::vector<ray::ObjectRef<void>> pushed;
+    for (size_t i = 0; i < servers.size(); ++i) {
+      ray::MutableArray<float> gradient(shards[i].Get()->size());  // a real worker would read the parameters here
+      std::fill(gradient.begin(), gradient.end(), 1.0f);
+      pushed.push_back(servers[i].Task(&ParameterServer::Push).Remote(std::move(gradient)));
+    }
+    ray::Get(pushed);
+  }
+}
+RAY_REMOTE(Work);
+
+// Every gradient adds one to every parameter, so what comes out does not depend on who was faster.
+bool Train(size_t server_count, size_t parameters, int workers, int rounds) {
+  std::vector<Server> servers;
+  for (size_t i = 0; i < server_count; ++i)
+    servers.push_back(ray::Actor(ParameterServer::Create).Remote(parameters / server_count));
+  std::vector<ray::ObjectRef<void>> working;
+  for (int i = 0; i < workers; ++i) working.push_back(ray::Task(Work).Remote(servers, rounds));
+  ray::Get(working);
+
+  const auto wanted = static_cast<float>(workers * rounds);
+  size_t right = 0;
+  for (const Server& server : servers) {
+    const auto shard = server.Task(&ParameterServer::Get).Remote().Get();
+    right += static_cast<size_t>(std::count(shard->begin(), shard->end(), wanted));
+  }
+  std::printf("%zu server%s, %d workers, %d rounds: %zu of %zu parameters are %.0f\n", server_count,
+              server_count == 1 ? "" : "s", workers, rounds, right, parameters, static_cast<double>(wanted));
+  return right == parameters;
+}
+
+int main(int argc, char** argv) {
+  try {
+    ray::Init(ray::RayConfig(), argc, argv);
+    const bool right = Train(1, 10000, 2, 100) && Train(4, 10000, 2, 100);
+    ray::Shutdown();
+    return right ? 0 : 1;
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "parameter_server: %s\n", e.what());
+    return 1;
+  }
+}
