@@ -26,7 +26,7 @@ class PinTable {
   std::optional<uint32_t> Pin(uint64_t entry);
   void Unpin(uint32_t slot) {
     page_->slots[slot].store(0, std::memory_order_release);  // our last read comes before the daemon's reuse
-    free_hint_ = slot;
+    if (slot < free_hint_) free_hint_ = slot;
   }
   // Tells the daemon that `entry` was used, for its eviction order. A race of two threads may lose one of the two.
   void Touch(uint64_t entry) {
@@ -44,9 +44,11 @@ class PinTable {
 
  private:
   PinTable() = default;
-  static thread_local uint32_t free_hint_;  // a slot that this thread freed last: probably free, and in its cache
-  UniqueFd fd_;                             // none when attached
-  Mapping mapping_;                         // empty when attached
+  // Where this thread looks for a free slot first: the lowest that it freed. Never simply the last, which would creep
+  // upwards and give the daemon ever more to scan.
+  static thread_local uint32_t free_hint_;
+  UniqueFd fd_;      // none when attached
+  Mapping mapping_;  // empty when attached
   PinPage* page_ = nullptr;
 };
 
