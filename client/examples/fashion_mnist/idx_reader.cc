@@ -44,8 +44,7 @@ class IdxFile {
     while (!out.empty()) {
       const size_t got = ReadSome(out.first(std::min(out.size(), kChunkBytes)));
       if (got == 0) {
-        Fail(offset_, "ends inside the " + std::string(what) + ", " + std::to_string(out.size()) +
-                          " bytes too early");
+        Fail(offset_, "ends inside the " + std::string(what) + ", " + std::to_string(out.size()) + " bytes too early");
       }
       out = out.subspan(got);
     }
@@ -61,8 +60,8 @@ class IdxFile {
     const uint64_t at = offset_;
     const uint32_t found = ReadSize(what);
     if (found != expected) {
-      Fail(at, "has " + std::to_string(found) + " as its " + what + " where " + std::to_string(expected) +
-                   " is expected");
+      Fail(at,
+           "has " + std::to_string(found) + " as its " + what + " where " + std::to_string(expected) + " is expected");
     }
   }
 
@@ -123,8 +122,7 @@ Dataset ReadHalf(const std::string& folder, const std::string& prefix) {
   const size_t count = half.pixels.size() / kPixels;
   if (count != half.labels.size()) {
     throw DatasetError("The data files " + images + " and " + labels + " do not belong together: one holds " +
-                       std::to_string(count) + " images, the other " + std::to_string(half.labels.size()) +
-                       " labels.");
+                       std::to_string(count) + " images, the other " + std::to_string(half.labels.size()) + " labels.");
   }
   return half;
 }

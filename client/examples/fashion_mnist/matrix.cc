@@ -1,7 +1,6 @@
 #include "fashion_mnist/matrix.h"
 
 #include <algorithm>
-#include <array>
 #include <cassert>
 #include <cstring>
 #include <utility>
@@ -99,13 +98,24 @@ void Multiplier::Multiply(const ConstMatrix& a, const ConstMatrix& b, std::span<
       for (size_t k = 0; k < inner; ++k) {
         const float* from = b.data + (first + k) * b.row_stride + column * b.column_stride;
         PanelRow& to = panel_[k];
+        if (width == kPanelColumns && b.column_stride == 1) {
+          std::memcpy(to.value, from, sizeof(to.value));
+          continue;
+        }
         to = PanelRow{};
         for (size_t j = 0; j < width; ++j) to.value[j] = from[j * b.column_stride];
       }
       add_block({a.data + first * a.column_stride, a.row_stride, a.column_stride, a.rows, inner, panel_.data(),
                  sums_.data()});
     }
-    for (size_t row = 0; row < out.rows; ++row) std::copy_n(sums_[row].value, width, out.row(row) + column);
+    for (size_t row = 0; row < out.rows; ++row) {
+      float* to = out.row(row) + column;
+      if (width == kPanelColumns) {
+        std::memcpy(to, sums_[row].value, sizeof(PanelRow));  // a size known here is a few moves, not a call
+      } else {
+        std::copy_n(sums_[row].value, width, to);
+      }
+    }
   }
 }
 

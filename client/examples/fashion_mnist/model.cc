@@ -13,6 +13,10 @@ namespace {
 // Evaluation works in pieces that stay in the second-level cache.
 constexpr size_t kEvaluationBatch = 120;
 
+// Brightness over the training set. Inputs centred on zero let the rate be high, and late gradients do no harm.
+constexpr float kMean = 0.286F;
+constexpr float kDeviation = 0.353F;
+
 // Turns the scores of one image into the derivatives of its loss, times `scale`; returns the loss.
 double SoftmaxErrors(std::span<float> scores, size_t label, float scale) {
   const float largest = *std::max_element(scores.begin(), scores.end());
@@ -33,9 +37,9 @@ double SoftmaxErrors(std::span<float> scores, size_t label, float scale) {
 const char* NameOf(ModelKind kind) { return kind == ModelKind::kMlp ? "mlp" : "softmax"; }
 
 void Load(const DatasetView& data, std::span<const uint32_t> indices, Batch& batch) {
-  static const auto kBrightness = [] {
+  static const auto kInputs = [] {
     std::array<float, 256> table{};
-    for (size_t i = 0; i < table.size(); ++i) table[i] = static_cast<float>(i) / 255.0F;
+    for (size_t i = 0; i < table.size(); ++i) table[i] = (static_cast<float>(i) / 255.0F - kMean) / kDeviation;
     return table;
   }();
   batch.inputs.resize(indices.size() * kPixels);
@@ -43,7 +47,7 @@ void Load(const DatasetView& data, std::span<const uint32_t> indices, Batch& bat
   float* out = batch.inputs.data();
   for (size_t i = 0; i < indices.size(); ++i) {
     const auto pixels = data.pixels.subspan(indices[i] * kPixels, kPixels);
-    for (const uint8_t pixel : pixels) *out++ = kBrightness[pixel];
+    for (const uint8_t pixel : pixels) *out++ = kInputs[pixel];
     batch.labels[i] = data.labels[indices[i]];
   }
 }
@@ -56,7 +60,8 @@ Model::Model(size_t inputs, size_t hidden, size_t classes) {
 size_t Model::parameter_count() const { return layers_.back().end(); }
 
 double Model::flops_per_image() const {
-  // One product forward and one for the gradient of the weights; from the second layer on one more for the errors below.
+  // One product forward and one for the gradient of the weights; from the second layer on one more for the errors
+  // below.
   double flops = 0;
   for (const Layer& layer : layers_) {
     flops += 2.0 * static_cast<double>(layer.weight_count()) * (layer.offset == 0 ? 2 : 3);
@@ -100,8 +105,7 @@ void Model::LayerGradient(const Layer& layer, const ConstMatrix& inputs, const M
   }
 }
 
-double Model::Gradient(std::span<const float> parameters, const Batch& batch, float scale,
-                       std::span<float> gradient) {
+double Model::Gradient(std::span<const float> parameters, const Batch& batch, float scale, std::span<float> gradient) {
   Forward(parameters, batch);
   const Matrix errors = Scores();
   double loss = 0;

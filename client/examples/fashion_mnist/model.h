@@ -30,7 +30,7 @@ struct Batch {
   size_t count() const { return labels.size(); }
 };
 
-// Copies the images with these indices into the batch, brightness 0 to 255 made 0.0 to 1.0.
+// Copies the images with these indices into the batch, their brightness centred and scaled to a variance of one.
 void Load(const DatasetView& data, std::span<const uint32_t> indices, Batch& batch);
 
 // Computes; holds no parameters, only its own scratch memory. One thread at a time.

@@ -13,10 +13,7 @@ namespace fashion {
 TrainOptions DefaultsFor(ModelKind model) {
   TrainOptions options;
   options.model = model;
-  if (model == ModelKind::kSoftmax) {
-    options.epochs = 10;
-    options.rate = 0.02F;
-  }
+  if (model == ModelKind::kSoftmax) options.epochs = 10;
   return options;
 }
 
@@ -62,18 +59,20 @@ void Sgd::Apply(std::span<const float> parameters, std::span<const std::span<con
   // Small enough for the first-level cache, so every input is read from memory once, however many gradients there are.
   constexpr size_t kChunk = 1024;
   float sums[kChunk];
-  for (size_t first = 0; first < velocity_.size(); first += kChunk) {
-    const size_t count = std::min(kChunk, velocity_.size() - first);
+  for (size_t first = 0; first < size_; first += kChunk) {
+    const size_t count = std::min(kChunk, size_ - first);
     std::fill_n(sums, count, 0.0F);
     for (const auto gradient : gradients) {
       const float* term = gradient.data() + first;
       for (size_t i = 0; i < count; ++i) sums[i] += term[i];
     }
-    float* velocity = velocity_.data() + first;
-    for (size_t i = 0; i < count; ++i) velocity[i] = momentum_ * velocity[i] + sums[i];
+    if (!velocity_.empty()) {
+      float* velocity = velocity_.data() + first;
+      for (size_t i = 0; i < count; ++i) sums[i] = velocity[i] = momentum_ * velocity[i] + sums[i];
+    }
     const float* from = parameters.data() + first;
     float* to = next.data() + first;
-    for (size_t i = 0; i < count; ++i) to[i] = from[i] - rate * velocity[i];
+    for (size_t i = 0; i < count; ++i) to[i] = from[i] - rate * sums[i];
   }
 }
 

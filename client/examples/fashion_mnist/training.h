@@ -17,15 +17,15 @@ namespace fashion {
 struct TrainOptions {
   ModelKind model = ModelKind::kMlp;
   size_t epochs = 20;
-  size_t batch = 120;     // images of all workers together, per step
-  size_t workers = 2;     // the batch is split into this many sub-batches
-  size_t shards = 2;      // the parameters are split over this many servers
-  float rate = 0.1F;      // of the first step; falls to zero in a straight line
-  float momentum = 0.9F;  // kept by the servers
+  size_t batch = 120;  // images of all workers together, per step
+  size_t workers = 2;  // the batch is split into this many sub-batches
+  size_t shards = 2;   // the parameters are split over this many servers
+  float rate = 0.1F;   // of the first step; falls to zero in a straight line
+  float momentum = 0;  // kept by the servers; above 0 it amplifies late gradients in asynchronous runs
   uint64_t seed = 1;
 };
 
-// The defaults that reach the model's accuracy: see the figures in the README.
+// Softmax regression passes 0.835 with 10 epochs, the perceptron 0.88 with 20, both with a margin for any seed.
 TrainOptions DefaultsFor(ModelKind model);
 
 // Which images worker `rank` takes at a step of an epoch. Every process computes the same shuffle from the seed.
@@ -66,16 +66,18 @@ void Concatenate(std::span<const std::span<const float>> pieces, std::span<float
 // Stochastic gradient descent with momentum, for one shard. One thread at a time.
 class Sgd {
  public:
-  Sgd(size_t size, float momentum) : momentum_(momentum), velocity_(size) {}
+  Sgd(size_t size, float momentum) : size_(size), momentum_(momentum), velocity_(momentum == 0 ? 0 : size) {}
 
-  // next = parameters - rate * velocity, where velocity = momentum * velocity + the gradients summed in the order given.
-  // One pass over memory. `next` may be the memory of `parameters`.
+  // next = parameters - rate * velocity, where velocity = momentum * velocity + the gradients summed in the order
+  // given. One pass over memory. `next` may be the memory of `parameters`. Every element is computed alone, so shards
+  // give the bytes of the whole.
   void Apply(std::span<const float> parameters, std::span<const std::span<const float>> gradients, float rate,
              std::span<float> next);
 
  private:
+  size_t size_;
   float momentum_;
-  std::vector<float> velocity_;
+  std::vector<float> velocity_;  // empty without momentum: then it is the sum of the gradients
 };
 
 struct EpochReport {
