@@ -54,7 +54,17 @@ bool SaveAll(const std::filesystem::path& folder) {
   // Zero bytes: an untouched ring with a record or two, an untouched index.
   record.assign(64, std::byte{0});
   fine = Save(folder, "ring", record) && fine;
-  return Save(folder, "index_segment", {}) && fine;
+  fine = Save(folder, "index_segment", {}) && fine;
+
+  // One good message of every type from each of two processes.
+  record.clear();
+  for (uint8_t type = 0; type < 32; ++type) {
+    for (const uint8_t process : {0, 1}) {
+      record.push_back(static_cast<std::byte>(process));
+      record.push_back(static_cast<std::byte>(type));
+    }
+  }
+  return Save(folder, "raylet_session", record) && fine;
 }
 
 }  // namespace
