@@ -45,7 +45,8 @@ Result<void> ActorDirectory::Create(TaskPtr creation) {
   if (living_.contains(settings.id) || dead_.contains(settings.id))
     return Fail(ErrorCode::kAlreadyExists, StrCat("actor ", settings.id.hex(), " has been created already"));
   if (living_.size() >= kActorsMax) {
-    return Fail(ErrorCode::kFull, StrCat("this node has ", kActorsMax, " actors, which is its limit: end some before you "
+    return Fail(ErrorCode::kFull, StrCat("this node has ", kActorsMax,
+                                         " actors, which is its limit: end some before you "
                                          "create more"));
   }
   if (!settings.name.empty()) {
@@ -53,9 +54,9 @@ Result<void> ActorDirectory::Create(TaskPtr creation) {
     if (!is_free) {
       const Actor& other = living_.at(holder->second);
       return Fail(ErrorCode::kAlreadyExists,
-                  StrCat("the name '", settings.name, "' in namespace '", settings.actor_namespace, "' is taken by actor ",
-                         other.id.hex(), " (", other.creation->function, ", ", wire::EnumNameActorState(other.state),
-                         "): kill that one, or choose another name"));
+                  StrCat("the name '", settings.name, "' in namespace '", settings.actor_namespace,
+                         "' is taken by actor ", other.id.hex(), " (", other.creation->function, ", ",
+                         wire::EnumNameActorState(other.state), "): kill that one, or choose another name"));
     }
   }
   Actor actor;
@@ -64,7 +65,7 @@ Result<void> ActorDirectory::Create(TaskPtr creation) {
   actor.restarts_left = settings.max_restarts;
   actor.watchers.insert(creation->owner);
   actor.creation = std::move(creation);
-  decisions_.push_back(CreateActorNow{actor.creation});
+  decisions_.emplace_back(CreateActorNow{actor.creation});
   living_.emplace(actor.id, std::move(actor));
   return {};
 }
@@ -76,7 +77,8 @@ void ActorDirectory::Placed(const ActorId& id, WorkerId worker) {
 void ActorDirectory::Constructed(const ActorId& id) {
   Actor* const actor = Find(id);
   if (actor == nullptr || actor->worker == 0 || actor->restarting || actor->leaving ||
-      actor->state == wire::ActorState::Alive) return;
+      actor->state == wire::ActorState::Alive)
+    return;
   actor->state = wire::ActorState::Alive;
   Tell(*actor, nullptr);
   for (const PendingOpen& open : std::exchange(actor->opens, {})) Grant(*actor, open);
@@ -86,10 +88,9 @@ void ActorDirectory::ConstructorFailed(const ActorId& id, const Failure& thrown)
   Actor* const actor = Find(id);
   if (actor == nullptr || actor->state == wire::ActorState::Alive) return;
   if (actor->restarting || actor->leaving) return;  // its worker's death says what happens next
-  Failure failure = ActorFailure(*actor->creation,
-                                 StrCat("the constructor of ", Describe(*actor->creation), " failed: ", thrown.message),
-                                 thrown.hint.empty() ? "correct what the constructor throws for; a restart would throw again"
-                                                     : thrown.hint);
+  Failure failure = ActorFailure(
+      *actor->creation, StrCat("the constructor of ", Describe(*actor->creation), " failed: ", thrown.message),
+      thrown.hint.empty() ? "correct what the constructor throws for; a restart would throw again" : thrown.hint);
   failure.exception_type = thrown.exception_type;
   failure.what = thrown.what;
   failure.pid = thrown.pid;
@@ -128,13 +129,13 @@ void ActorDirectory::Restart(Actor& actor) {
   actor.state = wire::ActorState::Restarting;
   actor.restarting.reset();
   actor.restarts++;
-  decisions_.push_back(CreateActorNow{actor.creation});
+  decisions_.emplace_back(CreateActorNow{actor.creation});
 }
 
 Result<void> ActorDirectory::Open(const ActorId& id, ProcessId caller, uint64_t request_id) {
   Actor* const actor = Find(id);
   if (actor == nullptr) {
-    decisions_.push_back(RefuseChannel{caller, request_id, std::make_shared<const Failure>(WhyDead(id))});
+    decisions_.emplace_back(RefuseChannel{caller, request_id, std::make_shared<const Failure>(WhyDead(id))});
     return {};
   }
   actor->watchers.insert(caller);
@@ -156,10 +157,10 @@ void ActorDirectory::Grant(Actor& actor, const PendingOpen& open) {
   // A caller that asks again has let go of its first channel.
   const auto earlier = actor.channels.find(open.caller);
   if (earlier != actor.channels.end())
-    decisions_.push_back(CloseChannel{actor.worker, actor.id, open.caller, earlier->second});
+    decisions_.emplace_back(CloseChannel{actor.worker, actor.id, open.caller, earlier->second});
   const ChannelId channel = next_channel_++;
   actor.channels[open.caller] = channel;
-  decisions_.push_back(GrantChannel{actor.id, actor.worker, open.caller, open.request_id, channel});
+  decisions_.emplace_back(GrantChannel{actor.id, actor.worker, open.caller, open.request_id, channel});
 }
 
 void ActorDirectory::Kill(const ActorId& id, bool no_restart) {
@@ -171,15 +172,15 @@ void ActorDirectory::Kill(const ActorId& id, bool no_restart) {
     return;
   }
   if (actor->worker == 0 || actor->restarting || actor->leaving) return;  // it starts anew, or ends, anyway
-  Failure failure = ActorFailure(*actor->creation,
-                                 StrCat(Describe(*actor->creation), " was killed by a call of Kill(false) and restarts"),
-                                 "call it again: it has fresh state");
+  Failure failure = ActorFailure(
+      *actor->creation, StrCat(Describe(*actor->creation), " was killed by a call of Kill(false) and restarts"),
+      "call it again: it has fresh state");
   failure.may_have_run = true;
   actor->restarting = failure;
   actor->state = wire::ActorState::Restarting;
   actor->channels.clear();
   Tell(*actor, std::make_shared<const Failure>(failure));
-  decisions_.push_back(EndActorWorker{actor->worker, true});
+  decisions_.emplace_back(EndActorWorker{actor->worker, true});
 }
 
 void ActorDirectory::Release(const ActorId& id, ProcessId by) {
@@ -200,7 +201,8 @@ void ActorDirectory::Exited(const ActorId& id) {
 Result<ActorId> ActorDirectory::Find(const std::string& name, const std::string& actor_namespace, ProcessId asker) {
   const auto found = names_.find({actor_namespace, name});
   if (found == names_.end()) {
-    return Fail(ErrorCode::kNotFound, StrCat("no actor has the name '", name, "' in namespace '", actor_namespace, "'"));
+    return Fail(ErrorCode::kNotFound,
+                StrCat("no actor has the name '", name, "' in namespace '", actor_namespace, "'"));
   }
   living_.at(found->second).watchers.insert(asker);
   return found->second;
@@ -213,7 +215,7 @@ void ActorDirectory::ProcessGone(ProcessId process) {
     std::erase_if(actor.opens, [process](const PendingOpen& open) { return open.caller == process; });
     const auto channel = actor.channels.find(process);
     if (channel != actor.channels.end()) {
-      decisions_.push_back(CloseChannel{actor.worker, id, process, channel->second});
+      decisions_.emplace_back(CloseChannel{actor.worker, id, process, channel->second});
       actor.channels.erase(channel);
     }
     if (actor.owner == process) orphans.push_back(id);
@@ -229,7 +231,7 @@ void ActorDirectory::ProcessGone(ProcessId process) {
 
 void ActorDirectory::Tell(const Actor& actor, std::shared_ptr<const Failure> failure) {
   for (const ProcessId watcher : actor.watchers)
-    decisions_.push_back(TellActorChanged{watcher, actor.id, actor.state, actor.restarts, failure});
+    decisions_.emplace_back(TellActorChanged{watcher, actor.id, actor.state, actor.restarts, failure});
 }
 
 // It finishes the calls in its rings, whose results may be wanted; that it is Dead is told when its worker has gone.
@@ -242,7 +244,7 @@ void ActorDirectory::Leave(Actor& actor, Failure failure) {
   FreeName(actor);
   actor.restarting.reset();
   actor.leaving = std::move(failure);
-  decisions_.push_back(EndActorWorker{actor.worker, false});
+  decisions_.emplace_back(EndActorWorker{actor.worker, false});
 }
 
 void ActorDirectory::Die(Actor& actor, Failure failure) {
@@ -250,11 +252,12 @@ void ActorDirectory::Die(Actor& actor, Failure failure) {
   actor.channels.clear();
   const auto told = std::make_shared<const Failure>(std::move(failure));
   Tell(actor, told);
-  for (const PendingOpen& open : actor.opens) decisions_.push_back(RefuseChannel{open.caller, open.request_id, told});
+  for (const PendingOpen& open : actor.opens)
+    decisions_.emplace_back(RefuseChannel{open.caller, open.request_id, told});
   if (actor.worker != 0)
-    decisions_.push_back(EndActorWorker{actor.worker, true});
+    decisions_.emplace_back(EndActorWorker{actor.worker, true});
   else
-    decisions_.push_back(CancelCreation{actor.creation->id});
+    decisions_.emplace_back(CancelCreation{actor.creation->id});
   FreeName(actor);
   const ActorId id = actor.id;
   dead_order_.push_back(id);

@@ -1,7 +1,8 @@
 // ActorDirectory: every actor of this node, its state, its name, who talks with it and who waits to. A core: events in,
 // decisions out, no I/O; the raylet's loop thread.
-// Always holds: a name is taken iff an actor that is neither Dead nor leaving bears it; a channel is open only to an Alive
-// actor; an actor that is Dead stays so, and is remembered for kDeadActorsMax deaths so that a late caller hears why.
+// Always holds: a name is taken iff an actor that is neither Dead nor leaving bears it; a channel is open only to an
+// Alive actor; an actor that is Dead stays so, and is remembered for kDeadActorsMax deaths so that a late caller hears
+// why.
 #pragma once
 
 #include <cstdint>
@@ -64,8 +65,8 @@ struct CloseChannel {
   ProcessId caller = 0;
   ChannelId channel = 0;
 };
-using ActorDecision =
-    std::variant<CreateActorNow, CancelCreation, EndActorWorker, TellActorChanged, GrantChannel, RefuseChannel, CloseChannel>;
+using ActorDecision = std::variant<CreateActorNow, CancelCreation, EndActorWorker, TellActorChanged, GrantChannel,
+                                   RefuseChannel, CloseChannel>;
 
 class ActorDirectory {
  public:
@@ -75,15 +76,15 @@ class ActorDirectory {
   };
   struct Actor {
     ActorId id;
-    TaskPtr creation;  // run again at every restart
+    TaskPtr creation;     // run again at every restart
     ProcessId owner = 0;  // 0: nobody; a detached actor outlives its creator
     wire::ActorState state = wire::ActorState::Pending;
     uint32_t restarts = 0;
-    int32_t restarts_left = 0;  // -1: for ever
-    WorkerId worker = 0;        // from placement until its death
+    int32_t restarts_left = 0;          // -1: for ever
+    WorkerId worker = 0;                // from placement until its death
     std::optional<Failure> restarting;  // its worker was killed in order to restart it: why
-    std::optional<Failure> leaving;     // its worker finishes what it has and goes for good: why. Its name is free already
-    std::set<ProcessId> watchers;   // hold a handle or a channel
+    std::optional<Failure> leaving;  // its worker finishes what it has and goes for good: why. Its name is free already
+    std::set<ProcessId> watchers;    // hold a handle or a channel
     std::vector<PendingOpen> opens;
     std::map<ProcessId, ChannelId> channels;
 

@@ -1,5 +1,5 @@
-// DependencyTracker: which tasks wait for which objects to be sealed. Pure; the raylet's loop thread. A task is in here iff
-// at least one of its objects is not known to be sealed; an object is in here iff at least one task waits for it.
+// DependencyTracker: which tasks wait for which objects to be sealed. Pure; the raylet's loop thread. A task is in here
+// iff at least one of its objects is not known to be sealed; an object is in here iff at least one task waits for it.
 #pragma once
 
 #include <span>

@@ -10,7 +10,8 @@ namespace {
 
 std::string LogHint(const WorkerExit& exit) {
   std::string hint;
-  if (exit.signal == SIGKILL) hint = "where nobody sent SIGKILL by hand, look for the kernel's out-of-memory killer in dmesg; ";
+  if (exit.signal == SIGKILL)
+    hint = "where nobody sent SIGKILL by hand, look for the kernel's out-of-memory killer in dmesg; ";
   if (!exit.log_file.empty()) hint += StrCat("its output is in ", exit.log_file);
   return hint;
 }
@@ -50,8 +51,8 @@ wire::FailureT WorkerDiedWhileRunning(const Task& task, const WorkerExit& exit, 
 wire::FailureT ActorWorkerDied(const Task& creation, bool constructed, const WorkerExit& exit) {
   wire::FailureT failure = Begin(wire::FailureKind::ActorDied, creation, exit);
   const std::string& name = creation.actor->name.empty() ? creation.actor->id.hex() : creation.actor->name;
-  failure.message = StrCat(DescribeExit(exit), " while it ", constructed ? "hosted" : "constructed", " actor '", name, "' (",
-                           creation.function, ")");
+  failure.message = StrCat(DescribeExit(exit), " while it ", constructed ? "hosted" : "constructed", " actor '", name,
+                           "' (", creation.function, ")");
   failure.may_have_run = constructed;
   failure.retry_safe = !constructed;
   return failure;
@@ -74,8 +75,8 @@ wire::FailureT ObjectLost(const Task& task, const ObjectId& object) {
   wire::FailureT failure;
   failure.kind = wire::FailureKind::ObjectLost;
   failure.function = task.function;
-  failure.message = StrCat("task '", task.name, "' waits for object ", object.hex(), ", whose owner, process ", OwnerOf(object),
-                           ", has ended before the object was ready");
+  failure.message = StrCat("task '", task.name, "' waits for object ", object.hex(), ", whose owner, process ",
+                           OwnerOf(object), ", has ended before the object was ready");
   failure.retry_safe = true;
   failure.hint = "create the object in a process that outlives its users";
   return failure;

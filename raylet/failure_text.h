@@ -14,12 +14,12 @@ namespace raylet {
 struct WorkerExit {
   pid_t pid = 0;
   int exit_code = 0;
-  int signal = 0;            // 0: it exited
-  std::string log_file;      // empty: it was never started
-  std::string start_error;   // set: why it could not be started, or that it never registered
+  int signal = 0;           // 0: it exited
+  std::string log_file;     // empty: it was never started
+  std::string start_error;  // set: why it could not be started, or that it never registered
 };
 
-std::string SignalName(int signal);             // "SIGKILL"
+std::string SignalName(int signal);                // "SIGKILL"
 std::string DescribeExit(const WorkerExit& exit);  // "worker 4242 was killed by signal 9 (SIGKILL)"
 
 wire::FailureT WorkerDiedWhileRunning(const Task& task, const WorkerExit& exit, uint32_t attempts);

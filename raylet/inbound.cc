@@ -22,8 +22,8 @@ Result<void> CheckSoundness(const wire::TaskSpecT& spec, Task& task) {
   }
   if (!names_cpu && !spec.actor) RAYLET_RETURN_IF_ERROR(task.resources.Add(kCpu, kUnitsPerWhole));
   if (spec.wait_for.size() > kWaitForMax) {
-    return Fail(ErrorCode::kInvalid, StrCat("it waits for ", spec.wait_for.size(), " objects and the limit is ", kWaitForMax,
-                                            ": pass a vector of references instead"));
+    return Fail(ErrorCode::kInvalid, StrCat("it waits for ", spec.wait_for.size(), " objects and the limit is ",
+                                            kWaitForMax, ": pass a vector of references instead"));
   }
   RAYLET_RETURN_IF_ERROR(CheckName("a task's name", spec.name));
   RAYLET_RETURN_IF_ERROR(CheckName("a function's name", spec.function));
@@ -72,11 +72,12 @@ Result<ParsedTask> ParseTask(const Frame& frame, const TaskSender& sender, bool 
   const TaskId id = FromWire<TaskId>(*spec->id);
   if (id.IsNil()) return Nonsense("a submitted task has no id");
   if (spec->owner != sender.process) {
-    return Nonsense(StrCat("task ", id.hex(), " names process ", spec->owner, " as its owner, and process ", sender.process,
-                           " sent it"));
+    return Nonsense(StrCat("task ", id.hex(), " names process ", spec->owner, " as its owner, and process ",
+                           sender.process, " sent it"));
   }
   if (creates_actor != (spec->actor != nullptr))
-    return Nonsense(creates_actor ? "a request to create an actor describes none" : "a submitted task describes an actor");
+    return Nonsense(creates_actor ? "a request to create an actor describes none"
+                                  : "a submitted task describes an actor");
   if (spec->max_retries < -1) return Nonsense(StrCat("a task has ", spec->max_retries, " retries"));
   for (const auto& argument : spec->arguments) RAYLET_RETURN_IF_ERROR(CheckValue(argument.get()));
 
@@ -101,7 +102,8 @@ Result<ParsedTask> ParseTask(const Frame& frame, const TaskSender& sender, bool 
     if (!actor) return Fail(actor.error());
     settings.id = *actor;
     settings.name = spec->actor->name;
-    settings.actor_namespace = spec->actor->actor_namespace.empty() ? sender.job_namespace : spec->actor->actor_namespace;
+    settings.actor_namespace =
+        spec->actor->actor_namespace.empty() ? sender.job_namespace : spec->actor->actor_namespace;
     settings.max_restarts = spec->actor->max_restarts;
     settings.detached = spec->actor->detached;
     if (settings.max_restarts < -1) return Nonsense(StrCat("an actor has ", settings.max_restarts, " restarts"));

@@ -1,5 +1,5 @@
-// Inbound: from messages that are well-formed FlatBuffers to words that make sense. FlatBuffers checks neither ranges of
-// enums nor meaning; whoever sends nonsense gets kProtocolError, and its connection is closed. Pure.
+// Inbound: from messages that are well-formed FlatBuffers to words that make sense. FlatBuffers checks neither ranges
+// of enums nor meaning; whoever sends nonsense gets kProtocolError, and its connection is closed. Pure.
 #pragma once
 
 #include "base/result.h"

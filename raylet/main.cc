@@ -33,8 +33,10 @@ struct Flags {
 };
 
 constexpr const char* kAbout =
-    "raylet runs the tasks and actors of one machine. Programs that call ray::Init() with its socket as their address submit "
-    "work; the raylet starts their worker processes, queues tasks until their resources and objects are there, and says why "
+    "raylet runs the tasks and actors of one machine. Programs that call ray::Init() with its socket as their address "
+    "submit "
+    "work; the raylet starts their worker processes, queues tasks until their resources and objects are there, and "
+    "says why "
     "something failed. It needs a plasma_store on the same machine.";
 constexpr const char* kExample =
     "Example:\n"
@@ -63,7 +65,8 @@ Result<void> PrepareLogsFolder(const std::string& folder) {
   std::filesystem::create_directories(folder, failed);
   if (failed) {
     return Fail(failed == std::errc::permission_denied ? ErrorCode::kNotAllowed : ErrorCode::kIo,
-                StrCat("cannot create the logs folder ", folder, ": ", failed.message(), "; choose another with --logs-folder"));
+                StrCat("cannot create the logs folder ", folder, ": ", failed.message(),
+                       "; choose another with --logs-folder"));
   }
   if (::access(folder.c_str(), R_OK | W_OK | X_OK) != 0) {
     return Fail(ErrorCode::kNotAllowed, StrCat("the logs folder ", folder, " is not ours to read and write (",
@@ -77,15 +80,16 @@ Result<RayletOptions> MakeOptions(const Flags& flags) {
   options.socket = std::filesystem::absolute(flags.socket);
   options.store_socket = std::filesystem::absolute(flags.store_socket);
   if (options.socket.size() > kSocketPathBytesMax) {
-    return Fail(ErrorCode::kInvalid, StrCat("socket path ", options.socket, " has ", options.socket.size(),
-                                            " bytes and the kernel takes ", kSocketPathBytesMax, ": choose a shorter one"));
+    return Fail(ErrorCode::kInvalid,
+                StrCat("socket path ", options.socket, " has ", options.socket.size(), " bytes and the kernel takes ",
+                       kSocketPathBytesMax, ": choose a shorter one"));
   }
   auto resources = ParseResources(flags.resources);
   if (!resources) return Fail(resources.error());
   if (resources->units(kCpu) == 0) RAYLET_RETURN_IF_ERROR(resources->AddWhole(kCpu, flags.cpus));
   options.resources = std::move(*resources);
-  options.logs_folder = std::filesystem::absolute(
-      flags.logs_folder.empty() ? StrCat(options.socket, ".logs") : flags.logs_folder);
+  options.logs_folder =
+      std::filesystem::absolute(flags.logs_folder.empty() ? StrCat(options.socket, ".logs") : flags.logs_folder);
   return options;
 }
 
@@ -154,11 +158,13 @@ int main(int argc, char** argv) {
   CLI::App app(kAbout, "raylet");
   app.footer(kExample);
   app.set_version_flag("--version", std::string("raylet ") + kBuild);
-  app.add_option("-s,--socket", flags.socket, "Unix socket to serve, at most 107 bytes; its folder must exist")->required();
+  app.add_option("-s,--socket", flags.socket, "Unix socket to serve, at most 107 bytes; its folder must exist")
+      ->required();
   app.add_option("--store-socket", flags.store_socket, "socket of the plasma_store of this machine")->required();
   app.add_option("--num-cpus", flags.cpus, "CPUs to give to tasks, instead of those of the machine");
   app.add_option("--resources", flags.resources, "further resources, as JSON: {\"gpu\": 2, \"license\": 0.5}");
-  app.add_option("--logs-folder", flags.logs_folder, "where workers' output goes, worker-<pid>.log; SOCKET.logs if not given");
+  app.add_option("--logs-folder", flags.logs_folder,
+                 "where workers' output goes, worker-<pid>.log; SOCKET.logs if not given");
   app.add_option("--log-level", flags.log_level, "debug, info, warning or error");
   app.add_option("--ready-fd", flags.ready_fd, "descriptor that gets one byte when the raylet serves");
   app.add_option("--lifeline-fd", flags.lifeline_fd, "descriptor at whose end of file the raylet stops");

@@ -20,8 +20,8 @@ Result<void> CheckDoorbell(int fd) {
   if (!size) return Fail(ErrorCode::kProtocolError, StrCat("a doorbell is no memory: ", size.error().message));
   const int seals = ::fcntl(fd, F_GET_SEALS);
   if (*size < sizeof(Doorbell) || seals < 0 || (seals & F_SEAL_SHRINK) == 0) {
-    return Fail(ErrorCode::kProtocolError,
-                StrCat("a doorbell must be a memfd of at least ", sizeof(Doorbell), " bytes that is sealed against shrinking"));
+    return Fail(ErrorCode::kProtocolError, StrCat("a doorbell must be a memfd of at least ", sizeof(Doorbell),
+                                                  " bytes that is sealed against shrinking"));
   }
   return {};
 }
@@ -32,7 +32,8 @@ ProcessSession::ProcessSession(Loop& loop, SessionId id, UniqueFd fd, Events& ev
     : id_(id), events_(events), socket_(loop, std::move(fd), kLimits, *this) {
   if (const auto credentials = GetPeerCredentials(socket_.fd())) peer_pid_ = credentials->pid;
   register_timer_ = Timer(loop, kRegisterTimeout, {}, [this] {
-    Close({ErrorCode::kTimedOut, StrCat("this connection did not register within ", kRegisterTimeout.count() / 1000, " s")});
+    Close({ErrorCode::kTimedOut,
+           StrCat("this connection did not register within ", kRegisterTimeout.count() / 1000, " s")});
   });
 }
 
@@ -70,7 +71,8 @@ Result<void> ProcessSession::Hear(const Frame& frame, std::vector<UniqueFd>& fds
       fds.clear();
       RAYLET_RETURN_IF_ERROR(CheckDoorbell(doorbell.get()));
     }
-    RAYLET_RETURN_IF_ERROR(events_.OnRegister(*this, frame.header.request_id, std::move(*request), std::move(doorbell)));
+    RAYLET_RETURN_IF_ERROR(
+        events_.OnRegister(*this, frame.header.request_id, std::move(*request), std::move(doorbell)));
     register_timer_.Cancel();
     return {};
   }

@@ -1,7 +1,7 @@
-// ProcessSession: the raylet's end of one process's connection: a driver, a worker, or a tool. Owned by the Raylet; loop
-// thread only. It speaks frames and keeps who the process is; what a message means is the Raylet's affair.
-// Always holds: before a good Register nothing but Register is heard; a connection that does not register in time is
-// closed; after Fail or a close, nothing is heard any more and OnSessionClosed comes exactly once.
+// ProcessSession: the raylet's end of one process's connection: a driver, a worker, or a tool. Owned by the Raylet;
+// loop thread only. It speaks frames and keeps who the process is; what a message means is the Raylet's affair. Always
+// holds: before a good Register nothing but Register is heard; a connection that does not register in time is closed;
+// after Fail or a close, nothing is heard any more and OnSessionClosed comes exactly once.
 #pragma once
 
 #include <sys/types.h>

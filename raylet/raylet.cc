@@ -223,7 +223,8 @@ void Raylet::ProcessGone(ProcessId process, const std::string& message) {
   const Bytes body = Encode(notice);
   // To all, not only its job: a detached actor may have been lent objects by processes of any.
   for (const auto& [other, session] : by_process_)
-    if (session->identity->kind != wire::ProcessKind::Tool) session->SendBytes(wire::RayletMessage::ProcessDied, 0, body);
+    if (session->identity->kind != wire::ProcessKind::Tool)
+      session->SendBytes(wire::RayletMessage::ProcessDied, 0, body);
 }
 
 // All but those that host detached actors.

@@ -17,7 +17,8 @@ Result<void> Raylet::Dispatch(ProcessSession& session, wire::RayletMessage type,
   using wire::RayletMessage;
   if (type == RayletMessage::NodeStatus) return OnNodeStatus(session, frame);
   if (session.identity->kind == wire::ProcessKind::Tool)
-    return Fail(ErrorCode::kProtocolError, StrCat("a tool sent message ", frame.header.type, ", and may only ask for NodeStatus"));
+    return Fail(ErrorCode::kProtocolError,
+                StrCat("a tool sent message ", frame.header.type, ", and may only ask for NodeStatus"));
   switch (type) {
     case RayletMessage::Ready: return OnReady(session, frame);
     case RayletMessage::SubmitTask: return OnSubmitTask(session, frame);
@@ -54,7 +55,8 @@ Result<void> Raylet::OnSubmitTask(ProcessSession& session, const Frame& frame) {
   }
   const auto submitted = scheduler_.Submit(parsed->task);
   if (submitted) return {};
-  if (submitted.error().code == ErrorCode::kAlreadyExists) return Fail(ErrorCode::kProtocolError, submitted.error().message);
+  if (submitted.error().code == ErrorCode::kAlreadyExists)
+    return Fail(ErrorCode::kProtocolError, submitted.error().message);
   RefuseTask(*parsed->task, submitted.error());
   return {};
 }
@@ -63,9 +65,11 @@ Result<void> Raylet::OnTaskDone(ProcessSession& session, const Frame& frame) {
   const auto result = Parse<wire::TaskResultT>(frame.body);
   if (!result) return Fail(result.error());
   const auto& identity = *session.identity;
-  if (identity.kind != wire::ProcessKind::Worker) return Fail(ErrorCode::kProtocolError, "a driver says that it ran a task");
+  if (identity.kind != wire::ProcessKind::Worker)
+    return Fail(ErrorCode::kProtocolError, "a driver says that it ran a task");
   if (result->process != identity.process)
-    return Fail(ErrorCode::kProtocolError, StrCat("process ", identity.process, " speaks for process ", result->process));
+    return Fail(ErrorCode::kProtocolError,
+                StrCat("process ", identity.process, " speaks for process ", result->process));
   RAYLET_RETURN_IF_ERROR(CheckValue(result->result.get()));
   const bool failed = result->result->kind == wire::ValueKind::Failed;
   const auto task = scheduler_.TaskFinished(identity.worker, FromWire<TaskId>(*result->id), !failed);
@@ -167,7 +171,8 @@ Result<void> Raylet::OnActorExited(ProcessSession& session, const Frame& frame) 
   if (!actor) return Fail(actor.error());
   const auto& identity = *session.identity;
   if (identity.kind != wire::ProcessKind::Worker || workers_.at(identity.worker).actor != *actor)
-    return Fail(ErrorCode::kProtocolError, StrCat("actor ", actor->hex(), " does not live in the process that ends it"));
+    return Fail(ErrorCode::kProtocolError,
+                StrCat("actor ", actor->hex(), " does not live in the process that ends it"));
   actors_.Exited(*actor);
   return {};
 }

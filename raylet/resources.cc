@@ -35,11 +35,12 @@ Result<void> ResourceSet::Add(std::string_view name, int64_t units) {
                                             ": an amount above 1 must be a whole number"));
   }
   if (units > kWholeUnitsMax * kUnitsPerWhole) {
-    return Fail(ErrorCode::kInvalid,
-                StrCat("resource ", name, " is asked for with ", FormatUnits(units), ", and the limit is ", kWholeUnitsMax));
+    return Fail(ErrorCode::kInvalid, StrCat("resource ", name, " is asked for with ", FormatUnits(units),
+                                            ", and the limit is ", kWholeUnitsMax));
   }
   if (amounts_.size() >= kResourceNamesMax) {
-    return Fail(ErrorCode::kInvalid, StrCat("a request may name ", kResourceNamesMax, " resources, and this one names more"));
+    return Fail(ErrorCode::kInvalid,
+                StrCat("a request may name ", kResourceNamesMax, " resources, and this one names more"));
   }
   const auto at = std::lower_bound(amounts_.begin(), amounts_.end(), name,
                                    [](const Amount& amount, std::string_view wanted) { return amount.name < wanted; });
@@ -77,8 +78,9 @@ std::string ResourceSet::ToString() const {
 Result<ResourceSet> ParseResources(std::string_view json) {
   const auto parsed = nlohmann::json::parse(json, nullptr, /*allow_exceptions=*/false);
   if (!parsed.is_object()) {
-    return Fail(ErrorCode::kInvalid,
-                StrCat("resources are a JSON object of names and amounts, such as {\"gpu\": 2}, and this is not: ", json));
+    return Fail(
+        ErrorCode::kInvalid,
+        StrCat("resources are a JSON object of names and amounts, such as {\"gpu\": 2}, and this is not: ", json));
   }
   ResourceSet set;
   for (const auto& [name, amount] : parsed.items()) {
@@ -121,9 +123,8 @@ ResourceNeeds ResourceLedger::Resolve(const ResourceSet& request) const {
 
 bool ResourceLedger::Fits(const ResourceNeeds& needs) const {
   if (!needs.feasible) return false;
-  return std::all_of(needs.needs.begin(), needs.needs.end(), [this](const ResourceNeeds::Need& need) {
-    return lines_[need.index].free_units >= need.units;
-  });
+  return std::all_of(needs.needs.begin(), needs.needs.end(),
+                     [this](const ResourceNeeds::Need& need) { return lines_[need.index].free_units >= need.units; });
 }
 
 void ResourceLedger::Take(const ResourceNeeds& needs) {
@@ -161,7 +162,8 @@ std::string ResourceLedger::WhatLacks(const ResourceSet& request) const {
     const int64_t free = index < lines_.size() ? lines_[index].free_units : 0;
     if (free >= amount.units) continue;
     if (!text.empty()) text += ", ";
-    text += StrCat(amount.name, " ", FormatUnits(amount.units), " (free ", FormatUnits(free), " of ", FormatUnits(total), ")");
+    text += StrCat(amount.name, " ", FormatUnits(amount.units), " (free ", FormatUnits(free), " of ",
+                   FormatUnits(total), ")");
   }
   return text;
 }

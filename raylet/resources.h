@@ -27,8 +27,8 @@ class ResourceSet {
     friend auto operator<=>(const Amount&, const Amount&) = default;
   };
 
-  // kInvalid, with a sentence, for an empty or repeated name, an amount that is zero or negative, and one above 1 that is
-  // no whole number.
+  // kInvalid, with a sentence, for an empty or repeated name, an amount that is zero or negative, and one above 1 that
+  // is no whole number.
   Result<void> Add(std::string_view name, int64_t units);
   Result<void> AddWhole(std::string_view name, double amount);  // 0.5 becomes 5000 units
 

@@ -21,16 +21,20 @@ Result<void> Scheduler::Submit(TaskPtr task) {
     return Fail(ErrorCode::kAlreadyExists, StrCat("task ", task->id.hex(), " has been submitted already"));
   Job& job = jobs_[task->job];
   if (job.tasks >= limits_.tasks_per_job_max) {
-    return Fail(ErrorCode::kFull, StrCat("the raylet holds ", job.tasks, " tasks of this program, which is its limit: wait for "
+    return Fail(ErrorCode::kFull, StrCat("the raylet holds ", job.tasks,
+                                         " tasks of this program, which is its limit: wait for "
                                          "some results before you submit more"));
   }
   if (job.task_bytes + task->memory_bytes() > limits_.task_bytes_per_job_max) {
-    return Fail(ErrorCode::kFull, StrCat("the raylet holds ", FormatBytes(job.task_bytes), " of this program's tasks and their "
-                                         "arguments, and its limit is ", FormatBytes(limits_.task_bytes_per_job_max),
+    return Fail(ErrorCode::kFull, StrCat("the raylet holds ", FormatBytes(job.task_bytes),
+                                         " of this program's tasks and their "
+                                         "arguments, and its limit is ",
+                                         FormatBytes(limits_.task_bytes_per_job_max),
                                          ": wait for some results, or put large arguments into the store"));
   }
   if (!queue_.HasRoomForShape(*task)) {
-    return Fail(ErrorCode::kFull, StrCat("this program's tasks ask for ", kShapesPerJobMax, " different sets of resources, which "
+    return Fail(ErrorCode::kFull, StrCat("this program's tasks ask for ", kShapesPerJobMax,
+                                         " different sets of resources, which "
                                          "is the limit: use fewer"));
   }
   dirty_ = true;
@@ -47,7 +51,7 @@ Result<void> Scheduler::Submit(TaskPtr task) {
   }
   queued.state = QueuedTask::State::kWaiting;
   auto unwatched = dependencies_.Add(queued.task->id, queued.task->wait_for);
-  if (!unwatched.empty()) decisions_.push_back(WatchObjects{std::move(unwatched)});
+  if (!unwatched.empty()) decisions_.emplace_back(WatchObjects{std::move(unwatched)});
   return {};
 }
 
@@ -107,7 +111,7 @@ std::vector<WorkerId> Scheduler::OwnerGone(ProcessId process) {
   for (const auto& [id, object] : dependencies_.WaitingForOwner(process)) {
     dependencies_.Remove(id);
     QueuedTask& task = tasks_.at(id);
-    decisions_.push_back(LoseTask{LoseTask::Why::kObjectLost, task.task, 0, object, 0});
+    decisions_.emplace_back(LoseTask{LoseTask::Why::kObjectLost, task.task, 0, object, 0});
     Forget(&task);
   }
   std::sort(running.begin(), running.end());
@@ -167,7 +171,7 @@ Result<TaskPtr> Scheduler::TaskFinished(WorkerId id, const TaskId& task_id, bool
   if (worker->actor) {
     if (!succeeded) {
       worker->state = WorkerState::kStopping;
-      decisions_.push_back(StopWorker{id});
+      decisions_.emplace_back(StopWorker{id});
     }
     return task;
   }
@@ -220,7 +224,7 @@ void Scheduler::WorkerGone(WorkerId id) {
       queue_.PushAgain(task);
     } else {
       const auto attempts = static_cast<uint32_t>(1 + std::max(0, task->task->max_retries - task->retries_left));
-      decisions_.push_back(LoseTask{LoseTask::Why::kWorkerDied, task->task, id, {}, attempts});
+      decisions_.emplace_back(LoseTask{LoseTask::Why::kWorkerDied, task->task, id, {}, attempts});
       Forget(task);
     }
   }
@@ -229,7 +233,7 @@ void Scheduler::WorkerGone(WorkerId id) {
 
 void Scheduler::LoseReadyTasks(JobId job, WorkerId last) {
   for (QueuedTask* const task : queue_.RemoveJob(job)) {
-    decisions_.push_back(LoseTask{LoseTask::Why::kNoWorkerStarts, task->task, last, {}, 0});
+    decisions_.emplace_back(LoseTask{LoseTask::Why::kNoWorkerStarts, task->task, last, {}, 0});
     Forget(task);
   }
 }
@@ -273,7 +277,8 @@ bool Scheduler::DispatchOne(JobId id) {
   size_t oldest = shapes.size();
   for (size_t i = 0; i < shapes.size(); ++i) {
     if (!ledger_.Fits(shapes[i]->needs)) continue;
-    if (oldest == shapes.size() || shapes[i]->tasks.front()->sequence < shapes[oldest]->tasks.front()->sequence) oldest = i;
+    if (oldest == shapes.size() || shapes[i]->tasks.front()->sequence < shapes[oldest]->tasks.front()->sequence)
+      oldest = i;
   }
   if (oldest == shapes.size()) return false;
   const ResourceNeeds needs = shapes[oldest]->needs;
@@ -292,7 +297,7 @@ void Scheduler::Dispatch(Worker& worker, QueuedTask* task, const ResourceNeeds& 
   worker.task = task;
   task->state = QueuedTask::State::kRunning;
   task->worker = worker.id;
-  decisions_.push_back(RunTask{worker.id, task->task});
+  decisions_.emplace_back(RunTask{worker.id, task->task});
 }
 
 // How many of a job's ready tasks have their resources and lack only a worker. Tasks that ask for no CPU are bounded by
@@ -303,10 +308,11 @@ size_t Scheduler::WantedWorkers(JobId job, ResourceLedger& left) const {
     size_t most = shape->tasks.size();
     if (!shape->dedicated && shape->needs.cpu_units == 0) {
       const auto bound = static_cast<size_t>(std::max<int64_t>(1, ledger_.cpus()));
-      const auto running = static_cast<size_t>(std::count_if(workers_.begin(), workers_.end(), [job](const auto& entry) {
-        const Worker& worker = entry.second;
-        return worker.job == job && worker.state == WorkerState::kBusy && !worker.actor && !worker.blocked;
-      }));
+      const auto running =
+          static_cast<size_t>(std::count_if(workers_.begin(), workers_.end(), [job](const auto& entry) {
+            const Worker& worker = entry.second;
+            return worker.job == job && worker.state == WorkerState::kBusy && !worker.actor && !worker.blocked;
+          }));
       most = std::min(most, bound > running ? bound - running : 0);
     }
     for (size_t i = 0; i < most && wanted < limits_.workers_max && left.Fits(shape->needs); ++i) {
@@ -331,7 +337,7 @@ void Scheduler::StartMissing() {
       Worker worker;
       worker.id = next_worker_++;
       worker.job = id;
-      decisions_.push_back(StartWorker{worker.id, id});
+      decisions_.emplace_back(StartWorker{worker.id, id});
       workers_.emplace(worker.id, std::move(worker));
       job.starting++;
       starting++;
@@ -349,7 +355,7 @@ bool Scheduler::StopIdleOfAnother(JobId job) {
   if (oldest == nullptr) return false;
   LeaveIdle(*oldest);
   oldest->state = WorkerState::kStopping;
-  decisions_.push_back(StopWorker{oldest->id});
+  decisions_.emplace_back(StopWorker{oldest->id});
   return true;
 }
 
@@ -367,7 +373,7 @@ void Scheduler::TrimIdle() {
     }
     LeaveIdle(*oldest);
     oldest->state = WorkerState::kStopping;
-    decisions_.push_back(StopWorker{oldest->id});
+    decisions_.emplace_back(StopWorker{oldest->id});
   }
 }
 
@@ -387,8 +393,8 @@ std::string Scheduler::WhyWaiting(JobId job, const TaskShape& shape) const {
       actors += worker.actor ? 1 : 0;
       blocked += worker.blocked ? 1 : 0;
     }
-    return StrCat("the pool is full with ", workers_.size(), " workers: ", actors, " of actors, ", blocked, " blocked, ",
-                  CountWorkers(WorkerState::kIdle), " idle");
+    return StrCat("the pool is full with ", workers_.size(), " workers: ", actors, " of actors, ", blocked,
+                  " blocked, ", CountWorkers(WorkerState::kIdle), " idle");
   }
   const auto found = jobs_.find(job);
   if (found != jobs_.end() && found->second.starting > 0)

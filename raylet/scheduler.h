@@ -1,8 +1,8 @@
 // Scheduler: every task from its submission to its one end, every worker from its start to its death, and who runs what
 // with which resources. A core: events in, decisions out, no I/O; the raylet's loop thread.
 // Always holds: a task is in exactly one of waiting (for objects), ready (for resources and a worker) and running; it
-// leaves by TaskFinished, or by one LoseTask or DropTask decision. A worker that runs a task, or is an actor's, holds that
-// task's resources; while it is blocked its CPU is lent to others. Free CPU is below zero only after an unblock.
+// leaves by TaskFinished, or by one LoseTask or DropTask decision. A worker that runs a task, or is an actor's, holds
+// that task's resources; while it is blocked its CPU is lent to others. Free CPU is below zero only after an unblock.
 #pragma once
 
 #include <cstdint>
@@ -47,9 +47,9 @@ struct LoseTask {  // its owner gets a failure
   enum class Why { kWorkerDied, kNoWorkerStarts, kObjectLost };
   Why why = Why::kWorkerDied;
   TaskPtr task;
-  WorkerId worker = 0;   // kWorkerDied, kNoWorkerStarts: the last one
-  ObjectId object;       // kObjectLost
-  uint32_t attempts = 1; // kWorkerDied: how often it was started
+  WorkerId worker = 0;    // kWorkerDied, kNoWorkerStarts: the last one
+  ObjectId object;        // kObjectLost
+  uint32_t attempts = 1;  // kWorkerDied: how often it was started
 };
 using SchedulerDecision = std::variant<StartWorker, RunTask, StopWorker, WatchObjects, LoseTask>;
 
@@ -60,11 +60,11 @@ class Scheduler {
     WorkerId id = 0;
     JobId job = 0;
     WorkerState state = WorkerState::kStarting;
-    bool actor = false;            // kBusy: for good
-    bool blocked = false;          // its CPU is lent to others
-    QueuedTask* task = nullptr;    // kBusy, unless its actor has been constructed
-    ResourceNeeds held;            // kBusy, kStopping
-    uint64_t idle_since = 0;       // kIdle: order
+    bool actor = false;          // kBusy: for good
+    bool blocked = false;        // its CPU is lent to others
+    QueuedTask* task = nullptr;  // kBusy, unless its actor has been constructed
+    ResourceNeeds held;          // kBusy, kStopping
+    uint64_t idle_since = 0;     // kIdle: order
   };
 
   Scheduler(const ResourceSet& total, SchedulerLimits limits);
@@ -74,11 +74,12 @@ class Scheduler {
   Result<void> Submit(TaskPtr task);
   bool Cancel(const TaskId& id);  // false where it is unknown or runs already; otherwise it is gone without a word
   void ObjectSealed(const ObjectId& object);
-  // The process owned tasks (those that wait go without a word, those that run are not retried; returns the workers that
-  // run them) and objects (tasks that wait for them are lost).
+  // The process owned tasks (those that wait go without a word, those that run are not retried; returns the workers
+  // that run them) and objects (tasks that wait for them are lost).
   std::vector<WorkerId> OwnerGone(ProcessId process);
   void WorkerReady(WorkerId worker);
-  // kProtocolError unless the worker runs this task. An actor's worker stays with it where `succeeded`, and stops otherwise.
+  // kProtocolError unless the worker runs this task. An actor's worker stays with it where `succeeded`, and stops
+  // otherwise.
   Result<TaskPtr> TaskFinished(WorkerId worker, const TaskId& task, bool succeeded);
   void WorkerBlocked(WorkerId worker, bool blocked);
   void WorkerStopping(WorkerId worker);  // the edge is ending it: it gets no more work
@@ -102,7 +103,7 @@ class Scheduler {
   struct Job {
     std::vector<WorkerId> idle;  // the most recently used last
     size_t starting = 0;
-    size_t failed_starts = 0;    // in a row
+    size_t failed_starts = 0;  // in a row
     size_t tasks = 0;
     size_t task_bytes = 0;
   };

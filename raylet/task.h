@@ -19,8 +19,8 @@ using JobId = uint32_t;      // one per driver, from 1
 using WorkerId = uint64_t;   // one per started process, from 1; ours alone, never on the wire
 using ChannelId = uint64_t;  // one per (caller, actor), from 1
 
-constexpr size_t kNameBytesMax = 1024;       // of a task, a function, an actor, a namespace
-constexpr size_t kWaitForMax = 10'000;       // objects that one task may wait for
+constexpr size_t kNameBytesMax = 1024;  // of a task, a function, an actor, a namespace
+constexpr size_t kWaitForMax = 10'000;  // objects that one task may wait for
 
 struct ActorSettings {
   ActorId id;

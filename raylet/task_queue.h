@@ -1,7 +1,7 @@
-// TaskQueue: tasks that may run as soon as there are resources and a worker. Pure; the raylet's loop thread. Kept by job
-// and by shape (what is asked for, and whether a worker is wanted for good): all tasks of one shape fit or none does, so a
-// pass looks at shapes and not at tasks. First in, first out within a shape; an older task of another shape goes first
-// where both fit. A shape without tasks is forgotten.
+// TaskQueue: tasks that may run as soon as there are resources and a worker. Pure; the raylet's loop thread. Kept by
+// job and by shape (what is asked for, and whether a worker is wanted for good): all tasks of one shape fit or none
+// does, so a pass looks at shapes and not at tasks. First in, first out within a shape; an older task of another shape
+// goes first where both fit. A shape without tasks is forgotten.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ struct QueuedTask {
   int32_t retries_left = 0;
   bool owner_gone = false;  // nobody wants the result: not retried
   State state = State::kWaiting;
-  WorkerId worker = 0;      // kRunning: where
+  WorkerId worker = 0;  // kRunning: where
 };
 
 struct TaskShape {
@@ -40,8 +40,8 @@ class TaskQueue {
  public:
   explicit TaskQueue(const ResourceLedger& ledger) : ledger_(ledger) {}
 
-  void Push(QueuedTask* task);       // behind its shape
-  void PushAgain(QueuedTask* task);  // a retry: in front of its shape
+  void Push(QueuedTask* task);                   // behind its shape
+  void PushAgain(QueuedTask* task);              // a retry: in front of its shape
   bool HasRoomForShape(const Task& task) const;  // false: the job has kShapesPerJobMax others
 
   bool Empty(JobId job) const { return !jobs_.contains(job); }
@@ -60,7 +60,7 @@ class TaskQueue {
  private:
   TaskShape& ShapeOf(const Task& task);
 
-  const ResourceLedger& ledger_;  // outlives this
+  const ResourceLedger& ledger_;                                   // outlives this
   std::map<JobId, std::vector<std::unique_ptr<TaskShape>>> jobs_;  // a job here has at least one shape
   size_t size_ = 0;
 };

@@ -88,8 +88,8 @@ void WorkerPool::Start(WorkerId worker, const WorkerProgram& program) {
     const auto found = processes_.find(worker);
     if (found == processes_.end()) return;
     Process& late = *found->second;
-    late.start_error = StrCat("worker ", late.pid, " did not register within ", options_.register_timeout.count() / 1000,
-                              " s and was killed");
+    late.start_error = StrCat("worker ", late.pid, " did not register within ",
+                              options_.register_timeout.count() / 1000, " s and was killed");
     tokens_.erase(late.token);
     Signal(worker, SIGKILL);
   });
@@ -165,8 +165,9 @@ void WorkerPool::Ended(Process& process, int64_t exit_code, int signal) {
 Result<WorkerId> WorkerPool::Registered(uint64_t token) {
   const auto found = tokens_.find(token);
   if (found == tokens_.end()) {
-    return Fail(ErrorCode::kNotAllowed, "a worker came with a token that this raylet gave to nobody: only the raylet starts "
-                                        "workers; unset RAYLET_WORKER_TOKEN to start a driver");
+    return Fail(ErrorCode::kNotAllowed,
+                "a worker came with a token that this raylet gave to nobody: only the raylet starts "
+                "workers; unset RAYLET_WORKER_TOKEN to start a driver");
   }
   const WorkerId worker = found->second;
   tokens_.erase(found);

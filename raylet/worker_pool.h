@@ -1,6 +1,6 @@
-// WorkerPool: the processes that the raylet starts: their start, their output, their exit notices, their end. Owned by the
-// Raylet; loop thread only. It knows processes and tokens, not tasks. Every process started here is reaped here: libuv
-// hears SIGCHLD, so an end is known within a millisecond and no zombie stays.
+// WorkerPool: the processes that the raylet starts: their start, their output, their exit notices, their end. Owned by
+// the Raylet; loop thread only. It knows processes and tokens, not tasks. Every process started here is reaped here:
+// libuv hears SIGCHLD, so an end is known within a millisecond and no zombie stays.
 #pragma once
 
 #include <chrono>
@@ -47,7 +47,7 @@ class WorkerPool {
   void KillAfter(WorkerId worker, std::chrono::milliseconds grace);  // SIGKILL unless it has ended by then
 
   bool Empty() const { return processes_.empty(); }
-  pid_t PidOf(WorkerId worker) const;           // 0 where it does not run
+  pid_t PidOf(WorkerId worker) const;  // 0 where it does not run
   std::string LogOf(WorkerId worker) const;
   std::vector<WorkerId> workers() const;
 

@@ -1,5 +1,5 @@
-// FakeStore: says Hello and tells which objects are sealed, as plasma_store does, on a thread of its own. For tests of the
-// raylet, which asks no more of a store. Seal may be called from the test's thread.
+// FakeStore: says Hello and tells which objects are sealed, as plasma_store does, on a thread of its own. For tests of
+// the raylet, which asks no more of a store. Seal may be called from the test's thread.
 #pragma once
 
 #include <map>

@@ -41,7 +41,8 @@ class Worker {
   int Run() {
     for (;;) {
       // Channels have no thread here: it looks often while it has some.
-      auto frame = process_.Next(channels_.empty() ? Duration(std::chrono::hours(1)) : Duration(std::chrono::milliseconds(1)));
+      auto frame =
+          process_.Next(channels_.empty() ? Duration(std::chrono::hours(1)) : Duration(std::chrono::milliseconds(1)));
       if (!frame) return 0;
       if (frame->has_value() && !Hear(**frame)) return 0;
       for (auto& [id, channel] : channels_) Serve(channel);

@@ -21,8 +21,8 @@ inline std::string FakeWorkerPath() {
 class Node {
  public:
   explicit Node(std::vector<std::string> more = {"--num-cpus", "2"}) : store(folder.File("store")) {
-    std::vector<std::string> arguments = {"--socket",      socket(),           "--store-socket", folder.File("store"),
-                                          "--logs-folder", folder.File("logs")};
+    std::vector<std::string> arguments = {"--socket",           socket(),        "--store-socket",
+                                          folder.File("store"), "--logs-folder", folder.File("logs")};
     arguments.insert(arguments.end(), more.begin(), more.end());
     auto started = DaemonProcess::Start("raylet", arguments);
     if (!started) throw std::runtime_error(started.error().message);

@@ -22,7 +22,8 @@ class World {
       case 1:
       case 2: Submit(); break;
       case 3:
-      case 4: WithWorker(starting_, [&](WorkerId worker) {
+      case 4:
+        WithWorker(starting_, [&](WorkerId worker) {
           starting_.erase(worker);
           idle_.insert(worker);
           scheduler_.WorkerReady(worker);
@@ -60,8 +61,7 @@ class World {
     while (!scheduler_.workers().empty()) Die(scheduler_.workers().begin()->first);
     EXPECT_TRUE(live_.empty()) << live_.size() << " tasks never ended";
     EXPECT_EQ(scheduler_.tasks(), 0u);
-    for (const auto& line : scheduler_.ledger().lines())
-      EXPECT_EQ(line.free_units, line.total_units) << line.name;
+    for (const auto& line : scheduler_.ledger().lines()) EXPECT_EQ(line.free_units, line.total_units) << line.name;
   }
 
  private:

@@ -245,7 +245,8 @@ TEST(Scheduler, PoolIsBoundedAndSaysSo) {
   EXPECT_EQ(bench.scheduler.workers().size(), 2u);
   const auto& shapes = bench.scheduler.queue().shapes(kJob);
   ASSERT_EQ(shapes.size(), 1u);
-  EXPECT_EQ(bench.scheduler.WhyWaiting(kJob, *shapes[0]), "the pool is full with 2 workers: 2 of actors, 0 blocked, 0 idle");
+  EXPECT_EQ(bench.scheduler.WhyWaiting(kJob, *shapes[0]),
+            "the pool is full with 2 workers: 2 of actors, 0 blocked, 0 idle");
 }
 
 TEST(Scheduler, IdleWorkerOfAnotherJobMakesRoomInAFullPool) {

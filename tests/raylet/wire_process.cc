@@ -98,7 +98,8 @@ bool WireProcess::AwaitClosed(Duration patience) {
   }
 }
 
-std::unique_ptr<wire::TaskSpecT> WireProcess::Spec(const std::string& function, const std::vector<std::string>& arguments,
+std::unique_ptr<wire::TaskSpecT> WireProcess::Spec(const std::string& function,
+                                                   const std::vector<std::string>& arguments,
                                                    const std::vector<std::pair<std::string, int64_t>>& resources) {
   auto spec = std::make_unique<wire::TaskSpecT>();
   spec->id = std::make_unique<wire::Id20>(ToWire(NewObjectId(process(), *counter_)));

@@ -1,5 +1,5 @@
-// WireProcess: a driver or a worker reduced to its words: it registers, sends messages and waits for those of the raylet.
-// One thread. Every wait has a deadline; what is not waited for is kept for later.
+// WireProcess: a driver or a worker reduced to its words: it registers, sends messages and waits for those of the
+// raylet. One thread. Every wait has a deadline; what is not waited for is kept for later.
 #pragma once
 
 #include <atomic>
