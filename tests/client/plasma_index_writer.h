@@ -28,10 +28,14 @@ inline AlignedMemory Zeroed(size_t bytes) {
 class IndexWriter {
  public:
   explicit IndexWriter(uint64_t entry_count)
-      : memory_(Zeroed(IndexSegmentBytes(entry_count))), header_(InitIndexSegment(memory_.get(), entry_count)) {}
+      : owned_(Zeroed(IndexSegmentBytes(entry_count))),
+        memory_(owned_.get()),
+        header_(InitIndexSegment(memory_, entry_count)) {}
+  // In zeroed memory of IndexSegmentBytes(entry_count) bytes that outlives this.
+  IndexWriter(void* memory, uint64_t entry_count) : memory_(memory), header_(InitIndexSegment(memory, entry_count)) {}
 
   client::MappedIndex Reader() const {
-    auto index = client::MappedIndex::Attach(memory_.get(), IndexSegmentBytes(header_->entry_count));
+    auto index = client::MappedIndex::Attach(memory_, IndexSegmentBytes(header_->entry_count));
     RAYLET_CHECK(index.has_value());
     return *std::move(index);
   }
@@ -63,11 +67,12 @@ class IndexWriter {
   }
   IndexEntry& Entry(uint64_t at) { return header_->entries.get()[at]; }
   IndexHeader& header() { return *header_; }
-  void* memory() const { return memory_.get(); }
+  void* memory() const { return memory_; }
   size_t bytes() const { return IndexSegmentBytes(header_->entry_count); }
 
  private:
-  AlignedMemory memory_;
+  AlignedMemory owned_;
+  void* memory_;
   IndexHeader* header_;
 };
 

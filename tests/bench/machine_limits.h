@@ -1,0 +1,18 @@
+// What this machine can do at best, without any of our code in the way. Each forks or allocates on its own and cleans up;
+// call them before a benchmark starts threads.
+#pragma once
+
+namespace raylet::bench {
+
+// A get and release in a table in shared memory: probe, pin with a full fence, look again, release. Nanoseconds.
+double IndexGetReleaseNs();
+// memcpy of 256 MiB into shared memory whose pages are there. GB/s.
+double MemcpyIntoWarmSharedGBs();
+// Two processes that hand a word to and fro. Microseconds for both ways; parked on futexes, spinning, over a Unix socket.
+double FutexRoundTripUs();
+double SpinRoundTripUs();
+double UnixSocketRoundTripUs();
+// A ring of 64-byte requests and one of replies between two processes, pipelined. Calls per second.
+double PipelinedRingCallsPerSecond();
+
+}  // namespace raylet::bench

@@ -1,0 +1,161 @@
+// store_bench: the store's verbs beside the machine's limits. Starts a plasma_store of its own (found in RAYLET_BIN_DIR).
+//   store_bench [--json]
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "base/check.h"
+#include "client/store_client.h"
+#include "tests/bench/figures.h"
+#include "tests/bench/machine_limits.h"
+#include "tests/harness/daemon_process.h"
+#include "tests/harness/run_folder.h"
+
+namespace raylet::bench {
+namespace {
+
+using client::StoreClient;
+
+std::shared_ptr<StoreClient> Connect(const std::string& socket, const char* name) {
+  auto store = StoreClient::Connect(socket, name, Deadline::AfterMs(10'000), true);
+  RAYLET_CHECK(store.has_value(), store.error().message);
+  return *store;
+}
+
+std::vector<double> GetAndRelease(StoreClient& store) {
+  constexpr size_t kObjects = 1000, kBatch = 100, kBatches = 20'000;
+  std::vector<ObjectId> ids(kObjects);
+  const std::vector<std::byte> data(1024);
+  for (ObjectId& id : ids) {
+    id = ObjectId::FromRandom();
+    RAYLET_CHECK(store.CreateAndSeal(id, data, {}, {}).has_value(), "put failed");
+  }
+  std::vector<double> samples;
+  size_t next = 0, bytes = 0;
+  for (size_t b = 0; b < kBatches; ++b) {
+    const double start = NowSeconds();
+    for (size_t i = 0; i < kBatch; ++i) bytes += store.Get(ids[next++ % kObjects], Deadline::Never())->data().size();
+    samples.push_back((NowSeconds() - start) / kBatch);
+  }
+  RAYLET_CHECK(bytes == kBatch * kBatches * data.size(), "a get returned something else");
+  RAYLET_CHECK(store.Delete(ids).has_value(), "delete failed");
+  return samples;
+}
+
+std::vector<double> PutSmall(StoreClient& store) {
+  const std::vector<std::byte> data(1024);
+  std::vector<double> samples;
+  for (int i = 0; i < 10'000; ++i) {
+    const auto id = ObjectId::FromRandom();
+    const double start = NowSeconds();
+    RAYLET_CHECK(store.CreateAndSeal(id, data, {}, {}).has_value(), "put failed");
+    samples.push_back(NowSeconds() - start);
+  }
+  return samples;
+}
+
+// Rates in GB/s of a put of 256 MiB: create, copy, seal; deleted in between, so that the same pages come back.
+std::vector<double> PutLarge(StoreClient& store) {
+  constexpr size_t kBytes = size_t{256} << 20;
+  const std::vector<std::byte> data(kBytes, std::byte{1});
+  std::vector<double> rates;
+  for (int i = 0; i < 12; ++i) {
+    const auto id = ObjectId::FromRandom();
+    const double start = NowSeconds();
+    RAYLET_CHECK(store.CreateAndSeal(id, data, {}, {}).has_value(), "put failed");
+    if (i > 1) rates.push_back(static_cast<double>(kBytes) / (NowSeconds() - start) / 1e9);
+    RAYLET_CHECK(store.Delete({&id, 1}).has_value(), "delete failed");
+  }
+  return rates;
+}
+
+struct Meeting {
+  std::atomic<uint32_t> waiting;  // the round that the getter is about to wait in
+  std::atomic<uint64_t> woke_ns;
+  std::atomic<uint32_t> done;
+};
+
+// Microseconds from a seal in one process to the return of a get that waits for it in another.
+std::vector<double> SealToBlockedGet(const std::string& socket, useconds_t pause_us) {
+  constexpr uint32_t kRounds = 1000;
+  auto* meeting = static_cast<Meeting*>(
+      ::mmap(nullptr, sizeof(Meeting), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  RAYLET_CHECK(meeting != MAP_FAILED, "no shared memory for a benchmark");
+  std::vector<ObjectId> ids(kRounds);
+  for (ObjectId& id : ids) id = ObjectId::FromRandom();
+  const pid_t getter = ::fork();
+  if (getter == 0) {
+    const auto store = Connect(socket, "getter");
+    for (uint32_t i = 0; i < kRounds; ++i) {
+      meeting->waiting.store(i + 1);
+      const auto view = store->Get(ids[i], Deadline::AfterMs(10'000));
+      meeting->woke_ns.store(static_cast<uint64_t>(NowSeconds() * 1e9));
+      if (!view) ::_exit(1);
+      meeting->done.store(i + 1);
+    }
+    ::_exit(0);
+  }
+  const auto store = Connect(socket, "sealer");
+  std::vector<double> samples;
+  for (uint32_t i = 0; i < kRounds; ++i) {
+    auto writer = store->Create(ids[i], 1024, {}, {});
+    RAYLET_CHECK(writer.has_value(), "create failed");
+    while (meeting->waiting.load() != i + 1) ::usleep(50);
+    ::usleep(pause_us);  // until the getter has parked
+    const double start = NowSeconds();
+    RAYLET_CHECK(std::move(*writer).Seal().has_value(), "seal failed");
+    while (meeting->done.load() != i + 1) ::usleep(50);
+    samples.push_back(static_cast<double>(meeting->woke_ns.load()) / 1e9 - start);
+  }
+  ::waitpid(getter, nullptr, 0);
+  ::munmap(meeting, sizeof(Meeting));
+  return samples;
+}
+
+int Run(bool json) {
+  const double probe_ns = IndexGetReleaseNs(), memcpy_gbs = MemcpyIntoWarmSharedGBs();
+  const double futex_us = FutexRoundTripUs(), socket_us = UnixSocketRoundTripUs();
+  const test::RunFolder folder;
+  const std::string socket = folder.File("store.sock");
+  auto daemon = test::DaemonProcess::Start("plasma_store", {"-m", "1G", "-s", socket});
+  if (!daemon) {
+    std::fprintf(stderr, "store_bench: %s\n", daemon.error().message.c_str());
+    return 1;
+  }
+  std::vector<Figure> figures;
+  // First: it forks, and a forked child must not find a connection of its parent's.
+  figures.push_back(TimeFigure("seal to blocked get", SealToBlockedGet(socket, 1000), 1e6, "us", "one way of two parked processes",
+                               futex_us / 2));
+  const auto store = Connect(socket, "bench");
+  figures.push_back(TimeFigure("get + release", GetAndRelease(*store), 1e9, "ns", "index probe with a pin", probe_ns));
+  figures.push_back(TimeFigure("put 1 KiB", PutSmall(*store), 1e6, "us", "round trip over a Unix socket", socket_us));
+  const auto rates = PutLarge(*store);
+  Figure large;
+  large.name = "put 256 MiB, recycled";
+  large.p50 = Percentile(rates, 50);
+  large.p99 = Percentile(rates, 1);  // the slow tail
+  large.unit = "GB/s";
+  large.limit_name = "memcpy into warm shared memory";
+  large.limit = memcpy_gbs;
+  figures.push_back(large);
+  std::fputs((json ? FiguresJson(figures) : FiguresTable(figures)).c_str(), stdout);
+  return 0;
+}
+
+}  // namespace
+}  // namespace raylet::bench
+
+int main(int argc, char** argv) {
+  const bool json = argc == 2 && std::strcmp(argv[1], "--json") == 0;
+  if (argc > 1 && !json) {
+    std::fputs("usage: store_bench [--json]\n", stderr);
+    return 2;
+  }
+  return raylet::bench::Run(json);
+}

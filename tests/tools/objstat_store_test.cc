@@ -1,0 +1,121 @@
+// objstat beside a real plasma_store.
+#include <gtest/gtest.h>
+
+#include "client/store_client.h"
+#include "tests/client/plasma_store_fixture.h"
+#include "tools/objstat/screen.h"
+#include "tools/objstat/snapshot.h"
+
+namespace raylet::objstat {
+namespace {
+
+using test::BytesOf;
+using test::Eventually;
+using std::chrono::seconds;
+constexpr uint64_t kMiB = uint64_t{1} << 20;
+
+class ObjstatStoreTest : public test::PlasmaStoreTest {
+ protected:
+  std::shared_ptr<client::StoreClient> Connect(const std::string& name) {
+    auto made = client::StoreClient::Connect(socket(), name, Deadline::After(seconds(5)), false);
+    if (!made) {
+      ADD_FAILURE() << made.error().message;
+      std::abort();
+    }
+    return *made;
+  }
+  Snapshot Take() {
+    auto snapshot = TakeSnapshot(socket());
+    if (!snapshot) {
+      ADD_FAILURE() << snapshot.error().message;
+      return {};
+    }
+    return *std::move(snapshot);
+  }
+  static ObjectId Put(client::StoreClient& store, uint64_t bytes, const client::CreateOptions& options = {}) {
+    const auto id = ObjectId::FromRandom();
+    const std::string data(bytes, 'x');
+    const auto put = store.CreateAndSeal(id, BytesOf(data), {}, options);
+    EXPECT_TRUE(put) << put.error().message;
+    return id;
+  }
+  // The text of what does not add up.
+  static std::string Differences(const Ledger& ledger) {
+    std::string out;
+    for (const std::string& one : ledger.differences) out += one + "; ";
+    return out;
+  }
+};
+
+TEST_F(ObjstatStoreTest, LedgerOfALivingStoreAddsUpAndReturnsToItsBaseline) {
+  const Snapshot empty = Take();
+  EXPECT_TRUE(empty.ledger.AddsUp()) << Differences(empty.ledger);
+  EXPECT_EQ(empty.ledger.free_bytes, 64 * kMiB);
+  {
+    const auto store = Connect("holder");
+    client::CreateOptions owned;
+    owned.owned = true;
+    const auto pinned = Put(*store, 3 * kMiB), dying = Put(*store, 2 * kMiB);
+    Put(*store, kMiB + 1);
+    Put(*store, 5 * kMiB, owned);
+    const auto view = store->Get(pinned, Deadline::AfterMs(0)), last = store->Get(dying, Deadline::AfterMs(0));
+    ASSERT_TRUE(view && last);
+    ASSERT_EQ(store->Delete({&dying, 1})->front(), ErrorCode::kOk);
+    const auto writer = store->Create(ObjectId::FromRandom(), 7 * kMiB, {}, {});
+    ASSERT_TRUE(writer);
+    const Snapshot full = Take();
+    const Ledger& ledger = full.ledger;
+    EXPECT_TRUE(ledger.AddsUp()) << Differences(ledger);
+    EXPECT_EQ(ledger.pinned.bytes, 3 * kMiB);
+    EXPECT_EQ(ledger.dying.bytes, 2 * kMiB);
+    EXPECT_EQ(ledger.evictable.bytes, kMiB + 1);
+    EXPECT_EQ(ledger.owned.bytes, 5 * kMiB);
+    EXPECT_EQ(ledger.unsealed.bytes, 7 * kMiB);
+    EXPECT_EQ(full.unknown_pin_pages, 0u);
+    ASSERT_EQ(full.clients.size(), 1u);
+    EXPECT_EQ(full.clients[0].name, "holder");
+    EXPECT_TRUE(full.resident_bytes);
+  }
+  EXPECT_TRUE(Eventually(seconds(5), [&] {
+    const Snapshot after = Take();
+    return after.clients.empty() && after.ledger.AddsUp() && after.ledger.pinned.bytes + after.ledger.owned.bytes == 0 &&
+           after.ledger.unsealed.bytes + after.ledger.dying.bytes == 0;
+  })) << DefaultScreen(Take(), {});
+}
+
+TEST_F(ObjstatStoreTest, LedgerAddsUpAtEveryMomentOfABusyStore) {
+  const auto store = Connect("busy");
+  for (int i = 0; i < 300; ++i) {
+    const auto id = Put(*store, 100'000);
+    if (i % 3 == 0) {
+      EXPECT_TRUE(store->DeleteAsync({&id, 1}));
+    }
+    if (i % 10 == 0) {
+      const Ledger ledger = Take().ledger;
+      ASSERT_TRUE(ledger.AddsUp()) << Differences(ledger);
+    }
+  }
+}
+
+TEST_F(ObjstatStoreTest, KilledStoreIsStillShown) {
+  const auto holder = Connect("holder");
+  const auto id = Put(*holder, kMiB);
+  const auto view = holder->Get(id, Deadline::AfterMs(0));
+  ASSERT_TRUE(view);
+  store().Kill();
+  const Snapshot left = Take();
+  EXPECT_FALSE(left.daemon_alive);
+  EXPECT_TRUE(left.ledger.AddsUp()) << Differences(left.ledger);
+  EXPECT_EQ(left.ledger.pinned.bytes, kMiB);
+  EXPECT_NE(DefaultScreen(left, {}).find("is dead; this is what it left"), std::string::npos);
+}
+
+TEST_F(ObjstatStoreTest, StoreThatStoppedCleanlyIsNotRunning) {
+  ASSERT_TRUE(store().Terminate());
+  const auto snapshot = TakeSnapshot(socket());
+  ASSERT_FALSE(snapshot);
+  EXPECT_EQ(snapshot.error().code, ErrorCode::kNotRunning);
+}
+
+}  // namespace
+}  // namespace raylet::objstat
