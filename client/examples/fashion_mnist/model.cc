@@ -106,6 +106,10 @@ void Model::LayerGradient(const Layer& layer, const ConstMatrix& inputs, const M
 }
 
 double Model::Gradient(std::span<const float> parameters, const Batch& batch, float scale, std::span<float> gradient) {
+  if (batch.count() == 0) {
+    std::fill(gradient.begin(), gradient.end(), 0.0F);
+    return 0;
+  }
   Forward(parameters, batch);
   const Matrix errors = Scores();
   double loss = 0;
