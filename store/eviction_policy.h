@@ -1,0 +1,36 @@
+// EvictionPolicy: the order in which evictable objects go: least recently used first. Pure; loop thread only.
+// An entry is in here iff its object is sealed and not owned.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <unordered_map>
+
+namespace raylet::store {
+
+class EvictionPolicy {
+ public:
+  // Most recently used from here on; adds the entry if it is new.
+  void Add(uint32_t entry) {
+    Remove(entry);
+    order_.push_back(entry);
+    where_[entry] = std::prev(order_.end());
+  }
+  // As Add, for an entry that is in here; nothing otherwise (a late touch of an object that has gone).
+  void Touch(uint32_t entry) {
+    if (const auto it = where_.find(entry); it != where_.end()) order_.splice(order_.end(), order_, it->second);
+  }
+  void Remove(uint32_t entry) {
+    if (const auto it = where_.find(entry); it != where_.end()) {
+      order_.erase(it->second);
+      where_.erase(it);
+    }
+  }
+  const std::list<uint32_t>& OldestFirst() const { return order_; }
+
+ private:
+  std::list<uint32_t> order_;  // least recently used first
+  std::unordered_map<uint32_t, std::list<uint32_t>::iterator> where_;
+};
+
+}  // namespace raylet::store

@@ -1,0 +1,108 @@
+// ObjectStore: the verbs on objects and the ledger that adds up. No sockets, no waiting: each call is one transaction.
+// Loop thread only. Time comes in as a parameter of the constructor's clock.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "fbs/segment_layout.h"
+#include "store/arena.h"
+#include "store/eviction_policy.h"
+#include "store/object_index.h"
+
+namespace raylet::store {
+
+// The numbers that go with kFull.
+struct FullNumbers {
+  uint64_t need_bytes = 0, free_bytes = 0, largest_run_bytes = 0, pinned_bytes = 0;
+};
+
+struct CreateOptions {
+  uint64_t data_bytes = 0, metadata_bytes = 0;
+  bool evict_if_full = true;
+  bool owned = false;
+  uint32_t owner = 0;  // 0: the creator
+};
+
+class ObjectStore {
+ public:
+  // `index` is a fresh index segment; `arena`, `index` and `clock` outlive the store.
+  ObjectStore(uint64_t capacity_bytes, Arena& arena, IndexHeader* index, const Clock& clock);
+
+  // A client from now on; `pins` is its page, which outlives the client here. Numbers are never reused.
+  Result<uint32_t> AddClient(int32_t pid, const std::string& name, PinPage* pins);
+  // Its unsealed objects and those that it owns go, its pins are dropped.
+  void RemoveClient(uint32_t client);
+  uint32_t next_client() const { return next_client_; }
+
+  // The offset of the data. kAlreadyExists, kTooLarge, or kFull: then `full` has the numbers and a later try may do.
+  Result<uint64_t> Create(uint32_t client, const ObjectId& id, const CreateOptions& options, FullNumbers& full);
+  Result<void> Seal(uint32_t client, const ObjectId& id);
+  Result<void> Abort(uint32_t client, const ObjectId& id);
+  // Of a pinned object: it is gone for new gets now, its memory goes with the last pin. Of an unknown one: kNotFound. Of an
+  // unsealed one: kWrongState, and nothing is remembered.
+  Result<void> Delete(const ObjectId& id);
+  uint64_t Evict(uint64_t bytes);  // least recently used first; how many bytes really went
+  void SetOwner(const ObjectId& id, uint32_t owner);
+  bool IsSealed(const ObjectId& id) const;
+
+  // Frees dying objects that nobody pins any more; true if any went.
+  bool SweepDying();
+  bool AnyoneWaits() const;  // some client has threads that wait for a seal
+  std::byte* arena_data() const { return arena_.data(); }
+  bool HasDying() const { return !dying_.empty(); }
+  uint64_t free_bytes() const { return capacity_bytes_ - used_bytes_; }
+  // Called after each seal with the object: wake whoever waits.
+  void OnSealed(std::function<void(const ObjectId&)> callback) { on_sealed_ = std::move(callback); }
+
+ private:
+  struct Object {
+    ObjectId id;
+    uint64_t offset = 0, data_bytes = 0, metadata_bytes = 0;
+    uint32_t creator = 0;
+    uint32_t owner = 0;  // set iff it hangs off that client's socket
+    EntryState state = EntryState::kUnsealed;
+    uint64_t bytes() const { return data_bytes + metadata_bytes; }
+  };
+  struct Client {
+    PinPage* pins = nullptr;
+    ClientRow* row = nullptr;
+    uint64_t touches_seen = 0;
+    std::unordered_set<uint32_t> unsealed;  // entries that it writes
+    std::unordered_set<uint32_t> owned;     // entries that hang off it
+  };
+  class Transaction;
+
+  void ReadTouches();
+  std::unordered_set<uint32_t> PinnedEntries() const;
+  void Kill(uint32_t entry);  // sealed -> dying
+  void Free(uint32_t entry);  // unsealed or dying -> gone
+  void Account(const Object& object, EntryState state, bool add);
+  uint64_t EvictUnpinned(uint64_t bytes);
+  void FillFull(uint64_t need, FullNumbers& full);
+  Client* FindClient(uint32_t number);
+  uint64_t NowMs() const;
+
+  const uint64_t capacity_bytes_;
+  Arena& arena_;
+  ObjectIndex index_;
+  const Clock& clock_;
+  EvictionPolicy policy_;
+  uint64_t used_bytes_ = 0;  // logical; == sealed + unsealed + dying bytes
+  uint32_t next_client_ = 1;
+  std::unordered_map<uint32_t, Client> clients_;
+  std::unordered_map<uint32_t, Object> objects_;       // by entry
+  std::unordered_map<ObjectId, uint32_t> entries_;     // not the dying ones: their ids may be used again
+  std::unordered_set<uint32_t> dying_;
+  std::function<void(const ObjectId&)> on_sealed_;
+};
+
+}  // namespace raylet::store
