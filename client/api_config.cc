@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <optional>
 #include <system_error>
+#include <utility>
 
 #include <ray/api/exceptions.h>
 
@@ -101,7 +102,7 @@ ray::RayConfig ResolveConfig(ray::RayConfig config, int argc, const char* const*
     const std::string_view argument = argv[i];
     if (!argument.starts_with(kPrefix)) continue;
     const size_t equals = argument.find('=');
-    std::string name(argument.substr(kPrefix.size(), equals == std::string_view::npos ? equals : equals - kPrefix.size()));
+    std::string name(argument.substr(0, equals).substr(kPrefix.size()));
     std::replace(name.begin(), name.end(), '-', '_');
     std::string value;
     if (equals != std::string_view::npos) {

@@ -1,4 +1,5 @@
-// The one Runtime of this process, between ray::Init and ray::Shutdown. Set by Init in a driver, by RunWorker in a worker.
+// The one Runtime of this process, between ray::Init and ray::Shutdown. Set by Init in a driver, by RunWorker in a
+// worker.
 #pragma once
 
 #include <ray/internal/runtime.h>

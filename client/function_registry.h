@@ -1,5 +1,6 @@
-// FunctionRegistry: every function, method and factory given to RAY_REMOTE, by name and by the pointer's bytes and type.
-// Filled by static initialisers before main, and by libraries loaded later; entries are never removed or moved. Any thread.
+// FunctionRegistry: every function, method and factory given to RAY_REMOTE, by name and by the pointer's bytes and
+// type. Filled by static initialisers before main, and by libraries loaded later; entries are never removed or moved.
+// Any thread.
 #pragma once
 
 #include <deque>

@@ -1,5 +1,5 @@
-// ray::Init and ray::Shutdown: choose the runtime, own it, let go of it. One mutex, so that two threads that begin or end
-// at once see one whole beginning or end.
+// ray::Init and ray::Shutdown: choose the runtime, own it, let go of it. One mutex, so that two threads that begin or
+// end at once see one whole beginning or end.
 #include <ray/api.h>
 
 #include <unistd.h>

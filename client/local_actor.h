@@ -1,6 +1,6 @@
-// LocalActor: one actor of local_mode: its queue of calls, its object, and the threads that run them, one unless it allows
-// more at a time. Owned by the runtime; handles keep it too. Any thread.
-// Calls run in the order of Call(). A call under way is never interrupted: a kill takes effect behind it.
+// LocalActor: one actor of local_mode: its queue of calls, its object, and the threads that run them, one unless it
+// allows more at a time. Owned by the runtime; handles keep it too. Any thread. Calls run in the order of Call(). A
+// call under way is never interrupted: a kill takes effect behind it.
 #pragma once
 
 #include <condition_variable>

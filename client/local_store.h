@@ -1,6 +1,6 @@
-// LocalStore: the objects and arrays of local_mode. Owned jointly by the runtime and by every handle, so that handles may
-// outlive Shutdown. Any thread.
-// One mutex guards all objects; no handle is dropped and no callback runs while it is held, since both may come back here.
+// LocalStore: the objects and arrays of local_mode. Owned jointly by the runtime and by every handle, so that handles
+// may outlive Shutdown. Any thread. One mutex guards all objects; no handle is dropped and no callback runs while it is
+// held, since both may come back here.
 #pragma once
 
 #include <atomic>
@@ -78,7 +78,8 @@ class LocalStore : public std::enable_shared_from_this<LocalStore> {
   // Runs the callback at once when the object is ready, else on the thread that makes it so.
   void WhenReady(const LocalObjectPtr& object, std::function<void()> callback);
 
-  // The indices that are ready once `count` of them are or the time is over (timeout_ms < 0: never). Throws once stopped.
+  // The indices that are ready once `count` of them are or the time is over (timeout_ms < 0: never). Throws once
+  // stopped.
   std::vector<bool> Wait(std::span<LocalObject* const> objects, size_t count, int64_t timeout_ms);
 
   std::shared_ptr<ray::internal::ArrayStorage> NewArray(size_t bytes, std::string_view metadata);

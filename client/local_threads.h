@@ -1,5 +1,5 @@
-// LocalThreads: runs the tasks of local_mode in their order, on as many threads as there are cores. A task that waits for
-// another one gives its place away, so that nested tasks never run dry. Any thread.
+// LocalThreads: runs the tasks of local_mode in their order, on as many threads as there are cores. A task that waits
+// for another one gives its place away, so that nested tasks never run dry. Any thread.
 #pragma once
 
 #include <condition_variable>

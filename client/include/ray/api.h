@@ -37,9 +37,9 @@
 
 namespace ray {
 
-// Connects, or starts private daemons; does nothing when that has happened already. Throws RayException with the remedy.
-// Flags win over the config and the config over the environment: --ray_address, --ray_head_args, --ray_code_search_path,
-// --ray_default_actor_lifetime, --ray_namespace, --ray_logs_dir; RAY_ADDRESS.
+// Connects, or starts private daemons; does nothing when that has happened already. Throws RayException with the
+// remedy. Flags win over the config and the config over the environment: --ray_address, --ray_head_args,
+// --ray_code_search_path, --ray_default_actor_lifetime, --ray_namespace, --ray_logs_dir; RAY_ADDRESS.
 RAYLET_API void Init();
 RAYLET_API void Init(const RayConfig& config);
 RAYLET_API void Init(const RayConfig& config, int argc, char** argv);

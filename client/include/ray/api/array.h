@@ -1,7 +1,7 @@
-// Array<T>: an immutable n-dimensional view of memory in the store, row by row. Pinned while it lives, never copied: copies
-// share it, and as an argument, a result or a part of a value only its 20-byte id travels.
-// MutableArray<T>: the same memory before it is sealed: fill it in place, then move it into an Array. Reading an Array is
-// thread-safe; a MutableArray belongs to one thread at a time.
+// Array<T>: an immutable n-dimensional view of memory in the store, row by row. Pinned while it lives, never copied:
+// copies share it, and as an argument, a result or a part of a value only its 20-byte id travels. MutableArray<T>: the
+// same memory before it is sealed: fill it in place, then move it into an Array. Reading an Array is thread-safe; a
+// MutableArray belongs to one thread at a time.
 #pragma once
 
 #include <array>

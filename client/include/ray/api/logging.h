@@ -1,5 +1,6 @@
 // RAYLOG(INFO) << "…": one line of the program's log, on its standard error; a worker's goes to its log file. Levels:
-// DEBUG, INFO, WARNING, ERROR, FATAL (ends the process). RAY_LOG_LEVEL=debug|info|warning|error sets the least one shown.
+// DEBUG, INFO, WARNING, ERROR, FATAL (ends the process). RAY_LOG_LEVEL=debug|info|warning|error sets the least one
+// shown.
 #pragma once
 
 #include <ostream>

@@ -1,5 +1,5 @@
-// ObjectRef<T>: a reference to a value that a task, an actor or Put makes. Copies count: when the last one of this process
-// goes, what the value occupies is freed. Thread-safe as a std::shared_ptr is.
+// ObjectRef<T>: a reference to a value that a task, an actor or Put makes. Copies count: when the last one of this
+// process goes, what the value occupies is freed. Thread-safe as a std::shared_ptr is.
 #pragma once
 
 #include <memory>

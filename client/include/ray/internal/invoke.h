@@ -1,6 +1,6 @@
-// What a worker calls: arguments out of bytes, the user's function, the result into bytes; and the actor's object between
-// its factory and its end. One instantiation per registered function; everything that does not need its types is in the
-// library.
+// What a worker calls: arguments out of bytes, the user's function, the result into bytes; and the actor's object
+// between its factory and its end. One instantiation per registered function; everything that does not need its types
+// is in the library.
 #pragma once
 
 #include <cstddef>
@@ -38,8 +38,8 @@ class RAYLET_API ActorBox {
   C& As() {
     if (*type_ == typeid(C)) return *static_cast<C*>(object_);
     if (void* base = FindBase(typeid(C)); base != nullptr) return *static_cast<C*>(base);
-    // A handler for C* catches a pointer to any class derived from C and adjusts it: the one cast that needs neither type
-    // at the place of the other. Once per class, then remembered.
+    // A handler for C* catches a pointer to any class derived from C and adjusts it: the one cast that needs neither
+    // type at the place of the other. Once per class, then remembered.
     try {
       throw_pointer_(object_);
     } catch (C* base) {

@@ -1,6 +1,6 @@
-// The seam between the public templates (<ray/api.h>) and the library. Templates turn user types into bytes and handles;
-// a Runtime carries them. Two runtimes: the cluster's (drivers and workers) and the one in process (local_mode).
-// Every method is thread-safe. Methods throw the exceptions of <ray/api/exceptions.h>, nothing else.
+// The seam between the public templates (<ray/api.h>) and the library. Templates turn user types into bytes and
+// handles; a Runtime carries them. Two runtimes: the cluster's (drivers and workers) and the one in process
+// (local_mode). Every method is thread-safe. Methods throw the exceptions of <ray/api/exceptions.h>, nothing else.
 #pragma once
 
 #include <cstddef>
@@ -18,8 +18,8 @@ namespace ray {
 class RayConfig;
 namespace internal {
 
-// One object that this process owns or borrows: pending, ready (bytes or a sealed store object) or failed. Copies of the
-// handle are the local references; the last one to go frees what the object holds.
+// One object that this process owns or borrows: pending, ready (bytes or a sealed store object) or failed. Copies of
+// the handle are the local references; the last one to go frees what the object holds.
 class ObjectState;
 using ObjectHandle = std::shared_ptr<ObjectState>;
 
