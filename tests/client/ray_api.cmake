@@ -1,5 +1,10 @@
 raylet_test(ray_api_test
-  SOURCES ray_api_actor_test.cc ray_api_array_test.cc ray_api_config_test.cc ray_api_registry_test.cc ray_api_task_test.cc
+  SOURCES
+    ray_api_actor_test.cc
+    ray_api_array_test.cc
+    ray_api_config_test.cc
+    ray_api_registry_test.cc
+    ray_api_task_test.cc
   LINK raylet_ray_client)
 
 # Every public header of ray:: compiles alone.

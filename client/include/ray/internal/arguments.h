@@ -25,7 +25,7 @@ Argument MakeArgument(V&& value) {
   } else if constexpr (std::is_same_v<Given, ObjectRef<P>>) {
     argument.reference = Require(value.handle());
   } else {
-    static_assert(!ObjectRefTraits<Given>::kIs, "this ObjectRef refers to a value of another type than the parameter's");
+    static_assert(!ObjectRefTraits<Given>::kIs, "this ObjectRef refers to a value of another type than the parameter");
     static_assert(std::is_convertible_v<V&&, P>, "this argument does not convert to the parameter's type");
     argument.value = PackValue<P>(static_cast<P>(std::forward<V>(value)));
   }

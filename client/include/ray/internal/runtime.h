@@ -100,7 +100,8 @@ class RAYLET_API Runtime {
   virtual void PackReference(const ObjectHandle& object, char* id) = 0;
   virtual ObjectHandle UnpackReference(std::string_view id) = 0;  // from bytes in the UnpackScope under way
   virtual std::string IdOf(const ObjectHandle& object) const = 0;
-  virtual ObjectHandle FindObject(const std::string& id) = 0;     // for ObjectRef(id): owned, borrowed, or to be waited for
+  // For ObjectRef(id): owned, borrowed, or to be waited for.
+  virtual ObjectHandle FindObject(const std::string& id) = 0;
 
   virtual void PackActor(const ActorHandleState& actor, std::string& bytes) = 0;
   virtual ActorHandleState UnpackActor(std::string_view bytes) = 0;
