@@ -121,7 +121,8 @@ void ClusterCore::Stop() {
   draining_channels_.clear();
   const FailurePtr stopped = MakeFailure(wire::FailureKind::Cancelled, "Ray was shut down before this call ended");
   for (const auto& channel : channels) channel->FailPending(stopped);
-  for (auto& [id, task] : tasks) task.result->FulfilFailed(stopped);
+  for (auto& [id, task] : tasks)
+    if (task.result != nullptr) task.result->FulfilFailed(stopped);
   store_.reset();  // views that are still around keep the mapping
 }
 

@@ -1,0 +1,296 @@
+#include "client/cluster_runtime.h"
+
+#include <cstdlib>
+
+#include <ray/api/exceptions.h>
+
+#include "base/strings.h"
+#include "client/call_arguments.h"
+#include "client/cluster_api.h"
+#include "client/current_runtime.h"
+#include "client/store_array.h"
+#include "client/task_submitter.h"
+
+namespace raylet::client {
+namespace {
+
+using ray::internal::ActorHandleState;
+using ray::internal::Argument;
+using ray::internal::ArrayStorage;
+using ray::internal::CallOptions;
+using ray::internal::Hold;
+using ray::internal::ObjectHandle;
+using ray::internal::Packed;
+using ray::internal::PackedView;
+using ray::internal::PackScope;
+using ray::internal::RayException;
+using ray::internal::UnpackScope;
+
+constexpr Duration kAskPatience = std::chrono::seconds(30);
+constexpr int64_t kArrayRoomPatienceMs = 2000;
+constexpr Duration kBorrowedPollPause = std::chrono::milliseconds(2);
+
+ClusterObject& AsObject(const ObjectHandle& handle) { return static_cast<ClusterObject&>(*handle); }
+ClusterObjectPtr AsObjectPtr(const ObjectHandle& handle) { return std::static_pointer_cast<ClusterObject>(handle); }
+ActorLink& AsLink(const ActorHandleState& handle) { return *static_cast<const ClusterActor&>(*handle).link(); }
+
+FailurePtr Lost(const ObjectId& id, const char* why) {
+  return MakeFailure(wire::FailureKind::ObjectLost, StrCat("object ", id.hex(), " is lost: ", why));
+}
+
+std::string_view Text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// A stored object's value; throws what it holds instead.
+PackedView ViewOf(ObjectView view, const Hold& lend) {
+  const std::string_view metadata = Text(view.metadata());
+  if (metadata.size() == 1 && metadata[0] == kFailureMark) Throw(*DecodeFailure(Text(view.data())));
+  if (metadata.size() != 1 || metadata[0] != kValueMark)
+    throw RayException(StrCat("object ", view.id().hex(), " was not made by ray::Put or a task: it holds no value"));
+  auto shared = std::make_shared<const ObjectView>(std::move(view));
+  const std::string_view bytes = Text(shared->data());
+  return PackedView{bytes, std::move(shared), lend};
+}
+
+}  // namespace
+
+ClusterRuntime::~ClusterRuntime() { Stop(); }
+
+void ClusterRuntime::Stop() {
+  core_.Stop();
+  daemons_.reset();
+}
+
+ObjectHandle ClusterRuntime::Put(Packed value) {
+  core_.CheckUsable();
+  return PutObject(core_, std::move(value));
+}
+
+ObjectHandle ClusterRuntime::SubmitTask(const std::string& function, std::vector<Argument> arguments,
+                                        const CallOptions& options) {
+  core_.CheckUsable();
+  return client::SubmitTask(core_, function, CallArguments(core_, std::move(arguments)), options);
+}
+
+ActorHandleState ClusterRuntime::CreateActor(const std::string& factory, std::vector<Argument> arguments,
+                                             const CallOptions& options) {
+  core_.CheckUsable();
+  return std::make_shared<ClusterActor>(
+      client::CreateActor(core_, factory, CallArguments(core_, std::move(arguments)), options), nullptr);
+}
+
+ObjectHandle ClusterRuntime::SubmitActorCall(const ActorHandleState& actor, const std::string& method,
+                                             std::vector<Argument> arguments, const CallOptions&) {
+  core_.CheckUsable();
+  core_.Drain();
+  return AsLink(actor).Submit(method, CallArguments(core_, std::move(arguments)));
+}
+
+void ClusterRuntime::KillActor(const ActorHandleState& actor, bool no_restart) {
+  core_.CheckUsable();
+  wire::KillActorRequestT request;
+  request.actor = std::make_unique<wire::Id20>(ToWire(AsLink(actor).id()));
+  request.no_restart = no_restart;
+  AsLink(actor).Killed();
+  if (const auto sent = core_.raylet().Send(wire::RayletMessage::KillActor, request); !sent) Throw(sent.error());
+}
+
+ActorHandleState ClusterRuntime::FindActor(const std::string& name, const std::string& actor_namespace) {
+  core_.CheckUsable();
+  wire::FindActorRequestT request;
+  request.name = name;
+  request.actor_namespace = actor_namespace.empty() ? core_.actor_namespace() : actor_namespace;
+  const auto frame =
+      core_.raylet().Call(wire::RayletMessage::FindActor, Encode(request), Deadline::After(kAskPatience));
+  if (!frame) Throw(frame.error());
+  const auto reply = Parse<wire::FindActorReplyT>(frame->body);
+  if (!reply) Throw(reply.error());
+  if (!FromStatus(*reply->status) || reply->actor == nullptr) return nullptr;
+  return HandleOf(FromWire<ActorId>(*reply->actor), nullptr);
+}
+
+ActorHandleState ClusterRuntime::HandleOf(const ActorId& id, Hold lend) {
+  ActorLinkPtr link = core_.FindActor(id);
+  if (link == nullptr) {
+    link = std::make_shared<ActorLink>(core_, id, /*ends_with_handles=*/false);
+    core_.RegisterActor(link);
+  }
+  return std::make_shared<ClusterActor>(std::move(link), std::move(lend));
+}
+
+// ---- values ----------------------------------------------------------------------------------------------------------
+
+PackedView ClusterRuntime::Get(const ObjectHandle& handle, int64_t timeout_ms) {
+  ClusterObject& object = AsObject(handle);
+  if (!object.ready()) {
+    core_.CheckUsable();
+    const Deadline deadline = Deadline::AfterMs(timeout_ms);
+    if (!object.owned()) {
+      WaitForBorrowed(object, deadline);
+    } else if (!core_.WaitUntil(deadline, [&object] { return object.ready(); })) {
+      throw ray::internal::RayTimeoutException(
+          StrCat("object ", object.id().hex(), " was not ready within ", timeout_ms, " ms"));
+    }
+  }
+  switch (object.status()) {
+    case ObjectStatus::kFailed: Throw(*object.failure());
+    case ObjectStatus::kInline: return PackedView{object.bytes(), handle, object.lend()};
+    default: break;
+  }
+  core_.CheckUsable();
+  auto view = core_.store().TryGet(object.id());
+  if (!view) Throw(view.error());
+  if (!view->has_value()) Throw(*Lost(object.id(), "the store does not have it any more"));
+  return ViewOf(**std::move(view), object.lend());
+}
+
+void ClusterRuntime::WaitForBorrowed(ClusterObject& object, Deadline deadline) {
+  const ObjectId& id = object.id();
+  const ProcessId owner = OwnerOf(id);
+  auto there = core_.store().Contains(id);
+  if (!there) Throw(there.error());
+  if (!*there) {
+    const bool blocked = core_.IsWorkerThread();
+    if (blocked) core_.SetBlocked(true);
+    const auto alive = [&] { return core_.Usable() && !core_.raylet().Gone() && !core_.ProcessIsDead(owner); };
+    const auto view = core_.store().Get(id, deadline, alive);
+    if (blocked) core_.SetBlocked(false);
+    if (!view) {
+      core_.CheckUsable();
+      if (core_.ProcessIsDead(owner)) object.FulfilFailed(Lost(id, "the process that owned it has died"));
+      if (!object.ready() && view.error().code == ErrorCode::kTimedOut)
+        throw ray::internal::RayTimeoutException(StrCat("object ", id.hex(), " was not ready in time"));
+      if (!object.ready()) Throw(view.error());
+      return;
+    }
+  }
+  object.FulfilStored(nullptr);
+}
+
+std::vector<bool> ClusterRuntime::Wait(std::span<const ObjectHandle> objects, size_t count, int64_t timeout_ms) {
+  core_.CheckUsable();
+  const Deadline deadline = Deadline::AfterMs(timeout_ms);
+  std::vector<bool> ready(objects.size(), false);
+  std::vector<size_t> own;
+  std::vector<size_t> borrowed;
+  for (size_t i = 0; i < objects.size(); ++i) (AsObject(objects[i]).owned() ? own : borrowed).push_back(i);
+  size_t found = 0;
+  const auto look = [&](std::vector<size_t>& open, bool in_store) {
+    std::erase_if(open, [&](size_t i) {
+      const ClusterObject& object = AsObject(objects[i]);
+      bool is = object.ready();
+      if (!is && in_store)
+        is = core_.store().Contains(object.id()).value_or(false) || core_.ProcessIsDead(OwnerOf(object.id()));
+      if (!is) return false;
+      ready[i] = true;
+      ++found;
+      return true;
+    });
+  };
+  for (;;) {
+    look(borrowed, true);
+    const auto enough = [&] {
+      look(own, false);
+      return found >= count;
+    };
+    // Nobody rings for what others make: look again from time to time where some of those are wanted.
+    const Deadline slice = borrowed.empty() ? deadline : Deadline::After(deadline.Left(kBorrowedPollPause));
+    if (core_.WaitUntil(slice, enough) || deadline.Passed()) return ready;
+  }
+}
+
+// ---- what values refer to --------------------------------------------------------------------------------------------
+
+void ClusterRuntime::PackReference(const ObjectHandle& handle, char* id) {
+  core_.CheckUsable();
+  const ClusterObjectPtr object = AsObjectPtr(handle);
+  std::memcpy(id, object->id().data(), ObjectId::kSize);
+  core_.objects().Register(object);
+  if (const auto promoted = object->Promote(); !promoted) Throw(promoted.error());
+  PackScope::Add(handle);
+}
+
+ObjectHandle ClusterRuntime::UnpackReference(std::string_view bytes) {
+  const ObjectId id = ObjectId::FromBinary(bytes);
+  if (id.IsNil()) throw RayException(StrCat("the id of an object has ", ray::internal::kIdBytes, " bytes, not ", bytes.size()));
+  if (ClusterObjectPtr known = core_.objects().Find(id); known != nullptr) return known;
+  const bool owned = OwnerOf(id) == core_.process();
+  auto object = std::make_shared<ClusterObject>(core_, id, /*owned=*/false);
+  if (owned)
+    object->FulfilFailed(Lost(id, "its last reference was dropped"));
+  else
+    object->SetLend(UnpackScope::Lend());
+  core_.objects().Register(object);
+  return object;
+}
+
+std::string ClusterRuntime::IdOf(const ObjectHandle& handle) const {
+  const ClusterObjectPtr object = AsObjectPtr(handle);
+  if (core_.Usable()) core_.objects().Register(object);  // somebody may look it up
+  return object->id().binary();
+}
+
+ObjectHandle ClusterRuntime::FindObject(const std::string& id) { return UnpackReference(id); }
+
+void ClusterRuntime::PackActor(const ActorHandleState& actor, std::string& bytes) {
+  core_.CheckUsable();
+  bytes = AsLink(actor).id().binary();
+  PackScope::Add(actor);
+}
+
+ActorHandleState ClusterRuntime::UnpackActor(std::string_view bytes) {
+  const ActorId id = ActorId::FromBinary(bytes);
+  if (id.IsNil()) throw RayException(StrCat("the id of an actor has ", ray::internal::kIdBytes, " bytes, not ", bytes.size()));
+  return HandleOf(id, UnpackScope::Lend());
+}
+
+std::string ClusterRuntime::IdOf(const ActorHandleState& actor) const { return AsLink(actor).id().binary(); }
+
+std::shared_ptr<ArrayStorage> ClusterRuntime::AllocateArray(size_t bytes, std::string_view metadata) {
+  core_.CheckUsable();
+  CreateOptions options;
+  options.owned = true;
+  options.timeout_ms = kArrayRoomPatienceMs;
+  auto writer = core_.store().Create(core_.NewId(), bytes, std::as_bytes(std::span(metadata.data(), metadata.size())),
+                                     options);
+  if (!writer) Throw(writer.error());
+  return std::make_shared<StoreArray>(core_, *std::move(writer));
+}
+
+void ClusterRuntime::PackArray(const std::shared_ptr<ArrayStorage>& storage, char* id) {
+  core_.CheckUsable();
+  const auto array = std::static_pointer_cast<StoreArray>(storage);
+  if (!array->sealed()) throw RayException("an array must be sealed before it leaves this process");
+  std::memcpy(id, array->id().data(), ObjectId::kSize);
+  core_.RegisterArray(array);
+  PackScope::Add(storage);
+}
+
+std::shared_ptr<ArrayStorage> ClusterRuntime::UnpackArray(std::string_view bytes) {
+  core_.CheckUsable();
+  const ObjectId id = ObjectId::FromBinary(bytes);
+  if (auto known = core_.FindArray(id); known != nullptr) return known;
+  auto view = core_.store().TryGet(id);
+  if (!view) Throw(view.error());
+  if (!view->has_value()) Throw(*Lost(id, "the array's owner has died or dropped it"));
+  auto array = std::make_shared<StoreArray>(core_, **std::move(view), UnpackScope::Lend());
+  core_.RegisterArray(array);
+  return array;
+}
+
+void ClusterRuntime::ExitActor() { throw ActorExit(); }
+
+std::unique_ptr<ray::internal::Runtime> MakeClusterRuntime(const ray::RayConfig& config) {
+  std::unique_ptr<PrivateDaemons> daemons;
+  ClusterCore::Options options;
+  options.actor_namespace = config.ray_namespace;
+  options.raylet_socket = config.address;
+  if (config.address.empty()) {
+    daemons = PrivateDaemons::Start(config);
+    options.raylet_socket = daemons->raylet_socket();
+  }
+  return std::make_unique<ClusterRuntime>(ClusterCore::Connect(std::move(options)), std::move(daemons));
+}
+
+}  // namespace raylet::client

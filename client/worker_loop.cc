@@ -1,0 +1,194 @@
+#include "client/worker_loop.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include <ray/api/exceptions.h>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "client/cluster_api.h"
+#include "client/cluster_runtime.h"
+#include "client/current_runtime.h"
+
+namespace raylet::client {
+
+void WorkerLoop::Add(Event event) {
+  const std::lock_guard lock(mutex_);
+  events_.push_back(std::move(event));
+  event_count_.store(events_.size(), std::memory_order_release);
+}
+
+bool WorkerLoop::TakeEvents(std::deque<Event>& events) {
+  if (event_count_.load(std::memory_order_acquire) == 0) return false;
+  const std::lock_guard lock(mutex_);
+  events.swap(events_);
+  event_count_.store(0, std::memory_order_release);
+  return true;
+}
+
+void WorkerLoop::Deliver(const Frame& frame, std::vector<UniqueFd>& fds) {
+  switch (static_cast<wire::RayletMessage>(frame.header.type)) {
+    case wire::RayletMessage::RunTask:
+      if (auto spec = Parse<wire::TaskSpecT>(frame.body))
+        Add(std::make_unique<wire::TaskSpecT>(*std::move(spec)));
+      else
+        RAYLET_LOG(kError, "a task that cannot be read: ", spec.error().message);
+      return;
+    case wire::RayletMessage::ChannelOpened: {
+      const auto notice = Parse<wire::ChannelNoticeT>(frame.body);
+      const auto taken = TakeChannelFds(fds);
+      if (!notice || !taken) return;
+      auto memory = ChannelMemory::Attach(taken->channel, taken->bell, ChannelMemory::End::kActor);
+      if (!memory) {
+        RAYLET_LOG(kError, "a channel cannot be used: ", memory.error().message);
+        return;
+      }
+      auto channel = std::make_unique<HostedChannel>();
+      channel->number = notice->channel;
+      channel->caller = notice->caller;
+      channel->caller_store_client = notice->caller_store_client;
+      channel->memory = *std::move(memory);
+      return Add(std::move(channel));
+    }
+    case wire::RayletMessage::ChannelClosed:
+      if (const auto notice = Parse<wire::ChannelNoticeT>(frame.body)) Add(ChannelClosed{notice->channel});
+      return;
+    case wire::RayletMessage::Exit: return Add(Exit());
+    default: return;
+  }
+}
+
+void WorkerLoop::Run(ClusterCore& core) {
+  CallExecutor executor(core);
+  ActorHost host(core, executor);
+  SpinPark park;
+  bool exiting = false;  // the actor has said so: wait for the raylet's word
+  const auto ready = [&] {
+    core.Drain();  // replies of actors that this process calls
+    return event_count_.load(std::memory_order_acquire) != 0 || (!exiting && host.HasWork());
+  };
+  const auto alive = [&] { return !core.raylet().Gone(); };
+  std::deque<Event> events;
+  while (!core.raylet().Gone()) {
+    park.WaitUntil(core.raylet().doorbell(), Deadline::Never(), ready, alive, {}, std::chrono::seconds(1));
+    if (TakeEvents(events)) {
+      for (Event& event : events) {
+        if (std::holds_alternative<Exit>(event)) return;
+        if (auto* spec = std::get_if<std::unique_ptr<wire::TaskSpecT>>(&event)) RunTask(core, executor, host, **spec);
+        if (auto* channel = std::get_if<std::unique_ptr<HostedChannel>>(&event)) host.Open(std::move(*channel));
+        if (auto* closed = std::get_if<ChannelClosed>(&event)) host.Close(closed->number);
+      }
+      events.clear();
+    }
+    if (exiting || !host.has_instance()) continue;
+    if (host.ServeSome() == ActorHost::Served::kActorExits) {
+      exiting = true;
+      wire::ActorRequestT request;
+      request.actor = std::make_unique<wire::Id20>(ToWire(actor_));
+      static_cast<void>(core.raylet().Send(wire::RayletMessage::ActorExited, request));
+    }
+  }
+}
+
+void WorkerLoop::RunTask(ClusterCore& core, CallExecutor& executor, ActorHost& host, const wire::TaskSpecT& spec) {
+  std::vector<ValueView> arguments;
+  std::deque<std::string> failures;  // encoded
+  for (const auto& value : spec.arguments) {
+    ValueView view;
+    if (value->kind == wire::ValueKind::Stored && value->id != nullptr) {
+      view.kind = ValueView::Kind::kStored;
+      view.id = FromWire<ObjectId>(*value->id);
+    } else if (value->kind == wire::ValueKind::Failed && value->failure != nullptr) {
+      view.kind = ValueView::Kind::kFailed;
+      failures.push_back(EncodeFailure(*value->failure));
+      view.bytes = failures.back();
+    } else {
+      view.bytes = {reinterpret_cast<const char*>(value->bytes.data()), value->bytes.size()};
+    }
+    arguments.push_back(view);
+  }
+  CallRequest request;
+  request.function = spec.function;
+  request.arguments = arguments;
+  request.result_id = FromWire<ObjectId>(*spec.id);
+  request.caller = spec.owner;
+  request.caller_store_client = spec.owner_store_client;
+  request.lend = spec.lend;
+  CallOutcome outcome;
+  if (spec.actor != nullptr) {
+    // An actor that may start again needs its arguments again: its creator keeps them while it lives.
+    if (spec.actor->max_restarts != 0) request.lend = 0;
+    ray::internal::ActorInstance instance;
+    outcome = executor.CreateActor(request, instance);
+    if (instance.object != nullptr) {
+      actor_ = FromWire<ActorId>(*spec.actor->id);
+      host.SetInstance(instance);
+    }
+  } else {
+    outcome = executor.Call(request, nullptr);
+  }
+  if (outcome.exit_actor) {
+    outcome.failure = MakeFailure(wire::FailureKind::Other, "ExitActor was called outside of an actor's methods");
+    outcome.kind = ValueView::Kind::kFailed;
+  }
+  wire::TaskResultT result;
+  result.id = std::make_unique<wire::Id20>(*spec.id);
+  result.process = core.process();
+  result.lend = outcome.lend;
+  result.arguments_retained = outcome.arguments_retained;
+  result.result = std::make_unique<wire::ValueT>();
+  switch (outcome.kind) {
+    case ValueView::Kind::kInline: result.result->bytes.assign(outcome.bytes.begin(), outcome.bytes.end()); break;
+    case ValueView::Kind::kStored:
+      result.result->kind = wire::ValueKind::Stored;
+      result.result->id = std::make_unique<wire::Id20>(*spec.id);
+      break;
+    case ValueView::Kind::kFailed:
+      result.result->kind = wire::ValueKind::Failed;
+      result.result->failure = std::make_unique<Failure>(*outcome.failure);
+      break;
+  }
+  if (const auto sent = core.raylet().Send(wire::RayletMessage::TaskDone, result); !sent)
+    RAYLET_LOG(kError, "the end of ", spec.name, " could not be told: ", sent.error().message);
+}
+
+void RunWorker(const ray::RayConfig& config) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const char* token = std::getenv("RAYLET_WORKER_TOKEN");
+  const char* socket = std::getenv("RAYLET_SOCKET");
+  int status = 1;
+  try {
+    if (token == nullptr || socket == nullptr)
+      throw ray::internal::RayException("a worker needs RAYLET_WORKER_TOKEN and RAYLET_SOCKET: only a raylet starts one");
+    auto* const loop = new WorkerLoop();  // the io thread uses it until the process ends
+    ClusterCore::Options options;
+    options.raylet_socket = socket;
+    options.kind = wire::ProcessKind::Worker;
+    options.startup_token = std::strtoull(token, nullptr, 10);
+    options.actor_namespace = config.ray_namespace;
+    options.on_work = [loop](const Frame& frame, std::vector<UniqueFd>& fds) { loop->Deliver(frame, fds); };
+    options.on_raylet_gone = [] {
+      std::fflush(nullptr);
+      ::_exit(0);  // whatever runs: nobody is left to tell
+    };
+    // User code that starts programs of its own must not make workers of them.
+    ::unsetenv("RAYLET_WORKER_TOKEN");
+    ClusterCore::MarkWorkerThread();
+    ClusterRuntime runtime(ClusterCore::Connect(std::move(options)), nullptr);
+    ray::internal::SetCurrentRuntime(&runtime);
+    loop->Run(runtime.core());
+    std::fflush(nullptr);
+    ::_exit(0);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "worker %d: %s\n", ::getpid(), e.what());
+  }
+  std::fflush(nullptr);
+  ::_exit(status);
+}
+
+}  // namespace raylet::client

@@ -1,0 +1,38 @@
+// WorkerLoop: a worker's main thread: takes work that the raylet sends (tasks one at a time, or one actor for life) and
+// calls that come over channels, until the raylet says Exit. Owned by RunWorker. Deliver is called on the io thread,
+// everything else on the main thread.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <variant>
+
+#include "client/actor_host.h"
+#include "client/call_executor.h"
+
+namespace raylet::client {
+
+class WorkerLoop {
+ public:
+  void Deliver(const Frame& frame, std::vector<UniqueFd>& fds);
+  void Run(ClusterCore& core);
+
+ private:
+  struct ChannelClosed {
+    uint64_t number = 0;
+  };
+  struct Exit {};
+  using Event = std::variant<std::unique_ptr<wire::TaskSpecT>, std::unique_ptr<HostedChannel>, ChannelClosed, Exit>;
+  void Add(Event event);
+  bool TakeEvents(std::deque<Event>& events);
+  void RunTask(ClusterCore& core, CallExecutor& executor, ActorHost& host, const wire::TaskSpecT& spec);
+
+  std::mutex mutex_;
+  std::deque<Event> events_;          // guarded by mutex_
+  std::atomic<size_t> event_count_{0};
+  ActorId actor_;  // nil: none lives here
+};
+
+}  // namespace raylet::client
