@@ -1,9 +1,9 @@
-// ClientSession: one connection to the store. Reads frames, checks what FlatBuffers cannot, calls the verbs, replies. Owned
-// by the StoreServer; what its client holds goes with it. Loop thread only.
+// ClientSession: one connected client: its socket, its number, its pin page and what it watches. Owned by the StoreServer;
+// loop thread only. Reads the wire and hands each request to the server; a message that makes no sense closes this
+// connection and touches nobody else.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -11,54 +11,52 @@
 #include "base/framed_socket.h"
 #include "base/shm_segment.h"
 #include "fbs/messages.h"
-#include "store/object_store.h"
+#include "fbs/segment_layout.h"
 
 namespace raylet::store {
 
 class StoreServer;
 
-// A create that waits for room.
-struct BlockedCreate {
-  uint64_t session = 0;
-  uint64_t request_id = 0;
-  ObjectId id;
-  CreateOptions options;
-  std::optional<wire::CreateAndSealRequestT> content;  // set for CreateAndSeal
-  Deadline deadline = Deadline::Never();
-};
+constexpr size_t kWatchedIdsPerClientMax = 65536;
 
 class ClientSession final : public FramedSocket::Handler {
  public:
-  ClientSession(StoreServer& server, uint64_t number, UniqueFd fd, PeerCredentials peer);
-  ~ClientSession() override = default;
+  // `server` outlives the session. `key` names the session within it, also before the client has a number.
+  ClientSession(StoreServer& server, uint64_t key, UniqueFd fd);
+
+  uint64_t key() const { return key_; }
+  uint32_t client() const { return client_; }  // 0 before its Hello
+  template <class Message>
+  void Send(wire::StoreMessage type, uint64_t request_id, const Message& message) {
+    socket_.Send(static_cast<uint16_t>(type), request_id, Encode(message));
+  }
+  // Nothing is sent where no reply is wanted.
+  void ReplyStatus(uint64_t request_id, const Result<void>& outcome);
+  // A notice if it watches `id`, which it then does no more.
+  void NoticeSealed(const ObjectId& id);
 
   void OnFrame(const Frame& frame, std::vector<UniqueFd>& fds) override;
   void OnClosed(const Error& reason) override;
 
-  // Tries a create now. False: there is no room and it may still wait.
-  bool TryCreate(const BlockedCreate& create, bool last_try);
-  void NoticeSealed(const ObjectId& id);
-  uint32_t client() const { return client_; }
-  PinPage* pins() const { return pins_.As<PinPage>(); }
-
  private:
   Result<void> Handle(const Frame& frame);
   Result<void> HandleHello(const Frame& frame);
-  Result<void> HandleCreate(BlockedCreate create, int64_t timeout_ms);
-  template <class Message>
-  void Reply(wire::StoreMessage type, uint64_t request_id, const Message& message) {
-    if (request_id != 0) socket_.Send(static_cast<uint16_t>(type), request_id, Encode(message));
-  }
-  void ReplyStatus(uint64_t request_id, const Result<void>& outcome);
+  void RefuseHello(const Frame& frame, const Error& why);
+  Result<void> HandleCreate(const Frame& frame);
+  Result<void> HandleCreateAndSeal(const Frame& frame);
+  Result<void> HandleDelete(const Frame& frame);
+  Result<void> HandleEvict(const Frame& frame);
+  Result<void> HandleWatch(const Frame& frame);
+  Result<void> HandleSetOwner(const Frame& frame);
 
   StoreServer& server_;
-  const uint64_t number_;
-  const PeerCredentials peer_;
-  FramedSocket socket_;
-  uint32_t client_ = 0;  // 0 until Hello
+  const uint64_t key_;
+  uint32_t client_ = 0;
   UniqueFd pins_fd_;
   Mapping pins_;
   std::unordered_set<ObjectId> watched_;
+  uint64_t counted_received_ = 0, counted_sent_ = 0;  // what the index's counters hold of this socket already
+  FramedSocket socket_;                               // last: goes first
 };
 
 }  // namespace raylet::store

@@ -1,82 +1,241 @@
-// plasma_store: the daemon that owns the objects of one machine. Builds its parts by hand and runs one loop.
-#include <csignal>
+// plasma_store: the daemon that keeps immutable objects in shared memory. Reads its flags, builds its parts, runs until it
+// is told to stop.
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cctype>
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cmath>
+#include <csignal>
 #include <cstdio>
-#include <optional>
+#include <cstdlib>
+#include <filesystem>
 
 #include "base/log.h"
+#include "base/strings.h"
+#include "base/unix_socket.h"
+#include "fbs/messages.h"
 #include "store/store_server.h"
 
 namespace {
 
-// "512M", "1G", "65536": bytes.
-std::optional<uint64_t> ParseBytes(const std::string& text) {
-  size_t used = 0;
-  uint64_t value = 0;
-  while (used < text.size() && std::isdigit(static_cast<unsigned char>(text[used])) != 0 && used < 15)
-    value = value * 10 + static_cast<uint64_t>(text[used++] - '0');
-  if (used == 0 || text.size() - used > 1) return std::nullopt;
-  if (used == text.size()) return value;
-  switch (std::toupper(static_cast<unsigned char>(text[used]))) {
-    case 'K': return value << 10;
-    case 'M': return value << 20;
-    case 'G': return value << 30;
-    default: return std::nullopt;
-  }
+using namespace raylet;
+using namespace raylet::store;
+
+struct Flags {
+  std::string memory, socket, directory, external_store, log_level = "warning";
+  bool hugepages = false;
+  int ready_fd = -1, lifeline_fd = -1;
+};
+
+constexpr const char* kAbout =
+    "plasma_store keeps immutable objects in shared memory: one process creates and seals them, every process of the "
+    "same user on this machine reads them in place, without a copy.";
+constexpr const char* kExample =
+    "Example:\n"
+    "  plasma_store -m 1G -s /tmp/run/store &\n"
+    "Reserves its memory at start (a quarter more than -m, for rounding) and removes its socket and its index when it is "
+    "stopped by SIGTERM or SIGINT.\n"
+    "Exit codes: 0 stopped as asked, 1 failed, 2 usage.";
+
+// "64M", "1.5G", "1000000".
+Result<uint64_t> ParseBytes(const std::string& text) {
+  char* end = nullptr;
+  errno = 0;
+  const double number = std::strtod(text.c_str(), &end);
+  double unit = 1;
+  std::string suffix = end;
+  if (suffix == "K" || suffix == "k") unit = 1024.0;
+  else if (suffix == "M" || suffix == "m") unit = 1048576.0;
+  else if (suffix == "G" || suffix == "g") unit = 1073741824.0;
+  else if (!suffix.empty()) end = nullptr;
+  if (text.empty() || end == nullptr || end == text.c_str() || errno != 0 || !std::isfinite(number) ||
+      number * unit < 1 || number * unit > 1e15)
+    return Fail(ErrorCode::kInvalid,
+                StrCat("-m \"", text, "\" is no amount of memory: say a number above zero of bytes, or with K, M or G, "
+                                      "such as 512M or 1G"));
+  return static_cast<uint64_t>(number * unit);
 }
 
-int Fatal(const std::string& sentence, int code) {
-  std::fprintf(stderr, "plasma_store: %s\n", sentence.c_str());
-  return code;
+int Complain(const Error& error) {
+  std::fprintf(stderr, "plasma_store: %s\n", error.message.c_str());
+  return error.code == ErrorCode::kInvalid ? 2 : 1;
+}
+
+// The socket's file, removed when we go, unless it is another's by then.
+class SocketFile {
+ public:
+  explicit SocketFile(std::string path) : path_(std::move(path)) { ::stat(path_.c_str(), &ours_); }
+  ~SocketFile() {
+    struct stat now {};
+    if (::stat(path_.c_str(), &now) == 0 && now.st_ino == ours_.st_ino && now.st_dev == ours_.st_dev)
+      ::unlink(path_.c_str());
+  }
+  SocketFile(const SocketFile&) = delete;
+  SocketFile& operator=(const SocketFile&) = delete;
+
+ private:
+  std::string path_;
+  struct stat ours_ {};
+};
+
+struct NamedIndex {
+  explicit NamedIndex(std::string segment) : name(std::move(segment)) {}
+  ~NamedIndex() {
+    if (fd) UnlinkNamedSegment(name);
+  }
+  NamedIndex(const NamedIndex&) = delete;
+  NamedIndex& operator=(const NamedIndex&) = delete;
+  const std::string name;
+  UniqueFd fd;
+  Mapping mapping;
+};
+
+Result<void> CreateIndex(NamedIndex& index, size_t bytes) {
+  auto fd = CreateNamedSegment(index.name, bytes);
+  if (!fd && fd.error().code == ErrorCode::kAlreadyExists) {
+    const auto old = OpenNamedSegmentReadOnly(index.name);
+    if (!old || LockedByOwner(old->get())) return Fail(fd.error());
+    UnlinkNamedSegment(index.name);  // left behind by a daemon that was killed
+    fd = CreateNamedSegment(index.name, bytes);
+  }
+  if (!fd) return Fail(fd.error());
+  index.fd = std::move(*fd);
+  // All of it now: a full /dev/shm is an error here and not a SIGBUS later.
+  if (::fallocate(index.fd.get(), 0, 0, static_cast<off_t>(bytes)) != 0)
+    return FailErrno(StrCat("cannot reserve ", FormatBytes(bytes), " in /dev/shm for the index; make it larger, or say "
+                                                                 "a smaller -m"), errno);
+  auto mapping = Mapping::Map(index.fd.get(), bytes, Mapping::Access::kReadWrite);
+  if (!mapping) return Fail(mapping.error());
+  index.mapping = std::move(*mapping);
+  return {};
+}
+
+std::string Who(const std::string& path) {
+  const auto other = ConnectUnix(path);
+  if (!other) return "";
+  const auto peer = GetPeerCredentials(other->get());
+  return peer ? StrCat(" (process ", peer->pid, ")") : "";
+}
+
+int Run(const Flags& flags) {
+  const auto capacity = ParseBytes(flags.memory);
+  if (!capacity) return Complain(capacity.error());
+  const auto level = ParseLogLevel(flags.log_level);
+  if (!level) return Complain(level.error());
+  SetLogLevel(*level);
+  const std::string path = std::filesystem::absolute(flags.socket).lexically_normal();
+  if (path.size() > kSocketPathBytesMax)
+    return Complain({ErrorCode::kInvalid, StrCat("socket path ", path, " has ", path.size(), " bytes and the kernel takes ",
+                                                 kSocketPathBytesMax, ": choose a shorter one")});
+  if (!flags.directory.empty())
+    std::fprintf(stderr, "plasma_store: -d is not there: objects lie in anonymous shared memory, not in %s\n",
+                 flags.directory.c_str());
+  if (flags.hugepages) std::fprintf(stderr, "plasma_store: -h is not there yet: objects lie in pages of 4 KiB\n");
+  if (!flags.external_store.empty())
+    return Complain({ErrorCode::kInvalid, "-e is not there yet: evicted objects are gone and go to no external store"});
+
+  std::signal(SIGPIPE, SIG_IGN);
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+  }
+
+  const uint64_t entries =
+      std::bit_ceil(std::clamp<uint64_t>(*capacity / 4096, uint64_t{1} << 16, uint64_t{1} << 22));
+  const uint64_t index_bytes = IndexSegmentBytes(entries);
+  const uint64_t wanted = Arena::BytesFor(*capacity) + index_bytes;
+  if (const uint64_t available = AvailableMemoryBytes(); wanted > available)
+    return Complain({ErrorCode::kFull, StrCat("-m ", flags.memory, " needs ", FormatBytes(wanted),
+                                              " (rounding and index included) and the machine or its cgroup has ",
+                                              FormatBytes(available), " left; say a smaller -m, or free some memory")});
+
+  auto listening = ListenUnix(path, 128);
+  if (!listening) {
+    Error error = listening.error();
+    if (error.code == ErrorCode::kAlreadyExists) error.message += Who(path);
+    if (error.code == ErrorCode::kInvalid) return Complain(error);
+    return Complain(error);
+  }
+  const SocketFile socket_file(path);
+  NamedIndex index(IndexSegmentName(path));
+  if (const auto made = CreateIndex(index, index_bytes); !made) return Complain(made.error());
+  const auto arena = Arena::Create(*capacity);
+  if (!arena) return Complain(arena.error());
+
+  const SteadyClock clock;
+  IndexHeader* const header = InitIndexSegment(index.mapping.data(), entries);
+  header->capacity_bytes = *capacity;
+  header->arena_bytes = (*arena)->arena_bytes();
+  header->daemon_pid = ::getpid();
+  header->started_unix_ms = static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+  header->started_monotonic_ns = static_cast<uint64_t>(clock.Now().time_since_epoch().count());
+  std::copy(path.begin(), path.end(), header->socket_path);
+  const std::string_view build = kBuild;
+  std::copy_n(build.begin(), std::min(build.size(), sizeof header->build - 1), header->build);
+
+  const auto arena_read_only = ReopenReadOnly((*arena)->fd());
+  const auto index_read_only = ReopenReadOnly(index.fd.get());
+  if (!arena_read_only) return Complain(arena_read_only.error());
+  if (!index_read_only) return Complain(index_read_only.error());
+
+  Loop loop;
+  ObjectStore store(*capacity, **arena, header, clock);
+  StoreServer server(loop, listening->get(), store, header,
+                     {arena_read_only->get(), (*arena)->fd(), index_read_only->get(), (*arena)->arena_bytes(),
+                      index_bytes, *capacity},
+                     clock);
+  const auto stop = [&loop] { loop.Stop(); };
+  const SignalWatcher terminate(loop, SIGTERM, stop);
+  const SignalWatcher interrupt(loop, SIGINT, stop);
+  FdWatcher lifeline;
+  if (flags.lifeline_fd >= 0) {
+    ::fcntl(flags.lifeline_fd, F_SETFL, O_NONBLOCK);
+    lifeline = FdWatcher(loop, flags.lifeline_fd, [&](FdWatcher::Events) {
+      char ignored[64];
+      const ssize_t got = ::read(flags.lifeline_fd, ignored, sizeof ignored);
+      if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) loop.Stop();
+    });
+    lifeline.Watch({.readable = true});
+  }
+  std::fprintf(stderr, "plasma_store: serving %s, %s\n", path.c_str(), FormatBytes(*capacity).c_str());
+  if (flags.ready_fd >= 0) {
+    if (::write(flags.ready_fd, "1", 1) != 1) RAYLET_LOG(kWarning, "nobody listens on the descriptor of --ready-fd");
+    ::close(flags.ready_fd);
+  }
+  loop.Run();
+  return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{
-      "plasma_store keeps immutable objects in shared memory; every process of the machine maps them without a copy.\n"
-      "Example: plasma_store -m 1G -s /tmp/plasma/store.sock"};
-  std::string memory, socket, log_level = "warning";
-  int ready_fd = -1, lifeline_fd = -1;
+  Flags flags;
+  CLI::App app(kAbout, "plasma_store");
+  app.footer(kExample);
   app.set_help_flag("--help", "Print this and exit");
-  app.set_version_flag("--version", std::string("plasma_store ") + raylet::kBuild);
-  app.add_option("-m,--memory", memory, "Capacity in bytes, or with K, M or G; reserved at once")->required();
-  app.add_option("-s,--socket", socket, "Unix socket to serve; its folder must exist")->required();
-  app.add_option("--log-level", log_level, "debug, info, warning or error");
-  app.add_option("--ready-fd", ready_fd, "Write one byte to this descriptor once clients may connect");
-  app.add_option("--lifeline-fd", lifeline_fd, "Stop when this descriptor reads end-of-file");
+  app.set_version_flag("--version", StrCat("plasma_store ", RAYLET_VERSION));
+  app.add_option("-m,--memory", flags.memory, "Bytes of objects to hold, with K, M or G")->required();
+  app.add_option("-s,--socket", flags.socket, "Unix socket to serve, at most 107 bytes")->required();
+  app.add_option("-d,--directory", flags.directory, "Not there: objects lie in anonymous shared memory");
+  app.add_flag("-h,--hugepages", flags.hugepages, "Not there yet: objects lie in ordinary pages");
+  app.add_option("-e,--external-store", flags.external_store, "Not there yet: refused");
+  app.add_option("--log-level", flags.log_level, "debug, info, warning or error")->capture_default_str();
+  app.add_option("--ready-fd", flags.ready_fd, "Write one byte to this descriptor when ready");
+  app.add_option("--lifeline-fd", flags.lifeline_fd, "Stop when this descriptor reads end of file");
   try {
     app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    return app.exit(success);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    app.exit(error);
+    return 2;
   }
-  const auto bytes = ParseBytes(memory);
-  if (!bytes || *bytes < (uint64_t{1} << 20))
-    return Fatal("-m '" + memory + "' is no size; give at least 1M, for example -m 1G", 2);
-  const auto level = raylet::ParseLogLevel(log_level);
-  if (!level) return Fatal(level.error().message, 2);
-  raylet::SetLogLevel(*level);
-
-  raylet::Loop loop;
-  auto server = raylet::store::StoreServer::Start(loop, socket, *bytes);
-  if (!server) return Fatal(server.error().message, 1);
-  const raylet::SignalWatcher terminate(loop, SIGTERM, [&] { loop.Stop(); });
-  const raylet::SignalWatcher interrupt(loop, SIGINT, [&] { loop.Stop(); });
-  raylet::FdWatcher lifeline;
-  if (lifeline_fd >= 0) {
-    lifeline = raylet::FdWatcher(loop, lifeline_fd, [&](raylet::FdWatcher::Events) {
-      char byte = 0;
-      if (::read(lifeline_fd, &byte, 1) == 0) loop.Stop();
-    });
-    lifeline.Watch({.readable = true, .writable = false});
-  }
-  std::printf("plasma_store: serving %s, %s\n", socket.c_str(), raylet::FormatBytes(*bytes).c_str());
-  std::fflush(stdout);
-  if (ready_fd >= 0 && ::write(ready_fd, "r", 1) != 1)
-    RAYLET_LOG(kWarning, "--ready-fd ", ready_fd, " takes no byte: ", std::strerror(errno));
-  loop.Run();
-  server->reset();
-  return 0;
+  return Run(flags);
 }

@@ -25,13 +25,14 @@ std::optional<uint32_t> ObjectIndex::Insert(const ObjectId& id, const Fields& fi
   uint64_t words[3] = {};
   std::memcpy(words, id.data(), ObjectId::kSize);
   words[2] |= uint64_t{fields.creator} << 32;
-  // Relaxed: a reader looks at these fields only through a sealed word, which MarkSealed stores with release.
-  for (int i = 0; i < 3; ++i) slot.id_words[i].store(words[i], std::memory_order_relaxed);
-  slot.offset.store(fields.offset, std::memory_order_relaxed);
-  slot.data_bytes.store(fields.data_bytes, std::memory_order_relaxed);
+  // Release: a reader that still holds the word of the object before, and sees one of these, also sees that the word has
+  // changed (it reads the fields with acquire, then the word again).
+  for (int i = 0; i < 3; ++i) slot.id_words[i].store(words[i], std::memory_order_release);
+  slot.offset.store(fields.offset, std::memory_order_release);
+  slot.data_bytes.store(fields.data_bytes, std::memory_order_release);
   slot.metadata_bytes_and_flags.store(fields.metadata_bytes | (fields.owned ? kEntryOwnedFlag : 0),
-                                      std::memory_order_relaxed);
-  slot.created_ms.store(fields.created_ms, std::memory_order_relaxed);
+                                      std::memory_order_release);
+  slot.created_ms.store(fields.created_ms, std::memory_order_release);
   Change(entry, EntryState::kUnsealed, std::memory_order_release);
   ++used_;
   return entry;

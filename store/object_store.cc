@@ -84,7 +84,10 @@ void ObjectStore::RemoveClient(uint32_t number) {
   for (const uint32_t entry : std::unordered_set<uint32_t>(client->owned)) {
     const EntryState state = objects_.at(entry).state;
     if (state == EntryState::kSealed) Kill(entry);
-    if (state == EntryState::kUnsealed) objects_.at(entry).owner = 0;  // another client writes it still
+    if (state == EntryState::kUnsealed) {  // another client writes it still
+      objects_.at(entry).owner = 0;
+      objects_.at(entry).orphan = true;
+    }
   }
   client->row->number.store(0, std::memory_order_release);
   Subtract(index_.header().counters.clients, 1);
@@ -158,12 +161,15 @@ Result<uint64_t> ObjectStore::Create(uint32_t client_number, const ObjectId& id,
                        " of ", capacity_bytes_, ", largest run ", full.largest_run_bytes, ", pinned ", full.pinned_bytes,
                        "; release or delete objects, or start plasma_store with a larger -m"));
   }
-  const auto entry = index_.Insert(id, {.offset = *offset,
-                                        .data_bytes = options.data_bytes,
-                                        .metadata_bytes = options.metadata_bytes,
-                                        .creator = client_number,
-                                        .owned = options.owned,
-                                        .created_ms = NowMs()});
+  const ObjectIndex::Fields fields = {.offset = *offset,
+                                      .data_bytes = options.data_bytes,
+                                      .metadata_bytes = options.metadata_bytes,
+                                      .creator = client_number,
+                                      .owned = options.owned,
+                                      .created_ms = NowMs()};
+  auto entry = index_.Insert(id, fields);
+  // A full table is a lack of room like any other.
+  if (!entry && options.evict_if_full && EvictUnpinned(capacity_bytes_ / 5) > 0) entry = index_.Insert(id, fields);
   if (!entry) {
     arena_.Free(*offset);
     FillFull(need, full);
@@ -202,6 +208,11 @@ Result<void> ObjectStore::Seal(uint32_t client_number, const ObjectId& id) {
     return Fail(ErrorCode::kWrongState, StrCat("seal: object ", id.hex(), " is sealed already"));
   if (object.creator != client_number)
     return Fail(ErrorCode::kNotAllowed, StrCat("seal: object ", id.hex(), " is being written by client ", object.creator));
+  if (object.orphan) {
+    const Transaction transaction(*this);
+    Free(entry);
+    return Fail(ErrorCode::kCancelled, StrCat("seal: the owner of object ", id.hex(), " has gone, and the object with it"));
+  }
   {
     const Transaction transaction(*this);
     ReadTouches();

@@ -69,6 +69,7 @@ class ObjectStore {
     uint64_t offset = 0, data_bytes = 0, metadata_bytes = 0;
     uint32_t creator = 0;
     uint32_t owner = 0;  // set iff it hangs off that client's socket
+    bool orphan = false;     // its owner went while another client writes it: it goes at its seal
     EntryState state = EntryState::kUnsealed;
     uint64_t bytes() const { return data_bytes + metadata_bytes; }
   };

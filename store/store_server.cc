@@ -1,176 +1,171 @@
 #include "store/store_server.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <bit>
-#include <chrono>
 #include <cstring>
-#include <filesystem>
 
 #include "base/log.h"
+#include "base/unix_socket.h"
 #include "base/waiter.h"
 
 namespace raylet::store {
-
 namespace {
-constexpr size_t kBlockedCreatesMax = 4096;
-constexpr std::chrono::milliseconds kRetryInterval{10};
-constexpr int kBacklog = 128;
 
-uint64_t EntryCount(uint64_t capacity_bytes) {
-  return std::bit_ceil(std::clamp<uint64_t>(capacity_bytes / 4096, 65536, uint64_t{4} << 20));
-}
+constexpr std::chrono::milliseconds kSweepPeriod{100};    // pins go without a word: they have to be looked at
+constexpr size_t kSessionsMax = kClientRowsMax + 64;       // some have not said hello yet
+
+UniqueFd OpenReserve() { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
+
 }  // namespace
 
-Result<std::unique_ptr<StoreServer>> StoreServer::Start(Loop& loop, const std::string& socket_path,
-                                                        uint64_t capacity_bytes) {
-  std::error_code failed;
-  const std::string path = std::filesystem::absolute(socket_path, failed).lexically_normal().string();
-  std::unique_ptr<StoreServer> server(new StoreServer(loop, path));
-  auto listening = ListenUnix(path, kBacklog);  // first: it says who serves the address already
-  if (!listening) return Fail(listening.error());
-  server->listen_fd_ = std::move(*listening);
-
-  const std::string name = IndexSegmentName(path);
-  if (auto left = OpenNamedSegmentReadOnly(name)) {
-    if (LockedByOwner(left->get()))
-      return Fail(ErrorCode::kAlreadyExists,
-                  StrCat("a plasma_store that lost its socket still runs for ", path, "; stop it first"));
-    UnlinkNamedSegment(name);  // its daemon was killed
-  }
-  const uint64_t entry_count = EntryCount(capacity_bytes);
-  auto segment = CreateNamedSegment(name, IndexSegmentBytes(entry_count));
-  if (!segment) return Fail(segment.error());
-  server->segment_name_ = name;
-  server->index_fd_ = std::move(*segment);
-  auto mapping = Mapping::Map(server->index_fd_.get(), IndexSegmentBytes(entry_count), Mapping::Access::kReadWrite);
-  if (!mapping) return Fail(mapping.error());
-  server->index_mapping_ = std::move(*mapping);
-  auto read_only = OpenNamedSegmentReadOnly(name);
-  if (!read_only) return Fail(read_only.error());
-  server->index_read_only_fd_ = std::move(*read_only);
-
-  auto arena = Arena::Create(capacity_bytes);
-  if (!arena) return Fail(arena.error());
-  server->arena_ = std::move(*arena);
-
-  IndexHeader* index = InitIndexSegment(server->index_mapping_.data(), entry_count);
-  index->capacity_bytes = capacity_bytes;
-  index->arena_bytes = server->arena_->size();
-  index->daemon_pid = ::getpid();
-  using std::chrono::duration_cast;
-  index->started_unix_ms = static_cast<uint64_t>(
-      duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
-  index->started_monotonic_ns = static_cast<uint64_t>(server->clock_.Now().time_since_epoch().count());
-  std::memcpy(index->socket_path, path.data(), std::min(path.size(), sizeof index->socket_path - 1));
-  std::memcpy(index->build, kBuild, std::min(std::strlen(kBuild), sizeof index->build - 1));
-  server->index_ = index;
-  server->store_ = std::make_unique<ObjectStore>(capacity_bytes, *server->arena_, index, server->clock_);
-  server->store_->OnSealed([raw = server.get()](const ObjectId& id) { raw->WakeWaiters(id); });
-  server->reserve_fd_ = UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  server->listen_watcher_ =
-      FdWatcher(loop, server->listen_fd_.get(), [raw = server.get()](FdWatcher::Events) { raw->Accept(); });
-  server->listen_watcher_.Watch({.readable = true, .writable = false});
-  return server;
+StoreServer::StoreServer(Loop& loop, int listening, ObjectStore& store, IndexHeader* index, SharedSegments segments,
+                         const Clock& clock)
+    : loop_(loop),
+      listening_(listening),
+      store_(store),
+      index_(index),
+      segments_(segments),
+      clock_(clock),
+      reserve_(OpenReserve()),
+      acceptor_(loop, listening, [this](FdWatcher::Events) { Accept(); }) {
+  store_.OnSealed([this](const ObjectId& id) { Sealed(id); });
+  acceptor_.Watch({.readable = true});
 }
 
-StoreServer::~StoreServer() {
-  timer_.Cancel();
-  listen_watcher_.Cancel();
-  sessions_.clear();
-  if (!segment_name_.empty()) UnlinkNamedSegment(segment_name_);
-  if (listen_fd_) ::unlink(socket_path_.c_str());
-}
+StoreServer::~StoreServer() { store_.OnSealed({}); }
 
 void StoreServer::Accept() {
-  while (true) {
-    auto accepted = AcceptUnix(listen_fd_.get());
-    if (!accepted) {
-      RAYLET_LOG(kWarning, "accept: ", accepted.error().message);
-      if (accepted.error().code != ErrorCode::kFull) return;
-      // At the descriptor limit the waiting connection would make this loop spin: take it with the reserve and close it.
-      reserve_fd_.Reset();
-      const auto refused = AcceptUnix(listen_fd_.get());
-      reserve_fd_ = UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-      if (!refused || !*refused) return;
-      continue;
+  for (;;) {
+    auto fd = AcceptUnix(listening_);
+    if (!fd) {
+      RAYLET_LOG(kError, "a client is turned away: ", fd.error().message);
+      RefuseOne();
+      return;
     }
-    if (!*accepted) return;
-    const auto peer = GetPeerCredentials(accepted->get());
+    if (!*fd) return;
+    const auto peer = GetPeerCredentials(fd->get());
     if (!peer || peer->uid != ::geteuid()) {
-      RAYLET_LOG(kWarning, "refused a connection of user ", peer ? peer->uid : 0, ": this store serves user ", ::geteuid());
+      RAYLET_LOG(kWarning, "a process of another user is turned away");
       continue;
     }
-    const uint64_t number = next_session_++;
-    sessions_[number] = std::make_unique<ClientSession>(*this, number, std::move(*accepted), *peer);
+    if (sessions_.size() >= kSessionsMax) {
+      RAYLET_LOG(kError, "a client is turned away: ", sessions_.size(), " connections are open, the limit");
+      continue;
+    }
+    const uint64_t key = next_key_++;
+    sessions_[key] = std::make_unique<ClientSession>(*this, key, std::move(*fd));
   }
 }
 
-void StoreServer::Remove(uint64_t number) {
-  const auto it = sessions_.find(number);
-  if (it == sessions_.end()) return;
-  const std::unique_ptr<ClientSession> session = std::move(it->second);
-  sessions_.erase(it);
-  std::erase_if(blocked_, [&](const BlockedCreate& create) { return create.session == number; });
-  if (session->client() != 0) store_->RemoveClient(session->client());
-  RoomMayBeFree();
-}
-
-void StoreServer::WakeWaiters(const ObjectId& id) {
-  bool parked = false;
-  for (const auto& [number, session] : sessions_) {
-    session->NoticeSealed(id);
-    // Pairs with the waiter: it counts itself in, then probes; here the entry was published, then the count is read.
-    if (PinPage* pins = session->pins()) parked |= pins->waiting.load(std::memory_order_seq_cst) != 0;
-  }
-  if (parked) FutexWakeAll(&index_->buckets[static_cast<std::ptrdiff_t>(BucketOf(id))]);
-}
-
-bool StoreServer::CanBlockCreate() const { return blocked_.size() < kBlockedCreatesMax; }
-
-void StoreServer::BlockCreate(BlockedCreate create) {
-  blocked_.push_back(std::move(create));
-  KeepTimer();
-}
-
-void StoreServer::CountFullFailure(ErrorCode code) {
-  if (code == ErrorCode::kFull) index_->counters.full_failures.fetch_add(1, std::memory_order_relaxed);
-}
-
-void StoreServer::RoomMayBeFree() {
-  ServeBlocked();
-  KeepTimer();
-}
-
-void StoreServer::ServeBlocked() {
-  while (!blocked_.empty()) {
-    const BlockedCreate& first = blocked_.front();
-    const auto session = sessions_.find(first.session);
-    if (session != sessions_.end() && !session->second->TryCreate(first, first.deadline.Passed())) break;
-    blocked_.pop_front();
-  }
-  // Deadlines further back pass too; those may still fit by luck, and otherwise get their numbers.
-  for (auto it = blocked_.begin(); it != blocked_.end();) {
-    const auto session = sessions_.find(it->session);
-    const bool over = it->deadline.Passed();
-    if (over && session != sessions_.end()) session->second->TryCreate(*it, true);
-    it = over ? blocked_.erase(it) : it + 1;
-  }
-}
-
-void StoreServer::KeepTimer() {
-  const bool wanted = !blocked_.empty() || store_->HasDying();
-  if (!wanted) {
-    timer_.Cancel();
-    return;
-  }
-  if (timer_) return;
-  // Releases are silent (one store in the client's page): while somebody waits for them, look.
-  timer_ = Timer(loop_, kRetryInterval, kRetryInterval, [this] {
-    store_->SweepDying();
-    RoomMayBeFree();
+// At the descriptor limit: without this the connection would stay in the backlog and the loop would spin on it.
+void StoreServer::RefuseOne() {
+  reserve_.Reset();
+  { const auto refused = AcceptUnix(listening_); }
+  reserve_ = OpenReserve();
+  if (reserve_) return;
+  acceptor_.Watch({});
+  accept_again_ = Timer(loop_, kSweepPeriod, std::chrono::milliseconds(0), [this] {
+    reserve_ = OpenReserve();
+    acceptor_.Watch({.readable = true});
   });
+}
+
+void StoreServer::Create(BlockedCreate create) {
+  const bool may_wait = create.deadline > clock_.Now();
+  // In order: whoever may wait does so behind those who wait already.
+  if ((!may_wait || blocked_.Empty()) && Try(create, !may_wait)) return;
+  const uint32_t client = create.client;
+  const uint64_t request_id = create.request_id;
+  BlockedCreate refused;
+  refused.client = client;
+  refused.request_id = request_id;
+  refused.seal = create.seal;
+  if (!blocked_.Push(std::move(create))) {
+    Reply(refused,
+          Fail(ErrorCode::kFull, StrCat("client ", client, " has ", kBlockedCreatesPerClientMax,
+                                        " creates that wait for room, the limit; wait for some of them")),
+          {});
+  }
+}
+
+bool StoreServer::Try(const BlockedCreate& create, bool last_try) {
+  FullNumbers numbers;
+  auto offset = store_.Create(create.client, create.id, create.options, numbers);
+  if (!offset && offset.error().code == ErrorCode::kFull && !last_try) return false;
+  if (offset && create.seal) {
+    std::byte* const arena = store_.arena_data();
+    if (!create.data.empty()) std::memcpy(arena + *offset, create.data.data(), create.data.size());
+    if (!create.metadata.empty())
+      std::memcpy(arena + MetadataOffset(*offset, create.data.size()), create.metadata.data(), create.metadata.size());
+    if (auto sealed = store_.Seal(create.client, create.id); !sealed) offset = Fail(sealed.error());
+  }
+  Reply(create, offset, numbers);
+  return true;
+}
+
+void StoreServer::Reply(const BlockedCreate& create, const Result<uint64_t>& outcome, const FullNumbers& numbers) {
+  if (!outcome && outcome.error().code == ErrorCode::kFull)
+    counters().full_failures.fetch_add(1, std::memory_order_relaxed);
+  const auto session = by_client_.find(create.client);
+  if (session == by_client_.end() || create.request_id == 0) return;
+  auto status = outcome ? OkStatus() : ToStatus(outcome.error());
+  status->need_bytes = numbers.need_bytes;
+  status->free_bytes = numbers.free_bytes;
+  status->largest_run_bytes = numbers.largest_run_bytes;
+  status->pinned_bytes = numbers.pinned_bytes;
+  if (create.seal) {
+    wire::StatusReplyT reply;
+    reply.status = std::move(status);
+    session->second->Send(wire::StoreMessage::StatusReply, create.request_id, reply);
+  } else {
+    wire::CreateReplyT reply;
+    reply.status = std::move(status);
+    reply.offset = outcome.value_or(0);
+    session->second->Send(wire::StoreMessage::CreateReply, create.request_id, reply);
+  }
+}
+
+void StoreServer::AfterRequest() {
+  while (!blocked_.Empty() && Try(blocked_.Front(), false)) blocked_.PopFront();
+  for (const BlockedCreate& expired : blocked_.TakeExpired(clock_.Now())) Try(expired, true);
+  if (blocked_.Empty() && !store_.HasDying()) return timer_.Cancel();
+  if (timer_) return;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+      std::clamp<Duration>(blocked_.NextDeadline() - clock_.Now(), Duration::zero(), kSweepPeriod));
+  timer_ = Timer(loop_, left, std::chrono::milliseconds(0), [this] {
+    timer_.Cancel();
+    store_.SweepDying();
+    AfterRequest();
+  });
+}
+
+void StoreServer::Sealed(const ObjectId& id) {
+  // The bucket's word has changed; the pages are looked at only after that (seq_cst), so a waiter that is not seen here
+  // has not probed yet and will find the object.
+  if (store_.AnyoneWaits()) FutexWakeAll(&index_->buckets[static_cast<std::ptrdiff_t>(BucketOf(id))]);
+  const auto watchers = watchers_.find(id);
+  if (watchers == watchers_.end()) return;
+  const std::vector<uint64_t> keys = std::move(watchers->second);
+  watchers_.erase(watchers);
+  for (const uint64_t key : keys)
+    if (const auto session = sessions_.find(key); session != sessions_.end()) session->second->NoticeSealed(id);
+}
+
+void StoreServer::Remove(uint64_t session_key) {
+  const auto it = sessions_.find(session_key);
+  if (it == sessions_.end()) return;
+  const uint32_t client = it->second->client();
+  blocked_.DropClient(client);
+  by_client_.erase(client);
+  store_.RemoveClient(client);  // before its pin page goes
+  for (auto watched = watchers_.begin(); watched != watchers_.end();) {
+    std::erase(watched->second, session_key);
+    watched = watched->second.empty() ? watchers_.erase(watched) : std::next(watched);
+  }
+  sessions_.erase(it);
+  AfterRequest();
 }
 
 }  // namespace raylet::store

@@ -1,62 +1,71 @@
-// StoreServer: the store on a Unix socket: accepts clients, wakes whoever waits for an object, and keeps the creates that
-// wait for room, in order. One loop, one thread.
+// StoreServer: carries the verbs of ObjectStore between sockets and the store: accepts, keeps the sessions, lets creates
+// wait for room, wakes and tells those who wait for a seal. main owns it; loop thread only. Without blocked creates and
+// dying objects it has no timer.
 #pragma once
 
-#include <deque>
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "base/loop.h"
-#include "base/shm_segment.h"
-#include "base/unix_socket.h"
-#include "store/arena.h"
 #include "store/client_session.h"
+#include "store/create_queue.h"
 #include "store/object_store.h"
 
 namespace raylet::store {
 
+// What every client is given; the descriptors' owner outlives the server.
+struct SharedSegments {
+  int arena_read_only = -1, arena_read_write = -1, index_read_only = -1;
+  uint64_t arena_bytes = 0, index_bytes = 0, capacity_bytes = 0;
+};
+
 class StoreServer {
  public:
-  // Reserves the memory, makes the index segment and listens. Every reason why that cannot be is an Error with a remedy.
-  static Result<std::unique_ptr<StoreServer>> Start(Loop& loop, const std::string& socket_path, uint64_t capacity_bytes);
-  ~StoreServer();  // sessions, socket and segment go
-
-  Loop& loop() { return loop_; }
-  ObjectStore& store() { return *store_; }
-  Arena& arena() { return *arena_; }
-  const IndexHeader* index() const { return index_; }
-  int index_read_only_fd() const { return index_read_only_fd_.get(); }
+  // All of these outlive the server. `listening` is non-blocking.
+  StoreServer(Loop& loop, int listening, ObjectStore& store, IndexHeader* index, SharedSegments segments,
+              const Clock& clock);
+  ~StoreServer();
 
   // For sessions.
-  void Remove(uint64_t session);
-  bool HasBlockedCreates() const { return !blocked_.empty(); }
-  bool CanBlockCreate() const;
-  void BlockCreate(BlockedCreate create);
-  void RoomMayBeFree();  // objects went: blocked creates are tried again in this turn
-  void CountFullFailure(ErrorCode code);
+  Loop& loop() { return loop_; }
+  ObjectStore& store() { return store_; }
+  IndexCounters& counters() { return index_->counters; }
+  const SharedSegments& segments() const { return segments_; }
+  TimePoint Now() const { return clock_.Now(); }
+  void Named(ClientSession& session) { by_client_[session.client()] = &session; }
+  void Create(BlockedCreate create);
+  void WatchFor(const ObjectId& id, uint64_t session_key) { watchers_[id].push_back(session_key); }
+  // Room may have come free, somebody may wait: serves the blocked creates and sets the timer if anything waits.
+  void AfterRequest();
+  void Remove(uint64_t session_key);
 
  private:
-  StoreServer(Loop& loop, std::string socket_path) : loop_(loop), socket_path_(std::move(socket_path)) {}
   void Accept();
-  void WakeWaiters(const ObjectId& id);
-  void ServeBlocked();
-  void KeepTimer();
+  void RefuseOne();
+  // True when it is done with, one way or the other; false while there is no room.
+  bool Try(const BlockedCreate& create, bool last_try);
+  void Reply(const BlockedCreate& create, const Result<uint64_t>& outcome, const FullNumbers& numbers);
+  void Sealed(const ObjectId& id);
 
   Loop& loop_;
-  std::string socket_path_, segment_name_;
-  SteadyClock clock_;
-  std::unique_ptr<Arena> arena_;
-  UniqueFd index_fd_, index_read_only_fd_;
-  Mapping index_mapping_;
-  IndexHeader* index_ = nullptr;
-  std::unique_ptr<ObjectStore> store_;
-  UniqueFd listen_fd_, reserve_fd_;
-  FdWatcher listen_watcher_;
-  std::unordered_map<uint64_t, std::unique_ptr<ClientSession>> sessions_;
-  uint64_t next_session_ = 1;
-  std::deque<BlockedCreate> blocked_;  // first come, first served
-  Timer timer_;                        // runs only while creates wait or dying objects are pinned
+  const int listening_;
+  ObjectStore& store_;
+  IndexHeader* const index_;
+  const SharedSegments segments_;
+  const Clock& clock_;
+  UniqueFd reserve_;  // given up for a moment at the descriptor limit, to accept and close whoever knocks
+  uint64_t next_key_ = 1;
+  std::map<uint64_t, std::unique_ptr<ClientSession>> sessions_;
+  std::unordered_map<uint32_t, ClientSession*> by_client_;
+  std::unordered_map<ObjectId, std::vector<uint64_t>> watchers_;  // sessions; those that have gone are skipped
+  CreateQueue blocked_;
+  Timer timer_;        // only while creates are blocked or objects are dying
+  Timer accept_again_;
+  FdWatcher acceptor_;
 };
 
 }  // namespace raylet::store
