@@ -1,0 +1,81 @@
+#include "store/arena.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <map>
+#include <random>
+
+#include "fbs/segment_layout.h"
+
+namespace raylet::store {
+namespace {
+
+TEST(Arena, AnObjectAsLargeAsTheCapacityFits) {
+  for (const uint64_t capacity : {uint64_t{1}, uint64_t{65536}, uint64_t{1000003}, uint64_t{32} << 20, uint64_t{41943041}}) {
+    const auto arena = Arena::Create(capacity);
+    ASSERT_TRUE(arena) << arena.error().message;
+    const auto whole = (*arena)->Allocate(capacity);
+    ASSERT_TRUE(whole) << capacity;
+    std::memset((*arena)->data() + *whole, 0x5a, capacity);
+    (*arena)->Free(*whole);
+    EXPECT_EQ((*arena)->physical_bytes(), 0u);
+  }
+}
+
+TEST(Arena, SaysNoWhenNothingIsLeft) {
+  const auto arena = Arena::Create(1 << 20);
+  ASSERT_TRUE(arena);
+  EXPECT_FALSE((*arena)->Allocate((*arena)->arena_bytes() + 1));
+  const auto most = (*arena)->Allocate((*arena)->LargestRun());
+  ASSERT_TRUE(most);
+  EXPECT_FALSE((*arena)->Allocate((*arena)->arena_bytes() / 2));
+}
+
+TEST(Arena, RandomRunsNeverOverlapAndGrowTogetherAgain) {
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    const auto arena = Arena::Create(16 << 20);
+    ASSERT_TRUE(arena);
+    const uint64_t largest = (*arena)->LargestRun();
+    std::mt19937_64 random(seed);
+    std::map<uint64_t, uint64_t> runs;  // offset -> bytes
+    for (int step = 0; step < 4000; ++step) {
+      if (runs.empty() || random() % 5 < 3) {
+        const uint64_t bytes = 1 + random() % (random() % 10 == 0 ? 2000000 : 6000);
+        const auto offset = (*arena)->Allocate(bytes);
+        if (!offset) continue;
+        ASSERT_EQ(*offset % kAlignment, 0u);
+        ASSERT_LE(*offset + bytes, (*arena)->arena_bytes());
+        const auto next = runs.lower_bound(*offset);
+        if (next != runs.end()) {
+          ASSERT_LE(*offset + bytes, next->first) << "seed " << seed;
+        }
+        if (next != runs.begin()) {
+          const auto before = std::prev(next);
+          ASSERT_LE(before->first + before->second, *offset) << "seed " << seed;
+        }
+        runs[*offset] = bytes;
+      } else {
+        const auto victim = std::next(runs.begin(), static_cast<std::ptrdiff_t>(random() % runs.size()));
+        (*arena)->Free(victim->first);
+        runs.erase(victim);
+      }
+    }
+    for (const auto& [offset, bytes] : runs) (*arena)->Free(offset);
+    EXPECT_EQ((*arena)->physical_bytes(), 0u);
+    EXPECT_EQ((*arena)->LargestRun(), largest) << "seed " << seed;
+  }
+}
+
+TEST(Arena, FillsToItsCapacityWithOddSizes) {
+  const uint64_t capacity = 32 << 20;
+  for (const uint64_t each : {uint64_t{1025}, uint64_t{5000}, uint64_t{70001}, uint64_t{1048577}}) {
+    const auto arena = Arena::Create(capacity);
+    ASSERT_TRUE(arena);
+    for (uint64_t used = 0; used + each <= capacity; used += each)
+      ASSERT_TRUE((*arena)->Allocate(each)) << "objects of " << each << " bytes, " << used << " in use";
+  }
+}
+
+}  // namespace
+}  // namespace raylet::store

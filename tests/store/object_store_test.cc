@@ -1,0 +1,247 @@
+#include "store/object_store.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <map>
+#include <random>
+#include <set>
+
+namespace raylet::store {
+namespace {
+
+constexpr uint64_t kCapacity = 1 << 20;
+constexpr uint64_t kEntries = 4096;
+
+class ManualClock final : public Clock {
+ public:
+  TimePoint Now() const override { return TimePoint(std::chrono::seconds(5)); }
+};
+
+class ObjectStoreTest : public testing::Test {
+ protected:
+  ObjectStoreTest() : memory_(IndexSegmentBytes(kEntries) / sizeof(Page)) {
+    header_ = InitIndexSegment(memory_.data(), kEntries);
+    arena_ = std::move(*Arena::Create(kCapacity));
+    store_.emplace(kCapacity, *arena_, header_, clock_);
+  }
+  uint32_t Connect() {
+    pages_.push_back(std::make_unique<PinPage>());
+    const auto number = store_->AddClient(1, "test", pages_.back().get());
+    EXPECT_TRUE(number);
+    page_of_[*number] = pages_.back().get();
+    return *number;
+  }
+  static ObjectId IdOf(uint64_t number) {
+    ObjectId id;
+    std::memcpy(id.mutable_data(), &number, sizeof number);
+    return id;
+  }
+  Result<uint64_t> Create(uint32_t client, uint64_t id, uint64_t bytes, CreateOptions options = {}) {
+    options.data_bytes = bytes;
+    return store_->Create(client, IdOf(id), options, full_);
+  }
+  void Make(uint32_t client, uint64_t id, uint64_t bytes, CreateOptions options = {}) {
+    const auto offset = Create(client, id, bytes, options);
+    ASSERT_TRUE(offset) << offset.error().message;
+    ASSERT_TRUE(store_->Seal(client, IdOf(id)));
+  }
+  // As a client's get does: the slot of a sealed object's entry.
+  void Pin(uint32_t client, uint32_t slot, uint64_t id) {
+    for (uint64_t i = 0; i < kEntries; ++i) {
+      const IndexEntry& entry = header_->entries[static_cast<std::ptrdiff_t>(i)];
+      uint64_t words[3];
+      for (int w = 0; w < 3; ++w) words[w] = entry.id_words[w].load();
+      if (StateOf(entry.word.load()) != EntryState::kSealed || std::memcmp(words, IdOf(id).data(), 20) != 0) continue;
+      PinPage& page = *page_of_[client];
+      page.slots[slot].store(static_cast<uint32_t>(i) + 1);
+      if (page.slots_high_water.load() <= slot) page.slots_high_water.store(slot + 1);
+      return;
+    }
+    FAIL() << "object " << id << " is not sealed";
+  }
+  void Release(uint32_t client, uint32_t slot) { page_of_[client]->slots[slot].store(0); }
+  void ExpectLedgerAddsUp() {
+    const IndexCounters& counters = header_->counters;
+    ASSERT_EQ(counters.sealed_bytes + counters.unsealed_bytes + counters.dying_bytes + store_->free_bytes(), kCapacity);
+    ASSERT_EQ(counters.mutation_seq % 2, 0u);
+    ASSERT_EQ(counters.physical_bytes, arena_->physical_bytes());
+    uint64_t sealed = 0, unsealed = 0, dying = 0;
+    for (uint64_t i = 0; i < kEntries; ++i) {
+      const EntryState state = StateOf(header_->entries[static_cast<std::ptrdiff_t>(i)].word.load());
+      sealed += state == EntryState::kSealed;
+      unsealed += state == EntryState::kUnsealed;
+      dying += state == EntryState::kDying;
+    }
+    ASSERT_EQ(counters.sealed_count, sealed);
+    ASSERT_EQ(counters.unsealed_count, unsealed);
+    ASSERT_EQ(counters.dying_count, dying);
+  }
+
+  struct alignas(4096) Page {
+    std::byte bytes[4096];
+  };
+  std::vector<Page> memory_;
+  IndexHeader* header_;
+  ManualClock clock_;
+  std::unique_ptr<Arena> arena_;
+  std::vector<std::unique_ptr<PinPage>> pages_;
+  std::map<uint32_t, PinPage*> page_of_;
+  std::optional<ObjectStore> store_;
+  FullNumbers full_;
+};
+
+TEST_F(ObjectStoreTest, TheLeastRecentlyUsedGoesFirstAndATouchCounts) {
+  const uint32_t client = Connect();
+  for (uint64_t id = 0; id < 4; ++id) Make(client, id, kCapacity / 4);
+  // Object 0 is used again: its entry's number goes through the ring of touches.
+  Pin(client, 0, 0);
+  PinPage& page = *page_of_[client];
+  page.touches[0].store(page.slots[0].load() - 1);
+  page.touch_tail.store(1);
+  Release(client, 0);
+  Make(client, 10, 1000);
+  EXPECT_TRUE(store_->IsSealed(IdOf(0)));
+  EXPECT_FALSE(store_->IsSealed(IdOf(1)));
+  EXPECT_TRUE(store_->IsSealed(IdOf(2)));
+  ExpectLedgerAddsUp();
+}
+
+TEST_F(ObjectStoreTest, PinnedAndOwnedObjectsAreNotEvictedAndTheRefusalHasTheNumbers) {
+  const uint32_t client = Connect();
+  Make(client, 0, kCapacity / 2);
+  Make(client, 1, kCapacity / 2, {.owned = true});
+  Pin(client, 3, 0);
+  const auto refused = Create(client, 2, 1000);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kFull);
+  EXPECT_EQ(full_.need_bytes, 1000u);
+  EXPECT_EQ(full_.free_bytes, 0u);
+  EXPECT_EQ(full_.pinned_bytes, kCapacity / 2);
+  EXPECT_NE(refused.error().message.find("larger -m"), std::string::npos);
+  Release(client, 3);
+  EXPECT_TRUE(Create(client, 2, 1000));
+  ExpectLedgerAddsUp();
+}
+
+TEST_F(ObjectStoreTest, ADeletedObjectThatIsPinnedKeepsItsMemoryUntilTheLastRelease) {
+  const uint32_t client = Connect();
+  Make(client, 0, 1000);
+  Pin(client, 0, 0);
+  ASSERT_TRUE(store_->Delete(IdOf(0)));
+  EXPECT_FALSE(store_->IsSealed(IdOf(0)));
+  EXPECT_TRUE(store_->HasDying());
+  Make(client, 0, 2000);  // the id is free at once
+  EXPECT_FALSE(store_->SweepDying());
+  Release(client, 0);
+  EXPECT_TRUE(store_->SweepDying());
+  EXPECT_TRUE(store_->IsSealed(IdOf(0)));
+  ExpectLedgerAddsUp();
+}
+
+TEST_F(ObjectStoreTest, OnlyTheCreatorSealsAndAborts) {
+  const uint32_t creator = Connect(), other = Connect();
+  ASSERT_TRUE(Create(creator, 0, 10));
+  EXPECT_EQ(store_->Seal(other, IdOf(0)).error().code, ErrorCode::kNotAllowed);
+  EXPECT_EQ(store_->Abort(other, IdOf(0)).error().code, ErrorCode::kNotAllowed);
+  EXPECT_EQ(store_->Delete(IdOf(0)).error().code, ErrorCode::kWrongState);
+  EXPECT_EQ(Create(other, 0, 10).error().code, ErrorCode::kAlreadyExists);
+  ASSERT_TRUE(store_->Seal(creator, IdOf(0)));
+  EXPECT_TRUE(store_->IsSealed(IdOf(0))) << "the refused delete was not remembered";
+  EXPECT_EQ(store_->Seal(creator, IdOf(0)).error().code, ErrorCode::kWrongState);
+  EXPECT_EQ(store_->Abort(creator, IdOf(0)).error().code, ErrorCode::kWrongState);
+  EXPECT_EQ(store_->Seal(creator, IdOf(9)).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(ObjectStoreTest, ADisconnectTakesWhatWasUnsealedAndWhatWasOwned) {
+  const uint32_t client = Connect(), heir = Connect();
+  Make(client, 0, 100);
+  Make(client, 1, 100, {.owned = true});
+  Make(client, 2, 100, {.owned = true});
+  ASSERT_TRUE(Create(client, 3, 100));
+  store_->SetOwner(IdOf(2), heir);
+  store_->RemoveClient(client);
+  EXPECT_TRUE(store_->IsSealed(IdOf(0)));
+  EXPECT_FALSE(store_->IsSealed(IdOf(1)));
+  EXPECT_TRUE(store_->IsSealed(IdOf(2)));
+  EXPECT_EQ(header_->counters.unsealed_count, 0u);
+  store_->RemoveClient(heir);
+  EXPECT_FALSE(store_->IsSealed(IdOf(2)));
+  ExpectLedgerAddsUp();
+}
+
+TEST_F(ObjectStoreTest, AnOwnerThatDiesWhileAnotherWritesTakesTheObjectAtItsSeal) {
+  const uint32_t writer = Connect(), owner = Connect();
+  ASSERT_TRUE(Create(writer, 0, 100, {.owned = true, .owner = owner}));
+  store_->RemoveClient(owner);
+  store_->Seal(writer, IdOf(0));
+  EXPECT_FALSE(store_->IsSealed(IdOf(0))) << "nobody owns it any more: it would stay for ever";
+  EXPECT_EQ(store_->free_bytes(), kCapacity);
+  ExpectLedgerAddsUp();
+}
+
+TEST_F(ObjectStoreTest, WhatNeverFitsIsRefusedAtOnce) {
+  const uint32_t client = Connect();
+  for (const uint64_t bytes : {kCapacity + 1, UINT64_MAX, UINT64_MAX - 63})
+    EXPECT_EQ(Create(client, 0, bytes).error().code, ErrorCode::kTooLarge);
+  EXPECT_EQ(Create(client, 0, 1, {.metadata_bytes = UINT64_MAX}).error().code, ErrorCode::kTooLarge);
+  EXPECT_TRUE(Create(client, 0, kCapacity));
+}
+
+TEST_F(ObjectStoreTest, APinPageFullOfNonsenseHarmsNobody) {
+  const uint32_t liar = Connect(), client = Connect();
+  PinPage& page = *page_of_[liar];
+  page.slots_high_water.store(UINT32_MAX);
+  for (uint32_t i = 0; i < kPinSlots; ++i) page.slots[i].store(UINT32_MAX - i);
+  for (uint32_t i = 0; i < kTouchSlots; ++i) page.touches[i].store(UINT32_MAX);
+  page.touch_tail.store(UINT64_MAX - 5);
+  for (uint64_t id = 0; id < 20; ++id) Make(client, id, kCapacity / 4);
+  page.touch_tail.store(3);
+  Make(client, 99, 100);
+  ExpectLedgerAddsUp();
+}
+
+TEST_F(ObjectStoreTest, TheLedgerAlwaysAddsUpUnderRandomVerbs) {
+  for (uint64_t seed = 1; seed <= 4; ++seed) {
+    std::mt19937_64 random(seed);
+    std::vector<uint32_t> clients = {Connect(), Connect(), Connect()};
+    for (int step = 0; step < 4000; ++step) {
+      const size_t who = random() % clients.size();
+      const uint32_t client = clients[who];
+      const uint64_t id = random() % 60;
+      switch (random() % 9) {
+        case 0:
+        case 1:
+        case 2:
+          (void)Create(client, id, random() % (kCapacity / 8), {.evict_if_full = random() % 4 != 0, .owned = random() % 4 == 0,
+                                                                .owner = clients[random() % clients.size()]});
+          break;
+        case 3:
+        case 4: (void)store_->Seal(client, IdOf(id)); break;
+        case 5: (void)store_->Delete(IdOf(id)); break;
+        case 6:
+          if (store_->IsSealed(IdOf(id))) Pin(client, static_cast<uint32_t>(random() % 8), id);
+          break;
+        case 7: Release(client, static_cast<uint32_t>(random() % 8)); break;
+        case 8:
+          if (random() % 10 == 0) {
+            store_->RemoveClient(client);
+            clients[who] = Connect();
+          } else if (random() % 4 == 0) {
+            store_->Evict(random() % kCapacity);
+          } else {
+            (void)store_->Abort(client, IdOf(id));
+          }
+          break;
+      }
+      ASSERT_NO_FATAL_FAILURE(ExpectLedgerAddsUp()) << "seed " << seed << ", step " << step;
+    }
+    for (const uint32_t client : clients) store_->RemoveClient(client);
+    store_->Evict(kCapacity);
+    ASSERT_EQ(store_->free_bytes(), kCapacity) << "nobody holds anything, seed " << seed;
+    ASSERT_EQ(arena_->physical_bytes(), 0u);
+  }
+}
+
+}  // namespace
+}  // namespace raylet::store
