@@ -64,7 +64,8 @@ bool SaveAll(const std::filesystem::path& folder) {
       record.push_back(static_cast<std::byte>(type));
     }
   }
-  return Save(folder, "raylet_session", record) && fine;
+  fine = Save(folder, "raylet_session", record) && fine;
+  return Save(folder, "store_session", record) && fine;
 }
 
 }  // namespace
