@@ -1,0 +1,11 @@
+# The runtime of drivers and workers, with real daemons and processes.
+function(ray_cluster_test name)
+  add_executable(${name} ${ARGN} ray_cluster_functions.cc ray_cluster_main.cc)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE raylet_ray_client raylet_test_harness GTest::gtest Threads::Threads)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_dependencies(${name} raylet plasma_store)
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
+    PROPERTIES TIMEOUT 120 LABELS "cluster" ENVIRONMENT "RAYLET_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
+endfunction()
+ray_cluster_test(ray_cluster_task_test ray_cluster_task_test.cc)

@@ -1,0 +1,70 @@
+// What the tests of the cluster runtime run in workers: the same functions in the test program and in its driver program.
+#pragma once
+
+#include <ray/api.h>
+
+#include <string>
+#include <vector>
+
+namespace cluster_test {
+
+inline int Add(int a, int b) { return a + b; }
+inline std::string Repeat(const std::string& text, int times) {
+  std::string out;
+  for (int i = 0; i < times; ++i) out += text;
+  return out;
+}
+inline size_t Length(const std::string& text) { return text.size(); }
+inline int ThrowTask(int) { throw std::runtime_error("seven is too many"); }
+inline void Nothing() {}
+int WorkerPid();
+int DieWithSignal(int signal);
+int SleepMs(int ms);
+int NestedSum(int depth);
+int SumOfRefs(const std::vector<ray::ObjectRef<int>>& refs);
+ray::Array<float> Ramp(int count);
+float SumArray(const ray::Array<float>& array);
+
+class Counter {
+ public:
+  static Counter* Create(int start) { return new Counter(start); }
+  static Counter* Broken() { throw std::logic_error("no counter today"); }
+  explicit Counter(int start) : value_(start) {}
+  int Increment(int by) { return value_ += by; }
+  int Value() const { return value_; }
+  int Pid() const;
+  int Throw() { throw std::out_of_range("past the end"); }
+  int Sleep(int ms) { return SleepMs(ms); }
+  std::string Echo(const std::string& text) { return text; }
+  std::vector<int> Log() { return log_; }
+  void Append(int number) { log_.push_back(number); }
+  void Exit() { ray::ExitActor(); }
+
+ private:
+  int value_;
+  std::vector<int> log_;
+};
+
+// Publishes immutable versions of an array.
+class Publisher {
+ public:
+  static Publisher* Create(int count) { return new Publisher(count); }
+  explicit Publisher(int count) : count_(count) { Publish(0); }
+  ray::Array<float> Current() { return current_; }
+  void Publish(int value);
+  int Take(const ray::Array<float>& array) {  // keeps it
+    kept_ = array;
+    return static_cast<int>(array.size());
+  }
+  void Drop() { kept_ = ray::Array<float>(); }
+  float Kept() const { return kept_.empty() ? -1 : kept_[0]; }
+
+ private:
+  int count_;
+  ray::Array<float> current_;
+  ray::Array<float> kept_;
+};
+
+int CallThrough(ray::ActorHandle<Counter> counter, int by);
+
+}  // namespace cluster_test
