@@ -1,0 +1,113 @@
+// call_bench: tasks and actor calls, one at a time and pipelined, on private daemons, beside what two processes of this
+// machine can do at best: park on futexes, spin, or fill a ring. RAYLET_BIN_DIR says where the daemons are.
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+
+#include <ray/api.h>
+
+#include "tests/bench/figures.h"
+#include "tests/bench/machine_limits.h"
+
+namespace raylet::bench {
+namespace {
+
+constexpr int kOneAtATime = 20'000;
+constexpr int kTasksOneAtATime = 2'000;
+constexpr int kPipelined = 20'000;
+constexpr int kRounds = 15;
+
+int Increment(int value) { return value + 1; }
+
+class Target {
+ public:
+  static Target* Create() { return new Target(); }
+  int Increment(int by) { return value_ += by; }
+  size_t Size(const ray::Array<float>& array) { return array.size(); }
+
+ private:
+  int value_ = 0;
+};
+RAY_REMOTE(Increment, Target::Create, &Target::Increment, &Target::Size);
+
+std::vector<double> OneAtATime(int count, const std::function<void()>& call) {
+  std::vector<double> seconds;
+  for (int i = 0; i < count / 10; ++i) call();
+  for (int i = 0; i < count; ++i) {
+    const double start = NowSeconds();
+    call();
+    seconds.push_back(NowSeconds() - start);
+  }
+  return seconds;
+}
+
+template <class Submit>
+Figure Pipelined(const std::string& name, int count, const std::string& limit_name, double limit, Submit submit) {
+  std::vector<double> rates;
+  for (int round = 0; round < kRounds; ++round) {
+    std::vector<decltype(submit())> results;
+    results.reserve(static_cast<size_t>(count));
+    const double start = NowSeconds();
+    for (int i = 0; i < count; ++i) results.push_back(submit());
+    for (const auto& result : results) result.Get();
+    rates.push_back(count / (NowSeconds() - start));
+  }
+  Figure figure;
+  figure.name = name;
+  figure.p50 = Percentile(rates, 50);
+  figure.p99 = Percentile(rates, 1);  // of a rate, the slow tail
+  figure.unit = "calls/s";
+  figure.limit_name = limit_name;
+  figure.limit = limit;
+  return figure;
+}
+
+int Run(bool json) {
+  const double futex_us = FutexRoundTripUs();
+  const double spin_us = SpinRoundTripUs();
+  const double ring_rate = PipelinedRingCallsPerSecond();
+  const std::string parked = "round trip of two parked processes";
+  const std::string spinning = "round trip of two spinning processes";
+  const std::string ring = "two bare rings, pipelined";
+  std::vector<Figure> figures;
+  ray::Init();
+  {
+    auto actor = ray::Actor(Target::Create).Remote();
+    actor.Task(&Target::Increment).Remote(1).Get();
+    const auto calls = OneAtATime(kOneAtATime, [&] { actor.Task(&Target::Increment).Remote(1).Get(); });
+    figures.push_back(TimeFigure("actor call, one at a time", calls, 1e6, "us", parked, futex_us));
+    figures.push_back(TimeFigure("actor call, one at a time", calls, 1e6, "us", spinning, spin_us));
+    figures.push_back(Pipelined("actor calls, pipelined", kPipelined, ring, ring_rate,
+                                [&] { return actor.Task(&Target::Increment).Remote(1); }));
+    const auto array = ray::Array<float>::CopyOf(std::vector<float>(1 << 20, 1));
+    figures.push_back(TimeFigure("actor call with a 4 MiB array", OneAtATime(kOneAtATime / 4, [&] {
+                                   actor.Task(&Target::Size).Remote(array).Get();
+                                 }),
+                                 1e6, "us", parked, futex_us));
+    figures.push_back(Pipelined("actor calls with a 4 MiB array, pipelined", kPipelined / 4, ring, ring_rate,
+                                [&] { return actor.Task(&Target::Size).Remote(array); }));
+    figures.push_back(TimeFigure("task, one at a time", OneAtATime(kTasksOneAtATime, [] {
+                                   ray::Task(Increment).Remote(1).Get();
+                                 }),
+                                 1e6, "us", parked, futex_us));
+    figures.push_back(Pipelined("tasks, pipelined", kPipelined / 10, ring, ring_rate,
+                                [] { return ray::Task(Increment).Remote(1); }));
+  }
+  ray::Shutdown();
+  std::fputs((json ? FiguresJson(figures) : FiguresTable(figures)).c_str(), stdout);
+  return 0;
+}
+
+}  // namespace
+}  // namespace raylet::bench
+
+int main(int argc, char** argv) {
+  if (std::getenv("RAYLET_WORKER_TOKEN") != nullptr) ray::Init();
+  const bool json = argc == 2 && std::strcmp(argv[1], "--json") == 0;
+  if (argc > 1 && !json) {
+    std::fputs("usage: call_bench [--json]\n", stderr);
+    return 2;
+  }
+  return raylet::bench::Run(json);
+}
