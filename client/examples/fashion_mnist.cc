@@ -1,0 +1,257 @@
+// Trains a classifier on Fashion-MNIST with sharded parameter-server actors and worker tasks, each in a process of its own.
+// Images, parameters and gradients stay in shared memory; messages carry ids.
+//
+// Synchronous: every step each rank computes the gradient of its part of the batch, and every server applies them in rank
+// order: bit for bit what one process computes (--compare shows it). Asynchronous: each worker goes through an epoch at
+// its own pace, and the servers apply whatever comes.
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <ray/api.h>
+
+#include "fashion_mnist/training.h"
+
+using Parameters = ray::Array<float>;
+
+// What every process needs to know of the run.
+struct Job {
+  int model = 1;  // fashion::ModelKind
+  uint64_t epochs = 0, batch = 0, workers = 0, shards = 0, seed = 0;
+  float rate = 0, momentum = 0;
+  ray::Array<uint8_t> pixels, labels;
+  MSGPACK_DEFINE(model, epochs, batch, workers, shards, seed, rate, momentum, pixels, labels)
+
+  fashion::ModelKind kind() const { return static_cast<fashion::ModelKind>(model); }
+  fashion::TrainOptions options() const {
+    fashion::TrainOptions o;
+    o.model = kind();
+    o.epochs = epochs;
+    o.batch = batch;
+    o.workers = workers;
+    o.shards = shards;
+    o.rate = rate;
+    o.momentum = momentum;
+    o.seed = seed;
+    return o;
+  }
+};
+
+struct Server {
+  static Server* Create(const Parameters& initial, float momentum) {
+    return new Server{initial, fashion::Sgd(initial.size(), momentum)};
+  }
+  Parameters Get() const { return params; }
+  Parameters Apply(const std::vector<Parameters>& gradients, float rate) {
+    ray::MutableArray<float> next(params.size());
+    std::vector<std::span<const float>> in_rank_order;
+    for (const Parameters& gradient : gradients) in_rank_order.push_back(gradient.span());
+    sgd.Apply(params.span(), in_rank_order, rate, next.span());
+    params = std::move(next).Seal();
+    return params;
+  }
+  Parameters params;
+  fashion::Sgd sgd;
+};
+using ServerHandle = ray::ActorHandle<Server>;
+
+// A worker process's scratch memory; made by its first task, used by one task at a time.
+struct Worker {
+  explicit Worker(const Job& job)
+      : model(job.kind()), plan(job.labels.size(), job.options()), flat(model.parameter_count()), gradient(flat.size()) {}
+
+  std::vector<Parameters> Gradient(const Job& job, size_t rank, size_t epoch, size_t step,
+                                   const std::vector<Parameters>& shards) {
+    std::vector<std::span<const float>> pieces;
+    for (const Parameters& shard : shards) pieces.push_back(shard.span());
+    fashion::Concatenate(pieces, flat);
+    fashion::Load({job.pixels.span(), job.labels.span()}, plan.SubBatch(epoch, step, rank), batch);
+    model.Gradient(flat, batch, 1.0F / static_cast<float>(plan.BatchSize(step)), gradient);
+    std::vector<Parameters> out;
+    for (size_t i = 0; i < shards.size(); ++i) {
+      const fashion::Piece piece = fashion::ShardOf(flat.size(), shards.size(), i);
+      out.push_back(Parameters::CopyOf(std::span<const float>(gradient).subspan(piece.offset, piece.size)));
+    }
+    return out;
+  }
+
+  fashion::Model model;
+  fashion::BatchPlan plan;
+  fashion::Batch batch;
+  std::vector<float> flat, gradient;
+};
+Worker& WorkerOf(const Job& job) {
+  static Worker worker(job);
+  return worker;
+}
+
+std::vector<Parameters> ComputeGradient(const Job& job, uint64_t rank, uint64_t epoch, uint64_t step,
+                                        const std::vector<Parameters>& shards) {
+  return WorkerOf(job).Gradient(job, rank, epoch, step, shards);
+}
+
+// One epoch at this worker's own pace; returns how many calls it made.
+uint64_t WorkEpoch(const Job& job, uint64_t rank, uint64_t epoch, const std::vector<ServerHandle>& servers) {
+  Worker& worker = WorkerOf(job);
+  const size_t steps = worker.plan.steps_per_epoch();
+  std::vector<Parameters> shards;
+  for (const ServerHandle& server : servers) shards.push_back(*server.Task(&Server::Get).Remote().Get());
+  for (size_t step = 0; step < steps; ++step) {
+    const float rate = fashion::RateAt(job.options(), epoch * steps + step, job.epochs * steps);
+    const std::vector<Parameters> gradient = worker.Gradient(job, rank, epoch, step, shards);
+    std::vector<ray::ObjectRef<Parameters>> next;
+    for (size_t i = 0; i < servers.size(); ++i)
+      next.push_back(servers[i].Task(&Server::Apply).Remote(std::vector<Parameters>{gradient[i]}, rate));
+    for (size_t i = 0; i < servers.size(); ++i) shards[i] = *next[i].Get();
+  }
+  return servers.size() * (steps + 1);
+}
+RAY_REMOTE(Server::Create, &Server::Get, &Server::Apply, ComputeGradient, WorkEpoch);
+
+struct Flags {
+  std::string address, data = fashion::kDefaultFolder;
+  fashion::TrainOptions train = fashion::DefaultsFor(fashion::ModelKind::kMlp);
+  bool synchronous = true, compare = false;
+};
+
+constexpr const char* kHelp =
+    "fashion_mnist trains on Fashion-MNIST through parameter-server actors.\n"
+    "  --address SOCKET      of a raylet; without it, private daemons\n"
+    "  --model softmax|mlp   (mlp)        --mode sync|async (sync)\n"
+    "  --shards N --workers N --epochs N --batch N --rate R --momentum M --seed N\n"
+    "  --data FOLDER         with the four gzipped IDX files of Debian's dataset-fashion-mnist\n"
+    "  --compare             also train in one process and compare the parameters' bytes\n";
+
+Flags ParseFlags(int argc, char** argv) {
+  Flags flags;
+  for (int i = 1; i + 1 < argc; ++i)  // the model first: it sets the other defaults
+    if (std::string(argv[i]) == "--model" && std::string(argv[i + 1]) == "softmax")
+      flags.train = fashion::DefaultsFor(fashion::ModelKind::kSoftmax);
+  for (int i = 1; i < argc; ++i) {
+    const std::string flag = argv[i];
+    if (flag == "--help") throw std::invalid_argument("");
+    if (flag == "--compare") {
+      flags.compare = true;
+      continue;
+    }
+    if (i + 1 == argc) throw std::invalid_argument(flag + " wants a value, or is unknown");
+    const std::string value = argv[++i];
+    const auto count = [&] {
+      size_t used = 0;
+      const unsigned long number = std::stoul(value, &used);
+      if (used != value.size() || number == 0) throw std::invalid_argument(flag + " wants a whole number above 0");
+      return number;
+    };
+    if (flag == "--address") flags.address = value;
+    else if (flag == "--data") flags.data = value;
+    else if (flag == "--model" && (value == "softmax" || value == "mlp")) continue;
+    else if (flag == "--mode" && (value == "sync" || value == "async")) flags.synchronous = value == "sync";
+    else if (flag == "--shards") flags.train.shards = count();
+    else if (flag == "--workers") flags.train.workers = count();
+    else if (flag == "--epochs") flags.train.epochs = count();
+    else if (flag == "--batch") flags.train.batch = count();
+    else if (flag == "--seed") flags.train.seed = count();
+    else if (flag == "--rate") flags.train.rate = std::stof(value);
+    else if (flag == "--momentum") flags.train.momentum = std::stof(value);
+    else throw std::invalid_argument(flag + " " + value + " makes no sense here");
+  }
+  return flags;
+}
+
+int Train(const Flags& flags) {
+  const fashion::Dataset train = fashion::ReadTrainingSet(flags.data);
+  const fashion::Dataset test = fashion::ReadTestSet(flags.data);
+  fashion::Model model(flags.train.model);
+  Job job;
+  job.model = static_cast<int>(flags.train.model);
+  job.epochs = flags.train.epochs;
+  job.batch = flags.train.batch;
+  job.workers = flags.train.workers;
+  job.shards = flags.train.shards;
+  job.seed = flags.train.seed;
+  job.rate = flags.train.rate;
+  job.momentum = flags.train.momentum;
+  job.pixels = ray::Array<uint8_t>::CopyOf(train.view().pixels);
+  job.labels = ray::Array<uint8_t>::CopyOf(train.view().labels);
+
+  const std::vector<float> initial = model.InitialParameters(job.seed);
+  std::vector<ServerHandle> servers;
+  std::vector<Parameters> shards;
+  for (size_t i = 0; i < job.shards; ++i) {
+    const fashion::Piece piece = fashion::ShardOf(initial.size(), job.shards, i);
+    shards.push_back(Parameters::CopyOf(std::span<const float>(initial).subspan(piece.offset, piece.size)));
+    servers.push_back(ray::Actor(Server::Create).Remote(shards.back(), job.momentum));
+  }
+  const size_t steps = fashion::BatchPlan(train.view().count(), flags.train).steps_per_epoch();
+  std::vector<float> flat(initial.size());
+  uint64_t calls = 0;
+  double accuracy = 0;
+  const auto started = std::chrono::steady_clock::now();
+  const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(); };
+  for (size_t epoch = 0; epoch < job.epochs; ++epoch) {
+    if (flags.synchronous) {
+      for (size_t step = 0; step < steps; ++step) {
+        std::vector<ray::ObjectRef<std::vector<Parameters>>> computing;
+        for (uint64_t rank = 0; rank < job.workers; ++rank)
+          computing.push_back(
+              ray::Task(ComputeGradient).Remote(job, rank, uint64_t{epoch}, uint64_t{step}, shards));
+        const auto gradients = ray::Get(computing);
+        const float rate = fashion::RateAt(flags.train, epoch * steps + step, job.epochs * steps);
+        std::vector<ray::ObjectRef<Parameters>> next;
+        for (size_t i = 0; i < servers.size(); ++i) {
+          std::vector<Parameters> in_rank_order;
+          for (const auto& gradient : gradients) in_rank_order.push_back((*gradient)[i]);
+          next.push_back(servers[i].Task(&Server::Apply).Remote(in_rank_order, rate));
+        }
+        for (size_t i = 0; i < servers.size(); ++i) shards[i] = *next[i].Get();
+        calls += job.workers + servers.size();
+      }
+    } else {
+      std::vector<ray::ObjectRef<uint64_t>> working;
+      for (uint64_t rank = 0; rank < job.workers; ++rank)
+        working.push_back(ray::Task(WorkEpoch).Remote(job, rank, uint64_t{epoch}, servers));
+      for (const auto& made : ray::Get(working)) calls += *made + 1;
+      for (size_t i = 0; i < servers.size(); ++i) shards[i] = *servers[i].Task(&Server::Get).Remote().Get();
+    }
+    std::vector<std::span<const float>> pieces;
+    for (const Parameters& shard : shards) pieces.push_back(shard.span());
+    fashion::Concatenate(pieces, flat);
+    accuracy = static_cast<double>(model.CountCorrect(flat, test.view())) / static_cast<double>(test.view().count());
+    std::printf("epoch %zu/%zu  %.1f s  test accuracy %.4f\n", epoch + 1, size_t{job.epochs}, seconds(), accuracy);
+    std::fflush(stdout);
+  }
+  std::printf("calls per second %.0f\n", static_cast<double>(calls) / seconds());
+  if (flags.compare) {
+    const fashion::TrainResult alone = fashion::TrainInOneProcess(flags.train, train.view(), test.view());
+    const bool equal = std::memcmp(alone.parameters.data(), flat.data(), flat.size() * sizeof(float)) == 0;
+    std::printf("parameters %s those of a single process bit for bit\n", equal ? "equal" : "DIFFER from");
+    if (!equal) return 1;
+  }
+  std::printf("test accuracy %.4f\n", accuracy);
+  return 0;
+}
+
+int main(int argc, char** argv) {
+  Flags flags;
+  try {
+    flags = ParseFlags(argc, argv);
+  } catch (const std::exception& e) {
+    std::fprintf(*e.what() == '\0' ? stdout : stderr, "%s%s%s", e.what(), *e.what() == '\0' ? "" : "\n", kHelp);
+    return *e.what() == '\0' ? 0 : 2;
+  }
+  try {
+    ray::RayConfig config;
+    config.address = flags.address;
+    ray::Init(config);
+    const int code = Train(flags);
+    ray::Shutdown();
+    return code;
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "fashion_mnist: %s\n", e.what());
+    return 1;
+  }
+}
