@@ -1,5 +1,6 @@
 // ActorHost: the actor's end of its call channels: takes calls in order, runs them, writes replies. Owned by the worker
-// loop; its thread only. Never blocks on a caller that does not read: replies wait in a queue of the channel's, which the
+// loop; its thread only. Never blocks on a caller that does not read: replies wait in a queue of the channel's, which
+// the
 // caller bounds by its calls in flight.
 #pragma once
 

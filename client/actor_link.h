@@ -1,4 +1,5 @@
-// ActorLink: one actor as this process reaches it: its channel, the calls that wait for one, and what became of it. Shared
+// ActorLink: one actor as this process reaches it: its channel, the calls that wait for one, and what became of it.
+// Shared
 // by the handles of this process (ClusterActor) and, while calls are under way, by itself. Any thread.
 // Calls run in the order in which they were submitted here: a call whose arguments are not ready, or that finds no
 // channel, waits in queue_, and the later ones behind it.

@@ -1,4 +1,5 @@
-// The arguments of one call, between Remote() and the record or message that carries them. Owned by the call; one thread
+// The arguments of one call, between Remote() and the record or message that carries them. Owned by the call; one
+// thread
 // at a time.
 #pragma once
 
@@ -21,7 +22,8 @@ class CallArguments {
 
   // An object of ours that is still to come, or null: the call must wait for it.
   ClusterObjectPtr FirstUnready() const;
-  // What the record says; call once, when nothing is unready. The views live as long as these arguments. A failure where
+  // What the record says; call once, when nothing is unready. The views live as long as these arguments. A failure
+  // where
   // an argument has none but that.
   FailurePtr Resolve(std::vector<ValueView>& out);
   // What must stay while the callee looks at them; after Resolve.

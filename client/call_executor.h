@@ -1,4 +1,5 @@
-// CallExecutor: runs one registered function for somebody else: arguments out of their views, the user's code, the result
+// CallExecutor: runs one registered function for somebody else: arguments out of their views, the user's code, the
+// result
 // into bytes or the store. The one place that catches user exceptions. Owned by the worker loop; its thread only.
 #pragma once
 
@@ -14,7 +15,8 @@
 
 namespace raylet::client {
 
-// What the arguments of a call refer to is lent by the caller. Handed to whatever is unpacked from them; once armed, the
+// What the arguments of a call refer to is lent by the caller. Handed to whatever is unpacked from them; once armed,
+// the
 // last holder to go tells the lender.
 class ArgumentLend {
  public:

@@ -1,4 +1,5 @@
-// ClusterRuntime: the verbs of the public templates, carried out by the parts around ClusterCore. One per process: owned by
+// ClusterRuntime: the verbs of the public templates, carried out by the parts around ClusterCore. One per process:
+// owned by
 // Init in a driver, by RunWorker in a worker. Every method is thread-safe.
 #pragma once
 

@@ -1,5 +1,7 @@
-// ClusterCore: what the parts of the ray:: runtime of one process share: the raylet, the store, the tables, the waiting.
-// Made by Connect and never destroyed, since handles may outlive Shutdown; after Stop it is not Usable and everything that
+// ClusterCore: what the parts of the ray:: runtime of one process share: the raylet, the store, the tables, the
+// waiting.
+// Made by Connect and never destroyed, since handles may outlive Shutdown; after Stop it is not Usable and everything
+// that
 // comes late does nothing. Any thread; messages come in on the raylet client's io thread.
 #pragma once
 
@@ -26,7 +28,8 @@ namespace raylet::client {
 class ActorLink;
 class StoreArray;
 
-// The first byte of the metadata of an object that the ray:: layer puts into the store. Arrays have a header of their own.
+// The first byte of the metadata of an object that the ray:: layer puts into the store. Arrays have a header of their
+// own.
 constexpr char kValueMark = 'V';
 constexpr char kFailureMark = 'F';
 

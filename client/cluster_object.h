@@ -1,4 +1,5 @@
-// ClusterObject: one object as this process knows it. Owned: made here, by a Put or as the result of a call; pending until
+// ClusterObject: one object as this process knows it. Owned: made here, by a Put or as the result of a call; pending
+// until
 // Fulfil, which happens once. Borrowed: somebody else's, found in the store. The last handle to go ends it: an owned
 // object leaves the store, a lend goes back. Any thread.
 // ObjectTable: the objects whose ids have left through this process's hands, by id: nobody else can name one.

@@ -1,4 +1,5 @@
-// LendTable: what this process has lent: the holds behind a message that refers to its objects, arrays or actors. A lend
+// LendTable: what this process has lent: the holds behind a message that refers to its objects, arrays or actors. A
+// lend
 // ends when the receiver says so, when the call it belonged to ends without being retained, or when the receiver dies.
 // Owned by the core; any thread. Holds are never dropped under its lock, since dropping one may come back here: Take
 // hands them out.
