@@ -11,8 +11,8 @@ namespace raylet {
 }  // namespace raylet
 
 // CHECK(bound <= size, "bound ", bound, " past size ", size);
-#define RAYLET_CHECK(condition, ...)                                                              \
-  do {                                                                                            \
-    if (!(condition)) [[unlikely]]                                                                \
+#define RAYLET_CHECK(condition, ...)                                                                          \
+  do {                                                                                                        \
+    if (!(condition)) [[unlikely]]                                                                            \
       ::raylet::CheckFailed(__FILE__, __LINE__, #condition, ::raylet::StrCat("" __VA_OPT__(, ) __VA_ARGS__)); \
   } while (false)

@@ -40,7 +40,7 @@ class FrameConnection {
   UniqueFd fd_;
   FrameParser parser_;
   std::vector<UniqueFd> fds_;
-  std::atomic<uint64_t> bytes_sent_{0};      // counted for "no parameter byte through a socket"
+  std::atomic<uint64_t> bytes_sent_{0};  // counted for "no parameter byte through a socket"
   std::atomic<uint64_t> bytes_received_{0};
 };
 

@@ -18,8 +18,8 @@ void LogLine(LogLevel level, const std::string& text);
 
 }  // namespace raylet
 
-#define RAYLET_LOG(level, ...)                                                                       \
-  do {                                                                                               \
-    if (::raylet::LogEnabled(::raylet::LogLevel::level))                                             \
-      ::raylet::LogLine(::raylet::LogLevel::level, ::raylet::StrCat(__VA_ARGS__));                   \
+#define RAYLET_LOG(level, ...)                                                     \
+  do {                                                                             \
+    if (::raylet::LogEnabled(::raylet::LogLevel::level))                           \
+      ::raylet::LogLine(::raylet::LogLevel::level, ::raylet::StrCat(__VA_ARGS__)); \
   } while (false)

@@ -13,23 +13,23 @@ namespace raylet {
 // Stable: travels on the wire. Append only.
 enum class ErrorCode : uint16_t {
   kOk = 0,
-  kInvalid = 1,          // the request makes no sense, whatever the state
-  kAlreadyExists = 2,    // duplicate id, address in use
+  kInvalid = 1,        // the request makes no sense, whatever the state
+  kAlreadyExists = 2,  // duplicate id, address in use
   kNotFound = 3,
-  kWrongState = 4,       // sealed already, not sealed yet, still held
-  kFull = 5,             // StoreFull, too many of something bounded
-  kTooLarge = 6,         // never fits, however long one waits
+  kWrongState = 4,  // sealed already, not sealed yet, still held
+  kFull = 5,        // StoreFull, too many of something bounded
+  kTooLarge = 6,    // never fits, however long one waits
   kTimedOut = 7,
-  kProtocolError = 8,    // bytes from outside that make no sense: that connection is closed
+  kProtocolError = 8,  // bytes from outside that make no sense: that connection is closed
   kVersionMismatch = 9,
-  kDisconnected = 10,    // the other side is gone
+  kDisconnected = 10,  // the other side is gone
   kNotAllowed = 11,
-  kForked = 12,          // used in a child of the process that connected
-  kIo = 13,              // the kernel said no: the message has errno's text
-  kNotRunning = 14,      // nobody serves this address
+  kForked = 12,      // used in a child of the process that connected
+  kIo = 13,          // the kernel said no: the message has errno's text
+  kNotRunning = 14,  // nobody serves this address
   kSlowConsumer = 15,
   kCancelled = 16,
-  kUnavailable = 17,     // a worker or actor died: may have run
+  kUnavailable = 17,  // a worker or actor died: may have run
 };
 
 std::string_view ErrorCodeName(ErrorCode code);
@@ -53,8 +53,7 @@ tl::unexpected<Error> FailErrno(std::string_view what, int errno_value);
 }  // namespace raylet
 
 // Returns the error of a Result-valued expression to the caller; otherwise goes on.
-#define RAYLET_RETURN_IF_ERROR(expression)                                             \
-  do {                                                                                 \
-    if (auto raylet_result_ = (expression); !raylet_result_)                           \
-      return ::raylet::Fail(std::move(raylet_result_).error());                        \
+#define RAYLET_RETURN_IF_ERROR(expression)                                                                             \
+  do {                                                                                                                 \
+    if (auto raylet_result_ = (expression); !raylet_result_) return ::raylet::Fail(std::move(raylet_result_).error()); \
   } while (false)

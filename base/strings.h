@@ -14,10 +14,8 @@ inline void Append(std::string& out, const char* text) { out.append(text); }
 inline void Append(std::string& out, const std::string& text) { out.append(text); }
 inline void Append(std::string& out, char c) { out.push_back(c); }
 template <class T>
-  requires std::is_arithmetic_v<T>
-void Append(std::string& out, T value) {
-  out.append(std::to_string(value));
-}
+requires std::is_arithmetic_v<T>
+void Append(std::string& out, T value) { out.append(std::to_string(value)); }
 }  // namespace strings_internal
 
 template <class... Args>

@@ -82,8 +82,8 @@ ActorLink::Sent ActorLink::TrySend(Call& call, Outcome& outcome) {
   if (sent == CallChannel::Sent::kYes) return Sent::kDone;
   if (sent == CallChannel::Sent::kFull) return Sent::kFull;
   outcome.failed.emplace_back(
-      call.result, MakeFailure(wire::FailureKind::ActorDied,
-                               StrCat("the channel to actor ", id_.hex(), " is broken: its other side wrote nonsense")));
+      call.result, MakeFailure(wire::FailureKind::ActorDied, StrCat("the channel to actor ", id_.hex(),
+                                                                    " is broken: its other side wrote nonsense")));
   return Sent::kDone;
 }
 
@@ -232,9 +232,7 @@ void ActorLink::ChannelBroken(const FailurePtr& failure) {
   Die(failure);
 }
 
-bool ActorLink::Idle() {
-  return queue_.empty() && (channel_ == nullptr || channel_->pending() == 0);
-}
+bool ActorLink::Idle() { return queue_.empty() && (channel_ == nullptr || channel_->pending() == 0); }
 
 void ActorLink::AfterReplies() {
   if (queued_.load()) Flush();

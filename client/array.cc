@@ -56,8 +56,8 @@ ArrayShape DecodeArrayHeader(const ArrayStorage& storage, Dtype dtype, size_t el
     throw RayException(StrCat("an array of ", DtypeName(dtype), " was expected, and the object holds no array"));
   const auto written = static_cast<Dtype>(header[1]);
   if (written != dtype)
-    throw RayException(StrCat("this is an array of ", DtypeName(written), ", and one of ", DtypeName(dtype),
-                              " was expected"));
+    throw RayException(
+        StrCat("this is an array of ", DtypeName(written), ", and one of ", DtypeName(dtype), " was expected"));
   std::array<size_t, kArrayDimensionsMax> sizes{};
   std::memcpy(sizes.data(), header.data() + kHeaderBytes, ndim * sizeof(uint64_t));
   const std::span<const size_t> used(sizes.data(), ndim);
@@ -69,8 +69,7 @@ ArrayShape DecodeArrayHeader(const ArrayStorage& storage, Dtype dtype, size_t el
 }
 
 std::shared_ptr<ArrayStorage> UnpackArrayStorage(std::string_view id) {
-  if (id.size() != kIdBytes)
-    throw RayException(StrCat("the id of an array has ", kIdBytes, " bytes, not ", id.size()));
+  if (id.size() != kIdBytes) throw RayException(StrCat("the id of an array has ", kIdBytes, " bytes, not ", id.size()));
   return CurrentRuntime().UnpackArray(id);
 }
 
@@ -81,8 +80,8 @@ std::shared_ptr<ArrayStorage> AllocateArrayStorage(const ArrayShape& shape, Dtyp
 size_t ArrayOffset(const ArrayShape& shape, std::span<const size_t> indices) {
   const std::span<const size_t> sizes(shape.sizes.data(), shape.ndim);
   if (indices.size() != shape.ndim)
-    throw RayException(StrCat("an array of shape ", ShapeText(sizes), " takes ", shape.ndim, " indices, not ",
-                              indices.size()));
+    throw RayException(
+        StrCat("an array of shape ", ShapeText(sizes), " takes ", shape.ndim, " indices, not ", indices.size()));
   size_t offset = 0;
   for (size_t i = 0; i < indices.size(); ++i) {
     if (indices[i] >= shape.sizes[i])

@@ -78,8 +78,8 @@ class CallChannel : public std::enable_shared_from_this<CallChannel> {
   ChannelMemory memory_;
   std::mutex producer_mutex_;  // guards memory_.producer and next_call_; no hold is dropped under it
   uint64_t next_call_ = 1;
-  std::mutex pending_mutex_;           // a leaf
-  std::deque<PendingCall> waiting_;    // by number, from first_ on; null results are done
+  std::mutex pending_mutex_;         // a leaf
+  std::deque<PendingCall> waiting_;  // by number, from first_ on; null results are done
   uint64_t first_ = 1;
   std::atomic<size_t> pending_count_{0};
   std::atomic<uint64_t> taken_{0};

@@ -14,8 +14,9 @@ FailurePtr NotRegistered(std::string_view function) {
   failure->function = function;
   failure->message = StrCat("the worker does not know the function ", failure->function);
   failure->retry_safe = true;
-  failure->hint = "name it in RAY_REMOTE in a source file that is part of the program, or of a library of "
-                  "--ray_code_search_path";
+  failure->hint =
+      "name it in RAY_REMOTE in a source file that is part of the program, or of a library of "
+      "--ray_code_search_path";
   return failure;
 }
 
@@ -49,13 +50,14 @@ FailurePtr CallExecutor::FetchStored(const ObjectId& id, ray::internal::PackedVi
     // Borrowed by the caller, and still to come.
     const ProcessId owner = OwnerOf(id);
     core_.SetBlocked(true);
-    auto waited = core_.store().Get(id, Deadline::Never(), [&] {
-      return core_.Usable() && !core_.raylet().Gone() && !core_.ProcessIsDead(owner);
-    });
+    auto waited = core_.store().Get(
+        id, Deadline::Never(), [&] { return core_.Usable() && !core_.raylet().Gone() && !core_.ProcessIsDead(owner); });
     core_.SetBlocked(false);
     if (!waited)
-      return MakeFailure(wire::FailureKind::ObjectLost, StrCat("argument ", id.hex(), " is lost: its owner died, or the "
-                                                               "store is gone (", waited.error().message, ")"));
+      return MakeFailure(wire::FailureKind::ObjectLost, StrCat("argument ", id.hex(),
+                                                               " is lost: its owner died, or the "
+                                                               "store is gone (",
+                                                               waited.error().message, ")"));
     found = *std::move(waited);
   }
   if (!found) return FailureOf(found.error(), StrCat("argument ", id.hex(), " cannot be read"));
@@ -96,8 +98,8 @@ CallOutcome CallExecutor::Execute(const CallRequest& request, Run run) {
       ray::internal::Packed result = run(*function);
       if (result.bytes.size() <= kInlineValueBytesMax) {
         outcome.bytes = std::move(result.bytes);
-      } else if (const auto stored = core_.StoreValue(request.result_id, result.bytes, kValueMark,
-                                                      request.caller_store_client);
+      } else if (const auto stored =
+                     core_.StoreValue(request.result_id, result.bytes, kValueMark, request.caller_store_client);
                  stored) {
         outcome.kind = ValueView::Kind::kStored;
       } else {
@@ -114,7 +116,8 @@ CallOutcome CallExecutor::Execute(const CallRequest& request, Run run) {
   if (failure != nullptr) outcome = Failed(std::move(failure));
   if (lend != nullptr) {
     outcome.arguments_retained = lend.use_count() > 1;
-    if (outcome.arguments_retained) lend->Arm();  // ours is dropped after the reply, so that the release comes behind it
+    if (outcome.arguments_retained)
+      lend->Arm();  // ours is dropped after the reply, so that the release comes behind it
     outcome.arguments = std::move(lend);
   }
   return outcome;

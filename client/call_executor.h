@@ -44,9 +44,9 @@ struct CallRequest {
 
 struct CallOutcome {
   ValueView::Kind kind = ValueView::Kind::kInline;
-  std::string bytes;                        // kInline: the value; kFailed: an encoded Failure
-  FailurePtr failure;                       // kFailed
-  LendId lend = 0;                          // of what the result refers to
+  std::string bytes;   // kInline: the value; kFailed: an encoded Failure
+  FailurePtr failure;  // kFailed
+  LendId lend = 0;     // of what the result refers to
   bool arguments_retained = false;
   std::shared_ptr<ArgumentLend> arguments;  // drop it after the outcome is on its way
   bool exit_actor = false;                  // user code called ExitActor: there is no outcome

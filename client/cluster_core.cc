@@ -76,7 +76,8 @@ ClusterCore& ClusterCore::Connect(Options options) {
   core.raylet_ = *std::move(raylet);
   const wire::RegisterReplyT& registration = core.raylet_->registration();
   const char* kind = options.kind == wire::ProcessKind::Worker ? "worker" : "driver";
-  auto store = StoreClient::Connect(registration.store_socket, StrCat(kind, " ", ::getpid()), deadline, /*retry=*/false);
+  auto store =
+      StoreClient::Connect(registration.store_socket, StrCat(kind, " ", ::getpid()), deadline, /*retry=*/false);
   if (!store) throw ray::internal::RayException(store.error().message);
   core.store_ = *std::move(store);
   core.actor_namespace_ =
@@ -126,7 +127,8 @@ void ClusterCore::Stop() {
   store_.reset();  // views that are still around keep the mapping
 }
 
-// ---- waiting ---------------------------------------------------------------------------------------------------------
+// ---- waiting
+// ---------------------------------------------------------------------------------------------------------
 
 bool ClusterCore::WaitUntil(Deadline deadline, const std::function<bool()>& ready) {
   Drain();
@@ -193,8 +195,8 @@ void ClusterCore::DrainLocked() {
     const auto drained = channel->Drain();
     const ActorLinkPtr actor = channel->actor().lock();
     if (!drained) {
-      const FailurePtr failure = MakeFailure(
-          wire::FailureKind::ActorDied, StrCat("the actor's process wrote nonsense: ", drained.error().message));
+      const FailurePtr failure = MakeFailure(wire::FailureKind::ActorDied,
+                                             StrCat("the actor's process wrote nonsense: ", drained.error().message));
       RemoveChannel(channel);
       channel->FailPending(failure);
       if (actor != nullptr) actor->ChannelBroken(failure);
@@ -267,7 +269,8 @@ void ClusterCore::SetBlocked(bool blocked) {
   static_cast<void>(raylet_->Send(wire::RayletMessage::Blocked, notice));
 }
 
-// ---- the store -------------------------------------------------------------------------------------------------------
+// ---- the store
+// -------------------------------------------------------------------------------------------------------
 
 Result<void> ClusterCore::StoreValue(const ObjectId& id, std::string_view bytes, char mark, uint32_t owner_client) {
   CreateOptions options;
@@ -298,7 +301,8 @@ void ClusterCore::ForgetArray(const ObjectId& id) {
   if (const auto found = arrays_.find(id); found != arrays_.end() && found->second.expired()) arrays_.erase(found);
 }
 
-// ---- others ----------------------------------------------------------------------------------------------------------
+// ---- others
+// ----------------------------------------------------------------------------------------------------------
 
 void ClusterCore::ReleaseLendThroughRaylet(ProcessId lender, LendId lend) {
   if (lender == process()) {
@@ -346,7 +350,8 @@ bool ClusterCore::TakeTask(const TaskId& id, PendingCall& task) {
   return true;
 }
 
-// ---- messages --------------------------------------------------------------------------------------------------------
+// ---- messages
+// --------------------------------------------------------------------------------------------------------
 
 void ClusterCore::OnMessage(const Frame& frame, std::vector<UniqueFd>& fds) {
   switch (static_cast<wire::RayletMessage>(frame.header.type)) {

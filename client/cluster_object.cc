@@ -18,9 +18,7 @@ void ClusterObject::FulfilInline(std::string bytes, ray::internal::Hold lend) {
 void ClusterObject::FulfilStored(ray::internal::Hold lend) {
   Finish(ObjectStatus::kStored, {}, nullptr, std::move(lend));
 }
-void ClusterObject::FulfilFailed(FailurePtr failure) {
-  Finish(ObjectStatus::kFailed, {}, std::move(failure), nullptr);
-}
+void ClusterObject::FulfilFailed(FailurePtr failure) { Finish(ObjectStatus::kFailed, {}, std::move(failure), nullptr); }
 
 void ClusterObject::Finish(ObjectStatus status, std::string bytes, FailurePtr failure, ray::internal::Hold lend) {
   std::vector<std::function<void()>> callbacks;

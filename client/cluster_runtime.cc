@@ -119,7 +119,8 @@ ActorHandleState ClusterRuntime::HandleOf(const ActorId& id, Hold lend) {
   return std::make_shared<ClusterActor>(std::move(link), std::move(lend));
 }
 
-// ---- values ----------------------------------------------------------------------------------------------------------
+// ---- values
+// ----------------------------------------------------------------------------------------------------------
 
 PackedView ClusterRuntime::Get(const ObjectHandle& handle, int64_t timeout_ms) {
   ClusterObject& object = AsObject(handle);
@@ -200,7 +201,8 @@ std::vector<bool> ClusterRuntime::Wait(std::span<const ObjectHandle> objects, si
   }
 }
 
-// ---- what values refer to --------------------------------------------------------------------------------------------
+// ---- what values refer to
+// --------------------------------------------------------------------------------------------
 
 void ClusterRuntime::PackReference(const ObjectHandle& handle, char* id) {
   core_.CheckUsable();
@@ -213,7 +215,8 @@ void ClusterRuntime::PackReference(const ObjectHandle& handle, char* id) {
 
 ObjectHandle ClusterRuntime::UnpackReference(std::string_view bytes) {
   const ObjectId id = ObjectId::FromBinary(bytes);
-  if (id.IsNil()) throw RayException(StrCat("the id of an object has ", ray::internal::kIdBytes, " bytes, not ", bytes.size()));
+  if (id.IsNil())
+    throw RayException(StrCat("the id of an object has ", ray::internal::kIdBytes, " bytes, not ", bytes.size()));
   if (ClusterObjectPtr known = core_.objects().Find(id); known != nullptr) return known;
   const bool owned = OwnerOf(id) == core_.process();
   auto object = std::make_shared<ClusterObject>(core_, id, /*owned=*/false);
@@ -241,7 +244,8 @@ void ClusterRuntime::PackActor(const ActorHandleState& actor, std::string& bytes
 
 ActorHandleState ClusterRuntime::UnpackActor(std::string_view bytes) {
   const ActorId id = ActorId::FromBinary(bytes);
-  if (id.IsNil()) throw RayException(StrCat("the id of an actor has ", ray::internal::kIdBytes, " bytes, not ", bytes.size()));
+  if (id.IsNil())
+    throw RayException(StrCat("the id of an actor has ", ray::internal::kIdBytes, " bytes, not ", bytes.size()));
   return HandleOf(id, UnpackScope::Lend());
 }
 
@@ -252,8 +256,8 @@ std::shared_ptr<ArrayStorage> ClusterRuntime::AllocateArray(size_t bytes, std::s
   CreateOptions options;
   options.owned = true;
   options.timeout_ms = kArrayRoomPatienceMs;
-  auto writer = core_.store().Create(core_.NewId(), bytes, std::as_bytes(std::span(metadata.data(), metadata.size())),
-                                     options);
+  auto writer =
+      core_.store().Create(core_.NewId(), bytes, std::as_bytes(std::span(metadata.data(), metadata.size())), options);
   if (!writer) Throw(writer.error());
   return std::make_shared<StoreArray>(core_, *std::move(writer));
 }

@@ -50,7 +50,8 @@ std::string EncodeFailure(const Failure& failure) {
 
 FailurePtr DecodeFailure(std::string_view bytes) {
   auto failure = Parse<Failure>(std::as_bytes(std::span(bytes.data(), bytes.size())));
-  if (!failure) return MakeFailure(wire::FailureKind::Other, StrCat("an unreadable failure: ", failure.error().message));
+  if (!failure)
+    return MakeFailure(wire::FailureKind::Other, StrCat("an unreadable failure: ", failure.error().message));
   return std::make_shared<Failure>(*std::move(failure));
 }
 

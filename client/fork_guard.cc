@@ -36,9 +36,7 @@ void OnChild() {
   if (null_fd >= 0) ::close(null_fd);
 }
 
-void RegisterHandler() {
-  [[maybe_unused]] static const int result = ::pthread_atfork(nullptr, nullptr, OnChild);
-}
+void RegisterHandler() { [[maybe_unused]] static const int result = ::pthread_atfork(nullptr, nullptr, OnChild); }
 
 }  // namespace
 

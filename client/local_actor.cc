@@ -60,8 +60,7 @@ void LocalActor::Start() {
   for (int i = 0; i < options_.max_concurrency; ++i) threads_.emplace_back([this] { Loop(); });
 }
 
-LocalObjectPtr LocalActor::Call(const ray::internal::RegisteredFunction& method,
-                                std::vector<LocalArgument> arguments) {
+LocalObjectPtr LocalActor::Call(const ray::internal::RegisteredFunction& method, std::vector<LocalArgument> arguments) {
   LocalObjectPtr result = store_->NewObject();
   FailurePtr failure;
   {
@@ -100,8 +99,8 @@ void LocalActor::Join() {
 
 bool LocalActor::Dead() const {
   const std::lock_guard lock(mutex_);
-  return state_ == State::kDead || (kill_ && (no_restart_ || (options_.max_restarts >= 0 &&
-                                                              restarts_ >= options_.max_restarts)));
+  return state_ == State::kDead ||
+         (kill_ && (no_restart_ || (options_.max_restarts >= 0 && restarts_ >= options_.max_restarts)));
 }
 
 bool LocalActor::Finished() const {
@@ -184,8 +183,8 @@ void LocalActor::RunOne(std::unique_lock<std::mutex>& lock) {
     const LocalViews views = ViewsOf(*store_, call.arguments);
     failure = views.failure;
     if (failure == nullptr)
-      store_->Fulfil(call.result, call.method->invoke(call.method->target.data(), call.method->target.size(), object,
-                                                      views.views));
+      store_->Fulfil(call.result,
+                     call.method->invoke(call.method->target.data(), call.method->target.size(), object, views.views));
   } catch (const LocalActorExit&) {
     exits = true;
     failure = ActorFailure("the actor ended itself with ray::ExitActor", true);

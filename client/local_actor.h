@@ -73,8 +73,8 @@ class LocalActor {
   };
 
   void Loop();
-  void Create(std::unique_lock<std::mutex>& lock);   // kStarting -> kAlive or kDead
-  void RunOne(std::unique_lock<std::mutex>& lock);   // the first call of the queue
+  void Create(std::unique_lock<std::mutex>& lock);    // kStarting -> kAlive or kDead
+  void RunOne(std::unique_lock<std::mutex>& lock);    // the first call of the queue
   void TakeDown(std::unique_lock<std::mutex>& lock);  // the object goes; then a restart, or the end
   void FailQueue(std::unique_lock<std::mutex>& lock, const FailurePtr& failure);
 

@@ -113,16 +113,16 @@ class LocalRuntime : public ray::internal::Runtime {
     actor_options.actor_namespace = options.actor_namespace.empty() ? namespace_ : options.actor_namespace;
     actor_options.max_restarts = options.max_restarts;
     actor_options.max_concurrency = options.max_concurrency;
-    auto actor = std::make_shared<LocalActor>(store_, actor_options, FunctionOf(factory),
-                                              TakeArguments(std::move(arguments)));
+    auto actor =
+        std::make_shared<LocalActor>(store_, actor_options, FunctionOf(factory), TakeArguments(std::move(arguments)));
     auto handle = std::make_shared<LocalActorHandle>(actor);
     const auto ended = Reap();
     const std::lock_guard lock(mutex_);
     if (!options.name.empty()) {
       std::weak_ptr<LocalActorHandle>& named = names_[{actor_options.actor_namespace, options.name}];
       if (const auto other = named.lock(); other != nullptr && !other->actor().Dead())
-        throw RayException(StrCat("an actor named ", options.name, " exists already in namespace ",
-                                  actor_options.actor_namespace));
+        throw RayException(
+            StrCat("an actor named ", options.name, " exists already in namespace ", actor_options.actor_namespace));
       named = handle;
     }
     actors_.push_back(actor);

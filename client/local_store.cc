@@ -25,8 +25,7 @@ class LocalArray : public ray::internal::ArrayStorage {
   LocalArray(std::shared_ptr<LocalStore> store, const ObjectId& id, size_t bytes, std::string_view metadata)
       : store_(std::move(store)), id_(id), bytes_(bytes), metadata_(metadata) {
     memory_ = mmap(nullptr, MappedBytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory_ == MAP_FAILED)
-      throw RayException(StrCat("there is no memory for an array of ", FormatBytes(bytes)));
+    if (memory_ == MAP_FAILED) throw RayException(StrCat("there is no memory for an array of ", FormatBytes(bytes)));
   }
   ~LocalArray() override {
     store_->ForgetArray(id_);
@@ -59,8 +58,7 @@ class LocalArray : public ray::internal::ArrayStorage {
 
 void LocalFailure::Throw() const {
   switch (kind) {
-    case Kind::kTaskThrew:
-      throw ray::internal::RayTaskException(function, exception_type, thrown_what, details);
+    case Kind::kTaskThrew: throw ray::internal::RayTaskException(function, exception_type, thrown_what, details);
     case Kind::kActorDied: throw ray::internal::RayActorException(message, details);
     case Kind::kLost: break;
   }
@@ -117,9 +115,7 @@ void LocalStore::Fulfil(const LocalObjectPtr& object, ray::internal::Packed valu
   Finish(object, std::make_shared<const ray::internal::Packed>(std::move(value)), nullptr);
 }
 
-void LocalStore::Fail(const LocalObjectPtr& object, FailurePtr failure) {
-  Finish(object, nullptr, std::move(failure));
-}
+void LocalStore::Fail(const LocalObjectPtr& object, FailurePtr failure) { Finish(object, nullptr, std::move(failure)); }
 
 void LocalStore::Finish(const LocalObjectPtr& object, ValuePtr value, FailurePtr failure) {
   std::vector<std::function<void()>> callbacks;
@@ -170,8 +166,8 @@ std::vector<bool> LocalStore::Wait(std::span<LocalObject* const> objects, size_t
 }
 
 std::shared_ptr<ray::internal::ArrayStorage> LocalStore::NewArray(size_t bytes, std::string_view metadata) {
-  auto array = std::make_shared<LocalArray>(shared_from_this(), NewObjectId(kThisProcess, next_number_), bytes,
-                                            metadata);
+  auto array =
+      std::make_shared<LocalArray>(shared_from_this(), NewObjectId(kThisProcess, next_number_), bytes, metadata);
   const std::lock_guard lock(mutex_);
   arrays_[array->id()] = array;
   return array;

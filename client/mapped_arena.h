@@ -23,7 +23,8 @@ class MappedArena {
   // The start of the mapping. No system call but the first time.
   Result<const std::byte*> ForReading() {
     const std::byte* const base = reading_base_.load(std::memory_order_acquire);  // with the release in Map
-    if (base != nullptr) [[likely]] return base;
+    if (base != nullptr) [[likely]]
+      return base;
     return MapForReading();
   }
   Result<std::byte*> ForWriting();

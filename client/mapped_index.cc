@@ -42,8 +42,8 @@ Result<MappedIndex> MappedIndex::OpenByName(const std::string& socket_path) {
   const auto fd = OpenNamedSegmentReadOnly(IndexSegmentName(socket_path));
   if (!fd) {
     if (fd.error().code != ErrorCode::kNotFound) return Fail(fd.error());
-    return Fail(ErrorCode::kNotRunning, StrCat("no plasma_store serves ", socket_path, ": start one with plasma_store -m 1G -s ",
-                                               socket_path));
+    return Fail(ErrorCode::kNotRunning,
+                StrCat("no plasma_store serves ", socket_path, ": start one with plasma_store -m 1G -s ", socket_path));
   }
   return Open(fd->get());
 }

@@ -1,6 +1,6 @@
 // MappedIndex: the store's index in this process, mapped read-only: finds objects without asking the daemon. Owned by a
-// StoreSession, or by objstat, which opens it by name. Any thread. What it returns was true at one moment; only a pin taken
-// afterwards and a second look at the entry's word make it stay true.
+// StoreSession, or by objstat, which opens it by name. Any thread. What it returns was true at one moment; only a pin
+// taken afterwards and a second look at the entry's word make it stay true.
 #pragma once
 
 #include <atomic>
@@ -48,9 +48,7 @@ class MappedIndex {
 
   const IndexHeader& header() const { return *header_; }
 
-  std::optional<FoundObject> FindSealed(const ObjectId& id) const {
-    return Find(id, EntryState::kSealed);
-  }
+  std::optional<FoundObject> FindSealed(const ObjectId& id) const { return Find(id, EntryState::kSealed); }
   std::optional<FoundObject> Find(const ObjectId& id, EntryState state) const;
   // The second look, after a pin: true when the entry still is what Find saw. Full order with the pin's store.
   bool StillThere(const FoundObject& found) const {

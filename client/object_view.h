@@ -1,6 +1,6 @@
-// ObjectView: a sealed object, pinned while the view lives. Whoever called Get owns it; any thread may read, one thread at
-// a time may move or destroy it. The spans point into a read-only mapping: writing through them is a fault. Move-only:
-// where several parts of a program hold one object, let them share a std::shared_ptr<const ObjectView>.
+// ObjectView: a sealed object, pinned while the view lives. Whoever called Get owns it; any thread may read, one thread
+// at a time may move or destroy it. The spans point into a read-only mapping: writing through them is a fault.
+// Move-only: where several parts of a program hold one object, let them share a std::shared_ptr<const ObjectView>.
 #pragma once
 
 #include <cstddef>
@@ -25,7 +25,7 @@ class ObjectView {
   const ObjectId& id() const { return id_; }
   std::span<const std::byte> data() const { return {data_, data_bytes_}; }              // 64-byte aligned
   std::span<const std::byte> metadata() const { return {metadata_, metadata_bytes_}; }  // 64-byte aligned
-  void Release();  // as if destroyed
+  void Release();                                                                       // as if destroyed
 
  private:
   friend class StoreSession;

@@ -26,8 +26,8 @@ class ObjectWriter {
   std::span<std::byte> metadata() const { return {metadata_, metadata_bytes_}; }  // holds what Create was given
 
   // Whatever the outcome, the writer is empty afterwards.
-  Result<void> Seal() &&;             // returns when the object is visible to all
-  Result<void> SealAsync() &&;        // visible soon; in order with this client's other requests
+  Result<void> Seal() &&;               // returns when the object is visible to all
+  Result<void> SealAsync() &&;          // visible soon; in order with this client's other requests
   Result<ObjectView> SealAndView() &&;  // sealed, and pinned without a gap in which it could be evicted
   Result<void> Abort() &&;
   // Gives up the duty to seal: the caller seals or aborts by id. The spans stay usable until then.

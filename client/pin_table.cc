@@ -55,8 +55,8 @@ std::optional<uint32_t> PinTable::Pin(uint64_t entry) {
     if (pin.load(std::memory_order_relaxed) != 0) continue;
     // Before the pin: whoever reads the pin's entry as dying and then this bound must look at the slot.
     uint32_t bound = page_->slots_high_water.load(std::memory_order_relaxed);
-    while (bound <= slot && !page_->slots_high_water.compare_exchange_weak(bound, slot + 1, std::memory_order_seq_cst)) {
-    }
+    while (bound <= slot &&
+           !page_->slots_high_water.compare_exchange_weak(bound, slot + 1, std::memory_order_seq_cst)) {}
     uint32_t free = 0;
     if (!pin.compare_exchange_strong(free, static_cast<uint32_t>(entry) + 1, std::memory_order_seq_cst)) continue;
     free_hint_ = (slot + 1) % kPinSlots;

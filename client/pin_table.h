@@ -1,6 +1,6 @@
 // PinTable: this process's pin page, which it and the daemon share: one slot for each object held. Owned by a
-// StoreSession; any thread. A slot that is not zero keeps the entry it names from being freed. Nothing here needs repair
-// when the process is killed: the daemon drops the page with the socket.
+// StoreSession; any thread. A slot that is not zero keeps the entry it names from being freed. Nothing here needs
+// repair when the process is killed: the daemon drops the page with the socket.
 #pragma once
 
 #include <atomic>
@@ -21,8 +21,8 @@ class PinTable {
   // In memory of the caller's that outlives it (tests).
   static Result<PinTable> Attach(void* memory, size_t bytes, uint32_t client);
 
-  // Takes a free slot for `entry`; a full fence is part of it. Look at the entry's word again afterwards: unchanged, the
-  // daemon sees the pin before it frees anything. Nothing when all slots are in use.
+  // Takes a free slot for `entry`; a full fence is part of it. Look at the entry's word again afterwards: unchanged,
+  // the daemon sees the pin before it frees anything. Nothing when all slots are in use.
   std::optional<uint32_t> Pin(uint64_t entry);
   void Unpin(uint32_t slot) {
     page_->slots[slot].store(0, std::memory_order_release);  // our last read comes before the daemon's reuse
@@ -35,8 +35,8 @@ class PinTable {
     page_->touch_tail.fetch_add(1, std::memory_order_release);  // publishes the touch to the daemon's acquire
   }
 
-  // While some thread waits for a seal the daemon wakes bucket words; seq_cst, so that either the daemon sees the waiter
-  // or the waiter's next probe sees the object.
+  // While some thread waits for a seal the daemon wakes bucket words; seq_cst, so that either the daemon sees the
+  // waiter or the waiter's next probe sees the object.
   void AddWaiter() { page_->waiting.fetch_add(1, std::memory_order_seq_cst); }
   void RemoveWaiter() { page_->waiting.fetch_sub(1, std::memory_order_relaxed); }
 

@@ -107,13 +107,15 @@ ObjectWriter::~ObjectWriter() = default;
 
 Status ObjectWriter::Seal() && {
   const auto impl = std::move(impl_);
-  if (impl == nullptr) return Status::Invalid("this writer holds no object: it failed, or was sealed or aborted before");
+  if (impl == nullptr)
+    return Status::Invalid("this writer holds no object: it failed, or was sealed or aborted before");
   return StatusOf(std::move(impl->writer).Seal());
 }
 
 Status ObjectWriter::Abort() && {
   const auto impl = std::move(impl_);
-  if (impl == nullptr) return Status::Invalid("this writer holds no object: it failed, or was sealed or aborted before");
+  if (impl == nullptr)
+    return Status::Invalid("this writer holds no object: it failed, or was sealed or aborted before");
   return StatusOf(std::move(impl->writer).Abort());
 }
 
@@ -139,7 +141,8 @@ class PlasmaClient::Impl {
       const std::scoped_lock lock(mutex_);
       if (const auto it = unsealed_.find(id); it != unsealed_.end()) {
         if (only_unheld && !it->second.buffer.expired())
-          return raylet::Fail(ErrorCode::kInvalid, StrCat("object ", id.hex(), " cannot be aborted while its buffer is "
+          return raylet::Fail(ErrorCode::kInvalid, StrCat("object ", id.hex(),
+                                                          " cannot be aborted while its buffer is "
                                                           "held: drop the buffer first"));
         Unsealed unsealed = std::move(it->second);
         unsealed_.erase(it);
@@ -147,7 +150,8 @@ class PlasmaClient::Impl {
       }
       store = store_;
     }
-    if (store == nullptr) return raylet::Fail(ErrorCode::kDisconnected, "this client is not connected: call Connect first");
+    if (store == nullptr)
+      return raylet::Fail(ErrorCode::kDisconnected, "this client is not connected: call Connect first");
     const auto object = store->Describe(FromPublic(id));
     if (!object) return raylet::Fail(object.error());
     if (!object->has_value())
@@ -190,8 +194,9 @@ Status PlasmaClient::Connect(const std::string& store_socket_name, const std::st
                              int /*release_delay*/, int num_retries) {
   if (impl_->Store()) return Status::Invalid("this client is connected already: call Disconnect first");
   const int retries = num_retries < 0 ? kRetriesByDefault : num_retries;
-  auto store = client::StoreClient::Connect(store_socket_name, program_invocation_short_name,
-                                            Deadline::AfterMs(std::max<int64_t>(retries * kRetryMs, 5000)), retries > 0);
+  auto store =
+      client::StoreClient::Connect(store_socket_name, program_invocation_short_name,
+                                   Deadline::AfterMs(std::max<int64_t>(retries * kRetryMs, 5000)), retries > 0);
   if (!store) return ToStatus(store.error());
   const std::scoped_lock lock(impl_->mutex_);
   impl_->store_ = *std::move(store);
@@ -209,10 +214,11 @@ Status PlasmaClient::Disconnect() {
   return Status::OK();
 }
 
-Status PlasmaClient::Create(const ObjectID& object_id, int64_t data_size, const uint8_t* metadata, int64_t metadata_size,
-                            std::shared_ptr<Buffer>* data, int device_num, bool evict_if_full) {
+Status PlasmaClient::Create(const ObjectID& object_id, int64_t data_size, const uint8_t* metadata,
+                            int64_t metadata_size, std::shared_ptr<Buffer>* data, int device_num, bool evict_if_full) {
   if (data_size < 0 || metadata_size < 0 || (metadata == nullptr && metadata_size != 0))
-    return Status::Invalid(StrCat("an object cannot have ", data_size, " bytes of data and ", metadata_size, " of metadata"));
+    return Status::Invalid(
+        StrCat("an object cannot have ", data_size, " bytes of data and ", metadata_size, " of metadata"));
   if (device_num != 0) return Status::Invalid(StrCat("device ", device_num, " is not there: objects live in device 0"));
   const auto store = impl_->Store();
   if (!store) return ToStatus(store.error());
@@ -267,8 +273,8 @@ Status PlasmaClient::CreateAndSealBatch(const std::vector<ObjectID>& object_ids,
   return Status::OK();
 }
 
-ObjectWriter PlasmaClient::CreateWriter(const ObjectID& object_id, int64_t data_size, std::span<const std::byte> metadata,
-                                        int64_t timeout_ms) {
+ObjectWriter PlasmaClient::CreateWriter(const ObjectID& object_id, int64_t data_size,
+                                        std::span<const std::byte> metadata, int64_t timeout_ms) {
   ObjectWriter out;
   if (data_size < 0) {
     out.status_ = Status::Invalid(StrCat("an object cannot have ", data_size, " bytes"));
@@ -294,9 +300,8 @@ ObjectWriter PlasmaClient::CreateWriter(const ObjectID& object_id, int64_t data_
 Status PlasmaClient::Get(const std::vector<ObjectID>& object_ids, int64_t timeout_ms,
                          std::vector<ObjectBuffer>* object_buffers) {
   std::vector<ObjectBuffer> buffers(object_ids.size());
-  auto status = impl_->GetEach(object_ids, timeout_ms, [&](size_t i, client::ObjectView view) {
-    buffers[i] = ToObjectBuffer(std::move(view));
-  });
+  auto status = impl_->GetEach(
+      object_ids, timeout_ms, [&](size_t i, client::ObjectView view) { buffers[i] = ToObjectBuffer(std::move(view)); });
   if (status.ok()) *object_buffers = std::move(buffers);
   return status;
 }
@@ -407,8 +412,9 @@ Status PlasmaClient::Delete(const std::vector<ObjectID>& object_ids) {
   for (size_t i = 0; i < ids.size(); ++i) {
     const ErrorCode code = (*codes)[i];
     if (code == ErrorCode::kOk || code == ErrorCode::kNotFound) continue;
-    return ToStatus({code, StrCat("object ", ids[i].hex(), " cannot be deleted: ", raylet::ErrorCodeName(code),
-                                  code == ErrorCode::kWrongState ? "; it is being written: seal or abort it first" : "")});
+    return ToStatus(
+        {code, StrCat("object ", ids[i].hex(), " cannot be deleted: ", raylet::ErrorCodeName(code),
+                      code == ErrorCode::kWrongState ? "; it is being written: seal or abort it first" : "")});
   }
   return Status::OK();
 }

@@ -32,8 +32,8 @@ using ray::internal::RayException;
 constexpr Duration kReadyPatience = std::chrono::seconds(30);
 constexpr Duration kStopPatience = std::chrono::seconds(5);
 constexpr uint64_t kStoreBytesDefault = uint64_t{512} << 20;
-constexpr const char* kStoreFlag = "--object-store-memory";  // of head_args: for the store, everything else for the raylet
-
+constexpr const char* kStoreFlag =
+    "--object-store-memory";  // of head_args: for the store, everything else for the raylet
 
 std::string FolderOfProgram() {
   std::error_code error;
@@ -111,8 +111,8 @@ std::unique_ptr<PrivateDaemons> PrivateDaemons::Start(const ray::RayConfig& conf
   self->raylet_socket_ = self->folder_ + "/raylet.sock";
 
   std::string store_memory = StrCat(std::min<uint64_t>(kStoreBytesDefault, AvailableMemoryBytes() / 4));
-  std::vector<std::string> raylet_arguments = {"--socket",       self->raylet_socket_, "--store-socket", store_socket,
-                                               "--logs-folder", self->logs_folder_};
+  std::vector<std::string> raylet_arguments = {"--socket",   self->raylet_socket_, "--store-socket",
+                                               store_socket, "--logs-folder",      self->logs_folder_};
   for (size_t i = 0; i < config.head_args.size(); ++i) {
     const std::string& argument = config.head_args[i];
     if (argument == kStoreFlag && i + 1 < config.head_args.size())

@@ -43,9 +43,8 @@ RayLogLine::~RayLogLine() {
   const size_t size = strftime(time, sizeof time, "%Y-%m-%d %H:%M:%S", &parts);
   std::snprintf(time + size, sizeof time - size, ".%03ld", now.tv_nsec / 1000000);
   const char* slash = std::strrchr(file_, '/');
-  const std::string line =
-      raylet::StrCat(time, " ", kNames[static_cast<int>(level_)], " ", getpid(), " ",
-                     slash != nullptr ? slash + 1 : file_, ":", line_, ": ", stream_.str(), "\n");
+  const std::string line = raylet::StrCat(time, " ", kNames[static_cast<int>(level_)], " ", getpid(), " ",
+                                          slash != nullptr ? slash + 1 : file_, ":", line_, ": ", stream_.str(), "\n");
   for (size_t done = 0; done < line.size();) {
     const ssize_t n = write(STDERR_FILENO, line.data() + done, line.size() - done);
     if (n <= 0) break;  // a closed standard error must not end the program

@@ -41,8 +41,8 @@ Result<std::unique_ptr<RayletClient>> RayletClient::Connect(const std::string& s
   RAYLET_RETURN_IF_ERROR(
       connection->Send(TypeNumber(wire::RayletMessage::Register), 1, Encode(request), deadline, fds));
   auto frame = connection->Receive(deadline);
-  if (!frame) return Fail(frame.error().code, StrCat("the raylet at ", socket, " did not register us: ",
-                                                     frame.error().message));
+  if (!frame)
+    return Fail(frame.error().code, StrCat("the raylet at ", socket, " did not register us: ", frame.error().message));
   if (!frame->has_value())
     return Fail(ErrorCode::kTimedOut, StrCat("the raylet at ", socket, " did not answer in time"));
   if ((*frame)->header.type == TypeNumber(wire::RayletMessage::StatusReply)) {
@@ -50,12 +50,15 @@ Result<std::unique_ptr<RayletClient>> RayletClient::Connect(const std::string& s
     if (status) RAYLET_RETURN_IF_ERROR(FromStatus(*status->status));
   }
   if ((*frame)->header.type != TypeNumber(wire::RayletMessage::RegisterReply))
-    return Fail(ErrorCode::kProtocolError, StrCat("what serves ", socket, " is no raylet: it answered with a message of "
-                                                  "type ", (*frame)->header.type));
+    return Fail(ErrorCode::kProtocolError, StrCat("what serves ", socket,
+                                                  " is no raylet: it answered with a message of "
+                                                  "type ",
+                                                  (*frame)->header.type));
   auto reply = Parse<wire::RegisterReplyT>((*frame)->body);
   if (!reply) return Fail(std::move(reply).error());
   RAYLET_RETURN_IF_ERROR(FromStatus(*reply->status));
-  if (reply->process == 0) return Fail(ErrorCode::kProtocolError, StrCat("the raylet at ", socket, " gave us no number"));
+  if (reply->process == 0)
+    return Fail(ErrorCode::kProtocolError, StrCat("the raylet at ", socket, " gave us no number"));
 
   std::unique_ptr<RayletClient> client(new RayletClient());
   client->socket_ = socket;
@@ -83,9 +86,8 @@ void RayletClient::Run() {
   for (;;) {
     auto frame = connection_.Receive(Deadline::Never());
     if (!frame || !frame->has_value()) {
-      Break(Error{ErrorCode::kDisconnected,
-                  StrCat("the raylet at ", socket_, " is gone",
-                         frame ? std::string() : StrCat(" (", frame.error().message, ")"))});
+      Break(Error{ErrorCode::kDisconnected, StrCat("the raylet at ", socket_, " is gone",
+                                                   frame ? std::string() : StrCat(" (", frame.error().message, ")"))});
       return;
     }
     const uint64_t request = (*frame)->header.request_id;
@@ -170,8 +172,7 @@ Result<Frame> RayletClient::Call(wire::RayletMessage type, std::span<const std::
   const auto done = [&] { return answer->frame.has_value(); };
   while (!done() && !deadline.Passed())
     answer->changed.wait_for(lock, deadline.Left(std::chrono::milliseconds(100)), done);
-  if (!done())
-    return Fail(ErrorCode::kTimedOut, StrCat("the raylet at ", socket_, " did not answer in time"));
+  if (!done()) return Fail(ErrorCode::kTimedOut, StrCat("the raylet at ", socket_, " did not answer in time"));
   return *std::move(answer->frame);
 }
 

@@ -1,6 +1,6 @@
-// RayletClient: this process's registration with its raylet: the socket, the io thread that reads it, and the doorbell on
-// which this process's threads park. Owned by the core. Sending is thread-safe; messages and replies are handled on the
-// io thread, which rings the doorbell after each.
+// RayletClient: this process's registration with its raylet: the socket, the io thread that reads it, and the doorbell
+// on which this process's threads park. Owned by the core. Sending is thread-safe; messages and replies are handled on
+// the io thread, which rings the doorbell after each.
 #pragma once
 
 #include <atomic>

@@ -27,9 +27,8 @@ const char* DtypeName(Dtype dtype) {
 }
 
 void ThrowCannotRead(const std::type_info& type, size_t bytes, const char* reason) {
-  throw RayException(
-      StrCat("cannot read a value of type ", Demangle(type.name()), " from ", bytes, " bytes: ", reason),
-      {.cause = reason, .hint = "read it as the type that it was written as"});
+  throw RayException(StrCat("cannot read a value of type ", Demangle(type.name()), " from ", bytes, " bytes: ", reason),
+                     {.cause = reason, .hint = "read it as the type that it was written as"});
 }
 
 void ThrowCannotWrite(const std::type_info& type, const char* reason) {
@@ -45,8 +44,7 @@ std::string_view ElementsOf(std::string_view bytes, const std::type_info& type, 
         type, bytes.size(),
         StrCat("they hold elements of ", DtypeName(written), ", and ", DtypeName(dtype), " is wanted").c_str());
   const std::string_view elements = bytes.substr(kElementsHeaderBytes);
-  if (elements.size() % element_bytes != 0)
-    ThrowCannotRead(type, bytes.size(), "the last element is cut off");
+  if (elements.size() % element_bytes != 0) ThrowCannotRead(type, bytes.size(), "the last element is cut off");
   return elements;
 }
 

@@ -1,5 +1,5 @@
-// StoreArray: an array's memory in the store. Made here (writable, then sealed and pinned; deleted from the store with its
-// last holder, local or borrowing) or borrowed (pinned; the lend goes back). Shared; reading is thread-safe.
+// StoreArray: an array's memory in the store. Made here (writable, then sealed and pinned; deleted from the store with
+// its last holder, local or borrowing) or borrowed (pinned; the lend goes back). Shared; reading is thread-safe.
 #pragma once
 
 #include <memory>
@@ -17,7 +17,8 @@ class ClusterCore;
 
 class StoreArray final : public ray::internal::ArrayStorage {
  public:
-  StoreArray(ClusterCore& core, ObjectWriter writer) : core_(core), id_(writer.id()), owned_(true), writer_(std::move(writer)) {}
+  StoreArray(ClusterCore& core, ObjectWriter writer)
+      : core_(core), id_(writer.id()), owned_(true), writer_(std::move(writer)) {}
   StoreArray(ClusterCore& core, ObjectView view, ray::internal::Hold lend)
       : core_(core), id_(view.id()), owned_(false), view_(std::move(view)), lend_(std::move(lend)) {}
   ~StoreArray() override;

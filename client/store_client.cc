@@ -100,7 +100,8 @@ Result<std::optional<ObjectInfo>> StoreClient::Describe(const ObjectId& id) cons
   for (const EntryState state : {EntryState::kUnsealed, EntryState::kSealed}) {  // in the order of an object's life
     const auto found = session_->index().Find(id, state);
     if (!found) continue;
-    if (const auto entry = session_->index().Read(found->entry); Visible(entry) && entry->id == id) return ToInfo(*entry);
+    if (const auto entry = session_->index().Read(found->entry); Visible(entry) && entry->id == id)
+      return ToInfo(*entry);
   }
   return std::nullopt;
 }
@@ -149,12 +150,12 @@ Result<std::vector<ErrorCode>> StoreClient::Delete(std::span<const ObjectId> ids
   RAYLET_RETURN_IF_ERROR(InPieces(ids, [&](std::span<const ObjectId> piece) -> Result<void> {
     wire::IdsRequestT request;
     request.ids = ToWire(piece);
-    const auto reply = session_->connection().Call<wire::DeleteReplyT>(
-        wire::StoreMessage::Delete, request, wire::StoreMessage::DeleteReply, kReplyPatience);
+    const auto reply = session_->connection().Call<wire::DeleteReplyT>(wire::StoreMessage::Delete, request,
+                                                                       wire::StoreMessage::DeleteReply, kReplyPatience);
     if (!reply) return Fail(reply.error());
     if (reply->codes.size() != piece.size())
-      return Fail(ErrorCode::kProtocolError, StrCat("the store at ", socket_path(), " answered for ", reply->codes.size(),
-                                                    " of ", piece.size(), " objects"));
+      return Fail(ErrorCode::kProtocolError, StrCat("the store at ", socket_path(), " answered for ",
+                                                    reply->codes.size(), " of ", piece.size(), " objects"));
     for (const uint16_t code : reply->codes) codes.push_back(static_cast<ErrorCode>(code));
     return {};
   }));

@@ -1,8 +1,8 @@
 // StoreClient: this process's connection to one plasma_store: the verbs, and gets that need no daemon. Owned by whoever
-// connected (the ray:: runtime, the raylet, a plasma::PlasmaClient); one per process and store is enough. Every method is
-// safe from several threads at once, also while another thread waits in Get or Create.
-// Views and writers keep what they need alive by themselves: they may outlive the StoreClient, and the daemon hears that
-// this client has gone once the last of them is gone too.
+// connected (the ray:: runtime, the raylet, a plasma::PlasmaClient); one per process and store is enough. Every method
+// is safe from several threads at once, also while another thread waits in Get or Create. Views and writers keep what
+// they need alive by themselves: they may outlive the StoreClient, and the daemon hears that this client has gone once
+// the last of them is gone too.
 #pragma once
 
 #include <cstddef>
@@ -56,14 +56,14 @@ class StoreClient {
   const std::string& socket_path() const;
   uint64_t capacity_bytes() const;
   uint64_t started_unix_ms() const;  // when the daemon started; ObjectInfo::created_ms counts from here
-  bool Disconnected() const;  // the daemon has gone; sealed objects can still be read
+  bool Disconnected() const;         // the daemon has gone; sealed objects can still be read
 
   // ---- read ----
   // A pinned, read-only view. Makes no system call when the object is sealed and there. Otherwise waits until it is
   // sealed: kTimedOut at the deadline, kDisconnected soon after the daemon went.
   Result<ObjectView> Get(const ObjectId& id, Deadline deadline);
-  // As above, and asks `alive` at least every 100 ms while waiting: false ends the wait with kCancelled (its owner died,
-  // the process shuts down, …).
+  // As above, and asks `alive` at least every 100 ms while waiting: false ends the wait with kCancelled (its owner
+  // died, the process shuts down, …).
   Result<ObjectView> Get(const ObjectId& id, Deadline deadline, const std::function<bool()>& alive);
   // Does not wait: nothing when there is no sealed object of this id. Never a system call.
   Result<std::optional<ObjectView>> TryGet(const ObjectId& id);

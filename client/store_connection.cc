@@ -23,8 +23,7 @@ Result<Frame> Hello(FrameConnection& connection, const std::string& name, Deadli
   hello.build = kBuild;
   hello.pid = ::getpid();
   hello.name = name;
-  RAYLET_RETURN_IF_ERROR(
-      connection.Send(static_cast<uint16_t>(wire::StoreMessage::Hello), 1, Encode(hello), deadline));
+  RAYLET_RETURN_IF_ERROR(connection.Send(static_cast<uint16_t>(wire::StoreMessage::Hello), 1, Encode(hello), deadline));
   auto frame = connection.Receive(deadline);
   if (!frame) return Fail(std::move(frame).error());
   if (!frame->has_value()) return Fail(ErrorCode::kTimedOut, "no answer to Hello before the deadline");
@@ -35,16 +34,16 @@ Result<Frame> Hello(FrameConnection& connection, const std::string& name, Deadli
 
 }  // namespace
 
-Result<FrameConnection> ConnectToStore(const std::string& socket, const std::string& name, Deadline deadline, bool retry,
-                                       StoreWelcome& welcome) {
+Result<FrameConnection> ConnectToStore(const std::string& socket, const std::string& name, Deadline deadline,
+                                       bool retry, StoreWelcome& welcome) {
   const auto failed = [&](const Error& error) {
     return Fail(error.code, StrCat("cannot connect to the store at ", socket, ": ", error.message));
   };
   auto connection = FrameConnection::Connect(socket, deadline, retry);
   if (!connection) {
     if (connection.error().code == ErrorCode::kNotRunning)
-      return Fail(ErrorCode::kNotRunning, StrCat("no plasma_store serves ", socket, ": start one with plasma_store -m 1G -s ",
-                                                 socket));
+      return Fail(ErrorCode::kNotRunning,
+                  StrCat("no plasma_store serves ", socket, ": start one with plasma_store -m 1G -s ", socket));
     return failed(connection.error());
   }
   const auto frame = Hello(*connection, name, deadline);
@@ -56,8 +55,9 @@ Result<FrameConnection> ConnectToStore(const std::string& socket, const std::str
   std::vector<UniqueFd>& fds = connection->fds();
   if (reply->version < kStoreProtocolMin || reply->version > kStoreProtocolMax || reply->client == 0 ||
       fds.size() != kHelloFds) {
-    return failed({ErrorCode::kProtocolError, StrCat("it says version ", reply->version, ", client ", reply->client,
-                                                     " and sends ", fds.size(), " descriptors instead of ", kHelloFds)});
+    return failed(
+        {ErrorCode::kProtocolError, StrCat("it says version ", reply->version, ", client ", reply->client,
+                                           " and sends ", fds.size(), " descriptors instead of ", kHelloFds)});
   }
   welcome.client = reply->client;
   welcome.arena_bytes = reply->arena_bytes;
@@ -74,8 +74,9 @@ StoreConnection::StoreConnection(FrameConnection connection, std::string socket)
     : socket_(std::move(socket)), connection_(std::move(connection)), closed_in_children_(connection_.fd()) {}
 
 tl::unexpected<Error> StoreConnection::Gone() const {
-  return Fail(ErrorCode::kDisconnected,
-              StrCat("the store at ", socket_, " is gone: see why plasma_store ended, start it again and connect anew"));
+  return Fail(
+      ErrorCode::kDisconnected,
+      StrCat("the store at ", socket_, " is gone: see why plasma_store ended, start it again and connect anew"));
 }
 
 bool StoreConnection::PeerGone() {
@@ -114,8 +115,8 @@ Result<Frame> StoreConnection::Exchange(wire::StoreMessage type, const Bytes& bo
   if (!outcome) return Fail(std::move(outcome).error());
   if (static_cast<wire::StoreMessage>(waiting.reply->header.type) != reply_type)
     return Fail(ErrorCode::kProtocolError,
-                StrCat("the store at ", socket_, " answered ", wire::EnumNameStoreMessage(type), " by a message of type ",
-                       waiting.reply->header.type));
+                StrCat("the store at ", socket_, " answered ", wire::EnumNameStoreMessage(type),
+                       " by a message of type ", waiting.reply->header.type));
   return *std::move(waiting.reply);
 }
 

@@ -1,6 +1,6 @@
-// StoreConnection: the socket to plasma_store: requests and their replies, several at a time. Owned by a StoreSession; any
-// thread. Whichever waiting thread is first reads the socket for all of them, so that a Create that waits for room does
-// not hold up the Delete that would make it.
+// StoreConnection: the socket to plasma_store: requests and their replies, several at a time. Owned by a StoreSession;
+// any thread. Whichever waiting thread is first reads the socket for all of them, so that a Create that waits for room
+// does not hold up the Delete that would make it.
 #pragma once
 
 #include <atomic>
@@ -35,8 +35,8 @@ struct StoreWelcome {
 };
 
 // Connects and says hello. kNotRunning names the command that starts a daemon.
-Result<FrameConnection> ConnectToStore(const std::string& socket, const std::string& name, Deadline deadline, bool retry,
-                                       StoreWelcome& welcome);
+Result<FrameConnection> ConnectToStore(const std::string& socket, const std::string& name, Deadline deadline,
+                                       bool retry, StoreWelcome& welcome);
 
 class StoreConnection {
  public:
@@ -44,7 +44,8 @@ class StoreConnection {
 
   // Sends a request and waits for its reply, which must be of type Reply. kTimedOut when none came within `patience`.
   template <class Reply, class Request>
-  Result<Reply> Call(wire::StoreMessage type, const Request& request, wire::StoreMessage reply_type, Duration patience) {
+  Result<Reply> Call(wire::StoreMessage type, const Request& request, wire::StoreMessage reply_type,
+                     Duration patience) {
     const auto frame = Exchange(type, Encode(request), reply_type, patience);
     if (!frame) return Fail(frame.error());
     auto reply = Parse<Reply>(frame->body);

@@ -47,8 +47,8 @@ Result<std::shared_ptr<StoreSession>> StoreSession::Connect(const std::string& s
   StoreWelcome welcome;
   auto connection = ConnectToStore(socket, name, deadline, retry, welcome);
   if (!connection) return Fail(std::move(connection).error());
-  auto arena = MappedArena::Open(std::move(welcome.arena_read_only), std::move(welcome.arena_read_write),
-                                 welcome.arena_bytes);
+  auto arena =
+      MappedArena::Open(std::move(welcome.arena_read_only), std::move(welcome.arena_read_write), welcome.arena_bytes);
   if (!arena) return Fail(std::move(arena).error());
   auto index = MappedIndex::Open(welcome.index.get());
   if (!index) return Fail(std::move(index).error());
@@ -63,8 +63,8 @@ Result<ObjectView> StoreSession::MakeView(const std::shared_ptr<StoreSession>& s
   const auto base = arena_->ForReading();
   if (!base) return Fail(base.error());
   if (!arena_->Holds(found.offset, found.data_bytes, found.metadata_bytes)) [[unlikely]]
-    return Fail(ErrorCode::kProtocolError, StrCat("the index of the store at ", connection_.socket(), " says that object ",
-                                                  id.hex(), " lies outside the arena"));
+    return Fail(ErrorCode::kProtocolError, StrCat("the index of the store at ", connection_.socket(),
+                                                  " says that object ", id.hex(), " lies outside the arena"));
   ObjectView view;
   view.session_ = self;
   view.data_ = *base + found.offset;
@@ -184,9 +184,8 @@ Result<ObjectWriter> StoreSession::Create(const std::shared_ptr<StoreSession>& s
   request.owned = options.owned;
   request.owner = options.owner;
   request.timeout_ms = options.timeout_ms;
-  const auto reply =
-      session.connection_.Call<wire::CreateReplyT>(wire::StoreMessage::Create, request, wire::StoreMessage::CreateReply,
-                                                   CreatePatience(options.timeout_ms));
+  const auto reply = session.connection_.Call<wire::CreateReplyT>(
+      wire::StoreMessage::Create, request, wire::StoreMessage::CreateReply, CreatePatience(options.timeout_ms));
   if (!reply) {
     // A late reply would leave an object that nobody seals.
     if (reply.error().code == ErrorCode::kTimedOut) session.AbortAsync(id);
@@ -201,8 +200,8 @@ Result<ObjectWriter> StoreSession::Create(const std::shared_ptr<StoreSession>& s
   const auto base = session.arena_->ForWriting();
   if (!base) return Fail(base.error());
   if (!session.arena_->Holds(reply->offset, data_bytes, metadata.size()))
-    return Fail(ErrorCode::kProtocolError, StrCat("the store at ", session.connection_.socket(), " placed object ", id.hex(),
-                                                  " outside the arena"));
+    return Fail(ErrorCode::kProtocolError, StrCat("the store at ", session.connection_.socket(), " placed object ",
+                                                  id.hex(), " outside the arena"));
   writer.data_ = *base + reply->offset;
   writer.metadata_ = *base + MetadataOffset(reply->offset, data_bytes);
   writer.data_bytes_ = data_bytes;

@@ -95,8 +95,8 @@ Result<void> SendCreation(Submission& submission) {
   const auto id = FromWire<TaskId>(*spec.id);
   if (!restarts && spec.lend != 0) submission.core.AddTask(id, PendingCall{nullptr, spec.lend});
   submission.actor->Created(spec.lend);
-  const auto reply = submission.core.raylet().Call(wire::RayletMessage::CreateActor, Encode(spec),
-                                                   Deadline::After(kCreatePatience));
+  const auto reply =
+      submission.core.raylet().Call(wire::RayletMessage::CreateActor, Encode(spec), Deadline::After(kCreatePatience));
   if (!reply) return Fail(reply.error());
   const auto status = Parse<wire::StatusReplyT>(reply->body);
   if (!status) return Fail(status.error());

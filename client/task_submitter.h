@@ -1,5 +1,5 @@
-// Task submission: from a function's name and arguments to a TaskSpec at the raylet. A task whose arguments are not ready
-// is sent by whoever makes the last of them ready. Any thread.
+// Task submission: from a function's name and arguments to a TaskSpec at the raylet. A task whose arguments are not
+// ready is sent by whoever makes the last of them ready. Any thread.
 #pragma once
 
 #include <string>

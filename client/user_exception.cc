@@ -27,8 +27,7 @@ ThrownDescription DescribeCurrentException() {
     thrown.what = text;
   } catch (const char* text) {
     thrown.what = text != nullptr ? text : "";
-  } catch (...) {
-  }
+  } catch (...) {}
   return thrown;
 }
 

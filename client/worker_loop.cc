@@ -164,7 +164,8 @@ void RunWorker(const ray::RayConfig& config) {
   int status = 1;
   try {
     if (token == nullptr || socket == nullptr)
-      throw ray::internal::RayException("a worker needs RAYLET_WORKER_TOKEN and RAYLET_SOCKET: only a raylet starts one");
+      throw ray::internal::RayException(
+          "a worker needs RAYLET_WORKER_TOKEN and RAYLET_SOCKET: only a raylet starts one");
     auto* const loop = new WorkerLoop();  // the io thread uses it until the process ends
     ClusterCore::Options options;
     options.raylet_socket = socket;

@@ -30,7 +30,7 @@ class WorkerLoop {
   void RunTask(ClusterCore& core, CallExecutor& executor, ActorHost& host, const wire::TaskSpecT& spec);
 
   std::mutex mutex_;
-  std::deque<Event> events_;          // guarded by mutex_
+  std::deque<Event> events_;  // guarded by mutex_
   std::atomic<size_t> event_count_{0};
   ActorId actor_;  // nil: none lives here
 };

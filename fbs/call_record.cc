@@ -51,8 +51,7 @@ class Reader {
   }
   ObjectId Id() {
     const std::byte* at = Take(ObjectId::kSize);
-    return at == nullptr ? ObjectId()
-                         : ObjectId::FromBinary({reinterpret_cast<const char*>(at), ObjectId::kSize});
+    return at == nullptr ? ObjectId() : ObjectId::FromBinary({reinterpret_cast<const char*>(at), ObjectId::kSize});
   }
   std::string_view Text() {
     const auto size = Get<uint32_t>();

@@ -19,9 +19,9 @@ enum class CallRecordType : uint32_t {
   kReleaseLend = 3,  // either way: the other side's lend has ended
 };
 
-constexpr size_t kChannelRingBytes = size_t{1} << 20;            // each way
-constexpr size_t kInlineValueBytesMax = size_t{64} << 10;        // larger values go through the store
-constexpr size_t kInlineCallBytesMax = size_t{192} << 10;        // all inline values of one record together
+constexpr size_t kChannelRingBytes = size_t{1} << 20;      // each way
+constexpr size_t kInlineValueBytesMax = size_t{64} << 10;  // larger values go through the store
+constexpr size_t kInlineCallBytesMax = size_t{192} << 10;  // all inline values of one record together
 constexpr size_t kCallArgumentsMax = 256;
 
 // Where a value is. Views point into the parsed bytes.
@@ -33,9 +33,9 @@ struct ValueView {
 };
 
 struct CallRecord {
-  uint64_t call = 0;     // numbered by the caller, from 1 upwards per channel
+  uint64_t call = 0;  // numbered by the caller, from 1 upwards per channel
   LendId lend = 0;
-  ObjectId result_id;    // the id of the return value, for a result that goes into the store
+  ObjectId result_id;  // the id of the return value, for a result that goes into the store
   std::string_view function;
   std::vector<ValueView> arguments;
 };

@@ -3,7 +3,8 @@
 // An object id made by the ray:: layer says who owns the object and which task makes it:
 //   bytes 0-7  owner process (little endian; never 0)      bytes 8-15  number within that process
 //   bytes 16-18 random                                      byte 19     return index
-// so that anybody who holds an id can name the owner without asking. Ids of the plasma:: layer are the user's own bytes.
+// so that anybody who holds an id can name the owner without asking. Ids of the plasma:: layer are the user's own
+// bytes.
 #pragma once
 
 #include <atomic>

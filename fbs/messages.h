@@ -1,5 +1,5 @@
-// Messages: typed structs (flatc's object API: wire::CreateRequestT …) to bytes and back. Bytes from outside are verified
-// here, in release builds too, before anybody looks at them.
+// Messages: typed structs (flatc's object API: wire::CreateRequestT …) to bytes and back. Bytes from outside are
+// verified here, in release builds too, before anybody looks at them.
 #pragma once
 
 #include <cstdint>
@@ -42,9 +42,9 @@ Bytes Encode(const Message& message) {
   return Bytes(begin, begin + builder.GetSize());
 }
 
-// What the strings and vectors behind a table's vectors of offsets add up to. Offsets may share their targets, so a short
-// buffer could unpack to a very long message; an honest one never adds up to more than it has bytes. Only tables with
-// vectors of strings or of tables can grow that way.
+// What the strings and vectors behind a table's vectors of offsets add up to. Offsets may share their targets, so a
+// short buffer could unpack to a very long message; an honest one never adds up to more than it has bytes. Only tables
+// with vectors of strings or of tables can grow that way.
 template <class Table>
 size_t SharedTargetBytes(const Table&) {
   return 0;
@@ -72,9 +72,8 @@ Result<Message> Parse(std::span<const std::byte> body) {
   flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(data), body.size(), kMessageDepthMax,
                                  kMessageTablesMax);
   if (!verifier.VerifyBuffer<Table>(nullptr) || SharedTargetBytes(*flatbuffers::GetRoot<Table>(data)) > body.size())
-    return Fail(ErrorCode::kProtocolError,
-                std::string(Message::TableType::GetFullyQualifiedName()) + ": malformed message of " +
-                    std::to_string(body.size()) + " bytes");
+    return Fail(ErrorCode::kProtocolError, std::string(Message::TableType::GetFullyQualifiedName()) +
+                                               ": malformed message of " + std::to_string(body.size()) + " bytes");
   Message message;
   flatbuffers::GetRoot<Table>(data)->UnPackTo(&message);
   return message;

@@ -56,7 +56,8 @@ Result<const IndexHeader*> CheckIndexSegment(const void* memory, size_t bytes) {
   const bool in_place = reinterpret_cast<const std::byte*>(header->clients.get()) == base + parts.clients &&
                         reinterpret_cast<const std::byte*>(header->buckets.get()) == base + parts.buckets &&
                         reinterpret_cast<const std::byte*>(header->entries.get()) == base + parts.entries;
-  if (!in_place || parts.end > bytes || header->segment_bytes != parts.end || header->header_bytes != sizeof(IndexHeader))
+  if (!in_place || parts.end > bytes || header->segment_bytes != parts.end ||
+      header->header_bytes != sizeof(IndexHeader))
     return Fail(ErrorCode::kProtocolError, "index segment whose parts are not where they belong");
   return header;
 }

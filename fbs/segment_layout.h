@@ -1,6 +1,6 @@
-// What lies in shared memory: the index segment (the daemon writes, everybody else maps it read-only) and a client's pin
-// page (that client and the daemon write). Plain data, offsets and atomics only; sizes asserted; a reader checks magic,
-// layout version and sizes before it believes anything.
+// What lies in shared memory: the index segment (the daemon writes, everybody else maps it read-only) and a client's
+// pin page (that client and the daemon write). Plain data, offsets and atomics only; sizes asserted; a reader checks
+// magic, layout version and sizes before it believes anything.
 #pragma once
 
 #include <atomic>
@@ -29,15 +29,15 @@ enum class EntryState : uint8_t {
   kDying = 4,      // deleted or evicted, memory still pinned by somebody; invisible to new gets
 };
 
-// One object. The word changes last when an entry appears and first when it goes: a reader that sees the same word before
-// and after reading the other fields has read one object's fields.
+// One object. The word changes last when an entry appears and first when it goes: a reader that sees the same word
+// before and after reading the other fields has read one object's fields.
 struct IndexEntry {
-  std::atomic<uint64_t> word;           // low 8 bits: EntryState; the rest: generation, +1 at every change of state
-  std::atomic<uint64_t> id_words[3];    // 20 bytes of id, then the creator's client number (32 bits)
-  std::atomic<uint64_t> offset;         // of the data in the arena
+  std::atomic<uint64_t> word;         // low 8 bits: EntryState; the rest: generation, +1 at every change of state
+  std::atomic<uint64_t> id_words[3];  // 20 bytes of id, then the creator's client number (32 bits)
+  std::atomic<uint64_t> offset;       // of the data in the arena
   std::atomic<uint64_t> data_bytes;
   std::atomic<uint64_t> metadata_bytes_and_flags;  // low 32 bits: bytes of metadata; bit 32: owned
-  std::atomic<uint64_t> created_ms;     // since the daemon started
+  std::atomic<uint64_t> created_ms;                // since the daemon started
 };
 static_assert(sizeof(IndexEntry) == 64 && std::atomic<uint64_t>::is_always_lock_free);
 constexpr uint64_t kEntryOwnedFlag = uint64_t{1} << 32;
@@ -49,18 +49,20 @@ constexpr uint64_t MakeWord(EntryState state, uint64_t generation) {
 }
 constexpr uint64_t AlignUp(uint64_t bytes) { return (bytes + kAlignment - 1) & ~(kAlignment - 1); }
 // Metadata lies behind the data.
-constexpr uint64_t MetadataOffset(uint64_t data_offset, uint64_t data_bytes) { return data_offset + AlignUp(data_bytes); }
+constexpr uint64_t MetadataOffset(uint64_t data_offset, uint64_t data_bytes) {
+  return data_offset + AlignUp(data_bytes);
+}
 
 // One connected client, for objstat. number == 0: the row is free.
 struct ClientRow {
   std::atomic<uint32_t> number;
   std::atomic<int32_t> pid;
-  std::atomic<uint64_t> connected_ms;   // since the daemon started
+  std::atomic<uint64_t> connected_ms;  // since the daemon started
   std::atomic<uint64_t> created_count;
   std::atomic<uint64_t> created_bytes;
   std::atomic<uint64_t> unsealed_bytes;
   std::atomic<uint64_t> owned_bytes;
-  char name[64];                        // written before number, zero-terminated
+  char name[64];  // written before number, zero-terminated
 };
 static_assert(sizeof(ClientRow) == 112);
 
@@ -68,16 +70,16 @@ static_assert(sizeof(ClientRow) == 112);
 // again. A reader of several of them retries until it saw the same even number before and after.
 struct IndexCounters {
   std::atomic<uint64_t> mutation_seq;
-  std::atomic<uint64_t> sealed_bytes, sealed_count;      // logical bytes: data + metadata, as asked for
+  std::atomic<uint64_t> sealed_bytes, sealed_count;  // logical bytes: data + metadata, as asked for
   std::atomic<uint64_t> unsealed_bytes, unsealed_count;
   std::atomic<uint64_t> dying_bytes, dying_count;
-  std::atomic<uint64_t> physical_bytes;                  // what the allocator handed out, size-class waste included
+  std::atomic<uint64_t> physical_bytes;  // what the allocator handed out, size-class waste included
   std::atomic<uint64_t> creates, seals, deletes, evictions, evicted_bytes, full_failures;
   std::atomic<uint64_t> clients;
-  std::atomic<uint64_t> bytes_received, bytes_sent;      // over the socket
+  std::atomic<uint64_t> bytes_received, bytes_sent;  // over the socket
 };
 
-constexpr uint32_t kBucketCount = 1024;   // futex words for blocked gets
+constexpr uint32_t kBucketCount = 1024;  // futex words for blocked gets
 constexpr uint32_t kClientRowsMax = 512;
 
 // At the start of the index segment. The parts are named by offset_ptrs (Boost.Interprocess), so the segment means the
@@ -97,8 +99,9 @@ struct IndexHeader {
   char socket_path[112];
   char build[32];
   boost::interprocess::offset_ptr<IndexEntry> entries;
-  boost::interprocess::offset_ptr<ClientRow> clients;                // kClientRowsMax
-  boost::interprocess::offset_ptr<std::atomic<uint32_t>> buckets;    // kBucketCount; +1 whenever an object of it is sealed
+  boost::interprocess::offset_ptr<ClientRow> clients;  // kClientRowsMax
+  boost::interprocess::offset_ptr<std::atomic<uint32_t>>
+      buckets;  // kBucketCount; +1 whenever an object of it is sealed
   alignas(64) IndexCounters counters;
 };
 
@@ -117,7 +120,7 @@ std::string IndexSegmentName(const std::string& socket_path);
 
 // ---- a client's pin page -------------------------------------------------------------------------------------------
 
-constexpr uint32_t kPinSlots = 65536;     // objects that one process may hold at a time
+constexpr uint32_t kPinSlots = 65536;  // objects that one process may hold at a time
 constexpr uint32_t kTouchSlots = 1024;
 
 // A pin: slot = entry number + 1, full fence, entry.word read again; unchanged means the daemon sees the pin before it
@@ -125,11 +128,11 @@ constexpr uint32_t kTouchSlots = 1024;
 struct PinPage {
   uint64_t magic;
   uint32_t layout_version;
-  uint32_t client;                             // its number
-  alignas(64) std::atomic<uint32_t> waiting;      // threads parked on a bucket: the daemon wakes only if some are
-  std::atomic<uint32_t> slots_high_water;         // slots at or past this were never used: the daemon does not look there
-  alignas(64) std::atomic<uint64_t> touch_tail;   // gets so far; touches[(n) % kTouchSlots] = entry number of get n
-  std::atomic<uint32_t> touches[kTouchSlots];     // the daemon reads them before it chooses what to evict
+  uint32_t client;                            // its number
+  alignas(64) std::atomic<uint32_t> waiting;  // threads parked on a bucket: the daemon wakes only if some are
+  std::atomic<uint32_t> slots_high_water;     // slots at or past this were never used: the daemon does not look there
+  alignas(64) std::atomic<uint64_t> touch_tail;  // gets so far; touches[(n) % kTouchSlots] = entry number of get n
+  std::atomic<uint32_t> touches[kTouchSlots];    // the daemon reads them before it chooses what to evict
   alignas(64) std::atomic<uint32_t> slots[kPinSlots];
 };
 size_t PinPageBytes();

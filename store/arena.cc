@@ -126,8 +126,8 @@ Result<void> Arena::CreateJemallocArena() {
                    &Hooks::Refuse, &Hooks::Refuse, &Hooks::Split,   &Hooks::Merge};
   const std::string prefix = StrCat("arena.", jemalloc_arena_);
   RAYLET_RETURN_IF_ERROR(Set<extent_hooks_t*>(prefix + ".extent_hooks", &hooks_->table));
-  // No decay: a freed run joins its neighbours at once. In the cache of dirty runs it would stay apart, and small requests
-  // may not be served from large runs there.
+  // No decay: a freed run joins its neighbours at once. In the cache of dirty runs it would stay apart, and small
+  // requests may not be served from large runs there.
   RAYLET_RETURN_IF_ERROR(Set<ssize_t>(prefix + ".dirty_decay_ms", 0));
   RAYLET_RETURN_IF_ERROR(Set<ssize_t>(prefix + ".muzzy_decay_ms", 0));
   return {};

@@ -1,7 +1,7 @@
 // Arena: the memory of all objects: one memfd, reserved up front, that clients map. jemalloc manages it through extent
 // hooks, in the daemon alone: no allocator header ever lies in the memfd. The ObjectStore owns it; loop thread only.
-// Always holds: runs handed out never overlap, are 64-byte aligned and lie inside arena_bytes(); when all are freed, the
-// largest run is the whole arena again.
+// Always holds: runs handed out never overlap, are 64-byte aligned and lie inside arena_bytes(); when all are freed,
+// the largest run is the whole arena again.
 #pragma once
 
 #include <cstdint>

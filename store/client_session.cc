@@ -9,9 +9,8 @@
 namespace raylet::store {
 namespace {
 
-constexpr FramedSocketLimits kLimits = {.body_bytes_max = kStoreBodyBytesMax,
-                                        .queued_bytes_max = size_t{16} << 20,
-                                        .received_fds_max = 0};
+constexpr FramedSocketLimits kLimits = {
+    .body_bytes_max = kStoreBodyBytesMax, .queued_bytes_max = size_t{16} << 20, .received_fds_max = 0};
 
 TimePoint DeadlineOf(TimePoint now, int64_t timeout_ms) {
   if (timeout_ms < 0) return TimePoint::max();
@@ -51,8 +50,7 @@ void ClientSession::OnFrame(const Frame& frame, std::vector<UniqueFd>&) {
 }
 
 void ClientSession::OnClosed(const Error& reason) {
-  if (reason.code != ErrorCode::kDisconnected)
-    RAYLET_LOG(kWarning, "client ", client_, " is closed: ", reason.message);
+  if (reason.code != ErrorCode::kDisconnected) RAYLET_LOG(kWarning, "client ", client_, " is closed: ", reason.message);
   server_.Remove(key_);  // destroys this
 }
 
@@ -93,10 +91,10 @@ Result<void> ClientSession::HandleHello(const Frame& frame) {
   if (!hello) return Fail(hello.error());
   if (hello->magic != kStoreMagic) return Fail(ErrorCode::kProtocolError, "a Hello with another magic");
   if (hello->version_min > kStoreProtocolMax || hello->version_max < kStoreProtocolMin) {
-    const Error why{ErrorCode::kVersionMismatch,
-                    StrCat("VersionMismatch: the client speaks store protocol ", hello->version_min, " to ",
-                           hello->version_max, ", this plasma_store ", kStoreProtocolMin, " to ", kStoreProtocolMax,
-                           "; use programs of one release")};
+    const Error why{
+        ErrorCode::kVersionMismatch,
+        StrCat("VersionMismatch: the client speaks store protocol ", hello->version_min, " to ", hello->version_max,
+               ", this plasma_store ", kStoreProtocolMin, " to ", kStoreProtocolMax, "; use programs of one release")};
     RefuseHello(frame, why);
     return Fail(why);
   }

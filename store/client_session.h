@@ -1,6 +1,6 @@
-// ClientSession: one connected client: its socket, its number, its pin page and what it watches. Owned by the StoreServer;
-// loop thread only. Reads the wire and hands each request to the server; a message that makes no sense closes this
-// connection and touches nobody else.
+// ClientSession: one connected client: its socket, its number, its pin page and what it watches. Owned by the
+// StoreServer; loop thread only. Reads the wire and hands each request to the server; a message that makes no sense
+// closes this connection and touches nobody else.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// plasma_store: the daemon that keeps immutable objects in shared memory. Reads its flags, builds its parts, runs until it
-// is told to stop.
+// plasma_store: the daemon that keeps immutable objects in shared memory. Reads its flags, builds its parts, runs until
+// it is told to stop.
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -38,7 +38,8 @@ constexpr const char* kAbout =
 constexpr const char* kExample =
     "Example:\n"
     "  plasma_store -m 1G -s /tmp/run/store &\n"
-    "Reserves its memory at start (a quarter more than -m, for rounding) and removes its socket and its index when it is "
+    "Reserves its memory at start (a quarter more than -m, for rounding) and removes its socket and its index when it "
+    "is "
     "stopped by SIGTERM or SIGINT.\n"
     "Exit codes: 0 stopped as asked, 1 failed, 2 usage.";
 
@@ -49,15 +50,20 @@ Result<uint64_t> ParseBytes(const std::string& text) {
   const double number = std::strtod(text.c_str(), &end);
   double unit = 1;
   std::string suffix = end;
-  if (suffix == "K" || suffix == "k") unit = 1024.0;
-  else if (suffix == "M" || suffix == "m") unit = 1048576.0;
-  else if (suffix == "G" || suffix == "g") unit = 1073741824.0;
-  else if (!suffix.empty()) end = nullptr;
+  if (suffix == "K" || suffix == "k")
+    unit = 1024.0;
+  else if (suffix == "M" || suffix == "m")
+    unit = 1048576.0;
+  else if (suffix == "G" || suffix == "g")
+    unit = 1073741824.0;
+  else if (!suffix.empty())
+    end = nullptr;
   if (text.empty() || end == nullptr || end == text.c_str() || errno != 0 || !std::isfinite(number) ||
       number * unit < 1 || number * unit > 1e15)
     return Fail(ErrorCode::kInvalid,
-                StrCat("-m \"", text, "\" is no amount of memory: say a number above zero of bytes, or with K, M or G, "
-                                      "such as 512M or 1G"));
+                StrCat("-m \"", text,
+                       "\" is no amount of memory: say a number above zero of bytes, or with K, M or G, "
+                       "such as 512M or 1G"));
   return static_cast<uint64_t>(number * unit);
 }
 
@@ -107,8 +113,10 @@ Result<void> CreateIndex(NamedIndex& index, size_t bytes) {
   index.fd = std::move(*fd);
   // All of it now: a full /dev/shm is an error here and not a SIGBUS later.
   if (::fallocate(index.fd.get(), 0, 0, static_cast<off_t>(bytes)) != 0)
-    return FailErrno(StrCat("cannot reserve ", FormatBytes(bytes), " in /dev/shm for the index; make it larger, or say "
-                                                                 "a smaller -m"), errno);
+    return FailErrno(StrCat("cannot reserve ", FormatBytes(bytes),
+                            " in /dev/shm for the index; make it larger, or say "
+                            "a smaller -m"),
+                     errno);
   auto mapping = Mapping::Map(index.fd.get(), bytes, Mapping::Access::kReadWrite);
   if (!mapping) return Fail(mapping.error());
   index.mapping = std::move(*mapping);
@@ -130,8 +138,9 @@ int Run(const Flags& flags) {
   SetLogLevel(*level);
   const std::string path = std::filesystem::absolute(flags.socket).lexically_normal();
   if (path.size() > kSocketPathBytesMax)
-    return Complain({ErrorCode::kInvalid, StrCat("socket path ", path, " has ", path.size(), " bytes and the kernel takes ",
-                                                 kSocketPathBytesMax, ": choose a shorter one")});
+    return Complain(
+        {ErrorCode::kInvalid, StrCat("socket path ", path, " has ", path.size(), " bytes and the kernel takes ",
+                                     kSocketPathBytesMax, ": choose a shorter one")});
   if (!flags.directory.empty())
     std::fprintf(stderr, "plasma_store: -d is not there: objects lie in anonymous shared memory, not in %s\n",
                  flags.directory.c_str());
@@ -146,8 +155,7 @@ int Run(const Flags& flags) {
     ::setrlimit(RLIMIT_NOFILE, &limit);
   }
 
-  const uint64_t entries =
-      std::bit_ceil(std::clamp<uint64_t>(*capacity / 4096, uint64_t{1} << 16, uint64_t{1} << 22));
+  const uint64_t entries = std::bit_ceil(std::clamp<uint64_t>(*capacity / 4096, uint64_t{1} << 16, uint64_t{1} << 22));
   const uint64_t index_bytes = IndexSegmentBytes(entries);
   const uint64_t wanted = Arena::BytesFor(*capacity) + index_bytes;
   if (const uint64_t available = AvailableMemoryBytes(); wanted > available)
@@ -174,7 +182,8 @@ int Run(const Flags& flags) {
   header->arena_bytes = (*arena)->arena_bytes();
   header->daemon_pid = ::getpid();
   header->started_unix_ms = static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count());
   header->started_monotonic_ns = static_cast<uint64_t>(clock.Now().time_since_epoch().count());
   std::copy(path.begin(), path.end(), header->socket_path);
   const std::string_view build = kBuild;
@@ -187,10 +196,10 @@ int Run(const Flags& flags) {
 
   Loop loop;
   ObjectStore store(*capacity, **arena, header, clock);
-  StoreServer server(loop, listening->get(), store, header,
-                     {arena_read_only->get(), (*arena)->fd(), index_read_only->get(), (*arena)->arena_bytes(),
-                      index_bytes, *capacity},
-                     clock);
+  StoreServer server(
+      loop, listening->get(), store, header,
+      {arena_read_only->get(), (*arena)->fd(), index_read_only->get(), (*arena)->arena_bytes(), index_bytes, *capacity},
+      clock);
   const auto stop = [&loop] { loop.Stop(); };
   const SignalWatcher terminate(loop, SIGTERM, stop);
   const SignalWatcher interrupt(loop, SIGINT, stop);

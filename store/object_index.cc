@@ -25,8 +25,8 @@ std::optional<uint32_t> ObjectIndex::Insert(const ObjectId& id, const Fields& fi
   uint64_t words[3] = {};
   std::memcpy(words, id.data(), ObjectId::kSize);
   words[2] |= uint64_t{fields.creator} << 32;
-  // Release: a reader that still holds the word of the object before, and sees one of these, also sees that the word has
-  // changed (it reads the fields with acquire, then the word again).
+  // Release: a reader that still holds the word of the object before, and sees one of these, also sees that the word
+  // has changed (it reads the fields with acquire, then the word again).
   for (int i = 0; i < 3; ++i) slot.id_words[i].store(words[i], std::memory_order_release);
   slot.offset.store(fields.offset, std::memory_order_release);
   slot.data_bytes.store(fields.data_bytes, std::memory_order_release);

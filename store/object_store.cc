@@ -158,8 +158,8 @@ Result<uint64_t> ObjectStore::Create(uint32_t client_number, const ObjectId& id,
     FillFull(need, full);
     return Fail(ErrorCode::kFull,
                 StrCat("StoreFull: object ", id.hex(), " needs ", full.need_bytes, " bytes; free ", full.free_bytes,
-                       " of ", capacity_bytes_, ", largest run ", full.largest_run_bytes, ", pinned ", full.pinned_bytes,
-                       "; release or delete objects, or start plasma_store with a larger -m"));
+                       " of ", capacity_bytes_, ", largest run ", full.largest_run_bytes, ", pinned ",
+                       full.pinned_bytes, "; release or delete objects, or start plasma_store with a larger -m"));
   }
   const ObjectIndex::Fields fields = {.offset = *offset,
                                       .data_bytes = options.data_bytes,
@@ -207,11 +207,13 @@ Result<void> ObjectStore::Seal(uint32_t client_number, const ObjectId& id) {
   if (object.state == EntryState::kSealed)
     return Fail(ErrorCode::kWrongState, StrCat("seal: object ", id.hex(), " is sealed already"));
   if (object.creator != client_number)
-    return Fail(ErrorCode::kNotAllowed, StrCat("seal: object ", id.hex(), " is being written by client ", object.creator));
+    return Fail(ErrorCode::kNotAllowed,
+                StrCat("seal: object ", id.hex(), " is being written by client ", object.creator));
   if (object.orphan) {
     const Transaction transaction(*this);
     Free(entry);
-    return Fail(ErrorCode::kCancelled, StrCat("seal: the owner of object ", id.hex(), " has gone, and the object with it"));
+    return Fail(ErrorCode::kCancelled,
+                StrCat("seal: the owner of object ", id.hex(), " has gone, and the object with it"));
   }
   {
     const Transaction transaction(*this);
@@ -238,7 +240,8 @@ Result<void> ObjectStore::Abort(uint32_t client_number, const ObjectId& id) {
   if (object.state != EntryState::kUnsealed)
     return Fail(ErrorCode::kWrongState, StrCat("abort: object ", id.hex(), " is sealed; delete it"));
   if (object.creator != client_number)
-    return Fail(ErrorCode::kNotAllowed, StrCat("abort: object ", id.hex(), " is being written by client ", object.creator));
+    return Fail(ErrorCode::kNotAllowed,
+                StrCat("abort: object ", id.hex(), " is being written by client ", object.creator));
   const Transaction transaction(*this);
   Free(it->second);
   return {};
@@ -248,7 +251,8 @@ Result<void> ObjectStore::Delete(const ObjectId& id) {
   const auto it = entries_.find(id);
   if (it == entries_.end()) return Fail(ErrorCode::kNotFound, StrCat("delete: no object ", id.hex()));
   if (objects_.at(it->second).state == EntryState::kUnsealed)
-    return Fail(ErrorCode::kWrongState, StrCat("delete: object ", id.hex(), " is not sealed; its creator may abort it"));
+    return Fail(ErrorCode::kWrongState,
+                StrCat("delete: object ", id.hex(), " is not sealed; its creator may abort it"));
   const Transaction transaction(*this);
   Kill(it->second);
   Add(index_.header().counters.deletes, 1);
@@ -377,7 +381,8 @@ void ObjectStore::ReadTouches() {
     // The tail is the client's word: whatever it says, at most one ring of touches is read.
     uint64_t seen = client.touches_seen;
     if (tail - seen > kTouchSlots) seen = tail - kTouchSlots;
-    for (; seen != tail; ++seen) policy_.Touch(client.pins->touches[seen % kTouchSlots].load(std::memory_order_relaxed));
+    for (; seen != tail; ++seen)
+      policy_.Touch(client.pins->touches[seen % kTouchSlots].load(std::memory_order_relaxed));
     client.touches_seen = tail;
   }
 }

@@ -47,8 +47,8 @@ class ObjectStore {
   Result<uint64_t> Create(uint32_t client, const ObjectId& id, const CreateOptions& options, FullNumbers& full);
   Result<void> Seal(uint32_t client, const ObjectId& id);
   Result<void> Abort(uint32_t client, const ObjectId& id);
-  // Of a pinned object: it is gone for new gets now, its memory goes with the last pin. Of an unknown one: kNotFound. Of an
-  // unsealed one: kWrongState, and nothing is remembered.
+  // Of a pinned object: it is gone for new gets now, its memory goes with the last pin. Of an unknown one: kNotFound.
+  // Of an unsealed one: kWrongState, and nothing is remembered.
   Result<void> Delete(const ObjectId& id);
   uint64_t Evict(uint64_t bytes);  // least recently used first; how many bytes really went
   void SetOwner(const ObjectId& id, uint32_t owner);
@@ -68,8 +68,8 @@ class ObjectStore {
     ObjectId id;
     uint64_t offset = 0, data_bytes = 0, metadata_bytes = 0;
     uint32_t creator = 0;
-    uint32_t owner = 0;  // set iff it hangs off that client's socket
-    bool orphan = false;     // its owner went while another client writes it: it goes at its seal
+    uint32_t owner = 0;   // set iff it hangs off that client's socket
+    bool orphan = false;  // its owner went while another client writes it: it goes at its seal
     EntryState state = EntryState::kUnsealed;
     uint64_t bytes() const { return data_bytes + metadata_bytes; }
   };
@@ -100,8 +100,8 @@ class ObjectStore {
   uint64_t used_bytes_ = 0;  // logical; == sealed + unsealed + dying bytes
   uint32_t next_client_ = 1;
   std::unordered_map<uint32_t, Client> clients_;
-  std::unordered_map<uint32_t, Object> objects_;       // by entry
-  std::unordered_map<ObjectId, uint32_t> entries_;     // not the dying ones: their ids may be used again
+  std::unordered_map<uint32_t, Object> objects_;    // by entry
+  std::unordered_map<ObjectId, uint32_t> entries_;  // not the dying ones: their ids may be used again
   std::unordered_set<uint32_t> dying_;
   std::function<void(const ObjectId&)> on_sealed_;
 };

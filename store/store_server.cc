@@ -13,8 +13,8 @@
 namespace raylet::store {
 namespace {
 
-constexpr std::chrono::milliseconds kSweepPeriod{100};    // pins go without a word: they have to be looked at
-constexpr size_t kSessionsMax = kClientRowsMax + 64;       // some have not said hello yet
+constexpr std::chrono::milliseconds kSweepPeriod{100};  // pins go without a word: they have to be looked at
+constexpr size_t kSessionsMax = kClientRowsMax + 64;    // some have not said hello yet
 
 UniqueFd OpenReserve() { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 

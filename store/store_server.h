@@ -1,6 +1,6 @@
-// StoreServer: carries the verbs of ObjectStore between sockets and the store: accepts, keeps the sessions, lets creates
-// wait for room, wakes and tells those who wait for a seal. main owns it; loop thread only. Without blocked creates and
-// dying objects it has no timer.
+// StoreServer: carries the verbs of ObjectStore between sockets and the store: accepts, keeps the sessions, lets
+// creates wait for room, wakes and tells those who wait for a seal. main owns it; loop thread only. Without blocked
+// creates and dying objects it has no timer.
 #pragma once
 
 #include <cstdint>
@@ -63,7 +63,7 @@ class StoreServer {
   std::unordered_map<uint32_t, ClientSession*> by_client_;
   std::unordered_map<ObjectId, std::vector<uint64_t>> watchers_;  // sessions; those that have gone are skipped
   CreateQueue blocked_;
-  Timer timer_;        // only while creates are blocked or objects are dying
+  Timer timer_;  // only while creates are blocked or objects are dying
   Timer accept_again_;
   FdWatcher acceptor_;
 };

@@ -1,9 +1,9 @@
-// Trains a classifier on Fashion-MNIST with sharded parameter-server actors and worker tasks, each in a process of its own.
-// Images, parameters and gradients stay in shared memory; messages carry ids.
+// Trains a classifier on Fashion-MNIST with sharded parameter-server actors and worker tasks, each in a process of its
+// own. Images, parameters and gradients stay in shared memory; messages carry ids.
 //
-// Synchronous: every step each rank computes the gradient of its part of the batch, and every server applies them in rank
-// order: bit for bit what one process computes (--compare shows it). Asynchronous: each worker goes through an epoch at
-// its own pace, and the servers apply whatever comes.
+// Synchronous: every step each rank computes the gradient of its part of the batch, and every server applies them in
+// rank order: bit for bit what one process computes (--compare shows it). Asynchronous: each worker goes through an
+// epoch at its own pace, and the servers apply whatever comes.
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -62,7 +62,10 @@ using ServerHandle = ray::ActorHandle<Server>;
 // A worker process's scratch memory; made by its first task, used by one task at a time.
 struct Worker {
   explicit Worker(const Job& job)
-      : model(job.kind()), plan(job.labels.size(), job.options()), flat(model.parameter_count()), gradient(flat.size()) {}
+      : model(job.kind()),
+        plan(job.labels.size(), job.options()),
+        flat(model.parameter_count()),
+        gradient(flat.size()) {}
 
   std::vector<Parameters> Gradient(const Job& job, size_t rank, size_t epoch, size_t step,
                                    const std::vector<Parameters>& shards) {
@@ -146,18 +149,30 @@ Flags ParseFlags(int argc, char** argv) {
       if (used != value.size() || number == 0) throw std::invalid_argument(flag + " wants a whole number above 0");
       return number;
     };
-    if (flag == "--address") flags.address = value;
-    else if (flag == "--data") flags.data = value;
-    else if (flag == "--model" && (value == "softmax" || value == "mlp")) continue;
-    else if (flag == "--mode" && (value == "sync" || value == "async")) flags.synchronous = value == "sync";
-    else if (flag == "--shards") flags.train.shards = count();
-    else if (flag == "--workers") flags.train.workers = count();
-    else if (flag == "--epochs") flags.train.epochs = count();
-    else if (flag == "--batch") flags.train.batch = count();
-    else if (flag == "--seed") flags.train.seed = count();
-    else if (flag == "--rate") flags.train.rate = std::stof(value);
-    else if (flag == "--momentum") flags.train.momentum = std::stof(value);
-    else throw std::invalid_argument(flag + " " + value + " makes no sense here");
+    if (flag == "--address")
+      flags.address = value;
+    else if (flag == "--data")
+      flags.data = value;
+    else if (flag == "--model" && (value == "softmax" || value == "mlp"))
+      continue;
+    else if (flag == "--mode" && (value == "sync" || value == "async"))
+      flags.synchronous = value == "sync";
+    else if (flag == "--shards")
+      flags.train.shards = count();
+    else if (flag == "--workers")
+      flags.train.workers = count();
+    else if (flag == "--epochs")
+      flags.train.epochs = count();
+    else if (flag == "--batch")
+      flags.train.batch = count();
+    else if (flag == "--seed")
+      flags.train.seed = count();
+    else if (flag == "--rate")
+      flags.train.rate = std::stof(value);
+    else if (flag == "--momentum")
+      flags.train.momentum = std::stof(value);
+    else
+      throw std::invalid_argument(flag + " " + value + " makes no sense here");
   }
   return flags;
 }
@@ -191,14 +206,15 @@ int Train(const Flags& flags) {
   uint64_t calls = 0;
   double accuracy = 0;
   const auto started = std::chrono::steady_clock::now();
-  const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(); };
+  const auto seconds = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  };
   for (size_t epoch = 0; epoch < job.epochs; ++epoch) {
     if (flags.synchronous) {
       for (size_t step = 0; step < steps; ++step) {
         std::vector<ray::ObjectRef<std::vector<Parameters>>> computing;
         for (uint64_t rank = 0; rank < job.workers; ++rank)
-          computing.push_back(
-              ray::Task(ComputeGradient).Remote(job, rank, uint64_t{epoch}, uint64_t{step}, shards));
+          computing.push_back(ray::Task(ComputeGradient).Remote(job, rank, uint64_t{epoch}, uint64_t{step}, shards));
         const auto gradients = ray::Get(computing);
         const float rate = fashion::RateAt(flags.train, epoch * steps + step, job.epochs * steps);
         std::vector<ray::ObjectRef<Parameters>> next;

@@ -86,8 +86,7 @@ TEST(TimerTest, ALongTurnDoesNotShortenTheDelay) {
   Timer timer;
   loop.Post([&] {
     const auto busy_until = std::chrono::steady_clock::now() + milliseconds(30);
-    while (std::chrono::steady_clock::now() < busy_until) {
-    }
+    while (std::chrono::steady_clock::now() < busy_until) {}
     const auto start = std::chrono::steady_clock::now();
     timer = Timer(loop, milliseconds(20), milliseconds(0), [&loop, start] {
       EXPECT_GE(std::chrono::steady_clock::now() - start, milliseconds(18));  // libuv counts whole milliseconds

@@ -207,8 +207,7 @@ TEST(RingTest, AHeadThatCannotBeLeavesTheProducerFullAndItSaysSo) {
   for (const uint64_t head : {uint64_t{1} << 40, ~uint64_t{0}, uint64_t{4}}) {
     RingMemory memory(4096);
     RingProducer producer = RingProducer::Attach(memory.span()).value();
-    while (producer.TryPush(1, std::vector<std::byte>(1000))) {
-    }
+    while (producer.TryPush(1, std::vector<std::byte>(1000))) {}
     EXPECT_FALSE(producer.broken()) << "full is not broken";
     memory.header().head = head;
     EXPECT_FALSE(producer.TryPush(1, std::vector<std::byte>(1000)));

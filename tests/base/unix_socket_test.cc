@@ -213,8 +213,7 @@ TEST(SendReceiveTest, NothingThereFullAndClosedAreToldApart) {
   EXPECT_TRUE(ReceiveSome(two.get(), buffer, fds)->would_block);
   EXPECT_FALSE(WaitReadable(two.get(), Deadline::AfterMs(1)).value());
   const std::vector<std::byte> much(1 << 16);
-  while (SendSome(one.get(), much, {}).value() > 0) {
-  }
+  while (SendSome(one.get(), much, {}).value() > 0) {}
   EXPECT_FALSE(WaitWritable(one.get(), Deadline::AfterMs(1)).value());
   EXPECT_FALSE(PeerClosed(one.get()));
   EXPECT_FALSE(PeerClosed(two.get()));

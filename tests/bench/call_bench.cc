@@ -81,18 +81,16 @@ int Run(bool json) {
     figures.push_back(Pipelined("actor calls, pipelined", kPipelined, ring, ring_rate,
                                 [&] { return actor.Task(&Target::Increment).Remote(1); }));
     const auto array = ray::Array<float>::CopyOf(std::vector<float>(1 << 20, 1));
-    figures.push_back(TimeFigure("actor call with a 4 MiB array", OneAtATime(kOneAtATime / 4, [&] {
-                                   actor.Task(&Target::Size).Remote(array).Get();
-                                 }),
+    figures.push_back(TimeFigure("actor call with a 4 MiB array",
+                                 OneAtATime(kOneAtATime / 4, [&] { actor.Task(&Target::Size).Remote(array).Get(); }),
                                  1e6, "us", parked, futex_us));
     figures.push_back(Pipelined("actor calls with a 4 MiB array, pipelined", kPipelined / 4, ring, ring_rate,
                                 [&] { return actor.Task(&Target::Size).Remote(array); }));
-    figures.push_back(TimeFigure("task, one at a time", OneAtATime(kTasksOneAtATime, [] {
-                                   ray::Task(Increment).Remote(1).Get();
-                                 }),
-                                 1e6, "us", parked, futex_us));
-    figures.push_back(Pipelined("tasks, pipelined", kPipelined / 10, ring, ring_rate,
-                                [] { return ray::Task(Increment).Remote(1); }));
+    figures.push_back(TimeFigure("task, one at a time",
+                                 OneAtATime(kTasksOneAtATime, [] { ray::Task(Increment).Remote(1).Get(); }), 1e6, "us",
+                                 parked, futex_us));
+    figures.push_back(
+        Pipelined("tasks, pipelined", kPipelined / 10, ring, ring_rate, [] { return ray::Task(Increment).Remote(1); }));
   }
   ray::Shutdown();
   std::fputs((json ? FiguresJson(figures) : FiguresTable(figures)).c_str(), stdout);

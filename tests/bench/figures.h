@@ -7,7 +7,7 @@
 
 namespace raylet::bench {
 
-double NowSeconds();                              // monotonic; the same clock in every process
+double NowSeconds();  // monotonic; the same clock in every process
 double Percentile(std::vector<double> samples, double percent);
 
 struct Figure {

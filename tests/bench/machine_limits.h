@@ -1,5 +1,5 @@
-// What this machine can do at best, without any of our code in the way. Each forks or allocates on its own and cleans up;
-// call them before a benchmark starts threads.
+// What this machine can do at best, without any of our code in the way. Each forks or allocates on its own and cleans
+// up; call them before a benchmark starts threads.
 #pragma once
 
 namespace raylet::bench {
@@ -8,7 +8,8 @@ namespace raylet::bench {
 double IndexGetReleaseNs();
 // memcpy of 256 MiB into shared memory whose pages are there. GB/s.
 double MemcpyIntoWarmSharedGBs();
-// Two processes that hand a word to and fro. Microseconds for both ways; parked on futexes, spinning, over a Unix socket.
+// Two processes that hand a word to and fro. Microseconds for both ways; parked on futexes, spinning, over a Unix
+// socket.
 double FutexRoundTripUs();
 double SpinRoundTripUs();
 double UnixSocketRoundTripUs();

@@ -1,4 +1,5 @@
-// store_bench: the store's verbs beside the machine's limits. Starts a plasma_store of its own (found in RAYLET_BIN_DIR).
+// store_bench: the store's verbs beside the machine's limits. Starts a plasma_store of its own (found in
+// RAYLET_BIN_DIR).
 //   store_bench [--json]
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -130,8 +131,8 @@ int Run(bool json) {
   }
   std::vector<Figure> figures;
   // First: it forks, and a forked child must not find a connection of its parent's.
-  figures.push_back(TimeFigure("seal to blocked get", SealToBlockedGet(socket, 1000), 1e6, "us", "one way of two parked processes",
-                               futex_us / 2));
+  figures.push_back(TimeFigure("seal to blocked get", SealToBlockedGet(socket, 1000), 1e6, "us",
+                               "one way of two parked processes", futex_us / 2));
   const auto store = Connect(socket, "bench");
   figures.push_back(TimeFigure("get + release", GetAndRelease(*store), 1e9, "ns", "index probe with a pin", probe_ns));
   figures.push_back(TimeFigure("put 1 KiB", PutSmall(*store), 1e6, "us", "round trip over a Unix socket", socket_us));

@@ -26,7 +26,7 @@ std::string ImagesFile(uint32_t count, uint32_t rows = 28, uint32_t columns = 28
   return out;
 }
 
-std::string LabelsFile(const std::string &labels) {
+std::string LabelsFile(const std::string& labels) {
   return BigEndian(0x801) + BigEndian(static_cast<uint32_t>(labels.size())) + labels;
 }
 
@@ -39,7 +39,7 @@ class FashionMnistIdxReader : public testing::Test {
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
-  std::string Write(const std::string &name, const std::string &bytes) {
+  std::string Write(const std::string& name, const std::string& bytes) {
     const std::string file_path = (folder_ / name).string();
     gzFile file = gzopen(file_path.c_str(), "wb");
     EXPECT_EQ(gzwrite(file, bytes.data(), static_cast<unsigned>(bytes.size())), static_cast<int>(bytes.size()));
@@ -50,16 +50,16 @@ class FashionMnistIdxReader : public testing::Test {
   path folder_;
 };
 
-std::string ErrorOf(const std::function<void()> &read) {
+std::string ErrorOf(const std::function<void()>& read) {
   try {
     read();
-  } catch (const DatasetError &error) {
+  } catch (const DatasetError& error) {
     return error.what();
   }
   return "no error";
 }
 
-void ExpectContains(const std::string &text, const std::string &part) {
+void ExpectContains(const std::string& text, const std::string& part) {
   EXPECT_NE(text.find(part), std::string::npos) << "in: " << text;
 }
 
@@ -153,7 +153,7 @@ TEST_F(FashionMnistIdxReader, RefusesACutOrDamagedGzipStream) {
   const std::string file = Write("images.gz", ImagesFile(20));
   std::string compressed(std::filesystem::file_size(file), '\0');
   std::ifstream(file, std::ios::binary).read(compressed.data(), static_cast<std::streamsize>(compressed.size()));
-  const auto rewrite = [&](const std::string &bytes) {
+  const auto rewrite = [&](const std::string& bytes) {
     std::ofstream(file, std::ios::binary | std::ios::trunc) << bytes;
     return ErrorOf([&] { ReadImages(file); });
   };

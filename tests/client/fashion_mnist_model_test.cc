@@ -11,12 +11,12 @@ namespace fashion {
 namespace {
 
 // The sum of the losses of a batch by the book, in double precision, from the layout that model.h promises.
-double LossOf(const std::vector<double> &parameters, const Batch &batch, size_t inputs, size_t hidden, size_t classes) {
+double LossOf(const std::vector<double>& parameters, const Batch& batch, size_t inputs, size_t hidden, size_t classes) {
   double loss = 0;
   for (size_t image = 0; image < batch.count(); ++image) {
     std::vector<double> values(batch.inputs.begin() + static_cast<std::ptrdiff_t>(image * inputs),
                                batch.inputs.begin() + static_cast<std::ptrdiff_t>((image + 1) * inputs));
-    const double *weights = parameters.data();
+    const double* weights = parameters.data();
     for (const size_t outputs : {hidden, classes}) {
       if (outputs == 0) continue;
       std::vector<double> sums(weights + values.size() * outputs, weights + (values.size() + 1) * outputs);
@@ -25,7 +25,7 @@ double LossOf(const std::vector<double> &parameters, const Batch &batch, size_t 
       }
       weights += (values.size() + 1) * outputs;
       if (outputs == hidden) {
-        for (double &sum : sums) sum = std::max(sum, 0.0);
+        for (double& sum : sums) sum = std::max(sum, 0.0);
       }
       values = sums;
     }
@@ -40,7 +40,7 @@ Batch RandomBatch(size_t images, size_t inputs, size_t classes) {
   Random random(7);
   Batch batch;
   batch.inputs.resize(images * inputs);
-  for (float &input : batch.inputs) input = 2 * random.NextFloat() - 1;
+  for (float& input : batch.inputs) input = 2 * random.NextFloat() - 1;
   for (size_t i = 0; i < images; ++i) batch.labels.push_back(static_cast<uint8_t>(random.Below(classes)));
   return batch;
 }
@@ -50,7 +50,7 @@ void ExpectGradientOfFiniteDifferences(size_t inputs, size_t hidden, size_t clas
   const Batch batch = RandomBatch(images, inputs, classes);
   std::vector<float> parameters = model.InitialParameters(3);
   Random random(11);
-  for (float &parameter : parameters) parameter += 0.1F * (random.NextFloat() - 0.5F);  // biases too
+  for (float& parameter : parameters) parameter += 0.1F * (random.NextFloat() - 0.5F);  // biases too
   std::vector<double> at(parameters.begin(), parameters.end());
   ASSERT_EQ(at.size(), hidden == 0 ? (inputs + 1) * classes : (inputs + 1) * hidden + (hidden + 1) * classes);
 

@@ -14,7 +14,7 @@ Dataset MakeDataset(size_t images, uint64_t seed) {
   Dataset data;
   Random random(seed);
   data.pixels.resize(images * kPixels);
-  for (uint8_t &pixel : data.pixels) pixel = static_cast<uint8_t>(random.Below(200));
+  for (uint8_t& pixel : data.pixels) pixel = static_cast<uint8_t>(random.Below(200));
   for (size_t i = 0; i < images; ++i) {
     const size_t label = random.Below(kClasses);
     data.labels.push_back(static_cast<uint8_t>(label));
@@ -113,7 +113,7 @@ TEST(FashionMnistTraining, SgdMovesAgainstTheSummedGradients) {
 }
 
 // What the distributed program does in synchronous mode, without its processes: every shard has a server of its own.
-std::vector<float> TrainSharded(const TrainOptions &options, const DatasetView &train) {
+std::vector<float> TrainSharded(const TrainOptions& options, const DatasetView& train) {
   Model model(options.model);
   const size_t size = model.parameter_count();
   const std::vector<float> initial = model.InitialParameters(options.seed);
@@ -143,7 +143,7 @@ std::vector<float> TrainSharded(const TrainOptions &options, const DatasetView &
     for (size_t i = 0; i < options.shards; ++i) {
       const Piece piece = ShardOf(size, options.shards, i);
       std::vector<std::span<const float>> pieces;
-      for (const auto &gradient : gradients) {
+      for (const auto& gradient : gradients) {
         pieces.push_back(std::span<const float>(gradient).subspan(piece.offset, piece.size));
       }
       std::vector<float> next(piece.size);
@@ -182,7 +182,7 @@ TEST(FashionMnistTraining, BothModelsLearn) {
     options.epochs = 3;
     std::vector<EpochReport> reports;
     const TrainResult result = TrainInOneProcess(options, train.view(), test.view(),
-                                                 [&](const EpochReport &report) { reports.push_back(report); });
+                                                 [&](const EpochReport& report) { reports.push_back(report); });
     ASSERT_EQ(reports.size(), 3U);
     EXPECT_EQ(reports[2].epoch, 2U);
     EXPECT_LT(reports[2].loss, reports[0].loss) << NameOf(model);

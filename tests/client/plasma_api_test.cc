@@ -18,10 +18,10 @@ using raylet::test::TextOf;
 
 static_assert(std::is_trivially_copyable_v<ObjectID> && sizeof(ObjectID) == 20);
 
-#define ASSERT_STATUS_OK(expression)                        \
-  do {                                                      \
-    const Status status_ = (expression);                    \
-    ASSERT_TRUE(status_.ok()) << status_.ToString();        \
+#define ASSERT_STATUS_OK(expression)                 \
+  do {                                               \
+    const Status status_ = (expression);             \
+    ASSERT_TRUE(status_.ok()) << status_.ToString(); \
   } while (false)
 
 class PlasmaApiTest : public raylet::test::PlasmaStoreTest {
@@ -212,7 +212,10 @@ TEST_F(PlasmaApiTest, ViewsAndWritersWorkInPlace) {
   EXPECT_EQ(TextOf(view.metadata()), "meta");
   EXPECT_TRUE(other_.GetView(ObjectID::from_random(), 0).status().IsTimedOut());
   const auto dropped = ObjectID::from_random();
-  { const auto writer = client_.CreateWriter(dropped, 10); ASSERT_TRUE(writer); }
+  {
+    const auto writer = client_.CreateWriter(dropped, 10);
+    ASSERT_TRUE(writer);
+  }
   ASSERT_STATUS_OK(client_.CreateAndSeal(dropped, "free again", ""));
 }
 

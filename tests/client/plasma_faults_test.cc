@@ -12,11 +12,11 @@
 namespace raylet::client {
 namespace {
 
+using std::chrono::milliseconds;
+using std::chrono::seconds;
 using test::BytesOf;
 using test::Eventually;
 using test::TextOf;
-using std::chrono::milliseconds;
-using std::chrono::seconds;
 
 class StoreFaultsTest : public test::PlasmaStoreTest {
  protected:
@@ -143,7 +143,7 @@ TEST_F(StoreFaultsTest, ForkedChildIsRefusedAndHarmsNothingOfItsParent) {
     refused = refused && client->List().error().code == ErrorCode::kForked;
     refused = refused && client->Create(ObjectId::FromRandom(), 1, {}, {}).error().code == ErrorCode::kForked;
     refused = refused && client->DeleteAsync({&id, 1}).error().code == ErrorCode::kForked;
-    view.reset();  // must not release the parent's pin
+    view.reset();                                         // must not release the parent's pin
     { const ObjectWriter dropped = *std::move(writer); }  // nor abort its object
     // A connection of its own works.
     const auto own = StoreClient::Connect(socket(), "child", Deadline::After(seconds(5)), false);

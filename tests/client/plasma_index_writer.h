@@ -41,7 +41,8 @@ class IndexWriter {
   }
 
   // The first entry from the probe's start on that holds no object.
-  uint64_t Insert(const ObjectId& id, EntryState state, uint64_t offset, uint64_t data_bytes, uint64_t metadata_bytes = 0) {
+  uint64_t Insert(const ObjectId& id, EntryState state, uint64_t offset, uint64_t data_bytes,
+                  uint64_t metadata_bytes = 0) {
     uint64_t at = ProbeStart(id, header_->entry_count);
     for (;; at = (at + 1) & (header_->entry_count - 1)) {
       const EntryState there = StateOf(Entry(at).word.load());

@@ -17,10 +17,10 @@
 namespace raylet::client {
 namespace {
 
+using std::chrono::seconds;
 using test::BytesOf;
 using test::Eventually;
 using test::TextOf;
-using std::chrono::seconds;
 
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 
@@ -117,7 +117,10 @@ TEST_F(StoreClientTest, AbortedAndDroppedWritersFreeTheirId) {
   auto writer = client->Create(id, 10, {}, {});
   ASSERT_TRUE(writer);
   ASSERT_TRUE(std::move(*writer).Abort());
-  { const auto dropped = client->Create(id, 20, {}, {}); ASSERT_TRUE(dropped) << dropped.error().message; }
+  {
+    const auto dropped = client->Create(id, 20, {}, {});
+    ASSERT_TRUE(dropped) << dropped.error().message;
+  }
   auto third = client->Create(id, 30, {}, {});
   ASSERT_TRUE(third) << third.error().message;
   ASSERT_TRUE(std::move(*third).Seal());

@@ -15,7 +15,8 @@ TEST_F(SystemCallsTest, TenThousandGetsAndReleasesMakeNoSystemCall) {
   const std::string trace = folder.File("trace");
   ProcessOptions options;
   options.environment = {{"ASAN_OPTIONS", "detect_leaks=0"}};  // it traces its own process, and strace already does
-  auto strace = DaemonProcess::StartPlain("/usr/bin/strace", {"-f", "-o", trace, GET_BETWEEN_MARKERS, socket()}, options);
+  auto strace =
+      DaemonProcess::StartPlain("/usr/bin/strace", {"-f", "-o", trace, GET_BETWEEN_MARKERS, socket()}, options);
   ASSERT_TRUE(strace) << strace.error().message << " (this test wants Debian's package strace)";
   const auto end = strace->Wait(Deadline::AfterMs(50'000));
   ASSERT_TRUE(end) << strace->Output();

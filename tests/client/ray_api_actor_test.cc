@@ -155,8 +155,7 @@ TEST_F(ActorTest, AfterAKillThatAllowsItTheActorStartsAfresh) {
     while (true) {
       try {
         return *counter.Task(&Counter::Add).Remote(1).Get();
-      } catch (const RayActorException&) {
-      }
+      } catch (const RayActorException&) {}
     }
   };
   EXPECT_EQ(answer(), 4);

@@ -192,7 +192,9 @@ TEST(Serializer, BytesThatClaimTooMuchAreRefused) {
 
 TEST(Serializer, ThePublicOneIsPlainMsgpack) {
   const msgpack::sbuffer buffer = ray::internal::Serializer::Serialize(std::string("ab"));
-  EXPECT_EQ(std::string(buffer.data(), buffer.size()), "\xa2" "ab");
+  EXPECT_EQ(std::string(buffer.data(), buffer.size()),
+            "\xa2"
+            "ab");
   EXPECT_EQ(ray::internal::Serializer::Deserialize<std::string>(buffer.data(), buffer.size()), "ab");
   EXPECT_THROW(ray::internal::Serializer::Deserialize<int>(buffer.data(), buffer.size()), RayException);
 }

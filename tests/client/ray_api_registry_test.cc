@@ -5,7 +5,6 @@
 
 int InFile() { return 42; }
 
-
 RAY_REMOTE(InFile);
 
 #include <map>

@@ -5,5 +5,4 @@
 
 inline int InHeader() { return 41; }
 
-
 RAY_REMOTE(InHeader);

@@ -41,9 +41,12 @@ void Publisher::Publish(int value) {
   for (float& each : next) each = static_cast<float>(value);
   current_ = std::move(next).Seal();
 }
-int CallThrough(ray::ActorHandle<Counter> counter, int by) { return *counter.Task(&Counter::Increment).Remote(by).Get(); }
+int CallThrough(ray::ActorHandle<Counter> counter, int by) {
+  return *counter.Task(&Counter::Increment).Remote(by).Get();
+}
 
-RAY_REMOTE(Add, Repeat, Length, ThrowTask, Nothing, WorkerPid, DieWithSignal, SleepMs, NestedSum, SumOfRefs, Ramp, SumArray);
+RAY_REMOTE(Add, Repeat, Length, ThrowTask, Nothing, WorkerPid, DieWithSignal, SleepMs, NestedSum, SumOfRefs, Ramp,
+           SumArray);
 RAY_REMOTE(Counter::Create, Counter::Broken, &Counter::Increment, &Counter::Value, &Counter::Pid, &Counter::Throw,
            &Counter::Sleep, &Counter::Echo, &Counter::Log, &Counter::Append, &Counter::Exit);
 RAY_REMOTE(Publisher::Create, &Publisher::Current, &Publisher::Publish, &Publisher::Take, &Publisher::Drop,

@@ -1,4 +1,5 @@
-// What the tests of the cluster runtime run in workers: the same functions in the test program and in its driver program.
+// What the tests of the cluster runtime run in workers: the same functions in the test program and in its driver
+// program.
 #pragma once
 
 #include <ray/api.h>

@@ -187,7 +187,8 @@ TEST(Messages, TheDeepestMessageOfOursStaysWellBelowTheDepthLimit) {
 }
 
 TEST(Messages, AStatusCarriesAnErrorAndItsSentence) {
-  const auto parsed = Parse<wire::StatusReplyT>(EncodeStatusReply(Fail(ErrorCode::kNotFound, "there is no such object")));
+  const auto parsed =
+      Parse<wire::StatusReplyT>(EncodeStatusReply(Fail(ErrorCode::kNotFound, "there is no such object")));
   ASSERT_TRUE(parsed);
   const Result<void> outcome = FromStatus(*parsed->status);
   ASSERT_FALSE(outcome);

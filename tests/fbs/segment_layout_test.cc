@@ -51,9 +51,9 @@ TEST(SegmentLayout, AnIndexMeansTheSameWhereverItIsMapped) {
   std::memcpy(elsewhere.memory(), segment.memory(), segment.size());
   const auto checked = CheckIndexSegment(elsewhere.memory(), elsewhere.size());
   ASSERT_TRUE(checked) << checked.error().message;
-  EXPECT_EQ(reinterpret_cast<const std::byte*>((*checked)->entries.get()) - static_cast<std::byte*>(elsewhere.memory()),
-            reinterpret_cast<const std::byte*>(segment.header().entries.get()) -
-                static_cast<std::byte*>(segment.memory()));
+  EXPECT_EQ(
+      reinterpret_cast<const std::byte*>((*checked)->entries.get()) - static_cast<std::byte*>(elsewhere.memory()),
+      reinterpret_cast<const std::byte*>(segment.header().entries.get()) - static_cast<std::byte*>(segment.memory()));
 }
 
 TEST(SegmentLayout, AnIndexOfAnotherLayoutIsAVersionMismatchThatNamesBoth) {
@@ -101,8 +101,8 @@ TEST(SegmentLayout, ASegmentCutShortIsAProtocolError) {
 }
 
 TEST(SegmentLayout, AWordHoldsItsStateAndItsGeneration) {
-  for (const EntryState state : {EntryState::kEmpty, EntryState::kTombstone, EntryState::kUnsealed, EntryState::kSealed,
-                                 EntryState::kDying}) {
+  for (const EntryState state :
+       {EntryState::kEmpty, EntryState::kTombstone, EntryState::kUnsealed, EntryState::kSealed, EntryState::kDying}) {
     for (const uint64_t generation : {uint64_t{0}, uint64_t{1}, (uint64_t{1} << 56) - 1}) {
       EXPECT_EQ(StateOf(MakeWord(state, generation)), state);
       EXPECT_EQ(GenerationOf(MakeWord(state, generation)), generation);

@@ -1,4 +1,5 @@
-// The frame parser: a stream in any pieces gives the frames that the whole stream gives, and never more bytes than came in.
+// The frame parser: a stream in any pieces gives the frames that the whole stream gives, and never more bytes than came
+// in.
 #include "base/frame.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -9,12 +9,12 @@
 #include <span>
 
 // A property that every input must keep; stops with a sentence that libFuzzer reports together with the input.
-#define FUZZ_ASSERT(condition)                                                                 \
-  do {                                                                                         \
-    if (!(condition)) {                                                                        \
-      std::fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition);      \
-      std::abort();                                                                            \
-    }                                                                                          \
+#define FUZZ_ASSERT(condition)                                                            \
+  do {                                                                                    \
+    if (!(condition)) {                                                                   \
+      std::fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition); \
+      std::abort();                                                                       \
+    }                                                                                     \
   } while (false)
 
 namespace raylet::fuzz {

@@ -1,5 +1,5 @@
-// A raylet that serves: drivers that have registered send it frames of every type, in any order and bent at will. Each may
-// lose its connection; a process that behaves is answered all the same.
+// A raylet that serves: drivers that have registered send it frames of every type, in any order and bent at will. Each
+// may lose its connection; a process that behaves is answered all the same.
 #include <sys/socket.h>
 #include <uv.h>
 
@@ -82,8 +82,8 @@ class Process {
     std::span<const std::byte> left(bytes);
     for (int tries = 0; !left.empty() && tries < 100; ++tries) {
       const bool first = left.size() == bytes.size();
-      const auto sent = SendSome(fd_.get(), left,
-                                 descriptor >= 0 && first ? std::span<const int>(&descriptor, 1) : std::span<const int>());
+      const auto sent = SendSome(
+          fd_.get(), left, descriptor >= 0 && first ? std::span<const int>(&descriptor, 1) : std::span<const int>());
       if (!sent) return;  // the raylet has closed this connection: its right
       left = left.subspan(*sent);
       daemon_.Turn();

@@ -12,7 +12,8 @@ namespace raylet::store {
 namespace {
 
 TEST(Arena, AnObjectAsLargeAsTheCapacityFits) {
-  for (const uint64_t capacity : {uint64_t{1}, uint64_t{65536}, uint64_t{1000003}, uint64_t{32} << 20, uint64_t{41943041}}) {
+  for (const uint64_t capacity :
+       {uint64_t{1}, uint64_t{65536}, uint64_t{1000003}, uint64_t{32} << 20, uint64_t{41943041}}) {
     const auto arena = Arena::Create(capacity);
     ASSERT_TRUE(arena) << arena.error().message;
     const auto whole = (*arena)->Allocate(capacity);

@@ -213,8 +213,10 @@ TEST_F(ObjectStoreTest, TheLedgerAlwaysAddsUpUnderRandomVerbs) {
         case 0:
         case 1:
         case 2:
-          (void)Create(client, id, random() % (kCapacity / 8), {.evict_if_full = random() % 4 != 0, .owned = random() % 4 == 0,
-                                                                .owner = clients[random() % clients.size()]});
+          (void)Create(client, id, random() % (kCapacity / 8),
+                       {.evict_if_full = random() % 4 != 0,
+                        .owned = random() % 4 == 0,
+                        .owner = clients[random() % clients.size()]});
           break;
         case 3:
         case 4: (void)store_->Seal(client, IdOf(id)); break;

@@ -332,8 +332,8 @@ TEST_F(StoreDaemonTest, ASecondOneOnTheSameAddressIsRefusedAndNamesTheFirst) {
   EXPECT_EQ(client.Create(1, 64), ErrorCode::kOk) << "the first one goes on";
 }
 
-// The undefined-behaviour sanitizer looks at memory through a pipe of its own, and takes the lack of a descriptor for a bad
-// object: at the limit it ends the daemon. So this is shown by the builds without it.
+// The undefined-behaviour sanitizer looks at memory through a pipe of its own, and takes the lack of a descriptor for a
+// bad object: at the limit it ends the daemon. So this is shown by the builds without it.
 #ifndef __SANITIZE_ADDRESS__
 TEST_F(StoreDaemonTest, AtTheDescriptorLimitItTurnsClientsAwayAndServesTheOthers) {
   ASSERT_TRUE(daemon_->Terminate());

@@ -9,9 +9,9 @@
 namespace raylet::objstat {
 namespace {
 
+using std::chrono::seconds;
 using test::BytesOf;
 using test::Eventually;
-using std::chrono::seconds;
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 
 class ObjstatStoreTest : public test::PlasmaStoreTest {
@@ -78,7 +78,8 @@ TEST_F(ObjstatStoreTest, LedgerOfALivingStoreAddsUpAndReturnsToItsBaseline) {
   }
   EXPECT_TRUE(Eventually(seconds(5), [&] {
     const Snapshot after = Take();
-    return after.clients.empty() && after.ledger.AddsUp() && after.ledger.pinned.bytes + after.ledger.owned.bytes == 0 &&
+    return after.clients.empty() && after.ledger.AddsUp() &&
+           after.ledger.pinned.bytes + after.ledger.owned.bytes == 0 &&
            after.ledger.unsealed.bytes + after.ledger.dying.bytes == 0;
   })) << DefaultScreen(Take(), {});
 }

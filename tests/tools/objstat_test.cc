@@ -114,9 +114,10 @@ TEST_F(ObjstatTest, LedgerAddsUpWithObjectsOfEveryKind) {
   EXPECT_EQ(ledger.free_bytes, 11 * kMiB);
   EXPECT_EQ(snapshot->largest_run_bytes, 72 * kMiB - 53 * kMiB);
   const std::string screen = DefaultScreen(*snapshot, {});
-  EXPECT_NE(screen.find("ledger: capacity 64.0 MiB = pinned 5.0 MiB + evictable 7.0 MiB + owned 11.0 MiB + unsealed 13.0 MiB "
-                        "+ dying 17.0 MiB + free 11.0 MiB: adds up\n"),
-            std::string::npos)
+  EXPECT_NE(
+      screen.find("ledger: capacity 64.0 MiB = pinned 5.0 MiB + evictable 7.0 MiB + owned 11.0 MiB + unsealed 13.0 MiB "
+                  "+ dying 17.0 MiB + free 11.0 MiB: adds up\n"),
+      std::string::npos)
       << screen;
   EXPECT_NE(screen.find("oldest unsealed: "), std::string::npos);
   EXPECT_EQ(screen.find('\033'), std::string::npos);

@@ -74,7 +74,8 @@ std::string DefaultJson(const Snapshot& snapshot) {
         {"bytes_received", counters.bytes_received},
         {"bytes_sent", counters.bytes_sent}}},
   };
-  out["oldest_unsealed"] = snapshot.oldest_unsealed ? ToJson(snapshot.objects[*snapshot.oldest_unsealed]) : json(nullptr);
+  out["oldest_unsealed"] =
+      snapshot.oldest_unsealed ? ToJson(snapshot.objects[*snapshot.oldest_unsealed]) : json(nullptr);
   return Text(out);
 }
 

@@ -31,11 +31,12 @@ std::string Objects(uint64_t count) { return StrCat(count, count == 1 ? " object
 // A dead daemon is the first thing to know.
 std::string Headline(const Snapshot& snapshot, Look look) {
   if (!snapshot.daemon_alive)
-    return Paint(StrCat("plasma_store pid ", snapshot.daemon_pid, " is dead; this is what it left at ", snapshot.socket_path),
+    return Paint(StrCat("plasma_store pid ", snapshot.daemon_pid, " is dead; this is what it left at ",
+                        snapshot.socket_path),
                  kRed, look) +
            "\n";
-  return Paint(StrCat("plasma_store ", snapshot.build, " pid ", snapshot.daemon_pid, " at ", snapshot.socket_path, ", up ",
-                      FormatAge(snapshot.up_ms)),
+  return Paint(StrCat("plasma_store ", snapshot.build, " pid ", snapshot.daemon_pid, " at ", snapshot.socket_path,
+                      ", up ", FormatAge(snapshot.up_ms)),
                kBold, look) +
          "\n";
 }
@@ -75,11 +76,12 @@ std::string Table(const std::vector<std::vector<std::string>>& rows, size_t left
 
 std::string LedgerLine(const Ledger& ledger, Look look) {
   const bool exact = ledger.AddsUp();
-  std::string out = StrCat("ledger: capacity ", FormatBytes(ledger.capacity_bytes), " = pinned ",
-                           FormatBytes(ledger.pinned.bytes), " + evictable ", FormatBytes(ledger.evictable.bytes),
-                           " + owned ", FormatBytes(ledger.owned.bytes), " + unsealed ", FormatBytes(ledger.unsealed.bytes),
-                           " + dying ", FormatBytes(ledger.dying.bytes), " + free ", FormatBytes(ledger.free_bytes), ": ",
-                           Paint(exact ? "adds up" : "does not add up", exact ? kGreen : kRed, look), "\n");
+  std::string out =
+      StrCat("ledger: capacity ", FormatBytes(ledger.capacity_bytes), " = pinned ", FormatBytes(ledger.pinned.bytes),
+             " + evictable ", FormatBytes(ledger.evictable.bytes), " + owned ", FormatBytes(ledger.owned.bytes),
+             " + unsealed ", FormatBytes(ledger.unsealed.bytes), " + dying ", FormatBytes(ledger.dying.bytes),
+             " + free ", FormatBytes(ledger.free_bytes), ": ",
+             Paint(exact ? "adds up" : "does not add up", exact ? kGreen : kRed, look), "\n");
   for (const std::string& difference : ledger.differences) out += StrCat("  ", difference, "\n");
   return out;
 }
@@ -100,8 +102,8 @@ std::string DefaultScreen(const Snapshot& snapshot, Look look) {
   out += Row("unsealed", ledger.unsealed);
   out += Row("dying", ledger.dying);
   out += Row("largest run", FormatBytes(snapshot.largest_run_bytes));
-  out += StrCat("  clients ", snapshot.clients.size(), "; since the start ", counters.creates, " creates, ", counters.seals,
-                " seals, ", counters.deletes, " deletes, ", counters.evictions, " evictions of ",
+  out += StrCat("  clients ", snapshot.clients.size(), "; since the start ", counters.creates, " creates, ",
+                counters.seals, " seals, ", counters.deletes, " deletes, ", counters.evictions, " evictions of ",
                 FormatBytes(counters.evicted_bytes), ", ", counters.full_failures, " times full; over the socket ",
                 FormatBytes(counters.bytes_received), " in, ", FormatBytes(counters.bytes_sent), " out\n");
   if (snapshot.oldest_unsealed) {
@@ -116,19 +118,21 @@ std::string DefaultScreen(const Snapshot& snapshot, Look look) {
 }
 
 std::string ObjectList(const Snapshot& snapshot, Look look) {
-  std::vector<std::vector<std::string>> rows = {{"ID", "STATE", "HOLDERS", "DATA", "META", "AGE", "PINS", "CREATOR", "OWNED"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"ID", "STATE", "HOLDERS", "DATA", "META", "AGE", "PINS", "CREATOR", "OWNED"}};
   for (const Object& object : snapshot.objects) {
     std::string holders;
     for (const uint32_t holder : object.holders) holders += StrCat(holders.empty() ? "" : ",", holder);
-    rows.push_back({object.id.hex(), PlaceName(object.place), holders.empty() ? "-" : holders, FormatBytes(object.data_bytes),
-                    FormatBytes(object.metadata_bytes), FormatAge(object.age_ms), StrCat(object.pins),
-                    StrCat(object.creator), object.owned ? "yes" : "no"});
+    rows.push_back({object.id.hex(), PlaceName(object.place), holders.empty() ? "-" : holders,
+                    FormatBytes(object.data_bytes), FormatBytes(object.metadata_bytes), FormatAge(object.age_ms),
+                    StrCat(object.pins), StrCat(object.creator), object.owned ? "yes" : "no"});
   }
   return (snapshot.daemon_alive ? "" : Headline(snapshot, look)) + Table(rows, 3, look);
 }
 
 std::string ClientList(const Snapshot& snapshot, Look look) {
-  std::vector<std::vector<std::string>> rows = {{"NAME", "CLIENT", "PID", "SINCE", "CREATED", "BYTES", "UNSEALED", "OWNED", "PINS"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"NAME", "CLIENT", "PID", "SINCE", "CREATED", "BYTES", "UNSEALED", "OWNED", "PINS"}};
   for (const Client& client : snapshot.clients) {
     rows.push_back({client.name.empty() ? "-" : client.name, StrCat(client.number), StrCat(client.pid),
                     FormatAge(client.connected_ms_ago), StrCat(client.created_count), FormatBytes(client.created_bytes),

@@ -28,8 +28,8 @@ struct Object {
   uint64_t metadata_bytes = 0;
   uint64_t offset = 0;
   uint64_t age_ms = 0;
-  uint32_t pins = 0;                // slots that name it
-  std::vector<uint32_t> holders;    // clients' numbers
+  uint32_t pins = 0;              // slots that name it
+  std::vector<uint32_t> holders;  // clients' numbers
   uint64_t bytes() const { return data_bytes + metadata_bytes; }
 };
 
@@ -56,8 +56,8 @@ struct Ledger {
 };
 
 struct Counters {
-  uint64_t sealed_bytes, sealed_count, unsealed_bytes, unsealed_count, dying_bytes, dying_count, physical_bytes, creates,
-      seals, deletes, evictions, evicted_bytes, full_failures, clients, bytes_received, bytes_sent;
+  uint64_t sealed_bytes, sealed_count, unsealed_bytes, unsealed_count, dying_bytes, dying_count, physical_bytes,
+      creates, seals, deletes, evictions, evicted_bytes, full_failures, clients, bytes_received, bytes_sent;
 };
 
 struct Snapshot {
@@ -67,10 +67,10 @@ struct Snapshot {
   bool consistent = false;  // counters, objects and clients are of one moment
   uint64_t up_ms = 0;
   uint64_t arena_bytes = 0;
-  std::optional<uint64_t> resident_bytes;     // of the arena
-  uint64_t largest_run_bytes = 0;             // the largest stretch of the arena without an object
-  std::optional<uint64_t> oldest_unsealed;    // index into objects
-  uint32_t unknown_pin_pages = 0;             // clients whose pins we could not read
+  std::optional<uint64_t> resident_bytes;   // of the arena
+  uint64_t largest_run_bytes = 0;           // the largest stretch of the arena without an object
+  std::optional<uint64_t> oldest_unsealed;  // index into objects
+  uint32_t unknown_pin_pages = 0;           // clients whose pins we could not read
   Counters counters{};
   std::vector<Object> objects;  // in the order of their offsets
   std::vector<Client> clients;

@@ -1,5 +1,5 @@
-// Buffer: bytes that somebody else keeps alive. Its owner is a std::shared_ptr; what Get returns releases the object when
-// the last buffer of it goes, and slices keep their parent alive. Any thread may read.
+// Buffer: bytes that somebody else keeps alive. Its owner is a std::shared_ptr; what Get returns releases the object
+// when the last buffer of it goes, and slices keep their parent alive. Any thread may read.
 #pragma once
 
 #include <cstdint>

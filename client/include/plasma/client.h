@@ -26,8 +26,8 @@ class RAYLET_API PlasmaClient {
   PlasmaClient(const PlasmaClient&) = delete;
   PlasmaClient& operator=(const PlasmaClient&) = delete;
 
-  // Tries again num_retries times, 100 ms apart; 80 times when it is negative. The two parameters in between mean nothing
-  // here and are taken for the sake of older programs.
+  // Tries again num_retries times, 100 ms apart; 80 times when it is negative. The two parameters in between mean
+  // nothing here and are taken for the sake of older programs.
   Status Connect(const std::string& store_socket_name, const std::string& manager_socket_name = "",
                  int release_delay = 0, int num_retries = -1);
   // Aborts what was not sealed and releases the rest; what the caller still holds in buffers and views stays valid and

@@ -37,18 +37,18 @@ using ObjectID = UniqueID;
 
 enum class StatusCode : uint8_t {
   OK,
-  Invalid,                    // the request makes no sense, or not now: the buffer is still held, another client writes it
+  Invalid,  // the request makes no sense, or not now: the buffer is still held, another client writes it
   PlasmaObjectExists,
   PlasmaObjectNotFound,
   PlasmaObjectAlreadySealed,
-  PlasmaStoreFull,            // says need, free, largest run, pinned bytes, and the remedy
-  ObjectTooLarge,             // larger than the store
+  PlasmaStoreFull,  // says need, free, largest run, pinned bytes, and the remedy
+  ObjectTooLarge,   // larger than the store
   TimedOut,
-  Disconnected,               // the daemon is gone, or Disconnect was called
-  NotRunning,                 // nobody serves this socket
-  ForkedClient,               // used in a child of the process that connected
+  Disconnected,  // the daemon is gone, or Disconnect was called
+  NotRunning,    // nobody serves this socket
+  ForkedClient,  // used in a child of the process that connected
   NotAllowed,
-  IOError,                    // the kernel or the wire failed
+  IOError,  // the kernel or the wire failed
 };
 
 // The outcome of a request: OK, or a code and a sentence.

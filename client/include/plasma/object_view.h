@@ -1,5 +1,5 @@
-// ObjectView and ObjectWriter: one object read or written in place. Move-only, owned by the caller; they may outlive the
-// client that made them. Each also carries the outcome of the call that made it.
+// ObjectView and ObjectWriter: one object read or written in place. Move-only, owned by the caller; they may outlive
+// the client that made them. Each also carries the outcome of the call that made it.
 #pragma once
 
 #include <cstddef>

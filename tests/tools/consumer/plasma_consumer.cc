@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
     return 1;
   }
   const auto& data = *buffers[0].data;
-  std::printf("got %s\n", std::string(reinterpret_cast<const char*>(data.data()), static_cast<size_t>(data.size())).c_str());
+  std::printf("got %s\n",
+              std::string(reinterpret_cast<const char*>(data.data()), static_cast<size_t>(data.size())).c_str());
   return 0;
 }

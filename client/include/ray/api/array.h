@@ -54,7 +54,8 @@ RAYLET_API size_t ArrayOffset(const ArrayShape& shape, std::span<const size_t> i
 [[noreturn]] RAYLET_API void ThrowNoArray();
 
 template <class T>
-concept ArrayElement = DtypeOf<T>() != Dtype::kNone;
+concept ArrayElement = DtypeOf<T>()
+!= Dtype::kNone;
 
 }  // namespace internal
 
@@ -110,8 +111,8 @@ class Array {
     if (object.is_nil())
       *this = Array();
     else
-      *this = Array(
-          internal::UnpackArrayStorage(internal::ExtensionBody(object, internal::kExtArray, typeid(Array<T>))));
+      *this =
+          Array(internal::UnpackArrayStorage(internal::ExtensionBody(object, internal::kExtArray, typeid(Array<T>))));
   }
 
  private:
@@ -137,8 +138,7 @@ class MutableArray {
 
   // MutableArray<float>(rows, columns): allocated in the store; what it holds before it is written is unspecified.
   template <std::integral... Sizes>
-    requires(sizeof...(Sizes) > 0)
-  explicit MutableArray(Sizes... sizes)
+  requires(sizeof...(Sizes) > 0) explicit MutableArray(Sizes... sizes)
       : MutableArray(std::span<const size_t>(std::array<size_t, sizeof...(Sizes)>{static_cast<size_t>(sizes)...})) {}
   // Of a shape known at run time, such as that of another array.
   explicit MutableArray(std::span<const size_t> sizes)

@@ -11,12 +11,12 @@ namespace internal {
 
 // What is known about a failure besides its message.
 struct FailureDetails {
-  std::string cause;           // one sentence; empty: the message says it all
-  int pid = 0;                 // the process that failed; 0: none
-  int signal = 0;              // what killed it; 0: no signal
-  bool may_have_run = false;   // the function may have run, in part or as a whole
-  bool retry_safe = false;     // the same call again does no harm: it never began
-  std::string hint;            // what to do about it
+  std::string cause;          // one sentence; empty: the message says it all
+  int pid = 0;                // the process that failed; 0: none
+  int signal = 0;             // what killed it; 0: no signal
+  bool may_have_run = false;  // the function may have run, in part or as a whole
+  bool retry_safe = false;    // the same call again does no harm: it never began
+  std::string hint;           // what to do about it
 };
 
 class RAYLET_API RayException : public std::exception {

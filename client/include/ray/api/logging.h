@@ -39,8 +39,8 @@ struct RayLogVoid {
 }  // namespace ray
 
 // The level is pasted: programs may have macros named DEBUG or ERROR.
-#define RAYLOG(LEVEL)                                                                      \
-  !::ray::internal::RayLogEnabled(::ray::internal::RayLogLevel::k##LEVEL)                  \
-      ? static_cast<void>(0)                                                               \
-      : ::ray::internal::RayLogVoid() &                                                    \
+#define RAYLOG(LEVEL)                                                     \
+  !::ray::internal::RayLogEnabled(::ray::internal::RayLogLevel::k##LEVEL) \
+      ? static_cast<void>(0)                                              \
+      : ::ray::internal::RayLogVoid() &                                   \
             ::ray::internal::RayLogLine(::ray::internal::RayLogLevel::k##LEVEL, __FILE__, __LINE__).stream()

@@ -143,8 +143,7 @@ T UnpackBytes(std::string_view bytes) {
       return value;
     }
   } else if constexpr (std::is_same_v<T, std::string>) {
-    if (bytes.empty() || bytes[0] != kFormatString)
-      ThrowCannotRead(typeid(T), bytes.size(), "they hold no string");
+    if (bytes.empty() || bytes[0] != kFormatString) ThrowCannotRead(typeid(T), bytes.size(), "they hold no string");
     return std::string(bytes.substr(1));
   } else {
     if (bytes.empty() || bytes[0] != kFormatMsgpack)

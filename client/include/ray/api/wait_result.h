@@ -9,7 +9,7 @@ namespace ray {
 
 template <class T>
 struct WaitResult {
-  std::list<ObjectRef<T>> ready;    // with a value, or with an error that Get will throw
+  std::list<ObjectRef<T>> ready;  // with a value, or with an error that Get will throw
   std::list<ObjectRef<T>> unready;
 };
 

@@ -36,18 +36,18 @@ template <class R, class... A>
 struct FunctionTraits<R (*)(A...) noexcept> : FunctionTraits<R (*)(A...)> {};
 
 // Object: how the actor's object is given to the call.
-#define RAYLET_MEMBER_TRAITS(QUALIFIERS, OBJECT)                                                  \
-  template <class R, class C, class... A>                                                         \
-  struct FunctionTraits<R (C::*)(A...) QUALIFIERS> {                                              \
-    static constexpr bool kIsFunction = false;                                                    \
-    static constexpr bool kIsMember = true;                                                       \
-    using Result = R;                                                                             \
-    using Class = C;                                                                              \
-    using Object = OBJECT;                                                                        \
-    using Parameters = TypeList<A...>;                                                            \
-    using Pointer = R (C::*)(A...) QUALIFIERS;                                                    \
-  };                                                                                              \
-  template <class R, class C, class... A>                                                         \
+#define RAYLET_MEMBER_TRAITS(QUALIFIERS, OBJECT)     \
+  template <class R, class C, class... A>            \
+  struct FunctionTraits<R (C::*)(A...) QUALIFIERS> { \
+    static constexpr bool kIsFunction = false;       \
+    static constexpr bool kIsMember = true;          \
+    using Result = R;                                \
+    using Class = C;                                 \
+    using Object = OBJECT;                           \
+    using Parameters = TypeList<A...>;               \
+    using Pointer = R (C::*)(A...) QUALIFIERS;       \
+  };                                                 \
+  template <class R, class C, class... A>            \
   struct FunctionTraits<R (C::*)(A...) QUALIFIERS noexcept> : FunctionTraits<R (C::*)(A...) QUALIFIERS> {};
 RAYLET_MEMBER_TRAITS(, C&)
 RAYLET_MEMBER_TRAITS(const, const C&)

@@ -45,8 +45,7 @@ class RAYLET_API ActorBox {
     } catch (C* base) {
       AddBase(typeid(C), base);
       return *base;
-    } catch (...) {
-    }
+    } catch (...) {}
     ThrowWrongClass(typeid(C));
   }
 
@@ -93,8 +92,7 @@ Packed InvokeFunction(const void* target, size_t, void*, std::span<const PackedV
   using Parameters = typename Traits::Parameters;
   const Pointer function = TargetFrom<Pointer>(target);
   return CallWith(Parameters(), std::make_index_sequence<Parameters::kSize>(), arguments, [&]<class... A>(A&&... a) {
-    return PackResultOf<typename Traits::Result>(
-        [&]() -> decltype(auto) { return function(std::forward<A>(a)...); });
+    return PackResultOf<typename Traits::Result>([&]() -> decltype(auto) { return function(std::forward<A>(a)...); });
   });
 }
 
@@ -114,8 +112,8 @@ Packed InvokeMethod(const void* target, size_t, void* instance, std::span<const 
 template <class Pointer>
 ActorInstance InvokeFactory(const void* target, size_t, std::span<const PackedView> arguments) {
   using Parameters = typename FunctionTraits<Pointer>::Parameters;
-  auto* object = CallWith(Parameters(), std::make_index_sequence<Parameters::kSize>(), arguments,
-                          TargetFrom<Pointer>(target));
+  auto* object =
+      CallWith(Parameters(), std::make_index_sequence<Parameters::kSize>(), arguments, TargetFrom<Pointer>(target));
   if (object == nullptr) ThrowNullActor();
   return ActorInstance{new ActorBox(object), [](void* box) { delete static_cast<ActorBox*>(box); }};
 }

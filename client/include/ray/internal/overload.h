@@ -16,10 +16,10 @@ struct Overload {
   static constexpr auto Pick(R (*f)(A...), Preference<12>) {
     return f;
   }
-#define RAYLET_PICK_MEMBER(QUALIFIERS, PREFERENCE)                              \
-  template <class R, class C>                                                   \
+#define RAYLET_PICK_MEMBER(QUALIFIERS, PREFERENCE)                                 \
+  template <class R, class C>                                                      \
   static constexpr auto Pick(R (C::*f)(A...) QUALIFIERS, Preference<PREFERENCE>) { \
-    return f;                                                                   \
+    return f;                                                                      \
   }
   RAYLET_PICK_MEMBER(, 12)
   RAYLET_PICK_MEMBER(const, 11)

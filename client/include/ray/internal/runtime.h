@@ -63,8 +63,8 @@ struct CallOptions {
 class RAYLET_API ArrayStorage {
  public:
   virtual ~ArrayStorage();
-  virtual const void* data() const = 0;      // 64-byte aligned, read-only memory once sealed
-  virtual void* mutable_data() = 0;          // nullptr once sealed
+  virtual const void* data() const = 0;  // 64-byte aligned, read-only memory once sealed
+  virtual void* mutable_data() = 0;      // nullptr once sealed
   virtual size_t size_bytes() const = 0;
   virtual std::string_view metadata() const = 0;
   // Visible to all from here on; the memory behind data() is read-only. Throws if sealed already.
@@ -158,21 +158,23 @@ class RAYLET_API UnpackScope {
 
 // What a worker calls: unpacks the arguments, calls the user's function and packs the result. `instance` is the actor's
 // object for methods, null otherwise. User exceptions pass through; worker_loop catches them.
-using Invoker = Packed (*)(const void* target, size_t target_bytes, void* instance, std::span<const PackedView> arguments);
+using Invoker = Packed (*)(const void* target, size_t target_bytes, void* instance,
+                           std::span<const PackedView> arguments);
 
 // An actor's object between its factory and its end.
 struct ActorInstance {
   void* object = nullptr;
   void (*destroy)(void* object) = nullptr;
 };
-using FactoryInvoker = ActorInstance (*)(const void* target, size_t target_bytes, std::span<const PackedView> arguments);
+using FactoryInvoker = ActorInstance (*)(const void* target, size_t target_bytes,
+                                         std::span<const PackedView> arguments);
 
 struct RegisteredFunction {
-  std::string name;         // the source text given to RAY_REMOTE
-  std::string target;       // the bytes of the function pointer or pointer to member
-  std::string type_name;    // of the pointer, as typeid names it: bytes of members of two classes may be equal
-  Invoker invoke = nullptr;           // functions and methods
-  FactoryInvoker create = nullptr;    // factories: functions that return a pointer to the actor
+  std::string name;                 // the source text given to RAY_REMOTE
+  std::string target;               // the bytes of the function pointer or pointer to member
+  std::string type_name;            // of the pointer, as typeid names it: bytes of members of two classes may be equal
+  Invoker invoke = nullptr;         // functions and methods
+  FactoryInvoker create = nullptr;  // factories: functions that return a pointer to the actor
 };
 
 // Throws RayException when the name or the target is registered already.
