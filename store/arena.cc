@@ -3,21 +3,16 @@
 #include <jemalloc/jemalloc.h>
 
 #include <algorithm>
-#include <bit>
 #include <string>
 
 #include "base/check.h"
-#include "base/shm_segment.h"
 #include "base/strings.h"
 #include "fbs/segment_layout.h"
 
 namespace raylet::store {
 namespace {
 
-constexpr uint64_t kPage = 4096;
-constexpr uint64_t kArenaBytesMin = uint64_t{4} << 20;  // one page run for each small size class, and more
-
-constexpr uint64_t PageUp(uint64_t bytes) { return (bytes + kPage - 1) & ~(kPage - 1); }
+constexpr uint64_t kSlabBytesMax = uint64_t{32} << 10;  // jemalloc's slabs have at most 28 KiB
 
 int FlagsOf(unsigned arena) {
   return static_cast<int>(MALLOCX_ARENA(arena)) | MALLOCX_TCACHE_NONE | MALLOCX_ALIGN(kAlignment);
@@ -39,49 +34,31 @@ T Get(const std::string& name) {
   return value;
 }
 
-// The largest size class of whole pages that is at most `bytes`.
-uint64_t SizeClassBelow(uint64_t bytes) {
-  if (bytes < 8 * kPage) return bytes & ~(kPage - 1);
-  const uint64_t quarter = std::bit_floor(bytes) / 4;
-  return bytes / quarter * quarter;
-}
-
-// The smallest size class of whole pages that is at least `bytes`.
-uint64_t SizeClassAbove(uint64_t bytes) {
-  const uint64_t below = SizeClassBelow(PageUp(bytes));
-  if (below >= bytes) return below;
-  return below < 8 * kPage ? below + kPage : below + std::bit_floor(below) / 4;
-}
-
-// jemalloc's index of large size classes counts 1, 2, 3, 4 pages, then four classes for each doubling.
-uint64_t PageClassBytes(size_t index) {
-  if (index < 4) return (index + 1) * kPage;
-  const uint64_t group = 4 * kPage << (index - 4) / 4;
-  return group + group / 4 * ((index - 4) % 4 + 1);
-}
-
 }  // namespace
 
-// The reservation is handed over in one piece: runs that came from different pieces would never grow together again.
+// jemalloc asks for the pages of one slab at a time, and gives them back as soon as it is empty.
 struct Arena::Hooks {
   extent_hooks_t table{};  // first: jemalloc hands back its address
   Arena* arena = nullptr;
-  bool handed_out = false;
 
+  static Arena& Of(extent_hooks_t* table) { return *reinterpret_cast<Hooks*>(table)->arena; }
   static void* Alloc(extent_hooks_t* table, void* wanted_address, size_t size, size_t alignment, bool* zero,
                      bool* commit, unsigned) {
-    auto* const hooks = reinterpret_cast<Hooks*>(table);
-    std::byte* const base = hooks->arena->base_;
-    if (hooks->handed_out || size > hooks->arena->arena_bytes_ || size + kPage < hooks->arena->arena_bytes_ || *zero ||
-        (wanted_address != nullptr && wanted_address != base) || std::bit_cast<uintptr_t>(base) % alignment != 0)
-      return nullptr;
-    hooks->handed_out = true;
+    // It asks for megabytes first, in order to cut slabs out of them, and for one slab when it does not get them.
+    if (wanted_address != nullptr || size > kSlabBytesMax || alignment > kPageBytes || *zero) return nullptr;
+    const auto offset = Of(table).runs_->Take(size);
+    if (!offset) return nullptr;
     *commit = true;
-    return base;
+    return Of(table).base_ + *offset;
   }
-  // true means "no": the memory stays where it is.
-  static bool Dalloc(extent_hooks_t*, void*, size_t, bool, unsigned) { return true; }
-  static void Destroy(extent_hooks_t*, void*, size_t, bool, unsigned) {}
+  // false means "done", here and below.
+  static bool Dalloc(extent_hooks_t* table, void* address, size_t size, bool, unsigned) {
+    Of(table).runs_->Give(static_cast<uint64_t>(static_cast<std::byte*>(address) - Of(table).base_), size);
+    return false;
+  }
+  static void Destroy(extent_hooks_t* table, void* address, size_t size, bool committed, unsigned arena_index) {
+    Dalloc(table, address, size, committed, arena_index);
+  }
   static bool Commit(extent_hooks_t*, void*, size_t, size_t, size_t, unsigned) { return false; }
   static bool Refuse(extent_hooks_t*, void*, size_t, size_t, size_t, unsigned) { return true; }
   static bool Split(extent_hooks_t*, void*, size_t, size_t, size_t, bool, unsigned) { return false; }
@@ -89,8 +66,10 @@ struct Arena::Hooks {
 };
 
 uint64_t Arena::BytesFor(uint64_t capacity_bytes) {
-  const uint64_t wanted = std::max(capacity_bytes + capacity_bytes / 4, kArenaBytesMin);
-  return SizeClassAbove(wanted) + kPage;  // some builds of jemalloc pad each large run by a page
+  // Slabs round up to classes a quarter apart at most, pages by less (for objects that do not go into slabs). Alignment
+  // of data and of metadata costs up to 63 bytes each, whatever the object's size: with a quarter on top that is 2 % of
+  // one object for each 4 KiB, or 4 MiB for the 32768 objects of a small store. The last slab may be begun.
+  return PageUp(capacity_bytes + capacity_bytes / 4 + std::max(capacity_bytes / 50, uint64_t{4} << 20) + kSlabBytesMax);
 }
 
 Result<std::unique_ptr<Arena>> Arena::Create(uint64_t capacity_bytes) {
@@ -104,9 +83,8 @@ Result<std::unique_ptr<Arena>> Arena::Create(uint64_t capacity_bytes) {
   if (!mapping) return Fail(mapping.error());
   arena->mapping_ = std::move(*mapping);
   arena->base_ = arena->mapping_.data();
-
+  arena->runs_.emplace(arena->arena_bytes_);
   RAYLET_RETURN_IF_ERROR(arena->CreateJemallocArena());
-  RAYLET_RETURN_IF_ERROR(arena->TakeReservation());
   return arena;
 }
 
@@ -126,52 +104,54 @@ Result<void> Arena::CreateJemallocArena() {
                    &Hooks::Refuse, &Hooks::Refuse, &Hooks::Split,   &Hooks::Merge};
   const std::string prefix = StrCat("arena.", jemalloc_arena_);
   RAYLET_RETURN_IF_ERROR(Set<extent_hooks_t*>(prefix + ".extent_hooks", &hooks_->table));
-  // No decay: a freed run joins its neighbours at once. In the cache of dirty runs it would stay apart, and small
-  // requests may not be served from large runs there.
+  // No decay: the pages of an empty slab are ours again at once.
   RAYLET_RETURN_IF_ERROR(Set<ssize_t>(prefix + ".dirty_decay_ms", 0));
   RAYLET_RETURN_IF_ERROR(Set<ssize_t>(prefix + ".muzzy_decay_ms", 0));
-  return {};
-}
 
-// Makes jemalloc ask for the whole reservation once and give it back, so that it is one run for ever.
-Result<void> Arena::TakeReservation() {
-  const int flags = FlagsOf(jemalloc_arena_);
-  void* const whole = mallocx(arena_bytes_ - kPage, flags);
-  if (whole == nullptr)
-    return Fail(ErrorCode::kIo, StrCat("jemalloc did not take the arena of ", FormatBytes(arena_bytes_), " whole"));
-  dallocx(whole, flags);
+  const auto bins = Get<unsigned>("arenas.nbins");
+  for (unsigned bin = 0; bin < bins; ++bin) {
+    const std::string name = StrCat("arenas.bin.", bin);
+    RAYLET_CHECK(Get<size_t>(name + ".slab_size") <= kSlabBytesMax, "a slab of this jemalloc is larger than ",
+                 kSlabBytesMax, " bytes");
+    slab_object_bytes_max_ = std::max<uint64_t>(slab_object_bytes_max_, Get<size_t>(name + ".size"));
+  }
   return {};
 }
 
 std::optional<uint64_t> Arena::Allocate(uint64_t bytes) {
   if (bytes > arena_bytes_) return std::nullopt;
-  void* const run = mallocx(std::max<uint64_t>(bytes, 1), FlagsOf(jemalloc_arena_));
-  if (run == nullptr) return std::nullopt;
-  const auto offset = static_cast<uint64_t>(static_cast<std::byte*>(run) - base_);
-  const uint64_t allocated = AllocatedBytes(offset);
-  RAYLET_CHECK(offset <= arena_bytes_ && allocated <= arena_bytes_ - offset, "a run at ", offset, " of ", allocated,
-               " bytes lies outside the arena");
-  physical_bytes_ += allocated;
+  if (bytes <= slab_object_bytes_max_) {
+    if (void* const run = mallocx(std::max<uint64_t>(bytes, 1), FlagsOf(jemalloc_arena_))) {
+      const auto offset = static_cast<uint64_t>(static_cast<std::byte*>(run) - base_);
+      const uint64_t allocated = AllocatedBytes(offset);
+      RAYLET_CHECK(offset <= arena_bytes_ && allocated <= arena_bytes_ - offset, "a run at ", offset, " of ", allocated,
+                   " bytes lies outside the arena");
+      physical_bytes_ += allocated;
+      return offset;
+    }
+    // No room for another slab: the pages that it needs by itself may be there.
+  }
+  const uint64_t pages = PageUp(std::max<uint64_t>(bytes, 1));
+  const auto offset = runs_->Take(pages);
+  if (!offset) return std::nullopt;
+  paged_[*offset] = pages;
+  physical_bytes_ += pages;
   return offset;
 }
 
 void Arena::Free(uint64_t offset) {
   physical_bytes_ -= AllocatedBytes(offset);
-  dallocx(base_ + offset, FlagsOf(jemalloc_arena_));
+  if (const auto it = paged_.find(offset); it != paged_.end()) {
+    runs_->Give(offset, it->second);
+    paged_.erase(it);
+  } else {
+    dallocx(base_ + offset, FlagsOf(jemalloc_arena_));
+  }
 }
 
-uint64_t Arena::AllocatedBytes(uint64_t offset) const { return sallocx(base_ + offset, 0); }
-
-uint64_t Arena::LargestRun() const {
-  uint64_t epoch = 1;
-  size_t size = sizeof epoch;
-  mallctl("epoch", &epoch, &size, &epoch, size);  // refreshes the statistics
-  const std::string prefix = StrCat("stats.arenas.", jemalloc_arena_, ".extents.");
-  uint64_t largest = 0;
-  // A run is counted under the class above it, since a page of it may go into padding.
-  for (size_t i = 1; PageClassBytes(i - 1) <= arena_bytes_; ++i)
-    if (Get<size_t>(StrCat(prefix, i, ".nretained")) > 0) largest = PageClassBytes(i - 1);
-  return largest;
+uint64_t Arena::AllocatedBytes(uint64_t offset) const {
+  const auto it = paged_.find(offset);
+  return it != paged_.end() ? it->second : sallocx(base_ + offset, 0);
 }
 
 }  // namespace raylet::store

@@ -1,5 +1,6 @@
-// Arena: the memory of all objects: one memfd, reserved up front, that clients map. jemalloc manages it through extent
-// hooks, in the daemon alone: no allocator header ever lies in the memfd. The ObjectStore owns it; loop thread only.
+// Arena: the memory of all objects: one memfd, reserved up front, that clients map. Large objects take whole pages;
+// jemalloc packs small ones into slabs, through extent hooks, in the daemon alone: no allocator header ever lies in the
+// memfd. The ObjectStore owns it; loop thread only.
 // Always holds: runs handed out never overlap, are 64-byte aligned and lie inside arena_bytes(); when all are freed,
 // the largest run is the whole arena again.
 #pragma once
@@ -7,17 +8,20 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <unordered_map>
 
 #include "base/result.h"
 #include "base/shm_segment.h"
 #include "base/unique_fd.h"
+#include "store/page_runs.h"
 
 namespace raylet::store {
 
 class Arena {
  public:
-  // What is reserved for `capacity_bytes` of objects: sizes are rounded up to jemalloc's classes, which lie at most a
-  // quarter apart; the sum is rounded up to such a class, so that jemalloc can take it in one piece.
+  // What is reserved, so that objects of any one size, with metadata or without, fill `capacity_bytes` to the last that
+  // fits. MemoryBudget's count of objects is part of it: there are never more than one for each 4 KiB of capacity, or
+  // 32768 in a small store.
   static uint64_t BytesFor(uint64_t capacity_bytes);
 
   // Takes all its memory now: kFull, with the numbers, when the machine has not that much.
@@ -36,24 +40,26 @@ class Arena {
   int fd() const { return fd_.get(); }
   uint64_t arena_bytes() const { return arena_bytes_; }
   uint64_t physical_bytes() const { return physical_bytes_; }  // handed out, rounding included
-  // The longest request that would be granted now. Reads jemalloc's statistics: for messages, not for every request.
-  uint64_t LargestRun() const;
+  // The longest request that would be granted now; small ones may be granted beyond it, in slabs that have room.
+  uint64_t LargestRun() const { return runs_->largest_bytes(); }
 
  private:
   struct Hooks;
 
   Arena() = default;
   Result<void> CreateJemallocArena();
-  Result<void> TakeReservation();
 
   UniqueFd fd_;
   Mapping mapping_;
   std::byte* base_ = nullptr;  // of mapping_
   uint64_t arena_bytes_ = 0;
   uint64_t physical_bytes_ = 0;
-  std::unique_ptr<Hooks> hooks_;  // jemalloc holds its address
+  std::optional<PageRuns> runs_;
+  std::unordered_map<uint64_t, uint64_t> paged_;  // offset -> bytes of the objects that have pages of their own
+  std::unique_ptr<Hooks> hooks_;                  // jemalloc holds its address
   unsigned jemalloc_arena_ = 0;
   bool has_jemalloc_arena_ = false;
+  uint64_t slab_object_bytes_max_ = 0;  // larger objects have pages of their own
 };
 
 }  // namespace raylet::store

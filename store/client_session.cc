@@ -170,11 +170,12 @@ Result<void> ClientSession::HandleCreateAndSeal(const Frame& frame) {
 Result<void> ClientSession::HandleDelete(const Frame& frame) {
   const auto request = Parse<wire::IdsRequestT>(frame.body);
   if (!request) return Fail(request.error());
+  std::vector<ObjectId> ids;
+  ids.reserve(request->ids.size());
+  for (const wire::Id20& id : request->ids) ids.push_back(FromWire<ObjectId>(id));
   wire::DeleteReplyT reply;
-  for (const wire::Id20& id : request->ids) {
-    const auto deleted = server_.store().Delete(FromWire<ObjectId>(id));
+  for (const Result<void>& deleted : server_.store().Delete(ids))
     reply.codes.push_back(static_cast<uint16_t>(deleted ? ErrorCode::kOk : deleted.error().code));
-  }
   if (frame.header.request_id != 0) Send(wire::StoreMessage::DeleteReply, frame.header.request_id, reply);
   return {};
 }
@@ -215,8 +216,10 @@ Result<void> ClientSession::HandleWatch(const Frame& frame) {
 Result<void> ClientSession::HandleSetOwner(const Frame& frame) {
   const auto request = Parse<wire::SetOwnerRequestT>(frame.body);
   if (!request) return Fail(request.error());
-  for (const wire::Id20& id : request->ids) server_.store().SetOwner(FromWire<ObjectId>(id), request->owner);
-  ReplyStatus(frame.header.request_id, {});
+  std::vector<ObjectId> ids;
+  ids.reserve(request->ids.size());
+  for (const wire::Id20& id : request->ids) ids.push_back(FromWire<ObjectId>(id));
+  ReplyStatus(frame.header.request_id, server_.store().SetOwner(client_, ids, request->owner));
   return {};
 }
 

@@ -7,7 +7,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <bit>
 #include <cerrno>
 #include <cmath>
 #include <csignal>
@@ -19,6 +18,7 @@
 #include "base/strings.h"
 #include "base/unix_socket.h"
 #include "fbs/messages.h"
+#include "store/memory_budget.h"
 #include "store/store_server.h"
 
 namespace {
@@ -38,9 +38,9 @@ constexpr const char* kAbout =
 constexpr const char* kExample =
     "Example:\n"
     "  plasma_store -m 1G -s /tmp/run/store &\n"
-    "Reserves its memory at start (a quarter more than -m, for rounding) and removes its socket and its index when it "
-    "is "
-    "stopped by SIGTERM or SIGINT.\n"
+    "Reserves its memory at start (about 27 % more than -m, for rounding) and removes its socket and its index when "
+    "it\n"
+    "is stopped by SIGTERM or SIGINT.\n"
     "Exit codes: 0 stopped as asked, 1 failed, 2 usage.";
 
 // "64M", "1.5G", "1000000".
@@ -155,13 +155,8 @@ int Run(const Flags& flags) {
     ::setrlimit(RLIMIT_NOFILE, &limit);
   }
 
-  const uint64_t entries = std::bit_ceil(std::clamp<uint64_t>(*capacity / 4096, uint64_t{1} << 16, uint64_t{1} << 22));
-  const uint64_t index_bytes = IndexSegmentBytes(entries);
-  const uint64_t wanted = Arena::BytesFor(*capacity) + index_bytes;
-  if (const uint64_t available = AvailableMemoryBytes(); wanted > available)
-    return Complain({ErrorCode::kFull, StrCat("-m ", flags.memory, " needs ", FormatBytes(wanted),
-                                              " (rounding and index included) and the machine or its cgroup has ",
-                                              FormatBytes(available), " left; say a smaller -m, or free some memory")});
+  const MemoryBudget budget = MemoryBudget::For(*capacity);
+  if (const auto fits = budget.Check(flags.memory, AvailableMemoryBytes()); !fits) return Complain(fits.error());
 
   auto listening = ListenUnix(path, 128);
   if (!listening) {
@@ -172,12 +167,12 @@ int Run(const Flags& flags) {
   }
   const SocketFile socket_file(path);
   NamedIndex index(IndexSegmentName(path));
-  if (const auto made = CreateIndex(index, index_bytes); !made) return Complain(made.error());
+  if (const auto made = CreateIndex(index, budget.index_bytes); !made) return Complain(made.error());
   const auto arena = Arena::Create(*capacity);
   if (!arena) return Complain(arena.error());
 
   const SteadyClock clock;
-  IndexHeader* const header = InitIndexSegment(index.mapping.data(), entries);
+  IndexHeader* const header = InitIndexSegment(index.mapping.data(), budget.index_entries);
   header->capacity_bytes = *capacity;
   header->arena_bytes = (*arena)->arena_bytes();
   header->daemon_pid = ::getpid();
@@ -196,10 +191,10 @@ int Run(const Flags& flags) {
 
   Loop loop;
   ObjectStore store(*capacity, **arena, header, clock);
-  StoreServer server(
-      loop, listening->get(), store, header,
-      {arena_read_only->get(), (*arena)->fd(), index_read_only->get(), (*arena)->arena_bytes(), index_bytes, *capacity},
-      clock);
+  StoreServer server(loop, listening->get(), store, header,
+                     {arena_read_only->get(), (*arena)->fd(), index_read_only->get(), (*arena)->arena_bytes(),
+                      budget.index_bytes, *capacity},
+                     clock);
   const auto stop = [&loop] { loop.Stop(); };
   const SignalWatcher terminate(loop, SIGTERM, stop);
   const SignalWatcher interrupt(loop, SIGINT, stop);

@@ -39,7 +39,7 @@ class ObjectStore::Transaction {
 };
 
 ObjectStore::ObjectStore(uint64_t capacity_bytes, Arena& arena, IndexHeader* index, const Clock& clock)
-    : capacity_bytes_(capacity_bytes), arena_(arena), index_(index), clock_(clock) {}
+    : capacity_bytes_(capacity_bytes), arena_(arena), index_(index), pins_(index->entry_count), clock_(clock) {}
 
 uint64_t ObjectStore::NowMs() const {
   const auto now = static_cast<uint64_t>(clock_.Now().time_since_epoch().count());
@@ -67,9 +67,8 @@ Result<uint32_t> ObjectStore::AddClient(int32_t pid, const std::string& name, Pi
     std::memcpy(row.name, name.data(), std::min(name.size(), sizeof row.name - 1));
     row.number.store(number, std::memory_order_release);  // publishes the row to objstat
     Add(header.counters.clients, 1);
-    Client& client = clients_[number];
-    client.pins = pins;
-    client.row = &row;
+    clients_[number].row = &row;
+    pins_.AddClient(number, pins);
     return number;
   }
   return Fail(ErrorCode::kFull, StrCat("this store serves ", kClientRowsMax, " clients already; disconnect some"));
@@ -92,6 +91,7 @@ void ObjectStore::RemoveClient(uint32_t number) {
   client->row->number.store(0, std::memory_order_release);
   Subtract(index_.header().counters.clients, 1);
   clients_.erase(number);
+  pins_.RemoveClient(number);
   SweepDying();
 }
 
@@ -121,7 +121,8 @@ void ObjectStore::FillFull(uint64_t need, FullNumbers& full) {
   full.free_bytes = free_bytes();
   full.largest_run_bytes = std::min(arena_.LargestRun(), full.free_bytes);
   full.pinned_bytes = 0;
-  for (const uint32_t entry : PinnedEntries())
+  pins_.Scan();
+  for (const uint32_t entry : pins_.pinned())
     if (const auto it = objects_.find(entry); it != objects_.end()) full.pinned_bytes += it->second.bytes();
 }
 
@@ -247,39 +248,61 @@ Result<void> ObjectStore::Abort(uint32_t client_number, const ObjectId& id) {
   return {};
 }
 
-Result<void> ObjectStore::Delete(const ObjectId& id) {
+Result<void> ObjectStore::Delete(const ObjectId& id) { return std::move(Delete(std::span(&id, 1)).front()); }
+
+std::vector<Result<void>> ObjectStore::Delete(std::span<const ObjectId> ids) {
+  const Transaction transaction(*this);
+  std::vector<Result<void>> outcomes;
+  outcomes.reserve(ids.size());
+  for (const ObjectId& id : ids) outcomes.push_back(KillSealed(id));
+  SweepDying();
+  return outcomes;
+}
+
+Result<void> ObjectStore::KillSealed(const ObjectId& id) {
   const auto it = entries_.find(id);
   if (it == entries_.end()) return Fail(ErrorCode::kNotFound, StrCat("delete: no object ", id.hex()));
   if (objects_.at(it->second).state == EntryState::kUnsealed)
     return Fail(ErrorCode::kWrongState,
                 StrCat("delete: object ", id.hex(), " is not sealed; its creator may abort it"));
-  const Transaction transaction(*this);
   Kill(it->second);
   Add(index_.header().counters.deletes, 1);
+  return {};
+}
+
+Result<void> ObjectStore::SetOwner(uint32_t client, std::span<const ObjectId> ids, uint32_t owner) {
+  for (const ObjectId& id : ids) {
+    const auto it = entries_.find(id);
+    if (it == entries_.end()) continue;
+    const Object& object = objects_.at(it->second);
+    const bool writes = object.state == EntryState::kUnsealed && object.creator == client;
+    if (object.owner != 0 && object.owner != client && !writes)
+      return Fail(ErrorCode::kNotAllowed, StrCat("set owner: object ", id.hex(), " belongs to client ", object.owner,
+                                                 ", and only that client may hand it over"));
+  }
+  const Transaction transaction(*this);
+  for (const ObjectId& id : ids)
+    if (const auto it = entries_.find(id); it != entries_.end()) HandOver(it->second, owner == 0 ? client : owner);
   SweepDying();
   return {};
 }
 
-void ObjectStore::SetOwner(const ObjectId& id, uint32_t owner) {
-  const auto it = entries_.find(id);
-  if (it == entries_.end()) return;
-  Object& object = objects_.at(it->second);
+void ObjectStore::HandOver(uint32_t entry, uint32_t owner) {
+  Object& object = objects_.at(entry);
   if (object.owner == 0 || object.owner == owner) return;  // shared objects stay shared
-  const Transaction transaction(*this);
-  Client* to = FindClient(owner);
-  if (Client* from = FindClient(object.owner)) {
-    from->owned.erase(it->second);
-    Subtract(from->row->owned_bytes, object.bytes());
-  }
+  Client& from = clients_.at(object.owner);
+  from.owned.erase(entry);
+  Subtract(from.row->owned_bytes, object.bytes());
   object.owner = 0;
-  if (to == nullptr) {  // the new owner has gone: so does the object
-    if (object.state == EntryState::kSealed) Kill(it->second);
-    SweepDying();
-    return;
+  if (Client* to = FindClient(owner)) {
+    object.owner = owner;
+    to->owned.insert(entry);
+    Add(to->row->owned_bytes, object.bytes());
+  } else if (object.state == EntryState::kSealed) {
+    Kill(entry);
+  } else {
+    object.orphan = true;
   }
-  object.owner = owner;
-  to->owned.insert(it->second);
-  Add(to->row->owned_bytes, object.bytes());
 }
 
 bool ObjectStore::IsSealed(const ObjectId& id) const {
@@ -294,12 +317,12 @@ uint64_t ObjectStore::Evict(uint64_t bytes) {
 }
 
 uint64_t ObjectStore::EvictUnpinned(uint64_t bytes) {
-  const std::unordered_set<uint32_t> pinned = PinnedEntries();
+  pins_.Scan();
   std::vector<uint32_t> victims;
   uint64_t chosen = 0;
   for (const uint32_t entry : policy_.OldestFirst()) {
     if (chosen >= bytes) break;
-    if (pinned.contains(entry)) continue;
+    if (pins_.Pinned(entry)) continue;
     victims.push_back(entry);
     chosen += std::max<uint64_t>(objects_.at(entry).bytes(), 1);
   }
@@ -349,42 +372,16 @@ void ObjectStore::Free(uint32_t entry) {
 bool ObjectStore::SweepDying() {
   if (dying_.empty()) return false;
   const Transaction transaction(*this);
-  const std::unordered_set<uint32_t> pinned = PinnedEntries();
-  bool any = false;
-  for (const uint32_t entry : std::vector<uint32_t>(dying_.begin(), dying_.end())) {
-    if (pinned.contains(entry)) continue;
-    Free(entry);
-    any = true;
-  }
-  return any;
-}
-
-std::unordered_set<uint32_t> ObjectStore::PinnedEntries() const {
-  std::unordered_set<uint32_t> pinned;
-  for (const auto& [number, client] : clients_) {
-    const uint32_t used = std::min(client.pins->slots_high_water.load(std::memory_order_seq_cst), kPinSlots);
-    for (uint32_t i = 0; i < used; ++i)
-      if (const uint32_t slot = client.pins->slots[i].load(std::memory_order_seq_cst)) pinned.insert(slot - 1);
-  }
-  return pinned;
-}
-
-bool ObjectStore::AnyoneWaits() const {
-  for (const auto& [number, client] : clients_)
-    if (client.pins->waiting.load(std::memory_order_seq_cst) != 0) return true;
-  return false;
+  pins_.Scan();
+  std::vector<uint32_t> released;
+  for (const uint32_t entry : dying_)
+    if (!pins_.Pinned(entry)) released.push_back(entry);
+  for (const uint32_t entry : released) Free(entry);
+  return !released.empty();
 }
 
 void ObjectStore::ReadTouches() {
-  for (auto& [number, client] : clients_) {
-    const uint64_t tail = client.pins->touch_tail.load(std::memory_order_acquire);
-    // The tail is the client's word: whatever it says, at most one ring of touches is read.
-    uint64_t seen = client.touches_seen;
-    if (tail - seen > kTouchSlots) seen = tail - kTouchSlots;
-    for (; seen != tail; ++seen)
-      policy_.Touch(client.pins->touches[seen % kTouchSlots].load(std::memory_order_relaxed));
-    client.touches_seen = tail;
-  }
+  pins_.ReadTouches([this](uint32_t entry) { policy_.Touch(entry); });
 }
 
 }  // namespace raylet::store

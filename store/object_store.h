@@ -17,6 +17,7 @@
 #include "store/arena.h"
 #include "store/eviction_policy.h"
 #include "store/object_index.h"
+#include "store/pin_ledger.h"
 
 namespace raylet::store {
 
@@ -50,13 +51,18 @@ class ObjectStore {
   // Of a pinned object: it is gone for new gets now, its memory goes with the last pin. Of an unknown one: kNotFound.
   // Of an unsealed one: kWrongState, and nothing is remembered.
   Result<void> Delete(const ObjectId& id);
+  // The same for several, in one transaction.
+  std::vector<Result<void>> Delete(std::span<const ObjectId> ids);
   uint64_t Evict(uint64_t bytes);  // least recently used first; how many bytes really went
-  void SetOwner(const ObjectId& id, uint32_t owner);
+  // Hands objects over to `owner`, a client's number; 0 means `client` itself. Only the owner of an object may, and its
+  // creator while it writes it; when one may not go, none does. Objects that nobody owns stay everybody's, unknown ones
+  // have gone already, and what is handed to a client that has gone goes with it.
+  Result<void> SetOwner(uint32_t client, std::span<const ObjectId> ids, uint32_t owner);
   bool IsSealed(const ObjectId& id) const;
 
   // Frees dying objects that nobody pins any more; true if any went.
   bool SweepDying();
-  bool AnyoneWaits() const;  // some client has threads that wait for a seal
+  bool AnyoneWaits() const { return pins_.AnyoneWaits(); }
   std::byte* arena_data() const { return arena_.data(); }
   bool HasDying() const { return !dying_.empty(); }
   uint64_t free_bytes() const { return capacity_bytes_ - used_bytes_; }
@@ -74,16 +80,15 @@ class ObjectStore {
     uint64_t bytes() const { return data_bytes + metadata_bytes; }
   };
   struct Client {
-    PinPage* pins = nullptr;
     ClientRow* row = nullptr;
-    uint64_t touches_seen = 0;
     std::unordered_set<uint32_t> unsealed;  // entries that it writes
     std::unordered_set<uint32_t> owned;     // entries that hang off it
   };
   class Transaction;
 
   void ReadTouches();
-  std::unordered_set<uint32_t> PinnedEntries() const;
+  Result<void> KillSealed(const ObjectId& id);
+  void HandOver(uint32_t entry, uint32_t owner);
   void Kill(uint32_t entry);  // sealed -> dying
   void Free(uint32_t entry);  // unsealed or dying -> gone
   void Account(const Object& object, EntryState state, bool add);
@@ -95,6 +100,7 @@ class ObjectStore {
   const uint64_t capacity_bytes_;
   Arena& arena_;
   ObjectIndex index_;
+  PinLedger pins_;
   const Clock& clock_;
   EvictionPolicy policy_;
   uint64_t used_bytes_ = 0;  // logical; == sealed + unsealed + dying bytes

@@ -46,6 +46,10 @@ class ObjectStoreTest : public testing::Test {
     ASSERT_TRUE(offset) << offset.error().message;
     ASSERT_TRUE(store_->Seal(client, IdOf(id)));
   }
+  Result<void> SetOwner(uint32_t client, uint64_t id, uint32_t owner) {
+    const ObjectId given = IdOf(id);
+    return store_->SetOwner(client, {&given, 1}, owner);
+  }
   // As a client's get does: the slot of a sealed object's entry.
   void Pin(uint32_t client, uint32_t slot, uint64_t id) {
     for (uint64_t i = 0; i < kEntries; ++i) {
@@ -159,7 +163,7 @@ TEST_F(ObjectStoreTest, ADisconnectTakesWhatWasUnsealedAndWhatWasOwned) {
   Make(client, 1, 100, {.owned = true});
   Make(client, 2, 100, {.owned = true});
   ASSERT_TRUE(Create(client, 3, 100));
-  store_->SetOwner(IdOf(2), heir);
+  ASSERT_TRUE(SetOwner(client, 2, heir));
   store_->RemoveClient(client);
   EXPECT_TRUE(store_->IsSealed(IdOf(0)));
   EXPECT_FALSE(store_->IsSealed(IdOf(1)));
@@ -177,6 +181,62 @@ TEST_F(ObjectStoreTest, AnOwnerThatDiesWhileAnotherWritesTakesTheObjectAtItsSeal
   store_->Seal(writer, IdOf(0));
   EXPECT_FALSE(store_->IsSealed(IdOf(0))) << "nobody owns it any more: it would stay for ever";
   EXPECT_EQ(store_->free_bytes(), kCapacity);
+  ExpectLedgerAddsUp();
+}
+
+TEST_F(ObjectStoreTest, OnlyItsOwnerGivesAnObjectAwayAndItsCreatorWhileItWrites) {
+  const uint32_t owner = Connect(), thief = Connect(), heir = Connect();
+  Make(owner, 0, 100, {.owned = true});
+  Make(owner, 1, 100, {.owned = true});
+  Make(thief, 2, 100, {.owned = true});
+  EXPECT_EQ(SetOwner(thief, 0, thief).error().code, ErrorCode::kNotAllowed);
+  EXPECT_EQ(SetOwner(thief, 0, 0).error().code, ErrorCode::kNotAllowed);
+  EXPECT_EQ(SetOwner(thief, 0, 4711).error().code, ErrorCode::kNotAllowed) << "which would delete it";
+  const ObjectId mixed[] = {IdOf(2), IdOf(0)};
+  const auto refused = store_->SetOwner(thief, mixed, heir);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("belongs to client " + std::to_string(owner)), std::string::npos);
+  store_->RemoveClient(thief);
+  EXPECT_TRUE(store_->IsSealed(IdOf(0)));
+  EXPECT_FALSE(store_->IsSealed(IdOf(2))) << "its own was not handed over either: all or none";
+
+  // Written for another: the writer may hand it over until it has sealed it.
+  const uint32_t writer = Connect();
+  ASSERT_TRUE(Create(writer, 3, 100, {.owned = true, .owner = owner}));
+  EXPECT_TRUE(SetOwner(writer, 3, heir));
+  ASSERT_TRUE(store_->Seal(writer, IdOf(3)));
+  EXPECT_EQ(SetOwner(writer, 3, writer).error().code, ErrorCode::kNotAllowed);
+  EXPECT_EQ(SetOwner(owner, 3, owner).error().code, ErrorCode::kNotAllowed) << "it has given it away";
+  EXPECT_TRUE(SetOwner(heir, 3, 0)) << "to itself";
+  EXPECT_TRUE(SetOwner(owner, 99, heir)) << "gone already";
+  Make(owner, 4, 100);
+  EXPECT_TRUE(SetOwner(writer, 4, writer));
+  store_->RemoveClient(writer);
+  EXPECT_TRUE(store_->IsSealed(IdOf(4))) << "shared objects stay shared";
+  EXPECT_TRUE(SetOwner(owner, 0, 4711));
+  EXPECT_FALSE(store_->IsSealed(IdOf(0))) << "its new owner is not there";
+  ASSERT_TRUE(Create(owner, 5, 100, {.owned = true}));
+  EXPECT_TRUE(SetOwner(owner, 5, 4711));
+  EXPECT_EQ(store_->Seal(owner, IdOf(5)).error().code, ErrorCode::kCancelled);
+  ExpectLedgerAddsUp();
+}
+
+TEST_F(ObjectStoreTest, ADeleteOfManySaysForEachWhatBecameOfIt) {
+  const uint32_t client = Connect();
+  Make(client, 0, 100);
+  Make(client, 1, 100);
+  ASSERT_TRUE(Create(client, 2, 100));
+  Pin(client, 0, 1);
+  const ObjectId ids[] = {IdOf(0), IdOf(1), IdOf(2), IdOf(3), IdOf(0)};
+  const auto outcomes = store_->Delete(ids);
+  ASSERT_EQ(outcomes.size(), 5u);
+  EXPECT_TRUE(outcomes[0]);
+  EXPECT_TRUE(outcomes[1]);
+  EXPECT_EQ(outcomes[2].error().code, ErrorCode::kWrongState);
+  EXPECT_EQ(outcomes[3].error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(outcomes[4].error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(header_->counters.dying_count, 1u);
+  EXPECT_EQ(header_->counters.deletes, 2u);
   ExpectLedgerAddsUp();
 }
 
@@ -224,7 +284,10 @@ TEST_F(ObjectStoreTest, TheLedgerAlwaysAddsUpUnderRandomVerbs) {
         case 6:
           if (store_->IsSealed(IdOf(id))) Pin(client, static_cast<uint32_t>(random() % 8), id);
           break;
-        case 7: Release(client, static_cast<uint32_t>(random() % 8)); break;
+        case 7:
+          Release(client, static_cast<uint32_t>(random() % 8));
+          (void)SetOwner(client, id, random() % 3 == 0 ? 4711 : clients[random() % clients.size()]);
+          break;
         case 8:
           if (random() % 10 == 0) {
             store_->RemoveClient(client);

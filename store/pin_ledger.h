@@ -1,0 +1,46 @@
+// PinLedger: every client's pin page: which entries somebody holds, which were used, who waits. The ObjectStore owns
+// it; loop thread only. The pages are written by other processes at any moment, and may hold nonsense: numbers that
+// name no entry count for nothing, and whatever a page says, at most all of its slots are read.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <vector>
+
+#include "fbs/segment_layout.h"
+
+namespace raylet::store {
+
+class PinLedger {
+ public:
+  explicit PinLedger(uint64_t entry_count);
+
+  // `page` outlives the client here.
+  void AddClient(uint32_t client, PinPage* page);
+  void RemoveClient(uint32_t client);
+
+  // Looks at the slots of all clients now. An entry that was made dying (with a full fence) before, and that is not
+  // pinned then, will never be.
+  void Scan();
+  // As of the last Scan.
+  bool Pinned(uint32_t entry) const { return (marks_[entry / 64] >> entry % 64 & 1) != 0; }
+  const std::vector<uint32_t>& pinned() const { return pinned_; }  // each once
+
+  // Calls `used` with the entries that were used since the last call, in each client's order.
+  void ReadTouches(const std::function<void(uint32_t entry)>& used);
+  bool AnyoneWaits() const;  // some client has threads that wait for a seal
+
+ private:
+  struct Page {
+    PinPage* page = nullptr;
+    uint64_t touches_seen = 0;
+  };
+
+  const uint64_t entry_count_;
+  std::map<uint32_t, Page> pages_;  // by client
+  std::vector<uint64_t> marks_;     // one bit for each entry: set iff it is in pinned_
+  std::vector<uint32_t> pinned_;
+};
+
+}  // namespace raylet::store

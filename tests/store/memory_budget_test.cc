@@ -1,0 +1,49 @@
+#include "store/memory_budget.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "base/available_memory.h"
+#include "tests/harness/run_folder.h"
+
+namespace raylet::store {
+namespace {
+
+constexpr uint64_t kMiB = uint64_t{1} << 20;
+
+void Write(const std::string& path, const std::string& text) {
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+  std::ofstream(path) << text;
+}
+
+TEST(MemoryBudget, AStoreLargerThanItsCgroupIsRefusedWithBothNumbers) {
+  const test::RunFolder machine;  // with 1000 MiB, 100 MiB of them in a cgroup that has used 40
+  Write(machine.File("proc/meminfo"), "MemAvailable: 1024000 kB\n");
+  Write(machine.File("proc/self/cgroup"), "0::/app\n");
+  Write(machine.File("sys/fs/cgroup/app/memory.max"), std::to_string(100 * kMiB));
+  Write(machine.File("sys/fs/cgroup/app/memory.current"), std::to_string(40 * kMiB));
+  const uint64_t available = AvailableMemoryBytesBelow(machine.path());
+  ASSERT_EQ(available, 60 * kMiB);
+  EXPECT_TRUE(MemoryBudget::For(32 * kMiB).Check("32M", available));
+  const MemoryBudget large = MemoryBudget::For(64 * kMiB);
+  const auto refused = large.Check("64M", available);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kFull);
+  EXPECT_EQ(refused.error().message.find("-m 64M needs 88."), 0u) << refused.error().message;
+  EXPECT_NE(refused.error().message.find("cgroup has 60.0 MiB left; say a smaller -m"), std::string::npos);
+}
+
+TEST(MemoryBudget, WhatItCountsIsWhatIsReserved) {
+  const MemoryBudget budget = MemoryBudget::For(1024 * kMiB);
+  EXPECT_EQ(budget.index_entries, 262144u);
+  EXPECT_GT(budget.index_bytes, budget.index_entries * 64);
+  EXPECT_GT(budget.arena_bytes, 1280 * kMiB);
+  EXPECT_LT(budget.total_bytes(), 1330 * kMiB);
+  EXPECT_TRUE(budget.Check("1G", budget.total_bytes()));
+  EXPECT_FALSE(budget.Check("1G", budget.total_bytes() - 1));
+}
+
+}  // namespace
+}  // namespace raylet::store

@@ -1,0 +1,109 @@
+// What one client may make plasma_store keep is bounded, and whoever goes past a bound troubles nobody else.
+#include "store/client_session.h"
+#include "store/create_queue.h"
+#include "tests/store/store_daemon_fixture.h"
+
+namespace raylet::test {
+namespace {
+
+using wire::StoreMessage;
+
+ObjectId IdOfNumber(uint64_t number) {
+  ObjectId id;
+  std::memcpy(id.mutable_data(), &number, sizeof number);
+  return id;
+}
+
+class StoreBoundsTest : public StoreDaemonTest {
+ protected:
+  static wire::IdsRequestT Ids(uint64_t first, uint64_t count) {
+    wire::IdsRequestT request;
+    for (uint64_t i = 0; i < count; ++i) request.ids.push_back(ToWire(IdOfNumber(first + i)));
+    return request;
+  }
+};
+
+TEST_F(StoreBoundsTest, WatchedIdsAreBoundedForEachClient) {
+  RawClient watcher = Connect(), other = Connect();
+  constexpr uint64_t kPiece = 16384;
+  constexpr uint64_t kMax = store::kWatchedIdsPerClientMax;
+  for (uint64_t first = 0; first < kMax; first += kPiece) {
+    watcher.Send(StoreMessage::Watch, Ids(first, kPiece));
+    ASSERT_EQ(RawClient::CodeOf(watcher.Reply<wire::StatusReplyT>()), ErrorCode::kOk);
+  }
+  watcher.Send(StoreMessage::Watch, Ids(kMax, 1));
+  const auto refused = watcher.Reply<wire::StatusReplyT>();
+  EXPECT_EQ(RawClient::CodeOf(refused), ErrorCode::kFull);
+  EXPECT_NE(refused.status->message.find("the limit is 65536"), std::string::npos) << refused.status->message;
+
+  // A notice makes room for another.
+  ASSERT_EQ(other.Create(7, 64), ErrorCode::kOk);
+  ASSERT_EQ(other.Seal(7), ErrorCode::kOk);
+  EXPECT_EQ(FromWire<ObjectId>(*watcher.Reply<wire::SealedNoticeT>().id), IdOf(7));
+  watcher.Send(StoreMessage::Watch, Ids(kMax, 1));
+  EXPECT_EQ(RawClient::CodeOf(watcher.Reply<wire::StatusReplyT>()), ErrorCode::kOk);
+
+  // Who wants no reply can only be told by the end of the connection.
+  ASSERT_TRUE(watcher.connection.Send(static_cast<uint16_t>(StoreMessage::Watch), 0, Encode(Ids(kMax + 1, 1)), Soon()));
+  EXPECT_FALSE(watcher.Next());
+  other.Send(StoreMessage::Watch, Ids(0, kPiece));
+  EXPECT_EQ(RawClient::CodeOf(other.Reply<wire::StatusReplyT>()), ErrorCode::kOk) << "the bound is each client's own";
+}
+
+TEST_F(StoreBoundsTest, BlockedCreatesAreBoundedForEachClient) {
+  RawClient holder = Connect(), greedy = Connect(), modest = Connect();
+  ASSERT_EQ(holder.Create(1, 8 << 20), ErrorCode::kOk);
+  ASSERT_EQ(holder.Create(2, 8 << 20), ErrorCode::kOk);  // unsealed: nothing can be evicted
+  std::vector<uint64_t> blocked;
+  for (uint8_t i = 0; i < store::kBlockedCreatesPerClientMax; ++i)
+    blocked.push_back(greedy.SendCreate(static_cast<uint8_t>(10 + i), 4096, -1));
+  const uint64_t one_more = greedy.SendCreate(100, 4096, -1);
+  const auto refused = greedy.Next();
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->header.request_id, one_more) << "the only one that is answered";
+  const auto reply = Parse<wire::CreateReplyT>(refused->body);
+  EXPECT_EQ(RawClient::CodeOf(*reply), ErrorCode::kFull);
+  EXPECT_NE(reply->status->message.find("has 64 creates that wait for room, the limit"), std::string::npos)
+      << reply->status->message;
+  const uint64_t behind = modest.SendCreate(101, 4096, -1);
+  EXPECT_EQ(holder.ById(StoreMessage::Abort, 1), ErrorCode::kOk);
+  for (const uint64_t request : blocked) EXPECT_EQ(greedy.Next()->header.request_id, request);
+  EXPECT_EQ(modest.Next()->header.request_id, behind);
+}
+
+TEST_F(StoreBoundsTest, AClientThatNeverReadsIsDroppedAndTheOthersGoOn) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  constexpr uint64_t kGrowthMax = uint64_t{1} << 30;  // what was freed stays resident for a while
+#else
+  constexpr uint64_t kGrowthMax = uint64_t{48} << 20;  // the bound is 16 MiB
+#endif
+  RawClient good = Connect(), deaf = Connect();
+  ASSERT_EQ(deaf.Create(1, 1 << 20), ErrorCode::kOk);
+  const uint64_t resident = daemon_->ResidentBytes();
+  wire::CreateRequestT exists;
+  exists.id = std::make_unique<wire::Id20>(ToWire(IdOf(1)));
+  exists.data_bytes = 1;
+  const std::vector<std::byte> body = [&] {
+    const auto encoded = Encode(exists);
+    return std::vector<std::byte>(encoded.begin(), encoded.end());
+  }();
+  uint64_t requests = 0, resident_max = resident;
+  while (deaf.connection.Send(static_cast<uint16_t>(StoreMessage::Create), 1, body, Soon())) {
+    if (++requests % 8192 != 0) continue;
+    ASSERT_EQ(good.Create(2, 4096), ErrorCode::kOk) << "after " << requests << " requests of the other";
+    ASSERT_EQ(good.ById(StoreMessage::Abort, 2), ErrorCode::kOk);
+    resident_max = std::max(resident_max, daemon_->ResidentBytes());
+    ASSERT_LT(requests, 1'000'000u) << "it takes in whatever comes";
+  }
+  EXPECT_GT(requests, 8192u) << "a bound that a burst goes past would drop honest clients";
+  EXPECT_LT(resident_max, resident + kGrowthMax);
+  EXPECT_TRUE(Eventually(std::chrono::seconds(5), [&] {
+    return daemon_->Output().find("the other side does not read: ") != std::string::npos &&
+           good.counters().clients == 1;
+  })) << daemon_->Output();
+  EXPECT_EQ(good.counters().unsealed_bytes, 0u) << "what it was writing went with it";
+  EXPECT_EQ(good.Create(1, 4096), ErrorCode::kOk);
+}
+
+}  // namespace
+}  // namespace raylet::test
