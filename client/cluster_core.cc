@@ -72,13 +72,13 @@ ClusterCore& ClusterCore::Connect(Options options) {
   request.actor_namespace = options.actor_namespace;
   const Deadline deadline = Deadline::After(kConnectPatience);
   auto raylet = RayletClient::Connect(options.raylet_socket, std::move(request), deadline);
-  if (!raylet) throw ray::internal::RayException(raylet.error().message);
+  if (!raylet) Throw(raylet.error());
   core.raylet_ = *std::move(raylet);
   const wire::RegisterReplyT& registration = core.raylet_->registration();
   const char* kind = options.kind == wire::ProcessKind::Worker ? "worker" : "driver";
   auto store =
       StoreClient::Connect(registration.store_socket, StrCat(kind, " ", ::getpid()), deadline, /*retry=*/false);
-  if (!store) throw ray::internal::RayException(store.error().message);
+  if (!store) Throw(store.error());
   core.store_ = *std::move(store);
   core.actor_namespace_ =
       options.actor_namespace.empty() ? StrCat("job-", registration.job) : std::move(options.actor_namespace);

@@ -47,5 +47,6 @@ UnreconstructableException::~UnreconstructableException() = default;
 RayFunctionNotFound::~RayFunctionNotFound() = default;
 RayRuntimeEnvException::~RayRuntimeEnvException() = default;
 RayTimeoutException::~RayTimeoutException() = default;
+RayNotRunningException::~RayNotRunningException() = default;
 
 }  // namespace ray::internal

@@ -82,6 +82,7 @@ void Throw(const Failure& failure) {
 
 void Throw(const Error& error) {
   if (error.code == ErrorCode::kTimedOut) throw ray::internal::RayTimeoutException(error.message);
+  if (error.code == ErrorCode::kNotRunning) throw ray::internal::RayNotRunningException(error.message);
   throw ray::internal::RayException(error.message);
 }
 

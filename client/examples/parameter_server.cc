@@ -64,6 +64,9 @@ int main(int argc, char** argv) {
     const bool right = Train(1, 10000, 2, 100) && Train(4, 10000, 2, 100);
     ray::Shutdown();
     return right ? 0 : 1;
+  } catch (const ray::internal::RayNotRunningException& e) {  // --ray_address or RAY_ADDRESS, and no raylet there
+    std::fprintf(stderr, "parameter_server: %s\n", e.what());
+    return 3;
   } catch (const std::exception& e) {
     std::fprintf(stderr, "parameter_server: %s\n", e.what());
     return 1;

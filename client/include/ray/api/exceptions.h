@@ -109,5 +109,13 @@ class RAYLET_API RayTimeoutException : public RayException {
   ~RayTimeoutException() override;
 };
 
+// ray::Init found no raylet, or no store, at the address it was given. The message says how to start them.
+class RAYLET_API RayNotRunningException : public RayException {
+ public:
+  using RayException::RayException;
+  RayNotRunningException(const RayNotRunningException&) = default;
+  ~RayNotRunningException() override;
+};
+
 }  // namespace internal
 }  // namespace ray
