@@ -8,12 +8,13 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include <ray/api.h>
 
+#include "fashion_mnist/flags.h"
+#include "fashion_mnist/progress.h"
 #include "fashion_mnist/training.h"
 
 using Parameters = ray::Array<float>;
@@ -46,16 +47,19 @@ struct Server {
     return new Server{initial, fashion::Sgd(initial.size(), momentum)};
   }
   Parameters Get() const { return params; }
+  uint64_t Updates() const { return updates; }
   Parameters Apply(const std::vector<Parameters>& gradients, float rate) {
     ray::MutableArray<float> next(params.size());
     std::vector<std::span<const float>> in_rank_order;
     for (const Parameters& gradient : gradients) in_rank_order.push_back(gradient.span());
     sgd.Apply(params.span(), in_rank_order, rate, next.span());
     params = std::move(next).Seal();
+    ++updates;
     return params;
   }
   Parameters params;
   fashion::Sgd sgd;
+  uint64_t updates = 0;
 };
 using ServerHandle = ray::ActorHandle<Server>;
 
@@ -113,71 +117,16 @@ uint64_t WorkEpoch(const Job& job, uint64_t rank, uint64_t epoch, const std::vec
   }
   return servers.size() * (steps + 1);
 }
-RAY_REMOTE(Server::Create, &Server::Get, &Server::Apply, ComputeGradient, WorkEpoch);
+RAY_REMOTE(Server::Create, &Server::Get, &Server::Updates, &Server::Apply, ComputeGradient, WorkEpoch);
 
-struct Flags {
-  std::string address, data = fashion::kDefaultFolder;
-  fashion::TrainOptions train = fashion::DefaultsFor(fashion::ModelKind::kMlp);
-  bool synchronous = true, compare = false;
-};
-
-constexpr const char* kHelp =
-    "fashion_mnist trains on Fashion-MNIST through parameter-server actors.\n"
-    "  --address SOCKET      of a raylet; without it, private daemons\n"
-    "  --model softmax|mlp   (mlp)        --mode sync|async (sync)\n"
-    "  --shards N --workers N --epochs N --batch N --rate R --momentum M --seed N\n"
-    "  --data FOLDER         with the four gzipped IDX files of Debian's dataset-fashion-mnist\n"
-    "  --compare             also train in one process and compare the parameters' bytes\n";
-
-Flags ParseFlags(int argc, char** argv) {
-  Flags flags;
-  for (int i = 1; i + 1 < argc; ++i)  // the model first: it sets the other defaults
-    if (std::string(argv[i]) == "--model" && std::string(argv[i + 1]) == "softmax")
-      flags.train = fashion::DefaultsFor(fashion::ModelKind::kSoftmax);
-  for (int i = 1; i < argc; ++i) {
-    const std::string flag = argv[i];
-    if (flag == "--help") throw std::invalid_argument("");
-    if (flag == "--compare") {
-      flags.compare = true;
-      continue;
-    }
-    if (i + 1 == argc) throw std::invalid_argument(flag + " wants a value, or is unknown");
-    const std::string value = argv[++i];
-    const auto count = [&] {
-      size_t used = 0;
-      const unsigned long number = std::stoul(value, &used);
-      if (used != value.size() || number == 0) throw std::invalid_argument(flag + " wants a whole number above 0");
-      return number;
-    };
-    if (flag == "--address")
-      flags.address = value;
-    else if (flag == "--data")
-      flags.data = value;
-    else if (flag == "--model" && (value == "softmax" || value == "mlp"))
-      continue;
-    else if (flag == "--mode" && (value == "sync" || value == "async"))
-      flags.synchronous = value == "sync";
-    else if (flag == "--shards")
-      flags.train.shards = count();
-    else if (flag == "--workers")
-      flags.train.workers = count();
-    else if (flag == "--epochs")
-      flags.train.epochs = count();
-    else if (flag == "--batch")
-      flags.train.batch = count();
-    else if (flag == "--seed")
-      flags.train.seed = count();
-    else if (flag == "--rate")
-      flags.train.rate = std::stof(value);
-    else if (flag == "--momentum")
-      flags.train.momentum = std::stof(value);
-    else
-      throw std::invalid_argument(flag + " " + value + " makes no sense here");
-  }
-  return flags;
+template <class... Values>
+std::string Text(const char* format, const Values&... values) {
+  char text[128];
+  std::snprintf(text, sizeof text, format, values...);
+  return text;
 }
 
-int Train(const Flags& flags) {
+int Train(const fashion::Flags& flags, fashion::Progress& progress) {
   const fashion::Dataset train = fashion::ReadTrainingSet(flags.data);
   const fashion::Dataset test = fashion::ReadTestSet(flags.data);
   fashion::Model model(flags.train.model);
@@ -210,6 +159,7 @@ int Train(const Flags& flags) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   };
   for (size_t epoch = 0; epoch < job.epochs; ++epoch) {
+    progress.BeginEpoch(epoch, job.epochs, steps, job.batch);
     if (flags.synchronous) {
       for (size_t step = 0; step < steps; ++step) {
         std::vector<ray::ObjectRef<std::vector<Parameters>>> computing;
@@ -225,11 +175,15 @@ int Train(const Flags& flags) {
         }
         for (size_t i = 0; i < servers.size(); ++i) shards[i] = *next[i].Get();
         calls += job.workers + servers.size();
+        progress.Show(step + 1);
       }
     } else {
       std::vector<ray::ObjectRef<uint64_t>> working;
       for (uint64_t rank = 0; rank < job.workers; ++rank)
         working.push_back(ray::Task(WorkEpoch).Remote(job, rank, uint64_t{epoch}, servers));
+      // The servers know how far the workers are: every worker updates each of them once a step.
+      while (progress.live() && !ray::Wait(working, static_cast<int>(working.size()), 200).unready.empty())
+        progress.Show(*servers[0].Task(&Server::Updates).Remote().Get() / job.workers - epoch * steps);
       for (const auto& made : ray::Get(working)) calls += *made + 1;
       for (size_t i = 0; i < servers.size(); ++i) shards[i] = *servers[i].Task(&Server::Get).Remote().Get();
     }
@@ -237,35 +191,45 @@ int Train(const Flags& flags) {
     for (const Parameters& shard : shards) pieces.push_back(shard.span());
     fashion::Concatenate(pieces, flat);
     accuracy = static_cast<double>(model.CountCorrect(flat, test.view())) / static_cast<double>(test.view().count());
-    std::printf("epoch %zu/%zu  %.1f s  test accuracy %.4f\n", epoch + 1, size_t{job.epochs}, seconds(), accuracy);
-    std::fflush(stdout);
+    progress.Print(
+        Text("epoch %zu/%zu  %.1f s  test accuracy %.4f", epoch + 1, size_t{job.epochs}, seconds(), accuracy));
   }
-  std::printf("calls per second %.0f\n", static_cast<double>(calls) / seconds());
+  progress.Print(Text("calls per second %.0f", static_cast<double>(calls) / seconds()));
   if (flags.compare) {
     const fashion::TrainResult alone = fashion::TrainInOneProcess(flags.train, train.view(), test.view());
     const bool equal = std::memcmp(alone.parameters.data(), flat.data(), flat.size() * sizeof(float)) == 0;
-    std::printf("parameters %s those of a single process bit for bit\n", equal ? "equal" : "DIFFER from");
+    progress.Print(Text("parameters %s those of a single process bit for bit", equal ? "equal" : "DIFFER from"));
     if (!equal) return 1;
   }
-  std::printf("test accuracy %.4f\n", accuracy);
+  progress.Print(Text("test accuracy %.4f", accuracy));
   return 0;
 }
 
 int main(int argc, char** argv) {
-  Flags flags;
+  fashion::Flags flags;
   try {
-    flags = ParseFlags(argc, argv);
-  } catch (const std::exception& e) {
-    std::fprintf(*e.what() == '\0' ? stdout : stderr, "%s%s%s", e.what(), *e.what() == '\0' ? "" : "\n", kHelp);
-    return *e.what() == '\0' ? 0 : 2;
+    flags = fashion::ParseFlags({argv + 1, argv + argc});
+  } catch (const fashion::UsageError& e) {
+    std::fprintf(stderr, "fashion_mnist: %s\n", e.what());
+    return 2;
+  }
+  if (flags.help) {
+    std::fputs(fashion::HelpText().c_str(), stdout);
+    return 0;
   }
   try {
     ray::RayConfig config;
     config.address = flags.address;
-    ray::Init(config);
-    const int code = Train(flags);
+    ray::Init(config);  // a worker stays in here
+    const bool live = flags.progress == fashion::ProgressMode::kAlways ||
+                      (flags.progress == fashion::ProgressMode::kAuto && fashion::CanRedraw(stdout));
+    fashion::Progress progress(stdout, live, flags.log);
+    const int code = Train(flags, progress);
     ray::Shutdown();
     return code;
+  } catch (const ray::internal::RayNotRunningException& e) {
+    std::fprintf(stderr, "fashion_mnist: %s\n", e.what());
+    return 3;
   } catch (const std::exception& e) {
     std::fprintf(stderr, "fashion_mnist: %s\n", e.what());
     return 1;

@@ -8,3 +8,5 @@ raylet_test(fashion_mnist_model_test SOURCES ${CMAKE_CURRENT_LIST_DIR}/fashion_m
             LINK fashion_mnist_parts)
 raylet_test(fashion_mnist_training_test SOURCES ${CMAKE_CURRENT_LIST_DIR}/fashion_mnist_training_test.cc
             LINK fashion_mnist_parts)
+raylet_test(fashion_mnist_flags_test SOURCES ${CMAKE_CURRENT_LIST_DIR}/fashion_mnist_flags_test.cc
+            LINK fashion_mnist_parts)
