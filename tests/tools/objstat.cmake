@@ -7,3 +7,11 @@ add_dependencies(objstat_store_test objstat)
 if(TARGET plasma_store)
   add_dependencies(objstat_store_test plasma_store)
 endif()
+
+# A driver of the runtime's tests, killed beside it.
+if(TARGET plasma_store AND TARGET raylet AND TARGET ray_cluster_driver)
+  raylet_test(objstat_driver_test SOURCES objstat_driver_test.cc LINK raylet_base raylet_test_harness
+    nlohmann_json::nlohmann_json LABELS cluster)
+  target_compile_definitions(objstat_driver_test PRIVATE RAY_CLUSTER_DRIVER="$<TARGET_FILE:ray_cluster_driver>")
+  add_dependencies(objstat_driver_test objstat plasma_store raylet ray_cluster_driver)
+endif()

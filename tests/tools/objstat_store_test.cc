@@ -1,5 +1,6 @@
 // objstat beside a real plasma_store.
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include "client/store_client.h"
 #include "tests/client/plasma_store_fixture.h"
@@ -109,6 +110,32 @@ TEST_F(ObjstatStoreTest, KilledStoreIsStillShown) {
   EXPECT_TRUE(left.ledger.AddsUp()) << Differences(left.ledger);
   EXPECT_EQ(left.ledger.pinned.bytes, kMiB);
   EXPECT_NE(DefaultScreen(left, {}).find("is dead; this is what it left"), std::string::npos);
+}
+
+TEST_F(ObjstatStoreTest, StoreThatHangsIsStillShownAndSaidToHang) {
+  const auto holder = Connect("holder");
+  const auto id = Put(*holder, kMiB);
+  const auto view = holder->Get(id, Deadline::AfterMs(0));
+  ASSERT_TRUE(view);
+  EXPECT_FALSE(Take().daemon_stopped);
+  store().Signal(SIGSTOP);
+  ASSERT_TRUE(Eventually(seconds(5), [&] { return Take().daemon_stopped; }));
+  const auto objstat = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"-s", socket()});
+    auto run = test::DaemonProcess::StartPlain("objstat", std::move(arguments));
+    const auto end = run->Wait(Deadline::After(seconds(20)));
+    EXPECT_EQ(end ? end->exit_code : -1, 0) << run->Output();
+    return run->Output();
+  };
+  const std::string screen = objstat({});
+  EXPECT_NE(screen.find("is stopped and answers nobody; kill -CONT "), std::string::npos) << screen;
+  EXPECT_NE(screen.find("= pinned 1.0 MiB + "), std::string::npos) << screen;
+  EXPECT_NE(screen.find(": adds up\n"), std::string::npos) << screen;
+  EXPECT_NE(objstat({"ls"}).find(id.hex()), std::string::npos);
+  EXPECT_NE(objstat({"clients"}).find("holder"), std::string::npos);
+  EXPECT_NE(objstat({"--json"}).find("\"stopped\": true"), std::string::npos);
+  store().Signal(SIGCONT);
+  EXPECT_TRUE(holder->CreateAndSeal(ObjectId::FromRandom(), BytesOf("goes on"), {}, {}));
 }
 
 TEST_F(ObjstatStoreTest, StoreThatStoppedCleanlyIsNotRunning) {

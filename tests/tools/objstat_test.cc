@@ -120,6 +120,7 @@ TEST_F(ObjstatTest, LedgerAddsUpWithObjectsOfEveryKind) {
       std::string::npos)
       << screen;
   EXPECT_NE(screen.find("oldest unsealed: "), std::string::npos);
+  EXPECT_NE(screen.find("largest run   11.0 MiB"), std::string::npos) << "no more than is free: " << screen;
   EXPECT_EQ(screen.find('\033'), std::string::npos);
   EXPECT_NE(DefaultScreen(*snapshot, {true}).find('\033'), std::string::npos);
 }
@@ -183,7 +184,10 @@ TEST_F(ObjstatTest, ExitCodesTellUsageFromNotRunning) {
   EXPECT_EQ(Run({"--no-such-flag"}).second, 2);
   EXPECT_EQ(Run({"no-such-verb"}).second, 2);
   EXPECT_EQ(Run({}).second, 2);
-  EXPECT_EQ(Run({"--help"}).second, 0);
+  const auto [help, code] = Run({"--help"});
+  EXPECT_EQ(code, 0);
+  for (const char* word : {"pinned", "evictable", "owned", "unsealed", "dying", "free", "Examples:", "Exit codes: "})
+    EXPECT_NE(help.find(word), std::string::npos) << word;
   EXPECT_EQ(Run({"--version"}).second, 0);
 }
 

@@ -46,7 +46,11 @@ std::string DefaultJson(const Snapshot& snapshot) {
   json out = {
       {"socket", snapshot.socket_path},
       {"build", snapshot.build},
-      {"daemon", {{"pid", snapshot.daemon_pid}, {"alive", snapshot.daemon_alive}, {"up_ms", snapshot.up_ms}}},
+      {"daemon",
+       {{"pid", snapshot.daemon_pid},
+        {"alive", snapshot.daemon_alive},
+        {"stopped", snapshot.daemon_stopped},
+        {"up_ms", snapshot.up_ms}}},
       {"ledger",
        {{"capacity_bytes", ledger.capacity_bytes},
         {"pinned", ToJson(ledger.pinned)},

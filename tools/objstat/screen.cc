@@ -28,11 +28,16 @@ std::string FormatAge(uint64_t ms) {
 
 std::string Objects(uint64_t count) { return StrCat(count, count == 1 ? " object" : " objects"); }
 
-// A dead daemon is the first thing to know.
+// A daemon that is dead or stopped is the first thing to know.
 std::string Headline(const Snapshot& snapshot, Look look) {
   if (!snapshot.daemon_alive)
     return Paint(StrCat("plasma_store pid ", snapshot.daemon_pid, " is dead; this is what it left at ",
                         snapshot.socket_path),
+                 kRed, look) +
+           "\n";
+  if (snapshot.daemon_stopped)
+    return Paint(StrCat("plasma_store ", snapshot.build, " pid ", snapshot.daemon_pid, " at ", snapshot.socket_path,
+                        " is stopped and answers nobody; kill -CONT ", snapshot.daemon_pid, " lets it go on"),
                  kRed, look) +
            "\n";
   return Paint(StrCat("plasma_store ", snapshot.build, " pid ", snapshot.daemon_pid, " at ", snapshot.socket_path,
@@ -48,11 +53,12 @@ std::string PadRight(const std::string& text, size_t width) {
   return text.size() >= width ? text : text + std::string(width - text.size(), ' ');
 }
 
-std::string Row(const char* what, const Sum& sum) {
-  return StrCat("  ", PadRight(what, 11), PadLeft(FormatBytes(sum.bytes), 11), "  in ", Objects(sum.count), "\n");
+// What, how much, and what the word means.
+std::string Row(const char* what, const std::string& value, const std::string& count, const char* meaning) {
+  return StrCat("  ", PadRight(what, 11), PadLeft(value, 11), "  ", PadRight(count, 14), meaning, "\n");
 }
-std::string Row(const char* what, const std::string& value) {
-  return StrCat("  ", PadRight(what, 11), PadLeft(value, 11), "\n");
+std::string Row(const char* what, const Sum& sum, const char* meaning) {
+  return Row(what, FormatBytes(sum.bytes), Objects(sum.count), meaning);
 }
 
 // Columns as wide as their widest cell; the first `left` columns are aligned to the left.
@@ -92,20 +98,25 @@ std::string DefaultScreen(const Snapshot& snapshot, Look look) {
   const Ledger& ledger = snapshot.ledger;
   const Counters& counters = snapshot.counters;
   std::string out = Headline(snapshot, look);
-  out += Row("capacity", FormatBytes(ledger.capacity_bytes));
-  out += Row("logical", FormatBytes(counters.sealed_bytes + counters.unsealed_bytes + counters.dying_bytes));
-  out += Row("physical", FormatBytes(counters.physical_bytes));
-  out += Row("resident", snapshot.resident_bytes ? FormatBytes(*snapshot.resident_bytes) : "unknown");
-  out += Row("pinned", ledger.pinned);
-  out += Row("evictable", ledger.evictable);
-  out += Row("owned", ledger.owned);
-  out += Row("unsealed", ledger.unsealed);
-  out += Row("dying", ledger.dying);
-  out += Row("largest run", FormatBytes(snapshot.largest_run_bytes));
-  out += StrCat("  clients ", snapshot.clients.size(), "; since the start ", counters.creates, " creates, ",
-                counters.seals, " seals, ", counters.deletes, " deletes, ", counters.evictions, " evictions of ",
-                FormatBytes(counters.evicted_bytes), ", ", counters.full_failures, " times full; over the socket ",
-                FormatBytes(counters.bytes_received), " in, ", FormatBytes(counters.bytes_sent), " out\n");
+  const uint64_t logical_bytes = counters.sealed_bytes + counters.unsealed_bytes + counters.dying_bytes;
+  out += Row("capacity", FormatBytes(ledger.capacity_bytes), "", "what -m allows, in bytes as users count them");
+  out += Row("pinned", ledger.pinned, "a process holds them");
+  out += Row("evictable", ledger.evictable, "nobody holds them: they go, oldest use first, when room is needed");
+  out += Row("owned", ledger.owned, "stay until their owner lets go of them, or goes");
+  out += Row("unsealed", ledger.unsealed, "being written");
+  out += Row("dying", ledger.dying, "deleted or evicted; a process holds them still");
+  out += Row("free", FormatBytes(ledger.free_bytes), "", "no object's");
+  out += Row("largest run", FormatBytes(std::min(snapshot.largest_run_bytes, ledger.free_bytes)), "",
+             "the largest object that fits without evicting any");
+  out += Row("logical", FormatBytes(logical_bytes), "", "all objects, in bytes as users count them");
+  out += Row("physical", FormatBytes(counters.physical_bytes), "", "all objects, with what rounding costs");
+  out += Row("resident", snapshot.resident_bytes ? FormatBytes(*snapshot.resident_bytes) : "unknown", "",
+             "memory of the machine that is reserved for them");
+  out += StrCat("  ", snapshot.clients.size(), snapshot.clients.size() == 1 ? " client" : " clients",
+                "; since the start ", counters.creates, " creates, ", counters.seals, " seals, ", counters.deletes,
+                " deletes, ", counters.evictions, " evictions of ", FormatBytes(counters.evicted_bytes), ", ",
+                counters.full_failures, " times full; over the socket ", FormatBytes(counters.bytes_received), " in, ",
+                FormatBytes(counters.bytes_sent), " out\n");
   if (snapshot.oldest_unsealed) {
     const Object& oldest = snapshot.objects[*snapshot.oldest_unsealed];
     out += StrCat("  oldest unsealed: ", oldest.id.hex(), ", ", FormatBytes(oldest.bytes()), ", written by client ",

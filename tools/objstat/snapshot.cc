@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <unordered_map>
 #include <utility>
@@ -25,6 +27,15 @@ uint64_t MonotonicNs() {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+// Whether a process is stopped, from its state in /proc/PID/stat, behind the name in parentheses.
+bool IsStopped(pid_t pid) {
+  std::ifstream file(StrCat("/proc/", pid, "/stat"));
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const size_t name_end = text.rfind(") ");
+  return name_end != std::string::npos && name_end + 2 < text.size() &&
+         (text[name_end + 2] == 'T' || text[name_end + 2] == 't');
 }
 
 // Calls look(path, memfd's name) for every memfd that a process has open.
@@ -158,7 +169,7 @@ std::vector<client::EntrySnapshot> ReadConsistently(const client::MappedIndex& i
     std::atomic_thread_fence(std::memory_order_acquire);
     const uint64_t after = shared.mutation_seq.load(std::memory_order_acquire);
     out.consistent = before == after && before % 2 == 0;
-    if (out.consistent || !out.daemon_alive) break;
+    if (out.consistent || !out.daemon_alive || out.daemon_stopped) break;
     const timespec pause{0, 1'000'000};
     ::nanosleep(&pause, nullptr);
   }
@@ -198,8 +209,9 @@ Ledger MakeLedger(const Snapshot& snapshot, uint64_t capacity_bytes) {
   if (used > capacity_bytes)
     ledger.differences.push_back(StrCat("objects have ", used, " bytes, more than the capacity of ", capacity_bytes));
   if (!snapshot.consistent)
-    ledger.differences.push_back(snapshot.daemon_alive ? "the store changed during every one of our looks at it"
-                                                       : "the daemon died in the middle of a change");
+    ledger.differences.push_back(!snapshot.daemon_alive    ? "the daemon died in the middle of a change"
+                                 : snapshot.daemon_stopped ? "the daemon was stopped in the middle of a change"
+                                                           : "the store changed during every one of our looks at it");
   return ledger;
 }
 
@@ -233,6 +245,7 @@ Result<Snapshot> TakeSnapshot(const std::string& socket_path) {
   out.build.assign(header.build, ::strnlen(header.build, sizeof header.build));
   out.daemon_pid = header.daemon_pid;
   out.daemon_alive = LockedByOwner(segment->get());
+  out.daemon_stopped = out.daemon_alive && IsStopped(out.daemon_pid);
   out.arena_bytes = header.arena_bytes;
   const uint64_t now_ns = MonotonicNs();
   const uint64_t up_ms = (now_ns - std::min(now_ns, header.started_monotonic_ns)) / 1'000'000;

@@ -64,7 +64,8 @@ struct Snapshot {
   std::string socket_path, build;
   pid_t daemon_pid = 0;
   bool daemon_alive = false;
-  bool consistent = false;  // counters, objects and clients are of one moment
+  bool daemon_stopped = false;  // by SIGSTOP or a debugger: it lives, and answers nobody
+  bool consistent = false;      // counters, objects and clients are of one moment
   uint64_t up_ms = 0;
   uint64_t arena_bytes = 0;
   std::optional<uint64_t> resident_bytes;   // of the arena
