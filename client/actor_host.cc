@@ -24,23 +24,23 @@ void ActorHost::Close(uint64_t number) {
 
 bool ActorHost::HasWork() {
   for (const auto& channel : channels_) {
-    if (!channel->memory.consumer.Empty()) return true;
-    if (!channel->waiting.empty() && channel->memory.producer.TryReserve(channel->waiting.front().size())) return true;
+    if (!channel->refused && !channel->memory.consumer.Empty()) return true;
+    if (channel->waiting.empty()) continue;
+    if (channel->memory.producer.TryReserve(channel->waiting.front().bytes.size())) return true;
   }
   return false;
 }
 
 ActorHost::Served ActorHost::ServeSome() {
   Served all = Served::kNothing;
-  for (size_t i = 0; i < channels_.size(); ++i) {
-    HostedChannel& channel = *channels_[i];
+  for (const auto& each : channels_) {
+    HostedChannel& channel = *each;
     if (SendWaiting(channel)) all = Served::kSome;
-    for (int turn = 0; turn < kCallsPerTurn; ++turn) {
+    for (int turn = 0; turn < kCallsPerTurn && !channel.refused; ++turn) {
       const auto served = ServeOne(channel);
       if (!served) {
-        RAYLET_LOG(kError, "a caller's channel is closed: ", served.error().message);
-        const Holds ended = core_.lends().TakeAllOf(channel.caller);
-        channels_.erase(channels_.begin() + static_cast<std::ptrdiff_t>(i--));
+        Refuse(channel, served.error());
+        all = Served::kSome;
         break;
       }
       if (*served == Served::kActorExits) return *served;
@@ -99,16 +99,27 @@ void ActorHost::Reply(HostedChannel& channel, const ReplyRecord& reply) {
       return;
     }
   }
-  Bytes waiting(bytes);
-  WriteReplyRecord(reply, waiting);
+  HostedChannel::Record waiting{CallRecordType::kReply, Bytes(bytes)};
+  WriteReplyRecord(reply, waiting.bytes);
   channel.waiting.push_back(std::move(waiting));
   Ring(channel.memory.peer_bell());
 }
 
+// It is told why, behind the replies that it still gets; the channel goes when the raylet says that the caller has.
+void ActorHost::Refuse(HostedChannel& channel, const Error& nonsense) {
+  RAYLET_LOG(kError, "process ", channel.caller, " wrote nonsense into its channel: ", nonsense.message);
+  channel.refused = true;
+  const Holds ended = core_.lends().TakeAllOf(channel.caller);
+  const auto text = std::as_bytes(std::span(nonsense.message));
+  channel.waiting.push_back({CallRecordType::kRefused, Bytes(text.begin(), text.end())});
+  SendWaiting(channel);
+}
+
 bool ActorHost::SendWaiting(HostedChannel& channel) {
   bool any = false;
-  while (!channel.waiting.empty() &&
-         channel.memory.producer.TryPush(static_cast<uint32_t>(CallRecordType::kReply), channel.waiting.front())) {
+  while (!channel.waiting.empty()) {
+    const HostedChannel::Record& next = channel.waiting.front();
+    if (!channel.memory.producer.TryPush(static_cast<uint32_t>(next.type), next.bytes)) break;
     channel.waiting.pop_front();
     any = true;
   }

@@ -19,7 +19,13 @@ struct HostedChannel {
   ProcessId caller = 0;
   uint32_t caller_store_client = 0;
   ChannelMemory memory;
-  std::deque<Bytes> waiting;  // replies for which the ring had no room
+  bool refused = false;  // the caller wrote nonsense: nothing more is read from it
+
+  struct Record {
+    CallRecordType type = CallRecordType::kReply;
+    Bytes bytes;
+  };
+  std::deque<Record> waiting;  // replies for which the ring had no room
 };
 
 class ActorHost {
@@ -40,6 +46,7 @@ class ActorHost {
  private:
   Result<Served> ServeOne(HostedChannel& channel);
   void Reply(HostedChannel& channel, const ReplyRecord& reply);
+  void Refuse(HostedChannel& channel, const Error& nonsense);
   bool SendWaiting(HostedChannel& channel);  // true: some went
 
   ClusterCore& core_;

@@ -37,7 +37,8 @@ ClusterObjectPtr ActorLink::Submit(const std::string& method, CallArguments argu
             return result;
           }
           full = channel;
-        } else if (queue_.size() < kCallsInFlightMax) {
+        } else if (queue_.size() < kCallsInFlightMax && queued_bytes_ < kQueuedCallBytesMax) {
+          queued_bytes_ += call.arguments.inline_bytes();
           call.owned_function = call.function;
           queue_.push_back(std::move(call));
           queue_.back().function = queue_.back().owned_function;
@@ -53,8 +54,8 @@ ClusterObjectPtr ActorLink::Submit(const std::string& method, CallArguments argu
       Flush();
       return result;
     }
-    // Back-pressure: the actor is 65536 calls, or a full ring, behind. Short slices: a release of a lend may hold the
-    // room, and no reply announces its end.
+    // Back-pressure: the actor is 65536 calls, a full ring, or 16 MiB of queued arguments behind. Short slices: a
+    // release of a lend may hold the room, and no reply announces its end.
     const uint64_t taken = full != nullptr ? full->taken() : 0;
     core_.WaitUntil(Deadline::After(std::chrono::milliseconds(1)),
                     [&] { return full != nullptr && full->taken() != taken; });
@@ -97,6 +98,7 @@ void ActorLink::Flush() {
         Call& head = queue_.front();
         if (!head.resolved && (unready = head.arguments.FirstUnready()) != nullptr) break;
         if (TrySend(head, outcome) == Sent::kFull) break;
+        queued_bytes_ -= head.arguments.inline_bytes();
         outcome.done.push_back(std::move(head));
         queue_.pop_front();
       }
@@ -210,6 +212,7 @@ void ActorLink::Die(const FailurePtr& failure) {
     channel = std::move(channel_);
     channel_ = nullptr;
     calls.swap(queue_);
+    queued_bytes_ = 0;
     SetQueued(false);
     if (creation_lend_ != 0) creation = core_.lends().Take(std::exchange(creation_lend_, 0));
   }
@@ -227,6 +230,7 @@ void ActorLink::ChannelBroken(const FailurePtr& failure) {
   {
     const std::lock_guard lock(mutex_);
     channel_ = nullptr;
+    broken_ = true;
     if (state_ == State::kOpen || state_ == State::kClosing) state_ = State::kOpening;  // Die comes next
   }
   Die(failure);
@@ -281,7 +285,7 @@ void ActorLink::Finish() {
     finished_ = true;
     channel = std::move(channel_);
     channel_ = nullptr;
-    release = ends_with_handles_ && state_ != State::kDead;
+    release = ends_with_handles_ && (state_ != State::kDead || broken_);
     state_ = State::kDead;
     if (dead_ == nullptr)
       dead_ = MakeFailure(wire::FailureKind::ActorDied, "the last handle of this actor is gone, and it ended with it");

@@ -18,6 +18,8 @@ namespace raylet::client {
 
 class ClusterCore;
 
+constexpr size_t kQueuedCallBytesMax = size_t{16} << 20;  // inline arguments of the calls in one actor's queue_
+
 class ActorLink : public std::enable_shared_from_this<ActorLink> {
  public:
   ActorLink(ClusterCore& core, const ActorId& id, bool ends_with_handles)
@@ -72,13 +74,15 @@ class ActorLink : public std::enable_shared_from_this<ActorLink> {
 
   std::mutex mutex_;  // guards what follows; no hold is dropped under it
   State state_ = State::kNew;
-  std::shared_ptr<CallChannel> channel_;  // iff kOpen or kClosing
-  std::deque<Call> queue_;
+  std::shared_ptr<CallChannel> channel_;        // iff kOpen or kClosing
+  std::deque<Call> queue_;                      // at most kCallsInFlightMax
+  size_t queued_bytes_ = 0;                     // of their arguments; past kQueuedCallBytesMax a caller waits
   const ClusterObject* waiting_for_ = nullptr;  // what the head of the queue waits for
   FailurePtr dead_;
   LendId creation_lend_ = 0;
   size_t handles_ = 0;
   bool finished_ = false;
+  bool broken_ = false;                   // kDead here, while the raylet takes it for alive
   std::shared_ptr<ActorLink> lingering_;  // itself, from the last handle until the last reply
   std::atomic<bool> queued_{false};
   std::atomic<bool> lingers_{false};

@@ -48,6 +48,12 @@ CallArguments::CallArguments(ClusterCore& core, std::vector<ray::internal::Argum
   }
 }
 
+size_t CallArguments::inline_bytes() const {
+  size_t bytes = 0;
+  for (const Value& value : values_) bytes += value.bytes.size();
+  return bytes;
+}
+
 ClusterObjectPtr CallArguments::FirstUnready() const {
   for (const Value& value : values_)
     if (value.reference != nullptr && value.reference->owned() && !value.reference->ready()) return value.reference;
@@ -56,8 +62,7 @@ ClusterObjectPtr CallArguments::FirstUnready() const {
 
 FailurePtr CallArguments::Resolve(std::vector<ValueView>& out) {
   out.clear();
-  size_t inline_bytes = 0;
-  for (const Value& value : values_) inline_bytes += value.bytes.size();
+  size_t inline_total = inline_bytes();
   for (const Value& value : values_) {
     ValueView view;
     view.bytes = value.bytes;
@@ -67,8 +72,8 @@ FailurePtr CallArguments::Resolve(std::vector<ValueView>& out) {
         case ObjectStatus::kInline: {
           const size_t bytes = object->bytes().size();
           // The object itself is held where its value refers to more; otherwise its bytes are all.
-          if (inline_bytes + bytes <= kInlineCallBytesMax) {
-            inline_bytes += bytes;
+          if (inline_total + bytes <= kInlineCallBytesMax) {
+            inline_total += bytes;
             view.bytes = object->bytes();
             if (object->lend() != nullptr) holds_.push_back(object);
             break;

@@ -26,6 +26,7 @@ class CallArguments {
   // where
   // an argument has none but that.
   FailurePtr Resolve(std::vector<ValueView>& out);
+  size_t inline_bytes() const;
   // What must stay while the callee looks at them; after Resolve.
   Holds TakeHolds() { return std::move(holds_); }
 

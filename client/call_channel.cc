@@ -78,6 +78,9 @@ Result<size_t> CallChannel::Drain() {
       const auto lend = ParseLendRecord(reply.bytes);
       if (!lend) return Fail(lend.error());
       const Holds ended = core_.lends().Take(*lend, process_);
+    } else if (reply.type == static_cast<uint32_t>(CallRecordType::kRefused)) {
+      return Fail(ErrorCode::kUnavailable,
+                  std::string(reinterpret_cast<const char*>(reply.bytes.data()), reply.bytes.size()));
     } else {
       return Fail(ErrorCode::kProtocolError, StrCat("a channel's record has the unknown type ", reply.type));
     }

@@ -60,7 +60,8 @@ class CallChannel : public std::enable_shared_from_this<CallChannel> {
   Sent TryCall(CallRecord& record, PendingCall pending);
   bool TryReleaseLend(LendId lend);  // false: no room; say it through the raylet
 
-  // Under the drain lock. The number of records taken; kProtocolError when the other side wrote nonsense.
+  // Under the drain lock. The number of records taken; kProtocolError when the other side wrote nonsense, kUnavailable
+  // when it says that we did.
   bool HasReplies() const { return !memory_.consumer.Empty(); }
   Result<size_t> Drain();
   // Fails every call that has no reply yet. After the last Drain.

@@ -53,7 +53,7 @@ class ClusterRuntime final : public ray::internal::Runtime {
   std::shared_ptr<ray::internal::ArrayStorage> UnpackArray(std::string_view id) override;
 
   std::string ActorNamespace() const override { return core_.actor_namespace(); }
-  bool WasCurrentActorRestarted() const override { return false; }
+  bool WasCurrentActorRestarted() const override { return core_.actor_restarted(); }
   [[noreturn]] void ExitActor() override;
 
  private:

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "client/actor_link.h"
+#include "client/failure.h"
 #include "client/store_array.h"
 
 extern char** environ;
@@ -20,6 +21,9 @@ namespace raylet::client {
 namespace {
 
 constexpr Duration kConnectPatience = std::chrono::seconds(10);
+// While parked, waits look up this often though nobody rang. A safeguard only: replies, the raylet's words, its end and
+// Stop all ring.
+constexpr Duration kParkSlice = std::chrono::seconds(1);
 constexpr int64_t kRoomPatienceMs = 2000;  // how long a create waits for others to release before it says StoreFull
 
 thread_local int waits_of_this_thread = 0;
@@ -151,7 +155,7 @@ bool ClusterCore::WaitUntil(Deadline deadline, const std::function<bool()>& read
   // seq_cst: whoever makes something ready and then reads waiters_ sees us, or we see what it made ready.
   waiters_.fetch_add(1, std::memory_order_seq_cst);
   ++waits_of_this_thread;
-  const bool done = park.WaitUntil(raylet_->doorbell(), deadline, step, alive, before_park);
+  const bool done = park.WaitUntil(raylet_->doorbell(), deadline, step, alive, before_park, kParkSlice);
   --waits_of_this_thread;
   waiters_.fetch_sub(1, std::memory_order_seq_cst);
   if (blocked) SetBlocked(false);
@@ -195,8 +199,14 @@ void ClusterCore::DrainLocked() {
     const auto drained = channel->Drain();
     const ActorLinkPtr actor = channel->actor().lock();
     if (!drained) {
-      const FailurePtr failure = MakeFailure(wire::FailureKind::ActorDied,
-                                             StrCat("the actor's process wrote nonsense: ", drained.error().message));
+      const bool ours = drained.error().code == ErrorCode::kUnavailable;
+      auto failure = std::make_shared<Failure>(*MakeFailure(
+          wire::FailureKind::ActorDied,
+          StrCat(ours ? "the actor takes no more calls of this process, which wrote nonsense into its channel: "
+                      : "the actor's process wrote nonsense into its channel: ",
+                 drained.error().message),
+          "something overwrote shared memory: run the program under a sanitizer"));
+      failure->may_have_run = true;
       RemoveChannel(channel);
       channel->FailPending(failure);
       if (actor != nullptr) actor->ChannelBroken(failure);
@@ -255,7 +265,7 @@ void ClusterCore::RunProgress() {
     }
     if (progress_wanted_.load(std::memory_order_seq_cst) <= 0) continue;
     waiters_.fetch_add(1, std::memory_order_seq_cst);
-    park.WaitUntil(raylet_->doorbell(), Deadline::Never(), idle, alive);
+    park.WaitUntil(raylet_->doorbell(), Deadline::Never(), idle, alive, {}, kParkSlice);
     waiters_.fetch_sub(1, std::memory_order_seq_cst);
   }
 }

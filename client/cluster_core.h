@@ -70,6 +70,9 @@ class ClusterCore final : public RayletClient::Handler {
   void RemoveProgress();
   // A worker's main thread: its CPU goes to others while it waits.
   void SetBlocked(bool blocked);
+  // This process hosts an actor that has started again: said before its constructor runs.
+  void MarkActorRestarted() { actor_restarted_.store(true, std::memory_order_release); }
+  bool actor_restarted() const { return actor_restarted_.load(std::memory_order_acquire); }
   static void MarkWorkerThread();
   bool IsWorkerThread() const;
 
@@ -112,7 +115,8 @@ class ClusterCore final : public RayletClient::Handler {
   LendTable lends_;
   ObjectTable objects_;
   std::atomic<uint64_t> next_number_{1};
-  std::atomic<bool> stopped_{false};  // published by Stop (release), read by everybody (acquire)
+  std::atomic<bool> stopped_{false};          // published by Stop (release), read by everybody (acquire)
+  std::atomic<bool> actor_restarted_{false};  // never taken back
 
   std::atomic<bool> draining_{false};      // the drain lock
   std::atomic<bool> drain_missed_{false};  // somebody wanted to drain meanwhile

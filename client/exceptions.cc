@@ -46,6 +46,7 @@ RayWorkerException::~RayWorkerException() = default;
 UnreconstructableException::~UnreconstructableException() = default;
 RayFunctionNotFound::~RayFunctionNotFound() = default;
 RayRuntimeEnvException::~RayRuntimeEnvException() = default;
+RayNotRunningException::~RayNotRunningException() = default;
 RayTimeoutException::~RayTimeoutException() = default;
 RayNotRunningException::~RayNotRunningException() = default;
 

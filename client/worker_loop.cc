@@ -123,6 +123,7 @@ void WorkerLoop::RunTask(ClusterCore& core, CallExecutor& executor, ActorHost& h
   if (spec.actor != nullptr) {
     // An actor that may start again needs its arguments again: its creator keeps them while it lives.
     if (spec.actor->max_restarts != 0) request.lend = 0;
+    if (spec.actor->restarts > 0) core.MarkActorRestarted();
     ray::internal::ActorInstance instance;
     outcome = executor.CreateActor(request, instance);
     if (instance.object != nullptr) {

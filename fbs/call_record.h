@@ -17,6 +17,7 @@ enum class CallRecordType : uint32_t {
   kCall = 1,         // caller -> actor
   kReply = 2,        // actor -> caller
   kReleaseLend = 3,  // either way: the other side's lend has ended
+  kRefused = 4,      // actor -> caller: your record made no sense, and no more are taken; a sentence
 };
 
 constexpr size_t kChannelRingBytes = size_t{1} << 20;      // each way

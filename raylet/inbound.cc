@@ -1,5 +1,6 @@
 #include "raylet/inbound.h"
 
+#include "base/check.h"
 #include "base/strings.h"
 
 namespace raylet {
@@ -106,12 +107,21 @@ Result<ParsedTask> ParseTask(const Frame& frame, const TaskSender& sender, bool 
         spec->actor->actor_namespace.empty() ? sender.job_namespace : spec->actor->actor_namespace;
     settings.max_restarts = spec->actor->max_restarts;
     settings.detached = spec->actor->detached;
+    if (spec->actor->restarts != 0) return Nonsense("an actor that is to be created says that it has started again");
     if (settings.max_restarts < -1) return Nonsense(StrCat("an actor has ", settings.max_restarts, " restarts"));
     task.actor = std::move(settings);
   }
   parsed.sound = CheckSoundness(*spec, task);
   task.body = frame.body;
   return parsed;
+}
+
+Bytes CreationOfRestart(const Task& creation, uint32_t restarts) {
+  auto spec = Parse<wire::TaskSpecT>(creation.body);
+  RAYLET_CHECK(spec.has_value() && spec->actor != nullptr, "the creation of actor ", creation.actor->id.hex(),
+               " was read once and cannot be read again");
+  spec->actor->restarts = restarts;
+  return Encode(*spec);
 }
 
 }  // namespace raylet

@@ -23,6 +23,9 @@ struct ParsedTask {
 };
 Result<ParsedTask> ParseTask(const Frame& frame, const TaskSender& sender, bool creates_actor);
 
+// The TaskSpec for the worker in which an actor starts again.
+Bytes CreationOfRestart(const Task& creation, uint32_t restarts);
+
 Result<void> CheckValue(const wire::ValueT* value);
 Result<void> CheckFailure(const wire::FailureT* failure);
 Result<ActorId> CheckActorId(const wire::Id20* id);

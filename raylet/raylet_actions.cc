@@ -6,6 +6,7 @@
 #include "base/shm_segment.h"
 #include "base/strings.h"
 #include "fbs/call_record.h"
+#include "raylet/inbound.h"
 #include "raylet/raylet.h"
 
 namespace raylet {
@@ -49,13 +50,19 @@ void Raylet::Do(const StartWorker& start) {
 
 void Raylet::Do(const RunTask& run) {
   WorkerRecord& record = workers_.at(run.worker);
+  uint32_t restarts = 0;
   if (run.task->CreatesActor()) {
     record.actor = run.task->actor->id;
     actors_.Placed(*record.actor, run.worker);
+    if (const ActorDirectory::Actor* const actor = actors_.Get(*record.actor)) restarts = actor->restarts;
   }
   // Without a session it is about to be gone: the task is retried then.
-  if (ProcessSession* const session = SessionOf(record.process))
+  ProcessSession* const session = SessionOf(record.process);
+  if (session == nullptr) return;
+  if (restarts == 0)
     session->SendBytes(wire::RayletMessage::RunTask, 0, run.task->body);
+  else
+    session->SendBytes(wire::RayletMessage::RunTask, 0, CreationOfRestart(*run.task, restarts));
 }
 
 void Raylet::AskToExit(WorkerId worker) {

@@ -1,19 +1,29 @@
-// A driver for tests that kill one: on the daemons of RAY_ADDRESS it keeps an actor, a running task, values and arrays,
-// prints the pids of its workers, and waits to be killed.
+// A driver for tests that kill one, or look at one: on the daemons of RAY_ADDRESS it keeps an actor, a running task,
+// values and arrays, prints the pids of its workers, and waits to be killed. With "idle" it keeps an actor and a worker
+// that have nothing to do; with "waiting" it sits in Get, too.
 #include <unistd.h>
 
 #include <cstdio>
 
 #include "tests/client/ray_cluster_functions.h"
 
-int main() {
+int main(int argc, char** argv) {
   using namespace cluster_test;
   ray::Init();
+  const std::string mode = argc > 1 ? argv[1] : "";
   auto counter = ray::Actor(Counter::Create).Remote(1);
   const int actor_pid = *counter.Task(&Counter::Pid).Remote().Get();
   auto publisher = ray::Actor(Publisher::Create).Remote(1000);
   const auto version = *publisher.Task(&Publisher::Current).Remote().Get();
   const int worker_pid = *ray::Task(WorkerPid).Remote().Get();
+  if (!mode.empty()) {
+    ray::ObjectRef<int> endless;
+    if (mode == "waiting") endless = counter.Task(&Counter::Sleep).Remote(60'000);
+    std::printf("pids %d %d\n", actor_pid, worker_pid);
+    std::fflush(stdout);
+    if (mode == "waiting") endless.Get();
+    for (;;) ::pause();
+  }
   const auto sleeping = ray::Task(SleepMs).Remote(60'000);
   const auto value = ray::Put(std::string(300'000, 'x'));
   const auto array = ray::Array<float>::CopyOf(std::vector<float>(10'000, 1));

@@ -4,6 +4,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <cstring>
+#include <fstream>
+
+#include "base/ring.h"
+#include "base/waiter.h"
+#include "fbs/call_record.h"
+
 namespace cluster_test {
 
 int WorkerPid() { return ::getpid(); }
@@ -41,15 +48,64 @@ void Publisher::Publish(int value) {
   for (float& each : next) each = static_cast<float>(value);
   current_ = std::move(next).Seal();
 }
+int Witness::Pid() const { return ::getpid(); }
+
+namespace {
+
+// Where the shared memory of this name is mapped in this process.
+std::vector<std::byte*> MappingsOf(const std::string& name) {
+  std::vector<std::byte*> found;
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    if (line.find("/memfd:" + name) == std::string::npos) continue;
+    found.push_back(reinterpret_cast<std::byte*>(std::stoull(line, nullptr, 16)));
+  }
+  return found;
+}
+
+}  // namespace
+
+int Vandal::SpoilReplies(int ms) {
+  for (std::byte* const channel : MappingsOf("raylet-channel-")) {
+    auto* const replies = reinterpret_cast<raylet::RingHeader*>(channel + raylet::ChannelReplyRingOffset());
+    replies->tail.store(replies->head.load() + 2 * raylet::kChannelRingBytes);
+  }
+  for (std::byte* const bell : MappingsOf("raylet-doorbell")) raylet::Ring(*reinterpret_cast<raylet::Doorbell*>(bell));
+  return SleepMs(ms);
+}
+
+int SpoilLastCalls() {
+  int spoiled = 0;
+  for (std::byte* const channel : MappingsOf("raylet-channel-")) {
+    auto* const calls = reinterpret_cast<raylet::RingHeader*>(channel);
+    auto* const data = channel + sizeof(raylet::RingHeader);
+    const uint64_t end = calls->tail.load();
+    uint64_t last = calls->head.load();  // of the call under way, or of one that was answered just now
+    for (uint64_t next = last; next < end;) {
+      last = next;
+      uint32_t size = 0;
+      std::memcpy(&size, data + next % raylet::kChannelRingBytes, sizeof size);
+      next += 8 + (size + 7) / 8 * 8;
+    }
+    if (last == end) continue;
+    std::memset(data + last % raylet::kChannelRingBytes, 0xff, 8);
+    ++spoiled;
+  }
+  return spoiled;
+}
+
 int CallThrough(ray::ActorHandle<Counter> counter, int by) {
   return *counter.Task(&Counter::Increment).Remote(by).Get();
 }
 
 RAY_REMOTE(Add, Repeat, Length, ThrowTask, Nothing, WorkerPid, DieWithSignal, SleepMs, NestedSum, SumOfRefs, Ramp,
            SumArray);
-RAY_REMOTE(Counter::Create, Counter::Broken, &Counter::Increment, &Counter::Value, &Counter::Pid, &Counter::Throw,
-           &Counter::Sleep, &Counter::Echo, &Counter::Log, &Counter::Append, &Counter::Exit);
+RAY_REMOTE(Counter::Create, Counter::CreateSlowly, Counter::Broken, &Counter::Length, &Counter::Increment,
+           &Counter::Value, &Counter::Pid, &Counter::Throw, &Counter::Sleep, &Counter::Echo, &Counter::Log,
+           &Counter::Append, &Counter::Exit);
 RAY_REMOTE(Publisher::Create, &Publisher::Current, &Publisher::Publish, &Publisher::Take, &Publisher::Drop,
            &Publisher::Kept, CallThrough);
+RAY_REMOTE(Witness::Create, &Witness::RestartedInConstructor, &Witness::Restarted, &Witness::Pid, RestartedInATask);
+RAY_REMOTE(Vandal::Create, &Vandal::SpoilReplies, &Vandal::Value);
 
 }  // namespace cluster_test

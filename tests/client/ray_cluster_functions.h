@@ -29,6 +29,7 @@ float SumArray(const ray::Array<float>& array);
 class Counter {
  public:
   static Counter* Create(int start) { return new Counter(start); }
+  static Counter* CreateSlowly(int ms) { return new Counter(SleepMs(ms)); }
   static Counter* Broken() { throw std::logic_error("no counter today"); }
   explicit Counter(int start) : value_(start) {}
   int Increment(int by) { return value_ += by; }
@@ -36,6 +37,7 @@ class Counter {
   int Pid() const;
   int Throw() { throw std::out_of_range("past the end"); }
   int Sleep(int ms) { return SleepMs(ms); }
+  int Length(const std::string& text) { return static_cast<int>(text.size()); }
   std::string Echo(const std::string& text) { return text; }
   std::vector<int> Log() { return log_; }
   void Append(int number) { log_.push_back(number); }
@@ -65,6 +67,31 @@ class Publisher {
   ray::Array<float> current_;
   ray::Array<float> kept_;
 };
+
+// Remembers whether it had been restarted when its constructor ran.
+class Witness {
+ public:
+  static Witness* Create() { return new Witness(); }
+  bool RestartedInConstructor() const { return restarted_in_constructor_; }
+  bool Restarted() const { return ray::WasCurrentActorRestarted(); }
+  int Pid() const;
+
+ private:
+  const bool restarted_in_constructor_ = ray::WasCurrentActorRestarted();
+};
+inline bool RestartedInATask() { return ray::WasCurrentActorRestarted(); }
+
+// Breaks the rules of call channels from inside: claims in every ring of replies of this process more than a ring
+// holds, rings all doorbells, and stays busy for `ms`.
+class Vandal {
+ public:
+  static Vandal* Create() { return new Vandal(); }
+  int SpoilReplies(int ms);
+  int Value() const { return 1; }
+};
+// The same from the caller's side: the last call that waits in each ring of calls of this process becomes nonsense.
+// How many were.
+int SpoilLastCalls();
 
 int CallThrough(ray::ActorHandle<Counter> counter, int by);
 

@@ -163,6 +163,7 @@ void Fill(wire::TaskSpecT& message) {
   message.actor->actor_namespace = "default";
   message.actor->max_restarts = -1;
   message.actor->detached = true;
+  message.actor->restarts = 2;
 }
 void Fill(wire::TaskResultT& message) {
   message.id = IdPointer(10);

@@ -53,6 +53,21 @@ TEST(Inbound, ForeignOwnersAndMissingActorsAreNonsense) {
   auto endless = ActorSpec();
   endless.actor->max_restarts = -2;
   EXPECT_EQ(Read(endless, true).error().code, ErrorCode::kProtocolError);
+  auto restarted = ActorSpec();
+  restarted.actor->restarts = 1;
+  EXPECT_EQ(Read(restarted, true).error().code, ErrorCode::kProtocolError);
+}
+
+TEST(Inbound, CreationOfARestartDiffersFromTheFirstInTheCountAlone) {
+  auto spec = ActorSpec();
+  spec.arguments.push_back(std::make_unique<wire::ValueT>());
+  spec.arguments.back()->bytes = {1, 2, 3};
+  const auto parsed = Read(spec, true);
+  ASSERT_TRUE(parsed.has_value());
+  auto again = Parse<wire::TaskSpecT>(CreationOfRestart(*parsed->task, 3));
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(std::exchange(again->actor->restarts, 0u), 3u);
+  EXPECT_EQ(Encode(*again), parsed->task->body);
 }
 
 TEST(Inbound, WhatAUserMayHaveAskedForIsRefusedWithASentence) {
