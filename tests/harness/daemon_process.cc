@@ -1,8 +1,10 @@
 #include "tests/harness/daemon_process.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -120,6 +122,11 @@ Result<DaemonProcess> DaemonProcess::Start(const std::string& program, std::vect
     if (options.descriptors_max != 0) {
       const rlimit limit{options.descriptors_max, options.descriptors_max};
       ::setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (options.bound_by_permissions) {
+      // Fails where we are not root: then permissions bind us anyway.
+      ::prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0);
+      ::prctl(PR_CAPBSET_DROP, CAP_DAC_READ_SEARCH, 0, 0, 0);
     }
     ::execve(path.c_str(), argv.data(), envp.data());
     ::_exit(kExecFailed);

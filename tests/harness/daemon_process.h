@@ -36,6 +36,7 @@ struct ProcessOptions {
   std::vector<std::pair<std::string, std::string>> environment;  // on top of the test's own
   std::string folder;                                            // where it runs; the test's own if empty
   uint64_t descriptors_max = 0;                                  // RLIMIT_NOFILE; 0 leaves it alone
+  bool bound_by_permissions = false;                             // of files and folders, though root started it
 };
 
 class DaemonProcess {

@@ -1,0 +1,94 @@
+// A raylet that cannot start says why, what to do, and exits with the code that fits.
+#include <sys/stat.h>
+
+#include "tests/raylet/node.h"
+
+namespace raylet::test {
+namespace {
+
+struct Refusal {
+  int exit_code = -1;
+  std::string output;
+};
+
+class RayletStart : public ::testing::Test {
+ protected:
+  Refusal Start(std::vector<std::string> arguments) {
+    ProcessOptions options;
+    options.bound_by_permissions = true;
+    auto daemon = DaemonProcess::StartPlain("raylet", std::move(arguments), options);
+    if (!daemon) return {-1, daemon.error().message};
+    const auto end = daemon->Wait(Deadline::After(kPatience));
+    return {end ? end->exit_code : -2, daemon->Output()};
+  }
+  Refusal StartAt(const std::string& socket) {
+    return Start({"--socket", socket, "--store-socket", folder_.File("store"), "--logs-folder", folder_.File("logs")});
+  }
+  static void Expect(const Refusal& refusal, int exit_code, const std::vector<std::string>& words) {
+    EXPECT_EQ(refusal.exit_code, exit_code) << refusal.output;
+    for (const std::string& each : words)
+      EXPECT_NE(refusal.output.find(each), std::string::npos) << "'" << each << "' is missing in: " << refusal.output;
+  }
+  std::string MakeFolder(const std::string& name, mode_t mode) {
+    const std::string path = folder_.File(name);
+    std::filesystem::create_directory(path);
+    ::chmod(path.c_str(), mode);
+    return path;
+  }
+  void TearDown() override {  // so that they can be removed
+    for (const auto& entry : std::filesystem::directory_iterator(folder_.path()))
+      if (entry.is_directory()) ::chmod(entry.path().c_str(), 0700);
+  }
+
+  RunFolder folder_;
+  FakeStore store_{folder_.File("store")};
+};
+
+TEST_F(RayletStart, APathThatTheKernelDoesNotTakeNamesTheLimit) {
+  Expect(StartAt(folder_.File(std::string(108, 'x'))), 2, {"107", "choose a shorter one"});
+}
+
+TEST_F(RayletStart, AnAbsentFolderIsNamed) {
+  Expect(StartAt(folder_.File("absent/raylet")), 1, {"there is no folder " + folder_.File("absent"), "create it"});
+}
+
+TEST_F(RayletStart, AFolderThatMayNotBeWrittenIsNamed) {
+  const std::string folder = MakeFolder("unwritable", 0500);
+  Expect(StartAt(folder + "/raylet"), 4, {folder, "not ours to read and write", "choose another path"});
+}
+
+TEST_F(RayletStart, AFolderThatMayNotBeReadIsNamed) {
+  const std::string folder = MakeFolder("unreadable", 0300);
+  Expect(StartAt(folder + "/raylet"), 4, {folder, "not ours to read and write", "choose another path"});
+}
+
+TEST_F(RayletStart, ALogsFolderThatMayNotBeWrittenIsNamed) {
+  const std::string folder = MakeFolder("unwritable", 0500);
+  const auto start = [&](const std::string& logs) {
+    return Start({"--socket", folder_.File("raylet"), "--store-socket", folder_.File("store"), "--logs-folder", logs});
+  };
+  Expect(start(folder), 4, {folder, "choose another with --logs-folder"});
+  Expect(start(folder + "/deeper"), 4, {folder + "/deeper", "choose another with --logs-folder"});
+}
+
+TEST_F(RayletStart, AnAddressInUseIsLeftToWhoServesIt) {
+  Node node;
+  Expect(StartAt(node.socket()), 1, {node.socket(), "somebody serves it already", "stop that daemon"});
+  EXPECT_TRUE(node.Driver().process() != 0);
+}
+
+TEST_F(RayletStart, AFileThatIsNoSocketIsLeftAlone) {
+  std::ofstream(folder_.File("precious")) << "data";
+  Expect(StartAt(folder_.File("precious")), 1, {"no socket", "remove it or choose another"});
+  EXPECT_EQ(std::filesystem::file_size(folder_.File("precious")), 4u);
+}
+
+TEST_F(RayletStart, FlagsThatMakeNoSenseAreUsage) {
+  Expect(Start({"--store-socket", folder_.File("store")}), 2, {"--socket"});
+  Expect(Start({"--socket", folder_.File("raylet"), "--store-socket", folder_.File("store"), "--resources", "{"}), 2,
+         {"resources"});
+  Expect(Start({"--help"}), 0, {"Example", "Exit codes"});
+}
+
+}  // namespace
+}  // namespace raylet::test
