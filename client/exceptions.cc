@@ -46,7 +46,6 @@ RayWorkerException::~RayWorkerException() = default;
 UnreconstructableException::~UnreconstructableException() = default;
 RayFunctionNotFound::~RayFunctionNotFound() = default;
 RayRuntimeEnvException::~RayRuntimeEnvException() = default;
-RayNotRunningException::~RayNotRunningException() = default;
 RayTimeoutException::~RayTimeoutException() = default;
 RayNotRunningException::~RayNotRunningException() = default;
 

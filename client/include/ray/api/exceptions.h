@@ -101,14 +101,6 @@ class RAYLET_API RayRuntimeEnvException : public RayException {
   ~RayRuntimeEnvException() override;
 };
 
-// No raylet or store runs at the address: start one, as the message says. Programs exit with 3 on it.
-class RAYLET_API RayNotRunningException : public RayException {
- public:
-  using RayException::RayException;
-  RayNotRunningException(const RayNotRunningException&) = default;
-  ~RayNotRunningException() override;
-};
-
 // The time given to Get or Wait is over.
 class RAYLET_API RayTimeoutException : public RayException {
  public:
