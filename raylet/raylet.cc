@@ -145,6 +145,8 @@ Result<void> Raylet::OnRegister(ProcessSession& session, uint64_t request_id, wi
 void Raylet::OnSessionClosed(ProcessSession& session, const Error& reason) {
   // Kept until the end of this function: its identity is still read.
   const auto node = sessions_.extract(session.id());
+  closed_bytes_received_ += session.socket().bytes_received();
+  closed_bytes_sent_ += session.socket().bytes_sent();
   if (stopping_ || !session.identity) return;
   const auto& identity = *session.identity;
   by_process_.erase(identity.process);

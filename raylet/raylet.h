@@ -131,7 +131,8 @@ class Raylet final : private ProcessSession::Events, private StoreLink::Handler 
   std::unordered_map<WorkerId, WorkerRecord> workers_;
   std::unordered_map<WorkerId, WorkerExit> recent_exits_;  // of the event under way
   std::unordered_map<SessionId, std::unique_ptr<ProcessSession>> sessions_;
-  std::unordered_map<ProcessId, ProcessSession*> by_process_;  // registered and connected
+  std::unordered_map<ProcessId, ProcessSession*> by_process_;   // registered and connected
+  uint64_t closed_bytes_received_ = 0, closed_bytes_sent_ = 0;  // of the sessions that have gone
 
   UniqueFd listen_fd_;
   FdWatcher listener_;

@@ -84,6 +84,12 @@ std::string Raylet::StatusJson() const {
                     {"namespace", job.actor_namespace},
                     {"workers", job.workers}});
   }
+  // What went over sockets since the start; what goes over call channels is in shared memory and not in here.
+  uint64_t bytes_received = closed_bytes_received_, bytes_sent = closed_bytes_sent_;
+  for (const auto& [id, session] : sessions_) {
+    bytes_received += session->socket().bytes_received();
+    bytes_sent += session->socket().bytes_sent();
+  }
   const json status = {{"node", node_.hex()},
                        {"store_socket", options_.store_socket},
                        {"logs_folder", options_.logs_folder},
@@ -98,7 +104,8 @@ std::string Raylet::StatusJson() const {
                        {"actors_living", actors_.living().size()},
                        {"actors_dead", actors_.dead()},
                        {"jobs", std::move(jobs)},
-                       {"connections", sessions_.size()}};
+                       {"connections", sessions_.size()},
+                       {"socket", {{"bytes_received", bytes_received}, {"bytes_sent", bytes_sent}}}};
   // Names come from users: bytes that are no UTF-8 must not stop the answer.
   return status.dump(-1, ' ', false, json::error_handler_t::replace);
 }

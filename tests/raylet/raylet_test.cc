@@ -197,6 +197,32 @@ TEST(Raylet, KeepsWorkThatCanNeverRunAndSaysWhy) {
   EXPECT_NE(status["queues"][0]["why"].get<std::string>().find("unicorn 1 (free 0 of 0)"), std::string::npos);
 }
 
+TEST(Raylet, CountsTheBytesOfItsSocketsAlsoOfThoseThatHaveClosed) {
+  Node node;
+  auto driver = node.Driver();
+  nlohmann::json status;
+  // The answer cannot count itself.
+  uint64_t heard = driver.connection().bytes_received();
+  const auto ask = [&] {
+    heard = driver.connection().bytes_received();
+    status = nlohmann::json::parse(driver.StatusJson());
+  };
+  ask();
+  EXPECT_EQ(status["socket"]["bytes_received"], driver.connection().bytes_sent());
+  EXPECT_EQ(status["socket"]["bytes_sent"], heard);
+  uint64_t said_by_other = 0;
+  {
+    auto other = node.Driver();
+    other.StatusJson();
+    said_by_other = other.connection().bytes_sent();
+  }
+  EXPECT_TRUE(Eventually([&] {
+    ask();
+    return status["connections"] == 1;
+  }));
+  EXPECT_EQ(status["socket"]["bytes_received"], driver.connection().bytes_sent() + said_by_other);
+}
+
 TEST(Raylet, RefusesSenselessResourcesWithASentence) {
   Node node;
   auto driver = node.Driver();
