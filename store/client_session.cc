@@ -45,7 +45,10 @@ void ClientSession::OnFrame(const Frame& frame, std::vector<UniqueFd>&) {
   counters.bytes_sent.fetch_add(socket_.bytes_sent() - counted_sent_, std::memory_order_relaxed);
   counted_received_ = socket_.bytes_received();
   counted_sent_ = socket_.bytes_sent();
-  if (!outcome) socket_.Close(std::move(outcome).error());
+  if (!outcome) {
+    if (outcome.error().code == ErrorCode::kProtocolError) ReplyStatus(frame.header.request_id, outcome);
+    socket_.Close(std::move(outcome).error());
+  }
   server_.AfterRequest();
 }
 

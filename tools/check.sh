@@ -25,6 +25,14 @@ while IFS= read -r hit; do
   fail "$hit" "a test runs or goes: fix it, or delete it and say so in the commit."
 done < <(grep -rnE 'DISABLED_|GTEST_SKIP' tests --include='*.cc' --include='*.h' || true)
 
+# Every message of a schema is explained.
+for schema in fbs/*.fbs; do
+  while read -r message; do
+    grep -q "^| \`$message\` |" docs/protocol.md ||
+      fail "$message of $schema is not in docs/protocol.md" "add a line: who sends it, its body, the reply, the errors."
+  done < <(sed -nE '/^enum [A-Za-z]+Message:/,/^}/s/^ +([A-Za-z]+) = [1-9].*/\1/p' "$schema")
+done
+
 # Formatting is a program's business. Another version of it would format differently.
 if command -v clang-format-14 >/dev/null; then
   while IFS= read -r file; do

@@ -32,24 +32,30 @@ TEST_F(StoreDaemonTest, NonsenseClosesThatConnectionAndTouchesNobodyElse) {
   RawClient good = Connect();
   ASSERT_EQ(good.Create(1, 100), ErrorCode::kOk);
   const std::vector<std::byte> garbage(100, std::byte{0xee});
+  const auto expect_refused = [](RawClient& client, uint16_t type, std::span<const std::byte> body) {
+    client.SendRaw(type, body);
+    const auto reply = client.Reply<wire::StatusReplyT>();
+    EXPECT_EQ(RawClient::CodeOf(reply), ErrorCode::kProtocolError) << "type " << type;
+    EXPECT_NE(reply.status->message, "") << "type " << type;
+    EXPECT_FALSE(client.Next()) << "type " << type << ": closed";
+  };
   for (const auto type : {StoreMessage::Create, StoreMessage::Seal, StoreMessage::Abort, StoreMessage::CreateAndSeal,
                           StoreMessage::Delete, StoreMessage::Evict, StoreMessage::Watch, StoreMessage::SetOwner,
                           StoreMessage::Hello, StoreMessage::HelloReply, StoreMessage::None}) {
     RawClient bad = Connect();
-    bad.SendRaw(static_cast<uint16_t>(type), garbage);
-    EXPECT_FALSE(bad.Next()) << "type " << static_cast<int>(type);
+    expect_refused(bad, static_cast<uint16_t>(type), garbage);
   }
   RawClient unknown = Connect();
-  unknown.SendRaw(60000, {});
-  EXPECT_FALSE(unknown.Next());
+  expect_refused(unknown, 60000, {});
   RawClient silent = Raw();
-  silent.SendRaw(static_cast<uint16_t>(StoreMessage::Seal), {});
-  EXPECT_FALSE(silent.Next()) << "a request before the Hello";
+  expect_refused(silent, static_cast<uint16_t>(StoreMessage::Seal), {});  // a request before the Hello
+  RawClient stranger = Raw();
+  expect_refused(stranger, static_cast<uint16_t>(StoreMessage::Hello), garbage);
   RawClient giant = Connect();
   FrameHeader header;
   header.body_bytes = 0x7fffffff;
   (void)SendSome(giant.connection.fd(), std::as_bytes(std::span(&header, 1)), {});
-  EXPECT_FALSE(giant.Next());
+  EXPECT_FALSE(giant.Next()) << "a length past the bound closes at once";
   {
     RawClient truncated = Connect();
     header.body_bytes = 1000;
