@@ -59,7 +59,7 @@ TEST(Capacity, ObjectsOfAnyOneSizeFillAStoreOfAnyCapacity) {
     const double at = std::uniform_real_distribution<double>(std::log2(low), std::log2(high))(random);
     return static_cast<uint64_t>(std::exp2(at));
   };
-  for (uint64_t seed = 1; seed <= 40; ++seed) {
+  for (uint64_t seed = 1; seed <= 25; ++seed) {
     const uint64_t capacity = log_uniform(5000, 48e6);
     const uint64_t data = std::max<uint64_t>(1, log_uniform(1, static_cast<double>(capacity)));
     const uint64_t metadata = random() % 2 == 0 ? 0 : random() % std::min<uint64_t>(100, capacity - data + 1);
@@ -70,11 +70,9 @@ TEST(Capacity, ObjectsOfAnyOneSizeFillAStoreOfAnyCapacity) {
 // One byte more than what the allocator has a size for, where rounding costs the most.
 TEST(Capacity, SizesThatRoundUpTheMostFillTheStoreTooWithAndWithoutMetadata) {
   for (const uint64_t size : {65, 129, 257, 513, 1025, 2049, 4097, 8193, 12289, 14337, 16385, 20481, 32769, 1048577}) {
-    for (const uint64_t capacity : {uint64_t{1} << 20, uint64_t{3200000}, uint64_t{16} << 20, uint64_t{33554433}}) {
-      if (size > capacity) continue;
-      ASSERT_NO_FATAL_FAILURE(Fill(capacity, size, 0, size));
-      ASSERT_NO_FATAL_FAILURE(Fill(capacity, size < 66 ? 1 : size - 65, 2, size));  // data's padding, then metadata's
-    }
+    ASSERT_NO_FATAL_FAILURE(Fill(16000001, size, 0, size));
+    ASSERT_NO_FATAL_FAILURE(Fill(3200000, size, 0, size));
+    ASSERT_NO_FATAL_FAILURE(Fill(3200000, size < 66 ? 1 : size - 65, 2, size));  // data's padding, then metadata's
   }
 }
 
