@@ -169,7 +169,8 @@ TEST(FdWatcherTest, TellsWhatTheDescriptorIsReadyFor) {
 
 TEST(FdWatcherTest, StoppedItIsSilentAndMayGoBeforeItsDescriptor) {
   Loop loop;
-  auto [one, two] = SocketPair();
+  auto pair = SocketPair();
+  UniqueFd& one = pair.first;  // clang 14 captures no structured binding
   int calls = 0;
   std::optional<FdWatcher> watcher;
   watcher.emplace(loop, one.get(), [&](FdWatcher::Events) {

@@ -89,6 +89,13 @@ TEST_F(ArrayTest, MovingAMutableArraySealsIt) {
   EXPECT_EQ(ray::Put(std::move(stored)).Get()->at(0), 4);
 }
 
+TEST_F(ArrayTest, PutWithItsTypeNamedTakesAnyValue) {
+  EXPECT_EQ(*ray::Put<std::vector<std::string>>({"a", "b"}).Get(), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(*ray::Put<int>(3).Get(), 3);
+  const auto array = ray::Array<float>::CopyOf(std::vector<float>{1, 2});
+  EXPECT_EQ(ray::Put<ray::Array<float>>(array).Get()->at(1), 2);
+}
+
 TEST_F(ArrayTest, ASealedMutableArrayHasNoMemoryLeft) {
   ray::MutableArray<float> array(4);
   auto sealed = std::move(array).Seal();

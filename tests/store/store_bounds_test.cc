@@ -72,7 +72,7 @@ TEST_F(StoreBoundsTest, BlockedCreatesAreBoundedForEachClient) {
 }
 
 TEST_F(StoreBoundsTest, AClientThatNeverReadsIsDroppedAndTheOthersGoOn) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef RAYLET_SANITIZED
   constexpr uint64_t kGrowthMax = uint64_t{1} << 30;  // what was freed stays resident for a while
 #else
   constexpr uint64_t kGrowthMax = uint64_t{48} << 20;  // the bound is 16 MiB

@@ -201,7 +201,7 @@ TEST_F(StoreDaemonTest, ASecondOneOnTheSameAddressIsRefusedAndNamesTheFirst) {
 
 // The undefined-behaviour sanitizer looks at memory through a pipe of its own, and takes the lack of a descriptor for a
 // bad object: at the limit it ends the daemon. So this is shown by the builds without it.
-#ifndef __SANITIZE_ADDRESS__
+#ifndef RAYLET_SANITIZED_ADDRESS
 TEST_F(StoreDaemonTest, AtTheDescriptorLimitItTurnsClientsAwayAndServesTheOthers) {
   ASSERT_TRUE(daemon_->Terminate());
   ProcessOptions options;

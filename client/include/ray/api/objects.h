@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <concepts>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -41,10 +42,12 @@ template <class T>
 ObjectRef<T> Put(const T& value) {
   return ObjectRef<T>(internal::CurrentRuntime().Put(internal::PackValue(value)));
 }
-// Seals the array.
-template <internal::ArrayElement T>
-ObjectRef<Array<T>> Put(MutableArray<T>&& array) {
-  return Put<Array<T>>(std::move(array).Seal());
+// Seals the array. A template of the array and not of its elements, so that Put<T>(value) with T named never looks at
+// it.
+template <class Mutable>
+requires std::same_as<Mutable, MutableArray<typename Mutable::value_type>>
+    ObjectRef<Array<typename Mutable::value_type>> Put(Mutable&& array) {
+  return Put<Array<typename Mutable::value_type>>(std::move(array).Seal());
 }
 
 template <class T>
