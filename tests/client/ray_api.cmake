@@ -24,5 +24,5 @@ target_include_directories(ray_api_headers_alone PRIVATE ${PROJECT_SOURCE_DIR}/c
 add_test(NAME parameter_server_in_process COMMAND parameter_server --ray_local_mode=true)
 add_test(NAME parameter_server_on_private_daemons COMMAND parameter_server)
 set_tests_properties(parameter_server_in_process parameter_server_on_private_daemons PROPERTIES
-  TIMEOUT 120 ENVIRONMENT "RAYLET_BIN_DIR=${CMAKE_BINARY_DIR}/bin"
+  PROCESSORS 2 TIMEOUT 120 ENVIRONMENT "RAYLET_BIN_DIR=${CMAKE_BINARY_DIR}/bin"
   PASS_REGULAR_EXPRESSION "4 servers, 2 workers, 100 rounds: 10000 of 10000 parameters are 200")

@@ -6,7 +6,7 @@ function(ray_cluster_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_dependencies(${name} raylet plasma_store)
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
-    PROPERTIES TIMEOUT 120 LABELS "cluster" ENVIRONMENT "RAYLET_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
+    PROPERTIES PROCESSORS 2 TIMEOUT 120 LABELS "cluster" ENVIRONMENT "RAYLET_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
 endfunction()
 ray_cluster_test(ray_cluster_task_test ray_cluster_task_test.cc)
 ray_cluster_test(ray_cluster_actor_test ray_cluster_actor_test.cc)
