@@ -16,7 +16,7 @@
 namespace raylet {
 namespace {
 
-constexpr size_t kReadBytes = size_t{64} << 10;
+constexpr size_t kBytesPerRead = size_t{64} << 10;
 constexpr int kReadsPerTurn = 8;                     // then the other sockets of the loop have their turn
 constexpr size_t kMergeBytesMax = size_t{64} << 10;  // small frames that wait are sent together
 
@@ -70,7 +70,7 @@ void FramedSocket::State::Ready(FdWatcher::Events events) {
 }
 
 void FramedSocket::State::Read() {
-  std::array<std::byte, kReadBytes> buffer;
+  std::array<std::byte, kBytesPerRead> buffer;
   for (int i = 0; i < kReadsPerTurn && !closed; ++i) {
     const auto received = ReceiveSome(fd.get(), buffer, received_fds);
     if (!received) return Close(received.error());

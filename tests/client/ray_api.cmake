@@ -17,8 +17,10 @@ foreach(header ${ray_headers})
   file(CONFIGURE OUTPUT ${source} CONTENT "#include <${header}>\n")
   list(APPEND ray_header_sources ${source})
 endforeach()
-add_library(ray_api_headers_alone OBJECT ${ray_header_sources})
-target_include_directories(ray_api_headers_alone PRIVATE ${PROJECT_SOURCE_DIR}/client/include)
+if(NOT RAYLET_SANITIZE)
+  add_library(ray_api_headers_alone OBJECT ${ray_header_sources})
+  target_include_directories(ray_api_headers_alone PRIVATE ${PROJECT_SOURCE_DIR}/client/include)
+endif()
 
 # The example runs in process, and on daemons of its own.
 add_test(NAME parameter_server_in_process COMMAND parameter_server --ray_local_mode=true)
