@@ -35,10 +35,13 @@ done
 
 # Formatting is a program's business. Another version of it would format differently.
 if command -v clang-format-14 >/dev/null; then
+  # Each batch of files writes its findings at once and short enough that no other batch's can cut them in two.
   while IFS= read -r file; do
     fail "$file is not formatted" "run: clang-format-14 -i $file"
   done < <(find base fbs store raylet client tools tests \( -name '*.h' -o -name '*.cc' \) -print0 |
-    xargs -0 -P "$(nproc)" -n 16 clang-format-14 --dry-run 2>&1 | sed -nE 's/^([^: ]+):[0-9]+:[0-9]+: warning: .*/\1/p' | sort -u)
+    xargs -0 -P "$(nproc)" -n 16 bash -c '
+      found=$(clang-format-14 --dry-run "$@" 2>&1 | sed -nE "s/^([^: ]+):[0-9]+:[0-9]+: warning: .*/\1/p" | sort -u)
+      [ -z "$found" ] || printf "%s\n" "$found"' _ | sort)
 elif [ -n "${CI:-}" ]; then
   fail "clang-format-14 is missing" "tools/install_packages test installs it."
 else
