@@ -7,7 +7,9 @@ include(ray_runtime.cmake)
 add_library(raylet_ray_objects OBJECT ${RAY_SOURCES})
 target_include_directories(raylet_ray_objects PUBLIC ${PROJECT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR}/include)
 target_link_libraries(raylet_ray_objects PUBLIC raylet_fbs raylet_plasma_client)
-raylet_unite(raylet_ray_objects)
+if(RAYLET_SANITIZE)
+  raylet_unite(raylet_ray_objects)
+endif()
 
 # For tests and programs of this build that look inside.
 add_library(raylet_ray_client STATIC $<TARGET_OBJECTS:raylet_ray_objects>)

@@ -3,6 +3,7 @@ include(GNUInstallDirs)
 
 option(RAYLET_BUILD_TESTS "Build tests and benchmarks" ON)
 option(RAYLET_FUZZ "Build the fuzz targets (clang only)" OFF)
+set(RAYLET_TEST_ROOMS "" CACHE STRING "Rooms of tests/ to build, in order; empty: all")
 set(RAYLET_SANITIZE "" CACHE STRING "Sanitizers, as after -fsanitize=")
 
 set(CMAKE_CXX_STANDARD 20)
@@ -53,14 +54,12 @@ if(RAYLET_SANITIZE)
   endif()
 endif()
 
-# Under a sanitizer, where reading headers is most of the work, several sources of a room are compiled as one. The release
-# build compiles each alone, so that a missing #include is found.
+# Several sources compiled as one, for reading headers is most of the work: tests, and under a sanitizer the rooms, too. The
+# release build compiles each source of a room alone, so that a missing #include is found.
 function(raylet_unite target)
-  if(RAYLET_SANITIZE)
-    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
-    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-      target_compile_options(${target} PRIVATE -Wno-subobject-linkage)  # a source's own types are not its alone there
-    endif()
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE -Wno-subobject-linkage)  # a source's own types are not its alone there
   endif()
 endfunction()
 
@@ -70,11 +69,13 @@ function(raylet_room name)
   add_library(${name} STATIC ${ROOM_SOURCES})
   target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PUBLIC ${ROOM_LINK} PRIVATE ${ROOM_LINK_PRIVATE})
-  raylet_unite(${name})
+  if(RAYLET_SANITIZE)
+    raylet_unite(${name})
+  endif()
 endfunction()
 
 # raylet_test(NAME SOURCES... LINK... [LABELS...] [TIMEOUT seconds] [ALONE]): one GoogleTest program, one ctest entry per test.
-# ALONE: its sources use the same names, and are compiled each alone under the sanitizers, too.
+# ALONE: its sources use the same names, and are compiled each alone.
 function(raylet_test name)
   cmake_parse_arguments(T "ALONE" "TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})
   if(NOT T_TIMEOUT)
