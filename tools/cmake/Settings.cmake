@@ -3,6 +3,7 @@ include(GNUInstallDirs)
 
 option(RAYLET_BUILD_TESTS "Build tests and benchmarks" ON)
 option(RAYLET_FUZZ "Build the fuzz targets (clang only)" OFF)
+set(RAYLET_TEST_ROOMS "" CACHE STRING "Folders of tests/ to build, in order; empty: all")
 set(RAYLET_SANITIZE "" CACHE STRING "Sanitizers, as after -fsanitize=")
 
 set(CMAKE_CXX_STANDARD 20)
