@@ -7,9 +7,7 @@ include(ray_runtime.cmake)
 add_library(raylet_ray_objects OBJECT ${RAY_SOURCES})
 target_include_directories(raylet_ray_objects PUBLIC ${PROJECT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR}/include)
 target_link_libraries(raylet_ray_objects PUBLIC raylet_fbs raylet_plasma_client)
-if(RAYLET_SANITIZE)
-  raylet_unite(raylet_ray_objects)
-endif()
+raylet_unite_room(raylet_ray_objects)
 
 # For tests and programs of this build that look inside.
 add_library(raylet_ray_client STATIC $<TARGET_OBJECTS:raylet_ray_objects>)

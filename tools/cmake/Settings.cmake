@@ -63,15 +63,19 @@ function(raylet_unite target)
   endif()
 endfunction()
 
+function(raylet_unite_room target)
+  if(RAYLET_SANITIZE)
+    raylet_unite(${target})
+  endif()
+endfunction()
+
 # raylet_room(NAME SOURCES... LINK...): a static library for one room, its headers included as "room/x.h".
 function(raylet_room name)
   cmake_parse_arguments(ROOM "" "" "SOURCES;LINK;LINK_PRIVATE" ${ARGN})
   add_library(${name} STATIC ${ROOM_SOURCES})
   target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PUBLIC ${ROOM_LINK} PRIVATE ${ROOM_LINK_PRIVATE})
-  if(RAYLET_SANITIZE)
-    raylet_unite(${name})
-  endif()
+  raylet_unite_room(${name})
 endfunction()
 
 # raylet_test(NAME SOURCES... LINK... [LABELS...] [TIMEOUT seconds] [ALONE]): one GoogleTest program, one ctest entry per test.
