@@ -1,5 +1,5 @@
 // call_bench: tasks and actor calls, one at a time and pipelined, on private daemons, beside what two processes of this
-// machine can do at best: park on futexes, spin, or fill a ring. RAYLET_BIN_DIR says where the daemons are.
+// machine can do at best: park on futexes, spin, or fill a ring.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -7,6 +7,7 @@
 
 #include <ray/api.h>
 
+#include "tests/bench/bench_flags.h"
 #include "tests/bench/figures.h"
 #include "tests/bench/machine_limits.h"
 
@@ -102,10 +103,8 @@ int Run(bool json) {
 
 int main(int argc, char** argv) {
   if (std::getenv("RAYLET_WORKER_TOKEN") != nullptr) ray::Init();
-  const bool json = argc == 2 && std::strcmp(argv[1], "--json") == 0;
-  if (argc > 1 && !json) {
-    std::fputs("usage: call_bench [--json]\n", stderr);
-    return 2;
-  }
-  return raylet::bench::Run(json);
+  int exit_code = 0;
+  const auto flags = raylet::bench::ReadFlags(
+      argc, argv, "call_bench: what calls of tasks and actors cost, with daemons of its own.", exit_code);
+  return flags ? raylet::bench::Run(flags->json) : exit_code;
 }

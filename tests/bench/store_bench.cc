@@ -1,5 +1,4 @@
-// store_bench: the store's verbs beside the machine's limits. Starts a plasma_store of its own (found in
-// RAYLET_BIN_DIR).
+// store_bench: the store's verbs beside the machine's limits, on a plasma_store of its own.
 //   store_bench [--json]
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -13,6 +12,7 @@
 
 #include "base/check.h"
 #include "client/store_client.h"
+#include "tests/bench/bench_flags.h"
 #include "tests/bench/figures.h"
 #include "tests/bench/machine_limits.h"
 #include "tests/harness/daemon_process.h"
@@ -153,10 +153,8 @@ int Run(bool json) {
 }  // namespace raylet::bench
 
 int main(int argc, char** argv) {
-  const bool json = argc == 2 && std::strcmp(argv[1], "--json") == 0;
-  if (argc > 1 && !json) {
-    std::fputs("usage: store_bench [--json]\n", stderr);
-    return 2;
-  }
-  return raylet::bench::Run(json);
+  int exit_code = 0;
+  const auto flags =
+      raylet::bench::ReadFlags(argc, argv, "store_bench: what puts and gets cost, with a store of its own.", exit_code);
+  return flags ? raylet::bench::Run(flags->json) : exit_code;
 }

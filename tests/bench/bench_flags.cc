@@ -1,0 +1,33 @@
+#include "tests/bench/bench_flags.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+namespace raylet::bench {
+
+std::optional<BenchFlags> ReadFlags(int argc, char** argv, const char* about, int& exit_code) {
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe");
+  const std::string name = program.filename();
+  BenchFlags flags;
+  for (int i = 1; i < argc; ++i) {
+    const std::string flag = argv[i];
+    if (flag == "--json") {
+      flags.json = true;
+    } else {
+      const bool help = flag == "--help" || flag == "-h";
+      std::fprintf(
+          help ? stdout : stderr,
+          "%s\nusage: %s [--json]\nRAYLET_BIN_DIR: the folder of plasma_store and raylet; without it, those of this "
+          "build.\n",
+          help ? about : (name + ": there is no flag " + flag).c_str(), name.c_str());
+      exit_code = help ? 0 : 2;
+      return {};
+    }
+  }
+  ::setenv("RAYLET_BIN_DIR", (program.parent_path().parent_path() / "bin").c_str(), /*overwrite=*/0);
+  return flags;
+}
+
+}  // namespace raylet::bench
