@@ -216,4 +216,31 @@ void Fill(wire::ProcessNoticeT& message) {
 void Fill(wire::EmptyNoticeT&) {}
 void Fill(wire::NodeStatusReplyT& message) { message.json = "{\"workers\": 2}"; }
 
+void Fill(wire::LocateRequestT& message) {
+  message.objects = {IdOf(4), IdOf(5)};
+  message.without = {wire::CopyAt(IdOf(5), IdOf(90), 0)};
+}
+void Fill(wire::CopiesFoundT& message) {
+  message.copies = {wire::CopyAt(IdOf(4), IdOf(91), 1 << 20), wire::CopyAt(IdOf(4), IdOf(92), 1 << 20)};
+  message.none_yet = {IdOf(5)};
+  message.lost = {IdOf(6)};
+}
+void Fill(wire::CopiesAddedNoticeT& message) { message.objects = {wire::SizedObject(IdOf(4), 1 << 20)}; }
+void Fill(wire::CopiesDroppedNoticeT& message) { message.objects = {IdOf(4)}; }
+void Fill(wire::FreeCopiesNoticeT& message) { message.objects = {IdOf(4), IdOf(5)}; }
+void Fill(wire::PullRequestT& message) {
+  message.object = IdPointer(4);
+  message.priority = 2;
+  message.offset = 1 << 18;
+  message.data_bytes = 1 << 20;
+  message.metadata_bytes = 10;
+}
+void Fill(wire::PullHeaderT& message) {
+  message.data_bytes = 1 << 20;
+  message.metadata_bytes = 10;
+  message.offset = 1 << 18;
+}
+void Fill(wire::PullRefusedT& message) { message.status = FullStatus(); }
+void Fill(wire::PullPriorityNoticeT& message) { message.priority = 1; }
+
 }  // namespace raylet::samples

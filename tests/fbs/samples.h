@@ -3,6 +3,7 @@
 #pragma once
 
 #include "fbs/messages.h"
+#include "fbs/object_transfer_generated.h"
 
 namespace raylet::samples {
 
@@ -41,6 +42,17 @@ void Fill(wire::LendNoticeT& message);
 void Fill(wire::ProcessNoticeT& message);
 void Fill(wire::EmptyNoticeT& message);
 void Fill(wire::NodeStatusReplyT& message);
+
+// ---- objects between raylets
+void Fill(wire::LocateRequestT& message);
+void Fill(wire::CopiesFoundT& message);
+void Fill(wire::CopiesAddedNoticeT& message);
+void Fill(wire::CopiesDroppedNoticeT& message);
+void Fill(wire::FreeCopiesNoticeT& message);
+void Fill(wire::PullRequestT& message);
+void Fill(wire::PullHeaderT& message);
+void Fill(wire::PullRefusedT& message);
+void Fill(wire::PullPriorityNoticeT& message);
 
 template <class Message>
 Message Make() {

@@ -1,6 +1,7 @@
 // One message type, RAYLET_FUZZ_MESSAGE: any bytes parse to a sound message or to a protocol error; what parsed means
 // the same after another trip over the wire, and is not much larger than the bytes it came from.
 #include "fbs/messages.h"
+#include "fbs/object_transfer_generated.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace {

@@ -1,0 +1,168 @@
+// PullQueue: which objects this machine copies from others, from whom and in which order. A core: events in, decisions
+// out, time by the caller's clock; the raylet's loop thread.
+// Always holds: an object is in here iff somebody asks for it. It is in exactly one state: being located, ready, pulled
+// or backing off; one transfer copies it, however many ask. What is on the way stays within the limits, except that an
+// object larger than the limit goes alone. Whoever asked is told exactly once, unless it cancelled.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <tuple>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "fbs/ids.h"
+
+namespace raylet {
+
+enum class PullPriority : uint8_t { kGet = 0, kWait = 1, kArgument = 2 };  // served in this order
+using PullAsker = uint64_t;                                                // the caller's number for whoever asks
+using PullNumber = uint64_t;                                               // of one transfer; never 0, never used again
+
+struct PullLimits {
+  size_t objects_max = 1'000'000;  // asked for at a time
+  size_t transfers_max = 64;       // under way; the last quarter is not for arguments, the last eighth only for gets
+  uint64_t bytes_max = uint64_t{512} << 20;     // of the objects under way, with the same shares
+  uint64_t unknown_bytes = uint64_t{64} << 10;  // counted while nobody has said how large an object is
+  Duration back_off_first = std::chrono::milliseconds(20);
+  Duration back_off_max = std::chrono::seconds(2);
+};
+
+// What the edge must do, in this order.
+struct LocateObject {  // ask its owner's raylet
+  ObjectId object;
+  std::vector<NodeId> without;  // said that they have no copy
+};
+struct StartPull {
+  PullNumber pull = 0;
+  ObjectId object;
+  NodeId from;
+  PullPriority priority = PullPriority::kArgument;
+};
+struct RaisePull {  // of one under way: somebody more urgent asks, too
+  PullNumber pull = 0;
+  ObjectId object;
+  NodeId from;
+  PullPriority priority = PullPriority::kArgument;
+};
+struct StopPull {  // nobody wants it any more: what has come of it goes. Also between two transfers of an object.
+  ObjectId object;
+  std::optional<PullNumber> pull;  // the transfer under way
+};
+struct TellHere {
+  ObjectId object;
+  std::vector<PullAsker> askers;
+};
+struct TellFailed {
+  ObjectId object;
+  PullAsker asker = 0;
+  Error why;
+};
+using PullDecision = std::variant<LocateObject, StartPull, RaisePull, StopPull, TellHere, TellFailed>;
+
+class PullQueue {
+ public:
+  // `clock` outlives the queue. `own` only spreads the machines that pull one object over its holders.
+  PullQueue(const NodeId& own, PullLimits limits, const Clock& clock) : own_(own), limits_(limits), clock_(&clock) {}
+
+  // ---- events. Each leaves its decisions for TakeDecisions.
+  // An asker that asks again for the same object has one place, with its latest wish. kFull: objects_max.
+  Result<void> Ask(const ObjectId& object, PullAsker asker, PullPriority priority, Deadline deadline);
+  void Cancel(const ObjectId& object, PullAsker asker);
+  void AskerGone(PullAsker asker);
+  // The owner's word: who has copies, none yet (it says so again at the first copy), and the size if known, else 0.
+  void Located(const ObjectId& object, const std::vector<NodeId>& holders, uint64_t bytes);
+  // The owner's word that there is none and will be none.
+  void Lost(const ObjectId& object, const Error& why);
+  // All that these processes owned is gone; with a process_base, those of a whole machine.
+  void OwnerGone(ProcessId owner, const Error& why);
+  void OwnersGone(uint32_t process_base, const Error& why);
+  void Sized(PullNumber pull, const ObjectId& object, uint64_t bytes);  // its sender has said how large it is
+  void Arrived(PullNumber pull, const ObjectId& object);                // sealed by this transfer
+  void SealedHere(const ObjectId& object);                              // however it came
+  // This transfer ended early. `good_bytes` have come and stay. kNotFound: that machine has no copy. kFull, and
+  // kAlreadyExists (somebody writes it here): later again. kTooLarge: never. Anything else: the next holder.
+  void Ended(PullNumber pull, const ObjectId& object, const Error& why, uint64_t good_bytes);
+  void NodeGone(const NodeId& node);
+  void Tick();  // at NextTick, or any time
+
+  std::vector<PullDecision> TakeDecisions();  // starts what may start first
+  TimePoint NextTick() const;                 // TimePoint::max(): only events change anything
+
+  // ---- for stats
+  size_t objects() const { return entries_.size(); }
+  size_t pulls() const { return pulls_; }
+  uint64_t pulled_bytes() const { return pulled_bytes_; }  // as counted against bytes_max
+  size_t ready() const { return ready_.size(); }
+  // Why an object is not here yet: half a sentence that goes on after "object X".
+  std::string WhyWaiting(const ObjectId& object) const;
+
+ private:
+  enum class State { kLocating, kReady, kPulling, kBackingOff };
+  struct Asking {
+    PullPriority priority = PullPriority::kArgument;
+    TimePoint deadline;
+  };
+  struct Entry {
+    State state = State::kLocating;
+    std::map<PullAsker, Asking> askers;
+    PullPriority priority = PullPriority::kArgument;  // the most urgent of its askers'
+    uint64_t sequence = 0;                            // of the first question
+    bool answered = false;                            // kLocating: the owner knows of no copy yet
+    std::vector<NodeId> holders;                      // not tried since they were named
+    std::vector<NodeId> without;                      // said no since then
+    uint64_t bytes = 0;                               // 0: not known yet
+    bool started = false;                             // something of it may lie in the store
+    PullNumber pull = 0;                              // kPulling
+    NodeId from;                                      // kPulling
+    uint64_t counted_bytes = 0;                       // kPulling
+    uint64_t good_bytes = 0;                          // came in earlier transfers
+    uint32_t failures = 0;                            // in a row, without a byte in between
+    TimePoint retry_at;                               // kBackingOff
+    std::string last_failure;
+  };
+  using Entries = std::unordered_map<ObjectId, Entry>;
+  using ReadyKey = std::tuple<PullPriority, uint64_t, ObjectId>;
+
+  static ReadyKey KeyOf(const Entries::value_type& entry);
+  Entry* FindPull(PullNumber pull, const ObjectId& object);
+  void Locate(Entries::value_type& entry);
+  void BecomeReady(Entries::value_type& entry);
+  void BackOff(Entries::value_type& entry);
+  void NextHolder(Entries::value_type& entry);
+  void LeavePulling(Entry& entry);
+  void SetPriority(Entries::value_type& entry);
+  void Start(Entries::value_type& entry);
+  bool MayStart(const Entry& entry) const;
+  uint64_t CountedBytes(const Entry& entry) const;
+  size_t ChooseHolder(const Entries::value_type& entry) const;
+  void RemoveAsker(Entries::iterator entry, PullAsker asker);
+  void Remove(Entries::iterator entry);
+  void FailAll(Entries::iterator entry, const Error& why);
+  template <class Matches>
+  void FailWhere(const Matches& matches, const Error& why);
+
+  NodeId own_;
+  PullLimits limits_;
+  const Clock* clock_;
+  Entries entries_;
+  std::set<ReadyKey> ready_;
+  std::set<std::pair<TimePoint, ObjectId>> retries_;
+  std::set<std::tuple<TimePoint, ObjectId, PullAsker>> deadlines_;  // of askers that have one
+  std::unordered_map<PullAsker, std::set<ObjectId>> by_asker_;
+  std::unordered_map<NodeId, size_t> pulls_from_;
+  size_t pulls_ = 0;
+  uint64_t pulled_bytes_ = 0;  // the sum of counted_bytes
+  uint64_t next_sequence_ = 1;
+  PullNumber next_pull_ = 1;
+  std::vector<PullDecision> decisions_;
+};
+
+}  // namespace raylet
