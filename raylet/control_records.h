@@ -1,0 +1,84 @@
+// What raylets tell each other through the control store, and how a record is written there: one line of text that
+// people can read with redis-cli. Pure. What comes back from a store is input: a value that makes no sense is a
+// kProtocolError that names the cell, never a crash.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "fbs/ids.h"
+#include "fbs/raylet_generated.h"
+
+namespace raylet {
+
+constexpr size_t kControlKeyBytesMax = 1024;                // of a key-value pair's key
+constexpr size_t kControlValueBytesMax = size_t{64} << 10;  // larger ones belong into the object store
+constexpr size_t kControlAddressBytesMax = 300;             // of host:port, and of a version
+
+// One life of a raylet. Its lease says that it lived ten seconds ago or less.
+struct NodeRecord {
+  NodeId id;
+  uint64_t epoch = 0;         // another one for each start; later starts have larger ones
+  uint32_t process_base = 0;  // the high half of its processes' numbers
+  std::string address;        // host:port where it listens for other raylets
+  std::string version;        // of its build
+  friend bool operator==(const NodeRecord&, const NodeRecord&) = default;
+};
+
+// Who took the high half of process numbers.
+struct ProcessBaseClaim {
+  NodeId node;
+  uint64_t epoch = 0;
+  friend bool operator==(const ProcessBaseClaim&, const ProcessBaseClaim&) = default;
+};
+
+// An actor's name. Of two claims the larger epoch owns it; an actor that moves claims again with a larger one.
+struct NameClaim {
+  std::string actor_namespace;
+  std::string name;
+  ActorId actor;
+  uint64_t epoch = 0;
+  NodeId node;  // whose raylet hosts the actor
+  friend bool operator==(const NameClaim&, const NameClaim&) = default;
+};
+
+// Where an actor is. Its epoch grows with every start of it.
+struct ActorPlacement {
+  ActorId actor;
+  NodeId node;
+  uint64_t epoch = 0;
+  wire::ActorState state = wire::ActorState::Pending;
+  friend bool operator==(const ActorPlacement&, const ActorPlacement&) = default;
+};
+
+// A pair that users or raylets keep. The store counts its versions; a deletion is a version, too.
+struct KeyValue {
+  std::string key;
+  std::string value;
+  uint64_t version = 0;
+  bool deleted = false;
+  friend bool operator==(const KeyValue&, const KeyValue&) = default;
+};
+
+std::string EncodeRecord(const NodeRecord& record);
+std::string EncodeRecord(const ProcessBaseClaim& claim);
+std::string EncodeRecord(const NameClaim& claim);  // without its namespace and name, which are in the cell's name
+std::string EncodeRecord(const ActorPlacement& placement);  // without the actor, which is the cell's name
+std::string EncodeRecord(const KeyValue& pair);             // without its key, which is the cell's name
+
+// `cell` is named in errors.
+Result<NodeRecord> DecodeNode(std::string_view cell, std::string_view text);
+Result<ProcessBaseClaim> DecodeProcessBase(std::string_view cell, std::string_view text);
+Result<NameClaim> DecodeName(std::string_view cell, std::string_view text);
+Result<ActorPlacement> DecodeActor(std::string_view cell, std::string_view text);
+Result<KeyValue> DecodeKeyValue(std::string_view cell, std::string_view text);
+
+// Whether a record may be told at all: kInvalid with the limit.
+Result<void> CheckRecord(const NodeRecord& record);
+Result<void> CheckRecord(const NameClaim& claim);
+Result<void> CheckRecord(const ActorPlacement& placement);
+Result<void> CheckRecord(const KeyValue& pair);
+
+}  // namespace raylet
