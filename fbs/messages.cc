@@ -28,6 +28,17 @@ size_t SharedTargetBytes(const wire::TaskSpec& task) {
   return bytes;
 }
 
+size_t SharedTargetBytes(const wire::PeerHeartbeat& heartbeat) {
+  size_t bytes = 0;
+  for (const auto* line : *heartbeat.lines()) bytes += BytesOf(line->name());
+  for (const auto* held : *heartbeat.held()) {
+    // A list of its own holds at least an offset for each resource.
+    bytes += held->resources()->size() * sizeof(flatbuffers::uoffset_t);
+    for (const auto* resource : *held->resources()) bytes += BytesOf(resource->name());
+  }
+  return bytes;
+}
+
 std::unique_ptr<wire::StatusT> OkStatus() { return std::make_unique<wire::StatusT>(); }
 
 std::unique_ptr<wire::StatusT> ToStatus(const Error& error) {

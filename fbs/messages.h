@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "fbs/common_generated.h"
 #include "fbs/ids.h"
+#include "fbs/peer_generated.h"
 #include "fbs/raylet_generated.h"
 #include "fbs/store_generated.h"
 
@@ -21,8 +22,10 @@ namespace raylet {
 
 constexpr uint32_t kStoreMagic = 0x534c5052;   // "RPLS"
 constexpr uint32_t kRayletMagic = 0x544c5952;  // "RYLT"
+constexpr uint32_t kPeerMagic = 0x52504c52;    // "RLPR"
 constexpr uint16_t kStoreProtocolMin = 1, kStoreProtocolMax = 1;
 constexpr uint16_t kRayletProtocolMin = 1, kRayletProtocolMax = 1;
+constexpr uint16_t kPeerProtocolMin = 1, kPeerProtocolMax = 1;
 constexpr const char* kBuild = RAYLET_VERSION;
 
 // What a FlatBuffer from outside may look like.
@@ -30,6 +33,7 @@ constexpr size_t kMessageDepthMax = 8;
 constexpr size_t kMessageTablesMax = 65536;             // arguments and resources are tables
 constexpr size_t kStoreBodyBytesMax = size_t{1} << 20;  // small puts travel inline
 constexpr size_t kRayletBodyBytesMax = size_t{4} << 20;
+constexpr size_t kPeerBodyBytesMax = size_t{8} << 20;  // what a raylet takes from a process, with room around it
 
 using Bytes = std::vector<std::byte>;
 
@@ -51,6 +55,7 @@ size_t SharedTargetBytes(const Table&) {
 }
 size_t SharedTargetBytes(const wire::RegisterRequest& request);
 size_t SharedTargetBytes(const wire::TaskSpec& task);
+size_t SharedTargetBytes(const wire::PeerHeartbeat& heartbeat);
 
 // kProtocolError unless the bytes are one well-formed message of this type within the bounds above.
 template <class Message>

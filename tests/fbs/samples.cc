@@ -243,4 +243,51 @@ void Fill(wire::PullHeaderT& message) {
 void Fill(wire::PullRefusedT& message) { message.status = FullStatus(); }
 void Fill(wire::PullPriorityNoticeT& message) { message.priority = 1; }
 
+void Fill(wire::PeerHelloT& message) {
+  message.magic = kPeerMagic;
+  message.version_min = kPeerProtocolMin;
+  message.version_max = kPeerProtocolMax;
+  message.build = kBuild;
+  message.node = IdPointer(60);
+  message.epoch = 0xfedcba9876543210;
+  message.process_base = 7;
+  message.role = wire::PeerRole::Session;
+  message.has_token = true;
+  for (uint8_t i = 0; i < 32; ++i) message.nonce.push_back(i);
+  message.address = "10.0.0.1:7000";
+}
+void Fill(wire::PeerProofT& message) { message.mac.assign(32, 0xa5); }
+void Fill(wire::PeerAcceptedT& message) {
+  message.session = 11;
+  message.peer_session = 12;
+  message.received = 300;
+}
+void Fill(wire::PeerRefusedT& message) {
+  message.kind = wire::RefusalKind::SessionEnded;
+  message.status = FullStatus();
+}
+void Fill(wire::PeerAckT& message) { message.received = 301; }
+void Fill(wire::PeerHeartbeatT& message) {
+  message.received = 302;
+  for (const char* name : {"CPU", "gpu"}) {
+    auto line = std::make_unique<wire::PeerResourceLineT>();
+    line->name = name;
+    line->total_units = 40000;
+    line->free_units = 25000;
+    message.lines.push_back(std::move(line));
+    auto resource = std::make_unique<wire::ResourceT>();
+    resource->name = name;
+    resource->units = 15000;
+    auto held = std::make_unique<wire::PeerHeldT>();
+    held->node = IdPointer(61);
+    held->resources.push_back(std::move(resource));
+    message.held.push_back(std::move(held));
+  }
+  message.queued_tasks = 3;
+  message.running_tasks = 2;
+  message.store_capacity_bytes = uint64_t{1} << 30;
+  message.store_free_bytes = uint64_t{1} << 29;
+}
+void Fill(wire::PeerGoodbyeT& message) { message.status = FullStatus(); }
+
 }  // namespace raylet::samples

@@ -54,6 +54,15 @@ void Fill(wire::PullHeaderT& message);
 void Fill(wire::PullRefusedT& message);
 void Fill(wire::PullPriorityNoticeT& message);
 
+// ---- the messages between raylets
+void Fill(wire::PeerHelloT& message);
+void Fill(wire::PeerProofT& message);
+void Fill(wire::PeerAcceptedT& message);
+void Fill(wire::PeerRefusedT& message);
+void Fill(wire::PeerAckT& message);
+void Fill(wire::PeerHeartbeatT& message);
+void Fill(wire::PeerGoodbyeT& message);
+
 template <class Message>
 Message Make() {
   Message message;

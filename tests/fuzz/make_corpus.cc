@@ -56,6 +56,12 @@ bool SaveAll(const std::filesystem::path& folder) {
   fine = Save(folder, "ring", record) && fine;
   fine = Save(folder, "index_segment", {}) && fine;
 
+  // A Hello and a Proof, to a listener.
+  record = {std::byte{0}, std::byte{255}};
+  AppendFrame(record, 1, 0, Encode(samples::Make<wire::PeerHelloT>()));
+  AppendFrame(record, 2, 0, Encode(samples::Make<wire::PeerProofT>()));
+  fine = Save(folder, "peer_handshake", record) && fine;
+
   // One good message of every type from each of two processes.
   record.clear();
   for (uint8_t type = 0; type < 32; ++type) {
