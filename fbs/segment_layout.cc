@@ -68,7 +68,7 @@ std::string IndexSegmentName(const std::string& socket_path) {
   for (const char c : socket_path) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
   uint8_t bytes[8];
   for (int i = 0; i < 8; ++i) bytes[i] = static_cast<uint8_t>(hash >> (56 - 8 * i));
-  return StrCat("plasma-index-", ToHex(bytes, sizeof bytes));
+  return StrCat(kIndexSegmentPrefix, ToHex(bytes, sizeof bytes));
 }
 
 size_t PinPageBytes() { return PageUp(sizeof(PinPage)); }

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "fbs/ids.h"
@@ -115,6 +116,7 @@ Result<const IndexHeader*> CheckIndexSegment(const void* memory, size_t bytes);
 inline uint64_t ProbeStart(const ObjectId& id, uint64_t entry_count) { return id.Hash() & (entry_count - 1); }
 inline uint32_t BucketOf(const ObjectId& id) { return static_cast<uint32_t>(id.Hash() >> 40) & (kBucketCount - 1); }
 
+constexpr std::string_view kIndexSegmentPrefix = "plasma-index-";
 // The name in /dev/shm of the index of the store that serves `socket_path` (made absolute by the caller).
 std::string IndexSegmentName(const std::string& socket_path);
 

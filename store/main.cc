@@ -18,6 +18,7 @@
 #include "base/strings.h"
 #include "base/unix_socket.h"
 #include "fbs/messages.h"
+#include "store/abandoned_indexes.h"
 #include "store/memory_budget.h"
 #include "store/store_server.h"
 
@@ -166,6 +167,7 @@ int Run(const Flags& flags) {
     return Complain(error);
   }
   const SocketFile socket_file(path);
+  RemoveAbandonedIndexes();
   NamedIndex index(IndexSegmentName(path));
   if (const auto made = CreateIndex(index, budget.index_bytes); !made) return Complain(made.error());
   const auto arena = Arena::Create(*capacity);

@@ -191,6 +191,24 @@ TEST_F(StoreDaemonTest, AfterAKillTheNextOneReplacesWhatWasLeft) {
   EXPECT_FALSE(std::filesystem::exists(IndexFile()));
 }
 
+TEST_F(StoreDaemonTest, AKilledOnesIndexGoesOnceItsFolderIsGoneAndNoOtherOne) {
+  const auto kill_one_in = [](const RunFolder& folder) {
+    auto killed = DaemonProcess::Start("plasma_store", {"-m", "1M", "-s", folder.File("store")});
+    EXPECT_TRUE(killed) << killed.error().message;
+    return "/dev/shm/" + IndexSegmentName(folder.File("store"));
+  };
+  const RunFolder kept;
+  const std::string in_a_folder = kill_one_in(kept);
+  const std::string in_no_folder = kill_one_in(RunFolder());
+  const std::string living = IndexFile();
+  const RunFolder other;
+  auto next = DaemonProcess::Start("plasma_store", {"-m", "1M", "-s", other.File("store")});
+  ASSERT_TRUE(next) << next.error().message;
+  EXPECT_FALSE(std::filesystem::exists(in_no_folder));
+  EXPECT_TRUE(std::filesystem::exists(in_a_folder)) << "objstat shows what it left";
+  EXPECT_TRUE(std::filesystem::exists(living));
+}
+
 TEST_F(StoreDaemonTest, ASecondOneOnTheSameAddressIsRefusedAndNamesTheFirst) {
   const auto second = DaemonProcess::Start("plasma_store", {"-m", "16M", "-s", socket_});
   ASSERT_FALSE(second);
