@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <string_view>
 #include <thread>
 
 #include <ray/api/exceptions.h>
@@ -39,6 +40,12 @@ std::string FolderOfProgram() {
   std::error_code error;
   const auto path = std::filesystem::read_symlink("/proc/self/exe", error);
   return error ? std::string() : path.parent_path().string();
+}
+
+// A folder may have a daemon's name.
+bool IsProgram(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::is_regular_file(path, error) && ::access(path.c_str(), X_OK) == 0;
 }
 
 std::string FolderOfLibrary() {
@@ -90,7 +97,7 @@ std::string FindProgram(const std::string& name) {
   std::string looked;
   for (const std::string& folder : folders) {
     const std::string candidate = folder + "/" + name;
-    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+    if (IsProgram(candidate)) return candidate;
     looked += (looked.empty() ? "" : ", ") + folder;
   }
   throw RayException(StrCat("the program ", name, " was looked for in ", looked.empty() ? "no folder" : looked,
@@ -154,6 +161,8 @@ PrivateDaemons::Daemon PrivateDaemons::Spawn(const std::string& program, std::ve
     ::fcntl(ready_write.get(), F_SETFD, 0);
     ::fcntl(lifeline_read.get(), F_SETFD, 0);
     ::execv(program.c_str(), argv.data());
+    constexpr std::string_view kRefused = "the kernel does not execute it\n";
+    if (::write(2, kRefused.data(), kRefused.size()) < 0) ::_exit(126);
     ::_exit(127);
   }
   Daemon daemon;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "tests/harness/daemon_process.h"
 #include "tests/harness/run_folder.h"
@@ -77,6 +78,28 @@ TEST_F(ClusterInitTest, FindsTheDaemonsByVariableBesideTheProgramInThePrefixAndO
   expect(prefix);
   Remove("prefix/bin");
   expect(path);
+}
+
+TEST_F(ClusterInitTest, PassesOverFoldersAndFilesThatOnlyHaveADaemonsName) {
+  for (const char* const name : {"plasma_store", "raylet"}) {
+    fs::create_directory(folder_.File(std::string("variable/") + name));
+    std::ofstream(folder_.File(std::string("prefix/tests/") + name)) << "notes";
+  }
+  Put("prefix/bin");
+  const Ran started = Run("init");
+  EXPECT_EQ(started.exit_code, 0) << started.output;
+}
+
+TEST_F(ClusterInitTest, SaysThatADaemonsFileCannotBeExecuted) {
+  Put("path");
+  const std::string broken = folder_.File("variable/plasma_store");
+  std::ofstream(broken) << "notes";
+  fs::permissions(broken, fs::perms::owner_all);
+  const Ran ran = Run("init");
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_NE(ran.output.find(broken + " ended before it was ready; it said: the kernel does not execute it"),
+            std::string::npos)
+      << ran.output;
 }
 
 TEST_F(ClusterInitTest, SaysWhereItLookedForDaemonsThatAreNowhereAndWhatToDo) {
