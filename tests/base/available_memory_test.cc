@@ -1,9 +1,11 @@
 #include "base/available_memory.h"
 
+#include <filesystem>
 #include <fstream>
 
 #include "base/shm_segment.h"
 #include "testing.h"
+#include "tests/harness/run_folder.h"
 
 namespace raylet {
 namespace {
@@ -13,7 +15,7 @@ constexpr size_t kMiB = size_t{1} << 20;
 class AvailableMemoryTest : public testing::Test {
  protected:
   void Write(const std::string& path, const std::string& text) {
-    const std::filesystem::path file(root_ / path);
+    const std::filesystem::path file(root_.File(path));
     std::filesystem::create_directories(file.parent_path());
     std::ofstream(file) << text;
   }
@@ -21,7 +23,7 @@ class AvailableMemoryTest : public testing::Test {
     Write("proc/meminfo", "MemTotal: 99999999 kB\nMemAvailable:   " + std::to_string(mib * 1024) + " kB\nX: 1 kB\n");
   }
   size_t Left() const { return AvailableMemoryBytesBelow(root_.path()); }
-  TempFolder root_;
+  test::RunFolder root_;
 };
 
 TEST_F(AvailableMemoryTest, WithoutACgroupItIsTheMachines) {

@@ -4,6 +4,7 @@
 
 #include "base/unix_socket.h"
 #include "testing.h"
+#include "tests/harness/run_folder.h"
 
 namespace raylet {
 namespace {
@@ -95,8 +96,8 @@ TEST(FrameConnectionTest, NonsenseFromTheOtherSideEndsTheConnection) {
 }
 
 TEST(FrameConnectionTest, ConnectWaitsForADaemonOnlyWhenAsked) {
-  const TempFolder folder;
-  const std::string path = folder / "s";
+  const test::RunFolder folder;
+  const std::string path = folder.File("s");
   EXPECT_EQ(FrameConnection::Connect(path, Deadline::AfterMs(5000), false).error().code, ErrorCode::kNotRunning);
   EXPECT_EQ(FrameConnection::Connect(path, Deadline::AfterMs(5), true).error().code, ErrorCode::kNotRunning);
   std::thread daemon([&] {

@@ -1,5 +1,5 @@
-// What several tests of base/ need: a folder of one's own, a child process that is always collected, random bytes from
-// a seed.
+// What several tests of base/ need: a child process that is always collected, pairs of descriptors, random bytes from a
+// seed.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,7 +12,6 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <functional>
 #include <random>
 #include <string>
@@ -22,26 +21,6 @@
 #include "base/unique_fd.h"
 
 namespace raylet {
-
-class TempFolder {
- public:
-  TempFolder() {
-    std::string path = "/tmp/raylet-test-XXXXXX";
-    if (::mkdtemp(path.data()) == nullptr) std::abort();
-    path_ = path;
-  }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  ~TempFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 // A forked child that runs `body` and exits with its value; killed and collected at the latest here.
 class Child {

@@ -5,19 +5,21 @@
 #include <sys/stat.h>
 
 #include <array>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 
 #include "base/shm_segment.h"
 #include "testing.h"
+#include "tests/harness/run_folder.h"
 
 namespace raylet {
 namespace {
 
 class UnixSocketTest : public testing::Test {
  protected:
-  TempFolder folder_;
-  const std::string path_ = folder_ / "s";
+  test::RunFolder folder_;
+  const std::string path_ = folder_.File("s");
 };
 
 bool NonBlockingAndCloseOnExec(int fd) {
@@ -43,7 +45,7 @@ TEST_F(UnixSocketTest, ListensConnectsAcceptsAndKnowsItsPeer) {
 
 TEST_F(UnixSocketTest, APathOf107BytesServesAndOneOf108IsRefused) {
   const size_t name_bytes = kSocketPathBytesMax - folder_.path().size() - 1;
-  const std::string fits = folder_ / std::string(name_bytes, 'x');
+  const std::string fits = folder_.File(std::string(name_bytes, 'x'));
   ASSERT_EQ(fits.size(), 107U);
   const auto listening = ListenUnix(fits, 8);
   ASSERT_TRUE(listening) << listening.error().message;
@@ -55,10 +57,10 @@ TEST_F(UnixSocketTest, APathOf107BytesServesAndOneOf108IsRefused) {
 }
 
 TEST_F(UnixSocketTest, AMissingFolderIsNamed) {
-  const auto listening = ListenUnix(folder_ / "absent/s", 8);
+  const auto listening = ListenUnix(folder_.File("absent/s"), 8);
   ASSERT_FALSE(listening);
   EXPECT_EQ(listening.error().code, ErrorCode::kNotFound);
-  EXPECT_NE(listening.error().message.find("there is no folder " + (folder_ / "absent")), std::string::npos);
+  EXPECT_NE(listening.error().message.find("there is no folder " + folder_.File("absent")), std::string::npos);
 }
 
 TEST_F(UnixSocketTest, AServedAddressStaysServed) {

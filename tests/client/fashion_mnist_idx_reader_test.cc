@@ -1,5 +1,4 @@
 #include <gtest/gtest.h>
-#include <stdlib.h>
 #include <zlib.h>
 
 #include <filesystem>
@@ -8,11 +7,10 @@
 #include <string>
 
 #include "fashion_mnist/idx_reader.h"
+#include "tests/harness/run_folder.h"
 
 namespace fashion {
 namespace {
-
-using std::filesystem::path;
 
 std::string BigEndian(uint32_t value) {
   std::string out;
@@ -32,22 +30,15 @@ std::string LabelsFile(const std::string& labels) {
 
 class FashionMnistIdxReader : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = (std::filesystem::temp_directory_path() / "raylet-idx-XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   std::string Write(const std::string& name, const std::string& bytes) {
-    const std::string file_path = (folder_ / name).string();
+    const std::string file_path = folder_.File(name);
     gzFile file = gzopen(file_path.c_str(), "wb");
     EXPECT_EQ(gzwrite(file, bytes.data(), static_cast<unsigned>(bytes.size())), static_cast<int>(bytes.size()));
     EXPECT_EQ(gzclose(file), Z_OK);
     return file_path;
   }
 
-  path folder_;
+  const raylet::test::RunFolder folder_;
 };
 
 std::string ErrorOf(const std::function<void()>& read) {
@@ -66,7 +57,7 @@ void ExpectContains(const std::string& text, const std::string& part) {
 TEST_F(FashionMnistIdxReader, ReadsImagesAndLabelsAsTheyAre) {
   Write("train-images-idx3-ubyte.gz", ImagesFile(3));
   Write("train-labels-idx1-ubyte.gz", LabelsFile({0, 9, 4}));
-  const Dataset data = ReadTrainingSet(folder_.string());
+  const Dataset data = ReadTrainingSet(folder_.path());
   EXPECT_EQ(data.labels, (std::vector<uint8_t>{0, 9, 4}));
   ASSERT_EQ(data.pixels.size(), 3 * kPixels);
   for (size_t i = 0; i < data.pixels.size(); ++i) ASSERT_EQ(data.pixels[i], i % 251);
@@ -82,13 +73,13 @@ TEST_F(FashionMnistIdxReader, ReadsMoreThanOneChunk) {
 }
 
 TEST_F(FashionMnistIdxReader, NamesTheMissingFileAndThePackage) {
-  const std::string error = ErrorOf([&] { ReadTestSet(folder_.string()); });
-  ExpectContains(error, (folder_ / "t10k-images-idx3-ubyte.gz").string());
+  const std::string error = ErrorOf([&] { ReadTestSet(folder_.path()); });
+  ExpectContains(error, folder_.File("t10k-images-idx3-ubyte.gz"));
   ExpectContains(error, "apt-get install dataset-fashion-mnist");
 }
 
 TEST_F(FashionMnistIdxReader, SaysWhyAFileCannotBeOpened) {
-  const std::string file = (folder_ / "loop").string();
+  const std::string file = folder_.File("loop");
   std::filesystem::create_symlink("loop", file);
   const std::string error = ErrorOf([&] { ReadImages(file); });
   ExpectContains(error, file + " cannot be opened: Too many levels of symbolic links");
@@ -146,7 +137,7 @@ TEST_F(FashionMnistIdxReader, RefusesLabelsOutOfRange) {
 TEST_F(FashionMnistIdxReader, RefusesImagesAndLabelsThatDiffer) {
   Write("t10k-images-idx3-ubyte.gz", ImagesFile(3));
   Write("t10k-labels-idx1-ubyte.gz", LabelsFile({1, 2}));
-  ExpectContains(ErrorOf([&] { ReadTestSet(folder_.string()); }), "one holds 3 images, the other 2 labels");
+  ExpectContains(ErrorOf([&] { ReadTestSet(folder_.path()); }), "one holds 3 images, the other 2 labels");
 }
 
 TEST_F(FashionMnistIdxReader, RefusesACutOrDamagedGzipStream) {

@@ -3,7 +3,6 @@
 #include <sys/socket.h>
 #include <uv.h>
 
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -16,6 +15,7 @@
 #include "raylet/raylet.h"
 #include "tests/fbs/samples.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/harness/run_folder.h"
 
 namespace raylet {
 namespace {
@@ -31,28 +31,21 @@ class Daemon {
  public:
   Daemon() {
     SetLogLevel(LogLevel::kError);
-    std::string name = "/tmp/raylet-fuzz-XXXXXX";
-    FUZZ_ASSERT(::mkdtemp(name.data()) != nullptr);
-    folder_ = name;
     RayletOptions options;
-    options.socket = folder_ / "raylet";
-    options.store_socket = folder_ / "store";
-    options.logs_folder = folder_;
+    options.socket = folder_.File("raylet");
+    options.store_socket = folder_.File("store");
+    options.logs_folder = folder_.path();
     raylet_ = std::make_unique<Raylet>(loop_, options, store_);
     FUZZ_ASSERT(raylet_->Listen());
   }
-  ~Daemon() {
-    raylet_.reset();
-    std::filesystem::remove_all(folder_);
-  }
 
-  std::string socket() const { return folder_ / "raylet"; }
+  std::string socket() const { return folder_.File("raylet"); }
   void Turn() {
     for (int i = 0; i < 4; ++i) uv_run(loop_.raw(), UV_RUN_NOWAIT);
   }
 
  private:
-  std::filesystem::path folder_;
+  const test::RunFolder folder_;
   Loop loop_;
   SilentStore store_;
   std::unique_ptr<Raylet> raylet_;

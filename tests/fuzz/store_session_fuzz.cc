@@ -4,7 +4,6 @@
 #include <sys/mman.h>
 #include <uv.h>
 
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,6 +16,7 @@
 #include "store/store_server.h"
 #include "tests/fbs/samples.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/harness/run_folder.h"
 
 namespace raylet::store {
 namespace {
@@ -34,8 +34,7 @@ T Must(Result<T> result) {
 class Daemon {
  public:
   Daemon()
-      : folder_(MakeFolder()),
-        listening_(Must(ListenUnix(socket(), 128))),
+      : listening_(Must(ListenUnix(socket(), 128))),
         index_fd_(Must(CreateMemfd("index", IndexSegmentBytes(kEntries), true))),
         index_mapping_(Must(Mapping::Map(index_fd_.get(), IndexSegmentBytes(kEntries), Mapping::Access::kReadWrite))),
         index_(InitIndexSegment(index_mapping_.data(), kEntries)),
@@ -49,25 +48,15 @@ class Daemon {
                 clock_) {
     SetLogLevel(LogLevel::kError);
   }
-  ~Daemon() {
-    server_.reset();
-    std::filesystem::remove_all(folder_);
-  }
 
-  std::string socket() const { return folder_ / "store"; }
+  std::string socket() const { return folder_.File("store"); }
   const IndexHeader& index() const { return *index_; }
   void Turn() {
     for (int i = 0; i < 4; ++i) uv_run(loop_.raw(), UV_RUN_NOWAIT);
   }
 
  private:
-  static std::filesystem::path MakeFolder() {
-    std::string name = "/tmp/raylet-fuzz-XXXXXX";
-    FUZZ_ASSERT(::mkdtemp(name.data()) != nullptr);
-    return name;
-  }
-
-  const std::filesystem::path folder_;
+  const test::RunFolder folder_;
   const SteadyClock clock_;
   const UniqueFd listening_, index_fd_;
   const Mapping index_mapping_;

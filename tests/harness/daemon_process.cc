@@ -79,9 +79,10 @@ std::string ProcFile(pid_t pid, const char* name) { return StrCat("/proc/", pid,
 }  // namespace
 
 std::string ProgramPath(const std::string& name) {
-  const char* folder = std::getenv("RAYLET_BIN_DIR");
-  RAYLET_CHECK(folder != nullptr, "RAYLET_BIN_DIR names the folder of the programs under test; ctest sets it");
-  return StrCat(folder, "/", name);
+  const char* const folder = std::getenv("RAYLET_BIN_DIR");
+  if (folder != nullptr && *folder != '\0') return StrCat(folder, "/", name);
+  const std::filesystem::path here = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  return here.parent_path() / "bin" / name;
 }
 
 Result<DaemonProcess> DaemonProcess::StartPlain(const std::string& program, std::vector<std::string> arguments,

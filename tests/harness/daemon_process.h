@@ -18,7 +18,8 @@
 
 namespace raylet::test {
 
-// A program of the build tree by its name: $RAYLET_BIN_DIR/name.
+// A program of the build tree by its name: $RAYLET_BIN_DIR/name, or where that is not set, ../bin/name beside this
+// program's folder.
 std::string ProgramPath(const std::string& name);
 
 // How a process ended.
