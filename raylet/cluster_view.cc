@@ -82,6 +82,10 @@ bool ClusterView::Usable(const NodeId& id) const {
   return node != nullptr && node->state == NodeState::kUp && !node->load.lines.empty();
 }
 
+bool ClusterView::AnyUsable() const {
+  return std::any_of(nodes_.begin(), nodes_.end(), [this](const auto& node) { return Usable(node.first); });
+}
+
 int64_t ClusterView::FreeAt(const Node& node, const NodeLoad::Line& line) const {
   int64_t free = line.free_units;
   // The report counts our work of then; ours of now is counted here instead.
@@ -99,7 +103,8 @@ bool ClusterView::Feasible(const Node& node, const ResourceSet& needs) const {
 }
 
 bool ClusterView::Fits(const Node& node, const ResourceSet& needs) const {
-  if (node.state != NodeState::kUp || !Feasible(node, needs)) return false;
+  if (node.state != NodeState::kUp || node.in_flight_tasks >= kInFlightPerNodeMax || !Feasible(node, needs))
+    return false;
   return std::all_of(needs.amounts().begin(), needs.amounts().end(), [&](const ResourceSet::Amount& amount) {
     return FreeAt(node, *FindLine(node.load, amount.name)) >= amount.units;
   });

@@ -32,6 +32,9 @@ struct NodeLoad {
   std::map<NodeId, ResourceSet> held;  // by each other node's work there, queued work included
 };
 
+// Of ours, on one machine: bounds what asks for no resources.
+constexpr uint64_t kInFlightPerNodeMax = 1000;
+
 class ClusterView {
  public:
   struct Node {
@@ -63,6 +66,7 @@ class ClusterView {
   // The node of a process; null when it is ours or of no node that we know.
   const Node* NodeOf(ProcessId process) const;
   bool Usable(const NodeId& id) const;  // up, and has said what it has
+  bool AnyUsable() const;
 
   // Whether the node could ever run this, and whether it can now.
   bool Feasible(const Node& node, const ResourceSet& needs) const;

@@ -43,10 +43,19 @@ void DependencyTracker::Remove(const TaskId& task) {
 }
 
 std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingForOwner(ProcessId process) const {
+  return WaitingForOwners([process](ProcessId owner) { return owner == process; });
+}
+
+std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingForNode(uint32_t process_base) const {
+  return WaitingForOwners([process_base](ProcessId owner) { return owner >> 32 == process_base; });
+}
+
+std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingForOwners(
+    const std::function<bool(ProcessId)>& matches) const {
   std::vector<std::pair<TaskId, ObjectId>> tasks;
   for (const auto& [task, objects] : missing_) {
     const auto lost = std::find_if(objects.begin(), objects.end(),
-                                   [process](const ObjectId& object) { return OwnerOf(object) == process; });
+                                   [&matches](const ObjectId& object) { return matches(OwnerOf(object)); });
     if (lost != objects.end()) tasks.emplace_back(task, *lost);
   }
   return tasks;

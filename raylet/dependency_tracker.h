@@ -2,6 +2,7 @@
 // iff at least one of its objects is not known to be sealed; an object is in here iff at least one task waits for it.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <unordered_map>
 #include <unordered_set>
@@ -22,12 +23,16 @@ class DependencyTracker {
 
   // Tasks that wait for an object owned by `process`, with one such object each.
   std::vector<std::pair<TaskId, ObjectId>> WaitingForOwner(ProcessId process) const;
+  // The same for all processes whose numbers have `process_base` as their high half.
+  std::vector<std::pair<TaskId, ObjectId>> WaitingForNode(uint32_t process_base) const;
   std::vector<ObjectId> MissingFor(const TaskId& task) const;
   bool Waits(const TaskId& task) const { return missing_.contains(task); }
   size_t tasks() const { return missing_.size(); }
   size_t objects() const { return waiting_.size(); }
 
  private:
+  std::vector<std::pair<TaskId, ObjectId>> WaitingForOwners(const std::function<bool(ProcessId)>& matches) const;
+
   // Sets both ways: a task may wait for thousands of objects, and an object be waited for by as many tasks.
   std::unordered_map<TaskId, std::unordered_set<ObjectId>> missing_;
   std::unordered_map<ObjectId, std::unordered_set<TaskId>> waiting_;

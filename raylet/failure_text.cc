@@ -71,6 +71,25 @@ wire::FailureT NoWorkerStarts(const Task& task, const WorkerExit& exit, size_t a
   return failure;
 }
 
+wire::FailureT MachineDiedWhileRunning(const Task& task, const std::string& machine, uint32_t attempts) {
+  wire::FailureT failure = Begin(wire::FailureKind::WorkerDied, task, {});
+  failure.message = StrCat("the machine at ", machine, " died or could not be reached any more while it ran task '",
+                           task.name, "' (", task.function, ")");
+  if (attempts > 1) failure.message += StrCat("; it was tried ", attempts, " times");
+  failure.may_have_run = true;
+  failure.hint = "`raylet status` shows the machines that are left";
+  return failure;
+}
+
+wire::FailureT RefusedElsewhere(const Task& task, const std::string& machine) {
+  wire::FailureT failure = Begin(wire::FailureKind::Other, task, {});
+  failure.message = StrCat("other machines would not take task '", task.name, "' (", task.function,
+                           "); the last one was the one at ", machine);
+  failure.retry_safe = true;
+  failure.hint = "read the raylet's output on that machine; it says why";
+  return failure;
+}
+
 wire::FailureT ObjectLost(const Task& task, const ObjectId& object) {
   wire::FailureT failure;
   failure.kind = wire::FailureKind::ObjectLost;

@@ -25,6 +25,9 @@ std::string DescribeExit(const WorkerExit& exit);  // "worker 4242 was killed by
 wire::FailureT WorkerDiedWhileRunning(const Task& task, const WorkerExit& exit, uint32_t attempts);
 wire::FailureT ActorWorkerDied(const Task& creation, bool constructed, const WorkerExit& exit);
 wire::FailureT NoWorkerStarts(const Task& task, const WorkerExit& exit, size_t attempts);
+// `machine` is its address, for people.
+wire::FailureT MachineDiedWhileRunning(const Task& task, const std::string& machine, uint32_t attempts);
+wire::FailureT RefusedElsewhere(const Task& task, const std::string& machine);
 wire::FailureT ObjectLost(const Task& task, const ObjectId& object);
 wire::FailureT Refused(const std::string& task_name, const std::string& function, const std::string& message);
 wire::FailureT ProcessEnded(ProcessId process, const std::string& message);

@@ -100,6 +100,8 @@ class Raylet final : private ProcessSession::Events, private StoreLink::Handler 
   void Do(const RunTask& run);
   void Do(const StopWorker& stop);
   void Do(const WatchObjects& watch);
+  void Do(const ForwardTask& forward);
+  void Do(const CancelForwarded& cancel);
   void Do(const LoseTask& lost);
   void Do(const CreateActorNow& create);
   void Do(const CancelCreation& cancel);

@@ -1,6 +1,7 @@
 // What the cores decided, carried out: processes started and ended, messages sent, channels made.
 #include <csignal>
 
+#include "base/check.h"
 #include "base/log.h"
 #include "base/ring.h"
 #include "base/shm_segment.h"
@@ -80,6 +81,15 @@ void Raylet::Do(const WatchObjects& watch) {
     if (IsDead(OwnerOf(object))) scheduler_.OwnerGone(OwnerOf(object));
 }
 
+// The scheduler has joined no cluster: it forwards nothing.
+void Raylet::Do(const ForwardTask& forward) {
+  RAYLET_CHECK(false, "task ", forward.task->id.hex(), " is sent to a machine, and there is no other");
+}
+
+void Raylet::Do(const CancelForwarded& cancel) {
+  RAYLET_CHECK(false, "task ", cancel.task.hex(), " is called off at a machine, and there is no other");
+}
+
 void Raylet::Do(const LoseTask& lost) {
   const auto found = recent_exits_.find(lost.worker);
   const WorkerExit exit = found == recent_exits_.end() ? WorkerExit() : found->second;
@@ -92,6 +102,8 @@ void Raylet::Do(const LoseTask& lost) {
     case LoseTask::Why::kNoWorkerStarts:
       failure = NoWorkerStarts(*lost.task, exit, options_.limits.start_attempts);
       break;
+    case LoseTask::Why::kNodeDied: failure = MachineDiedWhileRunning(*lost.task, lost.node.hex(), lost.attempts); break;
+    case LoseTask::Why::kRefused: failure = RefusedElsewhere(*lost.task, lost.node.hex()); break;
     case LoseTask::Why::kObjectLost: failure = ObjectLost(*lost.task, lost.object); break;
   }
   if (lost.task->CreatesActor()) {

@@ -49,10 +49,14 @@ Result<void> Scheduler::Submit(TaskPtr task) {
     queue_.Push(&queued);
     return {};
   }
-  queued.state = QueuedTask::State::kWaiting;
-  auto unwatched = dependencies_.Add(queued.task->id, queued.task->wait_for);
-  if (!unwatched.empty()) decisions_.emplace_back(WatchObjects{std::move(unwatched)});
+  WaitFor(&queued, queued.task->wait_for);
   return {};
+}
+
+void Scheduler::WaitFor(QueuedTask* task, const std::vector<ObjectId>& objects) {
+  task->state = QueuedTask::State::kWaiting;
+  auto unwatched = dependencies_.Add(task->task->id, objects);
+  if (!unwatched.empty()) decisions_.emplace_back(WatchObjects{std::move(unwatched)});
 }
 
 void Scheduler::Forget(QueuedTask* task) {
@@ -67,7 +71,9 @@ void Scheduler::Forget(QueuedTask* task) {
 
 bool Scheduler::Cancel(const TaskId& id) {
   const auto found = tasks_.find(id);
-  if (found == tasks_.end() || found->second.state == QueuedTask::State::kRunning) return false;
+  if (found == tasks_.end() || found->second.state == QueuedTask::State::kRunning ||
+      found->second.state == QueuedTask::State::kForwarded)
+    return false;
   QueuedTask* const task = &found->second;
   if (task->state == QueuedTask::State::kWaiting)
     dependencies_.Remove(id);
@@ -88,34 +94,49 @@ void Scheduler::ObjectSealed(const ObjectId& object) {
 }
 
 std::vector<WorkerId> Scheduler::OwnerGone(ProcessId process) {
-  dirty_ = true;
   std::vector<WorkerId> running;
-  if (owned_.contains(process)) {
-    const auto is_its = [process](const QueuedTask& task) { return task.task->owner == process; };
-    for (QueuedTask* const task : queue_.RemoveIf(is_its)) Forget(task);
-    std::vector<QueuedTask*> waiting;
-    for (auto& [id, task] : tasks_) {
-      if (!is_its(task)) continue;
-      if (task.state == QueuedTask::State::kWaiting) {
-        waiting.push_back(&task);
-      } else {
-        task.owner_gone = true;
-        running.push_back(task.worker);
-      }
-    }
-    for (QueuedTask* const task : waiting) {
-      dependencies_.Remove(task->task->id);
-      Forget(task);
+  if (owned_.contains(process))
+    running = DropTasks([process](const QueuedTask& task) { return task.task->owner == process; });
+  LoseWaitingFor(dependencies_.WaitingForOwner(process));
+  dirty_ = true;
+  return running;
+}
+
+// What runs is left, and its workers returned; what another machine runs is called off; what waits goes without a word.
+std::vector<WorkerId> Scheduler::DropTasks(const std::function<bool(const QueuedTask&)>& matches) {
+  dirty_ = true;
+  for (QueuedTask* const task : queue_.RemoveIf(matches)) Forget(task);
+  std::vector<WorkerId> running;
+  std::vector<QueuedTask*> dropped;
+  for (auto& [id, task] : tasks_) {
+    if (!matches(task)) continue;
+    if (task.state == QueuedTask::State::kRunning) {
+      task.owner_gone = true;
+      running.push_back(task.worker);
+    } else {
+      dropped.push_back(&task);
     }
   }
-  for (const auto& [id, object] : dependencies_.WaitingForOwner(process)) {
-    dependencies_.Remove(id);
-    QueuedTask& task = tasks_.at(id);
-    decisions_.emplace_back(LoseTask{LoseTask::Why::kObjectLost, task.task, 0, object, 0});
-    Forget(&task);
+  for (QueuedTask* const task : dropped) {
+    if (task->state == QueuedTask::State::kWaiting) {
+      dependencies_.Remove(task->task->id);
+    } else {
+      view_->Ended(task->node, task->task->resources);
+      decisions_.emplace_back(CancelForwarded{task->node, task->task->id});
+    }
+    Forget(task);
   }
   std::sort(running.begin(), running.end());
   return running;
+}
+
+void Scheduler::LoseWaitingFor(const std::vector<std::pair<TaskId, ObjectId>>& waiting) {
+  for (const auto& [id, object] : waiting) {
+    dependencies_.Remove(id);
+    QueuedTask& task = tasks_.at(id);
+    decisions_.emplace_back(LoseTask{LoseTask::Why::kObjectLost, task.task, 0, object, 0, {}});
+    Forget(&task);
+  }
 }
 
 // ---- workers
@@ -216,24 +237,29 @@ void Scheduler::WorkerGone(WorkerId id) {
     }
   }
   if (QueuedTask* const task = worker->task) {
-    // An actor's creation is not repeated here: whether it restarts is for the actor directory to say.
-    const bool retried = task->retries_left != 0 && !task->owner_gone && !task->task->CreatesActor();
-    if (retried) {
-      if (task->retries_left > 0) task->retries_left--;
-      task->worker = 0;
-      queue_.PushAgain(task);
-    } else {
-      const auto attempts = static_cast<uint32_t>(1 + std::max(0, task->task->max_retries - task->retries_left));
-      decisions_.emplace_back(LoseTask{LoseTask::Why::kWorkerDied, task->task, id, {}, attempts});
-      Forget(task);
-    }
+    RetryOrLose(task, LoseTask{LoseTask::Why::kWorkerDied, task->task, id, {}, 1, {}});
   }
   workers_.erase(id);
 }
 
+void Scheduler::RetryOrLose(QueuedTask* task, LoseTask lost) {
+  // An actor's creation is not repeated here: whether it restarts is for the actor directory to say.
+  const bool retried = task->retries_left != 0 && !task->owner_gone && !task->task->CreatesActor();
+  if (retried) {
+    if (task->retries_left > 0) task->retries_left--;
+    task->worker = 0;
+    task->node = NodeId();
+    queue_.PushAgain(task);
+    return;
+  }
+  lost.attempts = static_cast<uint32_t>(1 + std::max(0, task->task->max_retries - task->retries_left));
+  decisions_.emplace_back(std::move(lost));
+  Forget(task);
+}
+
 void Scheduler::LoseReadyTasks(JobId job, WorkerId last) {
   for (QueuedTask* const task : queue_.RemoveJob(job)) {
-    decisions_.emplace_back(LoseTask{LoseTask::Why::kNoWorkerStarts, task->task, last, {}, 0});
+    decisions_.emplace_back(LoseTask{LoseTask::Why::kNoWorkerStarts, task->task, last, {}, 0, {}});
     Forget(task);
   }
 }
@@ -253,21 +279,29 @@ std::vector<SchedulerDecision> Scheduler::TakeDecisions() {
   return std::exchange(decisions_, {});
 }
 
-void Scheduler::Schedule() {
-  // One task of each job in turn, until nothing more fits: no job waits behind another's whole queue.
+// One task of each job in turn, until nothing more fits: no job waits behind another's whole queue.
+void Scheduler::EachJobInTurn(const std::function<bool(JobId)>& dispatch_next) {
   std::vector<JobId> jobs = queue_.jobs();
   const auto next = std::upper_bound(jobs.begin(), jobs.end(), last_job_);
   std::rotate(jobs.begin(), next, jobs.end());
   for (bool progress = true; progress;) {
     progress = false;
-    for (const JobId job : jobs) {
-      if (!DispatchOne(job)) continue;
-      last_job_ = job;
-      progress = true;
-    }
+    for (const JobId job : jobs) progress = dispatch_next(job) || progress;
   }
-  if (queue_.size() > 0) StartMissing();
+}
+
+void Scheduler::Schedule() {
+  if (view_ == nullptr || !view_->AnyUsable())
+    ScheduleHere();
+  else
+    ScheduleInCluster();
   TrimIdle();
+}
+
+void Scheduler::ScheduleHere() {
+  EachJobInTurn([this](JobId job) { return DispatchOne(job); });
+  ResourceLedger left = ledger_;
+  StartMissing([&](JobId job) { return WantedWorkers(job, left); });
 }
 
 bool Scheduler::DispatchOne(JobId id) {
@@ -285,6 +319,7 @@ bool Scheduler::DispatchOne(JobId id) {
   QueuedTask* const task = queue_.PopFront(id, oldest);
   Worker& worker = workers_.at(found->second.idle.back());
   found->second.idle.pop_back();
+  last_job_ = id;
   Dispatch(worker, task, needs);
   return true;
 }
@@ -323,12 +358,12 @@ size_t Scheduler::WantedWorkers(JobId job, ResourceLedger& left) const {
   return wanted;
 }
 
-void Scheduler::StartMissing() {
-  ResourceLedger left = ledger_;
+void Scheduler::StartMissing(const std::function<size_t(JobId)>& wanted_of) {
+  if (queue_.size() == 0) return;
   size_t starting = CountWorkers(WorkerState::kStarting);
   for (const JobId id : queue_.jobs()) {
     Job& job = jobs_[id];
-    for (size_t wanted = WantedWorkers(id, left); job.starting < wanted && starting < limits_.starting_max;) {
+    for (size_t wanted = wanted_of(id); job.starting < wanted && starting < limits_.starting_max;) {
       if (workers_.size() >= limits_.workers_max) {
         // One of another job that has nothing to do makes room; its death brings us back here.
         (void)StopIdleOfAnother(id);

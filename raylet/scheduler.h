@@ -1,12 +1,14 @@
 // Scheduler: every task from its submission to its one end, every worker from its start to its death, and who runs what
 // with which resources. A core: events in, decisions out, no I/O; the raylet's loop thread.
-// Always holds: a task is in exactly one of waiting (for objects), ready (for resources and a worker) and running; it
-// leaves by TaskFinished, or by one LoseTask or DropTask decision. A worker that runs a task, or is an actor's, holds
-// that task's resources; while it is blocked its CPU is lent to others. Free CPU is below zero only after an unblock.
+// Always holds: a task is in exactly one of waiting (for objects), ready (for resources and a worker), running, and
+// forwarded (to another machine); it leaves by TaskFinished, ForwardedFinished, or one LoseTask decision. A worker that
+// runs a task, or is an actor's, holds that task's resources; while it is blocked its CPU is lent to others. Free CPU
+// is below zero only after an unblock.
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -14,8 +16,10 @@
 #include <variant>
 #include <vector>
 
+#include "raylet/cluster_view.h"
 #include "raylet/dependency_tracker.h"
 #include "raylet/resources.h"
+#include "raylet/spill_policy.h"
 #include "raylet/task_queue.h"
 
 namespace raylet {
@@ -43,15 +47,34 @@ struct StopWorker {  // an idle one, or one whose actor's constructor threw: it 
 struct WatchObjects {
   std::vector<ObjectId> objects;
 };
+struct ForwardTask {  // to another machine, which runs it or sends it back
+  NodeId node;
+  TaskPtr task;
+};
+struct CancelForwarded {  // nobody wants its result any more
+  NodeId node;
+  TaskId task;
+};
 struct LoseTask {  // its owner gets a failure
-  enum class Why { kWorkerDied, kNoWorkerStarts, kObjectLost };
+  enum class Why { kWorkerDied, kNoWorkerStarts, kObjectLost, kNodeDied, kRefused };
   Why why = Why::kWorkerDied;
   TaskPtr task;
   WorkerId worker = 0;    // kWorkerDied, kNoWorkerStarts: the last one
   ObjectId object;        // kObjectLost
-  uint32_t attempts = 1;  // kWorkerDied: how often it was started
+  uint32_t attempts = 1;  // kWorkerDied, kNodeDied: how often it was started
+  NodeId node;            // kNodeDied, kRefused: the last one
 };
-using SchedulerDecision = std::variant<StartWorker, RunTask, StopWorker, WatchObjects, LoseTask>;
+using SchedulerDecision =
+    std::variant<StartWorker, RunTask, StopWorker, WatchObjects, ForwardTask, CancelForwarded, LoseTask>;
+
+// Where objects are, as far as this machine knows.
+class ObjectPlaces {
+ public:
+  virtual ~ObjectPlaces() = default;
+  virtual bool IsHere(const ObjectId& object) const = 0;
+  // Adds the object's size for every machine that has a copy.
+  virtual void AddBytes(const ObjectId& object, ArgumentBytes& bytes) const = 0;
+};
 
 class Scheduler {
  public:
@@ -68,6 +91,8 @@ class Scheduler {
   };
 
   Scheduler(const ResourceSet& total, SchedulerLimits limits);
+  // From now on work may go to other machines. Both outlive this.
+  void JoinCluster(ClusterView& view, const ObjectPlaces& places);
 
   // ---- events. Each leaves its decisions for TakeDecisions.
   // kAlreadyExists: an id that is known. kFull: a limit, named. kInvalid: too many shapes.
@@ -85,6 +110,16 @@ class Scheduler {
   void WorkerStopping(WorkerId worker);  // the edge is ending it: it gets no more work
   void WorkerGone(WorkerId worker);
   void JobGone(JobId job);  // it has no workers and no tasks any more
+
+  // ---- other machines' (scheduler_cluster.cc)
+  void ClusterChanged() { dirty_ = true; }  // another load, or another machine
+  // The task has ended there; null where it is not, or no longer, that machine's.
+  TaskPtr ForwardedFinished(const NodeId& node, const TaskId& task);
+  // The machine would not take it: it goes elsewhere, and after kReturnsMax times nowhere.
+  void ForwardedReturned(const NodeId& node, const TaskId& task);
+  // What was forwarded there is retried or lost, as if a worker had died; what came from there goes without a word, as
+  // does what waits for objects owned there. Returns the workers that run what nobody wants any more. The view knows.
+  std::vector<WorkerId> NodeGone(const NodeId& node, uint32_t process_base);
 
   std::vector<SchedulerDecision> TakeDecisions();  // schedules first
 
@@ -108,10 +143,25 @@ class Scheduler {
     size_t task_bytes = 0;
   };
 
+  static constexpr uint32_t kReturnsMax = 8;
+  struct Plan;
+
   void Schedule();
+  void EachJobInTurn(const std::function<bool(JobId)>& dispatch_next);
+  void ScheduleHere();
+  void ScheduleInCluster();
   bool DispatchOne(JobId id);
+  bool PlaceOne(JobId id, Plan& plan);
+  Placement Place(const QueuedTask& task, const ResourceNeeds& needs, const ResourceLedger& left) const;
+  void Forward(QueuedTask* task, const NodeId& node);
+  QueuedTask* FindForwarded(const NodeId& node, const TaskId& task);
+  std::vector<ObjectId> NotHere(const Task& task) const;
+  void WaitFor(QueuedTask* task, const std::vector<ObjectId>& objects);
+  std::vector<WorkerId> DropTasks(const std::function<bool(const QueuedTask&)>& matches);
+  void LoseWaitingFor(const std::vector<std::pair<TaskId, ObjectId>>& waiting);
+  void RetryOrLose(QueuedTask* task, LoseTask lost);
   void Dispatch(Worker& worker, QueuedTask* task, const ResourceNeeds& needs);
-  void StartMissing();
+  void StartMissing(const std::function<size_t(JobId)>& wanted_of);
   size_t WantedWorkers(JobId job, ResourceLedger& left) const;
   bool StopIdleOfAnother(JobId job);
   void BecomeIdle(Worker& worker);
@@ -132,6 +182,9 @@ class Scheduler {
   std::map<WorkerId, Worker> workers_;
   std::map<JobId, Job> jobs_;
   std::vector<SchedulerDecision> decisions_;
+  ClusterView* view_ = nullptr;  // set: there may be other machines
+  const ObjectPlaces* places_ = nullptr;
+  std::optional<SpillPolicy> policy_;
   JobId last_job_ = 0;  // the one that was served last: the next one has its turn
   uint64_t next_sequence_ = 1;
   uint64_t next_worker_ = 1;

@@ -38,12 +38,17 @@ struct Task {
   std::string function;
   ResourceSet resources;
   std::vector<ObjectId> wait_for;
-  int32_t max_retries = 0;             // -1: for ever
-  std::optional<ActorSettings> actor;  // set: this task creates an actor
-  Bytes body;                          // the TaskSpec as it came, for the worker
+  std::vector<ObjectId> stored_arguments;  // a worker wants them on its own machine
+  NodeId from;                             // the machine that sent it here; nil: submitted here
+  int32_t max_retries = 0;                 // -1: for ever
+  std::optional<ActorSettings> actor;      // set: this task creates an actor
+  Bytes body;                              // the TaskSpec as it came, for the worker
 
+  bool CameFromElsewhere() const { return !from.IsNil(); }
   bool CreatesActor() const { return actor.has_value(); }
-  size_t memory_bytes() const { return sizeof *this + body.size() + wait_for.size() * sizeof(ObjectId); }
+  size_t memory_bytes() const {
+    return sizeof *this + body.size() + (wait_for.size() + stored_arguments.size()) * sizeof(ObjectId);
+  }
 };
 using TaskPtr = std::shared_ptr<const Task>;
 

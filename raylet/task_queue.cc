@@ -59,12 +59,12 @@ std::vector<JobId> TaskQueue::jobs() const {
   return ids;
 }
 
-QueuedTask* TaskQueue::PopFront(JobId job, size_t shape) {
+QueuedTask* TaskQueue::Pop(JobId job, size_t shape, size_t index) {
   const auto found = jobs_.find(job);
-  RAYLET_CHECK(found != jobs_.end() && shape < found->second.size());
+  RAYLET_CHECK(found != jobs_.end() && shape < found->second.size() && index < found->second[shape]->tasks.size());
   auto& tasks = found->second[shape]->tasks;
-  QueuedTask* const task = tasks.front();
-  tasks.pop_front();
+  QueuedTask* const task = tasks[index];
+  tasks.erase(tasks.begin() + static_cast<std::ptrdiff_t>(index));
   --size_;
   if (tasks.empty()) {
     found->second.erase(found->second.begin() + static_cast<std::ptrdiff_t>(shape));

@@ -20,13 +20,15 @@ constexpr size_t kShapesPerJobMax = 1024;
 
 // A task on its way through the scheduler.
 struct QueuedTask {
-  enum class State { kWaiting, kReady, kRunning };
+  enum class State { kWaiting, kReady, kRunning, kForwarded };
   TaskPtr task;
   uint64_t sequence = 0;  // order of submission; a retry keeps it
   int32_t retries_left = 0;
   bool owner_gone = false;  // nobody wants the result: not retried
   State state = State::kWaiting;
-  WorkerId worker = 0;  // kRunning: where
+  WorkerId worker = 0;   // kRunning: where
+  NodeId node;           // kForwarded: where
+  uint32_t returns = 0;  // how often another machine would not take it
 };
 
 struct TaskShape {
@@ -52,7 +54,8 @@ class TaskQueue {
   // Jobs with tasks, in order of their numbers.
   std::vector<JobId> jobs() const;
 
-  QueuedTask* PopFront(JobId job, size_t shape);
+  QueuedTask* PopFront(JobId job, size_t shape) { return Pop(job, shape, 0); }
+  QueuedTask* Pop(JobId job, size_t shape, size_t index);  // a shape without tasks goes, and those after it move up
   // Takes out every task that matches.
   std::vector<QueuedTask*> RemoveIf(const std::function<bool(const QueuedTask&)>& matches);
   std::vector<QueuedTask*> RemoveJob(JobId job);

@@ -1,0 +1,274 @@
+// Random lives of three machines' schedulers that send each other work while messages are slow, machines say what they
+// have late, refuse, and die: every task whose machine lives ends exactly once, at its own machine.
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <random>
+#include <set>
+
+#include "raylet/scheduler.h"
+
+namespace raylet {
+namespace {
+
+constexpr size_t kMachines = 3;
+constexpr int kCpus = 2;
+
+class NoPlaces final : public ObjectPlaces {
+ public:
+  bool IsHere(const ObjectId&) const override { return true; }
+  void AddBytes(const ObjectId&, ArgumentBytes&) const override {}
+};
+
+NodeId IdOf(size_t machine) {
+  NodeId id;
+  id.mutable_data()[0] = static_cast<uint8_t>(machine + 1);
+  return id;
+}
+size_t MachineOf(const NodeId& id) { return id.data()[0] - 1u; }
+
+class Cluster {
+ public:
+  explicit Cluster(uint64_t seed) : random_(seed) {
+    for (size_t i = 0; i < kMachines; ++i) machines_.push_back(std::make_unique<Machine>(i));
+    for (size_t i = 0; i < kMachines; ++i)
+      for (size_t k = 0; k < kMachines; ++k)
+        if (i != k) machines_[i]->view.Up(IdOf(k), 1, static_cast<uint32_t>(k + 1), "10.0.0.1:1", {});
+  }
+
+  void Step() {
+    const size_t i = Pick(kMachines);
+    if (!machines_[i]->alive) return;
+    switch (Pick(12)) {
+      case 0:
+      case 1:
+      case 2: Submit(i); break;
+      case 3:
+      case 4: Report(i); break;
+      case 5:
+      case 6: StartOne(i); break;
+      case 7:
+      case 8: FinishOne(i); break;
+      case 9: KillWorker(i); break;
+      case 10: DeliverSome(); break;
+      case 11:
+        if (Pick(60) == 0) Die(i);
+        break;
+    }
+    SettleAll();
+  }
+
+  void Drain() {
+    for (int round = 0; round < 20'000 && !AllEnded(); ++round) {
+      for (size_t i = 0; i < kMachines; ++i) {
+        if (!machines_[i]->alive) continue;
+        Report(i);
+        StartOne(i);
+        FinishOne(i);
+        const auto stopping = machines_[i]->stopping;
+        for (const WorkerId worker : stopping) WorkerDies(i, worker);
+      }
+      DeliverSome();
+      SettleAll();
+    }
+    for (const auto& machine : machines_) {
+      if (!machine->alive) continue;
+      EXPECT_TRUE(machine->live.empty()) << machine->live.size() << " tasks never ended";
+      EXPECT_EQ(machine->scheduler.tasks(), 0u);
+      for (const auto& [id, node] : machine->view.nodes()) {
+        if (node.state == NodeState::kUp) {
+          EXPECT_EQ(node.in_flight_tasks, 0u);
+        }
+      }
+    }
+  }
+
+ private:
+  struct Machine {
+    explicit Machine(size_t number)
+        : view(IdOf(number)), scheduler(*ParseResources(R"({"CPU": 2})"), SchedulerLimits()) {
+      scheduler.JoinCluster(view, places);
+    }
+    ClusterView view;
+    NoPlaces places;
+    Scheduler scheduler;
+    bool alive = true;
+    std::set<TaskId> live;  // submitted here, and have not ended
+    std::set<WorkerId> starting, stopping;
+    std::map<WorkerId, TaskPtr> busy;
+  };
+  // In order between two machines, but how far it has come is anybody's guess.
+  struct Message {
+    enum class What { kRun, kDone, kReturn, kCancel, kReport } what;
+    TaskPtr task;
+    TaskId id;
+    NodeLoad load;
+  };
+
+  size_t Pick(size_t bound) { return std::uniform_int_distribution<size_t>(0, bound - 1)(random_); }
+  void Send(size_t from, size_t to, Message message) { wires_[{from, to}].push_back(std::move(message)); }
+
+  void Submit(size_t i) {
+    auto task = std::make_shared<Task>();
+    task->id = TaskId::FromRandom();
+    task->job = 1;
+    task->owner = ProcessId{i + 1} << 32 | 1;
+    if (Pick(4) != 0) task->resources = *ParseResources(Pick(2) == 0 ? R"({"CPU": 1})" : R"({"CPU": 2})");
+    task->max_retries = static_cast<int32_t>(Pick(3));
+    machines_[i]->live.insert(task->id);
+    ASSERT_TRUE(machines_[i]->scheduler.Submit(task).has_value());
+  }
+
+  void Report(size_t i) {
+    Machine& machine = *machines_[i];
+    NodeLoad load;
+    for (const auto& line : machine.scheduler.ledger().lines())
+      load.lines.push_back({line.name, line.total_units, line.free_units});
+    for (size_t k = 0; k < kMachines; ++k)
+      if (k != i) Send(i, k, {Message::What::kReport, nullptr, {}, load});
+  }
+
+  void StartOne(size_t i) {
+    Machine& machine = *machines_[i];
+    if (machine.starting.empty()) return;
+    const WorkerId worker = *machine.starting.begin();
+    machine.starting.erase(worker);
+    machine.scheduler.WorkerReady(worker);
+  }
+
+  void FinishOne(size_t i) {
+    Machine& machine = *machines_[i];
+    if (machine.busy.empty()) return;
+    const auto run = *std::next(machine.busy.begin(), static_cast<std::ptrdiff_t>(Pick(machine.busy.size())));
+    machine.busy.erase(run.first);
+    ASSERT_TRUE(machine.scheduler.TaskFinished(run.first, run.second->id, true).has_value());
+    EndAt(i, run.second);
+  }
+
+  // It ended, or was lost, at machine i: its own machine hears of it.
+  void EndAt(size_t i, const TaskPtr& task) {
+    if (!task->CameFromElsewhere())
+      End(i, task->id);
+    else
+      Send(i, MachineOf(task->from), {Message::What::kDone, nullptr, task->id, {}});
+  }
+  void End(size_t i, const TaskId& id) { ASSERT_EQ(machines_[i]->live.erase(id), 1u) << "a task ended twice"; }
+
+  void KillWorker(size_t i) {
+    Machine& machine = *machines_[i];
+    if (machine.scheduler.workers().empty()) return;
+    auto worker = machine.scheduler.workers().begin();
+    std::advance(worker, static_cast<std::ptrdiff_t>(Pick(machine.scheduler.workers().size())));
+    WorkerDies(i, worker->first);
+  }
+  void WorkerDies(size_t i, WorkerId worker) {
+    machines_[i]->starting.erase(worker);
+    machines_[i]->stopping.erase(worker);
+    machines_[i]->busy.erase(worker);
+    machines_[i]->scheduler.WorkerGone(worker);
+  }
+
+  void Die(size_t i) {
+    size_t living = 0;
+    for (const auto& machine : machines_) living += machine->alive ? 1 : 0;
+    if (living == 1) return;
+    machines_[i]->alive = false;
+    for (size_t k = 0; k < kMachines; ++k) {
+      if (!machines_[k]->alive) continue;
+      // What was on its way from it is lost or comes late; what comes late must change nothing.
+      if (Pick(2) == 0) wires_[{i, k}].clear();
+      machines_[k]->view.Dead(IdOf(i));
+      for (const WorkerId worker : machines_[k]->scheduler.NodeGone(IdOf(i), static_cast<uint32_t>(i + 1)))
+        WorkerDies(k, worker);
+    }
+  }
+
+  void DeliverSome() {
+    for (auto& [way, queue] : wires_) {
+      for (size_t count = Pick(4); count > 0 && !queue.empty(); --count) {
+        const Message message = std::move(queue.front());
+        queue.pop_front();
+        if (machines_[way.second]->alive) Deliver(way.first, way.second, message);
+      }
+    }
+  }
+
+  void Deliver(size_t from, size_t to, const Message& message) {
+    Machine& machine = *machines_[to];
+    switch (message.what) {
+      case Message::What::kRun: {
+        if (!machines_[from]->alive) return;  // its session is over
+        if (Pick(5) == 0) return Send(to, from, {Message::What::kReturn, nullptr, message.task->id, {}});
+        auto task = std::make_shared<Task>(*message.task);
+        task->from = IdOf(from);
+        task->job = static_cast<JobId>(10 + from);
+        ASSERT_TRUE(machine.scheduler.Submit(std::move(task)).has_value());
+        return;
+      }
+      case Message::What::kDone:
+        if (machine.scheduler.ForwardedFinished(IdOf(from), message.id) != nullptr) End(to, message.id);
+        return;
+      case Message::What::kReturn: machine.scheduler.ForwardedReturned(IdOf(from), message.id); return;
+      case Message::What::kCancel: return;
+      case Message::What::kReport:
+        machine.view.Heard(IdOf(from), message.load, {});
+        machine.scheduler.ClusterChanged();
+        return;
+    }
+  }
+
+  void SettleAll() {
+    for (size_t i = 0; i < kMachines; ++i)
+      if (machines_[i]->alive) Settle(i);
+  }
+  void Settle(size_t i) {
+    Machine& machine = *machines_[i];
+    for (const auto& decision : machine.scheduler.TakeDecisions()) {
+      if (const auto* start = std::get_if<StartWorker>(&decision)) {
+        machine.starting.insert(start->worker);
+      } else if (const auto* run = std::get_if<RunTask>(&decision)) {
+        ASSERT_FALSE(machine.busy.contains(run->worker));
+        machine.busy[run->worker] = run->task;
+      } else if (const auto* stop = std::get_if<StopWorker>(&decision)) {
+        machine.stopping.insert(stop->worker);
+      } else if (const auto* forward = std::get_if<ForwardTask>(&decision)) {
+        ASSERT_FALSE(forward->task->CameFromElsewhere()) << "a task travels on";
+        ASSERT_TRUE(machines_[MachineOf(forward->node)]->alive);
+        Send(i, MachineOf(forward->node), {Message::What::kRun, forward->task, {}, {}});
+      } else if (const auto* lost = std::get_if<LoseTask>(&decision)) {
+        EndAt(i, lost->task);
+      }
+    }
+    int64_t held = 0;
+    for (const auto& [id, worker] : machine.scheduler.workers()) held += worker.held.cpu_units;
+    ASSERT_EQ(held + machine.scheduler.ledger().lines()[0].free_units, kCpus * kUnitsPerWhole);
+    ASSERT_GE(machine.scheduler.ledger().lines()[0].free_units, 0);
+  }
+
+  bool AllEnded() const {
+    for (const auto& machine : machines_)
+      if (machine->alive && !machine->live.empty()) return false;
+    for (const auto& machine : machines_)
+      if (machine->alive && machine->scheduler.tasks() > 0) return false;
+    return true;
+  }
+
+  std::mt19937_64 random_;
+  std::vector<std::unique_ptr<Machine>> machines_;
+  std::map<std::pair<size_t, size_t>, std::deque<Message>> wires_;
+};
+
+TEST(SchedulerClusterProperty, EveryTaskOfALivingMachineEndsExactlyOnce) {
+  for (uint64_t seed = 1; seed <= 150; ++seed) {
+    SCOPED_TRACE(seed);
+    Cluster cluster(seed);
+    for (int step = 0; step < 500 && !testing::Test::HasFatalFailure(); ++step) cluster.Step();
+    cluster.Drain();
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
+}  // namespace
+}  // namespace raylet
