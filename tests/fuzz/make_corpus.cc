@@ -51,6 +51,12 @@ bool SaveAll(const std::filesystem::path& folder) {
   WriteLendRecord(3, std::span<std::byte, 8>(record.data(), 8));
   fine = Save(folder, "lend_record", record) && fine;
 
+  // Sizes of pieces, then a header and two chunks.
+  frames.assign(4, std::byte{90});
+  AppendFrame(frames, 51, 2, Encode(samples::Make<wire::PullHeaderT>()));
+  for (uint64_t pull = 2; pull <= 3; ++pull) AppendFrame(frames, 52, pull, std::vector<std::byte>(100));
+  fine = Save(folder, "bulk_reader", frames) && fine;
+
   // Zero bytes: an untouched ring with a record or two, an untouched index.
   record.assign(64, std::byte{0});
   fine = Save(folder, "ring", record) && fine;

@@ -1,0 +1,115 @@
+// ObjectReceiver: brings objects of other machines into this machine's store, from the socket straight into the arena.
+// One loop's thread, which owns it. Its calls to the store wait for the store's answer, so this is no loop that others
+// wait for: ObjectTransfer gives it a thread.
+// Always holds: an object is sealed only when each of its chunks has come and passed its checksum. What has come of an
+// object stays, unsealed, when its transfer ends early, so that the next one goes on there; Stop lets it go. When this
+// process dies the store lets go of it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "base/loop.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "client/store_client.h"
+#include "raylet/object_chunk.h"
+#include "raylet/pull_queue.h"
+
+namespace raylet {
+
+struct ObjectReceiverLimits {
+  uint64_t kept_bytes_max = uint64_t{512} << 20;  // of the objects whose transfers ended early
+  std::chrono::milliseconds stall{10'000};        // a sender that sends nothing for so long is dropped
+};
+
+class ObjectReceiver {
+ public:
+  // Called from the loop, or from inside Pull, Connect and Disconnect. Each may call Pull, Raise and Stop, and nothing
+  // else of the receiver.
+  class Handler {
+   public:
+    virtual ~Handler() = default;
+    virtual void OnSized(PullNumber pull, const ObjectId& object, uint64_t bytes) = 0;
+    // Sealed, and pinned while `view` lives. Empty where it was evicted at once, or was here already.
+    virtual void OnArrived(PullNumber pull, const ObjectId& object, client::ObjectView view) = 0;
+    // The codes are PullQueue::Ended's.
+    virtual void OnEnded(PullNumber pull, const ObjectId& object, const Error& why, uint64_t good_bytes) = 0;
+    // Once, after its transfers have ended.
+    virtual void OnConnectionGone(const NodeId& node, const Error& why) = 0;
+  };
+  struct Counters {
+    uint64_t objects_received = 0;
+    uint64_t bytes_received = 0;  // of objects, checksums good
+    uint64_t bytes_resumed = 0;   // that did not have to come again
+    uint64_t chunks_corrupt = 0;
+    uint64_t system_calls = 0;  // to receive
+  };
+
+  // `loop` and `handler` outlive the receiver.
+  ObjectReceiver(Loop& loop, std::shared_ptr<client::StoreClient> store, Handler& handler,
+                 ObjectReceiverLimits limits = {});
+  ~ObjectReceiver();  // calls nobody
+
+  // A connected, authenticated stream socket to that node's ObjectSender; one before it is closed.
+  void Connect(const NodeId& node, UniqueFd fd);
+  bool Connected(const NodeId& node) const { return connections_.contains(node); }
+  void Disconnect(const NodeId& node, const Error& why);
+
+  // kDisconnected through OnEnded where there is no connection to that node.
+  void Pull(PullNumber pull, const ObjectId& object, const NodeId& from, PullPriority priority);
+  void Raise(PullNumber pull, PullPriority priority);
+  void Stop(const ObjectId& object);  // what has come of it goes
+
+  size_t pulls() const { return pulls_.size(); }
+  uint64_t kept_bytes() const { return kept_bytes_; }
+  const Counters& counters() const { return counters_; }
+
+ private:
+  class Connection;
+  // What has come of an object. It has a transfer, or waits for the next one.
+  struct Arriving {
+    ObjectSizes sizes;
+    uint64_t good_bytes = 0;
+    client::ObjectWriter writer;
+    std::unique_ptr<std::byte[]> small;  // instead of the writer: created and sealed in one step
+    uint64_t mapped_bytes = 0;           // the arena's pages up to here are in our page table
+    bool kept = false;                   // counted in kept_bytes_
+    std::byte* At(uint64_t offset) const;
+  };
+  struct UnderWay {
+    ObjectId object;
+    Connection* connection = nullptr;
+    bool begun = false;  // its header has come
+  };
+
+  Result<void> OnHeader(PullNumber pull, const wire::PullHeaderT& header);
+  Result<std::span<std::byte>> PlaceFor(PullNumber pull, uint64_t offset, uint64_t bytes);
+  Result<void> OnChunk(PullNumber pull, uint64_t offset, std::span<const std::byte> bytes, uint64_t checksum);
+  void OnRefused(PullNumber pull, const Error& why);
+  Result<void> MakeRoom(const ObjectId& object, const ObjectSizes& sizes);
+  void MapAhead(Arriving& arriving, uint64_t offset, uint64_t bytes);
+  void Seal(PullNumber pull, const ObjectId& object);
+  void StopTransfer(const ObjectId& object);
+  void End(PullNumber pull, const Error& why, bool tell_sender);
+  void Drop(const ObjectId& object);
+  void ConnectionGone(Connection& connection, Error why);
+  void WatchForStalls();
+  void DropStalled();
+
+  Loop& loop_;
+  const std::shared_ptr<client::StoreClient> store_;
+  Handler& handler_;
+  const ObjectReceiverLimits limits_;
+  Counters counters_;
+  std::map<NodeId, std::unique_ptr<Connection>> connections_;
+  std::unordered_map<PullNumber, UnderWay> pulls_;
+  std::unordered_map<ObjectId, Arriving> arriving_;
+  uint64_t kept_bytes_ = 0;
+  Timer stall_timer_;  // only while transfers are under way
+};
+
+}  // namespace raylet
