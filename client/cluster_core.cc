@@ -10,6 +10,7 @@
 #include <ray/api/exceptions.h>
 
 #include "base/log.h"
+#include "base/process_start.h"
 #include "base/strings.h"
 #include "client/actor_link.h"
 #include "client/failure.h"
@@ -242,6 +243,7 @@ void ClusterCore::AddProgress() {
   if (progress_wanted_.fetch_add(1, std::memory_order_seq_cst) > 0) return;
   const std::lock_guard lock(progress_mutex_);
   if (stopped_.load(std::memory_order_acquire)) return;
+  const SignalsBlocked blocked;
   if (!progress_thread_.joinable()) progress_thread_ = std::thread([this] { RunProgress(); });
   progress_changed_.notify_all();
 }

@@ -4,6 +4,7 @@
 
 #include <ray/api/exceptions.h>
 
+#include "base/process_start.h"
 #include "base/strings.h"
 #include "client/call_arguments.h"
 #include "client/cluster_api.h"
@@ -286,6 +287,7 @@ std::shared_ptr<ArrayStorage> ClusterRuntime::UnpackArray(std::string_view bytes
 void ClusterRuntime::ExitActor() { throw ActorExit(); }
 
 std::unique_ptr<ray::internal::Runtime> MakeClusterRuntime(const ray::RayConfig& config) {
+  OpenStandardDescriptors();
   std::unique_ptr<PrivateDaemons> daemons;
   ClusterCore::Options options;
   options.actor_namespace = config.ray_namespace;

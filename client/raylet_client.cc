@@ -6,6 +6,7 @@
 #include <new>
 #include <utility>
 
+#include "base/process_start.h"
 #include "base/strings.h"
 
 namespace raylet::client {
@@ -74,12 +75,19 @@ RayletClient::~RayletClient() { Stop(); }
 
 void RayletClient::Start(Handler& handler) {
   handler_ = &handler;
+  const SignalsBlocked blocked;
   io_thread_ = std::thread([this] { Run(); });
 }
 
 void RayletClient::Stop() {
   ::shutdown(connection_.fd(), SHUT_RDWR);  // the io thread reads the end
   if (io_thread_.joinable()) io_thread_.join();
+  // Now and not with this object, which stays as long as the program: handles may outlive Shutdown. In a forked child
+  // whoever held the lock does not exist.
+  const std::unique_lock lock(send_mutex_, std::try_to_lock);
+  if (!lock) return;
+  closed_in_children_ = ClosedInChildren();
+  connection_ = FrameConnection();
 }
 
 void RayletClient::Run() {

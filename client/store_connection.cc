@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include "base/process_start.h"
+
 namespace raylet::client {
 
 namespace {
@@ -39,6 +41,7 @@ Result<FrameConnection> ConnectToStore(const std::string& socket, const std::str
   const auto failed = [&](const Error& error) {
     return Fail(error.code, StrCat("cannot connect to the store at ", socket, ": ", error.message));
   };
+  OpenStandardDescriptors();
   auto connection = FrameConnection::Connect(socket, deadline, retry);
   if (!connection) {
     if (connection.error().code == ErrorCode::kNotRunning)

@@ -11,12 +11,16 @@ namespace {
 
 using raylet::StrCat;
 
+constexpr double kAmountMax = 1e9;  // the raylet's sums hold no more
+
 void CheckResource(const std::string& name, double amount) {
   if (name.empty()) throw RayException("a resource needs a name");
   if (!std::isfinite(amount) || amount <= 0)
     throw RayException(StrCat("resource ", name, ": the amount must be above zero, not ", amount));
   if (amount > 1 && amount != std::floor(amount))
     throw RayException(StrCat("resource ", name, ": an amount above one must be whole, not ", amount));
+  if (amount > kAmountMax)
+    throw RayException(StrCat("resource ", name, ": the amount must be at most 1000000000, not ", amount));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "client/task_submitter.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <ray/api/exceptions.h>
@@ -30,7 +31,8 @@ void FillResources(wire::TaskSpecT& spec, const ray::internal::CallOptions& opti
   for (const auto& [name, amount] : resources) {
     auto resource = std::make_unique<wire::ResourceT>();
     resource->name = name;
-    resource->units = std::llround(amount * kUnitsPerWhole);
+    // A sliver above zero is not nothing.
+    resource->units = std::max<int64_t>(amount > 0 ? 1 : 0, std::llround(amount * kUnitsPerWhole));
     if (resource->units > 0) spec.resources.push_back(std::move(resource));
   }
 }

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "base/process_start.h"
 #include "base/strings.h"
 #include "base/unix_socket.h"
 #include "raylet/raylet.h"
@@ -153,6 +154,8 @@ int Run(const Flags& flags) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  OpenStandardDescriptors();
+  UnblockSignals();
   Flags flags;
   flags.cpus = std::max(1u, std::thread::hardware_concurrency());
   CLI::App app(kAbout, "raylet");

@@ -15,6 +15,7 @@
 #include <filesystem>
 
 #include "base/log.h"
+#include "base/process_start.h"
 #include "base/strings.h"
 #include "base/unix_socket.h"
 #include "fbs/messages.h"
@@ -222,6 +223,8 @@ int Run(const Flags& flags) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  OpenStandardDescriptors();
+  UnblockSignals();
   Flags flags;
   CLI::App app(kAbout, "plasma_store");
   app.footer(kExample);

@@ -201,6 +201,7 @@ TEST_F(ActorTest, OptionsThatMakeNoSenseAreRefused) {
   EXPECT_THROW(ray::Actor(Counter::Create).SetMaxRestarts(-2).Remote(0), RayException);
   EXPECT_THROW(ray::Actor(Counter::Create).SetMaxConcurrency(0).Remote(0), RayException);
   EXPECT_THROW(ray::Actor(Counter::Create).SetResource("CPU", -1).Remote(0), RayException);
+  EXPECT_THROW(ray::Actor(Counter::Create).SetResource("CPU", 1e18).Remote(0), RayException);
   EXPECT_THROW(ray::ActorHandle<Counter>().Task(&Counter::Add), RayException);
 }
 

@@ -22,6 +22,15 @@ ray_cluster_test(ray_cluster_init_test ray_cluster_init_test.cc)
 target_compile_definitions(ray_cluster_init_test PRIVATE RAY_CLUSTER_FINDER="$<TARGET_FILE:ray_cluster_finder>")
 add_dependencies(ray_cluster_init_test ray_cluster_finder)
 
+# A program that begins in awkward ways.
+add_executable(ray_cluster_awkward ray_cluster_awkward.cc ray_cluster_functions.cc)
+target_include_directories(ray_cluster_awkward PRIVATE ${PROJECT_SOURCE_DIR})
+target_link_libraries(ray_cluster_awkward PRIVATE raylet_ray_client)
+set_target_properties(ray_cluster_awkward PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+ray_cluster_test(ray_cluster_awkward_test ray_cluster_awkward_test.cc)
+target_compile_definitions(ray_cluster_awkward_test PRIVATE RAY_CLUSTER_AWKWARD="$<TARGET_FILE:ray_cluster_awkward>")
+add_dependencies(ray_cluster_awkward_test ray_cluster_awkward)
+
 # A program that is killed by a test.
 add_executable(ray_cluster_driver ray_cluster_driver.cc ray_cluster_functions.cc)
 target_include_directories(ray_cluster_driver PRIVATE ${PROJECT_SOURCE_DIR})

@@ -1,0 +1,30 @@
+// What a process of ours makes sure of before it opens or starts anything, because what it inherited may be awkward:
+// a shell's `<&- >&-`, a signal mask of whoever started it. Called from main, from ray::Init and by clients that
+// connect.
+#pragma once
+
+#include <signal.h>
+
+namespace raylet {
+
+// Opens /dev/null where descriptor 0, 1 or 2 is closed. Otherwise a socket or an arena would get that number, and the
+// next line that somebody prints would be written into it.
+void OpenStandardDescriptors();
+
+// Blocks no signal any more: a daemon that inherited a blocked SIGCHLD would never hear of a worker's end.
+void UnblockSignals();
+
+// While it lives, threads that are started take no signal but those of their own faults: the program's signals belong
+// to the program's threads, which may have blocked one in order to wait for it.
+class SignalsBlocked {
+ public:
+  SignalsBlocked();
+  ~SignalsBlocked();
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+}  // namespace raylet

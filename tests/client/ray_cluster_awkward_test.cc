@@ -1,0 +1,61 @@
+// Programs that begin or live in ways that few do: ray:: serves them all the same.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "tests/harness/daemon_process.h"
+#include "tests/harness/run_folder.h"
+
+namespace cluster_test {
+namespace {
+
+using raylet::Deadline;
+using raylet::test::DaemonProcess;
+using raylet::test::ProcessOptions;
+using raylet::test::RunFolder;
+using namespace std::chrono_literals;
+
+// Through a shell, which takes `redirections`.
+void ExpectServed(const std::string& way, const std::string& redirections = "", const std::string& address = "") {
+  ProcessOptions options;
+  options.environment = {{"RAY_ADDRESS", address}};
+  auto program = DaemonProcess::StartPlain(
+      "/bin/sh", {"-c", "exec \"$0\" \"$1\" " + redirections, RAY_CLUSTER_AWKWARD, way}, options);
+  ASSERT_TRUE(program) << program.error().message;
+  const auto end = program->Wait(Deadline::After(30s));
+  ASSERT_TRUE(end) << way << redirections << " hangs: " << program->Output();
+  EXPECT_EQ(end->exit_code, 0) << way << redirections << ", signal " << end->signal << ": " << program->Output();
+}
+
+TEST(ClusterAwkwardTest, TellsOfAWorkersDeathThoughTheDriverBlocksAllSignals) { ExpectServed("blocked signals"); }
+
+TEST(ClusterAwkwardTest, LeavesTheProgramsSignalsToTheProgramsThreads) { ExpectServed("own signals"); }
+
+TEST(ClusterAwkwardTest, InitAndShutdownAgainAndAgainLeavesNoDescriptorOpen) {
+  ExpectServed("init and shutdown again");
+}
+
+TEST(ClusterAwkwardTest, WritesWhatIsPrintedIntoNoSocketWhereTheStandardDescriptorsAreClosed) {
+  for (const char* const closed : {"<&- >&- 2>&-", ">&-", "2>&-"}) ExpectServed("printing", closed);
+  // With daemons that somebody else started, whose own are closed too.
+  const RunFolder folder;
+  ProcessOptions plain;
+  plain.ready_fd = false;
+  plain.lifeline_fd = false;
+  const auto start = [&](const std::string& program, const std::string& arguments) {
+    return DaemonProcess::StartPlain(
+        "/bin/sh", {"-c", "exec " + raylet::test::ProgramPath(program) + " " + arguments + " <&- >&- 2>&-"}, plain);
+  };
+  auto store = start("plasma_store", "-m 16M -s " + folder.File("store"));
+  ASSERT_TRUE(store);
+  ASSERT_TRUE(raylet::test::Eventually(20s, [&] { return std::filesystem::exists(folder.File("store")); }));
+  auto raylet = start("raylet", "-s " + folder.File("raylet") + " --store-socket " + folder.File("store"));
+  ASSERT_TRUE(raylet);
+  ASSERT_TRUE(raylet::test::Eventually(20s, [&] { return std::filesystem::exists(folder.File("raylet")); }));
+  ExpectServed("printing", "<&- >&- 2>&-", folder.File("raylet"));
+  EXPECT_TRUE(raylet->Terminate());
+  EXPECT_TRUE(store->Terminate());
+}
+
+}  // namespace
+}  // namespace cluster_test
