@@ -68,6 +68,12 @@ bool SaveAll(const std::filesystem::path& folder) {
   AppendFrame(record, 2, 0, Encode(samples::Make<wire::PeerProofT>()));
   fine = Save(folder, "peer_handshake", record) && fine;
 
+  const auto save_text = [&](const std::string& target, const std::string& text) {
+    return Save(folder, target, std::as_bytes(std::span(text)));
+  };
+  fine = save_text("control_record", "raylet1 node " + std::string(40, '1') + " 1 2 9:10.0.0.1:7 5:0.1.0") && fine;
+  fine = save_text("redis_reply", "\4+OK\r\n$2\r\nab\r\n*2\r\n:1\r\n$-1\r\n-ERR no\r\n") && fine;
+
   // One good message of every type from each of two processes.
   record.clear();
   for (uint8_t type = 0; type < 32; ++type) {

@@ -272,7 +272,7 @@ std::string StoreName(const ::testing::TestParamInfo<Factory>& info) {
   return info.param == &MakeMemoryStore ? "InMemory" : "InRedis";
 }
 
-INSTANTIATE_TEST_SUITE_P(Both, ControlStoreTest, ::testing::Values(&MakeMemoryStore), StoreName);
+INSTANTIATE_TEST_SUITE_P(Both, ControlStoreTest, ::testing::Values(&MakeMemoryStore, &MakeRedisStore), StoreName);
 
 }  // namespace
 }  // namespace raylet::test

@@ -1,6 +1,10 @@
 #include "tests/raylet/control_stores.h"
 
+#include <optional>
+
 #include "raylet/memory_control_store.h"
+#include "raylet/redis_control_store.h"
+#include "tests/raylet/redis_server.h"
 
 namespace raylet::test {
 namespace {
@@ -20,10 +24,27 @@ class MemoryUnderTest final : public StoreUnderTest {
   MemoryControlStore store_;
 };
 
+class RedisUnderTest final : public StoreUnderTest {
+ public:
+  explicit RedisUnderTest(LoopThread& thread) {
+    static RedisServer server;
+    server_ = &server;
+    Flush();
+    thread.Run([&] { store_.emplace(thread.loop(), server.address()); });
+  }
+  ControlStore& store() override { return *store_; }
+  void Flush() override { server_->Ask({"FLUSHALL"}); }
+
+ private:
+  RedisServer* server_ = nullptr;
+  std::optional<RedisControlStore> store_;
+};
+
 }  // namespace
 
 std::unique_ptr<StoreUnderTest> MakeMemoryStore(LoopThread& thread) {
   return std::make_unique<MemoryUnderTest>(thread);
 }
+std::unique_ptr<StoreUnderTest> MakeRedisStore(LoopThread& thread) { return std::make_unique<RedisUnderTest>(thread); }
 
 }  // namespace raylet::test

@@ -17,5 +17,6 @@ class StoreUnderTest {
 };
 
 std::unique_ptr<StoreUnderTest> MakeMemoryStore(LoopThread& thread);
+std::unique_ptr<StoreUnderTest> MakeRedisStore(LoopThread& thread);  // one redis-server for all, emptied each time
 
 }  // namespace raylet::test
