@@ -1,0 +1,137 @@
+// The redis-server that a head raylet starts: what it allows, and what follows when it dies.
+#include "raylet/control_supervisor.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "raylet/redis_control_store.h"
+#include "tests/harness/daemon_process.h"
+#include "tests/harness/run_folder.h"
+#include "tests/raylet/loop_thread.h"
+
+namespace raylet::test {
+namespace {
+
+class ControlSupervisorTest : public ::testing::Test {
+ protected:
+  void TearDown() override {
+    thread_.Run([this] {
+      store_.reset();
+      supervisor_.reset();
+    });
+  }
+  // On a port that is free.
+  Result<void> Start(const std::string& program = "redis-server") {
+    Result<void> started;
+    thread_.Run([&] {
+      ControlSupervisorOptions options;
+      options.folder = folder_.File("control");
+      options.port = 0;
+      options.program = program;
+      options.restart_first = std::chrono::milliseconds(5);
+      supervisor_.emplace(thread_.loop(), options);
+      started = supervisor_->Start();
+    });
+    return started;
+  }
+  void Connect(const ControlAddress& address) {
+    thread_.Run([&] { store_.emplace(thread_.loop(), address); });
+  }
+  Result<void> Mark(int64_t deadline_ms = 10'000) {
+    return thread_.Await<void>([&](auto done) { store_->MarkSettled(Deadline::AfterMs(deadline_ms), done); });
+  }
+  Result<bool> IsMarked() {
+    return thread_.Await<bool>([&](auto done) { store_->IsSettled(Deadline::AfterMs(10'000), done); });
+  }
+  Result<void> Stop() {
+    return thread_.Await<void>([&](auto done) { supervisor_->Stop([done] { done({}); }); });
+  }
+  pid_t Pid() {
+    pid_t pid = 0;
+    thread_.Run([&] { pid = supervisor_->pid(); });
+    return pid;
+  }
+  mode_t ModeOf(const std::string& name) const {
+    struct stat status {};
+    ::stat(folder_.File(name).c_str(), &status);
+    return status.st_mode & 0777;
+  }
+
+  RunFolder folder_;
+  LoopThread thread_;
+  std::optional<ControlSupervisor> supervisor_;
+  std::optional<RedisControlStore> store_;
+};
+
+TEST_F(ControlSupervisorTest, ServesRayletsAndNobodyElse) {
+  const auto started = Start();
+  ASSERT_TRUE(started) << started.error().message;
+  EXPECT_TRUE(supervisor_->is_new());
+  EXPECT_EQ(ModeOf("control"), 0700u);
+  EXPECT_EQ(ModeOf("control/password"), 0600u);
+  EXPECT_EQ(ModeOf("control/redis.conf"), 0600u);
+  Connect(supervisor_->address());
+  const auto marked = Mark();
+  EXPECT_TRUE(marked) << marked.error().message << supervisor_->LastWords();
+  // Every verb's commands are allowed.
+  EXPECT_TRUE(
+      thread_.Await<std::vector<NodeRecord>>([&](auto done) { store_->ListNodes(Deadline::AfterMs(10'000), done); }));
+  EXPECT_TRUE(thread_.Await<uint64_t>(
+      [&](auto done) { store_->PutKey("key", "value", false, Deadline::AfterMs(10'000), done); }));
+  EXPECT_TRUE(thread_.Await<void>(
+      [&](auto done) { store_->RemoveNode(NodeId::FromRandom(), 1, Deadline::AfterMs(10'000), done); }));
+  ControlAddress stranger = supervisor_->address();
+  stranger.user.clear();
+  stranger.password.clear();
+  Connect(stranger);
+  const auto refused = Mark(300);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kNotAllowed) << refused.error().message;
+}
+
+TEST_F(ControlSupervisorTest, StartedAgainWhenItDiesItRemembers) {
+  ASSERT_TRUE(Start());
+  Connect(supervisor_->address());
+  ASSERT_TRUE(Mark());
+  const pid_t first = Pid();
+  ::kill(first, SIGKILL);
+  EXPECT_TRUE(Eventually(std::chrono::seconds(20), [&] { return Pid() != 0 && Pid() != first; }));
+  const auto marked = IsMarked();
+  ASSERT_TRUE(marked) << marked.error().message;
+  EXPECT_TRUE(*marked);
+}
+
+TEST_F(ControlSupervisorTest, StopsWithItsFolderKeptForTheNextStart) {
+  ASSERT_TRUE(Start());
+  Connect(supervisor_->address());
+  ASSERT_TRUE(Mark());
+  const pid_t pid = Pid();
+  const std::string password = supervisor_->address().password;
+  ASSERT_TRUE(Stop());
+  EXPECT_EQ(Pid(), 0);
+  EXPECT_NE(::kill(pid, 0), 0);
+  thread_.Run([this] { store_.reset(); });
+  ASSERT_TRUE(Start());
+  EXPECT_FALSE(supervisor_->is_new());
+  EXPECT_EQ(supervisor_->address().password, password);
+  Connect(supervisor_->address());
+  EXPECT_TRUE(IsMarked().value_or(false));
+}
+
+TEST_F(ControlSupervisorTest, WhatKeepsItFromStartingIsSaid) {
+  const auto absent = Start("redis-server-of-nobody");
+  ASSERT_FALSE(absent);
+  EXPECT_EQ(absent.error().code, ErrorCode::kNotRunning);
+  EXPECT_NE(absent.error().message.find("apt-get install redis-server"), std::string::npos);
+  std::filesystem::create_directory(folder_.File("control"));
+  ::chmod(folder_.File("control").c_str(), 0755);
+  const auto open = Start();
+  ASSERT_FALSE(open);
+  EXPECT_EQ(open.error().code, ErrorCode::kNotAllowed);
+  EXPECT_NE(open.error().message.find("chmod 700"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace raylet::test
