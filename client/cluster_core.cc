@@ -28,7 +28,6 @@ constexpr Duration kParkSlice = std::chrono::seconds(1);
 constexpr int64_t kRoomPatienceMs = 2000;  // how long a create waits for others to release before it says StoreFull
 
 thread_local int waits_of_this_thread = 0;
-thread_local bool is_worker_thread = false;
 
 std::vector<std::string> OwnArguments() {
   std::ifstream file("/proc/self/cmdline", std::ios::binary);
@@ -147,7 +146,7 @@ bool ClusterCore::WaitUntil(Deadline deadline, const std::function<bool()>& read
   const auto alive = [this] { return !stopped_.load(std::memory_order_acquire) && !raylet_->Gone(); };
   bool blocked = false;
   std::function<void()> before_park;
-  if (is_worker_thread) {
+  if (IsWorker()) {
     before_park = [this, &blocked] {
       blocked = true;
       SetBlocked(true);
@@ -272,10 +271,18 @@ void ClusterCore::RunProgress() {
   }
 }
 
-void ClusterCore::MarkWorkerThread() { is_worker_thread = true; }
-bool ClusterCore::IsWorkerThread() const { return is_worker_thread; }
-
 void ClusterCore::SetBlocked(bool blocked) {
+  const std::lock_guard lock(blocked_mutex_);
+  blocked_threads_ += blocked ? 1 : -1;
+  if (blocked_threads_ == (blocked ? 1 : 0)) TellBlocked(blocked);
+}
+
+void ClusterCore::RepeatBlocked() {
+  const std::lock_guard lock(blocked_mutex_);
+  if (blocked_threads_ > 0) TellBlocked(true);
+}
+
+void ClusterCore::TellBlocked(bool blocked) {
   wire::BlockedNoticeT notice;
   notice.blocked = blocked;
   static_cast<void>(raylet_->Send(wire::RayletMessage::Blocked, notice));

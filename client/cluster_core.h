@@ -68,13 +68,14 @@ class ClusterCore final : public RayletClient::Handler {
   // While the count is above zero a thread of ours drains, though nobody waits in Get.
   void AddProgress();
   void RemoveProgress();
-  // A worker's main thread: its CPU goes to others while it waits.
+  // A thread of a worker begins or ends a wait. While any of them waits the worker's CPU goes to others: what its main
+  // thread does meanwhile may be to join that thread. A driver holds no CPU.
   void SetBlocked(bool blocked);
+  void RepeatBlocked();  // at the start of a task, of which the raylet takes no thread to be waiting
   // This process hosts an actor that has started again: said before its constructor runs.
   void MarkActorRestarted() { actor_restarted_.store(true, std::memory_order_release); }
   bool actor_restarted() const { return actor_restarted_.load(std::memory_order_acquire); }
-  static void MarkWorkerThread();
-  bool IsWorkerThread() const;
+  bool IsWorker() const { return options_.kind == wire::ProcessKind::Worker; }
 
   // ---- the store
   Result<void> StoreValue(const ObjectId& id, std::string_view bytes, char mark, uint32_t owner_client = 0);
@@ -105,6 +106,7 @@ class ClusterCore final : public RayletClient::Handler {
   void OnActorChanged(const Frame& frame);
   void OnProcessDied(const Frame& frame);
   void DrainLocked();
+  void TellBlocked(bool blocked);
   void RunProgress();
 
   Options options_;
@@ -131,6 +133,9 @@ class ClusterCore final : public RayletClient::Handler {
   std::unordered_map<ObjectId, std::weak_ptr<StoreArray>> arrays_;
   std::unordered_set<ProcessId> dead_;
   std::unordered_map<TaskId, PendingCall> tasks_;
+
+  std::mutex blocked_mutex_;     // held while the raylet is told, so that it hears of changes in their order
+  int64_t blocked_threads_ = 0;  // guarded by blocked_mutex_
 
   std::mutex progress_mutex_;
   std::condition_variable progress_changed_;

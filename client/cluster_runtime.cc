@@ -153,7 +153,7 @@ void ClusterRuntime::WaitForBorrowed(ClusterObject& object, Deadline deadline) {
   auto there = core_.store().Contains(id);
   if (!there) Throw(there.error());
   if (!*there) {
-    const bool blocked = core_.IsWorkerThread();
+    const bool blocked = core_.IsWorker();
     if (blocked) core_.SetBlocked(true);
     const auto alive = [&] { return core_.Usable() && !core_.raylet().Gone() && !core_.ProcessIsDead(owner); };
     const auto view = core_.store().Get(id, deadline, alive);

@@ -40,7 +40,7 @@ void Init(const RayConfig& config) { Init(config, 0, nullptr); }
 void Init(const RayConfig& given, int argc, char** argv) {
   Life& life = TheLife();
   if (internal::HasRuntime()) return;  // in a worker, too, whose runtime is not ours
-  const std::lock_guard lock(life.mutex);
+  std::unique_lock lock(life.mutex);
   if (internal::HasRuntime()) return;
   const RayConfig config = raylet::client::ResolveConfig(given, argc, argv);
   raylet::client::LoadCodeSearchPath(config.code_search_path);
@@ -48,7 +48,10 @@ void Init(const RayConfig& given, int argc, char** argv) {
   if (config.local_mode) {
     life.runtime = raylet::client::MakeLocalRuntime(config);
   } else {
-    if (std::getenv("RAYLET_WORKER_TOKEN") != nullptr) raylet::client::RunWorker(config);
+    if (std::getenv("RAYLET_WORKER_TOKEN") != nullptr) {
+      lock.unlock();  // for as long as this process lives, and what it runs may call Shutdown
+      raylet::client::RunWorker(config);
+    }
     life.runtime = raylet::client::MakeClusterRuntime(config);
   }
   internal::SetCurrentRuntime(life.runtime.get());
@@ -62,9 +65,10 @@ bool IsInitialized() { return internal::HasRuntime(); }
 void Shutdown() {
   Life& life = TheLife();
   const std::lock_guard lock(life.mutex);
+  if (life.runtime == nullptr) return;  // never begun, or a worker, whose runtime ends with its process
   // The runtime's threads may still ask for it until they have ended.
   const std::unique_ptr<internal::Runtime> ending = std::move(life.runtime);
-  if (ending != nullptr) ending->Stop();
+  ending->Stop();
   internal::SetCurrentRuntime(nullptr);
 }
 

@@ -112,6 +112,7 @@ void WorkerLoop::RunTask(ClusterCore& core, CallExecutor& executor, ActorHost& h
     }
     arguments.push_back(view);
   }
+  core.RepeatBlocked();
   CallRequest request;
   request.function = spec.function;
   request.arguments = arguments;
@@ -180,7 +181,6 @@ void RunWorker(const ray::RayConfig& config) {
     };
     // User code that starts programs of its own must not make workers of them.
     ::unsetenv("RAYLET_WORKER_TOKEN");
-    ClusterCore::MarkWorkerThread();
     ClusterRuntime runtime(ClusterCore::Connect(std::move(options)), nullptr);
     ray::internal::SetCurrentRuntime(&runtime);
     loop->Run(runtime.core());

@@ -12,7 +12,9 @@ std::string LogHint(const WorkerExit& exit) {
   std::string hint;
   if (exit.signal == SIGKILL)
     hint = "where nobody sent SIGKILL by hand, look for the kernel's out-of-memory killer in dmesg; ";
-  if (!exit.log_file.empty()) hint += StrCat("its output is in ", exit.log_file);
+  if (exit.pid != 0) hint += exit.log_file.empty() ? "it wrote nothing" : StrCat("its output is in ", exit.log_file);
+  // The file goes with the raylet's folder, which may be gone before somebody has read this.
+  if (!exit.last_output.empty()) hint += StrCat(" and ends with:\n", exit.last_output);
   return hint;
 }
 
@@ -64,6 +66,7 @@ wire::FailureT NoWorkerStarts(const Task& task, const WorkerExit& exit, size_t a
                            " attempts; at the last one, ", DescribeExit(exit),
                            exit.start_error.empty() ? " before it registered" : "");
   if (!exit.log_file.empty()) failure.message += StrCat("; its output is in ", exit.log_file);
+  if (!exit.last_output.empty()) failure.message += StrCat(" and ends with:\n", exit.last_output);
   failure.retry_safe = true;
   failure.hint = exit.log_file.empty()
                      ? "the program must be there, executable, and call ray::Init() soon after it starts"

@@ -15,7 +15,8 @@ struct WorkerExit {
   pid_t pid = 0;
   int exit_code = 0;
   int signal = 0;           // 0: it exited
-  std::string log_file;     // empty: it was never started
+  std::string log_file;     // empty: it was never started, or wrote nothing
+  std::string last_output;  // the end of what it wrote
   std::string start_error;  // set: why it could not be started, or that it never registered
 };
 

@@ -125,8 +125,9 @@ Result<void> Raylet::OnRegister(ProcessSession& session, uint64_t request_id, wi
     job.driver = process;
     job.driver_pid = session.peer_pid();
     job.actor_namespace = request.actor_namespace;
+    auto file = OpenProgramOf(session.peer_pid(), request.executable);
     job.program = {std::move(request.executable), std::move(request.arguments), std::move(request.environment),
-                   std::move(request.working_directory)};
+                   std::move(request.working_directory), std::move(file)};
     RAYLET_LOG(kInfo, "job ", identity.job, ": driver ", job.driver_pid, " (", job.program.executable, ") has come");
   }
   reply.status = OkStatus();

@@ -1,8 +1,11 @@
 #include "raylet/worker_pool.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <uv.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -35,6 +38,37 @@ uint64_t NewToken() {
 
 }  // namespace
 
+bool IsAt(const UniqueFd& file, const std::string& path) {
+  struct stat at_path {};
+  struct stat of_file {};
+  return ::fstat(file.get(), &of_file) == 0 && ::stat(path.c_str(), &at_path) == 0 &&
+         at_path.st_dev == of_file.st_dev && at_path.st_ino == of_file.st_ino;
+}
+
+// What to execute: the path where the file still lies there, for processes are shown under its name.
+std::string FileToRun(const WorkerProgram& program) {
+  if (program.file == nullptr || IsAt(*program.file, program.executable)) return program.executable;
+  return StrCat("/proc/self/fd/", program.file->get());
+}
+
+constexpr size_t kLastOutputBytesMax = 1000;
+
+// The end of a log, from the start of a line where one is that near.
+std::string EndOf(const std::string& path) {
+  const UniqueFd log(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const off_t size = log ? ::lseek(log.get(), 0, SEEK_END) : 0;
+  if (size <= 0) return {};
+  const off_t from = std::max<off_t>(0, size - static_cast<off_t>(kLastOutputBytesMax));
+  std::string text(static_cast<size_t>(size - from), '\0');
+  const ssize_t got = ::pread(log.get(), text.data(), text.size(), from);
+  text.resize(got > 0 ? static_cast<size_t>(got) : 0);
+  if (const size_t line = text.find('\n'); from > 0 && line != std::string::npos && line + 1 < text.size())
+    text.erase(0, line + 1);
+  std::replace(text.begin(), text.end(), '\0', ' ');  // for those who read it as a C string
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
 // The uv handle's memory must live until its close callback: `self` keeps it.
 struct WorkerPool::Process {
   WorkerPool* pool = nullptr;
@@ -64,6 +98,11 @@ WorkerPool::~WorkerPool() {
                [](uv_handle_t* handle) { static_cast<Process*>(handle->data)->self.reset(); });
     }
   }
+}
+
+std::shared_ptr<const UniqueFd> OpenProgramOf(pid_t driver, const std::string& executable) {
+  UniqueFd file(::open(StrCat("/proc/", driver, "/exe").c_str(), O_RDONLY | O_CLOEXEC));
+  return file && IsAt(file, executable) ? std::make_shared<const UniqueFd>(std::move(file)) : nullptr;
 }
 
 void WorkerPool::Start(WorkerId worker, const WorkerProgram& program) {
@@ -117,7 +156,8 @@ Result<void> WorkerPool::Spawn(Process& process, const WorkerProgram& program) {
   stdio[1].flags = stdio[2].flags = UV_INHERIT_FD;
   stdio[1].data.fd = stdio[2].data.fd = log.get();
   uv_process_options_t options{};
-  options.file = program.executable.c_str();
+  const std::string file = FileToRun(program);
+  options.file = file.c_str();
   options.args = argument_pointers.data();
   options.env = environment_pointers.data();
   options.cwd = program.working_directory.empty() ? nullptr : program.working_directory.c_str();
@@ -150,6 +190,13 @@ void WorkerPool::Ended(Process& process, int64_t exit_code, int signal) {
   exit.signal = signal;
   exit.log_file = process.log_file;
   exit.start_error = process.start_error;
+  exit.last_output = EndOf(exit.log_file);
+  // Thousands of workers come and go, and few write anything.
+  struct stat log {};
+  if (::stat(exit.log_file.c_str(), &log) == 0 && log.st_size == 0) {
+    ::unlink(exit.log_file.c_str());
+    exit.log_file.clear();
+  }
   const WorkerId worker = process.worker;
   RAYLET_LOG(kInfo, "worker ", worker, ": ", DescribeExit(exit));
   tokens_.erase(process.token);

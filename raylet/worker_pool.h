@@ -12,6 +12,7 @@
 
 #include "base/loop.h"
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "raylet/failure_text.h"
 #include "raylet/task.h"
 
@@ -23,7 +24,11 @@ struct WorkerProgram {
   std::vector<std::string> arguments;    // with argv[0]
   std::vector<std::string> environment;  // NAME=value
   std::string working_directory;
+  // The file that the driver runs, whatever has become of its path: moved, removed, built anew. Null: only by its path.
+  std::shared_ptr<const UniqueFd> file;
 };
+// The file that the process `driver` runs, if that is what lies at `executable` now.
+std::shared_ptr<const UniqueFd> OpenProgramOf(pid_t driver, const std::string& executable);
 
 struct WorkerPoolOptions {
   std::string socket;       // absolute: what workers connect to

@@ -11,6 +11,14 @@
 #include "tests/client/ray_cluster_functions.h"
 
 namespace cluster_test {
+
+int SayAndDie(const std::string& words) {
+  std::puts(words.c_str());
+  std::fflush(stdout);
+  ::_exit(3);
+}
+RAY_REMOTE(SayAndDie);
+
 namespace {
 
 int Complain(const std::string& what) {
@@ -78,7 +86,31 @@ int Printing() {
   return 0;
 }
 
+// Workers run what this program runs, not what lies at its path by now.
+int Moved() {
+  const std::filesystem::path here = std::filesystem::read_symlink("/proc/self/exe");
+  ray::Init();
+  std::filesystem::rename(here, here.string() + ".moved");
+  if (*ray::Task(Add).Remote(1, 2).Get() != 3) return Complain("a wrong sum");
+  std::filesystem::copy_file("/bin/false", here);
+  auto counter = ray::Actor(Counter::Create).Remote(1);
+  return *counter.Task(&Counter::Increment).Remote(1).Get() == 2 ? 0 : Complain("a wrong count");
+}
+
+// The logs of private daemons go with the program: what a worker said at the end is part of the exception.
+int LastWords() {
+  ray::Init();
+  try {
+    ray::Task(SayAndDie).SetMaxRetries(0).Remote(std::string("out of cheese")).Get();
+  } catch (const ray::internal::RayWorkerException& e) {
+    return e.hint().ends_with("and ends with:\nout of cheese") ? 0 : Complain(e.what());
+  }
+  return Complain("a task that died gave a result");
+}
+
 int Run(const std::string& way) {
+  if (way == "moved") return Moved();
+  if (way == "last words") return LastWords();
   if (way == "blocked signals") return BlockedSignals();
   if (way == "own signals") return OwnSignals();
   if (way == "init and shutdown again") return InitAndShutdownAgain();

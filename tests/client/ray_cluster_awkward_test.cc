@@ -16,11 +16,11 @@ using raylet::test::RunFolder;
 using namespace std::chrono_literals;
 
 // Through a shell, which takes `redirections`.
-void ExpectServed(const std::string& way, const std::string& redirections = "", const std::string& address = "") {
+void ExpectServed(const std::string& way, const std::string& redirections = "", const std::string& address = "",
+                  const std::string& path = RAY_CLUSTER_AWKWARD) {
   ProcessOptions options;
   options.environment = {{"RAY_ADDRESS", address}};
-  auto program = DaemonProcess::StartPlain(
-      "/bin/sh", {"-c", "exec \"$0\" \"$1\" " + redirections, RAY_CLUSTER_AWKWARD, way}, options);
+  auto program = DaemonProcess::StartPlain("/bin/sh", {"-c", "exec \"$0\" \"$1\" " + redirections, path, way}, options);
   ASSERT_TRUE(program) << program.error().message;
   const auto end = program->Wait(Deadline::After(30s));
   ASSERT_TRUE(end) << way << redirections << " hangs: " << program->Output();
@@ -30,6 +30,14 @@ void ExpectServed(const std::string& way, const std::string& redirections = "", 
 TEST(ClusterAwkwardTest, TellsOfAWorkersDeathThoughTheDriverBlocksAllSignals) { ExpectServed("blocked signals"); }
 
 TEST(ClusterAwkwardTest, LeavesTheProgramsSignalsToTheProgramsThreads) { ExpectServed("own signals"); }
+
+TEST(ClusterAwkwardTest, StartsWorkersOfAProgramThatWasMovedAndReplacedSinceItStarted) {
+  const RunFolder folder;
+  std::filesystem::copy_file(RAY_CLUSTER_AWKWARD, folder.File("program"));
+  ExpectServed("moved", "", "", folder.File("program"));
+}
+
+TEST(ClusterAwkwardTest, TellsWhatAWorkerSaidBeforeItDied) { ExpectServed("last words"); }
 
 TEST(ClusterAwkwardTest, InitAndShutdownAgainAndAgainLeavesNoDescriptorOpen) {
   ExpectServed("init and shutdown again");

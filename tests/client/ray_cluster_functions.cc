@@ -4,8 +4,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 #include <fstream>
+#include <thread>
 
 #include "base/ring.h"
 #include "base/waiter.h"
@@ -26,6 +28,13 @@ int SleepMs(int ms) {
 int NestedSum(int depth) {
   if (depth == 0) return 1;
   return 1 + *ray::Task(NestedSum).Remote(depth - 1).Get();
+}
+int SumByThreads(int count) {
+  std::atomic<int> sum{0};
+  std::vector<std::thread> threads;
+  for (int i = 1; i <= count; ++i) threads.emplace_back([&sum, i] { sum += *ray::Task(Add).Remote(i, 0).Get(); });
+  for (std::thread& thread : threads) thread.join();
+  return sum;
 }
 int SumOfRefs(const std::vector<ray::ObjectRef<int>>& refs) {
   int sum = 0;
@@ -98,8 +107,8 @@ int CallThrough(ray::ActorHandle<Counter> counter, int by) {
   return *counter.Task(&Counter::Increment).Remote(by).Get();
 }
 
-RAY_REMOTE(Add, Repeat, Length, ThrowTask, Nothing, WorkerPid, DieWithSignal, SleepMs, NestedSum, SumOfRefs, Ramp,
-           SumArray);
+RAY_REMOTE(Add, Repeat, Length, ThrowTask, Nothing, WorkerPid, DieWithSignal, SleepMs, NestedSum, SumByThreads,
+           ShutDownHere, SumOfRefs, Ramp, SumArray);
 RAY_REMOTE(Counter::Create, Counter::CreateSlowly, Counter::Broken, &Counter::Length, &Counter::Increment,
            &Counter::Value, &Counter::Pid, &Counter::Throw, &Counter::Sleep, &Counter::Echo, &Counter::Log,
            &Counter::Append, &Counter::Exit);

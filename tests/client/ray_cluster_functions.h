@@ -22,6 +22,11 @@ int WorkerPid();
 int DieWithSignal(int signal);
 int SleepMs(int ms);
 int NestedSum(int depth);
+int SumByThreads(int count);  // of 1 to count, each in a task that a thread of this one waits for
+inline bool ShutDownHere() {
+  ray::Shutdown();
+  return ray::IsInitialized();
+}
 int SumOfRefs(const std::vector<ray::ObjectRef<int>>& refs);
 ray::Array<float> Ramp(int count);
 float SumArray(const ray::Array<float>& array);

@@ -41,6 +41,17 @@ TEST_F(ClusterTaskTest, ResolvesReferencesInsideValues) {
 
 TEST_F(ClusterTaskTest, NestsDeeperThanThereAreCpus) { EXPECT_EQ(*ray::Task(NestedSum).Remote(5).Get(), 6); }
 
+TEST_F(ClusterTaskTest, LendsTheCpuOfATaskWhoseThreadsWait) {
+  std::vector<ray::ObjectRef<int>> sums;
+  for (int i = 0; i < 3; ++i) sums.push_back(ray::Task(SumByThreads).Remote(4));  // more than there are CPUs
+  for (const auto& sum : ray::Get(sums, 20'000)) EXPECT_EQ(*sum, 10);
+}
+
+TEST_F(ClusterTaskTest, AWorkerThatCallsShutdownServesOn) {
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(*ray::Task(ShutDownHere).Remote().Get(20'000));
+  EXPECT_EQ(*ray::Task(NestedSum).Remote(2).Get(20'000), 3);
+}
+
 TEST_F(ClusterTaskTest, RunsAThousandPipelinedTasks) {
   std::vector<ray::ObjectRef<int>> sums;
   for (int i = 0; i < 1000; ++i) sums.push_back(ray::Task(Add).Remote(i, i));

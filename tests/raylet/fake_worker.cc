@@ -68,7 +68,11 @@ class Worker {
     result.process = process_.process();
     result.result = TextValue(spec.arguments.empty() ? "" : Text(*spec.arguments[0]));
     if (spec.function == "pid") result.result = TextValue(std::to_string(::getpid()));
-    if (spec.function == "crash") ::raise(SIGKILL);
+    if (spec.function == "crash") {
+      std::puts("these are the last words");
+      std::fflush(stdout);
+      ::raise(SIGKILL);
+    }
     if (spec.function == "exit3") std::_Exit(3);
     if (spec.function == "crash_once") {
       const std::string path = Text(*spec.arguments[0]);

@@ -114,6 +114,7 @@ TEST(Raylet, TellsWhyATaskFailsWhenItsWorkerIsKilled) {
   EXPECT_EQ(failure.function, "crash");
   EXPECT_NE(failure.message.find("SIGKILL"), std::string::npos) << failure.message;
   EXPECT_NE(failure.hint.find("worker-" + std::to_string(failure.pid) + ".log"), std::string::npos) << failure.hint;
+  EXPECT_TRUE(failure.hint.ends_with("these are the last words")) << failure.hint;
   EXPECT_FALSE(Alive(failure.pid));
   EXPECT_GT(PidFrom(driver), 0);  // and the driver goes on
 }

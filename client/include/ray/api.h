@@ -48,6 +48,7 @@ RAYLET_API bool IsInitialized();
 
 // Ends what Init began: actors that are not detached, workers, private daemons. Called at exit unless called before. No
 // other thread may be using ray:: meanwhile; references and arrays that are still around refer to nothing from then on.
+// In a worker it does nothing.
 RAYLET_API void Shutdown();
 
 // The actor of this name, if there is one.
