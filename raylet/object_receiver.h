@@ -6,12 +6,14 @@
 // process dies the store lets go of it.
 #pragma once
 
+#include <bitset>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
 
+#include "base/counter.h"
 #include "base/loop.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -41,12 +43,12 @@ class ObjectReceiver {
     // Once, after its transfers have ended.
     virtual void OnConnectionGone(const NodeId& node, const Error& why) = 0;
   };
-  struct Counters {
-    uint64_t objects_received = 0;
-    uint64_t bytes_received = 0;  // of objects, checksums good
-    uint64_t bytes_resumed = 0;   // that did not have to come again
-    uint64_t chunks_corrupt = 0;
-    uint64_t system_calls = 0;  // to receive
+  struct Counters {  // may be read by any thread
+    Counter objects_received;
+    Counter bytes_received;  // of objects, checksums good
+    Counter bytes_resumed;   // that did not have to come again
+    Counter chunks_corrupt;
+    Counter system_calls;  // to receive
   };
 
   // `loop` and `handler` outlive the receiver.
@@ -76,7 +78,6 @@ class ObjectReceiver {
     uint64_t good_bytes = 0;
     client::ObjectWriter writer;
     std::unique_ptr<std::byte[]> small;  // instead of the writer: created and sealed in one step
-    uint64_t mapped_bytes = 0;           // the arena's pages up to here are in our page table
     bool kept = false;                   // counted in kept_bytes_
     std::byte* At(uint64_t offset) const;
   };
@@ -91,7 +92,8 @@ class ObjectReceiver {
   Result<void> OnChunk(PullNumber pull, uint64_t offset, std::span<const std::byte> bytes, uint64_t checksum);
   void OnRefused(PullNumber pull, const Error& why);
   Result<void> MakeRoom(const ObjectId& object, const ObjectSizes& sizes);
-  void MapAhead(Arriving& arriving, uint64_t offset, uint64_t bytes);
+  void MapAhead(const Arriving& arriving, uint64_t offset, uint64_t bytes);
+  bool IsMapped(uintptr_t block) const;
   void Seal(PullNumber pull, const ObjectId& object);
   void StopTransfer(const ObjectId& object);
   void End(PullNumber pull, const Error& why, bool tell_sender);
@@ -109,6 +111,10 @@ class ObjectReceiver {
   std::unordered_map<PullNumber, UnderWay> pulls_;
   std::unordered_map<ObjectId, Arriving> arriving_;
   uint64_t kept_bytes_ = 0;
+  // Blocks of 256 KiB of the arena, by address, whose pages this process has in its page table: for as long as it
+  // lives.
+  static constexpr size_t kBlocksPerRegion = 4096;
+  std::unordered_map<uintptr_t, std::bitset<kBlocksPerRegion>> mapped_blocks_;
   Timer stall_timer_;  // only while transfers are under way
 };
 

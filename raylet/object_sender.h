@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "base/counter.h"
 #include "base/loop.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -24,11 +25,11 @@ struct ObjectSenderLimits {
 
 class ObjectSender {
  public:
-  struct Counters {
-    uint64_t objects_sent = 0;  // to their last byte
-    uint64_t bytes_sent = 0;    // of objects
-    uint64_t pulls_refused = 0;
-    uint64_t system_calls = 0;  // to send
+  struct Counters {        // may be read by any thread
+    Counter objects_sent;  // to their last byte
+    Counter bytes_sent;    // of objects
+    Counter pulls_refused;
+    Counter system_calls;  // to send
   };
 
   // `loop` outlives the sender.
