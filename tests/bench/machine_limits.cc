@@ -1,16 +1,19 @@
 #include "tests/bench/machine_limits.h"
 
+#include <netinet/in.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <functional>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "base/check.h"
@@ -230,6 +233,54 @@ double PipelinedRingCallsPerSecond() {
     lanes[1].head.store(got, std::memory_order_release);
   }
   return static_cast<double>(kCalls) / (NowSeconds() - start);
+}
+
+std::pair<UniqueFd, UniqueFd> TcpPair() {
+  const UniqueFd listening(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  auto* const at = reinterpret_cast<sockaddr*>(&address);
+  RAYLET_CHECK(::bind(listening.get(), at, size) == 0 && ::listen(listening.get(), 1) == 0 &&
+                   ::getsockname(listening.get(), at, &size) == 0,
+               "no TCP port for a benchmark");
+  UniqueFd dialled(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  RAYLET_CHECK(::connect(dialled.get(), at, size) == 0, "no TCP connection for a benchmark");
+  UniqueFd accepted(::accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  RAYLET_CHECK(static_cast<bool>(accepted), "no TCP connection for a benchmark");
+  return {std::move(accepted), std::move(dialled)};
+}
+
+double TcpStreamGBs() {
+  constexpr size_t kBytes = size_t{1} << 30, kPieceBytes = size_t{256} << 10;
+  constexpr int kRounds = 4;
+  auto [sends, receives] = TcpPair();
+  double rate = 0;
+  {
+    const Child child([&, &from = sends] {
+      std::vector<char> data(kBytes, 1);
+      for (int round = 0; round < kRounds; ++round) {
+        for (size_t sent = 0; sent < kBytes;) {
+          const ssize_t put =
+              ::send(from.get(), data.data() + sent, std::min(kPieceBytes, kBytes - sent), MSG_NOSIGNAL);
+          if (put <= 0) return;
+          sent += static_cast<size_t>(put);
+        }
+      }
+    });
+    sends.Reset();
+    std::vector<char> piece(kPieceBytes);
+    double start = 0;
+    for (size_t received = 0; received < kRounds * kBytes;) {
+      const ssize_t got = ::recv(receives.get(), piece.data(), piece.size(), 0);
+      RAYLET_CHECK(got > 0, "a TCP connection broke in a benchmark");
+      if (received == 0) start = NowSeconds();  // the sender has filled its memory
+      received += static_cast<size_t>(got);
+    }
+    rate = static_cast<double>(kRounds * kBytes) / (NowSeconds() - start) / 1e9;
+  }
+  return rate;
 }
 
 }  // namespace raylet::bench

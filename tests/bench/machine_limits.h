@@ -2,6 +2,10 @@
 // up; call them before a benchmark starts threads.
 #pragma once
 
+#include <utility>
+
+#include "base/unique_fd.h"
+
 namespace raylet::bench {
 
 // A get and release in a table in shared memory: probe, pin with a full fence, look again, release. Nanoseconds.
@@ -15,5 +19,10 @@ double SpinRoundTripUs();
 double UnixSocketRoundTripUs();
 // A ring of 64-byte requests and one of replies between two processes, pipelined. Calls per second.
 double PipelinedRingCallsPerSecond();
+// One process that sends 4 GiB from 1 GiB of its memory to another, which looks at none of it. GB/s.
+double TcpStreamGBs();
+
+// The two ends of a TCP connection over loopback; they block.
+std::pair<UniqueFd, UniqueFd> TcpPair();
 
 }  // namespace raylet::bench
