@@ -213,6 +213,7 @@ void PeerHandshake::Accept(const wire::PeerAcceptedT& accepted) {
 
 void PeerHandshake::Refuse(wire::RefusalKind kind, const Error& why) {
   if (state_ == State::kFailed || state_ == State::kOpen) return;
+  own_refusal_ = kind;
   wire::PeerRefusedT refused;
   refused.kind = kind;
   refused.status = ToStatus({why.code, Printable(why.message)});

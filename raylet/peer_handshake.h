@@ -83,6 +83,7 @@ class PeerHandshake {
   // In kFailed: why. refusal() is set when the other side said so; only a proven one's should be acted upon.
   const Error& failure() const { return failure_; }
   std::optional<wire::RefusalKind> refusal() const { return refusal_; }
+  std::optional<wire::RefusalKind> own_refusal() const { return own_refusal_; }  // where this side refused
   bool proven() const { return proven_; }
   bool to_itself() const { return to_itself_; }            // the other end is this raylet
   bool said_nothing() const { return bytes_taken_ == 0; }  // such as a port scan
@@ -115,7 +116,7 @@ class PeerHandshake {
   bool to_itself_ = false;
   wire::PeerAcceptedT accepted_;
   Error failure_;
-  std::optional<wire::RefusalKind> refusal_;
+  std::optional<wire::RefusalKind> refusal_, own_refusal_;
 };
 
 }  // namespace raylet

@@ -59,6 +59,16 @@ Result<void> ResourceSet::AddWhole(std::string_view name, double amount) {
   return Add(name, rounded == 0 && amount > 0 ? 1 : rounded);
 }
 
+void ResourceSet::Accumulate(std::string_view name, int64_t units) {
+  const auto at = std::lower_bound(amounts_.begin(), amounts_.end(), name,
+                                   [](const Amount& amount, std::string_view wanted) { return amount.name < wanted; });
+  if (at != amounts_.end() && at->name == name) {
+    at->units += units;
+  } else if (units > 0) {
+    amounts_.insert(at, Amount{std::string(name), units});
+  }
+}
+
 int64_t ResourceSet::units(std::string_view name) const {
   for (const Amount& amount : amounts_)
     if (amount.name == name) return amount.units;

@@ -32,6 +32,9 @@ class ResourceSet {
   Result<void> Add(std::string_view name, int64_t units);
   Result<void> AddWhole(std::string_view name, double amount);  // 0.5 becomes 5000 units
 
+  // Adds to what is there: for sums of what many tasks take, which the rules of one request do not bind.
+  void Accumulate(std::string_view name, int64_t units);
+
   int64_t units(std::string_view name) const;  // 0 where it is not named
   bool empty() const { return amounts_.empty(); }
   const std::vector<Amount>& amounts() const { return amounts_; }

@@ -74,6 +74,15 @@ bool SaveAll(const std::filesystem::path& folder) {
   fine = save_text("control_record", "raylet1 node " + std::string(40, '1') + " 1 2 9:10.0.0.1:7 5:0.1.0") && fine;
   fine = save_text("redis_reply", "\4+OK\r\n$2\r\nab\r\n*2\r\n:1\r\n$-1\r\n-ERR no\r\n") && fine;
 
+  // A connection, then a heartbeat and a message.
+  record = {std::byte{0}, std::byte{1}, std::byte{0}, std::byte{0}};
+  const Bytes heartbeat = Encode(samples::Make<wire::PeerHeartbeatT>());
+  record.insert(record.end(), {std::byte{5}, std::byte{6}, static_cast<std::byte>(heartbeat.size()),
+                               static_cast<std::byte>(heartbeat.size() >> 8)});
+  record.insert(record.end(), heartbeat.begin(), heartbeat.end());
+  record.insert(record.end(), {std::byte{5}, std::byte{20}, std::byte{0}, std::byte{0}});
+  fine = Save(folder, "peer_session", record) && fine;
+
   // One good message of every type from each of two processes.
   record.clear();
   for (uint8_t type = 0; type < 32; ++type) {

@@ -1,0 +1,183 @@
+// PeerLinks: this raylet's links to the others: it listens, dials, keeps one session with each, and says who is up,
+// silent or dead. Owned by the raylet; loop thread only. What is said in a session is PeerSession's affair, who is
+// believed PeerHandshake's; here is who dials whom, and when.
+//
+// The raylet with the smaller NodeId dials. Who does not know yet whose address it has dials too: where that turns out
+// to be the smaller one, it is told so (DialBack), and dialed at once. So any list of addresses in which every two
+// raylets are connected by one of them is enough. A link that is lost is dialed again from both sides, with growing
+// pauses, for as long as its session lives; a machine that refuses the connection ends the session at once. Addresses
+// that were to be sought are sought for ever. Always holds: a handler hears OnPeerUp, then messages, then OnPeerDead,
+// in turns, for each node; the ClusterView is told first.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/loop.h"
+#include "base/tcp_socket.h"
+#include "raylet/cluster_view.h"
+#include "raylet/peer_connection.h"
+#include "raylet/peer_session.h"
+
+namespace raylet {
+
+struct PeerLinksOptions {
+  PeerIdentity own;        // its address is filled by Listen
+  std::string token;       // empty: loopback only
+  std::string advertised;  // where others reach us, if that is not where we listen: host:port
+  PeerSessionLimits limits;
+  Duration redial_min = std::chrono::milliseconds(100);
+  Duration redial_max = std::chrono::seconds(5);
+  size_t strangers_max = 64;  // connections to us that have not proved themselves; then the oldest goes
+};
+
+// What is told of a peer to people.
+struct PeerStatus {
+  NodeId node;
+  PeerIdentity identity;
+  NodeState state = NodeState::kUp;
+  bool connected = false;
+  std::string why_dead;
+  PeerSession::Counters counters;
+  size_t unacked_messages = 0, unacked_bytes = 0;
+  uint64_t bytes_sent = 0, bytes_received = 0;  // over all its connections
+};
+
+class PeerLinks final : private PeerConnection::Events {
+ public:
+  class Handler {
+   public:
+    virtual ~Handler() = default;
+    virtual void OnPeerUp(const NodeId& node) = 0;
+    // Each message once and in order. An error ends the session: the other raylet says what makes no sense.
+    virtual Result<void> OnPeerMessage(const NodeId& node, const Frame& frame) = 0;
+    virtual void OnPeerRoom(const NodeId& node) = 0;  // after a Send that was kFull
+    virtual void OnPeerSilent(const NodeId& node) = 0;
+    virtual void OnPeerHeard(const NodeId& node) = 0;  // its load is news, or it is silent no more
+    virtual void OnPeerDead(const NodeId& node, const Error& why) = 0;
+    virtual NodeLoad OwnLoad() = 0;
+    // Another raylet wants objects' bytes: a connected, authenticated descriptor.
+    virtual void OnBulk(const NodeId& node, UniqueFd fd) = 0;
+  };
+  using BulkDone = std::function<void(Result<UniqueFd>)>;
+  using Random = std::function<uint64_t()>;
+
+  PeerLinks(Loop& loop, const Clock& clock, PeerLinksOptions options, ClusterView& view, Handler& handler,
+            Random random = {});
+  ~PeerLinks() override;
+
+  // kNotAllowed for what is not loopback without a token.
+  Result<void> Listen(const TcpAddress& address);
+  const PeerIdentity& own() const { return options_.own; }
+  const TcpAddress& listening() const { return listening_; }
+  // There is a raylet, or will be. kNotAllowed as above. `node` where it is known.
+  Result<void> Seek(const TcpAddress& address, const NodeId& node = {});
+  void Forget(const std::string& address);  // not to be sought any more; its session goes on
+
+  // As PeerSession::Send; kNotFound for a node that there is no session with.
+  Result<void> Send(const NodeId& node, uint16_t type, std::span<const std::byte> body);
+  template <class Type, class Message>
+  Result<void> SendMessage(const NodeId& node, Type type, const Message& message) {
+    return Send(node, static_cast<uint16_t>(type), Encode(message));
+  }
+  bool HasRoom(const NodeId& node, size_t body_bytes) const;
+  // A connection of its own for objects' bytes, open and authenticated; `done` is called once, from the loop.
+  void DialBulk(const NodeId& node, BulkDone done);
+  // Ends the session, such as with who was called dead by others. It may begin another.
+  void End(const NodeId& node, const Error& why);
+  // Says goodbye to all, and listens no more.
+  void Stop();
+
+  std::vector<PeerStatus> Status() const;
+
+ private:
+  struct Peer {
+    PeerIdentity identity;
+    TcpAddress address;
+    std::unique_ptr<PeerSession> session;  // may be dead or not born yet
+    ConnectionId connection = 0;           // attached
+    std::string why_dead;
+    PeerSession::Counters counters;               // of the session that died last
+    uint64_t bytes_sent = 0, bytes_received = 0;  // of connections that have gone
+  };
+  // An address that we dial until there is a session with who serves it.
+  struct Target {
+    TcpAddress address;
+    NodeId node;          // nil: not known
+    bool sought = false;  // for ever; otherwise as long as its session lives, or a few times
+    bool itself = false;
+    int attempts = 0;
+    TimePoint next_at;
+    ConnectionId connection = 0;  // under way
+    std::string last_failure;     // told once
+  };
+  struct Link {
+    std::unique_ptr<PeerConnection> connection;
+    std::string target;  // of what we dialed for a session
+    NodeId node;         // attached to its session, or bulk to it
+    BulkDone bulk_done;  // of a bulk connection that we dialed
+  };
+
+  // peer_links.cc: sessions
+  void OnProven(PeerConnection& connection) override;
+  void OnOpen(PeerConnection& connection) override;
+  void OnBytes(PeerConnection& connection) override;
+  void OnFrame(PeerConnection& connection, const Frame& frame) override;
+  void Fill(PeerConnection& connection, Bytes& out, size_t bytes_max) override;
+  void OnClosed(PeerConnection& connection, const Error& reason) override;
+  void OnProvenDialed(PeerConnection& connection);
+  void OnProvenListener(PeerConnection& connection);
+  Result<void> CheckPeer(const PeerConnection& connection) const;
+  void Attach(PeerConnection& connection, Peer& peer);
+  void Bury(const NodeId& node, const Error& why);
+  PeerSession& FreshSession(Peer& peer);
+  Peer* LivePeer(const NodeId& node);
+  Peer* PeerOf(const PeerConnection& connection);
+  void Tick();
+  void TickPeer(const NodeId& node, Peer& peer, const NodeLoad& load, TimePoint now);
+  void HeardAgain(const NodeId& node, Peer& peer);
+  void PruneDead();
+
+  // peer_dialing.cc: connections
+  void AcceptAll();
+  void DropOldestStranger();
+  void DialDue();
+  void Dial(Target& target);
+  void DialSoon();
+  void DialFailed(const PeerConnection& connection, const std::string& target, const Error& reason);
+  void DialFailed(Target& target, const Error& reason, bool refused_by_machine);
+  void SeekBack(const PeerIdentity& identity);
+  PeerConnection& AddConnection(UniqueFd fd, const TcpAddress& remote, PeerHandshake::Side side, wire::PeerRole role);
+  Duration Pause(int attempts);
+  void LogStranger(const PeerConnection& connection, const Error& reason);
+  bool MayReach(const TcpAddress& address) const { return !options_.token.empty() || address.loopback(); }
+  PeerHandshake::Nonce NewNonce();
+  uint64_t NewNumber();
+
+  Loop& loop_;
+  const Clock& clock_;
+  PeerLinksOptions options_;
+  ClusterView& view_;
+  Handler& handler_;
+  Random random_;
+  TcpAddress listening_;
+  UniqueFd listen_fd_;
+  FdWatcher listener_;
+  Timer accept_pause_;
+  Timer ticker_;
+  bool stopping_ = false;
+  bool dial_posted_ = false;
+  std::map<NodeId, Peer> peers_;
+  std::map<std::string, Target> targets_;  // by address
+  std::map<ConnectionId, Link> links_;     // oldest first
+  ConnectionId next_connection_ = 1;
+  TimePoint strangers_logged_at_;
+  uint64_t strangers_unlogged_ = 0;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace raylet
