@@ -16,6 +16,7 @@
 #include "base/process_start.h"
 #include "base/strings.h"
 #include "base/unix_socket.h"
+#include "raylet/peer_token.h"
 #include "raylet/raylet.h"
 
 namespace {
@@ -29,6 +30,12 @@ struct Flags {
   std::string resources = "{}";
   std::string logs_folder;
   std::string log_level = "warning";
+  std::string node_ip;
+  int port = -1;  // not given
+  std::string token_file;
+  std::vector<std::string> peers;
+  double peer_silent_after = 3;
+  double peer_dead_after = 10;
   int ready_fd = -1;
   int lifeline_fd = -1;
 };
@@ -44,6 +51,9 @@ constexpr const char* kExample =
     "  plasma_store -m 1G -s /tmp/run/store &\n"
     "  raylet --socket /tmp/run/raylet --store-socket /tmp/run/store --num-cpus 4 --resources '{\"gpu\": 2}' &\n"
     "  RAY_ADDRESS=/tmp/run/raylet ./my_program\n"
+    "Two machines, with one secret token in a file of each:\n"
+    "  raylet … --node-ip 10.0.0.1 --port 7000 --token-file ~/.raylet_token &\n"
+    "  raylet … --node-ip 10.0.0.2 --port 7000 --token-file ~/.raylet_token --peers 10.0.0.1:7000 &\n"
     "Exit codes: 0 stopped as asked, 1 failed, 2 usage, 3 no store is running, 4 not allowed, 5 timed out.";
 
 int ExitCode(ErrorCode code) {
@@ -76,6 +86,39 @@ Result<void> PrepareLogsFolder(const std::string& folder) {
   return {};
 }
 
+// Nothing where no flag says that there are other raylets.
+Result<std::optional<ClusterOptions>> MakeClusterOptions(const Flags& flags) {
+  if (flags.node_ip.empty() && flags.port < 0 && flags.token_file.empty() && flags.peers.empty()) return std::nullopt;
+  ClusterOptions cluster;
+  auto listen = MakeTcpAddress(flags.node_ip.empty() ? "127.0.0.1" : flags.node_ip,
+                               static_cast<uint16_t>(std::max(0, flags.port)));
+  if (!listen) return Fail(ErrorCode::kInvalid, StrCat("--node-ip: ", listen.error().message));
+  cluster.listen = std::move(*listen);
+  if (!flags.token_file.empty()) {
+    auto token = ReadTokenFile(flags.token_file);
+    if (!token) return Fail(token.error());
+    cluster.token = std::move(*token);
+  }
+  for (const std::string& each : flags.peers) {
+    auto address = ResolveTcpAddress(each);
+    if (!address) return Fail(ErrorCode::kInvalid, StrCat("--peers: ", address.error().message));
+    cluster.peers.push_back(std::move(*address));
+  }
+  const auto seconds = [](double amount) {
+    return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(amount));
+  };
+  if (!(flags.peer_silent_after >= 0.05) || !(flags.peer_dead_after > flags.peer_silent_after) ||
+      !(flags.peer_dead_after <= 3600)) {
+    return Fail(
+        ErrorCode::kInvalid,
+        "--peer-silent-after must be at least 0.05 s, and --peer-dead-after longer than that and an hour at most");
+  }
+  cluster.limits.silent_after = seconds(flags.peer_silent_after);
+  cluster.limits.dead_after = seconds(flags.peer_dead_after);
+  cluster.limits.heartbeat_every = cluster.limits.silent_after / 6;
+  return cluster;
+}
+
 Result<RayletOptions> MakeOptions(const Flags& flags) {
   RayletOptions options;
   options.socket = std::filesystem::absolute(flags.socket);
@@ -89,6 +132,9 @@ Result<RayletOptions> MakeOptions(const Flags& flags) {
   if (!resources) return Fail(resources.error());
   if (resources->units(kCpu) == 0) RAYLET_RETURN_IF_ERROR(resources->AddWhole(kCpu, flags.cpus));
   options.resources = std::move(*resources);
+  auto cluster = MakeClusterOptions(flags);
+  if (!cluster) return Fail(cluster.error());
+  options.cluster = std::move(*cluster);
   options.logs_folder =
       std::filesystem::absolute(flags.logs_folder.empty() ? StrCat(options.socket, ".logs") : flags.logs_folder);
   return options;
@@ -120,6 +166,8 @@ int Run(const Flags& flags) {
   Raylet daemon(loop, *options, **store);
   const auto listening = daemon.Listen();
   if (!listening) return Complain(listening.error());
+  const auto joined = daemon.JoinPeers();
+  if (!joined) return Complain(joined.error());
 
   int exit_code = 0;
   const auto stop = [&] { daemon.Stop([&loop] { loop.Stop(); }); };
@@ -141,7 +189,8 @@ int Run(const Flags& flags) {
     });
     lifeline.Watch({true, false});
   }
-  std::printf("raylet: serving %s, %s CPUs\n", options->socket.c_str(), cpus.c_str());
+  std::printf("raylet: serving %s, %s CPUs%s%s\n", options->socket.c_str(), cpus.c_str(),
+              options->cluster ? ", other raylets at " : "", daemon.PeerAddress().c_str());
   std::fflush(stdout);
   if (flags.ready_fd >= 0) {
     if (::write(flags.ready_fd, "1", 1) != 1) std::fprintf(stderr, "raylet: nobody reads --ready-fd\n");
@@ -169,6 +218,17 @@ int main(int argc, char** argv) {
   app.add_option("--logs-folder", flags.logs_folder,
                  "where workers' output goes, worker-<pid>.log; SOCKET.logs if not given");
   app.add_option("--log-level", flags.log_level, "debug, info, warning or error");
+  app.add_option("--node-ip", flags.node_ip, "address of this machine at which other raylets reach it; 127.0.0.1");
+  app.add_option("--port", flags.port, "TCP port for other raylets; 0, or not given: any that is free")
+      ->check(CLI::Range(0, 65535));
+  app.add_option("--token-file", flags.token_file,
+                 "secret that all raylets of the cluster share, in a file of mode 0600; without one: loopback only");
+  app.add_option("--peers", flags.peers, "other raylets, host:port,host:port; one that knows the other is enough")
+      ->delimiter(',');
+  app.add_option("--peer-silent-after", flags.peer_silent_after,
+                 "seconds without a word after which another raylet gets no new work; the same everywhere");
+  app.add_option("--peer-dead-after", flags.peer_dead_after,
+                 "seconds without a word after which what another raylet held comes back; the same everywhere");
   app.add_option("--ready-fd", flags.ready_fd, "descriptor that gets one byte when the raylet serves");
   app.add_option("--lifeline-fd", flags.lifeline_fd, "descriptor at whose end of file the raylet stops");
   try {

@@ -269,6 +269,7 @@ void Raylet::Stop(std::function<void()> stopped) {
   stopped_ = std::move(stopped);
   listener_.Cancel();
   accept_pause_.Cancel();
+  if (peers_ != nullptr) peers_->Stop();
   if (listen_fd_) ::unlink(options_.socket.c_str());
   listen_fd_.Reset();
   for (const WorkerId worker : pool_.workers()) {

@@ -14,6 +14,8 @@
 
 #include "base/loop.h"
 #include "raylet/actor_directory.h"
+#include "raylet/cluster_view.h"
+#include "raylet/peer_links.h"
 #include "raylet/process_session.h"
 #include "raylet/scheduler.h"
 #include "raylet/store_link.h"
@@ -23,23 +25,35 @@ namespace raylet {
 
 constexpr size_t kSessionsMax = 1024;
 
+// The raylet's part in a cluster. Without it there is this machine and no other.
+struct ClusterOptions {
+  TcpAddress listen;              // where other raylets reach this one
+  std::string token;              // that all of them share; empty: loopback only
+  std::vector<TcpAddress> peers;  // that are to be found there
+  PeerSessionLimits limits;
+};
+
 struct RayletOptions {
   std::string socket;        // absolute
   std::string store_socket;  // absolute
   std::string logs_folder;   // absolute, exists
   ResourceSet resources;
+  std::optional<ClusterOptions> cluster;
   SchedulerLimits limits;
   std::chrono::milliseconds register_timeout{10'000};  // of a worker
   std::chrono::milliseconds exit_grace{5'000};         // after Exit
   std::chrono::milliseconds stop_grace{1'000};         // after SIGTERM, when the raylet stops
 };
 
-class Raylet final : private ProcessSession::Events, private StoreLink::Handler {
+class Raylet final : private ProcessSession::Events, private StoreLink::Handler, private PeerLinks::Handler {
  public:
   Raylet(Loop& loop, RayletOptions options, StoreLink& store);
   ~Raylet() override;
 
   Result<void> Listen();
+  // Listens to other raylets and seeks those that were named; nothing without ClusterOptions.
+  Result<void> JoinPeers();
+  std::string PeerAddress() const;  // where they reach this one; empty where they do not
   // Refuses new work, ends the workers, removes the socket; then `stopped` is called, once.
   void Stop(std::function<void()> stopped);
   void SetOnStoreGone(std::function<void(const Error&)> gone) { on_store_gone_ = std::move(gone); }
@@ -94,6 +108,16 @@ class Raylet final : private ProcessSession::Events, private StoreLink::Handler 
   Result<void> OnActorExited(ProcessSession& session, const Frame& frame);
   Result<void> OnNodeStatus(ProcessSession& session, const Frame& frame);
 
+  // raylet_peers.cc: other raylets
+  void OnPeerUp(const NodeId&) override {}
+  Result<void> OnPeerMessage(const NodeId& node, const Frame& frame) override;
+  void OnPeerRoom(const NodeId&) override {}
+  void OnPeerSilent(const NodeId&) override {}
+  void OnPeerHeard(const NodeId&) override {}
+  void OnPeerDead(const NodeId&, const Error&) override {}
+  NodeLoad OwnLoad() override;
+  void OnBulk(const NodeId& node, UniqueFd fd) override;
+
   // raylet_actions.cc: what the cores decided
   void CarryOut();
   void Do(const StartWorker& start);
@@ -132,6 +156,9 @@ class Raylet final : private ProcessSession::Events, private StoreLink::Handler 
   std::map<JobId, Job> jobs_;
   std::unordered_map<WorkerId, WorkerRecord> workers_;
   std::unordered_map<WorkerId, WorkerExit> recent_exits_;  // of the event under way
+  SteadyClock clock_;
+  ClusterView view_{node_};
+  std::unique_ptr<PeerLinks> peers_;  // null without ClusterOptions
   std::unordered_map<SessionId, std::unique_ptr<ProcessSession>> sessions_;
   std::unordered_map<ProcessId, ProcessSession*> by_process_;   // registered and connected
   uint64_t closed_bytes_received_ = 0, closed_bytes_sent_ = 0;  // of the sessions that have gone

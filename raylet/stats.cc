@@ -44,6 +44,56 @@ json Queues(const Scheduler& scheduler) {
   return queues;
 }
 
+const char* StateName(NodeState state) {
+  switch (state) {
+    case NodeState::kUp: return "up";
+    case NodeState::kSilent: return "silent";
+    case NodeState::kDead: return "dead";
+  }
+  return "unknown";
+}
+
+json Load(const NodeLoad& load) {
+  json resources = json::object();
+  for (const NodeLoad::Line& line : load.lines) {
+    resources[line.name] = {{"total", static_cast<double>(line.total_units) / kUnitsPerWhole},
+                            {"free", static_cast<double>(line.free_units) / kUnitsPerWhole}};
+  }
+  return {{"resources", std::move(resources)},
+          {"queued_tasks", load.queued_tasks},
+          {"running_tasks", load.running_tasks},
+          {"store_capacity_bytes", load.store_capacity_bytes},
+          {"store_free_bytes", load.store_free_bytes}};
+}
+
+json Peers(const PeerLinks* links, const ClusterView& view) {
+  json peers = json::array();
+  if (links == nullptr) return peers;
+  for (const PeerStatus& peer : links->Status()) {
+    json entry = {{"node", peer.node.hex()},
+                  {"address", peer.identity.address},
+                  {"epoch", std::to_string(peer.identity.epoch)},
+                  {"state", StateName(peer.state)},
+                  {"connected", peer.connected},
+                  {"connections", peer.counters.connections},
+                  {"messages_sent", peer.counters.messages_sent},
+                  {"messages_received", peer.counters.messages_received},
+                  {"messages_resent", peer.counters.messages_resent},
+                  {"messages_unacknowledged", peer.unacked_messages},
+                  {"bytes_sent", peer.bytes_sent},
+                  {"bytes_received", peer.bytes_received},
+                  {"bytes_resent", peer.counters.bytes_resent},
+                  {"bytes_unacknowledged", peer.unacked_bytes}};
+    if (peer.state == NodeState::kDead) {
+      entry["why"] = peer.why_dead;
+    } else if (const ClusterView::Node* const node = view.Find(peer.node)) {
+      entry["load"] = Load(node->load);
+    }
+    peers.push_back(std::move(entry));
+  }
+  return peers;
+}
+
 }  // namespace
 
 std::string Raylet::StatusJson() const {
@@ -91,6 +141,8 @@ std::string Raylet::StatusJson() const {
     bytes_sent += session->socket().bytes_sent();
   }
   const json status = {{"node", node_.hex()},
+                       {"address", PeerAddress()},
+                       {"peers", Peers(peers_.get(), view_)},
                        {"store_socket", options_.store_socket},
                        {"logs_folder", options_.logs_folder},
                        {"resources", Resources(scheduler_.ledger())},
