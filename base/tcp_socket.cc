@@ -49,9 +49,13 @@ Result<TcpAddress> LookUp(const HostAndPort& parts, int flags) {
     return Fail(ErrorCode::kInvalid,
                 StrCat("cannot make an address of \"", parts.host, "\": ", ::gai_strerror(failed)));
   }
+  // A name may have several: IPv4 where there is one, for that is what --node-ip is unless it says otherwise.
+  const addrinfo* best = found;
+  for (const addrinfo* each = found; each != nullptr && best->ai_family != AF_INET; each = each->ai_next)
+    if (each->ai_family == AF_INET) best = each;
   sockaddr_storage raw{};
-  std::memcpy(&raw, found->ai_addr, found->ai_addrlen);
-  const TcpAddress address(raw, found->ai_addrlen);
+  std::memcpy(&raw, best->ai_addr, best->ai_addrlen);
+  const TcpAddress address(raw, best->ai_addrlen);
   ::freeaddrinfo(found);
   return address;
 }

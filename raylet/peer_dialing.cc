@@ -137,11 +137,21 @@ void PeerLinks::DialSoon() {
 void PeerLinks::DialDue() {
   if (stopping_) return;
   const TimePoint now = clock_.Now();
+  TimePoint next = TimePoint::max();
   std::vector<std::string> due;
   for (const auto& [text, target] : targets_) {
-    if (target.itself || target.connection != 0 || now < target.next_at) continue;
+    if (target.itself || target.connection != 0) continue;
     if (const Peer* const peer = LivePeer(target.node); peer != nullptr && peer->connection != 0) continue;
-    due.push_back(text);
+    if (now < target.next_at) {
+      next = std::min(next, target.next_at);
+    } else {
+      due.push_back(text);
+    }
+  }
+  dial_timer_.Cancel();
+  if (next != TimePoint::max() && next - now < tick_every_) {
+    const auto delay = std::chrono::duration_cast<std::chrono::milliseconds>(next - now) + std::chrono::milliseconds(1);
+    dial_timer_ = Timer(loop_, delay, {}, [this] { DialDue(); });
   }
   for (const std::string& text : due)
     if (const auto target = targets_.find(text); target != targets_.end()) Dial(target->second);

@@ -10,6 +10,7 @@ namespace raylet {
 namespace {
 
 constexpr size_t kDeadKept = 64;  // for people
+constexpr std::chrono::milliseconds kTickMin{5}, kTickMax{250};
 
 std::string NameOf(const PeerIdentity& identity) {
   return StrCat("raylet ", identity.node.hex().substr(0, 12), " at ", identity.address);
@@ -24,7 +25,9 @@ PeerLinks::PeerLinks(Loop& loop, const Clock& clock, PeerLinksOptions options, C
       options_(std::move(options)),
       view_(view),
       handler_(handler),
-      random_(std::move(random)) {
+      random_(std::move(random)),
+      tick_every_(std::clamp(std::chrono::duration_cast<std::chrono::milliseconds>(options_.limits.heartbeat_every) / 2,
+                             kTickMin, kTickMax)) {
   if (!random_) {
     random_ = [] {
       uint64_t number = 0;
@@ -33,9 +36,7 @@ PeerLinks::PeerLinks(Loop& loop, const Clock& clock, PeerLinksOptions options, C
     };
   }
   while (options_.own.epoch == 0) options_.own.epoch = random_();
-  const auto every = std::chrono::duration_cast<std::chrono::milliseconds>(options_.limits.heartbeat_every) / 5;
-  const auto bounded = std::clamp(every, std::chrono::milliseconds(5), std::chrono::milliseconds(100));
-  ticker_ = Timer(loop_, bounded, bounded, [this] { Tick(); });
+  ticker_ = Timer(loop_, tick_every_, tick_every_, [this] { Tick(); });
 }
 
 PeerLinks::~PeerLinks() {
@@ -86,6 +87,7 @@ void PeerLinks::Stop() {
   listen_fd_.Reset();
   accept_pause_.Cancel();
   ticker_.Cancel();
+  dial_timer_.Cancel();
   for (auto& [node, peer] : peers_) {
     if (peer.session == nullptr || peer.connection == 0) continue;
     peer.session->Goodbye({ErrorCode::kDisconnected, "this raylet is stopping"});
@@ -326,7 +328,7 @@ void PeerLinks::Tick() {
   for (const auto& [node, peer] : peers_) {
     if (peer.session == nullptr) continue;
     nodes.push_back(node);
-    load_wanted = load_wanted || peer.session->HeartbeatDue(now);
+    load_wanted = load_wanted || peer.session->HeartbeatDue(now + tick_every_ / 2);
   }
   const NodeLoad load = load_wanted ? handler_.OwnLoad() : NodeLoad();
   for (const NodeId& node : nodes) {
@@ -341,7 +343,7 @@ void PeerLinks::TickPeer(const NodeId& node, Peer& peer, const NodeLoad& load, T
   const NodeState before = peer.session->state();
   peer.session->Tick(now);
   if (peer.session->state() == NodeState::kDead) return Bury(node, Error(peer.session->why_dead()));
-  if (peer.session->HeartbeatDue(now)) {
+  if (peer.session->HeartbeatDue(now + tick_every_ / 2)) {  // or it would be late by most of a tick
     peer.session->Heartbeat(ToWire(load), now);
     links_.at(peer.connection).connection->WantsToWrite();
   }

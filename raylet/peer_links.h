@@ -168,7 +168,9 @@ class PeerLinks final : private PeerConnection::Events {
   UniqueFd listen_fd_;
   FdWatcher listener_;
   Timer accept_pause_;
+  const std::chrono::milliseconds tick_every_;  // few wake-ups: nobody is there most of the time
   Timer ticker_;
+  Timer dial_timer_;  // where that is too coarse
   bool stopping_ = false;
   bool dial_posted_ = false;
   std::map<NodeId, Peer> peers_;
