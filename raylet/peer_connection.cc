@@ -9,10 +9,10 @@
 namespace raylet {
 namespace {
 
-constexpr size_t kBytesPerRead = size_t{64} << 10;
-constexpr int kReadsPerTurn = 8;                      // then the other sockets of the loop have their turn
-constexpr size_t kBytesPerWrite = size_t{256} << 10;  // gathered before a write
-constexpr int kWritesPerTurn = 4;
+constexpr size_t kPeerBytesPerRead = size_t{64} << 10;
+constexpr int kPeerReadsPerTurn = 8;                      // then the other sockets of the loop have their turn
+constexpr size_t kPeerBytesPerWrite = size_t{256} << 10;  // gathered before a write
+constexpr int kPeerWritesPerTurn = 4;
 
 }  // namespace
 
@@ -103,9 +103,9 @@ void PeerConnection::Accept(const wire::PeerAcceptedT& accepted) { handshake_.Ac
 void PeerConnection::Refuse(wire::RefusalKind kind, const Error& why) { handshake_.Refuse(kind, why); }
 
 void PeerConnection::ReadFrames() {
-  std::array<std::byte, kBytesPerRead> buffer;
+  std::array<std::byte, kPeerBytesPerRead> buffer;
   std::vector<UniqueFd> no_fds;
-  for (int i = 0; i < kReadsPerTurn && !closed_; ++i) {
+  for (int i = 0; i < kPeerReadsPerTurn && !closed_; ++i) {
     const auto received = ReceiveSome(fd_.get(), buffer, no_fds);
     if (!received) return Close(received.error());
     if (received->would_block) return;
@@ -136,11 +136,11 @@ void PeerConnection::Flush() {
   if (closed_ || connecting_) return;
   const bool session = open_ && handshake_.role() == wire::PeerRole::Session;
   bool more = true;
-  for (int i = 0; i < kWritesPerTurn && more; ++i) {
+  for (int i = 0; i < kPeerWritesPerTurn && more; ++i) {
     if (out_sent_ == out_.size()) {
       out_.clear();
       out_sent_ = 0;
-      if (session) events_.Fill(*this, out_, kBytesPerWrite);
+      if (session) events_.Fill(*this, out_, kPeerBytesPerWrite);
       if (closed_) return;
     }
     if (out_.empty()) {

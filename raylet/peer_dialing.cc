@@ -8,7 +8,7 @@
 namespace raylet {
 namespace {
 
-constexpr std::chrono::milliseconds kAcceptPause{200};
+constexpr std::chrono::milliseconds kPeerAcceptPause{200};
 constexpr std::chrono::seconds kStrangersLoggedEvery{1};
 constexpr int kAttemptsUnsought = 5;  // to reach who asked to be dialed
 
@@ -70,7 +70,7 @@ void PeerLinks::AcceptAll() {
     if (!fd) {
       RAYLET_LOG(kError, "cannot accept a raylet's connection: ", fd.error().message, "; trying again soon");
       listener_.Watch({});
-      accept_pause_ = Timer(loop_, kAcceptPause, {}, [this] { listener_.Watch({true, false}); });
+      accept_pause_ = Timer(loop_, kPeerAcceptPause, {}, [this] { listener_.Watch({true, false}); });
       return;
     }
     if (!*fd) return;

@@ -7,7 +7,7 @@ namespace {
 
 constexpr int64_t kUnitsMax = kWholeUnitsMax * kUnitsPerWhole;
 
-tl::unexpected<Error> Nonsense(std::string_view what) {
+tl::unexpected<Error> LoadMakesNoSense(std::string_view what) {
   return Fail(ErrorCode::kProtocolError, StrCat("a heartbeat tells ", what));
 }
 
@@ -41,12 +41,12 @@ wire::PeerHeartbeatT ToWire(const NodeLoad& load) {
 
 Result<NodeLoad> FromWire(const wire::PeerHeartbeatT& heartbeat) {
   if (heartbeat.lines.size() > kLoadLinesMax || heartbeat.held.size() > kLoadHeldMax)
-    return Nonsense("of more resources or nodes than there may be");
+    return LoadMakesNoSense("of more resources or nodes than there may be");
   NodeLoad load;
   for (const auto& line : heartbeat.lines) {
     if (line->name.empty() || line->name.size() > kResourceNameBytesMax || line->total_units < 0 ||
         line->total_units > kUnitsMax || line->free_units > line->total_units || line->free_units < -kUnitsMax)
-      return Nonsense("a resource that makes no sense");
+      return LoadMakesNoSense("a resource that makes no sense");
     load.lines.push_back({line->name, line->total_units, line->free_units});
   }
   load.queued_tasks = heartbeat.queued_tasks;
@@ -54,13 +54,13 @@ Result<NodeLoad> FromWire(const wire::PeerHeartbeatT& heartbeat) {
   load.store_capacity_bytes = heartbeat.store_capacity_bytes;
   load.store_free_bytes = heartbeat.store_free_bytes;
   for (const auto& held : heartbeat.held) {
-    if (held->resources.size() > kLoadLinesMax) return Nonsense("of more resources than there may be");
+    if (held->resources.size() > kLoadLinesMax) return LoadMakesNoSense("of more resources than there may be");
     ResourceSet& resources = load.held[FromWire<NodeId>(*held->node)];
     for (const auto& resource : held->resources) {
       // A sum of many tasks' needs: no request of ours, so only the amount's range counts.
       if (resource->name.empty() || resource->name.size() > kResourceNameBytesMax || resource->units <= 0 ||
           resource->units > kUnitsMax)
-        return Nonsense("an amount in use that makes no sense");
+        return LoadMakesNoSense("an amount in use that makes no sense");
       resources.Accumulate(resource->name, resource->units);
     }
   }

@@ -1,164 +1,15 @@
-// Raylets' links on real sockets, in one process and one thread: their clock is turned by hand, so that three seconds
-// of silence take none; only the wires between them (TcpProxy) have a thread of their own.
-#include "raylet/peer_links.h"
+// Raylets that meet, part, die and are not let in.
+#include "tests/raylet/peer_side.h"
 
-#include <gtest/gtest.h>
-#include <uv.h>
-
-#include <deque>
-#include <optional>
-#include <random>
-
-#include "base/unix_socket.h"
-#include "tests/harness/tcp_proxy.h"
-#include "tests/raylet/manual_clock.h"
-
-namespace raylet {
+namespace raylet::test {
 namespace {
-
-using std::chrono::milliseconds;
-using std::chrono::seconds;
-
-constexpr uint16_t kType = 40;
-
-NodeId NodeNumber(uint8_t number) {
-  NodeId id;
-  id.mutable_data()[0] = number;
-  return id;
-}
-
-// One raylet as far as its links go, with what they told it.
-class Side final : public PeerLinks::Handler {
- public:
-  Side(Loop& loop, const Clock& clock, PeerLinksOptions options)
-      : view(options.own.node), random_(options.own.node.data()[0]) {
-    links.emplace(loop, clock, std::move(options), view, *this, [this] { return random_(); });
-  }
-
-  void OnPeerUp(const NodeId& node) override { events.push_back("up " + std::to_string(node.data()[0])); }
-  Result<void> OnPeerMessage(const NodeId&, const Frame& frame) override {
-    if (frame.body.empty()) return Fail(ErrorCode::kProtocolError, "an empty message makes no sense");
-    uint64_t number = 0;
-    std::memcpy(&number, frame.body.data(), sizeof number);
-    taken.push_back(number);
-    return {};
-  }
-  void OnPeerRoom(const NodeId&) override { ++rooms; }
-  void OnPeerSilent(const NodeId& node) override { events.push_back("silent " + std::to_string(node.data()[0])); }
-  void OnPeerHeard(const NodeId&) override { ++heard; }
-  void OnPeerDead(const NodeId& node, const Error& why) override {
-    events.push_back("dead " + std::to_string(node.data()[0]));
-    why_dead = why.message;
-  }
-  NodeLoad OwnLoad() override {
-    NodeLoad load;
-    load.lines.push_back({kCpu, 4 * kUnitsPerWhole, 3 * kUnitsPerWhole});
-    return load;
-  }
-  void OnBulk(const NodeId&, UniqueFd fd) override { bulk.push_back(std::move(fd)); }
-
-  bool Has(const std::string& event) const { return std::find(events.begin(), events.end(), event) != events.end(); }
-  bool Connected(uint8_t node) const {
-    for (const PeerStatus& status : links->Status())
-      if (status.node == NodeNumber(node)) return status.connected && status.state == NodeState::kUp;
-    return false;
-  }
-  PeerStatus StatusOf(uint8_t node) const {
-    for (const PeerStatus& status : links->Status())
-      if (status.node == NodeNumber(node)) return status;
-    return {};
-  }
-  bool Send(uint8_t node, uint64_t number, size_t padding = 0) {
-    Bytes body(sizeof number + padding);
-    std::memcpy(body.data(), &number, sizeof number);
-    return links->Send(NodeNumber(node), kType, body).has_value();
-  }
-
-  ClusterView view;
-  std::vector<std::string> events;
-  std::string why_dead;
-  std::vector<uint64_t> taken;
-  int rooms = 0, heard = 0;
-  std::vector<UniqueFd> bulk;
-  std::optional<PeerLinks> links;
-
- private:
-  std::mt19937_64 random_;
-};
-
-class PeerLinksTest : public ::testing::Test {
- protected:
-  PeerLinksTest() : watchdog_(loop_, milliseconds(20'000), milliseconds(0), [this] { timed_out_ = true; }) {}
-
-  PeerLinksOptions OptionsOf(uint8_t node, const std::string& token = "a token of the cluster") {
-    PeerLinksOptions options;
-    options.own.node = NodeNumber(node);
-    options.own.epoch = 1000u + node;
-    options.own.process_base = 2000u + node;
-    options.token = token;
-    options.limits.heartbeat_every = milliseconds(25);  // of the manual clock; how often real time is looked at, too
-    return options;
-  }
-  Side& Make(PeerLinksOptions options, const std::string& address = "127.0.0.1:0") {
-    Side& side = *sides_.emplace_back(std::make_unique<Side>(loop_, clock_, std::move(options)));
-    const auto listening = side.links->Listen(*ParseTcpAddress(address));
-    EXPECT_TRUE(listening) << listening.error().message;
-    return side;
-  }
-  Side& Make(uint8_t node) { return Make(OptionsOf(node)); }
-  // One that others reach through `proxy`.
-  Side& MakeBehind(test::TcpProxy& proxy, PeerLinksOptions options) {
-    options.advertised = proxy.address().text();
-    Side& side = Make(std::move(options));
-    proxy.SetTarget(side.links->listening());
-    return side;
-  }
-  static void Seek(Side& from, const Side& to) {
-    ASSERT_TRUE(from.links->Seek(*ParseTcpAddress(to.links->own().address)));
-  }
-  template <class Condition>
-  testing::AssertionResult RunUntil(Condition condition) {
-    while (!condition() && !timed_out_) uv_run(loop_.raw(), UV_RUN_ONCE);
-    return timed_out_ ? testing::AssertionFailure() << "20 s are over" : testing::AssertionSuccess();
-  }
-  // As RunUntil, and the clock goes on meanwhile: redialing takes its pauses.
-  template <class Condition>
-  testing::AssertionResult RunOnUntil(Condition condition) {
-    const Timer steps(loop_, milliseconds(1), milliseconds(1), [this] { clock_.Advance(milliseconds(10)); });
-    return RunUntil(condition);
-  }
-  static std::vector<uint64_t> Range(uint64_t first, uint64_t last) {
-    std::vector<uint64_t> numbers;
-    for (; first <= last; ++first) numbers.push_back(first);
-    return numbers;
-  }
-  UniqueFd Stranger(const Side& side) {
-    auto fd = ConnectTcp(side.links->listening());
-    EXPECT_TRUE(fd);
-    EXPECT_TRUE(*WaitWritable(fd->get(), Deadline::AfterMs(5000)));
-    return std::move(*fd);
-  }
-  static void Say(const UniqueFd& fd, const std::string& text) {
-    (void)SendSome(fd.get(), {reinterpret_cast<const std::byte*>(text.data()), text.size()}, {});
-  }
-  testing::AssertionResult Meet(Side& a, Side& b) {
-    const uint8_t an = a.links->own().node.data()[0], bn = b.links->own().node.data()[0];
-    return RunOnUntil([&] { return a.Connected(bn) && b.Connected(an); });
-  }
-
-  Loop loop_;
-  test::ManualClock clock_;
-  bool timed_out_ = false;
-  Timer watchdog_;
-  std::vector<std::unique_ptr<Side>> sides_;
-};
 
 TEST_F(PeerLinksTest, TwoRayletsMeetWhicheverOfThemSeeksTheOther) {
   for (const int seeker : {0, 1, 2}) {
     SCOPED_TRACE(seeker);
     sides_.clear();
-    Side& a = Make(1);
-    Side& b = Make(2);
+    PeerSide& a = Make(1);
+    PeerSide& b = Make(2);
     if (seeker != 1) Seek(a, b);
     if (seeker != 0) Seek(b, a);
     ASSERT_TRUE(Meet(a, b));
@@ -174,17 +25,17 @@ TEST_F(PeerLinksTest, TwoRayletsMeetWhicheverOfThemSeeksTheOther) {
 }
 
 TEST_F(PeerLinksTest, ThreeRayletsThatKnowOneOfThemAllMeetIt) {
-  Side& a = Make(1);
-  Side& b = Make(2);
-  Side& c = Make(3);
+  PeerSide& a = Make(1);
+  PeerSide& b = Make(2);
+  PeerSide& c = Make(3);
   Seek(a, b);
   Seek(c, b);
   ASSERT_TRUE(RunOnUntil([&] { return b.Connected(1) && b.Connected(3); }));
 }
 
 TEST_F(PeerLinksTest, MessagesGoBothWaysOnceAndInOrder) {
-  Side& a = Make(1);
-  Side& b = Make(2);
+  PeerSide& a = Make(1);
+  PeerSide& b = Make(2);
   Seek(a, b);
   ASSERT_TRUE(Meet(a, b));
   for (uint64_t i = 1; i <= 5000; ++i) {
@@ -199,9 +50,9 @@ TEST_F(PeerLinksTest, MessagesGoBothWaysOnceAndInOrder) {
 }
 
 TEST_F(PeerLinksTest, ALinkThatIsCutAgainAndAgainLosesNothingAndRepeatsNothing) {
-  test::TcpProxy to_a, to_b;
-  Side& a = MakeBehind(to_a, OptionsOf(1));
-  Side& b = MakeBehind(to_b, OptionsOf(2));
+  TcpProxy to_a, to_b;
+  PeerSide& a = MakeBehind(to_a, OptionsOf(1));
+  PeerSide& b = MakeBehind(to_b, OptionsOf(2));
   Seek(a, b);
   ASSERT_TRUE(Meet(a, b));
   to_b.CutAfter(20'000);
@@ -224,9 +75,9 @@ TEST_F(PeerLinksTest, ALinkThatIsCutAgainAndAgainLosesNothingAndRepeatsNothing) 
 }
 
 TEST_F(PeerLinksTest, AFrozenPeerIsSilentThenDeadAndComesBackInAnotherSession) {
-  test::TcpProxy to_a, to_b;
-  Side& a = MakeBehind(to_a, OptionsOf(1));
-  Side& b = MakeBehind(to_b, OptionsOf(2));
+  TcpProxy to_a, to_b;
+  PeerSide& a = MakeBehind(to_a, OptionsOf(1));
+  PeerSide& b = MakeBehind(to_b, OptionsOf(2));
   Seek(a, b);
   ASSERT_TRUE(Meet(a, b));
   to_b.Freeze(true, true);
@@ -249,9 +100,9 @@ TEST_F(PeerLinksTest, AFrozenPeerIsSilentThenDeadAndComesBackInAnotherSession) {
 }
 
 TEST_F(PeerLinksTest, AOneWayLinkIsNoLink) {
-  test::TcpProxy to_a, to_b;
-  Side& a = MakeBehind(to_a, OptionsOf(1));
-  Side& b = MakeBehind(to_b, OptionsOf(2));
+  TcpProxy to_a, to_b;
+  PeerSide& a = MakeBehind(to_a, OptionsOf(1));
+  PeerSide& b = MakeBehind(to_b, OptionsOf(2));
   Seek(a, b);
   ASSERT_TRUE(Meet(a, b));
   to_b.Freeze(true, false);
@@ -260,9 +111,9 @@ TEST_F(PeerLinksTest, AOneWayLinkIsNoLink) {
 }
 
 TEST_F(PeerLinksTest, AShortSilenceIsForgiven) {
-  test::TcpProxy to_a, to_b;
-  Side& a = MakeBehind(to_a, OptionsOf(1));
-  Side& b = MakeBehind(to_b, OptionsOf(2));
+  TcpProxy to_a, to_b;
+  PeerSide& a = MakeBehind(to_a, OptionsOf(1));
+  PeerSide& b = MakeBehind(to_b, OptionsOf(2));
   Seek(a, b);
   ASSERT_TRUE(Meet(a, b));
   to_b.Freeze(true, true);
@@ -276,12 +127,12 @@ TEST_F(PeerLinksTest, WhoseMachineRefusesTheConnectionIsDeadAtOnce) {
   for (const bool smaller_dies : {true, false}) {
     SCOPED_TRACE(smaller_dies);
     sides_.clear();
-    Side& a = Make(1);
-    Side& b = Make(2);
+    PeerSide& a = Make(1);
+    PeerSide& b = Make(2);
     Seek(b, a);
     ASSERT_TRUE(Meet(a, b));
-    Side& dies = smaller_dies ? a : b;
-    Side& lives = smaller_dies ? b : a;
+    PeerSide& dies = smaller_dies ? a : b;
+    PeerSide& lives = smaller_dies ? b : a;
     dies.links.reset();  // as kill -9 does: its sockets close, nothing is said
     const std::string dead = smaller_dies ? "dead 1" : "dead 2";
     // The larger id leaves the smaller one the time to dial first.
@@ -291,8 +142,8 @@ TEST_F(PeerLinksTest, WhoseMachineRefusesTheConnectionIsDeadAtOnce) {
 }
 
 TEST_F(PeerLinksTest, WhoStopsSaysGoodbye) {
-  Side& a = Make(1);
-  Side& b = Make(2);
+  PeerSide& a = Make(1);
+  PeerSide& b = Make(2);
   Seek(a, b);
   ASSERT_TRUE(Meet(a, b));
   b.links->Stop();
@@ -304,15 +155,15 @@ TEST_F(PeerLinksTest, ARayletThatStartsAgainAtItsAddressIsAnotherOne) {
   for (const uint8_t node : {1, 3}) {
     SCOPED_TRACE(int{node});
     sides_.clear();
-    Side& a = Make(2);
-    Side& b = Make(node);
+    PeerSide& a = Make(2);
+    PeerSide& b = Make(node);
     Seek(a, b);
     ASSERT_TRUE(Meet(a, b));
     const std::string address = b.links->own().address;
     b.links.reset();
     auto options = OptionsOf(node);
     options.own.epoch = 77;
-    Side& again = Make(options, address);
+    PeerSide& again = Make(options, address);
     ASSERT_TRUE(Meet(a, again));
     const std::string number = std::to_string(node);
     EXPECT_EQ(a.events, (std::vector<std::string>{"up " + number, "dead " + number, "up " + number}));
@@ -321,24 +172,24 @@ TEST_F(PeerLinksTest, ARayletThatStartsAgainAtItsAddressIsAnotherOne) {
 }
 
 TEST_F(PeerLinksTest, AnotherRayletAtTheAddressOfOneMeansThatItHasGone) {
-  Side& a = Make(2);
-  Side& b = Make(3);
+  PeerSide& a = Make(2);
+  PeerSide& b = Make(3);
   Seek(a, b);
   ASSERT_TRUE(Meet(a, b));
   const std::string address = b.links->own().address;
   b.links.reset();
-  Side& c = Make(OptionsOf(4), address);
+  PeerSide& c = Make(OptionsOf(4), address);
   ASSERT_TRUE(Meet(a, c));
   EXPECT_TRUE(a.Has("dead 3"));
 }
 
 TEST_F(PeerLinksTest, StrangersAreKeptOutAndDisturbNobody) {
-  Side& a = Make(1);
-  Side& b = Make(2);
+  PeerSide& a = Make(1);
+  PeerSide& b = Make(2);
   Seek(a, b);
   ASSERT_TRUE(Meet(a, b));
-  Side& other_token = Make(OptionsOf(3, "the token of another cluster"));
-  Side& no_token = Make(OptionsOf(4, ""));
+  PeerSide& other_token = Make(OptionsOf(3, "the token of another cluster"));
+  PeerSide& no_token = Make(OptionsOf(4, ""));
   Seek(other_token, a);
   Seek(no_token, a);
   Seek(a, other_token);
@@ -360,8 +211,8 @@ TEST_F(PeerLinksTest, StrangersAreKeptOutAndDisturbNobody) {
 TEST_F(PeerLinksTest, AFloodOfStrangersKeepsNoRayletOut) {
   auto options = OptionsOf(2);
   options.strangers_max = 8;
-  Side& a = Make(1);
-  Side& b = Make(options);
+  PeerSide& a = Make(1);
+  PeerSide& b = Make(options);
   std::vector<UniqueFd> strangers;
   for (int i = 0; i < 40; ++i) strangers.push_back(Stranger(b));
   Seek(a, b);
@@ -370,14 +221,14 @@ TEST_F(PeerLinksTest, AFloodOfStrangersKeepsNoRayletOut) {
 }
 
 TEST_F(PeerLinksTest, ASecondRayletOfOneNodeIdIsRefusedAndTheFirstGoesOn) {
-  Side& a = Make(1);
-  Side& b = Make(2);
+  PeerSide& a = Make(1);
+  PeerSide& b = Make(2);
   Seek(a, b);
   ASSERT_TRUE(Meet(a, b));
   auto options = OptionsOf(2);
   options.own.epoch = 9;
   options.own.process_base = 10;
-  Side& second = Make(options);
+  PeerSide& second = Make(options);
   testing::internal::CaptureStderr();
   Seek(second, b);
   Seek(a, second);
@@ -390,22 +241,22 @@ TEST_F(PeerLinksTest, ASecondRayletOfOneNodeIdIsRefusedAndTheFirstGoesOn) {
 }
 
 TEST_F(PeerLinksTest, AMessageThatMakesNoSenseEndsTheSessionAndNotTheRaylets) {
-  Side& a = Make(1);
-  Side& b = Make(2);
+  PeerSide& a = Make(1);
+  PeerSide& b = Make(2);
   Seek(a, b);
   ASSERT_TRUE(Meet(a, b));
-  ASSERT_TRUE(a.links->Send(NodeNumber(2), kType, {}));
+  ASSERT_TRUE(a.links->Send(NodeNumber(2), kPeerType, {}));
   ASSERT_TRUE(RunUntil([&] { return a.Has("dead 2") && b.Has("dead 1"); }));
   EXPECT_NE(a.why_dead.find("an empty message makes no sense"), std::string::npos) << a.why_dead;
   ASSERT_TRUE(Meet(a, b));
 }
 
 TEST_F(PeerLinksTest, AFullWindowIsToldAndRoomIsToo) {
-  test::TcpProxy to_a, to_b;
+  TcpProxy to_a, to_b;
   auto options = OptionsOf(1);
   options.limits.unacked_messages_max = 100;
-  Side& a = MakeBehind(to_a, options);
-  Side& b = MakeBehind(to_b, OptionsOf(2));
+  PeerSide& a = MakeBehind(to_a, options);
+  PeerSide& b = MakeBehind(to_b, OptionsOf(2));
   Seek(a, b);
   ASSERT_TRUE(Meet(a, b));
   to_b.Freeze(true, true);
@@ -419,13 +270,13 @@ TEST_F(PeerLinksTest, AFullWindowIsToldAndRoomIsToo) {
 }
 
 TEST_F(PeerLinksTest, ABulkConnectionIsAnAuthenticatedWireOfItsOwnInEitherDirection) {
-  Side& a = Make(1);
-  Side& b = Make(2);
+  PeerSide& a = Make(1);
+  PeerSide& b = Make(2);
   Seek(a, b);
   ASSERT_TRUE(Meet(a, b));
   for (const bool from_smaller : {true, false}) {
-    Side& puller = from_smaller ? a : b;
-    Side& sender = from_smaller ? b : a;
+    PeerSide& puller = from_smaller ? a : b;
+    PeerSide& sender = from_smaller ? b : a;
     std::optional<Result<UniqueFd>> dialed;
     puller.links->DialBulk(NodeNumber(from_smaller ? 2 : 1),
                            [&](Result<UniqueFd> fd) { dialed.emplace(std::move(fd)); });
@@ -444,14 +295,14 @@ TEST_F(PeerLinksTest, ABulkConnectionIsAnAuthenticatedWireOfItsOwnInEitherDirect
 }
 
 TEST_F(PeerLinksTest, WithoutATokenOnlyLoopbackIsListenedOnAndDialed) {
-  Side& a = Make(OptionsOf(1, ""));
+  PeerSide& a = Make(OptionsOf(1, ""));
   const auto sought = a.links->Seek(*ParseTcpAddress("10.1.2.3:7000"));
   ASSERT_FALSE(sought);
   EXPECT_EQ(sought.error().code, ErrorCode::kNotAllowed);
   EXPECT_NE(sought.error().message.find("--token-file"), std::string::npos);
-  Side b(loop_, clock_, OptionsOf(2, ""));
+  PeerSide b(loop_, clock_, OptionsOf(2, ""));
   EXPECT_EQ(b.links->Listen(*ParseTcpAddress("10.1.2.3:7000")).error().code, ErrorCode::kNotAllowed);
-  Side c(loop_, clock_, OptionsOf(3));
+  PeerSide c(loop_, clock_, OptionsOf(3));
   EXPECT_EQ(c.links->Listen(*ParseTcpAddress("0.0.0.0:0")).error().code, ErrorCode::kInvalid);
   const auto taken = c.links->Listen(a.links->listening());
   EXPECT_EQ(taken.error().code, ErrorCode::kAlreadyExists);
@@ -459,14 +310,14 @@ TEST_F(PeerLinksTest, WithoutATokenOnlyLoopbackIsListenedOnAndDialed) {
 }
 
 TEST_F(PeerLinksTest, ARayletThatIsGivenItsOwnAddressMeetsNobodyThere) {
-  test::TcpProxy proxy;
-  Side& a = Make(1);
+  TcpProxy proxy;
+  PeerSide& a = Make(1);
   proxy.SetTarget(a.links->listening());
   ASSERT_TRUE(a.links->Seek(a.links->listening()));
   ASSERT_TRUE(a.links->Seek(proxy.address()));  // its own by another name
   ASSERT_TRUE(RunUntil([&] { return proxy.connections() == 1; }));
   clock_.Advance(seconds(60));
-  Side& b = Make(2);
+  PeerSide& b = Make(2);
   Seek(a, b);
   ASSERT_TRUE(Meet(a, b));
   EXPECT_EQ(proxy.connections(), 1U);
@@ -474,4 +325,4 @@ TEST_F(PeerLinksTest, ARayletThatIsGivenItsOwnAddressMeetsNobodyThere) {
 }
 
 }  // namespace
-}  // namespace raylet
+}  // namespace raylet::test
