@@ -1,10 +1,15 @@
 #include "base/process_start.h"
 
 #include <fcntl.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <initializer_list>
+
+#include "base/strings.h"
+#include "base/unique_fd.h"
 
 namespace raylet {
 
@@ -22,6 +27,15 @@ void UnblockSignals() {
   sigset_t none;
   ::sigemptyset(&none);
   ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
+}
+
+Result<void> CheckWatchable(const std::string& flag, int fd) {
+  const UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll) return FailErrno("cannot wait for descriptors", errno);
+  epoll_event event{};
+  if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event) == 0) return {};
+  return Fail(ErrorCode::kInvalid,
+              StrCat(flag, " ", fd, " cannot be waited for (", std::strerror(errno), "): pass an open pipe or socket"));
 }
 
 SignalsBlocked::SignalsBlocked() {

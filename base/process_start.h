@@ -5,6 +5,10 @@
 
 #include <signal.h>
 
+#include <string>
+
+#include "base/result.h"
+
 namespace raylet {
 
 // Opens /dev/null where descriptor 0, 1 or 2 is closed. Otherwise a socket or an arena would get that number, and the
@@ -13,6 +17,9 @@ void OpenStandardDescriptors();
 
 // Blocks no signal any more: a daemon that inherited a blocked SIGCHLD would never hear of a worker's end.
 void UnblockSignals();
+
+// kInvalid unless `fd`, given with `flag`, is open and can be waited for, as a pipe or a socket can.
+Result<void> CheckWatchable(const std::string& flag, int fd);
 
 // While it lives, threads that are started take no signal but those of their own faults: the program's signals belong
 // to the program's threads, which may have blocked one in order to wait for it.

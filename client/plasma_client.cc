@@ -1,6 +1,7 @@
 #include <plasma/client.h>
 
 #include <errno.h>
+#include <time.h>
 
 #include <algorithm>
 #include <bit>
@@ -28,6 +29,8 @@ namespace {
 
 constexpr int kRetriesByDefault = 80;
 constexpr int64_t kRetryMs = 100;
+constexpr raylet::Duration kRetryPause = std::chrono::milliseconds(5);  // a daemon that starts is soon there
+constexpr raylet::Duration kAnswerPatience = std::chrono::seconds(5);
 
 const uint8_t* Bytes(std::span<const std::byte> bytes) { return reinterpret_cast<const uint8_t*>(bytes.data()); }
 std::span<const std::byte> AsBytes(const std::string& text) { return std::as_bytes(std::span(text)); }
@@ -165,6 +168,25 @@ class PlasmaClient::Impl {
     return ToStatus(error);
   }
 
+  Status Begin(std::shared_ptr<client::StoreClient> store) {
+    const std::scoped_lock lock(mutex_);
+    store_ = std::move(store);
+    return Status::OK();
+  }
+
+  // Until Disconnect, which another thread may call meanwhile.
+  Result<client::ObjectView> WaitFor(const std::shared_ptr<client::StoreClient>& store, const ObjectID& id,
+                                     Deadline deadline) const {
+    const auto connected = [&] {
+      const std::scoped_lock lock(mutex_);
+      return store_ == store;
+    };
+    auto view = store->Get(FromPublic(id), deadline, connected);
+    if (view || view.error().code != ErrorCode::kCancelled) return view;
+    return raylet::Fail(ErrorCode::kDisconnected,
+                        StrCat("this client was disconnected while it waited for object ", id.hex()));
+  }
+
   // One Get for each id; `take` is given the view, or nothing where it was not there in time.
   template <class TakeView>
   Status GetEach(std::span<const ObjectID> ids, int64_t timeout_ms, const TakeView& take) {
@@ -172,7 +194,7 @@ class PlasmaClient::Impl {
     if (!store) return ToStatus(store.error());
     const Deadline deadline = Deadline::AfterMs(timeout_ms);
     for (size_t i = 0; i < ids.size(); ++i) {
-      auto view = (*store)->Get(FromPublic(ids[i]), deadline);
+      auto view = WaitFor(*store, ids[i], deadline);
       if (!view && view.error().code != ErrorCode::kTimedOut) return ToStatus(view.error());
       if (view) take(i, *std::move(view));
     }
@@ -194,13 +216,15 @@ Status PlasmaClient::Connect(const std::string& store_socket_name, const std::st
                              int /*release_delay*/, int num_retries) {
   if (impl_->Store()) return Status::Invalid("this client is connected already: call Disconnect first");
   const int retries = num_retries < 0 ? kRetriesByDefault : num_retries;
-  auto store =
-      client::StoreClient::Connect(store_socket_name, program_invocation_short_name,
-                                   Deadline::AfterMs(std::max<int64_t>(retries * kRetryMs, 5000)), retries > 0);
-  if (!store) return ToStatus(store.error());
-  const std::scoped_lock lock(impl_->mutex_);
-  impl_->store_ = *std::move(store);
-  return Status::OK();
+  const Deadline last_try = Deadline::AfterMs(retries * kRetryMs);
+  for (;;) {
+    auto store = client::StoreClient::Connect(store_socket_name, program_invocation_short_name,
+                                              Deadline::After(kAnswerPatience), /*retry=*/false);
+    if (store) return impl_->Begin(*std::move(store));
+    if (store.error().code != ErrorCode::kNotRunning || last_try.Passed()) return ToStatus(store.error());
+    const timespec pause{0, static_cast<long>(last_try.Left(kRetryPause).count())};
+    ::nanosleep(&pause, nullptr);
+  }
 }
 
 Status PlasmaClient::Disconnect() {
@@ -216,6 +240,7 @@ Status PlasmaClient::Disconnect() {
 
 Status PlasmaClient::Create(const ObjectID& object_id, int64_t data_size, const uint8_t* metadata,
                             int64_t metadata_size, std::shared_ptr<Buffer>* data, int device_num, bool evict_if_full) {
+  if (data == nullptr) return Status::Invalid("Create needs a place for the buffer, and was given none");
   if (data_size < 0 || metadata_size < 0 || (metadata == nullptr && metadata_size != 0))
     return Status::Invalid(
         StrCat("an object cannot have ", data_size, " bytes of data and ", metadata_size, " of metadata"));
@@ -350,7 +375,7 @@ ObjectView PlasmaClient::GetView(const ObjectID& object_id, int64_t timeout_ms) 
     out.status_ = ToStatus(store.error());
     return out;
   }
-  auto view = (*store)->Get(FromPublic(object_id), Deadline::AfterMs(timeout_ms));
+  auto view = impl_->WaitFor(*store, object_id, Deadline::AfterMs(timeout_ms));
   if (!view) {
     out.status_ = ToStatus(view.error());
     return out;

@@ -149,6 +149,10 @@ void RaiseDescriptorLimit() {
 }
 
 int Run(const Flags& flags) {
+  if (flags.lifeline_fd >= 0) {
+    if (const auto lifeline = CheckWatchable("--lifeline-fd", flags.lifeline_fd); !lifeline)
+      return Complain(lifeline.error());
+  }
   auto options = MakeOptions(flags);
   if (!options) return Complain(options.error());
   RaiseDescriptorLimit();

@@ -133,6 +133,10 @@ std::string Who(const std::string& path) {
 }
 
 int Run(const Flags& flags) {
+  if (flags.lifeline_fd >= 0) {
+    if (const auto lifeline = CheckWatchable("--lifeline-fd", flags.lifeline_fd); !lifeline)
+      return Complain(lifeline.error());
+  }
   const auto capacity = ParseBytes(flags.memory);
   if (!capacity) return Complain(capacity.error());
   const auto level = ParseLogLevel(flags.log_level);

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstring>
 #include <set>
 #include <thread>
@@ -234,8 +236,32 @@ TEST(PlasmaTypes, ClientThatIsNotConnectedSaysSo) {
   EXPECT_TRUE(client.Contains(ObjectID::from_random(), &there).IsDisconnected());
   EXPECT_TRUE(client.GetView(ObjectID::from_random(), 0).status().IsDisconnected());
   EXPECT_TRUE(client.Connect("/nowhere/at/all.sock", "", 0, 0).IsNotRunning());
+  // As many tries as were asked for, and no further patience.
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_TRUE(client.Connect("/nowhere/at/all.sock", "", 0, 2).IsNotRunning());
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(4));
   EXPECT_TRUE(client.Disconnect().ok());
   EXPECT_EQ(client.store_capacity(), 0);
+}
+
+TEST_F(PlasmaApiTest, DisconnectEndsTheWaitsOfOtherThreads) {
+  std::atomic<int> began{0};
+  std::vector<std::thread> waiters;
+  for (int i = 0; i < 4; ++i) {
+    waiters.emplace_back([&] {
+      ++began;
+      std::vector<ObjectBuffer> buffers;
+      const Status status = client_.Get({ObjectID::from_random()}, 20'000, &buffers);
+      EXPECT_TRUE(status.IsDisconnected()) << status.ToString();
+    });
+  }
+  while (began < 4) std::this_thread::yield();
+  EXPECT_TRUE(client_.Disconnect().ok());
+  for (std::thread& waiter : waiters) waiter.join();
+}
+
+TEST_F(PlasmaApiTest, CreateWithNoPlaceForItsBufferIsInvalid) {
+  EXPECT_TRUE(client_.Create(ObjectID::from_random(), 10, nullptr, 0, nullptr).IsInvalid());
 }
 
 }  // namespace

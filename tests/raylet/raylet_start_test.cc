@@ -48,6 +48,11 @@ TEST_F(RayletStart, APathThatTheKernelDoesNotTakeNamesTheLimit) {
   Expect(StartAt(folder_.File(std::string(108, 'x'))), 2, {"107", "choose a shorter one"});
 }
 
+TEST_F(RayletStart, ADescriptorThatCannotBeWaitedForIsUsage) {
+  Expect(Start({"--socket", folder_.File("raylet"), "--store-socket", folder_.File("store"), "--lifeline-fd", "99"}), 2,
+         {"--lifeline-fd 99 cannot be waited for"});
+}
+
 TEST_F(RayletStart, AnAbsentFolderIsNamed) {
   Expect(StartAt(folder_.File("absent/raylet")), 1, {"there is no folder " + folder_.File("absent"), "create it"});
 }

@@ -36,6 +36,7 @@ class StoreStart : public testing::Test {
 };
 
 TEST_F(StoreStart, BadFlagsAreUsageAndNameTheFlag) {
+  ExpectRefusedWith({"-m", "16M", "-s", socket_, "--lifeline-fd", "99"}, 2, "--lifeline-fd 99 cannot be waited for");
   ExpectRefusedWith({"-m", "many", "-s", socket_}, 2, "no amount of memory");
   ExpectRefusedWith({"-m", "0", "-s", socket_}, 2, "no amount of memory");
   ExpectRefusedWith({"-s", socket_}, 2, "--memory");
