@@ -8,6 +8,19 @@
 #include "client/user_exception.h"
 
 namespace raylet::client {
+namespace {
+
+// A failure travels in one message and in one record of a ring, with its text in it twice.
+constexpr size_t kThrownTextBytesMax = size_t{16} << 10;
+
+std::string Shortened(std::string text) {
+  if (text.size() <= kThrownTextBytesMax) return text;
+  const std::string note = StrCat("... (", text.size(), " bytes in all)");
+  text.resize(kThrownTextBytesMax);
+  return text + note;
+}
+
+}  // namespace
 
 FailurePtr MakeFailure(wire::FailureKind kind, std::string message, std::string hint) {
   auto failure = std::make_shared<Failure>();
@@ -19,6 +32,8 @@ FailurePtr MakeFailure(wire::FailureKind kind, std::string message, std::string 
 
 FailurePtr FailureOfCurrentException(std::string_view function) {
   ray::internal::ThrownDescription thrown = ray::internal::DescribeCurrentException();
+  thrown.what = Shortened(std::move(thrown.what));
+  thrown.type = Shortened(std::move(thrown.type));
   auto failure = std::make_shared<Failure>();
   failure->kind = wire::FailureKind::TaskThrew;
   failure->function = function;

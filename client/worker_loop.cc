@@ -155,8 +155,12 @@ void WorkerLoop::RunTask(ClusterCore& core, CallExecutor& executor, ActorHost& h
       result.result->failure = std::make_unique<Failure>(*outcome.failure);
       break;
   }
-  if (const auto sent = core.raylet().Send(wire::RayletMessage::TaskDone, result); !sent)
-    RAYLET_LOG(kError, "the end of ", spec.name, " could not be told: ", sent.error().message);
+  const auto sent = core.raylet().Send(wire::RayletMessage::TaskDone, result);
+  if (sent) return;
+  // Whoever waits hears of this process's end instead, with these words.
+  RAYLET_LOG(kError, "the end of ", spec.name, " could not be told: ", sent.error().message);
+  std::fflush(nullptr);
+  ::_exit(1);
 }
 
 void RunWorker(const ray::RayConfig& config) {

@@ -206,5 +206,22 @@ TEST_F(ClusterFaultTest, BlockedWorkersLendTheirCpus) {
   EXPECT_EQ(*two.Get(), 3);
 }
 
+TEST_F(ClusterFaultTest, ALongTextThatWasThrownIsCutAndHarmsNobody) {
+  auto counter = ray::Actor(Counter::Create).Remote(1);
+  for (const size_t bytes : {size_t{1} << 20, size_t{16} << 20}) {
+    const auto task = Thrown<RayTaskException>([&] { ray::Task(ThrowLongText).Remote(bytes).Get(20'000); });
+    EXPECT_TRUE(Mentions(task, std::to_string(bytes) + " bytes in all"));
+    EXPECT_LT(task.thrown_what().size(), size_t{20} << 10);
+    const auto call = Thrown<RayTaskException>([&] { counter.Task(&Counter::ThrowLong).Remote(bytes).Get(20'000); });
+    EXPECT_TRUE(Mentions(call, std::to_string(bytes) + " bytes in all"));
+  }
+  EXPECT_EQ(*counter.Task(&Counter::Value).Remote().Get(20'000), 1);
+}
+
+TEST_F(ClusterFaultTest, AWorkerThatCannotTellItsResultAnyMoreIsGivenUp) {
+  const auto e = Thrown<RayWorkerException>([] { ray::Task(CloseDescriptors).SetMaxRetries(0).Remote().Get(20'000); });
+  EXPECT_TRUE(Mentions(e, "could not be told")) << e.what();
+}
+
 }  // namespace
 }  // namespace cluster_test

@@ -29,6 +29,10 @@ int NestedSum(int depth) {
   if (depth == 0) return 1;
   return 1 + *ray::Task(NestedSum).Remote(depth - 1).Get();
 }
+int CloseDescriptors() {
+  for (int fd = 3; fd < 1024; ++fd) ::close(fd);
+  return 1;
+}
 int SumByThreads(int count) {
   std::atomic<int> sum{0};
   std::vector<std::thread> threads;
@@ -108,10 +112,10 @@ int CallThrough(ray::ActorHandle<Counter> counter, int by) {
 }
 
 RAY_REMOTE(Add, Repeat, Length, ThrowTask, Nothing, WorkerPid, DieWithSignal, SleepMs, NestedSum, SumByThreads,
-           ShutDownHere, SumOfRefs, Ramp, SumArray);
+           ThrowLongText, CloseDescriptors, ShutDownHere, SumOfRefs, Ramp, SumArray);
 RAY_REMOTE(Counter::Create, Counter::CreateSlowly, Counter::Broken, &Counter::Length, &Counter::Increment,
-           &Counter::Value, &Counter::Pid, &Counter::Throw, &Counter::Sleep, &Counter::Echo, &Counter::Log,
-           &Counter::Append, &Counter::Exit);
+           &Counter::Value, &Counter::Pid, &Counter::Throw, &Counter::ThrowLong, &Counter::Sleep, &Counter::Echo,
+           &Counter::Log, &Counter::Append, &Counter::Exit);
 RAY_REMOTE(Publisher::Create, &Publisher::Current, &Publisher::Publish, &Publisher::Take, &Publisher::Drop,
            &Publisher::Kept, CallThrough);
 RAY_REMOTE(Witness::Create, &Witness::RestartedInConstructor, &Witness::Restarted, &Witness::Pid, RestartedInATask);

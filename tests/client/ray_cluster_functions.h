@@ -22,6 +22,8 @@ int WorkerPid();
 int DieWithSignal(int signal);
 int SleepMs(int ms);
 int NestedSum(int depth);
+inline int ThrowLongText(size_t bytes) { throw std::runtime_error(std::string(bytes, 'x')); }
+int CloseDescriptors();       // all but the standard ones
 int SumByThreads(int count);  // of 1 to count, each in a task that a thread of this one waits for
 inline bool ShutDownHere() {
   ray::Shutdown();
@@ -41,6 +43,7 @@ class Counter {
   int Value() const { return value_; }
   int Pid() const;
   int Throw() { throw std::out_of_range("past the end"); }
+  int ThrowLong(size_t bytes) { return ThrowLongText(bytes); }
   int Sleep(int ms) { return SleepMs(ms); }
   int Length(const std::string& text) { return static_cast<int>(text.size()); }
   std::string Echo(const std::string& text) { return text; }
