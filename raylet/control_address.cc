@@ -55,10 +55,11 @@ Result<ControlAddress> ParseControlAddress(std::string_view text) {
   if (const size_t at = text.rfind('@'); at != std::string_view::npos) {
     const std::string_view who = text.substr(0, at);
     const size_t colon = who.find(':');
-    if (colon == std::string_view::npos) return Wrong("names a user without a password");
-    const auto user = Unescape(who.substr(0, colon)), password = Unescape(who.substr(colon + 1));
+    const auto user = Unescape(who.substr(0, colon));
+    const auto password = Unescape(colon == std::string_view::npos ? "" : who.substr(colon + 1));
     if (!user || !password) return Wrong("has a % that no two hex digits follow");
-    if (password->empty()) return Wrong("has an empty password");
+    if (password->empty() != (colon == std::string_view::npos)) return Wrong("has an empty password");
+    if (user->empty() && password->empty()) return Wrong("has an empty user");
     address.user = *user;
     address.password = *password;
     text.remove_prefix(at + 1);

@@ -11,7 +11,12 @@ namespace raylet {
 
 ControlLink::ControlLink(Loop& loop, const Clock& clock, ControlStore& store, NodeRecord own,
                          ControlLinkOptions options)
-    : loop_(loop), clock_(clock), store_(store), own_(std::move(own)), options_(options) {}
+    : loop_(loop),
+      clock_(clock),
+      store_(store),
+      own_(std::move(own)),
+      options_(options),
+      draws_(own_.process_base == 0) {}
 
 ControlLink::~ControlLink() { *alive_ = false; }
 
@@ -33,10 +38,11 @@ Deadline ControlLink::Soon() const { return Deadline::After(options_.call_timeou
 // Joining
 
 void ControlLink::Join(Deadline deadline, Done<void> done) {
-  DrawProcessBase(deadline, [this, deadline, done = std::move(done)](Result<void> drawn) {
+  ClaimProcessBase(deadline, [this, deadline, done = std::move(done)](Result<void> drawn) {
     if (!drawn) return done(std::move(drawn));
     store_.RenewNode(own_, deadline,
                      WhileAlive<ControlStore::Renewal>([this, deadline, done](Result<ControlStore::Renewal> renewal) {
+                       if (leaving_) return;
                        if (!renewal) return done(Fail(std::move(renewal).error()));
                        joined_ = true;
                        Renewed(renewal);
@@ -48,12 +54,15 @@ void ControlLink::Join(Deadline deadline, Done<void> done) {
   });
 }
 
-void ControlLink::DrawProcessBase(Deadline deadline, Done<void> done) {
+void ControlLink::ClaimProcessBase(Deadline deadline, Done<void> done) {
   while (own_.process_base == 0) FillRandom(reinterpret_cast<uint8_t*>(&own_.process_base), sizeof own_.process_base);
   const auto claimed = [this, deadline, done = std::move(done)](Result<void> result) {
-    if (result || result.error().code != ErrorCode::kAlreadyExists || joined_) return done(std::move(result));
+    if (leaving_) return;
+    if (result) base_claimed_ = clock_.Now();
+    if (result || result.error().code != ErrorCode::kAlreadyExists || joined_ || !draws_)
+      return done(std::move(result));
     own_.process_base = 0;
-    DrawProcessBase(deadline, done);
+    ClaimProcessBase(deadline, done);
   };
   store_.ClaimProcessBase(own_.process_base, {own_.id, own_.epoch}, deadline, WhileAlive<void>(claimed));
 }
@@ -86,10 +95,13 @@ void ControlLink::Renewed(const Result<ControlStore::Renewal>& renewal) {
   if (!problem_.empty()) RAYLET_LOG(kWarning, "the lease is renewed again");
   problem_.clear();
   renewed_ = clock_.Now();
-  if (published_.Renewed(renewal->fresh, renewal->connection, *renewed_)) {
+  const bool lost = published_.Renewed(renewal->fresh, renewal->connection, *renewed_);
+  if (lost) {
     RAYLET_LOG(kWarning, "the control store may have lost what this raylet told it: telling ", published_.due(),
                " items again");
-    DrawProcessBase(Soon(), [](Result<void> claimed) {
+  }
+  if (lost || *renewed_ - base_claimed_ >= options_.claim_base_every) {
+    ClaimProcessBase(Soon(), [](Result<void> claimed) {
       if (!claimed) RAYLET_LOG(kWarning, "process numbers: ", claimed.error().message);
     });
   }
@@ -182,7 +194,8 @@ void ControlLink::ClaimName(const NameClaim& claim, const std::optional<NameClai
   Persist<void>(attempt, deadline, [=, this](Result<void> claimed) {
     if (claimed) {
       published_.Keep(claim, clock_.Now());
-    } else if (claimed.error().code == ErrorCode::kUnavailable) {
+    } else if (const ErrorCode code = claimed.error().code;
+               code != ErrorCode::kAlreadyExists && code != ErrorCode::kWrongState && code != ErrorCode::kInvalid) {
       published_.Withdraw(claim, clock_.Now());  // it may have happened
     }
     done(std::move(claimed));

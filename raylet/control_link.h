@@ -21,6 +21,7 @@ namespace raylet {
 struct ControlLinkOptions {
   std::chrono::milliseconds renew_every{2'000};
   std::chrono::milliseconds call_timeout{2'000};  // of what it asks by itself
+  std::chrono::milliseconds claim_base_every{3'600'000};
   std::chrono::milliseconds settle_after{2'500};  // everybody has renewed by then
   std::chrono::milliseconds retry_every{200};     // of claims and puts while the store is not settled
   size_t told_at_once = 256;
@@ -43,7 +44,7 @@ class ControlLink {
     ControlStore::State store;
   };
 
-  // `own.process_base` 0: one is drawn when it joins.
+  // `own.process_base` 0: one is drawn when it joins, and again where it is another's.
   ControlLink(Loop& loop, const Clock& clock, ControlStore& store, NodeRecord own, ControlLinkOptions options = {});
   ~ControlLink();  // no callback afterwards
 
@@ -52,9 +53,10 @@ class ControlLink {
   // Something of ours is another's: it has a larger epoch or version in the store.
   void SetOnLost(std::function<void(const Published::Lost&)> lost) { on_lost_ = std::move(lost); }
 
-  // Takes process numbers and the lease, and goes on to renew it. kAlreadyExists: two raylets with one node id.
+  // Takes process numbers and the lease, and goes on to renew it. kAlreadyExists: two raylets with one node id, or the
+  // process numbers are another's.
   void Join(Deadline deadline, Done<void> done);
-  // Gives the lease back, so that nobody waits for it to run out.
+  // Gives the lease back, so that nobody waits for it to run out. A Join under way is not answered any more.
   void Leave(Deadline deadline, std::function<void()> left);
   const NodeRecord& own() const { return own_; }
   ControlStore& store() { return store_; }  // to ask; what is changed is changed through the link
@@ -73,7 +75,7 @@ class ControlLink {
   Status status() const;
 
  private:
-  void DrawProcessBase(Deadline deadline, Done<void> done);
+  void ClaimProcessBase(Deadline deadline, Done<void> done);
   void Renew();
   void Renewed(const Result<ControlStore::Renewal>& renewal);
   void AskWhetherSettled();
@@ -95,12 +97,14 @@ class ControlLink {
   ControlStore& store_;
   NodeRecord own_;
   const ControlLinkOptions options_;
+  const bool draws_;  // its process numbers
   std::function<void(const std::vector<NodeRecord>&)> on_nodes_;
   std::function<void(const Published::Lost&)> on_lost_;
 
   bool joined_ = false;
   bool leaving_ = false;
   bool renewing_ = false;
+  TimePoint base_claimed_{};
   Timer renew_timer_;
   std::string problem_;
   std::optional<TimePoint> renewed_;

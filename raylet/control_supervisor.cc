@@ -96,6 +96,7 @@ ControlSupervisor::~ControlSupervisor() {
 }
 
 Result<std::string> ControlSupervisor::Password() const {
+  if (!options_.password.empty()) return options_.password;
   const std::string path = options_.folder + "/password";
   if (::access(path.c_str(), F_OK) != 0) {
     uint8_t random[24];
@@ -131,14 +132,15 @@ Result<void> ControlSupervisor::Prepare() {
   }
   const auto password = Password();
   if (!password) return Fail(password.error());
-  address_.host = options_.host;
+  const bool everywhere = options_.host == "0.0.0.0" || options_.host == "::";
+  address_.host = everywhere ? (options_.host == "::" ? "::1" : "127.0.0.1") : options_.host;
   address_.port = options_.port;
-  address_.user = "raylet";
+  address_.user = kControlUser;
   address_.password = *password;
 
   const bool loopback = options_.host == "::1" || options_.host.starts_with("127.");
   std::string config = kRedisConf;
-  Replace(config, "%BIND%", loopback ? options_.host : StrCat(options_.host, " 127.0.0.1"));
+  Replace(config, "%BIND%", loopback || everywhere ? options_.host : StrCat(options_.host, " 127.0.0.1"));
   Replace(config, "%PORT%", std::to_string(options_.port));
   Replace(config, "%FOLDER%", folder);
   Replace(config, "%PASSWORD%", *password);

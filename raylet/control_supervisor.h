@@ -20,6 +20,7 @@ struct ControlSupervisorOptions {
   std::string folder;                            // absolute; made where it is not there
   std::string host = "127.0.0.1";                // numeric: where others reach it; the loopback is served, too
   uint16_t port = kRedisPort;                    // 0: any that is free
+  std::string password;                          // empty: one of its own, in the file `password` of the folder
   std::string program = "redis-server";          // a path, or a name to look for in PATH
   std::chrono::milliseconds restart_first{100};  // doubled while it dies at once, up to
   std::chrono::milliseconds restart_max{2'000};

@@ -16,6 +16,7 @@
 #include "base/process_start.h"
 #include "base/strings.h"
 #include "base/unix_socket.h"
+#include "raylet/control_parts.h"
 #include "raylet/peer_token.h"
 #include "raylet/raylet.h"
 
@@ -33,6 +34,11 @@ struct Flags {
   std::string node_ip;
   int port = -1;  // not given
   std::string token_file;
+  std::string control;
+  std::string control_password_file;
+  bool head = false;
+  int head_port = kRedisPort;
+  double control_timeout = 5;
   std::vector<std::string> peers;
   double peer_silent_after = 3;
   double peer_dead_after = 10;
@@ -54,7 +60,11 @@ constexpr const char* kExample =
     "Two machines, with one secret token in a file of each:\n"
     "  raylet … --node-ip 10.0.0.1 --port 7000 --token-file ~/.raylet_token &\n"
     "  raylet … --node-ip 10.0.0.2 --port 7000 --token-file ~/.raylet_token --peers 10.0.0.1:7000 &\n"
-    "Exit codes: 0 stopped as asked, 1 failed, 2 usage, 3 no store is running, 4 not allowed, 5 timed out.";
+    "Or with a control store, which the first keeps and in which all find each other:\n"
+    "  raylet … --node-ip 10.0.0.1 --token-file ~/.raylet_token --head &\n"
+    "  raylet … --node-ip 10.0.0.2 --token-file ~/.raylet_token --control redis://raylet@10.0.0.1 &\n"
+    "Exit codes: 0 stopped as asked, 1 failed, 2 usage, 3 no store or control store is running, 4 not allowed, 5 timed "
+    "out.";
 
 int ExitCode(ErrorCode code) {
   switch (code) {
@@ -88,7 +98,9 @@ Result<void> PrepareLogsFolder(const std::string& folder) {
 
 // Nothing where no flag says that there are other raylets.
 Result<std::optional<ClusterOptions>> MakeClusterOptions(const Flags& flags) {
-  if (flags.node_ip.empty() && flags.port < 0 && flags.token_file.empty() && flags.peers.empty()) return std::nullopt;
+  if (flags.node_ip.empty() && flags.port < 0 && flags.token_file.empty() && flags.peers.empty() &&
+      flags.control.empty() && !flags.head)
+    return std::nullopt;
   ClusterOptions cluster;
   auto listen = MakeTcpAddress(flags.node_ip.empty() ? "127.0.0.1" : flags.node_ip,
                                static_cast<uint16_t>(std::max(0, flags.port)));
@@ -117,6 +129,37 @@ Result<std::optional<ClusterOptions>> MakeClusterOptions(const Flags& flags) {
   cluster.limits.dead_after = seconds(flags.peer_dead_after);
   cluster.limits.heartbeat_every = cluster.limits.silent_after / 6;
   return cluster;
+}
+
+// Nothing without --control and --head.
+Result<std::optional<ControlOptions>> MakeControlOptions(const Flags& flags, const RayletOptions& options) {
+  if (flags.control.empty() && !flags.head) return std::nullopt;
+  if (!flags.control.empty() && flags.head)
+    return Fail(ErrorCode::kInvalid, "--head starts a control store and --control says where one is: give one of them");
+  ControlOptions control;
+  if (!(flags.control_timeout > 0 && flags.control_timeout <= 3600))
+    return Fail(ErrorCode::kInvalid, "--control-timeout must be more than 0 s and an hour at most");
+  control.join_timeout = std::chrono::milliseconds(static_cast<int64_t>(flags.control_timeout * 1000));
+  std::string password;
+  if (!flags.control_password_file.empty()) {
+    auto read = ReadTokenFile(flags.control_password_file);
+    if (!read) return Fail(read.error());
+    password = std::move(*read);
+  }
+  const std::string& token = options.cluster->token;
+  if (flags.head) {
+    ControlSupervisorOptions head;
+    head.folder = options.socket + ".control";
+    head.host = options.cluster->listen.host();
+    head.port = static_cast<uint16_t>(flags.head_port);
+    head.password = !password.empty() || token.empty() ? password : ControlPassword(token);
+    control.head = std::move(head);
+    return control;
+  }
+  auto address = MakeControlAddress(flags.control, password, token);
+  if (!address) return Fail(address.error());
+  control.address = std::move(*address);
+  return control;
 }
 
 Result<RayletOptions> MakeOptions(const Flags& flags) {
@@ -148,6 +191,16 @@ void RaiseDescriptorLimit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+void SayReady(const Flags& flags, const RayletOptions& options, const std::string& address) {
+  const std::string cpus = FormatUnits(options.resources.units(kCpu));
+  std::printf("raylet: serving %s, %s CPUs%s%s\n", options.socket.c_str(), cpus.c_str(),
+              options.cluster ? ", other raylets at " : "", address.c_str());
+  std::fflush(stdout);
+  if (flags.ready_fd < 0) return;
+  if (::write(flags.ready_fd, "1", 1) != 1) std::fprintf(stderr, "raylet: nobody reads --ready-fd\n");
+  ::close(flags.ready_fd);
+}
+
 int Run(const Flags& flags) {
   if (flags.lifeline_fd >= 0) {
     if (const auto lifeline = CheckWatchable("--lifeline-fd", flags.lifeline_fd); !lifeline)
@@ -155,6 +208,8 @@ int Run(const Flags& flags) {
   }
   auto options = MakeOptions(flags);
   if (!options) return Complain(options.error());
+  auto control_options = MakeControlOptions(flags, *options);
+  if (!control_options) return Complain(control_options.error());
   RaiseDescriptorLimit();
   std::signal(SIGPIPE, SIG_IGN);
   // Workers must not inherit what is ours alone.
@@ -164,17 +219,27 @@ int Run(const Flags& flags) {
   if (!logs) return Complain(logs.error());
 
   Loop loop;
+  const SteadyClock clock;
   auto store = ConnectStoreLink(loop, options->store_socket);
   if (!store) return Complain(store.error());
-  const std::string cpus = FormatUnits(options->resources.units(kCpu));
   Raylet daemon(loop, *options, **store);
-  const auto listening = daemon.Listen();
-  if (!listening) return Complain(listening.error());
-  const auto joined = daemon.JoinPeers();
-  if (!joined) return Complain(joined.error());
+  const auto reachable = daemon.JoinPeers();
+  if (!reachable) return Complain(reachable.error());
+  std::optional<ControlParts> control;
+  if (*control_options) {
+    control.emplace(loop, clock, std::move(**control_options));
+    const auto started = control->Start();
+    if (!started) return Complain(started.error());
+    daemon.SetControl(*control);
+  }
 
   int exit_code = 0;
-  const auto stop = [&] { daemon.Stop([&loop] { loop.Stop(); }); };
+  const auto stop = [&] {
+    daemon.Stop([&] {
+      if (!control) return loop.Stop();
+      control->Stop([&loop] { loop.Stop(); });
+    });
+  };
   daemon.SetOnStoreGone([&](const Error& reason) {
     std::fprintf(stderr, "raylet: the store at %s has gone, and nothing works without it: %s\n",
                  options->store_socket.c_str(), reason.message.c_str());
@@ -193,12 +258,22 @@ int Run(const Flags& flags) {
     });
     lifeline.Watch({true, false});
   }
-  std::printf("raylet: serving %s, %s CPUs%s%s\n", options->socket.c_str(), cpus.c_str(),
-              options->cluster ? ", other raylets at " : "", daemon.PeerAddress().c_str());
-  std::fflush(stdout);
-  if (flags.ready_fd >= 0) {
-    if (::write(flags.ready_fd, "1", 1) != 1) std::fprintf(stderr, "raylet: nobody reads --ready-fd\n");
-    ::close(flags.ready_fd);
+  const auto serve = [&] {
+    const auto listening = daemon.Listen();
+    if (listening) return SayReady(flags, *options, daemon.PeerAddress());
+    exit_code = Complain(listening.error());
+    stop();
+  };
+  if (!control) {
+    serve();
+  } else {
+    control->Join(
+        daemon.OwnRecord(), [&](const std::vector<NodeRecord>& nodes) { daemon.KnowNodes(nodes); },
+        [&](const Result<void>& joined) {
+          if (joined) return serve();
+          exit_code = Complain(joined.error());
+          stop();
+        });
   }
   loop.Run();
   return exit_code;
@@ -229,6 +304,18 @@ int main(int argc, char** argv) {
                  "secret that all raylets of the cluster share, in a file of mode 0600; without one: loopback only");
   app.add_option("--peers", flags.peers, "other raylets, host:port,host:port; one that knows the other is enough")
       ->delimiter(',');
+  app.add_option(
+      "--control", flags.control,
+      "where the cluster's Redis is: redis://[user[:password]@]host[:port], or unix://… with a socket's path; "
+      "a user without a password has the one of --control-password-file or --token-file");
+  app.add_option("--control-password-file", flags.control_password_file,
+                 "password of the control store, in a file of mode 0600");
+  app.add_option("--control-timeout", flags.control_timeout,
+                 "seconds after which a control store that does not answer is an error at the start; 5");
+  app.add_flag("--head", flags.head,
+               "start a redis-server for the cluster at --node-ip, in the folder SOCKET.control, and keep it running");
+  app.add_option("--head-port", flags.head_port, "its port; 6379, and 0 for any that is free")
+      ->check(CLI::Range(0, 65535));
   app.add_option("--peer-silent-after", flags.peer_silent_after,
                  "seconds without a word after which another raylet gets no new work; the same everywhere");
   app.add_option("--peer-dead-after", flags.peer_dead_after,

@@ -45,6 +45,9 @@ struct RayletOptions {
   std::chrono::milliseconds stop_grace{1'000};         // after SIGTERM, when the raylet stops
 };
 
+class ControlParts;
+struct NodeRecord;
+
 class Raylet final : private ProcessSession::Events, private StoreLink::Handler, private PeerLinks::Handler {
  public:
   Raylet(Loop& loop, RayletOptions options, StoreLink& store);
@@ -53,6 +56,10 @@ class Raylet final : private ProcessSession::Events, private StoreLink::Handler,
   Result<void> Listen();
   // Listens to other raylets and seeks those that were named; nothing without ClusterOptions.
   Result<void> JoinPeers();
+  // What it is in the control store; after JoinPeers.
+  NodeRecord OwnRecord() const;
+  void KnowNodes(const std::vector<NodeRecord>& nodes);  // who lives, as the control store says: all are sought
+  void SetControl(const ControlParts& control) { control_ = &control; }  // for the status
   std::string PeerAddress() const;  // where they reach this one; empty where they do not
   // Refuses new work, ends the workers, removes the socket; then `stopped` is called, once.
   void Stop(std::function<void()> stopped);
@@ -158,7 +165,9 @@ class Raylet final : private ProcessSession::Events, private StoreLink::Handler,
   std::unordered_map<WorkerId, WorkerExit> recent_exits_;  // of the event under way
   SteadyClock clock_;
   ClusterView view_{node_};
-  std::unique_ptr<PeerLinks> peers_;  // null without ClusterOptions
+  const ControlParts* control_ = nullptr;      // null without a control store
+  std::map<NodeId, std::string> known_nodes_;  // from the control store, their addresses
+  std::unique_ptr<PeerLinks> peers_;           // null without ClusterOptions
   std::unordered_map<SessionId, std::unique_ptr<ProcessSession>> sessions_;
   std::unordered_map<ProcessId, ProcessSession*> by_process_;   // registered and connected
   uint64_t closed_bytes_received_ = 0, closed_bytes_sent_ = 0;  // of the sessions that have gone

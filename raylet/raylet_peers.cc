@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "raylet/control_records.h"
 #include "raylet/raylet.h"
 
 namespace raylet {
@@ -20,6 +21,29 @@ Result<void> Raylet::JoinPeers() {
   RAYLET_RETURN_IF_ERROR(peers_->Listen(cluster.listen));
   for (const TcpAddress& address : cluster.peers) RAYLET_RETURN_IF_ERROR(peers_->Seek(address));
   return {};
+}
+
+NodeRecord Raylet::OwnRecord() const {
+  return {node_, peers_ == nullptr ? 0 : peers_->own().epoch, static_cast<uint32_t>(process_base_ >> 32), PeerAddress(),
+          kBuild};
+}
+
+void Raylet::KnowNodes(const std::vector<NodeRecord>& nodes) {
+  if (peers_ == nullptr || stopping_) return;
+  std::map<NodeId, std::string> known;
+  for (const NodeRecord& node : nodes) {
+    if (node.id == node_) continue;
+    known[node.id] = node.address;
+    if (const auto before = known_nodes_.find(node.id); before != known_nodes_.end() && before->second == node.address)
+      continue;
+    auto address = ParseTcpAddress(node.address);
+    const auto sought = address ? peers_->Seek(*address, node.id) : Result<void>(Fail(address.error()));
+    if (!sought)
+      RAYLET_LOG(kWarning, "raylet ", node.id.hex(), " at ", node.address, " is not sought: ", sought.error().message);
+  }
+  for (const auto& [id, address] : known_nodes_)
+    if (const auto now = known.find(id); now == known.end() || now->second != address) peers_->Forget(address);
+  known_nodes_ = std::move(known);
 }
 
 std::string Raylet::PeerAddress() const { return peers_ == nullptr ? "" : peers_->own().address; }

@@ -1,14 +1,9 @@
 #include "raylet/redis_connection.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -16,6 +11,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "base/tcp_socket.h"
 #include "base/unix_socket.h"
 
 namespace raylet {
@@ -23,44 +19,10 @@ namespace {
 
 constexpr size_t kReadBytes = size_t{64} << 10;
 
-Error NobodyThere(const ControlAddress& address, int reason) {
+Error NobodyThere(const ControlAddress& address, const std::string& reason) {
   return {ErrorCode::kNotRunning,
-          StrCat("no Redis serves ", address.Shown(), " (", std::strerror(reason),
+          StrCat("no Redis serves ", address.Shown(), " (", reason,
                  "): start redis-server there, or say where it is with --control, or start one with --head")};
-}
-
-struct SocketAddress {
-  sockaddr_storage storage{};
-  socklen_t bytes = 0;
-  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
-};
-
-std::optional<SocketAddress> Resolve(const ControlAddress& address) {
-  SocketAddress socket;
-  if (address.host.empty()) {
-    sockaddr_un unix{};
-    unix.sun_family = AF_UNIX;
-    std::memcpy(unix.sun_path, address.path.data(), std::min(address.path.size(), sizeof unix.sun_path - 1));
-    std::memcpy(&socket.storage, &unix, sizeof unix);
-    socket.bytes = sizeof unix;
-    return socket;
-  }
-  sockaddr_in v4{};
-  sockaddr_in6 v6{};
-  if (::inet_pton(AF_INET, address.host.c_str(), &v4.sin_addr) == 1) {
-    v4.sin_family = AF_INET;
-    v4.sin_port = htons(address.port);
-    std::memcpy(&socket.storage, &v4, sizeof v4);
-    socket.bytes = sizeof v4;
-  } else if (::inet_pton(AF_INET6, address.host.c_str(), &v6.sin6_addr) == 1) {
-    v6.sin6_family = AF_INET6;
-    v6.sin6_port = htons(address.port);
-    std::memcpy(&socket.storage, &v6, sizeof v6);
-    socket.bytes = sizeof v6;
-  } else {
-    return std::nullopt;
-  }
-  return socket;
 }
 
 }  // namespace
@@ -73,22 +35,15 @@ RedisConnection::~RedisConnection() { *alive_ = false; }
 void RedisConnection::Start() { Connect(); }
 
 Result<UniqueFd> RedisConnection::Dial() {
-  const auto to = Resolve(address_);
-  if (!to) return Fail(ErrorCode::kInvalid, StrCat(address_.host, " is no numeric address"));
-  UniqueFd fd(::socket(to->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!fd) return FailErrno("cannot make a socket for the control store", errno);
-  if (!address_.host.empty()) {
-    const int on = 1;
-    ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    ::setsockopt(fd.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-  }
-  if (::connect(fd.get(), to->get(), to->bytes) != 0 && errno != EINPROGRESS) return Fail(NobodyThere(address_, errno));
-  return fd;
+  if (address_.host.empty()) return ConnectUnix(address_.path);
+  const auto to = MakeTcpAddress(address_.host, address_.port);
+  if (!to) return Fail(to.error());
+  return ConnectTcp(*to);
 }
 
 void RedisConnection::Connect() {
   auto fd = Dial();
-  if (!fd) return Lost(fd.error());
+  if (!fd) return Lost(NobodyThere(address_, fd.error().message));
   state_ = State::kConnecting;
   fd_ = std::move(*fd);
   reader_ = std::make_unique<RedisReplyReader>();
@@ -103,7 +58,7 @@ void RedisConnection::Greet() {
   int reason = 0;
   socklen_t bytes = sizeof reason;
   ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &reason, &bytes);
-  if (reason != 0) return Lost(NobodyThere(address_, reason));
+  if (reason != 0) return Lost(NobodyThere(address_, std::strerror(reason)));
   state_ = State::kGreeting;
   silence_.Cancel();
   watcher_.Watch({true, false});
@@ -235,7 +190,10 @@ void RedisConnection::Lost(Error why) {
     done(Fail(ErrorCode::kDisconnected, problem_.message));
     if (!*alive) return;
   }
-  if (was_up) handler_.OnDown();
+  if (was_up)
+    handler_.OnDown();
+  else if (problem_.code == ErrorCode::kNotAllowed)
+    handler_.OnRefused();
 }
 
 }  // namespace raylet

@@ -37,7 +37,8 @@ class RedisConnection {
    public:
     virtual ~Handler() = default;
     virtual void OnUp() = 0;
-    virtual void OnDown() = 0;  // after every command has been told
+    virtual void OnDown() = 0;     // after every command has been told
+    virtual void OnRefused() = 0;  // Redis does not let us in; trying again goes on
   };
 
   // `address` has a numeric host: nothing here waits for a name server.

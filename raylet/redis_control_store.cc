@@ -153,6 +153,13 @@ void RedisControlStore::OnDown() {
   RAYLET_LOG(kWarning, "control store: ", connection_.problem().message, "; trying again, and local work goes on");
 }
 
+void RedisControlStore::OnRefused() {
+  std::vector<CallId> waiting;
+  for (const auto& each : calls_) waiting.push_back(each.first);
+  const Error why = connection_.problem();
+  for (const CallId id : waiting) End(id, why);
+}
+
 Error RedisControlStore::Refusal(const std::string& text) {
   if (text.find("NOPERM") != std::string::npos)  // EXEC says it behind a word of its own
     return {ErrorCode::kNotAllowed, StrCat("Redis does not allow its raylet user what raylets need: ", text,

@@ -53,6 +53,7 @@ class RedisControlStore final : public ControlStore, private RedisConnection::Ha
 
   void OnUp() override;
   void OnDown() override;
+  void OnRefused() override;  // what waits is told at once: it would wait for somebody to change a password
 
   // Takes a call in: `refused` hears of its end without an answer.
   Call* Open(Deadline deadline, std::function<void(Error)> refused);

@@ -1,6 +1,7 @@
 // What NodeStatus shows: every worker, every queue with the reason why it waits, every actor, every resource.
 #include <nlohmann/json.hpp>
 
+#include "raylet/control_parts.h"
 #include "raylet/raylet.h"
 
 namespace raylet {
@@ -94,6 +95,50 @@ json Peers(const PeerLinks* links, const ClusterView& view) {
   return peers;
 }
 
+int64_t MsSince(const std::optional<TimePoint>& moment, TimePoint now) {
+  return moment ? (now - *moment) / std::chrono::milliseconds(1) : -1;
+}
+
+// Null without a control store.
+json Control(const ControlParts* parts, TimePoint now) {
+  if (parts == nullptr || parts->link() == nullptr) return nullptr;
+  const ControlLink::Status status = parts->link()->status();
+  json control = {{"address", status.store.address},
+                  {"connected", status.store.connected},
+                  {"connections", status.store.connection},
+                  {"calls", status.store.calls},
+                  {"calls_waiting", status.store.waiting},
+                  {"calls_timed_out", status.store.timed_out},
+                  {"joined", status.joined},
+                  {"renewed_ms_ago", MsSince(status.renewed, now)},
+                  {"listed_ms_ago", MsSince(status.listed, now)},
+                  {"settled", status.settled},
+                  {"published", status.published},
+                  {"to_publish", status.due},
+                  {"times_emptied", status.losses},
+                  {"problem", status.problem.empty() ? status.store.problem : status.problem}};
+  if (const ControlSupervisor* const supervisor = parts->supervisor())
+    control["redis"] = {{"pid", supervisor->pid()}, {"restarts", supervisor->restarts()}};
+  return control;
+}
+
+// Who has a lease, as the control store said last.
+json Nodes(const ControlParts* parts) {
+  json nodes = json::array();
+  if (parts == nullptr || parts->link() == nullptr) return nodes;
+  const ControlLink::Status status = parts->link()->status();
+  for (const NodeRecord& node : status.nodes) {
+    nodes.push_back({{"node", node.id.hex()},
+                     {"address", node.address},
+                     {"epoch", std::to_string(node.epoch)},
+                     {"process_base", node.process_base},
+                     {"version", node.version},
+                     {"lease_seconds", kNodeLease / std::chrono::seconds(1)},
+                     {"this", node.id == status.own.id}});
+  }
+  return nodes;
+}
+
 }  // namespace
 
 std::string Raylet::StatusJson() const {
@@ -143,6 +188,8 @@ std::string Raylet::StatusJson() const {
   const json status = {{"node", node_.hex()},
                        {"address", PeerAddress()},
                        {"peers", Peers(peers_.get(), view_)},
+                       {"control", Control(control_, clock_.Now())},
+                       {"nodes", Nodes(control_)},
                        {"store_socket", options_.store_socket},
                        {"logs_folder", options_.logs_folder},
                        {"resources", Resources(scheduler_.ledger())},

@@ -28,16 +28,20 @@ class ControlLinkTest : public ::testing::Test {
   void TearDown() override {
     thread_.Run([this] { links_.clear(); });
   }
-  // A raylet's link, that has joined.
-  ControlLink& Join(const NodeRecord& record, const ControlLinkOptions& options = Quick()) {
+  ControlLink& Link(const NodeRecord& record, const ControlLinkOptions& options = Quick()) {
     ControlLink* link = nullptr;
     thread_.Run([&] {
       links_.push_back(std::make_unique<ControlLink>(thread_.loop(), clock_, store_, record, options));
       link = links_.back().get();
     });
-    const auto joined = JoinAgain(*link);
-    EXPECT_TRUE(joined) << joined.error().message;
     return *link;
+  }
+  // A raylet's link, that has joined.
+  ControlLink& Join(const NodeRecord& record, const ControlLinkOptions& options = Quick()) {
+    ControlLink& link = Link(record, options);
+    const auto joined = JoinAgain(link);
+    EXPECT_TRUE(joined) << joined.error().message;
+    return link;
   }
   Result<void> JoinAgain(ControlLink& link) {
     return thread_.Await<void>([&](auto done) { link.Join(Deadline::AfterMs(10'000), done); });
@@ -95,12 +99,12 @@ TEST_F(ControlLinkTest, RayletsSeeEachOtherUntilTheyLeave) {
   EXPECT_TRUE(Comes([&] { return Status(first).nodes.size() == 1; }));
 }
 
-TEST_F(ControlLinkTest, ProcessNumbersThatAreTakenAreDrawnAgain) {
-  ControlLink& first = Join(Record(7));
-  ControlLink& second = Join(Record(7));
-  EXPECT_EQ(Status(first).own.process_base, 7u);
-  EXPECT_NE(Status(second).own.process_base, 7u);
-  EXPECT_NE(Status(second).own.process_base, 0u);
+TEST_F(ControlLinkTest, ProcessNumbersThatAreTakenAreRefused) {
+  EXPECT_EQ(Status(Join(Record(7))).own.process_base, 7u);
+  const auto joined = JoinAgain(Link(Record(7)));
+  ASSERT_FALSE(joined);
+  EXPECT_EQ(joined.error().code, ErrorCode::kAlreadyExists);
+  EXPECT_NE(joined.error().message.find("process numbers"), std::string::npos);
 }
 
 TEST_F(ControlLinkTest, ASecondRayletWithOurNodeIdIsRefused) {
@@ -108,12 +112,7 @@ TEST_F(ControlLinkTest, ASecondRayletWithOurNodeIdIsRefused) {
   Join(record);
   ++record.epoch;
   record.address = "10.0.0.2:7000";
-  ControlLink* link = nullptr;
-  thread_.Run([&] {
-    links_.push_back(std::make_unique<ControlLink>(thread_.loop(), clock_, store_, record, Quick()));
-    link = links_.back().get();
-  });
-  const auto joined = JoinAgain(*link);
+  const auto joined = JoinAgain(Link(record));
   ASSERT_FALSE(joined);
   EXPECT_EQ(joined.error().code, ErrorCode::kAlreadyExists);
   EXPECT_NE(joined.error().message.find("10.0.0.1:7000"), std::string::npos);

@@ -39,8 +39,8 @@ class ControlSupervisorTest : public ::testing::Test {
   void Connect(const ControlAddress& address) {
     thread_.Run([&] { store_.emplace(thread_.loop(), address); });
   }
-  Result<void> Mark(int64_t deadline_ms = 10'000) {
-    return thread_.Await<void>([&](auto done) { store_->MarkSettled(Deadline::AfterMs(deadline_ms), done); });
+  Result<void> Mark() {
+    return thread_.Await<void>([&](auto done) { store_->MarkSettled(Deadline::AfterMs(10'000), done); });
   }
   Result<bool> IsMarked() {
     return thread_.Await<bool>([&](auto done) { store_->IsSettled(Deadline::AfterMs(10'000), done); });
@@ -86,7 +86,7 @@ TEST_F(ControlSupervisorTest, ServesRayletsAndNobodyElse) {
   stranger.user.clear();
   stranger.password.clear();
   Connect(stranger);
-  const auto refused = Mark(300);
+  const auto refused = Mark();
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kNotAllowed) << refused.error().message;
 }

@@ -7,6 +7,7 @@
 #include <deque>
 
 #include "base/unix_socket.h"
+#include "raylet/control_link.h"
 #include "tests/raylet/loop_thread.h"
 #include "tests/raylet/redis_server.h"
 
@@ -159,17 +160,40 @@ TEST_F(RedisControlStoreTest, OfTwoStoresThatWriteAtOnceNoneLosesAWrite) {
   other_thread.Run([&] { other.reset(); });
 }
 
+TEST_F(RedisControlStoreTest, ThousandsOfItemsAreThereAgainAfterAFlush) {
+  constexpr int kActors = 3'000;
+  RedisServer server;
+  Connect(server.address());
+  const SteadyClock clock;
+  std::optional<ControlLink> link;
+  thread_.Run([&] {
+    ControlLinkOptions options;
+    options.renew_every = std::chrono::milliseconds(20);
+    options.store_is_new = true;
+    link.emplace(thread_.loop(), clock, *store_, record_, options);
+  });
+  ASSERT_TRUE(thread_.Await<void>([&](auto done) { link->Join(Deadline::AfterMs(10'000), done); }));
+  thread_.Run([&] {
+    for (int i = 0; i < kActors; ++i) link->PlaceActor({ActorId::FromRandom(), record_.id, 1, wire::ActorState::Alive});
+  });
+  const auto all_there = [&] { return server.Ask({"DBSIZE"}).integer >= kActors; };
+  EXPECT_TRUE(Eventually(kPatience, all_there));
+  server.Ask({"FLUSHALL"});
+  EXPECT_TRUE(Eventually(kPatience, all_there));
+  thread_.Run([&] { link.reset(); });
+}
+
 TEST_F(RedisControlStoreTest, APasswordIsSentAndAWrongOneIsSaid) {
   RedisServer server({"--requirepass", "a b%c"});
   ControlAddress address = server.address();
   Connect(address);
-  auto renewed = Renew(200);
+  auto renewed = Renew();
   ASSERT_FALSE(renewed);
   EXPECT_EQ(renewed.error().code, ErrorCode::kNotAllowed) << renewed.error().message;
   EXPECT_NE(renewed.error().message.find("--control"), std::string::npos);
   address.password = "wrong";
   Connect(address);
-  renewed = Renew(200);
+  renewed = Renew();
   ASSERT_FALSE(renewed);
   EXPECT_EQ(renewed.error().code, ErrorCode::kNotAllowed) << renewed.error().message;
   EXPECT_EQ(renewed.error().message.find("wrong"), std::string::npos);

@@ -64,6 +64,7 @@ TEST(ControlAddressTest, EveryFormIsTaken) {
   EXPECT_EQ(parse("redis://[::1]:7"), (ControlAddress{"::1", 7, "", "", ""}));
   EXPECT_EQ(parse("redis://:pa%3As@head"), (ControlAddress{"head", 6379, "", "", "pa:s"}));
   EXPECT_EQ(parse("redis://me:p@ss:w@head:1"), (ControlAddress{"head", 1, "", "me", "p@ss:w"}));
+  EXPECT_EQ(parse("redis://me@head"), (ControlAddress{"head", 6379, "", "me", ""}));
   EXPECT_EQ(parse("unix:///tmp/redis"), (ControlAddress{"", 6379, "/tmp/redis", "", ""}));
   EXPECT_EQ(parse("unix://me:pw@/tmp/redis"), (ControlAddress{"", 6379, "/tmp/redis", "me", "pw"}));
   EXPECT_EQ(parse("redis://me:secret@[::1]").Shown(), "redis://[::1]:6379");
@@ -73,7 +74,7 @@ TEST(ControlAddressTest, EveryFormIsTaken) {
 TEST(ControlAddressTest, OthersAreRefusedWithoutShowingAPassword) {
   for (const char* text :
        {"", "head:6379", "http://head", "rediss://:secret@head", "redis://", "redis://head:0", "redis://head:65536",
-        "redis://head:", "redis://head:x", "redis://head/3", "redis://[::1", "redis://[::1]x", "redis://secret@head",
+        "redis://head:", "redis://head:x", "redis://head/3", "redis://[::1", "redis://[::1]x", "redis://@head",
         "redis://me:@head", "redis://:secret%4@head", "redis://:secret%zz@head", "unix://relative", "unix://"}) {
     const auto address = ParseControlAddress(text);
     ASSERT_FALSE(address) << text;

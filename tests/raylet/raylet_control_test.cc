@@ -1,0 +1,159 @@
+// Real raylets and a real control store: they find each other, heal it, do without it, and say what is wrong.
+#include <sys/stat.h>
+
+#include <csignal>
+#include <nlohmann/json.hpp>
+
+#include "base/strings.h"
+#include "tests/raylet/node.h"
+#include "tests/raylet/redis_server.h"
+
+namespace raylet::test {
+namespace {
+
+using nlohmann::json;
+
+// A raylet and the driver that asks it how things are.
+struct Machine {
+  explicit Machine(std::vector<std::string> flags) : node(WithCpus(std::move(flags))), driver(node.Driver()) {}
+  static std::vector<std::string> WithCpus(std::vector<std::string> flags) {
+    flags.insert(flags.end(), {"--num-cpus", "2"});
+    return flags;
+  }
+  json Status() { return json::parse(driver.StatusJson()); }
+  // Until the status is as it should be.
+  template <class Condition>
+  testing::AssertionResult Shows(Condition condition) {
+    if (test::Eventually(kPatience, [&] { return condition(Status()); })) return testing::AssertionSuccess();
+    const json status = Status();
+    return testing::AssertionFailure() << status["control"].dump() << status["nodes"].dump() << status["peers"].dump();
+  }
+  testing::AssertionResult SeesPeerUp() {
+    return Shows([](const json& status) {
+      return status["nodes"].size() == 2 && !status["peers"].empty() && status["peers"].back()["state"] == "up";
+    });
+  }
+  bool RunsATask() {
+    TaskOptions task;
+    task.arguments = {"hello"};
+    return InlineText(driver.AwaitResult(driver.Submit(task))) == "hello";
+  }
+
+  Node node;
+  WireProcess driver;
+};
+
+std::string UrlOf(const RedisServer& server) { return server.address().Shown(); }
+
+TEST(RayletControl, RayletsFindEachOtherInTheControlStore) {
+  RedisServer server;
+  Machine a({"--control", UrlOf(server)});
+  Machine b({"--control", UrlOf(server)});
+  ASSERT_TRUE(a.SeesPeerUp());
+  ASSERT_TRUE(b.SeesPeerUp());
+  const json status = a.Status();
+  EXPECT_EQ(status["control"]["address"], UrlOf(server));
+  EXPECT_TRUE(status["control"]["connected"]);
+  EXPECT_LT(status["control"]["renewed_ms_ago"], 10'000);
+  for (const json& node : status["nodes"]) {
+    EXPECT_EQ(node["this"], node["node"] == status["node"]);
+    EXPECT_NE(node["process_base"], 0);
+    EXPECT_EQ(node["version"], status["nodes"][0]["version"]);
+  }
+}
+
+TEST(RayletControl, AnEmptiedStoreIsFilledAgain) {
+  RedisServer server;
+  Machine a({"--control", UrlOf(server)});
+  server.Ask({"FLUSHALL"});
+  EXPECT_TRUE(Eventually(std::chrono::seconds(5), [&] {
+    return server.Ask({"SCARD", "raylet:index:node"}).integer == 1;
+  }));
+  EXPECT_TRUE(a.Shows([](const json& status) { return status["control"]["times_emptied"] >= 1; }));
+}
+
+TEST(RayletControl, LocalWorkGoesOnWithoutIt) {
+  RedisServer server;
+  Machine a({"--control", UrlOf(server)});
+  server.Stop();
+  EXPECT_TRUE(a.RunsATask());
+  server.Kill();
+  EXPECT_TRUE(a.Shows(
+      [](const json& status) { return !status["control"]["connected"] && status["control"]["problem"] != ""; }));
+  EXPECT_TRUE(a.RunsATask());
+  server.Start();
+  EXPECT_TRUE(
+      a.Shows([](const json& status) { return status["control"]["connected"] && status["control"]["problem"] == ""; }));
+  EXPECT_TRUE(Eventually(kPatience, [&] { return server.Ask({"SCARD", "raylet:index:node"}).integer == 1; }));
+}
+
+class RayletHead : public ::testing::Test {
+ protected:
+  RayletHead() {
+    std::ofstream(folder_.File("token")) << "a token of the cluster\n";
+    ::chmod(folder_.File("token").c_str(), 0600);
+  }
+  static std::string UrlOf(const Machine& head) {
+    std::ifstream file(head.node.socket() + ".control/address");
+    std::string url;
+    file >> url;
+    return url.insert(url.find("//") + 2, "raylet@");
+  }
+  // Runs until it ends by itself.
+  std::pair<int, std::string> Run(std::vector<std::string> flags) {
+    FakeStore store(folder_.File("store"));
+    flags.insert(flags.end(), {"--socket", folder_.File("raylet"), "--store-socket", folder_.File("store"),
+                               "--logs-folder", folder_.File("logs")});
+    auto daemon = DaemonProcess::StartPlain("raylet", std::move(flags));
+    if (!daemon) return {-1, daemon.error().message};
+    const auto end = daemon->Wait(Deadline::After(kPatience));
+    return {end ? end->exit_code : -2, daemon->Output()};
+  }
+
+  RunFolder folder_;
+};
+
+TEST_F(RayletHead, KeepsAControlStoreThatOthersJoinWithTheToken) {
+  const std::string token = folder_.File("token");
+  Machine head({"--head", "--head-port", "0", "--token-file", token});
+  Machine other({"--control", UrlOf(head), "--token-file", token});
+  ASSERT_TRUE(other.SeesPeerUp());
+  // Its Redis dies and comes back; nobody else is disturbed.
+  const pid_t redis = head.Status()["control"]["redis"]["pid"];
+  ::kill(redis, SIGKILL);
+  EXPECT_TRUE(head.Shows([&](const json& status) {
+    return status["control"]["redis"]["restarts"] >= 1 && status["control"]["connected"] == true;
+  }));
+  EXPECT_TRUE(other.Shows([](const json& status) { return status["control"]["connections"] >= 2; }));
+  EXPECT_TRUE(other.RunsATask());
+  const pid_t restarted = head.Status()["control"]["redis"]["pid"];
+  ASSERT_TRUE(head.node.daemon->Terminate());
+  EXPECT_NE(::kill(restarted, 0), 0);
+}
+
+TEST_F(RayletHead, ItsRedisEndsWithItHoweverItEnds) {
+  Machine head({"--head", "--head-port", "0"});
+  const pid_t redis = head.Status()["control"]["redis"]["pid"];
+  head.node.daemon->Kill();
+  // It is nobody's child here, and may stay as a zombie: that has no descriptors.
+  EXPECT_TRUE(Eventually(kPatience, [&] {
+    std::error_code gone;
+    return !std::filesystem::exists(StrCat("/proc/", redis, "/fd/0"), gone);
+  }));
+}
+
+TEST_F(RayletHead, WhatKeepsARayletFromJoiningIsSaid) {
+  const auto [absent_code, absent] = Run({"--control", "unix://" + folder_.File("nobody"), "--control-timeout", "0.3"});
+  EXPECT_EQ(absent_code, 3) << absent;
+  EXPECT_NE(absent.find("start redis-server there"), std::string::npos) << absent;
+  RedisServer server({"--requirepass", "secret"});
+  const auto [locked_code, locked] = Run({"--control", server.address().Shown()});
+  EXPECT_EQ(locked_code, 4) << locked;
+  EXPECT_NE(locked.find("--control-password-file"), std::string::npos) << locked;
+  EXPECT_EQ(Run({"--control", "redis://raylet@localhost"}).first, 2);
+  EXPECT_EQ(Run({"--control", "redis://localhost", "--head"}).first, 2);
+  EXPECT_EQ(Run({"--control", "http://localhost"}).first, 2);
+}
+
+}  // namespace
+}  // namespace raylet::test
