@@ -25,9 +25,17 @@ std::vector<NodeId> ObjectDirectory::Added(const ObjectId& object, const NodeId&
   return TakeAskers(entry);
 }
 
-std::vector<NodeId> ObjectDirectory::SealedHere(const ObjectId& object) {
+std::vector<NodeId> ObjectDirectory::SealedHere(const ObjectId& object) { return TakeAskers(object); }
+
+std::vector<NodeId> ObjectDirectory::TakeAskers(const ObjectId& object) {
   const auto entry = entries_.find(object);
   return entry == entries_.end() ? std::vector<NodeId>() : TakeAskers(entry);
+}
+
+std::vector<ObjectId> ObjectDirectory::ObjectsOf(ProcessId owner) const {
+  const auto owned = by_owner_.find(owner);
+  if (owned == by_owner_.end()) return {};
+  return {owned->second.begin(), owned->second.end()};
 }
 
 void ObjectDirectory::Dropped(const ObjectId& object, const NodeId& node) {

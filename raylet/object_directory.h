@@ -27,6 +27,9 @@ class ObjectDirectory {
   // `asker` is told at the first copy: true if nobody waited for this object before (watch the store for it).
   bool Wait(const ObjectId& object, const NodeId& asker);
 
+  std::vector<NodeId> TakeAskers(const ObjectId& object);  // they wait no more
+  std::vector<ObjectId> ObjectsOf(ProcessId owner) const;
+
   // Its owner let it go: the machines that have a copy, to be told.
   std::vector<NodeId> Freed(const ObjectId& object);
   // All objects of a process that has gone, with the machines that have copies of them.

@@ -133,6 +133,9 @@ void ObjectTransfer::Found(const wire::CopiesFoundT& found) {
 
 void ObjectTransfer::Free(std::span<const ObjectId> objects) {
   std::vector<ObjectId> gone(objects.begin(), objects.end());
+  for (const ObjectId& object : gone)
+    queue_.Lost(object, {ErrorCode::kNotFound, StrCat("object ", object.hex(), " was freed by its owner")});
+  CarrySoon();
   thread_.loop().Post([store = store_, gone = std::move(gone)] {
     (void)store->DeleteAsync(gone);  // without a store there is nothing to free
   });
@@ -206,8 +209,9 @@ void ObjectTransfer::Carry() {
     } else if (const auto* start = std::get_if<StartPull>(&decision)) {
       Start(*start, commands);
     } else if (const auto* raise = std::get_if<RaisePull>(&decision)) {
-      for (StartPull& waits : sources_[raise->from].wait)
-        if (waits.pull == raise->pull) waits.priority = raise->priority;
+      if (const auto source = sources_.find(raise->from); source != sources_.end())
+        for (StartPull& waits : source->second.wait)
+          if (waits.pull == raise->pull) waits.priority = raise->priority;
       commands.push_back([one = *raise](ObjectReceiver& receiver) { receiver.Raise(one.pull, one.priority); });
     } else if (const auto* stop = std::get_if<StopPull>(&decision)) {
       for (auto& [node, source] : sources_)

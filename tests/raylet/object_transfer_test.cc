@@ -3,6 +3,7 @@
 #include "raylet/object_transfer.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <condition_variable>
 #include <mutex>
@@ -22,6 +23,7 @@ struct World {
   std::map<ObjectId, std::set<NodeId>> copies;
   std::set<ObjectId> lost;
   std::set<NodeId> unreachable;
+  std::atomic<uint64_t> next{1};  // object
 };
 
 class Node final : public ObjectTransfer::Handler {
@@ -49,8 +51,7 @@ class Node final : public ObjectTransfer::Handler {
 
   void Run(const std::function<void()>& work) { loop_.Run(work); }
   ObjectId Put(const Content& data, ProcessId owner = 7) {
-    static std::atomic<uint64_t> next{1};
-    const ObjectId object = NewObjectId(owner, next);
+    const ObjectId object = NewObjectId(owner, world_.next);
     Put(object, data);
     return object;
   }
@@ -241,6 +242,22 @@ TEST(ObjectTransfer, AFullStoreIsWhatAnAskerHearsAtItsDeadline) {
   EXPECT_NE(why.message.find("10000000"), std::string::npos) << why.message;
 }
 
+TEST(ObjectTransfer, AStoreThatDoesNotAnswerHoldsUpTheTransferAndNotTheLoop) {
+  World world;
+  Node from(world), to(world);
+  const Content data = RandomContent(1'000'000, 1);
+  const ObjectId object = from.Put(data);
+  to.daemon->Signal(SIGSTOP);
+  to.Ask(object, 1);
+  EXPECT_TRUE(Eventually(std::chrono::seconds(20), [&] { return from.transfer->sent().bytes_sent.value() > 0; }));
+  std::string why;
+  to.Run([&] { why = to.transfer->WhyWaiting(object); });  // returns although the store is silent
+  EXPECT_NE(why.find("is on its way from node " + from.id.hex()), std::string::npos) << why;
+  to.daemon->Signal(SIGCONT);
+  ASSERT_EQ(to.Told(object, 1).code, ErrorCode::kOk);
+  to.ExpectHolds(object, data);
+}
+
 TEST(ObjectTransfer, WhatIsLostFailsAndWhatIsFreedGoes) {
   World world;
   Node from(world), to(world);
@@ -253,6 +270,11 @@ TEST(ObjectTransfer, WhatIsLostFailsAndWhatIsFreedGoes) {
   EXPECT_TRUE(*to.store->Contains(freed));
   to.Run([&] { to.transfer->Free({&freed, 1}); });
   EXPECT_TRUE(Eventually(std::chrono::seconds(20), [&] { return !*to.store->Contains(freed); }));
+  // Asked for when its owner lets it go: it will not come.
+  const ObjectId never = NewObjectId(7, world.next);
+  to.Ask(never, 1);
+  to.Run([&] { to.transfer->Free({&never, 1}); });
+  EXPECT_EQ(to.Told(never, 1).code, ErrorCode::kNotFound);
 }
 
 TEST(ObjectTransfer, WhenTheLastAskerGoesWhatHasComeGoes) {

@@ -1,0 +1,63 @@
+#include "raylet/object_locator.h"
+
+namespace raylet {
+
+void ObjectLocator::OnLocate(const NodeId& asker, const wire::LocateRequestT& request) {
+  for (const wire::CopyAt& missing : request.without)
+    directory_.Dropped(FromWire<ObjectId>(missing.object()), FromWire<NodeId>(missing.node()));
+  for (const wire::Id20& object : request.objects) Answer(asker, FromWire<ObjectId>(object));
+}
+
+void ObjectLocator::Answer(const NodeId& asker, const ObjectId& object) {
+  wire::CopiesFoundT& found = messages_.found[asker];
+  if (!machine_.OwnerLives(OwnerOf(object))) {
+    found.lost.push_back(ToWire(object));
+    return;
+  }
+  directory_.Dropped(object, asker);  // whoever asks has none, whatever it said before
+  const size_t before = found.copies.size();
+  if (const auto bytes = machine_.SealedBytes(object)) found.copies.emplace_back(ToWire(object), ToWire(own_), *bytes);
+  for (const NodeId& holder : directory_.Holders(object)) found.copies.emplace_back(ToWire(object), ToWire(holder), 0);
+  if (found.copies.size() > before) return;
+  found.none_yet.push_back(ToWire(object));
+  if (directory_.Wait(object, asker)) messages_.watch.push_back(object);
+}
+
+void ObjectLocator::OnAdded(const NodeId& node, const wire::CopiesAddedNoticeT& notice) {
+  for (const wire::SizedObject& added : notice.objects) {
+    const auto object = FromWire<ObjectId>(added.object());
+    if (!machine_.OwnerLives(OwnerOf(object))) {  // it was freed while the copy was made
+      messages_.free[node].objects.push_back(added.object());
+      continue;
+    }
+    for (const NodeId& asker : directory_.Added(object, node))
+      if (asker != node) messages_.found[asker].copies.emplace_back(added.object(), ToWire(node), added.bytes());
+  }
+}
+
+void ObjectLocator::OnDropped(const NodeId& node, const wire::CopiesDroppedNoticeT& notice) {
+  for (const wire::Id20& object : notice.objects) directory_.Dropped(FromWire<ObjectId>(object), node);
+}
+
+void ObjectLocator::SealedHere(const ObjectId& object) {
+  const uint64_t bytes = machine_.SealedBytes(object).value_or(0);  // 0 too where it was evicted at once
+  for (const NodeId& asker : directory_.SealedHere(object))
+    messages_.found[asker].copies.emplace_back(ToWire(object), ToWire(own_), bytes);
+}
+
+void ObjectLocator::Freed(std::span<const ObjectId> objects) {
+  for (const ObjectId& object : objects) {
+    for (const NodeId& asker : directory_.TakeAskers(object)) messages_.found[asker].lost.push_back(ToWire(object));
+    for (const NodeId& holder : directory_.Freed(object)) messages_.free[holder].objects.push_back(ToWire(object));
+  }
+}
+
+void ObjectLocator::OwnerGone(ProcessId owner) { Freed(directory_.ObjectsOf(owner)); }
+
+std::vector<ObjectId> ObjectLocator::NodeGone(const NodeId& node) {
+  messages_.found.erase(node);
+  messages_.free.erase(node);
+  return directory_.NodeGone(node);
+}
+
+}  // namespace raylet
