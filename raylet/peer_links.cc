@@ -36,6 +36,7 @@ PeerLinks::PeerLinks(Loop& loop, const Clock& clock, PeerLinksOptions options, C
     };
   }
   while (options_.own.epoch == 0) options_.own.epoch = random_();
+  ticked_at_ = clock_.Now();
   ticker_ = Timer(loop_, tick_every_, tick_every_, [this] { Tick(); });
 }
 
@@ -322,12 +323,19 @@ void PeerLinks::Fill(PeerConnection& connection, Bytes& out, size_t bytes_max) {
 
 void PeerLinks::Tick() {
   const TimePoint now = clock_.Now();
+  const Duration since = now - std::exchange(ticked_at_, now);
+  const bool stalled = since > options_.limits.silent_after / 2;
+  if (stalled) {
+    RAYLET_LOG(kWarning, "this raylet did nothing for ", since / std::chrono::milliseconds(1),
+               " ms: it was stopped, or its machine is short of CPU");
+  }
   for (auto& [id, link] : links_) link.connection->Tick(now);
   std::vector<NodeId> nodes;
   bool load_wanted = false;
   for (const auto& [node, peer] : peers_) {
     if (peer.session == nullptr) continue;
     nodes.push_back(node);
+    if (stalled) peer.session->DidNotListen(since);
     load_wanted = load_wanted || peer.session->HeartbeatDue(now + tick_every_ / 2);
   }
   const NodeLoad load = load_wanted ? handler_.OwnLoad() : NodeLoad();

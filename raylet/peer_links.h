@@ -169,6 +169,7 @@ class PeerLinks final : private PeerConnection::Events {
   FdWatcher listener_;
   Timer accept_pause_;
   const std::chrono::milliseconds tick_every_;  // few wake-ups: nobody is there most of the time
+  TimePoint ticked_at_;
   Timer ticker_;
   Timer dial_timer_;  // where that is too coarse
   bool stopping_ = false;

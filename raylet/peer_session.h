@@ -81,7 +81,9 @@ class PeerSession {
 
   // ---- life
   void Tick(TimePoint now);  // silent, dead
-  void End(Error why);       // dead at once, such as when its connection is refused
+  // So long this raylet did not listen, such as while it was stopped: no silence of the other's.
+  void DidNotListen(Duration time) { heard_ += time; }
+  void End(Error why);  // dead at once, such as when its connection is refused
   NodeState state() const { return state_; }
   const Error& why_dead() const { return why_dead_; }
   bool born() const { return counters_.connections > 0; }  // before that, nobody knows of it

@@ -123,6 +123,18 @@ TEST_F(PeerLinksTest, AShortSilenceIsForgiven) {
   EXPECT_FALSE(a.Has("dead 2") || b.Has("dead 1"));
 }
 
+TEST_F(PeerLinksTest, WhoDidNotListenItselfCallsNobodySilentOrDead) {
+  PeerSide& a = Make(1);
+  PeerSide& b = Make(2);
+  Seek(a, b);
+  ASSERT_TRUE(Meet(a, b));
+  const int heard = a.heard;
+  clock_.Advance(seconds(15));  // as if both had been stopped
+  ASSERT_TRUE(RunUntil([&] { return a.heard > heard; }));
+  EXPECT_EQ(a.events, std::vector<std::string>{"up 2"});
+  EXPECT_EQ(b.events, std::vector<std::string>{"up 1"});
+}
+
 TEST_F(PeerLinksTest, WhoseMachineRefusesTheConnectionIsDeadAtOnce) {
   for (const bool smaller_dies : {true, false}) {
     SCOPED_TRACE(smaller_dies);
