@@ -170,7 +170,10 @@ void PeerConnection::Flush() {
 void PeerConnection::Tick(TimePoint now) {
   if (closed_ || handshake_.state() == PeerHandshake::State::kOpen) return;
   handshake_.Tick(now);
-  if (handshake_.state() == PeerHandshake::State::kFailed) Close(handshake_.failure());
+  if (handshake_.state() != PeerHandshake::State::kFailed) return;
+  if (!connecting_) return Close(handshake_.failure());
+  Close({ErrorCode::kTimedOut, StrCat("nothing answers at ", remote_.text(), " within ", kHandshakeTimeout.count(),
+                                      " s: its machine is off, or the network does not reach it")});
 }
 
 void PeerConnection::Close(Error reason) {

@@ -321,6 +321,21 @@ TEST_F(PeerLinksTest, WithoutATokenOnlyLoopbackIsListenedOnAndDialed) {
   EXPECT_NE(taken.error().message.find("--port"), std::string::npos);
 }
 
+TEST_F(PeerLinksTest, AnAddressWhereNothingAnswersIsToldFromOneThatRefuses) {
+  const auto full = ListenTcp(*ParseTcpAddress("127.0.0.1:0"), 0);
+  const auto address = *LocalAddressOf(full->get());
+  std::vector<UniqueFd> waiting;  // nobody accepts them: what comes later gets no answer
+  for (int i = 0; i < 4; ++i) waiting.push_back(*ConnectTcp(address));
+  PeerSide& a = Make(1);
+  ASSERT_TRUE(a.links->Seek(address));
+  testing::internal::CaptureStderr();
+  const TimePoint end = clock_.Now() + seconds(6);
+  const auto passed = RunOnUntil([&] { return clock_.Now() > end; });
+  const std::string log = testing::internal::GetCapturedStderr();
+  ASSERT_TRUE(passed);
+  EXPECT_NE(log.find("nothing answers at " + address.text()), std::string::npos) << log;
+}
+
 TEST_F(PeerLinksTest, ARayletThatIsGivenItsOwnAddressMeetsNobodyThere) {
   TcpProxy proxy;
   PeerSide& a = Make(1);
