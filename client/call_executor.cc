@@ -45,25 +45,16 @@ const CallExecutor::Function* CallExecutor::Find(std::string_view name) {
 }
 
 FailurePtr CallExecutor::FetchStored(const ObjectId& id, ray::internal::PackedView& view) {
-  auto found = core_.store().TryGet(id);
-  if (found && !found->has_value()) {
-    // Borrowed by the caller, and still to come.
-    const ProcessId owner = OwnerOf(id);
-    core_.SetBlocked(true);
-    auto waited = core_.store().Get(
-        id, Deadline::Never(), [&] { return core_.Usable() && !core_.raylet().Gone() && !core_.ProcessIsDead(owner); });
-    core_.SetBlocked(false);
-    if (!waited)
-      return MakeFailure(wire::FailureKind::ObjectLost, StrCat("argument ", id.hex(),
-                                                               " is lost: its owner died, or the "
-                                                               "store is gone (",
-                                                               waited.error().message, ")"));
-    found = *std::move(waited);
+  // It may be the caller's own, or borrowed by the caller and still to come.
+  auto found = core_.FetchStored(id, Deadline::Never(), /*may_come=*/true);
+  if (!found) {
+    if (found.error().code == ErrorCode::kNotFound)
+      return MakeFailure(wire::FailureKind::ObjectLost, StrCat("an argument is lost: ", found.error().message));
+    return FailureOf(found.error(), StrCat("argument ", id.hex(), " cannot be read"));
   }
-  if (!found) return FailureOf(found.error(), StrCat("argument ", id.hex(), " cannot be read"));
-  const std::string_view metadata = Text((*found)->metadata());
-  if (metadata.size() == 1 && metadata[0] == kFailureMark) return DecodeFailure(Text((*found)->data()));
-  auto shared = std::make_shared<const ObjectView>(**std::move(found));
+  const std::string_view metadata = Text(found->metadata());
+  if (metadata.size() == 1 && metadata[0] == kFailureMark) return DecodeFailure(Text(found->data()));
+  auto shared = std::make_shared<const ObjectView>(*std::move(found));
   view.bytes = Text(shared->data());
   view.keep_alive = std::move(shared);
   return nullptr;

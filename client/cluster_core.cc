@@ -302,6 +302,73 @@ Result<void> ClusterCore::StoreValue(const ObjectId& id, std::string_view bytes,
 
 void ClusterCore::DeleteFromStore(const ObjectId& id) {
   static_cast<void>(store_->DeleteAsync(std::span(&id, 1)));  // a store that is gone holds nothing
+  if (!raylet_->registration().clustered) return;
+  wire::FreeNoticeT notice;
+  notice.objects.push_back(ToWire(id));
+  static_cast<void>(
+      raylet_->Send(wire::RayletMessage::FreeObjects, notice));  // a raylet that is gone frees all of ours
+}
+
+Result<ObjectView> ClusterCore::FetchStored(const ObjectId& id, Deadline deadline, bool may_come) {
+  auto here = store_->TryGet(id);
+  if (!here) return Fail(here.error());
+  if (here->has_value()) return **std::move(here);
+  const bool clustered = raylet_->registration().clustered;
+  if (!may_come && !clustered)
+    return Fail(ErrorCode::kNotFound, StrCat("object ", id.hex(), " is lost: the store does not have it any more"));
+  const ProcessId owner = OwnerOf(id);
+  const auto alive = [&] {
+    return Usable() && !raylet_->Gone() && !ProcessIsDead(owner) && (!clustered || WhyLost(id) == nullptr);
+  };
+  const bool blocked = IsWorker();
+  if (blocked) SetBlocked(true);
+  Want(std::span(&id, 1), /*in_wait=*/false);
+  auto view = store_->Get(id, deadline, alive);
+  const FailurePtr lost = WhyLost(id);
+  WantNoLonger(std::span(&id, 1));
+  if (blocked) SetBlocked(false);
+  if (view || view.error().code != ErrorCode::kCancelled) return view;
+  CheckUsable();
+  return Fail(ErrorCode::kNotFound, lost != nullptr
+                                        ? lost->message
+                                        : StrCat("object ", id.hex(), " is lost: the process that owned it has died"));
+}
+
+void ClusterCore::Want(std::span<const ObjectId> ids, bool in_wait) {
+  if (!raylet_->registration().clustered || ids.empty()) return;
+  wire::WantNoticeT notice;
+  notice.wait = in_wait;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const ObjectId& id : ids) {
+      Wanted& wanted = wanted_[id];
+      wanted.count++;
+      notice.objects.push_back(ToWire(id));
+    }
+  }
+  static_cast<void>(raylet_->Send(wire::RayletMessage::WantObjects, notice));  // whoever waits sees that it is gone
+}
+
+void ClusterCore::WantNoLonger(std::span<const ObjectId> ids) {
+  if (!raylet_->registration().clustered) return;
+  wire::WantNoticeT notice;
+  notice.no_longer = true;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const ObjectId& id : ids) {
+      const auto found = wanted_.find(id);
+      if (found == wanted_.end() || --found->second.count > 0) continue;
+      wanted_.erase(found);
+      notice.objects.push_back(ToWire(id));
+    }
+  }
+  if (!notice.objects.empty()) static_cast<void>(raylet_->Send(wire::RayletMessage::WantObjects, notice));
+}
+
+FailurePtr ClusterCore::WhyLost(const ObjectId& id) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = wanted_.find(id);
+  return found == wanted_.end() ? nullptr : found->second.lost;
 }
 
 std::shared_ptr<StoreArray> ClusterCore::FindArray(const ObjectId& id) const {
@@ -336,7 +403,7 @@ void ClusterCore::ReleaseLendThroughRaylet(ProcessId lender, LendId lend) {
 
 bool ClusterCore::ProcessIsDead(ProcessId process) const {
   const std::lock_guard lock(mutex_);
-  return dead_.contains(process);
+  return dead_.contains(process) || dead_.contains(MachineOf(process));
 }
 
 ActorLinkPtr ClusterCore::FindActor(const ActorId& id) const {
@@ -377,6 +444,7 @@ void ClusterCore::OnMessage(const Frame& frame, std::vector<UniqueFd>& fds) {
     case wire::RayletMessage::TaskResult: return OnTaskResult(frame);
     case wire::RayletMessage::ActorChanged: return OnActorChanged(frame);
     case wire::RayletMessage::ProcessDied: return OnProcessDied(frame);
+    case wire::RayletMessage::ObjectLost: return OnObjectLost(frame);
     case wire::RayletMessage::ReleaseLend:
       if (const auto notice = Parse<wire::LendNoticeT>(frame.body)) {
         const Holds ended = lends_.Take(notice->lend, notice->process);
@@ -437,6 +505,14 @@ void ClusterCore::OnProcessDied(const Frame& frame) {
     dead_.insert(notice->process);
   }
   const Holds ended = lends_.TakeAllOf(notice->process);
+}
+
+void ClusterCore::OnObjectLost(const Frame& frame) {
+  auto notice = Parse<wire::LostNoticeT>(frame.body);
+  if (!notice) return;
+  const std::lock_guard lock(mutex_);
+  const auto found = wanted_.find(FromWire<ObjectId>(*notice->object));
+  if (found != wanted_.end()) found->second.lost = std::make_shared<const Failure>(std::move(*notice->failure));
 }
 
 }  // namespace raylet::client

@@ -80,13 +80,21 @@ class ClusterCore final : public RayletClient::Handler {
   // ---- the store
   Result<void> StoreValue(const ObjectId& id, std::string_view bytes, char mark, uint32_t owner_client = 0);
   void DeleteFromStore(const ObjectId& id);
+  // A view of a stored object, from this machine's store, at once where it is there. Otherwise, where it may still come
+  // (its owner makes it, or another machine has it), waits for it. kTimedOut; kNotFound, with the reason, where it will
+  // not come. Not from the io thread.
+  Result<ObjectView> FetchStored(const ObjectId& id, Deadline deadline, bool may_come);
+  // In a cluster: the raylet brings these to this machine as long as the count of Want and WantNoLonger differs.
+  void Want(std::span<const ObjectId> ids, bool in_wait);
+  void WantNoLonger(std::span<const ObjectId> ids);
+  FailurePtr WhyLost(const ObjectId& id) const;  // null: it may still come
   std::shared_ptr<StoreArray> FindArray(const ObjectId& id) const;
   void RegisterArray(const std::shared_ptr<StoreArray>& array);
   void ForgetArray(const ObjectId& id);
 
   // ---- others
   void ReleaseLendThroughRaylet(ProcessId lender, LendId lend);
-  bool ProcessIsDead(ProcessId process) const;
+  bool ProcessIsDead(ProcessId process) const;  // it has ended, or its machine is lost
   void AddChannel(std::shared_ptr<CallChannel> channel);
   // Takes its last replies, fails the rest of its calls, and forgets it. Not under the drain lock.
   void CloseChannel(const std::shared_ptr<CallChannel>& channel, const FailurePtr& failure);
@@ -105,6 +113,7 @@ class ClusterCore final : public RayletClient::Handler {
   void OnTaskResult(const Frame& frame);
   void OnActorChanged(const Frame& frame);
   void OnProcessDied(const Frame& frame);
+  void OnObjectLost(const Frame& frame);
   void DrainLocked();
   void TellBlocked(bool blocked);
   void RunProgress();
@@ -131,7 +140,12 @@ class ClusterCore final : public RayletClient::Handler {
   std::vector<std::shared_ptr<CallChannel>> channels_;
   std::unordered_map<ActorId, std::weak_ptr<ActorLink>> actors_;
   std::unordered_map<ObjectId, std::weak_ptr<StoreArray>> arrays_;
-  std::unordered_set<ProcessId> dead_;
+  std::unordered_set<ProcessId> dead_;  // with a low half of 0: a whole machine
+  struct Wanted {
+    size_t count = 0;
+    FailurePtr lost;
+  };
+  std::unordered_map<ObjectId, Wanted> wanted_;
   std::unordered_map<TaskId, PendingCall> tasks_;
 
   std::mutex blocked_mutex_;     // held while the raylet is told, so that it hears of changes in their order

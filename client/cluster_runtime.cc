@@ -43,6 +43,21 @@ std::string_view Text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+// What a Wait wants brought here, for as long as it waits.
+class WantedInWait {
+ public:
+  WantedInWait(ClusterCore& core, std::vector<ObjectId> ids) : core_(core), ids_(std::move(ids)) {
+    core_.Want(ids_, /*in_wait=*/true);
+  }
+  ~WantedInWait() { core_.WantNoLonger(ids_); }
+  WantedInWait(const WantedInWait&) = delete;
+  WantedInWait& operator=(const WantedInWait&) = delete;
+
+ private:
+  ClusterCore& core_;
+  const std::vector<ObjectId> ids_;
+};
+
 // A stored object's value; throws what it holds instead.
 PackedView ViewOf(ObjectView view, const Hold& lend) {
   const std::string_view metadata = Text(view.metadata());
@@ -141,33 +156,23 @@ PackedView ClusterRuntime::Get(const ObjectHandle& handle, int64_t timeout_ms) {
     default: break;
   }
   core_.CheckUsable();
-  auto view = core_.store().TryGet(object.id());
-  if (!view) Throw(view.error());
-  if (!view->has_value()) Throw(*Lost(object.id(), "the store does not have it any more"));
-  return ViewOf(**std::move(view), object.lend());
+  auto view = core_.FetchStored(object.id(), Deadline::AfterMs(timeout_ms), /*may_come=*/false);
+  if (view) return ViewOf(*std::move(view), object.lend());
+  if (view.error().code == ErrorCode::kNotFound)
+    Throw(*MakeFailure(wire::FailureKind::ObjectLost, view.error().message));
+  if (view.error().code == ErrorCode::kTimedOut)
+    throw ray::internal::RayTimeoutException(StrCat("object ", object.id().hex(), " was not here in time"));
+  Throw(view.error());
 }
 
 void ClusterRuntime::WaitForBorrowed(ClusterObject& object, Deadline deadline) {
   const ObjectId& id = object.id();
-  const ProcessId owner = OwnerOf(id);
-  auto there = core_.store().Contains(id);
-  if (!there) Throw(there.error());
-  if (!*there) {
-    const bool blocked = core_.IsWorker();
-    if (blocked) core_.SetBlocked(true);
-    const auto alive = [&] { return core_.Usable() && !core_.raylet().Gone() && !core_.ProcessIsDead(owner); };
-    const auto view = core_.store().Get(id, deadline, alive);
-    if (blocked) core_.SetBlocked(false);
-    if (!view) {
-      core_.CheckUsable();
-      if (core_.ProcessIsDead(owner)) object.FulfilFailed(Lost(id, "the process that owned it has died"));
-      if (!object.ready() && view.error().code == ErrorCode::kTimedOut)
-        throw ray::internal::RayTimeoutException(StrCat("object ", id.hex(), " was not ready in time"));
-      if (!object.ready()) Throw(view.error());
-      return;
-    }
-  }
-  object.FulfilStored(nullptr);
+  const auto view = core_.FetchStored(id, deadline, /*may_come=*/true);
+  if (view) return object.FulfilStored(nullptr);
+  if (view.error().code == ErrorCode::kTimedOut)
+    throw ray::internal::RayTimeoutException(StrCat("object ", id.hex(), " was not ready in time"));
+  if (view.error().code != ErrorCode::kNotFound) Throw(view.error());
+  object.FulfilFailed(MakeFailure(wire::FailureKind::ObjectLost, view.error().message));
 }
 
 std::vector<bool> ClusterRuntime::Wait(std::span<const ObjectHandle> objects, size_t count, int64_t timeout_ms) {
@@ -183,13 +188,19 @@ std::vector<bool> ClusterRuntime::Wait(std::span<const ObjectHandle> objects, si
       const ClusterObject& object = AsObject(objects[i]);
       bool is = object.ready();
       if (!is && in_store)
-        is = core_.store().Contains(object.id()).value_or(false) || core_.ProcessIsDead(OwnerOf(object.id()));
+        is = core_.store().Contains(object.id()).value_or(false) || core_.ProcessIsDead(OwnerOf(object.id())) ||
+             core_.WhyLost(object.id()) != nullptr;
       if (!is) return false;
       ready[i] = true;
       ++found;
       return true;
     });
   };
+  std::vector<ObjectId> wanted;
+  for (const size_t i : borrowed)
+    if (const ObjectId& id = AsObject(objects[i]).id(); !core_.store().Contains(id).value_or(true))
+      wanted.push_back(id);
+  const WantedInWait wants(core_, std::move(wanted));
   for (;;) {
     look(borrowed, true);
     const auto enough = [&] {
@@ -276,10 +287,12 @@ std::shared_ptr<ArrayStorage> ClusterRuntime::UnpackArray(std::string_view bytes
   core_.CheckUsable();
   const ObjectId id = ObjectId::FromBinary(bytes);
   if (auto known = core_.FindArray(id); known != nullptr) return known;
-  auto view = core_.store().TryGet(id);
-  if (!view) Throw(view.error());
-  if (!view->has_value()) Throw(*Lost(id, "the array's owner has died or dropped it"));
-  auto array = std::make_shared<StoreArray>(core_, **std::move(view), UnpackScope::Lend());
+  auto view = core_.FetchStored(id, Deadline::Never(), /*may_come=*/false);
+  if (!view) {
+    if (view.error().code != ErrorCode::kNotFound) Throw(view.error());
+    Throw(*Lost(id, "the array's owner has died or dropped it"));
+  }
+  auto array = std::make_shared<StoreArray>(core_, *std::move(view), UnpackScope::Lend());
   core_.RegisterArray(array);
   return array;
 }

@@ -48,11 +48,13 @@ class LendTable {
     lends_.erase(lend);
     return holds;
   }
+  // With a low half of 0: of all processes of that machine.
   [[nodiscard]] Holds TakeAllOf(ProcessId borrower) {
     Holds all;
     const std::lock_guard lock(mutex_);
     for (auto lend = lends_.begin(); lend != lends_.end();) {
-      if (lend->second.borrower != borrower) {
+      if (lend->second.borrower != borrower &&
+          (lend->second.borrower == 0 || MachineOf(lend->second.borrower) != borrower)) {
         ++lend;
         continue;
       }

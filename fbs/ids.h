@@ -38,6 +38,10 @@ wire::Id20 ToWire(const Id<Tag, 20>& id) {
   return wire::Id20(flatbuffers::span<const uint8_t, 20>(id.data(), 20));
 }
 
+// A process's machine: the high half of its number, which a machine's raylet has for itself. Also what stands for all
+// processes of that machine.
+inline ProcessId MachineOf(ProcessId process) { return process & ~ProcessId{0xffffffff}; }
+
 // The process that owns an object of the ray:: layer.
 inline ProcessId OwnerOf(const ObjectId& id) {
   ProcessId owner = 0;

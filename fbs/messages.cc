@@ -39,6 +39,13 @@ size_t SharedTargetBytes(const wire::PeerHeartbeat& heartbeat) {
   return bytes;
 }
 
+size_t SharedTargetBytes(const wire::JobProgramNotice& program) {
+  size_t bytes = 0;
+  for (const auto* argument : *program.arguments()) bytes += BytesOf(argument);
+  for (const auto* variable : *program.environment()) bytes += BytesOf(variable);
+  return bytes;
+}
+
 std::unique_ptr<wire::StatusT> OkStatus() { return std::make_unique<wire::StatusT>(); }
 
 std::unique_ptr<wire::StatusT> ToStatus(const Error& error) {

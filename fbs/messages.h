@@ -15,6 +15,7 @@
 #include "fbs/common_generated.h"
 #include "fbs/ids.h"
 #include "fbs/peer_generated.h"
+#include "fbs/peer_work_generated.h"
 #include "fbs/raylet_generated.h"
 #include "fbs/store_generated.h"
 
@@ -56,6 +57,7 @@ size_t SharedTargetBytes(const Table&) {
 size_t SharedTargetBytes(const wire::RegisterRequest& request);
 size_t SharedTargetBytes(const wire::TaskSpec& task);
 size_t SharedTargetBytes(const wire::PeerHeartbeat& heartbeat);
+size_t SharedTargetBytes(const wire::JobProgramNotice& program);
 
 // kProtocolError unless the bytes are one well-formed message of this type within the bounds above.
 template <class Message>

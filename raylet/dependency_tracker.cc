@@ -61,6 +61,12 @@ std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingForOwners(
   return tasks;
 }
 
+std::vector<TaskId> DependencyTracker::TasksFor(const ObjectId& object) const {
+  const auto waiting = waiting_.find(object);
+  if (waiting == waiting_.end()) return {};
+  return {waiting->second.begin(), waiting->second.end()};
+}
+
 std::vector<ObjectId> DependencyTracker::MissingFor(const TaskId& task) const {
   const auto missing = missing_.find(task);
   if (missing == missing_.end()) return {};

@@ -25,6 +25,7 @@ class DependencyTracker {
   std::vector<std::pair<TaskId, ObjectId>> WaitingForOwner(ProcessId process) const;
   // The same for all processes whose numbers have `process_base` as their high half.
   std::vector<std::pair<TaskId, ObjectId>> WaitingForNode(uint32_t process_base) const;
+  std::vector<TaskId> TasksFor(const ObjectId& object) const;
   std::vector<ObjectId> MissingFor(const TaskId& task) const;
   bool Waits(const TaskId& task) const { return missing_.contains(task); }
   size_t tasks() const { return missing_.size(); }

@@ -104,6 +104,14 @@ wire::FailureT ObjectLost(const Task& task, const ObjectId& object) {
   return failure;
 }
 
+wire::FailureT ObjectCannotCome(const ObjectId& object, const Error& why) {
+  wire::FailureT failure;
+  failure.kind = wire::FailureKind::ObjectLost;
+  failure.message = StrCat("object ", object.hex(), " is lost: ", why.message);
+  failure.hint = "create the object again";
+  return failure;
+}
+
 wire::FailureT Refused(const std::string& task_name, const std::string& function, const std::string& message) {
   wire::FailureT failure;
   failure.kind = wire::FailureKind::Other;

@@ -67,20 +67,16 @@ Result<ActorId> CheckActorId(const wire::Id20* id) {
   return FromWire<ActorId>(*id);
 }
 
-Result<ParsedTask> ParseTask(const Frame& frame, const TaskSender& sender, bool creates_actor) {
-  const auto spec = Parse<wire::TaskSpecT>(frame.body);
-  if (!spec) return Fail(spec.error());
-  const TaskId id = FromWire<TaskId>(*spec->id);
+namespace {
+
+// Everything but whose it is.
+Result<ParsedTask> ParseSpec(const wire::TaskSpecT& spec, const TaskSender& sender, bool creates_actor) {
+  const TaskId id = FromWire<TaskId>(*spec.id);
   if (id.IsNil()) return Nonsense("a submitted task has no id");
-  if (spec->owner != sender.process) {
-    return Nonsense(StrCat("task ", id.hex(), " names process ", spec->owner, " as its owner, and process ",
-                           sender.process, " sent it"));
-  }
-  if (creates_actor != (spec->actor != nullptr))
+  if (creates_actor != (spec.actor != nullptr))
     return Nonsense(creates_actor ? "a request to create an actor describes none"
                                   : "a submitted task describes an actor");
-  if (spec->max_retries < -1) return Nonsense(StrCat("a task has ", spec->max_retries, " retries"));
-  for (const auto& argument : spec->arguments) RAYLET_RETURN_IF_ERROR(CheckValue(argument.get()));
+  if (spec.max_retries < -1) return Nonsense(StrCat("a task has ", spec.max_retries, " retries"));
 
   ParsedTask parsed;
   parsed.task = std::make_shared<Task>();
@@ -88,31 +84,64 @@ Result<ParsedTask> ParseTask(const Frame& frame, const TaskSender& sender, bool 
   Task& task = *parsed.task;
   task.id = id;
   task.job = sender.job;
-  task.owner = sender.process;
-  task.name = spec->name.empty() ? spec->function : spec->name;
-  task.function = spec->function;
-  task.max_retries = creates_actor ? 0 : spec->max_retries;
-  task.wait_for.reserve(spec->wait_for.size());
-  for (const auto& object : spec->wait_for) {
+  task.owner = spec.owner;
+  task.name = spec.name.empty() ? spec.function : spec.name;
+  task.function = spec.function;
+  task.max_retries = creates_actor ? 0 : spec.max_retries;
+  for (const auto& argument : spec.arguments) {
+    RAYLET_RETURN_IF_ERROR(CheckValue(argument.get()));
+    if (argument->kind == wire::ValueKind::Stored) task.stored_arguments.push_back(FromWire<ObjectId>(*argument->id));
+  }
+  task.wait_for.reserve(spec.wait_for.size());
+  for (const auto& object : spec.wait_for) {
     task.wait_for.push_back(FromWire<ObjectId>(object));
     if (task.wait_for.back().IsNil()) return Nonsense("a task waits for an object without an id");
   }
-  if (spec->actor) {
+  if (spec.actor) {
     ActorSettings settings;
-    const auto actor = CheckActorId(spec->actor->id.get());
+    const auto actor = CheckActorId(spec.actor->id.get());
     if (!actor) return Fail(actor.error());
     settings.id = *actor;
-    settings.name = spec->actor->name;
-    settings.actor_namespace =
-        spec->actor->actor_namespace.empty() ? sender.job_namespace : spec->actor->actor_namespace;
-    settings.max_restarts = spec->actor->max_restarts;
-    settings.detached = spec->actor->detached;
-    if (spec->actor->restarts != 0) return Nonsense("an actor that is to be created says that it has started again");
+    settings.name = spec.actor->name;
+    settings.actor_namespace = spec.actor->actor_namespace.empty() ? sender.job_namespace : spec.actor->actor_namespace;
+    settings.max_restarts = spec.actor->max_restarts;
+    settings.detached = spec.actor->detached;
+    if (spec.actor->restarts != 0) return Nonsense("an actor that is to be created says that it has started again");
     if (settings.max_restarts < -1) return Nonsense(StrCat("an actor has ", settings.max_restarts, " restarts"));
     task.actor = std::move(settings);
   }
-  parsed.sound = CheckSoundness(*spec, task);
-  task.body = frame.body;
+  parsed.sound = CheckSoundness(spec, task);
+  return parsed;
+}
+
+}  // namespace
+
+Result<ParsedTask> ParseTask(const Frame& frame, const TaskSender& sender, bool creates_actor) {
+  const auto spec = Parse<wire::TaskSpecT>(frame.body);
+  if (!spec) return Fail(spec.error());
+  if (spec->owner != sender.process) {
+    return Nonsense(StrCat("task ", FromWire<TaskId>(*spec->id).hex(), " names process ", spec->owner,
+                           " as its owner, and process ", sender.process, " sent it"));
+  }
+  auto parsed = ParseSpec(*spec, sender, creates_actor);
+  if (parsed) parsed->task->body = frame.body;
+  return parsed;
+}
+
+Result<ParsedTask> ParseForwardedTask(std::span<const uint8_t> bytes, const ForwardingNode& from) {
+  auto spec = Parse<wire::TaskSpecT>(std::as_bytes(bytes));
+  if (!spec) return Fail(spec.error());
+  if (spec->owner >> 32 != from.process_base) {
+    return Nonsense(StrCat("task ", FromWire<TaskId>(*spec->id).hex(), " names process ", spec->owner,
+                           " as its owner, which is not of the machine that sent it"));
+  }
+  auto parsed = ParseSpec(*spec, {spec->owner, from.job, from.job_namespace}, false);
+  if (!parsed) return parsed;
+  Task& task = *parsed->task;
+  task.from = from.node;
+  task.wait_for = task.stored_arguments;
+  spec->owner_store_client = from.store_client;
+  task.body = Encode(*spec);
   return parsed;
 }
 

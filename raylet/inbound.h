@@ -23,6 +23,17 @@ struct ParsedTask {
 };
 Result<ParsedTask> ParseTask(const Frame& frame, const TaskSender& sender, bool creates_actor);
 
+// A task that another raylet sends here to run: its owner is a process of that machine, and its stored arguments are
+// wanted here before it runs. What its worker makes for the owner is to hang off `store_client`.
+struct ForwardingNode {
+  NodeId node;
+  uint32_t process_base = 0;
+  JobId job = 0;  // ours
+  std::string job_namespace;
+  uint32_t store_client = 0;
+};
+Result<ParsedTask> ParseForwardedTask(std::span<const uint8_t> spec, const ForwardingNode& from);
+
 // The TaskSpec for the worker in which an actor starts again.
 Bytes CreationOfRestart(const Task& creation, uint32_t restarts);
 

@@ -220,7 +220,7 @@ int Run(const Flags& flags) {
 
   Loop loop;
   const SteadyClock clock;
-  auto store = ConnectStoreLink(loop, options->store_socket);
+  auto store = ConnectStoreLink(loop, options->store_socket, /*in_cluster=*/options->cluster.has_value());
   if (!store) return Complain(store.error());
   Raylet daemon(loop, *options, **store);
   const auto reachable = daemon.JoinPeers();

@@ -137,6 +137,7 @@ Result<void> Raylet::OnRegister(ProcessSession& session, uint64_t request_id, wi
   reply.node = std::make_unique<wire::Id20>(ToWire(node_));
   reply.store_socket = options_.store_socket;
   reply.logs_folder = options_.logs_folder;
+  reply.clustered = peers_ != nullptr;
   session.identity = std::move(identity);
   by_process_[process] = &session;
   session.Send(wire::RayletMessage::RegisterReply, request_id, reply);
@@ -157,6 +158,7 @@ void Raylet::OnSessionClosed(ProcessSession& session, const Error& reason) {
       Job& job = jobs_.at(identity.job);
       RAYLET_LOG(kInfo, "job ", identity.job, ": driver ", job.driver_pid, " has gone: ", reason.message);
       job.driver = 0;
+      job.ended = true;
       KillJobWorkers(identity.job);
       ProcessGone(identity.process, StrCat("driver ", job.driver_pid, " has ended"));
       CarryOut();
@@ -220,12 +222,19 @@ void Raylet::FinishWorker(WorkerId worker) {
 void Raylet::ProcessGone(ProcessId process, const std::string& message) {
   for (const WorkerId worker : scheduler_.OwnerGone(process)) pool_.Signal(worker, SIGKILL);
   actors_.ProcessGone(process);
+  if (objects_ != nullptr) objects_->ProcessGone(process);
   wire::ProcessNoticeT notice;
   notice.process = process;
   notice.failure = std::make_unique<wire::FailureT>(ProcessEnded(process, message));
+  TellProcesses(notice);
+  for (const auto& [id, node] : view_.nodes())
+    if (node.state != NodeState::kDead) TellPeer(id, wire::WorkMessage::ProcessEnded, Encode(notice));
+}
+
+// All, not only those of its job: a detached actor may have been lent objects by processes of any.
+void Raylet::TellProcesses(const wire::ProcessNoticeT& notice) {
   const Bytes body = Encode(notice);
-  // To all, not only its job: a detached actor may have been lent objects by processes of any.
-  for (const auto& [other, session] : by_process_)
+  for (const auto& [process, session] : by_process_)
     if (session->identity->kind != wire::ProcessKind::Tool)
       session->SendBytes(wire::RayletMessage::ProcessDied, 0, body);
 }
@@ -245,16 +254,23 @@ void Raylet::KillJobWorkers(JobId job) {
 
 void Raylet::ForgetJobWhenDone(JobId id) {
   const auto found = jobs_.find(id);
-  if (found == jobs_.end() || found->second.driver != 0 || actors_.HasDetached(id)) return;
+  if (found == jobs_.end() || !found->second.ended || actors_.HasDetached(id)) return;
   if (found->second.workers > 0) {
     KillJobWorkers(id);
     return;
   }
   scheduler_.JobGone(id);
+  wire::JobNoticeT notice;
+  notice.job = id;
+  for (const NodeId& node : found->second.known_by) TellPeer(node, wire::WorkMessage::JobEnded, Encode(notice));
+  if (const auto foreign = foreign_jobs_.find({found->second.from, found->second.number_there});
+      foreign != foreign_jobs_.end() && foreign->second == id)
+    foreign_jobs_.erase(foreign);
   jobs_.erase(found);
 }
 
 void Raylet::OnSealed(const ObjectId& object) {
+  if (objects_ != nullptr) objects_->OnSealed(object);
   scheduler_.ObjectSealed(object);
   CarryOut();
 }

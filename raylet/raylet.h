@@ -5,16 +5,19 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 
 #include "base/loop.h"
 #include "raylet/actor_directory.h"
 #include "raylet/cluster_view.h"
+#include "raylet/object_manager.h"
 #include "raylet/peer_links.h"
 #include "raylet/process_session.h"
 #include "raylet/scheduler.h"
@@ -24,6 +27,8 @@
 namespace raylet {
 
 constexpr size_t kSessionsMax = 1024;
+constexpr size_t kOutboxBytesMax = size_t{256}
+                                   << 20;  // for one other raylet that does not keep up; then its session ends
 
 // The raylet's part in a cluster. Without it there is this machine and no other.
 struct ClusterOptions {
@@ -48,7 +53,11 @@ struct RayletOptions {
 class ControlParts;
 struct NodeRecord;
 
-class Raylet final : private ProcessSession::Events, private StoreLink::Handler, private PeerLinks::Handler {
+class Raylet final : private ProcessSession::Events,
+                     private StoreLink::Handler,
+                     private PeerLinks::Handler,
+                     private ObjectPlaces,
+                     private ObjectManager::Events {
  public:
   Raylet(Loop& loop, RayletOptions options, StoreLink& store);
   ~Raylet() override;
@@ -68,7 +77,11 @@ class Raylet final : private ProcessSession::Events, private StoreLink::Handler,
 
  private:
   struct Job {
-    ProcessId driver = 0;  // 0: it has gone
+    ProcessId driver = 0;  // 0: it has gone, or is another machine's
+    bool ended = false;    // no driver will be any more
+    NodeId from;           // another machine's job; nil: ours
+    JobId number_there = 0;
+    std::set<NodeId> known_by;  // machines that have its program from us
     pid_t driver_pid = 0;
     std::string actor_namespace;
     WorkerProgram program;
@@ -113,16 +126,39 @@ class Raylet final : private ProcessSession::Events, private StoreLink::Handler,
   Result<void> OnBlocked(ProcessSession& session, const Frame& frame);
   Result<void> OnReleaseLend(ProcessSession& session, const Frame& frame);
   Result<void> OnActorExited(ProcessSession& session, const Frame& frame);
+  Result<void> OnWantObjects(ProcessSession& session, const Frame& frame);
+  Result<void> OnFreeObjects(ProcessSession& session, const Frame& frame);
   Result<void> OnNodeStatus(ProcessSession& session, const Frame& frame);
 
   // raylet_peers.cc: other raylets
-  void OnPeerUp(const NodeId&) override {}
+  void OnPeerUp(const NodeId& node) override;
   Result<void> OnPeerMessage(const NodeId& node, const Frame& frame) override;
-  void OnPeerRoom(const NodeId&) override {}
-  void OnPeerSilent(const NodeId&) override {}
-  void OnPeerHeard(const NodeId&) override {}
-  void OnPeerDead(const NodeId&, const Error&) override {}
+  void OnPeerRoom(const NodeId& node) override;
+  void OnPeerSilent(const NodeId& node) override;
+  void OnPeerHeard(const NodeId& node) override;
+  void OnPeerDead(const NodeId& node, const Error& why) override;
+  Result<void> DispatchPeer(const NodeId& node, const Frame& frame);
+  Result<void> OnJobProgram(const NodeId& node, const Frame& frame);
+  Result<void> OnJobEnded(const NodeId& node, const Frame& frame);
+  Result<void> OnForwardTask(const NodeId& node, const Frame& frame);
+  Result<void> OnForwardedResult(const NodeId& node, const Frame& frame);
+  Result<void> OnTaskReturned(const NodeId& node, const Frame& frame);
+  Result<void> OnCancelTask(const NodeId& node, const Frame& frame);
+  Result<void> OnProcessEnded(const NodeId& node, const Frame& frame);
+  Result<void> OnLendReleased(const NodeId& node, const Frame& frame);
+  void ReturnTask(const NodeId& node, const TaskId& task, const Error& why);
+  void TellPeer(const NodeId& node, wire::WorkMessage type, Bytes body);
+  void TellPeer(const NodeId& node, uint16_t type, Bytes body);
+  void TellProcesses(const wire::ProcessNoticeT& notice);
+  uint32_t BaseOf(const NodeId& node) const;
+  std::string AddressOf(const NodeId& node) const;
   NodeLoad OwnLoad() override;
+  bool IsHere(const ObjectId& object) const override { return objects_->IsHere(object); }
+  void AddBytes(const ObjectId& object, ArgumentBytes& bytes) const override { objects_->AddBytes(object, bytes); }
+  void TellPeer(const NodeId& node, wire::ObjectMessage type, Bytes body) override;
+  void DialBulk(const NodeId& node) override;
+  bool IsAlive(ProcessId process) const override;
+  void OnWillNotCome(PullAsker asker, const ObjectId& object, const Error& why) override;
   void OnBulk(const NodeId& node, UniqueFd fd) override;
 
   // raylet_actions.cc: what the cores decided
@@ -165,9 +201,18 @@ class Raylet final : private ProcessSession::Events, private StoreLink::Handler,
   std::unordered_map<WorkerId, WorkerExit> recent_exits_;  // of the event under way
   SteadyClock clock_;
   ClusterView view_{node_};
-  const ControlParts* control_ = nullptr;      // null without a control store
-  std::map<NodeId, std::string> known_nodes_;  // from the control store, their addresses
-  std::unique_ptr<PeerLinks> peers_;           // null without ClusterOptions
+  const ControlParts* control_ = nullptr;                   // null without a control store
+  std::map<NodeId, std::string> known_nodes_;               // from the control store, their addresses
+  std::unique_ptr<PeerLinks> peers_;                        // null without ClusterOptions
+  std::map<std::pair<NodeId, JobId>, JobId> foreign_jobs_;  // ours, by their machine and its number
+  // What a session had no room for, in order.
+  struct Outbox {
+    std::deque<std::pair<uint16_t, Bytes>> messages;
+    size_t bytes = 0;
+  };
+  std::map<NodeId, Outbox> outboxes_;
+  std::unique_ptr<ObjectManager> objects_;  // null without ClusterOptions
+  std::map<NodeId, std::set<ProcessId>> ended_elsewhere_;
   std::unordered_map<SessionId, std::unique_ptr<ProcessSession>> sessions_;
   std::unordered_map<ProcessId, ProcessSession*> by_process_;   // registered and connected
   uint64_t closed_bytes_received_ = 0, closed_bytes_sent_ = 0;  // of the sessions that have gone

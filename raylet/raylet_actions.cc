@@ -1,7 +1,6 @@
 // What the cores decided, carried out: processes started and ended, messages sent, channels made.
 #include <csignal>
 
-#include "base/check.h"
 #include "base/log.h"
 #include "base/ring.h"
 #include "base/shm_segment.h"
@@ -79,15 +78,33 @@ void Raylet::Do(const WatchObjects& watch) {
   // Nobody will tell again that their owner has gone.
   for (const ObjectId& object : watch.objects)
     if (IsDead(OwnerOf(object))) scheduler_.OwnerGone(OwnerOf(object));
+  if (objects_ == nullptr) return;
+  for (const ObjectId& object : watch.objects) objects_->Want(object, kArgumentAsker, PullPriority::kArgument);
 }
 
-// The scheduler has joined no cluster: it forwards nothing.
 void Raylet::Do(const ForwardTask& forward) {
-  RAYLET_CHECK(false, "task ", forward.task->id.hex(), " is sent to a machine, and there is no other");
+  Job& job = jobs_.at(forward.task->job);
+  if (job.known_by.insert(forward.node).second) {
+    wire::JobProgramNoticeT program;
+    program.job = forward.task->job;
+    program.actor_namespace = job.actor_namespace;
+    program.executable = job.program.executable;
+    program.arguments = job.program.arguments;
+    program.environment = job.program.environment;
+    program.working_directory = job.program.working_directory;
+    TellPeer(forward.node, wire::WorkMessage::JobProgram, Encode(program));
+  }
+  wire::ForwardedTaskT task;
+  task.job = forward.task->job;
+  const auto* const spec = reinterpret_cast<const uint8_t*>(forward.task->body.data());
+  task.spec.assign(spec, spec + forward.task->body.size());
+  TellPeer(forward.node, wire::WorkMessage::ForwardTask, Encode(task));
 }
 
 void Raylet::Do(const CancelForwarded& cancel) {
-  RAYLET_CHECK(false, "task ", cancel.task.hex(), " is called off at a machine, and there is no other");
+  wire::TaskNoticeT notice;
+  notice.task = std::make_unique<wire::Id20>(ToWire(cancel.task));
+  TellPeer(cancel.node, wire::WorkMessage::CancelTask, Encode(notice));
 }
 
 void Raylet::Do(const LoseTask& lost) {
@@ -102,16 +119,21 @@ void Raylet::Do(const LoseTask& lost) {
     case LoseTask::Why::kNoWorkerStarts:
       failure = NoWorkerStarts(*lost.task, exit, options_.limits.start_attempts);
       break;
-    case LoseTask::Why::kNodeDied: failure = MachineDiedWhileRunning(*lost.task, lost.node.hex(), lost.attempts); break;
-    case LoseTask::Why::kRefused: failure = RefusedElsewhere(*lost.task, lost.node.hex()); break;
+    case LoseTask::Why::kNodeDied:
+      failure = MachineDiedWhileRunning(*lost.task, AddressOf(lost.node), lost.attempts);
+      break;
+    case LoseTask::Why::kRefused: failure = RefusedElsewhere(*lost.task, AddressOf(lost.node)); break;
     case LoseTask::Why::kObjectLost: failure = ObjectLost(*lost.task, lost.object); break;
   }
   if (lost.task->CreatesActor()) {
     actors_.CreationLost(lost.task->actor->id, failure);
     return;
   }
-  if (ProcessSession* const owner = SessionOf(lost.task->owner))
-    owner->SendBytes(wire::RayletMessage::TaskResult, 0, EncodeFailedResult(lost.task->id, std::move(failure)));
+  const Bytes result = EncodeFailedResult(lost.task->id, std::move(failure));
+  if (lost.task->CameFromElsewhere())
+    TellPeer(lost.task->from, wire::WorkMessage::ForwardedResult, result);
+  else if (ProcessSession* const owner = SessionOf(lost.task->owner))
+    owner->SendBytes(wire::RayletMessage::TaskResult, 0, result);
 }
 
 void Raylet::RefuseTask(const Task& task, const Error& why) {

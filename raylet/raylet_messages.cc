@@ -30,6 +30,8 @@ Result<void> Raylet::Dispatch(ProcessSession& session, wire::RayletMessage type,
     case RayletMessage::FindActor: return OnFindActor(session, frame);
     case RayletMessage::Blocked: return OnBlocked(session, frame);
     case RayletMessage::ReleaseLend: return OnReleaseLend(session, frame);
+    case RayletMessage::WantObjects: return OnWantObjects(session, frame);
+    case RayletMessage::FreeObjects: return OnFreeObjects(session, frame);
     case RayletMessage::ActorExited: return OnActorExited(session, frame);
     default: return Fail(ErrorCode::kProtocolError, StrCat("message ", frame.header.type, " is not for a raylet"));
   }
@@ -75,8 +77,13 @@ Result<void> Raylet::OnTaskDone(ProcessSession& session, const Frame& frame) {
   const auto task = scheduler_.TaskFinished(identity.worker, FromWire<TaskId>(*result->id), !failed);
   if (!task) return Fail(task.error());
   // Its owner first, so that it knows of a constructor's failure before it hears that the actor is dead.
-  if (ProcessSession* const owner = SessionOf((*task)->owner))
+  if ((*task)->CameFromElsewhere()) {
+    if (result->result->kind == wire::ValueKind::Stored)
+      objects_->KeptFor((*task)->owner, FromWire<ObjectId>(*result->result->id));
+    TellPeer((*task)->from, wire::WorkMessage::ForwardedResult, frame.body);
+  } else if (ProcessSession* const owner = SessionOf((*task)->owner)) {
     owner->SendBytes(wire::RayletMessage::TaskResult, 0, frame.body);
+  }
   if (!(*task)->CreatesActor()) return {};
   const ActorId actor = (*task)->actor->id;
   if (failed) {
@@ -155,6 +162,14 @@ Result<void> Raylet::OnReleaseLend(ProcessSession& session, const Frame& frame) 
   const auto notice = Parse<wire::LendNoticeT>(frame.body);
   if (!notice) return Fail(notice.error());
   if (notice->lend == 0) return Fail(ErrorCode::kProtocolError, "a lend without a number is released");
+  if (const ClusterView::Node* const node = view_.NodeOf(notice->process)) {
+    wire::ReleasedLendT released;
+    released.lender = notice->process;
+    released.by = session.identity->process;
+    released.lend = notice->lend;
+    TellPeer(node->id, wire::WorkMessage::LendReleased, Encode(released));
+    return {};
+  }
   ProcessSession* const lender = SessionOf(notice->process);
   if (lender == nullptr) return {};  // gone, and its lends with it
   wire::LendNoticeT told;
@@ -174,6 +189,36 @@ Result<void> Raylet::OnActorExited(ProcessSession& session, const Frame& frame) 
     return Fail(ErrorCode::kProtocolError,
                 StrCat("actor ", actor->hex(), " does not live in the process that ends it"));
   actors_.Exited(*actor);
+  return {};
+}
+
+Result<void> Raylet::OnWantObjects(ProcessSession& session, const Frame& frame) {
+  const auto notice = Parse<wire::WantNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  if (objects_ == nullptr)
+    return Fail(ErrorCode::kProtocolError, "objects are wanted of other machines, and there are none");
+  const ProcessId process = session.identity->process;
+  for (const auto& id : notice->objects) {
+    const auto object = FromWire<ObjectId>(id);
+    if (notice->no_longer)
+      objects_->WantNoLonger(object, process);
+    else
+      objects_->Want(object, process, notice->wait ? PullPriority::kWait : PullPriority::kGet);
+  }
+  return {};
+}
+
+Result<void> Raylet::OnFreeObjects(ProcessSession& session, const Frame& frame) {
+  const auto notice = Parse<wire::FreeNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  if (objects_ == nullptr) return {};
+  for (const auto& id : notice->objects) {
+    const auto object = FromWire<ObjectId>(id);
+    if (OwnerOf(object) != session.identity->process)
+      return Fail(ErrorCode::kProtocolError, StrCat("process ", session.identity->process, " frees object ",
+                                                    object.hex(), ", which is not its own"));
+    objects_->Freed(object);
+  }
   return {};
 }
 

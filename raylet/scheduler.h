@@ -117,6 +117,15 @@ class Scheduler {
   TaskPtr ForwardedFinished(const NodeId& node, const TaskId& task);
   // The machine would not take it: it goes elsewhere, and after kReturnsMax times nowhere.
   void ForwardedReturned(const NodeId& node, const TaskId& task);
+  // It will not come: the tasks that wait for it are lost.
+  void ObjectWillNotCome(const ObjectId& object);
+  // The machine that sent this task here wants its result no more. Returns the worker that runs it, or 0.
+  WorkerId Abandon(const NodeId& from, const TaskId& task);
+  // What the tasks that came from each machine ask for, and what of it is not running yet.
+  struct ForeignWork {
+    std::map<std::string, int64_t> units, queued_units;
+  };
+  std::map<NodeId, ForeignWork> WorkFromElsewhere() const;
   // What was forwarded there is retried or lost, as if a worker had died; what came from there goes without a word, as
   // does what waits for objects owned there. Returns the workers that run what nobody wants any more. The view knows.
   std::vector<WorkerId> NodeGone(const NodeId& node, uint32_t process_base);
@@ -177,8 +186,9 @@ class Scheduler {
   ResourceLedger ledger_;
   TaskQueue queue_{ledger_};
   DependencyTracker dependencies_;
-  std::unordered_map<TaskId, QueuedTask> tasks_;  // node-based: pointers to its values stay good
-  std::unordered_map<ProcessId, size_t> owned_;   // tasks of each owner
+  std::unordered_map<TaskId, QueuedTask> tasks_;     // node-based: pointers to its values stay good
+  std::unordered_map<TaskId, QueuedTask*> foreign_;  // those of tasks_ that came from elsewhere
+  std::unordered_map<ProcessId, size_t> owned_;      // tasks of each owner
   std::map<WorkerId, Worker> workers_;
   std::map<JobId, Job> jobs_;
   std::vector<SchedulerDecision> decisions_;

@@ -138,6 +138,37 @@ void Scheduler::ForwardedReturned(const NodeId& node, const TaskId& id) {
   Forget(task);
 }
 
+void Scheduler::ObjectWillNotCome(const ObjectId& object) {
+  std::vector<std::pair<TaskId, ObjectId>> waiting;
+  for (const TaskId& task : dependencies_.TasksFor(object)) waiting.emplace_back(task, object);
+  LoseWaitingFor(waiting);
+  dirty_ = true;
+}
+
+WorkerId Scheduler::Abandon(const NodeId& from, const TaskId& id) {
+  const auto found = foreign_.find(id);
+  if (found == foreign_.end() || found->second->task->from != from) return 0;
+  QueuedTask* const task = found->second;
+  if (task->state != QueuedTask::State::kRunning) {
+    (void)Cancel(id);
+    return 0;
+  }
+  task->owner_gone = true;
+  return task->worker;
+}
+
+std::map<NodeId, Scheduler::ForeignWork> Scheduler::WorkFromElsewhere() const {
+  std::map<NodeId, ForeignWork> work;
+  for (const auto& [id, task] : foreign_) {
+    ForeignWork& its = work[task->task->from];
+    for (const auto& amount : task->task->resources.amounts()) {
+      its.units[amount.name] += amount.units;
+      if (task->state != QueuedTask::State::kRunning) its.queued_units[amount.name] += amount.units;
+    }
+  }
+  return work;
+}
+
 std::vector<WorkerId> Scheduler::NodeGone(const NodeId& node, uint32_t process_base) {
   auto running = DropTasks([&](const QueuedTask& task) { return task.task->from == node; });
   std::vector<QueuedTask*> forwarded;

@@ -16,6 +16,10 @@
 namespace cluster_test {
 
 int WorkerPid() { return ::getpid(); }
+int WorkerPidAfterMs(int ms) {
+  SleepMs(ms);
+  return ::getpid();
+}
 int DieWithSignal(int signal) {
   ::kill(::getpid(), signal);
   return SleepMs(10'000);
@@ -111,8 +115,8 @@ int CallThrough(ray::ActorHandle<Counter> counter, int by) {
   return *counter.Task(&Counter::Increment).Remote(by).Get();
 }
 
-RAY_REMOTE(Add, Repeat, Length, ThrowTask, Nothing, WorkerPid, DieWithSignal, SleepMs, NestedSum, SumByThreads,
-           ThrowLongText, CloseDescriptors, ShutDownHere, SumOfRefs, Ramp, SumArray);
+RAY_REMOTE(Add, Repeat, Length, ThrowTask, Nothing, WorkerPid, WorkerPidAfterMs, DieWithSignal, SleepMs, NestedSum,
+           SumByThreads, ThrowLongText, CloseDescriptors, ShutDownHere, SumOfRefs, Ramp, SumArray);
 RAY_REMOTE(Counter::Create, Counter::CreateSlowly, Counter::Broken, &Counter::Length, &Counter::Increment,
            &Counter::Value, &Counter::Pid, &Counter::Throw, &Counter::ThrowLong, &Counter::Sleep, &Counter::Echo,
            &Counter::Log, &Counter::Append, &Counter::Exit);

@@ -216,6 +216,41 @@ void Fill(wire::ProcessNoticeT& message) {
 void Fill(wire::EmptyNoticeT&) {}
 void Fill(wire::NodeStatusReplyT& message) { message.json = "{\"workers\": 2}"; }
 
+void Fill(wire::WantNoticeT& message) {
+  message.objects = {IdOf(50), IdOf(51)};
+  message.wait = true;
+}
+void Fill(wire::LostNoticeT& message) {
+  message.object = IdPointer(50);
+  message.failure = MakePointer<wire::FailureT>();
+}
+void Fill(wire::FreeNoticeT& message) { message.objects = {IdOf(50)}; }
+
+void Fill(wire::JobProgramNoticeT& message) {
+  message.job = 3;
+  message.actor_namespace = "training";
+  message.executable = "/opt/train/bin/train";
+  message.arguments = {"train", "--epochs", "3"};
+  message.environment = {"HOME=/home/ml"};
+  message.working_directory = "/home/ml";
+}
+void Fill(wire::JobNoticeT& message) { message.job = 3; }
+void Fill(wire::ForwardedTaskT& message) {
+  message.job = 3;
+  const Bytes spec = Encode(Make<wire::TaskSpecT>());
+  for (const std::byte byte : spec) message.spec.push_back(static_cast<uint8_t>(byte));
+}
+void Fill(wire::TaskNoticeT& message) { message.task = IdPointer(60); }
+void Fill(wire::TaskReturnedNoticeT& message) {
+  message.task = IdPointer(60);
+  message.status = FullStatus();
+}
+void Fill(wire::ReleasedLendT& message) {
+  message.lender = 7;
+  message.by = 8;
+  message.lend = 9;
+}
+
 void Fill(wire::LocateRequestT& message) {
   message.objects = {IdOf(4), IdOf(5)};
   message.without = {wire::CopyAt(IdOf(5), IdOf(90), 0)};

@@ -42,6 +42,17 @@ void Fill(wire::LendNoticeT& message);
 void Fill(wire::ProcessNoticeT& message);
 void Fill(wire::EmptyNoticeT& message);
 void Fill(wire::NodeStatusReplyT& message);
+void Fill(wire::WantNoticeT& message);
+void Fill(wire::LostNoticeT& message);
+void Fill(wire::FreeNoticeT& message);
+
+// ---- work between raylets
+void Fill(wire::JobProgramNoticeT& message);
+void Fill(wire::JobNoticeT& message);
+void Fill(wire::ForwardedTaskT& message);
+void Fill(wire::TaskNoticeT& message);
+void Fill(wire::TaskReturnedNoticeT& message);
+void Fill(wire::ReleasedLendT& message);
 
 // ---- objects between raylets
 void Fill(wire::LocateRequestT& message);

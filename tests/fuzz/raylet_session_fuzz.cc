@@ -23,6 +23,12 @@ namespace {
 // Whatever is watched is never sealed: tasks wait.
 class SilentStore final : public StoreLink {
  public:
+  Result<std::shared_ptr<client::StoreClient>> NewClient(const std::string&) const override {
+    return Fail(ErrorCode::kUnavailable, "there is no store");
+  }
+  uint32_t client_number() const override { return 1; }
+  std::optional<uint64_t> BytesOf(const ObjectId&) const override { return {}; }
+  void Delete(std::span<const ObjectId>) override {}
   void Watch(std::span<const ObjectId>) override {}
   void SetHandler(Handler&) override {}
 };

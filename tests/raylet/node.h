@@ -1,4 +1,5 @@
-// Node: a real raylet process beside a fake store, in a private folder. Owned by a test.
+// Node: a real raylet process beside a fake store, or beside a real one, which raylets of a cluster need, in a private
+// folder. Owned by a test.
 #pragma once
 
 #include <filesystem>
@@ -20,13 +21,16 @@ inline std::string FakeWorkerPath() {
 
 class Node {
  public:
-  explicit Node(std::vector<std::string> more = {"--num-cpus", "2"}) : store(folder.File("store")) {
+  enum class Store { kFake, kReal };
+  explicit Node(std::vector<std::string> more = {"--num-cpus", "2"}, Store kind = Store::kFake) {
+    if (kind == Store::kFake)
+      store.emplace(folder.File("store"));
+    else
+      real_store.emplace(Started("plasma_store", {"-m", "16M", "-s", folder.File("store")}));
     std::vector<std::string> arguments = {"--socket",           socket(),        "--store-socket",
                                           folder.File("store"), "--logs-folder", folder.File("logs")};
     arguments.insert(arguments.end(), more.begin(), more.end());
-    auto started = DaemonProcess::Start("raylet", arguments);
-    if (!started) throw std::runtime_error(started.error().message);
-    daemon.emplace(std::move(*started));
+    daemon.emplace(Started("raylet", std::move(arguments)));
   }
 
   std::string socket() const { return folder.File("raylet"); }
@@ -44,8 +48,16 @@ class Node {
   void Touch(const std::string& name) const { std::ofstream(folder.File(name)).put('x'); }
 
   RunFolder folder;
-  FakeStore store;
+  std::optional<FakeStore> store;
+  std::optional<DaemonProcess> real_store;
   std::optional<DaemonProcess> daemon;
+
+ private:
+  static DaemonProcess Started(const std::string& program, std::vector<std::string> arguments) {
+    auto started = DaemonProcess::Start(program, std::move(arguments));
+    if (!started) throw std::runtime_error(started.error().message);
+    return std::move(*started);
+  }
 };
 
 }  // namespace raylet::test

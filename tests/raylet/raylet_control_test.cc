@@ -15,7 +15,8 @@ using nlohmann::json;
 
 // A raylet and the driver that asks it how things are.
 struct Machine {
-  explicit Machine(std::vector<std::string> flags) : node(WithCpus(std::move(flags))), driver(node.Driver()) {}
+  explicit Machine(std::vector<std::string> flags)
+      : node(WithCpus(std::move(flags)), Node::Store::kReal), driver(node.Driver()) {}
   static std::vector<std::string> WithCpus(std::vector<std::string> flags) {
     flags.insert(flags.end(), {"--num-cpus", "2"});
     return flags;
@@ -101,7 +102,8 @@ class RayletHead : public ::testing::Test {
   }
   // Runs until it ends by itself.
   std::pair<int, std::string> Run(std::vector<std::string> flags) {
-    FakeStore store(folder_.File("store"));
+    auto store = DaemonProcess::Start("plasma_store", {"-m", "16M", "-s", folder_.File("store")});
+    if (!store) return {-1, store.error().message};
     flags.insert(flags.end(), {"--socket", folder_.File("raylet"), "--store-socket", folder_.File("store"),
                                "--logs-folder", folder_.File("logs")});
     auto daemon = DaemonProcess::StartPlain("raylet", std::move(flags));

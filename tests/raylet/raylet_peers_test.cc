@@ -24,7 +24,8 @@ class RayletPeers : public ::testing::Test {
   }
   // A raylet and the driver that asks it how things are.
   struct Machine {
-    explicit Machine(std::vector<std::string> flags) : node(std::move(flags)), driver(node.Driver()) {}
+    explicit Machine(std::vector<std::string> flags)
+        : node(std::move(flags), Node::Store::kReal), driver(node.Driver()) {}
     json Status() { return json::parse(driver.StatusJson()); }
     std::string Address() { return Status()["address"]; }
     // The newest of its peers, or an empty object.
@@ -107,7 +108,8 @@ TEST_F(RayletPeers, OneWithAnotherTokenIsKeptOutAndBothLogsSayWhy) {
 }
 
 TEST_F(RayletPeers, FlagsThatMakeNoSenseOrAreNotSafeAreRefusedWithTheRemedy) {
-  FakeStore store(folder_.File("store"));
+  auto store = DaemonProcess::Start("plasma_store", {"-m", "16M", "-s", folder_.File("store")});
+  ASSERT_TRUE(store) << store.error().message;
   const auto refused = [&](std::vector<std::string> more, int exit_code, const std::string& words) {
     std::vector<std::string> arguments = {"--socket", folder_.File("raylet"), "--store-socket", folder_.File("store")};
     arguments.insert(arguments.end(), more.begin(), more.end());

@@ -92,7 +92,7 @@ TEST(Raylet, WaitsForTheObjectsOfATask) {
   EXPECT_GT(PidFrom(driver), 0);  // another one overtakes it
   const auto status = nlohmann::json::parse(driver.StatusJson());
   EXPECT_EQ(status["tasks_waiting_for_objects"], 1);
-  node.store.Seal(object);
+  node.store->Seal(object);
   EXPECT_EQ(InlineText(driver.AwaitResult(late)), "late");
 }
 

@@ -1,0 +1,110 @@
+// ObjectManager: objects of other machines, for whoever wants them here, and what other raylets are told about the
+// objects of ours. Owned by the Raylet; loop thread only. ObjectTransfer brings them, ObjectDirectory knows where the
+// copies are of what our processes own; here is who says what to whom.
+// Always holds: what a process wants here is asked for until it is here, the process is told that it will not come, or
+// it wants it no more. What a process of another machine owns and we keep for it goes when its owner says so, ends, or
+// loses its machine.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/loop.h"
+#include "fbs/messages.h"
+#include "fbs/object_transfer_generated.h"
+#include "raylet/cluster_view.h"
+#include "raylet/object_directory.h"
+#include "raylet/object_transfer.h"
+#include "raylet/store_link.h"
+
+namespace raylet {
+
+constexpr PullAsker kArgumentAsker = 0;  // the scheduler; every other asker is a process
+
+class ObjectManager final : private ObjectTransfer::Handler {
+ public:
+  class Events {
+   public:
+    virtual ~Events() = default;
+    virtual void TellPeer(const NodeId& node, wire::ObjectMessage type, Bytes body) = 0;
+    virtual void DialBulk(const NodeId& node) = 0;      // ends in Dialled
+    virtual bool IsAlive(ProcessId process) const = 0;  // as far as we know, of any machine
+    // Not again for this asker, unless it asks again.
+    virtual void OnWillNotCome(PullAsker asker, const ObjectId& object, const Error& why) = 0;
+  };
+
+  // All outlive the manager. `client` is for transfers alone.
+  ObjectManager(Loop& loop, const Clock& clock, uint32_t process_base, const ClusterView& view, StoreLink& store,
+                std::shared_ptr<client::StoreClient> client, Events& events);
+  ~ObjectManager() override;
+
+  // ---- this machine's processes
+  void Want(const ObjectId& object, PullAsker asker, PullPriority priority);
+  void WantNoLonger(const ObjectId& object, PullAsker asker);
+  void OnSealed(const ObjectId& object);  // as the store says it of what it watches
+  // A result lies on another machine, and a process of ours owns it.
+  void MadeElsewhere(const ObjectId& object, const NodeId& node);
+  // A process of another machine owns it, and we keep it for that one.
+  void KeptFor(ProcessId owner, const ObjectId& object);
+  void Freed(const ObjectId& object);   // its owner, a process of ours, refers to it no more
+  void ProcessGone(ProcessId process);  // of any machine
+
+  // ---- other raylets
+  Result<void> OnMessage(const NodeId& node, const Frame& frame);
+  void Dialled(const NodeId& node, Result<UniqueFd> fd) { transfer_.Dialled(node, std::move(fd)); }
+  void Serve(const NodeId& node, UniqueFd fd) { transfer_.Serve(node, std::move(fd)); }
+  void NodeGone(const NodeId& node, uint32_t process_base, const Error& why);
+
+  // ---- looking
+  bool IsHere(const ObjectId& object) const { return store_.BytesOf(object).has_value(); }
+  void AddBytes(const ObjectId& object, std::map<NodeId, uint64_t>& bytes) const;
+  const ObjectTransfer& transfer() const { return transfer_; }
+  const ObjectDirectory& directory() const { return directory_; }
+  size_t kept() const;  // objects for processes of other machines
+
+ private:
+  struct Copies {
+    std::vector<NodeId> holders;
+    uint64_t bytes = 0;
+    bool lost = false;
+  };
+  void OnLocate(std::vector<LocateObject> objects) override;
+  void OnDial(const NodeId& node) override { events_.DialBulk(node); }
+  void OnCopied(const ObjectId& object, uint64_t bytes, client::ObjectView view) override;
+  // Who waits sees it in the store, and the scheduler hears of it from there.
+  void OnHere(const ObjectId&, const std::vector<PullAsker>&) override {}
+  void OnFailed(const ObjectId& object, PullAsker asker, const Error& why) override;
+
+  Result<void> OnLocateRequest(const NodeId& node, const Frame& frame);
+  Result<void> OnCopiesFound(const NodeId& node, const Frame& frame);
+  Result<void> OnCopiesAdded(const NodeId& node, const Frame& frame);
+  Result<void> OnCopiesDropped(const NodeId& node, const Frame& frame);
+  Result<void> OnFreeCopies(const NodeId& node, const Frame& frame);
+  void FoundHere(const ObjectId& object, const Copies& copies);
+  // What we know of an object of ours.
+  Copies CopiesOf(const ObjectId& object) const;
+  void WaitForFirstCopy(const ObjectId& object, const NodeId& asker);
+  void TellFirstCopy(const ObjectId& object, const std::vector<NodeId>& askers);
+  void FreeElsewhere(const ObjectId& object, const std::vector<NodeId>& holders);
+  void LoseKept(ProcessId owner);
+  bool IsOurs(ProcessId process) const { return process >> 32 == process_base_; }
+
+  const uint32_t process_base_;
+  const ClusterView& view_;
+  StoreLink& store_;
+  Events& events_;
+  ObjectTransfer transfer_;
+  ObjectDirectory directory_;
+  std::unordered_map<ObjectId, uint64_t> bytes_elsewhere_;  // of copies in the directory, where it is known
+  std::unordered_set<ObjectId> lost_;                       // of our processes: the last copy went with its machine
+  std::unordered_map<ProcessId, std::unordered_set<ObjectId>> kept_;  // for other machines' processes, by owner
+};
+
+}  // namespace raylet

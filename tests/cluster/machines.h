@@ -1,0 +1,68 @@
+// Machine: a plasma_store and a raylet that share nothing with another Machine but the loopback interface and a token.
+// Owned by a test, whose driver is a program of the first one.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "client/store_client.h"
+#include "tests/harness/daemon_process.h"
+#include "tests/harness/run_folder.h"
+
+namespace raylet::test {
+
+class Machine {
+ public:
+  // `flags` are the raylet's, beside those that every machine gets.
+  explicit Machine(const std::string& token_file, std::vector<std::string> flags, const std::string& memory = "128M") {
+    store = std::make_unique<DaemonProcess>(
+        Take(DaemonProcess::Start("plasma_store", {"-m", memory, "-s", store_socket()})));
+    std::vector<std::string> arguments = {"--socket",     socket(),        "--store-socket",
+                                          store_socket(), "--logs-folder", folder.File("logs"),
+                                          "--token-file", token_file};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    raylet = std::make_unique<DaemonProcess>(Take(DaemonProcess::Start("raylet", arguments)));
+    // "raylet: serving SOCKET, N CPUs, other raylets at HOST:PORT"
+    const std::string output = raylet->Output();
+    const std::string mark = "other raylets at ";
+    const size_t at = output.find(mark);
+    if (at == std::string::npos) throw std::runtime_error("the raylet said no address: " + output);
+    address = output.substr(at + mark.size(), output.find('\n', at) - at - mark.size());
+  }
+  std::string socket() const { return folder.File("raylet"); }
+  std::string store_socket() const { return folder.File("store"); }
+  size_t StoredObjects() const {
+    const auto client =
+        client::StoreClient::Connect(store_socket(), "test", Deadline::After(std::chrono::seconds(5)), false);
+    if (!client) return ~size_t{0};
+    const auto list = (*client)->List();
+    return list ? list->size() : ~size_t{0};
+  }
+
+  RunFolder folder;
+  std::unique_ptr<DaemonProcess> store;
+  std::unique_ptr<DaemonProcess> raylet;
+  std::string address;  // where other raylets reach it
+
+ private:
+  static DaemonProcess Take(Result<DaemonProcess> started) {
+    if (!started) throw std::runtime_error(started.error().message);
+    return *std::move(started);
+  }
+};
+
+inline std::string WriteToken(const RunFolder& folder) {
+  const std::string path = folder.File("token");
+  std::ofstream(path) << "a token of the machines of a test\n";
+  ::chmod(path.c_str(), 0600);
+  return path;
+}
+
+}  // namespace raylet::test

@@ -1,0 +1,137 @@
+// Tasks on other machines, and the objects that follow them: the driver belongs to machine A; B has what only B has.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <fstream>
+#include <numeric>
+
+#include "tests/client/ray_cluster_functions.h"
+#include "tests/cluster/machines.h"
+
+namespace cluster_test {
+namespace {
+
+using raylet::test::Eventually;
+using raylet::test::Machine;
+using raylet::test::RunFolder;
+using raylet::test::WriteToken;
+using namespace std::chrono_literals;
+
+// The process that started this one.
+int ParentOf(int pid) {
+  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+  std::string word;
+  int parent = 0;
+  for (int i = 0; i < 3; ++i) stat >> word;
+  stat >> parent;
+  return parent;
+}
+
+class RemoteTasksTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ray::RayConfig config;
+    config.address = a_.socket();
+    ray::Init(config);
+  }
+  void TearDown() override { ray::Shutdown(); }
+
+  // Tasks that ask for "there" run at B.
+  template <class F, class... Arguments>
+  auto There(F function, Arguments&&... arguments) {
+    return ray::Task(function).SetResource("there", 1).Remote(std::forward<Arguments>(arguments)...);
+  }
+
+  RunFolder folder_;
+  const std::string token_ = WriteToken(folder_);
+  Machine a_{token_, {"--num-cpus", "2"}};
+  Machine b_{token_, {"--num-cpus", "2", "--resources", R"({"there": 2})", "--peers", a_.address}};
+};
+
+TEST_F(RemoteTasksTest, ATaskRunsWhereItsResourcesAre) {
+  EXPECT_EQ(*There(Add, 2, 3).Get(), 5);
+  EXPECT_EQ(ParentOf(*There(WorkerPid).Get()), b_.raylet->pid());
+  EXPECT_EQ(ParentOf(*ray::Task(WorkerPid).Remote().Get()), a_.raylet->pid());
+}
+
+TEST_F(RemoteTasksTest, LargeResultsComeWhenTheyAreAskedForAndGoWithTheirLastReference) {
+  {
+    const auto text = There(Repeat, std::string("0123456789"), 300'000);
+    EXPECT_EQ(text.Get()->size(), 3'000'000u);
+    EXPECT_EQ(*ray::Task(Length).Remote(text).Get(), 3'000'000u);
+    EXPECT_EQ(*There(Length, text).Get(), 3'000'000u);
+    EXPECT_GE(b_.StoredObjects(), 1u);
+  }
+  EXPECT_TRUE(Eventually(10s, [&] { return a_.StoredObjects() == 0 && b_.StoredObjects() == 0; }))
+      << a_.StoredObjects() << " at A, " << b_.StoredObjects() << " at B";
+}
+
+TEST_F(RemoteTasksTest, ArgumentsFollowTheTask) {
+  const std::string text(2'000'000, 'x');
+  const auto put = ray::Put(text);
+  EXPECT_EQ(*There(Length, put).Get(), text.size());
+  EXPECT_EQ(*There(Length, text).Get(), text.size());
+  std::vector<ray::ObjectRef<int>> refs;
+  for (int i = 0; i < 10; ++i) refs.push_back(i % 2 == 0 ? ray::Put(i) : There(Add, i, 0));
+  EXPECT_EQ(*There(SumOfRefs, refs).Get(), 45);
+  EXPECT_EQ(*ray::Task(SumOfRefs).Remote(refs).Get(), 45);
+}
+
+TEST_F(RemoteTasksTest, ArraysTravelBothWays) {
+  const auto ramp = There(Ramp, 100'000);
+  const auto array = ramp.Get();
+  ASSERT_EQ(array->size(), 100'000u);
+  EXPECT_EQ((*array)[99'999], 99'999.0f);
+  const float sum = *There(SumArray, ramp).Get();
+  EXPECT_EQ(sum, *ray::Task(SumArray).Remote(ramp).Get());
+}
+
+TEST_F(RemoteTasksTest, TasksOfATaskThereWork) { EXPECT_EQ(*There(NestedSum, 4).Get(), NestedSum(4)); }
+
+TEST_F(RemoteTasksTest, WhatGoesWrongThereIsSaidHere) {
+  try {
+    There(ThrowTask, 1).Get();
+    FAIL() << "it did not throw";
+  } catch (const ray::internal::RayTaskException& e) {
+    EXPECT_NE(std::string(e.what()).find("seven is too many"), std::string::npos) << e.what();
+  }
+  try {
+    There(DieWithSignal, SIGKILL).Get();
+    FAIL() << "it did not throw";
+  } catch (const ray::internal::RayWorkerException& e) {
+    EXPECT_NE(std::string(e.what()).find("SIGKILL"), std::string::npos) << e.what();
+  }
+  EXPECT_EQ(*There(Add, 1, 1).Get(), 2);
+}
+
+TEST_F(RemoteTasksTest, WorkSpillsWhenThisMachineIsHalfFull) {
+  EXPECT_EQ(*There(Add, 1, 1).Get(), 2);  // A knows of B
+  std::vector<ray::ObjectRef<int>> pids;
+  for (int i = 0; i < 4; ++i) pids.push_back(ray::Task(WorkerPidAfterMs).Remote(300));
+  size_t there = 0;
+  for (const auto& pid : pids) there += ParentOf(*pid.Get()) == b_.raylet->pid() ? 1 : 0;
+  EXPECT_EQ(there, 2u);
+}
+
+TEST_F(RemoteTasksTest, WhatAKilledMachineHeldRunsElsewhereOrSaysSo) {
+  const auto lost = There(SleepMs, 60'000);
+  const auto stored = There(Repeat, std::string("0123456789"), 300'000);
+  raylet::test::DaemonProcess* const raylet = b_.raylet.get();
+  EXPECT_EQ(*There(Add, 1, 1).Get(), 2);
+  ASSERT_TRUE(ray::Wait(std::vector<ray::ObjectRef<std::string>>{stored}, 1, 10'000).ready.size() == 1);
+  raylet->Kill();
+  try {
+    stored.Get();
+    FAIL() << "the machine that had it is dead";
+  } catch (const ray::internal::RayException& e) {
+    EXPECT_NE(std::string(e.what()).find("lost"), std::string::npos) << e.what();
+  }
+  // Another machine that has what it asks for takes over.
+  Machine c(token_, {"--num-cpus", "2", "--resources", R"({"there": 2})", "--peers", a_.address});
+  const auto again = There(WorkerPid);
+  EXPECT_EQ(ParentOf(*again.Get(20'000)), c.raylet->pid());
+}
+
+}  // namespace
+}  // namespace cluster_test
