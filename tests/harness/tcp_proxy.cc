@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 
+#include "base/check.h"
 #include "base/unix_socket.h"
 
 namespace raylet::test {
@@ -19,10 +19,13 @@ constexpr size_t kWaitingBytesMax = size_t{256} << 10;  // then the wire is full
 
 TcpProxy::TcpProxy() : wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   const auto any = ParseTcpAddress("127.0.0.1:0");
-  auto fd = ListenTcp(*any, 64);
-  if (!fd) std::abort();
-  listen_fd_ = std::move(*fd);
-  address_ = *LocalAddressOf(listen_fd_.get());
+  reserved_fd_ = UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int one = 1;
+  RAYLET_CHECK(::setsockopt(reserved_fd_.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
+                   ::bind(reserved_fd_.get(), any->raw(), any->size()) == 0,
+               "no port is free");
+  address_ = *LocalAddressOf(reserved_fd_.get());
+  Listen();
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -33,6 +36,12 @@ TcpProxy::~TcpProxy() {
   }
   Wake();
   thread_.join();
+}
+
+void TcpProxy::Listen() {
+  auto fd = ListenTcp(address_, 64);
+  RAYLET_CHECK(fd.has_value(), fd ? "" : fd.error().message);
+  listen_fd_ = std::move(*fd);
 }
 
 void TcpProxy::Wake() {
@@ -70,11 +79,11 @@ void TcpProxy::Refuse(bool refuse) {
   {
     const std::lock_guard lock(mutex_);
     if (refuse) {
+      // At once, and not when the thread's poll lets go of it.
+      if (listen_fd_) ::shutdown(listen_fd_.get(), SHUT_RDWR);
       listen_fd_.Reset();
     } else if (!listen_fd_) {
-      auto fd = ListenTcp(address_, 64);
-      if (!fd) std::abort();
-      listen_fd_ = std::move(*fd);
+      Listen();
     }
   }
   Wake();

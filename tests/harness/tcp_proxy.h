@@ -42,6 +42,7 @@ class TcpProxy {
     Way to_target, to_dialer;
     bool gone = false;
   };
+  void Listen();
   void Run();
   void AcceptAll();
   void Carry(Pipe& pipe);
@@ -50,7 +51,8 @@ class TcpProxy {
 
   TcpAddress address_;
   UniqueFd wake_;
-  std::mutex mutex_;  // of all below
+  std::mutex mutex_;      // of all below
+  UniqueFd reserved_fd_;  // bound and never listening: the port stays ours while nobody listens
   UniqueFd listen_fd_;
   TcpAddress target_;
   std::vector<std::unique_ptr<Pipe>> pipes_;
