@@ -10,14 +10,15 @@ void ObjectLocator::OnLocate(const NodeId& asker, const wire::LocateRequestT& re
 
 void ObjectLocator::Answer(const NodeId& asker, const ObjectId& object) {
   wire::CopiesFoundT& found = messages_.found[asker];
-  if (!machine_.OwnerLives(OwnerOf(object))) {
+  if (!machine_.OwnerLives(OwnerOf(object)) || lost_.contains(object)) {
     found.lost.push_back(ToWire(object));
     return;
   }
   directory_.Dropped(object, asker);  // whoever asks has none, whatever it said before
   const size_t before = found.copies.size();
   if (const auto bytes = machine_.SealedBytes(object)) found.copies.emplace_back(ToWire(object), ToWire(own_), *bytes);
-  for (const NodeId& holder : directory_.Holders(object)) found.copies.emplace_back(ToWire(object), ToWire(holder), 0);
+  for (const NodeId& holder : directory_.Holders(object))
+    found.copies.emplace_back(ToWire(object), ToWire(holder), BytesElsewhere(object));
   if (found.copies.size() > before) return;
   found.none_yet.push_back(ToWire(object));
   if (directory_.Wait(object, asker)) messages_.watch.push_back(object);
@@ -30,9 +31,20 @@ void ObjectLocator::OnAdded(const NodeId& node, const wire::CopiesAddedNoticeT& 
       messages_.free[node].objects.push_back(added.object());
       continue;
     }
-    for (const NodeId& asker : directory_.Added(object, node))
-      if (asker != node) messages_.found[asker].copies.emplace_back(added.object(), ToWire(node), added.bytes());
+    Added(node, object, added.bytes());
   }
+}
+
+void ObjectLocator::Added(const NodeId& node, const ObjectId& object, uint64_t bytes) {
+  lost_.erase(object);
+  if (bytes != 0) bytes_[object] = bytes;
+  for (const NodeId& asker : directory_.Added(object, node))
+    if (asker != node) messages_.found[asker].copies.emplace_back(ToWire(object), ToWire(node), bytes);
+}
+
+uint64_t ObjectLocator::BytesElsewhere(const ObjectId& object) const {
+  const auto bytes = bytes_.find(object);
+  return bytes == bytes_.end() ? 0 : bytes->second;
 }
 
 void ObjectLocator::OnDropped(const NodeId& node, const wire::CopiesDroppedNoticeT& notice) {
@@ -47,17 +59,28 @@ void ObjectLocator::SealedHere(const ObjectId& object) {
 
 void ObjectLocator::Freed(std::span<const ObjectId> objects) {
   for (const ObjectId& object : objects) {
+    lost_.erase(object);
+    bytes_.erase(object);
     for (const NodeId& asker : directory_.TakeAskers(object)) messages_.found[asker].lost.push_back(ToWire(object));
     for (const NodeId& holder : directory_.Freed(object)) messages_.free[holder].objects.push_back(ToWire(object));
   }
 }
 
-void ObjectLocator::OwnerGone(ProcessId owner) { Freed(directory_.ObjectsOf(owner)); }
+void ObjectLocator::OwnerGone(ProcessId owner) {
+  Freed(directory_.ObjectsOf(owner));
+  std::erase_if(lost_, [owner](const ObjectId& object) { return OwnerOf(object) == owner; });
+}
 
 std::vector<ObjectId> ObjectLocator::NodeGone(const NodeId& node) {
   messages_.found.erase(node);
   messages_.free.erase(node);
-  return directory_.NodeGone(node);
+  std::vector<ObjectId> gone = directory_.NodeGone(node);
+  std::erase_if(gone, [this](const ObjectId& object) {
+    bytes_.erase(object);
+    return machine_.SealedBytes(object).has_value();
+  });
+  lost_.insert(gone.begin(), gone.end());
+  return gone;
 }
 
 }  // namespace raylet

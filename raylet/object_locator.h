@@ -8,6 +8,8 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -38,16 +40,18 @@ class ObjectLocator {
   // ---- what another raylet says
   void OnLocate(const NodeId& asker, const wire::LocateRequestT& request);
   void OnAdded(const NodeId& node, const wire::CopiesAddedNoticeT& notice);
+  void Added(const NodeId& node, const ObjectId& object, uint64_t bytes);  // 0: not known
   void OnDropped(const NodeId& node, const wire::CopiesDroppedNoticeT& notice);
   // ---- what happens here
   void SealedHere(const ObjectId& object);
   void Freed(std::span<const ObjectId> objects);  // their owners let them go
   void OwnerGone(ProcessId owner);
-  // Returns the objects whose last copy on another machine was there.
+  // Returns the objects whose last copy was there: whoever asks for one from now on hears that there is none.
   std::vector<ObjectId> NodeGone(const NodeId& node);
 
   Messages TakeMessages() { return std::exchange(messages_, {}); }
   const ObjectDirectory& directory() const { return directory_; }
+  uint64_t BytesElsewhere(const ObjectId& object) const;  // of a copy on another machine; 0: none, or not known
 
  private:
   void Answer(const NodeId& asker, const ObjectId& object);
@@ -55,6 +59,8 @@ class ObjectLocator {
   const NodeId own_;
   const Machine& machine_;
   ObjectDirectory directory_;
+  std::unordered_map<ObjectId, uint64_t> bytes_;  // of objects in the directory, where somebody has said
+  std::unordered_set<ObjectId> lost_;             // the last copy went with its machine; until its owner lets it go
   Messages messages_;
 };
 

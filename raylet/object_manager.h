@@ -1,5 +1,5 @@
 // ObjectManager: objects of other machines, for whoever wants them here, and what other raylets are told about the
-// objects of ours. Owned by the Raylet; loop thread only. ObjectTransfer brings them, ObjectDirectory knows where the
+// objects of ours. Owned by the Raylet; loop thread only. ObjectTransfer brings them, ObjectLocator knows where the
 // copies are of what our processes own; here is who says what to whom.
 // Always holds: what a process wants here is asked for until it is here, the process is told that it will not come, or
 // it wants it no more. What a process of another machine owns and we keep for it goes when its owner says so, ends, or
@@ -20,7 +20,7 @@
 #include "fbs/messages.h"
 #include "fbs/object_transfer_generated.h"
 #include "raylet/cluster_view.h"
-#include "raylet/object_directory.h"
+#include "raylet/object_locator.h"
 #include "raylet/object_transfer.h"
 #include "raylet/store_link.h"
 
@@ -28,7 +28,7 @@ namespace raylet {
 
 constexpr PullAsker kArgumentAsker = 0;  // the scheduler; every other asker is a process
 
-class ObjectManager final : private ObjectTransfer::Handler {
+class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocator::Machine {
  public:
   class Events {
    public:
@@ -66,15 +66,10 @@ class ObjectManager final : private ObjectTransfer::Handler {
   bool IsHere(const ObjectId& object) const { return store_.BytesOf(object).has_value(); }
   void AddBytes(const ObjectId& object, std::map<NodeId, uint64_t>& bytes) const;
   const ObjectTransfer& transfer() const { return transfer_; }
-  const ObjectDirectory& directory() const { return directory_; }
+  const ObjectLocator& locator() const { return locator_; }
   size_t kept() const;  // objects for processes of other machines
 
  private:
-  struct Copies {
-    std::vector<NodeId> holders;
-    uint64_t bytes = 0;
-    bool lost = false;
-  };
   void OnLocate(std::vector<LocateObject> objects) override;
   void OnDial(const NodeId& node) override { events_.DialBulk(node); }
   void OnCopied(const ObjectId& object, uint64_t bytes, client::ObjectView view) override;
@@ -87,12 +82,10 @@ class ObjectManager final : private ObjectTransfer::Handler {
   Result<void> OnCopiesAdded(const NodeId& node, const Frame& frame);
   Result<void> OnCopiesDropped(const NodeId& node, const Frame& frame);
   Result<void> OnFreeCopies(const NodeId& node, const Frame& frame);
-  void FoundHere(const ObjectId& object, const Copies& copies);
-  // What we know of an object of ours.
-  Copies CopiesOf(const ObjectId& object) const;
-  void WaitForFirstCopy(const ObjectId& object, const NodeId& asker);
-  void TellFirstCopy(const ObjectId& object, const std::vector<NodeId>& askers);
-  void FreeElsewhere(const ObjectId& object, const std::vector<NodeId>& holders);
+  std::optional<uint64_t> SealedBytes(const ObjectId& object) const override { return store_.BytesOf(object); }
+  bool OwnerLives(ProcessId owner) const override { return events_.IsAlive(owner); }
+  void SayWhatIsToBeSaid();  // of the locator
+  void Found(wire::CopiesFoundT found);
   void LoseKept(ProcessId owner);
   bool IsOurs(ProcessId process) const { return process >> 32 == process_base_; }
 
@@ -101,9 +94,7 @@ class ObjectManager final : private ObjectTransfer::Handler {
   StoreLink& store_;
   Events& events_;
   ObjectTransfer transfer_;
-  ObjectDirectory directory_;
-  std::unordered_map<ObjectId, uint64_t> bytes_elsewhere_;  // of copies in the directory, where it is known
-  std::unordered_set<ObjectId> lost_;                       // of our processes: the last copy went with its machine
+  ObjectLocator locator_;
   std::unordered_map<ProcessId, std::unordered_set<ObjectId>> kept_;  // for other machines' processes, by owner
 };
 

@@ -129,5 +129,20 @@ TEST_F(ObjectLocatorTest, AGoneNodeIsAnsweredNoMoreAndItsLastCopiesAreNamed) {
   EXPECT_TRUE(locator_.TakeMessages().found.empty());
 }
 
+TEST_F(ObjectLocatorTest, AnObjectWhoseLastCopyWentWithItsMachineIsLostUntilItsOwnerLetsItGo) {
+  const ObjectId gone = Object(), here = Object();
+  sealed_[here] = 5;
+  Added(Node(2), gone, 100);
+  Added(Node(2), here, 5);
+  EXPECT_EQ(locator_.BytesElsewhere(gone), 100u);
+  EXPECT_EQ(locator_.NodeGone(Node(2)), std::vector<ObjectId>{gone});
+  EXPECT_EQ(locator_.BytesElsewhere(gone), 0u);
+  Locate(Node(3), gone);
+  EXPECT_EQ(locator_.TakeMessages().found.at(Node(3)).lost.size(), 1u);
+  locator_.Freed(std::span(&gone, 1));
+  Locate(Node(3), gone);
+  EXPECT_EQ(locator_.TakeMessages().found.at(Node(3)).none_yet.size(), 1u);
+}
+
 }  // namespace
 }  // namespace raylet
