@@ -93,14 +93,16 @@ wire::FailureT RefusedElsewhere(const Task& task, const std::string& machine) {
   return failure;
 }
 
-wire::FailureT ObjectLost(const Task& task, const ObjectId& object) {
+wire::FailureT ObjectLost(const Task& task, const ObjectId& object, const std::string& why) {
   wire::FailureT failure;
   failure.kind = wire::FailureKind::ObjectLost;
   failure.function = task.function;
-  failure.message = StrCat("task '", task.name, "' waits for object ", object.hex(), ", whose owner, process ",
-                           OwnerOf(object), ", has ended before the object was ready");
+  failure.message = why.empty()
+                        ? StrCat("task '", task.name, "' waits for object ", object.hex(), ", whose owner, process ",
+                                 OwnerOf(object), ", has ended before the object was ready")
+                        : StrCat("task '", task.name, "' waits for object ", object.hex(), ", which is lost: ", why);
   failure.retry_safe = true;
-  failure.hint = "create the object in a process that outlives its users";
+  failure.hint = why.empty() ? "create the object in a process that outlives its users" : "create the object again";
   return failure;
 }
 

@@ -29,7 +29,8 @@ wire::FailureT NoWorkerStarts(const Task& task, const WorkerExit& exit, size_t a
 // `machine` is its address, for people.
 wire::FailureT MachineDiedWhileRunning(const Task& task, const std::string& machine, uint32_t attempts);
 wire::FailureT RefusedElsewhere(const Task& task, const std::string& machine);
-wire::FailureT ObjectLost(const Task& task, const ObjectId& object);
+// `why` is empty where its owner has ended.
+wire::FailureT ObjectLost(const Task& task, const ObjectId& object, const std::string& why);
 wire::FailureT ObjectCannotCome(const ObjectId& object, const Error& why);
 wire::FailureT Refused(const std::string& task_name, const std::string& function, const std::string& message);
 wire::FailureT ProcessEnded(ProcessId process, const std::string& message);

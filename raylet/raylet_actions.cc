@@ -123,7 +123,7 @@ void Raylet::Do(const LoseTask& lost) {
       failure = MachineDiedWhileRunning(*lost.task, AddressOf(lost.node), lost.attempts);
       break;
     case LoseTask::Why::kRefused: failure = RefusedElsewhere(*lost.task, AddressOf(lost.node)); break;
-    case LoseTask::Why::kObjectLost: failure = ObjectLost(*lost.task, lost.object); break;
+    case LoseTask::Why::kObjectLost: failure = ObjectLost(*lost.task, lost.object, lost.reason); break;
   }
   if (lost.task->CreatesActor()) {
     actors_.CreationLost(lost.task->actor->id, failure);

@@ -372,7 +372,7 @@ bool Raylet::IsAlive(ProcessId process) const {
 
 void Raylet::OnWillNotCome(PullAsker asker, const ObjectId& object, const Error& why) {
   if (asker == kArgumentAsker) {
-    scheduler_.ObjectWillNotCome(object);
+    scheduler_.ObjectWillNotCome(object, why.message);
     CarryOut();
     return;
   }

@@ -99,7 +99,7 @@ std::vector<WorkerId> Scheduler::OwnerGone(ProcessId process) {
   std::vector<WorkerId> running;
   if (owned_.contains(process))
     running = DropTasks([process](const QueuedTask& task) { return task.task->owner == process; });
-  LoseWaitingFor(dependencies_.WaitingForOwner(process));
+  LoseWaitingFor(dependencies_.WaitingForOwner(process), "");
   dirty_ = true;
   return running;
 }
@@ -132,11 +132,11 @@ std::vector<WorkerId> Scheduler::DropTasks(const std::function<bool(const Queued
   return running;
 }
 
-void Scheduler::LoseWaitingFor(const std::vector<std::pair<TaskId, ObjectId>>& waiting) {
+void Scheduler::LoseWaitingFor(const std::vector<std::pair<TaskId, ObjectId>>& waiting, const std::string& why) {
   for (const auto& [id, object] : waiting) {
     dependencies_.Remove(id);
     QueuedTask& task = tasks_.at(id);
-    decisions_.emplace_back(LoseTask{LoseTask::Why::kObjectLost, task.task, 0, object, 0, {}});
+    decisions_.emplace_back(LoseTask{LoseTask::Why::kObjectLost, task.task, 0, object, 0, {}, why});
     Forget(&task);
   }
 }
@@ -239,7 +239,7 @@ void Scheduler::WorkerGone(WorkerId id) {
     }
   }
   if (QueuedTask* const task = worker->task) {
-    RetryOrLose(task, LoseTask{LoseTask::Why::kWorkerDied, task->task, id, {}, 1, {}});
+    RetryOrLose(task, LoseTask{LoseTask::Why::kWorkerDied, task->task, id, {}, 1, {}, {}});
   }
   workers_.erase(id);
 }
@@ -261,7 +261,7 @@ void Scheduler::RetryOrLose(QueuedTask* task, LoseTask lost) {
 
 void Scheduler::LoseReadyTasks(JobId job, WorkerId last) {
   for (QueuedTask* const task : queue_.RemoveJob(job)) {
-    decisions_.emplace_back(LoseTask{LoseTask::Why::kNoWorkerStarts, task->task, last, {}, 0, {}});
+    decisions_.emplace_back(LoseTask{LoseTask::Why::kNoWorkerStarts, task->task, last, {}, 0, {}, {}});
     Forget(task);
   }
 }

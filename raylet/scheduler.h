@@ -63,6 +63,7 @@ struct LoseTask {  // its owner gets a failure
   ObjectId object;        // kObjectLost
   uint32_t attempts = 1;  // kWorkerDied, kNodeDied: how often it was started
   NodeId node;            // kNodeDied, kRefused: the last one
+  std::string reason;     // kObjectLost: unless its owner has ended
 };
 using SchedulerDecision =
     std::variant<StartWorker, RunTask, StopWorker, WatchObjects, ForwardTask, CancelForwarded, LoseTask>;
@@ -118,7 +119,7 @@ class Scheduler {
   // The machine would not take it: it goes elsewhere, and after kReturnsMax times nowhere.
   void ForwardedReturned(const NodeId& node, const TaskId& task);
   // It will not come: the tasks that wait for it are lost.
-  void ObjectWillNotCome(const ObjectId& object);
+  void ObjectWillNotCome(const ObjectId& object, const std::string& why);
   // The machine that sent this task here wants its result no more. Returns the worker that runs it, or 0.
   WorkerId Abandon(const NodeId& from, const TaskId& task);
   // What the tasks that came from each machine ask for, and what of it is not running yet.
@@ -167,7 +168,7 @@ class Scheduler {
   std::vector<ObjectId> NotHere(const Task& task) const;
   void WaitFor(QueuedTask* task, const std::vector<ObjectId>& objects);
   std::vector<WorkerId> DropTasks(const std::function<bool(const QueuedTask&)>& matches);
-  void LoseWaitingFor(const std::vector<std::pair<TaskId, ObjectId>>& waiting);
+  void LoseWaitingFor(const std::vector<std::pair<TaskId, ObjectId>>& waiting, const std::string& why);
   void RetryOrLose(QueuedTask* task, LoseTask lost);
   void Dispatch(Worker& worker, QueuedTask* task, const ResourceNeeds& needs);
   void StartMissing(const std::function<size_t(JobId)>& wanted_of);

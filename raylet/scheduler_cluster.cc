@@ -134,14 +134,14 @@ void Scheduler::ForwardedReturned(const NodeId& node, const TaskId& id) {
     queue_.PushAgain(task);
     return;
   }
-  decisions_.emplace_back(LoseTask{LoseTask::Why::kRefused, task->task, 0, {}, 0, node});
+  decisions_.emplace_back(LoseTask{LoseTask::Why::kRefused, task->task, 0, {}, 0, node, {}});
   Forget(task);
 }
 
-void Scheduler::ObjectWillNotCome(const ObjectId& object) {
+void Scheduler::ObjectWillNotCome(const ObjectId& object, const std::string& why) {
   std::vector<std::pair<TaskId, ObjectId>> waiting;
   for (const TaskId& task : dependencies_.TasksFor(object)) waiting.emplace_back(task, object);
-  LoseWaitingFor(waiting);
+  LoseWaitingFor(waiting, why);
   dirty_ = true;
 }
 
@@ -178,8 +178,8 @@ std::vector<WorkerId> Scheduler::NodeGone(const NodeId& node, uint32_t process_b
   std::sort(forwarded.begin(), forwarded.end(),
             [](const QueuedTask* a, const QueuedTask* b) { return a->sequence > b->sequence; });
   for (QueuedTask* const task : forwarded)
-    RetryOrLose(task, LoseTask{LoseTask::Why::kNodeDied, task->task, 0, {}, 1, node});
-  LoseWaitingFor(dependencies_.WaitingForNode(process_base));
+    RetryOrLose(task, LoseTask{LoseTask::Why::kNodeDied, task->task, 0, {}, 1, node, {}});
+  LoseWaitingFor(dependencies_.WaitingForNode(process_base), "its owner's machine is lost");
   dirty_ = true;
   return running;
 }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <fstream>
 #include <memory>
 #include <optional>
@@ -44,6 +45,16 @@ class Machine {
     if (!client) return ~size_t{0};
     const auto list = (*client)->List();
     return list ? list->size() : ~size_t{0};
+  }
+
+  // Those that somebody is to let go of; the others are copies, which go when room is needed.
+  size_t OwnedObjects() const {
+    const auto client =
+        client::StoreClient::Connect(store_socket(), "test", Deadline::After(std::chrono::seconds(5)), false);
+    if (!client) return ~size_t{0};
+    const auto list = (*client)->List();
+    if (!list) return ~size_t{0};
+    return static_cast<size_t>(std::count_if(list->begin(), list->end(), [](const auto& each) { return each.owned; }));
   }
 
   RunFolder folder;
