@@ -25,7 +25,7 @@ constexpr Duration kConnectPatience = std::chrono::seconds(10);
 // While parked, waits look up this often though nobody rang. A safeguard only: replies, the raylet's words, its end and
 // Stop all ring.
 constexpr Duration kParkSlice = std::chrono::seconds(1);
-constexpr int64_t kRoomPatienceMs = 2000;  // how long a create waits for others to release before it says StoreFull
+constexpr Duration kWriteAgainPause = std::chrono::milliseconds(100);
 
 thread_local int waits_of_this_thread = 0;
 
@@ -251,8 +251,10 @@ void ClusterCore::RemoveProgress() { progress_wanted_.fetch_sub(1, std::memory_o
 
 void ClusterCore::RunProgress() {
   SpinPark park(Duration::zero());
-  const auto idle = [this] {
+  size_t unwritten = 0;
+  const auto idle = [this, &unwritten] {
     Drain();
+    if (unwritten_count_.load(std::memory_order_acquire) > unwritten) return true;
     return progress_wanted_.load(std::memory_order_seq_cst) <= 0 || stopped_.load(std::memory_order_acquire);
   };
   const auto alive = [this] { return !raylet_->Gone(); };
@@ -265,10 +267,42 @@ void ClusterCore::RunProgress() {
       });
     }
     if (progress_wanted_.load(std::memory_order_seq_cst) <= 0) continue;
+    if (unwritten_count_.load(std::memory_order_acquire) > 0) WriteUnwritten();
     waiters_.fetch_add(1, std::memory_order_seq_cst);
-    park.WaitUntil(raylet_->doorbell(), Deadline::Never(), idle, alive, {}, kParkSlice);
+    unwritten = unwritten_count_.load(std::memory_order_acquire);
+    const Deadline deadline = unwritten > 0 ? Deadline::After(kWriteAgainPause) : Deadline::Never();
+    park.WaitUntil(raylet_->doorbell(), deadline, idle, alive, {}, kParkSlice);
     waiters_.fetch_sub(1, std::memory_order_seq_cst);
   }
+}
+
+void ClusterCore::WriteLater(std::weak_ptr<ClusterObject> object) {
+  {
+    const std::lock_guard lock(progress_mutex_);
+    unwritten_.push_back(std::move(object));
+    unwritten_count_.store(unwritten_.size(), std::memory_order_release);
+  }
+  Ring(raylet_->doorbell());
+}
+
+void ClusterCore::WriteUnwritten() {
+  std::vector<std::weak_ptr<ClusterObject>> objects;
+  {
+    const std::lock_guard lock(progress_mutex_);
+    objects.swap(unwritten_);
+  }
+  bool full = false;
+  const auto written = std::remove_if(objects.begin(), objects.end(), [&](const auto& each) {
+    const ClusterObjectPtr object = full ? nullptr : each.lock();
+    full = full || (object != nullptr && !object->WriteIfThereIsRoom());
+    if (full) return false;
+    RemoveProgress();  // it is there, or nobody can ask for it any more
+    return true;
+  });
+  objects.erase(written, objects.end());
+  const std::lock_guard lock(progress_mutex_);
+  unwritten_.insert(unwritten_.end(), objects.begin(), objects.end());
+  unwritten_count_.store(unwritten_.size(), std::memory_order_release);
 }
 
 void ClusterCore::SetBlocked(bool blocked) {
@@ -291,11 +325,12 @@ void ClusterCore::TellBlocked(bool blocked) {
 // ---- the store
 // -------------------------------------------------------------------------------------------------------
 
-Result<void> ClusterCore::StoreValue(const ObjectId& id, std::string_view bytes, char mark, uint32_t owner_client) {
+Result<void> ClusterCore::StoreValue(const ObjectId& id, std::string_view bytes, char mark, uint32_t owner_client,
+                                     int64_t room_patience_ms) {
   CreateOptions options;
   options.owned = true;
   options.owner = owner_client;
-  options.timeout_ms = kRoomPatienceMs;
+  options.timeout_ms = room_patience_ms;
   const std::byte metadata[] = {static_cast<std::byte>(mark)};
   return store_->CreateAndSeal(id, std::as_bytes(std::span(bytes.data(), bytes.size())), metadata, options);
 }

@@ -32,6 +32,7 @@ class StoreArray;
 // own.
 constexpr char kValueMark = 'V';
 constexpr char kFailureMark = 'F';
+constexpr int64_t kRoomPatienceMs = 2000;  // how long a create waits for others to release before it says StoreFull
 
 class ClusterCore final : public RayletClient::Handler {
  public:
@@ -78,7 +79,11 @@ class ClusterCore final : public RayletClient::Handler {
   bool IsWorker() const { return options_.kind == wire::ProcessKind::Worker; }
 
   // ---- the store
-  Result<void> StoreValue(const ObjectId& id, std::string_view bytes, char mark, uint32_t owner_client = 0);
+  Result<void> StoreValue(const ObjectId& id, std::string_view bytes, char mark, uint32_t owner_client = 0,
+                          int64_t room_patience_ms = kRoomPatienceMs);
+  // Others wait for it and the store is full: tried again from time to time while it lives. The progress that was
+  // added for it goes on until then.
+  void WriteLater(std::weak_ptr<ClusterObject> object);
   void DeleteFromStore(const ObjectId& id);
   // A view of a stored object, from this machine's store, at once where it is there. Otherwise, where it may still come
   // (its owner makes it, or another machine has it), waits for it. kTimedOut; kNotFound, with the reason, where it will
@@ -117,6 +122,7 @@ class ClusterCore final : public RayletClient::Handler {
   void DrainLocked();
   void TellBlocked(bool blocked);
   void RunProgress();
+  void WriteUnwritten();
 
   Options options_;
   ForkGuard fork_guard_;
@@ -154,7 +160,9 @@ class ClusterCore final : public RayletClient::Handler {
   std::mutex progress_mutex_;
   std::condition_variable progress_changed_;
   std::atomic<int64_t> progress_wanted_{0};
-  std::thread progress_thread_;  // guarded by progress_mutex_ until Stop
+  std::thread progress_thread_;                          // guarded by progress_mutex_ until Stop
+  std::vector<std::weak_ptr<ClusterObject>> unwritten_;  // guarded by progress_mutex_
+  std::atomic<size_t> unwritten_count_{0};
 };
 
 }  // namespace raylet::client

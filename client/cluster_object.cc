@@ -57,14 +57,15 @@ Result<void> ClusterObject::Promote() {
     if (!ready()) {
       core_.AddProgress();
       when_ready_.push_back([this] {
-        if (const auto written = WriteToStore(); !written)
-          RAYLET_LOG(kError, "object ", id_.hex(), ": others wait for it in vain: ", written.error().message);
-        core_.RemoveProgress();
+        if (WriteIfThereIsRoom())
+          core_.RemoveProgress();
+        else
+          core_.WriteLater(shared_from_this());
       });
       return {};
     }
   }
-  auto written = WriteToStore();
+  auto written = WriteToStore(kRoomPatienceMs);
   if (!written) {
     const std::lock_guard lock(mutex_);
     promoted_ = false;
@@ -72,10 +73,21 @@ Result<void> ClusterObject::Promote() {
   return written;
 }
 
-Result<void> ClusterObject::WriteToStore() {
+bool ClusterObject::WriteIfThereIsRoom() {
+  const auto written = WriteToStore(0);
+  if (written) return true;
+  if (written.error().code == ErrorCode::kFull) return false;
+  RAYLET_LOG(kError, "object ", id_.hex(), ": others wait for it in vain: ", written.error().message);
+  return true;
+}
+
+Result<void> ClusterObject::WriteToStore(int64_t room_patience_ms) {
+  const auto store = [&](std::string_view bytes, char mark) {
+    return core_.StoreValue(id_, bytes, mark, /*owner_client=*/0, room_patience_ms);
+  };
   switch (status()) {
-    case ObjectStatus::kInline: return core_.StoreValue(id_, bytes_, kValueMark);
-    case ObjectStatus::kFailed: return core_.StoreValue(id_, EncodeFailure(*failure_), kFailureMark);
+    case ObjectStatus::kInline: return store(bytes_, kValueMark);
+    case ObjectStatus::kFailed: return store(EncodeFailure(*failure_), kFailureMark);
     default: return {};
   }
 }

@@ -46,12 +46,14 @@ class ClusterObject final : public ray::internal::ObjectState, public std::enabl
   void OnReady(std::function<void()> callback);
   // Its id leaves this process: others shall find the value in the store, now or once it is there.
   Result<void> Promote();
+  // The value of a promoted object into the store, if there is room for it right now; false: not yet.
+  bool WriteIfThereIsRoom();
   void MarkRegistered() { registered_.store(true, std::memory_order_relaxed); }
   bool registered() const { return registered_.load(std::memory_order_relaxed); }
 
  private:
   void Finish(ObjectStatus status, std::string bytes, FailurePtr failure, ray::internal::Hold lend);
-  Result<void> WriteToStore();
+  Result<void> WriteToStore(int64_t room_patience_ms);
 
   ClusterCore& core_;
   const ObjectId id_;

@@ -48,6 +48,11 @@ else
   echo "check.sh: formatting is not checked, for there is no clang-format-14: tools/install_packages test installs it"
 fi
 
+# A merge that was left in the middle.
+while IFS= read -r hit; do
+  fail "$hit" "two versions of these lines met: keep what is right of both, and delete the marks."
+done < <(grep -rnIE '^(<<<<<<<|>>>>>>>) ' base fbs store raylet client tools tests docs ./*.md ./*.txt || true)
+
 # Scripts parse.
 while IFS= read -r script; do
   bash -n "$script" || fail "$script does not parse" "see above."

@@ -223,5 +223,15 @@ TEST_F(ClusterFaultTest, AWorkerThatCannotTellItsResultAnyMoreIsGivenUp) {
   EXPECT_TRUE(Mentions(e, "could not be told")) << e.what();
 }
 
+TEST_F(ClusterFaultTest, AResultThatOthersWaitForReachesThemOnceTheFullStoreHasRoom) {
+  const auto late = ray::Task(Repeat).Remote(std::string(200, 'x'), ray::Task(SleepMs).Remote(300));
+  const auto length = ray::Task(LengthOfRefs).Remote(std::vector{late});
+  auto filler = std::make_unique<ray::MutableArray<uint8_t>>((size_t{64} << 20) - 40'000);
+  EXPECT_EQ(late.Get(20'000)->size(), 60'000u);
+  EXPECT_THROW(length.Get(300), ray::internal::RayTimeoutException);
+  filler.reset();
+  EXPECT_EQ(*length.Get(20'000), 60'000u);
+}
+
 }  // namespace
 }  // namespace cluster_test

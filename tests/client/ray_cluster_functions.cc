@@ -116,7 +116,7 @@ int CallThrough(ray::ActorHandle<Counter> counter, int by) {
 }
 
 RAY_REMOTE(Add, Repeat, Length, ThrowTask, Nothing, WorkerPid, WorkerPidAfterMs, DieWithSignal, SleepMs, NestedSum,
-           SumByThreads, ThrowLongText, CloseDescriptors, ShutDownHere, SumOfRefs, Ramp, SumArray);
+           SumByThreads, LengthOfRefs, ThrowLongText, CloseDescriptors, ShutDownHere, SumOfRefs, Ramp, SumArray);
 RAY_REMOTE(Counter::Create, Counter::CreateSlowly, Counter::Broken, &Counter::Length, &Counter::Increment,
            &Counter::Value, &Counter::Pid, &Counter::Throw, &Counter::ThrowLong, &Counter::Sleep, &Counter::Echo,
            &Counter::Log, &Counter::Append, &Counter::Exit);

@@ -30,6 +30,11 @@ inline bool ShutDownHere() {
   ray::Shutdown();
   return ray::IsInitialized();
 }
+inline size_t LengthOfRefs(const std::vector<ray::ObjectRef<std::string>>& refs) {
+  size_t length = 0;
+  for (const auto& ref : refs) length += ref.Get()->size();
+  return length;
+}
 int SumOfRefs(const std::vector<ray::ObjectRef<int>>& refs);
 ray::Array<float> Ramp(int count);
 float SumArray(const ray::Array<float>& array);
