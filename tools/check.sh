@@ -51,7 +51,7 @@ fi
 # A merge that was left in the middle.
 while IFS= read -r hit; do
   fail "$hit" "two versions of these lines met: keep what is right of both, and delete the marks."
-done < <(grep -rnIE '^(<<<<<<<|>>>>>>>) ' base fbs store raylet client tools tests docs ./*.md ./*.txt || true)
+done < <(grep -rnIsE '^(<<<<<<<|>>>>>>>) ' base fbs store raylet client tools tests docs ./*.md ./*.txt || true)
 
 # Scripts parse.
 while IFS= read -r script; do
