@@ -4,8 +4,6 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <vector>
 
@@ -16,20 +14,6 @@
 namespace raylet::test {
 
 inline constexpr const char* kFashionMnistFolder = "/usr/share/datasets/fashion-mnist";
-
-// Processes whose environment has this text in it.
-inline std::vector<std::string> ProcessesWith(const std::string& text) {
-  std::vector<std::string> found;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
-    const std::string pid = entry.path().filename();
-    if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
-    std::ifstream file(entry.path() / "environ", std::ios::binary);
-    const std::string environment{std::istreambuf_iterator<char>(file), {}};
-    if (environment.find(text) != std::string::npos) found.push_back(pid);
-  }
-  return found;
-}
 
 class TrainingRun {
  public:
@@ -67,7 +51,7 @@ class TrainingRun {
     std::string left;
     Eventually(std::chrono::seconds(10), [&] {
       left.clear();
-      for (const std::string& pid : ProcessesWith(folder_.path())) left += StrCat("process ", pid, "\n");
+      for (const pid_t pid : ProcessesWith(folder_.path())) left += StrCat("process ", pid, "\n");
       for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_.path()))
         left += StrCat(entry.path().string(), "\n");
       return left.empty();

@@ -1,17 +1,22 @@
 # The runtime of drivers and workers, with real daemons and processes.
-function(ray_cluster_test name)
-  add_executable(${name} ${ARGN} ray_cluster_functions.cc ray_cluster_main.cc)
+function(ray_cluster_test name)  # SOURCES… [CORES: how many its tests keep busy]
+  cmake_parse_arguments(T "" "CORES" "" ${ARGN})
+  if(NOT T_CORES)
+    set(T_CORES 2)
+  endif()
+  add_executable(${name} ${T_UNPARSED_ARGUMENTS} ray_cluster_functions.cc ray_cluster_main.cc)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE raylet_ray_client raylet_test_harness GTest::gtest Threads::Threads)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_dependencies(${name} raylet plasma_store)
   raylet_unite(${name})
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
-    PROPERTIES PROCESSORS 2 TIMEOUT 120 LABELS "cluster" ENVIRONMENT "RAYLET_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
+    PROPERTIES PROCESSORS ${T_CORES} TIMEOUT 120 LABELS "cluster" ENVIRONMENT "RAYLET_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
 endfunction()
 ray_cluster_test(ray_cluster_task_test ray_cluster_task_test.cc)
 ray_cluster_test(ray_cluster_actor_test ray_cluster_actor_test.cc)
 ray_cluster_test(ray_cluster_fault_test ray_cluster_fault_test.cc)
+ray_cluster_test(ray_cluster_resources_test ray_cluster_resources_test.cc)
 
 # ray::Init finds the daemons: a program that tests copy to other places.
 add_executable(ray_cluster_finder ray_cluster_finder.cc)
@@ -39,6 +44,6 @@ set_target_properties(ray_cluster_driver PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${C
 ray_cluster_test(ray_cluster_death_test ray_cluster_death_test.cc)
 target_compile_definitions(ray_cluster_death_test PRIVATE RAY_CLUSTER_DRIVER="$<TARGET_FILE:ray_cluster_driver>")
 add_dependencies(ray_cluster_death_test ray_cluster_driver)
-ray_cluster_test(ray_cluster_idle_test ray_cluster_idle_test.cc)
+ray_cluster_test(ray_cluster_idle_test ray_cluster_idle_test.cc CORES 1)
 target_compile_definitions(ray_cluster_idle_test PRIVATE RAY_CLUSTER_DRIVER="$<TARGET_FILE:ray_cluster_driver>")
 add_dependencies(ray_cluster_idle_test ray_cluster_driver)

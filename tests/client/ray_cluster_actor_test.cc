@@ -149,6 +149,13 @@ TEST_F(ClusterActorTest, ArraysTravelWithoutACopy) {
   EXPECT_EQ(*ray::Task(SumArray).Remote(array).Get(), 2000);
   const ray::Array<float> ramp = *ray::Task(Ramp).Remote(10).Get();
   EXPECT_EQ(ramp[9], 9);
+  // Both ways both processes look at the same bytes of the store.
+  EXPECT_GE(ArenaOffset(array), 0);
+  EXPECT_EQ(*ray::Task(ArenaOffset).Remote(array).Get(), ArenaOffset(array));
+  auto publisher = ray::Actor(Publisher::Create).Remote(1000);
+  const ray::Array<float> version = *publisher.Task(&Publisher::Current).Remote().Get();
+  EXPECT_GE(ArenaOffset(version), 0);
+  EXPECT_EQ(*publisher.Task(&Publisher::Offset).Remote().Get(), ArenaOffset(version));
 }
 
 TEST_F(ClusterActorTest, ACallerKeepsAVersionWhileTheActorMovesOn) {

@@ -7,8 +7,10 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 
 #include "client/store_client.h"
+#include "fbs/segment_layout.h"
 #include "tests/client/ray_cluster_functions.h"
 #include "tests/harness/daemon_process.h"
 #include "tests/harness/run_folder.h"
@@ -18,6 +20,7 @@ namespace {
 
 using raylet::test::DaemonProcess;
 using raylet::test::Eventually;
+using raylet::test::ProcessesWith;
 using raylet::test::ProcessOptions;
 using raylet::test::RunFolder;
 using namespace std::chrono_literals;
@@ -66,9 +69,33 @@ TEST_F(ClusterDeathTest, AKilledDriverLeavesNothing) {
   EXPECT_GE(StoredObjects(), 4u);
   driver->Kill();
   const auto start = std::chrono::steady_clock::now();
-  EXPECT_TRUE(Eventually(1s, [&] { return Gone(actor) && Gone(worker); }));
+  EXPECT_TRUE(Eventually(1s, [&] { return Gone(actor) && Gone(worker) && ProcessesWith(raylet_socket_).empty(); }));
   EXPECT_TRUE(Eventually(1s, [&] { return StoredObjects() == 0; })) << StoredObjects();
   EXPECT_LT(std::chrono::steady_clock::now() - start, 1s);
+}
+
+TEST(ClusterPrivateDeathTest, AKilledDriverTakesItsPrivateDaemonsWithItWithinASecond) {
+  const RunFolder folder;
+  ProcessOptions options;
+  options.environment = {{"RAY_ADDRESS", ""}, {"XDG_RUNTIME_DIR", folder.path()}};
+  auto driver = DaemonProcess::StartPlain(RAY_CLUSTER_DRIVER, {}, options);
+  ASSERT_TRUE(driver) << driver.error().message;
+  ASSERT_TRUE(Eventually(20s, [&] { return driver->Output().find("pids ") != std::string::npos; })) << driver->Output();
+  EXPECT_GE(ProcessesWith(folder.path()).size(), 6u) << "driver, two daemons, two actors, a worker";
+  std::vector<std::string> sockets;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path()))
+    if (entry.is_socket()) sockets.push_back(entry.path());
+  std::vector<std::string> left = sockets;
+  for (const std::string& socket : sockets) left.push_back("/dev/shm/" + raylet::IndexSegmentName(socket));
+  std::erase_if(left, [](const std::string& path) { return !std::filesystem::exists(path); });
+  ASSERT_EQ(left.size(), 3u) << "two sockets and the index of one";
+  driver->Kill();
+  EXPECT_TRUE(Eventually(1s,
+                         [&] {
+                           std::erase_if(left, [](const std::string& path) { return !std::filesystem::exists(path); });
+                           return left.empty() && ProcessesWith(folder.path()).empty();
+                         }))
+      << ProcessesWith(folder.path()).size() << " processes are left, and " << left.size() << " files";
 }
 
 TEST_F(ClusterDeathTest, AKilledRayletEndsEveryWaitWithItsName) {

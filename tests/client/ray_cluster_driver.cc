@@ -1,6 +1,6 @@
 // A driver for tests that kill one, or look at one: on the daemons of RAY_ADDRESS it keeps an actor, a running task,
 // values and arrays, prints the pids of its workers, and waits to be killed. With "idle" it keeps an actor and a worker
-// that have nothing to do; with "waiting" it sits in Get, too.
+// that have nothing to do; with "waiting" it and its worker sit in Get, too.
 #include <unistd.h>
 
 #include <cstdio>
@@ -18,13 +18,19 @@ int main(int argc, char** argv) {
   const int worker_pid = *ray::Task(WorkerPid).Remote().Get();
   if (!mode.empty()) {
     ray::ObjectRef<int> endless;
-    if (mode == "waiting") endless = counter.Task(&Counter::Sleep).Remote(60'000);
+    ray::ObjectRef<int> endless_in_a_worker;
+    auto signal = ray::Actor(Counter::Create).Remote(0);
+    if (mode == "waiting") {
+      endless_in_a_worker = ray::Task(SleepThrough).Remote(counter, signal, 60'000);
+      while (*signal.Task(&Counter::Value).Remote().Get() == 0) {}
+      endless = counter.Task(&Counter::Sleep).Remote(60'000);
+    }
     std::printf("pids %d %d\n", actor_pid, worker_pid);
     std::fflush(stdout);
     if (mode == "waiting") endless.Get();
     for (;;) ::pause();
   }
-  const auto sleeping = ray::Task(SleepMs).Remote(60'000);
+  const auto sleeping = ray::Task(StubbornSleep).Remote(60'000);
   const auto value = ray::Put(std::string(300'000, 'x'));
   const auto array = ray::Array<float>::CopyOf(std::vector<float>(10'000, 1));
   const ray::MutableArray<float> unsealed(10'000);

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <thread>
@@ -28,6 +30,21 @@ int SleepMs(int ms) {
   const timespec pause{ms / 1000, (ms % 1000) * 1'000'000L};
   ::nanosleep(&pause, nullptr);
   return ms;
+}
+int StubbornSleep(int ms) {
+  sigset_t all;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
+  return SleepMs(ms);
+}
+int WaitForATask(int ms) {
+  return static_cast<int>(ray::Wait(std::vector{ray::Task(SleepMs).Remote(ms)}, 1, -1).ready.size());
+}
+std::vector<int64_t> Occupy(int ms) {
+  const auto now = [] { return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1); };
+  const int64_t start = now();
+  SleepMs(ms);
+  return {start, now()};
 }
 int NestedSum(int depth) {
   if (depth == 0) return 1;
@@ -59,6 +76,20 @@ float SumArray(const ray::Array<float>& array) {
   for (const float value : array) sum += value;
   return sum;
 }
+int64_t ArenaOffset(const ray::Array<float>& array) {
+  const auto address = reinterpret_cast<uintptr_t>(array.data());
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    unsigned long start = 0, end = 0, offset = 0;
+    char access[5] = {};
+    if (std::sscanf(line.c_str(), "%lx-%lx %4s %lx", &start, &end, access, &offset) != 4) continue;
+    if (address < start || address >= end) continue;
+    const bool ours = line.find("/memfd:plasma-arena") != std::string::npos && access == std::string("r--s");
+    return ours ? static_cast<int64_t>(offset + address - start) : -1;
+  }
+  return -1;
+}
+int Counter::AddInATask(int by) { return value_ = *ray::Task(Add).Remote(value_, by).Get(); }
 int Counter::Pid() const { return ::getpid(); }
 void Publisher::Publish(int value) {
   ray::MutableArray<float> next(count_);
@@ -114,14 +145,26 @@ int SpoilLastCalls() {
 int CallThrough(ray::ActorHandle<Counter> counter, int by) {
   return *counter.Task(&Counter::Increment).Remote(by).Get();
 }
+int SleepThrough(ray::ActorHandle<Counter> counter, ray::ActorHandle<Counter> signal, int ms) {
+  signal.Task(&Counter::Increment).Remote(1).Get();
+  return *counter.Task(&Counter::Sleep).Remote(ms).Get();
+}
+bool MeetAnother(ray::ActorHandle<Counter> signal, int count) {
+  int seen = *signal.Task(&Counter::Increment).Remote(1).Get();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (seen < count && std::chrono::steady_clock::now() < deadline)
+    seen = *signal.Task(&Counter::Value).Remote().Get();
+  return seen >= count;
+}
 
 RAY_REMOTE(Add, Repeat, Length, ThrowTask, Nothing, WorkerPid, WorkerPidAfterMs, DieWithSignal, SleepMs, NestedSum,
            SumByThreads, LengthOfRefs, ThrowLongText, CloseDescriptors, ShutDownHere, SumOfRefs, Ramp, SumArray);
+RAY_REMOTE(StubbornSleep, WaitForATask, Occupy, ArenaOffset);
 RAY_REMOTE(Counter::Create, Counter::CreateSlowly, Counter::Broken, &Counter::Length, &Counter::Increment,
-           &Counter::Value, &Counter::Pid, &Counter::Throw, &Counter::ThrowLong, &Counter::Sleep, &Counter::Echo,
-           &Counter::Log, &Counter::Append, &Counter::Exit);
-RAY_REMOTE(Publisher::Create, &Publisher::Current, &Publisher::Publish, &Publisher::Take, &Publisher::Drop,
-           &Publisher::Kept, CallThrough);
+           &Counter::AddInATask, &Counter::Value, &Counter::Pid, &Counter::Throw, &Counter::ThrowLong, &Counter::Sleep,
+           &Counter::Echo, &Counter::Log, &Counter::Append, &Counter::Exit);
+RAY_REMOTE(Publisher::Create, &Publisher::Current, &Publisher::Offset, &Publisher::Publish, &Publisher::Take,
+           &Publisher::Drop, &Publisher::Kept, CallThrough, SleepThrough, MeetAnother);
 RAY_REMOTE(Witness::Create, &Witness::RestartedInConstructor, &Witness::Restarted, &Witness::Pid, RestartedInATask);
 RAY_REMOTE(Vandal::Create, &Vandal::SpoilReplies, &Vandal::Value);
 

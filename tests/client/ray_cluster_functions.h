@@ -22,6 +22,7 @@ int WorkerPid();
 int WorkerPidAfterMs(int ms);
 int DieWithSignal(int signal);
 int SleepMs(int ms);
+int StubbornSleep(int ms);  // no signal that can be blocked ends it
 int NestedSum(int depth);
 inline int ThrowLongText(size_t bytes) { throw std::runtime_error(std::string(bytes, 'x')); }
 int CloseDescriptors();       // all but the standard ones
@@ -35,9 +36,13 @@ inline size_t LengthOfRefs(const std::vector<ray::ObjectRef<std::string>>& refs)
   for (const auto& ref : refs) length += ref.Get()->size();
   return length;
 }
+int WaitForATask(int ms);             // how many were ready
+std::vector<int64_t> Occupy(int ms);  // from when to when, in nanoseconds of the monotonic clock
 int SumOfRefs(const std::vector<ray::ObjectRef<int>>& refs);
 ray::Array<float> Ramp(int count);
 float SumArray(const ray::Array<float>& array);
+// Where in the store's memory it lies; -1 where it is not there, or not in a mapping that can only be read.
+int64_t ArenaOffset(const ray::Array<float>& array);
 
 class Counter {
  public:
@@ -46,6 +51,7 @@ class Counter {
   static Counter* Broken() { throw std::logic_error("no counter today"); }
   explicit Counter(int start) : value_(start) {}
   int Increment(int by) { return value_ += by; }
+  int AddInATask(int by);
   int Value() const { return value_; }
   int Pid() const;
   int Throw() { throw std::out_of_range("past the end"); }
@@ -68,6 +74,7 @@ class Publisher {
   static Publisher* Create(int count) { return new Publisher(count); }
   explicit Publisher(int count) : count_(count) { Publish(0); }
   ray::Array<float> Current() { return current_; }
+  int64_t Offset() const { return ArenaOffset(current_); }
   void Publish(int value);
   int Take(const ray::Array<float>& array) {  // keeps it
     kept_ = array;
@@ -108,5 +115,9 @@ class Vandal {
 int SpoilLastCalls();
 
 int CallThrough(ray::ActorHandle<Counter> counter, int by);
+// Adds one to `signal`, and waits for a call that takes `ms`.
+int SleepThrough(ray::ActorHandle<Counter> counter, ray::ActorHandle<Counter> signal, int ms);
+// Adds one to `signal`, and waits until `count` have; false when they do not come within ten seconds.
+bool MeetAnother(ray::ActorHandle<Counter> signal, int count);
 
 }  // namespace cluster_test

@@ -81,7 +81,9 @@ TEST_F(ClusterTaskTest, SaysWhichSignalKilledAWorkerAndGoesOn) {
     EXPECT_EQ(e.signal(), SIGKILL) << e.what();
     EXPECT_TRUE(e.may_have_run());
   }
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));  // four attempts, each a new process
+#ifndef RAYLET_SANITIZED  // a process starts slowly there
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(1)) << "four attempts, each a new process";
+#endif
   EXPECT_EQ(*ray::Task(Add).Remote(1, 1).Get(), 2);
 }
 

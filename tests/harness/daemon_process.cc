@@ -237,4 +237,17 @@ int DaemonProcess::OpenDescriptors() const {
   return count;
 }
 
+std::vector<pid_t> ProcessesWith(const std::string& text) {
+  std::vector<pid_t> found;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+    const std::string pid = entry.path().filename();
+    if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
+    std::ifstream file(entry.path() / "environ", std::ios::binary);
+    const std::string environment{std::istreambuf_iterator<char>(file), {}};
+    if (environment.find(text) != std::string::npos) found.push_back(std::stoi(pid));
+  }
+  return found;
+}
+
 }  // namespace raylet::test

@@ -80,6 +80,9 @@ class DaemonProcess {
   UniqueFd lifeline_;
 };
 
+// Processes whose environment has this text in it, such as a folder that their ancestor was told of.
+std::vector<pid_t> ProcessesWith(const std::string& text);
+
 // Polls `condition` every millisecond until it holds; false at the deadline. For what no descriptor announces.
 template <class Condition>
 bool Eventually(Duration timeout, Condition condition) {

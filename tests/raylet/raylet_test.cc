@@ -537,15 +537,6 @@ TEST(Raylet, EndsWithItsLifeline) {
   EXPECT_FALSE(Alive(worker));
 }
 
-TEST(Raylet, IdleItUsesNoCpu) {
-  Node node;
-  auto driver = node.Driver();
-  PidFrom(driver);
-  const auto before = node.daemon->CpuTime();
-  std::this_thread::sleep_for(std::chrono::seconds(10));
-  EXPECT_LE(node.daemon->CpuTime() - before, std::chrono::milliseconds(10));
-}
-
 TEST(Raylet, RunsManyTasksOfSeveralDrivers) {
   Node node;
   auto one = node.Driver();
