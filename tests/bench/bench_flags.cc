@@ -15,19 +15,29 @@ std::optional<BenchFlags> ReadFlags(int argc, char** argv, const char* about, in
     const std::string flag = argv[i];
     if (flag == "--json") {
       flags.json = true;
+    } else if (flag == "--check") {
+      flags.check = true;
     } else {
       const bool help = flag == "--help" || flag == "-h";
-      std::fprintf(
-          help ? stdout : stderr,
-          "%s\nusage: %s [--json]\nRAYLET_BIN_DIR: the folder of plasma_store and raylet; without it, those of this "
-          "build.\n",
-          help ? about : (name + ": there is no flag " + flag).c_str(), name.c_str());
+      std::fprintf(help ? stdout : stderr,
+                   "%s\nusage: %s [--json] [--check]\n--check: fails when a median is not what is "
+                   "promised.\nRAYLET_BIN_DIR: the folder of plasma_store and raylet; without it, those of this "
+                   "build.\n",
+                   help ? about : (name + ": there is no flag " + flag).c_str(), name.c_str());
       exit_code = help ? 0 : 2;
       return {};
     }
   }
   ::setenv("RAYLET_BIN_DIR", (program.parent_path().parent_path() / "bin").c_str(), /*overwrite=*/0);
   return flags;
+}
+
+int Report(const BenchFlags& flags, const std::vector<Figure>& figures) {
+  std::fputs((flags.json ? FiguresJson(figures) : FiguresTable(figures)).c_str(), stdout);
+  if (!flags.check) return 0;
+  const std::string broken = BrokenPromises(figures);
+  std::fputs(broken.c_str(), stderr);
+  return broken.empty() ? 0 : 1;
 }
 
 }  // namespace raylet::bench

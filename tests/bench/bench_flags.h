@@ -2,16 +2,23 @@
 #pragma once
 
 #include <optional>
+#include <vector>
+
+#include "tests/bench/figures.h"
 
 namespace raylet::bench {
 
 struct BenchFlags {
   bool json = false;
+  bool check = false;
 };
 
-// Flags of `bench [--json] [--help]`; none where the program is to end, with `exit_code`. Makes RAYLET_BIN_DIR, where
-// it is not set, the folder of the daemons of this build (../bin from the benchmark), so that they are what is
-// measured.
+// Flags of `bench [--json] [--check] [--help]`; none where the program is to end, with `exit_code`. Makes
+// RAYLET_BIN_DIR, where it is not set, the folder of the daemons of this build (../bin from the benchmark), so that
+// they are what is measured.
 std::optional<BenchFlags> ReadFlags(int argc, char** argv, const char* about, int& exit_code);
+
+// Prints them; the exit code: 1 where --check is asked for and a promise is not kept.
+int Report(const BenchFlags& flags, const std::vector<Figure>& figures);
 
 }  // namespace raylet::bench

@@ -64,7 +64,7 @@ Figure Pipelined(const std::string& name, int count, const std::string& limit_na
   return figure;
 }
 
-int Run(bool json) {
+int Run(const BenchFlags& flags) {
   const double futex_us = FutexRoundTripUs();
   const double spin_us = SpinRoundTripUs();
   const double ring_rate = PipelinedRingCallsPerSecond();
@@ -79,8 +79,10 @@ int Run(bool json) {
     const auto calls = OneAtATime(kOneAtATime, [&] { actor.Task(&Target::Increment).Remote(1).Get(); });
     figures.push_back(TimeFigure("actor call, one at a time", calls, 1e6, "us", parked, futex_us));
     figures.push_back(TimeFigure("actor call, one at a time", calls, 1e6, "us", spinning, spin_us));
+    figures.front().promise = {Promise::Of::kRatio, Promise::Side::kAtMost, 2.5};
     figures.push_back(Pipelined("actor calls, pipelined", kPipelined, ring, ring_rate,
                                 [&] { return actor.Task(&Target::Increment).Remote(1); }));
+    figures.back().promise = {Promise::Of::kMedian, Promise::Side::kAtLeast, 100'000};
     const auto array = ray::Array<float>::CopyOf(std::vector<float>(1 << 20, 1));
     figures.push_back(TimeFigure("actor call with a 4 MiB array",
                                  OneAtATime(kOneAtATime / 4, [&] { actor.Task(&Target::Size).Remote(array).Get(); }),
@@ -94,8 +96,7 @@ int Run(bool json) {
         Pipelined("tasks, pipelined", kPipelined / 10, ring, ring_rate, [] { return ray::Task(Increment).Remote(1); }));
   }
   ray::Shutdown();
-  std::fputs((json ? FiguresJson(figures) : FiguresTable(figures)).c_str(), stdout);
-  return 0;
+  return Report(flags, figures);
 }
 
 }  // namespace
@@ -106,5 +107,5 @@ int main(int argc, char** argv) {
   int exit_code = 0;
   const auto flags = raylet::bench::ReadFlags(
       argc, argv, "call_bench: what calls of tasks and actors cost, with daemons of its own.", exit_code);
-  return flags ? raylet::bench::Run(flags->json) : exit_code;
+  return flags ? raylet::bench::Run(*flags) : exit_code;
 }

@@ -57,4 +57,22 @@ std::string FiguresJson(const std::vector<Figure>& figures) {
   return out.dump(2) + "\n";
 }
 
+std::string BrokenPromises(const std::vector<Figure>& figures) {
+  std::string out;
+  for (const Figure& figure : figures) {
+    if (!figure.promise) continue;
+    const Promise& promise = *figure.promise;
+    const bool ratio = promise.of == Promise::Of::kRatio;
+    const bool at_most = promise.side == Promise::Side::kAtMost;
+    const double is = ratio ? figure.ratio() : figure.p50;
+    if (is > 0 && (at_most ? is <= promise.bound : is >= promise.bound)) continue;
+    char line[256];
+    std::snprintf(line, sizeof line, "%s: the median is %.2f %s, and at %s %.2f are promised\n", figure.name.c_str(),
+                  is, ratio ? ("times the " + figure.limit_name).c_str() : figure.unit.c_str(),
+                  at_most ? "most" : "least", promise.bound);
+    out += line;
+  }
+  return out;
+}
+
 }  // namespace raylet::bench

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,13 @@ namespace raylet::bench {
 double NowSeconds();  // monotonic; the same clock in every process
 double Percentile(std::vector<double> samples, double percent);
 
+// What a median has to keep to, in the unit of its figure or as the ratio to its limit.
+struct Promise {
+  enum class Of { kMedian, kRatio } of;
+  enum class Side { kAtMost, kAtLeast } side;
+  double bound;
+};
+
 struct Figure {
   std::string name;
   double p50 = 0;
@@ -17,6 +25,7 @@ struct Figure {
   std::string unit;        // "ns", "us", "GB/s", "calls/s"
   std::string limit_name;  // what no design can beat here
   double limit = 0;
+  std::optional<Promise> promise;
   // How many times the limit's time we take, or what part of its rate we reach.
   double ratio() const { return limit == 0 ? 0 : p50 / limit; }
 };
@@ -26,5 +35,7 @@ Figure TimeFigure(const std::string& name, const std::vector<double>& seconds, d
                   const std::string& limit_name, double limit);
 std::string FiguresTable(const std::vector<Figure>& figures);
 std::string FiguresJson(const std::vector<Figure>& figures);
+// A sentence for each promise that is not kept; empty when all are, and when one cannot be judged it is not kept.
+std::string BrokenPromises(const std::vector<Figure>& figures);
 
 }  // namespace raylet::bench

@@ -155,19 +155,6 @@ double IndexGetReleaseNs() {
   return ns;
 }
 
-double MemcpyIntoWarmSharedGBs() {
-  constexpr size_t kBytes = size_t{256} << 20;
-  const Shared target(kBytes);
-  const std::vector<char> source(kBytes, 1);
-  std::vector<double> samples;
-  for (int i = 0; i < 8; ++i) {
-    const double start = NowSeconds();
-    std::memcpy(target.As<char>(), source.data(), kBytes);
-    if (i > 0) samples.push_back(NowSeconds() - start);
-  }
-  return static_cast<double>(kBytes) / Percentile(samples, 50) / 1e9;
-}
-
 double FutexRoundTripUs() { return RoundTripUs(20'000, true); }
 double SpinRoundTripUs() { return RoundTripUs(200'000, false); }
 

@@ -10,8 +10,6 @@ namespace raylet::bench {
 
 // A get and release in a table in shared memory: probe, pin with a full fence, look again, release. Nanoseconds.
 double IndexGetReleaseNs();
-// memcpy of 256 MiB into shared memory whose pages are there. GB/s.
-double MemcpyIntoWarmSharedGBs();
 // Two processes that hand a word to and fro. Microseconds for both ways; parked on futexes, spinning, over a Unix
 // socket.
 double FutexRoundTripUs();

@@ -2,6 +2,9 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <fstream>
+#include <initializer_list>
+
 #include "client/store_client.h"
 #include "tests/client/plasma_store_fixture.h"
 #include "tools/objstat/screen.h"
@@ -136,6 +139,35 @@ TEST_F(ObjstatStoreTest, StoreThatHangsIsStillShownAndSaidToHang) {
   EXPECT_NE(objstat({"--json"}).find("\"stopped\": true"), std::string::npos);
   store().Signal(SIGCONT);
   EXPECT_TRUE(holder->CreateAndSeal(ObjectId::FromRandom(), BytesOf("goes on"), {}, {}));
+}
+
+TEST_F(ObjstatStoreTest, LooksOnlyAndAsksNobody) {
+  const auto holder = Connect("holder");
+  const auto view = holder->Get(Put(*holder, kMiB), Deadline::AfterMs(0));
+  ASSERT_TRUE(view);
+  const test::RunFolder folder;
+  for (const std::vector<std::string>& verb :
+       std::initializer_list<std::vector<std::string>>{{}, {"ls"}, {"clients"}, {"--json"}}) {
+    const std::string trace = folder.File("trace");
+    std::vector<std::string> arguments = {"-f", "-o", trace, test::ProgramPath("objstat"), "-s", socket()};
+    arguments.insert(arguments.end(), verb.begin(), verb.end());
+    test::ProcessOptions options;
+    options.environment = {{"ASAN_OPTIONS", "detect_leaks=0"}};  // it traces its own process, and strace already does
+    auto strace = test::DaemonProcess::StartPlain("/usr/bin/strace", arguments, options);
+    const auto end = strace->Wait(Deadline::After(seconds(20)));
+    ASSERT_EQ(end ? end->exit_code : -1, 0) << strace->Output();
+    std::ifstream lines(trace);
+    int opened = 0;
+    const auto has = [](const std::string& line, const char* word) { return line.find(word) != std::string::npos; };
+    for (std::string line; std::getline(lines, line);) {
+      const bool open = has(line, "open(") || has(line, "openat(");
+      opened += open && has(line, "/plasma-index-") && has(line, "O_RDONLY");
+      EXPECT_FALSE(open && (has(line, "O_RDWR") || has(line, "O_WRONLY") || has(line, "O_CREAT"))) << line;
+      EXPECT_FALSE(has(line, "mmap(") && has(line, "PROT_WRITE") && has(line, "MAP_SHARED")) << line;
+      EXPECT_FALSE(has(line, "connect(") || has(line, "unlink") || has(line, "truncate(")) << line;
+    }
+    EXPECT_GE(opened, 1) << "strace cannot have followed it";
+  }
 }
 
 TEST_F(ObjstatStoreTest, StoreThatStoppedCleanlyIsNotRunning) {
