@@ -234,12 +234,13 @@ int Run(const Flags& flags) {
   }
 
   int exit_code = 0;
-  const auto stop = [&] {
-    daemon.Stop([&] {
+  const auto end = [&](Raylet::Ending ending) {
+    daemon.Stop(ending, [&] {
       if (!control) return loop.Stop();
       control->Stop([&loop] { loop.Stop(); });
     });
   };
+  const auto stop = [&] { end(Raylet::Ending::kAsk); };
   daemon.SetOnStoreGone([&](const Error& reason) {
     std::fprintf(stderr, "raylet: the store at %s has gone, and nothing works without it: %s\n",
                  options->store_socket.c_str(), reason.message.c_str());
@@ -254,7 +255,7 @@ int Run(const Flags& flags) {
       char ignored[64];
       if (::read(flags.lifeline_fd, ignored, sizeof ignored) > 0) return;
       lifeline.Cancel();
-      stop();
+      end(Raylet::Ending::kKill);  // whoever started this raylet is dead, or has no use for it any more
     });
     lifeline.Watch({true, false});
   }

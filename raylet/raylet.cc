@@ -149,8 +149,12 @@ void Raylet::OnSessionClosed(ProcessSession& session, const Error& reason) {
   const auto node = sessions_.extract(session.id());
   closed_bytes_received_ += session.socket().bytes_received();
   closed_bytes_sent_ += session.socket().bytes_sent();
-  if (stopping_ || !session.identity) return;
+  if (!session.identity) return;
   const auto& identity = *session.identity;
+  if (stopping_) {
+    if (identity.kind == wire::ProcessKind::Driver) KillJobWorkers(identity.job);
+    return;
+  }
   by_process_.erase(identity.process);
   switch (identity.kind) {
     case wire::ProcessKind::Tool: return;
@@ -280,7 +284,9 @@ void Raylet::OnStoreGone(const Error& reason) {
   if (on_store_gone_) on_store_gone_(reason);
 }
 
-void Raylet::Stop(std::function<void()> stopped) {
+void Raylet::Stop(Ending ending, std::function<void()> stopped) {
+  if (ending == Ending::kKill)
+    for (const WorkerId worker : pool_.workers()) pool_.Signal(worker, SIGKILL);
   if (std::exchange(stopping_, true)) return;
   stopped_ = std::move(stopped);
   listener_.Cancel();
@@ -289,7 +295,7 @@ void Raylet::Stop(std::function<void()> stopped) {
   if (listen_fd_) ::unlink(options_.socket.c_str());
   listen_fd_.Reset();
   for (const WorkerId worker : pool_.workers()) {
-    pool_.Signal(worker, SIGTERM);
+    if (ending == Ending::kAsk) pool_.Signal(worker, SIGTERM);
     pool_.KillAfter(worker, options_.stop_grace);
   }
   if (pool_.Empty()) loop_.Post([this] { FinishStop(); });

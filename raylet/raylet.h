@@ -70,8 +70,11 @@ class Raylet final : private ProcessSession::Events,
   void KnowNodes(const std::vector<NodeRecord>& nodes);  // who lives, as the control store says: all are sought
   void SetControl(const ControlParts& control) { control_ = &control; }  // for the status
   std::string PeerAddress() const;  // where they reach this one; empty where they do not
-  // Refuses new work, ends the workers, removes the socket; then `stopped` is called, once.
-  void Stop(std::function<void()> stopped);
+  // Refuses new work, ends the workers, removes the socket; then `stopped` is called, once. Workers are asked to end
+  // and have stop_grace, or are killed at once where nobody is left to whom they matter; that may be found out later,
+  // too.
+  enum class Ending { kAsk, kKill };
+  void Stop(Ending ending, std::function<void()> stopped);
   void SetOnStoreGone(std::function<void(const Error&)> gone) { on_store_gone_ = std::move(gone); }
   std::string StatusJson() const;
 
