@@ -537,6 +537,10 @@ void ClusterCore::OnProcessDied(const Frame& frame) {
   if (!notice) return;
   {
     const std::lock_guard lock(mutex_);
+    if (notice->reached_again) {
+      dead_.erase(notice->process);
+      return;
+    }
     dead_.insert(notice->process);
   }
   const Holds ended = lends_.TakeAllOf(notice->process);

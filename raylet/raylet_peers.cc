@@ -144,6 +144,12 @@ void Raylet::OnPeerRoom(const NodeId& node) {
 
 void Raylet::OnPeerUp(const NodeId& node) {
   RAYLET_LOG(kInfo, "raylet ", node.hex(), " at ", AddressOf(node), " is up");
+  // It may have been called dead, and have the same numbers for its processes as before.
+  wire::ProcessNoticeT notice;
+  notice.process = ProcessId{BaseOf(node)} << 32;
+  notice.failure = std::make_unique<wire::FailureT>();
+  notice.reached_again = true;
+  TellProcesses(notice);
   scheduler_.ClusterChanged();
   CarryOut();
 }

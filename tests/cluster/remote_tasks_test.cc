@@ -114,6 +114,28 @@ TEST_F(RemoteTasksTest, WorkSpillsWhenThisMachineIsHalfFull) {
   EXPECT_EQ(there, 2u);
 }
 
+TEST_F(RemoteTasksTest, AMachineThatWasCalledDeadAndComesBackIsUsedAgain) {
+  const std::vector<std::string> patience = {"--peer-silent-after", "0.3", "--peer-dead-after", "0.9"};
+  const auto flags = [&](std::vector<std::string> more) {
+    more.insert(more.end(), patience.begin(), patience.end());
+    return more;
+  };
+  ray::Shutdown();
+  Machine a(token_, flags({"--num-cpus", "2"}));
+  Machine b(token_, flags({"--num-cpus", "2", "--resources", R"({"there": 2})", "--peers", a.address}));
+  ray::RayConfig config;
+  config.address = a.socket();
+  ray::Init(config);
+  const auto stored = There(Repeat, std::string("0123456789"), 30'000);
+  ASSERT_EQ(ray::Wait(std::vector<ray::ObjectRef<std::string>>{stored}, 1, 10'000).ready.size(), 1u);
+  b.raylet->Signal(SIGSTOP);
+  EXPECT_THROW(stored.Get(), ray::internal::RayException);
+  b.raylet->Signal(SIGCONT);
+  const auto array = There(Ramp, 10'000).Get(20'000);
+  EXPECT_EQ((*array)[9'999], 9'999.0f);
+  EXPECT_EQ(There(Repeat, std::string("0123456789"), 30'000).Get(20'000)->size(), 300'000u);
+}
+
 TEST_F(RemoteTasksTest, WhatAKilledMachineHeldRunsElsewhereOrSaysSo) {
   const auto lost = There(SleepMs, 60'000);
   const auto stored = There(Repeat, std::string("0123456789"), 300'000);
