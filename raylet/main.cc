@@ -1,4 +1,5 @@
-// raylet: the daemon of tasks and actors. Reads its flags, builds its parts, runs until it is told to stop.
+// raylet: the daemon of tasks and actors. Reads its flags, builds its parts, runs until it is told to stop. As `raylet
+// status` it asks one that runs.
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -10,6 +11,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <string_view>
 #include <thread>
 
 #include "base/log.h"
@@ -17,8 +19,10 @@
 #include "base/strings.h"
 #include "base/unix_socket.h"
 #include "raylet/control_parts.h"
+#include "raylet/exit_code.h"
 #include "raylet/peer_token.h"
 #include "raylet/raylet.h"
+#include "raylet/status_command.h"
 
 namespace {
 
@@ -57,6 +61,7 @@ constexpr const char* kExample =
     "  plasma_store -m 1G -s /tmp/run/store &\n"
     "  raylet --socket /tmp/run/raylet --store-socket /tmp/run/store --num-cpus 4 --resources '{\"gpu\": 2}' &\n"
     "  RAY_ADDRESS=/tmp/run/raylet ./my_program\n"
+    "  raylet status --socket /tmp/run/raylet    what it does, what waits and why; raylet status --help\n"
     "Two machines, with one secret token in a file of each:\n"
     "  raylet … --node-ip 10.0.0.1 --port 7000 --token-file ~/.raylet_token &\n"
     "  raylet … --node-ip 10.0.0.2 --port 7000 --token-file ~/.raylet_token --peers 10.0.0.1:7000 &\n"
@@ -65,16 +70,6 @@ constexpr const char* kExample =
     "  raylet … --node-ip 10.0.0.2 --token-file ~/.raylet_token --control redis://raylet@10.0.0.1 &\n"
     "Exit codes: 0 stopped as asked, 1 failed, 2 usage, 3 no store or control store is running, 4 not allowed, 5 timed "
     "out.";
-
-int ExitCode(ErrorCode code) {
-  switch (code) {
-    case ErrorCode::kInvalid: return 2;
-    case ErrorCode::kNotRunning: return 3;
-    case ErrorCode::kNotAllowed: return 4;
-    case ErrorCode::kTimedOut: return 5;
-    default: return 1;
-  }
-}
 
 int Complain(const Error& error) {
   std::fprintf(stderr, "raylet: %s\n", error.message.c_str());
@@ -285,6 +280,7 @@ int Run(const Flags& flags) {
 int main(int argc, char** argv) {
   OpenStandardDescriptors();
   UnblockSignals();
+  if (argc > 1 && std::string_view(argv[1]) == "status") return StatusCommand(argc - 1, argv + 1);
   Flags flags;
   flags.cpus = std::max(1u, std::thread::hardware_concurrency());
   CLI::App app(kAbout, "raylet");

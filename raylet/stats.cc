@@ -1,4 +1,6 @@
 // What NodeStatus shows: every worker, every queue with the reason why it waits, every actor, every resource.
+#include <unistd.h>
+
 #include <nlohmann/json.hpp>
 
 #include "raylet/control_parts.h"
@@ -139,6 +141,27 @@ json Nodes(const ControlParts* parts) {
   return nodes;
 }
 
+// Null without other machines.
+json Transfers(const ObjectManager* objects) {
+  if (objects == nullptr) return nullptr;
+  const ObjectTransfer& transfer = objects->transfer();
+  const ObjectReceiver::Counters& received = transfer.received();
+  const ObjectSender::Counters& sent = transfer.sent();
+  return {{"objects_asked_for", transfer.queue().objects()},
+          {"pulls", transfer.queue().pulls()},
+          {"pulls_ready", transfer.queue().ready()},
+          {"pulled_bytes", transfer.queue().pulled_bytes()},
+          {"objects_received", received.objects_received.value()},
+          {"bytes_received", received.bytes_received.value()},
+          {"bytes_resumed", received.bytes_resumed.value()},
+          {"chunks_corrupt", received.chunks_corrupt.value()},
+          {"objects_sent", sent.objects_sent.value()},
+          {"bytes_sent", sent.bytes_sent.value()},
+          {"pulls_refused", sent.pulls_refused.value()},
+          {"kept_for_others", objects->kept()},
+          {"copies_elsewhere", objects->locator().directory().objects()}};
+}
+
 }  // namespace
 
 std::string Raylet::StatusJson() const {
@@ -186,10 +209,14 @@ std::string Raylet::StatusJson() const {
     bytes_sent += session->socket().bytes_sent();
   }
   const json status = {{"node", node_.hex()},
+                       {"build", kBuild},
+                       {"pid", ::getpid()},
+                       {"serves", options_.socket},
                        {"address", PeerAddress()},
                        {"peers", Peers(peers_.get(), view_)},
                        {"control", Control(control_, clock_.Now())},
                        {"nodes", Nodes(control_)},
+                       {"transfers", Transfers(objects_.get())},
                        {"store_socket", options_.store_socket},
                        {"logs_folder", options_.logs_folder},
                        {"resources", Resources(scheduler_.ledger())},
