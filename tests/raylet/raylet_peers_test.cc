@@ -136,5 +136,36 @@ TEST_F(RayletPeers, FlagsThatMakeNoSenseOrAreNotSafeAreRefusedWithTheRemedy) {
   refused({"--port", b.Address().substr(b.Address().rfind(':') + 1)}, 1, "somebody listens there already");
 }
 
+// `raylet status`, and what it ended with.
+std::pair<int, std::string> StatusOf(std::vector<std::string> flags) {
+  flags.insert(flags.begin(), "status");
+  auto command = DaemonProcess::StartPlain("raylet", std::move(flags));
+  if (!command) return {-1, command.error().message};
+  const auto end = command->Wait(Deadline::After(kPatience));
+  return {end ? end->exit_code : -2, command->Output()};
+}
+
+TEST_F(RayletPeers, StatusShowsARunningRayletItsPeersAndSaysWhereThereIsNone) {
+  Machine a(Flags());
+  Machine b(Flags({"--peers", a.Address()}));
+  ASSERT_TRUE(a.Sees("up"));
+  const auto [code, screen] = StatusOf({"--socket", a.node.socket()});
+  EXPECT_EQ(code, 0) << screen;
+  for (const std::string& words : {"at " + a.node.socket(), std::string("1 up, 0 silent, 0 dead"), b.Address()})
+    EXPECT_NE(screen.find(words), std::string::npos) << words << " is not in\n" << screen;
+  const auto [json_code, text] = StatusOf({"-s", a.node.socket(), "--json"});
+  EXPECT_EQ(json_code, 0) << text;
+  EXPECT_EQ(json::parse(text)["peers"][0]["address"], b.Address());
+
+  const auto [absent, words] = StatusOf({"--socket", folder_.File("nobody")});
+  EXPECT_EQ(absent, 3);
+  EXPECT_NE(words.find("this starts one: raylet --socket"), std::string::npos) << words;
+  EXPECT_EQ(StatusOf({"--socket", a.node.socket(), "--timeout", "0"}).first, 2);
+  EXPECT_EQ(StatusOf({"--help"}).first, 0);
+  a.node.daemon->Signal(SIGSTOP);
+  EXPECT_EQ(StatusOf({"--socket", a.node.socket(), "--timeout", "0.2"}).first, 5);
+  a.node.daemon->Signal(SIGCONT);
+}
+
 }  // namespace
 }  // namespace raylet::test
