@@ -1,18 +1,5 @@
 # The runtime of drivers and workers, with real daemons and processes.
-function(ray_cluster_test name)  # SOURCES… [CORES: how many its tests keep busy]
-  cmake_parse_arguments(T "" "CORES" "" ${ARGN})
-  if(NOT T_CORES)
-    set(T_CORES 2)
-  endif()
-  add_executable(${name} ${T_UNPARSED_ARGUMENTS} ray_cluster_functions.cc ray_cluster_main.cc)
-  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
-  target_link_libraries(${name} PRIVATE raylet_ray_client raylet_test_harness GTest::gtest Threads::Threads)
-  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-  add_dependencies(${name} raylet plasma_store)
-  raylet_unite(${name})
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
-    PROPERTIES PROCESSORS ${T_CORES} TIMEOUT 120 LABELS "cluster" ENVIRONMENT "RAYLET_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
-endfunction()
+include(RayClusterTest)
 ray_cluster_test(ray_cluster_task_test ray_cluster_task_test.cc)
 ray_cluster_test(ray_cluster_actor_test ray_cluster_actor_test.cc)
 ray_cluster_test(ray_cluster_fault_test ray_cluster_fault_test.cc)

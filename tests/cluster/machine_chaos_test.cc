@@ -6,7 +6,6 @@
 #include <chrono>
 #include <deque>
 #include <random>
-#include <thread>
 
 #include "tests/client/ray_cluster_functions.h"
 #include "tests/cluster/machines.h"

@@ -4,7 +4,6 @@
 
 #include <chrono>
 #include <fstream>
-#include <numeric>
 
 #include "tests/client/ray_cluster_functions.h"
 #include "tests/cluster/machines.h"

@@ -1,0 +1,17 @@
+# ray_cluster_test(NAME SOURCES… [CORES how many its tests keep busy]): tests of the ray:: runtime with real daemons and
+# processes. The test program is its own worker, so functions and main are the same in all of them.
+function(ray_cluster_test name)
+  cmake_parse_arguments(T "" "CORES" "" ${ARGN})
+  if(NOT T_CORES)
+    set(T_CORES 2)
+  endif()
+  set(shared ${PROJECT_SOURCE_DIR}/tests/client)
+  add_executable(${name} ${T_UNPARSED_ARGUMENTS} ${shared}/ray_cluster_functions.cc ${shared}/ray_cluster_main.cc)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE raylet_ray_client raylet_test_harness GTest::gtest Threads::Threads)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_dependencies(${name} raylet plasma_store)
+  raylet_unite(${name})
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
+    PROPERTIES PROCESSORS ${T_CORES} TIMEOUT 120 LABELS "cluster" ENVIRONMENT "RAYLET_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
+endfunction()
