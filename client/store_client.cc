@@ -69,6 +69,9 @@ Result<std::shared_ptr<StoreClient>> StoreClient::Connect(const std::string& soc
 uint32_t StoreClient::client_number() const { return session_->client(); }
 const std::string& StoreClient::socket_path() const { return session_->connection().socket(); }
 uint64_t StoreClient::capacity_bytes() const { return session_->capacity_bytes(); }
+
+uint64_t StoreClient::free_bytes() const { return session_->free_bytes(); }
+
 uint64_t StoreClient::started_unix_ms() const { return session_->index().header().started_unix_ms; }
 bool StoreClient::Disconnected() const { return session_->connection().PeerGone(); }
 uint64_t StoreClient::bytes_sent() const { return session_->connection().bytes_sent(); }

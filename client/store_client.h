@@ -55,6 +55,7 @@ class StoreClient {
   uint32_t client_number() const;  // never 0, never reused while the daemon lives
   const std::string& socket_path() const;
   uint64_t capacity_bytes() const;
+  uint64_t free_bytes() const;       // no object's, now; what could be evicted is not free. Never a system call
   uint64_t started_unix_ms() const;  // when the daemon started; ObjectInfo::created_ms counts from here
   bool Disconnected() const;         // the daemon has gone; sealed objects can still be read
 

@@ -58,6 +58,15 @@ Result<std::shared_ptr<StoreSession>> StoreSession::Connect(const std::string& s
                                                         *std::move(index), *std::move(pins)));
 }
 
+uint64_t StoreSession::free_bytes() const {
+  // The three are not of one moment: good enough for a load.
+  const IndexCounters& counters = index_.header().counters;
+  const uint64_t used = counters.sealed_bytes.load(std::memory_order_relaxed) +
+                        counters.unsealed_bytes.load(std::memory_order_relaxed) +
+                        counters.dying_bytes.load(std::memory_order_relaxed);
+  return capacity_bytes_ > used ? capacity_bytes_ - used : 0;
+}
+
 Result<ObjectView> StoreSession::MakeView(const std::shared_ptr<StoreSession>& self, const ObjectId& id,
                                           const FoundObject& found, uint32_t slot) const {
   const auto base = arena_->ForReading();

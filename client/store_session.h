@@ -33,6 +33,7 @@ class StoreSession {
   PinTable& pins() { return pins_; }
   uint32_t client() const { return client_; }
   uint64_t capacity_bytes() const { return capacity_bytes_; }
+  uint64_t free_bytes() const;
   bool InChild() const { return connection_.fork_guard().InChild(); }
 
   // The steps of Get. `self` is this session; views share it.

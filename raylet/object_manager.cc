@@ -14,6 +14,24 @@ std::vector<ObjectId> IdsOf(const std::vector<wire::Id20>& ids) {
   return objects;
 }
 
+// One message names this many objects at most, so that none comes near the limit of a frame.
+constexpr size_t kObjectsPerMessage = 10'000;
+
+// Calls `tell` with the pieces of `all`, which is emptied; for none it does not call.
+template <class Element, class Tell>
+void InPieces(std::vector<Element>& all, const Tell& tell) {
+  if (all.size() <= kObjectsPerMessage) {
+    if (!all.empty()) tell(std::exchange(all, {}));
+    return;
+  }
+  for (size_t at = 0; at < all.size(); at += kObjectsPerMessage) {
+    const auto first = all.begin() + static_cast<std::ptrdiff_t>(at);
+    const size_t count = std::min(kObjectsPerMessage, all.size() - at);
+    tell(std::vector<Element>(first, first + static_cast<std::ptrdiff_t>(count)));
+  }
+  all.clear();
+}
+
 }  // namespace
 
 ObjectManager::ObjectManager(Loop& loop, const Clock& clock, uint32_t process_base, const ClusterView& view,
@@ -84,12 +102,26 @@ void ObjectManager::LoseKept(ProcessId owner) {
 void ObjectManager::SayWhatIsToBeSaid() {
   auto messages = locator_.TakeMessages();
   for (auto& [node, found] : messages.found) {
-    if (node == view_.own())
+    if (node == view_.own()) {
       Found(std::move(found));
-    else
-      events_.TellPeer(node, wire::ObjectMessage::CopiesFound, Encode(found));
+      continue;
+    }
+    const auto tell = [&, to = node](auto part, auto pieces) {
+      wire::CopiesFoundT message;
+      message.*part = std::move(pieces);
+      events_.TellPeer(to, wire::ObjectMessage::CopiesFound, Encode(message));
+    };
+    InPieces(found.copies, [&](auto copies) { tell(&wire::CopiesFoundT::copies, std::move(copies)); });
+    InPieces(found.none_yet, [&](auto none_yet) { tell(&wire::CopiesFoundT::none_yet, std::move(none_yet)); });
+    InPieces(found.lost, [&](auto lost) { tell(&wire::CopiesFoundT::lost, std::move(lost)); });
   }
-  for (const auto& [node, free] : messages.free) events_.TellPeer(node, wire::ObjectMessage::FreeCopies, Encode(free));
+  for (auto& [node, free] : messages.free) {
+    InPieces(free.objects, [&, to = node](auto objects) {
+      wire::FreeCopiesNoticeT message;
+      message.objects = std::move(objects);
+      events_.TellPeer(to, wire::ObjectMessage::FreeCopies, Encode(message));
+    });
+  }
   if (!messages.watch.empty()) store_.Watch(messages.watch);
 }
 
@@ -219,6 +251,12 @@ void ObjectManager::OnFailed(const ObjectId& object, PullAsker asker, const Erro
 void ObjectManager::OnLocate(std::vector<LocateObject> objects) {
   std::map<NodeId, wire::LocateRequestT> requests;
   wire::CopiesFoundT unknown;
+  const auto ask = [this](const NodeId& node, const wire::LocateRequestT& request) {
+    if (node == view_.own())
+      locator_.OnLocate(node, request);
+    else
+      events_.TellPeer(node, wire::ObjectMessage::Locate, Encode(request));
+  };
   for (const LocateObject& locate : objects) {
     const ProcessId owner = OwnerOf(locate.object);
     const ClusterView::Node* const node = view_.NodeOf(owner);
@@ -226,17 +264,15 @@ void ObjectManager::OnLocate(std::vector<LocateObject> objects) {
       unknown.lost.push_back(ToWire(locate.object));
       continue;
     }
-    wire::LocateRequestT& request = requests[IsOurs(owner) ? view_.own() : node->id];
+    const NodeId asked = IsOurs(owner) ? view_.own() : node->id;
+    wire::LocateRequestT& request = requests[asked];
     request.objects.push_back(ToWire(locate.object));
     for (const NodeId& without : locate.without)
       request.without.emplace_back(ToWire(locate.object), ToWire(without), 0);
+    if (request.objects.size() >= kObjectsPerMessage) ask(asked, std::exchange(request, {}));
   }
-  for (const auto& [node, request] : requests) {
-    if (node == view_.own())
-      locator_.OnLocate(node, request);
-    else
-      events_.TellPeer(node, wire::ObjectMessage::Locate, Encode(request));
-  }
+  for (const auto& [node, request] : requests)
+    if (!request.objects.empty()) ask(node, request);
   Found(std::move(unknown));
   SayWhatIsToBeSaid();
 }

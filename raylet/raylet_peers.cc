@@ -92,6 +92,9 @@ NodeLoad Raylet::OwnLoad() {
   }
   for (const auto& [node, work] : foreign)
     for (const auto& [name, units] : work.units) load.held[node].Accumulate(name, units);
+  const StoreLink::Room room = store_.room();
+  load.store_capacity_bytes = room.capacity_bytes;
+  load.store_free_bytes = room.free_bytes;
   load.queued_tasks = scheduler_.queue().size() + scheduler_.dependencies().tasks();
   load.running_tasks = static_cast<uint64_t>(
       std::count_if(scheduler_.workers().begin(), scheduler_.workers().end(),

@@ -36,6 +36,11 @@ class StoreWatchLink final : public StoreLink {
     if (store_ != nullptr) static_cast<void>(store_->DeleteAsync(objects));  // a store that is gone holds nothing
   }
 
+  Room room() const override {
+    if (store_ == nullptr) return {};
+    return {store_->capacity_bytes(), store_->free_bytes()};
+  }
+
   void SetHandler(Handler& handler) override {
     handler_ = &handler;
     watcher_.Watch({true, false});

@@ -35,6 +35,10 @@ class StoreLink {
   // Data and metadata of a sealed object; nothing where there is none. Never a system call.
   virtual std::optional<uint64_t> BytesOf(const ObjectId& object) const = 0;
   virtual void Delete(std::span<const ObjectId> objects) = 0;
+  struct Room {
+    uint64_t capacity_bytes = 0, free_bytes = 0;
+  };
+  virtual Room room() const = 0;  // never a system call
 
   virtual void SetHandler(Handler& handler) = 0;  // before the loop runs
 };

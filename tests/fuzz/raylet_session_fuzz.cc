@@ -29,6 +29,7 @@ class SilentStore final : public StoreLink {
   uint32_t client_number() const override { return 1; }
   std::optional<uint64_t> BytesOf(const ObjectId&) const override { return {}; }
   void Delete(std::span<const ObjectId>) override {}
+  Room room() const override { return {}; }
   void Watch(std::span<const ObjectId>) override {}
   void SetHandler(Handler&) override {}
 };

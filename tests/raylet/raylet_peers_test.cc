@@ -56,6 +56,8 @@ TEST_F(RayletPeers, SeeEachOtherAndWhatIsFreeThere) {
   EXPECT_EQ(peer["address"], b.Address());
   EXPECT_EQ(peer["load"]["resources"]["gpu"]["free"], 3.0);
   EXPECT_EQ(peer["load"]["resources"]["CPU"]["total"], 2.0);
+  EXPECT_GT(peer["load"]["store_capacity_bytes"], 0);
+  EXPECT_EQ(peer["load"]["store_free_bytes"], peer["load"]["store_capacity_bytes"]);  // nothing lies there
   EXPECT_TRUE(peer["connected"]);
   EXPECT_GT(peer["bytes_received"], 0);
   EXPECT_EQ(peer["messages_resent"], 0);
