@@ -1,5 +1,6 @@
 #include "tests/bench/bench_flags.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -7,7 +8,8 @@
 
 namespace raylet::bench {
 
-std::optional<BenchFlags> ReadFlags(int argc, char** argv, const char* about, int& exit_code) {
+std::optional<BenchFlags> ReadFlags(int argc, char** argv, const char* about, int& exit_code,
+                                    const std::vector<std::string>& others) {
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe");
   const std::string name = program.filename();
   BenchFlags flags;
@@ -17,13 +19,18 @@ std::optional<BenchFlags> ReadFlags(int argc, char** argv, const char* about, in
       flags.json = true;
     } else if (flag == "--check") {
       flags.check = true;
+    } else if (std::ranges::find(others, flag) != others.end()) {
+      flags.only = flag;
     } else {
+      std::string more;
+      for (const std::string& other : others) more += (more.empty() ? " [" : "|") + other;
+      if (!more.empty()) more += "]";
       const bool help = flag == "--help" || flag == "-h";
       std::fprintf(help ? stdout : stderr,
-                   "%s\nusage: %s [--json] [--check]\n--check: fails when a median is not what is "
+                   "%s\nusage: %s [--json] [--check]%s\n--check: fails when a median is not what is "
                    "promised.\nRAYLET_BIN_DIR: the folder of plasma_store and raylet; without it, those of this "
                    "build.\n",
-                   help ? about : (name + ": there is no flag " + flag).c_str(), name.c_str());
+                   help ? about : (name + ": there is no flag " + flag).c_str(), name.c_str(), more.c_str());
       exit_code = help ? 0 : 2;
       return {};
     }

@@ -1,6 +1,7 @@
 #include "tests/bench/machine_limits.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -114,6 +115,37 @@ double RoundTripUs(uint32_t rounds, bool park) {
   return Percentile(samples, 50) * 1e6;
 }
 
+double SocketRoundTripUs(UniqueFd ours, UniqueFd theirs) {
+  constexpr int kRounds = 20'000;
+  const Child child([&] {
+    char buffer[64];
+    for (int i = 0; i < kRounds; ++i) {
+      if (::read(theirs.get(), buffer, sizeof buffer) <= 0 || ::write(theirs.get(), buffer, sizeof buffer) <= 0) return;
+    }
+  });
+  std::vector<double> samples;
+  char buffer[64] = {};
+  for (int i = 0; i < kRounds; ++i) {
+    const double start = NowSeconds();
+    RAYLET_CHECK(::write(ours.get(), buffer, sizeof buffer) > 0 && ::read(ours.get(), buffer, sizeof buffer) > 0,
+                 "a socket broke in a benchmark");
+    samples.push_back(NowSeconds() - start);
+  }
+  return Percentile(samples, 50) * 1e6;
+}
+
+void SendAtOnce(const UniqueFd& connection) {
+  const int on = 1;
+  RAYLET_CHECK(::setsockopt(connection.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0, "no TCP_NODELAY");
+}
+
+bool SendAll(const UniqueFd& to, const std::vector<char>& data) {
+  return ::send(to.get(), data.data(), data.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(data.size());
+}
+bool ReceiveAll(const UniqueFd& from, std::vector<char>& data) {
+  return ::recv(from.get(), data.data(), data.size(), MSG_WAITALL) == static_cast<ssize_t>(data.size());
+}
+
 }  // namespace
 
 double IndexGetReleaseNs() {
@@ -159,25 +191,16 @@ double FutexRoundTripUs() { return RoundTripUs(20'000, true); }
 double SpinRoundTripUs() { return RoundTripUs(200'000, false); }
 
 double UnixSocketRoundTripUs() {
-  constexpr int kRounds = 20'000;
   int pair[2] = {};
   RAYLET_CHECK(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0, "no socket pair for a benchmark");
-  const UniqueFd ours(pair[0]), theirs(pair[1]);
-  const Child child([&] {
-    char buffer[64];
-    for (int i = 0; i < kRounds; ++i) {
-      if (::read(theirs.get(), buffer, sizeof buffer) <= 0 || ::write(theirs.get(), buffer, sizeof buffer) <= 0) return;
-    }
-  });
-  std::vector<double> samples;
-  char buffer[64] = {};
-  for (int i = 0; i < kRounds; ++i) {
-    const double start = NowSeconds();
-    RAYLET_CHECK(::write(ours.get(), buffer, sizeof buffer) > 0 && ::read(ours.get(), buffer, sizeof buffer) > 0,
-                 "a socket pair broke in a benchmark");
-    samples.push_back(NowSeconds() - start);
-  }
-  return Percentile(samples, 50) * 1e6;
+  return SocketRoundTripUs(UniqueFd(pair[0]), UniqueFd(pair[1]));
+}
+
+double TcpRoundTripUs() {
+  auto [ours, theirs] = TcpPair();
+  SendAtOnce(ours);
+  SendAtOnce(theirs);
+  return SocketRoundTripUs(std::move(ours), std::move(theirs));
 }
 
 double PipelinedRingCallsPerSecond() {
@@ -237,6 +260,24 @@ std::pair<UniqueFd, UniqueFd> TcpPair() {
   UniqueFd accepted(::accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC));
   RAYLET_CHECK(static_cast<bool>(accepted), "no TCP connection for a benchmark");
   return {std::move(accepted), std::move(dialled)};
+}
+
+double PipelinedTcpCallsPerSecond() {
+  constexpr size_t kMessageBytes = 256, kBatch = 256;
+  constexpr int kBatches = 10'000, kAhead = 2;
+  auto [ours, theirs] = TcpPair();
+  std::vector<char> batch(kMessageBytes * kBatch);
+  const Child child([&, &theirs = theirs] {
+    for (int i = 0; i < kBatches; ++i)
+      if (!ReceiveAll(theirs, batch) || !SendAll(theirs, batch)) return;
+  });
+  const double start = NowSeconds();
+  for (int sent = 0, got = 0; got < kBatches; ++got) {
+    for (; sent < kBatches && sent - got < kAhead; ++sent)
+      RAYLET_CHECK(SendAll(ours, batch), "a TCP connection broke in a benchmark");
+    RAYLET_CHECK(ReceiveAll(ours, batch), "a TCP connection broke in a benchmark");
+  }
+  return kBatches * kBatch / (NowSeconds() - start);
 }
 
 double TcpStreamGBs() {

@@ -15,8 +15,12 @@ double IndexGetReleaseNs();
 double FutexRoundTripUs();
 double SpinRoundTripUs();
 double UnixSocketRoundTripUs();
+// The same over one TCP connection through loopback, of 64 bytes.
+double TcpRoundTripUs();
 // A ring of 64-byte requests and one of replies between two processes, pipelined. Calls per second.
 double PipelinedRingCallsPerSecond();
+// Messages of 256 bytes there and back over one TCP connection, 256 of them in each write. Calls per second.
+double PipelinedTcpCallsPerSecond();
 // One process that sends 4 GiB from 1 GiB of its memory to another, which looks at none of it. GB/s.
 double TcpStreamGBs();
 

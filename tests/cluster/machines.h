@@ -1,8 +1,7 @@
 // Machine: a plasma_store and a raylet that share nothing with another Machine but the loopback interface and a token.
-// Owned by a test, whose driver is a program of the first one.
+// Owned by a test or benchmark, whose driver is a program of the first one.
 #pragma once
 
-#include <gtest/gtest.h>
 #include <sys/stat.h>
 
 #include <algorithm>
