@@ -59,6 +59,7 @@ class ClusterCore final : public RayletClient::Handler {
   LendTable& lends() { return lends_; }
   ObjectTable& objects() { return objects_; }
   ObjectId NewId() { return NewObjectId(process(), next_number_); }
+  ActorId NewActor() { return NewActorId(process(), next_number_); }
 
   // ---- waiting
   // True once ready() is, false at the deadline. Drains replies meanwhile. Throws when the raylet is gone or we stop.

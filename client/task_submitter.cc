@@ -144,7 +144,7 @@ ActorLinkPtr CreateActor(ClusterCore& core, const std::string& factory, CallArgu
   FillResources(submission->spec, options, 0);
   auto& actor = submission->spec.actor;
   actor = std::make_unique<wire::ActorSpecT>();
-  const ActorId id = ActorId::FromRandom();
+  const ActorId id = core.NewActor();
   actor->id = std::make_unique<wire::Id20>(ToWire(id));
   actor->name = options.name;
   actor->actor_namespace = options.actor_namespace.empty() ? core.actor_namespace() : options.actor_namespace;

@@ -4,7 +4,8 @@
 //   bytes 0-7  owner process (little endian; never 0)      bytes 8-15  number within that process
 //   bytes 16-18 random                                      byte 19     return index
 // so that anybody who holds an id can name the owner without asking. Ids of the plasma:: layer are the user's own
-// bytes.
+// bytes. An actor's id is made alike, by the process that creates it (byte 19 is 0): that process's raylet is the
+// actor's home.
 #pragma once
 
 #include <atomic>
@@ -49,14 +50,25 @@ inline ProcessId OwnerOf(const ObjectId& id) {
   return owner;
 }
 
-// A new id owned by `owner`; any thread.
-inline ObjectId NewObjectId(ProcessId owner, std::atomic<uint64_t>& counter) {
-  ObjectId id;
+// The process that created an actor.
+inline ProcessId CreatorOf(const ActorId& id) {
+  ProcessId creator = 0;
+  std::memcpy(&creator, id.data(), sizeof creator);
+  return creator;
+}
+
+// A new id owned by `owner`; any thread. Actors' come from NewActorId.
+template <class IdType = ObjectId>
+IdType NewObjectId(ProcessId owner, std::atomic<uint64_t>& counter) {
+  IdType id;
   const uint64_t number = counter.fetch_add(1, std::memory_order_relaxed);
   std::memcpy(id.mutable_data(), &owner, 8);
   std::memcpy(id.mutable_data() + 8, &number, 8);
   FillRandom(id.mutable_data() + 16, 3);
   return id;
+}
+inline ActorId NewActorId(ProcessId creator, std::atomic<uint64_t>& counter) {
+  return NewObjectId<ActorId>(creator, counter);
 }
 
 }  // namespace raylet

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "fbs/common_generated.h"
 #include "fbs/ids.h"
+#include "fbs/peer_actor_generated.h"
 #include "fbs/peer_generated.h"
 #include "fbs/peer_work_generated.h"
 #include "fbs/raylet_generated.h"

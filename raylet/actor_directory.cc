@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "raylet/failure_text.h"
 
 namespace raylet {
 namespace {
@@ -70,13 +71,21 @@ Result<void> ActorDirectory::Create(TaskPtr creation) {
   return {};
 }
 
-void ActorDirectory::Placed(const ActorId& id, WorkerId worker) {
-  if (Actor* const actor = Find(id)) actor->worker = worker;
+void ActorDirectory::Placed(const ActorId& id, const Place& place) {
+  if (Actor* const actor = Find(id)) actor->place = place;
+}
+
+void ActorDirectory::Returned(const ActorId& id, const NodeId& node) {
+  Actor* const actor = Find(id);
+  if (actor == nullptr || actor->place != Place::There(node)) return;
+  actor->place = {};
+  actor->restarting.reset();  // it starts anew anyway
+  if (actor->leaving) Die(*actor, *std::exchange(actor->leaving, std::nullopt));
 }
 
 void ActorDirectory::Constructed(const ActorId& id) {
   Actor* const actor = Find(id);
-  if (actor == nullptr || actor->worker == 0 || actor->restarting || actor->leaving ||
+  if (actor == nullptr || actor->place.IsNowhere() || actor->restarting || actor->leaving ||
       actor->state == wire::ActorState::Alive)
     return;
   actor->state = wire::ActorState::Alive;
@@ -94,7 +103,7 @@ void ActorDirectory::ConstructorFailed(const ActorId& id, const Failure& thrown)
   failure.exception_type = thrown.exception_type;
   failure.what = thrown.what;
   failure.pid = thrown.pid;
-  actor->worker = 0;  // the scheduler ends it
+  actor->place = {};  // the scheduler ends it
   Die(*actor, std::move(failure));
 }
 
@@ -102,10 +111,10 @@ void ActorDirectory::CreationLost(const ActorId& id, const Failure& failure) {
   if (Actor* const actor = Find(id)) Die(*actor, failure);
 }
 
-void ActorDirectory::WorkerGone(const ActorId& id, WorkerId worker, const Failure& failure) {
+void ActorDirectory::WorkerGone(const ActorId& id, const Place& place, const Failure& failure) {
   Actor* const actor = Find(id);
-  if (actor == nullptr || actor->worker != worker) return;
-  actor->worker = 0;
+  if (actor == nullptr || actor->place != place) return;
+  actor->place = {};
   if (actor->leaving) {
     Die(*actor, *std::exchange(actor->leaving, std::nullopt));
     return;
@@ -157,10 +166,10 @@ void ActorDirectory::Grant(Actor& actor, const PendingOpen& open) {
   // A caller that asks again has let go of its first channel.
   const auto earlier = actor.channels.find(open.caller);
   if (earlier != actor.channels.end())
-    decisions_.emplace_back(CloseChannel{actor.worker, actor.id, open.caller, earlier->second});
+    decisions_.emplace_back(CloseChannel{actor.place.worker, actor.id, open.caller, earlier->second});
   const ChannelId channel = next_channel_++;
   actor.channels[open.caller] = channel;
-  decisions_.emplace_back(GrantChannel{actor.id, actor.worker, open.caller, open.request_id, channel});
+  decisions_.emplace_back(GrantChannel{actor.id, actor.place.worker, open.caller, open.request_id, channel});
 }
 
 void ActorDirectory::Kill(const ActorId& id, bool no_restart) {
@@ -171,7 +180,7 @@ void ActorDirectory::Kill(const ActorId& id, bool no_restart) {
                              "create it again if it is still needed"));
     return;
   }
-  if (actor->worker == 0 || actor->restarting || actor->leaving) return;  // it starts anew, or ends, anyway
+  if (actor->place.IsNowhere() || actor->restarting || actor->leaving) return;  // it starts anew, or ends, anyway
   Failure failure = ActorFailure(
       *actor->creation, StrCat(Describe(*actor->creation), " was killed by a call of Kill(false) and restarts"),
       "call it again: it has fresh state");
@@ -180,7 +189,7 @@ void ActorDirectory::Kill(const ActorId& id, bool no_restart) {
   actor->state = wire::ActorState::Restarting;
   actor->channels.clear();
   Tell(*actor, std::make_shared<const Failure>(failure));
-  decisions_.emplace_back(EndActorWorker{actor->worker, true});
+  decisions_.emplace_back(EndActorWorker{actor->id, actor->place, true});
 }
 
 void ActorDirectory::Release(const ActorId& id, ProcessId by) {
@@ -215,7 +224,7 @@ void ActorDirectory::ProcessGone(ProcessId process) {
     std::erase_if(actor.opens, [process](const PendingOpen& open) { return open.caller == process; });
     const auto channel = actor.channels.find(process);
     if (channel != actor.channels.end()) {
-      decisions_.emplace_back(CloseChannel{actor.worker, id, process, channel->second});
+      decisions_.emplace_back(CloseChannel{actor.place.worker, id, process, channel->second});
       actor.channels.erase(channel);
     }
     if (actor.owner == process) orphans.push_back(id);
@@ -229,6 +238,21 @@ void ActorDirectory::ProcessGone(ProcessId process) {
   }
 }
 
+void ActorDirectory::NodeGone(const NodeId& node, uint32_t process_base, const std::string& address) {
+  const auto is_theirs = [process_base](ProcessId process) { return process >> 32 == process_base; };
+  std::vector<ActorId> there;
+  for (auto& [id, actor] : living_) {
+    std::erase_if(actor.watchers, is_theirs);
+    std::erase_if(actor.opens, [&](const PendingOpen& open) { return is_theirs(open.caller); });
+    if (actor.place == Place::There(node)) there.push_back(id);
+  }
+  for (const ActorId& id : there) {
+    const Actor& actor = living_.at(id);
+    WorkerGone(id, Place::There(node),
+               MachineDiedWhileHosting(*actor.creation, actor.state == wire::ActorState::Alive, address));
+  }
+}
+
 void ActorDirectory::Tell(const Actor& actor, std::shared_ptr<const Failure> failure) {
   for (const ProcessId watcher : actor.watchers)
     decisions_.emplace_back(TellActorChanged{watcher, actor.id, actor.state, actor.restarts, failure});
@@ -237,14 +261,14 @@ void ActorDirectory::Tell(const Actor& actor, std::shared_ptr<const Failure> fai
 // It finishes the calls in its rings, whose results may be wanted; that it is Dead is told when its worker has gone.
 void ActorDirectory::Leave(Actor& actor, Failure failure) {
   if (actor.leaving) return;
-  if (actor.worker == 0) {
+  if (actor.place.IsNowhere()) {
     Die(actor, std::move(failure));
     return;
   }
   FreeName(actor);
   actor.restarting.reset();
   actor.leaving = std::move(failure);
-  decisions_.emplace_back(EndActorWorker{actor.worker, false});
+  decisions_.emplace_back(EndActorWorker{actor.id, actor.place, false});
 }
 
 void ActorDirectory::Die(Actor& actor, Failure failure) {
@@ -254,10 +278,8 @@ void ActorDirectory::Die(Actor& actor, Failure failure) {
   Tell(actor, told);
   for (const PendingOpen& open : actor.opens)
     decisions_.emplace_back(RefuseChannel{open.caller, open.request_id, told});
-  if (actor.worker != 0)
-    decisions_.emplace_back(EndActorWorker{actor.worker, true});
-  else
-    decisions_.emplace_back(CancelCreation{actor.creation->id});
+  if (!actor.place.IsNowhere()) decisions_.emplace_back(EndActorWorker{actor.id, actor.place, true});
+  decisions_.emplace_back(CancelCreation{actor.creation->id});
   FreeName(actor);
   const ActorId id = actor.id;
   dead_order_.push_back(id);

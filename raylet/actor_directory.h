@@ -1,8 +1,8 @@
-// ActorDirectory: every actor of this node, its state, its name, who talks with it and who waits to. A core: events in,
-// decisions out, no I/O; the raylet's loop thread.
-// Always holds: a name is taken iff an actor that is neither Dead nor leaving bears it; a channel is open only to an
-// Alive actor; an actor that is Dead stays so, and is remembered for kDeadActorsMax deaths so that a late caller hears
-// why.
+// ActorDirectory: every actor whose home this node is, since one of its processes created it: its state, its name,
+// where it runs, who talks with it and who waits to. Nobody else decides about them. A core: events in, decisions out,
+// no I/O; the raylet's loop thread. Always holds: a name is taken iff an actor that is neither Dead nor leaving bears
+// it; a channel is open only to an Alive actor; an actor that is Dead stays so, and is remembered for kDeadActorsMax
+// deaths so that a late caller hears why.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +37,8 @@ struct CancelCreation {
   TaskId creation;
 };
 struct EndActorWorker {
-  WorkerId worker = 0;
+  ActorId actor;
+  Place place;
   bool at_once = false;  // SIGKILL; otherwise Exit, and SIGKILL after the grace
 };
 struct TellActorChanged {
@@ -81,7 +82,7 @@ class ActorDirectory {
     wire::ActorState state = wire::ActorState::Pending;
     uint32_t restarts = 0;
     int32_t restarts_left = 0;          // -1: for ever
-    WorkerId worker = 0;                // from placement until its death
+    Place place;                        // from placement until its worker's death
     std::optional<Failure> restarting;  // its worker was killed in order to restart it: why
     std::optional<Failure> leaving;  // its worker finishes what it has and goes for good: why. Its name is free already
     std::set<ProcessId> watchers;    // hold a handle or a channel
@@ -94,11 +95,14 @@ class ActorDirectory {
   // ---- events. Each leaves its decisions for TakeDecisions.
   // kAlreadyExists: the id, or the name (says who holds it). kFull: kActorsMax.
   Result<void> Create(TaskPtr creation);
-  void Placed(const ActorId& id, WorkerId worker);  // its constructor is about to run there
+  void Placed(const ActorId& id, const Place& place);    // its constructor is about to run there
+  void Returned(const ActorId& id, const NodeId& node);  // that machine would not take it: it is queued here again
   void Constructed(const ActorId& id);
   void ConstructorFailed(const ActorId& id, const Failure& failure);
   void CreationLost(const ActorId& id, const Failure& failure);  // no worker could be had
-  void WorkerGone(const ActorId& id, WorkerId worker, const Failure& failure);
+  void WorkerGone(const ActorId& id, const Place& place, const Failure& failure);
+  // What ran on that machine (`address`, for people) is lost, and its processes watch and wait no more.
+  void NodeGone(const NodeId& node, uint32_t process_base, const std::string& address);
   Result<void> Open(const ActorId& id, ProcessId caller, uint64_t request_id);  // kFull: kOpensPerCallerMax
   void Kill(const ActorId& id, bool no_restart);
   void Release(const ActorId& id, ProcessId by);  // its owner holds no handle any more; others are not heard

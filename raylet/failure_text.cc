@@ -28,6 +28,10 @@ wire::FailureT Begin(wire::FailureKind kind, const Task& task, const WorkerExit&
   return failure;
 }
 
+std::string NameOf(const Task& creation) {
+  return creation.actor->name.empty() ? creation.actor->id.hex() : creation.actor->name;
+}
+
 }  // namespace
 
 std::string SignalName(int signal) {
@@ -52,9 +56,8 @@ wire::FailureT WorkerDiedWhileRunning(const Task& task, const WorkerExit& exit, 
 
 wire::FailureT ActorWorkerDied(const Task& creation, bool constructed, const WorkerExit& exit) {
   wire::FailureT failure = Begin(wire::FailureKind::ActorDied, creation, exit);
-  const std::string& name = creation.actor->name.empty() ? creation.actor->id.hex() : creation.actor->name;
-  failure.message = StrCat(DescribeExit(exit), " while it ", constructed ? "hosted" : "constructed", " actor '", name,
-                           "' (", creation.function, ")");
+  failure.message = StrCat(DescribeExit(exit), " while it ", constructed ? "hosted" : "constructed", " actor '",
+                           NameOf(creation), "' (", creation.function, ")");
   failure.may_have_run = constructed;
   failure.retry_safe = !constructed;
   return failure;
@@ -81,6 +84,16 @@ wire::FailureT MachineDiedWhileRunning(const Task& task, const std::string& mach
   if (attempts > 1) failure.message += StrCat("; it was tried ", attempts, " times");
   failure.may_have_run = true;
   failure.hint = "`raylet status` shows the machines that are left";
+  return failure;
+}
+
+wire::FailureT MachineDiedWhileHosting(const Task& creation, bool constructed, const std::string& machine) {
+  wire::FailureT failure = Begin(wire::FailureKind::ActorDied, creation, {});
+  failure.message =
+      StrCat("the machine at ", machine, " died or could not be reached any more while it ",
+             constructed ? "hosted" : "constructed", " actor '", NameOf(creation), "' (", creation.function, ")");
+  failure.may_have_run = true;
+  failure.hint = "`raylet status` shows the machines that are left; with SetMaxRestarts the actor starts again there";
   return failure;
 }
 

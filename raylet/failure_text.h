@@ -28,6 +28,7 @@ wire::FailureT ActorWorkerDied(const Task& creation, bool constructed, const Wor
 wire::FailureT NoWorkerStarts(const Task& task, const WorkerExit& exit, size_t attempts);
 // `machine` is its address, for people.
 wire::FailureT MachineDiedWhileRunning(const Task& task, const std::string& machine, uint32_t attempts);
+wire::FailureT MachineDiedWhileHosting(const Task& creation, bool constructed, const std::string& machine);
 wire::FailureT RefusedElsewhere(const Task& task, const std::string& machine);
 // `why` is empty where its owner has ended.
 wire::FailureT ObjectLost(const Task& task, const ObjectId& object, const std::string& why);

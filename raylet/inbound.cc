@@ -70,7 +70,8 @@ Result<ActorId> CheckActorId(const wire::Id20* id) {
 namespace {
 
 // Everything but whose it is.
-Result<ParsedTask> ParseSpec(const wire::TaskSpecT& spec, const TaskSender& sender, bool creates_actor) {
+Result<ParsedTask> ParseSpec(const wire::TaskSpecT& spec, const TaskSender& sender, bool creates_actor,
+                             bool forwarded) {
   const TaskId id = FromWire<TaskId>(*spec.id);
   if (id.IsNil()) return Nonsense("a submitted task has no id");
   if (creates_actor != (spec.actor != nullptr))
@@ -102,11 +103,16 @@ Result<ParsedTask> ParseSpec(const wire::TaskSpecT& spec, const TaskSender& send
     const auto actor = CheckActorId(spec.actor->id.get());
     if (!actor) return Fail(actor.error());
     settings.id = *actor;
+    if (CreatorOf(*actor) != spec.owner) {
+      return Nonsense(StrCat("the id of actor ", actor->hex(), " names process ", CreatorOf(*actor),
+                             " as its creator, and process ", spec.owner, " creates it"));
+    }
     settings.name = spec.actor->name;
     settings.actor_namespace = spec.actor->actor_namespace.empty() ? sender.job_namespace : spec.actor->actor_namespace;
     settings.max_restarts = spec.actor->max_restarts;
     settings.detached = spec.actor->detached;
-    if (spec.actor->restarts != 0) return Nonsense("an actor that is to be created says that it has started again");
+    if (spec.actor->restarts != 0 && !forwarded)
+      return Nonsense("an actor that is to be created says that it has started again");
     if (settings.max_restarts < -1) return Nonsense(StrCat("an actor has ", settings.max_restarts, " restarts"));
     task.actor = std::move(settings);
   }
@@ -123,7 +129,7 @@ Result<ParsedTask> ParseTask(const Frame& frame, const TaskSender& sender, bool 
     return Nonsense(StrCat("task ", FromWire<TaskId>(*spec->id).hex(), " names process ", spec->owner,
                            " as its owner, and process ", sender.process, " sent it"));
   }
-  auto parsed = ParseSpec(*spec, sender, creates_actor);
+  auto parsed = ParseSpec(*spec, sender, creates_actor, /*forwarded=*/false);
   if (parsed) parsed->task->body = frame.body;
   return parsed;
 }
@@ -135,7 +141,8 @@ Result<ParsedTask> ParseForwardedTask(std::span<const uint8_t> bytes, const Forw
     return Nonsense(StrCat("task ", FromWire<TaskId>(*spec->id).hex(), " names process ", spec->owner,
                            " as its owner, which is not of the machine that sent it"));
   }
-  auto parsed = ParseSpec(*spec, {spec->owner, from.job, from.job_namespace}, false);
+  auto parsed =
+      ParseSpec(*spec, {spec->owner, from.job, from.job_namespace}, spec->actor != nullptr, /*forwarded=*/true);
   if (!parsed) return parsed;
   Task& task = *parsed->task;
   task.from = from.node;

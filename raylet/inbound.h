@@ -23,8 +23,9 @@ struct ParsedTask {
 };
 Result<ParsedTask> ParseTask(const Frame& frame, const TaskSender& sender, bool creates_actor);
 
-// A task that another raylet sends here to run: its owner is a process of that machine, and its stored arguments are
-// wanted here before it runs. What its worker makes for the owner is to hang off `store_client`.
+// A task, or the creation of an actor, that another raylet sends here to run: its owner is a process of that machine,
+// and its stored arguments are wanted here before it runs. What its worker makes for the owner is to hang off
+// `store_client`.
 struct ForwardingNode {
   NodeId node;
   uint32_t process_base = 0;

@@ -210,10 +210,12 @@ void Raylet::FinishWorker(WorkerId worker) {
   recent_exits_[worker] = *record.exit;
   scheduler_.WorkerGone(worker);
   if (record.actor) {
-    const ActorDirectory::Actor* const actor = actors_.Get(*record.actor);
-    if (actor != nullptr) {
+    if (const ActorDirectory::Actor* const actor = actors_.Get(*record.actor)) {
       const Failure failure = ActorWorkerDied(*actor->creation, record.constructed, *record.exit);
-      actors_.WorkerGone(*record.actor, worker, failure);
+      actors_.WorkerGone(*record.actor, Place::Here(worker), failure);
+    } else if (const auto hosted = hosted_.WorkerGone(*record.actor, worker)) {
+      TellActorGone(*hosted, /*never_began=*/false,
+                    ActorWorkerDied(*hosted->creation, record.constructed, *record.exit));
     }
   }
   if (record.process != 0) ProcessGone(record.process, DescribeExit(*record.exit));
@@ -243,7 +245,8 @@ void Raylet::TellProcesses(const wire::ProcessNoticeT& notice) {
       session->SendBytes(wire::RayletMessage::ProcessDied, 0, body);
 }
 
-// All but those that host detached actors.
+// All but those that host detached actors of ours: a detached actor of another home ends with its job, which its home
+// ends last.
 void Raylet::KillJobWorkers(JobId job) {
   for (const auto& [id, record] : workers_) {
     if (record.job != job) continue;
@@ -271,6 +274,13 @@ void Raylet::ForgetJobWhenDone(JobId id) {
       foreign != foreign_jobs_.end() && foreign->second == id)
     foreign_jobs_.erase(foreign);
   jobs_.erase(found);
+}
+
+void Raylet::ForgetEndedJobs() {
+  std::vector<JobId> ended;
+  for (const auto& [id, job] : jobs_)
+    if (job.ended) ended.push_back(id);
+  for (const JobId job : ended) ForgetJobWhenDone(job);
 }
 
 void Raylet::OnSealed(const ObjectId& object) {

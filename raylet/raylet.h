@@ -17,6 +17,7 @@
 #include "base/loop.h"
 #include "raylet/actor_directory.h"
 #include "raylet/cluster_view.h"
+#include "raylet/hosted_actors.h"
 #include "raylet/object_manager.h"
 #include "raylet/peer_links.h"
 #include "raylet/process_session.h"
@@ -111,6 +112,7 @@ class Raylet final : private ProcessSession::Events,
   void ProcessGone(ProcessId process, const std::string& message);
   void KillJobWorkers(JobId job);
   void ForgetJobWhenDone(JobId job);
+  void ForgetEndedJobs();
   void OnSealed(const ObjectId& object) override;
   void OnStoreGone(const Error& reason) override;
   void FinishStop();
@@ -164,6 +166,17 @@ class Raylet final : private ProcessSession::Events,
   void OnWillNotCome(PullAsker asker, const ObjectId& object, const Error& why) override;
   void OnBulk(const NodeId& node, UniqueFd fd) override;
 
+  // raylet_actors.cc: actors of several machines
+  bool IsHome(const ActorId& actor) const;
+  const ClusterView::Node* HomeOf(const ActorId& actor) const;
+  void TellPeer(const NodeId& node, wire::ActorMessage type, Bytes body);
+  void TellActorGone(const HostedActors::Hosted& hosted, bool never_began, Failure failure);
+  Result<void> DispatchActorMessage(const NodeId& node, const Frame& frame);
+  Result<void> OnEndActor(const NodeId& node, const Frame& frame);
+  Result<void> OnActorGone(const NodeId& node, const Frame& frame);
+  Result<void> OnActorLeaves(const NodeId& node, const Frame& frame);
+  Result<void> OnKillElsewhere(const Frame& frame);
+
   // raylet_actions.cc: what the cores decided
   void CarryOut();
   void Do(const StartWorker& start);
@@ -180,6 +193,7 @@ class Raylet final : private ProcessSession::Events,
   void Do(const GrantChannel& grant);
   void Do(const RefuseChannel& refuse);
   void Do(const CloseChannel& close);
+  void EndWorker(WorkerId worker, bool at_once);
   void AskToExit(WorkerId worker);
   void RefuseTask(const Task& task, const Error& why);
 
@@ -198,6 +212,7 @@ class Raylet final : private ProcessSession::Events,
 
   Scheduler scheduler_;
   ActorDirectory actors_;
+  HostedActors hosted_;
   WorkerPool pool_;
   std::map<JobId, Job> jobs_;
   std::unordered_map<WorkerId, WorkerRecord> workers_;

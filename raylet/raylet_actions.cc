@@ -53,7 +53,8 @@ void Raylet::Do(const RunTask& run) {
   uint32_t restarts = 0;
   if (run.task->CreatesActor()) {
     record.actor = run.task->actor->id;
-    actors_.Placed(*record.actor, run.worker);
+    actors_.Placed(*record.actor, Place::Here(run.worker));
+    hosted_.Runs(*record.actor, run.worker);
     if (const ActorDirectory::Actor* const actor = actors_.Get(*record.actor)) restarts = actor->restarts;
   }
   // Without a session it is about to be gone: the task is retried then.
@@ -96,8 +97,16 @@ void Raylet::Do(const ForwardTask& forward) {
   }
   wire::ForwardedTaskT task;
   task.job = forward.task->job;
-  const auto* const spec = reinterpret_cast<const uint8_t*>(forward.task->body.data());
-  task.spec.assign(spec, spec + forward.task->body.size());
+  Bytes restart;
+  if (forward.task->CreatesActor()) {
+    const ActorId actor = forward.task->actor->id;
+    actors_.Placed(actor, Place::There(forward.node));
+    if (const ActorDirectory::Actor* const known = actors_.Get(actor); known != nullptr && known->restarts > 0)
+      restart = CreationOfRestart(*forward.task, known->restarts);
+  }
+  const Bytes& body = restart.empty() ? forward.task->body : restart;
+  const auto* const spec = reinterpret_cast<const uint8_t*>(body.data());
+  task.spec.assign(spec, spec + body.size());
   TellPeer(forward.node, wire::WorkMessage::ForwardTask, Encode(task));
 }
 
@@ -113,17 +122,23 @@ void Raylet::Do(const LoseTask& lost) {
   Failure failure;
   switch (lost.why) {
     case LoseTask::Why::kWorkerDied:
-      if (lost.task->CreatesActor()) return;  // the actor directory has heard of it
+      if (lost.task->CreatesActor()) return;  // whoever decides about the actor has heard of it
       failure = WorkerDiedWhileRunning(*lost.task, exit, lost.attempts);
       break;
     case LoseTask::Why::kNoWorkerStarts:
       failure = NoWorkerStarts(*lost.task, exit, options_.limits.start_attempts);
       break;
     case LoseTask::Why::kNodeDied:
+      if (lost.task->CreatesActor()) return;  // the actor directory has
       failure = MachineDiedWhileRunning(*lost.task, AddressOf(lost.node), lost.attempts);
       break;
     case LoseTask::Why::kRefused: failure = RefusedElsewhere(*lost.task, AddressOf(lost.node)); break;
     case LoseTask::Why::kObjectLost: failure = ObjectLost(*lost.task, lost.object, lost.reason); break;
+  }
+  if (lost.task->CreatesActor() && lost.task->CameFromElsewhere()) {
+    if (const auto hosted = hosted_.Take(lost.task->actor->id))
+      TellActorGone(*hosted, /*never_began=*/true, std::move(failure));
+    return;
   }
   if (lost.task->CreatesActor()) {
     actors_.CreationLost(lost.task->actor->id, failure);
@@ -155,11 +170,19 @@ void Raylet::Do(const CreateActorNow& create) {
 void Raylet::Do(const CancelCreation& cancel) { scheduler_.Cancel(cancel.creation); }
 
 void Raylet::Do(const EndActorWorker& end) {
-  scheduler_.WorkerStopping(end.worker);
-  if (end.at_once)
-    pool_.Signal(end.worker, SIGKILL);
+  if (!end.place.IsElsewhere()) return EndWorker(end.place.worker, end.at_once);
+  wire::EndActorNoticeT notice;
+  notice.actor = std::make_unique<wire::Id20>(ToWire(end.actor));
+  notice.at_once = end.at_once;
+  TellPeer(end.place.node, wire::ActorMessage::EndActor, Encode(notice));
+}
+
+void Raylet::EndWorker(WorkerId worker, bool at_once) {
+  scheduler_.WorkerStopping(worker);
+  if (at_once)
+    pool_.Signal(worker, SIGKILL);
   else
-    AskToExit(end.worker);
+    AskToExit(worker);
 }
 
 void Raylet::Do(const TellActorChanged& change) {

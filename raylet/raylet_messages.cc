@@ -89,6 +89,7 @@ Result<void> Raylet::OnTaskDone(ProcessSession& session, const Frame& frame) {
   if (failed) {
     actors_.ConstructorFailed(actor, *result->result->failure);
   } else {
+    hosted_.Constructed(actor);
     workers_.at(identity.worker).constructed = true;
     actors_.Constructed(actor);
   }
@@ -122,7 +123,10 @@ Result<void> Raylet::OnKillActor(const Frame& frame) {
   if (!request) return Fail(request.error());
   const auto actor = CheckActorId(request->actor.get());
   if (!actor) return Fail(actor.error());
-  actors_.Kill(*actor, request->no_restart);
+  if (IsHome(*actor))
+    actors_.Kill(*actor, request->no_restart);
+  else if (const ClusterView::Node* const home = HomeOf(*actor))
+    TellPeer(home->id, wire::ActorMessage::KillElsewhere, frame.body);
   return {};
 }
 
@@ -188,7 +192,10 @@ Result<void> Raylet::OnActorExited(ProcessSession& session, const Frame& frame) 
   if (identity.kind != wire::ProcessKind::Worker || workers_.at(identity.worker).actor != *actor)
     return Fail(ErrorCode::kProtocolError,
                 StrCat("actor ", actor->hex(), " does not live in the process that ends it"));
-  actors_.Exited(*actor);
+  if (const HostedActors::Hosted* const hosted = hosted_.Find(*actor))
+    TellPeer(hosted->home(), wire::ActorMessage::ActorLeaves, frame.body);
+  else
+    actors_.Exited(*actor);
   return {};
 }
 

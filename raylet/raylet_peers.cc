@@ -182,6 +182,8 @@ void Raylet::OnPeerDead(const NodeId& node, const Error& why) {
     job.ended = true;
     theirs.push_back(id);
   }
+  hosted_.HomeGone(node);
+  actors_.NodeGone(node, base, AddressOf(node));
   for (const JobId job : theirs) KillJobWorkers(job);
   wire::ProcessNoticeT notice;
   notice.process = ProcessId{base} << 32;
@@ -189,7 +191,7 @@ void Raylet::OnPeerDead(const NodeId& node, const Error& why) {
       ProcessEnded(notice.process, StrCat("the machine at ", AddressOf(node), " is lost: ", why.message)));
   TellProcesses(notice);
   CarryOut();
-  for (const JobId job : theirs) ForgetJobWhenDone(job);
+  ForgetEndedJobs();
 }
 
 // ---- what they say
@@ -203,6 +205,8 @@ Result<void> Raylet::OnPeerMessage(const NodeId& node, const Frame& frame) {
 
 Result<void> Raylet::DispatchPeer(const NodeId& node, const Frame& frame) {
   using wire::WorkMessage;
+  if (frame.header.type >= static_cast<uint16_t>(wire::ActorMessage::EndActor))
+    return DispatchActorMessage(node, frame);
   if (frame.header.type < static_cast<uint16_t>(WorkMessage::JobProgram)) return objects_->OnMessage(node, frame);
   switch (static_cast<WorkMessage>(frame.header.type)) {
     case WorkMessage::JobProgram: return OnJobProgram(node, frame);
@@ -282,6 +286,8 @@ Result<void> Raylet::OnForwardTask(const NodeId& node, const Frame& frame) {
     if (submitted.error().code == ErrorCode::kAlreadyExists)
       return Fail(ErrorCode::kProtocolError, submitted.error().message);
     ReturnTask(node, task->id, submitted.error());
+  } else if (task->CreatesActor()) {
+    hosted_.Came(task);
   }
   return {};
 }
@@ -295,7 +301,8 @@ Result<void> Raylet::OnForwardedResult(const NodeId& node, const Frame& frame) {
                 StrCat("a result comes from process ", result->process, ", which is not of the machine that sent it"));
   // None: its owner has gone, or it has been taken back; whoever ran it lends what the result refers to until it hears
   // that the owner has ended.
-  const TaskPtr task = scheduler_.ForwardedFinished(node, FromWire<TaskId>(*result->id));
+  const bool failed = result->result->kind == wire::ValueKind::Failed;
+  const TaskPtr task = scheduler_.ForwardedFinished(node, FromWire<TaskId>(*result->id), !failed);
   ProcessSession* const owner = task == nullptr ? nullptr : SessionOf(task->owner);
   if (result->result->kind == wire::ValueKind::Stored) {
     const auto object = FromWire<ObjectId>(*result->result->id);
@@ -308,6 +315,11 @@ Result<void> Raylet::OnForwardedResult(const NodeId& node, const Frame& frame) {
     }
   }
   if (owner != nullptr) owner->SendBytes(wire::RayletMessage::TaskResult, 0, frame.body);
+  if (task == nullptr || !task->CreatesActor()) return {};
+  if (failed)
+    actors_.ConstructorFailed(task->actor->id, *result->result->failure);
+  else
+    actors_.Constructed(task->actor->id);
   return {};
 }
 
@@ -315,7 +327,8 @@ Result<void> Raylet::OnTaskReturned(const NodeId& node, const Frame& frame) {
   const auto notice = Parse<wire::TaskReturnedNoticeT>(frame.body);
   if (!notice) return Fail(notice.error());
   RAYLET_LOG(kWarning, "a task comes back from ", AddressOf(node), ": ", notice->status->message);
-  scheduler_.ForwardedReturned(node, FromWire<TaskId>(*notice->task));
+  const TaskPtr task = scheduler_.ForwardedReturned(node, FromWire<TaskId>(*notice->task));
+  if (task != nullptr && task->CreatesActor()) actors_.Returned(task->actor->id, node);
   return {};
 }
 

@@ -73,15 +73,11 @@ void Scheduler::Forget(QueuedTask* task) {
 
 bool Scheduler::Cancel(const TaskId& id) {
   const auto found = tasks_.find(id);
-  if (found == tasks_.end() || found->second.state == QueuedTask::State::kRunning ||
-      found->second.state == QueuedTask::State::kForwarded)
-    return false;
+  if (found == tasks_.end() || found->second.state == QueuedTask::State::kRunning) return false;
   QueuedTask* const task = &found->second;
-  if (task->state == QueuedTask::State::kWaiting)
-    dependencies_.Remove(id);
-  else
+  if (task->state == QueuedTask::State::kReady)
     queue_.RemoveIf([task](const QueuedTask& each) { return &each == task; });
-  Forget(task);
+  Drop(task);
   dirty_ = true;
   return true;
 }
@@ -98,7 +94,9 @@ void Scheduler::ObjectSealed(const ObjectId& object) {
 std::vector<WorkerId> Scheduler::OwnerGone(ProcessId process) {
   std::vector<WorkerId> running;
   if (owned_.contains(process))
-    running = DropTasks([process](const QueuedTask& task) { return task.task->owner == process; });
+    running = DropTasks([process](const QueuedTask& task) {
+      return task.task->owner == process && !(task.task->CreatesActor() && task.task->actor->detached);
+    });
   LoseWaitingFor(dependencies_.WaitingForOwner(process), "");
   dirty_ = true;
   return running;
@@ -119,17 +117,20 @@ std::vector<WorkerId> Scheduler::DropTasks(const std::function<bool(const Queued
       dropped.push_back(&task);
     }
   }
-  for (QueuedTask* const task : dropped) {
-    if (task->state == QueuedTask::State::kWaiting) {
-      dependencies_.Remove(task->task->id);
-    } else {
-      view_->Ended(task->node, task->task->resources);
-      decisions_.emplace_back(CancelForwarded{task->node, task->task->id});
-    }
-    Forget(task);
-  }
+  for (QueuedTask* const task : dropped) Drop(task);
   std::sort(running.begin(), running.end());
   return running;
+}
+
+// One that is in no queue and does not run here.
+void Scheduler::Drop(QueuedTask* task) {
+  if (task->state == QueuedTask::State::kWaiting) {
+    dependencies_.Remove(task->task->id);
+  } else if (task->state == QueuedTask::State::kForwarded) {
+    view_->Ended(task->node, task->task->resources);
+    decisions_.emplace_back(CancelForwarded{task->node, task->task->id});
+  }
+  Forget(task);
 }
 
 void Scheduler::LoseWaitingFor(const std::vector<std::pair<TaskId, ObjectId>>& waiting, const std::string& why) {
@@ -195,6 +196,8 @@ Result<TaskPtr> Scheduler::TaskFinished(WorkerId id, const TaskId& task_id, bool
     if (!succeeded) {
       worker->state = WorkerState::kStopping;
       decisions_.emplace_back(StopWorker{id});
+    } else {
+      worker->hosts = task;
     }
     return task;
   }

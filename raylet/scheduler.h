@@ -30,6 +30,7 @@ struct SchedulerLimits {
   size_t start_attempts = 3;             // failed starts in a row before a job's ready tasks fail
   size_t tasks_per_job_max = 1'000'000;  // waiting, ready and running
   size_t task_bytes_per_job_max = size_t{1} << 30;
+  bool actors_travel = false;  // to other machines; until calls do
 };
 
 // What the edge must do, in this order.
@@ -87,6 +88,7 @@ class Scheduler {
     bool actor = false;          // kBusy: for good
     bool blocked = false;        // its CPU is lent to others
     QueuedTask* task = nullptr;  // kBusy, unless its actor has been constructed
+    TaskPtr hosts;               // of an actor that has been constructed: its creation
     ResourceNeeds held;          // kBusy, kStopping
     uint64_t idle_since = 0;     // kIdle: order
   };
@@ -98,10 +100,12 @@ class Scheduler {
   // ---- events. Each leaves its decisions for TakeDecisions.
   // kAlreadyExists: an id that is known. kFull: a limit, named. kInvalid: too many shapes.
   Result<void> Submit(TaskPtr task);
-  bool Cancel(const TaskId& id);  // false where it is unknown or runs already; otherwise it is gone without a word
+  // False where it is unknown or runs here already; otherwise it is gone without a word, also where another machine has
+  // it.
+  bool Cancel(const TaskId& id);
   void ObjectSealed(const ObjectId& object);
-  // The process owned tasks (those that wait go without a word, those that run are not retried; returns the workers
-  // that run them) and objects (tasks that wait for them are lost).
+  // The process owned tasks, creations of detached actors not counted (those that wait go without a word, those that
+  // run are not retried; returns the workers that run them) and objects (tasks that wait for them are lost).
   std::vector<WorkerId> OwnerGone(ProcessId process);
   void WorkerReady(WorkerId worker);
   // kProtocolError unless the worker runs this task. An actor's worker stays with it where `succeeded`, and stops
@@ -114,15 +118,17 @@ class Scheduler {
 
   // ---- other machines' (scheduler_cluster.cc)
   void ClusterChanged() { dirty_ = true; }  // another load, or another machine
-  // The task has ended there; null where it is not, or no longer, that machine's.
-  TaskPtr ForwardedFinished(const NodeId& node, const TaskId& task);
-  // The machine would not take it: it goes elsewhere, and after kReturnsMax times nowhere.
-  void ForwardedReturned(const NodeId& node, const TaskId& task);
+  // The task has ended there; null where it is not, or no longer, that machine's. What a creation that `succeeded`
+  // asked for stays the actor's, until ActorLeft.
+  TaskPtr ForwardedFinished(const NodeId& node, const TaskId& task, bool succeeded);
+  void ActorLeft(const NodeId& node, const ActorId& actor);
+  // The machine would not take it: it goes elsewhere, and after kReturnsMax times nowhere. Null as above.
+  TaskPtr ForwardedReturned(const NodeId& node, const TaskId& task);
   // It will not come: the tasks that wait for it are lost.
   void ObjectWillNotCome(const ObjectId& object, const std::string& why);
   // The machine that sent this task here wants its result no more. Returns the worker that runs it, or 0.
   WorkerId Abandon(const NodeId& from, const TaskId& task);
-  // What the tasks that came from each machine ask for, and what of it is not running yet.
+  // What the tasks and actors that came from each machine ask for, and what of it is not running yet.
   struct ForeignWork {
     std::map<std::string, int64_t> units, queued_units;
   };
@@ -168,6 +174,7 @@ class Scheduler {
   std::vector<ObjectId> NotHere(const Task& task) const;
   void WaitFor(QueuedTask* task, const std::vector<ObjectId>& objects);
   std::vector<WorkerId> DropTasks(const std::function<bool(const QueuedTask&)>& matches);
+  void Drop(QueuedTask* task);
   void LoseWaitingFor(const std::vector<std::pair<TaskId, ObjectId>>& waiting, const std::string& why);
   void RetryOrLose(QueuedTask* task, LoseTask lost);
   void Dispatch(Worker& worker, QueuedTask* task, const ResourceNeeds& needs);
@@ -187,9 +194,10 @@ class Scheduler {
   ResourceLedger ledger_;
   TaskQueue queue_{ledger_};
   DependencyTracker dependencies_;
-  std::unordered_map<TaskId, QueuedTask> tasks_;     // node-based: pointers to its values stay good
-  std::unordered_map<TaskId, QueuedTask*> foreign_;  // those of tasks_ that came from elsewhere
-  std::unordered_map<ProcessId, size_t> owned_;      // tasks of each owner
+  std::unordered_map<TaskId, QueuedTask> tasks_;                   // node-based: pointers to its values stay good
+  std::unordered_map<TaskId, QueuedTask*> foreign_;                // those of tasks_ that came from elsewhere
+  std::unordered_map<ProcessId, size_t> owned_;                    // tasks of each owner
+  std::map<NodeId, std::map<ActorId, ResourceSet>> actors_there_;  // constructed, and what each holds
   std::map<WorkerId, Worker> workers_;
   std::map<JobId, Job> jobs_;
   std::vector<SchedulerDecision> decisions_;

@@ -86,7 +86,7 @@ bool Scheduler::PlaceOne(JobId id, Plan& plan) {
 
 Placement Scheduler::Place(const QueuedTask& task, const ResourceNeeds& needs, const ResourceLedger& left) const {
   // What came from elsewhere has travelled enough.
-  if (task.task->CameFromElsewhere() || task.task->CreatesActor())
+  if (task.task->CameFromElsewhere() || (task.task->CreatesActor() && !limits_.actors_travel))
     return {left.Fits(needs) ? Placement::Where::kHere : Placement::Where::kNowhereYet, {}};
   ArgumentBytes bytes;
   for (const ObjectId& object : task.task->stored_arguments) places_->AddBytes(object, bytes);
@@ -114,28 +114,44 @@ QueuedTask* Scheduler::FindForwarded(const NodeId& node, const TaskId& id) {
   return &found->second;
 }
 
-TaskPtr Scheduler::ForwardedFinished(const NodeId& node, const TaskId& id) {
+TaskPtr Scheduler::ForwardedFinished(const NodeId& node, const TaskId& id, bool succeeded) {
   QueuedTask* const queued = FindForwarded(node, id);
   if (queued == nullptr) return nullptr;
   dirty_ = true;
   TaskPtr task = queued->task;
-  view_->Ended(node, task->resources);
+  if (task->CreatesActor() && succeeded)
+    actors_there_[node].emplace(task->actor->id, task->resources);
+  else
+    view_->Ended(node, task->resources);
   Forget(queued);
   return task;
 }
 
-void Scheduler::ForwardedReturned(const NodeId& node, const TaskId& id) {
-  QueuedTask* const task = FindForwarded(node, id);
-  if (task == nullptr) return;
+void Scheduler::ActorLeft(const NodeId& node, const ActorId& actor) {
+  const auto there = actors_there_.find(node);
+  if (there == actors_there_.end()) return;
+  const auto held = there->second.find(actor);
+  if (held == there->second.end()) return;
   dirty_ = true;
+  view_->Ended(node, held->second);
+  there->second.erase(held);
+  if (there->second.empty()) actors_there_.erase(there);
+}
+
+TaskPtr Scheduler::ForwardedReturned(const NodeId& node, const TaskId& id) {
+  QueuedTask* const task = FindForwarded(node, id);
+  if (task == nullptr) return nullptr;
+  dirty_ = true;
+  const TaskPtr returned = task->task;
   view_->Ended(node, task->task->resources);
   if (++task->returns < kReturnsMax) {
     task->node = NodeId();
     queue_.PushAgain(task);
-    return;
+    return returned;
   }
   decisions_.emplace_back(LoseTask{LoseTask::Why::kRefused, task->task, 0, {}, 0, node, {}});
   Forget(task);
+  return returned;
 }
 
 void Scheduler::ObjectWillNotCome(const ObjectId& object, const std::string& why) {
@@ -166,11 +182,17 @@ std::map<NodeId, Scheduler::ForeignWork> Scheduler::WorkFromElsewhere() const {
       if (task->state != QueuedTask::State::kRunning) its.queued_units[amount.name] += amount.units;
     }
   }
+  for (const auto& [id, worker] : workers_) {
+    if (worker.hosts == nullptr || !worker.hosts->CameFromElsewhere()) continue;
+    for (const auto& amount : worker.hosts->resources.amounts())
+      work[worker.hosts->from].units[amount.name] += amount.units;
+  }
   return work;
 }
 
 std::vector<WorkerId> Scheduler::NodeGone(const NodeId& node, uint32_t process_base) {
   auto running = DropTasks([&](const QueuedTask& task) { return task.task->from == node; });
+  actors_there_.erase(node);  // the view has forgotten what was there
   std::vector<QueuedTask*> forwarded;
   for (auto& [id, task] : tasks_)
     if (task.state == QueuedTask::State::kForwarded && task.node == node) forwarded.push_back(&task);

@@ -190,9 +190,20 @@ std::string Raylet::StatusJson() const {
                       {"leaving", actor.leaving.has_value()},
                       {"restarts", actor.restarts},
                       {"detached", actor.settings().detached},
-                      {"pid", pool_.PidOf(actor.worker)},
+                      {"pid", pool_.PidOf(actor.place.worker)},
+                      {"machine", actor.place.IsElsewhere() ? AddressOf(actor.place.node) : ""},
                       {"channels", actor.channels.size()},
                       {"waiting_callers", actor.opens.size()}});
+  }
+  json hosted = json::array();
+  for (const auto& [id, actor] : hosted_.actors()) {
+    if (hosted.size() >= kListedMax) break;
+    hosted.push_back({{"actor", id.hex()},
+                      {"name", actor.creation->actor->name},
+                      {"function", actor.creation->function},
+                      {"home", AddressOf(actor.home())},
+                      {"pid", pool_.PidOf(actor.worker)},
+                      {"constructed", actor.constructed}});
   }
   json jobs = json::array();
   for (const auto& [id, job] : jobs_) {
@@ -228,6 +239,7 @@ std::string Raylet::StatusJson() const {
                        {"objects_waited_for", scheduler_.dependencies().objects()},
                        {"actors", std::move(actors)},
                        {"actors_living", actors_.living().size()},
+                       {"actors_of_others", std::move(hosted)},
                        {"actors_dead", actors_.dead()},
                        {"jobs", std::move(jobs)},
                        {"connections", sessions_.size()},

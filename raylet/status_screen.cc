@@ -142,19 +142,31 @@ std::string Queues(const json& status) {
          Table(rows);
 }
 
+// Of other machines, which run here.
+std::string HostedActors(const json& status) {
+  std::vector<Row> rows = {{"ACTOR", "NAME", "CREATED BY", "HOME", "PID"}};
+  const json& hosted = At(status, "actors_of_others");
+  if (hosted.empty()) return "";
+  for (const json& actor : hosted)
+    rows.push_back({ShortId(actor, "actor"), OrDash(Text(actor, "name")), Text(actor, "function"), Text(actor, "home"),
+                    Pid(actor, "pid")});
+  return Section("  for others", std::to_string(hosted.size())) + Table(rows);
+}
+
 std::string Actors(const json& status) {
-  std::vector<Row> rows = {{"ACTOR", "NAME", "CREATED BY", "JOB", "PID", "STATE", "RESTARTS", "CALLERS"}};
+  std::vector<Row> rows = {{"ACTOR", "NAME", "CREATED BY", "JOB", "PID, OR MACHINE", "STATE", "RESTARTS", "CALLERS"}};
   for (const json& actor : At(status, "actors")) {
     const std::string state = Text(actor, "state");
     rows.push_back(
         {ShortId(actor, "actor"), OrDash(Text(actor, "name")), Text(actor, "function"),
-         std::to_string(Number(actor, "job")), Pid(actor, "pid"),
+         std::to_string(Number(actor, "job")),
+         Text(actor, "machine").empty() ? Pid(actor, "pid") : Text(actor, "machine"),
          StrCat(state, Flag(actor, "leaving") ? ", leaving" : "", Flag(actor, "detached") ? ", detached" : ""),
          std::to_string(Number(actor, "restarts")), std::to_string(Number(actor, "channels"))});
   }
   return Section("actors",
                  StrCat(Number(status, "actors_living"), " living, ", Number(status, "actors_dead"), " dead")) +
-         Table(rows);
+         Table(rows) + HostedActors(status);
 }
 
 std::string Jobs(const json& status) {

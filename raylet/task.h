@@ -19,6 +19,17 @@ using JobId = uint32_t;      // one per driver, from 1
 using WorkerId = uint64_t;   // one per started process, from 1; ours alone, never on the wire
 using ChannelId = uint64_t;  // one per (caller, actor), from 1
 
+// Where something runs: in a worker of this machine, on another machine, or nowhere yet.
+struct Place {
+  NodeId node;          // nil: here
+  WorkerId worker = 0;  // here only
+  static Place Here(WorkerId worker) { return {{}, worker}; }
+  static Place There(const NodeId& node) { return {node, 0}; }
+  bool IsNowhere() const { return node.IsNil() && worker == 0; }
+  bool IsElsewhere() const { return !node.IsNil(); }
+  friend bool operator==(const Place&, const Place&) = default;
+};
+
 constexpr size_t kNameBytesMax = 1024;  // of a task, a function, an actor, a namespace
 constexpr size_t kWaitForMax = 10'000;  // objects that one task may wait for
 

@@ -251,6 +251,16 @@ void Fill(wire::ReleasedLendT& message) {
   message.lend = 9;
 }
 
+void Fill(wire::EndActorNoticeT& message) {
+  message.actor = IdPointer(50);
+  message.at_once = true;
+}
+void Fill(wire::ActorGoneNoticeT& message) {
+  message.actor = IdPointer(50);
+  message.never_began = true;
+  message.failure = MakePointer<wire::FailureT>();
+}
+
 void Fill(wire::LocateRequestT& message) {
   message.objects = {IdOf(4), IdOf(5)};
   message.without = {wire::CopyAt(IdOf(5), IdOf(90), 0)};

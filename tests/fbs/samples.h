@@ -54,6 +54,10 @@ void Fill(wire::TaskNoticeT& message);
 void Fill(wire::TaskReturnedNoticeT& message);
 void Fill(wire::ReleasedLendT& message);
 
+// ---- actors between raylets
+void Fill(wire::EndActorNoticeT& message);
+void Fill(wire::ActorGoneNoticeT& message);
+
 // ---- objects between raylets
 void Fill(wire::LocateRequestT& message);
 void Fill(wire::CopiesFoundT& message);

@@ -33,7 +33,7 @@ struct Bench {
   // An actor that lives in kWorker.
   ActorId Living(const TaskPtr& creation) {
     EXPECT_TRUE(directory.Create(creation).has_value());
-    directory.Placed(creation->actor->id, kWorker);
+    directory.Placed(creation->actor->id, Place::Here(kWorker));
     directory.Constructed(creation->actor->id);
     Forget();
     return creation->actor->id;
@@ -55,7 +55,7 @@ TEST(ActorDirectory, GrantsWaitingCallersAChannelInOrderOnceTheActorLives) {
   EXPECT_EQ(bench.Take<CreateActorNow>().size(), 1u);
   ASSERT_TRUE(bench.directory.Open(id, kCaller, 1).has_value());
   ASSERT_TRUE(bench.directory.Open(id, kOwner, 2).has_value());
-  bench.directory.Placed(id, kWorker);
+  bench.directory.Placed(id, Place::Here(kWorker));
   EXPECT_TRUE(bench.Take<GrantChannel>().empty());
   bench.directory.Constructed(id);
   const auto granted = bench.Take<GrantChannel>();
@@ -93,15 +93,15 @@ TEST(ActorDirectory, RestartsAsOftenAsAllowedAndTellsWatchers) {
   Bench bench;
   const auto creation = Creation("", 1);
   const ActorId id = bench.Living(creation);
-  bench.directory.WorkerGone(id, kWorker, Crash());
+  bench.directory.WorkerGone(id, Place::Here(kWorker), Crash());
   auto decisions = bench.directory.TakeDecisions();
   ASSERT_EQ(decisions.size(), 2u);
   EXPECT_EQ(std::get<TellActorChanged>(decisions[0]).state, ActorState::Restarting);
   EXPECT_EQ(std::get<CreateActorNow>(decisions[1]).creation, creation);
-  bench.directory.Placed(id, 6);
+  bench.directory.Placed(id, Place::Here(6));
   bench.directory.Constructed(id);
   EXPECT_EQ(bench.Take<TellActorChanged>()[0].restarts, 1u);
-  bench.directory.WorkerGone(id, 6, Crash());
+  bench.directory.WorkerGone(id, Place::Here(6), Crash());
   const auto told = bench.Take<TellActorChanged>();
   ASSERT_EQ(told.size(), 1u);
   EXPECT_EQ(told[0].state, ActorState::Dead);
@@ -115,7 +115,7 @@ TEST(ActorDirectory, KillWithRestartNeedsNoBudget) {
   const auto ended = bench.Take<EndActorWorker>();
   ASSERT_EQ(ended.size(), 1u);
   EXPECT_TRUE(ended[0].at_once);
-  bench.directory.WorkerGone(id, kWorker, Crash());
+  bench.directory.WorkerGone(id, Place::Here(kWorker), Crash());
   EXPECT_EQ(bench.Take<CreateActorNow>().size(), 1u);
   ASSERT_NE(bench.directory.Get(id), nullptr);
 }
@@ -124,7 +124,7 @@ TEST(ActorDirectory, TellsWhyAConstructorFailed) {
   Bench bench;
   const auto creation = Creation("", 5);
   ASSERT_TRUE(bench.directory.Create(creation).has_value());
-  bench.directory.Placed(creation->actor->id, kWorker);
+  bench.directory.Placed(creation->actor->id, Place::Here(kWorker));
   bench.Forget();
   Failure thrown;
   thrown.what = "no luck";
@@ -144,7 +144,7 @@ TEST(ActorDirectory, ReleaseIsHeardFromItsOwnerAloneAndNeverForADetachedOne) {
   ASSERT_EQ(ended.size(), 1u);
   EXPECT_FALSE(ended[0].at_once);
   EXPECT_FALSE(bench.directory.Find("mine", "space", kCaller).has_value());
-  bench.directory.WorkerGone(id, kWorker, Crash());
+  bench.directory.WorkerGone(id, Place::Here(kWorker), Crash());
   EXPECT_NE(bench.Take<TellActorChanged>()[0].failure->message.find("no handle"), std::string::npos);
 
   const ActorId detached = bench.Living(Creation("", 0, true));
@@ -190,6 +190,89 @@ TEST(ActorDirectory, BoundsTheRequestsOfOneCaller) {
   for (uint64_t i = 0; i < kOpensPerCallerMax; ++i)
     ASSERT_TRUE(bench.directory.Open(creation->actor->id, kCaller, i + 1).has_value());
   EXPECT_EQ(bench.directory.Open(creation->actor->id, kCaller, 999).error().code, ErrorCode::kFull);
+}
+
+// ---- on other machines
+
+const NodeId kThere = NodeId::FromRandom();
+constexpr uint32_t kTheirBase = 9;
+constexpr ProcessId kTheirs = (ProcessId{kTheirBase} << 32) | 4;
+
+ActorId LivingThere(Bench& bench, const TaskPtr& creation) {
+  EXPECT_TRUE(bench.directory.Create(creation).has_value());
+  bench.directory.Placed(creation->actor->id, Place::There(kThere));
+  bench.directory.Constructed(creation->actor->id);
+  bench.Forget();
+  return creation->actor->id;
+}
+
+TEST(ActorDirectory, AMachinesDeathRestartsWhatMayAndNamesTheMachineOfTheOthers) {
+  Bench bench;
+  const ActorId mortal = LivingThere(bench, Creation());
+  const auto creation = Creation("again", 1);
+  const ActorId restarts = LivingThere(bench, creation);
+  const ActorId here = bench.Living(Creation());
+  bench.directory.NodeGone(kThere, kTheirBase, "10.0.0.7:7000");
+  std::vector<CreateActorNow> created;
+  for (auto& decision : bench.directory.TakeDecisions()) {
+    if (auto* const create = std::get_if<CreateActorNow>(&decision)) created.push_back(*create);
+    if (auto* const tell = std::get_if<TellActorChanged>(&decision)) {
+      EXPECT_NE(tell->failure->message.find("10.0.0.7:7000"), std::string::npos) << tell->failure->message;
+      EXPECT_EQ(tell->state, tell->actor == mortal ? ActorState::Dead : ActorState::Restarting);
+    }
+    EXPECT_EQ(std::get_if<EndActorWorker>(&decision), nullptr) << "nobody is there to hear of it";
+  }
+  ASSERT_EQ(created.size(), 1u);
+  EXPECT_EQ(created[0].creation, creation);
+  EXPECT_EQ(bench.directory.Get(mortal), nullptr);
+  ASSERT_NE(bench.directory.Get(restarts), nullptr);
+  EXPECT_TRUE(bench.directory.Get(restarts)->place.IsNowhere());
+  EXPECT_EQ(bench.directory.Get(here)->state, ActorState::Alive);
+}
+
+TEST(ActorDirectory, AMachinesDeathForgetsWhoWatchedAndWaitedThere) {
+  Bench bench;
+  const auto creation = Creation();
+  ASSERT_TRUE(bench.directory.Create(creation).has_value());
+  ASSERT_TRUE(bench.directory.Open(creation->actor->id, kTheirs, 1).has_value());
+  bench.directory.NodeGone(kThere, kTheirBase, "10.0.0.7:7000");
+  bench.directory.Placed(creation->actor->id, Place::Here(kWorker));
+  bench.directory.Constructed(creation->actor->id);
+  for (auto& decision : bench.directory.TakeDecisions()) {
+    EXPECT_EQ(std::get_if<GrantChannel>(&decision), nullptr);
+    if (auto* const tell = std::get_if<TellActorChanged>(&decision)) {
+      EXPECT_EQ(tell->process, kOwner);
+    }
+  }
+}
+
+TEST(ActorDirectory, KillsWhatLivesElsewhereAndRestartsItWhenItsWorkerHasGoneThere) {
+  Bench bench;
+  const ActorId id = LivingThere(bench, Creation());
+  bench.directory.Kill(id, false);
+  const auto ended = bench.Take<EndActorWorker>();
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(ended[0].place, Place::There(kThere));
+  bench.directory.WorkerGone(id, Place::There(NodeId::FromRandom()), Crash());
+  EXPECT_TRUE(bench.Take<CreateActorNow>().empty()) << "it does not live on that machine";
+  bench.directory.WorkerGone(id, Place::There(kThere), Crash());
+  EXPECT_EQ(bench.Take<CreateActorNow>().size(), 1u);
+}
+
+TEST(ActorDirectory, ACreationThatComesBackIsQueuedHereAgain) {
+  Bench bench;
+  const auto creation = Creation();
+  const ActorId id = creation->actor->id;
+  ASSERT_TRUE(bench.directory.Create(creation).has_value());
+  bench.directory.Placed(id, Place::There(kThere));
+  bench.directory.Returned(id, kThere);
+  EXPECT_TRUE(bench.directory.Get(id)->place.IsNowhere());
+  bench.directory.Placed(id, Place::There(kThere));
+  bench.directory.Release(id, kOwner);  // asks the machine to end it, which sends it back meanwhile
+  bench.Forget();
+  bench.directory.Returned(id, kThere);
+  EXPECT_EQ(bench.Take<CancelCreation>().size(), 1u);
+  EXPECT_EQ(bench.directory.Get(id), nullptr);
 }
 
 }  // namespace

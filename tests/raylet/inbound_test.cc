@@ -6,6 +6,7 @@ namespace raylet {
 namespace {
 
 const TaskSender kSender{7, 3, "space"};
+std::atomic<uint64_t> counter{1};
 
 wire::TaskSpecT Spec() {
   wire::TaskSpecT spec;
@@ -18,7 +19,7 @@ wire::TaskSpecT Spec() {
 wire::TaskSpecT ActorSpec() {
   wire::TaskSpecT spec = Spec();
   spec.actor = std::make_unique<wire::ActorSpecT>();
-  spec.actor->id = std::make_unique<wire::Id20>(ToWire(ActorId::FromRandom()));
+  spec.actor->id = std::make_unique<wire::Id20>(ToWire(NewActorId(kSender.process, counter)));
   return spec;
 }
 

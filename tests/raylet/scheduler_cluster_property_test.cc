@@ -1,7 +1,8 @@
-// Random lives of three machines' schedulers that send each other work while messages are slow, machines say what they
-// have late, refuse, and die: every task whose machine lives ends exactly once, at its own machine.
+// Random lives of three machines' schedulers that send each other tasks and actors while messages are slow, machines
+// say what they have late, refuse, and die: every task whose machine lives ends exactly once, at its own machine.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <memory>
@@ -69,6 +70,8 @@ class Cluster {
         FinishOne(i);
         const auto stopping = machines_[i]->stopping;
         for (const WorkerId worker : stopping) WorkerDies(i, worker);
+        const auto hosting = machines_[i]->hosting;
+        for (const auto& entry : hosting) WorkerDies(i, entry.first);
       }
       DeliverSome();
       SettleAll();
@@ -87,8 +90,7 @@ class Cluster {
 
  private:
   struct Machine {
-    explicit Machine(size_t number)
-        : view(IdOf(number)), scheduler(*ParseResources(R"({"CPU": 2})"), SchedulerLimits()) {
+    explicit Machine(size_t number) : view(IdOf(number)), scheduler(*ParseResources(R"({"CPU": 2})"), Limits()) {
       scheduler.JoinCluster(view, places);
     }
     ClusterView view;
@@ -98,13 +100,20 @@ class Cluster {
     std::set<TaskId> live;  // submitted here, and have not ended
     std::set<WorkerId> starting, stopping;
     std::map<WorkerId, TaskPtr> busy;
+    std::map<WorkerId, TaskPtr> hosting;  // an actor that has been constructed
   };
+  static SchedulerLimits Limits() {
+    SchedulerLimits limits;
+    limits.actors_travel = true;
+    return limits;
+  }
   // In order between two machines, but how far it has come is anybody's guess.
   struct Message {
-    enum class What { kRun, kDone, kReturn, kCancel, kReport } what;
+    enum class What { kRun, kDone, kReturn, kCancel, kReport, kLeft } what;
     TaskPtr task;
     TaskId id;
     NodeLoad load;
+    bool succeeded = false;
   };
 
   size_t Pick(size_t bound) { return std::uniform_int_distribution<size_t>(0, bound - 1)(random_); }
@@ -117,6 +126,11 @@ class Cluster {
     task->owner = ProcessId{i + 1} << 32 | 1;
     if (Pick(4) != 0) task->resources = *ParseResources(Pick(2) == 0 ? R"({"CPU": 1})" : R"({"CPU": 2})");
     task->max_retries = static_cast<int32_t>(Pick(3));
+    if (Pick(5) == 0) {
+      task->actor = ActorSettings{};
+      task->actor->id = ActorId::FromRandom();
+      task->max_retries = 0;
+    }
     machines_[i]->live.insert(task->id);
     ASSERT_TRUE(machines_[i]->scheduler.Submit(task).has_value());
   }
@@ -126,8 +140,14 @@ class Cluster {
     NodeLoad load;
     for (const auto& line : machine.scheduler.ledger().lines())
       load.lines.push_back({line.name, line.total_units, line.free_units});
+    for (const auto& [node, work] : machine.scheduler.WorkFromElsewhere()) {
+      for (const auto& [name, units] : work.units) load.held[node].Accumulate(name, units);
+      for (auto& line : load.lines)
+        if (const auto queued = work.queued_units.find(line.name); queued != work.queued_units.end())
+          line.free_units -= queued->second;
+    }
     for (size_t k = 0; k < kMachines; ++k)
-      if (k != i) Send(i, k, {Message::What::kReport, nullptr, {}, load});
+      if (k != i) Send(i, k, {Message::What::kReport, nullptr, {}, load, false});
   }
 
   void StartOne(size_t i) {
@@ -143,16 +163,18 @@ class Cluster {
     if (machine.busy.empty()) return;
     const auto run = *std::next(machine.busy.begin(), static_cast<std::ptrdiff_t>(Pick(machine.busy.size())));
     machine.busy.erase(run.first);
-    ASSERT_TRUE(machine.scheduler.TaskFinished(run.first, run.second->id, true).has_value());
-    EndAt(i, run.second);
+    const bool succeeded = !run.second->CreatesActor() || Pick(3) != 0;
+    ASSERT_TRUE(machine.scheduler.TaskFinished(run.first, run.second->id, succeeded).has_value());
+    if (run.second->CreatesActor() && succeeded) machine.hosting.insert(run);
+    EndAt(i, run.second, succeeded);
   }
 
   // It ended, or was lost, at machine i: its own machine hears of it.
-  void EndAt(size_t i, const TaskPtr& task) {
+  void EndAt(size_t i, const TaskPtr& task, bool succeeded) {
     if (!task->CameFromElsewhere())
       End(i, task->id);
     else
-      Send(i, MachineOf(task->from), {Message::What::kDone, nullptr, task->id, {}});
+      Send(i, MachineOf(task->from), {Message::What::kDone, nullptr, task->id, {}, succeeded});
   }
   void End(size_t i, const TaskId& id) { ASSERT_EQ(machines_[i]->live.erase(id), 1u) << "a task ended twice"; }
 
@@ -168,6 +190,9 @@ class Cluster {
     machines_[i]->stopping.erase(worker);
     machines_[i]->busy.erase(worker);
     machines_[i]->scheduler.WorkerGone(worker);
+    const auto hosting = machines_[i]->hosting.extract(worker);
+    if (!hosting.empty() && hosting.mapped()->CameFromElsewhere())
+      Send(i, MachineOf(hosting.mapped()->from), {Message::What::kLeft, hosting.mapped(), {}, {}, false});
   }
 
   void Die(size_t i) {
@@ -200,7 +225,7 @@ class Cluster {
     switch (message.what) {
       case Message::What::kRun: {
         if (!machines_[from]->alive) return;  // its session is over
-        if (Pick(5) == 0) return Send(to, from, {Message::What::kReturn, nullptr, message.task->id, {}});
+        if (Pick(5) == 0) return Send(to, from, {Message::What::kReturn, nullptr, message.task->id, {}, false});
         auto task = std::make_shared<Task>(*message.task);
         task->from = IdOf(from);
         task->job = static_cast<JobId>(10 + from);
@@ -208,8 +233,10 @@ class Cluster {
         return;
       }
       case Message::What::kDone:
-        if (machine.scheduler.ForwardedFinished(IdOf(from), message.id) != nullptr) End(to, message.id);
+        if (machine.scheduler.ForwardedFinished(IdOf(from), message.id, message.succeeded) != nullptr)
+          End(to, message.id);
         return;
+      case Message::What::kLeft: machine.scheduler.ActorLeft(IdOf(from), message.task->actor->id); return;
       case Message::What::kReturn: machine.scheduler.ForwardedReturned(IdOf(from), message.id); return;
       case Message::What::kCancel: return;
       case Message::What::kReport:
@@ -236,9 +263,9 @@ class Cluster {
       } else if (const auto* forward = std::get_if<ForwardTask>(&decision)) {
         ASSERT_FALSE(forward->task->CameFromElsewhere()) << "a task travels on";
         ASSERT_TRUE(machines_[MachineOf(forward->node)]->alive);
-        Send(i, MachineOf(forward->node), {Message::What::kRun, forward->task, {}, {}});
+        Send(i, MachineOf(forward->node), {Message::What::kRun, forward->task, {}, {}, false});
       } else if (const auto* lost = std::get_if<LoseTask>(&decision)) {
-        EndAt(i, lost->task);
+        EndAt(i, lost->task, false);
       }
     }
     int64_t held = 0;
@@ -251,7 +278,11 @@ class Cluster {
     for (const auto& machine : machines_)
       if (machine->alive && !machine->live.empty()) return false;
     for (const auto& machine : machines_)
-      if (machine->alive && machine->scheduler.tasks() > 0) return false;
+      if (machine->alive && (machine->scheduler.tasks() > 0 || !machine->hosting.empty())) return false;
+    for (const auto& [way, wire] : wires_)
+      if (machines_[way.first]->alive && machines_[way.second]->alive &&
+          std::any_of(wire.begin(), wire.end(), [](const Message& each) { return each.what == Message::What::kLeft; }))
+        return false;
     return true;
   }
 

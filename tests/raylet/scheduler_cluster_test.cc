@@ -108,9 +108,9 @@ TEST_F(SchedulerCluster, AForwardedTaskEndsOnceAndItsPlaceThereIsFreeAgain) {
   Submit(MakeTask(R"({"CPU": 1})"));
   ASSERT_EQ(forwarded_.size(), 1u);
   const TaskId first = forwarded_[0].task->id;
-  EXPECT_EQ(scheduler_.ForwardedFinished(kC, first), nullptr);  // not there
-  EXPECT_EQ(scheduler_.ForwardedFinished(kB, first), forwarded_[0].task);
-  EXPECT_EQ(scheduler_.ForwardedFinished(kB, first), nullptr);  // once
+  EXPECT_EQ(scheduler_.ForwardedFinished(kC, first, true), nullptr);  // not there
+  EXPECT_EQ(scheduler_.ForwardedFinished(kB, first, true), forwarded_[0].task);
+  EXPECT_EQ(scheduler_.ForwardedFinished(kB, first, true), nullptr);  // once
   Take();
   EXPECT_EQ(forwarded_.size(), 2u);
 }
@@ -168,7 +168,7 @@ TEST_F(SchedulerCluster, WhatADeadMachineHeldRunsElsewhereUntilItsRetriesAreUsed
   Join(kC, load);
   ASSERT_EQ(forwarded_.size(), 2u);
   EXPECT_EQ(forwarded_[1].node, kC);
-  EXPECT_EQ(scheduler_.ForwardedFinished(kB, task->id), nullptr);  // a late word of the dead
+  EXPECT_EQ(scheduler_.ForwardedFinished(kB, task->id, true), nullptr);  // a late word of the dead
   EXPECT_TRUE(lost_.empty());
   view_.Dead(kC);
   EXPECT_TRUE(scheduler_.NodeGone(kC, kC.data()[0]).empty());

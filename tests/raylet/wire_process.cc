@@ -142,7 +142,7 @@ wire::TaskResultT WireProcess::AwaitResult(const TaskId& task, Duration patience
 ActorId WireProcess::CreateActor(const ActorOptions& options, Result<void>* outcome) {
   const auto spec = Spec(options.function, {}, options.resources);
   spec->actor = std::make_unique<wire::ActorSpecT>();
-  const ActorId id = ActorId::FromRandom();
+  const ActorId id = NewActorId(process(), *counter_);
   spec->actor->id = std::make_unique<wire::Id20>(ToWire(id));
   spec->actor->name = options.name;
   spec->actor->max_restarts = options.max_restarts;

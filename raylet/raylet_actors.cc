@@ -1,0 +1,106 @@
+// Actors of several machines: what their homes tell us who run them, and what we are told by whoever runs ours.
+#include <csignal>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "raylet/inbound.h"
+#include "raylet/raylet.h"
+
+namespace raylet {
+
+bool Raylet::IsHome(const ActorId& actor) const { return MachineOf(CreatorOf(actor)) == process_base_; }
+
+// Its home, null where that is a machine that we do not know, or that is dead.
+const ClusterView::Node* Raylet::HomeOf(const ActorId& actor) const {
+  const ClusterView::Node* const node = view_.NodeOf(CreatorOf(actor));
+  return node == nullptr || node->state == NodeState::kDead ? nullptr : node;
+}
+
+void Raylet::TellPeer(const NodeId& node, wire::ActorMessage type, Bytes body) {
+  TellPeer(node, static_cast<uint16_t>(type), std::move(body));
+}
+
+void Raylet::TellActorGone(const HostedActors::Hosted& hosted, bool never_began, Failure failure) {
+  wire::ActorGoneNoticeT gone;
+  gone.actor = std::make_unique<wire::Id20>(ToWire(hosted.creation->actor->id));
+  gone.never_began = never_began;
+  gone.failure = std::make_unique<Failure>(std::move(failure));
+  TellPeer(hosted.home(), wire::ActorMessage::ActorGone, Encode(gone));
+}
+
+Result<void> Raylet::DispatchActorMessage(const NodeId& node, const Frame& frame) {
+  switch (static_cast<wire::ActorMessage>(frame.header.type)) {
+    case wire::ActorMessage::EndActor: return OnEndActor(node, frame);
+    case wire::ActorMessage::ActorGone: return OnActorGone(node, frame);
+    case wire::ActorMessage::ActorLeaves: return OnActorLeaves(node, frame);
+    case wire::ActorMessage::KillElsewhere: return OnKillElsewhere(frame);
+    default:
+      return Fail(ErrorCode::kProtocolError,
+                  StrCat("message ", frame.header.type, " is none that this raylet (", kBuild, ") takes from another"));
+  }
+}
+
+// ---- at the host
+
+Result<void> Raylet::OnEndActor(const NodeId& node, const Frame& frame) {
+  const auto notice = Parse<wire::EndActorNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  const auto actor = CheckActorId(notice->actor.get());
+  if (!actor) return Fail(actor.error());
+  const HostedActors::Hosted* const hosted = hosted_.Find(*actor);
+  if (hosted == nullptr || hosted->home() != node) return {};  // its end, or the creation, is on its way to its home
+  if (hosted->worker != 0) {
+    EndWorker(hosted->worker, notice->at_once);
+    return {};
+  }
+  (void)scheduler_.Cancel(hosted->creation->id);
+  Failure failure = Refused(hosted->creation->name, hosted->creation->function, "it was ended before it began");
+  failure.kind = wire::FailureKind::ActorDied;
+  TellActorGone(*hosted_.Take(*actor), /*never_began=*/false, std::move(failure));
+  return {};
+}
+
+// ---- at home
+
+Result<void> Raylet::OnActorGone(const NodeId& node, const Frame& frame) {
+  const auto notice = Parse<wire::ActorGoneNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  const auto id = CheckActorId(notice->actor.get());
+  if (!id) return Fail(id.error());
+  RAYLET_RETURN_IF_ERROR(CheckFailure(notice->failure.get()));
+  scheduler_.ActorLeft(node, *id);
+  const ActorDirectory::Actor* const actor = actors_.Get(*id);
+  if (actor != nullptr && actor->place == Place::There(node)) {  // otherwise it has been given up already
+    (void)scheduler_.ForwardedFinished(node, actor->creation->id, /*succeeded=*/false);
+    Failure failure = *notice->failure;
+    failure.message += StrCat(", on the machine at ", AddressOf(node));
+    if (notice->never_began)
+      actors_.CreationLost(*id, failure);
+    else
+      actors_.WorkerGone(*id, Place::There(node), failure);
+    CarryOut();
+  }
+  ForgetEndedJobs();
+  return {};
+}
+
+Result<void> Raylet::OnActorLeaves(const NodeId& node, const Frame& frame) {
+  const auto request = Parse<wire::ActorRequestT>(frame.body);
+  if (!request) return Fail(request.error());
+  const auto id = CheckActorId(request->actor.get());
+  if (!id) return Fail(id.error());
+  const ActorDirectory::Actor* const actor = actors_.Get(*id);
+  if (actor != nullptr && actor->place == Place::There(node)) actors_.Exited(*id);
+  return {};
+}
+
+Result<void> Raylet::OnKillElsewhere(const Frame& frame) {
+  const auto request = Parse<wire::KillActorRequestT>(frame.body);
+  if (!request) return Fail(request.error());
+  const auto actor = CheckActorId(request->actor.get());
+  if (!actor) return Fail(actor.error());
+  actors_.Kill(*actor, request->no_restart);
+  return {};
+}
+
+}  // namespace raylet
