@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <ctime>
 
@@ -16,16 +17,31 @@
 namespace raylet {
 namespace {
 
-Result<sockaddr_un> MakeAddress(const std::string& path) {
+struct UnixAddress {
+  sockaddr_un raw{};
+  socklen_t size = sizeof(sockaddr_un);
+};
+
+Result<UnixAddress> MakeAddress(const std::string& path) {
   if (path.empty()) return Fail(ErrorCode::kInvalid, "a socket needs a path, and this one is empty");
   if (path.find('\0') != std::string::npos) return Fail(ErrorCode::kInvalid, "a socket path may hold no zero byte");
   if (path.size() > kSocketPathBytesMax) {
     return Fail(ErrorCode::kInvalid, StrCat("socket path ", path, " has ", path.size(), " bytes and the kernel takes ",
                                             kSocketPathBytesMax, ": choose a shorter one"));
   }
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  UnixAddress address;
+  address.raw.sun_family = AF_UNIX;
+  std::memcpy(address.raw.sun_path, path.c_str(), path.size() + 1);
+  return address;
+}
+
+// A zero byte marks it, and its length ends it.
+Result<UnixAddress> MakeAbstractAddress(const std::string& name) {
+  auto address = MakeAddress(name);
+  if (!address) return address;
+  address->raw.sun_path[0] = 0;
+  std::memcpy(address->raw.sun_path + 1, name.data(), name.size());
+  address->size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
   return address;
 }
 
@@ -42,8 +58,8 @@ std::string FolderOf(const std::string& path) {
 }
 
 // 0 or the errno of connect. Never waits.
-int Connect(int fd, const sockaddr_un& address) {
-  while (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) {
+int Connect(int fd, const UnixAddress& address) {
+  while (::connect(fd, reinterpret_cast<const sockaddr*>(&address.raw), address.size) < 0) {
     if (errno != EINTR) return errno;
   }
   return 0;
@@ -84,7 +100,7 @@ Result<UniqueFd> LockFolder(const std::string& folder, const std::string& path) 
 }
 
 // Removes what lies at `path` if it is a socket that nobody serves; otherwise says what it is.
-Result<void> RemoveStale(const std::string& path, const sockaddr_un& address) {
+Result<void> RemoveStale(const std::string& path, const UnixAddress& address) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) < 0) {
     if (errno == ENOENT) return {};
@@ -130,6 +146,25 @@ Result<bool> WaitFor(int fd, short events, Deadline deadline) {
   }
 }
 
+// `name` is for people.
+Result<UniqueFd> ConnectTo(const Result<UnixAddress>& address, const std::string& name) {
+  if (!address) return Fail(address.error());
+  auto fd = NewSocket();
+  if (!fd) return fd;
+  switch (const int reason = Connect(fd->get(), *address)) {
+    case 0: return fd;
+    case ENOENT:
+    case ENOTDIR:
+    case ECONNREFUSED:
+      return Fail(ErrorCode::kNotRunning, StrCat("nobody listens on ", name, ": start the daemon, or name its socket"));
+    case EACCES:
+    case EPERM: return Fail(ErrorCode::kNotAllowed, StrCat("the daemon on ", name, " belongs to another user"));
+    case EAGAIN:
+      return Fail(ErrorCode::kFull, StrCat("the daemon on ", name, " has too many connections waiting: try again"));
+    default: return FailErrno(StrCat("cannot connect to ", name), reason);
+  }
+}
+
 }  // namespace
 
 Result<UniqueFd> ListenUnix(const std::string& path, int backlog) {
@@ -143,7 +178,7 @@ Result<UniqueFd> ListenUnix(const std::string& path, int backlog) {
   if (!fd) return fd;
   // The socket's mode before bind is the mode that its file gets: never a moment of being open to others.
   if (::fchmod(fd->get(), 0600) < 0) return FailErrno(StrCat("cannot set the mode of ", path), errno);
-  if (::bind(fd->get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) < 0) {
+  if (::bind(fd->get(), reinterpret_cast<const sockaddr*>(&address->raw), address->size) < 0) {
     return FailFolder(folder, path, errno);
   }
   if (::listen(fd->get(), backlog) < 0) {
@@ -173,24 +208,23 @@ Result<UniqueFd> AcceptUnix(int listen_fd) {
   }
 }
 
-Result<UniqueFd> ConnectUnix(const std::string& path) {
-  const auto address = MakeAddress(path);
+Result<UniqueFd> ConnectUnix(const std::string& path) { return ConnectTo(MakeAddress(path), path); }
+
+Result<UniqueFd> ListenAbstract(const std::string& name, int backlog) {
+  const auto address = MakeAbstractAddress(name);
   if (!address) return Fail(address.error());
   auto fd = NewSocket();
   if (!fd) return fd;
-  switch (const int reason = Connect(fd->get(), *address)) {
-    case 0: return fd;
-    case ENOENT:
-    case ENOTDIR:
-    case ECONNREFUSED:
-      return Fail(ErrorCode::kNotRunning, StrCat("nobody listens on ", path, ": start the daemon, or name its socket"));
-    case EACCES:
-    case EPERM: return Fail(ErrorCode::kNotAllowed, StrCat("the daemon on ", path, " belongs to another user"));
-    case EAGAIN:
-      return Fail(ErrorCode::kFull, StrCat("the daemon on ", path, " has too many connections waiting: try again"));
-    default: return FailErrno(StrCat("cannot connect to ", path), reason);
+  if (::bind(fd->get(), reinterpret_cast<const sockaddr*>(&address->raw), address->size) < 0) {
+    if (errno == EADDRINUSE)
+      return Fail(ErrorCode::kAlreadyExists, StrCat("somebody has the abstract name ", name, " already"));
+    return FailErrno(StrCat("cannot take the abstract name ", name), errno);
   }
+  if (::listen(fd->get(), backlog) < 0) return FailErrno(StrCat("cannot listen on the abstract name ", name), errno);
+  return fd;
 }
+
+Result<UniqueFd> ConnectAbstract(const std::string& name) { return ConnectTo(MakeAbstractAddress(name), "@" + name); }
 
 Result<PeerCredentials> GetPeerCredentials(int fd) {
   ucred credentials{};

@@ -27,6 +27,12 @@ Result<UniqueFd> AcceptUnix(int listen_fd);
 // kNotRunning when nobody listens.
 Result<UniqueFd> ConnectUnix(const std::string& path);
 
+// The same at an abstract name, which belongs to a network namespace and not to a folder: no file, and nothing left of
+// it when its descriptors are closed. Any user may take such a name or connect to it, so each side looks at
+// GetPeerCredentials. kAlreadyExists where somebody has the name.
+Result<UniqueFd> ListenAbstract(const std::string& name, int backlog);
+Result<UniqueFd> ConnectAbstract(const std::string& name);
+
 struct PeerCredentials {
   pid_t pid = 0;
   uid_t uid = 0;

@@ -9,6 +9,8 @@
 #include "client/call_arguments.h"
 #include "client/cluster_api.h"
 #include "client/current_runtime.h"
+#include "client/failure.h"
+#include "client/local_raylets.h"
 #include "client/store_array.h"
 #include "client/task_submitter.h"
 
@@ -304,10 +306,13 @@ std::unique_ptr<ray::internal::Runtime> MakeClusterRuntime(const ray::RayConfig&
   std::unique_ptr<PrivateDaemons> daemons;
   ClusterCore::Options options;
   options.actor_namespace = config.ray_namespace;
-  options.raylet_socket = config.address;
   if (config.address.empty()) {
     daemons = PrivateDaemons::Start(config);
     options.raylet_socket = daemons->raylet_socket();
+  } else {
+    auto socket = FindRaylet(config.address);
+    if (!socket) Throw(socket.error());
+    options.raylet_socket = *std::move(socket);
   }
   return std::make_unique<ClusterRuntime>(ClusterCore::Connect(std::move(options)), std::move(daemons));
 }

@@ -15,6 +15,11 @@ raylet_room(raylet_plasma_client
   SOURCES ${PLASMA_CLIENT_SOURCES}
   LINK raylet_fbs raylet_base)
 
+# How a process finds the raylet of its machine: for the ray:: layer, and for what asks a raylet.
+raylet_room(raylet_local_raylets
+  SOURCES local_raylets.cc
+  LINK raylet_fbs raylet_base)
+
 # What users link: raylet::plasma. Only RAYLET_API symbols are visible; public headers include nothing of ours but
 # themselves.
 add_library(raylet_plasma_objects OBJECT plasma_client.cc plasma_status.cc)

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/unix_socket.h"
+#include "client/local_raylets.h"
 #include "raylet/inbound.h"
 
 namespace raylet {
@@ -35,6 +36,7 @@ Raylet::Raylet(Loop& loop, RayletOptions options, StoreLink& store)
 
 Raylet::~Raylet() {
   listener_.Cancel();
+  local_listener_.Cancel();
   if (listen_fd_) ::unlink(options_.socket.c_str());
 }
 
@@ -42,21 +44,42 @@ Result<void> Raylet::Listen() {
   auto fd = ListenUnix(options_.socket, 128);
   if (!fd) return Fail(fd.error());
   listen_fd_ = std::move(*fd);
-  listener_ = FdWatcher(loop_, listen_fd_.get(), [this](FdWatcher::Events) { Accept(); });
+  listener_ = FdWatcher(loop_, listen_fd_.get(), [this](FdWatcher::Events) { Accept(listen_fd_.get()); });
   listener_.Watch({true, false});
+  if (options_.cluster) ListenLocally();
   return {};
 }
 
-void Raylet::Accept() {
+// Without it nothing is lost but that programs must name the socket.
+void Raylet::ListenLocally() {
+  for (size_t i = 0; i < client::kLocalRayletsMax; ++i) {
+    auto fd = ListenAbstract(client::LocalRayletName(::geteuid(), i), 128);
+    if (fd) {
+      local_fd_ = std::move(*fd);
+      local_listener_ = FdWatcher(loop_, local_fd_.get(), [this](FdWatcher::Events) { Accept(local_fd_.get()); });
+      local_listener_.Watch({true, false});
+      return;
+    }
+    if (fd.error().code == ErrorCode::kAlreadyExists) continue;
+    RAYLET_LOG(kWarning, fd.error().message, ": programs find this raylet only by its socket, ", options_.socket);
+    return;
+  }
+  RAYLET_LOG(kWarning, client::kLocalRayletsMax, " raylets of this user run here, which is the limit of those that ",
+             "programs find by host:port; this one only by its socket, ", options_.socket);
+}
+
+void Raylet::Accept(int listen_fd) {
   for (;;) {
-    auto fd = AcceptUnix(listen_fd_.get());
+    auto fd = AcceptUnix(listen_fd);
     if (!fd) {
       RAYLET_LOG(kError, "cannot accept a connection: ", fd.error().message, "; trying again soon");
-      listener_.Watch({});
-      accept_pause_ = Timer(loop_, kAcceptPause, {}, [this] { listener_.Watch({true, false}); });
+      WatchListeners({});
+      accept_pause_ = Timer(loop_, kAcceptPause, {}, [this] { WatchListeners({true, false}); });
       return;
     }
     if (!*fd) return;
+    // The socket's mode keeps others away; an abstract name has none.
+    if (const auto peer = GetPeerCredentials(fd->get()); !peer || peer->uid != ::geteuid()) continue;
     if (sessions_.size() >= kSessionsMax) {
       RAYLET_LOG(kError, "a connection was refused: ", kSessionsMax, " processes are connected, which is the limit");
       continue;
@@ -138,10 +161,28 @@ Result<void> Raylet::OnRegister(ProcessSession& session, uint64_t request_id, wi
   reply.store_socket = options_.store_socket;
   reply.logs_folder = options_.logs_folder;
   reply.clustered = peers_ != nullptr;
+  if (identity.kind == wire::ProcessKind::Tool) {
+    reply.socket = options_.socket;
+    reply.addresses = KnownAddresses();
+  }
   session.identity = std::move(identity);
   by_process_[process] = &session;
   session.Send(wire::RayletMessage::RegisterReply, request_id, reply);
   return {};
+}
+
+void Raylet::WatchListeners(FdWatcher::Events wanted) {
+  listener_.Watch(wanted);
+  if (local_listener_) local_listener_.Watch(wanted);
+}
+
+// Of the dead, too: their cluster is still this one.
+std::vector<std::string> Raylet::KnownAddresses() const {
+  if (peers_ == nullptr) return {};
+  std::vector<std::string> addresses = {PeerAddress()};
+  for (const auto& [id, node] : view_.nodes()) addresses.push_back(node.address);
+  for (const auto& [id, address] : known_nodes_) addresses.push_back(address);
+  return addresses;
 }
 
 void Raylet::OnSessionClosed(ProcessSession& session, const Error& reason) {
@@ -300,6 +341,8 @@ void Raylet::Stop(Ending ending, std::function<void()> stopped) {
   if (std::exchange(stopping_, true)) return;
   stopped_ = std::move(stopped);
   listener_.Cancel();
+  local_listener_.Cancel();
+  local_fd_.Reset();
   accept_pause_.Cancel();
   if (peers_ != nullptr) peers_->Stop();
   if (listen_fd_) ::unlink(options_.socket.c_str());

@@ -102,7 +102,10 @@ class Raylet final : private ProcessSession::Events,
   };
 
   // raylet.cc: processes come and go
-  void Accept();
+  void ListenLocally();
+  void Accept(int listen_fd);
+  void WatchListeners(FdWatcher::Events wanted);
+  std::vector<std::string> KnownAddresses() const;
   Result<void> OnRegister(ProcessSession& session, uint64_t request_id, wire::RegisterRequestT request,
                           UniqueFd doorbell) override;
   Result<void> Admit(ProcessSession& session, const wire::RegisterRequestT& request);
@@ -235,8 +238,9 @@ class Raylet final : private ProcessSession::Events,
   std::unordered_map<ProcessId, ProcessSession*> by_process_;   // registered and connected
   uint64_t closed_bytes_received_ = 0, closed_bytes_sent_ = 0;  // of the sessions that have gone
 
-  UniqueFd listen_fd_;
-  FdWatcher listener_;
+  // Its socket, and in a cluster the abstract name at which processes of this machine find it.
+  UniqueFd listen_fd_, local_fd_;
+  FdWatcher listener_, local_listener_;
   Timer accept_pause_;
   bool carrying_out_ = false;
   bool stopping_ = false;

@@ -1,7 +1,5 @@
 #include "raylet/status_command.h"
 
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
@@ -9,6 +7,7 @@
 
 #include "base/frame_connection.h"
 #include "base/strings.h"
+#include "client/local_raylets.h"
 #include "fbs/messages.h"
 #include "raylet/exit_code.h"
 #include "raylet/status_screen.h"
@@ -45,19 +44,8 @@ Result<Frame> Call(FrameConnection& connection, RayletMessage type, std::span<co
 Result<std::string> AskStatus(const std::string& socket, Deadline deadline) {
   auto connection = FrameConnection::Connect(socket, deadline, /*retry=*/false);
   if (!connection) return Fail(connection.error());
-  wire::RegisterRequestT request;
-  request.magic = kRayletMagic;
-  request.version_min = kRayletProtocolMin;
-  request.version_max = kRayletProtocolMax;
-  request.build = kBuild;
-  request.kind = wire::ProcessKind::Tool;
-  request.pid = ::getpid();
-  const auto registered =
-      Call(*connection, RayletMessage::Register, Encode(request), 1, RayletMessage::RegisterReply, deadline);
-  if (!registered) return Fail(registered.error());
-  const auto welcome = Parse<wire::RegisterReplyT>(registered->body);
+  const auto welcome = client::RegisterTool(*connection, deadline);
   if (!welcome) return Fail(welcome.error());
-  RAYLET_RETURN_IF_ERROR(FromStatus(*welcome->status));
   const auto answered = Call(*connection, RayletMessage::NodeStatus, Encode(wire::EmptyNoticeT()), 2,
                              RayletMessage::NodeStatusReply, deadline);
   if (!answered) return Fail(answered.error());
@@ -94,7 +82,9 @@ int StatusCommand(int argc, char** argv) {
   std::string socket;
   bool as_json = false;
   double timeout_seconds = 5;
-  app.add_option("-s,--socket", socket, "the raylet's socket")->envname("RAY_ADDRESS");
+  app.add_option("-s,--socket", socket,
+                 "the raylet's socket, or host:port of any raylet of the cluster that the one here is in")
+      ->envname("RAY_ADDRESS");
   app.add_flag("--json", as_json, "print JSON");
   app.add_option("--timeout", timeout_seconds, "seconds to wait for the answer; 5");
   app.set_version_flag("--version", StrCat("raylet ", kBuild));
@@ -111,6 +101,14 @@ int StatusCommand(int argc, char** argv) {
   if (!(timeout_seconds > 0 && timeout_seconds <= kTimeoutSecondsMax)) {
     std::fputs("raylet status: --timeout must be above 0 and at most 3600 seconds\n", stderr);
     return kUsage;
+  }
+  if (client::IsHostAndPort(socket)) {
+    auto found = client::FindRaylet(socket);
+    if (!found) {
+      std::fprintf(stderr, "raylet status: %s\n", found.error().message.c_str());
+      return found.error().code == ErrorCode::kInvalid ? kUsage : ExitCode(found.error().code);
+    }
+    socket = *std::move(found);
   }
   const auto complain = [&](const Error& error) {
     std::fprintf(stderr, "raylet status: %s\n", Explain(error, socket, timeout_seconds).c_str());

@@ -56,6 +56,24 @@ TEST_F(UnixSocketTest, APathOf107BytesServesAndOneOf108IsRefused) {
   EXPECT_NE(ListenUnix(too_long, 8).error().message.find("has 108 bytes and the kernel takes 107"), std::string::npos);
 }
 
+TEST_F(UnixSocketTest, AnAbstractNameIsServedByOneAndFreeOnceThatHasGone) {
+  const std::string name = folder_.File(std::string(kSocketPathBytesMax - folder_.path().size() - 1, 'x'));
+  EXPECT_EQ(ConnectAbstract(name).error().code, ErrorCode::kNotRunning);
+  auto listening = ListenAbstract(name, 8);
+  ASSERT_TRUE(listening) << listening.error().message;
+  EXPECT_EQ(ListenAbstract(name, 8).error().code, ErrorCode::kAlreadyExists);
+  const auto client = ConnectAbstract(name);
+  ASSERT_TRUE(client) << client.error().message;
+  const auto server = AcceptUnix(listening->get());
+  ASSERT_TRUE(server && *server);
+  for (const int fd : {listening->get(), client->get()}) EXPECT_TRUE(NonBlockingAndCloseOnExec(fd));
+  EXPECT_EQ(GetPeerCredentials(client->get())->pid, ::getpid());
+  EXPECT_FALSE(std::filesystem::exists(name)) << "it is no file";
+  listening->Reset();
+  EXPECT_TRUE(ListenAbstract(name, 8));
+  EXPECT_EQ(ConnectAbstract(name + "x").error().code, ErrorCode::kInvalid);
+}
+
 TEST_F(UnixSocketTest, AMissingFolderIsNamed) {
   const auto listening = ListenUnix(folder_.File("absent/s"), 8);
   ASSERT_FALSE(listening);

@@ -14,6 +14,14 @@ ray_cluster_test(ray_cluster_init_test ray_cluster_init_test.cc)
 target_compile_definitions(ray_cluster_init_test PRIVATE RAY_CLUSTER_FINDER="$<TARGET_FILE:ray_cluster_finder>")
 add_dependencies(ray_cluster_init_test ray_cluster_finder)
 
+# What an address host:port means to it.
+raylet_test(local_raylets_test
+  SOURCES local_raylets_test.cc
+  LINK raylet_local_raylets raylet_plasma_client raylet_test_harness
+  LABELS cluster)
+target_compile_definitions(local_raylets_test PRIVATE RAY_CLUSTER_FINDER="$<TARGET_FILE:ray_cluster_finder>")
+add_dependencies(local_raylets_test raylet plasma_store ray_cluster_finder)
+
 # A program that begins in awkward ways.
 add_executable(ray_cluster_awkward ray_cluster_awkward.cc ray_cluster_functions.cc)
 target_include_directories(ray_cluster_awkward PRIVATE ${PROJECT_SOURCE_DIR})

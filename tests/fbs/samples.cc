@@ -127,6 +127,8 @@ void Fill(wire::RegisterReplyT& message) {
   message.node = IdPointer(9);
   message.store_socket = "/run/user/1000/raylet/store";
   message.logs_folder = "/run/user/1000/raylet/logs";
+  message.socket = "/run/user/1000/raylet/raylet";
+  message.addresses = {"10.0.0.1:7000", "10.0.0.2:7000"};
 }
 void Fill(wire::ReadyNoticeT& message) { message.store_client = 5; }
 void Fill(wire::FailureT& message) {

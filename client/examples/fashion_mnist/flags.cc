@@ -116,7 +116,8 @@ Flags ParseFlags(const std::vector<std::string>& arguments) {
 std::string HelpText() {
   return std::string(
              "fashion_mnist trains on Fashion-MNIST through parameter-server actors and worker tasks.\n"
-             "  --address SOCKET      of a raylet that runs; without it, daemons of its own\n"
+             "  --address ADDRESS     a raylet's socket, or host:port of any raylet of a cluster that has one on this\n"
+             "                        machine; without it, daemons of its own\n"
              "  --model softmax|mlp   (mlp)\n"
              "  --mode sync|async     (sync) every step in rank order, or every worker at its own pace\n"
              "  --shards N            servers that the parameters are split over (2)\n"

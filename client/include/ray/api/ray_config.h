@@ -16,7 +16,8 @@ enum class ActorLifetime {
 // A plain description, read once by ray::Init. Flags on the command line win over it, and it wins over RAY_ADDRESS.
 class RayConfig {
  public:
-  // The raylet's socket. Empty: RAY_ADDRESS, and without that a private plasma_store and raylet for this program alone.
+  // The raylet's socket; or host:port of any raylet of a cluster, which is the raylet of this machine that is in it.
+  // Empty: RAY_ADDRESS, and without that a private plasma_store and raylet for this program alone.
   std::string address;
 
   // Run tasks and actors in this process, on threads, without any daemon.
