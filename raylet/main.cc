@@ -91,6 +91,14 @@ Result<void> PrepareLogsFolder(const std::string& folder) {
   return {};
 }
 
+// Who names another machine must be reached from there, too.
+Result<void> CheckReachable(const ClusterOptions& cluster, const TcpAddress& other, const char* flag) {
+  if (!cluster.listen.loopback() || other.loopback()) return {};
+  return Fail(ErrorCode::kInvalid,
+              StrCat(flag, " names another machine, ", other.text(), ", and from there nobody reaches this raylet at ",
+                     cluster.listen.host(), ": say --node-ip with an address of this machine"));
+}
+
 // Nothing where no flag says that there are other raylets.
 Result<std::optional<ClusterOptions>> MakeClusterOptions(const Flags& flags) {
   if (flags.node_ip.empty() && flags.port < 0 && flags.token_file.empty() && flags.peers.empty() &&
@@ -109,6 +117,8 @@ Result<std::optional<ClusterOptions>> MakeClusterOptions(const Flags& flags) {
   for (const std::string& each : flags.peers) {
     auto address = ResolveTcpAddress(each);
     if (!address) return Fail(ErrorCode::kInvalid, StrCat("--peers: ", address.error().message));
+    // Without a token it is refused for that.
+    if (!cluster.token.empty()) RAYLET_RETURN_IF_ERROR(CheckReachable(cluster, *address, "--peers"));
     cluster.peers.push_back(std::move(*address));
   }
   const auto seconds = [](double amount) {
@@ -153,6 +163,9 @@ Result<std::optional<ControlOptions>> MakeControlOptions(const Flags& flags, con
   }
   auto address = MakeControlAddress(flags.control, password, token);
   if (!address) return Fail(address.error());
+  if (!address->host.empty())
+    if (const auto redis = MakeTcpAddress(address->host, address->port))
+      RAYLET_RETURN_IF_ERROR(CheckReachable(*options.cluster, *redis, "--control"));
   control.address = std::move(*address);
   return control;
 }

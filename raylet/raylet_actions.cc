@@ -135,6 +135,7 @@ void Raylet::Do(const LoseTask& lost) {
     case LoseTask::Why::kRefused: failure = RefusedElsewhere(*lost.task, AddressOf(lost.node)); break;
     case LoseTask::Why::kObjectLost: failure = ObjectLost(*lost.task, lost.object, lost.reason); break;
   }
+  if (lost.task->CameFromElsewhere()) failure.message += StrCat(" (on the machine at ", PeerAddress(), ")");
   if (lost.task->CreatesActor() && lost.task->CameFromElsewhere()) {
     if (const auto hosted = hosted_.Take(lost.task->actor->id))
       TellActorGone(*hosted, /*never_began=*/true, std::move(failure));

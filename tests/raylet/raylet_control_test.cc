@@ -152,7 +152,12 @@ TEST_F(RayletHead, WhatKeepsARayletFromJoiningIsSaid) {
   const auto [locked_code, locked] = Run({"--control", server.address().Shown()});
   EXPECT_EQ(locked_code, 4) << locked;
   EXPECT_NE(locked.find("--control-password-file"), std::string::npos) << locked;
+  EXPECT_NE(locked.find("redis://raylet@HOST"), std::string::npos) << locked;
   EXPECT_EQ(Run({"--control", "redis://raylet@localhost"}).first, 2);
+  const auto [unreachable_code, unreachable] =
+      Run({"--control", "redis://raylet@192.0.2.1", "--token-file", folder_.File("token")});
+  EXPECT_EQ(unreachable_code, 2) << unreachable;
+  EXPECT_NE(unreachable.find("say --node-ip"), std::string::npos) << unreachable;
   EXPECT_EQ(Run({"--control", "redis://localhost", "--head"}).first, 2);
   EXPECT_EQ(Run({"--control", "http://localhost"}).first, 2);
 }

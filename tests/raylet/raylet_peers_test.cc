@@ -123,6 +123,7 @@ TEST_F(RayletPeers, FlagsThatMakeNoSenseOrAreNotSafeAreRefusedWithTheRemedy) {
     EXPECT_EQ(end->exit_code, exit_code) << daemon->Output();
     EXPECT_NE(daemon->Output().find(words), std::string::npos) << daemon->Output();
   };
+  refused({"--token-file", folder_.File("token"), "--peers", "192.0.2.1:7000"}, 2, "say --node-ip");
   ::chmod(folder_.File("token").c_str(), 0644);
   refused({"--token-file", folder_.File("token")}, 4, "chmod 600 " + folder_.File("token"));
   refused({"--token-file", folder_.File("absent")}, 1, "head -c 32 /dev/urandom");
