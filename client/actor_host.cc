@@ -19,12 +19,25 @@ ActorHost::~ActorHost() {
 void ActorHost::Close(uint64_t number) {
   const auto found =
       std::find_if(channels_.begin(), channels_.end(), [&](const auto& channel) { return channel->number == number; });
-  if (found != channels_.end()) channels_.erase(found);
+  if (found == channels_.end()) return;
+  if ((*found)->relayed)
+    (*found)->closing = true;
+  else
+    channels_.erase(found);
+}
+
+uint64_t ActorHost::TakeReleased() {
+  const auto found = std::find_if(channels_.begin(), channels_.end(),
+                                  [](const auto& channel) { return channel->closing && channel->waiting.empty(); });
+  if (found == channels_.end()) return 0;
+  const uint64_t number = (*found)->number;
+  channels_.erase(found);
+  return number;
 }
 
 bool ActorHost::HasWork() {
   for (const auto& channel : channels_) {
-    if (!channel->refused && !channel->memory.consumer.Empty()) return true;
+    if (!channel->refused && !channel->closing && !channel->memory.consumer.Empty()) return true;
     if (channel->waiting.empty()) continue;
     if (channel->memory.producer.TryReserve(channel->waiting.front().bytes.size())) return true;
   }
@@ -36,7 +49,7 @@ ActorHost::Served ActorHost::ServeSome() {
   for (const auto& each : channels_) {
     HostedChannel& channel = *each;
     if (SendWaiting(channel)) all = Served::kSome;
-    for (int turn = 0; turn < kCallsPerTurn && !channel.refused; ++turn) {
+    for (int turn = 0; turn < kCallsPerTurn && !channel.refused && !channel.closing; ++turn) {
       const auto served = ServeOne(channel);
       if (!served) {
         Refuse(channel, served.error());
@@ -95,14 +108,14 @@ void ActorHost::Reply(HostedChannel& channel, const ReplyRecord& reply) {
     if (const auto room = channel.memory.producer.TryReserve(bytes)) {
       WriteReplyRecord(reply, *room);
       channel.memory.producer.Commit(static_cast<uint32_t>(CallRecordType::kReply), bytes);
-      Ring(channel.memory.peer_bell());
+      channel.memory.bell.Ring();
       return;
     }
   }
   HostedChannel::Record waiting{CallRecordType::kReply, Bytes(bytes)};
   WriteReplyRecord(reply, waiting.bytes);
   channel.waiting.push_back(std::move(waiting));
-  Ring(channel.memory.peer_bell());
+  channel.memory.bell.Ring();
 }
 
 // It is told why, behind the replies that it still gets; the channel goes when the raylet says that the caller has.
@@ -123,7 +136,7 @@ bool ActorHost::SendWaiting(HostedChannel& channel) {
     channel.waiting.pop_front();
     any = true;
   }
-  if (any) Ring(channel.memory.peer_bell());
+  if (any) channel.memory.bell.Ring();
   return any;
 }
 

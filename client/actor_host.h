@@ -19,7 +19,9 @@ struct HostedChannel {
   ProcessId caller = 0;
   uint32_t caller_store_client = 0;
   ChannelMemory memory;
+  bool relayed = false;  // the caller is on another machine
   bool refused = false;  // the caller wrote nonsense: nothing more is read from it
+  bool closing = false;  // relayed, and the caller has gone: its raylet still looks at the results
 
   struct Record {
     CallRecordType type = CallRecordType::kReply;
@@ -37,6 +39,8 @@ class ActorHost {
   bool has_instance() const { return instance_.object != nullptr; }
   void Open(std::unique_ptr<HostedChannel> channel) { channels_.push_back(std::move(channel)); }
   void Close(uint64_t number);
+  // A relayed channel that was closed and into which nothing more is written, once for each; 0: none.
+  uint64_t TakeReleased();
 
   // Whether ServeSome would do anything: cheap, asked while spinning.
   bool HasWork();

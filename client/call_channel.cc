@@ -5,12 +5,12 @@
 
 namespace raylet::client {
 
-Result<ChannelMemory> ChannelMemory::Attach(const UniqueFd& channel, const UniqueFd& bell, End end) {
+Result<ChannelMemory> ChannelMemory::Attach(const UniqueFd& channel, UniqueFd bell, bool relayed, End end) {
   ChannelMemory out;
   auto memory = Mapping::Map(channel.get(), ChannelBytes(), Mapping::Access::kReadWrite);
   if (!memory) return Fail(std::move(memory).error());
-  auto bell_memory = Mapping::Map(bell.get(), sizeof(Doorbell), Mapping::Access::kReadWrite);
-  if (!bell_memory) return Fail(std::move(bell_memory).error());
+  auto doorbell = relayed ? Result<Bell>(Bell::OfEvent(std::move(bell))) : Bell::OfDoorbell(bell.get());
+  if (!doorbell) return Fail(std::move(doorbell).error());
   const std::span<std::byte> all(memory->data(), memory->size());
   const auto calls = all.first(RingBytes(kChannelRingBytes));
   const auto replies = all.subspan(ChannelReplyRingOffset(), RingBytes(kChannelRingBytes));
@@ -19,7 +19,7 @@ Result<ChannelMemory> ChannelMemory::Attach(const UniqueFd& channel, const Uniqu
   auto consumer = RingConsumer::Attach(end == End::kCaller ? replies : calls);
   if (!consumer) return Fail(std::move(consumer).error());
   out.memory = *std::move(memory);
-  out.bell = *std::move(bell_memory);
+  out.bell = *std::move(doorbell);
   out.producer = *producer;
   out.consumer = *consumer;
   return out;
@@ -50,7 +50,7 @@ CallChannel::Sent CallChannel::TryCall(CallRecord& record, PendingCall pending) 
     ++next_call_;
     memory_.producer.Commit(static_cast<uint32_t>(CallRecordType::kCall), bytes);
   }
-  Ring(memory_.peer_bell());
+  memory_.bell.Ring();
   return Sent::kYes;
 }
 
@@ -61,7 +61,7 @@ bool CallChannel::TryReleaseLend(LendId lend) {
     const std::lock_guard lock(producer_mutex_);
     if (!memory_.producer.TryPush(static_cast<uint32_t>(CallRecordType::kReleaseLend), bytes)) return false;
   }
-  Ring(memory_.peer_bell());
+  memory_.bell.Ring();
   return true;
 }
 

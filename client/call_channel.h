@@ -9,10 +9,10 @@
 #include <mutex>
 #include <vector>
 
+#include "base/bell.h"
 #include "base/ring.h"
 #include "base/shm_segment.h"
 #include "base/unique_fd.h"
-#include "base/waiter.h"
 #include "client/cluster_object.h"
 #include "client/lends.h"
 #include "fbs/call_record.h"
@@ -21,12 +21,11 @@ namespace raylet::client {
 
 struct ChannelMemory {
   enum class End { kCaller, kActor };
-  static Result<ChannelMemory> Attach(const UniqueFd& channel, const UniqueFd& bell, End end);
-
-  Doorbell& peer_bell() const { return *bell.As<Doorbell>(); }
+  // `relayed`: the other side is the raylet, and `bell` its eventfd.
+  static Result<ChannelMemory> Attach(const UniqueFd& channel, UniqueFd bell, bool relayed, End end);
 
   Mapping memory;
-  Mapping bell;  // the other side's
+  Bell bell;  // the other side's
   RingProducer producer;
   RingConsumer consumer;
 };

@@ -41,9 +41,9 @@ void WorkerLoop::Deliver(const Frame& frame, std::vector<UniqueFd>& fds) {
       return;
     case wire::RayletMessage::ChannelOpened: {
       const auto notice = Parse<wire::ChannelNoticeT>(frame.body);
-      const auto taken = TakeChannelFds(fds);
+      auto taken = TakeChannelFds(fds);
       if (!notice || !taken) return;
-      auto memory = ChannelMemory::Attach(taken->channel, taken->bell, ChannelMemory::End::kActor);
+      auto memory = ChannelMemory::Attach(taken->channel, std::move(taken->bell), notice->relayed, ChannelMemory::End::kActor);
       if (!memory) {
         RAYLET_LOG(kError, "a channel cannot be used: ", memory.error().message);
         return;
@@ -52,6 +52,7 @@ void WorkerLoop::Deliver(const Frame& frame, std::vector<UniqueFd>& fds) {
       channel->number = notice->channel;
       channel->caller = notice->caller;
       channel->caller_store_client = notice->caller_store_client;
+      channel->relayed = notice->relayed;
       channel->memory = *std::move(memory);
       return Add(std::move(channel));
     }
@@ -86,7 +87,14 @@ void WorkerLoop::Run(ClusterCore& core) {
       events.clear();
     }
     if (exiting || !host.has_instance()) continue;
-    if (host.ServeSome() == ActorHost::Served::kActorExits) {
+    const auto served = host.ServeSome();
+    while (const uint64_t released = host.TakeReleased()) {
+      wire::ChannelNoticeT notice;
+      notice.channel = released;
+      notice.actor = std::make_unique<wire::Id20>(ToWire(actor_));
+      static_cast<void>(core.raylet().Send(wire::RayletMessage::ChannelReleased, notice));  // or the raylet has gone
+    }
+    if (served == ActorHost::Served::kActorExits) {
       exiting = true;
       wire::ActorRequestT request;
       request.actor = std::make_unique<wire::Id20>(ToWire(actor_));

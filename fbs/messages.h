@@ -15,6 +15,7 @@
 #include "fbs/common_generated.h"
 #include "fbs/ids.h"
 #include "fbs/peer_actor_generated.h"
+#include "fbs/peer_channel_generated.h"
 #include "fbs/peer_generated.h"
 #include "fbs/peer_work_generated.h"
 #include "fbs/raylet_generated.h"

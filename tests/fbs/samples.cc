@@ -181,12 +181,14 @@ void Fill(wire::OpenChannelReplyT& message) {
   message.channel = 2;
   message.process = 4;
   message.failure = MakePointer<wire::FailureT>();
+  message.relayed = true;
 }
 void Fill(wire::ChannelNoticeT& message) {
   message.channel = 2;
   message.caller = 3;
   message.caller_store_client = 5;
   message.actor = IdPointer(50);
+  message.relayed = true;
 }
 void Fill(wire::ActorNoticeT& message) {
   message.actor = IdPointer(50);
@@ -227,6 +229,27 @@ void Fill(wire::LostNoticeT& message) {
   message.failure = MakePointer<wire::FailureT>();
 }
 void Fill(wire::FreeNoticeT& message) { message.objects = {IdOf(50)}; }
+
+void Fill(wire::OpenRelayRequestT& message) {
+  message.relay = 12;
+  message.actor = IdPointer(50);
+  message.caller = 7;
+}
+void Fill(wire::RelayedRecordsT& message) {
+  message.relay = 12;
+  message.to_actor = true;
+  message.records = {3, 0, 0, 0, 1, 0, 0, 0, 10, 11, 12};
+}
+void Fill(wire::RelayCreditNoticeT& message) {
+  message.relay = 12;
+  message.to_actor = true;
+  message.bytes = 4096;
+}
+void Fill(wire::RelayNoticeT& message) { message.relay = 12; }
+void Fill(wire::RelayEndedNoticeT& message) {
+  message.relay = 12;
+  message.status = FullStatus();
+}
 
 void Fill(wire::JobProgramNoticeT& message) {
   message.job = 3;

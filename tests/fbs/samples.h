@@ -46,6 +46,13 @@ void Fill(wire::WantNoticeT& message);
 void Fill(wire::LostNoticeT& message);
 void Fill(wire::FreeNoticeT& message);
 
+// ---- call channels between raylets
+void Fill(wire::OpenRelayRequestT& message);
+void Fill(wire::RelayedRecordsT& message);
+void Fill(wire::RelayCreditNoticeT& message);
+void Fill(wire::RelayNoticeT& message);
+void Fill(wire::RelayEndedNoticeT& message);
+
 // ---- work between raylets
 void Fill(wire::JobProgramNoticeT& message);
 void Fill(wire::JobNoticeT& message);
