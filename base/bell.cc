@@ -28,8 +28,7 @@ void Bell::Ring() const {
   }
   const uint64_t one = 1;
   // EAGAIN: it has been rung 2^64 times and not heard yet, which is as good.
-  while (::write(event_.get(), &one, sizeof one) < 0 && errno == EINTR) {
-  }
+  while (::write(event_.get(), &one, sizeof one) < 0 && errno == EINTR) {}
 }
 
 }  // namespace raylet

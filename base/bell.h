@@ -1,5 +1,5 @@
-// Bell: what one end of a channel rings for the other: a doorbell in shared memory where the other end is a process that
-// parks there, or an eventfd where it is a daemon that waits for descriptors. Any thread.
+// Bell: what one end of a channel rings for the other: a doorbell in shared memory where the other end is a process
+// that parks there, or an eventfd where it is a daemon that waits for descriptors. Any thread.
 #pragma once
 
 #include "base/result.h"

@@ -167,7 +167,8 @@ void ActorLink::OnChannelReply(Result<Frame> frame, std::vector<UniqueFd>& fds) 
   if (const auto status = FromStatus(*reply->status); !status) return lost(status.error());
   auto taken = TakeChannelFds(fds);
   if (!taken) return lost(taken.error());
-  auto memory = ChannelMemory::Attach(taken->channel, std::move(taken->bell), reply->relayed, ChannelMemory::End::kCaller);
+  auto memory =
+      ChannelMemory::Attach(taken->channel, std::move(taken->bell), reply->relayed, ChannelMemory::End::kCaller);
   if (!memory) return lost(memory.error());
   auto channel = std::make_shared<CallChannel>(core_, weak_from_this(), reply->process, *std::move(memory));
   {

@@ -43,7 +43,8 @@ void WorkerLoop::Deliver(const Frame& frame, std::vector<UniqueFd>& fds) {
       const auto notice = Parse<wire::ChannelNoticeT>(frame.body);
       auto taken = TakeChannelFds(fds);
       if (!notice || !taken) return;
-      auto memory = ChannelMemory::Attach(taken->channel, std::move(taken->bell), notice->relayed, ChannelMemory::End::kActor);
+      auto memory =
+          ChannelMemory::Attach(taken->channel, std::move(taken->bell), notice->relayed, ChannelMemory::End::kActor);
       if (!memory) {
         RAYLET_LOG(kError, "a channel cannot be used: ", memory.error().message);
         return;

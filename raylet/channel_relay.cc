@@ -109,8 +109,7 @@ void ChannelRelay::Close(Relay& relay) {
 Result<RelayEnd::Descriptors> ChannelRelay::Host(const NodeId& node, RelayNumber number, const ActorId& actor,
                                                  ProcessId caller, WorkerId worker, ChannelId channel,
                                                  const UniqueFd& workers_doorbell) {
-  const auto of_node =
-      std::distance(hosted_.lower_bound({node, 0}), hosted_.upper_bound({node, ~RelayNumber{0}}));
+  const auto of_node = std::distance(hosted_.lower_bound({node, 0}), hosted_.upper_bound({node, ~RelayNumber{0}}));
   if (static_cast<size_t>(of_node) >= kRelaysPerNodeMax)
     return Fail(ErrorCode::kFull, StrCat("the processes of one other machine have ", kRelaysPerNodeMax,
                                          " channels to actors here, which is the limit"));
@@ -217,8 +216,7 @@ Result<void> ChannelRelay::CheckCall(const RelayRecord& record) {
     case CallRecordType::kReleaseLend:
       if (const auto lend = ParseLendRecord(record.bytes); !lend) return Fail(lend.error());
       return {};
-    default:
-      return Fail(ErrorCode::kProtocolError, StrCat("a caller's record has the unknown type ", record.type));
+    default: return Fail(ErrorCode::kProtocolError, StrCat("a caller's record has the unknown type ", record.type));
   }
 }
 
@@ -238,8 +236,7 @@ Result<void> ChannelRelay::CheckReply(Relay& relay, const RelayRecord& record) {
       if (const auto lend = ParseLendRecord(record.bytes); !lend) return Fail(lend.error());
       return {};
     case CallRecordType::kRefused: return {};
-    default:
-      return Fail(ErrorCode::kProtocolError, StrCat("an actor's record has the unknown type ", record.type));
+    default: return Fail(ErrorCode::kProtocolError, StrCat("an actor's record has the unknown type ", record.type));
   }
 }
 
@@ -248,8 +245,7 @@ void ChannelRelay::RefuseProcess(Relay& relay, const Error& nonsense) {
   RAYLET_LOG(kError, relay.opened ? "a caller" : "an actor's worker",
              " wrote nonsense into its channel, which is read no more: ", nonsense.message);
   relay.reads = false;
-  const RelayRecord told{static_cast<uint32_t>(CallRecordType::kRefused),
-                         std::as_bytes(std::span(nonsense.message))};
+  const RelayRecord told{static_cast<uint32_t>(CallRecordType::kRefused), std::as_bytes(std::span(nonsense.message))};
   if (!relay.opened) {
     std::vector<uint8_t> batch;
     AppendRelayRecord(batch, told);

@@ -1,9 +1,9 @@
-// ChannelRelay: call channels between a process of this machine and one of another. Each raylet shares a channel with its
-// own process and plays the other side there; what comes out of one ring goes in batches through the numbered session
-// into the other. Owned by the Raylet; loop thread only.
-// Always holds: records arrive once, in order, as the session does; at most kRelayWindowBytes of each direction are under
-// way (and one record more), the rest stays in the sender's ring, where it holds that process back; whatever a process
-// wrote before it ended is handed over before the relay's end is told.
+// ChannelRelay: call channels between a process of this machine and one of another. Each raylet shares a channel with
+// its own process and plays the other side there; what comes out of one ring goes in batches through the numbered
+// session into the other. Owned by the Raylet; loop thread only. Always holds: records arrive once, in order, as the
+// session does; at most kRelayWindowBytes of each direction are under way (and one record more), the rest stays in the
+// sender's ring, where it holds that process back; whatever a process wrote before it ended is handed over before the
+// relay's end is told.
 #pragma once
 
 #include <map>
@@ -100,9 +100,9 @@ class ChannelRelay {
 
   Loop& loop_;
   Events& events_;
-  std::map<RelayNumber, RelayPtr> opened_;                        // a caller of ours, an actor elsewhere
+  std::map<RelayNumber, RelayPtr> opened_;                          // a caller of ours, an actor elsewhere
   std::map<std::pair<ProcessId, ActorId>, RelayNumber> by_caller_;  // of opened_
-  std::map<std::pair<NodeId, RelayNumber>, RelayPtr> hosted_;     // an actor of ours, a caller elsewhere
+  std::map<std::pair<NodeId, RelayNumber>, RelayPtr> hosted_;       // an actor of ours, a caller elsewhere
   std::map<ChannelId, RelayPtr> closing_;  // of hosted_, until the worker has let go: its last results are looked at
   std::vector<RelayPtr> retired_;          // until the end of the turn: one may be the caller
   bool clear_posted_ = false;

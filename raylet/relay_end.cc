@@ -27,9 +27,9 @@ Result<void> EachRelayRecord(std::span<const uint8_t> records,
     std::memcpy(&size, records.data(), 4);
     std::memcpy(&record.type, records.data() + 4, 4);
     if (size > records.size() - 8 || size > kRelayRecordBytesMax) {
-      return Fail(ErrorCode::kProtocolError, StrCat("a relayed record claims ", size, " bytes where ",
-                                                    records.size() - 8, " follow and ", kRelayRecordBytesMax,
-                                                    " is the most"));
+      return Fail(ErrorCode::kProtocolError,
+                  StrCat("a relayed record claims ", size, " bytes where ", records.size() - 8, " follow and ",
+                         kRelayRecordBytesMax, " is the most"));
     }
     record.bytes = std::as_bytes(records.subspan(8, size));
     RAYLET_RETURN_IF_ERROR(each(record));
@@ -95,8 +95,8 @@ Result<std::optional<RelayRecord>> RelayEnd::Peek() {
 
 Result<void> RelayEnd::Push(const RelayRecord& record) {
   if (waiting_bytes_ + record.counted() > kRelayWaitingBytesMax)
-    return Fail(ErrorCode::kProtocolError, StrCat("more than ", kRelayWaitingBytesMax,
-                                                  " bytes of records come for a channel that takes none"));
+    return Fail(ErrorCode::kProtocolError,
+                StrCat("more than ", kRelayWaitingBytesMax, " bytes of records come for a channel that takes none"));
   waiting_bytes_ += record.counted();
   waiting_.push_back({record.type, Bytes(record.bytes.begin(), record.bytes.end())});
   return {};

@@ -1,6 +1,6 @@
-// RelayEnd: one process's end of a relayed call channel: the rings that it shares with this raylet, which plays the other
-// side. Owned by the ChannelRelay; loop thread only. Always holds: records for the process wait here in order while its
-// ring is full, at most kRelayWaitingBytesMax of them; nothing is read of a process that wrote nonsense.
+// RelayEnd: one process's end of a relayed call channel: the rings that it shares with this raylet, which plays the
+// other side. Owned by the ChannelRelay; loop thread only. Always holds: records for the process wait here in order
+// while its ring is full, at most kRelayWaitingBytesMax of them; nothing is read of a process that wrote nonsense.
 #pragma once
 
 #include <deque>
