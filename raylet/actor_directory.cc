@@ -83,12 +83,13 @@ void ActorDirectory::Returned(const ActorId& id, const NodeId& node) {
   if (actor->leaving) Die(*actor, *std::exchange(actor->leaving, std::nullopt));
 }
 
-void ActorDirectory::Constructed(const ActorId& id) {
+void ActorDirectory::Constructed(const ActorId& id, ProcessId process) {
   Actor* const actor = Find(id);
   if (actor == nullptr || actor->place.IsNowhere() || actor->restarting || actor->leaving ||
       actor->state == wire::ActorState::Alive)
     return;
   actor->state = wire::ActorState::Alive;
+  actor->process = process;
   Tell(*actor, nullptr);
   for (const PendingOpen& open : std::exchange(actor->opens, {})) Grant(*actor, open);
 }
@@ -126,7 +127,6 @@ void ActorDirectory::WorkerGone(const ActorId& id, const Place& place, const Fai
   if (actor->restarts_left != 0) {
     if (actor->restarts_left > 0) actor->restarts_left--;
     actor->state = wire::ActorState::Restarting;
-    actor->channels.clear();
     Tell(*actor, std::make_shared<const Failure>(failure));
     Restart(*actor);
     return;
@@ -144,7 +144,7 @@ void ActorDirectory::Restart(Actor& actor) {
 Result<void> ActorDirectory::Open(const ActorId& id, ProcessId caller, uint64_t request_id) {
   Actor* const actor = Find(id);
   if (actor == nullptr) {
-    decisions_.emplace_back(RefuseChannel{caller, request_id, std::make_shared<const Failure>(WhyDead(id))});
+    decisions_.emplace_back(RefuseChannel{id, caller, request_id, std::make_shared<const Failure>(WhyDead(id))});
     return {};
   }
   actor->watchers.insert(caller);
@@ -162,14 +162,15 @@ Result<void> ActorDirectory::Open(const ActorId& id, ProcessId caller, uint64_t 
   return {};
 }
 
-void ActorDirectory::Grant(Actor& actor, const PendingOpen& open) {
-  // A caller that asks again has let go of its first channel.
-  const auto earlier = actor.channels.find(open.caller);
-  if (earlier != actor.channels.end())
-    decisions_.emplace_back(CloseChannel{actor.place.worker, actor.id, open.caller, earlier->second});
-  const ChannelId channel = next_channel_++;
-  actor.channels[open.caller] = channel;
-  decisions_.emplace_back(GrantChannel{actor.id, actor.place.worker, open.caller, open.request_id, channel});
+void ActorDirectory::Grant(const Actor& actor, const PendingOpen& open) {
+  decisions_.emplace_back(GrantChannel{actor.id, actor.place, actor.process, open.caller, open.request_id});
+}
+
+void ActorDirectory::GrantFailed(const ActorId& id, ProcessId caller, uint64_t request_id) {
+  if (Actor* const actor = Find(id))
+    actor->opens.push_back({caller, request_id});
+  else
+    decisions_.emplace_back(RefuseChannel{id, caller, request_id, std::make_shared<const Failure>(WhyDead(id))});
 }
 
 void ActorDirectory::Kill(const ActorId& id, bool no_restart) {
@@ -187,7 +188,6 @@ void ActorDirectory::Kill(const ActorId& id, bool no_restart) {
   failure.may_have_run = true;
   actor->restarting = failure;
   actor->state = wire::ActorState::Restarting;
-  actor->channels.clear();
   Tell(*actor, std::make_shared<const Failure>(failure));
   decisions_.emplace_back(EndActorWorker{actor->id, actor->place, true});
 }
@@ -222,11 +222,6 @@ void ActorDirectory::ProcessGone(ProcessId process) {
   for (auto& [id, actor] : living_) {
     actor.watchers.erase(process);
     std::erase_if(actor.opens, [process](const PendingOpen& open) { return open.caller == process; });
-    const auto channel = actor.channels.find(process);
-    if (channel != actor.channels.end()) {
-      decisions_.emplace_back(CloseChannel{actor.place.worker, id, process, channel->second});
-      actor.channels.erase(channel);
-    }
     if (actor.owner == process) orphans.push_back(id);
   }
   for (const ActorId& id : orphans) {
@@ -273,11 +268,10 @@ void ActorDirectory::Leave(Actor& actor, Failure failure) {
 
 void ActorDirectory::Die(Actor& actor, Failure failure) {
   actor.state = wire::ActorState::Dead;
-  actor.channels.clear();
   const auto told = std::make_shared<const Failure>(std::move(failure));
   Tell(actor, told);
   for (const PendingOpen& open : actor.opens)
-    decisions_.emplace_back(RefuseChannel{open.caller, open.request_id, told});
+    decisions_.emplace_back(RefuseChannel{actor.id, open.caller, open.request_id, told});
   if (!actor.place.IsNowhere()) decisions_.emplace_back(EndActorWorker{actor.id, actor.place, true});
   decisions_.emplace_back(CancelCreation{actor.creation->id});
   FreeName(actor);

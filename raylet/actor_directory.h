@@ -1,8 +1,8 @@
 // ActorDirectory: every actor whose home this node is, since one of its processes created it: its state, its name,
-// where it runs, who talks with it and who waits to. Nobody else decides about them. A core: events in, decisions out,
-// no I/O; the raylet's loop thread. Always holds: a name is taken iff an actor that is neither Dead nor leaving bears
-// it; a channel is open only to an Alive actor; an actor that is Dead stays so, and is remembered for kDeadActorsMax
-// deaths so that a late caller hears why.
+// where it runs, who watches it and who waits to talk with it. Nobody else decides about them. A core: events in,
+// decisions out, no I/O; the raylet's loop thread. Always holds: a name is taken iff an actor that is neither Dead nor
+// leaving bears it; a channel is granted only to an Alive actor; an actor that is Dead stays so, and is remembered for
+// kDeadActorsMax deaths so that a late caller hears why.
 #pragma once
 
 #include <cstdint>
@@ -50,24 +50,19 @@ struct TellActorChanged {
 };
 struct GrantChannel {
   ActorId actor;
-  WorkerId worker = 0;
+  Place place;
+  ProcessId process = 0;  // its worker's
   ProcessId caller = 0;
   uint64_t request_id = 0;
-  ChannelId channel = 0;
 };
 struct RefuseChannel {
+  ActorId actor;
   ProcessId caller = 0;
   uint64_t request_id = 0;
   std::shared_ptr<const Failure> failure;  // never null
 };
-struct CloseChannel {
-  WorkerId worker = 0;
-  ActorId actor;
-  ProcessId caller = 0;
-  ChannelId channel = 0;
-};
-using ActorDecision = std::variant<CreateActorNow, CancelCreation, EndActorWorker, TellActorChanged, GrantChannel,
-                                   RefuseChannel, CloseChannel>;
+using ActorDecision =
+    std::variant<CreateActorNow, CancelCreation, EndActorWorker, TellActorChanged, GrantChannel, RefuseChannel>;
 
 class ActorDirectory {
  public:
@@ -83,11 +78,11 @@ class ActorDirectory {
     uint32_t restarts = 0;
     int32_t restarts_left = 0;          // -1: for ever
     Place place;                        // from placement until its worker's death
+    ProcessId process = 0;              // Alive: its worker's
     std::optional<Failure> restarting;  // its worker was killed in order to restart it: why
     std::optional<Failure> leaving;  // its worker finishes what it has and goes for good: why. Its name is free already
     std::set<ProcessId> watchers;    // hold a handle or a channel
     std::vector<PendingOpen> opens;
-    std::map<ProcessId, ChannelId> channels;
 
     const ActorSettings& settings() const { return *creation->actor; }
   };
@@ -95,15 +90,17 @@ class ActorDirectory {
   // ---- events. Each leaves its decisions for TakeDecisions.
   // kAlreadyExists: the id, or the name (says who holds it). kFull: kActorsMax.
   Result<void> Create(TaskPtr creation);
-  void Placed(const ActorId& id, const Place& place);    // its constructor is about to run there
-  void Returned(const ActorId& id, const NodeId& node);  // that machine would not take it: it is queued here again
-  void Constructed(const ActorId& id);
+  void Placed(const ActorId& id, const Place& place);      // its constructor is about to run there
+  void Returned(const ActorId& id, const NodeId& node);    // that machine would not take it: it is queued here again
+  void Constructed(const ActorId& id, ProcessId process);  // in that one
   void ConstructorFailed(const ActorId& id, const Failure& failure);
   void CreationLost(const ActorId& id, const Failure& failure);  // no worker could be had
   void WorkerGone(const ActorId& id, const Place& place, const Failure& failure);
   // What ran on that machine (`address`, for people) is lost, and its processes watch and wait no more.
   void NodeGone(const NodeId& node, uint32_t process_base, const std::string& address);
   Result<void> Open(const ActorId& id, ProcessId caller, uint64_t request_id);  // kFull: kOpensPerCallerMax
+  // A grant was not to be carried out, for its worker is about to be gone: the caller waits on.
+  void GrantFailed(const ActorId& id, ProcessId caller, uint64_t request_id);
   void Kill(const ActorId& id, bool no_restart);
   void Release(const ActorId& id, ProcessId by);  // its owner holds no handle any more; others are not heard
   void Exited(const ActorId& id);                 // it ends on its own wish
@@ -121,7 +118,7 @@ class ActorDirectory {
  private:
   using Name = std::pair<std::string, std::string>;  // namespace, name
   Actor* Find(const ActorId& id);
-  void Grant(Actor& actor, const PendingOpen& open);
+  void Grant(const Actor& actor, const PendingOpen& open);
   void Restart(Actor& actor);
   void Leave(Actor& actor, Failure failure);
   void Die(Actor& actor, Failure failure);
@@ -134,7 +131,6 @@ class ActorDirectory {
   std::unordered_map<ActorId, Failure> dead_;
   std::deque<ActorId> dead_order_;
   std::vector<ActorDecision> decisions_;
-  ChannelId next_channel_ = 1;
 };
 
 // "an actor" failure with the fields that need no worker filled in.

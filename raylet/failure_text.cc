@@ -106,6 +106,30 @@ wire::FailureT RefusedElsewhere(const Task& task, const std::string& machine) {
   return failure;
 }
 
+wire::FailureT HomeLost(const ActorId& actor, const std::string& machine) {
+  wire::FailureT failure;
+  failure.kind = wire::FailureKind::ActorDied;
+  failure.may_have_run = true;
+  if (machine.empty()) {
+    failure.message = StrCat("actor ", actor.hex(), " was created on a machine that this one does not know");
+    failure.hint = "name the machines to each other with --peers, or give all of them one --control store";
+  } else {
+    failure.message = StrCat("actor ", actor.hex(), " is lost with the machine at ", machine,
+                             ", which died or could not be reached any more and where it was created");
+    failure.hint = "create the actor again, from a process on another machine";
+  }
+  return failure;
+}
+
+wire::FailureT ChannelLost(const ActorId& actor, const Error& why) {
+  wire::FailureT failure;
+  failure.kind = wire::FailureKind::ActorDied;
+  failure.message = StrCat("the channel to actor ", actor.hex(), " on another machine is lost: ", why.message);
+  failure.may_have_run = true;
+  failure.hint = "call it again: it may be there, or start again elsewhere";
+  return failure;
+}
+
 wire::FailureT ObjectLost(const Task& task, const ObjectId& object, const std::string& why) {
   wire::FailureT failure;
   failure.kind = wire::FailureKind::ObjectLost;

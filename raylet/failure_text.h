@@ -30,6 +30,9 @@ wire::FailureT NoWorkerStarts(const Task& task, const WorkerExit& exit, size_t a
 wire::FailureT MachineDiedWhileRunning(const Task& task, const std::string& machine, uint32_t attempts);
 wire::FailureT MachineDiedWhileHosting(const Task& creation, bool constructed, const std::string& machine);
 wire::FailureT RefusedElsewhere(const Task& task, const std::string& machine);
+// An actor whose home (at `machine`; empty: unknown) cannot be asked.
+wire::FailureT HomeLost(const ActorId& actor, const std::string& machine);
+wire::FailureT ChannelLost(const ActorId& actor, const Error& why);
 // `why` is empty where its owner has ended.
 wire::FailureT ObjectLost(const Task& task, const ObjectId& object, const std::string& why);
 wire::FailureT ObjectCannotCome(const ObjectId& object, const Error& why);

@@ -250,6 +250,8 @@ void Raylet::FinishWorker(WorkerId worker) {
   const WorkerRecord& record = node.mapped();
   recent_exits_[worker] = *record.exit;
   scheduler_.WorkerGone(worker);
+  channels_.WorkerGone(worker);
+  if (relay_ != nullptr) relay_->WorkerGone(worker);
   if (record.actor) {
     if (const ActorDirectory::Actor* const actor = actors_.Get(*record.actor)) {
       const Failure failure = ActorWorkerDied(*actor->creation, record.constructed, *record.exit);
@@ -269,6 +271,7 @@ void Raylet::FinishWorker(WorkerId worker) {
 void Raylet::ProcessGone(ProcessId process, const std::string& message) {
   for (const WorkerId worker : scheduler_.OwnerGone(process)) pool_.Signal(worker, SIGKILL);
   actors_.ProcessGone(process);
+  ForgetCaller(process);
   if (objects_ != nullptr) objects_->ProcessGone(process);
   wire::ProcessNoticeT notice;
   notice.process = process;

@@ -16,7 +16,10 @@
 
 #include "base/loop.h"
 #include "raylet/actor_directory.h"
+#include "raylet/channel_book.h"
+#include "raylet/channel_relay.h"
 #include "raylet/cluster_view.h"
+#include "raylet/foreign_actors.h"
 #include "raylet/hosted_actors.h"
 #include "raylet/object_manager.h"
 #include "raylet/peer_links.h"
@@ -58,7 +61,8 @@ class Raylet final : private ProcessSession::Events,
                      private StoreLink::Handler,
                      private PeerLinks::Handler,
                      private ObjectPlaces,
-                     private ObjectManager::Events {
+                     private ObjectManager::Events,
+                     private ChannelRelay::Events {
  public:
   Raylet(Loop& loop, RayletOptions options, StoreLink& store);
   ~Raylet() override;
@@ -127,7 +131,6 @@ class Raylet final : private ProcessSession::Events,
   Result<void> OnSubmitTask(ProcessSession& session, const Frame& frame);
   Result<void> OnTaskDone(ProcessSession& session, const Frame& frame);
   Result<void> OnCreateActor(ProcessSession& session, const Frame& frame);
-  Result<void> OnOpenChannel(ProcessSession& session, const Frame& frame);
   Result<void> OnKillActor(const Frame& frame);
   Result<void> OnReleaseActor(ProcessSession& session, const Frame& frame);
   Result<void> OnFindActor(ProcessSession& session, const Frame& frame);
@@ -154,12 +157,14 @@ class Raylet final : private ProcessSession::Events,
   Result<void> OnCancelTask(const NodeId& node, const Frame& frame);
   Result<void> OnProcessEnded(const NodeId& node, const Frame& frame);
   Result<void> OnLendReleased(const NodeId& node, const Frame& frame);
+  void ResultElsewhere(const NodeId& node, const ObjectId& object, bool wanted);
   void ReturnTask(const NodeId& node, const TaskId& task, const Error& why);
   void TellPeer(const NodeId& node, wire::WorkMessage type, Bytes body);
   void TellPeer(const NodeId& node, uint16_t type, Bytes body);
   void TellProcesses(const wire::ProcessNoticeT& notice);
   uint32_t BaseOf(const NodeId& node) const;
   std::string AddressOf(const NodeId& node) const;
+  std::string AddressOfProcess(ProcessId process) const;
   NodeLoad OwnLoad() override;
   bool IsHere(const ObjectId& object) const override { return objects_->IsHere(object); }
   void AddBytes(const ObjectId& object, ArgumentBytes& bytes) const override { objects_->AddBytes(object, bytes); }
@@ -180,6 +185,32 @@ class Raylet final : private ProcessSession::Events,
   Result<void> OnActorLeaves(const NodeId& node, const Frame& frame);
   Result<void> OnKillElsewhere(const Frame& frame);
 
+  // raylet_channels.cc: callers and actors, wherever they are
+  Result<void> OnOpenChannel(ProcessSession& session, const Frame& frame);
+  Result<void> OnChannelReleased(ProcessSession& session, const Frame& frame);
+  Result<void> OnOpenActor(const NodeId& node, const Frame& frame);
+  Result<void> OnActorGranted(const NodeId& node, const Frame& frame);
+  Result<void> OnActorRefused(const NodeId& node, const Frame& frame);
+  Result<void> OnWatchedActorChanged(const NodeId& node, const Frame& frame);
+  Result<ActorId> ActorOf(const NodeId& node, const wire::Id20* id) const;
+  void AskHome(const ForeignActors::Ask& ask);
+  void AskAgainLater();
+  void Connect(const ActorId& actor, const NodeId& host, ProcessId process, ProcessId caller, uint64_t request_id);
+  Result<void> ConnectHere(const ActorId& actor, ProcessId process, ProcessSession& caller, uint64_t request_id);
+  Result<void> ConnectThere(const ActorId& actor, const NodeId& host, ProcessId process, ProcessSession& caller,
+                            uint64_t request_id);
+  void RefuseCaller(ProcessId caller, uint64_t request_id, const Failure& failure);
+  void TellWatcher(ProcessId process, const ActorId& actor, Bytes notice);
+  void Close(const ChannelBook::Channel& channel);
+  void ForgetCaller(ProcessId process);
+  void HomeGone(const NodeId& node, const std::string& address);
+  void TellPeer(const NodeId& node, wire::ChannelMessage type, Bytes body) override;
+  void OnRelayAsked(const NodeId& node, RelayNumber relay, const ActorId& actor, ProcessId caller) override;
+  void OnRelayEnded(ProcessId caller, const ActorId& actor, const Error* why) override;
+  void OnCallerGone(WorkerId worker, ChannelId channel, ProcessId caller, const ActorId& actor) override;
+  void OnStoredHere(ProcessId caller, const ObjectId& object) override;
+  void OnStoredThere(const NodeId& node, const ObjectId& object, bool delivered) override;
+
   // raylet_actions.cc: what the cores decided
   void CarryOut();
   void Do(const StartWorker& start);
@@ -195,7 +226,6 @@ class Raylet final : private ProcessSession::Events,
   void Do(const TellActorChanged& change);
   void Do(const GrantChannel& grant);
   void Do(const RefuseChannel& refuse);
-  void Do(const CloseChannel& close);
   void EndWorker(WorkerId worker, bool at_once);
   void AskToExit(WorkerId worker);
   void RefuseTask(const Task& task, const Error& why);
@@ -216,6 +246,8 @@ class Raylet final : private ProcessSession::Events,
   Scheduler scheduler_;
   ActorDirectory actors_;
   HostedActors hosted_;
+  ForeignActors foreign_;
+  ChannelBook channels_;
   WorkerPool pool_;
   std::map<JobId, Job> jobs_;
   std::unordered_map<WorkerId, WorkerRecord> workers_;
@@ -233,6 +265,10 @@ class Raylet final : private ProcessSession::Events,
   };
   std::map<NodeId, Outbox> outboxes_;
   std::unique_ptr<ObjectManager> objects_;  // null without ClusterOptions
+  std::unique_ptr<ChannelRelay> relay_;     // null without ClusterOptions
+  // What a caller is to hear of an actor once its relay has handed over all.
+  std::map<std::pair<ProcessId, ActorId>, std::vector<Bytes>> held_back_;
+  Timer ask_again_;
   std::map<NodeId, std::set<ProcessId>> ended_elsewhere_;
   std::unordered_map<SessionId, std::unique_ptr<ProcessSession>> sessions_;
   std::unordered_map<ProcessId, ProcessSession*> by_process_;   // registered and connected

@@ -1,31 +1,12 @@
-// What the cores decided, carried out: processes started and ended, messages sent, channels made.
+// What the cores decided, carried out: processes started and ended, messages sent. Channels: raylet_channels.cc.
 #include <csignal>
 
 #include "base/log.h"
-#include "base/ring.h"
-#include "base/shm_segment.h"
 #include "base/strings.h"
-#include "fbs/call_record.h"
 #include "raylet/inbound.h"
 #include "raylet/raylet.h"
 
 namespace raylet {
-namespace {
-
-// Two empty rings: the caller's calls, then the actor's replies.
-Result<UniqueFd> MakeChannel(ChannelId channel) {
-  auto fd = CreateMemfd(StrCat("raylet-channel-", channel), ChannelBytes(), /*reserve=*/false);
-  if (!fd) return fd;
-  const auto mapping = Mapping::Map(fd->get(), ChannelBytes(), Mapping::Access::kReadWrite);
-  if (!mapping) return Fail(mapping.error());
-  const std::span<std::byte> memory(mapping->data(), mapping->size());
-  InitRing(memory.first(RingBytes(kChannelRingBytes)), kChannelRingBytes);
-  InitRing(memory.subspan(ChannelReplyRingOffset(), RingBytes(kChannelRingBytes)), kChannelRingBytes);
-  return fd;
-}
-
-}  // namespace
-
 void Raylet::CarryOut() {
   if (stopping_ || std::exchange(carrying_out_, true)) return;
   for (;;) {
@@ -184,62 +165,6 @@ void Raylet::EndWorker(WorkerId worker, bool at_once) {
     pool_.Signal(worker, SIGKILL);
   else
     AskToExit(worker);
-}
-
-void Raylet::Do(const TellActorChanged& change) {
-  ProcessSession* const session = SessionOf(change.process);
-  if (session == nullptr) return;
-  wire::ActorNoticeT notice;
-  notice.actor = std::make_unique<wire::Id20>(ToWire(change.actor));
-  notice.state = change.state;
-  notice.restarts = change.restarts;
-  if (change.failure) notice.failure = std::make_unique<Failure>(*change.failure);
-  session->Send(wire::RayletMessage::ActorChanged, 0, notice);
-}
-
-void Raylet::Do(const GrantChannel& grant) {
-  ProcessSession* const caller = SessionOf(grant.caller);
-  ProcessSession* const worker = SessionOfWorker(grant.worker);
-  if (caller == nullptr || worker == nullptr) return;  // its end is on its way, and will be told
-  wire::OpenChannelReplyT reply;
-  const auto channel = MakeChannel(grant.channel);
-  if (!channel) {
-    RAYLET_LOG(kError, "a channel could not be made: ", channel.error().message);
-    reply.status = ToStatus(channel.error());
-    caller->Send(wire::RayletMessage::OpenChannelReply, grant.request_id, reply);
-    return;
-  }
-  wire::ChannelNoticeT notice;
-  notice.channel = grant.channel;
-  notice.caller = grant.caller;
-  notice.caller_store_client = caller->identity->store_client;
-  notice.actor = std::make_unique<wire::Id20>(ToWire(grant.actor));
-  const int to_worker[] = {channel->get(), caller->identity->doorbell.get()};
-  worker->Send(wire::RayletMessage::ChannelOpened, 0, notice, to_worker);
-  reply.status = OkStatus();
-  reply.channel = grant.channel;
-  reply.process = worker->identity->process;
-  const int to_caller[] = {channel->get(), worker->identity->doorbell.get()};
-  caller->Send(wire::RayletMessage::OpenChannelReply, grant.request_id, reply, to_caller);
-}
-
-void Raylet::Do(const RefuseChannel& refuse) {
-  ProcessSession* const caller = SessionOf(refuse.caller);
-  if (caller == nullptr) return;
-  wire::OpenChannelReplyT reply;
-  reply.status = ToStatus({ErrorCode::kUnavailable, refuse.failure->message});
-  reply.failure = std::make_unique<Failure>(*refuse.failure);
-  caller->Send(wire::RayletMessage::OpenChannelReply, refuse.request_id, reply);
-}
-
-void Raylet::Do(const CloseChannel& close) {
-  ProcessSession* const worker = SessionOfWorker(close.worker);
-  if (worker == nullptr) return;
-  wire::ChannelNoticeT notice;
-  notice.channel = close.channel;
-  notice.caller = close.caller;
-  notice.actor = std::make_unique<wire::Id20>(ToWire(close.actor));
-  worker->Send(wire::RayletMessage::ChannelClosed, 0, notice);
 }
 
 }  // namespace raylet

@@ -34,6 +34,10 @@ Result<void> Raylet::DispatchActorMessage(const NodeId& node, const Frame& frame
     case wire::ActorMessage::ActorGone: return OnActorGone(node, frame);
     case wire::ActorMessage::ActorLeaves: return OnActorLeaves(node, frame);
     case wire::ActorMessage::KillElsewhere: return OnKillElsewhere(frame);
+    case wire::ActorMessage::OpenActor: return OnOpenActor(node, frame);
+    case wire::ActorMessage::ActorGranted: return OnActorGranted(node, frame);
+    case wire::ActorMessage::ActorRefused: return OnActorRefused(node, frame);
+    case wire::ActorMessage::WatchedActorChanged: return OnWatchedActorChanged(node, frame);
     default:
       return Fail(ErrorCode::kProtocolError,
                   StrCat("message ", frame.header.type, " is none that this raylet (", kBuild, ") takes from another"));

@@ -33,6 +33,7 @@ Result<void> Raylet::Dispatch(ProcessSession& session, wire::RayletMessage type,
     case RayletMessage::WantObjects: return OnWantObjects(session, frame);
     case RayletMessage::FreeObjects: return OnFreeObjects(session, frame);
     case RayletMessage::ActorExited: return OnActorExited(session, frame);
+    case RayletMessage::ChannelReleased: return OnChannelReleased(session, frame);
     default: return Fail(ErrorCode::kProtocolError, StrCat("message ", frame.header.type, " is not for a raylet"));
   }
 }
@@ -91,7 +92,7 @@ Result<void> Raylet::OnTaskDone(ProcessSession& session, const Frame& frame) {
   } else {
     hosted_.Constructed(actor);
     workers_.at(identity.worker).constructed = true;
-    actors_.Constructed(actor);
+    actors_.Constructed(actor, identity.process);
   }
   return {};
 }
@@ -102,19 +103,6 @@ Result<void> Raylet::OnCreateActor(ProcessSession& session, const Frame& frame) 
   if (!parsed) return Fail(parsed.error());
   const Result<void> created = parsed->sound ? actors_.Create(parsed->task) : parsed->sound;
   session.SendBytes(wire::RayletMessage::StatusReply, frame.header.request_id, EncodeStatusReply(created));
-  return {};
-}
-
-Result<void> Raylet::OnOpenChannel(ProcessSession& session, const Frame& frame) {
-  const auto request = Parse<wire::OpenChannelRequestT>(frame.body);
-  if (!request) return Fail(request.error());
-  const auto actor = CheckActorId(request->actor.get());
-  if (!actor) return Fail(actor.error());
-  const auto opened = actors_.Open(*actor, session.identity->process, frame.header.request_id);
-  if (opened) return {};
-  wire::OpenChannelReplyT reply;
-  reply.status = ToStatus(opened.error());
-  session.Send(wire::RayletMessage::OpenChannelReply, frame.header.request_id, reply);
   return {};
 }
 

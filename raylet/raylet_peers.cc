@@ -40,6 +40,8 @@ Result<void> Raylet::JoinPeers() {
   ObjectManager::Events& events = *this;
   objects_ = std::make_unique<ObjectManager>(loop_, clock_, static_cast<uint32_t>(process_base_ >> 32), view_, store_,
                                              std::move(*client), events);
+  ChannelRelay::Events& relay_events = *this;
+  relay_ = std::make_unique<ChannelRelay>(loop_, relay_events);
   const ObjectPlaces& places = *this;
   scheduler_.JoinCluster(view_, places);
   return {};
@@ -73,6 +75,11 @@ std::string Raylet::PeerAddress() const { return peers_ == nullptr ? "" : peers_
 std::string Raylet::AddressOf(const NodeId& node) const {
   const ClusterView::Node* const known = view_.Find(node);
   return known == nullptr || known->address.empty() ? node.hex() : known->address;
+}
+
+std::string Raylet::AddressOfProcess(ProcessId process) const {
+  const ClusterView::Node* const node = view_.NodeOf(process);
+  return node == nullptr ? "" : AddressOf(node->id);
 }
 
 uint32_t Raylet::BaseOf(const NodeId& node) const {
@@ -184,6 +191,9 @@ void Raylet::OnPeerDead(const NodeId& node, const Error& why) {
   }
   hosted_.HomeGone(node);
   actors_.NodeGone(node, base, AddressOf(node));
+  HomeGone(node, AddressOf(node));
+  CarryOut();  // first what became of the actors there, then that their channels have ended
+  relay_->NodeGone(node, why);
   for (const JobId job : theirs) KillJobWorkers(job);
   wire::ProcessNoticeT notice;
   notice.process = ProcessId{base} << 32;
@@ -207,6 +217,7 @@ Result<void> Raylet::DispatchPeer(const NodeId& node, const Frame& frame) {
   using wire::WorkMessage;
   if (frame.header.type >= static_cast<uint16_t>(wire::ActorMessage::EndActor))
     return DispatchActorMessage(node, frame);
+  if (frame.header.type < static_cast<uint16_t>(wire::ObjectMessage::Locate)) return relay_->OnMessage(node, frame);
   if (frame.header.type < static_cast<uint16_t>(WorkMessage::JobProgram)) return objects_->OnMessage(node, frame);
   switch (static_cast<WorkMessage>(frame.header.type)) {
     case WorkMessage::JobProgram: return OnJobProgram(node, frame);
@@ -304,23 +315,24 @@ Result<void> Raylet::OnForwardedResult(const NodeId& node, const Frame& frame) {
   const bool failed = result->result->kind == wire::ValueKind::Failed;
   const TaskPtr task = scheduler_.ForwardedFinished(node, FromWire<TaskId>(*result->id), !failed);
   ProcessSession* const owner = task == nullptr ? nullptr : SessionOf(task->owner);
-  if (result->result->kind == wire::ValueKind::Stored) {
-    const auto object = FromWire<ObjectId>(*result->result->id);
-    if (owner != nullptr) {
-      objects_->MadeElsewhere(object, node);
-    } else if (OwnerOf(object) >> 32 == process_base_ >> 32) {
-      wire::FreeCopiesNoticeT free;
-      free.objects.push_back(ToWire(object));
-      TellPeer(node, wire::ObjectMessage::FreeCopies, Encode(free));
-    }
-  }
+  if (result->result->kind == wire::ValueKind::Stored)
+    ResultElsewhere(node, FromWire<ObjectId>(*result->result->id), owner != nullptr);
   if (owner != nullptr) owner->SendBytes(wire::RayletMessage::TaskResult, 0, frame.body);
   if (task == nullptr || !task->CreatesActor()) return {};
   if (failed)
     actors_.ConstructorFailed(task->actor->id, *result->result->failure);
   else
-    actors_.Constructed(task->actor->id);
+    actors_.Constructed(task->actor->id, result->process);
   return {};
+}
+
+// `wanted`: a process of ours owns it, and has heard of it, or will.
+void Raylet::ResultElsewhere(const NodeId& node, const ObjectId& object, bool wanted) {
+  if (wanted) return objects_->MadeElsewhere(object, node);
+  if (MachineOf(OwnerOf(object)) != process_base_) return;
+  wire::FreeCopiesNoticeT free;
+  free.objects.push_back(ToWire(object));
+  TellPeer(node, wire::ObjectMessage::FreeCopies, Encode(free));
 }
 
 Result<void> Raylet::OnTaskReturned(const NodeId& node, const Frame& frame) {

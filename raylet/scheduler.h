@@ -30,7 +30,6 @@ struct SchedulerLimits {
   size_t start_attempts = 3;             // failed starts in a row before a job's ready tasks fail
   size_t tasks_per_job_max = 1'000'000;  // waiting, ready and running
   size_t task_bytes_per_job_max = size_t{1} << 30;
-  bool actors_travel = false;  // to other machines; until calls do
 };
 
 // What the edge must do, in this order.

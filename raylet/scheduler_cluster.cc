@@ -86,7 +86,7 @@ bool Scheduler::PlaceOne(JobId id, Plan& plan) {
 
 Placement Scheduler::Place(const QueuedTask& task, const ResourceNeeds& needs, const ResourceLedger& left) const {
   // What came from elsewhere has travelled enough.
-  if (task.task->CameFromElsewhere() || (task.task->CreatesActor() && !limits_.actors_travel))
+  if (task.task->CameFromElsewhere())
     return {left.Fits(needs) ? Placement::Where::kHere : Placement::Where::kNowhereYet, {}};
   ArgumentBytes bytes;
   for (const ObjectId& object : task.task->stored_arguments) places_->AddBytes(object, bytes);

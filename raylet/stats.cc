@@ -192,7 +192,7 @@ std::string Raylet::StatusJson() const {
                       {"detached", actor.settings().detached},
                       {"pid", pool_.PidOf(actor.place.worker)},
                       {"machine", actor.place.IsElsewhere() ? AddressOf(actor.place.node) : ""},
-                      {"channels", actor.channels.size()},
+                      {"channels", channels_.CountOf(id)},
                       {"waiting_callers", actor.opens.size()}});
   }
   json hosted = json::array();
@@ -240,6 +240,7 @@ std::string Raylet::StatusJson() const {
                        {"actors", std::move(actors)},
                        {"actors_living", actors_.living().size()},
                        {"actors_of_others", std::move(hosted)},
+                       {"channels_to_other_machines", relay_ == nullptr ? 0 : relay_->open()},
                        {"actors_dead", actors_.dead()},
                        {"jobs", std::move(jobs)},
                        {"connections", sessions_.size()},

@@ -286,6 +286,29 @@ void Fill(wire::ActorGoneNoticeT& message) {
   message.failure = MakePointer<wire::FailureT>();
 }
 
+void Fill(wire::OpenActorRequestT& message) {
+  message.actor = IdPointer(50);
+  message.caller = 3;
+  message.request = 21;
+}
+void Fill(wire::ActorGrantedNoticeT& message) {
+  message.actor = IdPointer(50);
+  message.caller = 3;
+  message.request = 21;
+  message.host = IdPointer(60);
+  message.process = 4;
+}
+void Fill(wire::ActorRefusedNoticeT& message) {
+  message.actor = IdPointer(50);
+  message.caller = 3;
+  message.request = 21;
+  message.failure = MakePointer<wire::FailureT>();
+}
+void Fill(wire::WatchedActorNoticeT& message) {
+  message.process = 3;
+  message.change = MakePointer<wire::ActorNoticeT>();
+}
+
 void Fill(wire::LocateRequestT& message) {
   message.objects = {IdOf(4), IdOf(5)};
   message.without = {wire::CopyAt(IdOf(5), IdOf(90), 0)};

@@ -64,6 +64,10 @@ void Fill(wire::ReleasedLendT& message);
 // ---- actors between raylets
 void Fill(wire::EndActorNoticeT& message);
 void Fill(wire::ActorGoneNoticeT& message);
+void Fill(wire::OpenActorRequestT& message);
+void Fill(wire::ActorGrantedNoticeT& message);
+void Fill(wire::ActorRefusedNoticeT& message);
+void Fill(wire::WatchedActorNoticeT& message);
 
 // ---- objects between raylets
 void Fill(wire::LocateRequestT& message);

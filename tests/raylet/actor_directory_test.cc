@@ -34,7 +34,7 @@ struct Bench {
   ActorId Living(const TaskPtr& creation) {
     EXPECT_TRUE(directory.Create(creation).has_value());
     directory.Placed(creation->actor->id, Place::Here(kWorker));
-    directory.Constructed(creation->actor->id);
+    directory.Constructed(creation->actor->id, 77);
     Forget();
     return creation->actor->id;
   }
@@ -57,24 +57,30 @@ TEST(ActorDirectory, GrantsWaitingCallersAChannelInOrderOnceTheActorLives) {
   ASSERT_TRUE(bench.directory.Open(id, kOwner, 2).has_value());
   bench.directory.Placed(id, Place::Here(kWorker));
   EXPECT_TRUE(bench.Take<GrantChannel>().empty());
-  bench.directory.Constructed(id);
+  bench.directory.Constructed(id, 77);
   const auto granted = bench.Take<GrantChannel>();
   ASSERT_EQ(granted.size(), 2u);
   EXPECT_EQ(granted[0].caller, kCaller);
-  EXPECT_EQ(granted[0].worker, kWorker);
+  EXPECT_EQ(granted[0].place, Place::Here(kWorker));
+  EXPECT_EQ(granted[0].process, 77u);
   EXPECT_EQ(granted[1].request_id, 2u);
-  EXPECT_NE(granted[0].channel, granted[1].channel);
 }
 
-TEST(ActorDirectory, SecondChannelOfACallerClosesTheFirst) {
+TEST(ActorDirectory, ACallerWhoseGrantFailedGetsTheNextOneOrHearsOfItsEnd) {
   Bench bench;
-  const ActorId id = bench.Living(Creation());
+  const ActorId id = bench.Living(Creation("", 1));
   ASSERT_TRUE(bench.directory.Open(id, kCaller, 1).has_value());
-  const ChannelId first = bench.Take<GrantChannel>()[0].channel;
-  ASSERT_TRUE(bench.directory.Open(id, kCaller, 2).has_value());
-  const auto closed = bench.Take<CloseChannel>();
-  ASSERT_EQ(closed.size(), 1u);
-  EXPECT_EQ(closed[0].channel, first);
+  EXPECT_EQ(bench.Take<GrantChannel>().size(), 1u);
+  bench.directory.GrantFailed(id, kCaller, 1);
+  EXPECT_TRUE(bench.Take<GrantChannel>().empty()) << "it would fail again";
+  bench.directory.WorkerGone(id, Place::Here(kWorker), Crash());
+  bench.directory.Placed(id, Place::Here(6));
+  bench.directory.Constructed(id, 78);
+  ASSERT_EQ(bench.Take<GrantChannel>().size(), 1u);
+  bench.directory.WorkerGone(id, Place::Here(6), Crash());
+  bench.Forget();
+  bench.directory.GrantFailed(id, kCaller, 1);
+  EXPECT_EQ(bench.Take<RefuseChannel>().size(), 1u);
 }
 
 TEST(ActorDirectory, NameIsTakenByOneAndFreeAfterItsDeath) {
@@ -99,7 +105,7 @@ TEST(ActorDirectory, RestartsAsOftenAsAllowedAndTellsWatchers) {
   EXPECT_EQ(std::get<TellActorChanged>(decisions[0]).state, ActorState::Restarting);
   EXPECT_EQ(std::get<CreateActorNow>(decisions[1]).creation, creation);
   bench.directory.Placed(id, Place::Here(6));
-  bench.directory.Constructed(id);
+  bench.directory.Constructed(id, 77);
   EXPECT_EQ(bench.Take<TellActorChanged>()[0].restarts, 1u);
   bench.directory.WorkerGone(id, Place::Here(6), Crash());
   const auto told = bench.Take<TellActorChanged>();
@@ -152,22 +158,14 @@ TEST(ActorDirectory, ReleaseIsHeardFromItsOwnerAloneAndNeverForADetachedOne) {
   EXPECT_TRUE(bench.Take<EndActorWorker>().empty());
 }
 
-TEST(ActorDirectory, OwnersDeathEndsItsActorsAndClosesItsChannels) {
+TEST(ActorDirectory, OwnersDeathEndsItsActorsUnlessTheyAreDetached) {
   Bench bench;
   const ActorId mortal = bench.Living(Creation());
   const ActorId detached = bench.Living(Creation("d", 0, true));
-  ASSERT_TRUE(bench.directory.Open(detached, kOwner, 1).has_value());
   ASSERT_TRUE(bench.directory.Open(mortal, kCaller, 1).has_value());
   bench.Forget();
   bench.directory.ProcessGone(kOwner);
-  std::vector<CloseChannel> closed;
-  std::vector<TellActorChanged> told;
-  for (auto& decision : bench.directory.TakeDecisions()) {
-    if (auto* const close = std::get_if<CloseChannel>(&decision)) closed.push_back(*close);
-    if (auto* const tell = std::get_if<TellActorChanged>(&decision)) told.push_back(*tell);
-  }
-  ASSERT_EQ(closed.size(), 1u);
-  EXPECT_EQ(closed[0].actor, detached);
+  const auto told = bench.Take<TellActorChanged>();
   ASSERT_EQ(told.size(), 1u);
   EXPECT_EQ(told[0].process, kCaller);
   EXPECT_EQ(told[0].actor, mortal);
@@ -201,7 +199,7 @@ constexpr ProcessId kTheirs = (ProcessId{kTheirBase} << 32) | 4;
 ActorId LivingThere(Bench& bench, const TaskPtr& creation) {
   EXPECT_TRUE(bench.directory.Create(creation).has_value());
   bench.directory.Placed(creation->actor->id, Place::There(kThere));
-  bench.directory.Constructed(creation->actor->id);
+  bench.directory.Constructed(creation->actor->id, 77);
   bench.Forget();
   return creation->actor->id;
 }
@@ -237,7 +235,7 @@ TEST(ActorDirectory, AMachinesDeathForgetsWhoWatchedAndWaitedThere) {
   ASSERT_TRUE(bench.directory.Open(creation->actor->id, kTheirs, 1).has_value());
   bench.directory.NodeGone(kThere, kTheirBase, "10.0.0.7:7000");
   bench.directory.Placed(creation->actor->id, Place::Here(kWorker));
-  bench.directory.Constructed(creation->actor->id);
+  bench.directory.Constructed(creation->actor->id, 77);
   for (auto& decision : bench.directory.TakeDecisions()) {
     EXPECT_EQ(std::get_if<GrantChannel>(&decision), nullptr);
     if (auto* const tell = std::get_if<TellActorChanged>(&decision)) {

@@ -90,7 +90,8 @@ class Cluster {
 
  private:
   struct Machine {
-    explicit Machine(size_t number) : view(IdOf(number)), scheduler(*ParseResources(R"({"CPU": 2})"), Limits()) {
+    explicit Machine(size_t number)
+        : view(IdOf(number)), scheduler(*ParseResources(R"({"CPU": 2})"), SchedulerLimits()) {
       scheduler.JoinCluster(view, places);
     }
     ClusterView view;
@@ -102,11 +103,6 @@ class Cluster {
     std::map<WorkerId, TaskPtr> busy;
     std::map<WorkerId, TaskPtr> hosting;  // an actor that has been constructed
   };
-  static SchedulerLimits Limits() {
-    SchedulerLimits limits;
-    limits.actors_travel = true;
-    return limits;
-  }
   // In order between two machines, but how far it has come is anybody's guess.
   struct Message {
     enum class What { kRun, kDone, kReturn, kCancel, kReport, kLeft } what;
