@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -119,6 +120,7 @@ Result<DaemonProcess> DaemonProcess::Start(const std::string& program, std::vect
     ::dup2(process.output_.get(), 2);
     if (options.ready_fd) ::dup2(ready.write_end.get(), kReadyFd);
     if (options.lifeline_fd) ::dup2(lifeline.read_end.get(), kLifelineFd);
+    if (options.network >= 0 && ::setns(options.network, CLONE_NEWNET) != 0) ::_exit(kExecFailed);
     if (!options.folder.empty() && ::chdir(options.folder.c_str()) != 0) ::_exit(kExecFailed);
     if (options.descriptors_max != 0) {
       const rlimit limit{options.descriptors_max, options.descriptors_max};

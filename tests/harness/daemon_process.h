@@ -38,6 +38,7 @@ struct ProcessOptions {
   std::string folder;                                            // where it runs; the test's own if empty
   uint64_t descriptors_max = 0;                                  // RLIMIT_NOFILE; 0 leaves it alone
   bool bound_by_permissions = false;                             // of files and folders, though root started it
+  int network = -1;  // a descriptor of the network namespace to run in; -1: the test's own
 };
 
 class DaemonProcess {
