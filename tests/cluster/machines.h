@@ -20,15 +20,18 @@ namespace raylet::test {
 
 class Machine {
  public:
-  // `flags` are the raylet's, beside those that every machine gets.
-  explicit Machine(const std::string& token_file, std::vector<std::string> flags, const std::string& memory = "128M") {
+  // `flags` are the raylet's, beside those that every machine gets; `network` is that of its daemons.
+  explicit Machine(const std::string& token_file, std::vector<std::string> flags, const std::string& memory = "128M",
+                   int network = -1) {
+    ProcessOptions options;
+    options.network = network;
     store = std::make_unique<DaemonProcess>(
-        Take(DaemonProcess::Start("plasma_store", {"-m", memory, "-s", store_socket()})));
+        Take(DaemonProcess::Start("plasma_store", {"-m", memory, "-s", store_socket()}, options)));
     std::vector<std::string> arguments = {"--socket",     socket(),        "--store-socket",
                                           store_socket(), "--logs-folder", folder.File("logs"),
                                           "--token-file", token_file};
     arguments.insert(arguments.end(), flags.begin(), flags.end());
-    raylet = std::make_unique<DaemonProcess>(Take(DaemonProcess::Start("raylet", arguments)));
+    raylet = std::make_unique<DaemonProcess>(Take(DaemonProcess::Start("raylet", arguments, options)));
     // "raylet: serving SOCKET, N CPUs, other raylets at HOST:PORT"
     const std::string output = raylet->Output();
     const std::string mark = "other raylets at ";

@@ -1,0 +1,83 @@
+// NetMachines: machines on hosts of a Network, joined by a token. The first is the driver's, which is the test program
+// itself; it reaches its raylet by a Unix socket, and every other way leads over cables that a test cuts. One thread.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "tests/cluster/machines.h"
+#include "tests/harness/network.h"
+
+namespace raylet::test {
+
+class NetMachines {
+ public:
+  // `patience` are flags of all raylets, about how long they wait for each other.
+  explicit NetMachines(size_t hosts, std::vector<std::string> patience = {})
+      : patience_(std::move(patience)), network_(Made(Network::Make(hosts))), machines_(hosts) {}
+
+  // Starts both daemons of that host. All but the first know the first one's address, unless flags name a control
+  // store.
+  Machine& Start(size_t host, std::vector<std::string> flags) {
+    flags.insert(flags.end(), {"--node-ip", network_.Ip(host), "--port", "7000"});
+    flags.insert(flags.end(), patience_.begin(), patience_.end());
+    if (host != 0 && std::find(flags.begin(), flags.end(), "--control") == flags.end())
+      flags.insert(flags.end(), {"--peers", network_.Ip(0) + ":7000"});
+    machines_[host] = std::make_unique<Machine>(token_, std::move(flags), "64M", network_.Namespace(host));
+    return *machines_[host];
+  }
+  // Of two CPUs, and tasks that ask for "there" run at all but the first.
+  Machine& StartWorking(size_t host, std::vector<std::string> flags = {}) {
+    flags.insert(flags.end(), {"--num-cpus", "2"});
+    if (host != 0) flags.insert(flags.end(), {"--resources", R"({"there": 2})"});
+    return Start(host, std::move(flags));
+  }
+  // kill -9 of everything that runs on that host.
+  void Destroy(size_t host) {
+    network_.KillAll(host);
+    machines_[host].reset();
+  }
+
+  Network& network() { return network_; }
+  Machine& operator[](size_t host) { return *machines_[host]; }
+  std::string Address(size_t host) const { return network_.Ip(host) + ":7000"; }
+
+  nlohmann::json Status(size_t host) const {
+    auto command = DaemonProcess::StartPlain(
+        "raylet", {"status", "--json", "--timeout", "60", "--socket", machines_[host]->socket()});
+    if (!command || command->Wait(Deadline::AfterMs(60'000))->exit_code != 0) return {};
+    return nlohmann::json::parse(command->Output(), nullptr, false);
+  }
+  // How the raylet of that host finds the other one, of all that ever were at its address the liveliest: up, silent,
+  // dead, or nothing.
+  std::string StateOf(size_t host, size_t other) const {
+    std::string best;
+    const auto status = Status(host);
+    for (const auto& peer : status.value("peers", nlohmann::json::array()))
+      if (peer.value("address", "") == Address(other)) best = std::max(best, peer.value("state", ""));
+    static_assert(std::string_view("up") > "silent" && std::string_view("silent") > "dead");
+    return best;
+  }
+  bool Sees(size_t host, size_t other, const std::string& state) const {
+    return Eventually(std::chrono::seconds(60), [&] {
+      if (StateOf(host, other) == state) return true;
+      const timespec pause{0, 20'000'000};  // each question is a process
+      ::nanosleep(&pause, nullptr);
+      return false;
+    });
+  }
+
+  RunFolder folder;
+
+ private:
+  static Network Made(Result<Network> network) {
+    if (!network) throw std::runtime_error(network.error().message);
+    return *std::move(network);
+  }
+
+  const std::string token_ = WriteToken(folder);
+  const std::vector<std::string> patience_;
+  Network network_;
+  std::vector<std::unique_ptr<Machine>> machines_;
+};
+
+}  // namespace raylet::test
