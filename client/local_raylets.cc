@@ -15,7 +15,7 @@ namespace {
 
 constexpr Duration kAnswerPatience = std::chrono::seconds(1);  // of a raylet here; one that hangs takes no longer
 constexpr Duration kReachPatience = std::chrono::seconds(3);   // of whoever is at the address
-constexpr Duration kJoinPatience = std::chrono::seconds(2);    // a raylet here may be about to meet it
+constexpr Duration kJoinPatience = std::chrono::seconds(2);    // a raylet here may be about to start, or to meet it
 constexpr Duration kJoinPause = std::chrono::milliseconds(50);
 constexpr uint64_t kRegisterRequest = 1;
 
@@ -150,7 +150,7 @@ Result<std::string> FindRaylet(const std::string& address) {
     if (const LocalRaylet* const chosen = Choose(raylets, *wanted)) return chosen->socket;
     if (!reached)
       if (const auto there = Reach(*wanted); !there) return Fail(NothingThere(*wanted, there.error()));
-    if (raylets.empty() || joined.Passed()) return Fail(NoneOfIts(*wanted, raylets));
+    if (joined.Passed()) return Fail(NoneOfIts(*wanted, raylets));
     const timespec pause{0, static_cast<long>(kJoinPause.count())};
     ::nanosleep(&pause, nullptr);
   }

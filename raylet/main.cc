@@ -181,7 +181,7 @@ Result<RayletOptions> MakeOptions(const Flags& flags) {
   }
   auto resources = ParseResources(flags.resources);
   if (!resources) return Fail(resources.error());
-  if (resources->units(kCpu) == 0) RAYLET_RETURN_IF_ERROR(resources->AddWhole(kCpu, flags.cpus));
+  if (resources->units(kCpu) == 0 && flags.cpus != 0) RAYLET_RETURN_IF_ERROR(resources->AddWhole(kCpu, flags.cpus));
   options.resources = std::move(*resources);
   auto cluster = MakeClusterOptions(flags);
   if (!cluster) return Fail(cluster.error());
@@ -302,7 +302,8 @@ int main(int argc, char** argv) {
   app.add_option("-s,--socket", flags.socket, "Unix socket to serve, at most 107 bytes; its folder must exist")
       ->required();
   app.add_option("--store-socket", flags.store_socket, "socket of the plasma_store of this machine")->required();
-  app.add_option("--num-cpus", flags.cpus, "CPUs to give to tasks, instead of those of the machine");
+  app.add_option("--num-cpus", flags.cpus,
+                 "CPUs to give to tasks, instead of those of the machine; 0: its tasks run on other machines");
   app.add_option("--resources", flags.resources, "further resources, as JSON: {\"gpu\": 2, \"license\": 0.5}");
   app.add_option("--logs-folder", flags.logs_folder,
                  "where workers' output goes, worker-<pid>.log; SOCKET.logs if not given");

@@ -1,12 +1,15 @@
 #include "raylet/store_link.h"
 
 #include <chrono>
+#include <ctime>
 
 #include "base/strings.h"
 #include "client/store_watch.h"
 
 namespace raylet {
 namespace {
+
+constexpr int64_t kStartPatienceMs = 2000;
 
 class StoreWatchLink final : public StoreLink {
  public:
@@ -71,10 +74,21 @@ class StoreWatchLink final : public StoreLink {
   Handler* handler_ = nullptr;
 };
 
+// It may have been started in the same moment as this raylet.
+Result<std::unique_ptr<client::StoreWatch>> WatchStore(const std::string& socket) {
+  const Deadline started = Deadline::AfterMs(kStartPatienceMs);
+  for (;;) {
+    auto watch = client::StoreWatch::Connect(socket, "raylet", Deadline::AfterMs(5000), /*retry=*/false);
+    if (watch || watch.error().code != ErrorCode::kNotRunning || started.Passed()) return watch;
+    const timespec pause{0, 10'000'000};
+    ::nanosleep(&pause, nullptr);
+  }
+}
+
 }  // namespace
 
 Result<std::unique_ptr<StoreLink>> ConnectStoreLink(Loop& loop, const std::string& socket, bool in_cluster) {
-  auto watch = client::StoreWatch::Connect(socket, "raylet", Deadline::AfterMs(5000), /*retry=*/false);
+  auto watch = WatchStore(socket);
   if (!watch) {
     if (watch.error().code != ErrorCode::kNotRunning) return Fail(watch.error());
     return Fail(ErrorCode::kNotRunning,

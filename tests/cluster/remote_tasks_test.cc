@@ -113,6 +113,16 @@ TEST_F(RemoteTasksTest, WorkSpillsWhenThisMachineIsHalfFull) {
   EXPECT_EQ(there, 2u);
 }
 
+TEST_F(RemoteTasksTest, AMachineWithoutCpusRunsItsProgramsTasksElsewhere) {
+  ray::Shutdown();
+  const Machine a(token_, {"--num-cpus", "0"});
+  const Machine b(token_, {"--num-cpus", "1", "--peers", a.address});
+  ray::RayConfig config;
+  config.address = a.socket();
+  ray::Init(config);
+  EXPECT_EQ(ParentOf(*ray::Task(WorkerPid).Remote().Get(20'000)), b.raylet->pid());
+}
+
 TEST_F(RemoteTasksTest, AMachineThatWasCalledDeadAndComesBackIsUsedAgain) {
   const std::vector<std::string> patience = {"--peer-silent-after", "0.3", "--peer-dead-after", "0.9"};
   const auto flags = [&](std::vector<std::string> more) {

@@ -514,6 +514,17 @@ TEST(Raylet, WithoutAStoreItNamesTheCommandAndExitsWith3) {
   EXPECT_NE(daemon->Output().find("plasma_store -m 1G -s " + folder.File("s")), std::string::npos) << daemon->Output();
 }
 
+TEST(Raylet, AStoreThatIsStartedInTheSameMomentIsWaitedFor) {
+  const RunFolder folder;
+  ProcessOptions plain;
+  plain.ready_fd = false;
+  auto daemon =
+      DaemonProcess::Start("raylet", {"--socket", folder.File("r"), "--store-socket", folder.File("s")}, plain);
+  ASSERT_TRUE(daemon.has_value()) << daemon.error().message;
+  const FakeStore store(folder.File("s"));
+  EXPECT_TRUE(Eventually([&] { return daemon->Output().find("serving") != std::string::npos; })) << daemon->Output();
+}
+
 TEST(Raylet, SigtermEndsItsWorkersAndRemovesItsSocket) {
   Node node;
   auto driver = node.Driver();
