@@ -148,7 +148,9 @@ int Train(const fashion::Flags& flags, fashion::Progress& progress) {
   for (size_t i = 0; i < job.shards; ++i) {
     const fashion::Piece piece = fashion::ShardOf(initial.size(), job.shards, i);
     shards.push_back(Parameters::CopyOf(std::span<const float>(initial).subspan(piece.offset, piece.size)));
-    servers.push_back(ray::Actor(Server::Create).Remote(shards.back(), job.momentum));
+    auto server = ray::Actor(Server::Create);
+    if (flags.server_cpus > 0) server.SetResource("CPU", static_cast<double>(flags.server_cpus));
+    servers.push_back(server.Remote(shards.back(), job.momentum));
   }
   const size_t steps = fashion::BatchPlan(train.view().count(), flags.train).steps_per_epoch();
   std::vector<float> flat(initial.size());

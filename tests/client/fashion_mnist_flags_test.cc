@@ -25,11 +25,11 @@ TEST(FashionMnistFlags, WithoutArgumentsItIsTheMlpWithItsDefaults) {
 }
 
 TEST(FashionMnistFlags, EveryOptionArrives) {
-  const Flags flags =
-      ParseFlags({"--address",  "a",     "--data",   "d",    "--log",      "l",   "--model",  "softmax",
-                  "--mode",     "async", "--shards", "3",    "--workers",  "4",   "--epochs", "5",
-                  "--batch",    "6",     "--rate",   "0.25", "--momentum", "0.5", "--seed",   "18446744073709551615",
-                  "--progress", "never"});
+  const Flags flags = ParseFlags({"--address",  "a",       "--data",        "d",     "--log",    "l",
+                                  "--model",    "softmax", "--mode",        "async", "--shards", "3",
+                                  "--workers",  "4",       "--epochs",      "5",     "--batch",  "6",
+                                  "--rate",     "0.25",    "--momentum",    "0.5",   "--seed",   "18446744073709551615",
+                                  "--progress", "never",   "--server-cpus", "1"});
   EXPECT_EQ(flags.address, "a");
   EXPECT_EQ(flags.data, "d");
   EXPECT_EQ(flags.log, "l");
@@ -37,6 +37,7 @@ TEST(FashionMnistFlags, EveryOptionArrives) {
   EXPECT_FALSE(flags.synchronous);
   EXPECT_EQ(flags.train.shards, 3U);
   EXPECT_EQ(flags.train.workers, 4U);
+  EXPECT_EQ(flags.server_cpus, 1U);
   EXPECT_EQ(flags.train.epochs, 5U);
   EXPECT_EQ(flags.train.batch, 6U);
   EXPECT_EQ(flags.train.rate, 0.25F);

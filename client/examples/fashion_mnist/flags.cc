@@ -71,6 +71,8 @@ void Set(Flags& flags, const std::string& flag, const std::string& value) {
     flags.train.shards = Whole(flag, value, 1, kProcessesMax);
   } else if (flag == "--workers") {
     flags.train.workers = Whole(flag, value, 1, kProcessesMax);
+  } else if (flag == "--server-cpus") {
+    flags.server_cpus = Whole(flag, value, 0, kProcessesMax);
   } else if (flag == "--epochs") {
     flags.train.epochs = Whole(flag, value, 1, kEpochsMax);
   } else if (flag == "--batch") {
@@ -122,6 +124,7 @@ std::string HelpText() {
              "  --mode sync|async     (sync) every step in rank order, or every worker at its own pace\n"
              "  --shards N            servers that the parameters are split over (2)\n"
              "  --workers N           tasks that each batch is split over (2)\n"
+             "  --server-cpus N       CPUs that each server asks for; on a cluster 1 spreads them over machines (0)\n"
              "  --epochs N            (softmax 10, mlp 20)\n"
              "  --batch N             images of a step (120)\n"
              "  --rate R              of the first step; falls to zero in a straight line (0.1)\n"

@@ -19,7 +19,8 @@ enum class ProgressMode { kAuto, kAlways, kNever };
 struct Flags {
   std::string address;  // of a raylet; empty: private daemons
   std::string data = kDefaultFolder;
-  std::string log;  // where the plain lines go as well; empty: nowhere
+  std::string log;           // where the plain lines go as well; empty: nowhere
+  uint64_t server_cpus = 0;  // that each server asks for
   TrainOptions train = DefaultsFor(ModelKind::kMlp);
   bool synchronous = true;
   bool compare = false;
