@@ -124,7 +124,11 @@ ActorHandleState ClusterRuntime::FindActor(const std::string& name, const std::s
   if (!frame) Throw(frame.error());
   const auto reply = Parse<wire::FindActorReplyT>(frame->body);
   if (!reply) Throw(reply.error());
-  if (!FromStatus(*reply->status) || reply->actor == nullptr) return nullptr;
+  if (const auto status = FromStatus(*reply->status); !status) {
+    if (status.error().code == ErrorCode::kNotFound) return nullptr;
+    Throw(status.error());
+  }
+  if (reply->actor == nullptr) return nullptr;
   return HandleOf(FromWire<ActorId>(*reply->actor), nullptr);
 }
 

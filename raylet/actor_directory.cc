@@ -41,7 +41,7 @@ bool ActorDirectory::HasDetached(JobId job) const {
   });
 }
 
-Result<void> ActorDirectory::Create(TaskPtr creation) {
+Result<void> ActorDirectory::Create(TaskPtr creation, bool name_is_to_be_claimed) {
   const ActorSettings& settings = *creation->actor;
   if (living_.contains(settings.id) || dead_.contains(settings.id))
     return Fail(ErrorCode::kAlreadyExists, StrCat("actor ", settings.id.hex(), " has been created already"));
@@ -66,9 +66,28 @@ Result<void> ActorDirectory::Create(TaskPtr creation) {
   actor.restarts_left = settings.max_restarts;
   actor.watchers.insert(creation->owner);
   actor.creation = std::move(creation);
-  decisions_.emplace_back(CreateActorNow{actor.creation});
+  actor.awaits_name = name_is_to_be_claimed;
+  if (!actor.awaits_name) decisions_.emplace_back(CreateActorNow{actor.creation});
   living_.emplace(actor.id, std::move(actor));
   return {};
+}
+
+bool ActorDirectory::NameClaimed(const ActorId& id) {
+  Actor* const actor = Find(id);
+  if (actor == nullptr) return false;
+  if (std::exchange(actor->awaits_name, false)) decisions_.emplace_back(CreateActorNow{actor->creation});
+  return true;
+}
+
+void ActorDirectory::NameLost(const ActorId& id) {
+  if (const Actor* const actor = Find(id)) FreeName(*actor);
+}
+
+bool ActorDirectory::BearsName(const ActorId& id) const {
+  const Actor* const actor = Get(id);
+  if (actor == nullptr) return false;
+  const auto bearer = names_.find({actor->settings().actor_namespace, actor->settings().name});
+  return bearer != names_.end() && bearer->second == id;
 }
 
 void ActorDirectory::Placed(const ActorId& id, const Place& place) {
@@ -91,6 +110,7 @@ void ActorDirectory::Constructed(const ActorId& id, ProcessId process) {
   actor->state = wire::ActorState::Alive;
   actor->process = process;
   Tell(*actor, nullptr);
+  decisions_.emplace_back(ActorMoved{id, actor->place, uint64_t{actor->restarts} + 1});
   for (const PendingOpen& open : std::exchange(actor->opens, {})) Grant(*actor, open);
 }
 
@@ -209,12 +229,21 @@ void ActorDirectory::Exited(const ActorId& id) {
 
 Result<ActorId> ActorDirectory::Find(const std::string& name, const std::string& actor_namespace, ProcessId asker) {
   const auto found = names_.find({actor_namespace, name});
-  if (found == names_.end()) {
+  if (found == names_.end() || living_.at(found->second).awaits_name) {
     return Fail(ErrorCode::kNotFound,
                 StrCat("no actor has the name '", name, "' in namespace '", actor_namespace, "'"));
   }
   living_.at(found->second).watchers.insert(asker);
   return found->second;
+}
+
+void ActorDirectory::Watch(const ActorId& id, ProcessId process) {
+  if (Actor* const actor = Find(id)) {
+    actor->watchers.insert(process);
+    return;
+  }
+  decisions_.emplace_back(
+      TellActorChanged{process, id, wire::ActorState::Dead, 0, std::make_shared<const Failure>(WhyDead(id))});
 }
 
 void ActorDirectory::ProcessGone(ProcessId process) {
@@ -276,6 +305,7 @@ void ActorDirectory::Die(Actor& actor, Failure failure) {
   decisions_.emplace_back(CancelCreation{actor.creation->id});
   FreeName(actor);
   const ActorId id = actor.id;
+  decisions_.emplace_back(ActorMoved{id, {}, uint64_t{actor.restarts} + 1});
   dead_order_.push_back(id);
   dead_.emplace(id, *told);
   if (dead_order_.size() > kDeadActorsMax) {
@@ -287,7 +317,9 @@ void ActorDirectory::Die(Actor& actor, Failure failure) {
 
 void ActorDirectory::FreeName(const Actor& actor) {
   const auto bearer = names_.find({actor.settings().actor_namespace, actor.settings().name});
-  if (bearer != names_.end() && bearer->second == actor.id) names_.erase(bearer);
+  if (bearer == names_.end() || bearer->second != actor.id) return;
+  names_.erase(bearer);
+  decisions_.emplace_back(NameFreed{actor.id});
 }
 
 Failure ActorDirectory::WhyDead(const ActorId& id) const {

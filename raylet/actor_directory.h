@@ -61,8 +61,16 @@ struct RefuseChannel {
   uint64_t request_id = 0;
   std::shared_ptr<const Failure> failure;  // never null
 };
-using ActorDecision =
-    std::variant<CreateActorNow, CancelCreation, EndActorWorker, TellActorChanged, GrantChannel, RefuseChannel>;
+struct NameFreed {  // it may be another's
+  ActorId actor;
+};
+struct ActorMoved {  // it lives there now, or (nowhere) not any more
+  ActorId actor;
+  Place place;
+  uint64_t start = 0;  // of it, from 1
+};
+using ActorDecision = std::variant<CreateActorNow, CancelCreation, EndActorWorker, TellActorChanged, GrantChannel,
+                                   RefuseChannel, NameFreed, ActorMoved>;
 
 class ActorDirectory {
  public:
@@ -75,6 +83,7 @@ class ActorDirectory {
     TaskPtr creation;     // run again at every restart
     ProcessId owner = 0;  // 0: nobody; a detached actor outlives its creator
     wire::ActorState state = wire::ActorState::Pending;
+    bool awaits_name = false;  // nobody finds it, and it does not begin
     uint32_t restarts = 0;
     int32_t restarts_left = 0;          // -1: for ever
     Place place;                        // from placement until its worker's death
@@ -89,7 +98,10 @@ class ActorDirectory {
 
   // ---- events. Each leaves its decisions for TakeDecisions.
   // kAlreadyExists: the id, or the name (says who holds it). kFull: kActorsMax.
-  Result<void> Create(TaskPtr creation);
+  // `name_is_to_be_claimed`: elsewhere, too; it begins with NameClaimed, or ends with CreationLost.
+  Result<void> Create(TaskPtr creation, bool name_is_to_be_claimed = false);
+  bool NameClaimed(const ActorId& id);                     // false: it has ended meanwhile, or has left
+  void NameLost(const ActorId& id);                        // it is another's now
   void Placed(const ActorId& id, const Place& place);      // its constructor is about to run there
   void Returned(const ActorId& id, const NodeId& node);    // that machine would not take it: it is queued here again
   void Constructed(const ActorId& id, ProcessId process);  // in that one
@@ -105,6 +117,8 @@ class ActorDirectory {
   void Release(const ActorId& id, ProcessId by);  // its owner holds no handle any more; others are not heard
   void Exited(const ActorId& id);                 // it ends on its own wish
   Result<ActorId> Find(const std::string& name, const std::string& actor_namespace, ProcessId asker);
+  void Watch(const ActorId& id, ProcessId process);  // hears of its changes, and at once where it is dead
+  bool BearsName(const ActorId& id) const;
   void ProcessGone(ProcessId process);
 
   std::vector<ActorDecision> TakeDecisions() { return std::exchange(decisions_, {}); }

@@ -42,6 +42,7 @@ class ControlParts {
 
   const ControlSupervisor* supervisor() const { return supervisor_ ? &*supervisor_ : nullptr; }
   const ControlLink* link() const { return link_ ? &*link_ : nullptr; }  // null before Join
+  ControlLink* link() { return link_ ? &*link_ : nullptr; }
 
  private:
   Error CannotJoin(const Error& why) const;

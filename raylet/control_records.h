@@ -40,7 +40,7 @@ struct NameClaim {
   std::string name;
   ActorId actor;
   uint64_t epoch = 0;
-  NodeId node;  // whose raylet hosts the actor
+  NodeId node;  // its home, which looks after it
   friend bool operator==(const NameClaim&, const NameClaim&) = default;
 };
 

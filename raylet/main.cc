@@ -283,6 +283,7 @@ int Run(const Flags& flags) {
           exit_code = Complain(joined.error());
           stop();
         });
+    daemon.ShareNames(*control->link());
   }
   loop.Run();
   return exit_code;

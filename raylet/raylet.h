@@ -16,6 +16,7 @@
 
 #include "base/loop.h"
 #include "raylet/actor_directory.h"
+#include "raylet/actor_names.h"
 #include "raylet/channel_book.h"
 #include "raylet/channel_relay.h"
 #include "raylet/cluster_view.h"
@@ -74,6 +75,7 @@ class Raylet final : private ProcessSession::Events,
   NodeRecord OwnRecord() const;
   void KnowNodes(const std::vector<NodeRecord>& nodes);  // who lives, as the control store says: all are sought
   void SetControl(const ControlParts& control) { control_ = &control; }  // for the status
+  void ShareNames(ControlLink& control);                                 // from now on; it lives as long as we do
   std::string PeerAddress() const;  // where they reach this one; empty where they do not
   // Refuses new work, ends the workers, removes the socket; then `stopped` is called, once. Workers are asked to end
   // and have stop_grace, or are killed at once where nobody is left to whom they matter; that may be found out later,
@@ -130,10 +132,8 @@ class Raylet final : private ProcessSession::Events,
   Result<void> OnReady(ProcessSession& session, const Frame& frame);
   Result<void> OnSubmitTask(ProcessSession& session, const Frame& frame);
   Result<void> OnTaskDone(ProcessSession& session, const Frame& frame);
-  Result<void> OnCreateActor(ProcessSession& session, const Frame& frame);
   Result<void> OnKillActor(const Frame& frame);
   Result<void> OnReleaseActor(ProcessSession& session, const Frame& frame);
-  Result<void> OnFindActor(ProcessSession& session, const Frame& frame);
   Result<void> OnBlocked(ProcessSession& session, const Frame& frame);
   Result<void> OnReleaseLend(ProcessSession& session, const Frame& frame);
   Result<void> OnActorExited(ProcessSession& session, const Frame& frame);
@@ -184,6 +184,15 @@ class Raylet final : private ProcessSession::Events,
   Result<void> OnActorGone(const NodeId& node, const Frame& frame);
   Result<void> OnActorLeaves(const NodeId& node, const Frame& frame);
   Result<void> OnKillElsewhere(const Frame& frame);
+
+  // raylet_names.cc: actors' names, in a cluster
+  Result<void> OnCreateActor(ProcessSession& session, const Frame& frame);
+  Result<void> OnFindActor(ProcessSession& session, const Frame& frame);
+  Result<void> OnWatchActor(const NodeId& node, const Frame& frame);
+  void NameClaimed(const ActorId& actor, const Result<void>& claimed);
+  void Found(ProcessId asker, uint64_t request_id, const std::string& name, const Result<ActorId>& found);
+  void Do(const NameFreed& freed);
+  void Do(const ActorMoved& moved);
 
   // raylet_channels.cc: callers and actors, wherever they are
   Result<void> OnOpenChannel(ProcessSession& session, const Frame& frame);
@@ -247,6 +256,7 @@ class Raylet final : private ProcessSession::Events,
   ActorDirectory actors_;
   HostedActors hosted_;
   ForeignActors foreign_;
+  ActorNames names_{view_, [this](const ActorId& actor) { return actors_.BearsName(actor); }};
   ChannelBook channels_;
   WorkerPool pool_;
   std::map<JobId, Job> jobs_;

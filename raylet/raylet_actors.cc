@@ -37,6 +37,7 @@ Result<void> Raylet::DispatchActorMessage(const NodeId& node, const Frame& frame
     case wire::ActorMessage::OpenActor: return OnOpenActor(node, frame);
     case wire::ActorMessage::ActorGranted: return OnActorGranted(node, frame);
     case wire::ActorMessage::ActorRefused: return OnActorRefused(node, frame);
+    case wire::ActorMessage::WatchActor: return OnWatchActor(node, frame);
     case wire::ActorMessage::WatchedActorChanged: return OnWatchedActorChanged(node, frame);
     default:
       return Fail(ErrorCode::kProtocolError,

@@ -97,15 +97,6 @@ Result<void> Raylet::OnTaskDone(ProcessSession& session, const Frame& frame) {
   return {};
 }
 
-Result<void> Raylet::OnCreateActor(ProcessSession& session, const Frame& frame) {
-  const auto& identity = *session.identity;
-  const auto parsed = ParseTask(frame, {identity.process, identity.job, jobs_.at(identity.job).actor_namespace}, true);
-  if (!parsed) return Fail(parsed.error());
-  const Result<void> created = parsed->sound ? actors_.Create(parsed->task) : parsed->sound;
-  session.SendBytes(wire::RayletMessage::StatusReply, frame.header.request_id, EncodeStatusReply(created));
-  return {};
-}
-
 Result<void> Raylet::OnKillActor(const Frame& frame) {
   const auto request = Parse<wire::KillActorRequestT>(frame.body);
   if (!request) return Fail(request.error());
@@ -124,20 +115,6 @@ Result<void> Raylet::OnReleaseActor(ProcessSession& session, const Frame& frame)
   const auto actor = CheckActorId(request->actor.get());
   if (!actor) return Fail(actor.error());
   actors_.Release(*actor, session.identity->process);
-  return {};
-}
-
-Result<void> Raylet::OnFindActor(ProcessSession& session, const Frame& frame) {
-  const auto request = Parse<wire::FindActorRequestT>(frame.body);
-  if (!request) return Fail(request.error());
-  const auto& identity = *session.identity;
-  const std::string& space =
-      request->actor_namespace.empty() ? jobs_.at(identity.job).actor_namespace : request->actor_namespace;
-  const auto found = actors_.Find(request->name, space, identity.process);
-  wire::FindActorReplyT reply;
-  reply.status = found ? OkStatus() : ToStatus(found.error());
-  if (found) reply.actor = std::make_unique<wire::Id20>(ToWire(*found));
-  session.Send(wire::RayletMessage::FindActorReply, frame.header.request_id, reply);
   return {};
 }
 

@@ -304,6 +304,10 @@ void Fill(wire::ActorRefusedNoticeT& message) {
   message.request = 21;
   message.failure = MakePointer<wire::FailureT>();
 }
+void Fill(wire::WatchActorRequestT& message) {
+  message.actor = IdPointer(50);
+  message.process = 3;
+}
 void Fill(wire::WatchedActorNoticeT& message) {
   message.process = 3;
   message.change = MakePointer<wire::ActorNoticeT>();

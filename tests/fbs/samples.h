@@ -67,6 +67,7 @@ void Fill(wire::ActorGoneNoticeT& message);
 void Fill(wire::OpenActorRequestT& message);
 void Fill(wire::ActorGrantedNoticeT& message);
 void Fill(wire::ActorRefusedNoticeT& message);
+void Fill(wire::WatchActorRequestT& message);
 void Fill(wire::WatchedActorNoticeT& message);
 
 // ---- objects between raylets
