@@ -29,9 +29,14 @@ class MachineChaos : public ::testing::Test {
   }
   void TearDown() override { ray::Shutdown(); }
 
+  // All know each other.
   std::unique_ptr<Machine> Another() {
+    std::string peers = a_.address;
+    for (const auto& machine : others_)
+      if (machine != nullptr) peers += "," + machine->address;
     return std::make_unique<Machine>(
-        token_, std::vector<std::string>{"--num-cpus", "2", "--resources", R"({"there": 2})", "--peers", a_.address});
+        token_,
+        std::vector<std::string>{"--num-cpus", "2", "--resources", R"({"there": 2, "actors": 4})", "--peers", peers});
   }
 
   RunFolder folder_;
@@ -88,6 +93,72 @@ TEST_F(MachineChaos, EveryResultIsRightOrAnErrorThatNamesTheCause) {
   EXPECT_EQ(right + errors, 6u * 90u);
   EXPECT_GT(right, errors);
   RecordProperty("errors", static_cast<int>(errors));
+  const Machine* const machines[] = {&a_, others_[0].get(), others_[1].get()};
+  for (const Machine* const machine : machines)
+    EXPECT_TRUE(Eventually(10s, [&] { return machine->OwnedObjects() == 0; })) << machine->OwnedObjects();
+}
+
+// Restarting actors on machines that are killed, called from everywhere while their workers die, too.
+TEST_F(MachineChaos, EveryCallOfAnActorIsAnsweredOrFailsWithACause) {
+  std::mt19937 random(20261126);
+  size_t right = 0, errors = 0;
+  {
+    std::vector<ray::ActorHandle<Counter>> counters;
+    for (int i = 0; i < 4; ++i)
+      // Not what its callers hold: they would wait for each other.
+      counters.push_back(ray::Actor(Counter::Create)
+                             .SetResource(i % 2 == 0 ? "actors" : "CPU", i % 2 == 0 ? 1 : 0.1)
+                             .SetMaxRestarts(-1)
+                             .Remote(0));
+    std::deque<ray::ObjectRef<int>> calls;
+    const auto take = [&] {
+      const auto call = calls.front();
+      calls.pop_front();
+      try {
+        EXPECT_GT(*call.Get(30'000), 0);
+        ++right;
+      } catch (const ray::internal::RayTimeoutException& e) {
+        ADD_FAILURE() << e.what();
+      } catch (const ray::internal::RayException& e) {
+        const std::string what = e.what();
+        EXPECT_TRUE(what.find("lost") != std::string::npos || what.find("died") != std::string::npos ||
+                    what.find("killed") != std::string::npos)
+            << what;
+        ++errors;
+      }
+    };
+    for (int round = 0; round < 8; ++round) {
+      for (int i = 0; i < 60; ++i) {
+        auto& counter = counters[random() % counters.size()];
+        if (i % 4 == 0)
+          calls.push_back(ray::Task(CallThrough).SetResource(i % 8 == 0 ? "there" : "CPU", 1).Remote(counter, 1));
+        else
+          calls.push_back(counter.Task(&Counter::Increment).Remote(1));
+      }
+      if (round % 2 == 0) {
+        auto& victim = others_[(round / 2) % 2];
+        victim->raylet->Signal(SIGKILL);
+        victim = Another();
+      } else {
+        try {
+          ::kill(*counters[random() % counters.size()].Task(&Counter::Pid).Remote().Get(30'000), SIGKILL);
+        } catch (const ray::internal::RayActorException&) {}
+      }
+      while (calls.size() > 30) take();
+    }
+    while (!calls.empty()) take();
+    for (auto& counter : counters) {
+      EXPECT_TRUE(Eventually(20s, [&] {
+        try {
+          return *counter.Task(&Counter::Increment).Remote(1).Get(20'000) > 0;
+        } catch (const ray::internal::RayActorException&) {
+          return false;
+        }
+      }));
+    }
+  }
+  EXPECT_EQ(right + errors, 8u * 60u);
+  EXPECT_GT(right, errors);
   const Machine* const machines[] = {&a_, others_[0].get(), others_[1].get()};
   for (const Machine* const machine : machines)
     EXPECT_TRUE(Eventually(10s, [&] { return machine->OwnedObjects() == 0; })) << machine->OwnedObjects();

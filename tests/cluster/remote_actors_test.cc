@@ -20,7 +20,18 @@ bool KillThrough(ray::ActorHandle<Counter> counter, bool no_restart) {
   counter.Kill(no_restart);
   return true;
 }
-RAY_REMOTE(CreateAt, KillThrough);
+// Has a constructor's argument that is large enough to lie in the store.
+class Holder {
+ public:
+  static Holder* Create(const std::string& text) { return new Holder(text); }
+  explicit Holder(const std::string& text) : length_(text.size()) {}
+  size_t Length() const { return length_; }
+  int Pid() const { return WorkerPid(); }
+
+ private:
+  size_t length_;
+};
+RAY_REMOTE(CreateAt, KillThrough, Holder::Create, &Holder::Length, &Holder::Pid);
 
 namespace {
 
@@ -192,6 +203,81 @@ TEST_F(RemoteActorsTest, AKilledHomeTakesItsActorsWithItWhereverTheyRun) {
   for (const std::string& what : {WhatFails(under_way), WhatFails(counter.Task(&Counter::Value).Remote())})
     EXPECT_NE(what.find(b_.address), std::string::npos) << what;
   EXPECT_TRUE(Eventually(15s, [&] { return Gone(pid); }));
+}
+
+TEST_F(RemoteActorsTest, AConstructorsLargeArgumentIsThereAgainWhenItStartsAgain) {
+  {
+    auto holder =
+        ray::Actor(Holder::Create).SetResource("there", 1).SetMaxRestarts(1).Remote(std::string(500'000, 'x'));
+    const int pid = *holder.Task(&Holder::Pid).Remote().Get(20'000);
+    ::kill(pid, SIGKILL);
+    ASSERT_TRUE(Eventually(20s, [&] {
+      try {
+        return *holder.Task(&Holder::Length).Remote().Get(20'000) == 500'000u;
+      } catch (const ray::internal::RayActorException&) {
+        return false;
+      }
+    }));
+  }
+  NothingIsLeft(a_);
+  NothingIsLeft(b_);
+}
+
+TEST_F(RemoteActorsTest, ADetachedOneOutlivesItsDriverAndStartsAgainWithoutIt) {
+  ray::Shutdown();
+  ray::RayConfig config;
+  config.address = a_.socket();
+  config.ray_namespace = "test";
+  config.default_actor_lifetime = ray::ActorLifetime::DETACHED;
+  ray::Init(config);
+  int pid = 0;
+  {
+    auto counter = ray::Actor(Counter::Create).SetName("ps").SetResource("there", 1).SetMaxRestarts(1).Remote(5);
+    EXPECT_EQ(*counter.Task(&Counter::Increment).Remote(1).Get(20'000), 6);
+    pid = *counter.Task(&Counter::Pid).Remote().Get();
+  }
+  ray::Shutdown();
+  ray::Init(config);
+  auto counter = ray::GetActor<Counter>("ps");
+  ASSERT_TRUE(counter);
+  EXPECT_EQ(*counter->Task(&Counter::Increment).Remote(1).Get(20'000), 7);
+  ::kill(pid, SIGKILL);
+  ASSERT_TRUE(Eventually(20s, [&] {
+    try {
+      return *counter->Task(&Counter::Value).Remote().Get(20'000) == 5;
+    } catch (const ray::internal::RayActorException&) {
+      return false;
+    }
+  }));
+  const int second = *counter->Task(&Counter::Pid).Remote().Get();
+  counter->Kill();
+  EXPECT_TRUE(Eventually(10s, [&] { return Gone(second); }));
+  EXPECT_FALSE(ray::GetActor<Counter>("ps"));
+}
+
+TEST_F(RemoteActorsTest, AMachineThatIsCalledDeadAndComesBackHasNoActorTwice) {
+  ray::Shutdown();
+  const std::vector<std::string> patience = {"--peer-silent-after", "0.3", "--peer-dead-after", "0.9"};
+  const auto flags = [&](std::vector<std::string> more) {
+    more.insert(more.end(), patience.begin(), patience.end());
+    return more;
+  };
+  Machine a(token_, flags({"--num-cpus", "2"}));
+  Machine b(token_, flags({"--num-cpus", "2", "--resources", R"({"there": 2})", "--peers", a.address}));
+  ray::RayConfig config;
+  config.address = a.socket();
+  ray::Init(config);
+  auto counter = CounterAt("there", -1);
+  EXPECT_EQ(*counter.Task(&Counter::Increment).Remote(1).Get(20'000), 1);
+  const int pid = *counter.Task(&Counter::Pid).Remote().Get();
+  Machine c(token_, flags({"--num-cpus", "2", "--resources", R"({"there": 2})", "--peers", a.address}));
+  b.raylet->Signal(SIGSTOP);
+  EXPECT_NE(WhatFails(counter.Task(&Counter::Sleep).Remote(60'000)).find(b.address), std::string::npos);
+  const auto again = counter.Task(&Counter::Pid).Remote();
+  EXPECT_EQ(ParentOf(*again.Get(20'000)), c.raylet->pid());
+  b.raylet->Signal(SIGCONT);
+  EXPECT_TRUE(Eventually(20s, [&] { return Gone(pid); }));
+  EXPECT_EQ(*counter.Task(&Counter::Pid).Remote().Get(20'000), *again.Get());
 }
 
 TEST_F(RemoteActorsTest, EveryMachineMayKillAndRestartIt) {
