@@ -39,8 +39,12 @@ ForeignActors::Ask* ForeignActors::Find(const ActorId& id, ProcessId caller, uin
 bool ForeignActors::Answered(const ActorId& id, ProcessId caller, uint64_t request_id) {
   const auto found = actors_.find(id);
   if (found == actors_.end()) return false;
-  return std::erase_if(found->second.asks,
-                       [&](const Ask& ask) { return ask.caller == caller && ask.request_id == request_id; }) > 0;
+  Actor& actor = found->second;
+  const bool waited = std::erase_if(actor.asks, [&](const Ask& ask) {
+                        return ask.caller == caller && ask.request_id == request_id;
+                      }) > 0;
+  if (actor.watchers.empty() && actor.asks.empty()) actors_.erase(found);
+  return waited;
 }
 
 bool ForeignActors::AskAgain(const ActorId& id, ProcessId caller, uint64_t request_id, TimePoint when) {
@@ -76,9 +80,8 @@ bool ForeignActors::AnyToAskAgain() const {
 void ForeignActors::Dead(const ActorId& id, ProcessId process) {
   const auto found = actors_.find(id);
   if (found == actors_.end()) return;
-  found->second.watchers.erase(process);
-  std::erase_if(found->second.asks, [process](const Ask& ask) { return ask.caller == process; });
-  if (found->second.watchers.empty()) actors_.erase(found);
+  found->second.watchers.erase(process);  // what it asks for is still to be answered
+  if (found->second.watchers.empty() && found->second.asks.empty()) actors_.erase(found);
 }
 
 void ForeignActors::ProcessGone(ProcessId process) {
@@ -86,7 +89,7 @@ void ForeignActors::ProcessGone(ProcessId process) {
     Actor& actor = at->second;
     actor.watchers.erase(process);
     std::erase_if(actor.asks, [process](const Ask& ask) { return ask.caller == process; });
-    at = actor.watchers.empty() ? actors_.erase(at) : std::next(at);
+    at = actor.watchers.empty() && actor.asks.empty() ? actors_.erase(at) : std::next(at);
   }
 }
 

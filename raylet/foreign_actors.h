@@ -1,6 +1,7 @@
 // ForeignActors: actors of other homes that processes of this machine have asked for: who waits for a channel, and who
 // is to hear what becomes of them. Pure; owned by the Raylet; loop thread only. Always holds: who has asked waits until
-// its home answers, it ends itself, or its home is lost; whoever has been told that an actor is dead is forgotten here.
+// its home answers, it ends itself, or its home is lost; whoever has been told that an actor is dead watches it no
+// more.
 #pragma once
 
 #include <chrono>
@@ -61,7 +62,7 @@ class ForeignActors {
   };
   Ask* Find(const ActorId& actor, ProcessId caller, uint64_t request_id);
 
-  std::unordered_map<ActorId, Actor> actors_;  // each has a watcher
+  std::unordered_map<ActorId, Actor> actors_;  // each is watched or asked for
 };
 
 }  // namespace raylet

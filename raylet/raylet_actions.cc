@@ -36,7 +36,13 @@ void Raylet::Do(const RunTask& run) {
     record.actor = run.task->actor->id;
     actors_.Placed(*record.actor, Place::Here(run.worker));
     hosted_.Runs(*record.actor, run.worker);
-    if (const ActorDirectory::Actor* const actor = actors_.Get(*record.actor)) restarts = actor->restarts;
+    const ActorDirectory::Actor* const actor = actors_.Get(*record.actor);
+    if (actor != nullptr) {
+      restarts = actor->restarts;
+    } else if (!run.task->CameFromElsewhere()) {  // it has ended in the same turn
+      EndWorker(run.worker, /*at_once=*/true);
+      return;
+    }
   }
   // Without a session it is about to be gone: the task is retried then.
   ProcessSession* const session = SessionOf(record.process);
@@ -65,6 +71,10 @@ void Raylet::Do(const WatchObjects& watch) {
 }
 
 void Raylet::Do(const ForwardTask& forward) {
+  if (forward.task->CreatesActor() && actors_.Get(forward.task->actor->id) == nullptr) {  // as above
+    (void)scheduler_.ForwardedFinished(forward.node, forward.task->id, /*succeeded=*/false);
+    return;
+  }
   Job& job = jobs_.at(forward.task->job);
   if (job.known_by.insert(forward.node).second) {
     wire::JobProgramNoticeT program;

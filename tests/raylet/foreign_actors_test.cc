@@ -45,6 +45,15 @@ TEST(ForeignActors, WhoHasGoneOrHeardOfItsDeathIsForgotten) {
   EXPECT_EQ(actors.size(), 0u);
 }
 
+TEST(ForeignActors, WhatWasAskedOfADeadOneIsStillAnswered) {
+  ForeignActors actors;
+  ASSERT_TRUE(actors.Open(kHome, kActor, kCaller, 1).has_value());
+  actors.Dead(kActor, kCaller);
+  EXPECT_EQ(actors.size(), 1u);
+  EXPECT_TRUE(actors.Answered(kActor, kCaller, 1));
+  EXPECT_EQ(actors.size(), 0u);
+}
+
 TEST(ForeignActors, WhatCannotBeHadIsAskedForAgainABoundedNumberOfTimes) {
   ForeignActors actors;
   ASSERT_TRUE(actors.Open(kHome, kActor, kCaller, 1).has_value());
