@@ -187,7 +187,7 @@ void ChannelRelay::Send(Relay& relay) {
     const auto record = relay.end->Peek();
     auto checked = record ? Result<void>() : Result<void>(Fail(record.error()));
     if (checked && !record->has_value()) break;
-    if (checked) checked = relay.opened ? CheckCall(**record) : CheckReply(relay, **record);
+    if (checked) checked = relay.opened ? CheckCall(relay, **record) : CheckReply(relay, **record);
     if (!checked) {
       SendBatch(relay, batch);
       RefuseProcess(relay, checked.error());
@@ -210,9 +210,15 @@ void ChannelRelay::SendBatch(Relay& relay, std::vector<uint8_t>& records) {
   if (!relay.node_gone) events_.TellPeer(relay.node, wire::ChannelMessage::RelayRecords, Encode(message));
 }
 
-Result<void> ChannelRelay::CheckCall(const RelayRecord& record) {
+Result<void> ChannelRelay::CheckCall(const Relay& relay, const RelayRecord& record) {
   switch (static_cast<CallRecordType>(record.type)) {
-    case CallRecordType::kCall: return ParseCallRecord(record.bytes, scratch_);
+    case CallRecordType::kCall:
+      RAYLET_RETURN_IF_ERROR(ParseCallRecord(record.bytes, scratch_));
+      // Here, where it is the caller's fault: a worker that answers under another's id would be blamed itself.
+      if (OwnerOf(scratch_.result_id) != relay.caller)
+        return Fail(ErrorCode::kProtocolError, StrCat("a call's result is to be object ", scratch_.result_id.hex(),
+                                                      ", which is not its caller's"));
+      return {};
     case CallRecordType::kReleaseLend:
       if (const auto lend = ParseLendRecord(record.bytes); !lend) return Fail(lend.error());
       return {};
@@ -393,7 +399,9 @@ Result<void> ChannelRelay::OnRecords(const NodeId& node, const Frame& frame) {
     return relay->end->Push(record);
   };
   RAYLET_RETURN_IF_ERROR(EachRelayRecord(message->records, take));
-  if (relay != nullptr) HandOver(*relay);
+  if (relay == nullptr) return {};
+  HandOver(*relay);
+  EndWhenDone(*relay);  // its machine may have been lost over what was said meanwhile
   return {};
 }
 

@@ -86,7 +86,7 @@ class ChannelRelay {
   void Rung(Relay& relay);
   void Send(Relay& relay);
   void SendBatch(Relay& relay, std::vector<uint8_t>& records);
-  Result<void> CheckCall(const RelayRecord& record);
+  Result<void> CheckCall(const Relay& relay, const RelayRecord& record);
   Result<void> CheckReply(Relay& relay, const RelayRecord& record);
   void RefuseProcess(Relay& relay, const Error& nonsense);
   void HandOver(Relay& relay);

@@ -38,10 +38,12 @@ struct Process {
     bell.Ring();
     return true;
   }
-  bool Call(uint64_t number, size_t argument_bytes = 10) {
+  bool Call(uint64_t number, size_t argument_bytes = 10, ProcessId owner = kCaller) {
     const std::string argument(argument_bytes, 'a');
     CallRecord record;
     record.call = number;
+    std::atomic<uint64_t> counter{number};
+    record.result_id = NewObjectId(owner, counter);
     record.function = "f";
     record.arguments = {{ValueView::Kind::kInline, argument, {}}};
     Bytes bytes(CallRecordBytes(record));
@@ -125,6 +127,7 @@ class Side final : public ChannelRelay::Events {
   }
   void OnStoredThere(const NodeId& node, const ObjectId& object, bool delivered) override {
     EXPECT_EQ(node, peer->id);
+    if (on_stored_there) on_stored_there();
     (delivered ? delivered_objects : undelivered).push_back(object);
   }
 
@@ -136,6 +139,7 @@ class Side final : public ChannelRelay::Events {
   std::optional<Process> worker;
   int ended = 0, caller_gone = 0;
   std::string ended_why;
+  std::function<void()> on_stored_there;
   std::vector<ObjectId> stored_here, delivered_objects, undelivered;
   ChannelRelay relay;
 };
@@ -336,6 +340,19 @@ TEST_F(ChannelRelayTest, ALostMachineEndsItAfterWhatCameBefore) {
   EXPECT_EQ(a_.relay.open() + b_.relay.open(), 0u);
 }
 
+// What is said of a result may be too much for a session that is behind, and end it at once.
+TEST_F(ChannelRelayTest, AMachineMayBeLostWhileItsLastReplyIsHandedOver) {
+  Process caller = Open();
+  ASSERT_TRUE(caller.Call(1));
+  Settle();
+  a_.on_stored_there = [&] { a_.relay.NodeGone(b_.id, {ErrorCode::kDisconnected, "it does not keep up"}); };
+  ASSERT_TRUE(b_.worker->Reply(1, Stored(1)));
+  Settle();
+  EXPECT_EQ(caller.Take()->call, 1u);
+  EXPECT_EQ(a_.ended, 1);
+  EXPECT_EQ(a_.relay.open(), 0u);
+}
+
 TEST_F(ChannelRelayTest, NonsenseOfEitherProcessIsToldToTheCaller) {
   Process caller = Open();
   ASSERT_TRUE(caller.Write(CallRecordType::kReply, {}));
@@ -359,6 +376,16 @@ TEST_F(ChannelRelayTest, AResultMustBeItsCallers) {
   ASSERT_TRUE(b_.worker->Reply(1, NewObjectId(kCaller + 1, counter)));
   Settle();
   EXPECT_TRUE(b_.stored_here.empty());
+  EXPECT_EQ(caller.Take()->type, CallRecordType::kRefused);
+}
+
+TEST_F(ChannelRelayTest, ACallsResultMustBeItsCallers) {
+  Process caller = Open();
+  ASSERT_TRUE(caller.Call(1));
+  ASSERT_TRUE(caller.Call(2, 10, kCaller + 1));
+  Settle();
+  EXPECT_EQ(b_.worker->Take()->call, 1u);
+  EXPECT_FALSE(b_.worker->Take());
   EXPECT_EQ(caller.Take()->type, CallRecordType::kRefused);
 }
 
