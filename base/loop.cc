@@ -210,10 +210,12 @@ struct FdWatcher::Handle : HandleOf<uv_poll_t, std::function<void(FdWatcher::Eve
   static void Ready(uv_poll_t* poll, int status, int events) {
     auto* const handle = static_cast<Handle*>(static_cast<OwnedHandle*>(poll->data));
     if (handle->owner == nullptr) return;
+    if (status < 0) handle->watched = 0;  // libuv has stopped it
     // A broken descriptor counts as readable: the read will say what is wrong.
     handle->callback({status < 0 || (events & UV_READABLE) != 0, status == 0 && (events & UV_WRITABLE) != 0});
   }
   FdWatcher* owner;
+  int watched = 0;  // UV_READABLE, UV_WRITABLE
 };
 
 FdWatcher::FdWatcher(Loop& loop, int fd, std::function<void(Events)> ready)
@@ -237,6 +239,8 @@ FdWatcher::~FdWatcher() { Cancel(); }
 void FdWatcher::Watch(Events wanted) {
   RAYLET_CHECK(handle_ != nullptr, "this watcher was cancelled");
   const int events = (wanted.readable ? UV_READABLE : 0) | (wanted.writable ? UV_WRITABLE : 0);
+  if (events == handle_->watched) return;  // libuv would tell the kernel all the same
+  handle_->watched = events;
   CheckUv(events == 0 ? uv_poll_stop(&handle_->uv) : uv_poll_start(&handle_->uv, events, &Handle::Ready),
           "uv_poll_start");
 }

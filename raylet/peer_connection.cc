@@ -119,6 +119,7 @@ void PeerConnection::ReadFrames() {
       if (!frame->has_value()) break;
       events_.OnFrame(*this, **frame);
     }
+    if (received->bytes < buffer.size()) return;  // all there was; what comes now wakes us
   }
 }
 
