@@ -20,8 +20,8 @@ class NetMachines {
   Machine& Start(size_t host, std::vector<std::string> flags) {
     flags.insert(flags.end(), {"--node-ip", network_.Ip(host), "--port", "7000"});
     flags.insert(flags.end(), patience_.begin(), patience_.end());
-    if (host != 0 && std::find(flags.begin(), flags.end(), "--control") == flags.end())
-      flags.insert(flags.end(), {"--peers", network_.Ip(0) + ":7000"});
+    for (size_t other = 0; other < machines_.size(); ++other)
+      if (other != host) flags.insert(flags.end(), {"--peers", Address(other)});
     machines_[host] = std::make_unique<Machine>(token_, std::move(flags), "64M", network_.Namespace(host));
     return *machines_[host];
   }

@@ -1,9 +1,12 @@
-# ray_cluster_test(NAME SOURCES… [CORES how many its tests keep busy]): tests of the ray:: runtime with real daemons and
-# processes. The test program is its own worker, so functions and main are the same in all of them.
+# ray_cluster_test(NAME SOURCES… [CORES how many its tests keep busy] [TIMEOUT seconds]): tests of the ray:: runtime with
+# real daemons and processes. The test program is its own worker, so functions and main are the same in all of them.
 function(ray_cluster_test name)
-  cmake_parse_arguments(T "" "CORES" "" ${ARGN})
+  cmake_parse_arguments(T "" "CORES;TIMEOUT" "" ${ARGN})
   if(NOT T_CORES)
     set(T_CORES 2)
+  endif()
+  if(NOT T_TIMEOUT)
+    set(T_TIMEOUT 120)
   endif()
   set(shared ${PROJECT_SOURCE_DIR}/tests/client)
   add_executable(${name} ${T_UNPARSED_ARGUMENTS} ${shared}/ray_cluster_functions.cc ${shared}/ray_cluster_main.cc)
@@ -13,5 +16,5 @@ function(ray_cluster_test name)
   add_dependencies(${name} raylet plasma_store)
   raylet_unite(${name})
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
-    PROPERTIES PROCESSORS ${T_CORES} TIMEOUT 120 LABELS "cluster" ENVIRONMENT "RAYLET_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
+    PROPERTIES PROCESSORS ${T_CORES} TIMEOUT ${T_TIMEOUT} LABELS "cluster" ENVIRONMENT "RAYLET_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
 endfunction()
