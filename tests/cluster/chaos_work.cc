@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fstream>
+#include <thread>
 
 namespace cluster_test {
 namespace {
@@ -46,7 +47,11 @@ int NoteRun(const std::string& folder, int number) {
   std::ofstream(folder + "/once." + std::to_string(number), std::ios::app) << ::getpid() << std::endl;
   return number;
 }
-RAY_REMOTE(Block, Digest, DigestAll, NoteRun);
+int Slowly(int ms, int number) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(ms));
+  return number;
+}
+RAY_REMOTE(Block, Digest, DigestAll, NoteRun, Slowly, Digester::Create, &Digester::Take);
 
 template <class T, class IsRight>
 void ChaosWork::Expect(std::string what, ray::ObjectRef<T> ref, IsRight is_right) {
@@ -78,6 +83,29 @@ void ChaosWork::Submit() {
   const int number = notes_++;
   Expect("what may run once alone", there(NoteRun).SetMaxRetries(0).Remote(folder_, number),
          [number](int each) { return each == number; });
+  if (number % 5 == 0) {
+    const auto same_number = [number](int each) { return each == number; };
+    Expect("a slow one", there(Slowly).Remote(300, number), same_number);
+    Expect("a slow one that may run once", there(Slowly).SetMaxRetries(0).Remote(300, number), same_number);
+  }
+  SubmitCalls();
+}
+
+// Two actors away, each replaced from time to time, so that faults also find some that are being made and ended.
+void ChaosWork::SubmitCalls() {
+  constexpr size_t kActors = 2;
+  if (actors_.size() < kActors || random_() % 50 == 0) {
+    if (actors_.size() == kActors) actors_.erase(actors_.begin());
+    actors_.push_back(ray::Actor(Digester::Create).SetResource("yonder", 1).SetMaxRestarts(100).Remote());
+  }
+  auto& actor = actors_[random_() % actors_.size()];
+  const uint64_t seed = random_();
+  const int words = 1 + static_cast<int>(random_() % (random_() % 8 == 0 ? 50'000 : 500));
+  const uint64_t digest = Digest(Block(seed, words));
+  const auto same = [digest](uint64_t each) { return each == digest; };
+  Expect("an actor's answer", actor.Task(&Digester::Take).Remote(Block(seed, words)), same);
+  Expect("an actor's answer about a block from there",
+         actor.Task(&Digester::Take).Remote(ray::Task(Block).SetResource("there", 1).Remote(seed, words)), same);
 }
 
 bool ChaosWork::Check() {
@@ -85,6 +113,7 @@ bool ChaosWork::Check() {
   for (Pending& each : pending_)
     if (!Take(each)) left.push_back(std::move(each));
   pending_ = std::move(left);
+  if (pending_.empty()) actors_.clear();
   return !pending_.empty();
 }
 
@@ -102,10 +131,12 @@ bool ChaosWork::Take(const Pending& pending) {
     const auto says = [&](const char* words) { return what.find(words) != std::string::npos; };
     const bool died = dynamic_cast<const ray::internal::RayWorkerException*>(&e) != nullptr &&
                       (says("SIGKILL") || says("the machine at 10.77.0."));
+    const bool actor_died =
+        dynamic_cast<const ray::internal::RayActorException*>(&e) != nullptr && (says("SIGKILL") || says("10.77.0."));
     const bool lost = dynamic_cast<const ray::internal::UnreconstructableException*>(&e) != nullptr && says("lost");
     const auto* const task = dynamic_cast<const ray::internal::RayTaskException*>(&e);
     const bool lost_inside = task != nullptr && says("Unreconstructable") && says("lost");
-    if (died || lost || lost_inside)
+    if (died || actor_died || lost || lost_inside)
       ++errors_;
     else
       Wrong(pending, what);

@@ -21,6 +21,15 @@ uint64_t Digest(const std::string& block);
 uint64_t DigestAll(const std::vector<ray::ObjectRef<std::string>>& blocks);
 // Leaves a line in a file each time that it runs.
 int NoteRun(const std::string& folder, int number);
+// The number, after a while: most faults find a few of these at work.
+int Slowly(int ms, int number);
+
+// An actor that knows nothing that a restart could take from it.
+class Digester {
+ public:
+  static Digester* Create() { return new Digester(); }
+  uint64_t Take(const std::string& block) { return Digest(block); }
+};
 
 class ChaosWork {
  public:
@@ -48,11 +57,13 @@ class ChaosWork {
   void Expect(std::string what, ray::ObjectRef<T> ref, IsRight is_right);
   bool Take(const Pending& pending);
   void Wrong(const Pending& pending, const std::string& why);
+  void SubmitCalls();
 
   std::mt19937_64 random_;
   const std::string folder_;
   std::deque<Pending> pending_;
   std::vector<std::string> wrong_;
+  std::vector<ray::ActorHandle<Digester>> actors_;
   size_t right_ = 0, errors_ = 0;
   int notes_ = 0;
 };

@@ -25,10 +25,10 @@ class NetMachines {
     machines_[host] = std::make_unique<Machine>(token_, std::move(flags), "64M", network_.Namespace(host));
     return *machines_[host];
   }
-  // Of two CPUs, and tasks that ask for "there" run at all but the first.
+  // Of two CPUs, and what asks for "there" or "yonder" runs at all but the first.
   Machine& StartWorking(size_t host, std::vector<std::string> flags = {}) {
     flags.insert(flags.end(), {"--num-cpus", "2"});
-    if (host != 0) flags.insert(flags.end(), {"--resources", R"({"there": 2})"});
+    if (host != 0) flags.insert(flags.end(), {"--resources", R"({"there": 2, "yonder": 2})"});
     return Start(host, std::move(flags));
   }
   // kill -9 of everything that runs on that host.
