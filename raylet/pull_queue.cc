@@ -224,8 +224,23 @@ void PullQueue::Ended(PullNumber pull, const ObjectId& object, const Error& why,
   entry.state = State::kLocating;
   if (why.code == ErrorCode::kTooLarge) return FailAll(found, why);
   entry.last_failure = why.message;
-  if (good_bytes > entry.good_bytes) entry.failures = 0;
+  if (good_bytes > entry.good_bytes) {
+    entry.failures = 0;
+    entry.unreached_since.reset();
+  }
   entry.good_bytes = good_bytes;
+  if (why.code != ErrorCode::kDisconnected) {
+    entry.unreached_since.reset();
+  } else if (!entry.unreached_since) {
+    entry.unreached_since = clock_->Now();
+  } else if (clock_->Now() - *entry.unreached_since >= limits_.give_up_after) {
+    return FailAll(found,
+                   {ErrorCode::kDisconnected, StrCat("no machine that has a copy could be reached from this one for ",
+                                                     limits_.give_up_after / std::chrono::seconds(1),
+                                                     " s, though its owner's may reach "
+                                                     "them: look at the network between them; at last: ",
+                                                     why.message)});
+  }
   if (why.code == ErrorCode::kFull || why.code == ErrorCode::kAlreadyExists) {
     entry.holders.insert(entry.holders.begin(), entry.from);  // it is not its fault
     return BackOff(*found);

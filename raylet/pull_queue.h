@@ -33,6 +33,8 @@ struct PullLimits {
   uint64_t unknown_bytes = uint64_t{64} << 10;  // counted while nobody has said how large an object is
   Duration back_off_first = std::chrono::milliseconds(20);
   Duration back_off_max = std::chrono::seconds(2);
+  // Without a byte from anybody who has a copy: then it counts as lost, though its owner may reach those who have one.
+  Duration give_up_after = std::chrono::seconds(30);
 };
 
 // What the edge must do, in this order.
@@ -125,6 +127,7 @@ class PullQueue {
     uint64_t counted_bytes = 0;                       // kPulling
     uint64_t good_bytes = 0;                          // came in earlier transfers
     uint32_t failures = 0;                            // in a row, without a byte in between
+    std::optional<TimePoint> unreached_since;         // the first of those that say that a holder is out of reach
     TimePoint retry_at;                               // kBackingOff
     std::string last_failure;
   };

@@ -55,8 +55,9 @@ RAY_REMOTE(Block, Digest, DigestAll, NoteRun, Slowly, Digester::Create, &Digeste
 
 template <class T, class IsRight>
 void ChaosWork::Expect(std::string what, ray::ObjectRef<T> ref, IsRight is_right) {
-  pending_.push_back({std::move(what), std::chrono::steady_clock::now(),
-                      [ref = std::move(ref), is_right = std::move(is_right)] { return is_right(*ref.Get(0)); }});
+  pending_.push_back(
+      {std::move(what), std::chrono::steady_clock::now(),
+       [ref = std::move(ref), is_right = std::move(is_right)](int ms) { return is_right(*ref.Get(ms)); }});
 }
 
 // One thing of each kind.
@@ -119,7 +120,9 @@ bool ChaosWork::Check() {
 
 bool ChaosWork::Take(const Pending& pending) {
   try {
-    if (pending.right())
+    // Who asks without waiting may always be a moment early.
+    const bool late = std::chrono::steady_clock::now() - pending.since > std::chrono::seconds(5);
+    if (pending.right(late ? 500 : 0))
       ++right_;
     else
       Wrong(pending, "another result");

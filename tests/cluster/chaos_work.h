@@ -51,7 +51,7 @@ class ChaosWork {
   struct Pending {
     std::string what;
     std::chrono::steady_clock::time_point since;
-    std::function<bool()> right;  // throws what the result is instead
+    std::function<bool(int timeout_ms)> right;  // throws what the result is instead
   };
   template <class T, class IsRight>
   void Expect(std::string what, ray::ObjectRef<T> ref, IsRight is_right);

@@ -256,6 +256,30 @@ TEST_F(PullQueueTest, FailuresBackOffLongerAndLongerUntilBytesCome) {
   EXPECT_EQ(fail(500), milliseconds(20));
 }
 
+TEST_F(PullQueueTest, WhatNobodyWithACopyCouldBeReachedForLongIsLost) {
+  PullLimits limits;
+  limits.give_up_after = seconds(30);
+  Use(limits);
+  const ObjectId object = Object();
+  Ask(object, 1);
+  const TimePoint begin = clock_.Now();
+  while (clock_.Now() - begin < seconds(60)) {
+    queue_.Located(object, {Node(2)}, 1000);  // its owner reaches it
+    Settle();
+    for (const StartPull& start : Of<StartPull>())
+      queue_.Ended(start.pull, object, {ErrorCode::kDisconnected, "there is no session"}, 0);
+    Settle();
+    if (!Of<TellFailed>().empty()) break;
+    clock_.Advance(milliseconds(500));
+    queue_.Tick();
+  }
+  ASSERT_EQ(Of<TellFailed>().size(), 1u);
+  EXPECT_NE(Of<TellFailed>()[0].why.message.find("there is no session"), std::string::npos);
+  EXPECT_GE(clock_.Now() - begin, seconds(30));
+  EXPECT_LE(clock_.Now() - begin, seconds(35));
+  EXPECT_EQ(queue_.objects(), 0u);
+}
+
 TEST_F(PullQueueTest, TheLastAskerThatCancelsStopsTheTransfer) {
   const ObjectId object = Object();
   Ask(object, 1);
