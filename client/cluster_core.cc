@@ -364,9 +364,8 @@ Result<ObjectView> ClusterCore::FetchStored(const ObjectId& id, Deadline deadlin
   if (blocked) SetBlocked(false);
   if (view || view.error().code != ErrorCode::kCancelled) return view;
   CheckUsable();
-  return Fail(ErrorCode::kNotFound, lost != nullptr
-                                        ? lost->message
-                                        : StrCat("object ", id.hex(), " is lost: the process that owned it has died"));
+  if (lost != nullptr && !ProcessIsDead(owner)) return Fail(ErrorCode::kNotFound, lost->message);
+  return Fail(ErrorCode::kNotFound, StrCat("object ", id.hex(), " is lost: ", WhyDead(owner)));
 }
 
 void ClusterCore::Want(std::span<const ObjectId> ids, bool in_wait) {
@@ -532,6 +531,13 @@ void ClusterCore::OnActorChanged(const Frame& frame) {
   if (notice->state == wire::ActorState::Dead) actor->Die(AsActorDied(failure, failure.may_have_run));
 }
 
+std::string ClusterCore::WhyDead(ProcessId process) const {
+  const std::lock_guard lock(mutex_);
+  const auto machine = dead_.find(MachineOf(process));
+  return machine == dead_.end() ? "the process that owned it has died"
+                                : StrCat("the process that owned it has gone with its machine: ", machine->second);
+}
+
 void ClusterCore::OnProcessDied(const Frame& frame) {
   const auto notice = Parse<wire::ProcessNoticeT>(frame.body);
   if (!notice) return;
@@ -541,7 +547,8 @@ void ClusterCore::OnProcessDied(const Frame& frame) {
       dead_.erase(notice->process);
       return;
     }
-    dead_.insert(notice->process);
+    const bool machine = notice->process == MachineOf(notice->process);
+    dead_.insert_or_assign(notice->process, machine ? notice->failure->message : std::string());
   }
   const Holds ended = lends_.TakeAllOf(notice->process);
 }

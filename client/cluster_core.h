@@ -13,7 +13,6 @@
 #include <string>
 #include <thread>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "client/call_channel.h"
@@ -101,6 +100,7 @@ class ClusterCore final : public RayletClient::Handler {
   // ---- others
   void ReleaseLendThroughRaylet(ProcessId lender, LendId lend);
   bool ProcessIsDead(ProcessId process) const;  // it has ended, or its machine is lost
+  std::string WhyDead(ProcessId process) const;
   void AddChannel(std::shared_ptr<CallChannel> channel);
   // Takes its last replies, fails the rest of its calls, and forgets it. Not under the drain lock.
   void CloseChannel(const std::shared_ptr<CallChannel>& channel, const FailurePtr& failure);
@@ -147,7 +147,7 @@ class ClusterCore final : public RayletClient::Handler {
   std::vector<std::shared_ptr<CallChannel>> channels_;
   std::unordered_map<ActorId, std::weak_ptr<ActorLink>> actors_;
   std::unordered_map<ObjectId, std::weak_ptr<StoreArray>> arrays_;
-  std::unordered_set<ProcessId> dead_;  // with a low half of 0: a whole machine
+  std::unordered_map<ProcessId, std::string> dead_;  // with a low half of 0: a whole machine, and why it is lost
   struct Wanted {
     size_t count = 0;
     FailurePtr lost;

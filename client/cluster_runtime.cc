@@ -296,7 +296,7 @@ std::shared_ptr<ArrayStorage> ClusterRuntime::UnpackArray(std::string_view bytes
   auto view = core_.FetchStored(id, Deadline::Never(), /*may_come=*/false);
   if (!view) {
     if (view.error().code != ErrorCode::kNotFound) Throw(view.error());
-    Throw(*Lost(id, "the array's owner has died or dropped it"));
+    Throw(*MakeFailure(wire::FailureKind::ObjectLost, view.error().message));
   }
   auto array = std::make_shared<StoreArray>(core_, *std::move(view), UnpackScope::Lend());
   core_.RegisterArray(array);

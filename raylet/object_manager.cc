@@ -221,7 +221,9 @@ Result<void> ObjectManager::OnFreeCopies(const NodeId& node, const Frame& frame)
 
 void ObjectManager::NodeGone(const NodeId& node, uint32_t process_base, const Error& why) {
   transfer_.NodeGone(node);
-  transfer_.OwnersGone(process_base, {ErrorCode::kNotFound, StrCat("its owner's machine is lost: ", why.message)});
+  const ClusterView::Node* const known = view_.Find(node);
+  const std::string machine = known == nullptr ? "its owner's machine" : "its owner's machine at " + known->address;
+  transfer_.OwnersGone(process_base, {ErrorCode::kNotFound, StrCat(machine, " is lost: ", why.message)});
   wire::CopiesFoundT lost;
   for (const ObjectId& object : locator_.NodeGone(node)) lost.lost.push_back(ToWire(object));
   Found(std::move(lost));

@@ -151,12 +151,20 @@ TEST_F(RemoteTasksTest, WhatAKilledMachineHeldRunsElsewhereOrSaysSo) {
   raylet::test::DaemonProcess* const raylet = b_.raylet.get();
   EXPECT_EQ(*There(Add, 1, 1).Get(), 2);
   ASSERT_TRUE(ray::Wait(std::vector<ray::ObjectRef<std::string>>{stored}, 1, 10'000).ready.size() == 1);
+  const auto array = There(Ramp, 10'000);  // its worker's
+  ASSERT_EQ(ray::Wait(std::vector<ray::ObjectRef<ray::Array<float>>>{array}, 1, 10'000).ready.size(), 1u);
   raylet->Kill();
   try {
     stored.Get();
     FAIL() << "the machine that had it is dead";
   } catch (const ray::internal::RayException& e) {
     EXPECT_NE(std::string(e.what()).find("lost"), std::string::npos) << e.what();
+  }
+  try {
+    array.Get();
+    FAIL() << "the machine that had it is dead";
+  } catch (const ray::internal::UnreconstructableException& e) {
+    EXPECT_NE(std::string(e.what()).find(b_.address), std::string::npos) << e.what();
   }
   // Another machine that has what it asks for takes over.
   Machine c(token_, {"--num-cpus", "2", "--resources", R"({"there": 2})", "--peers", a_.address});
