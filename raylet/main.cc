@@ -66,8 +66,9 @@ constexpr const char* kExample =
     "  raylet … --node-ip 10.0.0.1 --port 7000 --token-file ~/.raylet_token &\n"
     "  raylet … --node-ip 10.0.0.2 --port 7000 --token-file ~/.raylet_token --peers 10.0.0.1:7000 &\n"
     "Or with a control store, which the first keeps and in which all find each other:\n"
-    "  raylet … --node-ip 10.0.0.1 --token-file ~/.raylet_token --head &\n"
-    "  raylet … --node-ip 10.0.0.2 --token-file ~/.raylet_token --control redis://raylet@10.0.0.1 &\n"
+    "  raylet … --node-ip 10.0.0.1 --port 7000 --token-file ~/.raylet_token --head &\n"
+    "  raylet … --node-ip 10.0.0.2 --port 7000 --token-file ~/.raylet_token --control redis://raylet@10.0.0.1 &\n"
+    "  RAY_ADDRESS=10.0.0.1:7000 ./my_program    on either; it attaches to the raylet of its own machine\n"
     "Exit codes: 0 stopped as asked, 1 failed, 2 usage, 3 no store or control store is running, 4 not allowed, 5 timed "
     "out.";
 
