@@ -54,6 +54,14 @@ Result<std::optional<Frame>> FrameParser::Next() {
   return std::optional<Frame>(std::move(frame));
 }
 
+bool FrameParser::HasNext() const {
+  if (failed_) return true;
+  FrameHeader header;
+  if (buffered_bytes() < sizeof header) return false;
+  std::memcpy(&header, buffer_.data() + start_, sizeof header);
+  return header.body_bytes > body_bytes_max_ || buffered_bytes() - sizeof header >= header.body_bytes;
+}
+
 void AppendFrame(std::vector<std::byte>& out, uint16_t type, uint64_t request_id, std::span<const std::byte> body) {
   RAYLET_CHECK(body.size() <= kFrameBodyBytesMax, "a frame of type ", type, " has ", body.size(), " bytes");
   FrameHeader header;

@@ -36,6 +36,7 @@ class FrameParser {
   // The next whole frame, nothing while it is incomplete, or why the stream is unusable. Never holds more than one
   // frame's worth of memory beyond what was fed.
   Result<std::optional<Frame>> Next();
+  bool HasNext() const;  // Next would return a frame, or fail, without being fed more
   size_t buffered_bytes() const { return buffer_.size() - start_; }
 
  private:

@@ -29,6 +29,7 @@ class FrameConnection {
                     std::span<const int> fds = {});
   // The next frame, or nothing at the deadline. Received descriptors are appended to fds().
   Result<std::optional<Frame>> Receive(Deadline deadline);
+  bool HasReceived() const { return parser_.HasNext(); }  // Receive would return at once
   std::vector<UniqueFd>& fds() { return fds_; }
 
   int fd() const { return fd_.get(); }

@@ -17,8 +17,9 @@ namespace raylet {
 namespace {
 
 constexpr size_t kBytesPerRead = size_t{64} << 10;
-constexpr int kReadsPerTurn = 8;                     // then the other sockets of the loop have their turn
-constexpr size_t kMergeBytesMax = size_t{64} << 10;  // small frames that wait are sent together
+constexpr int kReadsPerTurn = 8;                       // then the other sockets of the loop have their turn
+constexpr size_t kMergeBytesMax = size_t{64} << 10;    // small frames that wait are sent together
+constexpr size_t kSendAtOnceBytes = size_t{32} << 10;  // so much is not kept for the end of the turn
 
 // Bytes that wait to be sent; the descriptors go with the first of them.
 struct Chunk {
@@ -44,6 +45,8 @@ struct FramedSocket::State : std::enable_shared_from_this<FramedSocket::State> {
   std::vector<UniqueFd> received_fds;
   std::deque<Chunk> queue;
   size_t queued_bytes = 0;  // the sum of what is left in queue
+  bool full = false;        // the kernel takes no more: the watcher says when it does
+  bool flush_due = false;   // at the end of the turn
   bool closed = false;
   uint64_t bytes_sent = 0;
   uint64_t bytes_received = 0;
@@ -56,16 +59,12 @@ struct FramedSocket::State : std::enable_shared_from_this<FramedSocket::State> {
   Result<void> Flush();
   void Close(Error reason);
   void DropAll();
-  void WatchWhatMatters() { watcher.Watch({true, !queue.empty()}); }
+  void FlushAndWatch();
 };
 
 void FramedSocket::State::Ready(FdWatcher::Events events) {
   const auto self = shared_from_this();  // a callback may destroy the socket
-  if (events.writable && !closed) {
-    const auto flushed = Flush();
-    if (!flushed) return Close(flushed.error());
-    WatchWhatMatters();
-  }
+  if (events.writable && !closed) FlushAndWatch();
   if (events.readable && !closed) Read();
 }
 
@@ -98,25 +97,29 @@ void FramedSocket::State::DispatchFrames() {
   }
 }
 
+// What is said in one turn of the loop leaves in one write at its end, or sooner when it is much.
 void FramedSocket::State::Send(std::vector<std::byte> bytes, std::span<const int> fds) {
-  if (!queue.empty()) {
-    Enqueue(std::move(bytes), fds);
-  } else {
-    const auto sent = SendSome(fd.get(), bytes, fds);
-    if (!sent) return Close(sent.error());
-    bytes_sent += *sent;
-    if (*sent == bytes.size()) return;
-    if (*sent > 0) {
-      fds = {};  // they went with the first byte
-      bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(*sent));
-    }
-    Enqueue(std::move(bytes), fds);
-    if (!closed) WatchWhatMatters();
+  Enqueue(std::move(bytes), fds);
+  if (closed) return;
+  if (!full && queued_bytes >= kSendAtOnceBytes) FlushAndWatch();
+  if (closed) return;
+  if (queued_bytes > limits.queued_bytes_max) {
+    return Close(
+        {ErrorCode::kSlowConsumer, StrCat("the other side does not read: ", FormatBytes(queued_bytes),
+                                          " wait for it and the limit is ", FormatBytes(limits.queued_bytes_max))});
   }
-  if (!closed && queued_bytes > limits.queued_bytes_max) {
-    Close({ErrorCode::kSlowConsumer, StrCat("the other side does not read: ", FormatBytes(queued_bytes),
-                                            " wait for it and the limit is ", FormatBytes(limits.queued_bytes_max))});
-  }
+  if (full || queue.empty() || std::exchange(flush_due, true)) return;
+  loop.AtEndOfTurn([self = shared_from_this()] {
+    self->flush_due = false;
+    if (!self->closed && !self->full) self->FlushAndWatch();
+  });
+}
+
+void FramedSocket::State::FlushAndWatch() {
+  const auto flushed = Flush();
+  if (!flushed) return Close(flushed.error());
+  const bool was_full = std::exchange(full, !queue.empty());
+  if (was_full != full) watcher.Watch({true, full});
 }
 
 void FramedSocket::State::Enqueue(std::vector<std::byte> bytes, std::span<const int> fds) {
@@ -158,7 +161,7 @@ Result<void> FramedSocket::State::Flush() {
 void FramedSocket::State::Close(Error reason) {
   if (closed) return;
   closed = true;
-  if (reason.code != ErrorCode::kDisconnected) (void)Flush();  // a last word, such as why
+  (void)Flush();  // a last word, such as why
   DropAll();
   loop.Post([self = shared_from_this(), why = std::move(reason)] {
     if (Handler* const told = std::exchange(self->handler, nullptr)) told->OnClosed(why);
@@ -177,11 +180,12 @@ FramedSocket::FramedSocket(Loop& loop, UniqueFd fd, FramedSocketLimits limits, H
   // The watcher is the state's own, and its callback never outlives it.
   state_->watcher =
       FdWatcher(loop, state_->fd.get(), [state = state_.get()](FdWatcher::Events events) { state->Ready(events); });
-  state_->WatchWhatMatters();
+  state_->watcher.Watch({true, false});
 }
 
 FramedSocket::~FramedSocket() {
   state_->handler = nullptr;
+  if (!state_->closed) (void)state_->Flush();  // what was said in this turn
   state_->closed = true;
   state_->DropAll();
 }

@@ -35,9 +35,10 @@ class FramedSocket {
 
   // `handler` outlives the socket.
   FramedSocket(Loop& loop, UniqueFd fd, FramedSocketLimits limits, Handler& handler);
-  ~FramedSocket();  // no callback afterwards
+  ~FramedSocket();  // no callback afterwards; what is queued gets one attempt
 
-  // Queues a frame; descriptors are duplicated. After a close it does nothing.
+  // Queues a frame, which leaves at the end of the loop's turn; descriptors are duplicated. After a close it does
+  // nothing.
   void Send(uint16_t type, uint64_t request_id, std::span<const std::byte> body, std::span<const int> fds = {});
   void Close(Error reason);  // drops what is queued after one attempt to send it
   bool closed() const;

@@ -77,6 +77,9 @@ using loop_internal::OwnedHandle;
 struct Loop::State {
   uv_loop_t loop{};
   uv_async_t wake{};
+  uv_check_t after_events{};               // these two run while something is due: whatever asked for it,
+  uv_prepare_t before_waiting{};           // the loop does not wait in between
+  std::vector<std::function<void()>> due;  // loop's thread; in order
   HandleTable handles;
   bool ran = false;  // Run has returned; loop's thread
 
@@ -99,6 +102,24 @@ struct Loop::State {
     }
     if (stop) uv_stop(&loop);
   }
+
+  void StopDue() {
+    uv_check_stop(&after_events);
+    uv_prepare_stop(&before_waiting);
+  }
+
+  void RunDue() {
+    std::vector<std::function<void()>> work;
+    while (!due.empty()) {
+      work.swap(due);
+      for (auto& item : work) {
+        item();
+        item = nullptr;
+      }
+      work.clear();
+    }
+    StopDue();
+  }
 };
 
 Loop::Loop() : state_(std::make_unique<State>()) {
@@ -108,6 +129,10 @@ Loop::Loop() : state_(std::make_unique<State>()) {
                         [](uv_async_t* wake) { static_cast<State*>(wake->data)->RunPosted(); }),
           "uv_async_init");
   state_->wake.data = state_.get();
+  CheckUv(uv_prepare_init(&state_->loop, &state_->before_waiting), "uv_prepare_init");
+  state_->before_waiting.data = state_.get();
+  CheckUv(uv_check_init(&state_->loop, &state_->after_events), "uv_check_init");
+  state_->after_events.data = state_.get();
 }
 
 Loop::~Loop() {
@@ -118,6 +143,8 @@ Loop::~Loop() {
     dropped.swap(state_->posted);
   }
   dropped.clear();
+  state_->StopDue();
+  std::exchange(state_->due, {}).clear();
   while (!state_->handles.open.empty()) (*state_->handles.open.begin())->Close();
   // Ours to close are the wake-up and whatever was opened through raw(); closing ours may have let go of such handles.
   uv_walk(
@@ -151,6 +178,13 @@ void Loop::Post(std::function<void()> work) {
   if (state_->stopped) return;
   state_->posted.push_back(std::move(work));
   if (state_->posted.size() == 1) uv_async_send(&state_->wake);
+}
+
+void Loop::AtEndOfTurn(std::function<void()> work) {
+  state_->due.push_back(std::move(work));
+  if (state_->due.size() > 1) return;
+  uv_check_start(&state_->after_events, [](uv_check_t* due) { static_cast<State*>(due->data)->RunDue(); });
+  uv_prepare_start(&state_->before_waiting, [](uv_prepare_t* due) { static_cast<State*>(due->data)->RunDue(); });
 }
 
 uv_loop_s* Loop::raw() { return &state_->loop; }

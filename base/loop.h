@@ -23,6 +23,9 @@ class Loop {
   void Stop();  // any thread
   // Runs `work` on the loop's thread, in order. Any thread. Work posted after Stop is dropped.
   void Post(std::function<void()> work);
+  // Runs `work` before the loop next waits for events, behind all that is ready now: once for many. The loop's thread.
+  // What this asks for meanwhile runs too. Dropped when the loop stops first.
+  void AtEndOfTurn(std::function<void()> work);
   uv_loop_s* raw();
 
  private:

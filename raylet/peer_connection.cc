@@ -124,11 +124,11 @@ void PeerConnection::ReadFrames() {
 }
 
 void PeerConnection::WantsToWrite() {
-  if (closed_ || !open_ || flush_posted_ || out_sent_ < out_.size()) return;
-  flush_posted_ = true;
-  loop_.Post([this, alive = alive_] {
+  if (closed_ || !open_ || flush_due_ || out_sent_ < out_.size()) return;
+  flush_due_ = true;
+  loop_.AtEndOfTurn([this, alive = alive_] {
     if (!*alive) return;
-    flush_posted_ = false;
+    flush_due_ = false;
     Flush();
   });
 }
@@ -157,7 +157,12 @@ void PeerConnection::Flush() {
   if (out_sent_ == out_.size()) {
     out_.clear();
     out_sent_ = 0;
-    if (more && session) WantsToWrite();  // a long queue goes on after the others' turn
+    // A long queue goes on after the others' turn.
+    if (more && session) {
+      loop_.Post([this, alive = alive_] {
+        if (*alive) WantsToWrite();
+      });
+    }
   }
   // A bulk connection is handed over once nothing of ours is left to send.
   if (!open_ && out_sent_ == out_.size() && handshake_.state() == PeerHandshake::State::kOpen) {

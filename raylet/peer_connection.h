@@ -74,7 +74,7 @@ class PeerConnection {
   bool connecting_;
   bool open_ = false;
   bool closed_ = false;
-  bool flush_posted_ = false;
+  bool flush_due_ = false;
   bool refused_by_machine_ = false;
   FrameParser parser_;
   Bytes out_;

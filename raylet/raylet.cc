@@ -35,6 +35,7 @@ Raylet::Raylet(Loop& loop, RayletOptions options, StoreLink& store)
 }
 
 Raylet::~Raylet() {
+  *alive_ = false;
   listener_.Cancel();
   local_listener_.Cancel();
   if (listen_fd_) ::unlink(options_.socket.c_str());

@@ -1,5 +1,5 @@
 // Raylet: the daemon put together. It hears processes, worker exits and the store, tells the cores, and carries out
-// what they decide. Owned by main (or a test); loop thread only. Always holds: between two events, every decision of
+// what they decide. Owned by main (or a test); loop thread only. Always holds: between two turns of the loop, every decision of
 // the cores has been carried out. A worker counts as gone when its process has ended and its socket is drained, so
 // nothing that it said is lost; only then are its tasks retried, its actor restarted, and its death told.
 #pragma once
@@ -222,6 +222,7 @@ class Raylet final : private ProcessSession::Events,
 
   // raylet_actions.cc: what the cores decided
   void CarryOut();
+  void CarryOutSoon();  // at the end of this turn of the loop: one pass for many messages
   void Do(const StartWorker& start);
   void Do(const RunTask& run);
   void Do(const StopWorker& stop);
@@ -289,9 +290,11 @@ class Raylet final : private ProcessSession::Events,
   FdWatcher listener_, local_listener_;
   Timer accept_pause_;
   bool carrying_out_ = false;
+  bool carry_out_due_ = false;
   bool stopping_ = false;
   std::function<void()> stopped_;
   std::function<void(const Error&)> on_store_gone_;
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace raylet

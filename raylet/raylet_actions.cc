@@ -20,6 +20,15 @@ void Raylet::CarryOut() {
   carrying_out_ = false;
 }
 
+void Raylet::CarryOutSoon() {
+  if (std::exchange(carry_out_due_, true)) return;
+  loop_.AtEndOfTurn([this, alive = alive_] {
+    if (!*alive) return;
+    carry_out_due_ = false;
+    CarryOut();
+  });
+}
+
 void Raylet::Do(const StartWorker& start) {
   WorkerRecord record;
   record.job = start.job;

@@ -9,7 +9,7 @@ namespace raylet {
 Result<void> Raylet::OnMessage(ProcessSession& session, wire::RayletMessage type, const Frame& frame) {
   if (stopping_) return {};
   const auto done = Dispatch(session, type, frame);
-  CarryOut();
+  CarryOutSoon();
   return done;
 }
 

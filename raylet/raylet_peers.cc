@@ -209,7 +209,7 @@ void Raylet::OnPeerDead(const NodeId& node, const Error& why) {
 Result<void> Raylet::OnPeerMessage(const NodeId& node, const Frame& frame) {
   if (stopping_) return {};
   auto done = DispatchPeer(node, frame);
-  CarryOut();
+  CarryOutSoon();
   return done;
 }
 

@@ -68,6 +68,25 @@ TEST(LoopTest, WorkThatIsDroppedLetsGoOfWhatItHeld) {
   EXPECT_EQ(held.use_count(), 1);
 }
 
+TEST(LoopTest, WhatIsDueAtTheEndOfTheTurnRunsOnceBehindAllThatIsReady) {
+  Loop loop;
+  std::vector<int> order;
+  loop.AtEndOfTurn([&] { order.push_back(0); });  // before the loop runs at all
+  loop.Post([&] {
+    loop.AtEndOfTurn([&] {
+      order.push_back(3);
+      loop.AtEndOfTurn([&] {
+        order.push_back(4);
+        loop.Stop();
+      });
+    });
+    order.push_back(1);
+  });
+  loop.Post([&] { order.push_back(2); });
+  loop.Run();
+  EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3, 4}));
+}
+
 TEST(TimerTest, FiresOnceOrRepeatedly) {
   Loop loop;
   int once = 0;
