@@ -46,7 +46,7 @@ struct Arena::Hooks {
                      bool* commit, unsigned) {
     // It asks for megabytes first, in order to cut slabs out of them, and for one slab when it does not get them.
     if (wanted_address != nullptr || size > kSlabBytesMax || alignment > kPageBytes || *zero) return nullptr;
-    const auto offset = Of(table).runs_->Take(size);
+    const auto offset = Of(table).TakePages(size);
     if (!offset) return nullptr;
     *commit = true;
     return Of(table).base_ + *offset;
@@ -132,12 +132,20 @@ std::optional<uint64_t> Arena::Allocate(uint64_t bytes) {
     // No room for another slab: the pages that it needs by itself may be there.
   }
   const uint64_t pages = PageUp(std::max<uint64_t>(bytes, 1));
-  const auto offset = runs_->Take(pages);
+  const auto offset = TakePages(pages);
   if (!offset) return std::nullopt;
   paged_[*offset] = pages;
   physical_bytes_ += pages;
   return offset;
 }
+
+std::optional<uint64_t> Arena::TakePages(uint64_t bytes) {
+  const auto offset = runs_->Take(bytes);
+  if (offset && toucher_ != nullptr) toucher_->UsedUntil(*offset + bytes);
+  return offset;
+}
+
+void Arena::TouchAhead() { toucher_ = std::make_unique<PageToucher>(fd_.get(), arena_bytes_); }
 
 void Arena::Free(uint64_t offset) {
   physical_bytes_ -= AllocatedBytes(offset);

@@ -14,6 +14,7 @@
 #include "base/shm_segment.h"
 #include "base/unique_fd.h"
 #include "store/page_runs.h"
+#include "store/page_toucher.h"
 
 namespace raylet::store {
 
@@ -26,6 +27,8 @@ class Arena {
 
   // Takes all its memory now: kFull, with the numbers, when the machine has not that much.
   static Result<std::unique_ptr<Arena>> Create(uint64_t capacity_bytes);
+  // From now on pages that have never been used are touched in the background, before they are.
+  void TouchAhead();
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -48,6 +51,7 @@ class Arena {
 
   Arena() = default;
   Result<void> CreateJemallocArena();
+  std::optional<uint64_t> TakePages(uint64_t bytes);
 
   UniqueFd fd_;
   Mapping mapping_;
@@ -60,6 +64,7 @@ class Arena {
   unsigned jemalloc_arena_ = 0;
   bool has_jemalloc_arena_ = false;
   uint64_t slab_object_bytes_max_ = 0;  // larger objects have pages of their own
+  std::unique_ptr<PageToucher> toucher_;
 };
 
 }  // namespace raylet::store

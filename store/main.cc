@@ -220,6 +220,7 @@ int Run(const Flags& flags) {
     if (::write(flags.ready_fd, "1", 1) != 1) RAYLET_LOG(kWarning, "nobody listens on the descriptor of --ready-fd");
     ::close(flags.ready_fd);
   }
+  (*arena)->TouchAhead();
   loop.Run();
   return 0;
 }
