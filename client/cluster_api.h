@@ -36,6 +36,7 @@ class ClusterRuntime final : public ray::internal::Runtime {
   ray::internal::ActorHandleState FindActor(const std::string& name, const std::string& actor_namespace) override;
 
   ray::internal::PackedView Get(const ray::internal::ObjectHandle& object, int64_t timeout_ms) override;
+  ray::internal::Hold Bring(std::span<const ray::internal::ObjectHandle> objects) override;
   std::vector<bool> Wait(std::span<const ray::internal::ObjectHandle> objects, size_t count,
                          int64_t timeout_ms) override;
 

@@ -25,6 +25,7 @@ constexpr Duration kConnectPatience = std::chrono::seconds(10);
 // While parked, waits look up this often though nobody rang. A safeguard only: replies, the raylet's words, its end and
 // Stop all ring.
 constexpr Duration kParkSlice = std::chrono::seconds(1);
+constexpr size_t kObjectsPerWant = 10'000;  // in one message
 constexpr Duration kWriteAgainPause = std::chrono::milliseconds(100);
 
 thread_local int waits_of_this_thread = 0;
@@ -370,33 +371,36 @@ Result<ObjectView> ClusterCore::FetchStored(const ObjectId& id, Deadline deadlin
 
 void ClusterCore::Want(std::span<const ObjectId> ids, bool in_wait) {
   if (!raylet_->registration().clustered || ids.empty()) return;
-  wire::WantNoticeT notice;
-  notice.wait = in_wait;
   {
     const std::lock_guard lock(mutex_);
-    for (const ObjectId& id : ids) {
-      Wanted& wanted = wanted_[id];
-      wanted.count++;
-      notice.objects.push_back(ToWire(id));
-    }
+    for (const ObjectId& id : ids) wanted_[id].count++;
   }
-  static_cast<void>(raylet_->Send(wire::RayletMessage::WantObjects, notice));  // whoever waits sees that it is gone
+  SayWanted(ids, in_wait, /*no_longer=*/false);
+}
+
+void ClusterCore::SayWanted(std::span<const ObjectId> ids, bool in_wait, bool no_longer) {
+  for (; !ids.empty(); ids = ids.subspan(std::min(ids.size(), kObjectsPerWant))) {
+    wire::WantNoticeT notice;
+    notice.wait = in_wait;
+    notice.no_longer = no_longer;
+    for (const ObjectId& id : ids.first(std::min(ids.size(), kObjectsPerWant))) notice.objects.push_back(ToWire(id));
+    static_cast<void>(raylet_->Send(wire::RayletMessage::WantObjects, notice));  // whoever waits sees that it is gone
+  }
 }
 
 void ClusterCore::WantNoLonger(std::span<const ObjectId> ids) {
   if (!raylet_->registration().clustered) return;
-  wire::WantNoticeT notice;
-  notice.no_longer = true;
+  std::vector<ObjectId> unwanted;
   {
     const std::lock_guard lock(mutex_);
     for (const ObjectId& id : ids) {
       const auto found = wanted_.find(id);
       if (found == wanted_.end() || --found->second.count > 0) continue;
       wanted_.erase(found);
-      notice.objects.push_back(ToWire(id));
+      unwanted.push_back(id);
     }
   }
-  if (!notice.objects.empty()) static_cast<void>(raylet_->Send(wire::RayletMessage::WantObjects, notice));
+  SayWanted(unwanted, /*in_wait=*/false, /*no_longer=*/true);
 }
 
 FailurePtr ClusterCore::WhyLost(const ObjectId& id) const {

@@ -122,6 +122,7 @@ class ClusterCore final : public RayletClient::Handler {
   void OnObjectLost(const Frame& frame);
   void DrainLocked();
   void TellBlocked(bool blocked);
+  void SayWanted(std::span<const ObjectId> ids, bool in_wait, bool no_longer);
   void RunProgress();
   void WriteUnwritten();
 

@@ -45,15 +45,17 @@ std::string_view Text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// What a Wait wants brought here, for as long as it waits.
-class WantedInWait {
+// What a Wait or a Get of many wants brought here, for as long as it waits.
+class WantedHere {
  public:
-  WantedInWait(ClusterCore& core, std::vector<ObjectId> ids) : core_(core), ids_(std::move(ids)) {
-    core_.Want(ids_, /*in_wait=*/true);
+  WantedHere(ClusterCore& core, std::vector<ObjectId> ids, bool in_wait) : core_(core), ids_(std::move(ids)) {
+    core_.Want(ids_, in_wait);
   }
-  ~WantedInWait() { core_.WantNoLonger(ids_); }
-  WantedInWait(const WantedInWait&) = delete;
-  WantedInWait& operator=(const WantedInWait&) = delete;
+  ~WantedHere() {
+    if (core_.Usable()) core_.WantNoLonger(ids_);
+  }
+  WantedHere(const WantedHere&) = delete;
+  WantedHere& operator=(const WantedHere&) = delete;
 
  private:
   ClusterCore& core_;
@@ -181,6 +183,19 @@ void ClusterRuntime::WaitForBorrowed(ClusterObject& object, Deadline deadline) {
   object.FulfilFailed(MakeFailure(wire::FailureKind::ObjectLost, view.error().message));
 }
 
+Hold ClusterRuntime::Bring(std::span<const ObjectHandle> objects) {
+  if (!core_.raylet().registration().clustered) return nullptr;
+  core_.CheckUsable();
+  std::vector<ObjectId> wanted;
+  for (const ObjectHandle& handle : objects) {
+    const ClusterObject& object = AsObject(handle);
+    const bool stored = object.ready() ? object.status() == ObjectStatus::kStored : !object.owned();
+    if (stored && !core_.store().Contains(object.id()).value_or(true)) wanted.push_back(object.id());
+  }
+  if (wanted.empty()) return nullptr;
+  return std::make_shared<WantedHere>(core_, std::move(wanted), /*in_wait=*/false);
+}
+
 std::vector<bool> ClusterRuntime::Wait(std::span<const ObjectHandle> objects, size_t count, int64_t timeout_ms) {
   core_.CheckUsable();
   const Deadline deadline = Deadline::AfterMs(timeout_ms);
@@ -206,7 +221,7 @@ std::vector<bool> ClusterRuntime::Wait(std::span<const ObjectHandle> objects, si
   for (const size_t i : borrowed)
     if (const ObjectId& id = AsObject(objects[i]).id(); !core_.store().Contains(id).value_or(true))
       wanted.push_back(id);
-  const WantedInWait wants(core_, std::move(wanted));
+  const WantedHere wants(core_, std::move(wanted), /*in_wait=*/true);
   for (;;) {
     look(borrowed, true);
     const auto enough = [&] {

@@ -57,6 +57,11 @@ std::string IdOfActor(const ActorHandleState& actor) {
   return actor == nullptr ? std::string() : CurrentRuntime().IdOf(actor);
 }
 
+Hold BringHandles(const std::vector<ObjectHandle>& handles) {
+  for (const ObjectHandle& handle : handles) Require(handle);
+  return CurrentRuntime().Bring(handles);
+}
+
 std::vector<bool> WaitForHandles(const std::vector<ObjectHandle>& handles, int num_objects, int timeout_ms) {
   if (num_objects < 0 || static_cast<size_t>(num_objects) > handles.size())
     throw RayException(StrCat("ray::Wait cannot wait for ", num_objects, " of ", handles.size(), " objects"));

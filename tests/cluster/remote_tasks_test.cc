@@ -77,6 +77,14 @@ TEST_F(RemoteTasksTest, ArgumentsFollowTheTask) {
   EXPECT_EQ(*ray::Task(SumOfRefs).Remote(refs).Get(), 45);
 }
 
+TEST_F(RemoteTasksTest, ManyObjectsComeTogether) {
+  std::vector<ray::ObjectRef<std::string>> texts;
+  for (int i = 0; i < 30; ++i) texts.push_back(There(Repeat, std::string("0123456789"), 10'000 + i));
+  const auto values = ray::Get(texts);
+  for (size_t i = 0; i < values.size(); ++i) EXPECT_EQ(values[i]->size(), 100'000 + 10 * i);
+  EXPECT_EQ(ray::Get(texts, 0).size(), texts.size());  // here by now
+}
+
 TEST_F(RemoteTasksTest, ArraysTravelBothWays) {
   const auto ramp = There(Ramp, 100'000);
   const auto array = ramp.Get();

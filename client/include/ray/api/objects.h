@@ -34,6 +34,16 @@ class Deadline {
 };
 
 // Checks the count, waits; which of them are ready.
+// Runtime::Bring.
+RAYLET_API Hold BringHandles(const std::vector<ObjectHandle>& handles);
+template <class T>
+Hold BringAll(const std::vector<ObjectRef<T>>& objects) {
+  if (objects.size() < 2) return nullptr;
+  std::vector<ObjectHandle> handles;
+  handles.reserve(objects.size());
+  for (const auto& object : objects) handles.push_back(object.handle());
+  return BringHandles(handles);
+}
 RAYLET_API std::vector<bool> WaitForHandles(const std::vector<ObjectHandle>& handles, int num_objects, int timeout_ms);
 
 }  // namespace internal
@@ -63,6 +73,7 @@ auto Get(const ObjectRef<T>& object, const int& timeout_ms) {
 template <class T>
 auto Get(const std::vector<ObjectRef<T>>& objects, const int& timeout_ms = -1) {
   const internal::Deadline deadline(timeout_ms);
+  const internal::Hold coming = internal::BringAll(objects);
   if constexpr (std::is_void_v<T>) {
     for (const auto& object : objects) object.Get(static_cast<int>(deadline.RemainingMs()));
   } else {

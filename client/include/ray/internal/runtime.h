@@ -92,6 +92,8 @@ class RAYLET_API Runtime {
   // Waits until the object is there; timeout_ms < 0 waits for ever. Throws what the task threw, RayTimeoutException, or
   // why the object is lost.
   virtual PackedView Get(const ObjectHandle& object, int64_t timeout_ms) = 0;
+  // While what it returns lives, those of the objects that lie on other machines come here, all at once. May be null.
+  virtual Hold Bring(std::span<const ObjectHandle>) { return nullptr; }
   // Which of the objects are ready (with a value or an error) once at least `count` are, or at the timeout.
   virtual std::vector<bool> Wait(std::span<const ObjectHandle> objects, size_t count, int64_t timeout_ms) = 0;
 
