@@ -3,8 +3,12 @@
 namespace raylet {
 
 void ObjectLocator::OnLocate(const NodeId& asker, const wire::LocateRequestT& request) {
-  for (const wire::CopyAt& missing : request.without)
-    directory_.Dropped(FromWire<ObjectId>(missing.object()), FromWire<NodeId>(missing.node()));
+  for (const wire::CopyAt& missing : request.without) {
+    const auto object = FromWire<ObjectId>(missing.object());
+    const auto node = FromWire<NodeId>(missing.node());
+    if (directory_.Holders(object) == std::vector<NodeId>{node}) doubted_[object] = node;
+    directory_.Dropped(object, node);
+  }
   for (const wire::Id20& object : request.objects) Answer(asker, FromWire<ObjectId>(object));
 }
 
@@ -37,6 +41,7 @@ void ObjectLocator::OnAdded(const NodeId& node, const wire::CopiesAddedNoticeT& 
 
 void ObjectLocator::Added(const NodeId& node, const ObjectId& object, uint64_t bytes) {
   lost_.erase(object);
+  doubted_.erase(object);
   if (bytes != 0) bytes_[object] = bytes;
   for (const NodeId& asker : directory_.Added(object, node))
     if (asker != node) messages_.found[asker].copies.emplace_back(ToWire(object), ToWire(node), bytes);
@@ -60,6 +65,7 @@ void ObjectLocator::SealedHere(const ObjectId& object) {
 void ObjectLocator::Freed(std::span<const ObjectId> objects) {
   for (const ObjectId& object : objects) {
     lost_.erase(object);
+    doubted_.erase(object);
     bytes_.erase(object);
     for (const NodeId& asker : directory_.TakeAskers(object)) messages_.found[asker].lost.push_back(ToWire(object));
     for (const NodeId& holder : directory_.Freed(object)) messages_.free[holder].objects.push_back(ToWire(object));
@@ -69,6 +75,7 @@ void ObjectLocator::Freed(std::span<const ObjectId> objects) {
 void ObjectLocator::OwnerGone(ProcessId owner) {
   Freed(directory_.ObjectsOf(owner));
   std::erase_if(lost_, [owner](const ObjectId& object) { return OwnerOf(object) == owner; });
+  std::erase_if(doubted_, [owner](const auto& each) { return OwnerOf(each.first) == owner; });
 }
 
 std::vector<ObjectId> ObjectLocator::NodeGone(const NodeId& node) {
@@ -79,8 +86,20 @@ std::vector<ObjectId> ObjectLocator::NodeGone(const NodeId& node) {
     bytes_.erase(object);
     return machine_.SealedBytes(object).has_value();
   });
+  LoseDoubted(node, gone);
   lost_.insert(gone.begin(), gone.end());
   return gone;
+}
+
+void ObjectLocator::LoseDoubted(const NodeId& node, std::vector<ObjectId>& gone) {
+  std::erase_if(doubted_, [&](const auto& each) {
+    const auto& [object, holder] = each;
+    if (holder != node) return false;
+    if (machine_.SealedBytes(object).has_value()) return true;
+    gone.push_back(object);
+    for (const NodeId& asker : directory_.TakeAskers(object)) messages_.found[asker].lost.push_back(ToWire(object));
+    return true;
+  });
 }
 
 }  // namespace raylet

@@ -55,12 +55,16 @@ class ObjectLocator {
 
  private:
   void Answer(const NodeId& asker, const ObjectId& object);
+  void LoseDoubted(const NodeId& node, std::vector<ObjectId>& gone);
 
   const NodeId own_;
   const Machine& machine_;
   ObjectDirectory directory_;
   std::unordered_map<ObjectId, uint64_t> bytes_;  // of objects in the directory, where somebody has said
   std::unordered_set<ObjectId> lost_;             // the last copy went with its machine; until its owner lets it go
+  // The last copy was there, and somebody did not find it: it is lost when that machine is. Who asks learns that a
+  // machine has gone before this one does, now and then.
+  std::unordered_map<ObjectId, NodeId> doubted_;
   Messages messages_;
 };
 

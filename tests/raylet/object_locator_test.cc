@@ -70,6 +70,23 @@ TEST_F(ObjectLocatorTest, ACopyThatIsNotThereIsForgotten) {
   EXPECT_EQ(locator_.directory().objects(), 0u);
 }
 
+TEST_F(ObjectLocatorTest, WhoFindsTheLastCopysMachineGoneBeforeItsOwnerDoesHearsThatTheObjectIsLost) {
+  const ObjectId object = Object();
+  Added(Node(2), object, 500);
+  Locate(Node(4), object, {Node(2)});
+  EXPECT_EQ(locator_.TakeMessages().found.at(Node(4)).none_yet.size(), 1u);
+  EXPECT_EQ(locator_.NodeGone(Node(2)), std::vector<ObjectId>{object});
+  EXPECT_EQ(locator_.TakeMessages().found.at(Node(4)).lost.size(), 1u);
+  Locate(Node(3), object);
+  EXPECT_EQ(locator_.TakeMessages().found.at(Node(3)).lost.size(), 1u);
+  // Another copy, and all is well.
+  const ObjectId found_again = Object();
+  Added(Node(5), found_again, 500);
+  Locate(Node(4), found_again, {Node(5)});
+  Added(Node(6), found_again, 500);
+  EXPECT_TRUE(locator_.NodeGone(Node(5)).empty());
+}
+
 TEST_F(ObjectLocatorTest, WhoAsksTooEarlyHearsOnceOfTheFirstCopyHereOrElsewhere) {
   const ObjectId here = Object(), elsewhere = Object();
   for (const ObjectId& object : {here, elsewhere}) {
