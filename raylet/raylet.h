@@ -1,7 +1,7 @@
 // Raylet: the daemon put together. It hears processes, worker exits and the store, tells the cores, and carries out
-// what they decide. Owned by main (or a test); loop thread only. Always holds: between two turns of the loop, every decision of
-// the cores has been carried out. A worker counts as gone when its process has ended and its socket is drained, so
-// nothing that it said is lost; only then are its tasks retried, its actor restarted, and its death told.
+// what they decide. Owned by main (or a test); loop thread only. Always holds: between two turns of the loop, every
+// decision of the cores has been carried out. A worker counts as gone when its process has ended and its socket is
+// drained, so nothing that it said is lost; only then are its tasks retried, its actor restarted, and its death told.
 #pragma once
 
 #include <chrono>
