@@ -19,6 +19,11 @@ using raylet::test::RunFolder;
 using raylet::test::WriteToken;
 using namespace std::chrono_literals;
 
+bool NamesTheCause(const std::string& what) {
+  return what.find("lost") != std::string::npos || what.find("died") != std::string::npos ||
+         what.find("killed") != std::string::npos;
+}
+
 class MachineChaos : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -61,10 +66,7 @@ TEST_F(MachineChaos, EveryResultIsRightOrAnErrorThatNamesTheCause) {
       } catch (const ray::internal::RayTimeoutException& e) {
         ADD_FAILURE() << e.what();
       } catch (const ray::internal::RayException& e) {
-        const std::string what = e.what();
-        EXPECT_TRUE(what.find("lost") != std::string::npos || what.find("died") != std::string::npos ||
-                    what.find("killed") != std::string::npos)
-            << what;
+        EXPECT_TRUE(NamesTheCause(e.what())) << e.what();
         ++errors;
       }
     };
@@ -120,10 +122,7 @@ TEST_F(MachineChaos, EveryCallOfAnActorIsAnsweredOrFailsWithACause) {
       } catch (const ray::internal::RayTimeoutException& e) {
         ADD_FAILURE() << e.what();
       } catch (const ray::internal::RayException& e) {
-        const std::string what = e.what();
-        EXPECT_TRUE(what.find("lost") != std::string::npos || what.find("died") != std::string::npos ||
-                    what.find("killed") != std::string::npos)
-            << what;
+        EXPECT_TRUE(NamesTheCause(e.what())) << e.what();
         ++errors;
       }
     };

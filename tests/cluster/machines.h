@@ -71,6 +71,16 @@ class Machine {
   }
 };
 
+// The process that started this one.
+inline int ParentOf(int pid) {
+  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+  std::string word;
+  int parent = 0;
+  for (int i = 0; i < 3; ++i) stat >> word;
+  stat >> parent;
+  return parent;
+}
+
 inline std::string WriteToken(const RunFolder& folder) {
   const std::string path = folder.File("token");
   std::ofstream(path) << "a token of the machines of a test\n";

@@ -5,7 +5,6 @@
 
 #include <chrono>
 #include <filesystem>
-#include <fstream>
 
 #include "tests/client/ray_cluster_functions.h"
 #include "tests/cluster/machines.h"
@@ -37,19 +36,10 @@ namespace {
 
 using raylet::test::Eventually;
 using raylet::test::Machine;
+using raylet::test::ParentOf;
 using raylet::test::RunFolder;
 using raylet::test::WriteToken;
 using namespace std::chrono_literals;
-
-// The process that started this one.
-int ParentOf(int pid) {
-  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
-  std::string word;
-  int parent = 0;
-  for (int i = 0; i < 3; ++i) stat >> word;
-  stat >> parent;
-  return parent;
-}
 
 bool Gone(int pid) { return ::kill(pid, 0) != 0; }
 
