@@ -36,7 +36,15 @@ size_t TotalSize(const std::vector<ray::ObjectRef<std::string>>& texts) {
   for (const auto& text : ray::Get(texts)) total += text->size();
   return total;
 }
-RAY_REMOTE(Increment, SleepOneSecond, Filled, TotalSize);
+class Counter {
+ public:
+  static Counter* Create() { return new Counter(); }
+  int Add(int by) { return value_ += by; }
+
+ private:
+  int value_ = 0;
+};
+RAY_REMOTE(Increment, SleepOneSecond, Filled, TotalSize, Counter::Create, &Counter::Add);
 
 struct Counts {
   int one_at_a_time, pipelined, rounds;
@@ -105,6 +113,15 @@ std::vector<Figure> Work(const Counts& counts) {
                                tcp_us));
   figures.push_back(Pipelined("remote tasks, pipelined", counts, tcp_calls, [] { return There(Increment, 1); }));
   figures.back().promise = {Promise::Of::kMedian, Promise::Side::kAtLeast, 50'000};
+  {
+    auto actor = ray::Actor(Counter::Create).SetResource("there", 0.0001).Remote();
+    for (int i = 0; i < kWarmUp; ++i) actor.Task(&Counter::Add).Remote(1).Get();
+    figures.push_back(TimeFigure("remote actor call, one at a time",
+                                 Seconds(counts.one_at_a_time, [&] { actor.Task(&Counter::Add).Remote(1).Get(); }), 1e6,
+                                 "us", round_trip, tcp_us));
+    figures.push_back(Pipelined("remote actor calls, pipelined", counts, tcp_calls,
+                                [&] { return actor.Task(&Counter::Add).Remote(1); }));
+  }
   if (counts.objects) {
     // Each goes before the next one is made; the first finds pages that nobody has used.
     constexpr size_t kFloats = (size_t{1} << 30) / sizeof(float);
