@@ -12,8 +12,7 @@ Result<ChannelMemory> ChannelMemory::Attach(const UniqueFd& channel, UniqueFd be
   auto doorbell = relayed ? Result<Bell>(Bell::OfEvent(std::move(bell))) : Bell::OfDoorbell(bell.get());
   if (!doorbell) return Fail(std::move(doorbell).error());
   const std::span<std::byte> all(memory->data(), memory->size());
-  const auto calls = all.first(RingBytes(kChannelRingBytes));
-  const auto replies = all.subspan(ChannelReplyRingOffset(), RingBytes(kChannelRingBytes));
+  const auto [calls, replies] = RingsOf(all);
   auto producer = RingProducer::Attach(end == End::kCaller ? calls : replies);
   if (!producer) return Fail(std::move(producer).error());
   auto consumer = RingConsumer::Attach(end == End::kCaller ? replies : calls);

@@ -160,6 +160,17 @@ Result<LendId> ParseLendRecord(std::span<const std::byte> bytes) {
 }
 
 size_t ChannelReplyRingOffset() { return RingBytes(kChannelRingBytes); }
+
+ChannelRings RingsOf(std::span<std::byte> channel) {
+  const size_t bytes = RingBytes(kChannelRingBytes);
+  return {channel.first(bytes), channel.subspan(ChannelReplyRingOffset(), bytes)};
+}
+
+void InitChannel(std::span<std::byte> channel) {
+  const ChannelRings rings = RingsOf(channel);
+  InitRing(rings.calls, kChannelRingBytes);
+  InitRing(rings.replies, kChannelRingBytes);
+}
 size_t ChannelBytes() { return 2 * RingBytes(kChannelRingBytes); }
 
 }  // namespace raylet

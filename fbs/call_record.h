@@ -62,5 +62,10 @@ Result<LendId> ParseLendRecord(std::span<const std::byte> bytes);
 // A channel's memfd: the caller's ring (calls), then the actor's ring (replies).
 size_t ChannelBytes();
 size_t ChannelReplyRingOffset();
+struct ChannelRings {
+  std::span<std::byte> calls, replies;
+};
+ChannelRings RingsOf(std::span<std::byte> channel);  // of ChannelBytes()
+void InitChannel(std::span<std::byte> channel);      // zeroed memory becomes two empty rings
 
 }  // namespace raylet

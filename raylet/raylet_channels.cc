@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/log.h"
-#include "base/ring.h"
 #include "base/shm_segment.h"
 #include "base/strings.h"
 #include "fbs/call_record.h"
@@ -19,9 +18,7 @@ Result<UniqueFd> MakeChannel(ChannelId channel) {
   if (!fd) return fd;
   const auto mapping = Mapping::Map(fd->get(), ChannelBytes(), Mapping::Access::kReadWrite);
   if (!mapping) return Fail(mapping.error());
-  const std::span<std::byte> memory(mapping->data(), mapping->size());
-  InitRing(memory.first(RingBytes(kChannelRingBytes)), kChannelRingBytes);
-  InitRing(memory.subspan(ChannelReplyRingOffset(), RingBytes(kChannelRingBytes)), kChannelRingBytes);
+  InitChannel({mapping->data(), mapping->size()});
   return fd;
 }
 

@@ -52,10 +52,8 @@ Result<std::unique_ptr<RelayEnd>> RelayEnd::Make(Loop& loop, Process process, co
   auto memory = Mapping::Map(channel->get(), ChannelBytes(), Mapping::Access::kReadWrite);
   if (!memory) return Fail(std::move(memory).error());
   const std::span<std::byte> all(memory->data(), memory->size());
-  const auto calls = all.first(RingBytes(kChannelRingBytes));
-  const auto replies = all.subspan(ChannelReplyRingOffset(), RingBytes(kChannelRingBytes));
-  InitRing(calls, kChannelRingBytes);
-  InitRing(replies, kChannelRingBytes);
+  InitChannel(all);
+  const auto [calls, replies] = RingsOf(all);
   auto consumer = RingConsumer::Attach(process == Process::kCaller ? calls : replies);
   if (!consumer) return Fail(std::move(consumer).error());
   auto producer = RingProducer::Attach(process == Process::kCaller ? replies : calls);
