@@ -1,7 +1,12 @@
 #include "client/call_executor.h"
 
 #include <ray/api/exceptions.h>
+#include <unistd.h>
 
+#include <chrono>
+#include <cstdio>
+
+#include "base/log.h"
 #include "base/strings.h"
 #include "client/cluster_api.h"
 
@@ -30,6 +35,20 @@ CallOutcome Failed(FailurePtr failure) {
 
 std::string_view Text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// What fails because this machine's store has ended says nothing about the work: whoever waits for it hears of the end
+// of this machine instead, and what may be retried runs elsewhere. The raylet ends with its store, and this process
+// with its raylet.
+[[noreturn]] void EndWithTheRaylet(ClusterCore& core, const Failure& failure) {
+  constexpr std::chrono::seconds kPatience{10};
+  RAYLET_LOG(kError, "this worker ends with the store of its machine: ", failure.message);
+  SpinPark park;
+  park.WaitUntil(
+      core.raylet().doorbell(), Deadline::After(kPatience), [] { return false; }, [&] { return !core.raylet().Gone(); },
+      {}, std::chrono::seconds(1));
+  std::fflush(nullptr);
+  ::_exit(1);
 }
 
 }  // namespace
@@ -104,6 +123,7 @@ CallOutcome CallExecutor::Execute(const CallRequest& request, Run run) {
     }
   }
   views_.clear();
+  if (failure != nullptr && core_.store().Disconnected()) EndWithTheRaylet(core_, *failure);
   if (failure != nullptr) outcome = Failed(std::move(failure));
   if (lend != nullptr) {
     outcome.arguments_retained = lend.use_count() > 1;

@@ -37,6 +37,12 @@ int StubbornSleep(int ms) {
   ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
   return SleepMs(ms);
 }
+int PutOnceToldTo(const std::string& path) {
+  std::ofstream(path + "." + std::to_string(::getpid())) << "begins" << std::endl;
+  while (::access((path + ".put").c_str(), F_OK) != 0) SleepMs(2);
+  const auto put = ray::Put(std::string(300'000, 'x'));
+  return ::getpid();
+}
 int WaitForATask(int ms) {
   return static_cast<int>(ray::Wait(std::vector{ray::Task(SleepMs).Remote(ms)}, 1, -1).ready.size());
 }
@@ -159,7 +165,7 @@ bool MeetAnother(ray::ActorHandle<Counter> signal, int count) {
 
 RAY_REMOTE(Add, Repeat, Length, ThrowTask, Nothing, WorkerPid, WorkerPidAfterMs, DieWithSignal, SleepMs, NestedSum,
            SumByThreads, LengthOfRefs, ThrowLongText, CloseDescriptors, ShutDownHere, SumOfRefs, Ramp, SumArray);
-RAY_REMOTE(StubbornSleep, WaitForATask, Occupy, ArenaOffset);
+RAY_REMOTE(StubbornSleep, WaitForATask, Occupy, ArenaOffset, PutOnceToldTo);
 RAY_REMOTE(Counter::Create, Counter::CreateSlowly, Counter::Broken, &Counter::Length, &Counter::Increment,
            &Counter::AddInATask, &Counter::Value, &Counter::Pid, &Counter::Throw, &Counter::ThrowLong, &Counter::Sleep,
            &Counter::Echo, &Counter::Log, &Counter::Append, &Counter::Exit);

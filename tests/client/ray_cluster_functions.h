@@ -36,6 +36,8 @@ inline size_t LengthOfRefs(const std::vector<ray::ObjectRef<std::string>>& refs)
   for (const auto& ref : refs) length += ref.Get()->size();
   return length;
 }
+// Says "begins" in the file `path`.PID, and puts an object once there is a file `path`.put.
+int PutOnceToldTo(const std::string& path);
 int WaitForATask(int ms);             // how many were ready
 std::vector<int64_t> Occupy(int ms);  // from when to when, in nanoseconds of the monotonic clock
 int SumOfRefs(const std::vector<ray::ObjectRef<int>>& refs);

@@ -3,6 +3,8 @@
 #include <signal.h>
 
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 
 #include "tests/client/ray_cluster_functions.h"
 #include "tests/cluster/machines.h"
@@ -168,6 +170,38 @@ TEST_F(RemoteTasksTest, WhatAKilledMachineHeldRunsElsewhereOrSaysSo) {
   Machine c(token_, {"--num-cpus", "2", "--resources", R"({"there": 2})", "--peers", a_.address});
   const auto again = There(WorkerPid);
   EXPECT_EQ(ParentOf(*again.Get(20'000)), c.raylet->pid());
+}
+
+// How many files of `folder` have `words` in them.
+int FilesWith(const std::string& folder, const std::string& words) {
+  int count = 0;
+  for (const auto& file : std::filesystem::directory_iterator(folder)) {
+    std::ifstream in(file.path());
+    count += std::string(std::istreambuf_iterator<char>(in), {}).find(words) != std::string::npos ? 1 : 0;
+  }
+  return count;
+}
+
+// What fails in a task only because its machine's store has ended is no failure of the task.
+TEST_F(RemoteTasksTest, WhatMissesItsMachinesStoreRunsElsewhereOrNamesTheMachine) {
+  const std::string path = folder_.File("put");
+  const auto retried = There(PutOnceToldTo, path);
+  const auto once = ray::Task(PutOnceToldTo).SetResource("there", 1).SetMaxRetries(0).Remote(path);
+  ASSERT_TRUE(Eventually(20s, [&] { return FilesWith(folder_.path(), "begins") == 2; }));
+  const Machine c(token_, {"--num-cpus", "2", "--resources", R"({"there": 1})", "--peers", a_.address});
+  b_.raylet->Signal(SIGSTOP);  // so that its workers notice before it does
+  b_.store->Kill();
+  std::ofstream(path + ".put").flush();
+  EXPECT_TRUE(
+      Eventually(10s, [&] { return FilesWith(b_.folder.File("logs"), "ends with the store of its machine") == 2; }));
+  b_.raylet->Signal(SIGCONT);
+  EXPECT_EQ(ParentOf(*retried.Get(20'000)), c.raylet->pid());
+  try {
+    once.Get(20'000);
+    FAIL() << "its machine is dead";
+  } catch (const ray::internal::RayWorkerException& e) {
+    EXPECT_NE(std::string(e.what()).find("the machine at " + b_.address), std::string::npos) << e.what();
+  }
 }
 
 }  // namespace
