@@ -23,12 +23,34 @@ void WorkerLoop::Add(Event event) {
   event_count_.store(events_.size(), std::memory_order_release);
 }
 
-bool WorkerLoop::TakeEvents(std::deque<Event>& events) {
+// One at a time: what is still here can be given back.
+bool WorkerLoop::TakeEvent(Event& event) {
   if (event_count_.load(std::memory_order_acquire) == 0) return false;
   const std::lock_guard lock(mutex_);
-  events.swap(events_);
-  event_count_.store(0, std::memory_order_release);
+  if (events_.empty()) return false;
+  event = std::move(events_.front());
+  events_.pop_front();
+  event_count_.store(events_.size(), std::memory_order_release);
   return true;
+}
+
+// The main thread tells a task's end before it takes the next one, so the raylet hears of ends and of what was given
+// back in the order in which they came to be.
+void WorkerLoop::GiveBack(const wire::TasksNoticeT& wanted) {
+  ClusterCore* const core = core_.load(std::memory_order_acquire);
+  if (core == nullptr) return;
+  wire::TasksNoticeT given;
+  const auto is = [](const Event& event, const wire::Id20& id) {
+    const auto* const spec = std::get_if<std::unique_ptr<wire::TaskSpecT>>(&event);
+    return spec != nullptr && FromWire<TaskId>(*(*spec)->id) == FromWire<TaskId>(id);
+  };
+  {
+    const std::lock_guard lock(mutex_);
+    for (const wire::Id20& id : wanted.tasks)
+      if (std::erase_if(events_, [&](const Event& event) { return is(event, id); }) > 0) given.tasks.push_back(id);
+    event_count_.store(events_.size(), std::memory_order_release);
+  }
+  static_cast<void>(core->raylet().Send(wire::RayletMessage::TasksRecalled, given));
 }
 
 void WorkerLoop::Deliver(const Frame& frame, std::vector<UniqueFd>& fds) {
@@ -60,6 +82,9 @@ void WorkerLoop::Deliver(const Frame& frame, std::vector<UniqueFd>& fds) {
     case wire::RayletMessage::ChannelClosed:
       if (const auto notice = Parse<wire::ChannelNoticeT>(frame.body)) Add(ChannelClosed{notice->channel});
       return;
+    case wire::RayletMessage::RecallTasks:
+      if (const auto wanted = Parse<wire::TasksNoticeT>(frame.body)) GiveBack(*wanted);
+      return;
     case wire::RayletMessage::Exit: return Add(Exit());
     default: return;
   }
@@ -75,17 +100,16 @@ void WorkerLoop::Run(ClusterCore& core) {
     return event_count_.load(std::memory_order_acquire) != 0 || (!exiting && host.HasWork());
   };
   const auto alive = [&] { return !core.raylet().Gone(); };
-  std::deque<Event> events;
+  Event event;
+  core_.store(&core, std::memory_order_release);
   while (!core.raylet().Gone()) {
     park.WaitUntil(core.raylet().doorbell(), Deadline::Never(), ready, alive, {}, std::chrono::seconds(1));
-    if (TakeEvents(events)) {
-      for (Event& event : events) {
-        if (std::holds_alternative<Exit>(event)) return;
-        if (auto* spec = std::get_if<std::unique_ptr<wire::TaskSpecT>>(&event)) RunTask(core, executor, host, **spec);
-        if (auto* channel = std::get_if<std::unique_ptr<HostedChannel>>(&event)) host.Open(std::move(*channel));
-        if (auto* closed = std::get_if<ChannelClosed>(&event)) host.Close(closed->number);
-      }
-      events.clear();
+    while (TakeEvent(event)) {
+      if (std::holds_alternative<Exit>(event)) return;
+      if (auto* spec = std::get_if<std::unique_ptr<wire::TaskSpecT>>(&event)) RunTask(core, executor, host, **spec);
+      if (auto* channel = std::get_if<std::unique_ptr<HostedChannel>>(&event)) host.Open(std::move(*channel));
+      if (auto* closed = std::get_if<ChannelClosed>(&event)) host.Close(closed->number);
+      event = Exit();  // what it held goes now
     }
     if (exiting || !host.has_instance()) continue;
     const auto served = host.ServeSome();

@@ -26,13 +26,15 @@ class WorkerLoop {
   struct Exit {};
   using Event = std::variant<std::unique_ptr<wire::TaskSpecT>, std::unique_ptr<HostedChannel>, ChannelClosed, Exit>;
   void Add(Event event);
-  bool TakeEvents(std::deque<Event>& events);
+  bool TakeEvent(Event& event);
+  void GiveBack(const wire::TasksNoticeT& wanted);
   void RunTask(ClusterCore& core, CallExecutor& executor, ActorHost& host, const wire::TaskSpecT& spec);
 
   std::mutex mutex_;
   std::deque<Event> events_;  // guarded by mutex_
   std::atomic<size_t> event_count_{0};
-  ActorId actor_;  // nil: none lives here
+  std::atomic<ClusterCore*> core_{nullptr};  // set by Run (release) before it takes work; acquired by GiveBack
+  ActorId actor_;                            // nil: none lives here
 };
 
 }  // namespace raylet::client

@@ -131,6 +131,7 @@ class Raylet final : private ProcessSession::Events,
   Result<void> Dispatch(ProcessSession& session, wire::RayletMessage type, const Frame& frame);
   Result<void> OnReady(ProcessSession& session, const Frame& frame);
   Result<void> OnSubmitTask(ProcessSession& session, const Frame& frame);
+  Result<void> OnTasksRecalled(ProcessSession& session, const Frame& frame);
   Result<void> OnTaskDone(ProcessSession& session, const Frame& frame);
   Result<void> OnKillActor(const Frame& frame);
   Result<void> OnReleaseActor(ProcessSession& session, const Frame& frame);
@@ -154,6 +155,8 @@ class Raylet final : private ProcessSession::Events,
   Result<void> OnForwardTask(const NodeId& node, const Frame& frame);
   Result<void> OnForwardedResult(const NodeId& node, const Frame& frame);
   Result<void> OnTaskReturned(const NodeId& node, const Frame& frame);
+  Result<void> OnRecallTasks(const NodeId& node);
+  Result<void> OnTasksRecalled(const NodeId& node, const Frame& frame);
   Result<void> OnCancelTask(const NodeId& node, const Frame& frame);
   Result<void> OnProcessEnded(const NodeId& node, const Frame& frame);
   Result<void> OnLendReleased(const NodeId& node, const Frame& frame);
@@ -225,9 +228,13 @@ class Raylet final : private ProcessSession::Events,
   void CarryOutSoon();  // at the end of this turn of the loop: one pass for many messages
   void Do(const StartWorker& start);
   void Do(const RunTask& run);
+  void Do(const RecallFromWorker& recall);
+  void Do(const KillWorker& kill);
   void Do(const StopWorker& stop);
   void Do(const WatchObjects& watch);
   void Do(const ForwardTask& forward);
+  void Do(const RecallForwarded& recall);
+  void Do(const ReturnRecalled& returned);
   void Do(const CancelForwarded& cancel);
   void Do(const LoseTask& lost);
   void Do(const CreateActorNow& create);
@@ -291,6 +298,8 @@ class Raylet final : private ProcessSession::Events,
   Timer accept_pause_;
   bool carrying_out_ = false;
   bool carry_out_due_ = false;
+  bool ticking_ = false;
+  Timer ahead_ticker_;
   bool stopping_ = false;
   std::function<void()> stopped_;
   std::function<void(const Error&)> on_store_gone_;

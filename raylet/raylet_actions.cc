@@ -18,6 +18,13 @@ void Raylet::CarryOut() {
   }
   recent_exits_.clear();
   carrying_out_ = false;
+  if (ticking_ || !scheduler_.WantsTick()) return;
+  ticking_ = true;
+  ahead_ticker_ = Timer(loop_, kAheadTick, {}, [this] {
+    ticking_ = false;
+    scheduler_.Tick();
+    CarryOut();
+  });
 }
 
 void Raylet::CarryOutSoon() {
@@ -68,6 +75,16 @@ void Raylet::AskToExit(WorkerId worker) {
   pool_.KillAfter(worker, options_.exit_grace);
 }
 
+void Raylet::Do(const RecallFromWorker& recall) {
+  ProcessSession* const session = SessionOfWorker(recall.worker);
+  if (session == nullptr) return;  // its end is on its way: none of them has been started
+  wire::TasksNoticeT notice;
+  for (const TaskId& task : recall.tasks) notice.tasks.push_back(ToWire(task));
+  session->Send(wire::RayletMessage::RecallTasks, 0, notice);
+}
+
+void Raylet::Do(const KillWorker& kill) { pool_.Signal(kill.worker, SIGKILL); }
+
 void Raylet::Do(const StopWorker& stop) { AskToExit(stop.worker); }
 
 void Raylet::Do(const WatchObjects& watch) {
@@ -108,6 +125,16 @@ void Raylet::Do(const ForwardTask& forward) {
   const auto* const spec = reinterpret_cast<const uint8_t*>(body.data());
   task.spec.assign(spec, spec + body.size());
   TellPeer(forward.node, wire::WorkMessage::ForwardTask, Encode(task));
+}
+
+void Raylet::Do(const RecallForwarded& recall) {
+  TellPeer(recall.node, wire::WorkMessage::RecallTasks, Encode(wire::EmptyNoticeT()));
+}
+
+void Raylet::Do(const ReturnRecalled& returned) {
+  wire::TasksNoticeT notice;
+  for (const TaskId& task : returned.tasks) notice.tasks.push_back(ToWire(task));
+  TellPeer(returned.node, wire::WorkMessage::TasksRecalled, Encode(notice));
 }
 
 void Raylet::Do(const CancelForwarded& cancel) {

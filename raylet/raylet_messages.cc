@@ -23,6 +23,7 @@ Result<void> Raylet::Dispatch(ProcessSession& session, wire::RayletMessage type,
     case RayletMessage::Ready: return OnReady(session, frame);
     case RayletMessage::SubmitTask: return OnSubmitTask(session, frame);
     case RayletMessage::TaskDone: return OnTaskDone(session, frame);
+    case RayletMessage::TasksRecalled: return OnTasksRecalled(session, frame);
     case RayletMessage::CreateActor: return OnCreateActor(session, frame);
     case RayletMessage::OpenChannel: return OnOpenChannel(session, frame);
     case RayletMessage::KillActor: return OnKillActor(frame);
@@ -95,6 +96,14 @@ Result<void> Raylet::OnTaskDone(ProcessSession& session, const Frame& frame) {
     actors_.Constructed(actor, identity.process);
   }
   return {};
+}
+
+Result<void> Raylet::OnTasksRecalled(ProcessSession& session, const Frame& frame) {
+  const auto notice = Parse<wire::TasksNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  std::vector<TaskId> tasks;
+  for (const auto& id : notice->tasks) tasks.push_back(FromWire<TaskId>(id));
+  return scheduler_.WorkerGaveBack(session.identity->worker, tasks);
 }
 
 Result<void> Raylet::OnKillActor(const Frame& frame) {

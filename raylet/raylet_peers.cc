@@ -228,6 +228,8 @@ Result<void> Raylet::DispatchPeer(const NodeId& node, const Frame& frame) {
     case WorkMessage::CancelTask: return OnCancelTask(node, frame);
     case WorkMessage::ProcessEnded: return OnProcessEnded(node, frame);
     case WorkMessage::LendReleased: return OnLendReleased(node, frame);
+    case WorkMessage::RecallTasks: return OnRecallTasks(node);
+    case WorkMessage::TasksRecalled: return OnTasksRecalled(node, frame);
     default:
       return Fail(ErrorCode::kProtocolError,
                   StrCat("message ", frame.header.type, " is none that this raylet (", kBuild, ") takes from another"));
@@ -341,6 +343,20 @@ Result<void> Raylet::OnTaskReturned(const NodeId& node, const Frame& frame) {
   RAYLET_LOG(kWarning, "a task comes back from ", AddressOf(node), ": ", notice->status->message);
   const TaskPtr task = scheduler_.ForwardedReturned(node, FromWire<TaskId>(*notice->task));
   if (task != nullptr && task->CreatesActor()) actors_.Returned(task->actor->id, node);
+  return {};
+}
+
+Result<void> Raylet::OnRecallTasks(const NodeId& node) {
+  scheduler_.RecalledBy(node);
+  return {};
+}
+
+Result<void> Raylet::OnTasksRecalled(const NodeId& node, const Frame& frame) {
+  const auto notice = Parse<wire::TasksNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  std::vector<TaskId> tasks;
+  for (const auto& id : notice->tasks) tasks.push_back(FromWire<TaskId>(id));
+  scheduler_.NodeGaveBack(node, tasks);
   return {};
 }
 

@@ -57,6 +57,7 @@ struct ResourceNeeds {
   struct Need {
     size_t index = 0;  // in the ledger
     int64_t units = 0;
+    friend bool operator==(const Need&, const Need&) = default;
   };
   std::vector<Need> needs;
   int64_t cpu_units = 0;

@@ -73,7 +73,9 @@ void Scheduler::Forget(QueuedTask* task) {
 
 bool Scheduler::Cancel(const TaskId& id) {
   const auto found = tasks_.find(id);
-  if (found == tasks_.end() || found->second.state == QueuedTask::State::kRunning) return false;
+  if (found == tasks_.end() || found->second.state == QueuedTask::State::kRunning ||
+      found->second.state == QueuedTask::State::kAhead)
+    return false;
   QueuedTask* const task = &found->second;
   if (task->state == QueuedTask::State::kReady)
     queue_.RemoveIf([task](const QueuedTask& each) { return &each == task; });
@@ -113,6 +115,9 @@ std::vector<WorkerId> Scheduler::DropTasks(const std::function<bool(const Queued
     if (task.state == QueuedTask::State::kRunning) {
       task.owner_gone = true;
       running.push_back(task.worker);
+    } else if (task.state == QueuedTask::State::kAhead) {
+      task.owner_gone = true;
+      Recall(workers_.at(task.worker));
     } else {
       dropped.push_back(&task);
     }
@@ -127,7 +132,7 @@ void Scheduler::Drop(QueuedTask* task) {
   if (task->state == QueuedTask::State::kWaiting) {
     dependencies_.Remove(task->task->id);
   } else if (task->state == QueuedTask::State::kForwarded) {
-    view_->Ended(task->node, task->task->resources);
+    LeaveNode(*task);
     decisions_.emplace_back(CancelForwarded{task->node, task->task->id});
   }
   Forget(task);
@@ -191,6 +196,11 @@ Result<TaskPtr> Scheduler::TaskFinished(WorkerId id, const TaskId& task_id, bool
   QueuedTask* const queued = std::exchange(worker->task, nullptr);
   const TaskPtr task = queued->task;
   Forget(queued);
+  worker->pace.Finished();
+  if (!worker->ahead.empty()) {
+    NextAhead(*worker);
+    return task;
+  }
   if (worker->state == WorkerState::kStopping) return task;  // its resources go back with it
   if (worker->actor) {
     if (!succeeded) {
@@ -213,6 +223,7 @@ void Scheduler::WorkerBlocked(WorkerId id, bool blocked) {
   if (blocked) {
     worker->blocked = true;
     ledger_.GiveCpu(worker->held.cpu_units);
+    Recall(*worker);  // they may be what it waits for
   } else {
     Unblock(*worker);
   }
@@ -241,6 +252,10 @@ void Scheduler::WorkerGone(WorkerId id) {
       LoseReadyTasks(worker->job, id);
     }
   }
+  // It ran none of those; the oldest goes to the front of the queue last.
+  std::map<NodeId, std::vector<TaskId>> home;
+  for (auto task = worker->ahead.rbegin(); task != worker->ahead.rend(); ++task) ComeBack(*task, home);
+  for (auto& [node, tasks] : home) decisions_.emplace_back(ReturnRecalled{node, std::move(tasks)});
   if (QueuedTask* const task = worker->task) {
     RetryOrLose(task, LoseTask{LoseTask::Why::kWorkerDied, task->task, id, {}, 1, {}, {}});
   }
@@ -254,6 +269,7 @@ void Scheduler::RetryOrLose(QueuedTask* task, LoseTask lost) {
     if (task->retries_left > 0) task->retries_left--;
     task->worker = 0;
     task->node = NodeId();
+    task->beyond_fit = false;
     queue_.PushAgain(task);
     return;
   }
@@ -300,6 +316,7 @@ void Scheduler::Schedule() {
     ScheduleHere();
   else
     ScheduleInCluster();
+  SendAhead();
   TrimIdle();
 }
 

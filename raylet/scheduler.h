@@ -1,7 +1,8 @@
 // Scheduler: every task from its submission to its one end, every worker from its start to its death, and who runs what
 // with which resources. A core: events in, decisions out, no I/O; the raylet's loop thread.
-// Always holds: a task is in exactly one of waiting (for objects), ready (for resources and a worker), running, and
-// forwarded (to another machine); it leaves by TaskFinished, ForwardedFinished, or one LoseTask decision. A worker that
+// Always holds: a task is in exactly one of waiting (for objects), ready (for resources and a worker), ahead (in the
+// queue of a worker that runs another), running, and forwarded (to another machine); it leaves by TaskFinished,
+// ForwardedFinished, RecalledBy, or one LoseTask decision. What is ahead has not been started. A worker that
 // runs a task, or is an actor's, holds that task's resources; while it is blocked its CPU is lent to others. Free CPU
 // is below zero only after an unblock.
 #pragma once
@@ -16,6 +17,7 @@
 #include <variant>
 #include <vector>
 
+#include "raylet/ahead_pace.h"
 #include "raylet/cluster_view.h"
 #include "raylet/dependency_tracker.h"
 #include "raylet/resources.h"
@@ -40,6 +42,14 @@ struct StartWorker {
 struct RunTask {
   WorkerId worker = 0;
   TaskPtr task;
+  bool ahead = false;  // once it has ended those that it was given before
+};
+struct RecallFromWorker {  // what of these it has not started; ends in WorkerGaveBack
+  WorkerId worker = 0;
+  std::vector<TaskId> tasks;
+};
+struct KillWorker {  // nobody wants what it has begun to run
+  WorkerId worker = 0;
 };
 struct StopWorker {  // an idle one, or one whose actor's constructor threw: it may finish and go
   WorkerId worker = 0;
@@ -50,6 +60,13 @@ struct WatchObjects {
 struct ForwardTask {  // to another machine, which runs it or sends it back
   NodeId node;
   TaskPtr task;
+};
+struct RecallForwarded {  // what it does not run yet; ends in NodeGaveBack
+  NodeId node;
+};
+struct ReturnRecalled {  // to the machine that wants them back: they do not run here, nor will they
+  NodeId node;
+  std::vector<TaskId> tasks;
 };
 struct CancelForwarded {  // nobody wants its result any more
   NodeId node;
@@ -65,8 +82,8 @@ struct LoseTask {  // its owner gets a failure
   NodeId node;            // kNodeDied, kRefused: the last one
   std::string reason;     // kObjectLost: unless its owner has ended
 };
-using SchedulerDecision =
-    std::variant<StartWorker, RunTask, StopWorker, WatchObjects, ForwardTask, CancelForwarded, LoseTask>;
+using SchedulerDecision = std::variant<StartWorker, RunTask, RecallFromWorker, KillWorker, StopWorker, WatchObjects,
+                                       ForwardTask, RecallForwarded, ReturnRecalled, CancelForwarded, LoseTask>;
 
 // Where objects are, as far as this machine knows.
 class ObjectPlaces {
@@ -84,12 +101,15 @@ class Scheduler {
     WorkerId id = 0;
     JobId job = 0;
     WorkerState state = WorkerState::kStarting;
-    bool actor = false;          // kBusy: for good
-    bool blocked = false;        // its CPU is lent to others
-    QueuedTask* task = nullptr;  // kBusy, unless its actor has been constructed
-    TaskPtr hosts;               // of an actor that has been constructed: its creation
-    ResourceNeeds held;          // kBusy, kStopping
-    uint64_t idle_since = 0;     // kIdle: order
+    bool actor = false;             // kBusy: for good
+    bool blocked = false;           // its CPU is lent to others
+    QueuedTask* task = nullptr;     // kBusy, unless its actor has been constructed
+    TaskPtr hosts;                  // of an actor that has been constructed: its creation
+    ResourceNeeds held;             // kBusy, kStopping
+    std::deque<QueuedTask*> ahead;  // behind `task`, in order
+    bool recalling = false;         // they are on their way back
+    AheadPace pace;
+    uint64_t idle_since = 0;  // kIdle: order
   };
 
   Scheduler(const ResourceSet& total, SchedulerLimits limits);
@@ -114,6 +134,17 @@ class Scheduler {
   void WorkerStopping(WorkerId worker);  // the edge is ending it: it gets no more work
   void WorkerGone(WorkerId worker);
   void JobGone(JobId job);  // it has no workers and no tasks any more
+
+  // ---- work ahead (scheduler_ahead.cc): short work is sent before there is room, so that nobody waits for it
+  // Every kAheadTick for as long as it is wanted.
+  void Tick();
+  bool WantsTick() const;
+  // kProtocolError unless it is all that was ahead in this worker.
+  Result<void> WorkerGaveBack(WorkerId worker, const std::vector<TaskId>& tasks);
+  void NodeGaveBack(const NodeId& node, const std::vector<TaskId>& tasks);
+  // The machine that sent them wants back what does not run yet. Decides ReturnRecalled, at once for what is ready, and
+  // later for what is ahead in workers.
+  void RecalledBy(const NodeId& from);
 
   // ---- other machines' (scheduler_cluster.cc)
   void ClusterChanged() { dirty_ = true; }  // another load, or another machine
@@ -158,7 +189,15 @@ class Scheduler {
     size_t task_bytes = 0;
   };
 
+  // Of another machine, about work of ours there.
+  struct Peer {
+    AheadPace pace;
+    size_t ahead = 0;        // tasks there with beyond_fit
+    bool recalling = false;  // they are on their way back
+  };
+
   static constexpr uint32_t kReturnsMax = 8;
+  static constexpr size_t kAheadPerWorkerMax = 64;
   struct Plan;
 
   void Schedule();
@@ -166,6 +205,12 @@ class Scheduler {
   void ScheduleHere();
   void ScheduleInCluster();
   bool DispatchOne(JobId id);
+  void SendAhead();
+  bool ForwardAheadOne(JobId id);
+  void NextAhead(Worker& worker);
+  void Recall(Worker& worker);
+  void ComeBack(QueuedTask* task, std::map<NodeId, std::vector<TaskId>>& home);
+  void LeaveNode(QueuedTask& task);
   bool PlaceOne(JobId id, Plan& plan);
   Placement Place(const QueuedTask& task, const ResourceNeeds& needs, const ResourceLedger& left) const;
   void Forward(QueuedTask* task, const NodeId& node);
@@ -199,6 +244,7 @@ class Scheduler {
   std::map<NodeId, std::map<ActorId, ResourceSet>> actors_there_;  // constructed, and what each holds
   std::map<WorkerId, Worker> workers_;
   std::map<JobId, Job> jobs_;
+  std::map<NodeId, Peer> peers_;  // where work of ours is, or was
   std::vector<SchedulerDecision> decisions_;
   ClusterView* view_ = nullptr;  // set: there may be other machines
   const ObjectPlaces* places_ = nullptr;

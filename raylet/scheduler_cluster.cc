@@ -119,10 +119,12 @@ TaskPtr Scheduler::ForwardedFinished(const NodeId& node, const TaskId& id, bool 
   if (queued == nullptr) return nullptr;
   dirty_ = true;
   TaskPtr task = queued->task;
-  if (task->CreatesActor() && succeeded)
+  if (task->CreatesActor() && succeeded) {
     actors_there_[node].emplace(task->actor->id, task->resources);
-  else
-    view_->Ended(node, task->resources);
+  } else {
+    LeaveNode(*queued);
+    peers_[node].pace.Finished();
+  }
   Forget(queued);
   return task;
 }
@@ -143,7 +145,7 @@ TaskPtr Scheduler::ForwardedReturned(const NodeId& node, const TaskId& id) {
   if (task == nullptr) return nullptr;
   dirty_ = true;
   const TaskPtr returned = task->task;
-  view_->Ended(node, task->task->resources);
+  LeaveNode(*task);
   if (++task->returns < kReturnsMax) {
     task->node = NodeId();
     queue_.PushAgain(task);
@@ -165,12 +167,11 @@ WorkerId Scheduler::Abandon(const NodeId& from, const TaskId& id) {
   const auto found = foreign_.find(id);
   if (found == foreign_.end() || found->second->task->from != from) return 0;
   QueuedTask* const task = found->second;
-  if (task->state != QueuedTask::State::kRunning) {
-    (void)Cancel(id);
-    return 0;
-  }
+  if (Cancel(id)) return 0;
   task->owner_gone = true;
-  return task->worker;
+  if (task->state == QueuedTask::State::kRunning) return task->worker;
+  Recall(workers_.at(task->worker));
+  return 0;
 }
 
 std::map<NodeId, Scheduler::ForeignWork> Scheduler::WorkFromElsewhere() const {
@@ -199,6 +200,7 @@ std::vector<WorkerId> Scheduler::NodeGone(const NodeId& node, uint32_t process_b
   // The oldest goes to the front of the queue last.
   std::sort(forwarded.begin(), forwarded.end(),
             [](const QueuedTask* a, const QueuedTask* b) { return a->sequence > b->sequence; });
+  peers_.erase(node);
   for (QueuedTask* const task : forwarded)
     RetryOrLose(task, LoseTask{LoseTask::Why::kNodeDied, task->task, 0, {}, 1, node, {}});
   LoseWaitingFor(dependencies_.WaitingForNode(process_base), "its owner's machine is lost");

@@ -20,15 +20,17 @@ constexpr size_t kShapesPerJobMax = 1024;
 
 // A task on its way through the scheduler.
 struct QueuedTask {
-  enum class State { kWaiting, kReady, kRunning, kForwarded };
+  enum class State { kWaiting, kReady, kAhead, kRunning, kForwarded };
   TaskPtr task;
   uint64_t sequence = 0;  // order of submission; a retry keeps it
   int32_t retries_left = 0;
   bool owner_gone = false;  // nobody wants the result: not retried
   State state = State::kWaiting;
-  WorkerId worker = 0;   // kRunning: where
-  NodeId node;           // kForwarded: where
-  uint32_t returns = 0;  // how often another machine would not take it
+  WorkerId worker = 0;      // kRunning, kAhead: where
+  NodeId node;              // kForwarded: where
+  bool beyond_fit = false;  // kForwarded: sent ahead, to wait there
+  bool going_home = false;  // kAhead: the machine that it came from wants it back
+  uint32_t returns = 0;     // how often another machine would not take it
 };
 
 struct TaskShape {

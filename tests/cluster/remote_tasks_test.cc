@@ -145,6 +145,25 @@ TEST_F(RemoteTasksTest, AMachineThatWasCalledDeadAndComesBackIsUsedAgain) {
   EXPECT_EQ(There(Repeat, std::string("0123456789"), 30'000).Get(20'000)->size(), 300'000u);
 }
 
+TEST_F(RemoteTasksTest, ShortTasksRunElsewhereWhenALongOneComesInFrontOfThem) {
+  std::vector<ray::ObjectRef<int>> quick;
+  for (int i = 0; i < 3'000; ++i) quick.push_back(ray::Task(Add).Remote(i, 1));
+  const auto slow = ray::Task(SleepMs).Remote(60'000);
+  for (int i = 0; i < 500; ++i) quick.push_back(ray::Task(Add).Remote(i, 1));
+  for (int i = 0; i < 20; ++i) quick.push_back(ray::Task(NestedSum).Remote(2));
+  EXPECT_EQ(ray::Wait(quick, static_cast<int>(quick.size()), 30'000).ready.size(), quick.size());
+  EXPECT_TRUE(ray::Wait(std::vector<ray::ObjectRef<int>>{slow}, 1, 0).ready.empty());
+}
+
+TEST_F(RemoteTasksTest, ShortTasksThereDoNotWaitForALongOneEither) {
+  std::vector<ray::ObjectRef<int>> quick;
+  for (int i = 0; i < 3'000; ++i) quick.push_back(There(Add, i, 1));
+  const auto slow = There(SleepMs, 60'000);
+  for (int i = 0; i < 500; ++i) quick.push_back(There(Add, i, 1));
+  EXPECT_EQ(ray::Wait(quick, static_cast<int>(quick.size()), 30'000).ready.size(), quick.size());
+  EXPECT_TRUE(ray::Wait(std::vector<ray::ObjectRef<int>>{slow}, 1, 0).ready.empty());
+}
+
 TEST_F(RemoteTasksTest, WhatAKilledMachineHeldRunsElsewhereOrSaysSo) {
   const auto lost = There(SleepMs, 60'000);
   const auto stored = There(Repeat, std::string("0123456789"), 300'000);

@@ -217,6 +217,7 @@ void Fill(wire::ProcessNoticeT& message) {
   message.process = 4;
   message.failure = MakePointer<wire::FailureT>();
 }
+void Fill(wire::TasksNoticeT& message) { message.tasks = {IdOf(60), IdOf(61)}; }
 void Fill(wire::EmptyNoticeT&) {}
 void Fill(wire::NodeStatusReplyT& message) { message.json = "{\"workers\": 2}"; }
 

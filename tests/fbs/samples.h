@@ -40,6 +40,7 @@ void Fill(wire::FindActorReplyT& message);
 void Fill(wire::BlockedNoticeT& message);
 void Fill(wire::LendNoticeT& message);
 void Fill(wire::ProcessNoticeT& message);
+void Fill(wire::TasksNoticeT& message);
 void Fill(wire::EmptyNoticeT& message);
 void Fill(wire::NodeStatusReplyT& message);
 void Fill(wire::WantNoticeT& message);

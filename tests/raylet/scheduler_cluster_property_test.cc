@@ -1,5 +1,6 @@
 // Random lives of three machines' schedulers that send each other tasks and actors while messages are slow, machines
-// say what they have late, refuse, and die: every task whose machine lives ends exactly once, at its own machine.
+// say what they have late, refuse, recall what they sent ahead, and die: every task whose machine lives ends exactly
+// once, at its own machine.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -42,7 +43,7 @@ class Cluster {
   void Step() {
     const size_t i = Pick(kMachines);
     if (!machines_[i]->alive) return;
-    switch (Pick(12)) {
+    switch (Pick(15)) {
       case 0:
       case 1:
       case 2: Submit(i); break;
@@ -57,6 +58,13 @@ class Cluster {
       case 11:
         if (Pick(60) == 0) Die(i);
         break;
+      case 12: AnswerRecall(i); break;
+      case 13:
+        if (Pick(3) == 0) Rush(i);
+        break;
+      case 14:
+        if (Pick(2) == 0) machines_[i]->scheduler.Tick();
+        break;
     }
     SettleAll();
   }
@@ -68,6 +76,8 @@ class Cluster {
         Report(i);
         StartOne(i);
         FinishOne(i);
+        AnswerRecall(i);
+        machines_[i]->scheduler.Tick();
         const auto stopping = machines_[i]->stopping;
         for (const WorkerId worker : stopping) WorkerDies(i, worker);
         const auto hosting = machines_[i]->hosting;
@@ -88,6 +98,9 @@ class Cluster {
     }
   }
 
+  size_t ahead() const { return ahead_; }
+  size_t recalled() const { return recalled_; }
+
  private:
   struct Machine {
     explicit Machine(size_t number)
@@ -100,16 +113,18 @@ class Cluster {
     bool alive = true;
     std::set<TaskId> live;  // submitted here, and have not ended
     std::set<WorkerId> starting, stopping;
-    std::map<WorkerId, TaskPtr> busy;
+    std::map<WorkerId, std::deque<TaskPtr>> busy;  // the first is running, the others are ahead
+    std::map<WorkerId, std::vector<TaskId>> recalls;
     std::map<WorkerId, TaskPtr> hosting;  // an actor that has been constructed
   };
   // In order between two machines, but how far it has come is anybody's guess.
   struct Message {
-    enum class What { kRun, kDone, kReturn, kCancel, kReport, kLeft } what;
+    enum class What { kRun, kDone, kReturn, kCancel, kReport, kLeft, kRecall, kRecalled } what;
     TaskPtr task;
     TaskId id;
     NodeLoad load;
     bool succeeded = false;
+    std::vector<TaskId> tasks = {};
   };
 
   size_t Pick(size_t bound) { return std::uniform_int_distribution<size_t>(0, bound - 1)(random_); }
@@ -157,12 +172,49 @@ class Cluster {
   void FinishOne(size_t i) {
     Machine& machine = *machines_[i];
     if (machine.busy.empty()) return;
-    const auto run = *std::next(machine.busy.begin(), static_cast<std::ptrdiff_t>(Pick(machine.busy.size())));
-    machine.busy.erase(run.first);
-    const bool succeeded = !run.second->CreatesActor() || Pick(3) != 0;
-    ASSERT_TRUE(machine.scheduler.TaskFinished(run.first, run.second->id, succeeded).has_value());
-    if (run.second->CreatesActor() && succeeded) machine.hosting.insert(run);
-    EndAt(i, run.second, succeeded);
+    const auto run = std::next(machine.busy.begin(), static_cast<std::ptrdiff_t>(Pick(machine.busy.size())));
+    const WorkerId worker = run->first;
+    const TaskPtr task = run->second.front();
+    run->second.pop_front();
+    if (run->second.empty()) machine.busy.erase(run);
+    const bool succeeded = !task->CreatesActor() || Pick(3) != 0;
+    ASSERT_TRUE(machine.scheduler.TaskFinished(worker, task->id, succeeded).has_value());
+    if (task->CreatesActor() && succeeded) machine.hosting.emplace(worker, task);
+    EndAt(i, task, succeeded);
+  }
+
+  // Short tasks, and much of them: this is when work is sent ahead.
+  void Rush(size_t i) {
+    for (int times = 0; times < 12; ++times) {
+      if (!machines_[i]->alive) return;
+      Submit(i);
+      for (size_t k = 0; k < kMachines; ++k) {
+        if (!machines_[k]->alive) continue;
+        StartOne(k);
+        FinishOne(k);
+      }
+      DeliverSome();
+      SettleAll();
+      if (times % 4 == 3) machines_[i]->scheduler.Tick();
+    }
+  }
+
+  // A worker gives back what it was asked for and has not started.
+  void AnswerRecall(size_t i) {
+    Machine& machine = *machines_[i];
+    if (machine.recalls.empty()) return;
+    const auto [worker, wanted] = *machine.recalls.begin();
+    machine.recalls.erase(worker);
+    auto& queue = machine.busy[worker];
+    std::vector<TaskId> back;
+    for (const TaskId& id : wanted) {
+      const auto at = std::find_if(queue.begin(), queue.end(), [&](const TaskPtr& task) { return task->id == id; });
+      if (at == queue.end() || at == queue.begin()) continue;
+      back.push_back(id);
+      queue.erase(at);
+    }
+    if (queue.empty()) machine.busy.erase(worker);
+    ASSERT_TRUE(machine.scheduler.WorkerGaveBack(worker, back).has_value());
   }
 
   // It ended, or was lost, at machine i: its own machine hears of it.
@@ -185,6 +237,7 @@ class Cluster {
     machines_[i]->starting.erase(worker);
     machines_[i]->stopping.erase(worker);
     machines_[i]->busy.erase(worker);
+    machines_[i]->recalls.erase(worker);
     machines_[i]->scheduler.WorkerGone(worker);
     const auto hosting = machines_[i]->hosting.extract(worker);
     if (!hosting.empty() && hosting.mapped()->CameFromElsewhere())
@@ -235,6 +288,13 @@ class Cluster {
       case Message::What::kLeft: machine.scheduler.ActorLeft(IdOf(from), message.task->actor->id); return;
       case Message::What::kReturn: machine.scheduler.ForwardedReturned(IdOf(from), message.id); return;
       case Message::What::kCancel: return;
+      case Message::What::kRecall:
+        if (machines_[from]->alive) machine.scheduler.RecalledBy(IdOf(from));
+        return;
+      case Message::What::kRecalled:
+        recalled_ += message.tasks.size();
+        machine.scheduler.NodeGaveBack(IdOf(from), message.tasks);
+        return;
       case Message::What::kReport:
         machine.view.Heard(IdOf(from), message.load, {});
         machine.scheduler.ClusterChanged();
@@ -248,18 +308,30 @@ class Cluster {
   }
   void Settle(size_t i) {
     Machine& machine = *machines_[i];
+    std::vector<WorkerId> doomed;
     for (const auto& decision : machine.scheduler.TakeDecisions()) {
       if (const auto* start = std::get_if<StartWorker>(&decision)) {
         machine.starting.insert(start->worker);
       } else if (const auto* run = std::get_if<RunTask>(&decision)) {
-        ASSERT_FALSE(machine.busy.contains(run->worker));
-        machine.busy[run->worker] = run->task;
+        ASSERT_EQ(machine.busy.contains(run->worker), run->ahead);
+        machine.busy[run->worker].push_back(run->task);
+      } else if (const auto* recall = std::get_if<RecallFromWorker>(&decision)) {
+        if (!machine.scheduler.workers().contains(recall->worker)) continue;  // it died meanwhile
+        ASSERT_FALSE(machine.recalls.contains(recall->worker));
+        machine.recalls[recall->worker] = recall->tasks;
+      } else if (const auto* kill = std::get_if<raylet::KillWorker>(&decision)) {
+        doomed.push_back(kill->worker);
       } else if (const auto* stop = std::get_if<StopWorker>(&decision)) {
         machine.stopping.insert(stop->worker);
       } else if (const auto* forward = std::get_if<ForwardTask>(&decision)) {
         ASSERT_FALSE(forward->task->CameFromElsewhere()) << "a task travels on";
         ASSERT_TRUE(machines_[MachineOf(forward->node)]->alive);
         Send(i, MachineOf(forward->node), {Message::What::kRun, forward->task, {}, {}, false});
+        if (machine.view.Find(forward->node)->in_flight_tasks > kCpus) ++ahead_;
+      } else if (const auto* recall_there = std::get_if<RecallForwarded>(&decision)) {
+        Send(i, MachineOf(recall_there->node), {Message::What::kRecall, nullptr, {}, {}, false});
+      } else if (const auto* returned = std::get_if<ReturnRecalled>(&decision)) {
+        Send(i, MachineOf(returned->node), {Message::What::kRecalled, nullptr, {}, {}, false, returned->tasks});
       } else if (const auto* lost = std::get_if<LoseTask>(&decision)) {
         EndAt(i, lost->task, false);
       }
@@ -268,6 +340,7 @@ class Cluster {
     for (const auto& [id, worker] : machine.scheduler.workers()) held += worker.held.cpu_units;
     ASSERT_EQ(held + machine.scheduler.ledger().lines()[0].free_units, kCpus * kUnitsPerWhole);
     ASSERT_GE(machine.scheduler.ledger().lines()[0].free_units, 0);
+    for (const WorkerId worker : doomed) WorkerDies(i, worker);
   }
 
   bool AllEnded() const {
@@ -285,16 +358,22 @@ class Cluster {
   std::mt19937_64 random_;
   std::vector<std::unique_ptr<Machine>> machines_;
   std::map<std::pair<size_t, size_t>, std::deque<Message>> wires_;
+  size_t ahead_ = 0, recalled_ = 0;
 };
 
 TEST(SchedulerClusterProperty, EveryTaskOfALivingMachineEndsExactlyOnce) {
+  size_t ahead = 0, recalled = 0;
   for (uint64_t seed = 1; seed <= 150; ++seed) {
     SCOPED_TRACE(seed);
     Cluster cluster(seed);
     for (int step = 0; step < 500 && !testing::Test::HasFatalFailure(); ++step) cluster.Step();
     cluster.Drain();
     if (testing::Test::HasFailure()) return;
+    ahead += cluster.ahead();
+    recalled += cluster.recalled();
   }
+  EXPECT_GT(ahead, 500u);
+  EXPECT_GT(recalled, 50u);
 }
 
 }  // namespace
