@@ -101,13 +101,14 @@ class Scheduler {
     WorkerId id = 0;
     JobId job = 0;
     WorkerState state = WorkerState::kStarting;
-    bool actor = false;             // kBusy: for good
-    bool blocked = false;           // its CPU is lent to others
-    QueuedTask* task = nullptr;     // kBusy, unless its actor has been constructed
-    TaskPtr hosts;                  // of an actor that has been constructed: its creation
-    ResourceNeeds held;             // kBusy, kStopping
-    std::deque<QueuedTask*> ahead;  // behind `task`, in order
-    bool recalling = false;         // they are on their way back
+    bool actor = false;               // kBusy: for good
+    bool blocked = false;             // its CPU is lent to others
+    QueuedTask* task = nullptr;       // kBusy, unless its actor has been constructed
+    TaskPtr hosts;                    // of an actor that has been constructed: its creation
+    ResourceNeeds held;               // kBusy, kStopping
+    std::deque<QueuedTask*> ahead;    // behind `task`, in order
+    bool recalling = false;           // they are on their way back
+    bool may_not_have_begun = false;  // `task`: it was recalled before its turn came
     AheadPace pace;
     uint64_t idle_since = 0;  // kIdle: order
   };
@@ -139,7 +140,8 @@ class Scheduler {
   // Every kAheadTick for as long as it is wanted.
   void Tick();
   bool WantsTick() const;
-  // kProtocolError unless it is all that was ahead in this worker.
+  // kProtocolError unless it is all that was ahead in this worker when it answered. The task before may have ended
+  // since, so that the first of these is taken for running: it was not begun.
   Result<void> WorkerGaveBack(WorkerId worker, const std::vector<TaskId>& tasks);
   void NodeGaveBack(const NodeId& node, const std::vector<TaskId>& tasks);
   // The machine that sent them wants back what does not run yet. Decides ReturnRecalled, at once for what is ready, and

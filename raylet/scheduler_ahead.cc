@@ -1,6 +1,7 @@
 // The scheduler's part in sending work before there is room for it: to workers that are busy, and to other machines, so
 // that short tasks do not wait for a round trip each. What turns out to wait behind long work is recalled.
 #include <algorithm>
+#include <span>
 
 #include "base/strings.h"
 #include "raylet/scheduler.h"
@@ -96,7 +97,10 @@ void Scheduler::NextAhead(Worker& worker) {
   worker.task = worker.ahead.front();
   worker.ahead.pop_front();
   worker.task->state = QueuedTask::State::kRunning;
-  if (worker.task->owner_gone) decisions_.emplace_back(KillWorker{worker.id});
+  worker.may_not_have_begun = worker.recalling;
+  if (!worker.task->owner_gone) return;
+  worker.state = WorkerState::kStopping;  // it gets no more work
+  decisions_.emplace_back(KillWorker{worker.id});
 }
 
 void Scheduler::Recall(Worker& worker) {
@@ -108,9 +112,12 @@ void Scheduler::Recall(Worker& worker) {
 
 Result<void> Scheduler::WorkerGaveBack(WorkerId id, const std::vector<TaskId>& tasks) {
   Worker* const worker = Find(id);
-  if (worker == nullptr || !worker->recalling || tasks.size() != worker->ahead.size() ||
-      !std::equal(tasks.begin(), tasks.end(), worker->ahead.begin(),
-                  [](const TaskId& task, const QueuedTask* ahead) { return task == ahead->task->id; })) {
+  const bool not_begun = worker != nullptr && worker->may_not_have_begun && worker->task != nullptr && !tasks.empty() &&
+                         tasks.front() == worker->task->task->id;
+  const auto ahead = std::span(tasks).subspan(not_begun ? 1 : 0);
+  if (worker == nullptr || !worker->recalling ||
+      !std::equal(ahead.begin(), ahead.end(), worker->ahead.begin(), worker->ahead.end(),
+                  [](const TaskId& task, const QueuedTask* queued) { return task == queued->task->id; })) {
     return Fail(ErrorCode::kProtocolError, StrCat("a worker gives back ", tasks.size(),
                                                   " tasks, and they are not those that it was not to start"));
   }
@@ -119,6 +126,13 @@ Result<void> Scheduler::WorkerGaveBack(WorkerId id, const std::vector<TaskId>& t
   std::map<NodeId, std::vector<TaskId>> home;
   for (auto task = worker->ahead.rbegin(); task != worker->ahead.rend(); ++task) ComeBack(*task, home);
   worker->ahead.clear();
+  if (not_begun) {
+    ComeBack(std::exchange(worker->task, nullptr), home);
+    if (worker->state == WorkerState::kBusy) {  // otherwise its resources go back with it
+      GiveBack(*worker);
+      BecomeIdle(*worker);
+    }
+  }
   for (auto& [node, returned] : home) decisions_.emplace_back(ReturnRecalled{node, std::move(returned)});
   return {};
 }

@@ -157,7 +157,7 @@ TEST_F(SchedulerAhead, WhatWaitsBehindALongTaskComesBackWithinThreeTicks) {
   // It had begun the first of them when it was asked.
   FinishHere(1);
   std::vector<TaskId> back(recalls_[0].tasks.begin() + 1, recalls_[0].tasks.end());
-  EXPECT_FALSE(scheduler_.WorkerGaveBack(worker, recalls_[0].tasks).has_value());
+  EXPECT_FALSE(scheduler_.WorkerGaveBack(worker, {}).has_value());
   ASSERT_TRUE(scheduler_.WorkerGaveBack(worker, back).has_value());
   given_.clear();
   Take();
@@ -180,6 +180,22 @@ TEST_F(SchedulerAhead, AWorkerThatWaitsGivesBackWhatIsAheadAndGetsNoMore) {
   Take();
   EXPECT_EQ(Ahead(), 0u);
   ASSERT_EQ(starting_.size(), 1u);  // it lends its CPU
+}
+
+TEST_F(SchedulerAhead, WhatWasGivenBackJustBeforeItsTurnCameWasNotBegun) {
+  WithAQuickWorker(100);
+  const RunTask running = given_.front();
+  Tick(3);
+  ASSERT_EQ(recalls_.size(), 1u);
+  // It answers, and before its answer comes it ends the one that it ran.
+  FinishHere(1);
+  ASSERT_TRUE(scheduler_.WorkerGaveBack(running.worker, recalls_[0].tasks).has_value());
+  given_.clear();
+  Take();
+  ASSERT_EQ(given_.size(), 1u);  // it was idle, and the oldest is the next one
+  EXPECT_EQ(given_[0].task->id, recalls_[0].tasks[0]);
+  EXPECT_FALSE(given_[0].ahead);
+  EXPECT_EQ(scheduler_.tasks(), 89u);
 }
 
 TEST_F(SchedulerAhead, NothingIsSentAheadOfAnotherJobsTurn) {

@@ -169,9 +169,20 @@ class World {
       back.push_back(id);
       queue.erase(at);
     }
-    if (queue.empty()) busy_.erase(recall->first);
     const WorkerId worker = recall->first;
     recalls_.erase(recall);
+    // What it ran may end before its answer comes.
+    if (!back.empty() && !queue.empty() && !queue.front()->CreatesActor() && Pick(2) == 0) {
+      const TaskPtr ended = queue.front();
+      queue.pop_front();
+      ASSERT_TRUE(scheduler_.TaskFinished(worker, ended->id, true).has_value());
+      End(ended->id);
+      if (blocked_.erase(worker) > 0) unblocked_ = true;
+    }
+    if (queue.empty()) {
+      busy_.erase(worker);
+      if (!stopping_.contains(worker)) idle_.insert(worker);
+    }
     ASSERT_TRUE(scheduler_.WorkerGaveBack(worker, back).has_value());
     given_back_ += back.size();
   }
