@@ -90,6 +90,9 @@ void ControlLink::Renewed(const Result<ControlStore::Renewal>& renewal) {
   if (!renewal) {
     if (problem_.empty()) RAYLET_LOG(kWarning, "the lease was not renewed: ", renewal.error().message);
     problem_ = renewal.error().message;
+    if (renewal.error().code != ErrorCode::kAlreadyExists) return;
+    renew_timer_.Cancel();
+    if (const auto taken_over = std::exchange(on_taken_over_, nullptr)) taken_over(renewal.error());
     return;
   }
   if (!problem_.empty()) RAYLET_LOG(kWarning, "the lease is renewed again");

@@ -53,6 +53,9 @@ class ControlLink {
   // Something of ours is another's: it has a larger epoch or version in the store.
   void SetOnLost(std::function<void(const Published::Lost&)> lost) { on_lost_ = std::move(lost); }
 
+  // Another raylet has the lease of our node id, which ran out while we were out of reach: this one is to end. Once.
+  void SetOnTakenOver(std::function<void(const Error&)> taken_over) { on_taken_over_ = std::move(taken_over); }
+
   // Takes process numbers and the lease, and goes on to renew it. kAlreadyExists: two raylets with one node id, or the
   // process numbers are another's.
   void Join(Deadline deadline, Done<void> done);
@@ -100,6 +103,7 @@ class ControlLink {
   const bool draws_;  // its process numbers
   std::function<void(const std::vector<NodeRecord>&)> on_nodes_;
   std::function<void(const Published::Lost&)> on_lost_;
+  std::function<void(const Error&)> on_taken_over_;
 
   bool joined_ = false;
   bool leaving_ = false;

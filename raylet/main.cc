@@ -35,6 +35,7 @@ struct Flags {
   std::string resources = "{}";
   std::string logs_folder;
   std::string log_level = "warning";
+  std::string node_id;
   std::string node_ip;
   int port = -1;  // not given
   std::string token_file;
@@ -102,10 +103,15 @@ Result<void> CheckReachable(const ClusterOptions& cluster, const TcpAddress& oth
 
 // Nothing where no flag says that there are other raylets.
 Result<std::optional<ClusterOptions>> MakeClusterOptions(const Flags& flags) {
-  if (flags.node_ip.empty() && flags.port < 0 && flags.token_file.empty() && flags.peers.empty() &&
-      flags.control.empty() && !flags.head)
+  if (flags.node_id.empty() && flags.node_ip.empty() && flags.port < 0 && flags.token_file.empty() &&
+      flags.peers.empty() && flags.control.empty() && !flags.head)
     return std::nullopt;
   ClusterOptions cluster;
+  if (!flags.node_id.empty() &&
+      (!FromHex(flags.node_id, cluster.node.mutable_data(), NodeId::size()) || cluster.node.IsNil())) {
+    return Fail(ErrorCode::kInvalid, StrCat("--node-id wants ", 2 * NodeId::size(),
+                                            " hexadecimal digits, not all 0, and has '", flags.node_id, "'"));
+  }
   auto listen = MakeTcpAddress(flags.node_ip.empty() ? "127.0.0.1" : flags.node_ip,
                                static_cast<uint16_t>(std::max(0, flags.port)));
   if (!listen) return Fail(ErrorCode::kInvalid, StrCat("--node-ip: ", listen.error().message));
@@ -285,6 +291,13 @@ int Run(const Flags& flags) {
           stop();
         });
     daemon.ShareNames(*control->link());
+    control->link()->SetOnTakenOver([&](const Error& why) {
+      exit_code = Complain(
+          {why.code,
+           StrCat("its lease ran out while the control store was out of reach, and was taken over: this raylet ends; ",
+                  why.message)});
+      stop();
+    });
   }
   loop.Run();
   return exit_code;
@@ -310,6 +323,8 @@ int main(int argc, char** argv) {
   app.add_option("--logs-folder", flags.logs_folder,
                  "where workers' output goes, worker-<pid>.log; SOCKET.logs if not given");
   app.add_option("--log-level", flags.log_level, "debug, info, warning or error");
+  app.add_option("--node-id", flags.node_id,
+                 "who this raylet is to the others, as 40 hexadecimal digits; drawn anew at each start if not given");
   app.add_option("--node-ip", flags.node_ip, "address of this machine at which other raylets reach it; 127.0.0.1");
   app.add_option("--port", flags.port, "TCP port for other raylets; 0, or not given: any that is free")
       ->check(CLI::Range(0, 65535));

@@ -37,6 +37,7 @@ constexpr size_t kOutboxBytesMax = size_t{256}
 
 // The raylet's part in a cluster. Without it there is this machine and no other.
 struct ClusterOptions {
+  NodeId node;                    // who this raylet is to others; nil: one is drawn
   TcpAddress listen;              // where other raylets reach this one
   std::string token;              // that all of them share; empty: loopback only
   std::vector<TcpAddress> peers;  // that are to be found there
@@ -254,7 +255,8 @@ class Raylet final : private ProcessSession::Events,
   Loop& loop_;
   const RayletOptions options_;
   StoreLink& store_;
-  const NodeId node_ = NodeId::FromRandom();
+  const NodeId node_ =
+      options_.cluster && !options_.cluster->node.IsNil() ? options_.cluster->node : NodeId::FromRandom();
   ProcessId process_base_ = 0;  // high 32 bits of every process number, so that another raylet's are not taken for ours
   uint32_t next_process_ = 1;
   JobId next_job_ = 1;

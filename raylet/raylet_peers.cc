@@ -21,6 +21,16 @@ Result<TaskId> CheckTaskId(const wire::Id20& id) {
   return task;
 }
 
+// Larger than those of earlier lives of this node, as far as the machine's clock goes forward; of two that begin in
+// the same millisecond it is another all the same.
+uint64_t NewEpoch() {
+  constexpr int kRandomBits = 20;
+  uint64_t low = 0;
+  FillRandom(reinterpret_cast<uint8_t*>(&low), sizeof low);
+  const auto since_1970 = std::chrono::system_clock::now().time_since_epoch() / std::chrono::milliseconds(1);
+  return static_cast<uint64_t>(since_1970) << kRandomBits | low >> (64 - kRandomBits);
+}
+
 }  // namespace
 
 Result<void> Raylet::JoinPeers() {
@@ -28,6 +38,7 @@ Result<void> Raylet::JoinPeers() {
   const ClusterOptions& cluster = *options_.cluster;
   PeerLinksOptions options;
   options.own.node = node_;
+  options.own.epoch = NewEpoch();
   options.own.process_base = static_cast<uint32_t>(process_base_ >> 32);
   options.token = cluster.token;
   options.limits = cluster.limits;

@@ -28,7 +28,11 @@ Error NobodyThere(const ControlAddress& address, const std::string& reason) {
 }  // namespace
 
 RedisConnection::RedisConnection(Loop& loop, ControlAddress address, RedisConnectionOptions options, Handler& handler)
-    : loop_(loop), address_(std::move(address)), options_(options), handler_(handler) {}
+    : loop_(loop),
+      address_(std::move(address)),
+      options_(options),
+      handler_(handler),
+      problem_(NobodyThere(address_, "nothing has answered yet")) {}
 
 RedisConnection::~RedisConnection() { *alive_ = false; }
 

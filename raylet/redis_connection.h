@@ -86,7 +86,7 @@ class RedisConnection {
   Timer retry_;
   uint32_t failures_ = 0;  // in a row
   uint64_t number_ = 0;
-  Error problem_{ErrorCode::kNotRunning, "no connection has been made yet"};
+  Error problem_;  // nobody has answered, at first
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -5,8 +5,10 @@
 #include <chrono>
 #include <thread>
 
+#include "base/strings.h"
 #include "base/tcp_socket.h"
 #include "base/unix_socket.h"
+#include "fbs/messages.h"
 #include "tests/client/ray_cluster_functions.h"
 #include "tests/cluster/machines.h"
 #include "tests/raylet/redis_server.h"
@@ -15,6 +17,7 @@ namespace cluster_test {
 namespace {
 
 using raylet::Deadline;
+using raylet::UniqueFd;
 using raylet::test::Eventually;
 using raylet::test::Machine;
 using raylet::test::RedisServer;
@@ -35,6 +38,9 @@ class ClusterFaults : public ::testing::Test {
   static void Work() {
     ASSERT_EQ(*ray::Task(Add).Remote(1, 2).Get(60'000), 3);
     ASSERT_EQ(*ray::Task(Add).SetResource("there", 1).Remote(3, 4).Get(60'000), 7);
+  }
+  static bool Says(const Machine& machine, const std::string& words) {
+    return Eventually(60s, [&] { return machine.raylet->Output().find(words) != std::string::npos; });
   }
 
   RunFolder folder_;
@@ -93,7 +99,12 @@ TEST_F(ClusterFaults, StrangersAtTheirPortsAreTurnedAwayAndNoWorkIsDisturbed) {
   Machine b(token_, {"--num-cpus", "2", "--resources", R"({"there": 2})", "--peers", a.address});
   InitAt(a);
   Work();
-  std::vector<raylet::UniqueFd> open;
+  const auto closed = [](const UniqueFd& fd) {
+    char bytes[256];
+    const ssize_t got = ::read(fd.get(), bytes, sizeof bytes);
+    return got == 0 || (got < 0 && errno != EAGAIN);
+  };
+  std::vector<UniqueFd> open;
   const auto say = [&](const Machine& machine, std::string_view words) {
     const auto address = raylet::ParseTcpAddress(machine.address);
     auto fd = raylet::ConnectTcp(*address);
@@ -112,16 +123,77 @@ TEST_F(ClusterFaults, StrangersAtTheirPortsAreTurnedAwayAndNoWorkIsDisturbed) {
     }
     Work();
   }
+  const auto since = std::chrono::steady_clock::now();
+  // Headers of a Hello: one announces more than a handshake takes, to the other only a part of its body follows.
+  say(b, std::string("\0\x10\0\0\1\0\0\0\0\0\0\0\0\0\0\0", 16));
+  EXPECT_TRUE(Eventually(60s, [&] { return closed(open.back()); }));
+  say(b, std::string("\xf0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0 and", 20));
+  const UniqueFd unfinished = std::move(open.back());
+  open.pop_back();
   // Each is closed, those who say nothing when their five seconds are over.
-  for (const raylet::UniqueFd& fd : open) {
-    EXPECT_TRUE(Eventually(60s, [&] {
-      char bytes[256];
-      const ssize_t got = ::read(fd.get(), bytes, sizeof bytes);
-      return got == 0 || (got < 0 && errno != EAGAIN);
-    }));
-  }
+  for (const UniqueFd& fd : open) EXPECT_TRUE(Eventually(60s, [&] { return closed(fd); }));
+  EXPECT_TRUE(Eventually(60s, [&] { return closed(unfinished); }));
+  EXPECT_GE(std::chrono::steady_clock::now() - since, 5s);
+  EXPECT_TRUE(Says(b, "did not finish its greeting within 5 s")) << b.raylet->Output();
   Work();
   EXPECT_NE(a.raylet->Output().find("does not speak as a raylet does"), std::string::npos) << a.raylet->Output();
+}
+
+// A raylet of a release to come, as far as its greeting goes.
+raylet::Bytes HelloOfVersions(uint16_t least, uint16_t most) {
+  raylet::wire::PeerHelloT hello;
+  hello.magic = raylet::kPeerMagic;
+  hello.version_min = least;
+  hello.version_max = most;
+  hello.build = "of tomorrow";
+  hello.node = std::make_unique<raylet::wire::Id20>(raylet::ToWire(raylet::NodeId::FromRandom()));
+  hello.epoch = 1;
+  hello.process_base = 1;
+  hello.has_token = true;
+  hello.nonce.assign(32, 1);
+  hello.address = "127.0.0.1:9";
+  raylet::Bytes bytes;
+  raylet::AppendFrame(bytes, static_cast<uint16_t>(raylet::wire::PeerMessage::Hello), 0, raylet::Encode(hello));
+  return bytes;
+}
+
+// What the other side says until it closes.
+std::string Answer(const UniqueFd& fd) {
+  std::string answer;
+  char bytes[4096];
+  while (*raylet::WaitReadable(fd.get(), Deadline::AfterMs(60'000))) {
+    const ssize_t got = ::read(fd.get(), bytes, sizeof bytes);
+    if (got <= 0) break;
+    answer.append(bytes, static_cast<size_t>(got));
+  }
+  return answer;
+}
+
+TEST_F(ClusterFaults, ARayletOfAnotherProtocolIsToldBothVersionsWhoeverDialsAndNoWorkIsDisturbed) {
+  const uint16_t later = raylet::kPeerProtocolMax + 1;
+  const auto listener = raylet::ListenTcp(*raylet::ParseTcpAddress("127.0.0.1:0"), 8);
+  ASSERT_TRUE(listener) << listener.error().message;
+  const std::string address = raylet::LocalAddressOf(listener->get())->text();
+  Machine a(token_, {"--num-cpus", "2"});
+  Machine b(token_, {"--num-cpus", "2", "--resources", R"({"there": 2})", "--peers", a.address + "," + address});
+  InitAt(a);
+  Work();
+  const std::string theirs = raylet::StrCat("the one at 127.0.0.1:9 (of tomorrow) ", later, " to ", later + 1,
+                                            ": use the same release for both");
+  auto dialed = raylet::ConnectTcp(*raylet::ParseTcpAddress(a.address));
+  ASSERT_TRUE(dialed && *raylet::WaitWritable(dialed->get(), Deadline::AfterMs(60'000)));
+  ASSERT_TRUE(raylet::SendSome(dialed->get(), HelloOfVersions(later, later + 1), {}));
+  EXPECT_NE(Answer(*dialed).find(theirs), std::string::npos);
+  EXPECT_TRUE(Says(a, theirs)) << a.raylet->Output();
+
+  EXPECT_TRUE(Eventually(60s, [&] {  // who was left without an answer dials again
+    const auto accepted = raylet::AcceptTcp(listener->get());
+    if (!accepted || !*accepted) return false;
+    return raylet::SendSome(accepted->get(), HelloOfVersions(later, later + 1), {}) &&
+           Answer(*accepted).find(theirs) != std::string::npos;
+  }));
+  EXPECT_TRUE(Says(b, "no connection to the raylet at " + address + ": the raylet at " + b.address));
+  Work();
 }
 
 }  // namespace

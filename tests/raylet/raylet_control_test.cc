@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/strings.h"
+#include "base/tcp_socket.h"
 #include "tests/raylet/node.h"
 #include "tests/raylet/redis_server.h"
 
@@ -148,6 +149,14 @@ TEST_F(RayletHead, WhatKeepsARayletFromJoiningIsSaid) {
   const auto [absent_code, absent] = Run({"--control", "unix://" + folder_.File("nobody"), "--control-timeout", "0.3"});
   EXPECT_EQ(absent_code, 3) << absent;
   EXPECT_NE(absent.find("start redis-server there"), std::string::npos) << absent;
+  // Nobody listens, or who listens says nothing.
+  EXPECT_EQ(Run({"--control", "redis://127.0.0.1:1", "--control-timeout", "0.3"}).first, 3);
+  const auto mute = ListenTcp(*ParseTcpAddress("127.0.0.1:0"), 8);
+  ASSERT_TRUE(mute);
+  const std::string address = LocalAddressOf(mute->get())->text();
+  const auto [mute_code, mute_words] = Run({"--control", "redis://" + address, "--control-timeout", "0.3"});
+  EXPECT_EQ(mute_code, 3) << mute_words;
+  EXPECT_NE(mute_words.find(address), std::string::npos) << mute_words;
   RedisServer server({"--requirepass", "secret"});
   const auto [locked_code, locked] = Run({"--control", server.address().Shown()});
   EXPECT_EQ(locked_code, 4) << locked;

@@ -96,17 +96,24 @@ TEST_F(RayletPeers, OneThatIsFrozenIsSilentThenDeadAndUpAgainWhenItGoesOn) {
   ASSERT_TRUE(b.Sees("up"));
 }
 
-TEST_F(RayletPeers, OneWithAnotherTokenIsKeptOutAndBothLogsSayWhy) {
+TEST_F(RayletPeers, OneWithAnotherTokenOrNoneIsKeptOutAndBothLogsSayWhy) {
   std::ofstream(folder_.File("other")) << "a token of another cluster\n";
   ::chmod(folder_.File("other").c_str(), 0600);
   Machine a(Flags());
-  Machine b({"--token-file", folder_.File("other"), "--peers", a.Address()});
-  const auto says = [](Machine& each) {
-    return each.node.daemon->Output().find("different tokens") != std::string::npos;
+  const auto says = [](Machine& each, const std::string& words) {
+    return test::Eventually(kPatience, [&] { return each.node.daemon->Output().find(words) != std::string::npos; });
   };
-  EXPECT_TRUE(test::Eventually(kPatience, [&] { return says(a) && says(b); })) << a.node.daemon->Output();
-  EXPECT_TRUE(a.Status()["peers"].empty());
-  EXPECT_TRUE(b.Status()["peers"].empty());
+  for (const bool has_one : {true, false}) {
+    std::vector<std::string> flags = {"--peers", a.Address()};
+    if (has_one) flags.insert(flags.end(), {"--token-file", folder_.File("other")});
+    Machine b(flags);
+    const std::string words =
+        has_one ? "have different tokens" : "has a token, and the one at " + b.Address() + " has none";
+    EXPECT_TRUE(says(a, words)) << a.node.daemon->Output();
+    EXPECT_TRUE(says(b, words)) << b.node.daemon->Output();
+    EXPECT_TRUE(a.Status()["peers"].empty());
+    EXPECT_TRUE(b.Status()["peers"].empty());
+  }
 }
 
 TEST_F(RayletPeers, FlagsThatMakeNoSenseOrAreNotSafeAreRefusedWithTheRemedy) {
@@ -131,6 +138,7 @@ TEST_F(RayletPeers, FlagsThatMakeNoSenseOrAreNotSafeAreRefusedWithTheRemedy) {
   refused({"--peers", "192.0.2.1:7000"}, 4, "--token-file");
   refused({"--peers", "127.0.0.1"}, 2, "host:port");
   refused({"--node-ip", "here"}, 2, "--node-ip");
+  refused({"--node-id", "7"}, 2, "40 hexadecimal digits");
   refused({"--port", "70000"}, 2, "--port");
   refused({"--port", "0", "--peer-dead-after", "1"}, 2, "--peer-dead-after");
   Machine a({});
