@@ -41,6 +41,22 @@ Bytes CreationOfRestart(const Task& creation, uint32_t restarts);
 Result<void> CheckValue(const wire::ValueT* value);
 Result<void> CheckFailure(const wire::FailureT* failure);
 Result<ActorId> CheckActorId(const wire::Id20* id);
+
+// A message that is about one actor.
+template <class Message>
+struct AboutActor {
+  Message message;
+  ActorId actor;
+};
+template <class Message>
+Result<AboutActor<Message>> ParseAboutActor(std::span<const std::byte> body) {
+  auto message = Parse<Message>(body);
+  if (!message) return Fail(message.error());
+  const auto actor = CheckActorId(message->actor.get());
+  if (!actor) return Fail(actor.error());
+  return AboutActor<Message>{*std::move(message), *actor};
+}
+
 Result<void> CheckName(const char* what, const std::string& name);
 
 }  // namespace raylet

@@ -167,6 +167,7 @@ class Raylet final : private ProcessSession::Events,
   void TellPeer(const NodeId& node, uint16_t type, Bytes body);
   void TellProcesses(const wire::ProcessNoticeT& notice);
   uint32_t BaseOf(const NodeId& node) const;
+  Result<void> CheckSpeaksFor(const NodeId& node, ProcessId process) const;
   std::string AddressOf(const NodeId& node) const;
   std::string AddressOfProcess(ProcessId process) const;
   NodeLoad OwnLoad() override;

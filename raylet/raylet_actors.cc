@@ -48,41 +48,37 @@ Result<void> Raylet::DispatchActorMessage(const NodeId& node, const Frame& frame
 // ---- at the host
 
 Result<void> Raylet::OnEndActor(const NodeId& node, const Frame& frame) {
-  const auto notice = Parse<wire::EndActorNoticeT>(frame.body);
+  const auto notice = ParseAboutActor<wire::EndActorNoticeT>(frame.body);
   if (!notice) return Fail(notice.error());
-  const auto actor = CheckActorId(notice->actor.get());
-  if (!actor) return Fail(actor.error());
-  const HostedActors::Hosted* const hosted = hosted_.Find(*actor);
+  const HostedActors::Hosted* const hosted = hosted_.Find(notice->actor);
   if (hosted == nullptr || hosted->home() != node) return {};  // its end, or the creation, is on its way to its home
   if (hosted->worker != 0) {
-    EndWorker(hosted->worker, notice->at_once);
+    EndWorker(hosted->worker, notice->message.at_once);
     return {};
   }
   (void)scheduler_.Cancel(hosted->creation->id);
   Failure failure = Refused(hosted->creation->name, hosted->creation->function, "it was ended before it began");
   failure.kind = wire::FailureKind::ActorDied;
-  TellActorGone(*hosted_.Take(*actor), /*never_began=*/false, std::move(failure));
+  TellActorGone(*hosted_.Take(notice->actor), /*never_began=*/false, std::move(failure));
   return {};
 }
 
 // ---- at home
 
 Result<void> Raylet::OnActorGone(const NodeId& node, const Frame& frame) {
-  const auto notice = Parse<wire::ActorGoneNoticeT>(frame.body);
+  const auto notice = ParseAboutActor<wire::ActorGoneNoticeT>(frame.body);
   if (!notice) return Fail(notice.error());
-  const auto id = CheckActorId(notice->actor.get());
-  if (!id) return Fail(id.error());
-  RAYLET_RETURN_IF_ERROR(CheckFailure(notice->failure.get()));
-  scheduler_.ActorLeft(node, *id);
-  const ActorDirectory::Actor* const actor = actors_.Get(*id);
+  RAYLET_RETURN_IF_ERROR(CheckFailure(notice->message.failure.get()));
+  scheduler_.ActorLeft(node, notice->actor);
+  const ActorDirectory::Actor* const actor = actors_.Get(notice->actor);
   if (actor != nullptr && actor->place == Place::There(node)) {  // otherwise it has been given up already
     (void)scheduler_.ForwardedFinished(node, actor->creation->id, /*succeeded=*/false);
-    Failure failure = *notice->failure;
+    Failure failure = *notice->message.failure;
     failure.message += StrCat(", on the machine at ", AddressOf(node));
-    if (notice->never_began)
-      actors_.CreationLost(*id, failure);
+    if (notice->message.never_began)
+      actors_.CreationLost(notice->actor, failure);
     else
-      actors_.WorkerGone(*id, Place::There(node), failure);
+      actors_.WorkerGone(notice->actor, Place::There(node), failure);
     CarryOut();
   }
   ForgetEndedJobs();
@@ -90,21 +86,17 @@ Result<void> Raylet::OnActorGone(const NodeId& node, const Frame& frame) {
 }
 
 Result<void> Raylet::OnActorLeaves(const NodeId& node, const Frame& frame) {
-  const auto request = Parse<wire::ActorRequestT>(frame.body);
+  const auto request = ParseAboutActor<wire::ActorRequestT>(frame.body);
   if (!request) return Fail(request.error());
-  const auto id = CheckActorId(request->actor.get());
-  if (!id) return Fail(id.error());
-  const ActorDirectory::Actor* const actor = actors_.Get(*id);
-  if (actor != nullptr && actor->place == Place::There(node)) actors_.Exited(*id);
+  const ActorDirectory::Actor* const actor = actors_.Get(request->actor);
+  if (actor != nullptr && actor->place == Place::There(node)) actors_.Exited(request->actor);
   return {};
 }
 
 Result<void> Raylet::OnKillElsewhere(const Frame& frame) {
-  const auto request = Parse<wire::KillActorRequestT>(frame.body);
+  const auto request = ParseAboutActor<wire::KillActorRequestT>(frame.body);
   if (!request) return Fail(request.error());
-  const auto actor = CheckActorId(request->actor.get());
-  if (!actor) return Fail(actor.error());
-  actors_.Kill(*actor, request->no_restart);
+  actors_.Kill(request->actor, request->message.no_restart);
   return {};
 }
 

@@ -27,20 +27,18 @@ Result<UniqueFd> MakeChannel(ChannelId channel) {
 // ---- a process of ours asks
 
 Result<void> Raylet::OnOpenChannel(ProcessSession& session, const Frame& frame) {
-  const auto request = Parse<wire::OpenChannelRequestT>(frame.body);
+  const auto request = ParseAboutActor<wire::OpenChannelRequestT>(frame.body);
   if (!request) return Fail(request.error());
-  const auto actor = CheckActorId(request->actor.get());
-  if (!actor) return Fail(actor.error());
   const ProcessId caller = session.identity->process;
   const uint64_t request_id = frame.header.request_id;
   Result<void> asked;
-  if (IsHome(*actor)) {
-    asked = actors_.Open(*actor, caller, request_id);
-  } else if (const ClusterView::Node* const home = HomeOf(*actor)) {
-    asked = foreign_.Open(home->id, *actor, caller, request_id);
-    if (asked) AskHome({*actor, caller, request_id});
+  if (IsHome(request->actor)) {
+    asked = actors_.Open(request->actor, caller, request_id);
+  } else if (const ClusterView::Node* const home = HomeOf(request->actor)) {
+    asked = foreign_.Open(home->id, request->actor, caller, request_id);
+    if (asked) AskHome({request->actor, caller, request_id});
   } else {
-    RefuseCaller(caller, request_id, HomeLost(*actor, AddressOfProcess(CreatorOf(*actor))));
+    RefuseCaller(caller, request_id, HomeLost(request->actor, AddressOfProcess(CreatorOf(request->actor))));
   }
   if (asked) return {};
   wire::OpenChannelReplyT reply;
@@ -109,20 +107,17 @@ void Raylet::Do(const TellActorChanged& change) {
 }
 
 Result<void> Raylet::OnOpenActor(const NodeId& node, const Frame& frame) {
-  const auto request = Parse<wire::OpenActorRequestT>(frame.body);
+  const auto request = ParseAboutActor<wire::OpenActorRequestT>(frame.body);
   if (!request) return Fail(request.error());
-  const auto actor = CheckActorId(request->actor.get());
-  if (!actor) return Fail(actor.error());
-  if (request->caller >> 32 != BaseOf(node))
-    return Fail(ErrorCode::kProtocolError,
-                StrCat("process ", request->caller, " asks for an actor through a machine that is not its own"));
-  const auto opened = actors_.Open(*actor, request->caller, request->request);
+  RAYLET_RETURN_IF_ERROR(CheckSpeaksFor(node, request->message.caller));
+  const auto opened = actors_.Open(request->actor, request->message.caller, request->message.request);
   if (opened) return {};
   Failure failure;
   failure.kind = wire::FailureKind::ActorDied;
   failure.message = opened.error().message;
   failure.retry_safe = true;
-  Do(RefuseChannel{*actor, request->caller, request->request, std::make_shared<const Failure>(std::move(failure))});
+  Do(RefuseChannel{request->actor, request->message.caller, request->message.request,
+                   std::make_shared<const Failure>(std::move(failure))});
   return {};
 }
 

@@ -107,23 +107,19 @@ Result<void> Raylet::OnTasksRecalled(ProcessSession& session, const Frame& frame
 }
 
 Result<void> Raylet::OnKillActor(const Frame& frame) {
-  const auto request = Parse<wire::KillActorRequestT>(frame.body);
+  const auto request = ParseAboutActor<wire::KillActorRequestT>(frame.body);
   if (!request) return Fail(request.error());
-  const auto actor = CheckActorId(request->actor.get());
-  if (!actor) return Fail(actor.error());
-  if (IsHome(*actor))
-    actors_.Kill(*actor, request->no_restart);
-  else if (const ClusterView::Node* const home = HomeOf(*actor))
+  if (IsHome(request->actor))
+    actors_.Kill(request->actor, request->message.no_restart);
+  else if (const ClusterView::Node* const home = HomeOf(request->actor))
     TellPeer(home->id, wire::ActorMessage::KillElsewhere, frame.body);
   return {};
 }
 
 Result<void> Raylet::OnReleaseActor(ProcessSession& session, const Frame& frame) {
-  const auto request = Parse<wire::ActorRequestT>(frame.body);
+  const auto request = ParseAboutActor<wire::ActorRequestT>(frame.body);
   if (!request) return Fail(request.error());
-  const auto actor = CheckActorId(request->actor.get());
-  if (!actor) return Fail(actor.error());
-  actors_.Release(*actor, session.identity->process);
+  actors_.Release(request->actor, session.identity->process);
   return {};
 }
 
@@ -158,18 +154,16 @@ Result<void> Raylet::OnReleaseLend(ProcessSession& session, const Frame& frame) 
 }
 
 Result<void> Raylet::OnActorExited(ProcessSession& session, const Frame& frame) {
-  const auto request = Parse<wire::ActorRequestT>(frame.body);
+  const auto request = ParseAboutActor<wire::ActorRequestT>(frame.body);
   if (!request) return Fail(request.error());
-  const auto actor = CheckActorId(request->actor.get());
-  if (!actor) return Fail(actor.error());
   const auto& identity = *session.identity;
-  if (identity.kind != wire::ProcessKind::Worker || workers_.at(identity.worker).actor != *actor)
+  if (identity.kind != wire::ProcessKind::Worker || workers_.at(identity.worker).actor != request->actor)
     return Fail(ErrorCode::kProtocolError,
-                StrCat("actor ", actor->hex(), " does not live in the process that ends it"));
-  if (const HostedActors::Hosted* const hosted = hosted_.Find(*actor))
+                StrCat("actor ", request->actor.hex(), " does not live in the process that ends it"));
+  if (const HostedActors::Hosted* const hosted = hosted_.Find(request->actor))
     TellPeer(hosted->home(), wire::ActorMessage::ActorLeaves, frame.body);
   else
-    actors_.Exited(*actor);
+    actors_.Exited(request->actor);
   return {};
 }
 

@@ -101,14 +101,10 @@ void Raylet::Found(ProcessId asker, uint64_t request_id, const std::string& name
 }
 
 Result<void> Raylet::OnWatchActor(const NodeId& node, const Frame& frame) {
-  const auto request = Parse<wire::WatchActorRequestT>(frame.body);
+  const auto request = ParseAboutActor<wire::WatchActorRequestT>(frame.body);
   if (!request) return Fail(request.error());
-  const auto actor = CheckActorId(request->actor.get());
-  if (!actor) return Fail(actor.error());
-  if (request->process >> 32 != BaseOf(node))
-    return Fail(ErrorCode::kProtocolError,
-                StrCat("process ", request->process, " watches an actor through a machine that is not its own"));
-  actors_.Watch(*actor, request->process);
+  RAYLET_RETURN_IF_ERROR(CheckSpeaksFor(node, request->message.process));
+  actors_.Watch(request->actor, request->message.process);
   return {};
 }
 

@@ -98,6 +98,13 @@ uint32_t Raylet::BaseOf(const NodeId& node) const {
   return known == nullptr ? 0 : known->process_base;
 }
 
+// Of a process speaks its own machine alone.
+Result<void> Raylet::CheckSpeaksFor(const NodeId& node, ProcessId process) const {
+  if (process >> 32 == BaseOf(node)) return {};
+  return Fail(ErrorCode::kProtocolError,
+              StrCat("the machine at ", AddressOf(node), " speaks of process ", process, ", which is not its own"));
+}
+
 NodeLoad Raylet::OwnLoad() {
   NodeLoad load;
   const auto foreign = scheduler_.WorkFromElsewhere();
@@ -320,9 +327,7 @@ Result<void> Raylet::OnForwardedResult(const NodeId& node, const Frame& frame) {
   const auto result = Parse<wire::TaskResultT>(frame.body);
   if (!result) return Fail(result.error());
   RAYLET_RETURN_IF_ERROR(CheckValue(result->result.get()));
-  if (result->process != 0 && result->process >> 32 != BaseOf(node))
-    return Fail(ErrorCode::kProtocolError,
-                StrCat("a result comes from process ", result->process, ", which is not of the machine that sent it"));
+  if (result->process != 0) RAYLET_RETURN_IF_ERROR(CheckSpeaksFor(node, result->process));
   // None: its owner has gone, or it has been taken back; whoever ran it lends what the result refers to until it hears
   // that the owner has ended.
   const bool failed = result->result->kind == wire::ValueKind::Failed;
@@ -383,9 +388,7 @@ Result<void> Raylet::OnCancelTask(const NodeId& node, const Frame& frame) {
 Result<void> Raylet::OnProcessEnded(const NodeId& node, const Frame& frame) {
   const auto notice = Parse<wire::ProcessNoticeT>(frame.body);
   if (!notice) return Fail(notice.error());
-  if (notice->process >> 32 != BaseOf(node))
-    return Fail(ErrorCode::kProtocolError,
-                StrCat("the end of process ", notice->process, " is told by a machine that is not its own"));
+  RAYLET_RETURN_IF_ERROR(CheckSpeaksFor(node, notice->process));
   for (const WorkerId worker : scheduler_.OwnerGone(notice->process)) pool_.Signal(worker, SIGKILL);
   actors_.ProcessGone(notice->process);
   auto& ended = ended_elsewhere_[node];
@@ -399,9 +402,7 @@ Result<void> Raylet::OnProcessEnded(const NodeId& node, const Frame& frame) {
 Result<void> Raylet::OnLendReleased(const NodeId& node, const Frame& frame) {
   const auto released = Parse<wire::ReleasedLendT>(frame.body);
   if (!released) return Fail(released.error());
-  if (released->by >> 32 != BaseOf(node))
-    return Fail(ErrorCode::kProtocolError,
-                StrCat("process ", released->by, " returns a lend through a machine that is not its own"));
+  RAYLET_RETURN_IF_ERROR(CheckSpeaksFor(node, released->by));
   ProcessSession* const lender = SessionOf(released->lender);
   if (lender == nullptr) return {};  // gone, and its lends with it
   wire::LendNoticeT told;
