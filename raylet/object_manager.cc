@@ -35,12 +35,13 @@ void InPieces(std::vector<Element>& all, const Tell& tell) {
 }  // namespace
 
 ObjectManager::ObjectManager(Loop& loop, const Clock& clock, uint32_t process_base, const ClusterView& view,
-                             StoreLink& store, std::shared_ptr<client::StoreClient> client, Events& events)
+                             StoreLink& store, std::shared_ptr<client::StoreClient> client, Events& events,
+                             ObjectTransferLimits limits)
     : process_base_(process_base),
       view_(view),
       store_(store),
       events_(events),
-      transfer_(loop, clock, view.own(), std::move(client), *this),
+      transfer_(loop, clock, view.own(), std::move(client), *this, limits),
       locator_(view.own(), *this) {}
 
 ObjectManager::~ObjectManager() = default;
@@ -61,6 +62,35 @@ void ObjectManager::Want(const ObjectId& object, PullAsker asker, PullPriority p
 }
 
 void ObjectManager::WantNoLonger(const ObjectId& object, PullAsker asker) { transfer_.Cancel(object, asker); }
+
+void ObjectManager::WantArguments(std::span<const ObjectId> objects) {
+  for (const ObjectId& object : objects) {
+    arguments_.try_emplace(object);
+    Want(object, kArgumentAsker, PullPriority::kArgument);
+  }
+}
+
+void ObjectManager::ReleaseArguments(std::span<const ObjectId> objects) {
+  for (const ObjectId& object : objects) {
+    transfer_.Cancel(object, kArgumentAsker);
+    const auto argument = arguments_.find(object);
+    if (argument == arguments_.end()) continue;
+    if (argument->second.bytes > 0) --pinned_arguments_;
+    pinned_argument_bytes_ -= argument->second.bytes;
+    arguments_.erase(argument);
+  }
+}
+
+void ObjectManager::PinArgument(const ObjectId& object, uint64_t bytes, client::ObjectView view) {
+  const auto argument = arguments_.find(object);
+  if (argument == arguments_.end() || argument->second.bytes > 0 || bytes == 0) return;
+  if (pinned_arguments_ >= kArgumentsPinnedMax ||
+      pinned_argument_bytes_ + bytes > store_.room().capacity_bytes / kArgumentsStoreShare)
+    return;
+  argument->second = {std::move(view), bytes};
+  ++pinned_arguments_;
+  pinned_argument_bytes_ += bytes;
+}
 
 void ObjectManager::OnSealed(const ObjectId& object) {
   transfer_.SealedHere(object);
@@ -236,7 +266,8 @@ void ObjectManager::NodeGone(const NodeId& node, uint32_t process_base, const Er
 
 // ---- what the transfer says
 
-void ObjectManager::OnCopied(const ObjectId& object, uint64_t bytes, client::ObjectView) {
+void ObjectManager::OnCopied(const ObjectId& object, uint64_t bytes, client::ObjectView view) {
+  PinArgument(object, bytes, std::move(view));
   if (const ClusterView::Node* const owner = view_.NodeOf(OwnerOf(object))) {
     wire::CopiesAddedNoticeT notice;
     notice.objects.emplace_back(ToWire(object), bytes);

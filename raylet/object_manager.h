@@ -27,6 +27,10 @@
 namespace raylet {
 
 constexpr PullAsker kArgumentAsker = 0;  // the scheduler; every other asker is a process
+// Copies that came as arguments are pinned until a task begins with them, as far as these allow; more of them may be
+// evicted, and are pulled again then.
+constexpr uint64_t kArgumentsStoreShare = 4;   // a quarter of the store's bytes
+constexpr size_t kArgumentsPinnedMax = 16384;  // a quarter of the pins that a process has
 
 class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocator::Machine {
  public:
@@ -42,12 +46,15 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
 
   // All outlive the manager. `client` is for transfers alone.
   ObjectManager(Loop& loop, const Clock& clock, uint32_t process_base, const ClusterView& view, StoreLink& store,
-                std::shared_ptr<client::StoreClient> client, Events& events);
+                std::shared_ptr<client::StoreClient> client, Events& events, ObjectTransferLimits limits = {});
   ~ObjectManager() override;
 
   // ---- this machine's processes
   void Want(const ObjectId& object, PullAsker asker, PullPriority priority);
   void WantNoLonger(const ObjectId& object, PullAsker asker);
+  // The scheduler's, until it releases them.
+  void WantArguments(std::span<const ObjectId> objects);
+  void ReleaseArguments(std::span<const ObjectId> objects);
   void OnSealed(const ObjectId& object);  // as the store says it of what it watches
   // A result lies on another machine, and a process of ours owns it.
   void MadeElsewhere(const ObjectId& object, const NodeId& node);
@@ -68,6 +75,7 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
   const ObjectTransfer& transfer() const { return transfer_; }
   const ObjectLocator& locator() const { return locator_; }
   size_t kept() const;  // objects for processes of other machines
+  uint64_t pinned_argument_bytes() const { return pinned_argument_bytes_; }
 
  private:
   void OnLocate(std::vector<LocateObject> objects) override;
@@ -87,6 +95,7 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
   void SayWhatIsToBeSaid();  // of the locator
   void Found(wire::CopiesFoundT found);
   void LoseKept(ProcessId owner);
+  void PinArgument(const ObjectId& object, uint64_t bytes, client::ObjectView view);
   bool IsOurs(ProcessId process) const { return process >> 32 == process_base_; }
 
   const uint32_t process_base_;
@@ -96,6 +105,14 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
   ObjectTransfer transfer_;
   ObjectLocator locator_;
   std::unordered_map<ProcessId, std::unordered_set<ObjectId>> kept_;  // for other machines' processes, by owner
+  // What the scheduler wants and has not released, with its pin where it came and there was room for it.
+  struct Argument {
+    client::ObjectView view;
+    uint64_t bytes = 0;  // pinned
+  };
+  std::unordered_map<ObjectId, Argument> arguments_;
+  size_t pinned_arguments_ = 0;
+  uint64_t pinned_argument_bytes_ = 0;
 };
 
 }  // namespace raylet

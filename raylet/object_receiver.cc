@@ -166,6 +166,11 @@ void ObjectReceiver::Disconnect(const NodeId& node, const Error& why) {
     ConnectionGone(*connection->second, why);
 }
 
+void ObjectReceiver::CloseIdle(const NodeId& node) {
+  const auto connection = connections_.find(node);
+  if (connection != connections_.end() && connection->second->pulls == 0) connections_.erase(connection);
+}
+
 void ObjectReceiver::Pull(PullNumber pull, const ObjectId& object, const NodeId& from, PullPriority priority) {
   const auto connection = connections_.find(from);
   StopTransfer(object);  // one that the caller has given up, as its connection will soon

@@ -60,6 +60,7 @@ class ObjectReceiver {
   void Connect(const NodeId& node, UniqueFd fd);
   bool Connected(const NodeId& node) const { return connections_.contains(node); }
   void Disconnect(const NodeId& node, const Error& why);
+  void CloseIdle(const NodeId& node);  // nothing is pulled from there; nobody is told
 
   // kDisconnected through OnEnded where there is no connection to that node.
   void Pull(PullNumber pull, const ObjectId& object, const NodeId& from, PullPriority priority);

@@ -32,10 +32,10 @@ constexpr size_t kBytesPerRead = size_t{16} << 10;
 
 class ObjectSender::Connection {
  public:
-  Connection(ObjectSender& sender, uint64_t key, UniqueFd fd, std::string peer)
+  Connection(ObjectSender& sender, uint64_t key, const NodeId& node, UniqueFd fd)
       : sender_(sender),
         key_(key),
-        peer_(std::move(peer)),
+        node_(node),
         fd_(std::move(fd)),
         parser_(kBulkMessageBytesMax),
         watcher_(sender.loop_, fd_.get(), [this](FdWatcher::Events events) { Ready(events); }) {
@@ -46,7 +46,7 @@ class ObjectSender::Connection {
   }
 
   size_t pulls() const { return pulls_; }
-  const std::string& peer() const { return peer_; }
+  const NodeId& node() const { return node_; }
   bool busy() const { return pulls_ > 0 || !batch_.empty(); }
   bool Stalled() { return !batch_.empty() && !std::exchange(moved_, false); }
 
@@ -83,7 +83,7 @@ class ObjectSender::Connection {
 
   ObjectSender& sender_;
   const uint64_t key_;
-  const std::string peer_;
+  const NodeId node_;
   const UniqueFd fd_;
   FrameParser parser_;
   std::array<std::deque<Transfer>, kPriorities> queues_;  // in turn within a priority
@@ -329,9 +329,9 @@ ObjectSender::ObjectSender(Loop& loop, std::shared_ptr<client::StoreClient> stor
 
 ObjectSender::~ObjectSender() = default;
 
-void ObjectSender::Serve(UniqueFd fd, std::string peer) {
+void ObjectSender::Serve(const NodeId& node, UniqueFd fd) {
   const uint64_t key = next_key_++;
-  connections_[key] = std::make_unique<Connection>(*this, key, std::move(fd), std::move(peer));
+  connections_[key] = std::make_unique<Connection>(*this, key, node, std::move(fd));
 }
 
 size_t ObjectSender::pulls() const {
@@ -340,10 +340,18 @@ size_t ObjectSender::pulls() const {
   return pulls;
 }
 
+void ObjectSender::Disconnect(const NodeId& node, const Error& why) {
+  std::vector<uint64_t> keys;
+  for (const auto& [key, connection] : connections_)
+    if (connection->node() == node) keys.push_back(key);
+  for (const uint64_t key : keys) Remove(key, why);
+}
+
 void ObjectSender::Remove(uint64_t key, const Error& why) {
   const auto connection = connections_.find(key);
   if (why.code != ErrorCode::kDisconnected)
-    RAYLET_LOG(kWarning, "the bulk connection from ", connection->second->peer(), " is closed: ", why.message);
+    RAYLET_LOG(kWarning, "the bulk connection from node ", connection->second->node().hex(),
+               " is closed: ", why.message);
   connections_.erase(connection);
 }
 

@@ -36,8 +36,9 @@ class ObjectSender {
   ObjectSender(Loop& loop, std::shared_ptr<client::StoreClient> store, ObjectSenderLimits limits = {});
   ~ObjectSender();
 
-  // A connected, authenticated stream socket. Its other side pulls until it closes it; `peer` is for people.
-  void Serve(UniqueFd fd, std::string peer);
+  // A connected, authenticated stream socket to that node. Its other side pulls until it closes it.
+  void Serve(const NodeId& node, UniqueFd fd);
+  void Disconnect(const NodeId& node, const Error& why);  // all of its connections
 
   size_t connections() const { return connections_.size(); }
   size_t pulls() const;  // asked for and not sent to their end

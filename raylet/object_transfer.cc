@@ -63,6 +63,7 @@ ObjectTransfer::ObjectTransfer(Loop& loop, const Clock& clock, const NodeId& own
     : loop_(loop),
       clock_(clock),
       handler_(handler),
+      limits_(limits),
       store_(std::move(store)),
       queue_(own, limits.pulls, clock),
       inbox_(std::make_shared<Inbox>()),
@@ -144,8 +145,10 @@ void ObjectTransfer::Free(std::span<const ObjectId> objects) {
 void ObjectTransfer::NodeGone(const NodeId& node) {
   queue_.NodeGone(node);
   sources_.erase(node);
-  ToThread({[node](ObjectReceiver& receiver) {
-    receiver.Disconnect(node, {ErrorCode::kDisconnected, StrCat("node ", node.hex(), " has gone")});
+  ToThread({[this, node](ObjectReceiver& receiver) {
+    const Error why{ErrorCode::kDisconnected, StrCat("node ", node.hex(), " has gone")};
+    receiver.Disconnect(node, why);
+    sender_->Disconnect(node, why);
   }});
   CarrySoon();
 }
@@ -175,7 +178,7 @@ void ObjectTransfer::Dialled(const NodeId& node, Result<UniqueFd> fd) {
 
 void ObjectTransfer::Serve(const NodeId& node, UniqueFd fd) {
   thread_.loop().Post([this, node, shared = std::make_shared<UniqueFd>(std::move(fd))] {
-    if (sender_) sender_->Serve(std::move(*shared), StrCat("node ", node.hex()));
+    if (sender_) sender_->Serve(node, std::move(*shared));
   });
 }
 
@@ -223,9 +226,34 @@ void ObjectTransfer::Carry() {
       handler_.OnFailed(failed->object, failed->asker, failed->why);
     }
   }
+  const TimePoint next_idle = CloseIdle(commands);
   ToThread(std::move(commands));
   if (!locate.empty()) handler_.OnLocate(std::move(locate));
-  ArmTimer();
+  ArmTimer(std::min(next_idle, queue_.NextTick()));
+}
+
+// Decided here, where pulls begin: one that begins a moment later dials, and no command for the old connection follows
+// its end. Returns when to look again.
+TimePoint ObjectTransfer::CloseIdle(std::vector<Command>& commands) {
+  const TimePoint now = clock_.Now();
+  TimePoint next = TimePoint::max();
+  for (auto at = sources_.begin(); at != sources_.end();) {
+    const auto& node = at->first;
+    Source& source = at->second;
+    if (!source.connected || queue_.PullsFrom(node) > 0) {
+      source.idle_since = TimePoint::max();
+    } else if (source.idle_since == TimePoint::max()) {
+      source.idle_since = now;
+    }
+    if (source.idle_since != TimePoint::max() && now - source.idle_since >= limits_.idle_max) {
+      commands.push_back([node](ObjectReceiver& receiver) { receiver.CloseIdle(node); });
+      at = sources_.erase(at);
+      continue;
+    }
+    if (source.idle_since != TimePoint::max()) next = std::min(next, source.idle_since + limits_.idle_max);
+    ++at;
+  }
+  return next;
 }
 
 void ObjectTransfer::ToThread(std::vector<Command> commands) {
@@ -260,8 +288,7 @@ void ObjectTransfer::TakeEvents() {
   Carry();
 }
 
-void ObjectTransfer::ArmTimer() {
-  const TimePoint next = queue_.NextTick();
+void ObjectTransfer::ArmTimer(TimePoint next) {
   if (next >= timer_at_) return;  // an earlier turn looks again
   timer_at_ = next;
   const auto wait = std::chrono::ceil<std::chrono::milliseconds>(std::max(next - clock_.Now(), Duration::zero()));

@@ -24,6 +24,8 @@
 namespace raylet {
 
 struct ObjectTransferLimits {
+  // A connection over which nothing has been pulled for so long is closed.
+  Duration idle_max = std::chrono::seconds(30);
   PullLimits pulls;
   ObjectReceiverLimits receiver;
   ObjectSenderLimits sender;
@@ -70,6 +72,7 @@ class ObjectTransfer {
 
   // ---- for stats
   const PullQueue& queue() const { return queue_; }
+  size_t sources() const { return sources_.size(); }  // nodes that we are connected to, or dial, to pull
   const ObjectReceiver::Counters& received() const { return receiver_->counters(); }
   const ObjectSender::Counters& sent() const { return sender_->counters(); }
 
@@ -79,8 +82,9 @@ class ObjectTransfer {
   class ThreadEnd;
   // A node that we pull from.
   struct Source {
-    bool connected = false;       // else being dialled
-    std::vector<StartPull> wait;  // for the connection
+    bool connected = false;                   // else being dialled
+    std::vector<StartPull> wait;              // for the connection
+    TimePoint idle_since = TimePoint::max();  // connected, and nothing is pulled from there
   };
   using Command = std::function<void(ObjectReceiver&)>;
 
@@ -89,11 +93,13 @@ class ObjectTransfer {
   void TakeEvents();
   void Start(StartPull start, std::vector<Command>& commands);
   void ToThread(std::vector<Command> commands);
-  void ArmTimer();
+  TimePoint CloseIdle(std::vector<Command>& commands);
+  void ArmTimer(TimePoint next);
 
   Loop& loop_;
   const Clock& clock_;
   Handler& handler_;
+  const ObjectTransferLimits limits_;
   const std::shared_ptr<client::StoreClient> store_;
   PullQueue queue_;
   std::map<NodeId, Source> sources_;

@@ -101,6 +101,10 @@ class PullQueue {
   // ---- for stats
   size_t objects() const { return entries_.size(); }
   size_t pulls() const { return pulls_; }
+  size_t PullsFrom(const NodeId& node) const {
+    const auto from = pulls_from_.find(node);
+    return from == pulls_from_.end() ? 0 : from->second;
+  }
   uint64_t pulled_bytes() const { return pulled_bytes_; }  // as counted against bytes_max
   size_t ready() const { return ready_.size(); }
   // Why an object is not here yet: half a sentence that goes on after "object X".

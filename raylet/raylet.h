@@ -234,6 +234,7 @@ class Raylet final : private ProcessSession::Events,
   void Do(const KillWorker& kill);
   void Do(const StopWorker& stop);
   void Do(const WatchObjects& watch);
+  void Do(const ReleaseArguments& release);
   void Do(const ForwardTask& forward);
   void Do(const RecallForwarded& recall);
   void Do(const ReturnRecalled& returned);

@@ -93,7 +93,11 @@ void Raylet::Do(const WatchObjects& watch) {
   for (const ObjectId& object : watch.objects)
     if (IsDead(OwnerOf(object))) scheduler_.OwnerGone(OwnerOf(object));
   if (objects_ == nullptr) return;
-  for (const ObjectId& object : watch.objects) objects_->Want(object, kArgumentAsker, PullPriority::kArgument);
+  objects_->WantArguments(watch.objects);
+}
+
+void Raylet::Do(const ReleaseArguments& release) {
+  if (objects_ != nullptr) objects_->ReleaseArguments(release.objects);
 }
 
 void Raylet::Do(const ForwardTask& forward) {

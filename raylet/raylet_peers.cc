@@ -21,6 +21,9 @@ Result<TaskId> CheckTaskId(const wire::Id20& id) {
   return task;
 }
 
+// A bulk connection that carries nothing for so many times as long as a silent machine counts as living is closed.
+constexpr int kIdlePatience = 3;
+
 // Larger than those of earlier lives of this node, as far as the machine's clock goes forward; of two that begin in
 // the same millisecond it is another all the same.
 uint64_t NewEpoch() {
@@ -49,8 +52,10 @@ Result<void> Raylet::JoinPeers() {
   auto client = store_.NewClient("raylet, objects of other machines");
   if (!client) return Fail(client.error());
   ObjectManager::Events& events = *this;
+  ObjectTransferLimits transfer_limits;
+  transfer_limits.idle_max = kIdlePatience * cluster.limits.dead_after;
   objects_ = std::make_unique<ObjectManager>(loop_, clock_, static_cast<uint32_t>(process_base_ >> 32), view_, store_,
-                                             std::move(*client), events);
+                                             std::move(*client), events, transfer_limits);
   ChannelRelay::Events& relay_events = *this;
   relay_ = std::make_unique<ChannelRelay>(loop_, relay_events);
   const ObjectPlaces& places = *this;

@@ -56,11 +56,38 @@ Result<void> Scheduler::Submit(TaskPtr task) {
 
 void Scheduler::WaitFor(QueuedTask* task, const std::vector<ObjectId>& objects) {
   task->state = QueuedTask::State::kWaiting;
+  Hold(*task, objects);
   auto unwatched = dependencies_.Add(task->task->id, objects);
   if (!unwatched.empty()) decisions_.emplace_back(WatchObjects{std::move(unwatched)});
 }
 
+void Scheduler::Hold(QueuedTask& task, std::vector<ObjectId> objects) {
+  if (places_ == nullptr) return;  // nothing comes from elsewhere
+  std::sort(objects.begin(), objects.end());
+  objects.erase(std::unique(objects.begin(), objects.end()), objects.end());
+  std::vector<ObjectId> more;
+  std::set_difference(objects.begin(), objects.end(), task.awaited.begin(), task.awaited.end(),
+                      std::back_inserter(more));
+  for (const ObjectId& object : more) ++awaited_[object];
+  const auto old_end = static_cast<std::ptrdiff_t>(task.awaited.size());
+  task.awaited.insert(task.awaited.end(), more.begin(), more.end());
+  std::inplace_merge(task.awaited.begin(), task.awaited.begin() + old_end, task.awaited.end());
+}
+
+// It begins, goes elsewhere or ends.
+void Scheduler::LetGo(QueuedTask& task) {
+  ReleaseArguments release;
+  for (const ObjectId& object : std::exchange(task.awaited, {})) {
+    const auto awaited = awaited_.find(object);
+    if (--awaited->second > 0) continue;
+    awaited_.erase(awaited);
+    release.objects.push_back(object);
+  }
+  if (!release.objects.empty()) decisions_.emplace_back(std::move(release));
+}
+
 void Scheduler::Forget(QueuedTask* task) {
+  LetGo(*task);
   const TaskPtr kept = task->task;
   Job& job = jobs_[kept->job];
   job.tasks--;
@@ -355,6 +382,7 @@ void Scheduler::Dispatch(Worker& worker, QueuedTask* task, const ResourceNeeds& 
   task->state = QueuedTask::State::kRunning;
   task->worker = worker.id;
   decisions_.emplace_back(RunTask{worker.id, task->task});
+  LetGo(*task);
 }
 
 // How many of a job's ready tasks have their resources and lack only a worker. Tasks that ask for no CPU are bounded by

@@ -57,6 +57,9 @@ struct StopWorker {  // an idle one, or one whose actor's constructor threw: it 
 struct WatchObjects {
   std::vector<ObjectId> objects;
 };
+struct ReleaseArguments {  // what was watched: no task that is to start here needs them any more
+  std::vector<ObjectId> objects;
+};
 struct ForwardTask {  // to another machine, which runs it or sends it back
   NodeId node;
   TaskPtr task;
@@ -82,8 +85,9 @@ struct LoseTask {  // its owner gets a failure
   NodeId node;            // kNodeDied, kRefused: the last one
   std::string reason;     // kObjectLost: unless its owner has ended
 };
-using SchedulerDecision = std::variant<StartWorker, RunTask, RecallFromWorker, KillWorker, StopWorker, WatchObjects,
-                                       ForwardTask, RecallForwarded, ReturnRecalled, CancelForwarded, LoseTask>;
+using SchedulerDecision =
+    std::variant<StartWorker, RunTask, RecallFromWorker, KillWorker, StopWorker, WatchObjects, ReleaseArguments,
+                 ForwardTask, RecallForwarded, ReturnRecalled, CancelForwarded, LoseTask>;
 
 // Where objects are, as far as this machine knows.
 class ObjectPlaces {
@@ -219,6 +223,8 @@ class Scheduler {
   QueuedTask* FindForwarded(const NodeId& node, const TaskId& task);
   std::vector<ObjectId> NotHere(const Task& task) const;
   void WaitFor(QueuedTask* task, const std::vector<ObjectId>& objects);
+  void Hold(QueuedTask& task, std::vector<ObjectId> objects);
+  void LetGo(QueuedTask& task);
   std::vector<WorkerId> DropTasks(const std::function<bool(const QueuedTask&)>& matches);
   void Drop(QueuedTask* task);
   void LoseWaitingFor(const std::vector<std::pair<TaskId, ObjectId>>& waiting, const std::string& why);
@@ -243,6 +249,7 @@ class Scheduler {
   std::unordered_map<TaskId, QueuedTask> tasks_;                   // node-based: pointers to its values stay good
   std::unordered_map<TaskId, QueuedTask*> foreign_;                // those of tasks_ that came from elsewhere
   std::unordered_map<ProcessId, size_t> owned_;                    // tasks of each owner
+  std::unordered_map<ObjectId, size_t> awaited_;                   // by how many tasks
   std::map<NodeId, std::map<ActorId, ResourceSet>> actors_there_;  // constructed, and what each holds
   std::map<WorkerId, Worker> workers_;
   std::map<JobId, Job> jobs_;

@@ -97,6 +97,7 @@ void Scheduler::NextAhead(Worker& worker) {
   worker.task = worker.ahead.front();
   worker.ahead.pop_front();
   worker.task->state = QueuedTask::State::kRunning;
+  LetGo(*worker.task);
   worker.may_not_have_begun = worker.recalling;
   if (!worker.task->owner_gone) return;
   worker.state = WorkerState::kStopping;  // it gets no more work

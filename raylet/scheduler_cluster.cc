@@ -105,6 +105,7 @@ void Scheduler::Forward(QueuedTask* task, const NodeId& node) {
   task->node = node;
   view_->Sent(node, task->task->resources);
   decisions_.emplace_back(ForwardTask{node, task->task});
+  LetGo(*task);
 }
 
 QueuedTask* Scheduler::FindForwarded(const NodeId& node, const TaskId& id) {

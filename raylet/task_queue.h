@@ -31,6 +31,8 @@ struct QueuedTask {
   bool beyond_fit = false;  // kForwarded: sent ahead, to wait there
   bool going_home = false;  // kAhead: the machine that it came from wants it back
   uint32_t returns = 0;     // how often another machine would not take it
+  // In a cluster, what it has waited for since it began last, in order: to be kept here until it begins.
+  std::vector<ObjectId> awaited;
 };
 
 struct TaskShape {

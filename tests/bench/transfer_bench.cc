@@ -69,7 +69,7 @@ std::shared_ptr<StoreClient> Connect(const std::string& socket, const char* name
     std::optional<ObjectSender> sender;
     thread.Run([&] {
       sender.emplace(thread.loop(), store);
-      for (UniqueFd& connection : connections) sender->Serve(std::move(connection), "the bench");
+      for (UniqueFd& connection : connections) sender->Serve(NodeId(), std::move(connection));
     });
     char byte = 0;
     RAYLET_CHECK(::write(ready, &byte, 1) == 1, "the bench has gone");

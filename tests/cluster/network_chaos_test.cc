@@ -144,8 +144,8 @@ TEST_F(NetworkChaos, EveryResultIsRightOrAnErrorThatNamesItsCauseAndNothingIsLef
     Machine& machine = machines_[host];
     EXPECT_TRUE(Eventually(30s, [&] { return machines_.network().Processes(host).size() == 2; }))
         << machines_.network().Processes(host).size();
-    // Between two raylets there may be a connection for objects in either direction, which is kept for the next one.
-    EXPECT_TRUE(Eventually(10s, [&] { return machine.raylet->OpenDescriptors() <= raylet_descriptors_[host] + 4; }))
+    // Connections for objects are kept for the next one, three times as long as --peer-dead-after.
+    EXPECT_TRUE(Eventually(15s, [&] { return machine.raylet->OpenDescriptors() <= raylet_descriptors_[host]; }))
         << machine.raylet->OpenDescriptors() << " instead of " << raylet_descriptors_[host];
     EXPECT_TRUE(Eventually(10s, [&] { return machine.store->OpenDescriptors() <= store_descriptors_[host]; }))
         << machine.store->OpenDescriptors() << " instead of " << store_descriptors_[host];

@@ -72,7 +72,7 @@ TEST_F(ObjectReceiverTest, ManyAtATimeOverTcpAllCome) {
   ASSERT_EQ(::connect(dialled.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
   UniqueFd accepted(::accept4(listening.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
   ASSERT_TRUE(accepted);
-  from_.Run([&] { from_.sender->Serve(std::move(accepted), "the other machine"); });
+  from_.Run([&] { from_.sender->Serve(NodeId(), std::move(accepted)); });
   to_.Run([&] { to_.receiver->Connect(from_.id, std::move(dialled)); });
 
   std::mt19937 random(3);
@@ -323,7 +323,7 @@ TEST(ObjectReceiverStalls, ASenderThatSaysNothingAndAReaderThatTakesNothingAreDr
   EXPECT_EQ(to.Next().kind, Kind::kGone);
 
   auto [sends, deaf] = SocketPair();
-  from.Run([&, &fd = sends] { from.sender->Serve(std::move(fd), "a reader that takes nothing"); });
+  from.Run([&, &fd = sends] { from.sender->Serve(NodeId(), std::move(fd)); });
   wire::PullRequestT request;
   request.object = std::make_unique<wire::Id20>(ToWire(from.Put(Content(20'000'000))));
   std::vector<std::byte> frame;
@@ -340,7 +340,7 @@ TEST_F(ObjectReceiverTest, ASideThatTalksNonsenseLosesItsConnectionAndNobodyElse
   Link(from_, to_);
   const auto closes_after = [&](uint16_t type, std::span<const std::byte> body) {
     auto [sends, stranger] = SocketPair();
-    from_.Run([&, &fd = sends] { from_.sender->Serve(std::move(fd), "a stranger"); });
+    from_.Run([&, &fd = sends] { from_.sender->Serve(NodeId(), std::move(fd)); });
     std::vector<std::byte> frame;
     AppendFrame(frame, type, 1, body);
     EXPECT_TRUE(SendSome(stranger.get(), frame, {}));
@@ -357,7 +357,7 @@ TEST(ObjectSenderLimit, ASideThatAsksForTooMuchAtOnceIsDropped) {
   Machine from("16M", {}, {.pulls_per_connection_max = 3});
   const ObjectId object = from.Put(RandomContent(8'000'000, 1));
   auto [sends, greedy] = SocketPair();
-  from.Run([&, &fd = sends] { from.sender->Serve(std::move(fd), "a greedy one"); });
+  from.Run([&, &fd = sends] { from.sender->Serve(NodeId(), std::move(fd)); });
   wire::PullRequestT request;
   request.object = std::make_unique<wire::Id20>(ToWire(object));
   std::vector<std::byte> frames;

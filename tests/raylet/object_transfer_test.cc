@@ -26,6 +26,13 @@ struct World {
   std::atomic<uint64_t> next{1};  // object
 };
 
+// Goes on by itself, and further where a test says so.
+class TurnedClock final : public Clock {
+ public:
+  TimePoint Now() const override { return SteadyClock().Now() + turned.load(); }
+  std::atomic<Duration> turned{Duration::zero()};
+};
+
 class Node final : public ObjectTransfer::Handler {
  public:
   explicit Node(World& world, const std::string& memory = "32M", ObjectTransferLimits limits = {})
@@ -40,6 +47,10 @@ class Node final : public ObjectTransfer::Handler {
     world.nodes[id] = this;
   }
   ~Node() override { Stop(); }
+  // After the turn in which something was told.
+  void TurnClock(Duration by) {
+    Run([&] { clock_.turned = clock_.turned.load() + by; });
+  }
   // Its connections break, as if the machine had gone.
   void Stop() {
     {
@@ -98,6 +109,7 @@ class Node final : public ObjectTransfer::Handler {
     transfer->Found(found);
   }
   void OnDial(const NodeId& node) override {
+    ++dialled;
     const std::lock_guard lock(world_.mutex);
     if (world_.unreachable.contains(node) || !world_.nodes.contains(node))
       return transfer->Dialled(node, Fail(ErrorCode::kDisconnected, "nobody answers there"));
@@ -124,7 +136,7 @@ class Node final : public ObjectTransfer::Handler {
   std::optional<DaemonProcess> daemon;
   std::shared_ptr<client::StoreClient> store;
   std::optional<ObjectTransfer> transfer;  // on the loop's thread
-  std::atomic<int> copied{0};
+  std::atomic<int> copied{0}, dialled{0};
 
  private:
   std::shared_ptr<client::StoreClient> Connect() {
@@ -140,7 +152,7 @@ class Node final : public ObjectTransfer::Handler {
 
   World& world_;
   RunFolder folder_;
-  SteadyClock clock_;
+  TurnedClock clock_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::pair<ObjectId, PullAsker>, Error> told_;  // under mutex_
@@ -289,6 +301,47 @@ TEST(ObjectTransfer, WhenTheLastAskerGoesWhatHasComeGoes) {
     return !entry->has_value() || (*entry)->sealed;  // it may have come whole before
   }));
   to.Run([&] { EXPECT_EQ(to.transfer->queue().objects(), 0u); });
+}
+
+TEST(ObjectTransfer, AConnectionThatCarriesNothingIsClosedAndTheNextObjectHasAnother) {
+  World world;
+  Node from(world), to(world);
+  const auto put = [&] { return from.Put(RandomContent(1'000'000, 1)); };
+  const ObjectId first = put(), second = put(), third = put();
+  to.Ask(first, 1);
+  ASSERT_EQ(to.Told(first, 1).code, ErrorCode::kOk);
+  to.TurnClock(ObjectTransferLimits().idle_max - std::chrono::seconds(10));
+  to.Ask(second, 1);
+  ASSERT_EQ(to.Told(second, 1).code, ErrorCode::kOk);
+  EXPECT_EQ(to.dialled, 1);
+  // In the moment in which it is over, somebody asks.
+  to.TurnClock(ObjectTransferLimits().idle_max);
+  to.Ask(third, 1);
+  ASSERT_EQ(to.Told(third, 1).code, ErrorCode::kOk);
+  EXPECT_EQ(to.dialled, 2);
+  to.TurnClock(ObjectTransferLimits().idle_max);
+  to.Run([&] { to.transfer->Cancel(third, 1); });  // any turn
+  EXPECT_TRUE(Eventually(std::chrono::seconds(20), [&] {
+    size_t sources = 1;
+    to.Run([&] { sources = to.transfer->sources(); });
+    return sources == 0;
+  }));
+}
+
+TEST(ObjectTransfer, AConnectionOnWhichAnObjectIsAwaitedIsNotIdleHoweverLongThatTakes) {
+  World world;
+  Node from(world), to(world);
+  const Content data = RandomContent(1'000'000, 1);
+  const ObjectId object = from.Put(data);
+  to.daemon->Signal(SIGSTOP);
+  to.Ask(object, 1);
+  EXPECT_TRUE(Eventually(std::chrono::seconds(20), [&] { return from.transfer->sent().bytes_sent.value() > 0; }));
+  to.TurnClock(10 * ObjectTransferLimits().idle_max);
+  to.Run([&] { to.transfer->Cancel(object, 2); });  // any turn
+  to.daemon->Signal(SIGCONT);
+  ASSERT_EQ(to.Told(object, 1).code, ErrorCode::kOk);
+  to.ExpectHolds(object, data);
+  EXPECT_EQ(to.dialled, 1);
 }
 
 }  // namespace

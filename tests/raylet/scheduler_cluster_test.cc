@@ -74,6 +74,8 @@ class SchedulerCluster : public ::testing::Test {
       if (const auto* forward = std::get_if<ForwardTask>(&decision)) forwarded_.push_back(*forward);
       if (const auto* cancel = std::get_if<CancelForwarded>(&decision)) cancelled_.push_back(cancel->task);
       if (const auto* watch = std::get_if<WatchObjects>(&decision)) watched_ = watch->objects;
+      if (const auto* release = std::get_if<ReleaseArguments>(&decision))
+        released_.insert(released_.end(), release->objects.begin(), release->objects.end());
       if (const auto* lose = std::get_if<LoseTask>(&decision)) lost_.push_back(*lose);
     }
   }
@@ -85,7 +87,7 @@ class SchedulerCluster : public ::testing::Test {
   std::vector<TaskPtr> ran_;
   std::vector<ForwardTask> forwarded_;
   std::vector<TaskId> cancelled_;
-  std::vector<ObjectId> watched_;
+  std::vector<ObjectId> watched_, released_;
   std::vector<LoseTask> lost_;
 };
 
@@ -151,6 +153,43 @@ TEST_F(SchedulerCluster, ATaskThatRunsHereWaitsForItsArgumentsFromElsewhere) {
   scheduler_.WorkerReady(started_[0]);
   Take();
   ASSERT_EQ(ran_.size(), 1u);
+}
+
+TEST_F(SchedulerCluster, ArgumentsAreReleasedOnceTheLastTaskThatWaitedForThemBeginsOrIsDropped) {
+  Join(kB, Load(4, 4));
+  std::vector<TaskPtr> tasks;
+  const ObjectId shared = ObjectOf(kOwner);
+  places_.elsewhere[shared] = {kB, 100};
+  for (int i = 0; i < 3; ++i) {
+    const auto task = MakeTask();
+    task->stored_arguments = {shared, ObjectOf(kOwner), shared};
+    places_.elsewhere[task->stored_arguments[1]] = {kB, 100};
+    task->from = kB;  // so that it stays
+    Submit(task);
+    tasks.push_back(task);
+  }
+  // One is dropped while it waits, and what it alone waited for is wanted no more.
+  EXPECT_TRUE(scheduler_.Cancel(tasks[0]->id));
+  Take();
+  EXPECT_EQ(released_, std::vector{tasks[0]->stored_arguments[1]});
+  // One is ready and not begun: its arguments are still to be kept.
+  for (const ObjectId& object : tasks[1]->stored_arguments) {
+    places_.here.insert(object);
+    scheduler_.ObjectSealed(object);
+  }
+  Take();
+  ASSERT_EQ(started_.size(), 1u);
+  EXPECT_EQ(released_.size(), 1u);
+  scheduler_.WorkerReady(started_[0]);
+  Take();
+  ASSERT_EQ(ran_.size(), 1u);
+  ASSERT_EQ(released_.size(), 2u);
+  EXPECT_EQ(released_[1], tasks[1]->stored_arguments[1]);
+  // The machine that sent the last one dies.
+  scheduler_.NodeGone(kB, kB.data()[0]);
+  Take();
+  const std::set<ObjectId> last(released_.begin() + 2, released_.end());
+  EXPECT_EQ(last, (std::set<ObjectId>{shared, tasks[2]->stored_arguments[1]}));
 }
 
 TEST_F(SchedulerCluster, WhatADeadMachineHeldRunsElsewhereUntilItsRetriesAreUsedUp) {

@@ -146,7 +146,7 @@ class Machine final : public ObjectReceiver::Handler {
 // `to` pulls from `from`.
 inline void Link(Machine& from, Machine& to) {
   auto [sends, receives] = SocketPair();
-  from.Run([&, &fd = sends] { from.sender->Serve(std::move(fd), "the other machine"); });
+  from.Run([&, &fd = sends] { from.sender->Serve(to.id, std::move(fd)); });
   to.Run([&, &fd = receives] { to.receiver->Connect(from.id, std::move(fd)); });
 }
 
@@ -156,7 +156,7 @@ class Wire {
   Wire(Machine& from, Machine& to, uint64_t bytes_max, std::optional<uint64_t> bent_byte = {}) {
     auto [sends, near] = SocketPair();
     auto [receives, far] = SocketPair();
-    from.Run([&, &fd = sends] { from.sender->Serve(std::move(fd), "the wire"); });
+    from.Run([&, &fd = sends] { from.sender->Serve(to.id, std::move(fd)); });
     to.Run([&, &fd = receives] { to.receiver->Connect(from.id, std::move(fd)); });
     near_ = std::move(near);
     far_ = std::move(far);
