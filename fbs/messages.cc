@@ -39,6 +39,12 @@ size_t SharedTargetBytes(const wire::PeerHeartbeat& heartbeat) {
   return bytes;
 }
 
+size_t SharedTargetBytes(const wire::PeerIntroduction& introduction) {
+  size_t bytes = 0;
+  for (const auto* each : *introduction.introduced()) bytes += BytesOf(each->address());
+  return bytes;
+}
+
 size_t SharedTargetBytes(const wire::JobProgramNotice& program) {
   size_t bytes = 0;
   for (const auto* argument : *program.arguments()) bytes += BytesOf(argument);

@@ -59,6 +59,7 @@ size_t SharedTargetBytes(const Table&) {
 size_t SharedTargetBytes(const wire::RegisterRequest& request);
 size_t SharedTargetBytes(const wire::TaskSpec& task);
 size_t SharedTargetBytes(const wire::PeerHeartbeat& heartbeat);
+size_t SharedTargetBytes(const wire::PeerIntroduction& introduction);
 size_t SharedTargetBytes(const wire::JobProgramNotice& program);
 
 // kProtocolError unless the bytes are one well-formed message of this type within the bounds above.

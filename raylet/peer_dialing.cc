@@ -57,11 +57,8 @@ Result<void> PeerLinks::Seek(const TcpAddress& address, const NodeId& node) {
 void PeerLinks::Forget(const std::string& address) {
   const auto found = targets_.find(address);
   if (found == targets_.end()) return;
-  if (LivePeer(found->second.node) != nullptr) {
-    found->second.sought = false;
-  } else {
-    targets_.erase(found);
-  }
+  found->second.sought = false;
+  if (LivePeer(found->second.node) == nullptr && !Keeps(found->second)) targets_.erase(found);
 }
 
 void PeerLinks::AcceptAll() {
@@ -134,27 +131,47 @@ void PeerLinks::DialSoon() {
   });
 }
 
+bool PeerLinks::WantsDial(const Target& target) const {
+  if (target.itself || target.connection != 0 || InTouch(target.node)) return false;
+  if (target.sought || target.lost_until || !target.node.IsNil() || target.introduced.empty()) return true;
+  return std::any_of(target.introduced.begin(), target.introduced.end(),
+                     [this](const auto& place) { return !InTouch(place.node); });
+}
+
+// Without a session with who serves it.
+bool PeerLinks::Keeps(const Target& target) const {
+  return target.sought || !target.introduced.empty() || (target.lost_until && clock_.Now() < *target.lost_until);
+}
+
 void PeerLinks::DialDue() {
   if (stopping_) return;
   const TimePoint now = clock_.Now();
   TimePoint next = TimePoint::max();
-  std::vector<std::string> due;
+  std::vector<std::pair<TimePoint, std::string>> due;  // who has waited longest first
+  size_t introduced_dials = 0;
   for (const auto& [text, target] : targets_) {
-    if (target.itself || target.connection != 0) continue;
-    if (const Peer* const peer = LivePeer(target.node); peer != nullptr && peer->connection != 0) continue;
+    if (target.connection != 0 && !target.introduced.empty()) ++introduced_dials;
+    if (!WantsDial(target)) continue;
     if (now < target.next_at) {
       next = std::min(next, target.next_at);
     } else {
-      due.push_back(text);
+      due.emplace_back(target.next_at, text);
     }
   }
+  std::sort(due.begin(), due.end());
   dial_timer_.Cancel();
   if (next != TimePoint::max() && next - now < tick_every_) {
     const auto delay = std::chrono::duration_cast<std::chrono::milliseconds>(next - now) + std::chrono::milliseconds(1);
     dial_timer_ = Timer(loop_, delay, {}, [this] { DialDue(); });
   }
-  for (const std::string& text : due)
-    if (const auto target = targets_.find(text); target != targets_.end()) Dial(target->second);
+  for (const auto& [since, text] : due) {
+    const auto target = targets_.find(text);
+    if (target == targets_.end()) continue;
+    if (!target->second.introduced.empty() && !target->second.sought && LivePeer(target->second.node) == nullptr &&
+        introduced_dials++ >= options_.introduced_dials_max)
+      continue;  // the next tick looks again
+    Dial(target->second);
+  }
 }
 
 void PeerLinks::Dial(Target& target) {
@@ -237,14 +254,14 @@ void PeerLinks::DialFailed(const PeerConnection& connection, const std::string& 
   const PeerHandshake& handshake = connection.handshake();
   target.connection = 0;
   if (handshake.to_itself()) {
-    target.itself = true;
+    if (Refute(text, options_.own.node)) target.itself = true;
     return;
   }
   if (const Peer* const peer = LivePeer(target.node); peer != nullptr && peer->connection != 0) return;
   if (handshake.proven() && handshake.refusal() == wire::RefusalKind::DialBack) {
     target.last_failure.clear();
     target.next_at = clock_.Now() + Pause(++target.attempts + 2);
-    return;
+    return GiveUpInTheEnd(target);
   }
   if (handshake.proven() && handshake.refusal() == wire::RefusalKind::SessionEnded) {
     const NodeId node = target.node;
@@ -266,9 +283,13 @@ void PeerLinks::DialFailed(Target& target, const Error& reason, bool refused_by_
   }
   if (std::exchange(target.last_failure, reason.message) != reason.message) {
     RAYLET_LOG(kWarning, "no connection to the raylet at ", target.address.text(), ": ", reason.message,
-               target.sought ? "; trying on" : "");
+               Keeps(target) ? "; trying on" : "");
   }
-  if (!target.sought && target.attempts >= kAttemptsUnsought && LivePeer(node) == nullptr)
+  GiveUpInTheEnd(target);
+}
+
+void PeerLinks::GiveUpInTheEnd(const Target& target) {
+  if (!Keeps(target) && target.attempts >= kAttemptsUnsought && LivePeer(target.node) == nullptr)
     targets_.erase(std::string(target.address.text()));
 }
 

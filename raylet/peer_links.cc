@@ -27,7 +27,8 @@ PeerLinks::PeerLinks(Loop& loop, const Clock& clock, PeerLinksOptions options, C
       handler_(handler),
       random_(std::move(random)),
       tick_every_(std::clamp(std::chrono::duration_cast<std::chrono::milliseconds>(options_.limits.heartbeat_every) / 2,
-                             kTickMin, kTickMax)) {
+                             kTickMin, kTickMax)),
+      introductions_(options_.own.node) {
   if (!random_) {
     random_ = [] {
       uint64_t number = 0;
@@ -46,10 +47,19 @@ PeerLinks::~PeerLinks() {
 }
 
 PeerLinks::Peer* PeerLinks::LivePeer(const NodeId& node) {
+  return const_cast<Peer*>(std::as_const(*this).LivePeer(node));
+}
+
+const PeerLinks::Peer* PeerLinks::LivePeer(const NodeId& node) const {
   const auto found = peers_.find(node);
   if (found == peers_.end() || found->second.session == nullptr) return nullptr;
-  Peer& peer = found->second;
+  const Peer& peer = found->second;
   return peer.session->born() && peer.session->state() != NodeState::kDead ? &peer : nullptr;
+}
+
+bool PeerLinks::InTouch(const NodeId& node) const {
+  const Peer* const peer = LivePeer(node);
+  return peer != nullptr && peer->connection != 0;
 }
 
 PeerLinks::Peer* PeerLinks::PeerOf(const PeerConnection& connection) {
@@ -152,6 +162,7 @@ void PeerLinks::OnProvenDialed(PeerConnection& connection) {
                              {ErrorCode::kWrongState, StrCat("another raylet serves ", identity.address, " now")});
   }
   if (const auto target = targets_.find(link.target); target != targets_.end()) target->second.node = identity.node;
+  Refute(link.target, identity.node);
   if (identity.node < options_.own.node) return connection.Accept({});  // it will dial, and says so
   Peer& peer = peers_[identity.node];
   if (peer.connection != 0) return connection.Close({ErrorCode::kAlreadyExists, "the two are connected already"});
@@ -232,8 +243,11 @@ void PeerLinks::Attach(PeerConnection& connection, Peer& peer) {
     if (target.node != node) continue;
     target.attempts = 0;
     target.last_failure.clear();
+    target.lost_until.reset();
     if (target.connection == connection.id()) target.connection = 0;
   }
+  introductions_.Connected(peer.identity);
+  IntroduceTo(node, peer);
   view_.Up(node, peer.identity.epoch, peer.identity.process_base, peer.identity.address, now);
   RAYLET_LOG(kInfo, NameOf(peer.identity), first ? " is up" : " is connected again");
   if (!first) return handler_.OnPeerHeard(node);
@@ -248,19 +262,21 @@ void PeerLinks::Bury(const NodeId& node, const Error& why) {
   const std::unique_ptr<PeerSession> session = std::move(peer.session);
   if (const auto link = links_.find(std::exchange(peer.connection, 0)); link != links_.end())
     link->second.connection->Close(why);
-  for (auto target = targets_.begin(); target != targets_.end();) {
-    if (target->second.node != node) {
-      ++target;
-    } else if (!target->second.sought) {
-      target = targets_.erase(target);
-    } else {
-      target->second.node = {};
-      target->second.attempts = 0;
-      target->second.next_at = clock_.Now() + Pause(1);
-      ++target;
+  for (auto each = targets_.begin(); each != targets_.end();) {
+    Target& target = each->second;
+    if (target.node != node) {
+      ++each;
+      continue;
     }
+    target.node = {};
+    target.attempts = 0;
+    target.next_at = clock_.Now() + Pause(1);
+    if (why.code == ErrorCode::kTimedOut) SeekLost(target);
+    each = Keeps(target) ? std::next(each) : targets_.erase(each);
   }
   if (!session->born()) return;
+  introductions_.Dead(node);
+  TakeIntroductions();
   session->End(why);
   peer.why_dead = why.message;
   peer.counters = session->counters();
@@ -295,6 +311,11 @@ void PeerLinks::OnFrame(PeerConnection& connection, const Frame& frame) {
     case PeerSession::Heard::kGoodbye: return Bury(node, Error(peer->session->why_dead()));
     case PeerSession::Heard::kMessage: {
       const auto taken = handler_.OnPeerMessage(node, frame);
+      if (!taken) return End(node, taken.error());
+      break;
+    }
+    case PeerSession::Heard::kIntroduction: {
+      const auto taken = HearIntroduction(node, *peer);
       if (!taken) return End(node, taken.error());
       break;
     }
@@ -344,6 +365,7 @@ void PeerLinks::Tick() {
       TickPeer(node, peer->second, load, now);
   }
   PruneDead();
+  IntroduceAll();
   DialDue();
 }
 

@@ -4,9 +4,11 @@
 //
 // The raylet with the smaller NodeId dials. Who does not know yet whose address it has dials too: where that turns out
 // to be the smaller one, it is told so (DialBack), and dialed at once. So any list of addresses in which every two
-// raylets are connected by one of them is enough. A link that is lost is dialed again from both sides, with growing
-// pauses, for as long as its session lives; a machine that refuses the connection ends the session at once. Addresses
-// that were to be sought are sought for ever. Always holds: a handler hears OnPeerUp, then messages, then OnPeerDead,
+// raylets are connected by others is enough: raylets introduce their peers to each other, and whom a peer of ours has a
+// session with is dialed until it has one with us, too, or that peer says no more that it has. A link that is lost is
+// dialed again from both sides, with growing pauses, for as long as its session lives; a machine that refuses the
+// connection ends the session at once. Addresses that were to be sought are sought for ever, and for an hour those of
+// whom silence parted us. Always holds: a handler hears OnPeerUp, then messages, then OnPeerDead,
 // in turns, for each node; the ClusterView is told first.
 #pragma once
 
@@ -14,6 +16,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "base/clock.h"
@@ -21,6 +24,7 @@
 #include "base/tcp_socket.h"
 #include "raylet/cluster_view.h"
 #include "raylet/peer_connection.h"
+#include "raylet/peer_introductions.h"
 #include "raylet/peer_session.h"
 
 namespace raylet {
@@ -32,6 +36,10 @@ struct PeerLinksOptions {
   PeerSessionLimits limits;
   Duration redial_min = std::chrono::milliseconds(100);
   Duration redial_max = std::chrono::seconds(5);
+  Duration seek_lost_for = std::chrono::hours(1);  // who was silent for too long
+  size_t lost_max = 64;                            // of these at a time; then the oldest is forgotten
+  size_t introduced_max = 1024;                    // addresses at a time that are known from other raylets alone
+  size_t introduced_dials_max = 16;                // of them dialed at a time
   size_t strangers_max = 64;  // connections to us that have not proved themselves; then the oldest goes
 };
 
@@ -104,12 +112,16 @@ class PeerLinks final : private PeerConnection::Events {
     PeerSession::Counters counters;               // of the session that died last
     uint64_t bytes_sent = 0, bytes_received = 0;  // of connections that have gone
   };
-  // An address that we dial until there is a session with who serves it.
+  // An address that we dial until there is a session with who serves it: for ever where it is sought, while somebody is
+  // introduced at it or is sought there as lost, or as long as its session lives, and otherwise a few times.
   struct Target {
     TcpAddress address;
-    NodeId node;          // nil: not known
-    bool sought = false;  // for ever; otherwise as long as its session lives, or a few times
+    NodeId node;  // nil: not known
+    bool sought = false;
     bool itself = false;
+    // Who serves it, as others say: not to be believed, and nobody is called dead for what happens there.
+    std::set<PeerIntroductions::Place> introduced;
+    std::optional<TimePoint> lost_until;
     int attempts = 0;
     TimePoint next_at;
     ConnectionId connection = 0;  // under way
@@ -136,20 +148,35 @@ class PeerLinks final : private PeerConnection::Events {
   void Bury(const NodeId& node, const Error& why);
   PeerSession& FreshSession(Peer& peer);
   Peer* LivePeer(const NodeId& node);
+  const Peer* LivePeer(const NodeId& node) const;
+  bool InTouch(const NodeId& node) const;
   Peer* PeerOf(const PeerConnection& connection);
   void Tick();
   void TickPeer(const NodeId& node, Peer& peer, const NodeLoad& load, TimePoint now);
   void HeardAgain(const NodeId& node, Peer& peer);
   void PruneDead();
 
+  // peer_introducing.cc: whom others know
+  void IntroduceAll();
+  void IntroduceTo(const NodeId& node, Peer& peer);
+  Result<void> HearIntroduction(const NodeId& node, const Peer& peer);
+  void TakeIntroductions();
+  void SeekIntroduced(const PeerIntroductions::Place& place);
+  void SeekIntroducedNoMore(const PeerIntroductions::Place& place);
+  void SeekLost(Target& target);
+  bool Refute(const std::string& target, const NodeId& served_by);
+
   // peer_dialing.cc: connections
   void AcceptAll();
   void DropOldestStranger();
   void DialDue();
+  bool WantsDial(const Target& target) const;
+  bool Keeps(const Target& target) const;
   void Dial(Target& target);
   void DialSoon();
   void DialFailed(const PeerConnection& connection, const std::string& target, const Error& reason);
   void DialFailed(Target& target, const Error& reason, bool refused_by_machine);
+  void GiveUpInTheEnd(const Target& target);
   void SeekBack(const PeerIdentity& identity);
   PeerConnection& AddConnection(UniqueFd fd, const TcpAddress& remote, PeerHandshake::Side side, wire::PeerRole role);
   Duration Pause(int attempts);
@@ -178,6 +205,7 @@ class PeerLinks final : private PeerConnection::Events {
   std::map<std::string, Target> targets_;  // by address
   std::map<ConnectionId, Link> links_;     // oldest first
   ConnectionId next_connection_ = 1;
+  PeerIntroductions introductions_;
   TimePoint strangers_logged_at_;
   uint64_t strangers_unlogged_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -102,6 +102,7 @@ void PeerSession::Attach(const wire::PeerAcceptedT& theirs, TimePoint now) {
   attached_ = true;
   ++counters_.connections;
   control_.clear();
+  introduces_ = false;
   unconfirmed_messages_ = unconfirmed_bytes_ = 0;  // our Accepted has said it
   Forget(theirs.received);
   next_ = acked_ + 1;
@@ -148,6 +149,12 @@ Result<PeerSession::Heard> PeerSession::OnFrame(const Frame& frame, TimePoint no
       heartbeat_ = std::move(*heartbeat);
       return Heard::kHeartbeat;
     }
+    case wire::PeerMessage::Introduction: {
+      auto introduction = Parse<wire::PeerIntroductionT>(frame.body);
+      if (!introduction) return Fail(introduction.error());
+      introduction_ = std::move(*introduction);
+      return Heard::kIntroduction;
+    }
     case wire::PeerMessage::Goodbye: {
       const auto goodbye = Parse<wire::PeerGoodbyeT>(frame.body);
       if (!goodbye) return Fail(goodbye.error());
@@ -186,6 +193,7 @@ void PeerSession::AppendOutput(Bytes& out, size_t bytes_max) {
   if (unconfirmed_messages_ >= kAckMessages || unconfirmed_bytes_ >= kAckBytes) AppendAck(out);
   out.insert(out.end(), control_.begin(), control_.end());
   control_.clear();
+  introduces_ = false;
   for (; out.size() < bytes_max && next_ <= acked_ + unacked_.size(); ++next_) {
     const Bytes& frame = unacked_[next_ - acked_ - 1];
     out.insert(out.end(), frame.begin(), frame.end());
@@ -216,6 +224,12 @@ void PeerSession::Heartbeat(wire::PeerHeartbeatT load, TimePoint now) {
   load.received = received_;
   unconfirmed_messages_ = unconfirmed_bytes_ = 0;
   AppendMessage(control_, wire::PeerMessage::Heartbeat, load);
+}
+
+void PeerSession::Introduce(const wire::PeerIntroductionT& introduction) {
+  RAYLET_CHECK(MayIntroduce(), "an introduction that cannot go");
+  introduces_ = true;
+  AppendMessage(control_, wire::PeerMessage::Introduction, introduction);
 }
 
 void PeerSession::Tick(TimePoint now) {

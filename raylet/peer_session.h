@@ -33,7 +33,7 @@ struct PeerSessionLimits {
 
 class PeerSession {
  public:
-  enum class Heard { kNothing, kMessage, kHeartbeat, kGoodbye };
+  enum class Heard { kNothing, kMessage, kHeartbeat, kIntroduction, kGoodbye };
   struct Counters {
     uint64_t messages_sent = 0, messages_received = 0;  // each once
     uint64_t messages_resent = 0, bytes_resent = 0;
@@ -67,10 +67,11 @@ class PeerSession {
 
   // ---- what comes in over the attached connection
   void HeardBytes(TimePoint now);
-  // kMessage: the frame is to be handed on now. kHeartbeat: see heartbeat(). An error: end the session, it makes no
-  // sense.
+  // kMessage: the frame is to be handed on now. kHeartbeat: see heartbeat(). kIntroduction: see introduction(). An
+  // error: end the session, it makes no sense.
   Result<Heard> OnFrame(const Frame& frame, TimePoint now);
   const wire::PeerHeartbeatT& heartbeat() const { return heartbeat_; }
+  const wire::PeerIntroductionT& introduction() const { return introduction_; }
 
   // ---- what goes out over it
   bool HasOutput() const;
@@ -78,6 +79,9 @@ class PeerSession {
   void AppendOutput(Bytes& out, size_t bytes_max);
   bool HeartbeatDue(TimePoint now) const;
   void Heartbeat(wire::PeerHeartbeatT load, TimePoint now);
+  // One waits at a time to be sent; what was on its way over a connection that broke is lost.
+  bool MayIntroduce() const { return attached_ && state_ != NodeState::kDead && !introduces_; }
+  void Introduce(const wire::PeerIntroductionT& introduction);
 
   // ---- life
   void Tick(TimePoint now);  // silent, dead
@@ -114,12 +118,14 @@ class PeerSession {
   uint64_t next_ = 1;
   uint64_t highest_sent_ = 0;  // ever
   bool wants_room_ = false;
-  Bytes control_;  // heartbeat or goodbye that has not gone yet
+  Bytes control_;            // heartbeat, introduction or goodbye that has not gone yet
+  bool introduces_ = false;  // one of these is an introduction
 
   // In.
   uint64_t received_ = 0;
   size_t unconfirmed_messages_ = 0, unconfirmed_bytes_ = 0;  // taken and not acknowledged
   wire::PeerHeartbeatT heartbeat_;
+  wire::PeerIntroductionT introduction_;  // the last
 
   Counters counters_;
 };

@@ -176,7 +176,6 @@ void Raylet::OnPeerRoom(const NodeId& node) {
 // ---- how they are
 
 void Raylet::OnPeerUp(const NodeId& node) {
-  RAYLET_LOG(kInfo, "raylet ", node.hex(), " at ", AddressOf(node), " is up");
   // It may have been called dead, and have the same numbers for its processes as before.
   wire::ProcessNoticeT notice;
   notice.process = ProcessId{BaseOf(node)} << 32;
@@ -187,8 +186,7 @@ void Raylet::OnPeerUp(const NodeId& node) {
   CarryOut();
 }
 
-void Raylet::OnPeerSilent(const NodeId& node) {
-  RAYLET_LOG(kWarning, "raylet ", node.hex(), " at ", AddressOf(node), " is silent: it gets no new work");
+void Raylet::OnPeerSilent(const NodeId&) {
   scheduler_.ClusterChanged();
   CarryOut();
 }

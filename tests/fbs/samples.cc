@@ -387,5 +387,16 @@ void Fill(wire::PeerHeartbeatT& message) {
   message.store_free_bytes = uint64_t{1} << 29;
 }
 void Fill(wire::PeerGoodbyeT& message) { message.status = FullStatus(); }
+void Fill(wire::PeerIntroductionT& message) {
+  message.all = true;
+  for (const uint8_t id : {62, 63}) {
+    auto introduced = std::make_unique<wire::PeerIntroducedT>();
+    introduced->node = IdPointer(id);
+    introduced->epoch = 0x0123456789abcdef;
+    introduced->address = "10.0.0.2:7000";
+    message.introduced.push_back(std::move(introduced));
+  }
+  message.gone.push_back(*IdPointer(64));
+}
 
 }  // namespace raylet::samples

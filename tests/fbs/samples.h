@@ -90,6 +90,7 @@ void Fill(wire::PeerRefusedT& message);
 void Fill(wire::PeerAckT& message);
 void Fill(wire::PeerHeartbeatT& message);
 void Fill(wire::PeerGoodbyeT& message);
+void Fill(wire::PeerIntroductionT& message);
 
 template <class Message>
 Message Make() {

@@ -2,7 +2,7 @@
 # gets its tests and its fuzz target by being written down in a schema.
 function(wire_messages out)
   # Parts of messages. Failure is one, too, but also travels alone, in call records and in failed objects.
-  set(parts Status Value Resource ActorSpec PeerResourceLine PeerHeld)
+  set(parts Status Value Resource ActorSpec PeerResourceLine PeerHeld PeerIntroduced)
   set(names)
   foreach(schema common store raylet peer peer_channel peer_work peer_actor object_transfer)
     set(path ${PROJECT_SOURCE_DIR}/fbs/${schema}.fbs)
