@@ -330,7 +330,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(0, 65535));
   app.add_option("--token-file", flags.token_file,
                  "secret that all raylets of the cluster share, in a file of mode 0600; without one: loopback only");
-  app.add_option("--peers", flags.peers, "other raylets, host:port,host:port; one that knows the other is enough")
+  app.add_option("--peers", flags.peers, "other raylets, host:port,host:port; one of the cluster is enough")
       ->delimiter(',');
   app.add_option(
       "--control", flags.control,

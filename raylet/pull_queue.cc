@@ -100,6 +100,7 @@ void PullQueue::Locate(Entries::value_type& entry) {
   entry.second.state = State::kLocating;
   entry.second.answered = false;
   entry.second.holders.clear();
+  entry.second.unreached.clear();
   decisions_.push_back(LocateObject{entry.first, std::exchange(entry.second.without, {})});
 }
 
@@ -195,6 +196,7 @@ void PullQueue::LeavePulling(Entry& entry) {
 void PullQueue::Sized(PullNumber pull, const ObjectId& object, uint64_t bytes) {
   Entry* const entry = FindPull(pull, object);
   if (entry == nullptr) return;
+  unreached_.erase(entry->from);
   entry->bytes = bytes;
   pulled_bytes_ = pulled_bytes_ - entry->counted_bytes + CountedBytes(*entry);
   entry->counted_bytes = CountedBytes(*entry);
@@ -203,6 +205,7 @@ void PullQueue::Sized(PullNumber pull, const ObjectId& object, uint64_t bytes) {
 void PullQueue::Arrived(PullNumber pull, const ObjectId& object) {
   if (FindPull(pull, object) == nullptr) return;
   const auto entry = entries_.find(object);
+  unreached_.erase(entry->second.from);
   entry->second.started = false;  // nothing to stop: it is all here
   SealedHere(object);
 }
@@ -224,16 +227,12 @@ void PullQueue::Ended(PullNumber pull, const ObjectId& object, const Error& why,
   entry.state = State::kLocating;
   if (why.code == ErrorCode::kTooLarge) return FailAll(found, why);
   entry.last_failure = why.message;
-  if (good_bytes > entry.good_bytes) {
-    entry.failures = 0;
-    entry.unreached_since.reset();
-  }
+  if (good_bytes > entry.good_bytes) entry.failures = 0;
+  if (good_bytes > entry.good_bytes || why.code != ErrorCode::kDisconnected) unreached_.erase(entry.from);
   entry.good_bytes = good_bytes;
-  if (why.code != ErrorCode::kDisconnected) {
-    entry.unreached_since.reset();
-  } else if (!entry.unreached_since) {
-    entry.unreached_since = clock_->Now();
-  } else if (clock_->Now() - *entry.unreached_since >= limits_.give_up_after) {
+  if (why.code == ErrorCode::kDisconnected) NoteUnreached(entry.from);
+  if (why.code == ErrorCode::kDisconnected) AddOnce(entry.unreached, entry.from);
+  if (IsOutOfReach(entry)) {
     return FailAll(found,
                    {ErrorCode::kDisconnected, StrCat("no machine that has a copy could be reached from this one for ",
                                                      limits_.give_up_after / std::chrono::seconds(1),
@@ -247,6 +246,22 @@ void PullQueue::Ended(PullNumber pull, const ObjectId& object, const Error& why,
   }
   if (why.code == ErrorCode::kNotFound) AddOnce(entry.without, entry.from);
   NextHolder(*found);
+}
+
+void PullQueue::NoteUnreached(const NodeId& node) {
+  const TimePoint now = clock_->Now();
+  std::erase_if(unreached_,
+                [&](const auto& each) { return now - each.second.last >= limits_.unreached_forgotten_after; });
+  unreached_.try_emplace(node, Unreached{now, now}).first->second.last = now;
+}
+
+// Whoever was said to have a copy has been tried, and none of them has been heard for too long.
+bool PullQueue::IsOutOfReach(const Entry& entry) const {
+  if (!entry.holders.empty() || entry.unreached.empty()) return false;
+  return std::all_of(entry.unreached.begin(), entry.unreached.end(), [this](const NodeId& node) {
+    const auto unreached = unreached_.find(node);
+    return unreached != unreached_.end() && clock_->Now() - unreached->second.first >= limits_.give_up_after;
+  });
 }
 
 void PullQueue::NextHolder(Entries::value_type& entry) {

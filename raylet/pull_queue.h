@@ -33,8 +33,10 @@ struct PullLimits {
   uint64_t unknown_bytes = uint64_t{64} << 10;  // counted while nobody has said how large an object is
   Duration back_off_first = std::chrono::milliseconds(20);
   Duration back_off_max = std::chrono::seconds(2);
-  // Without a byte from anybody who has a copy: then it counts as lost, though its owner may reach those who have one.
+  // Nobody who has a copy could be reached for so long, for this object or others: then it counts as lost, though its
+  // owner may reach those who have one. So of many objects behind a cut only the first ones wait.
   Duration give_up_after = std::chrono::seconds(30);
+  Duration unreached_forgotten_after = std::chrono::seconds(10);  // without another failure
 };
 
 // What the edge must do, in this order.
@@ -131,15 +133,21 @@ class PullQueue {
     uint64_t counted_bytes = 0;                       // kPulling
     uint64_t good_bytes = 0;                          // came in earlier transfers
     uint32_t failures = 0;                            // in a row, without a byte in between
-    std::optional<TimePoint> unreached_since;         // the first of those that say that a holder is out of reach
+    std::vector<NodeId> unreached;                    // holders that were tried in vain since it was located
     TimePoint retry_at;                               // kBackingOff
     std::string last_failure;
   };
   using Entries = std::unordered_map<ObjectId, Entry>;
   using ReadyKey = std::tuple<PullPriority, uint64_t, ObjectId>;
 
+  struct Unreached {
+    TimePoint first, last;
+  };
+
   static ReadyKey KeyOf(const Entries::value_type& entry);
   Entry* FindPull(PullNumber pull, const ObjectId& object);
+  void NoteUnreached(const NodeId& node);
+  bool IsOutOfReach(const Entry& entry) const;
   void Locate(Entries::value_type& entry);
   void BecomeReady(Entries::value_type& entry);
   void BackOff(Entries::value_type& entry);
@@ -165,6 +173,7 @@ class PullQueue {
   std::set<std::tuple<TimePoint, ObjectId, PullAsker>> deadlines_;  // of askers that have one
   std::unordered_map<PullAsker, std::set<ObjectId>> by_asker_;
   std::unordered_map<NodeId, size_t> pulls_from_;
+  std::unordered_map<NodeId, Unreached> unreached_;  // since the last word from it
   size_t pulls_ = 0;
   uint64_t pulled_bytes_ = 0;  // the sum of counted_bytes
   uint64_t next_sequence_ = 1;

@@ -54,6 +54,7 @@ Result<void> Raylet::JoinPeers() {
   ObjectManager::Events& events = *this;
   ObjectTransferLimits transfer_limits;
   transfer_limits.idle_max = kIdlePatience * cluster.limits.dead_after;
+  transfer_limits.pulls.give_up_after = 3 * cluster.limits.dead_after;
   objects_ = std::make_unique<ObjectManager>(loop_, clock_, static_cast<uint32_t>(process_base_ >> 32), view_, store_,
                                              std::move(*client), events, transfer_limits);
   ChannelRelay::Events& relay_events = *this;

@@ -15,13 +15,12 @@ class NetMachines {
   explicit NetMachines(size_t hosts, std::vector<std::string> patience = {})
       : patience_(std::move(patience)), network_(Made(Network::Make(hosts))), machines_(hosts) {}
 
-  // Starts both daemons of that host. All but the first know the first one's address, unless flags name a control
-  // store.
+  // Starts both daemons of that host. All know the first one's address, and it knows the second one's.
   Machine& Start(size_t host, std::vector<std::string> flags) {
     flags.insert(flags.end(), {"--node-ip", network_.Ip(host), "--port", "7000"});
     flags.insert(flags.end(), patience_.begin(), patience_.end());
-    for (size_t other = 0; other < machines_.size(); ++other)
-      if (other != host) flags.insert(flags.end(), {"--peers", Address(other)});
+    // A star of addresses is enough: the first one makes the others known to each other.
+    flags.insert(flags.end(), {"--peers", Address(host == 0 ? 1 : 0)});
     machines_[host] = std::make_unique<Machine>(token_, std::move(flags), "64M", network_.Namespace(host));
     return *machines_[host];
   }

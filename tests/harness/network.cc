@@ -88,6 +88,15 @@ void Network::Drop(size_t host, Packets which) {
 
 void Network::Pass(size_t host) { MustRun(Namespace(host), "nft 'flush chain inet cut in; flush chain inet cut out'"); }
 
+void Network::Part(size_t host, size_t other) {
+  for (const auto& [at, from] : {std::pair{host, other}, {other, host}}) {
+    MustRun(Namespace(at),
+            StrCat("nft 'add chain inet cut apart { type filter hook input priority 0; }; add rule inet cut "
+                   "apart ip saddr ",
+                   Ip(from), " drop'"));
+  }
+}
+
 std::vector<pid_t> Network::Processes(size_t host) const {
   struct stat own {};
   RAYLET_CHECK(::fstat(Namespace(host), &own) == 0, "a namespace has no inode");

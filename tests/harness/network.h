@@ -31,6 +31,8 @@ class Network {
   enum class Packets { kIn, kOut, kBoth };
   void Drop(size_t host, Packets which = Packets::kBoth);
   void Pass(size_t host);
+  // Of what these two say to each other every packet vanishes, either way, for good; others hear both.
+  void Part(size_t host, size_t other);
 
   // Every process of that host, and kill -9 of them all until none is left.
   std::vector<pid_t> Processes(size_t host) const;

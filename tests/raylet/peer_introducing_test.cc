@@ -133,7 +133,7 @@ TEST_F(PeerIntroducing, AnAddressThatIsSomebodyElsesOrNobodysHarmsNobodyAndIsGiv
     PeerSide& liar = Make(options);
     Seek(liar, b);
     ASSERT_TRUE(RunOnUntil([&] { return b.Connected(1); }));
-    GoOn(seconds(3));
+    GoOn(milliseconds(1500));
     EXPECT_EQ(a.events, std::vector<std::string>{"up 9"});
     EXPECT_TRUE(a.Connected(9));
     EXPECT_TRUE(stranger.events.empty());
@@ -145,10 +145,10 @@ TEST_F(PeerIntroducing, AnAddressThatIsSomebodyElsesOrNobodysHarmsNobodyAndIsGiv
     }
     liar.links->Stop();
     ASSERT_TRUE(RunOnUntil([&] { return b.Has("dead 1"); }));
-    GoOn(seconds(3));
+    GoOn(milliseconds(1500));
     const uint64_t dialed = lie.connections();
     lie.Refuse(false);
-    GoOn(seconds(3));
+    GoOn(seconds(1));
     EXPECT_EQ(lie.connections(), dialed);
   }
 }

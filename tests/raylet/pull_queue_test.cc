@@ -280,6 +280,54 @@ TEST_F(PullQueueTest, WhatNobodyWithACopyCouldBeReachedForLongIsLost) {
   EXPECT_EQ(queue_.objects(), 0u);
 }
 
+TEST_F(PullQueueTest, WhoHasBeenOutOfReachForLongMakesTheNextObjectWaitNoMore) {
+  PullLimits limits;
+  limits.give_up_after = seconds(30);
+  Use(limits);
+  const auto unreached = [&](const ObjectId& object) {  // tried once
+    Ask(object, 1);
+    queue_.Located(object, {Node(2)}, 1000);
+    const StartPull start = Started();
+    queue_.Ended(start.pull, object, {ErrorCode::kDisconnected, "there is no session"}, 0);
+    Settle();
+    return Of<TellFailed>().size() == 1;
+  };
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_FALSE(unreached(Object()));
+    queue_.AskerGone(1);
+    Settle();
+    clock_.Advance(seconds(5));
+  }
+  EXPECT_TRUE(unreached(Object()));
+  // Another one has a copy, too.
+  const ObjectId object = Object();
+  Ask(object, 1);
+  queue_.Located(object, {Node(2), Node(3)}, 1000);
+  for (int holders = 0; holders < 2; ++holders) {
+    const StartPull start = Started();
+    queue_.Ended(start.pull, object, {ErrorCode::kDisconnected, "there is no session"}, 0);
+  }
+  Settle();
+  EXPECT_TRUE(Of<TellFailed>().empty());
+  queue_.AskerGone(1);
+  // It is heard, or nothing was tried for a while: then patience begins anew.
+  clock_.Advance(seconds(11));
+  EXPECT_FALSE(unreached(Object()));
+  queue_.AskerGone(1);
+  for (int i = 0; i < 6; ++i) {
+    clock_.Advance(seconds(4));
+    EXPECT_FALSE(unreached(Object()));
+    queue_.AskerGone(1);
+  }
+  const ObjectId there = Object();
+  Ask(there, 1);
+  queue_.Located(there, {Node(2)}, 1000);
+  queue_.Ended(Started().pull, there, {ErrorCode::kNotFound, "it has none"}, 0);
+  queue_.AskerGone(1);
+  clock_.Advance(seconds(7));
+  EXPECT_FALSE(unreached(Object()));
+}
+
 TEST_F(PullQueueTest, TheLastAskerThatCancelsStopsTheTransfer) {
   const ObjectId object = Object();
   Ask(object, 1);
