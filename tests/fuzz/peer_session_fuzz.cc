@@ -1,5 +1,6 @@
 // A session whose other side is a raylet that has lost its mind: frames of any type, number and body, connections that
 // come and go. It hands out 1, 2, 3 … and nothing else, keeps its bounds, and refuses what makes no sense.
+#include "raylet/peer_introductions.h"
 #include "raylet/peer_load.h"
 #include "raylet/peer_session.h"
 #include "tests/fuzz/fuzz.h"
@@ -14,6 +15,11 @@ void Run(fuzz::Input input) {
   limits.unacked_bytes_max = 4096;
   PeerSession session(limits, 7, now);
   uint64_t taken = 0;
+  PeerIdentity other, third;
+  other.node.mutable_data()[0] = 1;
+  third.node.mutable_data()[0] = 2;
+  PeerIntroductions introductions{NodeId()};
+  introductions.Connected(other);
   for (int steps = 0; !input.empty() && steps < 256; ++steps) {
     const auto choice = input.Take<uint8_t>();
     switch (choice & 7) {
@@ -52,6 +58,12 @@ void Run(fuzz::Input input) {
           session.Goodbye(heard.error());
         } else if (*heard == PeerSession::Heard::kMessage) {
           FUZZ_ASSERT(frame.header.request_id == ++taken);
+        } else if (*heard == PeerSession::Heard::kIntroduction) {
+          static_cast<void>(introductions.Hear(other.node, session.introduction()));
+          static_cast<void>(introductions.TakeNews());
+          (choice & 16) != 0 ? introductions.Connected(third) : introductions.Dead(third.node);
+          if (const auto told = introductions.TakeFor(other.node); told && session.MayIntroduce())
+            session.Introduce(*told);
         } else if (*heard == PeerSession::Heard::kHeartbeat) {
           if (const auto load = FromWire(session.heartbeat())) static_cast<void>(ToWire(*load));
         }
