@@ -15,6 +15,7 @@
 
 #include "tests/bench/bench_flags.h"
 #include "tests/bench/figures.h"
+#include "tests/bench/iperf3.h"
 #include "tests/bench/machine_limits.h"
 #include "tests/cluster/machines.h"
 
@@ -100,6 +101,7 @@ std::vector<Figure> Work(const Counts& counts) {
   const double tcp_us = TcpRoundTripUs();
   const double tcp_calls = PipelinedTcpCallsPerSecond();
   const double tcp_gbs = counts.objects ? TcpStreamGBs() : 0;
+  const auto iperf3_gbs = counts.objects ? Iperf3StreamGBs() : Result<double>(0);
   const std::string round_trip = "round trip over TCP";
   const test::RunFolder folder;
   const std::string token = test::WriteToken(folder);
@@ -141,6 +143,14 @@ std::vector<Figure> Work(const Counts& counts) {
     large.limit_name = "one TCP stream";
     large.limit = tcp_gbs;
     figures.push_back(large);
+    if (iperf3_gbs) {
+      large.name = "the same, beside iperf3";
+      large.limit_name = "iperf3, one stream";
+      large.limit = *iperf3_gbs;
+      figures.push_back(large);
+    } else {
+      std::fprintf(stderr, "%s\n", iperf3_gbs.error().message.c_str());
+    }
     std::vector<double> seconds;
     for (int round = 0; round < 5; ++round) {
       std::vector<ray::ObjectRef<std::string>> small;
