@@ -25,6 +25,7 @@ void ClusterView::Up(const NodeId& id, uint64_t epoch, uint32_t process_base, st
   node.process_base = process_base;
   node.address = std::move(address);
   node.state = NodeState::kUp;
+  node.why_dead.clear();
   node.heard = now;
   by_process_base_[process_base] = id;
 }
@@ -42,10 +43,11 @@ void ClusterView::Silent(const NodeId& id) {
   if (found != nodes_.end() && found->second.state == NodeState::kUp) found->second.state = NodeState::kSilent;
 }
 
-void ClusterView::Dead(const NodeId& id) {
+void ClusterView::Dead(const NodeId& id, std::string why) {
   const auto found = nodes_.find(id);
   if (found == nodes_.end()) return;
   found->second.state = NodeState::kDead;
+  found->second.why_dead = std::move(why);
   found->second.in_flight_units.clear();
   found->second.in_flight_tasks = 0;
 }
@@ -87,7 +89,7 @@ bool ClusterView::AnyUsable() const {
 }
 
 int64_t ClusterView::FreeAt(const Node& node, const NodeLoad::Line& line) const {
-  int64_t free = line.free_units;
+  int64_t free = line.free_units - line.queued_units;  // who waits there goes before what comes
   // The report counts our work of then; ours of now is counted here instead.
   if (const auto held = node.load.held.find(own_); held != node.load.held.end()) free += held->second.units(line.name);
   if (const auto ours = node.in_flight_units.find(line.name); ours != node.in_flight_units.end()) free -= ours->second;

@@ -22,7 +22,8 @@ struct NodeLoad {
   struct Line {
     std::string name;
     int64_t total_units = 0;
-    int64_t free_units = 0;  // below zero: more is in use than there is, for a moment
+    int64_t free_units = 0;    // below zero: more is in use than there is, for a moment
+    int64_t queued_units = 0;  // what other machines sent and what has not begun asks for
   };
   std::vector<Line> lines;
   uint64_t queued_tasks = 0;
@@ -43,6 +44,7 @@ class ClusterView {
     uint32_t process_base = 0;  // the high half of its processes' numbers
     std::string address;        // for people
     NodeState state = NodeState::kUp;
+    std::string why_dead;  // for people; of a dead one
     TimePoint heard = {};
     NodeLoad load;
     std::map<std::string, int64_t> in_flight_units;  // of the work that we sent there and that has not ended
@@ -55,7 +57,8 @@ class ClusterView {
   void Up(const NodeId& id, uint64_t epoch, uint32_t process_base, std::string address, TimePoint now);
   void Heard(const NodeId& id, NodeLoad load, TimePoint now);
   void Silent(const NodeId& id);
-  void Dead(const NodeId& id);  // what we had in flight there is the scheduler's to take back
+  // What we had in flight there is the scheduler's to take back.
+  void Dead(const NodeId& id, std::string why = {});
 
   void Sent(const NodeId& id, const ResourceSet& needs);
   void Ended(const NodeId& id, const ResourceSet& needs);

@@ -14,8 +14,9 @@ void ObjectLocator::OnLocate(const NodeId& asker, const wire::LocateRequestT& re
 
 void ObjectLocator::Answer(const NodeId& asker, const ObjectId& object) {
   wire::CopiesFoundT& found = messages_.found[asker];
-  if (!machine_.OwnerLives(OwnerOf(object)) || lost_.contains(object)) {
-    found.lost.push_back(ToWire(object));
+  if (!machine_.OwnerLives(OwnerOf(object))) return found.lost.push_back(ToWire(object));
+  if (const auto lost = lost_.find(object); lost != lost_.end()) {
+    found.lost_with.emplace_back(ToWire(object), ToWire(lost->second), 0);
     return;
   }
   directory_.Dropped(object, asker);  // whoever asks has none, whatever it said before
@@ -74,7 +75,7 @@ void ObjectLocator::Freed(std::span<const ObjectId> objects) {
 
 void ObjectLocator::OwnerGone(ProcessId owner) {
   Freed(directory_.ObjectsOf(owner));
-  std::erase_if(lost_, [owner](const ObjectId& object) { return OwnerOf(object) == owner; });
+  std::erase_if(lost_, [owner](const auto& each) { return OwnerOf(each.first) == owner; });
   std::erase_if(doubted_, [owner](const auto& each) { return OwnerOf(each.first) == owner; });
 }
 
@@ -87,7 +88,7 @@ std::vector<ObjectId> ObjectLocator::NodeGone(const NodeId& node) {
     return machine_.SealedBytes(object).has_value();
   });
   LoseDoubted(node, gone);
-  lost_.insert(gone.begin(), gone.end());
+  for (const ObjectId& object : gone) lost_.insert_or_assign(object, node);
   return gone;
 }
 
@@ -97,7 +98,8 @@ void ObjectLocator::LoseDoubted(const NodeId& node, std::vector<ObjectId>& gone)
     if (holder != node) return false;
     if (machine_.SealedBytes(object).has_value()) return true;
     gone.push_back(object);
-    for (const NodeId& asker : directory_.TakeAskers(object)) messages_.found[asker].lost.push_back(ToWire(object));
+    for (const NodeId& asker : directory_.TakeAskers(object))
+      messages_.found[asker].lost_with.emplace_back(ToWire(object), ToWire(node), 0);
     return true;
   });
 }

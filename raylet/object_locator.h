@@ -9,7 +9,6 @@
 #include <optional>
 #include <span>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -61,7 +60,7 @@ class ObjectLocator {
   const Machine& machine_;
   ObjectDirectory directory_;
   std::unordered_map<ObjectId, uint64_t> bytes_;  // of objects in the directory, where somebody has said
-  std::unordered_set<ObjectId> lost_;             // the last copy went with its machine; until its owner lets it go
+  std::unordered_map<ObjectId, NodeId> lost_;     // the last copy went with this machine; until its owner lets it go
   // The last copy was there, and somebody did not find it: it is lost when that machine is. Who asks learns that a
   // machine has gone before this one does, now and then.
   std::unordered_map<ObjectId, NodeId> doubted_;

@@ -113,10 +113,12 @@ void ObjectManager::Freed(const ObjectId& object) {
 void ObjectManager::ProcessGone(ProcessId process) {
   transfer_.AskerGone(process);
   transfer_.OwnerGone(process, {ErrorCode::kNotFound, "the process that owned it has ended"});
-  if (IsOurs(process))
+  if (IsOurs(process)) {
+    transfer_.Free(locator_.directory().ObjectsOf(process));  // copies of what was made for it elsewhere
     locator_.OwnerGone(process);
-  else
+  } else {
     LoseKept(process);
+  }
   SayWhatIsToBeSaid();
 }
 
@@ -144,6 +146,7 @@ void ObjectManager::SayWhatIsToBeSaid() {
     InPieces(found.copies, [&](auto copies) { tell(&wire::CopiesFoundT::copies, std::move(copies)); });
     InPieces(found.none_yet, [&](auto none_yet) { tell(&wire::CopiesFoundT::none_yet, std::move(none_yet)); });
     InPieces(found.lost, [&](auto lost) { tell(&wire::CopiesFoundT::lost, std::move(lost)); });
+    InPieces(found.lost_with, [&](auto lost) { tell(&wire::CopiesFoundT::lost_with, std::move(lost)); });
   }
   for (auto& [node, free] : messages.free) {
     InPieces(free.objects, [&, to = node](auto objects) {
@@ -163,6 +166,25 @@ void ObjectManager::Found(wire::CopiesFoundT found) {
   std::erase_if(found.copies,
                 [this](const wire::CopyAt& copy) { return FromWire<NodeId>(copy.node()) == view_.own(); });
   transfer_.Found(found);
+  for (const wire::CopyAt& lost : found.lost_with) {
+    const std::string machine = MachineLost(FromWire<NodeId>(lost.node()));
+    transfer_.Lost(FromWire<ObjectId>(lost.object()), {ErrorCode::kNotFound, StrCat("its last copy was on ", machine)});
+  }
+}
+
+std::string ObjectManager::MachineLost(const NodeId& node) const {
+  const ClusterView::Node* const known = view_.Find(node);
+  if (known == nullptr) return StrCat("the machine of node ", node.hex(), ", which is lost");
+  return StrCat("the machine at ", known->address, ", which is lost", known->why_dead.empty() ? "" : ": ",
+                known->why_dead);
+}
+
+std::string ObjectManager::WhyOwnerGone(ProcessId owner) const {
+  if (IsOurs(owner)) return "the process that owned it has ended";
+  const ClusterView::Node* const node = view_.NodeOf(owner);
+  if (node == nullptr) return "its owner is a process of a machine that this one does not know";
+  if (node->state == NodeState::kDead) return StrCat("its owner was on ", MachineLost(node->id));
+  return StrCat("its owner, a process of the machine at ", node->address, ", has ended");
 }
 
 void ObjectManager::AddBytes(const ObjectId& object, std::map<NodeId, uint64_t>& bytes) const {
@@ -208,7 +230,8 @@ Result<void> ObjectManager::OnCopiesFound(const NodeId& node, const Frame& frame
   // Only what the owner's own machine says counts.
   const uint32_t base = view_.Find(node)->process_base;
   const auto not_its = [base](const wire::Id20& id) { return OwnerOf(FromWire<ObjectId>(id)) >> 32 != base; };
-  std::erase_if(found->copies, [&](const wire::CopyAt& copy) { return not_its(copy.object()); });
+  for (auto* const copies : {&found->copies, &found->lost_with})
+    std::erase_if(*copies, [&](const wire::CopyAt& copy) { return not_its(copy.object()); });
   std::erase_if(found->none_yet, not_its);
   std::erase_if(found->lost, not_its);
   Found(std::move(*found));
@@ -255,18 +278,24 @@ void ObjectManager::NodeGone(const NodeId& node, uint32_t process_base, const Er
   const std::string machine = known == nullptr ? "its owner's machine" : "its owner's machine at " + known->address;
   transfer_.OwnersGone(process_base, {ErrorCode::kNotFound, StrCat(machine, " is lost: ", why.message)});
   wire::CopiesFoundT lost;
-  for (const ObjectId& object : locator_.NodeGone(node)) lost.lost.push_back(ToWire(object));
+  for (const ObjectId& object : locator_.NodeGone(node)) lost.lost_with.emplace_back(ToWire(object), ToWire(node), 0);
   Found(std::move(lost));
   std::vector<ProcessId> owners;
   for (const auto& [owner, objects] : kept_)
     if (owner >> 32 == process_base) owners.push_back(owner);
   for (const ProcessId owner : owners) LoseKept(owner);
+  transfer_.FreeAllOf(process_base);
   SayWhatIsToBeSaid();
 }
 
 // ---- what the transfer says
 
 void ObjectManager::OnCopied(const ObjectId& object, uint64_t bytes, client::ObjectView view) {
+  // Its owner ended while the last of it came: nobody else will say that it may go.
+  if (const ProcessId owner = OwnerOf(object); !events_.IsAlive(owner)) {
+    transfer_.Lost(object, {ErrorCode::kNotFound, WhyOwnerGone(owner)});
+    return transfer_.Free({&object, 1});
+  }
   PinArgument(object, bytes, std::move(view));
   if (const ClusterView::Node* const owner = view_.NodeOf(OwnerOf(object))) {
     wire::CopiesAddedNoticeT notice;
@@ -283,7 +312,6 @@ void ObjectManager::OnFailed(const ObjectId& object, PullAsker asker, const Erro
 
 void ObjectManager::OnLocate(std::vector<LocateObject> objects) {
   std::map<NodeId, wire::LocateRequestT> requests;
-  wire::CopiesFoundT unknown;
   const auto ask = [this](const NodeId& node, const wire::LocateRequestT& request) {
     if (node == view_.own())
       locator_.OnLocate(node, request);
@@ -294,7 +322,7 @@ void ObjectManager::OnLocate(std::vector<LocateObject> objects) {
     const ProcessId owner = OwnerOf(locate.object);
     const ClusterView::Node* const node = view_.NodeOf(owner);
     if (!IsOurs(owner) && (node == nullptr || node->state == NodeState::kDead || !events_.IsAlive(owner))) {
-      unknown.lost.push_back(ToWire(locate.object));
+      transfer_.Lost(locate.object, {ErrorCode::kNotFound, WhyOwnerGone(owner)});
       continue;
     }
     const NodeId asked = IsOurs(owner) ? view_.own() : node->id;
@@ -306,7 +334,6 @@ void ObjectManager::OnLocate(std::vector<LocateObject> objects) {
   }
   for (const auto& [node, request] : requests)
     if (!request.objects.empty()) ask(node, request);
-  Found(std::move(unknown));
   SayWhatIsToBeSaid();
 }
 

@@ -2,8 +2,8 @@
 // objects of ours. Owned by the Raylet; loop thread only. ObjectTransfer brings them, ObjectLocator knows where the
 // copies are of what our processes own; here is who says what to whom.
 // Always holds: what a process wants here is asked for until it is here, the process is told that it will not come, or
-// it wants it no more. What a process of another machine owns and we keep for it goes when its owner says so, ends, or
-// loses its machine.
+// it wants it no more. What a process of another machine owns, kept for it or copied from there, goes when its owner
+// says so, ends, or loses its machine.
 #pragma once
 
 #include <cstdint>
@@ -94,6 +94,8 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
   bool OwnerLives(ProcessId owner) const override { return events_.IsAlive(owner); }
   void SayWhatIsToBeSaid();  // of the locator
   void Found(wire::CopiesFoundT found);
+  std::string WhyOwnerGone(ProcessId owner) const;
+  std::string MachineLost(const NodeId& node) const;
   void LoseKept(ProcessId owner);
   void PinArgument(const ObjectId& object, uint64_t bytes, client::ObjectView view);
   bool IsOurs(ProcessId process) const { return process >> 32 == process_base_; }

@@ -132,12 +132,31 @@ void ObjectTransfer::Found(const wire::CopiesFoundT& found) {
   CarrySoon();
 }
 
+void ObjectTransfer::Lost(const ObjectId& object, const Error& why) {
+  queue_.Lost(object, why);
+  CarrySoon();
+}
+
 void ObjectTransfer::Free(std::span<const ObjectId> objects) {
-  std::vector<ObjectId> gone(objects.begin(), objects.end());
-  for (const ObjectId& object : gone)
+  for (const ObjectId& object : objects)
     queue_.Lost(object, {ErrorCode::kNotFound, StrCat("object ", object.hex(), " was freed by its owner")});
   CarrySoon();
-  thread_.loop().Post([store = store_, gone = std::move(gone)] {
+  Delete({objects.begin(), objects.end()});
+}
+
+void ObjectTransfer::FreeAllOf(uint32_t process_base) {
+  const auto all = store_->List();  // as it is now: a machine that comes back may bring the same ones again
+  if (!all) return;
+  std::vector<ObjectId> gone;
+  for (const client::ObjectInfo& each : *all)
+    if (each.sealed && OwnerOf(each.id) >> 32 == process_base) gone.push_back(each.id);
+  Delete(std::move(gone));
+}
+
+// On the thread, and so before what it writes of the same objects later.
+void ObjectTransfer::Delete(std::vector<ObjectId> objects) {
+  if (objects.empty()) return;
+  thread_.loop().Post([store = store_, gone = std::move(objects)] {
     (void)store->DeleteAsync(gone);  // without a store there is nothing to free
   });
 }

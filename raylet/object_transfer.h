@@ -63,8 +63,11 @@ class ObjectTransfer {
 
   // ---- what other raylets say
   void Found(const wire::CopiesFoundT& found);
-  void Free(std::span<const ObjectId> objects);  // their owner's word: the copies here go
-  void NodeGone(const NodeId& node);             // its connections close, too
+  void Lost(const ObjectId& object, const Error& why);  // there will be none
+  void Free(std::span<const ObjectId> objects);         // their owner's word: the copies here go
+  // These processes have gone: what is in the store here of what they owned goes. What comes from now on may stay.
+  void FreeAllOf(uint32_t process_base);
+  void NodeGone(const NodeId& node);  // its connections close, too
   // The answer to OnDial. The descriptor is of an open, authenticated connection.
   void Dialled(const NodeId& node, Result<UniqueFd> fd);
   // That node dialled us: it pulls.
@@ -88,6 +91,7 @@ class ObjectTransfer {
   };
   using Command = std::function<void(ObjectReceiver&)>;
 
+  void Delete(std::vector<ObjectId> objects);
   void CarrySoon();
   void Carry();
   void TakeEvents();

@@ -280,7 +280,7 @@ void PeerLinks::Bury(const NodeId& node, const Error& why) {
   session->End(why);
   peer.why_dead = why.message;
   peer.counters = session->counters();
-  view_.Dead(node);
+  view_.Dead(node, why.message);
   if (stopping_) return;
   RAYLET_LOG(kWarning, NameOf(peer.identity), " is dead to us: ", why.message);
   handler_.OnPeerDead(node, why);

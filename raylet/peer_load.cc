@@ -1,5 +1,7 @@
 #include "raylet/peer_load.h"
 
+#include <algorithm>
+
 #include "base/strings.h"
 
 namespace raylet {
@@ -21,6 +23,7 @@ wire::PeerHeartbeatT ToWire(const NodeLoad& load) {
     out.name = line.name;
     out.total_units = line.total_units;
     out.free_units = line.free_units;
+    out.queued_units = std::min(line.queued_units, kUnitsMax);
   }
   heartbeat.queued_tasks = load.queued_tasks;
   heartbeat.running_tasks = load.running_tasks;
@@ -45,9 +48,10 @@ Result<NodeLoad> FromWire(const wire::PeerHeartbeatT& heartbeat) {
   NodeLoad load;
   for (const auto& line : heartbeat.lines) {
     if (line->name.empty() || line->name.size() > kResourceNameBytesMax || line->total_units < 0 ||
-        line->total_units > kUnitsMax || line->free_units > line->total_units || line->free_units < -kUnitsMax)
+        line->total_units > kUnitsMax || line->free_units > line->total_units || line->free_units < -kUnitsMax ||
+        line->queued_units < 0 || line->queued_units > kUnitsMax)
       return LoadMakesNoSense("a resource that makes no sense");
-    load.lines.push_back({line->name, line->total_units, line->free_units});
+    load.lines.push_back({line->name, line->total_units, line->free_units, line->queued_units});
   }
   load.queued_tasks = heartbeat.queued_tasks;
   load.running_tasks = heartbeat.running_tasks;

@@ -115,11 +115,11 @@ NodeLoad Raylet::OwnLoad() {
   NodeLoad load;
   const auto foreign = scheduler_.WorkFromElsewhere();
   for (const auto& line : scheduler_.ledger().lines()) {
-    int64_t free = line.free_units;
+    int64_t queued_units = 0;
     for (const auto& [node, work] : foreign)
       if (const auto queued = work.queued_units.find(line.name); queued != work.queued_units.end())
-        free -= queued->second;
-    load.lines.push_back({line.name, line.total_units, free});
+        queued_units += queued->second;
+    load.lines.push_back({line.name, line.total_units, line.free_units, queued_units});
   }
   for (const auto& [node, work] : foreign)
     for (const auto& [name, units] : work.units) load.held[node].Accumulate(name, units);

@@ -1,6 +1,7 @@
 // What NodeStatus shows: every worker, every queue with the reason why it waits, every actor, every resource.
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "raylet/control_parts.h"
@@ -23,12 +24,15 @@ const char* StateName(Scheduler::WorkerState state) {
   return "unknown";
 }
 
+// More may be in use than there is, for a moment: a worker that goes on after a Get does not wait for its CPU.
+json Resource(int64_t total_units, int64_t free_units) {
+  return {{"total", static_cast<double>(total_units) / kUnitsPerWhole},
+          {"free", static_cast<double>(std::max<int64_t>(free_units, 0)) / kUnitsPerWhole}};
+}
+
 json Resources(const ResourceLedger& ledger) {
   json resources = json::object();
-  for (const auto& line : ledger.lines()) {
-    resources[line.name] = {{"total", static_cast<double>(line.total_units) / kUnitsPerWhole},
-                            {"free", static_cast<double>(line.free_units) / kUnitsPerWhole}};
-  }
+  for (const auto& line : ledger.lines()) resources[line.name] = Resource(line.total_units, line.free_units);
   return resources;
 }
 
@@ -59,8 +63,8 @@ const char* StateName(NodeState state) {
 json Load(const NodeLoad& load) {
   json resources = json::object();
   for (const NodeLoad::Line& line : load.lines) {
-    resources[line.name] = {{"total", static_cast<double>(line.total_units) / kUnitsPerWhole},
-                            {"free", static_cast<double>(line.free_units) / kUnitsPerWhole}};
+    json& resource = resources[line.name] = Resource(line.total_units, line.free_units);
+    resource["queued"] = static_cast<double>(line.queued_units) / kUnitsPerWhole;
   }
   return {{"resources", std::move(resources)},
           {"queued_tasks", load.queued_tasks},

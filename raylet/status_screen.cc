@@ -182,8 +182,11 @@ std::string Jobs(const json& status) {
 std::string Load(const json& load) {
   if (!load.is_object()) return "not heard yet";
   std::string out;
-  for (const auto& [name, line] : At(load, "resources").items())
-    out += StrCat(Printable(name), " ", Amount(line, "free"), " of ", Amount(line, "total"), " free, ");
+  for (const auto& [name, line] : At(load, "resources").items()) {
+    out += StrCat(Printable(name), " ", Amount(line, "free"), " of ", Amount(line, "total"), " free");
+    if (const std::string queued = Amount(line, "queued"); queued != "0") out += StrCat(" and ", queued, " asked for");
+    out += ", ";
+  }
   return StrCat(out, Number(load, "queued_tasks"), " queued, ", Number(load, "running_tasks"), " running, store ",
                 FormatBytes(Number(load, "store_free_bytes")), " of ",
                 FormatBytes(Number(load, "store_capacity_bytes")), " free");

@@ -322,6 +322,7 @@ void Fill(wire::CopiesFoundT& message) {
   message.copies = {wire::CopyAt(IdOf(4), IdOf(91), 1 << 20), wire::CopyAt(IdOf(4), IdOf(92), 1 << 20)};
   message.none_yet = {IdOf(5)};
   message.lost = {IdOf(6)};
+  message.lost_with = {wire::CopyAt(IdOf(7), IdOf(93), 0)};
 }
 void Fill(wire::CopiesAddedNoticeT& message) { message.objects = {wire::SizedObject(IdOf(4), 1 << 20)}; }
 void Fill(wire::CopiesDroppedNoticeT& message) { message.objects = {IdOf(4)}; }
@@ -372,6 +373,7 @@ void Fill(wire::PeerHeartbeatT& message) {
     line->name = name;
     line->total_units = 40000;
     line->free_units = 25000;
+    line->queued_units = 5000;
     message.lines.push_back(std::move(line));
     auto resource = std::make_unique<wire::ResourceT>();
     resource->name = name;

@@ -51,6 +51,27 @@ TEST_F(ClusterViewTest, CountsWhatItSentAtOnceAndNotTwiceWhenTheReportSaysItToo)
   EXPECT_DOUBLE_EQ(view_.Utilization(At(kB), one), 0);
 }
 
+TEST_F(ClusterViewTest, WhatOthersQueuedThereTakesWhatIsFreeAndMore) {
+  NodeLoad load = Load(4, 1);
+  load.lines[0].queued_units = 3 * kUnitsPerWhole;
+  Join(kB, load);
+  EXPECT_FALSE(view_.Fits(At(kB), Of(R"({"CPU": 1})")));
+  EXPECT_DOUBLE_EQ(view_.Utilization(At(kB), Of(R"({"CPU": 1})")), 1);
+  // Ours among it is counted once.
+  load.held[kOwn] = Of(R"({"CPU": 4})");
+  view_.Heard(kB, load, {});
+  EXPECT_TRUE(view_.Fits(At(kB), Of(R"({"CPU": 2})")));
+  EXPECT_FALSE(view_.Fits(At(kB), Of(R"({"CPU": 3})")));
+}
+
+TEST_F(ClusterViewTest, SaysWhyANodeIsDeadUntilItIsUpAgain) {
+  Join(kB, Load(2, 2));
+  view_.Dead(kB, "nothing was heard of it for 10 s");
+  EXPECT_EQ(At(kB).why_dead, "nothing was heard of it for 10 s");
+  view_.Up(kB, 1, kB.data()[0], "10.0.0.1:1", {});
+  EXPECT_EQ(At(kB).why_dead, "");
+}
+
 TEST_F(ClusterViewTest, WorkOfOthersStaysCounted) {
   Join(kB, Load(2, 0, {{kC, Of(R"({"CPU": 2})")}}));
   EXPECT_FALSE(view_.Fits(At(kB), Of(R"({"CPU": 1})")));

@@ -40,6 +40,12 @@ class ObjectLocatorTest : public testing::Test, public ObjectLocator::Machine {
     return nodes;
   }
 
+  static std::vector<NodeId> LostWith(const wire::CopiesFoundT& found) {
+    std::vector<NodeId> nodes;
+    for (const wire::CopyAt& copy : found.lost_with) nodes.push_back(FromWire<NodeId>(copy.node()));
+    return nodes;
+  }
+
   std::atomic<uint64_t> next_{1};
   std::map<ObjectId, uint64_t> sealed_;
   std::set<ProcessId> dead_;
@@ -76,9 +82,9 @@ TEST_F(ObjectLocatorTest, WhoFindsTheLastCopysMachineGoneBeforeItsOwnerDoesHears
   Locate(Node(4), object, {Node(2)});
   EXPECT_EQ(locator_.TakeMessages().found.at(Node(4)).none_yet.size(), 1u);
   EXPECT_EQ(locator_.NodeGone(Node(2)), std::vector<ObjectId>{object});
-  EXPECT_EQ(locator_.TakeMessages().found.at(Node(4)).lost.size(), 1u);
+  EXPECT_EQ(LostWith(locator_.TakeMessages().found.at(Node(4))), std::vector<NodeId>{Node(2)});
   Locate(Node(3), object);
-  EXPECT_EQ(locator_.TakeMessages().found.at(Node(3)).lost.size(), 1u);
+  EXPECT_EQ(LostWith(locator_.TakeMessages().found.at(Node(3))), std::vector<NodeId>{Node(2)});
   // Another copy, and all is well.
   const ObjectId found_again = Object();
   Added(Node(5), found_again, 500);
@@ -155,7 +161,7 @@ TEST_F(ObjectLocatorTest, AnObjectWhoseLastCopyWentWithItsMachineIsLostUntilItsO
   EXPECT_EQ(locator_.NodeGone(Node(2)), std::vector<ObjectId>{gone});
   EXPECT_EQ(locator_.BytesElsewhere(gone), 0u);
   Locate(Node(3), gone);
-  EXPECT_EQ(locator_.TakeMessages().found.at(Node(3)).lost.size(), 1u);
+  EXPECT_EQ(LostWith(locator_.TakeMessages().found.at(Node(3))), std::vector<NodeId>{Node(2)});
   locator_.Freed(std::span(&gone, 1));
   Locate(Node(3), gone);
   EXPECT_EQ(locator_.TakeMessages().found.at(Node(3)).none_yet.size(), 1u);

@@ -78,8 +78,15 @@ class ObjectManagerTest : public ::testing::Test, protected ObjectManager::Event
       return testing::AssertionSuccess();
     return testing::AssertionFailure() << "20 s are over";
   }
-  bool IsAlive(ProcessId) const override { return true; }
-  void OnWillNotCome(PullAsker, const ObjectId&, const Error& why) override { ADD_FAILURE() << why.message; }
+  bool IsAlive(ProcessId process) const override { return !ended_.contains(process); }
+  void OnWillNotCome(PullAsker, const ObjectId& object, const Error& why) override {
+    if (!failures_expected_) ADD_FAILURE() << why.message;
+    failures_[object] = why.message;
+  }
+  void PeerDies(const std::string& why) {
+    view_.Dead(peer_, why);
+    objects_->NodeGone(peer_, kPeerBase, {ErrorCode::kDisconnected, why});
+  }
 
   RunFolder folder_;
   Result<DaemonProcess> daemon_ = DaemonProcess::Start("plasma_store", {"-m", "16M", "-s", folder_.File("store")});
@@ -92,6 +99,9 @@ class ObjectManagerTest : public ::testing::Test, protected ObjectManager::Event
   std::optional<Machine> there_;  // the peer's objects, where a test has some
   std::optional<ObjectManager> objects_;
   std::vector<Said> said_;
+  std::set<ProcessId> ended_;
+  bool failures_expected_ = false;
+  std::map<ObjectId, std::string> failures_;
   std::atomic<uint64_t> next_{1};
 };
 
@@ -107,6 +117,47 @@ TEST_F(ObjectManagerTest, AnOwnersManyObjectsAreFreedInMessagesOfBoundedSize) {
   for (size_t i = 0; i < kMany; ++i) objects_->MadeElsewhere(NewObjectId(owner, next_), peer_);
   objects_->ProcessGone(owner);
   EXPECT_EQ(CountIds(wire::ObjectMessage::FreeCopies), (std::vector<size_t>{10'000, 10'000, 5'000}));
+}
+
+TEST_F(ObjectManagerTest, WhoWantsWhatLayOnAMachineThatDiedHearsWhichItWasAndOfWhatItDied) {
+  failures_expected_ = true;
+  const ProcessId owner = ProcessId{kOwnBase} << 32 | 1;
+  const ObjectId awaited = NewObjectId(owner, next_), sought = NewObjectId(owner, next_);
+  for (const ObjectId& object : {awaited, sought}) objects_->MadeElsewhere(object, peer_);
+  objects_->Want(awaited, owner, PullPriority::kGet);
+  Turn();
+  PeerDies("nothing was heard of it for 10 s");
+  EXPECT_TRUE(RunUntil([&] { return failures_.contains(awaited); }));
+  objects_->Want(sought, owner, PullPriority::kGet);
+  EXPECT_TRUE(RunUntil([&] { return failures_.contains(sought); }));
+  for (const auto& [object, why] : failures_)
+    EXPECT_EQ(why, "its last copy was on the machine at 127.0.0.1:1, which is lost: nothing was heard of it for 10 s");
+  // Of what its processes own, too.
+  const ObjectId theirs = NewObjectId(ProcessId{kPeerBase} << 32 | 1, next_);
+  objects_->Want(theirs, owner, PullPriority::kGet);
+  EXPECT_TRUE(RunUntil([&] { return failures_.contains(theirs); }));
+  EXPECT_EQ(failures_[theirs],
+            "its owner was on the machine at 127.0.0.1:1, which is lost: nothing was heard of it for 10 s");
+}
+
+TEST_F(ObjectManagerTest, WhoAsksFromElsewhereHearsWithWhichMachineTheLastCopyWent) {
+  const NodeId third = NodeId::FromRandom();
+  view_.Up(third, 1, kPeerBase + 1, "127.0.0.1:2", {});
+  const ObjectId object = NewObjectId(ProcessId{kOwnBase} << 32 | 1, next_);
+  objects_->MadeElsewhere(object, peer_);
+  PeerDies("it has ended");
+  wire::LocateRequestT request;
+  request.objects = {ToWire(object)};
+  Frame frame;
+  frame.header.type = static_cast<uint16_t>(wire::ObjectMessage::Locate);
+  const Bytes body = Encode(request);
+  frame.body = body;
+  ASSERT_TRUE(objects_->OnMessage(third, frame));
+  ASSERT_EQ(said_.size(), 1u);
+  EXPECT_EQ(said_[0].node, third);
+  const auto found = Parse<wire::CopiesFoundT>(said_[0].body);
+  ASSERT_TRUE(found && found->lost_with.size() == 1);
+  EXPECT_EQ(FromWire<NodeId>(found->lost_with[0].node()), peer_);
 }
 
 class ArgumentsTest : public ObjectManagerTest {
@@ -167,6 +218,53 @@ TEST_F(ArgumentsTest, WhatIsReleasedOnItsWayIsStoppedAndNothingOfItIsPinned) {
   const ObjectId other = PutThere(1000);
   Bring(other);  // over the same connection, behind it
   EXPECT_EQ(objects_->pinned_argument_bytes(), 1000u);
+}
+
+class CopiesTest : public ArgumentsTest {};
+
+TEST_F(CopiesTest, GoWithTheMachineOfTheirOwnerAndComeAgainWhenItIsBack) {
+  const ObjectId copied = PutThere(1'000'000), read = PutThere(1000);
+  for (const ObjectId& object : {copied, read}) {
+    Bring(object);
+    objects_->ReleaseArguments({&object, 1});
+  }
+  const auto client = *store_->NewClient("reader");
+  const auto view = client->Get(read, Deadline::AfterMs(0));
+  ASSERT_TRUE(view);
+  const ObjectId ours = NewObjectId(ProcessId{kOwnBase} << 32 | 1, next_), nobodys = ObjectId::FromRandom();
+  for (const ObjectId& object : {ours, nobodys}) ASSERT_TRUE(client->CreateAndSeal(object, Content(10), {}, {}));
+  PeerDies("nothing was heard of it for 10 s");
+  EXPECT_TRUE(RunUntil([&] { return !objects_->IsHere(copied) && !objects_->IsHere(read); }));
+  EXPECT_TRUE(objects_->IsHere(ours) && objects_->IsHere(nobodys));
+  EXPECT_EQ(view->data().size(), 1000u);  // whoever reads it reads on
+  // It was only cut off, and speaks in another session.
+  view_.Up(peer_, 1, kPeerBase, "127.0.0.1:1", {});
+  for (const ObjectId& object : {copied, read}) Bring(object);
+}
+
+TEST_F(CopiesTest, ThatAreSealedWhenTheirOwnerHasEndedGoAtOnce) {
+  const ObjectId object = PutThere(1000);
+  objects_->WantArguments({&object, 1});
+  Turn();
+  ended_.insert(OwnerOf(object));
+  failures_expected_ = true;
+  SayThatItIsThere(object);
+  EXPECT_TRUE(RunUntil([&] { return objects_->transfer().received().objects_received.value() == 1; }));
+  EXPECT_TRUE(RunUntil([&] { return failures_.contains(object); }));
+  EXPECT_EQ(failures_[object], "its owner, a process of the machine at 127.0.0.1:1, has ended");
+  EXPECT_TRUE(RunUntil([&] { return !objects_->IsHere(object); }));
+  EXPECT_EQ(objects_->pinned_argument_bytes(), 0u);
+}
+
+TEST_F(CopiesTest, OfWhatWasMadeElsewhereForAProcessOfOursGoWithIt) {
+  const ObjectId object = NewObjectId(ProcessId{kOwnBase} << 32 | 1, next_);
+  ASSERT_TRUE(there_->store->CreateAndSeal(object, Content(1000), {}, {}));
+  objects_->MadeElsewhere(object, peer_);
+  objects_->WantArguments({&object, 1});
+  EXPECT_TRUE(RunUntil([&] { return objects_->IsHere(object); }));
+  objects_->ReleaseArguments({&object, 1});
+  objects_->ProcessGone(OwnerOf(object));
+  EXPECT_TRUE(RunUntil([&] { return !objects_->IsHere(object); }));
 }
 
 }  // namespace

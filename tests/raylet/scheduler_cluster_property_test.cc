@@ -155,7 +155,7 @@ class Cluster {
       for (const auto& [name, units] : work.units) load.held[node].Accumulate(name, units);
       for (auto& line : load.lines)
         if (const auto queued = work.queued_units.find(line.name); queued != work.queued_units.end())
-          line.free_units -= queued->second;
+          line.queued_units += queued->second;
     }
     for (size_t k = 0; k < kMachines; ++k)
       if (k != i) Send(i, k, {Message::What::kReport, nullptr, {}, load, false});
