@@ -8,6 +8,7 @@
 
 #include "raylet/pull_queue.h"
 #include "tests/raylet/manual_clock.h"
+#include "tests/raylet/seeded_id.h"
 
 namespace raylet {
 namespace {
@@ -19,7 +20,7 @@ class World {
  public:
   explicit World(uint64_t seed) : random_(seed) {
     for (uint64_t i = 0; i < 12; ++i) objects_.push_back(NewObjectId(1 + i % 3, counter_));
-    for (uint8_t i = 0; i < 4; ++i) nodes_.push_back(NodeId::FromRandom());
+    for (uint8_t i = 0; i < 4; ++i) nodes_.push_back(test::SeededId<NodeId>(ids_));
   }
 
   void Step() {
@@ -156,7 +157,7 @@ class World {
     return limits;
   }
 
-  std::mt19937_64 random_;
+  std::mt19937_64 random_, ids_{1};
   std::atomic<uint64_t> counter_{1};
   test::ManualClock clock_;
   PullQueue queue_{NodeId(), Limits(), clock_};
