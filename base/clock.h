@@ -28,6 +28,7 @@ class Deadline {
   static Deadline AfterFrom(TimePoint now, Duration wait) {
     return wait >= TimePoint::max() - now ? Never() : Deadline(now + wait);
   }
+  static Deadline At(TimePoint at) { return Deadline(at); }
   // timeout_ms < 0 waits for ever, 0 does not wait.
   static Deadline AfterMs(int64_t timeout_ms) {
     constexpr int64_t kMaxMs = 100LL * 365 * 24 * 3600 * 1000;

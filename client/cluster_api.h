@@ -37,6 +37,7 @@ class ClusterRuntime final : public ray::internal::Runtime {
 
   ray::internal::PackedView Get(const ray::internal::ObjectHandle& object, int64_t timeout_ms) override;
   ray::internal::Hold Bring(std::span<const ray::internal::ObjectHandle> objects) override;
+  ray::internal::Hold BringArraysOf(std::span<const ray::internal::PackedView> values) override;
   std::vector<bool> Wait(std::span<const ray::internal::ObjectHandle> objects, size_t count,
                          int64_t timeout_ms) override;
 

@@ -331,9 +331,10 @@ Result<void> ClusterCore::StoreValue(const ObjectId& id, std::string_view bytes,
   CreateOptions options;
   options.owned = true;
   options.owner = owner_client;
-  options.timeout_ms = room_patience_ms;
   const std::byte metadata[] = {static_cast<std::byte>(mark)};
-  return store_->CreateAndSeal(id, std::as_bytes(std::span(bytes.data(), bytes.size())), metadata, options);
+  return CreateWithPatience(options, room_patience_ms, [&] {
+    return store_->CreateAndSeal(id, std::as_bytes(std::span(bytes.data(), bytes.size())), metadata, options);
+  });
 }
 
 void ClusterCore::DeleteFromStore(const ObjectId& id) {

@@ -84,6 +84,19 @@ class ClusterCore final : public RayletClient::Handler {
   // Others wait for it and the store is full: tried again from time to time while it lives. The progress that was
   // added for it goes on until then.
   void WriteLater(std::weak_ptr<ClusterObject> object);
+  // `create` asks the store with these options: at once, and where there is no room again with patience, while replies
+  // are taken, since what their calls held may be what fills the store.
+  template <class Create>
+  auto CreateWithPatience(CreateOptions& options, int64_t room_patience_ms, Create create) {
+    options.timeout_ms = 0;
+    auto created = create();
+    if (created || created.error().code != ErrorCode::kFull || room_patience_ms <= 0) return created;
+    AddProgress();
+    options.timeout_ms = room_patience_ms;
+    created = create();
+    RemoveProgress();
+    return created;
+  }
   void DeleteFromStore(const ObjectId& id);
   // A view of a stored object, from this machine's store, at once where it is there. Otherwise, where it may still come
   // (its owner makes it, or another machine has it), waits for it. kTimedOut; kNotFound, with the reason, where it will

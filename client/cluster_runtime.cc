@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include <ray/api/exceptions.h>
+#include <ray/api/serializer.h>
 
 #include "base/process_start.h"
 #include "base/strings.h"
@@ -30,7 +31,6 @@ using ray::internal::RayException;
 using ray::internal::UnpackScope;
 
 constexpr Duration kAskPatience = std::chrono::seconds(30);
-constexpr int64_t kArrayRoomPatienceMs = 2000;
 constexpr Duration kBorrowedPollPause = std::chrono::milliseconds(2);
 
 ClusterObject& AsObject(const ObjectHandle& handle) { return static_cast<ClusterObject&>(*handle); }
@@ -43,6 +43,22 @@ FailurePtr Lost(const ObjectId& id, const char* why) {
 
 std::string_view Text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// The ids of the arrays that a value names, wherever in it.
+std::vector<ObjectId> ArraysIn(std::string_view bytes) {
+  struct Visitor : msgpack::null_visitor {
+    bool visit_ext(const char* body, uint32_t size) {  // its kind comes first
+      if (size == 1 + ObjectId::kSize && body[0] == ray::internal::kExtArray)
+        found.push_back(ObjectId::FromBinary({body + 1, ObjectId::kSize}));
+      return true;
+    }
+    std::vector<ObjectId> found;
+  } visitor;
+  // What cannot be read is said where it is unpacked.
+  if (!bytes.empty() && bytes[0] == ray::internal::kFormatMsgpack)
+    (void)msgpack::parse(bytes.data() + 1, bytes.size() - 1, visitor);
+  return std::move(visitor.found);
 }
 
 // What a Wait or a Get of many wants brought here, for as long as it waits.
@@ -63,14 +79,14 @@ class WantedHere {
 };
 
 // A stored object's value; throws what it holds instead.
-PackedView ViewOf(ObjectView view, const Hold& lend) {
+PackedView ViewOf(ObjectView view, const Hold& lend, Deadline deadline) {
   const std::string_view metadata = Text(view.metadata());
   if (metadata.size() == 1 && metadata[0] == kFailureMark) Throw(*DecodeFailure(Text(view.data())));
   if (metadata.size() != 1 || metadata[0] != kValueMark)
     throw RayException(StrCat("object ", view.id().hex(), " was not made by ray::Put or a task: it holds no value"));
   auto shared = std::make_shared<const ObjectView>(std::move(view));
   const std::string_view bytes = Text(shared->data());
-  return PackedView{bytes, std::move(shared), lend};
+  return PackedView{bytes, std::move(shared), lend, deadline.at()};
 }
 
 }  // namespace
@@ -148,9 +164,9 @@ ActorHandleState ClusterRuntime::HandleOf(const ActorId& id, Hold lend) {
 
 PackedView ClusterRuntime::Get(const ObjectHandle& handle, int64_t timeout_ms) {
   ClusterObject& object = AsObject(handle);
+  const Deadline deadline = Deadline::AfterMs(timeout_ms);
   if (!object.ready()) {
     core_.CheckUsable();
-    const Deadline deadline = Deadline::AfterMs(timeout_ms);
     if (!object.owned()) {
       WaitForBorrowed(object, deadline);
     } else if (!core_.WaitUntil(deadline, [&object] { return object.ready(); })) {
@@ -160,12 +176,12 @@ PackedView ClusterRuntime::Get(const ObjectHandle& handle, int64_t timeout_ms) {
   }
   switch (object.status()) {
     case ObjectStatus::kFailed: Throw(*object.failure());
-    case ObjectStatus::kInline: return PackedView{object.bytes(), handle, object.lend()};
+    case ObjectStatus::kInline: return PackedView{object.bytes(), handle, object.lend(), deadline.at()};
     default: break;
   }
   core_.CheckUsable();
-  auto view = core_.FetchStored(object.id(), Deadline::AfterMs(timeout_ms), /*may_come=*/false);
-  if (view) return ViewOf(*std::move(view), object.lend());
+  auto view = core_.FetchStored(object.id(), deadline, /*may_come=*/false);
+  if (view) return ViewOf(*std::move(view), object.lend(), deadline);
   if (view.error().code == ErrorCode::kNotFound)
     Throw(*MakeFailure(wire::FailureKind::ObjectLost, view.error().message));
   if (view.error().code == ErrorCode::kTimedOut)
@@ -192,6 +208,16 @@ Hold ClusterRuntime::Bring(std::span<const ObjectHandle> objects) {
     const bool stored = object.ready() ? object.status() == ObjectStatus::kStored : !object.owned();
     if (stored && !core_.store().Contains(object.id()).value_or(true)) wanted.push_back(object.id());
   }
+  if (wanted.empty()) return nullptr;
+  return std::make_shared<WantedHere>(core_, std::move(wanted), /*in_wait=*/false);
+}
+
+Hold ClusterRuntime::BringArraysOf(std::span<const PackedView> values) {
+  if (!core_.raylet().registration().clustered) return nullptr;
+  std::vector<ObjectId> wanted;
+  for (const PackedView& value : values)
+    for (const ObjectId& id : ArraysIn(value.bytes))
+      if (!core_.store().Contains(id).value_or(true)) wanted.push_back(id);
   if (wanted.empty()) return nullptr;
   return std::make_shared<WantedHere>(core_, std::move(wanted), /*in_wait=*/false);
 }
@@ -288,9 +314,10 @@ std::shared_ptr<ArrayStorage> ClusterRuntime::AllocateArray(size_t bytes, std::s
   core_.CheckUsable();
   CreateOptions options;
   options.owned = true;
-  options.timeout_ms = kArrayRoomPatienceMs;
-  auto writer =
-      core_.store().Create(core_.NewId(), bytes, std::as_bytes(std::span(metadata.data(), metadata.size())), options);
+  const ObjectId id = core_.NewId();
+  auto writer = core_.CreateWithPatience(options, kRoomPatienceMs, [&] {
+    return core_.store().Create(id, bytes, std::as_bytes(std::span(metadata.data(), metadata.size())), options);
+  });
   if (!writer) Throw(writer.error());
   return std::make_shared<StoreArray>(core_, *std::move(writer));
 }
@@ -308,8 +335,10 @@ std::shared_ptr<ArrayStorage> ClusterRuntime::UnpackArray(std::string_view bytes
   core_.CheckUsable();
   const ObjectId id = ObjectId::FromBinary(bytes);
   if (auto known = core_.FindArray(id); known != nullptr) return known;
-  auto view = core_.FetchStored(id, Deadline::Never(), /*may_come=*/false);
+  auto view = core_.FetchStored(id, Deadline::At(UnpackScope::Deadline()), /*may_come=*/false);
   if (!view) {
+    if (view.error().code == ErrorCode::kTimedOut)
+      throw ray::internal::RayTimeoutException(StrCat("array ", id.hex(), " was not here in time"));
     if (view.error().code != ErrorCode::kNotFound) Throw(view.error());
     Throw(*MakeFailure(wire::FailureKind::ObjectLost, view.error().message));
   }

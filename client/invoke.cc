@@ -62,6 +62,8 @@ Hold BringHandles(const std::vector<ObjectHandle>& handles) {
   return CurrentRuntime().Bring(handles);
 }
 
+Hold BringArraysOf(const std::vector<PackedView>& views) { return CurrentRuntime().BringArraysOf(views); }
+
 std::vector<bool> WaitForHandles(const std::vector<ObjectHandle>& handles, int num_objects, int timeout_ms) {
   if (num_objects < 0 || static_cast<size_t>(num_objects) > handles.size())
     throw RayException(StrCat("ray::Wait cannot wait for ", num_objects, " of ", handles.size(), " objects"));

@@ -20,9 +20,13 @@ void PackScope::Add(Hold hold) {
   if (pack_scope != nullptr) pack_scope->holds_.push_back(std::move(hold));
 }
 
-UnpackScope::UnpackScope(Hold lend) : lend_(std::move(lend)), outer_(std::exchange(unpack_scope, this)) {}
+UnpackScope::UnpackScope(const PackedView& view) : view_(view), outer_(std::exchange(unpack_scope, this)) {}
 UnpackScope::~UnpackScope() { unpack_scope = outer_; }
 
-Hold UnpackScope::Lend() { return unpack_scope != nullptr ? unpack_scope->lend_ : nullptr; }
+Hold UnpackScope::Lend() { return unpack_scope != nullptr ? unpack_scope->view_.lend : nullptr; }
+
+std::chrono::steady_clock::time_point UnpackScope::Deadline() {
+  return unpack_scope != nullptr ? unpack_scope->view_.deadline : std::chrono::steady_clock::time_point::max();
+}
 
 }  // namespace ray::internal

@@ -177,5 +177,17 @@ TEST_F(ClusterActorTest, AnActorKeepsWhatItWasGivenUntilItDropsIt) {
   publisher.Task(&Publisher::Drop).Remote().Get();
 }
 
+// What the calls hold may be all that fills the store: who waits for room takes their answers.
+TEST_F(ClusterActorTest, ArgumentsOfAnsweredCallsMakeRoomForMore) {
+  constexpr size_t kFloats = size_t{1} << 19;  // 2 MiB, of a store of 64
+  auto publisher = ray::Actor(Publisher::Create).Remote(10);
+  std::vector<ray::ObjectRef<size_t>> sizes;
+  for (int i = 0; i < 100; ++i) {
+    const auto array = ray::MutableArray<float>(kFloats).Seal();
+    sizes.push_back(publisher.Task(&Publisher::MeasureSlowly).Remote(array));
+  }
+  for (const auto& size : ray::Get(sizes)) EXPECT_EQ(*size, kFloats);
+}
+
 }  // namespace
 }  // namespace cluster_test

@@ -82,6 +82,11 @@ float SumArray(const ray::Array<float>& array) {
   for (const float value : array) sum += value;
   return sum;
 }
+float SumArrays(const std::vector<ray::ObjectRef<ray::Array<float>>>& arrays) {
+  float sum = 0;
+  for (const auto& array : ray::Get(arrays)) sum += SumArray(*array);
+  return sum;
+}
 int64_t ArenaOffset(const ray::Array<float>& array) {
   const auto address = reinterpret_cast<uintptr_t>(array.data());
   std::ifstream maps("/proc/self/maps");
@@ -165,12 +170,12 @@ bool MeetAnother(ray::ActorHandle<Counter> signal, int count) {
 
 RAY_REMOTE(Add, Repeat, Length, ThrowTask, Nothing, WorkerPid, WorkerPidAfterMs, DieWithSignal, SleepMs, NestedSum,
            SumByThreads, LengthOfRefs, ThrowLongText, CloseDescriptors, ShutDownHere, SumOfRefs, Ramp, SumArray);
-RAY_REMOTE(StubbornSleep, WaitForATask, Occupy, ArenaOffset, PutOnceToldTo);
+RAY_REMOTE(StubbornSleep, WaitForATask, Occupy, ArenaOffset, PutOnceToldTo, SumArrays);
 RAY_REMOTE(Counter::Create, Counter::CreateSlowly, Counter::Broken, &Counter::Length, &Counter::Increment,
            &Counter::AddInATask, &Counter::Value, &Counter::Pid, &Counter::Throw, &Counter::ThrowLong, &Counter::Sleep,
            &Counter::Echo, &Counter::Log, &Counter::Append, &Counter::Exit);
 RAY_REMOTE(Publisher::Create, &Publisher::Current, &Publisher::Offset, &Publisher::Publish, &Publisher::Take,
-           &Publisher::Drop, &Publisher::Kept, CallThrough, SleepThrough, MeetAnother);
+           &Publisher::MeasureSlowly, &Publisher::Drop, &Publisher::Kept, CallThrough, SleepThrough, MeetAnother);
 RAY_REMOTE(Witness::Create, &Witness::RestartedInConstructor, &Witness::Restarted, &Witness::Pid, RestartedInATask);
 RAY_REMOTE(Vandal::Create, &Vandal::SpoilReplies, &Vandal::Value);
 

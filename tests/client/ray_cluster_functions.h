@@ -43,6 +43,7 @@ std::vector<int64_t> Occupy(int ms);  // from when to when, in nanoseconds of th
 int SumOfRefs(const std::vector<ray::ObjectRef<int>>& refs);
 ray::Array<float> Ramp(int count);
 float SumArray(const ray::Array<float>& array);
+float SumArrays(const std::vector<ray::ObjectRef<ray::Array<float>>>& arrays);
 // Where in the store's memory it lies; -1 where it is not there, or not in a mapping that can only be read.
 int64_t ArenaOffset(const ray::Array<float>& array);
 
@@ -81,6 +82,10 @@ class Publisher {
   int Take(const ray::Array<float>& array) {  // keeps it
     kept_ = array;
     return static_cast<int>(array.size());
+  }
+  size_t MeasureSlowly(const ray::Array<float>& array) const {
+    SleepMs(2);
+    return array.size();
   }
   void Drop() { kept_ = ray::Array<float>(); }
   float Kept() const { return kept_.empty() ? -1 : kept_[0]; }

@@ -86,6 +86,26 @@ TEST_F(RemoteTasksTest, ArraysTravelBothWays) {
   EXPECT_EQ(sum, *ray::Task(SumArray).Remote(ramp).Get());
 }
 
+TEST_F(RemoteTasksTest, ManyArraysComeTogether) {
+  std::vector<ray::ObjectRef<ray::Array<float>>> arrays;
+  for (int i = 1; i <= 30; ++i) arrays.push_back(There(Ramp, 10'000 * i));
+  const auto values = ray::Get(arrays);
+  for (size_t i = 0; i < values.size(); ++i) EXPECT_EQ(values[i]->size(), 10'000 * (i + 1));
+  EXPECT_EQ(*There(SumArrays, arrays).Get(), *ray::Task(SumArrays).Remote(arrays).Get());
+}
+
+TEST_F(RemoteTasksTest, AGetOfAnArrayEndsAtItsTimeout) {
+  const std::vector<ray::ObjectRef<ray::Array<float>>> arrays = {There(Ramp, 10'000), There(Ramp, 20'000)};
+  ASSERT_EQ(ray::Wait(arrays, 2, 10'000).ready.size(), 2u);
+  b_.raylet->Signal(SIGSTOP);
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_THROW(arrays[0].Get(100), ray::internal::RayTimeoutException);
+  EXPECT_THROW(ray::Get(arrays, 100), ray::internal::RayTimeoutException);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 5s);  // and not when the machine counts as dead
+  b_.raylet->Signal(SIGCONT);
+  EXPECT_EQ(ray::Get(arrays, 20'000)[1]->size(), 20'000u);
+}
+
 TEST_F(RemoteTasksTest, TasksOfATaskThereWork) { EXPECT_EQ(*There(NestedSum, 4).Get(), NestedSum(4)); }
 
 TEST_F(RemoteTasksTest, WhatGoesWrongThereIsSaidHere) {

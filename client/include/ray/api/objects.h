@@ -33,8 +33,7 @@ class Deadline {
   Clock::time_point end_;
 };
 
-// Checks the count, waits; which of them are ready.
-// Runtime::Bring.
+// Runtime::Bring and its like.
 RAYLET_API Hold BringHandles(const std::vector<ObjectHandle>& handles);
 template <class T>
 Hold BringAll(const std::vector<ObjectRef<T>>& objects) {
@@ -44,6 +43,12 @@ Hold BringAll(const std::vector<ObjectRef<T>>& objects) {
   for (const auto& object : objects) handles.push_back(object.handle());
   return BringHandles(handles);
 }
+RAYLET_API Hold BringArraysOf(const std::vector<PackedView>& views);
+template <class T>
+inline constexpr bool kIsArray = false;
+template <class T>
+inline constexpr bool kIsArray<Array<T>> = true;
+// Checks the count, waits; which of them are ready.
 RAYLET_API std::vector<bool> WaitForHandles(const std::vector<ObjectHandle>& handles, int num_objects, int timeout_ms);
 
 }  // namespace internal
@@ -79,6 +84,15 @@ auto Get(const std::vector<ObjectRef<T>>& objects, const int& timeout_ms = -1) {
   } else {
     std::vector<std::shared_ptr<T>> values;
     values.reserve(objects.size());
+    internal::Hold arrays_coming;
+    if constexpr (internal::kIsArray<T>) {
+      // First the small values that name the arrays, then these, all at once.
+      std::vector<internal::PackedView> names;
+      names.reserve(objects.size());
+      for (const auto& object : objects)
+        names.push_back(internal::CurrentRuntime().Get(internal::Require(object.handle()), deadline.RemainingMs()));
+      arrays_coming = internal::BringArraysOf(names);
+    }
     for (const auto& object : objects) values.push_back(object.Get(static_cast<int>(deadline.RemainingMs())));
     return values;
   }

@@ -163,7 +163,7 @@ Packed PackValue(const T& value) {
 
 template <class T>
 T UnpackValue(const PackedView& view) {
-  const UnpackScope scope(view.lend);
+  const UnpackScope scope(view);
   return UnpackBytes<T>(view.bytes);
 }
 

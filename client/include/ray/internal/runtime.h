@@ -3,6 +3,7 @@
 // (local_mode). Every method is thread-safe. Methods throw the exceptions of <ray/api/exceptions.h>, nothing else.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -42,6 +43,7 @@ struct PackedView {
   std::string_view bytes;
   Hold keep_alive;
   Hold lend;
+  std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();  // of Get
 };
 
 struct Argument {
@@ -94,6 +96,8 @@ class RAYLET_API Runtime {
   virtual PackedView Get(const ObjectHandle& object, int64_t timeout_ms) = 0;
   // While what it returns lives, those of the objects that lie on other machines come here, all at once. May be null.
   virtual Hold Bring(std::span<const ObjectHandle>) { return nullptr; }
+  // The same for the arrays that these values refer to.
+  virtual Hold BringArraysOf(std::span<const PackedView>) { return nullptr; }
   // Which of the objects are ready (with a value or an error) once at least `count` are, or at the timeout.
   virtual std::vector<bool> Wait(std::span<const ObjectHandle> objects, size_t count, int64_t timeout_ms) = 0;
 
@@ -142,17 +146,20 @@ class RAYLET_API PackScope {
   PackScope* outer_;
 };
 
-// While a value is being unpacked on this thread, what comes out of it holds on to `lend`.
+// While a value is being unpacked on this thread, what comes out of it holds on to the value's lend, and what it refers
+// to is waited for until the value's deadline.
 class RAYLET_API UnpackScope {
  public:
-  explicit UnpackScope(Hold lend);
+  explicit UnpackScope(const PackedView& view);
   ~UnpackScope();
   UnpackScope(const UnpackScope&) = delete;
   UnpackScope& operator=(const UnpackScope&) = delete;
-  static Hold Lend();  // of the innermost scope of this thread, or null
+  // Of the innermost scope of this thread; null, and none, without one.
+  static Hold Lend();
+  static std::chrono::steady_clock::time_point Deadline();
 
  private:
-  Hold lend_;
+  const PackedView& view_;
   UnpackScope* outer_;
 };
 
