@@ -121,8 +121,10 @@ std::vector<Figure> Work(const Counts& counts) {
     figures.push_back(TimeFigure("remote actor call, one at a time",
                                  Seconds(counts.one_at_a_time, [&] { actor.Task(&Counter::Add).Remote(1).Get(); }), 1e6,
                                  "us", round_trip, tcp_us));
+    figures.back().promise = {Promise::Of::kRatio, Promise::Side::kAtMost, 3};
     figures.push_back(Pipelined("remote actor calls, pipelined", counts, tcp_calls,
                                 [&] { return actor.Task(&Counter::Add).Remote(1); }));
+    figures.back().promise = {Promise::Of::kMedian, Promise::Side::kAtLeast, 50'000};
   }
   if (counts.objects) {
     // Each goes before the next one is made; the first finds pages that nobody has used.
@@ -142,6 +144,7 @@ std::vector<Figure> Work(const Counts& counts) {
     large.unit = "GB/s";
     large.limit_name = "one TCP stream";
     large.limit = tcp_gbs;
+    large.promise = {Promise::Of::kRatio, Promise::Side::kAtLeast, 0.7};
     figures.push_back(large);
     if (iperf3_gbs) {
       large.name = "the same, beside iperf3";
@@ -159,6 +162,17 @@ std::vector<Figure> Work(const Counts& counts) {
     }
     figures.push_back(TimeFigure("10,000 objects of 1 KiB to a task", seconds, 1e3, "ms", "10,000 round trips over TCP",
                                  tcp_us * 10));
+    figures.back().promise = {Promise::Of::kMedian, Promise::Side::kAtMost, 2'000};
+    seconds.clear();
+    for (int round = 0; round < 3; ++round) {
+      std::vector<ray::ObjectRef<ray::Array<float>>> made;
+      for (int i = 0; i < 10'000; ++i) made.push_back(There(Filled, 1024 / sizeof(float)));
+      ray::Wait(made, static_cast<int>(made.size()), 60'000);
+      seconds.push_back(Seconds(1, [&] { ray::Get(made); })[0]);
+    }
+    figures.push_back(TimeFigure("get of 10,000 arrays of 1 KiB made there", seconds, 1e3, "ms",
+                                 "10,000 round trips over TCP", tcp_us * 10));
+    figures.back().promise = {Promise::Of::kMedian, Promise::Side::kAtMost, 2'000};
   }
   ray::Shutdown();
   return figures;
