@@ -176,6 +176,11 @@ void PeerConnection::Flush() {
 void PeerConnection::Tick(TimePoint now) {
   if (closed_ || handshake_.state() == PeerHandshake::State::kOpen) return;
   handshake_.Tick(now);
+  if (connecting_ && now >= connect_until_) {
+    return Close(
+        {ErrorCode::kTimedOut, StrCat("nothing answers at ", remote_.text(), ", or not soon enough: its machine ",
+                                      "is off, or the network does not reach it")});
+  }
   if (handshake_.state() != PeerHandshake::State::kFailed) return;
   if (!connecting_) return Close(handshake_.failure());
   Close({ErrorCode::kTimedOut, StrCat("nothing answers at ", remote_.text(), " within ", kHandshakeTimeout.count(),

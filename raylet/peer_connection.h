@@ -43,8 +43,9 @@ class PeerConnection {
   void WantsToWrite();  // Fill has something: it is called before the loop sleeps
   void Flush();         // now, as far as the socket takes it
   void Close(Error reason);
-  void Tick(TimePoint now);  // a handshake that takes too long
-  UniqueFd TakeFd();         // of an open bulk connection
+  void Tick(TimePoint now);                                     // a handshake that takes too long
+  void ConnectUntil(TimePoint when) { connect_until_ = when; }  // instead of for as long as the handshake may take
+  UniqueFd TakeFd();                                            // of an open bulk connection
 
   ConnectionId id() const { return id_; }
   const TcpAddress& remote() const { return remote_; }
@@ -72,6 +73,7 @@ class PeerConnection {
   UniqueFd fd_;
   FdWatcher watcher_;  // after fd_: stops before it closes
   bool connecting_;
+  TimePoint connect_until_ = TimePoint::max();
   bool open_ = false;
   bool closed_ = false;
   bool flush_due_ = false;

@@ -11,6 +11,7 @@ namespace {
 constexpr std::chrono::milliseconds kPeerAcceptPause{200};
 constexpr std::chrono::seconds kStrangersLoggedEvery{1};
 constexpr int kAttemptsUnsought = 5;  // to reach who asked to be dialed
+constexpr int kAttemptsInDoubt = 12;  // short ones; then longer ones for a machine that is very far away
 
 tl::unexpected<Error> NeedsToken(const std::string& what, const TcpAddress& address) {
   return Fail(ErrorCode::kNotAllowed, StrCat(what, " ", address.text(),
@@ -175,10 +176,14 @@ void PeerLinks::DialDue() {
 }
 
 void PeerLinks::Dial(Target& target) {
+  target.dialed_at = clock_.Now();
   auto fd = ConnectTcp(target.address);
   if (!fd) return DialFailed(target, fd.error(), fd.error().code == ErrorCode::kNotRunning);
-  const PeerConnection& connection =
+  PeerConnection& connection =
       AddConnection(std::move(*fd), target.address, PeerHandshake::Side::kDialer, wire::PeerRole::Session);
+  // What went out before the network was there again is tried again by the kernel after seconds only.
+  if (LivePeer(target.node) != nullptr && target.attempts < kAttemptsInDoubt)
+    connection.ConnectUntil(target.dialed_at + InDoubt());
   links_.at(connection.id()).target = target.address.text();
   target.connection = connection.id();
 }
@@ -235,16 +240,24 @@ void PeerLinks::OnClosed(PeerConnection& connection, const Error& reason) {
     // Bytes that are no frames would come again and again.
     if (reason.code == ErrorCode::kProtocolError) return Bury(peer->first, reason);
     RAYLET_LOG(kInfo, "the connection to the raylet at ", peer->second.identity.address, " was lost: ", reason.message);
-    for (auto& [text, target] : targets_) {
-      if (target.node != peer->first) continue;
-      target.next_at = clock_.Now();
-      // The smaller id dials: leave it the time to. Dialed from here it says so, or its machine says that it has gone.
-      if (peer->first < options_.own.node) target.next_at += 2 * options_.redial_min;
-    }
-    return DialSoon();
+    return RedialSoon(peer->first);
   }
-  if (!link.target.empty()) return DialFailed(connection, link.target, reason);
+  if (!link.target.empty()) {
+    DialFailed(connection, link.target, reason);
+    return DialSoon();  // whoever waited for its turn, or for a pause that is over
+  }
   if (!connection.dialed() && !connection.open()) LogStranger(connection, reason);
+}
+
+void PeerLinks::RedialSoon(const NodeId& node) {
+  for (auto& [text, target] : targets_) {
+    if (target.node != node) continue;
+    target.attempts = 0;
+    target.next_at = clock_.Now();
+    // The smaller id dials: leave it the time to. Dialed from here it says so, or its machine says that it has gone.
+    if (node < options_.own.node) target.next_at += 2 * options_.redial_min;
+  }
+  DialSoon();
 }
 
 void PeerLinks::DialFailed(const PeerConnection& connection, const std::string& text, const Error& reason) {
@@ -257,7 +270,7 @@ void PeerLinks::DialFailed(const PeerConnection& connection, const std::string& 
     if (Refute(text, options_.own.node)) target.itself = true;
     return;
   }
-  if (const Peer* const peer = LivePeer(target.node); peer != nullptr && peer->connection != 0) return;
+  if (InTouch(target.node)) return;
   if (handshake.proven() && handshake.refusal() == wire::RefusalKind::DialBack) {
     target.last_failure.clear();
     target.next_at = clock_.Now() + Pause(++target.attempts + 2);
@@ -274,8 +287,11 @@ void PeerLinks::DialFailed(const PeerConnection& connection, const std::string& 
 }
 
 void PeerLinks::DialFailed(Target& target, const Error& reason, bool refused_by_machine) {
-  target.next_at = clock_.Now() + Pause(++target.attempts);
   const NodeId node = target.node;
+  const Duration pause = Pause(++target.attempts);
+  target.next_at = clock_.Now() + pause;
+  // While a session lives it is soon too late for it.
+  if (LivePeer(node) != nullptr) target.next_at = std::max(clock_.Now(), target.dialed_at + std::min(pause, InDoubt()));
   if (LivePeer(node) != nullptr && refused_by_machine) {
     target.last_failure = reason.message;  // Bury says so
     return Bury(node, {ErrorCode::kNotRunning,

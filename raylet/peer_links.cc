@@ -59,7 +59,14 @@ const PeerLinks::Peer* PeerLinks::LivePeer(const NodeId& node) const {
 
 bool PeerLinks::InTouch(const NodeId& node) const {
   const Peer* const peer = LivePeer(node);
-  return peer != nullptr && peer->connection != 0;
+  return peer != nullptr && peer->connection != 0 && peer->session->state() == NodeState::kUp;
+}
+
+// Nothing that may still come over its connection is taken any more.
+void PeerLinks::Leave(Peer& peer) {
+  if (const auto link = links_.find(std::exchange(peer.connection, 0)); link != links_.end())
+    link->second.connection->Close({ErrorCode::kDisconnected, "another connection takes this one's place"});
+  peer.session->Detach();
 }
 
 PeerLinks::Peer* PeerLinks::PeerOf(const PeerConnection& connection) {
@@ -165,7 +172,9 @@ void PeerLinks::OnProvenDialed(PeerConnection& connection) {
   Refute(link.target, identity.node);
   if (identity.node < options_.own.node) return connection.Accept({});  // it will dial, and says so
   Peer& peer = peers_[identity.node];
-  if (peer.connection != 0) return connection.Close({ErrorCode::kAlreadyExists, "the two are connected already"});
+  if (InTouch(identity.node)) return connection.Close({ErrorCode::kAlreadyExists, "the two are connected already"});
+  // From here on what has been taken and acknowledged stays as the greeting says.
+  if (peer.connection != 0) Leave(peer);
   peer.identity = identity;
   peer.address = connection.remote();
   connection.Accept(FreshSession(peer).Greeting());
@@ -380,6 +389,7 @@ void PeerLinks::TickPeer(const NodeId& node, Peer& peer, const NodeLoad& load, T
   if (peer.session->state() == NodeState::kSilent && before == NodeState::kUp) {
     RAYLET_LOG(kWarning, NameOf(peer.identity), " is silent: it gets no new work until it is heard again");
     view_.Silent(node);
+    RedialSoon(node);
     handler_.OnPeerSilent(node);
   }
 }

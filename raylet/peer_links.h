@@ -6,10 +6,11 @@
 // to be the smaller one, it is told so (DialBack), and dialed at once. So any list of addresses in which every two
 // raylets are connected by others is enough: raylets introduce their peers to each other, and whom a peer of ours has a
 // session with is dialed until it has one with us, too, or that peer says no more that it has. A link that is lost is
-// dialed again from both sides, with growing pauses, for as long as its session lives; a machine that refuses the
-// connection ends the session at once. Addresses that were to be sought are sought for ever, and for an hour those of
-// whom silence parted us. Always holds: a handler hears OnPeerUp, then messages, then OnPeerDead,
-// in turns, for each node; the ClusterView is told first.
+// dialed again from both sides for as long as its session lives, and one that is silent, too, beside the connection
+// that there is: after an outage TCP itself may not try again for as long as that has lasted, and meanwhile the other
+// would be called dead. A machine that refuses the connection ends the session at once. Addresses that were to be
+// sought are sought for ever, and for an hour those of whom silence parted us. Always holds: a handler hears OnPeerUp,
+// then messages, then OnPeerDead, in turns, for each node; the ClusterView is told first.
 #pragma once
 
 #include <cstdint>
@@ -123,7 +124,7 @@ class PeerLinks final : private PeerConnection::Events {
     std::set<PeerIntroductions::Place> introduced;
     std::optional<TimePoint> lost_until;
     int attempts = 0;
-    TimePoint next_at;
+    TimePoint next_at, dialed_at;
     ConnectionId connection = 0;  // under way
     std::string last_failure;     // told once
   };
@@ -149,7 +150,8 @@ class PeerLinks final : private PeerConnection::Events {
   PeerSession& FreshSession(Peer& peer);
   Peer* LivePeer(const NodeId& node);
   const Peer* LivePeer(const NodeId& node) const;
-  bool InTouch(const NodeId& node) const;
+  bool InTouch(const NodeId& node) const;  // connected, and heard
+  void Leave(Peer& peer);
   Peer* PeerOf(const PeerConnection& connection);
   void Tick();
   void TickPeer(const NodeId& node, Peer& peer, const NodeLoad& load, TimePoint now);
@@ -174,12 +176,14 @@ class PeerLinks final : private PeerConnection::Events {
   bool Keeps(const Target& target) const;
   void Dial(Target& target);
   void DialSoon();
+  void RedialSoon(const NodeId& node);
   void DialFailed(const PeerConnection& connection, const std::string& target, const Error& reason);
   void DialFailed(Target& target, const Error& reason, bool refused_by_machine);
   void GiveUpInTheEnd(const Target& target);
   void SeekBack(const PeerIdentity& identity);
   PeerConnection& AddConnection(UniqueFd fd, const TcpAddress& remote, PeerHandshake::Side side, wire::PeerRole role);
   Duration Pause(int attempts);
+  Duration InDoubt() const { return options_.limits.silent_after / 6; }  // of the other's life
   void LogStranger(const PeerConnection& connection, const Error& reason);
   bool MayReach(const TcpAddress& address) const { return !options_.token.empty() || address.loopback(); }
   PeerHandshake::Nonce NewNonce();

@@ -129,6 +129,26 @@ TEST_F(NetworkFaults, PacketsThatVanishForFiveSecondsDelayWorkAndRepeatNone) {
   EXPECT_EQ(machines.StateOf(0, 1), "up");
 }
 
+// By then TCP waits six seconds for its next attempt: too long for this session, which has two left.
+TEST_F(NetworkFaults, AnOutageThatEndsShortlyBeforeTheOtherIsDeadIsSurvived) {
+  NetMachines machines(2, {"--peer-silent-after", "0.5", "--peer-dead-after", "6"});
+  InitAt(machines.StartWorking(0));
+  machines.StartWorking(1);
+  ASSERT_TRUE(machines.Sees(0, 1, "up"));
+  EXPECT_EQ(*There(Note, 0, machines.folder.path(), 0).Get(60'000), 0);
+  machines.network().Drop(1);
+  const auto end = std::chrono::steady_clock::now() + 3'700ms;
+  const auto during = There(Note, 0, machines.folder.path(), 1);
+  std::this_thread::sleep_until(end);  // that long is the outage
+  machines.network().Pass(1);
+  EXPECT_EQ(*during.Get(60'000), 1);
+  const auto peer = machines.Status(0)["peers"][0];
+  EXPECT_EQ(machines.Status(0)["peers"].size(), 1u);
+  EXPECT_EQ(peer["state"], "up");
+  EXPECT_GE(peer["connections"], 2) << "of one session: its counters begin with it";
+  EXPECT_EQ(Runs(machines, 1), 1u);
+}
+
 TEST_F(NetworkFaults, ALinkThatPassesPacketsOneWayOnlyIsNoLink) {
   NetMachines machines(2, kShortPatience);
   InitAt(machines.StartWorking(0));

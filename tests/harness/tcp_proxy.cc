@@ -75,6 +75,11 @@ void TcpProxy::Freeze(bool to_target, bool to_dialer) {
   Wake();
 }
 
+void TcpProxy::Stall() {
+  const std::lock_guard lock(mutex_);
+  for (const auto& pipe : pipes_) pipe->stalled = true;
+}
+
 void TcpProxy::Refuse(bool refuse) {
   {
     const std::lock_guard lock(mutex_);
@@ -102,8 +107,8 @@ void TcpProxy::Run() {
         return static_cast<short>((read ? POLLIN : 0) | (write ? POLLOUT : 0));
       };
       for (const auto& pipe : pipes_) {
-        const short dialer = events(pipe->to_target, pipe->to_dialer, frozen_to_dialer_);
-        const short target = events(pipe->to_dialer, pipe->to_target, frozen_to_target_);
+        const short dialer = events(pipe->to_target, pipe->to_dialer, pipe->stalled || frozen_to_dialer_);
+        const short target = events(pipe->to_dialer, pipe->to_target, pipe->stalled || frozen_to_target_);
         // A descriptor that is not asked for anything would still say that its other end has gone.
         if (dialer != 0) polled.push_back({pipe->dialer.get(), dialer, 0});
         if (target != 0) polled.push_back({pipe->target.get(), target, 0});
@@ -134,8 +139,8 @@ void TcpProxy::AcceptAll() {
 }
 
 void TcpProxy::Carry(Pipe& pipe) {
-  const bool fine = Move(pipe.dialer.get(), pipe.target.get(), pipe.to_target, frozen_to_target_) &&
-                    Move(pipe.target.get(), pipe.dialer.get(), pipe.to_dialer, frozen_to_dialer_);
+  const bool fine = Move(pipe.dialer.get(), pipe.target.get(), pipe.to_target, pipe.stalled || frozen_to_target_) &&
+                    Move(pipe.target.get(), pipe.dialer.get(), pipe.to_dialer, pipe.stalled || frozen_to_dialer_);
   if (!fine) pipe.gone = true;
 }
 

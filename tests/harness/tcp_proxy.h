@@ -27,6 +27,7 @@ class TcpProxy {
   void Cut();                     // every connection there is, at once
   void CutAfter(uint64_t bytes);  // the next connection that carries so many from now on, and then so again
   void Freeze(bool to_target, bool to_dialer);  // bytes in this direction wait; false, false: they flow again
+  void Stall();                                 // what carries the connections there are, for ever; not the next ones
   void Refuse(bool refuse);                     // nobody listens here
   uint64_t connections() const { return accepted_.load(); }
   uint64_t cuts() const { return cuts_.load(); }
@@ -41,6 +42,7 @@ class TcpProxy {
     UniqueFd dialer, target;
     Way to_target, to_dialer;
     bool gone = false;
+    bool stalled = false;
   };
   void Listen();
   void Run();

@@ -123,6 +123,29 @@ TEST_F(PeerLinksTest, AShortSilenceIsForgiven) {
   EXPECT_FALSE(a.Has("dead 2") || b.Has("dead 1"));
 }
 
+TEST_F(PeerLinksTest, ASessionGoesOnOverAnotherConnectionWhereItsOwnCarriesNothingAnyMore) {
+  TcpProxy to_a, to_b;
+  PeerSide& a = MakeBehind(to_a, OptionsOf(1));
+  PeerSide& b = MakeBehind(to_b, OptionsOf(2));
+  Seek(a, b);
+  ASSERT_TRUE(Meet(a, b));
+  uint64_t sent = 0;
+  for (int stalls = 1; stalls <= 3; ++stalls) {
+    to_b.Stall();
+    for (int i = 0; i < 100; ++i) {
+      ++sent;
+      ASSERT_TRUE(a.Send(2, sent));
+      ASSERT_TRUE(b.Send(1, sent));
+    }
+    ASSERT_TRUE(RunOnUntil([&] { return a.taken.size() == sent && b.taken.size() == sent; }));
+    EXPECT_EQ(a.StatusOf(2).counters.connections, 1u + static_cast<size_t>(stalls));
+  }
+  EXPECT_EQ(a.taken, Range(1, sent));
+  EXPECT_EQ(b.taken, Range(1, sent));
+  EXPECT_FALSE(a.Has("dead 2") || b.Has("dead 1"));
+  EXPECT_TRUE(a.Has("silent 2") || b.Has("silent 1"));
+}
+
 TEST_F(PeerLinksTest, WhoDidNotListenItselfCallsNobodySilentOrDead) {
   PeerSide& a = Make(1);
   PeerSide& b = Make(2);
