@@ -99,6 +99,19 @@ Error NothingThere(const TcpAddress& address, const Error& why) {
                  "`, beside a `plasma_store -m 1G -s STORE_SOCKET`")};
 }
 
+bool IsHostAndPort(const std::string& address) {
+  return address.find('/') == std::string::npos && address.find(':') != std::string::npos;
+}
+
+// A name in this folder, or a machine without its port?
+Error NoSocketThere(const std::string& address) {
+  const std::string meant =
+      StrCat(address, " is no socket in this folder, and no host:port: for a raylet's socket say its path, for any ",
+             "raylet of a cluster say its port, too, such as ", address, ":7000");
+  const bool numeric = MakeTcpAddress(address, 1).has_value();
+  return {numeric ? ErrorCode::kInvalid : ErrorCode::kNotRunning, meant};
+}
+
 Error NoneOfIts(const TcpAddress& address, const std::vector<LocalRaylet>& raylets) {
   const std::string here = raylets.empty() ? std::string("no raylet of this user in a cluster")
                                            : StrCat("only raylets that are not in its cluster (", List(raylets),
@@ -136,14 +149,20 @@ std::vector<LocalRaylet> LocalRaylets(Deadline deadline) {
   return raylets;
 }
 
-bool IsHostAndPort(const std::string& address) {
-  return address.find('/') == std::string::npos && address.find(':') != std::string::npos;
-}
-
 Result<std::string> FindRaylet(const std::string& address) {
-  if (!IsHostAndPort(address)) return address;
+  if (!IsHostAndPort(address)) {
+    if (address.find('/') == std::string::npos && ::access(address.c_str(), F_OK) != 0)
+      return Fail(NoSocketThere(address));
+    return address;
+  }
   const auto wanted = ResolveTcpAddress(address);
   if (!wanted) return Fail(wanted.error());
+  if (wanted->port() == 0) {
+    return Fail(ErrorCode::kInvalid,
+                StrCat(address,
+                       " names no port, from 1 to 65535: say the one that the raylet there listens on, as its "
+                       "--port or its `raylet status` has it"));
+  }
   const Deadline joined = Deadline::After(kJoinPatience);
   for (bool reached = false;; reached = true) {
     const std::vector<LocalRaylet> raylets = LocalRaylets(Deadline::After(kAnswerPatience));

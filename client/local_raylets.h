@@ -31,12 +31,10 @@ Result<wire::RegisterReplyT> RegisterTool(FrameConnection& connection, Deadline 
 // This user's raylets of a cluster that answer before the deadline. One that does not is passed over.
 std::vector<LocalRaylet> LocalRaylets(Deadline deadline);
 
-// Whether it is meant as host:port, and not as a socket's path.
-bool IsHostAndPort(const std::string& address);
-
 // The socket of the raylet to attach to: a path is one already. Names are resolved. kInvalid for no address;
-// kNotRunning with the command that helps where nothing answers there, or no raylet here is in that cluster; it may
-// just be joining, so the latter is said after some seconds.
+// kNotRunning for a name that is neither a file here nor host:port, and, with the command that helps where nothing
+// answers there, or no raylet here is in that cluster; it may just be joining, so the latter is said after some
+// seconds.
 Result<std::string> FindRaylet(const std::string& address);
 
 }  // namespace raylet::client

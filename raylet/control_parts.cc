@@ -63,7 +63,15 @@ void ControlParts::Join(NodeRecord own, std::function<void(const std::vector<Nod
   options.store_is_new = supervisor_ && supervisor_->is_new();
   link_.emplace(loop_, clock_, *store_, std::move(own), options);
   link_->SetOnNodes(std::move(on_nodes));
+  if (supervisor_) {
+    supervisor_->SetOnEnded([this, done](const Error& why) {
+      given_up_ = true;
+      done(Fail(why.code, StrCat("this raylet cannot start its cluster's control store: ", why.message)));
+    });
+  }
   link_->Join(Deadline::After(options_.join_timeout), [this, done = std::move(done)](Result<void> joined) {
+    if (given_up_) return;
+    if (supervisor_) supervisor_->SetOnEnded(nullptr);
     if (!joined) return done(Fail(CannotJoin(joined.error())));
     done({});
   });

@@ -35,7 +35,8 @@ class ControlParts {
 
   // Starts the redis-server, if it is ours.
   Result<void> Start();
-  // kNotRunning, with the remedy, where no Redis is there within the time; kAlreadyExists for a node id in use.
+  // kNotRunning, with the remedy, where no Redis is there within the time; kAlreadyExists for a node id in use; kIo,
+  // with its last words, where our redis-server ends before it serves.
   void Join(NodeRecord own, std::function<void(const std::vector<NodeRecord>&)> on_nodes, Done<void> done);
   // Leaves the cluster, and stops the redis-server.
   void Stop(std::function<void()> stopped);
@@ -53,6 +54,7 @@ class ControlParts {
   std::optional<ControlSupervisor> supervisor_;
   std::optional<RedisControlStore> store_;
   std::optional<ControlLink> link_;
+  bool given_up_ = false;  // the redis-server has ended before anybody joined
 };
 
 }  // namespace raylet

@@ -18,11 +18,13 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <thread>
 #include <utility>
 
 #include "base/id.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "base/tcp_socket.h"
 #include "raylet/peer_token.h"
 #include "raylet/redis_conf.h"  // made from redis.conf
 
@@ -30,6 +32,8 @@ namespace raylet {
 namespace {
 
 constexpr std::chrono::seconds kLivedLong{10};
+constexpr std::chrono::milliseconds kPortPause{20};
+constexpr size_t kLastWordsLines = 3;
 constexpr size_t kLastWordsBytes = 1000;
 
 void Replace(std::string& text, const std::string& what, const std::string& with) {
@@ -96,19 +100,54 @@ ControlSupervisor::~ControlSupervisor() {
 }
 
 Result<std::string> ControlSupervisor::Password() const {
-  if (!options_.password.empty()) return options_.password;
+  // Others would not be one word of redis.conf.
+  const auto plain = [](const std::string& password) {
+    return std::all_of(password.begin(), password.end(),
+                       [](char c) { return c > ' ' && c < 127 && c != '"' && c != '\''; });
+  };
+  if (!options_.password.empty()) {
+    if (plain(options_.password)) return options_.password;
+    return Fail(ErrorCode::kInvalid,
+                "the password for --head holds spaces, quotes or other than ASCII characters: choose one without");
+  }
   const std::string path = options_.folder + "/password";
   if (::access(path.c_str(), F_OK) != 0) {
     uint8_t random[24];
     FillRandom(random, sizeof random);
     RAYLET_RETURN_IF_ERROR(WriteOwnFile(path, ToHex(random, sizeof random) + "\n"));
   }
-  auto password = ReadTokenFile(path);
-  if (password &&
-      !std::all_of(password->begin(), password->end(), [](char c) { return c > ' ' && c < 127 && c != '"'; }))
+  auto password = ReadPasswordFile(path);
+  if (password && !plain(*password))
     return Fail(ErrorCode::kInvalid,
                 StrCat("the password in ", path, " holds more than plain characters: remove the file"));
   return password;
+}
+
+// Redis would say it in its log, and who listens there might even let us in.
+Result<void> ControlSupervisor::CheckPort(const std::string& host) const {
+  const auto address = MakeTcpAddress(host, options_.port);
+  if (!address) return Fail(address.error());
+  const Deadline free = is_new_ ? Deadline::AfterMs(0) : Deadline::After(options_.port_patience);
+  for (;;) {
+    const auto fd = ListenTcp(*address, 1);
+    if (fd) return {};
+    if (fd.error().code == ErrorCode::kAlreadyExists && !free.Passed()) {
+      std::this_thread::sleep_for(kPortPause);
+      continue;
+    }
+    if (fd.error().code == ErrorCode::kAlreadyExists) {
+      return Fail(ErrorCode::kAlreadyExists,
+                  StrCat("the control store of --head cannot have port ", options_.port, ": somebody listens on ",
+                         address->text(), " already; choose another with --head-port, or, where a control store is ",
+                         "served there, join it with --control redis://", kControlUser, "@", address->text(),
+                         " instead of --head"));
+    }
+    if (fd.error().code == ErrorCode::kNotAllowed) {
+      return Fail(ErrorCode::kNotAllowed, StrCat("the control store of --head cannot have port ", options_.port,
+                                                 ", which is the system's: choose one above 1023 with --head-port"));
+    }
+    return Fail(fd.error());
+  }
 }
 
 Result<void> ControlSupervisor::Prepare() {
@@ -130,15 +169,17 @@ Result<void> ControlSupervisor::Prepare() {
     if (!port) return Fail(port.error());
     options_.port = *port;
   }
+  const bool everywhere = options_.host == "0.0.0.0" || options_.host == "::";
+  const bool loopback = options_.host == "::1" || options_.host.starts_with("127.");
+  RAYLET_RETURN_IF_ERROR(CheckPort(options_.host));
+  if (!loopback && !everywhere) RAYLET_RETURN_IF_ERROR(CheckPort("127.0.0.1"));
   const auto password = Password();
   if (!password) return Fail(password.error());
-  const bool everywhere = options_.host == "0.0.0.0" || options_.host == "::";
   address_.host = everywhere ? (options_.host == "::" ? "::1" : "127.0.0.1") : options_.host;
   address_.port = options_.port;
   address_.user = kControlUser;
   address_.password = *password;
 
-  const bool loopback = options_.host == "::1" || options_.host.starts_with("127.");
   std::string config = kRedisConf;
   Replace(config, "%BIND%", loopback || everywhere ? options_.host : StrCat(options_.host, " 127.0.0.1"));
   Replace(config, "%PORT%", std::to_string(options_.port));
@@ -199,10 +240,15 @@ void ControlSupervisor::Ended() {
     if (const auto stopped = std::exchange(stopped_, nullptr)) stopped();
     return;
   }
+  const std::string how = StrCat("(process ", pid, ") has ended with ", WIFSIGNALED(status) ? "signal " : "code ",
+                                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+  if (on_ended_) {
+    return std::exchange(on_ended_, nullptr)(
+        {ErrorCode::kIo, StrCat(options_.program, " ", how, " before it served at ", address_.Shown(), ". Its log ",
+                                log_path_, " ends with:\n", LastWords())});
+  }
   if (std::chrono::steady_clock::now() - started_ > kLivedLong) restart_wait_ = options_.restart_first;
-  RAYLET_LOG(kWarning, "control store: redis-server (process ", pid, ") has ended with ",
-             WIFSIGNALED(status) ? "signal " : "code ", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-             "; starting it again. Its log is ", log_path_);
+  RAYLET_LOG(kWarning, "control store: redis-server ", how, "; starting it again. Its log is ", log_path_);
   restart_ = Timer(loop_, restart_wait_, {}, [this] {
     restart_.Cancel();
     ++restarts_;
@@ -225,6 +271,11 @@ std::string ControlSupervisor::LastWords() const {
   std::ifstream file(log_path_);
   std::string text{std::istreambuf_iterator<char>(file), {}};
   while (!text.empty() && text.back() == '\n') text.pop_back();
+  if (!address_.password.empty()) Replace(text, address_.password, "***");  // Redis shows lines that it does not take
+  size_t at = text.size();
+  for (size_t line = 0; line < kLastWordsLines && at != std::string::npos && at > 0; ++line)
+    at = text.rfind('\n', at - 1);
+  if (at != std::string::npos && at < text.size() && text[at] == '\n') text.erase(0, at + 1);
   return text.size() <= kLastWordsBytes ? text : text.substr(text.size() - kLastWordsBytes);
 }
 

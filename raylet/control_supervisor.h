@@ -25,6 +25,7 @@ struct ControlSupervisorOptions {
   std::chrono::milliseconds restart_first{100};  // doubled while it dies at once, up to
   std::chrono::milliseconds restart_max{2'000};
   std::chrono::milliseconds stop_grace{5'000};
+  std::chrono::milliseconds port_patience{2'000};  // for the redis-server of a raylet that was killed just now
 };
 
 class ControlSupervisor {
@@ -32,19 +33,24 @@ class ControlSupervisor {
   ControlSupervisor(Loop& loop, ControlSupervisorOptions options);
   ~ControlSupervisor();  // kills it, if Stop has not
 
-  // Writes what it needs and starts it. kNotRunning where there is no redis-server, with the package to install.
+  // Writes what it needs and starts it. kNotRunning where there is no redis-server, with the package to install;
+  // kAlreadyExists where somebody listens on its port. Waits for a port that an earlier start in this folder may have.
   Result<void> Start();
+  // While there is one, it is told of the redis-server's end, with what that said, and nothing is started again: one
+  // that has never served would end again and again.
+  void SetOnEnded(std::function<void(const Error&)> on_ended) { on_ended_ = std::move(on_ended); }
   void Stop(std::function<void()> stopped);
 
   const ControlAddress& address() const { return address_; }  // with user and password
   bool is_new() const { return is_new_; }                     // the folder held no data
   pid_t pid() const { return pid_; }                          // 0: it is not running now
   uint32_t restarts() const { return restarts_; }
-  std::string LastWords() const;  // the end of its log
+  std::string LastWords() const;  // the last lines of its log, without the password
 
  private:
   Result<void> Prepare();
   Result<std::string> Password() const;
+  Result<void> CheckPort(const std::string& host) const;
   Result<void> Launch();
   void Ended();
 
@@ -63,6 +69,7 @@ class ControlSupervisor {
   uint32_t restarts_ = 0;
   bool stopping_ = false;
   std::function<void()> stopped_;
+  std::function<void(const Error&)> on_ended_;
 };
 
 }  // namespace raylet

@@ -1,5 +1,5 @@
-// raylet: the daemon of tasks and actors. Reads its flags, builds its parts, runs until it is told to stop. As `raylet
-// status` it asks one that runs.
+// raylet: the daemon of tasks and actors. Reads its flags, which flags.h makes sense of, builds its parts, runs until
+// it is told to stop. As `raylet status` it asks one that runs.
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -17,39 +17,15 @@
 #include "base/log.h"
 #include "base/process_start.h"
 #include "base/strings.h"
-#include "base/unix_socket.h"
 #include "raylet/control_parts.h"
 #include "raylet/exit_code.h"
-#include "raylet/peer_token.h"
+#include "raylet/flags.h"
 #include "raylet/raylet.h"
 #include "raylet/status_command.h"
 
 namespace {
 
 using namespace raylet;
-
-struct Flags {
-  std::string socket;
-  std::string store_socket;
-  double cpus = 0;
-  std::string resources = "{}";
-  std::string logs_folder;
-  std::string log_level = "warning";
-  std::string node_id;
-  std::string node_ip;
-  int port = -1;  // not given
-  std::string token_file;
-  std::string control;
-  std::string control_password_file;
-  bool head = false;
-  int head_port = kRedisPort;
-  double control_timeout = 5;
-  std::vector<std::string> peers;
-  double peer_silent_after = 3;
-  double peer_dead_after = 10;
-  int ready_fd = -1;
-  int lifeline_fd = -1;
-};
 
 constexpr const char* kAbout =
     "raylet runs the tasks and actors of one machine. Programs that call ray::Init() with its socket as their address "
@@ -93,111 +69,6 @@ Result<void> PrepareLogsFolder(const std::string& folder) {
   return {};
 }
 
-// Who names another machine must be reached from there, too.
-Result<void> CheckReachable(const ClusterOptions& cluster, const TcpAddress& other, const char* flag) {
-  if (!cluster.listen.loopback() || other.loopback()) return {};
-  return Fail(ErrorCode::kInvalid,
-              StrCat(flag, " names another machine, ", other.text(), ", and from there nobody reaches this raylet at ",
-                     cluster.listen.host(), ": say --node-ip with an address of this machine"));
-}
-
-// Nothing where no flag says that there are other raylets.
-Result<std::optional<ClusterOptions>> MakeClusterOptions(const Flags& flags) {
-  if (flags.node_id.empty() && flags.node_ip.empty() && flags.port < 0 && flags.token_file.empty() &&
-      flags.peers.empty() && flags.control.empty() && !flags.head)
-    return std::nullopt;
-  ClusterOptions cluster;
-  if (!flags.node_id.empty() &&
-      (!FromHex(flags.node_id, cluster.node.mutable_data(), NodeId::size()) || cluster.node.IsNil())) {
-    return Fail(ErrorCode::kInvalid, StrCat("--node-id wants ", 2 * NodeId::size(),
-                                            " hexadecimal digits, not all 0, and has '", flags.node_id, "'"));
-  }
-  auto listen = MakeTcpAddress(flags.node_ip.empty() ? "127.0.0.1" : flags.node_ip,
-                               static_cast<uint16_t>(std::max(0, flags.port)));
-  if (!listen) return Fail(ErrorCode::kInvalid, StrCat("--node-ip: ", listen.error().message));
-  cluster.listen = std::move(*listen);
-  if (!flags.token_file.empty()) {
-    auto token = ReadTokenFile(flags.token_file);
-    if (!token) return Fail(token.error());
-    cluster.token = std::move(*token);
-  }
-  for (const std::string& each : flags.peers) {
-    auto address = ResolveTcpAddress(each);
-    if (!address) return Fail(ErrorCode::kInvalid, StrCat("--peers: ", address.error().message));
-    // Without a token it is refused for that.
-    if (!cluster.token.empty()) RAYLET_RETURN_IF_ERROR(CheckReachable(cluster, *address, "--peers"));
-    cluster.peers.push_back(std::move(*address));
-  }
-  const auto seconds = [](double amount) {
-    return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(amount));
-  };
-  if (!(flags.peer_silent_after >= 0.05) || !(flags.peer_dead_after > flags.peer_silent_after) ||
-      !(flags.peer_dead_after <= 3600)) {
-    return Fail(
-        ErrorCode::kInvalid,
-        "--peer-silent-after must be at least 0.05 s, and --peer-dead-after longer than that and an hour at most");
-  }
-  cluster.limits.silent_after = seconds(flags.peer_silent_after);
-  cluster.limits.dead_after = seconds(flags.peer_dead_after);
-  cluster.limits.heartbeat_every = cluster.limits.silent_after / 6;
-  return cluster;
-}
-
-// Nothing without --control and --head.
-Result<std::optional<ControlOptions>> MakeControlOptions(const Flags& flags, const RayletOptions& options) {
-  if (flags.control.empty() && !flags.head) return std::nullopt;
-  if (!flags.control.empty() && flags.head)
-    return Fail(ErrorCode::kInvalid, "--head starts a control store and --control says where one is: give one of them");
-  ControlOptions control;
-  if (!(flags.control_timeout > 0 && flags.control_timeout <= 3600))
-    return Fail(ErrorCode::kInvalid, "--control-timeout must be more than 0 s and an hour at most");
-  control.join_timeout = std::chrono::milliseconds(static_cast<int64_t>(flags.control_timeout * 1000));
-  std::string password;
-  if (!flags.control_password_file.empty()) {
-    auto read = ReadTokenFile(flags.control_password_file);
-    if (!read) return Fail(read.error());
-    password = std::move(*read);
-  }
-  const std::string& token = options.cluster->token;
-  if (flags.head) {
-    ControlSupervisorOptions head;
-    head.folder = options.socket + ".control";
-    head.host = options.cluster->listen.host();
-    head.port = static_cast<uint16_t>(flags.head_port);
-    head.password = !password.empty() || token.empty() ? password : ControlPassword(token);
-    control.head = std::move(head);
-    return control;
-  }
-  auto address = MakeControlAddress(flags.control, password, token);
-  if (!address) return Fail(address.error());
-  if (!address->host.empty())
-    if (const auto redis = MakeTcpAddress(address->host, address->port))
-      RAYLET_RETURN_IF_ERROR(CheckReachable(*options.cluster, *redis, "--control"));
-  control.address = std::move(*address);
-  return control;
-}
-
-Result<RayletOptions> MakeOptions(const Flags& flags) {
-  RayletOptions options;
-  options.socket = std::filesystem::absolute(flags.socket);
-  options.store_socket = std::filesystem::absolute(flags.store_socket);
-  if (options.socket.size() > kSocketPathBytesMax) {
-    return Fail(ErrorCode::kInvalid,
-                StrCat("socket path ", options.socket, " has ", options.socket.size(), " bytes and the kernel takes ",
-                       kSocketPathBytesMax, ": choose a shorter one"));
-  }
-  auto resources = ParseResources(flags.resources);
-  if (!resources) return Fail(resources.error());
-  if (resources->units(kCpu) == 0 && flags.cpus != 0) RAYLET_RETURN_IF_ERROR(resources->AddWhole(kCpu, flags.cpus));
-  options.resources = std::move(*resources);
-  auto cluster = MakeClusterOptions(flags);
-  if (!cluster) return Fail(cluster.error());
-  options.cluster = std::move(*cluster);
-  options.logs_folder =
-      std::filesystem::absolute(flags.logs_folder.empty() ? StrCat(options.socket, ".logs") : flags.logs_folder);
-  return options;
-}
-
 // Every process takes two descriptors here, and every channel passes two more.
 void RaiseDescriptorLimit() {
   rlimit limit{};
@@ -211,16 +82,13 @@ void SayReady(const Flags& flags, const RayletOptions& options, const std::strin
   std::printf("raylet: serving %s, %s CPUs%s%s\n", options.socket.c_str(), cpus.c_str(),
               options.cluster ? ", other raylets at " : "", address.c_str());
   std::fflush(stdout);
-  if (flags.ready_fd < 0) return;
-  if (::write(flags.ready_fd, "1", 1) != 1) std::fprintf(stderr, "raylet: nobody reads --ready-fd\n");
-  ::close(flags.ready_fd);
+  if (!flags.ready_fd) return;
+  if (::write(*flags.ready_fd, "1", 1) != 1) std::fprintf(stderr, "raylet: nobody reads --ready-fd\n");
+  ::close(*flags.ready_fd);
 }
 
 int Run(const Flags& flags) {
-  if (flags.lifeline_fd >= 0) {
-    if (const auto lifeline = CheckWatchable("--lifeline-fd", flags.lifeline_fd); !lifeline)
-      return Complain(lifeline.error());
-  }
+  if (const auto usage = CheckFlags(flags); !usage) return Complain(usage.error());
   auto options = MakeOptions(flags);
   if (!options) return Complain(options.error());
   auto control_options = MakeControlOptions(flags, *options);
@@ -228,8 +96,8 @@ int Run(const Flags& flags) {
   RaiseDescriptorLimit();
   std::signal(SIGPIPE, SIG_IGN);
   // Workers must not inherit what is ours alone.
-  if (flags.ready_fd >= 0) ::fcntl(flags.ready_fd, F_SETFD, FD_CLOEXEC);
-  if (flags.lifeline_fd >= 0) ::fcntl(flags.lifeline_fd, F_SETFD, FD_CLOEXEC);
+  if (flags.ready_fd) ::fcntl(*flags.ready_fd, F_SETFD, FD_CLOEXEC);
+  if (flags.lifeline_fd) ::fcntl(*flags.lifeline_fd, F_SETFD, FD_CLOEXEC);
   const auto logs = PrepareLogsFolder(options->logs_folder);
   if (!logs) return Complain(logs.error());
 
@@ -265,10 +133,10 @@ int Run(const Flags& flags) {
   SignalWatcher terminate(loop, SIGTERM, stop);
   SignalWatcher interrupt(loop, SIGINT, stop);
   FdWatcher lifeline;
-  if (flags.lifeline_fd >= 0) {
-    lifeline = FdWatcher(loop, flags.lifeline_fd, [&](FdWatcher::Events) {
+  if (flags.lifeline_fd) {
+    lifeline = FdWatcher(loop, *flags.lifeline_fd, [&](FdWatcher::Events) {
       char ignored[64];
-      if (::read(flags.lifeline_fd, ignored, sizeof ignored) > 0) return;
+      if (::read(*flags.lifeline_fd, ignored, sizeof ignored) > 0) return;
       lifeline.Cancel();
       end(Raylet::Ending::kKill);  // whoever started this raylet is dead, or has no use for it any more
     });
@@ -314,7 +182,10 @@ int main(int argc, char** argv) {
   CLI::App app(kAbout, "raylet");
   app.footer(kExample);
   app.set_version_flag("--version", std::string("raylet ") + kBuild);
-  app.add_option("-s,--socket", flags.socket, "Unix socket to serve, at most 107 bytes; its folder must exist")
+  app.add_option(
+         "-s,--socket", flags.socket,
+         "Unix socket to serve, at most 107 bytes; its folder is made with that of the logs in it, and must exist "
+         "where --logs-folder is elsewhere")
       ->required();
   app.add_option("--store-socket", flags.store_socket, "socket of the plasma_store of this machine")->required();
   app.add_option("--num-cpus", flags.cpus,
@@ -353,6 +224,13 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    // A word that is none of ours is why what is required is missing, more often than not.
+    const std::vector<std::string> unknown = app.remaining();
+    if (error.get_exit_code() != 0 && !unknown.empty()) {
+      return Complain({ErrorCode::kInvalid, StrCat("it knows no ", unknown.front(),
+                                                   ": raylet --help shows its flags, and its one command is status, "
+                                                   "which comes first")});
+    }
     return app.exit(error) == 0 ? 0 : 2;
   }
   const auto level = ParseLogLevel(flags.log_level);

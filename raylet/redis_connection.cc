@@ -25,6 +25,20 @@ Error NobodyThere(const ControlAddress& address, const std::string& reason) {
                  "): start redis-server there, or say where it is with --control, or start one with --head")};
 }
 
+Error NoRedis(const ControlAddress& address, const std::string& reason) {
+  return {ErrorCode::kProtocolError,
+          StrCat("who serves ", address.Shown(), " does not speak Redis (", reason,
+                 "): say with --control where a Redis is; a raylet, if it is one, is named with --peers host:port")};
+}
+
+// It may be a Redis that is stopped, or one that waits to hear more in words of its own.
+Error Mute(const ControlAddress& address) {
+  return {ErrorCode::kUnavailable,
+          StrCat("who serves ", address.Shown(),
+                 " takes connections and answers nothing: it is a Redis that hangs, or "
+                 "does not speak Redis; a raylet, if it is one, is named with --peers host:port")};
+}
+
 }  // namespace
 
 RedisConnection::RedisConnection(Loop& loop, ControlAddress address, RedisConnectionOptions options, Handler& handler)
@@ -64,6 +78,8 @@ void RedisConnection::Greet() {
   ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &reason, &bytes);
   if (reason != 0) return Lost(NobodyThere(address_, std::strerror(reason)));
   state_ = State::kGreeting;
+  if (problem_.code == ErrorCode::kNotRunning) problem_ = Mute(address_);
+  answers_before_ = answers_;
   silence_.Cancel();
   watcher_.Watch({true, false});
   if (!address_.password.empty()) {
@@ -90,8 +106,7 @@ void RedisConnection::Greeted(Result<RedisReply> reply, bool last) {
     return Lost({ErrorCode::kUnavailable, StrCat("Redis at ", address_.Shown(), " is not ready: ", text)});
   }
   if (!last) return;
-  if (reply->text != "PONG")
-    return Lost({ErrorCode::kProtocolError, StrCat(address_.Shown(), " does not answer as Redis does")});
+  if (reply->text != "PONG") return Lost(NoRedis(address_, "it answers PING with something else than PONG"));
   state_ = State::kUp;
   failures_ = 0;
   ++number_;
@@ -121,6 +136,7 @@ void RedisConnection::WatchSilence() {
     silence_.Cancel();
     if (owed_.empty()) return;
     if (answers_ != answers) return WatchSilence();
+    if (state_ == State::kGreeting) return Lost(Mute(address_));
     Lost({ErrorCode::kUnavailable,
           StrCat("Redis at ", address_.Shown(), " has not answered for ", options_.silence_max.count(), " ms")});
   });
@@ -150,11 +166,15 @@ void RedisConnection::Read() {
   const auto got = ReceiveSome(fd_.get(), buffer, none);
   if (!got) return Lost(got.error());
   if (got->would_block) return;
-  if (got->bytes == 0) return Lost({ErrorCode::kDisconnected, StrCat("Redis at ", address_.Shown(), " has closed")});
+  if (got->bytes == 0) {
+    if (state_ == State::kGreeting && answers_ == answers_before_)
+      return Lost(NoRedis(address_, "it closes at the first command"));
+    return Lost({ErrorCode::kDisconnected, StrCat("Redis at ", address_.Shown(), " has closed")});
+  }
   reader_->Feed(std::span(buffer).first(got->bytes));
   while (fd_) {
     auto reply = reader_->Next();
-    if (!reply) return Lost(reply.error());
+    if (!reply) return Lost(state_ == State::kGreeting ? NoRedis(address_, reply.error().message) : reply.error());
     if (!*reply) return;
     if (owed_.empty()) {
       return Lost({ErrorCode::kProtocolError,

@@ -82,6 +82,7 @@ class RedisConnection {
   bool flush_posted_ = false;
   std::deque<Done> owed_;  // answers, in order
   uint64_t answers_ = 0;
+  uint64_t answers_before_ = 0;  // this connection
   Timer silence_;
   Timer retry_;
   uint32_t failures_ = 0;  // in a row

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/check.h"
 #include "base/strings.h"
@@ -86,12 +87,21 @@ std::string ResourceSet::ToString() const {
 }
 
 Result<ResourceSet> ParseResources(std::string_view json) {
-  const auto parsed = nlohmann::json::parse(json, nullptr, /*allow_exceptions=*/false);
+  std::set<std::string> names;
+  std::string twice;
+  const auto note = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& name) {
+    const bool is_name = depth == 1 && event == nlohmann::json::parse_event_t::key;
+    if (is_name && !names.insert(name.get<std::string>()).second) twice = name.get<std::string>();
+    return true;
+  };
+  const auto parsed = nlohmann::json::parse(json, note, /*allow_exceptions=*/false);
   if (!parsed.is_object()) {
     return Fail(
         ErrorCode::kInvalid,
         StrCat("resources are a JSON object of names and amounts, such as {\"gpu\": 2}, and this is not: ", json));
   }
+  if (!twice.empty())
+    return Fail(ErrorCode::kInvalid, StrCat("resource ", twice, " is there twice: give one amount for it"));
   ResourceSet set;
   for (const auto& [name, amount] : parsed.items()) {
     if (!amount.is_number())

@@ -102,14 +102,12 @@ int StatusCommand(int argc, char** argv) {
     std::fputs("raylet status: --timeout must be above 0 and at most 3600 seconds\n", stderr);
     return kUsage;
   }
-  if (client::IsHostAndPort(socket)) {
-    auto found = client::FindRaylet(socket);
-    if (!found) {
-      std::fprintf(stderr, "raylet status: %s\n", found.error().message.c_str());
-      return found.error().code == ErrorCode::kInvalid ? kUsage : ExitCode(found.error().code);
-    }
-    socket = *std::move(found);
+  auto found = client::FindRaylet(socket);
+  if (!found) {
+    std::fprintf(stderr, "raylet status: %s\n", found.error().message.c_str());
+    return ExitCode(found.error().code);
   }
+  socket = *std::move(found);
   const auto complain = [&](const Error& error) {
     std::fprintf(stderr, "raylet status: %s\n", Explain(error, socket, timeout_seconds).c_str());
     return error.code == ErrorCode::kFull ? ExitCode(ErrorCode::kTimedOut) : ExitCode(error.code);

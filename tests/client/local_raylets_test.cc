@@ -96,6 +96,16 @@ TEST_F(LocalRaylets, AnAddressOfAClusterThatNoRayletHereIsInNamesTheCommandForTh
 TEST_F(LocalRaylets, WhatIsNoAddressIsSaidToBeNone) {
   EXPECT_EQ(FindRaylet("10.0.0.1:many").error().code, ErrorCode::kInvalid);
   EXPECT_EQ(Run("raylet", "status", "10.0.0.1:many").exit_code, 2);
+  const auto no_port = FindRaylet("127.0.0.1:0");
+  EXPECT_EQ(no_port.error().code, ErrorCode::kInvalid);
+  EXPECT_TRUE(Contains(no_port.error().message, "127.0.0.1:0 names no port")) << no_port.error().message;
+  const auto machine = FindRaylet("10.88.0.2");
+  EXPECT_EQ(machine.error().code, ErrorCode::kInvalid);
+  EXPECT_TRUE(Contains(machine.error().message, "10.88.0.2:7000")) << machine.error().message;
+  const auto name = FindRaylet("no-file-of-this-folder");
+  EXPECT_EQ(name.error().code, ErrorCode::kNotRunning);
+  EXPECT_TRUE(Contains(name.error().message, "host:port")) << name.error().message;
+  EXPECT_EQ(Run("raylet", "status", "10.88.0.2").exit_code, 2);
 }
 
 }  // namespace

@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <thread>
 
+#include "base/tcp_socket.h"
 #include "raylet/redis_control_store.h"
 #include "tests/harness/daemon_process.h"
 #include "tests/harness/run_folder.h"
@@ -23,12 +25,12 @@ class ControlSupervisorTest : public ::testing::Test {
     });
   }
   // On a port that is free.
-  Result<void> Start(const std::string& program = "redis-server") {
+  Result<void> Start(const std::string& program = "redis-server", uint16_t port = 0) {
     Result<void> started;
     thread_.Run([&] {
       ControlSupervisorOptions options;
       options.folder = folder_.File("control");
-      options.port = 0;
+      options.port = port;
       options.program = program;
       options.restart_first = std::chrono::milliseconds(5);
       supervisor_.emplace(thread_.loop(), options);
@@ -131,6 +133,21 @@ TEST_F(ControlSupervisorTest, WhatKeepsItFromStartingIsSaid) {
   ASSERT_FALSE(open);
   EXPECT_EQ(open.error().code, ErrorCode::kNotAllowed);
   EXPECT_NE(open.error().message.find("chmod 700"), std::string::npos);
+}
+
+TEST_F(ControlSupervisorTest, APortThatIsTakenIsSaidAtOnceAndThatOfAFormerStartIsWaitedFor) {
+  auto taken = ListenTcp(MakeTcpAddress("127.0.0.1", 0).value(), 8);
+  ASSERT_TRUE(taken);
+  const uint16_t port = LocalAddressOf(taken->get())->port();
+  const auto refused = Start("redis-server", port);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kAlreadyExists);
+  EXPECT_NE(refused.error().message.find("--head-port"), std::string::npos) << refused.error().message;
+  std::filesystem::create_directory(folder_.File("control/appendonlydir"));
+  std::thread former([&] { taken->Reset(); });
+  const auto started = Start("redis-server", port);
+  former.join();
+  EXPECT_TRUE(started) << (started ? "" : started.error().message);
 }
 
 }  // namespace

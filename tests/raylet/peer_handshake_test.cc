@@ -390,5 +390,15 @@ TEST_F(PeerToken, ThatIsAbsentOrTooShortOrNoFileIsRefused) {
   EXPECT_FALSE(ReadTokenFile(folder_.path()));
 }
 
+TEST_F(PeerToken, APasswordMayBeShorterAndIsCalledSo) {
+  EXPECT_EQ(*ReadPasswordFile(Write("secret\n", 0600)), "secret");
+  for (const auto& refused : {ReadPasswordFile(folder_.File("absent")), ReadPasswordFile(Write("\n", 0600)),
+                              ReadPasswordFile(Write("secret", 0644))}) {
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("password"), std::string::npos) << refused.error().message;
+    EXPECT_EQ(refused.error().message.find("urandom"), std::string::npos) << refused.error().message;
+  }
+}
+
 }  // namespace
 }  // namespace raylet

@@ -102,15 +102,22 @@ class RayletHead : public ::testing::Test {
     return url.insert(url.find("//") + 2, "raylet@");
   }
   // Runs until it ends by itself.
-  std::pair<int, std::string> Run(std::vector<std::string> flags) {
+  std::pair<int, std::string> Run(std::vector<std::string> flags, const ProcessOptions& options = {}) {
     auto store = DaemonProcess::Start("plasma_store", {"-m", "16M", "-s", folder_.File("store")});
     if (!store) return {-1, store.error().message};
     flags.insert(flags.end(), {"--socket", folder_.File("raylet"), "--store-socket", folder_.File("store"),
                                "--logs-folder", folder_.File("logs")});
-    auto daemon = DaemonProcess::StartPlain("raylet", std::move(flags));
+    auto daemon = DaemonProcess::StartPlain("raylet", std::move(flags), options);
     if (!daemon) return {-1, daemon.error().message};
     const auto end = daemon->Wait(Deadline::After(kPatience));
     return {end ? end->exit_code : -2, daemon->Output()};
+  }
+
+  void Expect(const std::pair<int, std::string>& ran, int exit_code, const std::vector<std::string>& words) {
+    EXPECT_EQ(ran.first, exit_code) << ran.second;
+    for (const std::string& each : words)
+      EXPECT_NE(ran.second.find(each), std::string::npos) << "'" << each << "' is missing in: " << ran.second;
+    EXPECT_EQ(ran.second.find("serving"), std::string::npos) << ran.second;
   }
 
   RunFolder folder_;
@@ -169,6 +176,42 @@ TEST_F(RayletHead, WhatKeepsARayletFromJoiningIsSaid) {
   EXPECT_NE(unreachable.find("say --node-ip"), std::string::npos) << unreachable;
   EXPECT_EQ(Run({"--control", "redis://localhost", "--head"}).first, 2);
   EXPECT_EQ(Run({"--control", "http://localhost"}).first, 2);
+  Machine raylet({"--port", "0"});
+  const std::string address_of_raylet = raylet.Status()["address"];
+  Expect(Run({"--control", "redis://raylet@" + address_of_raylet, "--token-file", folder_.File("token"),
+              "--control-timeout", "0.3"}),
+         3, {address_of_raylet, "does not speak Redis", "--peers"});
+  Expect(Run({"--control", "redis://" + address_of_raylet, "--control-timeout", "0.3"}), 3,
+         {address_of_raylet, "answers nothing", "--peers"});
+}
+
+TEST_F(RayletHead, DoesNotServeWithoutAControlStoreOfItsOwn) {
+  const auto taken = ListenTcp(*ParseTcpAddress("127.0.0.1:0"), 8);
+  ASSERT_TRUE(taken);
+  const std::string port = StrCat(LocalAddressOf(taken->get())->port());
+  Expect(Run({"--head", "--head-port", port}), 1,
+         {"somebody listens on 127.0.0.1:" + port, "--head-port", "--control"});
+  // What Redis itself refuses is in its own words.
+  const std::string program = folder_.File("redis-server");
+  std::ofstream(program) << "#!/bin/sh\necho starting; cat \"$1\"; echo no room for a log; exit 7\n";
+  ::chmod(program.c_str(), 0700);
+  ProcessOptions with_program;
+  with_program.environment = {{"PATH", folder_.path() + ":/usr/bin:/bin"}};
+  Expect(Run({"--head", "--head-port", "0"}, with_program), 1, {"has ended with code 7", ">***", "no room for a log"});
+}
+
+TEST_F(RayletHead, APasswordFileIsNotTakenForATokenFile) {
+  const std::string file = folder_.File("password");
+  Expect(Run({"--control", "redis://localhost", "--control-password-file", file}), 1,
+         {"there is no password file " + file, "write the password that the control store wants"});
+  std::ofstream(file) << "secret\n";
+  ::chmod(file.c_str(), 0644);
+  Expect(Run({"--control", "redis://localhost", "--control-password-file", file}), 4,
+         {"the password file " + file, "chmod 600 " + file});
+  ::chmod(file.c_str(), 0600);
+  Expect(Run({"--head", "--control-password-file", file}), 2, {"has 6 bytes", "16 at least"});
+  std::ofstream(file) << "a password of words\n";
+  Expect(Run({"--head", "--head-port", "0", "--control-password-file", file}), 2, {"spaces, quotes"});
 }
 
 }  // namespace

@@ -90,9 +90,33 @@ TEST_F(RayletStart, AFileThatIsNoSocketIsLeftAlone) {
 
 TEST_F(RayletStart, FlagsThatMakeNoSenseAreUsage) {
   Expect(Start({"--store-socket", folder_.File("store")}), 2, {"--socket"});
-  Expect(Start({"--socket", folder_.File("raylet"), "--store-socket", folder_.File("store"), "--resources", "{"}), 2,
-         {"resources"});
+  Expect(Start({"frobnicate"}), 2, {"frobnicate", "raylet --help"});
+  Expect(Start({"--sokcet", folder_.File("raylet")}), 2, {"--sokcet", "raylet --help"});
   Expect(Start({"--help"}), 0, {"Example", "Exit codes"});
+  const std::vector<std::pair<std::vector<std::string>, std::vector<std::string>>> refused = {
+      {{"--resources", "{"}, {"resources"}},
+      {{"--resources", R"({"gpu": 1, "license": 2, "gpu": 3})"}, {"resource gpu is there twice"}},
+      {{"--ready-fd", "-4"}, {"--ready-fd", "not negative"}},
+      {{"--lifeline-fd", "-1"}, {"--lifeline-fd", "not negative"}},
+      {{"--head-port", "7001"}, {"--head-port", "give --head, too"}},
+      {{"--control-password-file", "secret"}, {"--control-password-file", "give --control or --head"}},
+      {{"--control-timeout", "5"}, {"--control-timeout", "give --control or --head"}},
+      {{"--control", "redis://localhost", "--control-timeout", "-3"}, {"--control-timeout must be more than 0 s"}},
+      {{"--head", "--control-timeout", "nan"}, {"--control-timeout must be more than 0 s"}},
+      {{"--peer-silent-after", "-1"}, {"--peer-silent-after must be at least 0.05 s"}},
+      {{"--peer-silent-after", "nan"}, {"--peer-silent-after must be at least 0.05 s"}},
+      {{"--peer-dead-after", "nan"}, {"--peer-dead-after longer than that"}},
+      {{"--node-ip", "224.0.0.1"}, {"--node-ip", "no single machine", "this machine's own"}},
+      {{"--node-ip", "ff02::1"}, {"--node-ip", "no single machine"}},
+      {{"--peers", "127.0.0.1:0"}, {"--peers: 127.0.0.1:0 names no port", "from 1 to 65535"}},
+      {{"--peers", "0.0.0.0:7000"}, {"--peers", "no single machine", "name the one that is meant"}},
+      {{"--control", "redis://255.255.255.255"}, {"--control", "no single machine"}},
+  };
+  for (const auto& [flags, words] : refused) {
+    std::vector<std::string> arguments = {"--socket", folder_.File("raylet"), "--store-socket", folder_.File("store")};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    Expect(Start(arguments), 2, words);
+  }
 }
 
 }  // namespace

@@ -42,6 +42,7 @@ TEST(ResourceSet, ReadsJson) {
   EXPECT_FALSE(ParseResources("{\"gpu\": ").has_value());
   EXPECT_FALSE(ParseResources(R"({"gpu": "two"})").has_value());
   EXPECT_FALSE(ParseResources(R"({"gpu": 1.5})").has_value());
+  EXPECT_NE(ParseResources(R"({"gpu": 1, "gpu": 1})").error().message.find("gpu is there twice"), std::string::npos);
 }
 
 TEST(ResourceLedger, GivesAndTakesBack) {

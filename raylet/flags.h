@@ -1,0 +1,46 @@
+// What the raylet's command line says, and what is made of it: the options of its parts, or the usage error that names
+// the flag, its limit and the remedy. Owned by main; before the loop runs, since names of machines are resolved here.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "raylet/control_parts.h"
+#include "raylet/raylet.h"
+
+namespace raylet {
+
+struct Flags {
+  std::string socket;
+  std::string store_socket;
+  double cpus = 0;
+  std::string resources = "{}";
+  std::string logs_folder;
+  std::string log_level = "warning";
+  std::string node_id;
+  std::string node_ip;
+  std::optional<int> port;
+  std::string token_file;
+  std::string control;
+  std::string control_password_file;
+  bool head = false;
+  std::optional<int> head_port;
+  std::optional<double> control_timeout;  // seconds
+  std::vector<std::string> peers;
+  double peer_silent_after = 3;  // seconds
+  double peer_dead_after = 10;   // seconds
+  std::optional<int> ready_fd;
+  std::optional<int> lifeline_fd;
+};
+
+// What no raylet can do, whatever else is there: amounts out of their limits, flags that say nothing without another.
+Result<void> CheckFlags(const Flags& flags);
+
+// Of flags that CheckFlags has passed.
+Result<RayletOptions> MakeOptions(const Flags& flags);
+// Nothing without --control and --head.
+Result<std::optional<ControlOptions>> MakeControlOptions(const Flags& flags, const RayletOptions& options);
+
+}  // namespace raylet
