@@ -55,7 +55,7 @@ class ChaosWork {
   };
   template <class T, class IsRight>
   void Expect(std::string what, ray::ObjectRef<T> ref, IsRight is_right);
-  bool Take(const Pending& pending);
+  bool Take(const Pending& pending, std::chrono::milliseconds patience);
   void Wrong(const Pending& pending, const std::string& why);
   void SubmitCalls();
 

@@ -1,12 +1,15 @@
 // A minute of faults: every three seconds a process or all of a machine is killed, or a cable is cut, and two machines
-// work on. Every result is right or an error that names its cause; nothing that may run once runs twice; and in the end
-// there is no object, process or descriptor too many. $RAYLET_CHAOS_SECONDS and $RAYLET_CHAOS_SEED say how long, and
-// what.
+// work on. One driver is this program, on a machine that lives; a second one dies with its machine, or alone, and is
+// started anew. Every result is right or an error that names its cause; nothing that may run once runs twice; and in
+// the end there is no object, process or descriptor too many. $RAYLET_CHAOS_SECONDS and $RAYLET_CHAOS_SEED say how
+// long, and what.
 #include <gtest/gtest.h>
 #include <signal.h>
 
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <thread>
 
@@ -17,6 +20,7 @@
 namespace cluster_test {
 namespace {
 
+using raylet::test::DaemonProcess;
 using raylet::test::Eventually;
 using raylet::test::Machine;
 using raylet::test::NetMachines;
@@ -43,6 +47,7 @@ class NetworkChaos : public ::testing::Test {
     ray::RayConfig config;
     config.address = machines_[0].socket();
     ray::Init(config);
+    StartDriver();
   }
   void TearDown() override { ray::Shutdown(); }
 
@@ -53,11 +58,32 @@ class NetworkChaos : public ::testing::Test {
             << host << " and " << other;
   }
 
+  void StartDriver() {
+    driver_host_ = 1 + random_() % 2;
+    driver_folder_ = machines_.folder.File("driver." + std::to_string(++drivers_));
+    std::filesystem::create_directory(driver_folder_);
+    std::cout << "driver " << drivers_ << " on " << driver_host_ << std::endl;
+    raylet::test::ProcessOptions options;
+    options.network = machines_.network().Namespace(driver_host_);
+    options.environment = {{"RAY_ADDRESS", machines_[driver_host_].socket()}};
+    driver_.reset();
+    auto started = DaemonProcess::StartPlain(CHAOS_DRIVER, {std::to_string(random_()), driver_folder_}, options);
+    ASSERT_TRUE(started) << started.error().message;
+    driver_ = std::move(*started);
+  }
+  // Its machine was whole at last: all of its work is done, and as it must be.
+  void EndDriver() {
+    std::ofstream(driver_folder_ + "/stop").put('x');
+    const auto end = driver_->Wait(raylet::Deadline::AfterMs(120'000));
+    EXPECT_TRUE(end && end->exit_code == 0) << driver_->Output();
+    std::cout << "driver " << drivers_ << ": " << driver_->Output() << std::flush;
+  }
+
   // One fault, and what makes good for the one before.
   void Fault() {
     Mend();
     const size_t host = 1 + random_() % 2;  // the driver ends with its own raylet and store
-    switch (random_() % 6) {
+    switch (random_() % 7) {
       case 0:
         std::cout << "kill raylet " << host << std::endl;
         machines_[host].raylet->Kill();
@@ -74,6 +100,11 @@ class NetworkChaos : public ::testing::Test {
         broken_ = host;
         break;
       case 3: KillAWorker(random_() % 3); break;
+      case 4:
+        std::cout << "kill driver " << drivers_ << std::endl;
+        driver_->Kill();
+        StartDriver();
+        break;
       default:
         cut_ = random_() % 3;
         heal_at_ = Clock::now() + std::chrono::milliseconds(200 + random_() % 2'800);
@@ -86,7 +117,8 @@ class NetworkChaos : public ::testing::Test {
   void KillAWorker(size_t host) {
     std::vector<pid_t> workers;
     for (const pid_t pid : machines_.network().Processes(host))
-      if (pid != machines_[host].store->pid() && pid != machines_[host].raylet->pid()) workers.push_back(pid);
+      if (pid != machines_[host].store->pid() && pid != machines_[host].raylet->pid() && pid != driver_->pid())
+        workers.push_back(pid);
     if (workers.empty()) return;
     std::cout << "kill a worker of " << host << std::endl;
     ::kill(workers[random_() % workers.size()], SIGKILL);
@@ -100,6 +132,7 @@ class NetworkChaos : public ::testing::Test {
     if (!broken_) return;
     machines_.Destroy(*broken_);
     machines_.StartWorking(*broken_);
+    if (*broken_ == driver_host_) StartDriver();
     broken_.reset();
   }
 
@@ -111,6 +144,10 @@ class NetworkChaos : public ::testing::Test {
   NetMachines machines_{3, {"--peer-silent-after", "0.5", "--peer-dead-after", "1.5"}};
   std::vector<int> raylet_descriptors_, store_descriptors_;
   std::optional<size_t> broken_, cut_;
+  std::optional<DaemonProcess> driver_;
+  size_t driver_host_ = 0;
+  int drivers_ = 0;  // so far
+  std::string driver_folder_;
   Clock::time_point heal_at_;
 };
 
@@ -130,6 +167,7 @@ TEST_F(NetworkChaos, EveryResultIsRightOrAnErrorThatNamesItsCauseAndNothingIsLef
     }
     Mend();
     while (work.Check()) std::this_thread::sleep_for(20ms);
+    EndDriver();
     for (const std::string& each : work.wrong()) ADD_FAILURE() << each;
     EXPECT_EQ(work.Repeated(), 0u);
     for (const size_t host : {0, 1, 2})
