@@ -262,7 +262,8 @@ void ActorDirectory::ProcessGone(ProcessId process) {
   }
 }
 
-void ActorDirectory::NodeGone(const NodeId& node, uint32_t process_base, const std::string& address) {
+void ActorDirectory::NodeGone(const NodeId& node, uint32_t process_base, const std::string& address,
+                              const std::string& why) {
   const auto is_theirs = [process_base](ProcessId process) { return process >> 32 == process_base; };
   std::vector<ActorId> there;
   for (auto& [id, actor] : living_) {
@@ -273,7 +274,7 @@ void ActorDirectory::NodeGone(const NodeId& node, uint32_t process_base, const s
   for (const ActorId& id : there) {
     const Actor& actor = living_.at(id);
     WorkerGone(id, Place::There(node),
-               MachineDiedWhileHosting(*actor.creation, actor.state == wire::ActorState::Alive, address));
+               MachineDiedWhileHosting(*actor.creation, actor.state == wire::ActorState::Alive, address, why));
   }
 }
 

@@ -28,6 +28,11 @@ wire::FailureT Begin(wire::FailureKind kind, const Task& task, const WorkerExit&
   return failure;
 }
 
+std::string Lost(const std::string& machine, const std::string& why) {
+  return StrCat("the machine at ", machine, " died or could not be reached any more",
+                why.empty() ? "" : StrCat(" (", why, ")"));
+}
+
 std::string NameOf(const Task& creation) {
   return creation.actor->name.empty() ? creation.actor->id.hex() : creation.actor->name;
 }
@@ -77,21 +82,21 @@ wire::FailureT NoWorkerStarts(const Task& task, const WorkerExit& exit, size_t a
   return failure;
 }
 
-wire::FailureT MachineDiedWhileRunning(const Task& task, const std::string& machine, uint32_t attempts) {
+wire::FailureT MachineDiedWhileRunning(const Task& task, const std::string& machine, const std::string& why,
+                                       uint32_t attempts) {
   wire::FailureT failure = Begin(wire::FailureKind::WorkerDied, task, {});
-  failure.message = StrCat("the machine at ", machine, " died or could not be reached any more while it ran task '",
-                           task.name, "' (", task.function, ")");
+  failure.message = StrCat(Lost(machine, why), " while it ran task '", task.name, "' (", task.function, ")");
   if (attempts > 1) failure.message += StrCat("; it was tried ", attempts, " times");
   failure.may_have_run = true;
   failure.hint = "`raylet status` shows the machines that are left";
   return failure;
 }
 
-wire::FailureT MachineDiedWhileHosting(const Task& creation, bool constructed, const std::string& machine) {
+wire::FailureT MachineDiedWhileHosting(const Task& creation, bool constructed, const std::string& machine,
+                                       const std::string& why) {
   wire::FailureT failure = Begin(wire::FailureKind::ActorDied, creation, {});
-  failure.message =
-      StrCat("the machine at ", machine, " died or could not be reached any more while it ",
-             constructed ? "hosted" : "constructed", " actor '", NameOf(creation), "' (", creation.function, ")");
+  failure.message = StrCat(Lost(machine, why), " while it ", constructed ? "hosted" : "constructed", " actor '",
+                           NameOf(creation), "' (", creation.function, ")");
   failure.may_have_run = true;
   failure.hint = "`raylet status` shows the machines that are left; with SetMaxRestarts the actor starts again there";
   return failure;
@@ -106,7 +111,7 @@ wire::FailureT RefusedElsewhere(const Task& task, const std::string& machine) {
   return failure;
 }
 
-wire::FailureT HomeLost(const ActorId& actor, const std::string& machine) {
+wire::FailureT HomeLost(const ActorId& actor, const std::string& machine, const std::string& why) {
   wire::FailureT failure;
   failure.kind = wire::FailureKind::ActorDied;
   failure.may_have_run = true;
@@ -115,7 +120,8 @@ wire::FailureT HomeLost(const ActorId& actor, const std::string& machine) {
     failure.hint = "name the machines to each other with --peers, or give all of them one --control store";
   } else {
     failure.message = StrCat("actor ", actor.hex(), " is lost with the machine at ", machine,
-                             ", which died or could not be reached any more and where it was created");
+                             ", which died or could not be reached any more", why.empty() ? "" : StrCat(" (", why, ")"),
+                             " and where it was created");
     failure.hint = "create the actor again, from a process on another machine";
   }
   return failure;
@@ -166,6 +172,10 @@ wire::FailureT ProcessEnded(ProcessId process, const std::string& message) {
   failure.message = message.empty() ? StrCat("process ", process, " has ended") : message;
   failure.may_have_run = true;
   return failure;
+}
+
+void SayWhere(wire::FailureT& failure, const std::string& machine) {
+  failure.hint += StrCat(failure.hint.empty() ? "" : "; ", "it was on the machine at ", machine);
 }
 
 Bytes EncodeFailedResult(const TaskId& task, wire::FailureT failure) {

@@ -26,12 +26,16 @@ std::string DescribeExit(const WorkerExit& exit);  // "worker 4242 was killed by
 wire::FailureT WorkerDiedWhileRunning(const Task& task, const WorkerExit& exit, uint32_t attempts);
 wire::FailureT ActorWorkerDied(const Task& creation, bool constructed, const WorkerExit& exit);
 wire::FailureT NoWorkerStarts(const Task& task, const WorkerExit& exit, size_t attempts);
-// `machine` is its address, for people.
-wire::FailureT MachineDiedWhileRunning(const Task& task, const std::string& machine, uint32_t attempts);
-wire::FailureT MachineDiedWhileHosting(const Task& creation, bool constructed, const std::string& machine);
+// `machine` is its address, for people; `why` it is lost, as far as that is known.
+wire::FailureT MachineDiedWhileRunning(const Task& task, const std::string& machine, const std::string& why,
+                                       uint32_t attempts);
+wire::FailureT MachineDiedWhileHosting(const Task& creation, bool constructed, const std::string& machine,
+                                       const std::string& why);
 wire::FailureT RefusedElsewhere(const Task& task, const std::string& machine);
 // An actor whose home (at `machine`; empty: unknown) cannot be asked.
-wire::FailureT HomeLost(const ActorId& actor, const std::string& machine);
+wire::FailureT HomeLost(const ActorId& actor, const std::string& machine, const std::string& why);
+// Adds on which machine it was, for who hears of it on another one.
+void SayWhere(wire::FailureT& failure, const std::string& machine);
 wire::FailureT ChannelLost(const ActorId& actor, const Error& why);
 // `why` is empty where its owner has ended.
 wire::FailureT ObjectLost(const Task& task, const ObjectId& object, const std::string& why);

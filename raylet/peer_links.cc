@@ -9,7 +9,7 @@
 namespace raylet {
 namespace {
 
-constexpr size_t kDeadKept = 64;  // for people
+constexpr size_t kDeadKept = 8;  // for people
 constexpr std::chrono::milliseconds kTickMin{5}, kTickMax{250};
 
 std::string NameOf(const PeerIdentity& identity) {
@@ -99,7 +99,7 @@ void PeerLinks::End(const NodeId& node, const Error& why) {
   Bury(node, why);
 }
 
-void PeerLinks::Stop() {
+void PeerLinks::Stop(const std::string& why) {
   if (std::exchange(stopping_, true)) return;
   listener_.Cancel();
   listen_fd_.Reset();
@@ -108,11 +108,11 @@ void PeerLinks::Stop() {
   dial_timer_.Cancel();
   for (auto& [node, peer] : peers_) {
     if (peer.session == nullptr || peer.connection == 0) continue;
-    peer.session->Goodbye({ErrorCode::kDisconnected, "this raylet is stopping"});
+    peer.session->Goodbye({ErrorCode::kDisconnected, why});
     links_.at(peer.connection).connection->Flush();
   }
   targets_.clear();
-  for (auto& [id, link] : links_) link.connection->Close({ErrorCode::kCancelled, "this raylet is stopping"});
+  for (auto& [id, link] : links_) link.connection->Close({ErrorCode::kCancelled, why});
 }
 
 // Why a raylet that is who it says is not welcome all the same.
@@ -288,6 +288,7 @@ void PeerLinks::Bury(const NodeId& node, const Error& why) {
   TakeIntroductions();
   session->End(why);
   peer.why_dead = why.message;
+  peer.died_at = clock_.Now();
   peer.counters = session->counters();
   view_.Dead(node, why.message);
   if (stopping_) return;
@@ -394,18 +395,14 @@ void PeerLinks::TickPeer(const NodeId& node, Peer& peer, const NodeLoad& load, T
   }
 }
 
-// Of those that are dead, so many are kept for people to see.
+// Of those that are dead, the last ones are kept for people to see.
 void PeerLinks::PruneDead() {
-  size_t dead = 0;
-  for (const auto& [node, peer] : peers_) dead += peer.session == nullptr ? 1 : 0;
-  for (auto peer = peers_.begin(); peer != peers_.end() && dead > kDeadKept;) {
-    if (peer->second.session != nullptr) {
-      ++peer;
-      continue;
-    }
-    peer = peers_.erase(peer);
-    --dead;
-  }
+  std::vector<std::pair<TimePoint, NodeId>> dead;
+  for (const auto& [node, peer] : peers_)
+    if (peer.session == nullptr) dead.emplace_back(peer.died_at, node);
+  if (dead.size() <= kDeadKept) return;
+  std::sort(dead.begin(), dead.end());
+  for (size_t i = 0; i < dead.size() - kDeadKept; ++i) peers_.erase(dead[i].second);
 }
 
 std::vector<PeerStatus> PeerLinks::Status() const {

@@ -98,8 +98,8 @@ class PeerLinks final : private PeerConnection::Events {
   void DialBulk(const NodeId& node, BulkDone done);
   // Ends the session, such as with who was called dead by others. It may begin another.
   void End(const NodeId& node, const Error& why);
-  // Says goodbye to all, and listens no more.
-  void Stop();
+  // Says goodbye to all, with the reason, and listens no more.
+  void Stop(const std::string& why = "this raylet is stopping");
 
   std::vector<PeerStatus> Status() const;
 
@@ -110,6 +110,7 @@ class PeerLinks final : private PeerConnection::Events {
     std::unique_ptr<PeerSession> session;  // may be dead or not born yet
     ConnectionId connection = 0;           // attached
     std::string why_dead;
+    TimePoint died_at = TimePoint::min();
     PeerSession::Counters counters;               // of the session that died last
     uint64_t bytes_sent = 0, bytes_received = 0;  // of connections that have gone
   };

@@ -336,6 +336,7 @@ void Raylet::OnSealed(const ObjectId& object) {
 
 void Raylet::OnStoreGone(const Error& reason) {
   RAYLET_LOG(kError, "the store at ", options_.store_socket, " has gone: ", reason.message);
+  why_stopping_ = "its store has ended";
   if (on_store_gone_) on_store_gone_(reason);
 }
 
@@ -348,7 +349,7 @@ void Raylet::Stop(Ending ending, std::function<void()> stopped) {
   local_listener_.Cancel();
   local_fd_.Reset();
   accept_pause_.Cancel();
-  if (peers_ != nullptr) peers_->Stop();
+  if (peers_ != nullptr) peers_->Stop(why_stopping_);
   if (listen_fd_) ::unlink(options_.socket.c_str());
   listen_fd_.Reset();
   for (const WorkerId worker : pool_.workers()) {

@@ -170,6 +170,7 @@ class Raylet final : private ProcessSession::Events,
   Result<void> CheckSpeaksFor(const NodeId& node, ProcessId process) const;
   std::string AddressOf(const NodeId& node) const;
   std::string AddressOfProcess(ProcessId process) const;
+  static std::string WhyLost(const ClusterView::Node* node);  // empty where that is not known
   NodeLoad OwnLoad() override;
   bool IsHere(const ObjectId& object) const override { return objects_->IsHere(object); }
   void AddBytes(const ObjectId& object, ArgumentBytes& bytes) const override { objects_->AddBytes(object, bytes); }
@@ -217,7 +218,7 @@ class Raylet final : private ProcessSession::Events,
   void TellWatcher(ProcessId process, const ActorId& actor, Bytes notice);
   void Close(const ChannelBook::Channel& channel);
   void ForgetCaller(ProcessId process);
-  void HomeGone(const NodeId& node, const std::string& address);
+  void HomeGone(const NodeId& node, const std::string& address, const std::string& why);
   void TellPeer(const NodeId& node, wire::ChannelMessage type, Bytes body) override;
   void OnRelayAsked(const NodeId& node, RelayNumber relay, const ActorId& actor, ProcessId caller) override;
   void OnRelayEnded(ProcessId caller, const ActorId& actor, const Error* why) override;
@@ -305,6 +306,7 @@ class Raylet final : private ProcessSession::Events,
   bool ticking_ = false;
   Timer ahead_ticker_;
   bool stopping_ = false;
+  std::string why_stopping_ = "this raylet is stopping";  // as the others hear it
   std::function<void()> stopped_;
   std::function<void(const Error&)> on_store_gone_;
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -161,7 +161,8 @@ void Raylet::Do(const LoseTask& lost) {
       break;
     case LoseTask::Why::kNodeDied:
       if (lost.task->CreatesActor()) return;  // the actor directory has
-      failure = MachineDiedWhileRunning(*lost.task, AddressOf(lost.node), lost.attempts);
+      failure =
+          MachineDiedWhileRunning(*lost.task, AddressOf(lost.node), WhyLost(view_.Find(lost.node)), lost.attempts);
       break;
     case LoseTask::Why::kRefused: failure = RefusedElsewhere(*lost.task, AddressOf(lost.node)); break;
     case LoseTask::Why::kObjectLost: failure = ObjectLost(*lost.task, lost.object, lost.reason); break;

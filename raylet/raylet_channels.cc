@@ -38,7 +38,9 @@ Result<void> Raylet::OnOpenChannel(ProcessSession& session, const Frame& frame) 
     asked = foreign_.Open(home->id, request->actor, caller, request_id);
     if (asked) AskHome({request->actor, caller, request_id});
   } else {
-    RefuseCaller(caller, request_id, HomeLost(request->actor, AddressOfProcess(CreatorOf(request->actor))));
+    const ProcessId creator = CreatorOf(request->actor);
+    RefuseCaller(caller, request_id,
+                 HomeLost(request->actor, AddressOfProcess(creator), WhyLost(view_.NodeOf(creator))));
   }
   if (asked) return {};
   wire::OpenChannelReplyT reply;
@@ -270,15 +272,15 @@ void Raylet::ForgetCaller(ProcessId process) {
   if (relay_ != nullptr) relay_->CallerGone(process);
 }
 
-void Raylet::HomeGone(const NodeId& node, const std::string& address) {
+void Raylet::HomeGone(const NodeId& node, const std::string& address, const std::string& why) {
   const ForeignActors::Lost lost = foreign_.HomeGone(node);
   for (const ForeignActors::Ask& ask : lost.asks)
-    RefuseCaller(ask.caller, ask.request_id, HomeLost(ask.actor, address));
+    RefuseCaller(ask.caller, ask.request_id, HomeLost(ask.actor, address, why));
   for (const ForeignActors::Watcher& watcher : lost.watchers) {
     wire::ActorNoticeT notice;
     notice.actor = std::make_unique<wire::Id20>(ToWire(watcher.actor));
     notice.state = wire::ActorState::Dead;
-    notice.failure = std::make_unique<Failure>(HomeLost(watcher.actor, address));
+    notice.failure = std::make_unique<Failure>(HomeLost(watcher.actor, address, why));
     TellWatcher(watcher.process, watcher.actor, Encode(notice));
   }
 }

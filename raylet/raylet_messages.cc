@@ -66,7 +66,7 @@ Result<void> Raylet::OnSubmitTask(ProcessSession& session, const Frame& frame) {
 }
 
 Result<void> Raylet::OnTaskDone(ProcessSession& session, const Frame& frame) {
-  const auto result = Parse<wire::TaskResultT>(frame.body);
+  auto result = Parse<wire::TaskResultT>(frame.body);
   if (!result) return Fail(result.error());
   const auto& identity = *session.identity;
   if (identity.kind != wire::ProcessKind::Worker)
@@ -82,7 +82,9 @@ Result<void> Raylet::OnTaskDone(ProcessSession& session, const Frame& frame) {
   if ((*task)->CameFromElsewhere()) {
     if (result->result->kind == wire::ValueKind::Stored)
       objects_->KeptFor((*task)->owner, FromWire<ObjectId>(*result->result->id));
-    TellPeer((*task)->from, wire::WorkMessage::ForwardedResult, frame.body);
+    // What it says of a store or a worker is of this machine.
+    if (failed) SayWhere(*result->result->failure, PeerAddress());
+    TellPeer((*task)->from, wire::WorkMessage::ForwardedResult, failed ? Encode(*result) : Bytes(frame.body));
   } else if (ProcessSession* const owner = SessionOf((*task)->owner)) {
     owner->SendBytes(wire::RayletMessage::TaskResult, 0, frame.body);
   }

@@ -99,6 +99,8 @@ std::string Raylet::AddressOfProcess(ProcessId process) const {
   return node == nullptr ? "" : AddressOf(node->id);
 }
 
+std::string Raylet::WhyLost(const ClusterView::Node* node) { return node == nullptr ? "" : node->why_dead; }
+
 uint32_t Raylet::BaseOf(const NodeId& node) const {
   const ClusterView::Node* const known = view_.Find(node);
   return known == nullptr ? 0 : known->process_base;
@@ -212,8 +214,8 @@ void Raylet::OnPeerDead(const NodeId& node, const Error& why) {
     theirs.push_back(id);
   }
   hosted_.HomeGone(node);
-  actors_.NodeGone(node, base, AddressOf(node));
-  HomeGone(node, AddressOf(node));
+  actors_.NodeGone(node, base, AddressOf(node), why.message);
+  HomeGone(node, AddressOf(node), why.message);
   CarryOut();  // first what became of the actors there, then that their channels have ended
   relay_->NodeGone(node, why);
   for (const JobId job : theirs) KillJobWorkers(job);

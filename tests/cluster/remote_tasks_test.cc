@@ -114,6 +114,7 @@ TEST_F(RemoteTasksTest, WhatGoesWrongThereIsSaidHere) {
     FAIL() << "it did not throw";
   } catch (const ray::internal::RayTaskException& e) {
     EXPECT_NE(std::string(e.what()).find("seven is too many"), std::string::npos) << e.what();
+    EXPECT_NE(std::string(e.what()).find("the machine at " + b_.address), std::string::npos) << e.what();
   }
   try {
     There(DieWithSignal, SIGKILL).Get();
@@ -197,7 +198,9 @@ TEST_F(RemoteTasksTest, WhatAKilledMachineHeldRunsElsewhereOrSaysSo) {
     stored.Get();
     FAIL() << "the machine that had it is dead";
   } catch (const ray::internal::RayException& e) {
-    EXPECT_NE(std::string(e.what()).find("lost"), std::string::npos) << e.what();
+    EXPECT_NE(std::string(e.what()).find("its last copy was on the machine at " + b_.address), std::string::npos)
+        << e.what();
+    EXPECT_NE(std::string(e.what()).find("refuses connections"), std::string::npos) << e.what();
   }
   try {
     array.Get();

@@ -210,12 +210,15 @@ TEST(ActorDirectory, AMachinesDeathRestartsWhatMayAndNamesTheMachineOfTheOthers)
   const auto creation = Creation("again", 1);
   const ActorId restarts = LivingThere(bench, creation);
   const ActorId here = bench.Living(Creation());
-  bench.directory.NodeGone(kThere, kTheirBase, "10.0.0.7:7000");
+  bench.directory.NodeGone(kThere, kTheirBase, "10.0.0.7:7000", "nothing was heard of it");
   std::vector<CreateActorNow> created;
   for (auto& decision : bench.directory.TakeDecisions()) {
     if (auto* const create = std::get_if<CreateActorNow>(&decision)) created.push_back(*create);
     if (auto* const tell = std::get_if<TellActorChanged>(&decision)) {
-      EXPECT_NE(tell->failure->message.find("10.0.0.7:7000"), std::string::npos) << tell->failure->message;
+      EXPECT_NE(tell->failure->message.find("the machine at 10.0.0.7:7000 died or could not be reached any more "
+                                            "(nothing was heard of it) while it"),
+                std::string::npos)
+          << tell->failure->message;
       EXPECT_EQ(tell->state, tell->actor == mortal ? ActorState::Dead : ActorState::Restarting);
     }
     EXPECT_EQ(std::get_if<EndActorWorker>(&decision), nullptr) << "nobody is there to hear of it";
@@ -233,7 +236,7 @@ TEST(ActorDirectory, AMachinesDeathForgetsWhoWatchedAndWaitedThere) {
   const auto creation = Creation();
   ASSERT_TRUE(bench.directory.Create(creation).has_value());
   ASSERT_TRUE(bench.directory.Open(creation->actor->id, kTheirs, 1).has_value());
-  bench.directory.NodeGone(kThere, kTheirBase, "10.0.0.7:7000");
+  bench.directory.NodeGone(kThere, kTheirBase, "10.0.0.7:7000", "nothing was heard of it");
   bench.directory.Placed(creation->actor->id, Place::Here(kWorker));
   bench.directory.Constructed(creation->actor->id, 77);
   for (auto& decision : bench.directory.TakeDecisions()) {

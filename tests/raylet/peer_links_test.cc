@@ -186,6 +186,21 @@ TEST_F(PeerLinksTest, WhoStopsSaysGoodbye) {
   EXPECT_NE(a.why_dead.find("stopping"), std::string::npos) << a.why_dead;
 }
 
+TEST_F(PeerLinksTest, OfTheDeadTheLastEightAreKeptForPeopleToSee) {
+  constexpr uint8_t kFirst = 30, kCount = 10;
+  PeerSide& a = Make(1);
+  // Their ids go down, so that the order of ids is not that of deaths.
+  for (uint8_t node = kFirst; node > kFirst - kCount; --node) {
+    PeerSide& b = Make(node);
+    Seek(a, b);
+    ASSERT_TRUE(Meet(a, b));
+    b.links->Stop();
+    ASSERT_TRUE(RunOnUntil([&] { return a.Has("dead " + std::to_string(node)); }));
+  }
+  ASSERT_TRUE(RunOnUntil([&] { return a.links->Status().size() == 8; }));
+  for (const PeerStatus& status : a.links->Status()) EXPECT_LE(int{status.node.data()[0]}, kFirst - 2);
+}
+
 TEST_F(PeerLinksTest, ARayletThatStartsAgainAtItsAddressIsAnotherOne) {
   for (const uint8_t node : {1, 3}) {
     SCOPED_TRACE(int{node});

@@ -81,6 +81,15 @@ TEST_F(RayletPeers, OneThatStopsSaysSo) {
   EXPECT_NE(std::string(a.Peer()["why"]).find("stopping"), std::string::npos) << a.Peer().dump();
 }
 
+TEST_F(RayletPeers, OneWhoseStoreEndsSaysSo) {
+  Machine a(Flags());
+  Machine b(Flags({"--peers", a.Address()}));
+  ASSERT_TRUE(a.Sees("up"));
+  b.node.real_store->Kill();
+  ASSERT_TRUE(a.Sees("dead"));
+  EXPECT_EQ(a.Peer()["why"], "it said goodbye: its store has ended") << a.Peer().dump();
+}
+
 TEST_F(RayletPeers, OneThatIsFrozenIsSilentThenDeadAndUpAgainWhenItGoesOn) {
   const std::vector<std::string> limits = {"--peer-silent-after", "1", "--peer-dead-after", "2.5"};
   Machine a(Flags(limits));
