@@ -288,7 +288,7 @@ void PeerLinks::Bury(const NodeId& node, const Error& why) {
   TakeIntroductions();
   session->End(why);
   peer.why_dead = why.message;
-  peer.died_at = clock_.Now();
+  peer.died_as = ++deaths_;
   peer.counters = session->counters();
   view_.Dead(node, why.message);
   if (stopping_) return;
@@ -397,9 +397,9 @@ void PeerLinks::TickPeer(const NodeId& node, Peer& peer, const NodeLoad& load, T
 
 // Of those that are dead, the last ones are kept for people to see.
 void PeerLinks::PruneDead() {
-  std::vector<std::pair<TimePoint, NodeId>> dead;
+  std::vector<std::pair<uint64_t, NodeId>> dead;
   for (const auto& [node, peer] : peers_)
-    if (peer.session == nullptr) dead.emplace_back(peer.died_at, node);
+    if (peer.session == nullptr) dead.emplace_back(peer.died_as, node);
   if (dead.size() <= kDeadKept) return;
   std::sort(dead.begin(), dead.end());
   for (size_t i = 0; i < dead.size() - kDeadKept; ++i) peers_.erase(dead[i].second);

@@ -110,7 +110,7 @@ class PeerLinks final : private PeerConnection::Events {
     std::unique_ptr<PeerSession> session;  // may be dead or not born yet
     ConnectionId connection = 0;           // attached
     std::string why_dead;
-    TimePoint died_at = TimePoint::min();
+    uint64_t died_as = 0;                         // the how many-th to die
     PeerSession::Counters counters;               // of the session that died last
     uint64_t bytes_sent = 0, bytes_received = 0;  // of connections that have gone
   };
@@ -207,6 +207,7 @@ class PeerLinks final : private PeerConnection::Events {
   bool stopping_ = false;
   bool dial_posted_ = false;
   std::map<NodeId, Peer> peers_;
+  uint64_t deaths_ = 0;
   std::map<std::string, Target> targets_;  // by address
   std::map<ConnectionId, Link> links_;     // oldest first
   ConnectionId next_connection_ = 1;
