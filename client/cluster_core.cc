@@ -103,7 +103,14 @@ void ClusterCore::CheckUsable() const {
         "ray::Init, or start a program");
   if (stopped_.load(std::memory_order_acquire))
     throw ray::internal::RayException("Ray has been shut down in this process: this handle refers to nothing any more");
-  if (raylet_->Gone()) throw ray::internal::RayException(raylet_->WhyGone().message);
+  if (raylet_->Gone()) {
+    ray::internal::FailureDetails details;
+    details.may_have_run = true;
+    details.hint =
+        "whatever this program had under way ended with it: see in its log why it ended, start it again, and call "
+        "ray::Shutdown and ray::Init anew";
+    throw ray::internal::RayException(raylet_->WhyGone().message, details);
+  }
 }
 
 void ClusterCore::Stop() {
