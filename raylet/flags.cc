@@ -9,7 +9,7 @@
 #include "base/strings.h"
 #include "base/tcp_socket.h"
 #include "base/unix_socket.h"
-#include "raylet/peer_token.h"
+#include "raylet/peers/token.h"
 
 namespace raylet {
 namespace {

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "raylet/control_parts.h"
-#include "raylet/raylet.h"
+#include "raylet/control/control_parts.h"
+#include "raylet/node/raylet.h"
 
 namespace raylet {
 

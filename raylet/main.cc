@@ -14,14 +14,14 @@
 #include <string_view>
 #include <thread>
 
+#include "base/exit_code.h"
 #include "base/log.h"
 #include "base/process_start.h"
 #include "base/strings.h"
-#include "raylet/control_parts.h"
-#include "raylet/exit_code.h"
+#include "raylet/control/control_parts.h"
 #include "raylet/flags.h"
-#include "raylet/raylet.h"
-#include "raylet/status_command.h"
+#include "raylet/node/raylet.h"
+#include "raylet/status/status_command.h"
 
 namespace {
 

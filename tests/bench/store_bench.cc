@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/check.h"
-#include "client/store_client.h"
+#include "client/plasma/store_client.h"
 #include "tests/bench/bench_flags.h"
 #include "tests/bench/figures.h"
 #include "tests/bench/machine_limits.h"

@@ -17,9 +17,9 @@
 
 #include "base/check.h"
 #include "base/loop_thread.h"
-#include "client/store_client.h"
-#include "raylet/object_receiver.h"
-#include "raylet/object_sender.h"
+#include "client/plasma/store_client.h"
+#include "raylet/objects/receiver.h"
+#include "raylet/objects/sender.h"
 #include "tests/bench/bench_flags.h"
 #include "tests/bench/figures.h"
 #include "tests/bench/machine_limits.h"

@@ -9,9 +9,9 @@
 #include "base/tcp_socket.h"
 #include "base/unix_socket.h"
 #include "fbs/messages.h"
-#include "tests/client/ray_cluster_functions.h"
+#include "tests/client/ray/cluster/cluster_functions.h"
 #include "tests/cluster/machines.h"
-#include "tests/raylet/redis_server.h"
+#include "tests/harness/redis_server.h"
 
 namespace cluster_test {
 namespace {

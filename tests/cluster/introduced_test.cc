@@ -4,7 +4,7 @@
 
 #include <chrono>
 
-#include "tests/client/ray_cluster_functions.h"
+#include "tests/client/ray/cluster/cluster_functions.h"
 #include "tests/cluster/net_machines.h"
 
 namespace cluster_test {

@@ -7,7 +7,7 @@
 #include <deque>
 #include <random>
 
-#include "tests/client/ray_cluster_functions.h"
+#include "tests/client/ray/cluster/cluster_functions.h"
 #include "tests/cluster/machines.h"
 
 namespace cluster_test {

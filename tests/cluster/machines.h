@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "client/store_client.h"
+#include "client/plasma/store_client.h"
 #include "tests/harness/daemon_process.h"
 #include "tests/harness/run_folder.h"
 

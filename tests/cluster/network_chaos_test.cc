@@ -13,7 +13,7 @@
 #include <iostream>
 #include <thread>
 
-#include "tests/client/ray_cluster_functions.h"
+#include "tests/client/ray/cluster/cluster_functions.h"
 #include "tests/cluster/chaos_work.h"
 #include "tests/cluster/net_machines.h"
 

@@ -10,7 +10,7 @@
 
 #include "base/tcp_socket.h"
 #include "base/unix_socket.h"
-#include "tests/client/ray_cluster_functions.h"
+#include "tests/client/ray/cluster/cluster_functions.h"
 #include "tests/cluster/net_machines.h"
 
 namespace cluster_test {

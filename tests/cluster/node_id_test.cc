@@ -3,9 +3,9 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
-#include "tests/client/ray_cluster_functions.h"
+#include "tests/client/ray/cluster/cluster_functions.h"
 #include "tests/cluster/machines.h"
-#include "tests/raylet/redis_server.h"
+#include "tests/harness/redis_server.h"
 
 namespace cluster_test {
 namespace {

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "tests/client/ray_cluster_functions.h"
+#include "tests/client/ray/cluster/cluster_functions.h"
 #include "tests/cluster/machines.h"
 
 namespace cluster_test {

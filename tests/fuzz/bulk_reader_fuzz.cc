@@ -3,7 +3,7 @@
 #include <array>
 #include <vector>
 
-#include "raylet/bulk_reader.h"
+#include "raylet/objects/bulk_reader.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace {

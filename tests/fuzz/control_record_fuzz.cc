@@ -1,7 +1,7 @@
 // Cells of the control store: what decodes is a record that is written again as the same record, and every rule takes
 // any cell. The input is the cell's text.
-#include "raylet/control_records.h"
-#include "raylet/control_rules.h"
+#include "raylet/control/control_records.h"
+#include "raylet/control/control_rules.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace {

@@ -1,7 +1,7 @@
 // A stranger at a raylet's port, or one that a raylet dials: whatever it sends, in any pieces, it is never taken for a
 // raylet of the cluster, costs 4 KiB at most, and is told nothing that depends on the token before it has proved
 // itself.
-#include "raylet/peer_handshake.h"
+#include "raylet/peers/handshake.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace raylet {

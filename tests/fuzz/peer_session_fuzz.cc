@@ -1,8 +1,8 @@
 // A session whose other side is a raylet that has lost its mind: frames of any type, number and body, connections that
 // come and go. It hands out 1, 2, 3 … and nothing else, keeps its bounds, and refuses what makes no sense.
-#include "raylet/peer_introductions.h"
-#include "raylet/peer_load.h"
-#include "raylet/peer_session.h"
+#include "raylet/peers/introductions.h"
+#include "raylet/peers/load.h"
+#include "raylet/peers/session.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace raylet {

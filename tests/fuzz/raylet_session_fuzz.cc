@@ -12,7 +12,7 @@
 #include "base/shm_segment.h"
 #include "base/unix_socket.h"
 #include "base/waiter.h"
-#include "raylet/raylet.h"
+#include "raylet/node/raylet.h"
 #include "tests/fbs/samples.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/harness/run_folder.h"

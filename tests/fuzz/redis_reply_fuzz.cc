@@ -1,5 +1,5 @@
 // What comes from the control store's address: any pieces give the answers that the whole stream gives.
-#include "raylet/redis_reply.h"
+#include "raylet/control/redis_reply.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace {

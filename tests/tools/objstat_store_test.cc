@@ -5,8 +5,8 @@
 #include <fstream>
 #include <initializer_list>
 
-#include "client/store_client.h"
-#include "tests/client/plasma_store_fixture.h"
+#include "client/plasma/store_client.h"
+#include "tests/client/plasma/store_fixture.h"
 #include "tools/objstat/screen.h"
 #include "tools/objstat/snapshot.h"
 

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "base/shm_segment.h"
-#include "tests/client/plasma_index_writer.h"
+#include "tests/client/plasma/index_writer.h"
 #include "tests/harness/daemon_process.h"
 #include "tests/harness/run_folder.h"
 #include "tools/objstat/json.h"

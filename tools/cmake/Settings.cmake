@@ -69,12 +69,47 @@ function(raylet_unite_room target)
   endif()
 endfunction()
 
-# raylet_room(NAME SOURCES... LINK...): a static library for one room, its headers included as "room/x.h".
-function(raylet_room name)
-  cmake_parse_arguments(ROOM "" "" "SOURCES;LINK;LINK_PRIVATE" ${ARGN})
-  add_library(${name} STATIC ${ROOM_SOURCES})
+# raylet_room_target(ROOM OUT): the library of a room of tools/layers: raylet_node for raylet/node, raylet_client_plasma for
+# client/plasma, raylet_daemon for raylet itself, whose program has the name.
+function(raylet_room_target room out)
+  string(REGEX REPLACE "^raylet/" "" name ${room})
+  string(REPLACE "/" "_" name ${name})
+  string(REGEX REPLACE "^raylet$" "daemon" name ${name})
+  set(${out} raylet_${name} PARENT_SCOPE)
+endfunction()
+
+# raylet_room_links(ROOM OUT): the libraries that tools/layers allows it. Headers alone have none.
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/layers)
+function(raylet_room_links room out)
+  file(STRINGS ${PROJECT_SOURCE_DIR}/tools/layers lines REGEX "^${room}:")
+  if(NOT lines)
+    message(FATAL_ERROR "the room ${room} is not in tools/layers: say there what it may use")
+  endif()
+  string(REGEX REPLACE "^[^:]*: *" "" rooms "${lines}")
+  separate_arguments(rooms)
+  list(REMOVE_ITEM rooms uv client/include)
+  set(links)
+  foreach(used ${rooms})
+    raylet_room_target(${used} target)
+    list(APPEND links ${target})
+  endforeach()
+  set(${out} ${links} PARENT_SCOPE)
+endfunction()
+
+# raylet_room(ROOM [OBJECTS] SOURCES... [LINK...] [LINK_PRIVATE...]): the library of a room, linked with the rooms that
+# tools/layers allows it. LINK and LINK_PRIVATE are packages. Headers are included from the top: "room/x.h".
+# OBJECTS: an object library, for what the shared libraries are made of.
+function(raylet_room room)
+  cmake_parse_arguments(ROOM "OBJECTS" "" "SOURCES;LINK;LINK_PRIVATE" ${ARGN})
+  set(kind STATIC)
+  if(ROOM_OBJECTS)
+    set(kind OBJECT)
+  endif()
+  raylet_room_target(${room} name)
+  raylet_room_links(${room} links)
+  add_library(${name} ${kind} ${ROOM_SOURCES})
   target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
-  target_link_libraries(${name} PUBLIC ${ROOM_LINK} PRIVATE ${ROOM_LINK_PRIVATE})
+  target_link_libraries(${name} PUBLIC ${links} ${ROOM_LINK} PRIVATE ${ROOM_LINK_PRIVATE})
   raylet_unite_room(${name})
 endfunction()
 

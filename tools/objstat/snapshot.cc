@@ -15,7 +15,7 @@
 
 #include "base/shm_segment.h"
 #include "base/strings.h"
-#include "client/mapped_index.h"
+#include "client/plasma/mapped_index.h"
 
 namespace raylet::objstat {
 

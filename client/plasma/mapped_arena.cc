@@ -1,0 +1,49 @@
+#include "client/plasma/mapped_arena.h"
+
+#include <utility>
+
+#include "base/strings.h"
+#include "fbs/segment_layout.h"
+
+namespace raylet::client {
+
+Result<std::unique_ptr<MappedArena>> MappedArena::Open(UniqueFd read_only, UniqueFd read_write, uint64_t bytes) {
+  // Past the end of the memfd a read would be a SIGBUS.
+  for (const UniqueFd* fd : {&read_only, &read_write}) {
+    const auto size = FileSize(fd->get());
+    if (!size) return Fail(size.error());
+    if (bytes == 0 || *size < bytes)
+      return Fail(ErrorCode::kProtocolError,
+                  StrCat("the store announces an arena of ", bytes, " bytes and sends one of ", *size));
+  }
+  return std::unique_ptr<MappedArena>(new MappedArena(std::move(read_only), std::move(read_write), bytes));
+}
+
+Result<const std::byte*> MappedArena::MapForReading() {
+  const std::scoped_lock lock(mutex_);
+  if (!reading_) {
+    auto mapping = Mapping::Map(read_only_.get(), bytes_, Mapping::Access::kReadOnly);
+    if (!mapping) return Fail(std::move(mapping).error());
+    reading_ = *std::move(mapping);
+    reading_base_.store(reading_.data(), std::memory_order_release);  // with the acquire in ForReading
+  }
+  return reading_.data();
+}
+
+Result<std::byte*> MappedArena::ForWriting() {
+  const std::scoped_lock lock(mutex_);
+  if (!writing_) {
+    auto mapping = Mapping::Map(read_write_.get(), bytes_, Mapping::Access::kReadWrite);
+    if (!mapping) return Fail(std::move(mapping).error());
+    writing_ = *std::move(mapping);
+  }
+  return writing_.data();
+}
+
+bool MappedArena::Holds(uint64_t offset, uint64_t data_bytes, uint64_t metadata_bytes) const {
+  if (offset % kAlignment != 0 || offset > bytes_ || data_bytes > bytes_ - offset) return false;
+  const uint64_t metadata = MetadataOffset(offset, data_bytes);
+  return metadata_bytes == 0 || (metadata <= bytes_ && metadata_bytes <= bytes_ - metadata);
+}
+
+}  // namespace raylet::client

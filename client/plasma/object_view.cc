@@ -1,0 +1,35 @@
+#include "client/plasma/object_view.h"
+
+#include <utility>
+
+#include "client/plasma/store_session.h"
+
+namespace raylet::client {
+
+ObjectView::ObjectView(ObjectView&& other) noexcept = default;
+
+ObjectView& ObjectView::operator=(ObjectView&& other) noexcept {
+  if (this != &other) {
+    Release();
+    session_ = std::move(other.session_);
+    data_ = other.data_;
+    metadata_ = other.metadata_;
+    data_bytes_ = other.data_bytes_;
+    metadata_bytes_ = other.metadata_bytes_;
+    slot_ = other.slot_;
+    id_ = other.id_;
+  }
+  return *this;
+}
+
+ObjectView::~ObjectView() {
+  if (session_ != nullptr) session_->Unpin(slot_);
+}
+
+void ObjectView::Release() {
+  if (const auto session = std::move(session_)) session->Unpin(slot_);
+  data_ = metadata_ = nullptr;
+  data_bytes_ = metadata_bytes_ = 0;
+}
+
+}  // namespace raylet::client

@@ -1,0 +1,50 @@
+// ObjectWriter: an object being written: its memory, and the duty to seal it. Whoever called Create owns it. Dropped
+// without a Seal it aborts the object. Its spans are writable until Seal; the writer is empty after Seal and Abort.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/result.h"
+#include "client/plasma/object_view.h"
+#include "fbs/ids.h"
+
+namespace raylet::client {
+
+class ObjectWriter {
+ public:
+  ObjectWriter() = default;  // of nothing
+  ObjectWriter(ObjectWriter&& other) noexcept;
+  ObjectWriter& operator=(ObjectWriter&& other) noexcept;
+  ~ObjectWriter();
+
+  explicit operator bool() const { return session_ != nullptr; }
+  const ObjectId& id() const { return id_; }
+  std::span<std::byte> data() const { return {data_, data_bytes_}; }              // 64-byte aligned
+  std::span<std::byte> metadata() const { return {metadata_, metadata_bytes_}; }  // holds what Create was given
+
+  // Whatever the outcome, the writer is empty afterwards.
+  Result<void> Seal() &&;               // returns when the object is visible to all
+  Result<void> SealAsync() &&;          // visible soon; in order with this client's other requests
+  Result<ObjectView> SealAndView() &&;  // sealed, and pinned without a gap in which it could be evicted
+  Result<void> Abort() &&;
+  // Gives up the duty to seal: the caller seals or aborts by id. The spans stay usable until then.
+  void Detach() &&;
+
+ private:
+  friend class StoreSession;
+  void Unpin();
+  std::shared_ptr<StoreSession> Take();  // the writer is empty afterwards
+
+  std::shared_ptr<StoreSession> session_;  // null: of nothing
+  std::byte* data_ = nullptr;
+  std::byte* metadata_ = nullptr;
+  uint64_t data_bytes_ = 0;
+  uint32_t metadata_bytes_ = 0;
+  uint32_t slot_ = 0;  // pins the entry from before the seal on
+  ObjectId id_;
+};
+
+}  // namespace raylet::client

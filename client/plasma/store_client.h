@@ -1,0 +1,108 @@
+// StoreClient: this process's connection to one plasma_store: the verbs, and gets that need no daemon. Owned by whoever
+// connected (the ray:: runtime, the raylet, a plasma::PlasmaClient); one per process and store is enough. Every method
+// is safe from several threads at once, also while another thread waits in Get or Create. Views and writers keep what
+// they need alive by themselves: they may outlive the StoreClient, and the daemon hears that this client has gone once
+// the last of them is gone too.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "client/plasma/object_view.h"
+#include "client/plasma/object_writer.h"
+#include "fbs/ids.h"
+
+namespace raylet::client {
+
+class StoreSession;
+
+// How an object is to be created.
+struct CreateOptions {
+  bool evict_if_full = true;
+  bool owned = false;      // hangs off its owner's socket: never evicted, deleted when the owner goes
+  uint32_t owner = 0;      // a client's number; 0 means this client
+  int64_t timeout_ms = 0;  // how long to wait for room: 0 does not wait, -1 for ever
+};
+
+// An object as the index showed it at one moment.
+struct ObjectInfo {
+  ObjectId id;
+  bool sealed = false;  // otherwise being written by its creator
+  bool owned = false;
+  uint32_t creator = 0;  // a client's number
+  uint64_t data_bytes = 0;
+  uint64_t metadata_bytes = 0;
+  uint64_t created_ms = 0;  // since the daemon started
+};
+
+class StoreClient {
+ public:
+  // kNotRunning when nobody serves `socket`; tried again until the deadline only where `retry`. `name` is for people.
+  static Result<std::shared_ptr<StoreClient>> Connect(const std::string& socket, const std::string& name,
+                                                      Deadline deadline, bool retry);
+  ~StoreClient();
+  StoreClient(const StoreClient&) = delete;
+  StoreClient& operator=(const StoreClient&) = delete;
+
+  uint32_t client_number() const;  // never 0, never reused while the daemon lives
+  const std::string& socket_path() const;
+  uint64_t capacity_bytes() const;
+  uint64_t free_bytes() const;       // no object's, now; what could be evicted is not free. Never a system call
+  uint64_t started_unix_ms() const;  // when the daemon started; ObjectInfo::created_ms counts from here
+  bool Disconnected() const;         // the daemon has gone; sealed objects can still be read
+
+  // ---- read ----
+  // A pinned, read-only view. Makes no system call when the object is sealed and there. Otherwise waits until it is
+  // sealed: kTimedOut at the deadline, kDisconnected soon after the daemon went.
+  Result<ObjectView> Get(const ObjectId& id, Deadline deadline);
+  // As above, and asks `alive` at least every 100 ms while waiting: false ends the wait with kCancelled (its owner
+  // died, the process shuts down, …).
+  Result<ObjectView> Get(const ObjectId& id, Deadline deadline, const std::function<bool()>& alive);
+  // Does not wait: nothing when there is no sealed object of this id. Never a system call.
+  Result<std::optional<ObjectView>> TryGet(const ObjectId& id);
+  // Sealed and not deleted. Does not pin and does not count as a use. Never a system call.
+  Result<bool> Contains(const ObjectId& id) const;
+  // Nothing unless the object is sealed or being written.
+  Result<std::optional<ObjectInfo>> Describe(const ObjectId& id) const;
+  Result<std::vector<ObjectInfo>> List() const;  // sealed and unsealed
+
+  // ---- write ----
+  // Space for one object, writable until sealed. kFull (StoreFull: need, free, largest run, pinned), kTooLarge,
+  // kAlreadyExists.
+  Result<ObjectWriter> Create(const ObjectId& id, uint64_t data_bytes, std::span<const std::byte> metadata,
+                              const CreateOptions& options);
+  // Returns when the object is visible to all. Small ones travel in the request, large ones are written in place.
+  Result<void> CreateAndSeal(const ObjectId& id, std::span<const std::byte> data, std::span<const std::byte> metadata,
+                             const CreateOptions& options);
+  // By id, for callers that gave up their ObjectWriter with Detach(); otherwise use the writer's own methods.
+  Result<void> Seal(const ObjectId& id);       // returns when the object is visible to all
+  Result<void> SealAsync(const ObjectId& id);  // visible soon; in order with this client's other requests
+  Result<void> Abort(const ObjectId& id);
+
+  // ---- manage ----
+  // One outcome for each id: kOk or kNotFound when it is gone (memory still pinned by somebody is freed at its last
+  // release), kWrongState for one that somebody else is writing.
+  Result<std::vector<ErrorCode>> Delete(std::span<const ObjectId> ids);
+  Result<void> DeleteAsync(std::span<const ObjectId> ids);  // in order with this client's other requests
+  Result<uint64_t> Evict(uint64_t bytes);                   // bytes freed
+  Result<void> SetOwner(std::span<const ObjectId> ids, uint32_t owner);
+  Result<void> Touch(std::span<const ObjectId> ids);  // counts as a use of each; never a system call
+
+  // Over the socket, since connect.
+  uint64_t bytes_sent() const;
+  uint64_t bytes_received() const;
+
+ private:
+  explicit StoreClient(std::shared_ptr<StoreSession> session);
+  std::shared_ptr<StoreSession> session_;
+};
+
+}  // namespace raylet::client

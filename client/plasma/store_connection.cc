@@ -1,0 +1,173 @@
+#include "client/plasma/store_connection.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "base/process_start.h"
+
+namespace raylet::client {
+
+namespace {
+
+constexpr size_t kHelloFds = 4;
+// A reply to a request that needs no waiting comes within this, or the daemon counts as hung.
+constexpr Duration kSendPatience = std::chrono::seconds(30);
+// How long a reader looks at the socket again and again before it sleeps: waking up costs more than most replies take.
+constexpr Duration kReplySpin = std::chrono::microseconds(40);
+
+Result<Frame> Hello(FrameConnection& connection, const std::string& name, Deadline deadline) {
+  wire::StoreHelloT hello;
+  hello.magic = kStoreMagic;
+  hello.version_min = kStoreProtocolMin;
+  hello.version_max = kStoreProtocolMax;
+  hello.build = kBuild;
+  hello.pid = ::getpid();
+  hello.name = name;
+  RAYLET_RETURN_IF_ERROR(connection.Send(static_cast<uint16_t>(wire::StoreMessage::Hello), 1, Encode(hello), deadline));
+  auto frame = connection.Receive(deadline);
+  if (!frame) return Fail(std::move(frame).error());
+  if (!frame->has_value()) return Fail(ErrorCode::kTimedOut, "no answer to Hello before the deadline");
+  if (static_cast<wire::StoreMessage>((*frame)->header.type) != wire::StoreMessage::HelloReply)
+    return Fail(ErrorCode::kProtocolError, StrCat("Hello was answered by a message of type ", (*frame)->header.type));
+  return **std::move(frame);
+}
+
+}  // namespace
+
+Result<FrameConnection> ConnectToStore(const std::string& socket, const std::string& name, Deadline deadline,
+                                       bool retry, StoreWelcome& welcome) {
+  const auto failed = [&](const Error& error) {
+    return Fail(error.code, StrCat("cannot connect to the store at ", socket, ": ", error.message));
+  };
+  OpenStandardDescriptors();
+  auto connection = FrameConnection::Connect(socket, deadline, retry);
+  if (!connection) {
+    if (connection.error().code == ErrorCode::kNotRunning)
+      return Fail(ErrorCode::kNotRunning,
+                  StrCat("no plasma_store serves ", socket, ": start one with plasma_store -m 1G -s ", socket));
+    return failed(connection.error());
+  }
+  const auto frame = Hello(*connection, name, deadline);
+  if (!frame) return failed(frame.error());
+  const auto reply = Parse<wire::StoreHelloReplyT>(frame->body);
+  if (!reply) return failed(reply.error());
+  if (const auto status = FromStatus(*reply->status); !status) return failed(status.error());
+
+  std::vector<UniqueFd>& fds = connection->fds();
+  if (reply->version < kStoreProtocolMin || reply->version > kStoreProtocolMax || reply->client == 0 ||
+      fds.size() != kHelloFds) {
+    return failed(
+        {ErrorCode::kProtocolError, StrCat("it says version ", reply->version, ", client ", reply->client,
+                                           " and sends ", fds.size(), " descriptors instead of ", kHelloFds)});
+  }
+  welcome.client = reply->client;
+  welcome.arena_bytes = reply->arena_bytes;
+  welcome.capacity_bytes = reply->capacity_bytes;
+  welcome.arena_read_only = std::move(fds[0]);
+  welcome.arena_read_write = std::move(fds[1]);
+  welcome.index = std::move(fds[2]);
+  welcome.pins = std::move(fds[3]);
+  fds.clear();
+  return connection;
+}
+
+StoreConnection::StoreConnection(FrameConnection connection, std::string socket)
+    : socket_(std::move(socket)), connection_(std::move(connection)), closed_in_children_(connection_.fd()) {}
+
+tl::unexpected<Error> StoreConnection::Gone() const {
+  return Fail(
+      ErrorCode::kDisconnected,
+      StrCat("the store at ", socket_, " is gone: see why plasma_store ended, start it again and connect anew"));
+}
+
+bool StoreConnection::PeerGone() {
+  if (broken()) return true;
+  if (!connection_.PeerGone()) return false;
+  broken_.store(true, std::memory_order_release);
+  return true;
+}
+
+Result<void> StoreConnection::Send(wire::StoreMessage type, uint64_t request_id, const Bytes& body) {
+  if (fork_guard_.InChild()) return ForkGuard::Refuse(socket_);
+  if (broken()) return Gone();
+  const std::scoped_lock lock(send_mutex_);
+  auto sent = connection_.Send(static_cast<uint16_t>(type), request_id, body, Deadline::After(kSendPatience));
+  if (sent) return {};
+  broken_.store(true, std::memory_order_release);  // a frame may be half sent
+  if (sent.error().code == ErrorCode::kDisconnected || sent.error().code == ErrorCode::kIo) return Gone();
+  return Fail(sent.error().code, StrCat("the store at ", socket_, ": ", sent.error().message));
+}
+
+Result<Frame> StoreConnection::Exchange(wire::StoreMessage type, const Bytes& body, wire::StoreMessage reply_type,
+                                        Duration patience) {
+  Waiting waiting;
+  uint64_t request = 0;
+  {
+    const std::scoped_lock lock(mutex_);
+    request = ++last_request_;
+    waiting_.emplace(request, &waiting);
+  }
+  Result<void> outcome = Send(type, request, body);
+  if (outcome) outcome = AwaitReply(waiting, Deadline::After(patience));
+  {
+    const std::scoped_lock lock(mutex_);
+    waiting_.erase(request);
+  }
+  if (!outcome) return Fail(std::move(outcome).error());
+  if (static_cast<wire::StoreMessage>(waiting.reply->header.type) != reply_type)
+    return Fail(ErrorCode::kProtocolError,
+                StrCat("the store at ", socket_, " answered ", wire::EnumNameStoreMessage(type),
+                       " by a message of type ", waiting.reply->header.type));
+  return *std::move(waiting.reply);
+}
+
+Result<void> StoreConnection::AwaitReply(const Waiting& waiting, Deadline deadline) {
+  std::unique_lock lock(mutex_);
+  while (!waiting.reply) {
+    if (somebody_reads_) {
+      // That thread has the same socket before its eyes: it hands us our reply, or the role of the reader.
+      if (deadline.IsNever()) {
+        changed_.wait(lock);
+      } else if (changed_.wait_until(lock, deadline.at()) == std::cv_status::timeout && deadline.Passed() &&
+                 !waiting.reply) {
+        return Fail(ErrorCode::kTimedOut, StrCat("the store at ", socket_, " did not answer in time: is it stopped?"));
+      }
+      continue;
+    }
+    somebody_reads_ = true;
+    lock.unlock();
+    auto frame = ReadOne(deadline);
+    lock.lock();
+    somebody_reads_ = false;
+    if (frame && frame->has_value()) {
+      // A reply that nobody waits for any more came after its deadline.
+      if (const auto it = waiting_.find((*frame)->header.request_id); it != waiting_.end())
+        it->second->reply = **std::move(frame);
+    }
+    changed_.notify_all();
+    if (!frame) {
+      broken_.store(true, std::memory_order_release);
+      const Error& error = frame.error();
+      if (error.code == ErrorCode::kDisconnected || error.code == ErrorCode::kIo) return Gone();
+      return Fail(error.code, StrCat("the store at ", socket_, ": ", error.message));
+    }
+    if (!frame->has_value() && !waiting.reply)
+      return Fail(ErrorCode::kTimedOut, StrCat("the store at ", socket_, " did not answer in time: is it stopped?"));
+  }
+  return {};
+}
+
+Result<std::optional<Frame>> StoreConnection::ReadOne(Deadline deadline) {
+  if (broken()) return Gone();
+  const Deadline spin = Deadline::After(deadline.Left(kReplySpin));
+  do {
+    auto frame = connection_.Receive(Deadline::AfterMs(0));
+    if (!frame || frame->has_value()) return frame;
+    ::sched_yield();  // the daemon may need this very core
+  } while (!spin.Passed());
+  return connection_.Receive(deadline);
+}
+
+}  // namespace raylet::client

@@ -1,0 +1,101 @@
+// StoreConnection: the socket to plasma_store: requests and their replies, several at a time. Owned by a StoreSession;
+// any thread. Whichever waiting thread is first reads the socket for all of them, so that a Create that waits for room
+// does not hold up the Delete that would make it.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+
+#include "base/clock.h"
+#include "base/frame_connection.h"
+#include "base/result.h"
+#include "base/strings.h"
+#include "base/unique_fd.h"
+#include "client/plasma/fork_guard.h"
+#include "fbs/messages.h"
+
+namespace raylet::client {
+
+// What the daemon says to a newcomer.
+struct StoreWelcome {
+  uint32_t client = 0;
+  uint64_t arena_bytes = 0;
+  uint64_t capacity_bytes = 0;
+  UniqueFd arena_read_only;
+  UniqueFd arena_read_write;
+  UniqueFd index;
+  UniqueFd pins;
+};
+
+// Connects and says hello. kNotRunning names the command that starts a daemon.
+Result<FrameConnection> ConnectToStore(const std::string& socket, const std::string& name, Deadline deadline,
+                                       bool retry, StoreWelcome& welcome);
+
+class StoreConnection {
+ public:
+  StoreConnection(FrameConnection connection, std::string socket);
+
+  // Sends a request and waits for its reply, which must be of type Reply. kTimedOut when none came within `patience`.
+  template <class Reply, class Request>
+  Result<Reply> Call(wire::StoreMessage type, const Request& request, wire::StoreMessage reply_type,
+                     Duration patience) {
+    const auto frame = Exchange(type, Encode(request), reply_type, patience);
+    if (!frame) return Fail(frame.error());
+    auto reply = Parse<Reply>(frame->body);
+    if (!reply) return Fail(ErrorCode::kProtocolError, StrCat("the store at ", socket_, ": ", reply.error().message));
+    return reply;
+  }
+  // For requests that are answered by a StatusReply.
+  template <class Request>
+  Result<void> Ask(wire::StoreMessage type, const Request& request, Duration patience) {
+    const auto reply = Call<wire::StatusReplyT>(type, request, wire::StoreMessage::StatusReply, patience);
+    if (!reply) return Fail(reply.error());
+    return FromStatus(*reply->status);
+  }
+  // Sends a request that wants no reply.
+  template <class Request>
+  Result<void> Tell(wire::StoreMessage type, const Request& request) {
+    return Send(type, 0, Encode(request));
+  }
+
+  const std::string& socket() const { return socket_; }
+  // Looks at the socket; once true, always true.
+  bool PeerGone();
+  bool broken() const { return broken_.load(std::memory_order_acquire); }
+  tl::unexpected<Error> Gone() const;  // kDisconnected, naming the socket
+  const ForkGuard& fork_guard() const { return fork_guard_; }
+  uint64_t bytes_sent() const { return connection_.bytes_sent(); }
+  uint64_t bytes_received() const { return connection_.bytes_received(); }
+
+ private:
+  struct Waiting {
+    std::optional<Frame> reply;
+  };
+
+  Result<Frame> Exchange(wire::StoreMessage type, const Bytes& body, wire::StoreMessage reply_type, Duration patience);
+  Result<void> Send(wire::StoreMessage type, uint64_t request_id, const Bytes& body);
+  Result<void> AwaitReply(const Waiting& waiting, Deadline deadline);
+  Result<std::optional<Frame>> ReadOne(Deadline deadline);  // by the thread that reads for all
+
+  const std::string socket_;
+  const ForkGuard fork_guard_;
+  FrameConnection connection_;
+  ClosedInChildren closed_in_children_;  // after connection_: forgets the descriptor before it is closed
+  std::atomic<bool> broken_{false};
+
+  std::mutex send_mutex_;  // one sender at a time
+  std::mutex mutex_;       // guards what follows
+  std::condition_variable changed_;
+  bool somebody_reads_ = false;
+  uint64_t last_request_ = 0;
+  std::unordered_map<uint64_t, Waiting*> waiting_;
+};
+
+}  // namespace raylet::client

@@ -1,0 +1,75 @@
+#include "client/ray/api/function_registry.h"
+
+#include <mutex>
+#include <utility>
+
+#include <ray/api/exceptions.h>
+
+#include "base/strings.h"
+#include "client/ray/api/user_exception.h"
+
+namespace raylet::client {
+
+FunctionRegistry& FunctionRegistry::Instance() {
+  static FunctionRegistry* const registry = new FunctionRegistry();  // never destroyed: static objects may still call
+  return *registry;
+}
+
+void FunctionRegistry::Register(Function function) {
+  std::unique_lock lock(mutex_);
+  const auto same_name = by_name_.find(function.name);
+  const auto same_target = by_target_.find(Target{function.target, function.type_name});
+  if (keep_first_ && (same_name != by_name_.end() || same_target != by_target_.end())) return;
+  if (same_target != by_target_.end())
+    throw ray::internal::RayException(StrCat("RAY_REMOTE: ", function.name, " is registered already, as ",
+                                             same_target->second->name, "; name each function in one RAY_REMOTE only"));
+  if (same_name != by_name_.end())
+    throw ray::internal::RayException(
+        StrCat("RAY_REMOTE: another function is registered as ", function.name,
+               " already; qualify the name with its namespace or class, so that the two differ"));
+  const Function& entry = functions_.emplace_back(std::move(function));
+  by_name_.emplace(entry.name, &entry);
+  by_target_.emplace(Target{entry.target, entry.type_name}, &entry);
+}
+
+const FunctionRegistry::Function* FunctionRegistry::FindByName(std::string_view name) const {
+  std::shared_lock lock(mutex_);
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? nullptr : found->second;
+}
+
+const FunctionRegistry::Function* FunctionRegistry::FindByTarget(std::string_view target,
+                                                                 std::string_view type_name) const {
+  std::shared_lock lock(mutex_);
+  const auto found = by_target_.find(Target{target, type_name});
+  return found == by_target_.end() ? nullptr : found->second;
+}
+
+void FunctionRegistry::SetKeepFirst(bool keep_first) {
+  std::unique_lock lock(mutex_);
+  keep_first_ = keep_first;
+}
+
+}  // namespace raylet::client
+
+namespace ray::internal {
+
+void RegisterFunction(RegisteredFunction function) {
+  raylet::client::FunctionRegistry::Instance().Register(std::move(function));
+}
+
+const std::string& FunctionName(std::string_view target, const char* type_name) {
+  const RegisteredFunction* function = raylet::client::FunctionRegistry::Instance().FindByTarget(target, type_name);
+  if (function == nullptr)
+    throw RayFunctionNotFound(raylet::StrCat("a function of type ", Demangle(type_name), " is not registered"),
+                              {.cause = "the function was not given to RAY_REMOTE",
+                               .retry_safe = true,
+                               .hint = "add RAY_REMOTE(the_function); next to its definition"});
+  return function->name;
+}
+
+const RegisteredFunction* FindFunction(std::string_view name) {
+  return raylet::client::FunctionRegistry::Instance().FindByName(name);
+}
+
+}  // namespace ray::internal

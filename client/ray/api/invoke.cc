@@ -1,0 +1,74 @@
+// What the templates that run, call and refer need and that needs no type.
+#include <ray/internal/invoke.h>
+
+#include <ray/api/actor_handle.h>
+#include <ray/api/object_ref.h>
+#include <ray/api/objects.h>
+
+#include "base/strings.h"
+#include "client/ray/api/user_exception.h"
+
+namespace ray::internal {
+
+using raylet::StrCat;
+
+void* ActorBox::FindBase(const std::type_info& type) const {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [known, base] : bases_)
+    if (*known == type) return base;
+  return nullptr;
+}
+
+void ActorBox::AddBase(const std::type_info& type, void* base) {
+  const std::lock_guard lock(mutex_);
+  bases_.emplace_back(&type, base);
+}
+
+void ActorBox::ThrowWrongClass(const std::type_info& wanted) const {
+  throw RayException(StrCat("the actor is a ", Demangle(type_->name()), ", which is no ", Demangle(wanted.name())));
+}
+
+void CheckArgumentCount(size_t given, size_t wanted) {
+  if (given != wanted) throw RayException(StrCat("the function takes ", wanted, " arguments, not ", given));
+}
+
+void ThrowNullActor() { throw RayException("the actor's factory returned a null pointer"); }
+
+const ObjectHandle& Require(const ObjectHandle& handle) {
+  if (handle == nullptr) throw RayException("this ObjectRef refers to nothing: it was never given a value");
+  return handle;
+}
+
+std::string IdOfHandle(const ObjectHandle& handle) {
+  return handle == nullptr ? std::string() : CurrentRuntime().IdOf(handle);
+}
+
+bool SameObject(const ObjectHandle& a, const ObjectHandle& b) {
+  if (a == b) return true;
+  return a != nullptr && b != nullptr && IdOfHandle(a) == IdOfHandle(b);
+}
+
+const ActorHandleState& Require(const ActorHandleState& actor) {
+  if (actor == nullptr) throw RayException("this ActorHandle refers to no actor");
+  return actor;
+}
+
+std::string IdOfActor(const ActorHandleState& actor) {
+  return actor == nullptr ? std::string() : CurrentRuntime().IdOf(actor);
+}
+
+Hold BringHandles(const std::vector<ObjectHandle>& handles) {
+  for (const ObjectHandle& handle : handles) Require(handle);
+  return CurrentRuntime().Bring(handles);
+}
+
+Hold BringArraysOf(const std::vector<PackedView>& views) { return CurrentRuntime().BringArraysOf(views); }
+
+std::vector<bool> WaitForHandles(const std::vector<ObjectHandle>& handles, int num_objects, int timeout_ms) {
+  if (num_objects < 0 || static_cast<size_t>(num_objects) > handles.size())
+    throw RayException(StrCat("ray::Wait cannot wait for ", num_objects, " of ", handles.size(), " objects"));
+  for (const ObjectHandle& handle : handles) Require(handle);
+  return CurrentRuntime().Wait(handles, static_cast<size_t>(num_objects), timeout_ms);
+}
+
+}  // namespace ray::internal

@@ -1,0 +1,303 @@
+#include "client/ray/cluster/actor_link.h"
+
+#include <utility>
+
+#include "base/strings.h"
+#include "client/ray/cluster/cluster_core.h"
+
+namespace raylet::client {
+
+ActorLink::Outcome::~Outcome() {
+  for (auto& [object, failure] : failed) object->FulfilFailed(failure);
+}
+
+ClusterObjectPtr ActorLink::Submit(const std::string& method, CallArguments arguments) {
+  Call call;
+  call.function = method;
+  call.arguments = std::move(arguments);
+  call.result = std::make_shared<ClusterObject>(core_, core_.NewId(), /*owned=*/true);
+  ClusterObjectPtr result = call.result;
+  for (;;) {
+    std::shared_ptr<CallChannel> full;
+    {
+      Outcome outcome;
+      bool open = false;
+      ClusterObjectPtr unready;
+      {
+        const std::lock_guard lock(mutex_);
+        if (state_ == State::kDead) {
+          outcome.failed.emplace_back(result, AsActorDied(*dead_, false));
+          outcome.done.push_back(std::move(call));
+          return result;
+        }
+        if (queue_.empty() && state_ == State::kOpen && (call.resolved || call.arguments.FirstUnready() == nullptr)) {
+          const std::shared_ptr<CallChannel> channel = channel_;
+          if (TrySend(call, outcome) == Sent::kDone) {
+            outcome.done.push_back(std::move(call));
+            return result;
+          }
+          full = channel;
+        } else if (queue_.size() < kCallsInFlightMax && queued_bytes_ < kQueuedCallBytesMax) {
+          queued_bytes_ += call.arguments.inline_bytes();
+          call.owned_function = call.function;
+          queue_.push_back(std::move(call));
+          queue_.back().function = queue_.back().owned_function;
+          SetQueued(true);
+          open = state_ == State::kNew;
+        } else {
+          full = channel_;
+        }
+      }
+      if (open) EnsureOpen();
+    }
+    if (call.result == nullptr) {  // queued
+      Flush();
+      return result;
+    }
+    // Back-pressure: the actor is 65536 calls, a full ring, or 16 MiB of queued arguments behind. Short slices: a
+    // release of a lend may hold the room, and no reply announces its end.
+    const uint64_t taken = full != nullptr ? full->taken() : 0;
+    core_.WaitUntil(Deadline::After(std::chrono::milliseconds(1)),
+                    [&] { return full != nullptr && full->taken() != taken; });
+  }
+}
+
+ActorLink::Sent ActorLink::TrySend(Call& call, Outcome& outcome) {
+  if (!call.resolved) {
+    if (FailurePtr failure = call.arguments.Resolve(call.views); failure != nullptr) {
+      outcome.failed.emplace_back(call.result, std::move(failure));
+      return Sent::kDone;
+    }
+    call.lend = core_.lends().Add(channel_->process(), call.arguments.TakeHolds());
+    call.resolved = true;
+  } else if (call.lend != 0) {
+    core_.lends().SetBorrower(call.lend, channel_->process());
+  }
+  thread_local CallRecord record;
+  record.lend = call.lend;
+  record.result_id = call.result->id();
+  record.function = call.function;
+  record.arguments.swap(call.views);
+  const auto sent = channel_->TryCall(record, PendingCall{call.result, call.lend});
+  record.arguments.swap(call.views);
+  if (sent == CallChannel::Sent::kYes) return Sent::kDone;
+  if (sent == CallChannel::Sent::kFull) return Sent::kFull;
+  outcome.failed.emplace_back(
+      call.result, MakeFailure(wire::FailureKind::ActorDied, StrCat("the channel to actor ", id_.hex(),
+                                                                    " is broken: its other side wrote nonsense")));
+  return Sent::kDone;
+}
+
+void ActorLink::Flush() {
+  for (;;) {
+    Outcome outcome;
+    ClusterObjectPtr unready;
+    {
+      const std::lock_guard lock(mutex_);
+      while (!queue_.empty() && state_ == State::kOpen) {
+        Call& head = queue_.front();
+        if (!head.resolved && (unready = head.arguments.FirstUnready()) != nullptr) break;
+        if (TrySend(head, outcome) == Sent::kFull) break;
+        queued_bytes_ -= head.arguments.inline_bytes();
+        outcome.done.push_back(std::move(head));
+        queue_.pop_front();
+      }
+      if (queue_.empty()) SetQueued(false);
+      if (unready == nullptr || waiting_for_ == unready.get()) return;
+      waiting_for_ = unready.get();
+    }
+    unready->OnReady([weak = weak_from_this(), object = unready.get()] {
+      const ActorLinkPtr self = weak.lock();
+      if (self == nullptr) return;
+      {
+        const std::lock_guard lock(self->mutex_);
+        if (self->waiting_for_ == object) self->waiting_for_ = nullptr;
+      }
+      self->Flush();
+    });
+    return;
+  }
+}
+
+void ActorLink::SetQueued(bool queued) {
+  if (queued_.exchange(queued) == queued) return;
+  if (queued)
+    core_.AddProgress();
+  else
+    core_.RemoveProgress();
+}
+
+void ActorLink::Created(LendId creation_lend) {
+  bool open = false;
+  {
+    const std::lock_guard lock(mutex_);
+    creation_lend_ = creation_lend;
+    if (state_ == State::kCreating) state_ = State::kNew;
+    open = state_ == State::kNew && !queue_.empty();
+  }
+  if (open) EnsureOpen();
+}
+
+void ActorLink::EnsureOpen() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (state_ != State::kNew) return;
+    state_ = State::kOpening;
+  }
+  wire::OpenChannelRequestT request;
+  request.actor = std::make_unique<wire::Id20>(ToWire(id_));
+  core_.raylet().Request(wire::RayletMessage::OpenChannel, Encode(request),
+                         [weak = weak_from_this()](Result<Frame> reply, std::vector<UniqueFd>& fds) {
+                           if (const ActorLinkPtr self = weak.lock(); self != nullptr)
+                             self->OnChannelReply(std::move(reply), fds);
+                           else
+                             fds.clear();  // one channel came at most: nothing else is on its way with descriptors
+                         });
+}
+
+void ActorLink::OnChannelReply(Result<Frame> frame, std::vector<UniqueFd>& fds) {
+  const auto lost = [&](const Error& error) {
+    Die(MakeFailure(wire::FailureKind::ActorDied,
+                    StrCat("no channel to actor ", id_.hex(), " could be opened: ", error.message)));
+  };
+  if (!frame) return lost(frame.error());
+  const auto reply = Parse<wire::OpenChannelReplyT>(frame->body);
+  if (!reply) return lost(reply.error());
+  if (reply->failure != nullptr) return Die(AsActorDied(*reply->failure, false));
+  if (const auto status = FromStatus(*reply->status); !status) return lost(status.error());
+  auto taken = TakeChannelFds(fds);
+  if (!taken) return lost(taken.error());
+  auto memory =
+      ChannelMemory::Attach(taken->channel, std::move(taken->bell), reply->relayed, ChannelMemory::End::kCaller);
+  if (!memory) return lost(memory.error());
+  auto channel = std::make_shared<CallChannel>(core_, weak_from_this(), reply->process, *std::move(memory));
+  {
+    const std::lock_guard lock(mutex_);
+    if (state_ != State::kOpening) return;
+    state_ = State::kOpen;
+    channel_ = channel;
+  }
+  core_.AddChannel(std::move(channel));
+  Flush();
+}
+
+void ActorLink::Killed() {
+  const std::lock_guard lock(mutex_);
+  if (state_ == State::kOpen) state_ = State::kClosing;
+}
+
+void ActorLink::Restarting(const Failure& failure) {
+  std::shared_ptr<CallChannel> channel;
+  bool open = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (state_ != State::kOpen && state_ != State::kClosing) return;  // an open under way is answered when it is back
+    channel = std::move(channel_);
+    channel_ = nullptr;
+    state_ = State::kNew;
+    open = !queue_.empty();
+  }
+  core_.CloseChannel(channel, AsActorDied(failure, true));
+  if (open) EnsureOpen();
+}
+
+void ActorLink::Die(const FailurePtr& failure) {
+  std::shared_ptr<CallChannel> channel;
+  std::deque<Call> calls;
+  Holds creation;
+  {
+    const std::lock_guard lock(mutex_);
+    if (state_ == State::kDead) return;
+    state_ = State::kDead;
+    dead_ = failure;
+    channel = std::move(channel_);
+    channel_ = nullptr;
+    calls.swap(queue_);
+    queued_bytes_ = 0;
+    SetQueued(false);
+    if (creation_lend_ != 0) creation = core_.lends().Take(std::exchange(creation_lend_, 0));
+  }
+  if (channel != nullptr) core_.CloseChannel(channel, AsActorDied(*failure, true));
+  const FailurePtr never_ran = AsActorDied(*failure, false);
+  for (Call& call : calls) {
+    if (call.lend != 0) const Holds ended = core_.lends().Take(call.lend);
+    call.result->FulfilFailed(never_ran);
+  }
+  core_.WakeWaiters();
+  AfterReplies();
+}
+
+void ActorLink::ChannelBroken(const FailurePtr& failure) {
+  {
+    const std::lock_guard lock(mutex_);
+    channel_ = nullptr;
+    broken_ = true;
+    if (state_ == State::kOpen || state_ == State::kClosing) state_ = State::kOpening;  // Die comes next
+  }
+  Die(failure);
+}
+
+bool ActorLink::Idle() { return queue_.empty() && (channel_ == nullptr || channel_->pending() == 0); }
+
+void ActorLink::AfterReplies() {
+  if (queued_.load()) Flush();
+  if (!lingers_.load()) return;
+  ActorLinkPtr self;
+  {
+    const std::lock_guard lock(mutex_);
+    if (handles_ > 0 || !Idle()) return;
+    self = std::move(lingering_);
+    lingering_ = nullptr;
+    if (self == nullptr) return;
+    lingers_.store(false);
+  }
+  core_.RemoveProgress();
+  Finish();
+}
+
+void ActorLink::AddHandle() {
+  const std::lock_guard lock(mutex_);
+  ++handles_;
+}
+
+void ActorLink::DropHandle() {
+  if (!core_.Usable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    if (--handles_ > 0) return;
+    if (!Idle()) {
+      if (lingering_ != nullptr) return;
+      lingering_ = shared_from_this();
+      lingers_.store(true);
+      core_.AddProgress();
+      return;
+    }
+  }
+  Finish();
+}
+
+void ActorLink::Finish() {
+  std::shared_ptr<CallChannel> channel;
+  Holds creation;
+  bool release = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (handles_ > 0 || finished_) return;
+    finished_ = true;
+    channel = std::move(channel_);
+    channel_ = nullptr;
+    release = ends_with_handles_ && (state_ != State::kDead || broken_);
+    state_ = State::kDead;
+    if (dead_ == nullptr)
+      dead_ = MakeFailure(wire::FailureKind::ActorDied, "the last handle of this actor is gone, and it ended with it");
+    if (creation_lend_ != 0) creation = core_.lends().Take(std::exchange(creation_lend_, 0));
+  }
+  core_.ForgetActor(id_);
+  if (channel != nullptr) core_.RemoveChannel(channel);
+  if (!release) return;
+  wire::ActorRequestT request;
+  request.actor = std::make_unique<wire::Id20>(ToWire(id_));
+  static_cast<void>(core_.raylet().Send(wire::RayletMessage::ReleaseActor, request));  // a raylet that is gone ended it
+}
+
+}  // namespace raylet::client

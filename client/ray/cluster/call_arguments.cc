@@ -1,0 +1,96 @@
+#include "client/ray/cluster/call_arguments.h"
+
+#include <ray/api/exceptions.h>
+
+#include "base/strings.h"
+#include "client/ray/cluster/cluster_core.h"
+
+namespace raylet::client {
+
+ClusterObjectPtr PutObject(ClusterCore& core, ray::internal::Packed value) {
+  auto object = std::make_shared<ClusterObject>(core, core.NewId(), /*owned=*/true);
+  ray::internal::Hold lend;
+  if (!value.holds.empty()) lend = std::make_shared<const Holds>(std::move(value.holds));
+  if (value.bytes.size() <= kInlineValueBytesMax) {
+    object->FulfilInline(std::move(value.bytes), std::move(lend));
+  } else {
+    if (const auto stored = core.StoreValue(object->id(), value.bytes, kValueMark); !stored) Throw(stored.error());
+    object->FulfilStored(std::move(lend));
+  }
+  return object;
+}
+
+CallArguments::CallArguments(ClusterCore& core, std::vector<ray::internal::Argument> arguments) {
+  if (arguments.size() > kCallArgumentsMax)
+    throw ray::internal::RayException(
+        StrCat("a call has ", arguments.size(), " arguments; at most ", kCallArgumentsMax, " are possible"));
+  values_.reserve(arguments.size());
+  size_t inline_bytes = 0;
+  for (ray::internal::Argument& argument : arguments) {
+    Value value;
+    if (argument.reference != nullptr) {
+      value.reference = std::static_pointer_cast<ClusterObject>(argument.reference);
+    } else if (argument.value.bytes.size() > kInlineValueBytesMax ||
+               inline_bytes + argument.value.bytes.size() > kInlineCallBytesMax) {
+      ray::internal::Packed& packed = argument.value;
+      if (packed.bytes.size() <= kInlineValueBytesMax) {
+        value.reference = PutObject(core, std::move(packed));
+        if (const auto promoted = value.reference->Promote(); !promoted) Throw(promoted.error());
+      } else {
+        value.reference = PutObject(core, std::move(packed));
+      }
+    } else {
+      inline_bytes += argument.value.bytes.size();
+      value.bytes = std::move(argument.value.bytes);
+      for (auto& hold : argument.value.holds) holds_.push_back(std::move(hold));
+    }
+    values_.push_back(std::move(value));
+  }
+}
+
+size_t CallArguments::inline_bytes() const {
+  size_t bytes = 0;
+  for (const Value& value : values_) bytes += value.bytes.size();
+  return bytes;
+}
+
+ClusterObjectPtr CallArguments::FirstUnready() const {
+  for (const Value& value : values_)
+    if (value.reference != nullptr && value.reference->owned() && !value.reference->ready()) return value.reference;
+  return nullptr;
+}
+
+FailurePtr CallArguments::Resolve(std::vector<ValueView>& out) {
+  out.clear();
+  size_t inline_total = inline_bytes();
+  for (const Value& value : values_) {
+    ValueView view;
+    view.bytes = value.bytes;
+    if (const ClusterObjectPtr& object = value.reference; object != nullptr) {
+      switch (object->status()) {
+        case ObjectStatus::kFailed: return object->failure();
+        case ObjectStatus::kInline: {
+          const size_t bytes = object->bytes().size();
+          // The object itself is held where its value refers to more; otherwise its bytes are all.
+          if (inline_total + bytes <= kInlineCallBytesMax) {
+            inline_total += bytes;
+            view.bytes = object->bytes();
+            if (object->lend() != nullptr) holds_.push_back(object);
+            break;
+          }
+          if (const auto promoted = object->Promote(); !promoted) return FailureOf(promoted.error(), "an argument");
+          [[fallthrough]];
+        }
+        case ObjectStatus::kPending:  // borrowed: the callee waits for it
+        case ObjectStatus::kStored:
+          view = ValueView{ValueView::Kind::kStored, {}, object->id()};
+          holds_.push_back(object);
+          break;
+      }
+    }
+    out.push_back(view);
+  }
+  return nullptr;
+}
+
+}  // namespace raylet::client

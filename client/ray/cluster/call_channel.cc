@@ -1,0 +1,141 @@
+#include "client/ray/cluster/call_channel.h"
+
+#include "base/strings.h"
+#include "client/ray/cluster/cluster_core.h"
+
+namespace raylet::client {
+
+Result<ChannelMemory> ChannelMemory::Attach(const UniqueFd& channel, UniqueFd bell, bool relayed, End end) {
+  ChannelMemory out;
+  auto memory = Mapping::Map(channel.get(), ChannelBytes(), Mapping::Access::kReadWrite);
+  if (!memory) return Fail(std::move(memory).error());
+  auto doorbell = relayed ? Result<Bell>(Bell::OfEvent(std::move(bell))) : Bell::OfDoorbell(bell.get());
+  if (!doorbell) return Fail(std::move(doorbell).error());
+  const std::span<std::byte> all(memory->data(), memory->size());
+  const auto [calls, replies] = RingsOf(all);
+  auto producer = RingProducer::Attach(end == End::kCaller ? calls : replies);
+  if (!producer) return Fail(std::move(producer).error());
+  auto consumer = RingConsumer::Attach(end == End::kCaller ? replies : calls);
+  if (!consumer) return Fail(std::move(consumer).error());
+  out.memory = *std::move(memory);
+  out.bell = *std::move(doorbell);
+  out.producer = *producer;
+  out.consumer = *consumer;
+  return out;
+}
+
+Result<ChannelFds> TakeChannelFds(std::vector<UniqueFd>& fds) {
+  if (fds.size() < 2)
+    return Fail(ErrorCode::kProtocolError, StrCat("a channel came with ", fds.size(), " descriptors instead of 2"));
+  ChannelFds out{std::move(fds[0]), std::move(fds[1])};
+  fds.erase(fds.begin(), fds.begin() + 2);
+  return out;
+}
+
+CallChannel::Sent CallChannel::TryCall(CallRecord& record, PendingCall pending) {
+  {
+    const std::lock_guard lock(producer_mutex_);
+    if (pending_count_.load(std::memory_order_relaxed) >= kCallsInFlightMax) return Sent::kFull;
+    record.call = next_call_;
+    const size_t bytes = CallRecordBytes(record);
+    const auto room = memory_.producer.TryReserve(bytes);
+    if (!room) return memory_.producer.broken() ? Sent::kBroken : Sent::kFull;
+    WriteCallRecord(record, *room);
+    {
+      const std::lock_guard pending_lock(pending_mutex_);  // before the reply can come
+      waiting_.push_back(std::move(pending));
+    }
+    pending_count_.fetch_add(1, std::memory_order_release);
+    ++next_call_;
+    memory_.producer.Commit(static_cast<uint32_t>(CallRecordType::kCall), bytes);
+  }
+  memory_.bell.Ring();
+  return Sent::kYes;
+}
+
+bool CallChannel::TryReleaseLend(LendId lend) {
+  std::array<std::byte, 8> bytes;
+  WriteLendRecord(lend, bytes);
+  {
+    const std::lock_guard lock(producer_mutex_);
+    if (!memory_.producer.TryPush(static_cast<uint32_t>(CallRecordType::kReleaseLend), bytes)) return false;
+  }
+  memory_.bell.Ring();
+  return true;
+}
+
+Result<size_t> CallChannel::Drain() {
+  size_t records = 0;
+  for (;;) {
+    const auto record = memory_.consumer.Peek();
+    if (!record) return Fail(record.error());
+    if (!record->has_value()) return records;
+    const RingRecord& reply = **record;
+    if (reply.type == static_cast<uint32_t>(CallRecordType::kReply)) {
+      RAYLET_RETURN_IF_ERROR(TakeReply(reply.bytes));
+    } else if (reply.type == static_cast<uint32_t>(CallRecordType::kReleaseLend)) {
+      const auto lend = ParseLendRecord(reply.bytes);
+      if (!lend) return Fail(lend.error());
+      const Holds ended = core_.lends().Take(*lend, process_);
+    } else if (reply.type == static_cast<uint32_t>(CallRecordType::kRefused)) {
+      return Fail(ErrorCode::kUnavailable,
+                  std::string(reinterpret_cast<const char*>(reply.bytes.data()), reply.bytes.size()));
+    } else {
+      return Fail(ErrorCode::kProtocolError, StrCat("a channel's record has the unknown type ", reply.type));
+    }
+    memory_.consumer.Pop();
+    ++records;
+  }
+}
+
+Result<void> CallChannel::TakeReply(std::span<const std::byte> bytes) {
+  auto reply = ParseReplyRecord(bytes);
+  if (!reply) return Fail(std::move(reply).error());
+  PendingCall call;
+  {
+    const std::lock_guard lock(pending_mutex_);
+    const uint64_t index = reply->call - first_;
+    if (reply->call < first_ || index >= waiting_.size() || waiting_[index].result == nullptr)
+      return Fail(ErrorCode::kProtocolError, StrCat("a reply to call ", reply->call, ", which nobody made"));
+    call = std::move(waiting_[index]);
+    while (!waiting_.empty() && waiting_.front().result == nullptr) {
+      waiting_.pop_front();
+      ++first_;
+    }
+  }
+  if (call.lend != 0 && !reply->arguments_retained) const Holds ended = core_.lends().Take(call.lend);
+  ray::internal::Hold lend;
+  if (reply->lend != 0) lend = std::make_shared<RemoteLend>(core_, process_, reply->lend, weak_from_this());
+  switch (reply->result.kind) {
+    case ValueView::Kind::kInline: call.result->FulfilInline(std::string(reply->result.bytes), std::move(lend)); break;
+    case ValueView::Kind::kStored: call.result->FulfilStored(std::move(lend)); break;
+    case ValueView::Kind::kFailed: call.result->FulfilFailed(DecodeFailure(reply->result.bytes)); break;
+  }
+  pending_count_.fetch_sub(1, std::memory_order_release);
+  taken_.fetch_add(1, std::memory_order_release);
+  return {};
+}
+
+void CallChannel::FailPending(const FailurePtr& failure) {
+  std::deque<PendingCall> calls;
+  {
+    const std::lock_guard lock(pending_mutex_);
+    calls.swap(waiting_);
+    first_ += calls.size();
+  }
+  for (PendingCall& call : calls) {
+    if (call.result == nullptr) continue;
+    pending_count_.fetch_sub(1, std::memory_order_release);
+    if (call.lend != 0) const Holds ended = core_.lends().Take(call.lend);
+    call.result->FulfilFailed(failure);
+  }
+  taken_.fetch_add(1, std::memory_order_release);
+}
+
+RemoteLend::~RemoteLend() {
+  if (!core_.Usable()) return;
+  const auto channel = channel_.lock();
+  if (channel == nullptr || !channel->TryReleaseLend(lend_)) core_.ReleaseLendThroughRaylet(lender_, lend_);
+}
+
+}  // namespace raylet::client

@@ -1,0 +1,113 @@
+#include "client/ray/cluster/cluster_object.h"
+
+#include "base/log.h"
+#include "client/ray/cluster/cluster_core.h"
+
+namespace raylet::client {
+
+ClusterObject::~ClusterObject() {
+  if (!core_.Usable()) return;
+  if (registered()) core_.objects().Forget(id_);
+  // A view that somebody still reads keeps the memory until it goes.
+  if (owned_ && (promoted_ || status() == ObjectStatus::kStored)) core_.DeleteFromStore(id_);
+}
+
+void ClusterObject::FulfilInline(std::string bytes, ray::internal::Hold lend) {
+  Finish(ObjectStatus::kInline, std::move(bytes), nullptr, std::move(lend));
+}
+void ClusterObject::FulfilStored(ray::internal::Hold lend) {
+  Finish(ObjectStatus::kStored, {}, nullptr, std::move(lend));
+}
+void ClusterObject::FulfilFailed(FailurePtr failure) { Finish(ObjectStatus::kFailed, {}, std::move(failure), nullptr); }
+
+void ClusterObject::Finish(ObjectStatus status, std::string bytes, FailurePtr failure, ray::internal::Hold lend) {
+  std::vector<std::function<void()>> callbacks;
+  {
+    const std::lock_guard lock(mutex_);
+    if (ready()) return;
+    bytes_ = std::move(bytes);
+    failure_ = std::move(failure);
+    if (lend != nullptr) lend_ = std::move(lend);
+    status_.store(status, std::memory_order_release);  // publishes the value to whoever sees the status
+    callbacks.swap(when_ready_);
+  }
+  for (auto& callback : callbacks) callback();
+}
+
+void ClusterObject::OnReady(std::function<void()> callback) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!ready()) {
+      core_.AddProgress();  // nobody need be waiting in Get
+      when_ready_.push_back([this, callback = std::move(callback)] {
+        callback();
+        core_.RemoveProgress();
+      });
+      return;
+    }
+  }
+  callback();
+}
+
+Result<void> ClusterObject::Promote() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!owned_ || promoted_ || status() == ObjectStatus::kStored) return {};
+    promoted_ = true;
+    if (!ready()) {
+      core_.AddProgress();
+      when_ready_.push_back([this] {
+        if (WriteIfThereIsRoom())
+          core_.RemoveProgress();
+        else
+          core_.WriteLater(shared_from_this());
+      });
+      return {};
+    }
+  }
+  auto written = WriteToStore(kRoomPatienceMs);
+  if (!written) {
+    const std::lock_guard lock(mutex_);
+    promoted_ = false;
+  }
+  return written;
+}
+
+bool ClusterObject::WriteIfThereIsRoom() {
+  const auto written = WriteToStore(0);
+  if (written) return true;
+  if (written.error().code == ErrorCode::kFull) return false;
+  RAYLET_LOG(kError, "object ", id_.hex(), ": others wait for it in vain: ", written.error().message);
+  return true;
+}
+
+Result<void> ClusterObject::WriteToStore(int64_t room_patience_ms) {
+  const auto store = [&](std::string_view bytes, char mark) {
+    return core_.StoreValue(id_, bytes, mark, /*owner_client=*/0, room_patience_ms);
+  };
+  switch (status()) {
+    case ObjectStatus::kInline: return store(bytes_, kValueMark);
+    case ObjectStatus::kFailed: return store(EncodeFailure(*failure_), kFailureMark);
+    default: return {};
+  }
+}
+
+void ObjectTable::Register(const ClusterObjectPtr& object) {
+  if (object->registered()) return;
+  const std::lock_guard lock(mutex_);
+  objects_[object->id()] = object;
+  object->MarkRegistered();
+}
+
+ClusterObjectPtr ObjectTable::Find(const ObjectId& id) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = objects_.find(id);
+  return found == objects_.end() ? nullptr : found->second.lock();
+}
+
+void ObjectTable::Forget(const ObjectId& id) {
+  const std::lock_guard lock(mutex_);
+  if (const auto found = objects_.find(id); found != objects_.end() && found->second.expired()) objects_.erase(found);
+}
+
+}  // namespace raylet::client

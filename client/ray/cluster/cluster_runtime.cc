@@ -1,0 +1,368 @@
+#include "client/ray/cluster/cluster_runtime.h"
+
+#include <cstdlib>
+
+#include <ray/api/exceptions.h>
+#include <ray/api/serializer.h>
+
+#include "base/process_start.h"
+#include "base/strings.h"
+#include "client/finder/local_raylets.h"
+#include "client/ray/api/current_runtime.h"
+#include "client/ray/cluster/call_arguments.h"
+#include "client/ray/cluster/cluster_api.h"
+#include "client/ray/cluster/failure.h"
+#include "client/ray/cluster/store_array.h"
+#include "client/ray/cluster/task_submitter.h"
+
+namespace raylet::client {
+namespace {
+
+using ray::internal::ActorHandleState;
+using ray::internal::Argument;
+using ray::internal::ArrayStorage;
+using ray::internal::CallOptions;
+using ray::internal::Hold;
+using ray::internal::ObjectHandle;
+using ray::internal::Packed;
+using ray::internal::PackedView;
+using ray::internal::PackScope;
+using ray::internal::RayException;
+using ray::internal::UnpackScope;
+
+constexpr Duration kAskPatience = std::chrono::seconds(30);
+constexpr Duration kBorrowedPollPause = std::chrono::milliseconds(2);
+
+ClusterObject& AsObject(const ObjectHandle& handle) { return static_cast<ClusterObject&>(*handle); }
+ClusterObjectPtr AsObjectPtr(const ObjectHandle& handle) { return std::static_pointer_cast<ClusterObject>(handle); }
+ActorLink& AsLink(const ActorHandleState& handle) { return *static_cast<const ClusterActor&>(*handle).link(); }
+
+FailurePtr Lost(const ObjectId& id, const char* why) {
+  return MakeFailure(wire::FailureKind::ObjectLost, StrCat("object ", id.hex(), " is lost: ", why));
+}
+
+std::string_view Text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// The ids of the arrays that a value names, wherever in it.
+std::vector<ObjectId> ArraysIn(std::string_view bytes) {
+  struct Visitor : msgpack::null_visitor {
+    bool visit_ext(const char* body, uint32_t size) {  // its kind comes first
+      if (size == 1 + ObjectId::kSize && body[0] == ray::internal::kExtArray)
+        found.push_back(ObjectId::FromBinary({body + 1, ObjectId::kSize}));
+      return true;
+    }
+    std::vector<ObjectId> found;
+  } visitor;
+  // What cannot be read is said where it is unpacked.
+  if (!bytes.empty() && bytes[0] == ray::internal::kFormatMsgpack)
+    (void)msgpack::parse(bytes.data() + 1, bytes.size() - 1, visitor);
+  return std::move(visitor.found);
+}
+
+// What a Wait or a Get of many wants brought here, for as long as it waits.
+class WantedHere {
+ public:
+  WantedHere(ClusterCore& core, std::vector<ObjectId> ids, bool in_wait) : core_(core), ids_(std::move(ids)) {
+    core_.Want(ids_, in_wait);
+  }
+  ~WantedHere() {
+    if (core_.Usable()) core_.WantNoLonger(ids_);
+  }
+  WantedHere(const WantedHere&) = delete;
+  WantedHere& operator=(const WantedHere&) = delete;
+
+ private:
+  ClusterCore& core_;
+  const std::vector<ObjectId> ids_;
+};
+
+// A stored object's value; throws what it holds instead.
+PackedView ViewOf(ObjectView view, const Hold& lend, Deadline deadline) {
+  const std::string_view metadata = Text(view.metadata());
+  if (metadata.size() == 1 && metadata[0] == kFailureMark) Throw(*DecodeFailure(Text(view.data())));
+  if (metadata.size() != 1 || metadata[0] != kValueMark)
+    throw RayException(StrCat("object ", view.id().hex(), " was not made by ray::Put or a task: it holds no value"));
+  auto shared = std::make_shared<const ObjectView>(std::move(view));
+  const std::string_view bytes = Text(shared->data());
+  return PackedView{bytes, std::move(shared), lend, deadline.at()};
+}
+
+}  // namespace
+
+ClusterRuntime::~ClusterRuntime() { Stop(); }
+
+void ClusterRuntime::Stop() {
+  core_.Stop();
+  daemons_.reset();
+}
+
+ObjectHandle ClusterRuntime::Put(Packed value) {
+  core_.CheckUsable();
+  return PutObject(core_, std::move(value));
+}
+
+ObjectHandle ClusterRuntime::SubmitTask(const std::string& function, std::vector<Argument> arguments,
+                                        const CallOptions& options) {
+  core_.CheckUsable();
+  return client::SubmitTask(core_, function, CallArguments(core_, std::move(arguments)), options);
+}
+
+ActorHandleState ClusterRuntime::CreateActor(const std::string& factory, std::vector<Argument> arguments,
+                                             const CallOptions& options) {
+  core_.CheckUsable();
+  return std::make_shared<ClusterActor>(
+      client::CreateActor(core_, factory, CallArguments(core_, std::move(arguments)), options), nullptr);
+}
+
+ObjectHandle ClusterRuntime::SubmitActorCall(const ActorHandleState& actor, const std::string& method,
+                                             std::vector<Argument> arguments, const CallOptions&) {
+  core_.CheckUsable();
+  core_.Drain();
+  return AsLink(actor).Submit(method, CallArguments(core_, std::move(arguments)));
+}
+
+void ClusterRuntime::KillActor(const ActorHandleState& actor, bool no_restart) {
+  core_.CheckUsable();
+  wire::KillActorRequestT request;
+  request.actor = std::make_unique<wire::Id20>(ToWire(AsLink(actor).id()));
+  request.no_restart = no_restart;
+  AsLink(actor).Killed();
+  if (const auto sent = core_.raylet().Send(wire::RayletMessage::KillActor, request); !sent) Throw(sent.error());
+}
+
+ActorHandleState ClusterRuntime::FindActor(const std::string& name, const std::string& actor_namespace) {
+  core_.CheckUsable();
+  wire::FindActorRequestT request;
+  request.name = name;
+  request.actor_namespace = actor_namespace.empty() ? core_.actor_namespace() : actor_namespace;
+  const auto frame =
+      core_.raylet().Call(wire::RayletMessage::FindActor, Encode(request), Deadline::After(kAskPatience));
+  if (!frame) Throw(frame.error());
+  const auto reply = Parse<wire::FindActorReplyT>(frame->body);
+  if (!reply) Throw(reply.error());
+  if (const auto status = FromStatus(*reply->status); !status) {
+    if (status.error().code == ErrorCode::kNotFound) return nullptr;
+    Throw(status.error());
+  }
+  if (reply->actor == nullptr) return nullptr;
+  return HandleOf(FromWire<ActorId>(*reply->actor), nullptr);
+}
+
+ActorHandleState ClusterRuntime::HandleOf(const ActorId& id, Hold lend) {
+  ActorLinkPtr link = core_.FindActor(id);
+  if (link == nullptr) {
+    link = std::make_shared<ActorLink>(core_, id, /*ends_with_handles=*/false);
+    core_.RegisterActor(link);
+  }
+  return std::make_shared<ClusterActor>(std::move(link), std::move(lend));
+}
+
+// ---- values
+// ----------------------------------------------------------------------------------------------------------
+
+PackedView ClusterRuntime::Get(const ObjectHandle& handle, int64_t timeout_ms) {
+  ClusterObject& object = AsObject(handle);
+  const Deadline deadline = Deadline::AfterMs(timeout_ms);
+  if (!object.ready()) {
+    core_.CheckUsable();
+    if (!object.owned()) {
+      WaitForBorrowed(object, deadline);
+    } else if (!core_.WaitUntil(deadline, [&object] { return object.ready(); })) {
+      throw ray::internal::RayTimeoutException(
+          StrCat("object ", object.id().hex(), " was not ready within ", timeout_ms, " ms"));
+    }
+  }
+  switch (object.status()) {
+    case ObjectStatus::kFailed: Throw(*object.failure());
+    case ObjectStatus::kInline: return PackedView{object.bytes(), handle, object.lend(), deadline.at()};
+    default: break;
+  }
+  core_.CheckUsable();
+  auto view = core_.FetchStored(object.id(), deadline, /*may_come=*/false);
+  if (view) return ViewOf(*std::move(view), object.lend(), deadline);
+  if (view.error().code == ErrorCode::kNotFound)
+    Throw(*MakeFailure(wire::FailureKind::ObjectLost, view.error().message));
+  if (view.error().code == ErrorCode::kTimedOut)
+    throw ray::internal::RayTimeoutException(StrCat("object ", object.id().hex(), " was not here in time"));
+  Throw(view.error());
+}
+
+void ClusterRuntime::WaitForBorrowed(ClusterObject& object, Deadline deadline) {
+  const ObjectId& id = object.id();
+  const auto view = core_.FetchStored(id, deadline, /*may_come=*/true);
+  if (view) return object.FulfilStored(nullptr);
+  if (view.error().code == ErrorCode::kTimedOut)
+    throw ray::internal::RayTimeoutException(StrCat("object ", id.hex(), " was not ready in time"));
+  if (view.error().code != ErrorCode::kNotFound) Throw(view.error());
+  object.FulfilFailed(MakeFailure(wire::FailureKind::ObjectLost, view.error().message));
+}
+
+Hold ClusterRuntime::Bring(std::span<const ObjectHandle> objects) {
+  if (!core_.raylet().registration().clustered) return nullptr;
+  core_.CheckUsable();
+  std::vector<ObjectId> wanted;
+  for (const ObjectHandle& handle : objects) {
+    const ClusterObject& object = AsObject(handle);
+    const bool stored = object.ready() ? object.status() == ObjectStatus::kStored : !object.owned();
+    if (stored && !core_.store().Contains(object.id()).value_or(true)) wanted.push_back(object.id());
+  }
+  if (wanted.empty()) return nullptr;
+  return std::make_shared<WantedHere>(core_, std::move(wanted), /*in_wait=*/false);
+}
+
+Hold ClusterRuntime::BringArraysOf(std::span<const PackedView> values) {
+  if (!core_.raylet().registration().clustered) return nullptr;
+  std::vector<ObjectId> wanted;
+  for (const PackedView& value : values)
+    for (const ObjectId& id : ArraysIn(value.bytes))
+      if (!core_.store().Contains(id).value_or(true)) wanted.push_back(id);
+  if (wanted.empty()) return nullptr;
+  return std::make_shared<WantedHere>(core_, std::move(wanted), /*in_wait=*/false);
+}
+
+std::vector<bool> ClusterRuntime::Wait(std::span<const ObjectHandle> objects, size_t count, int64_t timeout_ms) {
+  core_.CheckUsable();
+  const Deadline deadline = Deadline::AfterMs(timeout_ms);
+  std::vector<bool> ready(objects.size(), false);
+  std::vector<size_t> own;
+  std::vector<size_t> borrowed;
+  for (size_t i = 0; i < objects.size(); ++i) (AsObject(objects[i]).owned() ? own : borrowed).push_back(i);
+  size_t found = 0;
+  const auto look = [&](std::vector<size_t>& open, bool in_store) {
+    std::erase_if(open, [&](size_t i) {
+      const ClusterObject& object = AsObject(objects[i]);
+      bool is = object.ready();
+      if (!is && in_store)
+        is = core_.store().Contains(object.id()).value_or(false) || core_.ProcessIsDead(OwnerOf(object.id())) ||
+             core_.WhyLost(object.id()) != nullptr;
+      if (!is) return false;
+      ready[i] = true;
+      ++found;
+      return true;
+    });
+  };
+  std::vector<ObjectId> wanted;
+  for (const size_t i : borrowed)
+    if (const ObjectId& id = AsObject(objects[i]).id(); !core_.store().Contains(id).value_or(true))
+      wanted.push_back(id);
+  const WantedHere wants(core_, std::move(wanted), /*in_wait=*/true);
+  for (;;) {
+    look(borrowed, true);
+    const auto enough = [&] {
+      look(own, false);
+      return found >= count;
+    };
+    // Nobody rings for what others make: look again from time to time where some of those are wanted.
+    const Deadline slice = borrowed.empty() ? deadline : Deadline::After(deadline.Left(kBorrowedPollPause));
+    if (core_.WaitUntil(slice, enough) || deadline.Passed()) return ready;
+  }
+}
+
+// ---- what values refer to
+// --------------------------------------------------------------------------------------------
+
+void ClusterRuntime::PackReference(const ObjectHandle& handle, char* id) {
+  core_.CheckUsable();
+  const ClusterObjectPtr object = AsObjectPtr(handle);
+  std::memcpy(id, object->id().data(), ObjectId::kSize);
+  core_.objects().Register(object);
+  if (const auto promoted = object->Promote(); !promoted) Throw(promoted.error());
+  PackScope::Add(handle);
+}
+
+ObjectHandle ClusterRuntime::UnpackReference(std::string_view bytes) {
+  const ObjectId id = ObjectId::FromBinary(bytes);
+  if (id.IsNil())
+    throw RayException(StrCat("the id of an object has ", ray::internal::kIdBytes, " bytes, not ", bytes.size()));
+  if (ClusterObjectPtr known = core_.objects().Find(id); known != nullptr) return known;
+  const bool owned = OwnerOf(id) == core_.process();
+  auto object = std::make_shared<ClusterObject>(core_, id, /*owned=*/false);
+  if (owned)
+    object->FulfilFailed(Lost(id, "its last reference was dropped"));
+  else
+    object->SetLend(UnpackScope::Lend());
+  core_.objects().Register(object);
+  return object;
+}
+
+std::string ClusterRuntime::IdOf(const ObjectHandle& handle) const {
+  const ClusterObjectPtr object = AsObjectPtr(handle);
+  if (core_.Usable()) core_.objects().Register(object);  // somebody may look it up
+  return object->id().binary();
+}
+
+ObjectHandle ClusterRuntime::FindObject(const std::string& id) { return UnpackReference(id); }
+
+void ClusterRuntime::PackActor(const ActorHandleState& actor, std::string& bytes) {
+  core_.CheckUsable();
+  bytes = AsLink(actor).id().binary();
+  PackScope::Add(actor);
+}
+
+ActorHandleState ClusterRuntime::UnpackActor(std::string_view bytes) {
+  const ActorId id = ActorId::FromBinary(bytes);
+  if (id.IsNil())
+    throw RayException(StrCat("the id of an actor has ", ray::internal::kIdBytes, " bytes, not ", bytes.size()));
+  return HandleOf(id, UnpackScope::Lend());
+}
+
+std::string ClusterRuntime::IdOf(const ActorHandleState& actor) const { return AsLink(actor).id().binary(); }
+
+std::shared_ptr<ArrayStorage> ClusterRuntime::AllocateArray(size_t bytes, std::string_view metadata) {
+  core_.CheckUsable();
+  CreateOptions options;
+  options.owned = true;
+  const ObjectId id = core_.NewId();
+  auto writer = core_.CreateWithPatience(options, kRoomPatienceMs, [&] {
+    return core_.store().Create(id, bytes, std::as_bytes(std::span(metadata.data(), metadata.size())), options);
+  });
+  if (!writer) Throw(writer.error());
+  return std::make_shared<StoreArray>(core_, *std::move(writer));
+}
+
+void ClusterRuntime::PackArray(const std::shared_ptr<ArrayStorage>& storage, char* id) {
+  core_.CheckUsable();
+  const auto array = std::static_pointer_cast<StoreArray>(storage);
+  if (!array->sealed()) throw RayException("an array must be sealed before it leaves this process");
+  std::memcpy(id, array->id().data(), ObjectId::kSize);
+  core_.RegisterArray(array);
+  PackScope::Add(storage);
+}
+
+std::shared_ptr<ArrayStorage> ClusterRuntime::UnpackArray(std::string_view bytes) {
+  core_.CheckUsable();
+  const ObjectId id = ObjectId::FromBinary(bytes);
+  if (auto known = core_.FindArray(id); known != nullptr) return known;
+  auto view = core_.FetchStored(id, Deadline::At(UnpackScope::Deadline()), /*may_come=*/false);
+  if (!view) {
+    if (view.error().code == ErrorCode::kTimedOut)
+      throw ray::internal::RayTimeoutException(StrCat("array ", id.hex(), " was not here in time"));
+    if (view.error().code != ErrorCode::kNotFound) Throw(view.error());
+    Throw(*MakeFailure(wire::FailureKind::ObjectLost, view.error().message));
+  }
+  auto array = std::make_shared<StoreArray>(core_, *std::move(view), UnpackScope::Lend());
+  core_.RegisterArray(array);
+  return array;
+}
+
+void ClusterRuntime::ExitActor() { throw ActorExit(); }
+
+std::unique_ptr<ray::internal::Runtime> MakeClusterRuntime(const ray::RayConfig& config) {
+  OpenStandardDescriptors();
+  std::unique_ptr<PrivateDaemons> daemons;
+  ClusterCore::Options options;
+  options.actor_namespace = config.ray_namespace;
+  if (config.address.empty()) {
+    daemons = PrivateDaemons::Start(config);
+    options.raylet_socket = daemons->raylet_socket();
+  } else {
+    auto socket = FindRaylet(config.address);
+    if (!socket) Throw(socket.error());
+    options.raylet_socket = *std::move(socket);
+  }
+  return std::make_unique<ClusterRuntime>(ClusterCore::Connect(std::move(options)), std::move(daemons));
+}
+
+}  // namespace raylet::client

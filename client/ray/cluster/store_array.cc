@@ -1,0 +1,33 @@
+#include "client/ray/cluster/store_array.h"
+
+#include <ray/api/exceptions.h>
+
+#include "client/ray/cluster/cluster_core.h"
+
+namespace raylet::client {
+
+StoreArray::~StoreArray() {
+  const bool in_store = owned_ && sealed();
+  view_.Release();  // first, so that the delete frees it at once
+  if (!core_.Usable()) return;
+  core_.ForgetArray(id_);
+  if (in_store) core_.DeleteFromStore(id_);
+}
+
+const void* StoreArray::data() const { return sealed() ? view_.data().data() : writer_.data().data(); }
+void* StoreArray::mutable_data() { return sealed() ? nullptr : writer_.data().data(); }
+size_t StoreArray::size_bytes() const { return sealed() ? view_.data().size() : writer_.data().size(); }
+
+std::string_view StoreArray::metadata() const {
+  if (sealed()) return {reinterpret_cast<const char*>(view_.metadata().data()), view_.metadata().size()};
+  return {reinterpret_cast<const char*>(writer_.metadata().data()), writer_.metadata().size()};
+}
+
+void StoreArray::Seal() {
+  if (sealed()) throw ray::internal::RayException("this array is sealed already");
+  auto view = std::move(writer_).SealAndView();
+  if (!view) throw ray::internal::RayException(view.error().message);
+  view_ = *std::move(view);
+}
+
+}  // namespace raylet::client

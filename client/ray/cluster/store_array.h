@@ -1,0 +1,44 @@
+// StoreArray: an array's memory in the store. Made here (writable, then sealed and pinned; deleted from the store with
+// its last holder, local or borrowing) or borrowed (pinned; the lend goes back). Shared; reading is thread-safe.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include <ray/internal/runtime.h>
+
+#include "client/plasma/object_view.h"
+#include "client/plasma/object_writer.h"
+#include "fbs/ids.h"
+
+namespace raylet::client {
+
+class ClusterCore;
+
+class StoreArray final : public ray::internal::ArrayStorage {
+ public:
+  StoreArray(ClusterCore& core, ObjectWriter writer)
+      : core_(core), id_(writer.id()), owned_(true), writer_(std::move(writer)) {}
+  StoreArray(ClusterCore& core, ObjectView view, ray::internal::Hold lend)
+      : core_(core), id_(view.id()), owned_(false), view_(std::move(view)), lend_(std::move(lend)) {}
+  ~StoreArray() override;
+
+  const ObjectId& id() const { return id_; }
+  bool sealed() const { return static_cast<bool>(view_); }
+
+  const void* data() const override;
+  void* mutable_data() override;
+  size_t size_bytes() const override;
+  std::string_view metadata() const override;
+  void Seal() override;
+
+ private:
+  ClusterCore& core_;
+  const ObjectId id_;
+  const bool owned_;
+  ObjectWriter writer_;  // until sealed
+  ObjectView view_;      // from then on
+  const ray::internal::Hold lend_;
+};
+
+}  // namespace raylet::client

@@ -1,0 +1,233 @@
+#include "client/ray/local/local_actor.h"
+
+#include <utility>
+
+#include "base/strings.h"
+
+namespace raylet::client {
+namespace {
+
+thread_local LocalActor* current_actor = nullptr;
+
+struct CurrentActorScope {
+  explicit CurrentActorScope(LocalActor* actor) { current_actor = actor; }
+  ~CurrentActorScope() { current_actor = nullptr; }
+};
+
+}  // namespace
+
+std::vector<LocalArgument> TakeArguments(std::vector<ray::internal::Argument> arguments) {
+  std::vector<LocalArgument> taken;
+  taken.reserve(arguments.size());
+  for (ray::internal::Argument& argument : arguments) {
+    if (argument.reference != nullptr)
+      taken.push_back({nullptr, std::static_pointer_cast<LocalObject>(argument.reference)});
+    else
+      taken.push_back({std::make_shared<const ray::internal::Packed>(std::move(argument.value)), nullptr});
+  }
+  return taken;
+}
+
+LocalViews ViewsOf(LocalStore& store, const std::vector<LocalArgument>& arguments) {
+  LocalViews result;
+  result.views.reserve(arguments.size());
+  for (const LocalArgument& argument : arguments) {
+    ValuePtr value = argument.value;
+    if (argument.reference != nullptr) {
+      LocalOutcome outcome = store.Outcome(*argument.reference);
+      if (outcome.failure != nullptr) {
+        result.failure = std::move(outcome.failure);
+        return result;
+      }
+      value = std::move(outcome.value);
+    }
+    result.views.push_back({value->bytes, value, value});
+  }
+  return result;
+}
+
+LocalActor* LocalActor::Current() { return current_actor; }
+
+LocalActor::LocalActor(std::shared_ptr<LocalStore> store, Options options,
+                       const ray::internal::RegisteredFunction& factory, std::vector<LocalArgument> arguments)
+    : store_(std::move(store)), options_(std::move(options)), factory_(factory), arguments_(std::move(arguments)) {}
+
+LocalActor::~LocalActor() = default;
+
+void LocalActor::Start() {
+  const std::lock_guard lock(mutex_);
+  threads_running_ = options_.max_concurrency;
+  for (int i = 0; i < options_.max_concurrency; ++i) threads_.emplace_back([this] { Loop(); });
+}
+
+LocalObjectPtr LocalActor::Call(const ray::internal::RegisteredFunction& method, std::vector<LocalArgument> arguments) {
+  LocalObjectPtr result = store_->NewObject();
+  FailurePtr failure;
+  {
+    const std::lock_guard lock(mutex_);
+    if (state_ != State::kDead)
+      queue_.push_back({&method, std::move(arguments), result});
+    else
+      failure = cause_;
+  }
+  if (failure != nullptr)
+    store_->Fail(result, std::move(failure));
+  else
+    changed_.notify_one();
+  return result;
+}
+
+void LocalActor::Kill(bool no_restart) {
+  const std::lock_guard lock(mutex_);
+  if (state_ == State::kDead) return;
+  kill_ = true;
+  no_restart_ = no_restart_ || no_restart;
+  if (cause_ == nullptr) cause_ = ActorFailure("the actor was killed", true);
+  changed_.notify_all();
+}
+
+void LocalActor::Release() {
+  const std::lock_guard lock(mutex_);
+  released_ = true;
+  changed_.notify_all();
+}
+
+void LocalActor::Join() {
+  for (std::thread& thread : threads_)
+    if (thread.joinable()) thread.join();
+}
+
+bool LocalActor::Dead() const {
+  const std::lock_guard lock(mutex_);
+  return state_ == State::kDead ||
+         (kill_ && (no_restart_ || (options_.max_restarts >= 0 && restarts_ >= options_.max_restarts)));
+}
+
+bool LocalActor::Finished() const {
+  const std::lock_guard lock(mutex_);
+  return threads_running_ == 0;
+}
+
+bool LocalActor::Restarted() const {
+  const std::lock_guard lock(mutex_);
+  return restarts_ > 0;
+}
+
+void LocalActor::Loop() {
+  std::unique_lock lock(mutex_);
+  while (state_ != State::kDead) {
+    if (kill_ && running_ == 0 && !creating_) {
+      TakeDown(lock);
+    } else if (state_ == State::kStarting && !creating_) {
+      Create(lock);
+    } else if (state_ == State::kAlive && !kill_ && !queue_.empty()) {
+      RunOne(lock);
+    } else if (state_ == State::kAlive && released_ && queue_.empty() && running_ == 0) {
+      kill_ = no_restart_ = true;
+      if (cause_ == nullptr) cause_ = ActorFailure("the last handle of the actor is gone", false);
+    } else {
+      changed_.wait(lock);
+    }
+  }
+  --threads_running_;
+  changed_.notify_all();
+}
+
+void LocalActor::Create(std::unique_lock<std::mutex>& lock) {
+  creating_ = true;
+  lock.unlock();
+  ray::internal::ActorInstance instance;
+  FailurePtr failure;
+  try {
+    const CurrentActorScope scope(this);
+    std::vector<LocalObject*> references;
+    for (const LocalArgument& argument : arguments_)
+      if (argument.reference != nullptr) references.push_back(argument.reference.get());
+    store_->Wait(references, references.size(), -1);
+    const LocalViews views = ViewsOf(*store_, arguments_);
+    if (views.failure != nullptr) views.failure->Throw();
+    instance = factory_.create(factory_.target.data(), factory_.target.size(), views.views);
+  } catch (...) {
+    const FailurePtr thrown = FailureOfCurrentException(factory_.name);
+    failure = ActorFailure(StrCat("the actor's constructor failed: ", thrown->function, " threw ",
+                                  thrown->exception_type, ": ", thrown->thrown_what),
+                           false);
+  }
+  lock.lock();
+  creating_ = false;
+  if (failure == nullptr) {
+    instance_ = instance;
+    state_ = State::kAlive;
+  } else {
+    state_ = State::kDead;
+    cause_ = failure;
+    FailQueue(lock, failure);
+  }
+  changed_.notify_all();
+}
+
+void LocalActor::RunOne(std::unique_lock<std::mutex>& lock) {
+  PendingCall call = std::move(queue_.front());
+  queue_.pop_front();
+  ++running_;
+  void* const object = instance_.object;
+  lock.unlock();
+  FailurePtr failure;
+  bool exits = false;
+  try {
+    const CurrentActorScope scope(this);
+    std::vector<LocalObject*> references;
+    for (const LocalArgument& argument : call.arguments)
+      if (argument.reference != nullptr) references.push_back(argument.reference.get());
+    store_->Wait(references, references.size(), -1);
+    const LocalViews views = ViewsOf(*store_, call.arguments);
+    failure = views.failure;
+    if (failure == nullptr)
+      store_->Fulfil(call.result,
+                     call.method->invoke(call.method->target.data(), call.method->target.size(), object, views.views));
+  } catch (const LocalActorExit&) {
+    exits = true;
+    failure = ActorFailure("the actor ended itself with ray::ExitActor", true);
+  } catch (...) {
+    failure = FailureOfCurrentException(call.method->name);
+  }
+  if (failure != nullptr) store_->Fail(call.result, failure);
+  call = {};  // what its arguments hold goes without the lock
+  lock.lock();
+  --running_;
+  if (exits) {
+    kill_ = no_restart_ = true;
+    cause_ = failure;
+  }
+  changed_.notify_all();
+}
+
+void LocalActor::TakeDown(std::unique_lock<std::mutex>& lock) {
+  const ray::internal::ActorInstance instance = std::exchange(instance_, {});
+  const bool restart = !no_restart_ && (options_.max_restarts < 0 || restarts_ < options_.max_restarts);
+  const FailurePtr cause = cause_;
+  kill_ = false;
+  state_ = restart ? State::kStarting : State::kDead;
+  if (restart) {
+    cause_ = nullptr;
+    ++restarts_;
+  }
+  creating_ = true;  // nobody else touches the object meanwhile
+  FailQueue(lock, cause);
+  lock.unlock();
+  if (instance.object != nullptr) instance.destroy(instance.object);
+  lock.lock();
+  creating_ = false;
+  changed_.notify_all();
+}
+
+void LocalActor::FailQueue(std::unique_lock<std::mutex>& lock, const FailurePtr& failure) {
+  std::deque<PendingCall> calls;
+  calls.swap(queue_);
+  lock.unlock();
+  for (const PendingCall& call : calls) store_->Fail(call.result, failure);
+  calls.clear();
+  lock.lock();
+}
+
+}  // namespace raylet::client

@@ -1,0 +1,102 @@
+// LocalActor: one actor of local_mode: its queue of calls, its object, and the threads that run them, one unless it
+// allows more at a time. Owned by the runtime; handles keep it too. Any thread. Calls run in the order of Call(). A
+// call under way is never interrupted: a kill takes effect behind it.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <ray/internal/runtime.h>
+
+#include "client/ray/local/local_store.h"
+#include "fbs/ids.h"
+
+namespace raylet::client {
+
+// An argument as local_mode keeps it: shared, since a restarted actor's factory needs its arguments again.
+struct LocalArgument {
+  ValuePtr value;
+  LocalObjectPtr reference;
+};
+std::vector<LocalArgument> TakeArguments(std::vector<ray::internal::Argument> arguments);
+// The views once every reference is ready; the failure of the first that has none.
+struct LocalViews {
+  std::vector<ray::internal::PackedView> views;
+  FailurePtr failure;
+};
+LocalViews ViewsOf(LocalStore& store, const std::vector<LocalArgument>& arguments);
+
+// Thrown by ray::ExitActor through the user's method.
+struct LocalActorExit {};
+
+class LocalActor {
+ public:
+  struct Options {
+    ActorId id;
+    std::string name;
+    std::string actor_namespace;
+    int max_restarts = 0;
+    int max_concurrency = 1;
+  };
+
+  LocalActor(std::shared_ptr<LocalStore> store, Options options, const ray::internal::RegisteredFunction& factory,
+             std::vector<LocalArgument> arguments);
+  ~LocalActor();  // Join() was called
+  LocalActor(const LocalActor&) = delete;
+  LocalActor& operator=(const LocalActor&) = delete;
+
+  void Start();
+  LocalObjectPtr Call(const ray::internal::RegisteredFunction& method, std::vector<LocalArgument> arguments);
+  void Kill(bool no_restart);
+  void Release();  // the last handle is gone: ends once the queue is empty
+  void Join();     // after Kill(true) or Release(); not from a method of the actor
+
+  bool Dead() const;      // no call will run any more
+  bool Finished() const;  // its threads have ended: Join() does not wait
+  const Options& options() const { return options_; }
+
+  // The actor whose method or factory runs on this thread; null outside.
+  static LocalActor* Current();
+  bool Restarted() const;
+
+ private:
+  enum class State { kStarting, kAlive, kDead };
+  struct PendingCall {
+    const ray::internal::RegisteredFunction* method;
+    std::vector<LocalArgument> arguments;
+    LocalObjectPtr result;
+  };
+
+  void Loop();
+  void Create(std::unique_lock<std::mutex>& lock);    // kStarting -> kAlive or kDead
+  void RunOne(std::unique_lock<std::mutex>& lock);    // the first call of the queue
+  void TakeDown(std::unique_lock<std::mutex>& lock);  // the object goes; then a restart, or the end
+  void FailQueue(std::unique_lock<std::mutex>& lock, const FailurePtr& failure);
+
+  const std::shared_ptr<LocalStore> store_;
+  const Options options_;
+  const ray::internal::RegisteredFunction& factory_;
+  const std::vector<LocalArgument> arguments_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  State state_ = State::kStarting;
+  bool creating_ = false;
+  bool released_ = false;
+  bool kill_ = false;        // take the object down as soon as nothing runs
+  bool no_restart_ = false;  // and let it stay down
+  FailurePtr cause_;         // of the kill; once dead: of every call
+  int restarts_ = 0;
+  int running_ = 0;
+  int threads_running_ = 0;
+  std::deque<PendingCall> queue_;
+  ray::internal::ActorInstance instance_;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace raylet::client

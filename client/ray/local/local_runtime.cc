@@ -1,0 +1,265 @@
+#include "client/ray/local/local_runtime.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+
+#include <ray/api/exceptions.h>
+
+#include "base/strings.h"
+#include "client/ray/local/local_actor.h"
+#include "client/ray/local/local_store.h"
+#include "client/ray/local/local_threads.h"
+
+namespace raylet::client {
+namespace {
+
+using ray::internal::ActorHandleState;
+using ray::internal::Argument;
+using ray::internal::ArrayStorage;
+using ray::internal::CallOptions;
+using ray::internal::ObjectHandle;
+using ray::internal::Packed;
+using ray::internal::PackedView;
+using ray::internal::PackScope;
+using ray::internal::RayException;
+using ray::internal::RegisteredFunction;
+
+// What handles share: with the last one the actor ends.
+class LocalActorHandle : public ray::internal::ActorState {
+ public:
+  explicit LocalActorHandle(std::shared_ptr<LocalActor> actor) : actor_(std::move(actor)) {}
+  ~LocalActorHandle() override { actor_->Release(); }
+  LocalActor& actor() const { return *actor_; }
+
+ private:
+  const std::shared_ptr<LocalActor> actor_;
+};
+
+const RegisteredFunction& FunctionOf(const std::string& name) {
+  const RegisteredFunction* function = ray::internal::FindFunction(name);
+  if (function == nullptr) throw ray::internal::RayFunctionNotFound(StrCat(name, " was not given to RAY_REMOTE"));
+  return *function;
+}
+
+LocalActor& ActorOf(const ActorHandleState& actor) { return static_cast<LocalActorHandle&>(*actor).actor(); }
+LocalObjectPtr ObjectOf(const ObjectHandle& object) { return std::static_pointer_cast<LocalObject>(object); }
+
+// A task whose references are not all ready yet.
+struct WaitingTask {
+  const RegisteredFunction* function = nullptr;
+  std::vector<LocalArgument> arguments;
+  LocalObjectPtr result;
+  std::atomic<size_t> missing{0};
+};
+
+void RunTask(LocalStore& store, const WaitingTask& task) {
+  FailurePtr failure;
+  try {
+    const LocalViews views = ViewsOf(store, task.arguments);
+    failure = views.failure;
+    if (failure == nullptr)
+      store.Fulfil(task.result, task.function->invoke(task.function->target.data(), task.function->target.size(),
+                                                      nullptr, views.views));
+  } catch (...) {
+    failure = FailureOfCurrentException(task.function->name);
+  }
+  if (failure != nullptr) store.Fail(task.result, std::move(failure));
+}
+
+class LocalRuntime : public ray::internal::Runtime {
+ public:
+  explicit LocalRuntime(const ray::RayConfig& config)
+      : namespace_(config.ray_namespace.empty() ? "local" : config.ray_namespace),
+        threads_(std::max(2U, std::thread::hardware_concurrency())) {}
+  ~LocalRuntime() override { StopAll(); }
+
+  void Stop() override { StopAll(); }
+
+  ObjectHandle Put(Packed value) override {
+    LocalObjectPtr object = store_->NewObject();
+    store_->Fulfil(object, std::move(value));
+    return object;
+  }
+
+  ObjectHandle SubmitTask(const std::string& function, std::vector<Argument> arguments, const CallOptions&) override {
+    auto task = std::make_shared<WaitingTask>();
+    task->function = &FunctionOf(function);
+    task->arguments = TakeArguments(std::move(arguments));
+    task->result = store_->NewObject();
+    ObjectHandle result = task->result;
+    std::vector<LocalObjectPtr> references;
+    for (const LocalArgument& argument : task->arguments)
+      if (argument.reference != nullptr) references.push_back(argument.reference);
+    task->missing = references.size() + 1;  // the last one to be counted starts it
+    const auto one_more = [this, task] {
+      if (task->missing.fetch_sub(1) == 1) threads_.Run([store = store_, task] { RunTask(*store, *task); });
+    };
+    for (const LocalObjectPtr& reference : references) store_->WhenReady(reference, one_more);
+    one_more();
+    return result;
+  }
+
+  ActorHandleState CreateActor(const std::string& factory, std::vector<Argument> arguments,
+                               const CallOptions& options) override {
+    LocalActor::Options actor_options;
+    actor_options.id = ActorId::FromRandom();
+    actor_options.name = options.name;
+    actor_options.actor_namespace = options.actor_namespace.empty() ? namespace_ : options.actor_namespace;
+    actor_options.max_restarts = options.max_restarts;
+    actor_options.max_concurrency = options.max_concurrency;
+    auto actor =
+        std::make_shared<LocalActor>(store_, actor_options, FunctionOf(factory), TakeArguments(std::move(arguments)));
+    auto handle = std::make_shared<LocalActorHandle>(actor);
+    const auto ended = Reap();
+    const std::lock_guard lock(mutex_);
+    if (!options.name.empty()) {
+      std::weak_ptr<LocalActorHandle>& named = names_[{actor_options.actor_namespace, options.name}];
+      if (const auto other = named.lock(); other != nullptr && !other->actor().Dead())
+        throw RayException(
+            StrCat("an actor named ", options.name, " exists already in namespace ", actor_options.actor_namespace));
+      named = handle;
+    }
+    actors_.push_back(actor);
+    by_id_[actor_options.id] = handle;
+    if (options.detached) detached_.push_back(handle);
+    actor->Start();
+    return handle;
+  }
+
+  ObjectHandle SubmitActorCall(const ActorHandleState& actor, const std::string& method,
+                               std::vector<Argument> arguments, const CallOptions&) override {
+    return ActorOf(actor).Call(FunctionOf(method), TakeArguments(std::move(arguments)));
+  }
+
+  void KillActor(const ActorHandleState& actor, bool no_restart) override { ActorOf(actor).Kill(no_restart); }
+
+  ActorHandleState FindActor(const std::string& name, const std::string& actor_namespace) override {
+    const std::lock_guard lock(mutex_);
+    const auto found = names_.find({actor_namespace.empty() ? namespace_ : actor_namespace, name});
+    if (found == names_.end()) return nullptr;
+    auto handle = found->second.lock();
+    return handle != nullptr && !handle->actor().Dead() ? handle : nullptr;
+  }
+
+  PackedView Get(const ObjectHandle& object, int64_t timeout_ms) override {
+    LocalObject* const local = static_cast<LocalObject*>(object.get());
+    LocalOutcome outcome = store_->Outcome(*local);
+    if (!outcome.ready()) {
+      const LocalThreads::Blocked blocked(threads_);
+      store_->Wait({&local, 1}, 1, timeout_ms);
+      outcome = store_->Outcome(*local);
+    }
+    if (outcome.failure != nullptr) outcome.failure->Throw();
+    if (outcome.value == nullptr)
+      throw ray::internal::RayTimeoutException(
+          StrCat("object ", local->id().hex(), " is not there after ", timeout_ms, " ms"));
+    return PackedView{outcome.value->bytes, outcome.value, outcome.value};
+  }
+
+  std::vector<bool> Wait(std::span<const ObjectHandle> objects, size_t count, int64_t timeout_ms) override {
+    std::vector<LocalObject*> locals;
+    for (const ObjectHandle& object : objects) locals.push_back(static_cast<LocalObject*>(object.get()));
+    std::vector<bool> ready = store_->Wait(locals, 0, 0);
+    if (static_cast<size_t>(std::count(ready.begin(), ready.end(), true)) >= count || timeout_ms == 0) return ready;
+    const LocalThreads::Blocked blocked(threads_);
+    return store_->Wait(locals, count, timeout_ms);
+  }
+
+  void PackReference(const ObjectHandle& object, char* id) override {
+    std::memcpy(id, ObjectOf(object)->id().data(), ObjectId::kSize);
+    PackScope::Add(object);
+  }
+  ObjectHandle UnpackReference(std::string_view id) override { return store_->Find(id); }
+  std::string IdOf(const ObjectHandle& object) const override { return ObjectOf(object)->id().binary(); }
+  ObjectHandle FindObject(const std::string& id) override { return store_->Find(id); }
+
+  void PackActor(const ActorHandleState& actor, std::string& bytes) override {
+    bytes = ActorOf(actor).options().id.binary();
+    PackScope::Add(actor);
+  }
+  ActorHandleState UnpackActor(std::string_view bytes) override {
+    const ActorId id = ActorId::FromBinary(bytes);
+    const std::lock_guard lock(mutex_);
+    const auto found = by_id_.find(id);
+    ActorHandleState handle = found == by_id_.end() ? nullptr : found->second.lock();
+    if (handle == nullptr)
+      throw ray::internal::RayActorException(StrCat("there is no actor ", id.hex(), ": its last handle is gone"));
+    return handle;
+  }
+  std::string IdOf(const ActorHandleState& actor) const override { return ActorOf(actor).options().id.binary(); }
+
+  std::shared_ptr<ArrayStorage> AllocateArray(size_t bytes, std::string_view metadata) override {
+    return store_->NewArray(bytes, metadata);
+  }
+  void PackArray(const std::shared_ptr<ArrayStorage>& array, char* id) override {
+    std::memcpy(id, IdOfArray(*array).data(), ObjectId::kSize);
+    PackScope::Add(array);
+  }
+  std::shared_ptr<ArrayStorage> UnpackArray(std::string_view id) override { return store_->FindArray(id); }
+
+  std::string ActorNamespace() const override {
+    const LocalActor* actor = LocalActor::Current();
+    return actor != nullptr ? actor->options().actor_namespace : namespace_;
+  }
+  bool WasCurrentActorRestarted() const override {
+    const LocalActor* actor = LocalActor::Current();
+    return actor != nullptr && actor->Restarted();
+  }
+  [[noreturn]] void ExitActor() override {
+    if (LocalActor::Current() == nullptr) throw RayException("ray::ExitActor is for methods of actors");
+    throw LocalActorExit();
+  }
+
+ private:
+  // Actors whose threads have ended, joined; the caller lets go of them without the lock.
+  std::vector<std::shared_ptr<LocalActor>> Reap() {
+    std::vector<std::shared_ptr<LocalActor>> ended;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto first =
+          std::partition(actors_.begin(), actors_.end(), [](const auto& actor) { return !actor->Finished(); });
+      ended.assign(std::make_move_iterator(first), std::make_move_iterator(actors_.end()));
+      actors_.erase(first, actors_.end());
+      for (const auto& actor : ended) by_id_.erase(actor->options().id);
+    }
+    for (const auto& actor : ended) actor->Join();
+    return ended;
+  }
+
+  void StopAll() {
+    store_->Stop();
+    std::vector<std::shared_ptr<LocalActor>> actors;
+    std::vector<std::shared_ptr<LocalActorHandle>> detached;
+    {
+      const std::lock_guard lock(mutex_);
+      actors.swap(actors_);
+      detached.swap(detached_);
+    }
+    for (const auto& actor : actors) actor->Kill(true);
+    for (const auto& actor : actors) actor->Join();
+    threads_.Stop();
+  }
+
+  const std::string namespace_;
+  const std::shared_ptr<LocalStore> store_ = std::make_shared<LocalStore>();
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<LocalActor>> actors_;
+  std::vector<std::shared_ptr<LocalActorHandle>> detached_;
+  std::unordered_map<ActorId, std::weak_ptr<LocalActorHandle>> by_id_;
+  std::map<std::pair<std::string, std::string>, std::weak_ptr<LocalActorHandle>> names_;
+  LocalThreads threads_;
+};
+
+}  // namespace
+
+std::unique_ptr<ray::internal::Runtime> MakeLocalRuntime(const ray::RayConfig& config) {
+  return std::make_unique<LocalRuntime>(config);
+}
+
+}  // namespace raylet::client

@@ -1,0 +1,108 @@
+// LocalStore: the objects and arrays of local_mode. Owned jointly by the runtime and by every handle, so that handles
+// may outlive Shutdown. Any thread. One mutex guards all objects; no handle is dropped and no callback runs while it is
+// held, since both may come back here.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include <ray/api/exceptions.h>
+#include <ray/internal/runtime.h>
+
+#include "client/ray/api/object_state.h"
+#include "fbs/ids.h"
+
+namespace raylet::client {
+
+// Why an object has no value: thrown anew for each who asks.
+struct LocalFailure {
+  enum class Kind { kTaskThrew, kActorDied, kLost };
+  Kind kind = Kind::kTaskThrew;
+  std::string message;  // unless kTaskThrew
+  std::string function;
+  std::string exception_type;
+  std::string thrown_what;
+  ray::internal::FailureDetails details;
+
+  [[noreturn]] void Throw() const;
+};
+using FailurePtr = std::shared_ptr<const LocalFailure>;
+using ValuePtr = std::shared_ptr<const ray::internal::Packed>;
+
+// In a catch block: what `function` threw.
+FailurePtr FailureOfCurrentException(const std::string& function);
+FailurePtr ActorFailure(std::string message, bool may_have_run);
+
+class LocalStore;
+
+class LocalObject : public ray::internal::ObjectState {
+ public:
+  LocalObject(std::shared_ptr<LocalStore> store, const ObjectId& id) : store_(std::move(store)), id_(id) {}
+  ~LocalObject() override;
+  const ObjectId& id() const { return id_; }
+
+ private:
+  friend class LocalStore;
+  const std::shared_ptr<LocalStore> store_;
+  const ObjectId id_;
+  // Guarded by the store's mutex; value or failure is set once, and stays.
+  ValuePtr value_;
+  FailurePtr failure_;
+  std::vector<std::function<void()>> when_ready_;
+};
+using LocalObjectPtr = std::shared_ptr<LocalObject>;
+
+// What Find and Outcome tell: at most one of the two is set.
+struct LocalOutcome {
+  ValuePtr value;
+  FailurePtr failure;
+  bool ready() const { return value != nullptr || failure != nullptr; }
+};
+
+class LocalStore : public std::enable_shared_from_this<LocalStore> {
+ public:
+  LocalObjectPtr NewObject();
+  LocalObjectPtr Find(std::string_view id);  // a lost object where there is none
+  void Fulfil(const LocalObjectPtr& object, ray::internal::Packed value);
+  void Fail(const LocalObjectPtr& object, FailurePtr failure);
+  LocalOutcome Outcome(const LocalObject& object);
+  // Runs the callback at once when the object is ready, else on the thread that makes it so.
+  void WhenReady(const LocalObjectPtr& object, std::function<void()> callback);
+
+  // The indices that are ready once `count` of them are or the time is over (timeout_ms < 0: never). Throws once
+  // stopped.
+  std::vector<bool> Wait(std::span<LocalObject* const> objects, size_t count, int64_t timeout_ms);
+
+  std::shared_ptr<ray::internal::ArrayStorage> NewArray(size_t bytes, std::string_view metadata);
+  std::shared_ptr<ray::internal::ArrayStorage> FindArray(std::string_view id);  // throws where there is none
+
+  void Stop();  // whoever waits, or waits later, gets a RayException
+
+ private:
+  friend class LocalObject;
+  friend class LocalArray;
+  void Finish(const LocalObjectPtr& object, ValuePtr value, FailurePtr failure);
+  void ForgetObject(const ObjectId& id);
+  void ForgetArray(const ObjectId& id);
+
+  std::atomic<uint64_t> next_number_{1};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool stopped_ = false;
+  std::unordered_map<ObjectId, std::weak_ptr<LocalObject>> objects_;
+  std::unordered_map<ObjectId, std::weak_ptr<ray::internal::ArrayStorage>> arrays_;
+};
+
+// The id of an array that NewArray made.
+const ObjectId& IdOfArray(const ray::internal::ArrayStorage& array);
+
+}  // namespace raylet::client

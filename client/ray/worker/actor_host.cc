@@ -1,0 +1,143 @@
+#include "client/ray/worker/actor_host.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/strings.h"
+
+namespace raylet::client {
+namespace {
+
+constexpr int kCallsPerTurn = 64;  // of one channel, before the next one has its turn
+
+}  // namespace
+
+ActorHost::~ActorHost() {
+  if (instance_.destroy != nullptr) instance_.destroy(instance_.object);
+}
+
+void ActorHost::Close(uint64_t number) {
+  const auto found =
+      std::find_if(channels_.begin(), channels_.end(), [&](const auto& channel) { return channel->number == number; });
+  if (found == channels_.end()) return;
+  if ((*found)->relayed)
+    (*found)->closing = true;
+  else
+    channels_.erase(found);
+}
+
+uint64_t ActorHost::TakeReleased() {
+  const auto found = std::find_if(channels_.begin(), channels_.end(),
+                                  [](const auto& channel) { return channel->closing && channel->waiting.empty(); });
+  if (found == channels_.end()) return 0;
+  const uint64_t number = (*found)->number;
+  channels_.erase(found);
+  return number;
+}
+
+bool ActorHost::HasWork() {
+  for (const auto& channel : channels_) {
+    if (!channel->refused && !channel->closing && !channel->memory.consumer.Empty()) return true;
+    if (channel->waiting.empty()) continue;
+    if (channel->memory.producer.TryReserve(channel->waiting.front().bytes.size())) return true;
+  }
+  return false;
+}
+
+ActorHost::Served ActorHost::ServeSome() {
+  Served all = Served::kNothing;
+  for (const auto& each : channels_) {
+    HostedChannel& channel = *each;
+    if (SendWaiting(channel)) all = Served::kSome;
+    for (int turn = 0; turn < kCallsPerTurn && !channel.refused && !channel.closing; ++turn) {
+      const auto served = ServeOne(channel);
+      if (!served) {
+        Refuse(channel, served.error());
+        all = Served::kSome;
+        break;
+      }
+      if (*served == Served::kActorExits) return *served;
+      if (*served == Served::kNothing) break;
+      all = Served::kSome;
+    }
+  }
+  return all;
+}
+
+Result<ActorHost::Served> ActorHost::ServeOne(HostedChannel& channel) {
+  RingConsumer& calls = channel.memory.consumer;
+  const auto record = calls.Peek();
+  if (!record) return Fail(record.error());
+  if (!record->has_value()) return Served::kNothing;
+  const RingRecord& call = **record;
+  if (call.type == static_cast<uint32_t>(CallRecordType::kReleaseLend)) {
+    const auto lend = ParseLendRecord(call.bytes);
+    if (!lend) return Fail(lend.error());
+    const Holds ended = core_.lends().Take(*lend, channel.caller);
+    calls.Pop();
+    return Served::kSome;
+  }
+  if (call.type != static_cast<uint32_t>(CallRecordType::kCall))
+    return Fail(ErrorCode::kProtocolError, StrCat("a channel's record has the unknown type ", call.type));
+  RAYLET_RETURN_IF_ERROR(ParseCallRecord(call.bytes, record_));
+  CallRequest request;
+  request.function = record_.function;
+  request.arguments = record_.arguments;
+  request.result_id = record_.result_id;
+  request.caller = channel.caller;
+  request.caller_store_client = channel.caller_store_client;
+  request.lend = record_.lend;
+  // The record stays in the ring meanwhile: the arguments are read where they lie.
+  CallOutcome outcome = executor_.Call(request, instance_.object);
+  if (outcome.exit_actor) return Served::kActorExits;
+  ReplyRecord reply;
+  reply.call = record_.call;
+  reply.lend = outcome.lend;
+  reply.arguments_retained = outcome.arguments_retained;
+  reply.result.kind = outcome.kind;
+  reply.result.bytes = outcome.bytes;
+  if (outcome.kind == ValueView::Kind::kStored) reply.result.id = record_.result_id;
+  Reply(channel, reply);
+  calls.Pop();
+  return Served::kSome;
+}
+
+void ActorHost::Reply(HostedChannel& channel, const ReplyRecord& reply) {
+  const size_t bytes = ReplyRecordBytes(reply);
+  if (channel.waiting.empty()) {
+    if (const auto room = channel.memory.producer.TryReserve(bytes)) {
+      WriteReplyRecord(reply, *room);
+      channel.memory.producer.Commit(static_cast<uint32_t>(CallRecordType::kReply), bytes);
+      channel.memory.bell.Ring();
+      return;
+    }
+  }
+  HostedChannel::Record waiting{CallRecordType::kReply, Bytes(bytes)};
+  WriteReplyRecord(reply, waiting.bytes);
+  channel.waiting.push_back(std::move(waiting));
+  channel.memory.bell.Ring();
+}
+
+// It is told why, behind the replies that it still gets; the channel goes when the raylet says that the caller has.
+void ActorHost::Refuse(HostedChannel& channel, const Error& nonsense) {
+  RAYLET_LOG(kError, "process ", channel.caller, " wrote nonsense into its channel: ", nonsense.message);
+  channel.refused = true;
+  const Holds ended = core_.lends().TakeAllOf(channel.caller);
+  const auto text = std::as_bytes(std::span(nonsense.message));
+  channel.waiting.push_back({CallRecordType::kRefused, Bytes(text.begin(), text.end())});
+  SendWaiting(channel);
+}
+
+bool ActorHost::SendWaiting(HostedChannel& channel) {
+  bool any = false;
+  while (!channel.waiting.empty()) {
+    const HostedChannel::Record& next = channel.waiting.front();
+    if (!channel.memory.producer.TryPush(static_cast<uint32_t>(next.type), next.bytes)) break;
+    channel.waiting.pop_front();
+    any = true;
+  }
+  if (any) channel.memory.bell.Ring();
+  return any;
+}
+
+}  // namespace raylet::client

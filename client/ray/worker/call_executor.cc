@@ -1,0 +1,154 @@
+#include "client/ray/worker/call_executor.h"
+
+#include <ray/api/exceptions.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "client/ray/cluster/cluster_api.h"
+
+namespace raylet::client {
+namespace {
+
+FailurePtr NotRegistered(std::string_view function) {
+  auto failure = std::make_shared<Failure>();
+  failure->kind = wire::FailureKind::FunctionNotFound;
+  failure->function = function;
+  failure->message = StrCat("the worker does not know the function ", failure->function);
+  failure->retry_safe = true;
+  failure->hint =
+      "name it in RAY_REMOTE in a source file that is part of the program, or of a library of "
+      "--ray_code_search_path";
+  return failure;
+}
+
+CallOutcome Failed(FailurePtr failure) {
+  CallOutcome outcome;
+  outcome.kind = ValueView::Kind::kFailed;
+  outcome.bytes = EncodeFailure(*failure);
+  outcome.failure = std::move(failure);
+  return outcome;
+}
+
+std::string_view Text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// What fails because this machine's store has ended says nothing about the work: whoever waits for it hears of the end
+// of this machine instead, and what may be retried runs elsewhere. The raylet ends with its store, and this process
+// with its raylet.
+[[noreturn]] void EndWithTheRaylet(ClusterCore& core, const Failure& failure) {
+  constexpr std::chrono::seconds kPatience{10};
+  RAYLET_LOG(kError, "this worker ends with the store of its machine: ", failure.message);
+  SpinPark park;
+  park.WaitUntil(
+      core.raylet().doorbell(), Deadline::After(kPatience), [] { return false; }, [&] { return !core.raylet().Gone(); },
+      {}, std::chrono::seconds(1));
+  std::fflush(nullptr);
+  ::_exit(1);
+}
+
+}  // namespace
+
+const CallExecutor::Function* CallExecutor::Find(std::string_view name) {
+  if (last_function_ != nullptr && last_function_->name == name) return last_function_;
+  const auto known = functions_.find(name);
+  if (known != functions_.end()) return last_function_ = known->second;
+  const Function* function = ray::internal::FindFunction(name);
+  if (function == nullptr) return nullptr;
+  functions_.emplace(function->name, function);
+  return last_function_ = function;
+}
+
+FailurePtr CallExecutor::FetchStored(const ObjectId& id, ray::internal::PackedView& view) {
+  // It may be the caller's own, or borrowed by the caller and still to come.
+  auto found = core_.FetchStored(id, Deadline::Never(), /*may_come=*/true);
+  if (!found) {
+    if (found.error().code == ErrorCode::kNotFound)
+      return MakeFailure(wire::FailureKind::ObjectLost, StrCat("an argument is lost: ", found.error().message));
+    return FailureOf(found.error(), StrCat("argument ", id.hex(), " cannot be read"));
+  }
+  const std::string_view metadata = Text(found->metadata());
+  if (metadata.size() == 1 && metadata[0] == kFailureMark) return DecodeFailure(Text(found->data()));
+  auto shared = std::make_shared<const ObjectView>(*std::move(found));
+  view.bytes = Text(shared->data());
+  view.keep_alive = std::move(shared);
+  return nullptr;
+}
+
+FailurePtr CallExecutor::Unpack(const CallRequest& request, const std::shared_ptr<ArgumentLend>& lend) {
+  views_.clear();
+  for (const ValueView& argument : request.arguments) {
+    ray::internal::PackedView view;
+    view.lend = lend;
+    switch (argument.kind) {
+      case ValueView::Kind::kInline: view.bytes = argument.bytes; break;
+      case ValueView::Kind::kFailed: return DecodeFailure(argument.bytes);
+      case ValueView::Kind::kStored:
+        if (FailurePtr failure = FetchStored(argument.id, view); failure != nullptr) return failure;
+        break;
+    }
+    views_.push_back(std::move(view));
+  }
+  return nullptr;
+}
+
+template <class Run>
+CallOutcome CallExecutor::Execute(const CallRequest& request, Run run) {
+  std::shared_ptr<ArgumentLend> lend;
+  if (request.lend != 0) lend = std::make_shared<ArgumentLend>(core_, request.caller, request.lend);
+  CallOutcome outcome;
+  const Function* function = Find(request.function);
+  FailurePtr failure = function == nullptr ? NotRegistered(request.function) : Unpack(request, lend);
+  if (failure == nullptr) {
+    try {
+      ray::internal::Packed result = run(*function);
+      if (result.bytes.size() <= kInlineValueBytesMax) {
+        outcome.bytes = std::move(result.bytes);
+      } else if (const auto stored =
+                     core_.StoreValue(request.result_id, result.bytes, kValueMark, request.caller_store_client);
+                 stored) {
+        outcome.kind = ValueView::Kind::kStored;
+      } else {
+        failure = FailureOf(stored.error(), StrCat("the result of ", request.function, " does not fit the store"));
+      }
+      if (failure == nullptr) outcome.lend = core_.lends().Add(request.caller, std::move(result.holds));
+    } catch (const ActorExit&) {
+      outcome.exit_actor = true;
+    } catch (...) {
+      failure = FailureOfCurrentException(request.function);
+    }
+  }
+  views_.clear();
+  if (failure != nullptr && core_.store().Disconnected()) EndWithTheRaylet(core_, *failure);
+  if (failure != nullptr) outcome = Failed(std::move(failure));
+  if (lend != nullptr) {
+    outcome.arguments_retained = lend.use_count() > 1;
+    if (outcome.arguments_retained)
+      lend->Arm();  // ours is dropped after the reply, so that the release comes behind it
+    outcome.arguments = std::move(lend);
+  }
+  return outcome;
+}
+
+CallOutcome CallExecutor::Call(const CallRequest& request, void* instance) {
+  return Execute(request, [&](const Function& function) {
+    if (function.invoke == nullptr)
+      throw ray::internal::RayException(StrCat(request.function, " creates actors: call it through ray::Actor"));
+    return function.invoke(function.target.data(), function.target.size(), instance, views_);
+  });
+}
+
+CallOutcome CallExecutor::CreateActor(const CallRequest& request, ray::internal::ActorInstance& instance) {
+  return Execute(request, [&](const Function& function) {
+    if (function.create == nullptr)
+      throw ray::internal::RayException(StrCat(request.function, " creates no actors: call it through ray::Task"));
+    instance = function.create(function.target.data(), function.target.size(), views_);
+    return ray::internal::Packed();
+  });
+}
+
+}  // namespace raylet::client

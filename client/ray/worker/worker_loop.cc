@@ -1,0 +1,233 @@
+#include "client/ray/worker/worker_loop.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include <ray/api/exceptions.h>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "client/ray/api/current_runtime.h"
+#include "client/ray/cluster/cluster_api.h"
+#include "client/ray/cluster/cluster_runtime.h"
+
+namespace raylet::client {
+
+void WorkerLoop::Add(Event event) {
+  const std::lock_guard lock(mutex_);
+  events_.push_back(std::move(event));
+  event_count_.store(events_.size(), std::memory_order_release);
+}
+
+// One at a time: what is still here can be given back.
+bool WorkerLoop::TakeEvent(Event& event) {
+  if (event_count_.load(std::memory_order_acquire) == 0) return false;
+  const std::lock_guard lock(mutex_);
+  if (events_.empty()) return false;
+  event = std::move(events_.front());
+  events_.pop_front();
+  event_count_.store(events_.size(), std::memory_order_release);
+  return true;
+}
+
+// The main thread tells a task's end before it takes the next one, so the raylet hears of ends and of what was given
+// back in the order in which they came to be.
+void WorkerLoop::GiveBack(const wire::TasksNoticeT& wanted) {
+  ClusterCore* const core = core_.load(std::memory_order_acquire);
+  if (core == nullptr) return;
+  wire::TasksNoticeT given;
+  const auto is = [](const Event& event, const wire::Id20& id) {
+    const auto* const spec = std::get_if<std::unique_ptr<wire::TaskSpecT>>(&event);
+    return spec != nullptr && FromWire<TaskId>(*(*spec)->id) == FromWire<TaskId>(id);
+  };
+  {
+    const std::lock_guard lock(mutex_);
+    for (const wire::Id20& id : wanted.tasks)
+      if (std::erase_if(events_, [&](const Event& event) { return is(event, id); }) > 0) given.tasks.push_back(id);
+    event_count_.store(events_.size(), std::memory_order_release);
+  }
+  static_cast<void>(core->raylet().Send(wire::RayletMessage::TasksRecalled, given));
+}
+
+void WorkerLoop::Deliver(const Frame& frame, std::vector<UniqueFd>& fds) {
+  switch (static_cast<wire::RayletMessage>(frame.header.type)) {
+    case wire::RayletMessage::RunTask:
+      if (auto spec = Parse<wire::TaskSpecT>(frame.body))
+        Add(std::make_unique<wire::TaskSpecT>(*std::move(spec)));
+      else
+        RAYLET_LOG(kError, "a task that cannot be read: ", spec.error().message);
+      return;
+    case wire::RayletMessage::ChannelOpened: {
+      const auto notice = Parse<wire::ChannelNoticeT>(frame.body);
+      auto taken = TakeChannelFds(fds);
+      if (!notice || !taken) return;
+      auto memory =
+          ChannelMemory::Attach(taken->channel, std::move(taken->bell), notice->relayed, ChannelMemory::End::kActor);
+      if (!memory) {
+        RAYLET_LOG(kError, "a channel cannot be used: ", memory.error().message);
+        return;
+      }
+      auto channel = std::make_unique<HostedChannel>();
+      channel->number = notice->channel;
+      channel->caller = notice->caller;
+      channel->caller_store_client = notice->caller_store_client;
+      channel->relayed = notice->relayed;
+      channel->memory = *std::move(memory);
+      return Add(std::move(channel));
+    }
+    case wire::RayletMessage::ChannelClosed:
+      if (const auto notice = Parse<wire::ChannelNoticeT>(frame.body)) Add(ChannelClosed{notice->channel});
+      return;
+    case wire::RayletMessage::RecallTasks:
+      if (const auto wanted = Parse<wire::TasksNoticeT>(frame.body)) GiveBack(*wanted);
+      return;
+    case wire::RayletMessage::Exit: return Add(Exit());
+    default: return;
+  }
+}
+
+void WorkerLoop::Run(ClusterCore& core) {
+  CallExecutor executor(core);
+  ActorHost host(core, executor);
+  SpinPark park;
+  bool exiting = false;  // the actor has said so: wait for the raylet's word
+  const auto ready = [&] {
+    core.Drain();  // replies of actors that this process calls
+    return event_count_.load(std::memory_order_acquire) != 0 || (!exiting && host.HasWork());
+  };
+  const auto alive = [&] { return !core.raylet().Gone(); };
+  Event event;
+  core_.store(&core, std::memory_order_release);
+  while (!core.raylet().Gone()) {
+    park.WaitUntil(core.raylet().doorbell(), Deadline::Never(), ready, alive, {}, std::chrono::seconds(1));
+    while (TakeEvent(event)) {
+      if (std::holds_alternative<Exit>(event)) return;
+      if (auto* spec = std::get_if<std::unique_ptr<wire::TaskSpecT>>(&event)) RunTask(core, executor, host, **spec);
+      if (auto* channel = std::get_if<std::unique_ptr<HostedChannel>>(&event)) host.Open(std::move(*channel));
+      if (auto* closed = std::get_if<ChannelClosed>(&event)) host.Close(closed->number);
+      event = Exit();  // what it held goes now
+    }
+    if (exiting || !host.has_instance()) continue;
+    const auto served = host.ServeSome();
+    while (const uint64_t released = host.TakeReleased()) {
+      wire::ChannelNoticeT notice;
+      notice.channel = released;
+      notice.actor = std::make_unique<wire::Id20>(ToWire(actor_));
+      static_cast<void>(core.raylet().Send(wire::RayletMessage::ChannelReleased, notice));  // or the raylet has gone
+    }
+    if (served == ActorHost::Served::kActorExits) {
+      exiting = true;
+      wire::ActorRequestT request;
+      request.actor = std::make_unique<wire::Id20>(ToWire(actor_));
+      static_cast<void>(core.raylet().Send(wire::RayletMessage::ActorExited, request));
+    }
+  }
+}
+
+void WorkerLoop::RunTask(ClusterCore& core, CallExecutor& executor, ActorHost& host, const wire::TaskSpecT& spec) {
+  std::vector<ValueView> arguments;
+  std::deque<std::string> failures;  // encoded
+  for (const auto& value : spec.arguments) {
+    ValueView view;
+    if (value->kind == wire::ValueKind::Stored && value->id != nullptr) {
+      view.kind = ValueView::Kind::kStored;
+      view.id = FromWire<ObjectId>(*value->id);
+    } else if (value->kind == wire::ValueKind::Failed && value->failure != nullptr) {
+      view.kind = ValueView::Kind::kFailed;
+      failures.push_back(EncodeFailure(*value->failure));
+      view.bytes = failures.back();
+    } else {
+      view.bytes = {reinterpret_cast<const char*>(value->bytes.data()), value->bytes.size()};
+    }
+    arguments.push_back(view);
+  }
+  core.RepeatBlocked();
+  CallRequest request;
+  request.function = spec.function;
+  request.arguments = arguments;
+  request.result_id = FromWire<ObjectId>(*spec.id);
+  request.caller = spec.owner;
+  request.caller_store_client = spec.owner_store_client;
+  request.lend = spec.lend;
+  CallOutcome outcome;
+  if (spec.actor != nullptr) {
+    // An actor that may start again needs its arguments again: its creator keeps them while it lives.
+    if (spec.actor->max_restarts != 0) request.lend = 0;
+    if (spec.actor->restarts > 0) core.MarkActorRestarted();
+    ray::internal::ActorInstance instance;
+    outcome = executor.CreateActor(request, instance);
+    if (instance.object != nullptr) {
+      actor_ = FromWire<ActorId>(*spec.actor->id);
+      host.SetInstance(instance);
+    }
+  } else {
+    outcome = executor.Call(request, nullptr);
+  }
+  if (outcome.exit_actor) {
+    outcome.failure = MakeFailure(wire::FailureKind::Other, "ExitActor was called outside of an actor's methods");
+    outcome.kind = ValueView::Kind::kFailed;
+  }
+  wire::TaskResultT result;
+  result.id = std::make_unique<wire::Id20>(*spec.id);
+  result.process = core.process();
+  result.lend = outcome.lend;
+  result.arguments_retained = outcome.arguments_retained;
+  result.result = std::make_unique<wire::ValueT>();
+  switch (outcome.kind) {
+    case ValueView::Kind::kInline: result.result->bytes.assign(outcome.bytes.begin(), outcome.bytes.end()); break;
+    case ValueView::Kind::kStored:
+      result.result->kind = wire::ValueKind::Stored;
+      result.result->id = std::make_unique<wire::Id20>(*spec.id);
+      break;
+    case ValueView::Kind::kFailed:
+      result.result->kind = wire::ValueKind::Failed;
+      result.result->failure = std::make_unique<Failure>(*outcome.failure);
+      break;
+  }
+  const auto sent = core.raylet().Send(wire::RayletMessage::TaskDone, result);
+  if (sent) return;
+  // Whoever waits hears of this process's end instead, with these words.
+  RAYLET_LOG(kError, "the end of ", spec.name, " could not be told: ", sent.error().message);
+  std::fflush(nullptr);
+  ::_exit(1);
+}
+
+void RunWorker(const ray::RayConfig& config) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const char* token = std::getenv("RAYLET_WORKER_TOKEN");
+  const char* socket = std::getenv("RAYLET_SOCKET");
+  int status = 1;
+  try {
+    if (token == nullptr || socket == nullptr)
+      throw ray::internal::RayException(
+          "a worker needs RAYLET_WORKER_TOKEN and RAYLET_SOCKET: only a raylet starts one");
+    auto* const loop = new WorkerLoop();  // the io thread uses it until the process ends
+    ClusterCore::Options options;
+    options.raylet_socket = socket;
+    options.kind = wire::ProcessKind::Worker;
+    options.startup_token = std::strtoull(token, nullptr, 10);
+    options.actor_namespace = config.ray_namespace;
+    options.on_work = [loop](const Frame& frame, std::vector<UniqueFd>& fds) { loop->Deliver(frame, fds); };
+    options.on_raylet_gone = [] {
+      std::fflush(nullptr);
+      ::_exit(0);  // whatever runs: nobody is left to tell
+    };
+    // User code that starts programs of its own must not make workers of them.
+    ::unsetenv("RAYLET_WORKER_TOKEN");
+    ClusterRuntime runtime(ClusterCore::Connect(std::move(options)), nullptr);
+    ray::internal::SetCurrentRuntime(&runtime);
+    loop->Run(runtime.core());
+    std::fflush(nullptr);
+    ::_exit(0);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "worker %d: %s\n", ::getpid(), e.what());
+  }
+  std::fflush(nullptr);
+  ::_exit(status);
+}
+
+}  // namespace raylet::client

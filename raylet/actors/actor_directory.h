@@ -1,0 +1,153 @@
+// ActorDirectory: every actor whose home this node is, since one of its processes created it: its state, its name,
+// where it runs, who watches it and who waits to talk with it. Nobody else decides about them. A core: events in,
+// decisions out, no I/O; the raylet's loop thread. Always holds: a name is taken iff an actor that is neither Dead nor
+// leaving bears it; a channel is granted only to an Alive actor; an actor that is Dead stays so, and is remembered for
+// kDeadActorsMax deaths so that a late caller hears why.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "fbs/messages.h"
+#include "raylet/scheduling/task.h"
+
+namespace raylet {
+
+constexpr size_t kActorsMax = 100'000;
+constexpr size_t kDeadActorsMax = 10'000;
+constexpr size_t kOpensPerCallerMax = 64;  // waiting requests of one caller for one actor
+
+using Failure = wire::FailureT;
+
+// What the edge must do, in this order.
+struct CreateActorNow {  // submit the creation to the scheduler
+  TaskPtr creation;
+};
+struct CancelCreation {
+  TaskId creation;
+};
+struct EndActorWorker {
+  ActorId actor;
+  Place place;
+  bool at_once = false;  // SIGKILL; otherwise Exit, and SIGKILL after the grace
+};
+struct TellActorChanged {
+  ProcessId process = 0;
+  ActorId actor;
+  wire::ActorState state = wire::ActorState::Pending;
+  uint32_t restarts = 0;
+  std::shared_ptr<const Failure> failure;  // Restarting, Dead: never null; otherwise null
+};
+struct GrantChannel {
+  ActorId actor;
+  Place place;
+  ProcessId process = 0;  // its worker's
+  ProcessId caller = 0;
+  uint64_t request_id = 0;
+};
+struct RefuseChannel {
+  ActorId actor;
+  ProcessId caller = 0;
+  uint64_t request_id = 0;
+  std::shared_ptr<const Failure> failure;  // never null
+};
+struct NameFreed {  // it may be another's
+  ActorId actor;
+};
+struct ActorMoved {  // it lives there now, or (nowhere) not any more
+  ActorId actor;
+  Place place;
+  uint64_t start = 0;  // of it, from 1
+};
+using ActorDecision = std::variant<CreateActorNow, CancelCreation, EndActorWorker, TellActorChanged, GrantChannel,
+                                   RefuseChannel, NameFreed, ActorMoved>;
+
+class ActorDirectory {
+ public:
+  struct PendingOpen {
+    ProcessId caller = 0;
+    uint64_t request_id = 0;
+  };
+  struct Actor {
+    ActorId id;
+    TaskPtr creation;     // run again at every restart
+    ProcessId owner = 0;  // 0: nobody; a detached actor outlives its creator
+    wire::ActorState state = wire::ActorState::Pending;
+    bool awaits_name = false;  // nobody finds it, and it does not begin
+    uint32_t restarts = 0;
+    int32_t restarts_left = 0;          // -1: for ever
+    Place place;                        // from placement until its worker's death
+    ProcessId process = 0;              // Alive: its worker's
+    std::optional<Failure> restarting;  // its worker was killed in order to restart it: why
+    std::optional<Failure> leaving;  // its worker finishes what it has and goes for good: why. Its name is free already
+    std::set<ProcessId> watchers;    // hold a handle or a channel
+    std::vector<PendingOpen> opens;
+
+    const ActorSettings& settings() const { return *creation->actor; }
+  };
+
+  // ---- events. Each leaves its decisions for TakeDecisions.
+  // kAlreadyExists: the id, or the name (says who holds it). kFull: kActorsMax.
+  // `name_is_to_be_claimed`: elsewhere, too; it begins with NameClaimed, or ends with CreationLost.
+  Result<void> Create(TaskPtr creation, bool name_is_to_be_claimed = false);
+  bool NameClaimed(const ActorId& id);                     // false: it has ended meanwhile, or has left
+  void NameLost(const ActorId& id);                        // it is another's now
+  void Placed(const ActorId& id, const Place& place);      // its constructor is about to run there
+  void Returned(const ActorId& id, const NodeId& node);    // that machine would not take it: it is queued here again
+  void Constructed(const ActorId& id, ProcessId process);  // in that one
+  void ConstructorFailed(const ActorId& id, const Failure& failure);
+  void CreationLost(const ActorId& id, const Failure& failure);  // no worker could be had
+  void WorkerGone(const ActorId& id, const Place& place, const Failure& failure);
+  // What ran on that machine (`address`, for people) is lost, and its processes watch and wait no more.
+  void NodeGone(const NodeId& node, uint32_t process_base, const std::string& address, const std::string& why);
+  Result<void> Open(const ActorId& id, ProcessId caller, uint64_t request_id);  // kFull: kOpensPerCallerMax
+  // A grant was not to be carried out, for its worker is about to be gone: the caller waits on.
+  void GrantFailed(const ActorId& id, ProcessId caller, uint64_t request_id);
+  void Kill(const ActorId& id, bool no_restart);
+  void Release(const ActorId& id, ProcessId by);  // its owner holds no handle any more; others are not heard
+  void Exited(const ActorId& id);                 // it ends on its own wish
+  Result<ActorId> Find(const std::string& name, const std::string& actor_namespace, ProcessId asker);
+  void Watch(const ActorId& id, ProcessId process);  // hears of its changes, and at once where it is dead
+  bool BearsName(const ActorId& id) const;
+  void ProcessGone(ProcessId process);
+
+  std::vector<ActorDecision> TakeDecisions() { return std::exchange(decisions_, {}); }
+
+  // ---- looking
+  const Actor* Get(const ActorId& id) const;  // living ones only
+  const std::unordered_map<ActorId, Actor>& living() const { return living_; }
+  size_t dead() const { return dead_order_.size(); }
+  bool HasDetached(JobId job) const;
+
+ private:
+  using Name = std::pair<std::string, std::string>;  // namespace, name
+  Actor* Find(const ActorId& id);
+  void Grant(const Actor& actor, const PendingOpen& open);
+  void Restart(Actor& actor);
+  void Leave(Actor& actor, Failure failure);
+  void Die(Actor& actor, Failure failure);
+  void FreeName(const Actor& actor);
+  void Tell(const Actor& actor, std::shared_ptr<const Failure> failure);
+  Failure WhyDead(const ActorId& id) const;
+
+  std::unordered_map<ActorId, Actor> living_;
+  std::map<Name, ActorId> names_;
+  std::unordered_map<ActorId, Failure> dead_;
+  std::deque<ActorId> dead_order_;
+  std::vector<ActorDecision> decisions_;
+};
+
+// "an actor" failure with the fields that need no worker filled in.
+Failure ActorFailure(const Task& creation, std::string message, std::string hint);
+
+}  // namespace raylet

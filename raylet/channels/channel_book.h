@@ -1,0 +1,38 @@
+// ChannelBook: the call channels whose two ends are processes of this machine, and the numbers of all that its workers
+// have. Pure; owned by the Raylet; loop thread only. Always holds: a caller has at most one channel to an actor.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "fbs/ids.h"
+#include "raylet/scheduling/task.h"
+
+namespace raylet {
+
+class ChannelBook {
+ public:
+  struct Channel {
+    ChannelId number = 0;
+    ActorId actor;
+    ProcessId caller = 0;
+    WorkerId worker = 0;
+  };
+
+  ChannelId NewNumber() { return next_++; }
+  // The one that the caller had before, of which it has let go.
+  std::optional<Channel> Open(const Channel& channel);
+  std::vector<Channel> CallerGone(ProcessId caller);
+  void WorkerGone(WorkerId worker);
+
+  size_t CountOf(const ActorId& actor) const;
+  size_t size() const { return channels_.size(); }
+
+ private:
+  std::map<std::pair<ActorId, ProcessId>, Channel> channels_;
+  ChannelId next_ = 1;
+};
+
+}  // namespace raylet

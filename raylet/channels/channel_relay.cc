@@ -1,0 +1,457 @@
+#include "raylet/channels/channel_relay.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/strings.h"
+
+namespace raylet {
+namespace {
+
+constexpr std::chrono::milliseconds kRetryMin{1};
+constexpr std::chrono::milliseconds kRetryMax{10};
+
+bool IsStoredResult(const ReplyRecord& reply) { return reply.result.kind == ValueView::Kind::kStored; }
+
+}  // namespace
+
+struct ChannelRelay::Relay {
+  bool opened = false;  // ours is the caller; otherwise the actor's worker
+  NodeId node;
+  RelayNumber number = 0;
+  ActorId actor;
+  ProcessId caller = 0;
+  WorkerId worker = 0;    // unless opened
+  ChannelId channel = 0;  // unless opened
+  std::unique_ptr<RelayEnd> end;
+  int64_t credit = kRelayWindowBytes;  // of records that may be sent
+  uint64_t untold = 0;                 // handed over, and not given back as credit yet
+  bool reads = true;                   // false: our process wrote nonsense, or has been told to let go
+  bool ended = false;                  // opened: the other side has said its last word
+  std::optional<Error> why;            // ended, and not with the actor
+  bool worker_gone = false;
+  bool caller_gone = false;
+  bool node_gone = false;
+  bool retired = false;
+};
+
+ChannelRelay::ChannelRelay(Loop& loop, Events& events) : loop_(loop), events_(events) {}
+
+ChannelRelay::~ChannelRelay() = default;
+
+std::vector<ChannelRelay::Relay*> ChannelRelay::Each(const std::function<bool(const Relay&)>& matches) const {
+  std::vector<Relay*> found;
+  const auto look = [&](const auto& relays) {
+    for (const auto& [key, relay] : relays)
+      if (matches(*relay)) found.push_back(relay.get());
+  };
+  look(opened_);
+  look(hosted_);
+  look(closing_);
+  return found;
+}
+
+// ---- the caller's side
+
+Result<RelayEnd::Descriptors> ChannelRelay::Open(const NodeId& host, const ActorId& actor, ProcessId caller,
+                                                 const UniqueFd& callers_doorbell) {
+  if (const auto before = by_caller_.find({caller, actor}); before != by_caller_.end())
+    Close(*opened_.at(before->second));
+  auto relay = std::make_unique<Relay>();
+  relay->opened = true;
+  relay->node = host;
+  relay->number = next_++;
+  relay->actor = actor;
+  relay->caller = caller;
+  RelayEnd::Descriptors descriptors;
+  auto end = RelayEnd::Make(
+      loop_, RelayEnd::Process::kCaller, StrCat("raylet-relay-", relay->number), callers_doorbell,
+      [this, raw = relay.get()] { Rung(*raw); }, descriptors);
+  if (!end) return Fail(std::move(end).error());
+  relay->end = *std::move(end);
+  wire::OpenRelayRequestT request;
+  request.relay = relay->number;
+  request.actor = std::make_unique<wire::Id20>(ToWire(actor));
+  request.caller = caller;
+  by_caller_[{caller, actor}] = relay->number;
+  opened_.emplace(relay->number, std::move(relay));
+  events_.TellPeer(host, wire::ChannelMessage::OpenRelay, Encode(request));
+  return descriptors;
+}
+
+bool ChannelRelay::IsOpen(ProcessId caller, const ActorId& actor) const { return by_caller_.contains({caller, actor}); }
+
+void ChannelRelay::CallerGone(ProcessId caller) {
+  for (Relay* const relay : Each([&](const Relay& each) { return each.opened && each.caller == caller; }))
+    if (!relay->retired) Close(*relay);
+}
+
+// An opened one: its caller has gone, or asks anew.
+void ChannelRelay::Close(Relay& relay) {
+  const auto found = opened_.find(relay.number);
+  RelayPtr kept = std::move(found->second);
+  opened_.erase(found);
+  by_caller_.erase({relay.caller, relay.actor});
+  Retire(std::move(kept));
+  relay.end->Drop([&](const RelayRecord& record) {
+    if (record.type != static_cast<uint32_t>(CallRecordType::kReply)) return;
+    if (const auto reply = ParseReplyRecord(record.bytes); reply && IsStoredResult(*reply))
+      events_.OnStoredThere(relay.node, reply->result.id, /*delivered=*/false);
+  });
+  if (relay.ended) return;
+  wire::RelayNoticeT notice;
+  notice.relay = relay.number;
+  events_.TellPeer(relay.node, wire::ChannelMessage::CloseRelay, Encode(notice));
+}
+
+// ---- the actor's side
+
+Result<RelayEnd::Descriptors> ChannelRelay::Host(const NodeId& node, RelayNumber number, const ActorId& actor,
+                                                 ProcessId caller, WorkerId worker, ChannelId channel,
+                                                 const UniqueFd& workers_doorbell) {
+  const auto of_node = std::distance(hosted_.lower_bound({node, 0}), hosted_.upper_bound({node, ~RelayNumber{0}}));
+  if (static_cast<size_t>(of_node) >= kRelaysPerNodeMax)
+    return Fail(ErrorCode::kFull, StrCat("the processes of one other machine have ", kRelaysPerNodeMax,
+                                         " channels to actors here, which is the limit"));
+  auto relay = std::make_unique<Relay>();
+  relay->node = node;
+  relay->number = number;
+  relay->actor = actor;
+  relay->caller = caller;
+  relay->worker = worker;
+  relay->channel = channel;
+  RelayEnd::Descriptors descriptors;
+  auto end = RelayEnd::Make(
+      loop_, RelayEnd::Process::kWorker, StrCat("raylet-channel-", channel), workers_doorbell,
+      [this, raw = relay.get()] { Rung(*raw); }, descriptors);
+  if (!end) return Fail(std::move(end).error());
+  relay->end = *std::move(end);
+  const auto [at, added] = hosted_.try_emplace({node, number}, std::move(relay));
+  if (!added) return Fail(ErrorCode::kAlreadyExists, StrCat("relay ", number, " is open already"));
+  return descriptors;
+}
+
+void ChannelRelay::Refuse(const NodeId& node, RelayNumber relay, const Result<void>& why) {
+  wire::RelayEndedNoticeT notice;
+  notice.relay = relay;
+  notice.status = why ? OkStatus() : ToStatus(why.error());
+  events_.TellPeer(node, wire::ChannelMessage::RelayEnded, Encode(notice));
+}
+
+void ChannelRelay::ChannelReleased(WorkerId worker, ChannelId channel) {
+  const auto found = closing_.find(channel);
+  if (found == closing_.end() || found->second->worker != worker) return;
+  Relay& relay = *found->second;
+  Send(relay);
+  RelayPtr kept = std::move(found->second);
+  closing_.erase(found);
+  Retire(std::move(kept));
+}
+
+void ChannelRelay::WorkerGone(WorkerId worker) {
+  for (Relay* const relay : Each([&](const Relay& each) { return !each.opened && each.worker == worker; })) {
+    if (relay->retired) continue;
+    relay->worker_gone = true;
+    relay->end->Drop([](const RelayRecord&) {});  // calls that nobody will take
+    Send(*relay);
+    EndWhenDone(*relay);
+  }
+}
+
+// The caller has gone. The worker may be in the middle of a call, whose result is still to be looked at.
+void ChannelRelay::CloseHosted(std::map<std::pair<NodeId, RelayNumber>, RelayPtr>::iterator hosted) {
+  Relay& relay = *hosted->second;
+  relay.caller_gone = true;
+  relay.end->Drop([](const RelayRecord&) {});
+  closing_[relay.channel] = std::move(hosted->second);
+  hosted_.erase(hosted);
+  Send(relay);
+  EndWhenDone(relay);
+  if (!relay.retired) events_.OnCallerGone(relay.worker, relay.channel, relay.caller, relay.actor);
+}
+
+// ---- from our process to the other machine
+
+void ChannelRelay::Rung(Relay& relay) {
+  if (relay.retired) return;
+  HandOver(relay);
+  if (relay.retired) return;
+  Send(relay);
+  EndWhenDone(relay);
+}
+
+void ChannelRelay::Send(Relay& relay) {
+  std::vector<uint8_t> batch;
+  // Whoever has gone gives no credit, and only hears which results it will not want.
+  while (relay.reads && !relay.retired && (relay.credit > 0 || relay.caller_gone)) {
+    const auto record = relay.end->Peek();
+    auto checked = record ? Result<void>() : Result<void>(Fail(record.error()));
+    if (checked && !record->has_value()) break;
+    if (checked) checked = relay.opened ? CheckCall(relay, **record) : CheckReply(relay, **record);
+    if (!checked) {
+      SendBatch(relay, batch);
+      RefuseProcess(relay, checked.error());
+      return;
+    }
+    if (!batch.empty() && batch.size() + (*record)->counted() > kRelayBatchBytes) SendBatch(relay, batch);
+    AppendRelayRecord(batch, **record);
+    relay.credit -= static_cast<int64_t>((*record)->counted());
+    relay.end->Pop();
+  }
+  SendBatch(relay, batch);
+}
+
+void ChannelRelay::SendBatch(Relay& relay, std::vector<uint8_t>& records) {
+  if (records.empty()) return;
+  wire::RelayedRecordsT message;
+  message.relay = relay.number;
+  message.to_actor = relay.opened;
+  message.records = std::exchange(records, {});
+  if (!relay.node_gone) events_.TellPeer(relay.node, wire::ChannelMessage::RelayRecords, Encode(message));
+}
+
+Result<void> ChannelRelay::CheckCall(const Relay& relay, const RelayRecord& record) {
+  switch (static_cast<CallRecordType>(record.type)) {
+    case CallRecordType::kCall:
+      RAYLET_RETURN_IF_ERROR(ParseCallRecord(record.bytes, scratch_));
+      // Here, where it is the caller's fault: a worker that answers under another's id would be blamed itself.
+      if (OwnerOf(scratch_.result_id) != relay.caller)
+        return Fail(ErrorCode::kProtocolError, StrCat("a call's result is to be object ", scratch_.result_id.hex(),
+                                                      ", which is not its caller's"));
+      return {};
+    case CallRecordType::kReleaseLend:
+      if (const auto lend = ParseLendRecord(record.bytes); !lend) return Fail(lend.error());
+      return {};
+    default: return Fail(ErrorCode::kProtocolError, StrCat("a caller's record has the unknown type ", record.type));
+  }
+}
+
+Result<void> ChannelRelay::CheckReply(Relay& relay, const RelayRecord& record) {
+  switch (static_cast<CallRecordType>(record.type)) {
+    case CallRecordType::kReply: {
+      const auto reply = ParseReplyRecord(record.bytes);
+      if (!reply) return Fail(reply.error());
+      if (!IsStoredResult(*reply)) return {};
+      if (OwnerOf(reply->result.id) != relay.caller)
+        return Fail(ErrorCode::kProtocolError,
+                    StrCat("an actor's result is object ", reply->result.id.hex(), ", which is not its caller's"));
+      events_.OnStoredHere(relay.caller, reply->result.id);
+      return {};
+    }
+    case CallRecordType::kReleaseLend:
+      if (const auto lend = ParseLendRecord(record.bytes); !lend) return Fail(lend.error());
+      return {};
+    case CallRecordType::kRefused: return {};
+    default: return Fail(ErrorCode::kProtocolError, StrCat("an actor's record has the unknown type ", record.type));
+  }
+}
+
+// Its caller hears why: our process where that is the caller, otherwise the one on the other machine.
+void ChannelRelay::RefuseProcess(Relay& relay, const Error& nonsense) {
+  RAYLET_LOG(kError, relay.opened ? "a caller" : "an actor's worker",
+             " wrote nonsense into its channel, which is read no more: ", nonsense.message);
+  relay.reads = false;
+  const RelayRecord told{static_cast<uint32_t>(CallRecordType::kRefused), std::as_bytes(std::span(nonsense.message))};
+  if (!relay.opened) {
+    std::vector<uint8_t> batch;
+    AppendRelayRecord(batch, told);
+    SendBatch(relay, batch);
+    return;
+  }
+  static_cast<void>(relay.end->Push(told));  // no room: it is told nothing, as it takes nothing
+  HandOver(relay);
+}
+
+// ---- from the other machine to our process
+
+void ChannelRelay::HandOver(Relay& relay) {
+  relay.end->Flush([&](const RelayRecord& record) {
+    relay.untold += record.counted();
+    if (!relay.opened || record.type != static_cast<uint32_t>(CallRecordType::kReply)) return;
+    if (const auto reply = ParseReplyRecord(record.bytes); reply && IsStoredResult(*reply))
+      events_.OnStoredThere(relay.node, reply->result.id, /*delivered=*/true);
+  });
+  if (relay.untold >= kRelayWindowBytes / 4 && !relay.ended && !relay.caller_gone) {
+    wire::RelayCreditNoticeT credit;
+    credit.relay = relay.number;
+    credit.to_actor = !relay.opened;
+    credit.bytes = std::exchange(relay.untold, 0);
+    events_.TellPeer(relay.node, wire::ChannelMessage::RelayCredit, Encode(credit));
+  }
+  if (relay.end->broken()) relay.end->Drop([](const RelayRecord&) {});  // it will never take them
+  if (relay.end->waits())
+    RetrySoon(relay);
+  else
+    stuck_.erase(&relay);
+}
+
+// A process announces no room when it takes what is in its ring.
+void ChannelRelay::RetrySoon(Relay& relay) {
+  stuck_.insert(&relay);
+  if (retry_) return;
+  retry_ = Timer(loop_, retry_after_, {}, [this] { Retry(); });
+}
+
+void ChannelRelay::Retry() {
+  retry_.Cancel();
+  const std::vector<Relay*> tried(stuck_.begin(), stuck_.end());
+  retry_after_ = std::min(retry_after_ * 2, kRetryMax);
+  for (Relay* const relay : tried) {
+    const uint64_t before = relay->untold;
+    HandOver(*relay);
+    if (relay->untold != before) retry_after_ = kRetryMin;
+    EndWhenDone(*relay);
+  }
+  if (stuck_.empty()) retry_after_ = kRetryMin;
+}
+
+// ---- ends
+
+void ChannelRelay::EndWhenDone(Relay& relay) {
+  if (relay.retired) return;
+  if (relay.opened) {
+    if (!relay.ended || relay.end->waits()) return;
+    const auto found = opened_.find(relay.number);
+    RelayPtr kept = std::move(found->second);
+    opened_.erase(found);
+    by_caller_.erase({relay.caller, relay.actor});
+    Retire(std::move(kept));
+    events_.OnRelayEnded(relay.caller, relay.actor, relay.why ? &*relay.why : nullptr);
+    return;
+  }
+  if (!relay.worker_gone) return;
+  if (const auto more = relay.end->Peek(); relay.reads && more && more->has_value()) return;  // credit is to come
+  if (!relay.caller_gone) Refuse(relay.node, relay.number, {});
+  RelayPtr kept;
+  if (const auto hosted = hosted_.find({relay.node, relay.number});
+      hosted != hosted_.end() && hosted->second.get() == &relay) {
+    kept = std::move(hosted->second);
+    hosted_.erase(hosted);
+  } else {
+    const auto closing = closing_.find(relay.channel);
+    kept = std::move(closing->second);
+    closing_.erase(closing);
+  }
+  Retire(std::move(kept));
+}
+
+void ChannelRelay::Retire(RelayPtr relay) {
+  relay->retired = true;
+  relay->end->Quiet();
+  stuck_.erase(relay.get());
+  retired_.push_back(std::move(relay));
+  if (std::exchange(clear_posted_, true)) return;
+  loop_.Post([this, alive = std::weak_ptr<bool>(alive_)] {
+    if (alive.expired()) return;
+    clear_posted_ = false;
+    retired_.clear();
+  });
+}
+
+// ---- what other raylets say
+
+Result<void> ChannelRelay::OnMessage(const NodeId& node, const Frame& frame) {
+  switch (static_cast<wire::ChannelMessage>(frame.header.type)) {
+    case wire::ChannelMessage::OpenRelay: return OnOpenRelay(node, frame);
+    case wire::ChannelMessage::RelayRecords: return OnRecords(node, frame);
+    case wire::ChannelMessage::RelayCredit: return OnCredit(node, frame);
+    case wire::ChannelMessage::CloseRelay: return OnCloseRelay(node, frame);
+    case wire::ChannelMessage::RelayEnded: return OnEnded(node, frame);
+    default:
+      return Fail(ErrorCode::kProtocolError, StrCat("message ", frame.header.type, " about channels is unknown"));
+  }
+}
+
+ChannelRelay::Relay* ChannelRelay::Find(const NodeId& node, RelayNumber number, bool to_actor) const {
+  if (to_actor) {
+    const auto hosted = hosted_.find({node, number});
+    return hosted == hosted_.end() ? nullptr : hosted->second.get();
+  }
+  const auto opened = opened_.find(number);
+  return opened == opened_.end() || opened->second->node != node ? nullptr : opened->second.get();
+}
+
+Result<void> ChannelRelay::OnOpenRelay(const NodeId& node, const Frame& frame) {
+  const auto request = Parse<wire::OpenRelayRequestT>(frame.body);
+  if (!request) return Fail(request.error());
+  const auto actor = FromWire<ActorId>(*request->actor);
+  if (request->relay == 0 || actor.IsNil() || request->caller == 0)
+    return Fail(ErrorCode::kProtocolError, "a relay is opened without a number, an actor or a caller");
+  if (Find(node, request->relay, /*to_actor=*/true) != nullptr)
+    return Fail(ErrorCode::kProtocolError, StrCat("relay ", request->relay, " is opened twice"));
+  events_.OnRelayAsked(node, request->relay, actor, request->caller);
+  return {};
+}
+
+Result<void> ChannelRelay::OnRecords(const NodeId& node, const Frame& frame) {
+  const auto message = Parse<wire::RelayedRecordsT>(frame.body);
+  if (!message) return Fail(message.error());
+  Relay* const relay = Find(node, message->relay, message->to_actor);
+  const auto take = [&](const RelayRecord& record) -> Result<void> {
+    if (!message->to_actor && record.type == static_cast<uint32_t>(CallRecordType::kReply)) {
+      const auto reply = ParseReplyRecord(record.bytes);
+      if (!reply) return Fail(reply.error());
+      if (relay == nullptr && IsStoredResult(*reply))
+        events_.OnStoredThere(node, reply->result.id, /*delivered=*/false);
+    }
+    // Its worker, or its caller, has gone meanwhile.
+    if (relay == nullptr || relay->worker_gone) return {};
+    return relay->end->Push(record);
+  };
+  RAYLET_RETURN_IF_ERROR(EachRelayRecord(message->records, take));
+  if (relay == nullptr) return {};
+  HandOver(*relay);
+  EndWhenDone(*relay);  // its machine may have been lost over what was said meanwhile
+  return {};
+}
+
+Result<void> ChannelRelay::OnCredit(const NodeId& node, const Frame& frame) {
+  const auto notice = Parse<wire::RelayCreditNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  // Credit for what went to the actor comes to who opened the relay.
+  Relay* const relay = Find(node, notice->relay, !notice->to_actor);
+  if (relay == nullptr) return {};
+  if (notice->bytes > kRelayWindowBytes * 2 ||
+      relay->credit + static_cast<int64_t>(notice->bytes) > static_cast<int64_t>(kRelayWindowBytes))
+    return Fail(ErrorCode::kProtocolError,
+                StrCat("relay ", notice->relay, " gets credit for ", notice->bytes, " bytes that were not sent"));
+  relay->credit += static_cast<int64_t>(notice->bytes);
+  Send(*relay);
+  EndWhenDone(*relay);
+  return {};
+}
+
+Result<void> ChannelRelay::OnCloseRelay(const NodeId& node, const Frame& frame) {
+  const auto notice = Parse<wire::RelayNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  if (const auto found = hosted_.find({node, notice->relay}); found != hosted_.end()) CloseHosted(found);
+  return {};
+}
+
+Result<void> ChannelRelay::OnEnded(const NodeId& node, const Frame& frame) {
+  const auto notice = Parse<wire::RelayEndedNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  Relay* const relay = Find(node, notice->relay, /*to_actor=*/false);
+  if (relay == nullptr) return {};
+  relay->ended = true;
+  if (const auto why = FromStatus(*notice->status); !why) relay->why = why.error();
+  EndWhenDone(*relay);
+  return {};
+}
+
+void ChannelRelay::NodeGone(const NodeId& node, const Error& why) {
+  for (Relay* const relay : Each([&](const Relay& each) { return each.node == node; })) {
+    if (relay->retired) continue;
+    relay->node_gone = true;
+    if (relay->opened) {
+      relay->ended = true;
+      relay->why = why;
+      EndWhenDone(*relay);
+    } else if (const auto hosted = hosted_.find({node, relay->number});
+               hosted != hosted_.end() && hosted->second.get() == relay) {
+      CloseHosted(hosted);
+    }
+  }
+}
+
+}  // namespace raylet

@@ -1,0 +1,117 @@
+// ChannelRelay: call channels between a process of this machine and one of another. Each raylet shares a channel with
+// its own process and plays the other side there; what comes out of one ring goes in batches through the numbered
+// session into the other. Owned by the Raylet; loop thread only. Always holds: records arrive once, in order, as the
+// session does; at most kRelayWindowBytes of each direction are under way (and one record more), the rest stays in the
+// sender's ring, where it holds that process back; whatever a process wrote before it ended is handed over before the
+// relay's end is told.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/loop.h"
+#include "fbs/call_record.h"
+#include "fbs/ids.h"
+#include "fbs/messages.h"
+#include "raylet/channels/relay_end.h"
+#include "raylet/scheduling/task.h"
+
+namespace raylet {
+
+using RelayNumber = uint64_t;  // from 1; of the raylet that opened it
+
+constexpr size_t kRelaysPerNodeMax = 10'000;  // that one other raylet may have open here
+
+class ChannelRelay {
+ public:
+  class Events {
+   public:
+    virtual ~Events() = default;
+    virtual void TellPeer(const NodeId& node, wire::ChannelMessage type, Bytes body) = 0;
+    // A process of `node` wants a channel to an actor that lives here. Answered by Host or Refuse, before it returns.
+    virtual void OnRelayAsked(const NodeId& node, RelayNumber relay, const ActorId& actor, ProcessId caller) = 0;
+    // To who opened it: all that came has been handed to the caller, and no more will. `why`: it could not be had, or
+    // the machine is lost; null where the actor's worker has gone, of which its home tells.
+    virtual void OnRelayEnded(ProcessId caller, const ActorId& actor, const Error* why) = 0;
+    // To who hosts the actor: its worker is to let go of the channel. It answers with ChannelReleased.
+    virtual void OnCallerGone(WorkerId worker, ChannelId channel, ProcessId caller, const ActorId& actor) = 0;
+    // A result lies in this machine's store, and `caller`, of another machine, owns it; it may have gone meanwhile.
+    virtual void OnStoredHere(ProcessId caller, const ObjectId& object) = 0;
+    // A result lies in the other machine's store. Not `delivered`: whoever owns it will never hear of it.
+    virtual void OnStoredThere(const NodeId& node, const ObjectId& object, bool delivered) = 0;
+  };
+
+  // Both outlive it.
+  ChannelRelay(Loop& loop, Events& events);
+  ~ChannelRelay();
+
+  // ---- the caller's side
+  // What the caller gets: it may call at once. One that it had to this actor before is closed. `host` hears of it.
+  Result<RelayEnd::Descriptors> Open(const NodeId& host, const ActorId& actor, ProcessId caller,
+                                     const UniqueFd& callers_doorbell);
+  bool IsOpen(ProcessId caller, const ActorId& actor) const;
+  void CallerGone(ProcessId caller);
+
+  // ---- the actor's side
+  // What the worker gets. kAlreadyExists, kFull.
+  Result<RelayEnd::Descriptors> Host(const NodeId& node, RelayNumber relay, const ActorId& actor, ProcessId caller,
+                                     WorkerId worker, ChannelId channel, const UniqueFd& workers_doorbell);
+  // Fine: the actor is not here any more, of which its home tells.
+  void Refuse(const NodeId& node, RelayNumber relay, const Result<void>& why);
+  void ChannelReleased(WorkerId worker, ChannelId channel);
+  void WorkerGone(WorkerId worker);
+
+  // ---- the other raylets
+  Result<void> OnMessage(const NodeId& node, const Frame& frame);
+  void NodeGone(const NodeId& node, const Error& why);
+
+  size_t open() const { return opened_.size() + hosted_.size() + closing_.size(); }
+
+ private:
+  struct Relay;
+  using RelayPtr = std::unique_ptr<Relay>;
+
+  Result<void> OnOpenRelay(const NodeId& node, const Frame& frame);
+  Result<void> OnRecords(const NodeId& node, const Frame& frame);
+  Result<void> OnCredit(const NodeId& node, const Frame& frame);
+  Result<void> OnCloseRelay(const NodeId& node, const Frame& frame);
+  Result<void> OnEnded(const NodeId& node, const Frame& frame);
+  Relay* Find(const NodeId& node, RelayNumber relay, bool to_actor) const;
+
+  void Rung(Relay& relay);
+  void Send(Relay& relay);
+  void SendBatch(Relay& relay, std::vector<uint8_t>& records);
+  Result<void> CheckCall(const Relay& relay, const RelayRecord& record);
+  Result<void> CheckReply(Relay& relay, const RelayRecord& record);
+  void RefuseProcess(Relay& relay, const Error& nonsense);
+  void HandOver(Relay& relay);
+  void Close(Relay& relay);
+  void CloseHosted(std::map<std::pair<NodeId, RelayNumber>, RelayPtr>::iterator hosted);
+  void EndWhenDone(Relay& relay);
+  void Retire(RelayPtr relay);
+  void RetrySoon(Relay& relay);
+  void Retry();
+  std::vector<Relay*> Each(const std::function<bool(const Relay&)>& matches) const;
+
+  Loop& loop_;
+  Events& events_;
+  std::map<RelayNumber, RelayPtr> opened_;                          // a caller of ours, an actor elsewhere
+  std::map<std::pair<ProcessId, ActorId>, RelayNumber> by_caller_;  // of opened_
+  std::map<std::pair<NodeId, RelayNumber>, RelayPtr> hosted_;       // an actor of ours, a caller elsewhere
+  std::map<ChannelId, RelayPtr> closing_;  // of hosted_, until the worker has let go: its last results are looked at
+  std::vector<RelayPtr> retired_;          // until the end of the turn: one may be the caller
+  bool clear_posted_ = false;
+  std::set<Relay*> stuck_;  // their process's ring is full
+  Timer retry_;
+  std::chrono::milliseconds retry_after_{1};
+  RelayNumber next_ = 1;
+  CallRecord scratch_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace raylet

@@ -1,0 +1,260 @@
+#include "raylet/control/control_link.h"
+
+#include <utility>
+
+#include "base/id.h"
+
+#include "base/log.h"
+#include "base/strings.h"
+
+namespace raylet {
+
+ControlLink::ControlLink(Loop& loop, const Clock& clock, ControlStore& store, NodeRecord own,
+                         ControlLinkOptions options)
+    : loop_(loop),
+      clock_(clock),
+      store_(store),
+      own_(std::move(own)),
+      options_(options),
+      draws_(own_.process_base == 0) {}
+
+ControlLink::~ControlLink() { *alive_ = false; }
+
+std::function<void()> ControlLink::WhileAlive(std::function<void()> work) {
+  return [alive = alive_, work = std::move(work)] {
+    if (*alive) work();
+  };
+}
+
+template <class T>
+Done<T> ControlLink::WhileAlive(Done<T> done) {
+  return [alive = alive_, done = std::move(done)](Result<T> result) {
+    if (*alive) done(std::move(result));
+  };
+}
+
+Deadline ControlLink::Soon() const { return Deadline::After(options_.call_timeout); }
+
+// Joining
+
+void ControlLink::Join(Deadline deadline, Done<void> done) {
+  ClaimProcessBase(deadline, [this, deadline, done = std::move(done)](Result<void> drawn) {
+    if (!drawn) return done(std::move(drawn));
+    store_.RenewNode(own_, deadline,
+                     WhileAlive<ControlStore::Renewal>([this, deadline, done](Result<ControlStore::Renewal> renewal) {
+                       if (leaving_) return;
+                       if (!renewal) return done(Fail(std::move(renewal).error()));
+                       joined_ = true;
+                       Renewed(renewal);
+                       renew_timer_ = Timer(loop_, options_.renew_every, options_.renew_every, [this] { Renew(); });
+                       if (!options_.store_is_new) return done({});
+                       settled_ = true;
+                       store_.MarkSettled(deadline, WhileAlive<void>(done));
+                     }));
+  });
+}
+
+void ControlLink::ClaimProcessBase(Deadline deadline, Done<void> done) {
+  while (own_.process_base == 0) FillRandom(reinterpret_cast<uint8_t*>(&own_.process_base), sizeof own_.process_base);
+  const auto claimed = [this, deadline, done = std::move(done)](Result<void> result) {
+    if (leaving_) return;
+    if (result) base_claimed_ = clock_.Now();
+    if (result || result.error().code != ErrorCode::kAlreadyExists || joined_ || !draws_)
+      return done(std::move(result));
+    own_.process_base = 0;
+    ClaimProcessBase(deadline, done);
+  };
+  store_.ClaimProcessBase(own_.process_base, {own_.id, own_.epoch}, deadline, WhileAlive<void>(claimed));
+}
+
+void ControlLink::Leave(Deadline deadline, std::function<void()> left) {
+  renew_timer_.Cancel();
+  settle_timer_.Cancel();
+  leaving_ = true;
+  if (!joined_) return loop_.Post(WhileAlive(std::move(left)));
+  store_.RemoveNode(own_.id, own_.epoch, deadline,
+                    WhileAlive<void>([left = std::move(left)](const Result<void>&) { left(); }));
+}
+
+// Renewing
+
+void ControlLink::Renew() {
+  if (std::exchange(renewing_, true)) return;
+  store_.RenewNode(own_, Soon(), WhileAlive<ControlStore::Renewal>([this](Result<ControlStore::Renewal> renewal) {
+                     renewing_ = false;
+                     if (!leaving_) Renewed(renewal);
+                   }));
+}
+
+void ControlLink::Renewed(const Result<ControlStore::Renewal>& renewal) {
+  if (!renewal) {
+    if (problem_.empty()) RAYLET_LOG(kWarning, "the lease was not renewed: ", renewal.error().message);
+    problem_ = renewal.error().message;
+    if (renewal.error().code != ErrorCode::kAlreadyExists) return;
+    renew_timer_.Cancel();
+    if (const auto taken_over = std::exchange(on_taken_over_, nullptr)) taken_over(renewal.error());
+    return;
+  }
+  if (!problem_.empty()) RAYLET_LOG(kWarning, "the lease is renewed again");
+  problem_.clear();
+  renewed_ = clock_.Now();
+  const bool lost = published_.Renewed(renewal->fresh, renewal->connection, *renewed_);
+  if (lost) {
+    RAYLET_LOG(kWarning, "the control store may have lost what this raylet told it: telling ", published_.due(),
+               " items again");
+  }
+  if (lost || *renewed_ - base_claimed_ >= options_.claim_base_every) {
+    ClaimProcessBase(Soon(), [](Result<void> claimed) {
+      if (!claimed) RAYLET_LOG(kWarning, "process numbers: ", claimed.error().message);
+    });
+  }
+  TellDue();
+  for (const auto& telling : published_.TakeToCheck(options_.checked_each_time)) Tell(telling);
+  AskWhetherSettled();
+  ListNodes();
+}
+
+void ControlLink::AskWhetherSettled() {
+  store_.IsSettled(Soon(), WhileAlive<bool>([this](Result<bool> settled) {
+                     if (!settled || leaving_) return;
+                     settled_ = *settled;
+                     if (settled_) settle_timer_.Cancel();
+                     if (!settled_ && !settle_timer_)
+                       settle_timer_ = Timer(loop_, options_.settle_after, {}, [this] { Settle(); });
+                   }));
+}
+
+void ControlLink::Settle() {
+  settle_timer_.Cancel();
+  store_.MarkSettled(Soon(), WhileAlive<void>([this](const Result<void>& marked) { settled_ = marked.has_value(); }));
+}
+
+void ControlLink::ListNodes() {
+  store_.ListNodes(Soon(), WhileAlive<std::vector<NodeRecord>>([this](Result<std::vector<NodeRecord>> nodes) {
+                     if (!nodes || leaving_) return;
+                     nodes_ = std::move(*nodes);
+                     listed_ = clock_.Now();
+                     if (on_nodes_) on_nodes_(nodes_);
+                   }));
+}
+
+// Publishing
+
+void ControlLink::TellSoon() {
+  if (!joined_ || std::exchange(tell_posted_, true)) return;
+  loop_.Post(WhileAlive([this] {
+    tell_posted_ = false;
+    TellDue();
+  }));
+}
+
+// While the store is away, the next renewal that comes through tells it.
+void ControlLink::TellDue() {
+  if (leaving_ || !problem_.empty() || telling_ >= options_.told_at_once) return;
+  for (const auto& telling : published_.TakeDue(options_.told_at_once - telling_)) Tell(telling);
+}
+
+void ControlLink::Tell(const Published::Telling& telling) {
+  ++telling_;
+  const auto told = WhileAlive<void>([this, ticket = telling.ticket](Result<void> outcome) {
+    --telling_;
+    const auto lost = published_.Told(ticket, outcome);
+    if (lost) {
+      RAYLET_LOG(kWarning, "no longer ours in the control store: ", lost->why.message);
+      if (on_lost_) on_lost_(*lost);
+    }
+    if (outcome && published_.due() > 0) TellSoon();
+  });
+  const Deadline deadline = Soon();
+  if (const auto* const claim = std::get_if<NameClaim>(&telling.item)) {
+    telling.withdraw ? store_.ReleaseName(*claim, deadline, told) : store_.RestoreName(*claim, deadline, told);
+  } else if (const auto* const placement = std::get_if<ActorPlacement>(&telling.item)) {
+    telling.withdraw ? store_.ForgetActor(placement->actor, placement->epoch, deadline, told)
+                     : store_.PlaceActor(*placement, deadline, told);
+  } else {
+    store_.RestoreKey(std::get<KeyValue>(telling.item), deadline, told);
+  }
+}
+
+template <class T>
+void ControlLink::Persist(std::function<void(Done<T>)> attempt, Deadline deadline, Done<T> done) {
+  attempt(WhileAlive<T>([=, this](Result<T> result) {
+    if (result || result.error().code != ErrorCode::kUnavailable || deadline.Passed()) return done(std::move(result));
+    const uint64_t retry = next_retry_++;
+    retries_[retry] = Timer(loop_, options_.retry_every, {}, [=, this] {
+      const Timer fired = std::move(retries_.at(retry));
+      retries_.erase(retry);
+      Persist<T>(attempt, deadline, done);
+    });
+  }));
+}
+
+void ControlLink::ClaimName(const NameClaim& claim, const std::optional<NameClaim>& instead_of, Deadline deadline,
+                            Done<void> done) {
+  if (const auto room = published_.HasRoom(0); !room)
+    return loop_.Post(WhileAlive([done, why = room.error()] { done(Fail(why)); }));
+  const auto attempt = [=, this](Done<void> tried) { store_.ClaimName(claim, instead_of, deadline, std::move(tried)); };
+  Persist<void>(attempt, deadline, [=, this](Result<void> claimed) {
+    if (claimed) {
+      published_.Keep(claim, clock_.Now());
+    } else if (const ErrorCode code = claimed.error().code;
+               code != ErrorCode::kAlreadyExists && code != ErrorCode::kWrongState && code != ErrorCode::kInvalid) {
+      published_.Withdraw(claim, clock_.Now());  // it may have happened
+    }
+    done(std::move(claimed));
+  });
+}
+
+void ControlLink::ReleaseName(const NameClaim& claim) {
+  published_.Withdraw(claim, clock_.Now());
+  TellSoon();
+}
+
+void ControlLink::PlaceActor(const ActorPlacement& placement) {
+  published_.Tell(placement, clock_.Now());
+  TellSoon();
+}
+
+void ControlLink::ForgetActor(const ActorId& actor, uint64_t epoch) {
+  published_.Withdraw(ActorPlacement{actor, own_.id, epoch, wire::ActorState::Dead}, clock_.Now());
+  TellSoon();
+}
+
+void ControlLink::PutKey(const std::string& key, const std::string& value, bool only_if_absent, Deadline deadline,
+                         Done<uint64_t> done) {
+  if (const auto room = published_.HasRoom(key.size() + value.size()); !room)
+    return loop_.Post(WhileAlive([done, why = room.error()] { done(Fail(why)); }));
+  const auto attempt = [=, this](Done<uint64_t> tried) {
+    store_.PutKey(key, value, only_if_absent, deadline, std::move(tried));
+  };
+  Persist<uint64_t>(attempt, deadline, [=, this](Result<uint64_t> version) {
+    if (version) published_.Keep(KeyValue{key, value, *version, false}, clock_.Now());
+    done(std::move(version));
+  });
+}
+
+void ControlLink::DeleteKey(const std::string& key, Deadline deadline, Done<uint64_t> done) {
+  const auto attempt = [=, this](Done<uint64_t> tried) { store_.DeleteKey(key, deadline, std::move(tried)); };
+  Persist<uint64_t>(attempt, deadline, [=, this](Result<uint64_t> version) {
+    if (version && *version > 0) published_.Keep(KeyValue{key, {}, *version, true}, clock_.Now());
+    done(std::move(version));
+  });
+}
+
+ControlLink::Status ControlLink::status() const {
+  Status status;
+  status.own = own_;
+  status.joined = joined_;
+  status.problem = problem_;
+  status.renewed = renewed_;
+  status.settled = settled_;
+  status.published = published_.size();
+  status.due = published_.due();
+  status.losses = published_.losses();
+  status.nodes = nodes_;
+  status.listed = listed_;
+  status.store = store_.state();
+  return status;
+}
+
+}  // namespace raylet

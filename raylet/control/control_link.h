@@ -1,0 +1,127 @@
+// ControlLink: this raylet's life in its cluster's control store: it joins, renews its lease every two seconds, asks
+// who else lives, and tells again what the store has lost. Owned by main; the raylet's loop thread only; the store
+// outlives it. Nothing local waits for it. Always holds: what it was told to publish is published, or will be once the
+// store is there; an emptied store has everything of ours again within one renewal.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/loop.h"
+#include "raylet/control/control_store.h"
+#include "raylet/control/published.h"
+
+namespace raylet {
+
+struct ControlLinkOptions {
+  std::chrono::milliseconds renew_every{2'000};
+  std::chrono::milliseconds call_timeout{2'000};  // of what it asks by itself
+  std::chrono::milliseconds claim_base_every{3'600'000};
+  std::chrono::milliseconds settle_after{2'500};  // everybody has renewed by then
+  std::chrono::milliseconds retry_every{200};     // of claims and puts while the store is not settled
+  size_t told_at_once = 256;
+  size_t checked_each_time = 16;
+  bool store_is_new = false;  // nobody can have told it anything before: it is settled from the start
+};
+
+class ControlLink {
+ public:
+  struct Status {
+    NodeRecord own;
+    bool joined = false;
+    std::string problem;  // why the last renewal failed
+    std::optional<TimePoint> renewed;
+    bool settled = false;
+    size_t published = 0, due = 0;
+    uint64_t losses = 0;
+    std::vector<NodeRecord> nodes;  // own included, as they were `listed`
+    std::optional<TimePoint> listed;
+    ControlStore::State store;
+  };
+
+  // `own.process_base` 0: one is drawn when it joins, and again where it is another's.
+  ControlLink(Loop& loop, const Clock& clock, ControlStore& store, NodeRecord own, ControlLinkOptions options = {});
+  ~ControlLink();  // no callback afterwards
+
+  // Every list of living raylets, own included. A hint: who is dead, sessions say.
+  void SetOnNodes(std::function<void(const std::vector<NodeRecord>&)> nodes) { on_nodes_ = std::move(nodes); }
+  // Something of ours is another's: it has a larger epoch or version in the store.
+  void SetOnLost(std::function<void(const Published::Lost&)> lost) { on_lost_ = std::move(lost); }
+
+  // Another raylet has the lease of our node id, which ran out while we were out of reach: this one is to end. Once.
+  void SetOnTakenOver(std::function<void(const Error&)> taken_over) { on_taken_over_ = std::move(taken_over); }
+
+  // Takes process numbers and the lease, and goes on to renew it. kAlreadyExists: two raylets with one node id, or the
+  // process numbers are another's.
+  void Join(Deadline deadline, Done<void> done);
+  // Gives the lease back, so that nobody waits for it to run out. A Join under way is not answered any more.
+  void Leave(Deadline deadline, std::function<void()> left);
+  const NodeRecord& own() const { return own_; }
+  ControlStore& store() { return store_; }  // to ask; what is changed is changed through the link
+
+  // Waits while the store is away or not settled, until the deadline. A claim that fails is withdrawn.
+  void ClaimName(const NameClaim& claim, const std::optional<NameClaim>& instead_of, Deadline deadline,
+                 Done<void> done);
+  void PutKey(const std::string& key, const std::string& value, bool only_if_absent, Deadline deadline,
+              Done<uint64_t> done);
+  void DeleteKey(const std::string& key, Deadline deadline, Done<uint64_t> done);
+  // These are told when the store is there.
+  void ReleaseName(const NameClaim& claim);
+  void PlaceActor(const ActorPlacement& placement);
+  void ForgetActor(const ActorId& actor, uint64_t epoch);
+
+  Status status() const;
+
+ private:
+  void ClaimProcessBase(Deadline deadline, Done<void> done);
+  void Renew();
+  void Renewed(const Result<ControlStore::Renewal>& renewal);
+  void AskWhetherSettled();
+  void Settle();
+  void ListNodes();
+  void TellSoon();
+  void TellDue();
+  void Tell(const Published::Telling& telling);
+  // Runs `attempt` again while it is kUnavailable and its deadline has not passed.
+  template <class T>
+  void Persist(std::function<void(Done<T>)> attempt, Deadline deadline, Done<T> done);
+  std::function<void()> WhileAlive(std::function<void()> work);
+  template <class T>
+  Done<T> WhileAlive(Done<T> done);
+  Deadline Soon() const;
+
+  Loop& loop_;
+  const Clock& clock_;
+  ControlStore& store_;
+  NodeRecord own_;
+  const ControlLinkOptions options_;
+  const bool draws_;  // its process numbers
+  std::function<void(const std::vector<NodeRecord>&)> on_nodes_;
+  std::function<void(const Published::Lost&)> on_lost_;
+  std::function<void(const Error&)> on_taken_over_;
+
+  bool joined_ = false;
+  bool leaving_ = false;
+  bool renewing_ = false;
+  TimePoint base_claimed_{};
+  Timer renew_timer_;
+  std::string problem_;
+  std::optional<TimePoint> renewed_;
+  bool settled_ = false;
+  Timer settle_timer_;
+  Published published_;
+  bool tell_posted_ = false;
+  size_t telling_ = 0;  // under way
+  std::vector<NodeRecord> nodes_;
+  std::optional<TimePoint> listed_;
+  std::unordered_map<uint64_t, Timer> retries_;
+  uint64_t next_retry_ = 1;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace raylet

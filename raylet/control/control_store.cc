@@ -1,0 +1,221 @@
+#include "raylet/control/control_store.h"
+
+#include <memory>
+#include <utility>
+
+#include "base/log.h"
+#include "base/strings.h"
+
+namespace raylet {
+namespace {
+
+constexpr std::string_view kNode = "node", kBase = "base", kName = "name", kActor = "actor", kKey = "key";
+constexpr std::string_view kSettled = "settled";
+
+// Names may hold any byte: the length keeps the namespace a/b with the name c apart from a with b/c.
+std::string NameCell(const std::string& actor_namespace, const std::string& name) {
+  return StrCat(actor_namespace.size(), ":", actor_namespace, name);
+}
+
+// Passes an error on.
+template <class T>
+std::function<void(Error)> Refuse(Done<T> done) {
+  return [done = std::move(done)](Error why) { done(Fail(std::move(why))); };
+}
+
+}  // namespace
+
+std::string ControlStore::Cell::Key() const { return StrCat(kind, ":", name); }
+
+Error ControlStore::TooManyListed(std::string_view kind, const std::string& prefix) {
+  return {ErrorCode::kFull, StrCat("more than ", kControlListMax, " cells ", kind, prefix,
+                                   "... are there, and one answer holds no more: ask for a longer prefix")};
+}
+
+template <class Record>
+bool ControlStore::Sound(const Record& record, std::function<void(Error)> refused) {
+  const auto sound = CheckRecord(record);
+  if (!sound) Later([refused = std::move(refused), why = sound.error()] { refused(why); });
+  return sound.has_value();
+}
+
+void ControlStore::ChangeOnly(Cell cell, CellRule rule, Deadline deadline, Done<void> done) {
+  Change(std::move(cell), std::move(rule), deadline, [done = std::move(done)](Result<Changed> changed) {
+    if (!changed) return done(Fail(std::move(changed).error()));
+    done({});
+  });
+}
+
+void ControlStore::WhenSettled(Deadline deadline, std::function<void(Error)> refused, std::function<void()> change) {
+  IsSettled(deadline, [refused = std::move(refused), change = std::move(change)](Result<bool> settled) {
+    if (!settled) return refused(std::move(settled).error());
+    if (*settled) return change();
+    refused({ErrorCode::kUnavailable,
+             "the control store was empty, and raylets are telling it what they have: try again in a moment"});
+  });
+}
+
+void ControlStore::IsSettled(Deadline deadline, Done<bool> done) {
+  Read({kSettled, {}}, deadline, [done = std::move(done)](Result<CellText> text) {
+    if (!text) return done(Fail(std::move(text).error()));
+    done(text->has_value());
+  });
+}
+
+void ControlStore::MarkSettled(Deadline deadline, Done<void> done) {
+  const auto rule = [](const CellText& now) -> Result<CellChange> {
+    if (now) return CellChange{};
+    return CellChange{CellChange::Kind::kWrite, "raylet1 settled", Duration::zero()};
+  };
+  ChangeOnly({kSettled, {}}, rule, deadline, std::move(done));
+}
+
+// Nodes
+
+void ControlStore::RenewNode(const NodeRecord& record, Deadline deadline, Done<Renewal> done) {
+  if (!Sound(record, Refuse(done))) return;
+  Change({kNode, record.id.hex(), true}, control_rules::RenewNode(record), deadline,
+         [done = std::move(done)](Result<Changed> changed) {
+           if (!changed) return done(Fail(std::move(changed).error()));
+           done(Renewal{!changed->existed, changed->connection});
+         });
+}
+
+void ControlStore::RemoveNode(const NodeId& node, uint64_t epoch, Deadline deadline, Done<void> done) {
+  ChangeOnly({kNode, node.hex(), true}, control_rules::RemoveNode(node, epoch), deadline, std::move(done));
+}
+
+void ControlStore::ListNodes(Deadline deadline, Done<std::vector<NodeRecord>> done) {
+  // A record that makes no sense hides no other.
+  const auto sound = [](const std::string& name, const std::string& value) -> std::optional<std::string> {
+    const auto node = DecodeNode(StrCat(kNode, ":", name), value);
+    if (node) return value;
+    RAYLET_LOG(kWarning, "a node is left out: ", node.error().message);
+    return std::nullopt;
+  };
+  List(kNode, {}, sound, deadline, [done = std::move(done)](Result<std::vector<std::string>> texts) {
+    if (!texts) return done(Fail(std::move(texts).error()));
+    std::vector<NodeRecord> nodes;
+    nodes.reserve(texts->size());
+    for (const std::string& text : *texts) nodes.push_back(*DecodeNode(kNode, text));
+    done(std::move(nodes));
+  });
+}
+
+void ControlStore::ClaimProcessBase(uint32_t base, const ProcessBaseClaim& claim, Deadline deadline, Done<void> done) {
+  ChangeOnly({kBase, std::to_string(base)}, control_rules::ClaimProcessBase(base, claim), deadline, std::move(done));
+}
+
+// Names
+
+void ControlStore::ClaimName(const NameClaim& claim, const std::optional<NameClaim>& instead_of, Deadline deadline,
+                             Done<void> done) {
+  if (!Sound(claim, Refuse(done))) return;
+  WhenSettled(deadline, Refuse(done), [=, this] {
+    ChangeOnly({kName, NameCell(claim.actor_namespace, claim.name)}, control_rules::ClaimName(claim, instead_of),
+               deadline, done);
+  });
+}
+
+void ControlStore::RestoreName(const NameClaim& claim, Deadline deadline, Done<void> done) {
+  if (!Sound(claim, Refuse(done))) return;
+  ChangeOnly({kName, NameCell(claim.actor_namespace, claim.name)}, control_rules::RestoreName(claim), deadline,
+             std::move(done));
+}
+
+void ControlStore::ReleaseName(const NameClaim& claim, Deadline deadline, Done<void> done) {
+  ChangeOnly({kName, NameCell(claim.actor_namespace, claim.name)}, control_rules::ReleaseName(claim), deadline,
+             std::move(done));
+}
+
+void ControlStore::FindName(const std::string& actor_namespace, const std::string& name, Deadline deadline,
+                            Done<NameClaim> done) {
+  Read({kName, NameCell(actor_namespace, name)}, deadline, [=, done = std::move(done)](Result<CellText> text) {
+    if (!text) return done(Fail(std::move(text).error()));
+    if (!*text) {
+      return done(
+          Fail(ErrorCode::kNotFound, StrCat("no actor has the name ", name, " in namespace '", actor_namespace, "'")));
+    }
+    auto claim = DecodeName(StrCat(kName, ":", name), **text);
+    if (claim) {
+      claim->actor_namespace = actor_namespace;
+      claim->name = name;
+    }
+    done(std::move(claim));
+  });
+}
+
+// Actors
+
+void ControlStore::PlaceActor(const ActorPlacement& placement, Deadline deadline, Done<void> done) {
+  if (!Sound(placement, Refuse(done))) return;
+  ChangeOnly({kActor, placement.actor.hex()}, control_rules::PlaceActor(placement), deadline, std::move(done));
+}
+
+void ControlStore::FindActor(const ActorId& actor, Deadline deadline, Done<ActorPlacement> done) {
+  Read({kActor, actor.hex()}, deadline, [=, done = std::move(done)](Result<CellText> text) {
+    if (!text) return done(Fail(std::move(text).error()));
+    if (!*text)
+      return done(Fail(ErrorCode::kNotFound, StrCat("no node has said that actor ", actor.hex(), " is there")));
+    auto placement = DecodeActor(StrCat(kActor, ":", actor.hex()), **text);
+    if (placement) placement->actor = actor;
+    done(std::move(placement));
+  });
+}
+
+void ControlStore::ForgetActor(const ActorId& actor, uint64_t epoch, Deadline deadline, Done<void> done) {
+  ChangeOnly({kActor, actor.hex()}, control_rules::ForgetActor(actor, epoch), deadline, std::move(done));
+}
+
+// Pairs
+
+void ControlStore::ChangePair(const std::string& key, CellRule rule, std::shared_ptr<uint64_t> written,
+                              Deadline deadline, Done<uint64_t> done) {
+  WhenSettled(deadline, Refuse(done), [=, this] {
+    Change({kKey, key, true}, rule, deadline, [written, done](Result<Changed> changed) {
+      if (!changed) return done(Fail(std::move(changed).error()));
+      done(*written);
+    });
+  });
+}
+
+void ControlStore::PutKey(const std::string& key, const std::string& value, bool only_if_absent, Deadline deadline,
+                          Done<uint64_t> done) {
+  if (!Sound(KeyValue{key, value, 0, false}, Refuse(done))) return;
+  const auto written = std::make_shared<uint64_t>(0);
+  ChangePair(key, control_rules::PutKey(key, value, only_if_absent, written), written, deadline, std::move(done));
+}
+
+void ControlStore::GetKey(const std::string& key, Deadline deadline, Done<KeyValue> done) {
+  Read({kKey, key, true}, deadline, [=, done = std::move(done)](Result<CellText> text) {
+    if (!text) return done(Fail(std::move(text).error()));
+    Result<KeyValue> pair = Fail(ErrorCode::kNotFound, StrCat("the key ", key, " has no value"));
+    if (*text) {
+      auto there = DecodeKeyValue(StrCat(kKey, ":", key), **text);
+      if (!there || !there->deleted) pair = std::move(there);
+    }
+    if (pair) pair->key = key;
+    done(std::move(pair));
+  });
+}
+
+void ControlStore::DeleteKey(const std::string& key, Deadline deadline, Done<uint64_t> done) {
+  const auto written = std::make_shared<uint64_t>(0);
+  ChangePair(key, control_rules::DeleteKey(key, written), written, deadline, std::move(done));
+}
+
+void ControlStore::ListKeys(const std::string& prefix, Deadline deadline, Done<std::vector<std::string>> done) {
+  const auto living = [](const std::string& name, const std::string& value) -> std::optional<std::string> {
+    const auto pair = DecodeKeyValue(kKey, value);
+    if (!pair || pair->deleted) return std::nullopt;
+    return name;
+  };
+  List(kKey, prefix, living, deadline, std::move(done));
+}
+
+void ControlStore::RestoreKey(const KeyValue& pair, Deadline deadline, Done<void> done) {
+  if (!Sound(pair, Refuse(done))) return;
+  ChangeOnly({kKey, pair.key, true}, control_rules::RestoreKey(pair), deadline, std::move(done));
+}
+
+}  // namespace raylet

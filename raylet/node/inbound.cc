@@ -1,0 +1,163 @@
+#include "raylet/node/inbound.h"
+
+#include "base/check.h"
+#include "base/strings.h"
+
+namespace raylet {
+namespace {
+
+tl::unexpected<Error> Nonsense(std::string message) { return Fail(ErrorCode::kProtocolError, std::move(message)); }
+
+template <class Enum>
+bool InRange(Enum value, Enum max) {
+  using Number = std::underlying_type_t<Enum>;
+  return static_cast<Number>(value) <= static_cast<Number>(max);
+}
+
+Result<void> CheckSoundness(const wire::TaskSpecT& spec, Task& task) {
+  bool names_cpu = false;
+  for (const auto& resource : spec.resources) {
+    if (resource->name == kCpu) names_cpu = true;
+    if (resource->name == kCpu && resource->units == 0) continue;  // said aloud: no CPU
+    RAYLET_RETURN_IF_ERROR(task.resources.Add(resource->name, resource->units));
+  }
+  if (!names_cpu && !spec.actor) RAYLET_RETURN_IF_ERROR(task.resources.Add(kCpu, kUnitsPerWhole));
+  if (spec.wait_for.size() > kWaitForMax) {
+    return Fail(ErrorCode::kInvalid, StrCat("it waits for ", spec.wait_for.size(), " objects and the limit is ",
+                                            kWaitForMax, ": pass a vector of references instead"));
+  }
+  RAYLET_RETURN_IF_ERROR(CheckName("a task's name", spec.name));
+  RAYLET_RETURN_IF_ERROR(CheckName("a function's name", spec.function));
+  if (spec.actor) {
+    RAYLET_RETURN_IF_ERROR(CheckName("an actor's name", spec.actor->name));
+    RAYLET_RETURN_IF_ERROR(CheckName("a namespace", spec.actor->actor_namespace));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> CheckName(const char* what, const std::string& name) {
+  if (name.size() <= kNameBytesMax) return {};
+  return Fail(ErrorCode::kInvalid,
+              StrCat(what, " has ", name.size(), " bytes and the limit is ", kNameBytesMax, ": choose a shorter one"));
+}
+
+Result<void> CheckFailure(const wire::FailureT* failure) {
+  if (failure == nullptr) return Nonsense("a failed value says no failure");
+  if (!InRange(failure->kind, wire::FailureKind::MAX))
+    return Nonsense(StrCat("a failure is of unknown kind ", static_cast<int>(failure->kind)));
+  return {};
+}
+
+Result<void> CheckValue(const wire::ValueT* value) {
+  if (value == nullptr) return Nonsense("a value is missing");
+  switch (value->kind) {
+    case wire::ValueKind::Inline: return {};
+    case wire::ValueKind::Stored:
+      if (!value->id || FromWire<ObjectId>(*value->id).IsNil()) return Nonsense("a stored value names no object");
+      return {};
+    case wire::ValueKind::Failed: return CheckFailure(value->failure.get());
+  }
+  return Nonsense(StrCat("a value is of unknown kind ", static_cast<int>(value->kind)));
+}
+
+Result<ActorId> CheckActorId(const wire::Id20* id) {
+  if (id == nullptr || FromWire<ActorId>(*id).IsNil()) return Nonsense("a message about an actor names none");
+  return FromWire<ActorId>(*id);
+}
+
+namespace {
+
+// Everything but whose it is.
+Result<ParsedTask> ParseSpec(const wire::TaskSpecT& spec, const TaskSender& sender, bool creates_actor,
+                             bool forwarded) {
+  const TaskId id = FromWire<TaskId>(*spec.id);
+  if (id.IsNil()) return Nonsense("a submitted task has no id");
+  if (creates_actor != (spec.actor != nullptr))
+    return Nonsense(creates_actor ? "a request to create an actor describes none"
+                                  : "a submitted task describes an actor");
+  if (spec.max_retries < -1) return Nonsense(StrCat("a task has ", spec.max_retries, " retries"));
+
+  ParsedTask parsed;
+  parsed.task = std::make_shared<Task>();
+  parsed.actor = creates_actor;
+  Task& task = *parsed.task;
+  task.id = id;
+  task.job = sender.job;
+  task.owner = spec.owner;
+  task.name = spec.name.empty() ? spec.function : spec.name;
+  task.function = spec.function;
+  task.max_retries = creates_actor ? 0 : spec.max_retries;
+  for (const auto& argument : spec.arguments) {
+    RAYLET_RETURN_IF_ERROR(CheckValue(argument.get()));
+    if (argument->kind == wire::ValueKind::Stored) task.stored_arguments.push_back(FromWire<ObjectId>(*argument->id));
+  }
+  task.wait_for.reserve(spec.wait_for.size());
+  for (const auto& object : spec.wait_for) {
+    task.wait_for.push_back(FromWire<ObjectId>(object));
+    if (task.wait_for.back().IsNil()) return Nonsense("a task waits for an object without an id");
+  }
+  if (spec.actor) {
+    ActorSettings settings;
+    const auto actor = CheckActorId(spec.actor->id.get());
+    if (!actor) return Fail(actor.error());
+    settings.id = *actor;
+    if (CreatorOf(*actor) != spec.owner) {
+      return Nonsense(StrCat("the id of actor ", actor->hex(), " names process ", CreatorOf(*actor),
+                             " as its creator, and process ", spec.owner, " creates it"));
+    }
+    settings.name = spec.actor->name;
+    settings.actor_namespace = spec.actor->actor_namespace.empty() ? sender.job_namespace : spec.actor->actor_namespace;
+    settings.max_restarts = spec.actor->max_restarts;
+    settings.detached = spec.actor->detached;
+    if (spec.actor->restarts != 0 && !forwarded)
+      return Nonsense("an actor that is to be created says that it has started again");
+    if (settings.max_restarts < -1) return Nonsense(StrCat("an actor has ", settings.max_restarts, " restarts"));
+    task.actor = std::move(settings);
+  }
+  parsed.sound = CheckSoundness(spec, task);
+  return parsed;
+}
+
+}  // namespace
+
+Result<ParsedTask> ParseTask(const Frame& frame, const TaskSender& sender, bool creates_actor) {
+  const auto spec = Parse<wire::TaskSpecT>(frame.body);
+  if (!spec) return Fail(spec.error());
+  if (spec->owner != sender.process) {
+    return Nonsense(StrCat("task ", FromWire<TaskId>(*spec->id).hex(), " names process ", spec->owner,
+                           " as its owner, and process ", sender.process, " sent it"));
+  }
+  auto parsed = ParseSpec(*spec, sender, creates_actor, /*forwarded=*/false);
+  if (parsed) parsed->task->body = frame.body;
+  return parsed;
+}
+
+Result<ParsedTask> ParseForwardedTask(std::span<const uint8_t> bytes, const ForwardingNode& from) {
+  auto spec = Parse<wire::TaskSpecT>(std::as_bytes(bytes));
+  if (!spec) return Fail(spec.error());
+  if (spec->owner >> 32 != from.process_base) {
+    return Nonsense(StrCat("task ", FromWire<TaskId>(*spec->id).hex(), " names process ", spec->owner,
+                           " as its owner, which is not of the machine that sent it"));
+  }
+  auto parsed =
+      ParseSpec(*spec, {spec->owner, from.job, from.job_namespace}, spec->actor != nullptr, /*forwarded=*/true);
+  if (!parsed) return parsed;
+  Task& task = *parsed->task;
+  task.from = from.node;
+  task.wait_for = task.stored_arguments;
+  spec->owner_store_client = from.store_client;
+  task.body = Encode(*spec);
+  return parsed;
+}
+
+Bytes CreationOfRestart(const Task& creation, uint32_t restarts) {
+  auto spec = Parse<wire::TaskSpecT>(creation.body);
+  RAYLET_CHECK(spec.has_value() && spec->actor != nullptr, "the creation of actor ", creation.actor->id.hex(),
+               " was read once and cannot be read again");
+  spec->actor->restarts = restarts;
+  return Encode(*spec);
+}
+
+}  // namespace raylet

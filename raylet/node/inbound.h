@@ -1,0 +1,62 @@
+// Inbound: from messages that are well-formed FlatBuffers to words that make sense. FlatBuffers checks neither ranges
+// of enums nor meaning; whoever sends nonsense gets kProtocolError, and its connection is closed. Pure.
+#pragma once
+
+#include "base/result.h"
+#include "fbs/messages.h"
+#include "raylet/scheduling/task.h"
+
+namespace raylet {
+
+struct TaskSender {
+  ProcessId process = 0;
+  JobId job = 0;
+  std::string job_namespace;  // where a request names none
+};
+
+// A submission: kProtocolError for what no client of ours sends; kInvalid, with `task` still named, for what a user may
+// have asked for and we refuse (resources, sizes).
+struct ParsedTask {
+  std::shared_ptr<Task> task;  // never null
+  Result<void> sound;          // kInvalid: refuse it with this sentence
+  bool actor = false;
+};
+Result<ParsedTask> ParseTask(const Frame& frame, const TaskSender& sender, bool creates_actor);
+
+// A task, or the creation of an actor, that another raylet sends here to run: its owner is a process of that machine,
+// and its stored arguments are wanted here before it runs. What its worker makes for the owner is to hang off
+// `store_client`.
+struct ForwardingNode {
+  NodeId node;
+  uint32_t process_base = 0;
+  JobId job = 0;  // ours
+  std::string job_namespace;
+  uint32_t store_client = 0;
+};
+Result<ParsedTask> ParseForwardedTask(std::span<const uint8_t> spec, const ForwardingNode& from);
+
+// The TaskSpec for the worker in which an actor starts again.
+Bytes CreationOfRestart(const Task& creation, uint32_t restarts);
+
+Result<void> CheckValue(const wire::ValueT* value);
+Result<void> CheckFailure(const wire::FailureT* failure);
+Result<ActorId> CheckActorId(const wire::Id20* id);
+
+// A message that is about one actor.
+template <class Message>
+struct AboutActor {
+  Message message;
+  ActorId actor;
+};
+template <class Message>
+Result<AboutActor<Message>> ParseAboutActor(std::span<const std::byte> body) {
+  auto message = Parse<Message>(body);
+  if (!message) return Fail(message.error());
+  const auto actor = CheckActorId(message->actor.get());
+  if (!actor) return Fail(actor.error());
+  return AboutActor<Message>{*std::move(message), *actor};
+}
+
+Result<void> CheckName(const char* what, const std::string& name);
+
+}  // namespace raylet

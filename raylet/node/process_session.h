@@ -1,0 +1,74 @@
+// ProcessSession: the raylet's end of one process's connection: a driver, a worker, or a tool. Owned by the Raylet;
+// loop thread only. It speaks frames and keeps who the process is; what a message means is the Raylet's affair. Always
+// holds: before a good Register nothing but Register is heard; a connection that does not register in time is closed;
+// after Fail or a close, nothing is heard any more and OnSessionClosed comes exactly once.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/framed_socket.h"
+#include "base/loop.h"
+#include "fbs/messages.h"
+#include "raylet/scheduling/task.h"
+
+namespace raylet {
+
+using SessionId = uint64_t;
+
+class ProcessSession final : public FramedSocket::Handler {
+ public:
+  class Events {
+   public:
+    virtual ~Events() = default;
+    // kProtocolError closes the connection. `doorbell` may be invalid.
+    virtual Result<void> OnRegister(ProcessSession& session, uint64_t request_id, wire::RegisterRequestT request,
+                                    UniqueFd doorbell) = 0;
+    virtual Result<void> OnMessage(ProcessSession& session, wire::RayletMessage type, const Frame& frame) = 0;
+    // The last word: the session may be destroyed in here.
+    virtual void OnSessionClosed(ProcessSession& session, const Error& reason) = 0;
+  };
+
+  ProcessSession(Loop& loop, SessionId id, UniqueFd fd, Events& events);
+
+  template <class Message>
+  void Send(wire::RayletMessage type, uint64_t request_id, const Message& message, std::span<const int> fds = {}) {
+    SendBytes(type, request_id, Encode(message), fds);
+  }
+  void SendBytes(wire::RayletMessage type, uint64_t request_id, std::span<const std::byte> body,
+                 std::span<const int> fds = {});
+  void Close(Error reason);
+
+  SessionId id() const { return id_; }
+  pid_t peer_pid() const { return peer_pid_; }
+  const FramedSocket& socket() const { return socket_; }
+
+  // Set by the Raylet when the process has registered.
+  struct Identity {
+    ProcessId process = 0;
+    JobId job = 0;
+    wire::ProcessKind kind = wire::ProcessKind::Tool;
+    WorkerId worker = 0;  // a worker's
+    UniqueFd doorbell;
+    bool ready = false;
+    uint32_t store_client = 0;
+  };
+  std::optional<Identity> identity;
+
+ private:
+  void OnFrame(const Frame& frame, std::vector<UniqueFd>& fds) override;
+  void OnClosed(const Error& reason) override;
+  Result<void> Hear(const Frame& frame, std::vector<UniqueFd>& fds);
+
+  const SessionId id_;
+  Events& events_;
+  FramedSocket socket_;
+  Timer register_timer_;
+  pid_t peer_pid_ = 0;
+};
+
+}  // namespace raylet

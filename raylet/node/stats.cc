@@ -1,0 +1,256 @@
+// What NodeStatus shows: every worker, every queue with the reason why it waits, every actor, every resource.
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "raylet/control/control_parts.h"
+#include "raylet/node/raylet.h"
+
+namespace raylet {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kListedMax = 1000;  // of actors, and of tasks that wait for objects: the answer is one frame
+
+const char* StateName(Scheduler::WorkerState state) {
+  switch (state) {
+    case Scheduler::WorkerState::kStarting: return "starting";
+    case Scheduler::WorkerState::kIdle: return "idle";
+    case Scheduler::WorkerState::kBusy: return "busy";
+    case Scheduler::WorkerState::kStopping: return "stopping";
+  }
+  return "unknown";
+}
+
+// More may be in use than there is, for a moment: a worker that goes on after a Get does not wait for its CPU.
+json Resource(int64_t total_units, int64_t free_units) {
+  return {{"total", static_cast<double>(total_units) / kUnitsPerWhole},
+          {"free", static_cast<double>(std::max<int64_t>(free_units, 0)) / kUnitsPerWhole}};
+}
+
+json Resources(const ResourceLedger& ledger) {
+  json resources = json::object();
+  for (const auto& line : ledger.lines()) resources[line.name] = Resource(line.total_units, line.free_units);
+  return resources;
+}
+
+json Queues(const Scheduler& scheduler) {
+  json queues = json::array();
+  for (const JobId job : scheduler.queue().jobs()) {
+    for (const auto& shape : scheduler.queue().shapes(job)) {
+      queues.push_back({{"job", job},
+                        {"what", shape->dedicated ? "actors" : "tasks"},
+                        {"count", shape->tasks.size()},
+                        {"resources", shape->resources.ToString()},
+                        {"first", shape->tasks.front()->task->name},
+                        {"why", scheduler.WhyWaiting(job, *shape)}});
+    }
+  }
+  return queues;
+}
+
+const char* StateName(NodeState state) {
+  switch (state) {
+    case NodeState::kUp: return "up";
+    case NodeState::kSilent: return "silent";
+    case NodeState::kDead: return "dead";
+  }
+  return "unknown";
+}
+
+json Load(const NodeLoad& load) {
+  json resources = json::object();
+  for (const NodeLoad::Line& line : load.lines) {
+    json& resource = resources[line.name] = Resource(line.total_units, line.free_units);
+    resource["queued"] = static_cast<double>(line.queued_units) / kUnitsPerWhole;
+  }
+  return {{"resources", std::move(resources)},
+          {"queued_tasks", load.queued_tasks},
+          {"running_tasks", load.running_tasks},
+          {"store_capacity_bytes", load.store_capacity_bytes},
+          {"store_free_bytes", load.store_free_bytes}};
+}
+
+json Peers(const PeerLinks* links, const ClusterView& view) {
+  json peers = json::array();
+  if (links == nullptr) return peers;
+  for (const PeerStatus& peer : links->Status()) {
+    json entry = {{"node", peer.node.hex()},
+                  {"address", peer.identity.address},
+                  {"epoch", std::to_string(peer.identity.epoch)},
+                  {"state", StateName(peer.state)},
+                  {"connected", peer.connected},
+                  {"connections", peer.counters.connections},
+                  {"messages_sent", peer.counters.messages_sent},
+                  {"messages_received", peer.counters.messages_received},
+                  {"messages_resent", peer.counters.messages_resent},
+                  {"messages_unacknowledged", peer.unacked_messages},
+                  {"bytes_sent", peer.bytes_sent},
+                  {"bytes_received", peer.bytes_received},
+                  {"bytes_resent", peer.counters.bytes_resent},
+                  {"bytes_unacknowledged", peer.unacked_bytes}};
+    if (peer.state == NodeState::kDead) {
+      entry["why"] = peer.why_dead;
+    } else if (const ClusterView::Node* const node = view.Find(peer.node)) {
+      entry["load"] = Load(node->load);
+    }
+    peers.push_back(std::move(entry));
+  }
+  return peers;
+}
+
+int64_t MsSince(const std::optional<TimePoint>& moment, TimePoint now) {
+  return moment ? (now - *moment) / std::chrono::milliseconds(1) : -1;
+}
+
+// Null without a control store.
+json Control(const ControlParts* parts, TimePoint now) {
+  if (parts == nullptr || parts->link() == nullptr) return nullptr;
+  const ControlLink::Status status = parts->link()->status();
+  json control = {{"address", status.store.address},
+                  {"connected", status.store.connected},
+                  {"connections", status.store.connection},
+                  {"calls", status.store.calls},
+                  {"calls_waiting", status.store.waiting},
+                  {"calls_timed_out", status.store.timed_out},
+                  {"joined", status.joined},
+                  {"renewed_ms_ago", MsSince(status.renewed, now)},
+                  {"listed_ms_ago", MsSince(status.listed, now)},
+                  {"settled", status.settled},
+                  {"published", status.published},
+                  {"to_publish", status.due},
+                  {"times_emptied", status.losses},
+                  {"problem", status.problem.empty() ? status.store.problem : status.problem}};
+  if (const ControlSupervisor* const supervisor = parts->supervisor())
+    control["redis"] = {{"pid", supervisor->pid()}, {"restarts", supervisor->restarts()}};
+  return control;
+}
+
+// Who has a lease, as the control store said last.
+json Nodes(const ControlParts* parts) {
+  json nodes = json::array();
+  if (parts == nullptr || parts->link() == nullptr) return nodes;
+  const ControlLink::Status status = parts->link()->status();
+  for (const NodeRecord& node : status.nodes) {
+    nodes.push_back({{"node", node.id.hex()},
+                     {"address", node.address},
+                     {"epoch", std::to_string(node.epoch)},
+                     {"process_base", node.process_base},
+                     {"version", node.version},
+                     {"lease_seconds", kNodeLease / std::chrono::seconds(1)},
+                     {"this", node.id == status.own.id}});
+  }
+  return nodes;
+}
+
+// Null without other machines.
+json Transfers(const ObjectManager* objects) {
+  if (objects == nullptr) return nullptr;
+  const ObjectTransfer& transfer = objects->transfer();
+  const ObjectReceiver::Counters& received = transfer.received();
+  const ObjectSender::Counters& sent = transfer.sent();
+  return {{"objects_asked_for", transfer.queue().objects()},
+          {"pulls", transfer.queue().pulls()},
+          {"pulls_ready", transfer.queue().ready()},
+          {"pulled_bytes", transfer.queue().pulled_bytes()},
+          {"objects_received", received.objects_received.value()},
+          {"bytes_received", received.bytes_received.value()},
+          {"bytes_resumed", received.bytes_resumed.value()},
+          {"chunks_corrupt", received.chunks_corrupt.value()},
+          {"objects_sent", sent.objects_sent.value()},
+          {"bytes_sent", sent.bytes_sent.value()},
+          {"pulls_refused", sent.pulls_refused.value()},
+          {"kept_for_others", objects->kept()},
+          {"copies_elsewhere", objects->locator().directory().objects()}};
+}
+
+}  // namespace
+
+std::string Raylet::StatusJson() const {
+  json workers = json::array();
+  for (const auto& [id, worker] : scheduler_.workers()) {
+    json entry = {{"worker", id},
+                  {"job", worker.job},
+                  {"pid", pool_.PidOf(id)},
+                  {"state", StateName(worker.state)},
+                  {"blocked", worker.blocked},
+                  {"log", pool_.LogOf(id)}};
+    if (worker.task != nullptr) entry["task"] = worker.task->task->name;
+    const auto record = workers_.find(id);
+    if (record != workers_.end() && record->second.actor) entry["actor"] = record->second.actor->hex();
+    workers.push_back(std::move(entry));
+  }
+  json actors = json::array();
+  for (const auto& [id, actor] : actors_.living()) {
+    if (actors.size() >= kListedMax) break;
+    actors.push_back({{"actor", id.hex()},
+                      {"name", actor.settings().name},
+                      {"namespace", actor.settings().actor_namespace},
+                      {"function", actor.creation->function},
+                      {"job", actor.creation->job},
+                      {"state", wire::EnumNameActorState(actor.state)},
+                      {"leaving", actor.leaving.has_value()},
+                      {"restarts", actor.restarts},
+                      {"detached", actor.settings().detached},
+                      {"pid", pool_.PidOf(actor.place.worker)},
+                      {"machine", actor.place.IsElsewhere() ? AddressOf(actor.place.node) : ""},
+                      {"channels", channels_.CountOf(id)},
+                      {"waiting_callers", actor.opens.size()}});
+  }
+  json hosted = json::array();
+  for (const auto& [id, actor] : hosted_.actors()) {
+    if (hosted.size() >= kListedMax) break;
+    hosted.push_back({{"actor", id.hex()},
+                      {"name", actor.creation->actor->name},
+                      {"function", actor.creation->function},
+                      {"home", AddressOf(actor.home())},
+                      {"pid", pool_.PidOf(actor.worker)},
+                      {"constructed", actor.constructed}});
+  }
+  json jobs = json::array();
+  for (const auto& [id, job] : jobs_) {
+    jobs.push_back({{"job", id},
+                    {"driver_pid", job.driver == 0 ? 0 : job.driver_pid},
+                    {"executable", job.program.executable},
+                    {"namespace", job.actor_namespace},
+                    {"workers", job.workers}});
+  }
+  // What went over sockets since the start; what goes over call channels is in shared memory and not in here.
+  uint64_t bytes_received = closed_bytes_received_, bytes_sent = closed_bytes_sent_;
+  for (const auto& [id, session] : sessions_) {
+    bytes_received += session->socket().bytes_received();
+    bytes_sent += session->socket().bytes_sent();
+  }
+  const json status = {{"node", node_.hex()},
+                       {"build", kBuild},
+                       {"pid", ::getpid()},
+                       {"serves", options_.socket},
+                       {"address", PeerAddress()},
+                       {"peers", Peers(peers_.get(), view_)},
+                       {"control", Control(control_, clock_.Now())},
+                       {"nodes", Nodes(control_)},
+                       {"transfers", Transfers(objects_.get())},
+                       {"store_socket", options_.store_socket},
+                       {"logs_folder", options_.logs_folder},
+                       {"resources", Resources(scheduler_.ledger())},
+                       {"workers", std::move(workers)},
+                       {"workers_max", scheduler_.limits().workers_max},
+                       {"queues", Queues(scheduler_)},
+                       {"tasks", scheduler_.tasks()},
+                       {"tasks_waiting_for_objects", scheduler_.dependencies().tasks()},
+                       {"objects_waited_for", scheduler_.dependencies().objects()},
+                       {"actors", std::move(actors)},
+                       {"actors_living", actors_.living().size()},
+                       {"actors_of_others", std::move(hosted)},
+                       {"channels_to_other_machines", relay_ == nullptr ? 0 : relay_->open()},
+                       {"actors_dead", actors_.dead()},
+                       {"jobs", std::move(jobs)},
+                       {"connections", sessions_.size()},
+                       {"socket", {{"bytes_received", bytes_received}, {"bytes_sent", bytes_sent}}}};
+  // Names come from users: bytes that are no UTF-8 must not stop the answer.
+  return status.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+}  // namespace raylet

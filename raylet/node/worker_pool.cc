@@ -1,0 +1,253 @@
+#include "raylet/node/worker_pool.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+
+#include "base/id.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "base/unique_fd.h"
+
+namespace raylet {
+namespace {
+
+constexpr const char* kTokenVariable = "RAYLET_WORKER_TOKEN=";
+constexpr const char* kSocketVariable = "RAYLET_SOCKET=";
+
+std::vector<char*> Pointers(std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  pointers.reserve(texts.size() + 1);
+  for (std::string& text : texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+uint64_t NewToken() {
+  uint64_t token = 0;
+  while (token == 0) FillRandom(reinterpret_cast<uint8_t*>(&token), sizeof token);
+  return token;
+}
+
+}  // namespace
+
+bool IsAt(const UniqueFd& file, const std::string& path) {
+  struct stat at_path {};
+  struct stat of_file {};
+  return ::fstat(file.get(), &of_file) == 0 && ::stat(path.c_str(), &at_path) == 0 &&
+         at_path.st_dev == of_file.st_dev && at_path.st_ino == of_file.st_ino;
+}
+
+// What to execute: the path where the file still lies there, for processes are shown under its name.
+std::string FileToRun(const WorkerProgram& program) {
+  if (program.file == nullptr || IsAt(*program.file, program.executable)) return program.executable;
+  return StrCat("/proc/self/fd/", program.file->get());
+}
+
+constexpr size_t kLastOutputBytesMax = 1000;
+
+// The end of a log, from the start of a line where one is that near.
+std::string EndOf(const std::string& path) {
+  const UniqueFd log(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const off_t size = log ? ::lseek(log.get(), 0, SEEK_END) : 0;
+  if (size <= 0) return {};
+  const off_t from = std::max<off_t>(0, size - static_cast<off_t>(kLastOutputBytesMax));
+  std::string text(static_cast<size_t>(size - from), '\0');
+  const ssize_t got = ::pread(log.get(), text.data(), text.size(), from);
+  text.resize(got > 0 ? static_cast<size_t>(got) : 0);
+  if (const size_t line = text.find('\n'); from > 0 && line != std::string::npos && line + 1 < text.size())
+    text.erase(0, line + 1);
+  std::replace(text.begin(), text.end(), '\0', ' ');  // for those who read it as a C string
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
+// The uv handle's memory must live until its close callback: `self` keeps it.
+struct WorkerPool::Process {
+  WorkerPool* pool = nullptr;
+  WorkerId worker = 0;
+  uint64_t token = 0;
+  pid_t pid = 0;
+  std::string log_file;
+  std::string start_error;
+  uv_process_t handle{};
+  Timer register_timer;
+  Timer kill_timer;
+  std::shared_ptr<Process> self;  // while the handle is open
+};
+
+WorkerPool::WorkerPool(Loop& loop, WorkerPoolOptions options, OnExit on_exit)
+    : loop_(loop), options_(std::move(options)), on_exit_(std::move(on_exit)) {}
+
+WorkerPool::~WorkerPool() {
+  *alive_ = false;
+  for (auto& [id, process] : processes_) {
+    if (process->pid != 0) ::kill(process->pid, SIGKILL);
+    process->pool = nullptr;
+    process->register_timer.Cancel();
+    process->kill_timer.Cancel();
+    if (process->self) {
+      uv_close(reinterpret_cast<uv_handle_t*>(&process->handle),
+               [](uv_handle_t* handle) { static_cast<Process*>(handle->data)->self.reset(); });
+    }
+  }
+}
+
+std::shared_ptr<const UniqueFd> OpenProgramOf(pid_t driver, const std::string& executable) {
+  UniqueFd file(::open(StrCat("/proc/", driver, "/exe").c_str(), O_RDONLY | O_CLOEXEC));
+  return file && IsAt(file, executable) ? std::make_shared<const UniqueFd>(std::move(file)) : nullptr;
+}
+
+void WorkerPool::Start(WorkerId worker, const WorkerProgram& program) {
+  auto process = std::make_shared<Process>();
+  process->pool = this;
+  process->worker = worker;
+  process->token = NewToken();
+  processes_[worker] = process;
+  const auto spawned = Spawn(*process, program);
+  if (!spawned) {
+    WorkerExit exit;
+    exit.start_error = spawned.error().message;
+    RAYLET_LOG(kWarning, "worker ", worker, ": ", exit.start_error);
+    processes_.erase(worker);
+    loop_.Post([this, worker, exit, alive = alive_] {
+      if (*alive) on_exit_(worker, exit);
+    });
+    return;
+  }
+  tokens_[process->token] = worker;
+  process->register_timer = Timer(loop_, options_.register_timeout, {}, [this, worker] {
+    const auto found = processes_.find(worker);
+    if (found == processes_.end()) return;
+    Process& late = *found->second;
+    late.start_error = StrCat("worker ", late.pid, " did not register within ",
+                              options_.register_timeout.count() / 1000, " s and was killed");
+    tokens_.erase(late.token);
+    Signal(worker, SIGKILL);
+  });
+  RAYLET_LOG(kInfo, "worker ", worker, ": started ", program.executable, " as process ", process->pid);
+}
+
+Result<void> WorkerPool::Spawn(Process& process, const WorkerProgram& program) {
+  // Its name holds the pid, which is known only afterwards.
+  const std::string early_log = StrCat(options_.logs_folder, "/worker-starting-", process.worker, ".log");
+  const UniqueFd log(::open(early_log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600));
+  if (!log) return FailErrno(StrCat("cannot create a worker's log ", early_log), errno);
+
+  std::vector<std::string> arguments = program.arguments;
+  if (arguments.empty()) arguments.push_back(program.executable);
+  std::vector<std::string> environment;
+  for (const std::string& entry : program.environment)
+    if (!entry.starts_with(kTokenVariable) && !entry.starts_with(kSocketVariable)) environment.push_back(entry);
+  environment.push_back(StrCat(kTokenVariable, process.token));
+  environment.push_back(StrCat(kSocketVariable, options_.socket));
+  auto argument_pointers = Pointers(arguments);
+  auto environment_pointers = Pointers(environment);
+
+  uv_stdio_container_t stdio[3] = {};
+  stdio[0].flags = UV_IGNORE;  // /dev/null
+  stdio[1].flags = stdio[2].flags = UV_INHERIT_FD;
+  stdio[1].data.fd = stdio[2].data.fd = log.get();
+  uv_process_options_t options{};
+  const std::string file = FileToRun(program);
+  options.file = file.c_str();
+  options.args = argument_pointers.data();
+  options.env = environment_pointers.data();
+  options.cwd = program.working_directory.empty() ? nullptr : program.working_directory.c_str();
+  options.stdio = stdio;
+  options.stdio_count = 3;
+  options.exit_cb = [](uv_process_t* handle, int64_t exit_code, int signal) {
+    const auto ended = static_cast<Process*>(handle->data)->self;
+    if (ended->pool != nullptr) ended->pool->Ended(*ended, exit_code, signal);
+  };
+  const int status = uv_spawn(loop_.raw(), &process.handle, &options);
+  process.handle.data = &process;
+  process.self = processes_.at(process.worker);
+  if (status != 0) {
+    ::unlink(early_log.c_str());
+    uv_close(reinterpret_cast<uv_handle_t*>(&process.handle),
+             [](uv_handle_t* handle) { static_cast<Process*>(handle->data)->self.reset(); });
+    return Fail(ErrorCode::kIo, StrCat("the program ", program.executable, " could not be started in ",
+                                       program.working_directory, ": ", uv_strerror(status)));
+  }
+  process.pid = process.handle.pid;
+  process.log_file = StrCat(options_.logs_folder, "/worker-", process.pid, ".log");
+  if (::rename(early_log.c_str(), process.log_file.c_str()) < 0) process.log_file = early_log;
+  return {};
+}
+
+void WorkerPool::Ended(Process& process, int64_t exit_code, int signal) {
+  WorkerExit exit;
+  exit.pid = process.pid;
+  exit.exit_code = static_cast<int>(exit_code);
+  exit.signal = signal;
+  exit.log_file = process.log_file;
+  exit.start_error = process.start_error;
+  exit.last_output = EndOf(exit.log_file);
+  // Thousands of workers come and go, and few write anything.
+  struct stat log {};
+  if (::stat(exit.log_file.c_str(), &log) == 0 && log.st_size == 0) {
+    ::unlink(exit.log_file.c_str());
+    exit.log_file.clear();
+  }
+  const WorkerId worker = process.worker;
+  RAYLET_LOG(kInfo, "worker ", worker, ": ", DescribeExit(exit));
+  tokens_.erase(process.token);
+  process.pid = 0;
+  process.register_timer.Cancel();
+  process.kill_timer.Cancel();
+  processes_.erase(worker);
+  uv_close(reinterpret_cast<uv_handle_t*>(&process.handle),
+           [](uv_handle_t* handle) { static_cast<Process*>(handle->data)->self.reset(); });
+  on_exit_(worker, exit);
+}
+
+Result<WorkerId> WorkerPool::Registered(uint64_t token) {
+  const auto found = tokens_.find(token);
+  if (found == tokens_.end()) {
+    return Fail(ErrorCode::kNotAllowed,
+                "a worker came with a token that this raylet gave to nobody: only the raylet starts "
+                "workers; unset RAYLET_WORKER_TOKEN to start a driver");
+  }
+  const WorkerId worker = found->second;
+  tokens_.erase(found);
+  processes_.at(worker)->register_timer.Cancel();
+  return worker;
+}
+
+void WorkerPool::Signal(WorkerId worker, int signal) {
+  const auto found = processes_.find(worker);
+  if (found != processes_.end() && found->second->pid != 0) ::kill(found->second->pid, signal);
+}
+
+void WorkerPool::KillAfter(WorkerId worker, std::chrono::milliseconds grace) {
+  const auto found = processes_.find(worker);
+  if (found == processes_.end()) return;
+  found->second->kill_timer = Timer(loop_, grace, {}, [this, worker] { Signal(worker, SIGKILL); });
+}
+
+pid_t WorkerPool::PidOf(WorkerId worker) const {
+  const auto found = processes_.find(worker);
+  return found == processes_.end() ? 0 : found->second->pid;
+}
+
+std::string WorkerPool::LogOf(WorkerId worker) const {
+  const auto found = processes_.find(worker);
+  return found == processes_.end() ? "" : found->second->log_file;
+}
+
+std::vector<WorkerId> WorkerPool::workers() const {
+  std::vector<WorkerId> ids;
+  ids.reserve(processes_.size());
+  for (const auto& process : processes_) ids.push_back(process.first);
+  return ids;
+}
+
+}  // namespace raylet

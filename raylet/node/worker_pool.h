@@ -1,0 +1,72 @@
+// WorkerPool: the processes that the raylet starts: their start, their output, their exit notices, their end. Owned by
+// the Raylet; loop thread only. It knows processes and tokens, not tasks. Every process started here is reaped here:
+// libuv hears SIGCHLD, so an end is known within a millisecond and no zombie stays.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/loop.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "raylet/actors/failure_text.h"
+#include "raylet/scheduling/task.h"
+
+namespace raylet {
+
+// How a job's workers are started: as its driver was.
+struct WorkerProgram {
+  std::string executable;
+  std::vector<std::string> arguments;    // with argv[0]
+  std::vector<std::string> environment;  // NAME=value
+  std::string working_directory;
+  // The file that the driver runs, whatever has become of its path: moved, removed, built anew. Null: only by its path.
+  std::shared_ptr<const UniqueFd> file;
+};
+// The file that the process `driver` runs, if that is what lies at `executable` now.
+std::shared_ptr<const UniqueFd> OpenProgramOf(pid_t driver, const std::string& executable);
+
+struct WorkerPoolOptions {
+  std::string socket;       // absolute: what workers connect to
+  std::string logs_folder;  // exists
+  std::chrono::milliseconds register_timeout{10'000};
+};
+
+class WorkerPool {
+ public:
+  // Called once per started process, from the loop and never from inside Start.
+  using OnExit = std::function<void(WorkerId, const WorkerExit&)>;
+
+  WorkerPool(Loop& loop, WorkerPoolOptions options, OnExit on_exit);
+  ~WorkerPool();  // every process has ended, or is killed and no longer waited for
+
+  // Its failure is told through OnExit too, like that of a process which ends at once.
+  void Start(WorkerId worker, const WorkerProgram& program);
+  // The worker that was given this token and has not registered yet.
+  Result<WorkerId> Registered(uint64_t token);
+  void Signal(WorkerId worker, int signal);
+  void KillAfter(WorkerId worker, std::chrono::milliseconds grace);  // SIGKILL unless it has ended by then
+
+  bool Empty() const { return processes_.empty(); }
+  pid_t PidOf(WorkerId worker) const;  // 0 where it does not run
+  std::string LogOf(WorkerId worker) const;
+  std::vector<WorkerId> workers() const;
+
+ private:
+  struct Process;
+  Result<void> Spawn(Process& process, const WorkerProgram& program);
+  void Ended(Process& process, int64_t exit_code, int signal);
+
+  Loop& loop_;
+  const WorkerPoolOptions options_;
+  const OnExit on_exit_;
+  std::unordered_map<WorkerId, std::shared_ptr<Process>> processes_;
+  std::unordered_map<uint64_t, WorkerId> tokens_;  // of those that have not registered
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace raylet

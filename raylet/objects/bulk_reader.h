@@ -1,0 +1,68 @@
+// BulkReader: takes apart what comes in on a bulk connection, so that the bytes of chunks go from the socket straight
+// to where they belong. Pure: says where the next bytes are to be read to, and is told how many came. Its owner is one
+// connection of an ObjectReceiver.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/frame.h"
+#include "base/result.h"
+#include "raylet/objects/chunk.h"
+
+namespace raylet {
+
+class BulkReader {
+ public:
+  class Sink {
+   public:
+    virtual ~Sink() = default;
+    // Where this chunk goes, `bytes` long and good until OnChunk or Forget; a null span when nobody wants it.
+    virtual Result<std::span<std::byte>> PlaceFor(uint64_t pull, uint64_t offset, uint64_t bytes) = 0;
+    // It is there, and was wanted; the checksum is the sender's word.
+    virtual Result<void> OnChunk(uint64_t pull, uint64_t offset, std::span<const std::byte> bytes,
+                                 uint64_t checksum) = 0;
+    virtual Result<void> OnMessage(const FrameHeader& header, std::span<const std::byte> body) = 0;
+  };
+
+  explicit BulkReader(Sink& sink);  // which outlives the reader
+
+  // Read into these, in order. They stay good until Took.
+  std::span<const iovec> Room();
+  // So many bytes have been read. An error is the sink's, or kProtocolError; the connection is unusable afterwards.
+  Result<void> Took(size_t bytes);
+  // The place of the chunk under way may not be written to any more.
+  void Forget(uint64_t pull);
+
+ private:
+  enum class State { kMessage, kChunk };
+  Result<void> TakeStaged();
+  Result<bool> TakeMessage();
+  Result<void> BeginChunk(const FrameHeader& header, std::span<const std::byte> chunk_header);
+  Result<void> EndChunk();
+
+  static constexpr size_t kStagingBytes = size_t{64} << 10;
+
+  Sink& sink_;
+  State state_ = State::kMessage;
+  const std::unique_ptr<std::byte[]> staging_;  // [start_, end_) is not taken yet; empty while a chunk is under way
+  size_t start_ = 0, end_ = 0;
+  std::array<iovec, 2> room_{};
+
+  // kChunk
+  uint64_t pull_ = 0;
+  uint64_t offset_ = 0;
+  uint64_t checksum_ = 0;
+  bool wanted_ = false;
+  std::span<std::byte> place_;  // empty although there are bytes: they are read and dropped
+  uint64_t chunk_bytes_ = 0;
+  uint64_t chunk_taken_ = 0;
+  const std::unique_ptr<std::byte[]> dropped_;
+  bool small_chunks_ = true;  // the last one was: then many of them are read at once
+};
+
+}  // namespace raylet

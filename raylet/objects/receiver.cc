@@ -1,0 +1,435 @@
+#include "raylet/objects/receiver.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "base/frame.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "base/unix_socket.h"
+#include "fbs/messages.h"
+#include "raylet/objects/bulk_reader.h"
+
+namespace raylet {
+namespace {
+
+constexpr int kReadsPerTurn = 16;  // then the loop's other sockets have their turn
+// Objects up to this size are created and sealed in one step. The store client sends as much inside a request.
+constexpr uint64_t kSmallObjectBytesMax = uint64_t{16} << 10;
+constexpr uint64_t kMapAheadBytes = uint64_t{4} << 20;
+constexpr uint64_t kBlockBytes = uint64_t{256} << 10;
+constexpr uint64_t kPageBytes = 4096;
+constexpr size_t kUnsentBytesMax = size_t{1} << 20;  // of requests
+
+std::byte* const kNothing = reinterpret_cast<std::byte*>(alignof(std::max_align_t));  // where no byte goes
+
+}  // namespace
+
+// ---- one connection ----
+
+class ObjectReceiver::Connection final : public BulkReader::Sink {
+ public:
+  Connection(ObjectReceiver& receiver, const NodeId& node, UniqueFd fd)
+      : receiver_(receiver),
+        node_(node),
+        fd_(std::move(fd)),
+        reader_(*this),
+        watcher_(receiver.loop_, fd_.get(), [this](FdWatcher::Events events) { Ready(events); }) {
+    const int on = 1;
+    (void)::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // fails where nothing is delayed anyway
+    watcher_.Watch({.readable = true});
+  }
+
+  const NodeId& node() const { return node_; }
+  size_t pulls = 0;  // under way here
+  bool Stalled() { return pulls > 0 && !std::exchange(moved_, false); }
+  void Moved() { moved_ = true; }
+  void Forget(PullNumber pull) { reader_.Forget(pull); }
+
+  template <class Message>
+  void Tell(wire::ObjectMessage type, PullNumber pull, const Message& message) {
+    AppendFrame(unsent_, static_cast<uint16_t>(type), pull, Encode(message));
+    // Sent at the end of this turn, together with what else is said in it.
+    watcher_.Watch({.readable = true, .writable = true});
+  }
+
+  Result<std::span<std::byte>> PlaceFor(uint64_t pull, uint64_t offset, uint64_t bytes) override {
+    if (!OfThis(pull)) return std::span<std::byte>();
+    return receiver_.PlaceFor(pull, offset, bytes);
+  }
+  Result<void> OnChunk(uint64_t pull, uint64_t offset, std::span<const std::byte> bytes, uint64_t checksum) override {
+    return receiver_.OnChunk(pull, offset, bytes, checksum);
+  }
+  Result<void> OnMessage(const FrameHeader& header, std::span<const std::byte> body) override;
+
+ private:
+  bool OfThis(PullNumber pull) const {
+    const auto under_way = receiver_.pulls_.find(pull);
+    return under_way != receiver_.pulls_.end() && under_way->second.connection == this;
+  }
+  void Ready(FdWatcher::Events events) {
+    Result<void> outcome;
+    if (events.readable) outcome = Read();
+    if (outcome && events.writable) outcome = Send();
+    if (!outcome) receiver_.ConnectionGone(*this, outcome.error());  // destroys this
+  }
+  Result<void> Read();
+  Result<void> Send();
+
+  ObjectReceiver& receiver_;
+  const NodeId node_;
+  const UniqueFd fd_;
+  BulkReader reader_;
+  std::vector<std::byte> unsent_;
+  bool moved_ = true;  // since the last look at stalls
+  FdWatcher watcher_;  // after fd_: stops before it closes
+};
+
+Result<void> ObjectReceiver::Connection::Read() {
+  for (int i = 0; i < kReadsPerTurn; ++i) {
+    const auto room = reader_.Room();
+    ++receiver_.counters_.system_calls;
+    msghdr message{};
+    message.msg_iov = const_cast<iovec*>(room.data());
+    message.msg_iovlen = room.size();
+    const ssize_t received = ::recvmsg(fd_.get(), &message, MSG_DONTWAIT);
+    if (received == 0)
+      return Fail(ErrorCode::kDisconnected, StrCat("node ", node_.hex(), " has closed the connection"));
+    if (received < 0) {
+      if (errno == EAGAIN) return {};
+      if (errno == EINTR) continue;
+      if (errno == ECONNRESET)
+        return Fail(ErrorCode::kDisconnected, StrCat("the connection to node ", node_.hex(), " was reset"));
+      return FailErrno("recvmsg", errno);
+    }
+    moved_ = true;
+    RAYLET_RETURN_IF_ERROR(reader_.Took(static_cast<size_t>(received)));
+  }
+  return {};
+}
+
+Result<void> ObjectReceiver::Connection::Send() {
+  const auto sent = SendSome(fd_.get(), unsent_, {});
+  if (!sent) return Fail(sent.error());
+  unsent_.erase(unsent_.begin(), unsent_.begin() + static_cast<std::ptrdiff_t>(*sent));
+  if (unsent_.size() > kUnsentBytesMax)
+    return Fail(ErrorCode::kSlowConsumer, StrCat("node ", node_.hex(), " does not read what it is asked for"));
+  watcher_.Watch({.readable = true, .writable = !unsent_.empty()});
+  return {};
+}
+
+Result<void> ObjectReceiver::Connection::OnMessage(const FrameHeader& header, std::span<const std::byte> body) {
+  switch (static_cast<wire::ObjectMessage>(header.type)) {
+    case wire::ObjectMessage::PullHeader: {
+      const auto parsed = Parse<wire::PullHeaderT>(body);
+      if (!parsed) return Fail(parsed.error());
+      return OfThis(header.request_id) ? receiver_.OnHeader(header.request_id, *parsed) : Result<void>();
+    }
+    case wire::ObjectMessage::PullRefused: {
+      const auto refused = Parse<wire::PullRefusedT>(body);
+      if (!refused) return Fail(refused.error());
+      const auto status = FromStatus(*refused->status);
+      if (status) return Fail(ErrorCode::kProtocolError, "a refusal without a reason");
+      if (OfThis(header.request_id)) receiver_.OnRefused(header.request_id, status.error());
+      return {};
+    }
+    default: break;
+  }
+  return Fail(ErrorCode::kProtocolError,
+              StrCat("a message of type ", header.type, " from the side that sends objects"));
+}
+
+// ---- transfers ----
+
+ObjectReceiver::ObjectReceiver(Loop& loop, std::shared_ptr<client::StoreClient> store, Handler& handler,
+                               ObjectReceiverLimits limits)
+    : loop_(loop), store_(std::move(store)), handler_(handler), limits_(limits) {}
+
+ObjectReceiver::~ObjectReceiver() = default;
+
+void ObjectReceiver::Connect(const NodeId& node, UniqueFd fd) {
+  Disconnect(node, {ErrorCode::kDisconnected, StrCat("node ", node.hex(), " has connected anew")});
+  connections_[node] = std::make_unique<Connection>(*this, node, std::move(fd));
+}
+
+void ObjectReceiver::Disconnect(const NodeId& node, const Error& why) {
+  if (const auto connection = connections_.find(node); connection != connections_.end())
+    ConnectionGone(*connection->second, why);
+}
+
+void ObjectReceiver::CloseIdle(const NodeId& node) {
+  const auto connection = connections_.find(node);
+  if (connection != connections_.end() && connection->second->pulls == 0) connections_.erase(connection);
+}
+
+void ObjectReceiver::Pull(PullNumber pull, const ObjectId& object, const NodeId& from, PullPriority priority) {
+  const auto connection = connections_.find(from);
+  StopTransfer(object);  // one that the caller has given up, as its connection will soon
+  const auto arriving = arriving_.find(object);
+  const uint64_t good_bytes = arriving == arriving_.end() ? 0 : arriving->second.good_bytes;
+  if (connection == connections_.end())
+    return handler_.OnEnded(
+        pull, object, {ErrorCode::kDisconnected, StrCat("there is no connection to node ", from.hex())}, good_bytes);
+  wire::PullRequestT request;
+  request.object = std::make_unique<wire::Id20>(ToWire(object));
+  request.priority = static_cast<uint8_t>(priority);
+  if (arriving != arriving_.end()) {
+    request.offset = good_bytes;
+    request.data_bytes = arriving->second.sizes.data_bytes;
+    request.metadata_bytes = arriving->second.sizes.metadata_bytes;
+    if (std::exchange(arriving->second.kept, false)) kept_bytes_ -= arriving->second.sizes.total();
+  }
+  pulls_[pull] = {object, connection->second.get()};
+  if (++connection->second->pulls == 1) connection->second->Moved();
+  connection->second->Tell(wire::ObjectMessage::Pull, pull, request);
+  WatchForStalls();
+}
+
+void ObjectReceiver::Raise(PullNumber pull, PullPriority priority) {
+  const auto under_way = pulls_.find(pull);
+  if (under_way == pulls_.end()) return;
+  wire::PullPriorityNoticeT notice;
+  notice.priority = static_cast<uint8_t>(priority);
+  under_way->second.connection->Tell(wire::ObjectMessage::PullPriority, pull, notice);
+}
+
+void ObjectReceiver::Stop(const ObjectId& object) {
+  StopTransfer(object);
+  Drop(object);
+}
+
+void ObjectReceiver::StopTransfer(const ObjectId& object) {
+  const auto under_way =
+      std::find_if(pulls_.begin(), pulls_.end(), [&](const auto& each) { return each.second.object == object; });
+  if (under_way == pulls_.end()) return;
+  Connection& connection = *under_way->second.connection;
+  connection.Forget(under_way->first);
+  connection.Tell(wire::ObjectMessage::PullStop, under_way->first, wire::EmptyNoticeT());
+  --connection.pulls;
+  pulls_.erase(under_way);
+}
+
+void ObjectReceiver::Drop(const ObjectId& object) {
+  const auto arriving = arriving_.find(object);
+  if (arriving == arriving_.end()) return;
+  if (arriving->second.kept) kept_bytes_ -= arriving->second.sizes.total();
+  arriving_.erase(arriving);  // the writer aborts
+}
+
+Result<void> ObjectReceiver::OnHeader(PullNumber pull, const wire::PullHeaderT& header) {
+  UnderWay& under_way = pulls_.at(pull);
+  const ObjectId object = under_way.object;
+  const ObjectSizes sizes{header.data_bytes, header.metadata_bytes};
+  // Nothing has passed its checksum, which the sizes are part of: what was said of them before may have been wrong.
+  if (const auto early = arriving_.find(object);
+      early != arriving_.end() && early->second.good_bytes == 0 && early->second.sizes != sizes)
+    Drop(object);
+  const auto arriving = arriving_.find(object);
+  const uint64_t good_bytes = arriving == arriving_.end() ? 0 : arriving->second.good_bytes;
+  if (under_way.begun || header.offset != good_bytes ||
+      (arriving != arriving_.end() && arriving->second.sizes != sizes))
+    return Fail(ErrorCode::kProtocolError, StrCat("a header of object ", object.hex(), " that nobody asked for"));
+  under_way.begun = true;
+  counters_.bytes_resumed += good_bytes;
+  if (arriving == arriving_.end()) {
+    if (const auto room = MakeRoom(object, sizes); !room) {
+      // Sealed here meanwhile is as good as arrived.
+      if (room.error().code == ErrorCode::kAlreadyExists) {
+        auto view = store_->TryGet(object);
+        if (view && view->has_value()) {
+          under_way.connection->Tell(wire::ObjectMessage::PullStop, pull, wire::EmptyNoticeT());
+          --under_way.connection->pulls;
+          pulls_.erase(pull);
+          handler_.OnArrived(pull, object, **std::move(view));
+          return {};
+        }
+      }
+      End(pull, room.error(), /*tell_sender=*/true);
+      return {};
+    }
+  }
+  handler_.OnSized(pull, object, sizes.total());
+  return {};
+}
+
+Result<void> ObjectReceiver::MakeRoom(const ObjectId& object, const ObjectSizes& sizes) {
+  if (sizes.data_bytes > store_->capacity_bytes() || sizes.metadata_bytes > store_->capacity_bytes() ||
+      sizes.total() > store_->capacity_bytes())
+    return Fail(ErrorCode::kTooLarge, StrCat("object ", object.hex(), " has ", sizes.data_bytes, " bytes and ",
+                                             sizes.metadata_bytes, " of metadata; the store at ", store_->socket_path(),
+                                             " holds ", store_->capacity_bytes(), ": give it more with -m"));
+  Arriving arriving;
+  arriving.sizes = sizes;
+  if (sizes.total() <= kSmallObjectBytesMax) {
+    arriving.small = std::make_unique_for_overwrite<std::byte[]>(std::max<uint64_t>(sizes.total(), 1));
+  } else {
+    const std::vector<std::byte> metadata(sizes.metadata_bytes);  // comes later
+    auto writer = store_->Create(object, sizes.data_bytes, metadata, {.evict_if_full = true});
+    if (!writer) return Fail(writer.error());
+    arriving.writer = *std::move(writer);
+  }
+  arriving_.emplace(object, std::move(arriving));
+  return {};
+}
+
+std::byte* ObjectReceiver::Arriving::At(uint64_t offset) const {
+  if (small != nullptr) return small.get() + offset;
+  if (offset < sizes.data_bytes) return writer.data().data() + offset;
+  return writer.metadata().data() + (offset - sizes.data_bytes);
+}
+
+Result<std::span<std::byte>> ObjectReceiver::PlaceFor(PullNumber pull, uint64_t offset, uint64_t bytes) {
+  const UnderWay& under_way = pulls_.at(pull);
+  const auto found = arriving_.find(under_way.object);
+  if (!under_way.begun || found == arriving_.end())
+    return Fail(ErrorCode::kProtocolError, StrCat("a chunk of object ", under_way.object.hex(), " before its header"));
+  Arriving& arriving = found->second;
+  const uint64_t end = offset < arriving.sizes.data_bytes ? arriving.sizes.data_bytes : arriving.sizes.total();
+  const bool empty_object = arriving.sizes.total() == 0 && bytes == 0;
+  if (offset != arriving.good_bytes || bytes > end - offset || (bytes == 0 && !empty_object))
+    return Fail(ErrorCode::kProtocolError,
+                StrCat("a chunk of ", bytes, " bytes at ", offset, " of object ", under_way.object.hex(), ", of which ",
+                       arriving.good_bytes, " of ", arriving.sizes.total(), " bytes are here"));
+  if (bytes == 0) return std::span<std::byte>(kNothing, 0);
+  if (arriving.small == nullptr) MapAhead(arriving, offset, bytes);
+  return std::span<std::byte>(arriving.At(offset), bytes);
+}
+
+// A fault for each page that is written for the first time would cost more than copying it. Populating for reading maps
+// sixteen pages at a time, writable ones too, as nobody keeps track of which pages of a memfd are dirty: measured, a
+// third of the time that populating for writing takes.
+void ObjectReceiver::MapAhead(const Arriving& arriving, uint64_t offset, uint64_t bytes) {
+  if (offset >= arriving.sizes.data_bytes) return;
+  const auto begin = reinterpret_cast<uintptr_t>(arriving.At(offset));
+  const auto object_end = reinterpret_cast<uintptr_t>(arriving.writer.data().data() + arriving.sizes.data_bytes);
+  uintptr_t end = begin + bytes;
+  bool mapped = true;
+  for (uintptr_t block = begin / kBlockBytes; block * kBlockBytes < end; ++block) mapped = mapped && IsMapped(block);
+  if (mapped) return;
+  const uintptr_t ahead = std::min(object_end, begin + kMapAheadBytes);
+  while (end < ahead && !IsMapped(end / kBlockBytes)) end = std::min(ahead, (end / kBlockBytes + 1) * kBlockBytes);
+  const uintptr_t first_page = begin & ~(kPageBytes - 1);
+  // Where it fails the pages come one by one.
+  (void)::madvise(reinterpret_cast<void*>(first_page), end - first_page, MADV_POPULATE_READ);
+  for (uintptr_t block = (begin + kBlockBytes - 1) / kBlockBytes; (block + 1) * kBlockBytes <= end; ++block)
+    mapped_blocks_[block / kBlocksPerRegion].set(block % kBlocksPerRegion);
+}
+
+bool ObjectReceiver::IsMapped(uintptr_t block) const {
+  const auto region = mapped_blocks_.find(block / kBlocksPerRegion);
+  return region != mapped_blocks_.end() && region->second.test(block % kBlocksPerRegion);
+}
+
+Result<void> ObjectReceiver::OnChunk(PullNumber pull, uint64_t offset, std::span<const std::byte> bytes,
+                                     uint64_t checksum) {
+  const ObjectId object = pulls_.at(pull).object;
+  Arriving& arriving = arriving_.at(object);
+  if (ChunkChecksum(object, arriving.sizes, offset, bytes) != checksum) {
+    ++counters_.chunks_corrupt;
+    return Fail(ErrorCode::kProtocolError, StrCat("the chunk of ", bytes.size(), " bytes at ", offset, " of object ",
+                                                  object.hex(), " fails its checksum: it is pulled again"));
+  }
+  arriving.good_bytes += bytes.size();
+  counters_.bytes_received += bytes.size();
+  if (arriving.good_bytes == arriving.sizes.total()) Seal(pull, object);
+  return {};
+}
+
+void ObjectReceiver::Seal(PullNumber pull, const ObjectId& object) {
+  Arriving& arriving = arriving_.at(object);
+  Result<client::ObjectView> view;
+  if (arriving.small != nullptr) {
+    const std::span<const std::byte> bytes(arriving.small.get(), arriving.sizes.total());
+    const auto data = bytes.first(arriving.sizes.data_bytes);
+    const auto sealed = store_->CreateAndSeal(object, data, bytes.subspan(data.size()), {.evict_if_full = true});
+    auto here = store_->TryGet(object);  // whoever made it
+    if (!here)
+      view = Fail(here.error());
+    else if (here->has_value())
+      view = **std::move(here);
+    else if (!sealed)
+      view = Fail(sealed.error());
+  } else {
+    view = std::move(arriving.writer).SealAndView();
+  }
+  if (!view) {
+    // The store's kNotFound is not the sender's.
+    const ErrorCode code = view.error().code == ErrorCode::kNotFound ? ErrorCode::kUnavailable : view.error().code;
+    return End(pull, {code, view.error().message}, /*tell_sender=*/false);
+  }
+  ++counters_.objects_received;
+  --pulls_.at(pull).connection->pulls;
+  pulls_.erase(pull);
+  arriving_.erase(object);
+  handler_.OnArrived(pull, object, *std::move(view));
+}
+
+void ObjectReceiver::OnRefused(PullNumber pull, const Error& why) {
+  if (why.code == ErrorCode::kInvalid) Drop(pulls_.at(pull).object);  // what is here is of another object: begin anew
+  // What is full or too large there says nothing about here.
+  const bool not_there = why.code == ErrorCode::kNotFound;
+  End(pull, {not_there ? ErrorCode::kNotFound : ErrorCode::kUnavailable, why.message}, /*tell_sender=*/false);
+}
+
+// Early. What has come stays where there is room for it.
+void ObjectReceiver::End(PullNumber pull, const Error& why, bool tell_sender) {
+  const UnderWay under_way = pulls_.at(pull);
+  pulls_.erase(pull);
+  --under_way.connection->pulls;
+  under_way.connection->Forget(pull);
+  if (tell_sender) under_way.connection->Tell(wire::ObjectMessage::PullStop, pull, wire::EmptyNoticeT());
+  uint64_t good_bytes = 0;
+  if (const auto arriving = arriving_.find(under_way.object); arriving != arriving_.end()) {
+    const bool whole = arriving->second.good_bytes == arriving->second.sizes.total();  // and could not be sealed
+    if (whole || kept_bytes_ + arriving->second.sizes.total() > limits_.kept_bytes_max) {
+      Drop(under_way.object);
+    } else {
+      arriving->second.kept = true;
+      kept_bytes_ += arriving->second.sizes.total();
+      good_bytes = arriving->second.good_bytes;
+    }
+  }
+  handler_.OnEnded(pull, under_way.object, why, good_bytes);
+}
+
+void ObjectReceiver::ConnectionGone(Connection& connection, Error why) {
+  const NodeId node = connection.node();
+  if (why.code != ErrorCode::kDisconnected)
+    RAYLET_LOG(kWarning, "the bulk connection to node ", node.hex(), " is closed: ", why.message);
+  // A store's error would be taken for one of ours.
+  const Error ended{ErrorCode::kDisconnected, std::move(why.message)};
+  std::vector<PullNumber> pulls;
+  for (const auto& [pull, under_way] : pulls_)
+    if (under_way.connection == &connection) pulls.push_back(pull);
+  std::sort(pulls.begin(), pulls.end());
+  const auto gone = connections_.extract(node);  // closed at the end; whoever pulls anew meanwhile finds it gone
+  for (const PullNumber pull : pulls)
+    if (pulls_.contains(pull)) End(pull, ended, /*tell_sender=*/false);
+  handler_.OnConnectionGone(node, {why.code, ended.message});
+}
+
+void ObjectReceiver::WatchForStalls() {
+  if (stall_timer_) return;
+  stall_timer_ = Timer(loop_, limits_.stall, limits_.stall, [this] { DropStalled(); });
+}
+
+void ObjectReceiver::DropStalled() {
+  std::vector<NodeId> stalled;
+  for (const auto& [node, connection] : connections_)
+    if (connection->Stalled()) stalled.push_back(node);
+  for (const NodeId& node : stalled)
+    Disconnect(node, {ErrorCode::kTimedOut,
+                      StrCat("node ", node.hex(), " has sent nothing for ", limits_.stall.count(), " ms, the limit")});
+  if (pulls_.empty()) stall_timer_.Cancel();
+}
+
+}  // namespace raylet

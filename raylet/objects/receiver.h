@@ -1,0 +1,122 @@
+// ObjectReceiver: brings objects of other machines into this machine's store, from the socket straight into the arena.
+// One loop's thread, which owns it. Its calls to the store wait for the store's answer, so this is no loop that others
+// wait for: ObjectTransfer gives it a thread.
+// Always holds: an object is sealed only when each of its chunks has come and passed its checksum. What has come of an
+// object stays, unsealed, when its transfer ends early, so that the next one goes on there; Stop lets it go. When this
+// process dies the store lets go of it.
+#pragma once
+
+#include <bitset>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "base/counter.h"
+#include "base/loop.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "client/plasma/store_client.h"
+#include "raylet/objects/chunk.h"
+#include "raylet/objects/pull_queue.h"
+
+namespace raylet {
+
+struct ObjectReceiverLimits {
+  uint64_t kept_bytes_max = uint64_t{512} << 20;  // of the objects whose transfers ended early
+  std::chrono::milliseconds stall{10'000};        // a sender that sends nothing for so long is dropped
+};
+
+class ObjectReceiver {
+ public:
+  // Called from the loop, or from inside Pull, Connect and Disconnect. Each may call Pull, Raise and Stop, and nothing
+  // else of the receiver.
+  class Handler {
+   public:
+    virtual ~Handler() = default;
+    virtual void OnSized(PullNumber pull, const ObjectId& object, uint64_t bytes) = 0;
+    // Sealed, and pinned while `view` lives. Empty where it was evicted at once, or was here already.
+    virtual void OnArrived(PullNumber pull, const ObjectId& object, client::ObjectView view) = 0;
+    // The codes are PullQueue::Ended's.
+    virtual void OnEnded(PullNumber pull, const ObjectId& object, const Error& why, uint64_t good_bytes) = 0;
+    // Once, after its transfers have ended.
+    virtual void OnConnectionGone(const NodeId& node, const Error& why) = 0;
+  };
+  struct Counters {  // may be read by any thread
+    Counter objects_received;
+    Counter bytes_received;  // of objects, checksums good
+    Counter bytes_resumed;   // that did not have to come again
+    Counter chunks_corrupt;
+    Counter system_calls;  // to receive
+  };
+
+  // `loop` and `handler` outlive the receiver.
+  ObjectReceiver(Loop& loop, std::shared_ptr<client::StoreClient> store, Handler& handler,
+                 ObjectReceiverLimits limits = {});
+  ~ObjectReceiver();  // calls nobody
+
+  // A connected, authenticated stream socket to that node's ObjectSender; one before it is closed.
+  void Connect(const NodeId& node, UniqueFd fd);
+  bool Connected(const NodeId& node) const { return connections_.contains(node); }
+  void Disconnect(const NodeId& node, const Error& why);
+  void CloseIdle(const NodeId& node);  // nothing is pulled from there; nobody is told
+
+  // kDisconnected through OnEnded where there is no connection to that node.
+  void Pull(PullNumber pull, const ObjectId& object, const NodeId& from, PullPriority priority);
+  void Raise(PullNumber pull, PullPriority priority);
+  void Stop(const ObjectId& object);  // what has come of it goes
+
+  size_t pulls() const { return pulls_.size(); }
+  uint64_t kept_bytes() const { return kept_bytes_; }
+  const Counters& counters() const { return counters_; }
+
+ private:
+  class Connection;
+  // What has come of an object. It has a transfer, or waits for the next one.
+  struct Arriving {
+    ObjectSizes sizes;
+    uint64_t good_bytes = 0;
+    client::ObjectWriter writer;
+    std::unique_ptr<std::byte[]> small;  // instead of the writer: created and sealed in one step
+    bool kept = false;                   // counted in kept_bytes_
+    std::byte* At(uint64_t offset) const;
+  };
+  struct UnderWay {
+    ObjectId object;
+    Connection* connection = nullptr;
+    bool begun = false;  // its header has come
+  };
+
+  Result<void> OnHeader(PullNumber pull, const wire::PullHeaderT& header);
+  Result<std::span<std::byte>> PlaceFor(PullNumber pull, uint64_t offset, uint64_t bytes);
+  Result<void> OnChunk(PullNumber pull, uint64_t offset, std::span<const std::byte> bytes, uint64_t checksum);
+  void OnRefused(PullNumber pull, const Error& why);
+  Result<void> MakeRoom(const ObjectId& object, const ObjectSizes& sizes);
+  void MapAhead(const Arriving& arriving, uint64_t offset, uint64_t bytes);
+  bool IsMapped(uintptr_t block) const;
+  void Seal(PullNumber pull, const ObjectId& object);
+  void StopTransfer(const ObjectId& object);
+  void End(PullNumber pull, const Error& why, bool tell_sender);
+  void Drop(const ObjectId& object);
+  void ConnectionGone(Connection& connection, Error why);
+  void WatchForStalls();
+  void DropStalled();
+
+  Loop& loop_;
+  const std::shared_ptr<client::StoreClient> store_;
+  Handler& handler_;
+  const ObjectReceiverLimits limits_;
+  Counters counters_;
+  std::map<NodeId, std::unique_ptr<Connection>> connections_;
+  std::unordered_map<PullNumber, UnderWay> pulls_;
+  std::unordered_map<ObjectId, Arriving> arriving_;
+  uint64_t kept_bytes_ = 0;
+  // Blocks of 256 KiB of the arena, by address, whose pages this process has in its page table: for as long as it
+  // lives.
+  static constexpr size_t kBlocksPerRegion = 4096;
+  std::unordered_map<uintptr_t, std::bitset<kBlocksPerRegion>> mapped_blocks_;
+  Timer stall_timer_;  // only while transfers are under way
+};
+
+}  // namespace raylet

@@ -1,0 +1,374 @@
+#include "raylet/objects/sender.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <deque>
+#include <utility>
+#include <vector>
+
+#include "base/frame.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "base/unix_socket.h"
+#include "fbs/messages.h"
+
+namespace raylet {
+namespace {
+
+constexpr size_t kPriorities = 3;
+constexpr size_t kBatchBytes = kChunkBytes;  // of objects, in one system call
+constexpr size_t kBatchParts = 128;          // beginning of a transfer, chunk: two each
+constexpr int kSendsPerTurn = 16;            // then the loop's other sockets have their turn
+constexpr size_t kBytesPerRead = size_t{16} << 10;
+
+}  // namespace
+
+class ObjectSender::Connection {
+ public:
+  Connection(ObjectSender& sender, uint64_t key, const NodeId& node, UniqueFd fd)
+      : sender_(sender),
+        key_(key),
+        node_(node),
+        fd_(std::move(fd)),
+        parser_(kBulkMessageBytesMax),
+        watcher_(sender.loop_, fd_.get(), [this](FdWatcher::Events events) { Ready(events); }) {
+    const int on = 1;
+    // A small object must not wait for the acknowledgement of the one before. Fails on sockets that do not wait anyway.
+    (void)::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    watcher_.Watch({.readable = true});
+  }
+
+  size_t pulls() const { return pulls_; }
+  const NodeId& node() const { return node_; }
+  bool busy() const { return pulls_ > 0 || !batch_.empty(); }
+  bool Stalled() { return !batch_.empty() && !std::exchange(moved_, false); }
+
+ private:
+  struct Transfer {
+    uint64_t pull = 0;
+    ObjectId object;
+    uint64_t offset = 0;
+    ObjectSizes sizes;  // of the request until it has begun, then the object's
+    bool begun = false;
+    std::shared_ptr<const client::ObjectView> view;  // once it has begun
+  };
+  // A piece of a batch: bytes of head_, or of an object.
+  struct Part {
+    const std::byte* object_bytes = nullptr;
+    size_t head_offset = 0;
+    size_t bytes = 0;
+  };
+
+  void Ready(FdWatcher::Events events);
+  Result<void> Read();
+  Result<void> OnMessage(const Frame& frame);
+  Result<void> OnPull(const Frame& frame);
+  void Reprioritize(uint64_t pull, size_t priority);
+  void Stop(uint64_t pull);
+  std::pair<size_t, std::deque<Transfer>::iterator> Find(uint64_t pull);
+
+  Result<void> Send();
+  void CutBatch();
+  bool Begin(Transfer& transfer);
+  void CutChunk(Transfer& transfer);
+  void Head(uint16_t type, uint64_t pull, std::span<const std::byte> body, size_t more_bytes = 0);
+  Result<bool> SendBatch();
+
+  ObjectSender& sender_;
+  const uint64_t key_;
+  const NodeId node_;
+  const UniqueFd fd_;
+  FrameParser parser_;
+  std::array<std::deque<Transfer>, kPriorities> queues_;  // in turn within a priority
+  size_t pulls_ = 0;                                      // in queues_
+
+  std::vector<Part> batch_;  // not sent yet, the first perhaps in part
+  size_t batch_next_ = 0;
+  size_t batch_object_bytes_ = 0;
+  std::vector<std::byte> head_;                                           // frame headers and messages of the batch
+  std::vector<std::shared_ptr<const client::ObjectView>> batch_objects_;  // stay pinned until it is sent
+  bool moved_ = true;                                                     // since the last look at stalls
+  FdWatcher watcher_;                                                     // after fd_: stops before it closes
+};
+
+// ---- requests ----
+
+void ObjectSender::Connection::Ready(FdWatcher::Events events) {
+  Result<void> outcome;
+  if (events.readable) outcome = Read();
+  if (outcome) outcome = Send();
+  if (!outcome) return sender_.Remove(key_, outcome.error());  // destroys this
+}
+
+Result<void> ObjectSender::Connection::Read() {
+  std::array<std::byte, kBytesPerRead> buffer;
+  std::vector<UniqueFd> none;
+  const auto received = ReceiveSome(fd_.get(), buffer, none);
+  if (!received) return Fail(received.error());
+  if (received->would_block) return {};
+  if (received->bytes == 0) return Fail(ErrorCode::kDisconnected, "the other side has closed the connection");
+  parser_.Feed(std::span(buffer).first(received->bytes));
+  for (;;) {
+    const auto frame = parser_.Next();
+    if (!frame) return Fail(frame.error());
+    if (!frame->has_value()) return {};
+    RAYLET_RETURN_IF_ERROR(OnMessage(**frame));
+  }
+}
+
+Result<void> ObjectSender::Connection::OnMessage(const Frame& frame) {
+  switch (static_cast<wire::ObjectMessage>(frame.header.type)) {
+    case wire::ObjectMessage::Pull: return OnPull(frame);
+    case wire::ObjectMessage::PullPriority: {
+      const auto notice = Parse<wire::PullPriorityNoticeT>(frame.body);
+      if (!notice) return Fail(notice.error());
+      Reprioritize(frame.header.request_id, notice->priority);
+      return {};
+    }
+    case wire::ObjectMessage::PullStop: Stop(frame.header.request_id); return {};
+    default: break;
+  }
+  return Fail(ErrorCode::kProtocolError, StrCat("a message of type ", frame.header.type, " from the side that pulls"));
+}
+
+Result<void> ObjectSender::Connection::OnPull(const Frame& frame) {
+  const auto request = Parse<wire::PullRequestT>(frame.body);
+  if (!request) return Fail(request.error());
+  // Refusals count, too: a side that asks and never reads is bounded.
+  if (pulls_ >= sender_.limits_.pulls_per_connection_max)
+    return Fail(ErrorCode::kFull, StrCat(pulls_, " transfers are asked for on one connection, the limit"));
+  Transfer transfer;
+  transfer.pull = frame.header.request_id;
+  transfer.object = FromWire<ObjectId>(*request->object);
+  transfer.offset = request->offset;
+  transfer.sizes = {request->data_bytes, request->metadata_bytes};
+  queues_[std::min<size_t>(request->priority, kPriorities - 1)].push_back(std::move(transfer));
+  ++pulls_;
+  return {};
+}
+
+std::pair<size_t, std::deque<ObjectSender::Connection::Transfer>::iterator> ObjectSender::Connection::Find(
+    uint64_t pull) {
+  for (size_t priority = 0; priority < kPriorities; ++priority) {
+    auto& queue = queues_[priority];
+    const auto found =
+        std::find_if(queue.begin(), queue.end(), [&](const Transfer& each) { return each.pull == pull; });
+    if (found != queue.end()) return {priority, found};
+  }
+  return {kPriorities, {}};
+}
+
+void ObjectSender::Connection::Reprioritize(uint64_t pull, size_t priority) {
+  const auto [at, found] = Find(pull);
+  priority = std::min(priority, kPriorities - 1);
+  if (at == kPriorities || at == priority) return;  // sent already
+  queues_[priority].push_back(std::move(*found));
+  queues_[at].erase(found);
+}
+
+void ObjectSender::Connection::Stop(uint64_t pull) {
+  const auto [at, found] = Find(pull);
+  if (at == kPriorities) return;
+  queues_[at].erase(found);
+  --pulls_;
+}
+
+// ---- bytes ----
+
+Result<void> ObjectSender::Connection::Send() {
+  for (int i = 0; i < kSendsPerTurn; ++i) {
+    if (batch_.empty()) CutBatch();
+    if (batch_.empty()) {
+      watcher_.Watch({.readable = true});
+      return {};
+    }
+    const auto sent = SendBatch();
+    if (!sent) return Fail(sent.error());
+    if (!*sent) break;
+  }
+  sender_.WatchForStalls();
+  watcher_.Watch({.readable = true, .writable = true});
+  return {};
+}
+
+void ObjectSender::Connection::CutBatch() {
+  head_.clear();
+  batch_objects_.clear();
+  batch_next_ = 0;
+  batch_object_bytes_ = 0;
+  while (pulls_ > 0 && batch_object_bytes_ < kBatchBytes && batch_.size() + 3 <= kBatchParts) {
+    auto& queue = *std::find_if(queues_.begin(), queues_.end(), [](const auto& each) { return !each.empty(); });
+    Transfer transfer = std::move(queue.front());
+    queue.pop_front();
+    --pulls_;
+    if (!transfer.begun && !Begin(transfer)) continue;
+    CutChunk(transfer);
+    if (transfer.offset == transfer.sizes.total()) {
+      ++sender_.counters_.objects_sent;
+      continue;
+    }
+    queue.push_back(std::move(transfer));
+    ++pulls_;
+  }
+}
+
+// Pins the object and announces it; false, and a refusal, where it is not there.
+bool ObjectSender::Connection::Begin(Transfer& transfer) {
+  Error why;
+  auto view = sender_.store_->TryGet(transfer.object);
+  if (!view) {
+    why = view.error();
+  } else if (!view->has_value()) {
+    why = {ErrorCode::kNotFound, StrCat("object ", transfer.object.hex(), " is not in the store at ",
+                                        sender_.store_->socket_path(), " any more: ask its owner where it is")};
+  } else {
+    const ObjectSizes sizes{(*view)->data().size(), (*view)->metadata().size()};
+    if (transfer.offset == 0 || (sizes == transfer.sizes && transfer.offset < sizes.total())) {
+      transfer.view = std::make_shared<client::ObjectView>(*std::move(*view));
+      transfer.sizes = sizes;
+      transfer.begun = true;
+      wire::PullHeaderT header;
+      header.data_bytes = sizes.data_bytes;
+      header.metadata_bytes = sizes.metadata_bytes;
+      header.offset = transfer.offset;
+      Head(static_cast<uint16_t>(wire::ObjectMessage::PullHeader), transfer.pull, Encode(header));
+      return true;
+    }
+    why = {ErrorCode::kInvalid,
+           StrCat("object ", transfer.object.hex(), " has ", sizes.data_bytes, " bytes and ", sizes.metadata_bytes,
+                  " of metadata here; it was to be sent on from byte ", transfer.offset, " of an object of ",
+                  transfer.sizes.data_bytes, " and ", transfer.sizes.metadata_bytes)};
+  }
+  ++sender_.counters_.pulls_refused;
+  wire::PullRefusedT refusal;
+  refusal.status = ToStatus(why);
+  Head(static_cast<uint16_t>(wire::ObjectMessage::PullRefused), transfer.pull, Encode(refusal));
+  return false;
+}
+
+void ObjectSender::Connection::CutChunk(Transfer& transfer) {
+  const uint64_t offset = transfer.offset;
+  const auto size = static_cast<size_t>(ChunkBytesAt(transfer.sizes, offset));
+  const auto data = transfer.view->data();
+  const std::span<const std::byte> bytes =
+      offset < data.size() ? data.subspan(offset, size) : transfer.view->metadata().subspan(offset - data.size(), size);
+  const wire::ChunkHeader header(offset, ChunkChecksum(transfer.object, transfer.sizes, offset, bytes));
+  Head(static_cast<uint16_t>(wire::ObjectMessage::PullChunk), transfer.pull, std::as_bytes(std::span(&header, 1)),
+       size);
+  if (size > 0) batch_.push_back({bytes.data(), 0, size});
+  batch_objects_.push_back(transfer.view);
+  batch_object_bytes_ += size;
+  transfer.offset += size;
+}
+
+// A frame of the batch; `more_bytes` of its body follow from the object.
+void ObjectSender::Connection::Head(uint16_t type, uint64_t pull, std::span<const std::byte> body, size_t more_bytes) {
+  const size_t begin = head_.size();
+  AppendFrame(head_, type, pull, body);
+  const auto body_bytes = static_cast<uint32_t>(body.size() + more_bytes);
+  static_assert(offsetof(FrameHeader, body_bytes) == 0);
+  std::memcpy(head_.data() + begin, &body_bytes, sizeof body_bytes);
+  if (!batch_.empty() && batch_.back().object_bytes == nullptr) {
+    batch_.back().bytes += head_.size() - begin;
+    return;
+  }
+  batch_.push_back({nullptr, begin, head_.size() - begin});
+}
+
+// True when all of it has gone; false when the socket takes no more for now.
+Result<bool> ObjectSender::Connection::SendBatch() {
+  std::array<iovec, kBatchParts> parts;
+  size_t count = 0;
+  for (size_t i = batch_next_; i < batch_.size(); ++i) {
+    const Part& part = batch_[i];
+    const std::byte* const bytes = part.object_bytes != nullptr ? part.object_bytes : head_.data() + part.head_offset;
+    parts[count++] = {const_cast<std::byte*>(bytes), part.bytes};
+  }
+  msghdr message{};
+  message.msg_iov = parts.data();
+  message.msg_iovlen = count;
+  ++sender_.counters_.system_calls;
+  const ssize_t sent = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (sent < 0) {
+    if (errno == EAGAIN || errno == EINTR) return false;
+    if (errno == EPIPE || errno == ECONNRESET)
+      return Fail(ErrorCode::kDisconnected, "the other side has closed the connection");
+    return FailErrno("sendmsg", errno);
+  }
+  moved_ = true;
+  auto left = static_cast<size_t>(sent);
+  while (left > 0) {
+    Part& part = batch_[batch_next_];
+    const size_t taken = std::min(left, part.bytes);
+    if (part.object_bytes != nullptr) {
+      part.object_bytes += taken;
+      sender_.counters_.bytes_sent += taken;
+    } else {
+      part.head_offset += taken;
+    }
+    part.bytes -= taken;
+    left -= taken;
+    if (part.bytes == 0) ++batch_next_;
+  }
+  if (batch_next_ < batch_.size()) return false;
+  batch_.clear();
+  return true;
+}
+
+// ---- the sender ----
+
+ObjectSender::ObjectSender(Loop& loop, std::shared_ptr<client::StoreClient> store, ObjectSenderLimits limits)
+    : loop_(loop), store_(std::move(store)), limits_(limits) {}
+
+ObjectSender::~ObjectSender() = default;
+
+void ObjectSender::Serve(const NodeId& node, UniqueFd fd) {
+  const uint64_t key = next_key_++;
+  connections_[key] = std::make_unique<Connection>(*this, key, node, std::move(fd));
+}
+
+size_t ObjectSender::pulls() const {
+  size_t pulls = 0;
+  for (const auto& [key, connection] : connections_) pulls += connection->pulls();
+  return pulls;
+}
+
+void ObjectSender::Disconnect(const NodeId& node, const Error& why) {
+  std::vector<uint64_t> keys;
+  for (const auto& [key, connection] : connections_)
+    if (connection->node() == node) keys.push_back(key);
+  for (const uint64_t key : keys) Remove(key, why);
+}
+
+void ObjectSender::Remove(uint64_t key, const Error& why) {
+  const auto connection = connections_.find(key);
+  if (why.code != ErrorCode::kDisconnected)
+    RAYLET_LOG(kWarning, "the bulk connection from node ", connection->second->node().hex(),
+               " is closed: ", why.message);
+  connections_.erase(connection);
+}
+
+void ObjectSender::WatchForStalls() {
+  if (stall_timer_) return;
+  stall_timer_ = Timer(loop_, limits_.stall, limits_.stall, [this] { DropStalled(); });
+}
+
+void ObjectSender::DropStalled() {
+  std::vector<uint64_t> stalled;
+  for (const auto& [key, connection] : connections_)
+    if (connection->Stalled()) stalled.push_back(key);
+  for (const uint64_t key : stalled)
+    Remove(key, {ErrorCode::kSlowConsumer,
+                 StrCat("the other side has read nothing for ", limits_.stall.count(), " ms, the limit")});
+  const auto busy = [](const auto& each) { return each.second->busy(); };
+  if (std::none_of(connections_.begin(), connections_.end(), busy)) stall_timer_.Cancel();
+}
+
+}  // namespace raylet

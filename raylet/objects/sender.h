@@ -1,0 +1,62 @@
+// ObjectSender: sends objects of this machine's store to the raylets that dialled a bulk connection: from the arena's
+// mapping straight to the socket. One loop's thread, which owns it; the store's client makes no system call here.
+// Always holds: an object is pinned from the first byte of it that is cut to the last that the kernel has taken. A
+// connection holds one batch of chunks at a time: what a slow reader does not take is not cut.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/counter.h"
+#include "base/loop.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "client/plasma/store_client.h"
+#include "raylet/objects/chunk.h"
+
+namespace raylet {
+
+struct ObjectSenderLimits {
+  size_t pulls_per_connection_max = kPullsPerConnectionMax;  // one more is refused
+  std::chrono::milliseconds stall{30'000};                   // a reader that takes nothing for so long is dropped
+};
+
+class ObjectSender {
+ public:
+  struct Counters {        // may be read by any thread
+    Counter objects_sent;  // to their last byte
+    Counter bytes_sent;    // of objects
+    Counter pulls_refused;
+    Counter system_calls;  // to send
+  };
+
+  // `loop` outlives the sender.
+  ObjectSender(Loop& loop, std::shared_ptr<client::StoreClient> store, ObjectSenderLimits limits = {});
+  ~ObjectSender();
+
+  // A connected, authenticated stream socket to that node. Its other side pulls until it closes it.
+  void Serve(const NodeId& node, UniqueFd fd);
+  void Disconnect(const NodeId& node, const Error& why);  // all of its connections
+
+  size_t connections() const { return connections_.size(); }
+  size_t pulls() const;  // asked for and not sent to their end
+  const Counters& counters() const { return counters_; }
+
+ private:
+  class Connection;
+  void Remove(uint64_t key, const Error& why);
+  void WatchForStalls();
+  void DropStalled();
+
+  Loop& loop_;
+  const std::shared_ptr<client::StoreClient> store_;
+  const ObjectSenderLimits limits_;
+  Counters counters_;
+  std::map<uint64_t, std::unique_ptr<Connection>> connections_;
+  uint64_t next_key_ = 1;
+  Timer stall_timer_;  // only while something is to be sent
+};
+
+}  // namespace raylet

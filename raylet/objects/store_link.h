@@ -1,0 +1,50 @@
+// StoreLink: tells the raylet which objects have been sealed in the store. Owned by main; loop thread only.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/loop.h"
+#include "base/result.h"
+#include "client/plasma/store_client.h"
+#include "fbs/ids.h"
+
+namespace raylet {
+
+class StoreLink {
+ public:
+  class Handler {
+   public:
+    virtual ~Handler() = default;
+    virtual void OnSealed(const ObjectId& object) = 0;
+    virtual void OnStoreGone(const Error& reason) = 0;  // once; nothing after it
+  };
+
+  virtual ~StoreLink() = default;
+  // One OnSealed for each, from the loop, at once where it is sealed already.
+  virtual void Watch(std::span<const ObjectId> objects) = 0;
+
+  // ---- in a cluster
+  // Another connection of the raylet's, for calls that wait.
+  virtual Result<std::shared_ptr<client::StoreClient>> NewClient(const std::string& name) const = 0;
+  // The client that objects of other machines' owners hang off; never 0.
+  virtual uint32_t client_number() const = 0;
+  // Data and metadata of a sealed object; nothing where there is none. Never a system call.
+  virtual std::optional<uint64_t> BytesOf(const ObjectId& object) const = 0;
+  virtual void Delete(std::span<const ObjectId> objects) = 0;
+  struct Room {
+    uint64_t capacity_bytes = 0, free_bytes = 0;
+  };
+  virtual Room room() const = 0;  // never a system call
+
+  virtual void SetHandler(Handler& handler) = 0;  // before the loop runs
+};
+
+// Over a connection of its own; in a cluster another one for objects. kNotRunning, with the command that
+// starts a store, where nobody serves `socket`.
+Result<std::unique_ptr<StoreLink>> ConnectStoreLink(Loop& loop, const std::string& socket, bool in_cluster);
+
+}  // namespace raylet

@@ -1,0 +1,322 @@
+#include "raylet/objects/transfer.h"
+
+#include <mutex>
+#include <utility>
+
+#include "base/strings.h"
+
+namespace raylet {
+
+// What the thread tells the loop.
+struct ObjectTransfer::Event {
+  enum class Kind { kSized, kArrived, kEnded, kConnectionGone } kind = Kind::kEnded;
+  PullNumber pull = 0;
+  ObjectId object;
+  NodeId node;         // kConnectionGone
+  uint64_t bytes = 0;  // kSized, kArrived: of the object; kEnded: good
+  client::ObjectView view;
+  Error why;
+};
+
+struct ObjectTransfer::Inbox {
+  ObjectTransfer* owner = nullptr;  // null once it has gone; loop's thread
+  std::mutex mutex;
+  std::vector<Event> events;  // under mutex; in order
+};
+
+// The receiver's handler: one posted turn for all that happens until the loop takes it.
+class ObjectTransfer::ThreadEnd final : public ObjectReceiver::Handler {
+ public:
+  ThreadEnd(Loop& loop, std::shared_ptr<Inbox> inbox) : loop_(loop), inbox_(std::move(inbox)) {}
+
+  void OnSized(PullNumber pull, const ObjectId& object, uint64_t bytes) override {
+    Add({Event::Kind::kSized, pull, object, {}, bytes, {}, {}});
+  }
+  void OnArrived(PullNumber pull, const ObjectId& object, client::ObjectView view) override {
+    const uint64_t bytes = view.data().size() + view.metadata().size();
+    Add({Event::Kind::kArrived, pull, object, {}, bytes, std::move(view), {}});
+  }
+  void OnEnded(PullNumber pull, const ObjectId& object, const Error& why, uint64_t good_bytes) override {
+    Add({Event::Kind::kEnded, pull, object, {}, good_bytes, {}, why});
+  }
+  void OnConnectionGone(const NodeId& node, const Error& why) override {
+    Add({Event::Kind::kConnectionGone, 0, {}, node, 0, {}, why});
+  }
+
+ private:
+  void Add(Event event) {
+    const std::lock_guard lock(inbox_->mutex);
+    inbox_->events.push_back(std::move(event));
+    if (inbox_->events.size() > 1) return;  // a turn is posted
+    loop_.Post([inbox = inbox_] {
+      if (inbox->owner != nullptr) inbox->owner->TakeEvents();
+    });
+  }
+
+  Loop& loop_;
+  const std::shared_ptr<Inbox> inbox_;
+};
+
+ObjectTransfer::ObjectTransfer(Loop& loop, const Clock& clock, const NodeId& own,
+                               std::shared_ptr<client::StoreClient> store, Handler& handler,
+                               ObjectTransferLimits limits)
+    : loop_(loop),
+      clock_(clock),
+      handler_(handler),
+      limits_(limits),
+      store_(std::move(store)),
+      queue_(own, limits.pulls, clock),
+      inbox_(std::make_shared<Inbox>()),
+      thread_end_(std::make_unique<ThreadEnd>(loop, inbox_)) {
+  inbox_->owner = this;
+  thread_.Run([&] {
+    sender_.emplace(thread_.loop(), store_, limits.sender);
+    receiver_.emplace(thread_.loop(), store_, *thread_end_, limits.receiver);
+  });
+}
+
+ObjectTransfer::~ObjectTransfer() {
+  inbox_->owner = nullptr;
+  thread_.Run([this] {
+    receiver_.reset();
+    sender_.reset();
+  });
+}
+
+// ---- questions and news ----
+
+Result<void> ObjectTransfer::Ask(const ObjectId& object, PullAsker asker, PullPriority priority, Deadline deadline) {
+  CarrySoon();
+  return queue_.Ask(object, asker, priority, deadline);
+}
+
+void ObjectTransfer::Cancel(const ObjectId& object, PullAsker asker) {
+  queue_.Cancel(object, asker);
+  CarrySoon();
+}
+
+void ObjectTransfer::AskerGone(PullAsker asker) {
+  queue_.AskerGone(asker);
+  CarrySoon();
+}
+
+void ObjectTransfer::SealedHere(const ObjectId& object) {
+  queue_.SealedHere(object);
+  CarrySoon();
+}
+
+void ObjectTransfer::OwnerGone(ProcessId owner, const Error& why) {
+  queue_.OwnerGone(owner, why);
+  CarrySoon();
+}
+
+void ObjectTransfer::OwnersGone(uint32_t process_base, const Error& why) {
+  queue_.OwnersGone(process_base, why);
+  CarrySoon();
+}
+
+void ObjectTransfer::Found(const wire::CopiesFoundT& found) {
+  std::map<ObjectId, std::pair<std::vector<NodeId>, uint64_t>> copies;
+  for (const wire::CopyAt& copy : found.copies) {
+    auto& [nodes, bytes] = copies[FromWire<ObjectId>(copy.object())];
+    nodes.push_back(FromWire<NodeId>(copy.node()));
+    if (copy.bytes() != 0) bytes = copy.bytes();
+  }
+  for (const auto& [object, where] : copies) queue_.Located(object, where.first, where.second);
+  for (const wire::Id20& object : found.none_yet) queue_.Located(FromWire<ObjectId>(object), {}, 0);
+  for (const wire::Id20& id : found.lost) {
+    const auto object = FromWire<ObjectId>(id);
+    queue_.Lost(object, {ErrorCode::kNotFound, StrCat("object ", object.hex(), " is gone: it was freed, or its owner ",
+                                                      "has ended, and no machine has a copy")});
+  }
+  CarrySoon();
+}
+
+void ObjectTransfer::Lost(const ObjectId& object, const Error& why) {
+  queue_.Lost(object, why);
+  CarrySoon();
+}
+
+void ObjectTransfer::Free(std::span<const ObjectId> objects) {
+  for (const ObjectId& object : objects)
+    queue_.Lost(object, {ErrorCode::kNotFound, StrCat("object ", object.hex(), " was freed by its owner")});
+  CarrySoon();
+  Delete({objects.begin(), objects.end()});
+}
+
+void ObjectTransfer::FreeAllOf(uint32_t process_base) {
+  const auto all = store_->List();  // as it is now: a machine that comes back may bring the same ones again
+  if (!all) return;
+  std::vector<ObjectId> gone;
+  for (const client::ObjectInfo& each : *all)
+    if (each.sealed && OwnerOf(each.id) >> 32 == process_base) gone.push_back(each.id);
+  Delete(std::move(gone));
+}
+
+// On the thread, and so before what it writes of the same objects later.
+void ObjectTransfer::Delete(std::vector<ObjectId> objects) {
+  if (objects.empty()) return;
+  thread_.loop().Post([store = store_, gone = std::move(objects)] {
+    (void)store->DeleteAsync(gone);  // without a store there is nothing to free
+  });
+}
+
+void ObjectTransfer::NodeGone(const NodeId& node) {
+  queue_.NodeGone(node);
+  sources_.erase(node);
+  ToThread({[this, node](ObjectReceiver& receiver) {
+    const Error why{ErrorCode::kDisconnected, StrCat("node ", node.hex(), " has gone")};
+    receiver.Disconnect(node, why);
+    sender_->Disconnect(node, why);
+  }});
+  CarrySoon();
+}
+
+// ---- connections ----
+
+void ObjectTransfer::Dialled(const NodeId& node, Result<UniqueFd> fd) {
+  const auto source = sources_.find(node);
+  if (source == sources_.end() || source->second.connected) return;  // it has gone meanwhile
+  std::vector<StartPull> wait = std::exchange(source->second.wait, {});
+  if (!fd) {
+    sources_.erase(source);
+    for (const StartPull& start : wait)
+      queue_.Ended(start.pull, start.object, {ErrorCode::kDisconnected, fd.error().message}, 0);
+  } else {
+    source->second.connected = true;
+    // A std::function wants what can be copied.
+    ToThread({[node, shared = std::make_shared<UniqueFd>(*std::move(fd))](ObjectReceiver& receiver) {
+      receiver.Connect(node, std::move(*shared));
+    }});
+    std::vector<Command> commands;
+    for (StartPull& start : wait) Start(std::move(start), commands);
+    ToThread(std::move(commands));
+  }
+  CarrySoon();
+}
+
+void ObjectTransfer::Serve(const NodeId& node, UniqueFd fd) {
+  thread_.loop().Post([this, node, shared = std::make_shared<UniqueFd>(std::move(fd))] {
+    if (sender_) sender_->Serve(node, std::move(*shared));
+  });
+}
+
+void ObjectTransfer::Start(StartPull start, std::vector<Command>& commands) {
+  const auto [source, added] = sources_.try_emplace(start.from);
+  if (source->second.connected) {
+    commands.push_back(
+        [start](ObjectReceiver& receiver) { receiver.Pull(start.pull, start.object, start.from, start.priority); });
+    return;
+  }
+  source->second.wait.push_back(start);
+  if (added) handler_.OnDial(start.from);
+}
+
+// ---- carrying out ----
+
+void ObjectTransfer::CarrySoon() {
+  if (std::exchange(carry_posted_, true)) return;
+  loop_.Post([inbox = inbox_] {
+    if (inbox->owner != nullptr) inbox->owner->Carry();
+  });
+}
+
+void ObjectTransfer::Carry() {
+  carry_posted_ = false;
+  std::vector<LocateObject> locate;
+  std::vector<Command> commands;
+  for (PullDecision& decision : queue_.TakeDecisions()) {
+    if (auto* const located = std::get_if<LocateObject>(&decision)) {
+      locate.push_back(std::move(*located));
+    } else if (const auto* start = std::get_if<StartPull>(&decision)) {
+      Start(*start, commands);
+    } else if (const auto* raise = std::get_if<RaisePull>(&decision)) {
+      if (const auto source = sources_.find(raise->from); source != sources_.end())
+        for (StartPull& waits : source->second.wait)
+          if (waits.pull == raise->pull) waits.priority = raise->priority;
+      commands.push_back([one = *raise](ObjectReceiver& receiver) { receiver.Raise(one.pull, one.priority); });
+    } else if (const auto* stop = std::get_if<StopPull>(&decision)) {
+      for (auto& [node, source] : sources_)
+        std::erase_if(source.wait, [&](const StartPull& waits) { return waits.object == stop->object; });
+      commands.push_back([object = stop->object](ObjectReceiver& receiver) { receiver.Stop(object); });
+    } else if (const auto* here = std::get_if<TellHere>(&decision)) {
+      handler_.OnHere(here->object, here->askers);
+    } else if (const auto* failed = std::get_if<TellFailed>(&decision)) {
+      handler_.OnFailed(failed->object, failed->asker, failed->why);
+    }
+  }
+  const TimePoint next_idle = CloseIdle(commands);
+  ToThread(std::move(commands));
+  if (!locate.empty()) handler_.OnLocate(std::move(locate));
+  ArmTimer(std::min(next_idle, queue_.NextTick()));
+}
+
+// Decided here, where pulls begin: one that begins a moment later dials, and no command for the old connection follows
+// its end. Returns when to look again.
+TimePoint ObjectTransfer::CloseIdle(std::vector<Command>& commands) {
+  const TimePoint now = clock_.Now();
+  TimePoint next = TimePoint::max();
+  for (auto at = sources_.begin(); at != sources_.end();) {
+    const auto& node = at->first;
+    Source& source = at->second;
+    if (!source.connected || queue_.PullsFrom(node) > 0) {
+      source.idle_since = TimePoint::max();
+    } else if (source.idle_since == TimePoint::max()) {
+      source.idle_since = now;
+    }
+    if (source.idle_since != TimePoint::max() && now - source.idle_since >= limits_.idle_max) {
+      commands.push_back([node](ObjectReceiver& receiver) { receiver.CloseIdle(node); });
+      at = sources_.erase(at);
+      continue;
+    }
+    if (source.idle_since != TimePoint::max()) next = std::min(next, source.idle_since + limits_.idle_max);
+    ++at;
+  }
+  return next;
+}
+
+void ObjectTransfer::ToThread(std::vector<Command> commands) {
+  if (commands.empty()) return;
+  thread_.loop().Post([this, all = std::move(commands)] {
+    if (!receiver_) return;  // the last turn of the thread
+    for (const Command& command : all) command(*receiver_);
+  });
+}
+
+void ObjectTransfer::TakeEvents() {
+  std::vector<Event> events;
+  {
+    const std::lock_guard lock(inbox_->mutex);
+    events.swap(inbox_->events);
+  }
+  for (Event& event : events) {
+    switch (event.kind) {
+      case Event::Kind::kSized: queue_.Sized(event.pull, event.object, event.bytes); break;
+      case Event::Kind::kArrived:
+        handler_.OnCopied(event.object, event.bytes, std::move(event.view));
+        queue_.Arrived(event.pull, event.object);
+        break;
+      case Event::Kind::kEnded: queue_.Ended(event.pull, event.object, event.why, event.bytes); break;
+      case Event::Kind::kConnectionGone:
+        // Not a connection that was dialled since.
+        if (const auto source = sources_.find(event.node); source != sources_.end() && source->second.connected)
+          sources_.erase(source);
+        break;
+    }
+  }
+  Carry();
+}
+
+void ObjectTransfer::ArmTimer(TimePoint next) {
+  if (next >= timer_at_) return;  // an earlier turn looks again
+  timer_at_ = next;
+  const auto wait = std::chrono::ceil<std::chrono::milliseconds>(std::max(next - clock_.Now(), Duration::zero()));
+  timer_ = Timer(loop_, wait, std::chrono::milliseconds(0), [this] {
+    timer_at_ = TimePoint::max();
+    timer_.Cancel();
+    queue_.Tick();
+    Carry();
+  });
+}
+
+}  // namespace raylet

@@ -1,0 +1,258 @@
+#include "raylet/peers/handshake.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/strings.h"
+
+namespace raylet {
+namespace {
+
+constexpr std::string_view kProofLabel = "raylet peer proof 1";
+constexpr size_t kSentenceBytesMax = 1024;
+
+void AppendCounted(Bytes& out, std::span<const std::byte> bytes) {
+  const auto size = static_cast<uint32_t>(bytes.size());
+  const auto* const begin = reinterpret_cast<const std::byte*>(&size);
+  out.insert(out.end(), begin, begin + sizeof size);
+  out.insert(out.end(), bytes.begin(), bytes.end());
+}
+
+// What strangers say goes into a log line: short, and without control characters.
+std::string Printable(std::string text) {
+  if (text.size() > kSentenceBytesMax) text.resize(kSentenceBytesMax);
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+  return text;
+}
+
+const char* HowToToken() {
+  return "give every raylet of the cluster the same token with --token-file, or none to those of one machine";
+}
+
+}  // namespace
+
+PeerHandshake::PeerHandshake(Options options, const Nonce& nonce, TimePoint now)
+    : options_(std::move(options)), nonce_(nonce), deadline_(now + kHandshakeTimeout) {
+  RAYLET_CHECK(options_.own.epoch != 0 && options_.own.process_base != 0, "a raylet without an epoch or process base");
+  if (options_.side == Side::kDialer) SayHello();
+}
+
+void PeerHandshake::SayHello() {
+  wire::PeerHelloT hello;
+  hello.magic = kPeerMagic;
+  hello.version_min = kPeerProtocolMin;
+  hello.version_max = kPeerProtocolMax;
+  hello.build = kBuild;
+  hello.node = std::make_unique<wire::Id20>(ToWire(options_.own.node));
+  hello.epoch = options_.own.epoch;
+  hello.process_base = options_.own.process_base;
+  hello.role = options_.role;
+  hello.has_token = !options_.token.empty();
+  hello.nonce.assign(nonce_.begin(), nonce_.end());
+  hello.address = options_.own.address;
+  own_hello_ = Encode(hello);
+  AppendFrame(out_, static_cast<uint16_t>(wire::PeerMessage::Hello), 0, own_hello_);
+}
+
+size_t PeerHandshake::Wanted() const {
+  if (state_ != State::kUnderWay) return 0;
+  if (in_.size() < sizeof(FrameHeader)) return sizeof(FrameHeader) - in_.size();
+  FrameHeader header;
+  std::memcpy(&header, in_.data(), sizeof header);
+  return sizeof header + header.body_bytes - in_.size();
+}
+
+void PeerHandshake::Feed(std::span<const std::byte> bytes) {
+  RAYLET_CHECK(bytes.size() <= Wanted(), bytes.size(), " bytes for a handshake that wants ", Wanted());
+  if (bytes.empty()) return;
+  bytes_taken_ += bytes.size();
+  in_.insert(in_.end(), bytes.begin(), bytes.end());
+  if (in_.size() == sizeof(FrameHeader)) {
+    FrameHeader header;
+    std::memcpy(&header, in_.data(), sizeof header);
+    const auto type = static_cast<wire::PeerMessage>(header.type);
+    if (type != expected_ && type != wire::PeerMessage::Refused) {
+      return GiveUp({ErrorCode::kProtocolError, bytes_taken_ == in_.size()
+                                                    ? std::string("the other side does not speak as a raylet does")
+                                                    : StrCat("message ", header.type, " came where ",
+                                                             wire::EnumNamePeerMessage(expected_), " was expected")});
+    }
+    if (bytes_taken_ + header.body_bytes > kHandshakeBytesMax) {
+      return GiveUp({ErrorCode::kProtocolError, StrCat("a handshake takes ", kHandshakeBytesMax,
+                                                       " bytes at most, and the other side announces more")});
+    }
+  }
+  if (in_.size() >= sizeof(FrameHeader) && Wanted() == 0) OnFrame();
+}
+
+void PeerHandshake::OnFrame() {
+  FrameHeader header;
+  std::memcpy(&header, in_.data(), sizeof header);
+  const Bytes body(in_.begin() + sizeof header, in_.end());
+  in_.clear();
+  const auto type = static_cast<wire::PeerMessage>(header.type);
+  if (type == wire::PeerMessage::Refused) return OnRefused(body);
+  const auto heard = type == wire::PeerMessage::Hello   ? OnHello(body)
+                     : type == wire::PeerMessage::Proof ? OnProof(body)
+                                                        : OnAccepted(body);
+  if (heard) return;
+  // Not a word to who does not even greet as a raylet.
+  if (heard.error().code == ErrorCode::kProtocolError) return GiveUp(heard.error());
+  Refuse(wire::RefusalKind::Other, heard.error());
+}
+
+Result<void> PeerHandshake::OnHello(std::span<const std::byte> body) {
+  const auto hello = Parse<wire::PeerHelloT>(body);
+  if (!hello) return Fail(hello.error());
+  RAYLET_RETURN_IF_ERROR(CheckHello(*hello));
+  peer_ = {FromWire<NodeId>(*hello->node), hello->epoch, hello->process_base, Printable(hello->address)};
+  peer_hello_.assign(body.begin(), body.end());
+  if (peer_.node == options_.own.node) {
+    to_itself_ = peer_.epoch == options_.own.epoch;
+    if (!to_itself_) {
+      return Fail(ErrorCode::kAlreadyExists,
+                  StrCat("two raylets have the node id ", peer_.node.hex(), ": the one at ", options_.own.address,
+                         " and the one at ", peer_.address, ": stop one of them"));
+    }
+    if (options_.side == Side::kDialer)
+      return Fail(ErrorCode::kWrongState, StrCat(options_.own.address, " is this raylet itself"));
+  }
+  if (peer_.process_base == options_.own.process_base && !to_itself_) {
+    return Fail(ErrorCode::kAlreadyExists,
+                StrCat("the raylets at ", options_.own.address, " and ", peer_.address,
+                       " number their processes alike (", peer_.process_base, "): start one of them again"));
+  }
+  if (options_.side == Side::kListener) {
+    options_.role = hello->role;
+    SayHello();
+  } else {
+    wire::PeerProofT proof;
+    const auto mac = Mac(Side::kDialer);
+    proof.mac.assign(mac.begin(), mac.end());
+    Say(wire::PeerMessage::Proof, proof);
+  }
+  expected_ = wire::PeerMessage::Proof;
+  return {};
+}
+
+Result<void> PeerHandshake::CheckHello(const wire::PeerHelloT& hello) const {
+  if (hello.magic != kPeerMagic)
+    return Fail(ErrorCode::kProtocolError, "the other side does not speak the protocol between raylets");
+  if (hello.version_max < kPeerProtocolMin || hello.version_min > kPeerProtocolMax) {
+    return Fail(ErrorCode::kVersionMismatch,
+                StrCat("the raylet at ", options_.own.address, " (", kBuild, ") speaks protocol ", kPeerProtocolMin,
+                       " to ", kPeerProtocolMax, " with others, and the one at ", Printable(hello.address), " (",
+                       Printable(hello.build), ") ", hello.version_min, " to ", hello.version_max,
+                       ": use the same release for both"));
+  }
+  if (hello.node == nullptr || hello.epoch == 0 || hello.process_base == 0 || hello.nonce.size() != kNonceBytes ||
+      hello.role > wire::PeerRole::MAX || hello.address.size() > kAddressBytesMax)
+    return Fail(ErrorCode::kProtocolError, "a raylet greets with a Hello that makes no sense");
+  if (options_.side == Side::kDialer && hello.role != options_.role)
+    return Fail(ErrorCode::kProtocolError, "a raylet answers in another role than it was asked for");
+  if (hello.has_token != !options_.token.empty()) {
+    const bool ours = !options_.token.empty();
+    return Fail(ErrorCode::kNotAllowed,
+                StrCat("the raylet at ", ours ? options_.own.address : Printable(hello.address),
+                       " has a token, and the one at ", ours ? Printable(hello.address) : options_.own.address,
+                       " has none: ", HowToToken()));
+  }
+  return {};
+}
+
+Result<void> PeerHandshake::OnProof(std::span<const std::byte> body) {
+  const auto proof = Parse<wire::PeerProofT>(body);
+  if (!proof) return Fail(proof.error());
+  const Side prover = options_.side == Side::kDialer ? Side::kListener : Side::kDialer;
+  const auto expected = Mac(prover);
+  if (to_itself_ || proof->mac.size() != expected.size() ||
+      CRYPTO_memcmp(proof->mac.data(), expected.data(), expected.size()) != 0) {
+    return Fail(ErrorCode::kNotAllowed, StrCat("the raylets at ", options_.own.address, " and ", peer_.address,
+                                               " have different tokens: ", HowToToken()));
+  }
+  proven_ = true;
+  expected_ = wire::PeerMessage::Accepted;
+  if (options_.side == Side::kDialer) {
+    state_ = State::kProven;
+    return {};
+  }
+  wire::PeerProofT answer;
+  const auto mac = Mac(Side::kListener);
+  answer.mac.assign(mac.begin(), mac.end());
+  Say(wire::PeerMessage::Proof, answer);
+  return {};
+}
+
+Result<void> PeerHandshake::OnAccepted(std::span<const std::byte> body) {
+  auto accepted = Parse<wire::PeerAcceptedT>(body);
+  if (!accepted) return Fail(accepted.error());
+  accepted_ = std::move(*accepted);
+  state_ = options_.side == Side::kDialer ? State::kOpen : State::kProven;
+  return {};
+}
+
+void PeerHandshake::OnRefused(std::span<const std::byte> body) {
+  const auto refused = Parse<wire::PeerRefusedT>(body);
+  if (!refused) return GiveUp(refused.error());
+  refusal_ = refused->kind <= wire::RefusalKind::MAX ? refused->kind : wire::RefusalKind::Other;
+  const auto code = static_cast<ErrorCode>(refused->status->code);
+  GiveUp({code == ErrorCode::kOk || code > ErrorCode::kUnavailable ? ErrorCode::kNotAllowed : code,
+          Printable(refused->status->message)});
+}
+
+void PeerHandshake::Accept(const wire::PeerAcceptedT& accepted) {
+  RAYLET_CHECK(state_ == State::kProven, "a handshake is accepted that is not proven");
+  Say(wire::PeerMessage::Accepted, accepted);
+  state_ = options_.side == Side::kDialer ? State::kUnderWay : State::kOpen;
+}
+
+void PeerHandshake::Refuse(wire::RefusalKind kind, const Error& why) {
+  if (state_ == State::kFailed || state_ == State::kOpen) return;
+  own_refusal_ = kind;
+  wire::PeerRefusedT refused;
+  refused.kind = kind;
+  refused.status = ToStatus({why.code, Printable(why.message)});
+  Say(wire::PeerMessage::Refused, refused);
+  GiveUp(why);
+}
+
+void PeerHandshake::Tick(TimePoint now) {
+  if (state_ == State::kFailed || state_ == State::kOpen || now < deadline_) return;
+  GiveUp({ErrorCode::kTimedOut,
+          StrCat("the other side did not finish its greeting within ", kHandshakeTimeout.count(), " s")});
+}
+
+void PeerHandshake::GiveUp(Error why) {
+  state_ = State::kFailed;
+  failure_ = std::move(why);
+  in_.clear();
+}
+
+Bytes PeerHandshake::TakeOutput() { return std::exchange(out_, {}); }
+
+template <class Message>
+void PeerHandshake::Say(wire::PeerMessage type, const Message& message) {
+  AppendFrame(out_, static_cast<uint16_t>(type), 0, Encode(message));
+}
+
+std::array<uint8_t, kMacBytes> PeerHandshake::Mac(Side prover) const {
+  const bool dialer = options_.side == Side::kDialer;
+  Bytes text;
+  for (const char c : kProofLabel) text.push_back(static_cast<std::byte>(c));
+  text.push_back(static_cast<std::byte>(prover));
+  AppendCounted(text, dialer ? own_hello_ : peer_hello_);
+  AppendCounted(text, dialer ? peer_hello_ : own_hello_);
+  std::array<uint8_t, kMacBytes> mac{};
+  unsigned size = 0;
+  const bool made = HMAC(EVP_sha256(), options_.token.data(), static_cast<int>(options_.token.size()),
+                         reinterpret_cast<const uint8_t*>(text.data()), text.size(), mac.data(), &size) != nullptr;
+  RAYLET_CHECK(made && size == kMacBytes, "OpenSSL makes no HMAC-SHA256");
+  return mac;
+}
+
+}  // namespace raylet

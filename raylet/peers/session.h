@@ -1,0 +1,133 @@
+// PeerSession: the numbered duplex session between this raylet and another, across the TCP connections that carry it
+// one after the other. Pure: frames in, frames out, the clock comes from outside. Owned by PeerLinks; loop thread.
+//
+// Messages (types from 20 on) are numbered from 1 and kept until the other side has acknowledged them; a new connection
+// begins behind what the other side has taken. Always holds: each message is handed out once and in order, as long as
+// both sides' sessions live; what is kept stays within the limits; at most one connection is attached, and only its
+// frames are heard. A session that is dead stays dead: late words of it are refused by its numbers, and the two raylets
+// begin another.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <string>
+
+#include "base/clock.h"
+#include "base/frame.h"
+#include "base/result.h"
+#include "fbs/messages.h"
+#include "raylet/scheduling/cluster_view.h"
+
+namespace raylet {
+
+constexpr uint16_t kPeerNumberedMin = 20;  // the first type of a message that is numbered
+
+struct PeerSessionLimits {
+  size_t unacked_bytes_max = size_t{64} << 20;
+  size_t unacked_messages_max = 65'536;
+  Duration heartbeat_every = std::chrono::milliseconds(500);
+  Duration silent_after = std::chrono::seconds(3);  // nothing heard: no new work
+  Duration dead_after = std::chrono::seconds(10);   // nothing heard: what it held comes back
+};
+
+class PeerSession {
+ public:
+  enum class Heard { kNothing, kMessage, kHeartbeat, kIntroduction, kGoodbye };
+  struct Counters {
+    uint64_t messages_sent = 0, messages_received = 0;  // each once
+    uint64_t messages_resent = 0, bytes_resent = 0;
+    uint64_t duplicates = 0;   // that the other side sent again
+    uint64_t connections = 0;  // that have carried it
+  };
+
+  // `number` is ours of this session: random, never 0, never used again.
+  PeerSession(PeerSessionLimits limits, uint64_t number, TimePoint now);
+
+  // ---- what this raylet wants to say
+  // kFull when the other side is too far behind: TakeRoom says when to go on, and nothing is kept meanwhile.
+  // kDisconnected when the session is dead: the message will never arrive. kTooLarge. Otherwise it will arrive, or the
+  // session dies.
+  Result<void> Send(uint16_t type, std::span<const std::byte> body);
+  bool HasRoom(size_t body_bytes) const;
+  bool TakeRoom();          // true once after a Send that was kFull, when half of the room is free again
+  void Goodbye(Error why);  // the last word; dead from now on
+
+  // ---- connections
+  // What a new connection's Accepted says.
+  wire::PeerAcceptedT Greeting() const;
+  // How a listener answers the dialer's Accepted. `ours` may be null.
+  enum class Meeting { kContinue, kBegin, kEnded };
+  static Meeting Meet(const PeerSession* ours, const wire::PeerAcceptedT& theirs);
+  // Whether the other side's Accepted goes on with this session.
+  bool Continues(const wire::PeerAcceptedT& theirs) const;
+  void Attach(const wire::PeerAcceptedT& theirs, TimePoint now);  // Continues(theirs)
+  void Detach() { attached_ = false; }
+  bool attached() const { return attached_; }
+
+  // ---- what comes in over the attached connection
+  void HeardBytes(TimePoint now);
+  // kMessage: the frame is to be handed on now. kHeartbeat: see heartbeat(). kIntroduction: see introduction(). An
+  // error: end the session, it makes no sense.
+  Result<Heard> OnFrame(const Frame& frame, TimePoint now);
+  const wire::PeerHeartbeatT& heartbeat() const { return heartbeat_; }
+  const wire::PeerIntroductionT& introduction() const { return introduction_; }
+
+  // ---- what goes out over it
+  bool HasOutput() const;
+  // Whole frames, until `out` has bytes_max or there are no more: acknowledgements and heartbeats before messages.
+  void AppendOutput(Bytes& out, size_t bytes_max);
+  bool HeartbeatDue(TimePoint now) const;
+  void Heartbeat(wire::PeerHeartbeatT load, TimePoint now);
+  // One waits at a time to be sent; what was on its way over a connection that broke is lost.
+  bool MayIntroduce() const { return attached_ && state_ != NodeState::kDead && !introduces_; }
+  void Introduce(const wire::PeerIntroductionT& introduction);
+
+  // ---- life
+  void Tick(TimePoint now);  // silent, dead
+  // So long this raylet did not listen, such as while it was stopped: no silence of the other's.
+  void DidNotListen(Duration time) { heard_ += time; }
+  void End(Error why);  // dead at once, such as when its connection is refused
+  NodeState state() const { return state_; }
+  const Error& why_dead() const { return why_dead_; }
+  bool born() const { return counters_.connections > 0; }  // before that, nobody knows of it
+
+  uint64_t number() const { return number_; }
+  size_t unacked_messages() const { return unacked_.size(); }
+  size_t unacked_bytes() const { return unacked_bytes_; }
+  const Counters& counters() const { return counters_; }
+
+ private:
+  void AppendAck(Bytes& out);
+  Result<void> OnAcked(uint64_t number);
+  void Forget(uint64_t acked);
+
+  const PeerSessionLimits limits_;
+  const uint64_t number_;
+  uint64_t peer_number_ = 0;  // 0: not known yet
+  NodeState state_ = NodeState::kUp;
+  Error why_dead_;
+  bool attached_ = false;
+  TimePoint heard_;
+  TimePoint heartbeat_at_;
+
+  // Out: unacked_ holds the frames of acked_ + 1, acked_ + 2 …; those below next_ are on the attached connection.
+  std::deque<Bytes> unacked_;
+  size_t unacked_bytes_ = 0;
+  uint64_t acked_ = 0;
+  uint64_t next_ = 1;
+  uint64_t highest_sent_ = 0;  // ever
+  bool wants_room_ = false;
+  Bytes control_;            // heartbeat, introduction or goodbye that has not gone yet
+  bool introduces_ = false;  // one of these is an introduction
+
+  // In.
+  uint64_t received_ = 0;
+  size_t unconfirmed_messages_ = 0, unconfirmed_bytes_ = 0;  // taken and not acknowledged
+  wire::PeerHeartbeatT heartbeat_;
+  wire::PeerIntroductionT introduction_;  // the last
+
+  Counters counters_;
+};
+
+}  // namespace raylet

@@ -1,0 +1,88 @@
+// ClusterView: what this raylet knows of the other machines: who is there, what they have, what is free, and what our
+// own work there takes. Pure; the raylet's loop thread. A load report is up to half a second old; what we have sent
+// there since is known here and counted at once, and what the report already counts of ours is not counted twice. So
+// FreeAt never promises the same unit to two tasks of ours.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "fbs/ids.h"
+#include "raylet/scheduling/resources.h"
+
+namespace raylet {
+
+enum class NodeState { kUp, kSilent, kDead };
+
+// What a node says of itself in its heartbeats.
+struct NodeLoad {
+  struct Line {
+    std::string name;
+    int64_t total_units = 0;
+    int64_t free_units = 0;    // below zero: more is in use than there is, for a moment
+    int64_t queued_units = 0;  // what other machines sent and what has not begun asks for
+  };
+  std::vector<Line> lines;
+  uint64_t queued_tasks = 0;
+  uint64_t running_tasks = 0;
+  uint64_t store_capacity_bytes = 0;
+  uint64_t store_free_bytes = 0;
+  std::map<NodeId, ResourceSet> held;  // by each other node's work there, queued work included
+};
+
+// Of ours, on one machine: bounds what asks for no resources.
+constexpr uint64_t kInFlightPerNodeMax = 1000;
+
+class ClusterView {
+ public:
+  struct Node {
+    NodeId id;
+    uint64_t epoch = 0;
+    uint32_t process_base = 0;  // the high half of its processes' numbers
+    std::string address;        // for people
+    NodeState state = NodeState::kUp;
+    std::string why_dead;  // for people; of a dead one
+    TimePoint heard = {};
+    NodeLoad load;
+    std::map<std::string, int64_t> in_flight_units;  // of the work that we sent there and that has not ended
+    uint64_t in_flight_tasks = 0;
+  };
+
+  explicit ClusterView(const NodeId& own) : own_(own) {}
+
+  // A node came, or came back as another life of itself; what we knew of the one before is forgotten.
+  void Up(const NodeId& id, uint64_t epoch, uint32_t process_base, std::string address, TimePoint now);
+  void Heard(const NodeId& id, NodeLoad load, TimePoint now);
+  void Silent(const NodeId& id);
+  // What we had in flight there is the scheduler's to take back.
+  void Dead(const NodeId& id, std::string why = {});
+
+  void Sent(const NodeId& id, const ResourceSet& needs);
+  void Ended(const NodeId& id, const ResourceSet& needs);
+
+  const NodeId& own() const { return own_; }
+  const std::map<NodeId, Node>& nodes() const { return nodes_; }
+  const Node* Find(const NodeId& id) const;
+  // The node of a process; null when it is ours or of no node that we know.
+  const Node* NodeOf(ProcessId process) const;
+  bool Usable(const NodeId& id) const;  // up, and has said what it has
+  bool AnyUsable() const;
+
+  // Whether the node could ever run this, and whether it can now.
+  bool Feasible(const Node& node, const ResourceSet& needs) const;
+  bool Fits(const Node& node, const ResourceSet& needs) const;
+  // The fullest of the resources that `needs` names (of all, where it names none), from 0 to 1.
+  double Utilization(const Node& node, const ResourceSet& needs) const;
+
+ private:
+  int64_t FreeAt(const Node& node, const NodeLoad::Line& line) const;
+
+  const NodeId own_;
+  std::map<NodeId, Node> nodes_;
+  std::map<uint32_t, NodeId> by_process_base_;
+};
+
+}  // namespace raylet

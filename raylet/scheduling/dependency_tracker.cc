@@ -1,0 +1,76 @@
+#include "raylet/scheduling/dependency_tracker.h"
+
+#include <algorithm>
+
+namespace raylet {
+
+std::vector<ObjectId> DependencyTracker::Add(const TaskId& task, std::span<const ObjectId> objects) {
+  std::vector<ObjectId> unwatched;
+  auto& missing = missing_[task];
+  for (const ObjectId& object : objects) {
+    if (!missing.insert(object).second) continue;
+    auto& tasks = waiting_[object];
+    if (tasks.empty()) unwatched.push_back(object);
+    tasks.insert(task);
+  }
+  return unwatched;
+}
+
+std::vector<TaskId> DependencyTracker::Sealed(const ObjectId& object) {
+  std::vector<TaskId> ready;
+  const auto found = waiting_.find(object);
+  if (found == waiting_.end()) return ready;
+  for (const TaskId& task : found->second) {
+    const auto missing = missing_.find(task);
+    missing->second.erase(object);
+    if (!missing->second.empty()) continue;
+    missing_.erase(missing);
+    ready.push_back(task);
+  }
+  waiting_.erase(found);
+  return ready;
+}
+
+void DependencyTracker::Remove(const TaskId& task) {
+  const auto missing = missing_.find(task);
+  if (missing == missing_.end()) return;
+  for (const ObjectId& object : missing->second) {
+    const auto tasks = waiting_.find(object);
+    tasks->second.erase(task);
+    if (tasks->second.empty()) waiting_.erase(tasks);
+  }
+  missing_.erase(missing);
+}
+
+std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingForOwner(ProcessId process) const {
+  return WaitingForOwners([process](ProcessId owner) { return owner == process; });
+}
+
+std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingForNode(uint32_t process_base) const {
+  return WaitingForOwners([process_base](ProcessId owner) { return owner >> 32 == process_base; });
+}
+
+std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingForOwners(
+    const std::function<bool(ProcessId)>& matches) const {
+  std::vector<std::pair<TaskId, ObjectId>> tasks;
+  for (const auto& [task, objects] : missing_) {
+    const auto lost = std::find_if(objects.begin(), objects.end(),
+                                   [&matches](const ObjectId& object) { return matches(OwnerOf(object)); });
+    if (lost != objects.end()) tasks.emplace_back(task, *lost);
+  }
+  return tasks;
+}
+
+std::vector<TaskId> DependencyTracker::TasksFor(const ObjectId& object) const {
+  const auto waiting = waiting_.find(object);
+  if (waiting == waiting_.end()) return {};
+  return {waiting->second.begin(), waiting->second.end()};
+}
+
+std::vector<ObjectId> DependencyTracker::MissingFor(const TaskId& task) const {
+  const auto missing = missing_.find(task);
+  if (missing == missing_.end()) return {};
+  return {missing->second.begin(), missing->second.end()};
+}
+
+}  // namespace raylet

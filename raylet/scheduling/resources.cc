@@ -1,0 +1,191 @@
+#include "raylet/scheduling/resources.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/check.h"
+#include "base/strings.h"
+
+namespace raylet {
+
+std::string FormatUnits(int64_t units) {
+  std::string text = units < 0 ? "-" : "";
+  const int64_t magnitude = units < 0 ? -units : units;
+  text += std::to_string(magnitude / kUnitsPerWhole);
+  int64_t fraction = magnitude % kUnitsPerWhole;
+  if (fraction == 0) return text;
+  std::string digits = std::to_string(fraction + kUnitsPerWhole).substr(1);
+  digits.erase(digits.find_last_not_of('0') + 1);
+  return text + "." + digits;
+}
+
+Result<void> ResourceSet::Add(std::string_view name, int64_t units) {
+  if (name.empty()) return Fail(ErrorCode::kInvalid, "a resource needs a name, and one of this request has none");
+  if (name.size() > kResourceNameBytesMax) {
+    return Fail(ErrorCode::kInvalid, StrCat("a resource's name has ", name.size(), " bytes and the limit is ",
+                                            kResourceNameBytesMax, ": choose a shorter one"));
+  }
+  if (units <= 0) {
+    return Fail(ErrorCode::kInvalid, StrCat("resource ", name, " is asked for with ", FormatUnits(units),
+                                            ", and an amount must be above zero: leave it out instead"));
+  }
+  if (units > kUnitsPerWhole && units % kUnitsPerWhole != 0) {
+    return Fail(ErrorCode::kInvalid, StrCat("resource ", name, " is asked for with ", FormatUnits(units),
+                                            ": an amount above 1 must be a whole number"));
+  }
+  if (units > kWholeUnitsMax * kUnitsPerWhole) {
+    return Fail(ErrorCode::kInvalid, StrCat("resource ", name, " is asked for with ", FormatUnits(units),
+                                            ", and the limit is ", kWholeUnitsMax));
+  }
+  if (amounts_.size() >= kResourceNamesMax) {
+    return Fail(ErrorCode::kInvalid,
+                StrCat("a request may name ", kResourceNamesMax, " resources, and this one names more"));
+  }
+  const auto at = std::lower_bound(amounts_.begin(), amounts_.end(), name,
+                                   [](const Amount& amount, std::string_view wanted) { return amount.name < wanted; });
+  if (at != amounts_.end() && at->name == name)
+    return Fail(ErrorCode::kInvalid, StrCat("resource ", name, " is named twice in one request"));
+  amounts_.insert(at, Amount{std::string(name), units});
+  return {};
+}
+
+Result<void> ResourceSet::AddWhole(std::string_view name, double amount) {
+  const double units = amount * static_cast<double>(kUnitsPerWhole);
+  if (!(std::abs(units) < 1e18))
+    return Fail(ErrorCode::kInvalid, StrCat("resource ", name, " has an amount that is no sensible number"));
+  // A sliver above zero is not nothing.
+  const int64_t rounded = std::llround(units);
+  return Add(name, rounded == 0 && amount > 0 ? 1 : rounded);
+}
+
+void ResourceSet::Accumulate(std::string_view name, int64_t units) {
+  const auto at = std::lower_bound(amounts_.begin(), amounts_.end(), name,
+                                   [](const Amount& amount, std::string_view wanted) { return amount.name < wanted; });
+  if (at != amounts_.end() && at->name == name) {
+    at->units += units;
+  } else if (units > 0) {
+    amounts_.insert(at, Amount{std::string(name), units});
+  }
+}
+
+int64_t ResourceSet::units(std::string_view name) const {
+  for (const Amount& amount : amounts_)
+    if (amount.name == name) return amount.units;
+  return 0;
+}
+
+std::string ResourceSet::ToString() const {
+  if (amounts_.empty()) return "nothing";
+  std::string text;
+  for (const Amount& amount : amounts_) {
+    if (!text.empty()) text += ", ";
+    text += StrCat(amount.name, " ", FormatUnits(amount.units));
+  }
+  return text;
+}
+
+Result<ResourceSet> ParseResources(std::string_view json) {
+  std::set<std::string> names;
+  std::string twice;
+  const auto note = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& name) {
+    const bool is_name = depth == 1 && event == nlohmann::json::parse_event_t::key;
+    if (is_name && !names.insert(name.get<std::string>()).second) twice = name.get<std::string>();
+    return true;
+  };
+  const auto parsed = nlohmann::json::parse(json, note, /*allow_exceptions=*/false);
+  if (!parsed.is_object()) {
+    return Fail(
+        ErrorCode::kInvalid,
+        StrCat("resources are a JSON object of names and amounts, such as {\"gpu\": 2}, and this is not: ", json));
+  }
+  if (!twice.empty())
+    return Fail(ErrorCode::kInvalid, StrCat("resource ", twice, " is there twice: give one amount for it"));
+  ResourceSet set;
+  for (const auto& [name, amount] : parsed.items()) {
+    if (!amount.is_number())
+      return Fail(ErrorCode::kInvalid, StrCat("resource ", name, " needs a number, and got ", amount.dump()));
+    RAYLET_RETURN_IF_ERROR(set.AddWhole(name, amount.get<double>()));
+  }
+  return set;
+}
+
+ResourceLedger::ResourceLedger(const ResourceSet& total) {
+  for (const auto& amount : total.amounts()) {
+    if (amount.name == kCpu) {
+      cpu_index_ = lines_.size();
+      cpu_total_ = amount.units;
+    }
+    lines_.push_back({amount.name, amount.units, amount.units});
+  }
+}
+
+size_t ResourceLedger::IndexOf(std::string_view name) const {
+  for (size_t i = 0; i < lines_.size(); ++i)
+    if (lines_[i].name == name) return i;
+  return lines_.size();
+}
+
+ResourceNeeds ResourceLedger::Resolve(const ResourceSet& request) const {
+  ResourceNeeds resolved;
+  for (const auto& amount : request.amounts()) {
+    if (amount.name == kCpu) resolved.cpu_units = amount.units;
+    const size_t index = IndexOf(amount.name);
+    if (index == lines_.size() || lines_[index].total_units < amount.units) {
+      resolved.feasible = false;
+      continue;
+    }
+    resolved.needs.push_back({index, amount.units});
+  }
+  return resolved;
+}
+
+bool ResourceLedger::Fits(const ResourceNeeds& needs) const {
+  if (!needs.feasible) return false;
+  return std::all_of(needs.needs.begin(), needs.needs.end(),
+                     [this](const ResourceNeeds::Need& need) { return lines_[need.index].free_units >= need.units; });
+}
+
+void ResourceLedger::Take(const ResourceNeeds& needs) {
+  RAYLET_CHECK(Fits(needs), "a task was given resources that are not free");
+  for (const auto& need : needs.needs) lines_[need.index].free_units -= need.units;
+}
+
+void ResourceLedger::Give(const ResourceNeeds& needs) {
+  for (const auto& need : needs.needs) {
+    Line& line = lines_[need.index];
+    line.free_units += need.units;
+    RAYLET_CHECK(line.free_units <= line.total_units, "more ", line.name, " came back than was given");
+  }
+}
+
+void ResourceLedger::GiveCpu(int64_t units) {
+  if (units == 0) return;
+  RAYLET_CHECK(cpu_index_ != kNoCpu);
+  Line& line = lines_[cpu_index_];
+  line.free_units += units;
+  RAYLET_CHECK(line.free_units <= line.total_units, "more CPU came back than was given");
+}
+
+void ResourceLedger::TakeCpuAnyway(int64_t units) {
+  if (units == 0) return;
+  RAYLET_CHECK(cpu_index_ != kNoCpu);
+  lines_[cpu_index_].free_units -= units;
+}
+
+std::string ResourceLedger::WhatLacks(const ResourceSet& request) const {
+  std::string text;
+  for (const auto& amount : request.amounts()) {
+    const size_t index = IndexOf(amount.name);
+    const int64_t total = index < lines_.size() ? lines_[index].total_units : 0;
+    const int64_t free = index < lines_.size() ? lines_[index].free_units : 0;
+    if (free >= amount.units) continue;
+    if (!text.empty()) text += ", ";
+    text += StrCat(amount.name, " ", FormatUnits(amount.units), " (free ", FormatUnits(free), " of ",
+                   FormatUnits(total), ")");
+  }
+  return text;
+}
+
+}  // namespace raylet

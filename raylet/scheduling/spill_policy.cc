@@ -1,0 +1,88 @@
+#include "raylet/scheduling/spill_policy.h"
+
+#include <algorithm>
+
+#include "base/strings.h"
+
+namespace raylet {
+namespace {
+
+uint64_t BytesAt(const ArgumentBytes& arguments, const NodeId& node) {
+  const auto found = arguments.find(node);
+  return found == arguments.end() ? 0 : found->second;
+}
+
+}  // namespace
+
+double Utilization(const ResourceLedger& ledger, const ResourceSet& needs) {
+  double fullest = 0;
+  for (const auto& line : ledger.lines()) {
+    if (line.total_units <= 0 || (!needs.empty() && needs.units(line.name) == 0)) continue;
+    const auto used = static_cast<double>(line.total_units - line.free_units);
+    fullest = std::max(fullest, std::clamp(used / static_cast<double>(line.total_units), 0.0, 1.0));
+  }
+  return fullest;
+}
+
+Placement SpillPolicy::Choose(const ResourceSet& needs, const ResourceLedger& here,
+                              const ArgumentBytes& arguments) const {
+  const ResourceNeeds resolved = here.Resolve(needs);
+  const bool fits_here = here.Fits(resolved);
+  const double load_here = Utilization(here, needs);
+  const ClusterView::Node* best = nullptr;
+  double best_load = 0;
+  const ClusterView::Node* nearest = nullptr;  // to the arguments
+  uint64_t nearest_bytes = BytesAt(arguments, view_.own());
+  bool feasible = resolved.feasible;
+  for (const auto& [id, node] : view_.nodes()) {
+    feasible = feasible || view_.Feasible(node, needs);
+    if (!view_.Fits(node, needs)) continue;
+    const double load = view_.Utilization(node, needs);
+    if (best == nullptr || load < best_load) {
+      best = &node;
+      best_load = load;
+    }
+    if (const uint64_t bytes = BytesAt(arguments, id); bytes >= kLargeArgumentBytes && bytes > nearest_bytes) {
+      nearest = &node;
+      nearest_bytes = bytes;
+    }
+  }
+  if (nearest != nullptr) return {Placement::Where::kThere, nearest->id};
+  const bool arguments_are_here = nearest_bytes >= kLargeArgumentBytes;
+  if (fits_here && (arguments_are_here || load_here < kHalfFull || best == nullptr || load_here <= best_load))
+    return {Placement::Where::kHere, {}};
+  if (best != nullptr) return {Placement::Where::kThere, best->id};
+  return {feasible ? Placement::Where::kNowhereYet : Placement::Where::kInfeasible, {}};
+}
+
+Placement SpillPolicy::ChooseToWait(const ResourceSet& needs, const ResourceLedger& here) const {
+  const Placement now = Choose(needs, here, {});
+  if (now.where != Placement::Where::kNowhereYet) return now;
+  if (here.Resolve(needs).feasible) return {Placement::Where::kHere, {}};
+  const ClusterView::Node* best = nullptr;
+  for (const auto& [id, node] : view_.nodes()) {
+    if (node.state != NodeState::kUp || !view_.Feasible(node, needs)) continue;
+    if (best == nullptr || view_.Utilization(node, needs) < view_.Utilization(*best, needs)) best = &node;
+  }
+  if (best == nullptr) return now;
+  return {Placement::Where::kThere, best->id};
+}
+
+std::string SpillPolicy::WhyNowhere(const ResourceSet& needs, const ResourceLedger& here) const {
+  std::string text = StrCat("here it lacks ", here.WhatLacks(needs));
+  for (const auto& [id, node] : view_.nodes()) {
+    if (node.state == NodeState::kDead) continue;
+    text += StrCat("; ", node.address, " ");
+    if (node.state == NodeState::kSilent)
+      text += "is silent";
+    else if (!view_.Feasible(node, needs))
+      text += "will never have it";
+    else if (!view_.Fits(node, needs))
+      text += "is busy";
+    else
+      text += "has room";
+  }
+  return text;
+}
+
+}  // namespace raylet

@@ -1,0 +1,52 @@
+// SpillPolicy: where a task runs: here, or on which other machine. Pure; the raylet's loop thread.
+// Hybrid, as Ray's: here until this machine is half full, then where the load is lowest; before both, where most bytes
+// of large arguments lie. Work is only sent where it fits now, so that it waits here, where it can still go anywhere.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "raylet/scheduling/cluster_view.h"
+#include "raylet/scheduling/resources.h"
+
+namespace raylet {
+
+constexpr double kHalfFull = 0.5;
+constexpr uint64_t kLargeArgumentBytes = uint64_t{1} << 20;  // all of a task's arguments on one machine together
+
+// Bytes of a task's arguments by the machine that holds them.
+using ArgumentBytes = std::map<NodeId, uint64_t>;
+
+struct Placement {
+  enum class Where {
+    kHere,
+    kThere,       // on `node`
+    kNowhereYet,  // every machine that could run it is busy or silent
+    kInfeasible,  // no machine that we know has this in all
+  };
+  Where where = Where::kHere;
+  NodeId node;
+};
+
+class SpillPolicy {
+ public:
+  explicit SpillPolicy(const ClusterView& view) : view_(view) {}
+
+  // `here` is this machine's ledger as it would be once the tasks before this one have theirs.
+  Placement Choose(const ResourceSet& needs, const ResourceLedger& here, const ArgumentBytes& arguments) const;
+  // Where work that waits in any case (an actor's creation) waits best: where it fits now, else here where it ever
+  // fits, else the machine with the lowest load that could run it.
+  Placement ChooseToWait(const ResourceSet& needs, const ResourceLedger& here) const;
+  // Why it runs nowhere: one sentence with what every machine lacks.
+  std::string WhyNowhere(const ResourceSet& needs, const ResourceLedger& here) const;
+
+ private:
+  const ClusterView& view_;
+};
+
+// The fullest of the resources that `needs` names (of all, where it names none), from 0 to 1.
+double Utilization(const ResourceLedger& ledger, const ResourceSet& needs);
+
+}  // namespace raylet

@@ -1,0 +1,66 @@
+// Task: what the raylet knows of one submitted task, or of the creation of an actor; never changed once made. Shared by
+// the queue, the worker that runs it, and the actor directory, which runs it again at a restart.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "fbs/ids.h"
+#include "fbs/messages.h"
+#include "raylet/scheduling/resources.h"
+
+namespace raylet {
+
+using JobId = uint32_t;      // one per driver, from 1
+using WorkerId = uint64_t;   // one per started process, from 1; ours alone, never on the wire
+using ChannelId = uint64_t;  // one per (caller, actor), from 1
+
+// Where something runs: in a worker of this machine, on another machine, or nowhere yet.
+struct Place {
+  NodeId node;          // nil: here
+  WorkerId worker = 0;  // here only
+  static Place Here(WorkerId worker) { return {{}, worker}; }
+  static Place There(const NodeId& node) { return {node, 0}; }
+  bool IsNowhere() const { return node.IsNil() && worker == 0; }
+  bool IsElsewhere() const { return !node.IsNil(); }
+  friend bool operator==(const Place&, const Place&) = default;
+};
+
+constexpr size_t kNameBytesMax = 1024;  // of a task, a function, an actor, a namespace
+constexpr size_t kWaitForMax = 10'000;  // objects that one task may wait for
+
+struct ActorSettings {
+  ActorId id;
+  std::string name;
+  std::string actor_namespace;  // never empty where name is not
+  int32_t max_restarts = 0;     // -1: for ever
+  bool detached = false;
+};
+
+struct Task {
+  TaskId id;
+  JobId job = 0;
+  ProcessId owner = 0;
+  std::string name;
+  std::string function;
+  ResourceSet resources;
+  std::vector<ObjectId> wait_for;
+  std::vector<ObjectId> stored_arguments;  // a worker wants them on its own machine
+  NodeId from;                             // the machine that sent it here; nil: submitted here
+  int32_t max_retries = 0;                 // -1: for ever
+  std::optional<ActorSettings> actor;      // set: this task creates an actor
+  Bytes body;                              // the TaskSpec as it came, for the worker
+
+  bool CameFromElsewhere() const { return !from.IsNil(); }
+  bool CreatesActor() const { return actor.has_value(); }
+  size_t memory_bytes() const {
+    return sizeof *this + body.size() + (wait_for.size() + stored_arguments.size()) * sizeof(ObjectId);
+  }
+};
+using TaskPtr = std::shared_ptr<const Task>;
+
+}  // namespace raylet

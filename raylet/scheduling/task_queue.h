@@ -1,0 +1,75 @@
+// TaskQueue: tasks that may run as soon as there are resources and a worker. Pure; the raylet's loop thread. Kept by
+// job and by shape (what is asked for, and whether a worker is wanted for good): all tasks of one shape fit or none
+// does, so a pass looks at shapes and not at tasks. First in, first out within a shape; an older task of another shape
+// goes first where both fit. A shape without tasks is forgotten.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "raylet/scheduling/resources.h"
+#include "raylet/scheduling/task.h"
+
+namespace raylet {
+
+constexpr size_t kShapesPerJobMax = 1024;
+
+// A task on its way through the scheduler.
+struct QueuedTask {
+  enum class State { kWaiting, kReady, kAhead, kRunning, kForwarded };
+  TaskPtr task;
+  uint64_t sequence = 0;  // order of submission; a retry keeps it
+  int32_t retries_left = 0;
+  bool owner_gone = false;  // nobody wants the result: not retried
+  State state = State::kWaiting;
+  WorkerId worker = 0;      // kRunning, kAhead: where
+  NodeId node;              // kForwarded: where
+  bool beyond_fit = false;  // kForwarded: sent ahead, to wait there
+  bool going_home = false;  // kAhead: the machine that it came from wants it back
+  uint32_t returns = 0;     // how often another machine would not take it
+  // In a cluster, what it has waited for since it began last, in order: to be kept here until it begins.
+  std::vector<ObjectId> awaited;
+};
+
+struct TaskShape {
+  ResourceSet resources;
+  bool dedicated = false;  // its worker is an actor's for good
+  ResourceNeeds needs;
+  std::deque<QueuedTask*> tasks;  // never empty
+};
+
+class TaskQueue {
+ public:
+  explicit TaskQueue(const ResourceLedger& ledger) : ledger_(ledger) {}
+
+  void Push(QueuedTask* task);                   // behind its shape
+  void PushAgain(QueuedTask* task);              // a retry: in front of its shape
+  bool HasRoomForShape(const Task& task) const;  // false: the job has kShapesPerJobMax others
+
+  bool Empty(JobId job) const { return !jobs_.contains(job); }
+  size_t size(JobId job) const;
+  size_t size() const { return size_; }
+  // The shapes of a job, in the order in which they appeared. Empty where it has none.
+  const std::vector<std::unique_ptr<TaskShape>>& shapes(JobId job) const;
+  // Jobs with tasks, in order of their numbers.
+  std::vector<JobId> jobs() const;
+
+  QueuedTask* PopFront(JobId job, size_t shape) { return Pop(job, shape, 0); }
+  QueuedTask* Pop(JobId job, size_t shape, size_t index);  // a shape without tasks goes, and those after it move up
+  // Takes out every task that matches.
+  std::vector<QueuedTask*> RemoveIf(const std::function<bool(const QueuedTask&)>& matches);
+  std::vector<QueuedTask*> RemoveJob(JobId job);
+
+ private:
+  TaskShape& ShapeOf(const Task& task);
+
+  const ResourceLedger& ledger_;                                   // outlives this
+  std::map<JobId, std::vector<std::unique_ptr<TaskShape>>> jobs_;  // a job here has at least one shape
+  size_t size_ = 0;
+};
+
+}  // namespace raylet

@@ -1,0 +1,256 @@
+#include "raylet/status/status_screen.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "base/strings.h"
+
+namespace raylet {
+namespace {
+
+using nlohmann::json;
+using Row = std::vector<std::string>;
+
+constexpr size_t kRowsMax = 20;  // of one table
+constexpr size_t kIdShown = 8;   // hex digits, enough to tell apart
+constexpr size_t kHeadingWidth = 15;
+
+std::string Printable(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  return text;
+}
+
+// ---- from JSON, whatever it holds
+const json& At(const json& object, const char* key) {
+  static const json nothing;
+  if (!object.is_object()) return nothing;
+  const auto found = object.find(key);
+  return found == object.end() ? nothing : *found;
+}
+std::string Text(const json& object, const char* key) {
+  const json& value = At(object, key);
+  return value.is_string() ? Printable(value.get<std::string>()) : "";
+}
+uint64_t Number(const json& object, const char* key) {
+  const json& value = At(object, key);
+  return value.is_number_unsigned() ? value.get<uint64_t>() : 0;
+}
+int64_t Signed(const json& object, const char* key) {
+  const json& value = At(object, key);
+  return value.is_number_integer() ? value.get<int64_t>() : 0;
+}
+bool Flag(const json& object, const char* key) {
+  const json& value = At(object, key);
+  return value.is_boolean() && value.get<bool>();
+}
+std::string Amount(const json& object, const char* key) {
+  const json& value = At(object, key);
+  char text[32];
+  std::snprintf(text, sizeof text, "%.10g", value.is_number() ? value.get<double>() : 0.0);
+  return text;
+}
+std::string ShortId(const json& object, const char* key) { return Text(object, key).substr(0, kIdShown); }
+std::string OrDash(std::string text) { return text.empty() ? "-" : text; }
+std::string Pid(const json& object, const char* key) {
+  const int64_t pid = Signed(object, key);
+  return pid > 0 ? std::to_string(pid) : "-";
+}
+std::string Count(uint64_t count, const char* thing) { return StrCat(count, " ", thing, count == 1 ? "" : "s"); }
+
+// ---- to text
+size_t Width(const std::string& text) {  // in code points
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+}
+std::string Pad(const std::string& text, size_t width) {
+  const size_t own = Width(text);
+  return own >= width ? text : text + std::string(width - own, ' ');
+}
+std::string Section(const char* heading, const std::string& text) {
+  return StrCat(Pad(heading, kHeadingWidth), text, "\n");
+}
+// The first row has the columns' names; each column is as wide as its widest cell.
+std::string Table(const std::vector<Row>& rows) {
+  if (rows.size() < 2) return "";
+  const size_t shown = std::min(rows.size(), kRowsMax + 1);
+  std::vector<size_t> widths(rows.front().size(), 0);
+  for (size_t r = 0; r < shown; ++r) {
+    for (size_t i = 0; i < widths.size(); ++i) widths[i] = std::max(widths[i], Width(rows[r][i]));
+  }
+  std::string out;
+  for (size_t r = 0; r < shown; ++r) {
+    std::string line = "  ";
+    for (size_t i = 0; i < widths.size(); ++i) line += Pad(rows[r][i], widths[i] + 2);
+    line.resize(line.find_last_not_of(' ') + 1);
+    out += line + "\n";
+  }
+  if (shown < rows.size()) out += StrCat("  … and ", rows.size() - shown, " more; --json lists them\n");
+  return out;
+}
+
+std::string Headline(const json& status) {
+  const std::string address = Text(status, "address");
+  return StrCat("raylet ", Text(status, "build"), " pid ", Pid(status, "pid"), " at ", Text(status, "serves"), "\n") +
+         Section("node",
+                 StrCat(Text(status, "node"), address.empty() ? ", alone" : ", other raylets reach it at ", address)) +
+         Section("store", Text(status, "store_socket")) + Section("logs", Text(status, "logs_folder"));
+}
+
+std::string Resources(const json& status) {
+  std::vector<Row> rows = {{"RESOURCE", "TOTAL", "FREE"}};
+  const json& resources = At(status, "resources");
+  for (const auto& [name, line] : resources.items())
+    rows.push_back({Printable(name), Amount(line, "total"), Amount(line, "free")});
+  return Section("resources", Count(resources.size(), "kind")) + Table(rows);
+}
+
+std::string Workers(const json& status) {
+  std::map<std::string, size_t> by_state = {{"starting", 0}, {"idle", 0}, {"busy", 0}, {"stopping", 0}};
+  size_t blocked = 0;
+  std::vector<Row> rows = {{"WORKER", "JOB", "PID", "STATE", "RUNS"}};
+  const json& workers = At(status, "workers");
+  for (const json& worker : workers) {
+    ++by_state[Text(worker, "state")];
+    blocked += Flag(worker, "blocked") ? 1 : 0;
+    const std::string actor = ShortId(worker, "actor");
+    rows.push_back({std::to_string(Number(worker, "worker")), std::to_string(Number(worker, "job")), Pid(worker, "pid"),
+                    Text(worker, "state") + (Flag(worker, "blocked") ? ", blocked" : ""),
+                    actor.empty() ? OrDash(Text(worker, "task")) : StrCat("actor ", actor)});
+  }
+  std::string summary = StrCat(workers.size(), " of at most ", Number(status, "workers_max"), ":");
+  for (const char* state : {"starting", "idle", "busy", "stopping"})
+    summary += StrCat(" ", by_state[state], " ", state, ",");
+  return Section("workers", StrCat(summary, " ", blocked, " blocked in Get or Wait")) + Table(rows);
+}
+
+std::string Queues(const json& status) {
+  uint64_t queued = 0;
+  std::vector<Row> rows = {{"JOB", "WHAT", "EACH NEEDS", "FIRST", "WHY THEY WAIT"}};
+  for (const json& queue : At(status, "queues")) {
+    queued += Number(queue, "count");
+    rows.push_back({std::to_string(Number(queue, "job")), StrCat(Number(queue, "count"), " ", Text(queue, "what")),
+                    OrDash(Text(queue, "resources")), OrDash(Text(queue, "first")), Text(queue, "why")});
+  }
+  return Section("queues", StrCat(queued, " ready to run; ", Count(Number(status, "tasks_waiting_for_objects"), "task"),
+                                  " waiting for ", Count(Number(status, "objects_waited_for"), "object"), "; ",
+                                  Count(Number(status, "tasks"), "task"), " in all")) +
+         Table(rows);
+}
+
+// Of other machines, which run here.
+std::string HostedActors(const json& status) {
+  std::vector<Row> rows = {{"ACTOR", "NAME", "CREATED BY", "HOME", "PID"}};
+  const json& hosted = At(status, "actors_of_others");
+  if (hosted.empty()) return "";
+  for (const json& actor : hosted)
+    rows.push_back({ShortId(actor, "actor"), OrDash(Text(actor, "name")), Text(actor, "function"), Text(actor, "home"),
+                    Pid(actor, "pid")});
+  return Section("  for others", std::to_string(hosted.size())) + Table(rows);
+}
+
+std::string Actors(const json& status) {
+  std::vector<Row> rows = {{"ACTOR", "NAME", "CREATED BY", "JOB", "PID, OR MACHINE", "STATE", "RESTARTS", "CALLERS"}};
+  for (const json& actor : At(status, "actors")) {
+    const std::string state = Text(actor, "state");
+    rows.push_back(
+        {ShortId(actor, "actor"), OrDash(Text(actor, "name")), Text(actor, "function"),
+         std::to_string(Number(actor, "job")),
+         Text(actor, "machine").empty() ? Pid(actor, "pid") : Text(actor, "machine"),
+         StrCat(state, Flag(actor, "leaving") ? ", leaving" : "", Flag(actor, "detached") ? ", detached" : ""),
+         std::to_string(Number(actor, "restarts")), std::to_string(Number(actor, "channels"))});
+  }
+  return Section("actors",
+                 StrCat(Number(status, "actors_living"), " living, ", Number(status, "actors_dead"), " dead")) +
+         Table(rows) + HostedActors(status);
+}
+
+std::string Jobs(const json& status) {
+  std::vector<Row> rows = {{"JOB", "DRIVER", "WORKERS", "NAMESPACE", "PROGRAM"}};
+  const json& jobs = At(status, "jobs");
+  for (const json& job : jobs) {
+    rows.push_back({std::to_string(Number(job, "job")), Pid(job, "driver_pid"), std::to_string(Number(job, "workers")),
+                    OrDash(Text(job, "namespace")), Text(job, "executable")});
+  }
+  return Section("jobs", std::to_string(jobs.size())) + Table(rows);
+}
+
+std::string Load(const json& load) {
+  if (!load.is_object()) return "not heard yet";
+  std::string out;
+  for (const auto& [name, line] : At(load, "resources").items()) {
+    out += StrCat(Printable(name), " ", Amount(line, "free"), " of ", Amount(line, "total"), " free");
+    if (const std::string queued = Amount(line, "queued"); queued != "0") out += StrCat(" and ", queued, " asked for");
+    out += ", ";
+  }
+  return StrCat(out, Number(load, "queued_tasks"), " queued, ", Number(load, "running_tasks"), " running, store ",
+                FormatBytes(Number(load, "store_free_bytes")), " of ",
+                FormatBytes(Number(load, "store_capacity_bytes")), " free");
+}
+
+std::string Peers(const json& status) {
+  std::map<std::string, size_t> by_state;
+  std::vector<Row> rows = {{"NODE", "ADDRESS", "STATE", "LOAD, OR WHY IT IS DEAD"}};
+  for (const json& peer : At(status, "peers")) {
+    const std::string state = Text(peer, "state");
+    ++by_state[state];
+    rows.push_back({ShortId(peer, "node"), Text(peer, "address"),
+                    StrCat(state, state != "dead" && !Flag(peer, "connected") ? ", not connected" : ""),
+                    state == "dead" ? Text(peer, "why") : Load(At(peer, "load"))});
+  }
+  return Section("peers", StrCat(by_state["up"], " up, ", by_state["silent"], " silent, ", by_state["dead"], " dead")) +
+         Table(rows);
+}
+
+std::string Control(const json& status) {
+  const json& control = At(status, "control");
+  if (!control.is_object()) return Section("control store", "none");
+  std::string text = StrCat(Text(control, "address"), Flag(control, "connected") ? ", connected" : ", not connected");
+  text += Flag(control, "joined") ? ", joined" : ", not joined";
+  if (Signed(control, "renewed_ms_ago") >= 0)
+    text += StrCat(", lease renewed ", Signed(control, "renewed_ms_ago"), " ms ago");
+  const std::string problem = Text(control, "problem");
+  if (!problem.empty()) text += StrCat("; ", problem);
+  std::vector<Row> rows = {{"NODE", "ADDRESS", "VERSION", ""}};
+  for (const json& node : At(status, "nodes")) {
+    rows.push_back(
+        {ShortId(node, "node"), Text(node, "address"), Text(node, "version"), Flag(node, "this") ? "this one" : ""});
+  }
+  return Section("control store", text) + Section("nodes", StrCat(rows.size() - 1, " with a lease")) + Table(rows);
+}
+
+std::string Transfers(const json& status) {
+  const json& transfers = At(status, "transfers");
+  if (!transfers.is_object()) return Section("transfers", "none: this raylet knows no other machine");
+  const auto moved = [&](const char* objects, const char* bytes) {
+    return StrCat(Count(Number(transfers, objects), "object"), ", ", FormatBytes(Number(transfers, bytes)));
+  };
+  std::string received = moved("objects_received", "bytes_received");
+  if (const uint64_t resumed = Number(transfers, "bytes_resumed"); resumed > 0)
+    received += StrCat(", ", FormatBytes(resumed), " of partial copies taken up again");
+  if (const uint64_t corrupt = Number(transfers, "chunks_corrupt"); corrupt > 0)
+    received += StrCat(", ", Count(corrupt, "corrupt chunk"), " sent again");
+  return Section("transfers", StrCat(Count(Number(transfers, "objects_asked_for"), "object"), " asked for, ",
+                                     Count(Number(transfers, "pulls"), "pull"), " under way, ",
+                                     FormatBytes(Number(transfers, "pulled_bytes")))) +
+         Section("  received", received) + Section("  sent", moved("objects_sent", "bytes_sent")) +
+         Section("  kept", StrCat(Count(Number(transfers, "kept_for_others"), "object"),
+                                  " for other machines; other machines have ",
+                                  Count(Number(transfers, "copies_elsewhere"), "object"), " of ours"));
+}
+
+}  // namespace
+
+Result<std::string> StatusScreen(const std::string& text) {
+  const json status = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!status.is_object())
+    return Fail(ErrorCode::kProtocolError, StrCat("the answer has ", text.size(), " bytes and is no JSON object"));
+  return Headline(status) + Resources(status) + Workers(status) + Queues(status) + Actors(status) + Jobs(status) +
+         Peers(status) + Control(status) + Transfers(status);
+}
+
+}  // namespace raylet

@@ -1,0 +1,190 @@
+// What goes wrong around a StoreClient: dead daemons, dead clients, forks, writes where only reading is allowed.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "client/plasma/store_client.h"
+#include "tests/client/plasma/store_fixture.h"
+
+namespace raylet::client {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using test::BytesOf;
+using test::Eventually;
+using test::TextOf;
+
+class StoreFaultsTest : public test::PlasmaStoreTest {
+ protected:
+  std::shared_ptr<StoreClient> Connect() {
+    auto client = StoreClient::Connect(socket(), "test", Deadline::After(seconds(5)), false);
+    if (!client) {
+      ADD_FAILURE() << client.error().message;
+      std::abort();
+    }
+    return *client;
+  }
+  static ObjectId Put(StoreClient& client, std::string_view data) {
+    const auto id = ObjectId::FromRandom();
+    EXPECT_TRUE(client.CreateAndSeal(id, BytesOf(data), {}, {}));
+    return id;
+  }
+};
+
+TEST_F(StoreFaultsTest, NoDaemonIsSaidWithTheCommandThatStartsIt) {
+  const auto client = StoreClient::Connect(socket() + "-not", "test", Deadline::AfterMs(0), false);
+  ASSERT_FALSE(client);
+  EXPECT_EQ(client.error().code, ErrorCode::kNotRunning);
+  EXPECT_NE(client.error().message.find("plasma_store -m 1G -s " + socket() + "-not"), std::string::npos);
+}
+
+TEST_F(StoreFaultsTest, BlockedGetAndVerbsSayThatTheDaemonDied) {
+  const auto client = Connect();
+  const auto there = Put(*client, "still readable");
+  TimePoint died{};
+  std::thread killer([&] {
+    ::usleep(50'000);
+    store().Kill();
+    died = std::chrono::steady_clock::now();
+  });
+  const auto view = client->Get(ObjectId::FromRandom(), Deadline::After(seconds(20)));
+  const TimePoint noticed = std::chrono::steady_clock::now();
+  killer.join();
+  ASSERT_FALSE(view);
+  EXPECT_EQ(view.error().code, ErrorCode::kDisconnected);
+  EXPECT_NE(view.error().message.find(socket()), std::string::npos);
+  EXPECT_LT(noticed - died, milliseconds(200));
+  EXPECT_TRUE(client->Disconnected());
+  EXPECT_EQ(client->Create(ObjectId::FromRandom(), 1, {}, {}).error().code, ErrorCode::kDisconnected);
+  EXPECT_EQ(client->Delete({&there, 1}).error().code, ErrorCode::kDisconnected);
+  // What was sealed lies in memory that this process maps.
+  const auto old = client->Get(there, Deadline::AfterMs(0));
+  ASSERT_TRUE(old) << old.error().message;
+  EXPECT_EQ(TextOf(old->data()), "still readable");
+}
+
+TEST_F(StoreFaultsTest, CreateThatWaitsForRoomSaysThatTheDaemonDied) {
+  const auto client = Connect();
+  auto writer = client->Create(ObjectId::FromRandom(), 50 << 20, {}, {});
+  ASSERT_TRUE(writer);
+  std::thread killer([&] {
+    ::usleep(50'000);
+    store().Kill();
+  });
+  CreateOptions options;
+  options.timeout_ms = -1;
+  EXPECT_EQ(client->Create(ObjectId::FromRandom(), 50 << 20, {}, options).error().code, ErrorCode::kDisconnected);
+  killer.join();
+}
+
+TEST_F(StoreFaultsTest, KilledClientLeavesNothingBehind) {
+  const auto client = Connect();
+  const auto pinned = Put(*client, "pinned by the victim");
+  const auto unsealed = ObjectId::FromRandom();
+  int pipe_fds[2] = {};
+  ASSERT_EQ(::pipe(pipe_fds), 0);
+  const pid_t victim = ::fork();
+  if (victim == 0) {
+    auto own = StoreClient::Connect(socket(), "victim", Deadline::After(seconds(5)), false);
+    if (!own) ::_exit(1);
+    auto view = (*own)->Get(pinned, Deadline::AfterMs(0));
+    auto writer = (*own)->Create(unsealed, 1 << 20, {}, {});
+    if (!view || !writer || ::write(pipe_fds[1], "r", 1) != 1) ::_exit(1);
+    for (;;) ::pause();
+  }
+  char ready = 0;
+  ASSERT_EQ(::read(pipe_fds[0], &ready, 1), 1);
+  ASSERT_TRUE(client->Describe(unsealed)->has_value());
+  ::kill(victim, SIGKILL);
+  ASSERT_EQ(::waitpid(victim, nullptr, 0), victim);
+  EXPECT_TRUE(Eventually(seconds(2), [&] { return !client->Describe(unsealed)->has_value(); }));
+  EXPECT_TRUE(Eventually(seconds(2), [&] {
+    const auto evicted = client->Evict(64 << 20);
+    return evicted && client->List()->empty();
+  }));
+  ::close(pipe_fds[0]);
+  ::close(pipe_fds[1]);
+}
+
+TEST_F(StoreFaultsTest, WritingThroughAViewIsAFaultAndTheObjectStays) {
+  const auto client = Connect();
+  const auto id = Put(*client, "immutable");
+  const auto view = client->Get(id, Deadline::AfterMs(0));
+  ASSERT_TRUE(view);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::signal(SIGSEGV, SIG_DFL);  // a sanitizer would report it and exit
+    *const_cast<volatile std::byte*>(view->data().data()) = std::byte{'X'};
+    ::_exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  EXPECT_EQ(WTERMSIG(status), SIGSEGV);
+  EXPECT_EQ(TextOf(view->data()), "immutable");
+}
+
+TEST_F(StoreFaultsTest, ForkedChildIsRefusedAndHarmsNothingOfItsParent) {
+  const auto client = Connect();
+  const auto id = Put(*client, "the parent's");
+  auto view = std::make_unique<ObjectView>(*client->Get(id, Deadline::AfterMs(0)));
+  auto writer = client->Create(ObjectId::FromRandom(), 10, {}, {});
+  ASSERT_TRUE(writer);
+  const auto unsealed = writer->id();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    bool refused = client->Get(id, Deadline::AfterMs(0)).error().code == ErrorCode::kForked;
+    refused = refused && client->TryGet(id).error().code == ErrorCode::kForked;
+    refused = refused && client->Contains(id).error().code == ErrorCode::kForked;
+    refused = refused && client->List().error().code == ErrorCode::kForked;
+    refused = refused && client->Create(ObjectId::FromRandom(), 1, {}, {}).error().code == ErrorCode::kForked;
+    refused = refused && client->DeleteAsync({&id, 1}).error().code == ErrorCode::kForked;
+    view.reset();                                         // must not release the parent's pin
+    { const ObjectWriter dropped = *std::move(writer); }  // nor abort its object
+    // A connection of its own works.
+    const auto own = StoreClient::Connect(socket(), "child", Deadline::After(seconds(5)), false);
+    const bool works = own && (*own)->Get(id, Deadline::AfterMs(0)).has_value();
+    ::_exit(refused && works ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(*client->Evict(64 << 20), 0u);  // still pinned
+  EXPECT_EQ(TextOf(view->data()), "the parent's");
+  ASSERT_TRUE(std::move(*writer).Seal());
+  EXPECT_TRUE(*client->Contains(unsealed));
+}
+
+TEST_F(StoreFaultsTest, LivingChildDoesNotKeepAnEndedClientAlive) {
+  const auto observer = Connect();
+  auto client = Connect();
+  const auto id = ObjectId::FromRandom();
+  CreateOptions owned;
+  owned.owned = true;
+  ASSERT_TRUE(client->CreateAndSeal(id, BytesOf("goes with its owner"), {}, owned));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    for (;;) ::pause();
+  }
+  client.reset();
+  EXPECT_TRUE(Eventually(seconds(5), [&] { return !*observer->Contains(id); }));
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+}
+
+TEST_F(StoreFaultsTest, StoppedDaemonDoesNotStopGetsOfWhatIsThere) {
+  const auto client = Connect();
+  const auto id = Put(*client, "there");
+  store().Signal(SIGSTOP);
+  const auto view = client->Get(id, Deadline::AfterMs(0));
+  EXPECT_TRUE(view);
+  EXPECT_EQ(client->Get(ObjectId::FromRandom(), Deadline::AfterMs(120)).error().code, ErrorCode::kTimedOut);
+  store().Signal(SIGCONT);
+}
+
+}  // namespace
+}  // namespace raylet::client

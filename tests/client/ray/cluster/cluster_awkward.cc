@@ -1,0 +1,132 @@
+// For tests: a driver that begins or lives in a way that programs seldom do, named by its first argument. Exits with 0
+// where ray:: serves it all the same; says on stderr what went wrong and exits with 1 otherwise.
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <string>
+
+#include "tests/client/ray/cluster/cluster_functions.h"
+
+namespace cluster_test {
+
+int SayAndDie(const std::string& words) {
+  std::puts(words.c_str());
+  std::fflush(stdout);
+  ::_exit(3);
+}
+RAY_REMOTE(SayAndDie);
+
+namespace {
+
+int Complain(const std::string& what) {
+  std::fprintf(stderr, "%s\n", what.c_str());
+  return 1;
+}
+
+// A worker's death is told although whoever started the daemons blocks SIGCHLD and all others.
+int BlockedSignals() {
+  sigset_t all;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
+  ray::Init();
+  try {
+    ray::Task(DieWithSignal).Remote(SIGSEGV).Get(20'000);
+    return Complain("a task that died gave a result");
+  } catch (const ray::internal::RayWorkerException&) {
+    return 0;
+  }
+}
+
+// A signal that only the main thread unblocks, or waits for, reaches no thread of ours.
+int OwnSignals() {
+  ray::Init();
+  auto counter = ray::Actor(Counter::Create).Remote(1);
+  counter.Task(&Counter::Sleep).Remote(1).Get();
+  sigset_t hangup;
+  ::sigemptyset(&hangup);
+  ::sigaddset(&hangup, SIGHUP);
+  ::pthread_sigmask(SIG_BLOCK, &hangup, nullptr);  // after Init, which has started threads
+  ::kill(::getpid(), SIGHUP);
+  const timespec patience{20, 0};
+  return ::sigtimedwait(&hangup, nullptr, &patience) == SIGHUP ? 0 : Complain("SIGHUP did not come");
+}
+
+size_t OpenDescriptors() {
+  size_t count = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) ++count;
+  return count;
+}
+
+int InitAndShutdownAgain() {
+  size_t before = 0;
+  for (int cycle = 0; cycle < 3; ++cycle) {
+    ray::Init();
+    const auto value = ray::Put(std::string(300'000, 'x'));
+    if (*ray::Task(Length).Remote(value).Get() != 300'000) return Complain("a wrong length");
+    ray::Shutdown();
+    if (cycle == 0) before = OpenDescriptors();
+  }
+  const size_t after = OpenDescriptors();
+  return after == before ? 0 : Complain(std::to_string(before) + " descriptors became " + std::to_string(after));
+}
+
+// Prints, as programs do: where descriptor 1 was closed, into no socket and no segment.
+int Printing() {
+  ray::Init();
+  for (int i = 0; i < 20; ++i) {
+    std::printf("%d\n", i);
+    std::fflush(stdout);
+    std::fprintf(stderr, "%d\n", i);
+    const auto sum = ray::Task(Add).Remote(i, 1);
+    if (*sum.Get() != i + 1 || *ray::Task(SumOfRefs).Remote(std::vector{sum, ray::Put(1)}).Get() != i + 2) return 1;
+  }
+  return 0;
+}
+
+// Workers run what this program runs, not what lies at its path by now.
+int Moved() {
+  const std::filesystem::path here = std::filesystem::read_symlink("/proc/self/exe");
+  ray::Init();
+  std::filesystem::rename(here, here.string() + ".moved");
+  if (*ray::Task(Add).Remote(1, 2).Get() != 3) return Complain("a wrong sum");
+  std::filesystem::copy_file("/bin/false", here);
+  auto counter = ray::Actor(Counter::Create).Remote(1);
+  return *counter.Task(&Counter::Increment).Remote(1).Get() == 2 ? 0 : Complain("a wrong count");
+}
+
+// The logs of private daemons go with the program: what a worker said at the end is part of the exception.
+int LastWords() {
+  ray::Init();
+  try {
+    ray::Task(SayAndDie).SetMaxRetries(0).Remote(std::string("out of cheese")).Get();
+  } catch (const ray::internal::RayWorkerException& e) {
+    return e.hint().ends_with("and ends with:\nout of cheese") ? 0 : Complain(e.what());
+  }
+  return Complain("a task that died gave a result");
+}
+
+int Run(const std::string& way) {
+  if (way == "moved") return Moved();
+  if (way == "last words") return LastWords();
+  if (way == "blocked signals") return BlockedSignals();
+  if (way == "own signals") return OwnSignals();
+  if (way == "init and shutdown again") return InitAndShutdownAgain();
+  if (way == "printing") return Printing();
+  return Complain("no such way: " + way);
+}
+
+}  // namespace
+}  // namespace cluster_test
+
+int main(int argc, char** argv) {
+  const std::string way = argc > 1 ? argv[1] : "";
+  if (std::getenv("RAYLET_WORKER_TOKEN") != nullptr) ray::Init();
+  try {
+    return cluster_test::Run(way);
+  } catch (const std::exception& e) {
+    return cluster_test::Complain(e.what());
+  }
+}

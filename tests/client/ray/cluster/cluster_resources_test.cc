@@ -1,0 +1,100 @@
+// Who gets which CPU and which custom resource of a real raylet, and who gives it back while it waits.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "tests/client/ray/cluster/cluster_functions.h"
+
+namespace cluster_test {
+namespace {
+
+class ClusterResourcesTest : public ::testing::Test {
+ protected:
+  static void Start(const std::string& cpus) {
+    ray::RayConfig config;
+    config.head_args = {"--num-cpus", cpus, "--resources", R"({"disk": 1})", "--object-store-memory", "64M"};
+    ray::Init(config);
+  }
+  void TearDown() override {
+    EXPECT_EQ(*ray::Task(Add).Remote(2, 3).Get(), 5) << "a CPU was not given back";
+    ray::Shutdown();
+  }
+  template <class T>
+  static bool Ready(const ray::ObjectRef<T>& ref, int timeout_ms) {
+    return !ray::Wait(std::vector{ref}, 1, timeout_ms).ready.empty();
+  }
+};
+
+TEST_F(ClusterResourcesTest, NestedGetsGoDeeperThanTheOneCpu) {
+  Start("1");
+  EXPECT_EQ(*ray::Task(NestedSum).Remote(4).Get(), 5);
+}
+
+TEST_F(ClusterResourcesTest, AWaitGivesTheOnlyCpuToWhatItWaitsFor) {
+  Start("1");
+  EXPECT_EQ(*ray::Task(WaitForATask).Remote(20).Get(), 1);
+}
+
+TEST_F(ClusterResourcesTest, ATaskThatWaitsForAnActorGivesTheOnlyCpuToOthers) {
+  Start("1");
+  auto counter = ray::Actor(Counter::Create).Remote(1);
+  auto signal = ray::Actor(Counter::Create).Remote(0);
+  auto blocked = ray::Task(SleepThrough).Remote(counter, signal, 60'000);
+  EXPECT_EQ(*ray::Task(Add).Remote(1, 2).Get(), 3);
+  EXPECT_EQ(*signal.Task(&Counter::Value).Remote().Get(), 1) << "the older task did not come first";
+  EXPECT_FALSE(Ready(blocked, 0));
+  counter.Kill();
+  EXPECT_THROW(blocked.Get(), ray::internal::RayException);
+}
+
+TEST_F(ClusterResourcesTest, AnActorThatHoldsTheOnlyCpuGivesItToItsOwnTasks) {
+  Start("1");
+  auto counter = ray::Actor(Counter::Create).SetResource("CPU", 1).Remote(1);
+  EXPECT_EQ(*counter.Task(&Counter::AddInATask).Remote(4).Get(), 5);
+  counter.Kill();
+}
+
+TEST_F(ClusterResourcesTest, ACustomResourceIsGivenToOneAtATime) {
+  Start("4");
+  std::vector<ray::ObjectRef<std::vector<int64_t>>> times;
+  for (int i = 0; i < 4; ++i) times.push_back(ray::Task(Occupy).SetResource("disk", 1).Remote(40));
+  std::vector<std::vector<int64_t>> ran;
+  for (const auto& time : times) ran.push_back(*time.Get());
+  std::ranges::sort(ran);
+  for (size_t i = 1; i < ran.size(); ++i) EXPECT_GE(ran[i][0], ran[i - 1][1]) << "two had the disk at once";
+}
+
+TEST_F(ClusterResourcesTest, HalvesOfACustomResourceAreGivenToTwoAtATime) {
+  Start("4");
+  // Each of two tasks ends once the other one runs, too; the third waits for one of them.
+  auto signal = ray::Actor(Counter::Create).Remote(0);
+  std::vector<ray::ObjectRef<bool>> met;
+  for (int i = 0; i < 2; ++i) met.push_back(ray::Task(MeetAnother).SetResource("disk", 0.5).Remote(signal, 2));
+  for (const auto& each : met) EXPECT_TRUE(*each.Get());
+  EXPECT_TRUE(*ray::Task(MeetAnother).SetResource("disk", 0.5).Remote(signal, 3).Get());
+}
+
+TEST_F(ClusterResourcesTest, AnActorKeepsItsCustomResourceUntilItEnds) {
+  Start("2");
+  auto counter = ray::Actor(Counter::Create).SetResource("disk", 1).Remote(1);
+  EXPECT_EQ(*counter.Task(&Counter::Value).Remote().Get(), 1);
+  auto waits = ray::Task(Add).SetResource("disk", 0.5).Remote(1, 2);
+  EXPECT_FALSE(Ready(waits, 50));
+  counter.Kill();
+  EXPECT_EQ(*waits.Get(), 3);
+}
+
+TEST_F(ClusterResourcesTest, WhatCanNeverBeMetStaysPendingAndNobodyWaitsForIt) {
+  Start("2");
+  const auto too_much = ray::Task(Add).SetResource("disk", 2).Remote(1, 2);
+  const auto unknown = ray::Task(Add).SetResource("tape", 1).Remote(1, 2);
+  EXPECT_EQ(*ray::Task(Add).SetResource("disk", 1).Remote(3, 4).Get(), 7);
+  EXPECT_FALSE(Ready(too_much, 20));
+  EXPECT_FALSE(Ready(unknown, 0));
+}
+
+}  // namespace
+}  // namespace cluster_test

@@ -1,0 +1,280 @@
+#include "raylet/actors/actor_directory.h"
+
+#include <gtest/gtest.h>
+
+namespace raylet {
+namespace {
+
+using wire::ActorState;
+
+constexpr ProcessId kOwner = 10;
+constexpr ProcessId kCaller = 11;
+constexpr WorkerId kWorker = 5;
+
+TaskPtr Creation(const std::string& name = "", int32_t max_restarts = 0, bool detached = false) {
+  auto task = std::make_shared<Task>();
+  task->id = TaskId::FromRandom();
+  task->job = 1;
+  task->owner = kOwner;
+  task->name = task->function = "Counter::Create";
+  task->actor = ActorSettings{ActorId::FromRandom(), name, "space", max_restarts, detached};
+  return task;
+}
+
+struct Bench {
+  template <class Decision>
+  std::vector<Decision> Take() {
+    std::vector<Decision> taken;
+    for (auto& decision : directory.TakeDecisions())
+      if (auto* const match = std::get_if<Decision>(&decision)) taken.push_back(*match);
+    return taken;
+  }
+  void Forget() { directory.TakeDecisions(); }
+  // An actor that lives in kWorker.
+  ActorId Living(const TaskPtr& creation) {
+    EXPECT_TRUE(directory.Create(creation).has_value());
+    directory.Placed(creation->actor->id, Place::Here(kWorker));
+    directory.Constructed(creation->actor->id, 77);
+    Forget();
+    return creation->actor->id;
+  }
+  ActorDirectory directory;
+};
+
+Failure Crash() {
+  Failure failure;
+  failure.message = "crash";
+  return failure;
+}
+
+TEST(ActorDirectory, GrantsWaitingCallersAChannelInOrderOnceTheActorLives) {
+  Bench bench;
+  const auto creation = Creation();
+  const ActorId id = creation->actor->id;
+  ASSERT_TRUE(bench.directory.Create(creation).has_value());
+  EXPECT_EQ(bench.Take<CreateActorNow>().size(), 1u);
+  ASSERT_TRUE(bench.directory.Open(id, kCaller, 1).has_value());
+  ASSERT_TRUE(bench.directory.Open(id, kOwner, 2).has_value());
+  bench.directory.Placed(id, Place::Here(kWorker));
+  EXPECT_TRUE(bench.Take<GrantChannel>().empty());
+  bench.directory.Constructed(id, 77);
+  const auto granted = bench.Take<GrantChannel>();
+  ASSERT_EQ(granted.size(), 2u);
+  EXPECT_EQ(granted[0].caller, kCaller);
+  EXPECT_EQ(granted[0].place, Place::Here(kWorker));
+  EXPECT_EQ(granted[0].process, 77u);
+  EXPECT_EQ(granted[1].request_id, 2u);
+}
+
+TEST(ActorDirectory, ACallerWhoseGrantFailedGetsTheNextOneOrHearsOfItsEnd) {
+  Bench bench;
+  const ActorId id = bench.Living(Creation("", 1));
+  ASSERT_TRUE(bench.directory.Open(id, kCaller, 1).has_value());
+  EXPECT_EQ(bench.Take<GrantChannel>().size(), 1u);
+  bench.directory.GrantFailed(id, kCaller, 1);
+  EXPECT_TRUE(bench.Take<GrantChannel>().empty()) << "it would fail again";
+  bench.directory.WorkerGone(id, Place::Here(kWorker), Crash());
+  bench.directory.Placed(id, Place::Here(6));
+  bench.directory.Constructed(id, 78);
+  ASSERT_EQ(bench.Take<GrantChannel>().size(), 1u);
+  bench.directory.WorkerGone(id, Place::Here(6), Crash());
+  bench.Forget();
+  bench.directory.GrantFailed(id, kCaller, 1);
+  EXPECT_EQ(bench.Take<RefuseChannel>().size(), 1u);
+}
+
+TEST(ActorDirectory, NameIsTakenByOneAndFreeAfterItsDeath) {
+  Bench bench;
+  const ActorId id = bench.Living(Creation("ps"));
+  const auto refused = bench.directory.Create(Creation("ps"));
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, ErrorCode::kAlreadyExists);
+  EXPECT_NE(refused.error().message.find(id.hex()), std::string::npos);
+  bench.directory.Kill(id, true);
+  EXPECT_FALSE(bench.directory.Find("ps", "space", kCaller).has_value());
+  EXPECT_TRUE(bench.directory.Create(Creation("ps")).has_value());
+}
+
+TEST(ActorDirectory, RestartsAsOftenAsAllowedAndTellsWatchers) {
+  Bench bench;
+  const auto creation = Creation("", 1);
+  const ActorId id = bench.Living(creation);
+  bench.directory.WorkerGone(id, Place::Here(kWorker), Crash());
+  auto decisions = bench.directory.TakeDecisions();
+  ASSERT_EQ(decisions.size(), 2u);
+  EXPECT_EQ(std::get<TellActorChanged>(decisions[0]).state, ActorState::Restarting);
+  EXPECT_EQ(std::get<CreateActorNow>(decisions[1]).creation, creation);
+  bench.directory.Placed(id, Place::Here(6));
+  bench.directory.Constructed(id, 77);
+  EXPECT_EQ(bench.Take<TellActorChanged>()[0].restarts, 1u);
+  bench.directory.WorkerGone(id, Place::Here(6), Crash());
+  const auto told = bench.Take<TellActorChanged>();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].state, ActorState::Dead);
+  EXPECT_EQ(told[0].failure->message, "crash");
+}
+
+TEST(ActorDirectory, KillWithRestartNeedsNoBudget) {
+  Bench bench;
+  const ActorId id = bench.Living(Creation());
+  bench.directory.Kill(id, false);
+  const auto ended = bench.Take<EndActorWorker>();
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_TRUE(ended[0].at_once);
+  bench.directory.WorkerGone(id, Place::Here(kWorker), Crash());
+  EXPECT_EQ(bench.Take<CreateActorNow>().size(), 1u);
+  ASSERT_NE(bench.directory.Get(id), nullptr);
+}
+
+TEST(ActorDirectory, TellsWhyAConstructorFailed) {
+  Bench bench;
+  const auto creation = Creation("", 5);
+  ASSERT_TRUE(bench.directory.Create(creation).has_value());
+  bench.directory.Placed(creation->actor->id, Place::Here(kWorker));
+  bench.Forget();
+  Failure thrown;
+  thrown.what = "no luck";
+  bench.directory.ConstructorFailed(creation->actor->id, thrown);
+  EXPECT_EQ(bench.Take<TellActorChanged>()[0].failure->what, "no luck");
+  ASSERT_TRUE(bench.directory.Open(creation->actor->id, kCaller, 3).has_value());
+  EXPECT_EQ(bench.Take<RefuseChannel>()[0].failure->what, "no luck");
+}
+
+TEST(ActorDirectory, ReleaseIsHeardFromItsOwnerAloneAndNeverForADetachedOne) {
+  Bench bench;
+  const ActorId id = bench.Living(Creation("mine"));
+  bench.directory.Release(id, kCaller);
+  EXPECT_TRUE(bench.Take<EndActorWorker>().empty());
+  bench.directory.Release(id, kOwner);
+  const auto ended = bench.Take<EndActorWorker>();
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_FALSE(ended[0].at_once);
+  EXPECT_FALSE(bench.directory.Find("mine", "space", kCaller).has_value());
+  bench.directory.WorkerGone(id, Place::Here(kWorker), Crash());
+  EXPECT_NE(bench.Take<TellActorChanged>()[0].failure->message.find("no handle"), std::string::npos);
+
+  const ActorId detached = bench.Living(Creation("", 0, true));
+  bench.directory.Release(detached, kOwner);
+  EXPECT_TRUE(bench.Take<EndActorWorker>().empty());
+}
+
+TEST(ActorDirectory, OwnersDeathEndsItsActorsUnlessTheyAreDetached) {
+  Bench bench;
+  const ActorId mortal = bench.Living(Creation());
+  const ActorId detached = bench.Living(Creation("d", 0, true));
+  ASSERT_TRUE(bench.directory.Open(mortal, kCaller, 1).has_value());
+  bench.Forget();
+  bench.directory.ProcessGone(kOwner);
+  const auto told = bench.Take<TellActorChanged>();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].process, kCaller);
+  EXPECT_EQ(told[0].actor, mortal);
+  EXPECT_NE(bench.directory.Get(detached), nullptr);
+}
+
+TEST(ActorDirectory, CallersOfAnUnknownActorHearThatItIsUnknown) {
+  Bench bench;
+  ASSERT_TRUE(bench.directory.Open(ActorId::FromRandom(), kCaller, 9).has_value());
+  const auto refused = bench.Take<RefuseChannel>();
+  ASSERT_EQ(refused.size(), 1u);
+  EXPECT_EQ(refused[0].request_id, 9u);
+  EXPECT_NE(refused[0].failure->message.find("knows no actor"), std::string::npos);
+}
+
+TEST(ActorDirectory, BoundsTheRequestsOfOneCaller) {
+  Bench bench;
+  const auto creation = Creation();
+  ASSERT_TRUE(bench.directory.Create(creation).has_value());
+  for (uint64_t i = 0; i < kOpensPerCallerMax; ++i)
+    ASSERT_TRUE(bench.directory.Open(creation->actor->id, kCaller, i + 1).has_value());
+  EXPECT_EQ(bench.directory.Open(creation->actor->id, kCaller, 999).error().code, ErrorCode::kFull);
+}
+
+// ---- on other machines
+
+const NodeId kThere = NodeId::FromRandom();
+constexpr uint32_t kTheirBase = 9;
+constexpr ProcessId kTheirs = (ProcessId{kTheirBase} << 32) | 4;
+
+ActorId LivingThere(Bench& bench, const TaskPtr& creation) {
+  EXPECT_TRUE(bench.directory.Create(creation).has_value());
+  bench.directory.Placed(creation->actor->id, Place::There(kThere));
+  bench.directory.Constructed(creation->actor->id, 77);
+  bench.Forget();
+  return creation->actor->id;
+}
+
+TEST(ActorDirectory, AMachinesDeathRestartsWhatMayAndNamesTheMachineOfTheOthers) {
+  Bench bench;
+  const ActorId mortal = LivingThere(bench, Creation());
+  const auto creation = Creation("again", 1);
+  const ActorId restarts = LivingThere(bench, creation);
+  const ActorId here = bench.Living(Creation());
+  bench.directory.NodeGone(kThere, kTheirBase, "10.0.0.7:7000", "nothing was heard of it");
+  std::vector<CreateActorNow> created;
+  for (auto& decision : bench.directory.TakeDecisions()) {
+    if (auto* const create = std::get_if<CreateActorNow>(&decision)) created.push_back(*create);
+    if (auto* const tell = std::get_if<TellActorChanged>(&decision)) {
+      EXPECT_NE(tell->failure->message.find("the machine at 10.0.0.7:7000 died or could not be reached any more "
+                                            "(nothing was heard of it) while it"),
+                std::string::npos)
+          << tell->failure->message;
+      EXPECT_EQ(tell->state, tell->actor == mortal ? ActorState::Dead : ActorState::Restarting);
+    }
+    EXPECT_EQ(std::get_if<EndActorWorker>(&decision), nullptr) << "nobody is there to hear of it";
+  }
+  ASSERT_EQ(created.size(), 1u);
+  EXPECT_EQ(created[0].creation, creation);
+  EXPECT_EQ(bench.directory.Get(mortal), nullptr);
+  ASSERT_NE(bench.directory.Get(restarts), nullptr);
+  EXPECT_TRUE(bench.directory.Get(restarts)->place.IsNowhere());
+  EXPECT_EQ(bench.directory.Get(here)->state, ActorState::Alive);
+}
+
+TEST(ActorDirectory, AMachinesDeathForgetsWhoWatchedAndWaitedThere) {
+  Bench bench;
+  const auto creation = Creation();
+  ASSERT_TRUE(bench.directory.Create(creation).has_value());
+  ASSERT_TRUE(bench.directory.Open(creation->actor->id, kTheirs, 1).has_value());
+  bench.directory.NodeGone(kThere, kTheirBase, "10.0.0.7:7000", "nothing was heard of it");
+  bench.directory.Placed(creation->actor->id, Place::Here(kWorker));
+  bench.directory.Constructed(creation->actor->id, 77);
+  for (auto& decision : bench.directory.TakeDecisions()) {
+    EXPECT_EQ(std::get_if<GrantChannel>(&decision), nullptr);
+    if (auto* const tell = std::get_if<TellActorChanged>(&decision)) {
+      EXPECT_EQ(tell->process, kOwner);
+    }
+  }
+}
+
+TEST(ActorDirectory, KillsWhatLivesElsewhereAndRestartsItWhenItsWorkerHasGoneThere) {
+  Bench bench;
+  const ActorId id = LivingThere(bench, Creation());
+  bench.directory.Kill(id, false);
+  const auto ended = bench.Take<EndActorWorker>();
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(ended[0].place, Place::There(kThere));
+  bench.directory.WorkerGone(id, Place::There(NodeId::FromRandom()), Crash());
+  EXPECT_TRUE(bench.Take<CreateActorNow>().empty()) << "it does not live on that machine";
+  bench.directory.WorkerGone(id, Place::There(kThere), Crash());
+  EXPECT_EQ(bench.Take<CreateActorNow>().size(), 1u);
+}
+
+TEST(ActorDirectory, ACreationThatComesBackIsQueuedHereAgain) {
+  Bench bench;
+  const auto creation = Creation();
+  const ActorId id = creation->actor->id;
+  ASSERT_TRUE(bench.directory.Create(creation).has_value());
+  bench.directory.Placed(id, Place::There(kThere));
+  bench.directory.Returned(id, kThere);
+  EXPECT_TRUE(bench.directory.Get(id)->place.IsNowhere());
+  bench.directory.Placed(id, Place::There(kThere));
+  bench.directory.Release(id, kOwner);  // asks the machine to end it, which sends it back meanwhile
+  bench.Forget();
+  bench.directory.Returned(id, kThere);
+  EXPECT_EQ(bench.Take<CancelCreation>().size(), 1u);
+  EXPECT_EQ(bench.directory.Get(id), nullptr);
+}
+
+}  // namespace
+}  // namespace raylet

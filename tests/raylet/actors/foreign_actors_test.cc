@@ -1,0 +1,80 @@
+#include "raylet/actors/foreign_actors.h"
+
+#include <gtest/gtest.h>
+
+#include "raylet/actors/actor_directory.h"
+
+namespace raylet {
+namespace {
+
+constexpr ProcessId kCaller = 11, kOther = 12;
+const NodeId kHome = NodeId::FromRandom();
+const ActorId kActor = ActorId::FromRandom();
+
+TEST(ForeignActors, AnAnswerIsForWhoAskedAndCountsOnce) {
+  ForeignActors actors;
+  ASSERT_TRUE(actors.Open(kHome, kActor, kCaller, 1).has_value());
+  EXPECT_FALSE(actors.Answered(kActor, kOther, 1));
+  EXPECT_FALSE(actors.Answered(ActorId::FromRandom(), kCaller, 1));
+  EXPECT_TRUE(actors.Answered(kActor, kCaller, 1));
+  EXPECT_FALSE(actors.Answered(kActor, kCaller, 1));
+}
+
+TEST(ForeignActors, ALostHomeIsToldToWhoWaitsAndToWhoWatches) {
+  ForeignActors actors;
+  ASSERT_TRUE(actors.Open(kHome, kActor, kCaller, 1).has_value());
+  ASSERT_TRUE(actors.Open(kHome, kActor, kCaller, 2).has_value());
+  EXPECT_TRUE(actors.Answered(kActor, kCaller, 1));
+  actors.Watch(kHome, kActor, kOther);
+  ASSERT_TRUE(actors.Open(NodeId::FromRandom(), ActorId::FromRandom(), kCaller, 3).has_value());
+  const auto lost = actors.HomeGone(kHome);
+  ASSERT_EQ(lost.asks.size(), 1u);
+  EXPECT_EQ(lost.asks[0].request_id, 2u);
+  EXPECT_EQ(lost.watchers.size(), 2u);
+  EXPECT_EQ(actors.size(), 1u);
+  EXPECT_TRUE(actors.HomeGone(kHome).watchers.empty());
+}
+
+TEST(ForeignActors, WhoHasGoneOrHeardOfItsDeathIsForgotten) {
+  ForeignActors actors;
+  ASSERT_TRUE(actors.Open(kHome, kActor, kCaller, 1).has_value());
+  actors.Watch(kHome, kActor, kOther);
+  actors.ProcessGone(kCaller);
+  EXPECT_FALSE(actors.Answered(kActor, kCaller, 1));
+  actors.Dead(kActor, kOther);
+  EXPECT_EQ(actors.size(), 0u);
+}
+
+TEST(ForeignActors, WhatWasAskedOfADeadOneIsStillAnswered) {
+  ForeignActors actors;
+  ASSERT_TRUE(actors.Open(kHome, kActor, kCaller, 1).has_value());
+  actors.Dead(kActor, kCaller);
+  EXPECT_EQ(actors.size(), 1u);
+  EXPECT_TRUE(actors.Answered(kActor, kCaller, 1));
+  EXPECT_EQ(actors.size(), 0u);
+}
+
+TEST(ForeignActors, WhatCannotBeHadIsAskedForAgainABoundedNumberOfTimes) {
+  ForeignActors actors;
+  ASSERT_TRUE(actors.Open(kHome, kActor, kCaller, 1).has_value());
+  const TimePoint start{};
+  for (size_t i = 1; i < kAsksMax; ++i) {
+    ASSERT_TRUE(actors.AskAgain(kActor, kCaller, 1, start + kAskAgainAfter));
+    EXPECT_TRUE(actors.AnyToAskAgain());
+    EXPECT_TRUE(actors.TakeDue(start).empty());
+    ASSERT_EQ(actors.TakeDue(start + kAskAgainAfter).size(), 1u);
+    EXPECT_FALSE(actors.AnyToAskAgain());
+  }
+  EXPECT_FALSE(actors.AskAgain(kActor, kCaller, 1, start));
+  EXPECT_FALSE(actors.Answered(kActor, kCaller, 1));
+}
+
+TEST(ForeignActors, BoundsTheRequestsOfOneCaller) {
+  ForeignActors actors;
+  for (uint64_t i = 0; i < kOpensPerCallerMax; ++i) ASSERT_TRUE(actors.Open(kHome, kActor, kCaller, i + 1).has_value());
+  EXPECT_EQ(actors.Open(kHome, kActor, kCaller, 999).error().code, ErrorCode::kFull);
+  EXPECT_TRUE(actors.Open(kHome, kActor, kOther, 1).has_value());
+}
+
+}  // namespace
+}  // namespace raylet

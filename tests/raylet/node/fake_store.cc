@@ -1,0 +1,77 @@
+#include "tests/raylet/node/fake_store.h"
+
+#include "base/check.h"
+#include "base/shm_segment.h"
+#include "base/unix_socket.h"
+#include "fbs/messages.h"
+
+namespace raylet::test {
+
+class FakeStore::Session final : public FramedSocket::Handler {
+ public:
+  Session(FakeStore& store, UniqueFd fd) : store_(store), socket_(store.loop_, std::move(fd), {}, *this) {}
+
+  void TellSealed(const ObjectId& object) {
+    if (!watched_.contains(object)) return;
+    watched_.erase(object);
+    wire::SealedNoticeT notice;
+    notice.id = std::make_unique<wire::Id20>(ToWire(object));
+    socket_.Send(static_cast<uint16_t>(wire::StoreMessage::Sealed), 0, Encode(notice));
+  }
+
+ private:
+  void OnFrame(const Frame& frame, std::vector<UniqueFd>&) override {
+    if (frame.header.type == static_cast<uint16_t>(wire::StoreMessage::Hello)) {
+      const auto memory = CreateMemfd("fake-store", 4096, false);
+      RAYLET_CHECK(memory.has_value());
+      wire::StoreHelloReplyT reply;
+      reply.status = OkStatus();
+      reply.version = kStoreProtocolMax;
+      reply.client = 1;
+      const int fds[] = {memory->get(), memory->get(), memory->get(), memory->get()};
+      socket_.Send(static_cast<uint16_t>(wire::StoreMessage::HelloReply), frame.header.request_id, Encode(reply), fds);
+      return;
+    }
+    const auto request = Parse<wire::IdsRequestT>(frame.body);
+    RAYLET_CHECK(request.has_value());
+    for (const auto& id : request->ids) {
+      watched_.insert(FromWire<ObjectId>(id));
+      if (store_.sealed_.contains(FromWire<ObjectId>(id))) TellSealed(FromWire<ObjectId>(id));
+    }
+  }
+  void OnClosed(const Error&) override {}
+
+  FakeStore& store_;
+  std::set<ObjectId> watched_;
+  FramedSocket socket_;
+};
+
+FakeStore::FakeStore(const std::string& socket) {
+  auto fd = ListenUnix(socket, 16);
+  RAYLET_CHECK(fd.has_value());
+  listen_fd_ = std::move(*fd);
+  listener_ = FdWatcher(loop_, listen_fd_.get(), [this](FdWatcher::Events) { Accept(); });
+  listener_.Watch({true, false});
+  thread_ = std::thread([this] { loop_.Run(); });
+}
+
+FakeStore::~FakeStore() {
+  loop_.Stop();
+  thread_.join();
+  listener_.Cancel();
+  sessions_.clear();
+}
+
+void FakeStore::Accept() {
+  auto fd = AcceptUnix(listen_fd_.get());
+  if (fd && *fd) sessions_.push_back(std::make_unique<Session>(*this, std::move(*fd)));
+}
+
+void FakeStore::Seal(const ObjectId& object) {
+  loop_.Post([this, object] {
+    sealed_.insert(object);
+    for (const auto& session : sessions_) session->TellSealed(object);
+  });
+}
+
+}  // namespace raylet::test

@@ -1,0 +1,104 @@
+#include "raylet/node/inbound.h"
+
+#include <gtest/gtest.h>
+
+namespace raylet {
+namespace {
+
+const TaskSender kSender{7, 3, "space"};
+std::atomic<uint64_t> counter{1};
+
+wire::TaskSpecT Spec() {
+  wire::TaskSpecT spec;
+  spec.id = std::make_unique<wire::Id20>(ToWire(TaskId::FromRandom()));
+  spec.function = "f";
+  spec.owner = kSender.process;
+  return spec;
+}
+
+wire::TaskSpecT ActorSpec() {
+  wire::TaskSpecT spec = Spec();
+  spec.actor = std::make_unique<wire::ActorSpecT>();
+  spec.actor->id = std::make_unique<wire::Id20>(ToWire(NewActorId(kSender.process, counter)));
+  return spec;
+}
+
+Result<ParsedTask> Read(const wire::TaskSpecT& spec, bool actor = false) {
+  Frame frame;
+  frame.body = Encode(spec);
+  return ParseTask(frame, kSender, actor);
+}
+
+TEST(Inbound, TaskAsksForOneCpuUnlessItSaysOtherwiseAndAnActorForNone) {
+  EXPECT_EQ(Read(Spec())->task->resources.ToString(), "CPU 1");
+  EXPECT_EQ(Read(ActorSpec(), true)->task->resources.ToString(), "nothing");
+  auto none = Spec();
+  none.resources.push_back(std::make_unique<wire::ResourceT>());
+  none.resources.back()->name = "CPU";
+  EXPECT_EQ(Read(none)->task->resources.ToString(), "nothing");
+}
+
+TEST(Inbound, ActorWithoutANamespaceIsInItsJobs) {
+  EXPECT_EQ(Read(ActorSpec(), true)->task->actor->actor_namespace, "space");
+  auto spec = ActorSpec();
+  spec.actor->actor_namespace = "other";
+  EXPECT_EQ(Read(spec, true)->task->actor->actor_namespace, "other");
+}
+
+TEST(Inbound, ForeignOwnersAndMissingActorsAreNonsense) {
+  auto foreign = Spec();
+  foreign.owner = 8;
+  EXPECT_EQ(Read(foreign).error().code, ErrorCode::kProtocolError);
+  EXPECT_EQ(Read(Spec(), true).error().code, ErrorCode::kProtocolError);
+  EXPECT_EQ(Read(ActorSpec(), false).error().code, ErrorCode::kProtocolError);
+  auto endless = ActorSpec();
+  endless.actor->max_restarts = -2;
+  EXPECT_EQ(Read(endless, true).error().code, ErrorCode::kProtocolError);
+  auto restarted = ActorSpec();
+  restarted.actor->restarts = 1;
+  EXPECT_EQ(Read(restarted, true).error().code, ErrorCode::kProtocolError);
+}
+
+TEST(Inbound, CreationOfARestartDiffersFromTheFirstInTheCountAlone) {
+  auto spec = ActorSpec();
+  spec.arguments.push_back(std::make_unique<wire::ValueT>());
+  spec.arguments.back()->bytes = {1, 2, 3};
+  const auto parsed = Read(spec, true);
+  ASSERT_TRUE(parsed.has_value());
+  auto again = Parse<wire::TaskSpecT>(CreationOfRestart(*parsed->task, 3));
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(std::exchange(again->actor->restarts, 0u), 3u);
+  EXPECT_EQ(Encode(*again), parsed->task->body);
+}
+
+TEST(Inbound, WhatAUserMayHaveAskedForIsRefusedWithASentence) {
+  auto long_name = Spec();
+  long_name.name.assign(kNameBytesMax + 1, 'x');
+  const auto refused = Read(long_name);
+  ASSERT_TRUE(refused.has_value());
+  EXPECT_EQ(refused->sound.error().code, ErrorCode::kInvalid);
+  auto many = Spec();
+  many.wait_for.assign(kWaitForMax + 1, ToWire(ObjectId::FromRandom()));
+  EXPECT_EQ(Read(many)->sound.error().code, ErrorCode::kInvalid);
+}
+
+TEST(Inbound, ValuesMustBeWhatTheirKindSays) {
+  EXPECT_FALSE(CheckValue(nullptr).has_value());
+  wire::ValueT value;
+  EXPECT_TRUE(CheckValue(&value).has_value());
+  value.kind = wire::ValueKind::Stored;
+  EXPECT_FALSE(CheckValue(&value).has_value());
+  value.id = std::make_unique<wire::Id20>(ToWire(ObjectId::FromRandom()));
+  EXPECT_TRUE(CheckValue(&value).has_value());
+  value.kind = wire::ValueKind::Failed;
+  EXPECT_FALSE(CheckValue(&value).has_value());
+  value.failure = std::make_unique<wire::FailureT>();
+  EXPECT_TRUE(CheckValue(&value).has_value());
+  value.failure->kind = static_cast<wire::FailureKind>(99);
+  EXPECT_FALSE(CheckValue(&value).has_value());
+  value.kind = static_cast<wire::ValueKind>(3);
+  EXPECT_FALSE(CheckValue(&value).has_value());
+}
+
+}  // namespace
+}  // namespace raylet

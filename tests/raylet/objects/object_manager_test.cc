@@ -1,0 +1,271 @@
+// What an ObjectManager says to other raylets, beside a real store that has none of what it is asked for.
+#include "raylet/objects/object_manager.h"
+
+#include <gtest/gtest.h>
+#include <uv.h>
+
+#include "tests/harness/daemon_process.h"
+#include "tests/harness/run_folder.h"
+#include "tests/raylet/objects/transfer_machine.h"
+
+namespace raylet::test {
+namespace {
+
+constexpr uint32_t kOwnBase = 7;
+constexpr uint32_t kPeerBase = 9;
+constexpr size_t kMany = 25'000;  // more than twice what one message may name
+
+struct Said {
+  NodeId node;
+  wire::ObjectMessage type;
+  Bytes body;
+};
+
+class ObjectManagerTest : public ::testing::Test, protected ObjectManager::Events {
+ protected:
+  ObjectManagerTest() {
+    view_.Up(peer_, 1, kPeerBase, "127.0.0.1:1", {});
+    auto link = ConnectStoreLink(loop_, folder_.File("store"), /*in_cluster=*/true);
+    EXPECT_TRUE(link);
+    store_ = *std::move(link);
+    auto client = store_->NewClient("test");
+    EXPECT_TRUE(client);
+    ObjectManager::Events& events = *this;
+    objects_.emplace(loop_, clock_, kOwnBase, view_, *store_, *std::move(client), events);
+  }
+
+  // Everything that is posted, done.
+  void Turn() {
+    bool done = false;
+    loop_.Post([&] { loop_.Post([&] { done = true; }); });
+    while (!done) uv_run(loop_.raw(), UV_RUN_ONCE);
+  }
+  std::vector<size_t> CountIds(wire::ObjectMessage type) const {
+    std::vector<size_t> counts;
+    for (const Said& said : said_) {
+      if (said.type != type) continue;
+      EXPECT_EQ(said.node, peer_);
+      counts.push_back(type == wire::ObjectMessage::Locate ? Parse<wire::LocateRequestT>(said.body)->objects.size()
+                                                           : Parse<wire::FreeCopiesNoticeT>(said.body)->objects.size());
+    }
+    return counts;
+  }
+
+  void TellPeer(const NodeId& node, wire::ObjectMessage type, Bytes body) override {
+    said_.push_back({node, type, std::move(body)});
+  }
+  void DialBulk(const NodeId& node) override {
+    if (!there_) return;
+    auto [sends, receives] = SocketPair();
+    there_->Run([&, &fd = sends] { there_->sender->Serve(own_, std::move(fd)); });
+    objects_->Dialled(node, std::move(receives));
+  }
+  // As its owner's machine answers.
+  void SayThatItIsThere(const ObjectId& object) {
+    wire::CopiesFoundT found;
+    found.copies.emplace_back(ToWire(object), ToWire(peer_), 0);
+    Frame frame;
+    frame.header.type = static_cast<uint16_t>(wire::ObjectMessage::CopiesFound);
+    frame.body = Encode(found);
+    EXPECT_TRUE(objects_->OnMessage(peer_, frame));
+  }
+  template <class Condition>
+  testing::AssertionResult RunUntil(Condition condition) {
+    if (Eventually(std::chrono::seconds(20), [&] {
+          Turn();
+          return condition();
+        }))
+      return testing::AssertionSuccess();
+    return testing::AssertionFailure() << "20 s are over";
+  }
+  bool IsAlive(ProcessId process) const override { return !ended_.contains(process); }
+  void OnWillNotCome(PullAsker, const ObjectId& object, const Error& why) override {
+    if (!failures_expected_) ADD_FAILURE() << why.message;
+    failures_[object] = why.message;
+  }
+  void PeerDies(const std::string& why) {
+    view_.Dead(peer_, why);
+    objects_->NodeGone(peer_, kPeerBase, {ErrorCode::kDisconnected, why});
+  }
+
+  RunFolder folder_;
+  Result<DaemonProcess> daemon_ = DaemonProcess::Start("plasma_store", {"-m", "16M", "-s", folder_.File("store")});
+  Loop loop_;
+  SteadyClock clock_;
+  const NodeId own_ = NodeId::FromRandom();
+  const NodeId peer_ = NodeId::FromRandom();
+  ClusterView view_{own_};
+  std::unique_ptr<StoreLink> store_;
+  std::optional<Machine> there_;  // the peer's objects, where a test has some
+  std::optional<ObjectManager> objects_;
+  std::vector<Said> said_;
+  std::set<ProcessId> ended_;
+  bool failures_expected_ = false;
+  std::map<ObjectId, std::string> failures_;
+  std::atomic<uint64_t> next_{1};
+};
+
+TEST_F(ObjectManagerTest, WhoeverWantsManyObjectsAsksForThemInMessagesOfBoundedSize) {
+  for (size_t i = 0; i < kMany; ++i)
+    objects_->Want(NewObjectId(ProcessId{kPeerBase} << 32 | 1, next_), kArgumentAsker, PullPriority::kArgument);
+  Turn();
+  EXPECT_EQ(CountIds(wire::ObjectMessage::Locate), (std::vector<size_t>{10'000, 10'000, 5'000}));
+}
+
+TEST_F(ObjectManagerTest, AnOwnersManyObjectsAreFreedInMessagesOfBoundedSize) {
+  const ProcessId owner = ProcessId{kOwnBase} << 32 | 1;
+  for (size_t i = 0; i < kMany; ++i) objects_->MadeElsewhere(NewObjectId(owner, next_), peer_);
+  objects_->ProcessGone(owner);
+  EXPECT_EQ(CountIds(wire::ObjectMessage::FreeCopies), (std::vector<size_t>{10'000, 10'000, 5'000}));
+}
+
+TEST_F(ObjectManagerTest, WhoWantsWhatLayOnAMachineThatDiedHearsWhichItWasAndOfWhatItDied) {
+  failures_expected_ = true;
+  const ProcessId owner = ProcessId{kOwnBase} << 32 | 1;
+  const ObjectId awaited = NewObjectId(owner, next_), sought = NewObjectId(owner, next_);
+  for (const ObjectId& object : {awaited, sought}) objects_->MadeElsewhere(object, peer_);
+  objects_->Want(awaited, owner, PullPriority::kGet);
+  Turn();
+  PeerDies("nothing was heard of it for 10 s");
+  EXPECT_TRUE(RunUntil([&] { return failures_.contains(awaited); }));
+  objects_->Want(sought, owner, PullPriority::kGet);
+  EXPECT_TRUE(RunUntil([&] { return failures_.contains(sought); }));
+  for (const auto& [object, why] : failures_)
+    EXPECT_EQ(why, "its last copy was on the machine at 127.0.0.1:1, which is lost: nothing was heard of it for 10 s");
+  // Of what its processes own, too.
+  const ObjectId theirs = NewObjectId(ProcessId{kPeerBase} << 32 | 1, next_);
+  objects_->Want(theirs, owner, PullPriority::kGet);
+  EXPECT_TRUE(RunUntil([&] { return failures_.contains(theirs); }));
+  EXPECT_EQ(failures_[theirs],
+            "its owner was on the machine at 127.0.0.1:1, which is lost: nothing was heard of it for 10 s");
+}
+
+TEST_F(ObjectManagerTest, WhoAsksFromElsewhereHearsWithWhichMachineTheLastCopyWent) {
+  const NodeId third = NodeId::FromRandom();
+  view_.Up(third, 1, kPeerBase + 1, "127.0.0.1:2", {});
+  const ObjectId object = NewObjectId(ProcessId{kOwnBase} << 32 | 1, next_);
+  objects_->MadeElsewhere(object, peer_);
+  PeerDies("it has ended");
+  wire::LocateRequestT request;
+  request.objects = {ToWire(object)};
+  Frame frame;
+  frame.header.type = static_cast<uint16_t>(wire::ObjectMessage::Locate);
+  const Bytes body = Encode(request);
+  frame.body = body;
+  ASSERT_TRUE(objects_->OnMessage(third, frame));
+  ASSERT_EQ(said_.size(), 1u);
+  EXPECT_EQ(said_[0].node, third);
+  const auto found = Parse<wire::CopiesFoundT>(said_[0].body);
+  ASSERT_TRUE(found && found->lost_with.size() == 1);
+  EXPECT_EQ(FromWire<NodeId>(found->lost_with[0].node()), peer_);
+}
+
+class ArgumentsTest : public ObjectManagerTest {
+ protected:
+  ArgumentsTest() { there_.emplace("32M"); }
+
+  ObjectId PutThere(size_t bytes) {
+    const ObjectId object = NewObjectId(ProcessId{kPeerBase} << 32 | 1, next_);
+    EXPECT_TRUE(there_->store->CreateAndSeal(object, RandomContent(bytes, 1), {}, {}));
+    return object;
+  }
+  void Bring(const ObjectId& object) {
+    objects_->WantArguments({&object, 1});
+    Turn();
+    SayThatItIsThere(object);
+    EXPECT_TRUE(RunUntil([&] { return objects_->transfer().queue().objects() == 0; }))
+        << objects_->transfer().WhyWaiting(object);
+    EXPECT_TRUE(objects_->IsHere(object));
+  }
+  // As much as there is room for without what is pinned.
+  void FillStore() {
+    const auto client = *store_->NewClient("filler");
+    for (int i = 0; i < 30; ++i)
+      (void)client->CreateAndSeal(ObjectId::FromRandom(), Content(1 << 20), {}, {.evict_if_full = true});
+  }
+};
+
+TEST_F(ArgumentsTest, ACopyIsPinnedFromItsArrivalUntilItIsReleasedAndMayBeEvictedThen) {
+  const ObjectId object = PutThere(1'000'000);
+  Bring(object);
+  EXPECT_EQ(objects_->pinned_argument_bytes(), 1'000'000u);
+  FillStore();
+  EXPECT_TRUE(objects_->IsHere(object));
+  objects_->ReleaseArguments({&object, 1});
+  EXPECT_EQ(objects_->pinned_argument_bytes(), 0u);
+  FillStore();
+  EXPECT_FALSE(objects_->IsHere(object));
+}
+
+TEST_F(ArgumentsTest, NoMoreThanAQuarterOfTheStoreIsPinnedForThem) {
+  std::vector<ObjectId> objects;
+  for (int i = 0; i < 6; ++i) Bring(objects.emplace_back(PutThere(1'000'000)));
+  EXPECT_EQ(objects_->pinned_argument_bytes(), 4'000'000u);  // of 16 MiB
+  objects_->ReleaseArguments(objects);
+  EXPECT_EQ(objects_->pinned_argument_bytes(), 0u);
+}
+
+TEST_F(ArgumentsTest, WhatIsReleasedOnItsWayIsStoppedAndNothingOfItIsPinned) {
+  const ObjectId object = PutThere(3'000'000), sought = PutThere(10);
+  objects_->WantArguments({&object, 1});
+  objects_->WantArguments({&sought, 1});
+  Turn();
+  SayThatItIsThere(object);
+  Turn();
+  objects_->ReleaseArguments({&object, 1});
+  objects_->ReleaseArguments({&sought, 1});
+  EXPECT_EQ(objects_->transfer().queue().objects(), 0u);
+  const ObjectId other = PutThere(1000);
+  Bring(other);  // over the same connection, behind it
+  EXPECT_EQ(objects_->pinned_argument_bytes(), 1000u);
+}
+
+class CopiesTest : public ArgumentsTest {};
+
+TEST_F(CopiesTest, GoWithTheMachineOfTheirOwnerAndComeAgainWhenItIsBack) {
+  const ObjectId copied = PutThere(1'000'000), read = PutThere(1000);
+  for (const ObjectId& object : {copied, read}) {
+    Bring(object);
+    objects_->ReleaseArguments({&object, 1});
+  }
+  const auto client = *store_->NewClient("reader");
+  const auto view = client->Get(read, Deadline::AfterMs(0));
+  ASSERT_TRUE(view);
+  const ObjectId ours = NewObjectId(ProcessId{kOwnBase} << 32 | 1, next_), nobodys = ObjectId::FromRandom();
+  for (const ObjectId& object : {ours, nobodys}) ASSERT_TRUE(client->CreateAndSeal(object, Content(10), {}, {}));
+  PeerDies("nothing was heard of it for 10 s");
+  EXPECT_TRUE(RunUntil([&] { return !objects_->IsHere(copied) && !objects_->IsHere(read); }));
+  EXPECT_TRUE(objects_->IsHere(ours) && objects_->IsHere(nobodys));
+  EXPECT_EQ(view->data().size(), 1000u);  // whoever reads it reads on
+  // It was only cut off, and speaks in another session.
+  view_.Up(peer_, 1, kPeerBase, "127.0.0.1:1", {});
+  for (const ObjectId& object : {copied, read}) Bring(object);
+}
+
+TEST_F(CopiesTest, ThatAreSealedWhenTheirOwnerHasEndedGoAtOnce) {
+  const ObjectId object = PutThere(1000);
+  objects_->WantArguments({&object, 1});
+  Turn();
+  ended_.insert(OwnerOf(object));
+  failures_expected_ = true;
+  SayThatItIsThere(object);
+  EXPECT_TRUE(RunUntil([&] { return objects_->transfer().received().objects_received.value() == 1; }));
+  EXPECT_TRUE(RunUntil([&] { return failures_.contains(object); }));
+  EXPECT_EQ(failures_[object], "its owner, a process of the machine at 127.0.0.1:1, has ended");
+  EXPECT_TRUE(RunUntil([&] { return !objects_->IsHere(object); }));
+  EXPECT_EQ(objects_->pinned_argument_bytes(), 0u);
+}
+
+TEST_F(CopiesTest, OfWhatWasMadeElsewhereForAProcessOfOursGoWithIt) {
+  const ObjectId object = NewObjectId(ProcessId{kOwnBase} << 32 | 1, next_);
+  ASSERT_TRUE(there_->store->CreateAndSeal(object, Content(1000), {}, {}));
+  objects_->MadeElsewhere(object, peer_);
+  objects_->WantArguments({&object, 1});
+  EXPECT_TRUE(RunUntil([&] { return objects_->IsHere(object); }));
+  objects_->ReleaseArguments({&object, 1});
+  objects_->ProcessGone(OwnerOf(object));
+  EXPECT_TRUE(RunUntil([&] { return !objects_->IsHere(object); }));
+}
+
+}  // namespace
+}  // namespace raylet::test

@@ -1,0 +1,404 @@
+#include "raylet/peers/handshake.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <fstream>
+#include <functional>
+
+#include "raylet/peers/token.h"
+#include "tests/harness/run_folder.h"
+
+namespace raylet {
+namespace {
+
+using Side = PeerHandshake::Side;
+using State = PeerHandshake::State;
+
+const TimePoint kStart{std::chrono::seconds(1000)};
+
+PeerHandshake::Options OptionsOf(Side side, const std::string& token = "a token of the cluster") {
+  PeerHandshake::Options options;
+  options.own.node.mutable_data()[0] = side == Side::kDialer ? 1 : 2;
+  options.own.epoch = side == Side::kDialer ? 11 : 12;
+  options.own.process_base = side == Side::kDialer ? 21 : 22;
+  options.own.address = side == Side::kDialer ? "10.0.0.1:7001" : "10.0.0.2:7002";
+  options.side = side;
+  options.token = token;
+  return options;
+}
+
+PeerHandshake Begin(const PeerHandshake::Options& options, uint8_t nonce) {
+  PeerHandshake::Nonce bytes;
+  bytes.fill(nonce);
+  return PeerHandshake(options, bytes, kStart);
+}
+
+// Feeds what it wants, at most `piece` bytes at a time; what it does not want stays.
+void Feed(PeerHandshake& handshake, Bytes& bytes, size_t piece = 4096) {
+  while (handshake.Wanted() > 0 && !bytes.empty()) {
+    const size_t size = std::min({handshake.Wanted(), piece, bytes.size()});
+    handshake.Feed(std::span(bytes).first(size));
+    bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
+  }
+}
+
+using Bend = std::function<void(Side from, Bytes&)>;
+
+// Carries bytes to and fro until nothing more comes; each side accepts once the other has proved itself.
+void Converse(PeerHandshake& dialer, PeerHandshake& listener, size_t piece = 4096, const Bend& bend = {}) {
+  for (int turn = 0; turn < 10; ++turn) {
+    for (auto* const from : {&dialer, &listener}) {
+      if (from->state() == State::kProven) {
+        wire::PeerAcceptedT accepted;
+        accepted.session = from == &dialer ? 31 : 32;
+        from->Accept(accepted);
+      }
+      Bytes bytes = from->TakeOutput();
+      if (bend && !bytes.empty()) bend(from->side(), bytes);
+      Feed(from == &dialer ? listener : dialer, bytes, piece);
+    }
+  }
+}
+
+bool Says(const PeerHandshake& handshake, const std::string& words) {
+  return handshake.failure().message.find(words) != std::string::npos;
+}
+
+TEST(PeerHandshake, TwoRayletsWithOneTokenKnowEachOtherInWhateverPiecesTheirBytesCome) {
+  for (const size_t piece : {1U, 7U, 4096U}) {
+    auto options = OptionsOf(Side::kDialer);
+    options.role = wire::PeerRole::Bulk;
+    auto dialer = Begin(options, 1);
+    auto listener = Begin(OptionsOf(Side::kListener), 2);
+    Converse(dialer, listener, piece);
+    ASSERT_EQ(dialer.state(), State::kOpen) << dialer.failure().message;
+    ASSERT_EQ(listener.state(), State::kOpen) << listener.failure().message;
+    EXPECT_EQ(dialer.peer().node.data()[0], 2);
+    EXPECT_EQ(dialer.peer().epoch, 12U);
+    EXPECT_EQ(dialer.peer().process_base, 22U);
+    EXPECT_EQ(dialer.peer().address, "10.0.0.2:7002");
+    EXPECT_EQ(dialer.accepted().session, 32U);
+    EXPECT_EQ(listener.peer().node.data()[0], 1);
+    EXPECT_EQ(listener.peer().epoch, 11U);
+    EXPECT_EQ(listener.accepted().session, 31U);
+    EXPECT_EQ(listener.role(), wire::PeerRole::Bulk);
+  }
+}
+
+TEST(PeerHandshake, WithoutATokenOnBothSidesTheyOpenToo) {
+  auto dialer = Begin(OptionsOf(Side::kDialer, ""), 1);
+  auto listener = Begin(OptionsOf(Side::kListener, ""), 2);
+  Converse(dialer, listener);
+  EXPECT_EQ(dialer.state(), State::kOpen);
+  EXPECT_EQ(listener.state(), State::kOpen);
+}
+
+TEST(PeerHandshake, DifferentTokensAreToldToBothAndNeitherIsProven) {
+  auto dialer = Begin(OptionsOf(Side::kDialer, "a token of the cluster"), 1);
+  auto listener = Begin(OptionsOf(Side::kListener, "a token of another one"), 2);
+  Converse(dialer, listener);
+  for (const auto* each : {&dialer, &listener}) {
+    EXPECT_EQ(each->state(), State::kFailed);
+    EXPECT_FALSE(each->proven());
+    EXPECT_EQ(each->failure().code, ErrorCode::kNotAllowed);
+    EXPECT_TRUE(Says(*each, "different tokens")) << each->failure().message;
+    EXPECT_TRUE(Says(*each, "--token-file"));
+  }
+  EXPECT_TRUE(dialer.refusal().has_value());
+}
+
+TEST(PeerHandshake, ATokenOnOneSideAloneIsToldWithTheAddressThatLacksIt) {
+  for (const bool dialer_has : {true, false}) {
+    auto dialer = Begin(OptionsOf(Side::kDialer, dialer_has ? "a token of the cluster" : ""), 1);
+    auto listener = Begin(OptionsOf(Side::kListener, dialer_has ? "" : "a token of the cluster"), 2);
+    Converse(dialer, listener);
+    const std::string lacks = std::string("the one at ") + (dialer_has ? "10.0.0.2:7002" : "10.0.0.1:7001");
+    for (const auto* each : {&dialer, &listener}) {
+      EXPECT_EQ(each->state(), State::kFailed);
+      EXPECT_FALSE(each->proven());
+      EXPECT_TRUE(Says(*each, lacks + " has none")) << each->failure().message;
+    }
+  }
+}
+
+TEST(PeerHandshake, NotAByteBehindItIsTaken) {
+  auto dialer = Begin(OptionsOf(Side::kDialer), 1);
+  auto listener = Begin(OptionsOf(Side::kListener), 2);
+  Bytes to_dialer, to_listener;
+  for (int turn = 0; turn < 6; ++turn) {
+    for (auto* const each : {&dialer, &listener})
+      if (each->state() == State::kProven) each->Accept({});
+    for (const std::byte each : dialer.TakeOutput()) to_listener.push_back(each);
+    for (const std::byte each : listener.TakeOutput()) to_dialer.push_back(each);
+    if (listener.state() == State::kOpen && to_dialer.back() != std::byte{77}) to_dialer.push_back(std::byte{77});
+    Feed(listener, to_listener);
+    Feed(dialer, to_dialer);
+  }
+  EXPECT_EQ(dialer.state(), State::kOpen);
+  EXPECT_EQ(to_dialer, Bytes{std::byte{77}});
+}
+
+// Builds the frame of another raylet's Hello, from ours.
+Bytes HelloFrame(const std::function<void(wire::PeerHelloT&)>& change, Side side = Side::kDialer) {
+  wire::PeerHelloT hello;
+  const auto options = OptionsOf(side);
+  hello.magic = kPeerMagic;
+  hello.version_min = kPeerProtocolMin;
+  hello.version_max = kPeerProtocolMax;
+  hello.build = "9.9";
+  hello.node = std::make_unique<wire::Id20>(ToWire(options.own.node));
+  hello.epoch = options.own.epoch;
+  hello.process_base = options.own.process_base;
+  hello.has_token = true;
+  hello.nonce.assign(kNonceBytes, 9);
+  hello.address = options.own.address;
+  change(hello);
+  Bytes frame;
+  AppendFrame(frame, static_cast<uint16_t>(wire::PeerMessage::Hello), 0, Encode(hello));
+  return frame;
+}
+
+TEST(PeerHandshake, AnotherVersionIsRefusedWithBothNamed) {
+  auto listener = Begin(OptionsOf(Side::kListener), 2);
+  Bytes hello = HelloFrame([](wire::PeerHelloT& each) { each.version_min = each.version_max = 7; });
+  Feed(listener, hello);
+  EXPECT_EQ(listener.state(), State::kFailed);
+  EXPECT_EQ(listener.failure().code, ErrorCode::kVersionMismatch);
+  EXPECT_TRUE(Says(listener, "(9.9) 7 to 7")) << listener.failure().message;
+  auto dialer = Begin(OptionsOf(Side::kDialer), 1);
+  Bytes answer = listener.TakeOutput();
+  Feed(dialer, answer);
+  EXPECT_EQ(dialer.failure().code, ErrorCode::kVersionMismatch);
+  EXPECT_FALSE(dialer.proven());
+}
+
+TEST(PeerHandshake, HellosThatMakeNoSenseEndItWithoutAnAnswer) {
+  using Hello = wire::PeerHelloT;
+  const std::function<void(Hello&)> changes[] = {
+      [](Hello& each) { each.magic = kRayletMagic; },
+      [](Hello& each) { each.node.reset(); },
+      [](Hello& each) { each.epoch = 0; },
+      [](Hello& each) { each.process_base = 0; },
+      [](Hello& each) { each.nonce.resize(31); },
+      [](Hello& each) { each.nonce.clear(); },
+      [](Hello& each) { each.address.assign(301, 'x'); },
+      [](Hello& each) { each.role = wire::PeerRole{2}; },
+      [](Hello& each) { each.build.assign(5000, 'x'); },
+  };
+  for (const auto& change : changes) {
+    auto listener = Begin(OptionsOf(Side::kListener), 2);
+    Bytes hello = HelloFrame(change);
+    Feed(listener, hello);
+    EXPECT_EQ(listener.state(), State::kFailed);
+    EXPECT_EQ(listener.failure().code, ErrorCode::kProtocolError) << listener.failure().message;
+    EXPECT_TRUE(listener.TakeOutput().empty());
+  }
+}
+
+TEST(PeerHandshake, WhatIsNoRayletIsToldSoFromItsFirstBytes) {
+  const std::string request = "GET / HTTP/1.1\r\nHost: example\r\n\r\n";
+  Bytes bytes(request.size());
+  std::memcpy(bytes.data(), request.data(), request.size());
+  auto listener = Begin(OptionsOf(Side::kListener), 2);
+  EXPECT_TRUE(listener.said_nothing());
+  Feed(listener, bytes);
+  EXPECT_EQ(listener.state(), State::kFailed);
+  EXPECT_FALSE(listener.said_nothing());
+  EXPECT_TRUE(Says(listener, "does not speak as a raylet")) << listener.failure().message;
+  EXPECT_TRUE(listener.TakeOutput().empty());
+}
+
+TEST(PeerHandshake, AHelloThatNeverEndsIsGivenFiveSeconds) {
+  auto listener = Begin(OptionsOf(Side::kListener), 2);
+  Bytes hello = HelloFrame([](wire::PeerHelloT&) {});
+  hello.pop_back();
+  Feed(listener, hello, 1);
+  listener.Tick(kStart + kHandshakeTimeout - std::chrono::nanoseconds(1));
+  EXPECT_EQ(listener.state(), State::kUnderWay);
+  listener.Tick(kStart + kHandshakeTimeout);
+  EXPECT_EQ(listener.state(), State::kFailed);
+  EXPECT_EQ(listener.failure().code, ErrorCode::kTimedOut);
+}
+
+TEST(PeerHandshake, OfTwoRayletsWithOneNodeIdBothHearOfTheOther) {
+  auto options = OptionsOf(Side::kDialer);
+  options.own.node = OptionsOf(Side::kListener).own.node;
+  auto dialer = Begin(options, 1);
+  auto listener = Begin(OptionsOf(Side::kListener), 2);
+  Converse(dialer, listener);
+  for (const auto* each : {&dialer, &listener}) {
+    EXPECT_EQ(each->state(), State::kFailed);
+    EXPECT_FALSE(each->to_itself());
+    EXPECT_TRUE(Says(*each, "two raylets have the node id 02")) << each->failure().message;
+    EXPECT_TRUE(Says(*each, "10.0.0.1:7001") && Says(*each, "10.0.0.2:7002"));
+  }
+}
+
+TEST(PeerHandshake, ARayletThatDialsItselfNotices) {
+  auto options = OptionsOf(Side::kDialer);
+  auto dialer = Begin(options, 1);
+  options.side = Side::kListener;
+  auto listener = Begin(options, 2);
+  Converse(dialer, listener);
+  EXPECT_EQ(dialer.state(), State::kFailed);
+  EXPECT_TRUE(dialer.to_itself());
+  EXPECT_TRUE(listener.to_itself());
+  EXPECT_FALSE(listener.proven());
+}
+
+TEST(PeerHandshake, TwoRayletsThatNumberTheirProcessesAlikeDoNotMeet) {
+  auto options = OptionsOf(Side::kDialer);
+  options.own.process_base = 22;
+  auto dialer = Begin(options, 1);
+  auto listener = Begin(OptionsOf(Side::kListener), 2);
+  Converse(dialer, listener);
+  EXPECT_TRUE(Says(listener, "number their processes alike")) << listener.failure().message;
+  EXPECT_TRUE(Says(dialer, "number their processes alike"));
+}
+
+TEST(PeerHandshake, AStrangerWhoSendsBackWhatItHearsProvesNothing) {
+  auto dialer = Begin(OptionsOf(Side::kDialer), 1);
+  Bytes hello = dialer.TakeOutput();
+  Feed(dialer, hello);  // its own
+  EXPECT_EQ(dialer.state(), State::kFailed);
+  EXPECT_FALSE(dialer.proven());
+
+  // Or, with a Hello of the stranger's own, the Proof alone.
+  auto victim = Begin(OptionsOf(Side::kDialer), 1);
+  (void)victim.TakeOutput();
+  Bytes answer = HelloFrame([](wire::PeerHelloT&) {}, Side::kListener);
+  Feed(victim, answer);
+  Bytes proof = victim.TakeOutput();
+  ASSERT_FALSE(proof.empty());
+  Feed(victim, proof);
+  EXPECT_EQ(victim.state(), State::kFailed);
+  EXPECT_FALSE(victim.proven());
+}
+
+TEST(PeerHandshake, ProofsOfOneConnectionDoNotFitAnother) {
+  Bytes recorded_hello, recorded_proof;
+  {
+    auto dialer = Begin(OptionsOf(Side::kDialer), 1);
+    auto listener = Begin(OptionsOf(Side::kListener), 2);
+    Converse(dialer, listener, 4096, [&](Side from, Bytes& bytes) {
+      if (from != Side::kDialer) return;
+      if (recorded_hello.empty()) {
+        recorded_hello = bytes;
+      } else if (recorded_proof.empty()) {
+        recorded_proof = bytes;
+      }
+    });
+    ASSERT_EQ(listener.state(), State::kOpen);
+  }
+  auto listener = Begin(OptionsOf(Side::kListener), 3);  // another nonce
+  Feed(listener, recorded_hello);
+  Feed(listener, recorded_proof);
+  EXPECT_EQ(listener.state(), State::kFailed);
+  EXPECT_FALSE(listener.proven());
+}
+
+TEST(PeerHandshake, NoFlippedBitOfAHelloIsOverlooked) {
+  for (const Side bent : {Side::kDialer, Side::kListener}) {
+    for (size_t at = 8; at < 400; ++at) {
+      auto dialer = Begin(OptionsOf(Side::kDialer), 1);
+      auto listener = Begin(OptionsOf(Side::kListener), 2);
+      size_t seen = 0;
+      bool hit = false;
+      // A frame's header beyond length and type means nothing.
+      Converse(dialer, listener, 4096, [&](Side from, Bytes& bytes) {
+        FrameHeader header;
+        std::memcpy(&header, bytes.data(), sizeof header);
+        if (from == bent && header.type == static_cast<uint16_t>(wire::PeerMessage::Hello) && at >= seen + 16 &&
+            at < seen + sizeof header + header.body_bytes) {
+          bytes[at - seen] ^= std::byte{1};
+          hit = true;
+        }
+        if (from == bent) seen += sizeof header + header.body_bytes;
+      });
+      if (!hit) continue;
+      EXPECT_NE(dialer.state(), State::kOpen) << "byte " << at;
+      EXPECT_NE(listener.state(), State::kOpen) << "byte " << at;
+    }
+  }
+}
+
+TEST(PeerHandshake, WhoIsProvenMayBeRefusedWithAKindAndASentence) {
+  auto dialer = Begin(OptionsOf(Side::kDialer), 1);
+  auto listener = Begin(OptionsOf(Side::kListener), 2);
+  for (int turn = 0; turn < 4 && listener.state() == State::kUnderWay; ++turn) {
+    if (dialer.state() == State::kProven) dialer.Accept({});
+    Bytes bytes = dialer.TakeOutput();
+    Feed(listener, bytes);
+    bytes = listener.TakeOutput();
+    Feed(dialer, bytes);
+  }
+  ASSERT_EQ(listener.state(), State::kProven);
+  listener.Refuse(wire::RefusalKind::DialBack, {ErrorCode::kWrongState, "I dial"});
+  Bytes bytes = listener.TakeOutput();
+  Feed(dialer, bytes);
+  EXPECT_EQ(dialer.state(), State::kFailed);
+  EXPECT_TRUE(dialer.proven());
+  EXPECT_EQ(dialer.refusal(), wire::RefusalKind::DialBack);
+  EXPECT_EQ(dialer.failure().message, "I dial");
+}
+
+TEST(PeerHandshake, WhatStrangersSayReachesTheLogWithoutControlCharacters) {
+  auto dialer = Begin(OptionsOf(Side::kDialer), 1);
+  wire::PeerRefusedT refused;
+  refused.status = ToStatus({ErrorCode::kNotAllowed, "no\n2026 error: all is lost\x1b[2J" + std::string(3000, 'x')});
+  Bytes frame;
+  AppendFrame(frame, static_cast<uint16_t>(wire::PeerMessage::Refused), 0, Encode(refused));
+  Feed(dialer, frame);
+  EXPECT_EQ(dialer.failure().message.substr(0, 31), "no?2026 error: all is lost?[2Jx");
+  EXPECT_LE(dialer.failure().message.size(), 1024U);
+}
+
+class PeerToken : public ::testing::Test {
+ protected:
+  std::string Write(const std::string& text, mode_t mode) {
+    const std::string path = folder_.File("token");
+    std::ofstream(path) << text;
+    ::chmod(path.c_str(), mode);
+    return path;
+  }
+  test::RunFolder folder_;
+};
+
+TEST_F(PeerToken, IsReadWithoutTheLineEndBehindIt) {
+  EXPECT_EQ(*ReadTokenFile(Write("0123456789abcdef\r\n", 0600)), "0123456789abcdef");
+  EXPECT_EQ(*ReadTokenFile(Write("0123456789abcdef", 0400)), "0123456789abcdef");
+}
+
+TEST_F(PeerToken, ThatOthersMayReadIsRefusedWithTheCommandThatHelps) {
+  for (const mode_t mode : {0640, 0604, 0610, 0602}) {
+    const auto path = Write("0123456789abcdef", mode);
+    const auto token = ReadTokenFile(path);
+    ASSERT_FALSE(token);
+    EXPECT_EQ(token.error().code, ErrorCode::kNotAllowed);
+    EXPECT_NE(token.error().message.find("chmod 600 " + path), std::string::npos) << token.error().message;
+  }
+}
+
+TEST_F(PeerToken, ThatIsAbsentOrTooShortOrNoFileIsRefused) {
+  EXPECT_EQ(ReadTokenFile(folder_.File("absent")).error().code, ErrorCode::kNotFound);
+  const auto empty = ReadTokenFile(Write("\n", 0600));
+  EXPECT_EQ(empty.error().code, ErrorCode::kInvalid);
+  EXPECT_NE(empty.error().message.find("head -c 32 /dev/urandom"), std::string::npos) << empty.error().message;
+  EXPECT_FALSE(ReadTokenFile(Write("0123456789abcde", 0600)));
+  EXPECT_FALSE(ReadTokenFile(Write(std::string(5000, 'x'), 0600)));
+  EXPECT_FALSE(ReadTokenFile(folder_.path()));
+}
+
+TEST_F(PeerToken, APasswordMayBeShorterAndIsCalledSo) {
+  EXPECT_EQ(*ReadPasswordFile(Write("secret\n", 0600)), "secret");
+  for (const auto& refused : {ReadPasswordFile(folder_.File("absent")), ReadPasswordFile(Write("\n", 0600)),
+                              ReadPasswordFile(Write("secret", 0644))}) {
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("password"), std::string::npos) << refused.error().message;
+    EXPECT_EQ(refused.error().message.find("urandom"), std::string::npos) << refused.error().message;
+  }
+}
+
+}  // namespace
+}  // namespace raylet

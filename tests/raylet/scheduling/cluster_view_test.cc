@@ -1,0 +1,157 @@
+#include "raylet/scheduling/cluster_view.h"
+
+#include <gtest/gtest.h>
+
+#include "raylet/scheduling/spill_policy.h"
+
+namespace raylet {
+namespace {
+
+ResourceSet Of(const char* json) { return *ParseResources(json); }
+
+NodeId Node(uint8_t number) {
+  NodeId id;
+  id.mutable_data()[0] = number;
+  return id;
+}
+
+const NodeId kOwn = Node(1), kB = Node(2), kC = Node(3);
+
+NodeLoad Load(int64_t cpus, int64_t free, std::map<NodeId, ResourceSet> held = {}) {
+  NodeLoad load;
+  load.lines.push_back({kCpu, cpus * kUnitsPerWhole, free * kUnitsPerWhole});
+  load.held = std::move(held);
+  return load;
+}
+
+class ClusterViewTest : public ::testing::Test {
+ protected:
+  void Join(const NodeId& id, NodeLoad load) {
+    view_.Up(id, 1, id.data()[0], "10.0.0.1:1", {});
+    view_.Heard(id, std::move(load), {});
+  }
+  const ClusterView::Node& At(const NodeId& id) { return *view_.Find(id); }
+
+  ClusterView view_{kOwn};
+  SpillPolicy policy_{view_};
+};
+
+TEST_F(ClusterViewTest, CountsWhatItSentAtOnceAndNotTwiceWhenTheReportSaysItToo) {
+  Join(kB, Load(2, 2));
+  const ResourceSet one = Of(R"({"CPU": 1})");
+  EXPECT_TRUE(view_.Fits(At(kB), one));
+  view_.Sent(kB, one);
+  view_.Sent(kB, one);
+  EXPECT_FALSE(view_.Fits(At(kB), one));
+  view_.Heard(kB, Load(2, 0, {{kOwn, Of(R"({"CPU": 2})")}}), {});
+  EXPECT_FALSE(view_.Fits(At(kB), one));
+  view_.Ended(kB, one);  // the report still counts it
+  EXPECT_TRUE(view_.Fits(At(kB), one));
+  view_.Ended(kB, one);
+  EXPECT_DOUBLE_EQ(view_.Utilization(At(kB), one), 0);
+}
+
+TEST_F(ClusterViewTest, WhatOthersQueuedThereTakesWhatIsFreeAndMore) {
+  NodeLoad load = Load(4, 1);
+  load.lines[0].queued_units = 3 * kUnitsPerWhole;
+  Join(kB, load);
+  EXPECT_FALSE(view_.Fits(At(kB), Of(R"({"CPU": 1})")));
+  EXPECT_DOUBLE_EQ(view_.Utilization(At(kB), Of(R"({"CPU": 1})")), 1);
+  // Ours among it is counted once.
+  load.held[kOwn] = Of(R"({"CPU": 4})");
+  view_.Heard(kB, load, {});
+  EXPECT_TRUE(view_.Fits(At(kB), Of(R"({"CPU": 2})")));
+  EXPECT_FALSE(view_.Fits(At(kB), Of(R"({"CPU": 3})")));
+}
+
+TEST_F(ClusterViewTest, SaysWhyANodeIsDeadUntilItIsUpAgain) {
+  Join(kB, Load(2, 2));
+  view_.Dead(kB, "nothing was heard of it for 10 s");
+  EXPECT_EQ(At(kB).why_dead, "nothing was heard of it for 10 s");
+  view_.Up(kB, 1, kB.data()[0], "10.0.0.1:1", {});
+  EXPECT_EQ(At(kB).why_dead, "");
+}
+
+TEST_F(ClusterViewTest, WorkOfOthersStaysCounted) {
+  Join(kB, Load(2, 0, {{kC, Of(R"({"CPU": 2})")}}));
+  EXPECT_FALSE(view_.Fits(At(kB), Of(R"({"CPU": 1})")));
+  EXPECT_TRUE(view_.Feasible(At(kB), Of(R"({"CPU": 1})")));
+  EXPECT_FALSE(view_.Feasible(At(kB), Of(R"({"CPU": 3})")));
+  EXPECT_FALSE(view_.Feasible(At(kB), Of(R"({"gpu": 1})")));
+}
+
+TEST_F(ClusterViewTest, SilentAndDeadNodesGetNothingAndANewLifeStartsFresh) {
+  Join(kB, Load(2, 2));
+  const ResourceSet one = Of(R"({"CPU": 1})");
+  view_.Silent(kB);
+  EXPECT_FALSE(view_.Fits(At(kB), one));
+  EXPECT_TRUE(view_.Feasible(At(kB), one));
+  view_.Heard(kB, Load(2, 2), {});
+  EXPECT_TRUE(view_.Fits(At(kB), one));
+  view_.Sent(kB, one);
+  view_.Dead(kB);
+  EXPECT_FALSE(view_.Feasible(At(kB), one));
+  view_.Heard(kB, Load(2, 2), {});  // late
+  EXPECT_FALSE(view_.Feasible(At(kB), one));
+  view_.Up(kB, 2, 77, "10.0.0.1:2", {});
+  EXPECT_FALSE(view_.Usable(kB));  // has not said what it has
+  view_.Heard(kB, Load(2, 2), {});
+  EXPECT_TRUE(view_.Usable(kB));
+  EXPECT_EQ(At(kB).in_flight_tasks, 0u);
+  EXPECT_EQ(view_.NodeOf(ProcessId{77} << 32 | 5)->id, kB);
+  EXPECT_EQ(view_.NodeOf(ProcessId{2} << 32 | 5), nullptr);
+}
+
+TEST_F(ClusterViewTest, WorkStaysHereUntilHalfFullAndThenGoesWhereTheLoadIsLowest) {
+  Join(kB, Load(4, 4));
+  Join(kC, Load(4, 2, {{kB, Of(R"({"CPU": 2})")}}));
+  const ResourceSet one = Of(R"({"CPU": 1})");
+  ResourceLedger here(Of(R"({"CPU": 4})"));
+  std::vector<std::string> went;
+  for (int i = 0; i < 10; ++i) {
+    const Placement placement = policy_.Choose(one, here, {});
+    switch (placement.where) {
+      case Placement::Where::kHere:
+        here.Take(here.Resolve(one));
+        went.emplace_back("here");
+        break;
+      case Placement::Where::kThere:
+        view_.Sent(placement.node, one);
+        went.emplace_back(placement.node == kB ? "B" : "C");
+        break;
+      default: went.emplace_back("nowhere");
+    }
+  }
+  EXPECT_EQ(went, (std::vector<std::string>{"here", "here", "B", "B", "here", "B", "C", "here", "B", "C"}));
+  EXPECT_EQ(policy_.Choose(one, here, {}).where, Placement::Where::kNowhereYet);
+  EXPECT_EQ(policy_.Choose(Of(R"({"gpu": 1})"), here, {}).where, Placement::Where::kInfeasible);
+}
+
+TEST_F(ClusterViewTest, LargeArgumentsDrawWorkToThemselves) {
+  Join(kB, Load(4, 1));
+  const ResourceSet one = Of(R"({"CPU": 1})");
+  const ResourceLedger here(Of(R"({"CPU": 4})"));
+  const Placement placement = policy_.Choose(one, here, {{kB, kLargeArgumentBytes}, {kOwn, 100}});
+  EXPECT_EQ(placement.where, Placement::Where::kThere);
+  EXPECT_EQ(placement.node, kB);
+  EXPECT_EQ(policy_.Choose(one, here, {{kB, kLargeArgumentBytes - 1}}).where, Placement::Where::kHere);
+  EXPECT_EQ(policy_.Choose(one, here, {{kB, kLargeArgumentBytes}, {kOwn, kLargeArgumentBytes}}).where,
+            Placement::Where::kHere);
+}
+
+TEST_F(ClusterViewTest, CustomResourcesPinWorkAndWaitWhereTheyAre) {
+  NodeLoad load = Load(2, 2);
+  load.lines.push_back({"gpu", kUnitsPerWhole, 0});
+  Join(kB, load);
+  const ResourceLedger here(Of(R"({"CPU": 4})"));
+  const ResourceSet gpu = Of(R"({"gpu": 1})");
+  EXPECT_EQ(policy_.Choose(gpu, here, {}).where, Placement::Where::kNowhereYet);
+  const Placement waits = policy_.ChooseToWait(gpu, here);
+  EXPECT_EQ(waits.where, Placement::Where::kThere);
+  EXPECT_EQ(waits.node, kB);
+  EXPECT_NE(policy_.WhyNowhere(gpu, here).find("10.0.0.1:1 is busy"), std::string::npos);
+  EXPECT_EQ(policy_.ChooseToWait(Of(R"({"tpu": 1})"), here).where, Placement::Where::kInfeasible);
+}
+
+}  // namespace
+}  // namespace raylet

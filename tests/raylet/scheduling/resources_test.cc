@@ -1,0 +1,80 @@
+#include "raylet/scheduling/resources.h"
+
+#include <gtest/gtest.h>
+
+namespace raylet {
+namespace {
+
+ResourceSet Set(std::initializer_list<std::pair<const char*, int64_t>> amounts) {
+  ResourceSet set;
+  for (const auto& [name, units] : amounts) EXPECT_TRUE(set.Add(name, units).has_value());
+  return set;
+}
+
+TEST(ResourceSet, TakesWholesAndFractions) {
+  ResourceSet set;
+  EXPECT_TRUE(set.AddWhole("gpu", 0.5).has_value());
+  EXPECT_TRUE(set.AddWhole("CPU", 4).has_value());
+  EXPECT_TRUE(set.Add("sliver", 1).has_value());
+  EXPECT_EQ(set.units("gpu"), 5'000);
+  EXPECT_EQ(set.units("none"), 0);
+  EXPECT_EQ(set.ToString(), "CPU 4, gpu 0.5, sliver 0.0001");
+}
+
+TEST(ResourceSet, RefusesWhatMakesNoSense) {
+  ResourceSet set;
+  EXPECT_FALSE(set.Add("", 10'000).has_value());
+  EXPECT_FALSE(set.Add("gpu", 0).has_value());
+  EXPECT_FALSE(set.Add("gpu", -1).has_value());
+  EXPECT_FALSE(set.Add("gpu", 10'001).has_value());
+  EXPECT_FALSE(set.AddWhole("gpu", 1.5).has_value());
+  EXPECT_FALSE(set.AddWhole("gpu", 1e300).has_value());
+  EXPECT_FALSE(set.Add("gpu", INT64_MAX / 10'000 * 10'000).has_value());
+  EXPECT_TRUE(set.empty());
+  EXPECT_TRUE(set.Add("gpu", 1).has_value());
+  EXPECT_NE(set.Add("gpu", 1).error().message.find("twice"), std::string::npos);
+}
+
+TEST(ResourceSet, ReadsJson) {
+  EXPECT_EQ(ParseResources(R"({"gpu": 2, "half": 0.5})")->ToString(), "gpu 2, half 0.5");
+  EXPECT_TRUE(ParseResources("{}")->empty());
+  EXPECT_FALSE(ParseResources("[1]").has_value());
+  EXPECT_FALSE(ParseResources("{\"gpu\": ").has_value());
+  EXPECT_FALSE(ParseResources(R"({"gpu": "two"})").has_value());
+  EXPECT_FALSE(ParseResources(R"({"gpu": 1.5})").has_value());
+  EXPECT_NE(ParseResources(R"({"gpu": 1, "gpu": 1})").error().message.find("gpu is there twice"), std::string::npos);
+}
+
+TEST(ResourceLedger, GivesAndTakesBack) {
+  ResourceLedger ledger(Set({{"CPU", 20'000}, {"gpu", 10'000}}));
+  const auto one = ledger.Resolve(Set({{"CPU", 10'000}, {"gpu", 5'000}}));
+  EXPECT_TRUE(ledger.Fits(one));
+  ledger.Take(one);
+  ledger.Take(one);
+  EXPECT_FALSE(ledger.Fits(one));
+  EXPECT_EQ(ledger.WhatLacks(Set({{"gpu", 5'000}})), "gpu 0.5 (free 0 of 1)");
+  ledger.Give(one);
+  EXPECT_TRUE(ledger.Fits(one));
+}
+
+TEST(ResourceLedger, KnowsWhatItCanNeverGive) {
+  const ResourceLedger ledger(Set({{"CPU", 20'000}}));
+  EXPECT_FALSE(ledger.Resolve(Set({{"CPU", 30'000}})).feasible);
+  EXPECT_FALSE(ledger.Resolve(Set({{"unicorn", 1}})).feasible);
+  EXPECT_TRUE(ledger.Resolve({}).feasible);
+}
+
+TEST(ResourceLedger, GoesBelowZeroOnlyForAnUnblock) {
+  ResourceLedger ledger(Set({{"CPU", 10'000}}));
+  const auto one = ledger.Resolve(Set({{"CPU", 10'000}}));
+  ledger.Take(one);
+  ledger.GiveCpu(10'000);
+  ledger.Take(one);
+  ledger.TakeCpuAnyway(10'000);
+  EXPECT_EQ(ledger.lines()[0].free_units, -10'000);
+  EXPECT_FALSE(ledger.Fits(one));
+  EXPECT_TRUE(ledger.Fits(ledger.Resolve({})));
+}
+
+}  // namespace
+}  // namespace raylet

@@ -1,0 +1,304 @@
+// Work that is sent before there is room for it, and that comes back from behind what takes long.
+#include <gtest/gtest.h>
+
+#include <deque>
+
+#include "raylet/scheduling/scheduler.h"
+
+namespace raylet {
+namespace {
+
+constexpr ProcessId kOwner = ProcessId{1} << 32 | 7;
+
+NodeId Node(uint8_t number) {
+  NodeId id;
+  id.mutable_data()[0] = number;
+  return id;
+}
+const NodeId kB = Node(2);
+
+class NoPlaces final : public ObjectPlaces {
+ public:
+  bool IsHere(const ObjectId&) const override { return true; }
+  void AddBytes(const ObjectId&, ArgumentBytes&) const override {}
+};
+
+std::shared_ptr<Task> MakeTask(JobId job = 1, const char* resources = R"({"CPU": 1})") {
+  auto task = std::make_shared<Task>();
+  task->id = TaskId::FromRandom();
+  task->job = job;
+  task->owner = kOwner;
+  task->name = task->function = "f";
+  task->resources = *ParseResources(resources);
+  task->max_retries = 3;
+  return task;
+}
+
+class SchedulerAhead : public ::testing::Test {
+ protected:
+  void Submit(int count, JobId job = 1, const char* resources = R"({"CPU": 1})") {
+    for (int i = 0; i < count; ++i) ASSERT_TRUE(scheduler_.Submit(MakeTask(job, resources)).has_value());
+    Take();
+  }
+  void Take() {
+    for (const auto& decision : scheduler_.TakeDecisions()) {
+      if (const auto* start = std::get_if<StartWorker>(&decision)) starting_.push_back(start->worker);
+      if (const auto* run = std::get_if<RunTask>(&decision)) given_.push_back(*run);
+      if (const auto* recall = std::get_if<RecallFromWorker>(&decision)) recalls_.push_back(*recall);
+      if (const auto* kill = std::get_if<KillWorker>(&decision)) killed_.push_back(kill->worker);
+      if (const auto* forward = std::get_if<ForwardTask>(&decision)) forwarded_.push_back(forward->task);
+      if (const auto* recall = std::get_if<RecallForwarded>(&decision)) recalled_nodes_.push_back(recall->node);
+      if (const auto* back = std::get_if<ReturnRecalled>(&decision)) returned_.push_back(*back);
+    }
+  }
+  void StartWorkers() {
+    while (!starting_.empty()) {
+      scheduler_.WorkerReady(starting_.front());
+      starting_.pop_front();
+      Take();
+    }
+  }
+  void FinishHere(size_t count) {
+    for (; count > 0; --count) {
+      const RunTask run = given_.front();
+      given_.pop_front();
+      ASSERT_TRUE(scheduler_.TaskFinished(run.worker, run.task->id, true).has_value());
+      Take();
+    }
+  }
+  void FinishThere(size_t count) {
+    for (; count > 0; --count) {
+      ASSERT_NE(scheduler_.ForwardedFinished(kB, forwarded_.front()->id, true), nullptr);
+      forwarded_.pop_front();
+      Take();
+    }
+  }
+  void Tick(int times = 1) {
+    for (; times > 0; --times) {
+      scheduler_.Tick();
+      Take();
+    }
+  }
+  size_t Ahead() const {
+    size_t ahead = 0;
+    for (const auto& [id, worker] : scheduler_.workers()) ahead += worker.ahead.size();
+    return ahead;
+  }
+  // One worker that has ended five tasks in each of two ticks, and runs another.
+  void WithAQuickWorker(int tasks) {
+    Submit(tasks);
+    StartWorkers();
+    for (int tick = 0; tick < 2; ++tick) {
+      FinishHere(5);
+      EXPECT_TRUE(scheduler_.WantsTick());
+      Tick();
+    }
+  }
+  void JoinB(int cpus) {
+    scheduler_.JoinCluster(view_, places_);
+    view_.Up(kB, 1, 2, "10.0.0.2:7000", {});
+    NodeLoad load;
+    load.lines.push_back({kCpu, cpus * kUnitsPerWhole, cpus * kUnitsPerWhole});
+    load.lines.push_back({"there", kUnitsPerWhole, kUnitsPerWhole});
+    view_.Heard(kB, load, {});
+    scheduler_.ClusterChanged();
+    Take();
+  }
+  // Ten tasks there in each of two ticks.
+  void WithAQuickMachine(int tasks) {
+    JoinB(2);
+    Submit(tasks, 1, R"({"CPU": 1, "there": 0.0001})");
+    for (int tick = 0; tick < 2; ++tick) {
+      FinishThere(10);
+      Tick();
+    }
+  }
+
+  ClusterView view_{Node(1)};
+  NoPlaces places_;
+  Scheduler scheduler_{*ParseResources(R"({"CPU": 1})"), SchedulerLimits()};
+  std::deque<WorkerId> starting_;
+  std::deque<RunTask> given_;  // in order, and not ended
+  std::vector<RecallFromWorker> recalls_;
+  std::vector<WorkerId> killed_;
+  std::deque<TaskPtr> forwarded_;
+  std::vector<NodeId> recalled_nodes_;
+  std::vector<ReturnRecalled> returned_;
+};
+
+TEST_F(SchedulerAhead, AWorkerGetsAheadWhatItEndsInTwoTicks) {
+  WithAQuickWorker(100);
+  EXPECT_EQ(Ahead(), 10u);
+  EXPECT_EQ(given_.size(), 11u);
+  EXPECT_FALSE(given_.front().ahead);
+  FinishHere(11);
+  EXPECT_EQ(Ahead(), 10u);  // others have followed
+}
+
+TEST_F(SchedulerAhead, NothingIsSentAheadWhileTasksAreLong) {
+  Submit(100);
+  StartWorkers();
+  for (int i = 0; i < 20; ++i) {
+    FinishHere(1);
+    Tick(2);
+    EXPECT_EQ(Ahead(), 0u);
+  }
+  EXPECT_FALSE(scheduler_.WantsTick());
+}
+
+TEST_F(SchedulerAhead, WhatWaitsBehindALongTaskComesBackWithinThreeTicks) {
+  WithAQuickWorker(100);
+  const WorkerId worker = given_.front().worker;
+  EXPECT_TRUE(scheduler_.WantsTick());
+  Tick(3);
+  ASSERT_EQ(recalls_.size(), 1u);
+  EXPECT_EQ(recalls_[0].tasks.size(), 10u);
+  EXPECT_FALSE(scheduler_.WantsTick());
+  // It had begun the first of them when it was asked.
+  FinishHere(1);
+  std::vector<TaskId> back(recalls_[0].tasks.begin() + 1, recalls_[0].tasks.end());
+  EXPECT_FALSE(scheduler_.WorkerGaveBack(worker, {}).has_value());
+  ASSERT_TRUE(scheduler_.WorkerGaveBack(worker, back).has_value());
+  given_.clear();
+  Take();
+  EXPECT_EQ(Ahead(), 0u);
+  // They are the next ones.
+  scheduler_.WorkerGone(worker);
+  Take();
+  StartWorkers();
+  EXPECT_EQ(given_.front().task->id, recalls_[0].tasks[0]);  // a retry
+  FinishHere(1);
+  EXPECT_EQ(given_.front().task->id, recalls_[0].tasks[1]);
+}
+
+TEST_F(SchedulerAhead, AWorkerThatWaitsGivesBackWhatIsAheadAndGetsNoMore) {
+  WithAQuickWorker(100);
+  scheduler_.WorkerBlocked(given_.front().worker, true);
+  Take();
+  ASSERT_EQ(recalls_.size(), 1u);
+  ASSERT_TRUE(scheduler_.WorkerGaveBack(given_.front().worker, recalls_[0].tasks).has_value());
+  Take();
+  EXPECT_EQ(Ahead(), 0u);
+  ASSERT_EQ(starting_.size(), 1u);  // it lends its CPU
+}
+
+TEST_F(SchedulerAhead, WhatWasGivenBackJustBeforeItsTurnCameWasNotBegun) {
+  WithAQuickWorker(100);
+  const RunTask running = given_.front();
+  Tick(3);
+  ASSERT_EQ(recalls_.size(), 1u);
+  // It answers, and before its answer comes it ends the one that it ran.
+  FinishHere(1);
+  ASSERT_TRUE(scheduler_.WorkerGaveBack(running.worker, recalls_[0].tasks).has_value());
+  given_.clear();
+  Take();
+  ASSERT_EQ(given_.size(), 1u);  // it was idle, and the oldest is the next one
+  EXPECT_EQ(given_[0].task->id, recalls_[0].tasks[0]);
+  EXPECT_FALSE(given_[0].ahead);
+  EXPECT_EQ(scheduler_.tasks(), 89u);
+}
+
+TEST_F(SchedulerAhead, NothingIsSentAheadOfAnotherJobsTurn) {
+  WithAQuickWorker(20);
+  FinishHere(5);
+  Submit(5, 2);
+  const size_t ahead = Ahead();
+  FinishHere(ahead);
+  EXPECT_EQ(Ahead(), 0u);
+}
+
+TEST_F(SchedulerAhead, ADeadWorkersTasksAheadLoseNoRetry) {
+  WithAQuickWorker(100);
+  const RunTask running = given_.front();
+  given_.clear();
+  const size_t tasks = scheduler_.tasks();
+  for (int death = 0; death < 3; ++death) {  // as often as the one that runs may be retried
+    scheduler_.WorkerGone(scheduler_.workers().begin()->first);
+    Take();
+    StartWorkers();
+  }
+  EXPECT_EQ(scheduler_.tasks(), tasks);
+  EXPECT_EQ(given_.back().task, running.task);
+}
+
+TEST_F(SchedulerAhead, AnOwnersDeathTakesBackItsTasksAheadAndEndsWhatHasBegun) {
+  WithAQuickWorker(20);
+  const auto running = scheduler_.OwnerGone(kOwner);
+  Take();
+  ASSERT_EQ(running, std::vector<WorkerId>{given_.front().worker});
+  ASSERT_EQ(recalls_.size(), 1u);
+  FinishHere(1);
+  EXPECT_EQ(killed_, running);  // it has begun the next one
+  ASSERT_TRUE(
+      scheduler_.WorkerGaveBack(running[0], std::vector<TaskId>(recalls_[0].tasks.begin() + 1, recalls_[0].tasks.end()))
+          .has_value());
+  scheduler_.WorkerGone(running[0]);
+  Take();
+  EXPECT_EQ(scheduler_.tasks(), 0u);
+}
+
+TEST_F(SchedulerAhead, AnotherMachineGetsAheadWhatItEndsInTwoTicksAndGivesItBackWhenItEndsNothing) {
+  WithAQuickMachine(100);
+  EXPECT_EQ(forwarded_.size(), 20u);
+  Tick(3);
+  ASSERT_EQ(recalled_nodes_, std::vector<NodeId>{kB});
+  std::vector<TaskId> back;
+  while (forwarded_.size() > 2) {
+    back.push_back(forwarded_.back()->id);
+    forwarded_.pop_back();
+  }
+  scheduler_.NodeGaveBack(kB, back);
+  Take();
+  EXPECT_EQ(view_.Find(kB)->in_flight_tasks, 2u);
+  EXPECT_EQ(scheduler_.queue().size(), 78u);
+  FinishThere(1);
+  EXPECT_EQ(forwarded_.back()->id, back.back());  // the oldest
+}
+
+TEST_F(SchedulerAhead, WhatMayNotRunTwiceGoesOnlyWhereThereIsRoom) {
+  WithAQuickMachine(22);
+  FinishThere(forwarded_.size());
+  for (int i = 0; i < 10; ++i) {
+    auto task = MakeTask(1, R"({"CPU": 1, "there": 0.0001})");
+    task->max_retries = 0;
+    ASSERT_TRUE(scheduler_.Submit(task).has_value());
+  }
+  Take();
+  EXPECT_EQ(forwarded_.size(), 2u);
+}
+
+TEST_F(SchedulerAhead, WhatIsAheadAtADeadMachineRunsElsewhere) {
+  WithAQuickMachine(100);
+  view_.Dead(kB);
+  EXPECT_TRUE(scheduler_.NodeGone(kB, 2).empty());
+  Take();
+  EXPECT_EQ(scheduler_.queue().size(), 80u);
+}
+
+TEST_F(SchedulerAhead, AMachineReturnsWhatItDoesNotRunYetAlsoFromBehindAWorkersTask) {
+  for (int i = 0; i < 40; ++i) {
+    auto task = MakeTask();
+    task->from = kB;
+    ASSERT_TRUE(scheduler_.Submit(task).has_value());
+  }
+  Take();
+  StartWorkers();
+  for (int tick = 0; tick < 2; ++tick) {
+    FinishHere(5);
+    Tick();
+  }
+  ASSERT_EQ(Ahead(), 10u);
+  scheduler_.RecalledBy(kB);
+  Take();
+  ASSERT_EQ(returned_.size(), 1u);
+  EXPECT_EQ(returned_[0].tasks.size(), 19u);
+  ASSERT_EQ(recalls_.size(), 1u);
+  ASSERT_TRUE(scheduler_.WorkerGaveBack(given_.front().worker, recalls_[0].tasks).has_value());
+  Take();
+  ASSERT_EQ(returned_.size(), 2u);
+  EXPECT_EQ(returned_[1].tasks.size(), 10u);
+  EXPECT_EQ(scheduler_.tasks(), 1u);
+}
+
+}  // namespace
+}  // namespace raylet

@@ -1,0 +1,381 @@
+// Random lives of three machines' schedulers that send each other tasks and actors while messages are slow, machines
+// say what they have late, refuse, recall what they sent ahead, and die: every task whose machine lives ends exactly
+// once, at its own machine.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <memory>
+#include <random>
+#include <set>
+
+#include "raylet/scheduling/scheduler.h"
+#include "tests/harness/seeded_id.h"
+
+namespace raylet {
+namespace {
+
+constexpr size_t kMachines = 3;
+constexpr int kCpus = 2;
+
+class NoPlaces final : public ObjectPlaces {
+ public:
+  bool IsHere(const ObjectId&) const override { return true; }
+  void AddBytes(const ObjectId&, ArgumentBytes&) const override {}
+};
+
+NodeId IdOf(size_t machine) {
+  NodeId id;
+  id.mutable_data()[0] = static_cast<uint8_t>(machine + 1);
+  return id;
+}
+size_t MachineOf(const NodeId& id) { return id.data()[0] - 1u; }
+
+class Cluster {
+ public:
+  explicit Cluster(uint64_t seed) : random_(seed) {
+    for (size_t i = 0; i < kMachines; ++i) machines_.push_back(std::make_unique<Machine>(i));
+    for (size_t i = 0; i < kMachines; ++i)
+      for (size_t k = 0; k < kMachines; ++k)
+        if (i != k) machines_[i]->view.Up(IdOf(k), 1, static_cast<uint32_t>(k + 1), "10.0.0.1:1", {});
+  }
+
+  void Step() {
+    const size_t i = Pick(kMachines);
+    if (!machines_[i]->alive) return;
+    switch (Pick(15)) {
+      case 0:
+      case 1:
+      case 2: Submit(i); break;
+      case 3:
+      case 4: Report(i); break;
+      case 5:
+      case 6: StartOne(i); break;
+      case 7:
+      case 8: FinishOne(i); break;
+      case 9: KillWorker(i); break;
+      case 10: DeliverSome(); break;
+      case 11:
+        if (Pick(60) == 0) Die(i);
+        break;
+      case 12: AnswerRecall(i); break;
+      case 13:
+        if (Pick(3) == 0) Rush(i);
+        break;
+      case 14:
+        if (Pick(2) == 0) machines_[i]->scheduler.Tick();
+        break;
+    }
+    SettleAll();
+  }
+
+  void Drain() {
+    for (int round = 0; round < 20'000 && !AllEnded(); ++round) {
+      for (size_t i = 0; i < kMachines; ++i) {
+        if (!machines_[i]->alive) continue;
+        Report(i);
+        StartOne(i);
+        FinishOne(i);
+        AnswerRecall(i);
+        machines_[i]->scheduler.Tick();
+        const auto stopping = machines_[i]->stopping;
+        for (const WorkerId worker : stopping) WorkerDies(i, worker);
+        const auto hosting = machines_[i]->hosting;
+        for (const auto& entry : hosting) WorkerDies(i, entry.first);
+      }
+      DeliverSome();
+      SettleAll();
+    }
+    for (const auto& machine : machines_) {
+      if (!machine->alive) continue;
+      EXPECT_TRUE(machine->live.empty()) << machine->live.size() << " tasks never ended";
+      EXPECT_EQ(machine->scheduler.tasks(), 0u);
+      for (const auto& [id, node] : machine->view.nodes()) {
+        if (node.state == NodeState::kUp) {
+          EXPECT_EQ(node.in_flight_tasks, 0u);
+        }
+      }
+    }
+  }
+
+  size_t ahead() const { return ahead_; }
+  size_t recalled() const { return recalled_; }
+
+ private:
+  struct Machine {
+    explicit Machine(size_t number)
+        : view(IdOf(number)), scheduler(*ParseResources(R"({"CPU": 2})"), SchedulerLimits()) {
+      scheduler.JoinCluster(view, places);
+    }
+    ClusterView view;
+    NoPlaces places;
+    Scheduler scheduler;
+    bool alive = true;
+    std::set<TaskId> live;  // submitted here, and have not ended
+    std::set<WorkerId> starting, stopping;
+    std::map<WorkerId, std::deque<TaskPtr>> busy;  // the first is running, the others are ahead
+    std::map<WorkerId, std::vector<TaskId>> recalls;
+    std::map<WorkerId, TaskPtr> hosting;  // an actor that has been constructed
+  };
+  // In order between two machines, but how far it has come is anybody's guess.
+  struct Message {
+    enum class What { kRun, kDone, kReturn, kCancel, kReport, kLeft, kRecall, kRecalled } what;
+    TaskPtr task;
+    TaskId id;
+    NodeLoad load;
+    bool succeeded = false;
+    std::vector<TaskId> tasks = {};
+  };
+
+  size_t Pick(size_t bound) { return std::uniform_int_distribution<size_t>(0, bound - 1)(random_); }
+  void Send(size_t from, size_t to, Message message) { wires_[{from, to}].push_back(std::move(message)); }
+
+  void Submit(size_t i) {
+    auto task = std::make_shared<Task>();
+    task->id = test::SeededId<TaskId>(ids_);
+    task->job = 1;
+    task->owner = ProcessId{i + 1} << 32 | 1;
+    if (Pick(4) != 0) task->resources = *ParseResources(Pick(2) == 0 ? R"({"CPU": 1})" : R"({"CPU": 2})");
+    task->max_retries = static_cast<int32_t>(Pick(3));
+    if (Pick(5) == 0) {
+      task->actor = ActorSettings{};
+      task->actor->id = test::SeededId<ActorId>(ids_);
+      task->max_retries = 0;
+    }
+    machines_[i]->live.insert(task->id);
+    ASSERT_TRUE(machines_[i]->scheduler.Submit(task).has_value());
+  }
+
+  void Report(size_t i) {
+    Machine& machine = *machines_[i];
+    NodeLoad load;
+    for (const auto& line : machine.scheduler.ledger().lines())
+      load.lines.push_back({line.name, line.total_units, line.free_units});
+    for (const auto& [node, work] : machine.scheduler.WorkFromElsewhere()) {
+      for (const auto& [name, units] : work.units) load.held[node].Accumulate(name, units);
+      for (auto& line : load.lines)
+        if (const auto queued = work.queued_units.find(line.name); queued != work.queued_units.end())
+          line.queued_units += queued->second;
+    }
+    for (size_t k = 0; k < kMachines; ++k)
+      if (k != i) Send(i, k, {Message::What::kReport, nullptr, {}, load, false});
+  }
+
+  void StartOne(size_t i) {
+    Machine& machine = *machines_[i];
+    if (machine.starting.empty()) return;
+    const WorkerId worker = *machine.starting.begin();
+    machine.starting.erase(worker);
+    machine.scheduler.WorkerReady(worker);
+  }
+
+  void FinishOne(size_t i) {
+    Machine& machine = *machines_[i];
+    if (machine.busy.empty()) return;
+    const auto run = std::next(machine.busy.begin(), static_cast<std::ptrdiff_t>(Pick(machine.busy.size())));
+    const WorkerId worker = run->first;
+    const TaskPtr task = run->second.front();
+    run->second.pop_front();
+    if (run->second.empty()) machine.busy.erase(run);
+    const bool succeeded = !task->CreatesActor() || Pick(3) != 0;
+    ASSERT_TRUE(machine.scheduler.TaskFinished(worker, task->id, succeeded).has_value());
+    if (task->CreatesActor() && succeeded) machine.hosting.emplace(worker, task);
+    EndAt(i, task, succeeded);
+  }
+
+  // Short tasks, and much of them: this is when work is sent ahead.
+  void Rush(size_t i) {
+    for (int times = 0; times < 12; ++times) {
+      if (!machines_[i]->alive) return;
+      Submit(i);
+      for (size_t k = 0; k < kMachines; ++k) {
+        if (!machines_[k]->alive) continue;
+        StartOne(k);
+        FinishOne(k);
+      }
+      DeliverSome();
+      SettleAll();
+      if (times % 4 == 3) machines_[i]->scheduler.Tick();
+    }
+  }
+
+  // A worker gives back what it was asked for and has not started.
+  void AnswerRecall(size_t i) {
+    Machine& machine = *machines_[i];
+    if (machine.recalls.empty()) return;
+    const auto [worker, wanted] = *machine.recalls.begin();
+    machine.recalls.erase(worker);
+    auto& queue = machine.busy[worker];
+    std::vector<TaskId> back;
+    for (const TaskId& id : wanted) {
+      const auto at = std::find_if(queue.begin(), queue.end(), [&](const TaskPtr& task) { return task->id == id; });
+      if (at == queue.end() || at == queue.begin()) continue;
+      back.push_back(id);
+      queue.erase(at);
+    }
+    if (queue.empty()) machine.busy.erase(worker);
+    ASSERT_TRUE(machine.scheduler.WorkerGaveBack(worker, back).has_value());
+  }
+
+  // It ended, or was lost, at machine i: its own machine hears of it.
+  void EndAt(size_t i, const TaskPtr& task, bool succeeded) {
+    if (!task->CameFromElsewhere())
+      End(i, task->id);
+    else
+      Send(i, MachineOf(task->from), {Message::What::kDone, nullptr, task->id, {}, succeeded});
+  }
+  void End(size_t i, const TaskId& id) { ASSERT_EQ(machines_[i]->live.erase(id), 1u) << "a task ended twice"; }
+
+  void KillWorker(size_t i) {
+    Machine& machine = *machines_[i];
+    if (machine.scheduler.workers().empty()) return;
+    auto worker = machine.scheduler.workers().begin();
+    std::advance(worker, static_cast<std::ptrdiff_t>(Pick(machine.scheduler.workers().size())));
+    WorkerDies(i, worker->first);
+  }
+  void WorkerDies(size_t i, WorkerId worker) {
+    machines_[i]->starting.erase(worker);
+    machines_[i]->stopping.erase(worker);
+    machines_[i]->busy.erase(worker);
+    machines_[i]->recalls.erase(worker);
+    machines_[i]->scheduler.WorkerGone(worker);
+    const auto hosting = machines_[i]->hosting.extract(worker);
+    if (!hosting.empty() && hosting.mapped()->CameFromElsewhere())
+      Send(i, MachineOf(hosting.mapped()->from), {Message::What::kLeft, hosting.mapped(), {}, {}, false});
+  }
+
+  void Die(size_t i) {
+    size_t living = 0;
+    for (const auto& machine : machines_) living += machine->alive ? 1 : 0;
+    if (living == 1) return;
+    machines_[i]->alive = false;
+    for (size_t k = 0; k < kMachines; ++k) {
+      if (!machines_[k]->alive) continue;
+      // What was on its way from it is lost or comes late; what comes late must change nothing.
+      if (Pick(2) == 0) wires_[{i, k}].clear();
+      machines_[k]->view.Dead(IdOf(i));
+      for (const WorkerId worker : machines_[k]->scheduler.NodeGone(IdOf(i), static_cast<uint32_t>(i + 1)))
+        WorkerDies(k, worker);
+    }
+  }
+
+  void DeliverSome() {
+    for (auto& [way, queue] : wires_) {
+      for (size_t count = Pick(4); count > 0 && !queue.empty(); --count) {
+        const Message message = std::move(queue.front());
+        queue.pop_front();
+        if (machines_[way.second]->alive) Deliver(way.first, way.second, message);
+      }
+    }
+  }
+
+  void Deliver(size_t from, size_t to, const Message& message) {
+    Machine& machine = *machines_[to];
+    switch (message.what) {
+      case Message::What::kRun: {
+        if (!machines_[from]->alive) return;  // its session is over
+        if (Pick(5) == 0) return Send(to, from, {Message::What::kReturn, nullptr, message.task->id, {}, false});
+        auto task = std::make_shared<Task>(*message.task);
+        task->from = IdOf(from);
+        task->job = static_cast<JobId>(10 + from);
+        ASSERT_TRUE(machine.scheduler.Submit(std::move(task)).has_value());
+        return;
+      }
+      case Message::What::kDone:
+        if (machine.scheduler.ForwardedFinished(IdOf(from), message.id, message.succeeded) != nullptr)
+          End(to, message.id);
+        return;
+      case Message::What::kLeft: machine.scheduler.ActorLeft(IdOf(from), message.task->actor->id); return;
+      case Message::What::kReturn: machine.scheduler.ForwardedReturned(IdOf(from), message.id); return;
+      case Message::What::kCancel: return;
+      case Message::What::kRecall:
+        if (machines_[from]->alive) machine.scheduler.RecalledBy(IdOf(from));
+        return;
+      case Message::What::kRecalled:
+        recalled_ += message.tasks.size();
+        machine.scheduler.NodeGaveBack(IdOf(from), message.tasks);
+        return;
+      case Message::What::kReport:
+        machine.view.Heard(IdOf(from), message.load, {});
+        machine.scheduler.ClusterChanged();
+        return;
+    }
+  }
+
+  void SettleAll() {
+    for (size_t i = 0; i < kMachines; ++i)
+      if (machines_[i]->alive) Settle(i);
+  }
+  void Settle(size_t i) {
+    Machine& machine = *machines_[i];
+    std::vector<WorkerId> doomed;
+    for (const auto& decision : machine.scheduler.TakeDecisions()) {
+      if (const auto* start = std::get_if<StartWorker>(&decision)) {
+        machine.starting.insert(start->worker);
+      } else if (const auto* run = std::get_if<RunTask>(&decision)) {
+        ASSERT_EQ(machine.busy.contains(run->worker), run->ahead);
+        machine.busy[run->worker].push_back(run->task);
+      } else if (const auto* recall = std::get_if<RecallFromWorker>(&decision)) {
+        if (!machine.scheduler.workers().contains(recall->worker)) continue;  // it died meanwhile
+        ASSERT_FALSE(machine.recalls.contains(recall->worker));
+        machine.recalls[recall->worker] = recall->tasks;
+      } else if (const auto* kill = std::get_if<raylet::KillWorker>(&decision)) {
+        doomed.push_back(kill->worker);
+      } else if (const auto* stop = std::get_if<StopWorker>(&decision)) {
+        machine.stopping.insert(stop->worker);
+      } else if (const auto* forward = std::get_if<ForwardTask>(&decision)) {
+        ASSERT_FALSE(forward->task->CameFromElsewhere()) << "a task travels on";
+        ASSERT_TRUE(machines_[MachineOf(forward->node)]->alive);
+        Send(i, MachineOf(forward->node), {Message::What::kRun, forward->task, {}, {}, false});
+        if (machine.view.Find(forward->node)->in_flight_tasks > kCpus) ++ahead_;
+      } else if (const auto* recall_there = std::get_if<RecallForwarded>(&decision)) {
+        Send(i, MachineOf(recall_there->node), {Message::What::kRecall, nullptr, {}, {}, false});
+      } else if (const auto* returned = std::get_if<ReturnRecalled>(&decision)) {
+        Send(i, MachineOf(returned->node), {Message::What::kRecalled, nullptr, {}, {}, false, returned->tasks});
+      } else if (const auto* lost = std::get_if<LoseTask>(&decision)) {
+        EndAt(i, lost->task, false);
+      }
+    }
+    int64_t held = 0;
+    for (const auto& [id, worker] : machine.scheduler.workers()) held += worker.held.cpu_units;
+    ASSERT_EQ(held + machine.scheduler.ledger().lines()[0].free_units, kCpus * kUnitsPerWhole);
+    ASSERT_GE(machine.scheduler.ledger().lines()[0].free_units, 0);
+    for (const WorkerId worker : doomed) WorkerDies(i, worker);
+  }
+
+  bool AllEnded() const {
+    for (const auto& machine : machines_)
+      if (machine->alive && !machine->live.empty()) return false;
+    for (const auto& machine : machines_)
+      if (machine->alive && (machine->scheduler.tasks() > 0 || !machine->hosting.empty())) return false;
+    for (const auto& [way, wire] : wires_)
+      if (machines_[way.first]->alive && machines_[way.second]->alive &&
+          std::any_of(wire.begin(), wire.end(), [](const Message& each) { return each.what == Message::What::kLeft; }))
+        return false;
+    return true;
+  }
+
+  std::mt19937_64 random_, ids_{1};
+  std::vector<std::unique_ptr<Machine>> machines_;
+  std::map<std::pair<size_t, size_t>, std::deque<Message>> wires_;
+  size_t ahead_ = 0, recalled_ = 0;
+};
+
+TEST(SchedulerClusterProperty, EveryTaskOfALivingMachineEndsExactlyOnce) {
+  size_t ahead = 0, recalled = 0;
+  for (uint64_t seed = 1; seed <= 150; ++seed) {
+    SCOPED_TRACE(seed);
+    Cluster cluster(seed);
+    for (int step = 0; step < 500 && !testing::Test::HasFatalFailure(); ++step) cluster.Step();
+    cluster.Drain();
+    if (testing::Test::HasFailure()) return;
+    ahead += cluster.ahead();
+    recalled += cluster.recalled();
+  }
+  EXPECT_GT(ahead, 200u);
+  EXPECT_GT(recalled, 50u);
+}
+
+}  // namespace
+}  // namespace raylet

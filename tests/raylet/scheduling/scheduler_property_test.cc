@@ -1,0 +1,327 @@
+// Random lives of a scheduler: whatever happens, no task is lost, none ends or is started twice, and no CPU is given
+// twice; what is sent ahead to busy workers is run in order or comes back.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <random>
+#include <set>
+
+#include "raylet/scheduling/scheduler.h"
+#include "tests/harness/seeded_id.h"
+
+namespace raylet {
+namespace {
+
+constexpr int kCpus = 3;
+
+class World {
+ public:
+  explicit World(uint64_t seed) : random_(seed), scheduler_(Total(), Limits()) {}
+
+  void Step() {
+    switch (Pick(15)) {
+      case 0:
+      case 1:
+      case 2: Submit(); break;
+      case 3:
+      case 4:
+        WithWorker(starting_, [&](WorkerId worker) {
+          starting_.erase(worker);
+          idle_.insert(worker);
+          scheduler_.WorkerReady(worker);
+        });
+        break;
+      case 5:
+      case 6:
+      case 7: FinishOne(); break;
+      case 8: Block(Pick(2) == 0); break;
+      case 9: KillOne(); break;
+      case 10: SealOne(); break;
+      case 11:
+        if (Pick(20) == 0) OwnerDies();
+        break;
+      case 12:
+        if (Pick(3) == 0) Rush();
+        break;
+      case 13: AnswerRecall(); break;
+      case 14:
+        if (Pick(3) == 0) scheduler_.Tick();
+        break;
+    }
+    Settle();
+  }
+
+  // Everything that can still end, ends.
+  void Drain() {
+    for (int i = 0; i < 100'000 && (!live_.empty() || !busy_.empty()); ++i) {
+      while (!objects_.empty()) SealOne();
+      Settle();
+      for (const WorkerId worker : std::set<WorkerId>(starting_)) {
+        starting_.erase(worker);
+        idle_.insert(worker);
+        scheduler_.WorkerReady(worker);
+      }
+      Settle();
+      for (const WorkerId worker : std::set<WorkerId>(stopping_)) Die(worker);
+      if (!actors_.empty()) Die(*actors_.begin());
+      FinishOne();
+      AnswerRecall();
+      Settle();
+    }
+    orphans_.clear();
+    while (!scheduler_.workers().empty()) Die(scheduler_.workers().begin()->first);
+    EXPECT_TRUE(live_.empty()) << live_.size() << " tasks never ended";
+    EXPECT_EQ(scheduler_.tasks(), 0u);
+    for (const auto& line : scheduler_.ledger().lines()) EXPECT_EQ(line.free_units, line.total_units) << line.name;
+  }
+
+  size_t ahead() const { return ahead_; }
+  size_t given_back() const { return given_back_; }
+
+ private:
+  static ResourceSet Total() {
+    ResourceSet set;
+    EXPECT_TRUE(set.Add(kCpu, kCpus * kUnitsPerWhole).has_value());
+    EXPECT_TRUE(set.Add("gpu", kUnitsPerWhole).has_value());
+    return set;
+  }
+  static SchedulerLimits Limits() {
+    SchedulerLimits limits;
+    limits.workers_max = 12;
+    return limits;
+  }
+  size_t Pick(size_t bound) { return std::uniform_int_distribution<size_t>(0, bound - 1)(random_); }
+  template <class Use>
+  void WithWorker(const std::set<WorkerId>& workers, Use use) {
+    if (!workers.empty()) use(*std::next(workers.begin(), static_cast<std::ptrdiff_t>(Pick(workers.size()))));
+  }
+
+  void Submit() {
+    auto task = std::make_shared<Task>();
+    task->id = test::SeededId<TaskId>(ids_);
+    task->job = static_cast<JobId>(1 + Pick(jobs_));
+    task->owner = 100 + task->job;
+    const int64_t cpu[] = {0, 2'500, 10'000, 10'000, 20'000};
+    const int64_t units = cpu[alike_ ? 2 : Pick(5)];
+    if (units > 0) {
+      ASSERT_TRUE(task->resources.Add(kCpu, units).has_value());
+    }
+    if (Pick(8) == 0 && !alike_) {
+      ASSERT_TRUE(task->resources.Add("gpu", 5'000).has_value());
+    }
+    task->max_retries = static_cast<int32_t>(Pick(3));
+    if (Pick(10) == 0) {
+      task->actor = ActorSettings{};
+      task->actor->id = test::SeededId<ActorId>(ids_);
+      task->max_retries = 0;
+    }
+    if (Pick(4) == 0) {
+      task->wait_for.push_back(test::SeededId<ObjectId>(ids_));
+      objects_.insert(task->wait_for.back());
+    }
+    ASSERT_TRUE(scheduler_.Submit(task).has_value());
+    live_[task->id] = task->owner;
+  }
+
+  void FinishOne() {
+    if (busy_.empty()) return;
+    const auto run = std::next(busy_.begin(), static_cast<std::ptrdiff_t>(Pick(busy_.size())));
+    const WorkerId worker = run->first;
+    const TaskPtr task = run->second.front();
+    const bool succeeded = Pick(4) != 0;
+    ASSERT_TRUE(scheduler_.TaskFinished(worker, task->id, succeeded).has_value());
+    End(task->id);
+    if (blocked_.erase(worker) > 0) unblocked_ = true;
+    run->second.pop_front();
+    if (!run->second.empty()) {
+      ASSERT_FALSE(run->second.front()->CreatesActor());
+      return;
+    }
+    busy_.erase(run);
+    if (stopping_.contains(worker)) return;
+    if (!task->CreatesActor())
+      idle_.insert(worker);
+    else if (succeeded)
+      actors_.insert(worker);
+  }
+
+  // Short tasks, and much of them: this is when work is sent ahead.
+  void Rush() {
+    for (int times = 0; times < 12; ++times) {
+      Submit();
+      Submit();
+      FinishOne();
+      Settle();
+      if (times % 4 == 3) scheduler_.Tick();
+    }
+  }
+
+  // The worker gives back what it was asked for and has not started.
+  void AnswerRecall() {
+    if (recalls_.empty()) return;
+    const auto recall = std::next(recalls_.begin(), static_cast<std::ptrdiff_t>(Pick(recalls_.size())));
+    auto& queue = busy_[recall->first];
+    std::vector<TaskId> back;
+    for (const TaskId& id : recall->second) {
+      const auto at = std::find_if(queue.begin(), queue.end(), [&](const TaskPtr& task) { return task->id == id; });
+      if (at == queue.end() || at == queue.begin()) continue;
+      back.push_back(id);
+      queue.erase(at);
+    }
+    const WorkerId worker = recall->first;
+    recalls_.erase(recall);
+    // What it ran may end before its answer comes.
+    if (!back.empty() && !queue.empty() && !queue.front()->CreatesActor() && Pick(2) == 0) {
+      const TaskPtr ended = queue.front();
+      queue.pop_front();
+      ASSERT_TRUE(scheduler_.TaskFinished(worker, ended->id, true).has_value());
+      End(ended->id);
+      if (blocked_.erase(worker) > 0) unblocked_ = true;
+    }
+    if (queue.empty()) {
+      busy_.erase(worker);
+      if (!stopping_.contains(worker)) idle_.insert(worker);
+    }
+    ASSERT_TRUE(scheduler_.WorkerGaveBack(worker, back).has_value());
+    given_back_ += back.size();
+  }
+
+  void Block(bool blocked) {
+    if (busy_.empty()) return;
+    const WorkerId worker = std::next(busy_.begin(), static_cast<std::ptrdiff_t>(Pick(busy_.size())))->first;
+    scheduler_.WorkerBlocked(worker, blocked);
+    if (blocked) {
+      blocked_.insert(worker);
+    } else if (blocked_.erase(worker) > 0) {
+      unblocked_ = true;
+    }
+  }
+
+  void KillOne() {
+    std::set<WorkerId> all;
+    for (const auto& entry : scheduler_.workers()) all.insert(entry.first);
+    WithWorker(all, [&](WorkerId worker) { Die(worker); });
+  }
+
+  void Die(WorkerId worker) {
+    starting_.erase(worker);
+    idle_.erase(worker);
+    stopping_.erase(worker);
+    actors_.erase(worker);
+    busy_.erase(worker);
+    recalls_.erase(worker);
+    if (blocked_.erase(worker) > 0) unblocked_ = true;
+    scheduler_.WorkerGone(worker);
+    Settle();
+  }
+
+  void SealOne() {
+    if (objects_.empty()) return;
+    scheduler_.ObjectSealed(*objects_.begin());
+    objects_.erase(objects_.begin());
+  }
+
+  void OwnerDies() {
+    const ProcessId owner = 101 + Pick(3);
+    for (const WorkerId worker : scheduler_.OwnerGone(owner)) killed_.insert(worker);
+    std::erase_if(live_, [&](const auto& entry) {
+      if (entry.second != owner || Running(entry.first)) return false;
+      if (Ahead(entry.first)) orphans_.insert(entry.first);
+      return true;
+    });
+    for (const WorkerId worker : std::exchange(killed_, {})) {
+      Die(worker);
+    }
+  }
+
+  bool Running(const TaskId& id) const {
+    for (const auto& run : busy_)
+      if (run.second.front()->id == id) return true;
+    return false;
+  }
+  bool Ahead(const TaskId& id) const {
+    for (const auto& run : busy_)
+      for (const TaskPtr& task : run.second)
+        if (task->id == id) return true;
+    return false;
+  }
+
+  void End(const TaskId& id) {
+    if (orphans_.erase(id) > 0) return;
+    ASSERT_EQ(live_.erase(id), 1u) << "a task ended twice, or never began";
+  }
+
+  void Settle() {
+    std::vector<WorkerId> doomed;
+    for (const auto& decision : scheduler_.TakeDecisions()) {
+      if (const auto* start = std::get_if<StartWorker>(&decision)) {
+        starting_.insert(start->worker);
+      } else if (const auto* run = std::get_if<RunTask>(&decision)) {
+        if (run->ahead) {
+          ASSERT_TRUE(busy_.contains(run->worker)) << "work was sent ahead to a worker that runs none";
+          ASSERT_FALSE(blocked_.contains(run->worker)) << "work was sent ahead to a worker that waits";
+          ++ahead_;
+        } else {
+          ASSERT_EQ(idle_.erase(run->worker), 1u) << "a task was given to a worker that is not idle";
+        }
+        ASSERT_TRUE(live_.contains(run->task->id));
+        ASSERT_FALSE(Ahead(run->task->id)) << "a task was given to two workers";
+        for (const ObjectId& object : run->task->wait_for) ASSERT_FALSE(objects_.contains(object));
+        busy_[run->worker].push_back(run->task);
+      } else if (const auto* recall = std::get_if<RecallFromWorker>(&decision)) {
+        if (!scheduler_.workers().contains(recall->worker)) continue;  // it died meanwhile
+        ASSERT_FALSE(recalls_.contains(recall->worker));
+        recalls_[recall->worker] = recall->tasks;
+      } else if (const auto* kill = std::get_if<KillWorker>(&decision)) {
+        doomed.push_back(kill->worker);
+      } else if (const auto* stop = std::get_if<StopWorker>(&decision)) {
+        idle_.erase(stop->worker);
+        stopping_.insert(stop->worker);
+      } else if (const auto* lost = std::get_if<LoseTask>(&decision)) {
+        End(lost->task->id);
+      }
+    }
+    int64_t held = 0;
+    for (const auto& [id, worker] : scheduler_.workers())
+      if (!worker.blocked) held += worker.held.cpu_units;
+    const int64_t free = scheduler_.ledger().lines()[0].free_units;
+    ASSERT_EQ(held + free, kCpus * kUnitsPerWhole);
+    if (free >= 0) unblocked_ = false;
+    ASSERT_TRUE(free >= 0 || unblocked_) << "CPUs were given twice, and nobody unblocked";
+    ASSERT_LE(scheduler_.workers().size(), Limits().workers_max);
+    for (const WorkerId worker : doomed) Die(worker);
+  }
+
+  std::mt19937_64 random_, ids_{1};
+  const size_t jobs_ = 1 + Pick(3);
+  const bool alike_ = Pick(2) == 0;  // all tasks ask for the same
+  Scheduler scheduler_;
+  std::map<TaskId, ProcessId> live_;  // submitted, and has not ended
+  std::set<ObjectId> objects_;        // not sealed
+  std::set<WorkerId> starting_, idle_, stopping_, actors_, blocked_, killed_;
+  std::map<WorkerId, std::deque<TaskPtr>> busy_;  // the first is running, the others are ahead
+  std::map<WorkerId, std::vector<TaskId>> recalls_;
+  std::set<TaskId> orphans_;  // ahead when their owner died: they come back without a word, or die with their worker
+  bool unblocked_ = false;
+  size_t ahead_ = 0, given_back_ = 0;
+};
+
+TEST(SchedulerProperty, EveryTaskEndsExactlyOnceAndNoCpuIsGivenTwice) {
+  size_t ahead = 0, given_back = 0;
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    SCOPED_TRACE(seed);
+    World world(seed);
+    for (int step = 0; step < 400 && !testing::Test::HasFatalFailure(); ++step) world.Step();
+    world.Drain();
+    if (testing::Test::HasFailure()) return;
+    ahead += world.ahead();
+    given_back += world.given_back();
+  }
+  EXPECT_GT(ahead, 500u);
+  EXPECT_GT(given_back, 50u);
+}
+
+}  // namespace
+}  // namespace raylet
