@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/unix_socket.h"
-#include "client/finder/local_raylets.h"
+#include "client/finder/raylet_finder.h"
 #include "raylet/node/inbound.h"
 
 namespace raylet {
@@ -315,9 +315,9 @@ void Raylet::ForgetJobWhenDone(JobId id) {
   wire::JobNoticeT notice;
   notice.job = id;
   for (const NodeId& node : found->second.known_by) TellPeer(node, wire::WorkMessage::JobEnded, Encode(notice));
-  if (const auto foreign = foreign_jobs_.find({found->second.from, found->second.number_there});
-      foreign != foreign_jobs_.end() && foreign->second == id)
-    foreign_jobs_.erase(foreign);
+  if (const auto remote = remote_jobs_.find({found->second.from, found->second.number_there});
+      remote != remote_jobs_.end() && remote->second == id)
+    remote_jobs_.erase(remote);
   jobs_.erase(found);
 }
 

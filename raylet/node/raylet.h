@@ -17,8 +17,8 @@
 #include "base/loop.h"
 #include "raylet/actors/actor_directory.h"
 #include "raylet/actors/actor_names.h"
-#include "raylet/actors/foreign_actors.h"
 #include "raylet/actors/hosted_actors.h"
+#include "raylet/actors/remote_actors.h"
 #include "raylet/channels/channel_book.h"
 #include "raylet/channels/channel_relay.h"
 #include "raylet/node/process_session.h"
@@ -208,7 +208,7 @@ class Raylet final : private ProcessSession::Events,
   Result<void> OnActorRefused(const NodeId& node, const Frame& frame);
   Result<void> OnWatchedActorChanged(const NodeId& node, const Frame& frame);
   Result<ActorId> ActorOf(const NodeId& node, const wire::Id20* id) const;
-  void AskHome(const ForeignActors::Ask& ask);
+  void AskHome(const RemoteActors::Ask& ask);
   void AskAgainLater();
   void Connect(const ActorId& actor, const NodeId& host, ProcessId process, ProcessId caller, uint64_t request_id);
   Result<void> ConnectHere(const ActorId& actor, ProcessId process, ProcessSession& caller, uint64_t request_id);
@@ -268,7 +268,7 @@ class Raylet final : private ProcessSession::Events,
   Scheduler scheduler_;
   ActorDirectory actors_;
   HostedActors hosted_;
-  ForeignActors foreign_;
+  RemoteActors remote_actors_;
   ActorNames names_{view_, [this](const ActorId& actor) { return actors_.BearsName(actor); }};
   ChannelBook channels_;
   WorkerPool pool_;
@@ -277,10 +277,10 @@ class Raylet final : private ProcessSession::Events,
   std::unordered_map<WorkerId, WorkerExit> recent_exits_;  // of the event under way
   SteadyClock clock_;
   ClusterView view_{node_};
-  const ControlParts* control_ = nullptr;                   // null without a control store
-  std::map<NodeId, std::string> known_nodes_;               // from the control store, their addresses
-  std::unique_ptr<PeerLinks> peers_;                        // null without ClusterOptions
-  std::map<std::pair<NodeId, JobId>, JobId> foreign_jobs_;  // ours, by their machine and its number
+  const ControlParts* control_ = nullptr;                  // null without a control store
+  std::map<NodeId, std::string> known_nodes_;              // from the control store, their addresses
+  std::unique_ptr<PeerLinks> peers_;                       // null without ClusterOptions
+  std::map<std::pair<NodeId, JobId>, JobId> remote_jobs_;  // ours, by their machine and its number
   // What a session had no room for, in order.
   struct Outbox {
     std::deque<std::pair<uint16_t, Bytes>> messages;

@@ -35,7 +35,7 @@ Result<void> Raylet::OnOpenChannel(ProcessSession& session, const Frame& frame) 
   if (IsHome(request->actor)) {
     asked = actors_.Open(request->actor, caller, request_id);
   } else if (const ClusterView::Node* const home = HomeOf(request->actor)) {
-    asked = foreign_.Open(home->id, request->actor, caller, request_id);
+    asked = remote_actors_.Open(home->id, request->actor, caller, request_id);
     if (asked) AskHome({request->actor, caller, request_id});
   } else {
     const ProcessId creator = CreatorOf(request->actor);
@@ -49,7 +49,7 @@ Result<void> Raylet::OnOpenChannel(ProcessSession& session, const Frame& frame) 
   return {};
 }
 
-void Raylet::AskHome(const ForeignActors::Ask& ask) {
+void Raylet::AskHome(const RemoteActors::Ask& ask) {
   const ClusterView::Node* const home = HomeOf(ask.actor);
   if (home == nullptr) return;  // HomeGone has told, or is about to
   wire::OpenActorRequestT request;
@@ -147,7 +147,7 @@ Result<void> Raylet::OnActorRefused(const NodeId& node, const Frame& frame) {
   const auto actor = ActorOf(node, notice->actor.get());
   if (!actor) return Fail(actor.error());
   RAYLET_RETURN_IF_ERROR(CheckFailure(notice->failure.get()));
-  if (!foreign_.Answered(*actor, notice->caller, notice->request)) return {};
+  if (!remote_actors_.Answered(*actor, notice->caller, notice->request)) return {};
   RefuseCaller(notice->caller, notice->request, *notice->failure);
   return {};
 }
@@ -160,7 +160,7 @@ Result<void> Raylet::OnWatchedActorChanged(const NodeId& node, const Frame& fram
   if (notice->change->state > wire::ActorState::MAX)
     return Fail(ErrorCode::kProtocolError, "an actor is in an unknown state");
   if (notice->change->failure != nullptr) RAYLET_RETURN_IF_ERROR(CheckFailure(notice->change->failure.get()));
-  if (notice->change->state == wire::ActorState::Dead) foreign_.Dead(*actor, notice->process);
+  if (notice->change->state == wire::ActorState::Dead) remote_actors_.Dead(*actor, notice->process);
   TellWatcher(notice->process, *actor, Encode(*notice->change));
   return {};
 }
@@ -175,15 +175,15 @@ void Raylet::Connect(const ActorId& actor, const NodeId& host, ProcessId process
   const auto connected = host == node_ ? ConnectHere(actor, process, *session, request_id)
                                        : ConnectThere(actor, host, process, *session, request_id);
   if (connected) {
-    (void)foreign_.Answered(actor, caller, request_id);
+    (void)remote_actors_.Answered(actor, caller, request_id);
     return;
   }
   if (connected.error().code == ErrorCode::kNotFound) {  // whoever looks after it will hear of its end
     if (IsHome(actor)) return actors_.GrantFailed(actor, caller, request_id);
-    if (foreign_.AskAgain(actor, caller, request_id, clock_.Now() + kAskAgainAfter)) return AskAgainLater();
+    if (remote_actors_.AskAgain(actor, caller, request_id, clock_.Now() + kAskAgainAfter)) return AskAgainLater();
   }
   RAYLET_LOG(kError, "a channel could not be made: ", connected.error().message);
-  (void)foreign_.Answered(actor, caller, request_id);
+  (void)remote_actors_.Answered(actor, caller, request_id);
   wire::OpenChannelReplyT reply;
   reply.status = ToStatus(connected.error());
   session->Send(wire::RayletMessage::OpenChannelReply, request_id, reply);
@@ -244,8 +244,8 @@ void Raylet::AskAgainLater() {
   if (ask_again_) return;
   ask_again_ = Timer(loop_, std::chrono::duration_cast<std::chrono::milliseconds>(kAskAgainAfter), {}, [this] {
     ask_again_.Cancel();
-    for (const ForeignActors::Ask& ask : foreign_.TakeDue(clock_.Now())) AskHome(ask);
-    if (foreign_.AnyToAskAgain()) AskAgainLater();
+    for (const RemoteActors::Ask& ask : remote_actors_.TakeDue(clock_.Now())) AskHome(ask);
+    if (remote_actors_.AnyToAskAgain()) AskAgainLater();
   });
 }
 
@@ -267,16 +267,16 @@ void Raylet::Close(const ChannelBook::Channel& channel) {
 
 void Raylet::ForgetCaller(ProcessId process) {
   for (const ChannelBook::Channel& channel : channels_.CallerGone(process)) Close(channel);
-  foreign_.ProcessGone(process);
+  remote_actors_.ProcessGone(process);
   std::erase_if(held_back_, [process](const auto& entry) { return entry.first.first == process; });
   if (relay_ != nullptr) relay_->CallerGone(process);
 }
 
 void Raylet::HomeGone(const NodeId& node, const std::string& address, const std::string& why) {
-  const ForeignActors::Lost lost = foreign_.HomeGone(node);
-  for (const ForeignActors::Ask& ask : lost.asks)
+  const RemoteActors::Lost lost = remote_actors_.HomeGone(node);
+  for (const RemoteActors::Ask& ask : lost.asks)
     RefuseCaller(ask.caller, ask.request_id, HomeLost(ask.actor, address, why));
-  for (const ForeignActors::Watcher& watcher : lost.watchers) {
+  for (const RemoteActors::Watcher& watcher : lost.watchers) {
     wire::ActorNoticeT notice;
     notice.actor = std::make_unique<wire::Id20>(ToWire(watcher.actor));
     notice.state = wire::ActorState::Dead;

@@ -83,7 +83,7 @@ void Raylet::Found(ProcessId asker, uint64_t request_id, const std::string& name
     actors_.Watch(*actor, asker);
   } else if (actor) {
     if (const ClusterView::Node* const home = HomeOf(*actor)) {
-      foreign_.Watch(home->id, *actor, asker);
+      remote_actors_.Watch(home->id, *actor, asker);
       wire::WatchActorRequestT watch;
       watch.actor = std::make_unique<wire::Id20>(ToWire(*actor));
       watch.process = asker;

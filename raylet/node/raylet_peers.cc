@@ -115,15 +115,15 @@ Result<void> Raylet::CheckSpeaksFor(const NodeId& node, ProcessId process) const
 
 NodeLoad Raylet::OwnLoad() {
   NodeLoad load;
-  const auto foreign = scheduler_.WorkFromElsewhere();
+  const auto remote = scheduler_.WorkFromElsewhere();
   for (const auto& line : scheduler_.ledger().lines()) {
     int64_t queued_units = 0;
-    for (const auto& [node, work] : foreign)
+    for (const auto& [node, work] : remote)
       if (const auto queued = work.queued_units.find(line.name); queued != work.queued_units.end())
         queued_units += queued->second;
     load.lines.push_back({line.name, line.total_units, line.free_units, queued_units});
   }
-  for (const auto& [node, work] : foreign)
+  for (const auto& [node, work] : remote)
     for (const auto& [name, units] : work.units) load.held[node].Accumulate(name, units);
   const StoreLink::Room room = store_.room();
   load.store_capacity_bytes = room.capacity_bytes;
@@ -266,7 +266,7 @@ Result<void> Raylet::OnJobProgram(const NodeId& node, const Frame& frame) {
   if (notice->executable.empty()) return Fail(ErrorCode::kProtocolError, "a job comes without its program");
   // One before it, of the same number, is on its way out.
   const JobId id = next_job_++;
-  foreign_jobs_[{node, notice->job}] = id;
+  remote_jobs_[{node, notice->job}] = id;
   Job& job = jobs_[id];
   job.from = node;
   job.number_there = notice->job;
@@ -280,8 +280,8 @@ Result<void> Raylet::OnJobProgram(const NodeId& node, const Frame& frame) {
 Result<void> Raylet::OnJobEnded(const NodeId& node, const Frame& frame) {
   const auto notice = Parse<wire::JobNoticeT>(frame.body);
   if (!notice) return Fail(notice.error());
-  const auto found = foreign_jobs_.find({node, notice->job});
-  if (found == foreign_jobs_.end()) return {};
+  const auto found = remote_jobs_.find({node, notice->job});
+  if (found == remote_jobs_.end()) return {};
   const JobId id = found->second;
   jobs_.at(id).ended = true;
   KillJobWorkers(id);
@@ -305,8 +305,8 @@ Result<void> Raylet::OnForwardTask(const NodeId& node, const Frame& frame) {
   from.node = node;
   from.process_base = BaseOf(node);
   from.store_client = store_.client_number();
-  const auto job = foreign_jobs_.find({node, forwarded->job});
-  if (job == foreign_jobs_.end() || jobs_.at(job->second).ended)
+  const auto job = remote_jobs_.find({node, forwarded->job});
+  if (job == remote_jobs_.end() || jobs_.at(job->second).ended)
     return Fail(ErrorCode::kProtocolError, StrCat("a task comes of job ", forwarded->job, ", whose program has not"));
   from.job = job->second;
   from.job_namespace = jobs_.at(job->second).actor_namespace;

@@ -7,7 +7,7 @@
 #include <span>
 
 #include "fbs/ids.h"
-#include "fbs/object_transfer_generated.h"
+#include "fbs/peer_object_generated.h"
 
 namespace raylet {
 

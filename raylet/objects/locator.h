@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "fbs/ids.h"
-#include "fbs/object_transfer_generated.h"
+#include "fbs/peer_object_generated.h"
 #include "raylet/objects/directory.h"
 
 namespace raylet {

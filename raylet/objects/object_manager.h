@@ -18,7 +18,7 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "fbs/messages.h"
-#include "fbs/object_transfer_generated.h"
+#include "fbs/peer_object_generated.h"
 #include "raylet/objects/locator.h"
 #include "raylet/objects/store_link.h"
 #include "raylet/objects/transfer.h"

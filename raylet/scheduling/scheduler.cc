@@ -45,7 +45,7 @@ Result<void> Scheduler::Submit(TaskPtr task) {
   queued.sequence = next_sequence_++;
   queued.retries_left = task->max_retries;
   queued.task = std::move(task);
-  if (queued.task->CameFromElsewhere()) foreign_.emplace(queued.task->id, &queued);
+  if (queued.task->CameFromElsewhere()) remote_tasks_.emplace(queued.task->id, &queued);
   if (queued.task->wait_for.empty()) {
     queue_.Push(&queued);
     return {};
@@ -94,7 +94,7 @@ void Scheduler::Forget(QueuedTask* task) {
   job.task_bytes -= kept->memory_bytes();
   const auto owned = owned_.find(kept->owner);
   if (--owned->second == 0) owned_.erase(owned);
-  if (kept->CameFromElsewhere()) foreign_.erase(kept->id);
+  if (kept->CameFromElsewhere()) remote_tasks_.erase(kept->id);
   tasks_.erase(kept->id);
 }
 

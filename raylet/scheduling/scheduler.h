@@ -20,8 +20,8 @@
 #include "raylet/scheduling/ahead_pace.h"
 #include "raylet/scheduling/cluster_view.h"
 #include "raylet/scheduling/dependency_tracker.h"
+#include "raylet/scheduling/placement_policy.h"
 #include "raylet/scheduling/resources.h"
-#include "raylet/scheduling/spill_policy.h"
 #include "raylet/scheduling/task_queue.h"
 
 namespace raylet {
@@ -165,10 +165,10 @@ class Scheduler {
   // The machine that sent this task here wants its result no more. Returns the worker that runs it, or 0.
   WorkerId Abandon(const NodeId& from, const TaskId& task);
   // What the tasks and actors that came from each machine ask for, and what of it is not running yet.
-  struct ForeignWork {
+  struct RemoteWork {
     std::map<std::string, int64_t> units, queued_units;
   };
-  std::map<NodeId, ForeignWork> WorkFromElsewhere() const;
+  std::map<NodeId, RemoteWork> WorkFromElsewhere() const;
   // What was forwarded there is retried or lost, as if a worker had died; what came from there goes without a word, as
   // does what waits for objects owned there. Returns the workers that run what nobody wants any more. The view knows.
   std::vector<WorkerId> NodeGone(const NodeId& node, uint32_t process_base);
@@ -247,7 +247,7 @@ class Scheduler {
   TaskQueue queue_{ledger_};
   DependencyTracker dependencies_;
   std::unordered_map<TaskId, QueuedTask> tasks_;                   // node-based: pointers to its values stay good
-  std::unordered_map<TaskId, QueuedTask*> foreign_;                // those of tasks_ that came from elsewhere
+  std::unordered_map<TaskId, QueuedTask*> remote_tasks_;           // those of tasks_ that came from elsewhere
   std::unordered_map<ProcessId, size_t> owned_;                    // tasks of each owner
   std::unordered_map<ObjectId, size_t> awaited_;                   // by how many tasks
   std::map<NodeId, std::map<ActorId, ResourceSet>> actors_there_;  // constructed, and what each holds
@@ -257,7 +257,7 @@ class Scheduler {
   std::vector<SchedulerDecision> decisions_;
   ClusterView* view_ = nullptr;  // set: there may be other machines
   const ObjectPlaces* places_ = nullptr;
-  std::optional<SpillPolicy> policy_;
+  std::optional<PlacementPolicy> policy_;
   JobId last_job_ = 0;  // the one that was served last: the next one has its turn
   uint64_t next_sequence_ = 1;
   uint64_t next_worker_ = 1;

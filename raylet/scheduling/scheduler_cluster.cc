@@ -165,8 +165,8 @@ void Scheduler::ObjectWillNotCome(const ObjectId& object, const std::string& why
 }
 
 WorkerId Scheduler::Abandon(const NodeId& from, const TaskId& id) {
-  const auto found = foreign_.find(id);
-  if (found == foreign_.end() || found->second->task->from != from) return 0;
+  const auto found = remote_tasks_.find(id);
+  if (found == remote_tasks_.end() || found->second->task->from != from) return 0;
   QueuedTask* const task = found->second;
   if (Cancel(id)) return 0;
   task->owner_gone = true;
@@ -175,10 +175,10 @@ WorkerId Scheduler::Abandon(const NodeId& from, const TaskId& id) {
   return 0;
 }
 
-std::map<NodeId, Scheduler::ForeignWork> Scheduler::WorkFromElsewhere() const {
-  std::map<NodeId, ForeignWork> work;
-  for (const auto& [id, task] : foreign_) {
-    ForeignWork& its = work[task->task->from];
+std::map<NodeId, Scheduler::RemoteWork> Scheduler::WorkFromElsewhere() const {
+  std::map<NodeId, RemoteWork> work;
+  for (const auto& [id, task] : remote_tasks_) {
+    RemoteWork& its = work[task->task->from];
     for (const auto& amount : task->task->resources.amounts()) {
       its.units[amount.name] += amount.units;
       if (task->state != QueuedTask::State::kRunning) its.queued_units[amount.name] += amount.units;

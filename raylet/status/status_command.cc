@@ -8,7 +8,7 @@
 #include "base/exit_code.h"
 #include "base/frame_connection.h"
 #include "base/strings.h"
-#include "client/finder/local_raylets.h"
+#include "client/finder/raylet_finder.h"
 #include "fbs/messages.h"
 #include "raylet/status/status_screen.h"
 

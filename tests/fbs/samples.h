@@ -3,7 +3,7 @@
 #pragma once
 
 #include "fbs/messages.h"
-#include "fbs/object_transfer_generated.h"
+#include "fbs/peer_object_generated.h"
 
 namespace raylet::samples {
 

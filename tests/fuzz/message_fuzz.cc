@@ -4,7 +4,7 @@
 #include <string>
 
 #include "fbs/messages.h"
-#include "fbs/object_transfer_generated.h"
+#include "fbs/peer_object_generated.h"
 #include "tests/fuzz/fuzz.h"
 #include "wire_message_list.h"
 

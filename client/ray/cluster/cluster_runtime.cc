@@ -7,10 +7,9 @@
 
 #include "base/process_start.h"
 #include "base/strings.h"
-#include "client/finder/local_raylets.h"
+#include "client/finder/raylet_finder.h"
 #include "client/ray/api/current_runtime.h"
 #include "client/ray/cluster/call_arguments.h"
-#include "client/ray/cluster/cluster_api.h"
 #include "client/ray/cluster/failure.h"
 #include "client/ray/cluster/store_array.h"
 #include "client/ray/cluster/task_submitter.h"

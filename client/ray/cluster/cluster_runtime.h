@@ -1,15 +1,75 @@
-// The runtime of a program that talks with a raylet: a driver's, or that of a worker. ray::Init chooses it unless
-// local_mode is set.
+// ClusterRuntime: the verbs of the public templates, carried out by the parts around ClusterCore.
+// One per process, owned by Init in a driver and by RunWorker in a worker. Every method is thread-safe.
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include <ray/api/ray_config.h>
 #include <ray/internal/runtime.h>
 
+#include "client/ray/cluster/actor_link.h"
+#include "client/ray/cluster/cluster_core.h"
+#include "client/ray/cluster/private_daemons.h"
+
 namespace raylet::client {
+
+class ClusterRuntime final : public ray::internal::Runtime {
+ public:
+  // `daemons`: those that were started for this program, or null.
+  ClusterRuntime(ClusterCore& core, std::unique_ptr<PrivateDaemons> daemons)
+      : core_(core), daemons_(std::move(daemons)) {}
+  ~ClusterRuntime() override;
+  void Stop() override;
+  ClusterCore& core() { return core_; }
+
+  ray::internal::ObjectHandle Put(ray::internal::Packed value) override;
+  ray::internal::ObjectHandle SubmitTask(const std::string& function, std::vector<ray::internal::Argument> arguments,
+                                         const ray::internal::CallOptions& options) override;
+  ray::internal::ActorHandleState CreateActor(const std::string& factory,
+                                              std::vector<ray::internal::Argument> arguments,
+                                              const ray::internal::CallOptions& options) override;
+  ray::internal::ObjectHandle SubmitActorCall(const ray::internal::ActorHandleState& actor, const std::string& method,
+                                              std::vector<ray::internal::Argument> arguments,
+                                              const ray::internal::CallOptions& options) override;
+  void KillActor(const ray::internal::ActorHandleState& actor, bool no_restart) override;
+  ray::internal::ActorHandleState FindActor(const std::string& name, const std::string& actor_namespace) override;
+
+  ray::internal::PackedView Get(const ray::internal::ObjectHandle& object, int64_t timeout_ms) override;
+  ray::internal::Hold Bring(std::span<const ray::internal::ObjectHandle> objects) override;
+  ray::internal::Hold BringArraysOf(std::span<const ray::internal::PackedView> values) override;
+  std::vector<bool> Wait(std::span<const ray::internal::ObjectHandle> objects, size_t count,
+                         int64_t timeout_ms) override;
+
+  void PackReference(const ray::internal::ObjectHandle& object, char* id) override;
+  ray::internal::ObjectHandle UnpackReference(std::string_view id) override;
+  std::string IdOf(const ray::internal::ObjectHandle& object) const override;
+  ray::internal::ObjectHandle FindObject(const std::string& id) override;
+
+  void PackActor(const ray::internal::ActorHandleState& actor, std::string& bytes) override;
+  ray::internal::ActorHandleState UnpackActor(std::string_view bytes) override;
+  std::string IdOf(const ray::internal::ActorHandleState& actor) const override;
+
+  std::shared_ptr<ray::internal::ArrayStorage> AllocateArray(size_t bytes, std::string_view metadata) override;
+  void PackArray(const std::shared_ptr<ray::internal::ArrayStorage>& array, char* id) override;
+  std::shared_ptr<ray::internal::ArrayStorage> UnpackArray(std::string_view id) override;
+
+  std::string ActorNamespace() const override { return core_.actor_namespace(); }
+  bool WasCurrentActorRestarted() const override { return core_.actor_restarted(); }
+  [[noreturn]] void ExitActor() override;
+
+ private:
+  ray::internal::ActorHandleState HandleOf(const ActorId& id, ray::internal::Hold lend);
+  void WaitForBorrowed(ClusterObject& object, Deadline deadline);
+
+  ClusterCore& core_;
+  std::unique_ptr<PrivateDaemons> daemons_;
+};
 
 // A driver's: connects to config.address, or starts private daemons when it is empty. Throws RayException.
 std::unique_ptr<ray::internal::Runtime> MakeClusterRuntime(const ray::RayConfig& config);
+
+// Thrown by ExitActor through the user's method to worker_loop.
+struct ActorExit {};
 
 }  // namespace raylet::client

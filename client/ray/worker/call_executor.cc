@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
-#include "client/ray/cluster/cluster_api.h"
+#include "client/ray/cluster/cluster_runtime.h"
 
 namespace raylet::client {
 namespace {

@@ -12,7 +12,6 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "client/ray/api/current_runtime.h"
-#include "client/ray/cluster/cluster_api.h"
 #include "client/ray/cluster/cluster_runtime.h"
 
 namespace raylet::client {

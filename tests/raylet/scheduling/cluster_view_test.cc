@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "raylet/scheduling/spill_policy.h"
+#include "raylet/scheduling/placement_policy.h"
 
 namespace raylet {
 namespace {
@@ -33,7 +33,7 @@ class ClusterViewTest : public ::testing::Test {
   const ClusterView::Node& At(const NodeId& id) { return *view_.Find(id); }
 
   ClusterView view_{kOwn};
-  SpillPolicy policy_{view_};
+  PlacementPolicy policy_{view_};
 };
 
 TEST_F(ClusterViewTest, CountsWhatItSentAtOnceAndNotTwiceWhenTheReportSaysItToo) {

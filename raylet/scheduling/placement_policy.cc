@@ -1,4 +1,4 @@
-#include "raylet/scheduling/spill_policy.h"
+#include "raylet/scheduling/placement_policy.h"
 
 #include <algorithm>
 
@@ -24,8 +24,8 @@ double Utilization(const ResourceLedger& ledger, const ResourceSet& needs) {
   return fullest;
 }
 
-Placement SpillPolicy::Choose(const ResourceSet& needs, const ResourceLedger& here,
-                              const ArgumentBytes& arguments) const {
+Placement PlacementPolicy::Choose(const ResourceSet& needs, const ResourceLedger& here,
+                                  const ArgumentBytes& arguments) const {
   const ResourceNeeds resolved = here.Resolve(needs);
   const bool fits_here = here.Fits(resolved);
   const double load_here = Utilization(here, needs);
@@ -55,7 +55,7 @@ Placement SpillPolicy::Choose(const ResourceSet& needs, const ResourceLedger& he
   return {feasible ? Placement::Where::kNowhereYet : Placement::Where::kInfeasible, {}};
 }
 
-Placement SpillPolicy::ChooseToWait(const ResourceSet& needs, const ResourceLedger& here) const {
+Placement PlacementPolicy::ChooseToWait(const ResourceSet& needs, const ResourceLedger& here) const {
   const Placement now = Choose(needs, here, {});
   if (now.where != Placement::Where::kNowhereYet) return now;
   if (here.Resolve(needs).feasible) return {Placement::Where::kHere, {}};
@@ -68,7 +68,7 @@ Placement SpillPolicy::ChooseToWait(const ResourceSet& needs, const ResourceLedg
   return {Placement::Where::kThere, best->id};
 }
 
-std::string SpillPolicy::WhyNowhere(const ResourceSet& needs, const ResourceLedger& here) const {
+std::string PlacementPolicy::WhyNowhere(const ResourceSet& needs, const ResourceLedger& here) const {
   std::string text = StrCat("here it lacks ", here.WhatLacks(needs));
   for (const auto& [id, node] : view_.nodes()) {
     if (node.state == NodeState::kDead) continue;

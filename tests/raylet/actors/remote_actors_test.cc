@@ -1,4 +1,4 @@
-#include "raylet/actors/foreign_actors.h"
+#include "raylet/actors/remote_actors.h"
 
 #include <gtest/gtest.h>
 
@@ -11,8 +11,8 @@ constexpr ProcessId kCaller = 11, kOther = 12;
 const NodeId kHome = NodeId::FromRandom();
 const ActorId kActor = ActorId::FromRandom();
 
-TEST(ForeignActors, AnAnswerIsForWhoAskedAndCountsOnce) {
-  ForeignActors actors;
+TEST(RemoteActors, AnAnswerIsForWhoAskedAndCountsOnce) {
+  RemoteActors actors;
   ASSERT_TRUE(actors.Open(kHome, kActor, kCaller, 1).has_value());
   EXPECT_FALSE(actors.Answered(kActor, kOther, 1));
   EXPECT_FALSE(actors.Answered(ActorId::FromRandom(), kCaller, 1));
@@ -20,8 +20,8 @@ TEST(ForeignActors, AnAnswerIsForWhoAskedAndCountsOnce) {
   EXPECT_FALSE(actors.Answered(kActor, kCaller, 1));
 }
 
-TEST(ForeignActors, ALostHomeIsToldToWhoWaitsAndToWhoWatches) {
-  ForeignActors actors;
+TEST(RemoteActors, ALostHomeIsToldToWhoWaitsAndToWhoWatches) {
+  RemoteActors actors;
   ASSERT_TRUE(actors.Open(kHome, kActor, kCaller, 1).has_value());
   ASSERT_TRUE(actors.Open(kHome, kActor, kCaller, 2).has_value());
   EXPECT_TRUE(actors.Answered(kActor, kCaller, 1));
@@ -35,8 +35,8 @@ TEST(ForeignActors, ALostHomeIsToldToWhoWaitsAndToWhoWatches) {
   EXPECT_TRUE(actors.HomeGone(kHome).watchers.empty());
 }
 
-TEST(ForeignActors, WhoHasGoneOrHeardOfItsDeathIsForgotten) {
-  ForeignActors actors;
+TEST(RemoteActors, WhoHasGoneOrHeardOfItsDeathIsForgotten) {
+  RemoteActors actors;
   ASSERT_TRUE(actors.Open(kHome, kActor, kCaller, 1).has_value());
   actors.Watch(kHome, kActor, kOther);
   actors.ProcessGone(kCaller);
@@ -45,8 +45,8 @@ TEST(ForeignActors, WhoHasGoneOrHeardOfItsDeathIsForgotten) {
   EXPECT_EQ(actors.size(), 0u);
 }
 
-TEST(ForeignActors, WhatWasAskedOfADeadOneIsStillAnswered) {
-  ForeignActors actors;
+TEST(RemoteActors, WhatWasAskedOfADeadOneIsStillAnswered) {
+  RemoteActors actors;
   ASSERT_TRUE(actors.Open(kHome, kActor, kCaller, 1).has_value());
   actors.Dead(kActor, kCaller);
   EXPECT_EQ(actors.size(), 1u);
@@ -54,8 +54,8 @@ TEST(ForeignActors, WhatWasAskedOfADeadOneIsStillAnswered) {
   EXPECT_EQ(actors.size(), 0u);
 }
 
-TEST(ForeignActors, WhatCannotBeHadIsAskedForAgainABoundedNumberOfTimes) {
-  ForeignActors actors;
+TEST(RemoteActors, WhatCannotBeHadIsAskedForAgainABoundedNumberOfTimes) {
+  RemoteActors actors;
   ASSERT_TRUE(actors.Open(kHome, kActor, kCaller, 1).has_value());
   const TimePoint start{};
   for (size_t i = 1; i < kAsksMax; ++i) {
@@ -69,8 +69,8 @@ TEST(ForeignActors, WhatCannotBeHadIsAskedForAgainABoundedNumberOfTimes) {
   EXPECT_FALSE(actors.Answered(kActor, kCaller, 1));
 }
 
-TEST(ForeignActors, BoundsTheRequestsOfOneCaller) {
-  ForeignActors actors;
+TEST(RemoteActors, BoundsTheRequestsOfOneCaller) {
+  RemoteActors actors;
   for (uint64_t i = 0; i < kOpensPerCallerMax; ++i) ASSERT_TRUE(actors.Open(kHome, kActor, kCaller, i + 1).has_value());
   EXPECT_EQ(actors.Open(kHome, kActor, kCaller, 999).error().code, ErrorCode::kFull);
   EXPECT_TRUE(actors.Open(kHome, kActor, kOther, 1).has_value());

@@ -1,4 +1,4 @@
-#include "raylet/actors/foreign_actors.h"
+#include "raylet/actors/remote_actors.h"
 
 #include <algorithm>
 #include <utility>
@@ -8,7 +8,7 @@
 
 namespace raylet {
 
-Result<void> ForeignActors::Open(const NodeId& home, const ActorId& id, ProcessId caller, uint64_t request_id) {
+Result<void> RemoteActors::Open(const NodeId& home, const ActorId& id, ProcessId caller, uint64_t request_id) {
   Actor& actor = actors_[id];
   actor.home = home;
   actor.watchers.insert(caller);
@@ -22,13 +22,13 @@ Result<void> ForeignActors::Open(const NodeId& home, const ActorId& id, ProcessI
   return {};
 }
 
-void ForeignActors::Watch(const NodeId& home, const ActorId& id, ProcessId process) {
+void RemoteActors::Watch(const NodeId& home, const ActorId& id, ProcessId process) {
   Actor& actor = actors_[id];
   actor.home = home;
   actor.watchers.insert(process);
 }
 
-ForeignActors::Ask* ForeignActors::Find(const ActorId& id, ProcessId caller, uint64_t request_id) {
+RemoteActors::Ask* RemoteActors::Find(const ActorId& id, ProcessId caller, uint64_t request_id) {
   const auto found = actors_.find(id);
   if (found == actors_.end()) return nullptr;
   for (Ask& ask : found->second.asks)
@@ -36,7 +36,7 @@ ForeignActors::Ask* ForeignActors::Find(const ActorId& id, ProcessId caller, uin
   return nullptr;
 }
 
-bool ForeignActors::Answered(const ActorId& id, ProcessId caller, uint64_t request_id) {
+bool RemoteActors::Answered(const ActorId& id, ProcessId caller, uint64_t request_id) {
   const auto found = actors_.find(id);
   if (found == actors_.end()) return false;
   Actor& actor = found->second;
@@ -47,7 +47,7 @@ bool ForeignActors::Answered(const ActorId& id, ProcessId caller, uint64_t reque
   return waited;
 }
 
-bool ForeignActors::AskAgain(const ActorId& id, ProcessId caller, uint64_t request_id, TimePoint when) {
+bool RemoteActors::AskAgain(const ActorId& id, ProcessId caller, uint64_t request_id, TimePoint when) {
   Ask* const ask = Find(id, caller, request_id);
   if (ask == nullptr) return false;
   if (++ask->times <= kAsksMax) {
@@ -58,7 +58,7 @@ bool ForeignActors::AskAgain(const ActorId& id, ProcessId caller, uint64_t reque
   return false;
 }
 
-std::vector<ForeignActors::Ask> ForeignActors::TakeDue(TimePoint now) {
+std::vector<RemoteActors::Ask> RemoteActors::TakeDue(TimePoint now) {
   std::vector<Ask> due;
   for (auto& [id, actor] : actors_) {
     for (Ask& ask : actor.asks) {
@@ -70,21 +70,21 @@ std::vector<ForeignActors::Ask> ForeignActors::TakeDue(TimePoint now) {
   return due;
 }
 
-bool ForeignActors::AnyToAskAgain() const {
+bool RemoteActors::AnyToAskAgain() const {
   return std::any_of(actors_.begin(), actors_.end(), [](const auto& entry) {
     return std::any_of(entry.second.asks.begin(), entry.second.asks.end(),
                        [](const Ask& ask) { return ask.again != TimePoint::max(); });
   });
 }
 
-void ForeignActors::Dead(const ActorId& id, ProcessId process) {
+void RemoteActors::Dead(const ActorId& id, ProcessId process) {
   const auto found = actors_.find(id);
   if (found == actors_.end()) return;
   found->second.watchers.erase(process);  // what it asks for is still to be answered
   if (found->second.watchers.empty() && found->second.asks.empty()) actors_.erase(found);
 }
 
-void ForeignActors::ProcessGone(ProcessId process) {
+void RemoteActors::ProcessGone(ProcessId process) {
   for (auto at = actors_.begin(); at != actors_.end();) {
     Actor& actor = at->second;
     actor.watchers.erase(process);
@@ -93,7 +93,7 @@ void ForeignActors::ProcessGone(ProcessId process) {
   }
 }
 
-ForeignActors::Lost ForeignActors::HomeGone(const NodeId& home) {
+RemoteActors::Lost RemoteActors::HomeGone(const NodeId& home) {
   Lost lost;
   std::erase_if(actors_, [&](const auto& entry) {
     if (entry.second.home != home) return false;

@@ -1,4 +1,4 @@
-// SpillPolicy: where a task runs: here, or on which other machine. Pure; the raylet's loop thread.
+// PlacementPolicy: where a task runs: here, or on which other machine. Pure; the raylet's loop thread.
 // Hybrid, as Ray's: here until this machine is half full, then where the load is lowest; before both, where most bytes
 // of large arguments lie. Work is only sent where it fits now, so that it waits here, where it can still go anywhere.
 #pragma once
@@ -30,9 +30,9 @@ struct Placement {
   NodeId node;
 };
 
-class SpillPolicy {
+class PlacementPolicy {
  public:
-  explicit SpillPolicy(const ClusterView& view) : view_(view) {}
+  explicit PlacementPolicy(const ClusterView& view) : view_(view) {}
 
   // `here` is this machine's ledger as it would be once the tasks before this one have theirs.
   Placement Choose(const ResourceSet& needs, const ResourceLedger& here, const ArgumentBytes& arguments) const;

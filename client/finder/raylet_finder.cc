@@ -1,4 +1,4 @@
-#include "client/finder/local_raylets.h"
+#include "client/finder/raylet_finder.h"
 
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-// ForeignActors: actors of other homes that processes of this machine have asked for: who waits for a channel, and who
+// RemoteActors: actors of other homes that processes of this machine have asked for: who waits for a channel, and who
 // is to hear what becomes of them. Pure; owned by the Raylet; loop thread only. Always holds: who has asked waits until
 // its home answers, it ends itself, or its home is lost; whoever has been told that an actor is dead watches it no
 // more.
@@ -21,7 +21,7 @@ namespace raylet {
 constexpr Duration kAskAgainAfter = std::chrono::milliseconds(200);
 constexpr size_t kAsksMax = 100;
 
-class ForeignActors {
+class RemoteActors {
  public:
   struct Ask {
     ActorId actor;
