@@ -315,7 +315,7 @@ Result<void> Raylet::OnForwardTask(const NodeId& node, const Frame& frame) {
   const TaskPtr task = parsed->task;
   if (!parsed->sound) {
     ReturnTask(node, task->id, parsed->sound.error());
-  } else if (!scheduler_.ledger().Resolve(task->resources).feasible) {
+  } else if (!scheduler_.ledger().Resolve(task->resources).has_value()) {
     ReturnTask(node, task->id,
                {ErrorCode::kInvalid, StrCat("this machine will never have what it asks for: ",
                                             scheduler_.ledger().WhatLacks(task->resources))});

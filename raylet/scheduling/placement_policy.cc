@@ -26,14 +26,14 @@ double Utilization(const ResourceLedger& ledger, const ResourceSet& needs) {
 
 Placement PlacementPolicy::Choose(const ResourceSet& needs, const ResourceLedger& here,
                                   const ArgumentBytes& arguments) const {
-  const ResourceNeeds resolved = here.Resolve(needs);
+  const std::optional<ResourceNeeds> resolved = here.Resolve(needs);
   const bool fits_here = here.Fits(resolved);
   const double load_here = Utilization(here, needs);
   const ClusterView::Node* best = nullptr;
   double best_load = 0;
   const ClusterView::Node* nearest = nullptr;  // to the arguments
   uint64_t nearest_bytes = BytesAt(arguments, view_.own());
-  bool feasible = resolved.feasible;
+  bool feasible = resolved.has_value();
   for (const auto& [id, node] : view_.nodes()) {
     feasible = feasible || view_.Feasible(node, needs);
     if (!view_.Fits(node, needs)) continue;
@@ -58,7 +58,7 @@ Placement PlacementPolicy::Choose(const ResourceSet& needs, const ResourceLedger
 Placement PlacementPolicy::ChooseToWait(const ResourceSet& needs, const ResourceLedger& here) const {
   const Placement now = Choose(needs, here, {});
   if (now.where != Placement::Where::kNowhereYet) return now;
-  if (here.Resolve(needs).feasible) return {Placement::Where::kHere, {}};
+  if (here.Resolve(needs).has_value()) return {Placement::Where::kHere, {}};
   const ClusterView::Node* best = nullptr;
   for (const auto& [id, node] : view_.nodes()) {
     if (node.state != NodeState::kUp || !view_.Feasible(node, needs)) continue;

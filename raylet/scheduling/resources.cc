@@ -127,33 +127,29 @@ size_t ResourceLedger::IndexOf(std::string_view name) const {
   return lines_.size();
 }
 
-ResourceNeeds ResourceLedger::Resolve(const ResourceSet& request) const {
+std::optional<ResourceNeeds> ResourceLedger::Resolve(const ResourceSet& request) const {
   ResourceNeeds resolved;
   for (const auto& amount : request.amounts()) {
-    if (amount.name == kCpu) resolved.cpu_units = amount.units;
     const size_t index = IndexOf(amount.name);
-    if (index == lines_.size() || lines_[index].total_units < amount.units) {
-      resolved.feasible = false;
-      continue;
-    }
-    resolved.needs.push_back({index, amount.units});
+    if (index == lines_.size() || lines_[index].total_units < amount.units) return std::nullopt;
+    if (index == cpu_index_) resolved.cpu_units_ = amount.units;
+    resolved.needs_.push_back({index, amount.units});
   }
   return resolved;
 }
 
 bool ResourceLedger::Fits(const ResourceNeeds& needs) const {
-  if (!needs.feasible) return false;
-  return std::all_of(needs.needs.begin(), needs.needs.end(),
+  return std::all_of(needs.needs_.begin(), needs.needs_.end(),
                      [this](const ResourceNeeds::Need& need) { return lines_[need.index].free_units >= need.units; });
 }
 
 void ResourceLedger::Take(const ResourceNeeds& needs) {
   RAYLET_CHECK(Fits(needs), "a task was given resources that are not free");
-  for (const auto& need : needs.needs) lines_[need.index].free_units -= need.units;
+  for (const auto& need : needs.needs_) lines_[need.index].free_units -= need.units;
 }
 
 void ResourceLedger::Give(const ResourceNeeds& needs) {
-  for (const auto& need : needs.needs) {
+  for (const auto& need : needs.needs_) {
     Line& line = lines_[need.index];
     line.free_units += need.units;
     RAYLET_CHECK(line.free_units <= line.total_units, "more ", line.name, " came back than was given");

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,24 +53,35 @@ std::string FormatUnits(int64_t units);  // 5000 -> "0.5"
 // {"gpu": 2, "CPU": 4}, as --resources takes it.
 Result<ResourceSet> ParseResources(std::string_view json);
 
-// A request resolved against the ledger once, so that dispatching compares numbers and not names.
-struct ResourceNeeds {
+// A request resolved against the ledger once, so that dispatching compares numbers and not names. Only a ledger makes
+// one, and only of a request that it can meet once all is free. So whoever holds needs may wait for them, and equal
+// needs come from equal requests.
+class ResourceNeeds {
+ public:
+  ResourceNeeds() = default;  // of a request for nothing
+  bool empty() const { return needs_.empty(); }
+  int64_t cpu_units() const { return cpu_units_; }
+  friend bool operator==(const ResourceNeeds&, const ResourceNeeds&) = default;
+
+ private:
+  friend class ResourceLedger;
   struct Need {
     size_t index = 0;  // in the ledger
     int64_t units = 0;
     friend bool operator==(const Need&, const Need&) = default;
   };
-  std::vector<Need> needs;
-  int64_t cpu_units = 0;
-  bool feasible = true;  // false: more than the node has in all, or of a name that it does not have
+  std::vector<Need> needs_;
+  int64_t cpu_units_ = 0;
 };
 
 class ResourceLedger {
  public:
   explicit ResourceLedger(const ResourceSet& total);
 
-  ResourceNeeds Resolve(const ResourceSet& request) const;
+  // None where the node never has it: more than the node has in all, or of a name that it does not have.
+  std::optional<ResourceNeeds> Resolve(const ResourceSet& request) const;
   bool Fits(const ResourceNeeds& needs) const;
+  bool Fits(const std::optional<ResourceNeeds>& needs) const { return needs.has_value() && Fits(*needs); }
   void Take(const ResourceNeeds& needs);  // it fits
   void Give(const ResourceNeeds& needs);
   // A blocked worker's CPU goes back; when it goes on it takes it again, whatever is left.

@@ -204,7 +204,7 @@ void Scheduler::LeaveIdle(Worker& worker) {
 
 void Scheduler::Unblock(Worker& worker) {
   if (!std::exchange(worker.blocked, false)) return;
-  ledger_.TakeCpuAnyway(worker.held.cpu_units);
+  ledger_.TakeCpuAnyway(worker.held.cpu_units());
 }
 
 void Scheduler::GiveBack(Worker& worker) {
@@ -249,7 +249,7 @@ void Scheduler::WorkerBlocked(WorkerId id, bool blocked) {
   dirty_ = true;
   if (blocked) {
     worker->blocked = true;
-    ledger_.GiveCpu(worker->held.cpu_units);
+    ledger_.GiveCpu(worker->held.cpu_units());
     Recall(*worker);  // they may be what it waits for
   } else {
     Unblock(*worker);
@@ -364,7 +364,7 @@ bool Scheduler::DispatchOne(JobId id) {
       oldest = i;
   }
   if (oldest == shapes.size()) return false;
-  const ResourceNeeds needs = shapes[oldest]->needs;
+  const ResourceNeeds needs = *shapes[oldest]->needs;
   QueuedTask* const task = queue_.PopFront(id, oldest);
   Worker& worker = workers_.at(found->second.idle.back());
   found->second.idle.pop_back();
@@ -390,8 +390,10 @@ void Scheduler::Dispatch(Worker& worker, QueuedTask* task, const ResourceNeeds& 
 size_t Scheduler::WantedWorkers(JobId job, ResourceLedger& left) const {
   size_t wanted = 0;
   for (const auto& shape : queue_.shapes(job)) {
+    if (!shape->needs.has_value()) continue;
+    const ResourceNeeds& needs = *shape->needs;
     size_t most = shape->tasks.size();
-    if (!shape->dedicated && shape->needs.cpu_units == 0) {
+    if (!shape->dedicated && needs.cpu_units() == 0) {
       const auto bound = static_cast<size_t>(std::max<int64_t>(1, ledger_.cpus()));
       const auto running =
           static_cast<size_t>(std::count_if(workers_.begin(), workers_.end(), [job](const auto& entry) {
@@ -400,8 +402,8 @@ size_t Scheduler::WantedWorkers(JobId job, ResourceLedger& left) const {
           }));
       most = std::min(most, bound > running ? bound - running : 0);
     }
-    for (size_t i = 0; i < most && wanted < limits_.workers_max && left.Fits(shape->needs); ++i) {
-      left.Take(shape->needs);
+    for (size_t i = 0; i < most && wanted < limits_.workers_max && left.Fits(needs); ++i) {
+      left.Take(needs);
       wanted++;
     }
   }
@@ -469,7 +471,7 @@ size_t Scheduler::CountWorkers(WorkerState state) const {
 
 std::string Scheduler::WhyWaiting(JobId job, const TaskShape& shape) const {
   const std::string lacks = ledger_.WhatLacks(shape.resources);
-  if (!shape.needs.feasible) return StrCat("this node will never have what they ask for: ", lacks);
+  if (!shape.needs.has_value()) return StrCat("this node will never have what they ask for: ", lacks);
   if (!lacks.empty()) return StrCat("they wait for resources: ", lacks);
   if (workers_.size() >= limits_.workers_max) {
     size_t actors = 0;

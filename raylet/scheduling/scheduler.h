@@ -110,7 +110,7 @@ class Scheduler {
     QueuedTask* task = nullptr;       // kBusy, unless its actor has been constructed
     TaskPtr hosts;                    // of an actor that has been constructed: its creation
     ResourceNeeds held;               // kBusy, kStopping
-    std::deque<QueuedTask*> ahead;    // behind `task`, in order
+    std::deque<QueuedTask*> ahead;    // behind `task`, in order; each asks for exactly what is held
     bool recalling = false;           // they are on their way back
     bool may_not_have_begun = false;  // `task`: it was recalled before its turn came
     AheadPace pace;
@@ -212,13 +212,14 @@ class Scheduler {
   void ScheduleInCluster();
   bool DispatchOne(JobId id);
   void SendAhead();
+  void SendAheadHere(JobId job, size_t shape);
   bool ForwardAheadOne(JobId id);
   void NextAhead(Worker& worker);
   void Recall(Worker& worker);
   void ComeBack(QueuedTask* task, std::map<NodeId, std::vector<TaskId>>& home);
   void LeaveNode(QueuedTask& task);
   bool PlaceOne(JobId id, Plan& plan);
-  Placement Place(const QueuedTask& task, const ResourceNeeds& needs, const ResourceLedger& left) const;
+  Placement Place(const QueuedTask& task, const std::optional<ResourceNeeds>& needs, const ResourceLedger& left) const;
   void Forward(QueuedTask* task, const NodeId& node);
   QueuedTask* FindForwarded(const NodeId& node, const TaskId& task);
   std::vector<ObjectId> NotHere(const Task& task) const;

@@ -8,45 +8,60 @@
 
 namespace raylet {
 
-// After all that fits has been placed: only the oldest, and only where no other job waits for its turn.
+// After all that fits has been placed: only the oldest, and only where no other job waits for its turn. What never runs
+// on this machine has no turn here.
 void Scheduler::SendAhead() {
   if (queue_.size() == 0) return;
+  size_t jobs = 0;
+  JobId job = 0;
+  size_t oldest = 0;  // shape of `job`
+  for (const JobId id : queue_.jobs()) {
+    const auto& shapes = queue_.shapes(id);
+    size_t found = shapes.size();
+    for (size_t i = 0; i < shapes.size(); ++i) {
+      if (!shapes[i]->needs.has_value()) continue;
+      if (found == shapes.size() || shapes[i]->tasks.front()->sequence < shapes[found]->tasks.front()->sequence)
+        found = i;
+    }
+    if (found == shapes.size()) continue;
+    if (++jobs > 1) break;
+    job = id;
+    oldest = found;
+  }
   const bool overdrawn =
       std::any_of(ledger_.lines().begin(), ledger_.lines().end(), [](const auto& line) { return line.free_units < 0; });
-  if (const auto jobs = queue_.jobs(); jobs.size() == 1 && !overdrawn) {
-    const auto& shapes = queue_.shapes(jobs.front());
-    const auto oldest = std::min_element(shapes.begin(), shapes.end(), [](const auto& a, const auto& b) {
-      return a->tasks.front()->sequence < b->tasks.front()->sequence;
-    });
-    const auto index = static_cast<size_t>(oldest - shapes.begin());
-    const TaskShape& shape = **oldest;
-    std::vector<Worker*> takers;
-    for (auto& [id, worker] : workers_) {
-      if (!shape.dedicated && worker.state == WorkerState::kBusy && worker.job == jobs.front() && !worker.actor &&
-          !worker.blocked && !worker.recalling && worker.held.needs == shape.needs.needs &&
-          worker.ahead.size() < worker.pace.Window(kAheadPerWorkerMax))
-        takers.push_back(&worker);
-    }
-    // One each in turn.
-    for (size_t i = 0; !takers.empty();) {
-      Worker& worker = *takers[i];
-      QueuedTask* const task = shape.tasks.front();
-      if (places_ != nullptr && !NotHere(*task->task).empty()) break;
-      const bool last = shape.tasks.size() == 1;
-      queue_.PopFront(jobs.front(), index);
-      task->state = QueuedTask::State::kAhead;
-      task->worker = worker.id;
-      worker.ahead.push_back(task);
-      decisions_.emplace_back(RunTask{worker.id, task->task, true});
-      if (last) break;  // the shape has gone with it
-      if (worker.ahead.size() >= worker.pace.Window(kAheadPerWorkerMax))
-        takers.erase(takers.begin() + static_cast<std::ptrdiff_t>(i));
-      else
-        ++i;
-      if (i == takers.size()) i = 0;
-    }
+  if (jobs == 1 && !overdrawn) SendAheadHere(job, oldest);
+  if (view_ != nullptr) EachJobInTurn([this](JobId id) { return ForwardAheadOne(id); });
+}
+
+// A task ahead runs with what the worker holds, and takes nothing of its own: it asks for exactly that.
+void Scheduler::SendAheadHere(JobId job, size_t index) {
+  const TaskShape& shape = *queue_.shapes(job)[index];
+  std::vector<Worker*> takers;
+  for (auto& [id, worker] : workers_) {
+    if (!shape.dedicated && worker.state == WorkerState::kBusy && worker.job == job && !worker.actor &&
+        !worker.blocked && !worker.recalling && worker.held == shape.needs &&
+        worker.ahead.size() < worker.pace.Window(kAheadPerWorkerMax))
+      takers.push_back(&worker);
   }
-  if (view_ != nullptr) EachJobInTurn([this](JobId job) { return ForwardAheadOne(job); });
+  // One each in turn.
+  for (size_t i = 0; !takers.empty();) {
+    Worker& worker = *takers[i];
+    QueuedTask* const task = shape.tasks.front();
+    if (places_ != nullptr && !NotHere(*task->task).empty()) break;
+    const bool last = shape.tasks.size() == 1;
+    queue_.PopFront(job, index);
+    task->state = QueuedTask::State::kAhead;
+    task->worker = worker.id;
+    worker.ahead.push_back(task);
+    decisions_.emplace_back(RunTask{worker.id, task->task, true});
+    if (last) break;  // the shape has gone with it
+    if (worker.ahead.size() >= worker.pace.Window(kAheadPerWorkerMax))
+      takers.erase(takers.begin() + static_cast<std::ptrdiff_t>(i));
+    else
+      ++i;
+    if (i == takers.size()) i = 0;
+  }
 }
 
 bool Scheduler::ForwardAheadOne(JobId id) {

@@ -51,7 +51,7 @@ bool Scheduler::PlaceOne(JobId id, Plan& plan) {
   const TaskShape& shape = *shapes[oldest];
   Plan::Progress& progress = plan.shapes[&shape];
   QueuedTask* const task = shape.tasks[progress.placed];
-  const ResourceNeeds needs = shape.needs;
+  const std::optional<ResourceNeeds> needs = shape.needs;
   const Placement placement = Place(*task, needs, plan.left);
   if (placement.where == Placement::Where::kThere) {
     queue_.Pop(id, oldest, progress.placed);
@@ -68,11 +68,11 @@ bool Scheduler::PlaceOne(JobId id, Plan& plan) {
     WaitFor(task, elsewhere);
     return true;
   }
-  plan.left.Take(needs);
+  plan.left.Take(*needs);
   if (found->second.idle.empty()) {
     plan.wanted[id]++;
     // Those that ask for nothing would all fit: as many as there are CPUs are enough to plan.
-    if (++progress.placed >= static_cast<size_t>(std::max<int64_t>(1, ledger_.cpus())) && needs.needs.empty())
+    if (++progress.placed >= static_cast<size_t>(std::max<int64_t>(1, ledger_.cpus())) && needs->empty())
       progress.stuck = true;
     return true;
   }
@@ -80,11 +80,12 @@ bool Scheduler::PlaceOne(JobId id, Plan& plan) {
   Worker& worker = workers_.at(found->second.idle.back());
   found->second.idle.pop_back();
   last_job_ = id;
-  Dispatch(worker, task, needs);
+  Dispatch(worker, task, *needs);
   return true;
 }
 
-Placement Scheduler::Place(const QueuedTask& task, const ResourceNeeds& needs, const ResourceLedger& left) const {
+Placement Scheduler::Place(const QueuedTask& task, const std::optional<ResourceNeeds>& needs,
+                           const ResourceLedger& left) const {
   // What came from elsewhere has travelled enough.
   if (task.task->CameFromElsewhere())
     return {left.Fits(needs) ? Placement::Where::kHere : Placement::Where::kNowhereYet, {}};

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "raylet/scheduling/resources.h"
@@ -37,9 +38,9 @@ struct QueuedTask {
 
 struct TaskShape {
   ResourceSet resources;
-  bool dedicated = false;  // its worker is an actor's for good
-  ResourceNeeds needs;
-  std::deque<QueuedTask*> tasks;  // never empty
+  bool dedicated = false;              // its worker is an actor's for good
+  std::optional<ResourceNeeds> needs;  // none: they never run on this machine
+  std::deque<QueuedTask*> tasks;       // never empty
 };
 
 class TaskQueue {

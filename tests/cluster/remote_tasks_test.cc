@@ -185,6 +185,27 @@ TEST_F(RemoteTasksTest, ShortTasksThereDoNotWaitForALongOneEither) {
   EXPECT_TRUE(ray::Wait(std::vector<ray::ObjectRef<int>>{slow}, 1, 0).ready.empty());
 }
 
+TEST_F(RemoteTasksTest, TasksPinnedToOneOfThreeMachinesRunOnlyThere) {
+  ray::Shutdown();
+  const Machine a(token_, {"--num-cpus", "2", "--resources", R"({"pin0": 2})"});
+  const Machine b(token_, {"--num-cpus", "2", "--resources", R"({"pin1": 2})", "--peers", a.address});
+  const Machine c(token_, {"--num-cpus", "2", "--resources", R"({"pin2": 2})", "--peers", a.address});
+  const int raylets[] = {a.raylet->pid(), b.raylet->pid(), c.raylet->pid()};
+  ray::RayConfig config;
+  config.address = a.socket();
+  ray::Init(config);
+  const auto pinned = [](int pin) { return ray::Task(ParentPid).SetResource("pin" + std::to_string(pin), 1).Remote(); };
+  for (int pin = 0; pin < 3; ++pin) EXPECT_EQ(*pinned(pin).Get(20'000), raylets[pin]);  // A knows of B and C
+  std::vector<ray::ObjectRef<int>> ordinary, there[3];
+  for (int i = 0; i < 3'000; ++i) {
+    ordinary.push_back(ray::Task(Add).Remote(i, 1));
+    if (i % 5 == 0) there[i % 3].push_back(pinned(i % 3));
+  }
+  for (int pin = 0; pin < 3; ++pin)
+    for (const auto& raylet : ray::Get(there[pin], 30'000)) ASSERT_EQ(*raylet, raylets[pin]) << "pinned to " << pin;
+  EXPECT_EQ(ray::Get(ordinary, 30'000).size(), ordinary.size());
+}
+
 TEST_F(RemoteTasksTest, WhatAKilledMachineHeldRunsElsewhereOrSaysSo) {
   const auto lost = There(SleepMs, 60'000);
   const auto stored = There(Repeat, std::string("0123456789"), 300'000);

@@ -112,7 +112,7 @@ TEST_F(ClusterViewTest, WorkStaysHereUntilHalfFullAndThenGoesWhereTheLoadIsLowes
     const Placement placement = policy_.Choose(one, here, {});
     switch (placement.where) {
       case Placement::Where::kHere:
-        here.Take(here.Resolve(one));
+        here.Take(*here.Resolve(one));
         went.emplace_back("here");
         break;
       case Placement::Where::kThere:

@@ -47,7 +47,7 @@ TEST(ResourceSet, ReadsJson) {
 
 TEST(ResourceLedger, GivesAndTakesBack) {
   ResourceLedger ledger(Set({{"CPU", 20'000}, {"gpu", 10'000}}));
-  const auto one = ledger.Resolve(Set({{"CPU", 10'000}, {"gpu", 5'000}}));
+  const auto one = *ledger.Resolve(Set({{"CPU", 10'000}, {"gpu", 5'000}}));
   EXPECT_TRUE(ledger.Fits(one));
   ledger.Take(one);
   ledger.Take(one);
@@ -59,14 +59,27 @@ TEST(ResourceLedger, GivesAndTakesBack) {
 
 TEST(ResourceLedger, KnowsWhatItCanNeverGive) {
   const ResourceLedger ledger(Set({{"CPU", 20'000}}));
-  EXPECT_FALSE(ledger.Resolve(Set({{"CPU", 30'000}})).feasible);
-  EXPECT_FALSE(ledger.Resolve(Set({{"unicorn", 1}})).feasible);
-  EXPECT_TRUE(ledger.Resolve({}).feasible);
+  EXPECT_FALSE(ledger.Resolve(Set({{"CPU", 30'000}})).has_value());
+  EXPECT_FALSE(ledger.Resolve(Set({{"unicorn", 1}})).has_value());
+  EXPECT_FALSE(ledger.Resolve(Set({{"CPU", 10'000}, {"unicorn", 1}})).has_value());
+  EXPECT_TRUE(ledger.Resolve({}).has_value());
+}
+
+TEST(ResourceLedger, WhatItCanNeverGiveFitsNowhereAndEqualsNothingThatIsHeld) {
+  const ResourceLedger ledger(Set({{"CPU", 20'000}, {"gpu", 10'000}}));
+  const auto never = ledger.Resolve(Set({{"CPU", 10'000}, {"unicorn", 1}}));
+  EXPECT_FALSE(ledger.Fits(never));
+  EXPECT_FALSE(ResourceNeeds() == never);
+  const ResourceNeeds held = *ledger.Resolve(Set({{"CPU", 10'000}}));
+  EXPECT_FALSE(held == never);
+  EXPECT_FALSE(held == ledger.Resolve(Set({{"CPU", 20'000}})));
+  EXPECT_FALSE(held == ledger.Resolve(Set({{"gpu", 10'000}})));
+  EXPECT_TRUE(held == ledger.Resolve(Set({{"CPU", 10'000}})));
 }
 
 TEST(ResourceLedger, GoesBelowZeroOnlyForAnUnblock) {
   ResourceLedger ledger(Set({{"CPU", 10'000}}));
-  const auto one = ledger.Resolve(Set({{"CPU", 10'000}}));
+  const auto one = *ledger.Resolve(Set({{"CPU", 10'000}}));
   ledger.Take(one);
   ledger.GiveCpu(10'000);
   ledger.Take(one);

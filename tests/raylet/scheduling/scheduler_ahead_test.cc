@@ -207,6 +207,36 @@ TEST_F(SchedulerAhead, NothingIsSentAheadOfAnotherJobsTurn) {
   EXPECT_EQ(Ahead(), 0u);
 }
 
+// Older tasks that can never run here neither take the place of those that can, nor hold them up.
+TEST_F(SchedulerAhead, WhatCanNeverRunHereIsNotSentAheadAndHoldsUpNothing) {
+  const char* const never[] = {R"({"CPU": 1, "none": 1})", R"({"CPU": 2})", R"({"none": 1})"};
+  for (const char* const resources : never) Submit(20, 1, resources);
+  Submit(20, 2, R"({"CPU": 1, "none": 1})");
+  WithAQuickWorker(40);
+  EXPECT_EQ(Ahead(), 10u);
+  for (size_t left = 30; left > 0; --left) {
+    ASSERT_FALSE(given_.empty()) << left << " tasks wait for no turn";
+    EXPECT_EQ(given_.front().task->resources.ToString(), "CPU 1");
+    FinishHere(1);
+    if (left % 5 == 0) Tick();
+  }
+  EXPECT_TRUE(given_.empty());
+  EXPECT_EQ(scheduler_.queue().size(), 80u);
+}
+
+TEST_F(SchedulerAhead, AWorkerThatHoldsNothingGetsNoTaskThatAsksForWhatNobodyHas) {
+  Submit(20, 1, R"({"none": 1})");
+  Submit(30, 1, "{}");
+  StartWorkers();
+  for (int tick = 0; tick < 2; ++tick) {
+    FinishHere(5);
+    Tick();
+  }
+  EXPECT_EQ(Ahead(), 10u);
+  while (!given_.empty()) FinishHere(1);
+  EXPECT_EQ(scheduler_.queue().size(), 20u);
+}
+
 TEST_F(SchedulerAhead, ADeadWorkersTasksAheadLoseNoRetry) {
   WithAQuickWorker(100);
   const RunTask running = given_.front();
@@ -253,6 +283,23 @@ TEST_F(SchedulerAhead, AnotherMachineGetsAheadWhatItEndsInTwoTicksAndGivesItBack
   EXPECT_EQ(scheduler_.queue().size(), 78u);
   FinishThere(1);
   EXPECT_EQ(forwarded_.back()->id, back.back());  // the oldest
+}
+
+TEST_F(SchedulerAhead, AMachineThatNoLongerHasAResourceGetsNothingMoreThatAsksForIt) {
+  WithAQuickMachine(100);
+  WithAQuickWorker(40);
+  NodeLoad load;
+  load.lines.push_back({kCpu, 2 * kUnitsPerWhole, 0});
+  view_.Heard(kB, load, {});
+  scheduler_.ClusterChanged();
+  Take();
+  const size_t there = forwarded_.size();
+  FinishThere(there);
+  while (!given_.empty()) {
+    EXPECT_EQ(given_.front().task->resources.ToString(), "CPU 1");
+    FinishHere(1);
+  }
+  for (const TaskPtr& task : forwarded_) EXPECT_EQ(task->resources.ToString(), "CPU 1");
 }
 
 TEST_F(SchedulerAhead, WhatMayNotRunTwiceGoesOnlyWhereThereIsRoom) {

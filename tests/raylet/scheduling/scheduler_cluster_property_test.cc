@@ -1,6 +1,7 @@
-// Random lives of three machines' schedulers that send each other tasks and actors while messages are slow, machines
-// say what they have late, refuse, recall what they sent ahead, and die: every task whose machine lives ends exactly
-// once, at its own machine.
+// Random lives of three machines' schedulers that send each other tasks and actors. Meanwhile messages are slow, and
+// machines say what they have late, refuse, recall what they sent ahead, and die. Every task whose machine lives ends
+// exactly once, at its own machine. A task runs only on a machine that has all that it asks for, and no resource is
+// given twice. Tasks that ask for what no machine has never run.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -12,12 +13,14 @@
 
 #include "raylet/scheduling/scheduler.h"
 #include "tests/harness/seeded_id.h"
+#include "tests/raylet/scheduling/random_resources.h"
 
 namespace raylet {
 namespace {
 
 constexpr size_t kMachines = 3;
-constexpr int kCpus = 2;
+constexpr int64_t kOne = kUnitsPerWhole;
+constexpr const char* kPins[kMachines] = {"pin0", "pin1", "pin2"};  // each machine has its own alone
 
 class NoPlaces final : public ObjectPlaces {
  public:
@@ -35,7 +38,7 @@ size_t MachineOf(const NodeId& id) { return id.data()[0] - 1u; }
 class Cluster {
  public:
   explicit Cluster(uint64_t seed) : random_(seed) {
-    for (size_t i = 0; i < kMachines; ++i) machines_.push_back(std::make_unique<Machine>(i));
+    for (size_t i = 0; i < kMachines; ++i) machines_.push_back(std::make_unique<Machine>(i, RandomTotal(i)));
     for (size_t i = 0; i < kMachines; ++i)
       for (size_t k = 0; k < kMachines; ++k)
         if (i != k) machines_[i]->view.Up(IdOf(k), 1, static_cast<uint32_t>(k + 1), "10.0.0.1:1", {});
@@ -72,6 +75,8 @@ class Cluster {
 
   void Drain() {
     for (int round = 0; round < 20'000 && !AllEnded(); ++round) {
+      for (size_t i = 0; i < kMachines; ++i)
+        if (machines_[i]->alive) CancelWhatCanNeverRun(i);
       for (size_t i = 0; i < kMachines; ++i) {
         if (!machines_[i]->alive) continue;
         Report(i);
@@ -101,18 +106,20 @@ class Cluster {
 
   size_t ahead() const { return ahead_; }
   size_t recalled() const { return recalled_; }
+  size_t cancelled() const { return cancelled_; }
 
  private:
   struct Machine {
-    explicit Machine(size_t number)
-        : view(IdOf(number)), scheduler(*ParseResources(R"({"CPU": 2})"), SchedulerLimits()) {
+    Machine(size_t number, const ResourceSet& all)
+        : total(all), view(IdOf(number)), scheduler(total, SchedulerLimits()) {
       scheduler.JoinCluster(view, places);
     }
+    const ResourceSet total;
     ClusterView view;
     NoPlaces places;
     Scheduler scheduler;
     bool alive = true;
-    std::set<TaskId> live;  // submitted here, and have not ended
+    std::map<TaskId, TaskPtr> live;  // submitted here, and have not ended
     std::set<WorkerId> starting, stopping;
     std::map<WorkerId, std::deque<TaskPtr>> busy;  // the first is running, the others are ahead
     std::map<WorkerId, std::vector<TaskId>> recalls;
@@ -131,19 +138,46 @@ class Cluster {
   size_t Pick(size_t bound) { return std::uniform_int_distribution<size_t>(0, bound - 1)(random_); }
   void Send(size_t from, size_t to, Message message) { wires_[{from, to}].push_back(std::move(message)); }
 
+  ResourceSet RandomTotal(size_t machine) {
+    ResourceSet total = test::RandomResources(random_, {{kCpu, {0, kOne, 2 * kOne, 2 * kOne}}, {"gpu", {0, kOne}}});
+    total.Accumulate(kPins[machine], 4 * kOne);
+    return total;
+  }
+
+  // Half of them are pinned to one machine; one in eight asks for what none has.
+  ResourceSet Request() {
+    ResourceSet request =
+        test::RandomResources(random_, {{kCpu, {0, kOne, kOne, kOne, 2 * kOne}}, {"gpu", {0, 0, 0, 0, 0, kOne / 2}}});
+    if (Pick(2) == 0) request.Accumulate(kPins[Pick(kMachines)], kOne);
+    if (Pick(8) == 0) request.Accumulate("tape", kOne);
+    return request;
+  }
+
+  void CancelWhatCanNeverRun(size_t i) {
+    std::erase_if(machines_[i]->live, [&](const auto& entry) {
+      if (std::any_of(machines_.begin(), machines_.end(), [&](const auto& machine) {
+            return machine->alive && test::Meets(machine->total, entry.second->resources);
+          }))
+        return false;
+      EXPECT_TRUE(machines_[i]->scheduler.Cancel(entry.first)) << "it runs, or was sent to a worker";
+      ++cancelled_;
+      return true;
+    });
+  }
+
   void Submit(size_t i) {
     auto task = std::make_shared<Task>();
     task->id = test::SeededId<TaskId>(ids_);
     task->job = 1;
     task->owner = ProcessId{i + 1} << 32 | 1;
-    if (Pick(4) != 0) task->resources = *ParseResources(Pick(2) == 0 ? R"({"CPU": 1})" : R"({"CPU": 2})");
+    task->resources = Request();
     task->max_retries = static_cast<int32_t>(Pick(3));
     if (Pick(5) == 0) {
       task->actor = ActorSettings{};
       task->actor->id = test::SeededId<ActorId>(ids_);
       task->max_retries = 0;
     }
-    machines_[i]->live.insert(task->id);
+    machines_[i]->live.emplace(task->id, task);
     ASSERT_TRUE(machines_[i]->scheduler.Submit(task).has_value());
   }
 
@@ -279,6 +313,8 @@ class Cluster {
         auto task = std::make_shared<Task>(*message.task);
         task->from = IdOf(from);
         task->job = static_cast<JobId>(10 + from);
+        ASSERT_TRUE(test::Meets(machine.total, task->resources))
+            << task->resources.ToString() << " was sent to who has " << machine.total.ToString();
         ASSERT_TRUE(machine.scheduler.Submit(std::move(task)).has_value());
         return;
       }
@@ -314,7 +350,12 @@ class Cluster {
       if (const auto* start = std::get_if<StartWorker>(&decision)) {
         machine.starting.insert(start->worker);
       } else if (const auto* run = std::get_if<RunTask>(&decision)) {
+        ASSERT_TRUE(test::Meets(machine.total, run->task->resources))
+            << run->task->resources.ToString() << " runs on " << machine.total.ToString();
         ASSERT_EQ(machine.busy.contains(run->worker), run->ahead);
+        if (run->ahead) {
+          ASSERT_EQ(machine.busy[run->worker].back()->resources, run->task->resources) << "it inherits something else";
+        }
         machine.busy[run->worker].push_back(run->task);
       } else if (const auto* recall = std::get_if<RecallFromWorker>(&decision)) {
         if (!machine.scheduler.workers().contains(recall->worker)) continue;  // it died meanwhile
@@ -328,7 +369,7 @@ class Cluster {
         ASSERT_FALSE(forward->task->CameFromElsewhere()) << "a task travels on";
         ASSERT_TRUE(machines_[MachineOf(forward->node)]->alive);
         Send(i, MachineOf(forward->node), {Message::What::kRun, forward->task, {}, {}, false});
-        if (machine.view.Find(forward->node)->in_flight_tasks > kCpus) ++ahead_;
+        if (InFlight(machine, forward->node) > 2 * kOne) ++ahead_;
       } else if (const auto* recall_there = std::get_if<RecallForwarded>(&decision)) {
         Send(i, MachineOf(recall_there->node), {Message::What::kRecall, nullptr, {}, {}, false});
       } else if (const auto* returned = std::get_if<ReturnRecalled>(&decision)) {
@@ -337,11 +378,22 @@ class Cluster {
         EndAt(i, lost->task, false);
       }
     }
-    int64_t held = 0;
-    for (const auto& [id, worker] : machine.scheduler.workers()) held += worker.held.cpu_units;
-    ASSERT_EQ(held + machine.scheduler.ledger().lines()[0].free_units, kCpus * kUnitsPerWhole);
-    ASSERT_GE(machine.scheduler.ledger().lines()[0].free_units, 0);
+    ResourceSet used;
+    for (const auto& [worker, tasks] : machine.busy) test::AddTo(used, tasks.front()->resources);
+    for (const auto& [worker, creation] : machine.hosting) test::AddTo(used, creation->resources);
+    ASSERT_TRUE(test::Meets(machine.total, used)) << used.ToString() << " run on " << machine.total.ToString();
+    for (const auto& line : machine.scheduler.ledger().lines()) {
+      ASSERT_GE(line.free_units, 0) << line.name;
+      ASSERT_LE(line.free_units + used.units(line.name), line.total_units) << line.name;
+    }
     for (const WorkerId worker : doomed) WorkerDies(i, worker);
+  }
+
+  // CPUs of one machine's work at another: more than it has means that some was sent ahead.
+  static int64_t InFlight(const Machine& machine, const NodeId& node) {
+    const auto& units = machine.view.Find(node)->in_flight_units;
+    const auto cpus = units.find(kCpu);
+    return cpus == units.end() ? 0 : cpus->second;
   }
 
   bool AllEnded() const {
@@ -359,11 +411,11 @@ class Cluster {
   std::mt19937_64 random_, ids_{1};
   std::vector<std::unique_ptr<Machine>> machines_;
   std::map<std::pair<size_t, size_t>, std::deque<Message>> wires_;
-  size_t ahead_ = 0, recalled_ = 0;
+  size_t ahead_ = 0, recalled_ = 0, cancelled_ = 0;
 };
 
-TEST(SchedulerClusterProperty, EveryTaskOfALivingMachineEndsExactlyOnce) {
-  size_t ahead = 0, recalled = 0;
+TEST(SchedulerClusterProperty, EveryTaskOfALivingMachineEndsOnceAndRunsOnlyWhereItsResourcesAre) {
+  size_t ahead = 0, recalled = 0, cancelled = 0;
   for (uint64_t seed = 1; seed <= 150; ++seed) {
     SCOPED_TRACE(seed);
     Cluster cluster(seed);
@@ -372,9 +424,11 @@ TEST(SchedulerClusterProperty, EveryTaskOfALivingMachineEndsExactlyOnce) {
     if (testing::Test::HasFailure()) return;
     ahead += cluster.ahead();
     recalled += cluster.recalled();
+    cancelled += cluster.cancelled();
   }
   EXPECT_GT(ahead, 200u);
   EXPECT_GT(recalled, 50u);
+  EXPECT_GT(cancelled, 500u);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
-// Random lives of a scheduler: whatever happens, no task is lost, none ends or is started twice, and no CPU is given
-// twice; what is sent ahead to busy workers is run in order or comes back.
+// Random lives of a scheduler: whatever happens, no task is lost, and none ends or is started twice. What is sent ahead
+// to busy workers is run in order or comes back. A task runs only with all that it asks for, and no resource is given
+// twice; tasks that ask for more than the machine has never run.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -10,15 +11,16 @@
 
 #include "raylet/scheduling/scheduler.h"
 #include "tests/harness/seeded_id.h"
+#include "tests/raylet/scheduling/random_resources.h"
 
 namespace raylet {
 namespace {
 
-constexpr int kCpus = 3;
+constexpr int64_t kOne = kUnitsPerWhole;
 
 class World {
  public:
-  explicit World(uint64_t seed) : random_(seed), scheduler_(Total(), Limits()) {}
+  explicit World(uint64_t seed) : random_(seed), scheduler_(total_, Limits()) {}
 
   void Step() {
     switch (Pick(15)) {
@@ -55,6 +57,7 @@ class World {
 
   // Everything that can still end, ends.
   void Drain() {
+    CancelWhatCanNeverRun();
     for (int i = 0; i < 100'000 && (!live_.empty() || !busy_.empty()); ++i) {
       while (!objects_.empty()) SealOne();
       Settle();
@@ -65,7 +68,7 @@ class World {
       }
       Settle();
       for (const WorkerId worker : std::set<WorkerId>(stopping_)) Die(worker);
-      if (!actors_.empty()) Die(*actors_.begin());
+      if (!actors_.empty()) Die(actors_.begin()->first);
       FinishOne();
       AnswerRecall();
       Settle();
@@ -79,14 +82,9 @@ class World {
 
   size_t ahead() const { return ahead_; }
   size_t given_back() const { return given_back_; }
+  size_t cancelled() const { return cancelled_; }
 
  private:
-  static ResourceSet Total() {
-    ResourceSet set;
-    EXPECT_TRUE(set.Add(kCpu, kCpus * kUnitsPerWhole).has_value());
-    EXPECT_TRUE(set.Add("gpu", kUnitsPerWhole).has_value());
-    return set;
-  }
   static SchedulerLimits Limits() {
     SchedulerLimits limits;
     limits.workers_max = 12;
@@ -103,14 +101,7 @@ class World {
     task->id = test::SeededId<TaskId>(ids_);
     task->job = static_cast<JobId>(1 + Pick(jobs_));
     task->owner = 100 + task->job;
-    const int64_t cpu[] = {0, 2'500, 10'000, 10'000, 20'000};
-    const int64_t units = cpu[alike_ ? 2 : Pick(5)];
-    if (units > 0) {
-      ASSERT_TRUE(task->resources.Add(kCpu, units).has_value());
-    }
-    if (Pick(8) == 0 && !alike_) {
-      ASSERT_TRUE(task->resources.Add("gpu", 5'000).has_value());
-    }
+    task->resources = Request();
     task->max_retries = static_cast<int32_t>(Pick(3));
     if (Pick(10) == 0) {
       task->actor = ActorSettings{};
@@ -122,7 +113,31 @@ class World {
       objects_.insert(task->wait_for.back());
     }
     ASSERT_TRUE(scheduler_.Submit(task).has_value());
-    live_[task->id] = task->owner;
+    live_[task->id] = task;
+  }
+
+  // One in four asks for more than there is, or for what nobody has.
+  ResourceSet Request() {
+    ResourceSet request;
+    if (alike_)
+      request.Accumulate(kCpu, kOne);
+    else
+      request = test::RandomResources(
+          random_,
+          {{kCpu, {0, kOne / 4, kOne, kOne, 2 * kOne}}, {"disk", {0, 0, kOne / 2}}, {"gpu", {0, 0, 0, kOne / 2}}});
+    if (Pick(4) != 0) return request;
+    const char* const more[] = {kCpu, "disk", "gpu", "tape"};
+    request.Accumulate(more[Pick(4)], 8 * kOne);
+    return request;
+  }
+
+  void CancelWhatCanNeverRun() {
+    std::erase_if(live_, [&](const auto& entry) {
+      if (test::Meets(total_, entry.second->resources)) return false;
+      EXPECT_TRUE(scheduler_.Cancel(entry.first)) << "it runs, or was sent to a worker";
+      ++cancelled_;
+      return true;
+    });
   }
 
   void FinishOne() {
@@ -133,7 +148,9 @@ class World {
     const bool succeeded = Pick(4) != 0;
     ASSERT_TRUE(scheduler_.TaskFinished(worker, task->id, succeeded).has_value());
     End(task->id);
-    if (blocked_.erase(worker) > 0) unblocked_ = true;
+    // A thread that a constructor has left behind may wait on.
+    const bool waits_on = task->CreatesActor() && succeeded;
+    if (!waits_on && blocked_.erase(worker) > 0) unblocked_ = true;
     run->second.pop_front();
     if (!run->second.empty()) {
       ASSERT_FALSE(run->second.front()->CreatesActor());
@@ -144,7 +161,7 @@ class World {
     if (!task->CreatesActor())
       idle_.insert(worker);
     else if (succeeded)
-      actors_.insert(worker);
+      actors_.emplace(worker, task);
   }
 
   // Short tasks, and much of them: this is when work is sent ahead.
@@ -227,7 +244,7 @@ class World {
     const ProcessId owner = 101 + Pick(3);
     for (const WorkerId worker : scheduler_.OwnerGone(owner)) killed_.insert(worker);
     std::erase_if(live_, [&](const auto& entry) {
-      if (entry.second != owner || Running(entry.first)) return false;
+      if (entry.second->owner != owner || Running(entry.first)) return false;
       if (Ahead(entry.first)) orphans_.insert(entry.first);
       return true;
     });
@@ -259,9 +276,12 @@ class World {
       if (const auto* start = std::get_if<StartWorker>(&decision)) {
         starting_.insert(start->worker);
       } else if (const auto* run = std::get_if<RunTask>(&decision)) {
+        ASSERT_TRUE(test::Meets(total_, run->task->resources))
+            << "it never runs here: " << run->task->resources.ToString();
         if (run->ahead) {
           ASSERT_TRUE(busy_.contains(run->worker)) << "work was sent ahead to a worker that runs none";
           ASSERT_FALSE(blocked_.contains(run->worker)) << "work was sent ahead to a worker that waits";
+          ASSERT_EQ(busy_[run->worker].back()->resources, run->task->resources) << "it inherits something else";
           ++ahead_;
         } else {
           ASSERT_EQ(idle_.erase(run->worker), 1u) << "a task was given to a worker that is not idle";
@@ -285,31 +305,51 @@ class World {
     }
     int64_t held = 0;
     for (const auto& [id, worker] : scheduler_.workers())
-      if (!worker.blocked) held += worker.held.cpu_units;
-    const int64_t free = scheduler_.ledger().lines()[0].free_units;
-    ASSERT_EQ(held + free, kCpus * kUnitsPerWhole);
+      if (!worker.blocked) held += worker.held.cpu_units();
+    int64_t free = 0;
+    for (const auto& line : scheduler_.ledger().lines())
+      if (line.name == kCpu) free = line.free_units;
+    ASSERT_EQ(held + free, total_.units(kCpu));
     if (free >= 0) unblocked_ = false;
     ASSERT_TRUE(free >= 0 || unblocked_) << "CPUs were given twice, and nobody unblocked";
+    CheckWhatRuns();
     ASSERT_LE(scheduler_.workers().size(), Limits().workers_max);
     for (const WorkerId worker : doomed) Die(worker);
+  }
+
+  // What runs at once asks for no more than there is. While an unblocked worker has taken back a CPU that others were
+  // given meanwhile, this binds the other resources alone.
+  void CheckWhatRuns() const {
+    ResourceSet used;
+    const auto runs = [&](WorkerId worker, const ResourceSet& resources) {
+      for (const auto& amount : resources.amounts())
+        if (amount.name != kCpu || (!unblocked_ && !blocked_.contains(worker)))
+          used.Accumulate(amount.name, amount.units);
+    };
+    for (const auto& [worker, tasks] : busy_) runs(worker, tasks.front()->resources);
+    for (const auto& [worker, creation] : actors_) runs(worker, creation->resources);
+    ASSERT_TRUE(test::Meets(total_, used)) << used.ToString() << " run on " << total_.ToString();
   }
 
   std::mt19937_64 random_, ids_{1};
   const size_t jobs_ = 1 + Pick(3);
   const bool alike_ = Pick(2) == 0;  // all tasks ask for the same
+  const ResourceSet total_ = test::RandomResources(
+      random_, {{kCpu, {0, kOne, 3 * kOne, 3 * kOne}}, {"disk", {0, kOne, 2 * kOne}}, {"gpu", {0, kOne}}});
   Scheduler scheduler_;
-  std::map<TaskId, ProcessId> live_;  // submitted, and has not ended
-  std::set<ObjectId> objects_;        // not sealed
-  std::set<WorkerId> starting_, idle_, stopping_, actors_, blocked_, killed_;
+  std::map<TaskId, TaskPtr> live_;  // submitted, and has not ended
+  std::set<ObjectId> objects_;      // not sealed
+  std::set<WorkerId> starting_, idle_, stopping_, blocked_, killed_;
+  std::map<WorkerId, TaskPtr> actors_;            // constructed, by their creations
   std::map<WorkerId, std::deque<TaskPtr>> busy_;  // the first is running, the others are ahead
   std::map<WorkerId, std::vector<TaskId>> recalls_;
   std::set<TaskId> orphans_;  // ahead when their owner died: they come back without a word, or die with their worker
   bool unblocked_ = false;
-  size_t ahead_ = 0, given_back_ = 0;
+  size_t ahead_ = 0, given_back_ = 0, cancelled_ = 0;
 };
 
-TEST(SchedulerProperty, EveryTaskEndsExactlyOnceAndNoCpuIsGivenTwice) {
-  size_t ahead = 0, given_back = 0;
+TEST(SchedulerProperty, EveryTaskEndsExactlyOnceAndNoneRunsWithoutWhatItAsksFor) {
+  size_t ahead = 0, given_back = 0, cancelled = 0;
   for (uint64_t seed = 1; seed <= 200; ++seed) {
     SCOPED_TRACE(seed);
     World world(seed);
@@ -318,9 +358,11 @@ TEST(SchedulerProperty, EveryTaskEndsExactlyOnceAndNoCpuIsGivenTwice) {
     if (testing::Test::HasFailure()) return;
     ahead += world.ahead();
     given_back += world.given_back();
+    cancelled += world.cancelled();
   }
   EXPECT_GT(ahead, 500u);
   EXPECT_GT(given_back, 50u);
+  EXPECT_GT(cancelled, 500u);
 }
 
 }  // namespace

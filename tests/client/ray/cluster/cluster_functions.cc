@@ -18,6 +18,7 @@
 namespace cluster_test {
 
 int WorkerPid() { return ::getpid(); }
+int ParentPid() { return ::getppid(); }
 int WorkerPidAfterMs(int ms) {
   SleepMs(ms);
   return ::getpid();
@@ -168,8 +169,9 @@ bool MeetAnother(ray::ActorHandle<Counter> signal, int count) {
   return seen >= count;
 }
 
-RAY_REMOTE(Add, Repeat, Length, ThrowTask, Nothing, WorkerPid, WorkerPidAfterMs, DieWithSignal, SleepMs, NestedSum,
-           SumByThreads, LengthOfRefs, ThrowLongText, CloseDescriptors, ShutDownHere, SumOfRefs, Ramp, SumArray);
+RAY_REMOTE(Add, Repeat, Length, ThrowTask, Nothing, WorkerPid, ParentPid, WorkerPidAfterMs, DieWithSignal, SleepMs,
+           NestedSum, SumByThreads, LengthOfRefs, ThrowLongText, CloseDescriptors, ShutDownHere, SumOfRefs, Ramp,
+           SumArray);
 RAY_REMOTE(StubbornSleep, WaitForATask, Occupy, ArenaOffset, PutOnceToldTo, SumArrays);
 RAY_REMOTE(Counter::Create, Counter::CreateSlowly, Counter::Broken, &Counter::Length, &Counter::Increment,
            &Counter::AddInATask, &Counter::Value, &Counter::Pid, &Counter::Throw, &Counter::ThrowLong, &Counter::Sleep,

@@ -19,6 +19,7 @@ inline size_t Length(const std::string& text) { return text.size(); }
 inline int ThrowTask(int) { throw std::runtime_error("seven is too many"); }
 inline void Nothing() {}
 int WorkerPid();
+int ParentPid();  // its raylet
 int WorkerPidAfterMs(int ms);
 int DieWithSignal(int signal);
 int SleepMs(int ms);

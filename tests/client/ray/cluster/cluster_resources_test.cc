@@ -96,5 +96,17 @@ TEST_F(ClusterResourcesTest, WhatCanNeverBeMetStaysPendingAndNobodyWaitsForIt) {
   EXPECT_FALSE(Ready(unknown, 0));
 }
 
+// Short tasks are sent ahead to busy workers: those among them that can never run must not go along.
+TEST_F(ClusterResourcesTest, TasksThatAskForWhatNoMachineHasNeverRunAmongOthers) {
+  Start("2");
+  std::vector<ray::ObjectRef<int>> ordinary, never;
+  for (int i = 0; i < 4'000; ++i) {
+    ordinary.push_back(ray::Task(Add).Remote(i, 1));
+    if (i % 20 == 0) never.push_back(ray::Task(Add).SetResource("none", 1).Remote(i, 1));
+  }
+  EXPECT_EQ(ray::Wait(ordinary, static_cast<int>(ordinary.size()), 30'000).ready.size(), ordinary.size());
+  EXPECT_TRUE(ray::Wait(never, 1, 0).ready.empty());
+}
+
 }  // namespace
 }  // namespace cluster_test
