@@ -89,7 +89,7 @@ TEST(Log, LinesGoToStandardErrorWithLevelAndPlace) {
   RAYLOG(DEBUG) << "not shown";
   const std::string text = testing::internal::GetCapturedStderr();
   EXPECT_NE(text.find(" INFO "), std::string::npos);
-  EXPECT_NE(text.find("ray_api_config_test.cc:"), std::string::npos);
+  EXPECT_NE(text.find("config_test.cc:"), std::string::npos);
   EXPECT_NE(text.find("seven is 7\n"), std::string::npos);
   EXPECT_NE(text.find(" ERROR "), std::string::npos);
   EXPECT_EQ(text.find("not shown"), std::string::npos);

@@ -1,4 +1,4 @@
-// A function and its RAY_REMOTE, on line 9; ray_api_registry_test.cc has another one on its line 9.
+// A function and its RAY_REMOTE, on line 9; registry_test.cc has another one on its line 9.
 #pragma once
 
 #include <ray/api.h>

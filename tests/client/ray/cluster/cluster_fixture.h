@@ -1,5 +1,5 @@
 // ClusterTest: one pair of private daemons for a whole test program; its workers are the same program, so main (in
-// ray_cluster_main.cc) begins with ray::Init there.
+// cluster_main.cc) begins with ray::Init there.
 #pragma once
 
 #include <gtest/gtest.h>
