@@ -45,6 +45,7 @@ struct FramedSocket::State : std::enable_shared_from_this<FramedSocket::State> {
   std::vector<UniqueFd> received_fds;
   std::deque<Chunk> queue;
   size_t queued_bytes = 0;  // the sum of what is left in queue
+  bool behind = false;      // as told to the handler
   bool full = false;        // the kernel takes no more: the watcher says when it does
   bool flush_due = false;   // at the end of the turn
   bool closed = false;
@@ -60,6 +61,7 @@ struct FramedSocket::State : std::enable_shared_from_this<FramedSocket::State> {
   void Close(Error reason);
   void DropAll();
   void FlushAndWatch();
+  void TellWhetherBehind();
 };
 
 void FramedSocket::State::Ready(FdWatcher::Events events) {
@@ -103,6 +105,7 @@ void FramedSocket::State::Send(std::vector<std::byte> bytes, std::span<const int
   if (closed) return;
   if (!full && queued_bytes >= kSendAtOnceBytes) FlushAndWatch();
   if (closed) return;
+  TellWhetherBehind();
   if (queued_bytes > limits.queued_bytes_max) {
     return Close(
         {ErrorCode::kSlowConsumer, StrCat("the other side does not read: ", FormatBytes(queued_bytes),
@@ -120,6 +123,14 @@ void FramedSocket::State::FlushAndWatch() {
   if (!flushed) return Close(flushed.error());
   const bool was_full = std::exchange(full, !queue.empty());
   if (was_full != full) watcher.Watch({true, full});
+  TellWhetherBehind();
+}
+
+void FramedSocket::State::TellWhetherBehind() {
+  const bool now = queued_bytes > (behind ? limits.caught_up_bytes : limits.behind_bytes);
+  if (now == behind) return;
+  behind = now;
+  if (handler != nullptr) handler->OnBehind(now);
 }
 
 void FramedSocket::State::Enqueue(std::vector<std::byte> bytes, std::span<const int> fds) {
@@ -161,6 +172,7 @@ Result<void> FramedSocket::State::Flush() {
 void FramedSocket::State::Close(Error reason) {
   if (closed) return;
   closed = true;
+  if (handler != nullptr) handler->OnClosing(reason);
   (void)Flush();  // a last word, such as why
   DropAll();
   loop.Post([self = shared_from_this(), why = std::move(reason)] {
@@ -204,6 +216,8 @@ void FramedSocket::Close(Error reason) { state_->Close(std::move(reason)); }
 bool FramedSocket::closed() const { return state_->closed; }
 
 int FramedSocket::fd() const { return state_->fd.get(); }
+
+size_t FramedSocket::queued_bytes() const { return state_->queued_bytes; }
 
 uint64_t FramedSocket::bytes_sent() const { return state_->bytes_sent; }
 

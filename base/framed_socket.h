@@ -1,6 +1,7 @@
 // FramedSocket: one connected socket of a daemon: frames and descriptors in and out, on the loop's thread, never
 // blocking. Its owner is a session. Out of bounds (a frame that is too long, a reader that never reads) it closes
-// itself and says why, once, through OnClosed; nothing is called after that.
+// itself and says why, once, through OnClosed; nothing is called after that. Whoever can send less to a reader that is
+// behind hears of it through OnBehind, long before that.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +21,9 @@ struct FramedSocketLimits {
   size_t body_bytes_max = kFrameBodyBytesMax;
   size_t queued_bytes_max = size_t{64} << 20;  // unsent output; past this the reader is a kSlowConsumer
   size_t received_fds_max = 8;                 // descriptors not yet taken
+  // The reader is behind once more than the first waits for it, until no more than the second does.
+  size_t behind_bytes = SIZE_MAX;
+  size_t caught_up_bytes = 0;
 };
 
 class FramedSocket {
@@ -31,6 +35,10 @@ class FramedSocket {
     virtual void OnFrame(const Frame& frame, std::vector<UniqueFd>& fds) = 0;
     // Once, from the loop and never from inside Send or Close. The handler may destroy the socket here.
     virtual void OnClosed(const Error& reason) = 0;
+    // From inside Send, too. Neither closes nor destroys the socket.
+    virtual void OnBehind(bool /*behind*/) {}
+    // From inside whatever closes it, while the other side does not see its end yet. Sends nothing.
+    virtual void OnClosing(const Error& /*reason*/) {}
   };
 
   // `handler` outlives the socket.
@@ -43,6 +51,7 @@ class FramedSocket {
   void Close(Error reason);  // drops what is queued after one attempt to send it
   bool closed() const;
   int fd() const;
+  size_t queued_bytes() const;  // not taken by the kernel yet
   uint64_t bytes_sent() const;
   uint64_t bytes_received() const;
 

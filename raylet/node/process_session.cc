@@ -2,17 +2,31 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
+#include <cstdio>
+
 #include "base/log.h"
 #include "base/shm_segment.h"
 #include "base/strings.h"
 #include "base/unix_socket.h"
 #include "base/waiter.h"
+#include "fbs/last_word.h"
 
 namespace raylet {
 namespace {
 
 constexpr std::chrono::milliseconds kRegisterTimeout{10'000};
-constexpr FramedSocketLimits kLimits{kRayletBodyBytesMax, size_t{64} << 20, 4};
+constexpr int kLooksPerStall = 10;  // at a process that is behind
+
+FramedSocketLimits SocketLimits(const SessionLimits& limits) {
+  FramedSocketLimits socket;
+  socket.body_bytes_max = kRayletBodyBytesMax;
+  socket.queued_bytes_max = limits.queued_bytes_max;
+  socket.received_fds_max = 4;
+  socket.behind_bytes = limits.behind_bytes;
+  socket.caught_up_bytes = limits.caught_up_bytes;
+  return socket;
+}
 
 // Others will map it and write there: it must be as long as a doorbell, and stay so.
 Result<void> CheckDoorbell(int fd) {
@@ -28,8 +42,12 @@ Result<void> CheckDoorbell(int fd) {
 
 }  // namespace
 
-ProcessSession::ProcessSession(Loop& loop, SessionId id, UniqueFd fd, Events& events)
-    : id_(id), events_(events), socket_(loop, std::move(fd), kLimits, *this) {
+ProcessSession::ProcessSession(Loop& loop, SessionId id, UniqueFd fd, Events& events, const SessionLimits& limits)
+    : id_(id),
+      loop_(loop),
+      events_(events),
+      limits_(limits),
+      socket_(loop, std::move(fd), SocketLimits(limits), *this) {
   if (const auto credentials = GetPeerCredentials(socket_.fd())) peer_pid_ = credentials->pid;
   register_timer_ = Timer(loop, kRegisterTimeout, {}, [this] {
     Close({ErrorCode::kTimedOut,
@@ -79,6 +97,53 @@ Result<void> ProcessSession::Hear(const Frame& frame, std::vector<UniqueFd>& fds
   if (type == wire::RayletMessage::Register) return Fail(ErrorCode::kProtocolError, "a process registered twice");
   if (!fds.empty()) return Fail(ErrorCode::kProtocolError, "descriptors came with a message that takes none");
   return events_.OnMessage(*this, type, frame);
+}
+
+void ProcessSession::OnBehind(bool behind) {
+  reading_timer_.Cancel();
+  if (behind) {
+    bytes_taken_ = socket_.bytes_sent();
+    stalled_looks_ = 0;
+    warned_ = false;
+    const auto pause = std::max(limits_.stalled_for / kLooksPerStall, std::chrono::milliseconds(1));
+    reading_timer_ = Timer(loop_, pause, pause, [this] { LookWhetherItReads(); });
+  }
+  events_.OnBehind(*this, behind);
+}
+
+void ProcessSession::LookWhetherItReads() {
+  const uint64_t taken = socket_.bytes_sent();
+  if (std::exchange(bytes_taken_, taken) != taken) {
+    stalled_looks_ = 0;
+    return;
+  }
+  if (!std::exchange(warned_, true)) {
+    RAYLET_LOG(kWarning, Name(), " does not read: ", FormatBytes(socket_.queued_bytes()),
+               " wait for it, and its tasks wait until it does");
+  }
+  stalled_looks_ = socket_.queued_bytes() > limits_.stalled_bytes ? stalled_looks_ + 1 : 0;
+  if (stalled_looks_ < kLooksPerStall) return;
+  char seconds[32];
+  std::snprintf(seconds, sizeof seconds, "%g", static_cast<double>(limits_.stalled_for.count()) / 1000);
+  Close({ErrorCode::kSlowConsumer,
+         StrCat("it took no byte for ", seconds, " s while ", FormatBytes(socket_.queued_bytes()),
+                " waited for it; the limit is ", FormatBytes(limits_.stalled_bytes))});
+}
+
+void ProcessSession::OnClosing(const Error& reason) {
+  reading_timer_.Cancel();
+  if (reason.code == ErrorCode::kDisconnected) return;  // the process has closed it, or is dead
+  if (reason.code == ErrorCode::kSlowConsumer) {
+    RAYLET_LOG(kError, Name(), " is ended: ", reason.message);
+  }
+  if (!identity || !identity->doorbell) return;
+  if (const auto left = LeaveLastWord(identity->doorbell.get(), reason); !left)
+    RAYLET_LOG(kWarning, Name(), " will not know why its connection ends: ", left.error().message);
+}
+
+std::string ProcessSession::Name() const {
+  const char* kind = identity ? wire::EnumNameProcessKind(identity->kind) : "unregistered";
+  return StrCat("process ", peer_pid_, " (", kind, ")");
 }
 
 void ProcessSession::OnClosed(const Error& reason) {

@@ -1,11 +1,14 @@
 // ProcessSession: the raylet's end of one process's connection: a driver, a worker, or a tool. Owned by the Raylet;
 // loop thread only. It speaks frames and keeps who the process is; what a message means is the Raylet's affair. Always
 // holds: before a good Register nothing but Register is heard; a connection that does not register in time is closed;
-// after Fail or a close, nothing is heard any more and OnSessionClosed comes exactly once.
+// after Fail or a close, nothing is heard any more and OnSessionClosed comes exactly once. A process that does not read
+// is behind first, so that the raylet starts no more of its tasks. It is ended only where far more waits for it and it
+// takes nothing at all for `stalled_for`. The last word in its doorbell's page tells it why.
 #pragma once
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -20,6 +23,15 @@ namespace raylet {
 
 using SessionId = uint64_t;
 
+// Of what waits for one process, unread.
+struct SessionLimits {
+  size_t behind_bytes = size_t{16} << 20;         // above it the process is behind,
+  size_t caught_up_bytes = size_t{4} << 20;       // until no more than this waits
+  size_t stalled_bytes = size_t{256} << 20;       // above it, it is ended when it takes nothing
+  std::chrono::milliseconds stalled_for{30'000};  // for so long
+  size_t queued_bytes_max = size_t{1} << 30;      // above it, it is ended at once
+};
+
 class ProcessSession final : public FramedSocket::Handler {
  public:
   class Events {
@@ -29,11 +41,13 @@ class ProcessSession final : public FramedSocket::Handler {
     virtual Result<void> OnRegister(ProcessSession& session, uint64_t request_id, wire::RegisterRequestT request,
                                     UniqueFd doorbell) = 0;
     virtual Result<void> OnMessage(ProcessSession& session, wire::RayletMessage type, const Frame& frame) = 0;
+    // From inside Send, too.
+    virtual void OnBehind(ProcessSession& session, bool behind) = 0;
     // The last word: the session may be destroyed in here.
     virtual void OnSessionClosed(ProcessSession& session, const Error& reason) = 0;
   };
 
-  ProcessSession(Loop& loop, SessionId id, UniqueFd fd, Events& events);
+  ProcessSession(Loop& loop, SessionId id, UniqueFd fd, Events& events, const SessionLimits& limits = {});
 
   template <class Message>
   void Send(wire::RayletMessage type, uint64_t request_id, const Message& message, std::span<const int> fds = {}) {
@@ -62,12 +76,22 @@ class ProcessSession final : public FramedSocket::Handler {
  private:
   void OnFrame(const Frame& frame, std::vector<UniqueFd>& fds) override;
   void OnClosed(const Error& reason) override;
+  void OnBehind(bool behind) override;
+  void OnClosing(const Error& reason) override;
+  void LookWhetherItReads();
+  std::string Name() const;
   Result<void> Hear(const Frame& frame, std::vector<UniqueFd>& fds);
 
   const SessionId id_;
+  Loop& loop_;
   Events& events_;
+  const SessionLimits limits_;
   FramedSocket socket_;
   Timer register_timer_;
+  Timer reading_timer_;       // while it is behind
+  uint64_t bytes_taken_ = 0;  // at the last look
+  int stalled_looks_ = 0;     // in a row, with nothing taken and too much waiting
+  bool warned_ = false;
   pid_t peer_pid_ = 0;
 };
 

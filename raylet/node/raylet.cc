@@ -87,7 +87,7 @@ void Raylet::Accept(int listen_fd) {
     }
     const SessionId id = next_session_++;
     ProcessSession::Events& events = *this;
-    sessions_.emplace(id, std::make_unique<ProcessSession>(loop_, id, std::move(*fd), events));
+    sessions_.emplace(id, std::make_unique<ProcessSession>(loop_, id, std::move(*fd), events, options_.session_limits));
   }
 }
 
@@ -184,6 +184,13 @@ std::vector<std::string> Raylet::KnownAddresses() const {
   for (const auto& [id, node] : view_.nodes()) addresses.push_back(node.address);
   for (const auto& [id, address] : known_nodes_) addresses.push_back(address);
   return addresses;
+}
+
+// Results are most of what a process is sent: while it is behind, nothing that makes more of them begins.
+void Raylet::OnBehind(ProcessSession& session, bool behind) {
+  if (stopping_ || !session.identity) return;
+  scheduler_.OwnerBehind(session.identity->process, behind);
+  CarryOutSoon();
 }
 
 void Raylet::OnSessionClosed(ProcessSession& session, const Error& reason) {

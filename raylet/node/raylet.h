@@ -51,6 +51,7 @@ struct RayletOptions {
   ResourceSet resources;
   std::optional<ClusterOptions> cluster;
   SchedulerLimits limits;
+  SessionLimits session_limits;
   std::chrono::milliseconds register_timeout{10'000};  // of a worker
   std::chrono::milliseconds exit_grace{5'000};         // after Exit
   std::chrono::milliseconds stop_grace{1'000};         // after SIGTERM, when the raylet stops
@@ -117,6 +118,7 @@ class Raylet final : private ProcessSession::Events,
                           UniqueFd doorbell) override;
   Result<void> Admit(ProcessSession& session, const wire::RegisterRequestT& request);
   void OnSessionClosed(ProcessSession& session, const Error& reason) override;
+  void OnBehind(ProcessSession& session, bool behind) override;
   void OnWorkerExit(WorkerId worker, const WorkerExit& exit);
   void FinishWorker(WorkerId worker);
   void ProcessGone(ProcessId process, const std::string& message);

@@ -128,7 +128,7 @@ NodeLoad Raylet::OwnLoad() {
   const StoreLink::Room room = store_.room();
   load.store_capacity_bytes = room.capacity_bytes;
   load.store_free_bytes = room.free_bytes;
-  load.queued_tasks = scheduler_.queue().size() + scheduler_.dependencies().tasks();
+  load.queued_tasks = scheduler_.queue().size() + scheduler_.queue().held_tasks() + scheduler_.dependencies().tasks();
   load.running_tasks = static_cast<uint64_t>(
       std::count_if(scheduler_.workers().begin(), scheduler_.workers().end(),
                     [](const auto& worker) { return worker.second.state == Scheduler::WorkerState::kBusy; }));

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/strings.h"
 #include "raylet/control/control_parts.h"
 #include "raylet/node/raylet.h"
 
@@ -47,6 +48,17 @@ json Queues(const Scheduler& scheduler) {
                         {"first", shape->tasks.front()->task->name},
                         {"why", scheduler.WhyWaiting(job, *shape)}});
     }
+  }
+  for (const auto& [owner, tasks] : scheduler.queue().held()) {
+    if (tasks.empty()) continue;
+    const Task& first = *tasks.front()->task;
+    queues.push_back({{"job", first.job},
+                      {"what", "tasks"},
+                      {"count", tasks.size()},
+                      {"resources", first.resources.ToString()},
+                      {"first", first.name},
+                      {"why", StrCat("they wait until process ", owner, ", which submitted them, has read more of the ",
+                                     "results that wait for it")}});
   }
   return queues;
 }

@@ -127,6 +127,7 @@ std::vector<WorkerId> Scheduler::OwnerGone(ProcessId process) {
       return task.task->owner == process && !(task.task->CreatesActor() && task.task->actor->detached);
     });
   LoseWaitingFor(dependencies_.WaitingForOwner(process), "");
+  queue_.Release(process);
   dirty_ = true;
   return running;
 }

@@ -111,6 +111,7 @@ class Scheduler {
     TaskPtr hosts;                    // of an actor that has been constructed: its creation
     ResourceNeeds held;               // kBusy, kStopping
     std::deque<QueuedTask*> ahead;    // behind `task`, in order; each asks for exactly what is held
+    size_t ahead_bytes = 0;           // their bodies
     bool recalling = false;           // they are on their way back
     bool may_not_have_begun = false;  // `task`: it was recalled before its turn came
     AheadPace pace;
@@ -131,6 +132,9 @@ class Scheduler {
   // The process owned tasks, creations of detached actors not counted (those that wait go without a word, those that
   // run are not retried; returns the workers that run them) and objects (tasks that wait for them are lost).
   std::vector<WorkerId> OwnerGone(ProcessId process);
+  // The process does not take its results as fast as they come: while it is behind none of its tasks begins, and those
+  // that wait in workers or on other machines come back. Creations of actors go on.
+  void OwnerBehind(ProcessId process, bool behind);
   void WorkerReady(WorkerId worker);
   // kProtocolError unless the worker runs this task. An actor's worker stays with it where `succeeded`, and stops
   // otherwise.
@@ -199,11 +203,14 @@ class Scheduler {
   struct Peer {
     AheadPace pace;
     size_t ahead = 0;        // tasks there with beyond_fit
+    size_t ahead_bytes = 0;  // their bodies
     bool recalling = false;  // they are on their way back
   };
 
   static constexpr uint32_t kReturnsMax = 8;
   static constexpr size_t kAheadPerWorkerMax = 64;
+  static constexpr size_t kAheadBytesPerWorkerMax = size_t{8} << 20;
+  static constexpr size_t kAheadBytesPerNodeMax = size_t{64} << 20;
   struct Plan;
 
   void Schedule();

@@ -41,7 +41,7 @@ void Scheduler::SendAheadHere(JobId job, size_t index) {
   for (auto& [id, worker] : workers_) {
     if (!shape.dedicated && worker.state == WorkerState::kBusy && worker.job == job && !worker.actor &&
         !worker.blocked && !worker.recalling && worker.held == shape.needs &&
-        worker.ahead.size() < worker.pace.Window(kAheadPerWorkerMax))
+        worker.ahead.size() < worker.pace.Window(kAheadPerWorkerMax) && worker.ahead_bytes < kAheadBytesPerWorkerMax)
       takers.push_back(&worker);
   }
   // One each in turn.
@@ -54,9 +54,10 @@ void Scheduler::SendAheadHere(JobId job, size_t index) {
     task->state = QueuedTask::State::kAhead;
     task->worker = worker.id;
     worker.ahead.push_back(task);
+    worker.ahead_bytes += task->task->body.size();
     decisions_.emplace_back(RunTask{worker.id, task->task, true});
     if (last) break;  // the shape has gone with it
-    if (worker.ahead.size() >= worker.pace.Window(kAheadPerWorkerMax))
+    if (worker.ahead.size() >= worker.pace.Window(kAheadPerWorkerMax) || worker.ahead_bytes >= kAheadBytesPerWorkerMax)
       takers.erase(takers.begin() + static_cast<std::ptrdiff_t>(i));
     else
       ++i;
@@ -82,8 +83,9 @@ bool Scheduler::ForwardAheadOne(JobId id) {
       const size_t window =
           peer.pace.Window(kInFlightPerNodeMax) + (actors == actors_there_.end() ? 0 : actors->second.size());
       const ClusterView::Node* const node = view_->Find(node_id);
-      if (peer.recalling || node == nullptr || node->state != NodeState::kUp ||
-          node->in_flight_tasks + most_room >= window || !view_->Feasible(*node, task.task->resources))
+      if (peer.recalling || peer.ahead_bytes >= kAheadBytesPerNodeMax || node == nullptr ||
+          node->state != NodeState::kUp || node->in_flight_tasks + most_room >= window ||
+          !view_->Feasible(*node, task.task->resources))
         continue;
       with_room = node;
       most_room = window - node->in_flight_tasks;
@@ -96,14 +98,19 @@ bool Scheduler::ForwardAheadOne(JobId id) {
   QueuedTask* const task = queue_.PopFront(id, oldest);
   last_job_ = id;
   task->beyond_fit = true;
-  ++peers_.at(best->id).ahead;
+  Peer& peer = peers_.at(best->id);
+  ++peer.ahead;
+  peer.ahead_bytes += task->task->body.size();
   Forward(task, best->id);
   return true;
 }
 
 void Scheduler::LeaveNode(QueuedTask& task) {
   view_->Ended(task.node, task.task->resources);
-  if (std::exchange(task.beyond_fit, false)) --peers_.at(task.node).ahead;
+  if (!std::exchange(task.beyond_fit, false)) return;
+  Peer& peer = peers_.at(task.node);
+  --peer.ahead;
+  peer.ahead_bytes -= task.task->body.size();
 }
 
 // It has begun the next one already.
@@ -111,6 +118,7 @@ void Scheduler::NextAhead(Worker& worker) {
   Unblock(worker);
   worker.task = worker.ahead.front();
   worker.ahead.pop_front();
+  worker.ahead_bytes -= worker.task->task->body.size();
   worker.task->state = QueuedTask::State::kRunning;
   LetGo(*worker.task);
   worker.may_not_have_begun = worker.recalling;
@@ -124,6 +132,21 @@ void Scheduler::Recall(Worker& worker) {
   RecallFromWorker recall{worker.id, {}};
   for (const QueuedTask* const task : worker.ahead) recall.tasks.push_back(task->task->id);
   decisions_.emplace_back(std::move(recall));
+}
+
+void Scheduler::OwnerBehind(ProcessId process, bool behind) {
+  dirty_ = true;
+  if (!behind) return queue_.Release(process);
+  queue_.Hold(process);
+  if (!owned_.contains(process)) return;
+  for (auto& [id, worker] : workers_)
+    if (std::any_of(worker.ahead.begin(), worker.ahead.end(),
+                    [process](const QueuedTask* task) { return task->task->owner == process; }))
+      Recall(worker);
+  for (auto& [node, peer] : peers_) {
+    if (peer.ahead == 0 || std::exchange(peer.recalling, true)) continue;
+    decisions_.emplace_back(RecallForwarded{node});
+  }
 }
 
 Result<void> Scheduler::WorkerGaveBack(WorkerId id, const std::vector<TaskId>& tasks) {
@@ -142,6 +165,7 @@ Result<void> Scheduler::WorkerGaveBack(WorkerId id, const std::vector<TaskId>& t
   std::map<NodeId, std::vector<TaskId>> home;
   for (auto task = worker->ahead.rbegin(); task != worker->ahead.rend(); ++task) ComeBack(*task, home);
   worker->ahead.clear();
+  worker->ahead_bytes = 0;
   if (not_begun) {
     ComeBack(std::exchange(worker->task, nullptr), home);
     if (worker->state == WorkerState::kBusy) {  // otherwise its resources go back with it

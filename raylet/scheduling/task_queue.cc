@@ -21,14 +21,44 @@ TaskShape& TaskQueue::ShapeOf(const Task& task) {
   return *shapes.back();
 }
 
+bool TaskQueue::KeptAside(QueuedTask* task) {
+  if (held_.empty() || task->task->CreatesActor()) return false;
+  const auto owner = held_.find(task->task->owner);
+  if (owner == held_.end()) return false;
+  owner->second.push_back(task);
+  ++held_tasks_;
+  return true;
+}
+
+void TaskQueue::Hold(ProcessId owner) {
+  if (held_.contains(owner)) return;
+  auto tasks =
+      RemoveIf([owner](const QueuedTask& each) { return each.task->owner == owner && !each.task->CreatesActor(); });
+  held_tasks_ += tasks.size();
+  held_.emplace(owner, std::move(tasks));
+}
+
+void TaskQueue::Release(ProcessId owner) {
+  auto node = held_.extract(owner);
+  if (node.empty()) return;
+  std::vector<QueuedTask*>& tasks = node.mapped();
+  held_tasks_ -= tasks.size();
+  // What came back from a worker has come behind those that were submitted later.
+  std::sort(tasks.begin(), tasks.end(),
+            [](const QueuedTask* a, const QueuedTask* b) { return a->sequence < b->sequence; });
+  for (QueuedTask* const task : tasks) Push(task);
+}
+
 void TaskQueue::Push(QueuedTask* task) {
   task->state = QueuedTask::State::kReady;
+  if (KeptAside(task)) return;
   ShapeOf(*task->task).tasks.push_back(task);
   ++size_;
 }
 
 void TaskQueue::PushAgain(QueuedTask* task) {
   task->state = QueuedTask::State::kReady;
+  if (KeptAside(task)) return;
   ShapeOf(*task->task).tasks.push_front(task);
   ++size_;
 }
@@ -91,6 +121,13 @@ std::vector<QueuedTask*> TaskQueue::RemoveIf(const std::function<bool(const Queu
     job = shapes.empty() ? jobs_.erase(job) : std::next(job);
   }
   size_ -= removed.size();
+  for (auto& [owner, tasks] : held_) {
+    const auto matching =
+        std::stable_partition(tasks.begin(), tasks.end(), [&](const QueuedTask* task) { return !matches(*task); });
+    held_tasks_ -= static_cast<size_t>(tasks.end() - matching);
+    removed.insert(removed.end(), matching, tasks.end());
+    tasks.erase(matching, tasks.end());
+  }
   return removed;
 }
 

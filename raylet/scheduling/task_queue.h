@@ -1,7 +1,8 @@
 // TaskQueue: tasks that may run as soon as there are resources and a worker. Pure; the raylet's loop thread. Kept by
 // job and by shape (what is asked for, and whether a worker is wanted for good): all tasks of one shape fit or none
 // does, so a pass looks at shapes and not at tasks. First in, first out within a shape; an older task of another shape
-// goes first where both fit. A shape without tasks is forgotten.
+// goes first where both fit. A shape without tasks is forgotten. Tasks of an owner that is held are kept aside, in no
+// shape, until it is let go.
 #pragma once
 
 #include <cstdint>
@@ -47,13 +48,19 @@ class TaskQueue {
  public:
   explicit TaskQueue(const ResourceLedger& ledger) : ledger_(ledger) {}
 
-  void Push(QueuedTask* task);                   // behind its shape
-  void PushAgain(QueuedTask* task);              // a retry: in front of its shape
+  void Push(QueuedTask* task);       // behind its shape
+  void PushAgain(QueuedTask* task);  // a retry: in front of its shape
+  // The owner cannot take more results. Creations of actors are not held: they are few, and others may wait for them.
+  void Hold(ProcessId owner);
+  void Release(ProcessId owner);                 // behind what is there
   bool HasRoomForShape(const Task& task) const;  // false: the job has kShapesPerJobMax others
 
   bool Empty(JobId job) const { return !jobs_.contains(job); }
   size_t size(JobId job) const;
   size_t size() const { return size_; }
+  // What is held is not counted above.
+  size_t held_tasks() const { return held_tasks_; }
+  const std::map<ProcessId, std::vector<QueuedTask*>>& held() const { return held_; }
   // The shapes of a job, in the order in which they appeared. Empty where it has none.
   const std::vector<std::unique_ptr<TaskShape>>& shapes(JobId job) const;
   // Jobs with tasks, in order of their numbers.
@@ -61,16 +68,19 @@ class TaskQueue {
 
   QueuedTask* PopFront(JobId job, size_t shape) { return Pop(job, shape, 0); }
   QueuedTask* Pop(JobId job, size_t shape, size_t index);  // a shape without tasks goes, and those after it move up
-  // Takes out every task that matches.
+  // Takes out every task that matches, held ones too.
   std::vector<QueuedTask*> RemoveIf(const std::function<bool(const QueuedTask&)>& matches);
   std::vector<QueuedTask*> RemoveJob(JobId job);
 
  private:
   TaskShape& ShapeOf(const Task& task);
+  bool KeptAside(QueuedTask* task);
 
   const ResourceLedger& ledger_;                                   // outlives this
   std::map<JobId, std::vector<std::unique_ptr<TaskShape>>> jobs_;  // a job here has at least one shape
+  std::map<ProcessId, std::vector<QueuedTask*>> held_;             // every owner that is held, also without tasks
   size_t size_ = 0;
+  size_t held_tasks_ = 0;
 };
 
 }  // namespace raylet

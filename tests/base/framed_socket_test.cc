@@ -24,8 +24,11 @@ class Recorder : public FramedSocket::Handler {
     closed.push_back(reason);
     if (on_closed) on_closed();
   }
+  void OnBehind(bool now) override { behind.push_back(now); }
+  void OnClosing(const Error& reason) override { closing.push_back(reason); }
   std::vector<Frame> frames;
-  std::vector<Error> closed;
+  std::vector<Error> closed, closing;
+  std::vector<bool> behind;
   std::function<void(const Frame&, std::vector<UniqueFd>&)> on_frame;
   std::function<void()> on_closed;
 };
@@ -128,6 +131,49 @@ TEST_F(FramedSocketTest, OneThatNeverReadsIsClosedAsASlowConsumer) {
   socket_->Send(1, 0, body);
   socket_->Close({ErrorCode::kCancelled, "again"});
   Settle();
+  EXPECT_EQ(recorder_.closed.size(), 1U);
+}
+
+TEST_F(FramedSocketTest, AReaderIsBehindUntilItHasCaughtUp) {
+  FramedSocketLimits limits;
+  limits.behind_bytes = 1 << 20;
+  limits.caught_up_bytes = 1 << 18;
+  Open(limits);
+  const std::vector<std::byte> body(10000);
+  size_t sent = 0;
+  for (; recorder_.behind.empty() && sent < 1000; ++sent) socket_->Send(1, 0, body);
+  EXPECT_EQ(recorder_.behind, std::vector<bool>{true});
+  EXPECT_GT(socket_->queued_bytes(), limits.behind_bytes);
+  EXPECT_LT(socket_->queued_bytes(), limits.behind_bytes + 2 * body.size());
+  for (; sent < 1000; ++sent) socket_->Send(1, 0, body);
+  EXPECT_EQ(recorder_.behind.size(), 1U) << "it is told once";
+  size_t received = 0;
+  ASSERT_TRUE(RunUntil([&] {
+    uv_run(loop_.raw(), UV_RUN_NOWAIT);
+    while (recorder_.behind.size() < 2 && peer_.Receive(Deadline::AfterMs(0)).value()) {
+      ++received;
+      uv_run(loop_.raw(), UV_RUN_NOWAIT);
+    }
+    return recorder_.behind.size() > 1;
+  }));
+  EXPECT_EQ(recorder_.behind, (std::vector<bool>{true, false}));
+  EXPECT_LE(socket_->queued_bytes(), limits.caught_up_bytes);
+  ASSERT_TRUE(RunUntil([&] {
+    uv_run(loop_.raw(), UV_RUN_NOWAIT);
+    while (peer_.Receive(Deadline::AfterMs(0)).value()) ++received;
+    return received == sent;
+  }));
+  EXPECT_TRUE(recorder_.closing.empty());
+}
+
+TEST_F(FramedSocketTest, TheHandlerHearsOfTheEndBeforeTheOtherSideSeesIt) {
+  Open();
+  socket_->Close({ErrorCode::kCancelled, "because"});
+  ASSERT_EQ(recorder_.closing.size(), 1U);
+  EXPECT_EQ(recorder_.closing[0].message, "because");
+  socket_->Close({ErrorCode::kCancelled, "again"});
+  Settle();
+  EXPECT_EQ(recorder_.closing.size(), 1U);
   EXPECT_EQ(recorder_.closed.size(), 1U);
 }
 

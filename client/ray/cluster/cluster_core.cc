@@ -106,10 +106,12 @@ void ClusterCore::CheckUsable() const {
   if (raylet_->Gone()) {
     ray::internal::FailureDetails details;
     details.may_have_run = true;
-    details.hint =
-        "whatever this program had under way ended with it: see in its log why it ended, start it again, and call "
-        "ray::Shutdown and ray::Init anew";
-    throw ray::internal::RayException(raylet_->WhyGone().message, details);
+    const Error why = raylet_->WhyGone();
+    details.hint = why.code == ErrorCode::kDisconnected
+                       ? "whatever this program had under way ended with it: see in its log why it ended, start it "
+                         "again, and call ray::Shutdown and ray::Init anew"
+                       : "whatever this program had under way has ended: call ray::Shutdown and ray::Init anew";
+    throw ray::internal::RayException(why.message, details);
   }
 }
 

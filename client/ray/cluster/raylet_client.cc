@@ -8,12 +8,12 @@
 
 #include "base/process_start.h"
 #include "base/strings.h"
+#include "fbs/last_word.h"
 
 namespace raylet::client {
 namespace {
 
 constexpr Duration kSendPatience = std::chrono::seconds(30);
-constexpr size_t kDoorbellBytes = 4096;
 constexpr int kFramesPerRing = 64;  // that came together: one wake for all of them
 
 uint16_t TypeNumber(wire::RayletMessage type) { return static_cast<uint16_t>(type); }
@@ -29,9 +29,9 @@ Result<std::unique_ptr<RayletClient>> RayletClient::Connect(const std::string& s
                 StrCat("no raylet serves ", socket, ": start one with `raylet --socket ", socket,
                        " --store-socket STORE_SOCKET`, beside a `plasma_store -m 1G -s STORE_SOCKET`"));
   }
-  auto bell_fd = CreateMemfd("raylet-doorbell", kDoorbellBytes, /*reserve=*/true);
+  auto bell_fd = CreateMemfd("raylet-doorbell", kDoorbellPageBytes, /*reserve=*/true);
   if (!bell_fd) return Fail(std::move(bell_fd).error());
-  auto bell = Mapping::Map(bell_fd->get(), kDoorbellBytes, Mapping::Access::kReadWrite);
+  auto bell = Mapping::Map(bell_fd->get(), kDoorbellPageBytes, Mapping::Access::kReadWrite);
   if (!bell) return Fail(std::move(bell).error());
   new (bell->data()) Doorbell();
 
@@ -95,9 +95,7 @@ void RayletClient::Run() {
   for (int unrung = 0;;) {
     auto frame = connection_.Receive(Deadline::Never());
     if (!frame || !frame->has_value()) {
-      Break(Error{ErrorCode::kDisconnected, StrCat("the raylet at ", socket_, " is gone",
-                                                   frame ? std::string() : StrCat(" (", frame.error().message, ")"))});
-      return;
+      return Break(WhyItEnded(frame ? std::string() : StrCat(" (", frame.error().message, ")")));
     }
     const uint64_t request = (*frame)->header.request_id;
     ReplyHandler handler;
@@ -116,6 +114,13 @@ void RayletClient::Run() {
     unrung = 0;
     Ring(doorbell());
   }
+}
+
+Error RayletClient::WhyItEnded(const std::string& how) const {
+  if (auto word = ReadLastWord({doorbell_.data(), doorbell_.size()}))
+    return {word->code,
+            StrCat("the raylet at ", socket_, " has ended the connection of this process: ", word->message)};
+  return {ErrorCode::kDisconnected, StrCat("the raylet at ", socket_, " is gone", how)};
 }
 
 void RayletClient::Break(Error why) {

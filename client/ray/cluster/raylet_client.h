@@ -57,11 +57,12 @@ class RayletClient {
   Result<Frame> Call(wire::RayletMessage type, std::span<const std::byte> body, Deadline deadline);
 
   bool Gone() const { return gone_.load(std::memory_order_acquire); }
-  Error WhyGone() const;
+  Error WhyGone() const;  // kDisconnected, or why the raylet has ended this connection
 
  private:
   RayletClient() = default;
   void Run();
+  Error WhyItEnded(const std::string& how) const;
   void Break(Error why);
 
   std::string socket_;

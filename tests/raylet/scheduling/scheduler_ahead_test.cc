@@ -182,6 +182,115 @@ TEST_F(SchedulerAhead, AWorkerThatWaitsGivesBackWhatIsAheadAndGetsNoMore) {
   ASSERT_EQ(starting_.size(), 1u);  // it lends its CPU
 }
 
+TEST_F(SchedulerAhead, AnOwnerThatIsBehindGetsNothingStartedUntilItHasCaughtUp) {
+  WithAQuickWorker(100);
+  const WorkerId worker = given_.front().worker;
+  scheduler_.OwnerBehind(kOwner, true);
+  Take();
+  ASSERT_EQ(recalls_.size(), 1u);
+  EXPECT_EQ(recalls_[0].tasks.size(), 10u);
+  given_.resize(1);
+  ASSERT_TRUE(scheduler_.WorkerGaveBack(worker, recalls_[0].tasks).has_value());
+  FinishHere(1);
+  Submit(5);
+  Tick();
+  EXPECT_TRUE(given_.empty());
+  EXPECT_EQ(scheduler_.queue().size(), 0u);
+  EXPECT_EQ(scheduler_.queue().held_tasks(), 94u);
+  EXPECT_EQ(scheduler_.CountWorkers(Scheduler::WorkerState::kIdle), 1u);
+  scheduler_.OwnerBehind(kOwner, false);
+  Take();
+  ASSERT_FALSE(given_.empty());
+  EXPECT_EQ(given_.front().task->id, recalls_[0].tasks[0]) << "the oldest is the first one again";
+  EXPECT_EQ(scheduler_.queue().held_tasks(), 0u);
+  while (!given_.empty()) FinishHere(1);
+  EXPECT_EQ(scheduler_.tasks(), 0u);
+}
+
+TEST_F(SchedulerAhead, TasksOfOtherOwnersAndCreationsOfActorsGoOnWhileAnOwnerIsBehind) {
+  scheduler_.OwnerBehind(kOwner, true);
+  Submit(3);
+  const auto of_another = MakeTask();
+  of_another->owner = kOwner + 1;
+  const auto creation = MakeTask();
+  creation->actor = ActorSettings();
+  creation->actor->id = ActorId::FromRandom();
+  ASSERT_TRUE(scheduler_.Submit(of_another).has_value());
+  ASSERT_TRUE(scheduler_.Submit(creation).has_value());
+  Take();
+  StartWorkers();
+  ASSERT_EQ(given_.size(), 1u);
+  EXPECT_EQ(given_[0].task->id, of_another->id);
+  FinishHere(1);
+  StartWorkers();
+  ASSERT_EQ(given_.size(), 1u);
+  EXPECT_EQ(given_[0].task->id, creation->id);
+  EXPECT_EQ(scheduler_.queue().held_tasks(), 3u);
+}
+
+TEST_F(SchedulerAhead, TasksOfAnOwnerThatEndsWhileItIsBehindGo) {
+  scheduler_.OwnerBehind(kOwner, true);
+  Submit(3);
+  EXPECT_EQ(scheduler_.tasks(), 3u);
+  EXPECT_TRUE(scheduler_.OwnerGone(kOwner).empty());
+  EXPECT_EQ(scheduler_.tasks(), 0u);
+  EXPECT_EQ(scheduler_.queue().held_tasks(), 0u);
+  EXPECT_TRUE(scheduler_.queue().held().empty());
+}
+
+TEST_F(SchedulerAhead, WhatAMachineHasAheadComesBackWhileItsOwnerIsBehind) {
+  WithAQuickMachine(100);
+  ASSERT_FALSE(forwarded_.empty());
+  scheduler_.OwnerBehind(kOwner, true);
+  Take();
+  ASSERT_EQ(recalled_nodes_, std::vector<NodeId>{kB});
+  std::vector<TaskId> back;
+  for (const TaskPtr& task : forwarded_) back.push_back(task->id);
+  forwarded_.clear();
+  scheduler_.NodeGaveBack(kB, back);
+  Tick();
+  EXPECT_TRUE(forwarded_.empty());
+  EXPECT_EQ(scheduler_.queue().held_tasks(), 80u);
+  scheduler_.OwnerBehind(kOwner, false);
+  Take();
+  EXPECT_FALSE(forwarded_.empty());
+  EXPECT_EQ(forwarded_.front()->id, back.front());
+}
+
+TEST_F(SchedulerAhead, AWorkerGetsAheadAtMostSoManyBytes) {
+  for (int i = 0; i < 40; ++i) {
+    const auto task = MakeTask();
+    task->body.resize(size_t{1} << 20);
+    ASSERT_TRUE(scheduler_.Submit(task).has_value());
+  }
+  Take();
+  StartWorkers();
+  for (int tick = 0; tick < 2; ++tick) {
+    FinishHere(10);
+    Tick();
+  }
+  EXPECT_EQ(Ahead(), 8u);
+  FinishHere(3);
+  EXPECT_EQ(Ahead(), 8u);
+}
+
+TEST_F(SchedulerAhead, AMachineGetsAheadAtMostSoManyBytes) {
+  JoinB(2);
+  for (int i = 0; i < 200; ++i) {
+    const auto task = MakeTask(1, R"({"CPU": 1, "there": 0.0001})");
+    task->body.resize(size_t{4} << 20);
+    ASSERT_TRUE(scheduler_.Submit(task).has_value());
+  }
+  Take();
+  for (int tick = 0; tick < 2; ++tick) {
+    FinishThere(20);
+    Tick();
+  }
+  EXPECT_EQ(forwarded_.size(), 16u);
+  FinishThere(10);
+  EXPECT_EQ(forwarded_.size(), 16u);
+}
+
 TEST_F(SchedulerAhead, WhatWasGivenBackJustBeforeItsTurnCameWasNotBegun) {
   WithAQuickWorker(100);
   const RunTask running = given_.front();

@@ -1,6 +1,6 @@
 // Random lives of a scheduler: whatever happens, no task is lost, and none ends or is started twice. What is sent ahead
 // to busy workers is run in order or comes back. A task runs only with all that it asks for, and no resource is given
-// twice; tasks that ask for more than the machine has never run.
+// twice; tasks that ask for more than the machine has never run. Nothing of an owner that is behind is begun.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -23,7 +23,7 @@ class World {
   explicit World(uint64_t seed) : random_(seed), scheduler_(total_, Limits()) {}
 
   void Step() {
-    switch (Pick(15)) {
+    switch (Pick(16)) {
       case 0:
       case 1:
       case 2: Submit(); break;
@@ -51,6 +51,7 @@ class World {
       case 14:
         if (Pick(3) == 0) scheduler_.Tick();
         break;
+      case 15: FallBehindOrCatchUp(); break;
     }
     Settle();
   }
@@ -58,6 +59,7 @@ class World {
   // Everything that can still end, ends.
   void Drain() {
     CancelWhatCanNeverRun();
+    while (!behind_.empty()) CatchUp(*behind_.begin());
     for (int i = 0; i < 100'000 && (!live_.empty() || !busy_.empty()); ++i) {
       while (!objects_.empty()) SealOne();
       Settle();
@@ -240,8 +242,22 @@ class World {
     objects_.erase(objects_.begin());
   }
 
+  void FallBehindOrCatchUp() {
+    const ProcessId owner = 101 + Pick(3);
+    if (behind_.contains(owner)) return CatchUp(owner);
+    if (Pick(3) != 0) return;
+    behind_.insert(owner);
+    scheduler_.OwnerBehind(owner, true);
+  }
+
+  void CatchUp(ProcessId owner) {
+    behind_.erase(owner);
+    scheduler_.OwnerBehind(owner, false);
+  }
+
   void OwnerDies() {
     const ProcessId owner = 101 + Pick(3);
+    behind_.erase(owner);
     for (const WorkerId worker : scheduler_.OwnerGone(owner)) killed_.insert(worker);
     std::erase_if(live_, [&](const auto& entry) {
       if (entry.second->owner != owner || Running(entry.first)) return false;
@@ -287,6 +303,7 @@ class World {
           ASSERT_EQ(idle_.erase(run->worker), 1u) << "a task was given to a worker that is not idle";
         }
         ASSERT_TRUE(live_.contains(run->task->id));
+        ASSERT_TRUE(run->task->CreatesActor() || !behind_.contains(run->task->owner));
         ASSERT_FALSE(Ahead(run->task->id)) << "a task was given to two workers";
         for (const ObjectId& object : run->task->wait_for) ASSERT_FALSE(objects_.contains(object));
         busy_[run->worker].push_back(run->task);
@@ -340,7 +357,11 @@ class World {
   std::map<TaskId, TaskPtr> live_;  // submitted, and has not ended
   std::set<ObjectId> objects_;      // not sealed
   std::set<WorkerId> starting_, idle_, stopping_, blocked_, killed_;
-  std::map<WorkerId, TaskPtr> actors_;            // constructed, by their creations
+  std::map<WorkerId, TaskPtr> actors_;  // constructed, by their creations
+  std::map<TaskId, ProcessId> live_;    // submitted, and has not ended
+  std::set<ObjectId> objects_;          // not sealed
+  std::set<ProcessId> behind_;          // owners
+  std::set<WorkerId> starting_, idle_, stopping_, actors_, blocked_, killed_;
   std::map<WorkerId, std::deque<TaskPtr>> busy_;  // the first is running, the others are ahead
   std::map<WorkerId, std::vector<TaskId>> recalls_;
   std::set<TaskId> orphans_;  // ahead when their owner died: they come back without a word, or die with their worker

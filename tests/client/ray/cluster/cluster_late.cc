@@ -1,0 +1,44 @@
+// A driver for tests of results that nobody takes, on the daemons of RAY_ADDRESS. It submits COUNT tasks that return
+// BYTES each and ask for one of RESOURCE, and says "submitted". It does nothing until there is a file GO. Then it gets
+// every result, and says how many of them were right, or what was thrown.
+#include <ray/api.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <string>
+#include <vector>
+
+namespace {
+
+std::string Numbered(int number, size_t bytes) {
+  std::string text = std::to_string(number);
+  text.resize(bytes, 'x');
+  return text;
+}
+
+}  // namespace
+
+RAY_REMOTE(Numbered);
+
+int main(int argc, char** argv) {
+  ray::Init();
+  if (argc != 5) return 2;
+  const int count = std::atoi(argv[1]);
+  const auto bytes = static_cast<size_t>(std::atoll(argv[2]));
+  std::vector<ray::ObjectRef<std::string>> results;
+  results.reserve(static_cast<size_t>(count));
+  for (int i = 0; i < count; ++i) results.push_back(ray::Task(Numbered).SetResource(argv[4], 1).Remote(i, bytes));
+  std::puts("submitted");
+  std::fflush(stdout);
+  while (::access(argv[3], F_OK) != 0) ::usleep(1000);
+  int right = 0;
+  try {
+    for (int i = 0; i < count; ++i) right += *results[static_cast<size_t>(i)].Get() == Numbered(i, bytes) ? 1 : 0;
+  } catch (const std::exception& e) {
+    std::printf("thrown: %s\n", e.what());
+  }
+  std::printf("right: %d\n", right);
+  return 0;
+}

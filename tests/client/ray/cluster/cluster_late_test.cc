@@ -1,0 +1,165 @@
+// Results that come faster than their driver takes them: each of them arrives, and the raylet's memory stays bounded.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/frame_connection.h"
+#include "client/finder/raylet_finder.h"
+#include "fbs/messages.h"
+#include "tests/cluster/machines.h"
+#include "tests/harness/daemon_process.h"
+#include "tests/harness/run_folder.h"
+
+namespace cluster_test {
+namespace {
+
+using raylet::Deadline;
+using raylet::FrameConnection;
+using raylet::test::DaemonProcess;
+using raylet::test::Eventually;
+using raylet::test::Machine;
+using raylet::test::ProcessOptions;
+using raylet::test::RunFolder;
+using raylet::test::WriteToken;
+using raylet::wire::RayletMessage;
+using namespace std::chrono_literals;
+
+#ifdef RAYLET_SANITIZED
+constexpr int kShare = 4;  // of the tasks
+#else
+constexpr int kShare = 1;
+#endif
+
+struct Load {
+  int tasks;
+  size_t bytes;
+};
+
+class LateDriverTest : public ::testing::TestWithParam<Load> {
+ protected:
+  void SetUp() override {
+    connection_ = std::make_unique<FrameConnection>(
+        *FrameConnection::Connect(machine_.socket(), Deadline::After(5s), /*retry=*/false));
+    const auto registered = raylet::client::RegisterTool(*connection_, Deadline::After(5s));
+    ASSERT_TRUE(registered) << registered.error().message;
+  }
+
+  void StartDriver(const Load& load, const std::string& resource = "CPU") {
+    tasks_ = load.tasks / kShare;
+    ProcessOptions options;
+    options.environment = {{"RAY_ADDRESS", machine_.socket()}};
+    auto driver = DaemonProcess::StartPlain(
+        RAY_CLUSTER_LATE, {std::to_string(tasks_), std::to_string(load.bytes), folder_.File("go"), resource}, options);
+    ASSERT_TRUE(driver) << driver.error().message;
+    driver_ = std::make_unique<DaemonProcess>(*std::move(driver));
+  }
+
+  bool Submitted() const { return driver_->Output().find("submitted") != std::string::npos; }
+
+  nlohmann::json Status() {
+    const auto sent = connection_->Send(static_cast<uint16_t>(RayletMessage::NodeStatus), 2,
+                                        raylet::Encode(raylet::wire::EmptyNoticeT()), Deadline::After(5s));
+    if (!sent) throw std::runtime_error(sent.error().message);
+    const auto frame = connection_->Receive(Deadline::After(20s));
+    if (!frame || !frame->has_value()) throw std::runtime_error("the raylet does not say how it is");
+    return nlohmann::json::parse(raylet::Parse<raylet::wire::NodeStatusReplyT>((*frame)->body)->json);
+  }
+
+  // The most memory that the raylet has had, in MiB.
+  size_t PeakMiB() const {
+    std::ifstream status("/proc/" + std::to_string(machine_.raylet->pid()) + "/status");
+    for (std::string word; status >> word;) {
+      if (word != "VmHWM:") continue;
+      size_t kib = 0;
+      status >> kib;
+      return kib >> 10;
+    }
+    return 0;
+  }
+
+  void ExpectEveryResult(size_t peak_mib_max) {
+    std::ofstream(folder_.File("go")).put('x');
+    EXPECT_TRUE(driver_->Wait(Deadline::After(60s))) << "it still waits";
+    EXPECT_NE(driver_->Output().find("right: " + std::to_string(tasks_) + "\n"), std::string::npos)
+        << driver_->Output() << machine_.raylet->Output();
+#ifndef RAYLET_SANITIZED  // what was freed stays resident there
+    EXPECT_LT(PeakMiB(), peak_mib_max) << "VmHWM of the raylet, in MiB";
+#else
+    EXPECT_LT(PeakMiB(), peak_mib_max + 1024) << "VmHWM of the raylet, in MiB";
+#endif
+  }
+
+  // Stops it while results arrive, until all that goes on without it has ended.
+  void StopDriverForAWhile() {
+    ASSERT_TRUE(Eventually(60s, [&] { return !driver_->Running() || Submitted(); }));
+    driver_->Signal(SIGSTOP);
+    size_t tasks = 0;
+    int still = 0;
+    ASSERT_TRUE(Eventually(60s, [&] {
+      const size_t now = Status().at("tasks");
+      still = now == tasks ? still + 1 : 0;
+      tasks = now;
+      return still == 200;
+    }));
+    const nlohmann::json status = Status();
+    EXPECT_EQ(status.at("jobs").size(), 1u) << "the driver was dropped: " << machine_.raylet->Output();
+    all_ended_ = status.at("tasks") == 0;
+    EXPECT_TRUE(all_ended_ || status.at("queues").dump().find("has read more of the results") != std::string::npos)
+        << status.dump(1);
+    driver_->Signal(SIGCONT);
+  }
+
+  RunFolder folder_;
+  const std::string token_ = WriteToken(folder_);
+  Machine machine_{token_, {"--num-cpus", "2"}};
+  std::unique_ptr<FrameConnection> connection_;
+  std::unique_ptr<DaemonProcess> driver_;
+  int tasks_ = 0;
+  bool all_ended_ = false;  // while the driver was stopped
+};
+
+// The tasks themselves wait in the raylet: 1.2 KiB each, and 100 MiB for all else.
+size_t PeakMiBFor(const Load& load) { return 100 + static_cast<size_t>(load.tasks) * 1200 / (1 << 20); }
+
+TEST_P(LateDriverTest, EveryResultArrivesThoughNobodyGetsOneUntilAllHaveEnded) {
+  ASSERT_NO_FATAL_FAILURE(StartDriver(GetParam()));
+  ASSERT_TRUE(Eventually(60s, [&] { return !driver_->Running() || (Submitted() && Status().at("tasks") == 0); }))
+      << Status().dump(1);
+  ExpectEveryResult(PeakMiBFor(GetParam()));
+}
+
+TEST_P(LateDriverTest, EveryResultArrivesThoughTheDriverIsStoppedForAWhile) {
+  ASSERT_NO_FATAL_FAILURE(StartDriver(GetParam()));
+  ASSERT_NO_FATAL_FAILURE(StopDriverForAWhile());
+  EXPECT_TRUE(!all_ended_ || GetParam().bytes < 10'000) << "nothing waited for the driver";
+  ExpectEveryResult(PeakMiBFor(GetParam()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Loads, LateDriverTest,
+                         ::testing::Values(Load{2'000, 60'000}, Load{100'000, 3'000}, Load{200'000, 2'000}),
+                         [](const auto& load) {
+                           return std::to_string(load.param.tasks) + "TasksOf" + std::to_string(load.param.bytes) +
+                                  "Bytes";
+                         });
+
+class LateDriverOfTwoMachinesTest : public LateDriverTest {};
+
+TEST_P(LateDriverOfTwoMachinesTest, EveryResultOfAnotherMachineArrivesThoughTheDriverIsStoppedForAWhile) {
+  const Machine other(token_, {"--num-cpus", "2", "--resources", R"({"there": 2})", "--peers", machine_.address});
+  ASSERT_TRUE(Eventually(20s, [&] { return Status().dump().find("\"there\"") != std::string::npos; }));
+  ASSERT_NO_FATAL_FAILURE(StartDriver(GetParam(), "there"));
+  ASSERT_NO_FATAL_FAILURE(StopDriverForAWhile());
+  EXPECT_FALSE(all_ended_) << "nothing waited for the driver";
+  ExpectEveryResult(PeakMiBFor(GetParam()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Loads, LateDriverOfTwoMachinesTest, ::testing::Values(Load{4'000, 60'000}),
+                         [](const auto& load) { return std::to_string(load.param.tasks) + "Tasks"; });
+
+}  // namespace
+}  // namespace cluster_test
