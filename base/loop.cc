@@ -2,6 +2,7 @@
 
 #include <uv.h>
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <unordered_set>
@@ -81,6 +82,11 @@ struct Loop::State {
   uv_prepare_t before_waiting{};           // the loop does not wait in between
   std::vector<std::function<void()>> due;  // loop's thread; in order
   HandleTable handles;
+  uv_prepare_t turn_ends{};                 // runs while turns are measured
+  const Clock* turn_clock = nullptr;        // while turns are measured
+  TimePoint turn_began;                     // loop's thread, as what follows
+  Duration idle_before = Duration::zero();  // spent in waiting until then
+  Duration longest_turn = Duration::zero();
   bool ran = false;  // Run has returned; loop's thread
 
   std::mutex mutex;
@@ -101,6 +107,14 @@ struct Loop::State {
       item = nullptr;  // what it held goes now, not after the others
     }
     if (stop) uv_stop(&loop);
+  }
+
+  void EndTurn() {
+    const TimePoint now = turn_clock->Now();
+    const Duration idle = std::chrono::nanoseconds(uv_metrics_idle_time(&loop));
+    if (turn_began != TimePoint()) longest_turn = std::max(longest_turn, now - turn_began - (idle - idle_before));
+    turn_began = now;
+    idle_before = idle;
   }
 
   void StopDue() {
@@ -133,6 +147,8 @@ Loop::Loop() : state_(std::make_unique<State>()) {
   state_->before_waiting.data = state_.get();
   CheckUv(uv_check_init(&state_->loop, &state_->after_events), "uv_check_init");
   state_->after_events.data = state_.get();
+  CheckUv(uv_prepare_init(&state_->loop, &state_->turn_ends), "uv_prepare_init");
+  state_->turn_ends.data = state_.get();
 }
 
 Loop::~Loop() {
@@ -186,6 +202,14 @@ void Loop::AtEndOfTurn(std::function<void()> work) {
   uv_check_start(&state_->after_events, [](uv_check_t* due) { static_cast<State*>(due->data)->RunDue(); });
   uv_prepare_start(&state_->before_waiting, [](uv_prepare_t* due) { static_cast<State*>(due->data)->RunDue(); });
 }
+
+void Loop::MeasureTurns(const Clock& clock) {
+  state_->turn_clock = &clock;
+  CheckUv(uv_loop_configure(&state_->loop, UV_METRICS_IDLE_TIME), "uv_loop_configure");
+  uv_prepare_start(&state_->turn_ends, [](uv_prepare_t* turn) { static_cast<State*>(turn->data)->EndTurn(); });
+}
+
+Duration Loop::TakeLongestTurn() { return std::exchange(state_->longest_turn, Duration::zero()); }
 
 uv_loop_s* Loop::raw() { return &state_->loop; }
 

@@ -8,6 +8,8 @@
 #include <memory>
 #include <vector>
 
+#include "base/clock.h"
+
 struct uv_loop_s;
 
 namespace raylet {
@@ -26,6 +28,10 @@ class Loop {
   // Runs `work` before the loop next waits for events, behind all that is ready now: once for many. The loop's thread.
   // What this asks for meanwhile runs too. Dropped when the loop stops first.
   void AtEndOfTurn(std::function<void()> work);
+  // Measures turns from now on: how long the loop works without looking for events. The loop's thread; `clock` outlives
+  // this. It costs a system call in each turn: for tests.
+  void MeasureTurns(const Clock& clock);
+  Duration TakeLongestTurn();  // since the last call of it; the loop's thread
   uv_loop_s* raw();
 
  private:

@@ -246,18 +246,18 @@ void ActorDirectory::Watch(const ActorId& id, ProcessId process) {
       TellActorChanged{process, id, wire::ActorState::Dead, 0, std::make_shared<const Failure>(WhyDead(id))});
 }
 
-void ActorDirectory::ProcessGone(ProcessId process) {
+void ActorDirectory::ProcessesGone(const ProcessSet& processes) {
   std::vector<ActorId> orphans;
   for (auto& [id, actor] : living_) {
-    actor.watchers.erase(process);
-    std::erase_if(actor.opens, [process](const PendingOpen& open) { return open.caller == process; });
-    if (actor.owner == process) orphans.push_back(id);
+    std::erase_if(actor.watchers, [&](ProcessId watcher) { return processes.contains(watcher); });
+    std::erase_if(actor.opens, [&](const PendingOpen& open) { return processes.contains(open.caller); });
+    if (processes.contains(actor.owner)) orphans.push_back(id);
   }
   for (const ActorId& id : orphans) {
     Actor& actor = living_.at(id);
     Die(actor,
         ActorFailure(*actor.creation,
-                     StrCat(Describe(*actor.creation), " ended with the process that created it (", process, ")"),
+                     StrCat(Describe(*actor.creation), " ended with the process that created it (", actor.owner, ")"),
                      "an actor that shall outlive its creator must be detached"));
   }
 }

@@ -119,7 +119,7 @@ class ActorDirectory {
   Result<ActorId> Find(const std::string& name, const std::string& actor_namespace, ProcessId asker);
   void Watch(const ActorId& id, ProcessId process);  // hears of its changes, and at once where it is dead
   bool BearsName(const ActorId& id) const;
-  void ProcessGone(ProcessId process);
+  void ProcessesGone(const ProcessSet& processes);  // one pass for many
 
   std::vector<ActorDecision> TakeDecisions() { return std::exchange(decisions_, {}); }
 

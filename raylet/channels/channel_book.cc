@@ -11,18 +11,18 @@ std::optional<ChannelBook::Channel> ChannelBook::Open(const Channel& channel) {
   return before;
 }
 
-std::vector<ChannelBook::Channel> ChannelBook::CallerGone(ProcessId caller) {
+std::vector<ChannelBook::Channel> ChannelBook::CallersGone(const ProcessSet& callers) {
   std::vector<Channel> closed;
   std::erase_if(channels_, [&](const auto& entry) {
-    if (entry.second.caller != caller) return false;
+    if (!callers.contains(entry.second.caller)) return false;
     closed.push_back(entry.second);
     return true;
   });
   return closed;
 }
 
-void ChannelBook::WorkerGone(WorkerId worker) {
-  std::erase_if(channels_, [worker](const auto& entry) { return entry.second.worker == worker; });
+void ChannelBook::WorkersGone(const std::unordered_set<WorkerId>& workers) {
+  std::erase_if(channels_, [&](const auto& entry) { return workers.contains(entry.second.worker); });
 }
 
 size_t ChannelBook::CountOf(const ActorId& actor) const {

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -24,8 +25,8 @@ class ChannelBook {
   ChannelId NewNumber() { return next_++; }
   // The one that the caller had before, of which it has let go.
   std::optional<Channel> Open(const Channel& channel);
-  std::vector<Channel> CallerGone(ProcessId caller);
-  void WorkerGone(WorkerId worker);
+  std::vector<Channel> CallersGone(const ProcessSet& callers);
+  void WorkersGone(const std::unordered_set<WorkerId>& workers);
 
   size_t CountOf(const ActorId& actor) const;
   size_t size() const { return channels_.size(); }

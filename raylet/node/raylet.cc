@@ -13,8 +13,6 @@
 namespace raylet {
 namespace {
 
-constexpr std::chrono::milliseconds kDrainPatience{100};  // from exit notice to the end of the socket
-constexpr std::chrono::milliseconds kExitPatience{200};   // from the end of the socket to the exit notice
 constexpr std::chrono::milliseconds kAcceptPause{200};
 
 }  // namespace
@@ -132,6 +130,7 @@ Result<void> Raylet::OnRegister(ProcessSession& session, uint64_t request_id, wi
   if (request.kind == wire::ProcessKind::Worker) {
     const auto worker = pool_.Registered(request.startup_token);
     if (!worker) return refuse(worker.error());
+    if (workers_.at(*worker).ends_with_job) return refuse({ErrorCode::kNotRunning, "its driver has ended"});
     identity.worker = *worker;
     identity.job = workers_.at(*worker).job;
   } else if (request.kind == wire::ProcessKind::Driver) {
@@ -184,155 +183,6 @@ std::vector<std::string> Raylet::KnownAddresses() const {
   for (const auto& [id, node] : view_.nodes()) addresses.push_back(node.address);
   for (const auto& [id, address] : known_nodes_) addresses.push_back(address);
   return addresses;
-}
-
-// Results are most of what a process is sent: while it is behind, nothing that makes more of them begins.
-void Raylet::OnBehind(ProcessSession& session, bool behind) {
-  if (stopping_ || !session.identity) return;
-  scheduler_.OwnerBehind(session.identity->process, behind);
-  CarryOutSoon();
-}
-
-void Raylet::OnSessionClosed(ProcessSession& session, const Error& reason) {
-  // Kept until the end of this function: its identity is still read.
-  const auto node = sessions_.extract(session.id());
-  closed_bytes_received_ += session.socket().bytes_received();
-  closed_bytes_sent_ += session.socket().bytes_sent();
-  if (!session.identity) return;
-  const auto& identity = *session.identity;
-  if (stopping_) {
-    if (identity.kind == wire::ProcessKind::Driver) KillJobWorkers(identity.job);
-    return;
-  }
-  by_process_.erase(identity.process);
-  switch (identity.kind) {
-    case wire::ProcessKind::Tool: return;
-    case wire::ProcessKind::Driver: {
-      Job& job = jobs_.at(identity.job);
-      RAYLET_LOG(kInfo, "job ", identity.job, ": driver ", job.driver_pid, " has gone: ", reason.message);
-      job.driver = 0;
-      job.ended = true;
-      KillJobWorkers(identity.job);
-      ProcessGone(identity.process, StrCat("driver ", job.driver_pid, " has ended"));
-      CarryOut();
-      ForgetJobWhenDone(identity.job);
-      return;
-    }
-    case wire::ProcessKind::Worker: {
-      WorkerRecord& record = workers_.at(identity.worker);
-      record.connected = false;
-      if (record.exit) {
-        FinishWorker(identity.worker);
-        return;
-      }
-      // Its process ends by itself, or it is of no use any more.
-      scheduler_.WorkerStopping(identity.worker);
-      record.patience =
-          Timer(loop_, kExitPatience, {}, [this, worker = identity.worker] { pool_.Signal(worker, SIGKILL); });
-      CarryOut();
-      return;
-    }
-  }
-}
-
-void Raylet::OnWorkerExit(WorkerId worker, const WorkerExit& exit) {
-  if (stopping_) {
-    if (pool_.Empty()) loop_.Post([this] { FinishStop(); });
-    return;
-  }
-  WorkerRecord& record = workers_.at(worker);
-  record.exit = exit;
-  if (!record.connected) {
-    FinishWorker(worker);
-    return;
-  }
-  // What it wrote before it ended is still to be read. A child of its own may keep the socket open: not for long.
-  record.patience = Timer(loop_, kDrainPatience, {}, [this, worker] {
-    if (ProcessSession* const session = SessionOfWorker(worker))
-      session->Close({ErrorCode::kDisconnected, "its process has ended"});
-  });
-}
-
-void Raylet::FinishWorker(WorkerId worker) {
-  auto node = workers_.extract(worker);
-  const WorkerRecord& record = node.mapped();
-  recent_exits_[worker] = *record.exit;
-  scheduler_.WorkerGone(worker);
-  channels_.WorkerGone(worker);
-  if (relay_ != nullptr) relay_->WorkerGone(worker);
-  if (record.actor) {
-    if (const ActorDirectory::Actor* const actor = actors_.Get(*record.actor)) {
-      const Failure failure = ActorWorkerDied(*actor->creation, record.constructed, *record.exit);
-      actors_.WorkerGone(*record.actor, Place::Here(worker), failure);
-    } else if (const auto hosted = hosted_.WorkerGone(*record.actor, worker)) {
-      TellActorGone(*hosted, /*never_began=*/false,
-                    ActorWorkerDied(*hosted->creation, record.constructed, *record.exit));
-    }
-  }
-  if (record.process != 0) ProcessGone(record.process, DescribeExit(*record.exit));
-  CarryOut();
-  jobs_.at(record.job).workers--;
-  ForgetJobWhenDone(record.job);
-}
-
-// Its tasks, its actors, and whoever relies on it.
-void Raylet::ProcessGone(ProcessId process, const std::string& message) {
-  for (const WorkerId worker : scheduler_.OwnerGone(process)) pool_.Signal(worker, SIGKILL);
-  actors_.ProcessGone(process);
-  ForgetCaller(process);
-  if (objects_ != nullptr) objects_->ProcessGone(process);
-  wire::ProcessNoticeT notice;
-  notice.process = process;
-  notice.failure = std::make_unique<wire::FailureT>(ProcessEnded(process, message));
-  TellProcesses(notice);
-  for (const auto& [id, node] : view_.nodes())
-    if (node.state != NodeState::kDead) TellPeer(id, wire::WorkMessage::ProcessEnded, Encode(notice));
-}
-
-// All, not only those of its job: a detached actor may have been lent objects by processes of any.
-void Raylet::TellProcesses(const wire::ProcessNoticeT& notice) {
-  const Bytes body = Encode(notice);
-  for (const auto& [process, session] : by_process_)
-    if (session->identity->kind != wire::ProcessKind::Tool)
-      session->SendBytes(wire::RayletMessage::ProcessDied, 0, body);
-}
-
-// All but those that host detached actors of ours: a detached actor of another home ends with its job, which its home
-// ends last.
-void Raylet::KillJobWorkers(JobId job) {
-  for (const auto& [id, record] : workers_) {
-    if (record.job != job) continue;
-    if (record.actor) {
-      const ActorDirectory::Actor* const actor = actors_.Get(*record.actor);
-      if (actor != nullptr && actor->settings().detached) continue;
-    }
-    scheduler_.WorkerStopping(id);
-    pool_.Signal(id, SIGKILL);
-  }
-}
-
-void Raylet::ForgetJobWhenDone(JobId id) {
-  const auto found = jobs_.find(id);
-  if (found == jobs_.end() || !found->second.ended || actors_.HasDetached(id)) return;
-  if (found->second.workers > 0) {
-    KillJobWorkers(id);
-    return;
-  }
-  scheduler_.JobGone(id);
-  wire::JobNoticeT notice;
-  notice.job = id;
-  for (const NodeId& node : found->second.known_by) TellPeer(node, wire::WorkMessage::JobEnded, Encode(notice));
-  if (const auto remote = remote_jobs_.find({found->second.from, found->second.number_there});
-      remote != remote_jobs_.end() && remote->second == id)
-    remote_jobs_.erase(remote);
-  jobs_.erase(found);
-}
-
-void Raylet::ForgetEndedJobs() {
-  std::vector<JobId> ended;
-  for (const auto& [id, job] : jobs_)
-    if (job.ended) ended.push_back(id);
-  for (const JobId job : ended) ForgetJobWhenDone(job);
 }
 
 void Raylet::OnSealed(const ObjectId& object) {

@@ -89,9 +89,10 @@ class Raylet final : private ProcessSession::Events,
 
  private:
   struct Job {
-    ProcessId driver = 0;  // 0: it has gone, or is another machine's
-    bool ended = false;    // no driver will be any more
-    NodeId from;           // another machine's job; nil: ours
+    ProcessId driver = 0;         // 0: it has gone, or is another machine's
+    bool ended = false;           // no driver will be any more
+    bool ended_for_good = false;  // nor a detached actor: nothing of it goes on
+    NodeId from;                  // another machine's job; nil: ours
     JobId number_there = 0;
     std::set<NodeId> known_by;  // machines that have its program from us
     pid_t driver_pid = 0;
@@ -106,10 +107,16 @@ class Raylet final : private ProcessSession::Events,
     std::optional<WorkerExit> exit;
     std::optional<ActorId> actor;
     bool constructed = false;
-    Timer patience;  // for the half of its end that has not come yet
+    bool ends_with_job = false;  // killed, and not heard any more: what it wants is for a job that has ended
+    Timer patience;              // for the half of its end that has not come yet
   };
 
-  // raylet.cc: processes come and go
+  struct EndedProcess {
+    ProcessId process = 0;
+    std::string why;
+  };
+
+  // raylet.cc: processes come
   void ListenLocally();
   void Accept(int listen_fd);
   void WatchListeners(FdWatcher::Events wanted);
@@ -117,17 +124,28 @@ class Raylet final : private ProcessSession::Events,
   Result<void> OnRegister(ProcessSession& session, uint64_t request_id, wire::RegisterRequestT request,
                           UniqueFd doorbell) override;
   Result<void> Admit(ProcessSession& session, const wire::RegisterRequestT& request);
-  void OnSessionClosed(ProcessSession& session, const Error& reason) override;
-  void OnBehind(ProcessSession& session, bool behind) override;
-  void OnWorkerExit(WorkerId worker, const WorkerExit& exit);
-  void FinishWorker(WorkerId worker);
-  void ProcessGone(ProcessId process, const std::string& message);
-  void KillJobWorkers(JobId job);
-  void ForgetJobWhenDone(JobId job);
-  void ForgetEndedJobs();
   void OnSealed(const ObjectId& object) override;
   void OnStoreGone(const Error& reason) override;
   void FinishStop();
+
+  // raylet_ends.cc: and go
+  void OnSessionClosed(ProcessSession& session, const Error& reason) override;
+  void OnBehind(ProcessSession& session, bool behind) override;
+  void DriverGone(const ProcessSession::Identity& identity, const Error& reason);
+  void WorkerClosed(const ProcessSession::Identity& identity);
+  void OnWorkerExit(WorkerId worker, const WorkerExit& exit);
+  void FinishSoon(WorkerId worker);
+  void PostFinish();
+  void FinishWorkers(const std::vector<WorkerId>& workers);
+  void ActorWorkerGone(WorkerId worker, const WorkerRecord& record);
+  void ProcessesGone(const std::vector<EndedProcess>& ended);
+  void TellProcesses(const wire::ProcessNoticeT& notice);
+  bool EndsWithItsJob(const ProcessSession& session) const;
+  ProcessSet SurvivorsOf(JobId job) const;
+  ProcessSet KillWorkersOf(JobId job, const ProcessSet& survivors);
+  void EndJob(JobId job);
+  void ForgetJobWhenDone(JobId job);
+  void ForgetEndedJobs();
 
   // raylet_messages.cc: what processes say
   Result<void> OnMessage(ProcessSession& session, wire::RayletMessage type, const Frame& frame) override;
@@ -167,7 +185,6 @@ class Raylet final : private ProcessSession::Events,
   void ReturnTask(const NodeId& node, const TaskId& task, const Error& why);
   void TellPeer(const NodeId& node, wire::WorkMessage type, Bytes body);
   void TellPeer(const NodeId& node, uint16_t type, Bytes body);
-  void TellProcesses(const wire::ProcessNoticeT& notice);
   uint32_t BaseOf(const NodeId& node) const;
   Result<void> CheckSpeaksFor(const NodeId& node, ProcessId process) const;
   std::string AddressOf(const NodeId& node) const;
@@ -219,7 +236,7 @@ class Raylet final : private ProcessSession::Events,
   void RefuseCaller(ProcessId caller, uint64_t request_id, const Failure& failure);
   void TellWatcher(ProcessId process, const ActorId& actor, Bytes notice);
   void Close(const ChannelBook::Channel& channel);
-  void ForgetCaller(ProcessId process);
+  void ForgetCallers(const ProcessSet& processes);
   void HomeGone(const NodeId& node, const std::string& address, const std::string& why);
   void TellPeer(const NodeId& node, wire::ChannelMessage type, Bytes body) override;
   void OnRelayAsked(const NodeId& node, RelayNumber relay, const ActorId& actor, ProcessId caller) override;
@@ -276,6 +293,7 @@ class Raylet final : private ProcessSession::Events,
   WorkerPool pool_;
   std::map<JobId, Job> jobs_;
   std::unordered_map<WorkerId, WorkerRecord> workers_;
+  std::deque<WorkerId> finished_;                          // of workers_: they have gone, and are still to be forgotten
   std::unordered_map<WorkerId, WorkerExit> recent_exits_;  // of the event under way
   SteadyClock clock_;
   ClusterView view_{node_};

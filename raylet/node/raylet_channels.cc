@@ -265,11 +265,13 @@ void Raylet::Close(const ChannelBook::Channel& channel) {
   OnCallerGone(channel.worker, channel.number, channel.caller, channel.actor);
 }
 
-void Raylet::ForgetCaller(ProcessId process) {
-  for (const ChannelBook::Channel& channel : channels_.CallerGone(process)) Close(channel);
-  remote_actors_.ProcessGone(process);
-  std::erase_if(held_back_, [process](const auto& entry) { return entry.first.first == process; });
-  if (relay_ != nullptr) relay_->CallerGone(process);
+void Raylet::ForgetCallers(const ProcessSet& processes) {
+  for (const ChannelBook::Channel& channel : channels_.CallersGone(processes)) Close(channel);
+  std::erase_if(held_back_, [&](const auto& entry) { return processes.contains(entry.first.first); });
+  for (const ProcessId process : processes) {
+    remote_actors_.ProcessGone(process);
+    if (relay_ != nullptr) relay_->CallerGone(process);
+  }
 }
 
 void Raylet::HomeGone(const NodeId& node, const std::string& address, const std::string& why) {

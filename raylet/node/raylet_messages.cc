@@ -7,7 +7,7 @@
 namespace raylet {
 
 Result<void> Raylet::OnMessage(ProcessSession& session, wire::RayletMessage type, const Frame& frame) {
-  if (stopping_) return {};
+  if (stopping_ || EndsWithItsJob(session)) return {};
   const auto done = Dispatch(session, type, frame);
   CarryOutSoon();
   return done;

@@ -206,19 +206,14 @@ void Raylet::OnPeerDead(const NodeId& node, const Error& why) {
   ended_elsewhere_.erase(node);
   objects_->NodeGone(node, base, why);
   for (auto& [id, job] : jobs_) job.known_by.erase(node);
+  for (auto& [id, job] : jobs_)
+    if (job.from == node && !job.ended) EndJob(id);
   for (const WorkerId worker : scheduler_.NodeGone(node, base)) pool_.Signal(worker, SIGKILL);
-  std::vector<JobId> theirs;
-  for (auto& [id, job] : jobs_) {
-    if (job.from != node || job.ended) continue;
-    job.ended = true;
-    theirs.push_back(id);
-  }
   hosted_.HomeGone(node);
   actors_.NodeGone(node, base, AddressOf(node), why.message);
   HomeGone(node, AddressOf(node), why.message);
   CarryOut();  // first what became of the actors there, then that their channels have ended
   relay_->NodeGone(node, why);
-  for (const JobId job : theirs) KillJobWorkers(job);
   wire::ProcessNoticeT notice;
   notice.process = ProcessId{base} << 32;
   notice.failure = std::make_unique<wire::FailureT>(
@@ -283,8 +278,7 @@ Result<void> Raylet::OnJobEnded(const NodeId& node, const Frame& frame) {
   const auto found = remote_jobs_.find({node, notice->job});
   if (found == remote_jobs_.end()) return {};
   const JobId id = found->second;
-  jobs_.at(id).ended = true;
-  KillJobWorkers(id);
+  EndJob(id);
   CarryOut();
   ForgetJobWhenDone(id);
   return {};
@@ -394,13 +388,17 @@ Result<void> Raylet::OnCancelTask(const NodeId& node, const Frame& frame) {
 Result<void> Raylet::OnProcessEnded(const NodeId& node, const Frame& frame) {
   const auto notice = Parse<wire::ProcessNoticeT>(frame.body);
   if (!notice) return Fail(notice.error());
-  RAYLET_RETURN_IF_ERROR(CheckSpeaksFor(node, notice->process));
-  for (const WorkerId worker : scheduler_.OwnerGone(notice->process)) pool_.Signal(worker, SIGKILL);
-  actors_.ProcessGone(notice->process);
+  ProcessSet processes(notice->also.begin(), notice->also.end());
+  processes.insert(notice->process);
+  for (const ProcessId process : processes) RAYLET_RETURN_IF_ERROR(CheckSpeaksFor(node, process));
+  for (const WorkerId worker : scheduler_.OwnersGone(processes)) pool_.Signal(worker, SIGKILL);
+  actors_.ProcessesGone(processes);
   auto& ended = ended_elsewhere_[node];
-  if (ended.size() >= kEndedKeptMax) ended.erase(ended.begin());  // the one that began first
-  ended.insert(notice->process);
-  objects_->ProcessGone(notice->process);
+  for (const ProcessId process : processes) {
+    if (ended.size() >= kEndedKeptMax) ended.erase(ended.begin());  // the one that began first
+    ended.insert(process);
+    objects_->ProcessGone(process);
+  }
   TellProcesses(*notice);
   return {};
 }

@@ -74,9 +74,10 @@ struct WorkerPool::Process {
   WorkerPool* pool = nullptr;
   WorkerId worker = 0;
   uint64_t token = 0;
-  pid_t pid = 0;
+  pid_t pid = 0;  // while it runs
   std::string log_file;
   std::string start_error;
+  WorkerExit exit;  // once it has ended
   uv_process_t handle{};
   Timer register_timer;
   Timer kill_timer;
@@ -89,14 +90,13 @@ WorkerPool::WorkerPool(Loop& loop, WorkerPoolOptions options, OnExit on_exit)
 WorkerPool::~WorkerPool() {
   *alive_ = false;
   for (auto& [id, process] : processes_) {
-    if (process->pid != 0) ::kill(process->pid, SIGKILL);
     process->pool = nullptr;
     process->register_timer.Cancel();
     process->kill_timer.Cancel();
-    if (process->self) {
-      uv_close(reinterpret_cast<uv_handle_t*>(&process->handle),
-               [](uv_handle_t* handle) { static_cast<Process*>(handle->data)->self.reset(); });
-    }
+    if (process->pid == 0) continue;  // its handle closes already
+    ::kill(process->pid, SIGKILL);
+    uv_close(reinterpret_cast<uv_handle_t*>(&process->handle),
+             [](uv_handle_t* handle) { static_cast<Process*>(handle->data)->self.reset(); });
   }
 }
 
@@ -113,13 +113,9 @@ void WorkerPool::Start(WorkerId worker, const WorkerProgram& program) {
   processes_[worker] = process;
   const auto spawned = Spawn(*process, program);
   if (!spawned) {
-    WorkerExit exit;
-    exit.start_error = spawned.error().message;
-    RAYLET_LOG(kWarning, "worker ", worker, ": ", exit.start_error);
-    processes_.erase(worker);
-    loop_.Post([this, worker, exit, alive = alive_] {
-      if (*alive) on_exit_(worker, exit);
-    });
+    process->start_error = spawned.error().message;
+    RAYLET_LOG(kWarning, "worker ", worker, ": ", process->start_error);
+    Ended(*process);
     return;
   }
   tokens_[process->token] = worker;
@@ -165,7 +161,12 @@ Result<void> WorkerPool::Spawn(Process& process, const WorkerProgram& program) {
   options.stdio_count = 3;
   options.exit_cb = [](uv_process_t* handle, int64_t exit_code, int signal) {
     const auto ended = static_cast<Process*>(handle->data)->self;
-    if (ended->pool != nullptr) ended->pool->Ended(*ended, exit_code, signal);
+    uv_close(reinterpret_cast<uv_handle_t*>(handle),
+             [](uv_handle_t* closed) { static_cast<Process*>(closed->data)->self.reset(); });
+    ended->exit.pid = ended->pid;
+    ended->exit.exit_code = static_cast<int>(exit_code);
+    ended->exit.signal = signal;
+    if (ended->pool != nullptr) ended->pool->Ended(*ended);
   };
   const int status = uv_spawn(loop_.raw(), &process.handle, &options);
   process.handle.data = &process;
@@ -183,30 +184,42 @@ Result<void> WorkerPool::Spawn(Process& process, const WorkerProgram& program) {
   return {};
 }
 
-void WorkerPool::Ended(Process& process, int64_t exit_code, int signal) {
-  WorkerExit exit;
-  exit.pid = process.pid;
-  exit.exit_code = static_cast<int>(exit_code);
-  exit.signal = signal;
-  exit.log_file = process.log_file;
-  exit.start_error = process.start_error;
-  exit.last_output = EndOf(exit.log_file);
-  // Thousands of workers come and go, and few write anything.
-  struct stat log {};
-  if (::stat(exit.log_file.c_str(), &log) == 0 && log.st_size == 0) {
-    ::unlink(exit.log_file.c_str());
-    exit.log_file.clear();
-  }
-  const WorkerId worker = process.worker;
-  RAYLET_LOG(kInfo, "worker ", worker, ": ", DescribeExit(exit));
+void WorkerPool::Ended(Process& process) {
   tokens_.erase(process.token);
   process.pid = 0;
   process.register_timer.Cancel();
   process.kill_timer.Cancel();
-  processes_.erase(worker);
-  uv_close(reinterpret_cast<uv_handle_t*>(&process.handle),
-           [](uv_handle_t* handle) { static_cast<Process*>(handle->data)->self.reset(); });
-  on_exit_(worker, exit);
+  ended_.push_back(process.worker);
+  if (ended_.size() > 1) return;
+  loop_.Post([this, alive = alive_] {
+    if (*alive) HandOver();
+  });
+}
+
+void WorkerPool::HandOver() {
+  for (size_t i = 0; i < kExitsPerTurn && !ended_.empty(); ++i) {
+    const auto node = processes_.extract(ended_.front());
+    ended_.pop_front();
+    Process& process = *node.mapped();
+    WorkerExit& exit = process.exit;
+    exit.start_error = process.start_error;
+    if (exit.pid != 0) {
+      exit.log_file = process.log_file;
+      exit.last_output = EndOf(exit.log_file);
+      // Thousands of workers come and go, and few write anything.
+      struct stat log {};
+      if (::stat(exit.log_file.c_str(), &log) == 0 && log.st_size == 0) {
+        ::unlink(exit.log_file.c_str());
+        exit.log_file.clear();
+      }
+      RAYLET_LOG(kInfo, "worker ", process.worker, ": ", DescribeExit(exit));
+    }
+    on_exit_(process.worker, exit);
+  }
+  if (ended_.empty()) return;
+  loop_.Post([this, alive = alive_] {
+    if (*alive) HandOver();
+  });
 }
 
 Result<WorkerId> WorkerPool::Registered(uint64_t token) {

@@ -1,9 +1,11 @@
 // WorkerPool: the processes that the raylet starts: their start, their output, their exit notices, their end. Owned by
 // the Raylet; loop thread only. It knows processes and tokens, not tasks. Every process started here is reaped here:
-// libuv hears SIGCHLD, so an end is known within a millisecond and no zombie stays.
+// libuv hears SIGCHLD, so an end is known within a millisecond and no zombie stays. Always holds: what hears SIGCHLD
+// only notes the exit; what follows from it, and may start processes, has a turn of its own.
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -36,9 +38,12 @@ struct WorkerPoolOptions {
   std::chrono::milliseconds register_timeout{10'000};
 };
 
+constexpr size_t kExitsPerTurn = 32;
+
 class WorkerPool {
  public:
-  // Called once per started process, from the loop and never from inside Start.
+  // Called once per started process, from the loop and never from inside Start: at most kExitsPerTurn times in a turn,
+  // so that the loop hears others too while a thousand processes end.
   using OnExit = std::function<void(WorkerId, const WorkerExit&)>;
 
   WorkerPool(Loop& loop, WorkerPoolOptions options, OnExit on_exit);
@@ -59,13 +64,15 @@ class WorkerPool {
  private:
   struct Process;
   Result<void> Spawn(Process& process, const WorkerProgram& program);
-  void Ended(Process& process, int64_t exit_code, int signal);
+  void Ended(Process& process);
+  void HandOver();
 
   Loop& loop_;
   const WorkerPoolOptions options_;
   const OnExit on_exit_;
   std::unordered_map<WorkerId, std::shared_ptr<Process>> processes_;
   std::unordered_map<uint64_t, WorkerId> tokens_;  // of those that have not registered
+  std::deque<WorkerId> ended_;                     // of processes_: OnExit is still to come
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

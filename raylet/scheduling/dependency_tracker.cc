@@ -10,7 +10,10 @@ std::vector<ObjectId> DependencyTracker::Add(const TaskId& task, std::span<const
   for (const ObjectId& object : objects) {
     if (!missing.insert(object).second) continue;
     auto& tasks = waiting_[object];
-    if (tasks.empty()) unwatched.push_back(object);
+    if (tasks.empty()) {
+      unwatched.push_back(object);
+      ++owners_[OwnerOf(object)];
+    }
     tasks.insert(task);
   }
   return unwatched;
@@ -27,8 +30,14 @@ std::vector<TaskId> DependencyTracker::Sealed(const ObjectId& object) {
     missing_.erase(missing);
     ready.push_back(task);
   }
-  waiting_.erase(found);
+  Forget(object);
   return ready;
+}
+
+void DependencyTracker::Forget(const ObjectId& object) {
+  waiting_.erase(object);
+  const auto owner = owners_.find(OwnerOf(object));
+  if (--owner->second == 0) owners_.erase(owner);
 }
 
 void DependencyTracker::Remove(const TaskId& task) {
@@ -37,25 +46,28 @@ void DependencyTracker::Remove(const TaskId& task) {
   for (const ObjectId& object : missing->second) {
     const auto tasks = waiting_.find(object);
     tasks->second.erase(task);
-    if (tasks->second.empty()) waiting_.erase(tasks);
+    if (tasks->second.empty()) Forget(object);
   }
   missing_.erase(missing);
 }
 
-std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingForOwner(ProcessId process) const {
-  return WaitingForOwners([process](ProcessId owner) { return owner == process; });
+std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingForOwners(const ProcessSet& processes) const {
+  const bool any =
+      std::any_of(processes.begin(), processes.end(), [this](ProcessId process) { return owners_.contains(process); });
+  if (!any) return {};
+  return WaitingFor([&processes](ProcessId owner) { return processes.contains(owner); });
 }
 
 std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingForNode(uint32_t process_base) const {
-  return WaitingForOwners([process_base](ProcessId owner) { return owner >> 32 == process_base; });
+  return WaitingFor([process_base](ProcessId owner) { return owner >> 32 == process_base; });
 }
 
-std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingForOwners(
-    const std::function<bool(ProcessId)>& matches) const {
+std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingFor(
+    const std::function<bool(ProcessId)>& is_owner) const {
   std::vector<std::pair<TaskId, ObjectId>> tasks;
   for (const auto& [task, objects] : missing_) {
     const auto lost = std::find_if(objects.begin(), objects.end(),
-                                   [&matches](const ObjectId& object) { return matches(OwnerOf(object)); });
+                                   [&is_owner](const ObjectId& object) { return is_owner(OwnerOf(object)); });
     if (lost != objects.end()) tasks.emplace_back(task, *lost);
   }
   return tasks;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "fbs/ids.h"
+#include "raylet/scheduling/task.h"
 
 namespace raylet {
 
@@ -21,8 +22,8 @@ class DependencyTracker {
   std::vector<TaskId> Sealed(const ObjectId& object);
   void Remove(const TaskId& task);
 
-  // Tasks that wait for an object owned by `process`, with one such object each.
-  std::vector<std::pair<TaskId, ObjectId>> WaitingForOwner(ProcessId process) const;
+  // Tasks that wait for an object owned by one of `processes`, with one such object each.
+  std::vector<std::pair<TaskId, ObjectId>> WaitingForOwners(const ProcessSet& processes) const;
   // The same for all processes whose numbers have `process_base` as their high half.
   std::vector<std::pair<TaskId, ObjectId>> WaitingForNode(uint32_t process_base) const;
   std::vector<TaskId> TasksFor(const ObjectId& object) const;
@@ -32,11 +33,13 @@ class DependencyTracker {
   size_t objects() const { return waiting_.size(); }
 
  private:
-  std::vector<std::pair<TaskId, ObjectId>> WaitingForOwners(const std::function<bool(ProcessId)>& matches) const;
+  std::vector<std::pair<TaskId, ObjectId>> WaitingFor(const std::function<bool(ProcessId)>& is_owner) const;
+  void Forget(const ObjectId& object);
 
   // Sets both ways: a task may wait for thousands of objects, and an object be waited for by as many tasks.
   std::unordered_map<TaskId, std::unordered_set<ObjectId>> missing_;
   std::unordered_map<ObjectId, std::unordered_set<TaskId>> waiting_;
+  std::unordered_map<ProcessId, size_t> owners_;  // of the objects in waiting_, and how many are each one's
 };
 
 }  // namespace raylet

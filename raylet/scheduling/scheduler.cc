@@ -20,6 +20,7 @@ Result<void> Scheduler::Submit(TaskPtr task) {
   if (tasks_.contains(task->id))
     return Fail(ErrorCode::kAlreadyExists, StrCat("task ", task->id.hex(), " has been submitted already"));
   Job& job = jobs_[task->job];
+  if (job.ended) return Fail(ErrorCode::kNotRunning, "its driver has ended");
   if (job.tasks >= limits_.tasks_per_job_max) {
     return Fail(ErrorCode::kFull, StrCat("the raylet holds ", job.tasks,
                                          " tasks of this program, which is its limit: wait for "
@@ -120,16 +121,48 @@ void Scheduler::ObjectSealed(const ObjectId& object) {
   dirty_ = true;
 }
 
-std::vector<WorkerId> Scheduler::OwnerGone(ProcessId process) {
+std::vector<WorkerId> Scheduler::OwnersGone(const ProcessSet& processes) {
   std::vector<WorkerId> running;
-  if (owned_.contains(process))
-    running = DropTasks([process](const QueuedTask& task) {
-      return task.task->owner == process && !(task.task->CreatesActor() && task.task->actor->detached);
+  if (std::any_of(processes.begin(), processes.end(), [this](ProcessId process) { return owned_.contains(process); }))
+    running = DropTasks([&processes](const QueuedTask& task) {
+      return processes.contains(task.task->owner) && !(task.task->CreatesActor() && task.task->actor->detached);
     });
-  LoseWaitingFor(dependencies_.WaitingForOwner(process), "");
-  queue_.Release(process);
+  LoseWaitingFor(dependencies_.WaitingForOwners(processes), "");
+  for (const ProcessId process : processes) queue_.Release(process);
   dirty_ = true;
   return running;
+}
+
+namespace {
+
+bool Stays(const Task& task, const ProcessSet& survivors) {
+  if (task.CreatesActor() && task.actor->detached && !task.CameFromElsewhere()) return true;
+  return survivors.contains(task.owner);
+}
+
+}  // namespace
+
+bool Scheduler::Outlives(const Worker& worker, const ProcessSet& survivors) {
+  if (worker.hosts != nullptr) return Stays(*worker.hosts, survivors);
+  return worker.task != nullptr && !worker.task->owner_gone && Stays(*worker.task->task, survivors);
+}
+
+std::vector<WorkerId> Scheduler::JobEnded(JobId id, const ProcessSet& survivors, bool for_good) {
+  dirty_ = true;
+  Job& job = jobs_[id];
+  job.ended = for_good;
+  std::vector<WorkerId> ending;
+  for (const auto& [worker_id, worker] : workers_) {
+    if (worker.job != id || (!for_good && Outlives(worker, survivors))) continue;
+    WorkerStopping(worker_id);
+    ending.push_back(worker_id);
+  }
+  if (job.tasks > 0) {
+    (void)DropTasks([&](const QueuedTask& task) {  // those that run are run by workers that stop
+      return task.task->job == id && (for_good || !Stays(*task.task, survivors));
+    });
+  }
+  return ending;
 }
 
 // What runs is left, and its workers returned; what another machine runs is called off; what waits goes without a word.
@@ -417,6 +450,7 @@ void Scheduler::StartMissing(const std::function<size_t(JobId)>& wanted_of) {
   for (const JobId id : queue_.jobs()) {
     Job& job = jobs_[id];
     for (size_t wanted = wanted_of(id); job.starting < wanted && starting < limits_.starting_max;) {
+      RAYLET_CHECK(!job.ended, "job ", id, " has ended, and has tasks that are ready");
       if (workers_.size() >= limits_.workers_max) {
         // One of another job that has nothing to do makes room; its death brings us back here.
         (void)StopIdleOfAnother(id);

@@ -129,12 +129,16 @@ class Scheduler {
   // it.
   bool Cancel(const TaskId& id);
   void ObjectSealed(const ObjectId& object);
-  // The process owned tasks, creations of detached actors not counted (those that wait go without a word, those that
+  // The processes owned tasks, creations of detached actors not counted (those that wait go without a word, those that
   // run are not retried; returns the workers that run them) and objects (tasks that wait for them are lost).
-  std::vector<WorkerId> OwnerGone(ProcessId process);
+  std::vector<WorkerId> OwnersGone(const ProcessSet& processes);
+  std::vector<WorkerId> OwnerGone(ProcessId process) { return OwnersGone({process}); }
   // The process does not take its results as fast as they come: while it is behind none of its tasks begins, and those
   // that wait in workers or on other machines come back. Creations of actors go on.
   void OwnerBehind(ProcessId process, bool behind);
+  // The job's driver has gone. What Outlives it goes on; all its other tasks go without a word, once and for all, and
+  // its other workers stop: returns them. `for_good`: nothing outlives it, and nothing more is taken for it.
+  std::vector<WorkerId> JobEnded(JobId job, const ProcessSet& survivors, bool for_good);
   void WorkerReady(WorkerId worker);
   // kProtocolError unless the worker runs this task. An actor's worker stays with it where `succeeded`, and stops
   // otherwise.
@@ -143,6 +147,10 @@ class Scheduler {
   void WorkerStopping(WorkerId worker);  // the edge is ending it: it gets no more work
   void WorkerGone(WorkerId worker);
   void JobGone(JobId job);  // it has no workers and no tasks any more
+
+  // Whether it goes on without its job's driver: it hosts a detached actor that is at home here, or runs work of one of
+  // `survivors`.
+  static bool Outlives(const Worker& worker, const ProcessSet& survivors);
 
   // ---- work ahead (scheduler_ahead.cc): short work is sent before there is room, so that nobody waits for it
   // Every kAheadTick for as long as it is wanted.
@@ -197,6 +205,7 @@ class Scheduler {
     size_t failed_starts = 0;  // in a row
     size_t tasks = 0;
     size_t task_bytes = 0;
+    bool ended = false;  // for good: no task is taken for it, so that no worker is started
   };
 
   // Of another machine, about work of ours there.

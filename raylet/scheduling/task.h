@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "base/result.h"
@@ -18,6 +19,7 @@ namespace raylet {
 using JobId = uint32_t;      // one per driver, from 1
 using WorkerId = uint64_t;   // one per started process, from 1; ours alone, never on the wire
 using ChannelId = uint64_t;  // one per (caller, actor), from 1
+using ProcessSet = std::unordered_set<ProcessId>;
 
 // Where something runs: in a worker of this machine, on another machine, or nowhere yet.
 struct Place {

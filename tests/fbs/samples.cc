@@ -216,6 +216,7 @@ void Fill(wire::LendNoticeT& message) {
 void Fill(wire::ProcessNoticeT& message) {
   message.process = 4;
   message.failure = MakePointer<wire::FailureT>();
+  message.also = {5, 6};
 }
 void Fill(wire::TasksNoticeT& message) { message.tasks = {IdOf(60), IdOf(61)}; }
 void Fill(wire::EmptyNoticeT&) {}

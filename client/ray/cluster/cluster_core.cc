@@ -555,6 +555,8 @@ std::string ClusterCore::WhyDead(ProcessId process) const {
 void ClusterCore::OnProcessDied(const Frame& frame) {
   const auto notice = Parse<wire::ProcessNoticeT>(frame.body);
   if (!notice) return;
+  std::vector<ProcessId> ended = notice->also;
+  ended.push_back(notice->process);
   {
     const std::lock_guard lock(mutex_);
     if (notice->reached_again) {
@@ -562,9 +564,10 @@ void ClusterCore::OnProcessDied(const Frame& frame) {
       return;
     }
     const bool machine = notice->process == MachineOf(notice->process);
-    dead_.insert_or_assign(notice->process, machine ? notice->failure->message : std::string());
+    for (const ProcessId process : ended)
+      dead_.insert_or_assign(process, machine ? notice->failure->message : std::string());
   }
-  const Holds ended = lends_.TakeAllOf(notice->process);
+  for (const ProcessId process : ended) const Holds released = lends_.TakeAllOf(process);
 }
 
 void ClusterCore::OnObjectLost(const Frame& frame) {

@@ -164,7 +164,7 @@ TEST(ActorDirectory, OwnersDeathEndsItsActorsUnlessTheyAreDetached) {
   const ActorId detached = bench.Living(Creation("d", 0, true));
   ASSERT_TRUE(bench.directory.Open(mortal, kCaller, 1).has_value());
   bench.Forget();
-  bench.directory.ProcessGone(kOwner);
+  bench.directory.ProcessesGone({kOwner});
   const auto told = bench.Take<TellActorChanged>();
   ASSERT_EQ(told.size(), 1u);
   EXPECT_EQ(told[0].process, kCaller);

@@ -26,12 +26,12 @@ TEST(ChannelBook, ACallersEndClosesItsChannelsAndAWorkersEndForgetsThem) {
   book.Open({book.NewNumber(), kActor, kCaller, kWorker});
   book.Open({book.NewNumber(), another, kCaller, 6});
   book.Open({book.NewNumber(), another, kOther, 6});
-  EXPECT_EQ(book.CallerGone(kCaller).size(), 2u);
+  EXPECT_EQ(book.CallersGone({kCaller}).size(), 2u);
   EXPECT_EQ(book.CountOf(kActor), 0u);
   EXPECT_EQ(book.CountOf(another), 1u);
-  book.WorkerGone(6);
+  book.WorkersGone({6});
   EXPECT_EQ(book.size(), 0u);
-  EXPECT_TRUE(book.CallerGone(kOther).empty());
+  EXPECT_TRUE(book.CallersGone({kOther}).empty());
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <thread>
@@ -87,6 +88,14 @@ class Worker {
       AwaitFile(Text(*spec.arguments[0]));
       Blocked(false);
     }
+    if (spec.function == "never") return;
+    if (spec.function == "blocked_by_nested") {  // as a task that is in Get of what it submitted, for ever
+      TaskOptions nested;
+      nested.function = "never";
+      process_.Submit(nested);
+      Blocked(true);
+      return;
+    }
     if (spec.function == "throw" || spec.function == "throwing_actor") {
       result.result->kind = wire::ValueKind::Failed;
       result.result->bytes.clear();
@@ -131,6 +140,25 @@ class Worker {
   std::map<uint64_t, Channel> channels_;
 };
 
+// A driver in a process of its own, for tests of its end: SOCKET COUNT FUNCTION FILE. It submits COUNT such tasks, and
+// ends once FILE is there.
+int Drive(char** arguments) {
+  WireOptions options;
+  options.executable = std::filesystem::canonical("/proc/self/exe");
+  options.arguments = {"fake"};
+  auto driver = WireProcess::Register(arguments[1], options);
+  if (!driver) {
+    std::printf("%s\n", driver.error().message.c_str());
+    return 8;
+  }
+  TaskOptions task;
+  task.function = arguments[3];
+  task.max_retries = 3;
+  for (int left = std::atoi(arguments[2]); left > 0; --left) driver->Submit(task);
+  AwaitFile(arguments[4]);
+  return 0;
+}
+
 int Main() {
   const char* const mode = std::getenv("FAKE_WORKER_MODE");
   std::printf("fake worker starts\n");
@@ -146,15 +174,17 @@ int Main() {
   WireOptions options;
   options.kind = wire::ProcessKind::Worker;
   options.token = std::strtoull(token, nullptr, 10);
+  const bool never_ready = mode != nullptr && std::string(mode) == "register";
+  options.ready = !never_ready;
   auto process = WireProcess::Register(socket, options);
   if (!process) {
     std::printf("%s\n", process.error().message.c_str());
     return 8;
   }
-  return Worker(std::move(*process)).Run();
+  return never_ready ? 6 : Worker(std::move(*process)).Run();
 }
 
 }  // namespace
 }  // namespace raylet::test
 
-int main() { return raylet::test::Main(); }
+int main(int argc, char** argv) { return argc == 5 ? raylet::test::Drive(argv) : raylet::test::Main(); }

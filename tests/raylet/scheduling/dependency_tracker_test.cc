@@ -42,10 +42,10 @@ TEST(DependencyTracker, FindsTasksWhoseObjectsLostTheirOwner) {
   std::atomic<uint64_t> counter{1};
   const ObjectId owned = NewObjectId(77, counter);
   tracker.Add(kOne, std::vector{kA, owned});
-  const auto waiting = tracker.WaitingForOwner(77);
+  const auto waiting = tracker.WaitingForOwners({77});
   ASSERT_EQ(waiting.size(), 1u);
   EXPECT_EQ(waiting[0], std::pair(kOne, owned));
-  EXPECT_TRUE(tracker.WaitingForOwner(78).empty());
+  EXPECT_TRUE(tracker.WaitingForOwners({78}).empty());
 }
 
 }  // namespace

@@ -1,0 +1,153 @@
+// The end of a driver and of many workers at once, with the whole daemon and real processes.
+#include <signal.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/raylet/node/node.h"
+
+namespace raylet::test {
+namespace {
+
+using wire::ValueKind;
+
+constexpr size_t kCpus = 4;
+constexpr size_t kBlocked = 200;
+constexpr Duration kStartPatience = std::chrono::seconds(60);
+
+nlohmann::json StatusOf(const Node& node) {
+  WireOptions options;
+  options.kind = wire::ProcessKind::Tool;
+  options.ready = false;
+  auto tool = WireProcess::Register(node.socket(), options);
+  if (!tool) throw std::runtime_error(tool.error().message);
+  return nlohmann::json::parse(tool->StatusJson());
+}
+
+size_t CountWorkers(const nlohmann::json& status, const std::string& key, const nlohmann::json& value) {
+  const auto& workers = status["workers"];
+  return static_cast<size_t>(
+      std::count_if(workers.begin(), workers.end(), [&](const auto& worker) { return worker[key] == value; }));
+}
+
+// A raylet, and a driver in a process of its own whose tasks all wait in Get for tasks of their own. As many of those
+// run as there are CPUs, and the others are ready.
+struct BlockedWorkers {
+  BlockedWorkers() : node({"--num-cpus", std::to_string(kCpus), "--log-level", "info"}) {
+    ProcessOptions options;
+    options.ready_fd = options.lifeline_fd = false;
+    auto started = DaemonProcess::Start(
+        FakeWorkerPath(), {node.socket(), std::to_string(kBlocked), "blocked_by_nested", node.folder.File("end")},
+        options);
+    if (!started) throw std::runtime_error(started.error().message);
+    driver.emplace(std::move(*started));
+    const bool all = Eventually(kStartPatience, [this] {
+      const auto status = StatusOf(node);
+      return CountWorkers(status, "blocked", true) == kBlocked &&
+             CountWorkers(status, "state", "busy") == kBlocked + kCpus && status["workers"].size() == kBlocked + kCpus;
+    });
+    EXPECT_TRUE(all) << StatusOf(node).dump(1);
+  }
+
+  size_t CountStarts() {
+    log += node.daemon->Output();
+    size_t starts = 0;
+    for (size_t at = log.find(": started "); at != std::string::npos; at = log.find(": started ", at + 1)) ++starts;
+    return starts;
+  }
+
+  void ExpectServesTheNextDriver(std::chrono::steady_clock::time_point ended) {
+    auto next = node.Driver();
+    const auto result = next.AwaitResult(next.Submit({}));
+    EXPECT_EQ(result.result->kind, ValueKind::Inline);
+    EXPECT_LT(std::chrono::steady_clock::now() - ended, std::chrono::seconds(1));
+    EXPECT_TRUE(Eventually(kPatience, [this] { return StatusOf(node)["workers"].size() == 1; }));
+    const auto status = StatusOf(node);
+    EXPECT_EQ(status["jobs"].size(), 1u);
+    EXPECT_EQ(status["tasks"], 0);
+    const auto stopped = node.daemon->Terminate(std::chrono::seconds(3));
+    ASSERT_TRUE(stopped.has_value()) << stopped.error().message;
+    EXPECT_EQ(stopped->exit_code, 0);
+    EXPECT_EQ(CountStarts(), kBlocked + kCpus + 1);  // the one is the next driver's
+  }
+
+  Node node;
+  std::optional<DaemonProcess> driver;
+  std::string log;
+};
+
+TEST(RayletEnds, StartsNoWorkerForAKilledDriverAndServesTheNext) {
+  BlockedWorkers workers;
+  const auto ended = std::chrono::steady_clock::now();
+  workers.driver->Kill();
+  workers.ExpectServesTheNextDriver(ended);
+}
+
+TEST(RayletEnds, StartsNoWorkerForADriverThatEndedAndServesTheNext) {
+  BlockedWorkers workers;
+  const auto ended = std::chrono::steady_clock::now();
+  workers.node.Touch("end");
+  const auto end = workers.driver->Wait(Deadline::After(kPatience));
+  ASSERT_TRUE(end.has_value());
+  EXPECT_EQ(end->exit_code, 0);
+  workers.ExpectServesTheNextDriver(ended);
+}
+
+TEST(RayletEnds, ObeysSigtermWhileTheWorkersOfADriverEnd) {
+  BlockedWorkers workers;
+  workers.driver->Kill();
+  const auto stopped = workers.node.daemon->Terminate(std::chrono::seconds(3));
+  ASSERT_TRUE(stopped.has_value()) << stopped.error().message;
+  EXPECT_EQ(stopped->exit_code, 0);
+  EXPECT_EQ(workers.CountStarts(), kBlocked + kCpus);
+}
+
+TEST(RayletEnds, StopsTheWorkersThatAreStartingWithTheirDriver) {
+  Node node({"--num-cpus", "8"});
+  auto other = node.Driver();
+  {
+    auto driver = node.Driver({"FAKE_WORKER_MODE=silent"});
+    for (int i = 0; i < 8; ++i) driver.Submit({});
+    ASSERT_TRUE(Eventually(kPatience, [&] { return CountWorkers(StatusOf(node), "state", "starting") == 8; }));
+  }
+  EXPECT_TRUE(Eventually(kPatience, [&] { return StatusOf(node)["workers"].empty(); }));
+  EXPECT_EQ(StatusOf(node)["jobs"].size(), 1u);
+  EXPECT_EQ(other.AwaitResult(other.Submit({})).result->kind, ValueKind::Inline);
+}
+
+TEST(RayletEnds, GivesUpOnAProgramWhoseWorkersRegisterAndEnd) {
+  Node node;
+  auto driver = node.Driver({"FAKE_WORKER_MODE=register"});
+  const auto result = driver.AwaitResult(driver.Submit({}));
+  ASSERT_EQ(result.result->kind, ValueKind::Failed);
+  EXPECT_NE(result.result->failure->message.find("3 attempts"), std::string::npos) << result.result->failure->message;
+}
+
+TEST(RayletEnds, LetsADetachedActorAndItsTasksOutliveTheDriver) {
+  Node node({"--num-cpus", "4"});
+  auto other = node.Driver();
+  std::optional<WireProcess> driver = node.Driver();
+  ActorOptions detached;
+  detached.function = "blocked_by_nested";  // it runs a task of its own, and is constructing for ever
+  detached.detached = true;
+  const ActorId actor = driver->CreateActor(detached);
+  TaskOptions task;
+  task.function = "blocked_by_nested";
+  driver->Submit(task);
+  ASSERT_TRUE(Eventually(kPatience, [&] { return CountWorkers(StatusOf(node), "state", "busy") == 4; }));
+  const auto before = StatusOf(node)["workers"];
+  driver.reset();
+  ASSERT_TRUE(Eventually(kPatience, [&] { return StatusOf(node)["workers"].size() == 2; }));
+  const auto after = StatusOf(node);
+  EXPECT_EQ(CountWorkers(after, "state", "busy"), 2u) << after.dump(1);
+  for (const auto& worker : after["workers"])
+    EXPECT_NE(
+        std::find_if(before.begin(), before.end(), [&](const auto& each) { return each["pid"] == worker["pid"]; }),
+        before.end());
+  EXPECT_EQ(after["jobs"].size(), 2u);
+  other.Kill(actor, true);
+  EXPECT_TRUE(Eventually(kPatience, [&] { return StatusOf(node)["jobs"].size() == 1; })) << StatusOf(node).dump(1);
+  EXPECT_TRUE(StatusOf(node)["workers"].empty());
+}
+
+}  // namespace
+}  // namespace raylet::test
