@@ -83,7 +83,7 @@ void Raylet::Do(const RecallFromWorker& recall) {
   session->Send(wire::RayletMessage::RecallTasks, 0, notice);
 }
 
-void Raylet::Do(const KillWorker& kill) { pool_.Signal(kill.worker, SIGKILL); }
+void Raylet::Do(const KillWorker& kill) { pool_.KillSoon(kill.worker); }
 
 void Raylet::Do(const StopWorker& stop) { AskToExit(stop.worker); }
 
@@ -213,7 +213,7 @@ void Raylet::Do(const EndActorWorker& end) {
 void Raylet::EndWorker(WorkerId worker, bool at_once) {
   scheduler_.WorkerStopping(worker);
   if (at_once)
-    pool_.Signal(worker, SIGKILL);
+    pool_.KillSoon(worker);
   else
     AskToExit(worker);
 }

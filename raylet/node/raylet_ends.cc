@@ -135,7 +135,7 @@ void Raylet::ActorWorkerGone(WorkerId worker, const WorkerRecord& record) {
 void Raylet::ProcessesGone(const std::vector<EndedProcess>& ended) {
   ProcessSet processes;
   for (const EndedProcess& each : ended) processes.insert(each.process);
-  for (const WorkerId worker : scheduler_.OwnersGone(processes)) pool_.Signal(worker, SIGKILL);
+  for (const WorkerId worker : scheduler_.OwnersGone(processes)) pool_.KillSoon(worker);
   actors_.ProcessesGone(processes);
   ForgetCallers(processes);
   if (objects_ != nullptr)
@@ -185,7 +185,7 @@ ProcessSet Raylet::KillWorkersOf(JobId job, const ProcessSet& survivors) {
     WorkerRecord& record = workers_.at(worker);
     record.ends_with_job = true;
     if (record.process != 0) killed.insert(record.process);
-    pool_.Signal(worker, SIGKILL);
+    pool_.KillSoon(worker);
   }
   return killed;
 }

@@ -208,7 +208,7 @@ void Raylet::OnPeerDead(const NodeId& node, const Error& why) {
   for (auto& [id, job] : jobs_) job.known_by.erase(node);
   for (auto& [id, job] : jobs_)
     if (job.from == node && !job.ended) EndJob(id);
-  for (const WorkerId worker : scheduler_.NodeGone(node, base)) pool_.Signal(worker, SIGKILL);
+  for (const WorkerId worker : scheduler_.NodeGone(node, base)) pool_.KillSoon(worker);
   hosted_.HomeGone(node);
   actors_.NodeGone(node, base, AddressOf(node), why.message);
   HomeGone(node, AddressOf(node), why.message);
@@ -381,7 +381,7 @@ Result<void> Raylet::OnCancelTask(const NodeId& node, const Frame& frame) {
   if (!notice) return Fail(notice.error());
   const auto task = CheckTaskId(*notice->task);
   if (!task) return Fail(task.error());
-  if (const WorkerId worker = scheduler_.Abandon(node, *task); worker != 0) pool_.Signal(worker, SIGKILL);
+  if (const WorkerId worker = scheduler_.Abandon(node, *task); worker != 0) pool_.KillSoon(worker);
   return {};
 }
 
@@ -391,7 +391,7 @@ Result<void> Raylet::OnProcessEnded(const NodeId& node, const Frame& frame) {
   ProcessSet processes(notice->also.begin(), notice->also.end());
   processes.insert(notice->process);
   for (const ProcessId process : processes) RAYLET_RETURN_IF_ERROR(CheckSpeaksFor(node, process));
-  for (const WorkerId worker : scheduler_.OwnersGone(processes)) pool_.Signal(worker, SIGKILL);
+  for (const WorkerId worker : scheduler_.OwnersGone(processes)) pool_.KillSoon(worker);
   actors_.ProcessesGone(processes);
   auto& ended = ended_elsewhere_[node];
   for (const ProcessId process : processes) {

@@ -240,6 +240,25 @@ void WorkerPool::Signal(WorkerId worker, int signal) {
   if (found != processes_.end() && found->second->pid != 0) ::kill(found->second->pid, signal);
 }
 
+void WorkerPool::KillSoon(WorkerId worker) {
+  to_kill_.push_back(worker);
+  if (to_kill_.size() > 1) return;
+  loop_.Post([this, alive = alive_] {
+    if (*alive) KillSome();
+  });
+}
+
+void WorkerPool::KillSome() {
+  for (size_t i = 0; i < kKillsPerTurn && !to_kill_.empty(); ++i) {
+    Signal(to_kill_.front(), SIGKILL);
+    to_kill_.pop_front();
+  }
+  if (to_kill_.empty()) return;
+  loop_.Post([this, alive = alive_] {
+    if (*alive) KillSome();
+  });
+}
+
 void WorkerPool::KillAfter(WorkerId worker, std::chrono::milliseconds grace) {
   const auto found = processes_.find(worker);
   if (found == processes_.end()) return;

@@ -39,6 +39,7 @@ struct WorkerPoolOptions {
 };
 
 constexpr size_t kExitsPerTurn = 32;
+constexpr size_t kKillsPerTurn = 64;
 
 class WorkerPool {
  public:
@@ -54,6 +55,8 @@ class WorkerPool {
   // The worker that was given this token and has not registered yet.
   Result<WorkerId> Registered(uint64_t token);
   void Signal(WorkerId worker, int signal);
+  // SIGKILL, to at most kKillsPerTurn in a turn: the kernel wakes each process, which takes its time.
+  void KillSoon(WorkerId worker);
   void KillAfter(WorkerId worker, std::chrono::milliseconds grace);  // SIGKILL unless it has ended by then
 
   bool Empty() const { return processes_.empty(); }
@@ -66,12 +69,14 @@ class WorkerPool {
   Result<void> Spawn(Process& process, const WorkerProgram& program);
   void Ended(Process& process);
   void HandOver();
+  void KillSome();
 
   Loop& loop_;
   const WorkerPoolOptions options_;
   const OnExit on_exit_;
   std::unordered_map<WorkerId, std::shared_ptr<Process>> processes_;
   std::unordered_map<uint64_t, WorkerId> tokens_;  // of those that have not registered
+  std::deque<WorkerId> to_kill_;                   // a worker that has ended meanwhile is passed over
   std::deque<WorkerId> ended_;                     // of processes_: OnExit is still to come
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
