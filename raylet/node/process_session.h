@@ -59,6 +59,7 @@ class ProcessSession final : public FramedSocket::Handler {
 
   SessionId id() const { return id_; }
   pid_t peer_pid() const { return peer_pid_; }
+  bool IsBehind() const { return socket_.queued_bytes() > limits_.behind_bytes; }
   const FramedSocket& socket() const { return socket_; }
 
   // Set by the Raylet when the process has registered.

@@ -202,6 +202,8 @@ Result<void> Raylet::OnFreeObjects(ProcessSession& session, const Frame& frame) 
 Result<void> Raylet::OnNodeStatus(ProcessSession& session, const Frame& frame) {
   const auto request = Parse<wire::EmptyNoticeT>(frame.body);
   if (!request) return Fail(request.error());
+  if (session.IsBehind())
+    return Fail(ErrorCode::kSlowConsumer, "it asks how this raylet is again and again, and reads no answer");
   wire::NodeStatusReplyT reply;
   reply.json = StatusJson();
   session.Send(wire::RayletMessage::NodeStatusReply, frame.header.request_id, reply);

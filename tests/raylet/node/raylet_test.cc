@@ -566,5 +566,19 @@ TEST(Raylet, RunsManyTasksOfSeveralDrivers) {
   }
 }
 
+TEST(Raylet, AToolThatAsksAgainAndAgainAndReadsNoAnswerIsDropped) {
+  Node node;
+  WireOptions options;
+  options.kind = wire::ProcessKind::Tool;
+  options.ready = false;
+  auto tool = WireProcess::Register(node.socket(), options);
+  ASSERT_TRUE(tool) << tool.error().message;
+  int asked = 0;
+  while (asked < 200'000 && tool->Send(RayletMessage::NodeStatus, wire::EmptyNoticeT(), 2)) ++asked;
+  EXPECT_LT(asked, 200'000);
+  EXPECT_LT(node.daemon->ResidentBytes(), size_t{256} << 20);
+  EXPECT_FALSE(node.Driver().StatusJson().empty());
+}
+
 }  // namespace
 }  // namespace raylet::test

@@ -286,9 +286,11 @@ TEST_F(SchedulerAhead, AMachineGetsAheadAtMostSoManyBytes) {
     FinishThere(20);
     Tick();
   }
-  EXPECT_EQ(forwarded_.size(), 16u);
+  // 64 MiB ahead, and what fits.
+  EXPECT_GE(forwarded_.size(), 16u);
+  EXPECT_LE(forwarded_.size(), 18u);
   FinishThere(10);
-  EXPECT_EQ(forwarded_.size(), 16u);
+  EXPECT_LE(forwarded_.size(), 18u);
 }
 
 TEST_F(SchedulerAhead, WhatWasGivenBackJustBeforeItsTurnCameWasNotBegun) {
