@@ -1,9 +1,10 @@
 #include "raylet/node/worker_pool.h"
 
 #include <fcntl.h>
+#include <spawn.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
-#include <uv.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -29,6 +30,46 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
   pointers.push_back(nullptr);
   return pointers;
 }
+
+// No signal is ignored or blocked in a worker because it is in the raylet.
+class SpawnAttributes {
+ public:
+  SpawnAttributes() {
+    sigset_t signals;
+    ::posix_spawnattr_init(&attributes_);
+    ::sigfillset(&signals);
+    ::posix_spawnattr_setsigdefault(&attributes_, &signals);
+    ::sigemptyset(&signals);
+    ::posix_spawnattr_setsigmask(&attributes_, &signals);
+    ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+  }
+  ~SpawnAttributes() { ::posix_spawnattr_destroy(&attributes_); }
+  SpawnAttributes(const SpawnAttributes&) = delete;
+  SpawnAttributes& operator=(const SpawnAttributes&) = delete;
+  const posix_spawnattr_t* get() const { return &attributes_; }
+
+ private:
+  posix_spawnattr_t attributes_{};
+};
+
+// Nothing to read, everything that it writes into its log, and the folder where it runs unless that is empty.
+class SpawnActions {
+ public:
+  SpawnActions(int log, const std::string& folder) {
+    ::posix_spawn_file_actions_init(&actions_);
+    ::posix_spawn_file_actions_addopen(&actions_, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    ::posix_spawn_file_actions_adddup2(&actions_, log, STDOUT_FILENO);
+    ::posix_spawn_file_actions_adddup2(&actions_, log, STDERR_FILENO);
+    if (!folder.empty()) ::posix_spawn_file_actions_addchdir_np(&actions_, folder.c_str());
+  }
+  ~SpawnActions() { ::posix_spawn_file_actions_destroy(&actions_); }
+  SpawnActions(const SpawnActions&) = delete;
+  SpawnActions& operator=(const SpawnActions&) = delete;
+  const posix_spawn_file_actions_t* get() const { return &actions_; }
+
+ private:
+  posix_spawn_file_actions_t actions_{};
+};
 
 uint64_t NewToken() {
   uint64_t token = 0;
@@ -69,35 +110,27 @@ std::string EndOf(const std::string& path) {
   return text;
 }
 
-// The uv handle's memory must live until its close callback: `self` keeps it.
 struct WorkerPool::Process {
-  WorkerPool* pool = nullptr;
   WorkerId worker = 0;
   uint64_t token = 0;
   pid_t pid = 0;  // while it runs
   std::string log_file;
   std::string start_error;
   WorkerExit exit;  // once it has ended
-  uv_process_t handle{};
   Timer register_timer;
   Timer kill_timer;
-  std::shared_ptr<Process> self;  // while the handle is open
 };
 
 WorkerPool::WorkerPool(Loop& loop, WorkerPoolOptions options, OnExit on_exit)
-    : loop_(loop), options_(std::move(options)), on_exit_(std::move(on_exit)) {}
+    : loop_(loop),
+      options_(std::move(options)),
+      on_exit_(std::move(on_exit)),
+      child_ended_(loop, SIGCHLD, [this] { ReapSoon(); }) {}
 
 WorkerPool::~WorkerPool() {
   *alive_ = false;
-  for (auto& [id, process] : processes_) {
-    process->pool = nullptr;
-    process->register_timer.Cancel();
-    process->kill_timer.Cancel();
-    if (process->pid == 0) continue;  // its handle closes already
-    ::kill(process->pid, SIGKILL);
-    uv_close(reinterpret_cast<uv_handle_t*>(&process->handle),
-             [](uv_handle_t* handle) { static_cast<Process*>(handle->data)->self.reset(); });
-  }
+  for (const auto& [id, process] : processes_)
+    if (process->pid != 0) ::kill(process->pid, SIGKILL);
 }
 
 std::shared_ptr<const UniqueFd> OpenProgramOf(pid_t driver, const std::string& executable) {
@@ -106,11 +139,10 @@ std::shared_ptr<const UniqueFd> OpenProgramOf(pid_t driver, const std::string& e
 }
 
 void WorkerPool::Start(WorkerId worker, const WorkerProgram& program) {
-  auto process = std::make_shared<Process>();
-  process->pool = this;
+  auto& process = processes_[worker];
+  process = std::make_unique<Process>();
   process->worker = worker;
   process->token = NewToken();
-  processes_[worker] = process;
   const auto spawned = Spawn(*process, program);
   if (!spawned) {
     process->start_error = spawned.error().message;
@@ -147,41 +179,41 @@ Result<void> WorkerPool::Spawn(Process& process, const WorkerProgram& program) {
   auto argument_pointers = Pointers(arguments);
   auto environment_pointers = Pointers(environment);
 
-  uv_stdio_container_t stdio[3] = {};
-  stdio[0].flags = UV_IGNORE;  // /dev/null
-  stdio[1].flags = stdio[2].flags = UV_INHERIT_FD;
-  stdio[1].data.fd = stdio[2].data.fd = log.get();
-  uv_process_options_t options{};
+  const SpawnAttributes attributes;
+  const SpawnActions actions(log.get(), program.working_directory);
   const std::string file = FileToRun(program);
-  options.file = file.c_str();
-  options.args = argument_pointers.data();
-  options.env = environment_pointers.data();
-  options.cwd = program.working_directory.empty() ? nullptr : program.working_directory.c_str();
-  options.stdio = stdio;
-  options.stdio_count = 3;
-  options.exit_cb = [](uv_process_t* handle, int64_t exit_code, int signal) {
-    const auto ended = static_cast<Process*>(handle->data)->self;
-    uv_close(reinterpret_cast<uv_handle_t*>(handle),
-             [](uv_handle_t* closed) { static_cast<Process*>(closed->data)->self.reset(); });
-    ended->exit.pid = ended->pid;
-    ended->exit.exit_code = static_cast<int>(exit_code);
-    ended->exit.signal = signal;
-    if (ended->pool != nullptr) ended->pool->Ended(*ended);
-  };
-  const int status = uv_spawn(loop_.raw(), &process.handle, &options);
-  process.handle.data = &process;
-  process.self = processes_.at(process.worker);
+  const int status = ::posix_spawnp(&process.pid, file.c_str(), actions.get(), attributes.get(),
+                                    argument_pointers.data(), environment_pointers.data());
   if (status != 0) {
+    process.pid = 0;
     ::unlink(early_log.c_str());
-    uv_close(reinterpret_cast<uv_handle_t*>(&process.handle),
-             [](uv_handle_t* handle) { static_cast<Process*>(handle->data)->self.reset(); });
     return Fail(ErrorCode::kIo, StrCat("the program ", program.executable, " could not be started in ",
-                                       program.working_directory, ": ", uv_strerror(status)));
+                                       program.working_directory, ": ", std::strerror(status)));
   }
-  process.pid = process.handle.pid;
+  process.exit.pid = process.pid;
   process.log_file = StrCat(options_.logs_folder, "/worker-", process.pid, ".log");
   if (::rename(early_log.c_str(), process.log_file.c_str()) < 0) process.log_file = early_log;
   return {};
+}
+
+void WorkerPool::ReapSoon() {
+  if (std::exchange(reap_due_, true)) return;
+  loop_.Post([this, alive = alive_] {
+    if (*alive) Reap();
+  });
+}
+
+void WorkerPool::Reap() {
+  reap_due_ = false;
+  size_t reaped = 0;
+  for (const auto& [id, process] : processes_) {
+    int status = 0;
+    if (process->pid == 0 || ::waitpid(process->pid, &status, WNOHANG) != process->pid) continue;
+    process->exit.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+    process->exit.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    Ended(*process);
+    if (++reaped == kReapsPerTurn) return ReapSoon();
+  }
 }
 
 void WorkerPool::Ended(Process& process) {

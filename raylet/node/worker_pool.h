@@ -1,7 +1,7 @@
 // WorkerPool: the processes that the raylet starts: their start, their output, their exit notices, their end. Owned by
-// the Raylet; loop thread only. It knows processes and tokens, not tasks. Every process started here is reaped here:
-// libuv hears SIGCHLD, so an end is known within a millisecond and no zombie stays. Always holds: what hears SIGCHLD
-// only notes the exit; what follows from it, and may start processes, has a turn of its own.
+// the Raylet; loop thread only. It knows processes and tokens, not tasks. Every process started here is reaped here,
+// and no other. Always holds: however many SIGCHLD come, one pass over the processes follows, in a turn of its own;
+// what follows from an exit, and may start processes, has a later turn.
 #pragma once
 
 #include <chrono>
@@ -40,6 +40,7 @@ struct WorkerPoolOptions {
 
 constexpr size_t kExitsPerTurn = 32;
 constexpr size_t kKillsPerTurn = 64;
+constexpr size_t kReapsPerTurn = 64;
 
 class WorkerPool {
  public:
@@ -67,6 +68,8 @@ class WorkerPool {
  private:
   struct Process;
   Result<void> Spawn(Process& process, const WorkerProgram& program);
+  void ReapSoon();
+  void Reap();
   void Ended(Process& process);
   void HandOver();
   void KillSome();
@@ -74,10 +77,12 @@ class WorkerPool {
   Loop& loop_;
   const WorkerPoolOptions options_;
   const OnExit on_exit_;
-  std::unordered_map<WorkerId, std::shared_ptr<Process>> processes_;
+  std::unordered_map<WorkerId, std::unique_ptr<Process>> processes_;
   std::unordered_map<uint64_t, WorkerId> tokens_;  // of those that have not registered
   std::deque<WorkerId> to_kill_;                   // a worker that has ended meanwhile is passed over
   std::deque<WorkerId> ended_;                     // of processes_: OnExit is still to come
+  SignalWatcher child_ended_;
+  bool reap_due_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
