@@ -299,6 +299,61 @@ TEST(Scheduler, OwnersDeathDropsItsTasksAndThoseThatWaitForItsObjects) {
   bench.scheduler.JobGone(1);
 }
 
+TEST(Scheduler, StartsAndRunsNothingForAJobThatHasEnded) {
+  Bench bench(2);
+  const auto outer = MakeTask();
+  outer->max_retries = 3;
+  bench.Submit(outer);
+  bench.Ready(bench.started[0].worker);
+  const RunTask run = bench.ran[0];
+  const auto nested = MakeTask();
+  nested->owner = kOwner + 50;  // the worker's process
+  bench.Submit(nested);
+  ASSERT_EQ(bench.started.size(), 1u);
+  const WorkerId starting = bench.started[0].worker;
+  EXPECT_EQ(bench.scheduler.JobEnded(kJob, {}, /*for_good=*/true), (std::vector{run.worker, starting}));
+  bench.Take();
+  EXPECT_TRUE(bench.started.empty());
+  EXPECT_EQ(bench.scheduler.tasks(), 1u);  // what runs goes with its worker
+  EXPECT_EQ(bench.scheduler.Submit(MakeTask()).error().code, ErrorCode::kNotRunning);
+  bench.Ready(starting);  // it was on its way
+  EXPECT_TRUE(bench.ran.empty());
+  bench.Gone(starting);
+  bench.Gone(run.worker);
+  EXPECT_TRUE(bench.started.empty());
+  EXPECT_EQ(bench.scheduler.tasks(), 0u);
+  bench.scheduler.JobGone(kJob);
+}
+
+TEST(Scheduler, GoesOnWithWhatOutlivesTheDriverOfAJob) {
+  Bench bench(4);
+  const auto detached = MakeActor();
+  detached->actor->detached = true;
+  bench.Submit(detached);
+  bench.Ready(bench.started[0].worker);
+  const WorkerId host = bench.ran[0].worker;
+  bench.Finish(bench.ran[0]);
+  constexpr ProcessId kHost = kOwner + 50;
+  const auto its_task = MakeTask();
+  its_task->owner = kHost;
+  bench.Submit(its_task);
+  bench.Ready(bench.started[0].worker);
+  const WorkerId its_worker = bench.ran[0].worker;
+  bench.Submit(MakeTask());
+  bench.Ready(bench.started[0].worker);
+  const WorkerId drivers_worker = bench.ran[0].worker;
+  EXPECT_TRUE(Scheduler::Outlives(bench.scheduler.workers().at(host), {}));
+  EXPECT_FALSE(Scheduler::Outlives(bench.scheduler.workers().at(its_worker), {}));
+  EXPECT_TRUE(Scheduler::Outlives(bench.scheduler.workers().at(its_worker), {kHost}));
+  EXPECT_EQ(bench.scheduler.JobEnded(kJob, {kHost}, /*for_good=*/false), std::vector{drivers_worker});
+  bench.Gone(drivers_worker);
+  EXPECT_EQ(bench.scheduler.tasks(), 1u);
+  const auto another = MakeTask();
+  another->owner = kHost;
+  bench.Submit(another);
+  EXPECT_EQ(bench.started.size(), 1u);
+}
+
 TEST(Scheduler, RefusesPastItsBoundsAndNamesThem) {
   SchedulerLimits limits;
   limits.tasks_per_job_max = 2;
