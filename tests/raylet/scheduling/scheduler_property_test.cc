@@ -357,11 +357,8 @@ class World {
   std::map<TaskId, TaskPtr> live_;  // submitted, and has not ended
   std::set<ObjectId> objects_;      // not sealed
   std::set<WorkerId> starting_, idle_, stopping_, blocked_, killed_;
-  std::map<WorkerId, TaskPtr> actors_;  // constructed, by their creations
-  std::map<TaskId, ProcessId> live_;    // submitted, and has not ended
-  std::set<ObjectId> objects_;          // not sealed
-  std::set<ProcessId> behind_;          // owners
-  std::set<WorkerId> starting_, idle_, stopping_, actors_, blocked_, killed_;
+  std::map<WorkerId, TaskPtr> actors_;            // constructed, by their creations
+  std::set<ProcessId> behind_;                    // owners
   std::map<WorkerId, std::deque<TaskPtr>> busy_;  // the first is running, the others are ahead
   std::map<WorkerId, std::vector<TaskId>> recalls_;
   std::set<TaskId> orphans_;  // ahead when their owner died: they come back without a word, or die with their worker
