@@ -86,6 +86,7 @@ class Raylet final : private ProcessSession::Events,
   void Stop(Ending ending, std::function<void()> stopped);
   void SetOnStoreGone(std::function<void(const Error&)> gone) { on_store_gone_ = std::move(gone); }
   std::string StatusJson() const;
+  size_t workers() const { return workers_.size(); }  // that have not gone
 
  private:
   struct Job {
