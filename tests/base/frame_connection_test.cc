@@ -31,7 +31,7 @@ TEST(FrameConnectionTest, SendsAndReceivesWholeFramesOfAnySize) {
   EXPECT_EQ(here.bytes_sent(), 2 * sizeof(FrameHeader) + large.size());
 }
 
-TEST(FrameConnectionTest, NothingByTheDeadlineIsNoErrorAndHarmsNothing) {
+TEST(FrameConnectionTest, SilenceUntilTheDeadlineIsNoError) {
   auto [one, two] = SocketPair();
   FrameConnection here(std::move(one));
   FrameConnection there(std::move(two));

@@ -83,7 +83,7 @@ TEST_F(FramedSocketTest, EchoesFramesOfAllSizesInOrder) {
   EXPECT_EQ(socket_->bytes_sent(), peer_.bytes_received());
 }
 
-TEST_F(FramedSocketTest, WhatTheKernelDoesNotTakeWaitsAndArrivesInOrderWithItsDescriptors) {
+TEST_F(FramedSocketTest, FramesThatTheKernelDoesNotTakeArriveLaterInOrderWithTheirDescriptors) {
   Open();
   const auto memory = CreateMemfd("test", 4096, false);
   std::mt19937_64 random(2);
@@ -113,7 +113,7 @@ TEST_F(FramedSocketTest, WhatTheKernelDoesNotTakeWaitsAndArrivesInOrderWithItsDe
   EXPECT_TRUE(peer_.fds().empty());
 }
 
-TEST_F(FramedSocketTest, OneThatNeverReadsIsClosedAsASlowConsumer) {
+TEST_F(FramedSocketTest, PeerThatNeverReadsIsClosedAsASlowConsumer) {
   FramedSocketLimits limits;
   limits.queued_bytes_max = 1 << 20;
   Open(limits);

@@ -68,7 +68,7 @@ TEST(LoopTest, WorkThatIsDroppedLetsGoOfWhatItHeld) {
   EXPECT_EQ(held.use_count(), 1);
 }
 
-TEST(LoopTest, WhatIsDueAtTheEndOfTheTurnRunsOnceBehindAllThatIsReady) {
+TEST(LoopTest, EndOfTurnWorkRunsOnceAfterAllReadyEvents) {
   Loop loop;
   std::vector<int> order;
   loop.AtEndOfTurn([&] { order.push_back(0); });  // before the loop runs at all
@@ -115,7 +115,7 @@ TEST(TimerTest, ALongTurnDoesNotShortenTheDelay) {
   loop.Run();
 }
 
-TEST(TimerTest, OneThatIsDestroyedOrCancelledNeverFires) {
+TEST(TimerTest, DestroyedOrCancelledTimerNeverFires) {
   Loop loop;
   int fired = 0;
   {
@@ -160,7 +160,7 @@ TEST(TimerTest, MovesWithoutLosingItsCallback) {
   EXPECT_TRUE(third);
 }
 
-TEST(TimerTest, OneThatOutlivesItsLoopIsEmptyThen) {
+TEST(TimerTest, TimerThatOutlivesItsLoopIsEmpty) {
   Timer timer;
   {
     Loop loop;
@@ -228,7 +228,7 @@ TEST(LoopTest, RunReturnsAfterTheLastCloseCallback) {
   EXPECT_EQ(held.use_count(), 1);
 }
 
-TEST(LoopTest, ItsEndClosesWhatIsLeftAlsoWhatWasOpenedByHand) {
+TEST(LoopTest, LoopClosesAllHandlesAtItsEnd) {
   uv_timer_t by_hand{};
   const auto held = std::make_shared<int>(0);
   {

@@ -104,7 +104,7 @@ TEST(RingTest, ARecordNeverCrossesTheEnd) {
   }
 }
 
-TEST(RingTest, WhatIsReservedIsSeenOnlyOnceCommitted) {
+TEST(RingTest, ReservedRecordIsSeenOnlyOnceCommitted) {
   RingMemory memory(4096);
   RingProducer producer = RingProducer::Attach(memory.span()).value();
   RingConsumer consumer = RingConsumer::Attach(memory.span()).value();

@@ -123,7 +123,7 @@ TEST_F(NamedSegmentTest, AnAbsentOneIsNotFoundAndABadNameIsInvalid) {
   }
 }
 
-TEST_F(NamedSegmentTest, ItsLockShowsWhetherTheCreatorLivesThroughAKill) {
+TEST_F(NamedSegmentTest, LockShowsThatTheCreatorWasKilled) {
   auto [reading, writing] = Pipe();
   const int out = writing.get();
   Child child([this, out] {

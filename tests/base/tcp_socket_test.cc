@@ -22,7 +22,7 @@ TEST(TcpAddress, TellsHostAndPortAndWhetherItLeavesTheMachine) {
   EXPECT_TRUE(MakeTcpAddress("::", 1)->wildcard());
 }
 
-TEST(TcpAddress, WhatIsNoAddressIsSaidWithAnExample) {
+TEST(TcpAddress, BadAddressIsRefusedWithAnExample) {
   for (const char* text : {"", ":", "10.0.0.1", "10.0.0.1:", ":7000", "10.0.0.1:70000", "10.0.0.1:7x", "fe80::1:7000",
                            "10.0.0.1:-1", "10.0.0.1: 7"}) {
     const auto address = ParseTcpAddress(text);

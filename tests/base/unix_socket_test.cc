@@ -116,7 +116,7 @@ TEST_F(UnixSocketTest, AFileThatIsNoSocketIsLeftAlone) {
   EXPECT_EQ(std::filesystem::file_size(path_), 8U);
 }
 
-TEST_F(UnixSocketTest, OfTwoThatStartAtOnceExactlyOneServes) {
+TEST_F(UnixSocketTest, ExactlyOneOfTwoServersThatStartAtOnceServes) {
   for (int round = 0; round < 20; ++round) {
     { const auto stale = ListenUnix(path_, 8); }
     auto [reading, writing] = Pipe();
@@ -144,7 +144,7 @@ TEST_F(UnixSocketTest, OfTwoThatStartAtOnceExactlyOneServes) {
   }
 }
 
-TEST_F(UnixSocketTest, NobodyThereIsNotRunning) {
+TEST_F(UnixSocketTest, MissingServerIsNotRunning) {
   const auto client = ConnectUnix(path_);
   ASSERT_FALSE(client);
   EXPECT_EQ(client.error().code, ErrorCode::kNotRunning);
@@ -226,7 +226,7 @@ TEST(SendReceiveTest, MoreDescriptorsThanAgreedIsAProtocolErrorAndLeaksNone) {
   EXPECT_EQ(received_fds.size(), 8U) << "owned, so that they are closed";
 }
 
-TEST(SendReceiveTest, NothingThereFullAndClosedAreToldApart) {
+TEST(SendReceiveTest, EmptyFullAndClosedAreToldApart) {
   auto [one, two] = SocketPair();
   std::array<std::byte, 64> buffer;
   std::vector<UniqueFd> fds;

@@ -21,7 +21,7 @@ Duration ThreadCpuTime() {
   return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
-TEST(FutexTest, AnotherValueReturnsAtOnceAndTheSameWaitsForTheTimeout) {
+TEST(FutexTest, WaitReturnsAtOnceForAnotherValueAndAtTheTimeoutForTheSame) {
   std::atomic<uint32_t> word{1};
   EXPECT_TRUE(FutexWait(&word, 0, kLong));
   EXPECT_FALSE(FutexWait(&word, 1, std::chrono::milliseconds(2)));
@@ -167,7 +167,7 @@ TEST(SpinParkTest, ADeadPeerEndsAnEndlessWait) {
   EXPECT_EQ(bell.sleepers.load(), 0U);
 }
 
-TEST(SpinParkTest, WhatAPeerDidBeforeItDiedCounts) {
+TEST(SpinParkTest, WorkOfAPeerBeforeItsDeathCounts) {
   Doorbell bell;
   SpinPark waiter;
   bool done = false;
@@ -179,7 +179,7 @@ TEST(SpinParkTest, WhatAPeerDidBeforeItDiedCounts) {
       }));
 }
 
-TEST(SpinParkTest, ThatWeBlockIsToldOnceAndBeforeTheFirstPark) {
+TEST(SpinParkTest, BlockingIsToldOnceBeforeTheFirstPark) {
   Doorbell bell;
   SpinPark waiter;
   int told = 0;

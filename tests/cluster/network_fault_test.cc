@@ -165,7 +165,7 @@ TEST_F(NetworkFaults, ALinkThatPassesPacketsOneWayOnlyIsNoLink) {
   }
 }
 
-TEST_F(NetworkFaults, WhateverIsKilledOfAMachineItsWorkRunsElsewhereOrSaysSoAndNoProcessIsLeft) {
+TEST_F(NetworkFaults, WorkOfAKilledMachineRunsElsewhereOrSaysWhyNotAndLeavesNoProcess) {
   NetMachines machines(3, kShortPatience);
   InitAt(machines.StartWorking(0));
   int number = 0;

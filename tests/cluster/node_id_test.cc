@@ -92,7 +92,7 @@ TEST_F(NodeIdsInAControlStore, TheSecondOfTwoDoesNotStartAndIsToldWhereTheFirstI
   WorkAt("first");
 }
 
-TEST_F(NodeIdsInAControlStore, WhoStartsAgainWhereItWasNeedNotWaitForItsOldLease) {
+TEST_F(NodeIdsInAControlStore, RestartedRayletNeedNotWaitForItsOldLease) {
   Machine first(token_, Has("first", Same(Joins())));
   Machine other(token_, Has("other", Joins()));
   InitAt(other);
@@ -104,7 +104,7 @@ TEST_F(NodeIdsInAControlStore, WhoStartsAgainWhereItWasNeedNotWaitForItsOldLease
   WorkAt("first");
 }
 
-TEST_F(NodeIdsInAControlStore, WhoseLeaseRanOutAndWasTakenOverSaysSoAndEndsAndTheOtherHasItsPlace) {
+TEST_F(NodeIdsInAControlStore, RayletWhoseLeaseWasTakenOverSaysSoAndEnds) {
   Machine first(token_, Has("first", Same(Joins())));
   Machine other(token_, Has("other", Joins()));
   InitAt(other);

@@ -108,7 +108,7 @@ TEST_F(RemoteTasksTest, AGetOfAnArrayEndsAtItsTimeout) {
 
 TEST_F(RemoteTasksTest, TasksOfATaskThereWork) { EXPECT_EQ(*There(NestedSum, 4).Get(), NestedSum(4)); }
 
-TEST_F(RemoteTasksTest, WhatGoesWrongThereIsSaidHere) {
+TEST_F(RemoteTasksTest, FailureOnAnotherMachineIsReportedHere) {
   try {
     There(ThrowTask, 1).Get();
     FAIL() << "it did not throw";
@@ -206,7 +206,7 @@ TEST_F(RemoteTasksTest, TasksPinnedToOneOfThreeMachinesRunOnlyThere) {
   EXPECT_EQ(ray::Get(ordinary, 30'000).size(), ordinary.size());
 }
 
-TEST_F(RemoteTasksTest, WhatAKilledMachineHeldRunsElsewhereOrSaysSo) {
+TEST_F(RemoteTasksTest, TasksOfAKilledMachineRunElsewhereOrSayWhyNot) {
   const auto lost = There(SleepMs, 60'000);
   const auto stored = There(Repeat, std::string("0123456789"), 300'000);
   raylet::test::DaemonProcess* const raylet = b_.raylet.get();
@@ -246,7 +246,7 @@ int FilesWith(const std::string& folder, const std::string& words) {
 }
 
 // What fails in a task only because its machine's store has ended is no failure of the task.
-TEST_F(RemoteTasksTest, WhatMissesItsMachinesStoreRunsElsewhereOrNamesTheMachine) {
+TEST_F(RemoteTasksTest, TaskWithoutItsMachinesStoreRunsElsewhereOrNamesTheMachine) {
   const std::string path = folder_.File("put");
   const auto retried = There(PutOnceToldTo, path);
   const auto once = ray::Task(PutOnceToldTo).SetResource("there", 1).SetMaxRetries(0).Remote(path);

@@ -164,7 +164,7 @@ TEST(LendRecord, ALendComesBackAndEveryOtherSizeIsAProtocolError) {
   for (const size_t size : {0U, 7U, 9U}) EXPECT_FALSE(ParseLendRecord(std::span(bytes, size))) << size;
 }
 
-TEST(Channel, ItsTwoRingsDoNotOverlapAndHoldTheLargestRecord) {
+TEST(Channel, TwoRingsDoNotOverlapAndHoldTheLargestRecord) {
   EXPECT_EQ(ChannelReplyRingOffset() % 128, 0U);
   EXPECT_GE(ChannelBytes(), ChannelReplyRingOffset() + RingBytes(kChannelRingBytes));
   CallRecord call;

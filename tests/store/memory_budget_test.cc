@@ -35,7 +35,7 @@ TEST(MemoryBudget, AStoreLargerThanItsCgroupIsRefusedWithBothNumbers) {
   EXPECT_NE(refused.error().message.find("cgroup has 60.0 MiB left; say a smaller -m"), std::string::npos);
 }
 
-TEST(MemoryBudget, WhatItCountsIsWhatIsReserved) {
+TEST(MemoryBudget, CountedBytesAreTheReservedBytes) {
   const MemoryBudget budget = MemoryBudget::For(1024 * kMiB);
   EXPECT_EQ(budget.index_entries, 262144u);
   EXPECT_GT(budget.index_bytes, budget.index_entries * 64);

@@ -240,7 +240,7 @@ TEST_F(ObjectStoreTest, ADeleteOfManySaysForEachWhatBecameOfIt) {
   ExpectLedgerAddsUp();
 }
 
-TEST_F(ObjectStoreTest, WhatNeverFitsIsRefusedAtOnce) {
+TEST_F(ObjectStoreTest, ObjectThatNeverFitsIsRefusedAtOnce) {
   const uint32_t client = Connect();
   for (const uint64_t bytes : {kCapacity + 1, UINT64_MAX, UINT64_MAX - 63})
     EXPECT_EQ(Create(client, 0, bytes).error().code, ErrorCode::kTooLarge);

@@ -18,7 +18,7 @@ using wire::StoreMessage;
 
 constexpr uint64_t kHalf = 8 << 20;
 
-TEST_F(StoreDaemonTest, AnotherVersionIsToldBothRangesAndClosed) {
+TEST_F(StoreDaemonTest, ClientOfAnotherVersionIsToldBothRangesAndClosed) {
   RawClient client = Raw();
   client.Hello(7, 9);
   const auto reply = client.Reply<wire::StoreHelloReplyT>();
@@ -100,7 +100,7 @@ TEST_F(StoreDaemonTest, BlockedCreatesAreServedInOrderAndRefusedWithTheNumbers) 
   EXPECT_EQ(client.Create(6, uint64_t{17} << 20), ErrorCode::kTooLarge);
 }
 
-TEST_F(StoreDaemonTest, OfRacingCreatorsExactlyOneWins) {
+TEST_F(StoreDaemonTest, ExactlyOneOfRacingCreatorsWins) {
   std::atomic<int> won{0}, lost{0};
   std::vector<std::thread> threads;
   std::vector<RawClient> clients;  // they stay: what a client left unsealed goes with it

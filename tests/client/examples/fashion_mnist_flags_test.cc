@@ -54,7 +54,7 @@ TEST(FashionMnistFlags, TheModelSetsTheDefaultsWhereverItStands) {
   EXPECT_EQ(ParseFlags({"--seed", "2", "--model", "softmax"}).train.epochs, 10U);
 }
 
-TEST(FashionMnistFlags, WhatMakesNoSenseNamesTheOptionAndWhatItTakes) {
+TEST(FashionMnistFlags, NonsenseNamesTheOptionAndWhatItTakes) {
   EXPECT_EQ(Complaint({"--epochs", "-1"}), "--epochs takes a whole number from 1 to 1000000, not '-1'");
   EXPECT_EQ(Complaint({"--rate", "nan"}), "--rate takes a number above 0, at most 1000, not 'nan'");
   EXPECT_EQ(Complaint({"--momentum", "1"}), "--momentum takes a number from 0 to below 1, not '1'");
@@ -69,7 +69,7 @@ TEST(FashionMnistFlags, WhatMakesNoSenseNamesTheOptionAndWhatItTakes) {
     EXPECT_NE(Complaint({flag, "-1"}).find(flag), std::string::npos) << flag;
 }
 
-TEST(FashionMnistFlags, WhatIsNoOptionIsNamed) {
+TEST(FashionMnistFlags, UnknownOptionIsNamed) {
   EXPECT_NE(Complaint({"--epoch", "3"}).find("'--epoch'"), std::string::npos);
   EXPECT_NE(Complaint({"softmax"}).find("'softmax'"), std::string::npos);
   EXPECT_NE(Complaint({"--epochs"}).find("'--epochs'"), std::string::npos);

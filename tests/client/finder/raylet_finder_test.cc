@@ -93,7 +93,7 @@ TEST_F(LocalRaylets, AnAddressOfAClusterThatNoRayletHereIsInNamesTheCommandForTh
   EXPECT_TRUE(Contains(ran.output, "--peers " + address)) << ran.output;
 }
 
-TEST_F(LocalRaylets, WhatIsNoAddressIsSaidToBeNone) {
+TEST_F(LocalRaylets, BadAddressIsRefused) {
   EXPECT_EQ(FindRaylet("10.0.0.1:many").error().code, ErrorCode::kInvalid);
   EXPECT_EQ(Run("raylet", "status", "10.0.0.1:many").exit_code, 2);
   const auto no_port = FindRaylet("127.0.0.1:0");

@@ -51,7 +51,7 @@ class StoreClientTest : public test::PlasmaStoreTest {
   }
 };
 
-TEST_F(StoreClientTest, WhatOneClientSealsAnotherGets) {
+TEST_F(StoreClientTest, ObjectSealedByOneClientIsGotByAnother) {
   const auto creator = Connect("creator"), reader = Connect("reader");
   EXPECT_NE(creator->client_number(), reader->client_number());
   EXPECT_EQ(reader->capacity_bytes(), 64 * kMiB);

@@ -79,7 +79,7 @@ TEST_F(ActorNamesTest, ANameIsFoundEverywhereUntilItIsReleased) {
   EXPECT_TRUE(Eventually(std::chrono::seconds(10), [&] { return Claim(b, Named("ps")).has_value(); }));
 }
 
-TEST_F(ActorNamesTest, WhatOneOfOursHasLostIsOursAtOnceAndItsLateReleaseTakesNothing) {
+TEST_F(ActorNamesTest, LostNameIsTakenOverAtOnceAndItsLateReleaseTakesNothing) {
   Home& a = Join();
   const auto first = Named("ps"), second = Named("ps");
   ASSERT_TRUE(Claim(a, first));

@@ -14,7 +14,7 @@ TaskPtr CreationFrom(const NodeId& home) {
   return task;
 }
 
-TEST(HostedActors, OneIsHereFromItsCreationUntilItsWorkerHasGone) {
+TEST(HostedActors, ActorIsHostedFromItsCreationUntilItsWorkerHasGone) {
   HostedActors actors;
   const NodeId home = NodeId::FromRandom();
   const auto creation = CreationFrom(home);
@@ -46,7 +46,7 @@ TEST(HostedActors, AHomesDeathForgetsItsActorsAndNoOthers) {
   EXPECT_TRUE(actors.actors().empty());
 }
 
-TEST(HostedActors, OneThatComesAgainBeginsAnew) {
+TEST(HostedActors, ActorThatComesAgainBeginsAnew) {
   HostedActors actors;
   const auto creation = CreationFrom(NodeId::FromRandom());
   actors.Came(creation);

@@ -35,7 +35,7 @@ TEST(RemoteActors, ALostHomeIsToldToWhoWaitsAndToWhoWatches) {
   EXPECT_TRUE(actors.HomeGone(kHome).watchers.empty());
 }
 
-TEST(RemoteActors, WhoHasGoneOrHeardOfItsDeathIsForgotten) {
+TEST(RemoteActors, WatchersThatHaveGoneOrHeardOfTheDeathAreForgotten) {
   RemoteActors actors;
   ASSERT_TRUE(actors.Open(kHome, kActor, kCaller, 1).has_value());
   actors.Watch(kHome, kActor, kOther);
@@ -45,7 +45,7 @@ TEST(RemoteActors, WhoHasGoneOrHeardOfItsDeathIsForgotten) {
   EXPECT_EQ(actors.size(), 0u);
 }
 
-TEST(RemoteActors, WhatWasAskedOfADeadOneIsStillAnswered) {
+TEST(RemoteActors, QuestionAboutADeadActorIsStillAnswered) {
   RemoteActors actors;
   ASSERT_TRUE(actors.Open(kHome, kActor, kCaller, 1).has_value());
   actors.Dead(kActor, kCaller);
@@ -54,7 +54,7 @@ TEST(RemoteActors, WhatWasAskedOfADeadOneIsStillAnswered) {
   EXPECT_EQ(actors.size(), 0u);
 }
 
-TEST(RemoteActors, WhatCannotBeHadIsAskedForAgainABoundedNumberOfTimes) {
+TEST(RemoteActors, ChannelThatCannotBeMadeIsAskedForABoundedNumberOfTimes) {
   RemoteActors actors;
   ASSERT_TRUE(actors.Open(kHome, kActor, kCaller, 1).has_value());
   const TimePoint start{};

@@ -303,7 +303,7 @@ TEST_F(ChannelRelayTest, ResultsOfACallThatOutlivesItsCallerAreFreed) {
   EXPECT_EQ(a_.ended, 0);
 }
 
-TEST_F(ChannelRelayTest, WhoAsksAgainLetsGoOfTheFirst) {
+TEST_F(ChannelRelayTest, SecondRequestOfACallerReplacesTheFirst) {
   Process first = Open();
   Process second = Open();
   EXPECT_EQ(b_.caller_gone, 1);

@@ -165,7 +165,7 @@ TEST_F(ControlLinkTest, WhileTheStoreIsAwayOnlyNamesWait) {
   EXPECT_TRUE(Claim(link, late));
 }
 
-TEST_F(ControlLinkTest, WhatWasTakenOverIsSaidToItsOldOwner) {
+TEST_F(ControlLinkTest, OldOwnerHearsWhatWasTakenOver) {
   ControlLink& first = Join(Record());
   ControlLink& second = Join(Record());
   std::vector<std::string> lost;

@@ -77,7 +77,7 @@ TEST_F(ControlExpiryTest, ADeadActorIsRememberedForAWhile) {
   EXPECT_FALSE(found());
 }
 
-TEST_F(ControlExpiryTest, NothingIsAnsweredOnceTheStoreIsGone) {
+TEST_F(ControlExpiryTest, CallsAreNotAnsweredOnceTheStoreIsGone) {
   auto store = std::make_unique<MemoryControlStore>(
       clock_, [this](std::function<void()> work) { work_.push_back(std::move(work)); });
   bool answered = false;
@@ -114,7 +114,7 @@ TEST(ControlRecordsTest, EveryRecordComesBackAsItWas) {
   EXPECT_TRUE(DecodeKeyValue("c", EncodeRecord(KeyValue{"", "forgotten", 9, true}))->deleted);
 }
 
-TEST(ControlRecordsTest, WhatMakesNoSenseNamesTheCell) {
+TEST(ControlRecordsTest, NonsenseNamesItsCell) {
   const std::string id(40, 'a');
   for (const std::string& text :
        {std::string(), std::string("hello"), "raylet2 node " + id + " 1 1 1:a 1:b",
@@ -134,7 +134,7 @@ TEST(ControlRecordsTest, WhatMakesNoSenseNamesTheCell) {
   EXPECT_FALSE(DecodeKeyValue("c", "raylet1 key 1 2 0:"));
 }
 
-TEST(ControlRulesTest, WhatNobodyOfUsWroteIsLeftAlone) {
+TEST(ControlRulesTest, CellsOfOthersAreLeftAlone) {
   const CellText other = "written by another program";
   const NodeId node = NodeId::FromRandom();
   const ActorId actor = ActorId::FromRandom();

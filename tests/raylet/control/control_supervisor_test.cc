@@ -122,7 +122,7 @@ TEST_F(ControlSupervisorTest, StopsWithItsFolderKeptForTheNextStart) {
   EXPECT_TRUE(IsMarked().value_or(false));
 }
 
-TEST_F(ControlSupervisorTest, WhatKeepsItFromStartingIsSaid) {
+TEST_F(ControlSupervisorTest, SupervisorReportsWhyRedisDoesNotStart) {
   const auto absent = Start("redis-server-of-nobody");
   ASSERT_FALSE(absent);
   EXPECT_EQ(absent.error().code, ErrorCode::kNotRunning);

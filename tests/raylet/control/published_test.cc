@@ -33,7 +33,7 @@ class PublishedTest : public ::testing::Test {
   Published published_;
 };
 
-TEST_F(PublishedTest, WhatIsNewIsToldOnceAndAgainWhileTheStoreIsAway) {
+TEST_F(PublishedTest, NewsIsToldOnceAndAgainWhileTheStoreIsAway) {
   published_.Tell(Placed(1, wire::ActorState::Alive), now_);
   auto tellings = published_.TakeDue(10);
   ASSERT_EQ(tellings.size(), 1u);
@@ -61,7 +61,7 @@ TEST_F(PublishedTest, AllIsToldAgainAfterALossAndNothingOtherwise) {
   EXPECT_EQ(published_.losses(), 2u);
 }
 
-TEST_F(PublishedTest, WhatWasUnderWayWhenTheStoreLostItsMemoryIsToldAgain) {
+TEST_F(PublishedTest, NewsUnderWayWhenTheStoreLostItsMemoryIsToldAgain) {
   published_.Tell(Name("a"), now_);
   const auto telling = published_.TakeDue(1).front();
   published_.Renewed(true, 1, now_);
@@ -80,7 +80,7 @@ TEST_F(PublishedTest, ANewerItemOvertakesTheOlderOne) {
   EXPECT_EQ(std::get<ActorPlacement>(telling.item).state, wire::ActorState::Alive);
 }
 
-TEST_F(PublishedTest, WhatAnotherOwnsIsLostOnce) {
+TEST_F(PublishedTest, ItemThatAnotherOwnsIsLostOnce) {
   published_.Keep(Name("a"), now_);
   published_.Renewed(true, 1, now_);
   const auto telling = published_.TakeDue(1).front();
@@ -92,7 +92,7 @@ TEST_F(PublishedTest, WhatAnotherOwnsIsLostOnce) {
   EXPECT_FALSE(published_.Told(telling.ticket, {}));
 }
 
-TEST_F(PublishedTest, WhatIsWithdrawnIsKeptUntilTheStoreHasLetGoOfIt) {
+TEST_F(PublishedTest, WithdrawnItemIsKeptUntilTheStoreHasLetGoOfIt) {
   published_.Keep(Name("a"), now_);
   published_.Withdraw(Name("a"), now_);
   auto telling = published_.TakeDue(1).front();

@@ -126,7 +126,7 @@ TEST_F(RedisControlStoreTest, StoppedItLetsCallsEndAtTheirDeadlines) {
   EXPECT_EQ(State().waiting, 0u);
 }
 
-TEST_F(RedisControlStoreTest, OfTwoStoresThatWriteAtOnceNoneLosesAWrite) {
+TEST_F(RedisControlStoreTest, TwoStoresThatWriteAtOnceLoseNoWrite) {
   RedisServer server;
   Connect(server.address());
   LoopThread other_thread;
@@ -244,7 +244,7 @@ TEST_F(RedisControlStoreTest, CellsThatNoRayletWroteAreNamedAndHideNoOthers) {
   EXPECT_TRUE(Renew());
 }
 
-TEST_F(RedisControlStoreTest, NobodyThereSaysWhatToStart) {
+TEST_F(RedisControlStoreTest, MissingRedisIsReportedWithTheCommandThatStartsIt) {
   RunFolder folder;
   ControlAddress address;
   address.path = folder.File("nobody");
@@ -254,7 +254,7 @@ TEST_F(RedisControlStoreTest, NobodyThereSaysWhatToStart) {
 }
 
 // Speakers that are no Redis: each connection gets these bytes, whatever it sends.
-TEST_F(RedisControlStoreTest, WhoIsNoRedisIsSurvived) {
+TEST_F(RedisControlStoreTest, ServerThatIsNoRedisIsSurvived) {
   RunFolder folder;
   ControlAddress address;
   address.path = folder.File("speaker");

@@ -71,7 +71,7 @@ TEST(ControlAddressTest, EveryFormIsTaken) {
   EXPECT_EQ(parse("unix://me:secret@/a").Shown(), "unix:///a");
 }
 
-TEST(ControlAddressTest, OthersAreRefusedWithoutShowingAPassword) {
+TEST(ControlAddressTest, BadAddressIsRefusedWithoutShowingAPassword) {
   for (const char* text :
        {"", "head:6379", "http://head", "rediss://:secret@head", "redis://", "redis://head:0", "redis://head:65536",
         "redis://head:", "redis://head:x", "redis://head/3", "redis://[::1", "redis://[::1]x", "redis://@head",

@@ -71,7 +71,7 @@ TEST(Inbound, CreationOfARestartDiffersFromTheFirstInTheCountAlone) {
   EXPECT_EQ(Encode(*again), parsed->task->body);
 }
 
-TEST(Inbound, WhatAUserMayHaveAskedForIsRefusedWithASentence) {
+TEST(Inbound, BadRequestOfAUserIsRefusedWithASentence) {
   auto long_name = Spec();
   long_name.name.assign(kNameBytesMax + 1, 'x');
   const auto refused = Read(long_name);

@@ -141,7 +141,7 @@ TEST_F(RayletHead, KeepsAControlStoreThatOthersJoinWithTheToken) {
   EXPECT_NE(::kill(restarted, 0), 0);
 }
 
-TEST_F(RayletHead, ItsRedisEndsWithItHoweverItEnds) {
+TEST_F(RayletHead, RedisEndsWithItsRaylet) {
   Machine head({"--head", "--head-port", "0"});
   const pid_t redis = head.Status()["control"]["redis"]["pid"];
   head.node.daemon->Kill();
@@ -152,7 +152,7 @@ TEST_F(RayletHead, ItsRedisEndsWithItHoweverItEnds) {
   }));
 }
 
-TEST_F(RayletHead, WhatKeepsARayletFromJoiningIsSaid) {
+TEST_F(RayletHead, RayletLogsWhyItCannotJoin) {
   const auto [absent_code, absent] = Run({"--control", "unix://" + folder_.File("nobody"), "--control-timeout", "0.3"});
   EXPECT_EQ(absent_code, 3) << absent;
   EXPECT_NE(absent.find("start redis-server there"), std::string::npos) << absent;

@@ -63,7 +63,7 @@ TEST_F(RayletPeers, SeeEachOtherAndWhatIsFreeThere) {
   EXPECT_EQ(peer["messages_resent"], 0);
 }
 
-TEST_F(RayletPeers, OneThatIsKilledIsDeadAsSoonAsItsMachineRefusesConnections) {
+TEST_F(RayletPeers, KilledPeerIsDeadOnceItsMachineRefusesConnections) {
   Machine a(Flags());
   Machine b(Flags({"--peers", a.Address()}));
   ASSERT_TRUE(a.Sees("up"));
@@ -72,7 +72,7 @@ TEST_F(RayletPeers, OneThatIsKilledIsDeadAsSoonAsItsMachineRefusesConnections) {
   EXPECT_NE(std::string(a.Peer()["why"]).find("refuses connections"), std::string::npos) << a.Peer().dump();
 }
 
-TEST_F(RayletPeers, OneThatStopsSaysSo) {
+TEST_F(RayletPeers, StoppingPeerSaysSo) {
   Machine a(Flags());
   Machine b(Flags({"--peers", a.Address()}));
   ASSERT_TRUE(a.Sees("up"));
@@ -81,7 +81,7 @@ TEST_F(RayletPeers, OneThatStopsSaysSo) {
   EXPECT_NE(std::string(a.Peer()["why"]).find("stopping"), std::string::npos) << a.Peer().dump();
 }
 
-TEST_F(RayletPeers, OneWhoseStoreEndsSaysSo) {
+TEST_F(RayletPeers, PeerSaysThatItsStoreHasEnded) {
   Machine a(Flags());
   Machine b(Flags({"--peers", a.Address()}));
   ASSERT_TRUE(a.Sees("up"));
@@ -90,7 +90,7 @@ TEST_F(RayletPeers, OneWhoseStoreEndsSaysSo) {
   EXPECT_EQ(a.Peer()["why"], "it said goodbye: its store has ended") << a.Peer().dump();
 }
 
-TEST_F(RayletPeers, OneThatIsFrozenIsSilentThenDeadAndUpAgainWhenItGoesOn) {
+TEST_F(RayletPeers, FrozenPeerIsSilentThenDeadThenUpAgain) {
   const std::vector<std::string> limits = {"--peer-silent-after", "1", "--peer-dead-after", "2.5"};
   Machine a(Flags(limits));
   Machine b(Flags({"--peers", a.Address(), limits[0], limits[1], limits[2], limits[3]}));
@@ -105,7 +105,7 @@ TEST_F(RayletPeers, OneThatIsFrozenIsSilentThenDeadAndUpAgainWhenItGoesOn) {
   ASSERT_TRUE(b.Sees("up"));
 }
 
-TEST_F(RayletPeers, OneWithAnotherTokenOrNoneIsKeptOutAndBothLogsSayWhy) {
+TEST_F(RayletPeers, PeerWithAnotherTokenIsRefusedAndBothLogsSayWhy) {
   std::ofstream(folder_.File("other")) << "a token of another cluster\n";
   ::chmod(folder_.File("other").c_str(), 0600);
   Machine a(Flags());

@@ -51,7 +51,7 @@ TEST_F(ClusterViewTest, CountsWhatItSentAtOnceAndNotTwiceWhenTheReportSaysItToo)
   EXPECT_DOUBLE_EQ(view_.Utilization(At(kB), one), 0);
 }
 
-TEST_F(ClusterViewTest, WhatOthersQueuedThereTakesWhatIsFreeAndMore) {
+TEST_F(ClusterViewTest, WorkQueuedByOthersReducesWhatIsFree) {
   NodeLoad load = Load(4, 1);
   load.lines[0].queued_units = 3 * kUnitsPerWhole;
   Join(kB, load);

@@ -65,7 +65,7 @@ TEST(ResourceLedger, KnowsWhatItCanNeverGive) {
   EXPECT_TRUE(ledger.Resolve({}).has_value());
 }
 
-TEST(ResourceLedger, WhatItCanNeverGiveFitsNowhereAndEqualsNothingThatIsHeld) {
+TEST(ResourceLedger, InfeasibleNeedsFitNowhereAndEqualNothingThatIsHeld) {
   const ResourceLedger ledger(Set({{"CPU", 20'000}, {"gpu", 10'000}}));
   const auto never = ledger.Resolve(Set({{"CPU", 10'000}, {"unicorn", 1}}));
   EXPECT_FALSE(ledger.Fits(never));

@@ -135,7 +135,7 @@ TEST_F(SchedulerAhead, AWorkerGetsAheadWhatItEndsInTwoTicks) {
   EXPECT_EQ(Ahead(), 10u);  // others have followed
 }
 
-TEST_F(SchedulerAhead, NothingIsSentAheadWhileTasksAreLong) {
+TEST_F(SchedulerAhead, LongTasksAreNotSentAhead) {
   Submit(100);
   StartWorkers();
   for (int i = 0; i < 20; ++i) {
@@ -146,7 +146,7 @@ TEST_F(SchedulerAhead, NothingIsSentAheadWhileTasksAreLong) {
   EXPECT_FALSE(scheduler_.WantsTick());
 }
 
-TEST_F(SchedulerAhead, WhatWaitsBehindALongTaskComesBackWithinThreeTicks) {
+TEST_F(SchedulerAhead, TasksBehindALongTaskComeBackWithinThreeTicks) {
   WithAQuickWorker(100);
   const WorkerId worker = given_.front().worker;
   EXPECT_TRUE(scheduler_.WantsTick());
@@ -238,7 +238,7 @@ TEST_F(SchedulerAhead, TasksOfAnOwnerThatEndsWhileItIsBehindGo) {
   EXPECT_TRUE(scheduler_.queue().held().empty());
 }
 
-TEST_F(SchedulerAhead, WhatAMachineHasAheadComesBackWhileItsOwnerIsBehind) {
+TEST_F(SchedulerAhead, TasksAheadAtAMachineComeBackWhileTheirOwnerIsBehind) {
   WithAQuickMachine(100);
   ASSERT_FALSE(forwarded_.empty());
   scheduler_.OwnerBehind(kOwner, true);
@@ -293,7 +293,7 @@ TEST_F(SchedulerAhead, AMachineGetsAheadAtMostSoManyBytes) {
   EXPECT_LE(forwarded_.size(), 18u);
 }
 
-TEST_F(SchedulerAhead, WhatWasGivenBackJustBeforeItsTurnCameWasNotBegun) {
+TEST_F(SchedulerAhead, TaskGivenBackJustBeforeItsTurnWasNotBegun) {
   WithAQuickWorker(100);
   const RunTask running = given_.front();
   Tick(3);
@@ -309,7 +309,7 @@ TEST_F(SchedulerAhead, WhatWasGivenBackJustBeforeItsTurnCameWasNotBegun) {
   EXPECT_EQ(scheduler_.tasks(), 89u);
 }
 
-TEST_F(SchedulerAhead, NothingIsSentAheadOfAnotherJobsTurn) {
+TEST_F(SchedulerAhead, TasksAreNotSentAheadOfAnotherJobsTurn) {
   WithAQuickWorker(20);
   FinishHere(5);
   Submit(5, 2);
@@ -319,7 +319,7 @@ TEST_F(SchedulerAhead, NothingIsSentAheadOfAnotherJobsTurn) {
 }
 
 // Older tasks that can never run here neither take the place of those that can, nor hold them up.
-TEST_F(SchedulerAhead, WhatCanNeverRunHereIsNotSentAheadAndHoldsUpNothing) {
+TEST_F(SchedulerAhead, InfeasibleTaskIsNotSentAheadAndHoldsUpNoOther) {
   const char* const never[] = {R"({"CPU": 1, "none": 1})", R"({"CPU": 2})", R"({"none": 1})"};
   for (const char* const resources : never) Submit(20, 1, resources);
   Submit(20, 2, R"({"CPU": 1, "none": 1})");
@@ -378,7 +378,7 @@ TEST_F(SchedulerAhead, AnOwnersDeathTakesBackItsTasksAheadAndEndsWhatHasBegun) {
   EXPECT_EQ(scheduler_.tasks(), 0u);
 }
 
-TEST_F(SchedulerAhead, AnotherMachineGetsAheadWhatItEndsInTwoTicksAndGivesItBackWhenItEndsNothing) {
+TEST_F(SchedulerAhead, MachineGetsAheadWhatItEndsInTwoTicksAndGivesItBackWhenItStalls) {
   WithAQuickMachine(100);
   EXPECT_EQ(forwarded_.size(), 20u);
   Tick(3);
@@ -413,7 +413,7 @@ TEST_F(SchedulerAhead, AMachineThatNoLongerHasAResourceGetsNothingMoreThatAsksFo
   for (const TaskPtr& task : forwarded_) EXPECT_EQ(task->resources.ToString(), "CPU 1");
 }
 
-TEST_F(SchedulerAhead, WhatMayNotRunTwiceGoesOnlyWhereThereIsRoom) {
+TEST_F(SchedulerAhead, TaskWithoutRetriesGoesOnlyWhereThereIsRoom) {
   WithAQuickMachine(22);
   FinishThere(forwarded_.size());
   for (int i = 0; i < 10; ++i) {
@@ -425,7 +425,7 @@ TEST_F(SchedulerAhead, WhatMayNotRunTwiceGoesOnlyWhereThereIsRoom) {
   EXPECT_EQ(forwarded_.size(), 2u);
 }
 
-TEST_F(SchedulerAhead, WhatIsAheadAtADeadMachineRunsElsewhere) {
+TEST_F(SchedulerAhead, TasksAheadAtADeadMachineRunElsewhere) {
   WithAQuickMachine(100);
   view_.Dead(kB);
   EXPECT_TRUE(scheduler_.NodeGone(kB, 2).empty());

@@ -192,7 +192,7 @@ TEST_F(SchedulerCluster, ArgumentsAreReleasedOnceTheLastTaskThatWaitedForThemBeg
   EXPECT_EQ(last, (std::set<ObjectId>{shared, tasks[2]->stored_arguments[1]}));
 }
 
-TEST_F(SchedulerCluster, WhatADeadMachineHeldRunsElsewhereUntilItsRetriesAreUsedUp) {
+TEST_F(SchedulerCluster, TasksOfADeadMachineRunElsewhereUntilTheirRetriesAreUsedUp) {
   NodeLoad load = Load(1, 1);
   load.lines.push_back({"camera", kUnitsPerWhole, kUnitsPerWhole});
   Join(kB, load);
@@ -229,7 +229,7 @@ TEST_F(SchedulerCluster, WorkersAreStartedForTheTasksThatWereGivenTheRoomAndNotF
   EXPECT_EQ(scheduler_.workers().at(started_[0]).job, 1u);
 }
 
-TEST_F(SchedulerCluster, WhatNobodyTakesIsLostInTheEnd) {
+TEST_F(SchedulerCluster, TaskThatNoMachineTakesIsLostInTheEnd) {
   NodeLoad load = Load(1, 1);
   load.lines.push_back({"camera", kUnitsPerWhole, kUnitsPerWhole});
   Join(kB, load);
@@ -255,7 +255,7 @@ TEST_F(SchedulerCluster, AnOwnersEndCallsOffWhatItHasElsewhere) {
   EXPECT_EQ(view_.Find(kB)->in_flight_tasks, 0u);
 }
 
-TEST_F(SchedulerCluster, WhatCameFromElsewhereRunsHereOrWaitsAndGoesWithItsMachine) {
+TEST_F(SchedulerCluster, TaskFromAnotherMachineRunsHereOrWaitsAndGoesWithItsMachine) {
   Join(kB, Load(8, 8));
   for (int i = 0; i < 3; ++i) {
     const auto task = MakeTask();

@@ -68,7 +68,7 @@ TEST_F(ArrayTest, ShapeStridesAndIndicesGoRowByRow) {
   EXPECT_EQ(reinterpret_cast<uintptr_t>(array.data()) % 64, 0U);
 }
 
-TEST_F(ArrayTest, NobodyCopiesAnArray) {
+TEST_F(ArrayTest, ArraysAreNeverCopied) {
   const auto array = ray::Array<float>::CopyOf(std::vector<float>{1, 2, 3});
   const auto address = reinterpret_cast<uintptr_t>(array.data());
   EXPECT_EQ(*ray::Task(AddressOf).Remote(array).Get(), address);
@@ -116,7 +116,7 @@ TEST_F(ArrayTest, EmptyArraysTravel) {
   EXPECT_EQ(ray::Task(Iota).Remote(0).Get()->size(), 0U);
 }
 
-TEST_F(ArrayTest, AnotherElementTypeIsRefusedNamingBoth) {
+TEST_F(ArrayTest, WrongElementTypeIsRefusedNamingBoth) {
   const auto floats = ray::Put(ray::Array<float>::CopyOf(std::vector<float>{1}));
   const std::string message = MessageOf([&] { ray::ObjectRef<ray::Array<double>>(floats.ID()).Get(); });
   EXPECT_NE(message.find("float32"), std::string::npos) << message;
@@ -145,7 +145,7 @@ class FakeStorage : public ray::internal::ArrayStorage {
   size_t bytes_;
 };
 
-TEST(ArrayHeader, WhateverDoesNotFitIsRefused) {
+TEST(ArrayHeader, HeaderThatDoesNotFitIsRefused) {
   using namespace ray::internal;
   const size_t sizes[] = {2, 3};
   const ArrayShape shape = MakeArrayShape(sizes, 4);
@@ -174,7 +174,7 @@ TEST(Serializer, PlainNumbersAreRawBytes) {
   EXPECT_EQ((UnpackBytes<std::array<float, 3>>(bytes)), (std::array<float, 3>{1, 2, 3}));
 }
 
-TEST(Serializer, WhatDoesNotFitNamesTheType) {
+TEST(Serializer, ValueThatDoesNotFitNamesTheType) {
   using namespace ray::internal;
   const std::string floats = PackBytes(std::vector<float>{1});
   const std::string message = MessageOf([&] { UnpackBytes<std::vector<double>>(floats); });

@@ -87,7 +87,7 @@ TEST_F(ClusterResourcesTest, AnActorKeepsItsCustomResourceUntilItEnds) {
   EXPECT_EQ(*waits.Get(), 3);
 }
 
-TEST_F(ClusterResourcesTest, WhatCanNeverBeMetStaysPendingAndNobodyWaitsForIt) {
+TEST_F(ClusterResourcesTest, InfeasibleTaskStaysPendingAndHoldsUpNobody) {
   Start("2");
   const auto too_much = ray::Task(Add).SetResource("disk", 2).Remote(1, 2);
   const auto unknown = ray::Task(Add).SetResource("tape", 1).Remote(1, 2);
