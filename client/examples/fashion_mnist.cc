@@ -1,9 +1,9 @@
-// Trains a classifier on Fashion-MNIST with sharded parameter-server actors and worker tasks, each in a process of its
-// own. Images, parameters and gradients stay in shared memory; messages carry ids.
+// Trains a classifier on Fashion-MNIST with sharded parameter-server actors and worker tasks, each in a
+// process of its own. Images, parameters and gradients stay in shared memory; messages carry ids.
 //
-// Synchronous: every step each rank computes the gradient of its part of the batch, and every server applies them in
-// rank order: bit for bit what one process computes (--compare shows it). Asynchronous: each worker goes through an
-// epoch at its own pace, and the servers apply whatever comes.
+// Synchronous: in every step each rank computes the gradient of its part of the batch, and every server
+// applies them in rank order. The result is bit for bit that of one process (--compare shows it).
+// Asynchronous: each worker goes through an epoch at its own pace, and the servers apply what comes.
 #include <chrono>
 #include <cstdio>
 #include <cstring>

@@ -1,7 +1,7 @@
-// How a process finds the raylet of its own machine: shared memory is the machine's, so an address host:port stands for
-// a whole cluster, and the process attaches to the raylet here that knows that address. A raylet of a cluster listens,
-// beside its socket's path, at an abstract name that says whose it is; such names belong to a network namespace, leave
-// no file, and go with their process. Any thread; no state.
+// How a process finds the raylet of its own machine. Shared memory is the machine's, so an address
+// host:port stands for a whole cluster: the process attaches to the raylet here that knows the address.
+// A raylet of a cluster listens at its socket's path and at an abstract name with its user's id. Such
+// names belong to a network namespace, leave no file, and go with their process. Any thread; no state.
 #pragma once
 
 #include <cstddef>
@@ -31,10 +31,10 @@ Result<wire::RegisterReplyT> RegisterTool(FrameConnection& connection, Deadline 
 // This user's raylets of a cluster that answer before the deadline. One that does not is passed over.
 std::vector<LocalRaylet> LocalRaylets(Deadline deadline);
 
-// The socket of the raylet to attach to: a path is one already. Names are resolved. kInvalid for no address;
-// kNotRunning for a name that is neither a file here nor host:port, and, with the command that helps where nothing
-// answers there, or no raylet here is in that cluster; it may just be joining, so the latter is said after some
-// seconds.
+// The socket of the raylet to attach to: a path is one already; host names are resolved. kInvalid: no
+// address. kNotRunning: a name that is neither a file here nor host:port; or nothing answers there; or
+// no raylet of this machine is in that cluster. The message has the command that helps. A raylet may just
+// be joining, so the last answer takes some seconds.
 Result<std::string> FindRaylet(const std::string& address);
 
 }  // namespace raylet::client

@@ -1,6 +1,6 @@
-// ForkGuard: remembers the process that connected. A child of fork() inherits the mappings and the socket, but neither
-// the pins nor the connection are its own: using them, or merely running their destructors, would release what the
-// parent still holds. Any thread.
+// ForkGuard: remembers the process that connected. A child of fork() inherits the mappings and the
+// socket, but the pins and the connection are its parent's. Using them, or running their destructors,
+// would release objects that the parent still holds. Any thread.
 #pragma once
 
 #include <atomic>

@@ -88,8 +88,8 @@ class StoreClient {
   Result<void> Abort(const ObjectId& id);
 
   // ---- manage ----
-  // One outcome for each id: kOk or kNotFound when it is gone (memory still pinned by somebody is freed at its last
-  // release), kWrongState for one that somebody else is writing.
+  // One outcome for each id: kOk or kNotFound when it is gone, kWrongState while another client writes it.
+  // Pinned memory is freed at its last release.
   Result<std::vector<ErrorCode>> Delete(std::span<const ObjectId> ids);
   Result<void> DeleteAsync(std::span<const ObjectId> ids);  // in order with this client's other requests
   Result<uint64_t> Evict(uint64_t bytes);                   // bytes freed

@@ -1,6 +1,6 @@
-// StoreConnection: the socket to plasma_store: requests and their replies, several at a time. Owned by a StoreSession;
-// any thread. Whichever waiting thread is first reads the socket for all of them, so that a Create that waits for room
-// does not hold up the Delete that would make it.
+// StoreConnection: the socket to plasma_store: requests and their replies, several at a time. Owned by a
+// StoreSession; any thread. The first waiting thread reads the socket for all of them, so a Create that
+// waits for room does not hold up the Delete that would make it.
 #pragma once
 
 #include <atomic>

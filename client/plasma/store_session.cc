@@ -92,8 +92,8 @@ Result<std::optional<ObjectView>> StoreSession::TryPin(const std::shared_ptr<Sto
   for (;;) {
     const auto found = session.index_.FindSealed(id);
     if (!found) return std::nullopt;
-    // The pin, a full fence, and the second look: either the daemon that makes this entry dying sees our slot before it
-    // frees the memory, or we see that the word has changed.
+    // The pin, a full fence, and the second look. Either the daemon sees our slot before it frees the
+    // memory of a dying entry, or we see that the word has changed.
     const auto slot = session.pins_.Pin(found->entry);
     if (!slot) [[unlikely]]
       return Fail(ErrorCode::kFull, StrCat("this process holds ", kPinSlots, " objects of the store at ",

@@ -1,6 +1,6 @@
-// StoreSession: everything that one connection to a store holds: socket, mapped arena, mapped index, pin page. Shared
-// by the StoreClient and by every view and writer that came from it; the last of them closes it, upon which the daemon
-// drops this client's pins, aborts what it was still writing and deletes what it owned. Any thread.
+// StoreSession: everything that one connection to a store holds: socket, mapped arena, mapped index, pin
+// page. The StoreClient and all its views and writers share it; the last of them closes it. The daemon
+// then drops this client's pins, aborts its unsealed objects and deletes those that it owned. Any thread.
 #pragma once
 
 #include <atomic>

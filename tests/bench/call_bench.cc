@@ -1,5 +1,5 @@
-// call_bench: tasks and actor calls, one at a time and pipelined, on private daemons, beside what two processes of this
-// machine can do at best: park on futexes, spin, or fill a ring.
+// call_bench: tasks and actor calls on private daemons, one at a time and pipelined. Beside them stand
+// this machine's limits for two processes: parked on futexes, spinning, and filling a ring.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>

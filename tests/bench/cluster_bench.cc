@@ -1,9 +1,9 @@
-// cluster_bench: work that one machine sends to another, over loopback and with daemons of its own, beside what two
-// processes of this machine can do over TCP. The driver belongs to machine A; B has what only B has, so all of it goes
-// there. transfer_bench measures the objects' bytes alone.
+// cluster_bench: work that one machine sends to another, over loopback and with daemons of its own,
+// beside a TCP round trip between two processes of this machine. The driver belongs to machine A.
+// Only B has the resource that the work asks for, so all of it goes there. transfer_bench measures the
+// objects' bytes alone.
 //   cluster_bench --brief   few of each, for the test run
-//   cluster_bench --sleeps  a thousand tasks of one second on three machines of eight CPUs: how well they are shared
-//   out
+//   cluster_bench --sleeps  a thousand tasks of one second on three machines of eight CPUs
 #include <unistd.h>
 
 #include <cstdio>

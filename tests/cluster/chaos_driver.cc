@@ -1,5 +1,5 @@
-// The second driver of the minute of faults: on the daemons of RAY_ADDRESS it asks for work until there is a file
-// FOLDER/stop, waits for all of it, and says how it went. Ends with 0 where nothing was as it must not be.
+// The second driver of the minute of faults. On the daemons of RAY_ADDRESS it asks for work until the
+// file FOLDER/stop exists, waits for all of it, and reports. It ends with 0 if every result was right.
 //   chaos_driver SEED FOLDER
 #include <unistd.h>
 

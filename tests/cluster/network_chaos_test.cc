@@ -1,8 +1,8 @@
-// A minute of faults: every three seconds a process or all of a machine is killed, or a cable is cut, and two machines
-// work on. One driver is this program, on a machine that lives; a second one dies with its machine, or alone, and is
-// started anew. Every result is right or an error that names its cause; nothing that may run once runs twice; and in
-// the end there is no object, process or descriptor too many. $RAYLET_CHAOS_SECONDS and $RAYLET_CHAOS_SEED say how
-// long, and what.
+// A minute of faults. Every three seconds the test kills a process or a whole machine, or cuts a
+// cable; two machines work on. One driver is this program, on a machine that lives. A second driver
+// dies with its machine, or alone, and is started anew. Every result is right, or an error that names
+// its cause. A call that may run once never runs twice. At the end no object, process or descriptor is
+// left over. $RAYLET_CHAOS_SECONDS sets the length, $RAYLET_CHAOS_SEED the faults.
 #include <gtest/gtest.h>
 #include <signal.h>
 

@@ -1,5 +1,5 @@
-// Machines whose cables are cut, whose packets vanish and whose processes are killed while they work for others: what
-// is run again, what is an error, and that nothing is left.
+// Machines work for others while their cables are cut, their packets vanish and their processes die.
+// The tests show which work runs again, which ends in an error, and that nothing is left.
 #include <gtest/gtest.h>
 #include <signal.h>
 

@@ -1,5 +1,5 @@
-// Raylets that claim to be the same one: the later of two is turned away and named, the earlier works on; who lost its
-// lease to another ends; who starts again is known at once.
+// Several raylets claim one node id. The later of two is turned away and named; the earlier works on.
+// A raylet that lost its lease to another ends. A raylet that starts again is known at once.
 #include <gtest/gtest.h>
 #include <signal.h>
 

@@ -1,5 +1,5 @@
-// Actors on other machines. The driver belongs to machine A, and so is A the home of what it creates; B has "there", C
-// has "yonder", and each of the two can do something that the other cannot.
+// Actors on other machines. The driver belongs to machine A, so A is the home of its actors. B has the
+// resource "there", C has "yonder".
 #include <gtest/gtest.h>
 #include <signal.h>
 

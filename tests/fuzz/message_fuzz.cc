@@ -1,6 +1,7 @@
-// Messages of one type, which the program's name says (CreateRequest_fuzz): any bytes parse to a sound message or to a
-// protocol error; what parsed means the same after another trip over the wire, and is not much larger than the bytes it
-// came from. One program for all types: reading the schemas' headers is most of what it takes to compile.
+// Messages of one type; the program's name says which (CreateRequest_fuzz). Any bytes parse to a sound
+// message or to a protocol error. A parsed message means the same after another trip over the wire, and
+// is not much larger than its bytes. One program serves all types: reading the schemas' headers is most
+// of the work of compiling it.
 #include <string>
 
 #include "fbs/messages.h"

@@ -1,6 +1,6 @@
-// A stranger at a raylet's port, or one that a raylet dials: whatever it sends, in any pieces, it is never taken for a
-// raylet of the cluster, costs 4 KiB at most, and is told nothing that depends on the token before it has proved
-// itself.
+// A stranger at a raylet's port, or one that a raylet dials, sends any bytes in any pieces. It is never
+// taken for a raylet of the cluster and costs 4 KiB at most. Before it has proved itself, it hears
+// nothing that depends on the token.
 #include "raylet/peers/handshake.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -1,5 +1,5 @@
-// A ring whose other side writes nonsense into the shared memory: the consumer reads no byte outside the ring and ends
-// with a protocol error at worst; the producer never writes outside it.
+// The other side of a ring writes nonsense into the shared memory. The consumer reads no byte outside
+// the ring and ends with a protocol error at worst. The producer never writes outside it.
 #include "base/ring.h"
 
 #include <memory>

@@ -43,8 +43,8 @@ struct ProcessOptions {
 
 class DaemonProcess {
  public:
-  // `program` is a path, or a name of the build tree. kIo when it cannot be started; kNotRunning, with its output, when
-  // it ended before it was ready; kTimedOut when it was not ready in time.
+  // `program` is a path, or a name of the build tree. kIo: it cannot be started. kNotRunning: it ended
+  // before it was ready; the message has its output. kTimedOut: it was not ready in time.
   static Result<DaemonProcess> Start(const std::string& program, std::vector<std::string> arguments,
                                      const ProcessOptions& options = {});
   // A program without the daemons' flags.

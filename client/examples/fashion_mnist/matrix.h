@@ -1,8 +1,8 @@
 // Products of small dense matrices on one core, without a BLAS: all the arithmetic of the models.
 //
-// Every element of a product is the sum of its terms in index order, whatever the sizes and the addresses, so two
-// processes on one machine compute the same bits. (A processor with fused multiply-add rounds once where another rounds
-// twice: bits are compared between processes of one machine, not between machines of different make.)
+// Every element of a product is the sum of its terms in index order, at any size and address. So two
+// processes on one machine compute the same bits. Machines of different make may differ: a processor
+// with fused multiply-add rounds once where another rounds twice.
 #pragma once
 
 #include <cstddef>

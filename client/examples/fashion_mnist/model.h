@@ -1,8 +1,8 @@
-// The two classifiers: softmax regression (784-10) and a perceptron with one hidden layer of rectified units
-// (784-256-10), both trained on softmax cross-entropy.
+// The two classifiers: softmax regression (784-10) and a perceptron with one hidden layer of rectified
+// units (784-256-10), both trained on softmax cross-entropy.
 //
-// Parameters and gradients are one flat vector of floats, so that shards are simply consecutive pieces of it: first the
-// weights of the first layer, row-major with one row per input, then its biases; then the second layer likewise.
+// Parameters and gradients are one flat vector of floats, so a shard is a run of it. The weights of the
+// first layer come first, row-major with one row per input, then its biases. The second layer follows.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
-// What a training run consists of, apart from the processes it runs in: the order of the images, who gets which of
-// them, how gradients become new parameters. The distributed program and TrainInOneProcess are made of these same
-// functions, which is why the synchronous run equals the single process bit for bit.
+// The steps of a training run, apart from its processes: the order of the images, each rank's share of
+// them, and how gradients become new parameters. The distributed program and TrainInOneProcess use these
+// same functions, so the synchronous run equals the single process bit for bit.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// What the templates that run, call and refer need and that needs no type.
+// The untyped part of the templates that run functions, make calls and hold references.
 #include <ray/internal/invoke.h>
 
 #include <ray/api/actor_handle.h>

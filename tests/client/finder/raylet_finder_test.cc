@@ -1,5 +1,6 @@
-// What host:port means to ray::Init and raylet status: the raylet of this machine that is in that cluster. The machines
-// here share a network, so one that a raylet knows and that does not answer itself stands for one that is elsewhere.
+// ray::Init and `raylet status` take host:port for the raylet of this machine that is in that cluster.
+// The machines here share a network. A raylet that others know but that does not answer itself stands
+// for one on another machine.
 #include "client/finder/raylet_finder.h"
 
 #include <gtest/gtest.h>

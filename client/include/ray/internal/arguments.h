@@ -1,5 +1,5 @@
-// One argument of a call, as its parameter wants it: a value is converted to the parameter's type here, on the caller's
-// side; an ObjectRef to such a value travels as a reference and the callee gets the value.
+// One argument of a call, as its parameter wants it. The caller's side converts a value to the
+// parameter's type here. An ObjectRef to such a value travels as a reference; the callee gets the value.
 #pragma once
 
 #include <type_traits>

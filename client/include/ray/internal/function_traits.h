@@ -1,5 +1,5 @@
-// FunctionTraits: what the templates know about a function pointer or a pointer to member: result, parameters, class,
-// and the pointer's type without noexcept, so that a function is the same one however it was named.
+// FunctionTraits: the result, parameters and class of a function pointer or a pointer to member, and the
+// pointer's type without noexcept. So a function is the same one however it was named.
 #pragma once
 
 #include <cstddef>

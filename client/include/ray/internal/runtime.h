@@ -101,8 +101,8 @@ class RAYLET_API Runtime {
   // Which of the objects are ready (with a value or an error) once at least `count` are, or at the timeout.
   virtual std::vector<bool> Wait(std::span<const ObjectHandle> objects, size_t count, int64_t timeout_ms) = 0;
 
-  // Writes 20 bytes of id into `id` and registers a hold on the object with the PackScope under way, if any; an object
-  // whose id leaves this process inside a value must be reachable by others from then on.
+  // Writes 20 bytes of id into `id`, and registers a hold on the object with the PackScope under way, if
+  // any. From then on other processes must be able to reach the object.
   virtual void PackReference(const ObjectHandle& object, char* id) = 0;
   virtual ObjectHandle UnpackReference(std::string_view id) = 0;  // from bytes in the UnpackScope under way
   virtual std::string IdOf(const ObjectHandle& object) const = 0;
@@ -146,8 +146,8 @@ class RAYLET_API PackScope {
   PackScope* outer_;
 };
 
-// While a value is being unpacked on this thread, what comes out of it holds on to the value's lend, and what it refers
-// to is waited for until the value's deadline.
+// Around the unpacking of a value on this thread. References in the value hold on to its lend; objects
+// that it refers to are waited for until its deadline.
 class RAYLET_API UnpackScope {
  public:
   explicit UnpackScope(const PackedView& view);

@@ -1,6 +1,6 @@
-// A driver for tests that kill one, or look at one: on the daemons of RAY_ADDRESS it keeps an actor, a running task,
-// values and arrays, prints the pids of its workers, and waits to be killed. With "idle" it keeps an actor and a worker
-// that have nothing to do; with "waiting" it and its worker sit in Get, too.
+// A driver for tests that kill one or look at one. On the daemons of RAY_ADDRESS it keeps an actor, a
+// running task, values and arrays, prints the pids of its workers, and waits to be killed. With "idle"
+// it keeps an idle actor and an idle worker. With "waiting" it and its worker sit in Get, too.
 #include <unistd.h>
 
 #include <cstdio>

@@ -1,4 +1,4 @@
-// Who gets which CPU and which custom resource of a real raylet, and who gives it back while it waits.
+// CPUs and custom resources of a real raylet: tasks take them, and blocked tasks give their CPU back.
 #include <gtest/gtest.h>
 
 #include <algorithm>
