@@ -1,6 +1,8 @@
 // Time comes in through a door, so that a test can turn the clock. Monotonic only: a clock jump changes nothing.
 #pragma once
 
+#include <time.h>
+
 #include <chrono>
 #include <cstdint>
 
@@ -18,6 +20,16 @@ class Clock {
 class SteadyClock final : public Clock {
  public:
   TimePoint Now() const override { return std::chrono::steady_clock::now(); }
+};
+
+// The CPU time of the thread that asks: it stands still while the thread waits.
+class ThreadCpuClock final : public Clock {
+ public:
+  TimePoint Now() const override {
+    timespec now{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return TimePoint(std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec));
+  }
 };
 
 // A point in time after which waiting stops. Never() waits for ever.

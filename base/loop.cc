@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <deque>
+#include <iterator>
 #include <mutex>
+#include <optional>
 #include <unordered_set>
 #include <utility>
 
@@ -82,25 +85,29 @@ struct Loop::State {
   uv_prepare_t before_waiting{};           // the loop does not wait in between
   std::vector<std::function<void()>> due;  // loop's thread; in order
   HandleTable handles;
-  uv_prepare_t turn_ends{};                 // runs while turns are measured
-  const Clock* turn_clock = nullptr;        // while turns are measured
-  TimePoint turn_began;                     // loop's thread, as what follows
-  Duration idle_before = Duration::zero();  // spent in waiting until then
+  uv_prepare_t turn_ends{};             // runs while turns are measured
+  const Clock* turn_clock = nullptr;    // while turns are measured
+  std::optional<TimePoint> turn_began;  // loop's thread, as what follows
   Duration longest_turn = Duration::zero();
   bool ran = false;  // Run has returned; loop's thread
 
   std::mutex mutex;
-  std::vector<std::function<void()>> posted;  // under mutex; in order
-  bool stopped = false;                       // under mutex; never taken back
+  std::deque<std::function<void()>> posted;  // under mutex; in order
+  bool stopped = false;                      // under mutex; never taken back
 
-  // Runs what was posted so far. What that posts comes in the next turn, so that I/O gets its share.
+  // Runs what was posted so far, or the first of it; all of it before the loop stops. What that posts comes in a later
+  // turn.
   void RunPosted() {
     std::vector<std::function<void()>> work;
     bool stop = false;
     {
       const std::lock_guard lock(mutex);
-      work.swap(posted);
       stop = stopped;
+      const size_t count = stop ? posted.size() : std::min(posted.size(), kPostedPerTurn);
+      const auto end = posted.begin() + static_cast<std::ptrdiff_t>(count);
+      work.assign(std::make_move_iterator(posted.begin()), std::make_move_iterator(end));
+      posted.erase(posted.begin(), end);
+      if (!posted.empty()) uv_async_send(&wake);
     }
     for (auto& item : work) {
       item();
@@ -111,10 +118,8 @@ struct Loop::State {
 
   void EndTurn() {
     const TimePoint now = turn_clock->Now();
-    const Duration idle = std::chrono::nanoseconds(uv_metrics_idle_time(&loop));
-    if (turn_began != TimePoint()) longest_turn = std::max(longest_turn, now - turn_began - (idle - idle_before));
+    if (turn_began) longest_turn = std::max(longest_turn, now - *turn_began);
     turn_began = now;
-    idle_before = idle;
   }
 
   void StopDue() {
@@ -152,7 +157,7 @@ Loop::Loop() : state_(std::make_unique<State>()) {
 }
 
 Loop::~Loop() {
-  std::vector<std::function<void()>> dropped;
+  std::deque<std::function<void()>> dropped;
   {
     const std::lock_guard lock(state_->mutex);
     state_->stopped = true;
@@ -205,7 +210,6 @@ void Loop::AtEndOfTurn(std::function<void()> work) {
 
 void Loop::MeasureTurns(const Clock& clock) {
   state_->turn_clock = &clock;
-  CheckUv(uv_loop_configure(&state_->loop, UV_METRICS_IDLE_TIME), "uv_loop_configure");
   uv_prepare_start(&state_->turn_ends, [](uv_prepare_t* turn) { static_cast<State*>(turn->data)->EndTurn(); });
 }
 

@@ -21,15 +21,18 @@ class Loop {
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
+  static constexpr size_t kPostedPerTurn = 128;
+
   void Run();   // until Stop
   void Stop();  // any thread
-  // Runs `work` on the loop's thread, in order. Any thread. Work posted after Stop is dropped.
+  // Runs `work` on the loop's thread, in order, at most kPostedPerTurn in a turn: I/O gets its share. Any thread. Work
+  // posted after Stop is dropped.
   void Post(std::function<void()> work);
   // Runs `work` before the loop next waits for events, behind all that is ready now: once for many. The loop's thread.
   // What this asks for meanwhile runs too. Dropped when the loop stops first.
   void AtEndOfTurn(std::function<void()> work);
-  // Measures turns from now on: how long the loop works without looking for events. The loop's thread; `clock` outlives
-  // this. It costs a system call in each turn: for tests.
+  // Measures turns from now on: how long the loop works without looking for events. `clock` stands still while the
+  // thread waits, as that of its CPU time does, and outlives this. The loop's thread.
   void MeasureTurns(const Clock& clock);
   Duration TakeLongestTurn();  // since the last call of it; the loop's thread
   uv_loop_s* raw();

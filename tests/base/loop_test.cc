@@ -31,6 +31,36 @@ TEST(LoopTest, PostedWorkRunsInOrderAndWhatComesAfterStopIsDropped) {
   EXPECT_EQ(ran.size(), 3U);
 }
 
+TEST(LoopTest, ATimerFiresBetweenTheTurnsOfMuchPostedWork) {
+  Loop loop;
+  size_t done = 0, done_before_timer = 0;
+  for (size_t i = 0; i < 10 * Loop::kPostedPerTurn; ++i) loop.Post([&] { ++done; });
+  Timer timer(loop, milliseconds(0), {}, [&] { done_before_timer = done; });
+  loop.Post([&] { loop.Stop(); });
+  loop.Run();
+  EXPECT_LE(done_before_timer, Loop::kPostedPerTurn);
+  EXPECT_EQ(done, 10 * Loop::kPostedPerTurn);
+}
+
+TEST(LoopTest, MeasuresItsLongestTurnWithoutTheTimeThatItWaits) {
+  Loop loop;
+  const ThreadCpuClock clock;
+  loop.MeasureTurns(clock);
+  Duration longest{};
+  const auto work = [&] {
+    const TimePoint begin = clock.Now();
+    while (clock.Now() - begin < milliseconds(20)) {}
+  };
+  Timer begin(loop, milliseconds(1), {}, work);
+  Timer end(loop, milliseconds(300), {}, [&] {
+    longest = loop.TakeLongestTurn();
+    loop.Stop();
+  });
+  loop.Run();
+  EXPECT_GE(longest, milliseconds(20));
+  EXPECT_LT(longest, milliseconds(200));
+}
+
 TEST(LoopTest, StopBeforeRunLetsRunReturn) {
   Loop loop;
   int ran = 0;
