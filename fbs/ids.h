@@ -3,9 +3,9 @@
 // An object id made by the ray:: layer says who owns the object and which task makes it:
 //   bytes 0-7  owner process (little endian; never 0)      bytes 8-15  number within that process
 //   bytes 16-18 random                                      byte 19     return index
-// so that anybody who holds an id can name the owner without asking. Ids of the plasma:: layer are the user's own
-// bytes. An actor's id is made alike, by the process that creates it (byte 19 is 0): that process's raylet is the
-// actor's home.
+// so that anybody who holds an id can name the owner without asking. Ids of the plasma:: layer are
+// the user's own bytes. An actor's id is made alike, by the process that creates it (byte 19 is 0):
+// that process's raylet is the actor's home.
 #pragma once
 
 #include <atomic>
@@ -39,9 +39,24 @@ wire::Id20 ToWire(const Id<Tag, 20>& id) {
   return wire::Id20(flatbuffers::span<const uint8_t, 20>(id.data(), 20));
 }
 
-// A process's machine: the high half of its number, which a machine's raylet has for itself. Also what stands for all
-// processes of that machine.
-inline ProcessId MachineOf(ProcessId process) { return process & ~ProcessId{0xffffffff}; }
+// A machine's number in its cluster: the high half of its processes' ids. The machine's raylet
+// draws it; never 0.
+enum class MachineNumber : uint32_t {};
+constexpr MachineNumber kNoMachine{};
+
+constexpr MachineNumber MachineOf(ProcessId process) { return MachineNumber{static_cast<uint32_t>(process >> 32)}; }
+// `number` counts the processes of one machine, from 1.
+constexpr ProcessId ProcessIdOf(MachineNumber machine, uint32_t number) {
+  return ProcessId{static_cast<uint32_t>(machine)} << 32 | number;
+}
+// The id that stands for all processes of a machine. No process has it.
+constexpr ProcessId AllProcessesOf(MachineNumber machine) { return ProcessIdOf(machine, 0); }
+
+inline MachineNumber NewMachineNumber() {
+  uint32_t number = 0;
+  while (number == 0) FillRandom(reinterpret_cast<uint8_t*>(&number), sizeof number);
+  return MachineNumber{number};
+}
 
 // The process that owns an object of the ray:: layer.
 inline ProcessId OwnerOf(const ObjectId& id) {

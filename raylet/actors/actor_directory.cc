@@ -262,9 +262,9 @@ void ActorDirectory::ProcessesGone(const ProcessSet& processes) {
   }
 }
 
-void ActorDirectory::NodeGone(const NodeId& node, uint32_t process_base, const std::string& address,
+void ActorDirectory::NodeGone(const NodeId& node, MachineNumber machine, const std::string& address,
                               const std::string& why) {
-  const auto is_theirs = [process_base](ProcessId process) { return process >> 32 == process_base; };
+  const auto is_theirs = [machine](ProcessId process) { return MachineOf(process) == machine; };
   std::vector<ActorId> there;
   for (auto& [id, actor] : living_) {
     std::erase_if(actor.watchers, is_theirs);

@@ -109,7 +109,7 @@ class ActorDirectory {
   void CreationLost(const ActorId& id, const Failure& failure);  // no worker could be had
   void WorkerGone(const ActorId& id, const Place& place, const Failure& failure);
   // What ran on that machine (`address`, for people) is lost, and its processes watch and wait no more.
-  void NodeGone(const NodeId& node, uint32_t process_base, const std::string& address, const std::string& why);
+  void NodeGone(const NodeId& node, MachineNumber machine, const std::string& address, const std::string& why);
   Result<void> Open(const ActorId& id, ProcessId caller, uint64_t request_id);  // kFull: kOpensPerCallerMax
   // A grant was not to be carried out, for its worker is about to be gone: the caller waits on.
   void GrantFailed(const ActorId& id, ProcessId caller, uint64_t request_id);

@@ -16,7 +16,7 @@ ControlLink::ControlLink(Loop& loop, const Clock& clock, ControlStore& store, No
       store_(store),
       own_(std::move(own)),
       options_(options),
-      draws_(own_.process_base == 0) {}
+      draws_(own_.machine == kNoMachine) {}
 
 ControlLink::~ControlLink() { *alive_ = false; }
 
@@ -38,7 +38,7 @@ Deadline ControlLink::Soon() const { return Deadline::After(options_.call_timeou
 // Joining
 
 void ControlLink::Join(Deadline deadline, Done<void> done) {
-  ClaimProcessBase(deadline, [this, deadline, done = std::move(done)](Result<void> drawn) {
+  ClaimMachineNumber(deadline, [this, deadline, done = std::move(done)](Result<void> drawn) {
     if (!drawn) return done(std::move(drawn));
     store_.RenewNode(own_, deadline,
                      WhileAlive<ControlStore::Renewal>([this, deadline, done](Result<ControlStore::Renewal> renewal) {
@@ -54,17 +54,17 @@ void ControlLink::Join(Deadline deadline, Done<void> done) {
   });
 }
 
-void ControlLink::ClaimProcessBase(Deadline deadline, Done<void> done) {
-  while (own_.process_base == 0) FillRandom(reinterpret_cast<uint8_t*>(&own_.process_base), sizeof own_.process_base);
+void ControlLink::ClaimMachineNumber(Deadline deadline, Done<void> done) {
+  if (own_.machine == kNoMachine) own_.machine = NewMachineNumber();
   const auto claimed = [this, deadline, done = std::move(done)](Result<void> result) {
     if (leaving_) return;
-    if (result) base_claimed_ = clock_.Now();
+    if (result) number_claimed_ = clock_.Now();
     if (result || result.error().code != ErrorCode::kAlreadyExists || joined_ || !draws_)
       return done(std::move(result));
-    own_.process_base = 0;
-    ClaimProcessBase(deadline, done);
+    own_.machine = kNoMachine;
+    ClaimMachineNumber(deadline, done);
   };
-  store_.ClaimProcessBase(own_.process_base, {own_.id, own_.epoch}, deadline, WhileAlive<void>(claimed));
+  store_.ClaimMachineNumber(own_.machine, {own_.id, own_.epoch}, deadline, WhileAlive<void>(claimed));
 }
 
 void ControlLink::Leave(Deadline deadline, std::function<void()> left) {
@@ -103,8 +103,8 @@ void ControlLink::Renewed(const Result<ControlStore::Renewal>& renewal) {
     RAYLET_LOG(kWarning, "the control store may have lost what this raylet told it: telling ", published_.due(),
                " items again");
   }
-  if (lost || *renewed_ - base_claimed_ >= options_.claim_base_every) {
-    ClaimProcessBase(Soon(), [](Result<void> claimed) {
+  if (lost || *renewed_ - number_claimed_ >= options_.claim_number_every) {
+    ClaimMachineNumber(Soon(), [](Result<void> claimed) {
       if (!claimed) RAYLET_LOG(kWarning, "process numbers: ", claimed.error().message);
     });
   }

@@ -21,7 +21,7 @@ namespace raylet {
 struct ControlLinkOptions {
   std::chrono::milliseconds renew_every{2'000};
   std::chrono::milliseconds call_timeout{2'000};  // of what it asks by itself
-  std::chrono::milliseconds claim_base_every{3'600'000};
+  std::chrono::milliseconds claim_number_every{3'600'000};
   std::chrono::milliseconds settle_after{2'500};  // everybody has renewed by then
   std::chrono::milliseconds retry_every{200};     // of claims and puts while the store is not settled
   size_t told_at_once = 256;
@@ -44,7 +44,7 @@ class ControlLink {
     ControlStore::State store;
   };
 
-  // `own.process_base` 0: one is drawn when it joins, and again where it is another's.
+  // `own.machine` kNoMachine: one is drawn when it joins, and again where it is another's.
   ControlLink(Loop& loop, const Clock& clock, ControlStore& store, NodeRecord own, ControlLinkOptions options = {});
   ~ControlLink();  // no callback afterwards
 
@@ -56,8 +56,8 @@ class ControlLink {
   // Another raylet has the lease of our node id, which ran out while we were out of reach: this one is to end. Once.
   void SetOnTakenOver(std::function<void(const Error&)> taken_over) { on_taken_over_ = std::move(taken_over); }
 
-  // Takes process numbers and the lease, and goes on to renew it. kAlreadyExists: two raylets with one node id, or the
-  // process numbers are another's.
+  // Takes the machine number and the lease, and goes on to renew it. kAlreadyExists: two raylets with one node id, or
+  // the process numbers are another's.
   void Join(Deadline deadline, Done<void> done);
   // Gives the lease back, so that nobody waits for it to run out. A Join under way is not answered any more.
   void Leave(Deadline deadline, std::function<void()> left);
@@ -78,7 +78,7 @@ class ControlLink {
   Status status() const;
 
  private:
-  void ClaimProcessBase(Deadline deadline, Done<void> done);
+  void ClaimMachineNumber(Deadline deadline, Done<void> done);
   void Renew();
   void Renewed(const Result<ControlStore::Renewal>& renewal);
   void AskWhetherSettled();
@@ -108,7 +108,7 @@ class ControlLink {
   bool joined_ = false;
   bool leaving_ = false;
   bool renewing_ = false;
-  TimePoint base_claimed_{};
+  TimePoint number_claimed_{};
   Timer renew_timer_;
   std::string problem_;
   std::optional<TimePoint> renewed_;

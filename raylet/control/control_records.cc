@@ -106,15 +106,13 @@ std::string EncodeRecord(const NodeRecord& record) {
   return Writer("node")
       .Id(record.id)
       .Number(record.epoch)
-      .Number(record.process_base)
+      .Number(static_cast<uint32_t>(record.machine))
       .Text(record.address)
       .Text(record.version)
       .Take();
 }
 
-std::string EncodeRecord(const ProcessBaseClaim& claim) {
-  return Writer("base").Id(claim.node).Number(claim.epoch).Take();
-}
+std::string EncodeRecord(const MachineClaim& claim) { return Writer("base").Id(claim.node).Number(claim.epoch).Take(); }
 
 std::string EncodeRecord(const NameClaim& claim) {
   return Writer("name").Id(claim.actor).Number(claim.epoch).Id(claim.node).Take();
@@ -137,15 +135,15 @@ Result<NodeRecord> DecodeNode(std::string_view cell, std::string_view text) {
   NodeRecord record;
   record.id = reader.TakeId<NodeId>();
   record.epoch = reader.Take<uint64_t>();
-  record.process_base = reader.Take<uint32_t>();
+  record.machine = MachineNumber{reader.Take<uint32_t>()};
   record.address = reader.TakeText(kControlAddressBytesMax);
   record.version = reader.TakeText(kControlAddressBytesMax);
   return Finish(cell, reader, std::move(record));
 }
 
-Result<ProcessBaseClaim> DecodeProcessBase(std::string_view cell, std::string_view text) {
+Result<MachineClaim> DecodeMachineClaim(std::string_view cell, std::string_view text) {
   Reader reader("base", text);
-  ProcessBaseClaim claim;
+  MachineClaim claim;
   claim.node = reader.TakeId<NodeId>();
   claim.epoch = reader.Take<uint64_t>();
   return Finish(cell, reader, claim);

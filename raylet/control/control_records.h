@@ -20,18 +20,18 @@ constexpr size_t kControlAddressBytesMax = 300;             // of host:port, and
 // One life of a raylet. Its lease says that it lived ten seconds ago or less.
 struct NodeRecord {
   NodeId id;
-  uint64_t epoch = 0;         // another one for each start; later starts have larger ones
-  uint32_t process_base = 0;  // the high half of its processes' numbers
-  std::string address;        // host:port where it listens for other raylets
-  std::string version;        // of its build
+  uint64_t epoch = 0;  // another one for each start; later starts have larger ones
+  MachineNumber machine{};
+  std::string address;  // host:port where it listens for other raylets
+  std::string version;  // of its build
   friend bool operator==(const NodeRecord&, const NodeRecord&) = default;
 };
 
-// Who took the high half of process numbers.
-struct ProcessBaseClaim {
+// Who took a machine number.
+struct MachineClaim {
   NodeId node;
   uint64_t epoch = 0;
-  friend bool operator==(const ProcessBaseClaim&, const ProcessBaseClaim&) = default;
+  friend bool operator==(const MachineClaim&, const MachineClaim&) = default;
 };
 
 // An actor's name. Of two claims the larger epoch owns it; an actor that moves claims again with a larger one.
@@ -63,14 +63,14 @@ struct KeyValue {
 };
 
 std::string EncodeRecord(const NodeRecord& record);
-std::string EncodeRecord(const ProcessBaseClaim& claim);
+std::string EncodeRecord(const MachineClaim& claim);
 std::string EncodeRecord(const NameClaim& claim);  // without its namespace and name, which are in the cell's name
 std::string EncodeRecord(const ActorPlacement& placement);  // without the actor, which is the cell's name
 std::string EncodeRecord(const KeyValue& pair);             // without its key, which is the cell's name
 
 // `cell` is named in errors.
 Result<NodeRecord> DecodeNode(std::string_view cell, std::string_view text);
-Result<ProcessBaseClaim> DecodeProcessBase(std::string_view cell, std::string_view text);
+Result<MachineClaim> DecodeMachineClaim(std::string_view cell, std::string_view text);
 Result<NameClaim> DecodeName(std::string_view cell, std::string_view text);
 Result<ActorPlacement> DecodeActor(std::string_view cell, std::string_view text);
 Result<KeyValue> DecodeKeyValue(std::string_view cell, std::string_view text);

@@ -52,17 +52,17 @@ CellRule RemoveNode(NodeId node, uint64_t epoch) {
   };
 }
 
-CellRule ClaimProcessBase(uint32_t base, ProcessBaseClaim claim) {
-  return [base, claim](const CellText& now) -> Result<CellChange> {
+CellRule ClaimMachineNumber(MachineNumber machine, MachineClaim claim) {
+  return [number = static_cast<uint32_t>(machine), claim](const CellText& now) -> Result<CellChange> {
     if (now) {
-      const auto holder = DecodeProcessBase(StrCat("base:", base), *now);
+      const auto holder = DecodeMachineClaim(StrCat("base:", number), *now);
       if (!holder) return Fail(holder.error());
       if (*holder != claim) {
         return Fail(ErrorCode::kAlreadyExists,
-                    StrCat("process numbers from ", base, " belong to node ", holder->node.hex(), ": draw others"));
+                    StrCat("machine number ", number, " belongs to node ", holder->node.hex(), ": draw another"));
       }
     }
-    return Write(EncodeRecord(claim), kProcessBaseKept);
+    return Write(EncodeRecord(claim), kMachineNumberKept);
   };
 }
 

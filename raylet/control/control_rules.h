@@ -17,8 +17,8 @@
 namespace raylet {
 
 constexpr Duration kNodeLease = std::chrono::seconds(10);
-constexpr Duration kProcessBaseKept = std::chrono::hours(24 * 7);  // after its raylet's last renewal
-constexpr Duration kDeathKept = std::chrono::hours(1);             // that an actor is dead, a pair is deleted
+constexpr Duration kMachineNumberKept = std::chrono::hours(24 * 7);  // after its raylet's last renewal
+constexpr Duration kDeathKept = std::chrono::hours(1);               // that an actor is dead, a pair is deleted
 
 struct CellChange {
   enum class Kind { kKeep, kWrite, kErase };
@@ -36,7 +36,7 @@ namespace control_rules {
 // same address, which we could not listen at if that life still did.
 CellRule RenewNode(NodeRecord record);
 CellRule RemoveNode(NodeId node, uint64_t epoch);  // of this life alone
-CellRule ClaimProcessBase(uint32_t base, ProcessBaseClaim claim);
+CellRule ClaimMachineNumber(MachineNumber machine, MachineClaim claim);
 
 // kAlreadyExists while another actor has the name, unless that claim is `instead_of` and ours has a larger epoch:
 // whoever replaces a claim has found its node dead. kWrongState where our own actor has claimed with a larger epoch.

@@ -102,8 +102,10 @@ void ControlStore::ListNodes(Deadline deadline, Done<std::vector<NodeRecord>> do
   });
 }
 
-void ControlStore::ClaimProcessBase(uint32_t base, const ProcessBaseClaim& claim, Deadline deadline, Done<void> done) {
-  ChangeOnly({kBase, std::to_string(base)}, control_rules::ClaimProcessBase(base, claim), deadline, std::move(done));
+void ControlStore::ClaimMachineNumber(MachineNumber machine, const MachineClaim& claim, Deadline deadline,
+                                      Done<void> done) {
+  ChangeOnly({kBase, std::to_string(static_cast<uint32_t>(machine))}, control_rules::ClaimMachineNumber(machine, claim),
+             deadline, std::move(done));
 }
 
 // Names

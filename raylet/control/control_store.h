@@ -59,7 +59,7 @@ class ControlStore {
   void ListNodes(Deadline deadline, Done<std::vector<NodeRecord>> done);
   // kAlreadyExists: another raylet's; draw another base. Claimed again now and then, it stays ours; a week after the
   // last claim it is forgotten.
-  void ClaimProcessBase(uint32_t base, const ProcessBaseClaim& claim, Deadline deadline, Done<void> done);
+  void ClaimMachineNumber(MachineNumber machine, const MachineClaim& claim, Deadline deadline, Done<void> done);
 
   // Whether names and pairs may be changed. A store that was empty is settled once everybody has had the time to
   // restore what is theirs and somebody marks it so; before that, claims, puts and deletes are kUnavailable at once.

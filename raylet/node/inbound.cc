@@ -137,7 +137,7 @@ Result<ParsedTask> ParseTask(const Frame& frame, const TaskSender& sender, bool 
 Result<ParsedTask> ParseForwardedTask(std::span<const uint8_t> bytes, const ForwardingNode& from) {
   auto spec = Parse<wire::TaskSpecT>(std::as_bytes(bytes));
   if (!spec) return Fail(spec.error());
-  if (spec->owner >> 32 != from.process_base) {
+  if (MachineOf(spec->owner) != from.machine) {
     return Nonsense(StrCat("task ", FromWire<TaskId>(*spec->id).hex(), " names process ", spec->owner,
                            " as its owner, which is not of the machine that sent it"));
   }

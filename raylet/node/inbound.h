@@ -28,7 +28,7 @@ Result<ParsedTask> ParseTask(const Frame& frame, const TaskSender& sender, bool 
 // `store_client`.
 struct ForwardingNode {
   NodeId node;
-  uint32_t process_base = 0;
+  MachineNumber machine{};
   JobId job = 0;  // ours
   std::string job_namespace;
   uint32_t store_client = 0;

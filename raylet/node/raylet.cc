@@ -24,11 +24,6 @@ Raylet::Raylet(Loop& loop, RayletOptions options, StoreLink& store)
       scheduler_(options_.resources, options_.limits),
       pool_(loop, {options_.socket, options_.logs_folder, options_.register_timeout},
             [this](WorkerId worker, const WorkerExit& exit) { OnWorkerExit(worker, exit); }) {
-  while (process_base_ == 0) {
-    uint32_t high = 0;
-    FillRandom(reinterpret_cast<uint8_t*>(&high), sizeof high);
-    process_base_ = ProcessId{high} << 32;
-  }
   store_.SetHandler(*this);
 }
 
@@ -138,7 +133,7 @@ Result<void> Raylet::OnRegister(ProcessSession& session, uint64_t request_id, wi
       return refuse({ErrorCode::kInvalid, "a driver registers without its executable, which its workers need"});
     identity.job = next_job_++;
   }
-  identity.process = process_base_ | next_process_++;
+  identity.process = ProcessIdOf(machine_, next_process_++);
   const ProcessId process = identity.process;
   if (request.kind == wire::ProcessKind::Worker) {
     workers_.at(identity.worker).process = process;
@@ -186,7 +181,7 @@ std::vector<std::string> Raylet::KnownAddresses() const {
 }
 
 void Raylet::OnSealed(const ObjectId& object) {
-  if (objects_ != nullptr) objects_->OnSealed(object);
+  if (objects_ != nullptr) objects_->SealedHere(object);
   scheduler_.ObjectSealed(object);
   CarryOut();
 }
@@ -233,8 +228,8 @@ ProcessSession* Raylet::SessionOfWorker(WorkerId worker) {
 }
 
 bool Raylet::IsDead(ProcessId process) const {
-  const uint64_t number = process ^ process_base_;
-  return number > 0 && number < next_process_ && !by_process_.contains(process);
+  return process > AllProcessesOf(machine_) && process < ProcessIdOf(machine_, next_process_) &&
+         !by_process_.contains(process);
 }
 
 }  // namespace raylet

@@ -168,10 +168,10 @@ class Raylet final : private ProcessSession::Events,
   void OnPeerUp(const NodeId& node) override;
   Result<void> OnPeerMessage(const NodeId& node, const Frame& frame) override;
   void OnPeerRoom(const NodeId& node) override;
-  void OnPeerSilent(const NodeId& node) override;
-  void OnPeerHeard(const NodeId& node) override;
+  void OnPeerChanged(const NodeId& node) override;
   void OnPeerDead(const NodeId& node, const Error& why) override;
   Result<void> DispatchPeer(const NodeId& node, const Frame& frame);
+  Result<void> DispatchWorkMessage(const NodeId& node, const Frame& frame);
   Result<void> OnJobProgram(const NodeId& node, const Frame& frame);
   Result<void> OnJobEnded(const NodeId& node, const Frame& frame);
   Result<void> OnForwardTask(const NodeId& node, const Frame& frame);
@@ -186,7 +186,7 @@ class Raylet final : private ProcessSession::Events,
   void ReturnTask(const NodeId& node, const TaskId& task, const Error& why);
   void TellPeer(const NodeId& node, wire::WorkMessage type, Bytes body);
   void TellPeer(const NodeId& node, uint16_t type, Bytes body);
-  uint32_t BaseOf(const NodeId& node) const;
+  MachineNumber MachineNumberOf(const NodeId& node) const;
   Result<void> CheckSpeaksFor(const NodeId& node, ProcessId process) const;
   std::string AddressOf(const NodeId& node) const;
   std::string AddressOfProcess(ProcessId process) const;
@@ -195,9 +195,8 @@ class Raylet final : private ProcessSession::Events,
   bool IsHere(const ObjectId& object) const override { return objects_->IsHere(object); }
   void AddBytes(const ObjectId& object, ArgumentBytes& bytes) const override { objects_->AddBytes(object, bytes); }
   void TellPeer(const NodeId& node, wire::ObjectMessage type, Bytes body) override;
-  void DialBulk(const NodeId& node) override;
   bool IsAlive(ProcessId process) const override;
-  void OnWillNotCome(PullAsker asker, const ObjectId& object, const Error& why) override;
+  void OnLost(Wanter wanter, const ObjectId& object, const Error& why) override;
   void OnBulk(const NodeId& node, UniqueFd fd) override;
 
   // raylet_actors.cc: actors of several machines
@@ -280,7 +279,7 @@ class Raylet final : private ProcessSession::Events,
   StoreLink& store_;
   const NodeId node_ =
       options_.cluster && !options_.cluster->node.IsNil() ? options_.cluster->node : NodeId::FromRandom();
-  ProcessId process_base_ = 0;  // high 32 bits of every process number, so that another raylet's are not taken for ours
+  const MachineNumber machine_ = NewMachineNumber();
   uint32_t next_process_ = 1;
   JobId next_job_ = 1;
   SessionId next_session_ = 1;

@@ -8,7 +8,7 @@
 
 namespace raylet {
 
-bool Raylet::IsHome(const ActorId& actor) const { return MachineOf(CreatorOf(actor)) == process_base_; }
+bool Raylet::IsHome(const ActorId& actor) const { return MachineOf(CreatorOf(actor)) == machine_; }
 
 // Its home, null where that is a machine that we do not know, or that is dead.
 const ClusterView::Node* Raylet::HomeOf(const ActorId& actor) const {

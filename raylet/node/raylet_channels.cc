@@ -126,7 +126,7 @@ Result<void> Raylet::OnOpenActor(const NodeId& node, const Frame& frame) {
 // What only an actor's home may say: whether it is that.
 Result<ActorId> Raylet::ActorOf(const NodeId& node, const wire::Id20* id) const {
   auto actor = CheckActorId(id);
-  if (actor && CreatorOf(*actor) >> 32 != BaseOf(node))
+  if (actor && MachineOf(CreatorOf(*actor)) != MachineNumberOf(node))
     return Fail(ErrorCode::kProtocolError,
                 StrCat("a machine speaks for actor ", actor->hex(), ", whose home is another"));
   return actor;

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "fbs/peer_messages.h"
 #include "raylet/control/control_records.h"
 #include "raylet/node/inbound.h"
 #include "raylet/node/raylet.h"
@@ -19,6 +20,11 @@ Result<TaskId> CheckTaskId(const wire::Id20& id) {
   const auto task = FromWire<TaskId>(id);
   if (task.IsNil()) return Fail(ErrorCode::kProtocolError, "a message about a task names none");
   return task;
+}
+
+tl::unexpected<Error> UnknownPeerMessage(const Frame& frame) {
+  return Fail(ErrorCode::kProtocolError,
+              StrCat("message ", frame.header.type, " is none that this raylet (", kBuild, ") takes from another"));
 }
 
 // A bulk connection that carries nothing for so many times as long as a silent machine counts as living is closed.
@@ -42,7 +48,7 @@ Result<void> Raylet::JoinPeers() {
   PeerLinksOptions options;
   options.own.node = node_;
   options.own.epoch = NewEpoch();
-  options.own.process_base = static_cast<uint32_t>(process_base_ >> 32);
+  options.own.machine = machine_;
   options.token = cluster.token;
   options.limits = cluster.limits;
   PeerLinks::Handler& handler = *this;
@@ -51,12 +57,15 @@ Result<void> Raylet::JoinPeers() {
   for (const TcpAddress& address : cluster.peers) RAYLET_RETURN_IF_ERROR(peers_->Seek(address));
   auto client = store_.NewClient("raylet, objects of other machines");
   if (!client) return Fail(client.error());
+  BulkDialer dial = [this](const NodeId& node, PeerLinks::BulkDone done) {
+    if (!stopping_) peers_->DialBulk(node, std::move(done));
+  };
   ObjectManager::Events& events = *this;
   ObjectTransferLimits transfer_limits;
   transfer_limits.idle_max = kIdlePatience * cluster.limits.dead_after;
   transfer_limits.pulls.give_up_after = 3 * cluster.limits.dead_after;
-  objects_ = std::make_unique<ObjectManager>(loop_, clock_, static_cast<uint32_t>(process_base_ >> 32), view_, store_,
-                                             std::move(*client), events, transfer_limits);
+  objects_ = std::make_unique<ObjectManager>(loop_, clock_, machine_, view_, store_, std::move(*client),
+                                             std::move(dial), events, transfer_limits);
   ChannelRelay::Events& relay_events = *this;
   relay_ = std::make_unique<ChannelRelay>(loop_, relay_events);
   const ObjectPlaces& places = *this;
@@ -65,8 +74,7 @@ Result<void> Raylet::JoinPeers() {
 }
 
 NodeRecord Raylet::OwnRecord() const {
-  return {node_, peers_ == nullptr ? 0 : peers_->own().epoch, static_cast<uint32_t>(process_base_ >> 32), PeerAddress(),
-          kBuild};
+  return {node_, peers_ == nullptr ? 0 : peers_->own().epoch, machine_, PeerAddress(), kBuild};
 }
 
 void Raylet::KnowNodes(const std::vector<NodeRecord>& nodes) {
@@ -101,14 +109,14 @@ std::string Raylet::AddressOfProcess(ProcessId process) const {
 
 std::string Raylet::WhyLost(const ClusterView::Node* node) { return node == nullptr ? "" : node->why_dead; }
 
-uint32_t Raylet::BaseOf(const NodeId& node) const {
+MachineNumber Raylet::MachineNumberOf(const NodeId& node) const {
   const ClusterView::Node* const known = view_.Find(node);
-  return known == nullptr ? 0 : known->process_base;
+  return known == nullptr ? kNoMachine : known->machine;
 }
 
 // Of a process speaks its own machine alone.
 Result<void> Raylet::CheckSpeaksFor(const NodeId& node, ProcessId process) const {
-  if (process >> 32 == BaseOf(node)) return {};
+  if (MachineOf(process) == MachineNumberOf(node)) return {};
   return Fail(ErrorCode::kProtocolError,
               StrCat("the machine at ", AddressOf(node), " speaks of process ", process, ", which is not its own"));
 }
@@ -181,7 +189,7 @@ void Raylet::OnPeerRoom(const NodeId& node) {
 void Raylet::OnPeerUp(const NodeId& node) {
   // It may have been called dead, and have the same numbers for its processes as before.
   wire::ProcessNoticeT notice;
-  notice.process = ProcessId{BaseOf(node)} << 32;
+  notice.process = AllProcessesOf(MachineNumberOf(node));
   notice.failure = std::make_unique<wire::FailureT>();
   notice.reached_again = true;
   TellProcesses(notice);
@@ -189,12 +197,7 @@ void Raylet::OnPeerUp(const NodeId& node) {
   CarryOut();
 }
 
-void Raylet::OnPeerSilent(const NodeId&) {
-  scheduler_.ClusterChanged();
-  CarryOut();
-}
-
-void Raylet::OnPeerHeard(const NodeId&) {
+void Raylet::OnPeerChanged(const NodeId&) {
   scheduler_.ClusterChanged();
   CarryOut();
 }
@@ -202,20 +205,20 @@ void Raylet::OnPeerHeard(const NodeId&) {
 void Raylet::OnPeerDead(const NodeId& node, const Error& why) {
   outboxes_.erase(node);
   if (stopping_) return;
-  const uint32_t base = BaseOf(node);
+  const MachineNumber machine = MachineNumberOf(node);
   ended_elsewhere_.erase(node);
-  objects_->NodeGone(node, base, why);
+  objects_->NodeGone(node, machine, why);
   for (auto& [id, job] : jobs_) job.known_by.erase(node);
   for (auto& [id, job] : jobs_)
     if (job.from == node && !job.ended) EndJob(id);
-  for (const WorkerId worker : scheduler_.NodeGone(node, base)) pool_.KillSoon(worker);
+  for (const WorkerId worker : scheduler_.NodeGone(node, machine)) pool_.KillSoon(worker);
   hosted_.HomeGone(node);
-  actors_.NodeGone(node, base, AddressOf(node), why.message);
+  actors_.NodeGone(node, machine, AddressOf(node), why.message);
   HomeGone(node, AddressOf(node), why.message);
   CarryOut();  // first what became of the actors there, then that their channels have ended
   relay_->NodeGone(node, why);
   wire::ProcessNoticeT notice;
-  notice.process = ProcessId{base} << 32;
+  notice.process = AllProcessesOf(machine);
   notice.failure = std::make_unique<wire::FailureT>(
       ProcessEnded(notice.process, StrCat("the machine at ", AddressOf(node), " is lost: ", why.message)));
   TellProcesses(notice);
@@ -233,11 +236,16 @@ Result<void> Raylet::OnPeerMessage(const NodeId& node, const Frame& frame) {
 }
 
 Result<void> Raylet::DispatchPeer(const NodeId& node, const Frame& frame) {
+  const auto subject = SubjectOf(frame.header.type);
+  if (subject == PeerSubject::kChannels) return relay_->OnMessage(node, frame);
+  if (subject == PeerSubject::kObjects) return objects_->OnMessage(node, frame);
+  if (subject == PeerSubject::kWork) return DispatchWorkMessage(node, frame);
+  if (subject == PeerSubject::kActors) return DispatchActorMessage(node, frame);
+  return UnknownPeerMessage(frame);
+}
+
+Result<void> Raylet::DispatchWorkMessage(const NodeId& node, const Frame& frame) {
   using wire::WorkMessage;
-  if (frame.header.type >= static_cast<uint16_t>(wire::ActorMessage::EndActor))
-    return DispatchActorMessage(node, frame);
-  if (frame.header.type < static_cast<uint16_t>(wire::ObjectMessage::Locate)) return relay_->OnMessage(node, frame);
-  if (frame.header.type < static_cast<uint16_t>(WorkMessage::JobProgram)) return objects_->OnMessage(node, frame);
   switch (static_cast<WorkMessage>(frame.header.type)) {
     case WorkMessage::JobProgram: return OnJobProgram(node, frame);
     case WorkMessage::JobEnded: return OnJobEnded(node, frame);
@@ -249,10 +257,8 @@ Result<void> Raylet::DispatchPeer(const NodeId& node, const Frame& frame) {
     case WorkMessage::LendReleased: return OnLendReleased(node, frame);
     case WorkMessage::RecallTasks: return OnRecallTasks(node);
     case WorkMessage::TasksRecalled: return OnTasksRecalled(node, frame);
-    default:
-      return Fail(ErrorCode::kProtocolError,
-                  StrCat("message ", frame.header.type, " is none that this raylet (", kBuild, ") takes from another"));
   }
+  return UnknownPeerMessage(frame);
 }
 
 Result<void> Raylet::OnJobProgram(const NodeId& node, const Frame& frame) {
@@ -297,7 +303,7 @@ Result<void> Raylet::OnForwardTask(const NodeId& node, const Frame& frame) {
   if (!forwarded) return Fail(forwarded.error());
   ForwardingNode from;
   from.node = node;
-  from.process_base = BaseOf(node);
+  from.machine = MachineNumberOf(node);
   from.store_client = store_.client_number();
   const auto job = remote_jobs_.find({node, forwarded->job});
   if (job == remote_jobs_.end() || jobs_.at(job->second).ended)
@@ -346,8 +352,8 @@ Result<void> Raylet::OnForwardedResult(const NodeId& node, const Frame& frame) {
 
 // `wanted`: a process of ours owns it, and has heard of it, or will.
 void Raylet::ResultElsewhere(const NodeId& node, const ObjectId& object, bool wanted) {
-  if (wanted) return objects_->MadeElsewhere(object, node);
-  if (MachineOf(OwnerOf(object)) != process_base_) return;
+  if (wanted) return objects_->SealedElsewhere(object, node);
+  if (MachineOf(OwnerOf(object)) != machine_) return;
   wire::FreeCopiesNoticeT free;
   free.objects.push_back(ToWire(object));
   TellPeer(node, wire::ObjectMessage::FreeCopies, Encode(free));
@@ -418,31 +424,23 @@ Result<void> Raylet::OnLendReleased(const NodeId& node, const Frame& frame) {
 
 // ---- objects
 
-void Raylet::OnBulk(const NodeId& node, UniqueFd fd) { objects_->Serve(node, std::move(fd)); }
-
-void Raylet::DialBulk(const NodeId& node) {
-  peers_->DialBulk(node, [this, node](Result<UniqueFd> fd) {
-    if (stopping_) return;
-    objects_->Dialled(node, std::move(fd));
-    CarryOut();
-  });
-}
+void Raylet::OnBulk(const NodeId& node, UniqueFd fd) { objects_->transfer().Serve(node, std::move(fd)); }
 
 bool Raylet::IsAlive(ProcessId process) const {
-  if (process >> 32 == process_base_ >> 32) return by_process_.contains(process);
+  if (MachineOf(process) == machine_) return by_process_.contains(process);
   const ClusterView::Node* const node = view_.NodeOf(process);
   if (node == nullptr || node->state == NodeState::kDead) return false;
   const auto ended = ended_elsewhere_.find(node->id);
   return ended == ended_elsewhere_.end() || !ended->second.contains(process);
 }
 
-void Raylet::OnWillNotCome(PullAsker asker, const ObjectId& object, const Error& why) {
-  if (asker == kArgumentAsker) {
+void Raylet::OnLost(Wanter wanter, const ObjectId& object, const Error& why) {
+  if (wanter == kArgumentWanter) {
     scheduler_.ObjectWillNotCome(object, why.message);
     CarryOut();
     return;
   }
-  ProcessSession* const process = SessionOf(asker);
+  ProcessSession* const process = SessionOf(wanter);
   if (process == nullptr) return;
   wire::LostNoticeT notice;
   notice.object = std::make_unique<wire::Id20>(ToWire(object));

@@ -149,7 +149,7 @@ json Nodes(const ControlParts* parts) {
     nodes.push_back({{"node", node.id.hex()},
                      {"address", node.address},
                      {"epoch", std::to_string(node.epoch)},
-                     {"process_base", node.process_base},
+                     {"machine_number", static_cast<uint32_t>(node.machine)},
                      {"version", node.version},
                      {"lease_seconds", kNodeLease / std::chrono::seconds(1)},
                      {"this", node.id == status.own.id}});

@@ -11,7 +11,8 @@ namespace raylet {
 namespace {
 
 constexpr size_t kSmallChunkBytes = size_t{32} << 10;
-// Behind a large chunk little is read ahead: what begins the next one would have to be copied once more.
+// Behind a large chunk little is read ahead: what begins the next one would have to be copied once
+// more.
 constexpr size_t kReadAheadBytes = 512;
 constexpr size_t kDroppedBytes = size_t{64} << 10;
 
@@ -82,7 +83,7 @@ Result<bool> BulkReader::TakeMessage() {
   const std::byte* const at = staging_.get() + start_;
   FrameHeader header;
   std::memcpy(&header, at, sizeof header);
-  const bool chunk = header.type == static_cast<uint16_t>(wire::ObjectMessage::PullChunk);
+  const bool chunk = header.type == static_cast<uint16_t>(wire::BulkMessage::PullChunk);
   const size_t bytes_max = chunk ? sizeof(wire::ChunkHeader) + kChunkBytesMax : kBulkMessageBytesMax;
   if (header.body_bytes > bytes_max || (chunk && header.body_bytes < sizeof(wire::ChunkHeader)))
     return Fail(ErrorCode::kProtocolError, StrCat("a message of type ", header.type, " with ", header.body_bytes,

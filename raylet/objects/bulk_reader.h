@@ -1,6 +1,6 @@
-// BulkReader: takes apart what comes in on a bulk connection, so that the bytes of chunks go from the socket straight
-// to where they belong. Pure: says where the next bytes are to be read to, and is told how many came. Its owner is one
-// connection of an ObjectReceiver.
+// BulkReader: takes apart the bytes of a bulk connection, so that those of chunks go from the
+// socket straight to their place. Pure: says where the next bytes go, and hears how many came.
+// Owned by one connection of an ObjectReceiver.
 #pragma once
 
 #include <sys/uio.h>
@@ -21,9 +21,10 @@ class BulkReader {
   class Sink {
    public:
     virtual ~Sink() = default;
-    // Where this chunk goes, `bytes` long and good until OnChunk or Forget; a null span when nobody wants it.
+    // The place for this chunk, `bytes` long and good until OnChunk or Forget. Null: nobody wants
+    // it.
     virtual Result<std::span<std::byte>> PlaceFor(uint64_t pull, uint64_t offset, uint64_t bytes) = 0;
-    // It is there, and was wanted; the checksum is the sender's word.
+    // A wanted chunk is in its place; the checksum is the sender's.
     virtual Result<void> OnChunk(uint64_t pull, uint64_t offset, std::span<const std::byte> bytes,
                                  uint64_t checksum) = 0;
     virtual Result<void> OnMessage(const FrameHeader& header, std::span<const std::byte> body) = 0;
@@ -33,9 +34,10 @@ class BulkReader {
 
   // Read into these, in order. They stay good until Took.
   std::span<const iovec> Room();
-  // So many bytes have been read. An error is the sink's, or kProtocolError; the connection is unusable afterwards.
+  // So many bytes were read. After an error, the sink's or kProtocolError, the connection is
+  // unusable.
   Result<void> Took(size_t bytes);
-  // The place of the chunk under way may not be written to any more.
+  // Writes no more to the place of the chunk under way.
   void Forget(uint64_t pull);
 
  private:

@@ -5,8 +5,8 @@
 
 namespace raylet {
 
-std::vector<NodeId> ObjectDirectory::TakeAskers(std::unordered_map<ObjectId, Entry>::iterator entry) {
-  const std::set<NodeId> askers = std::exchange(entry->second.askers, {});
+std::vector<NodeId> ObjectDirectory::TakeLocating(std::unordered_map<ObjectId, Entry>::iterator entry) {
+  const std::set<NodeId> locating = std::exchange(entry->second.locating, {});
   if (entry->second.holders.empty()) {
     const ObjectId object = entry->first;
     entries_.erase(entry);
@@ -14,22 +14,22 @@ std::vector<NodeId> ObjectDirectory::TakeAskers(std::unordered_map<ObjectId, Ent
     owned->second.erase(object);
     if (owned->second.empty()) by_owner_.erase(owned);
   }
-  return {askers.begin(), askers.end()};
+  return {locating.begin(), locating.end()};
 }
 
-std::vector<NodeId> ObjectDirectory::Added(const ObjectId& object, const NodeId& node) {
+std::vector<NodeId> ObjectDirectory::SealedElsewhere(const ObjectId& object, const NodeId& node) {
   const auto entry = entries_.try_emplace(object).first;
   by_owner_[OwnerOf(object)].insert(object);
   auto& holders = entry->second.holders;
   if (std::find(holders.begin(), holders.end(), node) == holders.end()) holders.push_back(node);
-  return TakeAskers(entry);
+  return TakeLocating(entry);
 }
 
-std::vector<NodeId> ObjectDirectory::SealedHere(const ObjectId& object) { return TakeAskers(object); }
+std::vector<NodeId> ObjectDirectory::SealedHere(const ObjectId& object) { return TakeLocating(object); }
 
-std::vector<NodeId> ObjectDirectory::TakeAskers(const ObjectId& object) {
+std::vector<NodeId> ObjectDirectory::TakeLocating(const ObjectId& object) {
   const auto entry = entries_.find(object);
-  return entry == entries_.end() ? std::vector<NodeId>() : TakeAskers(entry);
+  return entry == entries_.end() ? std::vector<NodeId>() : TakeLocating(entry);
 }
 
 std::vector<ObjectId> ObjectDirectory::ObjectsOf(ProcessId owner) const {
@@ -42,7 +42,7 @@ void ObjectDirectory::Dropped(const ObjectId& object, const NodeId& node) {
   const auto entry = entries_.find(object);
   if (entry == entries_.end()) return;
   std::erase(entry->second.holders, node);
-  if (entry->second.holders.empty() && entry->second.askers.empty()) TakeAskers(entry);
+  if (entry->second.holders.empty() && entry->second.locating.empty()) TakeLocating(entry);
 }
 
 NodeId ObjectDirectory::Holder(const ObjectId& object) const {
@@ -55,11 +55,11 @@ std::vector<NodeId> ObjectDirectory::Holders(const ObjectId& object) const {
   return entry == entries_.end() ? std::vector<NodeId>() : entry->second.holders;
 }
 
-bool ObjectDirectory::Wait(const ObjectId& object, const NodeId& asker) {
+bool ObjectDirectory::Locating(const ObjectId& object, const NodeId& node) {
   const auto entry = entries_.try_emplace(object).first;
   by_owner_[OwnerOf(object)].insert(object);
-  const bool first = entry->second.askers.empty();
-  entry->second.askers.insert(asker);
+  const bool first = entry->second.locating.empty();
+  entry->second.locating.insert(node);
   return first;
 }
 
@@ -67,7 +67,7 @@ std::vector<NodeId> ObjectDirectory::Freed(const ObjectId& object) {
   const auto entry = entries_.find(object);
   if (entry == entries_.end()) return {};
   std::vector<NodeId> holders = std::exchange(entry->second.holders, {});
-  if (entry->second.askers.empty()) TakeAskers(entry);
+  if (entry->second.locating.empty()) TakeLocating(entry);
   return holders;
 }
 
@@ -90,11 +90,11 @@ std::vector<ObjectId> ObjectDirectory::NodeGone(const NodeId& node) {
   for (auto& [object, entry] : entries_) {
     const size_t had = entry.holders.size();
     std::erase(entry.holders, node);
-    entry.askers.erase(node);
+    entry.locating.erase(node);
     if (had > 0 && entry.holders.empty()) lost.push_back(object);
-    if (entry.holders.empty() && entry.askers.empty()) empty.push_back(object);
+    if (entry.holders.empty() && entry.locating.empty()) empty.push_back(object);
   }
-  for (const ObjectId& object : empty) TakeAskers(entries_.find(object));
+  for (const ObjectId& object : empty) TakeLocating(entries_.find(object));
   return lost;
 }
 

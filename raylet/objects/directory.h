@@ -1,7 +1,7 @@
-// ObjectDirectory: where the copies are of the objects that this machine's processes own. Pure; the raylet's loop
-// thread. The owner's raylet is the one place that knows: a copy on this machine is seen in the store's index and not
-// kept here; here are the copies elsewhere, and who waits to hear of a first one. An object is in here iff a copy is
-// elsewhere or somebody waits for it.
+// ObjectDirectory: where other machines have copies of the objects that this machine's processes
+// own. Only the owner's raylet knows this. The store's index shows a copy on this machine, so none
+// is kept here. A core; the raylet's loop thread.
+// Always holds: an object is in here iff another machine has a copy, or a raylet is locating it.
 #pragma once
 
 #include <cstdint>
@@ -15,24 +15,25 @@ namespace raylet {
 
 class ObjectDirectory {
  public:
-  // A copy has been sealed on another machine. Returns the machines that waited to hear of one.
-  std::vector<NodeId> Added(const ObjectId& object, const NodeId& node);
-  // The object has been sealed on this machine. Returns the machines that waited.
+  // That machine has sealed a copy. Returns the machines that were locating the object.
+  std::vector<NodeId> SealedElsewhere(const ObjectId& object, const NodeId& node);
+  // The same for a copy on this machine.
   std::vector<NodeId> SealedHere(const ObjectId& object);
-  void Dropped(const ObjectId& object, const NodeId& node);  // that machine has it no more
+  void Dropped(const ObjectId& object, const NodeId& node);  // that machine has no copy any more
 
-  // A machine that has a copy (the one that got its copy first), or nil.
+  // The machine that got its copy first, or nil.
   NodeId Holder(const ObjectId& object) const;
   std::vector<NodeId> Holders(const ObjectId& object) const;
-  // `asker` is told at the first copy: true if nobody waited for this object before (watch the store for it).
-  bool Wait(const ObjectId& object, const NodeId& asker);
+  // `node` is locating the object until a first copy. True if no other one was: watch the store for
+  // it.
+  bool Locating(const ObjectId& object, const NodeId& node);
 
-  std::vector<NodeId> TakeAskers(const ObjectId& object);  // they wait no more
+  std::vector<NodeId> TakeLocating(const ObjectId& object);  // they locate it no more
   std::vector<ObjectId> ObjectsOf(ProcessId owner) const;
 
-  // Its owner let it go: the machines that have a copy, to be told.
+  // Its owner refers to it no more. Returns the machines that have a copy.
   std::vector<NodeId> Freed(const ObjectId& object);
-  // All objects of a process that has gone, with the machines that have copies of them.
+  // Returns all objects of a process that has ended, with the machines that have copies.
   std::vector<std::pair<ObjectId, NodeId>> OwnerGone(ProcessId owner);
   // Returns the objects whose last copy elsewhere was there.
   std::vector<ObjectId> NodeGone(const NodeId& node);
@@ -41,10 +42,10 @@ class ObjectDirectory {
 
  private:
   struct Entry {
-    std::vector<NodeId> holders;  // in the order in which they got it
-    std::set<NodeId> askers;
+    std::vector<NodeId> holders;  // in the order in which they got their copies
+    std::set<NodeId> locating;
   };
-  std::vector<NodeId> TakeAskers(std::unordered_map<ObjectId, Entry>::iterator entry);
+  std::vector<NodeId> TakeLocating(std::unordered_map<ObjectId, Entry>::iterator entry);
 
   std::unordered_map<ObjectId, Entry> entries_;
   std::unordered_map<ProcessId, std::set<ObjectId>> by_owner_;

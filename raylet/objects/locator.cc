@@ -2,50 +2,51 @@
 
 namespace raylet {
 
-void ObjectLocator::OnLocate(const NodeId& asker, const wire::LocateRequestT& request) {
+void ObjectLocator::OnLocate(const NodeId& from, const wire::LocateRequestT& request) {
   for (const wire::CopyAt& missing : request.without) {
     const auto object = FromWire<ObjectId>(missing.object());
     const auto node = FromWire<NodeId>(missing.node());
     if (directory_.Holders(object) == std::vector<NodeId>{node}) doubted_[object] = node;
     directory_.Dropped(object, node);
   }
-  for (const wire::Id20& object : request.objects) Answer(asker, FromWire<ObjectId>(object));
+  for (const wire::Id20& object : request.objects) Answer(from, FromWire<ObjectId>(object));
 }
 
-void ObjectLocator::Answer(const NodeId& asker, const ObjectId& object) {
-  wire::CopiesFoundT& found = messages_.found[asker];
-  if (!machine_.OwnerLives(OwnerOf(object))) return found.lost.push_back(ToWire(object));
+void ObjectLocator::Answer(const NodeId& node, const ObjectId& object) {
+  wire::LocatedNoticeT& located = messages_.located[node];
+  if (!machine_.OwnerLives(OwnerOf(object))) return located.lost.push_back(ToWire(object));
   if (const auto lost = lost_.find(object); lost != lost_.end()) {
-    found.lost_with.emplace_back(ToWire(object), ToWire(lost->second), 0);
+    located.lost_with.emplace_back(ToWire(object), ToWire(lost->second), 0);
     return;
   }
-  directory_.Dropped(object, asker);  // whoever asks has none, whatever it said before
-  const size_t before = found.copies.size();
-  if (const auto bytes = machine_.SealedBytes(object)) found.copies.emplace_back(ToWire(object), ToWire(own_), *bytes);
+  directory_.Dropped(object, node);  // it has none, whatever it said before
+  const size_t before = located.copies.size();
+  if (const auto bytes = machine_.SealedBytes(object))
+    located.copies.emplace_back(ToWire(object), ToWire(own_), *bytes);
   for (const NodeId& holder : directory_.Holders(object))
-    found.copies.emplace_back(ToWire(object), ToWire(holder), BytesElsewhere(object));
-  if (found.copies.size() > before) return;
-  found.none_yet.push_back(ToWire(object));
-  if (directory_.Wait(object, asker)) messages_.watch.push_back(object);
+    located.copies.emplace_back(ToWire(object), ToWire(holder), BytesElsewhere(object));
+  if (located.copies.size() > before) return;
+  located.none_yet.push_back(ToWire(object));
+  if (directory_.Locating(object, node)) messages_.watch.push_back(object);
 }
 
-void ObjectLocator::OnAdded(const NodeId& node, const wire::CopiesAddedNoticeT& notice) {
+void ObjectLocator::OnCopiesSealed(const NodeId& node, const wire::CopiesSealedNoticeT& notice) {
   for (const wire::SizedObject& added : notice.objects) {
     const auto object = FromWire<ObjectId>(added.object());
     if (!machine_.OwnerLives(OwnerOf(object))) {  // it was freed while the copy was made
       messages_.free[node].objects.push_back(added.object());
       continue;
     }
-    Added(node, object, added.bytes());
+    SealedElsewhere(node, object, added.bytes());
   }
 }
 
-void ObjectLocator::Added(const NodeId& node, const ObjectId& object, uint64_t bytes) {
+void ObjectLocator::SealedElsewhere(const NodeId& node, const ObjectId& object, uint64_t bytes) {
   lost_.erase(object);
   doubted_.erase(object);
   if (bytes != 0) bytes_[object] = bytes;
-  for (const NodeId& asker : directory_.Added(object, node))
-    if (asker != node) messages_.found[asker].copies.emplace_back(ToWire(object), ToWire(node), bytes);
+  for (const NodeId& locating : directory_.SealedElsewhere(object, node))
+    if (locating != node) messages_.located[locating].copies.emplace_back(ToWire(object), ToWire(node), bytes);
 }
 
 uint64_t ObjectLocator::BytesElsewhere(const ObjectId& object) const {
@@ -53,14 +54,14 @@ uint64_t ObjectLocator::BytesElsewhere(const ObjectId& object) const {
   return bytes == bytes_.end() ? 0 : bytes->second;
 }
 
-void ObjectLocator::OnDropped(const NodeId& node, const wire::CopiesDroppedNoticeT& notice) {
+void ObjectLocator::OnCopiesDropped(const NodeId& node, const wire::CopiesDroppedNoticeT& notice) {
   for (const wire::Id20& object : notice.objects) directory_.Dropped(FromWire<ObjectId>(object), node);
 }
 
 void ObjectLocator::SealedHere(const ObjectId& object) {
   const uint64_t bytes = machine_.SealedBytes(object).value_or(0);  // 0 too where it was evicted at once
-  for (const NodeId& asker : directory_.SealedHere(object))
-    messages_.found[asker].copies.emplace_back(ToWire(object), ToWire(own_), bytes);
+  for (const NodeId& locating : directory_.SealedHere(object))
+    messages_.located[locating].copies.emplace_back(ToWire(object), ToWire(own_), bytes);
 }
 
 void ObjectLocator::Freed(std::span<const ObjectId> objects) {
@@ -68,7 +69,8 @@ void ObjectLocator::Freed(std::span<const ObjectId> objects) {
     lost_.erase(object);
     doubted_.erase(object);
     bytes_.erase(object);
-    for (const NodeId& asker : directory_.TakeAskers(object)) messages_.found[asker].lost.push_back(ToWire(object));
+    for (const NodeId& locating : directory_.TakeLocating(object))
+      messages_.located[locating].lost.push_back(ToWire(object));
     for (const NodeId& holder : directory_.Freed(object)) messages_.free[holder].objects.push_back(ToWire(object));
   }
 }
@@ -80,7 +82,7 @@ void ObjectLocator::OwnerGone(ProcessId owner) {
 }
 
 std::vector<ObjectId> ObjectLocator::NodeGone(const NodeId& node) {
-  messages_.found.erase(node);
+  messages_.located.erase(node);
   messages_.free.erase(node);
   std::vector<ObjectId> gone = directory_.NodeGone(node);
   std::erase_if(gone, [this](const ObjectId& object) {
@@ -98,8 +100,8 @@ void ObjectLocator::LoseDoubted(const NodeId& node, std::vector<ObjectId>& gone)
     if (holder != node) return false;
     if (machine_.SealedBytes(object).has_value()) return true;
     gone.push_back(object);
-    for (const NodeId& asker : directory_.TakeAskers(object))
-      messages_.found[asker].lost_with.emplace_back(ToWire(object), ToWire(node), 0);
+    for (const NodeId& locating : directory_.TakeLocating(object))
+      messages_.located[locating].lost_with.emplace_back(ToWire(object), ToWire(node), 0);
     return true;
   });
 }

@@ -1,8 +1,9 @@
-// ObjectLocator: the owner's side of objects that travel: what the raylets of other machines ask and tell about objects
-// that this machine's processes own, and what they are answered. Pure; owned by the raylet, its loop's thread. Each
-// event leaves its messages for TakeMessages, one for each node and kind however many objects they name.
-// Always holds: whoever asked for an object without a copy is answered again exactly once: at its first copy, or when
-// there will be none.
+// ObjectLocator: the owner's side of objects that travel. Other raylets locate the objects that
+// this machine's processes own, and say where they have sealed copies; here are the answers. A
+// core: each event leaves its messages for TakeMessages, one for each node and kind however many
+// objects they name. Owned by ObjectManager; the raylet's loop thread.
+// Always holds: a raylet that locates an object without a copy is answered again exactly once: at
+// its first copy, or when it is lost.
 #pragma once
 
 #include <map>
@@ -20,7 +21,7 @@ namespace raylet {
 
 class ObjectLocator {
  public:
-  // What this machine sees by itself.
+  // The state of this machine.
   class Machine {
    public:
     virtual ~Machine() = default;
@@ -28,24 +29,25 @@ class ObjectLocator {
     virtual bool OwnerLives(ProcessId owner) const = 0;                             // of this machine
   };
   struct Messages {
-    std::map<NodeId, wire::CopiesFoundT> found;
+    std::map<NodeId, wire::LocatedNoticeT> located;
     std::map<NodeId, wire::FreeCopiesNoticeT> free;
-    std::vector<ObjectId> watch;  // tell SealedHere once these are sealed
+    std::vector<ObjectId> watch;  // SealedHere is wanted of these
   };
 
   // `machine` outlives it.
   ObjectLocator(const NodeId& own, const Machine& machine) : own_(own), machine_(machine) {}
 
-  // ---- what another raylet says
-  void OnLocate(const NodeId& asker, const wire::LocateRequestT& request);
-  void OnAdded(const NodeId& node, const wire::CopiesAddedNoticeT& notice);
-  void Added(const NodeId& node, const ObjectId& object, uint64_t bytes);  // 0: not known
-  void OnDropped(const NodeId& node, const wire::CopiesDroppedNoticeT& notice);
-  // ---- what happens here
+  // ---- what other raylets say
+  void OnLocate(const NodeId& from, const wire::LocateRequestT& request);
+  void OnCopiesSealed(const NodeId& node, const wire::CopiesSealedNoticeT& notice);
+  void SealedElsewhere(const NodeId& node, const ObjectId& object, uint64_t bytes);  // 0: not known
+  void OnCopiesDropped(const NodeId& node, const wire::CopiesDroppedNoticeT& notice);
+  // ---- what happens on this machine
   void SealedHere(const ObjectId& object);
-  void Freed(std::span<const ObjectId> objects);  // their owners let them go
+  void Freed(std::span<const ObjectId> objects);  // their owners refer to them no more
   void OwnerGone(ProcessId owner);
-  // Returns the objects whose last copy was there: whoever asks for one from now on hears that there is none.
+  // Returns the objects whose last copy was there. A raylet that locates one of them from now on
+  // hears that it is lost.
   std::vector<ObjectId> NodeGone(const NodeId& node);
 
   Messages TakeMessages() { return std::exchange(messages_, {}); }
@@ -53,16 +55,16 @@ class ObjectLocator {
   uint64_t BytesElsewhere(const ObjectId& object) const;  // of a copy on another machine; 0: none, or not known
 
  private:
-  void Answer(const NodeId& asker, const ObjectId& object);
+  void Answer(const NodeId& node, const ObjectId& object);
   void LoseDoubted(const NodeId& node, std::vector<ObjectId>& gone);
 
   const NodeId own_;
   const Machine& machine_;
   ObjectDirectory directory_;
   std::unordered_map<ObjectId, uint64_t> bytes_;  // of objects in the directory, where somebody has said
-  std::unordered_map<ObjectId, NodeId> lost_;     // the last copy went with this machine; until its owner lets it go
-  // The last copy was there, and somebody did not find it: it is lost when that machine is. Who asks learns that a
-  // machine has gone before this one does, now and then.
+  std::unordered_map<ObjectId, NodeId> lost_;     // lost with this machine; until its owner frees it
+  // The last copy was there, and a raylet did not find it: the object is lost when that machine is.
+  // That raylet may learn of the machine's end before this one does.
   std::unordered_map<ObjectId, NodeId> doubted_;
   Messages messages_;
 };

@@ -34,14 +34,14 @@ void InPieces(std::vector<Element>& all, const Tell& tell) {
 
 }  // namespace
 
-ObjectManager::ObjectManager(Loop& loop, const Clock& clock, uint32_t process_base, const ClusterView& view,
-                             StoreLink& store, std::shared_ptr<client::StoreClient> client, Events& events,
-                             ObjectTransferLimits limits)
-    : process_base_(process_base),
+ObjectManager::ObjectManager(Loop& loop, const Clock& clock, MachineNumber machine, const ClusterView& view,
+                             StoreLink& store, std::shared_ptr<client::StoreClient> client, BulkDialer dial,
+                             Events& events, ObjectTransferLimits limits)
+    : machine_(machine),
       view_(view),
       store_(store),
       events_(events),
-      transfer_(loop, clock, view.own(), std::move(client), *this, limits),
+      transfer_(loop, clock, view.own(), std::move(client), std::move(dial), *this, limits),
       locator_(view.own(), *this) {}
 
 ObjectManager::~ObjectManager() = default;
@@ -54,25 +54,27 @@ size_t ObjectManager::kept() const {
 
 // ---- this machine's processes
 
-void ObjectManager::Want(const ObjectId& object, PullAsker asker, PullPriority priority) {
+void ObjectManager::Want(const ObjectId& object, Wanter wanter, PullPriority priority) {
   store_.Watch(std::span(&object, 1));  // it may be made here
   if (IsHere(object)) return;
-  if (const auto asked = transfer_.Ask(object, asker, priority, Deadline::Never()); !asked)
-    events_.OnWillNotCome(asker, object, asked.error());
+  if (const auto wanted = transfer_.pulls().Want(object, wanter, priority, Deadline::Never()); !wanted)
+    events_.OnLost(wanter, object, wanted.error());
 }
 
-void ObjectManager::WantNoLonger(const ObjectId& object, PullAsker asker) { transfer_.Cancel(object, asker); }
+void ObjectManager::WantNoLonger(const ObjectId& object, Wanter wanter) {
+  transfer_.pulls().WantNoLonger(object, wanter);
+}
 
 void ObjectManager::WantArguments(std::span<const ObjectId> objects) {
   for (const ObjectId& object : objects) {
     arguments_.try_emplace(object);
-    Want(object, kArgumentAsker, PullPriority::kArgument);
+    Want(object, kArgumentWanter, PullPriority::kArgument);
   }
 }
 
 void ObjectManager::ReleaseArguments(std::span<const ObjectId> objects) {
   for (const ObjectId& object : objects) {
-    transfer_.Cancel(object, kArgumentAsker);
+    transfer_.pulls().WantNoLonger(object, kArgumentWanter);
     const auto argument = arguments_.find(object);
     if (argument == arguments_.end()) continue;
     if (argument->second.bytes > 0) --pinned_arguments_;
@@ -92,34 +94,34 @@ void ObjectManager::PinArgument(const ObjectId& object, uint64_t bytes, client::
   pinned_argument_bytes_ += bytes;
 }
 
-void ObjectManager::OnSealed(const ObjectId& object) {
-  transfer_.SealedHere(object);
+void ObjectManager::SealedHere(const ObjectId& object) {
+  transfer_.pulls().SealedHere(object);
   locator_.SealedHere(object);
-  SayWhatIsToBeSaid();
+  SendLocatorMessages();
 }
 
-void ObjectManager::MadeElsewhere(const ObjectId& object, const NodeId& node) {
-  locator_.Added(node, object, 0);
-  SayWhatIsToBeSaid();
+void ObjectManager::SealedElsewhere(const ObjectId& object, const NodeId& node) {
+  locator_.SealedElsewhere(node, object, 0);
+  SendLocatorMessages();
 }
 
 void ObjectManager::KeptFor(ProcessId owner, const ObjectId& object) { kept_[owner].insert(object); }
 
 void ObjectManager::Freed(const ObjectId& object) {
   locator_.Freed(std::span(&object, 1));
-  SayWhatIsToBeSaid();
+  SendLocatorMessages();
 }
 
 void ObjectManager::ProcessGone(ProcessId process) {
-  transfer_.AskerGone(process);
-  transfer_.OwnerGone(process, {ErrorCode::kNotFound, "the process that owned it has ended"});
+  transfer_.pulls().WanterGone(process);
+  transfer_.pulls().OwnerGone(process, {ErrorCode::kNotFound, "the process that owned it has ended"});
   if (IsOurs(process)) {
     transfer_.Free(locator_.directory().ObjectsOf(process));  // copies of what was made for it elsewhere
     locator_.OwnerGone(process);
   } else {
     LoseKept(process);
   }
-  SayWhatIsToBeSaid();
+  SendLocatorMessages();
 }
 
 void ObjectManager::LoseKept(ProcessId owner) {
@@ -131,22 +133,22 @@ void ObjectManager::LoseKept(ProcessId owner) {
 
 // ---- where objects are
 
-void ObjectManager::SayWhatIsToBeSaid() {
+void ObjectManager::SendLocatorMessages() {
   auto messages = locator_.TakeMessages();
-  for (auto& [node, found] : messages.found) {
+  for (auto& [node, located] : messages.located) {
     if (node == view_.own()) {
-      Found(std::move(found));
+      Located(std::move(located));
       continue;
     }
     const auto tell = [&, to = node](auto part, auto pieces) {
-      wire::CopiesFoundT message;
+      wire::LocatedNoticeT message;
       message.*part = std::move(pieces);
-      events_.TellPeer(to, wire::ObjectMessage::CopiesFound, Encode(message));
+      events_.TellPeer(to, wire::ObjectMessage::Located, Encode(message));
     };
-    InPieces(found.copies, [&](auto copies) { tell(&wire::CopiesFoundT::copies, std::move(copies)); });
-    InPieces(found.none_yet, [&](auto none_yet) { tell(&wire::CopiesFoundT::none_yet, std::move(none_yet)); });
-    InPieces(found.lost, [&](auto lost) { tell(&wire::CopiesFoundT::lost, std::move(lost)); });
-    InPieces(found.lost_with, [&](auto lost) { tell(&wire::CopiesFoundT::lost_with, std::move(lost)); });
+    InPieces(located.copies, [&](auto copies) { tell(&wire::LocatedNoticeT::copies, std::move(copies)); });
+    InPieces(located.none_yet, [&](auto none_yet) { tell(&wire::LocatedNoticeT::none_yet, std::move(none_yet)); });
+    InPieces(located.lost, [&](auto lost) { tell(&wire::LocatedNoticeT::lost, std::move(lost)); });
+    InPieces(located.lost_with, [&](auto lost) { tell(&wire::LocatedNoticeT::lost_with, std::move(lost)); });
   }
   for (auto& [node, free] : messages.free) {
     InPieces(free.objects, [&, to = node](auto objects) {
@@ -158,17 +160,17 @@ void ObjectManager::SayWhatIsToBeSaid() {
   if (!messages.watch.empty()) store_.Watch(messages.watch);
 }
 
-// An answer, another raylet's or our own.
-void ObjectManager::Found(wire::CopiesFoundT found) {
-  // A copy here has been seen by whoever waits for it, or is none any more: then the others are to be had.
-  for (const wire::CopyAt& copy : found.copies)
-    if (const auto object = FromWire<ObjectId>(copy.object()); IsHere(object)) transfer_.SealedHere(object);
-  std::erase_if(found.copies,
+void ObjectManager::Located(wire::LocatedNoticeT located) {
+  // A copy on this machine is either sealed, or evicted: then it is pulled from another holder.
+  for (const wire::CopyAt& copy : located.copies)
+    if (const auto object = FromWire<ObjectId>(copy.object()); IsHere(object)) transfer_.pulls().SealedHere(object);
+  std::erase_if(located.copies,
                 [this](const wire::CopyAt& copy) { return FromWire<NodeId>(copy.node()) == view_.own(); });
-  transfer_.Found(found);
-  for (const wire::CopyAt& lost : found.lost_with) {
+  transfer_.Located(located);
+  for (const wire::CopyAt& lost : located.lost_with) {
     const std::string machine = MachineLost(FromWire<NodeId>(lost.node()));
-    transfer_.Lost(FromWire<ObjectId>(lost.object()), {ErrorCode::kNotFound, StrCat("its last copy was on ", machine)});
+    transfer_.pulls().Lost(FromWire<ObjectId>(lost.object()),
+                           {ErrorCode::kNotFound, StrCat("its last copy was on ", machine)});
   }
 }
 
@@ -196,20 +198,16 @@ void ObjectManager::AddBytes(const ObjectId& object, std::map<NodeId, uint64_t>&
 // ---- other raylets
 
 Result<void> ObjectManager::OnMessage(const NodeId& node, const Frame& frame) {
-  const auto dispatch = [&]() -> Result<void> {
-    switch (static_cast<wire::ObjectMessage>(frame.header.type)) {
-      case wire::ObjectMessage::Locate: return OnLocateRequest(node, frame);
-      case wire::ObjectMessage::CopiesFound: return OnCopiesFound(node, frame);
-      case wire::ObjectMessage::CopiesAdded: return OnCopiesAdded(node, frame);
-      case wire::ObjectMessage::CopiesDropped: return OnCopiesDropped(node, frame);
-      case wire::ObjectMessage::FreeCopies: return OnFreeCopies(node, frame);
-      default:
-        return Fail(ErrorCode::kProtocolError,
-                    StrCat("message ", frame.header.type, " about objects does not belong into a session"));
-    }
-  };
-  auto done = dispatch();
-  return done;
+  switch (static_cast<wire::ObjectMessage>(frame.header.type)) {
+    case wire::ObjectMessage::Locate: return OnLocateRequest(node, frame);
+    case wire::ObjectMessage::Located: return OnLocated(node, frame);
+    case wire::ObjectMessage::CopiesSealed: return OnCopiesSealed(node, frame);
+    case wire::ObjectMessage::CopiesDropped: return OnCopiesDropped(node, frame);
+    case wire::ObjectMessage::FreeCopies: return OnFreeCopies(node, frame);
+  }
+  return Fail(ErrorCode::kProtocolError, StrCat("message ", frame.header.type,
+                                                " about objects is none that a raylet "
+                                                "takes in a session"));
 }
 
 Result<void> ObjectManager::OnLocateRequest(const NodeId& node, const Frame& frame) {
@@ -218,41 +216,43 @@ Result<void> ObjectManager::OnLocateRequest(const NodeId& node, const Frame& fra
   for (const ObjectId& object : IdsOf(request->objects))
     if (!IsOurs(OwnerOf(object)))
       return Fail(ErrorCode::kProtocolError,
-                  StrCat("object ", object.hex(), " is sought at a machine that does not own it"));
+                  StrCat("object ", object.hex(), " is located at a machine that does not own it"));
   locator_.OnLocate(node, *request);
-  SayWhatIsToBeSaid();
+  SendLocatorMessages();
   return {};
 }
 
-Result<void> ObjectManager::OnCopiesFound(const NodeId& node, const Frame& frame) {
-  auto found = Parse<wire::CopiesFoundT>(frame.body);
-  if (!found) return Fail(found.error());
-  // Only what the owner's own machine says counts.
-  const uint32_t base = view_.Find(node)->process_base;
-  const auto not_its = [base](const wire::Id20& id) { return OwnerOf(FromWire<ObjectId>(id)) >> 32 != base; };
-  for (auto* const copies : {&found->copies, &found->lost_with})
+Result<void> ObjectManager::OnLocated(const NodeId& node, const Frame& frame) {
+  auto located = Parse<wire::LocatedNoticeT>(frame.body);
+  if (!located) return Fail(located.error());
+  // Only the owner's own machine is believed.
+  const MachineNumber machine = view_.Find(node)->machine;
+  const auto not_its = [machine](const wire::Id20& id) {
+    return MachineOf(OwnerOf(FromWire<ObjectId>(id))) != machine;
+  };
+  for (auto* const copies : {&located->copies, &located->lost_with})
     std::erase_if(*copies, [&](const wire::CopyAt& copy) { return not_its(copy.object()); });
-  std::erase_if(found->none_yet, not_its);
-  std::erase_if(found->lost, not_its);
-  Found(std::move(*found));
+  std::erase_if(located->none_yet, not_its);
+  std::erase_if(located->lost, not_its);
+  Located(std::move(*located));
   return {};
 }
 
-Result<void> ObjectManager::OnCopiesAdded(const NodeId& node, const Frame& frame) {
-  auto notice = Parse<wire::CopiesAddedNoticeT>(frame.body);
+Result<void> ObjectManager::OnCopiesSealed(const NodeId& node, const Frame& frame) {
+  auto notice = Parse<wire::CopiesSealedNoticeT>(frame.body);
   if (!notice) return Fail(notice.error());
   std::erase_if(notice->objects, [this](const wire::SizedObject& sized) {
     return !IsOurs(OwnerOf(FromWire<ObjectId>(sized.object())));
   });
-  locator_.OnAdded(node, *notice);
-  SayWhatIsToBeSaid();
+  locator_.OnCopiesSealed(node, *notice);
+  SendLocatorMessages();
   return {};
 }
 
 Result<void> ObjectManager::OnCopiesDropped(const NodeId& node, const Frame& frame) {
   const auto notice = Parse<wire::CopiesDroppedNoticeT>(frame.body);
   if (!notice) return Fail(notice.error());
-  locator_.OnDropped(node, *notice);
+  locator_.OnCopiesDropped(node, *notice);
   return {};
 }
 
@@ -261,7 +261,7 @@ Result<void> ObjectManager::OnFreeCopies(const NodeId& node, const Frame& frame)
   if (!notice) return Fail(notice.error());
   std::vector<ObjectId> freed;
   for (const ObjectId& object : IdsOf(notice->objects)) {
-    if (view_.NodeOf(OwnerOf(object)) != view_.Find(node)) continue;  // nobody frees another's
+    if (view_.NodeOf(OwnerOf(object)) != view_.Find(node)) continue;  // only an owner frees
     freed.push_back(object);
     const auto kept = kept_.find(OwnerOf(object));
     if (kept == kept_.end()) continue;
@@ -272,47 +272,48 @@ Result<void> ObjectManager::OnFreeCopies(const NodeId& node, const Frame& frame)
   return {};
 }
 
-void ObjectManager::NodeGone(const NodeId& node, uint32_t process_base, const Error& why) {
+void ObjectManager::NodeGone(const NodeId& node, MachineNumber machine, const Error& why) {
   transfer_.NodeGone(node);
   const ClusterView::Node* const known = view_.Find(node);
-  const std::string machine = known == nullptr ? "its owner's machine" : "its owner's machine at " + known->address;
-  transfer_.OwnersGone(process_base, {ErrorCode::kNotFound, StrCat(machine, " is lost: ", why.message)});
-  wire::CopiesFoundT lost;
+  const std::string lost_machine =
+      known == nullptr ? "its owner's machine" : "its owner's machine at " + known->address;
+  transfer_.pulls().OwnersGone(machine, {ErrorCode::kNotFound, StrCat(lost_machine, " is lost: ", why.message)});
+  wire::LocatedNoticeT lost;
   for (const ObjectId& object : locator_.NodeGone(node)) lost.lost_with.emplace_back(ToWire(object), ToWire(node), 0);
-  Found(std::move(lost));
+  Located(std::move(lost));
   std::vector<ProcessId> owners;
   for (const auto& [owner, objects] : kept_)
-    if (owner >> 32 == process_base) owners.push_back(owner);
+    if (MachineOf(owner) == machine) owners.push_back(owner);
   for (const ProcessId owner : owners) LoseKept(owner);
-  transfer_.FreeAllOf(process_base);
-  SayWhatIsToBeSaid();
+  transfer_.FreeAllOf(machine);
+  SendLocatorMessages();
 }
 
 // ---- what the transfer says
 
-void ObjectManager::OnCopied(const ObjectId& object, uint64_t bytes, client::ObjectView view) {
-  // Its owner ended while the last of it came: nobody else will say that it may go.
+void ObjectManager::OnPullSealed(const ObjectId& object, uint64_t bytes, client::ObjectView view) {
+  // Its owner ended meanwhile, so nobody else frees it.
   if (const ProcessId owner = OwnerOf(object); !events_.IsAlive(owner)) {
-    transfer_.Lost(object, {ErrorCode::kNotFound, WhyOwnerGone(owner)});
+    transfer_.pulls().Lost(object, {ErrorCode::kNotFound, WhyOwnerGone(owner)});
     return transfer_.Free({&object, 1});
   }
   PinArgument(object, bytes, std::move(view));
   if (const ClusterView::Node* const owner = view_.NodeOf(OwnerOf(object))) {
-    wire::CopiesAddedNoticeT notice;
+    wire::CopiesSealedNoticeT notice;
     notice.objects.emplace_back(ToWire(object), bytes);
-    events_.TellPeer(owner->id, wire::ObjectMessage::CopiesAdded, Encode(notice));
+    events_.TellPeer(owner->id, wire::ObjectMessage::CopiesSealed, Encode(notice));
   }
   locator_.SealedHere(object);
-  SayWhatIsToBeSaid();
+  SendLocatorMessages();
 }
 
-void ObjectManager::OnFailed(const ObjectId& object, PullAsker asker, const Error& why) {
-  events_.OnWillNotCome(asker, object, why);
+void ObjectManager::OnLost(Wanter wanter, const ObjectId& object, const Error& why) {
+  events_.OnLost(wanter, object, why);
 }
 
 void ObjectManager::OnLocate(std::vector<LocateObject> objects) {
   std::map<NodeId, wire::LocateRequestT> requests;
-  const auto ask = [this](const NodeId& node, const wire::LocateRequestT& request) {
+  const auto locate_at = [this](const NodeId& node, const wire::LocateRequestT& request) {
     if (node == view_.own())
       locator_.OnLocate(node, request);
     else
@@ -322,19 +323,19 @@ void ObjectManager::OnLocate(std::vector<LocateObject> objects) {
     const ProcessId owner = OwnerOf(locate.object);
     const ClusterView::Node* const node = view_.NodeOf(owner);
     if (!IsOurs(owner) && (node == nullptr || node->state == NodeState::kDead || !events_.IsAlive(owner))) {
-      transfer_.Lost(locate.object, {ErrorCode::kNotFound, WhyOwnerGone(owner)});
+      transfer_.pulls().Lost(locate.object, {ErrorCode::kNotFound, WhyOwnerGone(owner)});
       continue;
     }
-    const NodeId asked = IsOurs(owner) ? view_.own() : node->id;
-    wire::LocateRequestT& request = requests[asked];
+    const NodeId owners_node = IsOurs(owner) ? view_.own() : node->id;
+    wire::LocateRequestT& request = requests[owners_node];
     request.objects.push_back(ToWire(locate.object));
     for (const NodeId& without : locate.without)
       request.without.emplace_back(ToWire(locate.object), ToWire(without), 0);
-    if (request.objects.size() >= kObjectsPerMessage) ask(asked, std::exchange(request, {}));
+    if (request.objects.size() >= kObjectsPerMessage) locate_at(owners_node, std::exchange(request, {}));
   }
   for (const auto& [node, request] : requests)
-    if (!request.objects.empty()) ask(node, request);
-  SayWhatIsToBeSaid();
+    if (!request.objects.empty()) locate_at(node, request);
+  SendLocatorMessages();
 }
 
 }  // namespace raylet

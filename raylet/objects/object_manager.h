@@ -1,9 +1,15 @@
-// ObjectManager: objects of other machines, for whoever wants them here, and what other raylets are told about the
-// objects of ours. Owned by the Raylet; loop thread only. ObjectTransfer brings them, ObjectLocator knows where the
-// copies are of what our processes own; here is who says what to whom.
-// Always holds: what a process wants here is asked for until it is here, the process is told that it will not come, or
-// it wants it no more. What a process of another machine owns, kept for it or copied from there, goes when its owner
-// says so, ends, or loses its machine.
+// ObjectManager: objects of other machines that are wanted here, and what this raylet and others
+// tell each other about objects. ObjectTransfer pulls the objects; ObjectLocator knows where the
+// copies are of what this machine's processes own; the manager carries the words between them and
+// other raylets. Owned by the Raylet; loop thread only.
+//
+// The way of an object: a process or the scheduler *wants* it. The owner's raylet *locates* it, and
+// this machine *pulls* it from a holder. Then it is *sealed* here, or it is *lost* and its wanter
+// hears why.
+//
+// Always holds: a wanted object is pulled until it is sealed here, is lost, or nobody wants it. An
+// object that a process of another machine owns goes when that process frees it or ends, or when
+// its machine is lost.
 #pragma once
 
 #include <cstdint>
@@ -26,9 +32,9 @@
 
 namespace raylet {
 
-constexpr PullAsker kArgumentAsker = 0;  // the scheduler; every other asker is a process
-// Copies that came as arguments are pinned until a task begins with them, as far as these allow; more of them may be
-// evicted, and are pulled again then.
+constexpr Wanter kArgumentWanter = 0;  // the scheduler; every other wanter is a process
+// Arguments that were pulled stay pinned until a task begins with them, as far as these allow.
+// Others may be evicted, and are then pulled again.
 constexpr uint64_t kArgumentsStoreShare = 4;   // a quarter of the store's bytes
 constexpr size_t kArgumentsPinnedMax = 16384;  // a quarter of the pins that a process has
 
@@ -38,40 +44,39 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
    public:
     virtual ~Events() = default;
     virtual void TellPeer(const NodeId& node, wire::ObjectMessage type, Bytes body) = 0;
-    virtual void DialBulk(const NodeId& node) = 0;      // ends in Dialled
     virtual bool IsAlive(ProcessId process) const = 0;  // as far as we know, of any machine
-    // Not again for this asker, unless it asks again.
-    virtual void OnWillNotCome(PullAsker asker, const ObjectId& object, const Error& why) = 0;
+    // The wanter hears it once, unless it wants the object again.
+    virtual void OnLost(Wanter wanter, const ObjectId& object, const Error& why) = 0;
   };
 
   // All outlive the manager. `client` is for transfers alone.
-  ObjectManager(Loop& loop, const Clock& clock, uint32_t process_base, const ClusterView& view, StoreLink& store,
-                std::shared_ptr<client::StoreClient> client, Events& events, ObjectTransferLimits limits = {});
+  ObjectManager(Loop& loop, const Clock& clock, MachineNumber machine, const ClusterView& view, StoreLink& store,
+                std::shared_ptr<client::StoreClient> client, BulkDialer dial, Events& events,
+                ObjectTransferLimits limits = {});
   ~ObjectManager() override;
 
   // ---- this machine's processes
-  void Want(const ObjectId& object, PullAsker asker, PullPriority priority);
-  void WantNoLonger(const ObjectId& object, PullAsker asker);
-  // The scheduler's, until it releases them.
+  void Want(const ObjectId& object, Wanter wanter, PullPriority priority);
+  void WantNoLonger(const ObjectId& object, Wanter wanter);
+  // The scheduler wants these until it releases them.
   void WantArguments(std::span<const ObjectId> objects);
   void ReleaseArguments(std::span<const ObjectId> objects);
-  void OnSealed(const ObjectId& object);  // as the store says it of what it watches
-  // A result lies on another machine, and a process of ours owns it.
-  void MadeElsewhere(const ObjectId& object, const NodeId& node);
-  // A process of another machine owns it, and we keep it for that one.
+  void SealedHere(const ObjectId& object);  // the store says so of what it watches
+  // That machine has sealed a result that a process of this one owns.
+  void SealedElsewhere(const ObjectId& object, const NodeId& node);
+  // This machine keeps the object for a process of another one.
   void KeptFor(ProcessId owner, const ObjectId& object);
-  void Freed(const ObjectId& object);   // its owner, a process of ours, refers to it no more
+  void Freed(const ObjectId& object);   // its owner, a process of this machine, refers to it no more
   void ProcessGone(ProcessId process);  // of any machine
 
   // ---- other raylets
   Result<void> OnMessage(const NodeId& node, const Frame& frame);
-  void Dialled(const NodeId& node, Result<UniqueFd> fd) { transfer_.Dialled(node, std::move(fd)); }
-  void Serve(const NodeId& node, UniqueFd fd) { transfer_.Serve(node, std::move(fd)); }
-  void NodeGone(const NodeId& node, uint32_t process_base, const Error& why);
+  void NodeGone(const NodeId& node, MachineNumber machine, const Error& why);
 
-  // ---- looking
+  // ---- for stats
   bool IsHere(const ObjectId& object) const { return store_.BytesOf(object).has_value(); }
   void AddBytes(const ObjectId& object, std::map<NodeId, uint64_t>& bytes) const;
+  ObjectTransfer& transfer() { return transfer_; }
   const ObjectTransfer& transfer() const { return transfer_; }
   const ObjectLocator& locator() const { return locator_; }
   size_t kept() const;  // objects for processes of other machines
@@ -79,35 +84,34 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
 
  private:
   void OnLocate(std::vector<LocateObject> objects) override;
-  void OnDial(const NodeId& node) override { events_.DialBulk(node); }
-  void OnCopied(const ObjectId& object, uint64_t bytes, client::ObjectView view) override;
-  // Who waits sees it in the store, and the scheduler hears of it from there.
-  void OnHere(const ObjectId&, const std::vector<PullAsker>&) override {}
-  void OnFailed(const ObjectId& object, PullAsker asker, const Error& why) override;
+  void OnPullSealed(const ObjectId& object, uint64_t bytes, client::ObjectView view) override;
+  // The wanters see it in the store.
+  void OnSealed(const ObjectId&, const std::vector<Wanter>&) override {}
+  void OnLost(Wanter wanter, const ObjectId& object, const Error& why) override;
 
   Result<void> OnLocateRequest(const NodeId& node, const Frame& frame);
-  Result<void> OnCopiesFound(const NodeId& node, const Frame& frame);
-  Result<void> OnCopiesAdded(const NodeId& node, const Frame& frame);
+  Result<void> OnLocated(const NodeId& node, const Frame& frame);
+  Result<void> OnCopiesSealed(const NodeId& node, const Frame& frame);
   Result<void> OnCopiesDropped(const NodeId& node, const Frame& frame);
   Result<void> OnFreeCopies(const NodeId& node, const Frame& frame);
   std::optional<uint64_t> SealedBytes(const ObjectId& object) const override { return store_.BytesOf(object); }
   bool OwnerLives(ProcessId owner) const override { return events_.IsAlive(owner); }
-  void SayWhatIsToBeSaid();  // of the locator
-  void Found(wire::CopiesFoundT found);
+  void SendLocatorMessages();
+  void Located(wire::LocatedNoticeT located);  // another raylet's answer, or our own
   std::string WhyOwnerGone(ProcessId owner) const;
   std::string MachineLost(const NodeId& node) const;
   void LoseKept(ProcessId owner);
   void PinArgument(const ObjectId& object, uint64_t bytes, client::ObjectView view);
-  bool IsOurs(ProcessId process) const { return process >> 32 == process_base_; }
+  bool IsOurs(ProcessId process) const { return MachineOf(process) == machine_; }
 
-  const uint32_t process_base_;
+  const MachineNumber machine_;
   const ClusterView& view_;
   StoreLink& store_;
   Events& events_;
   ObjectTransfer transfer_;
   ObjectLocator locator_;
   std::unordered_map<ProcessId, std::unordered_set<ObjectId>> kept_;  // for other machines' processes, by owner
-  // What the scheduler wants and has not released, with its pin where it came and there was room for it.
+  // The scheduler wants these; pinned if they were pulled and there was room.
   struct Argument {
     client::ObjectView view;
     uint64_t bytes = 0;  // pinned

@@ -9,7 +9,8 @@
 namespace raylet {
 namespace {
 
-// The part of a limit that a priority may use: gets all of it, waits seven eighths, arguments three quarters.
+// The part of a limit that a priority may use: gets all of it, waits seven eighths, arguments three
+// quarters.
 template <class Amount>
 Amount ShareOf(Amount limit, PullPriority priority) {
   return limit - limit / 8 * static_cast<Amount>(priority);
@@ -32,22 +33,22 @@ PullQueue::Entry* PullQueue::FindPull(PullNumber pull, const ObjectId& object) {
   return under_way ? &entry->second : nullptr;
 }
 
-// ---- who asks ----
+// ---- who wants what ----
 
-Result<void> PullQueue::Ask(const ObjectId& object, PullAsker asker, PullPriority priority, Deadline deadline) {
+Result<void> PullQueue::Want(const ObjectId& object, Wanter wanter, PullPriority priority, Deadline deadline) {
   if (entries_.size() >= limits_.objects_max && !entries_.contains(object))
-    return Fail(ErrorCode::kFull, StrCat(entries_.size(), " objects of other machines are asked for, the limit: wait ",
-                                         "for some of them before you ask for more"));
+    return Fail(ErrorCode::kFull, StrCat(entries_.size(), " objects of other machines are wanted, the limit: wait ",
+                                         "for some of them before you want more"));
   const auto [entry, added] = entries_.try_emplace(object);
   if (added) {
     entry->second.sequence = next_sequence_++;
     entry->second.priority = priority;
   }
-  const auto [asking, asks_first] = entry->second.askers.try_emplace(asker);
-  if (!asks_first) deadlines_.erase({asking->second.deadline, object, asker});
-  asking->second = {priority, deadline.at()};
-  if (!deadline.IsNever()) deadlines_.emplace(deadline.at(), object, asker);
-  by_asker_[asker].insert(object);
+  const auto [wish, wants_first] = entry->second.wanters.try_emplace(wanter);
+  if (!wants_first) deadlines_.erase({wish->second.deadline, object, wanter});
+  wish->second = {priority, deadline.at()};
+  if (!deadline.IsNever()) deadlines_.emplace(deadline.at(), object, wanter);
+  by_wanter_[wanter].insert(object);
   if (added)
     Locate(*entry);
   else
@@ -55,26 +56,26 @@ Result<void> PullQueue::Ask(const ObjectId& object, PullAsker asker, PullPriorit
   return {};
 }
 
-void PullQueue::Cancel(const ObjectId& object, PullAsker asker) {
+void PullQueue::WantNoLonger(const ObjectId& object, Wanter wanter) {
   const auto entry = entries_.find(object);
-  if (entry != entries_.end() && entry->second.askers.contains(asker)) RemoveAsker(entry, asker);
+  if (entry != entries_.end() && entry->second.wanters.contains(wanter)) RemoveAsker(entry, wanter);
 }
 
-void PullQueue::AskerGone(PullAsker asker) {
-  const auto asked = by_asker_.find(asker);
-  if (asked == by_asker_.end()) return;
-  for (const ObjectId& object : std::set<ObjectId>(asked->second)) Cancel(object, asker);
+void PullQueue::WanterGone(Wanter wanter) {
+  const auto wished = by_wanter_.find(wanter);
+  if (wished == by_wanter_.end()) return;
+  for (const ObjectId& object : std::set<ObjectId>(wished->second)) WantNoLonger(object, wanter);
 }
 
-// Leaves the asker untold.
-void PullQueue::RemoveAsker(Entries::iterator entry, PullAsker asker) {
-  const auto asking = entry->second.askers.find(asker);
-  deadlines_.erase({asking->second.deadline, entry->first, asker});
-  entry->second.askers.erase(asking);
-  const auto asked = by_asker_.find(asker);
-  asked->second.erase(entry->first);
-  if (asked->second.empty()) by_asker_.erase(asked);
-  if (entry->second.askers.empty())
+// The wanter hears nothing.
+void PullQueue::RemoveAsker(Entries::iterator entry, Wanter wanter) {
+  const auto wish = entry->second.wanters.find(wanter);
+  deadlines_.erase({wish->second.deadline, entry->first, wanter});
+  entry->second.wanters.erase(wish);
+  const auto wished = by_wanter_.find(wanter);
+  wished->second.erase(entry->first);
+  if (wished->second.empty()) by_wanter_.erase(wished);
+  if (entry->second.wanters.empty())
     Remove(entry);
   else
     SetPriority(*entry);
@@ -82,14 +83,14 @@ void PullQueue::RemoveAsker(Entries::iterator entry, PullAsker asker) {
 
 void PullQueue::SetPriority(Entries::value_type& entry) {
   PullPriority most = PullPriority::kArgument;
-  for (const auto& [asker, asking] : entry.second.askers) most = std::min(most, asking.priority);
+  for (const auto& [wanter, wish] : entry.second.wanters) most = std::min(most, wish.priority);
   if (most == entry.second.priority) return;
   const bool was_ready = entry.second.state == State::kReady;
   if (was_ready) ready_.erase(KeyOf(entry));
   const bool raised = most < entry.second.priority;
   entry.second.priority = most;
   if (was_ready) ready_.insert(KeyOf(entry));
-  // A transfer under way keeps its place when somebody urgent leaves: it is soon over.
+  // A pull under way keeps its place when an urgent wanter leaves: it is soon over.
   if (raised && entry.second.state == State::kPulling)
     decisions_.push_back(RaisePull{entry.second.pull, entry.first, entry.second.from, most});
 }
@@ -115,11 +116,11 @@ void PullQueue::Located(const ObjectId& object, const std::vector<NodeId>& holde
 }
 
 void PullQueue::Lost(const ObjectId& object, const Error& why) {
-  if (const auto entry = entries_.find(object); entry != entries_.end()) FailAll(entry, why);
+  if (const auto entry = entries_.find(object); entry != entries_.end()) LoseAll(entry, why);
 }
 
 template <class Matches>
-void PullQueue::FailWhere(const Matches& matches, const Error& why) {
+void PullQueue::LoseWhere(const Matches& matches, const Error& why) {
   std::vector<ObjectId> gone;
   for (const auto& entry : entries_)
     if (matches(OwnerOf(entry.first))) gone.push_back(entry.first);
@@ -127,14 +128,14 @@ void PullQueue::FailWhere(const Matches& matches, const Error& why) {
 }
 
 void PullQueue::OwnerGone(ProcessId owner, const Error& why) {
-  FailWhere([&](ProcessId process) { return process == owner; }, why);
+  LoseWhere([&](ProcessId process) { return process == owner; }, why);
 }
 
-void PullQueue::OwnersGone(uint32_t process_base, const Error& why) {
-  FailWhere([&](ProcessId process) { return process >> 32 == process_base; }, why);
+void PullQueue::OwnersGone(MachineNumber machine, const Error& why) {
+  LoseWhere([&](ProcessId process) { return MachineOf(process) == machine; }, why);
 }
 
-// ---- transfers ----
+// ---- pulls ----
 
 void PullQueue::BecomeReady(Entries::value_type& entry) {
   entry.second.state = State::kReady;
@@ -147,12 +148,13 @@ uint64_t PullQueue::CountedBytes(const Entry& entry) const {
 
 bool PullQueue::MayStart(const Entry& entry) const {
   if (pulls_ == 0) return true;
-  if (pulls_ >= std::max<size_t>(ShareOf(limits_.transfers_max, entry.priority), 1)) return false;
+  if (pulls_ >= std::max<size_t>(ShareOf(limits_.pulls_max, entry.priority), 1)) return false;
   return pulled_bytes_ + CountedBytes(entry) <= ShareOf(limits_.bytes_max, entry.priority);
 }
 
-// The holder that sends us least at the moment. Where several send as little, each machine begins at another one, so
-// that many machines that want one object do not all go to its first holder.
+// The holder that sends least to this machine at the moment. Of several such holders each machine
+// begins at another one: so many machines that want one object do not all pull from its first
+// holder.
 size_t PullQueue::ChooseHolder(const Entries::value_type& entry) const {
   const auto& holders = entry.second.holders;
   const size_t first = (entry.first.Hash() ^ own_.Hash()) % holders.size();
@@ -186,14 +188,14 @@ void PullQueue::Start(Entries::value_type& entry) {
 }
 
 void PullQueue::LeavePulling(Entry& entry) {
-  RAYLET_CHECK(pulls_ > 0 && pulled_bytes_ >= entry.counted_bytes, "more transfers end than began");
+  RAYLET_CHECK(pulls_ > 0 && pulled_bytes_ >= entry.counted_bytes, "more pulls end than began");
   --pulls_;
   pulled_bytes_ -= std::exchange(entry.counted_bytes, 0);
   const auto from = pulls_from_.find(entry.from);
   if (--from->second == 0) pulls_from_.erase(from);
 }
 
-void PullQueue::Sized(PullNumber pull, const ObjectId& object, uint64_t bytes) {
+void PullQueue::PullSized(PullNumber pull, const ObjectId& object, uint64_t bytes) {
   Entry* const entry = FindPull(pull, object);
   if (entry == nullptr) return;
   unreached_.erase(entry->from);
@@ -202,7 +204,7 @@ void PullQueue::Sized(PullNumber pull, const ObjectId& object, uint64_t bytes) {
   entry->counted_bytes = CountedBytes(*entry);
 }
 
-void PullQueue::Arrived(PullNumber pull, const ObjectId& object) {
+void PullQueue::PullSealed(PullNumber pull, const ObjectId& object) {
   if (FindPull(pull, object) == nullptr) return;
   const auto entry = entries_.find(object);
   unreached_.erase(entry->second.from);
@@ -213,19 +215,19 @@ void PullQueue::Arrived(PullNumber pull, const ObjectId& object) {
 void PullQueue::SealedHere(const ObjectId& object) {
   const auto entry = entries_.find(object);
   if (entry == entries_.end()) return;
-  TellHere here{object, {}};
-  for (const auto& [asker, asking] : entry->second.askers) here.askers.push_back(asker);
+  TellSealed here{object, {}};
+  for (const auto& [wanter, wish] : entry->second.wanters) here.wanters.push_back(wanter);
   Remove(entry);
   decisions_.push_back(std::move(here));
 }
 
-void PullQueue::Ended(PullNumber pull, const ObjectId& object, const Error& why, uint64_t good_bytes) {
+void PullQueue::PullEnded(PullNumber pull, const ObjectId& object, const Error& why, uint64_t good_bytes) {
   if (FindPull(pull, object) == nullptr) return;
   const auto found = entries_.find(object);
   Entry& entry = found->second;
   LeavePulling(entry);
   entry.state = State::kLocating;
-  if (why.code == ErrorCode::kTooLarge) return FailAll(found, why);
+  if (why.code == ErrorCode::kTooLarge) return LoseAll(found, why);
   entry.last_failure = why.message;
   if (good_bytes > entry.good_bytes) entry.failures = 0;
   if (good_bytes > entry.good_bytes || why.code != ErrorCode::kDisconnected) unreached_.erase(entry.from);
@@ -233,7 +235,7 @@ void PullQueue::Ended(PullNumber pull, const ObjectId& object, const Error& why,
   if (why.code == ErrorCode::kDisconnected) NoteUnreached(entry.from);
   if (why.code == ErrorCode::kDisconnected) AddOnce(entry.unreached, entry.from);
   if (IsOutOfReach(entry)) {
-    return FailAll(found,
+    return LoseAll(found,
                    {ErrorCode::kDisconnected, StrCat("no machine that has a copy could be reached from this one for ",
                                                      limits_.give_up_after / std::chrono::seconds(1),
                                                      " s, though its owner's may reach "
@@ -255,7 +257,7 @@ void PullQueue::NoteUnreached(const NodeId& node) {
   unreached_.try_emplace(node, Unreached{now, now}).first->second.last = now;
 }
 
-// Whoever was said to have a copy has been tried, and none of them has been heard for too long.
+// Each named holder was tried, and none of them has answered for too long.
 bool PullQueue::IsOutOfReach(const Entry& entry) const {
   if (!entry.holders.empty() || entry.unreached.empty()) return false;
   return std::all_of(entry.unreached.begin(), entry.unreached.end(), [this](const NodeId& node) {
@@ -297,12 +299,12 @@ void PullQueue::NodeGone(const NodeId& node) {
 void PullQueue::Tick() {
   const TimePoint now = clock_->Now();
   while (!deadlines_.empty() && std::get<0>(*deadlines_.begin()) <= now) {
-    const auto [deadline, object, asker] = *deadlines_.begin();
+    const auto [deadline, object, wanter] = *deadlines_.begin();
     decisions_.push_back(
-        TellFailed{object, asker,
-                   Error{ErrorCode::kTimedOut, StrCat("object ", object.hex(), " ", WhyWaiting(object), ", and the ",
-                                                      "deadline has passed: wait longer, or see its owner's log")}});
-    RemoveAsker(entries_.find(object), asker);
+        TellLost{object, wanter,
+                 Error{ErrorCode::kTimedOut, StrCat("object ", object.hex(), " ", WhyWaiting(object), ", and the ",
+                                                    "deadline has passed: wait longer, or see its owner's log")}});
+    RemoveAsker(entries_.find(object), wanter);
   }
   while (!retries_.empty() && retries_.begin()->first <= now) {
     const auto entry = entries_.find(retries_.begin()->second);
@@ -321,18 +323,18 @@ TimePoint PullQueue::NextTick() const {
   return next;
 }
 
-void PullQueue::FailAll(Entries::iterator entry, const Error& why) {
-  for (const auto& [asker, asking] : entry->second.askers) decisions_.push_back(TellFailed{entry->first, asker, why});
+void PullQueue::LoseAll(Entries::iterator entry, const Error& why) {
+  for (const auto& [wanter, wish] : entry->second.wanters) decisions_.push_back(TellLost{entry->first, wanter, why});
   Remove(entry);
 }
 
 void PullQueue::Remove(Entries::iterator entry) {
   auto& [object, state] = *entry;
-  for (const auto& [asker, asking] : state.askers) {
-    deadlines_.erase({asking.deadline, object, asker});
-    const auto asked = by_asker_.find(asker);
-    asked->second.erase(object);
-    if (asked->second.empty()) by_asker_.erase(asked);
+  for (const auto& [wanter, wish] : state.wanters) {
+    deadlines_.erase({wish.deadline, object, wanter});
+    const auto wished = by_wanter_.find(wanter);
+    wished->second.erase(object);
+    if (wished->second.empty()) by_wanter_.erase(wished);
   }
   const bool pulling = state.state == State::kPulling;
   if (pulling) LeavePulling(state);
@@ -344,7 +346,8 @@ void PullQueue::Remove(Entries::iterator entry) {
 }
 
 std::vector<PullDecision> PullQueue::TakeDecisions() {
-  // In order and without passing: a large object at the front would otherwise wait for ever behind small ones.
+  // In order and without passing: a large object at the front would otherwise wait for ever behind
+  // small ones.
   while (!ready_.empty()) {
     auto& entry = *entries_.find(std::get<2>(*ready_.begin()));
     if (!MayStart(entry.second)) break;
@@ -355,20 +358,20 @@ std::vector<PullDecision> PullQueue::TakeDecisions() {
 
 std::string PullQueue::WhyWaiting(const ObjectId& object) const {
   const auto found = entries_.find(object);
-  if (found == entries_.end()) return "is not asked for";
+  if (found == entries_.end()) return "is not wanted";
   const Entry& entry = found->second;
   std::string why;
   switch (entry.state) {
     case State::kLocating:
-      why = entry.answered ? "has no copy on any machine yet" : "is being looked for: its owner has not answered yet";
+      why = entry.answered ? "has no copy on any machine yet" : "is being located: its owner has not answered yet";
       break;
     case State::kReady:
-      why = StrCat("waits for its turn: ", pulls_, " objects (", FormatBytes(pulled_bytes_), ") are on their way and ",
+      why = StrCat("waits for its turn: ", pulls_, " objects (", FormatBytes(pulled_bytes_), ") are pulled and ",
                    ready_.size(), " wait");
       break;
-    case State::kPulling: why = StrCat("is on its way from node ", entry.from.hex()); break;
+    case State::kPulling: why = StrCat("is pulled from node ", entry.from.hex()); break;
     case State::kBackingOff:
-      why = StrCat("is asked for again soon, for the ", entry.failures, ". time in a row");
+      why = StrCat("is located or pulled again soon, for the ", entry.failures, ". time in a row");
       break;
   }
   if (!entry.last_failure.empty()) why += StrCat(" (last failure: ", entry.last_failure, ")");

@@ -1,8 +1,13 @@
-// PullQueue: which objects this machine copies from others, from whom and in which order. A core: events in, decisions
-// out, time by the caller's clock; the raylet's loop thread.
-// Always holds: an object is in here iff somebody asks for it. It is in exactly one state: being located, ready, pulled
-// or backing off; one transfer copies it, however many ask. What is on the way stays within the limits, except that an
-// object larger than the limit goes alone. Whoever asked is told exactly once, unless it cancelled.
+// PullQueue: decides what this machine pulls, from which holder and in which order. A
+// core: events in, decisions out, time by the caller's clock; the raylet's loop thread.
+//
+// The way of an object: *wanted*, *located* at its owner's raylet, *pulled* from a holder, and then
+// *sealed* here or *lost*. A pull is one attempt to copy it from one holder.
+//
+// Always holds: an object is in here iff somebody wants it. It is in exactly one state: being
+// located, ready, pulled or backing off. One pull copies it, however many want it. The pulls under
+// way stay within the limits, except that an object larger than the limit goes alone. Each wanter
+// hears exactly once that its object is sealed or lost, unless it wants it no longer.
 #pragma once
 
 #include <array>
@@ -23,26 +28,27 @@
 namespace raylet {
 
 enum class PullPriority : uint8_t { kGet = 0, kWait = 1, kArgument = 2 };  // served in this order
-using PullAsker = uint64_t;                                                // the caller's number for whoever asks
-using PullNumber = uint64_t;                                               // of one transfer; never 0, never used again
+using Wanter = uint64_t;                                                   // the caller's number for it
+using PullNumber = uint64_t;                                               // never 0, never used again
 
 struct PullLimits {
-  size_t objects_max = 1'000'000;  // asked for at a time
-  size_t transfers_max = 64;       // under way; the last quarter is not for arguments, the last eighth only for gets
+  size_t objects_max = 1'000'000;  // wanted at a time
+  size_t pulls_max = 64;           // under way; the last quarter is not for arguments, the last eighth only for gets
   uint64_t bytes_max = uint64_t{512} << 20;     // of the objects under way, with the same shares
   uint64_t unknown_bytes = uint64_t{64} << 10;  // counted while nobody has said how large an object is
   Duration back_off_first = std::chrono::milliseconds(20);
   Duration back_off_max = std::chrono::seconds(2);
-  // Nobody who has a copy could be reached for so long, for this object or others: then it counts as lost, though its
-  // owner may reach those who have one. So of many objects behind a cut only the first ones wait.
+  // No holder could be reached for so long, for this object or others: then the object counts as
+  // lost, though its owner may reach the holders. So of many objects behind a cut only the first
+  // ones wait.
   Duration give_up_after = std::chrono::seconds(30);
   Duration unreached_forgotten_after = std::chrono::seconds(10);  // without another failure
 };
 
-// What the edge must do, in this order.
-struct LocateObject {  // ask its owner's raylet
+// Decisions for the edge, which carries them out in this order.
+struct LocateObject {  // at its owner's raylet
   ObjectId object;
-  std::vector<NodeId> without;  // said that they have no copy
+  std::vector<NodeId> without;  // they said that they have no copy
 };
 struct StartPull {
   PullNumber pull = 0;
@@ -50,54 +56,57 @@ struct StartPull {
   NodeId from;
   PullPriority priority = PullPriority::kArgument;
 };
-struct RaisePull {  // of one under way: somebody more urgent asks, too
+struct RaisePull {  // one under way: somebody more urgent wants it, too
   PullNumber pull = 0;
   ObjectId object;
   NodeId from;
   PullPriority priority = PullPriority::kArgument;
 };
-struct StopPull {  // nobody wants it any more: what has come of it goes. Also between two transfers of an object.
+struct StopPull {  // nobody wants it any more: what has come of it goes. Also between two pulls of an object.
   ObjectId object;
-  std::optional<PullNumber> pull;  // the transfer under way
+  std::optional<PullNumber> pull;  // the one under way
 };
-struct TellHere {
+struct TellSealed {
   ObjectId object;
-  std::vector<PullAsker> askers;
+  std::vector<Wanter> wanters;
 };
-struct TellFailed {
+struct TellLost {
   ObjectId object;
-  PullAsker asker = 0;
+  Wanter wanter = 0;
   Error why;
 };
-using PullDecision = std::variant<LocateObject, StartPull, RaisePull, StopPull, TellHere, TellFailed>;
+using PullDecision = std::variant<LocateObject, StartPull, RaisePull, StopPull, TellSealed, TellLost>;
 
 class PullQueue {
  public:
-  // `clock` outlives the queue. `own` only spreads the machines that pull one object over its holders.
+  // `clock` outlives the queue. `own` only spreads the machines that pull one object over its
+  // holders.
   PullQueue(const NodeId& own, PullLimits limits, const Clock& clock) : own_(own), limits_(limits), clock_(&clock) {}
 
   // ---- events. Each leaves its decisions for TakeDecisions.
-  // An asker that asks again for the same object has one place, with its latest wish. kFull: objects_max.
-  Result<void> Ask(const ObjectId& object, PullAsker asker, PullPriority priority, Deadline deadline);
-  void Cancel(const ObjectId& object, PullAsker asker);
-  void AskerGone(PullAsker asker);
-  // The owner's word: who has copies, none yet (it says so again at the first copy), and the size if known, else 0.
+  // A wanter has one place for each object, with its latest wish. kFull: objects_max.
+  Result<void> Want(const ObjectId& object, Wanter wanter, PullPriority priority, Deadline deadline);
+  void WantNoLonger(const ObjectId& object, Wanter wanter);
+  void WanterGone(Wanter wanter);
+  // The owner's raylet says who has copies. Without any, it says so again at the first copy.
+  // `bytes` 0: not known.
   void Located(const ObjectId& object, const std::vector<NodeId>& holders, uint64_t bytes);
-  // The owner's word that there is none and will be none.
+  // No copy is left and none will be made.
   void Lost(const ObjectId& object, const Error& why);
-  // All that these processes owned is gone; with a process_base, those of a whole machine.
+  // All objects of this process are lost, or of all processes of that machine.
   void OwnerGone(ProcessId owner, const Error& why);
-  void OwnersGone(uint32_t process_base, const Error& why);
-  void Sized(PullNumber pull, const ObjectId& object, uint64_t bytes);  // its sender has said how large it is
-  void Arrived(PullNumber pull, const ObjectId& object);                // sealed by this transfer
-  void SealedHere(const ObjectId& object);                              // however it came
-  // This transfer ended early. `good_bytes` have come and stay. kNotFound: that machine has no copy. kFull, and
-  // kAlreadyExists (somebody writes it here): later again. kTooLarge: never. Anything else: the next holder.
-  void Ended(PullNumber pull, const ObjectId& object, const Error& why, uint64_t good_bytes);
+  void OwnersGone(MachineNumber machine, const Error& why);
+  void PullSized(PullNumber pull, const ObjectId& object, uint64_t bytes);  // its holder says how large it is
+  void PullSealed(PullNumber pull, const ObjectId& object);                 // this pull sealed it here
+  void SealedHere(const ObjectId& object);                                  // by anybody
+  // This pull ended early; `good_bytes` have come and stay. kNotFound: that machine has no copy.
+  // kFull, and kAlreadyExists (somebody writes it here): again later. kTooLarge: lost. Else: the
+  // next holder.
+  void PullEnded(PullNumber pull, const ObjectId& object, const Error& why, uint64_t good_bytes);
   void NodeGone(const NodeId& node);
   void Tick();  // at NextTick, or any time
 
-  std::vector<PullDecision> TakeDecisions();  // starts what may start first
+  std::vector<PullDecision> TakeDecisions();  // starts the pulls that may start, first
   TimePoint NextTick() const;                 // TimePoint::max(): only events change anything
 
   // ---- for stats
@@ -109,31 +118,31 @@ class PullQueue {
   }
   uint64_t pulled_bytes() const { return pulled_bytes_; }  // as counted against bytes_max
   size_t ready() const { return ready_.size(); }
-  // Why an object is not here yet: half a sentence that goes on after "object X".
+  // Why an object is not here yet: half a sentence that follows "object X".
   std::string WhyWaiting(const ObjectId& object) const;
 
  private:
   enum class State { kLocating, kReady, kPulling, kBackingOff };
-  struct Asking {
+  struct Wish {  // of one wanter
     PullPriority priority = PullPriority::kArgument;
     TimePoint deadline;
   };
   struct Entry {
     State state = State::kLocating;
-    std::map<PullAsker, Asking> askers;
-    PullPriority priority = PullPriority::kArgument;  // the most urgent of its askers'
-    uint64_t sequence = 0;                            // of the first question
+    std::map<Wanter, Wish> wanters;
+    PullPriority priority = PullPriority::kArgument;  // the most urgent of its wanters'
+    uint64_t sequence = 0;                            // of the first wish
     bool answered = false;                            // kLocating: the owner knows of no copy yet
     std::vector<NodeId> holders;                      // not tried since they were named
-    std::vector<NodeId> without;                      // said no since then
+    std::vector<NodeId> without;                      // they said so since then
     uint64_t bytes = 0;                               // 0: not known yet
     bool started = false;                             // something of it may lie in the store
     PullNumber pull = 0;                              // kPulling
     NodeId from;                                      // kPulling
     uint64_t counted_bytes = 0;                       // kPulling
-    uint64_t good_bytes = 0;                          // came in earlier transfers
+    uint64_t good_bytes = 0;                          // came in earlier pulls
     uint32_t failures = 0;                            // in a row, without a byte in between
-    std::vector<NodeId> unreached;                    // holders that were tried in vain since it was located
+    std::vector<NodeId> unreached;                    // holders that did not answer since it was located
     TimePoint retry_at;                               // kBackingOff
     std::string last_failure;
   };
@@ -158,11 +167,11 @@ class PullQueue {
   bool MayStart(const Entry& entry) const;
   uint64_t CountedBytes(const Entry& entry) const;
   size_t ChooseHolder(const Entries::value_type& entry) const;
-  void RemoveAsker(Entries::iterator entry, PullAsker asker);
+  void RemoveAsker(Entries::iterator entry, Wanter wanter);
   void Remove(Entries::iterator entry);
-  void FailAll(Entries::iterator entry, const Error& why);
+  void LoseAll(Entries::iterator entry, const Error& why);
   template <class Matches>
-  void FailWhere(const Matches& matches, const Error& why);
+  void LoseWhere(const Matches& matches, const Error& why);
 
   NodeId own_;
   PullLimits limits_;
@@ -170,8 +179,8 @@ class PullQueue {
   Entries entries_;
   std::set<ReadyKey> ready_;
   std::set<std::pair<TimePoint, ObjectId>> retries_;
-  std::set<std::tuple<TimePoint, ObjectId, PullAsker>> deadlines_;  // of askers that have one
-  std::unordered_map<PullAsker, std::set<ObjectId>> by_asker_;
+  std::set<std::tuple<TimePoint, ObjectId, Wanter>> deadlines_;  // of wanters that have one
+  std::unordered_map<Wanter, std::set<ObjectId>> by_wanter_;
   std::unordered_map<NodeId, size_t> pulls_from_;
   std::unordered_map<NodeId, Unreached> unreached_;  // since the last word from it
   size_t pulls_ = 0;

@@ -23,7 +23,8 @@ namespace raylet {
 namespace {
 
 constexpr int kReadsPerTurn = 16;  // then the loop's other sockets have their turn
-// Objects up to this size are created and sealed in one step. The store client sends as much inside a request.
+// Objects up to this size are created and sealed in one step. The store client sends as much inside
+// a request.
 constexpr uint64_t kSmallObjectBytesMax = uint64_t{16} << 10;
 constexpr uint64_t kMapAheadBytes = uint64_t{4} << 20;
 constexpr uint64_t kBlockBytes = uint64_t{256} << 10;
@@ -56,9 +57,9 @@ class ObjectReceiver::Connection final : public BulkReader::Sink {
   void Forget(PullNumber pull) { reader_.Forget(pull); }
 
   template <class Message>
-  void Tell(wire::ObjectMessage type, PullNumber pull, const Message& message) {
+  void Tell(wire::BulkMessage type, PullNumber pull, const Message& message) {
     AppendFrame(unsent_, static_cast<uint16_t>(type), pull, Encode(message));
-    // Sent at the end of this turn, together with what else is said in it.
+    // Sent at the end of this turn, together with its other messages.
     watcher_.Watch({.readable = true, .writable = true});
   }
 
@@ -122,19 +123,19 @@ Result<void> ObjectReceiver::Connection::Send() {
   if (!sent) return Fail(sent.error());
   unsent_.erase(unsent_.begin(), unsent_.begin() + static_cast<std::ptrdiff_t>(*sent));
   if (unsent_.size() > kUnsentBytesMax)
-    return Fail(ErrorCode::kSlowConsumer, StrCat("node ", node_.hex(), " does not read what it is asked for"));
+    return Fail(ErrorCode::kSlowConsumer, StrCat("node ", node_.hex(), " does not read the requests to it"));
   watcher_.Watch({.readable = true, .writable = !unsent_.empty()});
   return {};
 }
 
 Result<void> ObjectReceiver::Connection::OnMessage(const FrameHeader& header, std::span<const std::byte> body) {
-  switch (static_cast<wire::ObjectMessage>(header.type)) {
-    case wire::ObjectMessage::PullHeader: {
+  switch (static_cast<wire::BulkMessage>(header.type)) {
+    case wire::BulkMessage::PullHeader: {
       const auto parsed = Parse<wire::PullHeaderT>(body);
       if (!parsed) return Fail(parsed.error());
       return OfThis(header.request_id) ? receiver_.OnHeader(header.request_id, *parsed) : Result<void>();
     }
-    case wire::ObjectMessage::PullRefused: {
+    case wire::BulkMessage::PullRefused: {
       const auto refused = Parse<wire::PullRefusedT>(body);
       if (!refused) return Fail(refused.error());
       const auto status = FromStatus(*refused->status);
@@ -148,7 +149,7 @@ Result<void> ObjectReceiver::Connection::OnMessage(const FrameHeader& header, st
               StrCat("a message of type ", header.type, " from the side that sends objects"));
 }
 
-// ---- transfers ----
+// ---- pulls ----
 
 ObjectReceiver::ObjectReceiver(Loop& loop, std::shared_ptr<client::StoreClient> store, Handler& handler,
                                ObjectReceiverLimits limits)
@@ -173,11 +174,11 @@ void ObjectReceiver::CloseIdle(const NodeId& node) {
 
 void ObjectReceiver::Pull(PullNumber pull, const ObjectId& object, const NodeId& from, PullPriority priority) {
   const auto connection = connections_.find(from);
-  StopTransfer(object);  // one that the caller has given up, as its connection will soon
+  StopPull(object);  // an earlier pull, which the caller has given up
   const auto arriving = arriving_.find(object);
   const uint64_t good_bytes = arriving == arriving_.end() ? 0 : arriving->second.good_bytes;
   if (connection == connections_.end())
-    return handler_.OnEnded(
+    return handler_.OnPullEnded(
         pull, object, {ErrorCode::kDisconnected, StrCat("there is no connection to node ", from.hex())}, good_bytes);
   wire::PullRequestT request;
   request.object = std::make_unique<wire::Id20>(ToWire(object));
@@ -190,7 +191,7 @@ void ObjectReceiver::Pull(PullNumber pull, const ObjectId& object, const NodeId&
   }
   pulls_[pull] = {object, connection->second.get()};
   if (++connection->second->pulls == 1) connection->second->Moved();
-  connection->second->Tell(wire::ObjectMessage::Pull, pull, request);
+  connection->second->Tell(wire::BulkMessage::Pull, pull, request);
   WatchForStalls();
 }
 
@@ -199,21 +200,21 @@ void ObjectReceiver::Raise(PullNumber pull, PullPriority priority) {
   if (under_way == pulls_.end()) return;
   wire::PullPriorityNoticeT notice;
   notice.priority = static_cast<uint8_t>(priority);
-  under_way->second.connection->Tell(wire::ObjectMessage::PullPriority, pull, notice);
+  under_way->second.connection->Tell(wire::BulkMessage::PullPriority, pull, notice);
 }
 
 void ObjectReceiver::Stop(const ObjectId& object) {
-  StopTransfer(object);
+  StopPull(object);
   Drop(object);
 }
 
-void ObjectReceiver::StopTransfer(const ObjectId& object) {
+void ObjectReceiver::StopPull(const ObjectId& object) {
   const auto under_way =
       std::find_if(pulls_.begin(), pulls_.end(), [&](const auto& each) { return each.second.object == object; });
   if (under_way == pulls_.end()) return;
   Connection& connection = *under_way->second.connection;
   connection.Forget(under_way->first);
-  connection.Tell(wire::ObjectMessage::PullStop, under_way->first, wire::EmptyNoticeT());
+  connection.Tell(wire::BulkMessage::PullStop, under_way->first, wire::EmptyNoticeT());
   --connection.pulls;
   pulls_.erase(under_way);
 }
@@ -229,7 +230,8 @@ Result<void> ObjectReceiver::OnHeader(PullNumber pull, const wire::PullHeaderT& 
   UnderWay& under_way = pulls_.at(pull);
   const ObjectId object = under_way.object;
   const ObjectSizes sizes{header.data_bytes, header.metadata_bytes};
-  // Nothing has passed its checksum, which the sizes are part of: what was said of them before may have been wrong.
+  // No chunk has passed its checksum, which covers the sizes. So an earlier header may have been
+  // wrong.
   if (const auto early = arriving_.find(object);
       early != arriving_.end() && early->second.good_bytes == 0 && early->second.sizes != sizes)
     Drop(object);
@@ -237,19 +239,19 @@ Result<void> ObjectReceiver::OnHeader(PullNumber pull, const wire::PullHeaderT& 
   const uint64_t good_bytes = arriving == arriving_.end() ? 0 : arriving->second.good_bytes;
   if (under_way.begun || header.offset != good_bytes ||
       (arriving != arriving_.end() && arriving->second.sizes != sizes))
-    return Fail(ErrorCode::kProtocolError, StrCat("a header of object ", object.hex(), " that nobody asked for"));
+    return Fail(ErrorCode::kProtocolError, StrCat("a header of object ", object.hex(), " that was not pulled"));
   under_way.begun = true;
   counters_.bytes_resumed += good_bytes;
   if (arriving == arriving_.end()) {
     if (const auto room = MakeRoom(object, sizes); !room) {
-      // Sealed here meanwhile is as good as arrived.
+      // Sealed here meanwhile is as good.
       if (room.error().code == ErrorCode::kAlreadyExists) {
         auto view = store_->TryGet(object);
         if (view && view->has_value()) {
-          under_way.connection->Tell(wire::ObjectMessage::PullStop, pull, wire::EmptyNoticeT());
+          under_way.connection->Tell(wire::BulkMessage::PullStop, pull, wire::EmptyNoticeT());
           --under_way.connection->pulls;
           pulls_.erase(pull);
-          handler_.OnArrived(pull, object, **std::move(view));
+          handler_.OnPullSealed(pull, object, **std::move(view));
           return {};
         }
       }
@@ -257,7 +259,7 @@ Result<void> ObjectReceiver::OnHeader(PullNumber pull, const wire::PullHeaderT& 
       return {};
     }
   }
-  handler_.OnSized(pull, object, sizes.total());
+  handler_.OnPullSized(pull, object, sizes.total());
   return {};
 }
 
@@ -304,9 +306,9 @@ Result<std::span<std::byte>> ObjectReceiver::PlaceFor(PullNumber pull, uint64_t 
   return std::span<std::byte>(arriving.At(offset), bytes);
 }
 
-// A fault for each page that is written for the first time would cost more than copying it. Populating for reading maps
-// sixteen pages at a time, writable ones too, as nobody keeps track of which pages of a memfd are dirty: measured, a
-// third of the time that populating for writing takes.
+// A page fault at the first write to each page would cost more than the copy. Populating for
+// reading maps sixteen pages at a time. They are writable too, as the kernel does not track which
+// pages of a memfd are dirty. Measured: it takes a third of the time of populating for writing.
 void ObjectReceiver::MapAhead(const Arriving& arriving, uint64_t offset, uint64_t bytes) {
   if (offset >= arriving.sizes.data_bytes) return;
   const auto begin = reinterpret_cast<uintptr_t>(arriving.At(offset));
@@ -370,23 +372,24 @@ void ObjectReceiver::Seal(PullNumber pull, const ObjectId& object) {
   --pulls_.at(pull).connection->pulls;
   pulls_.erase(pull);
   arriving_.erase(object);
-  handler_.OnArrived(pull, object, *std::move(view));
+  handler_.OnPullSealed(pull, object, *std::move(view));
 }
 
 void ObjectReceiver::OnRefused(PullNumber pull, const Error& why) {
-  if (why.code == ErrorCode::kInvalid) Drop(pulls_.at(pull).object);  // what is here is of another object: begin anew
-  // What is full or too large there says nothing about here.
+  if (why.code == ErrorCode::kInvalid)
+    Drop(pulls_.at(pull).object);  // what is here belongs to another object: begin anew
+  // Full or too large there says nothing about this machine.
   const bool not_there = why.code == ErrorCode::kNotFound;
   End(pull, {not_there ? ErrorCode::kNotFound : ErrorCode::kUnavailable, why.message}, /*tell_sender=*/false);
 }
 
-// Early. What has come stays where there is room for it.
+// Ends a pull early. The part that has come stays, if there is room for it.
 void ObjectReceiver::End(PullNumber pull, const Error& why, bool tell_sender) {
   const UnderWay under_way = pulls_.at(pull);
   pulls_.erase(pull);
   --under_way.connection->pulls;
   under_way.connection->Forget(pull);
-  if (tell_sender) under_way.connection->Tell(wire::ObjectMessage::PullStop, pull, wire::EmptyNoticeT());
+  if (tell_sender) under_way.connection->Tell(wire::BulkMessage::PullStop, pull, wire::EmptyNoticeT());
   uint64_t good_bytes = 0;
   if (const auto arriving = arriving_.find(under_way.object); arriving != arriving_.end()) {
     const bool whole = arriving->second.good_bytes == arriving->second.sizes.total();  // and could not be sealed
@@ -398,20 +401,20 @@ void ObjectReceiver::End(PullNumber pull, const Error& why, bool tell_sender) {
       good_bytes = arriving->second.good_bytes;
     }
   }
-  handler_.OnEnded(pull, under_way.object, why, good_bytes);
+  handler_.OnPullEnded(pull, under_way.object, why, good_bytes);
 }
 
 void ObjectReceiver::ConnectionGone(Connection& connection, Error why) {
   const NodeId node = connection.node();
   if (why.code != ErrorCode::kDisconnected)
     RAYLET_LOG(kWarning, "the bulk connection to node ", node.hex(), " is closed: ", why.message);
-  // A store's error would be taken for one of ours.
+  // The caller would take a store's error for one of this machine's store.
   const Error ended{ErrorCode::kDisconnected, std::move(why.message)};
   std::vector<PullNumber> pulls;
   for (const auto& [pull, under_way] : pulls_)
     if (under_way.connection == &connection) pulls.push_back(pull);
   std::sort(pulls.begin(), pulls.end());
-  const auto gone = connections_.extract(node);  // closed at the end; whoever pulls anew meanwhile finds it gone
+  const auto gone = connections_.extract(node);  // closed at the end; a new pull meanwhile finds it gone
   for (const PullNumber pull : pulls)
     if (pulls_.contains(pull)) End(pull, ended, /*tell_sender=*/false);
   handler_.OnConnectionGone(node, {why.code, ended.message});

@@ -1,9 +1,9 @@
-// ObjectReceiver: brings objects of other machines into this machine's store, from the socket straight into the arena.
-// One loop's thread, which owns it. Its calls to the store wait for the store's answer, so this is no loop that others
-// wait for: ObjectTransfer gives it a thread.
-// Always holds: an object is sealed only when each of its chunks has come and passed its checksum. What has come of an
-// object stays, unsealed, when its transfer ends early, so that the next one goes on there; Stop lets it go. When this
-// process dies the store lets go of it.
+// ObjectReceiver: pulls objects of other machines into this machine's store, from the socket
+// straight into the arena. Owned by ObjectTransfer, which gives it a thread: its calls to the store
+// wait for the store's answer, so nobody else may wait for its loop.
+// Always holds: an object is sealed only when each of its chunks has come and passed its checksum.
+// When a pull ends early, what has come stays, unsealed, and the next pull goes on there; Stop lets
+// it go. When this process dies, the store frees it.
 #pragma once
 
 #include <bitset>
@@ -24,29 +24,30 @@
 namespace raylet {
 
 struct ObjectReceiverLimits {
-  uint64_t kept_bytes_max = uint64_t{512} << 20;  // of the objects whose transfers ended early
-  std::chrono::milliseconds stall{10'000};        // a sender that sends nothing for so long is dropped
+  uint64_t kept_bytes_max = uint64_t{512} << 20;  // of the objects whose pulls ended early
+  std::chrono::milliseconds stall{10'000};        // a sender that is silent for so long is dropped
 };
 
 class ObjectReceiver {
  public:
-  // Called from the loop, or from inside Pull, Connect and Disconnect. Each may call Pull, Raise and Stop, and nothing
-  // else of the receiver.
+  // Called from the loop, or from inside Pull, Connect and Disconnect. Of the receiver each may
+  // call Pull, Raise and Stop only.
   class Handler {
    public:
     virtual ~Handler() = default;
-    virtual void OnSized(PullNumber pull, const ObjectId& object, uint64_t bytes) = 0;
-    // Sealed, and pinned while `view` lives. Empty where it was evicted at once, or was here already.
-    virtual void OnArrived(PullNumber pull, const ObjectId& object, client::ObjectView view) = 0;
-    // The codes are PullQueue::Ended's.
-    virtual void OnEnded(PullNumber pull, const ObjectId& object, const Error& why, uint64_t good_bytes) = 0;
-    // Once, after its transfers have ended.
+    virtual void OnPullSized(PullNumber pull, const ObjectId& object, uint64_t bytes) = 0;
+    // Sealed, and pinned while `view` lives. The view is empty where the object was evicted at
+    // once, or was here already.
+    virtual void OnPullSealed(PullNumber pull, const ObjectId& object, client::ObjectView view) = 0;
+    // With the codes of PullQueue::PullEnded.
+    virtual void OnPullEnded(PullNumber pull, const ObjectId& object, const Error& why, uint64_t good_bytes) = 0;
+    // Once, after its pulls have ended.
     virtual void OnConnectionGone(const NodeId& node, const Error& why) = 0;
   };
   struct Counters {  // may be read by any thread
     Counter objects_received;
     Counter bytes_received;  // of objects, checksums good
-    Counter bytes_resumed;   // that did not have to come again
+    Counter bytes_resumed;   // that were kept from an earlier pull
     Counter chunks_corrupt;
     Counter system_calls;  // to receive
   };
@@ -56,13 +57,14 @@ class ObjectReceiver {
                  ObjectReceiverLimits limits = {});
   ~ObjectReceiver();  // calls nobody
 
-  // A connected, authenticated stream socket to that node's ObjectSender; one before it is closed.
+  // A connected, authenticated stream socket to that node's ObjectSender. It replaces an earlier
+  // one.
   void Connect(const NodeId& node, UniqueFd fd);
   bool Connected(const NodeId& node) const { return connections_.contains(node); }
   void Disconnect(const NodeId& node, const Error& why);
-  void CloseIdle(const NodeId& node);  // nothing is pulled from there; nobody is told
+  void CloseIdle(const NodeId& node);  // nothing is pulled from there; calls nobody
 
-  // kDisconnected through OnEnded where there is no connection to that node.
+  // Ends with kDisconnected where there is no connection to that node.
   void Pull(PullNumber pull, const ObjectId& object, const NodeId& from, PullPriority priority);
   void Raise(PullNumber pull, PullPriority priority);
   void Stop(const ObjectId& object);  // what has come of it goes
@@ -73,7 +75,7 @@ class ObjectReceiver {
 
  private:
   class Connection;
-  // What has come of an object. It has a transfer, or waits for the next one.
+  // The part of an object that has come. It is pulled, or waits for its next pull.
   struct Arriving {
     ObjectSizes sizes;
     uint64_t good_bytes = 0;
@@ -96,7 +98,7 @@ class ObjectReceiver {
   void MapAhead(const Arriving& arriving, uint64_t offset, uint64_t bytes);
   bool IsMapped(uintptr_t block) const;
   void Seal(PullNumber pull, const ObjectId& object);
-  void StopTransfer(const ObjectId& object);
+  void StopPull(const ObjectId& object);
   void End(PullNumber pull, const Error& why, bool tell_sender);
   void Drop(const ObjectId& object);
   void ConnectionGone(Connection& connection, Error why);
@@ -112,11 +114,10 @@ class ObjectReceiver {
   std::unordered_map<PullNumber, UnderWay> pulls_;
   std::unordered_map<ObjectId, Arriving> arriving_;
   uint64_t kept_bytes_ = 0;
-  // Blocks of 256 KiB of the arena, by address, whose pages this process has in its page table: for as long as it
-  // lives.
+  // Blocks of 256 KiB of the arena, by address, whose pages stay in this process's page table.
   static constexpr size_t kBlocksPerRegion = 4096;
   std::unordered_map<uintptr_t, std::bitset<kBlocksPerRegion>> mapped_blocks_;
-  Timer stall_timer_;  // only while transfers are under way
+  Timer stall_timer_;  // only while pulls are under way
 };
 
 }  // namespace raylet

@@ -24,7 +24,7 @@ namespace {
 
 constexpr size_t kPriorities = 3;
 constexpr size_t kBatchBytes = kChunkBytes;  // of objects, in one system call
-constexpr size_t kBatchParts = 128;          // beginning of a transfer, chunk: two each
+constexpr size_t kBatchParts = 128;          // a header and a chunk take two each
 constexpr int kSendsPerTurn = 16;            // then the loop's other sockets have their turn
 constexpr size_t kBytesPerRead = size_t{16} << 10;
 
@@ -40,7 +40,8 @@ class ObjectSender::Connection {
         parser_(kBulkMessageBytesMax),
         watcher_(sender.loop_, fd_.get(), [this](FdWatcher::Events events) { Ready(events); }) {
     const int on = 1;
-    // A small object must not wait for the acknowledgement of the one before. Fails on sockets that do not wait anyway.
+    // A small object must not wait for the acknowledgement of the one before. Fails on sockets that
+    // do not wait anyway.
     (void)::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     watcher_.Watch({.readable = true});
   }
@@ -124,15 +125,15 @@ Result<void> ObjectSender::Connection::Read() {
 }
 
 Result<void> ObjectSender::Connection::OnMessage(const Frame& frame) {
-  switch (static_cast<wire::ObjectMessage>(frame.header.type)) {
-    case wire::ObjectMessage::Pull: return OnPull(frame);
-    case wire::ObjectMessage::PullPriority: {
+  switch (static_cast<wire::BulkMessage>(frame.header.type)) {
+    case wire::BulkMessage::Pull: return OnPull(frame);
+    case wire::BulkMessage::PullPriority: {
       const auto notice = Parse<wire::PullPriorityNoticeT>(frame.body);
       if (!notice) return Fail(notice.error());
       Reprioritize(frame.header.request_id, notice->priority);
       return {};
     }
-    case wire::ObjectMessage::PullStop: Stop(frame.header.request_id); return {};
+    case wire::BulkMessage::PullStop: Stop(frame.header.request_id); return {};
     default: break;
   }
   return Fail(ErrorCode::kProtocolError, StrCat("a message of type ", frame.header.type, " from the side that pulls"));
@@ -141,9 +142,9 @@ Result<void> ObjectSender::Connection::OnMessage(const Frame& frame) {
 Result<void> ObjectSender::Connection::OnPull(const Frame& frame) {
   const auto request = Parse<wire::PullRequestT>(frame.body);
   if (!request) return Fail(request.error());
-  // Refusals count, too: a side that asks and never reads is bounded.
+  // Refusals count, too: they bound a side that pulls and never reads.
   if (pulls_ >= sender_.limits_.pulls_per_connection_max)
-    return Fail(ErrorCode::kFull, StrCat(pulls_, " transfers are asked for on one connection, the limit"));
+    return Fail(ErrorCode::kFull, StrCat(pulls_, " pulls are under way on one connection, the limit"));
   Transfer transfer;
   transfer.pull = frame.header.request_id;
   transfer.object = FromWire<ObjectId>(*request->object);
@@ -227,7 +228,7 @@ bool ObjectSender::Connection::Begin(Transfer& transfer) {
     why = view.error();
   } else if (!view->has_value()) {
     why = {ErrorCode::kNotFound, StrCat("object ", transfer.object.hex(), " is not in the store at ",
-                                        sender_.store_->socket_path(), " any more: ask its owner where it is")};
+                                        sender_.store_->socket_path(), " any more: locate it at its owner")};
   } else {
     const ObjectSizes sizes{(*view)->data().size(), (*view)->metadata().size()};
     if (transfer.offset == 0 || (sizes == transfer.sizes && transfer.offset < sizes.total())) {
@@ -238,18 +239,18 @@ bool ObjectSender::Connection::Begin(Transfer& transfer) {
       header.data_bytes = sizes.data_bytes;
       header.metadata_bytes = sizes.metadata_bytes;
       header.offset = transfer.offset;
-      Head(static_cast<uint16_t>(wire::ObjectMessage::PullHeader), transfer.pull, Encode(header));
+      Head(static_cast<uint16_t>(wire::BulkMessage::PullHeader), transfer.pull, Encode(header));
       return true;
     }
     why = {ErrorCode::kInvalid,
            StrCat("object ", transfer.object.hex(), " has ", sizes.data_bytes, " bytes and ", sizes.metadata_bytes,
-                  " of metadata here; it was to be sent on from byte ", transfer.offset, " of an object of ",
+                  " of metadata here; the pull goes on from byte ", transfer.offset, " of an object of ",
                   transfer.sizes.data_bytes, " and ", transfer.sizes.metadata_bytes)};
   }
   ++sender_.counters_.pulls_refused;
   wire::PullRefusedT refusal;
   refusal.status = ToStatus(why);
-  Head(static_cast<uint16_t>(wire::ObjectMessage::PullRefused), transfer.pull, Encode(refusal));
+  Head(static_cast<uint16_t>(wire::BulkMessage::PullRefused), transfer.pull, Encode(refusal));
   return false;
 }
 
@@ -260,8 +261,7 @@ void ObjectSender::Connection::CutChunk(Transfer& transfer) {
   const std::span<const std::byte> bytes =
       offset < data.size() ? data.subspan(offset, size) : transfer.view->metadata().subspan(offset - data.size(), size);
   const wire::ChunkHeader header(offset, ChunkChecksum(transfer.object, transfer.sizes, offset, bytes));
-  Head(static_cast<uint16_t>(wire::ObjectMessage::PullChunk), transfer.pull, std::as_bytes(std::span(&header, 1)),
-       size);
+  Head(static_cast<uint16_t>(wire::BulkMessage::PullChunk), transfer.pull, std::as_bytes(std::span(&header, 1)), size);
   if (size > 0) batch_.push_back({bytes.data(), 0, size});
   batch_objects_.push_back(transfer.view);
   batch_object_bytes_ += size;

@@ -1,7 +1,8 @@
-// ObjectSender: sends objects of this machine's store to the raylets that dialled a bulk connection: from the arena's
-// mapping straight to the socket. One loop's thread, which owns it; the store's client makes no system call here.
-// Always holds: an object is pinned from the first byte of it that is cut to the last that the kernel has taken. A
-// connection holds one batch of chunks at a time: what a slow reader does not take is not cut.
+// ObjectSender: sends objects of this machine's store to the raylets that dialed a bulk connection,
+// from the arena's mapping straight to the socket. Owned by ObjectTransfer, on its thread; the
+// store's client makes no system call here.
+// Always holds: an object is pinned from its first byte in a batch to the last that the kernel has
+// taken. A connection holds one batch of chunks at a time, so nothing piles up for a slow reader.
 #pragma once
 
 #include <cstdint>
@@ -36,12 +37,12 @@ class ObjectSender {
   ObjectSender(Loop& loop, std::shared_ptr<client::StoreClient> store, ObjectSenderLimits limits = {});
   ~ObjectSender();
 
-  // A connected, authenticated stream socket to that node. Its other side pulls until it closes it.
+  // A connected, authenticated stream socket. That node pulls over it until it closes it.
   void Serve(const NodeId& node, UniqueFd fd);
   void Disconnect(const NodeId& node, const Error& why);  // all of its connections
 
   size_t connections() const { return connections_.size(); }
-  size_t pulls() const;  // asked for and not sent to their end
+  size_t pulls() const;  // not sent to their end yet
   const Counters& counters() const { return counters_; }
 
  private:
@@ -56,7 +57,7 @@ class ObjectSender {
   Counters counters_;
   std::map<uint64_t, std::unique_ptr<Connection>> connections_;
   uint64_t next_key_ = 1;
-  Timer stall_timer_;  // only while something is to be sent
+  Timer stall_timer_;  // only while pulls are under way
 };
 
 }  // namespace raylet

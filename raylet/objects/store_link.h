@@ -1,4 +1,5 @@
-// StoreLink: tells the raylet which objects have been sealed in the store. Owned by main; loop thread only.
+// StoreLink: tells the raylet which objects have been sealed in the store. Owned by main; loop
+// thread only.
 #pragma once
 
 #include <functional>
@@ -30,7 +31,7 @@ class StoreLink {
   // ---- in a cluster
   // Another connection of the raylet's, for calls that wait.
   virtual Result<std::shared_ptr<client::StoreClient>> NewClient(const std::string& name) const = 0;
-  // The client that objects of other machines' owners hang off; never 0.
+  // The client that owns the objects of other machines' owners; never 0.
   virtual uint32_t client_number() const = 0;
   // Data and metadata of a sealed object; nothing where there is none. Never a system call.
   virtual std::optional<uint64_t> BytesOf(const ObjectId& object) const = 0;
@@ -43,8 +44,8 @@ class StoreLink {
   virtual void SetHandler(Handler& handler) = 0;  // before the loop runs
 };
 
-// Over a connection of its own; in a cluster another one for objects. kNotRunning, with the command that
-// starts a store, where nobody serves `socket`.
+// Over a connection of its own; in a cluster another one for objects. kNotRunning, with the command
+// that starts a store, where nobody serves `socket`.
 Result<std::unique_ptr<StoreLink>> ConnectStoreLink(Loop& loop, const std::string& socket, bool in_cluster);
 
 }  // namespace raylet

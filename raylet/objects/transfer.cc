@@ -7,13 +7,13 @@
 
 namespace raylet {
 
-// What the thread tells the loop.
+// News of the thread for the loop.
 struct ObjectTransfer::Event {
-  enum class Kind { kSized, kArrived, kEnded, kConnectionGone } kind = Kind::kEnded;
+  enum class Kind { kPullSized, kPullSealed, kPullEnded, kConnectionGone } kind = Kind::kPullEnded;
   PullNumber pull = 0;
   ObjectId object;
   NodeId node;         // kConnectionGone
-  uint64_t bytes = 0;  // kSized, kArrived: of the object; kEnded: good
+  uint64_t bytes = 0;  // kPullSized, kPullSealed: of the object; kPullEnded: good
   client::ObjectView view;
   Error why;
 };
@@ -29,15 +29,15 @@ class ObjectTransfer::ThreadEnd final : public ObjectReceiver::Handler {
  public:
   ThreadEnd(Loop& loop, std::shared_ptr<Inbox> inbox) : loop_(loop), inbox_(std::move(inbox)) {}
 
-  void OnSized(PullNumber pull, const ObjectId& object, uint64_t bytes) override {
-    Add({Event::Kind::kSized, pull, object, {}, bytes, {}, {}});
+  void OnPullSized(PullNumber pull, const ObjectId& object, uint64_t bytes) override {
+    Add({Event::Kind::kPullSized, pull, object, {}, bytes, {}, {}});
   }
-  void OnArrived(PullNumber pull, const ObjectId& object, client::ObjectView view) override {
+  void OnPullSealed(PullNumber pull, const ObjectId& object, client::ObjectView view) override {
     const uint64_t bytes = view.data().size() + view.metadata().size();
-    Add({Event::Kind::kArrived, pull, object, {}, bytes, std::move(view), {}});
+    Add({Event::Kind::kPullSealed, pull, object, {}, bytes, std::move(view), {}});
   }
-  void OnEnded(PullNumber pull, const ObjectId& object, const Error& why, uint64_t good_bytes) override {
-    Add({Event::Kind::kEnded, pull, object, {}, good_bytes, {}, why});
+  void OnPullEnded(PullNumber pull, const ObjectId& object, const Error& why, uint64_t good_bytes) override {
+    Add({Event::Kind::kPullEnded, pull, object, {}, good_bytes, {}, why});
   }
   void OnConnectionGone(const NodeId& node, const Error& why) override {
     Add({Event::Kind::kConnectionGone, 0, {}, node, 0, {}, why});
@@ -58,10 +58,11 @@ class ObjectTransfer::ThreadEnd final : public ObjectReceiver::Handler {
 };
 
 ObjectTransfer::ObjectTransfer(Loop& loop, const Clock& clock, const NodeId& own,
-                               std::shared_ptr<client::StoreClient> store, Handler& handler,
+                               std::shared_ptr<client::StoreClient> store, BulkDialer dial, Handler& handler,
                                ObjectTransferLimits limits)
     : loop_(loop),
       clock_(clock),
+      dial_(std::move(dial)),
       handler_(handler),
       limits_(limits),
       store_(std::move(store)),
@@ -83,57 +84,22 @@ ObjectTransfer::~ObjectTransfer() {
   });
 }
 
-// ---- questions and news ----
+// ---- what owners say ----
 
-Result<void> ObjectTransfer::Ask(const ObjectId& object, PullAsker asker, PullPriority priority, Deadline deadline) {
-  CarrySoon();
-  return queue_.Ask(object, asker, priority, deadline);
-}
-
-void ObjectTransfer::Cancel(const ObjectId& object, PullAsker asker) {
-  queue_.Cancel(object, asker);
-  CarrySoon();
-}
-
-void ObjectTransfer::AskerGone(PullAsker asker) {
-  queue_.AskerGone(asker);
-  CarrySoon();
-}
-
-void ObjectTransfer::SealedHere(const ObjectId& object) {
-  queue_.SealedHere(object);
-  CarrySoon();
-}
-
-void ObjectTransfer::OwnerGone(ProcessId owner, const Error& why) {
-  queue_.OwnerGone(owner, why);
-  CarrySoon();
-}
-
-void ObjectTransfer::OwnersGone(uint32_t process_base, const Error& why) {
-  queue_.OwnersGone(process_base, why);
-  CarrySoon();
-}
-
-void ObjectTransfer::Found(const wire::CopiesFoundT& found) {
+void ObjectTransfer::Located(const wire::LocatedNoticeT& located) {
   std::map<ObjectId, std::pair<std::vector<NodeId>, uint64_t>> copies;
-  for (const wire::CopyAt& copy : found.copies) {
+  for (const wire::CopyAt& copy : located.copies) {
     auto& [nodes, bytes] = copies[FromWire<ObjectId>(copy.object())];
     nodes.push_back(FromWire<NodeId>(copy.node()));
     if (copy.bytes() != 0) bytes = copy.bytes();
   }
   for (const auto& [object, where] : copies) queue_.Located(object, where.first, where.second);
-  for (const wire::Id20& object : found.none_yet) queue_.Located(FromWire<ObjectId>(object), {}, 0);
-  for (const wire::Id20& id : found.lost) {
+  for (const wire::Id20& object : located.none_yet) queue_.Located(FromWire<ObjectId>(object), {}, 0);
+  for (const wire::Id20& id : located.lost) {
     const auto object = FromWire<ObjectId>(id);
     queue_.Lost(object, {ErrorCode::kNotFound, StrCat("object ", object.hex(), " is gone: it was freed, or its owner ",
                                                       "has ended, and no machine has a copy")});
   }
-  CarrySoon();
-}
-
-void ObjectTransfer::Lost(const ObjectId& object, const Error& why) {
-  queue_.Lost(object, why);
   CarrySoon();
 }
 
@@ -144,12 +110,12 @@ void ObjectTransfer::Free(std::span<const ObjectId> objects) {
   Delete({objects.begin(), objects.end()});
 }
 
-void ObjectTransfer::FreeAllOf(uint32_t process_base) {
+void ObjectTransfer::FreeAllOf(MachineNumber machine) {
   const auto all = store_->List();  // as it is now: a machine that comes back may bring the same ones again
   if (!all) return;
   std::vector<ObjectId> gone;
   for (const client::ObjectInfo& each : *all)
-    if (each.sealed && OwnerOf(each.id) >> 32 == process_base) gone.push_back(each.id);
+    if (each.sealed && MachineOf(OwnerOf(each.id)) == machine) gone.push_back(each.id);
   Delete(std::move(gone));
 }
 
@@ -174,14 +140,14 @@ void ObjectTransfer::NodeGone(const NodeId& node) {
 
 // ---- connections ----
 
-void ObjectTransfer::Dialled(const NodeId& node, Result<UniqueFd> fd) {
+void ObjectTransfer::Dialed(const NodeId& node, Result<UniqueFd> fd) {
   const auto source = sources_.find(node);
   if (source == sources_.end() || source->second.connected) return;  // it has gone meanwhile
   std::vector<StartPull> wait = std::exchange(source->second.wait, {});
   if (!fd) {
     sources_.erase(source);
     for (const StartPull& start : wait)
-      queue_.Ended(start.pull, start.object, {ErrorCode::kDisconnected, fd.error().message}, 0);
+      queue_.PullEnded(start.pull, start.object, {ErrorCode::kDisconnected, fd.error().message}, 0);
   } else {
     source->second.connected = true;
     // A std::function wants what can be copied.
@@ -209,7 +175,13 @@ void ObjectTransfer::Start(StartPull start, std::vector<Command>& commands) {
     return;
   }
   source->second.wait.push_back(start);
-  if (added) handler_.OnDial(start.from);
+  if (added) Dial(start.from);
+}
+
+void ObjectTransfer::Dial(const NodeId& node) {
+  dial_(node, [inbox = inbox_, node](Result<UniqueFd> fd) {
+    if (inbox->owner != nullptr) inbox->owner->Dialed(node, std::move(fd));
+  });
 }
 
 // ---- carrying out ----
@@ -239,10 +211,10 @@ void ObjectTransfer::Carry() {
       for (auto& [node, source] : sources_)
         std::erase_if(source.wait, [&](const StartPull& waits) { return waits.object == stop->object; });
       commands.push_back([object = stop->object](ObjectReceiver& receiver) { receiver.Stop(object); });
-    } else if (const auto* here = std::get_if<TellHere>(&decision)) {
-      handler_.OnHere(here->object, here->askers);
-    } else if (const auto* failed = std::get_if<TellFailed>(&decision)) {
-      handler_.OnFailed(failed->object, failed->asker, failed->why);
+    } else if (const auto* sealed = std::get_if<TellSealed>(&decision)) {
+      handler_.OnSealed(sealed->object, sealed->wanters);
+    } else if (const auto* lost = std::get_if<TellLost>(&decision)) {
+      handler_.OnLost(lost->wanter, lost->object, lost->why);
     }
   }
   const TimePoint next_idle = CloseIdle(commands);
@@ -251,8 +223,8 @@ void ObjectTransfer::Carry() {
   ArmTimer(std::min(next_idle, queue_.NextTick()));
 }
 
-// Decided here, where pulls begin: one that begins a moment later dials, and no command for the old connection follows
-// its end. Returns when to look again.
+// Decided here, where pulls begin: one that begins a moment later dials, and no command for the old
+// connection follows its end. Returns when to look again.
 TimePoint ObjectTransfer::CloseIdle(std::vector<Command>& commands) {
   const TimePoint now = clock_.Now();
   TimePoint next = TimePoint::max();
@@ -291,12 +263,12 @@ void ObjectTransfer::TakeEvents() {
   }
   for (Event& event : events) {
     switch (event.kind) {
-      case Event::Kind::kSized: queue_.Sized(event.pull, event.object, event.bytes); break;
-      case Event::Kind::kArrived:
-        handler_.OnCopied(event.object, event.bytes, std::move(event.view));
-        queue_.Arrived(event.pull, event.object);
+      case Event::Kind::kPullSized: queue_.PullSized(event.pull, event.object, event.bytes); break;
+      case Event::Kind::kPullSealed:
+        handler_.OnPullSealed(event.object, event.bytes, std::move(event.view));
+        queue_.PullSealed(event.pull, event.object);
         break;
-      case Event::Kind::kEnded: queue_.Ended(event.pull, event.object, event.why, event.bytes); break;
+      case Event::Kind::kPullEnded: queue_.PullEnded(event.pull, event.object, event.why, event.bytes); break;
       case Event::Kind::kConnectionGone:
         // Not a connection that was dialled since.
         if (const auto source = sources_.find(event.node); source != sources_.end() && source->second.connected)

@@ -1,11 +1,12 @@
-// ObjectTransfer: objects between this machine and the others, as the raylet sees it: it asks for objects and hears
-// once they are here, and carries what is to be said about them. Owned by the raylet; its loop's thread. What to pull
-// from whom is decided here, by a PullQueue; the bytes move on a thread of their own, with an ObjectSender and an
-// ObjectReceiver, so that neither a copy nor the store's answer holds up the raylet's loop.
-// Always holds: the handler is called from the loop and never from inside a call of this class. All that is asked in
-// one turn of the loop is carried out together, in its next turn.
+// ObjectTransfer: pulls objects that are wanted here from other machines, and serves those that
+// other machines pull from here. A PullQueue decides what to pull from which machine. The bytes
+// move on a thread with an ObjectReceiver and an ObjectSender, so neither a copy nor the store's
+// answer holds up the raylet's loop. Owned by ObjectManager; the raylet's loop thread calls it.
+// Always holds: the handler is called from the loop and never from inside a call of this class. All
+// events of one turn of the loop are carried out together, in its next turn.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -31,51 +32,45 @@ struct ObjectTransferLimits {
   ObjectSenderLimits sender;
 };
 
+// Dials a connection for objects' bytes to a node, open and authenticated. `done` is called once,
+// from the loop.
+using BulkDialer = std::function<void(const NodeId& node, std::function<void(Result<UniqueFd>)> done)>;
+
 class ObjectTransfer {
  public:
   class Handler {
    public:
     virtual ~Handler() = default;
-    // Ask the owners' raylets where these are; the answers come to Found.
+    // Locate these at their owners' raylets; the answers come to Located.
     virtual void OnLocate(std::vector<LocateObject> objects) = 0;
-    // Dial a bulk connection to this node; the answer comes to Dialled.
-    virtual void OnDial(const NodeId& node) = 0;
-    // A copy came from another machine and is sealed; its owner wants to know. Pinned while `view` lives, which may be
-    // of nothing where the object was evicted already.
-    virtual void OnCopied(const ObjectId& object, uint64_t bytes, client::ObjectView view) = 0;
-    virtual void OnHere(const ObjectId& object, const std::vector<PullAsker>& askers) = 0;  // after OnCopied
-    virtual void OnFailed(const ObjectId& object, PullAsker asker, const Error& why) = 0;
+    // A copy came from another machine and is sealed. It is pinned while `view` lives, which is
+    // empty where the object was evicted already.
+    virtual void OnPullSealed(const ObjectId& object, uint64_t bytes, client::ObjectView view) = 0;
+    virtual void OnSealed(const ObjectId& object, const std::vector<Wanter>& wanters) = 0;  // after OnPullSealed
+    virtual void OnLost(Wanter wanter, const ObjectId& object, const Error& why) = 0;
   };
 
-  // `loop`, `clock` and `handler` outlive it. `store` is for this alone, for its calls wait.
+  // `loop`, `clock` and `handler` outlive it. Only this uses `store`, whose calls wait for its
+  // answer.
   ObjectTransfer(Loop& loop, const Clock& clock, const NodeId& own, std::shared_ptr<client::StoreClient> store,
-                 Handler& handler, ObjectTransferLimits limits = {});
+                 BulkDialer dial, Handler& handler, ObjectTransferLimits limits = {});
   ~ObjectTransfer();  // ends the thread; calls nobody
 
-  // ---- as PullQueue
-  Result<void> Ask(const ObjectId& object, PullAsker asker, PullPriority priority, Deadline deadline);
-  void Cancel(const ObjectId& object, PullAsker asker);
-  void AskerGone(PullAsker asker);
-  void SealedHere(const ObjectId& object);
-  void OwnerGone(ProcessId owner, const Error& why);
-  void OwnersGone(uint32_t process_base, const Error& why);
-  std::string WhyWaiting(const ObjectId& object) const { return queue_.WhyWaiting(object); }
-
-  // ---- what other raylets say
-  void Found(const wire::CopiesFoundT& found);
-  void Lost(const ObjectId& object, const Error& why);  // there will be none
-  void Free(std::span<const ObjectId> objects);         // their owner's word: the copies here go
-  // These processes have gone: what is in the store here of what they owned goes. What comes from now on may stay.
-  void FreeAllOf(uint32_t process_base);
-  void NodeGone(const NodeId& node);  // its connections close, too
-  // The answer to OnDial. The descriptor is of an open, authenticated connection.
-  void Dialled(const NodeId& node, Result<UniqueFd> fd);
-  // That node dialled us: it pulls.
-  void Serve(const NodeId& node, UniqueFd fd);
+  // Takes events: the queue's decisions are carried out in the loop's next turn.
+  PullQueue& pulls() {
+    CarrySoon();
+    return queue_;
+  }
+  void Located(const wire::LocatedNoticeT& located);
+  void Free(std::span<const ObjectId> objects);  // the copies here go, as their owner says
+  // The machine is lost: its processes' objects in the store here go. Later ones may stay.
+  void FreeAllOf(MachineNumber machine);
+  void NodeGone(const NodeId& node);            // its connections close, too
+  void Serve(const NodeId& node, UniqueFd fd);  // that node dialed this machine: it pulls
 
   // ---- for stats
   const PullQueue& queue() const { return queue_; }
-  size_t sources() const { return sources_.size(); }  // nodes that we are connected to, or dial, to pull
+  size_t sources() const { return sources_.size(); }  // nodes that it is connected to, or dials, to pull
   const ObjectReceiver::Counters& received() const { return receiver_->counters(); }
   const ObjectSender::Counters& sent() const { return sender_->counters(); }
 
@@ -83,9 +78,9 @@ class ObjectTransfer {
   struct Event;
   struct Inbox;
   class ThreadEnd;
-  // A node that we pull from.
+  // A node to pull from.
   struct Source {
-    bool connected = false;                   // else being dialled
+    bool connected = false;                   // else being dialed
     std::vector<StartPull> wait;              // for the connection
     TimePoint idle_since = TimePoint::max();  // connected, and nothing is pulled from there
   };
@@ -96,12 +91,15 @@ class ObjectTransfer {
   void Carry();
   void TakeEvents();
   void Start(StartPull start, std::vector<Command>& commands);
+  void Dial(const NodeId& node);
+  void Dialed(const NodeId& node, Result<UniqueFd> fd);
   void ToThread(std::vector<Command> commands);
   TimePoint CloseIdle(std::vector<Command>& commands);
   void ArmTimer(TimePoint next);
 
   Loop& loop_;
   const Clock& clock_;
+  const BulkDialer dial_;
   Handler& handler_;
   const ObjectTransferLimits limits_;
   const std::shared_ptr<client::StoreClient> store_;

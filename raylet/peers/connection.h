@@ -1,8 +1,11 @@
-// PeerConnection: one TCP connection to another raylet: first the handshake, then whole frames in both directions, or,
-// for a bulk connection, the bare descriptor. Owned by PeerLinks; loop thread only, never blocking. Output is pulled: a
-// turn of the loop writes what there is in one go, and no more is encoded than the socket is about to take. Always
-// holds: before the connection is open nothing behind the handshake is read; after Close or TakeFd nothing is heard any
-// more; OnClosed comes once, from the loop and never from inside a call, and the connection may be destroyed in it.
+// PeerConnection: one TCP connection to another raylet: first the handshake, then whole frames in
+// both directions. A bulk connection gives up its descriptor after the handshake. Owned by
+// PeerLinks; loop thread only, never blocking. A turn of the loop writes all output in one go, and
+// encodes no more than the socket is about to take.
+//
+// Always holds: before the connection is open it reads nothing behind the handshake. After Close or
+// TakeFd it calls nobody but OnClosed. OnClosed comes once, from the loop and never from inside a
+// call; it may destroy the connection.
 #pragma once
 
 #include <cstdint>
@@ -16,17 +19,15 @@
 
 namespace raylet {
 
-using ConnectionId = uint64_t;
-
 class PeerConnection {
  public:
   class Events {
    public:
     virtual ~Events() = default;
-    // The other side is who it says: Accept or Refuse it.
+    // The other side has proved itself: Accept or Refuse it.
     virtual void OnProven(PeerConnection& connection) = 0;
     virtual void OnOpen(PeerConnection& connection) = 0;
-    virtual void OnBytes(PeerConnection& connection) = 0;  // whatever they are: it lives
+    virtual void OnBytes(PeerConnection& connection) = 0;  // any: the other side lives
     virtual void OnFrame(PeerConnection& connection, const Frame& frame) = 0;
     // Appends whole frames until `out` has bytes_max, or nothing.
     virtual void Fill(PeerConnection& connection, Bytes& out, size_t bytes_max) = 0;
@@ -40,10 +41,10 @@ class PeerConnection {
 
   void Accept(const wire::PeerAcceptedT& accepted);
   void Refuse(wire::RefusalKind kind, const Error& why);
-  void WantsToWrite();  // Fill has something: it is called before the loop sleeps
-  void Flush();         // now, as far as the socket takes it
+  void WantsToWrite();  // Fill has something, and is called before the loop sleeps
+  void Flush();         // now, as much as the socket takes
   void Close(Error reason);
-  void Tick(TimePoint now);                                     // a handshake that takes too long
+  void Tick(TimePoint now);                                     // ends a handshake that takes too long
   void ConnectUntil(TimePoint when) { connect_until_ = when; }  // instead of for as long as the handshake may take
   UniqueFd TakeFd();                                            // of an open bulk connection
 
@@ -82,7 +83,7 @@ class PeerConnection {
   Bytes out_;
   size_t out_sent_ = 0;  // of out_
   uint64_t bytes_sent_ = 0, bytes_received_ = 0;
-  // What the loop was asked to do for us asks this first whether we are still there.
+  // Work that is posted to the loop looks here first whether the connection still exists.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -22,7 +22,7 @@ void AppendCounted(Bytes& out, std::span<const std::byte> bytes) {
   out.insert(out.end(), bytes.begin(), bytes.end());
 }
 
-// What strangers say goes into a log line: short, and without control characters.
+// A text of a stranger for a log line: short, and without control characters.
 std::string Printable(std::string text) {
   if (text.size() > kSentenceBytesMax) text.resize(kSentenceBytesMax);
   std::replace_if(
@@ -36,9 +36,19 @@ const char* HowToToken() {
 
 }  // namespace
 
+PeerHandshake::Nonce PeerHandshake::NewNonce(const std::function<uint64_t()>& random) {
+  Nonce nonce;
+  for (size_t i = 0; i < nonce.size(); i += sizeof(uint64_t)) {
+    const uint64_t number = random();
+    std::memcpy(nonce.data() + i, &number, sizeof number);
+  }
+  return nonce;
+}
+
 PeerHandshake::PeerHandshake(Options options, const Nonce& nonce, TimePoint now)
     : options_(std::move(options)), nonce_(nonce), deadline_(now + kHandshakeTimeout) {
-  RAYLET_CHECK(options_.own.epoch != 0 && options_.own.process_base != 0, "a raylet without an epoch or process base");
+  RAYLET_CHECK(options_.own.epoch != 0 && options_.own.machine != kNoMachine,
+               "a raylet without an epoch or machine number");
   if (options_.side == Side::kDialer) SayHello();
 }
 
@@ -50,7 +60,7 @@ void PeerHandshake::SayHello() {
   hello.build = kBuild;
   hello.node = std::make_unique<wire::Id20>(ToWire(options_.own.node));
   hello.epoch = options_.own.epoch;
-  hello.process_base = options_.own.process_base;
+  hello.machine_number = static_cast<uint32_t>(options_.own.machine);
   hello.role = options_.role;
   hello.has_token = !options_.token.empty();
   hello.nonce.assign(nonce_.begin(), nonce_.end());
@@ -110,7 +120,8 @@ Result<void> PeerHandshake::OnHello(std::span<const std::byte> body) {
   const auto hello = Parse<wire::PeerHelloT>(body);
   if (!hello) return Fail(hello.error());
   RAYLET_RETURN_IF_ERROR(CheckHello(*hello));
-  peer_ = {FromWire<NodeId>(*hello->node), hello->epoch, hello->process_base, Printable(hello->address)};
+  peer_ = {FromWire<NodeId>(*hello->node), hello->epoch, MachineNumber{hello->machine_number},
+           Printable(hello->address)};
   peer_hello_.assign(body.begin(), body.end());
   if (peer_.node == options_.own.node) {
     to_itself_ = peer_.epoch == options_.own.epoch;
@@ -122,10 +133,10 @@ Result<void> PeerHandshake::OnHello(std::span<const std::byte> body) {
     if (options_.side == Side::kDialer)
       return Fail(ErrorCode::kWrongState, StrCat(options_.own.address, " is this raylet itself"));
   }
-  if (peer_.process_base == options_.own.process_base && !to_itself_) {
-    return Fail(ErrorCode::kAlreadyExists,
-                StrCat("the raylets at ", options_.own.address, " and ", peer_.address,
-                       " number their processes alike (", peer_.process_base, "): start one of them again"));
+  if (peer_.machine == options_.own.machine && !to_itself_) {
+    return Fail(ErrorCode::kAlreadyExists, StrCat("the raylets at ", options_.own.address, " and ", peer_.address,
+                                                  " number their processes alike (",
+                                                  static_cast<uint32_t>(peer_.machine), "): start one of them again"));
   }
   if (options_.side == Side::kListener) {
     options_.role = hello->role;
@@ -150,7 +161,7 @@ Result<void> PeerHandshake::CheckHello(const wire::PeerHelloT& hello) const {
                        Printable(hello.build), ") ", hello.version_min, " to ", hello.version_max,
                        ": use the same release for both"));
   }
-  if (hello.node == nullptr || hello.epoch == 0 || hello.process_base == 0 || hello.nonce.size() != kNonceBytes ||
+  if (hello.node == nullptr || hello.epoch == 0 || hello.machine_number == 0 || hello.nonce.size() != kNonceBytes ||
       hello.role > wire::PeerRole::MAX || hello.address.size() > kAddressBytesMax)
     return Fail(ErrorCode::kProtocolError, "a raylet greets with a Hello that makes no sense");
   if (options_.side == Side::kDialer && hello.role != options_.role)

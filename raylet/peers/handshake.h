@@ -1,5 +1,6 @@
-// PeerHandshake: how two raylets make sure of each other on a new connection, before a byte of it is believed. Pure:
-// bytes in, bytes out, the clock and the nonce come from outside. Owned by the connection; loop thread.
+// PeerHandshake: how two raylets prove themselves to each other on a new connection, before either
+// believes a byte of it. A core: bytes in, bytes out; clock and nonce come from outside. Owned by
+// the connection; loop thread.
 //
 //   dialer                          listener
 //   Hello(who, epoch, role, nonce)  →
@@ -9,16 +10,20 @@
 //   Accepted                        →
 //                                   ← Accepted, or Refused with a sentence instead of any of these
 //
-// A Proof is HMAC-SHA256 under the token of: a label, the prover's side, and both Hellos as they travelled. So it is
-// bound to both nonces, ids, epochs, roles and version ranges; it fits no other connection, and not the other side of
-// this one. The listener proves itself only to who has proved itself. Without a token both prove with an empty key:
-// that ties the frames together and proves nothing, which is why such a raylet listens on loopback only. What follows
-// is neither encrypted nor signed. Always holds: until both proofs are good, nothing of the other side is told but why
-// it failed; no more than 4 KiB are taken, and not after 5 s; not a byte behind the handshake is taken.
+// A Proof is HMAC-SHA256 under the token of a label, the prover's side, and both Hellos as they
+// travelled. So it is bound to both nonces, ids, epochs, roles and version ranges. It fits no other
+// connection, and not the other side of this one. The listener proves itself only after the dialer
+// has. Without a token both prove with an empty key: that ties the frames together and proves
+// nothing, so such a raylet listens on loopback only. Nothing after the handshake is encrypted or
+// signed.
+//
+// Always holds: until both proofs are good, the caller hears of the other side only why it failed.
+// The handshake takes 4 KiB at most, no byte behind itself, and nothing after 5 s.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -36,12 +41,14 @@ constexpr size_t kNonceBytes = 32;
 constexpr size_t kMacBytes = 32;
 constexpr size_t kAddressBytesMax = 300;
 
-// Who a raylet is to the others.
+using ConnectionId = uint64_t;  // of one life of this raylet; never 0
+
+// A raylet as the others know it.
 struct PeerIdentity {
   NodeId node;
-  uint64_t epoch = 0;         // of this life; never 0
-  uint32_t process_base = 0;  // the high half of its processes' numbers; never 0
-  std::string address;        // where it listens, host:port
+  uint64_t epoch = 0;       // of this life; never 0
+  MachineNumber machine{};  // never kNoMachine
+  std::string address;      // where it listens, host:port
 };
 
 class PeerHandshake {
@@ -49,7 +56,7 @@ class PeerHandshake {
   enum class Side : uint8_t { kDialer = 'D', kListener = 'L' };
   enum class State {
     kUnderWay,
-    kProven,  // the other side is who it says: Accept or Refuse it
+    kProven,  // the other side has proved itself: Accept or Refuse it
     kOpen,    // both have accepted: the connection is for its role now
     kFailed,  // send what is in the output, and close
   };
@@ -61,10 +68,14 @@ class PeerHandshake {
     std::string token;                              // empty: none
   };
 
+  // From a source of random numbers, each used once.
+  static Nonce NewNonce(const std::function<uint64_t()>& random);
+
   // `nonce` is random and never used again.
   PeerHandshake(Options options, const Nonce& nonce, TimePoint now);
 
-  // How many bytes may come next: never more than belong to the handshake. 0 in kProven, kOpen and kFailed.
+  // How many bytes may come next: never more than belong to the handshake. 0 in kProven, kOpen and
+  // kFailed.
   size_t Wanted() const;
   void Feed(std::span<const std::byte> bytes);  // at most Wanted()
   void Tick(TimePoint now);                     // kFailed when it takes too long
@@ -80,7 +91,8 @@ class PeerHandshake {
   void Accept(const wire::PeerAcceptedT& accepted);
   void Refuse(wire::RefusalKind kind, const Error& why);
 
-  // In kFailed: why. refusal() is set when the other side said so; only a proven one's should be acted upon.
+  // In kFailed: why. refusal() is set when the other side said so; only a proven one's should be
+  // acted upon.
   const Error& failure() const { return failure_; }
   std::optional<wire::RefusalKind> refusal() const { return refusal_; }
   std::optional<wire::RefusalKind> own_refusal() const { return own_refusal_; }  // where this side refused

@@ -96,7 +96,7 @@ std::optional<wire::PeerIntroductionT> PeerIntroductions::TakeFor(const NodeId& 
     message.introduced.push_back(std::move(introduced));
     to.told[node] = other.identity.epoch;
   }
-  // Who never heard a word need not hear that there is none.
+  // A peer that never heard of any raylet need not hear that there is none.
   if (message.introduced.empty() && message.gone.empty() && !(message.all && to.told_before)) return std::nullopt;
   to.told_before = to.told_all = true;
   return message;

@@ -1,10 +1,11 @@
-// PeerIntroductions: which raylets our peers have sessions with, as they say, and what each of them is to be told of
-// ours. So a cluster becomes fully connected, whatever tree the addresses form that its raylets were started with.
-// Pure; owned by PeerLinks, its loop's thread; PeerLinks dials whom it hears of and believes nothing but a handshake.
+// PeerIntroductions: which raylets this raylet's peers have sessions with, as they say, and what to
+// tell each of them. So a cluster becomes fully connected from any tree of addresses. A core; owned
+// by PeerLinks, its loop's thread. PeerDialer dials the raylets that it hears of here.
 //
-// Always holds: who is passed on has a session with this raylet, so that the dead are forgotten by all as soon as
-// nobody has a session with them; nobody is told of itself, nor of whom it has told us; on one connection nobody is
-// told the same twice. What one message says and what is remembered of one peer's words is bounded.
+// Always holds: this raylet introduces only raylets that it has a session with. So all forget a
+// dead raylet as soon as nobody has a session with it. A peer never hears of itself, nor of a
+// raylet that it introduced itself, and on one connection nothing twice. Each message is bounded,
+// and so is the memory for each peer.
 #pragma once
 
 #include <cstdint>
@@ -21,11 +22,11 @@
 namespace raylet {
 
 constexpr size_t kIntroducedPerMessageMax = 64;  // of each kind; what is left waits for the next message
-constexpr size_t kIntroducedByPeerMax = 1024;    // that one peer's words are remembered of; more are not heard
+constexpr size_t kIntroducedByPeerMax = 1024;    // remembered of one peer; further ones are dropped
 
 class PeerIntroductions {
  public:
-  // A life of a raylet, and where it is said to listen.
+  // One life of a raylet, and the address where it listens, as a peer says.
   struct Place {
     std::string address;
     NodeId node;
@@ -34,17 +35,17 @@ class PeerIntroductions {
   };
   struct News {
     Place place;
-    bool introduced = false;  // by the first of our peers, or by none of them any more
+    bool introduced = false;  // by the first peer, or by none any more
   };
 
   explicit PeerIntroductions(const NodeId& own) : own_(own) {}
 
-  // A connection to it has opened: it is told all, again.
+  // A connection to it has opened: it hears all, again.
   void Connected(const PeerIdentity& peer);
   void Dead(const NodeId& peer);  // no session with it any more
-  // What it says. kProtocolError.
+  // It introduces raylets. kProtocolError.
   Result<void> Hear(const NodeId& from, const wire::PeerIntroductionT& said);
-  // What it is to be told now; it counts as told. nullopt: nothing, or it is no peer of ours.
+  // The message for it now, which counts as told. nullopt: nothing new, or no session with it.
   std::optional<wire::PeerIntroductionT> TakeFor(const NodeId& peer);
   std::vector<News> TakeNews() { return std::exchange(news_, {}); }
 
@@ -53,9 +54,9 @@ class PeerIntroductions {
     PeerIdentity identity;
     bool told_before = false;          // on any connection
     bool told_all = false;             // since its connection opened
-    bool changed = true;               // something may be to be told
-    std::map<NodeId, uint64_t> told;   // and of which epoch
-    std::map<NodeId, Place> it_knows;  // as it says
+    bool changed = true;               // there may be something to tell it
+    std::map<NodeId, uint64_t> told;   // with their epochs
+    std::map<NodeId, Place> it_knows;  // its introductions
   };
   void Learn(Peer& from, Place place);
   void Unlearn(Peer& from, const NodeId& node);

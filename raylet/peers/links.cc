@@ -9,11 +9,20 @@
 namespace raylet {
 namespace {
 
-constexpr size_t kDeadKept = 8;  // for people
+constexpr size_t kDeadKept = 8;  // in the status
 constexpr std::chrono::milliseconds kTickMin{5}, kTickMax{250};
 
 std::string NameOf(const PeerIdentity& identity) {
   return StrCat("raylet ", identity.node.hex().substr(0, 12), " at ", identity.address);
+}
+
+PeerDialer::Random OrRandom(PeerDialer::Random random) {
+  if (random) return random;
+  return [] {
+    uint64_t number = 0;
+    FillRandom(reinterpret_cast<uint8_t*>(&number), sizeof number);
+    return number;
+  };
 }
 
 }  // namespace
@@ -25,25 +34,34 @@ PeerLinks::PeerLinks(Loop& loop, const Clock& clock, PeerLinksOptions options, C
       options_(std::move(options)),
       view_(view),
       handler_(handler),
-      random_(std::move(random)),
+      random_(OrRandom(std::move(random))),
+      listener_(loop, clock,
+                [this](UniqueFd fd, const TcpAddress& remote) {
+                  DropOldestStranger();
+                  AddConnection(std::move(fd), remote, PeerHandshake::Side::kListener, wire::PeerRole::Session);
+                }),
+      dialer_(options_.own, !options_.token.empty(), options_.dials, options_.limits.silent_after / 6, clock, *this,
+              random_),
       tick_every_(std::clamp(std::chrono::duration_cast<std::chrono::milliseconds>(options_.limits.heartbeat_every) / 2,
                              kTickMin, kTickMax)),
       introductions_(options_.own.node) {
-  if (!random_) {
-    random_ = [] {
-      uint64_t number = 0;
-      FillRandom(reinterpret_cast<uint8_t*>(&number), sizeof number);
-      return number;
-    };
-  }
   while (options_.own.epoch == 0) options_.own.epoch = random_();
   ticked_at_ = clock_.Now();
   ticker_ = Timer(loop_, tick_every_, tick_every_, [this] { Tick(); });
 }
 
-PeerLinks::~PeerLinks() {
-  *alive_ = false;
-  listener_.Cancel();
+PeerLinks::~PeerLinks() { *alive_ = false; }
+
+Result<void> PeerLinks::Listen(const TcpAddress& address) {
+  RAYLET_RETURN_IF_ERROR(listener_.Listen(address, !options_.token.empty()));
+  options_.own.address = options_.advertised.empty() ? listener_.address().text() : options_.advertised;
+  return {};
+}
+
+Result<void> PeerLinks::Seek(const TcpAddress& address, const NodeId& node) {
+  RAYLET_RETURN_IF_ERROR(dialer_.Seek(address, node));
+  DialSoon();
+  return {};
 }
 
 PeerLinks::Peer* PeerLinks::LivePeer(const NodeId& node) {
@@ -62,7 +80,7 @@ bool PeerLinks::InTouch(const NodeId& node) const {
   return peer != nullptr && peer->connection != 0 && peer->session->state() == NodeState::kUp;
 }
 
-// Nothing that may still come over its connection is taken any more.
+// Takes nothing more from its connection.
 void PeerLinks::Leave(Peer& peer) {
   if (const auto link = links_.find(std::exchange(peer.connection, 0)); link != links_.end())
     link->second.connection->Close({ErrorCode::kDisconnected, "another connection takes this one's place"});
@@ -101,9 +119,7 @@ void PeerLinks::End(const NodeId& node, const Error& why) {
 
 void PeerLinks::Stop(const std::string& why) {
   if (std::exchange(stopping_, true)) return;
-  listener_.Cancel();
-  listen_fd_.Reset();
-  accept_pause_.Cancel();
+  listener_.Stop();
   ticker_.Cancel();
   dial_timer_.Cancel();
   for (auto& [node, peer] : peers_) {
@@ -111,11 +127,11 @@ void PeerLinks::Stop(const std::string& why) {
     peer.session->Goodbye({ErrorCode::kDisconnected, why});
     links_.at(peer.connection).connection->Flush();
   }
-  targets_.clear();
+  dialer_.ForgetAll();
   for (auto& [id, link] : links_) link.connection->Close({ErrorCode::kCancelled, why});
 }
 
-// Why a raylet that is who it says is not welcome all the same.
+// Why a raylet that has proved itself is not welcome all the same.
 Result<void> PeerLinks::CheckPeer(const PeerConnection& connection) const {
   const PeerIdentity& identity = connection.handshake().peer();
   for (const auto& [node, peer] : peers_) {
@@ -126,10 +142,11 @@ Result<void> PeerLinks::CheckPeer(const PeerConnection& connection) const {
                   StrCat("two raylets have the node id ", node.hex(), ": the one at ", peer.identity.address,
                          ", which answers, and the one at ", identity.address, ": stop one of them"));
     }
-    if (node != identity.node && peer.identity.process_base == identity.process_base) {
-      return Fail(ErrorCode::kAlreadyExists,
-                  StrCat("the raylets at ", peer.identity.address, " and ", identity.address,
-                         " number their processes alike (", identity.process_base, "): start one of them again"));
+    if (node != identity.node && peer.identity.machine == identity.machine) {
+      return Fail(
+          ErrorCode::kAlreadyExists,
+          StrCat("the raylets at ", peer.identity.address, " and ", identity.address, " number their processes alike (",
+                 static_cast<uint32_t>(identity.machine), "): start one of them again"));
     }
   }
   return {};
@@ -145,7 +162,7 @@ void PeerLinks::OnProven(PeerConnection& connection) {
   const PeerIdentity& identity = connection.handshake().peer();
   const auto welcome = CheckPeer(connection);
   if (!welcome) return connection.Refuse(wire::RefusalKind::Other, welcome.error());
-  // Nobody else can serve its address: who did and is out of touch has gone.
+  // Only one raylet serves an address: another one that did, and is out of touch, has ended.
   std::vector<NodeId> gone;
   for (const auto& [node, peer] : peers_) {
     if (peer.session != nullptr && peer.connection == 0 && peer.identity.address == identity.address &&
@@ -168,12 +185,11 @@ void PeerLinks::OnProvenDialed(PeerConnection& connection) {
     return connection.Refuse(wire::RefusalKind::Other,
                              {ErrorCode::kWrongState, StrCat("another raylet serves ", identity.address, " now")});
   }
-  if (const auto target = targets_.find(link.target); target != targets_.end()) target->second.node = identity.node;
-  Refute(link.target, identity.node);
-  if (identity.node < options_.own.node) return connection.Accept({});  // it will dial, and says so
+  dialer_.Proven(link.dialed, identity.node);
+  if (identity.node < options_.own.node) return connection.Accept({});  // it refuses: it dials
   Peer& peer = peers_[identity.node];
   if (InTouch(identity.node)) return connection.Close({ErrorCode::kAlreadyExists, "the two are connected already"});
-  // From here on what has been taken and acknowledged stays as the greeting says.
+  // The greeting says what this side has taken: nothing more comes over the old connection.
   if (peer.connection != 0) Leave(peer);
   peer.identity = identity;
   peer.address = connection.remote();
@@ -242,24 +258,12 @@ void PeerLinks::Attach(PeerConnection& connection, Peer& peer) {
   peer.session->Attach(connection.handshake().accepted(), now);
   peer.session->Heartbeat(ToWire(handler_.OwnLoad()), now);
   connection.WantsToWrite();
-  // Where to look for it when the connection breaks.
-  if (const auto address = ParseTcpAddress(peer.identity.address); address && MayReach(*address)) {
-    Target& target = targets_[peer.identity.address];
-    target.address = *address;
-    target.node = node;
-  }
-  for (auto& [text, target] : targets_) {
-    if (target.node != node) continue;
-    target.attempts = 0;
-    target.last_failure.clear();
-    target.lost_until.reset();
-    if (target.connection == connection.id()) target.connection = 0;
-  }
+  dialer_.Connected(peer.identity, connection.id());
   introductions_.Connected(peer.identity);
   IntroduceTo(node, peer);
-  view_.Up(node, peer.identity.epoch, peer.identity.process_base, peer.identity.address, now);
+  view_.Up(node, peer.identity.epoch, peer.identity.machine, peer.identity.address, now);
   RAYLET_LOG(kInfo, NameOf(peer.identity), first ? " is up" : " is connected again");
-  if (!first) return handler_.OnPeerHeard(node);
+  if (!first) return handler_.OnPeerChanged(node);
   peer.why_dead.clear();
   handler_.OnPeerUp(node);
 }
@@ -271,18 +275,7 @@ void PeerLinks::Bury(const NodeId& node, const Error& why) {
   const std::unique_ptr<PeerSession> session = std::move(peer.session);
   if (const auto link = links_.find(std::exchange(peer.connection, 0)); link != links_.end())
     link->second.connection->Close(why);
-  for (auto each = targets_.begin(); each != targets_.end();) {
-    Target& target = each->second;
-    if (target.node != node) {
-      ++each;
-      continue;
-    }
-    target.node = {};
-    target.attempts = 0;
-    target.next_at = clock_.Now() + Pause(1);
-    if (why.code == ErrorCode::kTimedOut) SeekLost(target);
-    each = Keeps(target) ? std::next(each) : targets_.erase(each);
-  }
+  dialer_.Dead(node, /*of_silence=*/why.code == ErrorCode::kTimedOut);
   if (!session->born()) return;
   introductions_.Dead(node);
   TakeIntroductions();
@@ -306,8 +299,8 @@ void PeerLinks::OnBytes(PeerConnection& connection) {
 
 void PeerLinks::HeardAgain(const NodeId& node, Peer& peer) {
   RAYLET_LOG(kInfo, NameOf(peer.identity), " is heard again");
-  view_.Up(node, peer.identity.epoch, peer.identity.process_base, peer.identity.address, clock_.Now());
-  handler_.OnPeerHeard(node);
+  view_.Up(node, peer.identity.epoch, peer.identity.machine, peer.identity.address, clock_.Now());
+  handler_.OnPeerChanged(node);
 }
 
 void PeerLinks::OnFrame(PeerConnection& connection, const Frame& frame) {
@@ -325,7 +318,8 @@ void PeerLinks::OnFrame(PeerConnection& connection, const Frame& frame) {
       break;
     }
     case PeerSession::Heard::kIntroduction: {
-      const auto taken = HearIntroduction(node, *peer);
+      const auto taken = introductions_.Hear(node, peer->session->introduction());
+      TakeIntroductions();
       if (!taken) return End(node, taken.error());
       break;
     }
@@ -333,7 +327,7 @@ void PeerLinks::OnFrame(PeerConnection& connection, const Frame& frame) {
       auto load = FromWire(peer->session->heartbeat());
       if (!load) return End(node, load.error());
       view_.Heard(node, std::move(*load), clock_.Now());
-      handler_.OnPeerHeard(node);
+      handler_.OnPeerChanged(node);
       break;
     }
   }
@@ -346,7 +340,7 @@ void PeerLinks::OnFrame(PeerConnection& connection, const Frame& frame) {
 void PeerLinks::Fill(PeerConnection& connection, Bytes& out, size_t bytes_max) {
   const auto link = links_.find(connection.id());
   if (link == links_.end()) return;
-  // Not LivePeer: a goodbye is said by the dead.
+  // Not LivePeer: the goodbye of a dead session goes out, too.
   const auto peer = peers_.find(link->second.node);
   if (peer == peers_.end() || peer->second.connection != connection.id() || peer->second.session == nullptr) return;
   peer->second.session->AppendOutput(out, bytes_max);
@@ -390,12 +384,12 @@ void PeerLinks::TickPeer(const NodeId& node, Peer& peer, const NodeLoad& load, T
   if (peer.session->state() == NodeState::kSilent && before == NodeState::kUp) {
     RAYLET_LOG(kWarning, NameOf(peer.identity), " is silent: it gets no new work until it is heard again");
     view_.Silent(node);
-    RedialSoon(node);
-    handler_.OnPeerSilent(node);
+    DialAgain(node);
+    handler_.OnPeerChanged(node);
   }
 }
 
-// Of those that are dead, the last ones are kept for people to see.
+// The last ones that died stay in the status.
 void PeerLinks::PruneDead() {
   std::vector<std::pair<uint64_t, NodeId>> dead;
   for (const auto& [node, peer] : peers_)
@@ -410,7 +404,7 @@ std::vector<PeerStatus> PeerLinks::Status() const {
   for (const auto& [node, peer] : peers_) {
     const PeerSession* const session = peer.session.get();
     const bool living = session != nullptr && session->born();
-    if (!living && peer.why_dead.empty()) continue;  // never was one
+    if (!living && peer.why_dead.empty()) continue;  // never had a session
     PeerStatus& status = all.emplace_back();
     status.node = node;
     status.identity = peer.identity;
@@ -428,6 +422,173 @@ std::vector<PeerStatus> PeerLinks::Status() const {
     }
   }
   return all;
+}
+
+// ---- introductions
+
+// Sends each peer its changes in one message, at the next tick.
+void PeerLinks::IntroduceAll() {
+  for (auto& [node, peer] : peers_)
+    if (InTouch(node)) IntroduceTo(node, peer);
+}
+
+void PeerLinks::IntroduceTo(const NodeId& node, Peer& peer) {
+  if (!peer.session->MayIntroduce()) return;
+  const auto introduction = introductions_.TakeFor(node);
+  if (!introduction) return;
+  peer.session->Introduce(*introduction);
+  links_.at(peer.connection).connection->WantsToWrite();
+}
+
+void PeerLinks::TakeIntroductions() {
+  const auto all = introductions_.TakeNews();
+  for (const auto& news : all) dialer_.OnIntroduction(news);
+  if (!all.empty()) DialSoon();
+}
+
+// ---- connections
+
+// A flood of connections keeps no raylet out: the newest one most likely is a raylet's.
+void PeerLinks::DropOldestStranger() {
+  size_t strangers = 0;
+  PeerConnection* oldest = nullptr;
+  for (auto& [id, link] : links_) {
+    if (link.connection->dialed() || link.connection->closed() || link.connection->handshake().proven()) continue;
+    if (oldest == nullptr) oldest = link.connection.get();
+    ++strangers;
+  }
+  if (strangers < options_.strangers_max) return;
+  oldest->Close({ErrorCode::kFull, StrCat("it has not proved itself, and ", options_.strangers_max,
+                                          " others that came later have not either, which is the limit")});
+}
+
+PeerConnection& PeerLinks::AddConnection(UniqueFd fd, const TcpAddress& remote, PeerHandshake::Side side,
+                                         wire::PeerRole role) {
+  PeerHandshake::Options options;
+  options.own = options_.own;
+  options.side = side;
+  options.role = role;
+  options.token = options_.token;
+  const ConnectionId id = next_connection_++;
+  Link& link = links_[id];
+  PeerConnection::Events& events = *this;
+  link.connection = std::make_unique<PeerConnection>(
+      loop_, id, std::move(fd), remote,
+      PeerHandshake(std::move(options), PeerHandshake::NewNonce(random_), clock_.Now()), events);
+  return *link.connection;
+}
+
+uint64_t PeerLinks::NewNumber() {
+  uint64_t number = 0;
+  while (number == 0) number = random_();
+  return number;
+}
+
+void PeerLinks::OnClosed(PeerConnection& connection, const Error& reason) {
+  const auto extracted = links_.extract(connection.id());  // kept until the end of this function
+  if (extracted.empty()) return;
+  Link& link = extracted.mapped();
+  if (const auto done = std::exchange(link.bulk_done, nullptr)) done(Fail(reason));
+  const auto peer = peers_.find(link.node);
+  if (peer != peers_.end()) {
+    peer->second.bytes_sent += connection.bytes_sent();
+    peer->second.bytes_received += connection.bytes_received();
+  }
+  if (stopping_) return;
+  if (peer != peers_.end() && peer->second.connection == connection.id()) {
+    peer->second.connection = 0;
+    peer->second.session->Detach();
+    // It would send the same bytes, which are no frames, again.
+    if (reason.code == ErrorCode::kProtocolError) return Bury(peer->first, reason);
+    RAYLET_LOG(kInfo, "the connection to the raylet at ", peer->second.identity.address, " was lost: ", reason.message);
+    return DialAgain(peer->first);
+  }
+  if (!link.dialed.empty()) {
+    const PeerHandshake& handshake = connection.handshake();
+    PeerDialer::Failure failure{reason, connection.refused_by_machine(), handshake.to_itself(), {}};
+    if (handshake.proven()) failure.refusal = handshake.refusal();
+    const auto verdict = dialer_.Failed(link.dialed, connection.id(), failure);
+    CarryOut(verdict);
+    if (verdict.seek_back) SeekBack(handshake.peer());
+    return DialSoon();  // an address that waited for its turn, or for a pause that is over
+  }
+  if (!connection.dialed() && !connection.open()) listener_.LogEnd(connection, reason);
+}
+
+// ---- dials
+
+void PeerLinks::DialSoon() {
+  if (std::exchange(dial_posted_, true)) return;
+  loop_.Post([this, alive = alive_] {
+    if (!*alive) return;
+    dial_posted_ = false;
+    DialDue();
+  });
+}
+
+void PeerLinks::DialAgain(const NodeId& node) {
+  dialer_.OutOfTouch(node);
+  DialSoon();
+}
+
+void PeerLinks::DialDue() {
+  if (stopping_) return;
+  const TimePoint now = clock_.Now();
+  const PeerDialer::Due due = dialer_.TakeDue();
+  dial_timer_.Cancel();
+  if (due.next != TimePoint::max() && due.next - now < tick_every_) {
+    const auto delay =
+        std::chrono::duration_cast<std::chrono::milliseconds>(due.next - now) + std::chrono::milliseconds(1);
+    dial_timer_ = Timer(loop_, delay, {}, [this] { DialDue(); });
+  }
+  for (const std::string& address : due.addresses) {
+    const auto attempt = dialer_.Begin(address);
+    if (!attempt) continue;
+    auto fd = ConnectTcp(attempt->address);
+    if (!fd) {
+      CarryOut(dialer_.NotOpened(address, fd.error()));
+      continue;
+    }
+    PeerConnection& connection =
+        AddConnection(std::move(*fd), attempt->address, PeerHandshake::Side::kDialer, wire::PeerRole::Session);
+    connection.ConnectUntil(attempt->connect_until);
+    links_.at(connection.id()).dialed = address;
+    dialer_.Opened(address, connection.id());
+  }
+}
+
+void PeerLinks::CarryOut(const PeerDialer::Verdict& verdict) {
+  if (!verdict.dead.IsNil()) Bury(verdict.dead, verdict.why);
+}
+
+// Even if this side believes that the two are connected: the other one does not.
+void PeerLinks::SeekBack(const PeerIdentity& identity) {
+  if (const auto sought = dialer_.SeekBack(identity); !sought) {
+    RAYLET_LOG(kWarning, "a raylet wants to be dialed at ", identity.address,
+               ", which cannot be: ", sought.error().message);
+    return;
+  }
+  if (const Peer* const peer = LivePeer(identity.node); peer != nullptr && peer->connection != 0) {
+    links_.at(peer->connection)
+        .connection->Close({ErrorCode::kDisconnected, "the other side has lost this connection"});
+  }
+  DialSoon();
+}
+
+void PeerLinks::DialBulk(const NodeId& node, BulkDone done) {
+  const Peer* const peer = LivePeer(node);
+  Result<TcpAddress> address = Fail(ErrorCode::kNotFound, StrCat("there is no session with raylet ", node.hex()));
+  if (peer != nullptr) address = ParseTcpAddress(peer->identity.address);
+  Result<UniqueFd> fd = address ? ConnectTcp(*address) : Fail(address.error());
+  if (!fd) {
+    loop_.Post([why = fd.error(), done = std::move(done)] { done(Fail(why)); });
+    return;
+  }
+  const PeerConnection& connection =
+      AddConnection(std::move(*fd), *address, PeerHandshake::Side::kDialer, wire::PeerRole::Bulk);
+  Link& link = links_.at(connection.id());
+  link.node = node;
+  link.bulk_done = std::move(done);
 }
 
 }  // namespace raylet

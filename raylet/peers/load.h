@@ -1,5 +1,5 @@
-// A node's load as it travels in heartbeats. Pure. What comes from another raylet is bounded here: so many resources,
-// names so long; amounts that make no sense are an error.
+// A node's load as it travels in heartbeats. Pure. It bounds the load of another raylet: the number
+// of resources, and their names. Amounts that make no sense are an error.
 #pragma once
 
 #include "base/result.h"

@@ -1,11 +1,14 @@
-// PeerSession: the numbered duplex session between this raylet and another, across the TCP connections that carry it
-// one after the other. Pure: frames in, frames out, the clock comes from outside. Owned by PeerLinks; loop thread.
+// PeerSession: the numbered duplex session between this raylet and another, across the TCP
+// connections that carry it one after the other. Pure: frames in, frames out, the clock comes from
+// outside. Owned by PeerLinks; loop thread.
 //
-// Messages (types from 20 on) are numbered from 1 and kept until the other side has acknowledged them; a new connection
-// begins behind what the other side has taken. Always holds: each message is handed out once and in order, as long as
-// both sides' sessions live; what is kept stays within the limits; at most one connection is attached, and only its
-// frames are heard. A session that is dead stays dead: late words of it are refused by its numbers, and the two raylets
-// begin another.
+// Messages (types from kPeerNumberedMin on) are numbered from 1, and kept until the other side has
+// acknowledged them. A new connection begins behind the last message that the other side has taken.
+//
+// Always holds: each message is handed out once and in order, as long as both sides' sessions live.
+// The kept messages stay within the limits. At most one connection is attached, and only its frames
+// count. A dead session stays dead: its number shows late messages of it, and the two raylets begin
+// another.
 #pragma once
 
 #include <cstdint>
@@ -17,11 +20,10 @@
 #include "base/frame.h"
 #include "base/result.h"
 #include "fbs/messages.h"
+#include "fbs/peer_messages.h"
 #include "raylet/scheduling/cluster_view.h"
 
 namespace raylet {
-
-constexpr uint16_t kPeerNumberedMin = 20;  // the first type of a message that is numbered
 
 struct PeerSessionLimits {
   size_t unacked_bytes_max = size_t{64} << 20;
@@ -44,10 +46,10 @@ class PeerSession {
   // `number` is ours of this session: random, never 0, never used again.
   PeerSession(PeerSessionLimits limits, uint64_t number, TimePoint now);
 
-  // ---- what this raylet wants to say
-  // kFull when the other side is too far behind: TakeRoom says when to go on, and nothing is kept meanwhile.
-  // kDisconnected when the session is dead: the message will never arrive. kTooLarge. Otherwise it will arrive, or the
-  // session dies.
+  // ---- messages of this raylet
+  // The message arrives, or the session dies; after an error it is not kept. kFull: the other side
+  // is too far behind, and TakeRoom says when to go on. kDisconnected: the session is dead.
+  // kTooLarge.
   Result<void> Send(uint16_t type, std::span<const std::byte> body);
   bool HasRoom(size_t body_bytes) const;
   bool TakeRoom();          // true once after a Send that was kFull, when half of the room is free again
@@ -67,15 +69,16 @@ class PeerSession {
 
   // ---- what comes in over the attached connection
   void HeardBytes(TimePoint now);
-  // kMessage: the frame is to be handed on now. kHeartbeat: see heartbeat(). kIntroduction: see introduction(). An
-  // error: end the session, it makes no sense.
+  // kMessage: hand the frame on now. kHeartbeat: see heartbeat(). kIntroduction: see
+  // introduction(). An error: end the session, it makes no sense.
   Result<Heard> OnFrame(const Frame& frame, TimePoint now);
   const wire::PeerHeartbeatT& heartbeat() const { return heartbeat_; }
   const wire::PeerIntroductionT& introduction() const { return introduction_; }
 
   // ---- what goes out over it
   bool HasOutput() const;
-  // Whole frames, until `out` has bytes_max or there are no more: acknowledgements and heartbeats before messages.
+  // Whole frames, until `out` has bytes_max or there are no more: acknowledgements and heartbeats
+  // before messages.
   void AppendOutput(Bytes& out, size_t bytes_max);
   bool HeartbeatDue(TimePoint now) const;
   void Heartbeat(wire::PeerHeartbeatT load, TimePoint now);
@@ -111,7 +114,8 @@ class PeerSession {
   TimePoint heard_;
   TimePoint heartbeat_at_;
 
-  // Out: unacked_ holds the frames of acked_ + 1, acked_ + 2 …; those below next_ are on the attached connection.
+  // Out: unacked_ holds the frames of acked_ + 1, acked_ + 2 …; those below next_ are on the
+  // attached connection.
   std::deque<Bytes> unacked_;
   size_t unacked_bytes_ = 0;
   uint64_t acked_ = 0;

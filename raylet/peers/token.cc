@@ -77,4 +77,10 @@ Result<std::string> ReadTokenFile(const std::string& path) { return Read(kToken,
 
 Result<std::string> ReadPasswordFile(const std::string& path) { return Read(kPassword, path); }
 
+tl::unexpected<Error> NeedsToken(const std::string& what, const TcpAddress& address) {
+  return Fail(ErrorCode::kNotAllowed, StrCat(what, " ", address.text(),
+                                             ", which is no loopback address, needs a token that all raylets of the "
+                                             "cluster share: name its file with --token-file, or use 127.0.0.1"));
+}
+
 }  // namespace raylet

@@ -13,21 +13,21 @@ const NodeLoad::Line* FindLine(const NodeLoad& load, std::string_view name) {
 
 }  // namespace
 
-void ClusterView::Up(const NodeId& id, uint64_t epoch, uint32_t process_base, std::string address, TimePoint now) {
+void ClusterView::Up(const NodeId& id, uint64_t epoch, MachineNumber machine, std::string address, TimePoint now) {
   if (id == own_) return;
   Node& node = nodes_[id];
   if (node.epoch != epoch) {
-    by_process_base_.erase(node.process_base);
+    by_machine_.erase(node.machine);
     node = Node();
   }
   node.id = id;
   node.epoch = epoch;
-  node.process_base = process_base;
+  node.machine = machine;
   node.address = std::move(address);
   node.state = NodeState::kUp;
   node.why_dead.clear();
   node.heard = now;
-  by_process_base_[process_base] = id;
+  by_machine_[machine] = id;
 }
 
 void ClusterView::Heard(const NodeId& id, NodeLoad load, TimePoint now) {
@@ -75,8 +75,8 @@ const ClusterView::Node* ClusterView::Find(const NodeId& id) const {
 }
 
 const ClusterView::Node* ClusterView::NodeOf(ProcessId process) const {
-  const auto found = by_process_base_.find(static_cast<uint32_t>(process >> 32));
-  return found == by_process_base_.end() ? nullptr : Find(found->second);
+  const auto found = by_machine_.find(MachineOf(process));
+  return found == by_machine_.end() ? nullptr : Find(found->second);
 }
 
 bool ClusterView::Usable(const NodeId& id) const {

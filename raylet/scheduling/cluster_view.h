@@ -41,8 +41,8 @@ class ClusterView {
   struct Node {
     NodeId id;
     uint64_t epoch = 0;
-    uint32_t process_base = 0;  // the high half of its processes' numbers
-    std::string address;        // for people
+    MachineNumber machine{};
+    std::string address;  // for people
     NodeState state = NodeState::kUp;
     std::string why_dead;  // for people; of a dead one
     TimePoint heard = {};
@@ -54,7 +54,7 @@ class ClusterView {
   explicit ClusterView(const NodeId& own) : own_(own) {}
 
   // A node came, or came back as another life of itself; what we knew of the one before is forgotten.
-  void Up(const NodeId& id, uint64_t epoch, uint32_t process_base, std::string address, TimePoint now);
+  void Up(const NodeId& id, uint64_t epoch, MachineNumber machine, std::string address, TimePoint now);
   void Heard(const NodeId& id, NodeLoad load, TimePoint now);
   void Silent(const NodeId& id);
   // What we had in flight there is the scheduler's to take back.
@@ -82,7 +82,7 @@ class ClusterView {
 
   const NodeId own_;
   std::map<NodeId, Node> nodes_;
-  std::map<uint32_t, NodeId> by_process_base_;
+  std::map<MachineNumber, NodeId> by_machine_;
 };
 
 }  // namespace raylet

@@ -58,8 +58,8 @@ std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingForOwners(con
   return WaitingFor([&processes](ProcessId owner) { return processes.contains(owner); });
 }
 
-std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingForNode(uint32_t process_base) const {
-  return WaitingFor([process_base](ProcessId owner) { return owner >> 32 == process_base; });
+std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingForNode(MachineNumber machine) const {
+  return WaitingFor([machine](ProcessId owner) { return MachineOf(owner) == machine; });
 }
 
 std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingFor(

@@ -24,8 +24,8 @@ class DependencyTracker {
 
   // Tasks that wait for an object owned by one of `processes`, with one such object each.
   std::vector<std::pair<TaskId, ObjectId>> WaitingForOwners(const ProcessSet& processes) const;
-  // The same for all processes whose numbers have `process_base` as their high half.
-  std::vector<std::pair<TaskId, ObjectId>> WaitingForNode(uint32_t process_base) const;
+  // The same for all processes of a machine.
+  std::vector<std::pair<TaskId, ObjectId>> WaitingForNode(MachineNumber machine) const;
   std::vector<TaskId> TasksFor(const ObjectId& object) const;
   std::vector<ObjectId> MissingFor(const TaskId& task) const;
   bool Waits(const TaskId& task) const { return missing_.contains(task); }

@@ -183,7 +183,7 @@ class Scheduler {
   std::map<NodeId, RemoteWork> WorkFromElsewhere() const;
   // What was forwarded there is retried or lost, as if a worker had died; what came from there goes without a word, as
   // does what waits for objects owned there. Returns the workers that run what nobody wants any more. The view knows.
-  std::vector<WorkerId> NodeGone(const NodeId& node, uint32_t process_base);
+  std::vector<WorkerId> NodeGone(const NodeId& node, MachineNumber machine);
 
   std::vector<SchedulerDecision> TakeDecisions();  // schedules first
 

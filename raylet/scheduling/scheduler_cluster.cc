@@ -193,7 +193,7 @@ std::map<NodeId, Scheduler::RemoteWork> Scheduler::WorkFromElsewhere() const {
   return work;
 }
 
-std::vector<WorkerId> Scheduler::NodeGone(const NodeId& node, uint32_t process_base) {
+std::vector<WorkerId> Scheduler::NodeGone(const NodeId& node, MachineNumber machine) {
   auto running = DropTasks([&](const QueuedTask& task) { return task.task->from == node; });
   actors_there_.erase(node);  // the view has forgotten what was there
   std::vector<QueuedTask*> forwarded;
@@ -205,7 +205,7 @@ std::vector<WorkerId> Scheduler::NodeGone(const NodeId& node, uint32_t process_b
   peers_.erase(node);
   for (QueuedTask* const task : forwarded)
     RetryOrLose(task, LoseTask{LoseTask::Why::kNodeDied, task->task, 0, {}, 1, node, {}});
-  LoseWaitingFor(dependencies_.WaitingForNode(process_base), "its owner's machine is lost");
+  LoseWaitingFor(dependencies_.WaitingForNode(machine), "its owner's machine is lost");
   dirty_ = true;
   return running;
 }

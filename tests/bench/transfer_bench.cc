@@ -109,15 +109,17 @@ class Puller final : public ObjectReceiver::Handler {
 
  private:
   void PullNext() { receiver_->Pull(++last_pull_, (*objects_)[asked_++], node_, PullPriority::kGet); }
-  void OnSized(PullNumber, const ObjectId&, uint64_t) override {}
-  void OnArrived(PullNumber, const ObjectId&, client::ObjectView) override {
+  void OnPullSized(PullNumber, const ObjectId&, uint64_t) override {}
+  void OnPullSealed(PullNumber, const ObjectId&, client::ObjectView) override {
     if (asked_ < objects_->size()) PullNext();
     if (++arrived_ < objects_->size()) return;
     const std::lock_guard lock(mutex_);
     done_ = true;
     changed_.notify_all();
   }
-  void OnEnded(PullNumber, const ObjectId&, const Error& why, uint64_t) override { RAYLET_CHECK(false, why.message); }
+  void OnPullEnded(PullNumber, const ObjectId&, const Error& why, uint64_t) override {
+    RAYLET_CHECK(false, why.message);
+  }
   void OnConnectionGone(const NodeId&, const Error& why) override { RAYLET_CHECK(false, why.message); }
 
   const NodeId node_;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "fbs/peer_messages.h"
 #include "tests/fbs/samples.h"
 #include "wire_message_list.h"
 
@@ -207,6 +208,36 @@ TEST(Ids, AnObjectIdNamesItsOwnerAndIsNeverMadeTwice) {
   EXPECT_EQ(OwnerOf(a), 42U);
   EXPECT_NE(a, b);
   EXPECT_EQ(FromWire<ObjectId>(ToWire(a)), a);
+}
+
+TEST(Ids, AProcessIdNamesItsMachineAndItsNumberThere) {
+  constexpr MachineNumber machine{0xfffffffe};
+  const ProcessId process = ProcessIdOf(machine, 7);
+  EXPECT_EQ(MachineOf(process), machine);
+  EXPECT_EQ(process - AllProcessesOf(machine), 7U);
+  EXPECT_EQ(MachineOf(AllProcessesOf(machine)), machine);
+  EXPECT_EQ(MachineOf(7), kNoMachine);
+  EXPECT_NE(NewMachineNumber(), kNoMachine);
+}
+
+// MIN and MAX of each enum are checked where it is compiled; here are the values between them.
+TEST(PeerMessages, EveryMessageLiesInTheRangeOfItsSubject) {
+  const auto expect = [](PeerSubject subject, const auto& messages) {
+    for (const auto message : messages) EXPECT_EQ(SubjectOf(static_cast<uint16_t>(message)), subject);
+  };
+  expect(PeerSubject::kChannels, wire::EnumValuesChannelMessage());
+  expect(PeerSubject::kObjects, wire::EnumValuesObjectMessage());
+  expect(PeerSubject::kBulk, wire::EnumValuesBulkMessage());
+  expect(PeerSubject::kWork, wire::EnumValuesWorkMessage());
+  expect(PeerSubject::kActors, wire::EnumValuesActorMessage());
+}
+
+TEST(PeerMessages, ANumberOutsideEveryRangeHasNoSubject) {
+  EXPECT_EQ(SubjectOf(0), std::nullopt);
+  EXPECT_EQ(SubjectOf(100), std::nullopt);
+  EXPECT_EQ(SubjectOf(UINT16_MAX), std::nullopt);
+  EXPECT_EQ(SubjectOf(kPeerNumberedMin - 1), PeerSubject::kSession);
+  EXPECT_EQ(SubjectOf(kPeerNumberedMin), PeerSubject::kChannels);
 }
 
 }  // namespace

@@ -319,13 +319,13 @@ void Fill(wire::LocateRequestT& message) {
   message.objects = {IdOf(4), IdOf(5)};
   message.without = {wire::CopyAt(IdOf(5), IdOf(90), 0)};
 }
-void Fill(wire::CopiesFoundT& message) {
+void Fill(wire::LocatedNoticeT& message) {
   message.copies = {wire::CopyAt(IdOf(4), IdOf(91), 1 << 20), wire::CopyAt(IdOf(4), IdOf(92), 1 << 20)};
   message.none_yet = {IdOf(5)};
   message.lost = {IdOf(6)};
   message.lost_with = {wire::CopyAt(IdOf(7), IdOf(93), 0)};
 }
-void Fill(wire::CopiesAddedNoticeT& message) { message.objects = {wire::SizedObject(IdOf(4), 1 << 20)}; }
+void Fill(wire::CopiesSealedNoticeT& message) { message.objects = {wire::SizedObject(IdOf(4), 1 << 20)}; }
 void Fill(wire::CopiesDroppedNoticeT& message) { message.objects = {IdOf(4)}; }
 void Fill(wire::FreeCopiesNoticeT& message) { message.objects = {IdOf(4), IdOf(5)}; }
 void Fill(wire::PullRequestT& message) {
@@ -350,7 +350,7 @@ void Fill(wire::PeerHelloT& message) {
   message.build = kBuild;
   message.node = IdPointer(60);
   message.epoch = 0xfedcba9876543210;
-  message.process_base = 7;
+  message.machine_number = 7;
   message.role = wire::PeerRole::Session;
   message.has_token = true;
   for (uint8_t i = 0; i < 32; ++i) message.nonce.push_back(i);

@@ -73,8 +73,8 @@ void Fill(wire::WatchedActorNoticeT& message);
 
 // ---- objects between raylets
 void Fill(wire::LocateRequestT& message);
-void Fill(wire::CopiesFoundT& message);
-void Fill(wire::CopiesAddedNoticeT& message);
+void Fill(wire::LocatedNoticeT& message);
+void Fill(wire::CopiesSealedNoticeT& message);
 void Fill(wire::CopiesDroppedNoticeT& message);
 void Fill(wire::FreeCopiesNoticeT& message);
 void Fill(wire::PullRequestT& message);

@@ -13,7 +13,7 @@ void Run(fuzz::Input input) {
   PeerHandshake::Options options;
   options.own.node.mutable_data()[0] = 1;
   options.own.epoch = 2;
-  options.own.process_base = 3;
+  options.own.machine = MachineNumber{3};
   options.own.address = "127.0.0.1:1";
   options.token = "a token that no input knows";
   options.side = (choice & 1) != 0 ? PeerHandshake::Side::kDialer : PeerHandshake::Side::kListener;

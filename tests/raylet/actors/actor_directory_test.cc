@@ -193,8 +193,8 @@ TEST(ActorDirectory, BoundsTheRequestsOfOneCaller) {
 // ---- on other machines
 
 const NodeId kThere = NodeId::FromRandom();
-constexpr uint32_t kTheirBase = 9;
-constexpr ProcessId kTheirs = (ProcessId{kTheirBase} << 32) | 4;
+constexpr MachineNumber kTheirMachine{9};
+constexpr ProcessId kTheirs = ProcessIdOf(kTheirMachine, 4);
 
 ActorId LivingThere(Bench& bench, const TaskPtr& creation) {
   EXPECT_TRUE(bench.directory.Create(creation).has_value());
@@ -210,7 +210,7 @@ TEST(ActorDirectory, AMachinesDeathRestartsWhatMayAndNamesTheMachineOfTheOthers)
   const auto creation = Creation("again", 1);
   const ActorId restarts = LivingThere(bench, creation);
   const ActorId here = bench.Living(Creation());
-  bench.directory.NodeGone(kThere, kTheirBase, "10.0.0.7:7000", "nothing was heard of it");
+  bench.directory.NodeGone(kThere, kTheirMachine, "10.0.0.7:7000", "nothing was heard of it");
   std::vector<CreateActorNow> created;
   for (auto& decision : bench.directory.TakeDecisions()) {
     if (auto* const create = std::get_if<CreateActorNow>(&decision)) created.push_back(*create);
@@ -236,7 +236,7 @@ TEST(ActorDirectory, AMachinesDeathForgetsWhoWatchedAndWaitedThere) {
   const auto creation = Creation();
   ASSERT_TRUE(bench.directory.Create(creation).has_value());
   ASSERT_TRUE(bench.directory.Open(creation->actor->id, kTheirs, 1).has_value());
-  bench.directory.NodeGone(kThere, kTheirBase, "10.0.0.7:7000", "nothing was heard of it");
+  bench.directory.NodeGone(kThere, kTheirMachine, "10.0.0.7:7000", "nothing was heard of it");
   bench.directory.Placed(creation->actor->id, Place::Here(kWorker));
   bench.directory.Constructed(creation->actor->id, 77);
   for (auto& decision : bench.directory.TakeDecisions()) {

@@ -27,7 +27,8 @@ class ActorNamesTest : public ::testing::Test {
     thread_.Run([this] { homes_.clear(); });
   }
   Home& Join() {
-    const NodeRecord record{NodeId::FromRandom(), ++epoch_, static_cast<uint32_t>(epoch_), "10.0.0.1:7000", "0.1.0"};
+    const NodeRecord record{NodeId::FromRandom(), ++epoch_, MachineNumber{static_cast<uint32_t>(epoch_)},
+                            "10.0.0.1:7000", "0.1.0"};
     homes_.push_back(std::make_unique<Home>(record.id));
     Home& home = *homes_.back();
     ControlLinkOptions options;
@@ -101,7 +102,7 @@ TEST_F(ActorNamesTest, ADeadMachinesNameIsTakenOverAndALivingOnesIsNot) {
   const auto actor = Named("ps");
   ASSERT_TRUE(Claim(a, actor));
   EXPECT_FALSE(Claim(b, Named("ps"))) << "it has a lease, although nobody has a session with it";
-  thread_.Run([&] { b.view.Up(a.link->own().id, 1, 1, "10.0.0.1:7000", clock_.Now()); });
+  thread_.Run([&] { b.view.Up(a.link->own().id, 1, MachineNumber{1}, "10.0.0.1:7000", clock_.Now()); });
   ASSERT_TRUE(thread_.Await<void>(
       [&](auto done) { store_.RemoveNode(a.link->own().id, a.link->own().epoch, Deadline::AfterMs(10'000), done); }));
   EXPECT_FALSE(Claim(b, Named("ps"))) << "it has no lease, but a session says that it lives";

@@ -11,7 +11,7 @@
 namespace raylet::test {
 namespace {
 
-constexpr ProcessId kCaller = (ProcessId{7} << 32) | 1;
+constexpr ProcessId kCaller = ProcessIdOf(MachineNumber{7}, 1);
 constexpr WorkerId kWorker = 3;
 constexpr ChannelId kChannel = 5;
 

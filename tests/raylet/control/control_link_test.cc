@@ -46,7 +46,9 @@ class ControlLinkTest : public ::testing::Test {
   Result<void> JoinAgain(ControlLink& link) {
     return thread_.Await<void>([&](auto done) { link.Join(Deadline::AfterMs(10'000), done); });
   }
-  NodeRecord Record(uint32_t base = 0) { return {NodeId::FromRandom(), ++epoch_, base, "10.0.0.1:7000", "0.1.0"}; }
+  NodeRecord Record(uint32_t machine = 0) {
+    return {NodeId::FromRandom(), ++epoch_, MachineNumber{machine}, "10.0.0.1:7000", "0.1.0"};
+  }
   ControlLink::Status Status(ControlLink& link) {
     ControlLink::Status status;
     thread_.Run([&] { status = link.status(); });
@@ -94,17 +96,17 @@ TEST_F(ControlLinkTest, RayletsSeeEachOtherUntilTheyLeave) {
   ControlLink& first = Join(Record());
   ControlLink& second = Join(Record());
   EXPECT_TRUE(Comes([&] { return Status(first).nodes.size() == 2 && Status(second).nodes.size() == 2; }));
-  EXPECT_NE(Status(first).own.process_base, 0u);
+  EXPECT_NE(Status(first).own.machine, kNoMachine);
   ASSERT_TRUE(thread_.Await<void>([&](auto done) { second.Leave(Deadline::AfterMs(10'000), [done] { done({}); }); }));
   EXPECT_TRUE(Comes([&] { return Status(first).nodes.size() == 1; }));
 }
 
-TEST_F(ControlLinkTest, ProcessNumbersThatAreTakenAreRefused) {
-  EXPECT_EQ(Status(Join(Record(7))).own.process_base, 7u);
+TEST_F(ControlLinkTest, AMachineNumberThatIsTakenIsRefused) {
+  EXPECT_EQ(Status(Join(Record(7))).own.machine, MachineNumber{7});
   const auto joined = JoinAgain(Link(Record(7)));
   ASSERT_FALSE(joined);
   EXPECT_EQ(joined.error().code, ErrorCode::kAlreadyExists);
-  EXPECT_NE(joined.error().message.find("process numbers"), std::string::npos);
+  EXPECT_NE(joined.error().message.find("machine number"), std::string::npos);
 }
 
 TEST_F(ControlLinkTest, ASecondRayletWithOurNodeIdIsRefused) {

@@ -49,16 +49,16 @@ class ControlExpiryTest : public ::testing::Test {
 
 TEST_F(ControlExpiryTest, ALeaseThatIsNotRenewedRunsOutAndItsNodeIdIsFree) {
   bool fresh = false;
-  ASSERT_TRUE(Renew({node_, 1, 1, "a:1", ""}, &fresh));
+  ASSERT_TRUE(Renew({node_, 1, MachineNumber{1}, "a:1", ""}, &fresh));
   clock_.now += kNodeLease - std::chrono::seconds(1);
-  ASSERT_TRUE(Renew({node_, 1, 1, "a:1", ""}, &fresh));
+  ASSERT_TRUE(Renew({node_, 1, MachineNumber{1}, "a:1", ""}, &fresh));
   EXPECT_FALSE(fresh);
   clock_.now += kNodeLease - std::chrono::milliseconds(1);
   EXPECT_EQ(Living(), 1u);
-  EXPECT_FALSE(Renew({node_, 2, 2, "b:1", ""}));
+  EXPECT_FALSE(Renew({node_, 2, MachineNumber{2}, "b:1", ""}));
   clock_.now += std::chrono::milliseconds(1);
   EXPECT_EQ(Living(), 0u);
-  EXPECT_TRUE(Renew({node_, 2, 2, "b:1", ""}, &fresh));
+  EXPECT_TRUE(Renew({node_, 2, MachineNumber{2}, "b:1", ""}, &fresh));
   EXPECT_TRUE(fresh);
 }
 
@@ -88,21 +88,21 @@ TEST_F(ControlExpiryTest, CallsAreNotAnsweredOnceTheStoreIsGone) {
 }
 
 TEST_F(ControlExpiryTest, OutOfReachItSaysSoAndBackItHasAnotherConnection) {
-  ASSERT_TRUE(Renew({node_, 1, 1, "a:1", ""}));
+  ASSERT_TRUE(Renew({node_, 1, MachineNumber{1}, "a:1", ""}));
   const uint64_t connection = store_.state().connection;
   store_.SetReachable(false);
-  EXPECT_FALSE(Renew({node_, 1, 1, "a:1", ""}));
+  EXPECT_FALSE(Renew({node_, 1, MachineNumber{1}, "a:1", ""}));
   EXPECT_FALSE(store_.state().connected);
   store_.SetReachable(true);
-  EXPECT_TRUE(Renew({node_, 1, 1, "a:1", ""}));
+  EXPECT_TRUE(Renew({node_, 1, MachineNumber{1}, "a:1", ""}));
   EXPECT_NE(store_.state().connection, connection);
 }
 
 TEST(ControlRecordsTest, EveryRecordComesBackAsItWas) {
-  const NodeRecord node{NodeId::FromRandom(), ~uint64_t{0}, ~uint32_t{0}, "[fe80::1%a b]:1", ""};
+  const NodeRecord node{NodeId::FromRandom(), ~uint64_t{0}, MachineNumber{~uint32_t{0}}, "[fe80::1%a b]:1", ""};
   EXPECT_EQ(*DecodeNode("c", EncodeRecord(node)), node);
-  const ProcessBaseClaim base{NodeId::FromRandom(), 3};
-  EXPECT_EQ(*DecodeProcessBase("c", EncodeRecord(base)), base);
+  const MachineClaim base{NodeId::FromRandom(), 3};
+  EXPECT_EQ(*DecodeMachineClaim("c", EncodeRecord(base)), base);
   const NameClaim claim{"", "", ActorId::FromRandom(), 0, NodeId::FromRandom()};
   EXPECT_EQ(*DecodeName("c", EncodeRecord(claim)), claim);
   const ActorPlacement placement{ActorId(), NodeId::FromRandom(), 5, wire::ActorState::Dead};
@@ -141,8 +141,8 @@ TEST(ControlRulesTest, CellsOfOthersAreLeftAlone) {
   const auto written = std::make_shared<uint64_t>(0);
   const NameClaim claim{"s", "n", actor, 1, node};
   for (const CellRule& rule :
-       {control_rules::RenewNode({node, 1, 1, "a:1", ""}), control_rules::RemoveNode(node, 1),
-        control_rules::ClaimProcessBase(1, {node, 1}), control_rules::ClaimName(claim, {}),
+       {control_rules::RenewNode({node, 1, MachineNumber{1}, "a:1", ""}), control_rules::RemoveNode(node, 1),
+        control_rules::ClaimMachineNumber(MachineNumber{1}, {node, 1}), control_rules::ClaimName(claim, {}),
         control_rules::RestoreName(claim), control_rules::ReleaseName(claim),
         control_rules::PlaceActor({actor, node, 1, wire::ActorState::Alive}), control_rules::ForgetActor(actor, 1),
         control_rules::PutKey("k", "v", false, written), control_rules::DeleteKey("k", written),

@@ -23,7 +23,7 @@ NodeId NodeOf(uint8_t number) { return IdOf<NodeId>(number); }
 ActorId ActorOf(uint8_t number) { return IdOf<ActorId>(number); }
 
 NodeRecord Raylet(uint8_t number, uint64_t epoch, std::string address) {
-  return {NodeOf(number), epoch, number, std::move(address), "0.1.0"};
+  return {NodeOf(number), epoch, MachineNumber{number}, std::move(address), "0.1.0"};
 }
 
 NameClaim Claim(const std::string& name, uint8_t actor, uint64_t epoch, uint8_t node) {
@@ -113,16 +113,16 @@ TEST_P(ControlStoreTest, TwoRayletsWithOneNodeIdAreToldOfEachOther) {
   ExpectRefused(Renew(Raylet(1, 8, "10.0.0.2:7000")), ErrorCode::kAlreadyExists, "10.0.0.1:7000");
   ExpectRefused(Renew(Raylet(1, 6, "10.0.0.1:7000")), ErrorCode::kAlreadyExists, "two raylets with one node id");
   EXPECT_TRUE(Renew(Raylet(1, 8, "10.0.0.1:7000")));  // started again where it was
-  ExpectRefused(Renew({NodeId(), 1, 1, "10.0.0.1:7000", ""}), ErrorCode::kInvalid, "without a node id");
+  ExpectRefused(Renew({NodeId(), 1, MachineNumber{1}, "10.0.0.1:7000", ""}), ErrorCode::kInvalid, "without a node id");
 }
 
 TEST_P(ControlStoreTest, ProcessNumbersAreHandedOutOnce) {
-  const ProcessBaseClaim first{NodeOf(1), 7}, second{NodeOf(2), 7};
-  EXPECT_TRUE(Do<void>(&ControlStore::ClaimProcessBase, uint32_t{5}, first));
-  EXPECT_TRUE(Do<void>(&ControlStore::ClaimProcessBase, uint32_t{5}, first));  // again, after a lost answer
-  ExpectRefused(Do<void>(&ControlStore::ClaimProcessBase, uint32_t{5}, second), ErrorCode::kAlreadyExists,
+  const MachineClaim first{NodeOf(1), 7}, second{NodeOf(2), 7};
+  EXPECT_TRUE(Do<void>(&ControlStore::ClaimMachineNumber, MachineNumber{5}, first));
+  EXPECT_TRUE(Do<void>(&ControlStore::ClaimMachineNumber, MachineNumber{5}, first));  // again, after a lost answer
+  ExpectRefused(Do<void>(&ControlStore::ClaimMachineNumber, MachineNumber{5}, second), ErrorCode::kAlreadyExists,
                 first.node.hex());
-  EXPECT_TRUE(Do<void>(&ControlStore::ClaimProcessBase, uint32_t{6}, second));
+  EXPECT_TRUE(Do<void>(&ControlStore::ClaimMachineNumber, MachineNumber{6}, second));
 }
 
 TEST_P(ControlStoreTest, ANameBelongsToOneActor) {

@@ -54,7 +54,7 @@ class RedisControlStoreTest : public ::testing::Test {
   }
 
   static constexpr Duration kPatience = std::chrono::seconds(20);
-  const NodeRecord record_{NodeId::FromRandom(), 1, 1, "10.0.0.1:7000", "0.1.0"};
+  const NodeRecord record_{NodeId::FromRandom(), 1, MachineNumber{1}, "10.0.0.1:7000", "0.1.0"};
   LoopThread thread_;
   std::optional<RedisControlStore> store_;
 };

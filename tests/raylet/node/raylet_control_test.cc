@@ -59,7 +59,7 @@ TEST(RayletControl, RayletsFindEachOtherInTheControlStore) {
   EXPECT_LT(status["control"]["renewed_ms_ago"], 10'000);
   for (const json& node : status["nodes"]) {
     EXPECT_EQ(node["this"], node["node"] == status["node"]);
-    EXPECT_NE(node["process_base"], 0);
+    EXPECT_NE(node["machine_number"], 0);
     EXPECT_EQ(node["version"], status["nodes"][0]["version"]);
   }
 }

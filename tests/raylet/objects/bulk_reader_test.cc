@@ -42,7 +42,7 @@ void AppendChunk(std::vector<std::byte>& out, uint64_t pull, uint64_t offset, ui
   std::vector<std::byte> body(sizeof header);
   std::memcpy(body.data(), &header, sizeof header);
   body.insert(body.end(), bytes.begin(), bytes.end());
-  AppendFrame(out, static_cast<uint16_t>(wire::ObjectMessage::PullChunk), pull, body);
+  AppendFrame(out, static_cast<uint16_t>(wire::BulkMessage::PullChunk), pull, body);
 }
 
 // Reads `stream` in pieces of at most `piece` bytes, as a socket would give them.
@@ -75,7 +75,7 @@ TEST(BulkReader, PutsChunksWhereTheyBelongHoweverTheStreamIsCut) {
       case 0: {
         wire::PullHeaderT header;
         header.data_bytes = i;
-        AppendFrame(stream, static_cast<uint16_t>(wire::ObjectMessage::PullHeader), i, Encode(header));
+        AppendFrame(stream, static_cast<uint16_t>(wire::BulkMessage::PullHeader), i, Encode(header));
         messages.push_back(i);
         break;
       }
@@ -117,7 +117,7 @@ TEST(BulkReader, AForgottenChunkIsReadAndDropped) {
 
 TEST(BulkReader, WhatIsTooLongOrTooShortEndsTheConnection) {
   std::mt19937 random(1);
-  const auto fails = [&](wire::ObjectMessage type, size_t body_bytes) {
+  const auto fails = [&](wire::BulkMessage type, size_t body_bytes) {
     Objects sink;
     BulkReader reader(sink);
     std::vector<std::byte> stream;
@@ -125,10 +125,10 @@ TEST(BulkReader, WhatIsTooLongOrTooShortEndsTheConnection) {
     const auto fed = Feed(reader, stream, random, 1'000'000);
     return !fed && fed.error().code == ErrorCode::kProtocolError;
   };
-  EXPECT_TRUE(fails(wire::ObjectMessage::PullChunk, sizeof(wire::ChunkHeader) - 1));
-  EXPECT_TRUE(fails(wire::ObjectMessage::PullChunk, sizeof(wire::ChunkHeader) + kChunkBytesMax + 1));
-  EXPECT_TRUE(fails(wire::ObjectMessage::PullHeader, kBulkMessageBytesMax + 1));
-  EXPECT_FALSE(fails(wire::ObjectMessage::PullHeader, kBulkMessageBytesMax));
+  EXPECT_TRUE(fails(wire::BulkMessage::PullChunk, sizeof(wire::ChunkHeader) - 1));
+  EXPECT_TRUE(fails(wire::BulkMessage::PullChunk, sizeof(wire::ChunkHeader) + kChunkBytesMax + 1));
+  EXPECT_TRUE(fails(wire::BulkMessage::PullHeader, kBulkMessageBytesMax + 1));
+  EXPECT_FALSE(fails(wire::BulkMessage::PullHeader, kBulkMessageBytesMax));
 }
 
 TEST(ObjectChunk, ChunksCoverAnObjectAndStopBetweenDataAndMetadata) {

@@ -21,12 +21,12 @@ NodeId Node(uint8_t number) {
 TEST(ObjectDirectory, WhoeverAsksIsToldOnceThereIsACopy) {
   ObjectDirectory directory;
   const ObjectId object = ObjectOf(7);
-  EXPECT_TRUE(directory.Wait(object, Node(2)));
-  EXPECT_FALSE(directory.Wait(object, Node(3)));
+  EXPECT_TRUE(directory.Locating(object, Node(2)));
+  EXPECT_FALSE(directory.Locating(object, Node(3)));
   EXPECT_TRUE(directory.Holder(object).IsNil());
-  EXPECT_EQ(directory.Added(object, Node(4)), (std::vector<NodeId>{Node(2), Node(3)}));
+  EXPECT_EQ(directory.SealedElsewhere(object, Node(4)), (std::vector<NodeId>{Node(2), Node(3)}));
   EXPECT_EQ(directory.Holder(object), Node(4));
-  EXPECT_TRUE(directory.Added(object, Node(2)).empty());
+  EXPECT_TRUE(directory.SealedElsewhere(object, Node(2)).empty());
   EXPECT_EQ(directory.Holders(object), (std::vector<NodeId>{Node(4), Node(2)}));
   directory.Dropped(object, Node(4));
   EXPECT_EQ(directory.Holder(object), Node(2));
@@ -35,7 +35,7 @@ TEST(ObjectDirectory, WhoeverAsksIsToldOnceThereIsACopy) {
 TEST(ObjectDirectory, AnObjectThatIsSealedHereNeedsNoEntry) {
   ObjectDirectory directory;
   const ObjectId object = ObjectOf(7);
-  directory.Wait(object, Node(2));
+  directory.Locating(object, Node(2));
   EXPECT_EQ(directory.SealedHere(object), std::vector<NodeId>{Node(2)});
   EXPECT_EQ(directory.objects(), 0u);
 }
@@ -43,9 +43,9 @@ TEST(ObjectDirectory, AnObjectThatIsSealedHereNeedsNoEntry) {
 TEST(ObjectDirectory, FreedAndOrphanedObjectsNameTheirCopies) {
   ObjectDirectory directory;
   const ObjectId a = ObjectOf(7), b = ObjectOf(7), c = ObjectOf(8);
-  directory.Added(a, Node(2));
-  directory.Added(b, Node(3));
-  directory.Added(c, Node(3));
+  directory.SealedElsewhere(a, Node(2));
+  directory.SealedElsewhere(b, Node(3));
+  directory.SealedElsewhere(c, Node(3));
   EXPECT_EQ(directory.Freed(a), std::vector<NodeId>{Node(2)});
   EXPECT_TRUE(directory.Freed(a).empty());
   EXPECT_EQ(directory.OwnerGone(7), (std::vector<std::pair<ObjectId, NodeId>>{{b, Node(3)}}));
@@ -58,28 +58,28 @@ TEST(ObjectDirectory, AgreesWithAPlainMapUnderRandomEvents) {
   std::mt19937 random(11);
   ObjectDirectory directory;
   std::map<ObjectId, std::set<NodeId>> holders;
-  std::map<ObjectId, std::set<NodeId>> askers;
+  std::map<ObjectId, std::set<NodeId>> locating;
   std::vector<ObjectId> objects;
   for (int i = 0; i < 40; ++i) objects.push_back(ObjectOf(1 + random() % 4));
   for (int step = 0; step < 20'000; ++step) {
     const ObjectId& object = objects[random() % objects.size()];
     const NodeId node = Node(static_cast<uint8_t>(2 + random() % 4));
     const auto told = [&](const std::vector<NodeId>& nodes) {
-      EXPECT_EQ(std::set<NodeId>(nodes.begin(), nodes.end()), askers[object]);
-      askers.erase(object);
+      EXPECT_EQ(std::set<NodeId>(nodes.begin(), nodes.end()), locating[object]);
+      locating.erase(object);
     };
     switch (random() % 12) {
       case 0:
       case 1:
       case 2:
         holders[object].insert(node);
-        told(directory.Added(object, node));
+        told(directory.SealedElsewhere(object, node));
         break;
       case 3:
       case 4:
       case 5:
-        EXPECT_EQ(directory.Wait(object, node), askers[object].empty());
-        askers[object].insert(node);
+        EXPECT_EQ(directory.Locating(object, node), locating[object].empty());
+        locating[object].insert(node);
         break;
       case 6:
         holders[object].erase(node);
@@ -99,7 +99,7 @@ TEST(ObjectDirectory, AgreesWithAPlainMapUnderRandomEvents) {
           if (OwnerOf(each) != owner) continue;
           for (const NodeId& at : holders[each]) wanted.emplace(each, at);
           holders.erase(each);
-          askers.erase(each);
+          locating.erase(each);
         }
         const auto gone = directory.OwnerGone(owner);
         EXPECT_EQ((std::set<std::pair<ObjectId, NodeId>>(gone.begin(), gone.end())), wanted);
@@ -109,7 +109,7 @@ TEST(ObjectDirectory, AgreesWithAPlainMapUnderRandomEvents) {
         std::set<ObjectId> wanted;
         for (auto& [each, at] : holders)
           if (at.erase(node) > 0 && at.empty()) wanted.insert(each);
-        for (auto& [each, at] : askers) at.erase(node);
+        for (auto& [each, at] : locating) at.erase(node);
         const auto lost = directory.NodeGone(node);
         EXPECT_EQ((std::set<ObjectId>(lost.begin(), lost.end())), wanted);
         break;
@@ -121,10 +121,10 @@ TEST(ObjectDirectory, AgreesWithAPlainMapUnderRandomEvents) {
       }
     }
     std::erase_if(holders, [](const auto& entry) { return entry.second.empty(); });
-    std::erase_if(askers, [](const auto& entry) { return entry.second.empty(); });
+    std::erase_if(locating, [](const auto& entry) { return entry.second.empty(); });
     std::set<ObjectId> known;
     for (const auto& entry : holders) known.insert(entry.first);
-    for (const auto& entry : askers) known.insert(entry.first);
+    for (const auto& entry : locating) known.insert(entry.first);
     ASSERT_EQ(directory.objects(), known.size());
   }
 }

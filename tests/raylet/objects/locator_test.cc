@@ -28,19 +28,19 @@ class ObjectLocatorTest : public testing::Test, public ObjectLocator::Machine {
     for (const NodeId& node : without) request.without.emplace_back(ToWire(object), ToWire(node), 0);
     locator_.OnLocate(asker, request);
   }
-  void Added(const NodeId& node, const ObjectId& object, uint64_t bytes) {
-    wire::CopiesAddedNoticeT notice;
+  void SealedElsewhere(const NodeId& node, const ObjectId& object, uint64_t bytes) {
+    wire::CopiesSealedNoticeT notice;
     notice.objects = {wire::SizedObject(ToWire(object), bytes)};
-    locator_.OnAdded(node, notice);
+    locator_.OnCopiesSealed(node, notice);
   }
   // The nodes that an answer names, in order.
-  static std::vector<NodeId> Holders(const wire::CopiesFoundT& found) {
+  static std::vector<NodeId> Holders(const wire::LocatedNoticeT& found) {
     std::vector<NodeId> nodes;
     for (const wire::CopyAt& copy : found.copies) nodes.push_back(FromWire<NodeId>(copy.node()));
     return nodes;
   }
 
-  static std::vector<NodeId> LostWith(const wire::CopiesFoundT& found) {
+  static std::vector<NodeId> LostWith(const wire::LocatedNoticeT& found) {
     std::vector<NodeId> nodes;
     for (const wire::CopyAt& copy : found.lost_with) nodes.push_back(FromWire<NodeId>(copy.node()));
     return nodes;
@@ -55,41 +55,41 @@ class ObjectLocatorTest : public testing::Test, public ObjectLocator::Machine {
 TEST_F(ObjectLocatorTest, AnAnswerNamesEveryCopyButTheAskersOwn) {
   const ObjectId object = Object();
   sealed_[object] = 500;
-  Added(Node(2), object, 500);
-  Added(Node(3), object, 500);
+  SealedElsewhere(Node(2), object, 500);
+  SealedElsewhere(Node(3), object, 500);
   Locate(Node(3), object);
   const auto messages = locator_.TakeMessages();
-  EXPECT_EQ(Holders(messages.found.at(Node(3))), (std::vector<NodeId>{Node(1), Node(2)}));
-  EXPECT_EQ(messages.found.at(Node(3)).copies[0].bytes(), 500u);
+  EXPECT_EQ(Holders(messages.located.at(Node(3))), (std::vector<NodeId>{Node(1), Node(2)}));
+  EXPECT_EQ(messages.located.at(Node(3)).copies[0].bytes(), 500u);
   EXPECT_TRUE(messages.watch.empty());
 }
 
 TEST_F(ObjectLocatorTest, ACopyThatIsNotThereIsForgotten) {
   const ObjectId object = Object();
-  Added(Node(2), object, 500);
-  Added(Node(3), object, 500);
+  SealedElsewhere(Node(2), object, 500);
+  SealedElsewhere(Node(3), object, 500);
   Locate(Node(4), object, {Node(2)});
-  EXPECT_EQ(Holders(locator_.TakeMessages().found.at(Node(4))), std::vector<NodeId>{Node(3)});
+  EXPECT_EQ(Holders(locator_.TakeMessages().located.at(Node(4))), std::vector<NodeId>{Node(3)});
   wire::CopiesDroppedNoticeT dropped;
   dropped.objects = {ToWire(object)};
-  locator_.OnDropped(Node(3), dropped);
+  locator_.OnCopiesDropped(Node(3), dropped);
   EXPECT_EQ(locator_.directory().objects(), 0u);
 }
 
 TEST_F(ObjectLocatorTest, WhoFindsTheLastCopysMachineGoneBeforeItsOwnerDoesHearsThatTheObjectIsLost) {
   const ObjectId object = Object();
-  Added(Node(2), object, 500);
+  SealedElsewhere(Node(2), object, 500);
   Locate(Node(4), object, {Node(2)});
-  EXPECT_EQ(locator_.TakeMessages().found.at(Node(4)).none_yet.size(), 1u);
+  EXPECT_EQ(locator_.TakeMessages().located.at(Node(4)).none_yet.size(), 1u);
   EXPECT_EQ(locator_.NodeGone(Node(2)), std::vector<ObjectId>{object});
-  EXPECT_EQ(LostWith(locator_.TakeMessages().found.at(Node(4))), std::vector<NodeId>{Node(2)});
+  EXPECT_EQ(LostWith(locator_.TakeMessages().located.at(Node(4))), std::vector<NodeId>{Node(2)});
   Locate(Node(3), object);
-  EXPECT_EQ(LostWith(locator_.TakeMessages().found.at(Node(3))), std::vector<NodeId>{Node(2)});
+  EXPECT_EQ(LostWith(locator_.TakeMessages().located.at(Node(3))), std::vector<NodeId>{Node(2)});
   // Another copy, and all is well.
   const ObjectId found_again = Object();
-  Added(Node(5), found_again, 500);
+  SealedElsewhere(Node(5), found_again, 500);
   Locate(Node(4), found_again, {Node(5)});
-  Added(Node(6), found_again, 500);
+  SealedElsewhere(Node(6), found_again, 500);
   EXPECT_TRUE(locator_.NodeGone(Node(5)).empty());
 }
 
@@ -100,71 +100,71 @@ TEST_F(ObjectLocatorTest, WhoAsksTooEarlyHearsOnceOfTheFirstCopyHereOrElsewhere)
     Locate(Node(3), object);
   }
   auto messages = locator_.TakeMessages();
-  EXPECT_EQ(messages.found.at(Node(2)).none_yet.size(), 2u);
+  EXPECT_EQ(messages.located.at(Node(2)).none_yet.size(), 2u);
   EXPECT_EQ(messages.watch, (std::vector<ObjectId>{here, elsewhere}));
   sealed_[here] = 10;
   locator_.SealedHere(here);
-  Added(Node(3), elsewhere, 20);
+  SealedElsewhere(Node(3), elsewhere, 20);
   messages = locator_.TakeMessages();
-  EXPECT_EQ(Holders(messages.found.at(Node(2))), (std::vector<NodeId>{Node(1), Node(3)}));
-  EXPECT_EQ(Holders(messages.found.at(Node(3))), std::vector<NodeId>{Node(1)});
+  EXPECT_EQ(Holders(messages.located.at(Node(2))), (std::vector<NodeId>{Node(1), Node(3)}));
+  EXPECT_EQ(Holders(messages.located.at(Node(3))), std::vector<NodeId>{Node(1)});
   locator_.SealedHere(here);
-  EXPECT_TRUE(locator_.TakeMessages().found.empty());
+  EXPECT_TRUE(locator_.TakeMessages().located.empty());
 }
 
 TEST_F(ObjectLocatorTest, FreedObjectsAreFreedWhereTheyAreAndLostToWhoWaits) {
   const ObjectId copied = Object(), awaited = Object();
-  Added(Node(2), copied, 1);
+  SealedElsewhere(Node(2), copied, 1);
   Locate(Node(3), awaited);
   locator_.TakeMessages();
   locator_.Freed(std::vector<ObjectId>{copied, awaited});
   const auto messages = locator_.TakeMessages();
   EXPECT_EQ(messages.free.at(Node(2)).objects.size(), 1u);
-  EXPECT_EQ(messages.found.at(Node(3)).lost.size(), 1u);
+  EXPECT_EQ(messages.located.at(Node(3)).lost.size(), 1u);
   EXPECT_EQ(locator_.directory().objects(), 0u);
 }
 
 TEST_F(ObjectLocatorTest, WithItsOwnerAnObjectIsLostAndALateCopyOfItGoes) {
   const ObjectId copied = Object(), awaited = Object(), others = Object(8);
-  Added(Node(2), copied, 1);
-  Added(Node(2), others, 1);
+  SealedElsewhere(Node(2), copied, 1);
+  SealedElsewhere(Node(2), others, 1);
   Locate(Node(3), awaited);
   locator_.TakeMessages();
   dead_.insert(7);
   locator_.OwnerGone(7);
   Locate(Node(4), copied);
-  Added(Node(5), copied, 1);
+  SealedElsewhere(Node(5), copied, 1);
   const auto messages = locator_.TakeMessages();
   EXPECT_EQ(messages.free.at(Node(2)).objects.size(), 1u);
   EXPECT_EQ(messages.free.at(Node(5)).objects.size(), 1u);
-  EXPECT_EQ(messages.found.at(Node(3)).lost.size(), 1u);
-  EXPECT_EQ(messages.found.at(Node(4)).lost.size(), 1u);
+  EXPECT_EQ(messages.located.at(Node(3)).lost.size(), 1u);
+  EXPECT_EQ(messages.located.at(Node(4)).lost.size(), 1u);
   EXPECT_EQ(locator_.directory().objects(), 1u);
 }
 
 TEST_F(ObjectLocatorTest, AGoneNodeIsAnsweredNoMoreAndItsLastCopiesAreNamed) {
   const ObjectId last = Object(), awaited = Object();
-  Added(Node(2), last, 1);
+  SealedElsewhere(Node(2), last, 1);
   Locate(Node(2), awaited);
   EXPECT_EQ(locator_.NodeGone(Node(2)), std::vector<ObjectId>{last});
   sealed_[awaited] = 1;
   locator_.SealedHere(awaited);
-  EXPECT_TRUE(locator_.TakeMessages().found.empty());
+  EXPECT_TRUE(locator_.TakeMessages().located.empty());
 }
 
 TEST_F(ObjectLocatorTest, AnObjectWhoseLastCopyWentWithItsMachineIsLostUntilItsOwnerLetsItGo) {
   const ObjectId gone = Object(), here = Object();
   sealed_[here] = 5;
-  Added(Node(2), gone, 100);
-  Added(Node(2), here, 5);
+  SealedElsewhere(Node(2), gone, 100);
+  SealedElsewhere(Node(2), here, 5);
   EXPECT_EQ(locator_.BytesElsewhere(gone), 100u);
   EXPECT_EQ(locator_.NodeGone(Node(2)), std::vector<ObjectId>{gone});
   EXPECT_EQ(locator_.BytesElsewhere(gone), 0u);
   Locate(Node(3), gone);
-  EXPECT_EQ(LostWith(locator_.TakeMessages().found.at(Node(3))), std::vector<NodeId>{Node(2)});
+  EXPECT_EQ(LostWith(locator_.TakeMessages().located.at(Node(3))), std::vector<NodeId>{Node(2)});
   locator_.Freed(std::span(&gone, 1));
   Locate(Node(3), gone);
-  EXPECT_EQ(locator_.TakeMessages().found.at(Node(3)).none_yet.size(), 1u);
+  EXPECT_EQ(locator_.TakeMessages().located.at(Node(3)).none_yet.size(), 1u);
 }
 
 }  // namespace

@@ -11,8 +11,8 @@
 namespace raylet::test {
 namespace {
 
-constexpr uint32_t kOwnBase = 7;
-constexpr uint32_t kPeerBase = 9;
+constexpr MachineNumber kOwnMachine{7};
+constexpr MachineNumber kPeerMachine{9};
 constexpr size_t kMany = 25'000;  // more than twice what one message may name
 
 struct Said {
@@ -24,14 +24,16 @@ struct Said {
 class ObjectManagerTest : public ::testing::Test, protected ObjectManager::Events {
  protected:
   ObjectManagerTest() {
-    view_.Up(peer_, 1, kPeerBase, "127.0.0.1:1", {});
+    view_.Up(peer_, 1, kPeerMachine, "127.0.0.1:1", {});
     auto link = ConnectStoreLink(loop_, folder_.File("store"), /*in_cluster=*/true);
     EXPECT_TRUE(link);
     store_ = *std::move(link);
     auto client = store_->NewClient("test");
     EXPECT_TRUE(client);
     ObjectManager::Events& events = *this;
-    objects_.emplace(loop_, clock_, kOwnBase, view_, *store_, *std::move(client), events);
+    objects_.emplace(
+        loop_, clock_, kOwnMachine, view_, *store_, *std::move(client),
+        [this](const NodeId&, auto done) { Dial(done); }, events);
   }
 
   // Everything that is posted, done.
@@ -54,19 +56,19 @@ class ObjectManagerTest : public ::testing::Test, protected ObjectManager::Event
   void TellPeer(const NodeId& node, wire::ObjectMessage type, Bytes body) override {
     said_.push_back({node, type, std::move(body)});
   }
-  void DialBulk(const NodeId& node) override {
+  void Dial(const std::function<void(Result<UniqueFd>)>& done) {
     if (!there_) return;
     auto [sends, receives] = SocketPair();
     there_->Run([&, &fd = sends] { there_->sender->Serve(own_, std::move(fd)); });
-    objects_->Dialled(node, std::move(receives));
+    done(std::move(receives));
   }
   // As its owner's machine answers.
   void SayThatItIsThere(const ObjectId& object) {
-    wire::CopiesFoundT found;
-    found.copies.emplace_back(ToWire(object), ToWire(peer_), 0);
+    wire::LocatedNoticeT located;
+    located.copies.emplace_back(ToWire(object), ToWire(peer_), 0);
     Frame frame;
-    frame.header.type = static_cast<uint16_t>(wire::ObjectMessage::CopiesFound);
-    frame.body = Encode(found);
+    frame.header.type = static_cast<uint16_t>(wire::ObjectMessage::Located);
+    frame.body = Encode(located);
     EXPECT_TRUE(objects_->OnMessage(peer_, frame));
   }
   template <class Condition>
@@ -79,13 +81,13 @@ class ObjectManagerTest : public ::testing::Test, protected ObjectManager::Event
     return testing::AssertionFailure() << "20 s are over";
   }
   bool IsAlive(ProcessId process) const override { return !ended_.contains(process); }
-  void OnWillNotCome(PullAsker, const ObjectId& object, const Error& why) override {
+  void OnLost(Wanter, const ObjectId& object, const Error& why) override {
     if (!failures_expected_) ADD_FAILURE() << why.message;
     failures_[object] = why.message;
   }
   void PeerDies(const std::string& why) {
     view_.Dead(peer_, why);
-    objects_->NodeGone(peer_, kPeerBase, {ErrorCode::kDisconnected, why});
+    objects_->NodeGone(peer_, kPeerMachine, {ErrorCode::kDisconnected, why});
   }
 
   RunFolder folder_;
@@ -107,23 +109,23 @@ class ObjectManagerTest : public ::testing::Test, protected ObjectManager::Event
 
 TEST_F(ObjectManagerTest, WhoeverWantsManyObjectsAsksForThemInMessagesOfBoundedSize) {
   for (size_t i = 0; i < kMany; ++i)
-    objects_->Want(NewObjectId(ProcessId{kPeerBase} << 32 | 1, next_), kArgumentAsker, PullPriority::kArgument);
+    objects_->Want(NewObjectId(ProcessIdOf(kPeerMachine, 1), next_), kArgumentWanter, PullPriority::kArgument);
   Turn();
   EXPECT_EQ(CountIds(wire::ObjectMessage::Locate), (std::vector<size_t>{10'000, 10'000, 5'000}));
 }
 
 TEST_F(ObjectManagerTest, AnOwnersManyObjectsAreFreedInMessagesOfBoundedSize) {
-  const ProcessId owner = ProcessId{kOwnBase} << 32 | 1;
-  for (size_t i = 0; i < kMany; ++i) objects_->MadeElsewhere(NewObjectId(owner, next_), peer_);
+  const ProcessId owner = ProcessIdOf(kOwnMachine, 1);
+  for (size_t i = 0; i < kMany; ++i) objects_->SealedElsewhere(NewObjectId(owner, next_), peer_);
   objects_->ProcessGone(owner);
   EXPECT_EQ(CountIds(wire::ObjectMessage::FreeCopies), (std::vector<size_t>{10'000, 10'000, 5'000}));
 }
 
 TEST_F(ObjectManagerTest, WhoWantsWhatLayOnAMachineThatDiedHearsWhichItWasAndOfWhatItDied) {
   failures_expected_ = true;
-  const ProcessId owner = ProcessId{kOwnBase} << 32 | 1;
+  const ProcessId owner = ProcessIdOf(kOwnMachine, 1);
   const ObjectId awaited = NewObjectId(owner, next_), sought = NewObjectId(owner, next_);
-  for (const ObjectId& object : {awaited, sought}) objects_->MadeElsewhere(object, peer_);
+  for (const ObjectId& object : {awaited, sought}) objects_->SealedElsewhere(object, peer_);
   objects_->Want(awaited, owner, PullPriority::kGet);
   Turn();
   PeerDies("nothing was heard of it for 10 s");
@@ -133,7 +135,7 @@ TEST_F(ObjectManagerTest, WhoWantsWhatLayOnAMachineThatDiedHearsWhichItWasAndOfW
   for (const auto& [object, why] : failures_)
     EXPECT_EQ(why, "its last copy was on the machine at 127.0.0.1:1, which is lost: nothing was heard of it for 10 s");
   // Of what its processes own, too.
-  const ObjectId theirs = NewObjectId(ProcessId{kPeerBase} << 32 | 1, next_);
+  const ObjectId theirs = NewObjectId(ProcessIdOf(kPeerMachine, 1), next_);
   objects_->Want(theirs, owner, PullPriority::kGet);
   EXPECT_TRUE(RunUntil([&] { return failures_.contains(theirs); }));
   EXPECT_EQ(failures_[theirs],
@@ -142,9 +144,9 @@ TEST_F(ObjectManagerTest, WhoWantsWhatLayOnAMachineThatDiedHearsWhichItWasAndOfW
 
 TEST_F(ObjectManagerTest, WhoAsksFromElsewhereHearsWithWhichMachineTheLastCopyWent) {
   const NodeId third = NodeId::FromRandom();
-  view_.Up(third, 1, kPeerBase + 1, "127.0.0.1:2", {});
-  const ObjectId object = NewObjectId(ProcessId{kOwnBase} << 32 | 1, next_);
-  objects_->MadeElsewhere(object, peer_);
+  view_.Up(third, 1, MachineNumber{10}, "127.0.0.1:2", {});
+  const ObjectId object = NewObjectId(ProcessIdOf(kOwnMachine, 1), next_);
+  objects_->SealedElsewhere(object, peer_);
   PeerDies("it has ended");
   wire::LocateRequestT request;
   request.objects = {ToWire(object)};
@@ -155,7 +157,7 @@ TEST_F(ObjectManagerTest, WhoAsksFromElsewhereHearsWithWhichMachineTheLastCopyWe
   ASSERT_TRUE(objects_->OnMessage(third, frame));
   ASSERT_EQ(said_.size(), 1u);
   EXPECT_EQ(said_[0].node, third);
-  const auto found = Parse<wire::CopiesFoundT>(said_[0].body);
+  const auto found = Parse<wire::LocatedNoticeT>(said_[0].body);
   ASSERT_TRUE(found && found->lost_with.size() == 1);
   EXPECT_EQ(FromWire<NodeId>(found->lost_with[0].node()), peer_);
 }
@@ -165,7 +167,7 @@ class ArgumentsTest : public ObjectManagerTest {
   ArgumentsTest() { there_.emplace("32M"); }
 
   ObjectId PutThere(size_t bytes) {
-    const ObjectId object = NewObjectId(ProcessId{kPeerBase} << 32 | 1, next_);
+    const ObjectId object = NewObjectId(ProcessIdOf(kPeerMachine, 1), next_);
     EXPECT_TRUE(there_->store->CreateAndSeal(object, RandomContent(bytes, 1), {}, {}));
     return object;
   }
@@ -174,7 +176,7 @@ class ArgumentsTest : public ObjectManagerTest {
     Turn();
     SayThatItIsThere(object);
     EXPECT_TRUE(RunUntil([&] { return objects_->transfer().queue().objects() == 0; }))
-        << objects_->transfer().WhyWaiting(object);
+        << objects_->transfer().queue().WhyWaiting(object);
     EXPECT_TRUE(objects_->IsHere(object));
   }
   // As much as there is room for without what is pinned.
@@ -231,14 +233,14 @@ TEST_F(CopiesTest, GoWithTheMachineOfTheirOwnerAndComeAgainWhenItIsBack) {
   const auto client = *store_->NewClient("reader");
   const auto view = client->Get(read, Deadline::AfterMs(0));
   ASSERT_TRUE(view);
-  const ObjectId ours = NewObjectId(ProcessId{kOwnBase} << 32 | 1, next_), nobodys = ObjectId::FromRandom();
+  const ObjectId ours = NewObjectId(ProcessIdOf(kOwnMachine, 1), next_), nobodys = ObjectId::FromRandom();
   for (const ObjectId& object : {ours, nobodys}) ASSERT_TRUE(client->CreateAndSeal(object, Content(10), {}, {}));
   PeerDies("nothing was heard of it for 10 s");
   EXPECT_TRUE(RunUntil([&] { return !objects_->IsHere(copied) && !objects_->IsHere(read); }));
   EXPECT_TRUE(objects_->IsHere(ours) && objects_->IsHere(nobodys));
   EXPECT_EQ(view->data().size(), 1000u);  // whoever reads it reads on
   // It was only cut off, and speaks in another session.
-  view_.Up(peer_, 1, kPeerBase, "127.0.0.1:1", {});
+  view_.Up(peer_, 1, kPeerMachine, "127.0.0.1:1", {});
   for (const ObjectId& object : {copied, read}) Bring(object);
 }
 
@@ -256,10 +258,10 @@ TEST_F(CopiesTest, ThatAreSealedWhenTheirOwnerHasEndedGoAtOnce) {
   EXPECT_EQ(objects_->pinned_argument_bytes(), 0u);
 }
 
-TEST_F(CopiesTest, OfWhatWasMadeElsewhereForAProcessOfOursGoWithIt) {
-  const ObjectId object = NewObjectId(ProcessId{kOwnBase} << 32 | 1, next_);
+TEST_F(CopiesTest, OfWhatWasSealedElsewhereForAProcessOfOursGoWithIt) {
+  const ObjectId object = NewObjectId(ProcessIdOf(kOwnMachine, 1), next_);
   ASSERT_TRUE(there_->store->CreateAndSeal(object, Content(1000), {}, {}));
-  objects_->MadeElsewhere(object, peer_);
+  objects_->SealedElsewhere(object, peer_);
   objects_->WantArguments({&object, 1});
   EXPECT_TRUE(RunUntil([&] { return objects_->IsHere(object); }));
   objects_->ReleaseArguments({&object, 1});

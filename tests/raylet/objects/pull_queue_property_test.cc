@@ -1,4 +1,4 @@
-// Random lives of a pull queue: whatever happens, every asker is told once, an object has one transfer, and what is on
+// Random lives of a pull queue: whatever happens, every wanter is told once, an object has one transfer, and what is on
 // the way stays within the limits.
 #include <gtest/gtest.h>
 
@@ -25,7 +25,7 @@ class World {
 
   void Step() {
     const ObjectId& object = objects_[Pick(objects_.size())];
-    const PullAsker asker = 1 + Pick(4);
+    const Wanter wanter = 1 + Pick(4);
     const auto priority = static_cast<PullPriority>(Pick(3));
     switch (Pick(14)) {
       case 0:
@@ -33,13 +33,13 @@ class World {
       case 2: {
         const bool timed = Pick(3) == 0;
         const auto deadline = timed ? clock_.After(std::chrono::milliseconds(Pick(200))) : Deadline::Never();
-        ASSERT_TRUE(queue_.Ask(object, asker, priority, deadline));
-        asking_[{object, asker}] = priority;
+        ASSERT_TRUE(queue_.Want(object, wanter, priority, deadline));
+        asking_[{object, wanter}] = priority;
         break;
       }
       case 3:
-        queue_.Cancel(object, asker);
-        asking_.erase({object, asker});
+        queue_.WantNoLonger(object, wanter);
+        asking_.erase({object, wanter});
         break;
       case 4:
       case 5:
@@ -65,8 +65,8 @@ class World {
         break;
       case 13:
         if (Pick(4) == 0) {
-          queue_.AskerGone(asker);
-          std::erase_if(asking_, [&](const auto& each) { return each.first.second == asker; });
+          queue_.WanterGone(wanter);
+          std::erase_if(asking_, [&](const auto& each) { return each.first.second == wanter; });
         }
         break;
     }
@@ -83,7 +83,7 @@ class World {
       if (pulls_.empty()) continue;
       const auto [object, pull] = *pulls_.begin();
       pulls_.erase(object);
-      queue_.Arrived(pull.number, object);
+      queue_.PullSealed(pull.number, object);
       Settle();
     }
     EXPECT_TRUE(asking_.empty());
@@ -104,12 +104,12 @@ class World {
   void EndOne() {
     if (pulls_.empty()) return;
     const auto [object, pull] = *std::next(pulls_.begin(), static_cast<std::ptrdiff_t>(Pick(pulls_.size())));
-    if (Pick(3) == 0) return queue_.Sized(pull.number, object, 1 + Pick(400));
+    if (Pick(3) == 0) return queue_.PullSized(pull.number, object, 1 + Pick(400));
     pulls_.erase(object);
-    if (Pick(2) == 0) return queue_.Arrived(pull.number, object);
+    if (Pick(2) == 0) return queue_.PullSealed(pull.number, object);
     const ErrorCode codes[] = {ErrorCode::kDisconnected, ErrorCode::kNotFound, ErrorCode::kFull, ErrorCode::kTooLarge,
                                ErrorCode::kProtocolError};
-    queue_.Ended(pull.number, object, {codes[Pick(5)], "it ended"}, Pick(100));
+    queue_.PullEnded(pull.number, object, {codes[Pick(5)], "it ended"}, Pick(100));
   }
 
   void GoneNode() {
@@ -129,12 +129,12 @@ class World {
         }
       } else if (const auto* raise = std::get_if<RaisePull>(&decision)) {
         ASSERT_TRUE(pulls_.contains(raise->object));
-      } else if (const auto* here = std::get_if<TellHere>(&decision)) {
-        for (const PullAsker asker : here->askers) {
-          ASSERT_EQ(asking_.erase({here->object, asker}), 1u) << "told twice, or without asking";
+      } else if (const auto* here = std::get_if<TellSealed>(&decision)) {
+        for (const Wanter wanter : here->wanters) {
+          ASSERT_EQ(asking_.erase({here->object, wanter}), 1u) << "told twice, or without wish";
         }
-      } else if (const auto* failed = std::get_if<TellFailed>(&decision)) {
-        ASSERT_EQ(asking_.erase({failed->object, failed->asker}), 1u) << "told twice, or without asking";
+      } else if (const auto* failed = std::get_if<TellLost>(&decision)) {
+        ASSERT_EQ(asking_.erase({failed->object, failed->wanter}), 1u) << "told twice, or without wish";
         ASSERT_FALSE(failed->why.message.empty());
       }
     }
@@ -152,7 +152,7 @@ class World {
   static PullLimits Limits() {
     PullLimits limits;
     limits.bytes_max = kBytesMax;
-    limits.transfers_max = kTransfersMax;
+    limits.pulls_max = kTransfersMax;
     limits.unknown_bytes = 50;
     return limits;
   }
@@ -163,7 +163,7 @@ class World {
   PullQueue queue_{NodeId(), Limits(), clock_};
   std::vector<ObjectId> objects_;
   std::vector<NodeId> nodes_;
-  std::map<std::pair<ObjectId, PullAsker>, PullPriority> asking_;
+  std::map<std::pair<ObjectId, Wanter>, PullPriority> asking_;
   std::map<ObjectId, Pull> pulls_;
   std::set<PullNumber> numbers_;
 };

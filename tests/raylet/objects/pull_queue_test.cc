@@ -19,8 +19,8 @@ NodeId Node(uint8_t number) {
 class PullQueueTest : public testing::Test {
  protected:
   ObjectId Object(ProcessId owner = 7) { return NewObjectId(owner, next_); }
-  void Ask(const ObjectId& object, PullAsker asker, PullPriority priority = PullPriority::kGet) {
-    ASSERT_TRUE(queue_.Ask(object, asker, priority, Deadline::Never()));
+  void Want(const ObjectId& object, Wanter wanter, PullPriority priority = PullPriority::kGet) {
+    ASSERT_TRUE(queue_.Want(object, wanter, priority, Deadline::Never()));
   }
   // The decisions of one kind since the last call of Settle.
   void Settle() { decisions_ = queue_.TakeDecisions(); }
@@ -39,7 +39,7 @@ class PullQueueTest : public testing::Test {
     return started.empty() ? StartPull() : started.front();
   }
   StartPull AskAndStart(const ObjectId& object, PullPriority priority = PullPriority::kGet) {
-    Ask(object, 1, priority);
+    Want(object, 1, priority);
     queue_.Located(object, {Node(2)}, 1000);
     return Started();
   }
@@ -53,19 +53,19 @@ class PullQueueTest : public testing::Test {
 
 TEST_F(PullQueueTest, ManyAskersHaveOneTransferAndAllAreTold) {
   const ObjectId object = Object();
-  Ask(object, 1);
-  Ask(object, 2, PullPriority::kArgument);
-  Ask(object, 3, PullPriority::kWait);
+  Want(object, 1);
+  Want(object, 2, PullPriority::kArgument);
+  Want(object, 3, PullPriority::kWait);
   Settle();
   EXPECT_EQ(Of<LocateObject>().size(), 1u);
   queue_.Located(object, {Node(2), Node(3)}, 1000);
   const StartPull start = Started();
   EXPECT_EQ(start.priority, PullPriority::kGet);
-  Ask(object, 4);
-  queue_.Arrived(start.pull, object);
+  Want(object, 4);
+  queue_.PullSealed(start.pull, object);
   Settle();
   ASSERT_EQ(decisions_.size(), 1u);
-  EXPECT_EQ(Of<TellHere>().at(0).askers, (std::vector<PullAsker>{1, 2, 3, 4}));
+  EXPECT_EQ(Of<TellSealed>().at(0).wanters, (std::vector<Wanter>{1, 2, 3, 4}));
   EXPECT_EQ(queue_.objects(), 0u);
   EXPECT_EQ(queue_.pulls(), 0u);
   EXPECT_EQ(queue_.pulled_bytes(), 0u);
@@ -73,7 +73,7 @@ TEST_F(PullQueueTest, ManyAskersHaveOneTransferAndAllAreTold) {
 
 TEST_F(PullQueueTest, AnObjectWithoutACopyWaitsForItsOwnersWord) {
   const ObjectId object = Object();
-  Ask(object, 1);
+  Want(object, 1);
   queue_.Located(object, {}, 0);
   Settle();
   EXPECT_TRUE(Of<StartPull>().empty());
@@ -84,19 +84,19 @@ TEST_F(PullQueueTest, AnObjectWithoutACopyWaitsForItsOwnersWord) {
 
 TEST_F(PullQueueTest, GetsGoBeforeWaitsAndWaitsBeforeArguments) {
   PullLimits limits;
-  limits.transfers_max = 1;
+  limits.pulls_max = 1;
   Use(limits);
   const ObjectId first = Object(), argument = Object(), wait = Object(), get = Object();
   const StartPull under_way = AskAndStart(first);
-  Ask(argument, 1, PullPriority::kArgument);
-  Ask(wait, 1, PullPriority::kWait);
-  Ask(get, 1, PullPriority::kGet);
+  Want(argument, 1, PullPriority::kArgument);
+  Want(wait, 1, PullPriority::kWait);
+  Want(get, 1, PullPriority::kGet);
   for (const ObjectId& object : {argument, wait, get}) queue_.Located(object, {Node(2)}, 1);
   Settle();
   EXPECT_TRUE(Of<StartPull>().empty());
   StartPull last = under_way;
   for (const ObjectId& object : {get, wait, argument}) {
-    queue_.Arrived(last.pull, last.object);
+    queue_.PullSealed(last.pull, last.object);
     last = Started();
     EXPECT_EQ(last.object, object);
   }
@@ -104,37 +104,37 @@ TEST_F(PullQueueTest, GetsGoBeforeWaitsAndWaitsBeforeArguments) {
 
 TEST_F(PullQueueTest, AMoreUrgentAskerRaisesWhatWaitsAndWhatIsUnderWay) {
   PullLimits limits;
-  limits.transfers_max = 1;
+  limits.pulls_max = 1;
   Use(limits);
   const ObjectId under_way = Object(), early = Object(), late = Object();
   const StartPull start = AskAndStart(under_way, PullPriority::kArgument);
-  Ask(early, 1, PullPriority::kArgument);
-  Ask(late, 1, PullPriority::kArgument);
+  Want(early, 1, PullPriority::kArgument);
+  Want(late, 1, PullPriority::kArgument);
   queue_.Located(early, {Node(2)}, 1);
   queue_.Located(late, {Node(2)}, 1);
-  Ask(late, 2, PullPriority::kGet);
-  Ask(under_way, 2, PullPriority::kWait);
+  Want(late, 2, PullPriority::kGet);
+  Want(under_way, 2, PullPriority::kWait);
   Settle();
   ASSERT_EQ(Of<RaisePull>().size(), 1u);
   EXPECT_EQ(Of<RaisePull>()[0].pull, start.pull);
   EXPECT_EQ(Of<RaisePull>()[0].priority, PullPriority::kWait);
-  queue_.Arrived(start.pull, under_way);
+  queue_.PullSealed(start.pull, under_way);
   EXPECT_EQ(Started().object, late);
 }
 
 TEST_F(PullQueueTest, WhenTheUrgentAskerLeavesTheObjectFallsBack) {
   PullLimits limits;
-  limits.transfers_max = 1;
+  limits.pulls_max = 1;
   Use(limits);
   const StartPull start = AskAndStart(Object());
   const ObjectId early = Object(), late = Object();
-  Ask(early, 1, PullPriority::kArgument);
-  Ask(late, 1, PullPriority::kArgument);
+  Want(early, 1, PullPriority::kArgument);
+  Want(late, 1, PullPriority::kArgument);
   queue_.Located(early, {Node(2)}, 1);
   queue_.Located(late, {Node(2)}, 1);
-  Ask(late, 2, PullPriority::kGet);
-  queue_.Cancel(late, 2);
-  queue_.Arrived(start.pull, start.object);
+  Want(late, 2, PullPriority::kGet);
+  queue_.WantNoLonger(late, 2);
+  queue_.PullSealed(start.pull, start.object);
   EXPECT_EQ(Started().object, early);
 }
 
@@ -143,7 +143,7 @@ TEST_F(PullQueueTest, BytesOnTheWayAreBoundedAndALargerObjectGoesAlone) {
   limits.bytes_max = 1000;
   Use(limits);
   const ObjectId a = Object(), b = Object(), huge = Object(), small = Object();
-  for (const ObjectId& object : {a, b, huge, small}) Ask(object, 1);
+  for (const ObjectId& object : {a, b, huge, small}) Want(object, 1);
   queue_.Located(a, {Node(2)}, 600);
   queue_.Located(b, {Node(2)}, 400);
   queue_.Located(huge, {Node(2)}, 5000);
@@ -151,14 +151,14 @@ TEST_F(PullQueueTest, BytesOnTheWayAreBoundedAndALargerObjectGoesAlone) {
   Settle();
   const auto started = Of<StartPull>();
   ASSERT_EQ(started.size(), 2u);
-  queue_.Arrived(started[0].pull, a);
+  queue_.PullSealed(started[0].pull, a);
   Settle();
   EXPECT_TRUE(Of<StartPull>().empty()) << "a small object passed the large one that was first";
-  queue_.Arrived(started[1].pull, b);
+  queue_.PullSealed(started[1].pull, b);
   const StartPull alone = Started();
   EXPECT_EQ(alone.object, huge);
   EXPECT_EQ(queue_.pulled_bytes(), 5000u);
-  queue_.Arrived(alone.pull, huge);
+  queue_.PullSealed(alone.pull, huge);
   EXPECT_EQ(Started().object, small);
 }
 
@@ -168,13 +168,13 @@ TEST_F(PullQueueTest, ASizeThatOnlyTheSenderKnowsCountsOnceItIsSaid) {
   limits.unknown_bytes = 10;
   Use(limits);
   const ObjectId a = Object(), b = Object();
-  Ask(a, 1);
+  Want(a, 1);
   queue_.Located(a, {Node(2)}, 0);
   const StartPull start = Started();
   EXPECT_EQ(queue_.pulled_bytes(), 10u);
-  queue_.Sized(start.pull, a, 999);
+  queue_.PullSized(start.pull, a, 999);
   EXPECT_EQ(queue_.pulled_bytes(), 999u);
-  Ask(b, 1);
+  Want(b, 1);
   queue_.Located(b, {Node(2)}, 2);
   Settle();
   EXPECT_TRUE(Of<StartPull>().empty());
@@ -182,11 +182,11 @@ TEST_F(PullQueueTest, ASizeThatOnlyTheSenderKnowsCountsOnceItIsSaid) {
 
 TEST_F(PullQueueTest, ArgumentsLeaveRoomForGets) {
   PullLimits limits;
-  limits.transfers_max = 8;
+  limits.pulls_max = 8;
   Use(limits);
   for (int i = 0; i < 8; ++i) {
     const ObjectId object = Object();
-    Ask(object, 1, PullPriority::kArgument);
+    Want(object, 1, PullPriority::kArgument);
     queue_.Located(object, {Node(2)}, 1);
   }
   Settle();
@@ -197,14 +197,14 @@ TEST_F(PullQueueTest, ArgumentsLeaveRoomForGets) {
 
 TEST_F(PullQueueTest, ALostHolderIsFollowedByTheNextAndThenTheOwnerIsAskedAgain) {
   const ObjectId object = Object();
-  Ask(object, 1);
+  Want(object, 1);
   queue_.Located(object, {Node(2), Node(3)}, 1000);
   const StartPull first = Started();
-  queue_.Ended(first.pull, object, {ErrorCode::kDisconnected, "the link broke"}, 300);
+  queue_.PullEnded(first.pull, object, {ErrorCode::kDisconnected, "the link broke"}, 300);
   const StartPull second = Started();
   EXPECT_NE(second.from, first.from);
   EXPECT_NE(second.pull, first.pull);
-  queue_.Ended(second.pull, object, {ErrorCode::kNotFound, "evicted"}, 300);
+  queue_.PullEnded(second.pull, object, {ErrorCode::kNotFound, "evicted"}, 300);
   Settle();
   EXPECT_TRUE(decisions_.empty()) << "it backs off before it asks again";
   clock_.Advance(queue_.NextTick() - clock_.Now());
@@ -213,14 +213,14 @@ TEST_F(PullQueueTest, ALostHolderIsFollowedByTheNextAndThenTheOwnerIsAskedAgain)
   ASSERT_EQ(Of<LocateObject>().size(), 1u);
   EXPECT_EQ(Of<LocateObject>()[0].without, std::vector<NodeId>{second.from});
   // A late word of a transfer that has ended changes nothing.
-  queue_.Ended(first.pull, object, {ErrorCode::kTooLarge, "late"}, 0);
-  queue_.Arrived(second.pull, object);
+  queue_.PullEnded(first.pull, object, {ErrorCode::kTooLarge, "late"}, 0);
+  queue_.PullSealed(second.pull, object);
   EXPECT_EQ(queue_.objects(), 1u);
 }
 
 TEST_F(PullQueueTest, AGoneNodeLosesItsTransfersAtOnce) {
   const ObjectId object = Object();
-  Ask(object, 1);
+  Want(object, 1);
   queue_.Located(object, {Node(2), Node(3)}, 1000);
   const StartPull first = Started();
   queue_.NodeGone(first.from);
@@ -237,11 +237,11 @@ TEST_F(PullQueueTest, FailuresBackOffLongerAndLongerUntilBytesCome) {
   limits.back_off_max = milliseconds(50);
   Use(limits);
   const ObjectId object = Object();
-  Ask(object, 1);
+  Want(object, 1);
   queue_.Located(object, {Node(2)}, 1000);
   const auto fail = [&](uint64_t good_bytes) {
     const StartPull start = Started();
-    queue_.Ended(start.pull, object, {ErrorCode::kFull, "no room"}, good_bytes);
+    queue_.PullEnded(start.pull, object, {ErrorCode::kFull, "no room"}, good_bytes);
     const Duration waits = queue_.NextTick() - clock_.Now();
     clock_.Advance(waits);
     queue_.Tick();
@@ -261,20 +261,20 @@ TEST_F(PullQueueTest, WhatNobodyWithACopyCouldBeReachedForLongIsLost) {
   limits.give_up_after = seconds(30);
   Use(limits);
   const ObjectId object = Object();
-  Ask(object, 1);
+  Want(object, 1);
   const TimePoint begin = clock_.Now();
   while (clock_.Now() - begin < seconds(60)) {
     queue_.Located(object, {Node(2)}, 1000);  // its owner reaches it
     Settle();
     for (const StartPull& start : Of<StartPull>())
-      queue_.Ended(start.pull, object, {ErrorCode::kDisconnected, "there is no session"}, 0);
+      queue_.PullEnded(start.pull, object, {ErrorCode::kDisconnected, "there is no session"}, 0);
     Settle();
-    if (!Of<TellFailed>().empty()) break;
+    if (!Of<TellLost>().empty()) break;
     clock_.Advance(milliseconds(500));
     queue_.Tick();
   }
-  ASSERT_EQ(Of<TellFailed>().size(), 1u);
-  EXPECT_NE(Of<TellFailed>()[0].why.message.find("there is no session"), std::string::npos);
+  ASSERT_EQ(Of<TellLost>().size(), 1u);
+  EXPECT_NE(Of<TellLost>()[0].why.message.find("there is no session"), std::string::npos);
   EXPECT_GE(clock_.Now() - begin, seconds(30));
   EXPECT_LE(clock_.Now() - begin, seconds(35));
   EXPECT_EQ(queue_.objects(), 0u);
@@ -285,60 +285,60 @@ TEST_F(PullQueueTest, WhoHasBeenOutOfReachForLongMakesTheNextObjectWaitNoMore) {
   limits.give_up_after = seconds(30);
   Use(limits);
   const auto unreached = [&](const ObjectId& object) {  // tried once
-    Ask(object, 1);
+    Want(object, 1);
     queue_.Located(object, {Node(2)}, 1000);
     const StartPull start = Started();
-    queue_.Ended(start.pull, object, {ErrorCode::kDisconnected, "there is no session"}, 0);
+    queue_.PullEnded(start.pull, object, {ErrorCode::kDisconnected, "there is no session"}, 0);
     Settle();
-    return Of<TellFailed>().size() == 1;
+    return Of<TellLost>().size() == 1;
   };
   for (int i = 0; i < 6; ++i) {
     EXPECT_FALSE(unreached(Object()));
-    queue_.AskerGone(1);
+    queue_.WanterGone(1);
     Settle();
     clock_.Advance(seconds(5));
   }
   EXPECT_TRUE(unreached(Object()));
   // Another one has a copy, too.
   const ObjectId object = Object();
-  Ask(object, 1);
+  Want(object, 1);
   queue_.Located(object, {Node(2), Node(3)}, 1000);
   for (int holders = 0; holders < 2; ++holders) {
     const StartPull start = Started();
-    queue_.Ended(start.pull, object, {ErrorCode::kDisconnected, "there is no session"}, 0);
+    queue_.PullEnded(start.pull, object, {ErrorCode::kDisconnected, "there is no session"}, 0);
   }
   Settle();
-  EXPECT_TRUE(Of<TellFailed>().empty());
-  queue_.AskerGone(1);
+  EXPECT_TRUE(Of<TellLost>().empty());
+  queue_.WanterGone(1);
   // It is heard, or nothing was tried for a while: then patience begins anew.
   clock_.Advance(seconds(11));
   EXPECT_FALSE(unreached(Object()));
-  queue_.AskerGone(1);
+  queue_.WanterGone(1);
   for (int i = 0; i < 6; ++i) {
     clock_.Advance(seconds(4));
     EXPECT_FALSE(unreached(Object()));
-    queue_.AskerGone(1);
+    queue_.WanterGone(1);
   }
   const ObjectId there = Object();
-  Ask(there, 1);
+  Want(there, 1);
   queue_.Located(there, {Node(2)}, 1000);
-  queue_.Ended(Started().pull, there, {ErrorCode::kNotFound, "it has none"}, 0);
-  queue_.AskerGone(1);
+  queue_.PullEnded(Started().pull, there, {ErrorCode::kNotFound, "it has none"}, 0);
+  queue_.WanterGone(1);
   clock_.Advance(seconds(7));
   EXPECT_FALSE(unreached(Object()));
 }
 
 TEST_F(PullQueueTest, TheLastAskerThatCancelsStopsTheTransfer) {
   const ObjectId object = Object();
-  Ask(object, 1);
-  Ask(object, 2);
+  Want(object, 1);
+  Want(object, 2);
   queue_.Located(object, {Node(2)}, 1000);
   const StartPull start = Started();
-  queue_.Cancel(object, 1);
-  queue_.Cancel(object, 1);
+  queue_.WantNoLonger(object, 1);
+  queue_.WantNoLonger(object, 1);
   Settle();
   EXPECT_TRUE(decisions_.empty());
-  queue_.AskerGone(2);
+  queue_.WanterGone(2);
   Settle();
   ASSERT_EQ(Of<StopPull>().size(), 1u);
   EXPECT_EQ(Of<StopPull>()[0].pull, start.pull);
@@ -349,48 +349,48 @@ TEST_F(PullQueueTest, TheLastAskerThatCancelsStopsTheTransfer) {
 
 TEST_F(PullQueueTest, AtItsDeadlineAnAskerHearsWhatStoodInTheWay) {
   const ObjectId object = Object();
-  ASSERT_TRUE(queue_.Ask(object, 1, PullPriority::kGet, clock_.After(seconds(1))));
-  Ask(object, 2);
+  ASSERT_TRUE(queue_.Want(object, 1, PullPriority::kGet, clock_.After(seconds(1))));
+  Want(object, 2);
   queue_.Located(object, {Node(2)}, 1000);
-  queue_.Ended(Started().pull, object, {ErrorCode::kFull, "StoreFull: need 1000 bytes"}, 0);
+  queue_.PullEnded(Started().pull, object, {ErrorCode::kFull, "StoreFull: need 1000 bytes"}, 0);
   clock_.Advance(seconds(1));
   queue_.Tick();
   Settle();
-  ASSERT_EQ(Of<TellFailed>().size(), 1u);
-  EXPECT_EQ(Of<TellFailed>()[0].asker, 1u);
-  EXPECT_EQ(Of<TellFailed>()[0].why.code, ErrorCode::kTimedOut);
-  EXPECT_NE(Of<TellFailed>()[0].why.message.find("StoreFull: need 1000 bytes"), std::string::npos);
-  EXPECT_EQ(queue_.objects(), 1u) << "the other asker has no deadline";
+  ASSERT_EQ(Of<TellLost>().size(), 1u);
+  EXPECT_EQ(Of<TellLost>()[0].wanter, 1u);
+  EXPECT_EQ(Of<TellLost>()[0].why.code, ErrorCode::kTimedOut);
+  EXPECT_NE(Of<TellLost>()[0].why.message.find("StoreFull: need 1000 bytes"), std::string::npos);
+  EXPECT_EQ(queue_.objects(), 1u) << "the other wanter has no deadline";
 }
 
 TEST_F(PullQueueTest, AnAskerThatAsksAgainHasItsLatestDeadline) {
   const ObjectId object = Object();
-  ASSERT_TRUE(queue_.Ask(object, 1, PullPriority::kGet, clock_.After(seconds(1))));
-  ASSERT_TRUE(queue_.Ask(object, 1, PullPriority::kGet, clock_.After(seconds(5))));
+  ASSERT_TRUE(queue_.Want(object, 1, PullPriority::kGet, clock_.After(seconds(1))));
+  ASSERT_TRUE(queue_.Want(object, 1, PullPriority::kGet, clock_.After(seconds(5))));
   clock_.Advance(seconds(2));
   queue_.Tick();
   Settle();
-  EXPECT_TRUE(Of<TellFailed>().empty());
-  queue_.AskerGone(1);
+  EXPECT_TRUE(Of<TellLost>().empty());
+  queue_.WanterGone(1);
   EXPECT_EQ(queue_.NextTick(), TimePoint::max());
 }
 
 TEST_F(PullQueueTest, WhatWillNeverComeFailsForAll) {
   const Error gone{ErrorCode::kUnavailable, "its owner has gone"};
-  const ProcessId there = (ProcessId{9} << 32) | 4, there_too = (ProcessId{9} << 32) | 5, elsewhere = 4;
+  const ProcessId there = ProcessIdOf(MachineNumber{9}, 4), there_too = ProcessIdOf(MachineNumber{9}, 5), elsewhere = 4;
   const ObjectId a = Object(there), b = Object(there_too), c = Object(elsewhere), d = Object(there);
-  for (const ObjectId& object : {a, b, c, d}) Ask(object, 1);
+  for (const ObjectId& object : {a, b, c, d}) Want(object, 1);
   queue_.Lost(a, gone);
   EXPECT_EQ(queue_.objects(), 3u);
   queue_.OwnerGone(there, gone);
   EXPECT_EQ(queue_.objects(), 2u);
-  queue_.OwnersGone(9, gone);
+  queue_.OwnersGone(MachineNumber{9}, gone);
   EXPECT_EQ(queue_.objects(), 1u);
   queue_.Located(c, {Node(2)}, 1);
-  queue_.Ended(Started().pull, c, {ErrorCode::kTooLarge, "larger than the store"}, 0);
+  queue_.PullEnded(Started().pull, c, {ErrorCode::kTooLarge, "larger than the store"}, 0);
   Settle();
-  ASSERT_EQ(Of<TellFailed>().size(), 1u);
-  EXPECT_EQ(Of<TellFailed>()[0].why.message, "larger than the store");
+  ASSERT_EQ(Of<TellLost>().size(), 1u);
+  EXPECT_EQ(Of<TellLost>()[0].why.message, "larger than the store");
   EXPECT_EQ(queue_.objects(), 0u);
 }
 
@@ -401,14 +401,14 @@ TEST_F(PullQueueTest, AnObjectThatIsMadeHereMeanwhileStopsItsTransfer) {
   Settle();
   ASSERT_EQ(Of<StopPull>().size(), 1u);
   EXPECT_EQ(Of<StopPull>()[0].pull, start.pull);
-  EXPECT_EQ(Of<TellHere>().size(), 1u);
+  EXPECT_EQ(Of<TellSealed>().size(), 1u);
 }
 
 TEST_F(PullQueueTest, SeveralHoldersShareTheWork) {
   std::map<NodeId, int> from;
   for (int i = 0; i < 30; ++i) {
     const ObjectId object = Object();
-    Ask(object, 1);
+    Want(object, 1);
     queue_.Located(object, {Node(2), Node(3), Node(4)}, 1);
     ++from[Started().from];
   }
@@ -420,9 +420,9 @@ TEST_F(PullQueueTest, OneObjectTooManyIsRefusedWithTheLimit) {
   limits.objects_max = 1;
   Use(limits);
   const ObjectId object = Object();
-  Ask(object, 1);
-  Ask(object, 2);
-  const auto refused = queue_.Ask(Object(), 3, PullPriority::kGet, Deadline::Never());
+  Want(object, 1);
+  Want(object, 2);
+  const auto refused = queue_.Want(Object(), 3, PullPriority::kGet, Deadline::Never());
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kFull);
 }

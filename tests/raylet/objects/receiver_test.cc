@@ -52,7 +52,7 @@ TEST_F(ObjectReceiverTest, ObjectsOfEverySizeComeAsTheyAre) {
     const Content data = RandomContent(data_bytes, ++seed), metadata = RandomContent(metadata_bytes, ++seed);
     const ObjectId object = from_.Put(data, metadata);
     const TransferEvent event = to_.Pull(object, from_.id);
-    ASSERT_EQ(event.kind, Kind::kArrived) << event.why.message;
+    ASSERT_EQ(event.kind, Kind::kSealed) << event.why.message;
     EXPECT_EQ(event.object, object);
     to_.ExpectHolds(object, data, metadata);
   }
@@ -88,7 +88,7 @@ TEST_F(ObjectReceiverTest, ManyAtATimeOverTcpAllCome) {
   });
   for (size_t i = 0; i < objects.size(); ++i) {
     const TransferEvent event = to_.Next();
-    ASSERT_EQ(event.kind, Kind::kArrived) << event.why.message;
+    ASSERT_EQ(event.kind, Kind::kSealed) << event.why.message;
   }
   for (const auto& [object, data] : objects) to_.ExpectHolds(object, data);
   from_.Run([&] { EXPECT_EQ(from_.sender->pulls(), 0u); });
@@ -116,7 +116,7 @@ TEST_F(ObjectReceiverTest, ACutTransferGoesOnAtTheLastGoodChunk) {
     EXPECT_FALSE(to_.Has(object));
     Link(from_, to_);
     const TransferEvent event = to_.Pull(object, from_.id);
-    ASSERT_EQ(event.kind, Kind::kArrived) << event.why.message;
+    ASSERT_EQ(event.kind, Kind::kSealed) << event.why.message;
     to_.ExpectHolds(object, data, metadata);
     to_.Run([&] {
       resumed = to_.receiver->counters().bytes_resumed.value();
@@ -141,14 +141,14 @@ TEST_F(ObjectReceiverTest, ABentByteIsNeverSealedAndTheObjectComesAgain) {
     {
       Wire wire(from_, to_, stream, bent);
       event = to_.Pull(object, from_.id);
-      if (event.kind == Kind::kArrived) to_.ExpectHolds(object, data, metadata);  // a byte without a meaning
+      if (event.kind == Kind::kSealed) to_.ExpectHolds(object, data, metadata);  // a byte without a meaning
       to_.Run([&] { to_.receiver->Disconnect(from_.id, {ErrorCode::kDisconnected, "the transfer has ended"}); });
       while (event.kind != Kind::kGone) event = to_.Next();
     }
     Link(from_, to_);
     if (!to_.Has(object)) {
       event = to_.Pull(object, from_.id);
-      ASSERT_EQ(event.kind, Kind::kArrived) << event.why.message;
+      ASSERT_EQ(event.kind, Kind::kSealed) << event.why.message;
     }
     to_.ExpectHolds(object, data, metadata);
     to_.Run([&] { to_.receiver->Disconnect(from_.id, {ErrorCode::kDisconnected, "the test is done"}); });
@@ -169,7 +169,7 @@ TEST_F(ObjectReceiverTest, AnotherHolderGoesOnWhereTheFirstOneEnded) {
   }
   from_.daemon->Kill();
   Link(other, to_);
-  ASSERT_EQ(to_.Pull(object, other.id).kind, Kind::kArrived);
+  ASSERT_EQ(to_.Pull(object, other.id).kind, Kind::kSealed);
   to_.ExpectHolds(object, data);
   other.Run([&] { EXPECT_EQ(other.sender->counters().bytes_sent.value(), 2 * kChunkBytes); });
 }
@@ -188,7 +188,7 @@ TEST_F(ObjectReceiverTest, AnObjectOfTheSameNameAndAnotherSizeIsNotPutTogetherWi
   const TransferEvent refused = to_.Pull(object, from_.id);
   ASSERT_EQ(refused.kind, Kind::kEnded);
   EXPECT_EQ(refused.good_bytes, 0u);
-  ASSERT_EQ(to_.Pull(object, from_.id).kind, Kind::kArrived);
+  ASSERT_EQ(to_.Pull(object, from_.id).kind, Kind::kSealed);
   to_.ExpectHolds(object, other_data);
 }
 
@@ -213,7 +213,7 @@ TEST_F(ObjectReceiverTest, AFullStoreSaysSoAndTakesTheObjectOnceThereIsRoom) {
   EXPECT_EQ(full.why.code, ErrorCode::kFull);
   EXPECT_NE(full.why.message.find("10000000"), std::string::npos) << full.why.message;
   pin->Release();
-  ASSERT_EQ(to_.Pull(object, from_.id).kind, Kind::kArrived);
+  ASSERT_EQ(to_.Pull(object, from_.id).kind, Kind::kSealed);
   to_.ExpectHolds(object, data);
 }
 
@@ -234,7 +234,7 @@ TEST_F(ObjectReceiverTest, AnObjectThatIsHereAlreadyHasArrivedAndOneThatSomebody
   EXPECT_EQ(to_.Pull(object, from_.id).why.code, ErrorCode::kAlreadyExists);
   std::copy(data.begin(), data.end(), writer->data().begin());
   ASSERT_TRUE(std::move(*writer).Seal());
-  EXPECT_EQ(to_.Pull(object, from_.id).kind, Kind::kArrived);
+  EXPECT_EQ(to_.Pull(object, from_.id).kind, Kind::kSealed);
 }
 
 TEST_F(ObjectReceiverTest, AStoppedTransferLeavesNothingBehind) {
@@ -259,7 +259,7 @@ TEST_F(ObjectReceiverTest, AStoppedTransferLeavesNothingBehind) {
   });
   const TransferEvent event = to_.Next();
   EXPECT_EQ(event.object, after);
-  EXPECT_EQ(event.kind, Kind::kArrived);
+  EXPECT_EQ(event.kind, Kind::kSealed);
   EXPECT_TRUE(Eventually(std::chrono::seconds(10), nothing_is_left));
 }
 
@@ -305,7 +305,7 @@ TEST_F(ObjectReceiverTest, ALostConnectionEndsItsTransfersAndNoOthers) {
   int arrived = 0, ended = 0, closed = 0;
   for (int i = 0; i < 3; ++i) {
     const TransferEvent event = to_.Next();
-    arrived += event.kind == Kind::kArrived && event.object == there ? 1 : 0;
+    arrived += event.kind == Kind::kSealed && event.object == there ? 1 : 0;
     ended += event.kind == Kind::kEnded && event.object == gone ? 1 : 0;
     closed += event.kind == Kind::kGone ? 1 : 0;
   }
@@ -327,7 +327,7 @@ TEST(ObjectReceiverStalls, ASenderThatSaysNothingAndAReaderThatTakesNothingAreDr
   wire::PullRequestT request;
   request.object = std::make_unique<wire::Id20>(ToWire(from.Put(Content(20'000'000))));
   std::vector<std::byte> frame;
-  AppendFrame(frame, static_cast<uint16_t>(wire::ObjectMessage::Pull), 1, Encode(request));
+  AppendFrame(frame, static_cast<uint16_t>(wire::BulkMessage::Pull), 1, Encode(request));
   ASSERT_EQ(*SendSome(deaf.get(), frame, {}), frame.size());
   EXPECT_TRUE(Eventually(std::chrono::seconds(20), [&] {
     size_t left = 1;
@@ -347,10 +347,10 @@ TEST_F(ObjectReceiverTest, ASideThatTalksNonsenseLosesItsConnectionAndNobodyElse
     return Eventually(std::chrono::seconds(10), [&, &fd = stranger] { return PeerClosed(fd.get()); });
   };
   EXPECT_TRUE(closes_after(99, {}));
-  EXPECT_TRUE(closes_after(static_cast<uint16_t>(wire::ObjectMessage::PullHeader), {}));
-  EXPECT_TRUE(closes_after(static_cast<uint16_t>(wire::ObjectMessage::Pull), RandomContent(100, 1)));
-  EXPECT_TRUE(closes_after(static_cast<uint16_t>(wire::ObjectMessage::Pull), Content(kBulkMessageBytesMax + 1)));
-  EXPECT_EQ(to_.Pull(from_.Put(RandomContent(1000, 1)), from_.id).kind, Kind::kArrived);
+  EXPECT_TRUE(closes_after(static_cast<uint16_t>(wire::BulkMessage::PullHeader), {}));
+  EXPECT_TRUE(closes_after(static_cast<uint16_t>(wire::BulkMessage::Pull), RandomContent(100, 1)));
+  EXPECT_TRUE(closes_after(static_cast<uint16_t>(wire::BulkMessage::Pull), Content(kBulkMessageBytesMax + 1)));
+  EXPECT_EQ(to_.Pull(from_.Put(RandomContent(1000, 1)), from_.id).kind, Kind::kSealed);
 }
 
 TEST(ObjectSenderLimit, ASideThatAsksForTooMuchAtOnceIsDropped) {
@@ -362,7 +362,7 @@ TEST(ObjectSenderLimit, ASideThatAsksForTooMuchAtOnceIsDropped) {
   request.object = std::make_unique<wire::Id20>(ToWire(object));
   std::vector<std::byte> frames;
   for (uint64_t pull = 1; pull <= 4; ++pull)
-    AppendFrame(frames, static_cast<uint16_t>(wire::ObjectMessage::Pull), pull, Encode(request));
+    AppendFrame(frames, static_cast<uint16_t>(wire::BulkMessage::Pull), pull, Encode(request));
   ASSERT_TRUE(SendSome(greedy.get(), frames, {}));
   EXPECT_TRUE(Eventually(std::chrono::seconds(10), [&, &fd = greedy] { return PeerClosed(fd.get()); }));
 }

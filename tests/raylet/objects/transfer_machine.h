@@ -43,7 +43,7 @@ inline std::pair<UniqueFd, UniqueFd> SocketPair() {
 
 // What became of a transfer, or of a connection.
 struct TransferEvent {
-  enum class Kind { kArrived, kEnded, kGone } kind = Kind::kGone;
+  enum class Kind { kSealed, kEnded, kGone } kind = Kind::kGone;
   PullNumber pull = 0;
   ObjectId object;
   Error why;
@@ -112,12 +112,12 @@ class Machine final : public ObjectReceiver::Handler {
     return event;
   }
 
-  void OnSized(PullNumber, const ObjectId&, uint64_t) override {}
-  void OnArrived(PullNumber pull, const ObjectId& object, client::ObjectView view) override {
+  void OnPullSized(PullNumber, const ObjectId&, uint64_t) override {}
+  void OnPullSealed(PullNumber pull, const ObjectId& object, client::ObjectView view) override {
     EXPECT_EQ(view.id(), object);
-    Add({TransferEvent::Kind::kArrived, pull, object, {}, 0});
+    Add({TransferEvent::Kind::kSealed, pull, object, {}, 0});
   }
-  void OnEnded(PullNumber pull, const ObjectId& object, const Error& why, uint64_t good_bytes) override {
+  void OnPullEnded(PullNumber pull, const ObjectId& object, const Error& why, uint64_t good_bytes) override {
     Add({TransferEvent::Kind::kEnded, pull, object, why, good_bytes});
   }
   void OnConnectionGone(const NodeId&, const Error& why) override { Add({TransferEvent::Kind::kGone, 0, {}, why, 0}); }

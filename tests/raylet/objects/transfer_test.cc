@@ -42,7 +42,11 @@ class Node final : public ObjectTransfer::Handler {
     if (!started) throw std::runtime_error(started.error().message);
     daemon.emplace(*std::move(started));
     store = Connect();
-    loop_.Run([&] { transfer.emplace(loop_.loop(), clock_, id, Connect(), *this, limits); });
+    loop_.Run([&] {
+      transfer.emplace(
+          loop_.loop(), clock_, id, Connect(), [this](const NodeId& node, auto done) { Dial(node, std::move(done)); },
+          *this, limits);
+    });
     const std::lock_guard lock(world.mutex);
     world.nodes[id] = this;
   }
@@ -71,18 +75,18 @@ class Node final : public ObjectTransfer::Handler {
     const std::lock_guard lock(world_.mutex);
     world_.copies[object].insert(id);
   }
-  void Ask(const ObjectId& object, PullAsker asker, PullPriority priority = PullPriority::kGet,
-           Deadline deadline = Deadline::Never()) {
-    Run([&] { EXPECT_TRUE(transfer->Ask(object, asker, priority, deadline)); });
+  void Want(const ObjectId& object, Wanter wanter, PullPriority priority = PullPriority::kGet,
+            Deadline deadline = Deadline::Never()) {
+    Run([&] { EXPECT_TRUE(transfer->pulls().Want(object, wanter, priority, deadline)); });
   }
-  // What the askers of an object have been told, once `asker` has been.
-  Error Told(const ObjectId& object, PullAsker asker) {
+  // What the wanters of an object have been told, once `wanter` has been.
+  Error Told(const ObjectId& object, Wanter wanter) {
     std::unique_lock lock(mutex_);
     const bool told = changed_.wait_for(lock, std::chrono::seconds(30), [&] {
-      return told_.contains({object, asker});
+      return told_.contains({object, wanter});
     });
     EXPECT_TRUE(told) << "nothing is said of the object";
-    return told ? told_[{object, asker}] : Error{ErrorCode::kTimedOut, "nothing"};
+    return told ? told_[{object, wanter}] : Error{ErrorCode::kTimedOut, "nothing"};
   }
   void ExpectHolds(const ObjectId& object, const Content& data) {
     const auto view = store->Get(object, Deadline::AfterMs(0));
@@ -91,52 +95,52 @@ class Node final : public ObjectTransfer::Handler {
   }
 
   void OnLocate(std::vector<LocateObject> objects) override {
-    wire::CopiesFoundT found;
+    wire::LocatedNoticeT located;
     {
       const std::lock_guard lock(world_.mutex);
       for (const LocateObject& each : objects) {
         const auto copies = world_.copies.find(each.object);
         if (world_.lost.contains(each.object)) {
-          found.lost.push_back(ToWire(each.object));
+          located.lost.push_back(ToWire(each.object));
         } else if (copies == world_.copies.end()) {
-          found.none_yet.push_back(ToWire(each.object));
+          located.none_yet.push_back(ToWire(each.object));
         } else {
           for (const NodeId& holder : copies->second)
-            if (holder != id) found.copies.emplace_back(ToWire(each.object), ToWire(holder), 0);
+            if (holder != id) located.copies.emplace_back(ToWire(each.object), ToWire(holder), 0);
         }
       }
     }
-    transfer->Found(found);
+    transfer->Located(located);
   }
-  void OnDial(const NodeId& node) override {
-    ++dialled;
+  void Dial(const NodeId& node, const std::function<void(Result<UniqueFd>)>& done) {
+    ++dialed;
     const std::lock_guard lock(world_.mutex);
     if (world_.unreachable.contains(node) || !world_.nodes.contains(node))
-      return transfer->Dialled(node, Fail(ErrorCode::kDisconnected, "nobody answers there"));
+      return done(Fail(ErrorCode::kDisconnected, "nobody answers there"));
     auto [sends, receives] = SocketPair();
     // In its own time, on its own thread.
     Node& other = *world_.nodes[node];
     other.loop_.loop().Post([&other, from = id, fd = std::make_shared<UniqueFd>(std::move(sends))] {
       if (other.transfer) other.transfer->Serve(from, std::move(*fd));
     });
-    transfer->Dialled(node, std::move(receives));
+    done(std::move(receives));
   }
-  void OnCopied(const ObjectId& object, uint64_t bytes, client::ObjectView view) override {
+  void OnPullSealed(const ObjectId& object, uint64_t bytes, client::ObjectView view) override {
     EXPECT_EQ(view.data().size(), bytes);
     ++copied;
     const std::lock_guard lock(world_.mutex);
     world_.copies[object].insert(id);
   }
-  void OnHere(const ObjectId& object, const std::vector<PullAsker>& askers) override {
-    for (const PullAsker asker : askers) Tell(object, asker, {ErrorCode::kOk, ""});
+  void OnSealed(const ObjectId& object, const std::vector<Wanter>& wanters) override {
+    for (const Wanter wanter : wanters) Tell(object, wanter, {ErrorCode::kOk, ""});
   }
-  void OnFailed(const ObjectId& object, PullAsker asker, const Error& why) override { Tell(object, asker, why); }
+  void OnLost(Wanter wanter, const ObjectId& object, const Error& why) override { Tell(object, wanter, why); }
 
   const NodeId id;
   std::optional<DaemonProcess> daemon;
   std::shared_ptr<client::StoreClient> store;
   std::optional<ObjectTransfer> transfer;  // on the loop's thread
-  std::atomic<int> copied{0}, dialled{0};
+  std::atomic<int> copied{0}, dialed{0};
 
  private:
   std::shared_ptr<client::StoreClient> Connect() {
@@ -144,9 +148,9 @@ class Node final : public ObjectTransfer::Handler {
     if (!client) throw std::runtime_error(client.error().message);
     return *client;
   }
-  void Tell(const ObjectId& object, PullAsker asker, const Error& what) {
+  void Tell(const ObjectId& object, Wanter wanter, const Error& what) {
     const std::lock_guard lock(mutex_);
-    EXPECT_TRUE(told_.try_emplace({object, asker}, what).second) << "told twice";
+    EXPECT_TRUE(told_.try_emplace({object, wanter}, what).second) << "told twice";
     changed_.notify_all();
   }
 
@@ -155,20 +159,20 @@ class Node final : public ObjectTransfer::Handler {
   TurnedClock clock_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::map<std::pair<ObjectId, PullAsker>, Error> told_;  // under mutex_
+  std::map<std::pair<ObjectId, Wanter>, Error> told_;  // under mutex_
   LoopThread loop_;
 };
 
-TEST(ObjectTransfer, ManyAskersOfOneObjectHaveOneCopyMade) {
+TEST(ObjectTransfer, ManyWantersOfOneObjectShareOnePull) {
   World world;
   Node from(world), to(world);
   const Content data = RandomContent(1'000'000, 1);
   const ObjectId object = from.Put(data);
   to.Run([&] {
-    for (PullAsker asker = 1; asker <= 20; ++asker)
-      EXPECT_TRUE(to.transfer->Ask(object, asker, static_cast<PullPriority>(asker % 3), Deadline::Never()));
+    for (Wanter wanter = 1; wanter <= 20; ++wanter)
+      EXPECT_TRUE(to.transfer->pulls().Want(object, wanter, static_cast<PullPriority>(wanter % 3), Deadline::Never()));
   });
-  for (PullAsker asker = 1; asker <= 20; ++asker) EXPECT_EQ(to.Told(object, asker).code, ErrorCode::kOk);
+  for (Wanter wanter = 1; wanter <= 20; ++wanter) EXPECT_EQ(to.Told(object, wanter).code, ErrorCode::kOk);
   to.ExpectHolds(object, data);
   EXPECT_EQ(to.copied, 1);
   from.Run([&] { EXPECT_EQ(from.transfer->sent().bytes_sent.value(), data.size()); });
@@ -185,7 +189,7 @@ TEST(ObjectTransfer, ThousandsOfSmallObjectsAndAFewLargeOnesAllCome) {
   }
   to.Run([&] {
     for (const auto& [object, data] : objects)
-      EXPECT_TRUE(to.transfer->Ask(object, 1, PullPriority::kArgument, Deadline::Never()));
+      EXPECT_TRUE(to.transfer->pulls().Want(object, 1, PullPriority::kArgument, Deadline::Never()));
   });
   for (const auto& [object, data] : objects) {
     ASSERT_EQ(to.Told(object, 1).code, ErrorCode::kOk);
@@ -198,7 +202,7 @@ TEST(ObjectTransfer, WhenAHolderGoesAnotherOneGoesOn) {
   Node first(world), second(world), to(world);
   const Content data = RandomContent(20'000'000, 1);
   const ObjectId object = first.Put(data);
-  to.Ask(object, 1);
+  to.Want(object, 1);
   // The first one goes while it sends; the object is elsewhere by then.
   EXPECT_TRUE(Eventually(std::chrono::seconds(20), [&] { return to.transfer->received().bytes_received.value() > 0; }));
   second.Put(object, data);
@@ -215,7 +219,7 @@ TEST(ObjectTransfer, AHolderThatCannotBeReachedIsPassedOver) {
   const ObjectId object = there.Put(data);
   away.Put(object, data);
   world.unreachable.insert(away.id);
-  to.Ask(object, 1);
+  to.Want(object, 1);
   EXPECT_EQ(to.Told(object, 1).code, ErrorCode::kOk);
 }
 
@@ -225,10 +229,10 @@ TEST(ObjectTransfer, AHolderThatHasEvictedItsCopyIsAskedForInVainAndTheOwnerAgai
   const Content data = RandomContent(1000, 1);
   const ObjectId object = gone.Put(data);
   ASSERT_TRUE(gone.store->Delete({&object, 1}));
-  to.Ask(object, 1);
+  to.Want(object, 1);
   EXPECT_TRUE(Eventually(std::chrono::seconds(20), [&] {
     std::string why;
-    to.Run([&] { why = to.transfer->WhyWaiting(object); });
+    to.Run([&] { why = to.transfer->queue().WhyWaiting(object); });
     return why.find("is not in the store") != std::string::npos;
   }));
   gone.Put(object, data);
@@ -242,13 +246,13 @@ TEST(ObjectTransfer, AFullStoreIsWhatAnAskerHearsAtItsDeadline) {
   const ObjectId pinned = to.Put(Content(10'000'000));
   const auto pin = to.store->Get(pinned, Deadline::AfterMs(0));
   ASSERT_TRUE(pin);
-  to.Ask(object, 1, PullPriority::kArgument);
+  to.Want(object, 1, PullPriority::kArgument);
   EXPECT_TRUE(Eventually(std::chrono::seconds(20), [&] {
     std::string why;
-    to.Run([&] { why = to.transfer->WhyWaiting(object); });
+    to.Run([&] { why = to.transfer->queue().WhyWaiting(object); });
     return why.find("10000000") != std::string::npos;
   }));
-  to.Ask(object, 1, PullPriority::kArgument, Deadline::AfterMs(1));
+  to.Want(object, 1, PullPriority::kArgument, Deadline::AfterMs(1));
   const Error why = to.Told(object, 1);
   EXPECT_EQ(why.code, ErrorCode::kTimedOut);
   EXPECT_NE(why.message.find("10000000"), std::string::npos) << why.message;
@@ -260,11 +264,11 @@ TEST(ObjectTransfer, AStoreThatDoesNotAnswerHoldsUpTheTransferAndNotTheLoop) {
   const Content data = RandomContent(1'000'000, 1);
   const ObjectId object = from.Put(data);
   to.daemon->Signal(SIGSTOP);
-  to.Ask(object, 1);
+  to.Want(object, 1);
   EXPECT_TRUE(Eventually(std::chrono::seconds(20), [&] { return from.transfer->sent().bytes_sent.value() > 0; }));
   std::string why;
-  to.Run([&] { why = to.transfer->WhyWaiting(object); });  // returns although the store is silent
-  EXPECT_NE(why.find("is on its way from node " + from.id.hex()), std::string::npos) << why;
+  to.Run([&] { why = to.transfer->queue().WhyWaiting(object); });  // returns although the store is silent
+  EXPECT_NE(why.find("is pulled from node " + from.id.hex()), std::string::npos) << why;
   to.daemon->Signal(SIGCONT);
   ASSERT_EQ(to.Told(object, 1).code, ErrorCode::kOk);
   to.ExpectHolds(object, data);
@@ -275,16 +279,16 @@ TEST(ObjectTransfer, WhatIsLostFailsAndWhatIsFreedGoes) {
   Node from(world), to(world);
   const ObjectId lost = from.Put(RandomContent(10, 1)), freed = from.Put(RandomContent(1000, 2));
   world.lost.insert(lost);
-  to.Ask(lost, 1);
+  to.Want(lost, 1);
   EXPECT_EQ(to.Told(lost, 1).code, ErrorCode::kNotFound);
-  to.Ask(freed, 1);
+  to.Want(freed, 1);
   EXPECT_EQ(to.Told(freed, 1).code, ErrorCode::kOk);
   EXPECT_TRUE(*to.store->Contains(freed));
   to.Run([&] { to.transfer->Free({&freed, 1}); });
   EXPECT_TRUE(Eventually(std::chrono::seconds(20), [&] { return !*to.store->Contains(freed); }));
   // Asked for when its owner lets it go: it will not come.
   const ObjectId never = NewObjectId(7, world.next);
-  to.Ask(never, 1);
+  to.Want(never, 1);
   to.Run([&] { to.transfer->Free({&never, 1}); });
   EXPECT_EQ(to.Told(never, 1).code, ErrorCode::kNotFound);
 }
@@ -293,9 +297,9 @@ TEST(ObjectTransfer, WhenTheLastAskerGoesWhatHasComeGoes) {
   World world;
   Node from(world), to(world);
   const ObjectId object = from.Put(RandomContent(20'000'000, 1));
-  to.Ask(object, 1);
+  to.Want(object, 1);
   EXPECT_TRUE(Eventually(std::chrono::seconds(20), [&] { return to.transfer->received().bytes_received.value() > 0; }));
-  to.Run([&] { to.transfer->AskerGone(1); });
+  to.Run([&] { to.transfer->pulls().WanterGone(1); });
   EXPECT_TRUE(Eventually(std::chrono::seconds(20), [&] {
     const auto entry = to.store->Describe(object);
     return !entry->has_value() || (*entry)->sealed;  // it may have come whole before
@@ -308,19 +312,19 @@ TEST(ObjectTransfer, AConnectionThatCarriesNothingIsClosedAndTheNextObjectHasAno
   Node from(world), to(world);
   const auto put = [&] { return from.Put(RandomContent(1'000'000, 1)); };
   const ObjectId first = put(), second = put(), third = put();
-  to.Ask(first, 1);
+  to.Want(first, 1);
   ASSERT_EQ(to.Told(first, 1).code, ErrorCode::kOk);
   to.TurnClock(ObjectTransferLimits().idle_max - std::chrono::seconds(10));
-  to.Ask(second, 1);
+  to.Want(second, 1);
   ASSERT_EQ(to.Told(second, 1).code, ErrorCode::kOk);
-  EXPECT_EQ(to.dialled, 1);
+  EXPECT_EQ(to.dialed, 1);
   // In the moment in which it is over, somebody asks.
   to.TurnClock(ObjectTransferLimits().idle_max);
-  to.Ask(third, 1);
+  to.Want(third, 1);
   ASSERT_EQ(to.Told(third, 1).code, ErrorCode::kOk);
-  EXPECT_EQ(to.dialled, 2);
+  EXPECT_EQ(to.dialed, 2);
   to.TurnClock(ObjectTransferLimits().idle_max);
-  to.Run([&] { to.transfer->Cancel(third, 1); });  // any turn
+  to.Run([&] { to.transfer->pulls().WantNoLonger(third, 1); });  // any turn
   EXPECT_TRUE(Eventually(std::chrono::seconds(20), [&] {
     size_t sources = 1;
     to.Run([&] { sources = to.transfer->sources(); });
@@ -334,14 +338,14 @@ TEST(ObjectTransfer, AConnectionOnWhichAnObjectIsAwaitedIsNotIdleHoweverLongThat
   const Content data = RandomContent(1'000'000, 1);
   const ObjectId object = from.Put(data);
   to.daemon->Signal(SIGSTOP);
-  to.Ask(object, 1);
+  to.Want(object, 1);
   EXPECT_TRUE(Eventually(std::chrono::seconds(20), [&] { return from.transfer->sent().bytes_sent.value() > 0; }));
   to.TurnClock(10 * ObjectTransferLimits().idle_max);
-  to.Run([&] { to.transfer->Cancel(object, 2); });  // any turn
+  to.Run([&] { to.transfer->pulls().WantNoLonger(object, 2); });  // any turn
   to.daemon->Signal(SIGCONT);
   ASSERT_EQ(to.Told(object, 1).code, ErrorCode::kOk);
   to.ExpectHolds(object, data);
-  EXPECT_EQ(to.dialled, 1);
+  EXPECT_EQ(to.dialed, 1);
 }
 
 }  // namespace

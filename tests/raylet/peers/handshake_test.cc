@@ -21,7 +21,7 @@ PeerHandshake::Options OptionsOf(Side side, const std::string& token = "a token 
   PeerHandshake::Options options;
   options.own.node.mutable_data()[0] = side == Side::kDialer ? 1 : 2;
   options.own.epoch = side == Side::kDialer ? 11 : 12;
-  options.own.process_base = side == Side::kDialer ? 21 : 22;
+  options.own.machine = side == Side::kDialer ? MachineNumber{21} : MachineNumber{22};
   options.own.address = side == Side::kDialer ? "10.0.0.1:7001" : "10.0.0.2:7002";
   options.side = side;
   options.token = token;
@@ -76,7 +76,7 @@ TEST(PeerHandshake, TwoRayletsWithOneTokenKnowEachOtherInWhateverPiecesTheirByte
     ASSERT_EQ(listener.state(), State::kOpen) << listener.failure().message;
     EXPECT_EQ(dialer.peer().node.data()[0], 2);
     EXPECT_EQ(dialer.peer().epoch, 12U);
-    EXPECT_EQ(dialer.peer().process_base, 22U);
+    EXPECT_EQ(dialer.peer().machine, MachineNumber{22});
     EXPECT_EQ(dialer.peer().address, "10.0.0.2:7002");
     EXPECT_EQ(dialer.accepted().session, 32U);
     EXPECT_EQ(listener.peer().node.data()[0], 1);
@@ -149,7 +149,7 @@ Bytes HelloFrame(const std::function<void(wire::PeerHelloT&)>& change, Side side
   hello.build = "9.9";
   hello.node = std::make_unique<wire::Id20>(ToWire(options.own.node));
   hello.epoch = options.own.epoch;
-  hello.process_base = options.own.process_base;
+  hello.machine_number = static_cast<uint32_t>(options.own.machine);
   hello.has_token = true;
   hello.nonce.assign(kNonceBytes, 9);
   hello.address = options.own.address;
@@ -179,7 +179,7 @@ TEST(PeerHandshake, HellosThatMakeNoSenseEndItWithoutAnAnswer) {
       [](Hello& each) { each.magic = kRayletMagic; },
       [](Hello& each) { each.node.reset(); },
       [](Hello& each) { each.epoch = 0; },
-      [](Hello& each) { each.process_base = 0; },
+      [](Hello& each) { each.machine_number = 0; },
       [](Hello& each) { each.nonce.resize(31); },
       [](Hello& each) { each.nonce.clear(); },
       [](Hello& each) { each.address.assign(301, 'x'); },
@@ -249,7 +249,7 @@ TEST(PeerHandshake, ARayletThatDialsItselfNotices) {
 
 TEST(PeerHandshake, TwoRayletsThatNumberTheirProcessesAlikeDoNotMeet) {
   auto options = OptionsOf(Side::kDialer);
-  options.own.process_base = 22;
+  options.own.machine = MachineNumber{22};
   auto dialer = Begin(options, 1);
   auto listener = Begin(OptionsOf(Side::kListener), 2);
   Converse(dialer, listener);

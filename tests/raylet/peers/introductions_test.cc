@@ -17,7 +17,7 @@ NodeId NodeNumber(int number) {
   return id;
 }
 PeerIdentity Identity(int number, uint64_t epoch = 1) {
-  return {NodeNumber(number), epoch, static_cast<uint32_t>(number), StrCat("10.0.0.", number, ":7000")};
+  return {NodeNumber(number), epoch, MachineNumber{static_cast<uint32_t>(number)}, StrCat("10.0.0.", number, ":7000")};
 }
 wire::PeerIntroductionT Introducing(const std::vector<int>& nodes, bool all = false) {
   wire::PeerIntroductionT message;

@@ -16,7 +16,7 @@ class PeerLinksChaos : public PeerLinksTest {
   void Start(uint8_t node) {
     auto options = OptionsOf(node);
     options.own.epoch = ++epochs_;
-    options.own.process_base = static_cast<uint32_t>(epochs_);
+    options.own.machine = MachineNumber{static_cast<uint32_t>(epochs_)};
     PeerSide& side = MakeBehind(*proxies_.at(node), options);
     current_[node] = &side;
     // Half of the pairs are known to one of the two only.

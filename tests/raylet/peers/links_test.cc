@@ -17,7 +17,7 @@ TEST_F(PeerLinksTest, TwoRayletsMeetWhicheverOfThemSeeksTheOther) {
     EXPECT_EQ(a.events, std::vector<std::string>{"up 2"});
     EXPECT_EQ(b.events, std::vector<std::string>{"up 1"});
     const ClusterView::Node* const node = a.view.Find(NodeNumber(2));
-    EXPECT_EQ(node->process_base, 2002U);
+    EXPECT_EQ(node->machine, MachineNumber{2002});
     EXPECT_EQ(node->epoch, 1002U);
     EXPECT_EQ(node->address, b.links->own().address);
     EXPECT_EQ(node->load.lines[0].free_units, 3 * kUnitsPerWhole);
@@ -277,7 +277,7 @@ TEST_F(PeerLinksTest, ASecondRayletOfOneNodeIdIsRefusedAndTheFirstGoesOn) {
   ASSERT_TRUE(Meet(a, b));
   auto options = OptionsOf(2);
   options.own.epoch = 9;
-  options.own.process_base = 10;
+  options.own.machine = MachineNumber{10};
   PeerSide& second = Make(options);
   testing::internal::CaptureStderr();
   Seek(second, b);

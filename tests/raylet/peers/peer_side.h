@@ -54,8 +54,12 @@ class PeerSide final : public PeerLinks::Handler {
     return {};
   }
   void OnPeerRoom(const NodeId&) override { ++rooms; }
-  void OnPeerSilent(const NodeId& node) override { events.push_back("silent " + std::to_string(node.data()[0])); }
-  void OnPeerHeard(const NodeId&) override { ++heard; }
+  void OnPeerChanged(const NodeId& node) override {
+    if (view.Find(node)->state == NodeState::kSilent)
+      events.push_back("silent " + std::to_string(node.data()[0]));
+    else
+      ++heard;
+  }
   void OnPeerDead(const NodeId& node, const Error& why) override {
     events.push_back("dead " + std::to_string(node.data()[0]));
     why_dead = why.message;
@@ -106,7 +110,7 @@ class PeerLinksTest : public ::testing::Test {
     PeerLinksOptions options;
     options.own.node = NodeNumber(node);
     options.own.epoch = 1000u + node;
-    options.own.process_base = 2000u + node;
+    options.own.machine = MachineNumber{2000u + node};
     options.token = token;
     options.limits.heartbeat_every = milliseconds(25);  // of the manual clock; how often real time is looked at, too
     return options;

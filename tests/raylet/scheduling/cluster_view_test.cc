@@ -27,7 +27,7 @@ NodeLoad Load(int64_t cpus, int64_t free, std::map<NodeId, ResourceSet> held = {
 class ClusterViewTest : public ::testing::Test {
  protected:
   void Join(const NodeId& id, NodeLoad load) {
-    view_.Up(id, 1, id.data()[0], "10.0.0.1:1", {});
+    view_.Up(id, 1, MachineNumber{id.data()[0]}, "10.0.0.1:1", {});
     view_.Heard(id, std::move(load), {});
   }
   const ClusterView::Node& At(const NodeId& id) { return *view_.Find(id); }
@@ -68,7 +68,7 @@ TEST_F(ClusterViewTest, SaysWhyANodeIsDeadUntilItIsUpAgain) {
   Join(kB, Load(2, 2));
   view_.Dead(kB, "nothing was heard of it for 10 s");
   EXPECT_EQ(At(kB).why_dead, "nothing was heard of it for 10 s");
-  view_.Up(kB, 1, kB.data()[0], "10.0.0.1:1", {});
+  view_.Up(kB, 1, MachineNumber{kB.data()[0]}, "10.0.0.1:1", {});
   EXPECT_EQ(At(kB).why_dead, "");
 }
 
@@ -93,13 +93,13 @@ TEST_F(ClusterViewTest, SilentAndDeadNodesGetNothingAndANewLifeStartsFresh) {
   EXPECT_FALSE(view_.Feasible(At(kB), one));
   view_.Heard(kB, Load(2, 2), {});  // late
   EXPECT_FALSE(view_.Feasible(At(kB), one));
-  view_.Up(kB, 2, 77, "10.0.0.1:2", {});
+  view_.Up(kB, 2, MachineNumber{77}, "10.0.0.1:2", {});
   EXPECT_FALSE(view_.Usable(kB));  // has not said what it has
   view_.Heard(kB, Load(2, 2), {});
   EXPECT_TRUE(view_.Usable(kB));
   EXPECT_EQ(At(kB).in_flight_tasks, 0u);
-  EXPECT_EQ(view_.NodeOf(ProcessId{77} << 32 | 5)->id, kB);
-  EXPECT_EQ(view_.NodeOf(ProcessId{2} << 32 | 5), nullptr);
+  EXPECT_EQ(view_.NodeOf(ProcessIdOf(MachineNumber{77}, 5))->id, kB);
+  EXPECT_EQ(view_.NodeOf(ProcessIdOf(MachineNumber{2}, 5)), nullptr);
 }
 
 TEST_F(ClusterViewTest, WorkStaysHereUntilHalfFullAndThenGoesWhereTheLoadIsLowest) {

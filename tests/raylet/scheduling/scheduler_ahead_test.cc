@@ -8,7 +8,7 @@
 namespace raylet {
 namespace {
 
-constexpr ProcessId kOwner = ProcessId{1} << 32 | 7;
+constexpr ProcessId kOwner = ProcessIdOf(MachineNumber{1}, 7);
 
 NodeId Node(uint8_t number) {
   NodeId id;
@@ -96,7 +96,7 @@ class SchedulerAhead : public ::testing::Test {
   }
   void JoinB(int cpus) {
     scheduler_.JoinCluster(view_, places_);
-    view_.Up(kB, 1, 2, "10.0.0.2:7000", {});
+    view_.Up(kB, 1, MachineNumber{2}, "10.0.0.2:7000", {});
     NodeLoad load;
     load.lines.push_back({kCpu, cpus * kUnitsPerWhole, cpus * kUnitsPerWhole});
     load.lines.push_back({"there", kUnitsPerWhole, kUnitsPerWhole});
@@ -428,7 +428,7 @@ TEST_F(SchedulerAhead, TaskWithoutRetriesGoesOnlyWhereThereIsRoom) {
 TEST_F(SchedulerAhead, TasksAheadAtADeadMachineRunElsewhere) {
   WithAQuickMachine(100);
   view_.Dead(kB);
-  EXPECT_TRUE(scheduler_.NodeGone(kB, 2).empty());
+  EXPECT_TRUE(scheduler_.NodeGone(kB, MachineNumber{2}).empty());
   Take();
   EXPECT_EQ(scheduler_.queue().size(), 80u);
 }

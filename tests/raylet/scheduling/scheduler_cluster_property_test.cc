@@ -41,7 +41,7 @@ class Cluster {
     for (size_t i = 0; i < kMachines; ++i) machines_.push_back(std::make_unique<Machine>(i, RandomTotal(i)));
     for (size_t i = 0; i < kMachines; ++i)
       for (size_t k = 0; k < kMachines; ++k)
-        if (i != k) machines_[i]->view.Up(IdOf(k), 1, static_cast<uint32_t>(k + 1), "10.0.0.1:1", {});
+        if (i != k) machines_[i]->view.Up(IdOf(k), 1, MachineNumber{static_cast<uint32_t>(k + 1)}, "10.0.0.1:1", {});
   }
 
   void Step() {
@@ -169,7 +169,7 @@ class Cluster {
     auto task = std::make_shared<Task>();
     task->id = test::SeededId<TaskId>(ids_);
     task->job = 1;
-    task->owner = ProcessId{i + 1} << 32 | 1;
+    task->owner = ProcessIdOf(MachineNumber{static_cast<uint32_t>(i + 1)}, 1);
     task->resources = Request();
     task->max_retries = static_cast<int32_t>(Pick(3));
     if (Pick(5) == 0) {
@@ -289,7 +289,8 @@ class Cluster {
       // What was on its way from it is lost or comes late; what comes late must change nothing.
       if (Pick(2) == 0) wires_[{i, k}].clear();
       machines_[k]->view.Dead(IdOf(i));
-      for (const WorkerId worker : machines_[k]->scheduler.NodeGone(IdOf(i), static_cast<uint32_t>(i + 1)))
+      for (const WorkerId worker :
+           machines_[k]->scheduler.NodeGone(IdOf(i), MachineNumber{static_cast<uint32_t>(i + 1)}))
         WorkerDies(k, worker);
     }
   }

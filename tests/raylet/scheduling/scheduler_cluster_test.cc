@@ -17,7 +17,7 @@ NodeId Node(uint8_t number) {
 }
 
 const NodeId kOwn = Node(1), kB = Node(2), kC = Node(3);
-constexpr ProcessId kOwner = ProcessId{1} << 32 | 7;
+constexpr ProcessId kOwner = ProcessIdOf(MachineNumber{1}, 7);
 
 ResourceSet Of(const char* json) { return *ParseResources(json); }
 
@@ -58,7 +58,7 @@ class SchedulerCluster : public ::testing::Test {
   SchedulerCluster() { scheduler_.JoinCluster(view_, places_); }
 
   void Join(const NodeId& id, NodeLoad load) {
-    view_.Up(id, 1, id.data()[0], "10.0.0.2:7000", {});
+    view_.Up(id, 1, MachineNumber{id.data()[0]}, "10.0.0.2:7000", {});
     view_.Heard(id, std::move(load), {});
     scheduler_.ClusterChanged();
     Take();
@@ -186,7 +186,7 @@ TEST_F(SchedulerCluster, ArgumentsAreReleasedOnceTheLastTaskThatWaitedForThemBeg
   ASSERT_EQ(released_.size(), 2u);
   EXPECT_EQ(released_[1], tasks[1]->stored_arguments[1]);
   // The machine that sent the last one dies.
-  scheduler_.NodeGone(kB, kB.data()[0]);
+  scheduler_.NodeGone(kB, MachineNumber{kB.data()[0]});
   Take();
   const std::set<ObjectId> last(released_.begin() + 2, released_.end());
   EXPECT_EQ(last, (std::set<ObjectId>{shared, tasks[2]->stored_arguments[1]}));
@@ -201,7 +201,7 @@ TEST_F(SchedulerCluster, TasksOfADeadMachineRunElsewhereUntilTheirRetriesAreUsed
   Submit(task);
   ASSERT_EQ(forwarded_.size(), 1u);
   view_.Dead(kB);
-  EXPECT_TRUE(scheduler_.NodeGone(kB, kB.data()[0]).empty());
+  EXPECT_TRUE(scheduler_.NodeGone(kB, MachineNumber{kB.data()[0]}).empty());
   Take();
   ASSERT_EQ(forwarded_.size(), 1u);  // it waits
   Join(kC, load);
@@ -210,7 +210,7 @@ TEST_F(SchedulerCluster, TasksOfADeadMachineRunElsewhereUntilTheirRetriesAreUsed
   EXPECT_EQ(scheduler_.ForwardedFinished(kB, task->id, true), nullptr);  // a late word of the dead
   EXPECT_TRUE(lost_.empty());
   view_.Dead(kC);
-  EXPECT_TRUE(scheduler_.NodeGone(kC, kC.data()[0]).empty());
+  EXPECT_TRUE(scheduler_.NodeGone(kC, MachineNumber{kC.data()[0]}).empty());
   Take();
   ASSERT_EQ(lost_.size(), 1u);
   EXPECT_EQ(lost_[0].why, LoseTask::Why::kNodeDied);
@@ -260,7 +260,7 @@ TEST_F(SchedulerCluster, TaskFromAnotherMachineRunsHereOrWaitsAndGoesWithItsMach
   for (int i = 0; i < 3; ++i) {
     const auto task = MakeTask();
     task->from = kB;
-    task->owner = ProcessId{kB.data()[0]} << 32 | 1;
+    task->owner = ProcessIdOf(MachineNumber{kB.data()[0]}, 1);
     Submit(task);
   }
   EXPECT_TRUE(forwarded_.empty());
@@ -269,7 +269,7 @@ TEST_F(SchedulerCluster, TaskFromAnotherMachineRunsHereOrWaitsAndGoesWithItsMach
   Take();
   ASSERT_EQ(ran_.size(), 1u);
   view_.Dead(kB);
-  EXPECT_EQ(scheduler_.NodeGone(kB, kB.data()[0]), std::vector<WorkerId>{started_[0]});
+  EXPECT_EQ(scheduler_.NodeGone(kB, MachineNumber{kB.data()[0]}), std::vector<WorkerId>{started_[0]});
   scheduler_.WorkerGone(started_[0]);
   Take();
   EXPECT_EQ(scheduler_.tasks(), 0u);

@@ -8,7 +8,7 @@ class PeerIntroducing : public PeerLinksTest {
  protected:
   PeerLinksOptions OptionsOf(uint8_t node, const std::string& token = "a token of the cluster") {
     auto options = PeerLinksTest::OptionsOf(node, token);
-    options.redial_max = milliseconds(400);
+    options.dials.pause_max = milliseconds(400);
     return options;
   }
   PeerSide& Make(uint8_t node) { return PeerLinksTest::Make(OptionsOf(node)); }
