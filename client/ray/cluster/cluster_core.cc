@@ -451,7 +451,7 @@ void ClusterCore::ReleaseLendThroughRaylet(ProcessId lender, LendId lend) {
 
 bool ClusterCore::ProcessIsDead(ProcessId process) const {
   const std::lock_guard lock(mutex_);
-  return dead_.contains(process) || dead_.contains(MachineOf(process));
+  return dead_.contains(process) || dead_.contains(AllProcessesOf(MachineOf(process)));
 }
 
 ActorLinkPtr ClusterCore::FindActor(const ActorId& id) const {
@@ -547,7 +547,7 @@ void ClusterCore::OnActorChanged(const Frame& frame) {
 
 std::string ClusterCore::WhyDead(ProcessId process) const {
   const std::lock_guard lock(mutex_);
-  const auto machine = dead_.find(MachineOf(process));
+  const auto machine = dead_.find(AllProcessesOf(MachineOf(process)));
   return machine == dead_.end() ? "the process that owned it has died"
                                 : StrCat("the process that owned it has gone with its machine: ", machine->second);
 }
@@ -563,7 +563,7 @@ void ClusterCore::OnProcessDied(const Frame& frame) {
       dead_.erase(notice->process);
       return;
     }
-    const bool machine = notice->process == MachineOf(notice->process);
+    const bool machine = notice->process == AllProcessesOf(MachineOf(notice->process));
     for (const ProcessId process : ended)
       dead_.insert_or_assign(process, machine ? notice->failure->message : std::string());
   }

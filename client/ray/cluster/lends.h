@@ -54,7 +54,7 @@ class LendTable {
     const std::lock_guard lock(mutex_);
     for (auto lend = lends_.begin(); lend != lends_.end();) {
       if (lend->second.borrower != borrower &&
-          (lend->second.borrower == 0 || MachineOf(lend->second.borrower) != borrower)) {
+          (lend->second.borrower == 0 || AllProcessesOf(MachineOf(lend->second.borrower)) != borrower)) {
         ++lend;
         continue;
       }
