@@ -6,19 +6,20 @@
 #include <atomic>
 #include <deque>
 #include <iterator>
-#include <mutex>
 #include <optional>
 #include <unordered_set>
 #include <utility>
 
 #include "base/check.h"
+#include "base/mutex.h"
 
 namespace raylet {
 namespace loop_internal {
 
 class OwnedHandle;
 
-// What hangs on uv_loop_t::data. Every handle is in `open` until its owner, or the loop's end, closes it.
+// What hangs on uv_loop_t::data. Every handle is in `open` until its owner, or the loop's end,
+// closes it.
 struct HandleTable {
   std::unordered_set<OwnedHandle*> open;
   size_t closing = 0;  // close callbacks still to come
@@ -26,8 +27,9 @@ struct HandleTable {
 
 HandleTable& TableOf(uv_loop_t* loop) { return *static_cast<HandleTable*>(loop->data); }
 
-// A uv handle on the heap. Its owner points at it and it points back; Close parts the two, and from then on no callback
-// of the owner's runs. libuv may still touch the memory until the close callback, which frees it: nothing else does.
+// A uv handle on the heap. Its owner points at it and it points back; Close parts the two, and from
+// then on no callback of the owner's runs. libuv may still touch the memory until the close
+// callback, which frees it: nothing else does.
 class OwnedHandle {
  public:
   OwnedHandle(const OwnedHandle&) = delete;
@@ -55,7 +57,8 @@ class OwnedHandle {
   virtual void ForgetOwner() = 0;
 };
 
-// Uv is uv_timer_t and its like, Owner has `handle_`, Callback is what the owner wants to be told by.
+// Uv is uv_timer_t and its like, Owner has `handle_`, Callback is what the owner wants to be told
+// by.
 template <class Uv, class Callback>
 class HandleOf : public OwnedHandle {
  public:
@@ -91,17 +94,17 @@ struct Loop::State {
   Duration longest_turn = Duration::zero();
   bool ran = false;  // Run has returned; loop's thread
 
-  std::mutex mutex;
-  std::deque<std::function<void()>> posted;  // under mutex; in order
-  bool stopped = false;                      // under mutex; never taken back
+  Mutex mutex;
+  std::deque<std::function<void()>> posted RAYLET_GUARDED_BY(mutex);  // in order
+  bool stopped RAYLET_GUARDED_BY(mutex) = false;                      // never taken back
 
-  // Runs what was posted so far, or the first of it; all of it before the loop stops. What that posts comes in a later
-  // turn.
+  // Runs what was posted so far, or the first of it; all of it before the loop stops. What that posts
+  // comes in a later turn.
   void RunPosted() {
     std::vector<std::function<void()>> work;
     bool stop = false;
     {
-      const std::lock_guard lock(mutex);
+      const MutexLock lock(mutex);
       stop = stopped;
       const size_t count = stop ? posted.size() : std::min(posted.size(), kPostedPerTurn);
       const auto end = posted.begin() + static_cast<std::ptrdiff_t>(count);
@@ -159,7 +162,7 @@ Loop::Loop() : state_(std::make_unique<State>()) {
 Loop::~Loop() {
   std::deque<std::function<void()>> dropped;
   {
-    const std::lock_guard lock(state_->mutex);
+    const MutexLock lock(state_->mutex);
     state_->stopped = true;
     dropped.swap(state_->posted);
   }
@@ -167,7 +170,8 @@ Loop::~Loop() {
   state_->StopDue();
   std::exchange(state_->due, {}).clear();
   while (!state_->handles.open.empty()) (*state_->handles.open.begin())->Close();
-  // Ours to close are the wake-up and whatever was opened through raw(); closing ours may have let go of such handles.
+  // Ours to close are the wake-up and whatever was opened through raw(); closing ours may have let
+  // go of such handles.
   uv_walk(
       &state_->loop,
       [](uv_handle_t* handle, void*) {
@@ -188,14 +192,15 @@ void Loop::Run() {
 }
 
 void Loop::Stop() {
-  // The wake-up is sent under the lock: whoever owns the loop cannot see `stopped`, end it, and leave us a dead handle.
-  const std::lock_guard lock(state_->mutex);
+  // The wake-up is sent under the lock: whoever owns the loop cannot see `stopped`, end it, and
+  // leave us a dead handle.
+  const MutexLock lock(state_->mutex);
   if (std::exchange(state_->stopped, true)) return;
   uv_async_send(&state_->wake);
 }
 
 void Loop::Post(std::function<void()> work) {
-  const std::lock_guard lock(state_->mutex);
+  const MutexLock lock(state_->mutex);
   if (state_->stopped) return;
   state_->posted.push_back(std::move(work));
   if (state_->posted.size() == 1) uv_async_send(&state_->wake);

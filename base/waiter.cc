@@ -13,31 +13,20 @@
 namespace raylet {
 namespace {
 
-// A token passed round on two cores that others used too, median of nine interleaved runs: with 16 pauses two, three
-// and four processes take 3.9, 11.6 and 8.3 us a round, with 64 they take 6.4, 19.0 and 14.9. 8 did better
-// still under that load; on quiet cores, in few runs, two processes sometimes took 4 us with 8 and 0.2 with 16.
-constexpr int kPausesPerYield = 16;
-
-// Spinning pays where the average wait is below this many spins: at worst a tenth of a core goes into spins that end in
-// a park. It lies above what a wake of a parked process costs, so that a thread which parks at once still sees waits
-// get short and spins again.
+// Spinning pays where the average wait is below this many spins: at worst a tenth of a core goes
+// into spins that end in a park. It lies above what a wake of a parked process costs, so that a
+// thread which parks at once still sees waits get short and spins again.
 constexpr int kSpinsPerShortWait = 10;
 constexpr int kAverageWeight = 8;  // a new wait counts one eighth
 // One long pause between bursts says little about the burst to come, so it counts as no more than this many short
 // waits.
 constexpr int kShortWaitsPerLongest = 5;
 
-void CpuPause() {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-
 void MovingAverage(Duration& average, Duration sample) { average += (sample - average) / kAverageWeight; }
 
 }  // namespace
+
+void YieldCore() { ::sched_yield(); }
 
 bool FutexWait(const std::atomic<uint32_t>* word, uint32_t expected, Duration timeout) {
   timeout = std::max(timeout, Duration::zero());
@@ -54,9 +43,9 @@ void FutexWakeAll(const std::atomic<uint32_t>* word) {
 }
 
 void Ring(Doorbell& bell) {
-  // Reads sleepers by a read-modify-write: a full fence between the poster's data and the look at sleepers. It stands
-  // in one order with the waiter's ++sleepers: either we come second and see the sleeper, or the waiter does and its
-  // re-check sees our data.
+  // Reads sleepers by a read-modify-write: a full fence between the poster's data and the look at
+  // sleepers. It stands in one order with the waiter's ++sleepers: either we come second and see
+  // the sleeper, or the waiter does and its re-check sees our data.
   if (bell.sleepers.fetch_add(0, std::memory_order_seq_cst) == 0) [[likely]]
     return;
   bell.rings.fetch_add(1, std::memory_order_release);  // the waiter's acquire in WaitUntil sees our data with it
@@ -78,17 +67,9 @@ bool SpinPark::WaitUntil(Doorbell& bell, Deadline deadline, const std::function<
   };
 
   if (recent_wait_ < short_wait) {
-    const TimePoint spin_end = std::min(start + spin_max_, deadline.at());
-    for (;;) {
-      for (int i = 0; i < kPausesPerYield; ++i) {
-        if (ready()) {
-          learn();
-          return true;
-        }
-        CpuPause();
-      }
-      if (std::chrono::steady_clock::now() >= spin_end) break;
-      ::sched_yield();  // the one we wait for may need this very core
+    if (SpinUntil(std::min(start + spin_max_, deadline.at()), ready)) {
+      learn();
+      return true;
     }
   }
 

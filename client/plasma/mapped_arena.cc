@@ -20,7 +20,7 @@ Result<std::unique_ptr<MappedArena>> MappedArena::Open(UniqueFd read_only, Uniqu
 }
 
 Result<const std::byte*> MappedArena::MapForReading() {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!reading_) {
     auto mapping = Mapping::Map(read_only_.get(), bytes_, Mapping::Access::kReadOnly);
     if (!mapping) return Fail(std::move(mapping).error());
@@ -31,7 +31,7 @@ Result<const std::byte*> MappedArena::MapForReading() {
 }
 
 Result<std::byte*> MappedArena::ForWriting() {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!writing_) {
     auto mapping = Mapping::Map(read_write_.get(), bytes_, Mapping::Access::kReadWrite);
     if (!mapping) return Fail(std::move(mapping).error());

@@ -1,13 +1,14 @@
-// MappedArena: the store's memory in this process. Two mappings of one memfd, each made at its first use: one that can
-// only be read, behind every view, and one that can be written, for creators. Owned by a StoreSession; any thread.
+// MappedArena: the store's memory in this process. Two mappings of one memfd, each made at its
+// first use: one that can only be read, behind every view, and one that can be written, for
+// creators. Owned by a StoreSession; any thread.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 
+#include "base/mutex.h"
 #include "base/result.h"
 #include "base/shm_segment.h"
 #include "base/unique_fd.h"
@@ -41,9 +42,9 @@ class MappedArena {
   const UniqueFd read_write_;
   const uint64_t bytes_;
   std::atomic<const std::byte*> reading_base_{nullptr};  // publishes reading_
-  std::mutex mutex_;                                     // guards both mappings
-  Mapping reading_;
-  Mapping writing_;
+  Mutex mutex_;
+  Mapping reading_ RAYLET_GUARDED_BY(mutex_);
+  Mapping writing_ RAYLET_GUARDED_BY(mutex_);
 };
 
 }  // namespace raylet::client

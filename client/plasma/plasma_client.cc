@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <mutex>
 #include <unordered_map>
 #include <utility>
 
+#include "base/mutex.h"
 #include "base/strings.h"
 #include "client/plasma/plasma_status.h"
 #include "client/plasma/store_client.h"
@@ -45,8 +45,9 @@ class PinnedBuffer final : public Buffer {
   const std::shared_ptr<const client::ObjectView> view_;
 };
 
-// An object between Create and the end of its buffer. Unsealed: the writer, which aborts when nobody has this any more.
-// Sealed while the buffer was held: a pin, so that the buffer stays what it is.
+// An object between Create and the end of its buffer. Unsealed: the writer, which aborts when
+// nobody has this any more. Sealed while the buffer was held: a pin, so that the buffer stays what
+// it is.
 struct Creation {
   client::ObjectWriter writer;
   client::ObjectView view;
@@ -84,7 +85,8 @@ uint64_t Digest(uint64_t digest, std::span<const std::byte> bytes) {
 
 }  // namespace
 
-// ---- views and writers ---------------------------------------------------------------------------------------------
+// ---- views and writers
+// ---------------------------------------------------------------------------------------------
 
 struct ObjectView::Impl {
   client::ObjectView view;
@@ -122,7 +124,8 @@ Status ObjectWriter::Abort() && {
   return StatusOf(std::move(impl->writer).Abort());
 }
 
-// ---- the client ----------------------------------------------------------------------------------------------------
+// ---- the client
+// ----------------------------------------------------------------------------------------------------
 
 class PlasmaClient::Impl {
  public:
@@ -132,7 +135,7 @@ class PlasmaClient::Impl {
   };
 
   Result<std::shared_ptr<client::StoreClient>> Store() const {
-    const std::scoped_lock lock(mutex_);
+    const raylet::MutexLock lock(mutex_);
     if (store_ != nullptr) return store_;
     return raylet::Fail(ErrorCode::kDisconnected, "this client is not connected: call Connect first");
   }
@@ -141,7 +144,7 @@ class PlasmaClient::Impl {
   Result<Unsealed> Take(const ObjectID& id, bool only_unheld) {
     std::shared_ptr<client::StoreClient> store;
     {
-      const std::scoped_lock lock(mutex_);
+      const raylet::MutexLock lock(mutex_);
       if (const auto it = unsealed_.find(id); it != unsealed_.end()) {
         if (only_unheld && !it->second.buffer.expired())
           return raylet::Fail(ErrorCode::kInvalid, StrCat("object ", id.hex(),
@@ -169,7 +172,7 @@ class PlasmaClient::Impl {
   }
 
   Status Begin(std::shared_ptr<client::StoreClient> store) {
-    const std::scoped_lock lock(mutex_);
+    const raylet::MutexLock lock(mutex_);
     store_ = std::move(store);
     return Status::OK();
   }
@@ -178,7 +181,7 @@ class PlasmaClient::Impl {
   Result<client::ObjectView> WaitFor(const std::shared_ptr<client::StoreClient>& store, const ObjectID& id,
                                      Deadline deadline) const {
     const auto connected = [&] {
-      const std::scoped_lock lock(mutex_);
+      const raylet::MutexLock lock(mutex_);
       return store_ == store;
     };
     auto view = store->Get(FromPublic(id), deadline, connected);
@@ -203,10 +206,11 @@ class PlasmaClient::Impl {
 
   static constexpr ErrorCode kSealedAlready = ErrorCode::kWrongState;
 
-  mutable std::mutex mutex_;  // guards what follows; never held while waiting for the daemon
-  std::shared_ptr<client::StoreClient> store_;
-  std::unordered_map<ObjectID, Unsealed> unsealed_;
-  std::unordered_multimap<ObjectID, client::ObjectView> held_;  // by the manual form of Get
+  mutable raylet::Mutex mutex_;  // never held while waiting for the daemon
+  std::shared_ptr<client::StoreClient> store_ RAYLET_GUARDED_BY(mutex_);
+  std::unordered_map<ObjectID, Unsealed> unsealed_ RAYLET_GUARDED_BY(mutex_);
+  // By the manual form of Get.
+  std::unordered_multimap<ObjectID, client::ObjectView> held_ RAYLET_GUARDED_BY(mutex_);
 };
 
 PlasmaClient::PlasmaClient() : impl_(std::make_unique<Impl>()) {}
@@ -231,7 +235,7 @@ Status PlasmaClient::Disconnect() {
   std::shared_ptr<client::StoreClient> store;
   std::unordered_map<ObjectID, Impl::Unsealed> unsealed;
   std::unordered_multimap<ObjectID, client::ObjectView> held;
-  const std::scoped_lock lock(impl_->mutex_);
+  const raylet::MutexLock lock(impl_->mutex_);
   store.swap(impl_->store_);
   unsealed.swap(impl_->unsealed_);
   held.swap(impl_->held_);
@@ -256,7 +260,7 @@ Status PlasmaClient::Create(const ObjectID& object_id, int64_t data_size, const 
   creation->writer = *std::move(writer);
   const auto buffer = std::make_shared<CreatedBuffer>(creation);
   *data = buffer;
-  const std::scoped_lock lock(impl_->mutex_);
+  const raylet::MutexLock lock(impl_->mutex_);
   impl_->unsealed_[object_id] = {std::move(creation), buffer};
   return Status::OK();
 }
@@ -338,7 +342,7 @@ Status PlasmaClient::Get(const ObjectID* object_ids, int64_t num_objects, int64_
   std::vector<client::ObjectView> views(ids.size());
   auto status = impl_->GetEach(ids, timeout_ms, [&](size_t i, client::ObjectView view) { views[i] = std::move(view); });
   if (!status.ok()) return status;
-  const std::scoped_lock lock(impl_->mutex_);
+  const raylet::MutexLock lock(impl_->mutex_);
   for (size_t i = 0; i < ids.size(); ++i) {
     object_buffers[i] = ObjectBuffer();
     if (!views[i]) continue;
@@ -353,7 +357,7 @@ Status PlasmaClient::Get(const ObjectID* object_ids, int64_t num_objects, int64_
 Status PlasmaClient::Release(const ObjectID& object_id) {
   std::shared_ptr<client::StoreClient> store;
   {
-    const std::scoped_lock lock(impl_->mutex_);
+    const raylet::MutexLock lock(impl_->mutex_);
     if (const auto it = impl_->held_.find(object_id); it != impl_->held_.end()) {
       impl_->held_.erase(it);
       return Status::OK();
@@ -473,7 +477,7 @@ std::string PlasmaClient::DebugString() {
     sealed += info.sealed ? 1 : 0;
     bytes += info.data_bytes + info.metadata_bytes;
   }
-  const std::scoped_lock lock(impl_->mutex_);
+  const raylet::MutexLock lock(impl_->mutex_);
   return StrCat("plasma client ", (*store)->client_number(), " of the store at ", (*store)->socket_path(), ": ",
                 raylet::FormatBytes(bytes), " of ", raylet::FormatBytes((*store)->capacity_bytes()), " in ",
                 listed->size(), " objects, ", sealed, " sealed; this client writes ", impl_->unsealed_.size(),

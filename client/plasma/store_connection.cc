@@ -1,11 +1,11 @@
 #include "client/plasma/store_connection.h"
 
-#include <sched.h>
 #include <unistd.h>
 
 #include <utility>
 
 #include "base/process_start.h"
+#include "base/waiter.h"
 
 namespace raylet::client {
 
@@ -14,7 +14,8 @@ namespace {
 constexpr size_t kHelloFds = 4;
 // A reply to a request that needs no waiting comes within this, or the daemon counts as hung.
 constexpr Duration kSendPatience = std::chrono::seconds(30);
-// How long a reader looks at the socket again and again before it sleeps: waking up costs more than most replies take.
+// How long a reader looks at the socket again and again before it sleeps: waking up costs more than
+// most replies take.
 constexpr Duration kReplySpin = std::chrono::microseconds(40);
 
 Result<Frame> Hello(FrameConnection& connection, const std::string& name, Deadline deadline) {
@@ -92,7 +93,7 @@ bool StoreConnection::PeerGone() {
 Result<void> StoreConnection::Send(wire::StoreMessage type, uint64_t request_id, const Bytes& body) {
   if (fork_guard_.InChild()) return ForkGuard::Refuse(socket_);
   if (broken()) return Gone();
-  const std::scoped_lock lock(send_mutex_);
+  const MutexLock lock(send_mutex_);
   auto sent = connection_.Send(static_cast<uint16_t>(type), request_id, body, Deadline::After(kSendPatience));
   if (sent) return {};
   broken_.store(true, std::memory_order_release);  // a frame may be half sent
@@ -105,14 +106,14 @@ Result<Frame> StoreConnection::Exchange(wire::StoreMessage type, const Bytes& bo
   Waiting waiting;
   uint64_t request = 0;
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     request = ++last_request_;
     waiting_.emplace(request, &waiting);
   }
   Result<void> outcome = Send(type, request, body);
   if (outcome) outcome = AwaitReply(waiting, Deadline::After(patience));
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     waiting_.erase(request);
   }
   if (!outcome) return Fail(std::move(outcome).error());
@@ -124,29 +125,27 @@ Result<Frame> StoreConnection::Exchange(wire::StoreMessage type, const Bytes& bo
 }
 
 Result<void> StoreConnection::AwaitReply(const Waiting& waiting, Deadline deadline) {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   while (!waiting.reply) {
     if (somebody_reads_) {
-      // That thread has the same socket before its eyes: it hands us our reply, or the role of the reader.
-      if (deadline.IsNever()) {
-        changed_.wait(lock);
-      } else if (changed_.wait_until(lock, deadline.at()) == std::cv_status::timeout && deadline.Passed() &&
-                 !waiting.reply) {
+      // That thread has the same socket before its eyes: it hands us our reply, or the role of the
+      // reader.
+      changed_.Wait(mutex_, deadline);
+      if (deadline.Passed() && !waiting.reply)
         return Fail(ErrorCode::kTimedOut, StrCat("the store at ", socket_, " did not answer in time: is it stopped?"));
-      }
       continue;
     }
     somebody_reads_ = true;
-    lock.unlock();
+    lock.Unlock();
     auto frame = ReadOne(deadline);
-    lock.lock();
+    lock.Lock();
     somebody_reads_ = false;
     if (frame && frame->has_value()) {
       // A reply that nobody waits for any more came after its deadline.
       if (const auto it = waiting_.find((*frame)->header.request_id); it != waiting_.end())
         it->second->reply = **std::move(frame);
     }
-    changed_.notify_all();
+    changed_.NotifyAll();
     if (!frame) {
       broken_.store(true, std::memory_order_release);
       const Error& error = frame.error();
@@ -161,12 +160,12 @@ Result<void> StoreConnection::AwaitReply(const Waiting& waiting, Deadline deadli
 
 Result<std::optional<Frame>> StoreConnection::ReadOne(Deadline deadline) {
   if (broken()) return Gone();
-  const Deadline spin = Deadline::After(deadline.Left(kReplySpin));
-  do {
-    auto frame = connection_.Receive(Deadline::AfterMs(0));
-    if (!frame || frame->has_value()) return frame;
-    ::sched_yield();  // the daemon may need this very core
-  } while (!spin.Passed());
+  Result<std::optional<Frame>> frame;
+  const auto arrived = [&] {
+    frame = connection_.Receive(Deadline::AfterMs(0));
+    return !frame || frame->has_value();
+  };
+  if (SpinUntil(Deadline::After(deadline.Left(kReplySpin)).at(), arrived, /*looks_per_yield=*/1)) return frame;
   return connection_.Receive(deadline);
 }
 

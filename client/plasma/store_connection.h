@@ -4,10 +4,8 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/frame_connection.h"
+#include "base/mutex.h"
 #include "base/result.h"
 #include "base/strings.h"
 #include "base/unique_fd.h"
@@ -42,7 +41,8 @@ class StoreConnection {
  public:
   StoreConnection(FrameConnection connection, std::string socket);
 
-  // Sends a request and waits for its reply, which must be of type Reply. kTimedOut when none came within `patience`.
+  // Sends a request and waits for its reply, which must be of type Reply. kTimedOut when none came
+  // within `patience`.
   template <class Reply, class Request>
   Result<Reply> Call(wire::StoreMessage type, const Request& request, wire::StoreMessage reply_type,
                      Duration patience) {
@@ -81,7 +81,7 @@ class StoreConnection {
 
   Result<Frame> Exchange(wire::StoreMessage type, const Bytes& body, wire::StoreMessage reply_type, Duration patience);
   Result<void> Send(wire::StoreMessage type, uint64_t request_id, const Bytes& body);
-  Result<void> AwaitReply(const Waiting& waiting, Deadline deadline);
+  Result<void> AwaitReply(const Waiting& waiting, Deadline deadline) RAYLET_EXCLUDES(mutex_);
   Result<std::optional<Frame>> ReadOne(Deadline deadline);  // by the thread that reads for all
 
   const std::string socket_;
@@ -90,12 +90,12 @@ class StoreConnection {
   ClosedInChildren closed_in_children_;  // after connection_: forgets the descriptor before it is closed
   std::atomic<bool> broken_{false};
 
-  std::mutex send_mutex_;  // one sender at a time
-  std::mutex mutex_;       // guards what follows
-  std::condition_variable changed_;
-  bool somebody_reads_ = false;
-  uint64_t last_request_ = 0;
-  std::unordered_map<uint64_t, Waiting*> waiting_;
+  Mutex send_mutex_;  // one sender at a time
+  Mutex mutex_;
+  ConditionVariable changed_;
+  bool somebody_reads_ RAYLET_GUARDED_BY(mutex_) = false;
+  uint64_t last_request_ RAYLET_GUARDED_BY(mutex_) = 0;
+  std::unordered_map<uint64_t, Waiting*> waiting_ RAYLET_GUARDED_BY(mutex_);  // and what they point to
 };
 
 }  // namespace raylet::client

@@ -1,7 +1,5 @@
 #include "client/plasma/store_session.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -114,17 +112,8 @@ Result<std::optional<ObjectView>> StoreSession::TryPin(const std::shared_ptr<Sto
 
 bool StoreSession::SpinForSeal(const std::atomic<uint32_t>& seals, uint32_t seen, Deadline deadline) const {
   if (recent_wait_ns_.load(std::memory_order_relaxed) > kShortWaitNs) return false;
-  const Deadline spin = Deadline::After(deadline.Left(kSealSpin));
-  do {
-    for (int i = 0; i < 64; ++i) {
-      if (seals.load(std::memory_order_acquire) != seen) return true;
-#if defined(__x86_64__)
-      __builtin_ia32_pause();
-#endif
-    }
-    ::sched_yield();  // the creator or the daemon may need this very core
-  } while (!spin.Passed());
-  return false;
+  return SpinUntil(Deadline::After(deadline.Left(kSealSpin)).at(),
+                   [&] { return seals.load(std::memory_order_acquire) != seen; });
 }
 
 Result<ObjectView> StoreSession::WaitAndPin(const std::shared_ptr<StoreSession>& self, const ObjectId& id,
@@ -216,7 +205,8 @@ Result<ObjectWriter> StoreSession::Create(const std::shared_ptr<StoreSession>& s
   writer.data_bytes_ = data_bytes;
   writer.metadata_bytes_ = static_cast<uint32_t>(metadata.size());
   if (!metadata.empty()) std::memcpy(writer.metadata_, metadata.data(), metadata.size());
-  // Pinned while unsealed: entries never move, so that the pin holds through the seal without a gap.
+  // Pinned while unsealed: entries never move, so that the pin holds through the seal without a
+  // gap.
   if (const auto found = session.index_.Find(id, EntryState::kUnsealed); found && found->offset == reply->offset)
     writer.slot_ = session.pins_.Pin(found->entry).value_or(kNoSlot);
   return writer;

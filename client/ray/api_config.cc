@@ -46,7 +46,8 @@ ray::ActorLifetime ParseLifetime(const std::string& value) {
   throw RayException(StrCat("--ray_default_actor_lifetime=", value, ": detached or non_detached is wanted"));
 }
 
-// Whether the flag is one of ours. Those of Ray's that mean nothing here (ports, passwords) are accepted and ignored.
+// Whether the flag is one of ours. Those of Ray's that mean nothing here (ports, passwords) are
+// accepted and ignored.
 void ApplyFlag(ray::RayConfig& config, const std::string& name, const std::string& value) {
   if (name == "address") config.address = value;
   if (name == "local_mode") config.local_mode = ParseBool(name, value);

@@ -9,14 +9,15 @@
 
 namespace raylet::client {
 
-// The config with --ray_… flags of the command line over it and RAY_ADDRESS under it. Arguments that are not ours are
-// left alone. Throws RayException for a flag of ours that makes no sense.
+// The config with --ray_… flags of the command line over it and RAY_ADDRESS under it. Arguments
+// that are not ours are left alone. Throws RayException for a flag of ours that makes no sense.
 ray::RayConfig ResolveConfig(ray::RayConfig config, int argc, const char* const* argv);
 
 // Words of a command line: spaces separate, '…', "…" and {…} keep together.
 std::vector<std::string> SplitWords(std::string_view text);
 
-// Opens the libraries, and every *.so of the folders, so that their RAY_REMOTE functions are registered.
+// Opens the libraries, and every *.so of the folders, so that their RAY_REMOTE functions are
+// registered.
 void LoadCodeSearchPath(const std::vector<std::string>& paths);
 
 }  // namespace raylet::client

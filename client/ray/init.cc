@@ -1,14 +1,14 @@
-// ray::Init and ray::Shutdown: choose the runtime, own it, let go of it. One mutex, so that two threads that begin or
-// end at once see one whole beginning or end.
+// ray::Init and ray::Shutdown: choose the runtime, own it, let go of it. One mutex, so that two
+// threads that begin or end at once see one whole beginning or end.
 #include <ray/api.h>
 
 #include <unistd.h>
 
 #include <cstdlib>
 #include <memory>
-#include <mutex>
 #include <utility>
 
+#include "base/mutex.h"
 #include "client/ray/api/current_runtime.h"
 #include "client/ray/api_config.h"
 #include "client/ray/cluster/cluster_runtime.h"
@@ -19,8 +19,8 @@ namespace ray {
 namespace {
 
 struct Life {
-  std::mutex mutex;
-  std::unique_ptr<internal::Runtime> runtime;
+  raylet::Mutex mutex;
+  std::unique_ptr<internal::Runtime> runtime RAYLET_GUARDED_BY(mutex);
   pid_t pid = 0;  // of the process that began: a forked child must not end it
 };
 
@@ -41,7 +41,7 @@ void Init(const RayConfig& config) { Init(config, 0, nullptr); }
 void Init(const RayConfig& given, int argc, char** argv) {
   Life& life = TheLife();
   if (internal::HasRuntime()) return;  // in a worker, too, whose runtime is not ours
-  std::unique_lock lock(life.mutex);
+  raylet::MutexLock lock(life.mutex);
   if (internal::HasRuntime()) return;
   const RayConfig config = raylet::client::ResolveConfig(given, argc, argv);
   raylet::client::LoadCodeSearchPath(config.code_search_path);
@@ -50,7 +50,7 @@ void Init(const RayConfig& given, int argc, char** argv) {
     life.runtime = raylet::client::MakeLocalRuntime(config);
   } else {
     if (std::getenv("RAYLET_WORKER_TOKEN") != nullptr) {
-      lock.unlock();  // for as long as this process lives, and what it runs may call Shutdown
+      lock.Unlock();  // for as long as this process lives, and what it runs may call Shutdown
       raylet::client::RunWorker(config);
     }
     life.runtime = raylet::client::MakeClusterRuntime(config);
@@ -65,7 +65,7 @@ bool IsInitialized() { return internal::HasRuntime(); }
 
 void Shutdown() {
   Life& life = TheLife();
-  const std::lock_guard lock(life.mutex);
+  const raylet::MutexLock lock(life.mutex);
   if (life.runtime == nullptr) return;  // never begun, or a worker, whose runtime ends with its process
   // The runtime's threads may still ask for it until they have ended.
   const std::unique_ptr<internal::Runtime> ending = std::move(life.runtime);

@@ -21,6 +21,18 @@ Duration ThreadCpuTime() {
   return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
+TEST(SpinUntilTest, LooksOnceThoughItsTimeIsOver) {
+  int looks = 0;
+  EXPECT_TRUE(SpinUntil(TimePoint::min(), [&] { return ++looks == 1; }));
+  EXPECT_FALSE(SpinUntil(
+      TimePoint::min(), [] { return false; }, /*looks_per_yield=*/1));
+}
+
+TEST(SpinUntilTest, SeesWhatBecomesTrueWhileItSpins) {
+  int looks = 0;
+  EXPECT_TRUE(SpinUntil(TimePoint::max(), [&] { return ++looks > 3 * kLooksPerYield; }));
+}
+
 TEST(FutexTest, WaitReturnsAtOnceForAnotherValueAndAtTheTimeoutForTheSame) {
   std::atomic<uint32_t> word{1};
   EXPECT_TRUE(FutexWait(&word, 0, kLong));
@@ -200,7 +212,8 @@ TEST(SpinParkTest, BlockingIsToldOnceBeforeTheFirstPark) {
   EXPECT_EQ(told, 1) << "a wait that does not park tells nobody";
 }
 
-// How often a wait that lasts `wait` looks at its condition: hundreds of times when it spins, a few times when not.
+// How often a wait that lasts `wait` looks at its condition: hundreds of times when it spins, a few
+// times when not.
 int LooksOf(SpinPark& waiter, Duration wait) {
   Doorbell bell;
   int looks = 0;
@@ -226,7 +239,8 @@ TEST(SpinParkTest, LongWaitsStopTheSpinningAndShortOnesBringItBack) {
   SpinPark waiter;
   for (int i = 0; i < 8; ++i) LooksOf(waiter, std::chrono::milliseconds(2));
   EXPECT_LE(LooksOf(waiter, std::chrono::milliseconds(2)), 5) << "after long waits it parks at once";
-  // Waits that end at the moment of parking, as when the other side answers fast: it cannot know unless it learns.
+  // Waits that end at the moment of parking, as when the other side answers fast: it cannot know
+  // unless it learns.
   Doorbell bell;
   bool spins_again = false;
   for (int i = 0; i < kAttempts && !spins_again; ++i) {

@@ -1,6 +1,5 @@
 #include "client/ray/api/function_registry.h"
 
-#include <mutex>
 #include <utility>
 
 #include <ray/api/exceptions.h>
@@ -16,7 +15,7 @@ FunctionRegistry& FunctionRegistry::Instance() {
 }
 
 void FunctionRegistry::Register(Function function) {
-  std::unique_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto same_name = by_name_.find(function.name);
   const auto same_target = by_target_.find(Target{function.target, function.type_name});
   if (keep_first_ && (same_name != by_name_.end() || same_target != by_target_.end())) return;
@@ -33,20 +32,20 @@ void FunctionRegistry::Register(Function function) {
 }
 
 const FunctionRegistry::Function* FunctionRegistry::FindByName(std::string_view name) const {
-  std::shared_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = by_name_.find(name);
   return found == by_name_.end() ? nullptr : found->second;
 }
 
 const FunctionRegistry::Function* FunctionRegistry::FindByTarget(std::string_view target,
                                                                  std::string_view type_name) const {
-  std::shared_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = by_target_.find(Target{target, type_name});
   return found == by_target_.end() ? nullptr : found->second;
 }
 
 void FunctionRegistry::SetKeepFirst(bool keep_first) {
-  std::unique_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   keep_first_ = keep_first;
 }
 

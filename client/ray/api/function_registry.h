@@ -1,15 +1,16 @@
-// FunctionRegistry: every function, method and factory given to RAY_REMOTE, by name and by the pointer's bytes and
-// type. Filled by static initialisers before main, and by libraries loaded later; entries are never removed or moved.
-// Any thread.
+// FunctionRegistry: every function, method and factory given to RAY_REMOTE, by name and by the
+// pointer's bytes and type. Filled by static initialisers before main, and by libraries loaded
+// later; entries are never removed or moved. Any thread.
 #pragma once
 
 #include <deque>
-#include <shared_mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 
 #include <ray/internal/runtime.h>
+
+#include "base/mutex.h"
 
 namespace raylet::client {
 
@@ -24,8 +25,8 @@ class FunctionRegistry {
   const Function* FindByName(std::string_view name) const;  // null: unknown
   const Function* FindByTarget(std::string_view target, std::string_view type_name) const;
 
-  // While a library of the code search path is loading: what the program has itself wins silently, since such a library
-  // is often built from the program's own sources.
+  // While a library of the code search path is loading: what the program has itself wins silently,
+  // since such a library is often built from the program's own sources.
   void SetKeepFirst(bool keep_first);
 
  private:
@@ -40,11 +41,11 @@ class FunctionRegistry {
     }
   };
 
-  mutable std::shared_mutex mutex_;
-  std::deque<Function> functions_;  // stable addresses
-  std::unordered_map<std::string_view, const Function*> by_name_;
-  std::unordered_map<Target, const Function*, TargetHash> by_target_;
-  bool keep_first_ = false;
+  mutable Mutex mutex_;
+  std::deque<Function> functions_ RAYLET_GUARDED_BY(mutex_);  // stable addresses
+  std::unordered_map<std::string_view, const Function*> by_name_ RAYLET_GUARDED_BY(mutex_);
+  std::unordered_map<Target, const Function*, TargetHash> by_target_ RAYLET_GUARDED_BY(mutex_);
+  bool keep_first_ RAYLET_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace raylet::client

@@ -1,6 +1,6 @@
-// What a Runtime hangs behind the handles of the public templates. Opaque to them: each runtime derives its own and
-// casts back what it handed out. The last shared_ptr to go is the last local reference: destructors release what it
-// stood for.
+// What a Runtime hangs behind the handles of the public templates. Opaque to them: each runtime
+// derives its own and casts back what it handed out. The last shared_ptr to go is the last local
+// reference: destructors release what it stood for.
 #pragma once
 
 #include <ray/internal/runtime.h>

@@ -1,5 +1,5 @@
-// RAYLOG's lines: "2026-01-31 10:00:00.123 INFO 4711 file.cc:12: text", written with one call, so that lines of several
-// threads and processes do not mix.
+// RAYLOG's lines: "2026-01-31 10:00:00.123 INFO 4711 file.cc:12: text", written with one call, so
+// that lines of several threads and processes do not mix.
 #include <ray/api/logging.h>
 
 #include <time.h>

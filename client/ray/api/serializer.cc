@@ -1,4 +1,5 @@
-// What the templates of <ray/api/serializer.h> need and that needs no type: messages, and checks of raw elements.
+// What the templates of <ray/api/serializer.h> need and that needs no type: messages, and checks of
+// raw elements.
 #include <ray/api/serializer.h>
 
 #include "base/strings.h"

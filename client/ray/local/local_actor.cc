@@ -55,7 +55,7 @@ LocalActor::LocalActor(std::shared_ptr<LocalStore> store, Options options,
 LocalActor::~LocalActor() = default;
 
 void LocalActor::Start() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   threads_running_ = options_.max_concurrency;
   for (int i = 0; i < options_.max_concurrency; ++i) threads_.emplace_back([this] { Loop(); });
 }
@@ -64,7 +64,7 @@ LocalObjectPtr LocalActor::Call(const ray::internal::RegisteredFunction& method,
   LocalObjectPtr result = store_->NewObject();
   FailurePtr failure;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (state_ != State::kDead)
       queue_.push_back({&method, std::move(arguments), result});
     else
@@ -73,69 +73,73 @@ LocalObjectPtr LocalActor::Call(const ray::internal::RegisteredFunction& method,
   if (failure != nullptr)
     store_->Fail(result, std::move(failure));
   else
-    changed_.notify_one();
+    changed_.NotifyOne();
   return result;
 }
 
 void LocalActor::Kill(bool no_restart) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (state_ == State::kDead) return;
   kill_ = true;
   no_restart_ = no_restart_ || no_restart;
   if (cause_ == nullptr) cause_ = ActorFailure("the actor was killed", true);
-  changed_.notify_all();
+  changed_.NotifyAll();
 }
 
 void LocalActor::Release() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   released_ = true;
-  changed_.notify_all();
+  changed_.NotifyAll();
 }
 
 void LocalActor::Join() {
-  for (std::thread& thread : threads_)
-    if (thread.joinable()) thread.join();
+  std::vector<std::thread> threads;
+  {
+    const MutexLock lock(mutex_);
+    threads.swap(threads_);
+  }
+  for (std::thread& thread : threads) thread.join();
 }
 
 bool LocalActor::Dead() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return state_ == State::kDead ||
          (kill_ && (no_restart_ || (options_.max_restarts >= 0 && restarts_ >= options_.max_restarts)));
 }
 
 bool LocalActor::Finished() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return threads_running_ == 0;
 }
 
 bool LocalActor::Restarted() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return restarts_ > 0;
 }
 
 void LocalActor::Loop() {
-  std::unique_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   while (state_ != State::kDead) {
     if (kill_ && running_ == 0 && !creating_) {
-      TakeDown(lock);
+      TakeDown();
     } else if (state_ == State::kStarting && !creating_) {
-      Create(lock);
+      Create();
     } else if (state_ == State::kAlive && !kill_ && !queue_.empty()) {
-      RunOne(lock);
+      RunOne();
     } else if (state_ == State::kAlive && released_ && queue_.empty() && running_ == 0) {
       kill_ = no_restart_ = true;
       if (cause_ == nullptr) cause_ = ActorFailure("the last handle of the actor is gone", false);
     } else {
-      changed_.wait(lock);
+      changed_.Wait(mutex_);
     }
   }
   --threads_running_;
-  changed_.notify_all();
+  changed_.NotifyAll();
 }
 
-void LocalActor::Create(std::unique_lock<std::mutex>& lock) {
+void LocalActor::Create() {
   creating_ = true;
-  lock.unlock();
+  mutex_.Unlock();
   ray::internal::ActorInstance instance;
   FailurePtr failure;
   try {
@@ -153,7 +157,7 @@ void LocalActor::Create(std::unique_lock<std::mutex>& lock) {
                                   thrown->exception_type, ": ", thrown->thrown_what),
                            false);
   }
-  lock.lock();
+  mutex_.Lock();
   creating_ = false;
   if (failure == nullptr) {
     instance_ = instance;
@@ -161,17 +165,17 @@ void LocalActor::Create(std::unique_lock<std::mutex>& lock) {
   } else {
     state_ = State::kDead;
     cause_ = failure;
-    FailQueue(lock, failure);
+    FailQueue(failure);
   }
-  changed_.notify_all();
+  changed_.NotifyAll();
 }
 
-void LocalActor::RunOne(std::unique_lock<std::mutex>& lock) {
+void LocalActor::RunOne() {
   PendingCall call = std::move(queue_.front());
   queue_.pop_front();
   ++running_;
   void* const object = instance_.object;
-  lock.unlock();
+  mutex_.Unlock();
   FailurePtr failure;
   bool exits = false;
   try {
@@ -193,16 +197,16 @@ void LocalActor::RunOne(std::unique_lock<std::mutex>& lock) {
   }
   if (failure != nullptr) store_->Fail(call.result, failure);
   call = {};  // what its arguments hold goes without the lock
-  lock.lock();
+  mutex_.Lock();
   --running_;
   if (exits) {
     kill_ = no_restart_ = true;
     cause_ = failure;
   }
-  changed_.notify_all();
+  changed_.NotifyAll();
 }
 
-void LocalActor::TakeDown(std::unique_lock<std::mutex>& lock) {
+void LocalActor::TakeDown() {
   const ray::internal::ActorInstance instance = std::exchange(instance_, {});
   const bool restart = !no_restart_ && (options_.max_restarts < 0 || restarts_ < options_.max_restarts);
   const FailurePtr cause = cause_;
@@ -213,21 +217,21 @@ void LocalActor::TakeDown(std::unique_lock<std::mutex>& lock) {
     ++restarts_;
   }
   creating_ = true;  // nobody else touches the object meanwhile
-  FailQueue(lock, cause);
-  lock.unlock();
+  FailQueue(cause);
+  mutex_.Unlock();
   if (instance.object != nullptr) instance.destroy(instance.object);
-  lock.lock();
+  mutex_.Lock();
   creating_ = false;
-  changed_.notify_all();
+  changed_.NotifyAll();
 }
 
-void LocalActor::FailQueue(std::unique_lock<std::mutex>& lock, const FailurePtr& failure) {
+void LocalActor::FailQueue(const FailurePtr& failure) {
   std::deque<PendingCall> calls;
   calls.swap(queue_);
-  lock.unlock();
+  mutex_.Unlock();
   for (const PendingCall& call : calls) store_->Fail(call.result, failure);
   calls.clear();
-  lock.lock();
+  mutex_.Lock();
 }
 
 }  // namespace raylet::client

@@ -1,24 +1,25 @@
-// LocalActor: one actor of local_mode: its queue of calls, its object, and the threads that run them, one unless it
-// allows more at a time. Owned by the runtime; handles keep it too. Any thread. Calls run in the order of Call(). A
-// call under way is never interrupted: a kill takes effect behind it.
+// LocalActor: one actor of local_mode: its queue of calls, its object, and the threads that run
+// them, one unless it allows more at a time. Owned by the runtime; handles keep it too. Any thread.
+// Calls run in the order of Call(). A call under way is never interrupted: a kill takes effect
+// behind it.
 #pragma once
 
-#include <condition_variable>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include <ray/internal/runtime.h>
 
+#include "base/mutex.h"
 #include "client/ray/local/local_store.h"
 #include "fbs/ids.h"
 
 namespace raylet::client {
 
-// An argument as local_mode keeps it: shared, since a restarted actor's factory needs its arguments again.
+// An argument as local_mode keeps it: shared, since a restarted actor's factory needs its arguments
+// again.
 struct LocalArgument {
   ValuePtr value;
   LocalObjectPtr reference;
@@ -72,31 +73,32 @@ class LocalActor {
     LocalObjectPtr result;
   };
 
-  void Loop();
-  void Create(std::unique_lock<std::mutex>& lock);    // kStarting -> kAlive or kDead
-  void RunOne(std::unique_lock<std::mutex>& lock);    // the first call of the queue
-  void TakeDown(std::unique_lock<std::mutex>& lock);  // the object goes; then a restart, or the end
-  void FailQueue(std::unique_lock<std::mutex>& lock, const FailurePtr& failure);
+  void Loop() RAYLET_EXCLUDES(mutex_);
+  // These let go of the mutex while they run the user's code, and hold it again when they return.
+  void Create() RAYLET_REQUIRES(mutex_);    // kStarting -> kAlive or kDead
+  void RunOne() RAYLET_REQUIRES(mutex_);    // the first call of the queue
+  void TakeDown() RAYLET_REQUIRES(mutex_);  // the object goes; then a restart, or the end
+  void FailQueue(const FailurePtr& failure) RAYLET_REQUIRES(mutex_);
 
   const std::shared_ptr<LocalStore> store_;
   const Options options_;
   const ray::internal::RegisteredFunction& factory_;
   const std::vector<LocalArgument> arguments_;
 
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  State state_ = State::kStarting;
-  bool creating_ = false;
-  bool released_ = false;
-  bool kill_ = false;        // take the object down as soon as nothing runs
-  bool no_restart_ = false;  // and let it stay down
-  FailurePtr cause_;         // of the kill; once dead: of every call
-  int restarts_ = 0;
-  int running_ = 0;
-  int threads_running_ = 0;
-  std::deque<PendingCall> queue_;
-  ray::internal::ActorInstance instance_;
-  std::vector<std::thread> threads_;
+  mutable Mutex mutex_;
+  ConditionVariable changed_;
+  State state_ RAYLET_GUARDED_BY(mutex_) = State::kStarting;
+  bool creating_ RAYLET_GUARDED_BY(mutex_) = false;
+  bool released_ RAYLET_GUARDED_BY(mutex_) = false;
+  bool kill_ RAYLET_GUARDED_BY(mutex_) = false;        // take the object down as soon as nothing runs
+  bool no_restart_ RAYLET_GUARDED_BY(mutex_) = false;  // and let it stay down
+  FailurePtr cause_ RAYLET_GUARDED_BY(mutex_);         // of the kill; once dead: of every call
+  int restarts_ RAYLET_GUARDED_BY(mutex_) = 0;
+  int running_ RAYLET_GUARDED_BY(mutex_) = 0;
+  int threads_running_ RAYLET_GUARDED_BY(mutex_) = 0;
+  std::deque<PendingCall> queue_ RAYLET_GUARDED_BY(mutex_);
+  ray::internal::ActorInstance instance_ RAYLET_GUARDED_BY(mutex_);
+  std::vector<std::thread> threads_ RAYLET_GUARDED_BY(mutex_);
 };
 
 }  // namespace raylet::client

@@ -4,13 +4,13 @@
 #include <atomic>
 #include <cstring>
 #include <map>
-#include <mutex>
 #include <thread>
 #include <unordered_map>
 #include <utility>
 
 #include <ray/api/exceptions.h>
 
+#include "base/mutex.h"
 #include "base/strings.h"
 #include "client/ray/local/local_actor.h"
 #include "client/ray/local/local_store.h"
@@ -117,7 +117,7 @@ class LocalRuntime : public ray::internal::Runtime {
         std::make_shared<LocalActor>(store_, actor_options, FunctionOf(factory), TakeArguments(std::move(arguments)));
     auto handle = std::make_shared<LocalActorHandle>(actor);
     const auto ended = Reap();
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (!options.name.empty()) {
       std::weak_ptr<LocalActorHandle>& named = names_[{actor_options.actor_namespace, options.name}];
       if (const auto other = named.lock(); other != nullptr && !other->actor().Dead())
@@ -140,7 +140,7 @@ class LocalRuntime : public ray::internal::Runtime {
   void KillActor(const ActorHandleState& actor, bool no_restart) override { ActorOf(actor).Kill(no_restart); }
 
   ActorHandleState FindActor(const std::string& name, const std::string& actor_namespace) override {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto found = names_.find({actor_namespace.empty() ? namespace_ : actor_namespace, name});
     if (found == names_.end()) return nullptr;
     auto handle = found->second.lock();
@@ -185,7 +185,7 @@ class LocalRuntime : public ray::internal::Runtime {
   }
   ActorHandleState UnpackActor(std::string_view bytes) override {
     const ActorId id = ActorId::FromBinary(bytes);
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto found = by_id_.find(id);
     ActorHandleState handle = found == by_id_.end() ? nullptr : found->second.lock();
     if (handle == nullptr)
@@ -221,7 +221,7 @@ class LocalRuntime : public ray::internal::Runtime {
   std::vector<std::shared_ptr<LocalActor>> Reap() {
     std::vector<std::shared_ptr<LocalActor>> ended;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       const auto first =
           std::partition(actors_.begin(), actors_.end(), [](const auto& actor) { return !actor->Finished(); });
       ended.assign(std::make_move_iterator(first), std::make_move_iterator(actors_.end()));
@@ -237,7 +237,7 @@ class LocalRuntime : public ray::internal::Runtime {
     std::vector<std::shared_ptr<LocalActor>> actors;
     std::vector<std::shared_ptr<LocalActorHandle>> detached;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       actors.swap(actors_);
       detached.swap(detached_);
     }
@@ -248,11 +248,11 @@ class LocalRuntime : public ray::internal::Runtime {
 
   const std::string namespace_;
   const std::shared_ptr<LocalStore> store_ = std::make_shared<LocalStore>();
-  std::mutex mutex_;
-  std::vector<std::shared_ptr<LocalActor>> actors_;
-  std::vector<std::shared_ptr<LocalActorHandle>> detached_;
-  std::unordered_map<ActorId, std::weak_ptr<LocalActorHandle>> by_id_;
-  std::map<std::pair<std::string, std::string>, std::weak_ptr<LocalActorHandle>> names_;
+  Mutex mutex_;
+  std::vector<std::shared_ptr<LocalActor>> actors_ RAYLET_GUARDED_BY(mutex_);
+  std::vector<std::shared_ptr<LocalActorHandle>> detached_ RAYLET_GUARDED_BY(mutex_);
+  std::unordered_map<ActorId, std::weak_ptr<LocalActorHandle>> by_id_ RAYLET_GUARDED_BY(mutex_);
+  std::map<std::pair<std::string, std::string>, std::weak_ptr<LocalActorHandle>> names_ RAYLET_GUARDED_BY(mutex_);
   LocalThreads threads_;
 };
 

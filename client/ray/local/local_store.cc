@@ -3,7 +3,6 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "base/strings.h"
@@ -89,7 +88,7 @@ LocalObject::~LocalObject() { store_->ForgetObject(id_); }
 
 LocalObjectPtr LocalStore::NewObject() {
   auto object = std::make_shared<LocalObject>(shared_from_this(), NewObjectId(kThisProcess, next_number_));
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   objects_[object->id()] = object;
   return object;
 }
@@ -99,7 +98,7 @@ LocalObjectPtr LocalStore::Find(std::string_view id) {
     throw RayException(StrCat("the id of an object has ", ObjectId::kSize, " bytes, not ", id.size()));
   const ObjectId key = ObjectId::FromBinary(id);
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (const auto found = objects_.find(key); found != objects_.end())
       if (LocalObjectPtr object = found->second.lock(); object != nullptr) return object;
   }
@@ -120,23 +119,23 @@ void LocalStore::Fail(const LocalObjectPtr& object, FailurePtr failure) { Finish
 void LocalStore::Finish(const LocalObjectPtr& object, ValuePtr value, FailurePtr failure) {
   std::vector<std::function<void()>> callbacks;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     object->value_ = std::move(value);
     object->failure_ = std::move(failure);
     callbacks.swap(object->when_ready_);
   }
-  changed_.notify_all();
+  changed_.NotifyAll();
   for (const auto& callback : callbacks) callback();
 }
 
 LocalOutcome LocalStore::Outcome(const LocalObject& object) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return LocalOutcome{object.value_, object.failure_};
 }
 
 void LocalStore::WhenReady(const LocalObjectPtr& object, std::function<void()> callback) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (object->value_ == nullptr && object->failure_ == nullptr) {
       object->when_ready_.push_back(std::move(callback));
       return;
@@ -146,29 +145,26 @@ void LocalStore::WhenReady(const LocalObjectPtr& object, std::function<void()> c
 }
 
 std::vector<bool> LocalStore::Wait(std::span<LocalObject* const> objects, size_t count, int64_t timeout_ms) {
+  const Deadline deadline = Deadline::AfterMs(timeout_ms);
   std::vector<bool> ready(objects.size());
-  const auto enough = [&] {
+  const MutexLock lock(mutex_);
+  for (;;) {
     size_t found = 0;
     for (size_t i = 0; i < objects.size(); ++i) {
       ready[i] = objects[i]->value_ != nullptr || objects[i]->failure_ != nullptr;
       if (ready[i]) ++found;
     }
-    return found >= count || stopped_;
-  };
-  std::unique_lock lock(mutex_);
-  if (timeout_ms < 0)
-    changed_.wait(lock, enough);
-  else
-    changed_.wait_for(lock, std::chrono::milliseconds(timeout_ms), enough);
-  if (stopped_ && static_cast<size_t>(std::count(ready.begin(), ready.end(), true)) < count)
-    throw RayException("ray::Shutdown was called while this thread waited for an object");
-  return ready;
+    if (found >= count) return ready;
+    if (stopped_) throw RayException("ray::Shutdown was called while this thread waited for an object");
+    if (deadline.Passed()) return ready;
+    changed_.Wait(mutex_, deadline);
+  }
 }
 
 std::shared_ptr<ray::internal::ArrayStorage> LocalStore::NewArray(size_t bytes, std::string_view metadata) {
   auto array =
       std::make_shared<LocalArray>(shared_from_this(), NewObjectId(kThisProcess, next_number_), bytes, metadata);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   arrays_[array->id()] = array;
   return array;
 }
@@ -176,7 +172,7 @@ std::shared_ptr<ray::internal::ArrayStorage> LocalStore::NewArray(size_t bytes, 
 std::shared_ptr<ray::internal::ArrayStorage> LocalStore::FindArray(std::string_view id) {
   const ObjectId key = ObjectId::FromBinary(id);
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (const auto found = arrays_.find(key); found != arrays_.end())
       if (auto array = found->second.lock(); array != nullptr) return array;
   }
@@ -186,19 +182,19 @@ std::shared_ptr<ray::internal::ArrayStorage> LocalStore::FindArray(std::string_v
 
 void LocalStore::Stop() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stopped_ = true;
   }
-  changed_.notify_all();
+  changed_.NotifyAll();
 }
 
 void LocalStore::ForgetObject(const ObjectId& id) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   objects_.erase(id);
 }
 
 void LocalStore::ForgetArray(const ObjectId& id) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   arrays_.erase(id);
 }
 

@@ -1,14 +1,12 @@
-// LocalStore: the objects and arrays of local_mode. Owned jointly by the runtime and by every handle, so that handles
-// may outlive Shutdown. Any thread. One mutex guards all objects; no handle is dropped and no callback runs while it is
-// held, since both may come back here.
+// LocalStore: the objects and arrays of local_mode. Owned jointly by the runtime and by every
+// handle, so that handles may outlive Shutdown. Any thread. One mutex guards all objects; no handle
+// is dropped and no callback runs while it is held, since both may come back here.
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,6 +16,7 @@
 #include <ray/api/exceptions.h>
 #include <ray/internal/runtime.h>
 
+#include "base/mutex.h"
 #include "client/ray/api/object_state.h"
 #include "fbs/ids.h"
 
@@ -78,8 +77,8 @@ class LocalStore : public std::enable_shared_from_this<LocalStore> {
   // Runs the callback at once when the object is ready, else on the thread that makes it so.
   void WhenReady(const LocalObjectPtr& object, std::function<void()> callback);
 
-  // The indices that are ready once `count` of them are or the time is over (timeout_ms < 0: never). Throws once
-  // stopped.
+  // The indices that are ready once `count` of them are or the time is over (timeout_ms < 0:
+  // never). Throws once stopped.
   std::vector<bool> Wait(std::span<LocalObject* const> objects, size_t count, int64_t timeout_ms);
 
   std::shared_ptr<ray::internal::ArrayStorage> NewArray(size_t bytes, std::string_view metadata);
@@ -95,11 +94,11 @@ class LocalStore : public std::enable_shared_from_this<LocalStore> {
   void ForgetArray(const ObjectId& id);
 
   std::atomic<uint64_t> next_number_{1};
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool stopped_ = false;
-  std::unordered_map<ObjectId, std::weak_ptr<LocalObject>> objects_;
-  std::unordered_map<ObjectId, std::weak_ptr<ray::internal::ArrayStorage>> arrays_;
+  Mutex mutex_;
+  ConditionVariable changed_;
+  bool stopped_ RAYLET_GUARDED_BY(mutex_) = false;
+  std::unordered_map<ObjectId, std::weak_ptr<LocalObject>> objects_ RAYLET_GUARDED_BY(mutex_);
+  std::unordered_map<ObjectId, std::weak_ptr<ray::internal::ArrayStorage>> arrays_ RAYLET_GUARDED_BY(mutex_);
 };
 
 // The id of an array that NewArray made.

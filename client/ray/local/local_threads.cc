@@ -15,12 +15,12 @@ LocalThreads::~LocalThreads() { Stop(); }
 
 void LocalThreads::Run(std::function<void()> job) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (stopping_) return;
     jobs_.push_back(std::move(job));
     StartIfNeeded();
   }
-  work_.notify_one();
+  work_.NotifyOne();
 }
 
 void LocalThreads::StartIfNeeded() {
@@ -30,18 +30,18 @@ void LocalThreads::StartIfNeeded() {
 
 void LocalThreads::Loop() {
   threads_of_this_thread = this;
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   while (true) {
     ++idle_;
-    work_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
+    while (!stopping_ && jobs_.empty()) work_.Wait(mutex_);
     --idle_;
     if (stopping_) return;
     std::function<void()> job = std::move(jobs_.front());
     jobs_.pop_front();
-    lock.unlock();
+    lock.Unlock();
     job();
     job = nullptr;  // what it holds goes without the lock
-    lock.lock();
+    lock.Lock();
   }
 }
 
@@ -49,26 +49,26 @@ void LocalThreads::Stop() {
   std::vector<std::thread> threads;
   std::deque<std::function<void()>> dropped;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
     threads.swap(threads_);
     dropped.swap(jobs_);
   }
-  work_.notify_all();
+  work_.NotifyAll();
   for (std::thread& thread : threads) thread.join();
 }
 
 LocalThreads::Blocked::Blocked(LocalThreads& threads)
     : threads_(threads_of_this_thread == &threads ? &threads : nullptr) {
   if (threads_ == nullptr) return;
-  const std::lock_guard lock(threads_->mutex_);
+  const MutexLock lock(threads_->mutex_);
   ++threads_->blocked_;
   threads_->StartIfNeeded();
 }
 
 LocalThreads::Blocked::~Blocked() {
   if (threads_ == nullptr) return;
-  const std::lock_guard lock(threads_->mutex_);
+  const MutexLock lock(threads_->mutex_);
   --threads_->blocked_;
 }
 

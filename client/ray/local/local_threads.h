@@ -1,14 +1,15 @@
-// LocalThreads: runs the tasks of local_mode in their order, on as many threads as there are cores. A task that waits
-// for another one gives its place away, so that nested tasks never run dry. Any thread.
+// LocalThreads: runs the tasks of local_mode in their order, on as many threads as there are cores.
+// A task that waits for another one gives its place away, so that nested tasks never run dry. Any
+// thread.
 #pragma once
 
-#include <condition_variable>
 #include <cstddef>
 #include <deque>
 #include <functional>
-#include <mutex>
 #include <thread>
 #include <vector>
+
+#include "base/mutex.h"
 
 namespace raylet::client {
 
@@ -35,17 +36,17 @@ class LocalThreads {
   };
 
  private:
-  void StartIfNeeded();  // mutex_ held
-  void Loop();
+  void StartIfNeeded() RAYLET_REQUIRES(mutex_);
+  void Loop() RAYLET_EXCLUDES(mutex_);
 
   const size_t threads_max_;
-  std::mutex mutex_;
-  std::condition_variable work_;
-  std::deque<std::function<void()>> jobs_;
-  std::vector<std::thread> threads_;
-  size_t idle_ = 0;
-  size_t blocked_ = 0;
-  bool stopping_ = false;
+  Mutex mutex_;
+  ConditionVariable work_;
+  std::deque<std::function<void()>> jobs_ RAYLET_GUARDED_BY(mutex_);
+  std::vector<std::thread> threads_ RAYLET_GUARDED_BY(mutex_);
+  size_t idle_ RAYLET_GUARDED_BY(mutex_) = 0;
+  size_t blocked_ RAYLET_GUARDED_BY(mutex_) = 0;
+  bool stopping_ RAYLET_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace raylet::client
