@@ -3,7 +3,10 @@
 #include <utility>
 
 #include "base/strings.h"
-#include "client/ray/cluster/cluster_core.h"
+#include "client/ray/cluster/actor_table.h"
+#include "client/ray/cluster/progress.h"
+#include "client/ray/cluster/raylet_link.h"
+#include "client/ray/cluster/reply_pump.h"
 
 namespace raylet::client {
 
@@ -15,16 +18,15 @@ ClusterObjectPtr ActorLink::Submit(const std::string& method, CallArguments argu
   Call call;
   call.function = method;
   call.arguments = std::move(arguments);
-  call.result = std::make_shared<ClusterObject>(core_, core_.NewId(), /*owned=*/true);
+  call.result = std::make_shared<ClusterObject>(parts_, parts_.link.NewId(), /*owned=*/true);
   ClusterObjectPtr result = call.result;
   for (;;) {
     std::shared_ptr<CallChannel> full;
     {
       Outcome outcome;
       bool open = false;
-      ClusterObjectPtr unready;
       {
-        const std::lock_guard lock(mutex_);
+        const MutexLock lock(mutex_);
         if (state_ == State::kDead) {
           outcome.failed.emplace_back(result, AsActorDied(*dead_, false));
           outcome.done.push_back(std::move(call));
@@ -54,10 +56,10 @@ ClusterObjectPtr ActorLink::Submit(const std::string& method, CallArguments argu
       Flush();
       return result;
     }
-    // Back-pressure: the actor is 65536 calls, a full ring, or 16 MiB of queued arguments behind. Short slices: a
-    // release of a lend may hold the room, and no reply announces its end.
+    // Back-pressure: the actor is 65536 calls, a full ring, or 16 MiB of queued arguments behind.
+    // Short slices: a release of a lend may hold the room, and no reply announces its end.
     const uint64_t taken = full != nullptr ? full->taken() : 0;
-    core_.WaitUntil(Deadline::After(std::chrono::milliseconds(1)),
+    pump_.WaitUntil(Deadline::After(std::chrono::milliseconds(1)),
                     [&] { return full != nullptr && full->taken() != taken; });
   }
 }
@@ -68,10 +70,10 @@ ActorLink::Sent ActorLink::TrySend(Call& call, Outcome& outcome) {
       outcome.failed.emplace_back(call.result, std::move(failure));
       return Sent::kDone;
     }
-    call.lend = core_.lends().Add(channel_->process(), call.arguments.TakeHolds());
+    call.lend = parts_.ownership.Lend(channel_->process(), call.arguments.TakeHolds());
     call.resolved = true;
   } else if (call.lend != 0) {
-    core_.lends().SetBorrower(call.lend, channel_->process());
+    parts_.ownership.SetBorrower(call.lend, channel_->process());
   }
   thread_local CallRecord record;
   record.lend = call.lend;
@@ -93,7 +95,7 @@ void ActorLink::Flush() {
     Outcome outcome;
     ClusterObjectPtr unready;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       while (!queue_.empty() && state_ == State::kOpen) {
         Call& head = queue_.front();
         if (!head.resolved && (unready = head.arguments.FirstUnready()) != nullptr) break;
@@ -108,29 +110,42 @@ void ActorLink::Flush() {
     }
     unready->OnReady([weak = weak_from_this(), object = unready.get()] {
       const ActorLinkPtr self = weak.lock();
-      if (self == nullptr) return;
-      {
-        const std::lock_guard lock(self->mutex_);
-        if (self->waiting_for_ == object) self->waiting_for_ = nullptr;
-      }
-      self->Flush();
+      if (self != nullptr) self->WaitedFor(object);
     });
     return;
   }
 }
 
+void ActorLink::WaitedFor(const ClusterObject* object) {
+  {
+    const MutexLock lock(mutex_);
+    if (waiting_for_ == object) waiting_for_ = nullptr;
+  }
+  Flush();
+}
+
 void ActorLink::SetQueued(bool queued) {
   if (queued_.exchange(queued) == queued) return;
   if (queued)
-    core_.AddProgress();
+    parts_.progress.Add();
   else
-    core_.RemoveProgress();
+    parts_.progress.Remove();
+}
+
+void ActorLink::SetCreating() {
+  const MutexLock lock(mutex_);
+  state_ = State::kCreating;
 }
 
 void ActorLink::Created(LendId creation_lend) {
   bool open = false;
+  Holds ended;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
+    if (state_ == State::kDead) {  // the raylet refused it already
+      ended = parts_.ownership.EndLend(creation_lend);
+      return;
+    }
     creation_lend_ = creation_lend;
     if (state_ == State::kCreating) state_ = State::kNew;
     open = state_ == State::kNew && !queue_.empty();
@@ -140,19 +155,19 @@ void ActorLink::Created(LendId creation_lend) {
 
 void ActorLink::EnsureOpen() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (state_ != State::kNew) return;
     state_ = State::kOpening;
   }
   wire::OpenChannelRequestT request;
   request.actor = std::make_unique<wire::Id20>(ToWire(id_));
-  core_.raylet().Request(wire::RayletMessage::OpenChannel, Encode(request),
-                         [weak = weak_from_this()](Result<Frame> reply, std::vector<UniqueFd>& fds) {
-                           if (const ActorLinkPtr self = weak.lock(); self != nullptr)
-                             self->OnChannelReply(std::move(reply), fds);
-                           else
-                             fds.clear();  // one channel came at most: nothing else is on its way with descriptors
-                         });
+  parts_.link.Request(wire::RayletMessage::OpenChannel, Encode(request),
+                      [weak = weak_from_this()](Result<Frame> reply, std::vector<UniqueFd>& fds) {
+                        if (const ActorLinkPtr self = weak.lock(); self != nullptr)
+                          self->OnChannelReply(std::move(reply), fds);
+                        else
+                          fds.clear();  // one channel came at most: nothing else is on its way with descriptors
+                      });
 }
 
 void ActorLink::OnChannelReply(Result<Frame> frame, std::vector<UniqueFd>& fds) {
@@ -170,19 +185,20 @@ void ActorLink::OnChannelReply(Result<Frame> frame, std::vector<UniqueFd>& fds) 
   auto memory =
       ChannelMemory::Attach(taken->channel, std::move(taken->bell), reply->relayed, ChannelMemory::End::kCaller);
   if (!memory) return lost(memory.error());
-  auto channel = std::make_shared<CallChannel>(core_, weak_from_this(), reply->process, *std::move(memory));
+  auto channel = std::make_shared<CallChannel>(parts_.link, parts_.ownership, weak_from_this(), reply->process,
+                                               *std::move(memory));
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (state_ != State::kOpening) return;
     state_ = State::kOpen;
     channel_ = channel;
   }
-  core_.AddChannel(std::move(channel));
+  pump_.Add(std::move(channel));
   Flush();
 }
 
 void ActorLink::Killed() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (state_ == State::kOpen) state_ = State::kClosing;
 }
 
@@ -190,14 +206,14 @@ void ActorLink::Restarting(const Failure& failure) {
   std::shared_ptr<CallChannel> channel;
   bool open = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (state_ != State::kOpen && state_ != State::kClosing) return;  // an open under way is answered when it is back
     channel = std::move(channel_);
     channel_ = nullptr;
     state_ = State::kNew;
     open = !queue_.empty();
   }
-  core_.CloseChannel(channel, AsActorDied(failure, true));
+  pump_.Close(channel, AsActorDied(failure, true));
   if (open) EnsureOpen();
 }
 
@@ -206,7 +222,7 @@ void ActorLink::Die(const FailurePtr& failure) {
   std::deque<Call> calls;
   Holds creation;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (state_ == State::kDead) return;
     state_ = State::kDead;
     dead_ = failure;
@@ -215,21 +231,21 @@ void ActorLink::Die(const FailurePtr& failure) {
     calls.swap(queue_);
     queued_bytes_ = 0;
     SetQueued(false);
-    if (creation_lend_ != 0) creation = core_.lends().Take(std::exchange(creation_lend_, 0));
+    if (creation_lend_ != 0) creation = parts_.ownership.EndLend(std::exchange(creation_lend_, 0));
   }
-  if (channel != nullptr) core_.CloseChannel(channel, AsActorDied(*failure, true));
+  if (channel != nullptr) pump_.Close(channel, AsActorDied(*failure, true));
   const FailurePtr never_ran = AsActorDied(*failure, false);
   for (Call& call : calls) {
-    if (call.lend != 0) const Holds ended = core_.lends().Take(call.lend);
+    if (call.lend != 0) const Holds ended = parts_.ownership.EndLend(call.lend);
     call.result->FulfilFailed(never_ran);
   }
-  core_.WakeWaiters();
+  pump_.WakeWaiters();
   AfterReplies();
 }
 
 void ActorLink::ChannelBroken(const FailurePtr& failure) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     channel_ = nullptr;
     broken_ = true;
     if (state_ == State::kOpen || state_ == State::kClosing) state_ = State::kOpening;  // Die comes next
@@ -237,39 +253,39 @@ void ActorLink::ChannelBroken(const FailurePtr& failure) {
   Die(failure);
 }
 
-bool ActorLink::Idle() { return queue_.empty() && (channel_ == nullptr || channel_->pending() == 0); }
+bool ActorLink::Idle() const { return queue_.empty() && (channel_ == nullptr || channel_->pending() == 0); }
 
 void ActorLink::AfterReplies() {
   if (queued_.load()) Flush();
   if (!lingers_.load()) return;
   ActorLinkPtr self;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (handles_ > 0 || !Idle()) return;
     self = std::move(lingering_);
     lingering_ = nullptr;
     if (self == nullptr) return;
     lingers_.store(false);
   }
-  core_.RemoveProgress();
+  parts_.progress.Remove();
   Finish();
 }
 
 void ActorLink::AddHandle() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ++handles_;
 }
 
 void ActorLink::DropHandle() {
-  if (!core_.Usable()) return;
+  if (!parts_.link.Usable()) return;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (--handles_ > 0) return;
     if (!Idle()) {
       if (lingering_ != nullptr) return;
       lingering_ = shared_from_this();
       lingers_.store(true);
-      core_.AddProgress();
+      parts_.progress.Add();
       return;
     }
   }
@@ -281,7 +297,7 @@ void ActorLink::Finish() {
   Holds creation;
   bool release = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (handles_ > 0 || finished_) return;
     finished_ = true;
     channel = std::move(channel_);
@@ -290,14 +306,14 @@ void ActorLink::Finish() {
     state_ = State::kDead;
     if (dead_ == nullptr)
       dead_ = MakeFailure(wire::FailureKind::ActorDied, "the last handle of this actor is gone, and it ended with it");
-    if (creation_lend_ != 0) creation = core_.lends().Take(std::exchange(creation_lend_, 0));
+    if (creation_lend_ != 0) creation = parts_.ownership.EndLend(std::exchange(creation_lend_, 0));
   }
-  core_.ForgetActor(id_);
-  if (channel != nullptr) core_.RemoveChannel(channel);
+  table_.Forget(*this);
+  if (channel != nullptr) pump_.Remove(channel);
   if (!release) return;
   wire::ActorRequestT request;
   request.actor = std::make_unique<wire::Id20>(ToWire(id_));
-  static_cast<void>(core_.raylet().Send(wire::RayletMessage::ReleaseActor, request));  // a raylet that is gone ended it
+  static_cast<void>(parts_.link.Send(wire::RayletMessage::ReleaseActor, request));  // a raylet that is gone ended it
 }
 
 }  // namespace raylet::client

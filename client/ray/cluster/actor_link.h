@@ -1,46 +1,48 @@
-// ActorLink: one actor as this process reaches it: its channel, the calls that wait for one, and what became of it.
-// Shared
-// by the handles of this process (ClusterActor) and, while calls are under way, by itself. Any thread.
-// Calls run in the order in which they were submitted here: a call whose arguments are not ready, or that finds no
-// channel, waits in queue_, and the later ones behind it.
+// ActorLink: one actor as this process reaches it: its channel, the calls that wait for one, and
+// what became of it. Shared by the handles of this process (ClusterActor) and, while calls are
+// under way, by itself. Any thread.
+// Calls run in the order in which they were submitted here. A call waits in queue_ while its
+// arguments are not ready or there is no channel, and the later calls wait behind it.
 #pragma once
 
 #include <atomic>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <string>
 
+#include "base/mutex.h"
 #include "client/ray/cluster/call_arguments.h"
 #include "client/ray/cluster/call_channel.h"
 
 namespace raylet::client {
 
-class ClusterCore;
+class ActorTable;
+class ReplyPump;
 
 constexpr size_t kQueuedCallBytesMax = size_t{16} << 20;  // inline arguments of the calls in one actor's queue_
 
 class ActorLink : public std::enable_shared_from_this<ActorLink> {
  public:
-  ActorLink(ClusterCore& core, const ActorId& id, bool ends_with_handles)
-      : core_(core), id_(id), ends_with_handles_(ends_with_handles) {}
+  ActorLink(const ObjectParts& parts, ReplyPump& pump, ActorTable& table, const ActorId& id, bool ends_with_handles)
+      : parts_(parts), pump_(pump), table_(table), id_(id), ends_with_handles_(ends_with_handles) {}
 
   const ActorId& id() const { return id_; }
 
   // The result; waits only where the channel is full.
-  ClusterObjectPtr Submit(const std::string& method, CallArguments arguments);
+  ClusterObjectPtr Submit(const std::string& method, CallArguments arguments) RAYLET_EXCLUDES(mutex_);
 
-  // The creation is on its way to the raylet from here on; before, calls wait.
-  void SetCreating() { state_ = State::kCreating; }
-  void Created(LendId creation_lend);
-  void Killed();  // its death is on its way: calls from here on are for the next incarnation
-  void Restarting(const Failure& failure);
-  void Die(const FailurePtr& failure);
-  void ChannelBroken(const FailurePtr& failure);  // under the drain lock
+  void SetCreating() RAYLET_EXCLUDES(mutex_);  // calls wait until Created
+  // The creation is on its way to the raylet. The lend of its arguments lasts as long as the actor.
+  void Created(LendId creation_lend) RAYLET_EXCLUDES(mutex_);
+  void Killed() RAYLET_EXCLUDES(mutex_);  // its death is on its way: calls from here on are for the next incarnation
+  void Restarting(const Failure& failure) RAYLET_EXCLUDES(mutex_);
+  void Die(const FailurePtr& failure) RAYLET_EXCLUDES(mutex_);
+  void ChannelBroken(const FailurePtr& failure) RAYLET_EXCLUDES(mutex_);  // under the drain lock
 
-  void AfterReplies();  // under the drain lock: room for queued calls; the last reply after the last handle
-  void AddHandle();
-  void DropHandle();
+  // Under the drain lock: room for queued calls; the last reply after the last handle.
+  void AfterReplies() RAYLET_EXCLUDES(mutex_);
+  void AddHandle() RAYLET_EXCLUDES(mutex_);
+  void DropHandle() RAYLET_EXCLUDES(mutex_);
 
  private:
   enum class State { kCreating, kNew, kOpening, kOpen, kClosing, kDead };
@@ -60,36 +62,39 @@ class ActorLink : public std::enable_shared_from_this<ActorLink> {
   };
 
   enum class Sent { kDone, kFull };
-  Sent TrySend(Call& call, Outcome& outcome);
-  void Flush();
-  void EnsureOpen();
-  void OnChannelReply(Result<Frame> reply, std::vector<UniqueFd>& fds);
-  void SetQueued(bool queued);
-  bool Idle();
-  void Finish();
+  Sent TrySend(Call& call, Outcome& outcome) RAYLET_REQUIRES(mutex_);
+  void Flush() RAYLET_EXCLUDES(mutex_);
+  void WaitedFor(const ClusterObject* object) RAYLET_EXCLUDES(mutex_);
+  void EnsureOpen() RAYLET_EXCLUDES(mutex_);
+  void OnChannelReply(Result<Frame> reply, std::vector<UniqueFd>& fds) RAYLET_EXCLUDES(mutex_);
+  void SetQueued(bool queued) RAYLET_REQUIRES(mutex_);
+  bool Idle() const RAYLET_REQUIRES(mutex_);
+  void Finish() RAYLET_EXCLUDES(mutex_);
 
-  ClusterCore& core_;
+  const ObjectParts& parts_;
+  ReplyPump& pump_;
+  ActorTable& table_;
   const ActorId id_;
   const bool ends_with_handles_;  // this process created it, and it is not detached
 
-  std::mutex mutex_;  // guards what follows; no hold is dropped under it
-  State state_ = State::kNew;
-  std::shared_ptr<CallChannel> channel_;        // iff kOpen or kClosing
-  std::deque<Call> queue_;                      // at most kCallsInFlightMax
-  size_t queued_bytes_ = 0;                     // of their arguments; past kQueuedCallBytesMax a caller waits
-  const ClusterObject* waiting_for_ = nullptr;  // what the head of the queue waits for
-  FailurePtr dead_;
-  LendId creation_lend_ = 0;
-  size_t handles_ = 0;
-  bool finished_ = false;
-  bool broken_ = false;                   // kDead here, while the raylet takes it for alive
-  std::shared_ptr<ActorLink> lingering_;  // itself, from the last handle until the last reply
-  std::atomic<bool> queued_{false};
-  std::atomic<bool> lingers_{false};
+  Mutex mutex_;  // no hold is dropped under it
+  State state_ RAYLET_GUARDED_BY(mutex_) = State::kNew;
+  std::shared_ptr<CallChannel> channel_ RAYLET_GUARDED_BY(mutex_);  // iff kOpen or kClosing
+  std::deque<Call> queue_ RAYLET_GUARDED_BY(mutex_);                // at most kCallsInFlightMax
+  size_t queued_bytes_ RAYLET_GUARDED_BY(mutex_) = 0;  // of their arguments; past kQueuedCallBytesMax a caller waits
+  const ClusterObject* waiting_for_ RAYLET_GUARDED_BY(mutex_) = nullptr;  // what the head of the queue waits for
+  FailurePtr dead_ RAYLET_GUARDED_BY(mutex_);
+  LendId creation_lend_ RAYLET_GUARDED_BY(mutex_) = 0;
+  size_t handles_ RAYLET_GUARDED_BY(mutex_) = 0;
+  bool finished_ RAYLET_GUARDED_BY(mutex_) = false;
+  bool broken_ RAYLET_GUARDED_BY(mutex_) = false;                   // kDead here, while the raylet takes it for alive
+  std::shared_ptr<ActorLink> lingering_ RAYLET_GUARDED_BY(mutex_);  // itself, from the last handle until the last reply
+  std::atomic<bool> queued_{false};   // set under mutex_: queue_ has calls; read without it by AfterReplies
+  std::atomic<bool> lingers_{false};  // likewise: lingering_ is set
 };
 using ActorLinkPtr = std::shared_ptr<ActorLink>;
 
-// What a user's handles share.
+// ClusterActor: one handle of the user's, or a copy of one.
 class ClusterActor final : public ray::internal::ActorState {
  public:
   ClusterActor(ActorLinkPtr link, ray::internal::Hold lend) : link_(std::move(link)), lend_(std::move(lend)) {

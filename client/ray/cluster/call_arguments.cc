@@ -3,24 +3,25 @@
 #include <ray/api/exceptions.h>
 
 #include "base/strings.h"
-#include "client/ray/cluster/cluster_core.h"
+#include "client/ray/cluster/raylet_link.h"
+#include "client/ray/cluster/store_access.h"
 
 namespace raylet::client {
 
-ClusterObjectPtr PutObject(ClusterCore& core, ray::internal::Packed value) {
-  auto object = std::make_shared<ClusterObject>(core, core.NewId(), /*owned=*/true);
+ClusterObjectPtr PutObject(const ObjectParts& parts, ray::internal::Packed value) {
+  auto object = std::make_shared<ClusterObject>(parts, parts.link.NewId(), /*owned=*/true);
   ray::internal::Hold lend;
   if (!value.holds.empty()) lend = std::make_shared<const Holds>(std::move(value.holds));
   if (value.bytes.size() <= kInlineValueBytesMax) {
     object->FulfilInline(std::move(value.bytes), std::move(lend));
   } else {
-    if (const auto stored = core.StoreValue(object->id(), value.bytes, kValueMark); !stored) Throw(stored.error());
+    if (const auto stored = parts.store.Write(object->id(), value.bytes, kValueMark); !stored) Throw(stored.error());
     object->FulfilStored(std::move(lend));
   }
   return object;
 }
 
-CallArguments::CallArguments(ClusterCore& core, std::vector<ray::internal::Argument> arguments) {
+CallArguments::CallArguments(const ObjectParts& parts, std::vector<ray::internal::Argument> arguments) {
   if (arguments.size() > kCallArgumentsMax)
     throw ray::internal::RayException(
         StrCat("a call has ", arguments.size(), " arguments; at most ", kCallArgumentsMax, " are possible"));
@@ -34,10 +35,10 @@ CallArguments::CallArguments(ClusterCore& core, std::vector<ray::internal::Argum
                inline_bytes + argument.value.bytes.size() > kInlineCallBytesMax) {
       ray::internal::Packed& packed = argument.value;
       if (packed.bytes.size() <= kInlineValueBytesMax) {
-        value.reference = PutObject(core, std::move(packed));
+        value.reference = PutObject(parts, std::move(packed));
         if (const auto promoted = value.reference->Promote(); !promoted) Throw(promoted.error());
       } else {
-        value.reference = PutObject(core, std::move(packed));
+        value.reference = PutObject(parts, std::move(packed));
       }
     } else {
       inline_bytes += argument.value.bytes.size();

@@ -1,7 +1,7 @@
 #include "client/ray/cluster/call_channel.h"
 
 #include "base/strings.h"
-#include "client/ray/cluster/cluster_core.h"
+#include "client/ray/cluster/borrowed_lend.h"
 
 namespace raylet::client {
 
@@ -34,22 +34,22 @@ Result<ChannelFds> TakeChannelFds(std::vector<UniqueFd>& fds) {
 
 CallChannel::Sent CallChannel::TryCall(CallRecord& record, PendingCall pending) {
   {
-    const std::lock_guard lock(producer_mutex_);
+    const MutexLock lock(calls_mutex_);
     if (pending_count_.load(std::memory_order_relaxed) >= kCallsInFlightMax) return Sent::kFull;
     record.call = next_call_;
     const size_t bytes = CallRecordBytes(record);
-    const auto room = memory_.producer.TryReserve(bytes);
-    if (!room) return memory_.producer.broken() ? Sent::kBroken : Sent::kFull;
+    const auto room = calls_.TryReserve(bytes);
+    if (!room) return calls_.broken() ? Sent::kBroken : Sent::kFull;
     WriteCallRecord(record, *room);
     {
-      const std::lock_guard pending_lock(pending_mutex_);  // before the reply can come
+      const MutexLock pending_lock(pending_mutex_);  // before the reply can come
       waiting_.push_back(std::move(pending));
     }
     pending_count_.fetch_add(1, std::memory_order_release);
     ++next_call_;
-    memory_.producer.Commit(static_cast<uint32_t>(CallRecordType::kCall), bytes);
+    calls_.Commit(static_cast<uint32_t>(CallRecordType::kCall), bytes);
   }
-  memory_.bell.Ring();
+  bell_.Ring();
   return Sent::kYes;
 }
 
@@ -57,17 +57,17 @@ bool CallChannel::TryReleaseLend(LendId lend) {
   std::array<std::byte, 8> bytes;
   WriteLendRecord(lend, bytes);
   {
-    const std::lock_guard lock(producer_mutex_);
-    if (!memory_.producer.TryPush(static_cast<uint32_t>(CallRecordType::kReleaseLend), bytes)) return false;
+    const MutexLock lock(calls_mutex_);
+    if (!calls_.TryPush(static_cast<uint32_t>(CallRecordType::kReleaseLend), bytes)) return false;
   }
-  memory_.bell.Ring();
+  bell_.Ring();
   return true;
 }
 
 Result<size_t> CallChannel::Drain() {
   size_t records = 0;
   for (;;) {
-    const auto record = memory_.consumer.Peek();
+    const auto record = replies_.Peek();
     if (!record) return Fail(record.error());
     if (!record->has_value()) return records;
     const RingRecord& reply = **record;
@@ -76,14 +76,14 @@ Result<size_t> CallChannel::Drain() {
     } else if (reply.type == static_cast<uint32_t>(CallRecordType::kReleaseLend)) {
       const auto lend = ParseLendRecord(reply.bytes);
       if (!lend) return Fail(lend.error());
-      const Holds ended = core_.lends().Take(*lend, process_);
+      const Holds ended = ownership_.EndLend(*lend, process_);
     } else if (reply.type == static_cast<uint32_t>(CallRecordType::kRefused)) {
       return Fail(ErrorCode::kUnavailable,
                   std::string(reinterpret_cast<const char*>(reply.bytes.data()), reply.bytes.size()));
     } else {
       return Fail(ErrorCode::kProtocolError, StrCat("a channel's record has the unknown type ", reply.type));
     }
-    memory_.consumer.Pop();
+    replies_.Pop();
     ++records;
   }
 }
@@ -93,7 +93,7 @@ Result<void> CallChannel::TakeReply(std::span<const std::byte> bytes) {
   if (!reply) return Fail(std::move(reply).error());
   PendingCall call;
   {
-    const std::lock_guard lock(pending_mutex_);
+    const MutexLock lock(pending_mutex_);
     const uint64_t index = reply->call - first_;
     if (reply->call < first_ || index >= waiting_.size() || waiting_[index].result == nullptr)
       return Fail(ErrorCode::kProtocolError, StrCat("a reply to call ", reply->call, ", which nobody made"));
@@ -103,9 +103,12 @@ Result<void> CallChannel::TakeReply(std::span<const std::byte> bytes) {
       ++first_;
     }
   }
-  if (call.lend != 0 && !reply->arguments_retained) const Holds ended = core_.lends().Take(call.lend);
+  if (call.lend != 0 && !reply->arguments_retained) const Holds ended = ownership_.EndLend(call.lend);
   ray::internal::Hold lend;
-  if (reply->lend != 0) lend = std::make_shared<RemoteLend>(core_, process_, reply->lend, weak_from_this());
+  if (reply->lend != 0) {
+    lend = std::make_shared<BorrowedLend>(link_, ownership_, process_, reply->lend, BorrowedLend::Told::kAlways,
+                                          weak_from_this());
+  }
   switch (reply->result.kind) {
     case ValueView::Kind::kInline: call.result->FulfilInline(std::string(reply->result.bytes), std::move(lend)); break;
     case ValueView::Kind::kStored: call.result->FulfilStored(std::move(lend)); break;
@@ -119,23 +122,17 @@ Result<void> CallChannel::TakeReply(std::span<const std::byte> bytes) {
 void CallChannel::FailPending(const FailurePtr& failure) {
   std::deque<PendingCall> calls;
   {
-    const std::lock_guard lock(pending_mutex_);
+    const MutexLock lock(pending_mutex_);
     calls.swap(waiting_);
     first_ += calls.size();
   }
   for (PendingCall& call : calls) {
     if (call.result == nullptr) continue;
     pending_count_.fetch_sub(1, std::memory_order_release);
-    if (call.lend != 0) const Holds ended = core_.lends().Take(call.lend);
+    if (call.lend != 0) const Holds ended = ownership_.EndLend(call.lend);
     call.result->FulfilFailed(failure);
   }
   taken_.fetch_add(1, std::memory_order_release);
-}
-
-RemoteLend::~RemoteLend() {
-  if (!core_.Usable()) return;
-  const auto channel = channel_.lock();
-  if (channel == nullptr || !channel->TryReleaseLend(lend_)) core_.ReleaseLendThroughRaylet(lender_, lend_);
 }
 
 }  // namespace raylet::client

@@ -1,15 +1,18 @@
 #include "client/ray/cluster/cluster_object.h"
 
 #include "base/log.h"
-#include "client/ray/cluster/cluster_core.h"
+#include "client/ray/cluster/ownership.h"
+#include "client/ray/cluster/progress.h"
+#include "client/ray/cluster/raylet_link.h"
+#include "client/ray/cluster/store_access.h"
 
 namespace raylet::client {
 
 ClusterObject::~ClusterObject() {
-  if (!core_.Usable()) return;
-  if (registered()) core_.objects().Forget(id_);
+  if (!parts_.link.Usable()) return;
+  if (registered()) parts_.ownership.ForgetObject(id_);
   // A view that somebody still reads keeps the memory until it goes.
-  if (owned_ && (promoted_ || status() == ObjectStatus::kStored)) core_.DeleteFromStore(id_);
+  if (owned_ && (promoted_ || status() == ObjectStatus::kStored)) parts_.store.Delete(id_);
 }
 
 void ClusterObject::FulfilInline(std::string bytes, ray::internal::Hold lend) {
@@ -23,7 +26,7 @@ void ClusterObject::FulfilFailed(FailurePtr failure) { Finish(ObjectStatus::kFai
 void ClusterObject::Finish(ObjectStatus status, std::string bytes, FailurePtr failure, ray::internal::Hold lend) {
   std::vector<std::function<void()>> callbacks;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (ready()) return;
     bytes_ = std::move(bytes);
     failure_ = std::move(failure);
@@ -36,12 +39,12 @@ void ClusterObject::Finish(ObjectStatus status, std::string bytes, FailurePtr fa
 
 void ClusterObject::OnReady(std::function<void()> callback) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (!ready()) {
-      core_.AddProgress();  // nobody need be waiting in Get
+      parts_.progress.Add();  // nobody need be waiting in Get
       when_ready_.push_back([this, callback = std::move(callback)] {
         callback();
-        core_.RemoveProgress();
+        parts_.progress.Remove();
       });
       return;
     }
@@ -51,23 +54,23 @@ void ClusterObject::OnReady(std::function<void()> callback) {
 
 Result<void> ClusterObject::Promote() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (!owned_ || promoted_ || status() == ObjectStatus::kStored) return {};
     promoted_ = true;
     if (!ready()) {
-      core_.AddProgress();
+      parts_.progress.Add();
       when_ready_.push_back([this] {
         if (WriteIfThereIsRoom())
-          core_.RemoveProgress();
+          parts_.progress.Remove();
         else
-          core_.WriteLater(shared_from_this());
+          parts_.progress.WriteLater(shared_from_this());
       });
       return {};
     }
   }
   auto written = WriteToStore(kRoomPatienceMs);
   if (!written) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     promoted_ = false;
   }
   return written;
@@ -83,31 +86,13 @@ bool ClusterObject::WriteIfThereIsRoom() {
 
 Result<void> ClusterObject::WriteToStore(int64_t room_patience_ms) {
   const auto store = [&](std::string_view bytes, char mark) {
-    return core_.StoreValue(id_, bytes, mark, /*owner_client=*/0, room_patience_ms);
+    return parts_.store.Write(id_, bytes, mark, /*owner_client=*/0, room_patience_ms);
   };
   switch (status()) {
     case ObjectStatus::kInline: return store(bytes_, kValueMark);
     case ObjectStatus::kFailed: return store(EncodeFailure(*failure_), kFailureMark);
     default: return {};
   }
-}
-
-void ObjectTable::Register(const ClusterObjectPtr& object) {
-  if (object->registered()) return;
-  const std::lock_guard lock(mutex_);
-  objects_[object->id()] = object;
-  object->MarkRegistered();
-}
-
-ClusterObjectPtr ObjectTable::Find(const ObjectId& id) const {
-  const std::lock_guard lock(mutex_);
-  const auto found = objects_.find(id);
-  return found == objects_.end() ? nullptr : found->second.lock();
-}
-
-void ObjectTable::Forget(const ObjectId& id) {
-  const std::lock_guard lock(mutex_);
-  if (const auto found = objects_.find(id); found != objects_.end() && found->second.expired()) objects_.erase(found);
 }
 
 }  // namespace raylet::client

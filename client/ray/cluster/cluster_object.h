@@ -1,31 +1,42 @@
-// ClusterObject: one object as this process knows it. Owned: made here, by a Put or as the result of a call; pending
-// until
-// Fulfil, which happens once. Borrowed: somebody else's, found in the store. The last handle to go ends it: an owned
-// object leaves the store, a lend goes back. Any thread.
-// ObjectTable: the objects whose ids have left through this process's hands, by id: nobody else can name one.
+// ClusterObject: one object as this process knows it. Owned: made here, by a Put or as the result
+// of a call; pending until Fulfil, which happens once. Borrowed: somebody else's, found in the
+// store. The last handle to go ends it: an owned object leaves the store, a lend goes back. Shared
+// by handles and by the calls that make or need it; any thread.
 #pragma once
 
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
+#include "base/mutex.h"
+#include "base/result.h"
 #include "client/ray/api/object_state.h"
 #include "client/ray/cluster/failure.h"
 #include "fbs/ids.h"
 
 namespace raylet::client {
 
-class ClusterCore;
+class Ownership;
+class Progress;
+class RayletLink;
+class StoreAccess;
+
+// ObjectParts: the parts that every object of this process works with. Made before the first
+// object, and never destroyed.
+struct ObjectParts {
+  RayletLink& link;
+  Ownership& ownership;
+  Progress& progress;
+  StoreAccess& store;
+};
 
 enum class ObjectStatus : uint32_t { kPending, kInline, kStored, kFailed };
 
 class ClusterObject final : public ray::internal::ObjectState, public std::enable_shared_from_this<ClusterObject> {
  public:
-  ClusterObject(ClusterCore& core, const ObjectId& id, bool owned) : core_(core), id_(id), owned_(owned) {}
+  ClusterObject(const ObjectParts& parts, const ObjectId& id, bool owned) : parts_(parts), id_(id), owned_(owned) {}
   ~ClusterObject() override;
 
   const ObjectId& id() const { return id_; }
@@ -42,42 +53,36 @@ class ClusterObject final : public ray::internal::ObjectState, public std::enabl
   void FulfilFailed(FailurePtr failure);
   void SetLend(ray::internal::Hold lend) { lend_ = std::move(lend); }  // of a borrowed object, before it is shared
 
-  // Runs the callback once the object is ready, at once where it is; on whatever thread makes it so.
-  void OnReady(std::function<void()> callback);
+  // Runs the callback once the object is ready, at once where it is; on whatever thread makes it
+  // so.
+  void OnReady(std::function<void()> callback) RAYLET_EXCLUDES(mutex_);
   // Its id leaves this process: others shall find the value in the store, now or once it is there.
-  Result<void> Promote();
-  // The value of a promoted object into the store, if there is room for it right now; false: not yet.
+  Result<void> Promote() RAYLET_EXCLUDES(mutex_);
+  // The value of a promoted object into the store, if there is room for it right now; false: not
+  // yet.
   bool WriteIfThereIsRoom();
-  void MarkRegistered() { registered_.store(true, std::memory_order_relaxed); }
+  void MarkRegistered() {  // others may look it up by its id
+    registered_.store(true, std::memory_order_relaxed);
+  }
   bool registered() const { return registered_.load(std::memory_order_relaxed); }
 
  private:
-  void Finish(ObjectStatus status, std::string bytes, FailurePtr failure, ray::internal::Hold lend);
+  void Finish(ObjectStatus status, std::string bytes, FailurePtr failure, ray::internal::Hold lend)
+      RAYLET_EXCLUDES(mutex_);
   Result<void> WriteToStore(int64_t room_patience_ms);
 
-  ClusterCore& core_;
+  const ObjectParts& parts_;
   const ObjectId id_;
   const bool owned_;
   std::atomic<bool> registered_{false};
-  std::atomic<ObjectStatus> status_{ObjectStatus::kPending};
-  bool promoted_ = false;  // guarded by mutex_: in the store, or will be
+  std::atomic<ObjectStatus> status_{ObjectStatus::kPending};  // stored under mutex_ with the value; see status()
   std::string bytes_;
   FailurePtr failure_;
   ray::internal::Hold lend_;
-  std::mutex mutex_;
-  std::vector<std::function<void()>> when_ready_;  // guarded by mutex_
+  Mutex mutex_;
+  bool promoted_ RAYLET_GUARDED_BY(mutex_) = false;  // in the store, or will be
+  std::vector<std::function<void()>> when_ready_ RAYLET_GUARDED_BY(mutex_);
 };
 using ClusterObjectPtr = std::shared_ptr<ClusterObject>;
-
-class ObjectTable {
- public:
-  void Register(const ClusterObjectPtr& object);
-  ClusterObjectPtr Find(const ObjectId& id) const;
-  void Forget(const ObjectId& id);  // unless somebody has registered it anew
-
- private:
-  mutable std::mutex mutex_;
-  std::unordered_map<ObjectId, std::weak_ptr<ClusterObject>> objects_;
-};
 
 }  // namespace raylet::client

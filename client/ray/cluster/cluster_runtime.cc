@@ -60,23 +60,6 @@ std::vector<ObjectId> ArraysIn(std::string_view bytes) {
   return std::move(visitor.found);
 }
 
-// What a Wait or a Get of many wants brought here, for as long as it waits.
-class WantedHere {
- public:
-  WantedHere(ClusterCore& core, std::vector<ObjectId> ids, bool in_wait) : core_(core), ids_(std::move(ids)) {
-    core_.Want(ids_, in_wait);
-  }
-  ~WantedHere() {
-    if (core_.Usable()) core_.WantNoLonger(ids_);
-  }
-  WantedHere(const WantedHere&) = delete;
-  WantedHere& operator=(const WantedHere&) = delete;
-
- private:
-  ClusterCore& core_;
-  const std::vector<ObjectId> ids_;
-};
-
 // A stored object's value; throws what it holds instead.
 PackedView ViewOf(ObjectView view, const Hold& lend, Deadline deadline) {
   const std::string_view metadata = Text(view.metadata());
@@ -93,51 +76,50 @@ PackedView ViewOf(ObjectView view, const Hold& lend, Deadline deadline) {
 ClusterRuntime::~ClusterRuntime() { Stop(); }
 
 void ClusterRuntime::Stop() {
-  core_.Stop();
+  parts_.Stop();
   daemons_.reset();
 }
 
 ObjectHandle ClusterRuntime::Put(Packed value) {
-  core_.CheckUsable();
-  return PutObject(core_, std::move(value));
+  parts_.link.CheckUsable();
+  return PutObject(parts_.objects, std::move(value));
 }
 
 ObjectHandle ClusterRuntime::SubmitTask(const std::string& function, std::vector<Argument> arguments,
                                         const CallOptions& options) {
-  core_.CheckUsable();
-  return client::SubmitTask(core_, function, CallArguments(core_, std::move(arguments)), options);
+  parts_.link.CheckUsable();
+  return parts_.submitter.SubmitTask(function, CallArguments(parts_.objects, std::move(arguments)), options);
 }
 
 ActorHandleState ClusterRuntime::CreateActor(const std::string& factory, std::vector<Argument> arguments,
                                              const CallOptions& options) {
-  core_.CheckUsable();
+  parts_.link.CheckUsable();
   return std::make_shared<ClusterActor>(
-      client::CreateActor(core_, factory, CallArguments(core_, std::move(arguments)), options), nullptr);
+      parts_.submitter.CreateActor(factory, CallArguments(parts_.objects, std::move(arguments)), options), nullptr);
 }
 
 ObjectHandle ClusterRuntime::SubmitActorCall(const ActorHandleState& actor, const std::string& method,
                                              std::vector<Argument> arguments, const CallOptions&) {
-  core_.CheckUsable();
-  core_.Drain();
-  return AsLink(actor).Submit(method, CallArguments(core_, std::move(arguments)));
+  parts_.link.CheckUsable();
+  parts_.pump.Drain();
+  return AsLink(actor).Submit(method, CallArguments(parts_.objects, std::move(arguments)));
 }
 
 void ClusterRuntime::KillActor(const ActorHandleState& actor, bool no_restart) {
-  core_.CheckUsable();
+  parts_.link.CheckUsable();
   wire::KillActorRequestT request;
   request.actor = std::make_unique<wire::Id20>(ToWire(AsLink(actor).id()));
   request.no_restart = no_restart;
   AsLink(actor).Killed();
-  if (const auto sent = core_.raylet().Send(wire::RayletMessage::KillActor, request); !sent) Throw(sent.error());
+  if (const auto sent = parts_.link.Send(wire::RayletMessage::KillActor, request); !sent) Throw(sent.error());
 }
 
 ActorHandleState ClusterRuntime::FindActor(const std::string& name, const std::string& actor_namespace) {
-  core_.CheckUsable();
+  parts_.link.CheckUsable();
   wire::FindActorRequestT request;
   request.name = name;
-  request.actor_namespace = actor_namespace.empty() ? core_.actor_namespace() : actor_namespace;
-  const auto frame =
-      core_.raylet().Call(wire::RayletMessage::FindActor, Encode(request), Deadline::After(kAskPatience));
+  request.actor_namespace = actor_namespace.empty() ? parts_.link.actor_namespace() : actor_namespace;
+  const auto frame = parts_.link.Call(wire::RayletMessage::FindActor, Encode(request), Deadline::After(kAskPatience));
   if (!frame) Throw(frame.error());
   const auto reply = Parse<wire::FindActorReplyT>(frame->body);
   if (!reply) Throw(reply.error());
@@ -150,25 +132,19 @@ ActorHandleState ClusterRuntime::FindActor(const std::string& name, const std::s
 }
 
 ActorHandleState ClusterRuntime::HandleOf(const ActorId& id, Hold lend) {
-  ActorLinkPtr link = core_.FindActor(id);
-  if (link == nullptr) {
-    link = std::make_shared<ActorLink>(core_, id, /*ends_with_handles=*/false);
-    core_.RegisterActor(link);
-  }
-  return std::make_shared<ClusterActor>(std::move(link), std::move(lend));
+  return std::make_shared<ClusterActor>(parts_.actors.FindOrMake(id), std::move(lend));
 }
 
 // ---- values
-// ----------------------------------------------------------------------------------------------------------
 
 PackedView ClusterRuntime::Get(const ObjectHandle& handle, int64_t timeout_ms) {
   ClusterObject& object = AsObject(handle);
   const Deadline deadline = Deadline::AfterMs(timeout_ms);
   if (!object.ready()) {
-    core_.CheckUsable();
+    parts_.link.CheckUsable();
     if (!object.owned()) {
       WaitForBorrowed(object, deadline);
-    } else if (!core_.WaitUntil(deadline, [&object] { return object.ready(); })) {
+    } else if (!parts_.pump.WaitUntil(deadline, [&object] { return object.ready(); })) {
       throw ray::internal::RayTimeoutException(
           StrCat("object ", object.id().hex(), " was not ready within ", timeout_ms, " ms"));
     }
@@ -178,8 +154,8 @@ PackedView ClusterRuntime::Get(const ObjectHandle& handle, int64_t timeout_ms) {
     case ObjectStatus::kInline: return PackedView{object.bytes(), handle, object.lend(), deadline.at()};
     default: break;
   }
-  core_.CheckUsable();
-  auto view = core_.FetchStored(object.id(), deadline, /*may_come=*/false);
+  parts_.link.CheckUsable();
+  auto view = parts_.store.Fetch(object.id(), deadline, /*may_come=*/false);
   if (view) return ViewOf(*std::move(view), object.lend(), deadline);
   if (view.error().code == ErrorCode::kNotFound)
     Throw(*MakeFailure(wire::FailureKind::ObjectLost, view.error().message));
@@ -190,7 +166,7 @@ PackedView ClusterRuntime::Get(const ObjectHandle& handle, int64_t timeout_ms) {
 
 void ClusterRuntime::WaitForBorrowed(ClusterObject& object, Deadline deadline) {
   const ObjectId& id = object.id();
-  const auto view = core_.FetchStored(id, deadline, /*may_come=*/true);
+  const auto view = parts_.store.Fetch(id, deadline, /*may_come=*/true);
   if (view) return object.FulfilStored(nullptr);
   if (view.error().code == ErrorCode::kTimedOut)
     throw ray::internal::RayTimeoutException(StrCat("object ", id.hex(), " was not ready in time"));
@@ -199,30 +175,30 @@ void ClusterRuntime::WaitForBorrowed(ClusterObject& object, Deadline deadline) {
 }
 
 Hold ClusterRuntime::Bring(std::span<const ObjectHandle> objects) {
-  if (!core_.raylet().registration().clustered) return nullptr;
-  core_.CheckUsable();
+  if (!parts_.link.clustered()) return nullptr;
+  parts_.link.CheckUsable();
   std::vector<ObjectId> wanted;
   for (const ObjectHandle& handle : objects) {
     const ClusterObject& object = AsObject(handle);
     const bool stored = object.ready() ? object.status() == ObjectStatus::kStored : !object.owned();
-    if (stored && !core_.store().Contains(object.id()).value_or(true)) wanted.push_back(object.id());
+    if (stored && !parts_.store.Contains(object.id()).value_or(true)) wanted.push_back(object.id());
   }
   if (wanted.empty()) return nullptr;
-  return std::make_shared<WantedHere>(core_, std::move(wanted), /*in_wait=*/false);
+  return std::make_shared<WantedObjects::Scope>(parts_.wanted, std::move(wanted), /*in_wait=*/false);
 }
 
 Hold ClusterRuntime::BringArraysOf(std::span<const PackedView> values) {
-  if (!core_.raylet().registration().clustered) return nullptr;
+  if (!parts_.link.clustered()) return nullptr;
   std::vector<ObjectId> wanted;
   for (const PackedView& value : values)
     for (const ObjectId& id : ArraysIn(value.bytes))
-      if (!core_.store().Contains(id).value_or(true)) wanted.push_back(id);
+      if (!parts_.store.Contains(id).value_or(true)) wanted.push_back(id);
   if (wanted.empty()) return nullptr;
-  return std::make_shared<WantedHere>(core_, std::move(wanted), /*in_wait=*/false);
+  return std::make_shared<WantedObjects::Scope>(parts_.wanted, std::move(wanted), /*in_wait=*/false);
 }
 
 std::vector<bool> ClusterRuntime::Wait(std::span<const ObjectHandle> objects, size_t count, int64_t timeout_ms) {
-  core_.CheckUsable();
+  parts_.link.CheckUsable();
   const Deadline deadline = Deadline::AfterMs(timeout_ms);
   std::vector<bool> ready(objects.size(), false);
   std::vector<size_t> own;
@@ -234,8 +210,8 @@ std::vector<bool> ClusterRuntime::Wait(std::span<const ObjectHandle> objects, si
       const ClusterObject& object = AsObject(objects[i]);
       bool is = object.ready();
       if (!is && in_store)
-        is = core_.store().Contains(object.id()).value_or(false) || core_.ProcessIsDead(OwnerOf(object.id())) ||
-             core_.WhyLost(object.id()) != nullptr;
+        is = parts_.store.Contains(object.id()).value_or(false) || parts_.ownership.IsDead(OwnerOf(object.id())) ||
+             parts_.wanted.WhyLost(object.id()) != nullptr;
       if (!is) return false;
       ready[i] = true;
       ++found;
@@ -244,29 +220,28 @@ std::vector<bool> ClusterRuntime::Wait(std::span<const ObjectHandle> objects, si
   };
   std::vector<ObjectId> wanted;
   for (const size_t i : borrowed)
-    if (const ObjectId& id = AsObject(objects[i]).id(); !core_.store().Contains(id).value_or(true))
-      wanted.push_back(id);
-  const WantedHere wants(core_, std::move(wanted), /*in_wait=*/true);
+    if (const ObjectId& id = AsObject(objects[i]).id(); !parts_.store.Contains(id).value_or(true)) wanted.push_back(id);
+  const WantedObjects::Scope wants(parts_.wanted, std::move(wanted), /*in_wait=*/true);
   for (;;) {
     look(borrowed, true);
     const auto enough = [&] {
       look(own, false);
       return found >= count;
     };
-    // Nobody rings for what others make: look again from time to time where some of those are wanted.
+    // Nobody rings for what others make: look again from time to time where some of those are
+    // wanted.
     const Deadline slice = borrowed.empty() ? deadline : Deadline::After(deadline.Left(kBorrowedPollPause));
-    if (core_.WaitUntil(slice, enough) || deadline.Passed()) return ready;
+    if (parts_.pump.WaitUntil(slice, enough) || deadline.Passed()) return ready;
   }
 }
 
 // ---- what values refer to
-// --------------------------------------------------------------------------------------------
 
 void ClusterRuntime::PackReference(const ObjectHandle& handle, char* id) {
-  core_.CheckUsable();
+  parts_.link.CheckUsable();
   const ClusterObjectPtr object = AsObjectPtr(handle);
   std::memcpy(id, object->id().data(), ObjectId::kSize);
-  core_.objects().Register(object);
+  parts_.ownership.Add(object);
   if (const auto promoted = object->Promote(); !promoted) Throw(promoted.error());
   PackScope::Add(handle);
 }
@@ -275,27 +250,27 @@ ObjectHandle ClusterRuntime::UnpackReference(std::string_view bytes) {
   const ObjectId id = ObjectId::FromBinary(bytes);
   if (id.IsNil())
     throw RayException(StrCat("the id of an object has ", ray::internal::kIdBytes, " bytes, not ", bytes.size()));
-  if (ClusterObjectPtr known = core_.objects().Find(id); known != nullptr) return known;
-  const bool owned = OwnerOf(id) == core_.process();
-  auto object = std::make_shared<ClusterObject>(core_, id, /*owned=*/false);
+  if (ClusterObjectPtr known = parts_.ownership.FindObject(id); known != nullptr) return known;
+  const bool owned = OwnerOf(id) == parts_.link.process();
+  auto object = std::make_shared<ClusterObject>(parts_.objects, id, /*owned=*/false);
   if (owned)
     object->FulfilFailed(Lost(id, "its last reference was dropped"));
   else
     object->SetLend(UnpackScope::Lend());
-  core_.objects().Register(object);
+  parts_.ownership.Add(object);
   return object;
 }
 
 std::string ClusterRuntime::IdOf(const ObjectHandle& handle) const {
   const ClusterObjectPtr object = AsObjectPtr(handle);
-  if (core_.Usable()) core_.objects().Register(object);  // somebody may look it up
+  if (parts_.link.Usable()) parts_.ownership.Add(object);  // somebody may look it up
   return object->id().binary();
 }
 
 ObjectHandle ClusterRuntime::FindObject(const std::string& id) { return UnpackReference(id); }
 
 void ClusterRuntime::PackActor(const ActorHandleState& actor, std::string& bytes) {
-  core_.CheckUsable();
+  parts_.link.CheckUsable();
   bytes = AsLink(actor).id().binary();
   PackScope::Add(actor);
 }
@@ -310,39 +285,34 @@ ActorHandleState ClusterRuntime::UnpackActor(std::string_view bytes) {
 std::string ClusterRuntime::IdOf(const ActorHandleState& actor) const { return AsLink(actor).id().binary(); }
 
 std::shared_ptr<ArrayStorage> ClusterRuntime::AllocateArray(size_t bytes, std::string_view metadata) {
-  core_.CheckUsable();
-  CreateOptions options;
-  options.owned = true;
-  const ObjectId id = core_.NewId();
-  auto writer = core_.CreateWithPatience(options, kRoomPatienceMs, [&] {
-    return core_.store().Create(id, bytes, std::as_bytes(std::span(metadata.data(), metadata.size())), options);
-  });
+  parts_.link.CheckUsable();
+  auto writer = parts_.store.CreateArray(parts_.link.NewId(), bytes, metadata);
   if (!writer) Throw(writer.error());
-  return std::make_shared<StoreArray>(core_, *std::move(writer));
+  return std::make_shared<StoreArray>(parts_.objects, *std::move(writer));
 }
 
 void ClusterRuntime::PackArray(const std::shared_ptr<ArrayStorage>& storage, char* id) {
-  core_.CheckUsable();
+  parts_.link.CheckUsable();
   const auto array = std::static_pointer_cast<StoreArray>(storage);
   if (!array->sealed()) throw RayException("an array must be sealed before it leaves this process");
   std::memcpy(id, array->id().data(), ObjectId::kSize);
-  core_.RegisterArray(array);
+  parts_.ownership.Add(array);
   PackScope::Add(storage);
 }
 
 std::shared_ptr<ArrayStorage> ClusterRuntime::UnpackArray(std::string_view bytes) {
-  core_.CheckUsable();
+  parts_.link.CheckUsable();
   const ObjectId id = ObjectId::FromBinary(bytes);
-  if (auto known = core_.FindArray(id); known != nullptr) return known;
-  auto view = core_.FetchStored(id, Deadline::At(UnpackScope::Deadline()), /*may_come=*/false);
+  if (auto known = parts_.ownership.FindArray(id); known != nullptr) return known;
+  auto view = parts_.store.Fetch(id, Deadline::At(UnpackScope::Deadline()), /*may_come=*/false);
   if (!view) {
     if (view.error().code == ErrorCode::kTimedOut)
       throw ray::internal::RayTimeoutException(StrCat("array ", id.hex(), " was not here in time"));
     if (view.error().code != ErrorCode::kNotFound) Throw(view.error());
     Throw(*MakeFailure(wire::FailureKind::ObjectLost, view.error().message));
   }
-  auto array = std::make_shared<StoreArray>(core_, *std::move(view), UnpackScope::Lend());
-  core_.RegisterArray(array);
+  auto array = std::make_shared<StoreArray>(parts_.objects, *std::move(view), UnpackScope::Lend());
+  parts_.ownership.Add(array);
   return array;
 }
 
@@ -351,17 +321,17 @@ void ClusterRuntime::ExitActor() { throw ActorExit(); }
 std::unique_ptr<ray::internal::Runtime> MakeClusterRuntime(const ray::RayConfig& config) {
   OpenStandardDescriptors();
   std::unique_ptr<PrivateDaemons> daemons;
-  ClusterCore::Options options;
-  options.actor_namespace = config.ray_namespace;
+  ClusterParts::Options options;
+  options.raylet.actor_namespace = config.ray_namespace;
   if (config.address.empty()) {
     daemons = PrivateDaemons::Start(config);
-    options.raylet_socket = daemons->raylet_socket();
+    options.raylet.socket = daemons->raylet_socket();
   } else {
     auto socket = FindRaylet(config.address);
     if (!socket) Throw(socket.error());
-    options.raylet_socket = *std::move(socket);
+    options.raylet.socket = *std::move(socket);
   }
-  return std::make_unique<ClusterRuntime>(ClusterCore::Connect(std::move(options)), std::move(daemons));
+  return std::make_unique<ClusterRuntime>(ClusterParts::Connect(std::move(options)), std::move(daemons));
 }
 
 }  // namespace raylet::client

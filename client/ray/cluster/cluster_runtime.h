@@ -1,7 +1,8 @@
-// ClusterRuntime: the verbs of the public templates, carried out by the parts around ClusterCore.
-// One per process, owned by Init in a driver and by RunWorker in a worker. Every method is thread-safe.
+// ClusterRuntime: the verbs of the public templates, carried out by the parts of ClusterParts. One
+// per process, owned by Init in a driver and by RunWorker in a worker. Every method is thread-safe.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -9,7 +10,7 @@
 #include <ray/internal/runtime.h>
 
 #include "client/ray/cluster/actor_link.h"
-#include "client/ray/cluster/cluster_core.h"
+#include "client/ray/cluster/cluster_parts.h"
 #include "client/ray/cluster/private_daemons.h"
 
 namespace raylet::client {
@@ -17,11 +18,10 @@ namespace raylet::client {
 class ClusterRuntime final : public ray::internal::Runtime {
  public:
   // `daemons`: those that were started for this program, or null.
-  ClusterRuntime(ClusterCore& core, std::unique_ptr<PrivateDaemons> daemons)
-      : core_(core), daemons_(std::move(daemons)) {}
+  ClusterRuntime(ClusterParts& parts, std::unique_ptr<PrivateDaemons> daemons)
+      : parts_(parts), daemons_(std::move(daemons)) {}
   ~ClusterRuntime() override;
   void Stop() override;
-  ClusterCore& core() { return core_; }
 
   ray::internal::ObjectHandle Put(ray::internal::Packed value) override;
   ray::internal::ObjectHandle SubmitTask(const std::string& function, std::vector<ray::internal::Argument> arguments,
@@ -54,19 +54,24 @@ class ClusterRuntime final : public ray::internal::Runtime {
   void PackArray(const std::shared_ptr<ray::internal::ArrayStorage>& array, char* id) override;
   std::shared_ptr<ray::internal::ArrayStorage> UnpackArray(std::string_view id) override;
 
-  std::string ActorNamespace() const override { return core_.actor_namespace(); }
-  bool WasCurrentActorRestarted() const override { return core_.actor_restarted(); }
+  std::string ActorNamespace() const override { return parts_.link.actor_namespace(); }
+  bool WasCurrentActorRestarted() const override { return actor_restarted_.load(std::memory_order_acquire); }
+  // This process hosts an actor that has started again: said before its constructor runs, which may
+  // start threads.
+  void MarkActorRestarted() { actor_restarted_.store(true, std::memory_order_release); }
   [[noreturn]] void ExitActor() override;
 
  private:
   ray::internal::ActorHandleState HandleOf(const ActorId& id, ray::internal::Hold lend);
   void WaitForBorrowed(ClusterObject& object, Deadline deadline);
 
-  ClusterCore& core_;
+  ClusterParts& parts_;
   std::unique_ptr<PrivateDaemons> daemons_;
+  std::atomic<bool> actor_restarted_{false};  // never taken back
 };
 
-// A driver's: connects to config.address, or starts private daemons when it is empty. Throws RayException.
+// A driver's: connects to config.address, or starts private daemons when it is empty. Throws
+// RayException.
 std::unique_ptr<ray::internal::Runtime> MakeClusterRuntime(const ray::RayConfig& config);
 
 // Thrown by ExitActor through the user's method to worker_loop.

@@ -154,7 +154,8 @@ PrivateDaemons::Daemon PrivateDaemons::Spawn(const std::string& program, std::ve
   const pid_t pid = ::fork();
   if (pid < 0) throw RayException(StrCat(program, " cannot be started: ", strerror(errno)));
   if (pid == 0) {
-    // Only system calls that are safe between fork and exec. A group of its own: Ctrl-C is for the program.
+    // Only system calls that are safe between fork and exec. A group of its own: Ctrl-C is for the
+    // program.
     ::setpgid(0, 0);
     ::dup2(output.get(), 1);
     ::dup2(output.get(), 2);

@@ -1,5 +1,6 @@
-// PrivateDaemons: the plasma_store and the raylet of one program, in a run folder of their own (0700). Owned by the
-// program's runtime. They end with it: by Stop, or by their lifelines when the program dies, kill -9 included.
+// PrivateDaemons: the plasma_store and the raylet of one program, in a run folder of their own
+// (0700). Owned by the program's runtime. They end with it: by Stop, or by their lifelines when the
+// program dies, kill -9 included.
 #pragma once
 
 #include <sys/types.h>
@@ -41,7 +42,8 @@ class PrivateDaemons {
   Daemon raylet_;
 };
 
-// The path of a program of ours: in $RAYLET_BIN_DIR, beside this program, in ../bin of the library, on PATH. Throws.
+// The path of a program of ours: in $RAYLET_BIN_DIR, beside this program, in ../bin of the library,
+// on PATH. Throws.
 std::string FindProgram(const std::string& name);
 
 }  // namespace raylet::client

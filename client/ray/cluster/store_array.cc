@@ -2,16 +2,19 @@
 
 #include <ray/api/exceptions.h>
 
-#include "client/ray/cluster/cluster_core.h"
+#include "client/ray/cluster/cluster_object.h"
+#include "client/ray/cluster/ownership.h"
+#include "client/ray/cluster/raylet_link.h"
+#include "client/ray/cluster/store_access.h"
 
 namespace raylet::client {
 
 StoreArray::~StoreArray() {
   const bool in_store = owned_ && sealed();
   view_.Release();  // first, so that the delete frees it at once
-  if (!core_.Usable()) return;
-  core_.ForgetArray(id_);
-  if (in_store) core_.DeleteFromStore(id_);
+  if (!parts_.link.Usable()) return;
+  parts_.ownership.ForgetArray(id_);
+  if (in_store) parts_.store.Delete(id_);
 }
 
 const void* StoreArray::data() const { return sealed() ? view_.data().data() : writer_.data().data(); }

@@ -1,5 +1,6 @@
-// StoreArray: an array's memory in the store. Made here (writable, then sealed and pinned; deleted from the store with
-// its last holder, local or borrowing) or borrowed (pinned; the lend goes back). Shared; reading is thread-safe.
+// StoreArray: an array's memory in the store. Made here (writable, then sealed and pinned; deleted
+// from the store with its last holder, local or borrowing) or borrowed (pinned; the lend goes
+// back). Shared; reading is thread-safe.
 #pragma once
 
 #include <memory>
@@ -13,14 +14,14 @@
 
 namespace raylet::client {
 
-class ClusterCore;
+struct ObjectParts;
 
 class StoreArray final : public ray::internal::ArrayStorage {
  public:
-  StoreArray(ClusterCore& core, ObjectWriter writer)
-      : core_(core), id_(writer.id()), owned_(true), writer_(std::move(writer)) {}
-  StoreArray(ClusterCore& core, ObjectView view, ray::internal::Hold lend)
-      : core_(core), id_(view.id()), owned_(false), view_(std::move(view)), lend_(std::move(lend)) {}
+  StoreArray(const ObjectParts& parts, ObjectWriter writer)
+      : parts_(parts), id_(writer.id()), owned_(true), writer_(std::move(writer)) {}
+  StoreArray(const ObjectParts& parts, ObjectView view, ray::internal::Hold lend)
+      : parts_(parts), id_(view.id()), owned_(false), view_(std::move(view)), lend_(std::move(lend)) {}
   ~StoreArray() override;
 
   const ObjectId& id() const { return id_; }
@@ -33,7 +34,7 @@ class StoreArray final : public ray::internal::ArrayStorage {
   void Seal() override;
 
  private:
-  ClusterCore& core_;
+  const ObjectParts& parts_;
   const ObjectId id_;
   const bool owned_;
   ObjectWriter writer_;  // until sealed

@@ -1,22 +1,48 @@
-// Task submission: from a function's name and arguments to a TaskSpec at the raylet. A task whose arguments are not
-// ready is sent by whoever makes the last of them ready. Any thread.
+// TaskSubmitter: from a function's name and arguments to a TaskSpec at the raylet, for tasks and
+// for creations of actors. Owned by ClusterParts; any thread. A task whose arguments are not ready
+// is sent by whoever makes the last of them ready.
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <string>
 
-#include "client/ray/cluster/actor_link.h"
+#include <ray/internal/runtime.h>
+
+#include "client/ray/cluster/actor_table.h"
 #include "client/ray/cluster/call_arguments.h"
+#include "client/ray/cluster/pending_tasks.h"
 
 namespace raylet::client {
 
-class ClusterCore;
+class TaskSubmitter {
+ public:
+  TaskSubmitter(const ObjectParts& parts, PendingTasks& tasks, ActorTable& actors)
+      : parts_(parts), tasks_(tasks), actors_(actors) {}
 
-ClusterObjectPtr SubmitTask(ClusterCore& core, const std::string& function, CallArguments arguments,
-                            const ray::internal::CallOptions& options);
+  ClusterObjectPtr SubmitTask(const std::string& function, CallArguments arguments,
+                              const ray::internal::CallOptions& options);
 
-// The actor's creation; calls on the link wait until it is on its way. Throws when the raylet refuses it (its name is
-// taken) unless it had to wait for arguments, in which case calls hear of it.
-ActorLinkPtr CreateActor(ClusterCore& core, const std::string& factory, CallArguments arguments,
-                         const ray::internal::CallOptions& options);
+  // The actor's creation; calls on the link wait until it is on its way. Throws when the raylet
+  // refuses it (its name is taken) unless it had to wait for arguments, in which case calls hear of
+  // it.
+  ActorLinkPtr CreateActor(const std::string& factory, CallArguments arguments,
+                           const ray::internal::CallOptions& options);
+
+ private:
+  struct Submission;
+  using SubmissionPtr = std::shared_ptr<Submission>;
+  using CreationAnswer = std::function<void(Result<void>)>;
+
+  SubmissionPtr NewSubmission(const std::string& function, CallArguments arguments,
+                              const ray::internal::CallOptions& options);
+  FailurePtr FillArguments(Submission& submission);
+  void SendTask(Submission& submission);
+  void SendCreation(const SubmissionPtr& submission, CreationAnswer answer);
+
+  const ObjectParts& parts_;
+  PendingTasks& tasks_;
+  ActorTable& actors_;
+};
 
 }  // namespace raylet::client

@@ -73,7 +73,7 @@ Result<ActorHost::Served> ActorHost::ServeOne(HostedChannel& channel) {
   if (call.type == static_cast<uint32_t>(CallRecordType::kReleaseLend)) {
     const auto lend = ParseLendRecord(call.bytes);
     if (!lend) return Fail(lend.error());
-    const Holds ended = core_.lends().Take(*lend, channel.caller);
+    const Holds ended = ownership_.EndLend(*lend, channel.caller);
     calls.Pop();
     return Served::kSome;
   }
@@ -118,11 +118,12 @@ void ActorHost::Reply(HostedChannel& channel, const ReplyRecord& reply) {
   channel.memory.bell.Ring();
 }
 
-// It is told why, behind the replies that it still gets; the channel goes when the raylet says that the caller has.
+// It is told why, behind the replies that it still gets; the channel goes when the raylet says that
+// the caller has.
 void ActorHost::Refuse(HostedChannel& channel, const Error& nonsense) {
   RAYLET_LOG(kError, "process ", channel.caller, " wrote nonsense into its channel: ", nonsense.message);
   channel.refused = true;
-  const Holds ended = core_.lends().TakeAllOf(channel.caller);
+  const Holds ended = ownership_.EndLendsOf(channel.caller);
   const auto text = std::as_bytes(std::span(nonsense.message));
   channel.waiting.push_back({CallRecordType::kRefused, Bytes(text.begin(), text.end())});
   SendWaiting(channel);

@@ -1,7 +1,6 @@
-// ActorHost: the actor's end of its call channels: takes calls in order, runs them, writes replies. Owned by the worker
-// loop; its thread only. Never blocks on a caller that does not read: replies wait in a queue of the channel's, which
-// the
-// caller bounds by its calls in flight.
+// ActorHost: the actor's end of its call channels: takes calls in order, runs them, writes replies.
+// Owned by the worker loop; its thread only. Never blocks on a caller that does not read: replies
+// wait in a queue of the channel's, which the caller bounds by its calls in flight.
 #pragma once
 
 #include <deque>
@@ -32,14 +31,15 @@ struct HostedChannel {
 
 class ActorHost {
  public:
-  ActorHost(ClusterCore& core, CallExecutor& executor) : core_(core), executor_(executor) {}
+  ActorHost(Ownership& ownership, CallExecutor& executor) : ownership_(ownership), executor_(executor) {}
   ~ActorHost();
 
   void SetInstance(ray::internal::ActorInstance instance) { instance_ = instance; }
   bool has_instance() const { return instance_.object != nullptr; }
   void Open(std::unique_ptr<HostedChannel> channel) { channels_.push_back(std::move(channel)); }
   void Close(uint64_t number);
-  // A relayed channel that was closed and into which nothing more is written, once for each; 0: none.
+  // A relayed channel that was closed and into which nothing more is written, once for each; 0:
+  // none.
   uint64_t TakeReleased();
 
   // Whether ServeSome would do anything: cheap, asked while spinning.
@@ -53,7 +53,7 @@ class ActorHost {
   void Refuse(HostedChannel& channel, const Error& nonsense);
   bool SendWaiting(HostedChannel& channel);  // true: some went
 
-  ClusterCore& core_;
+  Ownership& ownership_;
   CallExecutor& executor_;
   ray::internal::ActorInstance instance_;
   std::vector<std::unique_ptr<HostedChannel>> channels_;

@@ -37,16 +37,16 @@ std::string_view Text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// What fails because this machine's store has ended says nothing about the work: whoever waits for it hears of the end
-// of this machine instead, and what may be retried runs elsewhere. The raylet ends with its store, and this process
-// with its raylet.
-[[noreturn]] void EndWithTheRaylet(ClusterCore& core, const Failure& failure) {
+// What fails because this machine's store has ended says nothing about the work: whoever waits for
+// it hears of the end of this machine instead, and what may be retried runs elsewhere. The raylet
+// ends with its store, and this process with its raylet.
+[[noreturn]] void EndWithTheRaylet(RayletLink& link, const Failure& failure) {
   constexpr std::chrono::seconds kPatience{10};
   RAYLET_LOG(kError, "this worker ends with the store of its machine: ", failure.message);
   SpinPark park;
   park.WaitUntil(
-      core.raylet().doorbell(), Deadline::After(kPatience), [] { return false; }, [&] { return !core.raylet().Gone(); },
-      {}, std::chrono::seconds(1));
+      link.doorbell(), Deadline::After(kPatience), [] { return false; }, [&] { return !link.Gone(); }, {},
+      std::chrono::seconds(1));
   std::fflush(nullptr);
   ::_exit(1);
 }
@@ -65,7 +65,7 @@ const CallExecutor::Function* CallExecutor::Find(std::string_view name) {
 
 FailurePtr CallExecutor::FetchStored(const ObjectId& id, ray::internal::PackedView& view) {
   // It may be the caller's own, or borrowed by the caller and still to come.
-  auto found = core_.FetchStored(id, Deadline::Never(), /*may_come=*/true);
+  auto found = store_.Fetch(id, Deadline::Never(), /*may_come=*/true);
   if (!found) {
     if (found.error().code == ErrorCode::kNotFound)
       return MakeFailure(wire::FailureKind::ObjectLost, StrCat("an argument is lost: ", found.error().message));
@@ -79,7 +79,7 @@ FailurePtr CallExecutor::FetchStored(const ObjectId& id, ray::internal::PackedVi
   return nullptr;
 }
 
-FailurePtr CallExecutor::Unpack(const CallRequest& request, const std::shared_ptr<ArgumentLend>& lend) {
+FailurePtr CallExecutor::Unpack(const CallRequest& request, const std::shared_ptr<BorrowedLend>& lend) {
   views_.clear();
   for (const ValueView& argument : request.arguments) {
     ray::internal::PackedView view;
@@ -98,8 +98,11 @@ FailurePtr CallExecutor::Unpack(const CallRequest& request, const std::shared_pt
 
 template <class Run>
 CallOutcome CallExecutor::Execute(const CallRequest& request, Run run) {
-  std::shared_ptr<ArgumentLend> lend;
-  if (request.lend != 0) lend = std::make_shared<ArgumentLend>(core_, request.caller, request.lend);
+  std::shared_ptr<BorrowedLend> lend;
+  if (request.lend != 0) {
+    lend = std::make_shared<BorrowedLend>(link_, ownership_, request.caller, request.lend,
+                                          BorrowedLend::Told::kOnceArmed, std::weak_ptr<CallChannel>());
+  }
   CallOutcome outcome;
   const Function* function = Find(request.function);
   FailurePtr failure = function == nullptr ? NotRegistered(request.function) : Unpack(request, lend);
@@ -109,13 +112,13 @@ CallOutcome CallExecutor::Execute(const CallRequest& request, Run run) {
       if (result.bytes.size() <= kInlineValueBytesMax) {
         outcome.bytes = std::move(result.bytes);
       } else if (const auto stored =
-                     core_.StoreValue(request.result_id, result.bytes, kValueMark, request.caller_store_client);
+                     store_.Write(request.result_id, result.bytes, kValueMark, request.caller_store_client);
                  stored) {
         outcome.kind = ValueView::Kind::kStored;
       } else {
         failure = FailureOf(stored.error(), StrCat("the result of ", request.function, " does not fit the store"));
       }
-      if (failure == nullptr) outcome.lend = core_.lends().Add(request.caller, std::move(result.holds));
+      if (failure == nullptr) outcome.lend = ownership_.Lend(request.caller, std::move(result.holds));
     } catch (const ActorExit&) {
       outcome.exit_actor = true;
     } catch (...) {
@@ -123,7 +126,7 @@ CallOutcome CallExecutor::Execute(const CallRequest& request, Run run) {
     }
   }
   views_.clear();
-  if (failure != nullptr && core_.store().Disconnected()) EndWithTheRaylet(core_, *failure);
+  if (failure != nullptr && store_.Disconnected()) EndWithTheRaylet(link_, *failure);
   if (failure != nullptr) outcome = Failed(std::move(failure));
   if (lend != nullptr) {
     outcome.arguments_retained = lend.use_count() > 1;

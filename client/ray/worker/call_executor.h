@@ -1,6 +1,6 @@
-// CallExecutor: runs one registered function for somebody else: arguments out of their views, the user's code, the
-// result
-// into bytes or the store. The one place that catches user exceptions. Owned by the worker loop; its thread only.
+// CallExecutor: runs one registered function for somebody else: arguments out of their views, the
+// user's code, the result into bytes or the store. The one place that catches user exceptions.
+// Owned by the worker loop; its thread only.
 #pragma once
 
 #include <memory>
@@ -10,28 +10,14 @@
 
 #include <ray/internal/runtime.h>
 
-#include "client/ray/cluster/cluster_core.h"
+#include "client/ray/cluster/borrowed_lend.h"
+#include "client/ray/cluster/failure.h"
+#include "client/ray/cluster/ownership.h"
+#include "client/ray/cluster/raylet_link.h"
+#include "client/ray/cluster/store_access.h"
 #include "fbs/call_record.h"
 
 namespace raylet::client {
-
-// What the arguments of a call refer to is lent by the caller. Handed to whatever is unpacked from them; once armed,
-// the
-// last holder to go tells the lender.
-class ArgumentLend {
- public:
-  ArgumentLend(ClusterCore& core, ProcessId lender, LendId lend) : core_(core), lender_(lender), lend_(lend) {}
-  ~ArgumentLend() {
-    if (armed_.load(std::memory_order_acquire) && core_.Usable()) core_.ReleaseLendThroughRaylet(lender_, lend_);
-  }
-  void Arm() { armed_.store(true, std::memory_order_release); }
-
- private:
-  ClusterCore& core_;
-  const ProcessId lender_;
-  const LendId lend_;
-  std::atomic<bool> armed_{false};
-};
 
 struct CallRequest {
   std::string_view function;
@@ -48,13 +34,14 @@ struct CallOutcome {
   FailurePtr failure;  // kFailed
   LendId lend = 0;     // of what the result refers to
   bool arguments_retained = false;
-  std::shared_ptr<ArgumentLend> arguments;  // drop it after the outcome is on its way
+  std::shared_ptr<BorrowedLend> arguments;  // drop it after the outcome is on its way
   bool exit_actor = false;                  // user code called ExitActor: there is no outcome
 };
 
 class CallExecutor {
  public:
-  explicit CallExecutor(ClusterCore& core) : core_(core) {}
+  CallExecutor(RayletLink& link, Ownership& ownership, StoreAccess& store)
+      : link_(link), ownership_(ownership), store_(store) {}
 
   CallOutcome Call(const CallRequest& request, void* instance);
   CallOutcome CreateActor(const CallRequest& request, ray::internal::ActorInstance& instance);
@@ -64,10 +51,12 @@ class CallExecutor {
   template <class Run>
   CallOutcome Execute(const CallRequest& request, Run run);
   const Function* Find(std::string_view name);
-  FailurePtr Unpack(const CallRequest& request, const std::shared_ptr<ArgumentLend>& lend);
+  FailurePtr Unpack(const CallRequest& request, const std::shared_ptr<BorrowedLend>& lend);
   FailurePtr FetchStored(const ObjectId& id, ray::internal::PackedView& view);
 
-  ClusterCore& core_;
+  RayletLink& link_;
+  Ownership& ownership_;
+  StoreAccess& store_;
   std::vector<ray::internal::PackedView> views_;  // of the call under way
   const Function* last_function_ = nullptr;       // most calls are of the same few functions
   std::unordered_map<std::string_view, const Function*> functions_;

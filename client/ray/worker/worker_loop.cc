@@ -17,7 +17,7 @@
 namespace raylet::client {
 
 void WorkerLoop::Add(Event event) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   events_.push_back(std::move(event));
   event_count_.store(events_.size(), std::memory_order_release);
 }
@@ -25,7 +25,7 @@ void WorkerLoop::Add(Event event) {
 // One at a time: what is still here can be given back.
 bool WorkerLoop::TakeEvent(Event& event) {
   if (event_count_.load(std::memory_order_acquire) == 0) return false;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (events_.empty()) return false;
   event = std::move(events_.front());
   events_.pop_front();
@@ -33,26 +33,24 @@ bool WorkerLoop::TakeEvent(Event& event) {
   return true;
 }
 
-// The main thread tells a task's end before it takes the next one, so the raylet hears of ends and of what was given
-// back in the order in which they came to be.
-void WorkerLoop::GiveBack(const wire::TasksNoticeT& wanted) {
-  ClusterCore* const core = core_.load(std::memory_order_acquire);
-  if (core == nullptr) return;
+// The main thread tells a task's end before it takes the next one, so the raylet hears of ends and
+// of what was given back in the order in which they came to be.
+void WorkerLoop::GiveBack(RayletLink& link, const wire::TasksNoticeT& wanted) {
   wire::TasksNoticeT given;
   const auto is = [](const Event& event, const wire::Id20& id) {
     const auto* const spec = std::get_if<std::unique_ptr<wire::TaskSpecT>>(&event);
     return spec != nullptr && FromWire<TaskId>(*(*spec)->id) == FromWire<TaskId>(id);
   };
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     for (const wire::Id20& id : wanted.tasks)
       if (std::erase_if(events_, [&](const Event& event) { return is(event, id); }) > 0) given.tasks.push_back(id);
     event_count_.store(events_.size(), std::memory_order_release);
   }
-  static_cast<void>(core->raylet().Send(wire::RayletMessage::TasksRecalled, given));
+  static_cast<void>(link.Send(wire::RayletMessage::TasksRecalled, given));
 }
 
-void WorkerLoop::Deliver(const Frame& frame, std::vector<UniqueFd>& fds) {
+void WorkerLoop::Deliver(RayletLink& link, const Frame& frame, std::vector<UniqueFd>& fds) {
   switch (static_cast<wire::RayletMessage>(frame.header.type)) {
     case wire::RayletMessage::RunTask:
       if (auto spec = Parse<wire::TaskSpecT>(frame.body))
@@ -82,30 +80,39 @@ void WorkerLoop::Deliver(const Frame& frame, std::vector<UniqueFd>& fds) {
       if (const auto notice = Parse<wire::ChannelNoticeT>(frame.body)) Add(ChannelClosed{notice->channel});
       return;
     case wire::RayletMessage::RecallTasks:
-      if (const auto wanted = Parse<wire::TasksNoticeT>(frame.body)) GiveBack(*wanted);
+      if (const auto wanted = Parse<wire::TasksNoticeT>(frame.body)) GiveBack(link, *wanted);
       return;
     case wire::RayletMessage::Exit: return Add(Exit());
     default: return;
   }
 }
 
-void WorkerLoop::Run(ClusterCore& core) {
-  CallExecutor executor(core);
-  ActorHost host(core, executor);
+struct WorkerLoop::Running {
+  explicit Running(ClusterParts& of, ClusterRuntime& with)
+      : parts(of), runtime(with), executor(of.link, of.ownership, of.store), host(of.ownership, executor) {}
+  ClusterParts& parts;
+  ClusterRuntime& runtime;
+  CallExecutor executor;
+  ActorHost host;
+};
+
+void WorkerLoop::Run(ClusterParts& parts, ClusterRuntime& runtime) {
+  Running running(parts, runtime);
+  RayletLink& link = parts.link;
+  ActorHost& host = running.host;
   SpinPark park;
   bool exiting = false;  // the actor has said so: wait for the raylet's word
   const auto ready = [&] {
-    core.Drain();  // replies of actors that this process calls
+    parts.pump.Drain();  // replies of actors that this process calls
     return event_count_.load(std::memory_order_acquire) != 0 || (!exiting && host.HasWork());
   };
-  const auto alive = [&] { return !core.raylet().Gone(); };
+  const auto alive = [&] { return !link.Gone(); };
   Event event;
-  core_.store(&core, std::memory_order_release);
-  while (!core.raylet().Gone()) {
-    park.WaitUntil(core.raylet().doorbell(), Deadline::Never(), ready, alive, {}, std::chrono::seconds(1));
+  while (!link.Gone()) {
+    park.WaitUntil(link.doorbell(), Deadline::Never(), ready, alive, {}, std::chrono::seconds(1));
     while (TakeEvent(event)) {
       if (std::holds_alternative<Exit>(event)) return;
-      if (auto* spec = std::get_if<std::unique_ptr<wire::TaskSpecT>>(&event)) RunTask(core, executor, host, **spec);
+      if (auto* spec = std::get_if<std::unique_ptr<wire::TaskSpecT>>(&event)) RunTask(running, **spec);
       if (auto* channel = std::get_if<std::unique_ptr<HostedChannel>>(&event)) host.Open(std::move(*channel));
       if (auto* closed = std::get_if<ChannelClosed>(&event)) host.Close(closed->number);
       event = Exit();  // what it held goes now
@@ -116,18 +123,18 @@ void WorkerLoop::Run(ClusterCore& core) {
       wire::ChannelNoticeT notice;
       notice.channel = released;
       notice.actor = std::make_unique<wire::Id20>(ToWire(actor_));
-      static_cast<void>(core.raylet().Send(wire::RayletMessage::ChannelReleased, notice));  // or the raylet has gone
+      static_cast<void>(link.Send(wire::RayletMessage::ChannelReleased, notice));  // or the raylet has gone
     }
     if (served == ActorHost::Served::kActorExits) {
       exiting = true;
       wire::ActorRequestT request;
       request.actor = std::make_unique<wire::Id20>(ToWire(actor_));
-      static_cast<void>(core.raylet().Send(wire::RayletMessage::ActorExited, request));
+      static_cast<void>(link.Send(wire::RayletMessage::ActorExited, request));
     }
   }
 }
 
-void WorkerLoop::RunTask(ClusterCore& core, CallExecutor& executor, ActorHost& host, const wire::TaskSpecT& spec) {
+void WorkerLoop::RunTask(Running& running, const wire::TaskSpecT& spec) {
   std::vector<ValueView> arguments;
   std::deque<std::string> failures;  // encoded
   for (const auto& value : spec.arguments) {
@@ -144,7 +151,7 @@ void WorkerLoop::RunTask(ClusterCore& core, CallExecutor& executor, ActorHost& h
     }
     arguments.push_back(view);
   }
-  core.RepeatBlocked();
+  running.parts.blocked.Repeat();
   CallRequest request;
   request.function = spec.function;
   request.arguments = arguments;
@@ -154,17 +161,18 @@ void WorkerLoop::RunTask(ClusterCore& core, CallExecutor& executor, ActorHost& h
   request.lend = spec.lend;
   CallOutcome outcome;
   if (spec.actor != nullptr) {
-    // An actor that may start again needs its arguments again: its creator keeps them while it lives.
+    // An actor that may start again needs its arguments again: its creator keeps them while it
+    // lives.
     if (spec.actor->max_restarts != 0) request.lend = 0;
-    if (spec.actor->restarts > 0) core.MarkActorRestarted();
+    if (spec.actor->restarts > 0) running.runtime.MarkActorRestarted();
     ray::internal::ActorInstance instance;
-    outcome = executor.CreateActor(request, instance);
+    outcome = running.executor.CreateActor(request, instance);
     if (instance.object != nullptr) {
       actor_ = FromWire<ActorId>(*spec.actor->id);
-      host.SetInstance(instance);
+      running.host.SetInstance(instance);
     }
   } else {
-    outcome = executor.Call(request, nullptr);
+    outcome = running.executor.Call(request, nullptr);
   }
   if (outcome.exit_actor) {
     outcome.failure = MakeFailure(wire::FailureKind::Other, "ExitActor was called outside of an actor's methods");
@@ -172,7 +180,7 @@ void WorkerLoop::RunTask(ClusterCore& core, CallExecutor& executor, ActorHost& h
   }
   wire::TaskResultT result;
   result.id = std::make_unique<wire::Id20>(*spec.id);
-  result.process = core.process();
+  result.process = running.parts.link.process();
   result.lend = outcome.lend;
   result.arguments_retained = outcome.arguments_retained;
   result.result = std::make_unique<wire::ValueT>();
@@ -187,7 +195,7 @@ void WorkerLoop::RunTask(ClusterCore& core, CallExecutor& executor, ActorHost& h
       result.result->failure = std::make_unique<Failure>(*outcome.failure);
       break;
   }
-  const auto sent = core.raylet().Send(wire::RayletMessage::TaskDone, result);
+  const auto sent = running.parts.link.Send(wire::RayletMessage::TaskDone, result);
   if (sent) return;
   // Whoever waits hears of this process's end instead, with these words.
   RAYLET_LOG(kError, "the end of ", spec.name, " could not be told: ", sent.error().message);
@@ -205,21 +213,24 @@ void RunWorker(const ray::RayConfig& config) {
       throw ray::internal::RayException(
           "a worker needs RAYLET_WORKER_TOKEN and RAYLET_SOCKET: only a raylet starts one");
     auto* const loop = new WorkerLoop();  // the io thread uses it until the process ends
-    ClusterCore::Options options;
-    options.raylet_socket = socket;
-    options.kind = wire::ProcessKind::Worker;
-    options.startup_token = std::strtoull(token, nullptr, 10);
-    options.actor_namespace = config.ray_namespace;
-    options.on_work = [loop](const Frame& frame, std::vector<UniqueFd>& fds) { loop->Deliver(frame, fds); };
+    ClusterParts::Options options;
+    options.raylet.socket = socket;
+    options.raylet.kind = wire::ProcessKind::Worker;
+    options.raylet.startup_token = std::strtoull(token, nullptr, 10);
+    options.raylet.actor_namespace = config.ray_namespace;
+    options.on_work = [loop](RayletLink& link, const Frame& frame, std::vector<UniqueFd>& fds) {
+      loop->Deliver(link, frame, fds);
+    };
     options.on_raylet_gone = [] {
       std::fflush(nullptr);
       ::_exit(0);  // whatever runs: nobody is left to tell
     };
     // User code that starts programs of its own must not make workers of them.
     ::unsetenv("RAYLET_WORKER_TOKEN");
-    ClusterRuntime runtime(ClusterCore::Connect(std::move(options)), nullptr);
+    ClusterParts& parts = ClusterParts::Connect(std::move(options));
+    ClusterRuntime runtime(parts, nullptr);
     ray::internal::SetCurrentRuntime(&runtime);
-    loop->Run(runtime.core());
+    loop->Run(parts, runtime);
     std::fflush(nullptr);
     ::_exit(0);
   } catch (const std::exception& e) {

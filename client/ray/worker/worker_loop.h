@@ -1,16 +1,17 @@
-// WorkerLoop: a worker's main thread: takes work that the raylet sends (tasks one at a time, or one actor for life) and
-// calls that come over channels, until the raylet says Exit. Owned by RunWorker. Deliver is called on the io thread,
-// everything else on the main thread.
+// WorkerLoop: a worker's main thread: takes work that the raylet sends (tasks one at a time, or one
+// actor for life) and calls that come over channels, until the raylet says Exit. Owned by
+// RunWorker. Deliver is called on the io thread, everything else on the main thread.
 #pragma once
 
 #include <atomic>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <variant>
 
 #include <ray/api/ray_config.h>
 
+#include "base/mutex.h"
+#include "client/ray/cluster/cluster_runtime.h"
 #include "client/ray/worker/actor_host.h"
 #include "client/ray/worker/call_executor.h"
 
@@ -18,8 +19,9 @@ namespace raylet::client {
 
 class WorkerLoop {
  public:
-  void Deliver(const Frame& frame, std::vector<UniqueFd>& fds);
-  void Run(ClusterCore& core);
+  void Deliver(RayletLink& link, const Frame& frame, std::vector<UniqueFd>& fds);
+  // `runtime` is that of this process, made of `parts`.
+  void Run(ClusterParts& parts, ClusterRuntime& runtime);
 
  private:
   struct ChannelClosed {
@@ -27,16 +29,16 @@ class WorkerLoop {
   };
   struct Exit {};
   using Event = std::variant<std::unique_ptr<wire::TaskSpecT>, std::unique_ptr<HostedChannel>, ChannelClosed, Exit>;
-  void Add(Event event);
-  bool TakeEvent(Event& event);
-  void GiveBack(const wire::TasksNoticeT& wanted);
-  void RunTask(ClusterCore& core, CallExecutor& executor, ActorHost& host, const wire::TaskSpecT& spec);
+  struct Running;  // what lives as long as Run
+  void Add(Event event) RAYLET_EXCLUDES(mutex_);
+  bool TakeEvent(Event& event) RAYLET_EXCLUDES(mutex_);
+  void GiveBack(RayletLink& link, const wire::TasksNoticeT& wanted) RAYLET_EXCLUDES(mutex_);
+  void RunTask(Running& running, const wire::TaskSpecT& spec);
 
-  std::mutex mutex_;
-  std::deque<Event> events_;  // guarded by mutex_
-  std::atomic<size_t> event_count_{0};
-  std::atomic<ClusterCore*> core_{nullptr};  // set by Run (release) before it takes work; acquired by GiveBack
-  ActorId actor_;                            // nil: none lives here
+  Mutex mutex_;
+  std::deque<Event> events_ RAYLET_GUARDED_BY(mutex_);
+  std::atomic<size_t> event_count_{0};  // size of events_, for the main thread's look while it waits
+  ActorId actor_;                       // nil: none lives here
 };
 
 // A worker's whole life, in a process with RAYLET_WORKER_TOKEN in its environment.

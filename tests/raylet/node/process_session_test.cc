@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "base/unix_socket.h"
-#include "client/ray/cluster/raylet_client.h"
+#include "client/ray/cluster/raylet_link.h"
 #include "raylet/node/process_session.h"
 #include "tests/harness/loop_thread.h"
 #include "tests/harness/run_folder.h"
@@ -16,20 +16,20 @@
 namespace raylet::test {
 namespace {
 
-using client::RayletClient;
+using client::RayletLink;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // A process whose io thread stays in its first message until it is let go.
-class Sleeper final : public RayletClient::Handler {
+class Sleeper {
  public:
-  void OnMessage(const Frame&, std::vector<UniqueFd>&) override {
+  void OnMessage() {
     std::unique_lock lock(mutex_);
     ++messages_;
     changed_.notify_all();
     changed_.wait(lock, [this] { return awake_; });
   }
-  void OnRayletGone() override {
+  void OnRayletGone() {
     const std::lock_guard lock(mutex_);
     gone_ = true;
     changed_.notify_all();
@@ -81,13 +81,13 @@ class ProcessSessionTest : public ::testing::Test, private ProcessSession::Event
       });
       listener_.Watch({true, false});
     });
-    wire::RegisterRequestT request;
-    request.kind = wire::ProcessKind::Driver;
-    request.executable = "driver";
-    auto client = RayletClient::Connect(folder_.File("raylet"), std::move(request), Deadline::After(seconds(20)));
+    RayletLink::Options options;
+    options.socket = folder_.File("raylet");
+    auto client = RayletLink::Connect(std::move(options), Deadline::After(seconds(20)));
     ASSERT_TRUE(client) << client.error().message;
     client_ = *std::move(client);
-    client_->Start(sleeper_);
+    client_->Start([this](const Frame&, std::vector<UniqueFd>&) { sleeper_.OnMessage(); },
+                   [this] { sleeper_.OnRayletGone(); });
   }
 
   // Frames of 10,000 bytes.
@@ -113,7 +113,7 @@ class ProcessSessionTest : public ::testing::Test, private ProcessSession::Event
   LoopThread loop_;
   RunFolder folder_;
   Sleeper sleeper_;
-  std::unique_ptr<RayletClient> client_;
+  std::unique_ptr<RayletLink> client_;
 
  private:
   Result<void> OnRegister(ProcessSession& session, uint64_t request_id, wire::RegisterRequestT request,

@@ -1,13 +1,18 @@
-// What is left of a driver that is killed: nothing. And a raylet that is killed: an exception, not a hang.
+// What is left of a driver that is killed: nothing. And a raylet that is killed: an exception, not
+// a hang.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <thread>
 
 #include "client/plasma/store_client.h"
 #include "fbs/segment_layout.h"
@@ -114,6 +119,35 @@ TEST_F(ClusterDeathTest, AKilledRayletEndsEveryWaitWithItsName) {
   }
   EXPECT_LT(std::chrono::steady_clock::now() - start, 1s);
   ray::Shutdown();
+}
+
+bool Sleeps(pid_t thread) {
+  std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/stat");
+  const std::string stat{std::istreambuf_iterator<char>(file), {}};
+  return stat.find(") S ") != std::string::npos;
+}
+
+TEST_F(ClusterDeathTest, ShutdownEndsAGetOfAnObjectThatAnotherProcessOwns) {
+  ray::RayConfig config;
+  config.address = raylet_socket_;
+  ray::Init(config);
+  std::string id = ray::Put(1).ID();
+  id[0] = static_cast<char>(id[0] ^ 0x40);  // of another owner, which never makes it
+  const ray::ObjectRef<int> another(id);
+  std::atomic<pid_t> thread{0};
+  std::string said;
+  std::thread getter([&] {
+    thread = ::gettid();
+    try {
+      another.Get();
+    } catch (const ray::internal::RayException& e) {
+      said = e.what();
+    }
+  });
+  EXPECT_TRUE(Eventually(20s, [&] { return thread != 0 && Sleeps(thread); }));
+  ray::Shutdown();
+  getter.join();
+  EXPECT_NE(said.find("shut down"), std::string::npos) << said;
 }
 
 TEST_F(ClusterDeathTest, DroppedValuesAndArraysLeaveTheStore) {

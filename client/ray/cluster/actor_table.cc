@@ -1,0 +1,46 @@
+#include "client/ray/cluster/actor_table.h"
+
+namespace raylet::client {
+
+ActorLinkPtr ActorTable::Make(const ActorId& id, bool ends_with_handles) {
+  const MutexLock lock(mutex_);
+  return MakeLocked(id, ends_with_handles);
+}
+
+ActorLinkPtr ActorTable::MakeLocked(const ActorId& id, bool ends_with_handles) {
+  auto link = std::make_shared<ActorLink>(parts_, pump_, *this, id, ends_with_handles);
+  actors_[id] = link;
+  return link;
+}
+
+ActorLinkPtr ActorTable::FindOrMake(const ActorId& id) {
+  const MutexLock lock(mutex_);
+  if (const auto found = actors_.find(id); found != actors_.end())
+    if (ActorLinkPtr link = found->second.lock(); link != nullptr) return link;
+  return MakeLocked(id, /*ends_with_handles=*/false);
+}
+
+void ActorTable::Forget(const ActorLink& link) {
+  const MutexLock lock(mutex_);
+  const auto found = actors_.find(link.id());
+  if (found == actors_.end()) return;
+  const auto ours = link.weak_from_this();
+  if (!found->second.owner_before(ours) && !ours.owner_before(found->second)) actors_.erase(found);
+}
+
+void ActorTable::Change(const wire::ActorNoticeT& notice) {
+  ActorLinkPtr actor;
+  {
+    const MutexLock lock(mutex_);
+    const auto found = actors_.find(FromWire<ActorId>(*notice.actor));
+    if (found == actors_.end()) return;
+    actor = found->second.lock();
+  }
+  if (actor == nullptr) return;
+  const Failure unknown = *MakeFailure(wire::FailureKind::ActorDied, "the actor died");
+  const Failure& failure = notice.failure != nullptr ? *notice.failure : unknown;
+  if (notice.state == wire::ActorState::Restarting) actor->Restarting(failure);
+  if (notice.state == wire::ActorState::Dead) actor->Die(AsActorDied(failure, failure.may_have_run));
+}
+
+}  // namespace raylet::client

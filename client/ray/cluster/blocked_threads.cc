@@ -1,0 +1,24 @@
+#include "client/ray/cluster/blocked_threads.h"
+
+namespace raylet::client {
+
+void BlockedThreads::Add(int change) {
+  if (!link_.IsWorker()) return;
+  const MutexLock lock(mutex_);
+  const bool waited = count_ > 0;
+  count_ += change;
+  if (waited != (count_ > 0)) Tell();
+}
+
+void BlockedThreads::Repeat() {
+  const MutexLock lock(mutex_);
+  if (count_ > 0) Tell();
+}
+
+void BlockedThreads::Tell() {
+  wire::BlockedNoticeT notice;
+  notice.blocked = count_ > 0;
+  static_cast<void>(link_.Send(wire::RayletMessage::Blocked, notice));  // a raylet that is gone gives no CPU away
+}
+
+}  // namespace raylet::client

@@ -1,0 +1,39 @@
+// BlockedThreads: how many threads of this worker wait. While any of them waits, the worker's CPU
+// goes to others: what its main thread does meanwhile may be to join that thread. A driver holds no
+// CPU, and nothing is told of its threads. Owned by ClusterParts; any thread.
+#pragma once
+
+#include "base/mutex.h"
+#include "client/ray/cluster/raylet_link.h"
+
+namespace raylet::client {
+
+class BlockedThreads {
+ public:
+  explicit BlockedThreads(RayletLink& link) : link_(link) {}
+
+  // At the start of a task: the raylet takes no thread of a new task to be waiting.
+  void Repeat() RAYLET_EXCLUDES(mutex_);
+
+  // The calling thread waits while this lives.
+  class Scope {
+   public:
+    explicit Scope(BlockedThreads& threads) : threads_(threads) { threads_.Add(1); }
+    ~Scope() { threads_.Add(-1); }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    BlockedThreads& threads_;
+  };
+
+ private:
+  void Add(int change) RAYLET_EXCLUDES(mutex_);
+  void Tell() RAYLET_REQUIRES(mutex_);
+
+  RayletLink& link_;
+  Mutex mutex_;  // held while the raylet is told, so that it hears of changes in their order
+  int64_t count_ RAYLET_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace raylet::client

@@ -1,0 +1,20 @@
+#include "client/ray/cluster/borrowed_lend.h"
+
+#include "client/ray/cluster/call_channel.h"
+
+namespace raylet::client {
+
+BorrowedLend::~BorrowedLend() {
+  if (!armed_.load(std::memory_order_acquire) || !link_.Usable()) return;
+  if (const auto channel = channel_.lock(); channel != nullptr && channel->TryReleaseLend(lend_)) return;
+  if (lender_ == link_.process()) {
+    const Holds ended = ownership_.EndLend(lend_);
+    return;
+  }
+  wire::LendNoticeT notice;
+  notice.process = lender_;
+  notice.lend = lend_;
+  static_cast<void>(link_.Send(wire::RayletMessage::ReleaseLend, notice));  // a raylet that is gone ended all lends
+}
+
+}  // namespace raylet::client

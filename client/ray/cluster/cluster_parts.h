@@ -1,0 +1,60 @@
+// ClusterParts: what the ray:: runtime of one process is made of, in the order in which the parts
+// are built: each works with those above it. Made by Connect and never destroyed, since handles may
+// outlive Shutdown; after Stop the link is not Usable, and everything that comes late does nothing.
+// Messages come in on the link's io thread, and each goes to the part that it is for.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "client/ray/cluster/actor_table.h"
+#include "client/ray/cluster/blocked_threads.h"
+#include "client/ray/cluster/cluster_object.h"
+#include "client/ray/cluster/ownership.h"
+#include "client/ray/cluster/pending_tasks.h"
+#include "client/ray/cluster/progress.h"
+#include "client/ray/cluster/raylet_link.h"
+#include "client/ray/cluster/reply_pump.h"
+#include "client/ray/cluster/store_access.h"
+#include "client/ray/cluster/task_submitter.h"
+#include "client/ray/cluster/wanted_objects.h"
+
+namespace raylet::client {
+
+class ClusterParts {
+ public:
+  struct Options {
+    RayletLink::Options raylet;
+    // A worker's work: tasks, channels, Exit. Io thread.
+    std::function<void(RayletLink&, const Frame&, std::vector<UniqueFd>&)> on_work;
+    std::function<void()> on_raylet_gone;  // io thread
+  };
+  // Registers, connects to the store, starts the io thread, and says Ready. Throws RayException.
+  static ClusterParts& Connect(Options options);
+  // Waits end with an exception, calls and tasks under way fail, threads are joined; the raylet and
+  // the store hear that we have gone. Once is enough.
+  void Stop();
+
+ private:
+  ClusterParts(std::unique_ptr<RayletLink> link, std::shared_ptr<StoreClient> store);
+  void OnMessage(const Frame& frame, std::vector<UniqueFd>& fds);
+
+  const std::unique_ptr<RayletLink> owned_link_;
+  std::function<void(RayletLink&, const Frame&, std::vector<UniqueFd>&)> on_work_;
+
+ public:
+  RayletLink& link;
+  BlockedThreads blocked;
+  ReplyPump pump;
+  Progress progress;
+  Ownership ownership;
+  WantedObjects wanted;
+  StoreAccess store;
+  const ObjectParts objects;
+  PendingTasks tasks;
+  ActorTable actors;
+  TaskSubmitter submitter;
+};
+
+}  // namespace raylet::client

@@ -1,0 +1,61 @@
+#include "client/ray/cluster/pending_tasks.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "client/ray/cluster/borrowed_lend.h"
+
+namespace raylet::client {
+
+void PendingTasks::Add(const TaskId& id, PendingCall task) {
+  const MutexLock lock(mutex_);
+  tasks_.emplace(id, std::move(task));
+}
+
+std::optional<PendingCall> PendingTasks::Take(const TaskId& id) {
+  const MutexLock lock(mutex_);
+  const auto found = tasks_.find(id);
+  if (found == tasks_.end()) return std::nullopt;
+  PendingCall task = std::move(found->second);
+  tasks_.erase(found);
+  return task;
+}
+
+void PendingTasks::Stop(const FailurePtr& failure) {
+  std::unordered_map<TaskId, PendingCall> tasks;
+  {
+    const MutexLock lock(mutex_);
+    tasks.swap(tasks_);
+  }
+  for (auto& [id, task] : tasks)
+    if (task.result != nullptr) task.result->FulfilFailed(failure);
+}
+
+void PendingTasks::Finish(wire::TaskResultT result) {
+  const std::optional<PendingCall> task = Take(FromWire<TaskId>(*result.id));
+  if (!task) return;
+  if (task->lend != 0) {
+    ownership_.SetBorrower(task->lend, result.process);
+    if (!result.arguments_retained) const Holds ended = ownership_.EndLend(task->lend);
+  }
+  ray::internal::Hold lend;
+  if (result.lend != 0) {
+    lend = std::make_shared<BorrowedLend>(link_, ownership_, result.process, result.lend, BorrowedLend::Told::kAlways,
+                                          std::weak_ptr<CallChannel>());
+  }
+  if (task->result == nullptr) return;  // an actor has been created
+  wire::ValueT& value = *result.result;
+  switch (value.kind) {
+    case wire::ValueKind::Inline:
+      task->result->FulfilInline(std::string(value.bytes.begin(), value.bytes.end()), std::move(lend));
+      return;
+    case wire::ValueKind::Stored: task->result->FulfilStored(std::move(lend)); return;
+    case wire::ValueKind::Failed: break;
+  }
+  task->result->FulfilFailed(value.failure != nullptr
+                                 ? std::make_shared<const Failure>(*value.failure)
+                                 : MakeFailure(wire::FailureKind::Other, "the task failed, and nobody said why"));
+}
+
+}  // namespace raylet::client

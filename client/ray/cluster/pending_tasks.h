@@ -1,0 +1,32 @@
+// PendingTasks: the tasks of this process whose end the raylet has not told yet. An actor's
+// creation is among them where something was lent to it. Owned by ClusterParts; any thread.
+#pragma once
+
+#include <optional>
+#include <unordered_map>
+
+#include "base/mutex.h"
+#include "client/ray/cluster/ownership.h"
+#include "client/ray/cluster/pending_call.h"
+#include "client/ray/cluster/raylet_link.h"
+
+namespace raylet::client {
+
+class PendingTasks {
+ public:
+  PendingTasks(RayletLink& link, Ownership& ownership) : link_(link), ownership_(ownership) {}
+  void Stop(const FailurePtr& failure) RAYLET_EXCLUDES(mutex_);  // fails them all
+
+  void Add(const TaskId& id, PendingCall task) RAYLET_EXCLUDES(mutex_);  // before it is sent
+  std::optional<PendingCall> Take(const TaskId& id) RAYLET_EXCLUDES(mutex_);
+  // The raylet says how it ended.
+  void Finish(wire::TaskResultT result) RAYLET_EXCLUDES(mutex_);
+
+ private:
+  RayletLink& link_;
+  Ownership& ownership_;
+  Mutex mutex_;
+  std::unordered_map<TaskId, PendingCall> tasks_ RAYLET_GUARDED_BY(mutex_);
+};
+
+}  // namespace raylet::client

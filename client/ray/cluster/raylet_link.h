@@ -1,0 +1,110 @@
+// RayletLink: this process's registration with its raylet: the socket, the io thread that reads it,
+// and the doorbell on which this process's threads park. It also says whether all of it can still
+// be used: once not Usable, never Usable again. Owned by ClusterParts; handles refer to it, so it
+// is never destroyed.
+// Any thread. Messages and replies are handled on the io thread, which rings the doorbell behind
+// them.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/frame_connection.h"
+#include "base/mutex.h"
+#include "base/result.h"
+#include "base/shm_segment.h"
+#include "base/waiter.h"
+#include "client/plasma/fork_guard.h"
+#include "fbs/ids.h"
+#include "fbs/messages.h"
+
+namespace raylet::client {
+
+class RayletLink {
+ public:
+  struct Options {
+    std::string socket;
+    wire::ProcessKind kind = wire::ProcessKind::Driver;
+    uint64_t startup_token = 0;   // a worker's, from the raylet that started it
+    std::string actor_namespace;  // empty: that of the job
+  };
+  // The frame, and the descriptors that came with it: take what belongs to it.
+  using MessageHandler = std::function<void(const Frame& frame, std::vector<UniqueFd>& fds)>;
+  using ReplyHandler = std::function<void(Result<Frame> reply, std::vector<UniqueFd>& fds)>;
+
+  // Registers. kNotRunning when nobody serves the socket.
+  static Result<std::unique_ptr<RayletLink>> Connect(Options options, Deadline deadline);
+  ~RayletLink();
+
+  // Starts the io thread, on which both handlers run.
+  void Start(MessageHandler on_message, std::function<void()> on_gone);
+  // Ends every wait and the io thread, and lets the raylet hear that this process has gone. False:
+  // it was called before. Not from the io thread.
+  bool Stop();
+
+  // ---- who this process is
+  const wire::RegisterReplyT& registration() const { return registration_; }
+  ProcessId process() const { return registration_.process; }
+  bool clustered() const { return registration_.clustered; }
+  bool IsWorker() const { return options_.kind == wire::ProcessKind::Worker; }
+  const std::string& actor_namespace() const { return options_.actor_namespace; }
+  ObjectId NewId() { return NewObjectId(process(), next_number_); }
+  ActorId NewActor() { return NewActorId(process(), next_number_); }
+
+  // ---- whether it can be used
+  bool InChild() const { return fork_guard_.InChild(); }
+  // False in a forked child and after Stop: handles that go then do nothing.
+  bool Usable() const { return !stopped_.load(std::memory_order_acquire) && !InChild(); }
+  void CheckUsable() const;  // also that the raylet is there; throws with the remedy
+  // Neither stopped nor gone: replies may still come.
+  bool Alive() const { return !stopped_.load(std::memory_order_acquire) && !Gone(); }
+  bool Gone() const { return gone_.load(std::memory_order_acquire); }
+  Error WhyGone() const RAYLET_EXCLUDES(mutex_);  // kDisconnected, or why the raylet ended this connection
+
+  // ---- talking
+  template <class Message>
+  Result<void> Send(wire::RayletMessage type, const Message& message) {
+    return SendBytes(type, 0, Encode(message));
+  }
+  // The handler runs once: with the reply, or with the reason why there is none.
+  void Request(wire::RayletMessage type, std::span<const std::byte> body, ReplyHandler handler) RAYLET_EXCLUDES(mutex_);
+  // Waits for the reply. Not from the io thread.
+  Result<Frame> Call(wire::RayletMessage type, std::span<const std::byte> body, Deadline deadline);
+  Doorbell& doorbell() { return *doorbell_.As<Doorbell>(); }
+
+ private:
+  explicit RayletLink(Options options) : options_(std::move(options)) {}
+  Result<void> Register(Deadline deadline);
+  Result<void> SendBytes(wire::RayletMessage type, uint64_t request_id, std::span<const std::byte> body)
+      RAYLET_EXCLUDES(send_mutex_);
+  void Run();
+  Error WhyItEnded(const std::string& how) const;
+  void Break(Error why) RAYLET_EXCLUDES(mutex_);
+
+  Options options_;
+  const ForkGuard fork_guard_;
+  FrameConnection connection_;  // read by the io thread, written under send_mutex_, replaced when both have ended
+  ClosedInChildren closed_in_children_;
+  Mapping doorbell_;
+  wire::RegisterReplyT registration_;
+  std::atomic<uint64_t> next_number_{1};
+  MessageHandler on_message_;
+  std::function<void()> on_gone_;
+  std::thread io_thread_;
+  Mutex send_mutex_;  // one sender at a time
+
+  mutable Mutex mutex_;
+  std::unordered_map<uint64_t, ReplyHandler> waiting_ RAYLET_GUARDED_BY(mutex_);
+  uint64_t last_request_ RAYLET_GUARDED_BY(mutex_) = 1;  // the registration was the first
+  Error why_gone_ RAYLET_GUARDED_BY(mutex_);
+  std::atomic<bool> gone_{false};     // published after why_gone_ (release), read by every waiter (acquire)
+  std::atomic<bool> stopped_{false};  // published by Stop (release), read by everybody (acquire)
+};
+
+}  // namespace raylet::client

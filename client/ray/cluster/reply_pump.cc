@@ -1,0 +1,131 @@
+#include "client/ray/cluster/reply_pump.h"
+
+#include <optional>
+#include <utility>
+
+#include "base/strings.h"
+#include "client/ray/cluster/actor_link.h"
+
+namespace raylet::client {
+namespace {
+
+// While parked, waits look up this often though nobody rang. A safeguard only: replies, the
+// raylet's words, its end and Stop all ring.
+constexpr Duration kParkSlice = std::chrono::seconds(1);
+
+thread_local int waits_of_this_thread = 0;
+
+}  // namespace
+
+bool ReplyPump::WaitUntil(Deadline deadline, const std::function<bool()>& ready) {
+  Drain();
+  if (ready()) return true;
+  link_.CheckUsable();
+  thread_local SpinPark park;
+  std::optional<BlockedThreads::Scope> blocked;
+  const bool done = Park(park, deadline, ready, [&] { blocked.emplace(blocked_); });
+  blocked.reset();
+  if (!done) link_.CheckUsable();
+  return done;
+}
+
+bool ReplyPump::Park(SpinPark& park, Deadline deadline, const std::function<bool()>& ready,
+                     const std::function<void()>& before_park) {
+  const auto step = [this, &ready] {
+    Drain();
+    return ready();
+  };
+  const auto alive = [this] { return link_.Alive(); };
+  // seq_cst: whoever makes something ready and then reads waiters_ sees us, or we see what it made
+  // ready.
+  waiters_.fetch_add(1, std::memory_order_seq_cst);
+  ++waits_of_this_thread;
+  const bool done = park.WaitUntil(link_.doorbell(), deadline, step, alive, before_park, kParkSlice);
+  --waits_of_this_thread;
+  waiters_.fetch_sub(1, std::memory_order_seq_cst);
+  return done;
+}
+
+void ReplyPump::WakeWaiters() {
+  const auto own = waits_of_this_thread > 0 ? 1u : 0u;
+  if (waiters_.fetch_add(0, std::memory_order_seq_cst) > own) Ring(link_.doorbell());
+}
+
+void ReplyPump::Drain() {
+  if (version_.load(std::memory_order_acquire) == 0) return;
+  if (!drain_lock_.TryAcquire()) return;
+  DrainChannels();
+  drain_lock_.Release(link_.doorbell());
+}
+
+void ReplyPump::DrainChannels() {
+  if (const uint64_t version = version_.load(std::memory_order_acquire); version != draining_version_) {
+    std::vector<std::shared_ptr<CallChannel>> old;
+    const MutexLock lock(mutex_);
+    old.swap(draining_);
+    draining_ = channels_;
+    draining_version_ = version;
+  }
+  bool any = false;
+  for (const auto& channel : draining_) {
+    if (!channel->HasReplies()) continue;
+    any = true;
+    if (const auto drained = channel->Drain(); !drained)
+      Break(channel, drained.error());
+    else if (const ActorLinkPtr actor = channel->actor().lock(); actor != nullptr)
+      actor->AfterReplies();
+  }
+  if (any) WakeWaiters();
+}
+
+void ReplyPump::Break(const std::shared_ptr<CallChannel>& channel, const Error& nonsense) {
+  const bool ours = nonsense.code == ErrorCode::kUnavailable;
+  auto failure = std::make_shared<Failure>(*MakeFailure(
+      wire::FailureKind::ActorDied,
+      StrCat(ours ? "the actor takes no more calls of this process, which wrote nonsense into its channel: "
+                  : "the actor's process wrote nonsense into its channel: ",
+             nonsense.message),
+      "something overwrote shared memory: run the program under a sanitizer"));
+  failure->may_have_run = true;
+  const ActorLinkPtr actor = channel->actor().lock();
+  Remove(channel);
+  channel->FailPending(failure);
+  if (actor != nullptr) actor->ChannelBroken(failure);
+}
+
+void ReplyPump::Add(std::shared_ptr<CallChannel> channel) {
+  const MutexLock lock(mutex_);
+  channels_.push_back(std::move(channel));
+  version_.fetch_add(1, std::memory_order_release);
+}
+
+void ReplyPump::Remove(const std::shared_ptr<CallChannel>& channel) {
+  const MutexLock lock(mutex_);
+  std::erase(channels_, channel);
+  version_.fetch_add(1, std::memory_order_release);
+}
+
+void ReplyPump::Close(const std::shared_ptr<CallChannel>& channel, const FailurePtr& failure) {
+  drain_lock_.Acquire(link_.doorbell());
+  static_cast<void>(channel->Drain());  // what it answered before it died counts
+  channel->FailPending(failure);
+  drain_lock_.Release(link_.doorbell());
+  Remove(channel);
+  Ring(link_.doorbell());
+}
+
+void ReplyPump::Stop(const FailurePtr& failure) {
+  std::vector<std::shared_ptr<CallChannel>> copy;
+  std::vector<std::shared_ptr<CallChannel>> channels;
+  drain_lock_.Acquire(link_.doorbell());
+  copy.swap(draining_);
+  {
+    const MutexLock lock(mutex_);
+    channels.swap(channels_);
+    version_.fetch_add(1, std::memory_order_release);
+  }
+  drain_lock_.Release(link_.doorbell());
+  for (const auto& channel : channels) channel->FailPending(failure);
+}
+
+}  // namespace raylet::client

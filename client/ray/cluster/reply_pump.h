@@ -1,0 +1,64 @@
+// ReplyPump: this process's call channels, and the threads that wait for what comes out of them.
+// There is no thread for replies: whoever waits takes them off all channels, for itself and for
+// everybody else. Owned by ClusterParts; any thread. A channel is in the list from Add until Remove
+// or Close, and one thread at a time takes its replies.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/mutex.h"
+#include "base/waiter.h"
+#include "client/ray/cluster/blocked_threads.h"
+#include "client/ray/cluster/call_channel.h"
+#include "client/ray/cluster/drain_lock.h"
+#include "client/ray/cluster/raylet_link.h"
+
+namespace raylet::client {
+
+class ReplyPump {
+ public:
+  ReplyPump(RayletLink& link, BlockedThreads& blocked) : link_(link), blocked_(blocked) {}
+  // Ends the list: every call without a reply fails so. After RayletLink::Stop.
+  void Stop(const FailurePtr& failure) RAYLET_EXCLUDES(drain_lock_, mutex_);
+
+  // ---- channels
+  void Add(std::shared_ptr<CallChannel> channel) RAYLET_EXCLUDES(mutex_);
+  void Remove(const std::shared_ptr<CallChannel>& channel) RAYLET_EXCLUDES(mutex_);
+  // Takes its last replies, fails the rest of its calls, and forgets it.
+  void Close(const std::shared_ptr<CallChannel>& channel, const FailurePtr& failure)
+      RAYLET_EXCLUDES(drain_lock_, mutex_);
+
+  // ---- waiting
+  // Takes what has arrived on all channels, unless another thread does so right now.
+  void Drain() RAYLET_EXCLUDES(drain_lock_, mutex_);
+  // True once ready() is, false at the deadline. Drains meanwhile. Throws when the raylet is gone
+  // or this process stops. A worker's thread counts as blocked from its first park.
+  bool WaitUntil(Deadline deadline, const std::function<bool()>& ready);
+  // As above, for a thread that is no user's: throws nothing, blocks nobody, and ends when the link
+  // does.
+  bool Park(SpinPark& park, Deadline deadline, const std::function<bool()>& ready,
+            const std::function<void()>& before_park = {});
+  // After an object became ready; a system call only if another thread sleeps.
+  void WakeWaiters();
+
+ private:
+  void DrainChannels() RAYLET_REQUIRES(drain_lock_) RAYLET_EXCLUDES(mutex_);
+  void Break(const std::shared_ptr<CallChannel>& channel, const Error& nonsense) RAYLET_EXCLUDES(mutex_);
+
+  RayletLink& link_;
+  BlockedThreads& blocked_;
+  std::atomic<uint32_t> waiters_{0};  // threads inside Park
+
+  Mutex mutex_;  // no hold is dropped under it
+  std::vector<std::shared_ptr<CallChannel>> channels_ RAYLET_GUARDED_BY(mutex_);
+  std::atomic<uint64_t> version_{0};  // of channels_: published with mutex_ held, read by Drain without it
+
+  DrainLock drain_lock_;
+  std::vector<std::shared_ptr<CallChannel>> draining_ RAYLET_GUARDED_BY(drain_lock_);  // copy of channels_
+  uint64_t draining_version_ RAYLET_GUARDED_BY(drain_lock_) = 0;                       // which one
+};
+
+}  // namespace raylet::client

@@ -1,0 +1,115 @@
+#include "client/ray/cluster/store_access.h"
+
+#include <span>
+#include <utility>
+
+#include "base/strings.h"
+
+namespace raylet::client {
+namespace {
+
+tl::unexpected<Error> Closed() {
+  return Fail(ErrorCode::kDisconnected, "Ray has been shut down in this process, and its store is closed");
+}
+
+}  // namespace
+
+void StoreAccess::Close() {
+  std::shared_ptr<StoreClient> last;
+  const MutexLock lock(mutex_);
+  last.swap(client_);
+}
+
+std::shared_ptr<StoreClient> StoreAccess::Client() const {
+  const MutexLock lock(mutex_);
+  return client_;
+}
+
+// `create` asks the store with these options. Where there is no room it is asked again, with
+// patience. Replies are taken meanwhile: what their calls held may be what fills the store.
+template <class Create>
+auto StoreAccess::CreateWithPatience(CreateOptions& options, int64_t room_patience_ms, Create create) {
+  options.timeout_ms = 0;
+  auto created = create();
+  if (created || created.error().code != ErrorCode::kFull || room_patience_ms <= 0) return created;
+  progress_.Add();
+  options.timeout_ms = room_patience_ms;
+  created = create();
+  progress_.Remove();
+  return created;
+}
+
+Result<void> StoreAccess::Write(const ObjectId& id, std::string_view bytes, char mark, uint32_t owner_client,
+                                int64_t room_patience_ms) {
+  const auto client = Client();
+  if (client == nullptr) return Closed();
+  CreateOptions options;
+  options.owned = true;
+  options.owner = owner_client;
+  const std::byte metadata[] = {static_cast<std::byte>(mark)};
+  return CreateWithPatience(options, room_patience_ms, [&] {
+    return client->CreateAndSeal(id, std::as_bytes(std::span(bytes.data(), bytes.size())), metadata, options);
+  });
+}
+
+Result<ObjectWriter> StoreAccess::CreateArray(const ObjectId& id, size_t bytes, std::string_view metadata) {
+  const auto client = Client();
+  if (client == nullptr) return Closed();
+  CreateOptions options;
+  options.owned = true;
+  return CreateWithPatience(options, kRoomPatienceMs, [&] {
+    return client->Create(id, bytes, std::as_bytes(std::span(metadata.data(), metadata.size())), options);
+  });
+}
+
+Result<ObjectView> StoreAccess::Fetch(const ObjectId& id, Deadline deadline, bool may_come) {
+  const auto client = Client();
+  if (client == nullptr) return Closed();
+  auto here = client->TryGet(id);
+  if (!here) return Fail(here.error());
+  if (here->has_value()) return **std::move(here);
+  const bool clustered = link_.clustered();
+  if (!may_come && !clustered)
+    return Fail(ErrorCode::kNotFound, StrCat("object ", id.hex(), " is lost: the store does not have it any more"));
+  const ProcessId owner = OwnerOf(id);
+  const auto alive = [&] {
+    return link_.Usable() && !link_.Gone() && !ownership_.IsDead(owner) &&
+           (!clustered || wanted_.WhyLost(id) == nullptr);
+  };
+  Result<ObjectView> view;
+  FailurePtr lost;
+  {
+    const BlockedThreads::Scope blocked(blocked_);
+    wanted_.Want(std::span(&id, 1), /*in_wait=*/false);
+    view = client->Get(id, deadline, alive);
+    lost = wanted_.WhyLost(id);
+    wanted_.WantNoLonger(std::span(&id, 1));
+  }
+  if (view || view.error().code != ErrorCode::kCancelled) return view;
+  link_.CheckUsable();
+  if (lost != nullptr && !ownership_.IsDead(owner)) return Fail(ErrorCode::kNotFound, lost->message);
+  return Fail(ErrorCode::kNotFound, StrCat("object ", id.hex(), " is lost: ", ownership_.WhyDead(owner)));
+}
+
+Result<bool> StoreAccess::Contains(const ObjectId& id) const {
+  const auto client = Client();
+  if (client == nullptr) return Closed();
+  return client->Contains(id);
+}
+
+bool StoreAccess::Disconnected() const {
+  const auto client = Client();
+  return client == nullptr || client->Disconnected();
+}
+
+void StoreAccess::Delete(const ObjectId& id) {
+  const auto client = Client();
+  if (client == nullptr) return;
+  static_cast<void>(client->DeleteAsync(std::span(&id, 1)));  // a store that is gone holds nothing
+  if (!link_.clustered()) return;
+  wire::FreeNoticeT notice;
+  notice.objects.push_back(ToWire(id));
+  static_cast<void>(link_.Send(wire::RayletMessage::FreeObjects, notice));  // a raylet that is gone frees all of ours
+}
+
+}  // namespace raylet::client

@@ -1,0 +1,69 @@
+// StoreAccess: this machine's store, as the ray:: layer writes, reads and deletes objects there.
+// Owned by ClusterParts; any thread. After Close every method answers that Ray was shut down.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include "base/mutex.h"
+#include "client/plasma/store_client.h"
+#include "client/ray/cluster/blocked_threads.h"
+#include "client/ray/cluster/ownership.h"
+#include "client/ray/cluster/progress.h"
+#include "client/ray/cluster/raylet_link.h"
+#include "client/ray/cluster/wanted_objects.h"
+
+namespace raylet::client {
+
+// The first byte of the metadata of an object that the ray:: layer puts into the store. Arrays have
+// a header of their own.
+constexpr char kValueMark = 'V';
+constexpr char kFailureMark = 'F';
+constexpr int64_t kRoomPatienceMs = 2000;  // how long a create waits for others to release before it says StoreFull
+
+class StoreAccess {
+ public:
+  StoreAccess(std::shared_ptr<StoreClient> client, RayletLink& link, const Ownership& ownership,
+              BlockedThreads& blocked, Progress& progress, WantedObjects& wanted)
+      : client_number_(client->client_number()),
+        link_(link),
+        ownership_(ownership),
+        blocked_(blocked),
+        progress_(progress),
+        wanted_(wanted),
+        client_(std::move(client)) {}
+  // The store hears that this process has gone once no view, writer or call of its is left. Views
+  // stay readable.
+  void Close() RAYLET_EXCLUDES(mutex_);
+
+  uint32_t client_number() const { return client_number_; }
+  bool Disconnected() const;  // the store has gone
+
+  // `owner_client` 0: this process owns it.
+  Result<void> Write(const ObjectId& id, std::string_view bytes, char mark, uint32_t owner_client = 0,
+                     int64_t room_patience_ms = kRoomPatienceMs);
+  Result<ObjectWriter> CreateArray(const ObjectId& id, size_t bytes, std::string_view metadata);
+  // A view of a stored object, at once where it is there. Otherwise, where it may still come (its
+  // owner makes it, or another machine has it), waits for it. kTimedOut; kNotFound, with the
+  // reason, where it will not come. Not from the io thread.
+  Result<ObjectView> Fetch(const ObjectId& id, Deadline deadline, bool may_come);
+  Result<bool> Contains(const ObjectId& id) const;
+  void Delete(const ObjectId& id);  // on every machine
+
+ private:
+  std::shared_ptr<StoreClient> Client() const RAYLET_EXCLUDES(mutex_);  // null once closed
+  template <class Create>
+  auto CreateWithPatience(CreateOptions& options, int64_t room_patience_ms, Create create);
+
+  const uint32_t client_number_;
+  RayletLink& link_;
+  const Ownership& ownership_;
+  BlockedThreads& blocked_;
+  Progress& progress_;
+  WantedObjects& wanted_;
+  mutable Mutex mutex_;
+  std::shared_ptr<StoreClient> client_ RAYLET_GUARDED_BY(mutex_);
+};
+
+}  // namespace raylet::client

@@ -1,0 +1,58 @@
+#include "client/ray/cluster/wanted_objects.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace raylet::client {
+namespace {
+
+constexpr size_t kObjectsPerMessage = 10'000;
+
+}  // namespace
+
+void WantedObjects::Want(std::span<const ObjectId> ids, bool in_wait) {
+  if (!link_.clustered() || ids.empty()) return;
+  {
+    const MutexLock lock(mutex_);
+    for (const ObjectId& id : ids) wanted_[id].count++;
+  }
+  Tell(ids, in_wait, /*no_longer=*/false);
+}
+
+void WantedObjects::WantNoLonger(std::span<const ObjectId> ids) {
+  if (!link_.clustered() || !link_.Usable()) return;
+  std::vector<ObjectId> unwanted;
+  {
+    const MutexLock lock(mutex_);
+    for (const ObjectId& id : ids) {
+      const auto found = wanted_.find(id);
+      if (found == wanted_.end() || --found->second.count > 0) continue;
+      wanted_.erase(found);
+      unwanted.push_back(id);
+    }
+  }
+  Tell(unwanted, /*in_wait=*/false, /*no_longer=*/true);
+}
+
+FailurePtr WantedObjects::WhyLost(const ObjectId& id) const {
+  const MutexLock lock(mutex_);
+  const auto found = wanted_.find(id);
+  return found == wanted_.end() ? nullptr : found->second.lost;
+}
+
+void WantedObjects::MarkLost(const ObjectId& id, FailurePtr why) {
+  const MutexLock lock(mutex_);
+  if (const auto found = wanted_.find(id); found != wanted_.end()) found->second.lost = std::move(why);
+}
+
+void WantedObjects::Tell(std::span<const ObjectId> ids, bool in_wait, bool no_longer) {
+  for (; !ids.empty(); ids = ids.subspan(std::min(ids.size(), kObjectsPerMessage))) {
+    wire::WantNoticeT notice;
+    notice.wait = in_wait;
+    notice.no_longer = no_longer;
+    for (const ObjectId& id : ids.first(std::min(ids.size(), kObjectsPerMessage))) notice.objects.push_back(ToWire(id));
+    static_cast<void>(link_.Send(wire::RayletMessage::WantObjects, notice));  // whoever waits sees that it is gone
+  }
+}
+
+}  // namespace raylet::client

@@ -1,0 +1,86 @@
+#include "client/ray/cluster/ownership.h"
+
+#include <gtest/gtest.h>
+
+namespace raylet::client {
+namespace {
+
+constexpr ProcessId kMachine = ProcessId{7} << 32;
+constexpr ProcessId kBorrower = kMachine + 1;
+constexpr ProcessId kNeighbour = kMachine + 2;
+constexpr ProcessId kStranger = (ProcessId{8} << 32) + 1;
+
+class OwnershipTest : public ::testing::Test {
+ protected:
+  // One hold, which counts itself in ended_ when it is dropped.
+  Holds One() {
+    Holds holds;
+    holds.push_back(std::shared_ptr<int>(new int, [this](const int* value) {
+      delete value;
+      ++ended_;
+      static_cast<void>(ownership_.IsDead(1));  // as what is dropped may: under the lock this would wait for ever
+    }));
+    return holds;
+  }
+  Ownership ownership_;
+  int ended_ = 0;
+};
+
+TEST_F(OwnershipTest, NothingIsLentForNoHolds) { EXPECT_EQ(ownership_.Lend(kBorrower, {}), 0u); }
+
+TEST_F(OwnershipTest, OnlyTheBorrowerReturnsALend) {
+  const LendId lend = ownership_.Lend(kBorrower, One());
+  ASSERT_NE(lend, 0u);
+  EXPECT_TRUE(ownership_.EndLend(lend, kStranger).empty());
+  EXPECT_EQ(ended_, 0);
+  EXPECT_EQ(ownership_.EndLend(lend, kBorrower).size(), 1u);
+  EXPECT_EQ(ended_, 1);
+  EXPECT_TRUE(ownership_.EndLend(lend).empty());
+}
+
+TEST_F(OwnershipTest, DeathEndsTheLendsOfTheProcess) {
+  ownership_.Lend(kBorrower, One());
+  const LendId other = ownership_.Lend(kNeighbour, One());
+  const LendId unknown = ownership_.Lend(0, One());
+  EXPECT_EQ(ownership_.MarkDead(kBorrower, "").size(), 1u);
+  EXPECT_EQ(ended_, 1);
+  EXPECT_TRUE(ownership_.IsDead(kBorrower));
+  EXPECT_FALSE(ownership_.IsDead(kNeighbour));
+  EXPECT_EQ(ownership_.EndLend(other).size(), 1u);
+  EXPECT_EQ(ownership_.EndLend(unknown).size(), 1u);
+}
+
+TEST_F(OwnershipTest, LossOfAMachineEndsTheLendsOfAllItsProcesses) {
+  ownership_.Lend(kBorrower, One());
+  ownership_.Lend(kNeighbour, One());
+  const LendId other = ownership_.Lend(kStranger, One());
+  EXPECT_EQ(ownership_.MarkDead(kMachine, "its cable was cut").size(), 2u);
+  EXPECT_TRUE(ownership_.IsDead(kNeighbour));
+  EXPECT_NE(ownership_.WhyDead(kNeighbour).find("its cable was cut"), std::string::npos);
+  EXPECT_EQ(ownership_.EndLend(other).size(), 1u);
+  ownership_.MarkReachedAgain(kMachine);
+  EXPECT_FALSE(ownership_.IsDead(kNeighbour));
+}
+
+// A call of the dead process may still have been running here when it died: nobody would return
+// what its result refers to.
+TEST_F(OwnershipTest, NothingIsLentToADeadProcess) {
+  EXPECT_TRUE(ownership_.MarkDead(kBorrower, "").empty());
+  EXPECT_TRUE(ownership_.MarkDead(kStranger & ~ProcessId{0xffffffff}, "").empty());
+  EXPECT_EQ(ownership_.Lend(kBorrower, One()), 0u);
+  EXPECT_EQ(ownership_.Lend(kStranger, One()), 0u);
+  EXPECT_EQ(ended_, 2);
+  EXPECT_NE(ownership_.Lend(kNeighbour, One()), 0u);
+  EXPECT_EQ(ended_, 2);
+}
+
+TEST_F(OwnershipTest, ALendEndsWhenItsBorrowerTurnsOutToBeDead) {
+  const LendId lend = ownership_.Lend(0, One());
+  EXPECT_TRUE(ownership_.MarkDead(kBorrower, "").empty());
+  ownership_.SetBorrower(lend, kBorrower);
+  EXPECT_EQ(ended_, 1);
+  EXPECT_TRUE(ownership_.EndLend(lend).empty());
+}
+
+}  // namespace
+}  // namespace raylet::client
