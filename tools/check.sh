@@ -33,6 +33,12 @@ for schema in fbs/*.fbs; do
   done < <(sed -nE '/^enum [A-Za-z]+Message:/,/^}/s/^ +([A-Za-z]+) = [1-9].*/\1/p' "$schema")
 done
 
+# Locks that clang can check. Public headers include nothing of ours, and use the standard ones.
+while IFS= read -r hit; do
+  fail "$hit" "clang does not see this lock: use base/mutex.h, and say on the fields what it guards."
+done < <(grep -rnE 'std::(mutex|shared_mutex|condition_variable|lock_guard|unique_lock|scoped_lock)\b' base fbs client \
+  --include='*.h' --include='*.cc' | grep -vE '^(base/mutex\.h:|client/include/|client/ray/api/invoke\.cc:)' || true)
+
 # Formatting is a program's business. Another version of it would format differently.
 if command -v clang-format-14 >/dev/null; then
   # Each batch of files writes its findings at once and short enough that no other batch's can cut them in two.
