@@ -270,7 +270,7 @@ void ObjectTransfer::TakeEvents() {
         break;
       case Event::Kind::kPullEnded: queue_.PullEnded(event.pull, event.object, event.why, event.bytes); break;
       case Event::Kind::kConnectionGone:
-        // Not a connection that was dialled since.
+        // Not a connection that was dialed since.
         if (const auto source = sources_.find(event.node); source != sources_.end() && source->second.connected)
           sources_.erase(source);
         break;

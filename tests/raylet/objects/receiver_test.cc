@@ -68,12 +68,12 @@ TEST_F(ObjectReceiverTest, ManyAtATimeOverTcpAllCome) {
   ASSERT_EQ(::bind(listening.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
   ASSERT_EQ(::listen(listening.get(), 1), 0);
   ASSERT_EQ(::getsockname(listening.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
-  UniqueFd dialled(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  ASSERT_EQ(::connect(dialled.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+  UniqueFd dialed(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::connect(dialed.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
   UniqueFd accepted(::accept4(listening.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
   ASSERT_TRUE(accepted);
   from_.Run([&] { from_.sender->Serve(NodeId(), std::move(accepted)); });
-  to_.Run([&] { to_.receiver->Connect(from_.id, std::move(dialled)); });
+  to_.Run([&] { to_.receiver->Connect(from_.id, std::move(dialed)); });
 
   std::mt19937 random(3);
   std::map<ObjectId, Content> objects;
