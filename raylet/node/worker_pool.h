@@ -1,7 +1,7 @@
 // WorkerPool: the processes that the raylet starts: their start, their output, their exit notices, their end. Owned by
-// the Raylet; loop thread only. It knows processes and tokens, not tasks. Every process started here is reaped here,
-// and no other. Always holds: however many SIGCHLD come, one pass over the processes follows, in a turn of its own;
-// what follows from an exit, and may start processes, has a later turn.
+// the WorkerHouse; loop thread only. It knows processes and tokens, not tasks. Every process started here is reaped
+// here, and no other. Always holds: however many SIGCHLD come, one pass over the processes follows, in a turn of its
+// own; what follows from an exit, and may start processes, has a later turn.
 #pragma once
 
 #include <chrono>
@@ -16,19 +16,11 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "raylet/actors/failure_text.h"
+#include "raylet/node/worker_program.h"
 #include "raylet/scheduling/task.h"
 
 namespace raylet {
 
-// How a job's workers are started: as its driver was.
-struct WorkerProgram {
-  std::string executable;
-  std::vector<std::string> arguments;    // with argv[0]
-  std::vector<std::string> environment;  // NAME=value
-  std::string working_directory;
-  // The file that the driver runs, whatever has become of its path: moved, removed, built anew. Null: only by its path.
-  std::shared_ptr<const UniqueFd> file;
-};
 // The file that the process `driver` runs, if that is what lies at `executable` now.
 std::shared_ptr<const UniqueFd> OpenProgramOf(pid_t driver, const std::string& executable);
 

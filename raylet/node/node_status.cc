@@ -1,4 +1,5 @@
-// What NodeStatus shows: every worker, every queue with the reason why it waits, every actor, every resource.
+#include "raylet/node/node_status.h"
+
 #include <unistd.h>
 
 #include <algorithm>
@@ -6,7 +7,6 @@
 
 #include "base/strings.h"
 #include "raylet/control/control_parts.h"
-#include "raylet/node/raylet.h"
 
 namespace raylet {
 namespace {
@@ -178,24 +178,27 @@ json Transfers(const ObjectManager* objects) {
           {"copies_elsewhere", objects->locator().directory().objects()}};
 }
 
-}  // namespace
-
-std::string Raylet::StatusJson() const {
+json Workers(const Scheduler& scheduler, const WorkerHouse& house) {
   json workers = json::array();
-  for (const auto& [id, worker] : scheduler_.workers()) {
+  for (const auto& [id, worker] : scheduler.workers()) {
     json entry = {{"worker", id},
                   {"job", worker.job},
-                  {"pid", pool_.PidOf(id)},
+                  {"pid", house.pool().PidOf(id)},
                   {"state", StateName(worker.state)},
                   {"blocked", worker.blocked},
-                  {"log", pool_.LogOf(id)}};
+                  {"log", house.pool().LogOf(id)}};
     if (worker.task != nullptr) entry["task"] = worker.task->task->name;
-    const auto record = workers_.find(id);
-    if (record != workers_.end() && record->second.actor) entry["actor"] = record->second.actor->hex();
+    if (const WorkerRecord* const record = house.Find(id); record != nullptr && record->actor)
+      entry["actor"] = record->actor->hex();
     workers.push_back(std::move(entry));
   }
+  return workers;
+}
+
+json Actors(const ActorDirectory& directory, const WorkerPool& pool, const PeerPost& post,
+            const ChannelBook& channels) {
   json actors = json::array();
-  for (const auto& [id, actor] : actors_.living()) {
+  for (const auto& [id, actor] : directory.living()) {
     if (actors.size() >= kListedMax) break;
     actors.push_back({{"actor", id.hex()},
                       {"name", actor.settings().name},
@@ -206,61 +209,95 @@ std::string Raylet::StatusJson() const {
                       {"leaving", actor.leaving.has_value()},
                       {"restarts", actor.restarts},
                       {"detached", actor.settings().detached},
-                      {"pid", pool_.PidOf(actor.place.worker)},
-                      {"machine", actor.place.IsElsewhere() ? AddressOf(actor.place.node) : ""},
-                      {"channels", channels_.CountOf(id)},
+                      {"pid", pool.PidOf(actor.place.worker)},
+                      {"machine", actor.place.IsElsewhere() ? post.AddressOf(actor.place.node) : ""},
+                      {"channels", channels.CountOf(id)},
                       {"waiting_callers", actor.opens.size()}});
   }
-  json hosted = json::array();
-  for (const auto& [id, actor] : hosted_.actors()) {
-    if (hosted.size() >= kListedMax) break;
-    hosted.push_back({{"actor", id.hex()},
+  return actors;
+}
+
+json ActorsOfOthers(const HostedActors& hosted, const WorkerPool& pool, const PeerPost& post) {
+  json actors = json::array();
+  for (const auto& [id, actor] : hosted.actors()) {
+    if (actors.size() >= kListedMax) break;
+    actors.push_back({{"actor", id.hex()},
                       {"name", actor.creation->actor->name},
                       {"function", actor.creation->function},
-                      {"home", AddressOf(actor.home())},
-                      {"pid", pool_.PidOf(actor.worker)},
+                      {"home", post.AddressOf(actor.home())},
+                      {"pid", pool.PidOf(actor.worker)},
                       {"constructed", actor.constructed}});
   }
+  return actors;
+}
+
+json JobList(const Jobs& known) {
   json jobs = json::array();
-  for (const auto& [id, job] : jobs_) {
+  for (const auto& [id, job] : known.all()) {
     jobs.push_back({{"job", id},
                     {"driver_pid", job.driver == 0 ? 0 : job.driver_pid},
                     {"executable", job.program.executable},
                     {"namespace", job.actor_namespace},
                     {"workers", job.workers}});
   }
-  // What went over sockets since the start; what goes over call channels is in shared memory and not in here.
-  uint64_t bytes_received = closed_bytes_received_, bytes_sent = closed_bytes_sent_;
-  for (const auto& [id, session] : sessions_) {
-    bytes_received += session->socket().bytes_received();
-    bytes_sent += session->socket().bytes_sent();
-  }
-  const json status = {{"node", node_.hex()},
+  return jobs;
+}
+
+}  // namespace
+
+NodeStatus::NodeStatus(const RayletOptions& options, const Services& services, const TaskDesk& tasks,
+                       const ActorDesk& actors, const ChannelDesk& channels, const ObjectDesk& objects)
+    : options_(options),
+      clock_(services.clock),
+      post_(services.post),
+      door_(services.door),
+      house_(services.house),
+      jobs_(services.jobs),
+      scheduler_(tasks.scheduler()),
+      actors_(actors),
+      channels_(channels.channels()),
+      objects_(objects) {}
+
+Result<void> NodeStatus::OnNodeStatus(ProcessSession& session, const Frame& frame) {
+  const auto request = Parse<wire::EmptyNoticeT>(frame.body);
+  if (!request) return Fail(request.error());
+  if (session.IsBehind())
+    return Fail(ErrorCode::kSlowConsumer, "it asks how this raylet is again and again, and reads no answer");
+  wire::NodeStatusReplyT reply;
+  reply.json = Json();
+  session.Send(wire::RayletMessage::NodeStatusReply, frame.header.request_id, reply);
+  return {};
+}
+
+std::string NodeStatus::Json() const {
+  const ActorDirectory& directory = actors_.directory();
+  const json status = {{"node", post_.node().hex()},
                        {"build", kBuild},
                        {"pid", ::getpid()},
                        {"serves", options_.socket},
-                       {"address", PeerAddress()},
-                       {"peers", Peers(peers_.get(), view_)},
+                       {"address", post_.OwnAddress()},
+                       {"peers", Peers(post_.links(), post_.view())},
                        {"control", Control(control_, clock_.Now())},
                        {"nodes", Nodes(control_)},
-                       {"transfers", Transfers(objects_.get())},
+                       {"transfers", Transfers(objects_.manager())},
                        {"store_socket", options_.store_socket},
                        {"logs_folder", options_.logs_folder},
                        {"resources", Resources(scheduler_.ledger())},
-                       {"workers", std::move(workers)},
+                       {"workers", Workers(scheduler_, house_)},
                        {"workers_max", scheduler_.limits().workers_max},
                        {"queues", Queues(scheduler_)},
                        {"tasks", scheduler_.tasks()},
                        {"tasks_waiting_for_objects", scheduler_.dependencies().tasks()},
                        {"objects_waited_for", scheduler_.dependencies().objects()},
-                       {"actors", std::move(actors)},
-                       {"actors_living", actors_.living().size()},
-                       {"actors_of_others", std::move(hosted)},
-                       {"channels_to_other_machines", relay_ == nullptr ? 0 : relay_->open()},
-                       {"actors_dead", actors_.dead()},
-                       {"jobs", std::move(jobs)},
-                       {"connections", sessions_.size()},
-                       {"socket", {{"bytes_received", bytes_received}, {"bytes_sent", bytes_sent}}}};
+                       {"actors", Actors(directory, house_.pool(), post_, channels_.book())},
+                       {"actors_living", directory.living().size()},
+                       {"actors_of_others", ActorsOfOthers(actors_.hosted(), house_.pool(), post_)},
+                       {"channels_to_other_machines", channels_.to_other_machines()},
+                       {"actors_dead", directory.dead()},
+                       {"jobs", JobList(jobs_)},
+                       {"connections", door_.connections()},
+                       // What goes over call channels is in shared memory and not in here.
+                       {"socket", {{"bytes_received", door_.bytes_received()}, {"bytes_sent", door_.bytes_sent()}}}};
   // Names come from users: bytes that are no UTF-8 must not stop the answer.
   return status.dump(-1, ' ', false, json::error_handler_t::replace);
 }

@@ -1,0 +1,268 @@
+#include "raylet/node/actor_desk.h"
+
+#include "base/log.h"
+#include "base/overloaded.h"
+#include "base/strings.h"
+#include "raylet/node/inbound.h"
+
+namespace raylet {
+
+ActorDesk::ActorDesk(const Services& services)
+    : post_(services.post),
+      door_(services.door),
+      house_(services.house),
+      jobs_(services.jobs),
+      decisions_(services.decisions),
+      names_(services.post.view(), [this](const ActorId& actor) { return actors_.BearsName(actor); }),
+      finder_(actors_, names_, services) {}
+
+void ActorDesk::Wire(CreationQueue& queue, ActorCallEvents& calls, std::function<void()> actor_ended) {
+  queue_ = &queue;
+  calls_ = &calls;
+  finder_.Wire(calls);
+  actor_ended_ = std::move(actor_ended);
+}
+
+void ActorDesk::ShareNames(ControlLink& control) {
+  names_.SetControl(control);
+  control.SetOnLost([this](const Published::Lost& lost) {
+    const auto actor = names_.OnLost(lost);
+    if (!actor || decisions_.stopped()) return;
+    RAYLET_LOG(kError, "actor ", actor->hex(), " has lost its name: ", lost.why.message);
+    actors_.NameLost(*actor);
+    decisions_.CarryOut();
+  });
+}
+
+// ---- what processes say
+
+Result<void> ActorDesk::OnCreateActor(ProcessSession& session, const Frame& frame) {
+  const auto& identity = *session.identity;
+  const auto parsed = ParseTask(frame, {identity.process, identity.job, jobs_.Get(identity.job).actor_namespace}, true);
+  if (!parsed) return Fail(parsed.error());
+  const ActorSettings& actor = *parsed->task->actor;
+  const bool claims = names_.shared() && !actor.name.empty();
+  const Result<void> created = parsed->sound ? actors_.Create(parsed->task, claims) : parsed->sound;
+  if (created && claims) {
+    names_.Claim(actor, [this, process = identity.process, request_id = frame.header.request_id,
+                         id = actor.id](const Result<void>& claimed) {
+      if (decisions_.stopped()) return;
+      if (ProcessSession* const creator = door_.SessionOf(process))
+        creator->SendBytes(wire::RayletMessage::StatusReply, request_id, EncodeStatusReply(claimed));
+      NameClaimed(id, claimed);
+    });
+    return {};
+  }
+  session.SendBytes(wire::RayletMessage::StatusReply, frame.header.request_id, EncodeStatusReply(created));
+  return {};
+}
+
+void ActorDesk::NameClaimed(const ActorId& id, const Result<void>& claimed) {
+  if (!claimed) {
+    if (const ActorDirectory::Actor* const actor = actors_.Get(id)) {
+      Failure failure = Refused(actor->creation->name, actor->creation->function, claimed.error().message);
+      failure.kind = wire::FailureKind::ActorDied;
+      actors_.CreationLost(id, failure);
+    }
+  } else if (!actors_.NameClaimed(id)) {
+    names_.Release(id);
+  }
+  decisions_.CarryOut();
+  actor_ended_();
+}
+
+Result<void> ActorDesk::OnKillActor(ProcessSession&, const Frame& frame) {
+  const auto request = ParseAboutActor<wire::KillActorRequestT>(frame.body);
+  if (!request) return Fail(request.error());
+  if (post_.IsHome(request->actor))
+    actors_.Kill(request->actor, request->message.no_restart);
+  else if (const ClusterView::Node* const home = post_.HomeOf(request->actor))
+    post_.Tell(home->id, wire::ActorMessage::KillElsewhere, frame.body);
+  return {};
+}
+
+Result<void> ActorDesk::OnReleaseActor(ProcessSession& session, const Frame& frame) {
+  const auto request = ParseAboutActor<wire::ActorRequestT>(frame.body);
+  if (!request) return Fail(request.error());
+  actors_.Release(request->actor, session.identity->process);
+  return {};
+}
+
+Result<void> ActorDesk::OnActorExited(ProcessSession& session, const Frame& frame) {
+  const auto request = ParseAboutActor<wire::ActorRequestT>(frame.body);
+  if (!request) return Fail(request.error());
+  const auto& identity = *session.identity;
+  if (identity.kind != wire::ProcessKind::Worker || house_.Get(identity.worker).actor != request->actor)
+    return Fail(ErrorCode::kProtocolError,
+                StrCat("actor ", request->actor.hex(), " does not live in the process that ends it"));
+  if (const HostedActors::Hosted* const hosted = hosted_.Find(request->actor))
+    post_.Tell(hosted->home(), wire::ActorMessage::ActorLeaves, frame.body);
+  else
+    actors_.Exited(request->actor);
+  return {};
+}
+
+// ---- at the host
+
+void ActorDesk::TellActorGone(const HostedActors::Hosted& hosted, bool never_began, Failure failure) {
+  wire::ActorGoneNoticeT gone;
+  gone.actor = std::make_unique<wire::Id20>(ToWire(hosted.creation->actor->id));
+  gone.never_began = never_began;
+  gone.failure = std::make_unique<Failure>(std::move(failure));
+  post_.Tell(hosted.home(), wire::ActorMessage::ActorGone, Encode(gone));
+}
+
+Result<void> ActorDesk::OnEndActor(const NodeId& node, const Frame& frame) {
+  const auto notice = ParseAboutActor<wire::EndActorNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  const HostedActors::Hosted* const hosted = hosted_.Find(notice->actor);
+  if (hosted == nullptr || hosted->home() != node) return {};  // its end, or the creation, is on its way to its home
+  if (hosted->worker != 0) {
+    queue_->EndWorker(hosted->worker, notice->message.at_once);
+    return {};
+  }
+  queue_->CancelCreation(hosted->creation->id);
+  Failure failure = Refused(hosted->creation->name, hosted->creation->function, "it was ended before it began");
+  failure.kind = wire::FailureKind::ActorDied;
+  TellActorGone(*hosted_.Take(notice->actor), /*never_began=*/false, std::move(failure));
+  return {};
+}
+
+// ---- at home
+
+Result<void> ActorDesk::OnActorGone(const NodeId& node, const Frame& frame) {
+  const auto notice = ParseAboutActor<wire::ActorGoneNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  RAYLET_RETURN_IF_ERROR(CheckFailure(notice->message.failure.get()));
+  queue_->ActorLeft(node, notice->actor);
+  const ActorDirectory::Actor* const actor = actors_.Get(notice->actor);
+  if (actor != nullptr && actor->place == Place::There(node)) {  // otherwise it has been given up already
+    queue_->CreationEndedThere(node, actor->creation->id);
+    Failure failure = *notice->message.failure;
+    failure.message += StrCat(", on the machine at ", post_.AddressOf(node));
+    if (notice->message.never_began)
+      actors_.CreationLost(notice->actor, failure);
+    else
+      actors_.WorkerGone(notice->actor, Place::There(node), failure);
+    decisions_.CarryOut();
+  }
+  actor_ended_();
+  return {};
+}
+
+Result<void> ActorDesk::OnActorLeaves(const NodeId& node, const Frame& frame) {
+  const auto request = ParseAboutActor<wire::ActorRequestT>(frame.body);
+  if (!request) return Fail(request.error());
+  const ActorDirectory::Actor* const actor = actors_.Get(request->actor);
+  if (actor != nullptr && actor->place == Place::There(node)) actors_.Exited(request->actor);
+  return {};
+}
+
+Result<void> ActorDesk::OnKillElsewhere(const NodeId&, const Frame& frame) {
+  const auto request = ParseAboutActor<wire::KillActorRequestT>(frame.body);
+  if (!request) return Fail(request.error());
+  actors_.Kill(request->actor, request->message.no_restart);
+  return {};
+}
+
+// ---- what the other desks say
+
+std::optional<uint32_t> ActorDesk::OnCreationPlaced(const Task& creation, const Place& place) {
+  const ActorId& id = creation.actor->id;
+  actors_.Placed(id, place);
+  hosted_.Runs(id, place.worker);
+  if (const ActorDirectory::Actor* const actor = actors_.Get(id)) return actor->restarts;
+  if (creation.CameFromElsewhere()) return 0;  // its body says so already
+  return {};
+}
+
+void ActorDesk::OnConstructed(const ActorId& actor, ProcessId process) {
+  hosted_.Constructed(actor);
+  actors_.Constructed(actor, process);
+}
+
+void ActorDesk::OnConstructorFailed(const ActorId& actor, const Failure& failure) {
+  actors_.ConstructorFailed(actor, failure);
+}
+
+void ActorDesk::OnCreationLost(const Task& creation, Failure failure) {
+  const ActorId& id = creation.actor->id;
+  if (!creation.CameFromElsewhere())
+    actors_.CreationLost(id, failure);
+  else if (const auto hosted = hosted_.Take(id))
+    TellActorGone(*hosted, /*never_began=*/true, std::move(failure));
+}
+
+Result<void> ActorDesk::OpenActor(const ActorId& actor, ProcessId caller, uint64_t request_id) {
+  return actors_.Open(actor, caller, request_id);
+}
+
+void ActorDesk::GrantFailed(const ActorId& actor, ProcessId caller, uint64_t request_id) {
+  actors_.GrantFailed(actor, caller, request_id);
+}
+
+WorkerId ActorDesk::WorkerOf(const ActorId& actor) const {
+  if (const HostedActors::Hosted* const hosted = hosted_.Find(actor)) return hosted->worker;
+  const ActorDirectory::Actor* const ours = actors_.Get(actor);
+  return ours == nullptr ? 0 : ours->place.worker;
+}
+
+// ---- ends
+
+void ActorDesk::WorkerGone(const GoneWorker& gone) {
+  const WorkerRecord& record = gone.record;
+  if (!record.actor) return;
+  if (const ActorDirectory::Actor* const actor = actors_.Get(*record.actor)) {
+    const Failure failure = ActorWorkerDied(*actor->creation, record.constructed, *record.exit);
+    actors_.WorkerGone(*record.actor, Place::Here(gone.worker), failure);
+  } else if (const auto hosted = hosted_.WorkerGone(*record.actor, gone.worker)) {
+    TellActorGone(*hosted, /*never_began=*/false, ActorWorkerDied(*hosted->creation, record.constructed, *record.exit));
+  }
+}
+
+void ActorDesk::MachineGone(const NodeId& node, MachineNumber machine, const Error& why) {
+  hosted_.HomeGone(node);
+  actors_.NodeGone(node, machine, post_.AddressOf(node), why.message);
+}
+
+// ---- decisions
+
+void ActorDesk::CarryOut(const std::vector<ActorDecision>& decisions) {
+  const Overloaded carry_out{
+      [this](const CreateActorNow& create) { Create(create); },
+      [this](const CancelCreation& cancel) { queue_->CancelCreation(cancel.creation); },
+      [this](const EndActorWorker& end) { End(end); },
+      [this](const TellActorChanged& change) { calls_->OnActorChanged(change); },
+      [this](const GrantChannel& grant) { calls_->OnGranted(grant); },
+      [this](const RefuseChannel& refuse) { calls_->OnRefused(refuse); },
+      [this](const NameFreed& freed) { names_.Release(freed.actor); },
+      [this](const ActorMoved& moved) { Publish(moved); },
+  };
+  for (const ActorDecision& decision : decisions) std::visit(carry_out, decision);
+}
+
+void ActorDesk::Create(const CreateActorNow& create) {
+  const auto submitted = queue_->SubmitCreation(create.creation);
+  if (submitted) return;
+  const Task& task = *create.creation;
+  Failure failure = Refused(task.name, task.function, submitted.error().message);
+  failure.kind = wire::FailureKind::ActorDied;
+  actors_.CreationLost(task.actor->id, failure);
+}
+
+void ActorDesk::End(const EndActorWorker& end) {
+  if (!end.place.IsElsewhere()) return queue_->EndWorker(end.place.worker, end.at_once);
+  wire::EndActorNoticeT notice;
+  notice.actor = std::make_unique<wire::Id20>(ToWire(end.actor));
+  notice.at_once = end.at_once;
+  post_.Tell(end.place.node, wire::ActorMessage::EndActor, Encode(notice));
+}
+
+void ActorDesk::Publish(const ActorMoved& moved) {
+  if (moved.place.IsNowhere())
+    names_.Forget(moved.actor, moved.start);
+  else
+    names_.Place(moved.actor, moved.place.IsElsewhere() ? moved.place.node : post_.node(), moved.start);
+}
+
+}  // namespace raylet

@@ -1,0 +1,86 @@
+// ActorDesk: actors from their creation to their death, wherever they live: those whose home is here, with their names,
+// and those of other homes that live here. A desk. It owns the ActorDirectory, which decides about the former,
+// HostedActors, and the ActorFinder. Owned by the Raylet; loop thread only. Always holds: an actor's home alone decides
+// about it; a host tells the home what became of it, once.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "raylet/actors/actor_directory.h"
+#include "raylet/actors/actor_names.h"
+#include "raylet/actors/hosted_actors.h"
+#include "raylet/node/actor_calls.h"
+#include "raylet/node/actor_finder.h"
+#include "raylet/node/creations.h"
+#include "raylet/node/services.h"
+
+namespace raylet {
+
+class ActorDesk final : public CreationEvents, public ActorHomes {
+ public:
+  explicit ActorDesk(const Services& services);
+  // Before anything else. All outlive it. `actor_ended`: a job that has ended may go with it.
+  void Wire(CreationQueue& queue, ActorCallEvents& calls, std::function<void()> actor_ended);
+  void ShareNames(ControlLink& control);  // from now on; it lives as long as this
+
+  // ---- what processes say
+  Result<void> OnCreateActor(ProcessSession& session, const Frame& frame);
+  Result<void> OnKillActor(ProcessSession& session, const Frame& frame);
+  Result<void> OnReleaseActor(ProcessSession& session, const Frame& frame);
+  Result<void> OnActorExited(ProcessSession& session, const Frame& frame);
+
+  // ---- what homes say to who hosts their actor
+  Result<void> OnEndActor(const NodeId& node, const Frame& frame);
+  // ---- what others say to its home
+  Result<void> OnActorGone(const NodeId& node, const Frame& frame);
+  Result<void> OnActorLeaves(const NodeId& node, const Frame& frame);
+  Result<void> OnKillElsewhere(const NodeId& node, const Frame& frame);
+  ActorFinder& finder() { return finder_; }  // by name
+
+  // ---- what the task desk and the channel desk say
+  void OnCreationCame(const TaskPtr& creation) override { hosted_.Came(creation); }
+  std::optional<uint32_t> OnCreationPlaced(const Task& creation, const Place& place) override;
+  void OnConstructed(const ActorId& actor, ProcessId process) override;
+  void OnConstructorFailed(const ActorId& actor, const Failure& failure) override;
+  void OnCreationReturned(const ActorId& actor, const NodeId& node) override { actors_.Returned(actor, node); }
+  void OnCreationLost(const Task& creation, Failure failure) override;
+  Result<void> OpenActor(const ActorId& actor, ProcessId caller, uint64_t request_id) override;
+  void GrantFailed(const ActorId& actor, ProcessId caller, uint64_t request_id) override;
+  WorkerId WorkerOf(const ActorId& actor) const override;
+
+  // ---- ends (see ends.h)
+  void WorkerGone(const GoneWorker& gone);
+  void ProcessesGone(const ProcessSet& processes) { actors_.ProcessesGone(processes); }
+  void MachineGone(const NodeId& node, MachineNumber machine, const Error& why);
+
+  // ---- decisions
+  std::vector<ActorDecision> TakeDecisions() { return actors_.TakeDecisions(); }
+  void CarryOut(const std::vector<ActorDecision>& decisions);
+
+  const ActorDirectory& directory() const { return actors_; }
+  const HostedActors& hosted() const { return hosted_; }
+
+ private:
+  void NameClaimed(const ActorId& id, const Result<void>& claimed);
+  void TellActorGone(const HostedActors::Hosted& hosted, bool never_began, Failure failure);
+  void Create(const CreateActorNow& create);
+  void End(const EndActorWorker& end);
+  void Publish(const ActorMoved& moved);
+
+  PeerPost& post_;
+  ProcessDoor& door_;
+  WorkerHouse& house_;
+  Jobs& jobs_;
+  DecisionLoop& decisions_;
+  CreationQueue* queue_ = nullptr;    // null before Wire
+  ActorCallEvents* calls_ = nullptr;  // null before Wire
+  std::function<void()> actor_ended_;
+  ActorDirectory actors_;
+  HostedActors hosted_;
+  ActorNames names_;
+  ActorFinder finder_;
+};
+
+}  // namespace raylet

@@ -1,0 +1,23 @@
+#include "raylet/node/decision_loop.h"
+
+#include <utility>
+
+namespace raylet {
+
+void DecisionLoop::CarryOut() {
+  if (stopped_ || std::exchange(under_way_, true)) return;
+  while (round_()) {}
+  under_way_ = false;
+  done_();
+}
+
+void DecisionLoop::CarryOutSoon() {
+  if (std::exchange(due_, true)) return;
+  loop_.AtEndOfTurn([this, alive = alive_] {
+    if (!*alive) return;
+    due_ = false;
+    CarryOut();
+  });
+}
+
+}  // namespace raylet

@@ -1,0 +1,36 @@
+// DecisionLoop: when what the cores decided is carried out: at once, or at the end of this turn of the loop, one pass
+// for many messages. A service. Owned by the Raylet; loop thread only. Always holds: between two turns every decision
+// has been carried out; what is decided while others are carried out follows in the same pass; after Stop nothing is
+// carried out any more.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "base/loop.h"
+
+namespace raylet {
+
+class DecisionLoop {
+ public:
+  // `round` carries out what has been decided; false: nothing was. `done` comes after the last round of a pass.
+  DecisionLoop(Loop& loop, std::function<bool()> round, std::function<void()> done)
+      : loop_(loop), round_(std::move(round)), done_(std::move(done)) {}
+  ~DecisionLoop() { *alive_ = false; }
+
+  void CarryOut();
+  void CarryOutSoon();
+  void Stop() { stopped_ = true; }
+  bool stopped() const { return stopped_; }  // the raylet stops: nobody decides anything any more
+
+ private:
+  Loop& loop_;
+  const std::function<bool()> round_;
+  const std::function<void()> done_;
+  bool stopped_ = false;
+  bool under_way_ = false;
+  bool due_ = false;  // at the end of this turn
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace raylet

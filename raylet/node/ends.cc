@@ -1,0 +1,185 @@
+#include "raylet/node/ends.h"
+
+#include <set>
+
+#include "base/log.h"
+#include "base/strings.h"
+
+namespace raylet {
+
+Ends::Ends(const Services& services, TaskDesk& tasks, ActorDesk& actors, ChannelDesk& channels, ObjectDesk& objects)
+    : post_(services.post),
+      door_(services.door),
+      house_(services.house),
+      jobs_(services.jobs),
+      decisions_(services.decisions),
+      tasks_(tasks),
+      actors_(actors),
+      channels_(channels),
+      objects_(objects) {}
+
+// ---- processes of this machine
+
+void Ends::ProcessGone(const ProcessSession::Identity& identity, const Error& reason) {
+  if (decisions_.stopped()) {
+    if (identity.kind == wire::ProcessKind::Driver)
+      (void)tasks_.EndJob(identity.job, {}, /*for_good=*/!actors_.directory().HasDetached(identity.job));
+    return;
+  }
+  switch (identity.kind) {
+    case wire::ProcessKind::Tool: return;
+    case wire::ProcessKind::Driver: return DriverGone(identity, reason);
+    case wire::ProcessKind::Worker: return WorkerClosed(identity);
+  }
+}
+
+void Ends::DriverGone(const ProcessSession::Identity& identity, const Error& reason) {
+  const pid_t pid = jobs_.Get(identity.job).driver_pid;
+  RAYLET_LOG(kInfo, "job ", identity.job, ": driver ", pid, " has gone: ", reason.message);
+  jobs_.DriverGone(identity.job);
+  EndJob(identity.job);
+  ProcessesGone({{identity.process, StrCat("driver ", pid, " has ended")}});
+  decisions_.CarryOut();
+  ForgetJobWhenDone(identity.job);
+}
+
+void Ends::WorkerClosed(const ProcessSession::Identity& identity) {
+  // It gets no more work. One that was never ready counts as a start that failed.
+  if (identity.ready) tasks_.WorkerStopping(identity.worker);
+  if (house_.SocketGone(identity.worker)) decisions_.CarryOutSoon();
+}
+
+void Ends::WorkersGone(const std::vector<GoneWorker>& gone) {
+  std::vector<EndedProcess> ended;
+  std::unordered_set<WorkerId> workers;
+  std::set<JobId> jobs;
+  for (const GoneWorker& each : gone) {
+    tasks_.WorkerGone(each.worker, *each.record.exit);
+    channels_.channels().WorkerGone(each.worker);
+    actors_.WorkerGone(each);
+    if (each.record.process != 0) ended.push_back({each.record.process, DescribeExit(*each.record.exit)});
+    jobs_.WorkerGone(each.record.job);
+    jobs.insert(each.record.job);
+    workers.insert(each.worker);
+  }
+  channels_.channels().WorkersGone(workers);
+  if (!ended.empty()) ProcessesGone(ended);
+  decisions_.CarryOut();
+  for (const JobId job : jobs) ForgetJobWhenDone(job);
+}
+
+// Their tasks, their actors, and whoever relies on them. Not empty.
+void Ends::ProcessesGone(const std::vector<EndedProcess>& ended) {
+  ProcessSet processes;
+  for (const EndedProcess& each : ended) processes.insert(each.process);
+  tasks_.OwnersGone(processes);
+  actors_.ProcessesGone(processes);
+  channels_.ProcessesGone(processes);
+  for (const EndedProcess& each : ended) objects_.ProcessGone(each.process);
+  wire::ProcessNoticeT notice;
+  notice.process = ended.front().process;
+  notice.failure = std::make_unique<wire::FailureT>(ProcessEnded(notice.process, ended.front().why));
+  for (size_t i = 1; i < ended.size(); ++i) notice.also.push_back(ended[i].process);
+  TellProcesses(notice);
+  post_.TellAll(wire::WorkMessage::ProcessEnded, Encode(notice));
+}
+
+// All, not only those of its job: a detached actor may have been lent objects by processes of any. Those that end with
+// their job rely on nothing any more.
+void Ends::TellProcesses(const wire::ProcessNoticeT& notice) {
+  const Bytes body = Encode(notice);
+  for (const auto& [process, session] : door_.processes())
+    if (session->identity->kind != wire::ProcessKind::Tool && !EndsWithItsJob(*session))
+      session->SendBytes(wire::RayletMessage::ProcessDied, 0, body);
+}
+
+bool Ends::EndsWithItsJob(const ProcessSession& session) const {
+  return house_.EndsWithItsJob(session.identity->worker);
+}
+
+// ---- jobs
+
+// No driver of it will be any more. Its workers are forgotten as they go.
+void Ends::EndJob(JobId id) {
+  const bool for_good = !actors_.directory().HasDetached(id);
+  const auto known_by = jobs_.End(id, for_good);
+  actors_.ProcessesGone(tasks_.EndJob(id, for_good ? ProcessSet() : tasks_.SurvivorsOf(id), for_good));
+  wire::JobNoticeT notice;
+  notice.job = id;
+  for (const NodeId& node : known_by) post_.Tell(node, wire::WorkMessage::JobEnded, Encode(notice));
+}
+
+void Ends::ForgetJobWhenDone(JobId id) {
+  const Jobs::Job* const job = jobs_.Find(id);
+  if (job == nullptr || !job->ended || actors_.directory().HasDetached(id)) return;
+  if (!job->ended_for_good) {  // its last detached actor has gone
+    EndJob(id);
+    decisions_.CarryOut();
+  }
+  if (!jobs_.MayBeForgotten(id)) return;
+  tasks_.JobGone(id);
+  jobs_.Forget(id);
+}
+
+void Ends::ForgetEndedJobs() {
+  for (const JobId job : jobs_.ended()) ForgetJobWhenDone(job);
+}
+
+// ---- other machines
+
+void Ends::MachineReached(const NodeId& node) {
+  // It may have been called dead, and have the same numbers for its processes as before.
+  wire::ProcessNoticeT notice;
+  notice.process = AllProcessesOf(post_.MachineNumberOf(node));
+  notice.failure = std::make_unique<wire::FailureT>();
+  notice.reached_again = true;
+  TellProcesses(notice);
+  tasks_.ClusterChanged();
+}
+
+void Ends::MachineGone(const NodeId& node, const Error& why) {
+  post_.MachineGone(node);
+  if (decisions_.stopped()) return;
+  const MachineNumber machine = post_.MachineNumberOf(node);
+  objects_.MachineGone(node, machine, why);
+  for (const JobId job : jobs_.MachineGone(node)) EndJob(job);
+  tasks_.MachineGone(node, machine);
+  actors_.MachineGone(node, machine, why);
+  channels_.HomeGone(node, why);
+  decisions_.CarryOut();  // first what became of the actors there, then that their channels have ended
+  channels_.channels().MachineGone(node, why);
+  wire::ProcessNoticeT notice;
+  notice.process = AllProcessesOf(machine);
+  notice.failure = std::make_unique<wire::FailureT>(
+      ProcessEnded(notice.process, StrCat("the machine at ", post_.AddressOf(node), " is lost: ", why.message)));
+  TellProcesses(notice);
+  decisions_.CarryOut();
+  ForgetEndedJobs();
+}
+
+Result<void> Ends::OnJobEnded(const NodeId& node, const Frame& frame) {
+  const auto notice = Parse<wire::JobNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  const auto job = jobs_.FindFrom(node, notice->job);
+  if (!job) return {};
+  EndJob(*job);
+  decisions_.CarryOut();
+  ForgetJobWhenDone(*job);
+  return {};
+}
+
+Result<void> Ends::OnProcessEnded(const NodeId& node, const Frame& frame) {
+  const auto notice = Parse<wire::ProcessNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  ProcessSet processes(notice->also.begin(), notice->also.end());
+  processes.insert(notice->process);
+  for (const ProcessId process : processes) RAYLET_RETURN_IF_ERROR(post_.CheckSpeaksFor(node, process));
+  tasks_.OwnersGone(processes);
+  actors_.ProcessesGone(processes);
+  post_.ProcessesEnded(node, processes);
+  for (const ProcessId process : processes) objects_.ProcessGone(process);
+  TellProcesses(*notice);
+  return {};
+}
+
+}  // namespace raylet

@@ -1,0 +1,200 @@
+#include "raylet/node/forward_desk.h"
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "raylet/node/inbound.h"
+
+namespace raylet {
+namespace {
+
+Result<TaskId> CheckTaskId(const wire::Id20& id) {
+  const auto task = FromWire<TaskId>(id);
+  if (task.IsNil()) return Fail(ErrorCode::kProtocolError, "a message about a task names none");
+  return task;
+}
+
+Bytes TasksNotice(const std::vector<TaskId>& tasks) {
+  wire::TasksNoticeT notice;
+  for (const TaskId& task : tasks) notice.tasks.push_back(ToWire(task));
+  return Encode(notice);
+}
+
+}  // namespace
+
+ForwardDesk::ForwardDesk(Scheduler& scheduler, const Services& services)
+    : scheduler_(scheduler),
+      store_(services.store),
+      post_(services.post),
+      door_(services.door),
+      house_(services.house),
+      jobs_(services.jobs) {}
+
+void ForwardDesk::Wire(CreationEvents& creations, TravellingObjects& objects) {
+  creations_ = &creations;
+  objects_ = &objects;
+}
+
+// ---- work of theirs
+
+Result<void> ForwardDesk::OnJobProgram(const NodeId& node, const Frame& frame) {
+  auto notice = Parse<wire::JobProgramNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  if (notice->executable.empty()) return Fail(ErrorCode::kProtocolError, "a job comes without its program");
+  const JobId id = jobs_.BeginFrom(node, notice->job, std::move(notice->actor_namespace),
+                                   {std::move(notice->executable), std::move(notice->arguments),
+                                    std::move(notice->environment), std::move(notice->working_directory), nullptr});
+  RAYLET_LOG(kInfo, "job ", id, ": ", jobs_.Get(id).program.executable, ", job ", notice->job, " at ",
+             post_.AddressOf(node));
+  return {};
+}
+
+void ForwardDesk::Refuse(const NodeId& node, const TaskId& task, const Error& why) {
+  RAYLET_LOG(kWarning, "task ", task.hex(), " of ", post_.AddressOf(node), " goes back: ", why.message);
+  wire::TaskReturnedNoticeT notice;
+  notice.task = std::make_unique<wire::Id20>(ToWire(task));
+  notice.status = ToStatus(why);
+  post_.Tell(node, wire::WorkMessage::TaskReturned, Encode(notice));
+}
+
+Result<void> ForwardDesk::OnForwardTask(const NodeId& node, const Frame& frame) {
+  const auto forwarded = Parse<wire::ForwardedTaskT>(frame.body);
+  if (!forwarded) return Fail(forwarded.error());
+  const auto job = jobs_.FindFrom(node, forwarded->job);
+  if (!job || jobs_.Get(*job).ended)
+    return Fail(ErrorCode::kProtocolError, StrCat("a task comes of job ", forwarded->job, ", whose program has not"));
+  ForwardingNode from;
+  from.node = node;
+  from.machine = post_.MachineNumberOf(node);
+  from.store_client = store_.client_number();
+  from.job = *job;
+  from.job_namespace = jobs_.Get(*job).actor_namespace;
+  const auto parsed = ParseForwardedTask(forwarded->spec, from);
+  if (!parsed) return Fail(parsed.error());
+  const TaskPtr task = parsed->task;
+  if (!parsed->sound) {
+    Refuse(node, task->id, parsed->sound.error());
+  } else if (!scheduler_.ledger().Resolve(task->resources).has_value()) {
+    Refuse(node, task->id,
+           {ErrorCode::kInvalid,
+            StrCat("this machine will never have what it asks for: ", scheduler_.ledger().WhatLacks(task->resources))});
+  } else if (const auto submitted = scheduler_.Submit(task); !submitted) {
+    if (submitted.error().code == ErrorCode::kAlreadyExists)
+      return Fail(ErrorCode::kProtocolError, submitted.error().message);
+    Refuse(node, task->id, submitted.error());
+  } else if (task->CreatesActor()) {
+    creations_->OnCreationCame(task);
+  }
+  return {};
+}
+
+void ForwardDesk::SendResult(const Task& task, wire::TaskResultT& result, std::span<const std::byte> body) {
+  if (result.result->kind == wire::ValueKind::Stored)
+    objects_->ResultHere(task.owner, FromWire<ObjectId>(*result.result->id));
+  const bool failed = result.result->kind == wire::ValueKind::Failed;
+  // What it says of a store or a worker is of this machine.
+  if (failed) SayWhere(*result.result->failure, post_.OwnAddress());
+  post_.Tell(task.from, wire::WorkMessage::ForwardedResult, failed ? Encode(result) : Bytes(body.begin(), body.end()));
+}
+
+Result<void> ForwardDesk::OnCancelTask(const NodeId& node, const Frame& frame) {
+  const auto notice = Parse<wire::TaskNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  const auto task = CheckTaskId(*notice->task);
+  if (!task) return Fail(task.error());
+  if (const WorkerId worker = scheduler_.Abandon(node, *task); worker != 0) house_.Kill(worker);
+  return {};
+}
+
+Result<void> ForwardDesk::OnRecallTasks(const NodeId& node, const Frame&) {
+  scheduler_.RecalledBy(node);
+  return {};
+}
+
+void ForwardDesk::Return(const ReturnRecalled& returned) {
+  post_.Tell(returned.node, wire::WorkMessage::TasksRecalled, TasksNotice(returned.tasks));
+}
+
+// ---- work of ours there
+
+void ForwardDesk::TellProgram(const NodeId& node, JobId id) {
+  const Jobs::Job& job = jobs_.Get(id);
+  wire::JobProgramNoticeT program;
+  program.job = id;
+  program.actor_namespace = job.actor_namespace;
+  program.executable = job.program.executable;
+  program.arguments = job.program.arguments;
+  program.environment = job.program.environment;
+  program.working_directory = job.program.working_directory;
+  post_.Tell(node, wire::WorkMessage::JobProgram, Encode(program));
+}
+
+void ForwardDesk::Forward(const ForwardTask& forward) {
+  uint32_t restarts = 0;
+  if (forward.task->CreatesActor()) {
+    const auto placed = creations_->OnCreationPlaced(*forward.task, Place::There(forward.node));
+    if (!placed) {
+      (void)scheduler_.ForwardedFinished(forward.node, forward.task->id, /*succeeded=*/false);
+      return;
+    }
+    restarts = *placed;
+  }
+  if (jobs_.NeedsProgram(forward.task->job, forward.node)) TellProgram(forward.node, forward.task->job);
+  const Bytes restart = restarts > 0 ? CreationOfRestart(*forward.task, restarts) : Bytes();
+  const Bytes& body = restarts > 0 ? restart : forward.task->body;
+  const auto* const spec = reinterpret_cast<const uint8_t*>(body.data());
+  wire::ForwardedTaskT task;
+  task.job = forward.task->job;
+  task.spec.assign(spec, spec + body.size());
+  post_.Tell(forward.node, wire::WorkMessage::ForwardTask, Encode(task));
+}
+
+void ForwardDesk::Recall(const RecallForwarded& recall) {
+  post_.Tell(recall.node, wire::WorkMessage::RecallTasks, Encode(wire::EmptyNoticeT()));
+}
+
+void ForwardDesk::Cancel(const CancelForwarded& cancel) {
+  wire::TaskNoticeT notice;
+  notice.task = std::make_unique<wire::Id20>(ToWire(cancel.task));
+  post_.Tell(cancel.node, wire::WorkMessage::CancelTask, Encode(notice));
+}
+
+Result<void> ForwardDesk::OnForwardedResult(const NodeId& node, const Frame& frame) {
+  const auto result = Parse<wire::TaskResultT>(frame.body);
+  if (!result) return Fail(result.error());
+  RAYLET_RETURN_IF_ERROR(CheckValue(result->result.get()));
+  if (result->process != 0) RAYLET_RETURN_IF_ERROR(post_.CheckSpeaksFor(node, result->process));
+  // None: its owner has gone, or it has been taken back; whoever ran it lends what the result refers to until it hears
+  // that the owner has ended.
+  const bool failed = result->result->kind == wire::ValueKind::Failed;
+  const TaskPtr task = scheduler_.ForwardedFinished(node, FromWire<TaskId>(*result->id), !failed);
+  ProcessSession* const owner = task == nullptr ? nullptr : door_.SessionOf(task->owner);
+  if (result->result->kind == wire::ValueKind::Stored)
+    objects_->ResultThere(node, FromWire<ObjectId>(*result->result->id), owner != nullptr);
+  if (owner != nullptr) owner->SendBytes(wire::RayletMessage::TaskResult, 0, frame.body);
+  if (task == nullptr || !task->CreatesActor()) return {};
+  if (failed)
+    creations_->OnConstructorFailed(task->actor->id, *result->result->failure);
+  else
+    creations_->OnConstructed(task->actor->id, result->process);
+  return {};
+}
+
+Result<void> ForwardDesk::OnTaskReturned(const NodeId& node, const Frame& frame) {
+  const auto notice = Parse<wire::TaskReturnedNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  RAYLET_LOG(kWarning, "a task comes back from ", post_.AddressOf(node), ": ", notice->status->message);
+  const TaskPtr task = scheduler_.ForwardedReturned(node, FromWire<TaskId>(*notice->task));
+  if (task != nullptr && task->CreatesActor()) creations_->OnCreationReturned(task->actor->id, node);
+  return {};
+}
+
+Result<void> ForwardDesk::OnTasksRecalled(const NodeId& node, const Frame& frame) {
+  const auto notice = Parse<wire::TasksNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  std::vector<TaskId> tasks;
+  for (const auto& id : notice->tasks) tasks.push_back(FromWire<TaskId>(id));
+  scheduler_.NodeGaveBack(node, tasks);
+  return {};
+}
+
+}  // namespace raylet

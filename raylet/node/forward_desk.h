@@ -1,0 +1,52 @@
+// ForwardDesk: tasks between machines: what goes to others and comes back from them, and what comes here from others.
+// A desk. Owned by the TaskDesk, whose scheduler decides about both; loop thread only. Always holds: what comes from
+// another machine ends in a ForwardedResult, a TaskReturned or a TasksRecalled, unless that machine cancels it or is
+// lost; a job's program goes ahead of its first task.
+#pragma once
+
+#include "raylet/node/creations.h"
+#include "raylet/node/services.h"
+#include "raylet/node/travelling_objects.h"
+#include "raylet/scheduling/scheduler.h"
+
+namespace raylet {
+
+class ForwardDesk {
+ public:
+  // All outlive it.
+  ForwardDesk(Scheduler& scheduler, const Services& services);
+  void Wire(CreationEvents& creations, TravellingObjects& objects);
+
+  // ---- what other machines say
+  Result<void> OnJobProgram(const NodeId& node, const Frame& frame);
+  Result<void> OnForwardTask(const NodeId& node, const Frame& frame);
+  Result<void> OnForwardedResult(const NodeId& node, const Frame& frame);
+  Result<void> OnTaskReturned(const NodeId& node, const Frame& frame);
+  Result<void> OnCancelTask(const NodeId& node, const Frame& frame);
+  Result<void> OnRecallTasks(const NodeId& node, const Frame& frame);
+  Result<void> OnTasksRecalled(const NodeId& node, const Frame& frame);
+
+  // A worker has run a task that came from elsewhere; `body` is what it said.
+  void SendResult(const Task& task, wire::TaskResultT& result, std::span<const std::byte> body);
+
+  // ---- decisions
+  void Forward(const ForwardTask& forward);
+  void Recall(const RecallForwarded& recall);
+  void Return(const ReturnRecalled& returned);
+  void Cancel(const CancelForwarded& cancel);
+
+ private:
+  void TellProgram(const NodeId& node, JobId id);
+  void Refuse(const NodeId& node, const TaskId& task, const Error& why);
+
+  Scheduler& scheduler_;
+  StoreLink& store_;
+  PeerPost& post_;
+  ProcessDoor& door_;
+  WorkerHouse& house_;
+  Jobs& jobs_;
+  CreationEvents* creations_ = nullptr;   // null before Wire
+  TravellingObjects* objects_ = nullptr;  // null before Wire
+};
+
+}  // namespace raylet

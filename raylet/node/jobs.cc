@@ -1,0 +1,71 @@
+#include "raylet/node/jobs.h"
+
+namespace raylet {
+
+JobId Jobs::Begin(ProcessId driver, pid_t driver_pid, std::string actor_namespace, WorkerProgram program) {
+  const JobId id = next_++;
+  Job& job = jobs_[id];
+  job.driver = driver;
+  job.driver_pid = driver_pid;
+  job.actor_namespace = std::move(actor_namespace);
+  job.program = std::move(program);
+  return id;
+}
+
+JobId Jobs::BeginFrom(const NodeId& from, JobId number_there, std::string actor_namespace, WorkerProgram program) {
+  const JobId id = next_++;
+  from_elsewhere_[{from, number_there}] = id;  // one before it, of the same number, is on its way out
+  Job& job = jobs_[id];
+  job.from = from;
+  job.number_there = number_there;
+  job.actor_namespace = std::move(actor_namespace);
+  job.program = std::move(program);
+  return id;
+}
+
+std::set<NodeId> Jobs::End(JobId id, bool for_good) {
+  Job& job = jobs_.at(id);
+  job.ended = true;
+  job.ended_for_good = for_good;
+  return for_good ? std::exchange(job.known_by, {}) : std::set<NodeId>();
+}
+
+std::vector<JobId> Jobs::MachineGone(const NodeId& node) {
+  std::vector<JobId> its_own;
+  for (auto& [id, job] : jobs_) {
+    job.known_by.erase(node);
+    if (job.from == node && !job.ended) its_own.push_back(id);
+  }
+  return its_own;
+}
+
+bool Jobs::MayBeForgotten(JobId id) const {
+  const Job* const job = Find(id);
+  return job != nullptr && job->ended_for_good && job->workers == 0;
+}
+
+void Jobs::Forget(JobId id) {
+  const Job& job = jobs_.at(id);
+  if (FindFrom(job.from, job.number_there) == id) from_elsewhere_.erase({job.from, job.number_there});
+  jobs_.erase(id);
+}
+
+const Jobs::Job* Jobs::Find(JobId id) const {
+  const auto found = jobs_.find(id);
+  return found == jobs_.end() ? nullptr : &found->second;
+}
+
+std::optional<JobId> Jobs::FindFrom(const NodeId& from, JobId number_there) const {
+  const auto found = from_elsewhere_.find({from, number_there});
+  if (found == from_elsewhere_.end()) return {};
+  return found->second;
+}
+
+std::vector<JobId> Jobs::ended() const {
+  std::vector<JobId> ended;
+  for (const auto& [id, job] : jobs_)
+    if (job.ended) ended.push_back(id);
+  return ended;
+}
+
+}  // namespace raylet

@@ -1,0 +1,67 @@
+// Jobs: every job that this raylet knows: those of drivers here, and those of other machines whose work comes here. It
+// keeps how their workers are started, which machines have a job's program from us, and how far a job has ended. A
+// service. Owned by the Raylet; loop thread only. Pure. Always holds: a job's number is never used again; a machine's
+// job is found by its number there until it is forgotten, or another one has come with that number.
+#pragma once
+
+#include <sys/types.h>
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fbs/ids.h"
+#include "raylet/node/worker_program.h"
+#include "raylet/scheduling/task.h"
+
+namespace raylet {
+
+class Jobs {
+ public:
+  struct Job {
+    ProcessId driver = 0;  // 0: it has gone, or is another machine's
+    pid_t driver_pid = 0;
+    bool ended = false;           // no driver will be any more
+    bool ended_for_good = false;  // nor a detached actor: nothing of it goes on
+    NodeId from;                  // another machine's job; nil: ours
+    JobId number_there = 0;
+    std::set<NodeId> known_by;  // machines that have its program from us
+    std::string actor_namespace;
+    WorkerProgram program;
+    size_t workers = 0;
+  };
+
+  JobId Begin(ProcessId driver, pid_t driver_pid, std::string actor_namespace, WorkerProgram program);
+  JobId BeginFrom(const NodeId& from, JobId number_there, std::string actor_namespace, WorkerProgram program);
+  // True at the first time for each machine: it is to be told the job's program.
+  bool NeedsProgram(JobId id, const NodeId& node) { return jobs_.at(id).known_by.insert(node).second; }
+  void WorkerStarted(JobId id) { jobs_.at(id).workers++; }
+  void WorkerGone(JobId id) { jobs_.at(id).workers--; }
+
+  // ---- ends
+  void DriverGone(JobId id) { jobs_.at(id).driver = 0; }
+  // Returns who has its program, and is to hear that it has ended for good.
+  std::set<NodeId> End(JobId id, bool for_good);
+  // That machine has no program of ours any more. Returns its jobs here that have not ended yet.
+  std::vector<JobId> MachineGone(const NodeId& node);
+  // It has ended for good, and its last worker has gone.
+  bool MayBeForgotten(JobId id) const;
+  void Forget(JobId id);
+
+  // ---- looking
+  const Job& Get(JobId id) const { return jobs_.at(id); }
+  const Job* Find(JobId id) const;  // null: forgotten
+  std::optional<JobId> FindFrom(const NodeId& from, JobId number_there) const;
+  std::vector<JobId> ended() const;
+  const std::map<JobId, Job>& all() const { return jobs_; }
+
+ private:
+  std::map<JobId, Job> jobs_;
+  std::map<std::pair<NodeId, JobId>, JobId> from_elsewhere_;  // ours, by their machine and its number
+  JobId next_ = 1;
+};
+
+}  // namespace raylet

@@ -1,0 +1,158 @@
+#include "raylet/node/object_desk.h"
+
+#include "base/strings.h"
+#include "raylet/actors/failure_text.h"
+
+namespace raylet {
+namespace {
+
+// A bulk connection that carries nothing for so many times as long as a silent machine counts as living is closed.
+constexpr int kIdlePatience = 3;
+
+}  // namespace
+
+ObjectDesk::ObjectDesk(const Services& services)
+    : loop_(services.loop),
+      clock_(services.clock),
+      store_(services.store),
+      post_(services.post),
+      door_(services.door),
+      decisions_(services.decisions) {}
+
+Result<void> ObjectDesk::JoinCluster(const PeerSessionLimits& limits) {
+  auto client = store_.NewClient("raylet, objects of other machines");
+  if (!client) return Fail(client.error());
+  ObjectTransferLimits transfer_limits;
+  transfer_limits.idle_max = kIdlePatience * limits.dead_after;
+  transfer_limits.pulls.give_up_after = 3 * limits.dead_after;
+  BulkDialer dial = [this](const NodeId& node, PeerLinks::BulkDone done) {
+    if (!decisions_.stopped()) post_.DialBulk(node, std::move(done));
+  };
+  manager_ = std::make_unique<ObjectManager>(loop_, clock_, post_.machine(), post_.view(), store_, std::move(*client),
+                                             std::move(dial), *this, transfer_limits);
+  return {};
+}
+
+// ---- what processes say
+
+Result<void> ObjectDesk::OnWantObjects(ProcessSession& session, const Frame& frame) {
+  const auto notice = Parse<wire::WantNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  if (manager_ == nullptr)
+    return Fail(ErrorCode::kProtocolError, "objects are wanted of other machines, and there are none");
+  const ProcessId process = session.identity->process;
+  for (const auto& id : notice->objects) {
+    const auto object = FromWire<ObjectId>(id);
+    if (notice->no_longer)
+      manager_->WantNoLonger(object, process);
+    else
+      manager_->Want(object, process, notice->wait ? PullPriority::kWait : PullPriority::kGet);
+  }
+  return {};
+}
+
+Result<void> ObjectDesk::OnFreeObjects(ProcessSession& session, const Frame& frame) {
+  const auto notice = Parse<wire::FreeNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  if (manager_ == nullptr) return {};
+  for (const auto& id : notice->objects) {
+    const auto object = FromWire<ObjectId>(id);
+    if (OwnerOf(object) != session.identity->process)
+      return Fail(ErrorCode::kProtocolError, StrCat("process ", session.identity->process, " frees object ",
+                                                    object.hex(), ", which is not its own"));
+    manager_->Freed(object);
+  }
+  return {};
+}
+
+Result<void> ObjectDesk::OnReleaseLend(ProcessSession& session, const Frame& frame) {
+  const auto notice = Parse<wire::LendNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  if (notice->lend == 0) return Fail(ErrorCode::kProtocolError, "a lend without a number is released");
+  const ClusterView::Node* const node = post_.view().NodeOf(notice->process);
+  if (node == nullptr) {
+    TellLender(notice->process, session.identity->process, notice->lend);
+    return {};
+  }
+  wire::ReleasedLendT released;
+  released.lender = notice->process;
+  released.by = session.identity->process;
+  released.lend = notice->lend;
+  post_.Tell(node->id, wire::WorkMessage::LendReleased, Encode(released));
+  return {};
+}
+
+Result<void> ObjectDesk::OnLendReleased(const NodeId& node, const Frame& frame) {
+  const auto released = Parse<wire::ReleasedLendT>(frame.body);
+  if (!released) return Fail(released.error());
+  RAYLET_RETURN_IF_ERROR(post_.CheckSpeaksFor(node, released->by));
+  TellLender(released->lender, released->by, released->lend);
+  return {};
+}
+
+void ObjectDesk::TellLender(ProcessId lender, ProcessId by, uint64_t lend) {
+  ProcessSession* const session = door_.SessionOf(lender);
+  if (session == nullptr) return;  // gone, and its lends with it
+  wire::LendNoticeT told;
+  told.process = by;
+  told.lend = lend;
+  session->Send(wire::RayletMessage::ReleaseLend, 0, told);
+}
+
+// ---- what the store and the other desks say
+
+void ObjectDesk::OnSealed(const ObjectId& object) {
+  if (manager_ != nullptr) manager_->SealedHere(object);
+  arguments_->OnArgumentHere(object);
+}
+
+void ObjectDesk::WantArguments(std::span<const ObjectId> objects) {
+  if (manager_ != nullptr) manager_->WantArguments(objects);
+}
+
+void ObjectDesk::ReleaseArguments(std::span<const ObjectId> objects) {
+  if (manager_ != nullptr) manager_->ReleaseArguments(objects);
+}
+
+void ObjectDesk::ResultHereOfWhoMayHaveEnded(ProcessId owner, const ObjectId& object) {
+  manager_->KeptFor(owner, object);
+  if (!IsAlive(owner)) manager_->ProcessGone(owner);
+}
+
+void ObjectDesk::ResultThere(const NodeId& node, const ObjectId& object, bool wanted) {
+  if (wanted) return manager_->SealedElsewhere(object, node);
+  if (!post_.IsOurs(OwnerOf(object))) return;
+  wire::FreeCopiesNoticeT free;
+  free.objects.push_back(ToWire(object));
+  post_.Tell(node, wire::ObjectMessage::FreeCopies, Encode(free));
+}
+
+void ObjectDesk::ProcessGone(ProcessId process) {
+  if (manager_ != nullptr) manager_->ProcessGone(process);
+}
+
+void ObjectDesk::MachineGone(const NodeId& node, MachineNumber machine, const Error& why) {
+  manager_->NodeGone(node, machine, why);
+}
+
+// ---- what the manager says
+
+void ObjectDesk::TellPeer(const NodeId& node, wire::ObjectMessage type, Bytes body) {
+  post_.Tell(node, type, std::move(body));
+}
+
+bool ObjectDesk::IsAlive(ProcessId process) const {
+  return post_.IsOurs(process) ? door_.IsConnected(process) : post_.LivesElsewhere(process);
+}
+
+void ObjectDesk::OnLost(Wanter wanter, const ObjectId& object, const Error& why) {
+  if (wanter == kArgumentWanter) return arguments_->OnArgumentLost(object, why.message);
+  ProcessSession* const process = door_.SessionOf(wanter);
+  if (process == nullptr) return;
+  wire::LostNoticeT notice;
+  notice.object = std::make_unique<wire::Id20>(ToWire(object));
+  notice.failure = std::make_unique<wire::FailureT>(ObjectCannotCome(object, why));
+  process->Send(wire::RayletMessage::ObjectLost, 0, notice);
+}
+
+}  // namespace raylet

@@ -1,0 +1,29 @@
+#include "raylet/node/own_load.h"
+
+#include <algorithm>
+
+namespace raylet {
+
+NodeLoad OwnLoad(const Scheduler& scheduler, const StoreLink& store) {
+  NodeLoad load;
+  const auto remote = scheduler.WorkFromElsewhere();
+  for (const auto& line : scheduler.ledger().lines()) {
+    int64_t queued_units = 0;
+    for (const auto& [node, work] : remote)
+      if (const auto queued = work.queued_units.find(line.name); queued != work.queued_units.end())
+        queued_units += queued->second;
+    load.lines.push_back({line.name, line.total_units, line.free_units, queued_units});
+  }
+  for (const auto& [node, work] : remote)
+    for (const auto& [name, units] : work.units) load.held[node].Accumulate(name, units);
+  const StoreLink::Room room = store.room();
+  load.store_capacity_bytes = room.capacity_bytes;
+  load.store_free_bytes = room.free_bytes;
+  load.queued_tasks = scheduler.queue().size() + scheduler.queue().held_tasks() + scheduler.dependencies().tasks();
+  load.running_tasks = static_cast<uint64_t>(
+      std::count_if(scheduler.workers().begin(), scheduler.workers().end(),
+                    [](const auto& worker) { return worker.second.state == Scheduler::WorkerState::kBusy; }));
+  return load;
+}
+
+}  // namespace raylet

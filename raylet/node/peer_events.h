@@ -1,0 +1,27 @@
+// PeerEvents: what the links to other raylets say, given to whom it concerns. Owned by the Raylet; loop thread only.
+#pragma once
+
+#include "raylet/node/message_table.h"
+#include "raylet/peers/links.h"
+
+namespace raylet {
+
+class PeerEvents final : public PeerLinks::Handler {
+ public:
+  // All outlive it.
+  PeerEvents(const Services& services, const Desks& desks) : services_(services), desks_(desks) {}
+
+  void OnPeerUp(const NodeId& node) override;
+  Result<void> OnPeerMessage(const NodeId& node, const Frame& frame) override;
+  void OnPeerRoom(const NodeId& node) override;
+  void OnPeerChanged(const NodeId& node) override;
+  void OnPeerDead(const NodeId& node, const Error& why) override;
+  NodeLoad OwnLoad() override;
+  void OnBulk(const NodeId& node, UniqueFd fd) override;
+
+ private:
+  const Services services_;
+  const Desks desks_;
+};
+
+}  // namespace raylet

@@ -1,0 +1,193 @@
+#include "raylet/node/process_door.h"
+
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "base/unix_socket.h"
+#include "client/finder/raylet_finder.h"
+#include "raylet/node/inbound.h"
+
+namespace raylet {
+namespace {
+
+constexpr std::chrono::milliseconds kAcceptPause{200};
+
+}  // namespace
+
+ProcessDoor::~ProcessDoor() {
+  listener_.Cancel();
+  local_listener_.Cancel();
+  if (listen_fd_) ::unlink(options_.socket.c_str());
+}
+
+Result<void> ProcessDoor::Listen(Events& events) {
+  events_ = &events;
+  auto fd = ListenUnix(options_.socket, 128);
+  if (!fd) return Fail(fd.error());
+  listen_fd_ = std::move(*fd);
+  listener_ = FdWatcher(loop_, listen_fd_.get(), [this](FdWatcher::Events) { Accept(listen_fd_.get()); });
+  listener_.Watch({true, false});
+  if (options_.found_locally) ListenLocally();
+  return {};
+}
+
+// Without it nothing is lost but that programs must name the socket.
+void ProcessDoor::ListenLocally() {
+  for (size_t i = 0; i < client::kLocalRayletsMax; ++i) {
+    auto fd = ListenAbstract(client::LocalRayletName(::geteuid(), i), 128);
+    if (fd) {
+      local_fd_ = std::move(*fd);
+      local_listener_ = FdWatcher(loop_, local_fd_.get(), [this](FdWatcher::Events) { Accept(local_fd_.get()); });
+      local_listener_.Watch({true, false});
+      return;
+    }
+    if (fd.error().code == ErrorCode::kAlreadyExists) continue;
+    RAYLET_LOG(kWarning, fd.error().message, ": programs find this raylet only by its socket, ", options_.socket);
+    return;
+  }
+  RAYLET_LOG(kWarning, client::kLocalRayletsMax, " raylets of this user run here, which is the limit of those that ",
+             "programs find by host:port; this one only by its socket, ", options_.socket);
+}
+
+void ProcessDoor::Accept(int listen_fd) {
+  for (;;) {
+    auto fd = AcceptUnix(listen_fd);
+    if (!fd) {
+      RAYLET_LOG(kError, "cannot accept a connection: ", fd.error().message, "; trying again soon");
+      WatchListeners({});
+      accept_pause_ = Timer(loop_, kAcceptPause, {}, [this] { WatchListeners({true, false}); });
+      return;
+    }
+    if (!*fd) return;
+    // The socket's mode keeps others away; an abstract name has none.
+    if (const auto peer = GetPeerCredentials(fd->get()); !peer || peer->uid != ::geteuid()) continue;
+    if (sessions_.size() >= kSessionsMax) {
+      RAYLET_LOG(kError, "a connection was refused: ", kSessionsMax, " processes are connected, which is the limit");
+      continue;
+    }
+    const SessionId id = next_session_++;
+    sessions_.emplace(id, std::make_unique<ProcessSession>(loop_, id, std::move(*fd), *this, options_.limits));
+  }
+}
+
+void ProcessDoor::WatchListeners(FdWatcher::Events wanted) {
+  listener_.Watch(wanted);
+  if (local_listener_) local_listener_.Watch(wanted);
+}
+
+void ProcessDoor::Refuse() {
+  refuses_ = true;
+  listener_.Cancel();
+  local_listener_.Cancel();
+  local_fd_.Reset();
+  accept_pause_.Cancel();
+  if (listen_fd_) ::unlink(options_.socket.c_str());
+  listen_fd_.Reset();
+}
+
+void ProcessDoor::CloseSessions() {
+  sessions_.clear();
+  by_process_.clear();
+}
+
+// ---- who may come
+
+Result<void> ProcessDoor::Admit(const ProcessSession& session, const wire::RegisterRequestT& request,
+                                const UniqueFd& doorbell) {
+  if (request.magic != kRayletMagic)
+    return Fail(ErrorCode::kProtocolError, "the other side does not speak the raylet's protocol");
+  if (request.version_max < kRayletProtocolMin || request.version_min > kRayletProtocolMax) {
+    return Fail(ErrorCode::kVersionMismatch,
+                StrCat("this raylet (", kBuild, ") speaks protocol ", kRayletProtocolMin, " to ", kRayletProtocolMax,
+                       ", and the program (", request.build, ") ", request.version_min, " to ", request.version_max,
+                       ": use the same release for both"));
+  }
+  const auto peer = GetPeerCredentials(session.socket().fd());
+  if (!peer) return Fail(peer.error());
+  if (peer->uid != ::geteuid()) {
+    return Fail(ErrorCode::kNotAllowed, StrCat("this raylet belongs to user ", ::geteuid(), ", and user ", peer->uid,
+                                               " came: start one of your own"));
+  }
+  if (refuses_) return Fail(ErrorCode::kNotRunning, "this raylet is stopping");
+  RAYLET_RETURN_IF_ERROR(CheckName("a namespace", request.actor_namespace));
+  if (request.kind > wire::ProcessKind::MAX)
+    return Fail(ErrorCode::kProtocolError, "a process of unknown kind registers");
+  if (request.kind != wire::ProcessKind::Tool && !doorbell)
+    return Fail(ErrorCode::kProtocolError, "a driver or worker registers without its doorbell");
+  return {};
+}
+
+Result<void> ProcessDoor::OnRegister(ProcessSession& session, uint64_t request_id, wire::RegisterRequestT request,
+                                     UniqueFd doorbell) {
+  wire::RegisterReplyT reply;
+  ProcessSession::Identity identity;
+  auto comes = Admit(session, request, doorbell);
+  if (comes) {
+    identity.process = ProcessIdOf(options_.machine, next_process_);
+    identity.kind = request.kind;
+    identity.doorbell = std::move(doorbell);
+    comes = events_->OnProcessComes(session.peer_pid(), request, identity, reply);
+  }
+  if (!comes) {
+    wire::RegisterReplyT refusal;
+    refusal.status = ToStatus(comes.error());
+    session.Send(wire::RayletMessage::RegisterReply, request_id, refusal);
+    return Fail(comes.error());
+  }
+  next_process_++;
+  reply.status = OkStatus();
+  reply.version = kRayletProtocolMax;
+  reply.process = identity.process;
+  reply.job = identity.job;
+  by_process_[identity.process] = &session;
+  session.identity = std::move(identity);
+  session.Send(wire::RayletMessage::RegisterReply, request_id, reply);
+  return {};
+}
+
+// ---- what they say
+
+Result<void> ProcessDoor::OnMessage(ProcessSession& session, wire::RayletMessage type, const Frame& frame) {
+  return events_->OnProcessMessage(session, type, frame);
+}
+
+void ProcessDoor::OnBehind(ProcessSession& session, bool behind) {
+  if (session.identity) events_->OnProcessBehind(session.identity->process, behind);
+}
+
+void ProcessDoor::OnSessionClosed(ProcessSession& session, const Error& reason) {
+  // Kept until the end of this function: its identity is still read.
+  const auto node = sessions_.extract(session.id());
+  closed_bytes_received_ += session.socket().bytes_received();
+  closed_bytes_sent_ += session.socket().bytes_sent();
+  if (!session.identity) return;
+  by_process_.erase(session.identity->process);
+  events_->OnProcessGone(*session.identity, reason);
+}
+
+// ---- looking
+
+ProcessSession* ProcessDoor::SessionOf(ProcessId process) const {
+  const auto found = by_process_.find(process);
+  return found == by_process_.end() ? nullptr : found->second;
+}
+
+bool ProcessDoor::HasGone(ProcessId process) const {
+  return process > AllProcessesOf(options_.machine) && process < ProcessIdOf(options_.machine, next_process_) &&
+         !by_process_.contains(process);
+}
+
+uint64_t ProcessDoor::bytes_received() const {
+  uint64_t bytes = closed_bytes_received_;
+  for (const auto& [id, session] : sessions_) bytes += session->socket().bytes_received();
+  return bytes;
+}
+
+uint64_t ProcessDoor::bytes_sent() const {
+  uint64_t bytes = closed_bytes_sent_;
+  for (const auto& [id, session] : sessions_) bytes += session->socket().bytes_sent();
+  return bytes;
+}
+
+}  // namespace raylet

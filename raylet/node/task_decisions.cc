@@ -1,0 +1,104 @@
+// What the scheduler decided, carried out: processes started and ended, messages sent.
+#include "base/overloaded.h"
+#include "base/strings.h"
+#include "raylet/node/inbound.h"
+#include "raylet/node/task_desk.h"
+
+namespace raylet {
+
+void TaskDesk::CarryOut(const std::vector<SchedulerDecision>& decisions) {
+  const Overloaded carry_out{
+      [this](const StartWorker& start) { StartOne(start); },
+      [this](const RunTask& run) { Run(run); },
+      [this](const RecallFromWorker& recall) { RecallAhead(recall); },
+      [this](const KillWorker& kill) { house_.Kill(kill.worker); },
+      [this](const StopWorker& stop) { house_.AskToExit(stop.worker); },
+      [this](const WatchObjects& watch) { Watch(watch); },
+      [this](const ReleaseArguments& release) { objects_->ReleaseArguments(release.objects); },
+      [this](const ForwardTask& forward) { forwarded_.Forward(forward); },
+      [this](const RecallForwarded& recall) { forwarded_.Recall(recall); },
+      [this](const ReturnRecalled& returned) { forwarded_.Return(returned); },
+      [this](const CancelForwarded& cancel) { forwarded_.Cancel(cancel); },
+      [this](const LoseTask& lost) { Lose(lost); },
+  };
+  for (const SchedulerDecision& decision : decisions) std::visit(carry_out, decision);
+}
+
+void TaskDesk::CarriedOut() {
+  recent_exits_.clear();
+  if (ticking_ || !scheduler_.WantsTick()) return;
+  ticking_ = true;
+  ahead_ticker_ = Timer(loop_, kAheadTick, {}, [this] {
+    ticking_ = false;
+    scheduler_.Tick();
+    decisions_.CarryOut();
+  });
+}
+
+void TaskDesk::StartOne(const StartWorker& start) {
+  jobs_.WorkerStarted(start.job);
+  house_.Start(start.worker, start.job, jobs_.Get(start.job).program);
+}
+
+void TaskDesk::Run(const RunTask& run) {
+  uint32_t restarts = 0;
+  if (run.task->CreatesActor()) {
+    house_.Hosts(run.worker, run.task->actor->id);
+    const auto placed = creations_->OnCreationPlaced(*run.task, Place::Here(run.worker));
+    if (!placed) return EndWorker(run.worker, /*at_once=*/true);
+    restarts = *placed;
+  }
+  // Without a session it is about to be gone: the task is retried then.
+  ProcessSession* const session = house_.SessionOf(run.worker);
+  if (session == nullptr) return;
+  if (restarts == 0)
+    session->SendBytes(wire::RayletMessage::RunTask, 0, run.task->body);
+  else
+    session->SendBytes(wire::RayletMessage::RunTask, 0, CreationOfRestart(*run.task, restarts));
+}
+
+void TaskDesk::RecallAhead(const RecallFromWorker& recall) {
+  ProcessSession* const session = house_.SessionOf(recall.worker);
+  if (session == nullptr) return;  // its end is on its way: none of them has been started
+  wire::TasksNoticeT notice;
+  for (const TaskId& task : recall.tasks) notice.tasks.push_back(ToWire(task));
+  session->Send(wire::RayletMessage::RecallTasks, 0, notice);
+}
+
+void TaskDesk::Watch(const WatchObjects& watch) {
+  store_.Watch(watch.objects);
+  // Nobody will tell again that their owner has gone.
+  for (const ObjectId& object : watch.objects)
+    if (door_.HasGone(OwnerOf(object))) scheduler_.OwnerGone(OwnerOf(object));
+  objects_->WantArguments(watch.objects);
+}
+
+wire::FailureT TaskDesk::FailureOf(const LoseTask& lost) const {
+  const auto found = recent_exits_.find(lost.worker);
+  const WorkerExit exit = found == recent_exits_.end() ? WorkerExit() : found->second;
+  switch (lost.why) {
+    case LoseTask::Why::kWorkerDied: return WorkerDiedWhileRunning(*lost.task, exit, lost.attempts);
+    case LoseTask::Why::kNoWorkerStarts: return NoWorkerStarts(*lost.task, exit, scheduler_.limits().start_attempts);
+    case LoseTask::Why::kNodeDied:
+      return MachineDiedWhileRunning(*lost.task, post_.AddressOf(lost.node), post_.WhyLost(lost.node), lost.attempts);
+    case LoseTask::Why::kRefused: return RefusedElsewhere(*lost.task, post_.AddressOf(lost.node));
+    case LoseTask::Why::kObjectLost: return ObjectLost(*lost.task, lost.object, lost.reason);
+  }
+  return {};
+}
+
+void TaskDesk::Lose(const LoseTask& lost) {
+  // Whoever decides about the actor has heard of these.
+  const bool told = lost.why == LoseTask::Why::kWorkerDied || lost.why == LoseTask::Why::kNodeDied;
+  if (lost.task->CreatesActor() && told) return;
+  wire::FailureT failure = FailureOf(lost);
+  if (lost.task->CameFromElsewhere()) failure.message += StrCat(" (on the machine at ", post_.OwnAddress(), ")");
+  if (lost.task->CreatesActor()) return creations_->OnCreationLost(*lost.task, std::move(failure));
+  const Bytes result = EncodeFailedResult(lost.task->id, std::move(failure));
+  if (lost.task->CameFromElsewhere())
+    post_.Tell(lost.task->from, wire::WorkMessage::ForwardedResult, result);
+  else if (ProcessSession* const owner = door_.SessionOf(lost.task->owner))
+    owner->SendBytes(wire::RayletMessage::TaskResult, 0, result);
+}
+
+}  // namespace raylet

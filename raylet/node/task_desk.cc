@@ -1,0 +1,175 @@
+#include "raylet/node/task_desk.h"
+
+#include "base/strings.h"
+#include "raylet/node/inbound.h"
+
+namespace raylet {
+
+TaskDesk::TaskDesk(const RayletOptions& options, const Services& services)
+    : loop_(services.loop),
+      store_(services.store),
+      post_(services.post),
+      door_(services.door),
+      house_(services.house),
+      jobs_(services.jobs),
+      decisions_(services.decisions),
+      scheduler_(options.resources, options.limits),
+      forwarded_(scheduler_, services) {}
+
+void TaskDesk::Wire(CreationEvents& creations, TravellingObjects& objects) {
+  creations_ = &creations;
+  objects_ = &objects;
+  forwarded_.Wire(creations, objects);
+}
+
+void TaskDesk::JoinCluster(const ObjectPlaces& places) { scheduler_.JoinCluster(post_.view(), places); }
+
+// ---- what processes say
+
+Result<void> TaskDesk::OnReady(ProcessSession& session, const Frame& frame) {
+  const auto notice = Parse<wire::ReadyNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  auto& identity = *session.identity;
+  if (std::exchange(identity.ready, true)) return Fail(ErrorCode::kProtocolError, "a process said Ready twice");
+  identity.store_client = notice->store_client;
+  if (identity.kind == wire::ProcessKind::Worker) scheduler_.WorkerReady(identity.worker);
+  return {};
+}
+
+Result<void> TaskDesk::OnSubmitTask(ProcessSession& session, const Frame& frame) {
+  const auto& identity = *session.identity;
+  const auto parsed =
+      ParseTask(frame, {identity.process, identity.job, jobs_.Get(identity.job).actor_namespace}, false);
+  if (!parsed) return Fail(parsed.error());
+  if (!parsed->sound) {
+    Refuse(*parsed->task, parsed->sound.error());
+    return {};
+  }
+  const auto submitted = scheduler_.Submit(parsed->task);
+  if (submitted) return {};
+  if (submitted.error().code == ErrorCode::kAlreadyExists)
+    return Fail(ErrorCode::kProtocolError, submitted.error().message);
+  Refuse(*parsed->task, submitted.error());
+  return {};
+}
+
+Result<void> TaskDesk::OnTaskDone(ProcessSession& session, const Frame& frame) {
+  auto result = Parse<wire::TaskResultT>(frame.body);
+  if (!result) return Fail(result.error());
+  const auto& identity = *session.identity;
+  if (identity.kind != wire::ProcessKind::Worker)
+    return Fail(ErrorCode::kProtocolError, "a driver says that it ran a task");
+  if (result->process != identity.process)
+    return Fail(ErrorCode::kProtocolError,
+                StrCat("process ", identity.process, " speaks for process ", result->process));
+  RAYLET_RETURN_IF_ERROR(CheckValue(result->result.get()));
+  const bool failed = result->result->kind == wire::ValueKind::Failed;
+  const auto task = scheduler_.TaskFinished(identity.worker, FromWire<TaskId>(*result->id), !failed);
+  if (!task) return Fail(task.error());
+  // Its owner first, so that it knows of a constructor's failure before it hears that the actor is dead.
+  if ((*task)->CameFromElsewhere())
+    forwarded_.SendResult(**task, *result, frame.body);
+  else if (ProcessSession* const owner = door_.SessionOf((*task)->owner))
+    owner->SendBytes(wire::RayletMessage::TaskResult, 0, frame.body);
+  if (!(*task)->CreatesActor()) return {};
+  const ActorId actor = (*task)->actor->id;
+  if (failed) {
+    creations_->OnConstructorFailed(actor, *result->result->failure);
+  } else {
+    house_.Constructed(identity.worker);
+    creations_->OnConstructed(actor, identity.process);
+  }
+  return {};
+}
+
+Result<void> TaskDesk::OnTasksRecalled(ProcessSession& session, const Frame& frame) {
+  const auto notice = Parse<wire::TasksNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  std::vector<TaskId> tasks;
+  for (const auto& id : notice->tasks) tasks.push_back(FromWire<TaskId>(id));
+  return scheduler_.WorkerGaveBack(session.identity->worker, tasks);
+}
+
+Result<void> TaskDesk::OnBlocked(ProcessSession& session, const Frame& frame) {
+  const auto notice = Parse<wire::BlockedNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  // A driver holds no CPU of ours.
+  if (session.identity->kind == wire::ProcessKind::Worker)
+    scheduler_.WorkerBlocked(session.identity->worker, notice->blocked);
+  return {};
+}
+
+void TaskDesk::Refuse(const Task& task, const Error& why) {
+  if (ProcessSession* const owner = door_.SessionOf(task.owner)) {
+    owner->SendBytes(wire::RayletMessage::TaskResult, 0,
+                     EncodeFailedResult(task.id, Refused(task.name, task.function, why.message)));
+  }
+}
+
+// ---- what other desks say
+
+void TaskDesk::CreationEndedThere(const NodeId& node, const TaskId& creation) {
+  (void)scheduler_.ForwardedFinished(node, creation, /*succeeded=*/false);
+}
+
+void TaskDesk::EndWorker(WorkerId worker, bool at_once) {
+  scheduler_.WorkerStopping(worker);
+  if (at_once)
+    house_.Kill(worker);
+  else
+    house_.AskToExit(worker);
+}
+
+void TaskDesk::OnArgumentHere(const ObjectId& object) {
+  scheduler_.ObjectSealed(object);
+  decisions_.CarryOut();
+}
+
+void TaskDesk::OnArgumentLost(const ObjectId& object, const std::string& why) {
+  scheduler_.ObjectWillNotCome(object, why);
+  decisions_.CarryOut();
+}
+
+// ---- ends
+
+void TaskDesk::Kill(const std::vector<WorkerId>& workers) {
+  for (const WorkerId worker : workers) house_.Kill(worker);
+}
+
+void TaskDesk::WorkerGone(WorkerId worker, const WorkerExit& exit) {
+  recent_exits_[worker] = exit;
+  scheduler_.WorkerGone(worker);
+}
+
+void TaskDesk::OwnersGone(const ProcessSet& processes) { Kill(scheduler_.OwnersGone(processes)); }
+
+ProcessSet TaskDesk::SurvivorsOf(JobId job) const {
+  ProcessSet survivors;
+  for (bool more = true; more;) {
+    more = false;
+    for (const auto& [id, worker] : scheduler_.workers()) {
+      if (worker.job != job || !Scheduler::Outlives(worker, survivors)) continue;
+      const ProcessId process = house_.Get(id).process;
+      more = (process != 0 && survivors.insert(process).second) || more;
+    }
+  }
+  return survivors;
+}
+
+ProcessSet TaskDesk::EndJob(JobId job, const ProcessSet& survivors, bool for_good) {
+  ProcessSet killed;
+  for (const WorkerId worker : scheduler_.JobEnded(job, survivors, for_good)) {
+    if (const ProcessId process = house_.Get(worker).process; process != 0) killed.insert(process);
+    house_.KillWithJob(worker);
+  }
+  return killed;
+}
+
+void TaskDesk::MachineGone(const NodeId& node, MachineNumber machine) { Kill(scheduler_.NodeGone(node, machine)); }
+
+void TaskDesk::ClusterChanged() {
+  scheduler_.ClusterChanged();
+  decisions_.CarryOut();
+}
+
+}  // namespace raylet

@@ -1,0 +1,91 @@
+// TaskDesk: tasks from their submission to their end: what processes of this machine say about them, and what the
+// scheduler decides. A desk. It owns the Scheduler and the ForwardDesk, which has what goes to other machines and comes
+// from there. Owned by the Raylet; loop thread only. Always holds: each task that a process submitted gets one result,
+// unless its owner ends first.
+#pragma once
+
+#include <unordered_map>
+#include <vector>
+
+#include "raylet/node/creations.h"
+#include "raylet/node/forward_desk.h"
+#include "raylet/node/raylet_options.h"
+#include "raylet/node/services.h"
+#include "raylet/node/travelling_objects.h"
+#include "raylet/scheduling/scheduler.h"
+
+namespace raylet {
+
+class TaskDesk final : public CreationQueue, public ArgumentEvents {
+ public:
+  TaskDesk(const RayletOptions& options, const Services& services);
+  // Before anything else. Both outlive it.
+  void Wire(CreationEvents& creations, TravellingObjects& objects);
+  void JoinCluster(const ObjectPlaces& places);
+
+  // ---- what processes say
+  Result<void> OnReady(ProcessSession& session, const Frame& frame);
+  Result<void> OnSubmitTask(ProcessSession& session, const Frame& frame);
+  Result<void> OnTaskDone(ProcessSession& session, const Frame& frame);
+  Result<void> OnTasksRecalled(ProcessSession& session, const Frame& frame);
+  Result<void> OnBlocked(ProcessSession& session, const Frame& frame);
+  // Results are most of what a process is sent: while it is behind, nothing that makes more of them begins.
+  void OnProcessBehind(ProcessId process, bool behind) { scheduler_.OwnerBehind(process, behind); }
+  ForwardDesk& forwarded() { return forwarded_; }  // what other machines say
+
+  // ---- what the actor desk and the object desk say
+  Result<void> SubmitCreation(const TaskPtr& creation) override { return scheduler_.Submit(creation); }
+  void CancelCreation(const TaskId& creation) override { scheduler_.Cancel(creation); }
+  void ActorLeft(const NodeId& node, const ActorId& actor) override { scheduler_.ActorLeft(node, actor); }
+  void CreationEndedThere(const NodeId& node, const TaskId& creation) override;
+  void EndWorker(WorkerId worker, bool at_once) override;
+  void OnArgumentHere(const ObjectId& object) override;
+  void OnArgumentLost(const ObjectId& object, const std::string& why) override;
+
+  // ---- ends (see ends.h)
+  void WorkerStopping(WorkerId worker) { scheduler_.WorkerStopping(worker); }
+  void WorkerGone(WorkerId worker, const WorkerExit& exit);
+  void OwnersGone(const ProcessSet& processes);
+  // What detached actors of ours need goes on: they themselves, what runs for them, and so on. A detached actor of
+  // another home ends with its job, which its home ends last.
+  ProcessSet SurvivorsOf(JobId job) const;
+  // Kills the job's other workers, and returns their processes.
+  ProcessSet EndJob(JobId job, const ProcessSet& survivors, bool for_good);
+  void JobGone(JobId job) { scheduler_.JobGone(job); }
+  void MachineGone(const NodeId& node, MachineNumber machine);
+  void ClusterChanged();  // another load, or another machine
+
+  // ---- decisions
+  std::vector<SchedulerDecision> TakeDecisions() { return scheduler_.TakeDecisions(); }
+  void CarryOut(const std::vector<SchedulerDecision>& decisions);
+  void CarriedOut();  // all that was decided in this turn
+
+  const Scheduler& scheduler() const { return scheduler_; }
+
+ private:
+  void StartOne(const StartWorker& start);
+  void Run(const RunTask& run);
+  void RecallAhead(const RecallFromWorker& recall);
+  void Watch(const WatchObjects& watch);
+  void Lose(const LoseTask& lost);
+  wire::FailureT FailureOf(const LoseTask& lost) const;
+  void Refuse(const Task& task, const Error& why);
+  void Kill(const std::vector<WorkerId>& workers);
+
+  Loop& loop_;
+  StoreLink& store_;
+  PeerPost& post_;
+  ProcessDoor& door_;
+  WorkerHouse& house_;
+  Jobs& jobs_;
+  DecisionLoop& decisions_;
+  CreationEvents* creations_ = nullptr;   // null before Wire
+  TravellingObjects* objects_ = nullptr;  // null before Wire
+  Scheduler scheduler_;
+  ForwardDesk forwarded_;
+  std::unordered_map<WorkerId, WorkerExit> recent_exits_;  // of the event under way
+  bool ticking_ = false;
+  Timer ahead_ticker_;
+};
+
+}  // namespace raylet

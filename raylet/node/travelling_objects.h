@@ -1,0 +1,34 @@
+// TravellingObjects: where tasks and calls meet objects of several machines: arguments that are to come here, results
+// that lie on a machine other than their owner's. Loop thread only. Implemented by the object desk, and wired by the
+// Raylet. Without other machines every one of these is nothing.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "fbs/ids.h"
+
+namespace raylet {
+
+class TravellingObjects {
+ public:
+  virtual ~TravellingObjects() = default;
+  virtual void WantArguments(std::span<const ObjectId> objects) = 0;
+  virtual void ReleaseArguments(std::span<const ObjectId> objects) = 0;
+  // A result lies here, and a process of another machine owns it.
+  virtual void ResultHere(ProcessId owner, const ObjectId& object) = 0;
+  // As above, where the owner may have ended meanwhile.
+  virtual void ResultHereOfWhoMayHaveEnded(ProcessId owner, const ObjectId& object) = 0;
+  // A result lies there. `wanted`: a process of ours owns it, and has heard of it, or will.
+  virtual void ResultThere(const NodeId& node, const ObjectId& object, bool wanted) = 0;
+};
+
+// What the task desk hears.
+class ArgumentEvents {
+ public:
+  virtual ~ArgumentEvents() = default;
+  virtual void OnArgumentHere(const ObjectId& object) = 0;
+  virtual void OnArgumentLost(const ObjectId& object, const std::string& why) = 0;
+};
+
+}  // namespace raylet

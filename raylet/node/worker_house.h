@@ -1,0 +1,93 @@
+// WorkerHouse: the workers of this raylet: what each is for, and its end, which has two halves: the exit notice of its
+// process and the end of its socket, in either order. A service; it owns the WorkerPool. Owned by the Raylet; loop
+// thread only. Always holds: a worker is told gone once, when both halves are there, so that nothing that it said is
+// lost; a half that does not come is brought about. Of many that have gone, kEndsPerTurn are told in a turn.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "base/loop.h"
+#include "raylet/node/process_door.h"
+#include "raylet/node/worker_pool.h"
+
+namespace raylet {
+
+constexpr size_t kEndsPerTurn = 32;
+
+struct WorkerRecord {
+  JobId job = 0;
+  ProcessId process = 0;  // 0: has not registered
+  bool connected = false;
+  std::optional<WorkerExit> exit;
+  std::optional<ActorId> actor;
+  bool constructed = false;
+  bool ends_with_job = false;  // killed, and not heard any more: what it wants is for a job that has ended
+  Timer patience;              // for the half of its end that has not come yet
+};
+
+struct GoneWorker {
+  WorkerId worker = 0;
+  WorkerRecord record;  // with its exit
+};
+
+class WorkerHouse {
+ public:
+  // From the loop, in a turn of its own. Not empty.
+  using OnGone = std::function<void(const std::vector<GoneWorker>&)>;
+
+  // `door` outlives it.
+  WorkerHouse(Loop& loop, WorkerPoolOptions options, std::chrono::milliseconds exit_grace, const ProcessDoor& door,
+              OnGone on_gone);
+  ~WorkerHouse() { *alive_ = false; }
+
+  // ---- they come
+  void Start(WorkerId worker, JobId job, const WorkerProgram& program);
+  // The worker that was given this token; kNotRunning where it ends with its job.
+  Result<WorkerId> Registered(uint64_t token);
+  void Connected(WorkerId worker, ProcessId process);
+  void Hosts(WorkerId worker, const ActorId& actor) { records_.at(worker).actor = actor; }
+  void Constructed(WorkerId worker) { records_.at(worker).constructed = true; }
+
+  // ---- and go
+  void AskToExit(WorkerId worker);  // killed after the grace
+  void Kill(WorkerId worker) { pool_.KillSoon(worker); }
+  void KillWithJob(WorkerId worker);
+  // Its socket has ended. False: that was the second half.
+  bool SocketGone(WorkerId worker);
+  // Nobody is told gone any more. Asks all to end, with so much grace; `empty` is called, once, when all have.
+  void Stop(std::chrono::milliseconds grace, bool ask, std::function<void()> empty);
+  void KillAll();
+
+  // ---- looking
+  const WorkerRecord& Get(WorkerId worker) const { return records_.at(worker); }
+  size_t size() const { return records_.size(); }  // that have not gone
+  const WorkerRecord* Find(WorkerId worker) const;
+  ProcessSession* SessionOf(WorkerId worker) const;  // null: has not registered, or has gone
+  bool EndsWithItsJob(WorkerId worker) const;
+  const WorkerPool& pool() const { return pool_; }
+
+ private:
+  void OnExit(WorkerId worker, const WorkerExit& exit);
+  void TellGoneSoon(WorkerId worker);
+  void PostGone();
+  void TellGone();
+
+  Loop& loop_;
+  const ProcessDoor& door_;
+  const std::chrono::milliseconds exit_grace_;
+  const OnGone on_gone_;
+  WorkerPool pool_;
+  std::unordered_map<WorkerId, WorkerRecord> records_;
+  std::deque<WorkerId> gone_;  // of records_: still to be told
+  bool stopping_ = false;
+  std::function<void()> empty_;
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace raylet

@@ -1,0 +1,100 @@
+// Jobs of drivers here and of other machines: how they are found, who has their programs, when they may be forgotten.
+#include <gtest/gtest.h>
+
+#include "raylet/node/jobs.h"
+#include "tests/harness/seeded_id.h"
+
+namespace raylet::test {
+namespace {
+
+NodeId Node(uint64_t seed) {
+  std::mt19937_64 random(seed);
+  return SeededId<NodeId>(random);
+}
+const NodeId kNode = Node(1);
+const NodeId kOther = Node(2);
+
+WorkerProgram Program(const std::string& executable) { return {executable, {executable}, {}, "/", nullptr}; }
+
+TEST(Jobs, GivesNoNumberTwice) {
+  Jobs jobs;
+  const JobId first = jobs.Begin(7, 70, "space", Program("/bin/a"));
+  jobs.End(first, /*for_good=*/true);
+  jobs.Forget(first);
+  const JobId second = jobs.Begin(8, 80, "space", Program("/bin/a"));
+  EXPECT_NE(first, second);
+  EXPECT_EQ(jobs.Find(first), nullptr);
+  EXPECT_EQ(jobs.Get(second).driver_pid, 80);
+}
+
+TEST(Jobs, TellsAProgramOnceToEachMachine) {
+  Jobs jobs;
+  const JobId job = jobs.Begin(7, 70, "space", Program("/bin/a"));
+  EXPECT_TRUE(jobs.NeedsProgram(job, kNode));
+  EXPECT_FALSE(jobs.NeedsProgram(job, kNode));
+  EXPECT_TRUE(jobs.NeedsProgram(job, kOther));
+}
+
+TEST(Jobs, TellsAProgramAgainToAMachineThatWasLost) {
+  Jobs jobs;
+  const JobId job = jobs.Begin(7, 70, "space", Program("/bin/a"));
+  ASSERT_TRUE(jobs.NeedsProgram(job, kNode));
+  jobs.MachineGone(kNode);
+  EXPECT_TRUE(jobs.NeedsProgram(job, kNode));
+}
+
+TEST(Jobs, NamesWhoIsToHearOfAnEndOnlyWhenItIsForGood) {
+  Jobs jobs;
+  const JobId job = jobs.Begin(7, 70, "space", Program("/bin/a"));
+  ASSERT_TRUE(jobs.NeedsProgram(job, kNode));
+  EXPECT_TRUE(jobs.End(job, /*for_good=*/false).empty());
+  EXPECT_EQ(jobs.End(job, /*for_good=*/true), std::set<NodeId>{kNode});
+  EXPECT_TRUE(jobs.End(job, /*for_good=*/true).empty());
+}
+
+TEST(Jobs, MayBeForgottenOnceItsLastWorkerHasGone) {
+  Jobs jobs;
+  const JobId job = jobs.Begin(7, 70, "space", Program("/bin/a"));
+  jobs.WorkerStarted(job);
+  jobs.WorkerStarted(job);
+  jobs.WorkerGone(job);
+  EXPECT_FALSE(jobs.MayBeForgotten(job));
+  jobs.End(job, /*for_good=*/false);
+  jobs.WorkerGone(job);
+  EXPECT_FALSE(jobs.MayBeForgotten(job));  // a detached actor of it may start again
+  EXPECT_EQ(jobs.ended(), std::vector<JobId>{job});
+  jobs.End(job, /*for_good=*/true);
+  EXPECT_TRUE(jobs.MayBeForgotten(job));
+  jobs.Forget(job);
+  EXPECT_FALSE(jobs.MayBeForgotten(job));
+}
+
+TEST(Jobs, FindsAMachinesJobByItsNumberThere) {
+  Jobs jobs;
+  const JobId job = jobs.BeginFrom(kNode, 3, "space", Program("/bin/a"));
+  EXPECT_EQ(jobs.FindFrom(kNode, 3), job);
+  EXPECT_EQ(jobs.FindFrom(kOther, 3), std::nullopt);
+  jobs.Forget(job);
+  EXPECT_EQ(jobs.FindFrom(kNode, 3), std::nullopt);
+}
+
+TEST(Jobs, KeepsTheNewJobOfANumberWhenTheOldOneIsForgotten) {
+  Jobs jobs;
+  const JobId before = jobs.BeginFrom(kNode, 3, "space", Program("/bin/a"));
+  const JobId now = jobs.BeginFrom(kNode, 3, "space", Program("/bin/b"));
+  jobs.Forget(before);
+  EXPECT_EQ(jobs.FindFrom(kNode, 3), now);
+}
+
+TEST(Jobs, NamesTheJobsOfALostMachineThatHaveNotEnded) {
+  Jobs jobs;
+  const JobId ended = jobs.BeginFrom(kNode, 1, "space", Program("/bin/a"));
+  const JobId goes_on = jobs.BeginFrom(kNode, 2, "space", Program("/bin/a"));
+  jobs.BeginFrom(kOther, 2, "space", Program("/bin/a"));
+  jobs.Begin(7, 70, "space", Program("/bin/a"));
+  jobs.End(ended, /*for_good=*/true);
+  EXPECT_EQ(jobs.MachineGone(kNode), std::vector<JobId>{goes_on});
+}
+
+}  // namespace
+}  // namespace raylet::test
