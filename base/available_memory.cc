@@ -23,7 +23,7 @@ std::optional<std::string> ReadText(const std::string& path) {
   return text.str();
 }
 
-// The number that `text` starts with; blanks before it are skipped. "max" and anything else is nothing.
+// The number at the start of `text`, after any blanks. Returns nothing for "max" and other texts.
 std::optional<uint64_t> ParseNumber(std::string_view text) {
   text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
   uint64_t value = 0;
@@ -62,8 +62,9 @@ uint64_t LeftInFolder(const std::string& folder, const CgroupFiles& files) {
   return *limit > used ? *limit - used : 0;
 }
 
-// The least that `group` and every group above it leave. Inside a container the group's path may not exist below the
-// mount: its root is then the container's own group.
+// The least that `group` and every group above it leave.
+// Inside a container the group's path may not exist below the mount. Its root is then the
+// container's own group.
 uint64_t LeftInGroup(const std::string& mount, std::string group, const CgroupFiles& files) {
   uint64_t left = LeftInFolder(mount, files);
   while (group.size() > 1) {
@@ -88,7 +89,7 @@ size_t AvailableMemoryBytesBelow(const std::string& root) {
   uint64_t left = kUnlimited;
   if (const auto available_kib = ReadKeyed(root + "/proc/meminfo", "MemAvailable:")) left = *available_kib * 1024;
 
-  // Lines "hierarchy:controllers:/group"; v2 has hierarchy 0 and no controllers.
+  // Each line is "hierarchy:controllers:/group". v2 has hierarchy 0 and no controllers.
   std::ifstream groups(root + "/proc/self/cgroup");
   for (std::string line; std::getline(groups, line);) {
     const size_t first = line.find(':');

@@ -27,7 +27,7 @@ void Bell::Ring() const {
     return;
   }
   const uint64_t one = 1;
-  // EAGAIN: it has been rung 2^64 times and not heard yet, which is as good.
+  // EAGAIN: the counter is full of rings that the other end has not read. One more changes nothing.
   while (::write(event_.get(), &one, sizeof one) < 0 && errno == EINTR) {}
 }
 

@@ -1,5 +1,5 @@
-// Bell: what one end of a channel rings for the other: a doorbell in shared memory where the other end is a process
-// that parks there, or an eventfd where it is a daemon that waits for descriptors. Any thread.
+// Bell: what one end of a channel rings to wake the other end. A process parks at a doorbell in
+// shared memory; a daemon waits for an eventfd. Any thread.
 #pragma once
 
 #include "base/result.h"
@@ -14,10 +14,11 @@ class Bell {
   Bell() = default;
   static Result<Bell> OfDoorbell(int fd);  // a memfd with a Doorbell at its start
   static Bell OfEvent(UniqueFd eventfd) { return Bell(std::move(eventfd)); }
-  // A new eventfd, for OfEvent on the other side: both ends are the same object. Never blocks.
+  // A new eventfd, for OfEvent on the other side. Both ends are the same object. Never blocks.
   static Result<UniqueFd> NewEvent();
 
-  // After what was written for the other end. A system call only where it sleeps, or is a daemon.
+  // Call it after writing for the other end. Makes a system call only where that end sleeps or is a
+  // daemon.
   void Ring() const;
 
  private:

@@ -21,7 +21,7 @@ std::string_view RoomAndFile(std::string_view path) {
 void CheckFailed(const char* file, int line, const char* condition, const std::string& message) {
   const std::string text = StrCat("raylet: bug at ", RoomAndFile(file), ":", line, ": expected ", condition,
                                   message.empty() ? "" : ": ", message, "\n");
-  // Past the log and its locks: whoever holds them may be the one that broke.
+  // Bypasses the log and its locks: the thread that holds them may be the one that failed.
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
   std::abort();
 }

@@ -1,5 +1,5 @@
-// CHECK: an invariant of ours. A broken one is a bug: the process stops with a sentence. Never used on bytes that come
-// from outside.
+// CHECK: one of our own invariants. A broken one is a bug: the process stops with a sentence. Never
+// used on bytes from outside.
 #pragma once
 
 #include <string>

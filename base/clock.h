@@ -1,4 +1,5 @@
-// Time comes in through a door, so that a test can turn the clock. Monotonic only: a clock jump changes nothing.
+// Code reads time through Clock, so that a test can set it. All times are monotonic: a jump of the
+// wall clock changes nothing.
 #pragma once
 
 #include <time.h>
@@ -41,7 +42,7 @@ class Deadline {
     return wait >= TimePoint::max() - now ? Never() : Deadline(now + wait);
   }
   static Deadline At(TimePoint at) { return Deadline(at); }
-  // timeout_ms < 0 waits for ever, 0 does not wait.
+  // timeout_ms < 0 waits forever; 0 does not wait.
   static Deadline AfterMs(int64_t timeout_ms) {
     constexpr int64_t kMaxMs = 100LL * 365 * 24 * 3600 * 1000;
     return timeout_ms < 0 || timeout_ms > kMaxMs ? Never() : After(std::chrono::milliseconds(timeout_ms));
@@ -49,7 +50,7 @@ class Deadline {
 
   bool IsNever() const { return at_ == TimePoint::max(); }
   bool Passed() const { return !IsNever() && std::chrono::steady_clock::now() >= at_; }
-  // What is left, at most `most`; zero when passed.
+  // The time left, at most `most`; zero once the deadline has passed.
   Duration Left(Duration most) const {
     if (IsNever()) return most;
     const Duration left = at_ - std::chrono::steady_clock::now();

@@ -1,5 +1,5 @@
-// Counter: a number that one thread adds to and any thread may read, such as for statistics. Nothing else is published
-// by it.
+// Counter: a number for statistics. One thread adds to it; any thread may read it. It publishes
+// nothing else.
 #pragma once
 
 #include <atomic>

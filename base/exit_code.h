@@ -1,4 +1,5 @@
-// What the program tells its caller of how it ended. Pure. The daemon and its subcommands mean the same by each number.
+// The exit code of a program that ends with an error. Pure. The daemon and its subcommands give
+// each code the same meaning.
 #pragma once
 
 #include "base/result.h"

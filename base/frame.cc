@@ -11,14 +11,14 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "headers travel as they lie in memory, little-endian");
 
-constexpr size_t kKeptBufferBytes = size_t{256} << 10;  // a buffer that one large frame blew up is given back
+constexpr size_t kKeptBufferBytes = size_t{256} << 10;  // a buffer that one large frame enlarged is freed
 
 }  // namespace
 
 void FrameParser::Feed(std::span<const std::byte> bytes) {
   if (failed_) return;
-  // Moves what is left to the front once that is at most what was taken, so that each byte moves a bounded number of
-  // times.
+  // Moves the remaining bytes to the front once they are no more than the bytes taken. Each byte
+  // then moves a bounded number of times.
   if (start_ > 0 && buffered_bytes() <= start_) {
     buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(start_));
     start_ = 0;

@@ -1,4 +1,5 @@
-// Frames: length, type, body, on every Unix socket and TCP connection. Pure: bytes in, frames out; no I/O.
+// Frames: length, type, body, on every Unix socket and TCP connection. Pure: bytes in, frames out;
+// no I/O.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +15,7 @@ namespace raylet {
 struct FrameHeader {
   uint32_t body_bytes = 0;
   uint16_t type = 0;
-  uint16_t flags = 0;       // zero for now; a reader ignores bits that it does not know
+  uint16_t flags = 0;       // always zero today; a reader ignores unknown bits
   uint64_t request_id = 0;  // echoed in the reply; 0 where no reply is wanted
 };
 static_assert(sizeof(FrameHeader) == 16);
@@ -26,15 +27,16 @@ struct Frame {
   std::vector<std::byte> body;
 };
 
-// FrameParser: incremental. Feed what the socket gave, in any pieces; take whole frames out. A header that announces
-// more than body_bytes_max is a kProtocolError, after which the parser stays failed.
+// FrameParser: parses a stream incrementally. Feed it the bytes that the socket gave, in any
+// pieces, and take whole frames out. A header that announces more than body_bytes_max is a
+// kProtocolError; the parser then stays failed.
 class FrameParser {
  public:
   explicit FrameParser(size_t body_bytes_max = kFrameBodyBytesMax) : body_bytes_max_(body_bytes_max) {}
 
   void Feed(std::span<const std::byte> bytes);
-  // The next whole frame, nothing while it is incomplete, or why the stream is unusable. Never holds more than one
-  // frame's worth of memory beyond what was fed.
+  // The next whole frame, nothing while it is incomplete, or why the stream is unusable. Holds at
+  // most one frame's worth of memory beyond the bytes fed.
   Result<std::optional<Frame>> Next();
   bool HasNext() const;  // Next would return a frame, or fail, without being fed more
   size_t buffered_bytes() const { return buffer_.size() - start_; }

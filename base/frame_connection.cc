@@ -15,7 +15,8 @@ constexpr Duration kRetryPause = std::chrono::milliseconds(5);
 constexpr size_t kReadBytes = size_t{64} << 10;
 constexpr size_t kUntakenFdsMax = 64;  // received, and not yet taken by the caller
 
-// Nothing more can go either way: what was half sent, or makes no sense, has spoiled the stream.
+// Nothing more can go either way: a message that was sent in part or made no sense has spoiled the
+// stream.
 void Break(const UniqueFd& fd) { ::shutdown(fd.get(), SHUT_RDWR); }
 
 }  // namespace

@@ -1,5 +1,6 @@
-// FrameConnection: the client's end of a Unix socket to a daemon: whole frames with deadlines, on the caller's thread.
-// Not thread-safe for two senders or two receivers; one sender beside one receiver is fine.
+// FrameConnection: the client's end of a Unix socket to a daemon. Sends and receives whole frames
+// with deadlines, on the caller's thread. Two senders or two receivers need a lock of their own;
+// one sender beside one receiver does not.
 #pragma once
 
 #include <atomic>
@@ -20,14 +21,14 @@ class FrameConnection {
  public:
   FrameConnection() = default;
   explicit FrameConnection(UniqueFd fd) : fd_(std::move(fd)) {}
-  // kNotRunning when nobody listens; retried until the deadline only where `retry`.
+  // kNotRunning when nobody listens. With `retry` it tries again until the deadline.
   static Result<FrameConnection> Connect(const std::string& path, Deadline deadline, bool retry);
   FrameConnection(FrameConnection&&) noexcept;
   FrameConnection& operator=(FrameConnection&&) noexcept;
 
   Result<void> Send(uint16_t type, uint64_t request_id, std::span<const std::byte> body, Deadline deadline,
                     std::span<const int> fds = {});
-  // The next frame, or nothing at the deadline. Received descriptors are appended to fds().
+  // The next frame, or nothing at the deadline. Appends received descriptors to fds().
   Result<std::optional<Frame>> Receive(Deadline deadline);
   bool HasReceived() const { return parser_.HasNext(); }  // Receive would return at once
   std::vector<UniqueFd>& fds() { return fds_; }
@@ -41,7 +42,7 @@ class FrameConnection {
   UniqueFd fd_;
   FrameParser parser_;
   std::vector<UniqueFd> fds_;
-  std::atomic<uint64_t> bytes_sent_{0};  // counted for "no parameter byte through a socket"
+  std::atomic<uint64_t> bytes_sent_{0};  // counted to prove that no parameter byte goes through a socket
   std::atomic<uint64_t> bytes_received_{0};
 };
 

@@ -17,11 +17,11 @@ namespace raylet {
 namespace {
 
 constexpr size_t kBytesPerRead = size_t{64} << 10;
-constexpr int kReadsPerTurn = 8;                       // then the other sockets of the loop have their turn
+constexpr int kReadsPerTurn = 8;                       // then the loop's other sockets have their turn
 constexpr size_t kMergeBytesMax = size_t{64} << 10;    // small frames that wait are sent together
-constexpr size_t kSendAtOnceBytes = size_t{32} << 10;  // so much is not kept for the end of the turn
+constexpr size_t kSendAtOnceBytes = size_t{32} << 10;  // a queue of this size is sent at once
 
-// Bytes that wait to be sent; the descriptors go with the first of them.
+// Bytes that wait to be sent. The descriptors go with the first byte.
 struct Chunk {
   std::vector<std::byte> bytes;
   size_t sent = 0;
@@ -80,7 +80,7 @@ void FramedSocket::State::Read() {
     bytes_received += received->bytes;
     parser.Feed(std::span(buffer).first(received->bytes));
     DispatchFrames();
-    // Only now: the frames above may have taken theirs.
+    // Only now: the handlers of the frames above may have taken their descriptors.
     if (!closed && received_fds.size() > limits.received_fds_max) {
       return Close(
           {ErrorCode::kProtocolError, StrCat(received_fds.size(), " descriptors came that no message asked for; ",
@@ -99,7 +99,7 @@ void FramedSocket::State::DispatchFrames() {
   }
 }
 
-// What is said in one turn of the loop leaves in one write at its end, or sooner when it is much.
+// The frames of one turn of the loop leave in one write at its end, or sooner once they are many.
 void FramedSocket::State::Send(std::vector<std::byte> bytes, std::span<const int> fds) {
   Enqueue(std::move(bytes), fds);
   if (closed) return;
@@ -189,7 +189,7 @@ void FramedSocket::State::DropAll() {
 
 FramedSocket::FramedSocket(Loop& loop, UniqueFd fd, FramedSocketLimits limits, Handler& handler)
     : state_(std::make_shared<State>(loop, std::move(fd), limits, handler)) {
-  // The watcher is the state's own, and its callback never outlives it.
+  // The state owns the watcher, so the watcher's callback never outlives the state.
   state_->watcher =
       FdWatcher(loop, state_->fd.get(), [state = state_.get()](FdWatcher::Events events) { state->Ready(events); });
   state_->watcher.Watch({true, false});
@@ -197,7 +197,7 @@ FramedSocket::FramedSocket(Loop& loop, UniqueFd fd, FramedSocketLimits limits, H
 
 FramedSocket::~FramedSocket() {
   state_->handler = nullptr;
-  if (!state_->closed) (void)state_->Flush();  // what was said in this turn
+  if (!state_->closed) (void)state_->Flush();  // frames queued in this turn
   state_->closed = true;
   state_->DropAll();
 }

@@ -31,9 +31,11 @@ class FramedSocket {
   class Handler {
    public:
     virtual ~Handler() = default;
-    // One whole frame. `fds` holds all descriptors received so far and not yet taken; take what belongs to this frame.
+    // One whole frame. `fds` holds all descriptors received so far and not yet taken. Take those
+    // that belong to this frame.
     virtual void OnFrame(const Frame& frame, std::vector<UniqueFd>& fds) = 0;
-    // Once, from the loop and never from inside Send or Close. The handler may destroy the socket here.
+    // Called once, from the loop and never from inside Send or Close. The handler may destroy the
+    // socket here.
     virtual void OnClosed(const Error& reason) = 0;
     // From inside Send, too. Neither closes nor destroys the socket.
     virtual void OnBehind(bool /*behind*/) {}
@@ -43,12 +45,12 @@ class FramedSocket {
 
   // `handler` outlives the socket.
   FramedSocket(Loop& loop, UniqueFd fd, FramedSocketLimits limits, Handler& handler);
-  ~FramedSocket();  // no callback afterwards; what is queued gets one attempt
+  ~FramedSocket();  // no callback afterwards; makes one attempt to send the queue
 
-  // Queues a frame, which leaves at the end of the loop's turn; descriptors are duplicated. After a close it does
-  // nothing.
+  // Queues a frame, which leaves at the end of the loop's turn. Duplicates the descriptors. Does
+  // nothing after a close.
   void Send(uint16_t type, uint64_t request_id, std::span<const std::byte> body, std::span<const int> fds = {});
-  void Close(Error reason);  // drops what is queued after one attempt to send it
+  void Close(Error reason);  // makes one attempt to send the queue, then drops it
   bool closed() const;
   int fd() const;
   size_t queued_bytes() const;  // not taken by the kernel yet

@@ -19,8 +19,8 @@ int HexDigit(char c) {
   return -1;
 }
 
-// Bumped in every child of a fork: what was buffered before belongs to the parent, and two processes must never draw
-// the same id.
+// Incremented in every child of a fork. The bytes buffered before belong to the parent, and two
+// processes must never draw the same id.
 std::atomic<uint64_t> fork_generation{0};
 
 uint64_t ForkGeneration() {

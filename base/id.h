@@ -1,5 +1,5 @@
-// Id<Tag, N>: N opaque bytes that name something; ids of different tags do not mix. Trivially copyable; compares and
-// hashes by its bytes. All zero means "nil".
+// Id<Tag, N>: N opaque bytes that name something. Ids of different tags do not mix. Trivially
+// copyable; compares and hashes by its bytes. All zero means "nil".
 #pragma once
 
 #include <array>

@@ -1,7 +1,7 @@
 #include "base/log.h"
 
-// spdlog and fmt are compiled into this file alone, under names of our own: a program that uses another version of
-// either links with this library without a clash, and needs neither to link it.
+// spdlog and fmt are compiled into this file alone, under names of our own. A program that uses
+// another version of either links this library without a clash, and needs neither to link it.
 #define spdlog raylet_spdlog
 #define fmt raylet_fmt
 #define FMT_HEADER_ONLY
@@ -28,7 +28,7 @@ spdlog::level::level_enum SpdlogLevel(LogLevel level) {
   return spdlog::level::err;
 }
 
-// Never destroyed: static destructors of others may still log.
+// Never destroyed: other static destructors may still log.
 spdlog::logger& Logger() {
   static spdlog::logger* const logger = [] {
     auto* made = new spdlog::logger("raylet", std::make_shared<spdlog::sinks::stderr_sink_mt>());

@@ -1,4 +1,5 @@
-// The log of a process: one line per event, "time level pid thing: sentence", to stderr or a file. Thread-safe.
+// The log of a process: one line per event, "time level pid thing: sentence", to stderr or a file.
+// Thread-safe.
 #pragma once
 
 #include <string>

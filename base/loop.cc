@@ -84,7 +84,7 @@ using loop_internal::OwnedHandle;
 struct Loop::State {
   uv_loop_t loop{};
   uv_async_t wake{};
-  uv_check_t after_events{};               // these two run while something is due: whatever asked for it,
+  uv_check_t after_events{};               // these two run while work is due, so that
   uv_prepare_t before_waiting{};           // the loop does not wait in between
   std::vector<std::function<void()>> due;  // loop's thread; in order
   HandleTable handles;
@@ -114,7 +114,7 @@ struct Loop::State {
     }
     for (auto& item : work) {
       item();
-      item = nullptr;  // what it held goes now, not after the others
+      item = nullptr;  // destroys its captures now, not after the other work
     }
     if (stop) uv_stop(&loop);
   }
@@ -179,7 +179,7 @@ Loop::~Loop() {
       },
       nullptr);
   while (uv_loop_close(&state_->loop) == UV_EBUSY) {
-    // A callback's captures may have opened or closed more on their way out.
+    // The destructors of a callback's captures may have opened or closed more handles.
     while (!state_->handles.open.empty()) (*state_->handles.open.begin())->Close();
     uv_run(&state_->loop, UV_RUN_DEFAULT);
   }
@@ -278,7 +278,7 @@ struct FdWatcher::Handle : HandleOf<uv_poll_t, std::function<void(FdWatcher::Eve
     auto* const handle = static_cast<Handle*>(static_cast<OwnedHandle*>(poll->data));
     if (handle->owner == nullptr) return;
     if (status < 0) handle->watched = 0;  // libuv has stopped it
-    // A broken descriptor counts as readable: the read will say what is wrong.
+    // A broken descriptor counts as readable: the read reports the error.
     handle->callback({status < 0 || (events & UV_READABLE) != 0, status == 0 && (events & UV_WRITABLE) != 0});
   }
   FdWatcher* owner;
@@ -306,7 +306,7 @@ FdWatcher::~FdWatcher() { Cancel(); }
 void FdWatcher::Watch(Events wanted) {
   RAYLET_CHECK(handle_ != nullptr, "this watcher was cancelled");
   const int events = (wanted.readable ? UV_READABLE : 0) | (wanted.writable ? UV_WRITABLE : 0);
-  if (events == handle_->watched) return;  // libuv would tell the kernel all the same
+  if (events == handle_->watched) return;  // libuv would call the kernel even without a change
   handle_->watched = events;
   CheckUv(events == 0 ? uv_poll_stop(&handle_->uv) : uv_poll_start(&handle_->uv, events, &Handle::Ready),
           "uv_poll_start");

@@ -1,6 +1,9 @@
-// Loop: one libuv loop and the thread that runs it. Everything here is called on that thread, except Post and Stop.
-// Timers, watchers and signal watchers are move-only owners: destroying one cancels it, and its callback never runs
-// afterwards. Stopping: refuse new work, destroy the handles, and Run returns when the last close callback has run.
+// Loop: one libuv loop and the thread that runs it. Call everything here on that thread, except
+// Post and Stop.
+// Always holds: timers, watchers and signal watchers are move-only owners. Destroying one cancels
+// it; its callback never runs afterwards.
+// To stop, refuse new work and destroy the handles. Run returns when the last close callback has
+// run.
 #pragma once
 
 #include <chrono>
@@ -17,7 +20,7 @@ namespace raylet {
 class Loop {
  public:
   Loop();
-  ~Loop();  // closes whatever is left and drains
+  ~Loop();  // closes the remaining handles and drains
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
@@ -28,8 +31,9 @@ class Loop {
   // Runs `work` on the loop's thread, in order, at most kPostedPerTurn in a turn: I/O gets its share. Any thread. Work
   // posted after Stop is dropped.
   void Post(std::function<void()> work);
-  // Runs `work` before the loop next waits for events, behind all that is ready now: once for many. The loop's thread.
-  // What this asks for meanwhile runs too. Dropped when the loop stops first.
+  // Runs `work` before the loop next waits for events, after all events that are ready now. Loop's
+  // thread only. Work that `work` asks for runs before that wait too. Dropped when the loop stops
+  // first.
   void AtEndOfTurn(std::function<void()> work);
   // Measures turns from now on: how long the loop works without looking for events. `clock` stands still while the
   // thread waits, as that of its CPU time does, and outlives this. The loop's thread.
@@ -45,7 +49,7 @@ class Loop {
 class Timer {
  public:
   Timer() = default;
-  // Fires once after `delay`, then every `repeat` unless that is zero.
+  // Fires once after `delay`, then every `repeat` unless `repeat` is zero.
   Timer(Loop& loop, std::chrono::milliseconds delay, std::chrono::milliseconds repeat, std::function<void()> fire);
   Timer(Timer&&) noexcept;
   Timer& operator=(Timer&&) noexcept;
@@ -58,7 +62,7 @@ class Timer {
   Handle* handle_ = nullptr;
 };
 
-// Watches a descriptor that somebody else owns and that outlives the watcher.
+// Watches a descriptor that another object owns and that outlives the watcher.
 class FdWatcher {
  public:
   struct Events {

@@ -1,5 +1,6 @@
-// LoopThread: a loop and the thread that runs it, for work that must not hold up another loop. Its owner may be any one
-// thread; what lives on the loop is made and destroyed through Run, before the LoopThread goes.
+// LoopThread: a loop and the thread that runs it, for work that must not delay another loop. One
+// thread of any kind owns it. Objects on the loop are made and destroyed through Run, before the
+// LoopThread is destroyed.
 #pragma once
 
 #include <functional>
@@ -20,7 +21,7 @@ class LoopThread {
   LoopThread& operator=(const LoopThread&) = delete;
 
   Loop& loop() { return loop_; }
-  // On the loop's thread, and returns when it is done. Never from that thread.
+  // Runs `work` on the loop's thread and returns when it is done. Never call it from that thread.
   void Run(const std::function<void()>& work);
 
  private:

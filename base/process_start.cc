@@ -16,8 +16,8 @@ namespace raylet {
 void OpenStandardDescriptors() {
   for (int fd = 0; fd <= 2; ++fd) {
     if (::fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
-    // The lowest free number: this one, unless another thread was quicker, and then it is taken as well. Not
-    // close-on-exec: the programs that this process starts want it as much.
+    // The lowest free number. It is this one, unless another thread was quicker and took it. Not
+    // close-on-exec: the programs that this process starts need it too.
     const int opened = ::open("/dev/null", O_RDWR);
     if (opened > 2) ::close(opened);
   }

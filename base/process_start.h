@@ -1,6 +1,6 @@
-// What a process of ours makes sure of before it opens or starts anything, because what it inherited may be awkward:
-// a shell's `<&- >&-`, a signal mask of whoever started it. Called from main, from ray::Init and by clients that
-// connect.
+// What a process checks and repairs before it opens or starts anything. It may have inherited
+// closed descriptors (a shell's `<&- >&-`) or a signal mask. Called from main, from ray::Init and
+// by clients that connect.
 #pragma once
 
 #include <signal.h>
@@ -11,18 +11,20 @@
 
 namespace raylet {
 
-// Opens /dev/null where descriptor 0, 1 or 2 is closed. Otherwise a socket or an arena would get that number, and the
-// next line that somebody prints would be written into it.
+// Opens /dev/null where descriptor 0, 1 or 2 is closed. Otherwise a socket or an arena could get
+// that number, and the next printed line would be written into it.
 void OpenStandardDescriptors();
 
-// Blocks no signal any more: a daemon that inherited a blocked SIGCHLD would never hear of a worker's end.
+// Unblocks all signals: a daemon that inherited a blocked SIGCHLD would never hear of a worker's
+// end.
 void UnblockSignals();
 
-// kInvalid unless `fd`, given with `flag`, is open and can be waited for, as a pipe or a socket can.
+// kInvalid unless `fd`, given with `flag`, is open and can be waited for, as a pipe or a socket
+// can.
 Result<void> CheckWatchable(const std::string& flag, int fd);
 
-// While it lives, threads that are started take no signal but those of their own faults: the program's signals belong
-// to the program's threads, which may have blocked one in order to wait for it.
+// While it lives, new threads take no signals but those of their own faults. The other signals
+// belong to the program's threads, which may have blocked one in order to wait for it.
 class SignalsBlocked {
  public:
   SignalsBlocked();

@@ -30,7 +30,7 @@ std::string_view ErrorCodeName(ErrorCode code) {
 
 tl::unexpected<Error> FailErrno(std::string_view what, int errno_value) {
   char text[128];
-  const char* reason = strerror_r(errno_value, text, sizeof text);  // the GNU form: returns the text
+  const char* reason = strerror_r(errno_value, text, sizeof text);  // the GNU form, which returns the text
   return Fail(ErrorCode::kIo, std::string(what) + ": " + reason);
 }
 

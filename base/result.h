@@ -1,5 +1,6 @@
-// Result<T>: a value or the reason why there is none. Failures that we expect travel as values; exceptions belong to
-// user code. An Error's message is a sentence that names the thing, the limit and the remedy.
+// Result<T>: a value, or the reason why there is none. Expected failures travel as values;
+// exceptions belong to user code. An Error's message is a sentence that names the thing, the limit
+// and the remedy.
 #pragma once
 
 #include <cstdint>
@@ -10,26 +11,26 @@
 
 namespace raylet {
 
-// Stable: travels on the wire. Append only.
+// Stable, because it travels on the wire. Append only.
 enum class ErrorCode : uint16_t {
   kOk = 0,
-  kInvalid = 1,        // the request makes no sense, whatever the state
+  kInvalid = 1,        // the request makes no sense in any state
   kAlreadyExists = 2,  // duplicate id, address in use
   kNotFound = 3,
-  kWrongState = 4,  // sealed already, not sealed yet, still held
-  kFull = 5,        // StoreFull, too many of something bounded
-  kTooLarge = 6,    // never fits, however long one waits
+  kWrongState = 4,  // already sealed, not sealed yet, still held
+  kFull = 5,        // StoreFull, or a bound is reached
+  kTooLarge = 6,    // never fits, however long the caller waits
   kTimedOut = 7,
-  kProtocolError = 8,  // bytes from outside that make no sense: that connection is closed
+  kProtocolError = 8,  // bytes from outside make no sense: that connection is closed
   kVersionMismatch = 9,
   kDisconnected = 10,  // the other side is gone
   kNotAllowed = 11,
   kForked = 12,      // used in a child of the process that connected
-  kIo = 13,          // the kernel said no: the message has errno's text
+  kIo = 13,          // the kernel refused: the message has errno's text
   kNotRunning = 14,  // nobody serves this address
   kSlowConsumer = 15,
   kCancelled = 16,
-  kUnavailable = 17,  // a worker or actor died: may have run
+  kUnavailable = 17,  // a worker or actor died; the task or call may have run
 };
 
 std::string_view ErrorCodeName(ErrorCode code);

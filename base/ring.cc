@@ -12,7 +12,7 @@ namespace {
 
 constexpr uint64_t kRingMagic = 0x31676e6972796172;  // "rayring1"
 constexpr size_t kCapacityMin = 4096;
-constexpr uint32_t kPaddingType = 0xffffffff;  // the rest up to the end of the data is skipped
+constexpr uint32_t kPaddingType = 0xffffffff;  // skip the rest, up to the end of the data
 
 static_assert(sizeof(RingHeader) == 384 && offsetof(RingHeader, tail) == 128 && offsetof(RingHeader, head) == 256);
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
@@ -23,7 +23,8 @@ size_t RecordBytes(size_t size) { return kRecordHeaderBytes + ((size + 7) & ~siz
 
 uint64_t PackRecordHeader(uint32_t type, size_t size) { return uint64_t{type} << 32 | size; }
 
-// Read and written in one piece: the other side may change it at any time, and what was checked is what is used.
+// Reads and writes the header in one piece. The other side may change it at any time, so the value
+// used must be the value checked.
 uint64_t LoadRecordHeader(const std::byte* at) {
   return __atomic_load_n(reinterpret_cast<const uint64_t*>(at), __ATOMIC_RELAXED);
 }
@@ -31,10 +32,11 @@ void StoreRecordHeader(std::byte* at, uint64_t header) {
   __atomic_store_n(reinterpret_cast<uint64_t*>(at), header, __ATOMIC_RELAXED);
 }
 
-// tail: the producer publishes the bytes before it (release); the consumer sees them (acquire).
+// tail: the producer publishes the bytes before it (release). The consumer sees them (acquire).
 void PublishTail(RingHeader& header, uint64_t tail) { header.tail.store(tail, std::memory_order_release); }
 uint64_t SeeTail(const RingHeader& header) { return header.tail.load(std::memory_order_acquire); }
-// head: the consumer publishes that it has read all before it (release); the producer may overwrite that (acquire).
+// head: the consumer publishes that it has read all bytes before it (release). The producer may
+// then overwrite them (acquire).
 void PublishHead(RingHeader& header, uint64_t head) { header.head.store(head, std::memory_order_release); }
 uint64_t SeeHead(const RingHeader& header) { return header.head.load(std::memory_order_acquire); }
 
@@ -55,7 +57,7 @@ Result<Attached> AttachRing(std::span<std::byte> memory) {
     return Fail(ErrorCode::kProtocolError, StrCat("a ring does not fit in ", memory.size(), " bytes, or not there"));
   }
   auto* const header = reinterpret_cast<RingHeader*>(memory.data());
-  // Once: the other side may change them.
+  // Read once: the other side may change them.
   const uint64_t magic = __atomic_load_n(&header->magic, __ATOMIC_RELAXED);
   const uint64_t capacity = __atomic_load_n(&header->capacity, __ATOMIC_RELAXED);
   if (magic != kRingMagic) return Fail(ErrorCode::kProtocolError, "this memory holds no ring: its magic is wrong");
@@ -105,7 +107,7 @@ std::optional<std::span<std::byte>> RingProducer::TryReserve(size_t size) {
   const size_t wanted = wraps ? to_end + record : record;
   if (capacity_ - (tail_ - cached_head_) < wanted) {
     const uint64_t head = SeeHead(*header_);
-    // A head that cannot be is not believed: the ring then stays full.
+    // An impossible head is ignored. The ring then stays full.
     broken_ = head < cached_head_ || !PositionsMakeSense(head, tail_, capacity_);
     if (broken_) return std::nullopt;
     cached_head_ = head;
@@ -168,7 +170,7 @@ Result<std::optional<RingRecord>> RingConsumer::Peek() {
   size_t skipped = 0;
   uint64_t header = LoadRecordHeader(data_ + at);
   if (header >> 32 == kPaddingType) {
-    // Padding fills exactly what is left before the end, and a record follows it at the start.
+    // Padding fills exactly the space left before the end. A record follows it at the start.
     skipped = capacity_ - at;
     if ((header & 0xffffffff) != skipped - kRecordHeaderBytes || published < skipped + kRecordHeaderBytes) {
       return Fail(ErrorCode::kProtocolError, StrCat("a ring's padding at ", at, " makes no sense"));

@@ -1,6 +1,7 @@
-// A single-producer, single-consumer ring of variable-size records in shared memory. The two sides are two processes
-// that need not trust each other: positions and sizes read from the shared side are checked, and nonsense is
-// kProtocolError, never a crash or a read out of bounds.
+// A ring of variable-size records in shared memory, with one producer and one consumer.
+// Always holds: the two sides are processes that need not trust each other. Each checks the
+// positions and sizes that it reads. Nonsense is a kProtocolError, never a crash or a read out of
+// bounds.
 #pragma once
 
 #include <atomic>
@@ -13,9 +14,9 @@
 
 namespace raylet {
 
-// In shared memory: header, then `capacity` bytes (a power of two, at least 4096). Positions count bytes for ever and
-// never wrap (64 bits). A record is {u32 size, u32 type} and its bytes, padded to 8; a record that would cross the end
-// is preceded by a padding record. Type 0xffffffff is the padding's.
+// In shared memory: a header, then `capacity` bytes (a power of two, at least 4096). Positions are
+// 64-bit counts of bytes that only grow. A record is {u32 size, u32 type} and its bytes, padded to
+// 8. A padding record precedes a record that would cross the end; its type is 0xffffffff.
 struct RingHeader {
   uint64_t magic = 0;
   uint64_t capacity = 0;
@@ -37,12 +38,13 @@ class RingProducer {
   static Result<RingProducer> Attach(std::span<std::byte> memory);
 
   size_t record_bytes_max() const { return capacity_ / 4; }
-  // Room for one record, or nothing while the ring is full. Fill it, then Commit (which publishes) with the same size.
-  // size <= record_bytes_max().
+  // Room for one record, or nothing while the ring is full. Fill it, then publish it by Commit with
+  // the same size. size <= record_bytes_max().
   std::optional<std::span<std::byte>> TryReserve(size_t size);
   void Commit(uint32_t type, size_t size);
   bool TryPush(uint32_t type, std::span<const std::byte> bytes);
-  // The consumer's position made no sense when it was last read: the ring counts as full, and waiting is in vain.
+  // The consumer's position made no sense at the last read. The ring counts as full and never
+  // empties.
   bool broken() const { return broken_; }
 
  private:
@@ -51,8 +53,8 @@ class RingProducer {
   RingHeader* header_ = nullptr;
   std::byte* data_ = nullptr;
   size_t capacity_ = 0;
-  uint64_t tail_ = 0;         // ours: the truth; the shared copy is for the consumer
-  uint64_t cached_head_ = 0;  // the last head seen; re-read only when the ring looks full
+  uint64_t tail_ = 0;         // our own copy is the truth; the shared copy is for the consumer
+  uint64_t cached_head_ = 0;  // the last head seen; read again only when the ring looks full
   size_t reserved_bytes_ = kNothingReserved;
   bool broken_ = false;
 };
@@ -73,7 +75,7 @@ class RingConsumer {
   size_t capacity_ = 0;
   uint64_t head_ = 0;
   mutable uint64_t cached_tail_ = 0;
-  size_t peeked_bytes_ = 0;  // the record that Pop will drop, and the padding before it
+  size_t peeked_bytes_ = 0;  // size of the record that Pop drops, with the padding before it
 };
 
 }  // namespace raylet

@@ -54,8 +54,8 @@ tl::unexpected<Error> FailFull(const std::string& name, size_t size) {
                      FormatBytes(AvailableMemoryBytes()), " left: ask for less, or free some"));
 }
 
-// Takes all pages now. The look at what is left comes first: past a cgroup's limit the kernel kills instead of saying
-// no.
+// Takes all pages now. Checks the available memory first: past a cgroup's limit the kernel kills
+// the process instead of returning an error.
 Result<void> Reserve(int fd, const std::string& name, size_t size) {
   if (size > AvailableMemoryBytes()) return FailFull(name, size);
   int done = -1;
@@ -72,7 +72,7 @@ Result<void> Reserve(int fd, const std::string& name, size_t size) {
 Result<Mapping> Mapping::Map(int fd, size_t size, Access access) {
   const auto file_size = FileSize(fd);
   if (!file_size) return Fail(file_size.error());
-  // Touching a page past the end of the file would be a SIGBUS.
+  // Touching a page past the end of the file would raise SIGBUS.
   if (size == 0 || size > *file_size) {
     return Fail(ErrorCode::kInvalid, StrCat("cannot map ", size, " bytes of a segment of ", *file_size, " bytes"));
   }
@@ -127,7 +127,8 @@ Result<size_t> FileSize(int fd) {
 Result<UniqueFd> CreateNamedSegment(const std::string& name, size_t size) {
   const auto path = NamedSegmentPath(name);
   if (!path) return Fail(path.error());
-  // Locked and sized while it has no name yet: nobody can see it without its lock and take it for one left behind.
+  // Locks and sizes the file before it has a name. Otherwise another process could see it without
+  // its lock and take it for an abandoned one.
   auto fd = Open(kSharedMemoryFolder, O_TMPFILE | O_RDWR);
   if (!fd) return fd;
   if (::fchmod(fd->get(), 0600) < 0) return FailErrno(StrCat("cannot set the mode of segment ", name), errno);
@@ -155,9 +156,10 @@ void UnlinkNamedSegment(const std::string& name) {
 }
 
 bool LockedByOwner(int fd) {
-  // Through a description of our own: a lock tried on `fd` itself would replace the one that its creator holds there.
+  // Opens the file again: a lock tried on `fd` itself would replace the one that its creator holds
+  // there.
   const auto own = ReopenReadOnly(fd);
-  if (!own) return true;  // cannot tell: never take a living segment for a dead one
+  if (!own) return true;  // unknown: never take a live segment for an abandoned one
   return ::flock(own->get(), LOCK_SH | LOCK_NB) < 0;
 }
 

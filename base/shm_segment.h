@@ -1,5 +1,6 @@
-// Shared memory: a memfd or a named file in /dev/shm, and mappings of it. Each owns what it holds; destructors unmap
-// and close, nothing else. A named segment is unlinked by whoever calls Unlink(), never by a destructor of a reader.
+// Shared memory: a memfd or a named file in /dev/shm, and mappings of it.
+// Always holds: each object owns what it holds; its destructor only unmaps and closes. Only
+// Unlink() unlinks a named segment; no destructor does.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +12,8 @@
 
 namespace raylet {
 
-// One mapping (Boost.Interprocess calls this a mapped_region; ours never throws, and never maps past the file's end).
+// One mapping, as Boost.Interprocess's mapped_region. This one never throws and never maps past the
+// file's end.
 class Mapping {
  public:
   enum class Access { kReadOnly, kReadWrite };
@@ -37,22 +39,25 @@ class Mapping {
   size_t size_ = 0;
 };
 
-// A memfd of `size` zero bytes, sealed against shrinking and growing. `reserve` takes all its pages now (fallocate), so
-// that a full machine is an error here (kFull, with the numbers) and never a SIGBUS later.
+// A memfd of `size` zero bytes, sealed against shrinking and growing. `reserve` takes all its pages
+// now (fallocate). A full machine is then an error here (kFull, with the numbers) and never a
+// SIGBUS later.
 Result<UniqueFd> CreateMemfd(const std::string& name, size_t size, bool reserve);
 
-// The same memory through a descriptor that can only be mapped for reading (reopened through /proc/self/fd).
+// The same memory through a descriptor that maps for reading only (reopened through /proc/self/fd).
 Result<UniqueFd> ReopenReadOnly(int fd);
 
 // Size of the file behind fd.
 Result<size_t> FileSize(int fd);
 
-// Bytes of memory that the kernel would still give us: the smaller of MemAvailable and what the cgroup leaves.
+// Bytes of memory that the kernel can still give us: the smaller of MemAvailable and what the
+// cgroup leaves.
 size_t AvailableMemoryBytes();
 
-// A named segment in /dev/shm, mode 0600. Create replaces nothing: an existing name is kAlreadyExists. The creator
-// holds an exclusive flock on the descriptor while it lives, which the kernel drops however it dies: LockedByOwner
-// tells a live segment from one left behind.
+// A named segment in /dev/shm, mode 0600. Create replaces nothing: an existing name is
+// kAlreadyExists. The creator holds an exclusive flock on the descriptor while it lives, and the
+// kernel drops that lock however the creator dies. So LockedByOwner tells a live segment from an
+// abandoned one.
 Result<UniqueFd> CreateNamedSegment(const std::string& name, size_t size);
 Result<UniqueFd> OpenNamedSegmentReadOnly(const std::string& name);
 void UnlinkNamedSegment(const std::string& name);

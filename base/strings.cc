@@ -7,7 +7,8 @@ namespace raylet {
 std::string FormatBytes(uint64_t bytes) {
   if (bytes < 1024) return StrCat(bytes, " B");
   constexpr std::array<std::string_view, 6> kUnits = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-  // In whole numbers, so that no locale turns the point into a comma. 1023.96 KiB is said as 1.0 MiB.
+  // Uses whole numbers, so that no locale turns the point into a comma. Shows 1023.96 KiB as 1.0
+  // MiB.
   int shift = 10;
   size_t unit = 0;
   const auto tenths_at = [bytes](int by) {

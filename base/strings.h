@@ -1,4 +1,4 @@
-// StrCat(...) and byte counts for people: the little text that every room needs.
+// StrCat(...) and byte counts for people: the text functions that every room needs.
 #pragma once
 
 #include <cstdint>

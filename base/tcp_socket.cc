@@ -26,7 +26,7 @@ Result<HostAndPort> Split(const std::string& text) {
     if (parts.host.size() > 2 && parts.host.front() == '[' && parts.host.back() == ']') {
       parts.host = parts.host.substr(1, parts.host.size() - 2);
     } else if (parts.host.find(':') != std::string::npos) {
-      parts.host.clear();  // which colon?
+      parts.host.clear();  // ambiguous: several colons
     }
   }
   uint16_t port = 0;
@@ -49,7 +49,8 @@ Result<TcpAddress> LookUp(const HostAndPort& parts, int flags) {
     return Fail(ErrorCode::kInvalid,
                 StrCat("cannot make an address of \"", parts.host, "\": ", ::gai_strerror(failed)));
   }
-  // A name may have several: IPv4 where there is one, for that is what --node-ip is unless it says otherwise.
+  // A name may have several addresses. Takes an IPv4 one where there is one, because --node-ip is
+  // IPv4 by default.
   const addrinfo* best = found;
   for (const addrinfo* each = found; each != nullptr && best->ai_family != AF_INET; each = each->ai_next)
     if (each->ai_family == AF_INET) best = each;
@@ -66,7 +67,7 @@ Result<UniqueFd> NewSocket(const TcpAddress& address) {
   return fd;
 }
 
-// Small messages go at once: whoever writes gathers what belongs together.
+// Sends small messages at once: the writers already gather what belongs together.
 void SetNoDelay(int fd) {
   const int one = 1;
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -166,7 +167,7 @@ Result<UniqueFd> AcceptTcp(int listen_fd) {
       case ENOMEM:
         return Fail(ErrorCode::kFull, StrCat("no descriptor is left for another connection (", std::strerror(errno),
                                              "): raise the limit with ulimit -n"));
-      // What befell a connection before it was accepted is no failure of the listener.
+      // An error of a connection before it was accepted is no failure of the listener.
       case EINTR:
       case ECONNABORTED:
       case ENETDOWN:

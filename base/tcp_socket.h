@@ -1,6 +1,6 @@
-// TCP between the daemons of several machines: addresses, listen, accept, connect. No waiting in here (but for names,
-// see below): every descriptor returned is non-blocking, close-on-exec and sends small writes at once. SendSome and
-// ReceiveSome of base/unix_socket.h do the rest.
+// TCP between the daemons of several machines: addresses, listen, accept, connect. Nothing here
+// waits, except ResolveTcpAddress. Every descriptor returned is non-blocking and close-on-exec, and
+// sends small writes at once. SendSome and ReceiveSome of base/unix_socket.h do the rest.
 #pragma once
 
 #include <sys/socket.h>
@@ -34,20 +34,21 @@ class TcpAddress {
   bool loopback_ = false, wildcard_ = false;
 };
 
-// Numbers only. kInvalid with a sentence otherwise.
+// Numeric addresses only. Anything else is kInvalid with a sentence.
 Result<TcpAddress> ParseTcpAddress(const std::string& host_and_port);
 Result<TcpAddress> MakeTcpAddress(const std::string& host, uint16_t port);
-// Names, too: asks the resolver, which may take seconds. Before a loop runs.
+// Takes names too: asks the resolver, which may take seconds. Call it before a loop runs.
 Result<TcpAddress> ResolveTcpAddress(const std::string& host_and_port);
 
-// kAlreadyExists where somebody listens already, kNotAllowed, kInvalid where the address is none of this machine's.
+// kAlreadyExists where somebody listens already, kNotAllowed, kInvalid where this machine does not
+// have the address.
 Result<UniqueFd> ListenTcp(const TcpAddress& address, int backlog);
 Result<TcpAddress> LocalAddressOf(int fd);
 Result<TcpAddress> RemoteAddressOf(int fd);
 // The next connection, an invalid UniqueFd when there is none, kFull at the descriptor limit.
 Result<UniqueFd> AcceptTcp(int listen_fd);
-// Begins to connect. Once it is writable, ConnectOutcome says how it went: kNotRunning when the connection was refused,
-// which means that the machine is there and nobody listens.
+// Begins to connect. Once the socket is writable, ConnectOutcome returns the outcome. kNotRunning
+// means that the machine answered and refused: nobody listens.
 Result<UniqueFd> ConnectTcp(const TcpAddress& address);
 Result<void> ConnectOutcome(int fd, const TcpAddress& address);
 

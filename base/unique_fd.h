@@ -1,4 +1,4 @@
-// UniqueFd: one owner of one file descriptor; its destructor closes it and does nothing else.
+// UniqueFd: the one owner of one file descriptor. Its destructor only closes it.
 #pragma once
 
 #include <unistd.h>

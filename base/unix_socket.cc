@@ -35,7 +35,7 @@ Result<UnixAddress> MakeAddress(const std::string& path) {
   return address;
 }
 
-// A zero byte marks it, and its length ends it.
+// An abstract name begins with a zero byte and ends by its length.
 Result<UnixAddress> MakeAbstractAddress(const std::string& name) {
   auto address = MakeAddress(name);
   if (!address) return address;
@@ -57,7 +57,7 @@ std::string FolderOf(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// 0 or the errno of connect. Never waits.
+// Returns 0 or the errno of connect. Never waits.
 int Connect(int fd, const UnixAddress& address) {
   while (::connect(fd, reinterpret_cast<const sockaddr*>(&address.raw), address.size) < 0) {
     if (errno != EINTR) return errno;
@@ -80,8 +80,8 @@ tl::unexpected<Error> FailFolder(const std::string& folder, const std::string& p
   }
 }
 
-// Held from bind to listen, so that a second daemon never takes a socket that is bound but does not listen yet for one
-// left behind. On the folder itself: it leaves no file.
+// The lock is held from bind to listen. Otherwise a second daemon could take a socket that is bound
+// but does not listen yet for an abandoned one. The folder itself is locked, so no file is left.
 Result<UniqueFd> LockFolder(const std::string& folder, const std::string& path) {
   UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return FailFolder(folder, path, errno);
@@ -99,7 +99,7 @@ Result<UniqueFd> LockFolder(const std::string& folder, const std::string& path) 
   return fd;
 }
 
-// Removes what lies at `path` if it is a socket that nobody serves; otherwise says what it is.
+// Removes the file at `path` if it is a socket that nobody serves. Otherwise says what it is.
 Result<void> RemoveStale(const std::string& path, const UnixAddress& address) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) < 0) {
@@ -124,7 +124,7 @@ Result<void> RemoveStale(const std::string& path, const UnixAddress& address) {
   return {};
 }
 
-// A wait of at most an hour at a time: an endless one is a sequence of them.
+// One poll waits an hour at most; an endless wait is a sequence of polls.
 timespec PollTimeout(Deadline deadline) {
   const Duration left = deadline.Left(std::chrono::hours(1));
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
@@ -146,7 +146,7 @@ Result<bool> WaitFor(int fd, short events, Deadline deadline) {
   }
 }
 
-// `name` is for people.
+// `name` appears in messages only.
 Result<UniqueFd> ConnectTo(const Result<UnixAddress>& address, const std::string& name) {
   if (!address) return Fail(address.error());
   auto fd = NewSocket();
@@ -176,7 +176,8 @@ Result<UniqueFd> ListenUnix(const std::string& path, int backlog) {
   RAYLET_RETURN_IF_ERROR(RemoveStale(path, *address));
   auto fd = NewSocket();
   if (!fd) return fd;
-  // The socket's mode before bind is the mode that its file gets: never a moment of being open to others.
+  // The file gets the mode that the socket has before bind. So it is never open to others, not even
+  // for a moment.
   if (::fchmod(fd->get(), 0600) < 0) return FailErrno(StrCat("cannot set the mode of ", path), errno);
   if (::bind(fd->get(), reinterpret_cast<const sockaddr*>(&address->raw), address->size) < 0) {
     return FailFolder(folder, path, errno);
@@ -285,7 +286,7 @@ Result<Received> ReceiveSome(int fd, std::span<std::byte> buffer, std::vector<Un
   } while (got < 0 && errno == EINTR);
   if (got < 0) {
     if (errno == EAGAIN) return Received{0, true};
-    // The other side closed before it had read all that we sent: for a reader, the end.
+    // The other side closed before it read all that we sent. A reader sees that as the end.
     if (errno == ECONNRESET) return Received{0, false};
     return FailErrno("cannot receive", errno);
   }

@@ -1,5 +1,5 @@
-// Unix sockets with file descriptors: listen, connect, send and receive. No waiting in here: every descriptor returned
-// is non-blocking and close-on-exec.
+// Unix sockets with file descriptors: listen, connect, send and receive. Nothing waits, except
+// WaitReadable and WaitWritable. Every descriptor returned is non-blocking and close-on-exec.
 #pragma once
 
 #include <sys/types.h>
@@ -18,18 +18,19 @@ namespace raylet {
 constexpr size_t kSocketPathBytesMax = 107;
 constexpr size_t kFdsPerMessageMax = 8;
 
-// Binds `path` with mode 0600 and listens. Its folder must exist and be ours to write. A path that is too long, an
-// unreadable folder, an address that somebody serves already: said here, with the remedy. A socket file that nobody
-// serves (a connect is refused) is left over from a dead process: it is replaced.
+// Binds `path` with mode 0600 and listens. The folder must exist and we must be able to write it.
+// Returns an error with the remedy for a path too long, an unreadable folder or an address in use.
+// Replaces a socket file that nobody serves (a connect is refused), since a dead process left it.
 Result<UniqueFd> ListenUnix(const std::string& path, int backlog);
 // The next connection, an invalid UniqueFd when there is none, kFull at the descriptor limit.
 Result<UniqueFd> AcceptUnix(int listen_fd);
 // kNotRunning when nobody listens.
 Result<UniqueFd> ConnectUnix(const std::string& path);
 
-// The same at an abstract name, which belongs to a network namespace and not to a folder: no file, and nothing left of
-// it when its descriptors are closed. Any user may take such a name or connect to it, so each side looks at
-// GetPeerCredentials. kAlreadyExists where somebody has the name.
+// The same at an abstract name, which belongs to a network namespace and not to a folder. It is no
+// file; nothing is left of it when its descriptors are closed. Any user may take such a name or
+// connect to it, so each side checks GetPeerCredentials. kAlreadyExists where another process has
+// the name.
 Result<UniqueFd> ListenAbstract(const std::string& name, int backlog);
 Result<UniqueFd> ConnectAbstract(const std::string& name);
 
@@ -39,19 +40,20 @@ struct PeerCredentials {
 };
 Result<PeerCredentials> GetPeerCredentials(int fd);
 
-// Sends what the kernel takes: 0 when it would block. fds go with the first byte. Never raises SIGPIPE.
+// Sends what the kernel takes; returns 0 when it would block. `fds` go with the first byte. Never
+// raises SIGPIPE.
 Result<size_t> SendSome(int fd, std::span<const std::byte> bytes, std::span<const int> fds);
 struct Received {
   size_t bytes = 0;
   bool would_block = false;  // nothing there; bytes == 0 and !would_block means the other side closed
 };
-// Appends received descriptors to fds. kProtocolError when the kernel had to drop some.
+// Appends received descriptors to `fds`. kProtocolError when the kernel dropped some.
 Result<Received> ReceiveSome(int fd, std::span<std::byte> buffer, std::vector<UniqueFd>& fds);
 
-// Waits until fd is readable (or writable); false at the deadline. Interrupted waits go on.
+// Waits until fd is readable (or writable); false at the deadline. An interrupted wait goes on.
 Result<bool> WaitReadable(int fd, Deadline deadline);
 Result<bool> WaitWritable(int fd, Deadline deadline);
-// True when the other side has gone, without reading anything.
+// True when the other side has gone. Reads nothing.
 bool PeerClosed(int fd);
 
 }  // namespace raylet

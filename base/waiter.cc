@@ -18,8 +18,8 @@ namespace {
 // thread which parks at once still sees waits get short and spins again.
 constexpr int kSpinsPerShortWait = 10;
 constexpr int kAverageWeight = 8;  // a new wait counts one eighth
-// One long pause between bursts says little about the burst to come, so it counts as no more than this many short
-// waits.
+// A long pause between bursts says little about the next burst. It counts as no more than this many
+// short waits.
 constexpr int kShortWaitsPerLongest = 5;
 
 void MovingAverage(Duration& average, Duration sample) { average += (sample - average) / kAverageWeight; }
@@ -74,7 +74,7 @@ bool SpinPark::WaitUntil(Doorbell& bell, Deadline deadline, const std::function<
   }
 
   if (before_park) before_park();
-  bell.sleepers.fetch_add(1, std::memory_order_seq_cst);  // first, then the look at ready(): see Ring
+  bell.sleepers.fetch_add(1, std::memory_order_seq_cst);  // first, then ready(): see Ring
   bool result = false;
   for (;;) {
     const uint32_t rings = bell.rings.load(std::memory_order_acquire);  // with the poster's release in Ring

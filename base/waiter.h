@@ -27,7 +27,7 @@ struct Doorbell {
 };
 static_assert(sizeof(Doorbell) == 128 && std::atomic<uint32_t>::is_always_lock_free);
 
-// Full fence, then a system call only if somebody sleeps.
+// A full fence, then a system call only if somebody sleeps.
 void Ring(Doorbell& bell);
 
 // How often a spin looks before it lets others have its core.
