@@ -13,7 +13,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The socket of the daemon that made this index and is dead; empty where it lives, or where this is no index of ours.
+// The socket path of the dead daemon that made this index. Empty where the daemon lives, or where
+// this is no index of ours.
 std::string SocketOfTheDead(const std::string& segment) {
   const auto fd = OpenNamedSegmentReadOnly(segment);
   if (!fd || LockedByOwner(fd->get())) return {};

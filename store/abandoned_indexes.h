@@ -1,13 +1,14 @@
-// Indexes in /dev/shm that nobody can ever look at or replace: their daemon was killed, and the folder of its socket is
-// gone, too. Called once by a store that starts.
-// Always holds: an index whose daemon lives, or whose folder is still there for objstat or a next daemon, stays.
+// Abandoned indexes: files in /dev/shm that nobody can look at or replace any more. Their daemon
+// was killed, and the folder of its socket is gone too. A store calls this once, at its start.
+// Always holds: an index stays while its daemon lives, or while its folder exists for objstat or
+// the next daemon.
 #pragma once
 
 #include <cstddef>
 
 namespace raylet::store {
 
-// How many were removed.
+// Returns how many it removed.
 size_t RemoveAbandonedIndexes();
 
 }  // namespace raylet::store

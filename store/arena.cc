@@ -36,7 +36,8 @@ T Get(const std::string& name) {
 
 }  // namespace
 
-// jemalloc asks for the pages of one slab at a time, and gives them back as soon as it is empty.
+// jemalloc asks for the pages of one slab at a time and gives them back as soon as the slab is
+// empty.
 struct Arena::Hooks {
   extent_hooks_t table{};  // first: jemalloc hands back its address
   Arena* arena = nullptr;
@@ -44,14 +45,15 @@ struct Arena::Hooks {
   static Arena& Of(extent_hooks_t* table) { return *reinterpret_cast<Hooks*>(table)->arena; }
   static void* Alloc(extent_hooks_t* table, void* wanted_address, size_t size, size_t alignment, bool* zero,
                      bool* commit, unsigned) {
-    // It asks for megabytes first, in order to cut slabs out of them, and for one slab when it does not get them.
+    // jemalloc first asks for megabytes to cut slabs from. When it does not get them, it asks for
+    // one slab.
     if (wanted_address != nullptr || size > kSlabBytesMax || alignment > kPageBytes || *zero) return nullptr;
     const auto offset = Of(table).TakePages(size);
     if (!offset) return nullptr;
     *commit = true;
     return Of(table).base_ + *offset;
   }
-  // false means "done", here and below.
+  // Here and below, false means "done".
   static bool Dalloc(extent_hooks_t* table, void* address, size_t size, bool, unsigned) {
     Of(table).runs_->Give(static_cast<uint64_t>(static_cast<std::byte*>(address) - Of(table).base_), size);
     return false;
@@ -66,9 +68,10 @@ struct Arena::Hooks {
 };
 
 uint64_t Arena::BytesFor(uint64_t capacity_bytes) {
-  // Slabs round up to classes a quarter apart at most, pages by less (for objects that do not go into slabs). Alignment
-  // of data and of metadata costs up to 63 bytes each, whatever the object's size: with a quarter on top that is 2 % of
-  // one object for each 4 KiB, or 4 MiB for the 32768 objects of a small store. The last slab may be begun.
+  // Slabs round up to classes at most a quarter apart. Objects outside slabs round up to pages,
+  // which costs less. Aligning data and metadata costs up to 63 bytes each, whatever the object's
+  // size. Beside the quarter, that is 2 % of one object for each 4 KiB, or 4 MiB for the 32768
+  // objects of a small store. The last slab may be partly used.
   return PageUp(capacity_bytes + capacity_bytes / 4 + std::max(capacity_bytes / 50, uint64_t{4} << 20) + kSlabBytesMax);
 }
 
@@ -97,7 +100,8 @@ Result<void> Arena::CreateJemallocArena() {
   if (const int error = mallctl("arenas.create", &jemalloc_arena_, &size, nullptr, 0); error != 0)
     return FailErrno("jemalloc makes no arena", error);
   has_jemalloc_arena_ = true;
-  // Only now: what jemalloc notes down about the arena stays in the daemon's own memory.
+  // Created only here, so that jemalloc's own notes about the arena stay in the daemon's own
+  // memory.
   hooks_ = std::make_unique<Hooks>();
   hooks_->arena = this;
   hooks_->table = {&Hooks::Alloc,  &Hooks::Dalloc, &Hooks::Destroy, &Hooks::Commit, &Hooks::Refuse,
@@ -129,7 +133,7 @@ std::optional<uint64_t> Arena::Allocate(uint64_t bytes) {
       physical_bytes_ += allocated;
       return offset;
     }
-    // No room for another slab: the pages that it needs by itself may be there.
+    // No room for another slab. The object's own pages may still fit.
   }
   const uint64_t pages = PageUp(std::max<uint64_t>(bytes, 1));
   const auto offset = TakePages(pages);

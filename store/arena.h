@@ -1,8 +1,9 @@
-// Arena: the memory of all objects: one memfd, reserved up front, that clients map. Large objects take whole pages;
-// jemalloc packs small ones into slabs, through extent hooks, in the daemon alone: no allocator header ever lies in the
-// memfd. The ObjectStore owns it; loop thread only.
-// Always holds: runs handed out never overlap, are 64-byte aligned and lie inside arena_bytes(); when all are freed,
-// the largest run is the whole arena again.
+// Arena: the memory of all objects: one memfd, reserved up front, that clients map. The ObjectStore
+// owns it; loop thread only.
+// Large objects take whole pages. jemalloc packs small ones into slabs, through extent hooks, in
+// the daemon alone. No allocator header ever lies in the memfd.
+// Always holds: runs handed out never overlap, are 64-byte aligned and lie inside arena_bytes().
+// When all runs are freed, the largest run is the whole arena again.
 #pragma once
 
 #include <cstdint>
@@ -20,14 +21,14 @@ namespace raylet::store {
 
 class Arena {
  public:
-  // What is reserved, so that objects of any one size, with metadata or without, fill `capacity_bytes` to the last that
-  // fits. MemoryBudget's count of objects is part of it: there are never more than one for each 4 KiB of capacity, or
-  // 32768 in a small store.
+  // The bytes to reserve. Objects of any one size, with metadata or without, then fill
+  // `capacity_bytes` to the last object that fits. It assumes MemoryBudget's bound on objects: at
+  // most one for each 4 KiB of capacity, or 32768 in a small store.
   static uint64_t BytesFor(uint64_t capacity_bytes);
 
-  // Takes all its memory now: kFull, with the numbers, when the machine has not that much.
+  // Takes all its memory now. kFull, with the numbers, when the machine has too little.
   static Result<std::unique_ptr<Arena>> Create(uint64_t capacity_bytes);
-  // From now on pages that have never been used are touched in the background, before they are.
+  // From now on a thread touches unused pages in the background, before somebody uses them.
   void TouchAhead();
   ~Arena();
   Arena(const Arena&) = delete;
@@ -36,14 +37,15 @@ class Arena {
   // The offset of at least `bytes` bytes, or nothing when no run is long enough.
   std::optional<uint64_t> Allocate(uint64_t bytes);
   void Free(uint64_t offset);
-  // What Allocate took for the run at `offset`, rounding included.
+  // The bytes that Allocate took for the run at `offset`, rounding included.
   uint64_t AllocatedBytes(uint64_t offset) const;
 
   std::byte* data() const { return base_; }
   int fd() const { return fd_.get(); }
   uint64_t arena_bytes() const { return arena_bytes_; }
   uint64_t physical_bytes() const { return physical_bytes_; }  // handed out, rounding included
-  // The longest request that would be granted now; small ones may be granted beyond it, in slabs that have room.
+  // The longest request that would be granted now. Small ones may be granted beyond it, in slabs
+  // that have room.
   uint64_t LargestRun() const { return runs_->largest_bytes(); }
 
  private:

@@ -102,7 +102,7 @@ Result<void> ClientSession::HandleHello(const Frame& frame) {
     return Fail(why);
   }
   const auto peer = GetPeerCredentials(socket_.fd());
-  // The page is named after the number that AddClient will give.
+  // The page's name holds the number that AddClient will give.
   const uint32_t number = server_.store().next_client();
   auto pins_fd = CreateMemfd(PinPageName(number), PinPageBytes(), /*reserve=*/false);
   auto pins = pins_fd ? Mapping::Map(pins_fd->get(), PinPageBytes(), Mapping::Access::kReadWrite)
@@ -199,7 +199,7 @@ Result<void> ClientSession::HandleWatch(const Frame& frame) {
   if (watched_.size() + request->ids.size() > kWatchedIdsPerClientMax) {
     Error why{ErrorCode::kFull, StrCat("client ", client_, " watches ", watched_.size(), " ids and asks for ",
                                        request->ids.size(), " more; the limit is ", kWatchedIdsPerClientMax)};
-    if (frame.header.request_id == 0) return Fail(std::move(why));  // no other way to tell it
+    if (frame.header.request_id == 0) return Fail(std::move(why));  // a notice is the only way to tell the client
     ReplyStatus(frame.header.request_id, Fail(std::move(why)));
     return {};
   }

@@ -1,6 +1,7 @@
-// ClientSession: one connected client: its socket, its number, its pin page and what it watches. Owned by the
-// StoreServer; loop thread only. Reads the wire and hands each request to the server; a message that makes no sense
-// closes this connection and touches nobody else.
+// ClientSession: one connected client: its socket, its number, its pin page and the ids that it
+// watches. Owned by the StoreServer; loop thread only. Reads the wire and hands each request to the
+// server.
+// Always holds: a message that makes no sense closes this connection and affects no other client.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,8 @@ constexpr size_t kWatchedIdsPerClientMax = 65536;
 
 class ClientSession final : public FramedSocket::Handler {
  public:
-  // `server` outlives the session. `key` names the session within it, also before the client has a number.
+  // `server` outlives the session. `key` names the session within it, even before the client has a
+  // number.
   ClientSession(StoreServer& server, uint64_t key, UniqueFd fd);
 
   uint64_t key() const { return key_; }
@@ -30,9 +32,9 @@ class ClientSession final : public FramedSocket::Handler {
   void Send(wire::StoreMessage type, uint64_t request_id, const Message& message) {
     socket_.Send(static_cast<uint16_t>(type), request_id, Encode(message));
   }
-  // Nothing is sent where no reply is wanted.
+  // Sends nothing where no reply is wanted.
   void ReplyStatus(uint64_t request_id, const Result<void>& outcome);
-  // A notice if it watches `id`, which it then does no more.
+  // Sends a notice if the client watches `id`, and ends that watch.
   void NoticeSealed(const ObjectId& id);
 
   void OnFrame(const Frame& frame, std::vector<UniqueFd>& fds) override;
@@ -55,8 +57,8 @@ class ClientSession final : public FramedSocket::Handler {
   UniqueFd pins_fd_;
   Mapping pins_;
   std::unordered_set<ObjectId> watched_;
-  uint64_t counted_received_ = 0, counted_sent_ = 0;  // what the index's counters hold of this socket already
-  FramedSocket socket_;                               // last: goes first
+  uint64_t counted_received_ = 0, counted_sent_ = 0;  // bytes of this socket that the index's counters already hold
+  FramedSocket socket_;                               // last: destroyed first
 };
 
 }  // namespace raylet::store

@@ -1,5 +1,6 @@
-// CreateQueue: creates that wait for room, in the order in which they came. Pure; loop thread only. Bounded for each
-// client; a create of a client that has gone is not in here.
+// CreateQueue: creates that wait for room, in order of arrival. Pure; loop thread only.
+// Always holds: the queue is bounded for each client, and holds no create of a client that has
+// gone.
 #pragma once
 
 #include <cstdint>
@@ -45,7 +46,7 @@ class CreateQueue {
     Forget(front.client);
     return front;
   }
-  // Takes out those whose deadline has come, in order.
+  // Removes and returns the creates whose deadline has passed, in order.
   std::vector<BlockedCreate> TakeExpired(TimePoint now) {
     std::vector<BlockedCreate> expired;
     std::deque<BlockedCreate> left;
@@ -64,7 +65,7 @@ class CreateQueue {
     std::erase_if(waiting_, [client](const BlockedCreate& create) { return create.client == client; });
     of_client_.erase(client);
   }
-  // TimePoint::max() when none ends.
+  // TimePoint::max() when no create has a deadline.
   TimePoint NextDeadline() const {
     TimePoint next = TimePoint::max();
     for (const BlockedCreate& create : waiting_) next = std::min(next, create.deadline);

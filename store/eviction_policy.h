@@ -1,5 +1,5 @@
-// EvictionPolicy: the order in which evictable objects go: least recently used first. Pure; loop thread only.
-// An entry is in here iff its object is sealed and not owned.
+// EvictionPolicy: the order of eviction, least recently used first. Pure; loop thread only.
+// Always holds: an entry is in here iff its object is sealed and not owned.
 #pragma once
 
 #include <cstdint>
@@ -10,13 +10,14 @@ namespace raylet::store {
 
 class EvictionPolicy {
  public:
-  // Most recently used from here on; adds the entry if it is new.
+  // Makes the entry the most recently used one; adds it if it is new.
   void Add(uint32_t entry) {
     Remove(entry);
     order_.push_back(entry);
     where_[entry] = std::prev(order_.end());
   }
-  // As Add, for an entry that is in here; nothing otherwise (a late touch of an object that has gone).
+  // As Add, but only for an entry that is in here. A late touch of an object that has gone does
+  // nothing.
   void Touch(uint32_t entry) {
     if (const auto it = where_.find(entry); it != where_.end()) order_.splice(order_.end(), order_, it->second);
   }

@@ -1,5 +1,5 @@
-// plasma_store: the daemon that keeps immutable objects in shared memory. Reads its flags, builds its parts, runs until
-// it is told to stop.
+// plasma_store: the daemon that keeps immutable objects in shared memory. main reads the flags,
+// builds the parts and runs until it is told to stop.
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -74,7 +74,7 @@ int Complain(const Error& error) {
   return error.code == ErrorCode::kInvalid ? 2 : 1;
 }
 
-// The socket's file, removed when we go, unless it is another's by then.
+// The socket's file. Removed at the end, unless another daemon has replaced it by then.
 class SocketFile {
  public:
   explicit SocketFile(std::string path) : path_(std::move(path)) { ::stat(path_.c_str(), &ours_); }
@@ -113,7 +113,7 @@ Result<void> CreateIndex(NamedIndex& index, size_t bytes) {
   }
   if (!fd) return Fail(fd.error());
   index.fd = std::move(*fd);
-  // All of it now: a full /dev/shm is an error here and not a SIGBUS later.
+  // Takes all the memory now: a full /dev/shm is an error here and not a SIGBUS later.
   if (::fallocate(index.fd.get(), 0, 0, static_cast<off_t>(bytes)) != 0)
     return FailErrno(StrCat("cannot reserve ", FormatBytes(bytes),
                             " in /dev/shm for the index; make it larger, or say "

@@ -1,4 +1,5 @@
-// MemoryBudget: what a store of so many bytes takes at start, and whether the machine has it. Pure.
+// MemoryBudget: the memory that a store of a given capacity takes at start, and whether the machine
+// has it. Pure.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,8 @@ struct MemoryBudget {
   uint64_t total_bytes() const { return index_bytes + arena_bytes; }
 
   static MemoryBudget For(uint64_t capacity_bytes);
-  // kFull with the numbers unless `available_bytes` (base/available_memory.h) are enough; `flag` is what the user said.
+  // kFull with the numbers unless `available_bytes` (base/available_memory.h) is enough. `flag` is
+  // the user's own text.
   Result<void> Check(const std::string& flag, uint64_t available_bytes) const;
 };
 

@@ -25,8 +25,9 @@ std::optional<uint32_t> ObjectIndex::Insert(const ObjectId& id, const Fields& fi
   uint64_t words[3] = {};
   std::memcpy(words, id.data(), ObjectId::kSize);
   words[2] |= uint64_t{fields.creator} << 32;
-  // Release: a reader that still holds the word of the object before, and sees one of these, also sees that the word
-  // has changed (it reads the fields with acquire, then the word again).
+  // Release: a reader may still hold the word of the previous object. If it sees one of these
+  // fields, it also sees that the word has changed, because it reads the fields with acquire and
+  // then the word again.
   for (int i = 0; i < 3; ++i) slot.id_words[i].store(words[i], std::memory_order_release);
   slot.offset.store(fields.offset, std::memory_order_release);
   slot.data_bytes.store(fields.data_bytes, std::memory_order_release);
@@ -43,15 +44,16 @@ void ObjectIndex::MarkSealed(uint32_t entry) {
   for (int i = 0; i < 3; ++i) words[i] = At(entry).id_words[i].load(std::memory_order_relaxed);
   ObjectId id;
   std::memcpy(id.mutable_data(), words, ObjectId::kSize);
-  // Publishes id, place and sizes, and the creator's bytes, to every process that reads the word with acquire.
+  // Publishes id, place, sizes and creator to every process that reads the word with acquire.
   Change(entry, EntryState::kSealed, std::memory_order_seq_cst);
-  // A waiter reads the bucket, then probes, then parks on the value it read: it misses neither word nor bump.
+  // A waiter reads the bucket, then probes, then parks on the value it read. So it misses neither
+  // the word nor the bump.
   header_->buckets[static_cast<std::ptrdiff_t>(BucketOf(id))].fetch_add(1, std::memory_order_seq_cst);
 }
 
 void ObjectIndex::MarkDying(uint32_t entry) {
-  // Pairs with the pin in the client (slot stored, then the word read again): either the client sees the change and
-  // gives up, or the scan of the slots that follows here sees its pin.
+  // Pairs with the pin in the client, which stores its slot and then reads the word again. Either
+  // the client sees the change and gives up, or the scan of the slots after this sees its pin.
   Change(entry, EntryState::kDying, std::memory_order_seq_cst);
   std::atomic_thread_fence(std::memory_order_seq_cst);
 }
@@ -70,7 +72,8 @@ void ObjectIndex::Remove(uint32_t entry) {
     Change(entry, EntryState::kTombstone, std::memory_order_release);
     return;
   }
-  // Nothing probes past here: this entry and the tombstones that end in it may end probes again.
+  // No probe needs to pass this entry. So it becomes empty, and so do the tombstones directly
+  // before it.
   Change(entry, EntryState::kEmpty, std::memory_order_release);
   for (uint32_t before = (entry - 1) & mask_; state_of(before) == EntryState::kTombstone; before = (before - 1) & mask_)
     Change(before, EntryState::kEmpty, std::memory_order_release);

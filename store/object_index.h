@@ -1,5 +1,7 @@
-// ObjectIndex: the writer of the shared index (fbs/segment_layout.h). Loop thread only; readers are other processes.
-// Entries never move. Open addressing with linear probing, at most half full.
+// ObjectIndex: the writer of the shared index (fbs/segment_layout.h). Loop thread only; readers are
+// other processes.
+// Always holds: entries never move. The table uses open addressing with linear probing and is at
+// most half full.
 #pragma once
 
 #include <cstdint>
@@ -21,10 +23,11 @@ class ObjectIndex {
     bool owned = false;
     uint64_t created_ms = 0;
   };
-  // A new unsealed entry's number, or nothing when the table is half full. The id is not in here yet.
+  // The number of a new unsealed entry, or nothing when the table is half full. The index must not
+  // hold the id yet.
   std::optional<uint32_t> Insert(const ObjectId& id, const Fields& fields);
   void MarkSealed(uint32_t entry);  // publishes the fields to readers and bumps the bucket's futex word
-  void MarkDying(uint32_t entry);   // no new pin succeeds from here on; full fence: pins made before are visible after
+  void MarkDying(uint32_t entry);  // no new pin succeeds from here on; a full fence makes earlier pins visible after it
   void SetOwned(uint32_t entry, bool owned);
   void Remove(uint32_t entry);
   uint32_t used() const { return used_; }

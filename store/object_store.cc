@@ -15,8 +15,8 @@ void Add(std::atomic<uint64_t>& counter, uint64_t value) {
 void Subtract(std::atomic<uint64_t>& counter, uint64_t value) { Add(counter, ~value + 1); }
 }  // namespace
 
-// Makes mutation_seq odd while counters and entries change together: a reader that saw the same even number before and
-// after saw numbers that add up.
+// Makes mutation_seq odd while counters and entries change together. A reader that saw the same
+// even number before and after saw numbers that add up.
 class ObjectStore::Transaction {
  public:
   explicit Transaction(ObjectStore& store) : store_(store) {
@@ -83,7 +83,7 @@ void ObjectStore::RemoveClient(uint32_t number) {
   for (const uint32_t entry : std::unordered_set<uint32_t>(client->owned)) {
     const EntryState state = objects_.at(entry).state;
     if (state == EntryState::kSealed) Kill(entry);
-    if (state == EntryState::kUnsealed) {  // another client writes it still
+    if (state == EntryState::kUnsealed) {  // another client still writes it
       objects_.at(entry).owner = 0;
       objects_.at(entry).orphan = true;
     }
@@ -150,7 +150,8 @@ Result<uint64_t> ObjectStore::Create(uint32_t client_number, const ObjectId& id,
   if (need <= free_bytes()) offset = arena_.Allocate(in_arena);
   if (!offset && SweepDying() && need <= free_bytes()) offset = arena_.Allocate(in_arena);
   while (!offset && options.evict_if_full) {
-    // At least a fifth of the capacity at a time, as Plasma does: evicting one by one would make every create slow.
+    // Evicts at least a fifth of the capacity at a time, as Plasma does. Evicting one object at a
+    // time would make every create slow.
     const uint64_t missing = need > free_bytes() ? need - free_bytes() : 0;
     if (EvictUnpinned(std::max(missing, capacity_bytes_ / 5)) == 0) break;
     if (need <= free_bytes()) offset = arena_.Allocate(in_arena);
@@ -169,7 +170,7 @@ Result<uint64_t> ObjectStore::Create(uint32_t client_number, const ObjectId& id,
                                       .owned = options.owned,
                                       .created_ms = NowMs()};
   auto entry = index_.Insert(id, fields);
-  // A full table is a lack of room like any other.
+  // A full table counts as a lack of room.
   if (!entry && options.evict_if_full && EvictUnpinned(capacity_bytes_ / 5) > 0) entry = index_.Insert(id, fields);
   if (!entry) {
     arena_.Free(*offset);
@@ -289,7 +290,7 @@ Result<void> ObjectStore::SetOwner(uint32_t client, std::span<const ObjectId> id
 
 void ObjectStore::HandOver(uint32_t entry, uint32_t owner) {
   Object& object = objects_.at(entry);
-  if (object.owner == 0 || object.owner == owner) return;  // shared objects stay shared
+  if (object.owner == 0 || object.owner == owner) return;  // objects without an owner stay so
   Client& from = clients_.at(object.owner);
   from.owned.erase(entry);
   Subtract(from.row->owned_bytes, object.bytes());
@@ -331,7 +332,7 @@ uint64_t ObjectStore::EvictUnpinned(uint64_t bytes) {
     Kill(entry);
     Add(index_.header().counters.evictions, 1);
   }
-  SweepDying();  // a victim that was pinned in between goes with its last pin
+  SweepDying();  // a victim that was pinned meanwhile is freed with its last pin
   const uint64_t went = before - used_bytes_;
   Add(index_.header().counters.evicted_bytes, went);
   return went;

@@ -1,5 +1,5 @@
-// ObjectStore: the verbs on objects and the ledger that adds up. No sockets, no waiting: each call is one transaction.
-// Loop thread only. Time comes in as a parameter of the constructor's clock.
+// ObjectStore: the verbs on objects, and the ledger that adds up. No sockets and no waiting: each
+// call is one transaction. Loop thread only. Time comes from the constructor's clock.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@
 
 namespace raylet::store {
 
-// The numbers that go with kFull.
+// The numbers that accompany kFull.
 struct FullNumbers {
   uint64_t need_bytes = 0, free_bytes = 0, largest_run_bytes = 0, pinned_bytes = 0;
 };
@@ -38,35 +38,37 @@ class ObjectStore {
   // `index` is a fresh index segment; `arena`, `index` and `clock` outlive the store.
   ObjectStore(uint64_t capacity_bytes, Arena& arena, IndexHeader* index, const Clock& clock);
 
-  // A client from now on; `pins` is its page, which outlives the client here. Numbers are never reused.
+  // Adds a client. `pins` is its page, which outlives the client here. Numbers are never reused.
   Result<uint32_t> AddClient(int32_t pid, const std::string& name, PinPage* pins);
-  // Its unsealed objects and those that it owns go, its pins are dropped.
+  // Deletes the client's unsealed objects and the objects that it owns; drops its pins.
   void RemoveClient(uint32_t client);
   uint32_t next_client() const { return next_client_; }
 
-  // The offset of the data. kAlreadyExists, kTooLarge, or kFull: then `full` has the numbers and a later try may do.
+  // The offset of the data. kAlreadyExists, kTooLarge, or kFull: then `full` has the numbers, and a
+  // later try may succeed.
   Result<uint64_t> Create(uint32_t client, const ObjectId& id, const CreateOptions& options, FullNumbers& full);
   Result<void> Seal(uint32_t client, const ObjectId& id);
   Result<void> Abort(uint32_t client, const ObjectId& id);
-  // Of a pinned object: it is gone for new gets now, its memory goes with the last pin. Of an unknown one: kNotFound.
-  // Of an unsealed one: kWrongState, and nothing is remembered.
+  // A pinned object disappears for new gets now; its memory is freed with the last pin. An unknown
+  // object is kNotFound. An unsealed one is kWrongState, and stays.
   Result<void> Delete(const ObjectId& id);
-  // The same for several, in one transaction.
+  // The same for several objects, in one transaction.
   std::vector<Result<void>> Delete(std::span<const ObjectId> ids);
-  uint64_t Evict(uint64_t bytes);  // least recently used first; how many bytes really went
-  // Hands objects over to `owner`, a client's number; 0 means `client` itself. Only the owner of an object may, and its
-  // creator while it writes it; when one may not go, none does. Objects that nobody owns stay everybody's, unknown ones
-  // have gone already, and what is handed to a client that has gone goes with it.
+  uint64_t Evict(uint64_t bytes);  // least recently used first; returns the bytes freed
+  // Hands objects over to the client `owner`; 0 means `client` itself. Only an object's owner may
+  // do so, and its creator while it writes it. When one object may not be handed over, none is.
+  // Objects without an owner stay so, and unknown ones are ignored. An object handed to a client
+  // that has gone is deleted.
   Result<void> SetOwner(uint32_t client, std::span<const ObjectId> ids, uint32_t owner);
   bool IsSealed(const ObjectId& id) const;
 
-  // Frees dying objects that nobody pins any more; true if any went.
+  // Frees dying objects that nobody pins any more; true if it freed any.
   bool SweepDying();
   bool AnyoneWaits() const { return pins_.AnyoneWaits(); }
   std::byte* arena_data() const { return arena_.data(); }
   bool HasDying() const { return !dying_.empty(); }
   uint64_t free_bytes() const { return capacity_bytes_ - used_bytes_; }
-  // Called after each seal with the object: wake whoever waits.
+  // `callback` runs after each seal with the object, to wake its waiters.
   void OnSealed(std::function<void(const ObjectId&)> callback) { on_sealed_ = std::move(callback); }
 
  private:
@@ -74,15 +76,15 @@ class ObjectStore {
     ObjectId id;
     uint64_t offset = 0, data_bytes = 0, metadata_bytes = 0;
     uint32_t creator = 0;
-    uint32_t owner = 0;   // set iff it hangs off that client's socket
-    bool orphan = false;  // its owner went while another client writes it: it goes at its seal
+    uint32_t owner = 0;   // set iff the object is deleted when that client's socket closes
+    bool orphan = false;  // its owner went while another client writes it: deleted at its seal
     EntryState state = EntryState::kUnsealed;
     uint64_t bytes() const { return data_bytes + metadata_bytes; }
   };
   struct Client {
     ClientRow* row = nullptr;
-    std::unordered_set<uint32_t> unsealed;  // entries that it writes
-    std::unordered_set<uint32_t> owned;     // entries that hang off it
+    std::unordered_set<uint32_t> unsealed;  // entries that the client writes
+    std::unordered_set<uint32_t> owned;     // entries that the client owns
   };
   class Transaction;
 
@@ -107,7 +109,7 @@ class ObjectStore {
   uint32_t next_client_ = 1;
   std::unordered_map<uint32_t, Client> clients_;
   std::unordered_map<uint32_t, Object> objects_;    // by entry
-  std::unordered_map<ObjectId, uint32_t> entries_;  // not the dying ones: their ids may be used again
+  std::unordered_map<ObjectId, uint32_t> entries_;  // without the dying ones: their ids may be used again
   std::unordered_set<uint32_t> dying_;
   std::function<void(const ObjectId&)> on_sealed_;
 };

@@ -1,5 +1,6 @@
-// PageRuns: which runs of pages of a range are free. Pure. The Arena owns it; loop thread only.
-// Always holds: no two free runs touch (they have grown together), so that when all is given back there is one.
+// PageRuns: the free runs of pages of a range. Pure. The Arena owns it; loop thread only.
+// Always holds: no two free runs touch, because they are merged. When all pages are given back
+// there is one run.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +19,10 @@ class PageRuns {
   // One free run of `bytes`, whole pages, from offset 0.
   explicit PageRuns(uint64_t bytes);
 
-  // The offset of `bytes`, whole pages and not zero: from the smallest run that is long enough, and of several the one
-  // that lies lowest. Nothing when there is none.
+  // The offset of `bytes`, which are whole pages and not zero. Takes the smallest run that is long
+  // enough, and the lowest of several. Nothing when there is none.
   std::optional<uint64_t> Take(uint64_t bytes);
-  // Any part of what was taken, whole pages.
+  // Gives back any part of the pages taken, in whole pages.
   void Give(uint64_t offset, uint64_t bytes);
   uint64_t largest_bytes() const { return by_bytes_.empty() ? 0 : by_bytes_.rbegin()->first; }
 

@@ -18,8 +18,8 @@
 namespace raylet::store {
 namespace {
 
-constexpr uint64_t kTouchBytes = uint64_t{1} << 20;         // at a time: the end of the store does not wait for long
-constexpr uint64_t kTouchMappedBytes = uint64_t{64} << 20;  // mapped for it: page tables stay short
+constexpr uint64_t kTouchBytes = uint64_t{1} << 20;         // touched at a time: the store's end does not wait long
+constexpr uint64_t kTouchMappedBytes = uint64_t{64} << 20;  // mapped at a time: page tables stay short
 constexpr uint64_t kTellEveryBytes = uint64_t{16} << 20;
 constexpr int kLowestPriority = 19;
 
@@ -27,7 +27,7 @@ constexpr int kLowestPriority = 19;
 
 PageToucher::PageToucher(int fd, uint64_t bytes, uint64_t ahead_bytes)
     : fd_(fd), bytes_(bytes), ahead_bytes_(ahead_bytes), target_(std::min(bytes, ahead_bytes)) {
-  const SignalsBlocked blocked;  // they are the loop's
+  const SignalsBlocked blocked;  // signals belong to the loop's thread
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -51,7 +51,7 @@ void PageToucher::UsedUntil(uint64_t offset) {
 }
 
 void PageToucher::Run() {
-  ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kLowestPriority);  // of this thread alone
+  ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kLowestPriority);  // this thread alone
   for (uint64_t done = 0;;) {
     uint64_t target = 0;
     {
@@ -74,7 +74,7 @@ bool PageToucher::Touch(uint64_t offset, uint64_t bytes) {
     good = ::madvise(static_cast<std::byte*>(window) + at, piece, MADV_POPULATE_WRITE) == 0 || errno == EINTR;
     if (good) touched_bytes_.store(offset + at + piece, std::memory_order_relaxed);
   }
-  // An old kernel, or no address space: all works as well without, only slower.
+  // An old kernel, or no address space. The store works without touching, only slower.
   if (!good) RAYLET_LOG(kInfo, "pages are not touched ahead of their use: ", std::strerror(errno));
   if (window != MAP_FAILED) ::munmap(window, bytes);
   return good;

@@ -1,8 +1,10 @@
-// PageToucher: a thread of low priority that has the kernel clear the arena's pages before somebody needs them: those
-// are reserved from the start, and the kernel clears each at its first use, one fault at a time, which would cost a
-// large put or pull more than its bytes do. Owned by the Arena, whose loop thread calls it.
-// Always holds: no page's bytes change; what is touched is at most kTouchAheadBytes beyond what has been used so far;
-// no memory is taken, since all is reserved; when there is nothing to touch, the thread sleeps.
+// PageToucher: a low-priority thread that has the kernel clear the arena's pages before they are
+// used. The pages are reserved, but the kernel clears each at its first use, one fault at a time.
+// That can cost a large put or pull more than copying its bytes. Owned by the Arena; called on its
+// loop thread.
+// Always holds: no page's bytes change. At most kTouchAheadBytes beyond the highest page used so
+// far are touched. No memory is taken, since all is reserved. With nothing to touch, the thread
+// sleeps.
 #pragma once
 
 #include <atomic>
@@ -19,9 +21,9 @@ constexpr uint64_t kTouchAheadBytes = uint64_t{1} << 30;
 
 class PageToucher {
  public:
-  // `fd` is a memfd of `bytes`, and outlives this. Begins at once.
+  // `fd` is a memfd of `bytes` that outlives this. The thread starts at once.
   PageToucher(int fd, uint64_t bytes, uint64_t ahead_bytes = kTouchAheadBytes);
-  ~PageToucher();  // ends what is under way: milliseconds
+  ~PageToucher();  // waits for the piece under way: milliseconds
   PageToucher(const PageToucher&) = delete;
   PageToucher& operator=(const PageToucher&) = delete;
 
@@ -34,7 +36,7 @@ class PageToucher {
 
   const int fd_;
   const uint64_t bytes_, ahead_bytes_;
-  uint64_t told_ = 0;  // loop thread: what the thread has been told
+  uint64_t told_ = 0;  // loop thread only: the last value given to the thread
   std::atomic<uint64_t> touched_bytes_{0};
   std::atomic<bool> stop_{false};
   std::mutex mutex_;

@@ -1,6 +1,8 @@
-// PinLedger: every client's pin page: which entries somebody holds, which were used, who waits. The ObjectStore owns
-// it; loop thread only. The pages are written by other processes at any moment, and may hold nonsense: numbers that
-// name no entry count for nothing, and whatever a page says, at most all of its slots are read.
+// PinLedger: every client's pin page: which entries somebody pins, which were used, who waits. The
+// ObjectStore owns it; loop thread only. Other processes write the pages at any moment, and may
+// write nonsense.
+// Always holds: numbers that name no entry are ignored; of a page, at most all of its slots are
+// read.
 #pragma once
 
 #include <cstdint>
@@ -20,14 +22,14 @@ class PinLedger {
   void AddClient(uint32_t client, PinPage* page);
   void RemoveClient(uint32_t client);
 
-  // Looks at the slots of all clients now. An entry that was made dying (with a full fence) before, and that is not
-  // pinned then, will never be.
+  // Reads the slots of all clients now. An entry that was made dying before (with a full fence),
+  // and that no slot names now, is never pinned again.
   void Scan();
   // As of the last Scan.
   bool Pinned(uint32_t entry) const { return (marks_[entry / 64] >> entry % 64 & 1) != 0; }
   const std::vector<uint32_t>& pinned() const { return pinned_; }  // each once
 
-  // Calls `used` with the entries that were used since the last call, in each client's order.
+  // Calls `used` with each entry used since the last call, in each client's order.
   void ReadTouches(const std::function<void(uint32_t entry)>& used);
   bool AnyoneWaits() const;  // some client has threads that wait for a seal
 

@@ -13,7 +13,7 @@
 namespace raylet::store {
 namespace {
 
-constexpr std::chrono::milliseconds kSweepPeriod{100};  // pins go without a word: they have to be looked at
+constexpr std::chrono::milliseconds kSweepPeriod{100};  // a dropped pin sends no message: the slots have to be read
 constexpr size_t kSessionsMax = kClientRowsMax + 64;    // some have not said hello yet
 
 UniqueFd OpenReserve() { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
@@ -59,7 +59,8 @@ void StoreServer::Accept() {
   }
 }
 
-// At the descriptor limit: without this the connection would stay in the backlog and the loop would spin on it.
+// At the descriptor limit. Without this the connection would stay in the backlog and the loop would
+// spin on it.
 void StoreServer::RefuseOne() {
   reserve_.Reset();
   { const auto refused = AcceptUnix(listening_); }
@@ -74,7 +75,7 @@ void StoreServer::RefuseOne() {
 
 void StoreServer::Create(BlockedCreate create) {
   const bool may_wait = create.deadline > clock_.Now();
-  // In order: whoever may wait does so behind those who wait already.
+  // Creates are served in order: a new one waits behind those that already wait.
   if ((!may_wait || blocked_.Empty()) && Try(create, !may_wait)) return;
   const uint32_t client = create.client;
   const uint64_t request_id = create.request_id;
@@ -142,8 +143,8 @@ void StoreServer::AfterRequest() {
 }
 
 void StoreServer::Sealed(const ObjectId& id) {
-  // The bucket's word has changed; the pages are looked at only after that (seq_cst), so a waiter that is not seen here
-  // has not probed yet and will find the object.
+  // The bucket's word has changed, and the pages are read only after that (seq_cst). So a waiter
+  // that is not seen here has not probed yet, and will find the object.
   if (store_.AnyoneWaits()) FutexWakeAll(&index_->buckets[static_cast<std::ptrdiff_t>(BucketOf(id))]);
   const auto watchers = watchers_.find(id);
   if (watchers == watchers_.end()) return;

@@ -1,6 +1,6 @@
-// StoreServer: carries the verbs of ObjectStore between sockets and the store: accepts, keeps the sessions, lets
-// creates wait for room, wakes and tells those who wait for a seal. main owns it; loop thread only. Without blocked
-// creates and dying objects it has no timer.
+// StoreServer: carries the verbs of ObjectStore between sockets and the store. It accepts clients,
+// keeps the sessions, lets creates wait for room, and wakes those who wait for a seal. main owns
+// it; loop thread only. It has a timer only while creates are blocked or objects are dying.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@
 
 namespace raylet::store {
 
-// What every client is given; the descriptors' owner outlives the server.
+// The segments that every client gets. The owner of the descriptors outlives the server.
 struct SharedSegments {
   int arena_read_only = -1, arena_read_write = -1, index_read_only = -1;
   uint64_t arena_bytes = 0, index_bytes = 0, capacity_bytes = 0;
@@ -30,7 +30,7 @@ class StoreServer {
               const Clock& clock);
   ~StoreServer();
 
-  // For sessions.
+  // Called by sessions.
   Loop& loop() { return loop_; }
   ObjectStore& store() { return store_; }
   IndexCounters& counters() { return index_->counters; }
@@ -39,14 +39,15 @@ class StoreServer {
   void Named(ClientSession& session) { by_client_[session.client()] = &session; }
   void Create(BlockedCreate create);
   void WatchFor(const ObjectId& id, uint64_t session_key) { watchers_[id].push_back(session_key); }
-  // Room may have come free, somebody may wait: serves the blocked creates and sets the timer if anything waits.
+  // Called when room may have come free or a client may wait. Serves the blocked creates, and sets
+  // the timer if anything waits.
   void AfterRequest();
   void Remove(uint64_t session_key);
 
  private:
   void Accept();
   void RefuseOne();
-  // True when it is done with, one way or the other; false while there is no room.
+  // True when the create is finished, granted or refused; false while there is no room.
   bool Try(const BlockedCreate& create, bool last_try);
   void Reply(const BlockedCreate& create, const Result<uint64_t>& outcome, const FullNumbers& numbers);
   void Sealed(const ObjectId& id);
@@ -57,7 +58,7 @@ class StoreServer {
   IndexHeader* const index_;
   const SharedSegments segments_;
   const Clock& clock_;
-  UniqueFd reserve_;  // given up for a moment at the descriptor limit, to accept and close whoever knocks
+  UniqueFd reserve_;  // given up for a moment at the descriptor limit, to accept and close a new connection
   uint64_t next_key_ = 1;
   std::map<uint64_t, std::unique_ptr<ClientSession>> sessions_;
   std::unordered_map<uint32_t, ClientSession*> by_client_;
