@@ -39,7 +39,7 @@ class Writer {
   size_t at_ = 0;
 };
 
-// Reads while the bytes last; ok() says whether every read was inside.
+// Reads until the bytes run out. ok() says whether every read was inside them.
 class Reader {
  public:
   explicit Reader(std::span<const std::byte> in) : in_(in) {}

@@ -1,6 +1,6 @@
-// Records of a call channel: what a caller and the worker that hosts an actor write into each other's ring. A compact
-// little-endian encoding, since a FlatBuffer would cost more than the call. Every field is bounds-checked on parse: the
-// other side is another process.
+// Records of a call channel: what a caller and the actor's worker write into each other's ring. The
+// encoding is compact and little-endian, since a FlatBuffer would cost more than the call. Parsing
+// checks the bounds of every field: the other side is another process.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ enum class CallRecordType : uint32_t {
   kCall = 1,         // caller -> actor
   kReply = 2,        // actor -> caller
   kReleaseLend = 3,  // either way: the other side's lend has ended
-  kRefused = 4,      // actor -> caller: your record made no sense, and no more are taken; a sentence
+  kRefused = 4,      // actor -> caller: a record made no sense, and the actor takes no more; holds a sentence
 };
 
 constexpr size_t kChannelRingBytes = size_t{1} << 20;      // each way
@@ -25,7 +25,7 @@ constexpr size_t kInlineValueBytesMax = size_t{64} << 10;  // larger values go t
 constexpr size_t kInlineCallBytesMax = size_t{192} << 10;  // all inline values of one record together
 constexpr size_t kCallArgumentsMax = 256;
 
-// Where a value is. Views point into the parsed bytes.
+// The place of a value. Views point into the parsed bytes.
 struct ValueView {
   enum class Kind : uint8_t { kInline = 0, kStored = 1, kFailed = 2 };
   Kind kind = Kind::kInline;
@@ -43,7 +43,7 @@ struct CallRecord {
 
 struct ReplyRecord {
   uint64_t call = 0;
-  LendId lend = 0;                  // what the result refers to is lent by the actor's process
+  LendId lend = 0;                  // the actor's process lends what the result refers to
   bool arguments_retained = false;  // the call's lend goes on until a kReleaseLend
   ValueView result;
 };
@@ -59,7 +59,7 @@ Result<ReplyRecord> ParseReplyRecord(std::span<const std::byte> bytes);
 void WriteLendRecord(LendId lend, std::span<std::byte, 8> out);
 Result<LendId> ParseLendRecord(std::span<const std::byte> bytes);
 
-// A channel's memfd: the caller's ring (calls), then the actor's ring (replies).
+// The memfd of a channel: the caller's ring (calls), then the actor's ring (replies).
 size_t ChannelBytes();
 size_t ChannelReplyRingOffset();
 struct ChannelRings {

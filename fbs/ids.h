@@ -21,7 +21,7 @@ struct ActorTag {};
 struct NodeTag {};
 
 using ObjectId = Id<ObjectTag, 20>;
-using TaskId = ObjectId;  // a task is named by its first return value
+using TaskId = ObjectId;  // a task's id is the id of its first return value
 using ActorId = Id<ActorTag, 20>;
 using NodeId = Id<NodeTag, 20>;
 using ProcessId = uint64_t;
@@ -72,7 +72,7 @@ inline ProcessId CreatorOf(const ActorId& id) {
   return creator;
 }
 
-// A new id owned by `owner`; any thread. Actors' come from NewActorId.
+// A new id owned by `owner`. Any thread. NewActorId makes the ids of actors.
 template <class IdType = ObjectId>
 IdType NewObjectId(ProcessId owner, std::atomic<uint64_t>& counter) {
   IdType id;

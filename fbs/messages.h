@@ -1,5 +1,5 @@
-// Messages: typed structs (flatc's object API: wire::CreateRequestT …) to bytes and back. Bytes from outside are
-// verified here, in release builds too, before anybody looks at them.
+// Messages: typed structs (flatc's object API: wire::CreateRequestT …) to bytes and back. Parse
+// verifies bytes from outside, in release builds too, before anything reads them.
 #pragma once
 
 #include <cstdint>
@@ -31,16 +31,16 @@ constexpr uint16_t kRayletProtocolMin = 1, kRayletProtocolMax = 1;
 constexpr uint16_t kPeerProtocolMin = 1, kPeerProtocolMax = 1;
 constexpr const char* kBuild = RAYLET_VERSION;
 
-// What a FlatBuffer from outside may look like.
+// The bounds of a FlatBuffer from outside.
 constexpr size_t kMessageDepthMax = 8;
 constexpr size_t kMessageTablesMax = 65536;             // arguments and resources are tables
 constexpr size_t kStoreBodyBytesMax = size_t{1} << 20;  // small puts travel inline
 constexpr size_t kRayletBodyBytesMax = size_t{4} << 20;
-constexpr size_t kPeerBodyBytesMax = size_t{8} << 20;  // what a raylet takes from a process, with room around it
+constexpr size_t kPeerBodyBytesMax = size_t{8} << 20;  // holds the largest message of a process, and more
 
 using Bytes = std::vector<std::byte>;
 
-// A builder's bytes as a vector. Message is an object-API struct such as wire::IdRequestT.
+// A message's bytes as a vector. Message is an object-API struct such as wire::IdRequestT.
 template <class Message>
 Bytes Encode(const Message& message) {
   flatbuffers::FlatBufferBuilder builder(512);
@@ -49,9 +49,10 @@ Bytes Encode(const Message& message) {
   return Bytes(begin, begin + builder.GetSize());
 }
 
-// What the strings and vectors behind a table's vectors of offsets add up to. Offsets may share their targets, so a
-// short buffer could unpack to a very long message; an honest one never adds up to more than it has bytes. Only tables
-// with vectors of strings or of tables can grow that way.
+// The total size of the strings and vectors behind a table's vectors of offsets. Offsets may share
+// their targets, so a short buffer could unpack to a very long message. An honest message never
+// adds up to more bytes than it has. Only tables with vectors of strings or of tables can grow that
+// way.
 template <class Table>
 size_t SharedTargetBytes(const Table&) {
   return 0;
@@ -66,7 +67,7 @@ size_t SharedTargetBytes(const wire::JobProgramNotice& program);
 template <class Message>
 Result<Message> Parse(std::span<const std::byte> body) {
   using Table = typename Message::TableType;
-  // FlatBuffers wants 8-byte alignment, which a slice of a receive buffer need not have.
+  // FlatBuffers wants 8-byte alignment, which a slice of a receive buffer may lack.
   alignas(16) std::byte small[512];
   std::vector<uint64_t> large;
   const std::byte* data = body.data();
