@@ -35,7 +35,7 @@ json ToJson(const Client& client) {
           {"pins", client.pins ? json(*client.pins) : json(nullptr)}};
 }
 
-// Names come from other processes and may be no UTF-8.
+// Names come from other processes and may be invalid UTF-8.
 std::string Text(const json& value) { return value.dump(2, ' ', false, json::error_handler_t::replace) + "\n"; }
 
 }  // namespace

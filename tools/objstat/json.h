@@ -1,4 +1,4 @@
-// The same as JSON, for programs. Pure.
+// The snapshot as JSON, for programs. Pure.
 #pragma once
 
 #include <string>

@@ -28,7 +28,7 @@ std::string FormatAge(uint64_t ms) {
 
 std::string Objects(uint64_t count) { return StrCat(count, count == 1 ? " object" : " objects"); }
 
-// A daemon that is dead or stopped is the first thing to know.
+// A dead or stopped daemon is the first thing to show.
 std::string Headline(const Snapshot& snapshot, Look look) {
   if (!snapshot.daemon_alive)
     return Paint(StrCat("plasma_store pid ", snapshot.daemon_pid, " is dead; this is what it left at ",
@@ -53,7 +53,7 @@ std::string PadRight(const std::string& text, size_t width) {
   return text.size() >= width ? text : text + std::string(width - text.size(), ' ');
 }
 
-// What, how much, and what the word means.
+// The name, the amount and the meaning of each part.
 std::string Row(const char* what, const std::string& value, const std::string& count, const char* meaning) {
   return StrCat("  ", PadRight(what, 11), PadLeft(value, 11), "  ", PadRight(count, 14), meaning, "\n");
 }

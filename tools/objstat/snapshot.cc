@@ -21,7 +21,7 @@ namespace raylet::objstat {
 
 namespace {
 
-constexpr int kTries = 200;  // with a pause of a millisecond, to see the store between two changes
+constexpr int kTries = 200;  // tries, a millisecond apart, to see the store between two changes
 
 uint64_t MonotonicNs() {
   timespec now{};
@@ -29,7 +29,7 @@ uint64_t MonotonicNs() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
-// Whether a process is stopped, from its state in /proc/PID/stat, behind the name in parentheses.
+// Whether a process is stopped: its state in /proc/PID/stat stands behind the name in parentheses.
 bool IsStopped(pid_t pid) {
   std::ifstream file(StrCat("/proc/", pid, "/stat"));
   const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
@@ -38,7 +38,7 @@ bool IsStopped(pid_t pid) {
          (text[name_end + 2] == 'T' || text[name_end + 2] == 't');
 }
 
-// Calls look(path, memfd's name) for every memfd that a process has open.
+// Calls look(path, name of the memfd) for every memfd that a process has open.
 template <class Look>
 void ForEachMemfd(pid_t pid, const Look& look) {
   const std::string folder = StrCat("/proc/", pid, "/fd");
@@ -58,7 +58,8 @@ void ForEachMemfd(pid_t pid, const Look& look) {
   ::closedir(open);
 }
 
-// The pin page of `client`, mapped read-only, if exactly one process descriptor can be its.
+// The pin page of `client`, mapped read-only, if exactly one of the process's descriptors can be
+// it.
 std::optional<Mapping> FindPinPage(pid_t pid, uint32_t client) {
   const std::string wanted = PinPageName(client);
   std::map<ino_t, Mapping> pages;
@@ -85,7 +86,8 @@ struct Pins {
 Pins ReadPins(pid_t daemon, std::vector<Client>& clients) {
   Pins pins;
   for (Client& client : clients) {
-    // The daemon's descriptors are this store's alone; a client may have connected to several stores.
+    // All of the daemon's descriptors are this store's. A client may have connected to several
+    // stores.
     auto page = FindPinPage(daemon, client.number);
     if (!page) page = FindPinPage(client.pid, client.number);
     if (!page) {
@@ -154,7 +156,7 @@ std::vector<Client> ReadClients(const IndexHeader& header, uint64_t now_ms) {
   return clients;
 }
 
-// Objects, counters and clients of one moment, if the daemon lets us see one.
+// Reads objects, counters and clients of one moment, if the daemon's changes leave one.
 std::vector<client::EntrySnapshot> ReadConsistently(const client::MappedIndex& index, uint64_t now_ms, Snapshot& out) {
   const IndexCounters& shared = index.header().counters;
   std::vector<client::EntrySnapshot> entries;
@@ -284,7 +286,7 @@ Result<Snapshot> TakeSnapshot(const std::string& socket_path) {
   }
   if (out.arena_bytes > covered) out.largest_run_bytes = std::max(out.largest_run_bytes, out.arena_bytes - covered);
 
-  // The arena is the memfd of that size among the daemon's, or a client's.
+  // The arena is the memfd of that size among the descriptors of the daemon, or of a client.
   const auto look_at = [&](pid_t pid) {
     ForEachMemfd(pid, [&](const std::string& fd_path, std::string_view) {
       struct stat status {};

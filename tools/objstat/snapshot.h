@@ -1,5 +1,6 @@
-// Snapshot: what one store held at one moment, read from its index segment and its clients' pin pages. Read-only and
-// without the daemon's help, so it answers also when the daemon hangs or has died. One thread.
+// Snapshot: what one store held at one moment. Read from its index segment and its clients' pin
+// pages, read-only and without the daemon's help. So it also works when the daemon hangs or has
+// died. One thread.
 #pragma once
 
 #include <sys/types.h>
@@ -15,7 +16,7 @@
 
 namespace raylet::objstat {
 
-// What an object counts as in the ledger.
+// The part of the ledger that an object counts in.
 enum class Place { kPinned, kEvictable, kOwned, kUnsealed, kDying };
 const char* PlaceName(Place place);
 
@@ -46,7 +47,8 @@ struct Sum {
   uint64_t bytes = 0, count = 0;
 };
 
-// capacity = pinned + evictable + owned + unsealed + dying + free, where free is what the daemon's own counters leave.
+// capacity = pinned + evictable + owned + unsealed + dying + free, where the daemon's own counters
+// give free.
 struct Ledger {
   uint64_t capacity_bytes = 0;
   Sum pinned, evictable, owned, unsealed, dying;
@@ -64,21 +66,22 @@ struct Snapshot {
   std::string socket_path, build;
   pid_t daemon_pid = 0;
   bool daemon_alive = false;
-  bool daemon_stopped = false;  // by SIGSTOP or a debugger: it lives, and answers nobody
+  bool daemon_stopped = false;  // by SIGSTOP or a debugger: it lives but does not answer
   bool consistent = false;      // counters, objects and clients are of one moment
   uint64_t up_ms = 0;
   uint64_t arena_bytes = 0;
   std::optional<uint64_t> resident_bytes;   // of the arena
   uint64_t largest_run_bytes = 0;           // the largest stretch of the arena without an object
   std::optional<uint64_t> oldest_unsealed;  // index into objects
-  uint32_t unknown_pin_pages = 0;           // clients whose pins we could not read
+  uint32_t unknown_pin_pages = 0;           // clients whose pins could not be read
   Counters counters{};
   std::vector<Object> objects;  // in the order of their offsets
   std::vector<Client> clients;
   Ledger ledger;
 };
 
-// kNotRunning when there is no index segment for this socket path, kNotAllowed when it belongs to another user.
+// kNotRunning when there is no index segment for this socket path, kNotAllowed when it belongs to
+// another user.
 Result<Snapshot> TakeSnapshot(const std::string& socket_path);
 
 }  // namespace raylet::objstat
