@@ -10,14 +10,14 @@ namespace {
 
 constexpr size_t kUnixPathBytesMax = 107;
 
-// The text is not shown: it may hold a password.
+// Never shows the text, which may hold a password.
 tl::unexpected<Error> Wrong(const std::string& what) {
   return Fail(ErrorCode::kInvalid, StrCat("the control store's address ", what,
                                           ": write it as redis://host:port, redis://user:password@host:port or "
                                           "unix:///path/of/socket"));
 }
 
-// %41 is A, so that a password may hold any byte.
+// %41 means A, so that a password may hold any byte.
 std::optional<std::string> Unescape(std::string_view text) {
   std::string plain;
   for (size_t i = 0; i < text.size(); ++i) {

@@ -148,7 +148,7 @@ void ControlLink::TellSoon() {
   }));
 }
 
-// While the store is away, the next renewal that comes through tells it.
+// While the store is away this does nothing; the next renewal that succeeds tells the due items.
 void ControlLink::TellDue() {
   if (leaving_ || !problem_.empty() || telling_ >= options_.told_at_once) return;
   for (const auto& telling : published_.TakeDue(options_.told_at_once - telling_)) Tell(telling);
@@ -199,7 +199,7 @@ void ControlLink::ClaimName(const NameClaim& claim, const std::optional<NameClai
       published_.Keep(claim, clock_.Now());
     } else if (const ErrorCode code = claimed.error().code;
                code != ErrorCode::kAlreadyExists && code != ErrorCode::kWrongState && code != ErrorCode::kInvalid) {
-      published_.Withdraw(claim, clock_.Now());  // it may have happened
+      published_.Withdraw(claim, clock_.Now());  // the call may have taken effect
     }
     done(std::move(claimed));
   });

@@ -1,7 +1,8 @@
-// ControlLink: this raylet's life in its cluster's control store: it joins, renews its lease every two seconds, asks
-// who else lives, and tells again what the store has lost. Owned by main; the raylet's loop thread only; the store
-// outlives it. Nothing local waits for it. Always holds: what it was told to publish is published, or will be once the
-// store is there; an emptied store has everything of ours again within one renewal.
+// ControlLink: this raylet's membership in its cluster's control store. It joins, renews its lease
+// every two seconds, lists the other living raylets, and publishes again what the store has lost.
+// Owned by main; the raylet's loop thread only; the store outlives it. No local work waits for it.
+// Always holds: an item given to publish is published, or will be once the store is reachable. An
+// emptied store has everything of ours again within one renewal.
 #pragma once
 
 #include <chrono>
@@ -26,7 +27,7 @@ struct ControlLinkOptions {
   std::chrono::milliseconds retry_every{200};     // of claims and puts while the store is not settled
   size_t told_at_once = 256;
   size_t checked_each_time = 16;
-  bool store_is_new = false;  // nobody can have told it anything before: it is settled from the start
+  bool store_is_new = false;  // no raylet has told it anything yet: it is settled from the start
 };
 
 class ControlLink {
@@ -39,7 +40,7 @@ class ControlLink {
     bool settled = false;
     size_t published = 0, due = 0;
     uint64_t losses = 0;
-    std::vector<NodeRecord> nodes;  // own included, as they were `listed`
+    std::vector<NodeRecord> nodes;  // own one included, as they were `listed`
     std::optional<TimePoint> listed;
     ControlStore::State store;
   };
@@ -48,29 +49,33 @@ class ControlLink {
   ControlLink(Loop& loop, const Clock& clock, ControlStore& store, NodeRecord own, ControlLinkOptions options = {});
   ~ControlLink();  // no callback afterwards
 
-  // Every list of living raylets, own included. A hint: who is dead, sessions say.
+  // Called with every list of living raylets, own one included. A list is a hint: sessions decide
+  // who is dead.
   void SetOnNodes(std::function<void(const std::vector<NodeRecord>&)> nodes) { on_nodes_ = std::move(nodes); }
-  // Something of ours is another's: it has a larger epoch or version in the store.
+  // Called when an item of ours belongs to another: the store has a larger epoch or version of it.
   void SetOnLost(std::function<void(const Published::Lost&)> lost) { on_lost_ = std::move(lost); }
 
-  // Another raylet has the lease of our node id, which ran out while we were out of reach: this one is to end. Once.
+  // Called once when another raylet has the lease of our node id. Our lease ran out while the store
+  // was out of reach; this raylet has to end.
   void SetOnTakenOver(std::function<void(const Error&)> taken_over) { on_taken_over_ = std::move(taken_over); }
 
   // Takes the machine number and the lease, and goes on to renew it. kAlreadyExists: two raylets with one node id, or
   // the process numbers are another's.
   void Join(Deadline deadline, Done<void> done);
-  // Gives the lease back, so that nobody waits for it to run out. A Join under way is not answered any more.
+  // Gives the lease back, so that no raylet waits for it to run out. A Join under way gets no
+  // answer.
   void Leave(Deadline deadline, std::function<void()> left);
   const NodeRecord& own() const { return own_; }
-  ControlStore& store() { return store_; }  // to ask; what is changed is changed through the link
+  ControlStore& store() { return store_; }  // for reading; changes go through the link
 
-  // Waits while the store is away or not settled, until the deadline. A claim that fails is withdrawn.
+  // Waits until the deadline while the store is away or not settled. A claim that fails is
+  // withdrawn.
   void ClaimName(const NameClaim& claim, const std::optional<NameClaim>& instead_of, Deadline deadline,
                  Done<void> done);
   void PutKey(const std::string& key, const std::string& value, bool only_if_absent, Deadline deadline,
               Done<uint64_t> done);
   void DeleteKey(const std::string& key, Deadline deadline, Done<uint64_t> done);
-  // These are told when the store is there.
+  // These are published once the store is reachable.
   void ReleaseName(const NameClaim& claim);
   void PlaceActor(const ActorPlacement& placement);
   void ForgetActor(const ActorId& actor, uint64_t epoch);
@@ -100,7 +105,7 @@ class ControlLink {
   ControlStore& store_;
   NodeRecord own_;
   const ControlLinkOptions options_;
-  const bool draws_;  // its process numbers
+  const bool draws_;  // claimed its process numbers
   std::function<void(const std::vector<NodeRecord>&)> on_nodes_;
   std::function<void(const Published::Lost&)> on_lost_;
   std::function<void(const Error&)> on_taken_over_;

@@ -1,6 +1,6 @@
-// ControlParts: what a raylet has of its cluster's control store, put together: the redis-server that it keeps (a head
-// raylet alone), the connection to the store, its life there. Owned by main; loop thread only; destroyed before the
-// loop.
+// ControlParts: a raylet's parts for its cluster's control store. They are the redis-server that it
+// keeps (a head raylet only), the connection to the store, and the link. Owned by main; loop thread
+// only; destroyed before the loop.
 #pragma once
 
 #include <functional>
@@ -16,16 +16,18 @@
 namespace raylet {
 
 struct ControlOptions {
-  // One of them.
-  std::optional<ControlAddress> address;         // of a Redis that runs
-  std::optional<ControlSupervisorOptions> head;  // of one that this raylet starts
+  // Exactly one of these two.
+  std::optional<ControlAddress> address;         // of a running Redis
+  std::optional<ControlSupervisorOptions> head;  // of a Redis that this raylet starts
   std::chrono::milliseconds join_timeout{5'000};
 };
 
-// What raylet's user in Redis has for a password, in a cluster with this token: not the token itself, since it travels.
+// The password of the Redis user `raylet` in a cluster with this token. It is not the token itself,
+// because it travels.
 std::string ControlPassword(const std::string& token);
-// From --control, the bytes of a password file (empty: none) and the cluster's token (empty: none). A user without a
-// password has the file's, or else the token's. Asks the resolver for the host: before the loop runs.
+// Reads --control, the bytes of a password file (empty: none) and the cluster's token (empty:
+// none). A user without a password gets the file's, or else the token's. Asks the resolver for the
+// host, so call it before the loop runs.
 Result<ControlAddress> MakeControlAddress(const std::string& text, const std::string& password,
                                           const std::string& token);
 
@@ -33,10 +35,10 @@ class ControlParts {
  public:
   ControlParts(Loop& loop, const Clock& clock, ControlOptions options);
 
-  // Starts the redis-server, if it is ours.
+  // Starts the redis-server, if this raylet keeps it.
   Result<void> Start();
-  // kNotRunning, with the remedy, where no Redis is there within the time; kAlreadyExists for a node id in use; kIo,
-  // with its last words, where our redis-server ends before it serves.
+  // kNotRunning, with the remedy, when no Redis answers within the time. kAlreadyExists for a node
+  // id in use. kIo, with the last lines of its log, when our redis-server ends before it serves.
   void Join(NodeRecord own, std::function<void(const std::vector<NodeRecord>&)> on_nodes, Done<void> done);
   // Leaves the cluster, and stops the redis-server.
   void Stop(std::function<void()> stopped);
@@ -54,7 +56,7 @@ class ControlParts {
   std::optional<ControlSupervisor> supervisor_;
   std::optional<RedisControlStore> store_;
   std::optional<ControlLink> link_;
-  bool given_up_ = false;  // the redis-server has ended before anybody joined
+  bool given_up_ = false;  // the redis-server ended before the raylet joined
 };
 
 }  // namespace raylet

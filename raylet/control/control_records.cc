@@ -9,9 +9,9 @@
 namespace raylet {
 namespace {
 
-constexpr std::string_view kFormat = "raylet1";  // of every record; a later format has another word here
+constexpr std::string_view kFormat = "raylet1";  // starts every record; a later format has another word here
 
-// "raylet1 kind", then fields behind blanks: numbers, hex ids, texts as 5:bytes.
+// "raylet1 kind", then fields behind blanks: numbers, hex ids, and texts as 5:bytes.
 class Writer {
  public:
   explicit Writer(std::string_view kind) : text_(StrCat(kFormat, " ", kind)) {}
@@ -32,7 +32,8 @@ class Writer {
   std::string text_;
 };
 
-// Takes a record apart from the front. Once something made no sense, everything after it is empty and Sound is false.
+// Reads a record from its start. Once a field made no sense, all later fields are empty and Sound
+// is false.
 class Reader {
  public:
   Reader(std::string_view kind, std::string_view text) : rest_(text) { sound_ = Word() == kFormat && Word() == kind; }
@@ -165,7 +166,7 @@ Result<ActorPlacement> DecodeActor(std::string_view cell, std::string_view text)
   placement.epoch = reader.Take<uint64_t>();
   const auto state = reader.Take<uint64_t>();
   reader.Require(state <= static_cast<uint64_t>(wire::ActorState::MAX));
-  placement.state = static_cast<wire::ActorState>(state);  // not looked at unless it is sound
+  placement.state = static_cast<wire::ActorState>(state);  // read only if it is sound
   return Finish(cell, reader, placement);
 }
 

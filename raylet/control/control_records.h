@@ -1,6 +1,7 @@
-// What raylets tell each other through the control store, and how a record is written there: one line of text that
-// people can read with redis-cli. Pure. What comes back from a store is input: a value that makes no sense is a
-// kProtocolError that names the cell, never a crash.
+// The records that raylets share through the control store, and their text form: one line that
+// people can read with redis-cli. Pure.
+// Always holds: a value from a store is input. One that makes no sense is a kProtocolError that
+// names the cell, never a crash.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +14,11 @@
 
 namespace raylet {
 
-constexpr size_t kControlKeyBytesMax = 1024;                // of a key-value pair's key
-constexpr size_t kControlValueBytesMax = size_t{64} << 10;  // larger ones belong into the object store
+constexpr size_t kControlKeyBytesMax = 1024;                // of the key of a pair
+constexpr size_t kControlValueBytesMax = size_t{64} << 10;  // larger values belong in the object store
 constexpr size_t kControlAddressBytesMax = 300;             // of host:port, and of a version
 
-// One life of a raylet. Its lease says that it lived ten seconds ago or less.
+// One life of a raylet. Its lease says that it lived at most ten seconds ago.
 struct NodeRecord {
   NodeId id;
   uint64_t epoch = 0;  // another one for each start; later starts have larger ones
@@ -34,17 +35,18 @@ struct MachineClaim {
   friend bool operator==(const MachineClaim&, const MachineClaim&) = default;
 };
 
-// An actor's name. Of two claims the larger epoch owns it; an actor that moves claims again with a larger one.
+// An actor's name. Of two claims the larger epoch owns it. An actor that moves claims again with a
+// larger epoch.
 struct NameClaim {
   std::string actor_namespace;
   std::string name;
   ActorId actor;
   uint64_t epoch = 0;
-  NodeId node;  // its home, which looks after it
+  NodeId node;  // its home's node, which decides about it
   friend bool operator==(const NameClaim&, const NameClaim&) = default;
 };
 
-// Where an actor is. Its epoch grows with every start of it.
+// Where an actor runs. The epoch grows with every start of the actor.
 struct ActorPlacement {
   ActorId actor;
   NodeId node;
@@ -53,7 +55,8 @@ struct ActorPlacement {
   friend bool operator==(const ActorPlacement&, const ActorPlacement&) = default;
 };
 
-// A pair that users or raylets keep. The store counts its versions; a deletion is a version, too.
+// A pair of key and value that users or raylets keep. The store counts its versions; a deletion is
+// a version too.
 struct KeyValue {
   std::string key;
   std::string value;
@@ -68,14 +71,14 @@ std::string EncodeRecord(const NameClaim& claim);  // without its namespace and 
 std::string EncodeRecord(const ActorPlacement& placement);  // without the actor, which is the cell's name
 std::string EncodeRecord(const KeyValue& pair);             // without its key, which is the cell's name
 
-// `cell` is named in errors.
+// Errors name `cell`.
 Result<NodeRecord> DecodeNode(std::string_view cell, std::string_view text);
 Result<MachineClaim> DecodeMachineClaim(std::string_view cell, std::string_view text);
 Result<NameClaim> DecodeName(std::string_view cell, std::string_view text);
 Result<ActorPlacement> DecodeActor(std::string_view cell, std::string_view text);
 Result<KeyValue> DecodeKeyValue(std::string_view cell, std::string_view text);
 
-// Whether a record may be told at all: kInvalid with the limit.
+// Whether a record is within its limits: kInvalid with the limit.
 Result<void> CheckRecord(const NodeRecord& record);
 Result<void> CheckRecord(const NameClaim& claim);
 Result<void> CheckRecord(const ActorPlacement& placement);

@@ -136,7 +136,7 @@ CellRule PutKey(std::string key, std::string value, bool only_if_absent, std::sh
     if (now) {
       const auto there = DecodeKeyValue(StrCat("key:", key), *now);
       if (!there) return Fail(there.error());
-      if (!there->deleted && there->value == value) {  // ours, of a try whose answer was lost, or the same anyway
+      if (!there->deleted && there->value == value) {  // from an earlier try whose answer was lost, or an equal value
         *written = there->version;
         return Keep();
       }

@@ -1,8 +1,10 @@
-// ControlRules: what may follow what in a cell of the control store. Pure. Each rule looks at what the cell holds and
-// says what it becomes, or refuses. A store carries a rule out as one step: nobody else's change falls between the look
-// and the write; where one did, the rule is asked again. Always holds: a rule that is carried out twice (its answer was
-// lost with a connection) changes nothing the second time and says the same, because who wrote, and in which epoch, is
-// in the cell.
+// ControlRules: which changes a cell of the control store allows. Pure. Each rule reads what the
+// cell holds and returns its new content, or refuses.
+// A store carries out a rule as one step: no other change falls between read and write. Where one
+// did, the store asks the rule again.
+// Always holds: a rule carried out twice, because its answer was lost with a connection, changes
+// nothing the second time and returns the same. The cell itself records who wrote it and in which
+// epoch.
 #pragma once
 
 #include <functional>
@@ -26,33 +28,35 @@ struct CellChange {
   std::string value;                   // to write
   Duration expiry = Duration::zero();  // of what is written; zero: none
 };
-// What the cell holds, nothing where there is none.
+// The content of the cell, or nothing where there is no cell.
 using CellText = std::optional<std::string>;
 using CellRule = std::function<Result<CellChange>(const CellText& now)>;
 
 namespace control_rules {
 
-// Writes, prolongs. kAlreadyExists while another life of this node id has a lease, unless it is an earlier life at the
-// same address, which we could not listen at if that life still did.
+// Writes and prolongs the lease. kAlreadyExists while another life of this node id has a lease. An
+// earlier life at the same address is no obstacle: if it still lived, we could not listen there.
 CellRule RenewNode(NodeRecord record);
 CellRule RemoveNode(NodeId node, uint64_t epoch);  // of this life alone
 CellRule ClaimMachineNumber(MachineNumber machine, MachineClaim claim);
 
-// kAlreadyExists while another actor has the name, unless that claim is `instead_of` and ours has a larger epoch:
-// whoever replaces a claim has found its node dead. kWrongState where our own actor has claimed with a larger epoch.
+// kAlreadyExists while another actor has the name, unless that claim is `instead_of` and ours has a
+// larger epoch. A raylet that replaces a claim has found its node dead. kWrongState where our own
+// actor has claimed with a larger epoch.
 CellRule ClaimName(NameClaim claim, std::optional<NameClaim> instead_of);
-// What we had claimed, after the store may have lost it: the larger epoch wins, of equal ones who was there first.
+// Claims again what we had claimed, after the store may have lost it. The larger epoch wins; of
+// equal epochs, the first claim.
 CellRule RestoreName(NameClaim claim);
-CellRule ReleaseName(NameClaim claim);  // this actor's, up to this epoch; nothing happens where another's is there
+CellRule ReleaseName(NameClaim claim);  // only this actor's claim, up to this epoch; leaves another actor's claim alone
 
 CellRule PlaceActor(
-    ActorPlacement placement);  // kWrongState where a larger epoch, or another node in the same one, is there
+    ActorPlacement placement);  // kWrongState where the cell has a larger epoch, or another node in the same one
 CellRule ForgetActor(ActorId actor, uint64_t epoch);  // up to this epoch
 
-// What a pair becomes; `written` says with which version.
+// The new content of a pair; `written` gets its version.
 CellRule PutKey(std::string key, std::string value, bool only_if_absent, std::shared_ptr<uint64_t> written);
 CellRule DeleteKey(std::string key, std::shared_ptr<uint64_t> written);
-// What we had put or deleted; kWrongState where a later version is there.
+// Tells again what we had put or deleted. kWrongState where the cell has a later version.
 CellRule RestoreKey(KeyValue pair);
 
 }  // namespace control_rules

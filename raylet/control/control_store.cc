@@ -12,12 +12,13 @@ namespace {
 constexpr std::string_view kNode = "node", kBase = "base", kName = "name", kActor = "actor", kKey = "key";
 constexpr std::string_view kSettled = "settled";
 
-// Names may hold any byte: the length keeps the namespace a/b with the name c apart from a with b/c.
+// Names may hold any byte. The length keeps namespace a/b with name c apart from namespace a with
+// name b/c.
 std::string NameCell(const std::string& actor_namespace, const std::string& name) {
   return StrCat(actor_namespace.size(), ":", actor_namespace, name);
 }
 
-// Passes an error on.
+// Passes an error to `done`.
 template <class T>
 std::function<void(Error)> Refuse(Done<T> done) {
   return [done = std::move(done)](Error why) { done(Fail(std::move(why))); };
@@ -86,7 +87,7 @@ void ControlStore::RemoveNode(const NodeId& node, uint64_t epoch, Deadline deadl
 }
 
 void ControlStore::ListNodes(Deadline deadline, Done<std::vector<NodeRecord>> done) {
-  // A record that makes no sense hides no other.
+  // A record that makes no sense is left out; the others stay.
   const auto sound = [](const std::string& name, const std::string& value) -> std::optional<std::string> {
     const auto node = DecodeNode(StrCat(kNode, ":", name), value);
     if (node) return value;

@@ -41,7 +41,7 @@ void Replace(std::string& text, const std::string& what, const std::string& with
     text.replace(at, what.size(), with);
 }
 
-// A file for us alone, there as a whole or not at all.
+// Writes a file that only this user can read. The file appears whole or not at all.
 Result<void> WriteOwnFile(const std::string& path, const std::string& text) {
   const std::string part = path + ".part";
   const UniqueFd fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
@@ -57,7 +57,7 @@ Result<void> WriteOwnFile(const std::string& path, const std::string& text) {
   return {};
 }
 
-// Free a moment ago.
+// A port that was free a moment ago.
 Result<uint16_t> FreePort() {
   const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in any{};
@@ -100,7 +100,7 @@ ControlSupervisor::~ControlSupervisor() {
 }
 
 Result<std::string> ControlSupervisor::Password() const {
-  // Others would not be one word of redis.conf.
+  // Other characters would not be one word of redis.conf.
   const auto plain = [](const std::string& password) {
     return std::all_of(password.begin(), password.end(),
                        [](char c) { return c > ' ' && c < 127 && c != '"' && c != '\''; });
@@ -123,7 +123,8 @@ Result<std::string> ControlSupervisor::Password() const {
   return password;
 }
 
-// Redis would say it in its log, and who listens there might even let us in.
+// Checks the port first. Redis would report it only in its log, and another server on that port
+// might even let us in.
 Result<void> ControlSupervisor::CheckPort(const std::string& host) const {
   const auto address = MakeTcpAddress(host, options_.port);
   if (!address) return Fail(address.error());
@@ -209,7 +210,8 @@ Result<void> ControlSupervisor::Launch() {
   const pid_t pid = ::fork();
   if (pid < 0) return FailErrno(StrCat("cannot start ", options_.program), errno);
   if (pid == 0) {
-    // Only async-signal-safe calls from here to exec. A group of its own: Ctrl-C is for the raylet, which stops it.
+    // Only async-signal-safe calls from here to exec. The child gets a process group of its own:
+    // Ctrl-C reaches the raylet, which stops the redis-server.
     ::setpgid(0, 0);
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (::getppid() != parent) ::_exit(1);
@@ -271,7 +273,7 @@ std::string ControlSupervisor::LastWords() const {
   std::ifstream file(log_path_);
   std::string text{std::istreambuf_iterator<char>(file), {}};
   while (!text.empty() && text.back() == '\n') text.pop_back();
-  if (!address_.password.empty()) Replace(text, address_.password, "***");  // Redis shows lines that it does not take
+  if (!address_.password.empty()) Replace(text, address_.password, "***");  // Redis shows the lines that it refuses
   size_t at = text.size();
   for (size_t line = 0; line < kLastWordsLines && at != std::string::npos && at > 0; ++line)
     at = text.rfind('\n', at - 1);

@@ -1,7 +1,9 @@
-// ControlSupervisor: the redis-server of a cluster's control store, started by `raylet --head` with a configuration of
-// ours (redis.conf) in a folder of its own (mode 0700), started again when it dies, stopped with the raylet. Owned by
-// main; the raylet's loop thread only. The folder keeps Redis's file and password from one start to the next. Always
-// holds: the redis-server ends with the raylet, however that ends: the kernel sends it SIGTERM.
+// ControlSupervisor: the redis-server of a cluster's control store. `raylet --head` starts it with
+// redis.conf in a folder of its own (mode 0700), starts it again when it dies, and stops it with
+// the raylet. Owned by main; the raylet's loop thread only. The folder keeps Redis's file and
+// password from one start to the next.
+// Always holds: the redis-server ends with the raylet, however the raylet ends: the kernel sends it
+// SIGTERM.
 #pragma once
 
 #include <chrono>
@@ -17,27 +19,29 @@
 namespace raylet {
 
 struct ControlSupervisorOptions {
-  std::string folder;                            // absolute; made where it is not there
-  std::string host = "127.0.0.1";                // numeric: where others reach it; the loopback is served, too
-  uint16_t port = kRedisPort;                    // 0: any that is free
-  std::string password;                          // empty: one of its own, in the file `password` of the folder
+  std::string folder;                            // absolute; created where it is missing
+  std::string host = "127.0.0.1";                // numeric: where other machines reach it; the loopback is served too
+  uint16_t port = kRedisPort;                    // 0: any free port
+  std::string password;                          // empty: makes a password and keeps it in the folder's file `password`
   std::string program = "redis-server";          // a path, or a name to look for in PATH
-  std::chrono::milliseconds restart_first{100};  // doubled while it dies at once, up to
+  std::chrono::milliseconds restart_first{100};  // the pause between starts; doubled while it dies at once, up to
   std::chrono::milliseconds restart_max{2'000};
   std::chrono::milliseconds stop_grace{5'000};
-  std::chrono::milliseconds port_patience{2'000};  // for the redis-server of a raylet that was killed just now
+  std::chrono::milliseconds port_patience{2'000};  // for the redis-server of a raylet that was just killed
 };
 
 class ControlSupervisor {
  public:
   ControlSupervisor(Loop& loop, ControlSupervisorOptions options);
-  ~ControlSupervisor();  // kills it, if Stop has not
+  ~ControlSupervisor();  // kills the redis-server, unless Stop has ended it
 
-  // Writes what it needs and starts it. kNotRunning where there is no redis-server, with the package to install;
-  // kAlreadyExists where somebody listens on its port. Waits for a port that an earlier start in this folder may have.
+  // Writes its files and starts it. kNotRunning, with the package to install, where there is no
+  // redis-server. kAlreadyExists where another process listens on its port. Waits for a port that
+  // an earlier start in this folder may still have.
   Result<void> Start();
-  // While there is one, it is told of the redis-server's end, with what that said, and nothing is started again: one
-  // that has never served would end again and again.
+  // While `on_ended` is set, it hears of the redis-server's end, with the server's last words, and
+  // nothing starts the server again. A redis-server that has never served would end again and
+  // again.
   void SetOnEnded(std::function<void(const Error&)> on_ended) { on_ended_ = std::move(on_ended); }
   void Stop(std::function<void()> stopped);
 

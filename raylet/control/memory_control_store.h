@@ -1,6 +1,7 @@
-// MemoryControlStore: the control store of one process: of a raylet alone, and of several in a test. Owned by main or a
-// test; one thread. Time and the loop come in through doors. Answers come through `later`, which must outlive the
-// store's use of it and runs work after the call that asked has returned.
+// MemoryControlStore: the control store inside one process, for a raylet alone and for several
+// raylets in a test. Owned by main or a test; one thread. Callers give the clock and the loop.
+// Answers go through `later`, which outlives the store's use of it. It runs work after the call
+// that asked has returned.
 #pragma once
 
 #include <functional>
@@ -21,8 +22,8 @@ class MemoryControlStore final : public ControlStore {
 
   State state() const override;
 
-  // What may befall a store, for tests: it loses everything; nobody reaches it (calls are kUnavailable, at once: this
-  // store has no timers); it comes back.
+  // Faults of a store, for tests. It loses everything; nobody reaches it (calls are kUnavailable at
+  // once, since this store has no timers); it comes back.
   void Flush() { cells_.clear(); }
   void SetReachable(bool reachable);
 
@@ -38,7 +39,7 @@ class MemoryControlStore final : public ControlStore {
     std::string value;
     TimePoint expires = TimePoint::max();
   };
-  // The whole of `make` runs when its turn comes, as a server would do it.
+  // Runs the whole of `make` in its turn, as a server would.
   template <class T>
   void Answer(Done<T> done, std::function<Result<T>()> make);
   CellText Now(const std::string& key);

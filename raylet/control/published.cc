@@ -22,7 +22,7 @@ size_t BytesOf(const Published::Item& item) {
   return pair == nullptr ? 0 : pair->key.size() + pair->value.size();
 }
 
-// A death or deletion is told for as long as the store remembers it.
+// A death or deletion stays published for as long as the store remembers it.
 bool PassesAway(const Published::Item& item) {
   if (const auto* const placement = std::get_if<ActorPlacement>(&item))
     return placement->state == wire::ActorState::Dead;
@@ -131,7 +131,7 @@ std::optional<Published::Lost> Published::Told(uint64_t ticket, const Result<voi
   if (outcome) {
     entry->second.had = true;
     if (entry->second.taken_in != generation_)
-      due_.insert(entry->first);  // lost while it was told
+      due_.insert(entry->first);  // the item was lost while it was being told
     else if (entry->second.withdrawn)
       Erase(entry);
     return std::nullopt;

@@ -1,10 +1,13 @@
-// Published: all that this raylet has told the control store and that nobody else could tell again: names, where its
-// actors are, pairs that it put or deleted. Pure; owned by the ControlLink; time comes in. It says what is to be told:
-// what is new, everything once the store may have lost it, and a few old items with each renewal, in turn, so that
-// single losses heal, too, and we learn what others have replaced.
+// Published: the items that this raylet has told the control store and that no other raylet could
+// tell again. These are names, places of actors, and pairs that it put or deleted. Pure; owned by
+// the ControlLink; the caller gives the time.
+// It selects the items to tell: new ones, all of them once the store may have lost them, and a few
+// old ones with each renewal, in turn. So single losses heal too, and we learn which items other
+// raylets have replaced.
 //
-// Always holds: an item is told until the store has taken it, or has somebody else's of a larger epoch or version; then
-// it is lost to us, which is said once. What is withdrawn is kept until the store has let go of it.
+// Always holds: an item is told until the store has taken it, or holds another's with a larger
+// epoch or version. Such an item is lost to us, which is reported once. A withdrawn item is kept
+// until the store has dropped it.
 #pragma once
 
 #include <cstdint>
@@ -23,62 +26,63 @@
 namespace raylet {
 
 constexpr size_t kPublishedMax = 200'000;
-constexpr size_t kPublishedBytesMax = size_t{64} << 20;  // of keys and values
+constexpr size_t kPublishedBytesMax = size_t{64} << 20;  // total bytes of keys and values
 
 class Published {
  public:
   using Item = std::variant<NameClaim, ActorPlacement, KeyValue>;
-  // What to do with the store; its outcome comes back with the ticket.
+  // One item to tell the store. The ticket identifies it when its outcome comes back.
   struct Telling {
     uint64_t ticket = 0;
     Item item;
-    bool withdraw = false;  // release the name, forget the actor
-    bool again = false;     // the store has had it before
+    bool withdraw = false;  // withdrawn: release the name, forget the actor
+    bool again = false;     // the store has taken it before
   };
   struct Lost {
     Item item;
     Error why;
   };
 
-  // The store has it.
+  // Records that the store has the item.
   void Keep(Item item, TimePoint now);
-  // The store shall have it, or let go of it.
+  // Sets what the store has to take, or to drop.
   void Tell(Item item, TimePoint now);
   void Withdraw(Item item, TimePoint now);
-  // kFull where `bytes` more are too many.
+  // kFull where `bytes` more exceed the bound.
   Result<void> HasRoom(size_t bytes) const;
 
-  // Our lease was renewed. True where the store may have lost what we told it: all of it is due.
+  // Our lease was renewed. Returns true when the store may have lost our items; all of them are
+  // then due.
   bool Renewed(bool fresh, uint64_t connection, TimePoint now);
   std::vector<Telling> TakeDue(size_t max);
-  std::vector<Telling> TakeToCheck(size_t max);  // what was taken before is not due
-  // The outcome of a telling. One that was overtaken by a newer item means nothing.
+  std::vector<Telling> TakeToCheck(size_t max);  // items that were taken before and are not due
+  // The outcome of telling an item. It is ignored when a newer item has replaced that one.
   std::optional<Lost> Told(uint64_t ticket, const Result<void>& outcome);
 
   size_t size() const { return entries_.size(); }
   size_t due() const { return due_.size(); }
-  uint64_t losses() const { return losses_; }  // of the store's memory: how often everything was due
+  uint64_t losses() const { return losses_; }  // how often everything was due
 
  private:
   struct Entry {
     Item item;
     bool withdrawn = false;
-    bool had = false;                    // the store has had it
-    uint64_t ticket = 0;                 // of its newest content
-    uint64_t taken_in = 0;               // generation in which it was last taken
-    TimePoint until = TimePoint::max();  // then it is of no interest to anybody
+    bool had = false;                    // the store has taken it
+    uint64_t ticket = 0;                 // ticket of its newest content
+    uint64_t taken_in = 0;               // generation in which the store last took it
+    TimePoint until = TimePoint::max();  // from then on nobody needs it
   };
   Entry& Set(Item item, TimePoint now);
   void Erase(std::map<std::string, Entry>::iterator entry);
   Telling Take(const std::string& key, Entry& entry);
 
   std::map<std::string, Entry> entries_;
-  std::set<std::string> due_;                            // keys; not those under way
+  std::set<std::string> due_;                            // keys of due items, without those under way
   std::unordered_map<uint64_t, std::string> under_way_;  // by ticket
-  std::string check_after_;                              // where the turn of checks is
+  std::string check_after_;                              // the next item to check
   size_t bytes_ = 0;
   uint64_t next_ticket_ = 1;
-  uint64_t generation_ = 1;  // of the store's memory
+  uint64_t generation_ = 1;  // grows whenever the store may have lost its contents
   std::optional<uint64_t> connection_;
   uint64_t losses_ = 0;
 };

@@ -31,7 +31,7 @@ Error NoRedis(const ControlAddress& address, const std::string& reason) {
                  "): say with --control where a Redis is; a raylet, if it is one, is named with --peers host:port")};
 }
 
-// It may be a Redis that is stopped, or one that waits to hear more in words of its own.
+// It may be a stopped Redis, or another kind of server that waits for more bytes.
 Error Mute(const ControlAddress& address) {
   return {ErrorCode::kUnavailable,
           StrCat("who serves ", address.Shown(),
@@ -91,7 +91,7 @@ void RedisConnection::Greet() {
 }
 
 void RedisConnection::Greeted(Result<RedisReply> reply, bool last) {
-  if (!reply || state_ != State::kGreeting) return;  // lost, and said so already
+  if (!reply || state_ != State::kGreeting) return;  // lost, and already reported
   if (reply->IsError()) {
     const std::string& text = reply->text;
     const bool stranger = text.starts_with("WRONGPASS") || text.starts_with("NOAUTH") || text.starts_with("NOPERM") ||
@@ -201,7 +201,7 @@ void RedisConnection::Lost(Error why) {
   silence_.Cancel();
   fd_.Reset();
   out_.clear();
-  // Half to all of the time, so that many raylets do not come at once.
+  // Waits half to all of the time, so that many raylets do not come at once.
   const auto wait = std::min(options_.retry_max, options_.retry_first * (1 << std::min(failures_, 10u)));
   uint8_t random = 0;
   FillRandom(&random, 1);

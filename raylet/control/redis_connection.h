@@ -1,10 +1,12 @@
-// RedisConnection: one connection to Redis that comes back by itself. Owned by a RedisControlStore; the raylet's loop
-// thread only; never destroyed from inside its own callbacks. Commands of one turn of the loop leave in one write;
-// answers come in the commands' order. It reads answers with hiredis's reader but not through hiredis's asynchronous
-// context: that one asserts that nobody speaks unasked, and its libuv adapter does not hear of a refused connection.
+// RedisConnection: one connection to Redis that reconnects by itself. Owned by a RedisControlStore;
+// the raylet's loop thread only; never destroyed from inside its own callbacks. The commands of one
+// turn of the loop leave in one write; answers come in the order of the commands.
+// It uses hiredis's reader but not its asynchronous context. That one asserts that Redis never
+// speaks without a request, and its libuv adapter misses a refused connection.
 //
-// Always holds: a command's `done` is called once: with its answer, or with kDisconnected when the connection is lost,
-// which also happens when Redis does not answer for three seconds.
+// Always holds: a command's `done` is called once, with its answer or with kDisconnected when the
+// connection is lost. The connection also counts as lost when Redis does not answer for three
+// seconds.
 #pragma once
 
 #include <chrono>
@@ -25,7 +27,7 @@
 namespace raylet {
 
 struct RedisConnectionOptions {
-  std::chrono::milliseconds silence_max{3'000};  // without an answer that is owed
+  std::chrono::milliseconds silence_max{3'000};  // without an answer that Redis owes
   std::chrono::milliseconds retry_first{50};     // doubled with every failure in a row, up to
   std::chrono::milliseconds retry_max{1'000};
 };
@@ -37,8 +39,8 @@ class RedisConnection {
    public:
     virtual ~Handler() = default;
     virtual void OnUp() = 0;
-    virtual void OnDown() = 0;     // after every command has been told
-    virtual void OnRefused() = 0;  // Redis does not let us in; trying again goes on
+    virtual void OnDown() = 0;     // called after every command has been answered or failed
+    virtual void OnRefused() = 0;  // Redis refuses our credentials; attempts go on
   };
 
   // `address` has a numeric host: nothing here waits for a name server.
@@ -47,13 +49,13 @@ class RedisConnection {
 
   void Start();
   bool up() const { return state_ == State::kUp; }
-  // Only while up.
+  // Call only while up.
   void Command(const std::vector<std::string>& words, Done done);
-  // Gives the connection up and makes another: Redis has said that it cannot serve us now.
+  // Drops the connection and opens another, because Redis says that it cannot serve us now.
   void Break(Error why);
 
-  uint64_t number() const { return number_; }        // of times that it came up
-  const Error& problem() const { return problem_; }  // why it is down, or was
+  uint64_t number() const { return number_; }        // how often it came up
+  const Error& problem() const { return problem_; }  // why it is or was down
 
  private:
   enum class State { kWaiting, kConnecting, kGreeting, kUp };
@@ -80,14 +82,14 @@ class RedisConnection {
   std::unique_ptr<RedisReplyReader> reader_;
   std::string out_;  // not sent yet
   bool flush_posted_ = false;
-  std::deque<Done> owed_;  // answers, in order
+  std::deque<Done> owed_;  // callbacks of the answers to come, in order
   uint64_t answers_ = 0;
-  uint64_t answers_before_ = 0;  // this connection
+  uint64_t answers_before_ = 0;  // number of this connection
   Timer silence_;
   Timer retry_;
-  uint32_t failures_ = 0;  // in a row
+  uint32_t failures_ = 0;  // failures in a row
   uint64_t number_ = 0;
-  Error problem_;  // nobody has answered, at first
+  Error problem_;  // the first value: no Redis has answered yet
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -11,14 +11,14 @@ namespace raylet {
 namespace {
 
 constexpr size_t kBatchMax = 64;
-constexpr size_t kReadAtOnce = 64;   // cells of a list
-constexpr size_t kSweptAtOnce = 64;  // names whose cells have run out
+constexpr size_t kReadAtOnce = 64;   // cells read at once for a list
+constexpr size_t kSweptAtOnce = 64;  // names swept at once whose cells have run out
 constexpr const char* kScanCount = "1000";
 
 std::string RedisKey(const std::string& cell) { return StrCat("raylet:", cell); }
 std::string IndexKey(std::string_view kind) { return StrCat("raylet:index:", kind); }
 
-// As a MATCH of SSCAN: what it would take for a wildcard, taken as it is.
+// Escapes the characters that a MATCH of SSCAN would take for wildcards.
 std::string AsPattern(const std::string& prefix) {
   std::string pattern;
   for (const char c : prefix) {
@@ -28,7 +28,8 @@ std::string AsPattern(const std::string& prefix) {
   return pattern + "*";
 }
 
-// Redis is there and cannot serve now, or not through this connection: calls wait for another.
+// Redis is there but cannot serve now, or not through this connection. The calls wait for another
+// connection.
 bool IsForNow(const std::string& text) {
   for (const char* const word : {"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "NOAUTH"})
     if (text.starts_with(word)) return true;
@@ -41,9 +42,9 @@ struct RedisControlStore::Call {
   CallId id = 0;
   Timer deadline;
   std::function<void(Error)> refused;
-  std::function<void(Call&)> begin;  // of reads and lists
-  uint64_t connection = 0;           // it was begun on
-  // Of changes.
+  std::function<void(Call&)> begin;  // for reads and lists
+  uint64_t connection = 0;           // the connection that it was begun on
+  // For changes.
   Cell cell;
   CellRule rule;
   Done<Changed> done;
@@ -131,7 +132,7 @@ void RedisControlStore::End(CallId id, Error why) {
 }
 
 void RedisControlStore::Begin(Call& call) {
-  if (!connection_.up()) return;  // OnUp will
+  if (!connection_.up()) return;  // OnUp starts it
   call.connection = connection_.number();
   call.begin(call);
 }
@@ -161,7 +162,7 @@ void RedisControlStore::OnRefused() {
 }
 
 Error RedisControlStore::Refusal(const std::string& text) {
-  if (text.find("NOPERM") != std::string::npos)  // EXEC says it behind a word of its own
+  if (text.find("NOPERM") != std::string::npos)  // EXEC puts it behind a word of its own
     return {ErrorCode::kNotAllowed, StrCat("Redis does not allow its raylet user what raylets need: ", text,
                                            "; see raylet/control/redis.conf for the commands")};
   if (text.starts_with("OOM"))
@@ -179,7 +180,7 @@ void RedisControlStore::Ask(Call& call, const std::vector<std::string>& words, A
   if (!connection_.up()) return;
   const uint64_t connection = connection_.number();
   connection_.Command(words, [this, connection, id = call.id, answer = std::move(answer)](Result<RedisReply> reply) {
-    if (!reply || !Serves(*reply)) return;  // begun again when it is back
+    if (!reply || !Serves(*reply)) return;  // begins again when Redis is back
     const auto found = calls_.find(id);
     if (found == calls_.end() || found->second->connection != connection) return;
     if (reply->IsError()) return End(id, Refusal(reply->text));
@@ -219,7 +220,7 @@ void RedisControlStore::List(std::string_view kind, std::string prefix, Pick pic
   Begin(*call);
 }
 
-// First all names, since a set may change while it is read, then their cells.
+// Reads all names first, then their cells, because a set may change while it is read.
 void RedisControlStore::Scan(Call& call, const std::shared_ptr<Listing>& listing) {
   const std::vector<std::string> words{
       "SSCAN", IndexKey(listing->kind), listing->cursor, "MATCH", AsPattern(listing->prefix), "COUNT", kScanCount};
@@ -256,7 +257,7 @@ void RedisControlStore::Collect(Call& call, const std::shared_ptr<Listing>& list
       if (reply.list[i].IsText()) {
         if (auto picked = listing->pick(names[i], reply.list[i].text)) listing->picked.push_back(std::move(*picked));
       } else if (++listing->swept <= kSweptAtOnce) {
-        // Unless it has come back by then.
+        // Keeps the name if its cell has come back by then.
         const auto sweep = [](const CellText& now) -> Result<CellChange> {
           return CellChange{now ? CellChange::Kind::kKeep : CellChange::Kind::kErase, {}, {}};
         };
@@ -277,11 +278,11 @@ void RedisControlStore::Change(Cell cell, CellRule rule, Deadline deadline, Done
   call->cell = std::move(cell);
   call->rule = std::move(rule);
   call->done = std::move(done);
-  // While Redis is away, those whose deadline has passed must not pile up.
+  // While Redis is away, calls whose deadline has passed must not pile up.
   if (changes_.size() > 2 * calls_.size() + 1024)
     std::erase_if(changes_, [this](CallId id) { return !calls_.contains(id); });
   changes_.push_back(call->id);
-  // With what else this turn of the loop asks for.
+  // Joins the other calls of this turn of the loop.
   if (changes_.size() == 1) Later([this] { Pump(); });
 }
 
@@ -316,7 +317,7 @@ void RedisControlStore::Pump() {
   });
 }
 
-// What the cells hold is known: what shall they hold?
+// The content of the cells is known. Now the rules say what to write.
 void RedisControlStore::TookStock(const std::vector<CallId>& batch, RedisReply values) {
   if (!values.IsList(batch.size())) {
     const Error why = values.IsError()
@@ -328,10 +329,10 @@ void RedisControlStore::TookStock(const std::vector<CallId>& batch, RedisReply v
   }
   std::vector<CallId> writes;
   std::vector<std::vector<std::string>> commands;
-  std::vector<std::function<void()>> ends;  // told once the batch is on its way: they may ask for more
+  std::vector<std::function<void()>> ends;  // told once the batch is on its way: these callbacks may ask for more
   for (size_t i = 0; i < batch.size(); ++i) {
     const auto found = calls_.find(batch[i]);
-    if (found == calls_.end()) continue;  // its deadline has passed
+    if (found == calls_.end()) continue;  // the call's deadline has passed
     Call& call = *found->second;
     CellText now;
     if (values.list[i].IsText()) now = std::move(values.list[i].text);
@@ -367,7 +368,7 @@ void RedisControlStore::TookStock(const std::vector<CallId>& batch, RedisReply v
     connection_.Command({"MULTI"}, queued);
     for (const auto& command : commands) connection_.Command(command, queued);
     connection_.Command({"EXEC"}, [this, writes, refused](Result<RedisReply> reply) {
-      // EXEC itself says only that something was refused.
+      // EXEC itself says only that it refused a command.
       if (reply && reply->IsError() && *refused) reply->text = **refused;
       if (reply && Serves(*reply)) return Executed(writes, std::move(*reply));
       changes_.insert(changes_.begin(), writes.begin(), writes.end());
@@ -378,7 +379,7 @@ void RedisControlStore::TookStock(const std::vector<CallId>& batch, RedisReply v
 }
 
 void RedisControlStore::Executed(const std::vector<CallId>& batch, RedisReply reply) {
-  if (reply.kind == RedisReply::Kind::kNil) {  // somebody was faster at one of them
+  if (reply.kind == RedisReply::Kind::kNil) {  // another raylet changed one of the cells first
     changes_.insert(changes_.begin(), batch.begin(), batch.end());
     batch_max_ = std::max<size_t>(1, batch.size() / 2);
     return BatchDone();

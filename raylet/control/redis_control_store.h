@@ -1,19 +1,23 @@
-// RedisControlStore: the control store of a cluster, in a Redis (6 or later; not a Redis Cluster). Owned by main; the
-// raylet's loop thread only; not destroyed from inside a `done`. Nothing waits here: while Redis is away, calls wait
-// until their deadline, and are made from the start once it is back.
+// RedisControlStore: the control store of a cluster, in a Redis (6 or later; not a Redis Cluster).
+// Owned by main; the raylet's loop thread only; never destroyed from inside a `done`. Nothing
+// blocks here. While Redis is away, calls wait until their deadline; once it is back, they start
+// from the beginning.
 //
-// A change is WATCH and MGET, the cell's rule, then MULTI, SET or DEL, EXEC: no scripts, so that our Redis user needs
-// none. Changes of many cells go as one such batch, and one batch is under way at a time, because what a connection
-// watches is one set. EXEC answers nil where somebody else changed a cell in between: then the rules are asked again,
-// for half as many cells. EXEC's answer may be lost with the connection: then the rules are asked again, too, and find
-// in each cell who wrote it, in which epoch or version, so that doing it twice is doing it once:
+// A change is WATCH and MGET, the cell's rule, then MULTI, SET or DEL, EXEC. It needs no scripts,
+// so our Redis user may run none. Changes of many cells go as one such batch. One batch is under
+// way at a time, because a connection has a single set of watched keys.
+// EXEC answers nil where another raylet changed a cell in between. Then the rules are asked again,
+// for half as many cells. EXEC's answer may be lost with the connection. Then the rules are asked
+// again too. Each cell says who wrote it, and in which epoch or version, so a change made twice has
+// the effect of one:
 //   leases, bases   the same node and epoch is ours: written again, with the lease prolonged
 //   names           the same actor in the same epoch is ours; a release finds nothing of ours left
 //   placements      the same node and epoch is ours; to forget finds nothing left
 //   pairs           an equal value, a deleted pair: ours, its version stays
 //
-// Cells are keys "raylet:<kind>:<name>"; kinds that are listed have their names in the set "raylet:index:<kind>",
-// written in the same EXEC. A name whose cell has run out is swept from the set by whoever lists it.
+// Cells are keys "raylet:<kind>:<name>". Listed kinds keep their names in the set
+// "raylet:index:<kind>", written in the same EXEC. A raylet that lists a kind removes the names
+// whose cells have run out.
 #pragma once
 
 #include <deque>
@@ -53,17 +57,17 @@ class RedisControlStore final : public ControlStore, private RedisConnection::Ha
 
   void OnUp() override;
   void OnDown() override;
-  void OnRefused() override;  // what waits is told at once: it would wait for somebody to change a password
+  void OnRefused() override;  // fails waiting calls at once: they would wait until somebody changes a password
 
-  // Takes a call in: `refused` hears of its end without an answer.
+  // Takes a call in. `refused` is called when the call ends without an answer.
   Call* Open(Deadline deadline, std::function<void(Error)> refused);
-  std::unique_ptr<Call> Close(CallId id);  // null where it has ended already
+  std::unique_ptr<Call> Close(CallId id);  // null where the call has ended already
   void End(CallId id, Error why);
   void Begin(Call& call);
-  // Sends for a call; its answer comes unless the call has ended or is begun again by then. Answers that say that Redis
-  // cannot serve now, or not us, are dealt with here.
+  // Sends commands for a call. The answer arrives unless the call has ended or begun again by then.
+  // Answers that say that Redis cannot serve now, or not us, are handled here.
   void Ask(Call& call, const std::vector<std::string>& words, Answer answer);
-  bool Serves(const RedisReply& reply);  // false: the connection was given up
+  bool Serves(const RedisReply& reply);  // false: it gave the connection up
   static Error Refusal(const std::string& text);
   Error NotInTime() const;
 
@@ -80,7 +84,7 @@ class RedisControlStore final : public ControlStore, private RedisConnection::Ha
   Loop& loop_;
   const std::string shown_;
   RedisConnection connection_;
-  std::map<CallId, std::unique_ptr<Call>> calls_;  // in the order in which they were made
+  std::map<CallId, std::unique_ptr<Call>> calls_;  // in order of arrival
   CallId next_call_ = 1;
   std::deque<CallId> changes_;  // not in the batch under way
   bool batch_under_way_ = false;

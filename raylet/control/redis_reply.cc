@@ -8,8 +8,9 @@
 
 namespace raylet {
 
-// How hiredis's reader makes our replies. The outermost is on the heap and the reader's until it hands it out; the
-// parts of a list lie in their list, which has its size from the start.
+// These make our replies for hiredis's reader. The outermost reply is on the heap; the reader owns
+// it until it hands it out. The elements of a list lie in their list, which has its full size from
+// the start.
 struct RedisReplyReader::Build {
   static RedisReply* Place(const redisReadTask* task) {
     if (task->parent == nullptr) return new RedisReply();

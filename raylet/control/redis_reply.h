@@ -1,5 +1,6 @@
-// RedisReply: what Redis answers, and a reader that takes a stream of answers apart. Pure. The bytes are input: what
-// makes no sense, or is larger than any answer to a raylet, is a kProtocolError, and the stream is of no use any more.
+// RedisReply: an answer of Redis, and a reader that splits a stream into answers. Pure.
+// Always holds: the bytes are input. An answer that makes no sense, or is larger than any answer to
+// a raylet, is a kProtocolError; the stream is then useless.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +18,7 @@ struct redisReader;
 namespace raylet {
 
 constexpr size_t kRedisReplyBytesMax = size_t{64} << 20;
-constexpr size_t kRedisReplyPartsMax = size_t{1} << 16;  // of the lists of one answer, nested ones counted
+constexpr size_t kRedisReplyPartsMax = size_t{1} << 16;  // in the lists of one answer, nested ones counted
 
 struct RedisReply {
   enum class Kind { kNil, kText, kStatus, kError, kInteger, kList };
@@ -39,7 +40,7 @@ class RedisReplyReader {
   RedisReplyReader& operator=(const RedisReplyReader&) = delete;
 
   void Feed(std::span<const std::byte> bytes);
-  // The next whole answer, nothing where it is not all there.
+  // The next whole answer, or nothing while it is incomplete.
   Result<std::optional<RedisReply>> Next();
 
  private:
@@ -47,12 +48,12 @@ class RedisReplyReader {
   struct FreeReader {
     void operator()(redisReader* reader) const;
   };
-  size_t parts_ = 0;  // of the lists of the answer under way
+  size_t parts_ = 0;  // elements in the lists of the answer under way
   std::unique_ptr<redisReader, FreeReader> reader_;
   bool overfull_ = false;
 };
 
-// Appends a command as Redis reads it.
+// Appends a command in the form that Redis reads.
 void AppendRedisCommand(std::string& out, const std::vector<std::string>& words);
 
 }  // namespace raylet
