@@ -1,5 +1,6 @@
-// ChannelBook: the call channels whose two ends are processes of this machine, and the numbers of all that its workers
-// have. Pure; owned by the Raylet; loop thread only. Always holds: a caller has at most one channel to an actor.
+// ChannelBook: the call channels whose two ends are processes of this machine, and the numbers of
+// all channels of its workers. Pure; owned by the Raylet; loop thread only.
+// Always holds: a caller has at most one channel to an actor.
 #pragma once
 
 #include <map>
@@ -23,7 +24,7 @@ class ChannelBook {
   };
 
   ChannelId NewNumber() { return next_++; }
-  // The one that the caller had before, of which it has let go.
+  // The caller's previous channel, which it has released.
   std::optional<Channel> Open(const Channel& channel);
   std::vector<Channel> CallersGone(const ProcessSet& callers);
   void WorkersGone(const std::unordered_set<WorkerId>& workers);

@@ -16,19 +16,19 @@ bool IsStoredResult(const ReplyRecord& reply) { return reply.result.kind == Valu
 }  // namespace
 
 struct ChannelRelay::Relay {
-  bool opened = false;  // ours is the caller; otherwise the actor's worker
+  bool opened = false;  // our process is the caller; otherwise it is the actor's worker
   NodeId node;
   RelayNumber number = 0;
   ActorId actor;
   ProcessId caller = 0;
-  WorkerId worker = 0;    // unless opened
-  ChannelId channel = 0;  // unless opened
+  WorkerId worker = 0;    // set only where !opened
+  ChannelId channel = 0;  // set only where !opened
   std::unique_ptr<RelayEnd> end;
-  int64_t credit = kRelayWindowBytes;  // of records that may be sent
-  uint64_t untold = 0;                 // handed over, and not given back as credit yet
-  bool reads = true;                   // false: our process wrote nonsense, or has been told to let go
-  bool ended = false;                  // opened: the other side has said its last word
-  std::optional<Error> why;            // ended, and not with the actor
+  int64_t credit = kRelayWindowBytes;  // bytes of records that may still be sent
+  uint64_t untold = 0;                 // bytes handed over and not yet returned as credit
+  bool reads = true;                   // false: our process wrote nonsense, or was told to let go
+  bool ended = false;                  // where opened: no more records will come from the other side
+  std::optional<Error> why;            // set where the relay ended for another reason than the actor's end
   bool worker_gone = false;
   bool caller_gone = false;
   bool node_gone = false;
@@ -86,7 +86,7 @@ void ChannelRelay::CallerGone(ProcessId caller) {
     if (!relay->retired) Close(*relay);
 }
 
-// An opened one: its caller has gone, or asks anew.
+// A relay that this side opened: its caller has gone, or opens another.
 void ChannelRelay::Close(Relay& relay) {
   const auto found = opened_.find(relay.number);
   RelayPtr kept = std::move(found->second);
@@ -152,13 +152,14 @@ void ChannelRelay::WorkerGone(WorkerId worker) {
   for (Relay* const relay : Each([&](const Relay& each) { return !each.opened && each.worker == worker; })) {
     if (relay->retired) continue;
     relay->worker_gone = true;
-    relay->end->Drop([](const RelayRecord&) {});  // calls that nobody will take
+    relay->end->Drop([](const RelayRecord&) {});  // calls that the worker will never take
     Send(*relay);
     EndWhenDone(*relay);
   }
 }
 
-// The caller has gone. The worker may be in the middle of a call, whose result is still to be looked at.
+// The caller has gone. The worker may be in the middle of a call; this side still has to read its
+// result.
 void ChannelRelay::CloseHosted(std::map<std::pair<NodeId, RelayNumber>, RelayPtr>::iterator hosted) {
   Relay& relay = *hosted->second;
   relay.caller_gone = true;
@@ -182,7 +183,8 @@ void ChannelRelay::Rung(Relay& relay) {
 
 void ChannelRelay::Send(Relay& relay) {
   std::vector<uint8_t> batch;
-  // Whoever has gone gives no credit, and only hears which results it will not want.
+  // A caller that has gone gives no credit. Its raylet only hears which results the caller will not
+  // take.
   while (relay.reads && !relay.retired && (relay.credit > 0 || relay.caller_gone)) {
     const auto record = relay.end->Peek();
     auto checked = record ? Result<void>() : Result<void>(Fail(record.error()));
@@ -214,7 +216,8 @@ Result<void> ChannelRelay::CheckCall(const Relay& relay, const RelayRecord& reco
   switch (static_cast<CallRecordType>(record.type)) {
     case CallRecordType::kCall:
       RAYLET_RETURN_IF_ERROR(ParseCallRecord(record.bytes, scratch_));
-      // Here, where it is the caller's fault: a worker that answers under another's id would be blamed itself.
+      // Checked here, on the caller's machine, because the fault is the caller's. A worker that
+      // answered under another id would be blamed itself.
       if (OwnerOf(scratch_.result_id) != relay.caller)
         return Fail(ErrorCode::kProtocolError, StrCat("a call's result is to be object ", scratch_.result_id.hex(),
                                                       ", which is not its caller's"));
@@ -246,7 +249,8 @@ Result<void> ChannelRelay::CheckReply(Relay& relay, const RelayRecord& record) {
   }
 }
 
-// Its caller hears why: our process where that is the caller, otherwise the one on the other machine.
+// The caller hears the reason: our process where it is the caller, otherwise the one on the other
+// machine.
 void ChannelRelay::RefuseProcess(Relay& relay, const Error& nonsense) {
   RAYLET_LOG(kError, relay.opened ? "a caller" : "an actor's worker",
              " wrote nonsense into its channel, which is read no more: ", nonsense.message);
@@ -258,7 +262,7 @@ void ChannelRelay::RefuseProcess(Relay& relay, const Error& nonsense) {
     SendBatch(relay, batch);
     return;
   }
-  static_cast<void>(relay.end->Push(told));  // no room: it is told nothing, as it takes nothing
+  static_cast<void>(relay.end->Push(told));  // no room: an end that takes nothing hears nothing
   HandOver(relay);
 }
 
@@ -278,14 +282,14 @@ void ChannelRelay::HandOver(Relay& relay) {
     credit.bytes = std::exchange(relay.untold, 0);
     events_.TellPeer(relay.node, wire::ChannelMessage::RelayCredit, Encode(credit));
   }
-  if (relay.end->broken()) relay.end->Drop([](const RelayRecord&) {});  // it will never take them
+  if (relay.end->broken()) relay.end->Drop([](const RelayRecord&) {});  // the worker will never take them
   if (relay.end->waits())
     RetrySoon(relay);
   else
     stuck_.erase(&relay);
 }
 
-// A process announces no room when it takes what is in its ring.
+// A process rings no bell when it takes a record from its ring.
 void ChannelRelay::RetrySoon(Relay& relay) {
   stuck_.insert(&relay);
   if (retry_) return;
@@ -320,7 +324,7 @@ void ChannelRelay::EndWhenDone(Relay& relay) {
     return;
   }
   if (!relay.worker_gone) return;
-  if (const auto more = relay.end->Peek(); relay.reads && more && more->has_value()) return;  // credit is to come
+  if (const auto more = relay.end->Peek(); relay.reads && more && more->has_value()) return;  // credit is still to come
   if (!relay.caller_gone) Refuse(relay.node, relay.number, {});
   RelayPtr kept;
   if (const auto hosted = hosted_.find({relay.node, relay.number});
@@ -394,21 +398,21 @@ Result<void> ChannelRelay::OnRecords(const NodeId& node, const Frame& frame) {
       if (relay == nullptr && IsStoredResult(*reply))
         events_.OnStoredThere(node, reply->result.id, /*delivered=*/false);
     }
-    // Its worker, or its caller, has gone meanwhile.
+    // The worker or the caller has gone meanwhile.
     if (relay == nullptr || relay->worker_gone) return {};
     return relay->end->Push(record);
   };
   RAYLET_RETURN_IF_ERROR(EachRelayRecord(message->records, take));
   if (relay == nullptr) return {};
   HandOver(*relay);
-  EndWhenDone(*relay);  // its machine may have been lost over what was said meanwhile
+  EndWhenDone(*relay);  // a handler above may have ended the session with that machine
   return {};
 }
 
 Result<void> ChannelRelay::OnCredit(const NodeId& node, const Frame& frame) {
   const auto notice = Parse<wire::RelayCreditNoticeT>(frame.body);
   if (!notice) return Fail(notice.error());
-  // Credit for what went to the actor comes to who opened the relay.
+  // The raylet that opened the relay gets credit for calls.
   Relay* const relay = Find(node, notice->relay, !notice->to_actor);
   if (relay == nullptr) return {};
   if (notice->bytes > kRelayWindowBytes * 2 ||

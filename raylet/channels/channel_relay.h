@@ -1,9 +1,11 @@
-// ChannelRelay: call channels between a process of this machine and one of another. Each raylet shares a channel with
-// its own process and plays the other side there; what comes out of one ring goes in batches through the numbered
-// session into the other. Owned by the Raylet; loop thread only. Always holds: records arrive once, in order, as the
-// session does; at most kRelayWindowBytes of each direction are under way (and one record more), the rest stays in the
-// sender's ring, where it holds that process back; whatever a process wrote before it ended is handed over before the
-// relay's end is told.
+// ChannelRelay: call channels between a process of this machine and one of another. Each raylet
+// shares a channel with its own process and plays the other side there. Records from one ring
+// travel in batches through the numbered session into the other ring. Owned by the Raylet; loop
+// thread only.
+// Always holds: records arrive once and in order, as the session's messages do. At most
+// kRelayWindowBytes of each direction are under way, and one record more. The rest stays in the
+// sender's ring, where it holds that process back. All records that a process wrote before its end
+// are handed over before the relay's end is told.
 #pragma once
 
 #include <map>
@@ -23,9 +25,9 @@
 
 namespace raylet {
 
-using RelayNumber = uint64_t;  // from 1; of the raylet that opened it
+using RelayNumber = uint64_t;  // counts from 1; given by the raylet that opened the relay
 
-constexpr size_t kRelaysPerNodeMax = 10'000;  // that one other raylet may have open here
+constexpr size_t kRelaysPerNodeMax = 10'000;  // relays that one other raylet may have open here
 
 class ChannelRelay {
  public:
@@ -33,16 +35,21 @@ class ChannelRelay {
    public:
     virtual ~Events() = default;
     virtual void TellPeer(const NodeId& node, wire::ChannelMessage type, Bytes body) = 0;
-    // A process of `node` wants a channel to an actor that lives here. Answered by Host or Refuse, before it returns.
+    // A process of `node` wants a channel to an actor that runs here. Answer by Host or Refuse
+    // before this returns.
     virtual void OnRelayAsked(const NodeId& node, RelayNumber relay, const ActorId& actor, ProcessId caller) = 0;
-    // To who opened it: all that came has been handed to the caller, and no more will. `why`: it could not be had, or
-    // the machine is lost; null where the actor's worker has gone, of which its home tells.
+    // Tells the opener that the caller has every record, and that no more will come. `why`: there
+    // was no channel to get, or the machine is lost. A null `why`: the actor's worker has gone, and
+    // the actor's home reports its end.
     virtual void OnRelayEnded(ProcessId caller, const ActorId& actor, const Error* why) = 0;
-    // To who hosts the actor: its worker is to let go of the channel. It answers with ChannelReleased.
+    // Tells the host that the worker has to let go of the channel. The worker answers with
+    // ChannelReleased.
     virtual void OnCallerGone(WorkerId worker, ChannelId channel, ProcessId caller, const ActorId& actor) = 0;
-    // A result lies in this machine's store, and `caller`, of another machine, owns it; it may have gone meanwhile.
+    // A result lies in this machine's store, and `caller`, of another machine, owns it. The caller
+    // may have gone meanwhile.
     virtual void OnStoredHere(ProcessId caller, const ObjectId& object) = 0;
-    // A result lies in the other machine's store. Not `delivered`: whoever owns it will never hear of it.
+    // A result lies in the other machine's store. Without `delivered`, its owner will never hear of
+    // it.
     virtual void OnStoredThere(const NodeId& node, const ObjectId& object, bool delivered) = 0;
   };
 
@@ -51,7 +58,8 @@ class ChannelRelay {
   ~ChannelRelay();
 
   // ---- the caller's side
-  // What the caller gets: it may call at once. One that it had to this actor before is closed. `host` hears of it.
+  // What the caller gets; it may call at once. Closes a channel that it already had to this actor.
+  // Sends OpenRelay to `host`.
   Result<RelayEnd::Descriptors> Open(const NodeId& host, const ActorId& actor, ProcessId caller,
                                      const UniqueFd& callers_doorbell);
   bool IsOpen(ProcessId caller, const ActorId& actor) const;
@@ -61,7 +69,7 @@ class ChannelRelay {
   // What the worker gets. kAlreadyExists, kFull.
   Result<RelayEnd::Descriptors> Host(const NodeId& node, RelayNumber relay, const ActorId& actor, ProcessId caller,
                                      WorkerId worker, ChannelId channel, const UniqueFd& workers_doorbell);
-  // Fine: the actor is not here any more, of which its home tells.
+  // A good `why` means that the actor is not here any more, which its home reports.
   void Refuse(const NodeId& node, RelayNumber relay, const Result<void>& why);
   void ChannelReleased(WorkerId worker, ChannelId channel);
   void WorkerGone(WorkerId worker);
@@ -100,13 +108,13 @@ class ChannelRelay {
 
   Loop& loop_;
   Events& events_;
-  std::map<RelayNumber, RelayPtr> opened_;                          // a caller of ours, an actor elsewhere
+  std::map<RelayNumber, RelayPtr> opened_;                          // our caller, an actor elsewhere
   std::map<std::pair<ProcessId, ActorId>, RelayNumber> by_caller_;  // of opened_
-  std::map<std::pair<NodeId, RelayNumber>, RelayPtr> hosted_;       // an actor of ours, a caller elsewhere
-  std::map<ChannelId, RelayPtr> closing_;  // of hosted_, until the worker has let go: its last results are looked at
-  std::vector<RelayPtr> retired_;          // until the end of the turn: one may be the caller
+  std::map<std::pair<NodeId, RelayNumber>, RelayPtr> hosted_;       // our actor, a caller elsewhere
+  std::map<ChannelId, RelayPtr> closing_;  // in hosted_, until the worker lets go: its last results are read
+  std::vector<RelayPtr> retired_;          // destroyed at the end of the turn: one of them may be calling us
   bool clear_posted_ = false;
-  std::set<Relay*> stuck_;  // their process's ring is full
+  std::set<Relay*> stuck_;  // relays whose process has a full ring
   Timer retry_;
   std::chrono::milliseconds retry_after_{1};
   RelayNumber next_ = 1;

@@ -76,7 +76,8 @@ RelayEnd::RelayEnd(Loop& loop, UniqueFd event, std::function<void()> rung)
 
 void RelayEnd::OnEvent(const std::function<void()>& rung) {
   uint64_t rings = 0;
-  // It has been read already where it is EAGAIN; what was written before a ring is looked for after it is read.
+  // EAGAIN means that the event was read before. The caller looks for records after this read, so
+  // no ring is missed.
   static_cast<void>(::read(event_.get(), &rings, sizeof rings));
   rung();
 }

@@ -1,6 +1,7 @@
-// RelayEnd: one process's end of a relayed call channel: the rings that it shares with this raylet, which plays the
-// other side. Owned by the ChannelRelay; loop thread only. Always holds: records for the process wait here in order
-// while its ring is full, at most kRelayWaitingBytesMax of them; nothing is read of a process that wrote nonsense.
+// RelayEnd: one process's end of a relayed call channel: the rings that the process shares with
+// this raylet, which plays the other side. Owned by the ChannelRelay; loop thread only.
+// Always holds: records for the process wait here in order while its ring is full, at most
+// kRelayWaitingBytesMax of them. Nothing is read from a process that wrote nonsense.
 #pragma once
 
 #include <deque>
@@ -16,11 +17,11 @@
 
 namespace raylet {
 
-// Records of one direction that may be on their way, counted with 8 bytes each for size and type.
+// Bytes of one direction that may be under way. Each record counts 8 bytes more, for size and type.
 constexpr size_t kRelayWindowBytes = kChannelRingBytes;
 constexpr size_t kRelayRecordBytesMax = kChannelRingBytes / 4;
-constexpr size_t kRelayBatchBytes = size_t{256} << 10;  // of records in one message
-// A sender stops once the window is used up, and may have gone past it by one record.
+constexpr size_t kRelayBatchBytes = size_t{256} << 10;  // bytes of records in one message
+// A sender stops once the window is used up. It may exceed the window by one record.
 constexpr size_t kRelayWaitingBytesMax = kRelayWindowBytes + kRelayRecordBytesMax + 8;
 
 struct RelayRecord {
@@ -30,37 +31,39 @@ struct RelayRecord {
 };
 
 void AppendRelayRecord(std::vector<uint8_t>& out, const RelayRecord& record);
-// Calls `each` with views into `records`; kProtocolError unless they are whole records that fit into a ring.
+// Calls `each` with views into `records`. kProtocolError unless they are whole records that fit
+// into a ring.
 Result<void> EachRelayRecord(std::span<const uint8_t> records,
                              const std::function<Result<void>(const RelayRecord&)>& each);
 
 class RelayEnd {
  public:
   enum class Process { kCaller, kWorker };
-  // What goes to the process: the channel's memory, and what it is to ring.
+  // What the process gets: the channel's memory, and the bell that it rings.
   struct Descriptors {
     UniqueFd channel;
     UniqueFd bell;
   };
-  // `doorbell` is the process's. `rung` is called from the loop whenever the process has written or taken something.
+  // `doorbell` belongs to the process. The loop calls `rung` whenever the process has written or
+  // taken something.
   static Result<std::unique_ptr<RelayEnd>> Make(Loop& loop, Process process, const std::string& name,
                                                 const UniqueFd& doorbell, std::function<void()> rung,
                                                 Descriptors& descriptors);
 
-  // The next of the process's records; nothing where there is none. kProtocolError where it makes no sense.
+  // The next record of the process, or nothing. kProtocolError where it makes no sense.
   Result<std::optional<RelayRecord>> Peek();
   void Pop() { from_process_.Pop(); }
 
-  // Hands the record over, now or when there is room. kProtocolError where more wait than may.
+  // Hands the record over, now or when there is room. kProtocolError where too many bytes wait.
   Result<void> Push(const RelayRecord& record);
-  // Hands over what waits, as far as there is room. `handed` is called for each.
+  // Hands over waiting records as far as there is room. Calls `handed` for each.
   using Handed = std::function<void(const RelayRecord&)>;
   void Flush(const Handed& handed);
   bool waits() const { return !waiting_.empty(); }
-  bool broken() const { return to_process_.broken(); }  // it wrote nonsense: it takes nothing any more
-  // What it has not been handed, which it will not be.
+  bool broken() const { return to_process_.broken(); }  // the process wrote nonsense: it gets nothing more
+  // Takes out the records that were never handed over.
   void Drop(const Handed& dropped);
-  void Quiet() { watcher_.Watch({}); }  // `rung` is not called any more
+  void Quiet() { watcher_.Watch({}); }  // `rung` is not called afterwards
 
  private:
   struct Waiting {
