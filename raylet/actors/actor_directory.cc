@@ -98,7 +98,7 @@ void ActorDirectory::Returned(const ActorId& id, const NodeId& node) {
   Actor* const actor = Find(id);
   if (actor == nullptr || actor->place != Place::There(node)) return;
   actor->place = {};
-  actor->restarting.reset();  // it starts anew anyway
+  actor->restarting.reset();  // it starts again in any case
   if (actor->leaving) Die(*actor, *std::exchange(actor->leaving, std::nullopt));
 }
 
@@ -117,7 +117,7 @@ void ActorDirectory::Constructed(const ActorId& id, ProcessId process) {
 void ActorDirectory::ConstructorFailed(const ActorId& id, const Failure& thrown) {
   Actor* const actor = Find(id);
   if (actor == nullptr || actor->state == wire::ActorState::Alive) return;
-  if (actor->restarting || actor->leaving) return;  // its worker's death says what happens next
+  if (actor->restarting || actor->leaving) return;  // the worker's end decides what happens next
   Failure failure = ActorFailure(
       *actor->creation, StrCat("the constructor of ", Describe(*actor->creation), " failed: ", thrown.message),
       thrown.hint.empty() ? "correct what the constructor throws for; a restart would throw again" : thrown.hint);
@@ -201,7 +201,7 @@ void ActorDirectory::Kill(const ActorId& id, bool no_restart) {
                              "create it again if it is still needed"));
     return;
   }
-  if (actor->place.IsNowhere() || actor->restarting || actor->leaving) return;  // it starts anew, or ends, anyway
+  if (actor->place.IsNowhere() || actor->restarting || actor->leaving) return;  // it already restarts, or ends
   Failure failure = ActorFailure(
       *actor->creation, StrCat(Describe(*actor->creation), " was killed by a call of Kill(false) and restarts"),
       "call it again: it has fresh state");
@@ -283,7 +283,8 @@ void ActorDirectory::Tell(const Actor& actor, std::shared_ptr<const Failure> fai
     decisions_.emplace_back(TellActorChanged{watcher, actor.id, actor.state, actor.restarts, failure});
 }
 
-// It finishes the calls in its rings, whose results may be wanted; that it is Dead is told when its worker has gone.
+// The actor finishes the calls in its rings, whose results somebody may want. It is told as Dead
+// when its worker has gone.
 void ActorDirectory::Leave(Actor& actor, Failure failure) {
   if (actor.leaving) return;
   if (actor.place.IsNowhere()) {

@@ -1,8 +1,10 @@
-// ActorDirectory: every actor whose home this node is, since one of its processes created it: its state, its name,
-// where it runs, who watches it and who waits to talk with it. Nobody else decides about them. A core: events in,
-// decisions out, no I/O; the raylet's loop thread. Always holds: a name is taken iff an actor that is neither Dead nor
-// leaving bears it; a channel is granted only to an Alive actor; an actor that is Dead stays so, and is remembered for
-// kDeadActorsMax deaths so that a late caller hears why.
+// ActorDirectory: every actor whose home this node is, because one of its processes created the
+// actor. It holds the actor's state and name, where it runs, who watches it and who waits for a
+// channel. No other part decides about these actors. A core: events in, decisions out, no I/O; the
+// raylet's loop thread.
+// Always holds: a name is taken iff an actor that is neither Dead nor leaving has it. Only an Alive
+// actor's channel is granted. A Dead actor stays Dead, and is remembered for kDeadActorsMax deaths
+// so that a late caller hears the reason.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +27,7 @@ namespace raylet {
 
 constexpr size_t kActorsMax = 100'000;
 constexpr size_t kDeadActorsMax = 10'000;
-constexpr size_t kOpensPerCallerMax = 64;  // waiting requests of one caller for one actor
+constexpr size_t kOpensPerCallerMax = 64;  // requests of one caller that wait for one actor
 
 using Failure = wire::FailureT;
 
@@ -39,7 +41,7 @@ struct CancelCreation {
 struct EndActorWorker {
   ActorId actor;
   Place place;
-  bool at_once = false;  // SIGKILL; otherwise Exit, and SIGKILL after the grace
+  bool at_once = false;  // SIGKILL; otherwise Exit, and SIGKILL after the grace time
 };
 struct TellActorChanged {
   ProcessId process = 0;
@@ -51,7 +53,7 @@ struct TellActorChanged {
 struct GrantChannel {
   ActorId actor;
   Place place;
-  ProcessId process = 0;  // its worker's
+  ProcessId process = 0;  // the worker's process
   ProcessId caller = 0;
   uint64_t request_id = 0;
 };
@@ -61,13 +63,13 @@ struct RefuseChannel {
   uint64_t request_id = 0;
   std::shared_ptr<const Failure> failure;  // never null
 };
-struct NameFreed {  // it may be another's
+struct NameFreed {  // the actor may belong to another home
   ActorId actor;
 };
-struct ActorMoved {  // it lives there now, or (nowhere) not any more
+struct ActorMoved {  // the actor runs there now, or (nowhere) no longer runs
   ActorId actor;
   Place place;
-  uint64_t start = 0;  // of it, from 1
+  uint64_t start = 0;  // number of the start, from 1
 };
 using ActorDecision = std::variant<CreateActorNow, CancelCreation, EndActorWorker, TellActorChanged, GrantChannel,
                                    RefuseChannel, NameFreed, ActorMoved>;
@@ -81,49 +83,50 @@ class ActorDirectory {
   struct Actor {
     ActorId id;
     TaskPtr creation;     // run again at every restart
-    ProcessId owner = 0;  // 0: nobody; a detached actor outlives its creator
+    ProcessId owner = 0;  // 0: none; a detached actor outlives its creator
     wire::ActorState state = wire::ActorState::Pending;
-    bool awaits_name = false;  // nobody finds it, and it does not begin
+    bool awaits_name = false;  // no process finds the name, and the actor does not begin
     uint32_t restarts = 0;
-    int32_t restarts_left = 0;          // -1: for ever
+    int32_t restarts_left = 0;          // -1: no limit
     Place place;                        // from placement until its worker's death
-    ProcessId process = 0;              // Alive: its worker's
-    std::optional<Failure> restarting;  // its worker was killed in order to restart it: why
-    std::optional<Failure> leaving;  // its worker finishes what it has and goes for good: why. Its name is free already
-    std::set<ProcessId> watchers;    // hold a handle or a channel
+    ProcessId process = 0;              // Alive: the worker's process
+    std::optional<Failure> restarting;  // why its worker was killed in order to restart it
+    std::optional<Failure> leaving;     // why it leaves: its worker finishes its calls; its name is free already
+    std::set<ProcessId> watchers;       // processes that hold a handle or a channel
     std::vector<PendingOpen> opens;
 
     const ActorSettings& settings() const { return *creation->actor; }
   };
 
   // ---- events. Each leaves its decisions for TakeDecisions.
-  // kAlreadyExists: the id, or the name (says who holds it). kFull: kActorsMax.
-  // `name_is_to_be_claimed`: elsewhere, too; it begins with NameClaimed, or ends with CreationLost.
+  // kAlreadyExists: the id, or the name (the message says which actor has it). kFull: kActorsMax.
+  // With `name_is_to_be_claimed` the control store must grant the name too: the actor begins at
+  // NameClaimed, or ends at CreationLost.
   Result<void> Create(TaskPtr creation, bool name_is_to_be_claimed = false);
-  bool NameClaimed(const ActorId& id);                     // false: it has ended meanwhile, or has left
-  void NameLost(const ActorId& id);                        // it is another's now
-  void Placed(const ActorId& id, const Place& place);      // its constructor is about to run there
-  void Returned(const ActorId& id, const NodeId& node);    // that machine would not take it: it is queued here again
-  void Constructed(const ActorId& id, ProcessId process);  // in that one
+  bool NameClaimed(const ActorId& id);                     // false: the actor has ended meanwhile, or has left
+  void NameLost(const ActorId& id);                        // the name belongs to another actor now
+  void Placed(const ActorId& id, const Place& place);      // the constructor is about to run there
+  void Returned(const ActorId& id, const NodeId& node);    // that machine refused it: it is queued here again
+  void Constructed(const ActorId& id, ProcessId process);  // in that process
   void ConstructorFailed(const ActorId& id, const Failure& failure);
-  void CreationLost(const ActorId& id, const Failure& failure);  // no worker could be had
+  void CreationLost(const ActorId& id, const Failure& failure);  // no worker could be started
   void WorkerGone(const ActorId& id, const Place& place, const Failure& failure);
   // What ran on that machine (`address`, for people) is lost, and its processes watch and wait no more.
   void NodeGone(const NodeId& node, MachineNumber machine, const std::string& address, const std::string& why);
   Result<void> Open(const ActorId& id, ProcessId caller, uint64_t request_id);  // kFull: kOpensPerCallerMax
-  // A grant was not to be carried out, for its worker is about to be gone: the caller waits on.
+  // A grant could not be carried out, because the worker is about to end. The caller keeps waiting.
   void GrantFailed(const ActorId& id, ProcessId caller, uint64_t request_id);
   void Kill(const ActorId& id, bool no_restart);
-  void Release(const ActorId& id, ProcessId by);  // its owner holds no handle any more; others are not heard
-  void Exited(const ActorId& id);                 // it ends on its own wish
+  void Release(const ActorId& id, ProcessId by);  // the owner holds no handle any more; other processes are ignored
+  void Exited(const ActorId& id);                 // the actor ends itself
   Result<ActorId> Find(const std::string& name, const std::string& actor_namespace, ProcessId asker);
-  void Watch(const ActorId& id, ProcessId process);  // hears of its changes, and at once where it is dead
+  void Watch(const ActorId& id, ProcessId process);  // the process hears of its changes, and at once where it is dead
   bool BearsName(const ActorId& id) const;
   void ProcessesGone(const ProcessSet& processes);  // one pass for many
 
   std::vector<ActorDecision> TakeDecisions() { return std::exchange(decisions_, {}); }
 
-  // ---- looking
+  // ---- queries
   const Actor* Get(const ActorId& id) const;  // living ones only
   const std::unordered_map<ActorId, Actor>& living() const { return living_; }
   size_t dead() const { return dead_order_.size(); }
@@ -147,7 +150,7 @@ class ActorDirectory {
   std::vector<ActorDecision> decisions_;
 };
 
-// "an actor" failure with the fields that need no worker filled in.
+// A failure of an actor, with the fields filled in that need no worker.
 Failure ActorFailure(const Task& creation, std::string message, std::string hint);
 
 }  // namespace raylet

@@ -40,11 +40,12 @@ void ActorNames::TryClaim(const NameClaim& claim, const std::optional<NameClaim>
       }));
 }
 
-// Another has it. It is to be had where that one is an actor of ours that has lost it already, or one of a machine
-// whose lease has run out and that we cannot reach either.
+// Another actor has the name. We may take it over in two cases. The other is an actor of ours that
+// has already lost the name. Or its machine's lease has run out and we cannot reach that machine
+// either.
 void ActorNames::TakeOver(NameClaim claim, const Error& taken, Deadline deadline, Done<void> done) {
   const auto find = [this, claim, taken, deadline, done](Result<NameClaim> holder) mutable {
-    if (!holder) return done(Fail(taken));  // it has been released meanwhile, or the store is away
+    if (!holder) return done(Fail(taken));  // released meanwhile, or the store is away
     claim.epoch = holder->epoch + 1;
     if (holder->node == claim.node) {
       if (lives_(holder->actor)) return done(Fail(taken));

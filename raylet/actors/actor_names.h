@@ -1,6 +1,8 @@
-// ActorNames: the names of this home's actors in the cluster's control store, and other homes' names found there. Owned
-// by the Raylet; loop thread only. Without a control store it does nothing, and names are this machine's alone. Always
-// holds: a name that was claimed for an actor is released after the actor has lost its own, or is another's by then.
+// ActorNames: the names of this home's actors in the cluster's control store, and other homes'
+// names found there. Owned by the Raylet; loop thread only. Without a control store it does
+// nothing; names then hold on this machine only.
+// Always holds: a name that was claimed for an actor is released after the actor has lost it,
+// unless another actor has it by then.
 #pragma once
 
 #include <functional>
@@ -15,28 +17,30 @@
 
 namespace raylet {
 
-constexpr std::chrono::seconds kNamePatience{5};  // with a control store that is away
+constexpr std::chrono::seconds kNamePatience{5};  // how long a claim waits for a control store that is away
 
 class ActorNames {
  public:
-  // `lives`: whether an actor of ours bears the name that it has claimed.
+  // `lives`: whether an actor of ours has the name that it claimed.
   ActorNames(const ClusterView& view, std::function<bool(const ActorId&)> lives,
              std::chrono::milliseconds patience = kNamePatience)
       : view_(view), lives_(std::move(lives)), patience_(patience) {}
   ~ActorNames() { *alive_ = false; }
 
-  void SetControl(ControlLink& control) { control_ = &control; }  // from now on
+  void SetControl(ControlLink& control) { control_ = &control; }  // set once, then fixed
   bool shared() const { return control_ != nullptr; }
 
-  // kAlreadyExists: another's; a name whose machine is dead is taken over. kUnavailable: not within kNamePatience.
+  // kAlreadyExists: another actor has the name; the name of an actor on a dead machine is taken
+  // over. kUnavailable: no answer within kNamePatience.
   void Claim(const ActorSettings& actor, Done<void> done);
-  void Release(const ActorId& actor);  // nothing where it has claimed none
+  void Release(const ActorId& actor);  // does nothing where the actor has claimed none
   // kNotFound; kUnavailable.
   void Find(const std::string& actor_namespace, const std::string& name, Done<ActorId> done);
-  // Of the control link's: whose name it was.
+  // Called by the control link: says whose name was lost.
   std::optional<ActorId> OnLost(const Published::Lost& lost);
 
-  // Where an actor runs: for people, since its home is asked. Its epoch is the number of its start.
+  // Publishes where an actor runs. This is for people; raylets ask the home. The epoch is the
+  // number of the actor's start.
   void Place(const ActorId& actor, const NodeId& host, uint64_t epoch);
   void Forget(const ActorId& actor, uint64_t epoch);
 
@@ -50,7 +54,7 @@ class ActorNames {
   const std::function<bool(const ActorId&)> lives_;
   const std::chrono::milliseconds patience_;
   ControlLink* control_ = nullptr;
-  std::unordered_map<ActorId, NameClaim> claims_;  // that the store has taken
+  std::unordered_map<ActorId, NameClaim> claims_;  // names that the store has granted
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -13,7 +13,8 @@ std::string LogHint(const WorkerExit& exit) {
   if (exit.signal == SIGKILL)
     hint = "where nobody sent SIGKILL by hand, look for the kernel's out-of-memory killer in dmesg; ";
   if (exit.pid != 0) hint += exit.log_file.empty() ? "it wrote nothing" : StrCat("its output is in ", exit.log_file);
-  // The file goes with the raylet's folder, which may be gone before somebody has read this.
+  // The file is in the raylet's folder, which may be gone before somebody reads this message. So
+  // the message quotes the file's end.
   if (!exit.last_output.empty()) hint += StrCat(" and ends with:\n", exit.last_output);
   return hint;
 }

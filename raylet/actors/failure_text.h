@@ -1,4 +1,5 @@
-// What the raylet tells the owner of something that ended badly: one sentence of cause, and a hint. Pure.
+// The failures that the raylet sends to the owner of a task, actor or object that ended badly: one
+// sentence of cause, and a hint. Pure.
 #pragma once
 
 #include <sys/types.h>
@@ -15,9 +16,9 @@ struct WorkerExit {
   pid_t pid = 0;
   int exit_code = 0;
   int signal = 0;           // 0: it exited
-  std::string log_file;     // empty: it was never started, or wrote nothing
-  std::string last_output;  // the end of what it wrote
-  std::string start_error;  // set: why it could not be started, or that it never registered
+  std::string log_file;     // empty: the worker never started, or wrote nothing
+  std::string last_output;  // the last lines that it wrote
+  std::string start_error;  // set: why it could not start, or that it never registered
 };
 
 std::string SignalName(int signal);                // "SIGKILL"
@@ -26,18 +27,18 @@ std::string DescribeExit(const WorkerExit& exit);  // "worker 4242 was killed by
 wire::FailureT WorkerDiedWhileRunning(const Task& task, const WorkerExit& exit, uint32_t attempts);
 wire::FailureT ActorWorkerDied(const Task& creation, bool constructed, const WorkerExit& exit);
 wire::FailureT NoWorkerStarts(const Task& task, const WorkerExit& exit, size_t attempts);
-// `machine` is its address, for people; `why` it is lost, as far as that is known.
+// `machine` is its address, for people. `why` says why it is lost, as far as that is known.
 wire::FailureT MachineDiedWhileRunning(const Task& task, const std::string& machine, const std::string& why,
                                        uint32_t attempts);
 wire::FailureT MachineDiedWhileHosting(const Task& creation, bool constructed, const std::string& machine,
                                        const std::string& why);
 wire::FailureT RefusedElsewhere(const Task& task, const std::string& machine);
-// An actor whose home (at `machine`; empty: unknown) cannot be asked.
+// An actor whose home cannot be asked. `machine` is the home's address; empty: unknown.
 wire::FailureT HomeLost(const ActorId& actor, const std::string& machine, const std::string& why);
-// Adds on which machine it was, for who hears of it on another one.
+// Adds the machine on which it happened, for an owner on another machine.
 void SayWhere(wire::FailureT& failure, const std::string& machine);
 wire::FailureT ChannelLost(const ActorId& actor, const Error& why);
-// `why` is empty where its owner has ended.
+// `why` is empty where the object's owner has ended.
 wire::FailureT ObjectLost(const Task& task, const ObjectId& object, const std::string& why);
 wire::FailureT ObjectCannotCome(const ObjectId& object, const Error& why);
 wire::FailureT Refused(const std::string& task_name, const std::string& function, const std::string& message);

@@ -1,6 +1,8 @@
-// HostedActors: the actors that run here, or are about to, and whose home is another raylet. Pure; owned by the Raylet;
-// loop thread only. Always holds: an actor is here from the creation that its home sent until its worker has gone, the
-// creation has been cancelled or lost, or the home has died; its home hears of each end but the last.
+// HostedActors: the actors that run here, or are about to, and whose home is another raylet. Pure;
+// owned by the Raylet; loop thread only.
+// Always holds: an actor is in here from the creation that its home sent until one of these: its
+// worker has gone, the creation was cancelled or lost, its home has died. The home hears of each of
+// these ends except its own.
 #pragma once
 
 #include <optional>
@@ -15,7 +17,7 @@ class HostedActors {
  public:
   struct Hosted {
     TaskPtr creation;
-    WorkerId worker = 0;  // 0: the creation waits
+    WorkerId worker = 0;  // 0: the creation still waits
     bool constructed = false;
 
     const NodeId& home() const { return creation->from; }
@@ -24,12 +26,12 @@ class HostedActors {
   void Came(TaskPtr creation);
   void Runs(const ActorId& id, WorkerId worker);
   void Constructed(const ActorId& id);
-  std::optional<Hosted> Take(const ActorId& id);  // it has ended
-  // As Take, where it runs in that worker.
+  std::optional<Hosted> Take(const ActorId& id);  // the actor has ended
+  // As Take, for the actor that runs in that worker.
   std::optional<Hosted> WorkerGone(const ActorId& id, WorkerId worker);
   void HomeGone(const NodeId& home);
 
-  const Hosted* Find(const ActorId& id) const;  // null: not here, or at home here
+  const Hosted* Find(const ActorId& id) const;  // null: not here, or this node is its home
   const std::unordered_map<ActorId, Hosted>& actors() const { return actors_; }
 
  private:

@@ -80,7 +80,7 @@ bool RemoteActors::AnyToAskAgain() const {
 void RemoteActors::Dead(const ActorId& id, ProcessId process) {
   const auto found = actors_.find(id);
   if (found == actors_.end()) return;
-  found->second.watchers.erase(process);  // what it asks for is still to be answered
+  found->second.watchers.erase(process);  // a request of it still waits for an answer
   if (found->second.watchers.empty() && found->second.asks.empty()) actors_.erase(found);
 }
 

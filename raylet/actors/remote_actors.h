@@ -1,7 +1,8 @@
-// RemoteActors: actors of other homes that processes of this machine have asked for: who waits for a channel, and who
-// is to hear what becomes of them. Pure; owned by the Raylet; loop thread only. Always holds: who has asked waits until
-// its home answers, it ends itself, or its home is lost; whoever has been told that an actor is dead watches it no
-// more.
+// RemoteActors: actors of other homes that processes of this machine have asked for: which
+// processes wait for a channel, and which hear of its changes. Pure; owned by the Raylet; loop
+// thread only.
+// Always holds: a process that has asked waits until the home answers, the process ends, or the
+// home is lost. A process that was told of an actor's death no longer watches it.
 #pragma once
 
 #include <chrono>
@@ -16,8 +17,8 @@
 
 namespace raylet {
 
-// How long a channel that was granted and is not to be had (its host is lost, or its worker is about to be) is asked
-// for again, and how often.
+// How long, and how often, a granted channel is asked for again when it fails. It fails when its
+// host is lost or its worker is about to end.
 constexpr Duration kAskAgainAfter = std::chrono::milliseconds(200);
 constexpr size_t kAsksMax = 100;
 
@@ -28,7 +29,7 @@ class RemoteActors {
     ProcessId caller = 0;
     uint64_t request_id = 0;
     size_t times = 1;
-    TimePoint again = TimePoint::max();  // then its home is asked again
+    TimePoint again = TimePoint::max();  // when the home is asked again
   };
   struct Watcher {
     ActorId actor;
@@ -42,13 +43,13 @@ class RemoteActors {
   // kFull: kOpensPerCallerMax.
   Result<void> Open(const NodeId& home, const ActorId& actor, ProcessId caller, uint64_t request_id);
   void Watch(const NodeId& home, const ActorId& actor, ProcessId process);
-  // Its home has answered. False: nobody waits for that any more.
+  // The home has answered. False: no process waits for the answer any more.
   bool Answered(const ActorId& actor, ProcessId caller, uint64_t request_id);
-  // What it was granted cannot be had. False: it has been asked for often enough, and waits no more.
+  // The granted channel failed. False: it has been asked for often enough, and the request ends.
   bool AskAgain(const ActorId& actor, ProcessId caller, uint64_t request_id, TimePoint when);
-  std::vector<Ask> TakeDue(TimePoint now);  // to be asked again now
+  std::vector<Ask> TakeDue(TimePoint now);  // requests to make again now
   bool AnyToAskAgain() const;
-  void Dead(const ActorId& actor, ProcessId process);  // it has been told
+  void Dead(const ActorId& actor, ProcessId process);  // the process has been told
   void ProcessGone(ProcessId process);
   Lost HomeGone(const NodeId& home);
 
