@@ -54,7 +54,7 @@ Result<std::string> AskStatus(const std::string& socket, Deadline deadline) {
   return std::move(reply->json);
 }
 
-// With what to do about it.
+// The error, with its remedy.
 std::string Explain(const Error& error, const std::string& socket, double timeout_seconds) {
   switch (error.code) {
     case ErrorCode::kNotRunning:

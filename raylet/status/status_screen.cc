@@ -16,7 +16,7 @@ using nlohmann::json;
 using Row = std::vector<std::string>;
 
 constexpr size_t kRowsMax = 20;  // of one table
-constexpr size_t kIdShown = 8;   // hex digits, enough to tell apart
+constexpr size_t kIdShown = 8;   // hex digits, enough to tell ids apart
 constexpr size_t kHeadingWidth = 15;
 
 std::string Printable(std::string text) {
@@ -74,7 +74,7 @@ std::string Pad(const std::string& text, size_t width) {
 std::string Section(const char* heading, const std::string& text) {
   return StrCat(Pad(heading, kHeadingWidth), text, "\n");
 }
-// The first row has the columns' names; each column is as wide as its widest cell.
+// The first row has the column names. Each column is as wide as its widest cell.
 std::string Table(const std::vector<Row>& rows) {
   if (rows.size() < 2) return "";
   const size_t shown = std::min(rows.size(), kRowsMax + 1);
@@ -142,7 +142,7 @@ std::string Queues(const json& status) {
          Table(rows);
 }
 
-// Of other machines, which run here.
+// Actors of other machines that run here.
 std::string HostedActors(const json& status) {
   std::vector<Row> rows = {{"ACTOR", "NAME", "CREATED BY", "HOME", "PID"}};
   const json& hosted = At(status, "actors_of_others");

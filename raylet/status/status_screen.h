@@ -1,6 +1,8 @@
-// StatusScreen: what a raylet says of itself, for people: the JSON of NodeStatus in, one screen of text out. Pure; any
-// thread. What users named goes to a terminal, so control characters in it become '?'. A part that is missing (another
-// version's raylet) shows as empty; bytes that are no such JSON are kProtocolError.
+// StatusScreen: a raylet's status for people. Takes the JSON of NodeStatus and returns one screen
+// of text. Pure; any thread.
+// Always holds: control characters in users' names become '?', since the text goes to a terminal. A
+// missing part (from another version's raylet) shows as empty. Bytes that are no such JSON are a
+// kProtocolError.
 #pragma once
 
 #include <string>
