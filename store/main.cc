@@ -148,11 +148,12 @@ int Run(const Flags& flags) {
         {ErrorCode::kInvalid, StrCat("socket path ", path, " has ", path.size(), " bytes and the kernel takes ",
                                      kSocketPathBytesMax, ": choose a shorter one")});
   if (!flags.directory.empty())
-    std::fprintf(stderr, "plasma_store: -d is not there: objects lie in anonymous shared memory, not in %s\n",
+    std::fprintf(stderr, "plasma_store: -d does nothing: objects lie in anonymous shared memory, not in %s\n",
                  flags.directory.c_str());
-  if (flags.hugepages) std::fprintf(stderr, "plasma_store: -h is not there yet: objects lie in pages of 4 KiB\n");
+  if (flags.hugepages) std::fprintf(stderr, "plasma_store: -h does nothing yet: objects lie in pages of 4 KiB\n");
   if (!flags.external_store.empty())
-    return Complain({ErrorCode::kInvalid, "-e is not there yet: evicted objects are gone and go to no external store"});
+    return Complain(
+        {ErrorCode::kInvalid, "-e is not supported yet: evicted objects are deleted and go to no external store"});
 
   std::signal(SIGPIPE, SIG_IGN);
   rlimit limit{};
@@ -237,9 +238,9 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", StrCat("plasma_store ", RAYLET_VERSION));
   app.add_option("-m,--memory", flags.memory, "Bytes of objects to hold, with K, M or G")->required();
   app.add_option("-s,--socket", flags.socket, "Unix socket to serve, at most 107 bytes")->required();
-  app.add_option("-d,--directory", flags.directory, "Not there: objects lie in anonymous shared memory");
-  app.add_flag("-h,--hugepages", flags.hugepages, "Not there yet: objects lie in ordinary pages");
-  app.add_option("-e,--external-store", flags.external_store, "Not there yet: refused");
+  app.add_option("-d,--directory", flags.directory, "Does nothing: objects lie in anonymous shared memory");
+  app.add_flag("-h,--hugepages", flags.hugepages, "Does nothing yet: objects lie in ordinary pages");
+  app.add_option("-e,--external-store", flags.external_store, "Not supported yet: refused");
   app.add_option("--log-level", flags.log_level, "debug, info, warning or error")->capture_default_str();
   app.add_option("--ready-fd", flags.ready_fd, "Write one byte to this descriptor when ready");
   app.add_option("--lifeline-fd", flags.lifeline_fd, "Stop when this descriptor reads end of file");

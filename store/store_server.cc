@@ -40,18 +40,18 @@ void StoreServer::Accept() {
   for (;;) {
     auto fd = AcceptUnix(listening_);
     if (!fd) {
-      RAYLET_LOG(kError, "a client is turned away: ", fd.error().message);
+      RAYLET_LOG(kError, "refused a client: ", fd.error().message);
       RefuseOne();
       return;
     }
     if (!*fd) return;
     const auto peer = GetPeerCredentials(fd->get());
     if (!peer || peer->uid != ::geteuid()) {
-      RAYLET_LOG(kWarning, "a process of another user is turned away");
+      RAYLET_LOG(kWarning, "refused a process of another user");
       continue;
     }
     if (sessions_.size() >= kSessionsMax) {
-      RAYLET_LOG(kError, "a client is turned away: ", sessions_.size(), " connections are open, the limit");
+      RAYLET_LOG(kError, "refused a client: ", sessions_.size(), " connections are open, the limit");
       continue;
     }
     const uint64_t key = next_key_++;

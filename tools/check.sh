@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every rule that a script can check, in seconds and without a build. Usage: tools/check.sh
+# Checks every rule that a script can check, in seconds and without a build. Usage: tools/check.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 failures=0
@@ -7,7 +7,7 @@ fail() { echo "$1"; echo "    $2"; failures=$((failures + 1)); }
 
 tools/check_layers || failures=$((failures + 1))
 
-# Files stay one idea long.
+# A file holds one idea.
 while read -r lines file; do
   [ "$file" = total ] || [ "$lines" -le 600 ] ||
     fail "$file has $lines lines" "one file, one idea, 600 lines at most: split it along its ideas."
@@ -39,9 +39,9 @@ while IFS= read -r hit; do
 done < <(grep -rnE 'std::(mutex|shared_mutex|condition_variable|lock_guard|unique_lock|scoped_lock)\b' base fbs client \
   --include='*.h' --include='*.cc' | grep -vE '^(base/mutex\.h:|client/include/|client/ray/api/invoke\.cc:)' || true)
 
-# Formatting is a program's business. Another version of it would format differently.
+# A program does the formatting. Another version of it would format differently.
 if command -v clang-format-14 >/dev/null; then
-  # Each batch of files writes its findings at once and short enough that no other batch's can cut them in two.
+  # Each batch of files writes its findings in one short write, so that two batches never mix.
   while IFS= read -r file; do
     fail "$file is not formatted" "run: clang-format-14 -i $file"
   done < <(find base fbs store raylet client tools tests \( -name '*.h' -o -name '*.cc' \) -print0 |
@@ -54,7 +54,7 @@ else
   echo "check.sh: formatting is not checked, for there is no clang-format-14: tools/install_packages test installs it"
 fi
 
-# A merge that was left in the middle.
+# An unfinished merge.
 while IFS= read -r hit; do
   fail "$hit" "two versions of these lines met: keep what is right of both, and delete the marks."
 done < <(grep -rnIsE '^(<<<<<<<|>>>>>>>) ' base fbs store raylet client tools tests docs ./*.md ./*.txt || true)

@@ -120,7 +120,7 @@ void ActorDirectory::ConstructorFailed(const ActorId& id, const Failure& thrown)
   if (actor->restarting || actor->leaving) return;  // the worker's end decides what happens next
   Failure failure = ActorFailure(
       *actor->creation, StrCat("the constructor of ", Describe(*actor->creation), " failed: ", thrown.message),
-      thrown.hint.empty() ? "correct what the constructor throws for; a restart would throw again" : thrown.hint);
+      thrown.hint.empty() ? "fix the cause of the exception; a restart would throw it again" : thrown.hint);
   failure.exception_type = thrown.exception_type;
   failure.what = thrown.what;
   failure.pid = thrown.pid;
@@ -197,14 +197,14 @@ void ActorDirectory::Kill(const ActorId& id, bool no_restart) {
   Actor* const actor = Find(id);
   if (actor == nullptr) return;
   if (no_restart) {
-    Die(*actor, ActorFailure(*actor->creation, StrCat(Describe(*actor->creation), " was killed by a call of Kill()"),
+    Die(*actor, ActorFailure(*actor->creation, StrCat(Describe(*actor->creation), " was killed by Kill()"),
                              "create it again if it is still needed"));
     return;
   }
   if (actor->place.IsNowhere() || actor->restarting || actor->leaving) return;  // it already restarts, or ends
-  Failure failure = ActorFailure(
-      *actor->creation, StrCat(Describe(*actor->creation), " was killed by a call of Kill(false) and restarts"),
-      "call it again: it has fresh state");
+  Failure failure =
+      ActorFailure(*actor->creation, StrCat(Describe(*actor->creation), " was killed by Kill(false) and restarts"),
+                   "call it again: it has fresh state");
   failure.may_have_run = true;
   actor->restarting = failure;
   actor->state = wire::ActorState::Restarting;
@@ -223,8 +223,7 @@ void ActorDirectory::Release(const ActorId& id, ProcessId by) {
 void ActorDirectory::Exited(const ActorId& id) {
   Actor* const actor = Find(id);
   if (actor == nullptr) return;
-  Leave(*actor,
-        ActorFailure(*actor->creation, StrCat(Describe(*actor->creation), " ended on its own wish (ExitActor)"), ""));
+  Leave(*actor, ActorFailure(*actor->creation, StrCat(Describe(*actor->creation), " ended itself (ExitActor)"), ""));
 }
 
 Result<ActorId> ActorDirectory::Find(const std::string& name, const std::string& actor_namespace, ProcessId asker) {

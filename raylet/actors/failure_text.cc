@@ -11,7 +11,7 @@ namespace {
 std::string LogHint(const WorkerExit& exit) {
   std::string hint;
   if (exit.signal == SIGKILL)
-    hint = "where nobody sent SIGKILL by hand, look for the kernel's out-of-memory killer in dmesg; ";
+    hint = "unless somebody sent SIGKILL, look for the kernel's out-of-memory killer in dmesg; ";
   if (exit.pid != 0) hint += exit.log_file.empty() ? "it wrote nothing" : StrCat("its output is in ", exit.log_file);
   // The file is in the raylet's folder, which may be gone before somebody reads this message. So
   // the message quotes the file's end.
@@ -105,8 +105,8 @@ wire::FailureT MachineDiedWhileHosting(const Task& creation, bool constructed, c
 
 wire::FailureT RefusedElsewhere(const Task& task, const std::string& machine) {
   wire::FailureT failure = Begin(wire::FailureKind::Other, task, {});
-  failure.message = StrCat("other machines would not take task '", task.name, "' (", task.function,
-                           "); the last one was the one at ", machine);
+  failure.message =
+      StrCat("other machines refused task '", task.name, "' (", task.function, "); the last one was at ", machine);
   failure.retry_safe = true;
   failure.hint = "read the raylet's output on that machine; it says why";
   return failure;
@@ -120,9 +120,9 @@ wire::FailureT HomeLost(const ActorId& actor, const std::string& machine, const 
     failure.message = StrCat("actor ", actor.hex(), " was created on a machine that this one does not know");
     failure.hint = "name the machines to each other with --peers, or give all of them one --control store";
   } else {
-    failure.message = StrCat("actor ", actor.hex(), " is lost with the machine at ", machine,
+    failure.message = StrCat("actor ", actor.hex(), " was created on the machine at ", machine,
                              ", which died or could not be reached any more", why.empty() ? "" : StrCat(" (", why, ")"),
-                             " and where it was created");
+                             ": the actor ended with it");
     failure.hint = "create the actor again, from a process on another machine";
   }
   return failure;

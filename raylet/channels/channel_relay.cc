@@ -219,8 +219,8 @@ Result<void> ChannelRelay::CheckCall(const Relay& relay, const RelayRecord& reco
       // Checked here, on the caller's machine, because the fault is the caller's. A worker that
       // answered under another id would be blamed itself.
       if (OwnerOf(scratch_.result_id) != relay.caller)
-        return Fail(ErrorCode::kProtocolError, StrCat("a call's result is to be object ", scratch_.result_id.hex(),
-                                                      ", which is not its caller's"));
+        return Fail(ErrorCode::kProtocolError, StrCat("a call names object ", scratch_.result_id.hex(),
+                                                      " for its result, which its caller does not own"));
       return {};
     case CallRecordType::kReleaseLend:
       if (const auto lend = ParseLendRecord(record.bytes); !lend) return Fail(lend.error());
@@ -237,7 +237,7 @@ Result<void> ChannelRelay::CheckReply(Relay& relay, const RelayRecord& record) {
       if (!IsStoredResult(*reply)) return {};
       if (OwnerOf(reply->result.id) != relay.caller)
         return Fail(ErrorCode::kProtocolError,
-                    StrCat("an actor's result is object ", reply->result.id.hex(), ", which is not its caller's"));
+                    StrCat("an actor's result is object ", reply->result.id.hex(), ", which its caller does not own"));
       events_.OnStoredHere(relay.caller, reply->result.id);
       return {};
     }
@@ -253,7 +253,7 @@ Result<void> ChannelRelay::CheckReply(Relay& relay, const RelayRecord& record) {
 // machine.
 void ChannelRelay::RefuseProcess(Relay& relay, const Error& nonsense) {
   RAYLET_LOG(kError, relay.opened ? "a caller" : "an actor's worker",
-             " wrote nonsense into its channel, which is read no more: ", nonsense.message);
+             " wrote nonsense into its channel; this raylet reads no more of it: ", nonsense.message);
   relay.reads = false;
   const RelayRecord told{static_cast<uint32_t>(CallRecordType::kRefused), std::as_bytes(std::span(nonsense.message))};
   if (!relay.opened) {

@@ -46,7 +46,7 @@ Result<std::unique_ptr<RelayEnd>> RelayEnd::Make(Loop& loop, Process process, co
   auto event = Bell::NewEvent();
   if (!event) return Fail(std::move(event).error());
   UniqueFd theirs(::fcntl(event->get(), F_DUPFD_CLOEXEC, 0));
-  if (!theirs) return FailErrno("another descriptor of a channel's bell", errno);
+  if (!theirs) return FailErrno("cannot duplicate the descriptor of a channel's bell", errno);
   auto channel = CreateMemfd(name, ChannelBytes(), /*reserve=*/false);
   if (!channel) return Fail(std::move(channel).error());
   auto memory = Mapping::Map(channel->get(), ChannelBytes(), Mapping::Access::kReadWrite);
@@ -95,7 +95,7 @@ Result<std::optional<RelayRecord>> RelayEnd::Peek() {
 Result<void> RelayEnd::Push(const RelayRecord& record) {
   if (waiting_bytes_ + record.counted() > kRelayWaitingBytesMax)
     return Fail(ErrorCode::kProtocolError,
-                StrCat("more than ", kRelayWaitingBytesMax, " bytes of records come for a channel that takes none"));
+                StrCat("more than ", kRelayWaitingBytesMax, " bytes of records wait for a process that takes none"));
   waiting_bytes_ += record.counted();
   waiting_.push_back({record.type, Bytes(record.bytes.begin(), record.bytes.end())});
   return {};

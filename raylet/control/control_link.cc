@@ -100,7 +100,7 @@ void ControlLink::Renewed(const Result<ControlStore::Renewal>& renewal) {
   renewed_ = clock_.Now();
   const bool lost = published_.Renewed(renewal->fresh, renewal->connection, *renewed_);
   if (lost) {
-    RAYLET_LOG(kWarning, "the control store may have lost what this raylet told it: telling ", published_.due(),
+    RAYLET_LOG(kWarning, "the control store may have lost what this raylet told it: publishing ", published_.due(),
                " items again");
   }
   if (lost || *renewed_ - number_claimed_ >= options_.claim_number_every) {
@@ -160,7 +160,7 @@ void ControlLink::Tell(const Published::Telling& telling) {
     --telling_;
     const auto lost = published_.Told(ticket, outcome);
     if (lost) {
-      RAYLET_LOG(kWarning, "no longer ours in the control store: ", lost->why.message);
+      RAYLET_LOG(kWarning, "the control store gave an item of this raylet to another: ", lost->why.message);
       if (on_lost_) on_lost_(*lost);
     }
     if (outcome && published_.due() > 0) TellSoon();

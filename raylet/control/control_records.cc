@@ -197,7 +197,7 @@ Result<void> CheckRecord(const NameClaim& claim) {
 
 Result<void> CheckRecord(const ActorPlacement& placement) {
   if (!placement.actor.IsNil() && !placement.node.IsNil()) return {};
-  return Fail(ErrorCode::kInvalid, "an actor is placed that has no id, or on no node");
+  return Fail(ErrorCode::kInvalid, "a placement has no actor id or no node");
 }
 
 Result<void> CheckRecord(const KeyValue& pair) {

@@ -33,8 +33,8 @@ CellRule RenewNode(NodeRecord record) {
       const bool earlier_life_of_ours = holder->address == record.address && holder->epoch < record.epoch;
       if (holder->epoch != record.epoch && !earlier_life_of_ours) {
         return Fail(ErrorCode::kAlreadyExists,
-                    StrCat("two raylets with one node id: ", record.id.hex(), " is a living raylet at ",
-                           holder->address, " already (epoch ", holder->epoch, "), and this one is at ", record.address,
+                    StrCat("two raylets with one node id: ", record.id.hex(), " belongs to a living raylet at ",
+                           holder->address, " (epoch ", holder->epoch, "), and this one is at ", record.address,
                            ": give each a node id of its own, or stop that one and wait until its lease of ",
                            kNodeLease / std::chrono::seconds(1), " s has run out"));
       }

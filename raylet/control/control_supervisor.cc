@@ -46,7 +46,7 @@ Result<void> WriteOwnFile(const std::string& path, const std::string& text) {
   const std::string part = path + ".part";
   const UniqueFd fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!fd) return FailErrno(StrCat("cannot create ", part), errno);
-  if (::fchmod(fd.get(), 0600) != 0) return FailErrno(StrCat("cannot keep others from ", part), errno);
+  if (::fchmod(fd.get(), 0600) != 0) return FailErrno(StrCat("cannot set the mode of ", part), errno);
   for (size_t at = 0; at < text.size();) {
     const ssize_t wrote = ::write(fd.get(), text.data() + at, text.size() - at);
     if (wrote < 0 && errno == EINTR) continue;
@@ -108,7 +108,7 @@ Result<std::string> ControlSupervisor::Password() const {
   if (!options_.password.empty()) {
     if (plain(options_.password)) return options_.password;
     return Fail(ErrorCode::kInvalid,
-                "the password for --head holds spaces, quotes or other than ASCII characters: choose one without");
+                "the password for --head holds spaces, quotes or non-ASCII characters: choose one without them");
   }
   const std::string path = options_.folder + "/password";
   if (::access(path.c_str(), F_OK) != 0) {

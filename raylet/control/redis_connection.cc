@@ -26,17 +26,18 @@ Error NobodyThere(const ControlAddress& address, const std::string& reason) {
 }
 
 Error NoRedis(const ControlAddress& address, const std::string& reason) {
-  return {ErrorCode::kProtocolError,
-          StrCat("who serves ", address.Shown(), " does not speak Redis (", reason,
-                 "): say with --control where a Redis is; a raylet, if it is one, is named with --peers host:port")};
+  return {
+      ErrorCode::kProtocolError,
+      StrCat("the server at ", address.Shown(), " does not speak Redis (", reason,
+             "): give --control the address of a Redis; if the server is a raylet, name it with --peers host:port")};
 }
 
 // It may be a stopped Redis, or another kind of server that waits for more bytes.
 Error Mute(const ControlAddress& address) {
   return {ErrorCode::kUnavailable,
-          StrCat("who serves ", address.Shown(),
+          StrCat("the server at ", address.Shown(),
                  " takes connections and answers nothing: it is a Redis that hangs, or "
-                 "does not speak Redis; a raylet, if it is one, is named with --peers host:port")};
+                 "it does not speak Redis; if it is a raylet, name it with --peers host:port")};
 }
 
 }  // namespace
@@ -106,7 +107,7 @@ void RedisConnection::Greeted(Result<RedisReply> reply, bool last) {
     return Lost({ErrorCode::kUnavailable, StrCat("Redis at ", address_.Shown(), " is not ready: ", text)});
   }
   if (!last) return;
-  if (reply->text != "PONG") return Lost(NoRedis(address_, "it answers PING with something else than PONG"));
+  if (reply->text != "PONG") return Lost(NoRedis(address_, "it does not answer PING with PONG"));
   state_ = State::kUp;
   failures_ = 0;
   ++number_;
@@ -178,7 +179,8 @@ void RedisConnection::Read() {
     if (!*reply) return;
     if (owed_.empty()) {
       return Lost({ErrorCode::kProtocolError,
-                   StrCat(address_.Shown(), " speaks unasked, as Redis does not: ", (*reply)->text.substr(0, 100))});
+                   StrCat(address_.Shown(),
+                          " sends data without a request, which Redis never does: ", (*reply)->text.substr(0, 100))});
     }
     const Done done = std::move(owed_.front());
     owed_.pop_front();

@@ -98,7 +98,7 @@ Error RedisControlStore::NotInTime() const {
   if (!connection_.up() && connection_.problem().code == ErrorCode::kNotAllowed) return connection_.problem();
   return {ErrorCode::kUnavailable, StrCat("the control store at ", shown_, " did not answer in time (",
                                           connection_.up() ? "it is slow" : connection_.problem().message,
-                                          "); what was asked may have happened or not. Local work goes on")};
+                                          "); the call may or may not have taken effect. Local work goes on")};
 }
 
 RedisControlStore::Call* RedisControlStore::Open(Deadline deadline, std::function<void(Error)> refused) {

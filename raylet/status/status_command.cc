@@ -19,7 +19,8 @@ using wire::RayletMessage;
 
 constexpr double kTimeoutSecondsMax = 3600;
 constexpr const char* kAbout =
-    "Asks the raylet of this machine how it is and prints one screen: resources, workers, what waits and why, actors, "
+    "Asks the raylet of this machine for its status and prints one screen: resources, workers, what waits and why, "
+    "actors, "
     "jobs, other machines, and objects on their way.";
 constexpr const char* kExplained =
     "Examples:\n"
@@ -27,7 +28,7 @@ constexpr const char* kExplained =
     "  RAY_ADDRESS=/tmp/run/raylet raylet status\n"
     "  raylet status -s /tmp/run/raylet --json | jq '.queues[].why'\n"
     "Tables show their first 20 lines; --json has more.\n"
-    "What a plasma_store holds shows objstat.\n"
+    "objstat shows what a plasma_store holds.\n"
     "Exit codes: 0 fine, 1 failed, 2 usage, 3 not running, 4 not allowed, 5 timed out.";
 
 Result<Frame> Call(FrameConnection& connection, RayletMessage type, std::span<const std::byte> body, uint64_t request,

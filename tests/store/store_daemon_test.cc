@@ -233,7 +233,7 @@ TEST_F(StoreDaemonTest, AtTheDescriptorLimitItTurnsClientsAwayAndServesTheOthers
     for (int i = 0; i < 40; ++i) many.push_back(Raw());
     EXPECT_EQ(first.Create(1, 64), ErrorCode::kOk);
     EXPECT_TRUE(Eventually(std::chrono::seconds(10),
-                           [&] { return daemon_->Output().find("turned away") != std::string::npos; }));
+                           [&] { return daemon_->Output().find("refused a client") != std::string::npos; }));
   }
   EXPECT_TRUE(Eventually(std::chrono::seconds(10), [&] {
     RawClient late = Raw();

@@ -1,5 +1,5 @@
-# What an install prefix holds: the two shared libraries, the public headers, the programs (each installed where it is
-# built), and how CMake and pkg-config find them.
+# The content of an install prefix: the two shared libraries, the public headers, the programs (each
+# target installs its own), and the files for CMake and pkg-config.
 include(CMakePackageConfigHelpers)
 
 set(RAYLET_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/raylet)
@@ -17,7 +17,7 @@ write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/raylet-config-versi
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/raylet-config.cmake ${CMAKE_CURRENT_BINARY_DIR}/raylet-config-version.cmake
   DESTINATION ${RAYLET_CMAKE_DIR})
 
-# pkg-config finds the prefix from where its files lie, so that a moved prefix still works.
+# pkg-config finds the prefix from the place of its files, so that a moved prefix still works.
 string(REGEX REPLACE "[^/]+" ".." RAYLET_PC_UP "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
 set(RAYLET_PC_PREFIX "\${pcfiledir}/${RAYLET_PC_UP}")
 foreach(part ray plasma)

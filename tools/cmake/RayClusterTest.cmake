@@ -1,5 +1,6 @@
-# ray_cluster_test(NAME SOURCES… [CORES how many its tests keep busy] [TIMEOUT seconds]): tests of the ray:: runtime with
-# real daemons and processes. The test program is its own worker, so functions and main are the same in all of them.
+# ray_cluster_test(NAME SOURCES… [CORES number that its tests keep busy] [TIMEOUT seconds]): tests
+# of the ray:: runtime with real daemons and processes. The test program is its own worker, so all
+# its processes have the same functions and main.
 function(ray_cluster_test name)
   cmake_parse_arguments(T "" "CORES;TIMEOUT" "" ${ARGN})
   if(NOT T_CORES)

@@ -1,4 +1,4 @@
-# How every target of this project is compiled.
+# The compiler settings of every target.
 include(GNUInstallDirs)
 
 option(RAYLET_BUILD_TESTS "Build tests and benchmarks" ON)
@@ -36,7 +36,7 @@ add_compile_definitions(RAYLET_VERSION="${PROJECT_VERSION}")
 add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Werror -fno-omit-frame-pointer)
 if(RAYLET_SANITIZE)
   add_compile_options(-fsanitize=${RAYLET_SANITIZE})
-  # For tests that measure memory or descriptors, which the sanitizers' run-time libraries take for themselves.
+  # For tests that measure memory or descriptors: the sanitizers' run-time libraries use both.
   add_compile_definitions(RAYLET_SANITIZED)
   if(RAYLET_SANITIZE MATCHES "address")
     add_compile_definitions(RAYLET_SANITIZED_ADDRESS)
@@ -54,12 +54,13 @@ if(RAYLET_SANITIZE)
   endif()
 endif()
 
-# Several sources compiled as one, for reading headers is most of the work: tests, and under a sanitizer the rooms, too. The
-# release build compiles each source of a room alone, so that a missing #include is found.
+# Compiles several sources as one, because reading headers is most of the work. Used for tests, and
+# for the rooms under a sanitizer. The release build compiles each source of a room alone, so that
+# it finds a missing #include.
 function(raylet_unite target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    target_compile_options(${target} PRIVATE -Wno-subobject-linkage)  # a source's own types are not its alone there
+    target_compile_options(${target} PRIVATE -Wno-subobject-linkage)  # the united sources share their private types
   endif()
 endfunction()
 
@@ -69,8 +70,9 @@ function(raylet_unite_room target)
   endif()
 endfunction()
 
-# raylet_room_target(ROOM OUT): the library of a room of tools/layers: raylet_node for raylet/node, raylet_client_plasma for
-# client/plasma, raylet_daemon for raylet itself, whose program has the name.
+# raylet_room_target(ROOM OUT): the name of a room's library: raylet_node for raylet/node,
+# raylet_client_plasma for client/plasma. The room raylet is raylet_daemon, because its program is
+# named raylet.
 function(raylet_room_target room out)
   string(REGEX REPLACE "^raylet/" "" name ${room})
   string(REPLACE "/" "_" name ${name})
@@ -78,7 +80,8 @@ function(raylet_room_target room out)
   set(${out} raylet_${name} PARENT_SCOPE)
 endfunction()
 
-# raylet_room_links(ROOM OUT): the libraries that tools/layers allows it. Headers alone have none.
+# raylet_room_links(ROOM OUT): the libraries that tools/layers allows the room.
+# A room of headers has no library.
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/layers)
 function(raylet_room_links room out)
   file(STRINGS ${PROJECT_SOURCE_DIR}/tools/layers lines REGEX "^${room}:")
@@ -96,9 +99,9 @@ function(raylet_room_links room out)
   set(${out} ${links} PARENT_SCOPE)
 endfunction()
 
-# raylet_room(ROOM [OBJECTS] SOURCES... [LINK...] [LINK_PRIVATE...]): the library of a room, linked with the rooms that
-# tools/layers allows it. LINK and LINK_PRIVATE are packages. Headers are included from the top: "room/x.h".
-# OBJECTS: an object library, for what the shared libraries are made of.
+# raylet_room(ROOM [OBJECTS] SOURCES... [LINK...] [LINK_PRIVATE...]): the library of a room, linked
+# with the rooms that tools/layers allows. LINK and LINK_PRIVATE are packages. Headers are included
+# from the top: "room/x.h". OBJECTS makes an object library, for the parts of the shared libraries.
 function(raylet_room room)
   cmake_parse_arguments(ROOM "OBJECTS" "" "SOURCES;LINK;LINK_PRIVATE" ${ARGN})
   set(kind STATIC)
@@ -113,8 +116,9 @@ function(raylet_room room)
   raylet_unite_room(${name})
 endfunction()
 
-# raylet_test(NAME SOURCES... LINK... [LABELS...] [TIMEOUT seconds] [ALONE]): one GoogleTest program, one ctest entry per test.
-# ALONE: its sources use the same names, and are compiled each alone.
+# raylet_test(NAME SOURCES... LINK... [LABELS...] [TIMEOUT seconds] [ALONE]): one GoogleTest
+# program, one ctest entry per test. ALONE: each source is compiled alone, because several use the
+# same names.
 function(raylet_test name)
   cmake_parse_arguments(T "ALONE" "TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})
   if(NOT T_TIMEOUT)

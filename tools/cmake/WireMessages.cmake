@@ -1,7 +1,8 @@
-# wire_messages(OUT): the name of every table of the schemas that travels as a message of its own, so that a new table
-# gets its tests and its fuzz target by being written down in a schema.
+# wire_messages(OUT): the name of every table of the schemas that travels as a message. A new table
+# in a schema so gets its tests and its fuzz target.
 function(wire_messages out)
-  # Parts of messages. Failure is one, too, but also travels alone, in call records and in failed objects.
+  # Parts of messages. Failure is one too, but it also travels alone, in call records and in failed
+  # objects.
   set(parts Status Value Resource ActorSpec PeerResourceLine PeerHeld PeerIntroduced)
   set(names)
   foreach(schema common store raylet peer peer_channel peer_work peer_actor peer_object)
@@ -17,7 +18,8 @@ function(wire_messages out)
   set(${out} ${names} PARENT_SCOPE)
 endfunction()
 
-# wire_message_list(TARGET): TARGET may include "wire_message_list.h", whose RAYLET_WIRE_MESSAGES(X) says X(Name) for each.
+# wire_message_list(TARGET): TARGET may include "wire_message_list.h". Its RAYLET_WIRE_MESSAGES(X)
+# expands to X(Name) for each message.
 function(wire_message_list target)
   wire_messages(names)
   set(text "// Made from fbs/*.fbs by tools/cmake/WireMessages.cmake.\n#define RAYLET_WIRE_MESSAGES(X)")

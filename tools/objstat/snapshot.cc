@@ -213,7 +213,7 @@ Ledger MakeLedger(const Snapshot& snapshot, uint64_t capacity_bytes) {
   if (!snapshot.consistent)
     ledger.differences.push_back(!snapshot.daemon_alive    ? "the daemon died in the middle of a change"
                                  : snapshot.daemon_stopped ? "the daemon was stopped in the middle of a change"
-                                                           : "the store changed during every one of our looks at it");
+                                                           : "the store changed during each attempt to read it");
   return ledger;
 }
 
