@@ -23,7 +23,7 @@ class SteadyClock final : public Clock {
   TimePoint Now() const override { return std::chrono::steady_clock::now(); }
 };
 
-// The CPU time of the thread that asks: it stands still while the thread waits.
+// The CPU time of the calling thread: it stands still while the thread waits.
 class ThreadCpuClock final : public Clock {
  public:
   TimePoint Now() const override {
@@ -33,7 +33,7 @@ class ThreadCpuClock final : public Clock {
   }
 };
 
-// A point in time after which waiting stops. Never() waits for ever.
+// A point in time after which waiting stops. Never() waits forever.
 class Deadline {
  public:
   static Deadline Never() { return Deadline(TimePoint::max()); }

@@ -44,8 +44,8 @@ struct FramedSocket::State : std::enable_shared_from_this<FramedSocket::State> {
   FrameParser parser;
   std::vector<UniqueFd> received_fds;
   std::deque<Chunk> queue;
-  size_t queued_bytes = 0;  // the sum of what is left in queue
-  bool behind = false;      // as told to the handler
+  size_t queued_bytes = 0;  // sum of the bytes left in queue
+  bool behind = false;      // as last told to the handler
   bool full = false;        // the kernel takes no more: the watcher says when it does
   bool flush_due = false;   // at the end of the turn
   bool closed = false;
@@ -173,7 +173,7 @@ void FramedSocket::State::Close(Error reason) {
   if (closed) return;
   closed = true;
   if (handler != nullptr) handler->OnClosing(reason);
-  (void)Flush();  // a last word, such as why
+  (void)Flush();  // a last message, such as the reason
   DropAll();
   loop.Post([self = shared_from_this(), why = std::move(reason)] {
     if (Handler* const told = std::exchange(self->handler, nullptr)) told->OnClosed(why);

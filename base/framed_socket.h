@@ -1,7 +1,8 @@
-// FramedSocket: one connected socket of a daemon: frames and descriptors in and out, on the loop's thread, never
-// blocking. Its owner is a session. Out of bounds (a frame that is too long, a reader that never reads) it closes
-// itself and says why, once, through OnClosed; nothing is called after that. Whoever can send less to a reader that is
-// behind hears of it through OnBehind, long before that.
+// FramedSocket: one connected socket of a daemon. Carries frames and descriptors both ways, on the
+// loop's thread, and never blocks. Its owner is a session.
+// Always holds: a socket past its bounds (a frame too long, a reader that never reads) closes
+// itself. It says why once, through OnClosed; no callback follows. Long before that, OnBehind tells
+// the owner that the reader is behind, so that it can send less.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,8 @@ struct FramedSocketLimits {
   size_t body_bytes_max = kFrameBodyBytesMax;
   size_t queued_bytes_max = size_t{64} << 20;  // unsent output; past this the reader is a kSlowConsumer
   size_t received_fds_max = 8;                 // descriptors not yet taken
-  // The reader is behind once more than the first waits for it, until no more than the second does.
+  // The reader is behind once more bytes than the first limit wait for it, until no more than the
+  // second limit wait.
   size_t behind_bytes = SIZE_MAX;
   size_t caught_up_bytes = 0;
 };
@@ -37,9 +39,10 @@ class FramedSocket {
     // Called once, from the loop and never from inside Send or Close. The handler may destroy the
     // socket here.
     virtual void OnClosed(const Error& reason) = 0;
-    // From inside Send, too. Neither closes nor destroys the socket.
+    // Called from inside Send too. Must neither close nor destroy the socket.
     virtual void OnBehind(bool /*behind*/) {}
-    // From inside whatever closes it, while the other side does not see its end yet. Sends nothing.
+    // Called from inside the function that closes, while the other side does not see the end yet.
+    // Must send nothing.
     virtual void OnClosing(const Error& /*reason*/) {}
   };
 

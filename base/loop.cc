@@ -18,7 +18,7 @@ namespace loop_internal {
 
 class OwnedHandle;
 
-// What hangs on uv_loop_t::data. Every handle is in `open` until its owner, or the loop's end,
+// The value of uv_loop_t::data. Every handle is in `open` until its owner, or the loop's end,
 // closes it.
 struct HandleTable {
   std::unordered_set<OwnedHandle*> open;
@@ -27,9 +27,9 @@ struct HandleTable {
 
 HandleTable& TableOf(uv_loop_t* loop) { return *static_cast<HandleTable*>(loop->data); }
 
-// A uv handle on the heap. Its owner points at it and it points back; Close parts the two, and from
-// then on no callback of the owner's runs. libuv may still touch the memory until the close
-// callback, which frees it: nothing else does.
+// A uv handle on the heap. It and its owner point at each other until Close separates them. From
+// then on no callback of the owner runs. libuv may still touch the memory until the close callback,
+// which alone frees it.
 class OwnedHandle {
  public:
   OwnedHandle(const OwnedHandle&) = delete;
@@ -57,8 +57,7 @@ class OwnedHandle {
   virtual void ForgetOwner() = 0;
 };
 
-// Uv is uv_timer_t and its like, Owner has `handle_`, Callback is what the owner wants to be told
-// by.
+// Uv is a type such as uv_timer_t, Owner has `handle_`, and Callback is called with each event.
 template <class Uv, class Callback>
 class HandleOf : public OwnedHandle {
  public:
@@ -90,7 +89,7 @@ struct Loop::State {
   HandleTable handles;
   uv_prepare_t turn_ends{};             // runs while turns are measured
   const Clock* turn_clock = nullptr;    // while turns are measured
-  std::optional<TimePoint> turn_began;  // loop's thread, as what follows
+  std::optional<TimePoint> turn_began;  // loop's thread, as the next one
   Duration longest_turn = Duration::zero();
   bool ran = false;  // Run has returned; loop's thread
 
@@ -98,8 +97,8 @@ struct Loop::State {
   std::deque<std::function<void()>> posted RAYLET_GUARDED_BY(mutex);  // in order
   bool stopped RAYLET_GUARDED_BY(mutex) = false;                      // never taken back
 
-  // Runs what was posted so far, or the first of it; all of it before the loop stops. What that posts
-  // comes in a later turn.
+  // Runs up to kPostedPerTurn of the posted work; before the loop stops, all of it. Work that this
+  // work posts runs in a later turn.
   void RunPosted() {
     std::vector<std::function<void()>> work;
     bool stop = false;
@@ -170,8 +169,8 @@ Loop::~Loop() {
   state_->StopDue();
   std::exchange(state_->due, {}).clear();
   while (!state_->handles.open.empty()) (*state_->handles.open.begin())->Close();
-  // Ours to close are the wake-up and whatever was opened through raw(); closing ours may have let
-  // go of such handles.
+  // Left to close: our wake-up and handles opened through raw(). Closing ours may already have
+  // released such handles.
   uv_walk(
       &state_->loop,
       [](uv_handle_t* handle, void*) {
@@ -192,8 +191,8 @@ void Loop::Run() {
 }
 
 void Loop::Stop() {
-  // The wake-up is sent under the lock: whoever owns the loop cannot see `stopped`, end it, and
-  // leave us a dead handle.
+  // Sends the wake-up under the lock. Otherwise the owner could see `stopped`, destroy the loop,
+  // and leave a dead handle here.
   const MutexLock lock(state_->mutex);
   if (std::exchange(state_->stopped, true)) return;
   uv_async_send(&state_->wake);

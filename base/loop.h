@@ -28,17 +28,17 @@ class Loop {
 
   void Run();   // until Stop
   void Stop();  // any thread
-  // Runs `work` on the loop's thread, in order, at most kPostedPerTurn in a turn: I/O gets its share. Any thread. Work
-  // posted after Stop is dropped.
+  // Runs `work` on the loop's thread, in order. A turn runs at most kPostedPerTurn of them, so that
+  // I/O gets its share. Any thread. Drops work posted after Stop.
   void Post(std::function<void()> work);
   // Runs `work` before the loop next waits for events, after all events that are ready now. Loop's
   // thread only. Work that `work` asks for runs before that wait too. Dropped when the loop stops
   // first.
   void AtEndOfTurn(std::function<void()> work);
-  // Measures turns from now on: how long the loop works without looking for events. `clock` stands still while the
-  // thread waits, as that of its CPU time does, and outlives this. The loop's thread.
+  // Measures turns from now on: how long the loop works without looking for events. `clock` must
+  // stand still while the thread waits, as a CPU clock does, and outlives this. Loop's thread only.
   void MeasureTurns(const Clock& clock);
-  Duration TakeLongestTurn();  // since the last call of it; the loop's thread
+  Duration TakeLongestTurn();  // since its last call; loop's thread only
   uv_loop_s* raw();
 
  private:

@@ -1,6 +1,6 @@
 // Mutex, MutexLock, ConditionVariable: those of the standard library, with annotations that clang
-// checks. A field names its mutex by RAYLET_GUARDED_BY, a function that wants it held by
-// RAYLET_REQUIRES. Any thread.
+// checks. A field names its mutex by RAYLET_GUARDED_BY. A function whose caller must hold a mutex
+// names it by RAYLET_REQUIRES. Any thread.
 #pragma once
 
 #include <condition_variable>
@@ -26,7 +26,7 @@ class RAYLET_CAPABILITY("mutex") Mutex {
   std::mutex mutex_;
 };
 
-// Holds the mutex for a scope. A scope may let go of it in between.
+// Holds the mutex for a scope. The scope may release it and take it again.
 class RAYLET_SCOPED_CAPABILITY MutexLock {
  public:
   explicit MutexLock(Mutex& mutex) RAYLET_ACQUIRE(mutex) : mutex_(mutex) { mutex_.Lock(); }
@@ -50,8 +50,8 @@ class RAYLET_SCOPED_CAPABILITY MutexLock {
   bool held_ = true;
 };
 
-// Wait returns on any notification, at the deadline, and for no reason: the caller looks again at
-// what it waits for, in a loop. There is no wait with a predicate, since clang does not know that a
+// Wait returns on any notification, at the deadline, and for no reason. The caller checks its
+// condition again, in a loop. There is no wait with a predicate, because clang does not know that a
 // lambda runs under its caller's lock.
 class ConditionVariable {
  public:
@@ -61,7 +61,7 @@ class ConditionVariable {
       changed_.wait(lock);
     else
       changed_.wait_until(lock, deadline.at());
-    lock.release();  // the caller holds it on
+    lock.release();  // the caller keeps holding it
   }
   void NotifyOne() { changed_.notify_one(); }
   void NotifyAll() { changed_.notify_all(); }

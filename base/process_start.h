@@ -1,6 +1,6 @@
-// What a process checks and repairs before it opens or starts anything. It may have inherited
-// closed descriptors (a shell's `<&- >&-`) or a signal mask. Called from main, from ray::Init and
-// by clients that connect.
+// The checks and repairs that a process makes before it opens or starts anything. It may have
+// inherited closed descriptors (a shell's `<&- >&-`) or a signal mask. Called from main, from
+// ray::Init and by clients that connect.
 #pragma once
 
 #include <signal.h>

@@ -1,6 +1,6 @@
-// Annotations that say which mutex guards what. clang checks them (-Wthread-safety), and so does
-// tools.thread_safety in the test run. Other compilers see nothing. base/mutex.h has the mutex that
-// they speak of.
+// Annotations that say which mutex guards which data. clang checks them (-Wthread-safety);
+// tools.thread_safety does so in the test run. Other compilers ignore them. base/mutex.h has the
+// mutex to use with them.
 #pragma once
 
 #if defined(__clang__)
@@ -9,11 +9,11 @@
 #define RAYLET_THREAD_ATTRIBUTE(x)
 #endif
 
-// On a type: it is a lock, and errors call it `name`; it is a lock for the length of a scope.
+// On a type: it is a lock, and errors call it `name`; it holds a lock for a scope.
 #define RAYLET_CAPABILITY(name) RAYLET_THREAD_ATTRIBUTE(capability(name))
 #define RAYLET_SCOPED_CAPABILITY RAYLET_THREAD_ATTRIBUTE(scoped_lockable)
 
-// On a field: it, or what it points to, is touched only while the lock is held.
+// On a field: code touches it, or what it points to, only while it holds the lock.
 #define RAYLET_GUARDED_BY(lock) RAYLET_THREAD_ATTRIBUTE(guarded_by(lock))
 #define RAYLET_PT_GUARDED_BY(lock) RAYLET_THREAD_ATTRIBUTE(pt_guarded_by(lock))
 
@@ -21,8 +21,8 @@
 #define RAYLET_REQUIRES(...) RAYLET_THREAD_ATTRIBUTE(requires_capability(__VA_ARGS__))
 #define RAYLET_EXCLUDES(...) RAYLET_THREAD_ATTRIBUTE(locks_excluded(__VA_ARGS__))
 
-// On a function: it takes the lock; it takes it where it returns `first argument`; it lets go of
-// it.
+// On a function: it takes the lock; it takes the lock when it returns `first argument`; it releases
+// the lock.
 #define RAYLET_ACQUIRE(...) RAYLET_THREAD_ATTRIBUTE(acquire_capability(__VA_ARGS__))
 #define RAYLET_TRY_ACQUIRE(...) RAYLET_THREAD_ATTRIBUTE(try_acquire_capability(__VA_ARGS__))
 #define RAYLET_RELEASE(...) RAYLET_THREAD_ATTRIBUTE(release_capability(__VA_ARGS__))

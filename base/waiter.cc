@@ -13,9 +13,9 @@
 namespace raylet {
 namespace {
 
-// Spinning pays where the average wait is below this many spins: at worst a tenth of a core goes
-// into spins that end in a park. It lies above what a wake of a parked process costs, so that a
-// thread which parks at once still sees waits get short and spins again.
+// Spinning pays where the average wait is below this many spins. At worst a tenth of a core goes
+// into spins that end in a park. The limit is above the cost of waking a parked process. So a
+// thread that parks at once still sees waits get short, and spins again.
 constexpr int kSpinsPerShortWait = 10;
 constexpr int kAverageWeight = 8;  // a new wait counts one eighth
 // A long pause between bursts says little about the next burst. It counts as no more than this many
@@ -43,9 +43,9 @@ void FutexWakeAll(const std::atomic<uint32_t>* word) {
 }
 
 void Ring(Doorbell& bell) {
-  // Reads sleepers by a read-modify-write: a full fence between the poster's data and the look at
-  // sleepers. It stands in one order with the waiter's ++sleepers: either we come second and see
-  // the sleeper, or the waiter does and its re-check sees our data.
+  // Reads sleepers by a read-modify-write, a full fence between the poster's data and the read. It
+  // is in one order with the waiter's ++sleepers. If we come second we see the sleeper; otherwise
+  // the waiter's re-check sees our data.
   if (bell.sleepers.fetch_add(0, std::memory_order_seq_cst) == 0) [[likely]]
     return;
   bell.rings.fetch_add(1, std::memory_order_release);  // the waiter's acquire in WaitUntil sees our data with it

@@ -1,11 +1,14 @@
 // The ids that travel: 20 bytes each, told apart by their types.
 //
-// An object id made by the ray:: layer says who owns the object and which task makes it:
-//   bytes 0-7  owner process (little endian; never 0)      bytes 8-15  number within that process
-//   bytes 16-18 random                                      byte 19     return index
-// so that anybody who holds an id can name the owner without asking. Ids of the plasma:: layer are
-// the user's own bytes. An actor's id is made alike, by the process that creates it (byte 19 is 0):
-// that process's raylet is the actor's home.
+// An object id of the ray:: layer says which process owns the object and which task makes it:
+//   bytes 0-7    owner process (little endian; never 0)
+//   bytes 8-15   number within that process
+//   bytes 16-18  random
+//   byte 19      return index
+// So any process that holds an id can name the owner without asking. The user chooses the bytes of
+// an id of the plasma:: layer.
+// An actor's id is made in the same way by the process that creates it (byte 19 is 0). The raylet
+// of that process is the actor's home.
 #pragma once
 
 #include <atomic>

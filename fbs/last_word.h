@@ -1,6 +1,7 @@
-// LastWord: why the raylet has ended a process's connection, in the page of that process's doorbell. A process that
-// does not read has a full socket, through which no frame can go any more. The raylet writes it before it closes the
-// socket; the process reads it after the end of the socket, so neither sees half of it.
+// LastWord: why the raylet ended a process's connection, written into the page of that process's
+// doorbell. A process that does not read has a full socket, which takes no more frames.
+// Always holds: the raylet writes it before it closes the socket, and the process reads it after
+// the socket's end. So the process never reads half of it.
 #pragma once
 
 #include <optional>
@@ -16,16 +17,17 @@ constexpr size_t kLastWordOffset = sizeof(Doorbell);
 constexpr size_t kLastWordTextBytesMax = 1024;
 
 struct LastWord {
-  uint32_t code;  // an ErrorCode; 0: nothing was said
+  uint32_t code;  // an ErrorCode; 0: there is no last word
   uint32_t text_bytes;
   char text[kLastWordTextBytesMax];
 };
 static_assert(sizeof(LastWord) == 8 + kLastWordTextBytesMax);
 static_assert(kLastWordOffset + sizeof(LastWord) <= kDoorbellPageBytes);
 
-// `doorbell` is the memory that came with Register. One that ends behind the Doorbell has no room: nothing is written.
+// `doorbell` is the memory that came with Register. Writes nothing where that memory has no room
+// behind the Doorbell.
 Result<void> LeaveLastWord(int doorbell, const Error& reason);
-// Nothing where nothing was said, or what is there makes no sense.
+// Nothing where there is no last word, or where it makes no sense.
 std::optional<Error> ReadLastWord(std::span<const std::byte> doorbell_page);
 
 }  // namespace raylet

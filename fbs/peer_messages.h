@@ -1,6 +1,7 @@
-// Which numbers the messages between raylets have, by subject. A raylet routes a message by its
-// subject. Each subject's enum lies in its range, and no two ranges overlap; the compiler checks
-// both.
+// The number ranges of the messages between raylets, by subject. A raylet routes a message by its
+// subject. Pure.
+// Always holds: each subject's enum lies in its range, and no two ranges overlap. The compiler
+// checks both.
 #pragma once
 
 #include <array>
@@ -17,7 +18,7 @@
 namespace raylet {
 
 enum class PeerSubject : uint8_t {
-  kSession,   // wire::PeerMessage: the session's own, which have no number in it
+  kSession,   // wire::PeerMessage: the session's own messages, which have no number in it
   kChannels,  // wire::ChannelMessage
   kObjects,   // wire::ObjectMessage
   kBulk,      // wire::BulkMessage: on bulk connections only
@@ -30,7 +31,7 @@ struct PeerMessageRange {
   uint16_t first, last;  // both belong to it
 };
 
-// In the order of PeerSubject, and of the numbers.
+// In the order of PeerSubject, which is the order of the numbers.
 constexpr std::array<PeerMessageRange, 6> kPeerMessageRanges{{
     {PeerSubject::kSession, 1, 19},
     {PeerSubject::kChannels, 20, 39},

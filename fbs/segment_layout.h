@@ -113,7 +113,7 @@ IndexHeader* InitIndexSegment(void* memory, uint64_t entry_count);
 // kProtocolError unless magic, version, sizes and parts fit `bytes`.
 Result<const IndexHeader*> CheckIndexSegment(const void* memory, size_t bytes);
 
-// Where the probe for an id starts, and which futex word its seal increments.
+// The start of the probe for an id, and the futex word that its seal increments.
 inline uint64_t ProbeStart(const ObjectId& id, uint64_t entry_count) { return id.Hash() & (entry_count - 1); }
 inline uint32_t BucketOf(const ObjectId& id) { return static_cast<uint32_t>(id.Hash() >> 40) & (kBucketCount - 1); }
 

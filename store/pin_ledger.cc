@@ -31,7 +31,7 @@ void PinLedger::Scan() {
 void PinLedger::ReadTouches(const std::function<void(uint32_t entry)>& used) {
   for (auto& [client, page] : pages_) {
     const uint64_t tail = page.page->touch_tail.load(std::memory_order_acquire);
-    // The client writes the tail. Whatever it says, at most one ring of touches is read.
+    // The client writes the tail, and may write nonsense: at most one ring of touches is read.
     uint64_t seen = page.touches_seen;
     if (tail - seen > kTouchSlots) seen = tail - kTouchSlots;
     for (; seen != tail; ++seen) {

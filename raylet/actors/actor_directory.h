@@ -111,7 +111,8 @@ class ActorDirectory {
   void ConstructorFailed(const ActorId& id, const Failure& failure);
   void CreationLost(const ActorId& id, const Failure& failure);  // no worker could be started
   void WorkerGone(const ActorId& id, const Place& place, const Failure& failure);
-  // What ran on that machine (`address`, for people) is lost, and its processes watch and wait no more.
+  // The actors that ran on that machine (`address`, for people) are lost. Its processes no longer
+  // watch or wait.
   void NodeGone(const NodeId& node, MachineNumber machine, const std::string& address, const std::string& why);
   Result<void> Open(const ActorId& id, ProcessId caller, uint64_t request_id);  // kFull: kOpensPerCallerMax
   // A grant could not be carried out, because the worker is about to end. The caller keeps waiting.

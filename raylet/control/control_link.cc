@@ -105,7 +105,7 @@ void ControlLink::Renewed(const Result<ControlStore::Renewal>& renewal) {
   }
   if (lost || *renewed_ - number_claimed_ >= options_.claim_number_every) {
     ClaimMachineNumber(Soon(), [](Result<void> claimed) {
-      if (!claimed) RAYLET_LOG(kWarning, "process numbers: ", claimed.error().message);
+      if (!claimed) RAYLET_LOG(kWarning, "machine number: ", claimed.error().message);
     });
   }
   TellDue();

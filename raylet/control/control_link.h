@@ -45,7 +45,8 @@ class ControlLink {
     ControlStore::State store;
   };
 
-  // `own.machine` kNoMachine: one is drawn when it joins, and again where it is another's.
+  // With `own.machine` kNoMachine, Join draws a machine number, and draws again where another
+  // raylet has it.
   ControlLink(Loop& loop, const Clock& clock, ControlStore& store, NodeRecord own, ControlLinkOptions options = {});
   ~ControlLink();  // no callback afterwards
 
@@ -59,8 +60,8 @@ class ControlLink {
   // was out of reach; this raylet has to end.
   void SetOnTakenOver(std::function<void(const Error&)> taken_over) { on_taken_over_ = std::move(taken_over); }
 
-  // Takes the machine number and the lease, and goes on to renew it. kAlreadyExists: two raylets with one node id, or
-  // the process numbers are another's.
+  // Claims the machine number and the lease, then keeps renewing the lease. kAlreadyExists: two
+  // raylets have one node id, or another raylet has the machine number.
   void Join(Deadline deadline, Done<void> done);
   // Gives the lease back, so that no raylet waits for it to run out. A Join under way gets no
   // answer.
@@ -105,7 +106,7 @@ class ControlLink {
   ControlStore& store_;
   NodeRecord own_;
   const ControlLinkOptions options_;
-  const bool draws_;  // claimed its process numbers
+  const bool draws_;  // its own machine number
   std::function<void(const std::vector<NodeRecord>&)> on_nodes_;
   std::function<void(const Published::Lost&)> on_lost_;
   std::function<void(const Error&)> on_taken_over_;

@@ -21,14 +21,14 @@ constexpr size_t kControlAddressBytesMax = 300;             // of host:port, and
 // One life of a raylet. Its lease says that it lived at most ten seconds ago.
 struct NodeRecord {
   NodeId id;
-  uint64_t epoch = 0;  // another one for each start; later starts have larger ones
+  uint64_t epoch = 0;  // different for each start; larger for later starts
   MachineNumber machine{};
   std::string address;  // host:port where it listens for other raylets
   std::string version;  // of its build
   friend bool operator==(const NodeRecord&, const NodeRecord&) = default;
 };
 
-// Who took a machine number.
+// The raylet that has a machine number.
 struct MachineClaim {
   NodeId node;
   uint64_t epoch = 0;

@@ -1,7 +1,7 @@
 // ControlRules: which changes a cell of the control store allows. Pure. Each rule reads what the
 // cell holds and returns its new content, or refuses.
-// A store carries out a rule as one step: no other change falls between read and write. Where one
-// did, the store asks the rule again.
+// A store carries out a rule as one step: no other change falls between read and write. After such
+// a change the store asks the rule again.
 // Always holds: a rule carried out twice, because its answer was lost with a connection, changes
 // nothing the second time and returns the same. The cell itself records who wrote it and in which
 // epoch.
@@ -37,7 +37,7 @@ namespace control_rules {
 // Writes and prolongs the lease. kAlreadyExists while another life of this node id has a lease. An
 // earlier life at the same address is no obstacle: if it still lived, we could not listen there.
 CellRule RenewNode(NodeRecord record);
-CellRule RemoveNode(NodeId node, uint64_t epoch);  // of this life alone
+CellRule RemoveNode(NodeId node, uint64_t epoch);  // only of this life
 CellRule ClaimMachineNumber(MachineNumber machine, MachineClaim claim);
 
 // kAlreadyExists while another actor has the name, unless that claim is `instead_of` and ours has a

@@ -60,8 +60,8 @@ class ControlStore {
   void RenewNode(const NodeRecord& record, Deadline deadline, Done<Renewal> done);
   void RemoveNode(const NodeId& node, uint64_t epoch, Deadline deadline, Done<void> done);
   void ListNodes(Deadline deadline, Done<std::vector<NodeRecord>> done);
-  // kAlreadyExists: another raylet's; draw another base. Claimed again now and then, it stays ours; a week after the
-  // last claim it is forgotten.
+  // kAlreadyExists: another raylet has this number, so draw another. Claim it again now and then to
+  // keep it; the store forgets it a week after the last claim.
   void ClaimMachineNumber(MachineNumber machine, const MachineClaim& claim, Deadline deadline, Done<void> done);
 
   // Whether names and pairs may be changed. A store that was empty is settled once all raylets have
