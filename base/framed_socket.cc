@@ -86,7 +86,7 @@ void FramedSocket::State::Read() {
           {ErrorCode::kProtocolError, StrCat(received_fds.size(), " descriptors came that no message asked for; ",
                                              limits.received_fds_max, " may wait")});
     }
-    if (received->bytes < buffer.size()) return;  // all there was, or up to a descriptor: what is left wakes us
+    if (received->bytes < buffer.size()) return;  // read to the end, or up to a descriptor: the rest wakes us again
   }
 }
 

@@ -21,7 +21,7 @@ namespace raylet {
 
 struct ControlLinkOptions {
   std::chrono::milliseconds renew_every{2'000};
-  std::chrono::milliseconds call_timeout{2'000};  // of what it asks by itself
+  std::chrono::milliseconds call_timeout{2'000};  // for calls that the link makes by itself
   std::chrono::milliseconds claim_number_every{3'600'000};
   std::chrono::milliseconds settle_after{2'500};  // everybody has renewed by then
   std::chrono::milliseconds retry_every{200};     // of claims and puts while the store is not settled

@@ -26,7 +26,7 @@ struct CellChange {
   enum class Kind { kKeep, kWrite, kErase };
   Kind kind = Kind::kKeep;
   std::string value;                   // to write
-  Duration expiry = Duration::zero();  // of what is written; zero: none
+  Duration expiry = Duration::zero();  // of the written value; zero: none
 };
 // The content of the cell, or nothing where there is no cell.
 using CellText = std::optional<std::string>;
