@@ -23,8 +23,8 @@ struct ControlLinkOptions {
   std::chrono::milliseconds renew_every{2'000};
   std::chrono::milliseconds call_timeout{2'000};  // for calls that the link makes by itself
   std::chrono::milliseconds claim_number_every{3'600'000};
-  std::chrono::milliseconds settle_after{2'500};  // everybody has renewed by then
-  std::chrono::milliseconds retry_every{200};     // of claims and puts while the store is not settled
+  std::chrono::milliseconds settle_after{2'500};  // every raylet has renewed by then
+  std::chrono::milliseconds retry_every{200};     // for claims and puts while the store is not settled
   size_t told_at_once = 256;
   size_t checked_each_time = 16;
   bool store_is_new = false;  // no raylet has told it anything yet: it is settled from the start

@@ -20,7 +20,7 @@ namespace raylet {
 
 constexpr Duration kNodeLease = std::chrono::seconds(10);
 constexpr Duration kMachineNumberKept = std::chrono::hours(24 * 7);  // after its raylet's last renewal
-constexpr Duration kDeathKept = std::chrono::hours(1);               // that an actor is dead, a pair is deleted
+constexpr Duration kDeathKept = std::chrono::hours(1);               // how long the store remembers a death or deletion
 
 struct CellChange {
   enum class Kind { kKeep, kWrite, kErase };
