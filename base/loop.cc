@@ -223,17 +223,62 @@ uv_loop_s* Loop::raw() { return &state_->loop; }
 
 // Timer
 
+// One that is late by as much as this has not been served in time, and by less may be anything.
+constexpr uint64_t kStallMinMs = 200;
+// A longer delay is waited for in slices, of which a stall takes one at most.
+constexpr uint64_t kSliceMinMs = 100, kSliceMaxMs = 1000;
+// Between a stall and what fires because of it.
+constexpr uint64_t kServeMs = 50;
+
 struct Timer::Handle : HandleOf<uv_timer_t, std::function<void()>> {
   Handle(uv_loop_t* loop, Timer* timer, std::function<void()> fire) : HandleOf(std::move(fire)), owner(timer) {
     CheckUv(uv_timer_init(loop, &uv), "uv_timer_init");
     Opened();
   }
   void ForgetOwner() override { std::exchange(owner, nullptr)->handle_ = nullptr; }
-  static void Fired(uv_timer_t* timer) {
-    auto* const handle = static_cast<Handle*>(static_cast<OwnedHandle*>(timer->data));
-    if (handle->owner != nullptr) handle->callback();
+
+  void Start(uint64_t delay, uint64_t repeat) {
+    repeat_ms = repeat;
+    left_ms = delay;
+    slice_ms = std::clamp(delay / 4, kSliceMinMs, kSliceMaxMs);
+    Wait();
   }
+  void Wait() {
+    asked_ms = std::min(left_ms, slice_ms);
+    began_ms = uv_now(uv.loop);
+    CheckUv(uv_timer_start(&uv, &Handle::Woke, asked_ms, 0), "uv_timer_start");
+  }
+  static void Woke(uv_timer_t* timer) {
+    auto* const handle = static_cast<Handle*>(static_cast<OwnedHandle*>(timer->data));
+    if (handle->owner != nullptr) handle->SliceIsOver();
+  }
+  void SliceIsOver() {
+    const uint64_t elapsed_ms = uv_now(uv.loop) - began_ms;
+    const bool stalled = elapsed_ms > asked_ms + std::max(kStallMinMs, asked_ms);
+    if (stalled && !std::exchange(after_stall, stalled)) {
+      left_ms = std::max(left_ms - asked_ms / 2, kServeMs);
+      if (repeating) left_ms = std::min(left_ms, std::max(asked_ms / 2, kServeMs));
+      return Wait();
+    }
+    after_stall = stalled;
+    left_ms -= std::min(left_ms, stalled ? asked_ms : elapsed_ms);
+    if (left_ms > 0) return Wait();
+    if (repeat_ms > 0) {
+      repeating = true;
+      left_ms = repeat_ms;
+      slice_ms = kSliceMaxMs;
+      Wait();
+    }
+    callback();
+  }
+
   Timer* owner;
+  uint64_t repeat_ms = 0;
+  uint64_t left_ms = 0;                 // until it fires; of these the slice under way is a part
+  uint64_t slice_ms = 0;                // at most
+  uint64_t asked_ms = 0, began_ms = 0;  // of the slice under way
+  bool repeating = false;               // has fired, and will again
+  bool after_stall = false;             // the slice before this one was overslept
 };
 
 Timer::Timer(Loop& loop, std::chrono::milliseconds delay, std::chrono::milliseconds repeat, std::function<void()> fire)
@@ -242,7 +287,7 @@ Timer::Timer(Loop& loop, std::chrono::milliseconds delay, std::chrono::milliseco
   const auto count = [](std::chrono::milliseconds time) {
     return static_cast<uint64_t>(time.count() < 0 ? 0 : time.count());
   };
-  CheckUv(uv_timer_start(&handle_->uv, &Handle::Fired, count(delay), count(repeat)), "uv_timer_start");
+  handle_->Start(count(delay), count(repeat));
 }
 
 Timer::Timer(Timer&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {

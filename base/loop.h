@@ -46,10 +46,14 @@ class Loop {
   std::unique_ptr<State> state_;
 };
 
+// Counts time in which the loop runs. A loop whose process was stopped or had no CPU finds its timers late and its
+// sockets full. A late timer therefore waits for a part of its time once more, in which the loop serves the sockets. A
+// second stall in a row counts in full, so that a timer fires on the slowest machine, too.
 class Timer {
  public:
   Timer() = default;
-  // Fires once after `delay`, then every `repeat` unless `repeat` is zero.
+  // Fires once after `delay`, then every `repeat` unless `repeat` is zero. A stall of the loop extends
+  // `delay` by the time that it took. A repeated timer that a stall made late fires soon after it.
   Timer(Loop& loop, std::chrono::milliseconds delay, std::chrono::milliseconds repeat, std::function<void()> fire);
   Timer(Timer&&) noexcept;
   Timer& operator=(Timer&&) noexcept;

@@ -98,6 +98,8 @@ Result<void> CheckFlags(const Flags& flags) {
       {flags.control_timeout && !control && !flags.head,
        "--control-timeout is how long a control store may take to answer: give --control or --head, too"},
       {!(timeout > 0 && timeout <= 3600), "--control-timeout must be more than 0 s and an hour at most"},
+      {!(flags.register_timeout >= 0.1 && flags.register_timeout <= 3600),
+       "--register-timeout must be at least 0.1 s and an hour at most"},
       {!(flags.peer_silent_after >= 0.05) || !(flags.peer_dead_after > flags.peer_silent_after) ||
            !(flags.peer_dead_after <= 3600),
        "--peer-silent-after must be at least 0.05 s, and --peer-dead-after longer than that and an hour at most"},
@@ -121,6 +123,7 @@ Result<RayletOptions> MakeOptions(const Flags& flags) {
   if (!resources) return Fail(resources.error());
   if (resources->units(kCpu) == 0 && flags.cpus != 0) RAYLET_RETURN_IF_ERROR(resources->AddWhole(kCpu, flags.cpus));
   options.resources = std::move(*resources);
+  options.register_timeout = std::chrono::milliseconds(static_cast<int64_t>(flags.register_timeout * 1000));
   auto cluster = MakeClusterOptions(flags);
   if (!cluster) return Fail(cluster.error());
   options.cluster = std::move(*cluster);

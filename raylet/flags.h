@@ -29,6 +29,7 @@ struct Flags {
   std::optional<int> head_port;
   std::optional<double> control_timeout;  // seconds
   std::vector<std::string> peers;
+  double register_timeout = 10;  // seconds
   double peer_silent_after = 3;  // seconds
   double peer_dead_after = 10;   // seconds
   std::optional<int> ready_fd;

@@ -155,8 +155,9 @@ void WorkerPool::Start(WorkerId worker, const WorkerProgram& program) {
     const auto found = processes_.find(worker);
     if (found == processes_.end()) return;
     Process& late = *found->second;
-    late.start_error = StrCat("worker ", late.pid, " did not register within ",
-                              options_.register_timeout.count() / 1000, " s and was killed");
+    late.start_error = StrCat("worker ", late.pid, " did not register within ", options_.register_timeout.count(),
+                              " ms and was killed: see its log, or let it have "
+                              "longer with the raylet's --register-timeout");
     tokens_.erase(late.token);
     Signal(worker, SIGKILL);
   });

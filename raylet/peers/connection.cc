@@ -173,6 +173,11 @@ void PeerConnection::Flush() {
   Watch();
 }
 
+void PeerConnection::DidNotListen(Duration time, TimePoint now) {
+  handshake_.DidNotListen(time, now);
+  if (connect_until_ != TimePoint::max()) connect_until_ = std::min(connect_until_ + time, handshake_.deadline());
+}
+
 void PeerConnection::Tick(TimePoint now) {
   if (closed_ || handshake_.state() == PeerHandshake::State::kOpen) return;
   handshake_.Tick(now);

@@ -44,6 +44,7 @@ class PeerConnection {
   void WantsToWrite();  // Fill has something, and is called before the loop sleeps
   void Flush();         // now, as much as the socket takes
   void Close(Error reason);
+  void DidNotListen(Duration time, TimePoint now);              // as PeerHandshake
   void Tick(TimePoint now);                                     // ends a handshake that takes too long
   void ConnectUntil(TimePoint when) { connect_until_ = when; }  // instead of for as long as the handshake may take
   UniqueFd TakeFd();                                            // of an open bulk connection

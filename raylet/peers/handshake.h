@@ -21,6 +21,7 @@
 // The handshake takes 4 KiB at most, no byte behind itself, and nothing after 5 s.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <functional>
@@ -79,7 +80,9 @@ class PeerHandshake {
   size_t Wanted() const;
   void Feed(std::span<const std::byte> bytes);  // at most Wanted()
   void Tick(TimePoint now);                     // kFailed when it takes too long
-  Bytes TakeOutput();                           // to be sent, in this order
+  // For this time nobody served the connection: the other side gets it on top, and no more than all of it anew.
+  void DidNotListen(Duration time, TimePoint now) { deadline_ = std::min(deadline_ + time, now + kHandshakeTimeout); }
+  Bytes TakeOutput();  // to be sent, in this order
 
   State state() const { return state_; }
   Side side() const { return options_.side; }
@@ -116,7 +119,7 @@ class PeerHandshake {
 
   Options options_;
   const Nonce nonce_;
-  const TimePoint deadline_;
+  TimePoint deadline_;
   State state_ = State::kUnderWay;
   wire::PeerMessage expected_ = wire::PeerMessage::Hello;  // what comes next, if no Refused does
   std::vector<std::byte> in_;                              // of the frame under way

@@ -354,13 +354,16 @@ void PeerLinks::Tick() {
     RAYLET_LOG(kWarning, "this raylet did nothing for ", since / std::chrono::milliseconds(1),
                " ms: it was stopped, or its machine is short of CPU");
   }
-  for (auto& [id, link] : links_) link.connection->Tick(now);
+  for (auto& [id, link] : links_) {
+    if (stalled) link.connection->DidNotListen(since, now);
+    link.connection->Tick(now);
+  }
   std::vector<NodeId> nodes;
   bool load_wanted = false;
   for (const auto& [node, peer] : peers_) {
     if (peer.session == nullptr) continue;
     nodes.push_back(node);
-    if (stalled) peer.session->DidNotListen(since);
+    if (stalled) peer.session->DidNotListen(since, now);
     load_wanted = load_wanted || peer.session->HeartbeatDue(now + tick_every_ / 2);
   }
   const NodeLoad load = load_wanted ? handler_.OwnLoad() : NodeLoad();

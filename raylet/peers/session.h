@@ -11,6 +11,7 @@
 // another.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <span>
@@ -89,7 +90,7 @@ class PeerSession {
   // ---- life
   void Tick(TimePoint now);  // silent, dead
   // So long this raylet did not listen, such as while it was stopped: no silence of the other's.
-  void DidNotListen(Duration time) { heard_ += time; }
+  void DidNotListen(Duration time, TimePoint now) { heard_ = std::min(heard_ + time, now); }
   void End(Error why);  // dead at once, such as when its connection is refused
   NodeState state() const { return state_; }
   const Error& why_dead() const { return why_dead_; }

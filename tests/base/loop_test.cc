@@ -5,8 +5,11 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <optional>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "testing.h"
 
@@ -143,6 +146,85 @@ TEST(TimerTest, ALongTurnDoesNotShortenTheDelay) {
     });
   });
   loop.Run();
+}
+
+// As if the process had been stopped.
+void Stall(milliseconds time) { std::this_thread::sleep_for(time); }
+
+TEST(TimerTest, CountsNoTimeInWhichTheLoopStoodStill) {
+  Loop loop;
+  const auto start = std::chrono::steady_clock::now();
+  Timer timer(loop, milliseconds(400), milliseconds(0), [&] {
+    EXPECT_GE(std::chrono::steady_clock::now() - start, milliseconds(1000 + 300));
+    loop.Stop();
+  });
+  loop.Post([] { Stall(milliseconds(1000)); });
+  loop.Run();
+}
+
+TEST(TimerTest, FiresAfterAStallOnlyWhenAllThatCameMeanwhileHasBeenServed) {
+  Loop loop;
+  // What comes on the first is answered by looking at the second, as a registration is after its connection.
+  auto [first, first_end] = SocketPair();
+  auto [second, second_end] = SocketPair();
+  std::vector<std::string> order;
+  FdWatcher on_second(loop, second.get(), [&](FdWatcher::Events) {
+    order.push_back("served");
+    on_second.Watch({});
+  });
+  FdWatcher on_first(loop, first.get(), [&](FdWatcher::Events) {
+    on_first.Watch({});
+    on_second.Watch({true, false});
+  });
+  on_first.Watch({true, false});
+  std::vector<Timer> timers;
+  for (const int delay : {20, 250, 1000})
+    timers.emplace_back(loop, milliseconds(delay), milliseconds(0), [&] { order.push_back("fired"); });
+  Timer repeated(loop, milliseconds(150), milliseconds(150), [&] { order.push_back("fired"); });
+  loop.Post([&, one = first_end.get(), two = second_end.get()] {
+    ASSERT_EQ(::write(one, "x", 1), 1);
+    ASSERT_EQ(::write(two, "x", 1), 1);
+    Stall(milliseconds(1400));
+  });
+  Timer end(loop, milliseconds(1200), milliseconds(0), [&] { loop.Stop(); });
+  loop.Run();
+  ASSERT_GE(order.size(), 5U);
+  EXPECT_EQ(order[0], "served");
+}
+
+TEST(TimerTest, RepeatedTimerFiresSoonAfterAStall) {
+  Loop loop;
+  TimePoint stalled_until;
+  Timer timer(loop, milliseconds(10), milliseconds(900), [&] {
+    if (stalled_until == TimePoint()) {
+      loop.Post([&] {
+        Stall(milliseconds(2000));
+        stalled_until = std::chrono::steady_clock::now();
+      });
+      return;
+    }
+    EXPECT_LT(std::chrono::steady_clock::now() - stalled_until, milliseconds(850));
+    loop.Stop();
+  });
+  loop.Run();
+}
+
+TEST(TimerTest, TimerFiresOnAMachineThatIsAlwaysLate) {
+  Loop loop;
+  int turns = 0;
+  bool fired = false;
+  std::function<void()> late = [&] {
+    Stall(milliseconds(320));
+    if (!fired && ++turns < 20) loop.Post(late);
+  };
+  Timer timer(loop, milliseconds(300), milliseconds(0), [&] {
+    fired = true;
+    loop.Stop();
+  });
+  loop.Post(late);
+  Timer end(loop, milliseconds(15'000), milliseconds(0), [&] { loop.Stop(); });
+  loop.Run();
+  EXPECT_TRUE(fired);
 }
 
 TEST(TimerTest, DestroyedOrCancelledTimerNeverFires) {

@@ -221,6 +221,21 @@ TEST(PeerHandshake, AHelloThatNeverEndsIsGivenFiveSeconds) {
   EXPECT_EQ(listener.failure().code, ErrorCode::kTimedOut);
 }
 
+TEST(PeerHandshake, TimeInWhichNobodyListenedIsGivenOnTop) {
+  auto listener = Begin(OptionsOf(Side::kListener), 2);
+  const TimePoint resumed = kStart + std::chrono::seconds(14);
+  listener.DidNotListen(std::chrono::seconds(13), resumed);
+  listener.Tick(resumed);
+  EXPECT_EQ(listener.state(), State::kUnderWay);
+  listener.Tick(kStart + std::chrono::seconds(13) + kHandshakeTimeout);
+  EXPECT_EQ(listener.state(), State::kFailed);
+  // One that began after the stall gets what all get.
+  auto later = PeerHandshake(OptionsOf(Side::kListener), {}, resumed);
+  later.DidNotListen(std::chrono::seconds(13), resumed);
+  later.Tick(resumed + kHandshakeTimeout);
+  EXPECT_EQ(later.state(), State::kFailed);
+}
+
 TEST(PeerHandshake, OfTwoRayletsWithOneNodeIdBothHearOfTheOther) {
   auto options = OptionsOf(Side::kDialer);
   options.own.node = OptionsOf(Side::kListener).own.node;

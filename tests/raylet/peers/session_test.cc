@@ -148,6 +148,21 @@ TEST_F(PeerSessionTest, HeartbeatsComeEveryHalfSecondAndGoBeforeMessagesThatWait
   EXPECT_TRUE(a_.HeartbeatDue(now_ + milliseconds(500)));
 }
 
+TEST_F(PeerSessionTest, AStallOfOnesOwnIsDiscountedAndNoMore) {
+  Connect();
+  now_ += seconds(13);
+  a_.DidNotListen(seconds(13), now_);
+  a_.Tick(now_);
+  EXPECT_EQ(a_.state(), NodeState::kUp);
+  // Here the bytes that came meanwhile were read first.
+  now_ += seconds(13);
+  a_.HeardBytes(now_);
+  a_.DidNotListen(seconds(13), now_);
+  now_ += limits_.silent_after;
+  a_.Tick(now_);
+  EXPECT_EQ(a_.state(), NodeState::kSilent);
+}
+
 TEST_F(PeerSessionTest, IsSilentAfterThreeSecondsAndDeadAfterTen) {
   Connect();
   a_.Tick(now_ + milliseconds(2999));
