@@ -7,16 +7,13 @@
 #include <random>
 #include <set>
 
+#include "tests/harness/manual_clock.h"
+
 namespace raylet::store {
 namespace {
 
 constexpr uint64_t kCapacity = 1 << 20;
 constexpr uint64_t kEntries = 4096;
-
-class ManualClock final : public Clock {
- public:
-  TimePoint Now() const override { return TimePoint(std::chrono::seconds(5)); }
-};
 
 class ObjectStoreTest : public testing::Test {
  protected:
@@ -87,7 +84,7 @@ class ObjectStoreTest : public testing::Test {
   };
   std::vector<Page> memory_;
   IndexHeader* header_;
-  ManualClock clock_;
+  test::ManualClock clock_;
   std::unique_ptr<Arena> arena_;
   std::vector<std::unique_ptr<PinPage>> pages_;
   std::map<uint32_t, PinPage*> page_of_;

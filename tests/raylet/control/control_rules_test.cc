@@ -4,15 +4,10 @@
 #include <deque>
 
 #include "raylet/control/memory_control_store.h"
+#include "tests/harness/manual_clock.h"
 
 namespace raylet {
 namespace {
-
-class ManualClock final : public Clock {
- public:
-  TimePoint Now() const override { return now; }
-  TimePoint now{};
-};
 
 class ControlExpiryTest : public ::testing::Test {
  protected:
@@ -41,7 +36,7 @@ class ControlExpiryTest : public ::testing::Test {
     return living;
   }
 
-  ManualClock clock_;
+  test::ManualClock clock_;
   std::deque<std::function<void()>> work_;
   MemoryControlStore store_{clock_, [this](std::function<void()> work) { work_.push_back(std::move(work)); }};
   NodeId node_ = NodeId::FromRandom();
@@ -50,13 +45,13 @@ class ControlExpiryTest : public ::testing::Test {
 TEST_F(ControlExpiryTest, ALeaseThatIsNotRenewedRunsOutAndItsNodeIdIsFree) {
   bool fresh = false;
   ASSERT_TRUE(Renew({node_, 1, MachineNumber{1}, "a:1", ""}, &fresh));
-  clock_.now += kNodeLease - std::chrono::seconds(1);
+  clock_.Advance(kNodeLease - std::chrono::seconds(1));
   ASSERT_TRUE(Renew({node_, 1, MachineNumber{1}, "a:1", ""}, &fresh));
   EXPECT_FALSE(fresh);
-  clock_.now += kNodeLease - std::chrono::milliseconds(1);
+  clock_.Advance(kNodeLease - std::chrono::milliseconds(1));
   EXPECT_EQ(Living(), 1u);
   EXPECT_FALSE(Renew({node_, 2, MachineNumber{2}, "b:1", ""}));
-  clock_.now += std::chrono::milliseconds(1);
+  clock_.Advance(std::chrono::milliseconds(1));
   EXPECT_EQ(Living(), 0u);
   EXPECT_TRUE(Renew({node_, 2, MachineNumber{2}, "b:1", ""}, &fresh));
   EXPECT_TRUE(fresh);
@@ -73,7 +68,7 @@ TEST_F(ControlExpiryTest, ADeadActorIsRememberedForAWhile) {
   };
   store_.PlaceActor({actor, node_, 1, wire::ActorState::Dead}, Deadline::Never(), [](Result<void>) {});
   EXPECT_TRUE(found());
-  clock_.now += kDeathKept;
+  clock_.Advance(kDeathKept);
   EXPECT_FALSE(found());
 }
 

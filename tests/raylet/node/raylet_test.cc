@@ -1,8 +1,8 @@
 // The whole daemon on real sockets with real processes.
 #include <signal.h>
 
+#include <functional>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "base/ring.h"
 #include "fbs/call_record.h"
@@ -17,16 +17,6 @@ using wire::RayletMessage;
 using wire::ValueKind;
 
 bool Alive(pid_t pid) { return ::kill(pid, 0) == 0; }
-
-// Polls, since another process decides when it is true.
-bool Eventually(const std::function<bool()>& condition, Duration patience = std::chrono::seconds(10)) {
-  const Deadline deadline = Deadline::After(patience);
-  while (!condition()) {
-    if (deadline.Passed()) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return true;
-}
 
 pid_t PidFrom(WireProcess& driver) {
   TaskOptions task;
@@ -47,7 +37,7 @@ struct TextChannel {
   void Call(const std::string& text) { ASSERT_TRUE(calls.TryPush(1, std::as_bytes(std::span(text)))); }
   std::string AwaitReply() {
     std::string text;
-    Eventually([&] {
+    Eventually(kPatience, [&] {
       const auto record = replies.Peek();
       if (!record || !record->has_value()) return false;
       text.assign(reinterpret_cast<const char*>((*record)->bytes.data()), (*record)->bytes.size());
@@ -217,7 +207,7 @@ TEST(Raylet, CountsTheBytesOfItsSocketsAlsoOfThoseThatHaveClosed) {
     other.StatusJson();
     said_by_other = other.connection().bytes_sent();
   }
-  EXPECT_TRUE(Eventually([&] {
+  EXPECT_TRUE(Eventually(kPatience, [&] {
     ask();
     return status["connections"] == 1;
   }));
@@ -381,7 +371,7 @@ TEST(Raylet, DriversDeathEndsItsWorkersAndActorsButNotDetachedOnes) {
   const auto start = std::chrono::steady_clock::now();
   const auto died = other.Await(RayletMessage::ProcessDied);
   ASSERT_TRUE(died.has_value());
-  EXPECT_TRUE(Eventually([&] { return !Alive(worker); }));
+  EXPECT_TRUE(Eventually(kPatience, [&] { return !Alive(worker); }));
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(1));
   EXPECT_FALSE(other.Find("mortal").has_value());
   const auto found = other.Find("detached");
@@ -392,10 +382,10 @@ TEST(Raylet, DriversDeathEndsItsWorkersAndActorsButNotDetachedOnes) {
   TextChannel channel(other.fds());
   channel.Call("still here");
   EXPECT_EQ(channel.AwaitReply().substr(0, 10), "still here");
-  EXPECT_TRUE(Eventually([&] { return nlohmann::json::parse(other.StatusJson())["tasks"] == 0; }));
+  EXPECT_TRUE(Eventually(kPatience, [&] { return nlohmann::json::parse(other.StatusJson())["tasks"] == 0; }));
   other.Kill(*found, true);
-  EXPECT_TRUE(Eventually([&] { return !Alive(detached_pid); }));
-  EXPECT_TRUE(Eventually([&] { return nlohmann::json::parse(other.StatusJson())["jobs"].size() == 1; }));
+  EXPECT_TRUE(Eventually(kPatience, [&] { return !Alive(detached_pid); }));
+  EXPECT_TRUE(Eventually(kPatience, [&] { return nlohmann::json::parse(other.StatusJson())["jobs"].size() == 1; }));
 }
 
 TEST(Raylet, RoutesAReleasedLendToItsLender) {
@@ -448,7 +438,7 @@ TEST(Raylet, GarbageClosesOnlyTheConnectionThatItCameFrom) {
   auto raw = FrameConnection::Connect(node.socket(), Deadline::After(kPatience), false);
   ASSERT_TRUE(raw.has_value());
   ASSERT_TRUE(raw->Send(0xffff, 0, garbage, Deadline::After(kPatience)).has_value());
-  EXPECT_TRUE(Eventually([&] { return raw->PeerGone(); }));
+  EXPECT_TRUE(Eventually(kPatience, [&] { return raw->PeerGone(); }));
   EXPECT_GT(PidFrom(good), 0);
 }
 
@@ -522,7 +512,8 @@ TEST(Raylet, AStoreThatIsStartedInTheSameMomentIsWaitedFor) {
       DaemonProcess::Start("raylet", {"--socket", folder.File("r"), "--store-socket", folder.File("s")}, plain);
   ASSERT_TRUE(daemon.has_value()) << daemon.error().message;
   const FakeStore store(folder.File("s"));
-  EXPECT_TRUE(Eventually([&] { return daemon->Output().find("serving") != std::string::npos; })) << daemon->Output();
+  EXPECT_TRUE(Eventually(kPatience, [&] { return daemon->Output().find("serving") != std::string::npos; }))
+      << daemon->Output();
 }
 
 TEST(Raylet, SigtermEndsItsWorkersAndRemovesItsSocket) {

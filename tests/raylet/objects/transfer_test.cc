@@ -9,6 +9,7 @@
 #include <mutex>
 #include <set>
 
+#include "tests/harness/manual_clock.h"
 #include "tests/raylet/objects/transfer_machine.h"
 
 namespace raylet::test {
@@ -24,13 +25,6 @@ struct World {
   std::set<ObjectId> lost;
   std::set<NodeId> unreachable;
   std::atomic<uint64_t> next{1};  // object
-};
-
-// Goes on by itself, and further where a test says so.
-class TurnedClock final : public Clock {
- public:
-  TimePoint Now() const override { return SteadyClock().Now() + turned.load(); }
-  std::atomic<Duration> turned{Duration::zero()};
 };
 
 class Node final : public ObjectTransfer::Handler {
@@ -53,7 +47,7 @@ class Node final : public ObjectTransfer::Handler {
   ~Node() override { Stop(); }
   // After the turn in which something was told.
   void TurnClock(Duration by) {
-    Run([&] { clock_.turned = clock_.turned.load() + by; });
+    Run([&] { clock_.Advance(by); });
   }
   // Its connections break, as if the machine had gone.
   void Stop() {
@@ -156,7 +150,7 @@ class Node final : public ObjectTransfer::Handler {
 
   World& world_;
   RunFolder folder_;
-  TurnedClock clock_;
+  ManualClock clock_{ManualClock::Between::kGoesOn};  // the loop's thread
   std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::pair<ObjectId, Wanter>, Error> told_;  // under mutex_
