@@ -1,5 +1,7 @@
 #include "raylet/node/inbound.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "base/strings.h"
 
@@ -88,6 +90,7 @@ Result<ParsedTask> ParseSpec(const wire::TaskSpecT& spec, const TaskSender& send
   task.owner = spec.owner;
   task.name = spec.name.empty() ? spec.function : spec.name;
   task.function = spec.function;
+  task.depth = std::min(spec.depth, kTaskDepthMax);
   task.max_retries = creates_actor ? 0 : spec.max_retries;
   for (const auto& argument : spec.arguments) {
     RAYLET_RETURN_IF_ERROR(CheckValue(argument.get()));

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "base/strings.h"
-
 namespace raylet {
 namespace {
 
@@ -53,36 +51,6 @@ Placement PlacementPolicy::Choose(const ResourceSet& needs, const ResourceLedger
     return {Placement::Where::kHere, {}};
   if (best != nullptr) return {Placement::Where::kThere, best->id};
   return {feasible ? Placement::Where::kNowhereYet : Placement::Where::kInfeasible, {}};
-}
-
-Placement PlacementPolicy::ChooseToWait(const ResourceSet& needs, const ResourceLedger& here) const {
-  const Placement now = Choose(needs, here, {});
-  if (now.where != Placement::Where::kNowhereYet) return now;
-  if (here.Resolve(needs).has_value()) return {Placement::Where::kHere, {}};
-  const ClusterView::Node* best = nullptr;
-  for (const auto& [id, node] : view_.nodes()) {
-    if (node.state != NodeState::kUp || !view_.Feasible(node, needs)) continue;
-    if (best == nullptr || view_.Utilization(node, needs) < view_.Utilization(*best, needs)) best = &node;
-  }
-  if (best == nullptr) return now;
-  return {Placement::Where::kThere, best->id};
-}
-
-std::string PlacementPolicy::WhyNowhere(const ResourceSet& needs, const ResourceLedger& here) const {
-  std::string text = StrCat("here it lacks ", here.WhatLacks(needs));
-  for (const auto& [id, node] : view_.nodes()) {
-    if (node.state == NodeState::kDead) continue;
-    text += StrCat("; ", node.address, " ");
-    if (node.state == NodeState::kSilent)
-      text += "is silent";
-    else if (!view_.Feasible(node, needs))
-      text += "will never have it";
-    else if (!view_.Fits(node, needs))
-      text += "is busy";
-    else
-      text += "has room";
-  }
-  return text;
 }
 
 }  // namespace raylet

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <string>
 
 #include "raylet/scheduling/cluster_view.h"
 #include "raylet/scheduling/resources.h"
@@ -36,11 +35,6 @@ class PlacementPolicy {
 
   // `here` is this machine's ledger as it would be once the tasks before this one have theirs.
   Placement Choose(const ResourceSet& needs, const ResourceLedger& here, const ArgumentBytes& arguments) const;
-  // Where work that waits in any case (an actor's creation) waits best: where it fits now, else here where it ever
-  // fits, else the machine with the lowest load that could run it.
-  Placement ChooseToWait(const ResourceSet& needs, const ResourceLedger& here) const;
-  // Why it runs nowhere: one sentence with what every machine lacks.
-  std::string WhyNowhere(const ResourceSet& needs, const ResourceLedger& here) const;
 
  private:
   const ClusterView& view_;

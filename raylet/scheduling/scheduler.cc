@@ -372,7 +372,23 @@ void Scheduler::EachJobInTurn(const std::function<bool(JobId)>& dispatch_next) {
   }
 }
 
+PoolReserve Scheduler::Reserve() const {
+  size_t actors = 0;
+  size_t busy = 0;
+  size_t blocked = 0;
+  for (const auto& [id, worker] : workers_) {
+    if (worker.actor) {
+      actors++;
+    } else if (worker.state == WorkerState::kBusy) {
+      busy++;
+      blocked += worker.blocked ? 1 : 0;
+    }
+  }
+  return {limits_.workers_max - std::min(actors, limits_.workers_max), busy, blocked};
+}
+
 void Scheduler::Schedule() {
+  reserve_ = Reserve();
   if (view_ == nullptr || !view_->AnyUsable())
     ScheduleHere();
   else
@@ -393,9 +409,8 @@ bool Scheduler::DispatchOne(JobId id) {
   const auto& shapes = queue_.shapes(id);
   size_t oldest = shapes.size();
   for (size_t i = 0; i < shapes.size(); ++i) {
-    if (!ledger_.Fits(shapes[i]->needs)) continue;
-    if (oldest == shapes.size() || shapes[i]->tasks.front()->sequence < shapes[oldest]->tasks.front()->sequence)
-      oldest = i;
+    if (!ledger_.Fits(shapes[i]->needs) || !MayBegin(*shapes[i])) continue;
+    if (oldest == shapes.size() || GoesBefore(*shapes[i]->tasks.front(), *shapes[oldest]->tasks.front())) oldest = i;
   }
   if (oldest == shapes.size()) return false;
   const ResourceNeeds needs = *shapes[oldest]->needs;
@@ -409,6 +424,7 @@ bool Scheduler::DispatchOne(JobId id) {
 
 void Scheduler::Dispatch(Worker& worker, QueuedTask* task, const ResourceNeeds& needs) {
   ledger_.Take(needs);
+  if (!task->task->CreatesActor()) reserve_.Began();
   worker.held = needs;
   worker.state = WorkerState::kBusy;
   worker.actor = task->task->CreatesActor();
@@ -436,7 +452,7 @@ size_t Scheduler::WantedWorkers(JobId job, ResourceLedger& left) const {
           }));
       most = std::min(most, bound > running ? bound - running : 0);
     }
-    for (size_t i = 0; i < most && wanted < limits_.workers_max && left.Fits(needs); ++i) {
+    for (size_t i = 0; i < most && wanted < limits_.workers_max && MayBegin(*shape, wanted) && left.Fits(needs); ++i) {
       left.Take(needs);
       wanted++;
     }
@@ -444,12 +460,19 @@ size_t Scheduler::WantedWorkers(JobId job, ResourceLedger& left) const {
   return wanted;
 }
 
+// Few processes are started at a time, since they compete for the CPUs. Each job has a share of its own of that number,
+// whatever the others start: those may hang.
 void Scheduler::StartMissing(const std::function<size_t(JobId)>& wanted_of) {
   if (queue_.size() == 0) return;
   size_t starting = CountWorkers(WorkerState::kStarting);
+  const auto interested = static_cast<size_t>(std::count_if(jobs_.begin(), jobs_.end(), [this](const auto& job) {
+    return job.second.starting > 0 || !queue_.Empty(job.first);
+  }));
+  const size_t share = std::max<size_t>(1, limits_.starting_max / std::max<size_t>(1, interested));
   for (const JobId id : queue_.jobs()) {
     Job& job = jobs_[id];
-    for (size_t wanted = wanted_of(id); job.starting < wanted && starting < limits_.starting_max;) {
+    const size_t wanted = wanted_of(id);
+    while (job.starting < wanted && (starting < limits_.starting_max || job.starting < share)) {
       RAYLET_CHECK(!job.ended, "job ", id, " has ended, and has tasks that are ready");
       if (workers_.size() >= limits_.workers_max) {
         // One of another job that has nothing to do makes room; its death brings us back here.
@@ -481,9 +504,10 @@ bool Scheduler::StopIdleOfAnother(JobId job) {
   return true;
 }
 
-// Idle workers stay for the next task, as many as there are CPUs: those started for blocked ones' sake go again.
+// Idle workers stay for the next task, as many as there are CPUs and workers that are blocked: those that were started
+// for blocked ones' sake go when these go on.
 void Scheduler::TrimIdle() {
-  const auto keep = static_cast<size_t>(std::max<int64_t>(1, ledger_.cpus()));
+  const auto keep = static_cast<size_t>(std::max<int64_t>(1, ledger_.cpus())) + reserve_.blocked();
   size_t idle = 0;
   for (const auto& [id, job] : jobs_) idle += job.idle.size();
   for (; idle > keep; --idle) {

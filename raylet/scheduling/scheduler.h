@@ -21,6 +21,7 @@
 #include "raylet/scheduling/cluster_view.h"
 #include "raylet/scheduling/dependency_tracker.h"
 #include "raylet/scheduling/placement_policy.h"
+#include "raylet/scheduling/pool_reserve.h"
 #include "raylet/scheduling/resources.h"
 #include "raylet/scheduling/task_queue.h"
 
@@ -28,7 +29,7 @@ namespace raylet {
 
 struct SchedulerLimits {
   size_t workers_max = 256;              // processes of all jobs, actors' included
-  size_t starting_max = 8;               // processes that are being started at a time
+  size_t starting_max = 8;               // processes that are being started at a time, but for shares (StartMissing)
   size_t start_attempts = 3;             // failed starts in a row before a job's ready tasks fail
   size_t tasks_per_job_max = 1'000'000;  // waiting, ready and running
   size_t task_bytes_per_job_max = size_t{1} << 30;
@@ -223,6 +224,10 @@ class Scheduler {
   struct Plan;
 
   void Schedule();
+  PoolReserve Reserve() const;
+  bool MayBegin(const TaskShape& shape, size_t more = 0) const {
+    return shape.dedicated || reserve_.MayBegin(shape.depth, more);
+  }
   void EachJobInTurn(const std::function<bool(JobId)>& dispatch_next);
   void ScheduleHere();
   void ScheduleInCluster();
@@ -275,7 +280,8 @@ class Scheduler {
   ClusterView* view_ = nullptr;  // set: there may be other machines
   const ObjectPlaces* places_ = nullptr;
   std::optional<PlacementPolicy> policy_;
-  JobId last_job_ = 0;  // the one that was served last: the next one has its turn
+  PoolReserve reserve_{0, 0, 0};  // of this pass
+  JobId last_job_ = 0;            // the one that was served last: the next one has its turn
   uint64_t next_sequence_ = 1;
   uint64_t next_worker_ = 1;
   uint64_t next_idle_ = 1;

@@ -20,8 +20,7 @@ void Scheduler::SendAhead() {
     size_t found = shapes.size();
     for (size_t i = 0; i < shapes.size(); ++i) {
       if (!shapes[i]->needs.has_value()) continue;
-      if (found == shapes.size() || shapes[i]->tasks.front()->sequence < shapes[found]->tasks.front()->sequence)
-        found = i;
+      if (found == shapes.size() || GoesBefore(*shapes[i]->tasks.front(), *shapes[found]->tasks.front())) found = i;
     }
     if (found == shapes.size()) continue;
     if (++jobs > 1) break;
@@ -75,7 +74,7 @@ bool Scheduler::ForwardAheadOne(JobId id) {
     if (task.task->CameFromElsewhere() || task.task->CreatesActor() || task.retries_left == 0 ||
         !task.task->stored_arguments.empty())
       continue;
-    if (oldest < shapes.size() && shapes[oldest]->tasks.front()->sequence < task.sequence) continue;
+    if (oldest < shapes.size() && GoesBefore(*shapes[oldest]->tasks.front(), task)) continue;
     const ClusterView::Node* with_room = nullptr;
     size_t most_room = 0;
     for (const auto& [node_id, peer] : peers_) {

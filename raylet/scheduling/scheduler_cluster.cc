@@ -17,6 +17,7 @@ struct Scheduler::Plan {
   ResourceLedger left;
   std::unordered_map<const TaskShape*, Progress> shapes;
   std::unordered_map<JobId, size_t> wanted;  // tasks that have all but a worker
+  size_t wanted_of_all = 0;                  // by all jobs, actors not counted
 };
 
 void Scheduler::JoinCluster(ClusterView& view, const ObjectPlaces& places) {
@@ -38,14 +39,14 @@ bool Scheduler::PlaceOne(JobId id, Plan& plan) {
   if (found == jobs_.end()) return false;
   const auto& shapes = queue_.shapes(id);
   size_t oldest = shapes.size();
-  uint64_t sequence = 0;
+  const QueuedTask* first = nullptr;
   for (size_t i = 0; i < shapes.size(); ++i) {
     const Plan::Progress& progress = plan.shapes[shapes[i].get()];
     if (progress.stuck || progress.placed >= shapes[i]->tasks.size()) continue;
-    const uint64_t next = shapes[i]->tasks[progress.placed]->sequence;
-    if (oldest < shapes.size() && next > sequence) continue;
+    const QueuedTask* const next = shapes[i]->tasks[progress.placed];
+    if (first != nullptr && GoesBefore(*first, *next)) continue;
     oldest = i;
-    sequence = next;
+    first = next;
   }
   if (oldest == shapes.size()) return false;
   const TaskShape& shape = *shapes[oldest];
@@ -59,7 +60,7 @@ bool Scheduler::PlaceOne(JobId id, Plan& plan) {
     Forward(task, placement.node);
     return true;
   }
-  if (placement.where != Placement::Where::kHere) {
+  if (placement.where != Placement::Where::kHere || !MayBegin(shape, plan.wanted_of_all)) {
     progress.stuck = true;
     return true;  // another shape may fit
   }
@@ -71,6 +72,7 @@ bool Scheduler::PlaceOne(JobId id, Plan& plan) {
   plan.left.Take(*needs);
   if (found->second.idle.empty()) {
     plan.wanted[id]++;
+    if (!shape.dedicated) plan.wanted_of_all++;
     // Those that ask for nothing would all fit: as many as there are CPUs are enough to plan.
     if (++progress.placed >= static_cast<size_t>(std::max<int64_t>(1, ledger_.cpus())) && needs->empty())
       progress.stuck = true;

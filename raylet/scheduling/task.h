@@ -33,6 +33,7 @@ struct Place {
 };
 
 constexpr size_t kNameBytesMax = 1024;  // of a task, a function, an actor, a namespace
+constexpr uint32_t kTaskDepthMax = 15;  // deeper ones count as this deep
 constexpr size_t kWaitForMax = 10'000;  // objects that one task may wait for
 
 struct ActorSettings {
@@ -53,6 +54,7 @@ struct Task {
   std::vector<ObjectId> wait_for;
   std::vector<ObjectId> stored_arguments;  // a worker wants them on its own machine
   NodeId from;                             // the machine that sent it here; nil: submitted here
+  uint32_t depth = 0;                      // tasks that it is nested in, kTaskDepthMax at most
   int32_t max_retries = 0;                 // -1: for ever
   std::optional<ActorSettings> actor;      // set: this task creates an actor
   Bytes body;                              // the TaskSpec as it came, for the worker

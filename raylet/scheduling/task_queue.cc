@@ -12,10 +12,12 @@ const std::vector<std::unique_ptr<TaskShape>> kNoShapes;
 TaskShape& TaskQueue::ShapeOf(const Task& task) {
   auto& shapes = jobs_[task.job];
   for (const auto& shape : shapes)
-    if (shape->dedicated == task.CreatesActor() && shape->resources == task.resources) return *shape;
+    if (shape->dedicated == task.CreatesActor() && shape->depth == task.depth && shape->resources == task.resources)
+      return *shape;
   auto shape = std::make_unique<TaskShape>();
   shape->resources = task.resources;
   shape->dedicated = task.CreatesActor();
+  shape->depth = task.depth;
   shape->needs = ledger_.Resolve(task.resources);
   shapes.push_back(std::move(shape));
   return *shapes.back();
@@ -66,6 +68,10 @@ void TaskQueue::PushAgain(QueuedTask* task) {
 bool TaskQueue::HasRoomForShape(const Task& task) const {
   const auto job = jobs_.find(task.job);
   if (job == jobs_.end() || job->second.size() < kShapesPerJobMax) return true;
+  if (std::count_if(job->second.begin(), job->second.end(), [&](const auto& shape) {
+        return shape->depth == task.depth;
+      }) < static_cast<std::ptrdiff_t>(kShapesPerJobMax))
+    return true;
   return std::any_of(job->second.begin(), job->second.end(), [&](const auto& shape) {
     return shape->dedicated == task.CreatesActor() && shape->resources == task.resources;
   });

@@ -1,8 +1,8 @@
 // TaskQueue: tasks that may run as soon as there are resources and a worker. Pure; the raylet's loop thread. Kept by
-// job and by shape (what is asked for, and whether a worker is wanted for good): all tasks of one shape fit or none
-// does, so a pass looks at shapes and not at tasks. First in, first out within a shape; an older task of another shape
-// goes first where both fit. A shape without tasks is forgotten. Tasks of an owner that is held are kept aside, in no
-// shape, until it is let go.
+// job and by shape (what is asked for, whether a worker is wanted for good, how deeply it is nested): all tasks of one
+// shape fit or none does, so a pass looks at shapes and not at tasks. First in, first out within a shape. Where two
+// shapes fit, the more deeply nested task goes first, then the older one. A shape without tasks is forgotten. Tasks of
+// an owner that is held are kept aside, in no shape, until it is let go.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@
 
 namespace raylet {
 
-constexpr size_t kShapesPerJobMax = 1024;
+constexpr size_t kShapesPerJobMax = 1024;  // at each depth
 
 // A task on its way through the scheduler.
 struct QueuedTask {
@@ -40,9 +40,16 @@ struct QueuedTask {
 struct TaskShape {
   ResourceSet resources;
   bool dedicated = false;              // its worker is an actor's for good
+  uint32_t depth = 0;                  // tasks that these are nested in
   std::optional<ResourceNeeds> needs;  // none: they never run on this machine
   std::deque<QueuedTask*> tasks;       // never empty
 };
+
+// Whether `task` goes before `other` where both fit: somebody who holds a worker waits for what is nested.
+inline bool GoesBefore(const QueuedTask& task, const QueuedTask& other) {
+  if (task.task->depth != other.task->depth) return task.task->depth > other.task->depth;
+  return task.sequence < other.sequence;
+}
 
 class TaskQueue {
  public:

@@ -166,6 +166,7 @@ void Fill(wire::TaskSpecT& message) {
   message.actor->max_restarts = -1;
   message.actor->detached = true;
   message.actor->restarts = 2;
+  message.depth = 2;
 }
 void Fill(wire::TaskResultT& message) {
   message.id = IdPointer(10);

@@ -65,6 +65,7 @@ TaskSubmitter::SubmissionPtr TaskSubmitter::NewSubmission(const std::string& fun
   spec.name = options.name.empty() ? function : options.name;
   spec.function = function;
   spec.owner = parts_.link.process();
+  spec.depth = depth_.load(std::memory_order_relaxed);
   spec.owner_store_client = parts_.store.client_number();
   return submission;
 }

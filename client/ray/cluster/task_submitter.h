@@ -20,6 +20,9 @@ class TaskSubmitter {
   TaskSubmitter(const ObjectParts& parts, PendingTasks& tasks, ActorTable& actors)
       : parts_(parts), tasks_(tasks), actors_(actors) {}
 
+  // How many tasks the process's submissions are nested in from now on.
+  void SetDepth(uint32_t depth) { depth_.store(depth, std::memory_order_relaxed); }
+
   ClusterObjectPtr SubmitTask(const std::string& function, CallArguments arguments,
                               const ray::internal::CallOptions& options);
 
@@ -43,6 +46,8 @@ class TaskSubmitter {
   const ObjectParts& parts_;
   PendingTasks& tasks_;
   ActorTable& actors_;
+  // Written by a worker's main thread (relaxed), read by every thread that submits (relaxed): a number alone.
+  std::atomic<uint32_t> depth_{0};
 };
 
 }  // namespace raylet::client

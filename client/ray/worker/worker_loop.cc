@@ -152,6 +152,7 @@ void WorkerLoop::RunTask(Running& running, const wire::TaskSpecT& spec) {
     arguments.push_back(view);
   }
   running.parts.blocked.Repeat();
+  running.parts.submitter.SetDepth(spec.depth + 1);
   CallRequest request;
   request.function = spec.function;
   request.arguments = arguments;

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "raylet/scheduling/placement_policy.h"
-
 namespace raylet {
 namespace {
 
@@ -33,7 +31,6 @@ class ClusterViewTest : public ::testing::Test {
   const ClusterView::Node& At(const NodeId& id) { return *view_.Find(id); }
 
   ClusterView view_{kOwn};
-  PlacementPolicy policy_{view_};
 };
 
 TEST_F(ClusterViewTest, CountsWhatItSentAtOnceAndNotTwiceWhenTheReportSaysItToo) {
@@ -100,57 +97,6 @@ TEST_F(ClusterViewTest, SilentAndDeadNodesGetNothingAndANewLifeStartsFresh) {
   EXPECT_EQ(At(kB).in_flight_tasks, 0u);
   EXPECT_EQ(view_.NodeOf(ProcessIdOf(MachineNumber{77}, 5))->id, kB);
   EXPECT_EQ(view_.NodeOf(ProcessIdOf(MachineNumber{2}, 5)), nullptr);
-}
-
-TEST_F(ClusterViewTest, WorkStaysHereUntilHalfFullAndThenGoesWhereTheLoadIsLowest) {
-  Join(kB, Load(4, 4));
-  Join(kC, Load(4, 2, {{kB, Of(R"({"CPU": 2})")}}));
-  const ResourceSet one = Of(R"({"CPU": 1})");
-  ResourceLedger here(Of(R"({"CPU": 4})"));
-  std::vector<std::string> went;
-  for (int i = 0; i < 10; ++i) {
-    const Placement placement = policy_.Choose(one, here, {});
-    switch (placement.where) {
-      case Placement::Where::kHere:
-        here.Take(*here.Resolve(one));
-        went.emplace_back("here");
-        break;
-      case Placement::Where::kThere:
-        view_.Sent(placement.node, one);
-        went.emplace_back(placement.node == kB ? "B" : "C");
-        break;
-      default: went.emplace_back("nowhere");
-    }
-  }
-  EXPECT_EQ(went, (std::vector<std::string>{"here", "here", "B", "B", "here", "B", "C", "here", "B", "C"}));
-  EXPECT_EQ(policy_.Choose(one, here, {}).where, Placement::Where::kNowhereYet);
-  EXPECT_EQ(policy_.Choose(Of(R"({"gpu": 1})"), here, {}).where, Placement::Where::kInfeasible);
-}
-
-TEST_F(ClusterViewTest, LargeArgumentsDrawWorkToThemselves) {
-  Join(kB, Load(4, 1));
-  const ResourceSet one = Of(R"({"CPU": 1})");
-  const ResourceLedger here(Of(R"({"CPU": 4})"));
-  const Placement placement = policy_.Choose(one, here, {{kB, kLargeArgumentBytes}, {kOwn, 100}});
-  EXPECT_EQ(placement.where, Placement::Where::kThere);
-  EXPECT_EQ(placement.node, kB);
-  EXPECT_EQ(policy_.Choose(one, here, {{kB, kLargeArgumentBytes - 1}}).where, Placement::Where::kHere);
-  EXPECT_EQ(policy_.Choose(one, here, {{kB, kLargeArgumentBytes}, {kOwn, kLargeArgumentBytes}}).where,
-            Placement::Where::kHere);
-}
-
-TEST_F(ClusterViewTest, CustomResourcesPinWorkAndWaitWhereTheyAre) {
-  NodeLoad load = Load(2, 2);
-  load.lines.push_back({"gpu", kUnitsPerWhole, 0});
-  Join(kB, load);
-  const ResourceLedger here(Of(R"({"CPU": 4})"));
-  const ResourceSet gpu = Of(R"({"gpu": 1})");
-  EXPECT_EQ(policy_.Choose(gpu, here, {}).where, Placement::Where::kNowhereYet);
-  const Placement waits = policy_.ChooseToWait(gpu, here);
-  EXPECT_EQ(waits.where, Placement::Where::kThere);
-  EXPECT_EQ(waits.node, kB);
-  EXPECT_NE(policy_.WhyNowhere(gpu, here).find("10.0.0.1:1 is busy"), std::string::npos);
-  EXPECT_EQ(policy_.ChooseToWait(Of(R"({"tpu": 1})"), here).where, Placement::Where::kInfeasible);
 }
 
 }  // namespace

@@ -23,6 +23,10 @@ int WorkerPidAfterMs(int ms) {
   SleepMs(ms);
   return ::getpid();
 }
+int WorkerPidAfterAnother() {
+  ray::Task(WorkerPid).Remote().Get();
+  return ::getpid();
+}
 int DieWithSignal(int signal) {
   ::kill(::getpid(), signal);
   return SleepMs(10'000);
@@ -172,7 +176,7 @@ bool MeetAnother(ray::ActorHandle<Counter> signal, int count) {
 RAY_REMOTE(Add, Repeat, Length, ThrowTask, Nothing, WorkerPid, ParentPid, WorkerPidAfterMs, DieWithSignal, SleepMs,
            NestedSum, SumByThreads, LengthOfRefs, ThrowLongText, CloseDescriptors, ShutDownHere, SumOfRefs, Ramp,
            SumArray);
-RAY_REMOTE(StubbornSleep, WaitForATask, Occupy, ArenaOffset, PutOnceToldTo, SumArrays);
+RAY_REMOTE(StubbornSleep, WorkerPidAfterAnother, WaitForATask, Occupy, ArenaOffset, PutOnceToldTo, SumArrays);
 RAY_REMOTE(Counter::Create, Counter::CreateSlowly, Counter::Broken, &Counter::Length, &Counter::Increment,
            &Counter::AddInATask, &Counter::Value, &Counter::Pid, &Counter::Throw, &Counter::ThrowLong, &Counter::Sleep,
            &Counter::Echo, &Counter::Log, &Counter::Append, &Counter::Exit);

@@ -21,6 +21,7 @@ inline void Nothing() {}
 int WorkerPid();
 int ParentPid();  // its raylet
 int WorkerPidAfterMs(int ms);
+int WorkerPidAfterAnother();  // once a task of this one has ended
 int DieWithSignal(int signal);
 int SleepMs(int ms);
 int StubbornSleep(int ms);  // no signal that can be blocked ends it

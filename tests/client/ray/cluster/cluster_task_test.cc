@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <numeric>
+#include <set>
 
 #include "tests/client/ray/cluster/cluster_fixture.h"
 
@@ -40,6 +41,30 @@ TEST_F(ClusterTaskTest, ResolvesReferencesInsideValues) {
 }
 
 TEST_F(ClusterTaskTest, NestsDeeperThanThereAreCpus) { EXPECT_EQ(*ray::Task(NestedSum).Remote(5).Get(), 6); }
+
+TEST_F(ClusterTaskTest, ThreeHundredTasksThatWaitForTasksOfTheirOwnFinishInSeconds) {
+#ifdef RAYLET_SANITIZED  // where a process starts slowly
+  constexpr int kLimitMs = 60'000;
+#else
+  constexpr int kLimitMs = 10'000;
+#endif
+  std::vector<ray::ObjectRef<int>> sums;
+  for (int i = 0; i < 300; ++i) sums.push_back(ray::Task(NestedSum).Remote(1));
+  for (const auto& sum : ray::Get(sums, kLimitMs)) EXPECT_EQ(*sum, 2);
+}
+
+TEST_F(ClusterTaskTest, ThousandsOfTasksThatWaitForTasksOfTheirOwnShareAFewProcesses) {
+#ifdef RAYLET_SANITIZED
+  constexpr int kTasks = 1'000;
+#else
+  constexpr int kTasks = 10'000;
+#endif
+  std::vector<ray::ObjectRef<int>> pids;
+  for (int i = 0; i < kTasks; ++i) pids.push_back(ray::Task(WorkerPidAfterAnother).Remote());
+  std::set<int> workers;
+  for (const auto& pid : ray::Get(pids, 60'000)) workers.insert(*pid);
+  EXPECT_LE(workers.size(), 64u);
+}
 
 TEST_F(ClusterTaskTest, LendsTheCpuOfATaskWhoseThreadsWait) {
   std::vector<ray::ObjectRef<int>> sums;

@@ -1,0 +1,38 @@
+// PoolReserve: whether a task may take a worker, so that the pool is never full of workers that all wait for tasks
+// which get none. Pure. Always holds: while a worker is blocked, tasks of one depth leave a part of the pool to deeper
+// ones, so that chains of kDepthSafe tasks that wait for each other go on, however many there are.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+namespace raylet {
+
+class PoolReserve {
+ public:
+  static constexpr size_t kDepthSafe = 6;
+
+  // What the workers do when a pass begins: `room` of them are no actors, or may still be started for tasks.
+  PoolReserve(size_t room, size_t busy, size_t blocked) : room_(room), busy_(busy), blocked_(blocked) {}
+
+  // Whether a task of this depth may begin once `more` others have begun. Tasks begin freely while nobody is blocked.
+  bool MayBegin(uint32_t depth, size_t more = 0) const { return blocked_ == 0 || busy_ + more + LeftTo(depth) < room_; }
+  void Began() { ++busy_; }
+  size_t blocked() const { return blocked_; }
+
+  // Workers that tasks of this depth leave to deeper ones: a quarter of the pool, and half as many with each step.
+  size_t LeftTo(uint32_t depth) const {
+    const size_t share = depth < 32 ? (room_ / 4) >> depth : 0;
+    const size_t steps = depth + 1 < kDepthSafe ? kDepthSafe - 1 - depth : 0;  // one for each depth below
+    const size_t most = room_ > depth + 1 ? room_ - depth - 1 : 0;             // a small pool has a worker for each
+    return std::min(std::max(share, steps), most);
+  }
+
+ private:
+  size_t room_;
+  size_t busy_;     // with tasks, those that are blocked included
+  size_t blocked_;  // of them
+};
+
+}  // namespace raylet
