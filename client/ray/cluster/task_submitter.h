@@ -3,6 +3,7 @@
 // is sent by whoever makes the last of them ready.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>

@@ -1,0 +1,182 @@
+#include "raylet/scheduling/dispatcher.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "base/check.h"
+
+namespace raylet {
+
+// What is free once the tasks that this pass has placed have theirs, and how far each shape has been placed. The tasks
+// in front of `placed` run here as soon as there is a worker.
+struct Dispatcher::Plan {
+  struct Progress {
+    size_t placed = 0;
+    bool stuck = false;  // the next one fits nowhere now, nor do those after it
+  };
+  explicit Plan(const ResourceLedger& ledger) : left(ledger) {}
+  ResourceLedger left;
+  std::unordered_map<const TaskShape*, Progress> shapes;
+  std::unordered_map<JobId, size_t> wanted;  // tasks that have all but a worker
+  size_t wanted_of_all = 0;                  // by all jobs, actors not counted
+};
+
+void Dispatcher::JoinCluster(const ClusterView& view, const ObjectPlaces& places) {
+  places_ = &places;
+  policy_.emplace(view);
+}
+
+void Dispatcher::Pass() {
+  reserve_ = parts_.workers.Reserve();
+  if (parts_.forwarded.AnyUsable())
+    PassInCluster();
+  else
+    PassHere();
+  if (parts_.queue.size() > 0) {
+    parts_.ahead.Send();
+    if (policy_.has_value()) {
+      EachJobInTurn([this](JobId job) {
+        const bool sent = parts_.forwarded.SendAheadOne(job);
+        if (sent) last_job_ = job;
+        return sent;
+      });
+    }
+  }
+  parts_.workers.TrimIdle(reserve_.blocked(), parts_.queue.size() > 0);
+}
+
+// One task of each job in turn, until nothing more fits.
+void Dispatcher::EachJobInTurn(const std::function<bool(JobId)>& dispatch_next) {
+  std::vector<JobId> jobs = parts_.queue.jobs();
+  const auto next = std::upper_bound(jobs.begin(), jobs.end(), last_job_);
+  std::rotate(jobs.begin(), next, jobs.end());
+  for (bool progress = true; progress;) {
+    progress = false;
+    for (const JobId job : jobs) progress = dispatch_next(job) || progress;
+  }
+}
+
+void Dispatcher::PassHere() {
+  EachJobInTurn([this](JobId job) { return DispatchOne(job); });
+  ResourceLedger left = parts_.ledger;
+  StartMissing([&](JobId job) { return WantedWorkers(job, left); });
+}
+
+bool Dispatcher::DispatchOne(JobId job) {
+  if (!parts_.workers.HasIdle(job)) return false;
+  const auto& shapes = parts_.queue.shapes(job);
+  size_t first = shapes.size();
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    if (!parts_.ledger.Fits(shapes[i]->needs) || !MayBegin(*shapes[i])) continue;
+    if (first == shapes.size() || GoesBefore(*shapes[i]->tasks.front(), *shapes[first]->tasks.front())) first = i;
+  }
+  if (first == shapes.size()) return false;
+  const ResourceNeeds needs = *shapes[first]->needs;
+  Begin(parts_.queue.PopFront(job, first), needs);
+  return true;
+}
+
+void Dispatcher::Begin(QueuedTask* task, const ResourceNeeds& needs) {
+  const JobId job = task->task->job;
+  WorkerTable::Worker& worker = parts_.workers.TakeIdle(job);
+  last_job_ = job;
+  if (!task->task->CreatesActor()) reserve_.Began();
+  parts_.workers.Begin(worker, task, needs);
+  parts_.decisions.emplace_back(RunTask{worker.id, task->task});
+  parts_.tasks.LetGo(*task);
+}
+
+// How many of a job's ready tasks have their resources and lack only a worker. Tasks that ask for no CPU are bounded by
+// the CPU count: nothing else would keep a thousand of them from a thousand processes.
+size_t Dispatcher::WantedWorkers(JobId job, ResourceLedger& left) const {
+  size_t wanted = 0;
+  for (const auto& shape : parts_.queue.shapes(job)) {
+    if (!shape->needs.has_value()) continue;
+    const ResourceNeeds& needs = *shape->needs;
+    size_t most = shape->tasks.size();
+    if (!shape->dedicated && needs.cpu_units() == 0) {
+      const auto bound = static_cast<size_t>(std::max<int64_t>(1, parts_.ledger.cpus()));
+      const size_t running = parts_.workers.RunningTasks(job);
+      most = std::min(most, bound > running ? bound - running : 0);
+    }
+    for (size_t i = 0; i < most && wanted < parts_.limits.workers_max && MayBegin(*shape, wanted) && left.Fits(needs);
+         ++i) {
+      left.Take(needs);
+      wanted++;
+    }
+  }
+  return wanted;
+}
+
+void Dispatcher::StartMissing(const std::function<size_t(JobId)>& wanted_of) {
+  parts_.workers.StartMissing(parts_.queue, [&](JobId job) {
+    const size_t wanted = wanted_of(job);
+    RAYLET_CHECK(wanted == 0 || !parts_.tasks.HasEnded(job), "job ", job, " has ended, and has tasks that are ready");
+    return wanted;
+  });
+}
+
+void Dispatcher::PassInCluster() {
+  Plan plan(parts_.ledger);
+  EachJobInTurn([&](JobId job) { return PlaceOne(job, plan); });
+  // For those that were placed, and no others: a worker of another job would not help them.
+  StartMissing([&](JobId job) { return std::min(plan.wanted[job], parts_.limits.workers_max); });
+}
+
+bool Dispatcher::PlaceOne(JobId job, Plan& plan) {
+  const auto& shapes = parts_.queue.shapes(job);
+  size_t first = shapes.size();
+  QueuedTask* task = nullptr;
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    const Plan::Progress& progress = plan.shapes[shapes[i].get()];
+    if (progress.stuck || progress.placed >= shapes[i]->tasks.size()) continue;
+    QueuedTask* const next = shapes[i]->tasks[progress.placed];
+    if (task != nullptr && GoesBefore(*task, *next)) continue;
+    first = i;
+    task = next;
+  }
+  if (task == nullptr) return false;
+  const TaskShape& shape = *shapes[first];
+  Plan::Progress& progress = plan.shapes[&shape];
+  const std::optional<ResourceNeeds> needs = shape.needs;
+  const Placement placement = Place(*task, needs, plan.left);
+  if (placement.where == Placement::Where::kThere) {
+    parts_.queue.Pop(job, first, progress.placed);
+    last_job_ = job;
+    parts_.forwarded.Send(task, placement.node);
+    return true;
+  }
+  if (placement.where != Placement::Where::kHere || !MayBegin(shape, plan.wanted_of_all)) {
+    progress.stuck = true;
+    return true;  // another shape may fit
+  }
+  if (const auto elsewhere = parts_.tasks.NotHere(*task->task); !elsewhere.empty()) {
+    parts_.queue.Pop(job, first, progress.placed);
+    parts_.tasks.WaitFor(task, elsewhere);
+    return true;
+  }
+  plan.left.Take(*needs);
+  if (!parts_.workers.HasIdle(job)) {
+    plan.wanted[job]++;
+    if (!shape.dedicated) plan.wanted_of_all++;
+    // Those that ask for nothing would all fit: as many as there are CPUs are enough to plan.
+    if (++progress.placed >= static_cast<size_t>(std::max<int64_t>(1, parts_.ledger.cpus())) && needs->empty())
+      progress.stuck = true;
+    return true;
+  }
+  parts_.queue.Pop(job, first, progress.placed);
+  Begin(task, *needs);
+  return true;
+}
+
+Placement Dispatcher::Place(const QueuedTask& task, const std::optional<ResourceNeeds>& needs,
+                            const ResourceLedger& left) const {
+  // What came from elsewhere has travelled enough.
+  if (task.task->CameFromElsewhere())
+    return {left.Fits(needs) ? Placement::Where::kHere : Placement::Where::kNowhereYet, {}};
+  ArgumentBytes bytes;
+  for (const ObjectId& object : task.task->stored_arguments) places_->AddBytes(object, bytes);
+  return policy_->Choose(task.task->resources, left, bytes);
+}
+
+}  // namespace raylet

@@ -1,0 +1,60 @@
+// ForwardedTasks: tasks of ours at other machines, actors of ours there, and how much may be under way to each. Pure;
+// the raylet's loop thread. Always holds: what is there counts in the view, until it ends or comes back here.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "raylet/scheduling/ahead_pace.h"
+#include "raylet/scheduling/cluster_view.h"
+#include "raylet/scheduling/task_table.h"
+
+namespace raylet {
+
+class ForwardedTasks {
+ public:
+  // All outlive this.
+  ForwardedTasks(TaskQueue& queue, TaskTable& tasks, Decisions& decisions)
+      : queue_(queue), tasks_(tasks), decisions_(decisions) {}
+  void JoinCluster(ClusterView& view) { view_ = &view; }
+  bool AnyUsable() const { return view_ != nullptr && view_->AnyUsable(); }
+
+  void Send(QueuedTask* task, const NodeId& node);
+  // One task of the job to a machine that has no room for it yet. False where none may go.
+  bool SendAheadOne(JobId job);
+  void Cancel(QueuedTask& task);  // nobody wants it any more; whoever calls forgets it
+  TaskPtr Finished(const NodeId& node, const TaskId& task, bool succeeded);
+  TaskPtr Returned(const NodeId& node, const TaskId& task);
+  void GaveBack(const NodeId& node, const std::vector<TaskId>& tasks);
+  void ActorLeft(const NodeId& node, const ActorId& actor);
+  // What was sent there, the oldest last: it is here again. The view has forgotten it.
+  std::vector<QueuedTask*> NodeGone(const NodeId& node);
+  void RecallAll();  // what was sent ahead
+  void Tick();
+  bool WantsTick() const;
+
+ private:
+  // Of another machine, about work of ours there.
+  struct Peer {
+    AheadPace pace;
+    size_t ahead = 0;        // tasks there with beyond_fit
+    size_t ahead_bytes = 0;  // their bodies
+    bool recalling = false;  // they are on their way back
+  };
+  static constexpr uint32_t kReturnsMax = 8;
+  static constexpr size_t kAheadBytesPerNodeMax = size_t{64} << 20;
+
+  QueuedTask* Find(const NodeId& node, const TaskId& task);
+  const ClusterView::Node* WithMostRoom(const ResourceSet& needs) const;
+  void Leave(QueuedTask& task);
+  void Recall(const NodeId& node, Peer& peer);
+
+  TaskQueue& queue_;
+  TaskTable& tasks_;
+  Decisions& decisions_;
+  ClusterView* view_ = nullptr;                                    // set: there may be other machines
+  std::map<NodeId, Peer> peers_;                                   // where work of ours is, or was
+  std::map<NodeId, std::map<ActorId, ResourceSet>> actors_there_;  // constructed, and what each holds
+};
+
+}  // namespace raylet

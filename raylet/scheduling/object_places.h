@@ -1,0 +1,18 @@
+// ObjectPlaces: what the scheduler asks about the arguments of tasks. The raylet's loop thread.
+#pragma once
+
+#include "raylet/scheduling/placement_policy.h"
+#include "raylet/scheduling/task.h"
+
+namespace raylet {
+
+// Where objects are, as far as this machine knows.
+class ObjectPlaces {
+ public:
+  virtual ~ObjectPlaces() = default;
+  virtual bool IsHere(const ObjectId& object) const = 0;
+  // Adds the object's size for every machine that has a copy.
+  virtual void AddBytes(const ObjectId& object, ArgumentBytes& bytes) const = 0;
+};
+
+}  // namespace raylet

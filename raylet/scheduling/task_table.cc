@@ -1,0 +1,160 @@
+#include "raylet/scheduling/task_table.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "base/check.h"
+#include "base/strings.h"
+
+namespace raylet {
+
+bool StaysWithoutDriver(const Task& task, const ProcessSet& survivors) {
+  if (task.CreatesActor() && task.actor->detached && !task.CameFromElsewhere()) return true;
+  return survivors.contains(task.owner);
+}
+
+Result<QueuedTask*> TaskTable::Add(TaskPtr task) {
+  if (tasks_.contains(task->id))
+    return Fail(ErrorCode::kAlreadyExists, StrCat("task ", task->id.hex(), " has been submitted already"));
+  Job& job = jobs_[task->job];
+  if (job.ended) return Fail(ErrorCode::kNotRunning, "its driver has ended");
+  if (job.tasks >= limits_.tasks_per_job_max) {
+    return Fail(ErrorCode::kFull, StrCat("the raylet holds ", job.tasks,
+                                         " tasks of this program, which is its limit: wait for "
+                                         "some results before you submit more"));
+  }
+  if (job.task_bytes + task->memory_bytes() > limits_.task_bytes_per_job_max) {
+    return Fail(ErrorCode::kFull, StrCat("the raylet holds ", FormatBytes(job.task_bytes),
+                                         " of this program's tasks and their "
+                                         "arguments, and its limit is ",
+                                         FormatBytes(limits_.task_bytes_per_job_max),
+                                         ": wait for some results, or put large arguments into the store"));
+  }
+  if (!queue_.HasRoomForShape(*task)) {
+    return Fail(ErrorCode::kFull, StrCat("this program's tasks ask for ", kShapesPerJobMax,
+                                         " different sets of resources, which "
+                                         "is the limit: use fewer"));
+  }
+  job.tasks++;
+  job.task_bytes += task->memory_bytes();
+  owned_[task->owner]++;
+  QueuedTask& queued = tasks_[task->id];
+  queued.sequence = next_sequence_++;
+  queued.retries_left = task->max_retries;
+  queued.task = std::move(task);
+  if (queued.task->CameFromElsewhere()) remote_tasks_.emplace(queued.task->id, &queued);
+  return &queued;
+}
+
+void TaskTable::Forget(QueuedTask* task) {
+  LetGo(*task);
+  const TaskPtr kept = task->task;
+  Job& job = jobs_[kept->job];
+  job.tasks--;
+  job.task_bytes -= kept->memory_bytes();
+  const auto owned = owned_.find(kept->owner);
+  if (--owned->second == 0) owned_.erase(owned);
+  if (kept->CameFromElsewhere()) remote_tasks_.erase(kept->id);
+  tasks_.erase(kept->id);
+}
+
+void TaskTable::Lose(LoseTask lost, QueuedTask* task) {
+  lost.task = task->task;
+  decisions_.emplace_back(std::move(lost));
+  Forget(task);
+}
+
+void TaskTable::LoseWaitingFor(const std::vector<std::pair<TaskId, ObjectId>>& waiting, const std::string& why) {
+  for (const auto& [id, object] : waiting) {
+    dependencies_.Remove(id);
+    Lose(LoseTask{LoseTask::Why::kObjectLost, {}, 0, object, 0, {}, why}, &tasks_.at(id));
+  }
+}
+
+QueuedTask* TaskTable::Find(const TaskId& id) {
+  const auto found = tasks_.find(id);
+  return found == tasks_.end() ? nullptr : &found->second;
+}
+
+QueuedTask* TaskTable::FindFrom(const NodeId& from, const TaskId& id) {
+  const auto found = remote_tasks_.find(id);
+  return found == remote_tasks_.end() || found->second->task->from != from ? nullptr : found->second;
+}
+
+std::map<NodeId, RemoteWork> TaskTable::FromElsewhere() const {
+  std::map<NodeId, RemoteWork> work;
+  for (const auto& [id, task] : remote_tasks_) {
+    RemoteWork& its = work[task->task->from];
+    for (const auto& amount : task->task->resources.amounts()) {
+      its.units[amount.name] += amount.units;
+      if (task->state != QueuedTask::State::kRunning) its.queued_units[amount.name] += amount.units;
+    }
+  }
+  return work;
+}
+
+void TaskTable::WaitFor(QueuedTask* task, const std::vector<ObjectId>& objects) {
+  task->state = QueuedTask::State::kWaiting;
+  Keep(*task, objects);
+  auto unwatched = dependencies_.Add(task->task->id, objects);
+  if (!unwatched.empty()) decisions_.emplace_back(WatchObjects{std::move(unwatched)});
+}
+
+std::vector<QueuedTask*> TaskTable::Sealed(const ObjectId& object) {
+  std::vector<QueuedTask*> ready;
+  for (const TaskId& id : dependencies_.Sealed(object)) ready.push_back(&tasks_.at(id));
+  std::sort(ready.begin(), ready.end(),
+            [](const QueuedTask* a, const QueuedTask* b) { return a->sequence < b->sequence; });
+  return ready;
+}
+
+void TaskTable::Keep(QueuedTask& task, std::vector<ObjectId> objects) {
+  if (places_ == nullptr) return;  // nothing comes from elsewhere
+  std::sort(objects.begin(), objects.end());
+  objects.erase(std::unique(objects.begin(), objects.end()), objects.end());
+  std::vector<ObjectId> more;
+  std::set_difference(objects.begin(), objects.end(), task.awaited.begin(), task.awaited.end(),
+                      std::back_inserter(more));
+  for (const ObjectId& object : more) ++awaited_[object];
+  const auto old_end = static_cast<std::ptrdiff_t>(task.awaited.size());
+  task.awaited.insert(task.awaited.end(), more.begin(), more.end());
+  std::inplace_merge(task.awaited.begin(), task.awaited.begin() + old_end, task.awaited.end());
+}
+
+void TaskTable::LetGo(QueuedTask& task) {
+  ReleaseArguments release;
+  for (const ObjectId& object : std::exchange(task.awaited, {})) {
+    const auto awaited = awaited_.find(object);
+    if (--awaited->second > 0) continue;
+    awaited_.erase(awaited);
+    release.objects.push_back(object);
+  }
+  if (!release.objects.empty()) decisions_.emplace_back(std::move(release));
+}
+
+std::vector<ObjectId> TaskTable::NotHere(const Task& task) const {
+  std::vector<ObjectId> elsewhere;
+  if (places_ == nullptr) return elsewhere;
+  std::copy_if(task.stored_arguments.begin(), task.stored_arguments.end(), std::back_inserter(elsewhere),
+               [this](const ObjectId& object) { return !places_->IsHere(object); });
+  return elsewhere;
+}
+
+bool TaskTable::HasTasks(JobId id) const {
+  const auto job = jobs_.find(id);
+  return job != jobs_.end() && job->second.tasks > 0;
+}
+
+void TaskTable::EndJob(JobId job, bool for_good) { jobs_[job].ended = for_good; }
+
+bool TaskTable::HasEnded(JobId id) const {
+  const auto job = jobs_.find(id);
+  return job != jobs_.end() && job->second.ended;
+}
+
+void TaskTable::ForgetJob(JobId id) {
+  RAYLET_CHECK(!HasTasks(id), "job ", id, " is forgotten while it has tasks");
+  jobs_.erase(id);
+}
+
+}  // namespace raylet

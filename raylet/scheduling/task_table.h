@@ -1,0 +1,84 @@
+// TaskTable: every task that has not ended, who owns it, what it waits for, and how much of it each job may have. Pure;
+// the raylet's loop thread. Always holds: a task is in here from its submission to its one end; its address stays the
+// same. In a cluster an object that tasks wait for is kept here until none of them needs it here any more.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "raylet/scheduling/decisions.h"
+#include "raylet/scheduling/dependency_tracker.h"
+#include "raylet/scheduling/object_places.h"
+#include "raylet/scheduling/scheduler_limits.h"
+#include "raylet/scheduling/task_queue.h"
+
+namespace raylet {
+
+// What tasks and actors ask for, and what of it is not running yet.
+struct RemoteWork {
+  std::map<std::string, int64_t> units, queued_units;
+};
+
+// Whether it goes on without its job's driver: it creates a detached actor that is at home here, or is owned by one of
+// `survivors`.
+bool StaysWithoutDriver(const Task& task, const ProcessSet& survivors);
+
+class TaskTable {
+ public:
+  // All outlive this.
+  TaskTable(const SchedulerLimits& limits, const TaskQueue& queue, Decisions& decisions)
+      : limits_(limits), queue_(queue), decisions_(decisions) {}
+  void JoinCluster(const ObjectPlaces& places) { places_ = &places; }
+
+  // kAlreadyExists: an id that is known. kFull: a limit, named. kNotRunning: the job has ended.
+  Result<QueuedTask*> Add(TaskPtr task);
+  void Forget(QueuedTask* task);
+  void Lose(LoseTask lost, QueuedTask* task);  // and forgets it
+  void LoseWaitingFor(const std::vector<std::pair<TaskId, ObjectId>>& waiting, const std::string& why);
+
+  QueuedTask* Find(const TaskId& id);
+  QueuedTask* FindFrom(const NodeId& from, const TaskId& id);  // one that came from there
+  std::unordered_map<TaskId, QueuedTask>& all() { return tasks_; }
+  size_t size() const { return tasks_.size(); }
+  bool HasTasksOf(ProcessId owner) const { return owned_.contains(owner); }
+  // What came from each machine asks for.
+  std::map<NodeId, RemoteWork> FromElsewhere() const;
+
+  void WaitFor(QueuedTask* task, const std::vector<ObjectId>& objects);
+  void StopWaiting(const QueuedTask& task) { dependencies_.Remove(task.task->id); }
+  std::vector<QueuedTask*> Sealed(const ObjectId& object);  // those that wait for nothing any more, in order
+  void LetGo(QueuedTask& task);                             // it begins, goes elsewhere or ends
+  std::vector<ObjectId> NotHere(const Task& task) const;    // of its stored arguments
+  const DependencyTracker& dependencies() const { return dependencies_; }
+
+  bool HasTasks(JobId job) const;
+  void EndJob(JobId job, bool for_good);  // for good: no task is taken for it, so that no worker is started
+  bool HasEnded(JobId job) const;
+  void ForgetJob(JobId job);  // it has no tasks any more
+
+ private:
+  struct Job {
+    size_t tasks = 0;
+    size_t task_bytes = 0;
+    bool ended = false;
+  };
+  void Keep(QueuedTask& task, std::vector<ObjectId> objects);
+
+  const SchedulerLimits& limits_;
+  const TaskQueue& queue_;
+  Decisions& decisions_;
+  const ObjectPlaces* places_ = nullptr;  // set: there may be other machines
+  DependencyTracker dependencies_;
+  std::unordered_map<TaskId, QueuedTask> tasks_;          // node-based: pointers to its values stay good
+  std::unordered_map<TaskId, QueuedTask*> remote_tasks_;  // those of tasks_ that came from elsewhere
+  std::unordered_map<ProcessId, size_t> owned_;           // tasks of each owner
+  std::unordered_map<ObjectId, size_t> awaited_;          // by how many tasks
+  std::map<JobId, Job> jobs_;
+  uint64_t next_sequence_ = 1;
+};
+
+}  // namespace raylet

@@ -1,0 +1,55 @@
+// WorkAhead: what is sent to busy workers before there is room for it, so that short tasks do not wait for a round trip
+// each. What turns out to wait behind long work is recalled. Pure; the raylet's loop thread. Always holds: a task that
+// is ahead has not been started, and takes nothing of its own: it asks for exactly what its worker holds.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "raylet/scheduling/task_table.h"
+#include "raylet/scheduling/worker_table.h"
+
+namespace raylet {
+
+class WorkAhead {
+ public:
+  using Worker = WorkerTable::Worker;
+
+  // All outlive this.
+  WorkAhead(const ResourceLedger& ledger, TaskQueue& queue, TaskTable& tasks, WorkerTable& workers,
+            Decisions& decisions)
+      : ledger_(ledger), queue_(queue), tasks_(tasks), workers_(workers), decisions_(decisions) {}
+
+  void Send();                // after all that fits has been placed
+  void Next(Worker& worker);  // its task has ended, and it has begun the next one already
+  void Recall(Worker& worker);
+  void RecallOwnedBy(ProcessId owner);
+  // The machine that sent them wants back what does not run yet. Decides ReturnRecalled, at once for what is ready, and
+  // later for what is ahead in workers.
+  void RecalledBy(const NodeId& from);
+  Result<void> GaveBack(WorkerId worker, const std::vector<TaskId>& tasks);
+  void Gone(Worker& worker);  // it has begun none of those
+  void Tick();
+  bool WantsTick() const;
+
+ private:
+  static constexpr size_t kPerWorkerMax = 64;
+  static constexpr size_t kBytesPerWorkerMax = size_t{8} << 20;
+  using Homes = std::map<NodeId, std::vector<TaskId>>;
+
+  static bool HasRoom(const Worker& worker) {
+    return worker.ahead.size() < worker.pace.Window(kPerWorkerMax) && worker.ahead_bytes < kBytesPerWorkerMax;
+  }
+  void SendOf(JobId job, size_t shape);
+  void ComeBack(QueuedTask* task, Homes& homes);
+  void AllComeBack(Worker& worker, Homes& homes);
+  void SendHome(Homes& homes);
+
+  const ResourceLedger& ledger_;
+  TaskQueue& queue_;
+  TaskTable& tasks_;
+  WorkerTable& workers_;
+  Decisions& decisions_;
+};
+
+}  // namespace raylet

@@ -1,0 +1,222 @@
+#include "raylet/scheduling/worker_table.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/strings.h"
+
+namespace raylet {
+
+WorkerTable::Worker* WorkerTable::Find(WorkerId id) {
+  const auto found = workers_.find(id);
+  return found == workers_.end() ? nullptr : &found->second;
+}
+
+bool WorkerTable::HasIdle(JobId job) const {
+  const auto found = jobs_.find(job);
+  return found != jobs_.end() && !found->second.idle.empty();
+}
+
+WorkerTable::Worker& WorkerTable::TakeIdle(JobId job) {
+  auto& idle = jobs_.at(job).idle;
+  Worker& worker = workers_.at(idle.back());
+  idle.pop_back();
+  return worker;
+}
+
+void WorkerTable::Begin(Worker& worker, QueuedTask* task, const ResourceNeeds& needs) {
+  if (++begun_ % kTasksPerDecay == 0 && blocked_lately_ > 0) --blocked_lately_;
+  ledger_.Take(needs);
+  worker.held = needs;
+  worker.state = State::kBusy;
+  worker.actor = task->task->CreatesActor();
+  worker.task = task;
+  task->state = QueuedTask::State::kRunning;
+  task->worker = worker.id;
+}
+
+void WorkerTable::Registered(Worker& worker) {
+  Job& job = jobs_[worker.job];
+  job.starting--;
+  job.failed_starts = 0;
+  BecomeIdle(worker);
+}
+
+void WorkerTable::BecomeIdle(Worker& worker) {
+  worker.state = State::kIdle;
+  worker.idle_since = next_idle_++;
+  jobs_[worker.job].idle.push_back(worker.id);
+}
+
+void WorkerTable::LeaveIdle(Worker& worker) {
+  auto& idle = jobs_[worker.job].idle;
+  // From the back: the one that is taken is mostly the last.
+  for (size_t i = idle.size(); i-- > 0;) {
+    if (idle[i] != worker.id) continue;
+    idle.erase(idle.begin() + static_cast<std::ptrdiff_t>(i));
+    return;
+  }
+}
+
+void WorkerTable::Block(Worker& worker) {
+  worker.blocked = true;
+  ledger_.GiveCpu(worker.held.cpu_units());
+}
+
+void WorkerTable::Unblock(Worker& worker) {
+  if (!std::exchange(worker.blocked, false)) return;
+  ledger_.TakeCpuAnyway(worker.held.cpu_units());
+}
+
+void WorkerTable::GiveBack(Worker& worker) {
+  Unblock(worker);
+  ledger_.Give(worker.held);
+  worker.held = {};
+}
+
+void WorkerTable::Stopping(Worker& worker) {
+  if (worker.state == State::kIdle) LeaveIdle(worker);
+  if (worker.state == State::kStarting) jobs_[worker.job].starting--;
+  worker.state = State::kStopping;
+}
+
+void WorkerTable::Stop(Worker& worker) {
+  Stopping(worker);
+  decisions_.emplace_back(StopWorker{worker.id});
+}
+
+bool WorkerTable::Gone(Worker& worker) {
+  GiveBack(worker);
+  if (worker.state == State::kIdle) LeaveIdle(worker);
+  if (worker.state != State::kStarting) return true;
+  Job& job = jobs_[worker.job];
+  job.starting--;
+  if (++job.failed_starts < limits_.start_attempts) return true;
+  job.failed_starts = 0;
+  return false;
+}
+
+void WorkerTable::ForgetJob(JobId id) {
+  const auto job = jobs_.find(id);
+  if (job == jobs_.end()) return;
+  RAYLET_CHECK(job->second.idle.empty() && job->second.starting == 0, "job ", id, " is forgotten while it has workers");
+  jobs_.erase(job);
+}
+
+// Few processes are started at a time, since they compete for the CPUs. Each job has a share of its own of that number,
+// whatever the others start: those may hang.
+void WorkerTable::StartMissing(const TaskQueue& queue, const std::function<size_t(JobId)>& wanted_of) {
+  if (queue.size() == 0) return;
+  size_t starting = Count(State::kStarting);
+  const std::vector<JobId> jobs = queue.jobs();
+  size_t interested = jobs.size();
+  for (const auto& [id, job] : jobs_) interested += job.starting > 0 && queue.Empty(id) ? 1 : 0;
+  const size_t share = std::max<size_t>(1, limits_.starting_max / interested);
+  for (const JobId id : jobs) {
+    const Job& job = jobs_[id];
+    const size_t wanted = wanted_of(id);
+    for (; job.starting < wanted && (starting < limits_.starting_max || job.starting < share); ++starting) {
+      // One of another job that has nothing to do makes room; its death brings us back here.
+      if (workers_.size() >= limits_.workers_max) return StopIdleOfAnother(id);
+      Start(id);
+    }
+  }
+}
+
+void WorkerTable::Start(JobId job) {
+  Worker worker;
+  worker.id = next_worker_++;
+  worker.job = job;
+  decisions_.emplace_back(StartWorker{worker.id, job});
+  workers_.emplace(worker.id, std::move(worker));
+  jobs_[job].starting++;
+}
+
+void WorkerTable::StopIdleOfAnother(JobId job) {
+  Worker* oldest = nullptr;
+  for (auto& [id, worker] : workers_) {
+    if (worker.state == State::kStopping) return;  // room is coming
+    if (worker.state != State::kIdle || worker.job == job) continue;
+    if (oldest == nullptr || worker.idle_since < oldest->idle_since) oldest = &worker;
+  }
+  if (oldest != nullptr) Stop(*oldest);
+}
+
+void WorkerTable::TrimIdle(size_t blocked, bool tasks_are_ready) {
+  blocked_lately_ = std::max(blocked_lately_, blocked);
+  size_t idle = 0;
+  for (const auto& [id, job] : jobs_) idle += job.idle.size();
+  const auto cpus = static_cast<size_t>(std::max<int64_t>(1, ledger_.cpus()));
+  for (const size_t keep = cpus + (tasks_are_ready ? blocked_lately_ : blocked); idle > keep; --idle) {
+    Worker* oldest = nullptr;
+    for (const auto& [id, job] : jobs_) {
+      if (job.idle.empty()) continue;
+      Worker* const first = &workers_.at(job.idle.front());
+      if (oldest == nullptr || first->idle_since < oldest->idle_since) oldest = first;
+    }
+    Stop(*oldest);
+  }
+}
+
+size_t WorkerTable::RunningTasks(JobId job) const {
+  return static_cast<size_t>(std::count_if(workers_.begin(), workers_.end(), [job](const auto& entry) {
+    const Worker& worker = entry.second;
+    return worker.job == job && worker.state == State::kBusy && !worker.actor && !worker.blocked;
+  }));
+}
+
+size_t WorkerTable::Count(State state) const {
+  return static_cast<size_t>(std::count_if(workers_.begin(), workers_.end(),
+                                           [state](const auto& worker) { return worker.second.state == state; }));
+}
+
+PoolReserve WorkerTable::Reserve() const {
+  size_t actors = 0;
+  size_t busy = 0;
+  size_t blocked = 0;
+  for (const auto& [id, worker] : workers_) {
+    if (worker.actor) {
+      actors++;
+    } else if (worker.state == State::kBusy) {
+      busy++;
+      blocked += worker.blocked ? 1 : 0;
+    }
+  }
+  return {limits_.workers_max - std::min(actors, limits_.workers_max), busy, blocked};
+}
+
+bool WorkerTable::Outlives(const Worker& worker, const ProcessSet& survivors) {
+  if (worker.hosts != nullptr) return StaysWithoutDriver(*worker.hosts, survivors);
+  return worker.task != nullptr && !worker.task->owner_gone && StaysWithoutDriver(*worker.task->task, survivors);
+}
+
+void WorkerTable::AddActorsFromElsewhere(std::map<NodeId, RemoteWork>& work) const {
+  for (const auto& [id, worker] : workers_) {
+    if (worker.hosts == nullptr || !worker.hosts->CameFromElsewhere()) continue;
+    for (const auto& amount : worker.hosts->resources.amounts())
+      work[worker.hosts->from].units[amount.name] += amount.units;
+  }
+}
+
+std::string WorkerTable::WhyWaiting(JobId job, const TaskShape& shape) const {
+  const std::string lacks = ledger_.WhatLacks(shape.resources);
+  if (!shape.needs.has_value()) return StrCat("this node will never have what they ask for: ", lacks);
+  if (!lacks.empty()) return StrCat("they wait for resources: ", lacks);
+  if (workers_.size() >= limits_.workers_max) {
+    size_t actors = 0;
+    size_t blocked = 0;
+    for (const auto& [id, worker] : workers_) {
+      actors += worker.actor ? 1 : 0;
+      blocked += worker.blocked ? 1 : 0;
+    }
+    return StrCat("the pool is full with ", workers_.size(), " workers: ", actors, " of actors, ", blocked,
+                  " blocked, ", Count(State::kIdle), " idle");
+  }
+  const auto found = jobs_.find(job);
+  if (found != jobs_.end() && found->second.starting > 0)
+    return StrCat("they wait for ", found->second.starting, " workers that are being started");
+  return "they wait for a worker that is free";
+}
+
+}  // namespace raylet
