@@ -8,13 +8,17 @@
 namespace raylet {
 
 // What is free once the tasks that this pass has placed have theirs, and how far each shape has been placed. The tasks
-// in front of `placed` run here as soon as there is a worker.
+// in front of `next` run here as soon as there is a worker.
 struct Dispatcher::Plan {
   struct Progress {
+    TaskList::const_iterator next;  // to be placed
     size_t placed = 0;
     bool stuck = false;  // the next one fits nowhere now, nor do those after it
   };
   explicit Plan(const ResourceLedger& ledger) : left(ledger) {}
+  Progress& Of(const TaskShape& shape) {
+    return shapes.try_emplace(&shape, Progress{shape.tasks.begin()}).first->second;
+  }
   ResourceLedger left;
   std::unordered_map<const TaskShape*, Progress> shapes;
   std::unordered_map<JobId, size_t> wanted;  // tasks that have all but a worker
@@ -128,20 +132,21 @@ bool Dispatcher::PlaceOne(JobId job, Plan& plan) {
   size_t first = shapes.size();
   QueuedTask* task = nullptr;
   for (size_t i = 0; i < shapes.size(); ++i) {
-    const Plan::Progress& progress = plan.shapes[shapes[i].get()];
-    if (progress.stuck || progress.placed >= shapes[i]->tasks.size()) continue;
-    QueuedTask* const next = shapes[i]->tasks[progress.placed];
+    const Plan::Progress& progress = plan.Of(*shapes[i]);
+    if (progress.stuck || progress.next == shapes[i]->tasks.end()) continue;
+    QueuedTask* const next = *progress.next;
     if (task != nullptr && GoesBefore(*task, *next)) continue;
     first = i;
     task = next;
   }
   if (task == nullptr) return false;
   const TaskShape& shape = *shapes[first];
-  Plan::Progress& progress = plan.shapes[&shape];
+  Plan::Progress& progress = plan.Of(shape);
   const std::optional<ResourceNeeds> needs = shape.needs;
   const Placement placement = Place(*task, needs, plan.left);
   if (placement.where == Placement::Where::kThere) {
-    parts_.queue.Pop(job, first, progress.placed);
+    ++progress.next;
+    parts_.queue.Remove(task);
     last_job_ = job;
     parts_.forwarded.Send(task, placement.node);
     return true;
@@ -151,7 +156,8 @@ bool Dispatcher::PlaceOne(JobId job, Plan& plan) {
     return true;  // another shape may fit
   }
   if (const auto elsewhere = parts_.tasks.NotHere(*task->task); !elsewhere.empty()) {
-    parts_.queue.Pop(job, first, progress.placed);
+    ++progress.next;
+    parts_.queue.Remove(task);
     parts_.tasks.WaitFor(task, elsewhere);
     return true;
   }
@@ -160,11 +166,13 @@ bool Dispatcher::PlaceOne(JobId job, Plan& plan) {
     plan.wanted[job]++;
     if (!shape.dedicated) plan.wanted_of_all++;
     // Those that ask for nothing would all fit: as many as there are CPUs are enough to plan.
+    ++progress.next;
     if (++progress.placed >= static_cast<size_t>(std::max<int64_t>(1, parts_.ledger.cpus())) && needs->empty())
       progress.stuck = true;
     return true;
   }
-  parts_.queue.Pop(job, first, progress.placed);
+  ++progress.next;
+  parts_.queue.Remove(task);
   Begin(task, *needs);
   return true;
 }

@@ -36,8 +36,7 @@ bool Scheduler::Cancel(const TaskId& id) {
   QueuedTask* const task = tasks_.Find(id);
   if (task == nullptr || task->state == QueuedTask::State::kRunning || task->state == QueuedTask::State::kAhead)
     return false;
-  if (task->state == QueuedTask::State::kReady)
-    queue_.RemoveIf([task](const QueuedTask& each) { return &each == task; });
+  if (task->state == QueuedTask::State::kReady) queue_.Remove(task);
   Drop(task);
   dirty_ = true;
   return true;
@@ -49,9 +48,7 @@ void Scheduler::ObjectSealed(const ObjectId& object) {
 }
 
 void Scheduler::ObjectWillNotCome(const ObjectId& object, const std::string& why) {
-  std::vector<std::pair<TaskId, ObjectId>> waiting;
-  for (const TaskId& task : dependencies().TasksFor(object)) waiting.emplace_back(task, object);
-  tasks_.LoseWaitingFor(waiting, why);
+  tasks_.LoseWaitingFor(object, why);
   dirty_ = true;
 }
 
@@ -133,11 +130,7 @@ void Scheduler::RetryOrLose(QueuedTask* task, LoseTask lost) {
   // An actor's creation is not repeated here: whether it restarts is for the actor directory to say.
   const bool retried = task->retries_left != 0 && !task->owner_gone && !task->task->CreatesActor();
   if (retried) {
-    if (task->retries_left > 0) task->retries_left--;
-    task->worker = 0;
-    task->node = NodeId();
-    task->beyond_fit = false;
-    queue_.PushAgain(task);
+    queue_.PushRetry(task);
     return;
   }
   lost.attempts = static_cast<uint32_t>(1 + std::max(0, task->task->max_retries - task->retries_left));

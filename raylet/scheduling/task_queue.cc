@@ -1,8 +1,8 @@
 #include "raylet/scheduling/task_queue.h"
 
 #include <algorithm>
-
-#include "base/check.h"
+#include <iterator>
+#include <utility>
 
 namespace raylet {
 namespace {
@@ -27,42 +27,56 @@ bool TaskQueue::KeptAside(QueuedTask* task) {
   if (held_.empty() || task->task->CreatesActor()) return false;
   const auto owner = held_.find(task->task->owner);
   if (owner == held_.end()) return false;
-  owner->second.push_back(task);
+  task->shape = nullptr;
+  task->place = owner->second.insert(owner->second.end(), task);
   ++held_tasks_;
   return true;
 }
 
 void TaskQueue::Hold(ProcessId owner) {
   if (held_.contains(owner)) return;
-  auto tasks =
+  const auto tasks =
       RemoveIf([owner](const QueuedTask& each) { return each.task->owner == owner && !each.task->CreatesActor(); });
-  held_tasks_ += tasks.size();
-  held_.emplace(owner, std::move(tasks));
+  held_[owner];
+  for (QueuedTask* const task : tasks) (void)KeptAside(task);
 }
 
 void TaskQueue::Release(ProcessId owner) {
   auto node = held_.extract(owner);
   if (node.empty()) return;
-  std::vector<QueuedTask*>& tasks = node.mapped();
+  TaskList& tasks = node.mapped();
   held_tasks_ -= tasks.size();
   // What came back from a worker has come behind those that were submitted later.
-  std::sort(tasks.begin(), tasks.end(),
-            [](const QueuedTask* a, const QueuedTask* b) { return a->sequence < b->sequence; });
+  tasks.sort([](const QueuedTask* a, const QueuedTask* b) { return a->sequence < b->sequence; });
   for (QueuedTask* const task : tasks) Push(task);
 }
 
 void TaskQueue::Push(QueuedTask* task) {
   task->state = QueuedTask::State::kReady;
   if (KeptAside(task)) return;
-  ShapeOf(*task->task).tasks.push_back(task);
-  ++size_;
+  TaskShape& shape = ShapeOf(*task->task);
+  PutInto(shape, shape.tasks.end(), task);
 }
 
 void TaskQueue::PushAgain(QueuedTask* task) {
   task->state = QueuedTask::State::kReady;
   if (KeptAside(task)) return;
-  ShapeOf(*task->task).tasks.push_front(task);
+  TaskShape& shape = ShapeOf(*task->task);
+  PutInto(shape, shape.tasks.begin(), task);
+}
+
+void TaskQueue::PutInto(TaskShape& shape, TaskList::iterator before, QueuedTask* task) {
+  task->shape = &shape;
+  task->place = shape.tasks.insert(before, task);
   ++size_;
+}
+
+void TaskQueue::PushRetry(QueuedTask* task) {
+  if (task->retries_left > 0) task->retries_left--;
+  task->worker = 0;
+  task->node = NodeId();
+  task->beyond_fit = false;
+  PushAgain(task);
 }
 
 bool TaskQueue::HasRoomForShape(const Task& task) const {
@@ -95,45 +109,37 @@ std::vector<JobId> TaskQueue::jobs() const {
   return ids;
 }
 
-QueuedTask* TaskQueue::Pop(JobId job, size_t shape, size_t index) {
-  const auto found = jobs_.find(job);
-  RAYLET_CHECK(found != jobs_.end() && shape < found->second.size() && index < found->second[shape]->tasks.size());
-  auto& tasks = found->second[shape]->tasks;
-  QueuedTask* const task = tasks[index];
-  tasks.erase(tasks.begin() + static_cast<std::ptrdiff_t>(index));
-  --size_;
-  if (tasks.empty()) {
-    found->second.erase(found->second.begin() + static_cast<std::ptrdiff_t>(shape));
-    if (found->second.empty()) jobs_.erase(found);
-  }
+QueuedTask* TaskQueue::PopFront(JobId job, size_t shape) {
+  QueuedTask* const task = jobs_.at(job).at(shape)->tasks.front();
+  Remove(task);
   return task;
+}
+
+void TaskQueue::Remove(QueuedTask* task) {
+  if (task->shape == nullptr) {
+    held_.at(task->task->owner).erase(task->place);
+    --held_tasks_;
+    return;
+  }
+  TaskShape* const shape = std::exchange(task->shape, nullptr);
+  shape->tasks.erase(task->place);
+  --size_;
+  if (!shape->tasks.empty()) return;
+  const auto job = jobs_.find(task->task->job);
+  std::erase_if(job->second, [shape](const auto& each) { return each.get() == shape; });
+  if (job->second.empty()) jobs_.erase(job);
 }
 
 std::vector<QueuedTask*> TaskQueue::RemoveIf(const std::function<bool(const QueuedTask&)>& matches) {
   std::vector<QueuedTask*> removed;
-  for (auto job = jobs_.begin(); job != jobs_.end();) {
-    auto& shapes = job->second;
-    for (auto& shape : shapes) {
-      std::deque<QueuedTask*> kept;
-      for (QueuedTask* const task : shape->tasks) {
-        if (matches(*task))
-          removed.push_back(task);
-        else
-          kept.push_back(task);
-      }
-      shape->tasks.swap(kept);
-    }
-    std::erase_if(shapes, [](const auto& shape) { return shape->tasks.empty(); });
-    job = shapes.empty() ? jobs_.erase(job) : std::next(job);
-  }
-  size_ -= removed.size();
-  for (auto& [owner, tasks] : held_) {
-    const auto matching =
-        std::stable_partition(tasks.begin(), tasks.end(), [&](const QueuedTask* task) { return !matches(*task); });
-    held_tasks_ -= static_cast<size_t>(tasks.end() - matching);
-    removed.insert(removed.end(), matching, tasks.end());
-    tasks.erase(matching, tasks.end());
-  }
+  const auto collect = [&](const TaskList& tasks) {
+    std::copy_if(tasks.begin(), tasks.end(), std::back_inserter(removed),
+                 [&](const QueuedTask* task) { return matches(*task); });
+  };
+  for (const auto& [job, shapes] : jobs_)
+    for (const auto& shape : shapes) collect(shape->tasks);
+  for (const auto& [owner, tasks] : held_) collect(tasks);
+  for (QueuedTask* const task : removed) Remove(task);
   return removed;
 }
 
@@ -142,6 +148,7 @@ std::vector<QueuedTask*> TaskQueue::RemoveJob(JobId job) {
   const auto found = jobs_.find(job);
   if (found == jobs_.end()) return removed;
   for (const auto& shape : found->second) removed.insert(removed.end(), shape->tasks.begin(), shape->tasks.end());
+  for (QueuedTask* const task : removed) task->shape = nullptr;
   size_ -= removed.size();
   jobs_.erase(found);
   return removed;

@@ -6,8 +6,8 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -19,6 +19,10 @@
 namespace raylet {
 
 constexpr size_t kShapesPerJobMax = 1024;  // at each depth
+
+struct QueuedTask;
+struct TaskShape;
+using TaskList = std::list<QueuedTask*>;
 
 // A task on its way through the scheduler.
 struct QueuedTask {
@@ -35,6 +39,8 @@ struct QueuedTask {
   uint32_t returns = 0;     // how often another machine would not take it
   // In a cluster, what it has waited for since it began last, in order: to be kept here until it begins.
   std::vector<ObjectId> awaited;
+  TaskShape* shape = nullptr;  // kReady: where the queue has it; null where it is kept aside
+  TaskList::iterator place;    // kReady: in the list there
 };
 
 struct TaskShape {
@@ -42,7 +48,7 @@ struct TaskShape {
   bool dedicated = false;              // its worker is an actor's for good
   uint32_t depth = 0;                  // tasks that these are nested in
   std::optional<ResourceNeeds> needs;  // none: they never run on this machine
-  std::deque<QueuedTask*> tasks;       // never empty
+  TaskList tasks;                      // never empty
 };
 
 // Whether `task` goes before `other` where both fit: somebody who holds a worker waits for what is nested.
@@ -56,7 +62,8 @@ class TaskQueue {
   explicit TaskQueue(const ResourceLedger& ledger) : ledger_(ledger) {}
 
   void Push(QueuedTask* task);       // behind its shape
-  void PushAgain(QueuedTask* task);  // a retry: in front of its shape
+  void PushAgain(QueuedTask* task);  // it was not begun: in front of its shape
+  void PushRetry(QueuedTask* task);  // the same where it may have begun: one retry fewer is left
   // The owner cannot take more results. Creations of actors are not held: they are few, and others may wait for them.
   void Hold(ProcessId owner);
   void Release(ProcessId owner);                 // behind what is there
@@ -67,14 +74,15 @@ class TaskQueue {
   size_t size() const { return size_; }
   // What is held is not counted above.
   size_t held_tasks() const { return held_tasks_; }
-  const std::map<ProcessId, std::vector<QueuedTask*>>& held() const { return held_; }
+  const std::map<ProcessId, TaskList>& held() const { return held_; }
   // The shapes of a job, in the order in which they appeared. Empty where it has none.
   const std::vector<std::unique_ptr<TaskShape>>& shapes(JobId job) const;
   // Jobs with tasks, in order of their numbers.
   std::vector<JobId> jobs() const;
 
-  QueuedTask* PopFront(JobId job, size_t shape) { return Pop(job, shape, 0); }
-  QueuedTask* Pop(JobId job, size_t shape, size_t index);  // a shape without tasks goes, and those after it move up
+  QueuedTask* PopFront(JobId job, size_t shape);
+  // Takes it out, wherever it is; a shape without tasks goes, and those after it move up.
+  void Remove(QueuedTask* task);
   // Takes out every task that matches, held ones too.
   std::vector<QueuedTask*> RemoveIf(const std::function<bool(const QueuedTask&)>& matches);
   std::vector<QueuedTask*> RemoveJob(JobId job);
@@ -82,10 +90,11 @@ class TaskQueue {
  private:
   TaskShape& ShapeOf(const Task& task);
   bool KeptAside(QueuedTask* task);
+  void PutInto(TaskShape& shape, TaskList::iterator before, QueuedTask* task);
 
   const ResourceLedger& ledger_;                                   // outlives this
   std::map<JobId, std::vector<std::unique_ptr<TaskShape>>> jobs_;  // a job here has at least one shape
-  std::map<ProcessId, std::vector<QueuedTask*>> held_;             // every owner that is held, also without tasks
+  std::map<ProcessId, TaskList> held_;                             // every owner that is held, also without tasks
   size_t size_ = 0;
   size_t held_tasks_ = 0;
 };

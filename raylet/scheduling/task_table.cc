@@ -71,6 +71,12 @@ void TaskTable::LoseWaitingFor(const std::vector<std::pair<TaskId, ObjectId>>& w
   }
 }
 
+void TaskTable::LoseWaitingFor(const ObjectId& object, const std::string& why) {
+  std::vector<std::pair<TaskId, ObjectId>> waiting;
+  for (const TaskId& task : dependencies_.TasksFor(object)) waiting.emplace_back(task, object);
+  LoseWaitingFor(waiting, why);
+}
+
 QueuedTask* TaskTable::Find(const TaskId& id) {
   const auto found = tasks_.find(id);
   return found == tasks_.end() ? nullptr : &found->second;

@@ -38,6 +38,7 @@ class TaskTable {
   Result<QueuedTask*> Add(TaskPtr task);
   void Forget(QueuedTask* task);
   void Lose(LoseTask lost, QueuedTask* task);  // and forgets it
+  void LoseWaitingFor(const ObjectId& object, const std::string& why);
   void LoseWaitingFor(const std::vector<std::pair<TaskId, ObjectId>>& waiting, const std::string& why);
 
   QueuedTask* Find(const TaskId& id);

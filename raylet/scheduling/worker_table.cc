@@ -213,6 +213,11 @@ std::string WorkerTable::WhyWaiting(JobId job, const TaskShape& shape) const {
     return StrCat("the pool is full with ", workers_.size(), " workers: ", actors, " of actors, ", blocked,
                   " blocked, ", Count(State::kIdle), " idle");
   }
+  const PoolReserve reserve = Reserve();
+  if (!shape.dedicated && !reserve.MayBegin(shape.depth)) {
+    return StrCat("the pool keeps ", reserve.LeftTo(shape.depth),
+                  " workers for tasks that others wait for; blocked: ", reserve.blocked());
+  }
   const auto found = jobs_.find(job);
   if (found != jobs_.end() && found->second.starting > 0)
     return StrCat("they wait for ", found->second.starting, " workers that are being started");

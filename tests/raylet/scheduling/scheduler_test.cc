@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 namespace raylet {
 namespace {
 
@@ -372,6 +374,20 @@ TEST(Scheduler, RefusesAResultForATaskThatTheWorkerWasNotGiven) {
   bench.Ready(bench.started[0].worker);
   const auto finished = bench.scheduler.TaskFinished(bench.ran[0].worker, TaskId::FromRandom(), true);
   EXPECT_EQ(finished.error().code, ErrorCode::kProtocolError);
+}
+
+TEST(Scheduler, CancelsOneOfManyTasksWithoutLookingAtTheOthers) {
+  Scheduler scheduler(Cpus(kUnitsPerWhole), {});
+  std::vector<TaskId> tasks;
+  for (int i = 0; i < 100'000; ++i) {
+    const auto task = MakeTask();
+    tasks.push_back(task->id);
+    ASSERT_TRUE(scheduler.Submit(task).has_value());
+  }
+  const auto start = std::chrono::steady_clock::now();
+  for (size_t i = 0; i < tasks.size(); i += 2) ASSERT_TRUE(scheduler.Cancel(tasks[i]));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(3));
+  EXPECT_EQ(scheduler.queue().size(), tasks.size() / 2);
 }
 
 }  // namespace

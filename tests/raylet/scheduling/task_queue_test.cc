@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
+
 namespace raylet {
 namespace {
 
@@ -108,6 +110,21 @@ TEST_F(TaskQueueTest, RemovesWhatMatchesAlsoWhereItIsHeld) {
   EXPECT_EQ(queue_.jobs(), std::vector<JobId>{2});
   EXPECT_EQ(queue_.RemoveJob(2), std::vector<QueuedTask*>{kept});
   EXPECT_EQ(queue_.size(), 0u);
+}
+
+TEST_F(TaskQueueTest, RemovesOneTaskWhereverItIs) {
+  QueuedTask* const first = Push(1);
+  QueuedTask* const second = Push(1);
+  QueuedTask* const third = Push(1);
+  queue_.Hold(9);
+  QueuedTask* const held = Push(1, kUnitsPerWhole, 0, 9);
+  queue_.Remove(second);
+  queue_.Remove(held);
+  EXPECT_EQ(queue_.held_tasks(), 0u);
+  EXPECT_EQ(queue_.size(), 2u);
+  EXPECT_EQ(queue_.PopFront(1, 0), first);
+  queue_.Remove(third);
+  EXPECT_TRUE(queue_.Empty(1));
 }
 
 TEST_F(TaskQueueTest, BoundsTheShapesOfAJobAtEachDepth) {

@@ -62,5 +62,37 @@ TEST_F(WorkerStarts, AJobWhoseProcessesHangStartsOthersOnceTheyHaveGone) {
   EXPECT_EQ(started_[1].size(), 9u);
 }
 
+TEST(WhyWaiting, SaysThatWorkersAreKeptForWhatBlockedOnesWaitFor) {
+  SchedulerLimits limits;
+  limits.workers_max = 4;
+  Scheduler scheduler(*ParseResources(R"({"CPU": 1})"), limits);
+  for (int i = 0; i < 5; ++i) {
+    auto task = std::make_shared<Task>();
+    task->id = TaskId::FromRandom();
+    task->job = 1;
+    task->resources = *ParseResources(R"({"CPU": 1})");
+    ASSERT_TRUE(scheduler.Submit(task).has_value());
+  }
+  size_t started = 0;
+  for (bool more = true; more;) {
+    more = false;
+    for (auto& decision : scheduler.TakeDecisions()) {
+      if (const auto* start = std::get_if<StartWorker>(&decision)) {
+        scheduler.WorkerReady(start->worker);
+        ++started;
+        more = true;
+      }
+      if (const auto* run = std::get_if<RunTask>(&decision)) {
+        scheduler.WorkerBlocked(run->worker, true);
+        more = true;
+      }
+    }
+  }
+  EXPECT_EQ(started, 1u);  // the others are kept for tasks of depths 1, 2 and 3
+  const auto& shapes = scheduler.queue().shapes(1);
+  ASSERT_EQ(shapes.size(), 1u);
+  EXPECT_EQ(scheduler.WhyWaiting(1, *shapes[0]), "the pool keeps 3 workers for tasks that others wait for; blocked: 1");
+}
+
 }  // namespace
 }  // namespace raylet
