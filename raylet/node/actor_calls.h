@@ -1,5 +1,6 @@
-// ActorCalls: where actors and the channels to them meet: the actor desk knows where each actor lives, the channel desk
-// who waits for it and who is to hear of it. Loop thread only. Implemented by those desks, and wired by the Raylet.
+// ActorCalls: where actors and the channels to them meet. The actor desk knows where each actor
+// lives. The channel desk knows who waits for it and who is to hear of it. Loop thread only.
+// Implemented by those desks, and wired by the Raylet.
 #pragma once
 
 #include "base/result.h"

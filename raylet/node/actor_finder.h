@@ -1,5 +1,6 @@
-// ActorFinder: how processes find actors by name: in the directory here, then in the cluster's control store; and how
-// they hear of an actor's changes from then on, at its home. A desk. Owned by the ActorDesk; loop thread only.
+// ActorFinder: how processes find actors by name: in the directory here, then in the cluster's
+// control store. From then on the actor's home tells the process of its changes. A desk. Owned by
+// the ActorDesk; loop thread only.
 #pragma once
 
 #include <string>

@@ -1,7 +1,8 @@
-// CallChannels: call channels that have been granted: made between two processes of this machine, or through the relay
-// between one of ours and one of another machine, and ended when either goes. Owned by the ChannelDesk; loop thread
-// only. It owns the ChannelBook and, in a cluster, the ChannelRelay. Always holds: a caller hears of an actor's change
-// behind every reply that the actor sent before.
+// CallChannels: call channels that have been granted. They are made between two processes of this
+// machine, or through the relay between one of ours and one of another machine. They end when
+// either process goes. Owned by the ChannelDesk; loop thread only. It owns the ChannelBook and, in
+// a cluster, the ChannelRelay. Always holds: a caller hears of an actor's change behind every reply
+// that the actor sent before.
 #pragma once
 
 #include <map>
@@ -24,8 +25,8 @@ class CallChannels final : public ChannelRelay::Events {
   void Wire(const ActorHomes& actors, TravellingObjects& objects);  // before anything else; both outlive it
   void JoinCluster();
 
-  // The caller is ours and gets the channel; the actor runs in `process` of this machine, or of `host`. kNotFound:
-  // whoever looks after the actor will hear of its end.
+  // The caller is ours and gets the channel. The actor runs in `process` of this machine, or of `host`. kNotFound: the
+  // actor's end is about to be told to whoever looks after it.
   Result<void> ConnectHere(const ActorId& actor, ProcessId process, ProcessSession& caller, uint64_t request_id);
   Result<void> ConnectThere(const ActorId& actor, const NodeId& host, ProcessId process, ProcessSession& caller,
                             uint64_t request_id);

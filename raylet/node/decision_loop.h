@@ -1,7 +1,7 @@
-// DecisionLoop: when what the cores decided is carried out: at once, or at the end of this turn of the loop, one pass
-// for many messages. A service. Owned by the Raylet; loop thread only. Always holds: between two turns every decision
-// has been carried out; what is decided while others are carried out follows in the same pass; after Stop nothing is
-// carried out any more.
+// DecisionLoop: when what the cores decided is carried out: at once, or at the end of this turn of
+// the loop, one pass for many messages. A service. Owned by the Raylet; loop thread only. Always
+// holds: between two turns every decision has been carried out. What is decided while others are
+// carried out follows in the same pass. After Stop nothing is carried out any more.
 #pragma once
 
 #include <functional>

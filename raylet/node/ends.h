@@ -1,11 +1,13 @@
-// Ends: the one order in which services and desks hear that a process, a job or a machine has ended. A later one may
-// rely on what an earlier one has done, so the order is told here and nowhere else. Owned by the Raylet; loop thread
-// only. Always holds: the end of a driver is one transaction; workers that have gone are forgotten in batches, each in
-// one transaction; a job is forgotten once it has ended for good and its last worker has gone.
+// Ends: the one order in which services and desks hear that a process, a job or a machine has
+// ended. A later one may rely on what an earlier one has done, so the order is told here and
+// nowhere else. Owned by the Raylet; loop thread only. Always holds: the end of a driver is one
+// transaction. Workers that have gone are forgotten in batches, each in one transaction. A job is
+// forgotten once it has ended for good and its last worker has gone.
 //
-// The order for a process: its tasks, its actors, its channels, its objects, then the processes of this machine, then
-// the other machines. For a job: first all its workers are on their way out and all its tasks are gone, so that nothing
-// that follows starts one; then its actors; then the machines that have its program.
+// The order for a process: its tasks, its actors, its channels, its objects, then the processes of
+// this machine, then the other machines. For a job: first all its workers are on their way out and
+// all its tasks are gone, so that nothing that follows starts one. Then come its actors, then the
+// machines that have its program.
 #pragma once
 
 #include <string>

@@ -1,7 +1,8 @@
-// ForwardDesk: tasks between machines: what goes to others and comes back from them, and what comes here from others.
-// A desk. Owned by the TaskDesk, whose scheduler decides about both; loop thread only. Always holds: what comes from
-// another machine ends in a ForwardedResult, a TaskReturned or a TasksRecalled, unless that machine cancels it or is
-// lost; a job's program goes ahead of its first task.
+// ForwardDesk: tasks between machines: what goes to others and comes back from them, and what comes
+// here from others. A desk. Owned by the TaskDesk, whose scheduler decides about both; loop thread
+// only. Always holds: what comes from another machine ends in a ForwardedResult, a TaskReturned or
+// a TasksRecalled, unless that machine cancels it or is lost. A job's program goes ahead of its
+// first task.
 #pragma once
 
 #include "raylet/node/creations.h"

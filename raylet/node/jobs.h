@@ -1,7 +1,8 @@
-// Jobs: every job that this raylet knows: those of drivers here, and those of other machines whose work comes here. It
-// keeps how their workers are started, which machines have a job's program from us, and how far a job has ended. A
-// service. Owned by the Raylet; loop thread only. Pure. Always holds: a job's number is never used again; a machine's
-// job is found by its number there until it is forgotten, or another one has come with that number.
+// Jobs: every job that this raylet knows: those of drivers here, and those of other machines whose
+// work comes here. It keeps how their workers are started, which machines have a job's program from
+// us, and how far a job has ended. A service. Owned by the Raylet; loop thread only. Pure. Always
+// holds: a job's number is never used again. A machine's job is found by its number there until it
+// is forgotten, or a newer job has that number.
 #pragma once
 
 #include <sys/types.h>
@@ -36,7 +37,7 @@ class Jobs {
 
   JobId Begin(ProcessId driver, pid_t driver_pid, std::string actor_namespace, WorkerProgram program);
   JobId BeginFrom(const NodeId& from, JobId number_there, std::string actor_namespace, WorkerProgram program);
-  // True at the first time for each machine: it is to be told the job's program.
+  // True once for each machine: that machine must be told the job's program.
   bool NeedsProgram(JobId id, const NodeId& node) { return jobs_.at(id).known_by.insert(node).second; }
   void WorkerStarted(JobId id) { jobs_.at(id).workers++; }
   void WorkerGone(JobId id) { jobs_.at(id).workers--; }

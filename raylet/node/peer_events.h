@@ -1,4 +1,5 @@
-// PeerEvents: what the links to other raylets say, given to whom it concerns. Owned by the Raylet; loop thread only.
+// PeerEvents: gives what the links to other raylets say to whom it concerns. Owned by the Raylet;
+// loop thread only.
 #pragma once
 
 #include "raylet/node/message_table.h"

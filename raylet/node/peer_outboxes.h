@@ -1,6 +1,7 @@
-// PeerOutboxes: what other raylets are to be told and their sessions have no room for, in order. Owned by PeerPost;
-// loop thread only. Pure: who sends comes from outside. Always holds: a machine's messages go out in the order in which
-// they were posted; more than bytes_max for one machine is an error, for which its session ends.
+// PeerOutboxes: messages for other raylets whose sessions have no room for them now. Owned by
+// PeerPost; loop thread only. Pure: who sends comes from outside. Always holds: a machine's
+// messages go out in the order in which they were posted. More than bytes_max for one machine is an
+// error, for which its session ends.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,8 @@
-// ProcessDoor: where drivers, workers and tools come in: it listens at the raylet's socket and, in a cluster, at an
-// abstract name of this machine; it admits who may come, gives each a number, and finds a session by process. A
-// service. Owned by the Raylet, and owns the sessions; loop thread only. Always holds: a process with a number has one
-// session, which SessionOf finds until OnGone; a number is never given twice.
+// ProcessDoor: where drivers, workers and tools come in. It listens at the raylet's socket and, in
+// a cluster, at an abstract name of this machine. It admits who may come, gives each a number, and
+// finds a session by process. A service. Owned by the Raylet, and owns the sessions; loop thread
+// only. Always holds: a process with a number has one session, which SessionOf finds until it has
+// gone. A number is never given twice.
 #pragma once
 
 #include <memory>

@@ -1,9 +1,11 @@
-// ProcessSession: the raylet's end of one process's connection: a driver, a worker, or a tool. Owned by the Raylet;
-// loop thread only. It speaks frames and keeps who the process is; what a message means is the Raylet's affair. Always
-// holds: before a good Register nothing but Register is heard; a connection that does not register in time is closed;
-// after Fail or a close, nothing is heard any more and OnSessionClosed comes exactly once. A process that does not read
-// is behind first, so that the raylet starts no more of its tasks. It is ended only where far more waits for it and it
-// takes nothing at all for `stalled_for`. The last word in its doorbell's page tells it why.
+// ProcessSession: the raylet's end of one process's connection: a driver, a worker, or a tool.
+// Owned by the ProcessDoor; loop thread only. It speaks frames and keeps who the process is; what a
+// message means is the desks' affair. Always holds: before a good Register nothing but Register is
+// heard. A connection that does not register in time is closed. After Fail or a close, nothing is
+// heard any more and OnSessionClosed comes exactly once. A process that does not read is behind
+// first, so that the raylet starts no more of its tasks. It is ended only where far more waits for
+// it and it takes nothing at all for `stalled_for`. The last word in its doorbell's page tells it
+// why.
 #pragma once
 
 #include <sys/types.h>
@@ -62,7 +64,7 @@ class ProcessSession final : public FramedSocket::Handler {
   bool IsBehind() const { return socket_.queued_bytes() > limits_.behind_bytes; }
   const FramedSocket& socket() const { return socket_; }
 
-  // Set by the Raylet when the process has registered.
+  // Set by the ProcessDoor when the process has registered.
   struct Identity {
     ProcessId process = 0;
     JobId job = 0;

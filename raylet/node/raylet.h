@@ -1,7 +1,7 @@
-// Raylet: the daemon put together. It builds the services and the desks, wires them, and says in which order they carry
-// out what they decided. What it hears goes to the desks by the tables of message_table.h; how what ends is told is
-// ends.h. Owned by main (or a test); loop thread only. Always holds: between two turns of the loop, every decision of
-// the cores has been carried out.
+// Raylet: the daemon put together. It builds the services and the desks, wires them, and says in
+// which order they carry out what they decided. The tables of message_table.h say which desk hears
+// a message; ends.h says how ends are told. Owned by main (or a test); loop thread only. Always
+// holds: between two turns of the loop, every decision of the cores has been carried out.
 #pragma once
 
 #include <functional>

@@ -1,7 +1,8 @@
-// WorkerHouse: the workers of this raylet: what each is for, and its end, which has two halves: the exit notice of its
-// process and the end of its socket, in either order. A service; it owns the WorkerPool. Owned by the Raylet; loop
-// thread only. Always holds: a worker is told gone once, when both halves are there, so that nothing that it said is
-// lost; a half that does not come is brought about. Of many that have gone, kEndsPerTurn are told in a turn.
+// WorkerHouse: the workers of this raylet: what each is for, and how it ends. The end has two
+// halves, the exit notice of its process and the end of its socket, in either order. A service; it
+// owns the WorkerPool. Owned by the Raylet; loop thread only. Always holds: a worker is told gone
+// once, when both halves are there, so that nothing that it said is lost. A half that does not come
+// is brought about. Of many that have gone, kEndsPerTurn are told in a turn.
 #pragma once
 
 #include <chrono>

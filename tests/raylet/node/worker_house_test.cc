@@ -130,7 +130,7 @@ TEST_F(WorkerHouseTest, RefusesAWorkerThatEndsWithItsJob) {
 }
 
 TEST_F(WorkerHouseTest, TellsManyEndsInBoundedBatches) {
-  constexpr WorkerId kWorkers = kEndsPerTurn + 8;
+  static constexpr WorkerId kWorkers = kEndsPerTurn + 8;
   for (WorkerId worker = 1; worker <= kWorkers; ++worker) Start(worker, "exec sleep 1000");
   thread_.Run([this] { house_->KillAll(); });
   ASSERT_TRUE(Await([this] { return gone_.size() >= kWorkers; }));
