@@ -25,7 +25,7 @@ NodeLoad Load(int64_t cpus, int64_t free, std::map<NodeId, ResourceSet> held = {
 class PlacementPolicyTest : public ::testing::Test {
  protected:
   void Join(const NodeId& id, NodeLoad load) {
-    view_.Up(id, 1, id.data()[0], "10.0.0.1:1", {});
+    view_.Up(id, 1, MachineNumber{id.data()[0]}, "10.0.0.1:1", {});
     view_.Heard(id, std::move(load), {});
   }
 
