@@ -63,7 +63,12 @@ void Dispatcher::EachJobInTurn(const std::function<bool(JobId)>& dispatch_next) 
 void Dispatcher::PassHere() {
   EachJobInTurn([this](JobId job) { return DispatchOne(job); });
   ResourceLedger left = parts_.ledger;
-  StartMissing([&](JobId job) { return WantedWorkers(job, left); });
+  size_t wanted_of_all = 0;
+  StartMissing([&](JobId job) {
+    const size_t wanted = WantedWorkers(job, left, wanted_of_all);
+    wanted_of_all += wanted;
+    return wanted;
+  });
 }
 
 bool Dispatcher::DispatchOne(JobId job) {
@@ -92,7 +97,7 @@ void Dispatcher::Begin(QueuedTask* task, const ResourceNeeds& needs) {
 
 // How many of a job's ready tasks have their resources and lack only a worker. Tasks that ask for no CPU are bounded by
 // the CPU count: nothing else would keep a thousand of them from a thousand processes.
-size_t Dispatcher::WantedWorkers(JobId job, ResourceLedger& left) const {
+size_t Dispatcher::WantedWorkers(JobId job, ResourceLedger& left, size_t wanted_of_others) const {
   size_t wanted = 0;
   for (const auto& shape : parts_.queue.shapes(job)) {
     if (!shape->needs.has_value()) continue;
@@ -103,7 +108,8 @@ size_t Dispatcher::WantedWorkers(JobId job, ResourceLedger& left) const {
       const size_t running = parts_.workers.RunningTasks(job);
       most = std::min(most, bound > running ? bound - running : 0);
     }
-    for (size_t i = 0; i < most && wanted < parts_.limits.workers_max && MayBegin(*shape, wanted) && left.Fits(needs);
+    for (size_t i = 0; i < most && wanted < parts_.limits.workers_max && MayBegin(*shape, wanted_of_others + wanted) &&
+                       left.Fits(needs);
          ++i) {
       left.Take(needs);
       wanted++;

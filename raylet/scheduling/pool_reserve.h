@@ -21,9 +21,9 @@ class PoolReserve {
   void Began() { ++busy_; }
   size_t blocked() const { return blocked_; }
 
-  // Workers that tasks of this depth leave to deeper ones: a quarter of the pool, and half as many with each step.
+  // Workers that tasks of this depth leave to deeper ones: an eighth of the pool, and half as many with each step.
   size_t LeftTo(uint32_t depth) const {
-    const size_t share = depth < 32 ? (room_ / 4) >> depth : 0;
+    const size_t share = depth < 32 ? (room_ / 8) >> depth : 0;
     const size_t steps = depth + 1 < kDepthSafe ? kDepthSafe - 1 - depth : 0;  // one for each depth below
     const size_t most = room_ > depth + 1 ? room_ - depth - 1 : 0;             // a small pool has a worker for each
     return std::min(std::max(share, steps), most);

@@ -45,6 +45,15 @@ TEST(Inbound, ActorWithoutANamespaceIsInItsJobs) {
   EXPECT_EQ(Read(spec, true)->task->actor->actor_namespace, "other");
 }
 
+TEST(Inbound, ATaskIsNestedAsDeeplyAsItSaysButForABound) {
+  auto spec = Spec();
+  EXPECT_EQ(Read(spec)->task->depth, 0u);
+  spec.depth = 3;
+  EXPECT_EQ(Read(spec)->task->depth, 3u);
+  spec.depth = 0xffffffff;
+  EXPECT_EQ(Read(spec)->task->depth, kTaskDepthMax);
+}
+
 TEST(Inbound, ForeignOwnersAndMissingActorsAreNonsense) {
   auto foreign = Spec();
   foreign.owner = 8;

@@ -30,8 +30,8 @@ class NestedWorld {
 
   void set_inner(const ResourceSet& inner) { inner_ = inner; }
 
-  void SubmitFromDriver(size_t count) {
-    for (size_t i = 0; i < count; ++i) Submit(0);
+  void SubmitFromDriver(size_t count, JobId job = 1) {
+    for (size_t i = 0; i < count; ++i) Submit(job, 0);
   }
 
   // Until all tasks have ended, or nothing can happen any more.
@@ -58,11 +58,11 @@ class NestedWorld {
     std::vector<TaskId> recalled;
   };
 
-  TaskId Submit(uint32_t depth) {
+  TaskId Submit(JobId job, uint32_t depth) {
     auto task = std::make_shared<Task>();
     task->id = test::SeededId<TaskId>(random_);
-    task->job = 1;
-    task->owner = 100;
+    task->job = job;
+    task->owner = 100 + job;
     task->depth = depth;
     task->resources = depth > 0 && !inner_.empty() ? inner_ : Units({{kCpu, kOne}});
     EXPECT_TRUE(scheduler_.Submit(task).has_value());
@@ -94,7 +94,7 @@ class NestedWorld {
     if (!process.recalled.empty()) return GiveBack(id, process);
     const TaskPtr task = process.tasks.front();
     if (task->depth < depth_ && process.waits_for.IsNil()) {
-      process.waits_for = Submit(task->depth + 1);
+      process.waits_for = Submit(task->job, task->depth + 1);
       return scheduler_.WorkerBlocked(id, true);
     }
     if (!process.waits_for.IsNil()) scheduler_.WorkerBlocked(id, false);
@@ -174,6 +174,16 @@ TEST_P(NestedTasks, GoOnInASmallPool) {
   world.Run();
   EXPECT_EQ(world.ended(), 500 * (GetParam() + 1));
   EXPECT_LE(world.workers_most(), 8u);
+}
+
+TEST_P(NestedTasks, GoOnWhereSeveralJobsShareASmallPool) {
+  SchedulerLimits limits;
+  limits.workers_max = 10;
+  NestedWorld world(Units({{kCpu, 3 * kOne}}), limits, GetParam());
+  for (JobId job = 1; job <= 3; ++job) world.SubmitFromDriver(200, job);
+  world.Run();
+  EXPECT_EQ(world.ended(), 600 * (GetParam() + 1));
+  EXPECT_LE(world.workers_most(), 10u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Depths, NestedTasks, ::testing::Values(1, 2, 5),
