@@ -33,7 +33,7 @@ class MeasuredRaylet {
     options.store_socket = folder_.File("store");
     options.logs_folder = folder_.path();
     EXPECT_TRUE(options.resources.Add(kCpu, int64_t{kWorkers} * kUnitsPerWhole).has_value());
-    options.limits.workers_max = kWorkers * 5 / 4;  // while workers are blocked a part is kept for nested tasks
+    options.limits.workers_max = kWorkers * 8 / 7;  // an eighth is kept for nested tasks
     thread_.Run([&] {
       thread_.loop().MeasureTurns(clock_);
       auto link = ConnectStoreLink(thread_.loop(), options.store_socket, /*in_cluster=*/false);
