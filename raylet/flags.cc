@@ -36,6 +36,14 @@ Result<void> CheckReachable(const ClusterOptions& cluster, const TcpAddress& oth
                      cluster.listen.host(), ": say --node-ip with an address of this machine"));
 }
 
+// From --token-file, or else the user's token, which all raylets of the user share.
+Result<PeerToken> MakeToken(const Flags& flags) {
+  if (!flags.token_file.empty()) return ReadTokenFile(flags.token_file);
+  const auto path = UserTokenPath();
+  if (!path) return Fail(path.error());
+  return UserToken(*path);
+}
+
 // Nothing where no flag says that there are other raylets.
 Result<std::optional<ClusterOptions>> MakeClusterOptions(const Flags& flags) {
   if (flags.node_id.empty() && flags.node_ip.empty() && !flags.port && flags.token_file.empty() &&
@@ -52,11 +60,9 @@ Result<std::optional<ClusterOptions>> MakeClusterOptions(const Flags& flags) {
   if (!listen) return Fail(ErrorCode::kInvalid, StrCat("--node-ip: ", listen.error().message));
   RAYLET_RETURN_IF_ERROR(CheckOneMachine("--node-ip", *listen, /*another=*/false));
   cluster.listen = std::move(*listen);
-  if (!flags.token_file.empty()) {
-    auto token = ReadTokenFile(flags.token_file);
-    if (!token) return Fail(token.error());
-    cluster.token = std::move(*token);
-  }
+  auto token = MakeToken(flags);
+  if (!token) return Fail(token.error());
+  cluster.token = std::move(*token);
   for (const std::string& each : flags.peers) {
     auto address = ResolveTcpAddress(each);
     if (!address) return Fail(ErrorCode::kInvalid, StrCat("--peers: ", address.error().message));
@@ -66,8 +72,7 @@ Result<std::optional<ClusterOptions>> MakeClusterOptions(const Flags& flags) {
                                               "listens on, as its --port or its `raylet status` has it"));
     }
     RAYLET_RETURN_IF_ERROR(CheckOneMachine("--peers", *address, /*another=*/true));
-    // Without a token it is refused for that.
-    if (!cluster.token.empty()) RAYLET_RETURN_IF_ERROR(CheckReachable(cluster, *address, "--peers"));
+    RAYLET_RETURN_IF_ERROR(CheckReachable(cluster, *address, "--peers"));
     cluster.peers.push_back(std::move(*address));
   }
   const auto seconds = [](double amount) {
@@ -149,13 +154,13 @@ Result<std::optional<ControlOptions>> MakeControlOptions(const Flags& flags, con
                                               kTokenBytesMin, " at least: choose a longer one"));
     }
   }
-  const std::string& token = options.cluster->token;
+  const std::string& token = options.cluster->token.bytes();
   if (flags.head) {
     ControlSupervisorOptions head;
     head.folder = options.socket + ".control";
     head.host = options.cluster->listen.host();
     head.port = static_cast<uint16_t>(flags.head_port.value_or(kRedisPort));
-    head.password = !password.empty() || token.empty() ? password : ControlPassword(token);
+    head.password = !password.empty() ? password : ControlPassword(token);
     control.head = std::move(head);
     return control;
   }

@@ -39,12 +39,14 @@ constexpr const char* kExample =
     "  raylet --socket /tmp/run/raylet --store-socket /tmp/run/store --num-cpus 4 --resources '{\"gpu\": 2}' &\n"
     "  RAY_ADDRESS=/tmp/run/raylet ./my_program\n"
     "  raylet status --socket /tmp/run/raylet    what it does, what waits and why; raylet status --help\n"
-    "Two machines, with one secret token in a file of each:\n"
-    "  raylet … --node-ip 10.0.0.1 --port 7000 --token-file ~/.raylet_token &\n"
-    "  raylet … --node-ip 10.0.0.2 --port 7000 --token-file ~/.raylet_token --peers 10.0.0.1:7000 &\n"
+    "Raylets of one user on one machine need no token file: they share ~/.config/raylet/token, which the first one "
+    "makes.\n"
+    "Two machines, with a copy of one token file on each:\n"
+    "  raylet … --node-ip 10.0.0.1 --port 7000 --token-file ~/raylet/token &\n"
+    "  raylet … --node-ip 10.0.0.2 --port 7000 --token-file ~/raylet/token --peers 10.0.0.1:7000 &\n"
     "Or with a control store, which the first keeps and in which all find each other:\n"
-    "  raylet … --node-ip 10.0.0.1 --port 7000 --token-file ~/.raylet_token --head &\n"
-    "  raylet … --node-ip 10.0.0.2 --port 7000 --token-file ~/.raylet_token --control redis://raylet@10.0.0.1 &\n"
+    "  raylet … --node-ip 10.0.0.1 --port 7000 --token-file ~/raylet/token --head &\n"
+    "  raylet … --node-ip 10.0.0.2 --port 7000 --token-file ~/raylet/token --control redis://raylet@10.0.0.1 &\n"
     "  RAY_ADDRESS=10.0.0.1:7000 ./my_program    on either; it attaches to the raylet of its own machine\n"
     "Exit codes: 0 stopped as asked, 1 failed, 2 usage, 3 no store or control store is running, 4 not allowed, 5 timed "
     "out.";
@@ -202,13 +204,14 @@ int main(int argc, char** argv) {
   app.add_option("--port", flags.port, "TCP port for other raylets; 0, or not given: any that is free")
       ->check(CLI::Range(0, 65535));
   app.add_option("--token-file", flags.token_file,
-                 "secret that all raylets of the cluster share, in a file of mode 0600; without one: loopback only");
+                 "secret that all raylets of the cluster share, in a file of mode 0600; ~/.config/raylet/token if not "
+                 "given, which the first raylet makes");
   app.add_option("--peers", flags.peers, "other raylets, host:port,host:port; one of the cluster is enough")
       ->delimiter(',');
   app.add_option(
       "--control", flags.control,
       "where the cluster's Redis is: redis://[user[:password]@]host[:port], or unix://… with a socket's path; "
-      "a user without a password has the one of --control-password-file or --token-file");
+      "a user without a password has the one of --control-password-file, or one that is made from the token");
   app.add_option("--control-password-file", flags.control_password_file,
                  "password of the control store, in a file of mode 0600");
   app.add_option("--control-timeout", flags.control_timeout,

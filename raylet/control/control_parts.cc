@@ -32,11 +32,6 @@ Result<ControlAddress> MakeControlAddress(const std::string& text, const std::st
     address->password = password;
     if (address->user.empty()) address->user = kControlUser;
   } else if (!address->user.empty() && address->password.empty()) {
-    if (token.empty()) {
-      return Fail(ErrorCode::kInvalid, StrCat("--control names the user ", address->user,
-                                              " without a password: give it there, or in a file "
-                                              "with --control-password-file, or give the cluster's --token-file"));
-    }
     address->password = ControlPassword(token);
   }
   if (address->host.empty()) return address;

@@ -25,9 +25,9 @@ struct ControlOptions {
 // The password of the Redis user `raylet` in a cluster with this token. It is not the token itself,
 // because it travels.
 std::string ControlPassword(const std::string& token);
-// Reads --control, the bytes of a password file (empty: none) and the cluster's token (empty:
-// none). A user without a password gets the file's, or else the token's. Asks the resolver for the
-// host, so call it before the loop runs.
+// Reads --control, the bytes of a password file (empty: none) and the cluster's token. A
+// user without a password gets the file's, or else the token's. Asks the resolver for the host, so
+// call it before the loop runs.
 Result<ControlAddress> MakeControlAddress(const std::string& text, const std::string& password,
                                           const std::string& token);
 

@@ -21,12 +21,11 @@
 #include <thread>
 #include <utility>
 
-#include "base/id.h"
+#include "base/check.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/tcp_socket.h"
 #include "raylet/control/redis_conf.h"  // made from redis.conf
-#include "raylet/peers/token.h"
 
 namespace raylet {
 namespace {
@@ -99,28 +98,14 @@ ControlSupervisor::~ControlSupervisor() {
   while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {}
 }
 
-Result<std::string> ControlSupervisor::Password() const {
-  // Other characters would not be one word of redis.conf.
-  const auto plain = [](const std::string& password) {
-    return std::all_of(password.begin(), password.end(),
-                       [](char c) { return c > ' ' && c < 127 && c != '"' && c != '\''; });
-  };
-  if (!options_.password.empty()) {
-    if (plain(options_.password)) return options_.password;
-    return Fail(ErrorCode::kInvalid,
-                "the password for --head holds spaces, quotes or non-ASCII characters: choose one without them");
-  }
-  const std::string path = options_.folder + "/password";
-  if (::access(path.c_str(), F_OK) != 0) {
-    uint8_t random[24];
-    FillRandom(random, sizeof random);
-    RAYLET_RETURN_IF_ERROR(WriteOwnFile(path, ToHex(random, sizeof random) + "\n"));
-  }
-  auto password = ReadPasswordFile(path);
-  if (password && !plain(*password))
-    return Fail(ErrorCode::kInvalid,
-                StrCat("the password in ", path, " holds more than plain characters: remove the file"));
-  return password;
+// Other characters would not be one word of redis.conf.
+Result<void> ControlSupervisor::CheckPassword() const {
+  const std::string& password = options_.password;
+  RAYLET_CHECK(!password.empty(), "a control store that lets everybody in");
+  if (std::all_of(password.begin(), password.end(), [](char c) { return c > ' ' && c < 127 && c != '"' && c != '\''; }))
+    return {};
+  return Fail(ErrorCode::kInvalid,
+              "the password for --head holds spaces, quotes or non-ASCII characters: choose one without them");
 }
 
 // Checks the port first. Redis would report it only in its log, and another server on that port
@@ -174,18 +159,17 @@ Result<void> ControlSupervisor::Prepare() {
   const bool loopback = options_.host == "::1" || options_.host.starts_with("127.");
   RAYLET_RETURN_IF_ERROR(CheckPort(options_.host));
   if (!loopback && !everywhere) RAYLET_RETURN_IF_ERROR(CheckPort("127.0.0.1"));
-  const auto password = Password();
-  if (!password) return Fail(password.error());
+  RAYLET_RETURN_IF_ERROR(CheckPassword());
   address_.host = everywhere ? (options_.host == "::" ? "::1" : "127.0.0.1") : options_.host;
   address_.port = options_.port;
   address_.user = kControlUser;
-  address_.password = *password;
+  address_.password = options_.password;
 
   std::string config = kRedisConf;
   Replace(config, "%BIND%", loopback || everywhere ? options_.host : StrCat(options_.host, " 127.0.0.1"));
   Replace(config, "%PORT%", std::to_string(options_.port));
   Replace(config, "%FOLDER%", folder);
-  Replace(config, "%PASSWORD%", *password);
+  Replace(config, "%PASSWORD%", options_.password);
   RAYLET_RETURN_IF_ERROR(WriteOwnFile(config_path_, config));
   return WriteOwnFile(folder + "/address", address_.Shown() + "\n");
 }

@@ -1,7 +1,7 @@
 // ControlSupervisor: the redis-server of a cluster's control store. `raylet --head` starts it with
 // redis.conf in a folder of its own (mode 0700), starts it again when it dies, and stops it with
-// the raylet. Owned by main; the raylet's loop thread only. The folder keeps Redis's file and
-// password from one start to the next.
+// the raylet. Owned by main; the raylet's loop thread only. The folder keeps Redis's file
+// from one start to the next.
 // Always holds: the redis-server ends with the raylet, however the raylet ends: the kernel sends it
 // SIGTERM.
 #pragma once
@@ -22,7 +22,7 @@ struct ControlSupervisorOptions {
   std::string folder;                            // absolute; created where it is missing
   std::string host = "127.0.0.1";                // numeric: where other machines reach it; the loopback is served too
   uint16_t port = kRedisPort;                    // 0: any free port
-  std::string password;                          // empty: makes a password and keeps it in the folder's file `password`
+  std::string password;                          // of its one user; not empty
   std::string program = "redis-server";          // a path, or a name to look for in PATH
   std::chrono::milliseconds restart_first{100};  // the pause between starts; doubled while it dies at once, up to
   std::chrono::milliseconds restart_max{2'000};
@@ -53,7 +53,7 @@ class ControlSupervisor {
 
  private:
   Result<void> Prepare();
-  Result<std::string> Password() const;
+  Result<void> CheckPassword() const;
   Result<void> CheckPort(const std::string& host) const;
   Result<void> Launch();
   void Ended();

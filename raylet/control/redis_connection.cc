@@ -100,8 +100,8 @@ void RedisConnection::Greeted(Result<RedisReply> reply, bool last) {
     if (stranger) {
       return Lost({ErrorCode::kNotAllowed,
                    StrCat("Redis at ", address_.Shown(), " does not let us in (", text,
-                          "): one that a raylet's --head keeps wants redis://raylet@HOST and the cluster's "
-                          "--token-file; for another "
+                          "): one that a raylet's --head keeps wants redis://raylet@HOST and the "
+                          "cluster's token, whose file is copied to every machine (--token-file); for another "
                           "give user and password in --control, or the password in --control-password-file")});
     }
     return Lost({ErrorCode::kUnavailable, StrCat("Redis at ", address_.Shown(), " is not ready: ", text)});

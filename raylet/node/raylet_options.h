@@ -9,6 +9,7 @@
 #include "base/tcp_socket.h"
 #include "raylet/node/process_session.h"
 #include "raylet/peers/session.h"
+#include "raylet/peers/token.h"
 #include "raylet/scheduling/scheduler.h"
 
 namespace raylet {
@@ -17,7 +18,7 @@ namespace raylet {
 struct ClusterOptions {
   NodeId node;                    // who this raylet is to others; nil: one is drawn
   TcpAddress listen;              // where other raylets reach this one
-  std::string token;              // that all of them share; empty: loopback only
+  PeerToken token;                // that all of them share
   std::vector<TcpAddress> peers;  // that are to be found there
   PeerSessionLimits limits;
 };

@@ -4,7 +4,6 @@
 
 #include "base/log.h"
 #include "base/strings.h"
-#include "raylet/peers/token.h"
 
 namespace raylet {
 namespace {
@@ -14,20 +13,15 @@ constexpr int kAttemptsInDoubt = 12;  // short ones; then longer ones for a mach
 
 }  // namespace
 
-PeerDialer::PeerDialer(const PeerIdentity& own, bool has_token, PeerDialLimits limits, Duration in_doubt,
-                       const Clock& clock, const Sessions& sessions, Random random)
-    : own_(own),
-      has_token_(has_token),
-      limits_(limits),
-      in_doubt_(in_doubt),
-      clock_(clock),
-      sessions_(sessions),
-      random_(std::move(random)) {}
+PeerDialer::PeerDialer(const PeerIdentity& own, PeerDialLimits limits, Duration in_doubt, const Clock& clock,
+                       const Sessions& sessions, Random random)
+    : own_(own), limits_(limits), in_doubt_(in_doubt), clock_(clock), sessions_(sessions), random_(std::move(random)) {}
 
 // ---- addresses
 
 Result<void> PeerDialer::Seek(const TcpAddress& address, const NodeId& node) {
-  if (!MayReach(address)) return NeedsToken("a raylet at", address);
+  if (address.wildcard() || address.port() == 0)
+    return Fail(ErrorCode::kInvalid, StrCat("no raylet can be dialed at ", address.text()));
   if (address.text() == own_.address || node == own_.node) return {};
   Target& target = targets_[address.text()];
   if (target.sought) return {};
@@ -54,7 +48,6 @@ void PeerDialer::Forget(const std::string& address) {
 Result<void> PeerDialer::SeekBack(const PeerIdentity& identity) {
   const auto address = ParseTcpAddress(identity.address);
   if (!address) return Fail(address.error());
-  if (!MayReach(*address)) return Fail(ErrorCode::kNotAllowed, "without a token only loopback is dialed");
   Target& target = targets_[address->text()];
   target.address = *address;
   target.node = identity.node;
@@ -68,7 +61,7 @@ void PeerDialer::OnIntroduction(const PeerIntroductions::News& news) {
 
 void PeerDialer::Introduced(const PeerIntroductions::Place& place) {
   const auto address = ParseTcpAddress(place.address);
-  if (!address || !MayReach(*address) || address->text() == own_.address) return;
+  if (!address || address->text() == own_.address) return;
   const auto known = targets_.find(address->text());
   if (known == targets_.end()) {
     const auto others = std::count_if(targets_.begin(), targets_.end(),
@@ -109,7 +102,7 @@ bool PeerDialer::Refute(const std::string& address, const NodeId& served_by) {
 
 void PeerDialer::Connected(const PeerIdentity& peer, ConnectionId connection) {
   // It is dialed there when the connection breaks.
-  if (const auto address = ParseTcpAddress(peer.address); address && MayReach(*address)) {
+  if (const auto address = ParseTcpAddress(peer.address)) {
     Target& target = targets_[peer.address];
     target.address = *address;
     target.node = peer.node;
@@ -232,6 +225,13 @@ PeerDialer::Verdict PeerDialer::Failed(const std::string& address, ConnectionId 
     return {};
   }
   if (sessions_.InTouch(target.node)) return {};
+  if (failure.elsewhere) {
+    Refute(address, {});
+    if (!Keeps(target) && !sessions_.Lives(target.node)) {
+      targets_.erase(found);
+      return {};
+    }
+  }
   if (failure.refusal == wire::RefusalKind::DialBack) {
     target.last_failure.clear();
     target.next_at = clock_.Now() + Pause(++target.attempts + 2);

@@ -63,6 +63,7 @@ class PeerDialer {
     bool refused_by_machine = false;  // nobody listens there
     bool to_itself = false;
     std::optional<wire::RefusalKind> refusal;  // by a raylet that has proved itself
+    bool elsewhere = false;                    // the listener says that its address is another
   };
   // The end of a session that a failure shows.
   struct Verdict {
@@ -73,15 +74,16 @@ class PeerDialer {
   using Random = std::function<uint64_t()>;
 
   // `own`, `clock` and `sessions` outlive it. The session of a raylet is in doubt for `in_doubt`
-  // once it is out of touch. Without a token only loopback is dialed.
-  PeerDialer(const PeerIdentity& own, bool has_token, PeerDialLimits limits, Duration in_doubt, const Clock& clock,
+  // once it is out of touch.
+  PeerDialer(const PeerIdentity& own, PeerDialLimits limits, Duration in_doubt, const Clock& clock,
              const Sessions& sessions, Random random);
 
   // ---- addresses
-  // There is a raylet, or will be: `node`, if that is known. kNotAllowed without a token.
+  // There is a raylet, or will be: `node`, if that is known. kInvalid for an address without
+  // a port, or one that stands for every address.
   Result<void> Seek(const TcpAddress& address, const NodeId& node);
   void Forget(const std::string& address);  // not sought any more; its session goes on
-  // That raylet may not dial and asks to be dialed. kNotAllowed, kInvalid: its address cannot be.
+  // That raylet may not dial and asks to be dialed. kInvalid: its address cannot be.
   Result<void> SeekBack(const PeerIdentity& identity);
   void OnIntroduction(const PeerIntroductions::News& news);
   void ForgetAll() { targets_.clear(); }
@@ -115,7 +117,6 @@ class PeerDialer {
     std::string last_failure;     // logged once
   };
 
-  bool MayReach(const TcpAddress& address) const { return has_token_ || address.loopback(); }
   bool WantsDial(const Target& target) const;
   bool Keeps(const Target& target) const;
   TimePoint FirstAt(const NodeId& node) const;
@@ -128,7 +129,6 @@ class PeerDialer {
   void SeekLost(Target& target);
 
   const PeerIdentity& own_;
-  const bool has_token_;
   const PeerDialLimits limits_;
   const Duration in_doubt_;
   const Clock& clock_;

@@ -30,10 +30,6 @@ std::string Printable(std::string text) {
   return text;
 }
 
-const char* HowToToken() {
-  return "give every raylet of the cluster the same token with --token-file, or none to those of one machine";
-}
-
 }  // namespace
 
 PeerHandshake::Nonce PeerHandshake::NewNonce(const std::function<uint64_t()>& random) {
@@ -62,7 +58,6 @@ void PeerHandshake::SayHello() {
   hello.epoch = options_.own.epoch;
   hello.machine_number = static_cast<uint32_t>(options_.own.machine);
   hello.role = options_.role;
-  hello.has_token = !options_.token.empty();
   hello.nonce.assign(nonce_.begin(), nonce_.end());
   hello.address = options_.own.address;
   own_hello_ = Encode(hello);
@@ -114,6 +109,13 @@ void PeerHandshake::OnFrame() {
   // Not a word to who does not even greet as a raylet.
   if (heard.error().code == ErrorCode::kProtocolError) return GiveUp(heard.error());
   Refuse(wire::RefusalKind::Other, heard.error());
+  if (heard.error().code == ErrorCode::kNotAllowed) NameOwnTokenFile();
+}
+
+// For this raylet's log. The other side does not hear it.
+void PeerHandshake::NameOwnTokenFile() {
+  if (!options_.token.file().empty())
+    failure_.message += StrCat("; the token of ", options_.own.address, " is that in ", options_.token.file());
 }
 
 Result<void> PeerHandshake::OnHello(std::span<const std::byte> body) {
@@ -137,6 +139,13 @@ Result<void> PeerHandshake::OnHello(std::span<const std::byte> body) {
     return Fail(ErrorCode::kAlreadyExists, StrCat("the raylets at ", options_.own.address, " and ", peer_.address,
                                                   " number their processes alike (",
                                                   static_cast<uint32_t>(peer_.machine), "): start one of them again"));
+  }
+  if (options_.side == Side::kDialer && !options_.dialed.empty() && peer_.address != options_.dialed) {
+    elsewhere_ = true;
+    return Fail(ErrorCode::kWrongState,
+                StrCat("the listener at ", options_.dialed, " says that its address is ", peer_.address,
+                       ": somebody passes its words on, and could change them; dial the address of its --node-ip and "
+                       "--port"));
   }
   if (options_.side == Side::kListener) {
     options_.role = hello->role;
@@ -166,13 +175,6 @@ Result<void> PeerHandshake::CheckHello(const wire::PeerHelloT& hello) const {
     return Fail(ErrorCode::kProtocolError, "a raylet greets with a Hello that makes no sense");
   if (options_.side == Side::kDialer && hello.role != options_.role)
     return Fail(ErrorCode::kProtocolError, "a raylet answers in another role than it was asked for");
-  if (hello.has_token != !options_.token.empty()) {
-    const bool ours = !options_.token.empty();
-    return Fail(ErrorCode::kNotAllowed,
-                StrCat("the raylet at ", ours ? options_.own.address : Printable(hello.address),
-                       " has a token, and the one at ", ours ? Printable(hello.address) : options_.own.address,
-                       " has none: ", HowToToken()));
-  }
   return {};
 }
 
@@ -183,8 +185,10 @@ Result<void> PeerHandshake::OnProof(std::span<const std::byte> body) {
   const auto expected = Mac(prover);
   if (to_itself_ || proof->mac.size() != expected.size() ||
       CRYPTO_memcmp(proof->mac.data(), expected.data(), expected.size()) != 0) {
-    return Fail(ErrorCode::kNotAllowed, StrCat("the raylets at ", options_.own.address, " and ", peer_.address,
-                                               " have different tokens: ", HowToToken()));
+    return Fail(ErrorCode::kNotAllowed,
+                StrCat("the raylets at ", options_.own.address, " and ", peer_.address,
+                       " have different tokens: copy the token file of the one to the other, with mode 0600, and start "
+                       "that one again with its --token-file"));
   }
   proven_ = true;
   expected_ = wire::PeerMessage::Accepted;
@@ -214,6 +218,8 @@ void PeerHandshake::OnRefused(std::span<const std::byte> body) {
   const auto code = static_cast<ErrorCode>(refused->status->code);
   GiveUp({code == ErrorCode::kOk || code > ErrorCode::kUnavailable ? ErrorCode::kNotAllowed : code,
           Printable(refused->status->message)});
+  // Before the proof, kNotAllowed means that the tokens differ.
+  if (!proven_ && code == ErrorCode::kNotAllowed) NameOwnTokenFile();
 }
 
 void PeerHandshake::Accept(const wire::PeerAcceptedT& accepted) {
@@ -258,9 +264,10 @@ std::array<uint8_t, kMacBytes> PeerHandshake::Mac(Side prover) const {
   text.push_back(static_cast<std::byte>(prover));
   AppendCounted(text, dialer ? own_hello_ : peer_hello_);
   AppendCounted(text, dialer ? peer_hello_ : own_hello_);
+  const std::string& token = options_.token.bytes();
   std::array<uint8_t, kMacBytes> mac{};
   unsigned size = 0;
-  const bool made = HMAC(EVP_sha256(), options_.token.data(), static_cast<int>(options_.token.size()),
+  const bool made = HMAC(EVP_sha256(), token.data(), static_cast<int>(token.size()),
                          reinterpret_cast<const uint8_t*>(text.data()), text.size(), mac.data(), &size) != nullptr;
   RAYLET_CHECK(made && size == kMacBytes, "OpenSSL makes no HMAC-SHA256");
   return mac;

@@ -13,9 +13,7 @@
 // A Proof is HMAC-SHA256 under the token of a label, the prover's side, and both Hellos as they
 // travelled. So it is bound to both nonces, ids, epochs, roles and version ranges. It fits no other
 // connection, and not the other side of this one. The listener proves itself only after the dialer
-// has. Without a token both prove with an empty key: that ties the frames together and proves
-// nothing, so such a raylet listens on loopback only. Nothing after the handshake is encrypted or
-// signed.
+// has. Nothing after the handshake is encrypted or signed.
 //
 // Always holds: until both proofs are good, the caller hears of the other side only why it failed.
 // The handshake takes 4 KiB at most, no byte behind itself, and nothing after 5 s.
@@ -33,6 +31,7 @@
 #include "base/frame.h"
 #include "base/result.h"
 #include "fbs/messages.h"
+#include "raylet/peers/token.h"
 
 namespace raylet {
 
@@ -66,7 +65,10 @@ class PeerHandshake {
     PeerIdentity own;
     Side side = Side::kDialer;
     wire::PeerRole role = wire::PeerRole::Session;  // the dialer's wish; a listener takes what comes
-    std::string token;                              // empty: none
+    PeerToken token;
+    // The address that a dialer has dialed. A listener whose Hello has another address gets no
+    // proof, because it could pass the proof on to the raylet there. Empty: any address.
+    std::string dialed;
   };
 
   // From a source of random numbers, each used once.
@@ -101,6 +103,7 @@ class PeerHandshake {
   std::optional<wire::RefusalKind> own_refusal() const { return own_refusal_; }  // where this side refused
   bool proven() const { return proven_; }
   bool to_itself() const { return to_itself_; }            // the other end is this raylet
+  bool elsewhere() const { return elsewhere_; }            // the listener says another address
   bool said_nothing() const { return bytes_taken_ == 0; }  // such as a port scan
   TimePoint deadline() const { return deadline_; }
 
@@ -115,6 +118,7 @@ class PeerHandshake {
   Result<void> OnAccepted(std::span<const std::byte> body);
   void OnRefused(std::span<const std::byte> body);
   std::array<uint8_t, kMacBytes> Mac(Side prover) const;
+  void NameOwnTokenFile();
   void GiveUp(Error why);
 
   Options options_;
@@ -129,6 +133,7 @@ class PeerHandshake {
   PeerIdentity peer_;
   bool proven_ = false;
   bool to_itself_ = false;
+  bool elsewhere_ = false;
   wire::PeerAcceptedT accepted_;
   Error failure_;
   std::optional<wire::RefusalKind> refusal_, own_refusal_;

@@ -40,8 +40,7 @@ PeerLinks::PeerLinks(Loop& loop, const Clock& clock, PeerLinksOptions options, C
                   DropOldestStranger();
                   AddConnection(std::move(fd), remote, PeerHandshake::Side::kListener, wire::PeerRole::Session);
                 }),
-      dialer_(options_.own, !options_.token.empty(), options_.dials, options_.limits.silent_after / 6, clock, *this,
-              random_),
+      dialer_(options_.own, options_.dials, options_.limits.silent_after / 6, clock, *this, random_),
       tick_every_(std::clamp(std::chrono::duration_cast<std::chrono::milliseconds>(options_.limits.heartbeat_every) / 2,
                              kTickMin, kTickMax)),
       introductions_(options_.own.node) {
@@ -53,7 +52,7 @@ PeerLinks::PeerLinks(Loop& loop, const Clock& clock, PeerLinksOptions options, C
 PeerLinks::~PeerLinks() { *alive_ = false; }
 
 Result<void> PeerLinks::Listen(const TcpAddress& address) {
-  RAYLET_RETURN_IF_ERROR(listener_.Listen(address, !options_.token.empty()));
+  RAYLET_RETURN_IF_ERROR(listener_.Listen(address));
   options_.own.address = options_.advertised.empty() ? listener_.address().text() : options_.advertised;
   return {};
 }
@@ -472,6 +471,7 @@ PeerConnection& PeerLinks::AddConnection(UniqueFd fd, const TcpAddress& remote, 
   options.side = side;
   options.role = role;
   options.token = options_.token;
+  if (side == PeerHandshake::Side::kDialer) options.dialed = remote.text();
   const ConnectionId id = next_connection_++;
   Link& link = links_[id];
   PeerConnection::Events& events = *this;
@@ -508,7 +508,8 @@ void PeerLinks::OnClosed(PeerConnection& connection, const Error& reason) {
   }
   if (!link.dialed.empty()) {
     const PeerHandshake& handshake = connection.handshake();
-    PeerDialer::Failure failure{reason, connection.refused_by_machine(), handshake.to_itself(), {}};
+    PeerDialer::Failure failure{
+        reason, connection.refused_by_machine(), handshake.to_itself(), {}, handshake.elsewhere()};
     if (handshake.proven()) failure.refusal = handshake.refusal();
     const auto verdict = dialer_.Failed(link.dialed, connection.id(), failure);
     CarryOut(verdict);

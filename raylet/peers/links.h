@@ -32,8 +32,8 @@
 namespace raylet {
 
 struct PeerLinksOptions {
-  PeerIdentity own;        // its address is filled by Listen
-  std::string token;       // empty: loopback only
+  PeerIdentity own;  // its address is filled by Listen
+  PeerToken token;
   std::string advertised;  // where others reach it, if not where it listens: host:port
   PeerSessionLimits limits;
   PeerDialLimits dials;
@@ -75,7 +75,7 @@ class PeerLinks final : private PeerConnection::Events, private PeerDialer::Sess
             Random random = {});
   ~PeerLinks() override;
 
-  // kNotAllowed for what is not loopback without a token.
+  // kInvalid for an address that stands for all of this machine.
   Result<void> Listen(const TcpAddress& address);
   const PeerIdentity& own() const { return options_.own; }
   const TcpAddress& listening() const { return listener_.address(); }

@@ -4,7 +4,6 @@
 
 #include "base/log.h"
 #include "base/strings.h"
-#include "raylet/peers/token.h"
 
 namespace raylet {
 namespace {
@@ -15,13 +14,12 @@ constexpr std::chrono::seconds kStrangersLoggedEvery{1};
 
 }  // namespace
 
-Result<void> PeerListener::Listen(const TcpAddress& address, bool has_token) {
+Result<void> PeerListener::Listen(const TcpAddress& address) {
   if (address.wildcard()) {
     return Fail(ErrorCode::kInvalid, StrCat(address.host(),
                                             " stands for every address of this machine: name the one that "
                                             "other raylets reach with --node-ip"));
   }
-  if (!has_token && !address.loopback()) return NeedsToken("listening on", address);
   auto fd = ListenTcp(address, kBacklog);
   if (!fd) return Fail(fd.error());
   auto local = LocalAddressOf(fd->get());

@@ -22,8 +22,8 @@ class PeerListener {
   PeerListener(Loop& loop, const Clock& clock, Accepted accepted)
       : loop_(loop), clock_(clock), accepted_(std::move(accepted)) {}
 
-  // kNotAllowed for an address that is not loopback, without a token.
-  Result<void> Listen(const TcpAddress& address, bool has_token);
+  // kInvalid for an address that stands for all of this machine.
+  Result<void> Listen(const TcpAddress& address);
   void Stop();
   const TcpAddress& address() const { return address_; }
   // A connection that was accepted has ended before it was open. Warns once a second at most.

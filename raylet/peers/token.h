@@ -1,25 +1,45 @@
-// The secret that the raylets of one cluster share, and the password of their control store: each a
-// file that only its owner may read. Read once, at start, by main.
+// PeerToken: the secret that the raylets of one cluster share. A process that knows it can have
+// code run as their user. It lies in a file that only its owner may read, as does the password of
+// their control store. Main reads both once, at the start.
+// Always holds: no token is empty, and every raylet has one.
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include "base/result.h"
-#include "base/tcp_socket.h"
 
 namespace raylet {
 
 constexpr size_t kTokenBytesMin = 16;
 constexpr size_t kTokenBytesMax = 4096;
 
-// The bytes of the file without line ends behind them. kNotFound; kNotAllowed: others may read it,
-// or it belongs to another user. kInvalid: too short or too long. Each error names the command that
-// helps.
-Result<std::string> ReadTokenFile(const std::string& path);
+class PeerToken {
+ public:
+  PeerToken();  // a random one: a raylet with it meets no other
+  // kInvalid for too few or too many bytes. `file` holds them, and log lines name it.
+  static Result<PeerToken> FromBytes(std::string bytes, std::string file = {});
+
+  const std::string& bytes() const { return bytes_; }
+  const std::string& file() const { return file_; }  // empty: no file holds it
+
+ private:
+  PeerToken(std::string bytes, std::string file) : bytes_(std::move(bytes)), file_(std::move(file)) {}
+  std::string bytes_;
+  std::string file_;
+};
+
+// The bytes of the file without line ends behind them. kNotFound. kNotAllowed: others may use the
+// file, another user owns it, or it is a symbolic link. kInvalid: too short or too long. Each error
+// names the command that helps.
+Result<PeerToken> ReadTokenFile(const std::string& path);
 // As above, but of any length up to the same limit: whoever set up the control store has chosen it.
 Result<std::string> ReadPasswordFile(const std::string& path);
 
-// kNotAllowed: `what` the raylet does at an address beyond loopback needs a token.
-tl::unexpected<Error> NeedsToken(const std::string& what, const TcpAddress& address);
+// The path of this user's token: raylet/token below $XDG_CONFIG_HOME, or else below ~/.config.
+Result<std::string> UserTokenPath();
+// The token in that file. The first raylet of a user makes the file. Raylets that start together
+// all get the same token.
+Result<PeerToken> UserToken(const std::string& path);
 
 }  // namespace raylet

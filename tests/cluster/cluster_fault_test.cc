@@ -149,7 +149,6 @@ raylet::Bytes HelloOfVersions(uint16_t least, uint16_t most) {
   hello.node = std::make_unique<raylet::wire::Id20>(raylet::ToWire(raylet::NodeId::FromRandom()));
   hello.epoch = 1;
   hello.machine_number = 1;
-  hello.has_token = true;
   hello.nonce.assign(32, 1);
   hello.address = "127.0.0.1:9";
   raylet::Bytes bytes;

@@ -353,7 +353,6 @@ void Fill(wire::PeerHelloT& message) {
   message.epoch = 0xfedcba9876543210;
   message.machine_number = 7;
   message.role = wire::PeerRole::Session;
-  message.has_token = true;
   for (uint8_t i = 0; i < 32; ++i) message.nonce.push_back(i);
   message.address = "10.0.0.1:7000";
 }

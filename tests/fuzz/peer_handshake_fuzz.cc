@@ -15,7 +15,7 @@ void Run(fuzz::Input input) {
   options.own.epoch = 2;
   options.own.machine = MachineNumber{3};
   options.own.address = "127.0.0.1:1";
-  options.token = "a token that no input knows";
+  options.token = *PeerToken::FromBytes("a token that no input knows");
   options.side = (choice & 1) != 0 ? PeerHandshake::Side::kDialer : PeerHandshake::Side::kListener;
   PeerHandshake handshake(options, PeerHandshake::Nonce{}, TimePoint());
   size_t taken = 0;

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -20,6 +21,7 @@
 #include "base/check.h"
 #include "base/strings.h"
 #include "base/unix_socket.h"
+#include "tests/harness/run_folder.h"
 
 namespace raylet::test {
 namespace {
@@ -56,15 +58,27 @@ std::vector<char*> Pointers(std::vector<std::string>& strings) {
   return pointers;
 }
 
+// Holds the user's files for the programs of this test, such as the token of raylets without a
+// --token-file.
+const std::string& PrivateConfigFolder() {
+  static const RunFolder folder;
+  return folder.path();
+}
+
 std::vector<std::string> Environment(const ProcessOptions& options) {
+  auto changes = options.environment;
+  const auto has = [&](const char* name) {
+    return std::any_of(changes.begin(), changes.end(), [&](const auto& each) { return each.first == name; });
+  };
+  if (!has("XDG_CONFIG_HOME")) changes.emplace_back("XDG_CONFIG_HOME", PrivateConfigFolder());
   std::vector<std::string> all;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string text = *entry;
     bool replaced = false;
-    for (const auto& [name, value] : options.environment) replaced |= text.rfind(name + "=", 0) == 0;
+    for (const auto& [name, value] : changes) replaced |= text.rfind(name + "=", 0) == 0;
     if (!replaced) all.push_back(text);
   }
-  for (const auto& [name, value] : options.environment) all.push_back(StrCat(name, "=", value));
+  for (const auto& [name, value] : changes) all.push_back(StrCat(name, "=", value));
   return all;
 }
 

@@ -34,11 +34,13 @@ struct ProcessOptions {
   // Gives the program "--lifeline-fd N", whose other end lives in the test.
   bool lifeline_fd = true;
   Duration ready_timeout = std::chrono::seconds(20);
-  std::vector<std::pair<std::string, std::string>> environment;  // on top of the test's own
-  std::string folder;                                            // where it runs; the test's own if empty
-  uint64_t descriptors_max = 0;                                  // RLIMIT_NOFILE; 0 leaves it alone
-  bool bound_by_permissions = false;                             // of files and folders, though root started it
-  int network = -1;  // a descriptor of the network namespace to run in; -1: the test's own
+  // On top of the test's own. XDG_CONFIG_HOME is a folder of the test: no test writes into the real
+  // home.
+  std::vector<std::pair<std::string, std::string>> environment;
+  std::string folder;                 // where it runs; the test's own if empty
+  uint64_t descriptors_max = 0;       // RLIMIT_NOFILE; 0 leaves it alone
+  bool bound_by_permissions = false;  // of files and folders, though root started it
+  int network = -1;                   // a descriptor of its network namespace; -1: the test's own
 };
 
 class DaemonProcess {

@@ -31,6 +31,7 @@ class ControlSupervisorTest : public ::testing::Test {
       ControlSupervisorOptions options;
       options.folder = folder_.File("control");
       options.port = port;
+      options.password = "the-password-of-a-test";
       options.program = program;
       options.restart_first = std::chrono::milliseconds(5);
       supervisor_.emplace(thread_.loop(), options);
@@ -72,7 +73,6 @@ TEST_F(ControlSupervisorTest, ServesRayletsAndNobodyElse) {
   ASSERT_TRUE(started) << started.error().message;
   EXPECT_TRUE(supervisor_->is_new());
   EXPECT_EQ(ModeOf("control"), 0700u);
-  EXPECT_EQ(ModeOf("control/password"), 0600u);
   EXPECT_EQ(ModeOf("control/redis.conf"), 0600u);
   Connect(supervisor_->address());
   const auto marked = Mark();
@@ -110,14 +110,12 @@ TEST_F(ControlSupervisorTest, StopsWithItsFolderKeptForTheNextStart) {
   Connect(supervisor_->address());
   ASSERT_TRUE(Mark());
   const pid_t pid = Pid();
-  const std::string password = supervisor_->address().password;
   ASSERT_TRUE(Stop());
   EXPECT_EQ(Pid(), 0);
   EXPECT_NE(::kill(pid, 0), 0);
   thread_.Run([this] { store_.reset(); });
   ASSERT_TRUE(Start());
   EXPECT_FALSE(supervisor_->is_new());
-  EXPECT_EQ(supervisor_->address().password, password);
   Connect(supervisor_->address());
   EXPECT_TRUE(IsMarked().value_or(false));
 }

@@ -105,21 +105,22 @@ TEST_F(RayletPeers, FrozenPeerIsSilentThenDeadThenUpAgain) {
   ASSERT_TRUE(b.Sees("up"));
 }
 
-TEST_F(RayletPeers, PeerWithAnotherTokenIsRefusedAndBothLogsSayWhy) {
+TEST_F(RayletPeers, PeerWithAnotherTokenOrItsUsersIsRefusedAndBothLogsSayWhy) {
   std::ofstream(folder_.File("other")) << "a token of another cluster\n";
   ::chmod(folder_.File("other").c_str(), 0600);
   Machine a(Flags());
   const auto says = [](Machine& each, const std::string& words) {
     return test::Eventually(kPatience, [&] { return each.node.daemon->Output().find(words) != std::string::npos; });
   };
-  for (const bool has_one : {true, false}) {
+  for (const bool names_one : {true, false}) {
     std::vector<std::string> flags = {"--peers", a.Address()};
-    if (has_one) flags.insert(flags.end(), {"--token-file", folder_.File("other")});
+    if (names_one) flags.insert(flags.end(), {"--token-file", folder_.File("other")});
     Machine b(flags);
-    const std::string words =
-        has_one ? "have different tokens" : "has a token, and the one at " + b.Address() + " has none";
+    const std::string words = "the raylets at " + a.Address() + " and " + b.Address() + " have different tokens";
     EXPECT_TRUE(says(a, words)) << a.node.daemon->Output();
+    EXPECT_TRUE(says(a, "that in " + folder_.File("token"))) << a.node.daemon->Output();
     EXPECT_TRUE(says(b, words)) << b.node.daemon->Output();
+    EXPECT_TRUE(says(b, names_one ? "that in " + folder_.File("other") : "/raylet/token")) << b.node.daemon->Output();
     EXPECT_TRUE(a.Status()["peers"].empty());
     EXPECT_TRUE(b.Status()["peers"].empty());
   }
@@ -143,8 +144,7 @@ TEST_F(RayletPeers, FlagsThatMakeNoSenseOrAreNotSafeAreRefusedWithTheRemedy) {
   ::chmod(folder_.File("token").c_str(), 0644);
   refused({"--token-file", folder_.File("token")}, 4, "chmod 600 " + folder_.File("token"));
   refused({"--token-file", folder_.File("absent")}, 1, "head -c 32 /dev/urandom");
-  refused({"--node-ip", "192.0.2.1"}, 4, "--token-file");
-  refused({"--peers", "192.0.2.1:7000"}, 4, "--token-file");
+  refused({"--node-ip", "192.0.2.1"}, 2, "this machine has no such address");
   refused({"--peers", "127.0.0.1"}, 2, "host:port");
   refused({"--node-ip", "here"}, 2, "--node-ip");
   refused({"--node-id", "7"}, 2, "40 hexadecimal digits");

@@ -58,12 +58,15 @@ class PeerDialerTest : public ::testing::Test, protected PeerDialer::Sessions {
   static PeerDialer::Failure ByRaylet(wire::RefusalKind kind) {
     return {{ErrorCode::kWrongState, "refused"}, false, false, kind};
   }
+  static PeerDialer::Failure Elsewhere() {
+    return {{ErrorCode::kWrongState, "its address is another"}, false, false, {}, /*elsewhere=*/true};
+  }
 
   ManualClock clock_;
   std::map<NodeId, bool> in_touch_;  // the sessions that live
   PeerIdentity own_ = Identity(5);
   PeerDialLimits limits_;
-  PeerDialer dialer_{own_, /*has_token=*/false, limits_, kInDoubt, clock_, *this, [] { return uint64_t{0}; }};
+  PeerDialer dialer_{own_, limits_, kInDoubt, clock_, *this, [] { return uint64_t{0}; }};
   ConnectionId connections_ = 0;
   PeerDialer::Attempt last_;
 };
@@ -96,14 +99,26 @@ TEST_F(PeerDialerTest, PausesTwiceAsLongAfterEachFailureUpToTheLimit) {
   }
 }
 
-TEST_F(PeerDialerTest, NeedsATokenBeyondLoopback) {
-  const auto refused = dialer_.Seek(*ParseTcpAddress("10.0.0.1:7000"), {});
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, ErrorCode::kNotAllowed);
-  PeerIdentity far = Identity(9);
-  far.address = "10.0.0.1:7000";
-  EXPECT_EQ(dialer_.SeekBack(far).error().code, ErrorCode::kNotAllowed);
+TEST_F(PeerDialerTest, RefusesAnAddressWithoutAPortAndOneThatStandsForAll) {
+  EXPECT_EQ(dialer_.Seek(*ParseTcpAddress("0.0.0.0:7000"), {}).error().code, ErrorCode::kInvalid);
+  EXPECT_EQ(dialer_.Seek(*ParseTcpAddress("127.0.0.1:0"), {}).error().code, ErrorCode::kInvalid);
   EXPECT_TRUE(Dial().empty());
+}
+
+TEST_F(PeerDialerTest, GivesUpAnIntroducedAddressWhoseListenerSaysAnother) {
+  dialer_.OnIntroduction({{At(7009).text(), NodeNumber(9), 1}, true});
+  EXPECT_EQ(Dial(), std::vector<int>{9});
+  EXPECT_TRUE(Fail(9, Elsewhere()).dead.IsNil());
+  clock_.Advance(seconds(60));
+  EXPECT_TRUE(Dial().empty());
+}
+
+TEST_F(PeerDialerTest, DialsASoughtAddressOnThoughItsListenerSaysAnother) {
+  ASSERT_TRUE(dialer_.Seek(At(7009), {}));
+  EXPECT_EQ(Dial(), std::vector<int>{9});
+  EXPECT_TRUE(Fail(9, Elsewhere()).dead.IsNil());
+  clock_.Advance(seconds(60));
+  EXPECT_EQ(Dial(), std::vector<int>{9});
 }
 
 TEST_F(PeerDialerTest, DialsASilentPeerSoonAndWithShortAttempts) {

@@ -1,13 +1,8 @@
 #include "raylet/peers/handshake.h"
 
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 
-#include <fstream>
 #include <functional>
-
-#include "raylet/peers/token.h"
-#include "tests/harness/run_folder.h"
 
 namespace raylet {
 namespace {
@@ -24,7 +19,7 @@ PeerHandshake::Options OptionsOf(Side side, const std::string& token = "a token 
   options.own.machine = side == Side::kDialer ? MachineNumber{21} : MachineNumber{22};
   options.own.address = side == Side::kDialer ? "10.0.0.1:7001" : "10.0.0.2:7002";
   options.side = side;
-  options.token = token;
+  options.token = *PeerToken::FromBytes(token, "/home/of/" + std::to_string(options.own.epoch));
   return options;
 }
 
@@ -86,14 +81,6 @@ TEST(PeerHandshake, TwoRayletsWithOneTokenKnowEachOtherInWhateverPiecesTheirByte
   }
 }
 
-TEST(PeerHandshake, WithoutATokenOnBothSidesTheyOpenToo) {
-  auto dialer = Begin(OptionsOf(Side::kDialer, ""), 1);
-  auto listener = Begin(OptionsOf(Side::kListener, ""), 2);
-  Converse(dialer, listener);
-  EXPECT_EQ(dialer.state(), State::kOpen);
-  EXPECT_EQ(listener.state(), State::kOpen);
-}
-
 TEST(PeerHandshake, DifferentTokensAreToldToBothAndNeitherIsProven) {
   auto dialer = Begin(OptionsOf(Side::kDialer, "a token of the cluster"), 1);
   auto listener = Begin(OptionsOf(Side::kListener, "a token of another one"), 2);
@@ -103,23 +90,31 @@ TEST(PeerHandshake, DifferentTokensAreToldToBothAndNeitherIsProven) {
     EXPECT_FALSE(each->proven());
     EXPECT_EQ(each->failure().code, ErrorCode::kNotAllowed);
     EXPECT_TRUE(Says(*each, "different tokens")) << each->failure().message;
+    EXPECT_TRUE(Says(*each, "copy the token file"));
     EXPECT_TRUE(Says(*each, "--token-file"));
   }
   EXPECT_TRUE(dialer.refusal().has_value());
 }
 
-TEST(PeerHandshake, ATokenOnOneSideAloneIsToldWithTheAddressThatLacksIt) {
-  for (const bool dialer_has : {true, false}) {
-    auto dialer = Begin(OptionsOf(Side::kDialer, dialer_has ? "a token of the cluster" : ""), 1);
-    auto listener = Begin(OptionsOf(Side::kListener, dialer_has ? "" : "a token of the cluster"), 2);
-    Converse(dialer, listener);
-    const std::string lacks = std::string("the one at ") + (dialer_has ? "10.0.0.2:7002" : "10.0.0.1:7001");
-    for (const auto* each : {&dialer, &listener}) {
-      EXPECT_EQ(each->state(), State::kFailed);
-      EXPECT_FALSE(each->proven());
-      EXPECT_TRUE(Says(*each, lacks + " has none")) << each->failure().message;
-    }
-  }
+TEST(PeerHandshake, RayletsWithRandomTokensDoNotMeet) {
+  auto options = OptionsOf(Side::kDialer);
+  options.token = PeerToken();
+  auto dialer = Begin(options, 1);
+  options = OptionsOf(Side::kListener);
+  options.token = PeerToken();
+  auto listener = Begin(options, 2);
+  Converse(dialer, listener);
+  EXPECT_EQ(listener.state(), State::kFailed);
+  EXPECT_FALSE(dialer.proven());
+  EXPECT_FALSE(listener.proven());
+}
+
+TEST(PeerHandshake, EachSideNamesItsOwnTokenFileAndNotTheOthers) {
+  auto dialer = Begin(OptionsOf(Side::kDialer, "a token of the cluster"), 1);
+  auto listener = Begin(OptionsOf(Side::kListener, "a token of another one"), 2);
+  Converse(dialer, listener);
+  EXPECT_TRUE(Says(dialer, "/home/of/11") && !Says(dialer, "/home/of/12")) << dialer.failure().message;
+  EXPECT_TRUE(Says(listener, "/home/of/12") && !Says(listener, "/home/of/11")) << listener.failure().message;
 }
 
 TEST(PeerHandshake, NotAByteBehindItIsTaken) {
@@ -150,7 +145,6 @@ Bytes HelloFrame(const std::function<void(wire::PeerHelloT&)>& change, Side side
   hello.node = std::make_unique<wire::Id20>(ToWire(options.own.node));
   hello.epoch = options.own.epoch;
   hello.machine_number = static_cast<uint32_t>(options.own.machine);
-  hello.has_token = true;
   hello.nonce.assign(kNonceBytes, 9);
   hello.address = options.own.address;
   change(hello);
@@ -291,6 +285,29 @@ TEST(PeerHandshake, AStrangerWhoSendsBackWhatItHearsProvesNothing) {
   EXPECT_FALSE(victim.proven());
 }
 
+TEST(PeerHandshake, DialerProvesNothingToAListenerThatSaysAnotherAddress) {
+  auto options = OptionsOf(Side::kDialer);
+  options.dialed = "10.0.0.2:7002";
+  auto dialer = Begin(options, 1);
+  auto listener = Begin(OptionsOf(Side::kListener), 2);
+  Converse(dialer, listener);
+  EXPECT_EQ(dialer.state(), State::kOpen) << dialer.failure().message;
+
+  options.dialed = "10.0.0.2:7009";
+  auto victim = Begin(options, 1);
+  auto elsewhere = Begin(OptionsOf(Side::kListener), 2);
+  int frames = 0;
+  Converse(victim, elsewhere, 4096, [&](Side from, Bytes& bytes) {
+    FrameHeader header;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    if (from == Side::kDialer && header.type == static_cast<uint16_t>(wire::PeerMessage::Proof)) ++frames;
+  });
+  EXPECT_TRUE(victim.elsewhere());
+  EXPECT_EQ(frames, 0) << "no proof that could be passed on";
+  EXPECT_FALSE(elsewhere.proven());
+  EXPECT_TRUE(Says(victim, "10.0.0.2:7009") && Says(victim, "10.0.0.2:7002")) << victim.failure().message;
+}
+
 TEST(PeerHandshake, ProofsOfOneConnectionDoNotFitAnother) {
   Bytes recorded_hello, recorded_proof;
   {
@@ -359,7 +376,9 @@ TEST(PeerHandshake, WhoIsProvenMayBeRefusedWithAKindAndASentence) {
 }
 
 TEST(PeerHandshake, WhatStrangersSayReachesTheLogWithoutControlCharacters) {
-  auto dialer = Begin(OptionsOf(Side::kDialer), 1);
+  auto options = OptionsOf(Side::kDialer);
+  options.token = PeerToken();  // of no file: the failure would name it
+  auto dialer = Begin(options, 1);
   wire::PeerRefusedT refused;
   refused.status = ToStatus({ErrorCode::kNotAllowed, "no\n2026 error: all is lost\x1b[2J" + std::string(3000, 'x')});
   Bytes frame;
@@ -367,52 +386,6 @@ TEST(PeerHandshake, WhatStrangersSayReachesTheLogWithoutControlCharacters) {
   Feed(dialer, frame);
   EXPECT_EQ(dialer.failure().message.substr(0, 31), "no?2026 error: all is lost?[2Jx");
   EXPECT_LE(dialer.failure().message.size(), 1024U);
-}
-
-class PeerToken : public ::testing::Test {
- protected:
-  std::string Write(const std::string& text, mode_t mode) {
-    const std::string path = folder_.File("token");
-    std::ofstream(path) << text;
-    ::chmod(path.c_str(), mode);
-    return path;
-  }
-  test::RunFolder folder_;
-};
-
-TEST_F(PeerToken, IsReadWithoutTheLineEndBehindIt) {
-  EXPECT_EQ(*ReadTokenFile(Write("0123456789abcdef\r\n", 0600)), "0123456789abcdef");
-  EXPECT_EQ(*ReadTokenFile(Write("0123456789abcdef", 0400)), "0123456789abcdef");
-}
-
-TEST_F(PeerToken, ThatOthersMayReadIsRefusedWithTheCommandThatHelps) {
-  for (const mode_t mode : {0640, 0604, 0610, 0602}) {
-    const auto path = Write("0123456789abcdef", mode);
-    const auto token = ReadTokenFile(path);
-    ASSERT_FALSE(token);
-    EXPECT_EQ(token.error().code, ErrorCode::kNotAllowed);
-    EXPECT_NE(token.error().message.find("chmod 600 " + path), std::string::npos) << token.error().message;
-  }
-}
-
-TEST_F(PeerToken, ThatIsAbsentOrTooShortOrNoFileIsRefused) {
-  EXPECT_EQ(ReadTokenFile(folder_.File("absent")).error().code, ErrorCode::kNotFound);
-  const auto empty = ReadTokenFile(Write("\n", 0600));
-  EXPECT_EQ(empty.error().code, ErrorCode::kInvalid);
-  EXPECT_NE(empty.error().message.find("head -c 32 /dev/urandom"), std::string::npos) << empty.error().message;
-  EXPECT_FALSE(ReadTokenFile(Write("0123456789abcde", 0600)));
-  EXPECT_FALSE(ReadTokenFile(Write(std::string(5000, 'x'), 0600)));
-  EXPECT_FALSE(ReadTokenFile(folder_.path()));
-}
-
-TEST_F(PeerToken, APasswordMayBeShorterAndIsCalledSo) {
-  EXPECT_EQ(*ReadPasswordFile(Write("secret\n", 0600)), "secret");
-  for (const auto& refused : {ReadPasswordFile(folder_.File("absent")), ReadPasswordFile(Write("\n", 0600)),
-                              ReadPasswordFile(Write("secret", 0644))}) {
-    ASSERT_FALSE(refused);
-    EXPECT_NE(refused.error().message.find("password"), std::string::npos) << refused.error().message;
-    EXPECT_EQ(refused.error().message.find("urandom"), std::string::npos) << refused.error().message;
-  }
 }
 
 }  // namespace

@@ -120,7 +120,9 @@ TEST_F(PeerIntroducing, AnAddressThatIsSomebodyElsesOrNobodysHarmsNobodyAndIsGiv
     TcpProxy to_a, lie;
     PeerSide& a = MakeBehind(to_a, OptionsOf(8));
     PeerSide& b = Make(9);
-    PeerSide& stranger = Make(OptionsOf(7, "the token of another cluster"));
+    auto strange = OptionsOf(7, "the token of another cluster");
+    if (whose == "a stranger's") strange.advertised = lie.address().text();
+    PeerSide& stranger = Make(strange);
     if (whose == "its own") lie.SetTarget(a.links->listening());
     if (whose == "another's") lie.SetTarget(b.links->listening());
     if (whose == "a stranger's") lie.SetTarget(stranger.links->listening());

@@ -111,7 +111,7 @@ class PeerLinksTest : public ::testing::Test {
     options.own.node = NodeNumber(node);
     options.own.epoch = 1000u + node;
     options.own.machine = MachineNumber{2000u + node};
-    options.token = token;
+    options.token = *PeerToken::FromBytes(token);
     options.limits.heartbeat_every = milliseconds(25);  // of the manual clock; how often real time is looked at, too
     return options;
   }
