@@ -223,11 +223,11 @@ uv_loop_s* Loop::raw() { return &state_->loop; }
 
 // Timer
 
-// One that is late by as much as this has not been served in time, and by less may be anything.
+// A timer that is later than this has met a stall. A busy machine is late by less.
 constexpr uint64_t kStallMinMs = 200;
-// A longer delay is waited for in slices, of which a stall takes one at most.
+// A long delay passes in slices, and a stall takes half of one at most.
 constexpr uint64_t kSliceMinMs = 100, kSliceMaxMs = 1000;
-// Between a stall and what fires because of it.
+// The loop serves its sockets for at least this long between a stall and a timer that it made late.
 constexpr uint64_t kServeMs = 50;
 
 struct Timer::Handle : HandleOf<uv_timer_t, std::function<void()>> {
