@@ -33,7 +33,10 @@ constexpr const char* kBuild = RAYLET_VERSION;
 
 // The bounds of a FlatBuffer from outside.
 constexpr size_t kMessageDepthMax = 8;
-constexpr size_t kMessageTablesMax = 65536;             // arguments and resources are tables
+constexpr size_t kMessageTablesMax = 65536;  // arguments and resources are tables
+// Objects whose seals one client of the store waits for: 16 MiB of the store's memory, 8 MiB of
+// notices at most.
+constexpr size_t kWatchedIdsPerClientMax = 131072;
 constexpr size_t kStoreBodyBytesMax = size_t{1} << 20;  // small puts travel inline
 constexpr size_t kRayletBodyBytesMax = size_t{4} << 20;
 constexpr size_t kPeerBodyBytesMax = size_t{8} << 20;  // holds the largest message of a process, and more

@@ -18,7 +18,7 @@ namespace raylet {
 
 constexpr uint64_t kIndexMagic = 0x3158444c59415200ULL;  // "\0RAYLDX1"
 constexpr uint64_t kPinsMagic = 0x31534e50594c5200ULL;
-constexpr uint32_t kLayoutVersion = 1;
+constexpr uint32_t kLayoutVersion = 2;
 constexpr uint64_t kAlignment = 64;  // of data and of metadata
 
 // ---- the index ------------------------------------------------------------------------------
@@ -80,6 +80,7 @@ struct IndexCounters {
   std::atomic<uint64_t> creates, seals, deletes, evictions, evicted_bytes, full_failures;
   std::atomic<uint64_t> clients;
   std::atomic<uint64_t> bytes_received, bytes_sent;  // over the socket
+  std::atomic<uint64_t> watched_ids;                 // seals that clients wait to be told of
 };
 
 constexpr uint32_t kBucketCount = 1024;  // futex words for blocked gets

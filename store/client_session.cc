@@ -33,6 +33,7 @@ void ClientSession::ReplyStatus(uint64_t request_id, const Result<void>& outcome
 
 void ClientSession::NoticeSealed(const ObjectId& id) {
   if (watched_.erase(id) == 0) return;
+  server_.UnwatchFor(id, key_);
   wire::SealedNoticeT notice;
   notice.id = std::make_unique<wire::Id20>(ToWire(id));
   Send(wire::StoreMessage::Sealed, 0, notice);
@@ -77,6 +78,8 @@ Result<void> ClientSession::Handle(const Frame& frame) {
     case wire::StoreMessage::Delete: return HandleDelete(frame);
     case wire::StoreMessage::Evict: return HandleEvict(frame);
     case wire::StoreMessage::Watch: return HandleWatch(frame);
+    case wire::StoreMessage::Unwatch: return HandleUnwatch(frame);
+    case wire::StoreMessage::DeleteMadeBy: return HandleDeleteMadeBy(frame);
     case wire::StoreMessage::SetOwner: return HandleSetOwner(frame);
     default: break;
   }
@@ -183,6 +186,16 @@ Result<void> ClientSession::HandleDelete(const Frame& frame) {
   return {};
 }
 
+Result<void> ClientSession::HandleDeleteMadeBy(const Frame& frame) {
+  const auto request = Parse<wire::DeleteMadeByRequestT>(frame.body);
+  if (!request) return Fail(request.error());
+  std::vector<ObjectId> ids;
+  ids.reserve(request->ids.size());
+  for (const wire::Id20& id : request->ids) ids.push_back(FromWire<ObjectId>(id));
+  ReplyStatus(frame.header.request_id, server_.store().DeleteMadeBy(request->client, ids));
+  return {};
+}
+
 Result<void> ClientSession::HandleEvict(const Frame& frame) {
   const auto request = Parse<wire::EvictRequestT>(frame.body);
   if (!request) return Fail(request.error());
@@ -197,22 +210,32 @@ Result<void> ClientSession::HandleWatch(const Frame& frame) {
   const auto request = Parse<wire::IdsRequestT>(frame.body);
   if (!request) return Fail(request.error());
   if (watched_.size() + request->ids.size() > kWatchedIdsPerClientMax) {
-    Error why{ErrorCode::kFull, StrCat("client ", client_, " watches ", watched_.size(), " ids and asks for ",
-                                       request->ids.size(), " more; the limit is ", kWatchedIdsPerClientMax)};
-    if (frame.header.request_id == 0) return Fail(std::move(why));  // a notice is the only way to tell the client
-    ReplyStatus(frame.header.request_id, Fail(std::move(why)));
+    // A client that wants no reply gets this one, too.
+    const Error why{ErrorCode::kFull,
+                    StrCat("client ", client_, " watches ", watched_.size(), " ids and asks for ", request->ids.size(),
+                           " more; the limit is ", kWatchedIdsPerClientMax, ": unwatch some, or wait for their seals")};
+    socket_.Send(static_cast<uint16_t>(wire::StoreMessage::StatusReply), frame.header.request_id,
+                 EncodeStatusReply(Fail(why)));
     return {};
   }
   if (frame.header.request_id != 0) ReplyStatus(frame.header.request_id, {});
   for (const wire::Id20& wire_id : request->ids) {
     const auto id = FromWire<ObjectId>(wire_id);
     if (!watched_.insert(id).second) continue;
-    if (server_.store().IsSealed(id)) {
-      NoticeSealed(id);
-    } else {
-      server_.WatchFor(id, key_);
-    }
+    server_.WatchFor(id, key_);
+    if (server_.store().IsSealed(id)) NoticeSealed(id);
   }
+  return {};
+}
+
+Result<void> ClientSession::HandleUnwatch(const Frame& frame) {
+  const auto request = Parse<wire::IdsRequestT>(frame.body);
+  if (!request) return Fail(request.error());
+  for (const wire::Id20& wire_id : request->ids) {
+    const auto id = FromWire<ObjectId>(wire_id);
+    if (watched_.erase(id) > 0) server_.UnwatchFor(id, key_);
+  }
+  ReplyStatus(frame.header.request_id, {});
   return {};
 }
 

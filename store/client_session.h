@@ -18,8 +18,6 @@ namespace raylet::store {
 
 class StoreServer;
 
-constexpr size_t kWatchedIdsPerClientMax = 65536;
-
 class ClientSession final : public FramedSocket::Handler {
  public:
   // `server` outlives the session. `key` names the session within it, even before the client has a
@@ -36,6 +34,7 @@ class ClientSession final : public FramedSocket::Handler {
   void ReplyStatus(uint64_t request_id, const Result<void>& outcome);
   // Sends a notice if the client watches `id`, and ends that watch.
   void NoticeSealed(const ObjectId& id);
+  const std::unordered_set<ObjectId>& watched() const { return watched_; }
 
   void OnFrame(const Frame& frame, std::vector<UniqueFd>& fds) override;
   void OnClosed(const Error& reason) override;
@@ -49,6 +48,8 @@ class ClientSession final : public FramedSocket::Handler {
   Result<void> HandleDelete(const Frame& frame);
   Result<void> HandleEvict(const Frame& frame);
   Result<void> HandleWatch(const Frame& frame);
+  Result<void> HandleUnwatch(const Frame& frame);
+  Result<void> HandleDeleteMadeBy(const Frame& frame);
   Result<void> HandleSetOwner(const Frame& frame);
 
   StoreServer& server_;

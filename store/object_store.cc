@@ -88,6 +88,7 @@ void ObjectStore::RemoveClient(uint32_t number) {
       objects_.at(entry).orphan = true;
     }
   }
+  KillMadeBy(number, client->deleted_at_end);
   client->row->number.store(0, std::memory_order_release);
   Subtract(index_.header().counters.clients, 1);
   clients_.erase(number);
@@ -258,6 +259,29 @@ std::vector<Result<void>> ObjectStore::Delete(std::span<const ObjectId> ids) {
   for (const ObjectId& id : ids) outcomes.push_back(KillSealed(id));
   SweepDying();
   return outcomes;
+}
+
+Result<void> ObjectStore::DeleteMadeBy(uint32_t client, std::span<const ObjectId> ids) {
+  if (Client* const lives = FindClient(client)) {
+    if (lives->deleted_at_end.size() + ids.size() > kDeletesAtEndMax)
+      return Fail(ErrorCode::kFull, StrCat("delete: ", lives->deleted_at_end.size(), " objects go with client ", client,
+                                           " already, and the limit is ", kDeletesAtEndMax, "; end that client"));
+    lives->deleted_at_end.insert(lives->deleted_at_end.end(), ids.begin(), ids.end());
+    return {};
+  }
+  const Transaction transaction(*this);
+  KillMadeBy(client, ids);
+  SweepDying();
+  return {};
+}
+
+void ObjectStore::KillMadeBy(uint32_t creator, std::span<const ObjectId> ids) {
+  for (const ObjectId& id : ids) {
+    const auto it = entries_.find(id);
+    if (it == entries_.end()) continue;
+    const Object& object = objects_.at(it->second);
+    if (object.creator == creator && object.state == EntryState::kSealed) Kill(it->second);
+  }
 }
 
 Result<void> ObjectStore::KillSealed(const ObjectId& id) {

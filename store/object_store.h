@@ -33,6 +33,8 @@ struct CreateOptions {
   uint32_t owner = 0;  // 0: the creator
 };
 
+constexpr size_t kDeletesAtEndMax = 4096;  // of the objects that one client has made
+
 class ObjectStore {
  public:
   // `index` is a fresh index segment; `arena`, `index` and `clock` outlive the store.
@@ -54,6 +56,9 @@ class ObjectStore {
   Result<void> Delete(const ObjectId& id);
   // The same for several objects, in one transaction.
   std::vector<Result<void>> Delete(std::span<const ObjectId> ids);
+  // Deletes those of the objects that this client created: at once if it has gone, otherwise at its
+  // end. kFull: kDeletesAtEndMax.
+  Result<void> DeleteMadeBy(uint32_t client, std::span<const ObjectId> ids);
   uint64_t Evict(uint64_t bytes);  // least recently used first; returns the bytes freed
   // Hands objects over to the client `owner`; 0 means `client` itself. Only an object's owner may
   // do so, and its creator while it writes it. When one object may not be handed over, none is.
@@ -85,11 +90,13 @@ class ObjectStore {
     ClientRow* row = nullptr;
     std::unordered_set<uint32_t> unsealed;  // entries that the client writes
     std::unordered_set<uint32_t> owned;     // entries that the client owns
+    std::vector<ObjectId> deleted_at_end;   // those that the client created; at most kDeletesAtEndMax
   };
   class Transaction;
 
   void ReadTouches();
   Result<void> KillSealed(const ObjectId& id);
+  void KillMadeBy(uint32_t creator, std::span<const ObjectId> ids);
   void HandOver(uint32_t entry, uint32_t owner);
   void Kill(uint32_t entry);  // sealed -> dying
   void Free(uint32_t entry);  // unsealed or dying -> gone

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/check.h"
 #include "base/log.h"
 #include "base/unix_socket.h"
 #include "base/waiter.h"
@@ -146,12 +147,23 @@ void StoreServer::Sealed(const ObjectId& id) {
   // The bucket's word has changed, and the pages are read only after that (seq_cst). So a waiter
   // that is not seen here has not probed yet, and will find the object.
   if (store_.AnyoneWaits()) FutexWakeAll(&index_->buckets[static_cast<std::ptrdiff_t>(BucketOf(id))]);
-  const auto watchers = watchers_.find(id);
-  if (watchers == watchers_.end()) return;
-  const std::vector<uint64_t> keys = std::move(watchers->second);
-  watchers_.erase(watchers);
-  for (const uint64_t key : keys)
-    if (const auto session = sessions_.find(key); session != sessions_.end()) session->second->NoticeSealed(id);
+  std::vector<uint64_t> keys;
+  const auto [first, last] = watchers_.equal_range(id);
+  for (auto watcher = first; watcher != last; ++watcher) keys.push_back(watcher->second);
+  for (const uint64_t key : keys) sessions_.at(key)->NoticeSealed(id);
+}
+
+void StoreServer::WatchFor(const ObjectId& id, uint64_t session_key) {
+  watchers_.emplace(id, session_key);
+  counters().watched_ids.store(watchers_.size(), std::memory_order_relaxed);
+}
+
+void StoreServer::UnwatchFor(const ObjectId& id, uint64_t session_key) {
+  const auto [first, last] = watchers_.equal_range(id);
+  const auto watcher = std::find_if(first, last, [&](const auto& each) { return each.second == session_key; });
+  RAYLET_CHECK(watcher != last, "session ", session_key, " does not watch object ", id.hex());
+  watchers_.erase(watcher);
+  counters().watched_ids.store(watchers_.size(), std::memory_order_relaxed);
 }
 
 void StoreServer::Remove(uint64_t session_key) {
@@ -161,10 +173,7 @@ void StoreServer::Remove(uint64_t session_key) {
   blocked_.DropClient(client);
   by_client_.erase(client);
   store_.RemoveClient(client);  // before its pin page goes
-  for (auto watched = watchers_.begin(); watched != watchers_.end();) {
-    std::erase(watched->second, session_key);
-    watched = watched->second.empty() ? watchers_.erase(watched) : std::next(watched);
-  }
+  for (const ObjectId& id : it->second->watched()) UnwatchFor(id, session_key);
   sessions_.erase(it);
   AfterRequest();
 }

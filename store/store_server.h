@@ -38,7 +38,8 @@ class StoreServer {
   TimePoint Now() const { return clock_.Now(); }
   void Named(ClientSession& session) { by_client_[session.client()] = &session; }
   void Create(BlockedCreate create);
-  void WatchFor(const ObjectId& id, uint64_t session_key) { watchers_[id].push_back(session_key); }
+  void WatchFor(const ObjectId& id, uint64_t session_key);
+  void UnwatchFor(const ObjectId& id, uint64_t session_key);
   // Called when room may have come free or a client may wait. Serves the blocked creates, and sets
   // the timer if anything waits.
   void AfterRequest();
@@ -62,7 +63,7 @@ class StoreServer {
   uint64_t next_key_ = 1;
   std::map<uint64_t, std::unique_ptr<ClientSession>> sessions_;
   std::unordered_map<uint32_t, ClientSession*> by_client_;
-  std::unordered_map<ObjectId, std::vector<uint64_t>> watchers_;  // sessions; those that have gone are skipped
+  std::unordered_multimap<ObjectId, uint64_t> watchers_;  // the keys of the sessions that watch it
   CreateQueue blocked_;
   Timer timer_;  // only while creates are blocked or objects are dying
   Timer accept_again_;

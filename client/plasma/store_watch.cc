@@ -1,5 +1,7 @@
 #include "client/plasma/store_watch.h"
 
+#include <algorithm>
+#include <unordered_map>
 #include <utility>
 
 #include "base/frame_connection.h"
@@ -23,11 +25,20 @@ struct StoreWatch::State {
                 StrCat("the store at ", socket, ": ", error.message));
   }
 
+  Result<void> Ask(wire::StoreMessage type, std::span<const ObjectId> ids);
+  Result<void> Take(const Frame& frame, News& news);
+
+  struct Asked {
+    wire::StoreMessage type;
+    std::vector<ObjectId> ids;
+  };
   const std::string socket;
   const uint32_t client;
   const ForkGuard fork_guard;
   FrameConnection connection;
   ClosedInChildren closed_in_children;
+  uint64_t next_request = 1'000'000;          // above those of the Hello
+  std::unordered_map<uint64_t, Asked> asked;  // without an answer yet
 };
 
 StoreWatch::StoreWatch(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -45,34 +56,71 @@ Result<std::unique_ptr<StoreWatch>> StoreWatch::Connect(const std::string& socke
 int StoreWatch::fd() const { return state_->connection.fd(); }
 uint32_t StoreWatch::client_number() const { return state_->client; }
 
-Result<void> StoreWatch::Watch(std::span<const ObjectId> ids) {
+Result<void> StoreWatch::Watch(std::span<const ObjectId> ids) { return state_->Ask(wire::StoreMessage::Watch, ids); }
+Result<void> StoreWatch::Unwatch(std::span<const ObjectId> ids) {
+  return state_->Ask(wire::StoreMessage::Unwatch, ids);
+}
+
+Result<void> StoreWatch::DeleteMadeBy(uint32_t client, std::span<const ObjectId> ids) {
   if (state_->fork_guard.InChild()) return ForkGuard::Refuse(state_->socket);
-  while (!ids.empty()) {
+  wire::DeleteMadeByRequestT request;
+  request.client = client;
+  for (const ObjectId& id : ids) request.ids.push_back(ToWire(id));
+  const auto sent = state_->connection.Send(static_cast<uint16_t>(wire::StoreMessage::DeleteMadeBy), 0, Encode(request),
+                                            Deadline::After(kSendPatience));
+  if (!sent) return state_->Failed(sent.error());
+  return {};
+}
+
+Result<void> StoreWatch::State::Ask(wire::StoreMessage type, std::span<const ObjectId> ids) {
+  if (fork_guard.InChild()) return ForkGuard::Refuse(socket);
+  for (; !ids.empty(); ids = ids.subspan(std::min(ids.size(), kIdsPerRequest))) {
     const auto piece = ids.first(std::min(ids.size(), kIdsPerRequest));
     wire::IdsRequestT request;
     for (const ObjectId& id : piece) request.ids.push_back(ToWire(id));
-    const auto sent = state_->connection.Send(static_cast<uint16_t>(wire::StoreMessage::Watch), 0, Encode(request),
-                                              Deadline::After(kSendPatience));
-    if (!sent) return state_->Failed(sent.error());
-    ids = ids.subspan(piece.size());
+    asked.emplace(next_request, Asked{type, {piece.begin(), piece.end()}});
+    const auto sent =
+        connection.Send(static_cast<uint16_t>(type), next_request++, Encode(request), Deadline::After(kSendPatience));
+    if (!sent) return Failed(sent.error());
   }
   return {};
 }
 
-Result<std::vector<ObjectId>> StoreWatch::TryReadSealed() {
+Result<void> StoreWatch::State::Take(const Frame& frame, News& news) {
+  const auto type = static_cast<wire::StoreMessage>(frame.header.type);
+  if (type == wire::StoreMessage::Sealed) {
+    const auto notice = Parse<wire::SealedNoticeT>(frame.body);
+    if (!notice) return Failed(notice.error());
+    news.sealed.push_back(FromWire<ObjectId>(*notice->id));
+    return {};
+  }
+  if (type != wire::StoreMessage::StatusReply) return {};
+  const auto reply = Parse<wire::StatusReplyT>(frame.body);
+  if (!reply) return Failed(reply.error());
+  const auto answered = asked.find(frame.header.request_id);
+  if (answered == asked.end()) return {};
+  const Asked request = std::move(answered->second);
+  asked.erase(answered);
+  if (request.type == wire::StoreMessage::Unwatch) {
+    news.unwatched.insert(news.unwatched.end(), request.ids.begin(), request.ids.end());
+  } else if (reply->status->code != 0) {
+    news.refused.insert(news.refused.end(), request.ids.begin(), request.ids.end());
+    news.why_refused = reply->status->message;
+  }
+  return {};
+}
+
+Result<StoreWatch::News> StoreWatch::TryRead() {
   if (state_->fork_guard.InChild()) return ForkGuard::Refuse(state_->socket);
-  std::vector<ObjectId> sealed;
+  News news;
   for (;;) {
     const auto frame = state_->connection.Receive(Deadline::AfterMs(0));
     if (!frame) {
-      if (!sealed.empty()) return sealed;  // the next call says it
+      if (!news.empty()) return news;  // the next call says it
       return state_->Failed(frame.error());
     }
-    if (!frame->has_value()) return sealed;
-    if (static_cast<wire::StoreMessage>((*frame)->header.type) != wire::StoreMessage::Sealed) continue;
-    const auto notice = Parse<wire::SealedNoticeT>((*frame)->body);
-    if (!notice) return state_->Failed(notice.error());
-    sealed.push_back(FromWire<ObjectId>(*notice->id));
+    if (!frame->has_value()) return news;
+    if (const auto taken = state_->Take(**frame, news); !taken) return Fail(taken.error());
   }
 }
 

@@ -1,5 +1,5 @@
 // StoreWatch: tells a loop which objects have been sealed, over a connection of its own. Owned by the loop's program
-// (raylet's store_link); one thread. Never waits except in Connect: watch fd() for reading, then call TryReadSealed.
+// (raylet's store_link); one thread. Never waits except in Connect: watch fd() for reading, then call TryRead.
 #pragma once
 
 #include <cstdint>
@@ -22,10 +22,21 @@ class StoreWatch {
 
   int fd() const;
   uint32_t client_number() const;
-  // One notice for each id, at once where the object is sealed already.
+  // One notice for each id, at once where the object is sealed already; with it the watch ends.
   Result<void> Watch(std::span<const ObjectId> ids);
-  // What has been sealed since the last call; empty when nothing has. kDisconnected when the daemon has gone.
-  Result<std::vector<ObjectId>> TryReadSealed();
+  // No notice any more, once News::unwatched names them.
+  Result<void> Unwatch(std::span<const ObjectId> ids);
+  // Of these objects, those that `client` has made go: now if it has gone, else when it goes. No news of it.
+  Result<void> DeleteMadeBy(uint32_t client, std::span<const ObjectId> ids);
+  struct News {
+    std::vector<ObjectId> sealed;
+    std::vector<ObjectId> unwatched;
+    std::vector<ObjectId> refused;  // not watched: this client watches as many as it may
+    std::string why_refused;
+    bool empty() const { return sealed.empty() && unwatched.empty() && refused.empty(); }
+  };
+  // What the store has said since the last call. kDisconnected when the daemon has gone.
+  Result<News> TryRead();
 
  private:
   struct State;

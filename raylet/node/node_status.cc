@@ -249,6 +249,7 @@ NodeStatus::NodeStatus(const RayletOptions& options, const Services& services, c
                        const ActorDesk& actors, const ChannelDesk& channels, const ObjectDesk& objects)
     : options_(options),
       clock_(services.clock),
+      store_(services.store),
       post_(services.post),
       door_(services.door),
       house_(services.house),
@@ -289,6 +290,7 @@ std::string NodeStatus::Json() const {
                        {"tasks", scheduler_.tasks()},
                        {"tasks_waiting_for_objects", scheduler_.dependencies().tasks()},
                        {"objects_waited_for", scheduler_.dependencies().objects()},
+                       {"objects_watched", store_.watched()},
                        {"actors", Actors(directory, house_.pool(), post_, channels_.book())},
                        {"actors_living", directory.living().size()},
                        {"actors_of_others", ActorsOfOthers(actors_.hosted(), house_.pool(), post_)},

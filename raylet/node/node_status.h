@@ -27,6 +27,7 @@ class NodeStatus {
  private:
   const RayletOptions& options_;
   const Clock& clock_;
+  const StoreLink& store_;
   const PeerPost& post_;
   const ProcessDoor& door_;
   const WorkerHouse& house_;

@@ -14,6 +14,7 @@ void TaskDesk::CarryOut(const std::vector<SchedulerDecision>& decisions) {
       [this](const KillWorker& kill) { house_.Kill(kill.worker); },
       [this](const StopWorker& stop) { house_.AskToExit(stop.worker); },
       [this](const WatchObjects& watch) { Watch(watch); },
+      [this](const UnwatchObjects& unwatch) { store_.Unwatch(unwatch.objects, WatchFor::kTask); },
       [this](const ReleaseArguments& release) { objects_->ReleaseArguments(release.objects); },
       [this](const ForwardTask& forward) { forwarded_.Forward(forward); },
       [this](const RecallForwarded& recall) { forwarded_.Recall(recall); },
@@ -66,7 +67,7 @@ void TaskDesk::RecallAhead(const RecallFromWorker& recall) {
 }
 
 void TaskDesk::Watch(const WatchObjects& watch) {
-  store_.Watch(watch.objects);
+  store_.Watch(watch.objects, WatchFor::kTask);
   // Nobody will tell again that their owner has gone.
   for (const ObjectId& object : watch.objects)
     if (door_.HasGone(OwnerOf(object))) scheduler_.OwnerGone(OwnerOf(object));

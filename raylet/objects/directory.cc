@@ -32,6 +32,27 @@ std::vector<NodeId> ObjectDirectory::TakeLocating(const ObjectId& object) {
   return entry == entries_.end() ? std::vector<NodeId>() : TakeLocating(entry);
 }
 
+bool ObjectDirectory::LocatedNoLonger(const ObjectId& object, const NodeId& node) {
+  const auto entry = entries_.find(object);
+  if (entry == entries_.end()) return false;
+  std::set<NodeId>& locating = entry->second.locating;
+  if (locating.erase(node) == 0 || !locating.empty()) return false;
+  TakeLocating(entry);
+  return true;
+}
+
+bool ObjectDirectory::IsLocated(const ObjectId& object) const {
+  const auto entry = entries_.find(object);
+  return entry != entries_.end() && !entry->second.locating.empty();
+}
+
+std::vector<ObjectId> ObjectDirectory::LocatedOnlyBy(const NodeId& node) const {
+  std::vector<ObjectId> objects;
+  for (const auto& [object, entry] : entries_)
+    if (entry.locating.size() == 1 && entry.locating.contains(node)) objects.push_back(object);
+  return objects;
+}
+
 std::vector<ObjectId> ObjectDirectory::ObjectsOf(ProcessId owner) const {
   const auto owned = by_owner_.find(owner);
   if (owned == by_owner_.end()) return {};

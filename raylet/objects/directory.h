@@ -29,6 +29,10 @@ class ObjectDirectory {
   bool Locating(const ObjectId& object, const NodeId& node);
 
   std::vector<NodeId> TakeLocating(const ObjectId& object);  // they locate it no more
+  // That machine locates it no more. True if no other one does.
+  bool LocatedNoLonger(const ObjectId& object, const NodeId& node);
+  bool IsLocated(const ObjectId& object) const;  // by any machine
+  std::vector<ObjectId> LocatedOnlyBy(const NodeId& node) const;
   std::vector<ObjectId> ObjectsOf(ProcessId owner) const;
 
   // Its owner refers to it no more. Returns the machines that have a copy.

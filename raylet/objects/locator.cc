@@ -1,5 +1,7 @@
 #include "raylet/objects/locator.h"
 
+#include <functional>
+
 namespace raylet {
 
 void ObjectLocator::OnLocate(const NodeId& from, const wire::LocateRequestT& request) {
@@ -30,6 +32,16 @@ void ObjectLocator::Answer(const NodeId& node, const ObjectId& object) {
   if (directory_.Locating(object, node)) messages_.watch.push_back(object);
 }
 
+void ObjectLocator::LocatedNoLonger(const NodeId& node, const ObjectId& object) {
+  if (directory_.LocatedNoLonger(object, node)) messages_.unwatch.push_back(object);
+}
+
+std::vector<NodeId> ObjectLocator::TakeLocating(const ObjectId& object) {
+  std::vector<NodeId> locating = directory_.TakeLocating(object);
+  if (!locating.empty()) messages_.unwatch.push_back(object);
+  return locating;
+}
+
 void ObjectLocator::OnCopiesSealed(const NodeId& node, const wire::CopiesSealedNoticeT& notice) {
   for (const wire::SizedObject& added : notice.objects) {
     const auto object = FromWire<ObjectId>(added.object());
@@ -45,8 +57,18 @@ void ObjectLocator::SealedElsewhere(const NodeId& node, const ObjectId& object, 
   lost_.erase(object);
   doubted_.erase(object);
   if (bytes != 0) bytes_[object] = bytes;
-  for (const NodeId& locating : directory_.SealedElsewhere(object, node))
+  const std::vector<NodeId> all_locating = directory_.SealedElsewhere(object, node);
+  if (!all_locating.empty()) messages_.unwatch.push_back(object);
+  for (const NodeId& locating : all_locating)
     if (locating != node) messages_.located[locating].copies.emplace_back(ToWire(object), ToWire(node), bytes);
+}
+
+ObjectLocator::Messages ObjectLocator::TakeMessages() {
+  // Machines may begin and end to locate an object several times in one turn: the last state counts.
+  const auto located = [this](const ObjectId& object) { return directory_.IsLocated(object); };
+  std::erase_if(messages_.watch, std::not_fn(located));
+  std::erase_if(messages_.unwatch, located);
+  return std::exchange(messages_, {});
 }
 
 uint64_t ObjectLocator::BytesElsewhere(const ObjectId& object) const {
@@ -69,8 +91,7 @@ void ObjectLocator::Freed(std::span<const ObjectId> objects) {
     lost_.erase(object);
     doubted_.erase(object);
     bytes_.erase(object);
-    for (const NodeId& locating : directory_.TakeLocating(object))
-      messages_.located[locating].lost.push_back(ToWire(object));
+    for (const NodeId& locating : TakeLocating(object)) messages_.located[locating].lost.push_back(ToWire(object));
     for (const NodeId& holder : directory_.Freed(object)) messages_.free[holder].objects.push_back(ToWire(object));
   }
 }
@@ -84,6 +105,7 @@ void ObjectLocator::OwnerGone(ProcessId owner) {
 std::vector<ObjectId> ObjectLocator::NodeGone(const NodeId& node) {
   messages_.located.erase(node);
   messages_.free.erase(node);
+  for (const ObjectId& object : directory_.LocatedOnlyBy(node)) LocatedNoLonger(node, object);
   std::vector<ObjectId> gone = directory_.NodeGone(node);
   std::erase_if(gone, [this](const ObjectId& object) {
     bytes_.erase(object);
@@ -100,7 +122,7 @@ void ObjectLocator::LoseDoubted(const NodeId& node, std::vector<ObjectId>& gone)
     if (holder != node) return false;
     if (machine_.SealedBytes(object).has_value()) return true;
     gone.push_back(object);
-    for (const NodeId& locating : directory_.TakeLocating(object))
+    for (const NodeId& locating : TakeLocating(object))
       messages_.located[locating].lost_with.emplace_back(ToWire(object), ToWire(node), 0);
     return true;
   });

@@ -31,7 +31,8 @@ class ObjectLocator {
   struct Messages {
     std::map<NodeId, wire::LocatedNoticeT> located;
     std::map<NodeId, wire::FreeCopiesNoticeT> free;
-    std::vector<ObjectId> watch;  // SealedHere is wanted of these
+    std::vector<ObjectId> watch;    // SealedHere is wanted of these
+    std::vector<ObjectId> unwatch;  // and no longer of these
   };
 
   // `machine` outlives it.
@@ -39,6 +40,7 @@ class ObjectLocator {
 
   // ---- what other raylets say
   void OnLocate(const NodeId& from, const wire::LocateRequestT& request);
+  void LocatedNoLonger(const NodeId& node, const ObjectId& object);
   void OnCopiesSealed(const NodeId& node, const wire::CopiesSealedNoticeT& notice);
   void SealedElsewhere(const NodeId& node, const ObjectId& object, uint64_t bytes);  // 0: not known
   void OnCopiesDropped(const NodeId& node, const wire::CopiesDroppedNoticeT& notice);
@@ -50,12 +52,13 @@ class ObjectLocator {
   // hears that it is lost.
   std::vector<ObjectId> NodeGone(const NodeId& node);
 
-  Messages TakeMessages() { return std::exchange(messages_, {}); }
+  Messages TakeMessages();
   const ObjectDirectory& directory() const { return directory_; }
   uint64_t BytesElsewhere(const ObjectId& object) const;  // of a copy on another machine; 0: none, or not known
 
  private:
   void Answer(const NodeId& node, const ObjectId& object);
+  std::vector<NodeId> TakeLocating(const ObjectId& object);
   void LoseDoubted(const NodeId& node, std::vector<ObjectId>& gone);
 
   const NodeId own_;

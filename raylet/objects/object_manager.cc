@@ -55,15 +55,28 @@ size_t ObjectManager::kept() const {
 // ---- this machine's processes
 
 void ObjectManager::Want(const ObjectId& object, Wanter wanter, PullPriority priority) {
-  store_.Watch(std::span(&object, 1));  // it may be made here
   if (IsHere(object)) return;
-  if (const auto wanted = transfer_.pulls().Want(object, wanter, priority, Deadline::Never()); !wanted)
-    events_.OnLost(wanter, object, wanted.error());
+  const auto wanted = transfer_.pulls().Want(object, wanter, priority, Deadline::Never());
+  if (!wanted) return events_.OnLost(wanter, object, wanted.error());
+  store_.Watch(std::span(&object, 1), WatchFor::kPull);  // it may be made here
 }
 
 void ObjectManager::WantNoLonger(const ObjectId& object, Wanter wanter) {
   transfer_.pulls().WantNoLonger(object, wanter);
+  UnwatchUnlessWanted(object);
 }
+
+// Called wherever an object may have lost its last wanter.
+void ObjectManager::UnwatchUnlessWanted(const ObjectId& object) {
+  if (transfer_.queue().IsWanted(object)) return;
+  store_.Unwatch({&object, 1}, WatchFor::kPull);
+  if (!IsOurs(OwnerOf(object))) return;
+  locator_.LocatedNoLonger(view_.own(), object);
+  SendLocatorMessages();
+}
+
+// The wanters see it in the store.
+void ObjectManager::OnSealed(const ObjectId& object, const std::vector<Wanter>&) { UnwatchUnlessWanted(object); }
 
 void ObjectManager::WantArguments(std::span<const ObjectId> objects) {
   for (const ObjectId& object : objects) {
@@ -74,7 +87,7 @@ void ObjectManager::WantArguments(std::span<const ObjectId> objects) {
 
 void ObjectManager::ReleaseArguments(std::span<const ObjectId> objects) {
   for (const ObjectId& object : objects) {
-    transfer_.pulls().WantNoLonger(object, kArgumentWanter);
+    WantNoLonger(object, kArgumentWanter);
     const auto argument = arguments_.find(object);
     if (argument == arguments_.end()) continue;
     if (argument->second.bytes > 0) --pinned_arguments_;
@@ -113,7 +126,7 @@ void ObjectManager::Freed(const ObjectId& object) {
 }
 
 void ObjectManager::ProcessGone(ProcessId process) {
-  transfer_.pulls().WanterGone(process);
+  for (const ObjectId& object : transfer_.pulls().WanterGone(process)) UnwatchUnlessWanted(object);
   transfer_.pulls().OwnerGone(process, {ErrorCode::kNotFound, "the process that owned it has ended"});
   if (IsOurs(process)) {
     transfer_.Free(locator_.directory().ObjectsOf(process));  // copies of what was made for it elsewhere
@@ -157,7 +170,8 @@ void ObjectManager::SendLocatorMessages() {
       events_.TellPeer(to, wire::ObjectMessage::FreeCopies, Encode(message));
     });
   }
-  if (!messages.watch.empty()) store_.Watch(messages.watch);
+  if (!messages.watch.empty()) store_.Watch(messages.watch, WatchFor::kLocate);
+  if (!messages.unwatch.empty()) store_.Unwatch(messages.unwatch, WatchFor::kLocate);
 }
 
 void ObjectManager::Located(wire::LocatedNoticeT located) {
@@ -309,6 +323,7 @@ void ObjectManager::OnPullSealed(const ObjectId& object, uint64_t bytes, client:
 
 void ObjectManager::OnLost(Wanter wanter, const ObjectId& object, const Error& why) {
   events_.OnLost(wanter, object, why);
+  UnwatchUnlessWanted(object);
 }
 
 void ObjectManager::OnLocate(std::vector<LocateObject> objects) {
@@ -320,6 +335,7 @@ void ObjectManager::OnLocate(std::vector<LocateObject> objects) {
       events_.TellPeer(node, wire::ObjectMessage::Locate, Encode(request));
   };
   for (const LocateObject& locate : objects) {
+    if (!transfer_.queue().IsWanted(locate.object)) continue;  // not any more
     const ProcessId owner = OwnerOf(locate.object);
     const ClusterView::Node* const node = view_.NodeOf(owner);
     if (!IsOurs(owner) && (node == nullptr || node->state == NodeState::kDead || !events_.IsAlive(owner))) {

@@ -85,8 +85,7 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
  private:
   void OnLocate(std::vector<LocateObject> objects) override;
   void OnPullSealed(const ObjectId& object, uint64_t bytes, client::ObjectView view) override;
-  // The wanters see it in the store.
-  void OnSealed(const ObjectId&, const std::vector<Wanter>&) override {}
+  void OnSealed(const ObjectId& object, const std::vector<Wanter>& wanters) override;
   void OnLost(Wanter wanter, const ObjectId& object, const Error& why) override;
 
   Result<void> OnLocateRequest(const NodeId& node, const Frame& frame);
@@ -96,6 +95,7 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
   Result<void> OnFreeCopies(const NodeId& node, const Frame& frame);
   std::optional<uint64_t> SealedBytes(const ObjectId& object) const override { return store_.BytesOf(object); }
   bool OwnerLives(ProcessId owner) const override { return events_.IsAlive(owner); }
+  void UnwatchUnlessWanted(const ObjectId& object);
   void SendLocatorMessages();
   void Located(wire::LocatedNoticeT located);  // another raylet's answer, or our own
   std::string WhyOwnerGone(ProcessId owner) const;

@@ -61,10 +61,12 @@ void PullQueue::WantNoLonger(const ObjectId& object, Wanter wanter) {
   if (entry != entries_.end() && entry->second.wanters.contains(wanter)) RemoveAsker(entry, wanter);
 }
 
-void PullQueue::WanterGone(Wanter wanter) {
+std::vector<ObjectId> PullQueue::WanterGone(Wanter wanter) {
   const auto wished = by_wanter_.find(wanter);
-  if (wished == by_wanter_.end()) return;
-  for (const ObjectId& object : std::set<ObjectId>(wished->second)) WantNoLonger(object, wanter);
+  if (wished == by_wanter_.end()) return {};
+  std::vector<ObjectId> objects(wished->second.begin(), wished->second.end());
+  for (const ObjectId& object : objects) WantNoLonger(object, wanter);
+  return objects;
 }
 
 // The wanter hears nothing.

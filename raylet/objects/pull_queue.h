@@ -87,7 +87,7 @@ class PullQueue {
   // A wanter has one place for each object, with its latest wish. kFull: objects_max.
   Result<void> Want(const ObjectId& object, Wanter wanter, PullPriority priority, Deadline deadline);
   void WantNoLonger(const ObjectId& object, Wanter wanter);
-  void WanterGone(Wanter wanter);
+  std::vector<ObjectId> WanterGone(Wanter wanter);  // returns what it wanted
   // The owner's raylet says who has copies. Without any, it says so again at the first copy.
   // `bytes` 0: not known.
   void Located(const ObjectId& object, const std::vector<NodeId>& holders, uint64_t bytes);
@@ -106,6 +106,7 @@ class PullQueue {
   void NodeGone(const NodeId& node);
   void Tick();  // at NextTick, or any time
 
+  bool IsWanted(const ObjectId& object) const { return entries_.contains(object); }
   std::vector<PullDecision> TakeDecisions();  // starts the pulls that may start, first
   TimePoint NextTick() const;                 // TimePoint::max(): only events change anything
 

@@ -2,20 +2,27 @@
 
 #include <chrono>
 #include <ctime>
+#include <utility>
 
+#include "base/log.h"
 #include "base/strings.h"
 #include "client/plasma/store_watch.h"
+#include "fbs/messages.h"
 
 namespace raylet {
 namespace {
 
 constexpr int64_t kStartPatienceMs = 2000;
+// A sealed object that waits for its watch is found after one round of all watched objects.
+constexpr std::chrono::milliseconds kRotationPeriod{100};
+constexpr size_t kRotatedObjects = 16384;
 
 class StoreWatchLink final : public StoreLink {
  public:
   StoreWatchLink(Loop& loop, std::string socket, std::unique_ptr<client::StoreWatch> watch,
                  std::shared_ptr<client::StoreClient> store)
-      : socket_(std::move(socket)),
+      : loop_(loop),
+        socket_(std::move(socket)),
         store_(std::move(store)),
         watch_(std::move(watch)),
         watcher_(loop, watch_->fd(), [this](FdWatcher::Events) { Read(); }) {}
@@ -49,29 +56,74 @@ class StoreWatchLink final : public StoreLink {
     watcher_.Watch({true, false});
   }
 
-  void Watch(std::span<const ObjectId> objects) override {
+  void Watch(std::span<const ObjectId> objects, WatchFor reason) override {
+    list_.Add(objects, reason);
+    TellSoon();
+  }
+  void Unwatch(std::span<const ObjectId> objects, WatchFor reason) override {
+    list_.Remove(objects, reason);
+    TellSoon();
+  }
+  void DeleteMadeBy(uint32_t client, std::span<const ObjectId> objects) override {
     if (!watcher_) return;
-    const auto sent = watch_->Watch(objects);
+    const auto sent = watch_->DeleteMadeBy(client, objects);
     if (!sent) Gone(sent.error());
   }
+  size_t watched() const override { return list_.objects(); }
 
  private:
   void Read() {
-    const auto sealed = watch_->TryReadSealed();
-    if (!sealed) return Gone(sealed.error());
-    for (const ObjectId& object : *sealed) handler_->OnSealed(object);
+    const auto news = watch_->TryRead();
+    if (!news) return Gone(news.error());
+    if (!news->refused.empty()) RAYLET_LOG(kWarning, "the store watches fewer objects: ", news->why_refused);
+    list_.Refused(news->refused);  // before others take the places
+    std::vector<ObjectId> awaited;
+    for (const ObjectId& object : news->sealed)
+      if (list_.Sealed(object)) awaited.push_back(object);
+    list_.Unwatched(news->unwatched);
+    TellSoon();
+    for (const ObjectId& object : awaited) handler_->OnSealed(object);
+  }
+
+  // Once for all that one turn of the loop wants.
+  void TellSoon() {
+    if (std::exchange(tells_soon_, true)) return;
+    loop_.AtEndOfTurn([this, life = std::weak_ptr<int>(life_)] {
+      if (!life.expired()) Tell();
+    });
+  }
+
+  void Tell() {
+    tells_soon_ = false;
+    if (!watcher_) return;
+    const WatchList::Orders orders = list_.TakeOrders();
+    auto sent = watch_->Unwatch(orders.unwatch);
+    if (sent) sent = watch_->Watch(orders.watch);
+    if (!sent) return Gone(sent.error());
+    if (list_.waiting() == 0) return rotation_.Cancel();
+    if (rotation_) return;
+    rotation_ = Timer(loop_, kRotationPeriod, kRotationPeriod, [this] {
+      list_.Rotate(kRotatedObjects);
+      TellSoon();
+    });
   }
 
   void Gone(const Error& reason) {
     watcher_.Cancel();
+    rotation_.Cancel();
     handler_->OnStoreGone(reason);
   }
 
+  Loop& loop_;
   const std::string socket_;
   const std::shared_ptr<client::StoreClient> store_;  // null without a cluster
   std::unique_ptr<client::StoreWatch> watch_;
   FdWatcher watcher_;  // after watch_: stops before its descriptor closes
   Handler* handler_ = nullptr;
+  WatchList list_{kWatchedIdsPerClientMax};
+  bool tells_soon_ = false;
+  Timer rotation_;  // while objects wait for room at the store
+  const std::shared_ptr<int> life_ = std::make_shared<int>();
 };
 
 // It may have been started in the same moment as this raylet.

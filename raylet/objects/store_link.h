@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "client/plasma/store_client.h"
 #include "fbs/ids.h"
+#include "raylet/objects/watch_list.h"
 
 namespace raylet {
 
@@ -25,8 +26,13 @@ class StoreLink {
   };
 
   virtual ~StoreLink() = default;
-  // One OnSealed for each, from the loop, at once where it is sealed already.
-  virtual void Watch(std::span<const ObjectId> objects) = 0;
+  // One OnSealed for each, from the loop, at once where it is sealed already. That ends the watch for
+  // every reason.
+  virtual void Watch(std::span<const ObjectId> objects, WatchFor reason) = 0;
+  virtual void Unwatch(std::span<const ObjectId> objects, WatchFor reason) = 0;
+  virtual size_t watched() const = 0;  // at the store, and in the queue for it
+  // Of these objects, those that this client of the store has made go: now if it has gone, else when it goes.
+  virtual void DeleteMadeBy(uint32_t client, std::span<const ObjectId> objects) = 0;
 
   // ---- in a cluster
   // Another connection of the raylet's, for calls that wait.

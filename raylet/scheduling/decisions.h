@@ -32,6 +32,9 @@ struct StopWorker {  // an idle one, or one whose actor's constructor threw: it 
 struct WatchObjects {
   std::vector<ObjectId> objects;
 };
+struct UnwatchObjects {  // no task waits for their seals any more
+  std::vector<ObjectId> objects;
+};
 struct ReleaseArguments {  // what was watched: no task that is to start here needs them any more
   std::vector<ObjectId> objects;
 };
@@ -61,8 +64,8 @@ struct LoseTask {  // its owner gets a failure
   std::string reason;     // kObjectLost: unless its owner has ended
 };
 using SchedulerDecision =
-    std::variant<StartWorker, RunTask, RecallFromWorker, KillWorker, StopWorker, WatchObjects, ReleaseArguments,
-                 ForwardTask, RecallForwarded, ReturnRecalled, CancelForwarded, LoseTask>;
+    std::variant<StartWorker, RunTask, RecallFromWorker, KillWorker, StopWorker, WatchObjects, UnwatchObjects,
+                 ReleaseArguments, ForwardTask, RecallForwarded, ReturnRecalled, CancelForwarded, LoseTask>;
 using Decisions = std::vector<SchedulerDecision>;
 
 }  // namespace raylet

@@ -40,15 +40,19 @@ void DependencyTracker::Forget(const ObjectId& object) {
   if (--owner->second == 0) owners_.erase(owner);
 }
 
-void DependencyTracker::Remove(const TaskId& task) {
+std::vector<ObjectId> DependencyTracker::Remove(const TaskId& task) {
+  std::vector<ObjectId> unwanted;
   const auto missing = missing_.find(task);
-  if (missing == missing_.end()) return;
+  if (missing == missing_.end()) return unwanted;
   for (const ObjectId& object : missing->second) {
     const auto tasks = waiting_.find(object);
     tasks->second.erase(task);
-    if (tasks->second.empty()) Forget(object);
+    if (!tasks->second.empty()) continue;
+    Forget(object);
+    unwanted.push_back(object);
   }
   missing_.erase(missing);
+  return unwanted;
 }
 
 std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingForOwners(const ProcessSet& processes) const {

@@ -20,7 +20,8 @@ class DependencyTracker {
   std::vector<ObjectId> Add(const TaskId& task, std::span<const ObjectId> objects);
   // Tasks that wait for nothing any more, in no order.
   std::vector<TaskId> Sealed(const ObjectId& object);
-  void Remove(const TaskId& task);
+  // Returns the objects that nobody waits for any more.
+  std::vector<ObjectId> Remove(const TaskId& task);
 
   // Tasks that wait for an object owned by one of `processes`, with one such object each.
   std::vector<std::pair<TaskId, ObjectId>> WaitingForOwners(const ProcessSet& processes) const;

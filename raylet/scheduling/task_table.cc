@@ -66,8 +66,9 @@ void TaskTable::Lose(LoseTask lost, QueuedTask* task) {
 
 void TaskTable::LoseWaitingFor(const std::vector<std::pair<TaskId, ObjectId>>& waiting, const std::string& why) {
   for (const auto& [id, object] : waiting) {
-    dependencies_.Remove(id);
-    Lose(LoseTask{LoseTask::Why::kObjectLost, {}, 0, object, 0, {}, why}, &tasks_.at(id));
+    QueuedTask& task = tasks_.at(id);
+    StopWaiting(task);
+    Lose(LoseTask{LoseTask::Why::kObjectLost, {}, 0, object, 0, {}, why}, &task);
   }
 }
 
@@ -104,6 +105,11 @@ void TaskTable::WaitFor(QueuedTask* task, const std::vector<ObjectId>& objects) 
   Keep(*task, objects);
   auto unwatched = dependencies_.Add(task->task->id, objects);
   if (!unwatched.empty()) decisions_.emplace_back(WatchObjects{std::move(unwatched)});
+}
+
+void TaskTable::StopWaiting(const QueuedTask& task) {
+  auto unwanted = dependencies_.Remove(task.task->id);
+  if (!unwanted.empty()) decisions_.emplace_back(UnwatchObjects{std::move(unwanted)});
 }
 
 std::vector<QueuedTask*> TaskTable::Sealed(const ObjectId& object) {

@@ -50,7 +50,7 @@ class TaskTable {
   std::map<NodeId, RemoteWork> FromElsewhere() const;
 
   void WaitFor(QueuedTask* task, const std::vector<ObjectId>& objects);
-  void StopWaiting(const QueuedTask& task) { dependencies_.Remove(task.task->id); }
+  void StopWaiting(const QueuedTask& task);
   std::vector<QueuedTask*> Sealed(const ObjectId& object);  // those that wait for nothing any more, in order
   void LetGo(QueuedTask& task);                             // it begins, goes elsewhere or ends
   std::vector<ObjectId> NotHere(const Task& task) const;    // of its stored arguments

@@ -99,6 +99,10 @@ void Fill(wire::EvictReplyT& message) {
   message.evicted_bytes = 1 << 20;
 }
 void Fill(wire::SealedNoticeT& message) { message.id = IdPointer(6); }
+void Fill(wire::DeleteMadeByRequestT& message) {
+  message.ids = {IdOf(4), IdOf(5)};
+  message.client = 7;
+}
 void Fill(wire::SetOwnerRequestT& message) {
   message.ids = {IdOf(7), IdOf(8)};
   message.owner = 12;

@@ -20,6 +20,7 @@ void Fill(wire::EvictRequestT& message);
 void Fill(wire::EvictReplyT& message);
 void Fill(wire::SealedNoticeT& message);
 void Fill(wire::SetOwnerRequestT& message);
+void Fill(wire::DeleteMadeByRequestT& message);
 void Fill(wire::StatusReplyT& message);
 
 // ---- the raylet's messages

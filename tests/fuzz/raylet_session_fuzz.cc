@@ -30,7 +30,10 @@ class SilentStore final : public StoreLink {
   std::optional<uint64_t> BytesOf(const ObjectId&) const override { return {}; }
   void Delete(std::span<const ObjectId>) override {}
   Room room() const override { return {}; }
-  void Watch(std::span<const ObjectId>) override {}
+  void Watch(std::span<const ObjectId>, WatchFor) override {}
+  void Unwatch(std::span<const ObjectId>, WatchFor) override {}
+  size_t watched() const override { return 0; }
+  void DeleteMadeBy(uint32_t, std::span<const ObjectId>) override {}
   void SetHandler(Handler&) override {}
 };
 

@@ -143,6 +143,8 @@ const std::map<wire::StoreMessage, Bytes>& Samples() {
       {StoreMessage::Delete, Encode(samples::Make<wire::IdsRequestT>())},
       {StoreMessage::Evict, Encode(samples::Make<wire::EvictRequestT>())},
       {StoreMessage::Watch, Encode(samples::Make<wire::IdsRequestT>())},
+      {StoreMessage::Unwatch, Encode(samples::Make<wire::IdsRequestT>())},
+      {StoreMessage::DeleteMadeBy, Encode(samples::Make<wire::DeleteMadeByRequestT>())},
       {StoreMessage::SetOwner, Encode(samples::Make<wire::SetOwnerRequestT>())},
   };
   return samples;

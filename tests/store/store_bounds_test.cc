@@ -26,15 +26,17 @@ class StoreBoundsTest : public StoreDaemonTest {
 TEST_F(StoreBoundsTest, WatchedIdsAreBoundedForEachClient) {
   RawClient watcher = Connect(), other = Connect();
   constexpr uint64_t kPiece = 16384;
-  constexpr uint64_t kMax = store::kWatchedIdsPerClientMax;
+  constexpr uint64_t kMax = kWatchedIdsPerClientMax;
   for (uint64_t first = 0; first < kMax; first += kPiece) {
     watcher.Send(StoreMessage::Watch, Ids(first, kPiece));
     ASSERT_EQ(RawClient::CodeOf(watcher.Reply<wire::StatusReplyT>()), ErrorCode::kOk);
   }
+  EXPECT_EQ(watcher.counters().watched_ids.load(), kMax);
   watcher.Send(StoreMessage::Watch, Ids(kMax, 1));
   const auto refused = watcher.Reply<wire::StatusReplyT>();
   EXPECT_EQ(RawClient::CodeOf(refused), ErrorCode::kFull);
-  EXPECT_NE(refused.status->message.find("the limit is 65536"), std::string::npos) << refused.status->message;
+  EXPECT_NE(refused.status->message.find("the limit is 131072: unwatch some"), std::string::npos)
+      << refused.status->message;
 
   // A notice makes room for another.
   ASSERT_EQ(other.Create(7, 64), ErrorCode::kOk);
@@ -43,11 +45,76 @@ TEST_F(StoreBoundsTest, WatchedIdsAreBoundedForEachClient) {
   watcher.Send(StoreMessage::Watch, Ids(kMax, 1));
   EXPECT_EQ(RawClient::CodeOf(watcher.Reply<wire::StatusReplyT>()), ErrorCode::kOk);
 
-  // Who wants no reply can only be told by the end of the connection.
+  // Whoever wants no reply hears of a refusal all the same, and stays connected.
   ASSERT_TRUE(watcher.connection.Send(static_cast<uint16_t>(StoreMessage::Watch), 0, Encode(Ids(kMax + 1, 1)), Soon()));
-  EXPECT_FALSE(watcher.Next());
-  other.Send(StoreMessage::Watch, Ids(0, kPiece));
+  EXPECT_EQ(RawClient::CodeOf(watcher.Reply<wire::StatusReplyT>()), ErrorCode::kFull);
+  other.Send(StoreMessage::Watch, Ids(kMax, kPiece));
   EXPECT_EQ(RawClient::CodeOf(other.Reply<wire::StatusReplyT>()), ErrorCode::kOk) << "the bound is each client's own";
+
+  // So does an end of watches. What is not watched is no error.
+  watcher.Send(StoreMessage::Unwatch, Ids(1000, kPiece));
+  EXPECT_EQ(RawClient::CodeOf(watcher.Reply<wire::StatusReplyT>()), ErrorCode::kOk);
+  watcher.Send(StoreMessage::Unwatch, Ids(1000, kPiece));
+  EXPECT_EQ(RawClient::CodeOf(watcher.Reply<wire::StatusReplyT>()), ErrorCode::kOk);
+  EXPECT_EQ(watcher.counters().watched_ids.load(), kMax) << kPiece << " fewer here, as many more there";
+  watcher.Send(StoreMessage::Watch, Ids(1000, kPiece));
+  EXPECT_EQ(RawClient::CodeOf(watcher.Reply<wire::StatusReplyT>()), ErrorCode::kOk);
+
+  // And the end of a client.
+  watcher.connection = FrameConnection();
+  EXPECT_TRUE(Eventually(std::chrono::seconds(10), [&] { return other.counters().watched_ids.load() == kPiece; }));
+}
+
+TEST_F(StoreBoundsTest, AnEndedWatchGivesNoNotice) {
+  RawClient watcher = Connect(), other = Connect();
+  wire::IdsRequestT both;
+  both.ids = {ToWire(IdOf(1)), ToWire(IdOf(2))};
+  watcher.Send(StoreMessage::Watch, both);
+  EXPECT_EQ(RawClient::CodeOf(watcher.Reply<wire::StatusReplyT>()), ErrorCode::kOk);
+  wire::IdsRequestT one;
+  one.ids = {ToWire(IdOf(1))};
+  watcher.Send(StoreMessage::Unwatch, one);
+  EXPECT_EQ(RawClient::CodeOf(watcher.Reply<wire::StatusReplyT>()), ErrorCode::kOk);
+  for (const uint8_t id : {uint8_t{1}, uint8_t{2}}) {
+    ASSERT_EQ(other.Create(id, 64), ErrorCode::kOk);
+    ASSERT_EQ(other.Seal(id), ErrorCode::kOk);
+  }
+  EXPECT_EQ(FromWire<ObjectId>(*watcher.Reply<wire::SealedNoticeT>().id), IdOf(2));
+}
+
+TEST_F(StoreBoundsTest, WhatAClientMadeIsDeletedAtItsEndAndNotWhatOthersMadeOfTheSameIds) {
+  RawClient dying = Connect(), owner = Connect();
+  const auto create_for_owner = [&](RawClient& client, uint8_t id) {
+    wire::CreateAndSealRequestT request;
+    request.id = std::make_unique<wire::Id20>(ToWire(IdOf(id)));
+    request.data.resize(100);
+    request.owned = true;
+    request.owner = owner.number;
+    client.Send(StoreMessage::CreateAndSeal, request);
+    return RawClient::CodeOf(client.Reply<wire::StatusReplyT>());
+  };
+  ASSERT_EQ(create_for_owner(dying, 1), ErrorCode::kOk);
+  ASSERT_EQ(create_for_owner(owner, 2), ErrorCode::kOk);
+  wire::DeleteMadeByRequestT request;
+  request.ids = {ToWire(IdOf(1)), ToWire(IdOf(2)), ToWire(IdOf(3))};
+  request.client = dying.number;
+  owner.Send(StoreMessage::DeleteMadeBy, request);
+  EXPECT_EQ(RawClient::CodeOf(owner.Reply<wire::StatusReplyT>()), ErrorCode::kOk);
+  ASSERT_EQ(create_for_owner(dying, 3), ErrorCode::kOk) << "it lives, and its last words count";
+  EXPECT_EQ(owner.counters().sealed_count.load(), 3u);
+  dying.connection = FrameConnection();
+  EXPECT_TRUE(Eventually(std::chrono::seconds(10), [&] { return owner.counters().sealed_bytes.load() == 100; }));
+
+  // Once it has gone: at once.
+  RawClient again = Connect();
+  request.client = again.number;
+  ASSERT_EQ(create_for_owner(again, 1), ErrorCode::kOk);
+  again.connection = FrameConnection();
+  EXPECT_TRUE(Eventually(std::chrono::seconds(10), [&] { return owner.counters().clients.load() == 1; }));
+  EXPECT_EQ(owner.counters().sealed_count.load(), 2u);
+  owner.Send(StoreMessage::DeleteMadeBy, request);
+  EXPECT_EQ(RawClient::CodeOf(owner.Reply<wire::StatusReplyT>()), ErrorCode::kOk);
+  EXPECT_EQ(owner.counters().sealed_count.load(), 1u);
 }
 
 TEST_F(StoreBoundsTest, BlockedCreatesAreBoundedForEachClient) {

@@ -77,6 +77,7 @@ std::string DefaultJson(const Snapshot& snapshot) {
         {"full_failures", counters.full_failures},
         {"bytes_received", counters.bytes_received},
         {"bytes_sent", counters.bytes_sent}}},
+      {"watched_ids", counters.watched_ids},
   };
   out["oldest_unsealed"] =
       snapshot.oldest_unsealed ? ToJson(snapshot.objects[*snapshot.oldest_unsealed]) : json(nullptr);

@@ -112,11 +112,12 @@ std::string DefaultScreen(const Snapshot& snapshot, Look look) {
   out += Row("physical", FormatBytes(counters.physical_bytes), "", "all objects, with what rounding costs");
   out += Row("resident", snapshot.resident_bytes ? FormatBytes(*snapshot.resident_bytes) : "unknown", "",
              "memory of the machine that is reserved for them");
-  out += StrCat("  ", snapshot.clients.size(), snapshot.clients.size() == 1 ? " client" : " clients",
-                "; since the start ", counters.creates, " creates, ", counters.seals, " seals, ", counters.deletes,
-                " deletes, ", counters.evictions, " evictions of ", FormatBytes(counters.evicted_bytes), ", ",
-                counters.full_failures, " times full; over the socket ", FormatBytes(counters.bytes_received), " in, ",
-                FormatBytes(counters.bytes_sent), " out\n");
+  out +=
+      StrCat("  ", snapshot.clients.size(), snapshot.clients.size() == 1 ? " client" : " clients", "; since the start ",
+             counters.creates, " creates, ", counters.seals, " seals, ", counters.deletes, " deletes, ",
+             counters.evictions, " evictions of ", FormatBytes(counters.evicted_bytes), ", ", counters.full_failures,
+             " times full; over the socket ", FormatBytes(counters.bytes_received), " in, ",
+             FormatBytes(counters.bytes_sent), " out; they wait for the seals of ", counters.watched_ids, " objects\n");
   if (snapshot.oldest_unsealed) {
     const Object& oldest = snapshot.objects[*snapshot.oldest_unsealed];
     out += StrCat("  oldest unsealed: ", oldest.id.hex(), ", ", FormatBytes(oldest.bytes()), ", written by client ",

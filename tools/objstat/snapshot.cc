@@ -131,6 +131,7 @@ Counters ReadCounters(const IndexCounters& shared) {
   out.clients = get(shared.clients);
   out.bytes_received = get(shared.bytes_received);
   out.bytes_sent = get(shared.bytes_sent);
+  out.watched_ids = get(shared.watched_ids);
   return out;
 }
 

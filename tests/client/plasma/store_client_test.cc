@@ -324,15 +324,15 @@ TEST_F(StoreClientTest, WatchTellsOfSealedObjectsOldAndNew) {
   const auto client = Connect();
   auto watch = StoreWatch::Connect(socket(), "watch", Deadline::After(seconds(5)), false);
   ASSERT_TRUE(watch) << watch.error().message;
-  EXPECT_TRUE((*watch)->TryReadSealed()->empty());
+  EXPECT_TRUE((*watch)->TryRead()->empty());
   const auto old = Put(*client, "old"), fresh = ObjectId::FromRandom();
   const ObjectId ids[] = {old, fresh};
   ASSERT_TRUE((*watch)->Watch(ids));
   std::vector<ObjectId> sealed;
   const auto read = [&](size_t count) {
     return Eventually(seconds(5), [&] {
-      const auto more = (*watch)->TryReadSealed();
-      if (more) sealed.insert(sealed.end(), more->begin(), more->end());
+      const auto more = (*watch)->TryRead();
+      if (more) sealed.insert(sealed.end(), more->sealed.begin(), more->sealed.end());
       return sealed.size() >= count;
     });
   };

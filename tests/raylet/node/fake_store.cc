@@ -32,8 +32,16 @@ class FakeStore::Session final : public FramedSocket::Handler {
       socket_.Send(static_cast<uint16_t>(wire::StoreMessage::HelloReply), frame.header.request_id, Encode(reply), fds);
       return;
     }
+    const auto type = static_cast<wire::StoreMessage>(frame.header.type);
+    if (type == wire::StoreMessage::DeleteMadeBy) return;
     const auto request = Parse<wire::IdsRequestT>(frame.body);
     RAYLET_CHECK(request.has_value());
+    socket_.Send(static_cast<uint16_t>(wire::StoreMessage::StatusReply), frame.header.request_id,
+                 EncodeStatusReply({}));
+    if (type == wire::StoreMessage::Unwatch) {
+      for (const auto& id : request->ids) watched_.erase(FromWire<ObjectId>(id));
+      return;
+    }
     for (const auto& id : request->ids) {
       watched_.insert(FromWire<ObjectId>(id));
       if (store_.sealed_.contains(FromWire<ObjectId>(id))) TellSealed(FromWire<ObjectId>(id));

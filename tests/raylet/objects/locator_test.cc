@@ -112,6 +112,33 @@ TEST_F(ObjectLocatorTest, WhoAsksTooEarlyHearsOnceOfTheFirstCopyHereOrElsewhere)
   EXPECT_TRUE(locator_.TakeMessages().located.empty());
 }
 
+TEST_F(ObjectLocatorTest, AnObjectIsUnwatchedOnceNobodyLocatesIt) {
+  const ObjectId freed = Object(), elsewhere = Object(), left = Object(), kept = Object();
+  for (const ObjectId& object : {freed, elsewhere, left, kept}) Locate(Node(2), object);
+  Locate(Node(3), kept);
+  EXPECT_EQ(locator_.TakeMessages().watch.size(), 4u);
+  locator_.Freed(std::span(&freed, 1));
+  EXPECT_EQ(locator_.TakeMessages().unwatch, std::vector{freed});
+  SealedElsewhere(Node(3), elsewhere, 20);
+  EXPECT_EQ(locator_.TakeMessages().unwatch, std::vector{elsewhere});
+  locator_.LocatedNoLonger(Node(2), left);
+  locator_.LocatedNoLonger(Node(2), kept);
+  EXPECT_EQ(locator_.TakeMessages().unwatch, std::vector{left});
+  locator_.NodeGone(Node(3));
+  EXPECT_EQ(locator_.TakeMessages().unwatch, std::vector{kept});
+}
+
+TEST_F(ObjectLocatorTest, AnObjectThatIsLocatedAgainInOneTurnStaysWatched) {
+  const ObjectId object = Object();
+  Locate(Node(2), object);
+  locator_.TakeMessages();
+  locator_.LocatedNoLonger(Node(2), object);
+  Locate(Node(2), object);
+  const auto messages = locator_.TakeMessages();
+  EXPECT_EQ(messages.watch, std::vector{object});
+  EXPECT_TRUE(messages.unwatch.empty());
+}
+
 TEST_F(ObjectLocatorTest, FreedObjectsAreFreedWhereTheyAreAndLostToWhoWaits) {
   const ObjectId copied = Object(), awaited = Object();
   SealedElsewhere(Node(2), copied, 1);

@@ -31,10 +31,18 @@ TEST(DependencyTracker, ForgetsARemovedTask) {
   DependencyTracker tracker;
   tracker.Add(kOne, std::vector{kA});
   tracker.Add(kTwo, std::vector{kA});
-  tracker.Remove(kOne);
-  tracker.Remove(kOne);
+  EXPECT_TRUE(tracker.Remove(kOne).empty()) << "another task waits for it";
+  EXPECT_TRUE(tracker.Remove(kOne).empty());
   EXPECT_EQ(tracker.Sealed(kA), std::vector{kTwo});
   EXPECT_EQ(tracker.objects(), 0u);
+}
+
+TEST(DependencyTracker, NamesTheObjectsThatNobodyWaitsForAnyMore) {
+  DependencyTracker tracker;
+  tracker.Add(kOne, std::vector{kA, kB});
+  tracker.Add(kTwo, std::vector{kA});
+  EXPECT_EQ(tracker.Remove(kOne), std::vector{kB});
+  EXPECT_EQ(tracker.Remove(kTwo), std::vector{kA});
 }
 
 TEST(DependencyTracker, FindsTasksWhoseObjectsLostTheirOwner) {

@@ -48,12 +48,14 @@ struct Bench {
     ran.clear();
     stopped.clear();
     watched.clear();
+    unwatched.clear();
     lost.clear();
     for (auto& decision : scheduler.TakeDecisions()) {
       if (const auto* start = std::get_if<StartWorker>(&decision)) started.push_back(*start);
       if (const auto* run = std::get_if<RunTask>(&decision)) ran.push_back(*run);
       if (const auto* stop = std::get_if<StopWorker>(&decision)) stopped.push_back(stop->worker);
       if (const auto* watch = std::get_if<WatchObjects>(&decision)) watched = watch->objects;
+      if (const auto* unwatch = std::get_if<UnwatchObjects>(&decision)) unwatched = unwatch->objects;
       if (const auto* lose = std::get_if<LoseTask>(&decision)) lost.push_back(*lose);
     }
   }
@@ -75,7 +77,7 @@ struct Bench {
   std::vector<StartWorker> started;
   std::vector<RunTask> ran;
   std::vector<WorkerId> stopped;
-  std::vector<ObjectId> watched;
+  std::vector<ObjectId> watched, unwatched;
   std::vector<LoseTask> lost;
 };
 
@@ -276,6 +278,19 @@ TEST(Scheduler, WaitsForObjectsAndThenForTheOlderTask) {
   bench.scheduler.ObjectSealed(object);
   bench.Take();
   EXPECT_EQ(bench.started.size(), 1u);
+}
+
+TEST(Scheduler, UnwatchesWhatACancelledTaskWaitedFor) {
+  Bench bench(1);
+  const ObjectId shared = ObjectId::FromRandom(), own = ObjectId::FromRandom();
+  const auto cancelled = MakeTask(), other = MakeTask();
+  cancelled->wait_for = {shared, own};
+  other->wait_for = {shared};
+  bench.Submit(cancelled);
+  bench.Submit(other);
+  EXPECT_TRUE(bench.scheduler.Cancel(cancelled->id));
+  bench.Take();
+  EXPECT_EQ(bench.unwatched, std::vector{own});
 }
 
 TEST(Scheduler, OwnersDeathDropsItsTasksAndThoseThatWaitForItsObjects) {

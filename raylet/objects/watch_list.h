@@ -1,0 +1,66 @@
+// WatchList: which objects the raylet watches in its store, for what, and which of them wait for room there. A core:
+// the raylet's loop thread; StoreLink carries its orders out. Always holds: the store watches at most `watched_max` of
+// them, those of unanswered orders included. The rest waits in a queue, first come, first watched, and Rotate gives
+// each of those its turn. An object is in here iff it is watched for some reason, or the store has not confirmed yet
+// that it stopped.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "fbs/ids.h"
+
+namespace raylet {
+
+enum class WatchFor : uint8_t {
+  kTask = 1,    // a task waits for it
+  kPull = 2,    // a process or the scheduler wants it
+  kLocate = 4,  // a machine locates it
+};
+
+class WatchList {
+ public:
+  struct Orders {
+    std::vector<ObjectId> watch, unwatch;
+  };
+
+  explicit WatchList(size_t watched_max) : watched_max_(watched_max) {}
+
+  void Add(std::span<const ObjectId> objects, WatchFor reason);
+  void Remove(std::span<const ObjectId> objects, WatchFor reason);
+  // ---- what the store says
+  bool Sealed(const ObjectId& object);  // true: somebody waits for it
+  void Unwatched(std::span<const ObjectId> objects);
+  void Refused(std::span<const ObjectId> objects);  // the store has no room for these: it gets fewer from now on
+  // While objects wait: those that have been watched longest make room for up to `count` of them. The
+  // store answers at once for what is sealed already. So no object waits for ever behind others that
+  // are never sealed.
+  void Rotate(size_t count);
+
+  Orders TakeOrders();
+  size_t objects() const { return entries_.size(); }
+  size_t waiting() const { return waiting_.size(); }
+  size_t at_store() const { return watched_.size() + leaving_; }
+
+ private:
+  enum class State : uint8_t { kWaiting, kWatched, kLeaving };
+  struct Entry {
+    uint8_t reasons = 0;
+    State state = State::kWaiting;
+    std::list<ObjectId>::iterator place;  // in waiting_ or watched_; of none while kLeaving
+  };
+  using Entries = std::unordered_map<ObjectId, Entry>;
+  void Leave(Entries::value_type& entry);
+
+  size_t watched_max_;
+  Entries entries_;
+  std::list<ObjectId> waiting_;
+  std::list<ObjectId> watched_;  // the longest first
+  size_t leaving_ = 0;
+  std::vector<ObjectId> unwatch_;  // for the next orders
+};
+
+}  // namespace raylet
