@@ -1,6 +1,7 @@
 #include "raylet/channels/channel_relay.h"
 
 #include <algorithm>
+#include <deque>
 
 #include "base/log.h"
 #include "base/strings.h"
@@ -29,6 +30,8 @@ struct ChannelRelay::Relay {
   bool reads = true;                   // false: our process wrote nonsense, or was told to let go
   bool ended = false;                  // where opened: no more records will come from the other side
   std::optional<Error> why;            // set where the relay ended for another reason than the actor's end
+  std::deque<ObjectId> unanswered;     // where !opened: the results of the calls that the worker got, in order
+  uint32_t store_client = 0;           // where !opened: the worker's, once it has gone
   bool worker_gone = false;
   bool caller_gone = false;
   bool node_gone = false;
@@ -148,10 +151,11 @@ void ChannelRelay::ChannelReleased(WorkerId worker, ChannelId channel) {
   Retire(std::move(kept));
 }
 
-void ChannelRelay::WorkerGone(WorkerId worker) {
+void ChannelRelay::WorkerGone(WorkerId worker, uint32_t store_client) {
   for (Relay* const relay : Each([&](const Relay& each) { return !each.opened && each.worker == worker; })) {
     if (relay->retired) continue;
     relay->worker_gone = true;
+    relay->store_client = store_client;
     relay->end->Drop([](const RelayRecord&) {});  // calls that the worker will never take
     Send(*relay);
     EndWhenDone(*relay);
@@ -234,6 +238,7 @@ Result<void> ChannelRelay::CheckReply(Relay& relay, const RelayRecord& record) {
     case CallRecordType::kReply: {
       const auto reply = ParseReplyRecord(record.bytes);
       if (!reply) return Fail(reply.error());
+      if (!relay.unanswered.empty()) relay.unanswered.pop_front();
       if (!IsStoredResult(*reply)) return {};
       if (OwnerOf(reply->result.id) != relay.caller)
         return Fail(ErrorCode::kProtocolError,
@@ -325,6 +330,8 @@ void ChannelRelay::EndWhenDone(Relay& relay) {
   }
   if (!relay.worker_gone) return;
   if (const auto more = relay.end->Peek(); relay.reads && more && more->has_value()) return;  // credit is still to come
+  // The worker runs one call at a time, so it did not begin the later ones.
+  if (!relay.unanswered.empty()) events_.OnUntold(relay.store_client, relay.unanswered.front());
   if (!relay.caller_gone) Refuse(relay.node, relay.number, {});
   RelayPtr kept;
   if (const auto hosted = hosted_.find({relay.node, relay.number});
@@ -400,7 +407,11 @@ Result<void> ChannelRelay::OnRecords(const NodeId& node, const Frame& frame) {
     }
     // The worker or the caller has gone meanwhile.
     if (relay == nullptr || relay->worker_gone) return {};
-    return relay->end->Push(record);
+    RAYLET_RETURN_IF_ERROR(relay->end->Push(record));
+    if (message->to_actor && record.type == static_cast<uint32_t>(CallRecordType::kCall) &&
+        ParseCallRecord(record.bytes, scratch_))
+      relay->unanswered.push_back(scratch_.result_id);
+    return {};
   };
   RAYLET_RETURN_IF_ERROR(EachRelayRecord(message->records, take));
   if (relay == nullptr) return {};

@@ -48,6 +48,9 @@ class ChannelRelay {
     // A result lies in this machine's store, and `caller`, of another machine, owns it. The caller
     // may have gone meanwhile.
     virtual void OnStoredHere(ProcessId caller, const ObjectId& object) = 0;
+    // A worker, this client of the store, has gone, and may have sealed this result of which nobody
+    // hears.
+    virtual void OnUntold(uint32_t store_client, const ObjectId& object) = 0;
     // A result lies in the other machine's store. Without `delivered`, its owner will never hear of
     // it.
     virtual void OnStoredThere(const NodeId& node, const ObjectId& object, bool delivered) = 0;
@@ -72,7 +75,7 @@ class ChannelRelay {
   // A good `why` means that the actor is not here any more, which its home reports.
   void Refuse(const NodeId& node, RelayNumber relay, const Result<void>& why);
   void ChannelReleased(WorkerId worker, ChannelId channel);
-  void WorkerGone(WorkerId worker);
+  void WorkerGone(WorkerId worker, uint32_t store_client);
 
   // ---- the other raylets
   Result<void> OnMessage(const NodeId& node, const Frame& frame);

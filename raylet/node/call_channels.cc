@@ -103,8 +103,8 @@ void CallChannels::Close(const ChannelBook::Channel& channel) {
   OnCallerGone(channel.worker, channel.number, channel.caller, channel.actor);
 }
 
-void CallChannels::WorkerGone(WorkerId worker) {
-  if (relay_ != nullptr) relay_->WorkerGone(worker);
+void CallChannels::WorkerGone(WorkerId worker, uint32_t store_client) {
+  if (relay_ != nullptr) relay_->WorkerGone(worker, store_client);
 }
 
 void CallChannels::CallersGone(const ProcessSet& processes) {
@@ -167,6 +167,10 @@ void CallChannels::OnCallerGone(WorkerId worker, ChannelId channel, ProcessId ca
 
 void CallChannels::OnStoredHere(ProcessId caller, const ObjectId& object) {
   objects_->ResultHereOfWhoMayHaveEnded(caller, object);
+}
+
+void CallChannels::OnUntold(uint32_t store_client, const ObjectId& object) {
+  if (store_client != 0) store_.DeleteMadeBy(store_client, {&object, 1});
 }
 
 void CallChannels::OnStoredThere(const NodeId& node, const ObjectId& object, bool delivered) {

@@ -37,7 +37,7 @@ class CallChannels final : public ChannelRelay::Events {
   Result<void> OnRelayMessage(const NodeId& node, const Frame& frame) { return relay_->OnMessage(node, frame); }
 
   // ---- ends (see ends.h)
-  void WorkerGone(WorkerId worker);
+  void WorkerGone(WorkerId worker, uint32_t store_client);
   void WorkersGone(const std::unordered_set<WorkerId>& workers) { book_.WorkersGone(workers); }
   void CallersGone(const ProcessSet& processes);
   void CallerGone(ProcessId process);
@@ -53,6 +53,7 @@ class CallChannels final : public ChannelRelay::Events {
   void OnRelayEnded(ProcessId caller, const ActorId& actor, const Error* why) override;
   void OnCallerGone(WorkerId worker, ChannelId channel, ProcessId caller, const ActorId& actor) override;
   void OnStoredHere(ProcessId caller, const ObjectId& object) override;
+  void OnUntold(uint32_t store_client, const ObjectId& object) override;
   void OnStoredThere(const NodeId& node, const ObjectId& object, bool delivered) override;
 
   Loop& loop_;

@@ -54,8 +54,8 @@ void Ends::WorkersGone(const std::vector<GoneWorker>& gone) {
   std::unordered_set<WorkerId> workers;
   std::set<JobId> jobs;
   for (const GoneWorker& each : gone) {
-    tasks_.WorkerGone(each.worker, *each.record.exit);
-    channels_.channels().WorkerGone(each.worker);
+    tasks_.WorkerGone(each);
+    channels_.channels().WorkerGone(each.worker, each.record.store_client);
     actors_.WorkerGone(each);
     if (each.record.process != 0) ended.push_back({each.record.process, DescribeExit(*each.record.exit)});
     jobs_.WorkerGone(each.record.job);

@@ -32,7 +32,9 @@ Result<void> TaskDesk::OnReady(ProcessSession& session, const Frame& frame) {
   auto& identity = *session.identity;
   if (std::exchange(identity.ready, true)) return Fail(ErrorCode::kProtocolError, "a process said Ready twice");
   identity.store_client = notice->store_client;
-  if (identity.kind == wire::ProcessKind::Worker) scheduler_.WorkerReady(identity.worker);
+  if (identity.kind != wire::ProcessKind::Worker) return {};
+  house_.Ready(identity.worker, notice->store_client);
+  scheduler_.WorkerReady(identity.worker);
   return {};
 }
 
@@ -136,9 +138,18 @@ void TaskDesk::Kill(const std::vector<WorkerId>& workers) {
   for (const WorkerId worker : workers) house_.Kill(worker);
 }
 
-void TaskDesk::WorkerGone(WorkerId worker, const WorkerExit& exit) {
-  recent_exits_[worker] = exit;
-  scheduler_.WorkerGone(worker);
+void TaskDesk::WorkerGone(const GoneWorker& gone) {
+  recent_exits_[gone.worker] = *gone.record.exit;
+  DeleteUntoldResult(gone);
+  scheduler_.WorkerGone(gone.worker);
+}
+
+// It may have sealed the result of what it ran, and nobody has heard of it. Whoever runs the task again seals its own.
+void TaskDesk::DeleteUntoldResult(const GoneWorker& gone) {
+  const auto known = scheduler_.workers().find(gone.worker);
+  const uint32_t store_client = gone.record.store_client;
+  if (known == scheduler_.workers().end() || known->second.task == nullptr || store_client == 0) return;
+  store_.DeleteMadeBy(store_client, {&known->second.task->task->id, 1});
 }
 
 void TaskDesk::OwnersGone(const ProcessSet& processes) { Kill(scheduler_.OwnersGone(processes)); }

@@ -44,7 +44,7 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
 
   // ---- ends (see ends.h)
   void WorkerStopping(WorkerId worker) { scheduler_.WorkerStopping(worker); }
-  void WorkerGone(WorkerId worker, const WorkerExit& exit);
+  void WorkerGone(const GoneWorker& gone);
   void OwnersGone(const ProcessSet& processes);
   // What detached actors of ours need goes on: they themselves, what runs for them, and so on. A detached actor of
   // another home ends with its job, which its home ends last.
@@ -71,6 +71,7 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   wire::FailureT FailureOf(const LoseTask& lost) const;
   void Refuse(const Task& task, const Error& why);
   void Kill(const std::vector<WorkerId>& workers);
+  void DeleteUntoldResult(const GoneWorker& gone);
 
   Loop& loop_;
   StoreLink& store_;

@@ -23,7 +23,8 @@ constexpr size_t kEndsPerTurn = 32;
 
 struct WorkerRecord {
   JobId job = 0;
-  ProcessId process = 0;  // 0: has not registered
+  ProcessId process = 0;      // 0: has not registered
+  uint32_t store_client = 0;  // its number at the store, as it says
   bool connected = false;
   std::optional<WorkerExit> exit;
   std::optional<ActorId> actor;
@@ -52,6 +53,7 @@ class WorkerHouse {
   // The worker that was given this token; kNotRunning where it ends with its job.
   Result<WorkerId> Registered(uint64_t token);
   void Connected(WorkerId worker, ProcessId process);
+  void Ready(WorkerId worker, uint32_t store_client) { records_.at(worker).store_client = store_client; }
   void Hosts(WorkerId worker, const ActorId& actor) { records_.at(worker).actor = actor; }
   void Constructed(WorkerId worker) { records_.at(worker).constructed = true; }
 

@@ -21,7 +21,12 @@ void ClusterObject::FulfilInline(std::string bytes, ray::internal::Hold lend) {
 void ClusterObject::FulfilStored(ray::internal::Hold lend) {
   Finish(ObjectStatus::kStored, {}, nullptr, std::move(lend));
 }
-void ClusterObject::FulfilFailed(FailurePtr failure) { Finish(ObjectStatus::kFailed, {}, std::move(failure), nullptr); }
+void ClusterObject::FulfilFailed(FailurePtr failure) {
+  // The process that died may have sealed a value that nobody will hear of: no reader shall find it instead.
+  const bool died = failure->kind == wire::FailureKind::WorkerDied || failure->kind == wire::FailureKind::ActorDied;
+  if (owned_ && died && failure->may_have_run && parts_.link.Usable()) parts_.store.Delete(id_);
+  Finish(ObjectStatus::kFailed, {}, std::move(failure), nullptr);
+}
 
 void ClusterObject::Finish(ObjectStatus status, std::string bytes, FailurePtr failure, ray::internal::Hold lend) {
   std::vector<std::function<void()>> callbacks;

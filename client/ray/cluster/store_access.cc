@@ -102,6 +102,14 @@ bool StoreAccess::Disconnected() const {
   return client == nullptr || client->Disconnected();
 }
 
+Result<ErrorCode> StoreAccess::DeleteHere(const ObjectId& id) {
+  const auto client = Client();
+  if (client == nullptr) return Closed();
+  const auto deleted = client->Delete(std::span(&id, 1));
+  if (!deleted) return Fail(deleted.error());
+  return deleted->front();
+}
+
 void StoreAccess::Delete(const ObjectId& id) {
   const auto client = Client();
   if (client == nullptr) return;

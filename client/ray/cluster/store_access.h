@@ -50,6 +50,8 @@ class StoreAccess {
   Result<ObjectView> Fetch(const ObjectId& id, Deadline deadline, bool may_come);
   Result<bool> Contains(const ObjectId& id) const;
   void Delete(const ObjectId& id);  // on every machine
+  // In this machine's store alone. The answer is kOk, kNotFound, or kWrongState where it is unsealed.
+  Result<ErrorCode> DeleteHere(const ObjectId& id);
 
  private:
   std::shared_ptr<StoreClient> Client() const RAYLET_EXCLUDES(mutex_);  // null once closed

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "client/ray/cluster/cluster_runtime.h"
+#include "client/ray/worker/result_store.h"
 
 namespace raylet::client {
 namespace {
@@ -111,12 +112,11 @@ CallOutcome CallExecutor::Execute(const CallRequest& request, Run run) {
       ray::internal::Packed result = run(*function);
       if (result.bytes.size() <= kInlineValueBytesMax) {
         outcome.bytes = std::move(result.bytes);
-      } else if (const auto stored =
-                     store_.Write(request.result_id, result.bytes, kValueMark, request.caller_store_client);
+      } else if (const auto stored = StoreResult(store_, request.result_id, result.bytes, request.caller_store_client);
                  stored) {
         outcome.kind = ValueView::Kind::kStored;
       } else {
-        failure = FailureOf(stored.error(), StrCat("the result of ", request.function, " does not fit the store"));
+        failure = FailureOf(stored.error(), StrCat("the result of ", request.function, " cannot be stored"));
       }
       if (failure == nullptr) outcome.lend = ownership_.Lend(request.caller, std::move(result.holds));
     } catch (const ActorExit&) {

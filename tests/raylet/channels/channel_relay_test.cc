@@ -14,6 +14,7 @@ namespace {
 constexpr ProcessId kCaller = ProcessIdOf(MachineNumber{7}, 1);
 constexpr WorkerId kWorker = 3;
 constexpr ChannelId kChannel = 5;
+constexpr uint32_t kStoreClient = 11;
 
 UniqueFd NewDoorbell() {
   auto fd = CreateMemfd("doorbell", sizeof(Doorbell), /*reserve=*/false);
@@ -65,16 +66,18 @@ struct Process {
     CallRecordType type;
     uint64_t call = 0;  // of a call or a reply
     std::string text;
+    ObjectId result;  // of a call
   };
   std::optional<Taken> Take() {
     const auto record = in.Peek();
     EXPECT_TRUE(record);
     if (!record->has_value()) return {};
-    Taken taken{static_cast<CallRecordType>((*record)->type), 0, {}};
+    Taken taken{static_cast<CallRecordType>((*record)->type), 0, {}, {}};
     if (taken.type == CallRecordType::kCall) {
       CallRecord call;
       EXPECT_TRUE(ParseCallRecord((*record)->bytes, call));
       taken.call = call.call;
+      taken.result = call.result_id;
     } else if (taken.type == CallRecordType::kReply) {
       taken.call = ParseReplyRecord((*record)->bytes)->call;
     } else {
@@ -121,6 +124,10 @@ class Side final : public ChannelRelay::Events {
     EXPECT_EQ(caller, kCaller);
     ++caller_gone;
   }
+  void OnUntold(uint32_t store_client, const ObjectId& object) override {
+    EXPECT_EQ(store_client, kStoreClient);
+    untold.push_back(object);
+  }
   void OnStoredHere(ProcessId caller, const ObjectId& object) override {
     EXPECT_EQ(caller, kCaller);
     stored_here.push_back(object);
@@ -140,7 +147,7 @@ class Side final : public ChannelRelay::Events {
   int ended = 0, caller_gone = 0;
   std::string ended_why;
   std::function<void()> on_stored_there;
-  std::vector<ObjectId> stored_here, delivered_objects, undelivered;
+  std::vector<ObjectId> stored_here, untold, delivered_objects, undelivered;
   ChannelRelay relay;
 };
 
@@ -242,7 +249,7 @@ TEST_F(ChannelRelayTest, AWorkerThatTakesNothingHoldsItsCallerBackAndLosesNothin
 TEST_F(ChannelRelayTest, RepliesThatAWorkerWroteBeforeItsEndComeBeforeItsEnd) {
   Process caller = Open();
   for (uint64_t call = 1; call <= 100; ++call) ASSERT_TRUE(b_.worker->Reply(call));
-  b_.relay.WorkerGone(kWorker);
+  b_.relay.WorkerGone(kWorker, kStoreClient);
   EXPECT_EQ(b_.relay.open(), 0u);
   Settle();
   for (uint64_t call = 1; call <= 100; ++call) ASSERT_EQ(caller.Take()->call, call);
@@ -261,7 +268,7 @@ TEST_F(ChannelRelayTest, TheEndWaitsUntilTheCallerHasTakenWhatCameBeforeIt) {
     }
     Settle();
   }
-  b_.relay.WorkerGone(kWorker);
+  b_.relay.WorkerGone(kWorker, kStoreClient);
   Settle();
   EXPECT_EQ(a_.ended, 0);
   for (uint64_t taken = 0; taken < replies;) {
@@ -283,6 +290,19 @@ TEST_F(ChannelRelayTest, StoredResultsAreKeptHereAndKnownThere) {
   EXPECT_EQ(b_.stored_here.size(), 1u);
   EXPECT_EQ(a_.delivered_objects, b_.stored_here);
   EXPECT_EQ(caller.Take()->call, 1u);
+}
+
+TEST_F(ChannelRelayTest, AWorkerThatEndsDuringACallMayHaveSealedItsResult) {
+  Process caller = Open();
+  for (uint64_t call = 1; call <= 3; ++call) ASSERT_TRUE(caller.Call(call));
+  Settle();
+  const auto first = b_.worker->Take(), second = b_.worker->Take();
+  ASSERT_TRUE(first && second);
+  ASSERT_TRUE(b_.worker->Reply(1, first->result));
+  b_.relay.WorkerGone(kWorker, kStoreClient);
+  Settle();
+  EXPECT_EQ(b_.stored_here, std::vector{first->result});
+  EXPECT_EQ(b_.untold, std::vector{second->result}) << "it never began the third one";
 }
 
 TEST_F(ChannelRelayTest, ResultsOfACallThatOutlivesItsCallerAreFreed) {
@@ -474,7 +494,7 @@ TEST_F(ChannelRelayTest, AnyOrderOfThingsKeepsTheOrderOfCalls) {
             caller.reset();
           } else if (random() % 60 == 0 && worker_lives) {
             worker_lives = false;
-            b_.relay.WorkerGone(kWorker);
+            b_.relay.WorkerGone(kWorker, kStoreClient);
           }
       }
     }
@@ -491,7 +511,7 @@ TEST_F(ChannelRelayTest, AnyOrderOfThingsKeepsTheOrderOfCalls) {
         Settle();
       }
     }
-    if (worker_lives) b_.relay.WorkerGone(kWorker);
+    if (worker_lives) b_.relay.WorkerGone(kWorker, kStoreClient);
     for (int turns = 0; caller && a_.ended == ended_before; ++turns) {
       ASSERT_LT(turns, 10'000);
       if (const auto reply = caller->Take()) {
