@@ -1,5 +1,6 @@
-// StoreWatch: tells a loop which objects have been sealed, over a connection of its own. Owned by the loop's program
-// (raylet's store_link); one thread. Never waits except in Connect: watch fd() for reading, then call TryRead.
+// StoreWatch: tells a loop which objects have been sealed, over a connection of its own. Owned by the
+// loop's program (raylet's store_link); one thread. Never waits except in Connect: watch fd() for
+// reading, then call TryRead.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +27,7 @@ class StoreWatch {
   Result<void> Watch(std::span<const ObjectId> ids);
   // No notice any more, once News::unwatched names them.
   Result<void> Unwatch(std::span<const ObjectId> ids);
-  // Of these objects, those that `client` has made go: now if it has gone, else when it goes. No news of it.
+  // Deletes those of the objects that `client` created: at once if it has gone, otherwise at its end.
   Result<void> DeleteMadeBy(uint32_t client, std::span<const ObjectId> ids);
   struct News {
     std::vector<ObjectId> sealed;

@@ -48,8 +48,8 @@ class ChannelRelay {
     // A result lies in this machine's store, and `caller`, of another machine, owns it. The caller
     // may have gone meanwhile.
     virtual void OnStoredHere(ProcessId caller, const ObjectId& object) = 0;
-    // A worker, this client of the store, has gone, and may have sealed this result of which nobody
-    // hears.
+    // A worker, this client of the store, has gone. It may have sealed this result, which it did
+    // not report.
     virtual void OnUntold(uint32_t store_client, const ObjectId& object) = 0;
     // A result lies in the other machine's store. Without `delivered`, its owner will never hear of
     // it.

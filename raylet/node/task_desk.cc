@@ -144,7 +144,8 @@ void TaskDesk::WorkerGone(const GoneWorker& gone) {
   scheduler_.WorkerGone(gone.worker);
 }
 
-// It may have sealed the result of what it ran, and nobody has heard of it. Whoever runs the task again seals its own.
+// The worker may have sealed a result that it did not report. The next run of the task seals its
+// own.
 void TaskDesk::DeleteUntoldResult(const GoneWorker& gone) {
   const auto known = scheduler_.workers().find(gone.worker);
   const uint32_t store_client = gone.record.store_client;

@@ -31,7 +31,8 @@ class StoreLink {
   virtual void Watch(std::span<const ObjectId> objects, WatchFor reason) = 0;
   virtual void Unwatch(std::span<const ObjectId> objects, WatchFor reason) = 0;
   virtual size_t watched() const = 0;  // at the store, and in the queue for it
-  // Of these objects, those that this client of the store has made go: now if it has gone, else when it goes.
+  // Deletes those of the objects that this client of the store created: at once if it has gone,
+  // otherwise at its end.
   virtual void DeleteMadeBy(uint32_t client, std::span<const ObjectId> objects) = 0;
 
   // ---- in a cluster

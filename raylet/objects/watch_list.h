@@ -1,8 +1,9 @@
-// WatchList: which objects the raylet watches in its store, for what, and which of them wait for room there. A core:
-// the raylet's loop thread; StoreLink carries its orders out. Always holds: the store watches at most `watched_max` of
-// them, those of unanswered orders included. The rest waits in a queue, first come, first watched, and Rotate gives
-// each of those its turn. An object is in here iff it is watched for some reason, or the store has not confirmed yet
-// that it stopped.
+// WatchList: the objects that the raylet watches in its store, and the reasons. A core: the raylet's
+// loop thread; StoreLink carries its orders out.
+// Always holds: the store watches at most `watched_max` of them, those of unanswered orders included.
+// The rest waits in a queue in order of arrival, and Rotate gives each of those its turn. An object
+// is in here iff it has a reason, or the store has not confirmed yet that it stopped. The queue has
+// no bound of its own: tasks, pulls and the located objects of other machines have theirs.
 #pragma once
 
 #include <cstdint>

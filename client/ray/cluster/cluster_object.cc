@@ -22,7 +22,7 @@ void ClusterObject::FulfilStored(ray::internal::Hold lend) {
   Finish(ObjectStatus::kStored, {}, nullptr, std::move(lend));
 }
 void ClusterObject::FulfilFailed(FailurePtr failure) {
-  // The process that died may have sealed a value that nobody will hear of: no reader shall find it instead.
+  // The process that died may have sealed a value that it did not report.
   const bool died = failure->kind == wire::FailureKind::WorkerDied || failure->kind == wire::FailureKind::ActorDied;
   if (owned_ && died && failure->may_have_run && parts_.link.Usable()) parts_.store.Delete(id_);
   Finish(ObjectStatus::kFailed, {}, std::move(failure), nullptr);

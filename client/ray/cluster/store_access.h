@@ -50,7 +50,7 @@ class StoreAccess {
   Result<ObjectView> Fetch(const ObjectId& id, Deadline deadline, bool may_come);
   Result<bool> Contains(const ObjectId& id) const;
   void Delete(const ObjectId& id);  // on every machine
-  // In this machine's store alone. The answer is kOk, kNotFound, or kWrongState where it is unsealed.
+  // In this machine's store alone. kOk, kNotFound, or kWrongState where the object is unsealed.
   Result<ErrorCode> DeleteHere(const ObjectId& id);
 
  private:

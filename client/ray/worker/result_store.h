@@ -1,5 +1,5 @@
-// StoreResult: the sealed result of a call, in place of what another worker made of the same call and told nobody of
-// before it died. The worker loop's thread.
+// StoreResult: seals the result of a call. Another worker may have died after it sealed a result of
+// the same call, or while it wrote one: this one replaces it. The worker loop's thread.
 #pragma once
 
 #include "base/result.h"
@@ -7,8 +7,8 @@
 
 namespace raylet::client {
 
-// Nobody reads the result before its call's end is told, so what lies in its place is deleted, or waited for where its
-// writer has not gone yet. A reader sees this value or the other one, never some of both.
+// Nobody reads a result before the end of its call is reported, so the old one may be deleted. Where
+// its writer has not gone yet, this waits. A reader sees one of the two values, never a mixture.
 Result<void> StoreResult(StoreAccess& store, const ObjectId& id, std::string_view bytes, uint32_t owner_client);
 
 }  // namespace raylet::client
