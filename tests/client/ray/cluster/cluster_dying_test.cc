@@ -27,7 +27,7 @@ using namespace std::chrono_literals;
 #ifdef RAYLET_SANITIZED
 constexpr int kCalls = 8;
 #else
-constexpr int kCalls = 50;
+constexpr int kCalls = 100;
 #endif
 constexpr size_t kLarge = 200'000;  // sealed in the store
 constexpr size_t kSmall = 100;      // inline
