@@ -57,7 +57,7 @@ class CallChannels final : public ChannelRelay::Events {
   void OnStoredThere(const NodeId& node, const ObjectId& object, bool delivered) override;
 
   Loop& loop_;
-  const StoreLink& store_;
+  StoreLink& store_;
   PeerPost& post_;
   ProcessDoor& door_;
   WorkerHouse& house_;
