@@ -4,6 +4,7 @@
 #include <cmath>
 #include <future>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include <ray/api/exceptions.h>
@@ -154,17 +155,21 @@ ActorLinkPtr TaskSubmitter::CreateActor(const std::string& factory, CallArgument
       fail(failure);
       return link;
     }
-    const auto answered = std::make_shared<std::promise<Result<void>>>();  // the reply may come after we gave up
+    // Shared, since the reply may come after we gave up. Not a Result: std::promise would show its type
+    // among the library's symbols.
+    using Refusal = std::optional<Error>;
+    const auto answered = std::make_shared<std::promise<Refusal>>();
     auto answer = answered->get_future();
-    SendCreation(submission, [answered](Result<void> outcome) { answered->set_value(std::move(outcome)); });
+    SendCreation(submission, [answered](const Result<void>& outcome) {
+      answered->set_value(outcome ? Refusal() : Refusal(outcome.error()));
+    });
     const bool in_time = answer.wait_for(kCreatePatience) == std::future_status::ready;
-    const Result<void> created =
-        in_time ? answer.get()
-                : Result<void>(Fail(ErrorCode::kTimedOut, "the raylet did not answer an actor's creation in time"));
-    if (!created) {
-      refuse(created.error());
+    const Refusal refusal =
+        in_time ? answer.get() : Error{ErrorCode::kTimedOut, "the raylet did not answer an actor's creation in time"};
+    if (refusal) {
+      refuse(*refusal);
       actors_.Forget(*link);  // nobody gets a handle of it
-      throw ray::internal::RayException(created.error().message);
+      throw ray::internal::RayException(refusal->message);
     }
     return link;
   }
