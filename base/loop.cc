@@ -185,6 +185,7 @@ Loop::~Loop() {
 }
 
 void Loop::Run() {
+  if (state_->turn_clock != nullptr) state_->turn_began = state_->turn_clock->Now();  // timers may be due at once
   if (std::exchange(state_->ran, true)) return;
   uv_run(&state_->loop, UV_RUN_DEFAULT);
   while (state_->handles.closing > 0) uv_run(&state_->loop, UV_RUN_NOWAIT);
