@@ -61,7 +61,8 @@ class Sleeper {
 
 class ProcessSessionTest : public ::testing::Test, private ProcessSession::Events {
  protected:
-  ~ProcessSessionTest() override {
+  // Before the destructor, whose first step would race with an event of the loop's thread.
+  void TearDown() override {
     sleeper_.Wake();
     if (client_ != nullptr) client_->Stop();
     loop_.Run([this] {
