@@ -223,8 +223,10 @@ void RunWorker(const ray::RayConfig& config) {
       loop->Deliver(link, frame, fds);
     };
     options.on_raylet_gone = [] {
+      // A raylet that lives shows these words as the worker's last ones.
+      RAYLET_LOG(kError, "the connection to the raylet has ended: what runs here could not be told");
       std::fflush(nullptr);
-      ::_exit(0);  // whatever runs: nobody is left to tell
+      ::_exit(0);
     };
     // User code that starts programs of its own must not make workers of them.
     ::unsetenv("RAYLET_WORKER_TOKEN");
