@@ -2,34 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/raylet/scheduling/cluster_view_fixture.h"
+
 namespace raylet {
 namespace {
 
-ResourceSet Of(const char* json) { return *ParseResources(json); }
+using namespace test;
 
-NodeId Node(uint8_t number) {
-  NodeId id;
-  id.mutable_data()[0] = number;
-  return id;
-}
-
-const NodeId kOwn = Node(1), kB = Node(2), kC = Node(3);
-
-NodeLoad Load(int64_t cpus, int64_t free, std::map<NodeId, ResourceSet> held = {}) {
-  NodeLoad load;
-  load.lines.push_back({kCpu, cpus * kUnitsPerWhole, free * kUnitsPerWhole});
-  load.held = std::move(held);
-  return load;
-}
-
-class PlacementPolicyTest : public ::testing::Test {
+class PlacementPolicyTest : public ClusterViewFixture {
  protected:
-  void Join(const NodeId& id, NodeLoad load) {
-    view_.Up(id, 1, MachineNumber{id.data()[0]}, "10.0.0.1:1", {});
-    view_.Heard(id, std::move(load), {});
-  }
-
-  ClusterView view_{kOwn};
   PlacementPolicy policy_{view_};
 };
 

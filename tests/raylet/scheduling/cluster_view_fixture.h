@@ -1,0 +1,39 @@
+// ClusterViewFixture: a view of a cluster as one of its machines has it, for tests of the view and of what
+// decides by it. Owned by a test; one thread.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include "raylet/scheduling/cluster_view.h"
+
+namespace raylet::test {
+
+inline ResourceSet Of(const char* json) { return *ParseResources(json); }
+
+inline NodeId Node(uint8_t number) {
+  NodeId id;
+  id.mutable_data()[0] = number;
+  return id;
+}
+
+inline const NodeId kOwn = Node(1), kB = Node(2), kC = Node(3);
+
+inline NodeLoad Load(int64_t cpus, int64_t free, std::map<NodeId, ResourceSet> held = {}) {
+  NodeLoad load;
+  load.lines.push_back({kCpu, cpus * kUnitsPerWhole, free * kUnitsPerWhole});
+  load.held = std::move(held);
+  return load;
+}
+
+class ClusterViewFixture : public ::testing::Test {
+ protected:
+  void Join(const NodeId& id, NodeLoad load) {
+    view_.Up(id, 1, MachineNumber{id.data()[0]}, "10.0.0.1:1", {});
+    view_.Heard(id, std::move(load), {});
+  }
+  const ClusterView::Node& At(const NodeId& id) { return *view_.Find(id); }
+
+  ClusterView view_{kOwn};
+};
+
+}  // namespace raylet::test
