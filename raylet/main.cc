@@ -105,7 +105,7 @@ int Run(const Flags& flags) {
 
   Loop loop;
   const SteadyClock clock;
-  auto store = ConnectStoreLink(loop, options->store_socket, /*in_cluster=*/options->cluster.has_value());
+  auto store = ConnectStoreLink(loop, options->store_socket);
   if (!store) return Complain(store.error());
   Raylet daemon(loop, *options, **store);
   const auto reachable = daemon.JoinPeers();

@@ -9,8 +9,11 @@
 namespace raylet::store {
 namespace {
 
-constexpr FramedSocketLimits kLimits = {
-    .body_bytes_max = kStoreBodyBytesMax, .queued_bytes_max = size_t{16} << 20, .received_fds_max = 0};
+constexpr FramedSocketLimits kLimits = {.body_bytes_max = kStoreBodyBytesMax,
+                                        .queued_bytes_max = size_t{16} << 20,
+                                        .received_fds_max = 0,
+                                        .behind_bytes = size_t{1} << 20,
+                                        .caught_up_bytes = size_t{256} << 10};
 
 TimePoint DeadlineOf(TimePoint now, int64_t timeout_ms) {
   if (timeout_ms < 0) return TimePoint::max();
@@ -37,6 +40,29 @@ void ClientSession::NoticeSealed(const ObjectId& id) {
   wire::SealedNoticeT notice;
   notice.id = std::make_unique<wire::Id20>(ToWire(id));
   Send(wire::StoreMessage::Sealed, 0, notice);
+}
+
+void ClientSession::Inherit(uint32_t ended, std::vector<ObjectId> objects) {
+  if (!inherited_.Add(ended, std::move(objects))) {
+    return socket_.Close(
+        {ErrorCode::kSlowConsumer, StrCat("it does not read what it inherits: it would have to hear of more than ",
+                                          kInheritedWaitingMax, " objects and ended clients")});
+  }
+  SendInherited();
+}
+
+// A million objects make more notices than the socket may queue.
+void ClientSession::SendInherited() {
+  while (!inherited_.Empty() && !behind_ && !socket_.closed())
+    Send(wire::StoreMessage::Inherited, 0, inherited_.TakeNext());
+}
+
+void ClientSession::OnBehind(bool behind) {
+  behind_ = behind;
+  if (behind || inherited_.Empty()) return;
+  server_.loop().AtEndOfTurn([this, life = std::weak_ptr<int>(life_)] {
+    if (!life.expired()) SendInherited();
+  });
 }
 
 void ClientSession::OnFrame(const Frame& frame, std::vector<UniqueFd>&) {
@@ -118,7 +144,10 @@ Result<void> ClientSession::HandleHello(const Frame& frame) {
   page->layout_version = kLayoutVersion;
   page->client = number;
   page->magic = kPinsMagic;
-  const auto client = server_.store().AddClient(peer ? peer->pid : hello->pid, hello->name, page);
+  if (hello->heir != 0 && !server_.store().IsConnected(hello->heir))
+    RAYLET_LOG(kInfo, "client ", number, " (", hello->name, ") names client ", hello->heir,
+               " as its heir, which is not connected: it has none");
+  const auto client = server_.store().AddClient(peer ? peer->pid : hello->pid, hello->name, page, hello->heir);
   if (!client) {
     RefuseHello(frame, client.error());
     return Fail(client.error());

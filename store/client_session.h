@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "base/shm_segment.h"
 #include "fbs/messages.h"
 #include "fbs/segment_layout.h"
+#include "store/inherited_notices.h"
 
 namespace raylet::store {
 
@@ -34,12 +36,17 @@ class ClientSession final : public FramedSocket::Handler {
   void ReplyStatus(uint64_t request_id, const Result<void>& outcome);
   // Sends a notice if the client watches `id`, and ends that watch.
   void NoticeSealed(const ObjectId& id);
+  // `ended` has ended and named this client as its heir. Sends its notices, no faster than the client
+  // reads them.
+  void Inherit(uint32_t ended, std::vector<ObjectId> objects);
   const std::unordered_set<ObjectId>& watched() const { return watched_; }
 
   void OnFrame(const Frame& frame, std::vector<UniqueFd>& fds) override;
   void OnClosed(const Error& reason) override;
+  void OnBehind(bool behind) override;
 
  private:
+  void SendInherited();
   Result<void> Handle(const Frame& frame);
   Result<void> HandleHello(const Frame& frame);
   void RefuseHello(const Frame& frame, const Error& why);
@@ -58,8 +65,11 @@ class ClientSession final : public FramedSocket::Handler {
   UniqueFd pins_fd_;
   Mapping pins_;
   std::unordered_set<ObjectId> watched_;
+  InheritedNotices inherited_;
+  bool behind_ = false;                               // the client reads slowly: its notices wait here
   uint64_t counted_received_ = 0, counted_sent_ = 0;  // bytes of this socket that the index's counters already hold
-  FramedSocket socket_;                               // last: destroyed first
+  const std::shared_ptr<int> life_ = std::make_shared<int>();
+  FramedSocket socket_;  // last: destroyed first
 };
 
 }  // namespace raylet::store

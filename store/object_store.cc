@@ -52,11 +52,12 @@ ObjectStore::Client* ObjectStore::FindClient(uint32_t number) {
   return it == clients_.end() ? nullptr : &it->second;
 }
 
-Result<uint32_t> ObjectStore::AddClient(int32_t pid, const std::string& name, PinPage* pins) {
+Result<uint32_t> ObjectStore::AddClient(int32_t pid, const std::string& name, PinPage* pins, uint32_t heir) {
   IndexHeader& header = index_.header();
   for (uint32_t i = 0; i < kClientRowsMax; ++i) {
     ClientRow& row = header.clients[static_cast<std::ptrdiff_t>(i)];
     if (row.number.load(std::memory_order_relaxed) != 0) continue;
+    const uint32_t connected_heir = IsConnected(heir) ? heir : 0;  // nobody is one's own heir
     const uint32_t number = next_client_++;
     const Transaction transaction(*this);
     row.pid.store(pid, std::memory_order_relaxed);
@@ -67,33 +68,41 @@ Result<uint32_t> ObjectStore::AddClient(int32_t pid, const std::string& name, Pi
     std::memcpy(row.name, name.data(), std::min(name.size(), sizeof row.name - 1));
     row.number.store(number, std::memory_order_release);  // publishes the row to objstat
     Add(header.counters.clients, 1);
-    clients_[number].row = &row;
+    Client& client = clients_[number];
+    client.row = &row;
+    client.heir = connected_heir;
     pins_.AddClient(number, pins);
     return number;
   }
   return Fail(ErrorCode::kFull, StrCat("this store serves ", kClientRowsMax, " clients already; disconnect some"));
 }
 
-void ObjectStore::RemoveClient(uint32_t number) {
+Inheritance ObjectStore::RemoveClient(uint32_t number) {
   Client* client = FindClient(number);
-  if (client == nullptr) return;
+  if (client == nullptr) return {};
+  Inheritance inheritance{.heir = IsConnected(client->heir) ? client->heir : 0, .objects = {}};
   const Transaction transaction(*this);
   ReadTouches();
   for (const uint32_t entry : std::unordered_set<uint32_t>(client->unsealed)) Free(entry);
+  KillMadeBy(number, client->deleted_at_end);  // first: nobody inherits these
   for (const uint32_t entry : std::unordered_set<uint32_t>(client->owned)) {
-    const EntryState state = objects_.at(entry).state;
-    if (state == EntryState::kSealed) Kill(entry);
-    if (state == EntryState::kUnsealed) {  // another client still writes it
-      objects_.at(entry).owner = 0;
-      objects_.at(entry).orphan = true;
+    Object& object = objects_.at(entry);
+    if (object.state == EntryState::kUnsealed) {  // another client still writes it
+      object.owner = 0;
+      object.orphan = true;
+    } else if (object.state == EntryState::kSealed && inheritance.heir != 0) {
+      HandOver(entry, inheritance.heir);
+      inheritance.objects.push_back(object.id);
+    } else if (object.state == EntryState::kSealed) {
+      Kill(entry);
     }
   }
-  KillMadeBy(number, client->deleted_at_end);
   client->row->number.store(0, std::memory_order_release);
   Subtract(index_.header().counters.clients, 1);
   clients_.erase(number);
   pins_.RemoveClient(number);
   SweepDying();
+  return inheritance;
 }
 
 void ObjectStore::Account(const Object& object, EntryState state, bool add) {

@@ -33,6 +33,12 @@ struct CreateOptions {
   uint32_t owner = 0;  // 0: the creator
 };
 
+// What a client that has ended leaves to its heir.
+struct Inheritance {
+  uint32_t heir = 0;  // 0: nobody inherits
+  std::vector<ObjectId> objects;
+};
+
 constexpr size_t kDeletesAtEndMax = 4096;  // of the objects that one client has made
 
 class ObjectStore {
@@ -41,9 +47,12 @@ class ObjectStore {
   ObjectStore(uint64_t capacity_bytes, Arena& arena, IndexHeader* index, const Clock& clock);
 
   // Adds a client. `pins` is its page, which outlives the client here. Numbers are never reused.
-  Result<uint32_t> AddClient(int32_t pid, const std::string& name, PinPage* pins);
-  // Deletes the client's unsealed objects and the objects that it owns; drops its pins.
-  void RemoveClient(uint32_t client);
+  // `heir` inherits what the client owns at its end. An heir that is not connected is none.
+  Result<uint32_t> AddClient(int32_t pid, const std::string& name, PinPage* pins, uint32_t heir = 0);
+  // Deletes the client's unsealed objects and drops its pins. The sealed objects that it owns belong
+  // to its heir from now on; without a connected heir they are deleted.
+  Inheritance RemoveClient(uint32_t client);
+  bool IsConnected(uint32_t client) const { return clients_.contains(client); }
   uint32_t next_client() const { return next_client_; }
 
   // The offset of the data. kAlreadyExists, kTooLarge, or kFull: then `full` has the numbers, and a
@@ -81,7 +90,7 @@ class ObjectStore {
     ObjectId id;
     uint64_t offset = 0, data_bytes = 0, metadata_bytes = 0;
     uint32_t creator = 0;
-    uint32_t owner = 0;   // set iff the object is deleted when that client's socket closes
+    uint32_t owner = 0;   // set iff the object goes to that client's heir, or is deleted, when its socket closes
     bool orphan = false;  // its owner went while another client writes it: deleted at its seal
     EntryState state = EntryState::kUnsealed;
     uint64_t bytes() const { return data_bytes + metadata_bytes; }
@@ -91,6 +100,7 @@ class ObjectStore {
     std::unordered_set<uint32_t> unsealed;  // entries that the client writes
     std::unordered_set<uint32_t> owned;     // entries that the client owns
     std::vector<ObjectId> deleted_at_end;   // those that the client created; at most kDeletesAtEndMax
+    uint32_t heir = 0;                      // connected when this client came; 0: none
   };
   class Transaction;
 

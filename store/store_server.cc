@@ -172,7 +172,8 @@ void StoreServer::Remove(uint64_t session_key) {
   const uint32_t client = it->second->client();
   blocked_.DropClient(client);
   by_client_.erase(client);
-  store_.RemoveClient(client);  // before its pin page goes
+  Inheritance inheritance = store_.RemoveClient(client);  // before its pin page goes
+  if (inheritance.heir != 0) by_client_.at(inheritance.heir)->Inherit(client, std::move(inheritance.objects));
   for (const ObjectId& id : it->second->watched()) UnwatchFor(id, session_key);
   sessions_.erase(it);
   AfterRequest();

@@ -60,8 +60,8 @@ StoreClient::StoreClient(std::shared_ptr<StoreSession> session) : session_(std::
 StoreClient::~StoreClient() = default;
 
 Result<std::shared_ptr<StoreClient>> StoreClient::Connect(const std::string& socket, const std::string& name,
-                                                          Deadline deadline, bool retry) {
-  auto session = StoreSession::Connect(socket, name, deadline, retry);
+                                                          Deadline deadline, bool retry, uint32_t heir) {
+  auto session = StoreSession::Connect(socket, name, deadline, retry, heir);
   if (!session) return Fail(std::move(session).error());
   return std::shared_ptr<StoreClient>(new StoreClient(*std::move(session)));
 }

@@ -27,7 +27,7 @@ class StoreSession;
 // How an object is to be created.
 struct CreateOptions {
   bool evict_if_full = true;
-  bool owned = false;      // hangs off its owner's socket: never evicted, deleted when the owner goes
+  bool owned = false;      // hangs off its owner's socket: never evicted, deleted or inherited when the owner goes
   uint32_t owner = 0;      // a client's number; 0 means this client
   int64_t timeout_ms = 0;  // how long to wait for room: 0 does not wait, -1 for ever
 };
@@ -46,8 +46,9 @@ struct ObjectInfo {
 class StoreClient {
  public:
   // kNotRunning when nobody serves `socket`; tried again until the deadline only where `retry`. `name` is for people.
+  // `heir` is the number of another client, which inherits what this one owns at its end; 0: it is deleted then.
   static Result<std::shared_ptr<StoreClient>> Connect(const std::string& socket, const std::string& name,
-                                                      Deadline deadline, bool retry);
+                                                      Deadline deadline, bool retry, uint32_t heir = 0);
   ~StoreClient();
   StoreClient(const StoreClient&) = delete;
   StoreClient& operator=(const StoreClient&) = delete;

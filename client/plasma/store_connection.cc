@@ -18,7 +18,7 @@ constexpr Duration kSendPatience = std::chrono::seconds(30);
 // most replies take.
 constexpr Duration kReplySpin = std::chrono::microseconds(40);
 
-Result<Frame> Hello(FrameConnection& connection, const std::string& name, Deadline deadline) {
+Result<Frame> Hello(FrameConnection& connection, const std::string& name, uint32_t heir, Deadline deadline) {
   wire::StoreHelloT hello;
   hello.magic = kStoreMagic;
   hello.version_min = kStoreProtocolMin;
@@ -26,6 +26,7 @@ Result<Frame> Hello(FrameConnection& connection, const std::string& name, Deadli
   hello.build = kBuild;
   hello.pid = ::getpid();
   hello.name = name;
+  hello.heir = heir;
   RAYLET_RETURN_IF_ERROR(connection.Send(static_cast<uint16_t>(wire::StoreMessage::Hello), 1, Encode(hello), deadline));
   auto frame = connection.Receive(deadline);
   if (!frame) return Fail(std::move(frame).error());
@@ -38,7 +39,7 @@ Result<Frame> Hello(FrameConnection& connection, const std::string& name, Deadli
 }  // namespace
 
 Result<FrameConnection> ConnectToStore(const std::string& socket, const std::string& name, Deadline deadline,
-                                       bool retry, StoreWelcome& welcome) {
+                                       bool retry, uint32_t heir, StoreWelcome& welcome) {
   const auto failed = [&](const Error& error) {
     return Fail(error.code, StrCat("cannot connect to the store at ", socket, ": ", error.message));
   };
@@ -50,7 +51,7 @@ Result<FrameConnection> ConnectToStore(const std::string& socket, const std::str
                   StrCat("no plasma_store serves ", socket, ": start one with plasma_store -m 1G -s ", socket));
     return failed(connection.error());
   }
-  const auto frame = Hello(*connection, name, deadline);
+  const auto frame = Hello(*connection, name, heir, deadline);
   if (!frame) return failed(frame.error());
   const auto reply = Parse<wire::StoreHelloReplyT>(frame->body);
   if (!reply) return failed(reply.error());

@@ -33,9 +33,10 @@ struct StoreWelcome {
   UniqueFd pins;
 };
 
-// Connects and says hello. kNotRunning names the command that starts a daemon.
+// Connects and says hello. kNotRunning names the command that starts a daemon. `heir` is a client's
+// number; 0: none.
 Result<FrameConnection> ConnectToStore(const std::string& socket, const std::string& name, Deadline deadline,
-                                       bool retry, StoreWelcome& welcome);
+                                       bool retry, uint32_t heir, StoreWelcome& welcome);
 
 class StoreConnection {
  public:

@@ -41,9 +41,9 @@ StoreSession::StoreSession(FrameConnection connection, const std::string& socket
       capacity_bytes_(welcome.capacity_bytes) {}
 
 Result<std::shared_ptr<StoreSession>> StoreSession::Connect(const std::string& socket, const std::string& name,
-                                                            Deadline deadline, bool retry) {
+                                                            Deadline deadline, bool retry, uint32_t heir) {
   StoreWelcome welcome;
-  auto connection = ConnectToStore(socket, name, deadline, retry, welcome);
+  auto connection = ConnectToStore(socket, name, deadline, retry, heir, welcome);
   if (!connection) return Fail(std::move(connection).error());
   auto arena =
       MappedArena::Open(std::move(welcome.arena_read_only), std::move(welcome.arena_read_write), welcome.arena_bytes);

@@ -1,6 +1,7 @@
 // StoreSession: everything that one connection to a store holds: socket, mapped arena, mapped index, pin
 // page. The StoreClient and all its views and writers share it; the last of them closes it. The daemon
-// then drops this client's pins, aborts its unsealed objects and deletes those that it owned. Any thread.
+// then drops this client's pins and aborts its unsealed objects. Those that it owned go, or its heir inherits
+// them. Any thread.
 #pragma once
 
 #include <atomic>
@@ -26,7 +27,7 @@ namespace raylet::client {
 class StoreSession {
  public:
   static Result<std::shared_ptr<StoreSession>> Connect(const std::string& socket, const std::string& name,
-                                                       Deadline deadline, bool retry);
+                                                       Deadline deadline, bool retry, uint32_t heir);
 
   StoreConnection& connection() { return connection_; }
   const MappedIndex& index() const { return index_; }

@@ -47,7 +47,7 @@ StoreWatch::~StoreWatch() = default;
 Result<std::unique_ptr<StoreWatch>> StoreWatch::Connect(const std::string& socket, const std::string& name,
                                                         Deadline deadline, bool retry) {
   StoreWelcome welcome;
-  auto connection = ConnectToStore(socket, name, deadline, retry, welcome);
+  auto connection = ConnectToStore(socket, name, deadline, retry, /*heir=*/0, welcome);
   if (!connection) return Fail(std::move(connection).error());
   return std::unique_ptr<StoreWatch>(
       new StoreWatch(std::make_unique<State>(*std::move(connection), socket, welcome.client)));
@@ -92,6 +92,15 @@ Result<void> StoreWatch::State::Take(const Frame& frame, News& news) {
     const auto notice = Parse<wire::SealedNoticeT>(frame.body);
     if (!notice) return Failed(notice.error());
     news.sealed.push_back(FromWire<ObjectId>(*notice->id));
+    return {};
+  }
+  if (type == wire::StoreMessage::Inherited) {
+    const auto notice = Parse<wire::InheritedNoticeT>(frame.body);
+    if (!notice) return Failed(notice.error());
+    Inherited inherited{.client = notice->client, .ids = {}, .last = notice->last};
+    inherited.ids.reserve(notice->ids.size());
+    for (const wire::Id20& id : notice->ids) inherited.ids.push_back(FromWire<ObjectId>(id));
+    news.inherited.push_back(std::move(inherited));
     return {};
   }
   if (type != wire::StoreMessage::StatusReply) return {};

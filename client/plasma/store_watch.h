@@ -1,6 +1,6 @@
-// StoreWatch: tells a loop which objects have been sealed, over a connection of its own. Owned by the
-// loop's program (raylet's store_link); one thread. Never waits except in Connect: watch fd() for
-// reading, then call TryRead.
+// StoreWatch: tells a loop which objects have been sealed, and what its client has inherited, over a
+// connection of its own. Owned by the loop's program (raylet's store_link); one thread. Never waits except in Connect:
+// watch fd() for reading, then call TryRead.
 #pragma once
 
 #include <cstdint>
@@ -29,12 +29,19 @@ class StoreWatch {
   Result<void> Unwatch(std::span<const ObjectId> ids);
   // Deletes those of the objects that `client` created: at once if it has gone, otherwise at its end.
   Result<void> DeleteMadeBy(uint32_t client, std::span<const ObjectId> ids);
+  // One notice: objects that `client`, which has ended, owned and that this client owns now.
+  struct Inherited {
+    uint32_t client = 0;
+    std::vector<ObjectId> ids;
+    bool last = false;  // no more notices about `client`
+  };
   struct News {
     std::vector<ObjectId> sealed;
     std::vector<ObjectId> unwatched;
     std::vector<ObjectId> refused;  // not watched: this client watches as many as it may
     std::string why_refused;
-    bool empty() const { return sealed.empty() && unwatched.empty() && refused.empty(); }
+    std::vector<Inherited> inherited;
+    bool empty() const { return sealed.empty() && unwatched.empty() && refused.empty() && inherited.empty(); }
   };
   // What the store has said since the last call. kDisconnected when the daemon has gone.
   Result<News> TryRead();

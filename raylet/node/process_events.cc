@@ -20,6 +20,7 @@ Result<void> ProcessEvents::OnProcessComes(pid_t pid, wire::RegisterRequestT& re
   reply.node = std::make_unique<wire::Id20>(ToWire(services_.post.node()));
   reply.store_socket = options_.store_socket;
   reply.logs_folder = options_.logs_folder;
+  reply.heir = services_.store.heir();
   reply.clustered = services_.post.joined();
   return {};
 }

@@ -55,6 +55,12 @@ bool Raylet::CarryOutRound() {
   return !scheduled.empty() || !acted.empty();
 }
 
+// The objects of a process go with it. An object that others still hold will stay here one day, until the
+// last of them lets it go.
+void Raylet::OnInherited(uint32_t /*client*/, std::span<const ObjectId> objects, bool /*last*/) {
+  services_.store.Delete(objects);
+}
+
 void Raylet::OnStoreGone(const Error& reason) {
   RAYLET_LOG(kError, "the store at ", options_.store_socket, " has gone: ", reason.message);
   why_stopping_ = "its store has ended";

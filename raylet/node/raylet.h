@@ -44,6 +44,7 @@ class Raylet final : public StoreLink::Handler {
 
  private:
   void OnSealed(const ObjectId& object) override { objects_.OnSealed(object); }
+  void OnInherited(uint32_t client, std::span<const ObjectId> objects, bool last) override;
   void OnStoreGone(const Error& reason) override;
   bool CarryOutRound();
   Desks AllDesks();

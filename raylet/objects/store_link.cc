@@ -16,6 +16,7 @@ constexpr int64_t kStartPatienceMs = 2000;
 // A sealed object that waits for its watch is found after one round of all watched objects.
 constexpr std::chrono::milliseconds kRotationPeriod{100};
 constexpr size_t kRotatedObjects = 16384;
+constexpr size_t kMetadataBytesMax = size_t{1} << 20;
 
 class StoreWatchLink final : public StoreLink {
  public:
@@ -27,29 +28,31 @@ class StoreWatchLink final : public StoreLink {
         watch_(std::move(watch)),
         watcher_(loop, watch_->fd(), [this](FdWatcher::Events) { Read(); }) {}
 
-  uint32_t client_number() const override {
-    return store_ == nullptr ? watch_->client_number() : store_->client_number();
-  }
+  uint32_t heir() const override { return watch_->client_number(); }
+  uint32_t client_number() const override { return store_->client_number(); }
 
   Result<std::shared_ptr<client::StoreClient>> NewClient(const std::string& name) const override {
     return client::StoreClient::Connect(socket_, name, Deadline::AfterMs(5000), /*retry=*/false);
   }
 
   std::optional<uint64_t> BytesOf(const ObjectId& object) const override {
-    if (store_ == nullptr) return {};
     const auto info = store_->Describe(object);
     if (!info || !info->has_value() || !(*info)->sealed) return {};
     return (*info)->data_bytes + (*info)->metadata_bytes;
   }
 
-  void Delete(std::span<const ObjectId> objects) override {
-    if (store_ != nullptr) static_cast<void>(store_->DeleteAsync(objects));  // a store that is gone holds nothing
+  std::optional<std::string> MetadataOf(const ObjectId& object) const override {
+    const auto view = store_->TryGet(object);
+    if (!view || !view->has_value() || (*view)->metadata().size() > kMetadataBytesMax) return {};
+    const std::span<const std::byte> metadata = (*view)->metadata();
+    return std::string(reinterpret_cast<const char*>(metadata.data()), metadata.size());
   }
 
-  Room room() const override {
-    if (store_ == nullptr) return {};
-    return {store_->capacity_bytes(), store_->free_bytes()};
+  void Delete(std::span<const ObjectId> objects) override {
+    static_cast<void>(store_->DeleteAsync(objects));  // a store that is gone holds nothing
   }
+
+  Room room() const override { return {store_->capacity_bytes(), store_->free_bytes()}; }
 
   void SetHandler(Handler& handler) override {
     handler_ = &handler;
@@ -83,6 +86,8 @@ class StoreWatchLink final : public StoreLink {
     list_.Unwatched(news->unwatched);
     TellSoon();
     for (const ObjectId& object : awaited) handler_->OnSealed(object);
+    for (const auto& inherited : news->inherited)
+      handler_->OnInherited(inherited.client, inherited.ids, inherited.last);
   }
 
   // Once for all that one turn of the loop wants.
@@ -116,7 +121,7 @@ class StoreWatchLink final : public StoreLink {
 
   Loop& loop_;
   const std::string socket_;
-  const std::shared_ptr<client::StoreClient> store_;  // null without a cluster
+  const std::shared_ptr<client::StoreClient> store_;
   std::unique_ptr<client::StoreWatch> watch_;
   FdWatcher watcher_;  // after watch_: stops before its descriptor closes
   Handler* handler_ = nullptr;
@@ -139,21 +144,16 @@ Result<std::unique_ptr<client::StoreWatch>> WatchStore(const std::string& socket
 
 }  // namespace
 
-Result<std::unique_ptr<StoreLink>> ConnectStoreLink(Loop& loop, const std::string& socket, bool in_cluster) {
+Result<std::unique_ptr<StoreLink>> ConnectStoreLink(Loop& loop, const std::string& socket) {
   auto watch = WatchStore(socket);
   if (!watch) {
     if (watch.error().code != ErrorCode::kNotRunning) return Fail(watch.error());
     return Fail(ErrorCode::kNotRunning,
                 StrCat("no plasma_store serves ", socket, ": start one with `plasma_store -m 1G -s ", socket, "`"));
   }
-  std::shared_ptr<client::StoreClient> objects;
-  if (in_cluster) {
-    auto connected =
-        client::StoreClient::Connect(socket, "raylet, for other machines", Deadline::AfterMs(5000), /*retry=*/false);
-    if (!connected) return Fail(connected.error());
-    objects = std::move(*connected);
-  }
-  return std::make_unique<StoreWatchLink>(loop, socket, std::move(*watch), std::move(objects));
+  auto objects = client::StoreClient::Connect(socket, "raylet, for objects", Deadline::AfterMs(5000), /*retry=*/false);
+  if (!objects) return Fail(objects.error());
+  return std::make_unique<StoreWatchLink>(loop, socket, std::move(*watch), std::move(*objects));
 }
 
 }  // namespace raylet

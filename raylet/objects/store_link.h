@@ -1,5 +1,5 @@
-// StoreLink: tells the raylet which objects have been sealed in the store. Owned by main; loop
-// thread only.
+// StoreLink: the raylet's connections to its store. It tells which objects have been sealed, and which
+// the raylet has inherited. It also looks at objects and deletes them. Owned by main; loop thread only.
 #pragma once
 
 #include <functional>
@@ -22,6 +22,9 @@ class StoreLink {
    public:
     virtual ~Handler() = default;
     virtual void OnSealed(const ObjectId& object) = 0;
+    // The raylet owns these objects now. The store's client that owned them has ended; `last` ends the
+    // sequence of its objects, which may be empty.
+    virtual void OnInherited(uint32_t client, std::span<const ObjectId> objects, bool last) = 0;
     virtual void OnStoreGone(const Error& reason) = 0;  // once; nothing after it
   };
 
@@ -34,14 +37,17 @@ class StoreLink {
   // Deletes those of the objects that this client of the store created: at once if it has gone,
   // otherwise at its end.
   virtual void DeleteMadeBy(uint32_t client, std::span<const ObjectId> objects) = 0;
+  // The client of the store that gets OnInherited: processes name it as their heir. Never 0.
+  virtual uint32_t heir() const = 0;
 
-  // ---- in a cluster
   // Another connection of the raylet's, for calls that wait.
   virtual Result<std::shared_ptr<client::StoreClient>> NewClient(const std::string& name) const = 0;
   // The client that owns the objects of other machines' owners; never 0.
   virtual uint32_t client_number() const = 0;
   // Data and metadata of a sealed object; nothing where there is none. Never a system call.
   virtual std::optional<uint64_t> BytesOf(const ObjectId& object) const = 0;
+  // A copy of a sealed object's metadata, of at most 1 MiB; nothing where there is none.
+  virtual std::optional<std::string> MetadataOf(const ObjectId& object) const = 0;
   virtual void Delete(std::span<const ObjectId> objects) = 0;
   struct Room {
     uint64_t capacity_bytes = 0, free_bytes = 0;
@@ -51,8 +57,8 @@ class StoreLink {
   virtual void SetHandler(Handler& handler) = 0;  // before the loop runs
 };
 
-// Over a connection of its own; in a cluster another one for objects. kNotRunning, with the command
-// that starts a store, where nobody serves `socket`.
-Result<std::unique_ptr<StoreLink>> ConnectStoreLink(Loop& loop, const std::string& socket, bool in_cluster);
+// Over two connections of its own: one for what the store tells, one for objects. kNotRunning, with the
+// command that starts a store, where nobody serves `socket`.
+Result<std::unique_ptr<StoreLink>> ConnectStoreLink(Loop& loop, const std::string& socket);
 
 }  // namespace raylet

@@ -59,6 +59,7 @@ void Fill(wire::StoreHelloT& message) {
   message.build = kBuild;
   message.pid = 4711;
   message.name = "trainer";
+  message.heir = 3;
 }
 void Fill(wire::StoreHelloReplyT& message) {
   message.status = OkStatus();
@@ -99,6 +100,11 @@ void Fill(wire::EvictReplyT& message) {
   message.evicted_bytes = 1 << 20;
 }
 void Fill(wire::SealedNoticeT& message) { message.id = IdPointer(6); }
+void Fill(wire::InheritedNoticeT& message) {
+  message.client = 7;
+  message.ids = {IdOf(4), IdOf(5)};
+  message.last = true;
+}
 void Fill(wire::DeleteMadeByRequestT& message) {
   message.ids = {IdOf(4), IdOf(5)};
   message.client = 7;
@@ -133,6 +139,7 @@ void Fill(wire::RegisterReplyT& message) {
   message.logs_folder = "/run/user/1000/raylet/logs";
   message.socket = "/run/user/1000/raylet/raylet";
   message.addresses = {"10.0.0.1:7000", "10.0.0.2:7000"};
+  message.heir = 2;
 }
 void Fill(wire::ReadyNoticeT& message) { message.store_client = 5; }
 void Fill(wire::FailureT& message) {

@@ -19,6 +19,7 @@ void Fill(wire::DeleteReplyT& message);
 void Fill(wire::EvictRequestT& message);
 void Fill(wire::EvictReplyT& message);
 void Fill(wire::SealedNoticeT& message);
+void Fill(wire::InheritedNoticeT& message);
 void Fill(wire::SetOwnerRequestT& message);
 void Fill(wire::DeleteMadeByRequestT& message);
 void Fill(wire::StatusReplyT& message);

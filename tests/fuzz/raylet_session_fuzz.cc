@@ -26,8 +26,10 @@ class SilentStore final : public StoreLink {
   Result<std::shared_ptr<client::StoreClient>> NewClient(const std::string&) const override {
     return Fail(ErrorCode::kUnavailable, "there is no store");
   }
+  uint32_t heir() const override { return 2; }
   uint32_t client_number() const override { return 1; }
   std::optional<uint64_t> BytesOf(const ObjectId&) const override { return {}; }
+  std::optional<std::string> MetadataOf(const ObjectId&) const override { return {}; }
   void Delete(std::span<const ObjectId>) override {}
   Room room() const override { return {}; }
   void Watch(std::span<const ObjectId>, WatchFor) override {}

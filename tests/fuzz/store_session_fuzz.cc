@@ -158,7 +158,7 @@ void Run(fuzz::Input input) {
     const auto choice = input.Take<uint8_t>();
     auto& client = clients[choice % kClients];
     if (!client) client.emplace(daemon);
-    const auto type = static_cast<wire::StoreMessage>(input.Take<uint8_t>() % 18);
+    const auto type = static_cast<wire::StoreMessage>(input.Take<uint8_t>() % 19);
     const auto sample = Samples().find(type);
     if ((choice & 0xe0) == 0xe0) {
       client.reset();  // gone in the middle

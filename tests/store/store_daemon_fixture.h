@@ -61,13 +61,14 @@ struct RawClient {
     }
     return std::move(*message);
   }
-  void Hello(uint16_t version_min = kStoreProtocolMin, uint16_t version_max = kStoreProtocolMax) {
+  void Hello(uint16_t version_min = kStoreProtocolMin, uint16_t version_max = kStoreProtocolMax, uint32_t heir = 0) {
     wire::StoreHelloT hello;
     hello.magic = kStoreMagic;
     hello.version_min = version_min;
     hello.version_max = version_max;
     hello.build = "test";
     hello.name = "raw";
+    hello.heir = heir;
     Send(wire::StoreMessage::Hello, hello);
   }
   uint64_t SendCreate(uint8_t id, uint64_t bytes, int64_t timeout_ms = 0) {
@@ -127,9 +128,9 @@ class StoreDaemonTest : public testing::Test {
     if (connection) client.connection = std::move(*connection);
     return client;
   }
-  RawClient Connect() {
+  RawClient Connect(uint32_t heir = 0) {
     RawClient client = Raw();
-    client.Hello();
+    client.Hello(kStoreProtocolMin, kStoreProtocolMax, heir);
     const auto reply = client.Reply<wire::StoreHelloReplyT>();
     EXPECT_EQ(client.connection.fds().size(), 4u);
     client.number = reply.client;

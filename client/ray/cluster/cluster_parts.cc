@@ -30,8 +30,9 @@ ClusterParts& ClusterParts::Connect(Options options) {
   auto link = RayletLink::Connect(std::move(options.raylet), deadline);
   if (!link) Throw(link.error());
   const char* const kind = (*link)->IsWorker() ? "worker" : "driver";
-  auto store = StoreClient::Connect((*link)->registration().store_socket, StrCat(kind, " ", ::getpid()), deadline,
-                                    /*retry=*/false);
+  const wire::RegisterReplyT& registration = (*link)->registration();
+  auto store = StoreClient::Connect(registration.store_socket, StrCat(kind, " ", ::getpid()), deadline,
+                                    /*retry=*/false, registration.heir);
   if (!store) Throw(store.error());
 
   ClusterParts& parts =

@@ -345,6 +345,31 @@ TEST_F(StoreClientTest, WatchTellsOfSealedObjectsOldAndNew) {
   EXPECT_EQ(sealed, (std::vector{old, fresh}));
 }
 
+TEST_F(StoreClientTest, AWatchInheritsWhatAClientThatNamedItOwned) {
+  auto watch = StoreWatch::Connect(socket(), "heir", Deadline::After(seconds(5)), false);
+  ASSERT_TRUE(watch) << watch.error().message;
+  auto client = StoreClient::Connect(socket(), "test", Deadline::After(seconds(5)), false, (*watch)->client_number());
+  ASSERT_TRUE(client) << client.error().message;
+  const uint32_t number = (*client)->client_number();
+  const auto owned = ObjectId::FromRandom();
+  ASSERT_TRUE((*client)->CreateAndSeal(owned, BytesOf("left"), {}, {.owned = true}));
+  EXPECT_TRUE((*watch)->TryRead()->empty());
+  client->reset();
+  pollfd readable{(*watch)->fd(), POLLIN, 0};
+  ASSERT_EQ(::poll(&readable, 1, 5000), 1);
+  const auto news = (*watch)->TryRead();
+  ASSERT_TRUE(news) << news.error().message;
+  EXPECT_FALSE(news->empty());
+  ASSERT_EQ(news->inherited.size(), 1u);
+  EXPECT_EQ(news->inherited[0].client, number);
+  EXPECT_EQ(news->inherited[0].ids, std::vector{owned});
+  EXPECT_TRUE(news->inherited[0].last);
+  const auto other = Connect();
+  EXPECT_TRUE(*other->Contains(owned));
+  watch->reset();
+  EXPECT_TRUE(Eventually(seconds(5), [&] { return !*other->Contains(owned); })) << "it goes with its heir";
+}
+
 TEST_F(StoreClientTest, ThreadsShareOneClient) {
   const auto client = Connect();
   std::vector<std::thread> threads;

@@ -1,11 +1,17 @@
 #include "tests/raylet/node/fake_store.h"
 
+#include <new>
+
 #include "base/check.h"
 #include "base/shm_segment.h"
 #include "base/unix_socket.h"
 #include "fbs/messages.h"
+#include "fbs/segment_layout.h"
 
 namespace raylet::test {
+namespace {
+constexpr uint64_t kArenaBytes = 4096, kIndexEntries = 64;
+}
 
 class FakeStore::Session final : public FramedSocket::Handler {
  public:
@@ -20,20 +26,33 @@ class FakeStore::Session final : public FramedSocket::Handler {
   }
 
  private:
+  void Welcome(uint64_t request) {
+    wire::StoreHelloReplyT reply;
+    reply.status = OkStatus();
+    reply.version = kStoreProtocolMax;
+    reply.client = ++store_.clients_;
+    reply.arena_bytes = kArenaBytes;
+    reply.index_bytes = IndexSegmentBytes(kIndexEntries);
+    reply.pins_bytes = PinPageBytes();
+    reply.capacity_bytes = kArenaBytes;
+    const auto pins = CreateMemfd("fake-pins", PinPageBytes(), false);
+    RAYLET_CHECK(pins.has_value());
+    const auto mapping = Mapping::Map(pins->get(), PinPageBytes(), Mapping::Access::kReadWrite);
+    RAYLET_CHECK(mapping.has_value());
+    auto* const page = new (mapping->data()) PinPage{};
+    page->layout_version = kLayoutVersion;
+    page->client = reply.client;
+    page->magic = kPinsMagic;
+    const int arena = store_.arena_.get(), index = store_.index_.get();
+    const int fds[] = {arena, arena, index, pins->get()};
+    socket_.Send(static_cast<uint16_t>(wire::StoreMessage::HelloReply), request, Encode(reply), fds);
+  }
   void OnFrame(const Frame& frame, std::vector<UniqueFd>&) override {
     if (frame.header.type == static_cast<uint16_t>(wire::StoreMessage::Hello)) {
-      const auto memory = CreateMemfd("fake-store", 4096, false);
-      RAYLET_CHECK(memory.has_value());
-      wire::StoreHelloReplyT reply;
-      reply.status = OkStatus();
-      reply.version = kStoreProtocolMax;
-      reply.client = 1;
-      const int fds[] = {memory->get(), memory->get(), memory->get(), memory->get()};
-      socket_.Send(static_cast<uint16_t>(wire::StoreMessage::HelloReply), frame.header.request_id, Encode(reply), fds);
-      return;
+      return Welcome(frame.header.request_id);
     }
     const auto type = static_cast<wire::StoreMessage>(frame.header.type);
-    if (type == wire::StoreMessage::DeleteMadeBy) return;
+    if (type == wire::StoreMessage::DeleteMadeBy || type == wire::StoreMessage::Delete) return;
     const auto request = Parse<wire::IdsRequestT>(frame.body);
     RAYLET_CHECK(request.has_value());
     socket_.Send(static_cast<uint16_t>(wire::StoreMessage::StatusReply), frame.header.request_id,
@@ -55,6 +74,14 @@ class FakeStore::Session final : public FramedSocket::Handler {
 };
 
 FakeStore::FakeStore(const std::string& socket) {
+  auto arena = CreateMemfd("fake-arena", kArenaBytes, false);
+  auto index = CreateMemfd("fake-index", IndexSegmentBytes(kIndexEntries), false);
+  RAYLET_CHECK(arena.has_value() && index.has_value());
+  arena_ = std::move(*arena);
+  index_ = std::move(*index);
+  const auto mapping = Mapping::Map(index_.get(), IndexSegmentBytes(kIndexEntries), Mapping::Access::kReadWrite);
+  RAYLET_CHECK(mapping.has_value());
+  InitIndexSegment(mapping->data(), kIndexEntries);
   auto fd = ListenUnix(socket, 16);
   RAYLET_CHECK(fd.has_value());
   listen_fd_ = std::move(*fd);

@@ -27,10 +27,11 @@ class FakeStore {
   void TellSealed(const ObjectId& object);
 
   Loop loop_;
-  UniqueFd listen_fd_;
+  UniqueFd listen_fd_, arena_, index_;  // an arena and an index without objects
   FdWatcher listener_;
   std::vector<std::unique_ptr<Session>> sessions_;  // the rest: loop's thread only
   std::set<ObjectId> sealed_;
+  uint32_t clients_ = 0;
   std::thread thread_;
 };
 

@@ -36,7 +36,7 @@ class MeasuredRaylet {
     options.limits.workers_max = kWorkers * 8 / 7;  // an eighth is kept for nested tasks
     thread_.Run([&] {
       thread_.loop().MeasureTurns(clock_);
-      auto link = ConnectStoreLink(thread_.loop(), options.store_socket, /*in_cluster=*/false);
+      auto link = ConnectStoreLink(thread_.loop(), options.store_socket);
       ASSERT_TRUE(link.has_value()) << link.error().message;
       link_ = std::move(*link);
       raylet_ = std::make_unique<Raylet>(thread_.loop(), options, *link_);

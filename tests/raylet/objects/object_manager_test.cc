@@ -25,7 +25,7 @@ class ObjectManagerTest : public ::testing::Test, protected ObjectManager::Event
  protected:
   ObjectManagerTest() {
     view_.Up(peer_, 1, kPeerMachine, "127.0.0.1:1", {});
-    auto link = ConnectStoreLink(loop_, folder_.File("store"), /*in_cluster=*/true);
+    auto link = ConnectStoreLink(loop_, folder_.File("store"));
     EXPECT_TRUE(link);
     store_ = *std::move(link);
     auto client = store_->NewClient("test");
