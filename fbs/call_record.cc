@@ -128,7 +128,9 @@ Result<void> ParseCallRecord(std::span<const std::byte> bytes, CallRecord& recor
   return {};
 }
 
-size_t ReplyRecordBytes(const ReplyRecord& record) { return 8 + 8 + 1 + ValueBytes(record.result); }
+size_t ReplyRecordBytes(const ReplyRecord& record) {
+  return 8 + 8 + 1 + ValueBytes(record.result) + 4 + record.references.size();
+}
 
 void WriteReplyRecord(const ReplyRecord& record, std::span<std::byte> out) {
   Writer writer(out);
@@ -136,6 +138,7 @@ void WriteReplyRecord(const ReplyRecord& record, std::span<std::byte> out) {
   writer.Put(record.lend);
   writer.Put(static_cast<uint8_t>(record.arguments_retained));
   writer.Value(record.result);
+  writer.Text(record.references);
   RAYLET_CHECK(writer.Full(), "reply record smaller than its size");
 }
 
@@ -146,7 +149,8 @@ Result<ReplyRecord> ParseReplyRecord(std::span<const std::byte> bytes) {
   record.lend = reader.Get<uint64_t>();
   record.arguments_retained = reader.Get<uint8_t>() != 0;
   record.result = reader.Value();
-  if (!reader.Finished()) return Malformed("reply", bytes.size());
+  record.references = reader.Text();
+  if (!reader.Finished() || record.references.size() % ObjectId::kSize != 0) return Malformed("reply", bytes.size());
   return record;
 }
 

@@ -46,6 +46,7 @@ struct ReplyRecord {
   LendId lend = 0;                  // the actor's process lends what the result refers to
   bool arguments_retained = false;  // the call's lend goes on until a kReleaseLend
   ValueView result;
+  std::string_view references;  // with a lend: the ids of the objects that it covers, 20 bytes each
 };
 
 size_t CallRecordBytes(const CallRecord& record);

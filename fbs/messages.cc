@@ -1,5 +1,7 @@
 #include "fbs/messages.h"
 
+#include "fbs/peer_object_generated.h"
+
 namespace raylet {
 
 namespace {
@@ -13,6 +15,23 @@ size_t BytesOf(const wire::Failure* failure) {
          BytesOf(failure->what()) + BytesOf(failure->hint());
 }
 }  // namespace
+
+namespace {
+
+template <class Element>
+bool IsAligned(const flatbuffers::Vector<Element>* vector) {
+  return vector == nullptr || vector->size() == 0 || reinterpret_cast<uintptr_t>(vector->Data()) % 8 == 0;
+}
+
+}  // namespace
+
+bool ElementsAreAligned(const wire::ProcessNotice& notice) { return IsAligned(notice.also()); }
+bool ElementsAreAligned(const wire::SettledNotice& notice) { return IsAligned(notice.processes()); }
+bool ElementsAreAligned(const wire::LocateRequest& request) { return IsAligned(request.without()); }
+bool ElementsAreAligned(const wire::LocatedNotice& notice) {
+  return IsAligned(notice.copies()) && IsAligned(notice.lost_with());
+}
+bool ElementsAreAligned(const wire::CopiesSealedNotice& notice) { return IsAligned(notice.objects()); }
 
 size_t SharedTargetBytes(const wire::RegisterRequest& request) {
   size_t bytes = 0;

@@ -23,6 +23,12 @@
 
 namespace raylet {
 
+namespace wire {  // of peer_object.fbs, which few need whole
+struct LocateRequest;
+struct LocatedNotice;
+struct CopiesSealedNotice;
+}  // namespace wire
+
 constexpr uint32_t kStoreMagic = 0x534c5052;   // "RPLS"
 constexpr uint32_t kRayletMagic = 0x544c5952;  // "RYLT"
 constexpr uint32_t kPeerMagic = 0x52504c52;    // "RLPR"
@@ -66,6 +72,19 @@ size_t SharedTargetBytes(const wire::PeerHeartbeat& heartbeat);
 size_t SharedTargetBytes(const wire::PeerIntroduction& introduction);
 size_t SharedTargetBytes(const wire::JobProgramNotice& program);
 
+// Whether the elements of the table's vectors lie where their type may lie. FlatBuffers' verifier looks
+// at the lengths of vectors and not at their elements, so a table with elements of eight bytes is named
+// here.
+template <class Table>
+bool ElementsAreAligned(const Table&) {
+  return true;
+}
+bool ElementsAreAligned(const wire::ProcessNotice& notice);
+bool ElementsAreAligned(const wire::SettledNotice& notice);
+bool ElementsAreAligned(const wire::LocateRequest& request);
+bool ElementsAreAligned(const wire::LocatedNotice& notice);
+bool ElementsAreAligned(const wire::CopiesSealedNotice& notice);
+
 // kProtocolError unless the bytes are one well-formed message of this type within the bounds above.
 template <class Message>
 Result<Message> Parse(std::span<const std::byte> body) {
@@ -85,7 +104,8 @@ Result<Message> Parse(std::span<const std::byte> body) {
   }
   flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(data), body.size(), kMessageDepthMax,
                                  kMessageTablesMax);
-  if (!verifier.VerifyBuffer<Table>(nullptr) || SharedTargetBytes(*flatbuffers::GetRoot<Table>(data)) > body.size())
+  if (!verifier.VerifyBuffer<Table>(nullptr) || !ElementsAreAligned(*flatbuffers::GetRoot<Table>(data)) ||
+      SharedTargetBytes(*flatbuffers::GetRoot<Table>(data)) > body.size())
     return Fail(ErrorCode::kProtocolError, std::string(Message::TableType::GetFullyQualifiedName()) +
                                                ": malformed message of " + std::to_string(body.size()) + " bytes");
   Message message;

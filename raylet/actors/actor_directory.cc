@@ -246,12 +246,16 @@ void ActorDirectory::Watch(const ActorId& id, ProcessId process) {
 }
 
 void ActorDirectory::ProcessesGone(const ProcessSet& processes) {
-  std::vector<ActorId> orphans;
   for (auto& [id, actor] : living_) {
     std::erase_if(actor.watchers, [&](ProcessId watcher) { return processes.contains(watcher); });
     std::erase_if(actor.opens, [&](const PendingOpen& open) { return processes.contains(open.caller); });
-    if (processes.contains(actor.owner)) orphans.push_back(id);
   }
+}
+
+void ActorDirectory::OwnersSettled(const ProcessSet& processes, const std::function<bool(const ActorId&)>& is_kept) {
+  std::vector<ActorId> orphans;
+  for (const auto& [id, actor] : living_)
+    if (processes.contains(actor.owner) && !(is_kept && is_kept(id))) orphans.push_back(id);
   for (const ActorId& id : orphans) {
     Actor& actor = living_.at(id);
     Die(actor,
@@ -259,6 +263,17 @@ void ActorDirectory::ProcessesGone(const ProcessSet& processes) {
                      StrCat(Describe(*actor.creation), " ended with the process that created it (", actor.owner, ")"),
                      "an actor that shall outlive its creator must be detached"));
   }
+}
+
+void ActorDirectory::LetGo(const ActorId& id) {
+  if (const Actor* const actor = Get(id)) Release(id, actor->owner);
+}
+
+std::vector<ActorId> ActorDirectory::CreatedBy(ProcessId process) const {
+  std::vector<ActorId> created;
+  for (const auto& [id, actor] : living_)
+    if (actor.owner == process) created.push_back(id);
+  return created;
 }
 
 void ActorDirectory::NodeGone(const NodeId& node, MachineNumber machine, const std::string& address,

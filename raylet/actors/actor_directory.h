@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -123,12 +124,17 @@ class ActorDirectory {
   Result<ActorId> Find(const std::string& name, const std::string& actor_namespace, ProcessId asker);
   void Watch(const ActorId& id, ProcessId process);  // the process hears of its changes, and at once where it is dead
   bool BearsName(const ActorId& id) const;
-  void ProcessesGone(const ProcessSet& processes);  // one pass for many
+  // They watch and wait no longer; one pass for many. Actors that one of them created go on until OwnersSettled.
+  void ProcessesGone(const ProcessSet& processes);
+  // What they created ends, but for what is kept: others hold handles of it.
+  void OwnersSettled(const ProcessSet& processes, const std::function<bool(const ActorId&)>& is_kept = {});
+  void LetGo(const ActorId& id);  // its creator has ended, and nobody else holds a handle any more
 
   std::vector<ActorDecision> TakeDecisions() { return std::exchange(decisions_, {}); }
 
   // ---- queries
-  const Actor* Get(const ActorId& id) const;  // living ones only
+  std::vector<ActorId> CreatedBy(ProcessId process) const;  // that live, and end with their handles
+  const Actor* Get(const ActorId& id) const;                // living ones only
   const std::unordered_map<ActorId, Actor>& living() const { return living_; }
   size_t dead() const { return dead_order_.size(); }
   bool HasDetached(JobId job) const;

@@ -220,6 +220,21 @@ void ActorDesk::WorkerGone(const GoneWorker& gone) {
   }
 }
 
+void ActorDesk::CreatorsEnded(const ProcessSet& processes) {
+  actors_.ProcessesGone(processes);
+  actors_.OwnersSettled(processes);
+}
+
+void ActorDesk::CreatorsSettled(const ProcessSet& processes, const std::function<bool(const ActorId&)>& is_kept) {
+  actors_.OwnersSettled(processes, is_kept);
+  decisions_.CarryOutSoon();
+}
+
+void ActorDesk::LetGo(const ActorId& actor) {
+  actors_.LetGo(actor);
+  decisions_.CarryOutSoon();
+}
+
 void ActorDesk::MachineGone(const NodeId& node, MachineNumber machine, const Error& why) {
   hosted_.HomeGone(node);
   actors_.NodeGone(node, machine, post_.AddressOf(node), why.message);

@@ -53,6 +53,11 @@ class ActorDesk final : public CreationEvents, public ActorHomes {
   // ---- ends (see ends.h)
   void WorkerGone(const GoneWorker& gone);
   void ProcessesGone(const ProcessSet& processes) { actors_.ProcessesGone(processes); }
+  // Everything that they created ends at once: their job has ended.
+  void CreatorsEnded(const ProcessSet& processes);
+  // ---- what the claim desk says
+  void CreatorsSettled(const ProcessSet& processes, const std::function<bool(const ActorId&)>& is_kept);
+  void LetGo(const ActorId& actor);  // nobody holds a handle any more
   void MachineGone(const NodeId& node, MachineNumber machine, const Error& why);
 
   // ---- decisions

@@ -7,7 +7,8 @@
 
 namespace raylet {
 
-Ends::Ends(const Services& services, TaskDesk& tasks, ActorDesk& actors, ChannelDesk& channels, ObjectDesk& objects)
+Ends::Ends(const Services& services, TaskDesk& tasks, ActorDesk& actors, ChannelDesk& channels, ObjectDesk& objects,
+           ClaimDesk& claims)
     : post_(services.post),
       door_(services.door),
       house_(services.house),
@@ -16,7 +17,8 @@ Ends::Ends(const Services& services, TaskDesk& tasks, ActorDesk& actors, Channel
       tasks_(tasks),
       actors_(actors),
       channels_(channels),
-      objects_(objects) {}
+      objects_(objects),
+      claims_(claims) {}
 
 // ---- processes of this machine
 
@@ -38,12 +40,14 @@ void Ends::DriverGone(const ProcessSession::Identity& identity, const Error& rea
   RAYLET_LOG(kInfo, "job ", identity.job, ": driver ", pid, " has gone: ", reason.message);
   jobs_.DriverGone(identity.job);
   EndJob(identity.job);
+  actors_.CreatorsEnded({identity.process});
   ProcessesGone({{identity.process, StrCat("driver ", pid, " has ended")}});
   decisions_.CarryOut();
   ForgetJobWhenDone(identity.job);
 }
 
 void Ends::WorkerClosed(const ProcessSession::Identity& identity) {
+  claims_.OwnersEnded({identity.process});  // its objects may come from the store before its process has been reaped
   // It gets no more work. One that was never ready counts as a start that failed.
   if (identity.ready) tasks_.WorkerStopping(identity.worker);
   if (house_.SocketGone(identity.worker)) decisions_.CarryOutSoon();
@@ -72,6 +76,7 @@ void Ends::WorkersGone(const std::vector<GoneWorker>& gone) {
 void Ends::ProcessesGone(const std::vector<EndedProcess>& ended) {
   ProcessSet processes;
   for (const EndedProcess& each : ended) processes.insert(each.process);
+  claims_.OwnersEnded(processes);
   tasks_.OwnersGone(processes);
   actors_.ProcessesGone(processes);
   channels_.ProcessesGone(processes);
@@ -80,17 +85,22 @@ void Ends::ProcessesGone(const std::vector<EndedProcess>& ended) {
   notice.process = ended.front().process;
   notice.failure = std::make_unique<wire::FailureT>(ProcessEnded(notice.process, ended.front().why));
   for (size_t i = 1; i < ended.size(); ++i) notice.also.push_back(ended[i].process);
-  TellProcesses(notice);
+  ProcessSet asked = TellProcesses(notice);
   post_.TellAll(wire::WorkMessage::ProcessEnded, Encode(notice));
+  claims_.ProcessesEnded(notice.process, std::move(processes), std::move(asked));
 }
 
 // All, not only those of its job: a detached actor may have been lent objects by processes of any. Those that end with
 // their job rely on nothing any more.
-void Ends::TellProcesses(const wire::ProcessNoticeT& notice) {
+ProcessSet Ends::TellProcesses(const wire::ProcessNoticeT& notice) {
   const Bytes body = Encode(notice);
-  for (const auto& [process, session] : door_.processes())
-    if (session->identity->kind != wire::ProcessKind::Tool && !EndsWithItsJob(*session))
-      session->SendBytes(wire::RayletMessage::ProcessDied, 0, body);
+  ProcessSet told;
+  for (const auto& [process, session] : door_.processes()) {
+    if (session->identity->kind == wire::ProcessKind::Tool || EndsWithItsJob(*session)) continue;
+    session->SendBytes(wire::RayletMessage::ProcessDied, 0, body);
+    told.insert(process);
+  }
+  return told;
 }
 
 bool Ends::EndsWithItsJob(const ProcessSession& session) const {
@@ -103,7 +113,7 @@ bool Ends::EndsWithItsJob(const ProcessSession& session) const {
 void Ends::EndJob(JobId id) {
   const bool for_good = !actors_.directory().HasDetached(id);
   const auto known_by = jobs_.End(id, for_good);
-  actors_.ProcessesGone(tasks_.EndJob(id, for_good ? ProcessSet() : tasks_.SurvivorsOf(id), for_good));
+  actors_.CreatorsEnded(tasks_.EndJob(id, for_good ? ProcessSet() : tasks_.SurvivorsOf(id), for_good));
   wire::JobNoticeT notice;
   notice.job = id;
   for (const NodeId& node : known_by) post_.Tell(node, wire::WorkMessage::JobEnded, Encode(notice));
@@ -128,12 +138,13 @@ void Ends::ForgetEndedJobs() {
 // ---- other machines
 
 void Ends::MachineReached(const NodeId& node) {
+  claims_.MachineReached(post_.MachineNumberOf(node));
   // It may have been called dead, and have the same numbers for its processes as before.
   wire::ProcessNoticeT notice;
   notice.process = AllProcessesOf(post_.MachineNumberOf(node));
   notice.failure = std::make_unique<wire::FailureT>();
   notice.reached_again = true;
-  TellProcesses(notice);
+  static_cast<void>(TellProcesses(notice));
   tasks_.ClusterChanged();
 }
 
@@ -152,7 +163,7 @@ void Ends::MachineGone(const NodeId& node, const Error& why) {
   notice.process = AllProcessesOf(machine);
   notice.failure = std::make_unique<wire::FailureT>(
       ProcessEnded(notice.process, StrCat("the machine at ", post_.AddressOf(node), " is lost: ", why.message)));
-  TellProcesses(notice);
+  claims_.MachineGone(node, machine, TellProcesses(notice));
   decisions_.CarryOut();
   ForgetEndedJobs();
 }
@@ -178,7 +189,7 @@ Result<void> Ends::OnProcessEnded(const NodeId& node, const Frame& frame) {
   actors_.ProcessesGone(processes);
   post_.ProcessesEnded(node, processes);
   for (const ProcessId process : processes) objects_.ProcessGone(process);
-  TellProcesses(*notice);
+  claims_.EndedElsewhere(node, notice->process, std::move(processes), TellProcesses(*notice));
   return {};
 }
 

@@ -4,10 +4,10 @@
 // transaction. Workers that have gone are forgotten in batches, each in one transaction. A job is
 // forgotten once it has ended for good and its last worker has gone.
 //
-// The order for a process: its tasks, its actors, its channels, its objects, then the processes of
-// this machine, then the other machines. For a job: first all its workers are on their way out and
-// all its tasks are gone, so that nothing that follows starts one. Then come its actors, then the
-// machines that have its program.
+// The order for a process: what is claimed of its, its tasks, its actors, its channels, its objects,
+// then the processes of this machine, then the other machines, and last its settlement. For a job: first all its
+// workers are on their way out and all its tasks are gone, so that nothing that follows starts one. Then come its
+// actors, then the machines that have its program.
 #pragma once
 
 #include <string>
@@ -15,6 +15,7 @@
 
 #include "raylet/node/actor_desk.h"
 #include "raylet/node/channel_desk.h"
+#include "raylet/node/claim_desk.h"
 #include "raylet/node/object_desk.h"
 #include "raylet/node/services.h"
 #include "raylet/node/task_desk.h"
@@ -24,7 +25,8 @@ namespace raylet {
 class Ends {
  public:
   // All outlive it.
-  Ends(const Services& services, TaskDesk& tasks, ActorDesk& actors, ChannelDesk& channels, ObjectDesk& objects);
+  Ends(const Services& services, TaskDesk& tasks, ActorDesk& actors, ChannelDesk& channels, ObjectDesk& objects,
+       ClaimDesk& claims);
 
   // ---- of processes of this machine
   void ProcessGone(const ProcessSession::Identity& identity, const Error& reason);
@@ -49,7 +51,7 @@ class Ends {
   void DriverGone(const ProcessSession::Identity& identity, const Error& reason);
   void WorkerClosed(const ProcessSession::Identity& identity);
   void ProcessesGone(const std::vector<EndedProcess>& ended);
-  void TellProcesses(const wire::ProcessNoticeT& notice);
+  ProcessSet TellProcesses(const wire::ProcessNoticeT& notice);  // returns those that hear it
   void EndJob(JobId id);
   void ForgetJobWhenDone(JobId id);
 
@@ -62,6 +64,7 @@ class Ends {
   ActorDesk& actors_;
   ChannelDesk& channels_;
   ObjectDesk& objects_;
+  ClaimDesk& claims_;
 };
 
 }  // namespace raylet

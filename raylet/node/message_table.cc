@@ -65,6 +65,12 @@ constexpr ProcessRow kProcessRows[] = {
     {RayletMessage::ChannelReleased, Heard<&CallChannels::OnChannelReleased>::By},
     {RayletMessage::RecallTasks, kOnlySent},
     {RayletMessage::TasksRecalled, Heard<&TaskDesk::OnTasksRecalled>::By},
+    {RayletMessage::ClaimObjects, Heard<&ClaimDesk::OnClaimObjects>::By},
+    {RayletMessage::ReleaseClaims, Heard<&ClaimDesk::OnReleaseClaims>::By},
+    {RayletMessage::ClaimsMade, Heard<&ClaimDesk::OnClaimsMade>::By},
+    {RayletMessage::HoldObjects, kOnlySent},
+    {RayletMessage::LetGoObjects, kOnlySent},
+    {RayletMessage::ProcessSettled, kOnlySent},
 };
 
 // Whether the row of message n is row n - 1.
@@ -109,6 +115,11 @@ constexpr MachineRow kMachineRows[] = {
     {WorkMessage::LendReleased, Heard<&ObjectDesk::OnLendReleased>::By},
     {WorkMessage::RecallTasks, Heard<&ForwardDesk::OnRecallTasks>::By},
     {WorkMessage::TasksRecalled, Heard<&ForwardDesk::OnTasksRecalled>::By},
+    {WorkMessage::ClaimObjects, Heard<&ClaimDesk::OnPeerClaims>::By},
+    {WorkMessage::ClaimsTaken, Heard<&ClaimDesk::OnPeerClaimsTaken>::By},
+    {WorkMessage::ReleaseClaims, Heard<&ClaimDesk::OnPeerReleasesClaims>::By},
+    {WorkMessage::EndHeard, Heard<&ClaimDesk::OnEndHeard>::By},
+    {WorkMessage::ProcessSettled, Heard<&ClaimDesk::OnPeerSettled>::By},
     {ActorMessage::EndActor, Heard<&ActorDesk::OnEndActor>::By},
     {ActorMessage::ActorGone, Heard<&ActorDesk::OnActorGone>::By},
     {ActorMessage::ActorLeaves, Heard<&ActorDesk::OnActorLeaves>::By},

@@ -6,6 +6,7 @@
 
 #include "raylet/node/actor_desk.h"
 #include "raylet/node/channel_desk.h"
+#include "raylet/node/claim_desk.h"
 #include "raylet/node/ends.h"
 #include "raylet/node/node_status.h"
 #include "raylet/node/object_desk.h"
@@ -15,7 +16,7 @@ namespace raylet {
 
 // Whoever hears messages.
 using Desks = std::tuple<TaskDesk&, ForwardDesk&, ActorDesk&, ActorFinder&, ChannelDesk&, CallChannels&, ObjectDesk&,
-                         NodeStatus&, Ends&>;
+                         ClaimDesk&, NodeStatus&, Ends&>;
 
 // kProtocolError: it is none that this raylet takes, or it makes no sense. The connection is closed for it.
 Result<void> HearProcess(const Desks& desks, ProcessSession& session, const Frame& frame);

@@ -246,7 +246,8 @@ json JobList(const Jobs& known) {
 }  // namespace
 
 NodeStatus::NodeStatus(const RayletOptions& options, const Services& services, const TaskDesk& tasks,
-                       const ActorDesk& actors, const ChannelDesk& channels, const ObjectDesk& objects)
+                       const ActorDesk& actors, const ChannelDesk& channels, const ObjectDesk& objects,
+                       const ClaimDesk& claims)
     : options_(options),
       clock_(services.clock),
       store_(services.store),
@@ -257,7 +258,8 @@ NodeStatus::NodeStatus(const RayletOptions& options, const Services& services, c
       scheduler_(tasks.scheduler()),
       actors_(actors),
       channels_(channels.channels()),
-      objects_(objects) {}
+      objects_(objects),
+      claims_(claims) {}
 
 Result<void> NodeStatus::OnNodeStatus(ProcessSession& session, const Frame& frame) {
   const auto request = Parse<wire::EmptyNoticeT>(frame.body);
@@ -291,6 +293,9 @@ std::string NodeStatus::Json() const {
                        {"tasks_waiting_for_objects", scheduler_.dependencies().tasks()},
                        {"objects_waited_for", scheduler_.dependencies().objects()},
                        {"objects_watched", store_.watched()},
+                       // What others still refer to of processes that have ended.
+                       {"objects_claimed", claims_.book().claimed()},
+                       {"ends_unsettled", claims_.open_ends()},
                        {"actors", Actors(directory, house_.pool(), post_, channels_.book())},
                        {"actors_living", directory.living().size()},
                        {"actors_of_others", ActorsOfOthers(actors_.hosted(), house_.pool(), post_)},

@@ -6,6 +6,7 @@
 
 #include "raylet/node/actor_desk.h"
 #include "raylet/node/channel_desk.h"
+#include "raylet/node/claim_desk.h"
 #include "raylet/node/object_desk.h"
 #include "raylet/node/services.h"
 #include "raylet/node/task_desk.h"
@@ -18,7 +19,7 @@ class NodeStatus {
  public:
   // All outlive it.
   NodeStatus(const RayletOptions& options, const Services& services, const TaskDesk& tasks, const ActorDesk& actors,
-             const ChannelDesk& channels, const ObjectDesk& objects);
+             const ChannelDesk& channels, const ObjectDesk& objects, const ClaimDesk& claims);
   void SetControl(const ControlParts& control) { control_ = &control; }
 
   Result<void> OnNodeStatus(ProcessSession& session, const Frame& frame);
@@ -36,6 +37,7 @@ class NodeStatus {
   const ActorDesk& actors_;
   const CallChannels& channels_;
   const ObjectDesk& objects_;
+  const ClaimDesk& claims_;
   const ControlParts* control_ = nullptr;  // null without a control store
 };
 

@@ -115,8 +115,10 @@ void ObjectDesk::ReleaseArguments(std::span<const ObjectId> objects) {
 }
 
 void ObjectDesk::ResultHereOfWhoMayHaveEnded(ProcessId owner, const ObjectId& object) {
-  manager_->KeptFor(owner, object);
-  if (!IsAlive(owner)) manager_->ProcessGone(owner);
+  if (IsAlive(owner))
+    manager_->KeptFor(owner, object);
+  else
+    store_.Delete({&object, 1});
 }
 
 void ObjectDesk::ResultThere(const NodeId& node, const ObjectId& object, bool wanted) {
@@ -129,6 +131,19 @@ void ObjectDesk::ResultThere(const NodeId& node, const ObjectId& object, bool wa
 
 void ObjectDesk::ProcessGone(ProcessId process) {
   if (manager_ != nullptr) manager_->ProcessGone(process);
+}
+
+std::vector<ObjectId> ObjectDesk::KnownOf(ProcessId owner) const {
+  return manager_ == nullptr ? std::vector<ObjectId>() : manager_->locator().directory().ObjectsOf(owner);
+}
+
+void ObjectDesk::FreeAdopted(std::span<const ObjectId> objects) {
+  if (manager_ == nullptr) return;
+  for (const ObjectId& object : objects) manager_->Freed(object);
+}
+
+void ObjectDesk::OwnerSettledElsewhere(ProcessId owner, std::span<const ObjectId> kept) {
+  if (manager_ != nullptr) manager_->LoseKept(owner, kept);
 }
 
 void ObjectDesk::MachineGone(const NodeId& node, MachineNumber machine, const Error& why) {

@@ -12,10 +12,21 @@
 
 namespace raylet {
 
+// KeptObjects: which objects this machine keeps though their owner has ended. Implemented by the claim desk.
+class KeptObjects {
+ public:
+  virtual ~KeptObjects() = default;
+  virtual bool IsKept(const ObjectId& object) const = 0;
+};
+
 class ObjectDesk final : public TravellingObjects, public ObjectPlaces, public ObjectManager::Events {
  public:
   explicit ObjectDesk(const Services& services);
-  void Wire(ArgumentEvents& arguments) { arguments_ = &arguments; }  // before anything else
+  // Before anything else. Both outlive it.
+  void Wire(ArgumentEvents& arguments, const KeptObjects& kept) {
+    arguments_ = &arguments;
+    kept_ = &kept;
+  }
   Result<void> JoinCluster(const PeerSessionLimits& limits);
 
   // ---- what processes say
@@ -39,6 +50,11 @@ class ObjectDesk final : public TravellingObjects, public ObjectPlaces, public O
 
   // ---- ends (see ends.h)
   void ProcessGone(ProcessId process);  // of any machine
+  // ---- what the claim desk says
+  std::vector<ObjectId> KnownOf(ProcessId owner) const;  // of this machine: what lies elsewhere of its
+  void FreeAdopted(std::span<const ObjectId> objects);   // their owners have ended, and nobody claims them
+  // All objects of that process go, but for those that its machine keeps.
+  void OwnerSettledElsewhere(ProcessId owner, std::span<const ObjectId> kept);
   void MachineGone(const NodeId& node, MachineNumber machine, const Error& why);
 
   // ---- what the scheduler looks at, in a cluster
@@ -50,6 +66,7 @@ class ObjectDesk final : public TravellingObjects, public ObjectPlaces, public O
  private:
   void TellPeer(const NodeId& node, wire::ObjectMessage type, Bytes body) override;
   bool IsAlive(ProcessId process) const override;
+  bool IsKept(const ObjectId& object) const override { return kept_->IsKept(object); }
   void OnLost(Wanter wanter, const ObjectId& object, const Error& why) override;
   void TellLender(ProcessId lender, ProcessId by, uint64_t lend);
 
@@ -60,6 +77,7 @@ class ObjectDesk final : public TravellingObjects, public ObjectPlaces, public O
   ProcessDoor& door_;
   DecisionLoop& decisions_;
   ArgumentEvents* arguments_ = nullptr;  // null before Wire
+  const KeptObjects* kept_ = nullptr;    // null before Wire
   std::unique_ptr<ObjectManager> manager_;
 };
 

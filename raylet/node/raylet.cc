@@ -17,20 +17,24 @@ Raylet::Raylet(Loop& loop, RayletOptions options, StoreLink& store)
       actors_(services_),
       channels_(services_),
       objects_(services_),
-      ends_(services_, tasks_, actors_, channels_, objects_),
-      status_(options_, services_, tasks_, actors_, channels_, objects_),
+      claims_(services_, actors_, objects_),
+      ends_(services_, tasks_, actors_, channels_, objects_, claims_),
+      status_(options_, services_, tasks_, actors_, channels_, objects_, claims_),
       process_events_(options_, services_, AllDesks()),
       peer_events_(services_, AllDesks()) {
   tasks_.Wire(actors_, objects_);
   actors_.Wire(tasks_, channels_, [this] { ends_.ForgetEndedJobs(); });
   channels_.Wire(actors_, objects_);
-  objects_.Wire(tasks_);
+  objects_.Wire(tasks_, claims_);
   store.SetHandler(*this);
 }
 
 Desks Raylet::AllDesks() {
-  return {tasks_, tasks_.forwarded(), actors_, actors_.finder(), channels_, channels_.channels(), objects_, status_,
-          ends_};
+  return {tasks_,    tasks_.forwarded(),
+          actors_,   actors_.finder(),
+          channels_, channels_.channels(),
+          objects_,  claims_,
+          status_,   ends_};
 }
 
 Result<void> Raylet::JoinPeers() {
@@ -53,12 +57,6 @@ bool Raylet::CarryOutRound() {
   tasks_.CarryOut(scheduled);
   actors_.CarryOut(acted);
   return !scheduled.empty() || !acted.empty();
-}
-
-// The objects of a process go with it. An object that others still hold will stay here one day, until the
-// last of them lets it go.
-void Raylet::OnInherited(uint32_t /*client*/, std::span<const ObjectId> objects, bool /*last*/) {
-  services_.store.Delete(objects);
 }
 
 void Raylet::OnStoreGone(const Error& reason) {

@@ -44,7 +44,7 @@ class Raylet final : public StoreLink::Handler {
 
  private:
   void OnSealed(const ObjectId& object) override { objects_.OnSealed(object); }
-  void OnInherited(uint32_t client, std::span<const ObjectId> objects, bool last) override;
+  void OnInherited(uint32_t, std::span<const ObjectId> objects, bool) override { claims_.OnInherited(objects); }
   void OnStoreGone(const Error& reason) override;
   bool CarryOutRound();
   Desks AllDesks();
@@ -63,6 +63,7 @@ class Raylet final : public StoreLink::Handler {
   ActorDesk actors_;
   ChannelDesk channels_;
   ObjectDesk objects_;
+  ClaimDesk claims_;
   Ends ends_;
   NodeStatus status_;
   ProcessEvents process_events_;

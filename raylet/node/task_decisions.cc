@@ -70,7 +70,7 @@ void TaskDesk::Watch(const WatchObjects& watch) {
   store_.Watch(watch.objects, WatchFor::kTask);
   // Nobody will tell again that their owner has gone.
   for (const ObjectId& object : watch.objects)
-    if (door_.HasGone(OwnerOf(object))) scheduler_.OwnerGone(OwnerOf(object));
+    if (door_.HasGone(OwnerOf(object))) OwnersGone({OwnerOf(object)});
   objects_->WantArguments(watch.objects);
 }
 

@@ -153,7 +153,13 @@ void TaskDesk::DeleteUntoldResult(const GoneWorker& gone) {
   store_.DeleteMadeBy(store_client, {&known->second.task->task->id, 1});
 }
 
-void TaskDesk::OwnersGone(const ProcessSet& processes) { Kill(scheduler_.OwnersGone(processes)); }
+void TaskDesk::OwnersGone(const ProcessSet& processes) {
+  Kill(scheduler_.OwnersGone(processes, [this](const ObjectId& object) { return MayCome(object); }));
+}
+
+// An object whose owner has ended. The store has it, and says so soon; or the owner's machine knows where it is, and
+// says if it is lost.
+bool TaskDesk::MayCome(const ObjectId& object) const { return post_.joined() || store_.BytesOf(object).has_value(); }
 
 ProcessSet TaskDesk::SurvivorsOf(JobId job) const {
   ProcessSet survivors;

@@ -72,6 +72,7 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   void Refuse(const Task& task, const Error& why);
   void Kill(const std::vector<WorkerId>& workers);
   void DeleteUntoldResult(const GoneWorker& gone);
+  bool MayCome(const ObjectId& object) const;
 
   Loop& loop_;
   StoreLink& store_;

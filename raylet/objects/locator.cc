@@ -16,7 +16,8 @@ void ObjectLocator::OnLocate(const NodeId& from, const wire::LocateRequestT& req
 
 void ObjectLocator::Answer(const NodeId& node, const ObjectId& object) {
   wire::LocatedNoticeT& located = messages_.located[node];
-  if (!machine_.OwnerLives(OwnerOf(object))) return located.lost.push_back(ToWire(object));
+  const bool owner_lives = machine_.OwnerLives(OwnerOf(object));
+  if (!owner_lives && !machine_.IsKept(object)) return located.lost.push_back(ToWire(object));
   if (const auto lost = lost_.find(object); lost != lost_.end()) {
     located.lost_with.emplace_back(ToWire(object), ToWire(lost->second), 0);
     return;
@@ -28,6 +29,7 @@ void ObjectLocator::Answer(const NodeId& node, const ObjectId& object) {
   for (const NodeId& holder : directory_.Holders(object))
     located.copies.emplace_back(ToWire(object), ToWire(holder), BytesElsewhere(object));
   if (located.copies.size() > before) return;
+  if (!owner_lives) return located.lost.push_back(ToWire(object));  // nobody makes it any more
   located.none_yet.push_back(ToWire(object));
   if (directory_.Locating(object, node)) messages_.watch.push_back(object);
 }
@@ -45,7 +47,7 @@ std::vector<NodeId> ObjectLocator::TakeLocating(const ObjectId& object) {
 void ObjectLocator::OnCopiesSealed(const NodeId& node, const wire::CopiesSealedNoticeT& notice) {
   for (const wire::SizedObject& added : notice.objects) {
     const auto object = FromWire<ObjectId>(added.object());
-    if (!machine_.OwnerLives(OwnerOf(object))) {  // it was freed while the copy was made
+    if (!machine_.OwnerLives(OwnerOf(object)) && !machine_.IsKept(object)) {  // it was freed while the copy was made
       messages_.free[node].objects.push_back(added.object());
       continue;
     }
@@ -97,7 +99,10 @@ void ObjectLocator::Freed(std::span<const ObjectId> objects) {
 }
 
 void ObjectLocator::OwnerGone(ProcessId owner) {
-  Freed(directory_.ObjectsOf(owner));
+  for (const ObjectId& object : directory_.ObjectsOf(owner)) {
+    if (machine_.SealedBytes(object) || !directory_.Holders(object).empty()) continue;
+    Freed({&object, 1});
+  }
   std::erase_if(lost_, [owner](const auto& each) { return OwnerOf(each.first) == owner; });
   std::erase_if(doubted_, [owner](const auto& each) { return OwnerOf(each.first) == owner; });
 }

@@ -27,6 +27,7 @@ class ObjectLocator {
     virtual ~Machine() = default;
     virtual std::optional<uint64_t> SealedBytes(const ObjectId& object) const = 0;  // data and metadata
     virtual bool OwnerLives(ProcessId owner) const = 0;                             // of this machine
+    virtual bool IsKept(const ObjectId& object) const = 0;                          // though its owner has ended
   };
   struct Messages {
     std::map<NodeId, wire::LocatedNoticeT> located;
@@ -47,6 +48,7 @@ class ObjectLocator {
   // ---- what happens on this machine
   void SealedHere(const ObjectId& object);
   void Freed(std::span<const ObjectId> objects);  // their owners refer to them no more
+  // Its objects that have no copy will never be made. The others stay until they are freed.
   void OwnerGone(ProcessId owner);
   // Returns the objects whose last copy was there. A raylet that locates one of them from now on
   // hears that it is lost.

@@ -127,21 +127,26 @@ void ObjectManager::Freed(const ObjectId& object) {
 
 void ObjectManager::ProcessGone(ProcessId process) {
   for (const ObjectId& object : transfer_.pulls().WanterGone(process)) UnwatchUnlessWanted(object);
-  transfer_.pulls().OwnerGone(process, {ErrorCode::kNotFound, "the process that owned it has ended"});
-  if (IsOurs(process)) {
-    transfer_.Free(locator_.directory().ObjectsOf(process));  // copies of what was made for it elsewhere
-    locator_.OwnerGone(process);
-  } else {
-    LoseKept(process);
-  }
+  if (IsOurs(process)) locator_.OwnerGone(process);
   SendLocatorMessages();
 }
 
-void ObjectManager::LoseKept(ProcessId owner) {
-  const auto kept = kept_.find(owner);
-  if (kept == kept_.end()) return;
-  store_.Delete(std::vector<ObjectId>(kept->second.begin(), kept->second.end()));
-  kept_.erase(kept);
+void ObjectManager::LoseKept(ProcessId owner, std::span<const ObjectId> kept) {
+  const auto all = kept_.find(owner);
+  if (all == kept_.end()) return;
+  std::unordered_set<ObjectId> stays;
+  for (const ObjectId& object : kept)
+    if (all->second.erase(object) > 0) stays.insert(object);
+  store_.Delete(std::vector<ObjectId>(all->second.begin(), all->second.end()));
+  all->second = std::move(stays);
+  if (all->second.empty()) kept_.erase(all);
+}
+
+bool ObjectManager::MayStillBe(const ObjectId& object) const {
+  const ProcessId owner = OwnerOf(object);
+  if (IsOurs(owner)) return events_.IsAlive(owner) || events_.IsKept(object);
+  const ClusterView::Node* const node = view_.NodeOf(owner);
+  return node != nullptr && node->state != NodeState::kDead;
 }
 
 // ---- where objects are
@@ -306,8 +311,8 @@ void ObjectManager::NodeGone(const NodeId& node, MachineNumber machine, const Er
 // ---- what the transfer says
 
 void ObjectManager::OnPullSealed(const ObjectId& object, uint64_t bytes, client::ObjectView view) {
-  // Its owner ended meanwhile, so nobody else frees it.
-  if (const ProcessId owner = OwnerOf(object); !events_.IsAlive(owner)) {
+  // Its owner ended meanwhile, so nobody else frees it. Of another machine's owner that machine decides.
+  if (const ProcessId owner = OwnerOf(object); !MayStillBe(object)) {
     transfer_.pulls().Lost(object, {ErrorCode::kNotFound, WhyOwnerGone(owner)});
     return transfer_.Free({&object, 1});
   }
@@ -338,7 +343,7 @@ void ObjectManager::OnLocate(std::vector<LocateObject> objects) {
     if (!transfer_.queue().IsWanted(locate.object)) continue;  // not any more
     const ProcessId owner = OwnerOf(locate.object);
     const ClusterView::Node* const node = view_.NodeOf(owner);
-    if (!IsOurs(owner) && (node == nullptr || node->state == NodeState::kDead || !events_.IsAlive(owner))) {
+    if (!IsOurs(owner) && (node == nullptr || node->state == NodeState::kDead)) {
       transfer_.pulls().Lost(locate.object, {ErrorCode::kNotFound, WhyOwnerGone(owner)});
       continue;
     }

@@ -45,6 +45,8 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
     virtual ~Events() = default;
     virtual void TellPeer(const NodeId& node, wire::ObjectMessage type, Bytes body) = 0;
     virtual bool IsAlive(ProcessId process) const = 0;  // as far as we know, of any machine
+    // The owner, of this machine, has ended, and the machine keeps the object.
+    virtual bool IsKept(const ObjectId& object) const = 0;
     // The wanter hears it once, unless it wants the object again.
     virtual void OnLost(Wanter wanter, const ObjectId& object, const Error& why) = 0;
   };
@@ -67,7 +69,9 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
   // This machine keeps the object for a process of another one.
   void KeptFor(ProcessId owner, const ObjectId& object);
   void Freed(const ObjectId& object);   // its owner, a process of this machine, refers to it no more
-  void ProcessGone(ProcessId process);  // of any machine
+  void ProcessGone(ProcessId process);  // of any machine; what others still refer to of its stays
+  // What this machine keeps for that process of another one goes, but for `kept`.
+  void LoseKept(ProcessId owner, std::span<const ObjectId> kept = {});
 
   // ---- other raylets
   Result<void> OnMessage(const NodeId& node, const Frame& frame);
@@ -95,12 +99,13 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
   Result<void> OnFreeCopies(const NodeId& node, const Frame& frame);
   std::optional<uint64_t> SealedBytes(const ObjectId& object) const override { return store_.BytesOf(object); }
   bool OwnerLives(ProcessId owner) const override { return events_.IsAlive(owner); }
+  bool IsKept(const ObjectId& object) const override { return events_.IsKept(object); }
   void UnwatchUnlessWanted(const ObjectId& object);
   void SendLocatorMessages();
   void Located(wire::LocatedNoticeT located);  // another raylet's answer, or our own
   std::string WhyOwnerGone(ProcessId owner) const;
+  bool MayStillBe(const ObjectId& object) const;
   std::string MachineLost(const NodeId& node) const;
-  void LoseKept(ProcessId owner);
   void PinArgument(const ObjectId& object, uint64_t bytes, client::ObjectView view);
   bool IsOurs(ProcessId process) const { return MachineOf(process) == machine_; }
 

@@ -55,23 +55,24 @@ std::vector<ObjectId> DependencyTracker::Remove(const TaskId& task) {
   return unwanted;
 }
 
-std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingForOwners(const ProcessSet& processes) const {
+std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingForOwners(
+    const ProcessSet& processes, const std::function<bool(const ObjectId&)>& may_come) const {
   const bool any =
       std::any_of(processes.begin(), processes.end(), [this](ProcessId process) { return owners_.contains(process); });
   if (!any) return {};
-  return WaitingFor([&processes](ProcessId owner) { return processes.contains(owner); });
+  return WaitingFor(
+      [&](const ObjectId& object) { return processes.contains(OwnerOf(object)) && !(may_come && may_come(object)); });
 }
 
 std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingForNode(MachineNumber machine) const {
-  return WaitingFor([machine](ProcessId owner) { return MachineOf(owner) == machine; });
+  return WaitingFor([machine](const ObjectId& object) { return MachineOf(OwnerOf(object)) == machine; });
 }
 
 std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingFor(
-    const std::function<bool(ProcessId)>& is_owner) const {
+    const std::function<bool(const ObjectId&)>& is_lost) const {
   std::vector<std::pair<TaskId, ObjectId>> tasks;
   for (const auto& [task, objects] : missing_) {
-    const auto lost = std::find_if(objects.begin(), objects.end(),
-                                   [&is_owner](const ObjectId& object) { return is_owner(OwnerOf(object)); });
+    const auto lost = std::find_if(objects.begin(), objects.end(), is_lost);
     if (lost != objects.end()) tasks.emplace_back(task, *lost);
   }
   return tasks;

@@ -24,7 +24,9 @@ class DependencyTracker {
   std::vector<ObjectId> Remove(const TaskId& task);
 
   // Tasks that wait for an object owned by one of `processes`, with one such object each.
-  std::vector<std::pair<TaskId, ObjectId>> WaitingForOwners(const ProcessSet& processes) const;
+  // `may_come`: the objects that still come though their owners have ended; null: none does.
+  std::vector<std::pair<TaskId, ObjectId>> WaitingForOwners(
+      const ProcessSet& processes, const std::function<bool(const ObjectId&)>& may_come = {}) const;
   // The same for all processes of a machine.
   std::vector<std::pair<TaskId, ObjectId>> WaitingForNode(MachineNumber machine) const;
   std::vector<TaskId> TasksFor(const ObjectId& object) const;
@@ -34,7 +36,7 @@ class DependencyTracker {
   size_t objects() const { return waiting_.size(); }
 
  private:
-  std::vector<std::pair<TaskId, ObjectId>> WaitingFor(const std::function<bool(ProcessId)>& is_owner) const;
+  std::vector<std::pair<TaskId, ObjectId>> WaitingFor(const std::function<bool(const ObjectId&)>& is_lost) const;
   void Forget(const ObjectId& object);
 
   // Sets both ways: a task may wait for thousands of objects, and an object be waited for by as many tasks.

@@ -52,14 +52,15 @@ void Scheduler::ObjectWillNotCome(const ObjectId& object, const std::string& why
   dirty_ = true;
 }
 
-std::vector<WorkerId> Scheduler::OwnersGone(const ProcessSet& processes) {
+std::vector<WorkerId> Scheduler::OwnersGone(const ProcessSet& processes,
+                                            const std::function<bool(const ObjectId&)>& may_come) {
   std::vector<WorkerId> running;
   if (std::any_of(processes.begin(), processes.end(), [this](ProcessId owner) { return tasks_.HasTasksOf(owner); })) {
     running = DropTasks([&processes](const QueuedTask& task) {
-      return processes.contains(task.task->owner) && !(task.task->CreatesActor() && task.task->actor->detached);
+      return processes.contains(task.task->owner) && !task.task->CreatesActor();
     });
   }
-  tasks_.LoseWaitingFor(dependencies().WaitingForOwners(processes), "");
+  tasks_.LoseWaitingFor(dependencies().WaitingForOwners(processes, may_come), "");
   for (const ProcessId process : processes) queue_.Release(process);
   dirty_ = true;
   return running;

@@ -43,9 +43,11 @@ class Scheduler {
   // it.
   bool Cancel(const TaskId& id);
   void ObjectSealed(const ObjectId& object);
-  // The processes owned tasks, creations of detached actors not counted (those that wait go without a word, those that
-  // run are not retried; returns the workers that run them) and objects (tasks that wait for them are lost).
-  std::vector<WorkerId> OwnersGone(const ProcessSet& processes);
+  // The processes owned tasks, creations of actors not counted (those that wait go without a word, those that
+  // run are not retried; returns the workers that run them) and objects (tasks that wait for them are lost, but for
+  // those that wait for what may still come).
+  std::vector<WorkerId> OwnersGone(const ProcessSet& processes,
+                                   const std::function<bool(const ObjectId&)>& may_come = {});
   std::vector<WorkerId> OwnerGone(ProcessId process) { return OwnersGone({process}); }
   // The process does not take its results as fast as they come: while it is behind none of its tasks begins, and those
   // that wait in workers or on other machines come back. Creations of actors go on.

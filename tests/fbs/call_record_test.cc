@@ -127,10 +127,17 @@ TEST(CallRecord, AnArgumentOfAnUnknownKindIsAProtocolError) {
   EXPECT_FALSE(ParseCallRecord(bytes, seen));
 }
 
+const std::string kTwoIds(2 * ObjectId::kSize, 'i');
+
+TEST(ReplyRecord, AReplyWithPartOfAnIdIsAProtocolError) {
+  const Record bytes = Written(ReplyRecord{12, 34, true, Inline("payload"), "part"});
+  EXPECT_FALSE(ParseReplyRecord(bytes));
+}
+
 TEST(ReplyRecord, AReplyComesBackAsItWasWritten) {
   for (const ValueView& result : {Inline("payload"), Inline(""), Stored(8), Failed("because")}) {
     for (const bool retained : {false, true}) {
-      const ReplyRecord sent{12, 34, retained, result};
+      const ReplyRecord sent{12, 34, retained, result, retained ? std::string_view(kTwoIds) : std::string_view()};
       const Record bytes = Written(sent);
       const auto seen = ParseReplyRecord(bytes);
       ASSERT_TRUE(seen) << seen.error().message;
@@ -140,13 +147,14 @@ TEST(ReplyRecord, AReplyComesBackAsItWasWritten) {
       EXPECT_EQ(seen->result.kind, result.kind);
       EXPECT_EQ(seen->result.bytes, result.bytes);
       EXPECT_EQ(seen->result.id, result.id);
+      EXPECT_EQ(seen->references, sent.references);
     }
   }
 }
 
 TEST(ReplyRecord, EveryTruncationOfAReplyIsAProtocolError) {
   for (const ValueView& result : {Inline("payload"), Stored(8), Failed("because")}) {
-    const Record bytes = Written(ReplyRecord{12, 34, true, result});
+    const Record bytes = Written(ReplyRecord{12, 34, true, result, kTwoIds});
     for (size_t size = 0; size < bytes.size(); ++size) {
       const auto seen = ParseReplyRecord(std::span(bytes).first(size));
       ASSERT_FALSE(seen) << size;

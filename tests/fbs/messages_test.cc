@@ -1,4 +1,5 @@
 #include "fbs/messages.h"
+#include "fbs/peer_object_generated.h"
 
 #include <gtest/gtest.h>
 
@@ -208,6 +209,39 @@ TEST(Ids, AnObjectIdNamesItsOwnerAndIsNeverMadeTwice) {
   EXPECT_EQ(OwnerOf(a), 42U);
   EXPECT_NE(a, b);
   EXPECT_EQ(FromWire<ObjectId>(ToWire(a)), a);
+}
+
+// The verifier of FlatBuffers lets these pass.
+TEST(Messages, AVectorWhoseElementsAreMisalignedIsRefused) {
+  bool accepted = false, refused = false;
+  for (uint32_t words = 4; words <= 5; ++words) {  // one of them puts the elements beside a multiple of eight
+    flatbuffers::FlatBufferBuilder builder;
+    const auto failure =
+        wire::CreateFailureDirect(builder, wire::FailureKind::Other, "", "", "", "", 0, 0, false, false, "");
+    const flatbuffers::Offset<flatbuffers::Vector<uint64_t>> also(
+        builder.CreateVector(std::vector<uint32_t>(words, 2)).o);
+    builder.Finish(wire::CreateProcessNotice(builder, 4, failure, false, also));
+    const auto* const begin = reinterpret_cast<const std::byte*>(builder.GetBufferPointer());
+    Bytes body(begin, begin + builder.GetSize());
+    auto* const table = flatbuffers::GetMutableRoot<wire::ProcessNotice>(body.data());
+    const auto* const elements = table->also()->Data();
+    const uint32_t half = words / 2;
+    std::memcpy(const_cast<uint8_t*>(elements) - 4, &half, 4);
+    const bool aligned = reinterpret_cast<uintptr_t>(elements) % 8 == 0;
+    EXPECT_EQ(Parse<wire::ProcessNoticeT>(body).has_value(), aligned);
+    (aligned ? accepted : refused) = true;
+  }
+  EXPECT_TRUE(accepted);
+  EXPECT_TRUE(refused);
+}
+
+// An empty vector has no elements to align.
+TEST(Messages, AVectorWithoutElementsIsTakenWhereverItLies) {
+  for (int objects = 0; objects < 4; ++objects) {
+    wire::LocateRequestT request;
+    for (int i = 0; i < objects; ++i) request.objects.push_back(ToWire(ObjectId::FromRandom()));
+    EXPECT_TRUE(Parse<wire::LocateRequestT>(Encode(request))) << objects;
+  }
 }
 
 TEST(Ids, AProcessIdNamesItsMachineAndItsNumberThere) {

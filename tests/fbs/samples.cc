@@ -230,6 +230,12 @@ void Fill(wire::ProcessNoticeT& message) {
   message.failure = MakePointer<wire::FailureT>();
   message.also = {5, 6};
 }
+void Fill(wire::ClaimNoticeT& message) { message.objects = {IdOf(50), IdOf(51)}; }
+void Fill(wire::ClaimsMadeNoticeT& message) { message.process = 4; }
+void Fill(wire::SettledNoticeT& message) {
+  message.processes = {4, 5};
+  message.kept = {IdOf(50)};
+}
 void Fill(wire::TasksNoticeT& message) { message.tasks = {IdOf(60), IdOf(61)}; }
 void Fill(wire::EmptyNoticeT&) {}
 void Fill(wire::NodeStatusReplyT& message) { message.json = "{\"workers\": 2}"; }
@@ -284,6 +290,12 @@ void Fill(wire::TaskReturnedNoticeT& message) {
   message.task = IdPointer(60);
   message.status = FullStatus();
 }
+void Fill(wire::PeerClaimsT& message) {
+  message.by = 4;
+  message.number = 7;
+  message.objects = {IdOf(50), IdOf(51)};
+}
+void Fill(wire::ClaimsTakenNoticeT& message) { message.number = 7; }
 void Fill(wire::ReleasedLendT& message) {
   message.lender = 7;
   message.by = 8;

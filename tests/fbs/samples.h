@@ -43,6 +43,9 @@ void Fill(wire::BlockedNoticeT& message);
 void Fill(wire::LendNoticeT& message);
 void Fill(wire::ProcessNoticeT& message);
 void Fill(wire::TasksNoticeT& message);
+void Fill(wire::ClaimNoticeT& message);
+void Fill(wire::ClaimsMadeNoticeT& message);
+void Fill(wire::SettledNoticeT& message);
 void Fill(wire::EmptyNoticeT& message);
 void Fill(wire::NodeStatusReplyT& message);
 void Fill(wire::WantNoticeT& message);
@@ -63,6 +66,8 @@ void Fill(wire::ForwardedTaskT& message);
 void Fill(wire::TaskNoticeT& message);
 void Fill(wire::TaskReturnedNoticeT& message);
 void Fill(wire::ReleasedLendT& message);
+void Fill(wire::PeerClaimsT& message);
+void Fill(wire::ClaimsTakenNoticeT& message);
 
 // ---- actors between raylets
 void Fill(wire::EndActorNoticeT& message);

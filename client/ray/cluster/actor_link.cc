@@ -185,8 +185,7 @@ void ActorLink::OnChannelReply(Result<Frame> frame, std::vector<UniqueFd>& fds) 
   auto memory =
       ChannelMemory::Attach(taken->channel, std::move(taken->bell), reply->relayed, ChannelMemory::End::kCaller);
   if (!memory) return lost(memory.error());
-  auto channel = std::make_shared<CallChannel>(parts_.link, parts_.ownership, weak_from_this(), reply->process,
-                                               *std::move(memory));
+  auto channel = std::make_shared<CallChannel>(parts_, weak_from_this(), reply->process, *std::move(memory));
   {
     const MutexLock lock(mutex_);
     if (state_ != State::kOpening) return;

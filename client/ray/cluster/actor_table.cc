@@ -20,6 +20,17 @@ ActorLinkPtr ActorTable::FindOrMake(const ActorId& id) {
   return MakeLocked(id, /*ends_with_handles=*/false);
 }
 
+ray::internal::Hold ActorTable::HoldOf(const ActorId& id) {
+  ActorLinkPtr link;
+  {
+    const MutexLock lock(mutex_);
+    const auto found = actors_.find(id);
+    if (found != actors_.end()) link = found->second.lock();
+  }
+  if (link == nullptr) return nullptr;
+  return std::make_shared<ClusterActor>(std::move(link), nullptr);
+}
+
 void ActorTable::Forget(const ActorLink& link) {
   const MutexLock lock(mutex_);
   const auto found = actors_.find(link.id());

@@ -17,6 +17,8 @@ class ActorTable {
   ActorLinkPtr Make(const ActorId& id, bool ends_with_handles) RAYLET_EXCLUDES(mutex_);
   // Of an actor that somebody has named.
   ActorLinkPtr FindOrMake(const ActorId& id) RAYLET_EXCLUDES(mutex_);
+  // Another handle of it, where this process has one.
+  ray::internal::Hold HoldOf(const ActorId& id) RAYLET_EXCLUDES(mutex_);
   void Forget(const ActorLink& link) RAYLET_EXCLUDES(mutex_);  // unless another has taken its place
   // The raylet says that it restarts, or that it is dead.
   void Change(const wire::ActorNoticeT& notice) RAYLET_EXCLUDES(mutex_);

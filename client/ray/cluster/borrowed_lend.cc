@@ -5,7 +5,9 @@
 namespace raylet::client {
 
 BorrowedLend::~BorrowedLend() {
-  if (!armed_.load(std::memory_order_acquire) || !link_.Usable()) return;
+  // A lender that has ended hears nothing: what was claimed of it is released instead.
+  const bool lender_lives = borrowings_.Remove(this);
+  if (!lender_lives || !armed_.load(std::memory_order_acquire) || !link_.Usable()) return;
   if (const auto channel = channel_.lock(); channel != nullptr && channel->TryReleaseLend(lend_)) return;
   if (lender_ == link_.process()) {
     const Holds ended = ownership_.EndLend(lend_);

@@ -1,11 +1,12 @@
 // BorrowedLend: what another process has lent to this one, behind a value that refers to its
 // objects, arrays or actors. Shared by whatever was unpacked from that value: the last holder to go
-// tells the lender. Any thread.
+// tells the lender. Any thread. While it lives, Borrowings knows what it covers.
 #pragma once
 
 #include <atomic>
 #include <memory>
 
+#include "client/ray/cluster/borrowings.h"
 #include "client/ray/cluster/ownership.h"
 #include "client/ray/cluster/raylet_link.h"
 
@@ -16,15 +17,19 @@ class CallChannel;
 class BorrowedLend {
  public:
   enum class Told { kAlways, kOnceArmed };
-  // `channel`: to the lender, where there is one.
-  BorrowedLend(RayletLink& link, Ownership& ownership, ProcessId lender, LendId lend, Told told,
-               std::weak_ptr<CallChannel> channel)
+  // `channel`: to the lender, where there is one. `covered`: what the message refers to, as far as this
+  // process has it without unpacking anything.
+  BorrowedLend(RayletLink& link, Ownership& ownership, Borrowings& borrowings, ProcessId lender, LendId lend, Told told,
+               std::weak_ptr<CallChannel> channel, std::vector<ObjectId> covered)
       : link_(link),
         ownership_(ownership),
+        borrowings_(borrowings),
         lender_(lender),
         lend_(lend),
         channel_(std::move(channel)),
-        armed_(told == Told::kAlways) {}
+        armed_(told == Told::kAlways) {
+    borrowings_.Add(this, lender_, std::move(covered));
+  }
   ~BorrowedLend();
   BorrowedLend(const BorrowedLend&) = delete;
   BorrowedLend& operator=(const BorrowedLend&) = delete;
@@ -35,6 +40,7 @@ class BorrowedLend {
  private:
   RayletLink& link_;
   Ownership& ownership_;
+  Borrowings& borrowings_;
   const ProcessId lender_;
   const LendId lend_;
   const std::weak_ptr<CallChannel> channel_;

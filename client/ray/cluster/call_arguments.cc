@@ -4,7 +4,9 @@
 
 #include "base/strings.h"
 #include "client/ray/cluster/raylet_link.h"
+#include "client/ray/cluster/references.h"
 #include "client/ray/cluster/store_access.h"
+#include "fbs/stored_value.h"
 
 namespace raylet::client {
 
@@ -15,7 +17,8 @@ ClusterObjectPtr PutObject(const ObjectParts& parts, ray::internal::Packed value
   if (value.bytes.size() <= kInlineValueBytesMax) {
     object->FulfilInline(std::move(value.bytes), std::move(lend));
   } else {
-    if (const auto stored = parts.store.Write(object->id(), value.bytes, kValueMark); !stored) Throw(stored.error());
+    const std::string metadata = lend == nullptr ? ValueMetadata({}) : ValueMetadata(ReferencesInValue(value.bytes));
+    if (const auto stored = parts.store.Write(object->id(), value.bytes, metadata); !stored) Throw(stored.error());
     object->FulfilStored(std::move(lend));
   }
   return object;

@@ -106,8 +106,11 @@ Result<void> CallChannel::TakeReply(std::span<const std::byte> bytes) {
   if (call.lend != 0 && !reply->arguments_retained) const Holds ended = ownership_.EndLend(call.lend);
   ray::internal::Hold lend;
   if (reply->lend != 0) {
-    lend = std::make_shared<BorrowedLend>(link_, ownership_, process_, reply->lend, BorrowedLend::Told::kAlways,
-                                          weak_from_this());
+    std::vector<ObjectId> covered;
+    for (std::string_view rest = reply->references; !rest.empty(); rest.remove_prefix(ObjectId::kSize))
+      covered.push_back(ObjectId::FromBinary(rest.substr(0, ObjectId::kSize)));
+    lend = std::make_shared<BorrowedLend>(link_, ownership_, borrowings_, process_, reply->lend,
+                                          BorrowedLend::Told::kAlways, weak_from_this(), std::move(covered));
   }
   switch (reply->result.kind) {
     case ValueView::Kind::kInline: call.result->FulfilInline(std::string(reply->result.bytes), std::move(lend)); break;
@@ -129,7 +132,8 @@ void CallChannel::FailPending(const FailurePtr& failure) {
   for (PendingCall& call : calls) {
     if (call.result == nullptr) continue;
     pending_count_.fetch_sub(1, std::memory_order_release);
-    if (call.lend != 0) const Holds ended = ownership_.EndLend(call.lend);
+    // The actor may have passed on what it was lent: its end, once settled, ends that lend.
+    if (call.lend != 0 && !failure->may_have_run) const Holds ended = ownership_.EndLend(call.lend);
     call.result->FulfilFailed(failure);
   }
   taken_.fetch_add(1, std::memory_order_release);

@@ -46,10 +46,10 @@ constexpr size_t kCallsInFlightMax = 65536;  // of one channel
 
 class CallChannel : public std::enable_shared_from_this<CallChannel> {
  public:
-  CallChannel(RayletLink& link, Ownership& ownership, std::weak_ptr<ActorLink> actor, ProcessId process,
-              ChannelMemory memory)
-      : link_(link),
-        ownership_(ownership),
+  CallChannel(const ObjectParts& parts, std::weak_ptr<ActorLink> actor, ProcessId process, ChannelMemory memory)
+      : link_(parts.link),
+        ownership_(parts.ownership),
+        borrowings_(parts.borrowings),
         actor_(std::move(actor)),
         process_(process),
         memory_(std::move(memory.memory)),
@@ -79,6 +79,7 @@ class CallChannel : public std::enable_shared_from_this<CallChannel> {
 
   RayletLink& link_;
   Ownership& ownership_;
+  Borrowings& borrowings_;
   const std::weak_ptr<ActorLink> actor_;
   const ProcessId process_;
   const Mapping memory_;  // of both rings

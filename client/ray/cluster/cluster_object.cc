@@ -4,7 +4,9 @@
 #include "client/ray/cluster/ownership.h"
 #include "client/ray/cluster/progress.h"
 #include "client/ray/cluster/raylet_link.h"
+#include "client/ray/cluster/references.h"
 #include "client/ray/cluster/store_access.h"
+#include "fbs/stored_value.h"
 
 namespace raylet::client {
 
@@ -90,12 +92,13 @@ bool ClusterObject::WriteIfThereIsRoom() {
 }
 
 Result<void> ClusterObject::WriteToStore(int64_t room_patience_ms) {
-  const auto store = [&](std::string_view bytes, char mark) {
-    return parts_.store.Write(id_, bytes, mark, /*owner_client=*/0, room_patience_ms);
+  const auto store = [&](std::string_view bytes, std::string_view metadata) {
+    return parts_.store.Write(id_, bytes, metadata, /*owner_client=*/0, room_patience_ms);
   };
   switch (status()) {
-    case ObjectStatus::kInline: return store(bytes_, kValueMark);
-    case ObjectStatus::kFailed: return store(EncodeFailure(*failure_), kFailureMark);
+    case ObjectStatus::kInline:
+      return store(bytes_, lend_ == nullptr ? ValueMetadata({}) : ValueMetadata(ReferencesInValue(bytes_)));
+    case ObjectStatus::kFailed: return store(EncodeFailure(*failure_), {&kFailureMark, 1});
     default: return {};
   }
 }

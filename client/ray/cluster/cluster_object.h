@@ -18,6 +18,7 @@
 
 namespace raylet::client {
 
+class Borrowings;
 class Ownership;
 class Progress;
 class RayletLink;
@@ -28,6 +29,7 @@ class StoreAccess;
 struct ObjectParts {
   RayletLink& link;
   Ownership& ownership;
+  Borrowings& borrowings;
   Progress& progress;
   StoreAccess& store;
 };

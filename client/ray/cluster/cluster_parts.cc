@@ -55,12 +55,15 @@ ClusterParts::ClusterParts(std::unique_ptr<RayletLink> raylet, std::shared_ptr<S
       blocked(link),
       pump(link, blocked),
       progress(link, pump),
+      borrowings(link, ownership),
       wanted(link),
       store(std::move(store_client), link, ownership, blocked, progress, wanted),
-      objects{link, ownership, progress, store},
-      tasks(link, ownership),
+      objects{link, ownership, borrowings, progress, store},
+      tasks(link, ownership, borrowings),
       actors(objects, pump),
-      submitter(objects, tasks, actors) {}
+      submitter(objects, tasks, actors) {
+  ownership.WireActors([this](const ObjectId& id) { return actors.HoldOf(ActorId::FromBinary(id.binary())); });
+}
 
 void ClusterParts::Stop() {
   // A forked child has neither the threads nor whoever held the locks.
@@ -82,14 +85,20 @@ void ClusterParts::OnMessage(const Frame& frame, std::vector<UniqueFd>& fds) {
       if (const auto notice = Parse<wire::ActorNoticeT>(frame.body)) actors.Change(*notice);
       return;
     case wire::RayletMessage::ProcessDied:
-      if (const auto notice = Parse<wire::ProcessNoticeT>(frame.body); notice && notice->reached_again) {
-        ownership.MarkReachedAgain(notice->process);
-      } else if (notice) {
-        const bool machine =
-            notice->process == AllProcessesOf(MachineOf(notice->process)) && notice->failure != nullptr;
-        const Holds ended = ownership.MarkDead(notice->process, machine ? notice->failure->message : std::string());
-        for (const ProcessId process : notice->also) const Holds also_ended = ownership.MarkDead(process, {});
-      }
+      if (const auto notice = Parse<wire::ProcessNoticeT>(frame.body)) OnProcessDied(*notice);
+      return;
+    case wire::RayletMessage::ProcessSettled:
+      if (const auto notice = Parse<wire::SettledNoticeT>(frame.body))
+        const Holds ended = ownership.MarkSettled(notice->processes);
+      return;
+    case wire::RayletMessage::HoldObjects:
+      if (const auto notice = Parse<wire::ClaimNoticeT>(frame.body))
+        for (const wire::Id20& id : notice->objects) ownership.HoldClaimed(FromWire<ObjectId>(id));
+      return;
+    case wire::RayletMessage::LetGoObjects:
+      if (const auto notice = Parse<wire::ClaimNoticeT>(frame.body))
+        for (const wire::Id20& id : notice->objects)
+          const ray::internal::Hold hold = ownership.LetGo(FromWire<ObjectId>(id));
       return;
     case wire::RayletMessage::ObjectLost:
       if (auto notice = Parse<wire::LostNoticeT>(frame.body); notice && notice->failure != nullptr)
@@ -104,6 +113,19 @@ void ClusterParts::OnMessage(const Frame& frame, std::vector<UniqueFd>& fds) {
     default:
       if (on_work_) on_work_(link, frame, fds);
   }
+}
+
+// Claims what this process still refers to through those that have ended, and then says that it has.
+void ClusterParts::OnProcessDied(const wire::ProcessNoticeT& notice) {
+  if (notice.reached_again) return ownership.MarkReachedAgain(notice.process);
+  const bool machine = notice.process == AllProcessesOf(MachineOf(notice.process)) && notice.failure != nullptr;
+  std::vector<ProcessId> ended = {notice.process};
+  ended.insert(ended.end(), notice.also.begin(), notice.also.end());
+  ownership.MarkEnded(ended, machine ? notice.failure->message : std::string());
+  borrowings.LendersEnded(ended);
+  wire::ClaimsMadeNoticeT made;
+  made.process = notice.process;
+  static_cast<void>(link.Send(wire::RayletMessage::ClaimsMade, made));  // a raylet that is gone waits for nobody
 }
 
 }  // namespace raylet::client

@@ -10,6 +10,7 @@
 
 #include "client/ray/cluster/actor_table.h"
 #include "client/ray/cluster/blocked_threads.h"
+#include "client/ray/cluster/borrowings.h"
 #include "client/ray/cluster/cluster_object.h"
 #include "client/ray/cluster/ownership.h"
 #include "client/ray/cluster/pending_tasks.h"
@@ -39,6 +40,7 @@ class ClusterParts {
  private:
   ClusterParts(std::unique_ptr<RayletLink> link, std::shared_ptr<StoreClient> store);
   void OnMessage(const Frame& frame, std::vector<UniqueFd>& fds);
+  void OnProcessDied(const wire::ProcessNoticeT& notice);
 
   const std::unique_ptr<RayletLink> owned_link_;
   std::function<void(RayletLink&, const Frame&, std::vector<UniqueFd>&)> on_work_;
@@ -49,6 +51,7 @@ class ClusterParts {
   ReplyPump pump;
   Progress progress;
   Ownership ownership;
+  Borrowings borrowings;
   WantedObjects wanted;
   StoreAccess store;
   const ObjectParts objects;

@@ -11,8 +11,10 @@
 #include "client/ray/api/current_runtime.h"
 #include "client/ray/cluster/call_arguments.h"
 #include "client/ray/cluster/failure.h"
+#include "client/ray/cluster/references.h"
 #include "client/ray/cluster/store_array.h"
 #include "client/ray/cluster/task_submitter.h"
+#include "fbs/stored_value.h"
 
 namespace raylet::client {
 namespace {
@@ -44,27 +46,11 @@ std::string_view Text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// The ids of the arrays that a value names, wherever in it.
-std::vector<ObjectId> ArraysIn(std::string_view bytes) {
-  struct Visitor : msgpack::null_visitor {
-    bool visit_ext(const char* body, uint32_t size) {  // its kind comes first
-      if (size == 1 + ObjectId::kSize && body[0] == ray::internal::kExtArray)
-        found.push_back(ObjectId::FromBinary({body + 1, ObjectId::kSize}));
-      return true;
-    }
-    std::vector<ObjectId> found;
-  } visitor;
-  // What cannot be read is said where it is unpacked.
-  if (!bytes.empty() && bytes[0] == ray::internal::kFormatMsgpack)
-    (void)msgpack::parse(bytes.data() + 1, bytes.size() - 1, visitor);
-  return std::move(visitor.found);
-}
-
 // A stored object's value; throws what it holds instead.
 PackedView ViewOf(ObjectView view, const Hold& lend, Deadline deadline) {
   const std::string_view metadata = Text(view.metadata());
-  if (metadata.size() == 1 && metadata[0] == kFailureMark) Throw(*DecodeFailure(Text(view.data())));
-  if (metadata.size() != 1 || metadata[0] != kValueMark)
+  if (IsFailure(metadata)) Throw(*DecodeFailure(Text(view.data())));
+  if (!IsValue(metadata))
     throw RayException(StrCat("object ", view.id().hex(), " was not made by ray::Put or a task: it holds no value"));
   auto shared = std::make_shared<const ObjectView>(std::move(view));
   const std::string_view bytes = Text(shared->data());
@@ -191,7 +177,7 @@ Hold ClusterRuntime::BringArraysOf(std::span<const PackedView> values) {
   if (!parts_.link.clustered()) return nullptr;
   std::vector<ObjectId> wanted;
   for (const PackedView& value : values)
-    for (const ObjectId& id : ArraysIn(value.bytes))
+    for (const ObjectId& id : ReferencesInValue(value.bytes, ReferenceKind::kArrays))
       if (!parts_.store.Contains(id).value_or(true)) wanted.push_back(id);
   if (wanted.empty()) return nullptr;
   return std::make_shared<WantedObjects::Scope>(parts_.wanted, std::move(wanted), /*in_wait=*/false);
@@ -209,9 +195,7 @@ std::vector<bool> ClusterRuntime::Wait(std::span<const ObjectHandle> objects, si
     std::erase_if(open, [&](size_t i) {
       const ClusterObject& object = AsObject(objects[i]);
       bool is = object.ready();
-      if (!is && in_store)
-        is = parts_.store.Contains(object.id()).value_or(false) || parts_.ownership.IsDead(OwnerOf(object.id())) ||
-             parts_.wanted.WhyLost(object.id()) != nullptr;
+      if (!is && in_store) is = parts_.store.Contains(object.id()).value_or(false) || parts_.store.IsLost(object.id());
       if (!is) return false;
       ready[i] = true;
       ++found;
@@ -256,9 +240,15 @@ ObjectHandle ClusterRuntime::UnpackReference(std::string_view bytes) {
   if (owned)
     object->FulfilFailed(Lost(id, "its last reference was dropped"));
   else
-    object->SetLend(UnpackScope::Lend());
+    Borrow(*object);
   parts_.ownership.Add(object);
   return object;
+}
+
+void ClusterRuntime::Borrow(ClusterObject& object) {
+  Hold lend = UnpackScope::Lend();
+  if (lend != nullptr) parts_.borrowings.Cover(lend.get(), object.id());
+  object.SetLend(std::move(lend));
 }
 
 std::string ClusterRuntime::IdOf(const ObjectHandle& handle) const {
@@ -279,7 +269,9 @@ ActorHandleState ClusterRuntime::UnpackActor(std::string_view bytes) {
   const ActorId id = ActorId::FromBinary(bytes);
   if (id.IsNil())
     throw RayException(StrCat("the id of an actor has ", ray::internal::kIdBytes, " bytes, not ", bytes.size()));
-  return HandleOf(id, UnpackScope::Lend());
+  Hold lend = UnpackScope::Lend();
+  if (lend != nullptr) parts_.borrowings.Cover(lend.get(), ObjectId::FromBinary(bytes));
+  return HandleOf(id, std::move(lend));
 }
 
 std::string ClusterRuntime::IdOf(const ActorHandleState& actor) const { return AsLink(actor).id().binary(); }
@@ -311,7 +303,9 @@ std::shared_ptr<ArrayStorage> ClusterRuntime::UnpackArray(std::string_view bytes
     if (view.error().code != ErrorCode::kNotFound) Throw(view.error());
     Throw(*MakeFailure(wire::FailureKind::ObjectLost, view.error().message));
   }
-  auto array = std::make_shared<StoreArray>(parts_.objects, *std::move(view), UnpackScope::Lend());
+  const Hold lend = UnpackScope::Lend();
+  if (lend != nullptr) parts_.borrowings.Cover(lend.get(), id);
+  auto array = std::make_shared<StoreArray>(parts_.objects, *std::move(view), lend);
   parts_.ownership.Add(array);
   return array;
 }

@@ -64,6 +64,7 @@ class ClusterRuntime final : public ray::internal::Runtime {
  private:
   ray::internal::ActorHandleState HandleOf(const ActorId& id, ray::internal::Hold lend);
   void WaitForBorrowed(ClusterObject& object, Deadline deadline);
+  void Borrow(ClusterObject& object);  // under the lend of the value that is being unpacked
 
   ClusterParts& parts_;
   std::unique_ptr<PrivateDaemons> daemons_;

@@ -1,5 +1,6 @@
 #include "client/ray/cluster/ownership.h"
 
+#include <unordered_set>
 #include <utility>
 
 #include "base/strings.h"
@@ -59,7 +60,9 @@ LendId Ownership::Lend(ProcessId borrower, Holds holds) {
   const MutexLock lock(mutex_);
   if (IsDeadLocked(borrower)) return 0;  // the holds, an argument, go after the lock
   const LendId id = ++last_lend_;
-  lends_.emplace(id, Lent{borrower, std::move(holds)});
+  Lent& lent = lends_[id];
+  lent.borrower = borrower;
+  lent.holds = std::move(holds);
   return id;
 }
 
@@ -69,27 +72,34 @@ void Ownership::SetBorrower(LendId id, ProcessId borrower) {
   const auto lend = lends_.find(id);
   if (lend == lends_.end()) return;
   lend->second.borrower = borrower;
-  if (!IsDeadLocked(borrower)) return;
-  ended = std::move(lend->second.holds);
+  // Once more to somebody who has gone for good: MarkSettled does not come again.
+  if (IsDeadLocked(borrower) && !IsUnsettled(borrower)) ended = Take(lend);
+}
+
+// A process that had it before may have passed on what it covers.
+Holds Ownership::Take(Lends::iterator lend) {
+  Lent& lent = lend->second;
+  if (!lent.tried.empty()) {
+    lent.over = true;
+    return {};
+  }
+  Holds holds = std::move(lent.holds);
   lends_.erase(lend);
+  return holds;
 }
 
 Holds Ownership::EndLend(LendId id) {
   const MutexLock lock(mutex_);
   const auto lend = lends_.find(id);
   if (lend == lends_.end()) return {};
-  Holds holds = std::move(lend->second.holds);
-  lends_.erase(lend);
-  return holds;
+  return Take(lend);
 }
 
 Holds Ownership::EndLend(LendId id, ProcessId by) {
   const MutexLock lock(mutex_);
   const auto lend = lends_.find(id);
   if (lend == lends_.end() || (lend->second.borrower != 0 && lend->second.borrower != by)) return {};
-  Holds holds = std::move(lend->second.holds);
-  lends_.erase(lend);
-  return holds;
+  return Take(lend);
 }
 
 Holds Ownership::EndLendsOf(ProcessId borrower) {
@@ -101,27 +111,70 @@ Holds Ownership::EndLendsOf(ProcessId borrower) {
 
 void Ownership::TakeLendsOf(ProcessId borrower, Holds& out) {
   for (auto lend = lends_.begin(); lend != lends_.end();) {
-    const ProcessId has_it = lend->second.borrower;
-    if (has_it == 0 || (has_it != borrower && AllProcessesOf(MachineOf(has_it)) != borrower)) {
-      ++lend;
-      continue;
-    }
-    for (auto& hold : lend->second.holds) out.push_back(std::move(hold));
-    lend = lends_.erase(lend);
+    const auto at = lend++;
+    const ProcessId has_it = at->second.borrower;
+    if (has_it == 0 || (has_it != borrower && AllProcessesOf(MachineOf(has_it)) != borrower)) continue;
+    for (auto& hold : Take(at)) out.push_back(std::move(hold));
   }
 }
 
-Holds Ownership::MarkDead(ProcessId process, std::string why) {
-  Holds ended;
+void Ownership::MarkEnded(std::span<const ProcessId> processes, const std::string& why) {
   const MutexLock lock(mutex_);
-  dead_.insert_or_assign(process, std::move(why));
-  TakeLendsOf(process, ended);
-  return ended;
+  for (const ProcessId process : processes) ended_.insert_or_assign(process, Ended{why, false});
+  for (auto& [id, lend] : lends_)
+    if (lend.borrower == 0) lend.tried.insert(lend.tried.end(), processes.begin(), processes.end());
+}
+
+Holds Ownership::MarkSettled(std::span<const ProcessId> processes) {
+  Holds out;
+  const MutexLock lock(mutex_);
+  std::unordered_set<ProcessId> settled;
+  for (const ProcessId process : processes) {
+    const auto ended = ended_.find(process);
+    if (ended == ended_.end()) continue;  // a machine that is there again
+    ended->second.settled = true;
+    settled.insert(process);
+  }
+  for (auto lend = lends_.begin(); lend != lends_.end();) {
+    const auto at = lend++;
+    Lent& lent = at->second;
+    std::erase_if(lent.tried, [&](ProcessId tried) { return settled.contains(tried); });
+    const bool theirs = lent.borrower != 0 &&
+                        (settled.contains(lent.borrower) || settled.contains(AllProcessesOf(MachineOf(lent.borrower))));
+    if (!theirs && !(lent.over && lent.tried.empty())) continue;
+    for (auto& hold : Take(at)) out.push_back(std::move(hold));
+  }
+  return out;
+}
+
+void Ownership::HoldClaimed(const ObjectId& id) {
+  ray::internal::Hold hold = HoldOf(id);
+  if (hold == nullptr) return;  // the machine finds no copy of it either
+  const MutexLock lock(mutex_);
+  claimed_.emplace(id, std::move(hold));
+}
+
+ray::internal::Hold Ownership::LetGo(const ObjectId& id) {
+  const MutexLock lock(mutex_);
+  const auto claimed = claimed_.find(id);
+  if (claimed == claimed_.end()) return nullptr;
+  ray::internal::Hold hold = std::move(claimed->second);
+  claimed_.erase(claimed);
+  return hold;
+}
+
+ray::internal::Hold Ownership::HoldOf(const ObjectId& id) const {
+  {
+    const MutexLock lock(mutex_);
+    if (ray::internal::Hold object = FindIn(objects_, id); object != nullptr) return object;
+    if (ray::internal::Hold array = FindIn(arrays_, id); array != nullptr) return array;
+  }
+  return find_actor_ ? find_actor_(id) : nullptr;
 }
 
 void Ownership::MarkReachedAgain(ProcessId machine) {
   const MutexLock lock(mutex_);
-  dead_.erase(machine);
+  ended_.erase(machine);
 }
 
 bool Ownership::IsDead(ProcessId process) const {
@@ -130,14 +183,25 @@ bool Ownership::IsDead(ProcessId process) const {
 }
 
 bool Ownership::IsDeadLocked(ProcessId process) const {
-  return dead_.contains(process) || dead_.contains(AllProcessesOf(MachineOf(process)));
+  return ended_.contains(process) || ended_.contains(AllProcessesOf(MachineOf(process)));
+}
+
+bool Ownership::IsUnsettled(ProcessId process) const {
+  for (const ProcessId each : {process, AllProcessesOf(MachineOf(process))})
+    if (const auto ended = ended_.find(each); ended != ended_.end() && !ended->second.settled) return true;
+  return false;
+}
+
+bool Ownership::IsMachineLost(ProcessId process) const {
+  const MutexLock lock(mutex_);
+  return ended_.contains(AllProcessesOf(MachineOf(process)));
 }
 
 std::string Ownership::WhyDead(ProcessId process) const {
   const MutexLock lock(mutex_);
-  const auto machine = dead_.find(AllProcessesOf(MachineOf(process)));
-  return machine == dead_.end() ? "the process that owned it has died"
-                                : StrCat("the process that owned it has gone with its machine: ", machine->second);
+  const auto machine = ended_.find(AllProcessesOf(MachineOf(process)));
+  return machine == ended_.end() ? "the process that owned it has died"
+                                 : StrCat("the process that owned it has gone with its machine: ", machine->second.why);
 }
 
 }  // namespace raylet::client

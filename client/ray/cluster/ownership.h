@@ -1,13 +1,18 @@
 // Ownership: what this process shares with others, and with whom. The objects and arrays whose ids
 // have left through its hands, by id, since nobody else can name one. What it has lent: the holds
-// behind a message that refers to its objects, arrays or actors. And the processes that have died,
-// to which nothing can be lent any more. Owned by ClusterParts; any thread. A lend ends when the
-// receiver says so, when the call it belonged to ends without being retained, or when the receiver
-// dies. No hold is dropped under the lock, since dropping one may come back here: what ends a lend
-// hands its holds out.
+// behind a message that refers to its objects, arrays or actors. What others claim of it after their
+// lender has ended. And the processes that have ended, to which nothing can be lent any more. Owned
+// by ClusterParts; any thread.
+// A lend ends when the receiver says so, or when the call it belonged to ends without being retained.
+// Where the receiver has ended it may have passed the objects on: then the lend ends once that end is
+// settled, when all others have claimed what they had through the dead.
+// No hold is dropped under the lock, since dropping one may come back here: what ends a lend hands its
+// holds out.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -35,6 +40,15 @@ class Ownership {
   void ForgetObject(const ObjectId& id) RAYLET_EXCLUDES(mutex_);
   void ForgetArray(const ObjectId& id) RAYLET_EXCLUDES(mutex_);
 
+  // Before anything else: how an actor is found, by the bytes of its id.
+  void WireActors(std::function<ray::internal::Hold(const ObjectId&)> find) { find_actor_ = std::move(find); }
+
+  // ---- claims, as the raylet says
+  void HoldClaimed(const ObjectId& id) RAYLET_EXCLUDES(mutex_);
+  [[nodiscard]] ray::internal::Hold LetGo(const ObjectId& id) RAYLET_EXCLUDES(mutex_);
+  // Of an object, array or actor of this process; null where it is not known any more.
+  ray::internal::Hold HoldOf(const ObjectId& id) const RAYLET_EXCLUDES(mutex_);
+
   // ---- lends
   // 0: there is nothing to lend, or nobody to lend it to. `borrower` 0: not known yet.
   LendId Lend(ProcessId borrower, Holds holds) RAYLET_EXCLUDES(mutex_);
@@ -46,26 +60,40 @@ class Ownership {
   [[nodiscard]] Holds EndLendsOf(ProcessId borrower) RAYLET_EXCLUDES(mutex_);
 
   // ---- the dead
-  // With a low half of 0 a whole machine is lost, and `why` says how. Ends what was lent to them.
-  [[nodiscard]] Holds MarkDead(ProcessId process, std::string why) RAYLET_EXCLUDES(mutex_);
+  // With a low half of 0 a whole machine is lost, and `why` says how.
+  void MarkEnded(std::span<const ProcessId> processes, const std::string& why) RAYLET_EXCLUDES(mutex_);
+  // Ends what was lent to them.
+  [[nodiscard]] Holds MarkSettled(std::span<const ProcessId> processes) RAYLET_EXCLUDES(mutex_);
   void MarkReachedAgain(ProcessId machine) RAYLET_EXCLUDES(mutex_);
   bool IsDead(ProcessId process) const RAYLET_EXCLUDES(mutex_);  // it, or its machine
+  bool IsMachineLost(ProcessId process) const RAYLET_EXCLUDES(mutex_);
   std::string WhyDead(ProcessId process) const RAYLET_EXCLUDES(mutex_);
 
  private:
   struct Lent {
     ProcessId borrower = 0;
     Holds holds;
+    bool over = false;             // nobody returns it: it stays until all of `tried` are settled
+    std::vector<ProcessId> tried;  // ended, and not settled, while the borrower was not known: may have had it
   };
+  using Lends = std::unordered_map<LendId, Lent>;
   bool IsDeadLocked(ProcessId process) const RAYLET_REQUIRES(mutex_);
+  bool IsUnsettled(ProcessId process) const RAYLET_REQUIRES(mutex_);
+  Holds Take(Lends::iterator lend) RAYLET_REQUIRES(mutex_);
   void TakeLendsOf(ProcessId borrower, Holds& out) RAYLET_REQUIRES(mutex_);
 
+  std::function<ray::internal::Hold(const ObjectId&)> find_actor_;
   mutable Mutex mutex_;
   std::unordered_map<ObjectId, std::weak_ptr<ClusterObject>> objects_ RAYLET_GUARDED_BY(mutex_);
   std::unordered_map<ObjectId, std::weak_ptr<StoreArray>> arrays_ RAYLET_GUARDED_BY(mutex_);
-  std::unordered_map<LendId, Lent> lends_ RAYLET_GUARDED_BY(mutex_);
+  Lends lends_ RAYLET_GUARDED_BY(mutex_);
   LendId last_lend_ RAYLET_GUARDED_BY(mutex_) = 0;
-  std::unordered_map<ProcessId, std::string> dead_ RAYLET_GUARDED_BY(mutex_);  // with why, for a machine
+  std::unordered_map<ObjectId, ray::internal::Hold> claimed_ RAYLET_GUARDED_BY(mutex_);
+  struct Ended {
+    std::string why;  // for a machine
+    bool settled = false;
+  };
+  std::unordered_map<ProcessId, Ended> ended_ RAYLET_GUARDED_BY(mutex_);
 };
 
 }  // namespace raylet::client

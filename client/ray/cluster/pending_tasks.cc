@@ -41,8 +41,11 @@ void PendingTasks::Finish(wire::TaskResultT result) {
   }
   ray::internal::Hold lend;
   if (result.lend != 0) {
-    lend = std::make_shared<BorrowedLend>(link_, ownership_, result.process, result.lend, BorrowedLend::Told::kAlways,
-                                          std::weak_ptr<CallChannel>());
+    std::vector<ObjectId> covered;
+    for (const wire::Id20& id : result.references) covered.push_back(FromWire<ObjectId>(id));
+    lend =
+        std::make_shared<BorrowedLend>(link_, ownership_, borrowings_, result.process, result.lend,
+                                       BorrowedLend::Told::kAlways, std::weak_ptr<CallChannel>(), std::move(covered));
   }
   if (task->result == nullptr) return;  // an actor has been created
   wire::ValueT& value = *result.result;

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "base/mutex.h"
+#include "client/ray/cluster/borrowings.h"
 #include "client/ray/cluster/ownership.h"
 #include "client/ray/cluster/pending_call.h"
 #include "client/ray/cluster/raylet_link.h"
@@ -14,7 +15,8 @@ namespace raylet::client {
 
 class PendingTasks {
  public:
-  PendingTasks(RayletLink& link, Ownership& ownership) : link_(link), ownership_(ownership) {}
+  PendingTasks(RayletLink& link, Ownership& ownership, Borrowings& borrowings)
+      : link_(link), ownership_(ownership), borrowings_(borrowings) {}
   void Stop(const FailurePtr& failure) RAYLET_EXCLUDES(mutex_);  // fails them all
 
   void Add(const TaskId& id, PendingCall task) RAYLET_EXCLUDES(mutex_);  // before it is sent
@@ -25,6 +27,7 @@ class PendingTasks {
  private:
   RayletLink& link_;
   Ownership& ownership_;
+  Borrowings& borrowings_;
   Mutex mutex_;
   std::unordered_map<TaskId, PendingCall> tasks_ RAYLET_GUARDED_BY(mutex_);
 };

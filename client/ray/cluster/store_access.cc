@@ -39,16 +39,16 @@ auto StoreAccess::CreateWithPatience(CreateOptions& options, int64_t room_patien
   return created;
 }
 
-Result<void> StoreAccess::Write(const ObjectId& id, std::string_view bytes, char mark, uint32_t owner_client,
-                                int64_t room_patience_ms) {
+Result<void> StoreAccess::Write(const ObjectId& id, std::string_view bytes, std::string_view metadata,
+                                uint32_t owner_client, int64_t room_patience_ms) {
   const auto client = Client();
   if (client == nullptr) return Closed();
   CreateOptions options;
   options.owned = true;
   options.owner = owner_client;
-  const std::byte metadata[] = {static_cast<std::byte>(mark)};
   return CreateWithPatience(options, room_patience_ms, [&] {
-    return client->CreateAndSeal(id, std::as_bytes(std::span(bytes.data(), bytes.size())), metadata, options);
+    return client->CreateAndSeal(id, std::as_bytes(std::span(bytes.data(), bytes.size())),
+                                 std::as_bytes(std::span(metadata.data(), metadata.size())), options);
   });
 }
 
@@ -72,10 +72,7 @@ Result<ObjectView> StoreAccess::Fetch(const ObjectId& id, Deadline deadline, boo
   if (!may_come && !clustered)
     return Fail(ErrorCode::kNotFound, StrCat("object ", id.hex(), " is lost: the store does not have it any more"));
   const ProcessId owner = OwnerOf(id);
-  const auto alive = [&] {
-    return link_.Usable() && !link_.Gone() && !ownership_.IsDead(owner) &&
-           (!clustered || wanted_.WhyLost(id) == nullptr);
-  };
+  const auto alive = [&] { return link_.Usable() && !link_.Gone() && !IsLost(id); };
   Result<ObjectView> view;
   FailurePtr lost;
   {
@@ -87,8 +84,19 @@ Result<ObjectView> StoreAccess::Fetch(const ObjectId& id, Deadline deadline, boo
   }
   if (view || view.error().code != ErrorCode::kCancelled) return view;
   link_.CheckUsable();
+  here = client->TryGet(id);  // the owner may have ended just after it had sealed the object
+  if (!here) return Fail(here.error());
+  if (here->has_value()) return **std::move(here);
   if (lost != nullptr && !ownership_.IsDead(owner)) return Fail(ErrorCode::kNotFound, lost->message);
   return Fail(ErrorCode::kNotFound, StrCat("object ", id.hex(), " is lost: ", ownership_.WhyDead(owner)));
+}
+
+// Whether an object that is not in this machine's store will never be. Of an owner that has ended nobody
+// makes anything any more; what it had made lies here, or on another machine, whose raylet knows.
+bool StoreAccess::IsLost(const ObjectId& id) const {
+  const ProcessId owner = OwnerOf(id);
+  if (!link_.clustered()) return ownership_.IsDead(owner);
+  return ownership_.IsMachineLost(owner) || wanted_.WhyLost(id) != nullptr;
 }
 
 Result<bool> StoreAccess::Contains(const ObjectId& id) const {

@@ -16,10 +16,6 @@
 
 namespace raylet::client {
 
-// The first byte of the metadata of an object that the ray:: layer puts into the store. Arrays have
-// a header of their own.
-constexpr char kValueMark = 'V';
-constexpr char kFailureMark = 'F';
 constexpr int64_t kRoomPatienceMs = 2000;  // how long a create waits for others to release before it says StoreFull
 
 class StoreAccess {
@@ -40,8 +36,8 @@ class StoreAccess {
   uint32_t client_number() const { return client_number_; }
   bool Disconnected() const;  // the store has gone
 
-  // `owner_client` 0: this process owns it.
-  Result<void> Write(const ObjectId& id, std::string_view bytes, char mark, uint32_t owner_client = 0,
+  // `metadata` as fbs/stored_value.h says. `owner_client` 0: this process owns it.
+  Result<void> Write(const ObjectId& id, std::string_view bytes, std::string_view metadata, uint32_t owner_client = 0,
                      int64_t room_patience_ms = kRoomPatienceMs);
   Result<ObjectWriter> CreateArray(const ObjectId& id, size_t bytes, std::string_view metadata);
   // A view of a stored object, at once where it is there. Otherwise, where it may still come (its
@@ -49,7 +45,8 @@ class StoreAccess {
   // reason, where it will not come. Not from the io thread.
   Result<ObjectView> Fetch(const ObjectId& id, Deadline deadline, bool may_come);
   Result<bool> Contains(const ObjectId& id) const;
-  void Delete(const ObjectId& id);  // on every machine
+  bool IsLost(const ObjectId& id) const;  // not here, and will not come; for one that is wanted
+  void Delete(const ObjectId& id);        // on every machine
   // In this machine's store alone. kOk, kNotFound, or kWrongState where the object is unsealed.
   Result<ErrorCode> DeleteHere(const ObjectId& id);
 

@@ -93,6 +93,8 @@ Result<ActorHost::Served> ActorHost::ServeOne(HostedChannel& channel) {
   ReplyRecord reply;
   reply.call = record_.call;
   reply.lend = outcome.lend;
+  reply.references = {reinterpret_cast<const char*>(outcome.references.data()),
+                      outcome.references.size() * sizeof(ObjectId)};
   reply.arguments_retained = outcome.arguments_retained;
   reply.result.kind = outcome.kind;
   reply.result.bytes = outcome.bytes;

@@ -8,8 +8,11 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "client/ray/cluster/borrowings.h"
 #include "client/ray/cluster/cluster_runtime.h"
+#include "client/ray/cluster/references.h"
 #include "client/ray/worker/result_store.h"
+#include "fbs/stored_value.h"
 
 namespace raylet::client {
 namespace {
@@ -73,7 +76,7 @@ FailurePtr CallExecutor::FetchStored(const ObjectId& id, ray::internal::PackedVi
     return FailureOf(found.error(), StrCat("argument ", id.hex(), " cannot be read"));
   }
   const std::string_view metadata = Text(found->metadata());
-  if (metadata.size() == 1 && metadata[0] == kFailureMark) return DecodeFailure(Text(found->data()));
+  if (IsFailure(metadata)) return DecodeFailure(Text(found->data()));
   auto shared = std::make_shared<const ObjectView>(*std::move(found));
   view.bytes = Text(shared->data());
   view.keep_alive = std::move(shared);
@@ -101,8 +104,12 @@ template <class Run>
 CallOutcome CallExecutor::Execute(const CallRequest& request, Run run) {
   std::shared_ptr<BorrowedLend> lend;
   if (request.lend != 0) {
-    lend = std::make_shared<BorrowedLend>(link_, ownership_, request.caller, request.lend,
-                                          BorrowedLend::Told::kOnceArmed, std::weak_ptr<CallChannel>());
+    std::vector<ObjectId> covered;
+    for (const ValueView& argument : request.arguments)
+      if (argument.kind == ValueView::Kind::kStored) covered.push_back(argument.id);
+    lend = std::make_shared<BorrowedLend>(link_, ownership_, borrowings_, request.caller, request.lend,
+                                          BorrowedLend::Told::kOnceArmed, std::weak_ptr<CallChannel>(),
+                                          std::move(covered));
   }
   CallOutcome outcome;
   const Function* function = Find(request.function);
@@ -110,14 +117,17 @@ CallOutcome CallExecutor::Execute(const CallRequest& request, Run run) {
   if (failure == nullptr) {
     try {
       ray::internal::Packed result = run(*function);
+      if (!result.holds.empty()) outcome.references = ReferencesInValue(result.bytes);
       if (result.bytes.size() <= kInlineValueBytesMax) {
         outcome.bytes = std::move(result.bytes);
-      } else if (const auto stored = StoreResult(store_, request.result_id, result.bytes, request.caller_store_client);
+      } else if (const auto stored = StoreResult(store_, request.result_id, result.bytes,
+                                                 ValueMetadata(outcome.references), request.caller_store_client);
                  stored) {
         outcome.kind = ValueView::Kind::kStored;
       } else {
         failure = FailureOf(stored.error(), StrCat("the result of ", request.function, " cannot be stored"));
       }
+      if (outcome.references.size() > kReferencesInReplyMax) outcome.references.resize(kReferencesInReplyMax);
       if (failure == nullptr) outcome.lend = ownership_.Lend(request.caller, std::move(result.holds));
     } catch (const ActorExit&) {
       outcome.exit_actor = true;

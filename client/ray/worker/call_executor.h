@@ -11,6 +11,7 @@
 #include <ray/internal/runtime.h>
 
 #include "client/ray/cluster/borrowed_lend.h"
+#include "client/ray/cluster/cluster_object.h"
 #include "client/ray/cluster/failure.h"
 #include "client/ray/cluster/ownership.h"
 #include "client/ray/cluster/raylet_link.h"
@@ -30,9 +31,10 @@ struct CallRequest {
 
 struct CallOutcome {
   ValueView::Kind kind = ValueView::Kind::kInline;
-  std::string bytes;   // kInline: the value; kFailed: an encoded Failure
-  FailurePtr failure;  // kFailed
-  LendId lend = 0;     // of what the result refers to
+  std::string bytes;                 // kInline: the value; kFailed: an encoded Failure
+  FailurePtr failure;                // kFailed
+  LendId lend = 0;                   // of what the result refers to
+  std::vector<ObjectId> references;  // with a lend: what it refers to
   bool arguments_retained = false;
   std::shared_ptr<BorrowedLend> arguments;  // drop it after the outcome is on its way
   bool exit_actor = false;                  // user code called ExitActor: there is no outcome
@@ -40,8 +42,8 @@ struct CallOutcome {
 
 class CallExecutor {
  public:
-  CallExecutor(RayletLink& link, Ownership& ownership, StoreAccess& store)
-      : link_(link), ownership_(ownership), store_(store) {}
+  explicit CallExecutor(const ObjectParts& parts)
+      : link_(parts.link), ownership_(parts.ownership), borrowings_(parts.borrowings), store_(parts.store) {}
 
   CallOutcome Call(const CallRequest& request, void* instance);
   CallOutcome CreateActor(const CallRequest& request, ray::internal::ActorInstance& instance);
@@ -56,6 +58,7 @@ class CallExecutor {
 
   RayletLink& link_;
   Ownership& ownership_;
+  Borrowings& borrowings_;
   StoreAccess& store_;
   std::vector<ray::internal::PackedView> views_;  // of the call under way
   const Function* last_function_ = nullptr;       // most calls are of the same few functions

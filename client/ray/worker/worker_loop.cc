@@ -89,7 +89,7 @@ void WorkerLoop::Deliver(RayletLink& link, const Frame& frame, std::vector<Uniqu
 
 struct WorkerLoop::Running {
   explicit Running(ClusterParts& of, ClusterRuntime& with)
-      : parts(of), runtime(with), executor(of.link, of.ownership, of.store), host(of.ownership, executor) {}
+      : parts(of), runtime(with), executor(of.objects), host(of.ownership, executor) {}
   ClusterParts& parts;
   ClusterRuntime& runtime;
   CallExecutor executor;
@@ -183,6 +183,7 @@ void WorkerLoop::RunTask(Running& running, const wire::TaskSpecT& spec) {
   result.id = std::make_unique<wire::Id20>(*spec.id);
   result.process = running.parts.link.process();
   result.lend = outcome.lend;
+  for (const ObjectId& id : outcome.references) result.references.push_back(ToWire(id));
   result.arguments_retained = outcome.arguments_retained;
   result.result = std::make_unique<wire::ValueT>();
   switch (outcome.kind) {

@@ -165,6 +165,7 @@ TEST(ActorDirectory, OwnersDeathEndsItsActorsUnlessTheyAreDetached) {
   ASSERT_TRUE(bench.directory.Open(mortal, kCaller, 1).has_value());
   bench.Forget();
   bench.directory.ProcessesGone({kOwner});
+  bench.directory.OwnersSettled({kOwner});
   const auto told = bench.Take<TellActorChanged>();
   ASSERT_EQ(told.size(), 1u);
   EXPECT_EQ(told[0].process, kCaller);

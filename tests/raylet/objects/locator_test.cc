@@ -20,6 +20,7 @@ class ObjectLocatorTest : public testing::Test, public ObjectLocator::Machine {
     return found == sealed_.end() ? std::nullopt : std::optional<uint64_t>(found->second);
   }
   bool OwnerLives(ProcessId owner) const override { return !dead_.contains(owner); }
+  bool IsKept(const ObjectId& object) const override { return kept_.contains(object); }
 
   ObjectId Object(ProcessId owner = 7) { return NewObjectId(owner, next_); }
   void Locate(const NodeId& asker, const ObjectId& object, std::vector<NodeId> without = {}) {
@@ -49,6 +50,7 @@ class ObjectLocatorTest : public testing::Test, public ObjectLocator::Machine {
   std::atomic<uint64_t> next_{1};
   std::map<ObjectId, uint64_t> sealed_;
   std::set<ProcessId> dead_;
+  std::set<ObjectId> kept_;
   ObjectLocator locator_{Node(1), *this};
 };
 
@@ -151,6 +153,27 @@ TEST_F(ObjectLocatorTest, FreedObjectsAreFreedWhereTheyAreAndLostToWhoWaits) {
   EXPECT_EQ(locator_.directory().objects(), 0u);
 }
 
+TEST_F(ObjectLocatorTest, WhatIsKeptAfterItsOwnersEndIsLocatedUntilItIsFreed) {
+  const ObjectId copied = Object(), unmade = Object();
+  SealedElsewhere(Node(2), copied, 1);
+  Locate(Node(3), unmade);
+  locator_.TakeMessages();
+  dead_.insert(7);
+  kept_ = {copied, unmade};
+  locator_.OwnerGone(7);
+  Locate(Node(4), copied);
+  Locate(Node(4), unmade);
+  auto messages = locator_.TakeMessages();
+  EXPECT_EQ(messages.located.at(Node(3)).lost.size(), 1u) << "nobody makes it any more";
+  EXPECT_EQ(Holders(messages.located.at(Node(4))), std::vector<NodeId>{Node(2)});
+  EXPECT_EQ(messages.located.at(Node(4)).lost.size(), 1u);
+  EXPECT_TRUE(messages.free.empty());
+  kept_.clear();
+  locator_.Freed({&copied, 1});
+  EXPECT_EQ(locator_.TakeMessages().free.at(Node(2)).objects.size(), 1u);
+  EXPECT_EQ(locator_.directory().objects(), 0u);
+}
+
 TEST_F(ObjectLocatorTest, WithItsOwnerAnObjectIsLostAndALateCopyOfItGoes) {
   const ObjectId copied = Object(), awaited = Object(), others = Object(8);
   SealedElsewhere(Node(2), copied, 1);
@@ -159,6 +182,7 @@ TEST_F(ObjectLocatorTest, WithItsOwnerAnObjectIsLostAndALateCopyOfItGoes) {
   locator_.TakeMessages();
   dead_.insert(7);
   locator_.OwnerGone(7);
+  locator_.Freed({&copied, 1});
   Locate(Node(4), copied);
   SealedElsewhere(Node(5), copied, 1);
   const auto messages = locator_.TakeMessages();

@@ -81,6 +81,7 @@ class ObjectManagerTest : public ::testing::Test, protected ObjectManager::Event
     return testing::AssertionFailure() << "20 s are over";
   }
   bool IsAlive(ProcessId process) const override { return !ended_.contains(process); }
+  bool IsKept(const ObjectId&) const override { return false; }
   void OnLost(Wanter, const ObjectId& object, const Error& why) override {
     if (!failures_expected_) ADD_FAILURE() << why.message;
     failures_[object] = why.message;

@@ -6,11 +6,11 @@
 #include <chrono>
 #include <fstream>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "base/frame_connection.h"
 #include "client/finder/raylet_finder.h"
 #include "fbs/messages.h"
+#include "tests/client/ray/cluster/status_of.h"
 #include "tests/cluster/machines.h"
 #include "tests/harness/daemon_process.h"
 #include "tests/harness/run_folder.h"
@@ -26,7 +26,6 @@ using raylet::test::Machine;
 using raylet::test::ProcessOptions;
 using raylet::test::RunFolder;
 using raylet::test::WriteToken;
-using raylet::wire::RayletMessage;
 using namespace std::chrono_literals;
 
 #ifdef RAYLET_SANITIZED
@@ -61,14 +60,7 @@ class LateDriverTest : public ::testing::TestWithParam<Load> {
 
   bool Submitted() const { return driver_->Output().find("submitted") != std::string::npos; }
 
-  nlohmann::json Status() {
-    const auto sent = connection_->Send(static_cast<uint16_t>(RayletMessage::NodeStatus), 2,
-                                        raylet::Encode(raylet::wire::EmptyNoticeT()), Deadline::After(5s));
-    if (!sent) throw std::runtime_error(sent.error().message);
-    const auto frame = connection_->Receive(Deadline::After(20s));
-    if (!frame || !frame->has_value()) throw std::runtime_error("the raylet does not say how it is");
-    return nlohmann::json::parse(raylet::Parse<raylet::wire::NodeStatusReplyT>((*frame)->body)->json);
-  }
+  nlohmann::json Status() { return AskStatus(*connection_); }
 
   // The most memory that the raylet has had, in MiB.
   size_t PeakMiB() const {

@@ -42,7 +42,9 @@ TEST_F(OwnershipTest, DeathEndsTheLendsOfTheProcess) {
   ownership_.Lend(kBorrower, One());
   const LendId other = ownership_.Lend(kNeighbour, One());
   const LendId unknown = ownership_.Lend(0, One());
-  EXPECT_EQ(ownership_.MarkDead(kBorrower, "").size(), 1u);
+  ownership_.MarkEnded(std::vector{kBorrower}, "");
+  EXPECT_EQ(ended_, 0) << "others may have what it was lent";
+  EXPECT_EQ(ownership_.MarkSettled(std::vector{kBorrower}).size(), 1u);
   EXPECT_EQ(ended_, 1);
   EXPECT_TRUE(ownership_.IsDead(kBorrower));
   EXPECT_FALSE(ownership_.IsDead(kNeighbour));
@@ -54,7 +56,8 @@ TEST_F(OwnershipTest, LossOfAMachineEndsTheLendsOfAllItsProcesses) {
   ownership_.Lend(kBorrower, One());
   ownership_.Lend(kNeighbour, One());
   const LendId other = ownership_.Lend(kStranger, One());
-  EXPECT_EQ(ownership_.MarkDead(kMachine, "its cable was cut").size(), 2u);
+  ownership_.MarkEnded(std::vector{kMachine}, "its cable was cut");
+  EXPECT_EQ(ownership_.MarkSettled(std::vector{kMachine}).size(), 2u);
   EXPECT_TRUE(ownership_.IsDead(kNeighbour));
   EXPECT_NE(ownership_.WhyDead(kNeighbour).find("its cable was cut"), std::string::npos);
   EXPECT_EQ(ownership_.EndLend(other).size(), 1u);
@@ -65,8 +68,7 @@ TEST_F(OwnershipTest, LossOfAMachineEndsTheLendsOfAllItsProcesses) {
 // A call of the dead process may still have been running here when it died: nobody would return
 // what its result refers to.
 TEST_F(OwnershipTest, NothingIsLentToADeadProcess) {
-  EXPECT_TRUE(ownership_.MarkDead(kBorrower, "").empty());
-  EXPECT_TRUE(ownership_.MarkDead(kStranger & ~ProcessId{0xffffffff}, "").empty());
+  ownership_.MarkEnded(std::vector{kBorrower, kStranger & ~ProcessId{0xffffffff}}, "");
   EXPECT_EQ(ownership_.Lend(kBorrower, One()), 0u);
   EXPECT_EQ(ownership_.Lend(kStranger, One()), 0u);
   EXPECT_EQ(ended_, 2);
@@ -74,11 +76,21 @@ TEST_F(OwnershipTest, NothingIsLentToADeadProcess) {
   EXPECT_EQ(ended_, 2);
 }
 
+// A task may have run, and passed on what it was lent, in a process that died, and again in another one.
+TEST_F(OwnershipTest, ALendOutlivesItsCallUntilTheEndsOfItsEarlierBorrowersAreSettled) {
+  const LendId lend = ownership_.Lend(0, One());
+  ownership_.MarkEnded(std::vector{kBorrower}, "");
+  ownership_.SetBorrower(lend, kNeighbour);
+  EXPECT_TRUE(ownership_.EndLend(lend, kNeighbour).empty());
+  EXPECT_EQ(ownership_.MarkSettled(std::vector{kBorrower}).size(), 1u);
+}
+
 TEST_F(OwnershipTest, ALendEndsWhenItsBorrowerTurnsOutToBeDead) {
   const LendId lend = ownership_.Lend(0, One());
-  EXPECT_TRUE(ownership_.MarkDead(kBorrower, "").empty());
+  ownership_.MarkEnded(std::vector{kBorrower}, "");
   ownership_.SetBorrower(lend, kBorrower);
-  EXPECT_EQ(ended_, 1);
+  EXPECT_EQ(ended_, 0);
+  EXPECT_EQ(ownership_.MarkSettled(std::vector{kBorrower}).size(), 1u);
   EXPECT_TRUE(ownership_.EndLend(lend).empty());
 }
 

@@ -1,0 +1,388 @@
+#include "raylet/node/claim_desk.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "fbs/stored_value.h"
+#include "raylet/actors/failure_text.h"
+
+namespace raylet {
+namespace {
+
+constexpr size_t kObjectsPerMessage = 10'000;
+// A machine that is lost is lost for each of the others at another moment.
+constexpr std::chrono::seconds kMachineGrace{2};
+constexpr uint32_t kRayletsOwnNumber = UINT32_MAX;
+
+std::vector<ObjectId> IdsOf(const std::vector<wire::Id20>& ids) {
+  std::vector<ObjectId> objects;
+  objects.reserve(ids.size());
+  for (const auto& id : ids) objects.push_back(FromWire<ObjectId>(id));
+  return objects;
+}
+
+std::vector<wire::Id20> ToWireIds(std::span<const ObjectId> objects) {
+  std::vector<wire::Id20> ids;
+  ids.reserve(objects.size());
+  for (const ObjectId& object : objects) ids.push_back(ToWire(object));
+  return ids;
+}
+
+ActorId ActorIdOf(const ObjectId& id) { return ActorId::FromBinary(id.binary()); }
+ObjectId ObjectIdOf(const ActorId& id) { return ObjectId::FromBinary(id.binary()); }
+
+template <class Send>
+void InPieces(std::span<const ObjectId> objects, const Send& send) {
+  for (; !objects.empty(); objects = objects.subspan(std::min(objects.size(), kObjectsPerMessage)))
+    send(objects.first(std::min(objects.size(), kObjectsPerMessage)));
+}
+
+}  // namespace
+
+ClaimDesk::ClaimDesk(const Services& services, ActorDesk& actors, ObjectDesk& objects)
+    : loop_(services.loop),
+      clock_(services.clock),
+      store_(services.store),
+      post_(services.post),
+      door_(services.door),
+      decisions_(services.decisions),
+      actors_(actors),
+      objects_(objects),
+      self_(ProcessIdOf(services.post.machine(), kRayletsOwnNumber)) {}
+
+// ---- what processes say
+
+Result<void> ClaimDesk::OnClaimObjects(ProcessSession& session, const Frame& frame) {
+  const auto notice = Parse<wire::ClaimNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  Claim(session.identity->process, IdsOf(notice->objects));
+  CarryOut();
+  return {};
+}
+
+Result<void> ClaimDesk::OnReleaseClaims(ProcessSession& session, const Frame& frame) {
+  const auto notice = Parse<wire::ClaimNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  Release(session.identity->process, IdsOf(notice->objects));
+  CarryOut();
+  return {};
+}
+
+Result<void> ClaimDesk::OnClaimsMade(ProcessSession& session, const Frame& frame) {
+  const auto notice = Parse<wire::ClaimsMadeNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  TakeAnswer({notice->process, session.identity->process, {}, 0});
+  Settle();
+  return {};
+}
+
+// ---- claims
+
+void ClaimDesk::Claim(ProcessId by, std::vector<ObjectId> objects) {
+  std::vector<ObjectId> lost;
+  std::map<NodeId, wire::PeerClaimsT> elsewhere;
+  for (const ObjectId& object : objects) {
+    const ProcessId owner = OwnerOf(object);
+    if (post_.IsOurs(owner)) {
+      if (!ClaimHere(by, object)) lost.push_back(object);
+    } else if (const ClusterView::Node* const node = post_.view().NodeOf(owner);
+               node != nullptr && node->state != NodeState::kDead) {
+      elsewhere[node->id].objects.push_back(ToWire(object));
+    } else {
+      lost.push_back(object);
+    }
+  }
+  for (auto& [node, claims] : elsewhere) {
+    const std::vector<ObjectId> all = IdsOf(claims.objects);
+    InPieces(all, [&, to = node](std::span<const ObjectId> piece) {
+      wire::PeerClaimsT message;
+      message.by = by;
+      message.number = ++last_claims_;
+      message.objects = ToWireIds(piece);
+      under_way_.emplace(message.number, to);
+      post_.Tell(to, wire::WorkMessage::ClaimObjects, Encode(message));
+    });
+  }
+  TellLost(by, lost);
+}
+
+bool ClaimDesk::ClaimHere(ProcessId by, const ObjectId& object) {
+  const ProcessId owner = OwnerOf(object);
+  return book_.Claim(by, object, door_.IsConnected(owner));
+}
+
+void ClaimDesk::Release(ProcessId by, std::vector<ObjectId> objects) {
+  std::map<NodeId, std::vector<ObjectId>> elsewhere;
+  for (const ObjectId& object : objects) {
+    if (post_.IsOurs(OwnerOf(object)))
+      book_.Release(by, object);
+    else if (const ClusterView::Node* const node = post_.view().NodeOf(OwnerOf(object)))
+      elsewhere[node->id].push_back(object);
+  }
+  for (const auto& [node, all] : elsewhere) {
+    InPieces(all, [&, to = node](std::span<const ObjectId> piece) {
+      wire::PeerClaimsT message;
+      message.by = by;
+      message.objects = ToWireIds(piece);
+      post_.Tell(to, wire::WorkMessage::ReleaseClaims, Encode(message));
+    });
+  }
+}
+
+void ClaimDesk::TellLost(ProcessId by, std::span<const ObjectId> objects) {
+  ProcessSession* const session = door_.SessionOf(by);
+  if (session == nullptr) return;
+  for (const ObjectId& object : objects) {
+    wire::LostNoticeT notice;
+    notice.object = std::make_unique<wire::Id20>(ToWire(object));
+    notice.failure = std::make_unique<wire::FailureT>(
+        ObjectCannotCome(object, {ErrorCode::kNotFound, "the process that owned it has ended, and nobody kept it"}));
+    session->Send(wire::RayletMessage::ObjectLost, 0, notice);
+  }
+}
+
+// ---- what other machines say
+
+Result<void> ClaimDesk::OnPeerClaims(const NodeId& node, const Frame& frame) {
+  const auto claims = Parse<wire::PeerClaimsT>(frame.body);
+  if (!claims) return Fail(claims.error());
+  RAYLET_RETURN_IF_ERROR(post_.CheckSpeaksFor(node, claims->by));
+  // What is lost is told to those that locate it.
+  for (const ObjectId& object : IdsOf(claims->objects))
+    if (post_.IsOurs(OwnerOf(object))) static_cast<void>(ClaimHere(claims->by, object));
+  CarryOut();
+  wire::ClaimsTakenNoticeT taken;
+  taken.number = claims->number;
+  post_.Tell(node, wire::WorkMessage::ClaimsTaken, Encode(taken));
+  return {};
+}
+
+Result<void> ClaimDesk::OnPeerReleasesClaims(const NodeId& node, const Frame& frame) {
+  const auto claims = Parse<wire::PeerClaimsT>(frame.body);
+  if (!claims) return Fail(claims.error());
+  RAYLET_RETURN_IF_ERROR(post_.CheckSpeaksFor(node, claims->by));
+  for (const ObjectId& object : IdsOf(claims->objects)) book_.Release(claims->by, object);
+  CarryOut();
+  return {};
+}
+
+Result<void> ClaimDesk::OnPeerClaimsTaken(const NodeId& node, const Frame& frame) {
+  const auto taken = Parse<wire::ClaimsTakenNoticeT>(frame.body);
+  if (!taken) return Fail(taken.error());
+  if (const auto found = under_way_.find(taken->number); found != under_way_.end() && found->second == node)
+    under_way_.erase(found);
+  ClaimsArrived();
+  return {};
+}
+
+Result<void> ClaimDesk::OnEndHeard(const NodeId& node, const Frame& frame) {
+  const auto notice = Parse<wire::ClaimsMadeNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  TakeAnswer({notice->process, 0, node, 0});
+  Settle();
+  return {};
+}
+
+Result<void> ClaimDesk::OnPeerSettled(const NodeId& node, const Frame& frame) {
+  const auto notice = Parse<wire::SettledNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  const ProcessSet processes(notice->processes.begin(), notice->processes.end());
+  for (const ProcessId process : processes) RAYLET_RETURN_IF_ERROR(post_.CheckSpeaksFor(node, process));
+  const std::vector<ObjectId> kept = IdsOf(notice->kept);
+  for (const ProcessId process : processes) {
+    book_.ClaimerSettled(process);
+    objects_.OwnerSettledElsewhere(process, kept);
+  }
+  CarryOut();
+  TellSettled(processes);
+  return {};
+}
+
+// ---- the objects of those that have ended
+
+void ClaimDesk::OnInherited(std::span<const ObjectId> objects) {
+  std::vector<ObjectId> nobodys;
+  for (const ObjectId& object : objects) {
+    const ProcessId owner = OwnerOf(object);
+    if (book_.IsKept(object) || door_.IsConnected(owner))
+      inherited_[owner].push_back(object);
+    else
+      nobodys.push_back(object);
+  }
+  store_.Delete(nobodys);
+}
+
+// It may refer to others, which the dead owner kept until now.
+void ClaimDesk::Adopt(const ObjectId& object) {
+  if (referred_.contains(object)) return;
+  std::vector<ObjectId> referred;
+  if (const ActorDirectory::Actor* const actor = actors_.directory().Get(ActorIdOf(object)))
+    referred = actor->creation->stored_arguments;  // it may start again
+  else if (const auto metadata = store_.MetadataOf(object))
+    referred = ReferencesIn(*metadata);
+  if (referred.empty()) return;
+  referred_.emplace(object, referred);
+  Claim(self_, std::move(referred));
+}
+
+void ClaimDesk::Free(std::span<const ObjectId> objects) {
+  if (objects.empty()) return;
+  for (const ObjectId& object : objects) {
+    const auto referred = referred_.find(object);
+    if (referred == referred_.end()) continue;
+    const std::vector<ObjectId> released = std::move(referred->second);
+    referred_.erase(referred);
+    Release(self_, released);
+  }
+  for (const ObjectId& object : objects) actors_.LetGo(ActorIdOf(object));
+  store_.Delete(objects);
+  objects_.FreeAdopted(objects);
+}
+
+void ClaimDesk::CarryOut() {
+  for (;;) {
+    const ClaimBook::Orders orders = book_.TakeOrders();
+    if (orders.empty()) return;
+    const auto tell = [this](ProcessId owner, wire::RayletMessage type, const std::vector<ObjectId>& all) {
+      ProcessSession* const session = door_.SessionOf(owner);
+      if (session == nullptr) return;  // OwnersEnded comes next
+      InPieces(all, [&](std::span<const ObjectId> piece) {
+        wire::ClaimNoticeT notice;
+        notice.objects = ToWireIds(piece);
+        session->Send(type, 0, notice);
+      });
+    };
+    for (const auto& [owner, all] : orders.hold) tell(owner, wire::RayletMessage::HoldObjects, all);
+    for (const auto& [owner, all] : orders.let_go) tell(owner, wire::RayletMessage::LetGoObjects, all);
+    for (const ObjectId& object : orders.adopted) Adopt(object);
+    Free(orders.freed);
+  }
+}
+
+// ---- ends
+
+void ClaimDesk::OwnersEnded(const ProcessSet& processes) {
+  for (const ProcessId process : processes) book_.OwnerEnded(process);
+  CarryOut();
+}
+
+void ClaimDesk::ProcessesEnded(ProcessId key, ProcessSet processes, ProcessSet asked) {
+  settlements_.ProcessesEnded(processes, key);
+  Settlements::End end;
+  end.processes = std::move(processes);
+  end.asked = std::move(asked);
+  end.asked.insert(self_);  // it may have claims under way for what it adopted
+  for (const auto& [id, node] : post_.view().nodes())
+    if (node.state != NodeState::kDead) end.machines.insert(id);
+  settlements_.Open(key, std::move(end), clock_.Now());
+  TakeAnswer({key, self_, {}, 0});
+  Settle();
+}
+
+void ClaimDesk::EndedElsewhere(const NodeId& node, ProcessId key, ProcessSet processes, ProcessSet asked) {
+  Settlements::End end;
+  end.processes = std::move(processes);
+  end.asked = std::move(asked);
+  end.settled_by = node;
+  settlements_.Open(key, std::move(end), clock_.Now());
+  Settle();
+}
+
+void ClaimDesk::MachineGone(const NodeId& node, MachineNumber machine, ProcessSet asked) {
+  std::erase_if(under_way_, [&](const auto& each) { return each.second == node; });
+  std::erase_if(answers_, [&](const Answer& answer) { return answer.node == node; });
+  settlements_.MachineGone(node);
+  Settlements::End end;
+  const ProcessId all = AllProcessesOf(machine);
+  end.processes = {all};
+  end.asked = std::move(asked);
+  end.not_before = clock_.Now() + kMachineGrace;
+  settlements_.Open(all, std::move(end), clock_.Now());
+  ClaimsArrived();
+}
+
+void ClaimDesk::MachineReached(MachineNumber machine) {
+  settlements_.Force(AllProcessesOf(machine));
+  Settle();
+}
+
+// An answer counts once the claims that came before it have arrived.
+void ClaimDesk::TakeAnswer(Answer answer) {
+  answer.after = last_claims_;
+  if (under_way_.empty() || under_way_.begin()->first > answer.after)
+    CountAnswer(answer);
+  else
+    answers_.push_back(std::move(answer));
+}
+
+void ClaimDesk::CountAnswer(const Answer& answer) {
+  if (answer.node)
+    settlements_.MachineAnswered(answer.key, *answer.node);
+  else
+    settlements_.Answered(answer.key, answer.by);
+}
+
+void ClaimDesk::ClaimsArrived() {
+  const uint64_t oldest = under_way_.empty() ? UINT64_MAX : under_way_.begin()->first;
+  std::erase_if(answers_, [&](const Answer& answer) {
+    if (answer.after >= oldest) return false;
+    CountAnswer(answer);
+    return true;
+  });
+  Settle();
+}
+
+void ClaimDesk::Settle() {
+  for (const auto& [key, end] : settlements_.TakeSettled(clock_.Now())) Settled(key, end);
+  const auto next = settlements_.NextTime();
+  if (!next) return timer_.Cancel();
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(std::max(*next - clock_.Now(), Duration::zero()));
+  timer_ = Timer(loop_, left, std::chrono::milliseconds(0), [this] {
+    timer_.Cancel();
+    if (!decisions_.stopped()) Settle();
+  });
+}
+
+void ClaimDesk::Settled(ProcessId key, const Settlements::End& end) {
+  if (end.settled_by) {
+    wire::ClaimsMadeNoticeT heard;
+    heard.process = key;
+    post_.Tell(*end.settled_by, wire::WorkMessage::EndHeard, Encode(heard));
+    return;
+  }
+  if (key == AllProcessesOf(MachineOf(key))) {
+    book_.MachineSettled(MachineOf(key));
+    CarryOut();
+    return TellSettled(end.processes);
+  }
+  wire::SettledNoticeT notice;
+  for (const ProcessId process : end.processes) {
+    notice.processes.push_back(process);
+    for (const ObjectId& object : book_.AdoptedOf(process)) notice.kept.push_back(ToWire(object));
+    std::vector<ObjectId> known = objects_.KnownOf(process);
+    for (const ActorId& actor : actors_.directory().CreatedBy(process)) known.push_back(ObjectIdOf(actor));
+    if (const auto inherited = inherited_.find(process); inherited != inherited_.end()) {
+      known.insert(known.end(), inherited->second.begin(), inherited->second.end());
+      inherited_.erase(inherited);
+    }
+    book_.OwnerSettled(process, known);
+    book_.ClaimerSettled(process);
+  }
+  actors_.CreatorsSettled(end.processes, [this](const ActorId& actor) { return book_.IsKept(ObjectIdOf(actor)); });
+  CarryOut();
+  TellSettled(end.processes);
+  post_.TellAll(wire::WorkMessage::ProcessSettled, Encode(notice));
+}
+
+void ClaimDesk::TellSettled(const ProcessSet& processes) {
+  wire::SettledNoticeT notice;
+  notice.processes.assign(processes.begin(), processes.end());
+  const Bytes body = Encode(notice);
+  for (const auto& [process, session] : door_.processes())
+    if (session->identity->kind != wire::ProcessKind::Tool)
+      session->SendBytes(wire::RayletMessage::ProcessSettled, 0, body);
+}
+
+}  // namespace raylet

@@ -1,0 +1,101 @@
+// ClaimDesk: what becomes of the objects and actors that the processes which end have owned or lent. Everybody who
+// still refers to one claims it; what nobody claims is freed. A desk. It owns the ClaimBook (who claims which object of
+// this machine's processes) and the Settlements (which ends still wait for claims). Owned by the Raylet; loop thread
+// only.
+//
+// The road of a claim: a process claims at its raylet, which passes the claim on to the machine of the object's owner.
+// There the owner holds the object, or the raylet does once the owner has ended: it adopts the object. An adopted
+// object may refer to others, and the raylet claims those under its own process number. An actor is claimed as an
+// object is, by its id: it lives for as long as somebody holds a handle.
+// Always holds: an end is settled only after every claim that it led to has arrived where it goes.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "raylet/node/actor_desk.h"
+#include "raylet/node/object_desk.h"
+#include "raylet/node/services.h"
+#include "raylet/objects/claim_book.h"
+#include "raylet/objects/settlements.h"
+
+namespace raylet {
+
+class ClaimDesk final : public KeptObjects {
+ public:
+  ClaimDesk(const Services& services, ActorDesk& actors, ObjectDesk& objects);
+
+  // ---- what processes say
+  Result<void> OnClaimObjects(ProcessSession& session, const Frame& frame);
+  Result<void> OnReleaseClaims(ProcessSession& session, const Frame& frame);
+  Result<void> OnClaimsMade(ProcessSession& session, const Frame& frame);
+
+  // ---- what other machines say
+  Result<void> OnPeerClaims(const NodeId& node, const Frame& frame);
+  Result<void> OnPeerClaimsTaken(const NodeId& node, const Frame& frame);
+  Result<void> OnPeerReleasesClaims(const NodeId& node, const Frame& frame);
+  Result<void> OnEndHeard(const NodeId& node, const Frame& frame);
+  Result<void> OnPeerSettled(const NodeId& node, const Frame& frame);
+
+  // ---- what the store says: these objects of a process that has ended belong to the raylet
+  void OnInherited(std::span<const ObjectId> objects);
+
+  // ---- ends (see ends.h). `asked`: the processes of this machine that heard of it. `key`: what they were told
+  void OwnersEnded(const ProcessSet& processes);  // of this machine; before anybody hears of it
+  void ProcessesEnded(ProcessId key, ProcessSet processes, ProcessSet asked);
+  void EndedElsewhere(const NodeId& node, ProcessId key, ProcessSet processes, ProcessSet asked);
+  void MachineGone(const NodeId& node, MachineNumber machine, ProcessSet asked);
+  void MachineReached(MachineNumber machine);  // before its processes are told so
+
+  // ---- for the object desk
+  bool IsKept(const ObjectId& object) const override { return book_.IsKept(object); }
+
+  // ---- for the status
+  const ClaimBook& book() const { return book_; }
+  size_t open_ends() const { return settlements_.open(); }
+  size_t claims_under_way() const { return under_way_.size(); }
+
+ private:
+  struct Answer {
+    ProcessId key = 0;
+    ProcessId by = 0;            // a process of this machine,
+    std::optional<NodeId> node;  // or a machine
+    uint64_t after = 0;          // it counts once all claims up to this number have arrived
+  };
+  void Claim(ProcessId by, std::vector<ObjectId> objects);
+  void Release(ProcessId by, std::vector<ObjectId> objects);
+  bool ClaimHere(ProcessId by, const ObjectId& object);
+  void TellLost(ProcessId by, std::span<const ObjectId> objects);
+  void Adopt(const ObjectId& object);
+  void Free(std::span<const ObjectId> objects);
+  void CarryOut();
+  void TakeAnswer(Answer answer);
+  void CountAnswer(const Answer& answer);
+  void ClaimsArrived();
+  void Settle();
+  void Settled(ProcessId key, const Settlements::End& end);
+  void TellSettled(const ProcessSet& processes);
+
+  Loop& loop_;
+  const Clock& clock_;
+  StoreLink& store_;
+  PeerPost& post_;
+  ProcessDoor& door_;
+  DecisionLoop& decisions_;
+  ActorDesk& actors_;
+  ObjectDesk& objects_;
+  const ProcessId self_;  // the raylet, where it claims what adopted objects refer to
+  ClaimBook book_;
+  Settlements settlements_;
+  std::unordered_map<ProcessId, std::vector<ObjectId>> inherited_;  // from owners that are not settled
+  std::unordered_map<ObjectId, std::vector<ObjectId>> referred_;    // by adopted objects; claimed for them
+  std::map<uint64_t, NodeId> under_way_;                            // claims that other machines have not taken yet
+  uint64_t last_claims_ = 0;                                        // numbers what goes to other machines
+  std::vector<Answer> answers_;                                     // that wait for claims under way
+  Timer timer_;
+};
+
+}  // namespace raylet

@@ -1,0 +1,123 @@
+#include "tests/client/ray/cluster/keeper.h"
+
+#include <unistd.h>
+
+namespace cluster_test {
+namespace {
+
+ray::Array<int> ArrayOf(int number) {
+  ray::MutableArray<int> array(64);
+  for (int& each : array) each = number;
+  return std::move(array).Seal();
+}
+
+}  // namespace
+
+std::string SleepForEver() {
+  for (;;) ::pause();
+}
+
+std::string TextOf(int number) {
+  return "object " + std::to_string(number) + std::string(number % 3 == 0 ? 100'000 : 10, 'x');
+}
+
+int Keeper::Pid() const { return ::getpid(); }
+
+int Keeper::Put(int number) {
+  kept_.insert_or_assign(number, ray::Put(TextOf(number)));
+  return number;
+}
+
+int Keeper::PutBox(int box, const std::vector<int>& numbers) {
+  boxes_.insert_or_assign(box, ray::Put(Give(numbers)));
+  return box;
+}
+
+int Keeper::PutArray(int number) {
+  arrays_.insert_or_assign(number, ArrayOf(number));
+  return number;
+}
+
+int Keeper::Submit(int number) {
+  const auto ref = ray::Task(TextOf).Remote(number);
+  ray::Wait(std::vector{ref}, 1, 30'000);  // what is not made yet ends with its owner
+  kept_.insert_or_assign(number, ref);
+  return number;
+}
+
+int Keeper::SubmitThere(int number) {
+  const auto ref = ray::Task(TextOf).SetResource("there", 0.01).Remote(number);
+  ray::Wait(std::vector{ref}, 1, 30'000);
+  kept_.insert_or_assign(number, ref);
+  return number;
+}
+
+int Keeper::Keep(const std::map<int, TextRef>& refs) {
+  for (const auto& [number, ref] : refs) kept_.insert_or_assign(number, ref);
+  return static_cast<int>(refs.size());
+}
+
+int Keeper::KeepBox(int box, const std::vector<ray::ObjectRef<std::map<int, TextRef>>>& refs) {
+  boxes_.insert_or_assign(box, refs.front());
+  return box;
+}
+
+int Keeper::KeepArray(int number, const ray::Array<int>& array) {
+  arrays_.insert_or_assign(number, array);
+  return number;
+}
+
+std::map<int, TextRef> Keeper::Give(const std::vector<int>& numbers) {
+  std::map<int, TextRef> given;
+  for (const int number : numbers) given.emplace(number, kept_.at(number));
+  return given;
+}
+
+ray::ObjectRef<std::map<int, TextRef>> Keeper::GiveBox(int box) { return boxes_.at(box); }
+ray::Array<int> Keeper::GiveArray(int number) { return arrays_.at(number); }
+
+int Keeper::PassOn(ray::ActorHandle<Keeper> to, const std::vector<int>& numbers) {
+  return *to.Task(&Keeper::Keep).Remote(Give(numbers)).Get();
+}
+
+ray::ActorHandle<Keeper> Keeper::CreateAnother() { return CreateKeeper(); }
+int Keeper::KeepActor(ray::ActorHandle<Keeper> actor) {
+  actor_ = std::move(actor);
+  return 0;
+}
+int Keeper::PidOfKept() { return *actor_->Task(&Keeper::Pid).Remote().Get(); }
+
+TextRef Keeper::StartSlowly() { return ray::Task(SleepForEver).Remote(); }
+
+int Keeper::Drop(int number) {
+  return static_cast<int>(kept_.erase(number) + boxes_.erase(number) + arrays_.erase(number));
+}
+
+std::string Keeper::Check() {
+  try {
+    for (const auto& [number, ref] : kept_)
+      if (*ref.Get(30'000) != TextOf(number)) return "object " + std::to_string(number) + " is another";
+    for (const auto& [box, ref] : boxes_) {
+      const auto content = ref.Get(30'000);
+      for (const auto& [number, inner] : *content)
+        if (*inner.Get(30'000) != TextOf(number)) return "object " + std::to_string(number) + " in a box is another";
+    }
+    for (const auto& [number, array] : arrays_)
+      if (array[0] != number || array[63] != number) return "array " + std::to_string(number) + " is another";
+  } catch (const std::exception& e) {
+    return e.what();
+  }
+  return "";
+}
+
+ray::ActorHandle<Keeper> CreateKeeper() { return ray::Actor(Keeper::Create).Remote(); }
+TextRef PutInATask(int number) { return ray::Put(TextOf(number)); }
+TextRef GiveThrough(int number) { return *ray::Task(PutInATask).Remote(number).Get(); }
+
+RAY_REMOTE(Keeper::Create, &Keeper::Pid, &Keeper::Put, &Keeper::PutBox, &Keeper::PutArray, &Keeper::Submit,
+           &Keeper::SubmitThere, &Keeper::Keep, &Keeper::KeepBox, &Keeper::KeepArray, &Keeper::Give, &Keeper::GiveBox,
+           &Keeper::GiveArray, &Keeper::PassOn, &Keeper::Drop, &Keeper::Check, TextOf, SleepForEver,
+           &Keeper::StartSlowly, &Keeper::CreateAnother, &Keeper::KeepActor, &Keeper::PidOfKept, CreateKeeper,
+           PutInATask, GiveThrough);
+
+}  // namespace cluster_test

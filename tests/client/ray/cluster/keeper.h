@@ -1,0 +1,57 @@
+// Keeper: an actor that keeps references, makes objects, and passes both on. For tests of ownership, in
+// programs whose workers they are, too.
+#pragma once
+
+#include <ray/api.h>
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace cluster_test {
+
+using TextRef = ray::ObjectRef<std::string>;
+
+// The text of an object by its number; its size differs, so that some lie inline and some do not.
+std::string TextOf(int number);
+
+std::string SleepForEver();
+
+class Keeper {
+ public:
+  static Keeper* Create() { return new Keeper(); }
+
+  int Pid() const;
+  int Put(int number);                                   // makes an object, and keeps it
+  int PutBox(int box, const std::vector<int>& numbers);  // an object that refers to others which it keeps
+  int PutArray(int number);
+  int Submit(int number);       // keeps the result of a task
+  int SubmitThere(int number);  // which has run with the resource "there", and lies there
+  int Keep(const std::map<int, TextRef>& refs);
+  int KeepBox(int box, const std::vector<ray::ObjectRef<std::map<int, TextRef>>>& refs);  // of one
+  int KeepArray(int number, const ray::Array<int>& array);
+  std::map<int, TextRef> Give(const std::vector<int>& numbers);
+  ray::ObjectRef<std::map<int, TextRef>> GiveBox(int box);
+  ray::Array<int> GiveArray(int number);
+  int PassOn(ray::ActorHandle<Keeper> to, const std::vector<int>& numbers);  // waits until it has them
+  ray::ActorHandle<Keeper> CreateAnother();
+  int KeepActor(ray::ActorHandle<Keeper> actor);
+  int PidOfKept();
+  TextRef StartSlowly();  // the result of a task that does not end
+  int Drop(int number);   // whatever has that number
+  // Empty where all that it keeps is as it was made; otherwise what is wrong.
+  std::string Check();
+
+ private:
+  std::map<int, TextRef> kept_;
+  std::map<int, ray::ObjectRef<std::map<int, TextRef>>> boxes_;
+  std::map<int, ray::Array<int>> arrays_;
+  std::optional<ray::ActorHandle<Keeper>> actor_;
+};
+
+ray::ActorHandle<Keeper> CreateKeeper();
+TextRef PutInATask(int number);   // its worker owns it
+TextRef GiveThrough(int number);  // the object of a nested task: the worker of this one stands between
+
+}  // namespace cluster_test

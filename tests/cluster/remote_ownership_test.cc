@@ -1,0 +1,103 @@
+// Ownership on two machines: no object that a living process refers to is lost by another's death,
+// wherever the two and the object are, and nothing is left at the end.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include "tests/client/ray/cluster/keepers.h"
+#include "tests/client/ray/cluster/status_of.h"
+#include "tests/cluster/machines.h"
+
+namespace cluster_test {
+namespace {
+
+using raylet::test::Eventually;
+using raylet::test::Machine;
+using raylet::test::RunFolder;
+using raylet::test::WriteToken;
+using namespace std::chrono_literals;
+
+class RemoteOwnershipTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ray::RayConfig config;
+    config.address = here_.socket();
+    ray::Init(config);
+  }
+  void TearDown() override { ray::Shutdown(); }
+
+  static auto KeeperAt(const std::string& resource) {
+    return ray::Actor(Keeper::Create).SetResource(resource, 0.01).Remote();
+  }
+  static void Kill(const ray::ActorHandle<Keeper>& keeper) {
+    const int pid = *keeper.Task(&Keeper::Pid).Remote().Get();
+    ::kill(pid, SIGKILL);
+    EXPECT_TRUE(Eventually(20s, [&] { return ::kill(pid, 0) != 0; }));
+  }
+  void NothingIsLeft() {
+    for (const Machine* const machine : {&here_, &there_}) {
+      SCOPED_TRACE(machine == &here_ ? "here" : "there");
+      EXPECT_TRUE(Eventually(20s, [&] { return machine->OwnedObjects() == 0; })) << machine->OwnedObjects();
+      for (const char* const what : {"objects_claimed", "ends_unsettled", "objects_watched"})
+        EXPECT_TRUE(Eventually(20s, [&] { return StatusOf(machine->socket())[what] == 0; }))
+            << what << ": " << StatusOf(machine->socket())[what];
+    }
+  }
+
+  RunFolder folder_;
+  const std::string token_ = WriteToken(folder_);
+  Machine here_{token_, {"--num-cpus", "4", "--resources", R"({"here": 4})"}};
+  Machine there_{token_, {"--num-cpus", "4", "--resources", R"({"there": 4})", "--peers", here_.address}};
+};
+
+TEST_F(RemoteOwnershipTest, AnObjectOutlivesItsOwnerOnTheOtherMachine) {
+  {
+    auto maker = KeeperAt("there");
+    for (const int number : {1, 3}) maker.Task(&Keeper::Put).Remote(number).Get();
+    const auto refs = *maker.Task(&Keeper::Give).Remote(std::vector{1, 3}).Get();
+    Kill(maker);
+    for (const int number : {1, 3}) EXPECT_EQ(*refs.at(number).Get(20'000), TextOf(number));
+  }
+  NothingIsLeft();
+}
+
+TEST_F(RemoteOwnershipTest, AnObjectOutlivesWhoeverPassedItOnFromMachineToMachine) {
+  {
+    auto owner = KeeperAt("here");
+    auto middle = KeeperAt("there");
+    auto last = KeeperAt("here");
+    owner.Task(&Keeper::Put).Remote(3).Get();
+    owner.Task(&Keeper::PassOn).Remote(middle, std::vector{3}).Get();
+    middle.Task(&Keeper::PassOn).Remote(last, std::vector{3}).Get();
+    owner.Task(&Keeper::Drop).Remote(3).Get();
+    Kill(middle);
+    EXPECT_EQ(*last.Task(&Keeper::Check).Remote().Get(), "");
+    Kill(owner);
+    EXPECT_EQ(*last.Task(&Keeper::Check).Remote().Get(), "");
+  }
+  NothingIsLeft();
+}
+
+// The result lies on the machine of the task, its owner ends on the other, and a third process holds it.
+TEST_F(RemoteOwnershipTest, AResultThatLiesElsewhereOutlivesItsOwner) {
+  {
+    auto owner = KeeperAt("here");
+    owner.Task(&Keeper::SubmitThere).Remote(3).Get();
+    const auto refs = *owner.Task(&Keeper::Give).Remote(std::vector{3}).Get();
+    Kill(owner);
+    EXPECT_EQ(*refs.at(3).Get(20'000), TextOf(3));
+  }
+  NothingIsLeft();
+}
+
+TEST_F(RemoteOwnershipTest, NothingThatIsHeldIsLostWhereverProcessesAreKilled) {
+  for (uint32_t seed = 1; seed <= Seeds(4); ++seed) {
+    SCOPED_TRACE(seed);
+    Keepers keepers(seed, {"here", "there"});
+    for (int step = 0; step < 50 && !HasFailure(); ++step) keepers.Step();
+    keepers.CheckAll();
+  }
+  NothingIsLeft();
+}
+
+}  // namespace
+}  // namespace cluster_test
