@@ -65,6 +65,7 @@ constexpr ProcessRow kProcessRows[] = {
     {RayletMessage::ChannelReleased, Heard<&CallChannels::OnChannelReleased>::By},
     {RayletMessage::RecallTasks, kOnlySent},
     {RayletMessage::TasksRecalled, Heard<&TaskDesk::OnTasksRecalled>::By},
+    {RayletMessage::Warn, kOnlySent},
 };
 
 // Whether the row of message n is row n - 1.

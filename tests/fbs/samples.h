@@ -42,6 +42,7 @@ void Fill(wire::BlockedNoticeT& message);
 void Fill(wire::LendNoticeT& message);
 void Fill(wire::ProcessNoticeT& message);
 void Fill(wire::TasksNoticeT& message);
+void Fill(wire::WarningNoticeT& message);
 void Fill(wire::EmptyNoticeT& message);
 void Fill(wire::NodeStatusReplyT& message);
 void Fill(wire::WantNoticeT& message);

@@ -9,6 +9,7 @@
 #include "base/mutex.h"
 #include "base/strings.h"
 #include "client/ray/cluster/failure.h"
+#include "client/ray/cluster/terminal.h"
 
 namespace raylet::client {
 namespace {
@@ -98,6 +99,9 @@ void ClusterParts::OnMessage(const Frame& frame, std::vector<UniqueFd>& fds) {
     case wire::RayletMessage::ReleaseLend:
       if (const auto notice = Parse<wire::LendNoticeT>(frame.body))
         const Holds ended = ownership.EndLend(notice->lend, notice->process);
+      return;
+    case wire::RayletMessage::Warn:
+      if (const auto notice = Parse<wire::WarningNoticeT>(frame.body)) TellTerminal(notice->sentence);
       return;
     case wire::RayletMessage::OpenChannelReply: fds.clear(); return;  // nobody waits for it any more
     default:
