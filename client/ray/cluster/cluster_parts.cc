@@ -63,10 +63,10 @@ ClusterParts::ClusterParts(std::unique_ptr<RayletLink> raylet, std::shared_ptr<S
       submitter(objects, tasks, actors) {}
 
 void ClusterParts::Stop() {
-  // A forked child has neither the threads nor whoever held the locks.
-  if (!link.Stop() || link.InChild()) return;
+  if (!link.Stop()) return;
   progress.Stop();
   const FailurePtr stopped = MakeFailure(wire::FailureKind::Cancelled, "Ray was shut down before this call ended");
+  actors.Stop(stopped);
   pump.Stop(stopped);
   tasks.Stop(stopped);
   store.Close();
