@@ -19,7 +19,8 @@ class BorrowedLend {
   // `channel`: to the lender, where there is one.
   BorrowedLend(RayletLink& link, Ownership& ownership, ProcessId lender, LendId lend, Told told,
                std::weak_ptr<CallChannel> channel)
-      : link_(link),
+      : use_(link.uses()),
+        link_(link),
         ownership_(ownership),
         lender_(lender),
         lend_(lend),
@@ -33,6 +34,7 @@ class BorrowedLend {
   void Arm() { armed_.store(true, std::memory_order_release); }  // seen by the last holder, which may be another thread
 
  private:
+  const LinkUse use_;  // first: the parts are there until all else has gone
   RayletLink& link_;
   Ownership& ownership_;
   const ProcessId lender_;

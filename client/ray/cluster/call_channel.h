@@ -48,7 +48,8 @@ class CallChannel : public std::enable_shared_from_this<CallChannel> {
  public:
   CallChannel(RayletLink& link, Ownership& ownership, std::weak_ptr<ActorLink> actor, ProcessId process,
               ChannelMemory memory)
-      : link_(link),
+      : use_(link.uses()),
+        link_(link),
         ownership_(ownership),
         actor_(std::move(actor)),
         process_(process),
@@ -77,6 +78,7 @@ class CallChannel : public std::enable_shared_from_this<CallChannel> {
  private:
   Result<void> TakeReply(std::span<const std::byte> bytes) RAYLET_EXCLUDES(pending_mutex_);
 
+  const LinkUse use_;  // first: the parts are there until all else has gone
   RayletLink& link_;
   Ownership& ownership_;
   const std::weak_ptr<ActorLink> actor_;

@@ -99,6 +99,15 @@ Holds Ownership::EndLendsOf(ProcessId borrower) {
   return ended;
 }
 
+Holds Ownership::EndAllLends() {
+  Holds ended;
+  const MutexLock lock(mutex_);
+  for (auto& [id, lend] : lends_)
+    for (auto& hold : lend.holds) ended.push_back(std::move(hold));
+  lends_.clear();
+  return ended;
+}
+
 void Ownership::TakeLendsOf(ProcessId borrower, Holds& out) {
   for (auto lend = lends_.begin(); lend != lends_.end();) {
     const ProcessId has_it = lend->second.borrower;
@@ -114,14 +123,17 @@ void Ownership::TakeLendsOf(ProcessId borrower, Holds& out) {
 Holds Ownership::MarkDead(ProcessId process, std::string why) {
   Holds ended;
   const MutexLock lock(mutex_);
-  dead_.insert_or_assign(process, std::move(why));
+  if (process == AllProcessesOf(MachineOf(process)))
+    dead_machines_.insert_or_assign(process, std::move(why));
+  else
+    dead_.Add(process);
   TakeLendsOf(process, ended);
   return ended;
 }
 
 void Ownership::MarkReachedAgain(ProcessId machine) {
   const MutexLock lock(mutex_);
-  dead_.erase(machine);
+  dead_machines_.erase(machine);
 }
 
 bool Ownership::IsDead(ProcessId process) const {
@@ -130,14 +142,15 @@ bool Ownership::IsDead(ProcessId process) const {
 }
 
 bool Ownership::IsDeadLocked(ProcessId process) const {
-  return dead_.contains(process) || dead_.contains(AllProcessesOf(MachineOf(process)));
+  return dead_.Contains(process) || dead_machines_.contains(AllProcessesOf(MachineOf(process)));
 }
 
 std::string Ownership::WhyDead(ProcessId process) const {
   const MutexLock lock(mutex_);
-  const auto machine = dead_.find(AllProcessesOf(MachineOf(process)));
-  return machine == dead_.end() ? "the process that owned it has died"
-                                : StrCat("the process that owned it has gone with its machine: ", machine->second);
+  const auto machine = dead_machines_.find(AllProcessesOf(MachineOf(process)));
+  return machine == dead_machines_.end()
+             ? "the process that owned it has died"
+             : StrCat("the process that owned it has gone with its machine: ", machine->second);
 }
 
 }  // namespace raylet::client

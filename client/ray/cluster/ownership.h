@@ -16,6 +16,7 @@
 
 #include "base/mutex.h"
 #include "fbs/ids.h"
+#include "fbs/process_ranges.h"
 
 namespace raylet::client {
 
@@ -44,6 +45,7 @@ class Ownership {
   [[nodiscard]] Holds EndLend(LendId id, ProcessId by) RAYLET_EXCLUDES(mutex_);
   // With a low half of 0: of all processes of that machine.
   [[nodiscard]] Holds EndLendsOf(ProcessId borrower) RAYLET_EXCLUDES(mutex_);
+  [[nodiscard]] Holds EndAllLends() RAYLET_EXCLUDES(mutex_);  // this process goes
 
   // ---- the dead
   // With a low half of 0 a whole machine is lost, and `why` says how. Ends what was lent to them.
@@ -65,7 +67,9 @@ class Ownership {
   std::unordered_map<ObjectId, std::weak_ptr<StoreArray>> arrays_ RAYLET_GUARDED_BY(mutex_);
   std::unordered_map<LendId, Lent> lends_ RAYLET_GUARDED_BY(mutex_);
   LendId last_lend_ RAYLET_GUARDED_BY(mutex_) = 0;
-  std::unordered_map<ProcessId, std::string> dead_ RAYLET_GUARDED_BY(mutex_);  // with why, for a machine
+  // Remembered for ever, since a reference to what they owned may come at any time.
+  ProcessRanges dead_ RAYLET_GUARDED_BY(mutex_);
+  std::unordered_map<ProcessId, std::string> dead_machines_ RAYLET_GUARDED_BY(mutex_);  // with why
 };
 
 }  // namespace raylet::client
