@@ -1,13 +1,12 @@
 #include "base/id.h"
 
-#include <pthread.h>
 #include <sys/random.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 
 #include "base/check.h"
+#include "base/fork_generation.h"
 
 namespace raylet {
 namespace {
@@ -17,16 +16,6 @@ int HexDigit(char c) {
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
   return -1;
-}
-
-// Incremented in every child of a fork. The bytes buffered before belong to the parent, and two
-// processes must never draw the same id.
-std::atomic<uint64_t> fork_generation{0};
-
-uint64_t ForkGeneration() {
-  [[maybe_unused]] static const int registered =
-      ::pthread_atfork(nullptr, nullptr, [] { fork_generation.fetch_add(1, std::memory_order_relaxed); });
-  return fork_generation.load(std::memory_order_relaxed);
 }
 
 void FillFromKernel(uint8_t* data, size_t size) {
@@ -71,6 +60,8 @@ bool FromHex(std::string_view hex, uint8_t* data, size_t size) {
 void FillRandom(uint8_t* data, size_t size) {
   thread_local RandomBuffer buffer;
   if (size > buffer.bytes.size()) return FillFromKernel(data, size);
+  // The bytes buffered before a fork belong to the parent, and two processes must never draw the same id.
+  CountForks();
   const uint64_t generation = ForkGeneration();
   if (buffer.bytes.size() - buffer.used < size || buffer.generation != generation) {
     FillFromKernel(buffer.bytes.data(), buffer.bytes.size());

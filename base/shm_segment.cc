@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/fork_generation.h"
 #include "base/strings.h"
 
 namespace raylet {
@@ -85,24 +86,36 @@ Result<Mapping> Mapping::Map(int fd, size_t size, Access access) {
     }
     return FailErrno(StrCat("cannot map ", FormatBytes(size), " of shared memory"), reason);
   }
-  return Mapping(static_cast<std::byte*>(data), size);
+  if (access == Access::kReadOnly) return Mapping(static_cast<std::byte*>(data), size, kInherited);
+  // A child of fork() has neither the threads nor the locks that guard what is written here.
+  CountForks();
+  Mapping mapping(static_cast<std::byte*>(data), size, ForkGeneration());
+  if (::madvise(data, size, MADV_DONTFORK) < 0)
+    return FailErrno("cannot keep a mapping of shared memory out of children", errno);
+  return mapping;
+}
+
+void Mapping::Unmap() {
+  if (data_ == nullptr || (generation_ != kInherited && generation_ != ForkGeneration())) return;
+  ::munmap(data_, size_);
 }
 
 Mapping::Mapping(Mapping&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      generation_(other.generation_) {}
 
 Mapping& Mapping::operator=(Mapping&& other) noexcept {
   if (this != &other) {
-    if (data_ != nullptr) ::munmap(data_, size_);
+    Unmap();
     data_ = std::exchange(other.data_, nullptr);
     size_ = std::exchange(other.size_, 0);
+    generation_ = other.generation_;
   }
   return *this;
 }
 
-Mapping::~Mapping() {
-  if (data_ != nullptr) ::munmap(data_, size_);
-}
+Mapping::~Mapping() { Unmap(); }
 
 Result<UniqueFd> CreateMemfd(const std::string& name, size_t size, bool reserve) {
   if (size == 0) return Fail(ErrorCode::kInvalid, StrCat("segment ", name, " needs a size above zero"));

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 
@@ -13,7 +14,7 @@
 namespace raylet {
 
 // One mapping, as Boost.Interprocess's mapped_region. This one never throws and never maps past the
-// file's end.
+// file's end. A child of fork() inherits it only where it cannot be written.
 class Mapping {
  public:
   enum class Access { kReadOnly, kReadWrite };
@@ -34,9 +35,13 @@ class Mapping {
   }
 
  private:
-  Mapping(std::byte* data, size_t size) : data_(data), size_(size) {}
+  static constexpr uint64_t kInherited = ~uint64_t{0};
+  Mapping(std::byte* data, size_t size, uint64_t generation) : data_(data), size_(size), generation_(generation) {}
+  void Unmap();
+
   std::byte* data_ = nullptr;
   size_t size_ = 0;
+  uint64_t generation_ = kInherited;  // the ForkGeneration that has it: in a child something else may lie there
 };
 
 // A memfd of `size` zero bytes, sealed against shrinking and growing. `reserve` takes all its pages

@@ -15,6 +15,7 @@ namespace raylet {
 namespace {
 
 constexpr double kControlTimeout = 5;  // seconds
+constexpr int kWorkersMax = 480;       // the rest of the store's clients are drivers, tools and this raylet
 
 // One machine must be meant: no group of them, and where another one is named, no "every address".
 Result<void> CheckOneMachine(const char* flag, const TcpAddress& address, bool another) {
@@ -105,6 +106,8 @@ Result<void> CheckFlags(const Flags& flags) {
       {!(timeout > 0 && timeout <= 3600), "--control-timeout must be more than 0 s and an hour at most"},
       {!(flags.register_timeout >= 0.1 && flags.register_timeout <= 3600),
        "--register-timeout must be at least 0.1 s and an hour at most"},
+      {flags.workers_max < 1 || flags.workers_max > kWorkersMax,
+       "--max-workers must be at least 1 and 480 at most: each worker is a client of the store, which serves 512"},
       {!(flags.peer_silent_after >= 0.05) || !(flags.peer_dead_after > flags.peer_silent_after) ||
            !(flags.peer_dead_after <= 3600),
        "--peer-silent-after must be at least 0.05 s, and --peer-dead-after longer than that and an hour at most"},
@@ -129,6 +132,7 @@ Result<RayletOptions> MakeOptions(const Flags& flags) {
   if (resources->units(kCpu) == 0 && flags.cpus != 0) RAYLET_RETURN_IF_ERROR(resources->AddWhole(kCpu, flags.cpus));
   options.resources = std::move(*resources);
   options.register_timeout = std::chrono::milliseconds(static_cast<int64_t>(flags.register_timeout * 1000));
+  options.limits.workers_max = static_cast<size_t>(flags.workers_max);
   auto cluster = MakeClusterOptions(flags);
   if (!cluster) return Fail(cluster.error());
   options.cluster = std::move(*cluster);

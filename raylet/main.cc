@@ -197,6 +197,8 @@ int main(int argc, char** argv) {
                  "where workers' output goes, worker-<pid>.log; SOCKET.logs if not given");
   app.add_option("--register-timeout", flags.register_timeout,
                  "seconds that a worker may take from its start until it registers, or else it is killed");
+  app.add_option("--max-workers", flags.workers_max,
+                 "worker processes of all programs together, actors' included, 480 at most; 256 if not given");
   app.add_option("--log-level", flags.log_level, "debug, info, warning or error");
   app.add_option("--node-id", flags.node_id,
                  "who this raylet is to the others, as 40 hexadecimal digits; drawn anew at each start if not given");

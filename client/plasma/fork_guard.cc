@@ -5,15 +5,12 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <utility>
 
 #include "base/strings.h"
 
 namespace raylet::client {
-
-namespace fork_internal {
-std::atomic<uint64_t> generation{0};
-}  // namespace fork_internal
 
 namespace {
 
@@ -24,7 +21,6 @@ std::array<std::atomic<int>, kRegisteredMax> registered{};
 
 // In the child, on its only thread: nothing but system calls that are safe after a fork of a threaded process.
 void OnChild() {
-  fork_internal::generation.fetch_add(1, std::memory_order_relaxed);
   int null_fd = -1;
   for (std::atomic<int>& place : registered) {
     const int fd = place.load(std::memory_order_relaxed) - 1;
@@ -41,8 +37,9 @@ void RegisterHandler() { [[maybe_unused]] static const int result = ::pthread_at
 }  // namespace
 
 ForkGuard::ForkGuard() {
+  CountForks();
   RegisterHandler();
-  generation_ = fork_internal::generation.load(std::memory_order_relaxed);
+  generation_ = ForkGeneration();
 }
 
 tl::unexpected<Error> ForkGuard::Refuse(const std::string& socket) {

@@ -3,23 +3,18 @@
 // would release objects that the parent still holds. Any thread.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 
+#include "base/fork_generation.h"
 #include "base/result.h"
 
 namespace raylet::client {
-
-namespace fork_internal {
-// How many forks lie between the start of the program and this process. Written only in a child, before fork() returns.
-extern std::atomic<uint64_t> generation;
-}  // namespace fork_internal
 
 class ForkGuard {
  public:
   ForkGuard();  // the calling process is the owner
   // True in every child of the owner. One relaxed load.
-  bool InChild() const { return fork_internal::generation.load(std::memory_order_relaxed) != generation_; }
+  bool InChild() const { return ForkGeneration() != generation_; }
   // kForked, with the remedy; `socket` names the daemon.
   static tl::unexpected<Error> Refuse(const std::string& socket);
 

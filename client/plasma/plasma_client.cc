@@ -11,6 +11,7 @@
 
 #include "base/mutex.h"
 #include "base/strings.h"
+#include "client/plasma/fork_guard.h"
 #include "client/plasma/plasma_status.h"
 #include "client/plasma/store_client.h"
 
@@ -134,7 +135,17 @@ class PlasmaClient::Impl {
     std::weak_ptr<Buffer> buffer;  // the caller's
   };
 
+  // In a child of the process that made this client nothing of it is touched: a thread that does not exist there may
+  // have held the lock, or have been changing what it guards.
+  bool InChild() const { return fork_guard_.InChild(); }
+  static tl::unexpected<raylet::Error> Refuse() {
+    return raylet::Fail(ErrorCode::kForked,
+                        "this process was forked from the one that made this client: make a new one in the child, or "
+                        "fork first");
+  }
+
   Result<std::shared_ptr<client::StoreClient>> Store() const {
+    if (InChild()) return Refuse();
     const raylet::MutexLock lock(mutex_);
     if (store_ != nullptr) return store_;
     return raylet::Fail(ErrorCode::kDisconnected, "this client is not connected: call Connect first");
@@ -142,6 +153,7 @@ class PlasmaClient::Impl {
 
   // Takes the creation of `id` out of the table. Nothing is in there: says why.
   Result<Unsealed> Take(const ObjectID& id, bool only_unheld) {
+    if (InChild()) return Refuse();
     std::shared_ptr<client::StoreClient> store;
     {
       const raylet::MutexLock lock(mutex_);
@@ -206,6 +218,7 @@ class PlasmaClient::Impl {
 
   static constexpr ErrorCode kSealedAlready = ErrorCode::kWrongState;
 
+  const client::ForkGuard fork_guard_;
   mutable raylet::Mutex mutex_;  // never held while waiting for the daemon
   std::shared_ptr<client::StoreClient> store_ RAYLET_GUARDED_BY(mutex_);
   std::unordered_map<ObjectID, Unsealed> unsealed_ RAYLET_GUARDED_BY(mutex_);
@@ -214,10 +227,16 @@ class PlasmaClient::Impl {
 };
 
 PlasmaClient::PlasmaClient() : impl_(std::make_unique<Impl>()) {}
-PlasmaClient::~PlasmaClient() { (void)Disconnect(); }
+PlasmaClient::~PlasmaClient() {
+  if (impl_->InChild())
+    static_cast<void>(impl_.release());  // what it holds is the parent's
+  else
+    (void)Disconnect();
+}
 
 Status PlasmaClient::Connect(const std::string& store_socket_name, const std::string& /*manager_socket_name*/,
                              int /*release_delay*/, int num_retries) {
+  if (impl_->InChild()) return ToStatus(Impl::Refuse().value());
   if (impl_->Store()) return Status::Invalid("this client is connected already: call Disconnect first");
   const int retries = num_retries < 0 ? kRetriesByDefault : num_retries;
   const Deadline last_try = Deadline::AfterMs(retries * kRetryMs);
@@ -232,6 +251,7 @@ Status PlasmaClient::Connect(const std::string& store_socket_name, const std::st
 }
 
 Status PlasmaClient::Disconnect() {
+  if (impl_->InChild()) return ToStatus(Impl::Refuse().value());
   std::shared_ptr<client::StoreClient> store;
   std::unordered_map<ObjectID, Impl::Unsealed> unsealed;
   std::unordered_multimap<ObjectID, client::ObjectView> held;
@@ -355,6 +375,7 @@ Status PlasmaClient::Get(const ObjectID* object_ids, int64_t num_objects, int64_
 }
 
 Status PlasmaClient::Release(const ObjectID& object_id) {
+  if (impl_->InChild()) return ToStatus(Impl::Refuse().value());
   std::shared_ptr<client::StoreClient> store;
   {
     const raylet::MutexLock lock(impl_->mutex_);
@@ -468,6 +489,7 @@ Status PlasmaClient::Refresh(const std::vector<ObjectID>& object_ids) {
 }
 
 std::string PlasmaClient::DebugString() {
+  if (impl_->InChild()) return ToStatus(Impl::Refuse().value()).ToString();
   const auto store = impl_->Store();
   if (!store) return "plasma client: not connected";
   const auto listed = (*store)->List();

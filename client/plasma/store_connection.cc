@@ -104,6 +104,7 @@ Result<void> StoreConnection::Send(wire::StoreMessage type, uint64_t request_id,
 
 Result<Frame> StoreConnection::Exchange(wire::StoreMessage type, const Bytes& body, wire::StoreMessage reply_type,
                                         Duration patience) {
+  if (fork_guard_.InChild()) return ForkGuard::Refuse(socket_);  // before any lock
   Waiting waiting;
   uint64_t request = 0;
   {

@@ -1,15 +1,18 @@
 // ray::Init and ray::Shutdown: choose the runtime, own it, let go of it. One mutex, so that two
-// threads that begin or end at once see one whole beginning or end.
+// threads that begin or end at once see one whole beginning or end. A runtime that was stopped stays
+// while threads are inside its calls, which end with an exception.
 #include <ray/api.h>
 
-#include <unistd.h>
-
+#include <atomic>
 #include <cstdlib>
 #include <memory>
 #include <utility>
+#include <vector>
 
+#include "base/fork_generation.h"
 #include "base/mutex.h"
 #include "client/ray/api/current_runtime.h"
+#include "client/ray/api/runtime_gate.h"
 #include "client/ray/api_config.h"
 #include "client/ray/cluster/cluster_runtime.h"
 #include "client/ray/local/local_runtime.h"
@@ -19,18 +22,27 @@ namespace ray {
 namespace {
 
 struct Life {
+  const uint64_t generation = raylet::ForkGeneration();
   raylet::Mutex mutex;
   std::unique_ptr<internal::Runtime> runtime RAYLET_GUARDED_BY(mutex);
-  pid_t pid = 0;  // of the process that began: a forked child must not end it
+  std::vector<std::unique_ptr<internal::Runtime>> stopped RAYLET_GUARDED_BY(mutex);  // threads may be inside of them
+
+  void DestroyStopped() RAYLET_REQUIRES(mutex) {
+    if (internal::RuntimeGate::Instance().Quiet()) stopped.clear();
+  }
 };
 
+// Never destroyed: it outlives static objects that still hold references, and threads that go on while the program
+// exits. A forked child has its own, since a thread that does not exist there may have held its parent's mutex.
 Life& TheLife() {
-  static Life* const life = new Life();  // outlives static objects that still hold references
-  return *life;
-}
-
-void ShutdownAtExit() {
-  if (TheLife().pid == getpid()) Shutdown();
+  static std::atomic<Life*> current{nullptr};
+  raylet::CountForks();
+  for (;;) {
+    Life* life = current.load(std::memory_order_acquire);
+    if (life != nullptr && life->generation == raylet::ForkGeneration()) return *life;
+    auto made = std::make_unique<Life>();
+    if (current.compare_exchange_strong(life, made.get(), std::memory_order_acq_rel)) return *made.release();
+  }
 }
 
 }  // namespace
@@ -39,10 +51,12 @@ void Init() { Init(RayConfig(), 0, nullptr); }
 void Init(const RayConfig& config) { Init(config, 0, nullptr); }
 
 void Init(const RayConfig& given, int argc, char** argv) {
+  internal::CheckNotInChild();
   Life& life = TheLife();
   if (internal::HasRuntime()) return;  // in a worker, too, whose runtime is not ours
   raylet::MutexLock lock(life.mutex);
   if (internal::HasRuntime()) return;
+  life.DestroyStopped();
   const RayConfig config = raylet::client::ResolveConfig(given, argc, argv);
   raylet::client::LoadCodeSearchPath(config.code_search_path);
   internal::SetActorDefaults(config);
@@ -56,8 +70,7 @@ void Init(const RayConfig& given, int argc, char** argv) {
     life.runtime = raylet::client::MakeClusterRuntime(config);
   }
   internal::SetCurrentRuntime(life.runtime.get());
-  life.pid = getpid();
-  static const int registered = std::atexit(&ShutdownAtExit);
+  static const int registered = std::atexit(&Shutdown);
   static_cast<void>(registered);
 }
 
@@ -66,11 +79,12 @@ bool IsInitialized() { return internal::HasRuntime(); }
 void Shutdown() {
   Life& life = TheLife();
   const raylet::MutexLock lock(life.mutex);
-  if (life.runtime == nullptr) return;  // never begun, or a worker, whose runtime ends with its process
+  if (life.runtime == nullptr) return;  // never begun, a forked child, or a worker, whose runtime ends with its process
   // The runtime's threads may still ask for it until they have ended.
-  const std::unique_ptr<internal::Runtime> ending = std::move(life.runtime);
-  ending->Stop();
+  life.runtime->Stop();
   internal::SetCurrentRuntime(nullptr);
+  life.stopped.push_back(std::move(life.runtime));
+  life.DestroyStopped();
 }
 
 void ExitActor() {

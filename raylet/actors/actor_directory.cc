@@ -43,7 +43,7 @@ bool ActorDirectory::HasDetached(JobId job) const {
 
 Result<void> ActorDirectory::Create(TaskPtr creation, bool name_is_to_be_claimed) {
   const ActorSettings& settings = *creation->actor;
-  if (living_.contains(settings.id) || dead_.contains(settings.id))
+  if (living_.contains(settings.id) || dead_.Contains(settings.id))
     return Fail(ErrorCode::kAlreadyExists, StrCat("actor ", settings.id.hex(), " has been created already"));
   if (living_.size() >= kActorsMax) {
     return Fail(ErrorCode::kFull, StrCat("this node has ", kActorsMax,
@@ -322,12 +322,7 @@ void ActorDirectory::Die(Actor& actor, Failure failure) {
   FreeName(actor);
   const ActorId id = actor.id;
   decisions_.emplace_back(ActorMoved{id, {}, uint64_t{actor.restarts} + 1});
-  dead_order_.push_back(id);
-  dead_.emplace(id, *told);
-  if (dead_order_.size() > kDeadActorsMax) {
-    dead_.erase(dead_order_.front());
-    dead_order_.pop_front();
-  }
+  dead_.Add(id, *told);
   living_.erase(id);
 }
 
@@ -339,8 +334,7 @@ void ActorDirectory::FreeName(const Actor& actor) {
 }
 
 Failure ActorDirectory::WhyDead(const ActorId& id) const {
-  const auto found = dead_.find(id);
-  if (found != dead_.end()) return found->second;
+  if (auto known = dead_.WhyDead(id)) return *std::move(known);
   Failure failure;
   failure.kind = wire::FailureKind::ActorDied;
   failure.message = StrCat("this node knows no actor ", id.hex(), ": it ended long ago, or was never created");

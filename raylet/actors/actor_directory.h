@@ -3,12 +3,11 @@
 // channel. No other part decides about these actors. A core: events in, decisions out, no I/O; the
 // raylet's loop thread.
 // Always holds: a name is taken iff an actor that is neither Dead nor leaving has it. Only an Alive
-// actor's channel is granted. A Dead actor stays Dead, and is remembered for kDeadActorsMax deaths
-// so that a late caller hears the reason.
+// actor's channel is granted. A Dead actor stays Dead, and DeadActors remembers the reason for late
+// callers.
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -22,12 +21,12 @@
 
 #include "base/result.h"
 #include "fbs/messages.h"
+#include "raylet/actors/dead_actors.h"
 #include "raylet/scheduling/task.h"
 
 namespace raylet {
 
 constexpr size_t kActorsMax = 100'000;
-constexpr size_t kDeadActorsMax = 10'000;
 constexpr size_t kOpensPerCallerMax = 64;  // requests of one caller that wait for one actor
 
 using Failure = wire::FailureT;
@@ -136,7 +135,7 @@ class ActorDirectory {
   std::vector<ActorId> CreatedBy(ProcessId process) const;  // that live, and end with their handles
   const Actor* Get(const ActorId& id) const;                // living ones only
   const std::unordered_map<ActorId, Actor>& living() const { return living_; }
-  size_t dead() const { return dead_order_.size(); }
+  size_t dead() const { return dead_.size(); }
   bool HasDetached(JobId job) const;
 
  private:
@@ -152,8 +151,7 @@ class ActorDirectory {
 
   std::unordered_map<ActorId, Actor> living_;
   std::map<Name, ActorId> names_;
-  std::unordered_map<ActorId, Failure> dead_;
-  std::deque<ActorId> dead_order_;
+  DeadActors dead_;
   std::vector<ActorDecision> decisions_;
 };
 

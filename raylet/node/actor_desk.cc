@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/overloaded.h"
 #include "base/strings.h"
+#include "raylet/node/driver_warnings.h"
 #include "raylet/node/inbound.h"
 
 namespace raylet {
@@ -43,6 +44,11 @@ Result<void> ActorDesk::OnCreateActor(ProcessSession& session, const Frame& fram
   const ActorSettings& actor = *parsed->task->actor;
   const bool claims = names_.shared() && !actor.name.empty();
   const Result<void> created = parsed->sound ? actors_.Create(parsed->task, claims) : parsed->sound;
+  if (created && actor.max_concurrency > 1 && jobs_.TellOfConcurrency(identity.job)) {
+    WarnDriver(jobs_, door_, identity.job,
+               StrCat("SetMaxConcurrency(", actor.max_concurrency,
+                      ") has no effect yet on a cluster: calls of one actor run one at a time"));
+  }
   if (created && claims) {
     names_.Claim(actor, [this, process = identity.process, request_id = frame.header.request_id,
                          id = actor.id](const Result<void>& claimed) {

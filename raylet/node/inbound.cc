@@ -114,6 +114,7 @@ Result<ParsedTask> ParseSpec(const wire::TaskSpecT& spec, const TaskSender& send
     settings.actor_namespace = spec.actor->actor_namespace.empty() ? sender.job_namespace : spec.actor->actor_namespace;
     settings.max_restarts = spec.actor->max_restarts;
     settings.detached = spec.actor->detached;
+    settings.max_concurrency = spec.actor->max_concurrency;
     if (spec.actor->restarts != 0 && !forwarded)
       return Nonsense("an actor that is to be created says that it has started again");
     if (settings.max_restarts < -1) return Nonsense(StrCat("an actor has ", settings.max_restarts, " restarts"));

@@ -31,6 +31,7 @@ class Jobs {
     JobId number_there = 0;
     std::set<NodeId> known_by;  // machines that have its program from us
     std::string actor_namespace;
+    bool told_of_concurrency = false;  // its driver knows that no actor runs several calls at once
     WorkerProgram program;
     size_t workers = 0;
   };
@@ -39,6 +40,8 @@ class Jobs {
   JobId BeginFrom(const NodeId& from, JobId number_there, std::string actor_namespace, WorkerProgram program);
   // True once for each machine: that machine must be told the job's program.
   bool NeedsProgram(JobId id, const NodeId& node) { return jobs_.at(id).known_by.insert(node).second; }
+  // True once for each job.
+  bool TellOfConcurrency(JobId id) { return !std::exchange(jobs_.at(id).told_of_concurrency, true); }
   void WorkerStarted(JobId id) { jobs_.at(id).workers++; }
   void WorkerGone(JobId id) { jobs_.at(id).workers--; }
 

@@ -71,6 +71,7 @@ constexpr ProcessRow kProcessRows[] = {
     {RayletMessage::HoldObjects, kOnlySent},
     {RayletMessage::LetGoObjects, kOnlySent},
     {RayletMessage::ProcessSettled, kOnlySent},
+    {RayletMessage::Warn, kOnlySent},
 };
 
 // Whether the row of message n is row n - 1.

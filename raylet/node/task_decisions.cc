@@ -1,6 +1,7 @@
 // What the scheduler decided, carried out: processes started and ended, messages sent.
 #include "base/overloaded.h"
 #include "base/strings.h"
+#include "raylet/node/driver_warnings.h"
 #include "raylet/node/inbound.h"
 #include "raylet/node/task_desk.h"
 
@@ -27,12 +28,24 @@ void TaskDesk::CarryOut(const std::vector<SchedulerDecision>& decisions) {
 
 void TaskDesk::CarriedOut() {
   recent_exits_.clear();
+  LookForStuckWork();
   if (ticking_ || !scheduler_.WantsTick()) return;
   ticking_ = true;
   ahead_ticker_ = Timer(loop_, kAheadTick, {}, [this] {
     ticking_ = false;
     scheduler_.Tick();
     decisions_.CarryOut();
+  });
+}
+
+void TaskDesk::LookForStuckWork() {
+  if (looking_ || (scheduler_.queue().size() == 0 && stuck_.Empty())) return;
+  looking_ = true;
+  stuck_timer_ = Timer(loop_, std::chrono::duration_cast<std::chrono::milliseconds>(kStuckLook), {}, [this] {
+    looking_ = false;
+    for (const auto& [job, sentence] : stuck_.Look(FindStuckCauses(scheduler_, post_.view()), clock_.Now()))
+      WarnDriver(jobs_, door_, job, sentence);
+    LookForStuckWork();
   });
 }
 

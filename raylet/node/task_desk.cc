@@ -7,6 +7,7 @@ namespace raylet {
 
 TaskDesk::TaskDesk(const RayletOptions& options, const Services& services)
     : loop_(services.loop),
+      clock_(services.clock),
       store_(services.store),
       post_(services.post),
       door_(services.door),

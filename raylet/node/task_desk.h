@@ -13,6 +13,7 @@
 #include "raylet/node/services.h"
 #include "raylet/node/travelling_objects.h"
 #include "raylet/scheduling/scheduler.h"
+#include "raylet/scheduling/stuck_work.h"
 
 namespace raylet {
 
@@ -73,8 +74,10 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   void Kill(const std::vector<WorkerId>& workers);
   void DeleteUntoldResult(const GoneWorker& gone);
   bool MayCome(const ObjectId& object) const;
+  void LookForStuckWork();
 
   Loop& loop_;
+  const Clock& clock_;
   StoreLink& store_;
   PeerPost& post_;
   ProcessDoor& door_;
@@ -88,6 +91,9 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   std::unordered_map<WorkerId, WorkerExit> recent_exits_;  // of the event under way
   bool ticking_ = false;
   Timer ahead_ticker_;
+  StuckWork stuck_;
+  bool looking_ = false;  // whether stuck_timer_ runs: while tasks are ready, and while there is a cause to remember
+  Timer stuck_timer_;
 };
 
 }  // namespace raylet

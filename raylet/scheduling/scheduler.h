@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -113,6 +114,8 @@ class Scheduler {
   size_t CountWorkers(WorkerState state) const { return workers_.Count(state); }
   // Why the ready tasks of this shape do not run: one sentence.
   std::string WhyWaiting(JobId job, const TaskShape& shape) const { return workers_.WhyWaiting(job, shape); }
+  // Nothing where another worker may have one of these tasks.
+  std::optional<std::string> WhyPoolIsFull(const TaskShape& shape) const { return workers_.WhyPoolIsFull(shape); }
 
  private:
   std::vector<WorkerId> DropTasks(const std::function<bool(const QueuedTask&)>& matches);

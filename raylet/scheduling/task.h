@@ -42,6 +42,7 @@ struct ActorSettings {
   std::string actor_namespace;  // never empty where name is not
   int32_t max_restarts = 0;     // -1: for ever
   bool detached = false;
+  int32_t max_concurrency = 0;  // as asked for; 0 and 1: one call at a time
 };
 
 struct Task {

@@ -203,6 +203,14 @@ std::string WorkerTable::WhyWaiting(JobId job, const TaskShape& shape) const {
   const std::string lacks = ledger_.WhatLacks(shape.resources);
   if (!shape.needs.has_value()) return StrCat("this node will never have what they ask for: ", lacks);
   if (!lacks.empty()) return StrCat("they wait for resources: ", lacks);
+  if (const auto full = WhyPoolIsFull(shape)) return *full;
+  const auto found = jobs_.find(job);
+  if (found != jobs_.end() && found->second.starting > 0)
+    return StrCat("they wait for ", found->second.starting, " workers that are being started");
+  return "they wait for a worker that is free";
+}
+
+std::optional<std::string> WorkerTable::WhyPoolIsFull(const TaskShape& shape) const {
   if (workers_.size() >= limits_.workers_max) {
     size_t actors = 0;
     size_t blocked = 0;
@@ -210,18 +218,13 @@ std::string WorkerTable::WhyWaiting(JobId job, const TaskShape& shape) const {
       actors += worker.actor ? 1 : 0;
       blocked += worker.blocked ? 1 : 0;
     }
-    return StrCat("the pool is full with ", workers_.size(), " workers: ", actors, " of actors, ", blocked,
-                  " blocked, ", Count(State::kIdle), " idle");
+    return StrCat("the pool is full with ", workers_.size(), " workers (", actors, " of actors, ", blocked,
+                  " blocked, ", Count(State::kIdle), " idle)");
   }
   const PoolReserve reserve = Reserve();
-  if (!shape.dedicated && !reserve.MayBegin(shape.depth)) {
-    return StrCat("the pool keeps ", reserve.LeftTo(shape.depth),
-                  " workers for tasks that others wait for; blocked: ", reserve.blocked());
-  }
-  const auto found = jobs_.find(job);
-  if (found != jobs_.end() && found->second.starting > 0)
-    return StrCat("they wait for ", found->second.starting, " workers that are being started");
-  return "they wait for a worker that is free";
+  if (shape.dedicated || reserve.MayBegin(shape.depth)) return std::nullopt;
+  return StrCat("the pool of ", limits_.workers_max, " workers keeps ", reserve.LeftTo(shape.depth),
+                " of them for tasks that others wait for (", reserve.blocked(), " blocked)");
 }
 
 }  // namespace raylet

@@ -6,6 +6,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -77,6 +78,8 @@ class WorkerTable {
   void AddActorsFromElsewhere(std::map<NodeId, RemoteWork>& work) const;
   // Why the job's ready tasks of this shape do not run: one sentence.
   std::string WhyWaiting(JobId job, const TaskShape& shape) const;
+  // Why no worker more may have one of these tasks; nothing where one may.
+  std::optional<std::string> WhyPoolIsFull(const TaskShape& shape) const;
 
  private:
   struct Job {

@@ -123,6 +123,30 @@ TEST_F(NamedSegmentTest, AnAbsentOneIsNotFoundAndABadNameIsInvalid) {
   }
 }
 
+TEST(MappingTest, AForkedChildInheritsOnlyWhatCannotBeWritten) {
+  const auto fd = CreateMemfd("test", 4096, false);
+  const auto read_only_fd = ReopenReadOnly(fd->get());
+  auto writable = Mapping::Map(fd->get(), 4096, Mapping::Access::kReadWrite);
+  const auto read_only = Mapping::Map(read_only_fd->get(), 4096, Mapping::Access::kReadOnly);
+  ASSERT_TRUE(writable && read_only);
+  *writable->As<char>() = 'x';
+  const auto is_there = [](const Mapping& mapping) { return ::msync(mapping.data(), mapping.size(), MS_ASYNC) == 0; };
+  EXPECT_TRUE(is_there(*writable));
+  Child child([&] {
+    if (is_there(*writable)) return 1;
+    if (*read_only->As<char>() != 'x') return 2;
+    // What the child maps there is its own, and stays when the inherited object goes.
+    std::byte* const place = writable->data();
+    void* const own = ::mmap(place, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    if (own != place) return 3;
+    *writable = Mapping();
+    return ::msync(place, 4096, MS_ASYNC) == 0 ? 0 : 4;
+  });
+  EXPECT_EQ(child.Wait(), 0);
+  EXPECT_TRUE(is_there(*writable));
+  EXPECT_EQ(*writable->As<char>(), 'x');
+}
+
 TEST_F(NamedSegmentTest, LockShowsThatTheCreatorWasKilled) {
   auto [reading, writing] = Pipe();
   const int out = writing.get();

@@ -171,6 +171,7 @@ void Fill(wire::TaskSpecT& message) {
   message.owner_store_client = 5;
   message.lend = 17;
   message.actor = std::make_unique<wire::ActorSpecT>();
+  message.actor->max_concurrency = 4;
   message.actor->id = IdPointer(50);
   message.actor->name = "shard 1";
   message.actor->actor_namespace = "default";
@@ -236,6 +237,7 @@ void Fill(wire::SettledNoticeT& message) {
   message.processes = {4, 5};
   message.kept = {IdOf(50)};
 }
+void Fill(wire::WarningNoticeT& message) { message.sentence = "3 tasks wait for a worker process"; }
 void Fill(wire::TasksNoticeT& message) { message.tasks = {IdOf(60), IdOf(61)}; }
 void Fill(wire::EmptyNoticeT&) {}
 void Fill(wire::NodeStatusReplyT& message) { message.json = "{\"workers\": 2}"; }

@@ -46,6 +46,7 @@ void Fill(wire::TasksNoticeT& message);
 void Fill(wire::ClaimNoticeT& message);
 void Fill(wire::ClaimsMadeNoticeT& message);
 void Fill(wire::SettledNoticeT& message);
+void Fill(wire::WarningNoticeT& message);
 void Fill(wire::EmptyNoticeT& message);
 void Fill(wire::NodeStatusReplyT& message);
 void Fill(wire::WantNoticeT& message);

@@ -46,9 +46,9 @@ RAYLET_API void Init(const RayConfig& config, int argc, char** argv);
 
 RAYLET_API bool IsInitialized();
 
-// Ends what Init began: actors that are not detached, workers, private daemons. Called at exit unless called before. No
-// other thread may be using ray:: meanwhile; references and arrays that are still around refer to nothing from then on.
-// In a worker it does nothing.
+// Ends what Init began: actors that are not detached, workers, private daemons. Called at exit unless called before.
+// Calls of other threads that are under way throw RayException, as do all later ones; references that are still around
+// refer to nothing from then on, and arrays can still be read. In a worker and in a forked child it does nothing.
 RAYLET_API void Shutdown();
 
 // The actor of this name, if there is one.

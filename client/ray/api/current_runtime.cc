@@ -5,11 +5,14 @@
 #include <ray/api/exceptions.h>
 #include <ray/api/ray_config.h>
 
+#include "base/fork_generation.h"
+#include "client/ray/api/runtime_gate.h"
+
 namespace ray::internal {
 namespace {
 
-// Published by SetCurrentRuntime (release), read by every call of the public surface (acquire).
-std::atomic<Runtime*> current{nullptr};
+// Of the process whose runtime it is: stored before the gate is set, and so published with it.
+std::atomic<uint64_t> owner_generation{0};
 std::atomic<bool> detached_by_default{false};
 
 }  // namespace
@@ -17,7 +20,26 @@ std::atomic<bool> detached_by_default{false};
 ArrayStorage::~ArrayStorage() = default;
 Runtime::~Runtime() = default;
 
-void SetCurrentRuntime(Runtime* runtime) { current.store(runtime, std::memory_order_release); }
+void SetCurrentRuntime(Runtime* runtime) {
+  raylet::CountForks();
+  owner_generation.store(raylet::ForkGeneration(), std::memory_order_relaxed);
+  RuntimeGate::Instance().Set(runtime);
+}
+
+bool InChildOfRuntime() {
+  return RuntimeGate::Instance().IsSet() &&
+         owner_generation.load(std::memory_order_relaxed) != raylet::ForkGeneration();
+}
+
+void CheckNotInChild() {
+  if (!InChildOfRuntime()) [[likely]]
+    return;
+  throw RayException(
+      "this process was forked from the one that called ray::Init, and has no connection of its own: fork before "
+      "ray::Init, or start a program");
+}
+
+void ThrowNotInitialised() { throw RayException("Ray is not initialised in this process: call ray::Init() first"); }
 
 void SetActorDefaults(const RayConfig& config) {
   detached_by_default.store(config.default_actor_lifetime == ActorLifetime::DETACHED, std::memory_order_relaxed);
@@ -25,12 +47,13 @@ void SetActorDefaults(const RayConfig& config) {
 
 bool ActorsAreDetachedByDefault() { return detached_by_default.load(std::memory_order_relaxed); }
 
-bool HasRuntime() { return current.load(std::memory_order_acquire) != nullptr; }
+bool HasRuntime() { return RuntimeGate::Instance().IsSet() && !InChildOfRuntime(); }
 
 Runtime& CurrentRuntime() {
-  Runtime* runtime = current.load(std::memory_order_acquire);
-  if (runtime == nullptr) throw RayException("Ray is not initialised in this process: call ray::Init() first");
-  return *runtime;
+  RuntimeGate& gate = RuntimeGate::Instance();
+  CheckNotInChild();
+  if (!gate.IsSet()) ThrowNotInitialised();
+  return gate;
 }
 
 }  // namespace ray::internal

@@ -5,6 +5,7 @@
 #include <ray/api/exceptions.h>
 
 #include "base/strings.h"
+#include "client/ray/api/current_runtime.h"
 #include "client/ray/api/user_exception.h"
 
 namespace raylet::client {
@@ -58,6 +59,7 @@ void RegisterFunction(RegisteredFunction function) {
 }
 
 const std::string& FunctionName(std::string_view target, const char* type_name) {
+  CheckNotInChild();  // another thread may have held the registry's lock
   const RegisteredFunction* function = raylet::client::FunctionRegistry::Instance().FindByTarget(target, type_name);
   if (function == nullptr)
     throw RayFunctionNotFound(raylet::StrCat("a function of type ", Demangle(type_name), " is not registered"),

@@ -75,7 +75,7 @@ ActorLink::Sent ActorLink::TrySend(Call& call, Outcome& outcome) {
   } else if (call.lend != 0) {
     parts_.ownership.SetBorrower(call.lend, channel_->process());
   }
-  thread_local CallRecord record;
+  CallRecord record;
   record.lend = call.lend;
   record.result_id = call.result->id();
   record.function = call.function;

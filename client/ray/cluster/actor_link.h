@@ -24,7 +24,12 @@ constexpr size_t kQueuedCallBytesMax = size_t{16} << 20;  // inline arguments of
 class ActorLink : public std::enable_shared_from_this<ActorLink> {
  public:
   ActorLink(const ObjectParts& parts, ReplyPump& pump, ActorTable& table, const ActorId& id, bool ends_with_handles)
-      : parts_(parts), pump_(pump), table_(table), id_(id), ends_with_handles_(ends_with_handles) {}
+      : use_(parts.link.uses()),
+        parts_(parts),
+        pump_(pump),
+        table_(table),
+        id_(id),
+        ends_with_handles_(ends_with_handles) {}
 
   const ActorId& id() const { return id_; }
 
@@ -71,6 +76,7 @@ class ActorLink : public std::enable_shared_from_this<ActorLink> {
   bool Idle() const RAYLET_REQUIRES(mutex_);
   void Finish() RAYLET_EXCLUDES(mutex_);
 
+  const LinkUse use_;  // first: the parts are there until all else has gone
   const ObjectParts& parts_;
   ReplyPump& pump_;
   ActorTable& table_;

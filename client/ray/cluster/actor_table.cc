@@ -1,5 +1,8 @@
 #include "client/ray/cluster/actor_table.h"
 
+#include <utility>
+#include <vector>
+
 namespace raylet::client {
 
 ActorLinkPtr ActorTable::Make(const ActorId& id, bool ends_with_handles) {
@@ -52,6 +55,17 @@ void ActorTable::Change(const wire::ActorNoticeT& notice) {
   const Failure& failure = notice.failure != nullptr ? *notice.failure : unknown;
   if (notice.state == wire::ActorState::Restarting) actor->Restarting(failure);
   if (notice.state == wire::ActorState::Dead) actor->Die(AsActorDied(failure, failure.may_have_run));
+}
+
+void ActorTable::Stop(const FailurePtr& failure) {
+  std::vector<ActorLinkPtr> links;
+  {
+    const MutexLock lock(mutex_);
+    for (const auto& [id, actor] : actors_)
+      if (ActorLinkPtr link = actor.lock(); link != nullptr) links.push_back(std::move(link));
+    actors_.clear();
+  }
+  for (const ActorLinkPtr& link : links) link->Die(failure);
 }
 
 }  // namespace raylet::client

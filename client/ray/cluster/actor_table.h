@@ -22,6 +22,8 @@ class ActorTable {
   void Forget(const ActorLink& link) RAYLET_EXCLUDES(mutex_);  // unless another has taken its place
   // The raylet says that it restarts, or that it is dead.
   void Change(const wire::ActorNoticeT& notice) RAYLET_EXCLUDES(mutex_);
+  // Every call that has no reply fails so, and so does every later one. After RayletLink::Stop.
+  void Stop(const FailurePtr& failure) RAYLET_EXCLUDES(mutex_);
 
  private:
   ActorLinkPtr MakeLocked(const ActorId& id, bool ends_with_handles) RAYLET_REQUIRES(mutex_);

@@ -21,7 +21,8 @@ class BorrowedLend {
   // process has it without unpacking anything.
   BorrowedLend(RayletLink& link, Ownership& ownership, Borrowings& borrowings, ProcessId lender, LendId lend, Told told,
                std::weak_ptr<CallChannel> channel, std::vector<ObjectId> covered)
-      : link_(link),
+      : use_(link.uses()),
+        link_(link),
         ownership_(ownership),
         borrowings_(borrowings),
         lender_(lender),
@@ -38,6 +39,7 @@ class BorrowedLend {
   void Arm() { armed_.store(true, std::memory_order_release); }  // seen by the last holder, which may be another thread
 
  private:
+  const LinkUse use_;  // first: the parts are there until all else has gone
   RayletLink& link_;
   Ownership& ownership_;
   Borrowings& borrowings_;

@@ -47,7 +47,8 @@ constexpr size_t kCallsInFlightMax = 65536;  // of one channel
 class CallChannel : public std::enable_shared_from_this<CallChannel> {
  public:
   CallChannel(const ObjectParts& parts, std::weak_ptr<ActorLink> actor, ProcessId process, ChannelMemory memory)
-      : link_(parts.link),
+      : use_(parts.link.uses()),
+        link_(parts.link),
         ownership_(parts.ownership),
         borrowings_(parts.borrowings),
         actor_(std::move(actor)),
@@ -77,6 +78,7 @@ class CallChannel : public std::enable_shared_from_this<CallChannel> {
  private:
   Result<void> TakeReply(std::span<const std::byte> bytes) RAYLET_EXCLUDES(pending_mutex_);
 
+  const LinkUse use_;  // first: the parts are there until all else has gone
   RayletLink& link_;
   Ownership& ownership_;
   Borrowings& borrowings_;

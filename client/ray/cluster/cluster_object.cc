@@ -10,6 +10,9 @@
 
 namespace raylet::client {
 
+ClusterObject::ClusterObject(const ObjectParts& parts, const ObjectId& id, bool owned)
+    : use_(parts.link.uses()), parts_(parts), id_(id), owned_(owned) {}
+
 ClusterObject::~ClusterObject() {
   if (!parts_.link.Usable()) return;
   if (registered()) parts_.ownership.ForgetObject(id_);

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "client/ray/api/object_state.h"
 #include "client/ray/cluster/failure.h"
+#include "client/ray/cluster/link_use.h"
 #include "fbs/ids.h"
 
 namespace raylet::client {
@@ -25,7 +26,7 @@ class RayletLink;
 class StoreAccess;
 
 // ObjectParts: the parts that every object of this process works with. Made before the first
-// object, and never destroyed.
+// object, and kept while there is one.
 struct ObjectParts {
   RayletLink& link;
   Ownership& ownership;
@@ -38,7 +39,7 @@ enum class ObjectStatus : uint32_t { kPending, kInline, kStored, kFailed };
 
 class ClusterObject final : public ray::internal::ObjectState, public std::enable_shared_from_this<ClusterObject> {
  public:
-  ClusterObject(const ObjectParts& parts, const ObjectId& id, bool owned) : parts_(parts), id_(id), owned_(owned) {}
+  ClusterObject(const ObjectParts& parts, const ObjectId& id, bool owned);
   ~ClusterObject() override;
 
   const ObjectId& id() const { return id_; }
@@ -73,6 +74,7 @@ class ClusterObject final : public ray::internal::ObjectState, public std::enabl
       RAYLET_EXCLUDES(mutex_);
   Result<void> WriteToStore(int64_t room_patience_ms);
 
+  const LinkUse use_;  // first: the parts are there until all else has gone
   const ObjectParts& parts_;
   const ObjectId id_;
   const bool owned_;

@@ -9,6 +9,7 @@
 #include "base/mutex.h"
 #include "base/strings.h"
 #include "client/ray/cluster/failure.h"
+#include "client/ray/cluster/terminal.h"
 
 namespace raylet::client {
 namespace {
@@ -16,11 +17,18 @@ namespace {
 constexpr Duration kConnectPatience = std::chrono::seconds(10);
 
 // Handles that outlive Shutdown ask their parts whether they are still usable.
-ClusterParts& KeepForEver(std::unique_ptr<ClusterParts> parts) {
-  static Mutex mutex;
-  static auto* const all = new std::vector<std::unique_ptr<ClusterParts>>();
-  const MutexLock lock(mutex);
-  return *all->emplace_back(std::move(parts));
+struct KeptParts {
+  Mutex mutex;
+  std::vector<std::unique_ptr<ClusterParts>> all RAYLET_GUARDED_BY(mutex);
+};
+KeptParts& Kept() {
+  static auto* const kept = new KeptParts();
+  return *kept;
+}
+ClusterParts& Keep(std::unique_ptr<ClusterParts> parts) {
+  KeptParts& kept = Kept();
+  const MutexLock lock(kept.mutex);
+  return *kept.all.emplace_back(std::move(parts));
 }
 
 }  // namespace
@@ -35,8 +43,7 @@ ClusterParts& ClusterParts::Connect(Options options) {
                                     /*retry=*/false, registration.heir);
   if (!store) Throw(store.error());
 
-  ClusterParts& parts =
-      KeepForEver(std::unique_ptr<ClusterParts>(new ClusterParts(*std::move(link), *std::move(store))));
+  ClusterParts& parts = Keep(std::unique_ptr<ClusterParts>(new ClusterParts(*std::move(link), *std::move(store))));
   parts.on_work_ = std::move(options.on_work);
   parts.link.Start([&parts](const Frame& frame, std::vector<UniqueFd>& fds) { parts.OnMessage(frame, fds); },
                    std::move(options.on_raylet_gone));
@@ -44,6 +51,7 @@ ClusterParts& ClusterParts::Connect(Options options) {
   ready.store_client = parts.store.client_number();
   if (const auto sent = parts.link.Send(wire::RayletMessage::Ready, ready); !sent) {
     parts.Stop();
+    parts.Leave();
     throw ray::internal::RayException(sent.error().message);
   }
   return parts;
@@ -66,13 +74,24 @@ ClusterParts::ClusterParts(std::unique_ptr<RayletLink> raylet, std::shared_ptr<S
 }
 
 void ClusterParts::Stop() {
-  // A forked child has neither the threads nor whoever held the locks.
-  if (!link.Stop() || link.InChild()) return;
+  if (!link.Stop()) return;
   progress.Stop();
   const FailurePtr stopped = MakeFailure(wire::FailureKind::Cancelled, "Ray was shut down before this call ended");
+  actors.Stop(stopped);
   pump.Stop(stopped);
   tasks.Stop(stopped);
+  { const Holds ended = ownership.EndAllLends(); }
   store.Close();
+}
+
+void ClusterParts::Leave() {
+  KeptParts& kept = Kept();
+  std::vector<std::unique_ptr<ClusterParts>> unused;
+  const MutexLock lock(kept.mutex);
+  left_ = true;
+  for (auto& parts : kept.all)
+    if (parts->left_ && !parts->link.uses().Any()) unused.push_back(std::move(parts));
+  std::erase(kept.all, nullptr);
 }
 
 void ClusterParts::OnMessage(const Frame& frame, std::vector<UniqueFd>& fds) {
@@ -108,6 +127,9 @@ void ClusterParts::OnMessage(const Frame& frame, std::vector<UniqueFd>& fds) {
     case wire::RayletMessage::ReleaseLend:
       if (const auto notice = Parse<wire::LendNoticeT>(frame.body))
         const Holds ended = ownership.EndLend(notice->lend, notice->process);
+      return;
+    case wire::RayletMessage::Warn:
+      if (const auto notice = Parse<wire::WarningNoticeT>(frame.body)) TellTerminal(notice->sentence);
       return;
     case wire::RayletMessage::OpenChannelReply: fds.clear(); return;  // nobody waits for it any more
     default:

@@ -1,6 +1,7 @@
 // ClusterParts: what the ray:: runtime of one process is made of, in the order in which the parts
-// are built: each works with those above it. Made by Connect and never destroyed, since handles may
-// outlive Shutdown; after Stop the link is not Usable, and everything that comes late does nothing.
+// are built: each works with those above it. Made by Connect. After Stop the link is not Usable, and
+// everything that comes late does nothing. Handles may outlive Shutdown: so the parts stay while
+// there are uses of the link, and are destroyed after Leave when there are none.
 // Messages come in on the link's io thread, and each goes to the part that it is for.
 #pragma once
 
@@ -36,12 +37,17 @@ class ClusterParts {
   // Waits end with an exception, calls and tasks under way fail, threads are joined; the raylet and
   // the store hear that we have gone. Once is enough.
   void Stop();
+  // After Stop, by whoever connected: no thread is inside of a call that uses them, or will be. They
+  // are gone afterwards, unless handles still refer to them; then a later Leave finds out.
+  void Leave();
+  ~ClusterParts() = default;
 
  private:
   ClusterParts(std::unique_ptr<RayletLink> link, std::shared_ptr<StoreClient> store);
   void OnMessage(const Frame& frame, std::vector<UniqueFd>& fds);
   void OnProcessDied(const wire::ProcessNoticeT& notice);
 
+  bool left_ = false;  // under the lock of KeptParts
   const std::unique_ptr<RayletLink> owned_link_;
   std::function<void(RayletLink&, const Frame&, std::vector<UniqueFd>&)> on_work_;
 

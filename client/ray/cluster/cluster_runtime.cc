@@ -59,7 +59,10 @@ PackedView ViewOf(ObjectView view, const Hold& lend, Deadline deadline) {
 
 }  // namespace
 
-ClusterRuntime::~ClusterRuntime() { Stop(); }
+ClusterRuntime::~ClusterRuntime() {
+  Stop();
+  parts_.Leave();
+}
 
 void ClusterRuntime::Stop() {
   parts_.Stop();

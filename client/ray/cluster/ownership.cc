@@ -109,6 +109,17 @@ Holds Ownership::EndLendsOf(ProcessId borrower) {
   return ended;
 }
 
+Holds Ownership::EndAllLends() {
+  Holds ended;
+  const MutexLock lock(mutex_);
+  for (auto& [id, lend] : lends_)
+    for (auto& hold : lend.holds) ended.push_back(std::move(hold));
+  lends_.clear();
+  for (auto& [id, hold] : claimed_) ended.push_back(std::move(hold));
+  claimed_.clear();
+  return ended;
+}
+
 void Ownership::TakeLendsOf(ProcessId borrower, Holds& out) {
   for (auto lend = lends_.begin(); lend != lends_.end();) {
     const auto at = lend++;
@@ -120,7 +131,14 @@ void Ownership::TakeLendsOf(ProcessId borrower, Holds& out) {
 
 void Ownership::MarkEnded(std::span<const ProcessId> processes, const std::string& why) {
   const MutexLock lock(mutex_);
-  for (const ProcessId process : processes) ended_.insert_or_assign(process, Ended{why, false});
+  for (const ProcessId process : processes) {
+    if (process == AllProcessesOf(MachineOf(process))) {
+      dead_machines_.insert_or_assign(process, DeadMachine{why, false});
+    } else {
+      dead_.Add(process);
+      unsettled_.insert(process);
+    }
+  }
   for (auto& [id, lend] : lends_)
     if (lend.borrower == 0) lend.tried.insert(lend.tried.end(), processes.begin(), processes.end());
 }
@@ -130,9 +148,13 @@ Holds Ownership::MarkSettled(std::span<const ProcessId> processes) {
   const MutexLock lock(mutex_);
   std::unordered_set<ProcessId> settled;
   for (const ProcessId process : processes) {
-    const auto ended = ended_.find(process);
-    if (ended == ended_.end()) continue;  // a machine that is there again
-    ended->second.settled = true;
+    if (process != AllProcessesOf(MachineOf(process))) {
+      unsettled_.erase(process);
+    } else {
+      const auto machine = dead_machines_.find(process);
+      if (machine == dead_machines_.end()) continue;  // it is there again
+      machine->second.settled = true;
+    }
     settled.insert(process);
   }
   for (auto lend = lends_.begin(); lend != lends_.end();) {
@@ -174,7 +196,7 @@ ray::internal::Hold Ownership::HoldOf(const ObjectId& id) const {
 
 void Ownership::MarkReachedAgain(ProcessId machine) {
   const MutexLock lock(mutex_);
-  ended_.erase(machine);
+  dead_machines_.erase(machine);
 }
 
 bool Ownership::IsDead(ProcessId process) const {
@@ -183,25 +205,25 @@ bool Ownership::IsDead(ProcessId process) const {
 }
 
 bool Ownership::IsDeadLocked(ProcessId process) const {
-  return ended_.contains(process) || ended_.contains(AllProcessesOf(MachineOf(process)));
+  return dead_.Contains(process) || dead_machines_.contains(AllProcessesOf(MachineOf(process)));
 }
 
 bool Ownership::IsUnsettled(ProcessId process) const {
-  for (const ProcessId each : {process, AllProcessesOf(MachineOf(process))})
-    if (const auto ended = ended_.find(each); ended != ended_.end() && !ended->second.settled) return true;
-  return false;
+  const auto machine = dead_machines_.find(AllProcessesOf(MachineOf(process)));
+  return unsettled_.contains(process) || (machine != dead_machines_.end() && !machine->second.settled);
 }
 
 bool Ownership::IsMachineLost(ProcessId process) const {
   const MutexLock lock(mutex_);
-  return ended_.contains(AllProcessesOf(MachineOf(process)));
+  return dead_machines_.contains(AllProcessesOf(MachineOf(process)));
 }
 
 std::string Ownership::WhyDead(ProcessId process) const {
   const MutexLock lock(mutex_);
-  const auto machine = ended_.find(AllProcessesOf(MachineOf(process)));
-  return machine == ended_.end() ? "the process that owned it has died"
-                                 : StrCat("the process that owned it has gone with its machine: ", machine->second.why);
+  const auto machine = dead_machines_.find(AllProcessesOf(MachineOf(process)));
+  return machine == dead_machines_.end()
+             ? "the process that owned it has died"
+             : StrCat("the process that owned it has gone with its machine: ", machine->second.why);
 }
 
 }  // namespace raylet::client

@@ -15,12 +15,14 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include <ray/internal/runtime.h>
 
 #include "base/mutex.h"
 #include "fbs/ids.h"
+#include "fbs/process_ranges.h"
 
 namespace raylet::client {
 
@@ -58,6 +60,7 @@ class Ownership {
   [[nodiscard]] Holds EndLend(LendId id, ProcessId by) RAYLET_EXCLUDES(mutex_);
   // With a low half of 0: of all processes of that machine.
   [[nodiscard]] Holds EndLendsOf(ProcessId borrower) RAYLET_EXCLUDES(mutex_);
+  [[nodiscard]] Holds EndAllLends() RAYLET_EXCLUDES(mutex_);  // this process goes
 
   // ---- the dead
   // With a low half of 0 a whole machine is lost, and `why` says how.
@@ -89,11 +92,14 @@ class Ownership {
   Lends lends_ RAYLET_GUARDED_BY(mutex_);
   LendId last_lend_ RAYLET_GUARDED_BY(mutex_) = 0;
   std::unordered_map<ObjectId, ray::internal::Hold> claimed_ RAYLET_GUARDED_BY(mutex_);
-  struct Ended {
-    std::string why;  // for a machine
+  // Remembered for ever, since a reference to what they owned may come at any time.
+  ProcessRanges dead_ RAYLET_GUARDED_BY(mutex_);
+  std::unordered_set<ProcessId> unsettled_ RAYLET_GUARDED_BY(mutex_);  // of dead_
+  struct DeadMachine {
+    std::string why;
     bool settled = false;
   };
-  std::unordered_map<ProcessId, Ended> ended_ RAYLET_GUARDED_BY(mutex_);
+  std::unordered_map<ProcessId, DeadMachine> dead_machines_ RAYLET_GUARDED_BY(mutex_);
 };
 
 }  // namespace raylet::client

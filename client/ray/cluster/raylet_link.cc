@@ -131,16 +131,16 @@ void RayletLink::Start(MessageHandler on_message, std::function<void()> on_gone)
 }
 
 bool RayletLink::Stop() {
+  if (InChild()) return false;  // it has neither the io thread nor whoever held the locks
   if (stopped_.exchange(true, std::memory_order_acq_rel)) return false;
   if (doorbell_) Ring(doorbell());
   ::shutdown(connection_.fd(), SHUT_RDWR);  // the io thread reads the end
   if (io_thread_.joinable()) io_thread_.join();
-  // Now and not with this object, which stays as long as the program: handles may outlive Shutdown.
-  // In a forked child whoever held the lock does not exist.
-  if (!send_mutex_.TryLock()) return true;
+  // Now and not with this object, which stays as long as the program: handles may outlive Shutdown. A
+  // thread that still sends holds the lock no longer than its send fails, for the socket is shut down.
+  const MutexLock lock(send_mutex_);
   closed_in_children_ = ClosedInChildren();
   connection_ = FrameConnection();
-  send_mutex_.Unlock();
   return true;
 }
 
@@ -221,6 +221,7 @@ Result<void> RayletLink::SendBytes(wire::RayletMessage type, uint64_t request_id
                                              FormatBytes(kRayletBodyBytesMax), " go in one"));
   }
   const MutexLock lock(send_mutex_);
+  if (stopped_.load(std::memory_order_acquire)) return Fail(ErrorCode::kCancelled, "Ray has been shut down");
   return connection_.Send(TypeNumber(type), request_id, body, Deadline::After(kSendPatience));
 }
 

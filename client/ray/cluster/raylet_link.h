@@ -1,7 +1,7 @@
 // RayletLink: this process's registration with its raylet: the socket, the io thread that reads it,
 // and the doorbell on which this process's threads park. It also says whether all of it can still
-// be used: once not Usable, never Usable again. Owned by ClusterParts; handles refer to it, so it
-// is never destroyed.
+// be used: once not Usable, never Usable again. Owned by ClusterParts, which keeps it while there
+// are uses(): handles refer to it.
 // Any thread. Messages and replies are handled on the io thread, which rings the doorbell behind
 // them.
 #pragma once
@@ -21,6 +21,7 @@
 #include "base/shm_segment.h"
 #include "base/waiter.h"
 #include "client/plasma/fork_guard.h"
+#include "client/ray/cluster/link_use.h"
 #include "fbs/ids.h"
 #include "fbs/messages.h"
 
@@ -45,7 +46,7 @@ class RayletLink {
   // Starts the io thread, on which both handlers run.
   void Start(MessageHandler on_message, std::function<void()> on_gone);
   // Ends every wait and the io thread, and lets the raylet hear that this process has gone. False:
-  // it was called before. Not from the io thread.
+  // it was called before, or this is a forked child. Not from the io thread.
   bool Stop();
 
   // ---- who this process is
@@ -77,6 +78,7 @@ class RayletLink {
   // Waits for the reply. Not from the io thread.
   Result<Frame> Call(wire::RayletMessage type, std::span<const std::byte> body, Deadline deadline);
   Doorbell& doorbell() { return *doorbell_.As<Doorbell>(); }
+  LinkUses& uses() const { return uses_; }  // of this link, and of all that ClusterParts has beside it
 
  private:
   explicit RayletLink(Options options) : options_(std::move(options)) {}
@@ -87,6 +89,7 @@ class RayletLink {
   Error WhyItEnded(const std::string& how) const;
   void Break(Error why) RAYLET_EXCLUDES(mutex_);
 
+  mutable LinkUses uses_;
   Options options_;
   const ForkGuard fork_guard_;
   FrameConnection connection_;  // read by the io thread, written under send_mutex_, replaced when both have ended

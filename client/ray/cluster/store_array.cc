@@ -9,6 +9,17 @@
 
 namespace raylet::client {
 
+StoreArray::StoreArray(const ObjectParts& parts, ObjectWriter writer)
+    : use_(parts.link.uses()), parts_(parts), id_(writer.id()), owned_(true), writer_(std::move(writer)) {}
+
+StoreArray::StoreArray(const ObjectParts& parts, ObjectView view, ray::internal::Hold lend)
+    : use_(parts.link.uses()),
+      parts_(parts),
+      id_(view.id()),
+      owned_(false),
+      view_(std::move(view)),
+      lend_(std::move(lend)) {}
+
 StoreArray::~StoreArray() {
   const bool in_store = owned_ && sealed();
   view_.Release();  // first, so that the delete frees it at once

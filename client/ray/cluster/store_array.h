@@ -10,6 +10,7 @@
 
 #include "client/plasma/object_view.h"
 #include "client/plasma/object_writer.h"
+#include "client/ray/cluster/link_use.h"
 #include "fbs/ids.h"
 
 namespace raylet::client {
@@ -18,10 +19,8 @@ struct ObjectParts;
 
 class StoreArray final : public ray::internal::ArrayStorage {
  public:
-  StoreArray(const ObjectParts& parts, ObjectWriter writer)
-      : parts_(parts), id_(writer.id()), owned_(true), writer_(std::move(writer)) {}
-  StoreArray(const ObjectParts& parts, ObjectView view, ray::internal::Hold lend)
-      : parts_(parts), id_(view.id()), owned_(false), view_(std::move(view)), lend_(std::move(lend)) {}
+  StoreArray(const ObjectParts& parts, ObjectWriter writer);
+  StoreArray(const ObjectParts& parts, ObjectView view, ray::internal::Hold lend);
   ~StoreArray() override;
 
   const ObjectId& id() const { return id_; }
@@ -34,6 +33,7 @@ class StoreArray final : public ray::internal::ArrayStorage {
   void Seal() override;
 
  private:
+  const LinkUse use_;  // first: the parts are there until all else has gone
   const ObjectParts& parts_;
   const ObjectId id_;
   const bool owned_;

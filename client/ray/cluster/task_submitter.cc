@@ -144,6 +144,7 @@ ActorLinkPtr TaskSubmitter::CreateActor(const std::string& factory, CallArgument
   actor->actor_namespace = options.actor_namespace.empty() ? parts_.link.actor_namespace() : options.actor_namespace;
   actor->max_restarts = options.max_restarts;
   actor->detached = options.detached;
+  actor->max_concurrency = options.max_concurrency;
   submission->actor = actors_.Make(id, /*ends_with_handles=*/!options.detached);
   ActorLinkPtr link = submission->actor;
   const auto fail = [link](const FailurePtr& failure) { link->Die(AsActorDied(*failure, false)); };

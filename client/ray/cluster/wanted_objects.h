@@ -27,7 +27,8 @@ class WantedObjects {
   // Wants them while it lives.
   class Scope {
    public:
-    Scope(WantedObjects& wanted, std::vector<ObjectId> ids, bool in_wait) : wanted_(wanted), ids_(std::move(ids)) {
+    Scope(WantedObjects& wanted, std::vector<ObjectId> ids, bool in_wait)
+        : use_(wanted.link_.uses()), wanted_(wanted), ids_(std::move(ids)) {
       wanted_.Want(ids_, in_wait);
     }
     ~Scope() { wanted_.WantNoLonger(ids_); }
@@ -35,6 +36,7 @@ class WantedObjects {
     Scope& operator=(const Scope&) = delete;
 
    private:
+    const LinkUse use_;
     WantedObjects& wanted_;
     const std::vector<ObjectId> ids_;
   };

@@ -87,6 +87,7 @@ void LocalActor::Kill(bool no_restart) {
 }
 
 void LocalActor::Release() {
+  if (store_->InChild()) return;
   const MutexLock lock(mutex_);
   released_ = true;
   changed_.NotifyAll();

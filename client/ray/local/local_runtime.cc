@@ -118,6 +118,7 @@ class LocalRuntime : public ray::internal::Runtime {
     auto handle = std::make_shared<LocalActorHandle>(actor);
     const auto ended = Reap();
     const MutexLock lock(mutex_);
+    if (stopped_) throw RayException("Ray has been shut down in this process");  // nobody would end the actor's threads
     if (!options.name.empty()) {
       std::weak_ptr<LocalActorHandle>& named = names_[{actor_options.actor_namespace, options.name}];
       if (const auto other = named.lock(); other != nullptr && !other->actor().Dead())
@@ -238,6 +239,7 @@ class LocalRuntime : public ray::internal::Runtime {
     std::vector<std::shared_ptr<LocalActorHandle>> detached;
     {
       const MutexLock lock(mutex_);
+      stopped_ = true;
       actors.swap(actors_);
       detached.swap(detached_);
     }
@@ -249,6 +251,7 @@ class LocalRuntime : public ray::internal::Runtime {
   const std::string namespace_;
   const std::shared_ptr<LocalStore> store_ = std::make_shared<LocalStore>();
   Mutex mutex_;
+  bool stopped_ RAYLET_GUARDED_BY(mutex_) = false;
   std::vector<std::shared_ptr<LocalActor>> actors_ RAYLET_GUARDED_BY(mutex_);
   std::vector<std::shared_ptr<LocalActorHandle>> detached_ RAYLET_GUARDED_BY(mutex_);
   std::unordered_map<ActorId, std::weak_ptr<LocalActorHandle>> by_id_ RAYLET_GUARDED_BY(mutex_);

@@ -189,11 +189,13 @@ void LocalStore::Stop() {
 }
 
 void LocalStore::ForgetObject(const ObjectId& id) {
+  if (InChild()) return;
   const MutexLock lock(mutex_);
   objects_.erase(id);
 }
 
 void LocalStore::ForgetArray(const ObjectId& id) {
+  if (InChild()) return;
   const MutexLock lock(mutex_);
   arrays_.erase(id);
 }

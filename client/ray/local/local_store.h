@@ -16,6 +16,7 @@
 #include <ray/api/exceptions.h>
 #include <ray/internal/runtime.h>
 
+#include "base/fork_generation.h"
 #include "base/mutex.h"
 #include "client/ray/api/object_state.h"
 #include "fbs/ids.h"
@@ -84,6 +85,8 @@ class LocalStore : public std::enable_shared_from_this<LocalStore> {
   std::shared_ptr<ray::internal::ArrayStorage> NewArray(size_t bytes, std::string_view metadata);
   std::shared_ptr<ray::internal::ArrayStorage> FindArray(std::string_view id);  // throws where there is none
 
+  // Handles that go in a forked child leave the store alone: a thread of the parent may have held its lock.
+  bool InChild() const { return generation_ != ForkGeneration(); }
   void Stop();  // whoever waits, or waits later, gets a RayException
 
  private:
@@ -93,6 +96,7 @@ class LocalStore : public std::enable_shared_from_this<LocalStore> {
   void ForgetObject(const ObjectId& id);
   void ForgetArray(const ObjectId& id);
 
+  const uint64_t generation_ = (CountForks(), ForkGeneration());  // of the process whose store it is
   std::atomic<uint64_t> next_number_{1};
   Mutex mutex_;
   ConditionVariable changed_;

@@ -232,9 +232,9 @@ void RunWorker(const ray::RayConfig& config) {
     // User code that starts programs of its own must not make workers of them.
     ::unsetenv("RAYLET_WORKER_TOKEN");
     ClusterParts& parts = ClusterParts::Connect(std::move(options));
-    ClusterRuntime runtime(parts, nullptr);
-    ray::internal::SetCurrentRuntime(&runtime);
-    loop->Run(parts, runtime);
+    auto* const runtime = new ClusterRuntime(parts, nullptr);  // and so do the program's threads
+    ray::internal::SetCurrentRuntime(runtime);
+    loop->Run(parts, *runtime);
     std::fflush(nullptr);
     ::_exit(0);
   } catch (const std::exception& e) {

@@ -250,7 +250,7 @@ TEST(Scheduler, PoolIsBoundedAndSaysSo) {
   const auto& shapes = bench.scheduler.queue().shapes(kJob);
   ASSERT_EQ(shapes.size(), 1u);
   EXPECT_EQ(bench.scheduler.WhyWaiting(kJob, *shapes[0]),
-            "the pool is full with 2 workers: 2 of actors, 0 blocked, 0 idle");
+            "the pool is full with 2 workers (2 of actors, 0 blocked, 0 idle)");
 }
 
 TEST(Scheduler, IdleWorkerOfAnotherJobMakesRoomInAFullPool) {

@@ -91,7 +91,8 @@ TEST(WhyWaiting, SaysThatWorkersAreKeptForWhatBlockedOnesWaitFor) {
   EXPECT_EQ(started, 1u);  // the others are kept for tasks of depths 1, 2 and 3
   const auto& shapes = scheduler.queue().shapes(1);
   ASSERT_EQ(shapes.size(), 1u);
-  EXPECT_EQ(scheduler.WhyWaiting(1, *shapes[0]), "the pool keeps 3 workers for tasks that others wait for; blocked: 1");
+  EXPECT_EQ(scheduler.WhyWaiting(1, *shapes[0]),
+            "the pool of 4 workers keeps 3 of them for tasks that others wait for (1 blocked)");
 }
 
 }  // namespace

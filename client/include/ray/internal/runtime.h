@@ -78,7 +78,7 @@ class RAYLET_API Runtime {
   virtual ~Runtime();
 
   // First step of Shutdown: no new work, calls that wait throw, user code that runs comes to its end. The runtime is
-  // still the current one meanwhile; it is destroyed afterwards.
+  // still the current one meanwhile; it is destroyed afterwards, once no thread is inside of a call.
   virtual void Stop() {}
 
   virtual ObjectHandle Put(Packed value) = 0;

@@ -1,0 +1,96 @@
+#include "client/ray/api/runtime_gate.h"
+
+#include <utility>
+
+#include <ray/api/exceptions.h>
+
+#include "client/ray/api/current_runtime.h"
+
+namespace ray::internal {
+
+RuntimeGate& RuntimeGate::Instance() {
+  static RuntimeGate* const gate = new RuntimeGate();
+  return *gate;
+}
+
+void RuntimeGate::Set(Runtime* runtime) { runtime_.store(runtime, std::memory_order_seq_cst); }
+
+RuntimeGate::Call::Call(const RuntimeGate& gate) : gate_(gate) {
+  CheckNotInChild();
+  gate_.inside_.fetch_add(1, std::memory_order_seq_cst);
+  runtime_ = gate_.runtime_.load(std::memory_order_seq_cst);
+  if (runtime_ != nullptr) [[likely]]
+    return;
+  gate_.inside_.fetch_sub(1, std::memory_order_release);
+  ThrowNotInitialised();
+}
+
+ObjectHandle RuntimeGate::Put(Packed value) { return Call(*this)->Put(std::move(value)); }
+
+ObjectHandle RuntimeGate::SubmitTask(const std::string& function, std::vector<Argument> arguments,
+                                     const CallOptions& options) {
+  return Call(*this)->SubmitTask(function, std::move(arguments), options);
+}
+
+ActorHandleState RuntimeGate::CreateActor(const std::string& factory, std::vector<Argument> arguments,
+                                          const CallOptions& options) {
+  return Call(*this)->CreateActor(factory, std::move(arguments), options);
+}
+
+ObjectHandle RuntimeGate::SubmitActorCall(const ActorHandleState& actor, const std::string& method,
+                                          std::vector<Argument> arguments, const CallOptions& options) {
+  return Call(*this)->SubmitActorCall(actor, method, std::move(arguments), options);
+}
+
+void RuntimeGate::KillActor(const ActorHandleState& actor, bool no_restart) {
+  Call(*this)->KillActor(actor, no_restart);
+}
+
+ActorHandleState RuntimeGate::FindActor(const std::string& name, const std::string& actor_namespace) {
+  return Call(*this)->FindActor(name, actor_namespace);
+}
+
+PackedView RuntimeGate::Get(const ObjectHandle& object, int64_t timeout_ms) {
+  return Call(*this)->Get(object, timeout_ms);
+}
+
+Hold RuntimeGate::Bring(std::span<const ObjectHandle> objects) { return Call(*this)->Bring(objects); }
+
+Hold RuntimeGate::BringArraysOf(std::span<const PackedView> values) { return Call(*this)->BringArraysOf(values); }
+
+std::vector<bool> RuntimeGate::Wait(std::span<const ObjectHandle> objects, size_t count, int64_t timeout_ms) {
+  return Call(*this)->Wait(objects, count, timeout_ms);
+}
+
+void RuntimeGate::PackReference(const ObjectHandle& object, char* id) { Call(*this)->PackReference(object, id); }
+
+ObjectHandle RuntimeGate::UnpackReference(std::string_view id) { return Call(*this)->UnpackReference(id); }
+
+std::string RuntimeGate::IdOf(const ObjectHandle& object) const { return Call(*this)->IdOf(object); }
+
+ObjectHandle RuntimeGate::FindObject(const std::string& id) { return Call(*this)->FindObject(id); }
+
+void RuntimeGate::PackActor(const ActorHandleState& actor, std::string& bytes) { Call(*this)->PackActor(actor, bytes); }
+
+ActorHandleState RuntimeGate::UnpackActor(std::string_view bytes) { return Call(*this)->UnpackActor(bytes); }
+
+std::string RuntimeGate::IdOf(const ActorHandleState& actor) const { return Call(*this)->IdOf(actor); }
+
+std::shared_ptr<ArrayStorage> RuntimeGate::AllocateArray(size_t bytes, std::string_view metadata) {
+  return Call(*this)->AllocateArray(bytes, metadata);
+}
+
+void RuntimeGate::PackArray(const std::shared_ptr<ArrayStorage>& array, char* id) { Call(*this)->PackArray(array, id); }
+
+std::shared_ptr<ArrayStorage> RuntimeGate::UnpackArray(std::string_view id) { return Call(*this)->UnpackArray(id); }
+
+std::string RuntimeGate::ActorNamespace() const { return Call(*this)->ActorNamespace(); }
+
+bool RuntimeGate::WasCurrentActorRestarted() const { return Call(*this)->WasCurrentActorRestarted(); }
+
+void RuntimeGate::ExitActor() {
+  Call(*this)->ExitActor();
+  __builtin_unreachable();  // the call above does not return, which the compiler does not see through
+}
+
+}  // namespace ray::internal

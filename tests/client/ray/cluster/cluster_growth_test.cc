@@ -1,0 +1,65 @@
+// What a program does again and again leaves nothing behind in its memory.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+
+#include "tests/cluster/machines.h"
+#include "tests/harness/daemon_process.h"
+#include "tests/harness/run_folder.h"
+
+namespace cluster_test {
+namespace {
+
+using raylet::Deadline;
+using raylet::test::DaemonProcess;
+using raylet::test::Machine;
+using raylet::test::ProcessOptions;
+using raylet::test::RunFolder;
+using raylet::test::WriteToken;
+using namespace std::chrono_literals;
+
+struct Growth {
+  double bytes_each = 0;
+  size_t mappings = 0;
+};
+
+Growth GrowthOf(const std::string& what, int warm_up, int times) {
+  const RunFolder folder;
+  const Machine machine(WriteToken(folder), {"--num-cpus", "2"});
+  ProcessOptions options;
+  options.environment = {{"RAY_ADDRESS", machine.socket()}};
+  auto driver =
+      DaemonProcess::StartPlain(RAY_CLUSTER_GROWTH, {what, std::to_string(warm_up), std::to_string(times)}, options);
+  EXPECT_TRUE(driver);
+  if (!driver) return {};
+  const auto end = driver->Wait(Deadline::After(100s));
+  EXPECT_TRUE(end && end->exit_code == 0) << driver->Output();
+  Growth growth;
+  EXPECT_EQ(
+      std::sscanf(driver->Output().c_str(), "bytes each: %lf\nmappings: %zu", &growth.bytes_each, &growth.mappings), 2)
+      << driver->Output();
+  return growth;
+}
+
+#ifndef RAYLET_SANITIZED  // a sanitizer's heap is not the C library's
+
+TEST(GrowthTest, InitAndShutdownLeaveNothingBehind) {
+  const Growth growth = GrowthOf("pairs", 50, 300);
+  EXPECT_LT(growth.bytes_each, 16);
+  EXPECT_LT(growth.mappings, 5u);
+}
+
+TEST(GrowthTest, AnActorThatDiedLeavesNothingBehindInItsCreator) {
+  const Growth growth = GrowthOf("actors", 30, 100);
+  EXPECT_LT(growth.bytes_each, 16);
+  EXPECT_LT(growth.mappings, 5u);
+}
+
+TEST(GrowthTest, ATaskThatEndedLeavesNothingBehindInItsOwner) {
+  EXPECT_LT(GrowthOf("objects", 2'000, 10'000).bytes_each, 1);
+}
+
+#endif
+
+}  // namespace
+}  // namespace cluster_test

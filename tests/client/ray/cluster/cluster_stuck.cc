@@ -1,0 +1,48 @@
+// A driver for tests, whose work cannot go on, for a reason that its first argument names. It runs on the daemons of
+// RAY_ADDRESS until somebody ends it.
+#include <ray/api.h>
+#include <unistd.h>
+
+#include <string>
+#include <vector>
+
+namespace {
+
+int One() { return 1; }
+struct Idle {
+  static Idle* Create() { return new Idle(); }
+  int One() { return 1; }
+};
+int CreateInATask() {
+  auto actor = ray::Actor(Idle::Create).SetMaxConcurrency(4).Remote();
+  return *actor.Task(&Idle::One).Remote().Get();
+}
+
+}  // namespace
+
+RAY_REMOTE(One, CreateInATask, Idle::Create, &Idle::One);
+
+int main(int argc, char** argv) {
+  ray::Init();
+  const std::string why = argc > 1 ? argv[1] : "";
+  std::vector<ray::ObjectRef<int>> tasks;
+  std::vector<ray::ActorHandle<Idle>> actors;
+  const auto submit = [&](const std::string& resource, int count) {
+    for (int i = 0; i < count; ++i) tasks.push_back(ray::Task(One).SetResource(resource, 2).Remote());
+  };
+  if (why == "resource") {
+    submit("none", 12);
+    // Whatever the first cause would be told again for has happened once the second one has been told.
+    while (ray::Wait(tasks, 1, 4'000).ready.empty() && tasks.size() < 13) submit("nothing", 1);
+  } else if (why == "pool") {
+    for (int i = 0; i < 4; ++i) actors.push_back(ray::Actor(Idle::Create).Remote());
+    tasks.push_back(ray::Task(One).Remote());
+  } else if (why == "concurrency") {
+    for (int i = 0; i < 3; ++i) actors.push_back(ray::Actor(Idle::Create).SetMaxConcurrency(4).Remote());
+    ray::Task(CreateInATask).Remote().Get();
+  } else {
+    return 2;
+  }
+  ray::Wait(tasks, static_cast<int>(tasks.size()), 60'000);
+  for (;;) ::pause();
+}

@@ -1,0 +1,87 @@
+// A driver whose work cannot go on hears why on its standard error, once.
+#include <gtest/gtest.h>
+
+#include "tests/cluster/machines.h"
+#include "tests/harness/daemon_process.h"
+#include "tests/harness/run_folder.h"
+
+namespace cluster_test {
+namespace {
+
+using raylet::test::DaemonProcess;
+using raylet::test::Eventually;
+using raylet::test::Machine;
+using raylet::test::ProcessOptions;
+using raylet::test::RunFolder;
+using raylet::test::WriteToken;
+using namespace std::chrono_literals;
+
+size_t CountOf(const std::string& what, const std::string& text) {
+  size_t count = 0;
+  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++count;
+  return count;
+}
+
+class StuckDriverTest : public ::testing::Test {
+ protected:
+  void Start(const std::string& why, std::vector<std::string> flags = {}) {
+    flags.insert(flags.end(), {"--num-cpus", "2"});
+    machine_ = std::make_unique<Machine>(token_, flags);
+    ProcessOptions options;
+    options.environment = {{"RAY_ADDRESS", machine_->socket()}};
+    auto driver = DaemonProcess::StartPlain("/bin/sh", {"-c", "exec \"$0\" \"$1\" >/dev/null", RAY_CLUSTER_STUCK, why},
+                                            options);  // stderr alone is kept
+    ASSERT_TRUE(driver) << driver.error().message;
+    driver_ = std::make_unique<DaemonProcess>(*std::move(driver));
+  }
+  bool Says(const std::string& line, raylet::Duration within) {
+    return Eventually(within, [&] { return driver_->Output().find(line) != std::string::npos; });
+  }
+
+  RunFolder folder_;
+  const std::string token_ = WriteToken(folder_);
+  std::unique_ptr<Machine> machine_;
+  std::unique_ptr<DaemonProcess> driver_;
+};
+
+TEST_F(StuckDriverTest, HearsOfAResourceThatNoMachineHas) {
+  ASSERT_NO_FATAL_FAILURE(Start("resource"));
+  const std::string first =
+      "raylet: 12 tasks wait for 2 of the resource \"none\", which no machine has: start a raylet with --resources "
+      "'{\"none\": 2}', or take SetResource away\n";
+  ASSERT_TRUE(Says(first, 20s)) << driver_->Output() << machine_->raylet->Output();
+  ASSERT_TRUE(Says("raylet: 1 task waits for 2 of the resource \"nothing\"", 20s)) << driver_->Output();
+  EXPECT_EQ(CountOf("\n", driver_->Output()), 2u) << driver_->Output();
+}
+
+TEST_F(StuckDriverTest, HearsThatThePoolIsFull) {
+  ASSERT_NO_FATAL_FAILURE(Start("pool", {"--max-workers", "3"}));
+  ASSERT_TRUE(
+      Says("raylet: 1 task and 1 actor wait for a worker process, and the pool is full with 3 workers (3 of "
+           "actors, 0 blocked, 0 idle): raise the raylet's --max-workers, or end actors that nobody needs\n",
+           30s))
+      << driver_->Output() << machine_->raylet->Output();
+}
+
+TEST_F(StuckDriverTest, HearsOnceThatItsActorsRunOneCallAtATime) {
+  ASSERT_NO_FATAL_FAILURE(Start("concurrency"));
+  ASSERT_TRUE(
+      Says("raylet: SetMaxConcurrency(4) has no effect yet on a cluster: calls of one actor run one at a "
+           "time\n",
+           20s))
+      << driver_->Output() << machine_->raylet->Output();
+  EXPECT_EQ(CountOf("\n", driver_->Output()), 1u) << driver_->Output();
+}
+
+TEST(MaxWorkers, OutsideItsLimitsIsRefused) {
+  for (const char* const wrong : {"0", "-1", "481"}) {
+    const auto raylet = DaemonProcess::Start(
+        "raylet", {"--socket", "/nowhere/raylet", "--store-socket", "/nowhere/store", "--max-workers", wrong});
+    ASSERT_FALSE(raylet);
+    EXPECT_NE(raylet.error().message.find("--max-workers must be at least 1 and 480 at most"), std::string::npos)
+        << raylet.error().message;
+  }
+}
+
+}  // namespace
+}  // namespace cluster_test
