@@ -88,7 +88,7 @@ Result<ActorHost::Served> ActorHost::ServeOne(HostedChannel& channel) {
   request.caller_store_client = channel.caller_store_client;
   request.lend = record_.lend;
   // The record stays in the ring meanwhile: the arguments are read where they lie.
-  CallOutcome outcome = executor_.Call(request, instance_.object);
+  CallOutcome outcome = runner_.Call(request, instance_.object);
   if (outcome.exit_actor) return Served::kActorExits;
   ReplyRecord reply;
   reply.call = record_.call;

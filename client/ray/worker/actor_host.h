@@ -31,7 +31,7 @@ struct HostedChannel {
 
 class ActorHost {
  public:
-  ActorHost(Ownership& ownership, CallExecutor& executor) : ownership_(ownership), executor_(executor) {}
+  ActorHost(Ownership& ownership, CallRunner& runner) : ownership_(ownership), runner_(runner) {}
   ~ActorHost();
 
   void SetInstance(ray::internal::ActorInstance instance) { instance_ = instance; }
@@ -54,7 +54,7 @@ class ActorHost {
   bool SendWaiting(HostedChannel& channel);  // true: some went
 
   Ownership& ownership_;
-  CallExecutor& executor_;
+  CallRunner& runner_;
   ray::internal::ActorInstance instance_;
   std::vector<std::unique_ptr<HostedChannel>> channels_;
   CallRecord record_;  // of the call under way; its memory is used again

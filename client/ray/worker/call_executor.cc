@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "client/ray/cluster/cluster_runtime.h"
 #include "client/ray/worker/result_store.h"
+#include "fbs/text_bounds.h"
 
 namespace raylet::client {
 namespace {
@@ -26,11 +27,13 @@ FailurePtr NotRegistered(std::string_view function) {
   return failure;
 }
 
-CallOutcome Failed(FailurePtr failure) {
+CallOutcome Failed(const FailurePtr& failure) {
   CallOutcome outcome;
   outcome.kind = ValueView::Kind::kFailed;
-  outcome.bytes = EncodeFailure(*failure);
-  outcome.failure = std::move(failure);
+  Failure shortened = *failure;
+  Shorten(shortened);
+  outcome.bytes = EncodeFailure(shortened);
+  outcome.failure = std::make_shared<const Failure>(std::move(shortened));
   return outcome;
 }
 
@@ -127,7 +130,7 @@ CallOutcome CallExecutor::Execute(const CallRequest& request, Run run) {
   }
   views_.clear();
   if (failure != nullptr && store_.Disconnected()) EndWithTheRaylet(link_, *failure);
-  if (failure != nullptr) outcome = Failed(std::move(failure));
+  if (failure != nullptr) outcome = Failed(failure);
   if (lend != nullptr) {
     outcome.arguments_retained = lend.use_count() > 1;
     if (outcome.arguments_retained)

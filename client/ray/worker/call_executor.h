@@ -38,12 +38,19 @@ struct CallOutcome {
   bool exit_actor = false;                  // user code called ExitActor: there is no outcome
 };
 
-class CallExecutor {
+// What an actor's host hands calls to.
+class CallRunner {
+ public:
+  virtual ~CallRunner() = default;
+  virtual CallOutcome Call(const CallRequest& request, void* instance) = 0;
+};
+
+class CallExecutor final : public CallRunner {
  public:
   CallExecutor(RayletLink& link, Ownership& ownership, StoreAccess& store)
       : link_(link), ownership_(ownership), store_(store) {}
 
-  CallOutcome Call(const CallRequest& request, void* instance);
+  CallOutcome Call(const CallRequest& request, void* instance) override;
   CallOutcome CreateActor(const CallRequest& request, ray::internal::ActorInstance& instance);
 
  private:

@@ -158,6 +158,21 @@ int SpoilLastCalls() {
   return spoiled;
 }
 
+int PushCalls(const std::string& function, const raylet::ValueView& argument) {
+  int pushed = 0;
+  raylet::CallRecord record;
+  record.call = uint64_t{1} << 40;
+  record.function = function;
+  record.arguments.push_back(argument);
+  std::vector<std::byte> bytes(raylet::CallRecordBytes(record));
+  raylet::WriteCallRecord(record, bytes);
+  for (std::byte* const channel : MappingsOf("raylet-channel-")) {
+    auto calls = raylet::RingProducer::Attach(raylet::RingsOf({channel, raylet::ChannelBytes()}).calls);
+    if (calls && calls->TryPush(static_cast<uint32_t>(raylet::CallRecordType::kCall), bytes)) ++pushed;
+  }
+  return pushed;
+}
+
 int CallThrough(ray::ActorHandle<Counter> counter, int by) {
   return *counter.Task(&Counter::Increment).Remote(by).Get();
 }

@@ -1,0 +1,117 @@
+#include "client/ray/worker/actor_host.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "base/shm_segment.h"
+#include "base/strings.h"
+
+namespace raylet::client {
+namespace {
+
+// Answers with its function's name, as often as its first argument has bytes.
+class Repeater final : public CallRunner {
+ public:
+  CallOutcome Call(const CallRequest& request, void*) override {
+    ++calls;
+    CallOutcome outcome;
+    for (size_t i = 0; i < request.arguments.front().bytes.size(); ++i) outcome.bytes += request.function;
+    return outcome;
+  }
+  int calls = 0;
+};
+
+// The caller's end of a channel, and the actor's doorbell.
+class Caller {
+ public:
+  Caller(ActorHost& host, ProcessId process) {
+    auto fd = CreateMemfd("channel", ChannelBytes(), /*reserve=*/false);
+    auto ours = Mapping::Map(fd->get(), ChannelBytes(), Mapping::Access::kReadWrite);
+    InitChannel({ours->data(), ours->size()});
+    const auto bell = [] {
+      auto memory = CreateMemfd("bell", sizeof(Doorbell), /*reserve=*/true);
+      return *std::move(memory);
+    };
+    auto hosted = std::make_unique<HostedChannel>();
+    hosted->number = process;
+    hosted->caller = process;
+    hosted->memory = *ChannelMemory::Attach(*fd, bell(), /*relayed=*/false, ChannelMemory::End::kActor);
+    channel = hosted.get();
+    host.Open(std::move(hosted));
+    memory = *ChannelMemory::Attach(*fd, bell(), /*relayed=*/false, ChannelMemory::End::kCaller);
+  }
+
+  // False: the ring has no room.
+  bool Call(std::string_view function, const std::string& argument) {
+    CallRecord record;
+    record.call = next_call;
+    record.function = function;
+    record.arguments.push_back({ValueView::Kind::kInline, argument, {}});
+    const auto room = memory.producer.TryReserve(CallRecordBytes(record));
+    if (!room) return false;
+    WriteCallRecord(record, *room);
+    memory.producer.Commit(static_cast<uint32_t>(CallRecordType::kCall), room->size());
+    ++next_call;
+    return true;
+  }
+
+  struct Taken {
+    CallRecordType type{};
+    uint64_t call = 0;
+    size_t bytes = 0;
+    std::string refusal;
+  };
+  std::optional<Taken> Take() {
+    const auto record = memory.consumer.Peek();
+    if (!record || !record->has_value()) return std::nullopt;
+    Taken taken;
+    taken.type = static_cast<CallRecordType>((*record)->type);
+    if (taken.type == CallRecordType::kReply) {
+      const auto reply = ParseReplyRecord((*record)->bytes);
+      if (!reply) return std::nullopt;
+      taken.call = reply->call;
+      taken.bytes = reply->result.bytes.size();
+    } else {
+      taken.refusal.assign(reinterpret_cast<const char*>((*record)->bytes.data()), (*record)->bytes.size());
+    }
+    memory.consumer.Pop();
+    return taken;
+  }
+
+  HostedChannel* channel = nullptr;
+  ChannelMemory memory;
+  uint64_t next_call = 1;
+};
+
+class ActorHostTest : public ::testing::Test {
+ protected:
+  // Until there is nothing to do.
+  void Serve() {
+    while (host_.HasWork()) host_.ServeSome();
+  }
+  Ownership ownership_;
+  Repeater runner_;
+  ActorHost host_{ownership_, runner_};
+};
+
+const std::string kName(1000, 'f');
+const std::string kSixty(60, 'x');  // so a reply has 60,000 bytes
+
+TEST_F(ActorHostTest, RefusesACallerWhoseFunctionNameIsTooLongAndServesTheOthers) {
+  Caller wild(host_, 7);
+  Caller other(host_, 8);
+  ASSERT_TRUE(wild.Call(std::string(200'000, 'f'), "x"));
+  ASSERT_TRUE(other.Call("f", "x"));
+  Serve();
+  const auto refused = wild.Take();
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->type, CallRecordType::kRefused);
+  EXPECT_NE(refused->refusal.find("a function of 200000 bytes and the limit is 1024"), std::string::npos)
+      << refused->refusal;
+  EXPECT_TRUE(other.Take());
+  EXPECT_EQ(runner_.calls, 1);
+}
+
+}  // namespace
+}  // namespace raylet::client
