@@ -150,6 +150,7 @@ Result<RingConsumer> RingConsumer::Attach(std::span<std::byte> memory) {
   consumer.data_ = attached->data;
   consumer.capacity_ = attached->capacity;
   consumer.head_ = attached->head;
+  consumer.told_head_ = attached->head;
   consumer.cached_tail_ = attached->head;  // the first Peek looks
   return consumer;
 }
@@ -193,6 +194,15 @@ void RingConsumer::Pop() {
   head_ += peeked_bytes_;
   peeked_bytes_ = 0;
   PublishHead(*header_, head_);
+}
+
+// A record and the padding before it have less than twice a record's most, which is half a ring.
+// So a producer finds the ring full only with half a ring to pop before it. Whoever pops that far
+// says so here after at least one of those pops.
+bool RingConsumer::TakeRoomNews() {
+  if (head_ - told_head_ < capacity_ / 8) return false;
+  told_head_ = head_;
+  return true;
 }
 
 }  // namespace raylet

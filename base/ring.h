@@ -68,12 +68,17 @@ class RingConsumer {
   // The next record, nothing when empty, kProtocolError when the shared side makes no sense.
   Result<std::optional<RingRecord>> Peek();
   void Pop();  // the record that Peek returned
+  // Whether a producer that found the ring full may have room since this was last true. Ask after
+  // the last Pop of a turn, and wake the producer if so. True at most once for each eighth of a
+  // ring, so that a wake costs little for each record.
+  bool TakeRoomNews();
 
  private:
   RingHeader* header_ = nullptr;
   const std::byte* data_ = nullptr;
   size_t capacity_ = 0;
   uint64_t head_ = 0;
+  uint64_t told_head_ = 0;  // where TakeRoomNews was last true
   mutable uint64_t cached_tail_ = 0;
   size_t peeked_bytes_ = 0;  // size of the record that Pop drops, with the padding before it
 };

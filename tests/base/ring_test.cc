@@ -83,6 +83,30 @@ TEST(RingTest, AFullRingTakesNothingAndGoesOnAfterOnePop) {
   EXPECT_FALSE(producer.TryPush(1, bytes));
 }
 
+// A producer that found no room sleeps, and hears of room by what the consumer says.
+TEST(RingTest, AConsumerSaysThatThereIsRoomToAProducerThatFoundNone) {
+  std::mt19937_64 random(1);
+  RingMemory memory(4096);
+  RingProducer producer = RingProducer::Attach(memory.span()).value();
+  RingConsumer consumer = RingConsumer::Attach(memory.span()).value();
+  int news = 0;
+  for (int round = 0; round < 2000; ++round) {
+    std::vector<std::byte> bytes(random() % (producer.record_bytes_max() + 1));
+    while (producer.TryPush(1, bytes)) bytes.resize(random() % (producer.record_bytes_max() + 1));
+    bool told = false;
+    while (consumer.Peek().value()) {
+      consumer.Pop();
+      if (random() % 3 != 0 || !consumer.TakeRoomNews()) continue;
+      ++news;
+      told = true;
+      if (random() % 2 == 0) break;  // what was said after one of the pops is enough
+    }
+    if (!told && consumer.TakeRoomNews()) ++news, told = true;
+    ASSERT_TRUE(told) << round;
+  }
+  EXPECT_LT(news, 2000 * 8);
+}
+
 TEST(RingTest, ARecordNeverCrossesTheEnd) {
   RingMemory memory(4096);
   RingProducer producer = RingProducer::Attach(memory.span()).value();

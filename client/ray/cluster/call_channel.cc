@@ -65,6 +65,12 @@ bool CallChannel::TryReleaseLend(LendId lend) {
 }
 
 Result<size_t> CallChannel::Drain() {
+  auto taken = TakeRecords();
+  if (replies_.TakeRoomNews()) bell_.Ring();
+  return taken;
+}
+
+Result<size_t> CallChannel::TakeRecords() {
   size_t records = 0;
   for (;;) {
     const auto record = replies_.Peek();

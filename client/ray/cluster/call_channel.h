@@ -67,7 +67,7 @@ class CallChannel : public std::enable_shared_from_this<CallChannel> {
   // Under the drain lock. The number of records taken; kProtocolError when the other side wrote
   // nonsense, kUnavailable when it says that we did.
   bool HasReplies() const { return !replies_.Empty(); }
-  Result<size_t> Drain();
+  Result<size_t> Drain();  // wakes an actor whose replies had no room
   // Fails every call that has no reply yet. After the last Drain.
   void FailPending(const FailurePtr& failure) RAYLET_EXCLUDES(pending_mutex_);
   size_t pending() const { return pending_count_.load(std::memory_order_acquire); }
@@ -75,6 +75,7 @@ class CallChannel : public std::enable_shared_from_this<CallChannel> {
   const std::weak_ptr<ActorLink>& actor() const { return actor_; }
 
  private:
+  Result<size_t> TakeRecords();
   Result<void> TakeReply(std::span<const std::byte> bytes) RAYLET_EXCLUDES(pending_mutex_);
 
   RayletLink& link_;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
+#include <optional>
 #include <string>
 
 #include "base/shm_segment.h"
@@ -111,6 +113,59 @@ TEST_F(ActorHostTest, RefusesACallerWhoseFunctionNameIsTooLongAndServesTheOthers
       << refused->refusal;
   EXPECT_TRUE(other.Take());
   EXPECT_EQ(runner_.calls, 1);
+}
+
+TEST_F(ActorHostTest, ReadsNoMoreOfACallerThatReadsNoReplies) {
+  Caller lazy(host_, 7);
+  Caller other(host_, 8);
+  uint64_t submitted = 0;
+  for (int round = 0; round < 100; ++round) {
+    while (submitted < 20'000 && lazy.Call(kName, kSixty)) ++submitted;
+    Serve();
+  }
+  const auto answered = static_cast<uint64_t>(runner_.calls);
+  EXPECT_LT(lazy.channel->waiting_bytes, kWaitingRepliesBytesMax + kRecordBytesMax);
+  EXPECT_LT(answered * 60'000, kWaitingRepliesBytesMax + kChannelRingBytes + kRecordBytesMax);
+  EXPECT_GT(submitted, answered) << "the ring of calls is full";
+  EXPECT_FALSE(host_.HasWork()) << "or it would spin";
+  ASSERT_TRUE(other.Call("f", "xx"));
+  Serve();
+  const auto reply = other.Take();
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->bytes, 2u);
+  // It reads again: all of them come, in order.
+  for (uint64_t call = 1; call <= submitted; ++call) {
+    auto taken = lazy.Take();
+    if (!taken) {
+      Serve();
+      taken = lazy.Take();
+    }
+    ASSERT_TRUE(taken) << call;
+    ASSERT_EQ(taken->call, call);
+    ASSERT_EQ(taken->bytes, 60'000u);
+  }
+  EXPECT_EQ(lazy.channel->waiting_bytes, 0u);
+}
+
+TEST_F(ActorHostTest, BoundsWhatWaitsForAllCallersTogether) {
+  std::deque<Caller> callers;
+  size_t waiting = 0;
+  for (ProcessId process = 1; process <= 10; ++process) {
+    Caller& caller = callers.emplace_back(host_, process);
+    for (int i = 0; i < 200; ++i) static_cast<void>(caller.Call(kName, kSixty));
+    Serve();
+  }
+  for (const Caller& caller : callers) waiting += caller.channel->waiting_bytes;
+  EXPECT_LT(waiting, kAllWaitingRepliesBytesMax + callers.size() * kRecordBytesMax);
+  // A caller that goes takes what waits for it with it.
+  while (!callers.empty()) {
+    host_.Close(callers.back().channel->number);
+    callers.pop_back();
+  }
+  Caller next(host_, 99);
+  for (int i = 0; i < 60; ++i) ASSERT_TRUE(next.Call(kName, kSixty));
+  Serve();
+  EXPECT_GT(next.channel->waiting_bytes, 2u << 20) << "it may have as much as the first one";
 }
 
 }  // namespace
