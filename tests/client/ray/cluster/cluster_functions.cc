@@ -144,15 +144,16 @@ int SpoilLastCalls() {
     auto* const calls = reinterpret_cast<raylet::RingHeader*>(channel);
     auto* const data = channel + sizeof(raylet::RingHeader);
     const uint64_t end = calls->tail.load();
+    const uint64_t base = calls->base.load();
     uint64_t last = calls->head.load();  // of the call under way, or of one that was answered just now
     for (uint64_t next = last; next < end;) {
       last = next;
       uint32_t size = 0;
-      std::memcpy(&size, data + next % raylet::kChannelRingBytes, sizeof size);
+      std::memcpy(&size, data + (next - base) % raylet::kChannelRingBytes, sizeof size);
       next += 8 + (size + 7) / 8 * 8;
     }
     if (last == end) continue;
-    std::memset(data + last % raylet::kChannelRingBytes, 0xff, 8);
+    std::memset(data + (last - base) % raylet::kChannelRingBytes, 0xff, 8);
     ++spoiled;
   }
   return spoiled;

@@ -1,6 +1,8 @@
 #include "client/ray/worker/actor_host.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <deque>
 #include <optional>
@@ -42,6 +44,7 @@ class Caller {
     channel = hosted.get();
     host.Open(std::move(hosted));
     memory = *ChannelMemory::Attach(*fd, bell(), /*relayed=*/false, ChannelMemory::End::kCaller);
+    fd_ = *std::move(fd);
   }
 
   // False: the ring has no room.
@@ -81,9 +84,18 @@ class Caller {
     return taken;
   }
 
+  size_t resident_bytes() const {
+    struct stat status {};
+    EXPECT_EQ(::fstat(fd_.get(), &status), 0);
+    return static_cast<size_t>(status.st_blocks) * 512;
+  }
+
   HostedChannel* channel = nullptr;
   ChannelMemory memory;
   uint64_t next_call = 1;
+
+ private:
+  UniqueFd fd_;
 };
 
 class ActorHostTest : public ::testing::Test {
@@ -166,6 +178,28 @@ TEST_F(ActorHostTest, BoundsWhatWaitsForAllCallersTogether) {
   for (int i = 0; i < 60; ++i) ASSERT_TRUE(next.Call(kName, kSixty));
   Serve();
   EXPECT_GT(next.channel->waiting_bytes, 2u << 20) << "it may have as much as the first one";
+}
+
+TEST_F(ActorHostTest, AThousandCallersCostTwoPagesEachUntilOneOfThemHasMoreUnderWay) {
+  rlimit files{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &files), 0);
+  files.rlim_cur = files.rlim_max;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &files), 0);
+  std::deque<Caller> callers;
+  for (ProcessId process = 1; process <= 1000; ++process) callers.emplace_back(host_, process);
+  for (int round = 0; round < 200; ++round) {
+    for (Caller& caller : callers) ASSERT_TRUE(caller.Call("f", "xxx"));
+    Serve();
+    for (Caller& caller : callers) ASSERT_TRUE(caller.Take());
+  }
+  for (const Caller& caller : callers) ASSERT_EQ(caller.resident_bytes(), 8192u);
+  // A burst goes through at once.
+  Caller& busy = callers.front();
+  for (int i = 0; i < 5000; ++i) ASSERT_TRUE(busy.Call("f", "xxx"));
+  Serve();
+  for (int i = 0; i < 5000; ++i) ASSERT_TRUE(busy.Take());
+  EXPECT_GT(busy.resident_bytes(), 400u << 10);
+  EXPECT_EQ(callers.back().resident_bytes(), 8192u);
 }
 
 }  // namespace
