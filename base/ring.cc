@@ -1,5 +1,8 @@
 #include "base/ring.h"
 
+#include <sys/mman.h>
+
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <new>
@@ -10,14 +13,22 @@
 namespace raylet {
 namespace {
 
-constexpr uint64_t kRingMagic = 0x31676e6972796172;  // "rayring1"
+constexpr uint64_t kRingMagic = 0x32676e6972796172;  // "rayring2"
 constexpr size_t kCapacityMin = 4096;
 constexpr uint32_t kPaddingType = 0xffffffff;  // skip the rest, up to the end of the data
 
-static_assert(sizeof(RingHeader) == 384 && offsetof(RingHeader, tail) == 128 && offsetof(RingHeader, head) == 256);
+static_assert(sizeof(RingHeader) == 384 && offsetof(RingHeader, tail) == 128 && offsetof(RingHeader, base) == 136 &&
+              offsetof(RingHeader, head) == 256);
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
 
 constexpr size_t kRecordHeaderBytes = 8;
+
+constexpr uintptr_t kPageBytes = 4096;
+// A producer gives back the pages of a burst, all but the first ones, after this many laps that
+// did without them. A lap ends where the ring begins anew, so it has a page's worth of records at
+// least.
+constexpr size_t kKeptBytes = size_t{64} << 10;
+constexpr int kShortLapsUntilGivenBack = 64;
 
 size_t RecordBytes(size_t size) { return kRecordHeaderBytes + ((size + 7) & ~size_t{7}); }
 
@@ -40,6 +51,12 @@ uint64_t SeeTail(const RingHeader& header) { return header.tail.load(std::memory
 void PublishHead(RingHeader& header, uint64_t head) { header.head.store(head, std::memory_order_release); }
 uint64_t SeeHead(const RingHeader& header) { return header.head.load(std::memory_order_acquire); }
 
+// Whether the first of these bytes, or a later one, is the first one of a page.
+bool EntersPage(const std::byte* at, size_t bytes) {
+  const auto address = std::bit_cast<uintptr_t>(at);
+  return (address - 1) / kPageBytes != (address + bytes - 1) / kPageBytes;
+}
+
 bool PositionsMakeSense(uint64_t head, uint64_t tail, size_t capacity) {
   return head <= tail && tail - head <= capacity && head % 8 == 0 && tail % 8 == 0;
 }
@@ -50,6 +67,7 @@ struct Attached {
   size_t capacity;
   uint64_t tail;
   uint64_t head;
+  uint64_t base;
 };
 
 Result<Attached> AttachRing(std::span<std::byte> memory) {
@@ -67,10 +85,12 @@ Result<Attached> AttachRing(std::span<std::byte> memory) {
   }
   const uint64_t tail = SeeTail(*header);
   const uint64_t head = SeeHead(*header);
-  if (!PositionsMakeSense(head, tail, capacity)) {
-    return Fail(ErrorCode::kProtocolError, StrCat("a ring's positions make no sense: head ", head, ", tail ", tail));
+  const uint64_t base = header->base.load(std::memory_order_relaxed);
+  if (!PositionsMakeSense(head, tail, capacity) || base > head || base % 8 != 0) {
+    return Fail(ErrorCode::kProtocolError,
+                StrCat("a ring's positions make no sense: head ", head, ", tail ", tail, ", base ", base));
   }
-  return Attached{header, memory.data() + sizeof(RingHeader), capacity, tail, head};
+  return Attached{header, memory.data() + sizeof(RingHeader), capacity, tail, head, base};
 }
 
 }  // namespace
@@ -94,15 +114,36 @@ Result<RingProducer> RingProducer::Attach(std::span<std::byte> memory) {
   producer.data_ = attached->data;
   producer.capacity_ = attached->capacity;
   producer.tail_ = attached->tail;
+  producer.base_ = attached->base;
   producer.cached_head_ = attached->head;
   return producer;
 }
 
+// Only an empty ring begins anew. Its consumer reads `base` once it sees a new tail, and has then
+// popped everything before `base`.
+void RingProducer::BeginAnew() {
+  if (cached_head_ != tail_ && SeeHead(*header_) != tail_) return;
+  cached_head_ = tail_;
+  const size_t lap = std::min<uint64_t>(tail_ - base_, capacity_);
+  touched_ = std::max(touched_, lap);
+  base_ = tail_;
+  header_->base.store(base_, std::memory_order_relaxed);
+  if (lap > kKeptBytes) short_laps_ = 0;
+  if (touched_ <= kKeptBytes || ++short_laps_ < kShortLapsUntilGivenBack) return;
+  // Whole pages only. Where the memory is of another kind the call fails, and the pages stay.
+  const uintptr_t first = (std::bit_cast<uintptr_t>(data_ + kKeptBytes) + kPageBytes - 1) / kPageBytes;
+  const uintptr_t end = std::bit_cast<uintptr_t>(data_ + touched_) / kPageBytes;
+  if (end > first) ::madvise(std::bit_cast<void*>(first * kPageBytes), (end - first) * kPageBytes, MADV_REMOVE);
+  touched_ = kKeptBytes;
+  short_laps_ = 0;
+}
+
 std::optional<std::span<std::byte>> RingProducer::TryReserve(size_t size) {
   RAYLET_CHECK(size <= record_bytes_max(), "a record of ", size, " bytes in a ring of ", capacity_);
-  const size_t at = tail_ & (capacity_ - 1);
-  const size_t to_end = capacity_ - at;
   const size_t record = RecordBytes(size);
+  if (const size_t at = Offset(); at != 0 && EntersPage(data_ + at, record)) BeginAnew();
+  const size_t at = Offset();
+  const size_t to_end = capacity_ - at;
   const bool wraps = record > to_end;
   const size_t wanted = wraps ? to_end + record : record;
   if (capacity_ - (tail_ - cached_head_) < wanted) {
@@ -120,7 +161,7 @@ std::optional<std::span<std::byte>> RingProducer::TryReserve(size_t size) {
 void RingProducer::Commit(uint32_t type, size_t size) {
   RAYLET_CHECK(size == reserved_bytes_ && type != kPaddingType, "commit of ", size, " bytes, type ", type);
   reserved_bytes_ = kNothingReserved;
-  const size_t at = tail_ & (capacity_ - 1);
+  const size_t at = Offset();
   const size_t to_end = capacity_ - at;
   const size_t record = RecordBytes(size);
   if (record > to_end) {
@@ -149,7 +190,9 @@ Result<RingConsumer> RingConsumer::Attach(std::span<std::byte> memory) {
   consumer.header_ = attached->header;
   consumer.data_ = attached->data;
   consumer.capacity_ = attached->capacity;
+  consumer.base_ = attached->base;
   consumer.head_ = attached->head;
+  consumer.told_head_ = attached->head;
   consumer.cached_tail_ = attached->head;  // the first Peek looks
   return consumer;
 }
@@ -163,10 +206,15 @@ Result<std::optional<RingRecord>> RingConsumer::Peek() {
     if (!PositionsMakeSense(head_, tail, capacity_)) {
       return Fail(ErrorCode::kProtocolError, StrCat("a ring's tail makes no sense: head ", head_, ", tail ", tail));
     }
+    if (const uint64_t base = header_->base.load(std::memory_order_relaxed); base != base_) {
+      if (base != head_)
+        return Fail(ErrorCode::kProtocolError, StrCat("a ring's base makes no sense: head ", head_, ", base ", base));
+      base_ = base;
+    }
     cached_tail_ = tail;
   }
   const size_t published = cached_tail_ - head_;
-  size_t at = head_ & (capacity_ - 1);
+  size_t at = (head_ - base_) & (capacity_ - 1);
   size_t skipped = 0;
   uint64_t header = LoadRecordHeader(data_ + at);
   if (header >> 32 == kPaddingType) {
@@ -193,6 +241,15 @@ void RingConsumer::Pop() {
   head_ += peeked_bytes_;
   peeked_bytes_ = 0;
   PublishHead(*header_, head_);
+}
+
+// A record and the padding before it have less than twice a record's most, which is half a ring.
+// So a producer finds the ring full only with half a ring to pop before it. Whoever pops that far
+// says so here after at least one of those pops.
+bool RingConsumer::TakeRoomNews() {
+  if (head_ - told_head_ < capacity_ / 8) return false;
+  told_head_ = head_;
+  return true;
 }
 
 }  // namespace raylet

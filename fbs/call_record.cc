@@ -95,6 +95,17 @@ tl::unexpected<Error> Malformed(const char* what, size_t bytes) {
   return Fail(ErrorCode::kProtocolError, StrCat("malformed ", what, " record of ", bytes, " bytes"));
 }
 
+// `who` says whose value it is.
+Result<void> CheckBounds(std::string_view who, const ValueView& value) {
+  if (value.kind == ValueView::Kind::kInline && value.bytes.size() > kInlineValueBytesMax)
+    return Fail(ErrorCode::kProtocolError, StrCat(who, " has ", value.bytes.size(), " inline bytes and the limit is ",
+                                                  kInlineValueBytesMax, ": larger values go through the store"));
+  if (value.kind == ValueView::Kind::kFailed && value.bytes.size() > kFailureBytesMax)
+    return Fail(ErrorCode::kProtocolError, StrCat(who, " is a failure of ", value.bytes.size(),
+                                                  " bytes and the limit is ", kFailureBytesMax, ": cut its texts"));
+  return {};
+}
+
 }  // namespace
 
 size_t CallRecordBytes(const CallRecord& record) {
@@ -122,9 +133,23 @@ Result<void> ParseCallRecord(std::span<const std::byte> bytes, CallRecord& recor
   record.function = reader.Text();
   const auto count = reader.Get<uint32_t>();
   if (!reader.ok() || count > kCallArgumentsMax) return Malformed("call", bytes.size());
+  if (record.function.size() > kNameBytesMax)
+    return Fail(ErrorCode::kProtocolError, StrCat("a call names a function of ", record.function.size(),
+                                                  " bytes and the limit is ", kNameBytesMax, ": choose a shorter name"));
   record.arguments.clear();
-  for (uint32_t i = 0; i < count && reader.ok(); ++i) record.arguments.push_back(reader.Value());
+  size_t inline_bytes = 0;
+  for (uint32_t i = 0; i < count && reader.ok(); ++i) {
+    const ValueView& value = record.arguments.emplace_back(reader.Value());
+    if (value.kind == ValueView::Kind::kStored) continue;
+    inline_bytes += value.bytes.size();
+    if (value.bytes.size() > kInlineValueBytesMax)
+      RAYLET_RETURN_IF_ERROR(CheckBounds(StrCat("argument ", i + 1, " of a call"), value));
+  }
   if (!reader.Finished()) return Malformed("call", bytes.size());
+  if (inline_bytes > kInlineCallBytesMax)
+    return Fail(ErrorCode::kProtocolError,
+                StrCat("the arguments of a call have ", inline_bytes, " inline bytes and the limit is ",
+                       kInlineCallBytesMax, ": some of them go through the store"));
   return {};
 }
 
@@ -151,6 +176,7 @@ Result<ReplyRecord> ParseReplyRecord(std::span<const std::byte> bytes) {
   record.result = reader.Value();
   record.references = reader.Text();
   if (!reader.Finished() || record.references.size() % ObjectId::kSize != 0) return Malformed("reply", bytes.size());
+  RAYLET_RETURN_IF_ERROR(CheckBounds("the result of a call", record.result));
   return record;
 }
 

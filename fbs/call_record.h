@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "fbs/ids.h"
+#include "fbs/text_bounds.h"
 
 namespace raylet {
 
@@ -24,6 +25,12 @@ constexpr size_t kChannelRingBytes = size_t{1} << 20;      // each way
 constexpr size_t kInlineValueBytesMax = size_t{64} << 10;  // larger values go through the store
 constexpr size_t kInlineCallBytesMax = size_t{192} << 10;  // all inline values of one record together
 constexpr size_t kCallArgumentsMax = 256;
+// Every record within these bounds fits into a ring, which takes records of a quarter of itself.
+constexpr size_t kRecordBytesMax = kChannelRingBytes / 4;
+constexpr size_t kRecordFieldBytesMax = 64 + 24 * kCallArgumentsMax;  // ids, numbers, sizes
+static_assert(kInlineCallBytesMax + kNameBytesMax + kRecordFieldBytesMax <= kRecordBytesMax);
+static_assert(kFailureBytesMax + kRecordFieldBytesMax <= kRecordBytesMax);
+static_assert(kFailureBytesMax <= kInlineCallBytesMax);
 
 // The place of a value. Views point into the parsed bytes.
 struct ValueView {
@@ -51,7 +58,8 @@ struct ReplyRecord {
 
 size_t CallRecordBytes(const CallRecord& record);
 void WriteCallRecord(const CallRecord& record, std::span<std::byte> out);  // out.size() == CallRecordBytes(record)
-Result<void> ParseCallRecord(std::span<const std::byte> bytes, CallRecord& record);  // reuses record's memory
+// Reuses record's memory. kProtocolError for a record out of shape or beyond the bounds above.
+Result<void> ParseCallRecord(std::span<const std::byte> bytes, CallRecord& record);
 
 size_t ReplyRecordBytes(const ReplyRecord& record);
 void WriteReplyRecord(const ReplyRecord& record, std::span<std::byte> out);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/strings.h"
+#include "fbs/text_bounds.h"
 
 namespace raylet {
 namespace {
@@ -161,8 +162,9 @@ wire::FailureT ObjectCannotCome(const ObjectId& object, const Error& why) {
 wire::FailureT Refused(const std::string& task_name, const std::string& function, const std::string& message) {
   wire::FailureT failure;
   failure.kind = wire::FailureKind::Other;
-  failure.function = function;
-  failure.message = StrCat("'", task_name.empty() ? function : task_name, "' was refused: ", message);
+  failure.function = Shortened(function, kNameBytesMax);  // a long name may be why
+  const std::string& name = task_name.empty() ? function : task_name;
+  failure.message = StrCat("'", Shortened(name, kNameBytesMax), "' was refused: ", message);
   failure.retry_safe = true;
   return failure;
 }
@@ -180,6 +182,7 @@ void SayWhere(wire::FailureT& failure, const std::string& machine) {
 }
 
 Bytes EncodeFailedResult(const TaskId& task, wire::FailureT failure) {
+  Shorten(failure);
   wire::TaskResultT result;
   result.id = std::make_unique<wire::Id20>(ToWire(task));
   result.result = std::make_unique<wire::ValueT>();

@@ -204,6 +204,7 @@ void ChannelRelay::Send(Relay& relay) {
     relay.credit -= static_cast<int64_t>((*record)->counted());
     relay.end->Pop();
   }
+  relay.end->TellOfRoom();
   SendBatch(relay, batch);
 }
 

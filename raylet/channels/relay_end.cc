@@ -92,6 +92,10 @@ Result<std::optional<RelayRecord>> RelayEnd::Peek() {
   return std::optional<RelayRecord>({(*record)->type, (*record)->bytes});
 }
 
+void RelayEnd::TellOfRoom() {
+  if (from_process_.TakeRoomNews()) bell_.Ring();
+}
+
 Result<void> RelayEnd::Push(const RelayRecord& record) {
   if (waiting_bytes_ + record.counted() > kRelayWaitingBytesMax)
     return Fail(ErrorCode::kProtocolError,

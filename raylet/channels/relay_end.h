@@ -53,6 +53,7 @@ class RelayEnd {
   // The next record of the process, or nothing. kProtocolError where it makes no sense.
   Result<std::optional<RelayRecord>> Peek();
   void Pop() { from_process_.Pop(); }
+  void TellOfRoom();  // after some Pops: wakes a process that found its ring full
 
   // Hands the record over, now or when there is room. kProtocolError where too many bytes wait.
   Result<void> Push(const RelayRecord& record);

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/strings.h"
+#include "fbs/text_bounds.h"
 #include "raylet/scheduling/task.h"
 
 namespace raylet {

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/strings.h"
+#include "fbs/text_bounds.h"
 
 namespace raylet {
 namespace {
@@ -49,6 +50,8 @@ Result<void> CheckFailure(const wire::FailureT* failure) {
   if (failure == nullptr) return Nonsense("a failed value says no failure");
   if (!InRange(failure->kind, wire::FailureKind::MAX))
     return Nonsense(StrCat("a failure is of unknown kind ", static_cast<int>(failure->kind)));
+  if (const size_t bytes = TextBytes(*failure); bytes > kFailureBytesMax)
+    return Nonsense(StrCat("a failure has ", bytes, " bytes of text and the limit is ", kFailureBytesMax));
   return {};
 }
 

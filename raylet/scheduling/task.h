@@ -32,7 +32,6 @@ struct Place {
   friend bool operator==(const Place&, const Place&) = default;
 };
 
-constexpr size_t kNameBytesMax = 1024;  // of a task, a function, an actor, a namespace
 constexpr uint32_t kTaskDepthMax = 15;  // deeper ones count as this deep
 constexpr size_t kWaitForMax = 10'000;  // objects that one task may wait for
 

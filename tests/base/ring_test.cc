@@ -1,9 +1,12 @@
 #include "base/ring.h"
 
+#include <sys/stat.h>
+
 #include <deque>
 #include <limits>
 #include <thread>
 
+#include "base/shm_segment.h"
 #include "base/waiter.h"
 #include "testing.h"
 
@@ -83,6 +86,30 @@ TEST(RingTest, AFullRingTakesNothingAndGoesOnAfterOnePop) {
   EXPECT_FALSE(producer.TryPush(1, bytes));
 }
 
+// A producer that found no room sleeps, and hears of room by what the consumer says.
+TEST(RingTest, AConsumerSaysThatThereIsRoomToAProducerThatFoundNone) {
+  std::mt19937_64 random(1);
+  RingMemory memory(4096);
+  RingProducer producer = RingProducer::Attach(memory.span()).value();
+  RingConsumer consumer = RingConsumer::Attach(memory.span()).value();
+  int news = 0;
+  for (int round = 0; round < 2000; ++round) {
+    std::vector<std::byte> bytes(random() % (producer.record_bytes_max() + 1));
+    while (producer.TryPush(1, bytes)) bytes.resize(random() % (producer.record_bytes_max() + 1));
+    bool told = false;
+    while (consumer.Peek().value()) {
+      consumer.Pop();
+      if (random() % 3 != 0 || !consumer.TakeRoomNews()) continue;
+      ++news;
+      told = true;
+      if (random() % 2 == 0) break;  // what was said after one of the pops is enough
+    }
+    if (!told && consumer.TakeRoomNews()) ++news, told = true;
+    ASSERT_TRUE(told) << round;
+  }
+  EXPECT_LT(news, 2000 * 8);
+}
+
 TEST(RingTest, ARecordNeverCrossesTheEnd) {
   RingMemory memory(4096);
   RingProducer producer = RingProducer::Attach(memory.span()).value();
@@ -102,6 +129,91 @@ TEST(RingTest, ARecordNeverCrossesTheEnd) {
     EXPECT_EQ(record->bytes.back(), static_cast<std::byte>(i & 0xff));
     consumer.Pop();
   }
+}
+
+// A ring in a memfd that is not reserved, as those of call channels.
+class SparseRing {
+ public:
+  SparseRing() : fd_(CreateMemfd("ring", RingBytes(kCapacity), /*reserve=*/false).value()) {
+    mapping_ = Mapping::Map(fd_.get(), RingBytes(kCapacity), Mapping::Access::kReadWrite).value();
+    InitRing({mapping_.data(), mapping_.size()}, kCapacity);
+    producer = RingProducer::Attach({mapping_.data(), mapping_.size()}).value();
+    consumer = RingConsumer::Attach({mapping_.data(), mapping_.size()}).value();
+  }
+  size_t resident_bytes() const {
+    struct stat status {};
+    EXPECT_EQ(::fstat(fd_.get(), &status), 0);
+    return static_cast<size_t>(status.st_blocks) * 512;
+  }
+  // So many records, one at a time.
+  void PassOn(int records, size_t bytes) {
+    const std::vector<std::byte> record(bytes);
+    for (int i = 0; i < records; ++i) {
+      ASSERT_TRUE(producer.TryPush(1, record));
+      ASSERT_TRUE(consumer.Peek().value());
+      consumer.Pop();
+    }
+  }
+  int Fill(size_t bytes) {
+    const std::vector<std::byte> record(bytes);
+    int pushed = 0;
+    while (producer.TryPush(1, record)) ++pushed;
+    return pushed;
+  }
+  void Empty() {
+    while (consumer.Peek().value()) consumer.Pop();
+  }
+
+  static constexpr size_t kCapacity = size_t{1} << 20;
+  RingProducer producer;
+  RingConsumer consumer;
+
+ private:
+  UniqueFd fd_;
+  Mapping mapping_;
+};
+
+TEST(RingTest, OneRecordAtATimeStaysInTheFirstPage) {
+  SparseRing ring;
+  ring.PassOn(100'000, 100);
+  EXPECT_EQ(ring.resident_bytes(), 4096u);
+  ring.PassOn(1000, 50'000);
+  EXPECT_LE(ring.resident_bytes(), 56u << 10) << "as much as a large record needs";
+}
+
+TEST(RingTest, ARingThatBeganAnewTakesAsMuchAsANewOne) {
+  SparseRing ring;
+  const int whole = ring.Fill(120);
+  EXPECT_EQ(whole, static_cast<int>(SparseRing::kCapacity / 128));
+  ring.Empty();
+  for (int records = 1; records < 100; ++records) {
+    ring.PassOn(records, 120);
+    ASSERT_EQ(ring.Fill(120), whole) << records;
+    ring.Empty();
+  }
+}
+
+TEST(RingTest, ThePagesOfABurstAreGivenBackOnceTheyAreLongUnused) {
+  SparseRing ring;
+  for (int burst = 0; burst < 3; ++burst) {
+    ring.Fill(1000);
+    EXPECT_GE(ring.resident_bytes(), SparseRing::kCapacity - 4096);
+    ring.Empty();
+    ring.PassOn(1000, 100);
+    EXPECT_GE(ring.resident_bytes(), SparseRing::kCapacity - 4096) << "the next burst may come soon";
+    ring.PassOn(10'000, 100);
+    EXPECT_LE(ring.resident_bytes(), 76u << 10);
+  }
+}
+
+TEST(RingTest, ABaseThatCannotBeIsAProtocolError) {
+  RingMemory memory(4096);
+  RingProducer producer = RingProducer::Attach(memory.span()).value();
+  RingConsumer consumer = RingConsumer::Attach(memory.span()).value();
+  ASSERT_TRUE(producer.TryPush(1, Bytes("one")));
+  memory.header().base = 8;
+  EXPECT_EQ(consumer.Peek().error().code, ErrorCode::kProtocolError);
+  EXPECT_FALSE(RingConsumer::Attach(memory.span()));
 }
 
 TEST(RingTest, ReservedRecordIsSeenOnlyOnceCommitted) {

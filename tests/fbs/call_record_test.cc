@@ -134,6 +134,63 @@ TEST(ReplyRecord, AReplyWithPartOfAnIdIsAProtocolError) {
   EXPECT_FALSE(ParseReplyRecord(bytes));
 }
 
+// The refusal of this record, which is well-formed.
+std::string Refusal(const CallRecord& record) {
+  CallRecord seen;
+  const Record bytes = Written(record);
+  const auto parsed = ParseCallRecord(bytes, seen);
+  if (parsed) return "none";
+  EXPECT_EQ(parsed.error().code, ErrorCode::kProtocolError);
+  return parsed.error().message;
+}
+
+TEST(CallRecord, AFunctionNameAboveItsLimitIsRefusedWithTheLimit) {
+  const std::string longest(kNameBytesMax, 'f');
+  const std::string longer(kNameBytesMax + 1, 'f');
+  CallRecord record;
+  record.function = longest;
+  EXPECT_EQ(Refusal(record), "none");
+  record.function = longer;
+  EXPECT_EQ(Refusal(record),
+            "a call names a function of 1025 bytes and the limit is 1024: choose a shorter name");
+}
+
+TEST(CallRecord, AnArgumentAboveItsLimitIsRefusedWithTheLimit) {
+  const std::string bytes(kInlineCallBytesMax, 'v');
+  const std::string_view all = bytes;
+  CallRecord record;
+  record.arguments = {Stored(1), Inline(all.substr(0, kInlineValueBytesMax))};
+  EXPECT_EQ(Refusal(record), "none");
+  record.arguments = {Stored(1), Inline(all.substr(0, kInlineValueBytesMax + 1))};
+  EXPECT_EQ(Refusal(record),
+            "argument 2 of a call has 65537 inline bytes and the limit is 65536: larger values go through the store");
+  record.arguments = {Failed(all.substr(0, kFailureBytesMax))};
+  EXPECT_EQ(Refusal(record), "none");
+  record.arguments = {Failed(all.substr(0, kFailureBytesMax + 1))};
+  EXPECT_EQ(Refusal(record),
+            "argument 1 of a call is a failure of 131073 bytes and the limit is 131072: cut its texts");
+  record.arguments.assign(3, Inline(all.substr(0, kInlineValueBytesMax)));
+  EXPECT_EQ(Refusal(record), "none");
+  record.arguments.push_back(Inline("v"));
+  EXPECT_EQ(Refusal(record),
+            "the arguments of a call have 196609 inline bytes and the limit is 196608: some of them go through the "
+            "store");
+}
+
+TEST(ReplyRecord, AResultAboveItsLimitIsRefused) {
+  const std::string bytes(kFailureBytesMax + 1, 'v');
+  const std::string_view all = bytes;
+  const auto is_refused = [](const ValueView& result) {
+    ReplyRecord record;
+    record.result = result;
+    return !ParseReplyRecord(Written(record));
+  };
+  EXPECT_FALSE(is_refused(Inline(all.substr(0, kInlineValueBytesMax))));
+  EXPECT_TRUE(is_refused(Inline(all.substr(0, kInlineValueBytesMax + 1))));
+  EXPECT_FALSE(is_refused(Failed(all.substr(0, kFailureBytesMax))));
+  EXPECT_TRUE(is_refused(Failed(all)));
+}
+
 TEST(ReplyRecord, AReplyComesBackAsItWasWritten) {
   for (const ValueView& result : {Inline("payload"), Inline(""), Stored(8), Failed("because")}) {
     for (const bool retained : {false, true}) {
@@ -176,12 +233,16 @@ TEST(Channel, TwoRingsDoNotOverlapAndHoldTheLargestRecord) {
   EXPECT_EQ(ChannelReplyRingOffset() % 128, 0U);
   EXPECT_GE(ChannelBytes(), ChannelReplyRingOffset() + RingBytes(kChannelRingBytes));
   CallRecord call;
-  const std::string function(1024, 'f');
+  const std::string function(kNameBytesMax, 'f');
   const std::string value(kInlineCallBytesMax, 'v');
   call.function = function;
   call.arguments.assign(kCallArgumentsMax, Stored(1));
   call.arguments[0] = Inline(value);
-  EXPECT_LE(CallRecordBytes(call), kChannelRingBytes / 4) << "a ring takes records of up to a quarter of it";
+  EXPECT_LE(CallRecordBytes(call), kRecordBytesMax) << "a ring takes records of up to a quarter of it";
+  const std::string failure(kFailureBytesMax, 'f');
+  ReplyRecord reply;
+  reply.result = Failed(failure);
+  EXPECT_LE(ReplyRecordBytes(reply), kRecordBytesMax);
 }
 
 }  // namespace

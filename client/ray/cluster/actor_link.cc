@@ -82,7 +82,10 @@ ActorLink::Sent ActorLink::TrySend(Call& call, Outcome& outcome) {
   record.arguments.swap(call.views);
   const auto sent = channel_->TryCall(record, PendingCall{call.result, call.lend});
   record.arguments.swap(call.views);
-  if (sent == CallChannel::Sent::kYes) return Sent::kDone;
+  if (sent == CallChannel::Sent::kYes) {
+    pump_.Watch(channel_);
+    return Sent::kDone;
+  }
   if (sent == CallChannel::Sent::kFull) return Sent::kFull;
   outcome.failed.emplace_back(
       call.result, MakeFailure(wire::FailureKind::ActorDied, StrCat("the channel to actor ", id_.hex(),

@@ -76,7 +76,7 @@ FailurePtr CallArguments::Resolve(std::vector<ValueView>& out) {
         case ObjectStatus::kInline: {
           const size_t bytes = object->bytes().size();
           // The object itself is held where its value refers to more; otherwise its bytes are all.
-          if (inline_total + bytes <= kInlineCallBytesMax) {
+          if (bytes <= kInlineValueBytesMax && inline_total + bytes <= kInlineCallBytesMax) {
             inline_total += bytes;
             view.bytes = object->bytes();
             if (object->lend() != nullptr) holds_.push_back(object);

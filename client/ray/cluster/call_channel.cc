@@ -45,7 +45,7 @@ CallChannel::Sent CallChannel::TryCall(CallRecord& record, PendingCall pending) 
       const MutexLock pending_lock(pending_mutex_);  // before the reply can come
       waiting_.push_back(std::move(pending));
     }
-    pending_count_.fetch_add(1, std::memory_order_release);
+    pending_count_.fetch_add(1, std::memory_order_seq_cst);
     ++next_call_;
     calls_.Commit(static_cast<uint32_t>(CallRecordType::kCall), bytes);
   }
@@ -65,6 +65,12 @@ bool CallChannel::TryReleaseLend(LendId lend) {
 }
 
 Result<size_t> CallChannel::Drain() {
+  auto taken = TakeRecords();
+  if (replies_.TakeRoomNews()) bell_.Ring();
+  return taken;
+}
+
+Result<size_t> CallChannel::TakeRecords() {
   size_t records = 0;
   for (;;) {
     const auto record = replies_.Peek();

@@ -17,6 +17,7 @@
 #include "client/ray/cluster/ownership.h"
 #include "client/ray/cluster/pending_call.h"
 #include "client/ray/cluster/raylet_link.h"
+#include "client/ray/cluster/watched_channels.h"
 #include "fbs/call_record.h"
 
 namespace raylet::client {
@@ -68,14 +69,16 @@ class CallChannel : public std::enable_shared_from_this<CallChannel> {
   // Under the drain lock. The number of records taken; kProtocolError when the other side wrote
   // nonsense, kUnavailable when it says that we did.
   bool HasReplies() const { return !replies_.Empty(); }
-  Result<size_t> Drain();
+  Result<size_t> Drain();  // wakes an actor whose replies had no room
   // Fails every call that has no reply yet. After the last Drain.
   void FailPending(const FailurePtr& failure) RAYLET_EXCLUDES(pending_mutex_);
-  size_t pending() const { return pending_count_.load(std::memory_order_acquire); }
+  size_t pending() const { return pending_count_.load(std::memory_order_seq_cst); }
+  Watch& watch() { return watch_; }
   uint64_t taken() const { return taken_.load(std::memory_order_acquire); }
   const std::weak_ptr<ActorLink>& actor() const { return actor_; }
 
  private:
+  Result<size_t> TakeRecords();
   Result<void> TakeReply(std::span<const std::byte> bytes) RAYLET_EXCLUDES(pending_mutex_);
 
   const LinkUse use_;  // first: the parts are there until all else has gone
@@ -96,7 +99,8 @@ class CallChannel : public std::enable_shared_from_this<CallChannel> {
   std::deque<PendingCall> waiting_
       RAYLET_GUARDED_BY(pending_mutex_);  // by number, from first_ on; null results are done
   uint64_t first_ RAYLET_GUARDED_BY(pending_mutex_) = 1;
-  std::atomic<size_t> pending_count_{0};
+  std::atomic<size_t> pending_count_{0};  // seq_cst: see Watch
+  Watch watch_;
   std::atomic<uint64_t> taken_{0};
 };
 

@@ -15,6 +15,7 @@
 #include "client/ray/cluster/store_array.h"
 #include "client/ray/cluster/task_submitter.h"
 #include "fbs/stored_value.h"
+#include "fbs/text_bounds.h"
 
 namespace raylet::client {
 namespace {
@@ -90,6 +91,9 @@ ActorHandleState ClusterRuntime::CreateActor(const std::string& factory, std::ve
 ObjectHandle ClusterRuntime::SubmitActorCall(const ActorHandleState& actor, const std::string& method,
                                              std::vector<Argument> arguments, const CallOptions&) {
   parts_.link.CheckUsable();
+  if (method.size() > kNameBytesMax)
+    throw RayException(StrCat("the name of a method has ", method.size(), " bytes and the limit is ", kNameBytesMax,
+                              ": choose a shorter one"));
   parts_.pump.Drain();
   return AsLink(actor).Submit(method, CallArguments(parts_.objects, std::move(arguments)));
 }

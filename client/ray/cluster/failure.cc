@@ -6,22 +6,9 @@
 
 #include "base/strings.h"
 #include "client/ray/api/user_exception.h"
+#include "fbs/text_bounds.h"
 
 namespace raylet::client {
-namespace {
-
-// A failure travels in one message and in one record of a ring, with its text in it twice.
-constexpr size_t kThrownTextBytesMax = size_t{16} << 10;
-
-std::string Shortened(std::string text) {
-  if (text.size() <= kThrownTextBytesMax) return text;
-  const std::string note = StrCat("... (", text.size(), " bytes in all)");
-  text.resize(kThrownTextBytesMax);
-  return text + note;
-}
-
-}  // namespace
-
 FailurePtr MakeFailure(wire::FailureKind kind, std::string message, std::string hint) {
   auto failure = std::make_shared<Failure>();
   failure->kind = kind;
@@ -32,8 +19,8 @@ FailurePtr MakeFailure(wire::FailureKind kind, std::string message, std::string 
 
 FailurePtr FailureOfCurrentException(std::string_view function) {
   ray::internal::ThrownDescription thrown = ray::internal::DescribeCurrentException();
-  thrown.what = Shortened(std::move(thrown.what));
-  thrown.type = Shortened(std::move(thrown.type));
+  thrown.what = Shortened(std::move(thrown.what), kFailureTextBytesMax);
+  thrown.type = Shortened(std::move(thrown.type), kFailureTextBytesMax);
   auto failure = std::make_shared<Failure>();
   failure->kind = wire::FailureKind::TaskThrew;
   failure->function = function;
@@ -59,14 +46,23 @@ FailurePtr AsActorDied(const Failure& failure, bool may_have_run) {
 }
 
 std::string EncodeFailure(const Failure& failure) {
-  const Bytes bytes = Encode(failure);
+  Failure shortened = failure;
+  Shorten(shortened);
+  const Bytes bytes = Encode(shortened);
   return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
 FailurePtr DecodeFailure(std::string_view bytes) {
-  auto failure = Parse<Failure>(std::as_bytes(std::span(bytes.data(), bytes.size())));
+  if (bytes.size() > kFailureBytesMax) {
+    return MakeFailure(wire::FailureKind::Other, StrCat("an unreadable failure of ", bytes.size(),
+                                                        " bytes; the limit is ", kFailureBytesMax));
+  }
+  // A copy, since another process may change shared memory between the check and the use.
+  const std::string copy(bytes);
+  auto failure = Parse<Failure>(std::as_bytes(std::span(copy.data(), copy.size())));
   if (!failure)
     return MakeFailure(wire::FailureKind::Other, StrCat("an unreadable failure: ", failure.error().message));
+  Shorten(*failure);  // its texts may share their bytes, and so be longer than it is
   return std::make_shared<Failure>(*std::move(failure));
 }
 

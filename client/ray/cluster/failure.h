@@ -22,8 +22,9 @@ FailurePtr FailureOf(const Error& error, std::string_view doing);
 // A copy whose kind is ActorDied: what callers of an actor are told.
 FailurePtr AsActorDied(const Failure& failure, bool may_have_run);
 
+// At most kFailureBytesMax, with long texts cut.
 std::string EncodeFailure(const Failure& failure);
-// Bytes from another process; nonsense becomes a failure that says so.
+// Bytes from another process; nonsense becomes a failure that says so. Its texts are cut.
 FailurePtr DecodeFailure(std::string_view bytes);
 
 // The exception of <ray/api/exceptions.h> that belongs to it.

@@ -52,29 +52,19 @@ void ReplyPump::WakeWaiters() {
 }
 
 void ReplyPump::Drain() {
-  if (version_.load(std::memory_order_acquire) == 0) return;
+  if (watched_.never_used()) return;
   if (!drain_lock_.TryAcquire()) return;
   DrainChannels();
   drain_lock_.Release(link_.doorbell());
 }
 
 void ReplyPump::DrainChannels() {
-  if (const uint64_t version = version_.load(std::memory_order_acquire); version != draining_version_) {
-    std::vector<std::shared_ptr<CallChannel>> old;
-    const MutexLock lock(mutex_);
-    old.swap(draining_);
-    draining_ = channels_;
-    draining_version_ = version;
-  }
-  bool any = false;
-  for (const auto& channel : draining_) {
-    if (!channel->HasReplies()) continue;
-    any = true;
+  const bool any = watched_.Visit([this](const std::shared_ptr<CallChannel>& channel) {
     if (const auto drained = channel->Drain(); !drained)
       Break(channel, drained.error());
     else if (const ActorLinkPtr actor = channel->actor().lock(); actor != nullptr)
       actor->AfterReplies();
-  }
+  });
   if (any) WakeWaiters();
 }
 
@@ -96,13 +86,18 @@ void ReplyPump::Break(const std::shared_ptr<CallChannel>& channel, const Error& 
 void ReplyPump::Add(std::shared_ptr<CallChannel> channel) {
   const MutexLock lock(mutex_);
   channels_.push_back(std::move(channel));
-  version_.fetch_add(1, std::memory_order_release);
+}
+
+// The reply may have come and rung before the channel was in the list.
+void ReplyPump::WatchAnew(const std::shared_ptr<CallChannel>& channel) {
+  watched_.Add(channel);
+  WakeWaiters();
 }
 
 void ReplyPump::Remove(const std::shared_ptr<CallChannel>& channel) {
+  watched_.Remove(channel);
   const MutexLock lock(mutex_);
   std::erase(channels_, channel);
-  version_.fetch_add(1, std::memory_order_release);
 }
 
 void ReplyPump::Close(const std::shared_ptr<CallChannel>& channel, const FailurePtr& failure) {
@@ -118,11 +113,10 @@ void ReplyPump::Stop(const FailurePtr& failure) {
   std::vector<std::shared_ptr<CallChannel>> copy;
   std::vector<std::shared_ptr<CallChannel>> channels;
   drain_lock_.Acquire(link_.doorbell());
-  copy.swap(draining_);
+  copy = watched_.TakeAll();
   {
     const MutexLock lock(mutex_);
     channels.swap(channels_);
-    version_.fetch_add(1, std::memory_order_release);
   }
   drain_lock_.Release(link_.doorbell());
   for (const auto& channel : channels) channel->FailPending(failure);

@@ -1,7 +1,7 @@
 // ReplyPump: this process's call channels, and the threads that wait for what comes out of them.
-// There is no thread for replies: whoever waits takes them off all channels, for itself and for
-// everybody else. Owned by ClusterParts; any thread. A channel is in the list from Add until Remove
-// or Close, and one thread at a time takes its replies.
+// There is no thread for replies: whoever waits takes them off all channels that have calls under
+// way, for itself and for everybody else. Owned by ClusterParts; any thread. A channel is in the
+// list from Add until Remove or Close, and one thread at a time takes its replies.
 #pragma once
 
 #include <atomic>
@@ -27,6 +27,10 @@ class ReplyPump {
   // ---- channels
   void Add(std::shared_ptr<CallChannel> channel) RAYLET_EXCLUDES(mutex_);
   void Remove(const std::shared_ptr<CallChannel>& channel) RAYLET_EXCLUDES(mutex_);
+  // After a call came under way on it: its replies are taken from here on.
+  void Watch(const std::shared_ptr<CallChannel>& channel) {
+    if (channel->watch().Begin()) WatchAnew(channel);
+  }
   // Takes its last replies, fails the rest of its calls, and forgets it.
   void Close(const std::shared_ptr<CallChannel>& channel, const FailurePtr& failure)
       RAYLET_EXCLUDES(drain_lock_, mutex_);
@@ -45,6 +49,7 @@ class ReplyPump {
   void WakeWaiters();
 
  private:
+  void WatchAnew(const std::shared_ptr<CallChannel>& channel);
   void DrainChannels() RAYLET_REQUIRES(drain_lock_) RAYLET_EXCLUDES(mutex_);
   void Break(const std::shared_ptr<CallChannel>& channel, const Error& nonsense) RAYLET_EXCLUDES(mutex_);
 
@@ -54,11 +59,9 @@ class ReplyPump {
 
   Mutex mutex_;  // no hold is dropped under it
   std::vector<std::shared_ptr<CallChannel>> channels_ RAYLET_GUARDED_BY(mutex_);
-  std::atomic<uint64_t> version_{0};  // of channels_: published with mutex_ held, read by Drain without it
 
   DrainLock drain_lock_;
-  std::vector<std::shared_ptr<CallChannel>> draining_ RAYLET_GUARDED_BY(drain_lock_);  // copy of channels_
-  uint64_t draining_version_ RAYLET_GUARDED_BY(drain_lock_) = 0;                       // which one
+  WatchedChannels<CallChannel> watched_;  // visited under drain_lock_
 };
 
 }  // namespace raylet::client

@@ -23,7 +23,12 @@ void ActorHost::Close(uint64_t number) {
   if ((*found)->relayed)
     (*found)->closing = true;
   else
-    channels_.erase(found);
+    Erase(found);
+}
+
+void ActorHost::Erase(std::vector<std::unique_ptr<HostedChannel>>::iterator channel) {
+  waiting_bytes_ -= (*channel)->waiting_bytes;
+  channels_.erase(channel);
 }
 
 uint64_t ActorHost::TakeReleased() {
@@ -31,13 +36,19 @@ uint64_t ActorHost::TakeReleased() {
                                   [](const auto& channel) { return channel->closing && channel->waiting.empty(); });
   if (found == channels_.end()) return 0;
   const uint64_t number = (*found)->number;
-  channels_.erase(found);
+  Erase(found);
   return number;
+}
+
+bool ActorHost::Reads(const HostedChannel& channel) const {
+  if (channel.refused || channel.closing) return false;
+  if (channel.waiting.empty()) return true;
+  return channel.waiting_bytes < kWaitingRepliesBytesMax && waiting_bytes_ < kAllWaitingRepliesBytesMax;
 }
 
 bool ActorHost::HasWork() {
   for (const auto& channel : channels_) {
-    if (!channel->refused && !channel->closing && !channel->memory.consumer.Empty()) return true;
+    if (Reads(*channel) && !channel->memory.consumer.Empty()) return true;
     if (channel->waiting.empty()) continue;
     if (channel->memory.producer.TryReserve(channel->waiting.front().bytes.size())) return true;
   }
@@ -49,7 +60,7 @@ ActorHost::Served ActorHost::ServeSome() {
   for (const auto& each : channels_) {
     HostedChannel& channel = *each;
     if (SendWaiting(channel)) all = Served::kSome;
-    for (int turn = 0; turn < kCallsPerTurn && !channel.refused && !channel.closing; ++turn) {
+    for (int turn = 0; turn < kCallsPerTurn && Reads(channel); ++turn) {
       const auto served = ServeOne(channel);
       if (!served) {
         Refuse(channel, served.error());
@@ -88,7 +99,7 @@ Result<ActorHost::Served> ActorHost::ServeOne(HostedChannel& channel) {
   request.caller_store_client = channel.caller_store_client;
   request.lend = record_.lend;
   // The record stays in the ring meanwhile: the arguments are read where they lie.
-  CallOutcome outcome = executor_.Call(request, instance_.object);
+  CallOutcome outcome = runner_.Call(request, instance_.object);
   if (outcome.exit_actor) return Served::kActorExits;
   ReplyRecord reply;
   reply.call = record_.call;
@@ -116,8 +127,14 @@ void ActorHost::Reply(HostedChannel& channel, const ReplyRecord& reply) {
   }
   HostedChannel::Record waiting{CallRecordType::kReply, Bytes(bytes)};
   WriteReplyRecord(reply, waiting.bytes);
-  channel.waiting.push_back(std::move(waiting));
+  Wait(channel, std::move(waiting));
   channel.memory.bell.Ring();
+}
+
+void ActorHost::Wait(HostedChannel& channel, HostedChannel::Record record) {
+  channel.waiting_bytes += record.counted();
+  waiting_bytes_ += record.counted();
+  channel.waiting.push_back(std::move(record));
 }
 
 // It is told why, behind the replies that it still gets; the channel goes when the raylet says that
@@ -127,7 +144,7 @@ void ActorHost::Refuse(HostedChannel& channel, const Error& nonsense) {
   channel.refused = true;
   const Holds ended = ownership_.EndLendsOf(channel.caller);
   const auto text = std::as_bytes(std::span(nonsense.message));
-  channel.waiting.push_back({CallRecordType::kRefused, Bytes(text.begin(), text.end())});
+  Wait(channel, {CallRecordType::kRefused, Bytes(text.begin(), text.end())});
   SendWaiting(channel);
 }
 
@@ -136,6 +153,8 @@ bool ActorHost::SendWaiting(HostedChannel& channel) {
   while (!channel.waiting.empty()) {
     const HostedChannel::Record& next = channel.waiting.front();
     if (!channel.memory.producer.TryPush(static_cast<uint32_t>(next.type), next.bytes)) break;
+    channel.waiting_bytes -= next.counted();
+    waiting_bytes_ -= next.counted();
     channel.waiting.pop_front();
     any = true;
   }

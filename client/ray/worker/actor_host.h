@@ -1,6 +1,8 @@
 // ActorHost: the actor's end of its call channels: takes calls in order, runs them, writes replies.
 // Owned by the worker loop; its thread only. Never blocks on a caller that does not read: replies
-// wait in a queue of the channel's, which the caller bounds by its calls in flight.
+// wait in a queue of the channel's.
+// Always holds: while many bytes of replies wait, the host reads no more calls of the callers they
+// are for. It serves the others, and goes on once those callers read.
 #pragma once
 
 #include <deque>
@@ -12,6 +14,11 @@
 #include "client/ray/worker/call_executor.h"
 
 namespace raylet::client {
+
+// Bytes of replies that may wait for one caller, and for all callers of an actor together. One
+// reply more may wait for each caller.
+constexpr size_t kWaitingRepliesBytesMax = size_t{4} << 20;
+constexpr size_t kAllWaitingRepliesBytesMax = size_t{16} << 20;
 
 struct HostedChannel {
   uint64_t number = 0;
@@ -25,13 +32,15 @@ struct HostedChannel {
   struct Record {
     CallRecordType type = CallRecordType::kReply;
     Bytes bytes;
+    size_t counted() const { return sizeof(Record) + bytes.size(); }
   };
   std::deque<Record> waiting;  // replies for which the ring had no room
+  size_t waiting_bytes = 0;    // sum of their counted()
 };
 
 class ActorHost {
  public:
-  ActorHost(Ownership& ownership, CallExecutor& executor) : ownership_(ownership), executor_(executor) {}
+  ActorHost(Ownership& ownership, CallRunner& runner) : ownership_(ownership), runner_(runner) {}
   ~ActorHost();
 
   void SetInstance(ray::internal::ActorInstance instance) { instance_ = instance; }
@@ -48,15 +57,19 @@ class ActorHost {
   Served ServeSome();
 
  private:
+  bool Reads(const HostedChannel& channel) const;  // whether it takes calls now
   Result<Served> ServeOne(HostedChannel& channel);
   void Reply(HostedChannel& channel, const ReplyRecord& reply);
   void Refuse(HostedChannel& channel, const Error& nonsense);
+  void Erase(std::vector<std::unique_ptr<HostedChannel>>::iterator channel);
+  void Wait(HostedChannel& channel, HostedChannel::Record record);
   bool SendWaiting(HostedChannel& channel);  // true: some went
 
   Ownership& ownership_;
-  CallExecutor& executor_;
+  CallRunner& runner_;
   ray::internal::ActorInstance instance_;
   std::vector<std::unique_ptr<HostedChannel>> channels_;
+  size_t waiting_bytes_ = 0;  // of all channels
   CallRecord record_;  // of the call under way; its memory is used again
 };
 

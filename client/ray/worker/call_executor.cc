@@ -13,6 +13,7 @@
 #include "client/ray/cluster/references.h"
 #include "client/ray/worker/result_store.h"
 #include "fbs/stored_value.h"
+#include "fbs/text_bounds.h"
 
 namespace raylet::client {
 namespace {
@@ -29,11 +30,13 @@ FailurePtr NotRegistered(std::string_view function) {
   return failure;
 }
 
-CallOutcome Failed(FailurePtr failure) {
+CallOutcome Failed(const FailurePtr& failure) {
   CallOutcome outcome;
   outcome.kind = ValueView::Kind::kFailed;
-  outcome.bytes = EncodeFailure(*failure);
-  outcome.failure = std::move(failure);
+  Failure shortened = *failure;
+  Shorten(shortened);
+  outcome.bytes = EncodeFailure(shortened);
+  outcome.failure = std::make_shared<const Failure>(std::move(shortened));
   return outcome;
 }
 
@@ -137,7 +140,7 @@ CallOutcome CallExecutor::Execute(const CallRequest& request, Run run) {
   }
   views_.clear();
   if (failure != nullptr && store_.Disconnected()) EndWithTheRaylet(link_, *failure);
-  if (failure != nullptr) outcome = Failed(std::move(failure));
+  if (failure != nullptr) outcome = Failed(failure);
   if (lend != nullptr) {
     outcome.arguments_retained = lend.use_count() > 1;
     if (outcome.arguments_retained)

@@ -40,12 +40,19 @@ struct CallOutcome {
   bool exit_actor = false;                  // user code called ExitActor: there is no outcome
 };
 
-class CallExecutor {
+// What an actor's host hands calls to.
+class CallRunner {
+ public:
+  virtual ~CallRunner() = default;
+  virtual CallOutcome Call(const CallRequest& request, void* instance) = 0;
+};
+
+class CallExecutor final : public CallRunner {
  public:
   explicit CallExecutor(const ObjectParts& parts)
       : link_(parts.link), ownership_(parts.ownership), borrowings_(parts.borrowings), store_(parts.store) {}
 
-  CallOutcome Call(const CallRequest& request, void* instance);
+  CallOutcome Call(const CallRequest& request, void* instance) override;
   CallOutcome CreateActor(const CallRequest& request, ray::internal::ActorInstance& instance);
 
  private:

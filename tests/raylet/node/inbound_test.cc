@@ -105,6 +105,11 @@ TEST(Inbound, ValuesMustBeWhatTheirKindSays) {
   EXPECT_TRUE(CheckValue(&value).has_value());
   value.failure->kind = static_cast<wire::FailureKind>(99);
   EXPECT_FALSE(CheckValue(&value).has_value());
+  value.failure->kind = wire::FailureKind::Other;
+  value.failure->hint.assign(kFailureBytesMax, 'x');
+  EXPECT_TRUE(CheckValue(&value).has_value());
+  value.failure->what = "x";
+  EXPECT_FALSE(CheckValue(&value).has_value());
   value.kind = static_cast<wire::ValueKind>(3);
   EXPECT_FALSE(CheckValue(&value).has_value());
 }

@@ -161,6 +161,36 @@ TEST_F(ClusterFaultTest, NonsenseFromACallerFailsItsCallsAndTheActorServesOthers
   EXPECT_EQ(*ray::Task(CallThrough).Remote(counter, 4).Get(), 5);
 }
 
+TEST_F(ClusterFaultTest, ACallerThatNamesALongFunctionIsRefusedAndTheActorServesOthers) {
+  auto counter = ray::Actor(Counter::Create).Remote(1);
+  const int pid = *counter.Task(&Counter::Pid).Remote().Get();
+  auto first = counter.Task(&Counter::Sleep).Remote(300);
+  ASSERT_EQ(PushCalls(std::string(200'000, 'f'), {}), 1);
+  EXPECT_EQ(*first.Get(20'000), 300);
+  auto second = counter.Task(&Counter::Value).Remote();
+  const auto e = Thrown<RayActorException>([&] { second.Get(20'000); });
+  EXPECT_TRUE(Mentions(e, "a function of 200000 bytes and the limit is 1024: choose a shorter name")) << e.what();
+  EXPECT_EQ(*ray::Task(CallThrough).Remote(counter, 4).Get(20'000), 5);
+  EXPECT_EQ(::kill(pid, 0), 0);
+}
+
+// Five texts of a failure may share their bytes: what is read is longer than the record.
+TEST_F(ClusterFaultTest, ACallerThatPassesALongFailureEndsNoActor) {
+  auto counter = ray::Actor(Counter::Create).Remote(1);
+  const int pid = *counter.Task(&Counter::Pid).Remote().Get();
+  auto first = counter.Task(&Counter::Sleep).Remote(300);
+  flatbuffers::FlatBufferBuilder builder;
+  const auto text = builder.CreateString(std::string(130'000, 'x'));
+  builder.Finish(raylet::wire::CreateFailure(builder, raylet::wire::FailureKind::Other, text, text, text, text, 0, 0,
+                                             false, false, text));
+  const std::string_view failure(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
+  ASSERT_LE(failure.size(), raylet::kFailureBytesMax);
+  ASSERT_EQ(PushCalls("Counter::Value", {raylet::ValueView::Kind::kFailed, failure, {}}), 1);
+  EXPECT_EQ(*first.Get(20'000), 300);
+  EXPECT_EQ(*ray::Task(CallThrough).Remote(counter, 4).Get(20'000), 5);
+  EXPECT_EQ(::kill(pid, 0), 0);
+}
+
 TEST_F(ClusterFaultTest, SubmittingToAnActorThatIsFarBehindWaitsInBoundedMemory) {
   constexpr int kCalls = 2000;
   constexpr size_t kBytes = 48 << 10;  // inline: 94 MiB in all
@@ -216,6 +246,16 @@ TEST_F(ClusterFaultTest, ALongTextThatWasThrownIsCutAndHarmsNobody) {
     EXPECT_TRUE(Mentions(call, std::to_string(bytes) + " bytes in all"));
   }
   EXPECT_EQ(*counter.Task(&Counter::Value).Remote().Get(20'000), 1);
+}
+
+TEST_F(ClusterFaultTest, ANameThatIsTooLongIsRefusedWithItsLimitAndQuotedInPart) {
+  const std::string name(std::size_t{3} << 20, 'n');
+  const auto task = Thrown<RayException>([&] { ray::Task(Add).SetName(name).Remote(1, 2).Get(20'000); });
+  EXPECT_TRUE(Mentions(task, "a task's name has 3145728 bytes and the limit is 1024: choose a shorter one"));
+  EXPECT_LT(std::string(task.what()).size(), 4096u);
+  const auto actor = Thrown<RayException>([&] { ray::Actor(Counter::Create).SetName(name).Remote(1); });
+  EXPECT_TRUE(Mentions(actor, "bytes and the limit is 1024: choose a shorter one")) << actor.what();
+  EXPECT_EQ(*ray::Task(Add).Remote(1, 2).Get(20'000), 3);
 }
 
 TEST_F(ClusterFaultTest, AWorkerThatCannotTellItsResultAnyMoreIsGivenUp) {

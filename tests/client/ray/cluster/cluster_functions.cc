@@ -144,18 +144,34 @@ int SpoilLastCalls() {
     auto* const calls = reinterpret_cast<raylet::RingHeader*>(channel);
     auto* const data = channel + sizeof(raylet::RingHeader);
     const uint64_t end = calls->tail.load();
+    const uint64_t base = calls->base.load();
     uint64_t last = calls->head.load();  // of the call under way, or of one that was answered just now
     for (uint64_t next = last; next < end;) {
       last = next;
       uint32_t size = 0;
-      std::memcpy(&size, data + next % raylet::kChannelRingBytes, sizeof size);
+      std::memcpy(&size, data + (next - base) % raylet::kChannelRingBytes, sizeof size);
       next += 8 + (size + 7) / 8 * 8;
     }
     if (last == end) continue;
-    std::memset(data + last % raylet::kChannelRingBytes, 0xff, 8);
+    std::memset(data + (last - base) % raylet::kChannelRingBytes, 0xff, 8);
     ++spoiled;
   }
   return spoiled;
+}
+
+int PushCalls(const std::string& function, const raylet::ValueView& argument) {
+  int pushed = 0;
+  raylet::CallRecord record;
+  record.call = uint64_t{1} << 40;
+  record.function = function;
+  record.arguments.push_back(argument);
+  std::vector<std::byte> bytes(raylet::CallRecordBytes(record));
+  raylet::WriteCallRecord(record, bytes);
+  for (std::byte* const channel : MappingsOf("raylet-channel-")) {
+    auto calls = raylet::RingProducer::Attach(raylet::RingsOf({channel, raylet::ChannelBytes()}).calls);
+    if (calls && calls->TryPush(static_cast<uint32_t>(raylet::CallRecordType::kCall), bytes)) ++pushed;
+  }
+  return pushed;
 }
 
 int CallThrough(ray::ActorHandle<Counter> counter, int by) {

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "fbs/call_record.h"
+
 namespace cluster_test {
 
 inline int Add(int a, int b) { return a + b; }
@@ -122,6 +124,9 @@ class Vandal {
 // The same from the caller's side: the last call that waits in each ring of calls of this process becomes nonsense.
 // How many were.
 int SpoilLastCalls();
+// Writes a call with this function and this argument into each ring of calls of this process, behind the back of the
+// process's own producer. How many were.
+int PushCalls(const std::string& function, const raylet::ValueView& argument);
 
 int CallThrough(ray::ActorHandle<Counter> counter, int by);
 // Adds one to `signal`, and waits for a call that takes `ms`.

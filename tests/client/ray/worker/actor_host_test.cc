@@ -1,0 +1,206 @@
+#include "client/ray/worker/actor_host.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <deque>
+#include <optional>
+#include <string>
+
+#include "base/shm_segment.h"
+#include "base/strings.h"
+
+namespace raylet::client {
+namespace {
+
+// Answers with its function's name, as often as its first argument has bytes.
+class Repeater final : public CallRunner {
+ public:
+  CallOutcome Call(const CallRequest& request, void*) override {
+    ++calls;
+    CallOutcome outcome;
+    for (size_t i = 0; i < request.arguments.front().bytes.size(); ++i) outcome.bytes += request.function;
+    return outcome;
+  }
+  int calls = 0;
+};
+
+// The caller's end of a channel, and the actor's doorbell.
+class Caller {
+ public:
+  Caller(ActorHost& host, ProcessId process) {
+    auto fd = CreateMemfd("channel", ChannelBytes(), /*reserve=*/false);
+    auto ours = Mapping::Map(fd->get(), ChannelBytes(), Mapping::Access::kReadWrite);
+    InitChannel({ours->data(), ours->size()});
+    const auto bell = [] {
+      auto memory = CreateMemfd("bell", sizeof(Doorbell), /*reserve=*/true);
+      return *std::move(memory);
+    };
+    auto hosted = std::make_unique<HostedChannel>();
+    hosted->number = process;
+    hosted->caller = process;
+    hosted->memory = *ChannelMemory::Attach(*fd, bell(), /*relayed=*/false, ChannelMemory::End::kActor);
+    channel = hosted.get();
+    host.Open(std::move(hosted));
+    memory = *ChannelMemory::Attach(*fd, bell(), /*relayed=*/false, ChannelMemory::End::kCaller);
+    fd_ = *std::move(fd);
+  }
+
+  // False: the ring has no room.
+  bool Call(std::string_view function, const std::string& argument) {
+    CallRecord record;
+    record.call = next_call;
+    record.function = function;
+    record.arguments.push_back({ValueView::Kind::kInline, argument, {}});
+    const auto room = memory.producer.TryReserve(CallRecordBytes(record));
+    if (!room) return false;
+    WriteCallRecord(record, *room);
+    memory.producer.Commit(static_cast<uint32_t>(CallRecordType::kCall), room->size());
+    ++next_call;
+    return true;
+  }
+
+  struct Taken {
+    CallRecordType type{};
+    uint64_t call = 0;
+    size_t bytes = 0;
+    std::string refusal;
+  };
+  std::optional<Taken> Take() {
+    const auto record = memory.consumer.Peek();
+    if (!record || !record->has_value()) return std::nullopt;
+    Taken taken;
+    taken.type = static_cast<CallRecordType>((*record)->type);
+    if (taken.type == CallRecordType::kReply) {
+      const auto reply = ParseReplyRecord((*record)->bytes);
+      if (!reply) return std::nullopt;
+      taken.call = reply->call;
+      taken.bytes = reply->result.bytes.size();
+    } else {
+      taken.refusal.assign(reinterpret_cast<const char*>((*record)->bytes.data()), (*record)->bytes.size());
+    }
+    memory.consumer.Pop();
+    return taken;
+  }
+
+  size_t resident_bytes() const {
+    struct stat status {};
+    EXPECT_EQ(::fstat(fd_.get(), &status), 0);
+    return static_cast<size_t>(status.st_blocks) * 512;
+  }
+
+  HostedChannel* channel = nullptr;
+  ChannelMemory memory;
+  uint64_t next_call = 1;
+
+ private:
+  UniqueFd fd_;
+};
+
+class ActorHostTest : public ::testing::Test {
+ protected:
+  // Until there is nothing to do.
+  void Serve() {
+    while (host_.HasWork()) host_.ServeSome();
+  }
+  Ownership ownership_;
+  Repeater runner_;
+  ActorHost host_{ownership_, runner_};
+};
+
+const std::string kName(1000, 'f');
+const std::string kSixty(60, 'x');  // so a reply has 60,000 bytes
+
+TEST_F(ActorHostTest, RefusesACallerWhoseFunctionNameIsTooLongAndServesTheOthers) {
+  Caller wild(host_, 7);
+  Caller other(host_, 8);
+  ASSERT_TRUE(wild.Call(std::string(200'000, 'f'), "x"));
+  ASSERT_TRUE(other.Call("f", "x"));
+  Serve();
+  const auto refused = wild.Take();
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->type, CallRecordType::kRefused);
+  EXPECT_NE(refused->refusal.find("a function of 200000 bytes and the limit is 1024"), std::string::npos)
+      << refused->refusal;
+  EXPECT_TRUE(other.Take());
+  EXPECT_EQ(runner_.calls, 1);
+}
+
+TEST_F(ActorHostTest, ReadsNoMoreOfACallerThatReadsNoReplies) {
+  Caller lazy(host_, 7);
+  Caller other(host_, 8);
+  uint64_t submitted = 0;
+  for (int round = 0; round < 100; ++round) {
+    while (submitted < 20'000 && lazy.Call(kName, kSixty)) ++submitted;
+    Serve();
+  }
+  const auto answered = static_cast<uint64_t>(runner_.calls);
+  EXPECT_LT(lazy.channel->waiting_bytes, kWaitingRepliesBytesMax + kRecordBytesMax);
+  EXPECT_LT(answered * 60'000, kWaitingRepliesBytesMax + kChannelRingBytes + kRecordBytesMax);
+  EXPECT_GT(submitted, answered) << "the ring of calls is full";
+  EXPECT_FALSE(host_.HasWork()) << "or it would spin";
+  ASSERT_TRUE(other.Call("f", "xx"));
+  Serve();
+  const auto reply = other.Take();
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->bytes, 2u);
+  // It reads again: all of them come, in order.
+  for (uint64_t call = 1; call <= submitted; ++call) {
+    auto taken = lazy.Take();
+    if (!taken) {
+      Serve();
+      taken = lazy.Take();
+    }
+    ASSERT_TRUE(taken) << call;
+    ASSERT_EQ(taken->call, call);
+    ASSERT_EQ(taken->bytes, 60'000u);
+  }
+  EXPECT_EQ(lazy.channel->waiting_bytes, 0u);
+}
+
+TEST_F(ActorHostTest, BoundsWhatWaitsForAllCallersTogether) {
+  std::deque<Caller> callers;
+  size_t waiting = 0;
+  for (ProcessId process = 1; process <= 10; ++process) {
+    Caller& caller = callers.emplace_back(host_, process);
+    for (int i = 0; i < 200; ++i) static_cast<void>(caller.Call(kName, kSixty));
+    Serve();
+  }
+  for (const Caller& caller : callers) waiting += caller.channel->waiting_bytes;
+  EXPECT_LT(waiting, kAllWaitingRepliesBytesMax + callers.size() * kRecordBytesMax);
+  // A caller that goes takes what waits for it with it.
+  while (!callers.empty()) {
+    host_.Close(callers.back().channel->number);
+    callers.pop_back();
+  }
+  Caller next(host_, 99);
+  for (int i = 0; i < 60; ++i) ASSERT_TRUE(next.Call(kName, kSixty));
+  Serve();
+  EXPECT_GT(next.channel->waiting_bytes, 2u << 20) << "it may have as much as the first one";
+}
+
+TEST_F(ActorHostTest, AThousandCallersCostTwoPagesEachUntilOneOfThemHasMoreUnderWay) {
+  rlimit files{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &files), 0);
+  files.rlim_cur = files.rlim_max;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &files), 0);
+  std::deque<Caller> callers;
+  for (ProcessId process = 1; process <= 1000; ++process) callers.emplace_back(host_, process);
+  for (int round = 0; round < 200; ++round) {
+    for (Caller& caller : callers) ASSERT_TRUE(caller.Call("f", "xxx"));
+    Serve();
+    for (Caller& caller : callers) ASSERT_TRUE(caller.Take());
+  }
+  for (const Caller& caller : callers) ASSERT_EQ(caller.resident_bytes(), 8192u);
+  // A burst goes through at once.
+  Caller& busy = callers.front();
+  for (int i = 0; i < 5000; ++i) ASSERT_TRUE(busy.Call("f", "xxx"));
+  Serve();
+  for (int i = 0; i < 5000; ++i) ASSERT_TRUE(busy.Take());
+  EXPECT_GT(busy.resident_bytes(), 400u << 10);
+  EXPECT_EQ(callers.back().resident_bytes(), 8192u);
+}
+
+}  // namespace
+}  // namespace raylet::client
