@@ -72,6 +72,7 @@ constexpr ProcessRow kProcessRows[] = {
     {RayletMessage::LetGoObjects, kOnlySent},
     {RayletMessage::ProcessSettled, kOnlySent},
     {RayletMessage::Warn, kOnlySent},
+    {RayletMessage::ObjectsSealed, kOnlySent},
 };
 
 // Whether the row of message n is row n - 1.

@@ -38,9 +38,9 @@ Result<void> ObjectDesk::JoinCluster(const PeerSessionLimits& limits) {
 Result<void> ObjectDesk::OnWantObjects(ProcessSession& session, const Frame& frame) {
   const auto notice = Parse<wire::WantNoticeT>(frame.body);
   if (!notice) return Fail(notice.error());
-  if (manager_ == nullptr)
-    return Fail(ErrorCode::kProtocolError, "objects are wanted of other machines, and there are none");
   const ProcessId process = session.identity->process;
+  Await(process, *notice);
+  if (manager_ == nullptr) return {};
   for (const auto& id : notice->objects) {
     const auto object = FromWire<ObjectId>(id);
     if (notice->no_longer)
@@ -49,6 +49,28 @@ Result<void> ObjectDesk::OnWantObjects(ProcessSession& session, const Frame& fra
       manager_->Want(object, process, notice->wait ? PullPriority::kWait : PullPriority::kGet);
   }
   return {};
+}
+
+void ObjectDesk::Await(ProcessId process, const wire::WantNoticeT& notice) {
+  std::vector<ObjectId> watched, unwatched;
+  for (const auto& id : notice.objects) {
+    const auto object = FromWire<ObjectId>(id);
+    if (notice.no_longer) {
+      if (awaited_.Remove(process, object)) unwatched.push_back(object);
+    } else if (notice.wait) {
+      awaited_.Add(process, object);
+      watched.push_back(object);
+    }
+  }
+  store_.Watch(watched, WatchFor::kWait);
+  store_.Unwatch(unwatched, WatchFor::kWait);
+}
+
+// One message to each for all that this turn has brought.
+void ObjectDesk::TellSealed() {
+  for (auto& [process, notice] : std::exchange(sealed_, {}))
+    if (ProcessSession* const session = door_.SessionOf(process))
+      session->Send(wire::RayletMessage::ObjectsSealed, 0, notice);
 }
 
 Result<void> ObjectDesk::OnFreeObjects(ProcessSession& session, const Frame& frame) {
@@ -103,6 +125,10 @@ void ObjectDesk::TellLender(ProcessId lender, ProcessId by, uint64_t lend) {
 
 void ObjectDesk::OnSealed(const ObjectId& object) {
   if (manager_ != nullptr) manager_->SealedHere(object);
+  for (const ProcessId process : awaited_.Sealed(object)) {
+    if (sealed_.empty()) loop_.AtEndOfTurn([this] { TellSealed(); });
+    sealed_[process].objects.push_back(ToWire(object));
+  }
   arguments_->OnArgumentHere(object);
 }
 
@@ -130,6 +156,7 @@ void ObjectDesk::ResultThere(const NodeId& node, const ObjectId& object, bool wa
 }
 
 void ObjectDesk::ProcessGone(ProcessId process) {
+  store_.Unwatch(awaited_.ProcessGone(process), WatchFor::kWait);
   if (manager_ != nullptr) manager_->ProcessGone(process);
 }
 

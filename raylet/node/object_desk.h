@@ -4,9 +4,11 @@
 #pragma once
 
 #include <memory>
+#include <unordered_map>
 
 #include "raylet/node/services.h"
 #include "raylet/node/travelling_objects.h"
+#include "raylet/objects/awaited_objects.h"
 #include "raylet/objects/object_manager.h"
 #include "raylet/scheduling/scheduler.h"
 
@@ -68,6 +70,8 @@ class ObjectDesk final : public TravellingObjects, public ObjectPlaces, public O
   bool IsAlive(ProcessId process) const override;
   bool IsKept(const ObjectId& object) const override { return kept_->IsKept(object); }
   void OnLost(Wanter wanter, const ObjectId& object, const Error& why) override;
+  void Await(ProcessId process, const wire::WantNoticeT& notice);
+  void TellSealed();
   void TellLender(ProcessId lender, ProcessId by, uint64_t lend);
 
   Loop& loop_;
@@ -79,6 +83,8 @@ class ObjectDesk final : public TravellingObjects, public ObjectPlaces, public O
   ArgumentEvents* arguments_ = nullptr;  // null before Wire
   const KeptObjects* kept_ = nullptr;    // null before Wire
   std::unique_ptr<ObjectManager> manager_;
+  AwaitedObjects awaited_;
+  std::unordered_map<ProcessId, wire::SealedObjectsNoticeT> sealed_;  // to be told at the end of this turn
 };
 
 }  // namespace raylet

@@ -20,6 +20,7 @@ enum class WatchFor : uint8_t {
   kTask = 1,    // a task waits for it
   kPull = 2,    // a process or the scheduler wants it
   kLocate = 4,  // a machine locates it
+  kWait = 8,    // a process waits for it in ray::Wait
 };
 
 class WatchList {

@@ -231,6 +231,7 @@ void Fill(wire::ProcessNoticeT& message) {
   message.failure = MakePointer<wire::FailureT>();
   message.also = {5, 6};
 }
+void Fill(wire::SealedObjectsNoticeT& message) { message.objects = {IdOf(50), IdOf(51)}; }
 void Fill(wire::ClaimNoticeT& message) { message.objects = {IdOf(50), IdOf(51)}; }
 void Fill(wire::ClaimsMadeNoticeT& message) { message.process = 4; }
 void Fill(wire::SettledNoticeT& message) {

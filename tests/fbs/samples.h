@@ -44,6 +44,7 @@ void Fill(wire::LendNoticeT& message);
 void Fill(wire::ProcessNoticeT& message);
 void Fill(wire::TasksNoticeT& message);
 void Fill(wire::ClaimNoticeT& message);
+void Fill(wire::SealedObjectsNoticeT& message);
 void Fill(wire::ClaimsMadeNoticeT& message);
 void Fill(wire::SettledNoticeT& message);
 void Fill(wire::WarningNoticeT& message);

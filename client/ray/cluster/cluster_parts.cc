@@ -110,6 +110,7 @@ void ClusterParts::OnMessage(const Frame& frame, std::vector<UniqueFd>& fds) {
       if (const auto notice = Parse<wire::SettledNoticeT>(frame.body))
         const Holds ended = ownership.MarkSettled(notice->processes);
       return;
+    case wire::RayletMessage::ObjectsSealed: wanted.MarkNews(); return;
     case wire::RayletMessage::HoldObjects:
       if (const auto notice = Parse<wire::ClaimNoticeT>(frame.body))
         for (const wire::Id20& id : notice->objects) ownership.HoldClaimed(FromWire<ObjectId>(id));
@@ -144,6 +145,7 @@ void ClusterParts::OnProcessDied(const wire::ProcessNoticeT& notice) {
   std::vector<ProcessId> ended = {notice.process};
   ended.insert(ended.end(), notice.also.begin(), notice.also.end());
   ownership.MarkEnded(ended, machine ? notice.failure->message : std::string());
+  wanted.MarkNews();
   borrowings.LendersEnded(ended);
   wire::ClaimsMadeNoticeT made;
   made.process = notice.process;

@@ -33,7 +33,6 @@ using ray::internal::RayException;
 using ray::internal::UnpackScope;
 
 constexpr Duration kAskPatience = std::chrono::seconds(30);
-constexpr Duration kBorrowedPollPause = std::chrono::milliseconds(2);
 
 ClusterObject& AsObject(const ObjectHandle& handle) { return static_cast<ClusterObject&>(*handle); }
 ClusterObjectPtr AsObjectPtr(const ObjectHandle& handle) { return std::static_pointer_cast<ClusterObject>(handle); }
@@ -212,18 +211,20 @@ std::vector<bool> ClusterRuntime::Wait(std::span<const ObjectHandle> objects, si
   std::vector<ObjectId> wanted;
   for (const size_t i : borrowed)
     if (const ObjectId& id = AsObject(objects[i]).id(); !parts_.store.Contains(id).value_or(true)) wanted.push_back(id);
-  const WantedObjects::Scope wants(parts_.wanted, std::move(wanted), /*in_wait=*/true);
-  for (;;) {
-    look(borrowed, true);
-    const auto enough = [&] {
-      look(own, false);
-      return found >= count;
-    };
-    // Nobody rings for what others make: look again from time to time where some of those are
-    // wanted.
-    const Deadline slice = borrowed.empty() ? deadline : Deadline::After(deadline.Left(kBorrowedPollPause));
-    if (parts_.pump.WaitUntil(slice, enough) || deadline.Passed()) return ready;
-  }
+  WantedObjects& all_wanted = parts_.wanted;
+  const WantedObjects::Scope wants(all_wanted, std::move(wanted), /*in_wait=*/true);
+  uint64_t looked_at = all_wanted.news();
+  look(borrowed, true);
+  const auto enough = [&] {
+    look(own, false);
+    if (const uint64_t news = all_wanted.news(); news != looked_at) {
+      looked_at = news;
+      look(borrowed, true);
+    }
+    return found >= count;
+  };
+  parts_.pump.WaitUntil(deadline, enough);
+  return ready;
 }
 
 // ---- what values refer to

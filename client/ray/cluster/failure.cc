@@ -54,8 +54,8 @@ std::string EncodeFailure(const Failure& failure) {
 
 FailurePtr DecodeFailure(std::string_view bytes) {
   if (bytes.size() > kFailureBytesMax) {
-    return MakeFailure(wire::FailureKind::Other, StrCat("an unreadable failure of ", bytes.size(),
-                                                        " bytes; the limit is ", kFailureBytesMax));
+    return MakeFailure(wire::FailureKind::Other,
+                       StrCat("an unreadable failure of ", bytes.size(), " bytes; the limit is ", kFailureBytesMax));
   }
   // A copy, since another process may change shared memory between the check and the use.
   const std::string copy(bytes);

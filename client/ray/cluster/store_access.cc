@@ -80,7 +80,7 @@ Result<ObjectView> StoreAccess::Fetch(const ObjectId& id, Deadline deadline, boo
     wanted_.Want(std::span(&id, 1), /*in_wait=*/false);
     view = client->Get(id, deadline, alive);
     lost = wanted_.WhyLost(id);
-    wanted_.WantNoLonger(std::span(&id, 1));
+    wanted_.WantNoLonger(std::span(&id, 1), /*in_wait=*/false);
   }
   if (view || view.error().code != ErrorCode::kCancelled) return view;
   link_.CheckUsable();

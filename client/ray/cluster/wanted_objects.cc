@@ -11,16 +11,18 @@ constexpr size_t kObjectsPerMessage = 10'000;
 }  // namespace
 
 void WantedObjects::Want(std::span<const ObjectId> ids, bool in_wait) {
-  if (!link_.clustered() || ids.empty()) return;
+  if (!IsTold(in_wait) || ids.empty()) return;
   {
     const MutexLock lock(mutex_);
-    for (const ObjectId& id : ids) wanted_[id].count++;
+    for (const ObjectId& id : ids) {
+      wanted_[id].count++;
+    }
   }
   Tell(ids, in_wait, /*no_longer=*/false);
 }
 
-void WantedObjects::WantNoLonger(std::span<const ObjectId> ids) {
-  if (!link_.clustered() || !link_.Usable()) return;
+void WantedObjects::WantNoLonger(std::span<const ObjectId> ids, bool in_wait) {
+  if (!IsTold(in_wait) || !link_.Usable()) return;
   std::vector<ObjectId> unwanted;
   {
     const MutexLock lock(mutex_);
@@ -43,6 +45,7 @@ FailurePtr WantedObjects::WhyLost(const ObjectId& id) const {
 void WantedObjects::MarkLost(const ObjectId& id, FailurePtr why) {
   const MutexLock lock(mutex_);
   if (const auto found = wanted_.find(id); found != wanted_.end()) found->second.lost = std::move(why);
+  MarkNews();
 }
 
 void WantedObjects::Tell(std::span<const ObjectId> ids, bool in_wait, bool no_longer) {

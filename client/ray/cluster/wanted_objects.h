@@ -1,9 +1,10 @@
 // WantedObjects: what threads of this process want brought to this machine, and what the raylet
-// said is lost. Only a cluster brings objects; where this raylet is in none, nothing is told. Owned
-// by ClusterParts; any thread. The raylet goes on to bring an object as long as somebody here wants
+// said is lost. Only a cluster brings objects. In any case the raylet tells a ray::Wait of what is
+// there. Owned by ClusterParts; any thread. The raylet goes on to bring an object as long as somebody here wants
 // it.
 #pragma once
 
+#include <atomic>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -20,18 +21,23 @@ class WantedObjects {
 
   // `in_wait`: of a ray::Wait, which is content with the news that they are there.
   void Want(std::span<const ObjectId> ids, bool in_wait) RAYLET_EXCLUDES(mutex_);
-  void WantNoLonger(std::span<const ObjectId> ids) RAYLET_EXCLUDES(mutex_);  // once for each Want
-  FailurePtr WhyLost(const ObjectId& id) const RAYLET_EXCLUDES(mutex_);      // null: it may still come
+  // Once for each Want, with the same `in_wait`.
+  void WantNoLonger(std::span<const ObjectId> ids, bool in_wait) RAYLET_EXCLUDES(mutex_);
+  FailurePtr WhyLost(const ObjectId& id) const RAYLET_EXCLUDES(mutex_);  // null: it may still come
   void MarkLost(const ObjectId& id, FailurePtr why) RAYLET_EXCLUDES(mutex_);
+
+  // Counts what may make a wanted object ready or lost. Whoever waits looks again when it changes.
+  void MarkNews() { news_.fetch_add(1, std::memory_order_release); }
+  uint64_t news() const { return news_.load(std::memory_order_acquire); }
 
   // Wants them while it lives.
   class Scope {
    public:
     Scope(WantedObjects& wanted, std::vector<ObjectId> ids, bool in_wait)
-        : use_(wanted.link_.uses()), wanted_(wanted), ids_(std::move(ids)) {
-      wanted_.Want(ids_, in_wait);
+        : use_(wanted.link_.uses()), wanted_(wanted), ids_(std::move(ids)), in_wait_(in_wait) {
+      wanted_.Want(ids_, in_wait_);
     }
-    ~Scope() { wanted_.WantNoLonger(ids_); }
+    ~Scope() { wanted_.WantNoLonger(ids_, in_wait_); }
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;
 
@@ -39,9 +45,11 @@ class WantedObjects {
     const LinkUse use_;
     WantedObjects& wanted_;
     const std::vector<ObjectId> ids_;
+    const bool in_wait_;
   };
 
  private:
+  bool IsTold(bool in_wait) const { return link_.clustered() || in_wait; }
   void Tell(std::span<const ObjectId> ids, bool in_wait, bool no_longer);
 
   struct Wanted {
@@ -49,6 +57,7 @@ class WantedObjects {
     FailurePtr lost;
   };
   RayletLink& link_;
+  std::atomic<uint64_t> news_{0};
   mutable Mutex mutex_;
   std::unordered_map<ObjectId, Wanted> wanted_ RAYLET_GUARDED_BY(mutex_);
 };

@@ -1,6 +1,6 @@
 // A driver for tests that kill one or look at one. On the daemons of RAY_ADDRESS it keeps an actor, a
 // running task, values and arrays, prints the pids of its workers, and waits to be killed. With "idle"
-// it keeps an idle actor and an idle worker. With "waiting" it and its worker sit in Get, too.
+// it keeps an idle actor and an idle worker. With "waiting" it and a worker sit in Get, another in Wait.
 #include <unistd.h>
 
 #include <cstdio>
@@ -19,11 +19,14 @@ int main(int argc, char** argv) {
   if (!mode.empty()) {
     ray::ObjectRef<int> endless;
     ray::ObjectRef<int> endless_in_a_worker;
+    ray::ObjectRef<int> endless_wait;  // for an object of another process
     auto signal = ray::Actor(Counter::Create).Remote(0);
     if (mode == "waiting") {
       endless_in_a_worker = ray::Task(SleepThrough).Remote(counter, signal, 60'000);
       while (*signal.Task(&Counter::Value).Remote().Get() == 0) {}
       endless = counter.Task(&Counter::Sleep).Remote(60'000);
+      endless_wait = ray::Task(WaitThrough).Remote(std::vector{endless}, signal, 60'000);
+      while (*signal.Task(&Counter::Value).Remote().Get() == 1) {}
     }
     std::printf("pids %d %d\n", actor_pid, worker_pid);
     std::fflush(stdout);

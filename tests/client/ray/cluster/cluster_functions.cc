@@ -177,6 +177,10 @@ int PushCalls(const std::string& function, const raylet::ValueView& argument) {
 int CallThrough(ray::ActorHandle<Counter> counter, int by) {
   return *counter.Task(&Counter::Increment).Remote(by).Get();
 }
+int WaitThrough(const std::vector<ray::ObjectRef<int>>& refs, ray::ActorHandle<Counter> signal, int ms) {
+  signal.Task(&Counter::Increment).Remote(1).Get();
+  return static_cast<int>(ray::Wait(refs, 1, ms).ready.size());
+}
 int SleepThrough(ray::ActorHandle<Counter> counter, ray::ActorHandle<Counter> signal, int ms) {
   signal.Task(&Counter::Increment).Remote(1).Get();
   return *counter.Task(&Counter::Sleep).Remote(ms).Get();
@@ -197,7 +201,8 @@ RAY_REMOTE(Counter::Create, Counter::CreateSlowly, Counter::Broken, &Counter::Le
            &Counter::AddInATask, &Counter::Value, &Counter::Pid, &Counter::Throw, &Counter::ThrowLong, &Counter::Sleep,
            &Counter::Echo, &Counter::Log, &Counter::Append, &Counter::Exit);
 RAY_REMOTE(Publisher::Create, &Publisher::Current, &Publisher::Offset, &Publisher::Publish, &Publisher::Take,
-           &Publisher::MeasureSlowly, &Publisher::Drop, &Publisher::Kept, CallThrough, SleepThrough, MeetAnother);
+           &Publisher::MeasureSlowly, &Publisher::Drop, &Publisher::Kept, CallThrough, SleepThrough, WaitThrough,
+           MeetAnother);
 RAY_REMOTE(Witness::Create, &Witness::RestartedInConstructor, &Witness::Restarted, &Witness::Pid, RestartedInATask);
 RAY_REMOTE(Vandal::Create, &Vandal::SpoilReplies, &Vandal::Value);
 

@@ -131,6 +131,8 @@ int PushCalls(const std::string& function, const raylet::ValueView& argument);
 int CallThrough(ray::ActorHandle<Counter> counter, int by);
 // Adds one to `signal`, and waits for a call that takes `ms`.
 int SleepThrough(ray::ActorHandle<Counter> counter, ray::ActorHandle<Counter> signal, int ms);
+// Signals that it begins, and waits for the first of them; how many were ready.
+int WaitThrough(const std::vector<ray::ObjectRef<int>>& refs, ray::ActorHandle<Counter> signal, int ms);
 // Adds one to `signal`, and waits until `count` have; false when they do not come within ten seconds.
 bool MeetAnother(ray::ActorHandle<Counter> signal, int count);
 

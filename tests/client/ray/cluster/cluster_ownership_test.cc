@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "client/plasma/store_client.h"
+#include "tests/client/ray/cluster/cluster_functions.h"
 #include "tests/client/ray/cluster/keepers.h"
 #include "tests/client/ray/cluster/status_of.h"
 #include "tests/harness/daemon_process.h"
@@ -181,6 +182,24 @@ TEST_F(ClusterOwnershipTest, AnObjectThatItsOwnersEndLeftUnmadeIsLost) {
   const auto ref = *owner.Task(&Keeper::StartSlowly).Remote().Get();
   Kill(owner);
   EXPECT_THROW(ref.Get(20'000), ray::internal::UnreconstructableException);
+}
+
+TEST_F(ClusterOwnershipTest, AWaitForAnotherProcesssObjectIsWokenWhenTheObjectIsMade) {
+  Start("2");
+  auto signal = ray::Actor(Counter::Create).Remote(0);
+  auto maker = ray::Actor(Counter::Create).Remote(0);
+  const auto made = maker.Task(&Counter::Sleep).Remote(300);
+  const auto waits = ray::Task(WaitThrough).Remote(std::vector{made}, signal, 20'000);
+  EXPECT_EQ(*waits.Get(20'000), 1);
+}
+
+TEST_F(ClusterOwnershipTest, AWaitEndsWithTheOwnerOfTheObject) {
+  Start("4");
+  auto owner = ray::Actor(Keeper::Create).Remote();
+  const auto ref = *owner.Task(&Keeper::StartSlowly).Remote().Get();
+  std::thread killer([&] { Kill(owner); });
+  EXPECT_EQ(ray::Wait(std::vector{ref}, 1, 20'000).ready.size(), 1u) << "a lost object is ready: Get throws";
+  killer.join();
 }
 
 TEST_F(ClusterOwnershipTest, NothingThatIsHeldIsLostWhereverProcessesAreKilled) {
