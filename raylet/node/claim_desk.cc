@@ -190,11 +190,14 @@ Result<void> ClaimDesk::OnPeerSettled(const NodeId& node, const Frame& frame) {
   if (!notice) return Fail(notice.error());
   const ProcessSet processes(notice->processes.begin(), notice->processes.end());
   for (const ProcessId process : processes) RAYLET_RETURN_IF_ERROR(post_.CheckSpeaksFor(node, process));
-  const std::vector<ObjectId> kept = IdsOf(notice->kept);
+  std::vector<ObjectId>& kept = kept_there_[node];
+  for (const ObjectId& object : IdsOf(notice->kept)) kept.push_back(object);
+  if (processes.empty()) return {};  // more of them follow
   for (const ProcessId process : processes) {
     book_.ClaimerSettled(process);
     objects_.OwnerSettledElsewhere(process, kept);
   }
+  kept_there_.erase(node);
   CarryOut();
   TellSettled(processes);
   return {};
@@ -294,6 +297,7 @@ void ClaimDesk::MachineGone(const NodeId& node, MachineNumber machine, ProcessSe
   std::erase_if(under_way_, [&](const auto& each) { return each.second == node; });
   std::erase_if(answers_, [&](const Answer& answer) { return answer.node == node; });
   settlements_.MachineGone(node);
+  kept_there_.erase(node);
   Settlements::End end;
   const ProcessId all = AllProcessesOf(machine);
   end.processes = {all};
@@ -360,7 +364,13 @@ void ClaimDesk::Settled(ProcessId key, const Settlements::End& end) {
   wire::SettledNoticeT notice;
   for (const ProcessId process : end.processes) {
     notice.processes.push_back(process);
-    for (const ObjectId& object : book_.AdoptedOf(process)) notice.kept.push_back(ToWire(object));
+    for (const ObjectId& object : book_.AdoptedOf(process)) {
+      notice.kept.push_back(ToWire(object));
+      if (notice.kept.size() < kObjectsPerMessage) continue;
+      wire::SettledNoticeT piece;
+      piece.kept = std::exchange(notice.kept, {});
+      post_.TellAll(wire::WorkMessage::ProcessSettled, Encode(piece));
+    }
     std::vector<ObjectId> known = objects_.KnownOf(process);
     for (const ActorId& actor : actors_.directory().CreatedBy(process)) known.push_back(ObjectIdOf(actor));
     if (const auto inherited = inherited_.find(process); inherited != inherited_.end()) {
