@@ -221,7 +221,7 @@ std::vector<bool> ClusterRuntime::Wait(std::span<const ObjectHandle> objects, si
   std::vector<ObjectId> wanted;
   for (const size_t i : borrowed)
     if (const ObjectId& id = AsObject(objects[i]).id(); !parts_.store.Contains(id).value_or(true)) wanted.push_back(id);
-  const WantedObjects::Scope wants(parts_.wanted, std::move(wanted), /*in_wait=*/true);
+  WantedObjects::Scope wants(parts_.wanted, std::move(wanted), /*in_wait=*/true);
   for (;;) {
     look(borrowed, true);
     const auto enough = [&] {
@@ -232,6 +232,9 @@ std::vector<bool> ClusterRuntime::Wait(std::span<const ObjectHandle> objects, si
     // wanted.
     const Deadline slice = borrowed.empty() ? deadline : Deadline::After(deadline.Left(kBorrowedPollPause));
     if (parts_.pump.WaitUntil(slice, enough) || deadline.Passed()) return ready;
+    wants.AskAgain([&](const ObjectId& id) {
+      return !parts_.store.Contains(id).value_or(true) && parts_.wanted.WhyLost(id) == nullptr;
+    });
   }
 }
 

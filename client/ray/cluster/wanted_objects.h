@@ -1,13 +1,16 @@
 // WantedObjects: what threads of this process want brought to this machine, and what the raylet
 // said is lost. Only a cluster brings objects; where this raylet is in none, nothing is told. Owned
-// by ClusterParts; any thread. The raylet goes on to bring an object as long as somebody here wants
-// it.
+// by ClusterParts; any thread. The raylet brings an object as long as somebody here wants it, and
+// forgets the wish once the object is sealed. A copy may be evicted before its waiter has seen it,
+// so whoever waits asks again from time to time.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <unordered_map>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/mutex.h"
 #include "client/ray/cluster/failure.h"
 #include "client/ray/cluster/raylet_link.h"
@@ -19,34 +22,40 @@ class WantedObjects {
   explicit WantedObjects(RayletLink& link) : link_(link) {}
 
   // `in_wait`: of a ray::Wait, which is content with the news that they are there.
-  void Want(std::span<const ObjectId> ids, bool in_wait) RAYLET_EXCLUDES(mutex_);
-  void WantNoLonger(std::span<const ObjectId> ids) RAYLET_EXCLUDES(mutex_);  // once for each Want
-  FailurePtr WhyLost(const ObjectId& id) const RAYLET_EXCLUDES(mutex_);      // null: it may still come
+  void Want(std::span<const ObjectId> ids, bool in_wait) RAYLET_EXCLUDES(tell_mutex_, mutex_);
+  void WantNoLonger(std::span<const ObjectId> ids) RAYLET_EXCLUDES(tell_mutex_, mutex_);  // once for each Want
+  FailurePtr WhyLost(const ObjectId& id) const RAYLET_EXCLUDES(mutex_);                   // null: it may still come
   void MarkLost(const ObjectId& id, FailurePtr why) RAYLET_EXCLUDES(mutex_);
 
   // Wants them while it lives.
   class Scope {
    public:
-    Scope(WantedObjects& wanted, std::vector<ObjectId> ids, bool in_wait) : wanted_(wanted), ids_(std::move(ids)) {
-      wanted_.Want(ids_, in_wait);
-    }
+    Scope(WantedObjects& wanted, std::vector<ObjectId> ids, bool in_wait);
     ~Scope() { wanted_.WantNoLonger(ids_); }
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;
+    // To be called often by whoever waits: tells the raylet once more, at growing intervals, of those
+    // that are still `missing`.
+    void AskAgain(const std::function<bool(const ObjectId&)>& missing);
 
    private:
     WantedObjects& wanted_;
     const std::vector<ObjectId> ids_;
+    const bool in_wait_;
+    Duration pause_;
+    TimePoint again_at_;
   };
 
  private:
-  void Tell(std::span<const ObjectId> ids, bool in_wait, bool no_longer);
+  void Tell(std::span<const ObjectId> ids, bool in_wait, bool no_longer) RAYLET_REQUIRES(tell_mutex_);
 
   struct Wanted {
     size_t count = 0;
     FailurePtr lost;
   };
   RayletLink& link_;
+  // Held while the raylet is told, so that it hears of changes in their order. Not taken on the io thread.
+  Mutex tell_mutex_;
   mutable Mutex mutex_;
   std::unordered_map<ObjectId, Wanted> wanted_ RAYLET_GUARDED_BY(mutex_);
 };
