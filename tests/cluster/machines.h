@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <fstream>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -41,6 +42,12 @@ class Machine {
   }
   std::string socket() const { return folder.File("raylet"); }
   std::string store_socket() const { return folder.File("store"); }
+  // What `raylet status --json` says; empty where it says nothing.
+  nlohmann::json Status() const {
+    auto command = DaemonProcess::StartPlain("raylet", {"status", "--json", "--timeout", "60", "--socket", socket()});
+    if (!command || command->Wait(Deadline::AfterMs(60'000))->exit_code != 0) return {};
+    return nlohmann::json::parse(command->Output(), nullptr, false);
+  }
   size_t StoredObjects() const {
     const auto client =
         client::StoreClient::Connect(store_socket(), "test", Deadline::After(std::chrono::seconds(5)), false);

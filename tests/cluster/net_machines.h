@@ -2,8 +2,6 @@
 // itself; it reaches its raylet by a Unix socket, and every other way leads over cables that a test cuts. One thread.
 #pragma once
 
-#include <nlohmann/json.hpp>
-
 #include "tests/cluster/machines.h"
 #include "tests/harness/network.h"
 
@@ -40,12 +38,7 @@ class NetMachines {
   Machine& operator[](size_t host) { return *machines_[host]; }
   std::string Address(size_t host) const { return network_.Ip(host) + ":7000"; }
 
-  nlohmann::json Status(size_t host) const {
-    auto command = DaemonProcess::StartPlain(
-        "raylet", {"status", "--json", "--timeout", "60", "--socket", machines_[host]->socket()});
-    if (!command || command->Wait(Deadline::AfterMs(60'000))->exit_code != 0) return {};
-    return nlohmann::json::parse(command->Output(), nullptr, false);
-  }
+  nlohmann::json Status(size_t host) const { return machines_[host]->Status(); }
   // How the raylet of that host finds the other one, of all that ever were at its address the liveliest: up, silent,
   // dead, or nothing.
   std::string StateOf(size_t host, size_t other) const {

@@ -11,6 +11,12 @@
 namespace raylet::client {
 
 ActorLink::Outcome::~Outcome() {
+  for (const auto& [lend, process] : lent) {
+    if (process != 0)
+      ownership.SetBorrower(lend, process);
+    else
+      const Holds ended = ownership.EndLend(lend);
+  }
   for (auto& [object, failure] : failed) object->FulfilFailed(failure);
 }
 
@@ -23,7 +29,7 @@ ClusterObjectPtr ActorLink::Submit(const std::string& method, CallArguments argu
   for (;;) {
     std::shared_ptr<CallChannel> full;
     {
-      Outcome outcome;
+      Outcome outcome(parts_.ownership);
       bool open = false;
       {
         const MutexLock lock(mutex_);
@@ -70,10 +76,9 @@ ActorLink::Sent ActorLink::TrySend(Call& call, Outcome& outcome) {
       outcome.failed.emplace_back(call.result, std::move(failure));
       return Sent::kDone;
     }
-    call.lend = parts_.ownership.Lend(channel_->process(), call.arguments.TakeHolds());
+    // To nobody yet: a call that finds no room now goes to another process where this one dies.
+    call.lend = parts_.ownership.Lend(0, call.arguments.TakeHolds());
     call.resolved = true;
-  } else if (call.lend != 0) {
-    parts_.ownership.SetBorrower(call.lend, channel_->process());
   }
   CallRecord record;
   record.lend = call.lend;
@@ -84,9 +89,11 @@ ActorLink::Sent ActorLink::TrySend(Call& call, Outcome& outcome) {
   record.arguments.swap(call.views);
   if (sent == CallChannel::Sent::kYes) {
     pump_.Watch(channel_);
+    if (call.lend != 0) outcome.lent.emplace_back(call.lend, channel_->process());
     return Sent::kDone;
   }
   if (sent == CallChannel::Sent::kFull) return Sent::kFull;
+  if (call.lend != 0) outcome.lent.emplace_back(call.lend, 0);
   outcome.failed.emplace_back(
       call.result, MakeFailure(wire::FailureKind::ActorDied, StrCat("the channel to actor ", id_.hex(),
                                                                     " is broken: its other side wrote nonsense")));
@@ -95,7 +102,7 @@ ActorLink::Sent ActorLink::TrySend(Call& call, Outcome& outcome) {
 
 void ActorLink::Flush() {
   for (;;) {
-    Outcome outcome;
+    Outcome outcome(parts_.ownership);
     ClusterObjectPtr unready;
     {
       const MutexLock lock(mutex_);
@@ -125,6 +132,7 @@ void ActorLink::WaitedFor(const ClusterObject* object) {
     if (waiting_for_ == object) waiting_for_ = nullptr;
   }
   Flush();
+  FinishIfDone();
 }
 
 void ActorLink::SetQueued(bool queued) {
@@ -197,6 +205,7 @@ void ActorLink::OnChannelReply(Result<Frame> frame, std::vector<UniqueFd>& fds) 
   }
   pump_.Add(std::move(channel));
   Flush();
+  FinishIfDone();
 }
 
 void ActorLink::Killed() {
@@ -217,6 +226,7 @@ void ActorLink::Restarting(const Failure& failure) {
   }
   pump_.Close(channel, AsActorDied(failure, true));
   if (open) EnsureOpen();
+  FinishIfDone();
 }
 
 void ActorLink::Die(const FailurePtr& failure) {
@@ -242,7 +252,7 @@ void ActorLink::Die(const FailurePtr& failure) {
     call.result->FulfilFailed(never_ran);
   }
   pump_.WakeWaiters();
-  AfterReplies();
+  FinishIfDone();
 }
 
 void ActorLink::ChannelBroken(const FailurePtr& failure) {
@@ -259,6 +269,11 @@ bool ActorLink::Idle() const { return queue_.empty() && (channel_ == nullptr || 
 
 void ActorLink::AfterReplies() {
   if (queued_.load()) Flush();
+  FinishIfDone();
+}
+
+// Wherever the last call after the last handle may have ended.
+void ActorLink::FinishIfDone() {
   if (!lingers_.load()) return;
   ActorLinkPtr self;
   {

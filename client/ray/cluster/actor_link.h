@@ -60,10 +60,13 @@ class ActorLink : public std::enable_shared_from_this<ActorLink> {
     LendId lend = 0;
     ClusterObjectPtr result;
   };
-  struct Outcome {  // of calls that failed under mutex_: told once it is released
-    std::vector<std::pair<ClusterObjectPtr, FailurePtr>> failed;
-    std::vector<Call> done;
+  struct Outcome {  // of calls that left the queue under mutex_: carried out once it is released
+    explicit Outcome(Ownership& of) : ownership(of) {}
     ~Outcome();
+    Ownership& ownership;
+    std::vector<std::pair<ClusterObjectPtr, FailurePtr>> failed;
+    std::vector<std::pair<LendId, ProcessId>> lent;  // to the process that got the call; 0: the call failed
+    std::vector<Call> done;
   };
 
   enum class Sent { kDone, kFull };
@@ -74,6 +77,7 @@ class ActorLink : public std::enable_shared_from_this<ActorLink> {
   void OnChannelReply(Result<Frame> reply, std::vector<UniqueFd>& fds) RAYLET_EXCLUDES(mutex_);
   void SetQueued(bool queued) RAYLET_REQUIRES(mutex_);
   bool Idle() const RAYLET_REQUIRES(mutex_);
+  void FinishIfDone() RAYLET_EXCLUDES(mutex_);
   void Finish() RAYLET_EXCLUDES(mutex_);
 
   const LinkUse use_;  // first: the parts are there until all else has gone

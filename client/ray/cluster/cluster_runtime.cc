@@ -212,15 +212,19 @@ std::vector<bool> ClusterRuntime::Wait(std::span<const ObjectHandle> objects, si
   for (const size_t i : borrowed)
     if (const ObjectId& id = AsObject(objects[i]).id(); !parts_.store.Contains(id).value_or(true)) wanted.push_back(id);
   WantedObjects& all_wanted = parts_.wanted;
-  const WantedObjects::Scope wants(all_wanted, std::move(wanted), /*in_wait=*/true);
+  WantedObjects::Scope wants(all_wanted, std::move(wanted), /*in_wait=*/true);
   uint64_t looked_at = all_wanted.news();
   look(borrowed, true);
+  const auto missing = [&](const ObjectId& id) {
+    return !parts_.store.Contains(id).value_or(true) && all_wanted.WhyLost(id) == nullptr;
+  };
   const auto enough = [&] {
     look(own, false);
     if (const uint64_t news = all_wanted.news(); news != looked_at) {
       looked_at = news;
       look(borrowed, true);
     }
+    if (!borrowed.empty()) wants.AskAgain(missing);
     return found >= count;
   };
   parts_.pump.WaitUntil(deadline, enough);

@@ -72,15 +72,17 @@ Result<ObjectView> StoreAccess::Fetch(const ObjectId& id, Deadline deadline, boo
   if (!may_come && !clustered)
     return Fail(ErrorCode::kNotFound, StrCat("object ", id.hex(), " is lost: the store does not have it any more"));
   const ProcessId owner = OwnerOf(id);
-  const auto alive = [&] { return link_.Usable() && !link_.Gone() && !IsLost(id); };
   Result<ObjectView> view;
   FailurePtr lost;
   {
     const BlockedThreads::Scope blocked(blocked_);
-    wanted_.Want(std::span(&id, 1), /*in_wait=*/false);
+    WantedObjects::Scope wants(wanted_, {id}, /*in_wait=*/false);
+    const auto alive = [&] {
+      wants.AskAgain([](const ObjectId&) { return true; });  // the store has just been looked at
+      return link_.Usable() && !link_.Gone() && !IsLost(id);
+    };
     view = client->Get(id, deadline, alive);
     lost = wanted_.WhyLost(id);
-    wanted_.WantNoLonger(std::span(&id, 1), /*in_wait=*/false);
   }
   if (view || view.error().code != ErrorCode::kCancelled) return view;
   link_.CheckUsable();

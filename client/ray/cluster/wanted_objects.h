@@ -1,14 +1,17 @@
 // WantedObjects: what threads of this process want brought to this machine, and what the raylet
 // said is lost. Only a cluster brings objects. In any case the raylet tells a ray::Wait of what is
-// there. Owned by ClusterParts; any thread. The raylet goes on to bring an object as long as somebody here wants
-// it.
+// there. Owned by ClusterParts; any thread. The raylet brings an object as long as somebody here
+// wants it, and forgets the wish once the object is sealed. A copy may be evicted before its waiter
+// has seen it, so whoever waits asks again from time to time.
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <span>
 #include <unordered_map>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/mutex.h"
 #include "client/ray/cluster/failure.h"
 #include "client/ray/cluster/raylet_link.h"
@@ -20,9 +23,9 @@ class WantedObjects {
   explicit WantedObjects(RayletLink& link) : link_(link) {}
 
   // `in_wait`: of a ray::Wait, which is content with the news that they are there.
-  void Want(std::span<const ObjectId> ids, bool in_wait) RAYLET_EXCLUDES(mutex_);
+  void Want(std::span<const ObjectId> ids, bool in_wait) RAYLET_EXCLUDES(tell_mutex_, mutex_);
   // Once for each Want, with the same `in_wait`.
-  void WantNoLonger(std::span<const ObjectId> ids, bool in_wait) RAYLET_EXCLUDES(mutex_);
+  void WantNoLonger(std::span<const ObjectId> ids, bool in_wait) RAYLET_EXCLUDES(tell_mutex_, mutex_);
   FailurePtr WhyLost(const ObjectId& id) const RAYLET_EXCLUDES(mutex_);  // null: it may still come
   void MarkLost(const ObjectId& id, FailurePtr why) RAYLET_EXCLUDES(mutex_);
 
@@ -33,24 +36,26 @@ class WantedObjects {
   // Wants them while it lives.
   class Scope {
    public:
-    Scope(WantedObjects& wanted, std::vector<ObjectId> ids, bool in_wait)
-        : use_(wanted.link_.uses()), wanted_(wanted), ids_(std::move(ids)), in_wait_(in_wait) {
-      wanted_.Want(ids_, in_wait_);
-    }
+    Scope(WantedObjects& wanted, std::vector<ObjectId> ids, bool in_wait);
     ~Scope() { wanted_.WantNoLonger(ids_, in_wait_); }
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;
+    // To be called often by whoever waits: tells the raylet once more, at growing intervals, of those
+    // that are still `missing`.
+    void AskAgain(const std::function<bool(const ObjectId&)>& missing);
 
    private:
     const LinkUse use_;
     WantedObjects& wanted_;
     const std::vector<ObjectId> ids_;
     const bool in_wait_;
+    Duration pause_;
+    TimePoint again_at_;
   };
 
  private:
   bool IsTold(bool in_wait) const { return link_.clustered() || in_wait; }
-  void Tell(std::span<const ObjectId> ids, bool in_wait, bool no_longer);
+  void Tell(std::span<const ObjectId> ids, bool in_wait, bool no_longer) RAYLET_REQUIRES(tell_mutex_);
 
   struct Wanted {
     size_t count = 0;
@@ -58,6 +63,8 @@ class WantedObjects {
   };
   RayletLink& link_;
   std::atomic<uint64_t> news_{0};
+  // Held while the raylet is told, so that it hears of changes in their order. Not taken on the io thread.
+  Mutex tell_mutex_;
   mutable Mutex mutex_;
   std::unordered_map<ObjectId, Wanted> wanted_ RAYLET_GUARDED_BY(mutex_);
 };

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <numeric>
 #include <thread>
@@ -108,6 +109,34 @@ TEST_F(ClusterActorTest, StartsAgainWithFreshStateUnderTheSameHandle) {
   EXPECT_EQ(*counter.Task(&Counter::Value).Remote().Get(), 7);
 }
 
+TEST_F(ClusterActorTest, CallsThatWaitForRoomKeepTheirArgumentsWhenItStartsAgain) {
+  constexpr size_t kFit = 17;      // calls in its ring, beside the one that keeps it busy
+  constexpr size_t kBlocked = 16;  // threads, with a call each that finds no room there
+  auto counter = ray::Actor(Counter::Create).SetMaxRestarts(1).Remote(0);
+  const int pid = *counter.Task(&Counter::Pid).Remote().Get();
+  const auto busy = counter.Task(&Counter::Sleep).Remote(60'000);
+  const auto call = [&counter] {
+    return counter.Task(&Counter::LengthOfBoth).Remote(std::string(60'000, 'x'), std::string(200'000, 'y'));
+  };
+  std::vector<ray::ObjectRef<int>> lost(kFit), kept(kBlocked);
+  for (auto& each : lost) each = call();
+  std::atomic<size_t> begun{0}, returned{0};
+  std::vector<std::thread> threads;
+  for (auto& each : kept) {
+    threads.emplace_back([&] {
+      ++begun;
+      each = call();
+      ++returned;
+    });
+  }
+  EXPECT_TRUE(Eventually(10s, [&] { return begun == kBlocked; }));
+  EXPECT_EQ(returned, 0u);
+  ::kill(pid, SIGKILL);
+  for (auto& thread : threads) thread.join();
+  for (const auto& each : lost) EXPECT_THROW(each.Get(20'000), ray::internal::RayActorException);
+  for (const auto& each : kept) EXPECT_EQ(*each.Get(20'000), 260'000);
+}
+
 TEST_F(ClusterActorTest, KillFreesItsName) {
   auto counter = ray::Actor(Counter::Create).SetName("the counter").Remote(3);
   EXPECT_THROW(ray::Actor(Counter::Create).SetName("the counter").Remote(4), ray::internal::RayException);
@@ -130,6 +159,26 @@ TEST_F(ClusterActorTest, EndsWithItsLastHandleAfterItsCalls) {
   }
   EXPECT_EQ(*last.Get(), 100);
   EXPECT_TRUE(Eventually(2s, [&] { return ::kill(pid, 0) != 0; }));
+}
+
+TEST_F(ClusterActorTest, EndsWithItsLastHandleThoughItsLastCallsNeverEnded) {
+  ray::ObjectRef<int> killed, never_sent;
+  int pid = 0;
+  {
+    auto counter = ray::Actor(Counter::Create).SetResource("CPU", 2).SetMaxRestarts(1).Remote(1);
+    pid = *counter.Task(&Counter::Pid).Remote().Get();
+    killed = counter.Task(&Counter::Sleep).Remote(60'000);
+  }
+  ::kill(pid, SIGKILL);
+  EXPECT_THROW(killed.Get(20'000), ray::internal::RayActorException);
+  EXPECT_EQ(*ray::Task(Add).Remote(1, 1).Get(20'000), 2) << "no CPU is left for others";
+  {
+    auto counter = ray::Actor(Counter::Create).Remote(1);
+    pid = *counter.Task(&Counter::Pid).Remote().Get();
+    never_sent = counter.Task(&Counter::Increment).Remote(ray::Task(ThrowTask).Remote(ray::Task(SleepMs).Remote(100)));
+  }
+  EXPECT_THROW(never_sent.Get(20'000), ray::internal::RayException);
+  EXPECT_TRUE(Eventually(10s, [&] { return ::kill(pid, 0) != 0; }));
 }
 
 TEST_F(ClusterActorTest, ExitActorEndsItForGood) {

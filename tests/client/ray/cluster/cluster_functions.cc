@@ -197,9 +197,9 @@ RAY_REMOTE(Add, Repeat, Length, ThrowTask, Nothing, WorkerPid, ParentPid, Worker
            NestedSum, SumByThreads, LengthOfRefs, ThrowLongText, CloseDescriptors, ShutDownHere, SumOfRefs, Ramp,
            SumArray);
 RAY_REMOTE(StubbornSleep, WorkerPidAfterAnother, WaitForATask, Occupy, ArenaOffset, PutOnceToldTo, SumArrays);
-RAY_REMOTE(Counter::Create, Counter::CreateSlowly, Counter::Broken, &Counter::Length, &Counter::Increment,
-           &Counter::AddInATask, &Counter::Value, &Counter::Pid, &Counter::Throw, &Counter::ThrowLong, &Counter::Sleep,
-           &Counter::Echo, &Counter::Log, &Counter::Append, &Counter::Exit);
+RAY_REMOTE(Counter::Create, Counter::CreateSlowly, Counter::Broken, &Counter::Length, &Counter::LengthOfBoth,
+           &Counter::Increment, &Counter::AddInATask, &Counter::Value, &Counter::Pid, &Counter::Throw,
+           &Counter::ThrowLong, &Counter::Sleep, &Counter::Echo, &Counter::Log, &Counter::Append, &Counter::Exit);
 RAY_REMOTE(Publisher::Create, &Publisher::Current, &Publisher::Offset, &Publisher::Publish, &Publisher::Take,
            &Publisher::MeasureSlowly, &Publisher::Drop, &Publisher::Kept, CallThrough, SleepThrough, WaitThrough,
            MeetAnother);

@@ -65,6 +65,7 @@ class Counter {
   int ThrowLong(size_t bytes) { return ThrowLongText(bytes); }
   int Sleep(int ms) { return SleepMs(ms); }
   int Length(const std::string& text) { return static_cast<int>(text.size()); }
+  int LengthOfBoth(const std::string& one, const std::string& other) { return Length(one) + Length(other); }
   std::string Echo(const std::string& text) { return text; }
   std::vector<int> Log() { return log_; }
   void Append(int number) { log_.push_back(number); }
