@@ -4,14 +4,15 @@
 #include <time.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstring>
 #include <unordered_map>
 #include <utility>
 
+#include "base/fork_generation.h"
 #include "base/mutex.h"
 #include "base/strings.h"
-#include "client/plasma/fork_guard.h"
 #include "client/plasma/plasma_status.h"
 #include "client/plasma/store_client.h"
 
@@ -135,14 +136,22 @@ class PlasmaClient::Impl {
     std::weak_ptr<Buffer> buffer;  // the caller's
   };
 
-  // In a child of the process that made this client nothing of it is touched: a thread that does not exist there may
-  // have held the lock, or have been changing what it guards.
-  bool InChild() const { return fork_guard_.InChild(); }
+  // In a child of the process that connected nothing of this is touched: a thread that does not exist there may have
+  // held the lock, or have been changing what it guards. A client that is not connected is nobody's.
+  bool InChild() const {
+    const uint64_t owner = owner_.load(std::memory_order_relaxed);
+    return owner != 0 && owner != raylet::ForkGeneration() + 1;
+  }
   static tl::unexpected<raylet::Error> Refuse() {
     return raylet::Fail(ErrorCode::kForked,
-                        "this process was forked from the one that made this client: make a new one in the child, or "
-                        "fork first");
+                        "this process was forked from the one that connected this client: use another one in the "
+                        "child, or fork before connecting");
   }
+  void SetOwned() {
+    raylet::CountForks();
+    owner_.store(raylet::ForkGeneration() + 1, std::memory_order_relaxed);
+  }
+  void SetUnowned() { owner_.store(0, std::memory_order_relaxed); }
 
   Result<std::shared_ptr<client::StoreClient>> Store() const {
     if (InChild()) return Refuse();
@@ -218,8 +227,8 @@ class PlasmaClient::Impl {
 
   static constexpr ErrorCode kSealedAlready = ErrorCode::kWrongState;
 
-  const client::ForkGuard fork_guard_;
-  mutable raylet::Mutex mutex_;  // never held while waiting for the daemon
+  std::atomic<uint64_t> owner_{0};  // ForkGeneration + 1 of the process that connects, or has connected; 0: none
+  mutable raylet::Mutex mutex_;     // never held while waiting for the daemon
   std::shared_ptr<client::StoreClient> store_ RAYLET_GUARDED_BY(mutex_);
   std::unordered_map<ObjectID, Unsealed> unsealed_ RAYLET_GUARDED_BY(mutex_);
   // By the manual form of Get.
@@ -238,13 +247,17 @@ Status PlasmaClient::Connect(const std::string& store_socket_name, const std::st
                              int /*release_delay*/, int num_retries) {
   if (impl_->InChild()) return ToStatus(Impl::Refuse().value());
   if (impl_->Store()) return Status::Invalid("this client is connected already: call Disconnect first");
+  impl_->SetOwned();
   const int retries = num_retries < 0 ? kRetriesByDefault : num_retries;
   const Deadline last_try = Deadline::AfterMs(retries * kRetryMs);
   for (;;) {
     auto store = client::StoreClient::Connect(store_socket_name, program_invocation_short_name,
                                               Deadline::After(kAnswerPatience), /*retry=*/false);
     if (store) return impl_->Begin(*std::move(store));
-    if (store.error().code != ErrorCode::kNotRunning || last_try.Passed()) return ToStatus(store.error());
+    if (store.error().code != ErrorCode::kNotRunning || last_try.Passed()) {
+      impl_->SetUnowned();
+      return ToStatus(store.error());
+    }
     const timespec pause{0, static_cast<long>(last_try.Left(kRetryPause).count())};
     ::nanosleep(&pause, nullptr);
   }
@@ -259,6 +272,7 @@ Status PlasmaClient::Disconnect() {
   store.swap(impl_->store_);
   unsealed.swap(impl_->unsealed_);
   held.swap(impl_->held_);
+  impl_->SetUnowned();
   return Status::OK();
 }
 

@@ -21,7 +21,7 @@ TEST(DeadActors, RememberTheWholeFailure) {
   dead.Add(id, FailureOf("it was killed"));
   const auto why = dead.WhyDead(id);
   ASSERT_TRUE(why.has_value());
-  EXPECT_EQ(*why, FailureOf("it was killed"));
+  EXPECT_EQ(Encode(*why), Encode(FailureOf("it was killed")));
   EXPECT_FALSE(dead.WhyDead(ActorId::FromRandom()).has_value());
 }
 
