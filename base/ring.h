@@ -24,7 +24,7 @@ struct RingHeader {
   uint64_t magic = 0;
   uint64_t capacity = 0;
   alignas(128) std::atomic<uint64_t> tail{0};  // producer: release after the bytes; consumer: acquire before its reads
-  std::atomic<uint64_t> base{0};  // producer: before the tail's release; consumer: after its acquire
+  std::atomic<uint64_t> base{0};               // producer: before the tail's release; consumer: after its acquire
   alignas(128) std::atomic<uint64_t> head{0};  // consumer: release after its last read; producer: acquire before reuse
 };
 

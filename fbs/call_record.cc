@@ -134,8 +134,9 @@ Result<void> ParseCallRecord(std::span<const std::byte> bytes, CallRecord& recor
   const auto count = reader.Get<uint32_t>();
   if (!reader.ok() || count > kCallArgumentsMax) return Malformed("call", bytes.size());
   if (record.function.size() > kNameBytesMax)
-    return Fail(ErrorCode::kProtocolError, StrCat("a call names a function of ", record.function.size(),
-                                                  " bytes and the limit is ", kNameBytesMax, ": choose a shorter name"));
+    return Fail(ErrorCode::kProtocolError,
+                StrCat("a call names a function of ", record.function.size(), " bytes and the limit is ", kNameBytesMax,
+                       ": choose a shorter name"));
   record.arguments.clear();
   size_t inline_bytes = 0;
   for (uint32_t i = 0; i < count && reader.ok(); ++i) {

@@ -92,7 +92,7 @@ class ClaimDesk final : public KeptObjects {
   Settlements settlements_;
   std::unordered_map<ProcessId, std::vector<ObjectId>> inherited_;  // from owners that are not settled
   std::unordered_map<ObjectId, std::vector<ObjectId>> referred_;    // by adopted objects; claimed for them
-  std::map<NodeId, std::vector<ObjectId>> kept_there_;                // named so far, of ends that it settles
+  std::map<NodeId, std::vector<ObjectId>> kept_there_;              // named so far, of ends that it settles
   std::map<uint64_t, NodeId> under_way_;                            // claims that other machines have not taken yet
   uint64_t last_claims_ = 0;                                        // numbers what goes to other machines
   std::vector<Answer> answers_;                                     // that wait for claims under way

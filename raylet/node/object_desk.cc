@@ -41,6 +41,7 @@ Result<void> ObjectDesk::OnWantObjects(ProcessSession& session, const Frame& fra
   const ProcessId process = session.identity->process;
   Await(process, *notice);
   if (manager_ == nullptr) return {};
+  std::vector<ObjectId> freed;
   for (const auto& id : notice->objects) {
     const auto object = FromWire<ObjectId>(id);
     if (notice->no_longer)
@@ -82,8 +83,9 @@ Result<void> ObjectDesk::OnFreeObjects(ProcessSession& session, const Frame& fra
     if (OwnerOf(object) != session.identity->process)
       return Fail(ErrorCode::kProtocolError, StrCat("process ", session.identity->process, " frees object ",
                                                     object.hex(), ", which is not its own"));
-    manager_->Freed(object);
+    freed.push_back(object);
   }
+  manager_->Freed(freed);
   return {};
 }
 
@@ -166,7 +168,7 @@ std::vector<ObjectId> ObjectDesk::KnownOf(ProcessId owner) const {
 
 void ObjectDesk::FreeAdopted(std::span<const ObjectId> objects) {
   if (manager_ == nullptr) return;
-  for (const ObjectId& object : objects) manager_->Freed(object);
+  manager_->Freed(objects);
 }
 
 void ObjectDesk::OwnerSettledElsewhere(ProcessId owner, std::span<const ObjectId> kept) {

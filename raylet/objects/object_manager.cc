@@ -120,8 +120,8 @@ void ObjectManager::SealedElsewhere(const ObjectId& object, const NodeId& node) 
 
 void ObjectManager::KeptFor(ProcessId owner, const ObjectId& object) { kept_[owner].insert(object); }
 
-void ObjectManager::Freed(const ObjectId& object) {
-  locator_.Freed(std::span(&object, 1));
+void ObjectManager::Freed(std::span<const ObjectId> objects) {
+  locator_.Freed(objects);
   SendLocatorMessages();
 }
 

@@ -68,8 +68,8 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
   void SealedElsewhere(const ObjectId& object, const NodeId& node);
   // This machine keeps the object for a process of another one.
   void KeptFor(ProcessId owner, const ObjectId& object);
-  void Freed(const ObjectId& object);   // its owner, a process of this machine, refers to it no more
-  void ProcessGone(ProcessId process);  // of any machine; what others still refer to of its stays
+  void Freed(std::span<const ObjectId> objects);  // nobody refers to these of this machine's owners any more
+  void ProcessGone(ProcessId process);            // of any machine; what others still refer to of its stays
   // What this machine keeps for that process of another one goes, but for `kept`.
   void LoseKept(ProcessId owner, std::span<const ObjectId> kept = {});
 

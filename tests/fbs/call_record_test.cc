@@ -151,8 +151,7 @@ TEST(CallRecord, AFunctionNameAboveItsLimitIsRefusedWithTheLimit) {
   record.function = longest;
   EXPECT_EQ(Refusal(record), "none");
   record.function = longer;
-  EXPECT_EQ(Refusal(record),
-            "a call names a function of 1025 bytes and the limit is 1024: choose a shorter name");
+  EXPECT_EQ(Refusal(record), "a call names a function of 1025 bytes and the limit is 1024: choose a shorter name");
 }
 
 TEST(CallRecord, AnArgumentAboveItsLimitIsRefusedWithTheLimit) {

@@ -12,6 +12,7 @@
 #include "base/strings.h"
 #include "client/ray/cluster/raylet_link.h"
 #include "client/ray/cluster/store_access.h"
+#include "fbs/text_bounds.h"
 
 namespace raylet::client {
 namespace {
@@ -134,6 +135,10 @@ ClusterObjectPtr TaskSubmitter::SubmitTask(const std::string& function, CallArgu
 
 ActorLinkPtr TaskSubmitter::CreateActor(const std::string& factory, CallArguments arguments,
                                         const ray::internal::CallOptions& options) {
+  if (options.name.size() >
+      kNameBytesMax)  // it travels twice, and would be too long a message before it is a long name
+    throw ray::internal::RayException(StrCat("an actor's name has ", options.name.size(), " bytes and the limit is ",
+                                             kNameBytesMax, ": choose a shorter one"));
   const SubmissionPtr submission = NewSubmission(factory, std::move(arguments), options);
   FillResources(submission->spec, options, 0);
   auto& actor = submission->spec.actor;

@@ -70,7 +70,7 @@ class ActorHost {
   ray::internal::ActorInstance instance_;
   std::vector<std::unique_ptr<HostedChannel>> channels_;
   size_t waiting_bytes_ = 0;  // of all channels
-  CallRecord record_;  // of the call under way; its memory is used again
+  CallRecord record_;         // of the call under way; its memory is used again
 };
 
 }  // namespace raylet::client

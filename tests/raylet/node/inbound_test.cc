@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "fbs/text_bounds.h"
+
 namespace raylet {
 namespace {
 

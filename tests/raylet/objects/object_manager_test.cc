@@ -117,8 +117,10 @@ TEST_F(ObjectManagerTest, WhoeverWantsManyObjectsAsksForThemInMessagesOfBoundedS
 
 TEST_F(ObjectManagerTest, AnOwnersManyObjectsAreFreedInMessagesOfBoundedSize) {
   const ProcessId owner = ProcessIdOf(kOwnMachine, 1);
-  for (size_t i = 0; i < kMany; ++i) objects_->SealedElsewhere(NewObjectId(owner, next_), peer_);
-  objects_->ProcessGone(owner);
+  std::vector<ObjectId> all;
+  for (size_t i = 0; i < kMany; ++i) all.push_back(NewObjectId(owner, next_));
+  for (const ObjectId& object : all) objects_->SealedElsewhere(object, peer_);
+  objects_->Freed(all);
   EXPECT_EQ(CountIds(wire::ObjectMessage::FreeCopies), (std::vector<size_t>{10'000, 10'000, 5'000}));
 }
 
@@ -245,21 +247,45 @@ TEST_F(CopiesTest, GoWithTheMachineOfTheirOwnerAndComeAgainWhenItIsBack) {
   for (const ObjectId& object : {copied, read}) Bring(object);
 }
 
-TEST_F(CopiesTest, ThatAreSealedWhenTheirOwnerHasEndedGoAtOnce) {
+// The owner's machine decides whether others still refer to it.
+TEST_F(CopiesTest, ThatAreSealedAfterTheEndOfAnOwnerElsewhereStayUntilItsMachineFreesThem) {
   const ObjectId object = PutThere(1000);
   objects_->WantArguments({&object, 1});
   Turn();
   ended_.insert(OwnerOf(object));
-  failures_expected_ = true;
   SayThatItIsThere(object);
-  EXPECT_TRUE(RunUntil([&] { return objects_->transfer().received().objects_received.value() == 1; }));
-  EXPECT_TRUE(RunUntil([&] { return failures_.contains(object); }));
-  EXPECT_EQ(failures_[object], "its owner, a process of the machine at 127.0.0.1:1, has ended");
+  EXPECT_TRUE(RunUntil([&] { return objects_->IsHere(object); }));
+  objects_->ReleaseArguments({&object, 1});
+  wire::FreeCopiesNoticeT free;
+  free.objects.push_back(ToWire(object));
+  Frame frame;
+  frame.header.type = static_cast<uint16_t>(wire::ObjectMessage::FreeCopies);
+  frame.body = Encode(free);
+  EXPECT_TRUE(objects_->OnMessage(peer_, frame));
   EXPECT_TRUE(RunUntil([&] { return !objects_->IsHere(object); }));
   EXPECT_EQ(objects_->pinned_argument_bytes(), 0u);
 }
 
-TEST_F(CopiesTest, OfWhatWasSealedElsewhereForAProcessOfOursGoWithIt) {
+TEST_F(CopiesTest, OfResultsForAnOwnerElsewhereStayAsFarAsItsMachineKeepsThem) {
+  const ProcessId owner = ProcessIdOf(kPeerMachine, 1);
+  const ObjectId kept = NewObjectId(owner, next_), freed = NewObjectId(owner, next_);
+  const auto client = *store_->NewClient("worker");
+  for (const ObjectId& object : {kept, freed}) {
+    ASSERT_TRUE(client->CreateAndSeal(object, Content(10), {}, {}));
+    objects_->KeptFor(owner, object);
+  }
+  objects_->ProcessGone(owner);
+  EXPECT_EQ(objects_->kept(), 2u);
+  objects_->LoseKept(owner, {&kept, 1});
+  EXPECT_TRUE(RunUntil([&] { return !objects_->IsHere(freed); }));
+  EXPECT_TRUE(objects_->IsHere(kept));
+  EXPECT_EQ(objects_->kept(), 1u);
+  objects_->LoseKept(owner);
+  EXPECT_TRUE(RunUntil([&] { return !objects_->IsHere(kept); }));
+  EXPECT_EQ(objects_->kept(), 0u);
+}
+
+TEST_F(CopiesTest, OfWhatWasSealedElsewhereForAProcessOfOursGoOnceItIsFreed) {
   const ObjectId object = NewObjectId(ProcessIdOf(kOwnMachine, 1), next_);
   ASSERT_TRUE(there_->store->CreateAndSeal(object, Content(1000), {}, {}));
   objects_->SealedElsewhere(object, peer_);
@@ -267,6 +293,8 @@ TEST_F(CopiesTest, OfWhatWasSealedElsewhereForAProcessOfOursGoWithIt) {
   EXPECT_TRUE(RunUntil([&] { return objects_->IsHere(object); }));
   objects_->ReleaseArguments({&object, 1});
   objects_->ProcessGone(OwnerOf(object));
+  EXPECT_TRUE(objects_->IsHere(object));
+  objects_->Freed({&object, 1});
   EXPECT_TRUE(RunUntil([&] { return !objects_->IsHere(object); }));
 }
 

@@ -260,7 +260,8 @@ class World {
     behind_.erase(owner);
     for (const WorkerId worker : scheduler_.OwnerGone(owner)) killed_.insert(worker);
     std::erase_if(live_, [&](const auto& entry) {
-      if (entry.second->owner != owner || Running(entry.first)) return false;
+      // What becomes of an actor is the actor directory's to decide.
+      if (entry.second->owner != owner || entry.second->CreatesActor() || Running(entry.first)) return false;
       if (Ahead(entry.first)) orphans_.insert(entry.first);
       return true;
     });

@@ -35,6 +35,7 @@ struct World {
   std::mt19937 random;
   std::vector<ray::ActorHandle<Sleeper>> actors;
   std::vector<ray::ObjectRef<int>> never_ready;
+  int long_ms = 100'000;  // longer than the program
   std::atomic<int> ended{0};
   std::atomic<bool> wrong{false};
 };
@@ -49,7 +50,7 @@ void OneCall(std::mt19937& random) {
   auto actor = world.actors[static_cast<size_t>(pick(static_cast<int>(world.actors.size())))];
   switch (pick(11)) {
     case 0: ray::Task(Sleep).Remote(pick(20)).Get(); return;
-    case 1: ray::Task(Sleep).Remote(100'000).Get(pick(50)); return;
+    case 1: ray::Task(Sleep).Remote(world.long_ms).Get(pick(50)); return;
     case 2: world.never_ready[0].Get(); return;
     case 3: ray::Wait(world.never_ready, 1, -1); return;
     case 4: actor.Task(&Sleeper::Sleep).Remote(pick(3)).Get(); return;
@@ -103,8 +104,9 @@ int Main(unsigned seed, bool local) {
   world.random.seed(seed);
   const auto pick = [&](unsigned below) { return world.random() % below; };
   for (int i = 0; i < 2; ++i) world.actors.push_back(ray::Actor(Sleeper::Create).Remote());
+  if (local) world.long_ms = 300;  // its end waits for what has begun
   if (local)
-    world.never_ready.push_back(world.actors[0].Task(&Sleeper::Sleep).Remote(3'000));
+    world.never_ready.push_back(world.actors[0].Task(&Sleeper::Sleep).Remote(world.long_ms));
   else
     world.never_ready.push_back(ray::Task(Sleep).SetResource("none", 1).Remote(1));
   const unsigned way = pick(5);

@@ -8,6 +8,7 @@
 #include <functional>
 #include <thread>
 
+#include "fbs/messages.h"
 #include "tests/client/ray/cluster/cluster_fixture.h"
 
 namespace cluster_test {

@@ -50,7 +50,7 @@ TEST(GrowthTest, InitAndShutdownLeaveNothingBehind) {
 }
 
 TEST(GrowthTest, AnActorThatDiedLeavesNothingBehindInItsCreator) {
-  const Growth growth = GrowthOf("actors", 30, 100);
+  const Growth growth = GrowthOf("actors", 200, 300);
   EXPECT_LT(growth.bytes_each, 16);
   EXPECT_LT(growth.mappings, 5u);
 }

@@ -34,8 +34,8 @@ class Caller {
     auto ours = Mapping::Map(fd->get(), ChannelBytes(), Mapping::Access::kReadWrite);
     InitChannel({ours->data(), ours->size()});
     const auto bell = [] {
-      auto memory = CreateMemfd("bell", sizeof(Doorbell), /*reserve=*/true);
-      return *std::move(memory);
+      auto page = CreateMemfd("bell", sizeof(Doorbell), /*reserve=*/true);
+      return *std::move(page);
     };
     auto hosted = std::make_unique<HostedChannel>();
     hosted->number = process;
