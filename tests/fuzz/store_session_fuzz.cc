@@ -70,14 +70,16 @@ class Daemon {
 
 class Client {
  public:
-  explicit Client(Daemon& daemon) : daemon_(daemon) {
+  explicit Client(Daemon& daemon, uint32_t heir = 0) : daemon_(daemon) {
     auto fd = ConnectUnix(daemon.socket());
     FUZZ_ASSERT(fd.has_value());
     fd_ = std::move(*fd);
     auto hello = samples::Make<wire::StoreHelloT>();
     hello.pid = ::getpid();
+    hello.heir = heir;
     Send(wire::StoreMessage::Hello, Encode(hello));
     FUZZ_ASSERT(Hears(wire::StoreMessage::HelloReply));
+    number_ = Must(Parse<wire::StoreHelloReplyT>(heard_)).client;
     FUZZ_ASSERT(fds_.size() == 4);
     auto pins = Mapping::Map(fds_.back().get(), PinPageBytes(), Mapping::Access::kReadWrite);
     FUZZ_ASSERT(pins.has_value());
@@ -109,12 +111,15 @@ class Client {
         const auto frame = parser_.Next();
         FUZZ_ASSERT(frame.has_value());
         if (!*frame) break;
-        if ((*frame)->header.type == static_cast<uint16_t>(type)) return true;
+        if ((*frame)->header.type != static_cast<uint16_t>(type)) continue;
+        heard_.assign((*frame)->body.begin(), (*frame)->body.end());
+        return true;
       }
     }
     return false;
   }
 
+  uint32_t number() const { return number_; }
   void Scribble(size_t at, std::byte value) { pins_.data()[at % PinPageBytes()] = value; }
 
  private:
@@ -123,6 +128,8 @@ class Client {
   FrameParser parser_;
   std::vector<UniqueFd> fds_;
   Mapping pins_;
+  Bytes heard_;  // the body of the frame that Hears found last
+  uint32_t number_ = 0;
 };
 
 const std::map<wire::StoreMessage, Bytes>& Samples() {
@@ -157,7 +164,8 @@ void Run(fuzz::Input input) {
   for (int steps = 0; !input.empty() && steps < 64; ++steps) {
     const auto choice = input.Take<uint8_t>();
     auto& client = clients[choice % kClients];
-    if (!client) client.emplace(daemon);
+    const auto& other = clients[(choice + 1) % kClients];
+    if (!client) client.emplace(daemon, other ? other->number() : 0);
     const auto type = static_cast<wire::StoreMessage>(input.Take<uint8_t>() % 19);
     const auto sample = Samples().find(type);
     if ((choice & 0xe0) == 0xe0) {
