@@ -41,7 +41,6 @@ Result<void> ObjectDesk::OnWantObjects(ProcessSession& session, const Frame& fra
   const ProcessId process = session.identity->process;
   Await(process, *notice);
   if (manager_ == nullptr) return {};
-  std::vector<ObjectId> freed;
   for (const auto& id : notice->objects) {
     const auto object = FromWire<ObjectId>(id);
     if (notice->no_longer)
@@ -78,6 +77,7 @@ Result<void> ObjectDesk::OnFreeObjects(ProcessSession& session, const Frame& fra
   const auto notice = Parse<wire::FreeNoticeT>(frame.body);
   if (!notice) return Fail(notice.error());
   if (manager_ == nullptr) return {};
+  std::vector<ObjectId> freed;
   for (const auto& id : notice->objects) {
     const auto object = FromWire<ObjectId>(id);
     if (OwnerOf(object) != session.identity->process)
