@@ -285,7 +285,7 @@ TEST_F(CopiesTest, OfResultsForAnOwnerElsewhereStayAsFarAsItsMachineKeepsThem) {
   EXPECT_EQ(objects_->kept(), 0u);
 }
 
-TEST_F(CopiesTest, OfWhatWasSealedElsewhereForAProcessOfOursGoOnceItIsFreed) {
+TEST_F(CopiesTest, OfWhatWasSealedElsewhereForAProcessOfOursGoThereOnceItIsFreed) {
   const ObjectId object = NewObjectId(ProcessIdOf(kOwnMachine, 1), next_);
   ASSERT_TRUE(there_->store->CreateAndSeal(object, Content(1000), {}, {}));
   objects_->SealedElsewhere(object, peer_);
@@ -294,8 +294,9 @@ TEST_F(CopiesTest, OfWhatWasSealedElsewhereForAProcessOfOursGoOnceItIsFreed) {
   objects_->ReleaseArguments({&object, 1});
   objects_->ProcessGone(OwnerOf(object));
   EXPECT_TRUE(objects_->IsHere(object));
+  EXPECT_TRUE(CountIds(wire::ObjectMessage::FreeCopies).empty());
   objects_->Freed({&object, 1});
-  EXPECT_TRUE(RunUntil([&] { return !objects_->IsHere(object); }));
+  EXPECT_EQ(CountIds(wire::ObjectMessage::FreeCopies), std::vector<size_t>{1});
 }
 
 }  // namespace
