@@ -89,9 +89,6 @@ class Ownership {
   mutable Mutex mutex_;
   std::unordered_map<ObjectId, std::weak_ptr<ClusterObject>> objects_ RAYLET_GUARDED_BY(mutex_);
   std::unordered_map<ObjectId, std::weak_ptr<StoreArray>> arrays_ RAYLET_GUARDED_BY(mutex_);
-  Lends lends_ RAYLET_GUARDED_BY(mutex_);
-  LendId last_lend_ RAYLET_GUARDED_BY(mutex_) = 0;
-  std::unordered_map<ObjectId, ray::internal::Hold> claimed_ RAYLET_GUARDED_BY(mutex_);
   // Remembered for ever, since a reference to what they owned may come at any time.
   ProcessRanges dead_ RAYLET_GUARDED_BY(mutex_);
   std::unordered_set<ProcessId> unsettled_ RAYLET_GUARDED_BY(mutex_);  // of dead_
@@ -100,6 +97,10 @@ class Ownership {
     bool settled = false;
   };
   std::unordered_map<ProcessId, DeadMachine> dead_machines_ RAYLET_GUARDED_BY(mutex_);
+  // Last: what these hold may ask about the dead as it goes.
+  std::unordered_map<ObjectId, ray::internal::Hold> claimed_ RAYLET_GUARDED_BY(mutex_);
+  Lends lends_ RAYLET_GUARDED_BY(mutex_);
+  LendId last_lend_ RAYLET_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace raylet::client

@@ -18,6 +18,8 @@ using raylet::test::RunFolder;
 using raylet::test::WriteToken;
 using namespace std::chrono_literals;
 
+#ifndef RAYLET_SANITIZED  // a sanitizer's heap is not the C library's
+
 struct Growth {
   double bytes_each = 0;
   size_t mappings = 0;
@@ -40,8 +42,6 @@ Growth GrowthOf(const std::string& what, int warm_up, int times) {
       << driver->Output();
   return growth;
 }
-
-#ifndef RAYLET_SANITIZED  // a sanitizer's heap is not the C library's
 
 TEST(GrowthTest, InitAndShutdownLeaveNothingBehind) {
   const Growth growth = GrowthOf("pairs", 50, 300);
