@@ -145,7 +145,9 @@ int Main(unsigned seed, bool local) {
 RAY_REMOTE(Sleep, Length, Sleeper::Create, &Sleeper::Sleep);
 
 // Threads that live when the program ends are what is tested. The thread sanitizer takes them for leaks.
-extern "C" const char* __tsan_default_options() { return "report_thread_leaks=0"; }
+extern "C" __attribute__((visibility("default"))) const char* __tsan_default_options() {
+  return "report_thread_leaks=0";
+}
 
 int main(int argc, char** argv) {
   if (std::getenv("RAYLET_WORKER_TOKEN") != nullptr) ray::Init();
