@@ -168,10 +168,11 @@ TEST_F(ClusterFaultTest, ACallerThatNamesALongFunctionIsRefusedAndTheActorServes
   auto first = counter.Task(&Counter::Sleep).Remote(300);
   ASSERT_EQ(PushCalls(std::string(200'000, 'f'), {}), 1);
   EXPECT_EQ(*first.Get(20'000), 300);
+  // The actor has read that record before it serves another caller. An own call could lie in its place.
+  EXPECT_EQ(*ray::Task(CallThrough).Remote(counter, 4).Get(20'000), 5);
   auto second = counter.Task(&Counter::Value).Remote();
   const auto e = Thrown<RayActorException>([&] { second.Get(20'000); });
   EXPECT_TRUE(Mentions(e, "a function of 200000 bytes and the limit is 1024: choose a shorter name")) << e.what();
-  EXPECT_EQ(*ray::Task(CallThrough).Remote(counter, 4).Get(20'000), 5);
   EXPECT_EQ(::kill(pid, 0), 0);
 }
 
