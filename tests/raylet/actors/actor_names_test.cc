@@ -25,6 +25,7 @@ class ActorNamesTest : public ::testing::Test {
 
   void TearDown() override {
     thread_.Run([this] { homes_.clear(); });
+    thread_.Stop();  // an answer under way still looks at the store
   }
   Home& Join() {
     const NodeRecord record{NodeId::FromRandom(), ++epoch_, MachineNumber{static_cast<uint32_t>(epoch_)},

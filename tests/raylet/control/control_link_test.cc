@@ -27,6 +27,7 @@ class ControlLinkTest : public ::testing::Test {
 
   void TearDown() override {
     thread_.Run([this] { links_.clear(); });
+    thread_.Stop();  // an answer under way still looks at the store
   }
   ControlLink& Link(const NodeRecord& record, const ControlLinkOptions& options = Quick()) {
     ControlLink* link = nullptr;
