@@ -3,10 +3,13 @@
 #include "base/check.h"
 #include "base/ring.h"
 #include "base/strings.h"
+#include "fbs/stored_value.h"
 
 namespace raylet {
 
 namespace {
+
+static_assert(kInlineValueBytesMax + kReferencesInReplyMax * ObjectId::kSize + kRecordFieldBytesMax <= kRecordBytesMax);
 
 class Writer {
  public:

@@ -14,9 +14,6 @@ size_t BytesOf(const wire::Failure* failure) {
   return BytesOf(failure->message()) + BytesOf(failure->function()) + BytesOf(failure->exception_type()) +
          BytesOf(failure->what()) + BytesOf(failure->hint());
 }
-}  // namespace
-
-namespace {
 
 template <class Element>
 bool IsAligned(const flatbuffers::Vector<Element>* vector) {

@@ -2,14 +2,14 @@
 
 #include <algorithm>
 
+#include "fbs/id_lists.h"
+
 namespace raylet {
 
 std::string ValueMetadata(std::span<const ObjectId> references) {
   references = references.first(std::min(references.size(), kReferencesInMetadataMax));
   std::string metadata(1, kValueMark);
-  metadata.reserve(1 + references.size() * ObjectId::kSize);
-  for (const ObjectId& id : references) metadata.append(reinterpret_cast<const char*>(id.data()), ObjectId::kSize);
-  return metadata;
+  return metadata.append(BytesOf(references));
 }
 
 bool IsValue(std::string_view metadata) {
@@ -19,11 +19,8 @@ bool IsValue(std::string_view metadata) {
 bool IsFailure(std::string_view metadata) { return metadata.size() == 1 && metadata[0] == kFailureMark; }
 
 std::vector<ObjectId> ReferencesIn(std::string_view metadata) {
-  std::vector<ObjectId> references;
-  if (!IsValue(metadata)) return references;
-  for (metadata.remove_prefix(1); !metadata.empty(); metadata.remove_prefix(ObjectId::kSize))
-    references.push_back(ObjectId::FromBinary(metadata.substr(0, ObjectId::kSize)));
-  return references;
+  if (!IsValue(metadata)) return {};
+  return IdsFromBytes(metadata.substr(1));
 }
 
 }  // namespace raylet

@@ -7,6 +7,12 @@
 
 namespace raylet {
 
+Result<void> CheckName(const char* what, const std::string& name) {
+  if (name.size() <= kNameBytesMax) return {};
+  return Fail(ErrorCode::kInvalid,
+              StrCat(what, " has ", name.size(), " bytes and the limit is ", kNameBytesMax, ": choose a shorter one"));
+}
+
 std::string Shortened(std::string text, size_t bytes_max) {
   if (text.size() <= bytes_max) return text;
   const std::string note = StrCat("... (", text.size(), " bytes in all)");

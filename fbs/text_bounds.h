@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <string>
 
+#include "base/result.h"
+
 namespace raylet {
 
 namespace wire {
@@ -13,6 +15,8 @@ struct FailureT;
 }
 
 constexpr size_t kNameBytesMax = 1024;  // of a task, a function, an actor, a namespace
+// kInvalid above it. `what`: "a task's name".
+Result<void> CheckName(const char* what, const std::string& name);
 
 // Of a failure. Its message may quote the other texts.
 constexpr size_t kFailureTextBytesMax = size_t{16} << 10;

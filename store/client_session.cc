@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/unix_socket.h"
+#include "fbs/id_lists.h"
 #include "store/store_server.h"
 
 namespace raylet::store {
@@ -205,9 +206,7 @@ Result<void> ClientSession::HandleCreateAndSeal(const Frame& frame) {
 Result<void> ClientSession::HandleDelete(const Frame& frame) {
   const auto request = Parse<wire::IdsRequestT>(frame.body);
   if (!request) return Fail(request.error());
-  std::vector<ObjectId> ids;
-  ids.reserve(request->ids.size());
-  for (const wire::Id20& id : request->ids) ids.push_back(FromWire<ObjectId>(id));
+  const std::vector<ObjectId> ids = FromWire(request->ids);
   wire::DeleteReplyT reply;
   for (const Result<void>& deleted : server_.store().Delete(ids))
     reply.codes.push_back(static_cast<uint16_t>(deleted ? ErrorCode::kOk : deleted.error().code));
@@ -218,9 +217,7 @@ Result<void> ClientSession::HandleDelete(const Frame& frame) {
 Result<void> ClientSession::HandleDeleteMadeBy(const Frame& frame) {
   const auto request = Parse<wire::DeleteMadeByRequestT>(frame.body);
   if (!request) return Fail(request.error());
-  std::vector<ObjectId> ids;
-  ids.reserve(request->ids.size());
-  for (const wire::Id20& id : request->ids) ids.push_back(FromWire<ObjectId>(id));
+  const std::vector<ObjectId> ids = FromWire(request->ids);
   ReplyStatus(frame.header.request_id, server_.store().DeleteMadeBy(request->client, ids));
   return {};
 }
@@ -271,9 +268,7 @@ Result<void> ClientSession::HandleUnwatch(const Frame& frame) {
 Result<void> ClientSession::HandleSetOwner(const Frame& frame) {
   const auto request = Parse<wire::SetOwnerRequestT>(frame.body);
   if (!request) return Fail(request.error());
-  std::vector<ObjectId> ids;
-  ids.reserve(request->ids.size());
-  for (const wire::Id20& id : request->ids) ids.push_back(FromWire<ObjectId>(id));
+  const std::vector<ObjectId> ids = FromWire(request->ids);
   ReplyStatus(frame.header.request_id, server_.store().SetOwner(client_, ids, request->owner));
   return {};
 }

@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "client/plasma/fork_guard.h"
 #include "client/plasma/store_connection.h"
+#include "fbs/id_lists.h"
 
 namespace raylet::client {
 
@@ -97,10 +98,7 @@ Result<void> StoreWatch::State::Take(const Frame& frame, News& news) {
   if (type == wire::StoreMessage::Inherited) {
     const auto notice = Parse<wire::InheritedNoticeT>(frame.body);
     if (!notice) return Failed(notice.error());
-    Inherited inherited{.client = notice->client, .ids = {}, .last = notice->last};
-    inherited.ids.reserve(notice->ids.size());
-    for (const wire::Id20& id : notice->ids) inherited.ids.push_back(FromWire<ObjectId>(id));
-    news.inherited.push_back(std::move(inherited));
+    news.inherited.push_back({.client = notice->client, .ids = FromWire(notice->ids), .last = notice->last});
     return {};
   }
   if (type != wire::StoreMessage::StatusReply) return {};

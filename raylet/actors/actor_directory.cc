@@ -253,10 +253,8 @@ void ActorDirectory::ProcessesGone(const ProcessSet& processes) {
 }
 
 void ActorDirectory::OwnersSettled(const ProcessSet& processes, const std::function<bool(const ActorId&)>& is_kept) {
-  std::vector<ActorId> orphans;
-  for (const auto& [id, actor] : living_)
-    if (processes.contains(actor.owner) && !(is_kept && is_kept(id))) orphans.push_back(id);
-  for (const ActorId& id : orphans) {
+  for (const ActorId& id : CreatedBy(processes)) {
+    if (is_kept && is_kept(id)) continue;
     Actor& actor = living_.at(id);
     Die(actor,
         ActorFailure(*actor.creation,
@@ -269,10 +267,10 @@ void ActorDirectory::LetGo(const ActorId& id) {
   if (const Actor* const actor = Get(id)) Release(id, actor->owner);
 }
 
-std::vector<ActorId> ActorDirectory::CreatedBy(ProcessId process) const {
+std::vector<ActorId> ActorDirectory::CreatedBy(const ProcessSet& processes) const {
   std::vector<ActorId> created;
   for (const auto& [id, actor] : living_)
-    if (actor.owner == process) created.push_back(id);
+    if (processes.contains(actor.owner)) created.push_back(id);
   return created;
 }
 

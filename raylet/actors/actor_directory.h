@@ -132,8 +132,8 @@ class ActorDirectory {
   std::vector<ActorDecision> TakeDecisions() { return std::exchange(decisions_, {}); }
 
   // ---- queries
-  std::vector<ActorId> CreatedBy(ProcessId process) const;  // that live, and end with their handles
-  const Actor* Get(const ActorId& id) const;                // living ones only
+  std::vector<ActorId> CreatedBy(const ProcessSet& processes) const;  // that live, and end with their handles
+  const Actor* Get(const ActorId& id) const;                          // living ones only
   const std::unordered_map<ActorId, Actor>& living() const { return living_; }
   size_t dead() const { return dead_.size(); }
   bool HasDetached(JobId job) const;

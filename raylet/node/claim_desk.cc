@@ -5,39 +5,18 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "fbs/id_lists.h"
 #include "fbs/stored_value.h"
-#include "raylet/actors/failure_text.h"
 
 namespace raylet {
 namespace {
 
-constexpr size_t kObjectsPerMessage = 10'000;
 // A machine that is lost is lost for each of the others at another moment.
 constexpr std::chrono::seconds kMachineGrace{2};
 constexpr uint32_t kRayletsOwnNumber = UINT32_MAX;
 
-std::vector<ObjectId> IdsOf(const std::vector<wire::Id20>& ids) {
-  std::vector<ObjectId> objects;
-  objects.reserve(ids.size());
-  for (const auto& id : ids) objects.push_back(FromWire<ObjectId>(id));
-  return objects;
-}
-
-std::vector<wire::Id20> ToWireIds(std::span<const ObjectId> objects) {
-  std::vector<wire::Id20> ids;
-  ids.reserve(objects.size());
-  for (const ObjectId& object : objects) ids.push_back(ToWire(object));
-  return ids;
-}
-
 ActorId ActorIdOf(const ObjectId& id) { return ActorId::FromBinary(id.binary()); }
 ObjectId ObjectIdOf(const ActorId& id) { return ObjectId::FromBinary(id.binary()); }
-
-template <class Send>
-void InPieces(std::span<const ObjectId> objects, const Send& send) {
-  for (; !objects.empty(); objects = objects.subspan(std::min(objects.size(), kObjectsPerMessage)))
-    send(objects.first(std::min(objects.size(), kObjectsPerMessage)));
-}
 
 }  // namespace
 
@@ -57,7 +36,7 @@ ClaimDesk::ClaimDesk(const Services& services, ActorDesk& actors, ObjectDesk& ob
 Result<void> ClaimDesk::OnClaimObjects(ProcessSession& session, const Frame& frame) {
   const auto notice = Parse<wire::ClaimNoticeT>(frame.body);
   if (!notice) return Fail(notice.error());
-  Claim(session.identity->process, IdsOf(notice->objects));
+  Claim(session.identity->process, FromWire(notice->objects));
   CarryOut();
   return {};
 }
@@ -65,7 +44,7 @@ Result<void> ClaimDesk::OnClaimObjects(ProcessSession& session, const Frame& fra
 Result<void> ClaimDesk::OnReleaseClaims(ProcessSession& session, const Frame& frame) {
   const auto notice = Parse<wire::ClaimNoticeT>(frame.body);
   if (!notice) return Fail(notice.error());
-  Release(session.identity->process, IdsOf(notice->objects));
+  Release(session.identity->process, FromWire(notice->objects));
   CarryOut();
   return {};
 }
@@ -80,32 +59,37 @@ Result<void> ClaimDesk::OnClaimsMade(ProcessSession& session, const Frame& frame
 
 // ---- claims
 
-void ClaimDesk::Claim(ProcessId by, std::vector<ObjectId> objects) {
-  std::vector<ObjectId> lost;
-  std::map<NodeId, wire::PeerClaimsT> elsewhere;
+void ClaimDesk::Claim(ProcessId by, std::span<const ObjectId> objects) {
+  std::map<NodeId, std::vector<ObjectId>> elsewhere;
+  const auto lose = [&](const ObjectId& object) {
+    objects_.TellLost(by, object, {ErrorCode::kNotFound, "the process that owned it has ended, and nobody kept it"});
+  };
   for (const ObjectId& object : objects) {
     const ProcessId owner = OwnerOf(object);
     if (post_.IsOurs(owner)) {
-      if (!ClaimHere(by, object)) lost.push_back(object);
+      if (!ClaimHere(by, object)) lose(object);
     } else if (const ClusterView::Node* const node = post_.view().NodeOf(owner);
                node != nullptr && node->state != NodeState::kDead) {
-      elsewhere[node->id].objects.push_back(ToWire(object));
+      elsewhere[node->id].push_back(object);
     } else {
-      lost.push_back(object);
+      lose(object);
     }
   }
-  for (auto& [node, claims] : elsewhere) {
-    const std::vector<ObjectId> all = IdsOf(claims.objects);
-    InPieces(all, [&, to = node](std::span<const ObjectId> piece) {
-      wire::PeerClaimsT message;
-      message.by = by;
-      message.number = ++last_claims_;
-      message.objects = ToWireIds(piece);
-      under_way_.emplace(message.number, to);
-      post_.Tell(to, wire::WorkMessage::ClaimObjects, Encode(message));
+  for (const auto& [node, all] : elsewhere) {
+    InPieces(ToWire(all), [&, to = node](std::vector<wire::Id20> piece) {
+      under_way_.emplace(++last_claims_, to);
+      TellPeer(to, wire::WorkMessage::ClaimObjects, by, last_claims_, std::move(piece));
     });
   }
-  TellLost(by, lost);
+}
+
+void ClaimDesk::TellPeer(const NodeId& node, wire::WorkMessage type, ProcessId by, uint64_t number,
+                         std::vector<wire::Id20> objects) {
+  wire::PeerClaimsT message;
+  message.by = by;
+  message.number = number;
+  message.objects = std::move(objects);
+  post_.Tell(node, type, Encode(message));
 }
 
 bool ClaimDesk::ClaimHere(ProcessId by, const ObjectId& object) {
@@ -113,7 +97,7 @@ bool ClaimDesk::ClaimHere(ProcessId by, const ObjectId& object) {
   return book_.Claim(by, object, door_.IsConnected(owner));
 }
 
-void ClaimDesk::Release(ProcessId by, std::vector<ObjectId> objects) {
+void ClaimDesk::Release(ProcessId by, std::span<const ObjectId> objects) {
   std::map<NodeId, std::vector<ObjectId>> elsewhere;
   for (const ObjectId& object : objects) {
     if (post_.IsOurs(OwnerOf(object)))
@@ -122,24 +106,9 @@ void ClaimDesk::Release(ProcessId by, std::vector<ObjectId> objects) {
       elsewhere[node->id].push_back(object);
   }
   for (const auto& [node, all] : elsewhere) {
-    InPieces(all, [&, to = node](std::span<const ObjectId> piece) {
-      wire::PeerClaimsT message;
-      message.by = by;
-      message.objects = ToWireIds(piece);
-      post_.Tell(to, wire::WorkMessage::ReleaseClaims, Encode(message));
+    InPieces(ToWire(all), [&, to = node](std::vector<wire::Id20> piece) {
+      TellPeer(to, wire::WorkMessage::ReleaseClaims, by, 0, std::move(piece));
     });
-  }
-}
-
-void ClaimDesk::TellLost(ProcessId by, std::span<const ObjectId> objects) {
-  ProcessSession* const session = door_.SessionOf(by);
-  if (session == nullptr) return;
-  for (const ObjectId& object : objects) {
-    wire::LostNoticeT notice;
-    notice.object = std::make_unique<wire::Id20>(ToWire(object));
-    notice.failure = std::make_unique<wire::FailureT>(
-        ObjectCannotCome(object, {ErrorCode::kNotFound, "the process that owned it has ended, and nobody kept it"}));
-    session->Send(wire::RayletMessage::ObjectLost, 0, notice);
   }
 }
 
@@ -150,7 +119,7 @@ Result<void> ClaimDesk::OnPeerClaims(const NodeId& node, const Frame& frame) {
   if (!claims) return Fail(claims.error());
   RAYLET_RETURN_IF_ERROR(post_.CheckSpeaksFor(node, claims->by));
   // What is lost is told to those that locate it.
-  for (const ObjectId& object : IdsOf(claims->objects))
+  for (const ObjectId& object : FromWire(claims->objects))
     if (post_.IsOurs(OwnerOf(object))) static_cast<void>(ClaimHere(claims->by, object));
   CarryOut();
   wire::ClaimsTakenNoticeT taken;
@@ -163,7 +132,7 @@ Result<void> ClaimDesk::OnPeerReleasesClaims(const NodeId& node, const Frame& fr
   const auto claims = Parse<wire::PeerClaimsT>(frame.body);
   if (!claims) return Fail(claims.error());
   RAYLET_RETURN_IF_ERROR(post_.CheckSpeaksFor(node, claims->by));
-  for (const ObjectId& object : IdsOf(claims->objects)) book_.Release(claims->by, object);
+  for (const ObjectId& object : FromWire(claims->objects)) book_.Release(claims->by, object);
   CarryOut();
   return {};
 }
@@ -191,7 +160,7 @@ Result<void> ClaimDesk::OnPeerSettled(const NodeId& node, const Frame& frame) {
   const ProcessSet processes(notice->processes.begin(), notice->processes.end());
   for (const ProcessId process : processes) RAYLET_RETURN_IF_ERROR(post_.CheckSpeaksFor(node, process));
   std::vector<ObjectId>& kept = kept_there_[node];
-  for (const ObjectId& object : IdsOf(notice->kept)) kept.push_back(object);
+  for (const ObjectId& object : FromWire(notice->kept)) kept.push_back(object);
   if (processes.empty()) return {};  // more of them follow
   for (const ProcessId process : processes) {
     book_.ClaimerSettled(process);
@@ -227,7 +196,7 @@ void ClaimDesk::Adopt(const ObjectId& object) {
     referred = ReferencesIn(*metadata);
   if (referred.empty()) return;
   referred_.emplace(object, referred);
-  Claim(self_, std::move(referred));
+  Claim(self_, referred);
 }
 
 void ClaimDesk::Free(std::span<const ObjectId> objects) {
@@ -251,9 +220,9 @@ void ClaimDesk::CarryOut() {
     const auto tell = [this](ProcessId owner, wire::RayletMessage type, const std::vector<ObjectId>& all) {
       ProcessSession* const session = door_.SessionOf(owner);
       if (session == nullptr) return;  // OwnersEnded comes next
-      InPieces(all, [&](std::span<const ObjectId> piece) {
+      InPieces(ToWire(all), [&](std::vector<wire::Id20> piece) {
         wire::ClaimNoticeT notice;
-        notice.objects = ToWireIds(piece);
+        notice.objects = std::move(piece);
         session->Send(type, 0, notice);
       });
     };
@@ -361,6 +330,10 @@ void ClaimDesk::Settled(ProcessId key, const Settlements::End& end) {
     CarryOut();
     return TellSettled(end.processes);
   }
+  // In one pass: there may be many processes, and many actors.
+  std::unordered_map<ProcessId, std::vector<ObjectId>> actors;
+  for (const ActorId& actor : actors_.directory().CreatedBy(end.processes))
+    actors[CreatorOf(actor)].push_back(ObjectIdOf(actor));
   wire::SettledNoticeT notice;
   for (const ProcessId process : end.processes) {
     notice.processes.push_back(process);
@@ -372,7 +345,8 @@ void ClaimDesk::Settled(ProcessId key, const Settlements::End& end) {
       post_.TellAll(wire::WorkMessage::ProcessSettled, Encode(piece));
     }
     std::vector<ObjectId> known = objects_.KnownOf(process);
-    for (const ActorId& actor : actors_.directory().CreatedBy(process)) known.push_back(ObjectIdOf(actor));
+    const std::vector<ObjectId>& created = actors[process];
+    known.insert(known.end(), created.begin(), created.end());
     if (const auto inherited = inherited_.find(process); inherited != inherited_.end()) {
       known.insert(known.end(), inherited->second.begin(), inherited->second.end());
       inherited_.erase(inherited);

@@ -56,7 +56,6 @@ class ClaimDesk final : public KeptObjects {
   // ---- for the status
   const ClaimBook& book() const { return book_; }
   size_t open_ends() const { return settlements_.open(); }
-  size_t claims_under_way() const { return under_way_.size(); }
 
  private:
   struct Answer {
@@ -65,10 +64,11 @@ class ClaimDesk final : public KeptObjects {
     std::optional<NodeId> node;  // or a machine
     uint64_t after = 0;          // it counts once all claims up to this number have arrived
   };
-  void Claim(ProcessId by, std::vector<ObjectId> objects);
-  void Release(ProcessId by, std::vector<ObjectId> objects);
+  void Claim(ProcessId by, std::span<const ObjectId> objects);
+  void Release(ProcessId by, std::span<const ObjectId> objects);
+  void TellPeer(const NodeId& node, wire::WorkMessage type, ProcessId by, uint64_t number,
+                std::vector<wire::Id20> objects);
   bool ClaimHere(ProcessId by, const ObjectId& object);
-  void TellLost(ProcessId by, std::span<const ObjectId> objects);
   void Adopt(const ObjectId& object);
   void Free(std::span<const ObjectId> objects);
   void CarryOut();

@@ -40,12 +40,6 @@ Result<void> CheckSoundness(const wire::TaskSpecT& spec, Task& task) {
 
 }  // namespace
 
-Result<void> CheckName(const char* what, const std::string& name) {
-  if (name.size() <= kNameBytesMax) return {};
-  return Fail(ErrorCode::kInvalid,
-              StrCat(what, " has ", name.size(), " bytes and the limit is ", kNameBytesMax, ": choose a shorter one"));
-}
-
 Result<void> CheckFailure(const wire::FailureT* failure) {
   if (failure == nullptr) return Nonsense("a failed value says no failure");
   if (!InRange(failure->kind, wire::FailureKind::MAX))

@@ -57,6 +57,4 @@ Result<AboutActor<Message>> ParseAboutActor(std::span<const std::byte> body) {
   return AboutActor<Message>{*std::move(message), *actor};
 }
 
-Result<void> CheckName(const char* what, const std::string& name);
-
 }  // namespace raylet

@@ -191,6 +191,10 @@ bool ObjectDesk::IsAlive(ProcessId process) const {
 
 void ObjectDesk::OnLost(Wanter wanter, const ObjectId& object, const Error& why) {
   if (wanter == kArgumentWanter) return arguments_->OnArgumentLost(object, why.message);
+  TellLost(wanter, object, why);
+}
+
+void ObjectDesk::TellLost(ProcessId wanter, const ObjectId& object, const Error& why) {
   ProcessSession* const process = door_.SessionOf(wanter);
   if (process == nullptr) return;
   wire::LostNoticeT notice;

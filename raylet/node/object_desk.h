@@ -53,6 +53,7 @@ class ObjectDesk final : public TravellingObjects, public ObjectPlaces, public O
   // ---- ends (see ends.h)
   void ProcessGone(ProcessId process);  // of any machine
   // ---- what the claim desk says
+  void TellLost(ProcessId wanter, const ObjectId& object, const Error& why);  // nothing where that one has gone
   std::vector<ObjectId> KnownOf(ProcessId owner) const;  // of this machine: what lies elsewhere of its
   void FreeAdopted(std::span<const ObjectId> objects);   // their owners have ended, and nobody claims them
   // All objects of that process go, but for those that its machine keeps.

@@ -69,7 +69,7 @@ void ClaimBook::OwnerSettled(ProcessId owner, std::span<const ObjectId> known) {
   if (!by_owner_.contains(owner)) ended_.erase(ended);
 }
 
-void ClaimBook::ReleaseAll(ProcessId claimer) {
+void ClaimBook::ClaimerSettled(ProcessId claimer) {
   const auto claimed = by_claimer_.find(claimer);
   if (claimed == by_claimer_.end()) return;
   const std::unordered_set<ObjectId> objects = std::move(claimed->second);
@@ -81,13 +81,11 @@ void ClaimBook::ReleaseAll(ProcessId claimer) {
   }
 }
 
-void ClaimBook::ClaimerSettled(ProcessId claimer) { ReleaseAll(claimer); }
-
 void ClaimBook::MachineSettled(MachineNumber machine) {
   std::vector<ProcessId> there;
   for (const auto& [claimer, objects] : by_claimer_)
     if (MachineOf(claimer) == machine) there.push_back(claimer);
-  for (const ProcessId claimer : there) ReleaseAll(claimer);
+  for (const ProcessId claimer : there) ClaimerSettled(claimer);
 }
 
 bool ClaimBook::IsKept(const ObjectId& object) const {

@@ -44,7 +44,6 @@ class ClaimBook {
 
   // Its owner has ended, and it may not be freed (yet).
   bool IsKept(const ObjectId& object) const;
-  bool HasEnded(ProcessId owner) const { return ended_.contains(owner); }  // and has something that is kept
   std::vector<ObjectId> AdoptedOf(ProcessId owner) const;
   Orders TakeOrders() { return std::exchange(orders_, {}); }
 
@@ -55,7 +54,6 @@ class ClaimBook {
  private:
   using Claims = std::unordered_map<ObjectId, std::map<ProcessId, uint32_t>>;
   void Unclaimed(const ObjectId& object);
-  void ReleaseAll(ProcessId claimer);
 
   Claims claims_;
   std::unordered_map<ProcessId, std::unordered_set<ObjectId>> by_owner_;    // of claims_

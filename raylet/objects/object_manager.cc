@@ -3,37 +3,9 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "fbs/id_lists.h"
 
 namespace raylet {
-namespace {
-
-std::vector<ObjectId> IdsOf(const std::vector<wire::Id20>& ids) {
-  std::vector<ObjectId> objects;
-  objects.reserve(ids.size());
-  for (const auto& id : ids) objects.push_back(FromWire<ObjectId>(id));
-  return objects;
-}
-
-// One message names this many objects at most, so that none comes near the limit of a frame.
-constexpr size_t kObjectsPerMessage = 10'000;
-
-// Calls `tell` with the pieces of `all`, which is emptied; for none it does not call.
-template <class Element, class Tell>
-void InPieces(std::vector<Element>& all, const Tell& tell) {
-  if (all.size() <= kObjectsPerMessage) {
-    if (!all.empty()) tell(std::exchange(all, {}));
-    return;
-  }
-  for (size_t at = 0; at < all.size(); at += kObjectsPerMessage) {
-    const auto first = all.begin() + static_cast<std::ptrdiff_t>(at);
-    const size_t count = std::min(kObjectsPerMessage, all.size() - at);
-    tell(std::vector<Element>(first, first + static_cast<std::ptrdiff_t>(count)));
-  }
-  all.clear();
-}
-
-}  // namespace
-
 ObjectManager::ObjectManager(Loop& loop, const Clock& clock, MachineNumber machine, const ClusterView& view,
                              StoreLink& store, std::shared_ptr<client::StoreClient> client, BulkDialer dial,
                              Events& events, ObjectTransferLimits limits)
@@ -163,13 +135,14 @@ void ObjectManager::SendLocatorMessages() {
       message.*part = std::move(pieces);
       events_.TellPeer(to, wire::ObjectMessage::Located, Encode(message));
     };
-    InPieces(located.copies, [&](auto copies) { tell(&wire::LocatedNoticeT::copies, std::move(copies)); });
-    InPieces(located.none_yet, [&](auto none_yet) { tell(&wire::LocatedNoticeT::none_yet, std::move(none_yet)); });
-    InPieces(located.lost, [&](auto lost) { tell(&wire::LocatedNoticeT::lost, std::move(lost)); });
-    InPieces(located.lost_with, [&](auto lost) { tell(&wire::LocatedNoticeT::lost_with, std::move(lost)); });
+    InPieces(std::move(located.copies), [&](auto copies) { tell(&wire::LocatedNoticeT::copies, std::move(copies)); });
+    InPieces(std::move(located.none_yet),
+             [&](auto none_yet) { tell(&wire::LocatedNoticeT::none_yet, std::move(none_yet)); });
+    InPieces(std::move(located.lost), [&](auto lost) { tell(&wire::LocatedNoticeT::lost, std::move(lost)); });
+    InPieces(std::move(located.lost_with), [&](auto lost) { tell(&wire::LocatedNoticeT::lost_with, std::move(lost)); });
   }
   for (auto& [node, free] : messages.free) {
-    InPieces(free.objects, [&, to = node](auto objects) {
+    InPieces(std::move(free.objects), [&, to = node](auto objects) {
       wire::FreeCopiesNoticeT message;
       message.objects = std::move(objects);
       events_.TellPeer(to, wire::ObjectMessage::FreeCopies, Encode(message));
@@ -232,7 +205,7 @@ Result<void> ObjectManager::OnMessage(const NodeId& node, const Frame& frame) {
 Result<void> ObjectManager::OnLocateRequest(const NodeId& node, const Frame& frame) {
   const auto request = Parse<wire::LocateRequestT>(frame.body);
   if (!request) return Fail(request.error());
-  for (const ObjectId& object : IdsOf(request->objects))
+  for (const ObjectId& object : FromWire(request->objects))
     if (!IsOurs(OwnerOf(object)))
       return Fail(ErrorCode::kProtocolError,
                   StrCat("object ", object.hex(), " is located at a machine that does not own it"));
@@ -279,7 +252,7 @@ Result<void> ObjectManager::OnFreeCopies(const NodeId& node, const Frame& frame)
   const auto notice = Parse<wire::FreeCopiesNoticeT>(frame.body);
   if (!notice) return Fail(notice.error());
   std::vector<ObjectId> freed;
-  for (const ObjectId& object : IdsOf(notice->objects)) {
+  for (const ObjectId& object : FromWire(notice->objects)) {
     if (view_.NodeOf(OwnerOf(object)) != view_.Find(node)) continue;  // only an owner frees
     freed.push_back(object);
     const auto kept = kept_.find(OwnerOf(object));

@@ -46,7 +46,6 @@ class Settlements {
   // Those that wait for nothing any more, or too long.
   std::vector<std::pair<ProcessId, End>> TakeSettled(TimePoint now);
   std::optional<TimePoint> NextTime() const;  // when TakeSettled has something that no event brings
-  bool IsOpen(ProcessId key) const { return open_.contains(key); }
   size_t open() const { return open_.size(); }
 
  private:

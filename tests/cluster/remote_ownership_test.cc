@@ -28,18 +28,11 @@ class RemoteOwnershipTest : public ::testing::Test {
   static auto KeeperAt(const std::string& resource) {
     return ray::Actor(Keeper::Create).SetResource(resource, 0.01).Remote();
   }
-  static void Kill(const ray::ActorHandle<Keeper>& keeper) {
-    const int pid = *keeper.Task(&Keeper::Pid).Remote().Get();
-    ::kill(pid, SIGKILL);
-    EXPECT_TRUE(Eventually(20s, [&] { return ::kill(pid, 0) != 0; }));
-  }
   void NothingIsLeft() {
     for (const Machine* const machine : {&here_, &there_}) {
       SCOPED_TRACE(machine == &here_ ? "here" : "there");
       EXPECT_TRUE(Eventually(20s, [&] { return machine->OwnedObjects() == 0; })) << machine->OwnedObjects();
-      for (const char* const what : {"objects_claimed", "ends_unsettled", "objects_watched"})
-        EXPECT_TRUE(Eventually(20s, [&] { return StatusOf(machine->socket())[what] == 0; }))
-            << what << ": " << StatusOf(machine->socket())[what];
+      ExpectNothingIsKept(machine->socket());
     }
   }
 

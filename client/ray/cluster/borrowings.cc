@@ -3,22 +3,18 @@
 #include <algorithm>
 #include <utility>
 
+#include "fbs/id_lists.h"
+
 namespace raylet::client {
-namespace {
-
-constexpr size_t kObjectsPerMessage = 10'000;
-
-}  // namespace
-
 void Borrowings::Add(const void* lend, ProcessId lender, std::vector<ObjectId> covered) {
   std::vector<ObjectId> claimed;
   {
     const MutexLock lock(mutex_);
     Borrowing& borrowing = all_[lend];
     borrowing.lender = lender;
-    borrowing.covered = std::move(covered);
+    borrowing.covered.insert(covered.begin(), covered.end());
     // A message of a process that has ended meanwhile. LendersEnded sees the borrowing, or we see the end.
-    if (ownership_.IsDead(lender)) claimed = Claim(borrowing, borrowing.covered);
+    if (ownership_.IsDead(lender)) ClaimAll(borrowing, claimed);
   }
   Tell(wire::RayletMessage::ClaimObjects, claimed);
 }
@@ -30,9 +26,7 @@ void Borrowings::Cover(const void* lend, const ObjectId& object) {
     const auto found = all_.find(lend);
     if (found == all_.end()) return;
     Borrowing& borrowing = found->second;
-    if (std::find(borrowing.covered.begin(), borrowing.covered.end(), object) != borrowing.covered.end()) return;
-    borrowing.covered.push_back(object);
-    if (borrowing.claimed) claimed = Claim(borrowing, {&object, 1});
+    if (borrowing.covered.insert(object).second && borrowing.claimed) Claim(borrowing, object, claimed);
   }
   Tell(wire::RayletMessage::ClaimObjects, claimed);
 }
@@ -47,8 +41,10 @@ bool Borrowings::Remove(const void* lend) {
     all_.erase(found);
   }
   if (!borrowing.claimed) return true;
-  std::erase_if(borrowing.covered, [this](const ObjectId& id) { return OwnerOf(id) == link_.process(); });
-  Tell(wire::RayletMessage::ReleaseClaims, borrowing.covered);
+  std::vector<ObjectId> released;
+  for (const ObjectId& object : borrowing.covered)
+    if (OwnerOf(object) != link_.process()) released.push_back(object);
+  Tell(wire::RayletMessage::ReleaseClaims, released);
   return false;
 }
 
@@ -61,38 +57,30 @@ void Borrowings::LendersEnded(std::span<const ProcessId> processes) {
       const bool ended = std::any_of(processes.begin(), processes.end(), [lender](ProcessId process) {
         return process == lender || process == AllProcessesOf(MachineOf(lender));
       });
-      if (!ended || borrowing.claimed) continue;
-      const std::vector<ObjectId> more = Claim(borrowing, borrowing.covered);
-      claimed.insert(claimed.end(), more.begin(), more.end());
+      if (ended && !borrowing.claimed) ClaimAll(borrowing, claimed);
     }
   }
   Tell(wire::RayletMessage::ClaimObjects, claimed);
 }
 
-std::vector<ObjectId> Borrowings::Claim(Borrowing& borrowing, std::span<const ObjectId> objects) {
+void Borrowings::ClaimAll(Borrowing& borrowing, std::vector<ObjectId>& of_others) {
   borrowing.claimed = true;
-  std::vector<ObjectId> others;
-  for (const ObjectId& object : objects) {
-    if (OwnerOf(object) != link_.process())
-      others.push_back(object);
-    else if (ray::internal::Hold hold = ownership_.HoldOf(object); hold != nullptr)
-      borrowing.own.push_back(std::move(hold));
-  }
-  return others;
+  for (const ObjectId& object : borrowing.covered) Claim(borrowing, object, of_others);
+}
+
+void Borrowings::Claim(Borrowing& borrowing, const ObjectId& object, std::vector<ObjectId>& of_others) {
+  if (OwnerOf(object) != link_.process())
+    of_others.push_back(object);
+  else if (ray::internal::Hold hold = ownership_.HoldOf(object); hold != nullptr)
+    borrowing.own.push_back(std::move(hold));
 }
 
 void Borrowings::Tell(wire::RayletMessage type, std::span<const ObjectId> objects) {
-  for (; !objects.empty(); objects = objects.subspan(std::min(objects.size(), kObjectsPerMessage))) {
+  InPieces(ToWire(objects), [&](std::vector<wire::Id20> piece) {
     wire::ClaimNoticeT notice;
-    for (const ObjectId& id : objects.first(std::min(objects.size(), kObjectsPerMessage)))
-      notice.objects.push_back(ToWire(id));
+    notice.objects = std::move(piece);
     static_cast<void>(link_.Send(type, notice));  // a raylet that is gone keeps nothing for us
-  }
-}
-
-size_t Borrowings::size() const {
-  const MutexLock lock(mutex_);
-  return all_.size();
+  });
 }
 
 }  // namespace raylet::client

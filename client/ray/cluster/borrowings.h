@@ -7,6 +7,7 @@
 
 #include <span>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/mutex.h"
@@ -29,22 +30,22 @@ class Borrowings {
   bool Remove(const void* lend) RAYLET_EXCLUDES(mutex_);
   // After Ownership::MarkEnded of the same. One may stand for all processes of its machine.
   void LendersEnded(std::span<const ProcessId> processes) RAYLET_EXCLUDES(mutex_);
-  size_t size() const RAYLET_EXCLUDES(mutex_);
 
  private:
   struct Borrowing {
     ProcessId lender = 0;
-    std::vector<ObjectId> covered;
+    std::unordered_set<ObjectId> covered;  // a value may refer to very many
     bool claimed = false;
     Holds own;  // of the covered objects, those that are this process's own
   };
-  // Returns what is to be claimed of others.
-  std::vector<ObjectId> Claim(Borrowing& borrowing, std::span<const ObjectId> objects) RAYLET_REQUIRES(mutex_);
+  // Adds to `of_others` what other processes own: it is to be claimed once the lock is released.
+  void ClaimAll(Borrowing& borrowing, std::vector<ObjectId>& of_others) RAYLET_REQUIRES(mutex_);
+  void Claim(Borrowing& borrowing, const ObjectId& object, std::vector<ObjectId>& of_others) RAYLET_REQUIRES(mutex_);
   void Tell(wire::RayletMessage type, std::span<const ObjectId> objects);
 
   RayletLink& link_;
   Ownership& ownership_;
-  mutable Mutex mutex_;  // no hold is dropped under it
+  Mutex mutex_;  // no hold is dropped under it
   std::unordered_map<const void*, Borrowing> all_ RAYLET_GUARDED_BY(mutex_);
 };
 

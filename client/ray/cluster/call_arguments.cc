@@ -6,7 +6,6 @@
 #include "client/ray/cluster/raylet_link.h"
 #include "client/ray/cluster/references.h"
 #include "client/ray/cluster/store_access.h"
-#include "fbs/stored_value.h"
 
 namespace raylet::client {
 
@@ -17,7 +16,7 @@ ClusterObjectPtr PutObject(const ObjectParts& parts, ray::internal::Packed value
   if (value.bytes.size() <= kInlineValueBytesMax) {
     object->FulfilInline(std::move(value.bytes), std::move(lend));
   } else {
-    const std::string metadata = lend == nullptr ? ValueMetadata({}) : ValueMetadata(ReferencesInValue(value.bytes));
+    const std::string metadata = MetadataOf(value.bytes, /*refers=*/lend != nullptr);
     if (const auto stored = parts.store.Write(object->id(), value.bytes, metadata); !stored) Throw(stored.error());
     object->FulfilStored(std::move(lend));
   }

@@ -2,6 +2,7 @@
 
 #include "base/strings.h"
 #include "client/ray/cluster/borrowed_lend.h"
+#include "fbs/id_lists.h"
 
 namespace raylet::client {
 
@@ -112,11 +113,9 @@ Result<void> CallChannel::TakeReply(std::span<const std::byte> bytes) {
   if (call.lend != 0 && !reply->arguments_retained) const Holds ended = ownership_.EndLend(call.lend);
   ray::internal::Hold lend;
   if (reply->lend != 0) {
-    std::vector<ObjectId> covered;
-    for (std::string_view rest = reply->references; !rest.empty(); rest.remove_prefix(ObjectId::kSize))
-      covered.push_back(ObjectId::FromBinary(rest.substr(0, ObjectId::kSize)));
-    lend = std::make_shared<BorrowedLend>(link_, ownership_, borrowings_, process_, reply->lend,
-                                          BorrowedLend::Told::kAlways, weak_from_this(), std::move(covered));
+    lend =
+        std::make_shared<BorrowedLend>(link_, ownership_, borrowings_, process_, reply->lend,
+                                       BorrowedLend::Told::kAlways, weak_from_this(), IdsFromBytes(reply->references));
   }
   switch (reply->result.kind) {
     case ValueView::Kind::kInline: call.result->FulfilInline(std::string(reply->result.bytes), std::move(lend)); break;

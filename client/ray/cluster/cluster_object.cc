@@ -99,8 +99,7 @@ Result<void> ClusterObject::WriteToStore(int64_t room_patience_ms) {
     return parts_.store.Write(id_, bytes, metadata, /*owner_client=*/0, room_patience_ms);
   };
   switch (status()) {
-    case ObjectStatus::kInline:
-      return store(bytes_, lend_ == nullptr ? ValueMetadata({}) : ValueMetadata(ReferencesInValue(bytes_)));
+    case ObjectStatus::kInline: return store(bytes_, MetadataOf(bytes_, /*refers=*/lend_ != nullptr));
     case ObjectStatus::kFailed: return store(EncodeFailure(*failure_), {&kFailureMark, 1});
     default: return {};
   }

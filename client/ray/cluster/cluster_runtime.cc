@@ -90,9 +90,7 @@ ActorHandleState ClusterRuntime::CreateActor(const std::string& factory, std::ve
 ObjectHandle ClusterRuntime::SubmitActorCall(const ActorHandleState& actor, const std::string& method,
                                              std::vector<Argument> arguments, const CallOptions&) {
   parts_.link.CheckUsable();
-  if (method.size() > kNameBytesMax)
-    throw RayException(StrCat("the name of a method has ", method.size(), " bytes and the limit is ", kNameBytesMax,
-                              ": choose a shorter one"));
+  if (const auto sound = CheckName("the name of a method", method); !sound) Throw(sound.error());
   parts_.pump.Drain();
   return AsLink(actor).Submit(method, CallArguments(parts_.objects, std::move(arguments)));
 }
@@ -252,15 +250,15 @@ ObjectHandle ClusterRuntime::UnpackReference(std::string_view bytes) {
   if (owned)
     object->FulfilFailed(Lost(id, "its last reference was dropped"));
   else
-    Borrow(*object);
+    object->SetLend(LendOf(id));
   parts_.ownership.Add(object);
   return object;
 }
 
-void ClusterRuntime::Borrow(ClusterObject& object) {
+Hold ClusterRuntime::LendOf(const ObjectId& id) {
   Hold lend = UnpackScope::Lend();
-  if (lend != nullptr) parts_.borrowings.Cover(lend.get(), object.id());
-  object.SetLend(std::move(lend));
+  if (lend != nullptr) parts_.borrowings.Cover(lend.get(), id);
+  return lend;
 }
 
 std::string ClusterRuntime::IdOf(const ObjectHandle& handle) const {
@@ -281,9 +279,7 @@ ActorHandleState ClusterRuntime::UnpackActor(std::string_view bytes) {
   const ActorId id = ActorId::FromBinary(bytes);
   if (id.IsNil())
     throw RayException(StrCat("the id of an actor has ", ray::internal::kIdBytes, " bytes, not ", bytes.size()));
-  Hold lend = UnpackScope::Lend();
-  if (lend != nullptr) parts_.borrowings.Cover(lend.get(), ObjectId::FromBinary(bytes));
-  return HandleOf(id, std::move(lend));
+  return HandleOf(id, LendOf(ObjectId::FromBinary(bytes)));
 }
 
 std::string ClusterRuntime::IdOf(const ActorHandleState& actor) const { return AsLink(actor).id().binary(); }
@@ -315,9 +311,7 @@ std::shared_ptr<ArrayStorage> ClusterRuntime::UnpackArray(std::string_view bytes
     if (view.error().code != ErrorCode::kNotFound) Throw(view.error());
     Throw(*MakeFailure(wire::FailureKind::ObjectLost, view.error().message));
   }
-  const Hold lend = UnpackScope::Lend();
-  if (lend != nullptr) parts_.borrowings.Cover(lend.get(), id);
-  auto array = std::make_shared<StoreArray>(parts_.objects, *std::move(view), lend);
+  auto array = std::make_shared<StoreArray>(parts_.objects, *std::move(view), LendOf(id));
   parts_.ownership.Add(array);
   return array;
 }

@@ -64,7 +64,8 @@ class ClusterRuntime final : public ray::internal::Runtime {
  private:
   ray::internal::ActorHandleState HandleOf(const ActorId& id, ray::internal::Hold lend);
   void WaitForBorrowed(ClusterObject& object, Deadline deadline);
-  void Borrow(ClusterObject& object);  // under the lend of the value that is being unpacked
+  // That of the value that is being unpacked, which covers this object, array or actor from now on; null: none.
+  ray::internal::Hold LendOf(const ObjectId& id);
 
   ClusterParts& parts_;
   std::unique_ptr<PrivateDaemons> daemons_;

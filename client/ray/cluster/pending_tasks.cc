@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "client/ray/cluster/borrowed_lend.h"
+#include "fbs/id_lists.h"
 
 namespace raylet::client {
 
@@ -41,11 +42,9 @@ void PendingTasks::Finish(wire::TaskResultT result) {
   }
   ray::internal::Hold lend;
   if (result.lend != 0) {
-    std::vector<ObjectId> covered;
-    for (const wire::Id20& id : result.references) covered.push_back(FromWire<ObjectId>(id));
-    lend =
-        std::make_shared<BorrowedLend>(link_, ownership_, borrowings_, result.process, result.lend,
-                                       BorrowedLend::Told::kAlways, std::weak_ptr<CallChannel>(), std::move(covered));
+    lend = std::make_shared<BorrowedLend>(link_, ownership_, borrowings_, result.process, result.lend,
+                                          BorrowedLend::Told::kAlways, std::weak_ptr<CallChannel>(),
+                                          FromWire(result.references));
   }
   if (task->result == nullptr) return;  // an actor has been created
   wire::ValueT& value = *result.result;

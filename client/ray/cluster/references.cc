@@ -2,6 +2,8 @@
 
 #include <ray/api/serializer.h>
 
+#include "fbs/stored_value.h"
+
 namespace raylet::client {
 
 std::vector<ObjectId> ReferencesInValue(std::string_view bytes, ReferenceKind kind) {
@@ -21,6 +23,10 @@ std::vector<ObjectId> ReferencesInValue(std::string_view bytes, ReferenceKind ki
   if (!bytes.empty() && bytes[0] == ray::internal::kFormatMsgpack)
     (void)msgpack::parse(bytes.data() + 1, bytes.size() - 1, visitor);
   return std::move(visitor.found);
+}
+
+std::string MetadataOf(std::string_view bytes, bool refers) {
+  return ValueMetadata(refers ? ReferencesInValue(bytes) : std::vector<ObjectId>());
 }
 
 }  // namespace raylet::client

@@ -135,10 +135,8 @@ ClusterObjectPtr TaskSubmitter::SubmitTask(const std::string& function, CallArgu
 
 ActorLinkPtr TaskSubmitter::CreateActor(const std::string& factory, CallArguments arguments,
                                         const ray::internal::CallOptions& options) {
-  if (options.name.size() >
-      kNameBytesMax)  // it travels twice, and would be too long a message before it is a long name
-    throw ray::internal::RayException(StrCat("an actor's name has ", options.name.size(), " bytes and the limit is ",
-                                             kNameBytesMax, ": choose a shorter one"));
+  // Here and not only in the raylet: it travels twice, and the message would be too long first.
+  if (const auto sound = CheckName("an actor's name", options.name); !sound) Throw(sound.error());
   const SubmissionPtr submission = NewSubmission(factory, std::move(arguments), options);
   FillResources(submission->spec, options, 0);
   auto& actor = submission->spec.actor;

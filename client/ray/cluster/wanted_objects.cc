@@ -4,10 +4,11 @@
 #include <iterator>
 #include <utility>
 
+#include "fbs/id_lists.h"
+
 namespace raylet::client {
 namespace {
 
-constexpr size_t kObjectsPerMessage = 10'000;
 constexpr Duration kAskAgainFirst = std::chrono::seconds(1);  // most objects come sooner
 constexpr Duration kAskAgainMax = std::chrono::seconds(8);
 
@@ -73,13 +74,13 @@ void WantedObjects::Scope::AskAgain(const std::function<bool(const ObjectId&)>& 
 }
 
 void WantedObjects::Tell(std::span<const ObjectId> ids, bool in_wait, bool no_longer) {
-  for (; !ids.empty(); ids = ids.subspan(std::min(ids.size(), kObjectsPerMessage))) {
+  InPieces(ToWire(ids), [&](std::vector<wire::Id20> piece) {
     wire::WantNoticeT notice;
     notice.wait = in_wait;
     notice.no_longer = no_longer;
-    for (const ObjectId& id : ids.first(std::min(ids.size(), kObjectsPerMessage))) notice.objects.push_back(ToWire(id));
+    notice.objects = std::move(piece);
     static_cast<void>(link_.Send(wire::RayletMessage::WantObjects, notice));  // whoever waits sees that it is gone
-  }
+  });
 }
 
 }  // namespace raylet::client

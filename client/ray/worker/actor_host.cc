@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "fbs/id_lists.h"
 
 namespace raylet::client {
 namespace {
@@ -104,8 +105,7 @@ Result<ActorHost::Served> ActorHost::ServeOne(HostedChannel& channel) {
   ReplyRecord reply;
   reply.call = record_.call;
   reply.lend = outcome.lend;
-  reply.references = {reinterpret_cast<const char*>(outcome.references.data()),
-                      outcome.references.size() * sizeof(ObjectId)};
+  reply.references = BytesOf(outcome.references);
   reply.arguments_retained = outcome.arguments_retained;
   reply.result.kind = outcome.kind;
   reply.result.bytes = outcome.bytes;

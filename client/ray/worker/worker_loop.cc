@@ -13,6 +13,7 @@
 #include "base/strings.h"
 #include "client/ray/api/current_runtime.h"
 #include "client/ray/cluster/cluster_runtime.h"
+#include "fbs/id_lists.h"
 
 namespace raylet::client {
 
@@ -183,7 +184,7 @@ void WorkerLoop::RunTask(Running& running, const wire::TaskSpecT& spec) {
   result.id = std::make_unique<wire::Id20>(*spec.id);
   result.process = running.parts.link.process();
   result.lend = outcome.lend;
-  for (const ObjectId& id : outcome.references) result.references.push_back(ToWire(id));
+  result.references = ToWire(outcome.references);
   result.arguments_retained = outcome.arguments_retained;
   result.result = std::make_unique<wire::ValueT>();
   switch (outcome.kind) {

@@ -42,13 +42,7 @@ class ClusterOwnershipTest : public ::testing::Test {
   nlohmann::json Status() const { return StatusOf(raylet_socket_); }
   void NothingIsLeft() {
     EXPECT_TRUE(Eventually(20s, [&] { return StoredObjects() == 0; })) << StoredObjects();
-    for (const char* const what : {"objects_claimed", "ends_unsettled", "objects_watched"})
-      EXPECT_TRUE(Eventually(20s, [&] { return Status()[what] == 0; })) << what << ": " << Status()[what];
-  }
-  static void Kill(const ray::ActorHandle<Keeper>& keeper) {
-    const int pid = *keeper.Task(&Keeper::Pid).Remote().Get();
-    ::kill(pid, SIGKILL);
-    EXPECT_TRUE(Eventually(20s, [&] { return ::kill(pid, 0) != 0; }));
+    ExpectNothingIsKept(raylet_socket_);
   }
 
   RunFolder folder_;

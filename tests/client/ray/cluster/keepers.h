@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <map>
 #include <optional>
@@ -13,6 +14,8 @@
 #include <vector>
 
 #include "tests/client/ray/cluster/keeper.h"
+#include "tests/client/ray/cluster/status_of.h"
+#include "tests/harness/daemon_process.h"
 
 namespace cluster_test {
 
@@ -20,6 +23,22 @@ namespace cluster_test {
 inline uint32_t Seeds(uint32_t otherwise) {
   const char* const text = std::getenv("RAYLET_OWNERSHIP_SEEDS");
   return text == nullptr ? otherwise : static_cast<uint32_t>(std::strtoul(text, nullptr, 10));
+}
+
+// Returns once its process is gone.
+inline void Kill(const ray::ActorHandle<Keeper>& keeper) {
+  const int pid = *keeper.Task(&Keeper::Pid).Remote().Get();
+  ::kill(pid, SIGKILL);
+  EXPECT_TRUE(raylet::test::Eventually(std::chrono::seconds(20), [&] { return ::kill(pid, 0) != 0; }));
+}
+
+// What raylets keep after ends goes with the last who refers to it.
+inline void ExpectNothingIsKept(const std::string& raylet_socket) {
+  for (const char* const what : {"objects_claimed", "ends_unsettled", "objects_watched"}) {
+    const auto kept = [&] { return StatusOf(raylet_socket)[what]; };
+    EXPECT_TRUE(raylet::test::Eventually(std::chrono::seconds(20), [&] { return kept() == 0; }))
+        << what << ": " << kept();
+  }
 }
 
 class Keepers {

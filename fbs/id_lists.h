@@ -1,0 +1,58 @@
+// Lists of ids, as messages and records carry them: whole, and in pieces that no message is too small for. Pure.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "fbs/ids.h"
+
+namespace raylet {
+
+// One message names this many objects at most, so that none comes near the limit of a frame.
+constexpr size_t kObjectsPerMessage = 10'000;
+
+inline std::vector<ObjectId> FromWire(std::span<const wire::Id20> ids) {
+  std::vector<ObjectId> objects;
+  objects.reserve(ids.size());
+  for (const wire::Id20& id : ids) objects.push_back(FromWire<ObjectId>(id));
+  return objects;
+}
+
+inline std::vector<wire::Id20> ToWire(std::span<const ObjectId> objects) {
+  std::vector<wire::Id20> ids;
+  ids.reserve(objects.size());
+  for (const ObjectId& object : objects) ids.push_back(ToWire(object));
+  return ids;
+}
+
+// The ids as they lie, 20 bytes each. The view lives as long as they do.
+inline std::string_view BytesOf(std::span<const ObjectId> objects) {
+  static_assert(sizeof(ObjectId) == ObjectId::kSize);
+  return {reinterpret_cast<const char*>(objects.data()), objects.size_bytes()};
+}
+// As above, back; what is left over behind whole ids is ignored.
+inline std::vector<ObjectId> IdsFromBytes(std::string_view bytes) {
+  std::vector<ObjectId> objects;
+  objects.reserve(bytes.size() / ObjectId::kSize);
+  for (; bytes.size() >= ObjectId::kSize; bytes.remove_prefix(ObjectId::kSize))
+    objects.push_back(ObjectId::FromBinary(bytes.substr(0, ObjectId::kSize)));
+  return objects;
+}
+
+// Calls `tell` with the pieces of `all`, as vectors of at most kObjectsPerMessage; for none it does not call.
+template <class Element, class Tell>
+void InPieces(std::vector<Element> all, const Tell& tell) {
+  if (all.empty()) return;
+  if (all.size() <= kObjectsPerMessage) return tell(std::move(all));
+  for (std::span<const Element> rest = all; !rest.empty();) {
+    const auto piece = rest.first(std::min(rest.size(), kObjectsPerMessage));
+    rest = rest.subspan(piece.size());
+    tell(std::vector<Element>(piece.begin(), piece.end()));
+  }
+}
+
+}  // namespace raylet
