@@ -187,7 +187,7 @@ TEST_F(ClusterFaultTest, ACallerThatPassesALongFailureEndsNoActor) {
                                              false, false, text));
   const std::string_view failure(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
   ASSERT_LE(failure.size(), raylet::kFailureBytesMax);
-  ASSERT_EQ(PushCalls("Counter::Value", {raylet::ValueView::Kind::kFailed, failure, {}}), 1);
+  ASSERT_EQ(PushCalls("&Counter::Value", {raylet::ValueView::Kind::kFailed, failure, {}}), 1);
   EXPECT_EQ(*first.Get(20'000), 300);
   EXPECT_EQ(*ray::Task(CallThrough).Remote(counter, 4).Get(20'000), 5);
   EXPECT_EQ(::kill(pid, 0), 0);
