@@ -1,6 +1,7 @@
 #include "raylet/node/actor_finder.h"
 
 #include "base/strings.h"
+#include "fbs/text_bounds.h"
 #include "raylet/node/inbound.h"
 
 namespace raylet {

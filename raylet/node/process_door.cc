@@ -6,7 +6,7 @@
 #include "base/strings.h"
 #include "base/unix_socket.h"
 #include "client/finder/raylet_finder.h"
-#include "raylet/node/inbound.h"
+#include "fbs/text_bounds.h"
 
 namespace raylet {
 namespace {
