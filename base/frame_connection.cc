@@ -113,6 +113,16 @@ Result<std::optional<Frame>> FrameConnection::Receive(Deadline deadline) {
   }
 }
 
+Result<Frame> FrameConnection::Greet(uint16_t type, uint64_t request_id, std::span<const std::byte> body,
+                                     Deadline deadline, std::span<const int> fds) {
+  const auto sent = Send(type, request_id, body, deadline, fds);
+  auto frame = Receive(sent ? deadline : Deadline::AfterMs(0));
+  if (frame && frame->has_value()) return **std::move(frame);
+  if (!sent) return Fail(sent.error());
+  if (!frame) return Fail(std::move(frame).error());
+  return Fail(ErrorCode::kTimedOut, "the daemon did not answer in time");
+}
+
 bool FrameConnection::PeerGone() const { return !fd_ || PeerClosed(fd_.get()); }
 
 }  // namespace raylet

@@ -30,6 +30,10 @@ class FrameConnection {
                     std::span<const int> fds = {});
   // The next frame, or nothing at the deadline. Appends received descriptors to fds().
   Result<std::optional<Frame>> Receive(Deadline deadline);
+  // Sends the first frame of a connection and returns the next one that comes. A daemon that refuses a connection says
+  // why and closes it, so its frame is read even where the send fails. kTimedOut when none comes.
+  Result<Frame> Greet(uint16_t type, uint64_t request_id, std::span<const std::byte> body, Deadline deadline,
+                      std::span<const int> fds = {});
   bool HasReceived() const { return parser_.HasNext(); }  // Receive would return at once
   std::vector<UniqueFd>& fds() { return fds_; }
 

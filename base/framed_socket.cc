@@ -32,6 +32,12 @@ struct Chunk {
 
 }  // namespace
 
+void SendRefusal(int fd, uint16_t type, std::span<const std::byte> body) {
+  std::vector<std::byte> frame;
+  AppendFrame(frame, type, /*request_id=*/0, body);
+  static_cast<void>(SendSome(fd, frame, {}));
+}
+
 struct FramedSocket::State : std::enable_shared_from_this<FramedSocket::State> {
   State(Loop& on, UniqueFd socket, FramedSocketLimits bounds, Handler& with)
       : loop(on), limits(bounds), handler(&with), fd(std::move(socket)), parser(bounds.body_bytes_max) {}

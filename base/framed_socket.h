@@ -28,6 +28,10 @@ struct FramedSocketLimits {
   size_t caught_up_bytes = 0;
 };
 
+// Makes one attempt to send a frame through a connection that is refused, and is closed next. A process that cannot
+// take it sees only the end.
+void SendRefusal(int fd, uint16_t type, std::span<const std::byte> body);
+
 class FramedSocket {
  public:
   class Handler {

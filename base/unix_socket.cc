@@ -190,6 +190,20 @@ Result<UniqueFd> ListenUnix(const std::string& path, int backlog) {
   return fd;
 }
 
+SocketFile::SocketFile(std::string path) : path_(std::move(path)) {
+  struct stat status {};
+  if (::lstat(path_.c_str(), &status) < 0) return;  // somebody has removed it already
+  device_ = status.st_dev;
+  number_ = status.st_ino;
+}
+
+SocketFile::~SocketFile() {
+  // A daemon that starts here meanwhile holds this lock. Where it cannot be had, the check below still stands.
+  const auto lock = LockFolder(FolderOf(path_), path_);
+  struct stat now {};
+  if (::lstat(path_.c_str(), &now) == 0 && now.st_dev == device_ && now.st_ino == number_) ::unlink(path_.c_str());
+}
+
 Result<UniqueFd> AcceptUnix(int listen_fd) {
   for (;;) {
     UniqueFd fd(::accept4(listen_fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
@@ -234,6 +248,14 @@ Result<PeerCredentials> GetPeerCredentials(int fd) {
     return FailErrno("cannot learn who is at the other end of a socket", errno);
   }
   return PeerCredentials{credentials.pid, credentials.uid};
+}
+
+Result<void> CheckSameUser(int fd, const char* daemon) {
+  const auto peer = GetPeerCredentials(fd);
+  if (!peer) return Fail(peer.error());
+  if (peer->uid == ::geteuid()) return {};
+  return Fail(ErrorCode::kNotAllowed, StrCat("this ", daemon, " belongs to user ", ::geteuid(), ", and user ",
+                                             peer->uid, " came: start one of your own"));
 }
 
 Result<size_t> SendSome(int fd, std::span<const std::byte> bytes, std::span<const int> fds) {

@@ -22,6 +22,21 @@ constexpr size_t kFdsPerMessageMax = 8;
 // Returns an error with the remedy for a path too long, an unreadable folder or an address in use.
 // Replaces a socket file that nobody serves (a connect is refused), since a dead process left it.
 Result<UniqueFd> ListenUnix(const std::string& path, int backlog);
+// The file of a socket from ListenUnix, for as long as that is served. Its end removes the file, unless a later daemon
+// has put its own there. Goes before the socket is closed.
+class SocketFile {
+ public:
+  explicit SocketFile(std::string path);
+  ~SocketFile();
+  SocketFile(const SocketFile&) = delete;
+  SocketFile& operator=(const SocketFile&) = delete;
+
+ private:
+  const std::string path_;
+  dev_t device_ = 0;
+  ino_t number_ = 0;  // no other file has it while the socket is open
+};
+
 // The next connection, an invalid UniqueFd when there is none, kFull at the descriptor limit.
 Result<UniqueFd> AcceptUnix(int listen_fd);
 // kNotRunning when nobody listens.
@@ -39,6 +54,8 @@ struct PeerCredentials {
   uid_t uid = 0;
 };
 Result<PeerCredentials> GetPeerCredentials(int fd);
+// kNotAllowed where the other side is a process of another user. `daemon` is our own: "raylet".
+Result<void> CheckSameUser(int fd, const char* daemon);
 
 // Sends what the kernel takes; returns 0 when it would block. `fds` go with the first byte. Never
 // raises SIGPIPE.

@@ -17,6 +17,7 @@
 #include "base/exit_code.h"
 #include "base/log.h"
 #include "base/process_start.h"
+#include "base/stop_signals.h"
 #include "base/strings.h"
 #include "raylet/control/control_parts.h"
 #include "raylet/flags.h"
@@ -107,6 +108,7 @@ int Run(const Flags& flags) {
   const SteadyClock clock;
   auto store = ConnectStoreLink(loop, options->store_socket);
   if (!store) return Complain(store.error());
+  StopSignals signals(loop);
   Raylet daemon(loop, *options, **store);
   const auto reachable = daemon.JoinPeers();
   if (!reachable) return Complain(reachable.error());
@@ -132,8 +134,7 @@ int Run(const Flags& flags) {
     exit_code = 1;
     stop();
   });
-  SignalWatcher terminate(loop, SIGTERM, stop);
-  SignalWatcher interrupt(loop, SIGINT, stop);
+  signals.OnStop(stop);
   FdWatcher lifeline;
   if (flags.lifeline_fd) {
     lifeline = FdWatcher(loop, *flags.lifeline_fd, [&](FdWatcher::Events) {

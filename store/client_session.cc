@@ -10,6 +10,7 @@
 namespace raylet::store {
 namespace {
 
+constexpr std::chrono::seconds kHelloPatience{5};
 constexpr FramedSocketLimits kLimits = {.body_bytes_max = kStoreBodyBytesMax,
                                         .queued_bytes_max = size_t{16} << 20,
                                         .received_fds_max = 0,
@@ -25,7 +26,16 @@ TimePoint DeadlineOf(TimePoint now, int64_t timeout_ms) {
 }  // namespace
 
 ClientSession::ClientSession(StoreServer& server, uint64_t key, UniqueFd fd)
-    : server_(server), key_(key), socket_(server.loop(), std::move(fd), kLimits, *this) {}
+    : server_(server), key_(key), socket_(server.loop(), std::move(fd), kLimits, *this) {
+  hello_timer_ = Timer(server.loop(), kHelloPatience, {}, [this] {
+    Refuse({ErrorCode::kTimedOut, StrCat("this connection did not say hello within ", kHelloPatience.count(), " s")});
+  });
+}
+
+void ClientSession::Refuse(const Error& why) {
+  AnswerRefused(/*request_id=*/0, why);
+  socket_.Close(why);
+}
 
 void ClientSession::ReplyStatus(uint64_t request_id, const Result<void>& outcome) {
   if (request_id == 0) {
@@ -113,10 +123,10 @@ Result<void> ClientSession::Handle(const Frame& frame) {
   return Fail(ErrorCode::kProtocolError, StrCat("a client may not send messages of type ", frame.header.type));
 }
 
-void ClientSession::RefuseHello(const Frame& frame, const Error& why) {
+void ClientSession::AnswerRefused(uint64_t request_id, const Error& why) {
   wire::StoreHelloReplyT reply;
   reply.status = ToStatus(why);
-  Send(wire::StoreMessage::HelloReply, frame.header.request_id, reply);
+  Send(wire::StoreMessage::HelloReply, request_id, reply);
 }
 
 Result<void> ClientSession::HandleHello(const Frame& frame) {
@@ -128,7 +138,7 @@ Result<void> ClientSession::HandleHello(const Frame& frame) {
         ErrorCode::kVersionMismatch,
         StrCat("VersionMismatch: the client speaks store protocol ", hello->version_min, " to ", hello->version_max,
                ", this plasma_store ", kStoreProtocolMin, " to ", kStoreProtocolMax, "; use programs of one release")};
-    RefuseHello(frame, why);
+    AnswerRefused(frame.header.request_id, why);
     return Fail(why);
   }
   const auto peer = GetPeerCredentials(socket_.fd());
@@ -138,7 +148,7 @@ Result<void> ClientSession::HandleHello(const Frame& frame) {
   auto pins = pins_fd ? Mapping::Map(pins_fd->get(), PinPageBytes(), Mapping::Access::kReadWrite)
                       : Result<Mapping>(Fail(pins_fd.error()));
   if (!pins) {
-    RefuseHello(frame, pins.error());
+    AnswerRefused(frame.header.request_id, pins.error());
     return Fail(pins.error());
   }
   auto* const page = new (pins->data()) PinPage{};
@@ -150,10 +160,11 @@ Result<void> ClientSession::HandleHello(const Frame& frame) {
                " as its heir, which is not connected: it has none");
   const auto client = server_.store().AddClient(peer ? peer->pid : hello->pid, hello->name, page, hello->heir);
   if (!client) {
-    RefuseHello(frame, client.error());
+    AnswerRefused(frame.header.request_id, client.error());
     return Fail(client.error());
   }
   client_ = *client;
+  hello_timer_.Cancel();
   pins_fd_ = std::move(*pins_fd);
   pins_ = std::move(*pins);
   server_.Named(*this);

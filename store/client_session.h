@@ -32,6 +32,8 @@ class ClientSession final : public FramedSocket::Handler {
   void Send(wire::StoreMessage type, uint64_t request_id, const Message& message) {
     socket_.Send(static_cast<uint16_t>(type), request_id, Encode(message));
   }
+  // Ends a connection that has not said hello, and tells it why.
+  void Refuse(const Error& why);
   // Sends nothing where no reply is wanted.
   void ReplyStatus(uint64_t request_id, const Result<void>& outcome);
   // Sends a notice if the client watches `id`, and ends that watch.
@@ -49,7 +51,7 @@ class ClientSession final : public FramedSocket::Handler {
   void SendInherited();
   Result<void> Handle(const Frame& frame);
   Result<void> HandleHello(const Frame& frame);
-  void RefuseHello(const Frame& frame, const Error& why);
+  void AnswerRefused(uint64_t request_id, const Error& why);
   Result<void> HandleCreate(const Frame& frame);
   Result<void> HandleCreateAndSeal(const Frame& frame);
   Result<void> HandleDelete(const Frame& frame);
@@ -69,6 +71,7 @@ class ClientSession final : public FramedSocket::Handler {
   bool behind_ = false;                               // the client reads slowly: its notices wait here
   uint64_t counted_received_ = 0, counted_sent_ = 0;  // bytes of this socket that the index's counters already hold
   const std::shared_ptr<int> life_ = std::make_shared<int>();
+  Timer hello_timer_;    // until its Hello
   FramedSocket socket_;  // last: destroyed first
 };
 

@@ -2,7 +2,6 @@
 // builds the parts and runs until it is told to stop.
 #include <fcntl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -16,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/process_start.h"
+#include "base/stop_signals.h"
 #include "base/strings.h"
 #include "base/unix_socket.h"
 #include "fbs/messages.h"
@@ -73,23 +73,6 @@ int Complain(const Error& error) {
   std::fprintf(stderr, "plasma_store: %s\n", error.message.c_str());
   return error.code == ErrorCode::kInvalid ? 2 : 1;
 }
-
-// The socket's file. Removed at the end, unless another daemon has replaced it by then.
-class SocketFile {
- public:
-  explicit SocketFile(std::string path) : path_(std::move(path)) { ::stat(path_.c_str(), &ours_); }
-  ~SocketFile() {
-    struct stat now {};
-    if (::stat(path_.c_str(), &now) == 0 && now.st_ino == ours_.st_ino && now.st_dev == ours_.st_dev)
-      ::unlink(path_.c_str());
-  }
-  SocketFile(const SocketFile&) = delete;
-  SocketFile& operator=(const SocketFile&) = delete;
-
- private:
-  std::string path_;
-  struct stat ours_ {};
-};
 
 struct NamedIndex {
   explicit NamedIndex(std::string segment) : name(std::move(segment)) {}
@@ -165,11 +148,13 @@ int Run(const Flags& flags) {
   const MemoryBudget budget = MemoryBudget::For(*capacity);
   if (const auto fits = budget.Check(flags.memory, AvailableMemoryBytes()); !fits) return Complain(fits.error());
 
+  Loop loop;
+  StopSignals signals(loop);
+  signals.OnStop([&loop] { loop.Stop(); });
   auto listening = ListenUnix(path, 128);
   if (!listening) {
     Error error = listening.error();
     if (error.code == ErrorCode::kAlreadyExists) error.message += Who(path);
-    if (error.code == ErrorCode::kInvalid) return Complain(error);
     return Complain(error);
   }
   const SocketFile socket_file(path);
@@ -197,15 +182,11 @@ int Run(const Flags& flags) {
   if (!arena_read_only) return Complain(arena_read_only.error());
   if (!index_read_only) return Complain(index_read_only.error());
 
-  Loop loop;
   ObjectStore store(*capacity, **arena, header, clock);
   StoreServer server(loop, listening->get(), store, header,
                      {arena_read_only->get(), (*arena)->fd(), index_read_only->get(), (*arena)->arena_bytes(),
                       budget.index_bytes, *capacity},
                      clock);
-  const auto stop = [&loop] { loop.Stop(); };
-  const SignalWatcher terminate(loop, SIGTERM, stop);
-  const SignalWatcher interrupt(loop, SIGINT, stop);
   FdWatcher lifeline;
   if (flags.lifeline_fd >= 0) {
     ::fcntl(flags.lifeline_fd, F_SETFL, O_NONBLOCK);

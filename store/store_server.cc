@@ -1,7 +1,6 @@
 #include "store/store_server.h"
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -15,7 +14,15 @@ namespace raylet::store {
 namespace {
 
 constexpr std::chrono::milliseconds kSweepPeriod{100};  // a dropped pin sends no message: the slots have to be read
-constexpr size_t kSessionsMax = kClientRowsMax + 64;    // some have not said hello yet
+constexpr size_t kStrangersMax = 64;                    // connections that have not said hello
+
+// Closes a connection that has no session, and tells it why.
+void TurnAway(UniqueFd connection, const Error& why) {
+  RAYLET_LOG(kError, "refused a client: ", why.message);
+  wire::StoreHelloReplyT refusal;
+  refusal.status = ToStatus(why);
+  SendRefusal(connection.get(), static_cast<uint16_t>(wire::StoreMessage::HelloReply), Encode(refusal));
+}
 
 UniqueFd OpenReserve() { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
@@ -41,30 +48,32 @@ void StoreServer::Accept() {
   for (;;) {
     auto fd = AcceptUnix(listening_);
     if (!fd) {
-      RAYLET_LOG(kError, "refused a client: ", fd.error().message);
-      RefuseOne();
+      RefuseOne(fd.error());
       return;
     }
     if (!*fd) return;
-    const auto peer = GetPeerCredentials(fd->get());
-    if (!peer || peer->uid != ::geteuid()) {
-      RAYLET_LOG(kWarning, "refused a process of another user");
+    if (const auto ours = CheckSameUser(fd->get(), "plasma_store"); !ours) {
+      TurnAway(*std::move(fd), ours.error());
       continue;
     }
-    if (sessions_.size() >= kSessionsMax) {
-      RAYLET_LOG(kError, "refused a client: ", sessions_.size(), " connections are open, the limit");
-      continue;
+    // A newcomer must not be kept out by connections that say nothing.
+    if (strangers_.size() >= kStrangersMax) {
+      const uint64_t oldest = strangers_.extract(strangers_.begin()).value();
+      sessions_.at(oldest)->Refuse(
+          {ErrorCode::kFull, StrCat(kStrangersMax, " connections to this plasma_store have ",
+                                    "not said hello, the limit, and this one waited longest")});
     }
     const uint64_t key = next_key_++;
+    strangers_.insert(key);
     sessions_[key] = std::make_unique<ClientSession>(*this, key, std::move(*fd));
   }
 }
 
 // At the descriptor limit. Without this the connection would stay in the backlog and the loop would
 // spin on it.
-void StoreServer::RefuseOne() {
+void StoreServer::RefuseOne(const Error& why) {
   reserve_.Reset();
-  { const auto refused = AcceptUnix(listening_); }
+  if (auto refused = AcceptUnix(listening_); refused && *refused) TurnAway(*std::move(refused), why);
   reserve_ = OpenReserve();
   if (reserve_) return;
   acceptor_.Watch({});
@@ -72,6 +81,11 @@ void StoreServer::RefuseOne() {
     reserve_ = OpenReserve();
     acceptor_.Watch({.readable = true});
   });
+}
+
+void StoreServer::Named(ClientSession& session) {
+  strangers_.erase(session.key());
+  by_client_[session.client()] = &session;
 }
 
 void StoreServer::Create(BlockedCreate create) {
@@ -169,6 +183,7 @@ void StoreServer::UnwatchFor(const ObjectId& id, uint64_t session_key) {
 void StoreServer::Remove(uint64_t session_key) {
   const auto it = sessions_.find(session_key);
   if (it == sessions_.end()) return;
+  strangers_.erase(session_key);
   const uint32_t client = it->second->client();
   blocked_.DropClient(client);
   by_client_.erase(client);

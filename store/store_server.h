@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -36,7 +37,7 @@ class StoreServer {
   IndexCounters& counters() { return index_->counters; }
   const SharedSegments& segments() const { return segments_; }
   TimePoint Now() const { return clock_.Now(); }
-  void Named(ClientSession& session) { by_client_[session.client()] = &session; }
+  void Named(ClientSession& session);
   void Create(BlockedCreate create);
   void WatchFor(const ObjectId& id, uint64_t session_key);
   void UnwatchFor(const ObjectId& id, uint64_t session_key);
@@ -47,7 +48,7 @@ class StoreServer {
 
  private:
   void Accept();
-  void RefuseOne();
+  void RefuseOne(const Error& why);
   // True when the create is finished, granted or refused; false while there is no room.
   bool Try(const BlockedCreate& create, bool last_try);
   void Reply(const BlockedCreate& create, const Result<uint64_t>& outcome, const FullNumbers& numbers);
@@ -62,6 +63,7 @@ class StoreServer {
   UniqueFd reserve_;  // given up for a moment at the descriptor limit, to accept and close a new connection
   uint64_t next_key_ = 1;
   std::map<uint64_t, std::unique_ptr<ClientSession>> sessions_;
+  std::set<uint64_t> strangers_;  // the keys of the sessions that have not said hello, the oldest first
   std::unordered_map<uint32_t, ClientSession*> by_client_;
   std::unordered_multimap<ObjectId, uint64_t> watchers_;  // the keys of the sessions that watch it
   CreateQueue blocked_;

@@ -27,13 +27,10 @@ Result<Frame> Hello(FrameConnection& connection, const std::string& name, uint32
   hello.pid = ::getpid();
   hello.name = name;
   hello.heir = heir;
-  RAYLET_RETURN_IF_ERROR(connection.Send(static_cast<uint16_t>(wire::StoreMessage::Hello), 1, Encode(hello), deadline));
-  auto frame = connection.Receive(deadline);
-  if (!frame) return Fail(std::move(frame).error());
-  if (!frame->has_value()) return Fail(ErrorCode::kTimedOut, "no answer to Hello before the deadline");
-  if (static_cast<wire::StoreMessage>((*frame)->header.type) != wire::StoreMessage::HelloReply)
-    return Fail(ErrorCode::kProtocolError, StrCat("Hello was answered by a message of type ", (*frame)->header.type));
-  return **std::move(frame);
+  auto frame = connection.Greet(static_cast<uint16_t>(wire::StoreMessage::Hello), 1, Encode(hello), deadline);
+  if (frame && static_cast<wire::StoreMessage>(frame->header.type) != wire::StoreMessage::HelloReply)
+    return Fail(ErrorCode::kProtocolError, StrCat("Hello was answered by a message of type ", frame->header.type));
+  return frame;
 }
 
 }  // namespace

@@ -13,12 +13,19 @@ namespace {
 
 constexpr std::chrono::milliseconds kAcceptPause{200};
 
+// Closes the connection of a process that may not come, and tells it why.
+void TurnAway(UniqueFd connection, const Error& why) {
+  RAYLET_LOG(kError, "a connection is refused: ", why.message);
+  wire::RegisterReplyT refusal;
+  refusal.status = ToStatus(why);
+  SendRefusal(connection.get(), static_cast<uint16_t>(wire::RayletMessage::RegisterReply), Encode(refusal));
+}
+
 }  // namespace
 
 ProcessDoor::~ProcessDoor() {
   listener_.Cancel();
   local_listener_.Cancel();
-  if (listen_fd_) ::unlink(options_.socket.c_str());
 }
 
 Result<void> ProcessDoor::Listen(Events& events) {
@@ -26,6 +33,7 @@ Result<void> ProcessDoor::Listen(Events& events) {
   auto fd = ListenUnix(options_.socket, 128);
   if (!fd) return Fail(fd.error());
   listen_fd_ = std::move(*fd);
+  socket_file_.emplace(options_.socket);
   listener_ = FdWatcher(loop_, listen_fd_.get(), [this](FdWatcher::Events) { Accept(listen_fd_.get()); });
   listener_.Watch({true, false});
   if (options_.found_locally) ListenLocally();
@@ -61,9 +69,14 @@ void ProcessDoor::Accept(int listen_fd) {
     }
     if (!*fd) return;
     // The socket's mode keeps others away; an abstract name has none.
-    if (const auto peer = GetPeerCredentials(fd->get()); !peer || peer->uid != ::geteuid()) continue;
+    if (const auto ours = CheckSameUser(fd->get(), "raylet"); !ours) {
+      TurnAway(*std::move(fd), ours.error());
+      continue;
+    }
     if (sessions_.size() >= kSessionsMax) {
-      RAYLET_LOG(kError, "a connection was refused: ", kSessionsMax, " processes are connected, which is the limit");
+      TurnAway(*std::move(fd),
+               {ErrorCode::kFull, StrCat(kSessionsMax, " processes are connected to this raylet, which is ",
+                                         "the limit: end some, or start another raylet")});
       continue;
     }
     const SessionId id = next_session_++;
@@ -82,7 +95,7 @@ void ProcessDoor::Refuse() {
   local_listener_.Cancel();
   local_fd_.Reset();
   accept_pause_.Cancel();
-  if (listen_fd_) ::unlink(options_.socket.c_str());
+  socket_file_.reset();
   listen_fd_.Reset();
 }
 
@@ -103,12 +116,7 @@ Result<void> ProcessDoor::Admit(const ProcessSession& session, const wire::Regis
                        ", and the program (", request.build, ") ", request.version_min, " to ", request.version_max,
                        ": use the same release for both"));
   }
-  const auto peer = GetPeerCredentials(session.socket().fd());
-  if (!peer) return Fail(peer.error());
-  if (peer->uid != ::geteuid()) {
-    return Fail(ErrorCode::kNotAllowed, StrCat("this raylet belongs to user ", ::geteuid(), ", and user ", peer->uid,
-                                               " came: start one of your own"));
-  }
+  RAYLET_RETURN_IF_ERROR(CheckSameUser(session.socket().fd(), "raylet"));
   if (refuses_) return Fail(ErrorCode::kNotRunning, "this raylet is stopping");
   RAYLET_RETURN_IF_ERROR(CheckName("a namespace", request.actor_namespace));
   if (request.kind > wire::ProcessKind::MAX)

@@ -13,6 +13,7 @@
 
 #include "base/loop.h"
 #include "base/unique_fd.h"
+#include "base/unix_socket.h"
 #include "raylet/node/process_session.h"
 
 namespace raylet {
@@ -82,6 +83,7 @@ class ProcessDoor final : public ProcessSession::Events {
   bool refuses_ = false;
   // Its socket, and in a cluster the abstract name at which processes of this machine find it.
   UniqueFd listen_fd_, local_fd_;
+  std::optional<SocketFile> socket_file_;
   FdWatcher listener_, local_listener_;
   Timer accept_pause_;
 };

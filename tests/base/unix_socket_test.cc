@@ -116,6 +116,25 @@ TEST_F(UnixSocketTest, AFileThatIsNoSocketIsLeftAlone) {
   EXPECT_EQ(std::filesystem::file_size(path_), 8U);
 }
 
+TEST_F(UnixSocketTest, ASocketFileGoesWithItsServer) {
+  const auto listening = ListenUnix(path_, 8);
+  ASSERT_TRUE(listening);
+  { const SocketFile file(path_); }
+  EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+TEST_F(UnixSocketTest, ASocketFileLeavesThatOfALaterServer) {
+  const auto first = ListenUnix(path_, 8);
+  ASSERT_TRUE(first);
+  {
+    const SocketFile file(path_);
+    std::filesystem::remove(path_);  // somebody cleans up, and starts another daemon
+    const auto second = ListenUnix(path_, 8);
+    ASSERT_TRUE(second);
+  }
+  EXPECT_TRUE(std::filesystem::exists(path_));
+}
+
 TEST_F(UnixSocketTest, ExactlyOneOfTwoServersThatStartAtOnceServes) {
   for (int round = 0; round < 20; ++round) {
     { const auto stale = ListenUnix(path_, 8); }

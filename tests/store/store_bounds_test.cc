@@ -138,6 +138,32 @@ TEST_F(StoreBoundsTest, BlockedCreatesAreBoundedForEachClient) {
   EXPECT_EQ(modest.Next()->header.request_id, behind);
 }
 
+TEST_F(StoreBoundsTest, ConnectionsThatSayNothingKeepNobodyOut) {
+  std::vector<RawClient> silent;
+  const Deadline patience = Deadline::AfterMs(5000);
+  for (int i = 0; i < 600; ++i) {
+    auto connection = FrameConnection::Connect(socket_, Soon(), /*retry=*/true);
+    ASSERT_TRUE(connection) << connection.error().message;
+    silent.emplace_back().connection = *std::move(connection);
+    if (patience.Passed()) break;  // so slow a machine has closed the first of them anyway
+  }
+  RawClient client = Connect();
+  EXPECT_EQ(client.Create(1, 64), ErrorCode::kOk);
+  const auto refused = silent.front().Reply<wire::StoreHelloReplyT>();
+  EXPECT_TRUE(RawClient::CodeOf(refused) == ErrorCode::kFull || patience.Passed());
+  EXPECT_NE(refused.status->message, "");
+  EXPECT_FALSE(silent.front().Next()) << "closed";
+}
+
+TEST_F(StoreBoundsTest, AConnectionThatSaysNothingIsClosedAndHearsWhy) {
+  RawClient silent = Raw(), client = Connect();
+  const auto refused = silent.Reply<wire::StoreHelloReplyT>();
+  EXPECT_EQ(RawClient::CodeOf(refused), ErrorCode::kTimedOut);
+  EXPECT_EQ(refused.status->message, "this connection did not say hello within 5 s");
+  EXPECT_FALSE(silent.Next()) << "closed";
+  EXPECT_EQ(client.Create(1, 64), ErrorCode::kOk) << "a client that said hello stays";
+}
+
 TEST_F(StoreBoundsTest, AClientThatNeverReadsIsDroppedAndTheOthersGoOn) {
 #ifdef RAYLET_SANITIZED
   constexpr uint64_t kGrowthMax = uint64_t{1} << 30;  // what was freed stays resident for a while

@@ -173,6 +173,30 @@ TEST_F(StoreDaemonTest, SigtermLeavesNothingBehind) {
   EXPECT_FALSE(std::filesystem::exists(IndexFile()));
 }
 
+// As `timeout` and a terminal do it: the second signal comes while the daemon cleans up.
+TEST_F(StoreDaemonTest, ASecondSignalDoesNotCutTheCleanUpShort) {
+  for (int round = 0; round < 40; ++round) {
+    if (round > 0) Start();
+    daemon_->Signal(SIGTERM);
+    const timespec pause{0, round * 50'000};
+    ::nanosleep(&pause, nullptr);
+    daemon_->Signal(SIGINT);
+    daemon_->Signal(SIGTERM);
+    const auto end = daemon_->Wait(Soon());
+    ASSERT_TRUE(end);
+    ASSERT_EQ(end->exit_code, 0) << "signal " << end->signal << " in round " << round;
+    ASSERT_FALSE(std::filesystem::exists(socket_)) << "round " << round;
+    ASSERT_FALSE(std::filesystem::exists(IndexFile())) << "round " << round;
+  }
+}
+
+TEST_F(StoreDaemonTest, ItLeavesTheSocketOfADaemonThatReplacedIt) {
+  std::filesystem::remove(socket_);  // somebody cleans up
+  ASSERT_TRUE(ListenUnix(socket_, 8)) << "and serves the same path";
+  ASSERT_TRUE(daemon_->Terminate());
+  EXPECT_TRUE(std::filesystem::exists(socket_));
+}
+
 TEST_F(StoreDaemonTest, TheEndOfItsLifelineStopsIt) {
   daemon_->CloseLifeline();
   const auto end = daemon_->Wait(Soon());
@@ -231,6 +255,9 @@ TEST_F(StoreDaemonTest, AtTheDescriptorLimitItTurnsClientsAwayAndServesTheOthers
   {
     std::vector<RawClient> many;
     for (int i = 0; i < 40; ++i) many.push_back(Raw());
+    const auto refused = many.back().Reply<wire::StoreHelloReplyT>();
+    EXPECT_EQ(RawClient::CodeOf(refused), ErrorCode::kFull);
+    EXPECT_NE(refused.status->message.find("ulimit -n"), std::string::npos) << refused.status->message;
     EXPECT_EQ(first.Create(1, 64), ErrorCode::kOk);
     EXPECT_TRUE(Eventually(std::chrono::seconds(10),
                            [&] { return daemon_->Output().find("refused a client") != std::string::npos; }));

@@ -91,23 +91,19 @@ Result<void> RayletLink::Register(Deadline deadline) {
   new (bell->data()) Doorbell();
 
   const int fds[] = {bell_fd->get()};
-  RAYLET_RETURN_IF_ERROR(
-      connection->Send(TypeNumber(wire::RayletMessage::Register), 1, Encode(RequestOf(options_)), deadline, fds));
-  auto frame = connection->Receive(deadline);
+  const auto frame =
+      connection->Greet(TypeNumber(wire::RayletMessage::Register), 1, Encode(RequestOf(options_)), deadline, fds);
   if (!frame)
     return Fail(frame.error().code, StrCat("the raylet at ", socket, " did not register us: ", frame.error().message));
-  if (!frame->has_value())
-    return Fail(ErrorCode::kTimedOut, StrCat("the raylet at ", socket, " did not answer in time"));
-  if ((*frame)->header.type == TypeNumber(wire::RayletMessage::StatusReply)) {
-    const auto status = Parse<wire::StatusReplyT>((*frame)->body);
+  if (frame->header.type == TypeNumber(wire::RayletMessage::StatusReply)) {
+    const auto status = Parse<wire::StatusReplyT>(frame->body);
     if (status) RAYLET_RETURN_IF_ERROR(FromStatus(*status->status));
   }
-  if ((*frame)->header.type != TypeNumber(wire::RayletMessage::RegisterReply))
-    return Fail(ErrorCode::kProtocolError, StrCat("what serves ", socket,
-                                                  " is no raylet: it answered with a message of "
-                                                  "type ",
-                                                  (*frame)->header.type));
-  auto reply = Parse<wire::RegisterReplyT>((*frame)->body);
+  if (frame->header.type != TypeNumber(wire::RayletMessage::RegisterReply))
+    return Fail(
+        ErrorCode::kProtocolError,
+        StrCat("what serves ", socket, " is no raylet: it answered with a message of type ", frame->header.type));
+  auto reply = Parse<wire::RegisterReplyT>(frame->body);
   if (!reply) return Fail(std::move(reply).error());
   RAYLET_RETURN_IF_ERROR(FromStatus(*reply->status));
   if (reply->process == 0)

@@ -1,4 +1,5 @@
 // A raylet that cannot start says why, what to do, and exits with the code that fits.
+#include <signal.h>
 #include <sys/stat.h>
 
 #include "tests/raylet/node/node.h"
@@ -46,6 +47,22 @@ class RayletStart : public ::testing::Test {
 
 TEST_F(RayletStart, APathThatTheKernelDoesNotTakeNamesTheLimit) {
   Expect(StartAt(folder_.File(std::string(108, 'x'))), 2, {"107", "choose a shorter one"});
+}
+
+// As `timeout` and a terminal do it: the second signal comes while the raylet cleans up.
+TEST_F(RayletStart, ASecondSignalDoesNotCutTheCleanUpShort) {
+  for (int round = 0; round < 20; ++round) {
+    Node node;
+    node.daemon->Signal(SIGTERM);
+    const timespec pause{0, round * 100'000};
+    ::nanosleep(&pause, nullptr);
+    node.daemon->Signal(SIGINT);
+    node.daemon->Signal(SIGTERM);
+    const auto end = node.daemon->Wait(Deadline::After(kPatience));
+    ASSERT_TRUE(end);
+    ASSERT_EQ(end->exit_code, 0) << "signal " << end->signal << " in round " << round;
+    ASSERT_FALSE(std::filesystem::exists(node.socket())) << "round " << round;
+  }
 }
 
 TEST_F(RayletStart, ADescriptorThatCannotBeWaitedForIsUsage) {
