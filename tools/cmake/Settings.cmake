@@ -55,8 +55,8 @@ if(RAYLET_SANITIZE)
 endif()
 
 # Compiles several sources as one, because reading headers is most of the work. Used for tests, and
-# for the rooms under a sanitizer. The release build compiles each source of a room alone, so that
-# it finds a missing #include.
+# for the rooms under a sanitizer or where no tests are built. A release build with tests compiles
+# each source of a room alone, so that it finds a missing #include.
 function(raylet_unite target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
@@ -65,7 +65,7 @@ function(raylet_unite target)
 endfunction()
 
 function(raylet_unite_room target)
-  if(RAYLET_SANITIZE)
+  if(RAYLET_SANITIZE OR NOT RAYLET_BUILD_TESTS)
     raylet_unite(${target})
   endif()
 endfunction()
