@@ -1,10 +1,14 @@
-# ray_cluster_test(NAME SOURCES… [CORES number that its tests keep busy] [TIMEOUT seconds]): tests
+# ray_cluster_test(NAME SOURCES… [HALF_CORES number that its tests keep busy] [TIMEOUT seconds] [COST seconds]): tests
 # of the ray:: runtime with real daemons and processes. The test program is its own worker, so all
 # its processes have the same functions and main.
 function(ray_cluster_test name)
-  cmake_parse_arguments(T "" "CORES;TIMEOUT" "" ${ARGN})
-  if(NOT T_CORES)
-    set(T_CORES 2)
+  cmake_parse_arguments(T "" "HALF_CORES;TIMEOUT;COST" "" ${ARGN})
+  if(NOT T_HALF_CORES)
+    set(T_HALF_CORES 2)
+  endif()
+  math(EXPR slots "2 * ${T_HALF_CORES}")
+  if(NOT T_COST)
+    set(T_COST 1)
   endif()
   if(NOT T_TIMEOUT)
     set(T_TIMEOUT 120)
@@ -17,5 +21,5 @@ function(ray_cluster_test name)
   add_dependencies(${name} raylet plasma_store)
   raylet_unite(${name})
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
-    PROPERTIES PROCESSORS ${T_CORES} TIMEOUT ${T_TIMEOUT} LABELS "cluster" ENVIRONMENT "RAYLET_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
+    PROPERTIES PROCESSORS ${slots} COST ${T_COST} TIMEOUT ${T_TIMEOUT} LABELS "cluster" ENVIRONMENT "RAYLET_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
 endfunction()

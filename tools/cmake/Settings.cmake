@@ -116,13 +116,17 @@ function(raylet_room room)
   raylet_unite_room(${name})
 endfunction()
 
-# raylet_test(NAME SOURCES... LINK... [LABELS...] [TIMEOUT seconds] [ALONE]): one GoogleTest
-# program, one ctest entry per test. ALONE: each source is compiled alone, because several use the
+# raylet_test(NAME SOURCES... LINK... [LABELS...] [TIMEOUT seconds] [COST seconds] [ALONE]): one
+# GoogleTest program, one ctest entry per test. COST: long tests start first, so that none is left
+# alone at the end. ALONE: each source is compiled alone, because several use the
 # same names.
 function(raylet_test name)
-  cmake_parse_arguments(T "ALONE" "TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})
+  cmake_parse_arguments(T "ALONE" "TIMEOUT;COST" "SOURCES;LINK;LABELS" ${ARGN})
   if(NOT T_TIMEOUT)
     set(T_TIMEOUT 60)
+  endif()
+  if(NOT T_COST)
+    set(T_COST 1)
   endif()
   if(NOT T_LABELS)
     set(T_LABELS quick)  # an empty value would swallow the property behind it
@@ -135,5 +139,5 @@ function(raylet_test name)
     raylet_unite(${name})
   endif()
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
-    PROPERTIES PROCESSORS 2 TIMEOUT ${T_TIMEOUT} LABELS "${T_LABELS}" ENVIRONMENT "RAYLET_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
+    PROPERTIES PROCESSORS 4 COST ${T_COST} TIMEOUT ${T_TIMEOUT} LABELS "${T_LABELS}" ENVIRONMENT "RAYLET_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
 endfunction()

@@ -38,9 +38,9 @@ void Actor() {
 
 void Object() { ray::Task(One).Remote().Get(); }
 
-size_t Mappings() {
+long Mappings() {
   std::ifstream maps("/proc/self/maps");
-  size_t count = 0;
+  long count = 0;
   for (std::string line; std::getline(maps, line);) ++count;
   return count;
 }
@@ -58,10 +58,10 @@ int main(int argc, char** argv) {
   if (what != "pairs") ray::Init();
   for (int i = 0; i < std::atoi(argv[2]); ++i) again();
   const size_t bytes = ::mallinfo2().uordblks;
-  const size_t mappings = Mappings();
+  const long mappings = Mappings();
   const int times = std::atoi(argv[3]);
   for (int i = 0; i < times; ++i) again();
   const auto grown = static_cast<double>(::mallinfo2().uordblks) - static_cast<double>(bytes);
-  std::printf("bytes each: %.1f\nmappings: %zu\n", grown / times, Mappings() - mappings);
+  std::printf("bytes each: %.1f\nmappings: %ld\n", grown / times, Mappings() - mappings);
   return 0;
 }

@@ -1,6 +1,7 @@
 // A driver for tests of results that nobody takes, on the daemons of RAY_ADDRESS. It submits COUNT tasks that return
 // BYTES each and ask for one of RESOURCE, and says "submitted". It does nothing until there is a file GO. Then it gets
-// every result, and says how many of them were right, or what was thrown.
+// every result, and says how many of them were right, or what was thrown. With "actor" for the resource it makes the
+// calls of one actor instead, and first says that one's process.
 #include <ray/api.h>
 #include <unistd.h>
 
@@ -20,7 +21,14 @@ std::string Numbered(int number, size_t bytes) {
 
 }  // namespace
 
-RAY_REMOTE(Numbered);
+class Clerk {
+ public:
+  static Clerk* Create() { return new Clerk(); }
+  int Process() { return ::getpid(); }
+  std::string Number(int number, size_t bytes) { return Numbered(number, bytes); }
+};
+
+RAY_REMOTE(Numbered, Clerk::Create, &Clerk::Process, &Clerk::Number);
 
 int main(int argc, char** argv) {
   ray::Init();
@@ -29,7 +37,14 @@ int main(int argc, char** argv) {
   const auto bytes = static_cast<size_t>(std::atoll(argv[2]));
   std::vector<ray::ObjectRef<std::string>> results;
   results.reserve(static_cast<size_t>(count));
-  for (int i = 0; i < count; ++i) results.push_back(ray::Task(Numbered).SetResource(argv[4], 1).Remote(i, bytes));
+  if (std::string(argv[4]) == "actor") {
+    ray::ActorHandle<Clerk> clerk = ray::Actor(Clerk::Create).Remote();
+    std::printf("process: %d\n", *clerk.Task(&Clerk::Process).Remote().Get());
+    std::fflush(stdout);
+    for (int i = 0; i < count; ++i) results.push_back(clerk.Task(&Clerk::Number).Remote(i, bytes));
+  } else {
+    for (int i = 0; i < count; ++i) results.push_back(ray::Task(Numbered).SetResource(argv[4], 1).Remote(i, bytes));
+  }
   std::puts("submitted");
   std::fflush(stdout);
   while (::access(argv[3], F_OK) != 0) ::usleep(1000);

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <fstream>
 #include <memory>
+#include <string_view>
 
 #include "base/frame_connection.h"
 #include "client/finder/raylet_finder.h"
@@ -62,9 +63,9 @@ class LateDriverTest : public ::testing::TestWithParam<Load> {
 
   nlohmann::json Status() { return AskStatus(*connection_); }
 
-  // The most memory that the raylet has had, in MiB.
-  size_t PeakMiB() const {
-    std::ifstream status("/proc/" + std::to_string(machine_.raylet->pid()) + "/status");
+  // The most memory that a process has had, in MiB.
+  static size_t PeakMiBOf(pid_t process) {
+    std::ifstream status("/proc/" + std::to_string(process) + "/status");
     for (std::string word; status >> word;) {
       if (word != "VmHWM:") continue;
       size_t kib = 0;
@@ -73,9 +74,10 @@ class LateDriverTest : public ::testing::TestWithParam<Load> {
     }
     return 0;
   }
+  size_t PeakMiB() const { return PeakMiBOf(machine_.raylet->pid()); }
 
   void ExpectEveryResult(size_t peak_mib_max) {
-    std::ofstream(folder_.File("go")).put('x');
+    LetGo();
     EXPECT_TRUE(driver_->Wait(Deadline::After(60s))) << "it still waits";
     EXPECT_NE(driver_->Output().find("right: " + std::to_string(tasks_) + "\n"), std::string::npos)
         << driver_->Output() << machine_.raylet->Output();
@@ -85,6 +87,8 @@ class LateDriverTest : public ::testing::TestWithParam<Load> {
     EXPECT_LT(PeakMiB(), peak_mib_max + 1024) << "VmHWM of the raylet, in MiB";
 #endif
   }
+
+  void LetGo() { std::ofstream(folder_.File("go")).put('x'); }
 
   // Stops it while results arrive, until all that goes on without it has ended.
   void StopDriverForAWhile() {
@@ -152,6 +156,52 @@ TEST_P(LateDriverOfTwoMachinesTest, EveryResultOfAnotherMachineArrivesThoughTheD
 
 INSTANTIATE_TEST_SUITE_P(Loads, LateDriverOfTwoMachinesTest, ::testing::Values(Load{4'000, 60'000}),
                          [](const auto& load) { return std::to_string(load.param.tasks) + "Tasks"; });
+
+class LateCallerTest : public LateDriverTest {
+ protected:
+  static bool GrowsNoMore(pid_t process) {
+    size_t peak = 0;
+    int still = 0;
+    return Eventually(60s, [&] {
+      const size_t now = PeakMiBOf(process);
+      still = now == peak ? still + 1 : 0;
+      peak = now;
+      return still == 200;
+    });
+  }
+  pid_t Actor() const {
+    constexpr std::string_view kSays = "process: ";
+    const std::string output = driver_->Output();
+    const size_t at = output.find(kSays);
+    return at == std::string::npos ? 0 : std::atoi(output.c_str() + at + kSays.size());
+  }
+};
+
+// The replies take ten times the memory that the actor may keep for them.
+TEST_P(LateCallerTest, AnActorKeepsFewRepliesForACallerThatDoesNotReadAndLosesNone) {
+  ASSERT_NO_FATAL_FAILURE(StartDriver(GetParam(), "actor"));
+  ASSERT_TRUE(Eventually(20s, [&] { return !driver_->Running() || Actor() != 0; }));
+  const pid_t actor = Actor();
+  ASSERT_NE(actor, 0) << driver_->Output();
+  driver_->Signal(SIGSTOP);
+  ASSERT_TRUE(GrowsNoMore(actor));
+  driver_->Signal(SIGCONT);
+  ASSERT_TRUE(Eventually(60s, [&] { return !driver_->Running() || Submitted(); })) << driver_->Output();
+  ASSERT_TRUE(GrowsNoMore(actor));
+  const size_t peak_of_actor = PeakMiBOf(actor);
+  LetGo();
+  EXPECT_TRUE(driver_->Wait(Deadline::After(60s))) << "it still waits";
+  EXPECT_NE(driver_->Output().find("right: " + std::to_string(tasks_) + "\n"), std::string::npos)
+      << driver_->Output() << machine_.raylet->Output();
+#ifndef RAYLET_SANITIZED  // what was freed stays resident there
+  EXPECT_LT(peak_of_actor, 64u) << "VmHWM of the actor, in MiB";
+#else
+  EXPECT_GT(peak_of_actor, 0u);
+#endif
+}
+
+INSTANTIATE_TEST_SUITE_P(Loads, LateCallerTest, ::testing::Values(Load{10'000, 60'000}),
+                         [](const auto& load) { return std::to_string(load.param.tasks) + "Calls"; });
 
 }  // namespace
 }  // namespace cluster_test
