@@ -1,7 +1,6 @@
-// ClaimDesk: what becomes of the objects and actors that the processes which end have owned or lent. Everybody who
-// still refers to one claims it; what nobody claims is freed. A desk. It owns the ClaimBook (who claims which object of
-// this machine's processes) and the Settlements (which ends still wait for claims). Owned by the Raylet; loop thread
-// only.
+// ClaimDesk: the objects and actors that ended processes have owned or lent. Each process that still refers to one
+// claims it; the others are freed. A desk. It owns the ClaimBook, which has the claims of this machine's objects, and
+// the Settlements, the ends that still wait for claims. Owned by the Raylet; loop thread only.
 //
 // The road of a claim: a process claims at its raylet, which passes the claim on to the machine of the object's owner.
 // There the owner holds the object, or the raylet does once the owner has ended: it adopts the object. An adopted

@@ -120,8 +120,7 @@ void PeerDialer::OutOfTouch(const NodeId& node) {
   for (auto& [text, target] : targets_) {
     if (target.node != node) continue;
     target.attempts = 0;
-    // Where this raylet has the larger id, the other one answers that it dials, or its machine
-    // refuses.
+    // If this raylet has the larger id, the other one answers that it will dial, or its machine refuses.
     target.next_at = FirstAt(node);
   }
 }

@@ -185,7 +185,7 @@ bool Dispatcher::PlaceOne(JobId job, Plan& plan) {
 
 Placement Dispatcher::Place(const QueuedTask& task, const std::optional<ResourceNeeds>& needs,
                             const ResourceLedger& left) const {
-  // What came from elsewhere has travelled enough.
+  // A task from another machine is not forwarded once more.
   if (task.task->CameFromElsewhere())
     return {left.Fits(needs) ? Placement::Where::kHere : Placement::Where::kNowhereYet, {}};
   ArgumentBytes bytes;

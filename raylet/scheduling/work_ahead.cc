@@ -8,8 +8,8 @@
 
 namespace raylet {
 
-// Only the first task, and only where no other job waits for its turn. What never runs on this machine has no turn
-// here.
+// Only the first task, and only where no other job waits for its turn. A shape that never runs on this machine has no
+// turn here.
 void WorkAhead::Send() {
   JobId job = 0;
   size_t first = 0;  // shape of `job`

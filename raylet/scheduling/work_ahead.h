@@ -1,6 +1,6 @@
-// WorkAhead: what is sent to busy workers before there is room for it, so that short tasks do not wait for a round trip
-// each. What turns out to wait behind long work is recalled. Pure; the raylet's loop thread. Always holds: a task that
-// is ahead has not been started, and takes nothing of its own: it asks for exactly what its worker holds.
+// WorkAhead: tasks that are sent to busy workers before there is room, so that short tasks do not wait for a round trip
+// each. A task that waits behind long work is recalled. Pure; the raylet's loop thread. Always holds: a task that is
+// ahead has not been started, and takes nothing of its own: it asks for exactly what its worker holds.
 #pragma once
 
 #include <map>
