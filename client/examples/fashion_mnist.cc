@@ -19,7 +19,7 @@
 
 using Parameters = ray::Array<float>;
 
-// What every process needs to know of the run.
+// The settings of a run, which every process needs.
 struct Job {
   int model = 1;  // fashion::ModelKind
   uint64_t epochs = 0, batch = 0, workers = 0, shards = 0, seed = 0;

@@ -136,8 +136,8 @@ class PlasmaClient::Impl {
     std::weak_ptr<Buffer> buffer;  // the caller's
   };
 
-  // In a child of the process that connected nothing of this is touched: a thread that does not exist there may have
-  // held the lock, or have been changing what it guards. A client that is not connected is nobody's.
+  // A child of the process that connected touches none of these fields. A thread that does not exist in the child may
+  // hold the lock, or may have been changing the guarded fields. A client that is not connected is nobody's.
   bool InChild() const {
     const uint64_t owner = owner_.load(std::memory_order_relaxed);
     return owner != 0 && owner != raylet::ForkGeneration() + 1;
@@ -400,7 +400,8 @@ Status PlasmaClient::Release(const ObjectID& object_id) {
     store = impl_->store_;
   }
   if (store == nullptr) return Status::OK();  // Disconnect has released everything
-  // Programs that release what they created, as older clients had to: the buffer's end does that here.
+  // For programs that release the objects that they created, as older clients had to. Here the end of the buffer does
+  // so.
   const auto object = store->Describe(FromPublic(object_id));
   if (!object) return ToStatus(object.error());
   if (object->has_value() && (*object)->creator == store->client_number()) return Status::OK();

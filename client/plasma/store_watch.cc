@@ -20,7 +20,7 @@ constexpr Duration kSendPatience = std::chrono::seconds(5);
 struct StoreWatch::State {
   State(FrameConnection open, std::string path, uint32_t number)
       : socket(std::move(path)), client(number), connection(std::move(open)), closed_in_children(connection.fd()) {}
-  // What failed, in the words of this connection.
+  // The error, with the name of this connection.
   tl::unexpected<Error> Failed(const Error& error) const {
     return Fail(error.code == ErrorCode::kIo ? ErrorCode::kDisconnected : error.code,
                 StrCat("the store at ", socket, ": ", error.message));

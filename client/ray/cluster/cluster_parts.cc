@@ -138,7 +138,7 @@ void ClusterParts::OnMessage(const Frame& frame, std::vector<UniqueFd>& fds) {
   }
 }
 
-// Claims what this process still refers to through those that have ended, and then says that it has.
+// Claims the objects to which this process still refers through the ended ones, and then reports that it has.
 void ClusterParts::OnProcessDied(const wire::ProcessNoticeT& notice) {
   if (notice.reached_again) return ownership.MarkReachedAgain(notice.process);
   const bool machine = notice.process == AllProcessesOf(MachineOf(notice.process)) && notice.failure != nullptr;

@@ -25,8 +25,8 @@ std::shared_ptr<StoreClient> StoreAccess::Client() const {
   return client_;
 }
 
-// `create` asks the store with these options. Where there is no room it is asked again, with
-// patience. Replies are taken meanwhile: what their calls held may be what fills the store.
+// `create` asks the store with these options. If there is no room, the call is repeated and waits for some. Replies are
+// taken meanwhile: what their calls held may be what fills the store.
 template <class Create>
 auto StoreAccess::CreateWithPatience(CreateOptions& options, int64_t room_patience_ms, Create create) {
   options.timeout_ms = 0;

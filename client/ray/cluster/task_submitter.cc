@@ -72,7 +72,7 @@ TaskSubmitter::SubmissionPtr TaskSubmitter::NewSubmission(const std::string& fun
   return submission;
 }
 
-// What the arguments are worth now; a failure where one has none.
+// The values of the arguments; a failure where one of them has no value.
 FailurePtr TaskSubmitter::FillArguments(Submission& submission) {
   std::vector<ValueView> views;
   if (FailurePtr failure = submission.arguments.Resolve(views); failure != nullptr) return failure;

@@ -44,9 +44,9 @@ std::string_view Text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// What fails because this machine's store has ended says nothing about the work: whoever waits for
-// it hears of the end of this machine instead, and what may be retried runs elsewhere. The raylet
-// ends with its store, and this process with its raylet.
+// A failure because this machine's store has ended says nothing about the work. The waiting process hears of this
+// machine's end instead, and a task that may be retried runs elsewhere. The raylet ends with its store, and this
+// process with its raylet.
 [[noreturn]] void EndWithTheRaylet(RayletLink& link, const Failure& failure) {
   constexpr std::chrono::seconds kPatience{10};
   RAYLET_LOG(kError, "this worker ends with the store of its machine: ", failure.message);

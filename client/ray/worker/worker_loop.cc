@@ -34,8 +34,8 @@ bool WorkerLoop::TakeEvent(Event& event) {
   return true;
 }
 
-// The main thread tells a task's end before it takes the next one, so the raylet hears of ends and
-// of what was given back in the order in which they came to be.
+// The main thread reports a task's end before it takes the next task. So the raylet hears of ends and of recalled tasks
+// in the order in which they happened.
 void WorkerLoop::GiveBack(RayletLink& link, const wire::TasksNoticeT& wanted) {
   wire::TasksNoticeT given;
   const auto is = [](const Event& event, const wire::Id20& id) {
@@ -200,7 +200,7 @@ void WorkerLoop::RunTask(Running& running, const wire::TaskSpecT& spec) {
   }
   const auto sent = running.parts.link.Send(wire::RayletMessage::TaskDone, result);
   if (sent) return;
-  // Whoever waits hears of this process's end instead, with these words.
+  // Waiting callers hear of this process's end instead, with this reason.
   RAYLET_LOG(kError, "the end of ", spec.name, " could not be told: ", sent.error().message);
   std::fflush(nullptr);
   ::_exit(1);
