@@ -222,7 +222,7 @@ int main(int argc, char** argv) {
   try {
     ray::RayConfig config;
     config.address = flags.address;
-    ray::Init(config);  // a worker stays in here
+    ray::Init(config);  // does not return in a worker
     const bool live = flags.progress == fashion::ProgressMode::kAlways ||
                       (flags.progress == fashion::ProgressMode::kAuto && fashion::CanRedraw(stdout));
     fashion::Progress progress(stdout, live, flags.log);

@@ -31,7 +31,7 @@ namespace {
 
 constexpr int kRetriesByDefault = 80;
 constexpr int64_t kRetryMs = 100;
-constexpr raylet::Duration kRetryPause = std::chrono::milliseconds(5);  // a daemon that starts is soon there
+constexpr raylet::Duration kRetryPause = std::chrono::milliseconds(5);  // short, since a starting daemon is ready soon
 constexpr raylet::Duration kAnswerPatience = std::chrono::seconds(5);
 
 const uint8_t* Bytes(std::span<const std::byte> bytes) { return reinterpret_cast<const uint8_t*>(bytes.data()); }
@@ -47,9 +47,8 @@ class PinnedBuffer final : public Buffer {
   const std::shared_ptr<const client::ObjectView> view_;
 };
 
-// An object between Create and the end of its buffer. Unsealed: the writer, which aborts when
-// nobody has this any more. Sealed while the buffer was held: a pin, so that the buffer stays what
-// it is.
+// An object between Create and the end of its buffer. Unsealed, it has the writer, which aborts when nobody holds the
+// creation any more. Sealed while the buffer was held, it has a pin, so that the buffer's bytes stay.
 struct Creation {
   client::ObjectWriter writer;
   client::ObjectView view;
@@ -160,7 +159,7 @@ class PlasmaClient::Impl {
     return raylet::Fail(ErrorCode::kDisconnected, "this client is not connected: call Connect first");
   }
 
-  // Takes the creation of `id` out of the table. Nothing is in there: says why.
+  // Takes the creation of `id` out of the table. Says why where there is none.
   Result<Unsealed> Take(const ObjectID& id, bool only_unheld) {
     if (InChild()) return Refuse();
     std::shared_ptr<client::StoreClient> store;
@@ -198,7 +197,7 @@ class PlasmaClient::Impl {
     return Status::OK();
   }
 
-  // Until Disconnect, which another thread may call meanwhile.
+  // Waits at most until Disconnect, which another thread may call meanwhile.
   Result<client::ObjectView> WaitFor(const std::shared_ptr<client::StoreClient>& store, const ObjectID& id,
                                      Deadline deadline) const {
     const auto connected = [&] {
@@ -238,7 +237,7 @@ class PlasmaClient::Impl {
 PlasmaClient::PlasmaClient() : impl_(std::make_unique<Impl>()) {}
 PlasmaClient::~PlasmaClient() {
   if (impl_->InChild())
-    static_cast<void>(impl_.release());  // what it holds is the parent's
+    static_cast<void>(impl_.release());  // its pins and connection are the parent's
   else
     (void)Disconnect();
 }

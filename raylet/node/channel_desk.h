@@ -22,7 +22,7 @@ class ChannelDesk final : public ActorCallEvents {
   Result<void> OnOpenChannel(ProcessSession& session, const Frame& frame);
   // ---- messages to an actor's home
   Result<void> OnOpenActor(const NodeId& node, const Frame& frame);
-  // ---- from it
+  // ---- replies of an actor's home
   Result<void> OnActorGranted(const NodeId& node, const Frame& frame);
   Result<void> OnActorRefused(const NodeId& node, const Frame& frame);
   Result<void> OnWatchedActorChanged(const NodeId& node, const Frame& frame);

@@ -27,19 +27,19 @@ class ClaimDesk final : public KeptObjects {
  public:
   ClaimDesk(const Services& services, ActorDesk& actors, ObjectDesk& objects);
 
-  // ---- what processes say
+  // ---- messages of processes
   Result<void> OnClaimObjects(ProcessSession& session, const Frame& frame);
   Result<void> OnReleaseClaims(ProcessSession& session, const Frame& frame);
   Result<void> OnClaimsMade(ProcessSession& session, const Frame& frame);
 
-  // ---- what other machines say
+  // ---- messages of other machines
   Result<void> OnPeerClaims(const NodeId& node, const Frame& frame);
   Result<void> OnPeerClaimsTaken(const NodeId& node, const Frame& frame);
   Result<void> OnPeerReleasesClaims(const NodeId& node, const Frame& frame);
   Result<void> OnEndHeard(const NodeId& node, const Frame& frame);
   Result<void> OnPeerSettled(const NodeId& node, const Frame& frame);
 
-  // ---- what the store says: these objects of a process that has ended belong to the raylet
+  // ---- events of the store: these objects of a process that has ended belong to the raylet
   void OnInherited(std::span<const ObjectId> objects);
 
   // ---- ends (see ends.h). `asked`: the processes of this machine that heard of it. `key`: what they were told

@@ -54,7 +54,7 @@ class Jobs {
   bool MayBeForgotten(JobId id) const;
   void Forget(JobId id);
 
-  // ---- looking
+  // ---- queries
   const Job& Get(JobId id) const { return jobs_.at(id); }
   const Job* Find(JobId id) const;  // null: forgotten
   std::optional<JobId> FindFrom(const NodeId& from, JobId number_there) const;

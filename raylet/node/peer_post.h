@@ -34,7 +34,7 @@ class PeerPost {
   void KnowNodes(const std::vector<NodeRecord>& nodes);
   void Stop(const std::string& why);
 
-  // ---- saying
+  // ---- sending
   template <class Type>
   void Tell(const NodeId& node, Type type, Bytes body) {
     Send(node, static_cast<uint16_t>(type), std::move(body));

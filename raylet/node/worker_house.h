@@ -48,7 +48,7 @@ class WorkerHouse {
               OnGone on_gone);
   ~WorkerHouse() { *alive_ = false; }
 
-  // ---- they come
+  // ---- starts
   void Start(WorkerId worker, JobId job, const WorkerProgram& program);
   // The worker that was given this token; kNotRunning where it ends with its job.
   Result<WorkerId> Registered(uint64_t token);
@@ -57,7 +57,7 @@ class WorkerHouse {
   void Hosts(WorkerId worker, const ActorId& actor) { records_.at(worker).actor = actor; }
   void Constructed(WorkerId worker) { records_.at(worker).constructed = true; }
 
-  // ---- and go
+  // ---- ends
   void AskToExit(WorkerId worker);  // kills the worker after the grace time
   void Kill(WorkerId worker) { pool_.KillSoon(worker); }
   void KillWithJob(WorkerId worker);
@@ -67,7 +67,7 @@ class WorkerHouse {
   void Stop(std::chrono::milliseconds grace, bool ask, std::function<void()> empty);
   void KillAll();
 
-  // ---- looking
+  // ---- queries
   const WorkerRecord& Get(WorkerId worker) const { return records_.at(worker); }
   size_t size() const { return records_.size(); }  // that have not gone
   const WorkerRecord* Find(WorkerId worker) const;

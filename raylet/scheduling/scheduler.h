@@ -84,7 +84,7 @@ class Scheduler {
   // and later for tasks that are ahead in workers.
   void RecalledBy(const NodeId& from);
 
-  // ---- other machines'
+  // ---- other machines
   void ClusterChanged() { dirty_ = true; }  // a load has changed, or a machine has come
   // The task has ended there. Null where that machine does not have the task (any more). The resources of a creation
   // that `succeeded` stay with the actor until ActorLeft.

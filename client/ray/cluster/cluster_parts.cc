@@ -132,7 +132,7 @@ void ClusterParts::OnMessage(const Frame& frame, std::vector<UniqueFd>& fds) {
     case wire::RayletMessage::Warn:
       if (const auto notice = Parse<wire::WarningNoticeT>(frame.body)) TellTerminal(notice->sentence);
       return;
-    case wire::RayletMessage::OpenChannelReply: fds.clear(); return;  // nobody waits for it any more
+    case wire::RayletMessage::OpenChannelReply: fds.clear(); return;  // no link waits for the channel any more
     default:
       if (on_work_) on_work_(link, frame, fds);
   }

@@ -71,7 +71,7 @@ const CallExecutor::Function* CallExecutor::Find(std::string_view name) {
 }
 
 FailurePtr CallExecutor::FetchStored(const ObjectId& id, ray::internal::PackedView& view) {
-  // It may be the caller's own, or borrowed by the caller and still to come.
+  // The object may be the caller's own, or borrowed by the caller and not here yet.
   auto found = store_.Fetch(id, Deadline::Never(), /*may_come=*/true);
   if (!found) {
     if (found.error().code == ErrorCode::kNotFound)
@@ -144,7 +144,7 @@ CallOutcome CallExecutor::Execute(const CallRequest& request, Run run) {
   if (lend != nullptr) {
     outcome.arguments_retained = lend.use_count() > 1;
     if (outcome.arguments_retained)
-      lend->Arm();  // ours is dropped after the reply, so that the release comes behind it
+      lend->Arm();  // our reference goes after the reply, so that the release comes behind the reply
     outcome.arguments = std::move(lend);
   }
   return outcome;

@@ -23,7 +23,7 @@ void WorkerLoop::Add(Event event) {
   event_count_.store(events_.size(), std::memory_order_release);
 }
 
-// One at a time: what is still here can be given back.
+// Takes one event at a time, so that the raylet can recall the others.
 bool WorkerLoop::TakeEvent(Event& event) {
   if (event_count_.load(std::memory_order_acquire) == 0) return false;
   const MutexLock lock(mutex_);
@@ -116,7 +116,7 @@ void WorkerLoop::Run(ClusterParts& parts, ClusterRuntime& runtime) {
       if (auto* spec = std::get_if<std::unique_ptr<wire::TaskSpecT>>(&event)) RunTask(running, **spec);
       if (auto* channel = std::get_if<std::unique_ptr<HostedChannel>>(&event)) host.Open(std::move(*channel));
       if (auto* closed = std::get_if<ChannelClosed>(&event)) host.Close(closed->number);
-      event = Exit();  // what it held goes now
+      event = Exit();  // destroys the event's contents now
     }
     if (exiting || !host.has_instance()) continue;
     const auto served = host.ServeSome();
@@ -225,7 +225,7 @@ void RunWorker(const ray::RayConfig& config) {
       loop->Deliver(link, frame, fds);
     };
     options.on_raylet_gone = [] {
-      // A raylet that lives shows these words as the worker's last ones.
+      // If the raylet lives, it shows this line as the worker's last output.
       RAYLET_LOG(kError, "the connection to the raylet has ended: what runs here could not be told");
       std::fflush(nullptr);
       ::_exit(0);
