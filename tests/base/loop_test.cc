@@ -162,7 +162,7 @@ TEST(TimerTest, CountsNoTimeInWhichTheLoopStoodStill) {
   loop.Run();
 }
 
-TEST(TimerTest, FiresAfterAStallOnlyWhenAllThatCameMeanwhileHasBeenServed) {
+TEST(TimerTest, FiresAfterAStallOnlyOnceTheEventsOfTheStallAreServed) {
   Loop loop;
   // What comes on the first is answered by looking at the second, as a registration is after its connection.
   auto [first, first_end] = SocketPair();

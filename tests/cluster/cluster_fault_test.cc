@@ -60,7 +60,7 @@ class ControlFaults : public ClusterFaults {
   Machine b_{token_, {"--num-cpus", "2", "--resources", R"({"there": 2})", "--control", redis_.address().Shown()}};
 };
 
-TEST_F(ControlFaults, AStoreThatAnswersNothingForTwentySecondsIsMissedByNobody) {
+TEST_F(ControlFaults, WorkGoesOnWhileTheStoreIsSilentForTwentySeconds) {
   ASSERT_TRUE(Eventually(60s, [&] { return BothAreInIt(); }));
   redis_.Stop();
   // Longer than its leases: the fault's own length, and no wait for anything.
@@ -168,7 +168,7 @@ std::string Answer(const UniqueFd& fd) {
   return answer;
 }
 
-TEST_F(ClusterFaults, ARayletOfAnotherProtocolIsToldBothVersionsWhoeverDialsAndNoWorkIsDisturbed) {
+TEST_F(ClusterFaults, ARayletOfAnotherProtocolHearsBothVersionsAndNoWorkIsDisturbed) {
   const uint16_t later = raylet::kPeerProtocolMax + 1;
   const auto listener = raylet::ListenTcp(*raylet::ParseTcpAddress("127.0.0.1:0"), 8);
   ASSERT_TRUE(listener) << listener.error().message;

@@ -41,7 +41,7 @@ class Introduced : public ::testing::Test {
   NetMachines machines_{3, kShortPatience};
 };
 
-TEST_F(Introduced, TheEndsOfAStarWorkForEachOtherAlsoAfterARestartAndWithoutItsMiddle) {
+TEST_F(Introduced, MachinesOfAStarWorkForEachOtherAfterARestartAndWithoutTheMiddle) {
   for (const size_t host : {0, 1, 2}) Start(host);
   InitAt(1);
   ASSERT_TRUE(machines_.Sees(1, 2, "up"));
@@ -74,7 +74,7 @@ std::string WhatFails(const Ref& ref) {
   }
 }
 
-TEST_F(Introduced, BetweenTwoThatCannotReachEachOtherEveryResultIsAnErrorThatSaysSo) {
+TEST_F(Introduced, WorkBetweenUnreachableMachinesFailsWithTheReason) {
   machines_.network().Part(1, 2);
   for (const size_t host : {0, 1, 2}) Start(host);
   InitAt(0);

@@ -51,7 +51,7 @@ class NodeIds : public ::testing::Test {
   const std::string token_ = WriteToken(folder_);
 };
 
-TEST_F(NodeIds, TheSecondOfTwoIsTurnedAwayByItsPeersWithBothNamedAndTheFirstWorksOn) {
+TEST_F(NodeIds, PeersRefuseTheSecondRayletOfOneNodeIdAndTheFirstWorksOn) {
   Machine first(token_, Has("first", Same({})));
   Machine other(token_, Has("other", {"--peers", first.address}));
   InitAt(other);
@@ -76,7 +76,7 @@ class NodeIdsInAControlStore : public NodeIds {
   RedisServer redis_;
 };
 
-TEST_F(NodeIdsInAControlStore, TheSecondOfTwoDoesNotStartAndIsToldWhereTheFirstIs) {
+TEST_F(NodeIdsInAControlStore, TheSecondRayletOfOneNodeIdDoesNotStartAndHearsWhereTheFirstIs) {
   Machine first(token_, Has("first", Same(Joins())));
   Machine other(token_, Has("other", Joins()));
   InitAt(other);

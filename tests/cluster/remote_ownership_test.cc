@@ -53,7 +53,7 @@ TEST_F(RemoteOwnershipTest, AnObjectOutlivesItsOwnerOnTheOtherMachine) {
   NothingIsLeft();
 }
 
-TEST_F(RemoteOwnershipTest, AnObjectOutlivesWhoeverPassedItOnFromMachineToMachine) {
+TEST_F(RemoteOwnershipTest, AnObjectOutlivesTheProcessThatPassedItToAnotherMachine) {
   {
     auto owner = KeeperAt("here");
     auto middle = KeeperAt("there");
@@ -82,7 +82,7 @@ TEST_F(RemoteOwnershipTest, AResultThatLiesElsewhereOutlivesItsOwner) {
   NothingIsLeft();
 }
 
-TEST_F(RemoteOwnershipTest, NothingThatIsHeldIsLostWhereverProcessesAreKilled) {
+TEST_F(RemoteOwnershipTest, KeepsEveryHeldObjectWhereverProcessesAreKilled) {
   for (uint32_t seed = 1; seed <= Seeds(4); ++seed) {
     SCOPED_TRACE(seed);
     Keepers keepers(seed, {"here", "there"});

@@ -171,7 +171,7 @@ TEST_P(ControlStoreTest, ADeadRayletsNameIsTakenOverByOneOnly) {
   ExpectRefused(Do<void>(&ControlStore::RestoreName, dead), ErrorCode::kAlreadyExists, ActorOf(2).hex());
 }
 
-TEST_P(ControlStoreTest, AnEmptiedStoreTakesWhatWasThereBeforeItTakesWhatIsNew) {
+TEST_P(ControlStoreTest, AnEmptiedStoreTakesRestoredItemsBeforeNewOnes) {
   const NameClaim old = Claim("server", 1, 3, 1), newer = Claim("server", 2, 4, 2);
   ASSERT_TRUE(ClaimName(old));
   ASSERT_TRUE(Put("key", "value"));

@@ -74,7 +74,7 @@ TEST_F(RedisControlStoreTest, ALeaseRunsOutInRedisAndItsNameIsSwept) {
   EXPECT_TRUE(Renew()->fresh);
 }
 
-TEST_F(RedisControlStoreTest, KilledAndStartedAgainItIsFoundAndSaysSo) {
+TEST_F(RedisControlStoreTest, FindsAKilledRedisThatStartsAgain) {
   RedisServer server;  // keeps nothing on disk
   Connect(server.address());
   const auto first = Renew();
@@ -96,7 +96,7 @@ TEST_F(RedisControlStoreTest, KilledAndStartedAgainItIsFoundAndSaysSo) {
   EXPECT_NE(second->connection, first->connection);
 }
 
-TEST_F(RedisControlStoreTest, WithItsFileItRemembersButTheConnectionIsAnother) {
+TEST_F(RedisControlStoreTest, ARedisWithItsFileRemembersButTheConnectionIsNew) {
   RedisServer server({"--appendonly", "yes"});
   Connect(server.address());
   const auto first = Renew();
@@ -109,7 +109,7 @@ TEST_F(RedisControlStoreTest, WithItsFileItRemembersButTheConnectionIsAnother) {
   EXPECT_NE(second->connection, first->connection);
 }
 
-TEST_F(RedisControlStoreTest, StoppedItLetsCallsEndAtTheirDeadlines) {
+TEST_F(RedisControlStoreTest, CallsToAStoppedRedisEndAtTheirDeadlines) {
   RedisServer server;
   Connect(server.address());
   ASSERT_TRUE(Renew());
@@ -183,7 +183,7 @@ TEST_F(RedisControlStoreTest, ThousandsOfItemsAreThereAgainAfterAFlush) {
   thread_.Run([&] { link.reset(); });
 }
 
-TEST_F(RedisControlStoreTest, APasswordIsSentAndAWrongOneIsSaid) {
+TEST_F(RedisControlStoreTest, APasswordIsSentAndAWrongOneIsReported) {
   RedisServer server({"--requirepass", "a b%c"});
   ControlAddress address = server.address();
   Connect(address);
@@ -215,7 +215,7 @@ TEST_F(RedisControlStoreTest, AUserWithoutACommandThatWeNeedIsToldWhich) {
   EXPECT_NE(renewed.error().message.find("exec"), std::string::npos) << renewed.error().message;
 }
 
-TEST_F(RedisControlStoreTest, AFullRedisIsSaid) {
+TEST_F(RedisControlStoreTest, AFullRedisIsReported) {
   RedisServer server({"--maxmemory", "1"});
   Connect(server.address());
   const auto renewed = Renew();

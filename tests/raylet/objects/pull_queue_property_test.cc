@@ -168,7 +168,7 @@ class World {
   std::set<PullNumber> numbers_;
 };
 
-TEST(PullQueueProperty, EveryAskerIsToldOnceAndTheLimitsHold) {
+TEST(PullQueueProperty, EveryWanterIsToldOnceAndTheLimitsHold) {
   for (uint64_t seed = 1; seed <= 150; ++seed) {
     SCOPED_TRACE(seed);
     World world(seed);

@@ -191,7 +191,7 @@ TEST(ObjectTransfer, ThousandsOfSmallObjectsAndAFewLargeOnesAllCome) {
   }
 }
 
-TEST(ObjectTransfer, WhenAHolderGoesAnotherOneGoesOn) {
+TEST(ObjectTransfer, AnotherHolderGoesOnWhenOneHasGone) {
   World world;
   Node first(world), second(world), to(world);
   const Content data = RandomContent(20'000'000, 1);
@@ -217,7 +217,7 @@ TEST(ObjectTransfer, AHolderThatCannotBeReachedIsPassedOver) {
   EXPECT_EQ(to.Told(object, 1).code, ErrorCode::kOk);
 }
 
-TEST(ObjectTransfer, AHolderThatHasEvictedItsCopyIsAskedForInVainAndTheOwnerAgain) {
+TEST(ObjectTransfer, LocatesAgainAfterAHolderHasEvictedItsCopy) {
   World world;
   Node gone(world), to(world);
   const Content data = RandomContent(1000, 1);
@@ -233,7 +233,7 @@ TEST(ObjectTransfer, AHolderThatHasEvictedItsCopyIsAskedForInVainAndTheOwnerAgai
   EXPECT_EQ(to.Told(object, 1).code, ErrorCode::kOk);
 }
 
-TEST(ObjectTransfer, AFullStoreIsWhatAnAskerHearsAtItsDeadline) {
+TEST(ObjectTransfer, AWanterHearsOfAFullStoreAtItsDeadline) {
   World world;
   Node from(world), to(world, "16M");
   const ObjectId object = from.Put(RandomContent(10'000'000, 1));
@@ -268,7 +268,7 @@ TEST(ObjectTransfer, AStoreThatDoesNotAnswerHoldsUpTheTransferAndNotTheLoop) {
   to.ExpectHolds(object, data);
 }
 
-TEST(ObjectTransfer, WhatIsLostFailsAndWhatIsFreedGoes) {
+TEST(ObjectTransfer, LostObjectsFailAndFreedObjectsGo) {
   World world;
   Node from(world), to(world);
   const ObjectId lost = from.Put(RandomContent(10, 1)), freed = from.Put(RandomContent(1000, 2));
@@ -287,7 +287,7 @@ TEST(ObjectTransfer, WhatIsLostFailsAndWhatIsFreedGoes) {
   EXPECT_EQ(to.Told(never, 1).code, ErrorCode::kNotFound);
 }
 
-TEST(ObjectTransfer, WhenTheLastAskerGoesWhatHasComeGoes) {
+TEST(ObjectTransfer, ThePartThatCameGoesWithTheLastWanter) {
   World world;
   Node from(world), to(world);
   const ObjectId object = from.Put(RandomContent(20'000'000, 1));

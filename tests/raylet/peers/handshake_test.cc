@@ -60,7 +60,7 @@ bool Says(const PeerHandshake& handshake, const std::string& words) {
   return handshake.failure().message.find(words) != std::string::npos;
 }
 
-TEST(PeerHandshake, TwoRayletsWithOneTokenKnowEachOtherInWhateverPiecesTheirBytesCome) {
+TEST(PeerHandshake, TwoRayletsWithOneTokenProveThemselvesHoweverTheirBytesAreCut) {
   for (const size_t piece : {1U, 7U, 4096U}) {
     auto options = OptionsOf(Side::kDialer);
     options.role = wire::PeerRole::Bulk;
@@ -117,7 +117,7 @@ TEST(PeerHandshake, EachSideNamesItsOwnTokenFileAndNotTheOthers) {
   EXPECT_TRUE(Says(listener, "/home/of/12") && !Says(listener, "/home/of/11")) << listener.failure().message;
 }
 
-TEST(PeerHandshake, NotAByteBehindItIsTaken) {
+TEST(PeerHandshake, ReadsNoByteAfterTheHandshake) {
   auto dialer = Begin(OptionsOf(Side::kDialer), 1);
   auto listener = Begin(OptionsOf(Side::kListener), 2);
   Bytes to_dialer, to_listener;
@@ -190,7 +190,7 @@ TEST(PeerHandshake, HellosThatMakeNoSenseEndItWithoutAnAnswer) {
   }
 }
 
-TEST(PeerHandshake, WhatIsNoRayletIsToldSoFromItsFirstBytes) {
+TEST(PeerHandshake, AStrangerIsRecognizedByItsFirstBytes) {
   const std::string request = "GET / HTTP/1.1\r\nHost: example\r\n\r\n";
   Bytes bytes(request.size());
   std::memcpy(bytes.data(), request.data(), request.size());
@@ -215,7 +215,7 @@ TEST(PeerHandshake, AHelloThatNeverEndsIsGivenFiveSeconds) {
   EXPECT_EQ(listener.failure().code, ErrorCode::kTimedOut);
 }
 
-TEST(PeerHandshake, TimeInWhichNobodyListenedIsGivenOnTop) {
+TEST(PeerHandshake, TimeInWhichNobodyListenedExtendsTheDeadline) {
   auto listener = Begin(OptionsOf(Side::kListener), 2);
   const TimePoint resumed = kStart + std::chrono::seconds(14);
   listener.DidNotListen(std::chrono::seconds(13), resumed);
@@ -230,7 +230,7 @@ TEST(PeerHandshake, TimeInWhichNobodyListenedIsGivenOnTop) {
   EXPECT_EQ(later.state(), State::kFailed);
 }
 
-TEST(PeerHandshake, OfTwoRayletsWithOneNodeIdBothHearOfTheOther) {
+TEST(PeerHandshake, TwoRayletsWithOneNodeIdHearOfEachOther) {
   auto options = OptionsOf(Side::kDialer);
   options.own.node = OptionsOf(Side::kListener).own.node;
   auto dialer = Begin(options, 1);
@@ -266,7 +266,7 @@ TEST(PeerHandshake, TwoRayletsThatNumberTheirProcessesAlikeDoNotMeet) {
   EXPECT_TRUE(Says(dialer, "number their processes alike"));
 }
 
-TEST(PeerHandshake, AStrangerWhoSendsBackWhatItHearsProvesNothing) {
+TEST(PeerHandshake, AStrangerThatReflectsItsInputProvesNothing) {
   auto dialer = Begin(OptionsOf(Side::kDialer), 1);
   Bytes hello = dialer.TakeOutput();
   Feed(dialer, hello);  // its own
@@ -355,7 +355,7 @@ TEST(PeerHandshake, NoFlippedBitOfAHelloIsOverlooked) {
   }
 }
 
-TEST(PeerHandshake, WhoIsProvenMayBeRefusedWithAKindAndASentence) {
+TEST(PeerHandshake, AProvenRayletMayBeRefusedWithAKindAndASentence) {
   auto dialer = Begin(OptionsOf(Side::kDialer), 1);
   auto listener = Begin(OptionsOf(Side::kListener), 2);
   for (int turn = 0; turn < 4 && listener.state() == State::kUnderWay; ++turn) {
@@ -375,7 +375,7 @@ TEST(PeerHandshake, WhoIsProvenMayBeRefusedWithAKindAndASentence) {
   EXPECT_EQ(dialer.failure().message, "I dial");
 }
 
-TEST(PeerHandshake, WhatStrangersSayReachesTheLogWithoutControlCharacters) {
+TEST(PeerHandshake, TextOfStrangersIsLoggedWithoutControlCharacters) {
   auto options = OptionsOf(Side::kDialer);
   options.token = PeerToken();  // of no file: the failure would name it
   auto dialer = Begin(options, 1);

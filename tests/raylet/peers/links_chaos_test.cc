@@ -69,7 +69,7 @@ class PeerLinksChaos : public PeerLinksTest {
   std::map<uint8_t, PeerSide*> current_;
 };
 
-TEST_F(PeerLinksChaos, WhateverHappensToTheWiresEverybodyMeetsAgainAndNoMessageComesTwice) {
+TEST_F(PeerLinksChaos, RayletsMeetAgainAfterAnyFaultAndNoMessageComesTwice) {
   SetLogLevel(LogLevel::kError);
   for (const uint64_t seed : {1, 2, 3}) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);

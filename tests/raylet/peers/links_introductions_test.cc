@@ -26,7 +26,7 @@ class PeerIntroducing : public PeerLinksTest {
   }
 };
 
-TEST_F(PeerIntroducing, WhateverTreeTheAddressesFormEverybodyMeetsEverybodyOnce) {
+TEST_F(PeerIntroducing, AllRayletsMeetOnceInAnyTreeOfAddresses) {
   // Parents of the nodes 2, 3 …: a star, a chain, and ids that do not fall or rise along it.
   const std::vector<std::vector<int>> trees = {{1, 1, 1, 1, 1, 1}, {1, 2, 3, 4, 5, 6}, {1, 1, 2, 2, 3, 3}};
   for (size_t tree = 0; tree < trees.size(); ++tree) {
@@ -46,7 +46,7 @@ TEST_F(PeerIntroducing, WhateverTreeTheAddressesFormEverybodyMeetsEverybodyOnce)
   }
 }
 
-TEST_F(PeerIntroducing, WhoCannotBeReachedIsDialedUntilNobodyHasASessionWithIt) {
+TEST_F(PeerIntroducing, AnUnreachableRayletIsDialedUntilNobodyHasASessionWithIt) {
   TcpProxy to_b, to_c;
   PeerSide& a = Make(1);
   PeerSide& b = MakeBehind(to_b, OptionsOf(2));
@@ -78,7 +78,7 @@ TEST_F(PeerIntroducing, WhoCannotBeReachedIsDialedUntilNobodyHasASessionWithIt) 
   EXPECT_EQ(to_c.connections(), dialed);
 }
 
-TEST_F(PeerIntroducing, TheMiddleMayGoAndTheOthersFindEachOtherAgainAfterASilence) {
+TEST_F(PeerIntroducing, RayletsFindEachOtherAgainAfterTheMiddleOneHasGone) {
   TcpProxy to_b, to_c;
   PeerSide& a = Make(1);
   PeerSide& b = MakeBehind(to_b, OptionsOf(2));
@@ -97,7 +97,7 @@ TEST_F(PeerIntroducing, TheMiddleMayGoAndTheOthersFindEachOtherAgainAfterASilenc
   ASSERT_TRUE(Meet(b, c));
 }
 
-TEST_F(PeerIntroducing, ARayletThatStartsAgainElsewhereIsMetByThoseWhoNeverHeardItsAddress) {
+TEST_F(PeerIntroducing, PeersMeetARayletThatStartsAgainAtAnAddressTheyNeverHeard) {
   PeerSide& a = Make(1);
   PeerSide& b = Make(2);
   PeerSide& c = Make(3);
@@ -113,7 +113,7 @@ TEST_F(PeerIntroducing, ARayletThatStartsAgainElsewhereIsMetByThoseWhoNeverHeard
   EXPECT_EQ(again.events.size(), 2u);
 }
 
-TEST_F(PeerIntroducing, AnAddressThatIsSomebodyElsesOrNobodysHarmsNobodyAndIsGivenUp) {
+TEST_F(PeerIntroducing, AWrongOrUnusedAddressIsGivenUpWithoutHarm) {
   for (const std::string whose : {"its own", "another's", "a stranger's", "nobody's"}) {
     SCOPED_TRACE(whose);
     sides_.clear();

@@ -79,7 +79,7 @@ TEST_F(PeerSessionTest, ManyMessagesAreAcknowledgedBeforeTheNextHeartbeat) {
   EXPECT_EQ(a_.unacked_messages(), 0U);
 }
 
-TEST_F(PeerSessionTest, WhatACutLinkSwallowedIsSentAgainAndWhatArrivedIsNot) {
+TEST_F(PeerSessionTest, SendsOnlyTheMessagesAgainThatACutLinkLost) {
   Connect();
   for (uint64_t i = 1; i <= 2; ++i) ASSERT_TRUE(a_.Send(kType, Body(i)));
   EXPECT_EQ(Carry(a_, b_), Range(1, 2));
@@ -148,7 +148,7 @@ TEST_F(PeerSessionTest, HeartbeatsComeEveryHalfSecondAndGoBeforeMessagesThatWait
   EXPECT_TRUE(a_.HeartbeatDue(now_ + milliseconds(500)));
 }
 
-TEST_F(PeerSessionTest, AStallOfOnesOwnIsDiscountedAndNoMore) {
+TEST_F(PeerSessionTest, DiscountsItsOwnStallAndNoMore) {
   Connect();
   now_ += seconds(13);
   a_.DidNotListen(seconds(13), now_);
@@ -192,7 +192,7 @@ TEST_F(PeerSessionTest, AGoodbyeEndsBothSides) {
   EXPECT_NE(b_.why_dead().message.find("this raylet is stopping"), std::string::npos);
 }
 
-TEST_F(PeerSessionTest, NobodyGoesOnWithADeadSession) {
+TEST_F(PeerSessionTest, ADeadSessionIsNeverResumed) {
   Connect();
   const auto late = b_.Greeting();
   a_.End({ErrorCode::kTimedOut, "it is gone"});
@@ -204,7 +204,7 @@ TEST_F(PeerSessionTest, NobodyGoesOnWithADeadSession) {
   EXPECT_FALSE(again.Continues(late));
 }
 
-TEST_F(PeerSessionTest, ADialerWhoseWelcomeWasLostGoesOnWithItsSession) {
+TEST_F(PeerSessionTest, ADialerWhoseAcceptedWasLostGoesOnWithItsSession) {
   b_.Attach(a_.Greeting(), now_);
   ASSERT_TRUE(b_.Send(kType, Body(1)));
   Bytes lost;
@@ -214,7 +214,7 @@ TEST_F(PeerSessionTest, ADialerWhoseWelcomeWasLostGoesOnWithItsSession) {
   EXPECT_EQ(Carry(b_, a_), Range(1, 1));
 }
 
-TEST_F(PeerSessionTest, WordsThatMakeNoSenseAreErrors) {
+TEST_F(PeerSessionTest, FramesThatMakeNoSenseAreErrors) {
   Connect();
   ASSERT_TRUE(a_.Send(kType, Body(1)));
   Carry(a_, b_);

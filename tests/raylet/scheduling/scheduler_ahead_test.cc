@@ -362,7 +362,7 @@ TEST_F(SchedulerAhead, ADeadWorkersTasksAheadLoseNoRetry) {
   EXPECT_EQ(given_.back().task, running.task);
 }
 
-TEST_F(SchedulerAhead, AnOwnersDeathTakesBackItsTasksAheadAndEndsWhatHasBegun) {
+TEST_F(SchedulerAhead, AnOwnersDeathTakesBackItsTasksAheadAndEndsThoseThatHaveBegun) {
   WithAQuickWorker(20);
   const auto running = scheduler_.OwnerGone(kOwner);
   Take();
@@ -433,7 +433,7 @@ TEST_F(SchedulerAhead, TasksAheadAtADeadMachineRunElsewhere) {
   EXPECT_EQ(scheduler_.queue().size(), 80u);
 }
 
-TEST_F(SchedulerAhead, AMachineReturnsWhatItDoesNotRunYetAlsoFromBehindAWorkersTask) {
+TEST_F(SchedulerAhead, AMachineReturnsTasksThatDoNotRunYetAlsoFromBehindAWorkersTask) {
   for (int i = 0; i < 40; ++i) {
     auto task = MakeTask();
     task->from = kB;

@@ -218,7 +218,7 @@ TEST_F(SchedulerCluster, TasksOfADeadMachineRunElsewhereUntilTheirRetriesAreUsed
   EXPECT_EQ(lost_[0].attempts, 2u);
 }
 
-TEST_F(SchedulerCluster, WorkersAreStartedForTheTasksThatWereGivenTheRoomAndNotForOthers) {
+TEST_F(SchedulerCluster, StartsWorkersForPlacedTasksOnly) {
   Join(kB, Load(1, 0));
   const auto wide = MakeTask(R"({"CPU": 2})");
   const auto narrow = MakeTask();
@@ -244,7 +244,7 @@ TEST_F(SchedulerCluster, TaskThatNoMachineTakesIsLostInTheEnd) {
   EXPECT_EQ(scheduler_.tasks(), 0u);
 }
 
-TEST_F(SchedulerCluster, AnOwnersEndCallsOffWhatItHasElsewhere) {
+TEST_F(SchedulerCluster, AnOwnersEndCancelsItsTasksOnOtherMachines) {
   Join(kB, Load(8, 8));
   for (int i = 0; i < 4; ++i) Submit(MakeTask());
   ASSERT_FALSE(forwarded_.empty());

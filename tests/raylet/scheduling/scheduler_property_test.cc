@@ -367,7 +367,7 @@ class World {
   size_t ahead_ = 0, given_back_ = 0, cancelled_ = 0;
 };
 
-TEST(SchedulerProperty, EveryTaskEndsExactlyOnceAndNoneRunsWithoutWhatItAsksFor) {
+TEST(SchedulerProperty, EveryTaskEndsExactlyOnceAndRunsOnlyWithItsResources) {
   size_t ahead = 0, given_back = 0, cancelled = 0;
   for (uint64_t seed = 1; seed <= 200; ++seed) {
     SCOPED_TRACE(seed);

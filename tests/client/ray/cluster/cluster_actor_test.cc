@@ -216,7 +216,7 @@ TEST_F(ClusterActorTest, ACallerKeepsAVersionWhileTheActorMovesOn) {
   EXPECT_EQ(last[999], 50);
 }
 
-TEST_F(ClusterActorTest, AnActorKeepsWhatItWasGivenUntilItDropsIt) {
+TEST_F(ClusterActorTest, AnActorKeepsItsArgumentsUntilItDropsThem) {
   auto publisher = ray::Actor(Publisher::Create).Remote(10);
   {
     const ray::Array<float> given = ray::Array<float>::CopyOf(std::vector<float>(100, 3));

@@ -37,13 +37,13 @@ TEST(ClusterAwkwardTest, StartsWorkersOfAProgramThatWasMovedAndReplacedSinceItSt
   ExpectServed("moved", "", "", folder.File("program"));
 }
 
-TEST(ClusterAwkwardTest, TellsWhatAWorkerSaidBeforeItDied) { ExpectServed("last words"); }
+TEST(ClusterAwkwardTest, ReportsTheLastOutputOfADeadWorker) { ExpectServed("last words"); }
 
 TEST(ClusterAwkwardTest, InitAndShutdownAgainAndAgainLeavesNoDescriptorOpen) {
   ExpectServed("init and shutdown again");
 }
 
-TEST(ClusterAwkwardTest, WritesWhatIsPrintedIntoNoSocketWhereTheStandardDescriptorsAreClosed) {
+TEST(ClusterAwkwardTest, PrintsIntoNoSocketWhereTheStandardDescriptorsAreClosed) {
   for (const char* const closed : {"<&- >&- 2>&-", ">&-", "2>&-"}) ExpectServed("printing", closed);
   // With daemons that somebody else started, whose own are closed too.
   const RunFolder folder;

@@ -117,7 +117,7 @@ TEST_F(DyingWorkersTest, ATaskWithRetriesLeftGivesItsValueAndLeavesNoByte) {
   ExpectEmptyStores();
 }
 
-TEST_F(DyingWorkersTest, ATaskOnAnotherMachineDoesSo) {
+TEST_F(DyingWorkersTest, AFailedTaskOnAnotherMachineLeavesNoByteEither) {
   {
     std::vector<ray::ObjectRef<std::string>> calls;
     for (int i = 0; i < kCalls; ++i) calls.push_back(Call(i, kRetries, /*there=*/true));

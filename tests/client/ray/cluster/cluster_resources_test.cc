@@ -33,7 +33,7 @@ TEST_F(ClusterResourcesTest, NestedGetsGoDeeperThanTheOneCpu) {
   EXPECT_EQ(*ray::Task(NestedSum).Remote(4).Get(), 5);
 }
 
-TEST_F(ClusterResourcesTest, AWaitGivesTheOnlyCpuToWhatItWaitsFor) {
+TEST_F(ClusterResourcesTest, AWaitGivesTheOnlyCpuToTheTaskThatItWaitsFor) {
   Start("1");
   EXPECT_EQ(*ray::Task(WaitForATask).Remote(20).Get(), 1);
 }
@@ -97,7 +97,7 @@ TEST_F(ClusterResourcesTest, InfeasibleTaskStaysPendingAndHoldsUpNobody) {
 }
 
 // Short tasks are sent ahead to busy workers: those among them that can never run must not go along.
-TEST_F(ClusterResourcesTest, TasksThatAskForWhatNoMachineHasNeverRunAmongOthers) {
+TEST_F(ClusterResourcesTest, TasksThatAskForAMissingResourceNeverRunAmongOthers) {
   Start("2");
   std::vector<ray::ObjectRef<int>> ordinary, never;
   for (int i = 0; i < 4'000; ++i) {

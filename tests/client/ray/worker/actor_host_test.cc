@@ -159,7 +159,7 @@ TEST_F(ActorHostTest, ReadsNoMoreOfACallerThatReadsNoReplies) {
   EXPECT_EQ(lazy.channel->waiting_bytes, 0u);
 }
 
-TEST_F(ActorHostTest, BoundsWhatWaitsForAllCallersTogether) {
+TEST_F(ActorHostTest, BoundsTheRepliesThatWaitForAllCallersTogether) {
   std::deque<Caller> callers;
   size_t waiting = 0;
   for (ProcessId process = 1; process <= 10; ++process) {
