@@ -8,7 +8,7 @@
 namespace raylet {
 namespace {
 
-// In a child: 0 when what it says holds.
+// Runs `run` in a child; 0 when its condition holds.
 template <class Run>
 int ExitCodeInChild(Run run) {
   const pid_t child = ::fork();

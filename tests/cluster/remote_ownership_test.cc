@@ -1,5 +1,5 @@
-// Ownership on two machines: no object that a living process refers to is lost by another's death,
-// wherever the two and the object are, and nothing is left at the end.
+// Ownership on two machines. The death of a process loses no object that a living one refers to, wherever the processes
+// and the object are. Nothing is left at the end.
 #include <gtest/gtest.h>
 #include <signal.h>
 

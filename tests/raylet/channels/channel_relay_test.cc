@@ -360,7 +360,7 @@ TEST_F(ChannelRelayTest, ALostMachineEndsARelayAfterTheRecordsThatCameBefore) {
   EXPECT_EQ(a_.relay.open() + b_.relay.open(), 0u);
 }
 
-// What is said of a result may be too much for a session that is behind, and end it at once.
+// A message about a result may be too much for a session that is behind, and end the session at once.
 TEST_F(ChannelRelayTest, AMachineMayBeLostWhileItsLastReplyIsHandedOver) {
   Process caller = Open();
   ASSERT_TRUE(caller.Call(1));
@@ -431,7 +431,7 @@ TEST_F(ChannelRelayTest, NonsenseOfAnotherRayletIsAnError) {
   credit.relay = 1;
   credit.bytes = ~uint64_t{0};
   EXPECT_FALSE(say(wire::ChannelMessage::RelayCredit, credit));
-  // What is not known, or no longer, is none.
+  // A message about an unknown relay is ignored.
   wire::RelayNoticeT unknown;
   unknown.relay = 77;
   EXPECT_TRUE(say(wire::ChannelMessage::CloseRelay, unknown));
@@ -446,8 +446,8 @@ TEST_F(ChannelRelayTest, NonsenseOfAnotherRayletIsAnError) {
   EXPECT_FALSE(last);
 }
 
-// Whatever the order in which messages, rings and ends come: calls arrive in order, replies too, each stored result is
-// kept or freed, and nothing is left.
+// Messages, rings and ends come in any order. Calls and replies arrive in order, each stored result is kept or freed,
+// and nothing is left.
 TEST_F(ChannelRelayTest, CallsStayInOrderUnderRandomEvents) {
   for (uint32_t seed = 1; seed <= 200; ++seed) {
     SCOPED_TRACE(seed);

@@ -1,4 +1,4 @@
-// Records that make no sense, and what runs out: with a clock that the test turns.
+// Records that make no sense, and records that expire, with a clock that the test turns.
 #include <gtest/gtest.h>
 
 #include <deque>

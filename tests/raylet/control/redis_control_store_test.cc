@@ -1,5 +1,4 @@
-// What befalls a Redis, on a real one: it is killed, stopped, emptied, locked, in use by somebody faster, or none at
-// all.
+// Faults of a real Redis: it is killed, stopped, emptied, locked, changed by a faster client, or missing.
 #include "raylet/control/redis_control_store.h"
 
 #include <gtest/gtest.h>
@@ -83,7 +82,7 @@ TEST_F(RedisControlStoreTest, FindsAKilledRedisThatStartsAgain) {
   ExpectUnavailable(Renew(50), "did not answer in time");
   EXPECT_FALSE(State().connected);
   EXPECT_NE(State().problem, "");
-  // A call that waits is made when it is back.
+  // A call that waits is made when Redis is back.
   std::promise<Result<ControlStore::Renewal>> renewed;
   thread_.Run([&] {
     store_->RenewNode(record_, Deadline::AfterMs(10'000),

@@ -1,4 +1,4 @@
-// What an ObjectManager says to other raylets, beside a real store that has none of what it is asked for.
+// The messages of an ObjectManager to other raylets, beside a real store that has none of the wanted objects.
 #include "raylet/objects/object_manager.h"
 
 #include <gtest/gtest.h>
@@ -137,7 +137,7 @@ TEST_F(ObjectManagerTest, AWanterHearsWhichMachineDiedWithItsObjectAndWhy) {
   EXPECT_TRUE(RunUntil([&] { return failures_.contains(sought); }));
   for (const auto& [object, why] : failures_)
     EXPECT_EQ(why, "its last copy was on the machine at 127.0.0.1:1, which is lost: nothing was heard of it for 10 s");
-  // Of what its processes own, too.
+  // Also for objects that the machine's processes own.
   const ObjectId theirs = NewObjectId(ProcessIdOf(kPeerMachine, 1), next_);
   objects_->Want(theirs, owner, PullPriority::kGet);
   EXPECT_TRUE(RunUntil([&] { return failures_.contains(theirs); }));
@@ -241,8 +241,8 @@ TEST_F(CopiesTest, CopiesGoWithTheirOwnersMachineAndComeAgainWhenItIsBack) {
   PeerDies("nothing was heard of it for 10 s");
   EXPECT_TRUE(RunUntil([&] { return !objects_->IsHere(copied) && !objects_->IsHere(read); }));
   EXPECT_TRUE(objects_->IsHere(ours) && objects_->IsHere(nobodys));
-  EXPECT_EQ(view->data().size(), 1000u);  // whoever reads it reads on
-  // It was only cut off, and speaks in another session.
+  EXPECT_EQ(view->data().size(), 1000u);  // a reader of the view can go on
+  // The machine was only cut off, and begins another session.
   view_.Up(peer_, 1, kPeerMachine, "127.0.0.1:1", {});
   for (const ObjectId& object : {copied, read}) Bring(object);
 }

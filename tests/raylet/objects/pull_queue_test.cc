@@ -31,7 +31,7 @@ class PullQueueTest : public testing::Test {
       if (const auto* one = std::get_if<Decision>(&decision)) found.push_back(*one);
     return found;
   }
-  // The one transfer that begins now.
+  // The one pull that begins now.
   StartPull Started() {
     Settle();
     const auto started = Of<StartPull>();
@@ -212,7 +212,7 @@ TEST_F(PullQueueTest, TriesTheNextHolderAndThenLocatesAgain) {
   Settle();
   ASSERT_EQ(Of<LocateObject>().size(), 1u);
   EXPECT_EQ(Of<LocateObject>()[0].without, std::vector<NodeId>{second.from});
-  // A late word of a transfer that has ended changes nothing.
+  // A late message of an ended pull changes nothing.
   queue_.PullEnded(first.pull, object, {ErrorCode::kTooLarge, "late"}, 0);
   queue_.PullSealed(second.pull, object);
   EXPECT_EQ(queue_.objects(), 1u);
@@ -310,7 +310,7 @@ TEST_F(PullQueueTest, AHolderOutOfReachForLongDelaysNoFurtherObject) {
   Settle();
   EXPECT_TRUE(Of<TellLost>().empty());
   queue_.WanterGone(1);
-  // It is heard, or nothing was tried for a while: then patience begins anew.
+  // Once the node is heard, or nothing was tried for a while, patience begins anew.
   clock_.Advance(seconds(11));
   EXPECT_FALSE(unreached(Object()));
   queue_.WanterGone(1);

@@ -250,7 +250,7 @@ TEST_F(ObjectReceiverTest, AStoppedTransferLeavesNothingBehind) {
   EXPECT_FALSE(nothing_is_left());
   to_.Run([&] { to_.receiver->Stop(object); });
   EXPECT_TRUE(Eventually(std::chrono::seconds(10), nothing_is_left));
-  // Under way: what still comes of it is nobody's, and what follows on the connection comes whole.
+  // A pull under way is stopped: its further bytes are dropped, and the next object on the connection comes whole.
   Link(from_, to_);
   to_.Run([&] {
     to_.receiver->Pull(++to_.last_pull, object, from_.id, PullPriority::kGet);

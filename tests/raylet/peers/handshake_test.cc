@@ -29,7 +29,7 @@ PeerHandshake Begin(const PeerHandshake::Options& options, uint8_t nonce) {
   return PeerHandshake(options, bytes, kStart);
 }
 
-// Feeds what it wants, at most `piece` bytes at a time; what it does not want stays.
+// Feeds the bytes that the handshake wants, at most `piece` at a time; the others stay.
 void Feed(PeerHandshake& handshake, Bytes& bytes, size_t piece = 4096) {
   while (handshake.Wanted() > 0 && !bytes.empty()) {
     const size_t size = std::min({handshake.Wanted(), piece, bytes.size()});
@@ -223,7 +223,7 @@ TEST(PeerHandshake, TimeInWhichNobodyListenedExtendsTheDeadline) {
   EXPECT_EQ(listener.state(), State::kUnderWay);
   listener.Tick(kStart + std::chrono::seconds(13) + kHandshakeTimeout);
   EXPECT_EQ(listener.state(), State::kFailed);
-  // One that began after the stall gets what all get.
+  // A handshake that began after the stall gets the usual time.
   auto later = PeerHandshake(OptionsOf(Side::kListener), {}, resumed);
   later.DidNotListen(std::chrono::seconds(13), resumed);
   later.Tick(resumed + kHandshakeTimeout);

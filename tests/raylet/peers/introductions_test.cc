@@ -1,4 +1,4 @@
-// Who is told of whom, and what is made of it.
+// Which peer hears of which raylet, and which addresses follow.
 #include "raylet/peers/introductions.h"
 
 #include <gtest/gtest.h>

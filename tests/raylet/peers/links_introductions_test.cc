@@ -13,7 +13,7 @@ class PeerIntroducing : public PeerLinksTest {
   }
   PeerSide& Make(uint8_t node) { return PeerLinksTest::Make(OptionsOf(node)); }
   using PeerLinksTest::Make;
-  // Long enough for whoever is still to be dialed to be dialed, too.
+  // Long enough for every pending dial.
   void GoOn(Duration time) {
     const TimePoint end = clock_.Now() + time;
     ASSERT_TRUE(RunOnUntil([&] { return clock_.Now() >= end; }));
@@ -55,7 +55,7 @@ TEST_F(PeerIntroducing, AnUnreachableRayletIsDialedUntilNobodyHasASessionWithIt)
   to_c.Refuse(true);
   Seek(b, a);
   Seek(c, a);
-  // The smaller id dials, and cannot: so B and C reach A, and nobody reaches them.
+  // The raylet with the smaller id dials, and cannot. So B and C reach A, and nobody reaches them.
   to_b.Refuse(false);
   ASSERT_TRUE(Meet(a, b));
   to_b.Refuse(true);
@@ -67,7 +67,7 @@ TEST_F(PeerIntroducing, AnUnreachableRayletIsDialedUntilNobodyHasASessionWithIt)
   EXPECT_EQ(a.events, (std::vector<std::string>{"up 2", "up 3"})) << "what B is told of C harms neither";
   to_c.Refuse(false);
   ASSERT_TRUE(Meet(b, c));
-  // Once A is gone and C, too, nobody dials C any more.
+  // Once A and C have gone, nobody dials C any more.
   a.links->Stop();
   c.links->Stop();
   ASSERT_TRUE(RunOnUntil([&] { return b.Has("dead 1") && b.Has("dead 3"); }));
@@ -129,7 +129,7 @@ TEST_F(PeerIntroducing, AWrongOrUnusedAddressIsGivenUpWithoutHarm) {
     if (whose == "nobody's") lie.Refuse(true);
     Seek(a, b);
     ASSERT_TRUE(Meet(a, b));
-    to_a.Refuse(true);  // so that the liar does not reach A, which is to reach it where it says
+    to_a.Refuse(true);  // so that the raylet with the wrong address does not reach A: A must dial that address
     auto options = OptionsOf(1);
     options.advertised = lie.address().text();
     PeerSide& liar = Make(options);

@@ -32,7 +32,7 @@ class PeerSessionTest : public ::testing::Test {
     a_.Attach(b_.Greeting(), now_);
     static_cast<void>(theirs);
   }
-  // Everything that `from` has to say, to `to`; the numbers in the messages that are handed out.
+  // Carries all output of `from` to `to`. Returns the numbers in the messages that are handed out.
   std::vector<uint64_t> Carry(PeerSession& from, PeerSession& to) {
     std::vector<uint64_t> numbers;
     Bytes bytes;
@@ -260,7 +260,7 @@ class World {
     }
     EXPECT_TRUE(Quiet());
   }
-  // Of each session of the other side: what was handed out here, which must be 1, 2, 3 … without a hole.
+  // For each session of the other side, the messages handed out here must be 1, 2, 3 … without a hole.
   void Check() const {
     for (const size_t end : {0, 1}) {
       const std::map<uint64_t, uint64_t>& sent = ends_[1 - end].sent;
@@ -365,7 +365,7 @@ class World {
     for (Link& link : links_) {
       if (Pick(2) != 0) continue;
       link.cut = true;
-      for (Bytes& bytes : link.to) bytes.resize(Pick(bytes.size() + 1));  // what was on its way may yet arrive
+      for (Bytes& bytes : link.to) bytes.resize(Pick(bytes.size() + 1));  // bytes under way may still arrive
     }
   }
   void Notice(size_t end) {
@@ -398,7 +398,7 @@ class World {
     const Bytes bytes(waiting.begin(), waiting.begin() + static_cast<std::ptrdiff_t>(size));
     waiting.erase(waiting.begin(), waiting.begin() + static_cast<std::ptrdiff_t>(size));
     End& at = ends_[to];
-    if (at.link != link) return;  // of a connection that was given up
+    if (at.link != link) return;  // the bytes belong to a connection that was given up
     at.parser.Feed(bytes);
     for (;;) {
       const auto frame = at.parser.Next();

@@ -147,7 +147,7 @@ TEST_F(StuckWorkTest, ACauseIsToldAgainOnlyAfterItHasEnded) {
   Start(R"({"CPU": 2})");
   TaskId task = Submit(R"({"none": 1})");
   EXPECT_EQ(LookFor(10).size(), 1u);
-  // One that goes for less than five seconds has not ended.
+  // A cause that is absent for less than five seconds has not ended.
   ASSERT_TRUE(scheduler_->Cancel(task));
   EXPECT_EQ(LookFor(3), Told());
   task = Submit(R"({"none": 1})");

@@ -1,4 +1,4 @@
-// Results that come faster than their driver takes them: each of them arrives, and the raylet's memory stays bounded.
+// Results that come faster than their driver takes them. Each of them arrives, and the raylet's memory stays bounded.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <unistd.h>
@@ -86,7 +86,7 @@ class LateDriverTest : public ::testing::TestWithParam<Load> {
 #endif
   }
 
-  // Stops it while results arrive, until all that goes on without it has ended.
+  // Stops the driver while results arrive, until all work that goes on without it has ended.
   void StopDriverForAWhile() {
     ASSERT_TRUE(Eventually(60s, [&] { return !driver_->Running() || Submitted(); }));
     driver_->Signal(SIGSTOP);

@@ -1,5 +1,5 @@
-// Ownership on one machine: no object that a living process refers to is lost by another's death, and
-// nothing is left at the end.
+// Ownership on one machine. The death of a process loses no object that a living one refers to, and nothing is left at
+// the end.
 #include <gtest/gtest.h>
 #include <signal.h>
 

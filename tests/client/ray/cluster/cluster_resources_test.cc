@@ -96,7 +96,7 @@ TEST_F(ClusterResourcesTest, InfeasibleTaskStaysPendingAndHoldsUpNobody) {
   EXPECT_FALSE(Ready(unknown, 0));
 }
 
-// Short tasks are sent ahead to busy workers: those among them that can never run must not go along.
+// Short tasks are sent ahead to busy workers. Tasks that can never run must not go with them.
 TEST_F(ClusterResourcesTest, TasksThatAskForAMissingResourceNeverRunAmongOthers) {
   Start("2");
   std::vector<ray::ObjectRef<int>> ordinary, never;
