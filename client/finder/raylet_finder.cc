@@ -15,8 +15,8 @@ namespace {
 
 constexpr Duration kAnswerPatience = std::chrono::seconds(1);  // for the answer of a raylet here, which may hang
 constexpr Duration kReachPatience = std::chrono::seconds(3);   // for the answer of the raylet at the address
-constexpr Duration kJoinPatience =
-    std::chrono::seconds(2);  // for a raylet here that is about to start, or to join the cluster
+// The wait for a raylet here that is about to start, or to join the cluster.
+constexpr Duration kJoinPatience = std::chrono::seconds(2);
 constexpr Duration kJoinPause = std::chrono::milliseconds(50);
 constexpr uint64_t kRegisterRequest = 1;
 

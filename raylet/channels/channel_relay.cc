@@ -330,8 +330,8 @@ void ChannelRelay::EndWhenDone(Relay& relay) {
     return;
   }
   if (!relay.worker_gone) return;
-  if (const auto more = relay.end->Peek(); relay.reads && more && more->has_value())
-    return;  // the process waits for credit
+  // With a record left to read, the relay waits for credit and does not end yet.
+  if (const auto more = relay.end->Peek(); relay.reads && more && more->has_value()) return;
   // The worker runs one call at a time, so it did not begin the later ones.
   if (!relay.unanswered.empty()) events_.OnUntold(relay.store_client, relay.unanswered.front());
   if (!relay.caller_gone) Refuse(relay.node, relay.number, {});

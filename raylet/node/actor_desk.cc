@@ -122,8 +122,8 @@ Result<void> ActorDesk::OnEndActor(const NodeId& node, const Frame& frame) {
   const auto notice = ParseAboutActor<wire::EndActorNoticeT>(frame.body);
   if (!notice) return Fail(notice.error());
   const HostedActors::Hosted* const hosted = hosted_.Find(notice->actor);
-  if (hosted == nullptr || hosted->home() != node)
-    return {};  // the actor's end, or the creation, is on its way to the home
+  // The actor's end, or the creation, is on its way to the home.
+  if (hosted == nullptr || hosted->home() != node) return {};
   if (hosted->worker != 0) {
     queue_->EndWorker(hosted->worker, notice->message.at_once);
     return {};

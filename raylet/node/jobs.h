@@ -63,8 +63,8 @@ class Jobs {
 
  private:
   std::map<JobId, Job> jobs_;
-  std::map<std::pair<NodeId, JobId>, JobId>
-      from_elsewhere_;  // our number of a job, by its machine and its number there
+  // Our number of another machine's job, by that machine and the job's number there.
+  std::map<std::pair<NodeId, JobId>, JobId> from_elsewhere_;
   JobId next_ = 1;
 };
 

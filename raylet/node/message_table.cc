@@ -32,8 +32,8 @@ struct ProcessRow {
   RayletMessage type;
   Result<void> (*hear)(const Desks&, ProcessSession&, const Frame&);
 };
-constexpr decltype(ProcessRow::hear) kOnlySent =
-    nullptr;  // the raylet sends it, or a process sends it before it has registered
+// The row of a message that only the raylet sends, or that comes before a process has registered.
+constexpr decltype(ProcessRow::hear) kOnlySent = nullptr;
 constexpr ProcessRow kProcessRows[] = {
     {RayletMessage::Register, kOnlySent},
     {RayletMessage::RegisterReply, kOnlySent},

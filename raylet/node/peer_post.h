@@ -48,8 +48,8 @@ class PeerPost {
   const NodeId& node() const { return node_; }        // this one
   MachineNumber machine() const { return machine_; }  // part of every process number of this machine
   std::string OwnAddress() const;                     // where others reach this one; empty without other machines
-  std::vector<std::string> KnownAddresses()
-      const;  // of dead nodes, too: any address of the cluster helps a program to find it
+  // Includes dead nodes, because any address of the cluster helps a program to find it.
+  std::vector<std::string> KnownAddresses() const;
   std::string AddressOf(const NodeId& node) const;        // for people
   std::string AddressOfProcess(ProcessId process) const;  // empty where its machine is not known
   std::string WhyLost(const NodeId& node) const;          // empty where that is not known
@@ -77,8 +77,8 @@ class PeerPost {
   Loop& loop_;
   const Clock& clock_;
   const NodeId node_;
-  const MachineNumber machine_ =
-      NewMachineNumber();  // drawn even without a cluster, so that no other raylet's processes are taken for ours
+  // Drawn even without a cluster, so that no other raylet's processes are taken for ours.
+  const MachineNumber machine_ = NewMachineNumber();
   ClusterView view_;
   std::unique_ptr<PeerLinks> links_;  // null: not joined
   PeerOutboxes outboxes_;

@@ -29,13 +29,12 @@ class Raylet final : public StoreLink::Handler {
   Result<void> JoinPeers();
   // This raylet's record for the control store; after JoinPeers.
   NodeRecord OwnRecord() const { return post_.OwnRecord(); }
-  void KnowNodes(const std::vector<NodeRecord>&
-                     nodes);  // the living nodes that the control store lists: this raylet dials all of them
+  // `nodes`: the living nodes that the control store lists. This raylet dials all of them.
+  void KnowNodes(const std::vector<NodeRecord>& nodes);
   void SetControl(const ControlParts& control) { status_.SetControl(control); }
   void ShareNames(ControlLink& control) { actors_.ShareNames(control); }  // from now on; it lives as long as we do
-  std::string PeerAddress() const {
-    return post_.OwnAddress();
-  }  // where others reach this one; empty without other machines
+  // Where others reach this one; empty without other machines.
+  std::string PeerAddress() const { return post_.OwnAddress(); }
   // Refuses new work, ends the workers and removes the socket. Then `stopped` is called, once. kAsk asks the workers to
   // end within stop_grace. kKill kills them at once, because no process is left that needs them; it may follow a kAsk.
   enum class Ending { kAsk, kKill };

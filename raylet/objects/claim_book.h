@@ -57,8 +57,8 @@ class ClaimBook {
   Claims claims_;
   std::unordered_map<ProcessId, std::unordered_set<ObjectId>> by_owner_;    // of claims_
   std::unordered_map<ProcessId, std::unordered_set<ObjectId>> by_claimer_;  // of claims_
-  std::unordered_map<ProcessId, bool>
-      ended_;  // whether settled; erased once it is settled and none of its objects is claimed
+  // The ended owners, and whether each is settled. Erased once it is settled and none of its objects is claimed.
+  std::unordered_map<ProcessId, bool> ended_;
   Orders orders_;
 };
 

@@ -47,8 +47,8 @@ std::vector<NodeId> ObjectLocator::TakeLocating(const ObjectId& object) {
 void ObjectLocator::OnCopiesSealed(const NodeId& node, const wire::CopiesSealedNoticeT& notice) {
   for (const wire::SizedObject& added : notice.objects) {
     const auto object = FromWire<ObjectId>(added.object());
-    if (!machine_.OwnerLives(OwnerOf(object)) &&
-        !machine_.IsKept(object)) {  // the object was freed while the copy was made
+    // The object may have been freed while the copy was made.
+    if (!machine_.OwnerLives(OwnerOf(object)) && !machine_.IsKept(object)) {
       messages_.free[node].objects.push_back(added.object());
       continue;
     }

@@ -392,8 +392,8 @@ void ObjectReceiver::End(PullNumber pull, const Error& why, bool tell_sender) {
   if (tell_sender) under_way.connection->Tell(wire::BulkMessage::PullStop, pull, wire::EmptyNoticeT());
   uint64_t good_bytes = 0;
   if (const auto arriving = arriving_.find(under_way.object); arriving != arriving_.end()) {
-    const bool whole =
-        arriving->second.good_bytes == arriving->second.sizes.total();  // all bytes came and could not be sealed
+    // True where all bytes came and the object could not be sealed.
+    const bool whole = arriving->second.good_bytes == arriving->second.sizes.total();
     if (whole || kept_bytes_ + arriving->second.sizes.total() > limits_.kept_bytes_max) {
       Drop(under_way.object);
     } else {

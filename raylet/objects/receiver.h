@@ -79,8 +79,8 @@ class ObjectReceiver {
     ObjectSizes sizes;
     uint64_t good_bytes = 0;
     client::ObjectWriter writer;
-    std::unique_ptr<std::byte[]>
-        small;          // a small object has this instead of the writer, and is created and sealed in one step
+    // A small object has this instead of the writer, and is created and sealed in one step.
+    std::unique_ptr<std::byte[]> small;
     bool kept = false;  // counted in kept_bytes_
     std::byte* At(uint64_t offset) const;
   };

@@ -111,8 +111,8 @@ void ObjectTransfer::Free(std::span<const ObjectId> objects) {
 }
 
 void ObjectTransfer::FreeAllOf(MachineNumber machine) {
-  const auto all =
-      store_->List();  // the list of this moment: a machine that comes back may bring the same objects again
+  // The list of this moment: a machine that comes back may bring the same objects again.
+  const auto all = store_->List();
   if (!all) return;
   std::vector<ObjectId> gone;
   for (const client::ObjectInfo& each : *all)

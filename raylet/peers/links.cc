@@ -185,8 +185,8 @@ void PeerLinks::OnProvenDialed(PeerConnection& connection) {
                              {ErrorCode::kWrongState, StrCat("another raylet serves ", identity.address, " now")});
   }
   dialer_.Proven(link.dialed, identity.node);
-  if (identity.node < options_.own.node)
-    return connection.Accept({});  // the other side refuses, because it dials itself
+  // The other side refuses, because it dials itself.
+  if (identity.node < options_.own.node) return connection.Accept({});
   Peer& peer = peers_[identity.node];
   if (InTouch(identity.node)) return connection.Close({ErrorCode::kAlreadyExists, "the two are connected already"});
   // The greeting says how many messages this side has taken, so nothing more may come over the old connection.

@@ -7,8 +7,8 @@ namespace raylet {
 
 struct SchedulerLimits {
   size_t workers_max = 256;  // processes of all jobs, actors' included
-  size_t starting_max =
-      8;  // processes that are being started at a time; a job below its share may exceed it (StartMissing)
+  // Processes that are being started at a time; a job below its share may exceed it (StartMissing).
+  size_t starting_max = 8;
   size_t start_attempts = 3;             // failed starts in a row before a job's ready tasks fail
   size_t tasks_per_job_max = 1'000'000;  // waiting, ready and running
   size_t task_bytes_per_job_max = size_t{1} << 30;

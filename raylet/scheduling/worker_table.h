@@ -32,10 +32,10 @@ class WorkerTable {
     QueuedTask* task = nullptr;  // kBusy, unless its actor has been constructed
     TaskPtr hosts;               // of an actor that has been constructed: its creation
     ResourceNeeds held;          // kBusy, kStopping
-    std::deque<QueuedTask*>
-        ahead;               // behind `task`, in order; each asks for exactly the resources that the worker holds
-    size_t ahead_bytes = 0;  // their bodies
-    bool recalling = false;  // the worker was asked to give them back
+    // The tasks behind `task`, in order. Each asks for exactly the resources that the worker holds.
+    std::deque<QueuedTask*> ahead;
+    size_t ahead_bytes = 0;           // their bodies
+    bool recalling = false;           // the worker was asked to give them back
     bool may_not_have_begun = false;  // `task` was recalled before its turn came
     AheadPace pace;
     uint64_t idle_since = 0;  // kIdle: order

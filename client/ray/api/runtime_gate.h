@@ -57,9 +57,8 @@ class RuntimeGate final : public Runtime {
   class Call {
    public:
     explicit Call(const RuntimeGate& gate);
-    ~Call() {
-      gate_.inside_.fetch_sub(1, std::memory_order_release);
-    }  // with the load in Quiet: the call's effects are visible
+    // Release, paired with the load in Quiet: a thread that finds the gate quiet sees the call's effects.
+    ~Call() { gate_.inside_.fetch_sub(1, std::memory_order_release); }
     Call(const Call&) = delete;
     Call& operator=(const Call&) = delete;
     Runtime* operator->() const { return runtime_; }

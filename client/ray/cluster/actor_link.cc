@@ -218,8 +218,8 @@ void ActorLink::Restarting(const Failure& failure) {
   bool open = false;
   {
     const MutexLock lock(mutex_);
-    if (state_ != State::kOpen && state_ != State::kClosing)
-      return;  // an open under way is answered when the actor is back
+    // An open under way is answered when the actor is back.
+    if (state_ != State::kOpen && state_ != State::kClosing) return;
     channel = std::move(channel_);
     channel_ = nullptr;
     state_ = State::kNew;

@@ -91,17 +91,17 @@ class ActorLink : public std::enable_shared_from_this<ActorLink> {
   State state_ RAYLET_GUARDED_BY(mutex_) = State::kNew;
   std::shared_ptr<CallChannel> channel_ RAYLET_GUARDED_BY(mutex_);  // iff kOpen or kClosing
   std::deque<Call> queue_ RAYLET_GUARDED_BY(mutex_);                // at most kCallsInFlightMax
-  size_t queued_bytes_ RAYLET_GUARDED_BY(mutex_) =
-      0;  // of the queued calls' arguments; past kQueuedCallBytesMax a caller waits
-  const ClusterObject* waiting_for_ RAYLET_GUARDED_BY(mutex_) =
-      nullptr;  // the object that the first queued call waits for
+  // The bytes of the queued calls' arguments. Past kQueuedCallBytesMax a caller waits.
+  size_t queued_bytes_ RAYLET_GUARDED_BY(mutex_) = 0;
+  // The object that the first queued call waits for.
+  const ClusterObject* waiting_for_ RAYLET_GUARDED_BY(mutex_) = nullptr;
   FailurePtr dead_ RAYLET_GUARDED_BY(mutex_);
   LendId creation_lend_ RAYLET_GUARDED_BY(mutex_) = 0;
   size_t handles_ RAYLET_GUARDED_BY(mutex_) = 0;
   bool finished_ RAYLET_GUARDED_BY(mutex_) = false;
   bool broken_ RAYLET_GUARDED_BY(mutex_) = false;  // kDead here, while the raylet takes the actor for alive
-  std::shared_ptr<ActorLink> lingering_
-      RAYLET_GUARDED_BY(mutex_);      // this link, from the last handle until the last reply
+  // This link, from the last handle until the last reply.
+  std::shared_ptr<ActorLink> lingering_ RAYLET_GUARDED_BY(mutex_);
   std::atomic<bool> queued_{false};   // set under mutex_: queue_ has calls; read without it by AfterReplies
   std::atomic<bool> lingers_{false};  // likewise: lingering_ is set
 };

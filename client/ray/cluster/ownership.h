@@ -75,8 +75,8 @@ class Ownership {
     ProcessId borrower = 0;
     Holds holds;
     bool over = false;  // no process will return it: it stays until all of `tried` are settled
-    std::vector<ProcessId>
-        tried;  // processes that may have had the lend, ended and not settled, while the borrower was not known
+    // Processes that may have had the lend, ended and not settled, while the borrower was not known.
+    std::vector<ProcessId> tried;
   };
   using Lends = std::unordered_map<LendId, Lent>;
   bool IsDeadLocked(ProcessId process) const RAYLET_REQUIRES(mutex_);
