@@ -1,6 +1,6 @@
-// The metadata of a value that the ray:: layer puts into the store: a mark, then the ids of the objects and arrays that
-// the value refers to, 20 bytes each. So a machine that keeps a value for others need not read it to know which other
-// objects it must keep. Arrays have a header of their own.
+// The metadata of a value of the ray:: layer in the store: a mark, then the ids of the objects and arrays in the value,
+// 20 bytes each. So a machine that keeps a value for others need not read it to know which other objects it must keep.
+// Arrays have a header of their own.
 #pragma once
 
 #include <span>

@@ -46,7 +46,7 @@ class Jobs {
 
   // ---- ends
   void DriverGone(JobId id) { jobs_.at(id).driver = 0; }
-  // Returns the machines that have its program, which must hear that it has ended for good.
+  // Returns the machines that have the job's program. They must hear that the job has ended for good.
   std::set<NodeId> End(JobId id, bool for_good);
   // That machine is lost, and has no program of ours any more. Returns its jobs here that have not ended yet.
   std::vector<JobId> MachineGone(const NodeId& node);

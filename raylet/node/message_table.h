@@ -14,7 +14,7 @@
 
 namespace raylet {
 
-// Whoever hears messages.
+// The desks that hear messages.
 using Desks = std::tuple<TaskDesk&, ForwardDesk&, ActorDesk&, ActorFinder&, ChannelDesk&, CallChannels&, ObjectDesk&,
                          ClaimDesk&, NodeStatus&, Ends&>;
 

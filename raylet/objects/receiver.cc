@@ -353,7 +353,7 @@ void ObjectReceiver::Seal(PullNumber pull, const ObjectId& object) {
     const std::span<const std::byte> bytes(arriving.small.get(), arriving.sizes.total());
     const auto data = bytes.first(arriving.sizes.data_bytes);
     const auto sealed = store_->CreateAndSeal(object, data, bytes.subspan(data.size()), {.evict_if_full = true});
-    auto here = store_->TryGet(object);  // whoever made it
+    auto here = store_->TryGet(object);  // whichever process made it
     if (!here)
       view = Fail(here.error());
     else if (here->has_value())

@@ -76,8 +76,8 @@ class PeerDialer {
              const Sessions& sessions, Random random);
 
   // ---- addresses
-  // A raylet is at this address, or will be; `node` is its id, if known. kInvalid for an address without a port, or one
-  // that stands for every address.
+  // Dials the address from now on. `node` is the id of the raylet there, if known. kInvalid for an address without a
+  // port, or one that stands for every address.
   Result<void> Seek(const TcpAddress& address, const NodeId& node);
   void Forget(const std::string& address);  // the address is not sought any more; its session goes on
   // That raylet asks to be dialed, because it may not dial itself. kInvalid: its address cannot be dialed.

@@ -1,7 +1,7 @@
-// ClusterView: this raylet's knowledge of the other machines: which there are, their resources, what is free, and what
-// our own work there takes. Pure; the raylet's loop thread. A load report is up to half a second old. The view adds the
-// work that we have sent since, and does not count twice what the report already counts. So FreeAt never promises the
-// same unit to two tasks of ours.
+// ClusterView: this raylet's knowledge of the other machines: their states, their total and free resources, and the
+// resources that our own work there takes. Pure; the raylet's loop thread. A load report is up to half a second old.
+// The view adds the work that we have sent since, and does not count twice what the report already counts. So FreeAt
+// never promises the same unit to two tasks of ours.
 #pragma once
 
 #include <cstdint>

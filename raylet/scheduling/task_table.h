@@ -46,7 +46,7 @@ class TaskTable {
   std::unordered_map<TaskId, QueuedTask>& all() { return tasks_; }
   size_t size() const { return tasks_.size(); }
   bool HasTasksOf(ProcessId owner) const { return owned_.contains(owner); }
-  // What the tasks of each machine ask for.
+  // The resources that the tasks of each machine ask for.
   std::map<NodeId, RemoteWork> FromElsewhere() const;
 
   void WaitFor(QueuedTask* task, const std::vector<ObjectId>& objects);

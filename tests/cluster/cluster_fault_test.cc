@@ -156,7 +156,7 @@ raylet::Bytes HelloOfVersions(uint16_t least, uint16_t most) {
   return bytes;
 }
 
-// What the other side says until it closes.
+// The text that the other side sends until it closes.
 std::string Answer(const UniqueFd& fd) {
   std::string answer;
   char bytes[4096];

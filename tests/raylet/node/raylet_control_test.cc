@@ -190,7 +190,7 @@ TEST_F(RayletHead, DoesNotServeWithoutAControlStoreOfItsOwn) {
   const std::string port = StrCat(LocalAddressOf(taken->get())->port());
   Expect(Run({"--head", "--head-port", port}), 1,
          {"somebody listens on 127.0.0.1:" + port, "--head-port", "--control"});
-  // What Redis itself refuses is in its own words.
+  // The error has redis-server's own output.
   const std::string program = folder_.File("redis-server");
   std::ofstream(program) << "#!/bin/sh\necho starting; cat \"$1\"; echo no room for a log; exit 7\n";
   ::chmod(program.c_str(), 0700);

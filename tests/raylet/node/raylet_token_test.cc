@@ -34,7 +34,7 @@ class HomeRaylet {
   }
   std::string socket() const { return folder_.File("raylet"); }
   DaemonProcess& daemon() { return *daemon_; }
-  // Where other raylets reach it, once it serves.
+  // The address at which other raylets reach it, once it serves.
   std::string Address() {
     const std::string mark = "other raylets at ";
     EXPECT_TRUE(Says(mark)) << daemon_->Output();

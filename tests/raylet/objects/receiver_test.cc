@@ -20,7 +20,7 @@ class ObjectReceiverTest : public testing::Test {
   Machine to_{"32M"};
 };
 
-// What the sender says for one object, in bytes.
+// The bytes that the sender writes for one object.
 uint64_t StreamBytes(const ObjectSizes& sizes) {
   wire::PullHeaderT header;
   header.data_bytes = sizes.data_bytes;

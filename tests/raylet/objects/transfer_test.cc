@@ -73,7 +73,7 @@ class Node final : public ObjectTransfer::Handler {
             Deadline deadline = Deadline::Never()) {
     Run([&] { EXPECT_TRUE(transfer->pulls().Want(object, wanter, priority, deadline)); });
   }
-  // What the wanters of an object have been told, once `wanter` has been.
+  // The error that `wanter` has been told about the object; waits for it.
   Error Told(const ObjectId& object, Wanter wanter) {
     std::unique_lock lock(mutex_);
     const bool told = changed_.wait_for(lock, std::chrono::seconds(30), [&] {

@@ -166,8 +166,8 @@ class RAYLET_API UnpackScope {
 
 // ---- functions that run in workers ---------------------------------------------------------------------------------
 
-// What a worker calls: unpacks the arguments, calls the user's function and packs the result. `instance` is the actor's
-// object for methods, null otherwise. User exceptions pass through; worker_loop catches them.
+// The function that a worker calls. It unpacks the arguments, calls the user's function and packs the result.
+// `instance` is the actor's object for methods, null otherwise. User exceptions pass through; worker_loop catches them.
 using Invoker = Packed (*)(const void* target, size_t target_bytes, void* instance,
                            std::span<const PackedView> arguments);
 

@@ -113,8 +113,8 @@ class Witness {
 };
 inline bool RestartedInATask() { return ray::WasCurrentActorRestarted(); }
 
-// Breaks the rules of call channels from inside: claims in every ring of replies of this process more than a ring
-// holds, rings all doorbells, and stays busy for `ms`.
+// Breaks the rules of call channels from inside. In every ring of replies of this process it claims more than a ring
+// holds. It rings all doorbells, and stays busy for `ms`.
 class Vandal {
  public:
   static Vandal* Create() { return new Vandal(); }
