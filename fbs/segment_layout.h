@@ -80,7 +80,7 @@ struct IndexCounters {
   std::atomic<uint64_t> creates, seals, deletes, evictions, evicted_bytes, full_failures;
   std::atomic<uint64_t> clients;
   std::atomic<uint64_t> bytes_received, bytes_sent;  // over the socket
-  std::atomic<uint64_t> watched_ids;                 // seals for which clients wait
+  std::atomic<uint64_t> watched_ids;                 // seals that clients wait to be told of
 };
 
 constexpr uint32_t kBucketCount = 1024;  // futex words for blocked gets

@@ -45,9 +45,8 @@ struct ObjectInfo {
 
 class StoreClient {
  public:
-  // kNotRunning when nobody serves `socket`; with `retry`, only after attempts until the deadline. `name` is for
-  // people. `heir` is the number of the client that inherits this client's objects at its end; 0: they are deleted
-  // then.
+  // kNotRunning when nobody serves `socket`; tried again until the deadline only where `retry`. `name` is for people.
+  // `heir` is the number of another client, which inherits what this one owns at its end; 0: it is deleted then.
   static Result<std::shared_ptr<StoreClient>> Connect(const std::string& socket, const std::string& name,
                                                       Deadline deadline, bool retry, uint32_t heir = 0);
   ~StoreClient();

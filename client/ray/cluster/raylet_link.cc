@@ -22,7 +22,7 @@ namespace raylet::client {
 namespace {
 
 constexpr Duration kSendPatience = std::chrono::seconds(30);
-constexpr int kFramesPerRing = 64;  // frames that came together share one wake
+constexpr int kFramesPerRing = 64;  // that came together: one wake for all of them
 
 uint16_t TypeNumber(wire::RayletMessage type) { return static_cast<uint16_t>(type); }
 

@@ -1,5 +1,6 @@
-// TaskSubmitter: turns a function's name and arguments into a TaskSpec for the raylet, for tasks and for creations of
-// actors. Owned by ClusterParts; any thread. The thread that makes the last argument of a task ready sends the task.
+// TaskSubmitter: from a function's name and arguments to a TaskSpec at the raylet, for tasks and
+// for creations of actors. Owned by ClusterParts; any thread. A task whose arguments are not ready
+// is sent by whoever makes the last of them ready.
 #pragma once
 
 #include <atomic>
