@@ -6,9 +6,9 @@
 
 namespace raylet {
 
-// As AvailableMemoryBytes() of shm_segment.h, but reads /proc and /sys below `root`, so that a test
-// can lay out its own machine. Returns the smaller of MemAvailable and what each memory cgroup (v2
-// or v1) above us leaves. File cache that a cgroup can reclaim does not count as used.
+// As AvailableMemoryBytes() of shm_segment.h, but reads /proc and /sys below `root`, so that a test can lay out its own
+// machine. Returns the smallest of MemAvailable and the rest of each memory cgroup (v2 or v1) above this process. File
+// cache that a cgroup can reclaim does not count as used.
 size_t AvailableMemoryBytesBelow(const std::string& root);
 
 }  // namespace raylet

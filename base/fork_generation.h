@@ -1,5 +1,5 @@
-// ForkGeneration: how many forks lie between the start of this program and this process. Whoever remembers it can tell
-// a child of fork() from its parent without a system call or a lock. Any thread.
+// ForkGeneration: how many forks lie between the start of this program and this process. An object that remembers the
+// generation can tell a child of fork() from its parent, without a system call or a lock. Any thread.
 #pragma once
 
 #include <atomic>
@@ -12,7 +12,7 @@ namespace fork_internal {
 extern std::atomic<uint64_t> generation;
 }  // namespace fork_internal
 
-// From now on forks are counted. Call it before the generation is remembered; more than once does no harm.
+// Starts to count forks. Call it before anything remembers the generation; more than once does no harm.
 void CountForks();
 
 // One relaxed load.

@@ -21,7 +21,7 @@ namespace raylet {
 struct FramedSocketLimits {
   size_t body_bytes_max = kFrameBodyBytesMax;
   size_t queued_bytes_max = size_t{64} << 20;  // unsent output; past this the reader is a kSlowConsumer
-  size_t received_fds_max = 8;                 // descriptors not yet taken
+  size_t received_fds_max = 8;                 // descriptors that the owner has not taken yet
   // The reader is behind once more bytes than the first limit wait for it, until no more than the
   // second limit wait.
   size_t behind_bytes = SIZE_MAX;

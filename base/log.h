@@ -13,7 +13,7 @@ namespace raylet {
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
 Result<LogLevel> ParseLogLevel(std::string_view name);  // debug, info, warning, error
-void SetLogLevel(LogLevel level);                       // from now on; kWarning at first
+void SetLogLevel(LogLevel level);                       // from now on; kWarning until then
 bool LogEnabled(LogLevel level);
 void LogLine(LogLevel level, const std::string& text);
 

@@ -35,8 +35,8 @@ class Loop {
   // thread only. Work that `work` asks for runs before that wait too. Dropped when the loop stops
   // first.
   void AtEndOfTurn(std::function<void()> work);
-  // Measures turns from now on: how long the loop works without looking for events. `clock` must
-  // stand still while the thread waits, as a CPU clock does, and outlives this. Loop's thread only.
+  // Measures turns from now on: how long the loop works without looking for events. `clock` stands still while the
+  // thread waits, as a CPU clock does. It outlives the loop. Loop's thread only.
   void MeasureTurns(const Clock& clock);
   Duration TakeLongestTurn();  // since its last call; loop's thread only
   uv_loop_s* raw();

@@ -130,7 +130,7 @@ void RingProducer::BeginAnew() {
   header_->base.store(base_, std::memory_order_relaxed);
   if (lap > kKeptBytes) short_laps_ = 0;
   if (touched_ <= kKeptBytes || ++short_laps_ < kShortLapsUntilGivenBack) return;
-  // Whole pages only. Where the memory is of another kind the call fails, and the pages stay.
+  // Whole pages only. In memory of another kind the call fails, and the pages stay.
   const uintptr_t first = (std::bit_cast<uintptr_t>(data_ + kKeptBytes) + kPageBytes - 1) / kPageBytes;
   const uintptr_t end = std::bit_cast<uintptr_t>(data_ + touched_) / kPageBytes;
   if (end > first) ::madvise(std::bit_cast<void*>(first * kPageBytes), (end - first) * kPageBytes, MADV_REMOVE);
@@ -243,9 +243,9 @@ void RingConsumer::Pop() {
   PublishHead(*header_, head_);
 }
 
-// A record and the padding before it have less than twice a record's most, which is half a ring.
-// So a producer finds the ring full only with half a ring to pop before it. Whoever pops that far
-// says so here after at least one of those pops.
+// A record and the padding before it have less than twice a record's most, which is half a ring. So a producer finds
+// the ring full only with half a ring to pop before it. A consumer that pops that far says so here after at least one
+// of those pops.
 bool RingConsumer::TakeRoomNews() {
   if (head_ - told_head_ < capacity_ / 8) return false;
   told_head_ = head_;

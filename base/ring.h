@@ -14,12 +14,11 @@
 
 namespace raylet {
 
-// In shared memory: a header, then `capacity` bytes (a power of two, at least 4096). Positions are
-// 64-bit counts of bytes that only grow. A record is {u32 size, u32 type} and its bytes, padded to
-// 8. A padding record precedes a record that would cross the end; its type is 0xffffffff.
-// The position `base` lies at the beginning of the bytes. An empty ring may begin there anew, and a
-// producer makes it do so rather than enter another page. So memory that is not reserved costs two
-// pages where one record at a time is under way.
+// In shared memory: a header, then `capacity` bytes (a power of two, at least 4096). Positions are 64-bit counts of
+// bytes that only grow. A record is {u32 size, u32 type} and its bytes, padded to 8. A padding record precedes a record
+// that would cross the end; its type is 0xffffffff. The position `base` lies at the beginning of the bytes. A producer
+// moves `base` of an empty ring rather than enter another page. So a ring in unreserved memory costs two pages while
+// one record at a time is under way.
 struct RingHeader {
   uint64_t magic = 0;
   uint64_t capacity = 0;
@@ -61,8 +60,8 @@ class RingProducer {
   size_t capacity_ = 0;
   uint64_t tail_ = 0;         // our own copy is the truth; the shared copy is for the consumer
   uint64_t base_ = 0;         // likewise
-  size_t touched_ = 0;        // how far laps came since pages were given back
-  int short_laps_ = 0;        // in a row, since a lap needed more than the pages that are kept
+  size_t touched_ = 0;        // how far laps have come since pages were last given back
+  int short_laps_ = 0;        // in a row, since the last lap that needed more than the pages kept
   uint64_t cached_head_ = 0;  // the last head seen; read again only when the ring looks full
   size_t reserved_bytes_ = kNothingReserved;
   bool broken_ = false;
@@ -77,9 +76,9 @@ class RingConsumer {
   // The next record, nothing when empty, kProtocolError when the shared side makes no sense.
   Result<std::optional<RingRecord>> Peek();
   void Pop();  // the record that Peek returned
-  // Whether a producer that found the ring full may have room since this was last true. Ask after
-  // the last Pop of a turn, and wake the producer if so. True at most once for each eighth of a
-  // ring, so that a wake costs little for each record.
+  // Whether there may be new room, since this was last true, for a producer that found the ring full. Ask after the
+  // last Pop of a turn, and wake the producer if so. True at most once for each eighth of a ring, so that a wake costs
+  // little for each record.
   bool TakeRoomNews();
 
  private:

@@ -41,7 +41,7 @@ class Mapping {
 
   std::byte* data_ = nullptr;
   size_t size_ = 0;
-  uint64_t generation_ = kInherited;  // the ForkGeneration that has it: in a child something else may lie there
+  uint64_t generation_ = kInherited;  // the ForkGeneration that maps it: in a child something else may lie there
 };
 
 // A memfd of `size` zero bytes, sealed against shrinking and growing. `reserve` takes all its pages

@@ -40,8 +40,8 @@ Result<TcpAddress> MakeTcpAddress(const std::string& host, uint16_t port);
 // Takes names too: asks the resolver, which may take seconds. Call it before a loop runs.
 Result<TcpAddress> ResolveTcpAddress(const std::string& host_and_port);
 
-// kAlreadyExists where somebody listens already, kNotAllowed, kInvalid where this machine does not
-// have the address.
+// kAlreadyExists where another process listens already. kNotAllowed. kInvalid where this machine does not have the
+// address.
 Result<UniqueFd> ListenTcp(const TcpAddress& address, int backlog);
 Result<TcpAddress> LocalAddressOf(int fd);
 Result<TcpAddress> RemoteAddressOf(int fd);

@@ -1,6 +1,5 @@
-// Annotations that say which mutex guards which data. clang checks them (-Wthread-safety);
-// tools.thread_safety does so in the test run. Other compilers ignore them. base/mutex.h has the
-// mutex to use with them.
+// Annotations that name the mutex of each guarded field. The test tools.thread_safety lets clang check them
+// (-Wthread-safety). Other compilers ignore them. base/mutex.h has the mutex to use with them.
 #pragma once
 
 #if defined(__clang__)

@@ -18,9 +18,9 @@ namespace raylet {
 constexpr size_t kSocketPathBytesMax = 107;
 constexpr size_t kFdsPerMessageMax = 8;
 
-// Binds `path` with mode 0600 and listens. The folder must exist and we must be able to write it.
-// Returns an error with the remedy for a path too long, an unreadable folder or an address in use.
-// Replaces a socket file that nobody serves (a connect is refused), since a dead process left it.
+// Binds `path` with mode 0600 and listens. The folder must exist and we must be able to write it. A path too long, an
+// unreadable folder and an address in use are errors that name the remedy. Replaces a socket file that nobody serves (a
+// connect is refused), since a dead process left it.
 Result<UniqueFd> ListenUnix(const std::string& path, int backlog);
 // The file of a socket from ListenUnix, for as long as that is served. Its end removes the file, unless a later daemon
 // has put its own there. Goes before the socket is closed.

@@ -62,18 +62,15 @@ bool SpinUntil(TimePoint until, Ready&& ready, int looks_per_yield = kLooksPerYi
   }
 }
 
-// SpinPark: waits for a condition that others make true and announce by Ring. One for each waiting
-// thread. It learns whether recent waits were short. Only then it spins (pause, sched_yield), for
-// `spin_max` at most; otherwise it parks at once.
+// SpinPark: waits for a condition that others make true and announce by Ring. One for each waiting thread. It measures
+// its waits. After short ones it spins (pause, sched_yield) for `spin_max` at most; after long ones it parks at once.
 class SpinPark {
  public:
   explicit SpinPark(Duration spin_max = std::chrono::microseconds(20)) : spin_max_(spin_max) {}
 
-  // True as soon as ready() is; false at the deadline. ready() is called often and must be cheap.
-  // `alive` is called at least once per `slice` while parked. When it returns false the wait ends
-  // at once with the value of ready().
-  // `before_park`, if given, runs once before the first park, for example to tell the scheduler
-  // that this thread blocks.
+  // True as soon as ready() is; false at the deadline. ready() is called often and must be cheap. `alive` is called at
+  // least once per `slice` while parked. Once `alive` returns false, the wait ends at once with the value of ready().
+  // `before_park`, if given, runs once before the first park. It may tell the scheduler that this thread blocks.
   bool WaitUntil(Doorbell& bell, Deadline deadline, const std::function<bool()>& ready,
                  const std::function<bool()>& alive, const std::function<void()>& before_park = {},
                  Duration slice = std::chrono::milliseconds(100));

@@ -17,15 +17,15 @@ namespace raylet {
 enum class CallRecordType : uint32_t {
   kCall = 1,         // caller -> actor
   kReply = 2,        // actor -> caller
-  kReleaseLend = 3,  // either way: the other side's lend has ended
-  kRefused = 4,      // actor -> caller: a record made no sense, and the actor takes no more; holds a sentence
+  kReleaseLend = 3,  // either way: ends a lend of the other side
+  kRefused = 4,      // actor -> caller: a record made no sense, and the actor takes no more; carries a sentence
 };
 
 constexpr size_t kChannelRingBytes = size_t{1} << 20;      // each way
 constexpr size_t kInlineValueBytesMax = size_t{64} << 10;  // larger values go through the store
 constexpr size_t kInlineCallBytesMax = size_t{192} << 10;  // all inline values of one record together
 constexpr size_t kCallArgumentsMax = 256;
-// Every record within these bounds fits into a ring, which takes records of a quarter of itself.
+// Every record within these bounds fits into a ring, whose largest record is a quarter of its capacity.
 constexpr size_t kRecordBytesMax = kChannelRingBytes / 4;
 constexpr size_t kRecordFieldBytesMax = 64 + 24 * kCallArgumentsMax;  // ids, numbers, sizes
 static_assert(kInlineCallBytesMax + kNameBytesMax + kRecordFieldBytesMax <= kRecordBytesMax);

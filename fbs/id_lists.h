@@ -1,4 +1,4 @@
-// Lists of ids, as messages and records carry them: whole, and in pieces that no message is too small for. Pure.
+// Lists of ids, as messages and records carry them: whole, or in pieces that fit into one message each. Pure.
 #pragma once
 
 #include <algorithm>
@@ -29,12 +29,12 @@ inline std::vector<wire::Id20> ToWire(std::span<const ObjectId> objects) {
   return ids;
 }
 
-// The ids as they lie, 20 bytes each. The view lives as long as they do.
+// The bytes of the ids, 20 each. The view lives as long as the ids.
 inline std::string_view BytesOf(std::span<const ObjectId> objects) {
   static_assert(sizeof(ObjectId) == ObjectId::kSize);
   return {reinterpret_cast<const char*>(objects.data()), objects.size_bytes()};
 }
-// As above, back; what is left over behind whole ids is ignored.
+// The ids in these bytes. Bytes left over after the last whole id are ignored.
 inline std::vector<ObjectId> IdsFromBytes(std::string_view bytes) {
   std::vector<ObjectId> objects;
   objects.reserve(bytes.size() / ObjectId::kSize);
@@ -43,7 +43,7 @@ inline std::vector<ObjectId> IdsFromBytes(std::string_view bytes) {
   return objects;
 }
 
-// Calls `tell` with the pieces of `all`, as vectors of at most kObjectsPerMessage; for none it does not call.
+// Calls `tell` with each piece of `all`, a vector of at most kObjectsPerMessage. An empty `all` means no call.
 template <class Element, class Tell>
 void InPieces(std::vector<Element> all, const Tell& tell) {
   if (all.empty()) return;

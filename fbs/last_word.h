@@ -1,7 +1,7 @@
-// LastWord: why the raylet ended a process's connection, written into the page of that process's
-// doorbell. A process that does not read has a full socket, which takes no more frames.
-// Always holds: the raylet writes it before it closes the socket, and the process reads it after
-// the socket's end. So the process never reads half of it.
+// LastWord: why the raylet ended a process's connection, written into the page of that process's doorbell. The socket
+// of a process that does not read is full and takes no frame, so the reason cannot go there.
+// Always holds: the raylet writes it before it closes the socket, and the process reads it after the socket's end. So
+// the process never reads half of it.
 #pragma once
 
 #include <optional>
@@ -27,7 +27,7 @@ static_assert(kLastWordOffset + sizeof(LastWord) <= kDoorbellPageBytes);
 // `doorbell` is the memory that came with Register. Writes nothing where that memory has no room
 // behind the Doorbell.
 Result<void> LeaveLastWord(int doorbell, const Error& reason);
-// Nothing where there is no last word, or where it makes no sense.
+// Nothing where there is no last word, or one that makes no sense.
 std::optional<Error> ReadLastWord(std::span<const std::byte> doorbell_page);
 
 }  // namespace raylet

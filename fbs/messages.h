@@ -23,7 +23,7 @@
 
 namespace raylet {
 
-namespace wire {  // of peer_object.fbs, which few need whole
+namespace wire {  // of peer_object.fbs, whose generated header few files need
 struct LocateRequest;
 struct LocatedNotice;
 struct CopiesSealedNotice;
@@ -40,12 +40,11 @@ constexpr const char* kBuild = RAYLET_VERSION;
 // The bounds of a FlatBuffer from outside.
 constexpr size_t kMessageDepthMax = 8;
 constexpr size_t kMessageTablesMax = 65536;  // arguments and resources are tables
-// Objects whose seals one client of the store waits for: 16 MiB of the store's memory, 8 MiB of
-// notices at most.
+// How many seals one client of the store may wait for: 16 MiB of the store's memory, 8 MiB of notices.
 constexpr size_t kWatchedIdsPerClientMax = 131072;
 constexpr size_t kStoreBodyBytesMax = size_t{1} << 20;  // small puts travel inline
 constexpr size_t kRayletBodyBytesMax = size_t{4} << 20;
-constexpr size_t kPeerBodyBytesMax = size_t{8} << 20;  // holds the largest message of a process, and more
+constexpr size_t kPeerBodyBytesMax = size_t{8} << 20;  // more than the largest message of a process
 
 using Bytes = std::vector<std::byte>;
 
@@ -72,9 +71,8 @@ size_t SharedTargetBytes(const wire::PeerHeartbeat& heartbeat);
 size_t SharedTargetBytes(const wire::PeerIntroduction& introduction);
 size_t SharedTargetBytes(const wire::JobProgramNotice& program);
 
-// Whether the elements of the table's vectors lie where their type may lie. FlatBuffers' verifier looks
-// at the lengths of vectors and not at their elements, so a table with elements of eight bytes is named
-// here.
+// Whether the elements of the table's vectors are aligned. FlatBuffers' verifier checks the lengths of vectors and not
+// the alignment of elements, so each table with elements of eight bytes has an overload here.
 template <class Table>
 bool ElementsAreAligned(const Table&) {
   return true;

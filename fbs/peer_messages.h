@@ -18,7 +18,7 @@
 namespace raylet {
 
 enum class PeerSubject : uint8_t {
-  kSession,   // wire::PeerMessage: the session's own messages, which have no number in it
+  kSession,   // wire::PeerMessage: the session's own messages, which carry no session number
   kChannels,  // wire::ChannelMessage
   kObjects,   // wire::ObjectMessage
   kBulk,      // wire::BulkMessage: on bulk connections only
@@ -28,7 +28,7 @@ enum class PeerSubject : uint8_t {
 
 struct PeerMessageRange {
   PeerSubject subject;
-  uint16_t first, last;  // both belong to it
+  uint16_t first, last;  // both belong to the range
 };
 
 // In the order of PeerSubject, which is the order of the numbers.

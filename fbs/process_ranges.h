@@ -1,5 +1,5 @@
-// ProcessRanges: a set of process numbers that stays small where neighbours come together, as the numbers of those that
-// have ended do: it has no more ranges than there are numbers left out between them. One thread at a time.
+// ProcessRanges: a set of process numbers, kept as ranges. It stays small for the processes of a machine that have
+// ended, because most of their numbers are neighbours. One thread at a time.
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,6 @@
-// The metadata of a value that the ray:: layer puts into the store: a mark, then the ids of the
-// objects and arrays that the value refers to, 20 bytes each. So a machine that keeps a value for
-// others knows what else it has to keep, without reading the value. Arrays have a header of their
-// own.
+// The metadata of a value of the ray:: layer in the store: a mark, then the ids of the objects and arrays in the value,
+// 20 bytes each. So a machine that keeps a value for others need not read it to know which other objects it must keep.
+// Arrays have a header of their own.
 #pragma once
 
 #include <span>
@@ -16,16 +15,17 @@ namespace raylet {
 constexpr char kValueMark = 'V';
 constexpr char kFailureMark = 'F';
 
-// A value names at most so many in its metadata; further ones are not kept for whoever claims it.
+// How many references a value names in its metadata. A raylet does not keep further ones for a process that claims the
+// value.
 constexpr size_t kReferencesInMetadataMax = 50'000;
 
-// A reply names at most so many that its lend covers.
+// How many references of its lend a reply names.
 constexpr size_t kReferencesInReplyMax = 5'000;
 
 std::string ValueMetadata(std::span<const ObjectId> references);
 bool IsValue(std::string_view metadata);
 bool IsFailure(std::string_view metadata);
-// None where it is no value's metadata.
+// None where the metadata is not a value's.
 std::vector<ObjectId> ReferencesIn(std::string_view metadata);
 
 }  // namespace raylet

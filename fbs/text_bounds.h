@@ -21,14 +21,14 @@ Result<void> CheckName(const char* what, const std::string& name);
 // Of a failure. Its message may quote the other texts.
 constexpr size_t kFailureTextBytesMax = size_t{16} << 10;
 constexpr size_t kFailureMessageBytesMax = size_t{48} << 10;
-// All texts of a failure together, and a failure encoded. Raylets may add some words to a failure that was cut.
+// The bound of a failure's texts together, and of the encoded failure. Raylets may add some words to a failure that was
+// cut.
 constexpr size_t kFailureBytesMax = size_t{128} << 10;
 static_assert(kFailureMessageBytesMax + 4 * kFailureTextBytesMax < kFailureBytesMax);
 
 // The text if it has at most this many bytes. Otherwise its beginning, with a note of its size.
 std::string Shortened(std::string text, size_t bytes_max);
-// Cuts each text of the failure to its bound. Whoever makes or passes on a failure calls it before
-// encoding.
+// Cuts each text of the failure to its bound. Code that makes or passes on a failure calls it before encoding.
 void Shorten(wire::FailureT& failure);
 size_t TextBytes(const wire::FailureT& failure);
 

@@ -17,7 +17,7 @@ namespace {
 constexpr double kControlTimeout = 5;  // seconds
 constexpr int kWorkersMax = 480;       // the rest of the store's clients are drivers, tools and this raylet
 
-// One machine must be meant: no group of them, and where another one is named, no "every address".
+// The address must name one machine: no group of machines and, for another machine, no "every address".
 Result<void> CheckOneMachine(const char* flag, const TcpAddress& address, bool another) {
   const std::string& host = address.host();
   const bool many = host.find(':') == std::string::npos
@@ -29,7 +29,7 @@ Result<void> CheckOneMachine(const char* flag, const TcpAddress& address, bool a
                                                   : ": name one of this machine's own; ip -brief address shows them"));
 }
 
-// Who names another machine must be reached from there, too.
+// A raylet that names another machine must be reachable from there, too.
 Result<void> CheckReachable(const ClusterOptions& cluster, const TcpAddress& other, const char* flag) {
   if (!cluster.listen.loopback() || other.loopback()) return {};
   return Fail(ErrorCode::kInvalid,
@@ -45,7 +45,7 @@ Result<PeerToken> MakeToken(const Flags& flags) {
   return UserToken(*path);
 }
 
-// Nothing where no flag says that there are other raylets.
+// Nothing if no flag asks for other raylets.
 Result<std::optional<ClusterOptions>> MakeClusterOptions(const Flags& flags) {
   if (flags.node_id.empty() && flags.node_ip.empty() && !flags.port && flags.token_file.empty() &&
       flags.peers.empty() && flags.control.empty() && !flags.head)

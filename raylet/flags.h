@@ -1,5 +1,5 @@
-// What the raylet's command line says, and what is made of it: the options of its parts, or the usage error that names
-// the flag, its limit and the remedy. Owned by main; before the loop runs, since names of machines are resolved here.
+// Flags: the raylet's command line. It becomes the options of the raylet's parts, or a usage error that names the flag,
+// its limit and the remedy. Owned by main, which calls it before the loop runs, since it resolves names of machines.
 #pragma once
 
 #include <optional>
@@ -37,10 +37,10 @@ struct Flags {
   std::optional<int> lifeline_fd;
 };
 
-// What no raylet can do, whatever else is there: amounts out of their limits, flags that say nothing without another.
+// Refuses what is wrong on every machine: amounts outside their limits, and flags that need another flag.
 Result<void> CheckFlags(const Flags& flags);
 
-// Of flags that CheckFlags has passed.
+// Takes flags that CheckFlags has passed.
 Result<RayletOptions> MakeOptions(const Flags& flags);
 // Nothing without --control and --head.
 Result<std::optional<ControlOptions>> MakeControlOptions(const Flags& flags, const RayletOptions& options);

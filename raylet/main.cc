@@ -1,5 +1,5 @@
-// raylet: the daemon of tasks and actors. Reads its flags, which flags.h makes sense of, builds its parts, runs until
-// it is told to stop. As `raylet status` it asks one that runs.
+// raylet: the daemon of tasks and actors. main reads the flags (flags.h), builds the parts and runs until it is told to
+// stop. `raylet status` asks a running raylet instead.
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -141,7 +141,7 @@ int Run(const Flags& flags) {
       char ignored[64];
       if (::read(*flags.lifeline_fd, ignored, sizeof ignored) > 0) return;
       lifeline.Cancel();
-      end(Raylet::Ending::kKill);  // whoever started this raylet is dead, or has no use for it any more
+      end(Raylet::Ending::kKill);  // the program that started this raylet is dead, or needs it no more
     });
     lifeline.Watch({true, false});
   }
@@ -232,7 +232,7 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    // A word that is none of ours is why what is required is missing, more often than not.
+    // An unknown word is the usual reason why a required flag is missing.
     const std::vector<std::string> unknown = app.remaining();
     if (error.get_exit_code() != 0 && !unknown.empty()) {
       return Complain({ErrorCode::kInvalid, StrCat("it knows no ", unknown.front(),

@@ -28,7 +28,7 @@ class Arena {
 
   // Takes all its memory now. kFull, with the numbers, when the machine has too little.
   static Result<std::unique_ptr<Arena>> Create(uint64_t capacity_bytes);
-  // From now on a thread touches unused pages in the background, before somebody uses them.
+  // Starts a thread that touches unused pages in the background, before an object uses them.
   void TouchAhead();
   ~Arena();
   Arena(const Arena&) = delete;

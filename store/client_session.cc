@@ -62,7 +62,7 @@ void ClientSession::Inherit(uint32_t ended, std::vector<ObjectId> objects) {
   SendInherited();
 }
 
-// A million objects make more notices than the socket may queue.
+// A million objects make more notices than the socket may queue, so they go in pieces.
 void ClientSession::SendInherited() {
   while (!inherited_.Empty() && !behind_ && !socket_.closed())
     Send(wire::StoreMessage::Inherited, 0, inherited_.TakeNext());

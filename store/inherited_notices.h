@@ -1,7 +1,7 @@
-// InheritedNotices: what one heir is still to be told of clients that have ended, in their order. Pure.
+// InheritedNotices: the notices about ended clients that one heir has not had yet, in the order of the ends. Pure.
 // Owned by the heir's session; loop thread only.
-// Always holds: each inheritance added gives one sequence of notices. The sequence has a last notice,
-// also when it has no objects.
+// Always holds: each inheritance added gives one sequence of notices. The sequence has a last notice, also when it has
+// no objects.
 #pragma once
 
 #include <cstddef>

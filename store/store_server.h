@@ -1,6 +1,6 @@
-// StoreServer: carries the verbs of ObjectStore between sockets and the store. It accepts clients,
-// keeps the sessions, lets creates wait for room, and wakes those who wait for a seal. main owns
-// it; loop thread only. It has a timer only while creates are blocked or objects are dying.
+// StoreServer: carries the verbs of ObjectStore between sockets and the store. It accepts clients, keeps the sessions,
+// lets creates wait for room, and wakes clients that wait for a seal. main owns it; loop thread only. It has a timer
+// only while creates are blocked or objects are dying.
 #pragma once
 
 #include <cstdint>

@@ -19,7 +19,7 @@
 
 using Parameters = ray::Array<float>;
 
-// What every process needs to know of the run.
+// The settings of a run, which every process needs.
 struct Job {
   int model = 1;  // fashion::ModelKind
   uint64_t epochs = 0, batch = 0, workers = 0, shards = 0, seed = 0;
@@ -222,7 +222,7 @@ int main(int argc, char** argv) {
   try {
     ray::RayConfig config;
     config.address = flags.address;
-    ray::Init(config);  // a worker stays in here
+    ray::Init(config);  // does not return in a worker
     const bool live = flags.progress == fashion::ProgressMode::kAlways ||
                       (flags.progress == fashion::ProgressMode::kAuto && fashion::CanRedraw(stdout));
     fashion::Progress progress(stdout, live, flags.log);

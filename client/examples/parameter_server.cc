@@ -1,5 +1,5 @@
-// The parameter server of Ray's 2018 post: an actor that hands out the current version of its parameters without
-// copying them, and makes the next version from every gradient it gets. First one server, then the parameters in shards
+// The parameter server of Ray's 2018 post. An actor hands out the current version of its parameters without copying
+// them, and makes the next version from every gradient that it gets. First one server, then the parameters in shards
 // over several of them; the workers' loop is the same.
 #include <algorithm>
 #include <cstdio>

@@ -13,9 +13,10 @@
 namespace raylet::client {
 namespace {
 
-constexpr Duration kAnswerPatience = std::chrono::seconds(1);  // of a raylet here; one that hangs takes no longer
-constexpr Duration kReachPatience = std::chrono::seconds(3);   // of whoever is at the address
-constexpr Duration kJoinPatience = std::chrono::seconds(2);    // a raylet here may be about to start, or to meet it
+constexpr Duration kAnswerPatience = std::chrono::seconds(1);  // for the answer of a raylet here, which may hang
+constexpr Duration kReachPatience = std::chrono::seconds(3);   // for the answer of the raylet at the address
+// The wait for a raylet here that is about to start, or to join the cluster.
+constexpr Duration kJoinPatience = std::chrono::seconds(2);
 constexpr Duration kJoinPause = std::chrono::milliseconds(50);
 constexpr uint64_t kRegisterRequest = 1;
 
@@ -47,7 +48,7 @@ Result<wire::RegisterReplyT> ReceiveWelcome(FrameConnection& connection, Deadlin
   return reply;
 }
 
-// Whether some raylet of this user is meant; another user's has no business here, whatever its name.
+// Connects only to a raylet of this user. Another user may have taken the name.
 Result<FrameConnection> ConnectToLocal(size_t index) {
   auto fd = ConnectAbstract(LocalRayletName(::geteuid(), index));
   if (!fd) return Fail(fd.error());

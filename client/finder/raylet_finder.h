@@ -1,7 +1,7 @@
-// How a process finds the raylet of its own machine. Shared memory is the machine's, so an address
-// host:port stands for a whole cluster: the process attaches to the raylet here that knows the address.
-// A raylet of a cluster listens at its socket's path and at an abstract name with its user's id. Such
-// names belong to a network namespace, leave no file, and go with their process. Any thread; no state.
+// How a process finds the raylet of its own machine. A process can share memory only with its own machine. So an
+// address host:port stands for a whole cluster, and the process attaches to the raylet here that knows the address. A
+// raylet of a cluster listens at its socket's path and at an abstract name with its user's id. Such names belong to a
+// network namespace, leave no file, and go with their process. Any thread; no state.
 #pragma once
 
 #include <cstddef>
@@ -19,22 +19,22 @@ namespace raylet::client {
 constexpr size_t kLocalRayletsMax = 256;
 std::string LocalRayletName(uid_t user, size_t index);
 
-// What a raylet of this machine says to a tool.
+// A raylet of this machine, as it describes itself to a tool.
 struct LocalRaylet {
   std::string socket;
-  std::vector<std::string> addresses;  // host:port of its own, then of those that it knows
+  std::vector<std::string> addresses;  // host:port: its own, then those of other raylets that it knows
 };
 
 // Registers as a tool, which may ask and do nothing else.
 Result<wire::RegisterReplyT> RegisterTool(FrameConnection& connection, Deadline deadline);
 
-// This user's raylets of a cluster that answer before the deadline. One that does not is passed over.
+// This user's raylets of clusters that answer before the deadline.
 std::vector<LocalRaylet> LocalRaylets(Deadline deadline);
 
-// The socket of the raylet to attach to: a path is one already; host names are resolved. kInvalid: no
-// address. kNotRunning: a name that is neither a file here nor host:port; or nothing answers there; or
-// no raylet of this machine is in that cluster. The message has the command that helps. A raylet may just
-// be joining, so the last answer takes some seconds.
+// The socket of the raylet to attach to. A path is returned as it is, and host names are resolved. kInvalid: no
+// address. kNotRunning: the address is neither a file here nor host:port, nothing answers there, or no raylet of this
+// machine is in that cluster. The message has the command that helps. A raylet may be joining just now, so the last of
+// these answers takes some seconds.
 Result<std::string> FindRaylet(const std::string& address);
 
 }  // namespace raylet::client

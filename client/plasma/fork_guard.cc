@@ -14,12 +14,12 @@ namespace raylet::client {
 
 namespace {
 
-constexpr int kRegisteredMax = 256;  // connections of one process; more are merely not closed in its children
+constexpr int kRegisteredMax = 256;  // connections of one process; further ones stay open in its children
 
 // Descriptor + 1; 0 is free. Constant-initialised and never destroyed: the handler below may run at any time.
 std::array<std::atomic<int>, kRegisteredMax> registered{};
 
-// In the child, on its only thread: nothing but system calls that are safe after a fork of a threaded process.
+// Runs in the child, on its only thread. It makes only system calls that are safe after a fork of a threaded process.
 void OnChild() {
   int null_fd = -1;
   for (std::atomic<int>& place : registered) {

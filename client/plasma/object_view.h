@@ -1,4 +1,4 @@
-// ObjectView: a sealed object, pinned while the view lives. Whoever called Get owns it; any thread may read, one thread
+// ObjectView: a sealed object, pinned while the view lives. The caller of Get owns it. Any thread may read; one thread
 // at a time may move or destroy it. The spans point into a read-only mapping: writing through them is a fault.
 // Move-only: where several parts of a program hold one object, let them share a std::shared_ptr<const ObjectView>.
 #pragma once

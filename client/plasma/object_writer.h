@@ -1,5 +1,5 @@
-// ObjectWriter: an object being written: its memory, and the duty to seal it. Whoever called Create owns it. Dropped
-// without a Seal it aborts the object. Its spans are writable until Seal; the writer is empty after Seal and Abort.
+// ObjectWriter: an object being written: its memory, and the duty to seal it. The caller of Create owns it. A writer
+// destroyed before Seal aborts the object. Its spans are writable until Seal; the writer is empty after Seal and Abort.
 #pragma once
 
 #include <cstddef>
@@ -25,7 +25,7 @@ class ObjectWriter {
   std::span<std::byte> data() const { return {data_, data_bytes_}; }              // 64-byte aligned
   std::span<std::byte> metadata() const { return {metadata_, metadata_bytes_}; }  // holds what Create was given
 
-  // Whatever the outcome, the writer is empty afterwards.
+  // The writer is empty afterwards, also after an error.
   Result<void> Seal() &&;               // returns when the object is visible to all
   Result<void> SealAsync() &&;          // visible soon; in order with this client's other requests
   Result<ObjectView> SealAndView() &&;  // sealed, and pinned without a gap in which it could be evicted

@@ -31,7 +31,7 @@ namespace {
 
 constexpr int kRetriesByDefault = 80;
 constexpr int64_t kRetryMs = 100;
-constexpr raylet::Duration kRetryPause = std::chrono::milliseconds(5);  // a daemon that starts is soon there
+constexpr raylet::Duration kRetryPause = std::chrono::milliseconds(5);  // short, since a starting daemon is ready soon
 constexpr raylet::Duration kAnswerPatience = std::chrono::seconds(5);
 
 const uint8_t* Bytes(std::span<const std::byte> bytes) { return reinterpret_cast<const uint8_t*>(bytes.data()); }
@@ -47,9 +47,8 @@ class PinnedBuffer final : public Buffer {
   const std::shared_ptr<const client::ObjectView> view_;
 };
 
-// An object between Create and the end of its buffer. Unsealed: the writer, which aborts when
-// nobody has this any more. Sealed while the buffer was held: a pin, so that the buffer stays what
-// it is.
+// An object between Create and the end of its buffer. Unsealed, it has the writer, which aborts when nobody holds the
+// creation any more. Sealed while the buffer was held, it has a pin, so that the buffer's bytes stay.
 struct Creation {
   client::ObjectWriter writer;
   client::ObjectView view;
@@ -136,8 +135,8 @@ class PlasmaClient::Impl {
     std::weak_ptr<Buffer> buffer;  // the caller's
   };
 
-  // In a child of the process that connected nothing of this is touched: a thread that does not exist there may have
-  // held the lock, or have been changing what it guards. A client that is not connected is nobody's.
+  // A child of the process that connected touches none of these fields. A thread that does not exist in the child may
+  // hold the lock, or may have been changing the guarded fields. A client that is not connected is nobody's.
   bool InChild() const {
     const uint64_t owner = owner_.load(std::memory_order_relaxed);
     return owner != 0 && owner != raylet::ForkGeneration() + 1;
@@ -160,7 +159,7 @@ class PlasmaClient::Impl {
     return raylet::Fail(ErrorCode::kDisconnected, "this client is not connected: call Connect first");
   }
 
-  // Takes the creation of `id` out of the table. Nothing is in there: says why.
+  // Takes the creation of `id` out of the table. Says why where there is none.
   Result<Unsealed> Take(const ObjectID& id, bool only_unheld) {
     if (InChild()) return Refuse();
     std::shared_ptr<client::StoreClient> store;
@@ -198,7 +197,7 @@ class PlasmaClient::Impl {
     return Status::OK();
   }
 
-  // Until Disconnect, which another thread may call meanwhile.
+  // Waits at most until Disconnect, which another thread may call meanwhile.
   Result<client::ObjectView> WaitFor(const std::shared_ptr<client::StoreClient>& store, const ObjectID& id,
                                      Deadline deadline) const {
     const auto connected = [&] {
@@ -238,7 +237,7 @@ class PlasmaClient::Impl {
 PlasmaClient::PlasmaClient() : impl_(std::make_unique<Impl>()) {}
 PlasmaClient::~PlasmaClient() {
   if (impl_->InChild())
-    static_cast<void>(impl_.release());  // what it holds is the parent's
+    static_cast<void>(impl_.release());  // its pins and connection are the parent's
   else
     (void)Disconnect();
 }
@@ -400,7 +399,8 @@ Status PlasmaClient::Release(const ObjectID& object_id) {
     store = impl_->store_;
   }
   if (store == nullptr) return Status::OK();  // Disconnect has released everything
-  // Programs that release what they created, as older clients had to: the buffer's end does that here.
+  // For programs that release the objects that they created, as older clients had to. Here the end of the buffer does
+  // so.
   const auto object = store->Describe(FromPublic(object_id));
   if (!object) return ToStatus(object.error());
   if (object->has_value() && (*object)->creator == store->client_number()) return Status::OK();

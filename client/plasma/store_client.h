@@ -1,8 +1,8 @@
-// StoreClient: this process's connection to one plasma_store: the verbs, and gets that need no daemon. Owned by whoever
-// connected (the ray:: runtime, the raylet, a plasma::PlasmaClient); one per process and store is enough. Every method
-// is safe from several threads at once, also while another thread waits in Get or Create. Views and writers keep what
-// they need alive by themselves: they may outlive the StoreClient, and the daemon hears that this client has gone once
-// the last of them is gone too.
+// StoreClient: this process's connection to one plasma_store: the verbs, and gets that need no daemon. Owned by the
+// object that connected (the ray:: runtime, the raylet, a plasma::PlasmaClient); one per process and store is enough.
+// Every method is safe from several threads at once, also while another thread waits in Get or Create. Views and
+// writers keep what they need alive, so they may outlive the StoreClient. The daemon hears that this client has gone
+// once the last of them is gone too.
 #pragma once
 
 #include <cstddef>
@@ -24,10 +24,10 @@ namespace raylet::client {
 
 class StoreSession;
 
-// How an object is to be created.
+// Options of Create.
 struct CreateOptions {
   bool evict_if_full = true;
-  bool owned = false;      // hangs off its owner's socket: never evicted, deleted or inherited when the owner goes
+  bool owned = false;      // never evicted; deleted or inherited when its owner's socket closes
   uint32_t owner = 0;      // a client's number; 0 means this client
   int64_t timeout_ms = 0;  // how long to wait for room: 0 does not wait, -1 for ever
 };
@@ -56,7 +56,7 @@ class StoreClient {
   uint32_t client_number() const;  // never 0, never reused while the daemon lives
   const std::string& socket_path() const;
   uint64_t capacity_bytes() const;
-  uint64_t free_bytes() const;       // no object's, now; what could be evicted is not free. Never a system call
+  uint64_t free_bytes() const;       // bytes of no object; evictable objects do not count as free. Never a system call
   uint64_t started_unix_ms() const;  // when the daemon started; ObjectInfo::created_ms counts from here
   bool Disconnected() const;         // the daemon has gone; sealed objects can still be read
 
@@ -64,8 +64,8 @@ class StoreClient {
   // A pinned, read-only view. Makes no system call when the object is sealed and there. Otherwise waits until it is
   // sealed: kTimedOut at the deadline, kDisconnected soon after the daemon went.
   Result<ObjectView> Get(const ObjectId& id, Deadline deadline);
-  // As above, and asks `alive` at least every 100 ms while waiting: false ends the wait with kCancelled (its owner
-  // died, the process shuts down, …).
+  // As above, and asks `alive` at least every 100 ms while waiting. False ends the wait with kCancelled, for example
+  // when the object's owner died or the process shuts down.
   Result<ObjectView> Get(const ObjectId& id, Deadline deadline, const std::function<bool()>& alive);
   // Does not wait: nothing when there is no sealed object of this id. Never a system call.
   Result<std::optional<ObjectView>> TryGet(const ObjectId& id);
@@ -97,7 +97,7 @@ class StoreClient {
   Result<void> SetOwner(std::span<const ObjectId> ids, uint32_t owner);
   Result<void> Touch(std::span<const ObjectId> ids);  // counts as a use of each; never a system call
 
-  // Over the socket, since connect.
+  // Bytes over the socket since Connect.
   uint64_t bytes_sent() const;
   uint64_t bytes_received() const;
 

@@ -127,8 +127,7 @@ Result<void> StoreConnection::AwaitReply(const Waiting& waiting, Deadline deadli
   MutexLock lock(mutex_);
   while (!waiting.reply) {
     if (somebody_reads_) {
-      // That thread has the same socket before its eyes: it hands us our reply, or the role of the
-      // reader.
+      // The reading thread hands us our reply, or the role of the reader.
       changed_.Wait(mutex_, deadline);
       if (deadline.Passed() && !waiting.reply)
         return Fail(ErrorCode::kTimedOut, StrCat("the store at ", socket_, " did not answer in time: is it stopped?"));

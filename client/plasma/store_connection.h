@@ -22,7 +22,7 @@
 
 namespace raylet::client {
 
-// What the daemon says to a newcomer.
+// The daemon's answer to a new client.
 struct StoreWelcome {
   uint32_t client = 0;
   uint64_t arena_bytes = 0;

@@ -57,7 +57,7 @@ Result<std::shared_ptr<StoreSession>> StoreSession::Connect(const std::string& s
 }
 
 uint64_t StoreSession::free_bytes() const {
-  // The three are not of one moment: good enough for a load.
+  // The three counters are not of one moment, which is good enough for a load.
   const IndexCounters& counters = index_.header().counters;
   const uint64_t used = counters.sealed_bytes.load(std::memory_order_relaxed) +
                         counters.unsealed_bytes.load(std::memory_order_relaxed) +
@@ -150,7 +150,7 @@ Result<ObjectView> StoreSession::WaitAndPin(const std::shared_ptr<StoreSession>&
     }
     if (alive && !alive()) {
       outcome = Fail(ErrorCode::kCancelled, StrCat("waiting for object ", id.hex(), " was given up by its waiter"));
-      last_look = true;  // what was sealed before the end counts
+      last_look = true;  // objects sealed before the daemon's end count
       continue;
     }
     if (session.connection_.PeerGone()) {

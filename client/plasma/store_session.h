@@ -1,7 +1,6 @@
-// StoreSession: everything that one connection to a store holds: socket, mapped arena, mapped index, pin
-// page. The StoreClient and all its views and writers share it; the last of them closes it. The daemon
-// then drops this client's pins and aborts its unsealed objects. Those that it owned go, or its heir inherits
-// them. Any thread.
+// StoreSession: everything that one connection to a store holds: socket, mapped arena, mapped index, pin page. The
+// StoreClient and all its views and writers share it; the last of them closes it. The daemon then drops this client's
+// pins and aborts its unsealed objects. The objects that it owned go, or its heir inherits them. Any thread.
 #pragma once
 
 #include <atomic>

@@ -20,7 +20,7 @@ constexpr Duration kSendPatience = std::chrono::seconds(5);
 struct StoreWatch::State {
   State(FrameConnection open, std::string path, uint32_t number)
       : socket(std::move(path)), client(number), connection(std::move(open)), closed_in_children(connection.fd()) {}
-  // What failed, in the words of this connection.
+  // The error, with the name of this connection.
   tl::unexpected<Error> Failed(const Error& error) const {
     return Fail(error.code == ErrorCode::kIo ? ErrorCode::kDisconnected : error.code,
                 StrCat("the store at ", socket, ": ", error.message));
@@ -38,7 +38,7 @@ struct StoreWatch::State {
   const ForkGuard fork_guard;
   FrameConnection connection;
   ClosedInChildren closed_in_children;
-  uint64_t next_request = 1'000'000;          // above those of the Hello
+  uint64_t next_request = 1'000'000;          // above the request ids of the Hello
   std::unordered_map<uint64_t, Asked> asked;  // without an answer yet
 };
 
@@ -123,7 +123,7 @@ Result<StoreWatch::News> StoreWatch::TryRead() {
   for (;;) {
     const auto frame = state_->connection.Receive(Deadline::AfterMs(0));
     if (!frame) {
-      if (!news.empty()) return news;  // the next call says it
+      if (!news.empty()) return news;  // the next call returns the error
       return state_->Failed(frame.error());
     }
     if (!frame->has_value()) return news;

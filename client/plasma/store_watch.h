@@ -23,13 +23,13 @@ class StoreWatch {
 
   int fd() const;
   uint32_t client_number() const;
-  // One notice for each id, at once where the object is sealed already; with it the watch ends.
+  // Asks for one notice for each id, which comes at once where the object is sealed already. The notice ends the watch.
   Result<void> Watch(std::span<const ObjectId> ids);
-  // No notice any more, once News::unwatched names them.
+  // No notice comes for these once News::unwatched names them.
   Result<void> Unwatch(std::span<const ObjectId> ids);
   // Deletes those of the objects that `client` created: at once if it has gone, otherwise at its end.
   Result<void> DeleteMadeBy(uint32_t client, std::span<const ObjectId> ids);
-  // One notice: objects that `client`, which has ended, owned and that this client owns now.
+  // One notice: `client` has ended, and this client owns these objects of it now.
   struct Inherited {
     uint32_t client = 0;
     std::vector<ObjectId> ids;
@@ -38,12 +38,12 @@ class StoreWatch {
   struct News {
     std::vector<ObjectId> sealed;
     std::vector<ObjectId> unwatched;
-    std::vector<ObjectId> refused;  // not watched: this client watches as many as it may
+    std::vector<ObjectId> refused;  // not watched, because this client watches as many as it may
     std::string why_refused;
     std::vector<Inherited> inherited;
     bool empty() const { return sealed.empty() && unwatched.empty() && refused.empty() && inherited.empty(); }
   };
-  // What the store has said since the last call. kDisconnected when the daemon has gone.
+  // The store's notices since the last call. kDisconnected when the daemon has gone.
   Result<News> TryRead();
 
  private:

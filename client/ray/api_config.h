@@ -9,8 +9,8 @@
 
 namespace raylet::client {
 
-// The config with --ray_… flags of the command line over it and RAY_ADDRESS under it. Arguments
-// that are not ours are left alone. Throws RayException for a flag of ours that makes no sense.
+// The config, overridden by --ray_… flags of the command line; RAY_ADDRESS counts where neither names an address.
+// Arguments that are not ours are left alone. Throws RayException for a flag of ours that makes no sense.
 ray::RayConfig ResolveConfig(ray::RayConfig config, int argc, const char* const* argv);
 
 // Words of a command line: spaces separate, '…', "…" and {…} keep together.

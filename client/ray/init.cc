@@ -1,6 +1,6 @@
-// ray::Init and ray::Shutdown: choose the runtime, own it, let go of it. One mutex, so that two
-// threads that begin or end at once see one whole beginning or end. A runtime that was stopped stays
-// while threads are inside its calls, which end with an exception.
+// ray::Init and ray::Shutdown: they choose the runtime, own it and end it. One mutex makes each Init and each Shutdown
+// whole for other threads. A runtime that was stopped stays while threads are inside its calls, which end with an
+// exception.
 #include <ray/api.h>
 
 #include <atomic>
@@ -64,7 +64,7 @@ void Init(const RayConfig& given, int argc, char** argv) {
     life.runtime = raylet::client::MakeLocalRuntime(config);
   } else {
     if (std::getenv("RAYLET_WORKER_TOKEN") != nullptr) {
-      lock.Unlock();  // for as long as this process lives, and what it runs may call Shutdown
+      lock.Unlock();  // a worker runs until its process ends, and its tasks may call Shutdown
       raylet::client::RunWorker(config);
     }
     life.runtime = raylet::client::MakeClusterRuntime(config);

@@ -98,7 +98,7 @@ void ActorDirectory::Returned(const ActorId& id, const NodeId& node) {
   Actor* const actor = Find(id);
   if (actor == nullptr || actor->place != Place::There(node)) return;
   actor->place = {};
-  actor->restarting.reset();  // it starts again in any case
+  actor->restarting.reset();  // the actor starts again in any case
   if (actor->leaving) Die(*actor, *std::exchange(actor->leaving, std::nullopt));
 }
 
@@ -124,7 +124,7 @@ void ActorDirectory::ConstructorFailed(const ActorId& id, const Failure& thrown)
   failure.exception_type = thrown.exception_type;
   failure.what = thrown.what;
   failure.pid = thrown.pid;
-  actor->place = {};  // the scheduler ends it
+  actor->place = {};  // the scheduler ends the worker
   Die(*actor, std::move(failure));
 }
 
@@ -201,7 +201,7 @@ void ActorDirectory::Kill(const ActorId& id, bool no_restart) {
                              "create it again if it is still needed"));
     return;
   }
-  if (actor->place.IsNowhere() || actor->restarting || actor->leaving) return;  // it already restarts, or ends
+  if (actor->place.IsNowhere() || actor->restarting || actor->leaving) return;  // the actor already restarts, or ends
   Failure failure =
       ActorFailure(*actor->creation, StrCat(Describe(*actor->creation), " was killed by Kill(false) and restarts"),
                    "call it again: it has fresh state");
@@ -295,8 +295,8 @@ void ActorDirectory::Tell(const Actor& actor, std::shared_ptr<const Failure> fai
     decisions_.emplace_back(TellActorChanged{watcher, actor.id, actor.state, actor.restarts, failure});
 }
 
-// The actor finishes the calls in its rings, whose results somebody may want. It is told as Dead
-// when its worker has gone.
+// The actor finishes the calls in its rings, whose results somebody may want. It is reported as Dead when its worker
+// has gone.
 void ActorDirectory::Leave(Actor& actor, Failure failure) {
   if (actor.leaving) return;
   if (actor.place.IsNowhere()) {

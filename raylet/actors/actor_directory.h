@@ -31,7 +31,7 @@ constexpr size_t kOpensPerCallerMax = 64;  // requests of one caller that wait f
 
 using Failure = wire::FailureT;
 
-// What the edge must do, in this order.
+// Decisions, which the edge carries out in this order.
 struct CreateActorNow {  // submit the creation to the scheduler
   TaskPtr creation;
 };
@@ -123,11 +123,12 @@ class ActorDirectory {
   Result<ActorId> Find(const std::string& name, const std::string& actor_namespace, ProcessId asker);
   void Watch(const ActorId& id, ProcessId process);  // the process hears of its changes, and at once where it is dead
   bool BearsName(const ActorId& id) const;
-  // They watch and wait no longer; one pass for many. Actors that one of them created go on until OwnersSettled.
+  // The processes watch and wait no longer; one pass for many. Actors that one of them created go on until
+  // OwnersSettled.
   void ProcessesGone(const ProcessSet& processes);
-  // What they created ends, but for what is kept: others hold handles of it.
+  // Ends the actors that these processes created, except the kept ones, of which other processes hold handles.
   void OwnersSettled(const ProcessSet& processes, const std::function<bool(const ActorId&)>& is_kept = {});
-  void LetGo(const ActorId& id);  // its creator has ended, and nobody else holds a handle any more
+  void LetGo(const ActorId& id);  // its creator has ended, and no process holds a handle any more
 
   std::vector<ActorDecision> TakeDecisions() { return std::exchange(decisions_, {}); }
 

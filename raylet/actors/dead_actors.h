@@ -1,6 +1,6 @@
-// DeadActors: why the actors that died last have died, for callers that come late. Owned by the ActorDirectory; the
-// raylet's loop thread. Always holds: there are no more than kDeadActorsMax of them, in kDeadActorBytesMax; the oldest
-// goes first.
+// DeadActors: the reasons of the latest deaths of actors, for callers that come late. Owned by the ActorDirectory; the
+// raylet's loop thread. Always holds: it has at most kDeadActorsMax reasons, in kDeadActorBytesMax; the oldest goes
+// first.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@ namespace raylet {
 
 constexpr size_t kDeadActorsMax = 10'000;
 constexpr size_t kDeadActorBytesMax = size_t{4} << 20;
-constexpr size_t kDeadActorTextMax = 1'000;  // of each text of a failure: what an exception says may be long
+constexpr size_t kDeadActorTextMax = 1'000;  // of each text of a failure: an exception's text may be long
 
 class DeadActors {
  public:
@@ -28,7 +28,7 @@ class DeadActors {
  private:
   std::unordered_map<ActorId, Bytes> records_;  // the failure as it travels, which is its shortest form
   std::deque<ActorId> order_;                   // of records_, the oldest first
-  size_t bytes_ = 0;                            // of what is in records_
+  size_t bytes_ = 0;                            // of all records_
 };
 
 }  // namespace raylet

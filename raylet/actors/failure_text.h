@@ -27,13 +27,13 @@ std::string DescribeExit(const WorkerExit& exit);  // "worker 4242 was killed by
 wire::FailureT WorkerDiedWhileRunning(const Task& task, const WorkerExit& exit, uint32_t attempts);
 wire::FailureT ActorWorkerDied(const Task& creation, bool constructed, const WorkerExit& exit);
 wire::FailureT NoWorkerStarts(const Task& task, const WorkerExit& exit, size_t attempts);
-// `machine` is its address, for people. `why` says why it is lost, as far as that is known.
+// `machine` is its address, for people. `why` says why the machine is lost, as far as that is known.
 wire::FailureT MachineDiedWhileRunning(const Task& task, const std::string& machine, const std::string& why,
                                        uint32_t attempts);
 wire::FailureT MachineDiedWhileHosting(const Task& creation, bool constructed, const std::string& machine,
                                        const std::string& why);
 wire::FailureT RefusedElsewhere(const Task& task, const std::string& machine);
-// An actor whose home cannot be asked. `machine` is the home's address; empty: unknown.
+// The home of the actor is lost. `machine` is the home's address; empty: unknown.
 wire::FailureT HomeLost(const ActorId& actor, const std::string& machine, const std::string& why);
 // Adds the machine on which it happened, for an owner on another machine.
 void SayWhere(wire::FailureT& failure, const std::string& machine);

@@ -1,8 +1,8 @@
-// HostedActors: the actors that run here, or are about to, and whose home is another raylet. Pure;
-// owned by the Raylet; loop thread only.
-// Always holds: an actor is in here from the creation that its home sent until one of these: its
-// worker has gone, the creation was cancelled or lost, its home has died. The home hears of each of
-// these ends except its own.
+// HostedActors: the actors that run here, or are about to, and whose home is another raylet. Pure; owned by the Raylet;
+// loop thread only.
+// Always holds: an actor is in here from the creation that its home sent until its end. It ends when its worker has
+// gone, when its creation was cancelled or lost, or when its home has died. The home hears of each of these ends except
+// its own.
 #pragma once
 
 #include <optional>

@@ -1,8 +1,7 @@
-// RemoteActors: actors of other homes that processes of this machine have asked for: which
-// processes wait for a channel, and which hear of its changes. Pure; owned by the Raylet; loop
-// thread only.
-// Always holds: a process that has asked waits until the home answers, the process ends, or the
-// home is lost. A process that was told of an actor's death no longer watches it.
+// RemoteActors: the actors of other homes that processes of this machine have asked for. For each actor it knows which
+// processes wait for a channel, and which hear of changes. Pure; owned by the Raylet; loop thread only.
+// Always holds: a process that has asked waits until the home answers, the process ends, or the home is lost. A process
+// that was told of an actor's death no longer watches it.
 #pragma once
 
 #include <chrono>
@@ -17,8 +16,8 @@
 
 namespace raylet {
 
-// How long, and how often, a granted channel is asked for again when it fails. It fails when its
-// host is lost or its worker is about to end.
+// How long after its failure, and how often, a granted channel is asked for again. It fails when its host is lost or
+// its worker is about to end.
 constexpr Duration kAskAgainAfter = std::chrono::milliseconds(200);
 constexpr size_t kAsksMax = 100;
 
@@ -45,7 +44,7 @@ class RemoteActors {
   void Watch(const NodeId& home, const ActorId& actor, ProcessId process);
   // The home has answered. False: no process waits for the answer any more.
   bool Answered(const ActorId& actor, ProcessId caller, uint64_t request_id);
-  // The granted channel failed. False: it has been asked for often enough, and the request ends.
+  // The granted channel failed. False: it has failed too often, and the request ends.
   bool AskAgain(const ActorId& actor, ProcessId caller, uint64_t request_id, TimePoint when);
   std::vector<Ask> TakeDue(TimePoint now);  // requests to make again now
   bool AnyToAskAgain() const;

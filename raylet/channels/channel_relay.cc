@@ -221,8 +221,8 @@ Result<void> ChannelRelay::CheckCall(const Relay& relay, const RelayRecord& reco
   switch (static_cast<CallRecordType>(record.type)) {
     case CallRecordType::kCall:
       RAYLET_RETURN_IF_ERROR(ParseCallRecord(record.bytes, scratch_));
-      // Checked here, on the caller's machine, because the fault is the caller's. A worker that
-      // answered under another id would be blamed itself.
+      // Checked here, on the caller's machine, because the fault is the caller's. Otherwise the worker that answers
+      // under such an id would get the blame.
       if (OwnerOf(scratch_.result_id) != relay.caller)
         return Fail(ErrorCode::kProtocolError, StrCat("a call names object ", scratch_.result_id.hex(),
                                                       " for its result, which its caller does not own"));
@@ -268,7 +268,7 @@ void ChannelRelay::RefuseProcess(Relay& relay, const Error& nonsense) {
     SendBatch(relay, batch);
     return;
   }
-  static_cast<void>(relay.end->Push(told));  // no room: an end that takes nothing hears nothing
+  static_cast<void>(relay.end->Push(told));  // without room an end that takes nothing hears nothing
   HandOver(relay);
 }
 
@@ -330,7 +330,8 @@ void ChannelRelay::EndWhenDone(Relay& relay) {
     return;
   }
   if (!relay.worker_gone) return;
-  if (const auto more = relay.end->Peek(); relay.reads && more && more->has_value()) return;  // credit is still to come
+  // With a record left to read, the relay waits for credit and does not end yet.
+  if (const auto more = relay.end->Peek(); relay.reads && more && more->has_value()) return;
   // The worker runs one call at a time, so it did not begin the later ones.
   if (!relay.unanswered.empty()) events_.OnUntold(relay.store_client, relay.unanswered.front());
   if (!relay.caller_gone) Refuse(relay.node, relay.number, {});
@@ -360,7 +361,7 @@ void ChannelRelay::Retire(RelayPtr relay) {
   });
 }
 
-// ---- what other raylets say
+// ---- messages of other raylets
 
 Result<void> ChannelRelay::OnMessage(const NodeId& node, const Frame& frame) {
   switch (static_cast<wire::ChannelMessage>(frame.header.type)) {

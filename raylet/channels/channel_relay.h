@@ -1,11 +1,9 @@
-// ChannelRelay: call channels between a process of this machine and one of another. Each raylet
-// shares a channel with its own process and plays the other side there. Records from one ring
-// travel in batches through the numbered session into the other ring. Owned by the Raylet; loop
-// thread only.
-// Always holds: records arrive once and in order, as the session's messages do. At most
-// kRelayWindowBytes of each direction are under way, and one record more. The rest stays in the
-// sender's ring, where it holds that process back. All records that a process wrote before its end
-// are handed over before the relay's end is told.
+// ChannelRelay: call channels between a process of this machine and one of another. Each raylet shares a channel with
+// its own process and plays the other side there. Records from one ring travel in batches through the numbered session
+// into the other ring. Owned by the Raylet; loop thread only.
+// Always holds: records arrive once and in order, as the session's messages do. At most kRelayWindowBytes of each
+// direction are under way, and one record more. The rest stays in the sender's ring, where it holds that process back.
+// The relay hands over all records that a process wrote before its end. Only then it tells its own end.
 #pragma once
 
 #include <map>
@@ -38,9 +36,8 @@ class ChannelRelay {
     // A process of `node` wants a channel to an actor that runs here. Answer by Host or Refuse
     // before this returns.
     virtual void OnRelayAsked(const NodeId& node, RelayNumber relay, const ActorId& actor, ProcessId caller) = 0;
-    // Tells the opener that the caller has every record, and that no more will come. `why`: there
-    // was no channel to get, or the machine is lost. A null `why`: the actor's worker has gone, and
-    // the actor's home reports its end.
+    // Tells the opener that the caller has every record, and that no more will come. `why`: the channel could not be
+    // made, or the machine is lost. A null `why`: the actor's worker has gone, and the actor's home reports its end.
     virtual void OnRelayEnded(ProcessId caller, const ActorId& actor, const Error* why) = 0;
     // Tells the host that the worker has to let go of the channel. The worker answers with
     // ChannelReleased.
@@ -48,11 +45,9 @@ class ChannelRelay {
     // A result lies in this machine's store, and `caller`, of another machine, owns it. The caller
     // may have gone meanwhile.
     virtual void OnStoredHere(ProcessId caller, const ObjectId& object) = 0;
-    // A worker, this client of the store, has gone. It may have sealed this result, which it did
-    // not report.
+    // The worker that is this client of the store has gone. It may have sealed this result, which it did not report.
     virtual void OnUntold(uint32_t store_client, const ObjectId& object) = 0;
-    // A result lies in the other machine's store. Without `delivered`, its owner will never hear of
-    // it.
+    // A result lies in the other machine's store. `delivered`: its owner hears of the result; otherwise it never will.
     virtual void OnStoredThere(const NodeId& node, const ObjectId& object, bool delivered) = 0;
   };
 
@@ -61,7 +56,7 @@ class ChannelRelay {
   ~ChannelRelay();
 
   // ---- the caller's side
-  // What the caller gets; it may call at once. Closes a channel that it already had to this actor.
+  // Returns the caller's end, on which it may call at once. Closes a channel that the caller already had to this actor.
   // Sends OpenRelay to `host`.
   Result<RelayEnd::Descriptors> Open(const NodeId& host, const ActorId& actor, ProcessId caller,
                                      const UniqueFd& callers_doorbell);
@@ -69,7 +64,7 @@ class ChannelRelay {
   void CallerGone(ProcessId caller);
 
   // ---- the actor's side
-  // What the worker gets. kAlreadyExists, kFull.
+  // Returns the worker's end. kAlreadyExists, kFull.
   Result<RelayEnd::Descriptors> Host(const NodeId& node, RelayNumber relay, const ActorId& actor, ProcessId caller,
                                      WorkerId worker, ChannelId channel, const UniqueFd& workers_doorbell);
   // A good `why` means that the actor is not here any more, which its home reports.
@@ -114,7 +109,7 @@ class ChannelRelay {
   std::map<RelayNumber, RelayPtr> opened_;                          // our caller, an actor elsewhere
   std::map<std::pair<ProcessId, ActorId>, RelayNumber> by_caller_;  // of opened_
   std::map<std::pair<NodeId, RelayNumber>, RelayPtr> hosted_;       // our actor, a caller elsewhere
-  std::map<ChannelId, RelayPtr> closing_;  // in hosted_, until the worker lets go: its last results are read
+  std::map<ChannelId, RelayPtr> closing_;  // also in hosted_, until the worker lets go: its last results are still read
   std::vector<RelayPtr> retired_;          // destroyed at the end of the turn: one of them may be calling us
   bool clear_posted_ = false;
   std::set<Relay*> stuck_;  // relays whose process has a full ring

@@ -39,13 +39,12 @@ Result<void> EachRelayRecord(std::span<const uint8_t> records,
 class RelayEnd {
  public:
   enum class Process { kCaller, kWorker };
-  // What the process gets: the channel's memory, and the bell that it rings.
+  // The process's descriptors: the channel's memory, and the bell that the process rings.
   struct Descriptors {
     UniqueFd channel;
     UniqueFd bell;
   };
-  // `doorbell` belongs to the process. The loop calls `rung` whenever the process has written or
-  // taken something.
+  // `doorbell` belongs to the process. The loop calls `rung` whenever the process has written or taken records.
   static Result<std::unique_ptr<RelayEnd>> Make(Loop& loop, Process process, const std::string& name,
                                                 const UniqueFd& doorbell, std::function<void()> rung,
                                                 Descriptors& descriptors);

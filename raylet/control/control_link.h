@@ -1,8 +1,8 @@
-// ControlLink: this raylet's membership in its cluster's control store. It joins, renews its lease
-// every two seconds, lists the other living raylets, and publishes again what the store has lost.
-// Owned by main; the raylet's loop thread only; the store outlives it. No local work waits for it.
-// Always holds: an item given to publish is published, or will be once the store is reachable. An
-// emptied store has everything of ours again within one renewal.
+// ControlLink: this raylet's membership in its cluster's control store. It joins, renews its lease every two seconds,
+// lists the other living raylets, and publishes again what the store has lost. Owned by main; the raylet's loop thread
+// only; the store outlives it. No local work waits for it.
+// Always holds: an item given to publish is published, or will be once the store is reachable. A store that lost its
+// contents has all of this raylet's items again within one renewal.
 #pragma once
 
 #include <chrono>
@@ -27,7 +27,7 @@ struct ControlLinkOptions {
   std::chrono::milliseconds retry_every{200};     // for claims and puts while the store is not settled
   size_t told_at_once = 256;
   size_t checked_each_time = 16;
-  bool store_is_new = false;  // no raylet has told it anything yet: it is settled from the start
+  bool store_is_new = false;  // no raylet has written to it yet: it is settled from the start
 };
 
 class ControlLink {
@@ -40,7 +40,7 @@ class ControlLink {
     bool settled = false;
     size_t published = 0, due = 0;
     uint64_t losses = 0;
-    std::vector<NodeRecord> nodes;  // own one included, as they were `listed`
+    std::vector<NodeRecord> nodes;  // own one included, as of `listed`
     std::optional<TimePoint> listed;
     ControlStore::State store;
   };

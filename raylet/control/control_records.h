@@ -46,7 +46,7 @@ struct NameClaim {
   friend bool operator==(const NameClaim&, const NameClaim&) = default;
 };
 
-// Where an actor runs. The epoch grows with every start of the actor.
+// The place of an actor. The epoch grows with every start of the actor.
 struct ActorPlacement {
   ActorId actor;
   NodeId node;

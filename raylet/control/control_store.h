@@ -1,12 +1,10 @@
-// ControlStore: what the raylets of a cluster agree on: which raylets live (leases), which actor
-// owns which name, where actors run, and pairs of key and value. One interface, two stores: in
-// process (memory_control_store.h) and in Redis (redis_control_store.h). Owned by main or a test;
-// the raylet's loop thread only.
+// ControlStore: the facts on which the raylets of a cluster agree. These are leases (which raylets live), names of
+// actors, places of actors, and pairs of key and value. One interface, two stores: in process (memory_control_store.h)
+// and in Redis (redis_control_store.h). Owned by main or a test; the raylet's loop thread only.
 //
-// Every call is asynchronous. It returns at once, and its `done` is called once, from the loop and
-// never from inside the call. While the store is away a call waits until its deadline, then it is
-// kUnavailable: it may or may not have taken effect. Destroying the store drops the waiting calls;
-// no callback follows.
+// Every call is asynchronous. It returns at once, and its `done` is called once, from the loop and never from inside
+// the call. While the store is away a call waits until its deadline and then fails with kUnavailable; it may have taken
+// effect. Destroying the store drops the waiting calls; no callback follows.
 //
 // Always holds: each change is one step that reads the cell before it writes (control_rules.h). So
 // of two raylets one wins, and a change whose answer was lost can be made again. Nothing here is a
@@ -70,8 +68,8 @@ class ControlStore {
   void IsSettled(Deadline deadline, Done<bool> done);
   void MarkSettled(Deadline deadline, Done<void> done);
 
-  // One actor owns a name, in one epoch. kAlreadyExists while another claim has it, unless that
-  // claim is `instead_of`: then the caller has found its node dead, and claims with a larger epoch.
+  // One actor owns a name, in one epoch. kAlreadyExists while another claim has it, unless that claim is `instead_of`.
+  // A caller that passes `instead_of` has found the claim's node dead, and claims with a larger epoch.
   void ClaimName(const NameClaim& claim, const std::optional<NameClaim>& instead_of, Deadline deadline,
                  Done<void> done);
   // Claims ours again after the store lost it.
@@ -109,7 +107,7 @@ class ControlStore {
     bool existed = false;
     uint64_t connection = 0;
   };
-  // The part of a cell that goes into a list; nothing leaves the cell out.
+  // The part of a cell that goes into a list. It returns nothing for a cell that stays out of the list.
   using Pick = std::function<std::optional<std::string>(const std::string& name, const std::string& value)>;
 
   // The work of a store. `done` is as above; a rule's refusal becomes its error.

@@ -1,9 +1,7 @@
-// ControlSupervisor: the redis-server of a cluster's control store. `raylet --head` starts it with
-// redis.conf in a folder of its own (mode 0700), starts it again when it dies, and stops it with
-// the raylet. Owned by main; the raylet's loop thread only. The folder keeps Redis's file
-// from one start to the next.
-// Always holds: the redis-server ends with the raylet, however the raylet ends: the kernel sends it
-// SIGTERM.
+// ControlSupervisor: the redis-server of a cluster's control store. `raylet --head` starts it with redis.conf in a
+// folder of its own (mode 0700). It starts again when it dies, and stops with the raylet. Owned by main; the raylet's
+// loop thread only. The folder keeps Redis's file from one start to the next.
+// Always holds: the redis-server ends with the raylet, however the raylet ends: the kernel sends it SIGTERM.
 #pragma once
 
 #include <chrono>
@@ -39,9 +37,8 @@ class ControlSupervisor {
   // redis-server. kAlreadyExists where another process listens on its port. Waits for a port that
   // an earlier start in this folder may still have.
   Result<void> Start();
-  // While `on_ended` is set, it hears of the redis-server's end, with the server's last words, and
-  // nothing starts the server again. A redis-server that has never served would end again and
-  // again.
+  // While `on_ended` is set, it hears of the redis-server's end, with the server's last words. Nothing starts the
+  // server again meanwhile, since a redis-server that has never served would end again and again.
   void SetOnEnded(std::function<void(const Error&)> on_ended) { on_ended_ = std::move(on_ended); }
   void Stop(std::function<void()> stopped);
 

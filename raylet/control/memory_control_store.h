@@ -1,7 +1,6 @@
-// MemoryControlStore: the control store inside one process, for a raylet alone and for several
-// raylets in a test. Owned by main or a test; one thread. Callers give the clock and the loop.
-// Answers go through `later`, which outlives the store's use of it. It runs work after the call
-// that asked has returned.
+// MemoryControlStore: the control store inside one process, for a raylet alone and for several raylets in a test. Owned
+// by main or a test; one thread. Callers give the clock and `later`. Answers go through `later`, which runs work after
+// the call that asked for it has returned.
 #pragma once
 
 #include <functional>

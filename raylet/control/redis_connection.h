@@ -1,8 +1,7 @@
-// RedisConnection: one connection to Redis that reconnects by itself. Owned by a RedisControlStore;
-// the raylet's loop thread only; never destroyed from inside its own callbacks. The commands of one
-// turn of the loop leave in one write; answers come in the order of the commands.
-// It uses hiredis's reader but not its asynchronous context. That one asserts that Redis never
-// speaks without a request, and its libuv adapter misses a refused connection.
+// RedisConnection: one connection to Redis that reconnects by itself. Owned by a RedisControlStore; the raylet's loop
+// thread only; never destroyed from inside its own callbacks. The commands of one turn of the loop leave in one write;
+// answers come in the order of the commands. It uses hiredis's reader but not its asynchronous context. The context
+// asserts that Redis never speaks without a request, and its libuv adapter misses a refused connection.
 //
 // Always holds: a command's `done` is called once, with its answer or with kDisconnected when the
 // connection is lost. The connection also counts as lost when Redis does not answer for three

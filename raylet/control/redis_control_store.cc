@@ -329,7 +329,8 @@ void RedisControlStore::TookStock(const std::vector<CallId>& batch, RedisReply v
   }
   std::vector<CallId> writes;
   std::vector<std::vector<std::string>> commands;
-  std::vector<std::function<void()>> ends;  // told once the batch is on its way: these callbacks may ask for more
+  // Callbacks, called once the batch is on its way, since they may ask for more.
+  std::vector<std::function<void()>> ends;
   for (size_t i = 0; i < batch.size(); ++i) {
     const auto found = calls_.find(batch[i]);
     if (found == calls_.end()) continue;  // the call's deadline has passed

@@ -1,6 +1,6 @@
-// ActorCalls: where actors and the channels to them meet. The actor desk knows where each actor
-// lives. The channel desk knows who waits for it and who is to hear of it. Loop thread only.
-// Implemented by those desks, and wired by the Raylet.
+// ActorCalls: where actors and the channels to them meet. The actor desk knows where each actor lives. The channel desk
+// knows which processes wait for an actor, and which hear of its changes. Loop thread only. Implemented by those desks,
+// and wired by the Raylet.
 #pragma once
 
 #include "base/result.h"
@@ -8,18 +8,18 @@
 
 namespace raylet {
 
-// What the channel desk asks for.
+// ActorHomes: the actor desk, as the channel desk sees it.
 class ActorHomes {
  public:
   virtual ~ActorHomes() = default;
-  // Of an actor at home here. Ends in OnGranted or OnRefused. kFull: kOpensPerCallerMax.
+  // Asks for a channel to an actor whose home is here. Ends in OnGranted or OnRefused. kFull: kOpensPerCallerMax.
   virtual Result<void> OpenActor(const ActorId& actor, ProcessId caller, uint64_t request_id) = 0;
-  // A grant was not to be carried out, for the worker is about to be gone: the caller waits on.
+  // A grant could not be carried out, because the worker is about to end. The caller keeps waiting.
   virtual void GrantFailed(const ActorId& actor, ProcessId caller, uint64_t request_id) = 0;
   virtual WorkerId WorkerOf(const ActorId& actor) const = 0;  // 0: it does not run here
 };
 
-// What the channel desk hears. The process that is meant may be of any machine.
+// ActorCallEvents: the channel desk, as the actor desk sees it. The processes may be of any machine.
 class ActorCallEvents {
  public:
   virtual ~ActorCallEvents() = default;

@@ -35,7 +35,7 @@ void ActorDesk::ShareNames(ControlLink& control) {
   });
 }
 
-// ---- what processes say
+// ---- messages of processes
 
 Result<void> ActorDesk::OnCreateActor(ProcessSession& session, const Frame& frame) {
   const auto& identity = *session.identity;
@@ -122,7 +122,8 @@ Result<void> ActorDesk::OnEndActor(const NodeId& node, const Frame& frame) {
   const auto notice = ParseAboutActor<wire::EndActorNoticeT>(frame.body);
   if (!notice) return Fail(notice.error());
   const HostedActors::Hosted* const hosted = hosted_.Find(notice->actor);
-  if (hosted == nullptr || hosted->home() != node) return {};  // its end, or the creation, is on its way to its home
+  // The actor's end, or the creation, is on its way to the home.
+  if (hosted == nullptr || hosted->home() != node) return {};
   if (hosted->worker != 0) {
     queue_->EndWorker(hosted->worker, notice->message.at_once);
     return {};
@@ -142,7 +143,7 @@ Result<void> ActorDesk::OnActorGone(const NodeId& node, const Frame& frame) {
   RAYLET_RETURN_IF_ERROR(CheckFailure(notice->message.failure.get()));
   queue_->ActorLeft(node, notice->actor);
   const ActorDirectory::Actor* const actor = actors_.Get(notice->actor);
-  if (actor != nullptr && actor->place == Place::There(node)) {  // otherwise it has been given up already
+  if (actor != nullptr && actor->place == Place::There(node)) {  // otherwise the actor has been given up already
     queue_->CreationEndedThere(node, actor->creation->id);
     Failure failure = *notice->message.failure;
     failure.message += StrCat(", on the machine at ", post_.AddressOf(node));
@@ -171,14 +172,14 @@ Result<void> ActorDesk::OnKillElsewhere(const NodeId&, const Frame& frame) {
   return {};
 }
 
-// ---- what the other desks say
+// ---- for the other desks
 
 std::optional<uint32_t> ActorDesk::OnCreationPlaced(const Task& creation, const Place& place) {
   const ActorId& id = creation.actor->id;
   actors_.Placed(id, place);
   hosted_.Runs(id, place.worker);
   if (const ActorDirectory::Actor* const actor = actors_.Get(id)) return actor->restarts;
-  if (creation.CameFromElsewhere()) return 0;  // its body says so already
+  if (creation.CameFromElsewhere()) return 0;  // the creation's body names the client already
   return {};
 }
 

@@ -1,6 +1,6 @@
-// ActorDesk: actors from their creation to their death, wherever they live: those whose home is here, with their names,
-// and those of other homes that live here. A desk. It owns the ActorDirectory, which decides about the former,
-// HostedActors, and the ActorFinder. Owned by the Raylet; loop thread only. Always holds: an actor's home alone decides
+// ActorDesk: actors from their creation to their death. It has the actors whose home is here, with their names, and the
+// actors of other homes that run here. A desk. It owns the ActorDirectory, which decides about the actors at home here,
+// HostedActors and the ActorFinder. Owned by the Raylet; loop thread only. Always holds: an actor's home alone decides
 // about it; a host tells the home what became of it, once.
 #pragma once
 
@@ -21,25 +21,26 @@ namespace raylet {
 class ActorDesk final : public CreationEvents, public ActorHomes {
  public:
   explicit ActorDesk(const Services& services);
-  // Before anything else. All outlive it. `actor_ended`: a job that has ended may go with it.
+  // Call it before anything else. All arguments outlive the desk. `actor_ended` hears of each end, since a job may be
+  // forgotten after its last actor.
   void Wire(CreationQueue& queue, ActorCallEvents& calls, std::function<void()> actor_ended);
-  void ShareNames(ControlLink& control);  // from now on; it lives as long as this
+  void ShareNames(ControlLink& control);  // from now on; it lives as long as the desk
 
-  // ---- what processes say
+  // ---- messages of processes
   Result<void> OnCreateActor(ProcessSession& session, const Frame& frame);
   Result<void> OnKillActor(ProcessSession& session, const Frame& frame);
   Result<void> OnReleaseActor(ProcessSession& session, const Frame& frame);
   Result<void> OnActorExited(ProcessSession& session, const Frame& frame);
 
-  // ---- what homes say to who hosts their actor
+  // ---- messages of a home to the actor's host
   Result<void> OnEndActor(const NodeId& node, const Frame& frame);
-  // ---- what others say to its home
+  // ---- messages to an actor's home
   Result<void> OnActorGone(const NodeId& node, const Frame& frame);
   Result<void> OnActorLeaves(const NodeId& node, const Frame& frame);
   Result<void> OnKillElsewhere(const NodeId& node, const Frame& frame);
   ActorFinder& finder() { return finder_; }  // by name
 
-  // ---- what the task desk and the channel desk say
+  // ---- for the task desk and the channel desk
   void OnCreationCame(const TaskPtr& creation) override { hosted_.Came(creation); }
   std::optional<uint32_t> OnCreationPlaced(const Task& creation, const Place& place) override;
   void OnConstructed(const ActorId& actor, ProcessId process) override;
@@ -53,11 +54,11 @@ class ActorDesk final : public CreationEvents, public ActorHomes {
   // ---- ends (see ends.h)
   void WorkerGone(const GoneWorker& gone);
   void ProcessesGone(const ProcessSet& processes) { actors_.ProcessesGone(processes); }
-  // Everything that they created ends at once: their job has ended.
+  // Ends everything that these processes created at once, because their job has ended.
   void CreatorsEnded(const ProcessSet& processes);
-  // ---- what the claim desk says
+  // ---- for the claim desk
   void CreatorsSettled(const ProcessSet& processes, const std::function<bool(const ActorId&)>& is_kept);
-  void LetGo(const ActorId& actor);  // nobody holds a handle any more
+  void LetGo(const ActorId& actor);  // no process holds a handle any more
   void MachineGone(const NodeId& node, MachineNumber machine, const Error& why);
 
   // ---- decisions

@@ -37,7 +37,7 @@ Result<void> ActorFinder::OnFindActor(ProcessSession& session, const Frame& fram
   return {};
 }
 
-// So that the asker hears of its changes.
+// Makes the asker a watcher, which hears of the actor's changes.
 Result<void> ActorFinder::WatchAtHome(const ActorId& actor, const std::string& name, ProcessId asker) {
   if (post_.IsHome(actor)) {
     actors_.Watch(actor, asker);

@@ -1,6 +1,5 @@
-// ActorFinder: how processes find actors by name: in the directory here, then in the cluster's
-// control store. From then on the actor's home tells the process of its changes. A desk. Owned by
-// the ActorDesk; loop thread only.
+// ActorFinder: how processes find actors by name: in the directory here, then in the cluster's control store. Then the
+// actor's home tells the process of the actor's changes. A desk. Owned by the ActorDesk; loop thread only.
 #pragma once
 
 #include <string>
@@ -19,7 +18,7 @@ class ActorFinder {
   void Wire(ActorCallEvents& calls) { calls_ = &calls; }  // before anything else
 
   Result<void> OnFindActor(ProcessSession& session, const Frame& frame);
-  // To an actor's home: a process of the other machine has found it.
+  // To an actor's home: a process of the other machine has found the actor.
   Result<void> OnWatchActor(const NodeId& node, const Frame& frame);
 
  private:

@@ -116,7 +116,7 @@ void CallChannels::CallerGone(ProcessId process) {
   if (relay_ != nullptr) relay_->CallerGone(process);
 }
 
-// ---- what the relay says
+// ---- events of the relay
 
 void CallChannels::TellPeer(const NodeId& node, wire::ChannelMessage type, Bytes body) {
   post_.Tell(node, type, std::move(body));
@@ -146,7 +146,7 @@ void CallChannels::OnRelayEnded(ProcessId caller, const ActorId& actor, const Er
   if (!held.empty()) {
     for (const Bytes& notice : held.mapped()) session->SendBytes(wire::RayletMessage::ActorChanged, 0, notice);
   } else if (why != nullptr) {
-    // Its home may not know, or tell later: its calls fail now, and the next ones ask anew.
+    // The actor's home may not know, or may tell later. The calls fail now, and the next ones ask anew.
     wire::ActorNoticeT notice;
     notice.actor = std::make_unique<wire::Id20>(ToWire(actor));
     notice.state = wire::ActorState::Restarting;

@@ -1,8 +1,7 @@
-// CallChannels: call channels that have been granted. They are made between two processes of this
-// machine, or through the relay between one of ours and one of another machine. They end when
-// either process goes. Owned by the ChannelDesk; loop thread only. It owns the ChannelBook and, in
-// a cluster, the ChannelRelay. Always holds: a caller hears of an actor's change behind every reply
-// that the actor sent before.
+// CallChannels: call channels that have been granted. A channel joins two processes of this machine, or joins one of
+// ours with one of another machine through the relay. It ends when either process goes. Owned by the ChannelDesk; loop
+// thread only. It owns the ChannelBook and, in a cluster, the ChannelRelay. Always holds: a caller hears of an actor's
+// change behind every reply that the actor sent before.
 #pragma once
 
 #include <map>
@@ -22,11 +21,11 @@ namespace raylet {
 class CallChannels final : public ChannelRelay::Events {
  public:
   explicit CallChannels(const Services& services);
-  void Wire(const ActorHomes& actors, TravellingObjects& objects);  // before anything else; both outlive it
+  void Wire(const ActorHomes& actors, TravellingObjects& objects);  // call it before anything else; both outlive this
   void JoinCluster();
 
   // The caller is ours and gets the channel. The actor runs in `process` of this machine, or of `host`. kNotFound: the
-  // actor's end is about to be told to whoever looks after it.
+  // actor's worker has gone or is about to end, and the actor's home will hear of that.
   Result<void> ConnectHere(const ActorId& actor, ProcessId process, ProcessSession& caller, uint64_t request_id);
   Result<void> ConnectThere(const ActorId& actor, const NodeId& host, ProcessId process, ProcessSession& caller,
                             uint64_t request_id);
@@ -65,7 +64,7 @@ class CallChannels final : public ChannelRelay::Events {
   TravellingObjects* objects_ = nullptr;  // null before Wire
   ChannelBook book_;
   std::unique_ptr<ChannelRelay> relay_;  // null without other machines
-  // What a caller is to hear of an actor once its relay has handed over all.
+  // The notices that wait until the relay from the actor to the caller has handed over all.
   std::map<std::pair<ProcessId, ActorId>, std::vector<Bytes>> held_back_;
 };
 

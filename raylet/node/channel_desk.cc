@@ -15,7 +15,7 @@ void ChannelDesk::Wire(ActorHomes& actors, TravellingObjects& objects) {
   channels_.Wire(actors, objects);
 }
 
-// ---- a process of ours asks
+// ---- requests of processes
 
 Result<void> ChannelDesk::OnOpenChannel(ProcessSession& session, const Frame& frame) {
   const auto request = ParseAboutActor<wire::OpenChannelRequestT>(frame.body);
@@ -39,7 +39,7 @@ Result<void> ChannelDesk::OnOpenChannel(ProcessSession& session, const Frame& fr
 
 void ChannelDesk::AskHome(const RemoteActors::Ask& ask) {
   const ClusterView::Node* const home = post_.HomeOf(ask.actor);
-  if (home == nullptr) return;  // HomeGone has told, or is about to
+  if (home == nullptr) return;  // HomeGone has told the caller, or will soon
   wire::OpenActorRequestT request;
   request.actor = std::make_unique<wire::Id20>(ToWire(ask.actor));
   request.caller = ask.caller;
@@ -108,7 +108,7 @@ void ChannelDesk::OnFoundElsewhere(const NodeId& home, const ActorId& actor, Pro
   remote_actors_.Watch(home, actor, process);
 }
 
-// What only an actor's home may say: whether it is that.
+// The actor of a message that only its home may send. kProtocolError where `node` is not the home.
 Result<ActorId> ChannelDesk::ActorOf(const NodeId& node, const wire::Id20* id) const {
   auto actor = CheckActorId(id);
   if (actor && MachineOf(CreatorOf(*actor)) != post_.MachineNumberOf(node))
@@ -156,14 +156,14 @@ Result<void> ChannelDesk::OnWatchedActorChanged(const NodeId& node, const Frame&
 void ChannelDesk::Connect(const ActorId& actor, const NodeId& host, ProcessId process, ProcessId caller,
                           uint64_t request_id) {
   ProcessSession* const session = door_.SessionOf(caller);
-  if (session == nullptr) return;  // its end is on its way
+  if (session == nullptr) return;  // the caller's end is on its way
   const auto connected = host == post_.node() ? channels_.ConnectHere(actor, process, *session, request_id)
                                               : channels_.ConnectThere(actor, host, process, *session, request_id);
   if (connected) {
     (void)remote_actors_.Answered(actor, caller, request_id);
     return;
   }
-  if (connected.error().code == ErrorCode::kNotFound) {  // whoever looks after it will hear of its end
+  if (connected.error().code == ErrorCode::kNotFound) {  // the actor's home will hear of its end
     if (post_.IsHome(actor)) return actors_->GrantFailed(actor, caller, request_id);
     if (remote_actors_.AskAgain(actor, caller, request_id, clock_.Now() + kAskAgainAfter)) return AskAgainLater();
   }

@@ -1,7 +1,7 @@
-// ChannelDesk: who wants to call an actor, and who watches one: asked for at the actor's home, which grants the channel
-// where the actor runs, and tells what becomes of the actor. A desk. It owns RemoteActors, which are the actors of
-// other homes that processes of ours call or watch, and CallChannels. Owned by the Raylet; loop thread only. Always
-// holds: whoever asked for a channel gets one reply, unless it ends first.
+// ChannelDesk: requests for channels to actors, and watchers of actors. Both go to the actor's home. The home grants a
+// channel where the actor runs, and tells watchers of the actor's changes. A desk. It owns CallChannels, and
+// RemoteActors: the actors of other homes that processes of ours call or watch. Owned by the Raylet; loop thread only.
+// Always holds: a process that asked for a channel gets one reply, unless the process ends first.
 #pragma once
 
 #include <string>
@@ -16,20 +16,20 @@ namespace raylet {
 class ChannelDesk final : public ActorCallEvents {
  public:
   explicit ChannelDesk(const Services& services);
-  void Wire(ActorHomes& actors, TravellingObjects& objects);  // before anything else; both outlive it
+  void Wire(ActorHomes& actors, TravellingObjects& objects);  // call it before anything else; both outlive the desk
   void JoinCluster() { channels_.JoinCluster(); }
 
   Result<void> OnOpenChannel(ProcessSession& session, const Frame& frame);
-  // ---- to an actor's home
+  // ---- messages to an actor's home
   Result<void> OnOpenActor(const NodeId& node, const Frame& frame);
-  // ---- from it
+  // ---- replies of an actor's home
   Result<void> OnActorGranted(const NodeId& node, const Frame& frame);
   Result<void> OnActorRefused(const NodeId& node, const Frame& frame);
   Result<void> OnWatchedActorChanged(const NodeId& node, const Frame& frame);
-  CallChannels& channels() { return channels_; }  // what is said about channels that there are
+  CallChannels& channels() { return channels_; }  // for messages about open channels
   const CallChannels& channels() const { return channels_; }
 
-  // ---- what the actor desk says
+  // ---- for the actor desk
   void OnGranted(const GrantChannel& grant) override;
   void OnRefused(const RefuseChannel& refuse) override;
   void OnActorChanged(const TellActorChanged& change) override;

@@ -11,7 +11,7 @@
 namespace raylet {
 namespace {
 
-// A machine that is lost is lost for each of the others at another moment.
+// The other machines do not learn at the same moment that a machine is lost.
 constexpr std::chrono::seconds kMachineGrace{2};
 constexpr uint32_t kRayletsOwnNumber = UINT32_MAX;
 
@@ -31,7 +31,7 @@ ClaimDesk::ClaimDesk(const Services& services, ActorDesk& actors, ObjectDesk& ob
       objects_(objects),
       self_(ProcessIdOf(services.post.machine(), kRayletsOwnNumber)) {}
 
-// ---- what processes say
+// ---- messages of processes
 
 Result<void> ClaimDesk::OnClaimObjects(ProcessSession& session, const Frame& frame) {
   const auto notice = Parse<wire::ClaimNoticeT>(frame.body);
@@ -112,13 +112,13 @@ void ClaimDesk::Release(ProcessId by, std::span<const ObjectId> objects) {
   }
 }
 
-// ---- what other machines say
+// ---- messages of other machines
 
 Result<void> ClaimDesk::OnPeerClaims(const NodeId& node, const Frame& frame) {
   const auto claims = Parse<wire::PeerClaimsT>(frame.body);
   if (!claims) return Fail(claims.error());
   RAYLET_RETURN_IF_ERROR(post_.CheckSpeaksFor(node, claims->by));
-  // What is lost is told to those that locate it.
+  // Raylets that locate a lost object hear of the loss.
   for (const ObjectId& object : FromWire(claims->objects))
     if (post_.IsOurs(OwnerOf(object))) static_cast<void>(ClaimHere(claims->by, object));
   CarryOut();
@@ -161,7 +161,7 @@ Result<void> ClaimDesk::OnPeerSettled(const NodeId& node, const Frame& frame) {
   for (const ProcessId process : processes) RAYLET_RETURN_IF_ERROR(post_.CheckSpeaksFor(node, process));
   std::vector<ObjectId>& kept = kept_there_[node];
   for (const ObjectId& object : FromWire(notice->kept)) kept.push_back(object);
-  if (processes.empty()) return {};  // more of them follow
+  if (processes.empty()) return {};  // more messages of this end follow
   for (const ProcessId process : processes) {
     book_.ClaimerSettled(process);
     objects_.OwnerSettledElsewhere(process, kept);
@@ -172,7 +172,7 @@ Result<void> ClaimDesk::OnPeerSettled(const NodeId& node, const Frame& frame) {
   return {};
 }
 
-// ---- the objects of those that have ended
+// ---- objects of ended processes
 
 void ClaimDesk::OnInherited(std::span<const ObjectId> objects) {
   std::vector<ObjectId> nobodys;
@@ -186,12 +186,12 @@ void ClaimDesk::OnInherited(std::span<const ObjectId> objects) {
   store_.Delete(nobodys);
 }
 
-// It may refer to others, which the dead owner kept until now.
+// The object may refer to others, which the dead owner kept until now.
 void ClaimDesk::Adopt(const ObjectId& object) {
   if (referred_.contains(object)) return;
   std::vector<ObjectId> referred;
   if (const ActorDirectory::Actor* const actor = actors_.directory().Get(ActorIdOf(object)))
-    referred = actor->creation->stored_arguments;  // it may start again
+    referred = actor->creation->stored_arguments;  // the actor may start again
   else if (const auto metadata = store_.MetadataOf(object))
     referred = ReferencesIn(*metadata);
   if (referred.empty()) return;
@@ -245,7 +245,7 @@ void ClaimDesk::ProcessesEnded(ProcessId key, ProcessSet processes, ProcessSet a
   Settlements::End end;
   end.processes = std::move(processes);
   end.asked = std::move(asked);
-  end.asked.insert(self_);  // it may have claims under way for what it adopted
+  end.asked.insert(self_);  // this raylet may have claims under way for objects that it adopted
   for (const auto& [id, node] : post_.view().nodes())
     if (node.state != NodeState::kDead) end.machines.insert(id);
   settlements_.Open(key, std::move(end), clock_.Now());

@@ -1,7 +1,6 @@
-// ClaimDesk: what becomes of the objects and actors that the processes which end have owned or lent. Everybody who
-// still refers to one claims it; what nobody claims is freed. A desk. It owns the ClaimBook (who claims which object of
-// this machine's processes) and the Settlements (which ends still wait for claims). Owned by the Raylet; loop thread
-// only.
+// ClaimDesk: the objects and actors that ended processes have owned or lent. Each process that still refers to one
+// claims it; the others are freed. A desk. It owns the ClaimBook, which has the claims of this machine's objects, and
+// the Settlements, the ends that still wait for claims. Owned by the Raylet; loop thread only.
 //
 // The road of a claim: a process claims at its raylet, which passes the claim on to the machine of the object's owner.
 // There the owner holds the object, or the raylet does once the owner has ended: it adopts the object. An adopted
@@ -28,19 +27,19 @@ class ClaimDesk final : public KeptObjects {
  public:
   ClaimDesk(const Services& services, ActorDesk& actors, ObjectDesk& objects);
 
-  // ---- what processes say
+  // ---- messages of processes
   Result<void> OnClaimObjects(ProcessSession& session, const Frame& frame);
   Result<void> OnReleaseClaims(ProcessSession& session, const Frame& frame);
   Result<void> OnClaimsMade(ProcessSession& session, const Frame& frame);
 
-  // ---- what other machines say
+  // ---- messages of other machines
   Result<void> OnPeerClaims(const NodeId& node, const Frame& frame);
   Result<void> OnPeerClaimsTaken(const NodeId& node, const Frame& frame);
   Result<void> OnPeerReleasesClaims(const NodeId& node, const Frame& frame);
   Result<void> OnEndHeard(const NodeId& node, const Frame& frame);
   Result<void> OnPeerSettled(const NodeId& node, const Frame& frame);
 
-  // ---- what the store says: these objects of a process that has ended belong to the raylet
+  // ---- events of the store: these objects of a process that has ended belong to the raylet
   void OnInherited(std::span<const ObjectId> objects);
 
   // ---- ends (see ends.h). `asked`: the processes of this machine that heard of it. `key`: what they were told

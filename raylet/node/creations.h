@@ -1,4 +1,4 @@
-// Creations: where tasks and actors meet. The creation of an actor is a task, too: the task desk runs it, and the actor
+// Creations: where tasks and actors meet. The creation of an actor is a task, too. The task desk runs it, and the actor
 // desk decides about the actor. Loop thread only. Implemented by those desks, and wired by the Raylet.
 #pragma once
 
@@ -10,32 +10,34 @@
 
 namespace raylet {
 
-// What the actor desk hears.
+// CreationEvents: the actor desk, as the task desk sees it.
 class CreationEvents {
  public:
   virtual ~CreationEvents() = default;
-  // Of an actor whose home is another machine, which sent it here.
+  // Another machine, the home of the actor, sent the creation here.
   virtual void OnCreationCame(const TaskPtr& creation) = 0;
-  // It is about to run there. How often its actor was restarted; nothing where the actor has ended in the same turn.
+  // The creation is about to run there. Returns how often its actor was restarted; nothing where the actor has ended in
+  // the same turn.
   virtual std::optional<uint32_t> OnCreationPlaced(const Task& creation, const Place& place) = 0;
   virtual void OnConstructed(const ActorId& actor, ProcessId process) = 0;  // in that one
   virtual void OnConstructorFailed(const ActorId& actor, const wire::FailureT& failure) = 0;
-  // That machine would not take it: it is queued here again.
+  // That machine refused the creation, which is queued here again.
   virtual void OnCreationReturned(const ActorId& actor, const NodeId& node) = 0;
   virtual void OnCreationLost(const Task& creation, wire::FailureT failure) = 0;
 };
 
-// What the actor desk asks for.
+// CreationQueue: the task desk, as the actor desk sees it.
 class CreationQueue {
  public:
   virtual ~CreationQueue() = default;
   virtual Result<void> SubmitCreation(const TaskPtr& creation) = 0;
   virtual void CancelCreation(const TaskId& creation) = 0;
-  // What its creation asked for there is free again.
+  // The resources that its creation took there are free again.
   virtual void ActorLeft(const NodeId& node, const ActorId& actor) = 0;
-  // It runs there no more, or never did.
+  // The actor runs there no more, or never did.
   virtual void CreationEndedThere(const NodeId& node, const TaskId& creation) = 0;
-  // The worker gets no more work. `at_once`: killed; otherwise asked to go, and killed after the grace.
+  // The worker gets no more work. `at_once`: the worker is killed; otherwise it is asked to exit, and killed after the
+  // grace time.
   virtual void EndWorker(WorkerId worker, bool at_once) = 0;
 };
 

@@ -1,7 +1,7 @@
-// DecisionLoop: when what the cores decided is carried out: at once, or at the end of this turn of
-// the loop, one pass for many messages. A service. Owned by the Raylet; loop thread only. Always
-// holds: between two turns every decision has been carried out. What is decided while others are
-// carried out follows in the same pass. After Stop nothing is carried out any more.
+// DecisionLoop: when the cores' decisions are carried out: at once, or at the end of this turn of the loop, in one pass
+// for many messages. A service. Owned by the Raylet; loop thread only. Always holds: between two turns every decision
+// has been carried out. Decisions that arise meanwhile follow in the same pass. After Stop nothing is carried out any
+// more.
 #pragma once
 
 #include <functional>
@@ -13,7 +13,7 @@ namespace raylet {
 
 class DecisionLoop {
  public:
-  // `round` carries out what has been decided; false: nothing was. `done` comes after the last round of a pass.
+  // `round` carries out all decisions so far; false: there were none. `done` comes after the last round of a pass.
   DecisionLoop(Loop& loop, std::function<bool()> round, std::function<void()> done)
       : loop_(loop), round_(std::move(round)), done_(std::move(done)) {}
   ~DecisionLoop() { *alive_ = false; }
@@ -21,7 +21,7 @@ class DecisionLoop {
   void CarryOut();
   void CarryOutSoon();
   void Stop() { stopped_ = true; }
-  bool stopped() const { return stopped_; }  // the raylet stops: nobody decides anything any more
+  bool stopped() const { return stopped_; }  // the raylet stops: no decision is carried out any more
 
  private:
   Loop& loop_;

@@ -1,5 +1,5 @@
 // WarnDriver: a sentence for the terminal of a job's driver, and for the raylet's log. Loop thread only. A driver on
-// another machine, or one that has gone, hears nothing: then the log alone has the sentence.
+// another machine, or one that has gone, hears nothing. Then only the log has the sentence.
 #pragma once
 
 #include <string>

@@ -47,8 +47,8 @@ void Ends::DriverGone(const ProcessSession::Identity& identity, const Error& rea
 }
 
 void Ends::WorkerClosed(const ProcessSession::Identity& identity) {
-  claims_.OwnersEnded({identity.process});  // its objects may come from the store before its process has been reaped
-  // It gets no more work. One that was never ready counts as a start that failed.
+  claims_.OwnersEnded({identity.process});  // the store may report its objects before its process has been reaped
+  // The worker gets no more work. A worker that was never ready counts as a failed start.
   if (identity.ready) tasks_.WorkerStopping(identity.worker);
   if (house_.SocketGone(identity.worker)) decisions_.CarryOutSoon();
 }
@@ -72,7 +72,7 @@ void Ends::WorkersGone(const std::vector<GoneWorker>& gone) {
   for (const JobId job : jobs) ForgetJobWhenDone(job);
 }
 
-// Their tasks, their actors, and whoever relies on them. Not empty.
+// Ends the tasks and actors of these processes, and tells those that rely on them. `ended` is not empty.
 void Ends::ProcessesGone(const std::vector<EndedProcess>& ended) {
   ProcessSet processes;
   for (const EndedProcess& each : ended) processes.insert(each.process);
@@ -90,8 +90,8 @@ void Ends::ProcessesGone(const std::vector<EndedProcess>& ended) {
   claims_.ProcessesEnded(notice.process, std::move(processes), std::move(asked));
 }
 
-// All, not only those of its job: a detached actor may have been lent objects by processes of any. Those that end with
-// their job rely on nothing any more.
+// Tells processes of all jobs, because a process of any job may have lent objects to a detached actor. Processes that
+// end with their job need not hear it.
 ProcessSet Ends::TellProcesses(const wire::ProcessNoticeT& notice) {
   const Bytes body = Encode(notice);
   ProcessSet told;
@@ -109,7 +109,7 @@ bool Ends::EndsWithItsJob(const ProcessSession& session) const {
 
 // ---- jobs
 
-// No driver of it will be any more. Its workers are forgotten as they go.
+// The job's driver has gone for good. Its workers are forgotten as they go.
 void Ends::EndJob(JobId id) {
   const bool for_good = !actors_.directory().HasDetached(id);
   const auto known_by = jobs_.End(id, for_good);
@@ -139,7 +139,7 @@ void Ends::ForgetEndedJobs() {
 
 void Ends::MachineReached(const NodeId& node) {
   claims_.MachineReached(post_.MachineNumberOf(node));
-  // It may have been called dead, and have the same numbers for its processes as before.
+  // The machine may have been reported dead, and its processes may have the same numbers as before.
   wire::ProcessNoticeT notice;
   notice.process = AllProcessesOf(post_.MachineNumberOf(node));
   notice.failure = std::make_unique<wire::FailureT>();
@@ -157,7 +157,7 @@ void Ends::MachineGone(const NodeId& node, const Error& why) {
   tasks_.MachineGone(node, machine);
   actors_.MachineGone(node, machine, why);
   channels_.HomeGone(node, why);
-  decisions_.CarryOut();  // first what became of the actors there, then that their channels have ended
+  decisions_.CarryOut();  // processes hear of the actors there first, and then of the channels' ends
   channels_.channels().MachineGone(node, why);
   wire::ProcessNoticeT notice;
   notice.process = AllProcessesOf(machine);

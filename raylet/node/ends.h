@@ -1,13 +1,12 @@
-// Ends: the one order in which services and desks hear that a process, a job or a machine has
-// ended. A later one may rely on what an earlier one has done, so the order is told here and
-// nowhere else. Owned by the Raylet; loop thread only. Always holds: the end of a driver is one
-// transaction. Workers that have gone are forgotten in batches, each in one transaction. A job is
-// forgotten once it has ended for good and its last worker has gone.
+// Ends: the one order in which services and desks hear that a process, a job or a machine has ended. A later desk may
+// rely on the work of an earlier one, so the order stands here and nowhere else. Owned by the Raylet; loop thread only.
+// Always holds: the end of a driver is one transaction. Workers that have gone are forgotten in batches, each in one
+// transaction. A job is forgotten once it has ended for good and its last worker has gone.
 //
-// The order for a process: what is claimed of its, its tasks, its actors, its channels, its objects,
-// then the processes of this machine, then the other machines, and last its settlement. For a job: first all its
-// workers are on their way out and all its tasks are gone, so that nothing that follows starts one. Then come its
-// actors, then the machines that have its program.
+// The order for a process: the claims of its objects, its tasks, its actors, its channels, its objects. Then the
+// processes of this machine hear of the end, then the other machines. Its settlement opens last. The order for a job:
+// first all its workers are told to end and all its tasks go, so that no later step starts a worker. Then its actors
+// end, and then the machines that have its program hear of it.
 #pragma once
 
 #include <string>
@@ -28,19 +27,19 @@ class Ends {
   Ends(const Services& services, TaskDesk& tasks, ActorDesk& actors, ChannelDesk& channels, ObjectDesk& objects,
        ClaimDesk& claims);
 
-  // ---- of processes of this machine
+  // ---- ends of processes of this machine
   void ProcessGone(const ProcessSession::Identity& identity, const Error& reason);
   void WorkersGone(const std::vector<GoneWorker>& gone);
-  // Of who was killed with its job nothing is heard any more, nor is it told anything.
+  // A process that was killed with its job is not heard any more, and is told nothing.
   bool EndsWithItsJob(const ProcessSession& session) const;
 
-  // ---- of other machines, and of what they say has ended
+  // ---- ends of other machines, and ends that they report
   void MachineReached(const NodeId& node);
   void MachineGone(const NodeId& node, const Error& why);
   Result<void> OnJobEnded(const NodeId& node, const Frame& frame);
   Result<void> OnProcessEnded(const NodeId& node, const Frame& frame);
 
-  // A detached actor may have been the last of a job.
+  // Call it after the end of a detached actor, which may have been the last of an ended job.
   void ForgetEndedJobs();
 
  private:

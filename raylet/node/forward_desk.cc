@@ -34,7 +34,7 @@ void ForwardDesk::Wire(CreationEvents& creations, TravellingObjects& objects) {
   objects_ = &objects;
 }
 
-// ---- work of theirs
+// ---- work of other machines
 
 Result<void> ForwardDesk::OnJobProgram(const NodeId& node, const Frame& frame) {
   auto notice = Parse<wire::JobProgramNoticeT>(frame.body);
@@ -91,7 +91,7 @@ void ForwardDesk::SendResult(const Task& task, wire::TaskResultT& result, std::s
   if (result.result->kind == wire::ValueKind::Stored)
     objects_->ResultHere(task.owner, FromWire<ObjectId>(*result.result->id));
   const bool failed = result.result->kind == wire::ValueKind::Failed;
-  // What it says of a store or a worker is of this machine.
+  // The failure may speak of a store or a worker, so it names this machine.
   if (failed) SayWhere(*result.result->failure, post_.OwnAddress());
   post_.Tell(task.from, wire::WorkMessage::ForwardedResult, failed ? Encode(result) : Bytes(body.begin(), body.end()));
 }
@@ -114,7 +114,7 @@ void ForwardDesk::Return(const ReturnRecalled& returned) {
   post_.Tell(returned.node, wire::WorkMessage::TasksRecalled, TasksNotice(returned.tasks));
 }
 
-// ---- work of ours there
+// ---- our work on other machines
 
 void ForwardDesk::TellProgram(const NodeId& node, JobId id) {
   const Jobs::Job& job = jobs_.Get(id);
@@ -163,8 +163,8 @@ Result<void> ForwardDesk::OnForwardedResult(const NodeId& node, const Frame& fra
   if (!result) return Fail(result.error());
   RAYLET_RETURN_IF_ERROR(CheckValue(result->result.get()));
   if (result->process != 0) RAYLET_RETURN_IF_ERROR(post_.CheckSpeaksFor(node, result->process));
-  // None: its owner has gone, or it has been taken back; whoever ran it lends what the result refers to until it hears
-  // that the owner has ended.
+  // Null: the owner has gone, or this machine has taken the task back. The worker that ran it lends the objects in the
+  // result until it hears that the owner has ended.
   const bool failed = result->result->kind == wire::ValueKind::Failed;
   const TaskPtr task = scheduler_.ForwardedFinished(node, FromWire<TaskId>(*result->id), !failed);
   ProcessSession* const owner = task == nullptr ? nullptr : door_.SessionOf(task->owner);

@@ -1,8 +1,7 @@
-// ForwardDesk: tasks between machines: what goes to others and comes back from them, and what comes
-// here from others. A desk. Owned by the TaskDesk, whose scheduler decides about both; loop thread
-// only. Always holds: what comes from another machine ends in a ForwardedResult, a TaskReturned or
-// a TasksRecalled, unless that machine cancels it or is lost. A job's program goes ahead of its
-// first task.
+// ForwardDesk: tasks that this machine sends to others, and tasks that others send here. A desk. Owned by the TaskDesk,
+// whose scheduler decides about both kinds; loop thread only. Always holds: a task from another machine ends in a
+// ForwardedResult, a TaskReturned or a TasksRecalled, unless that machine cancels it or is lost. A job's program goes
+// ahead of its first task.
 #pragma once
 
 #include "raylet/node/creations.h"
@@ -18,7 +17,7 @@ class ForwardDesk {
   ForwardDesk(Scheduler& scheduler, const Services& services);
   void Wire(CreationEvents& creations, TravellingObjects& objects);
 
-  // ---- what other machines say
+  // ---- messages of other machines
   Result<void> OnJobProgram(const NodeId& node, const Frame& frame);
   Result<void> OnForwardTask(const NodeId& node, const Frame& frame);
   Result<void> OnForwardedResult(const NodeId& node, const Frame& frame);
@@ -27,7 +26,7 @@ class ForwardDesk {
   Result<void> OnRecallTasks(const NodeId& node, const Frame& frame);
   Result<void> OnTasksRecalled(const NodeId& node, const Frame& frame);
 
-  // A worker has run a task that came from elsewhere; `body` is what it said.
+  // A worker has run a task of another machine; `body` is the worker's message.
   void SendResult(const Task& task, wire::TaskResultT& result, std::span<const std::byte> body);
 
   // ---- decisions

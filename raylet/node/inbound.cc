@@ -21,7 +21,7 @@ Result<void> CheckSoundness(const wire::TaskSpecT& spec, Task& task) {
   bool names_cpu = false;
   for (const auto& resource : spec.resources) {
     if (resource->name == kCpu) names_cpu = true;
-    if (resource->name == kCpu && resource->units == 0) continue;  // said aloud: no CPU
+    if (resource->name == kCpu && resource->units == 0) continue;  // the program asks for no CPU
     RAYLET_RETURN_IF_ERROR(task.resources.Add(resource->name, resource->units));
   }
   if (!names_cpu && !spec.actor) RAYLET_RETURN_IF_ERROR(task.resources.Add(kCpu, kUnitsPerWhole));
@@ -68,7 +68,7 @@ Result<ActorId> CheckActorId(const wire::Id20* id) {
 
 namespace {
 
-// Everything but whose it is.
+// Parses everything but the owner.
 Result<ParsedTask> ParseSpec(const wire::TaskSpecT& spec, const TaskSender& sender, bool creates_actor,
                              bool forwarded) {
   const TaskId id = FromWire<TaskId>(*spec.id);

@@ -1,5 +1,5 @@
-// Inbound: from messages that are well-formed FlatBuffers to words that make sense. FlatBuffers checks neither ranges
-// of enums nor meaning; whoever sends nonsense gets kProtocolError, and its connection is closed. Pure.
+// Inbound: checks the meaning of messages that are well-formed FlatBuffers. FlatBuffers checks neither ranges of enums
+// nor meaning. Nonsense is a kProtocolError, which closes the sender's connection. Pure.
 #pragma once
 
 #include "base/result.h"
@@ -14,8 +14,8 @@ struct TaskSender {
   std::string job_namespace;  // where a request names none
 };
 
-// A submission: kProtocolError for what no client of ours sends; kInvalid, with `task` still named, for what a user may
-// have asked for and we refuse (resources, sizes).
+// A submission. kProtocolError: no client of ours sends such a message. kInvalid, with `task` still named: we refuse
+// what a user may have asked for (resources, sizes).
 struct ParsedTask {
   std::shared_ptr<Task> task;  // never null
   Result<void> sound;          // kInvalid: refuse it with this sentence
@@ -23,9 +23,9 @@ struct ParsedTask {
 };
 Result<ParsedTask> ParseTask(const Frame& frame, const TaskSender& sender, bool creates_actor);
 
-// A task, or the creation of an actor, that another raylet sends here to run: its owner is a process of that machine,
-// and its stored arguments are wanted here before it runs. What its worker makes for the owner is to hang off
-// `store_client`.
+// The raylet that sends a task, or the creation of an actor, here to run. The task's owner is a process of that
+// machine, and its stored arguments are wanted here before it runs. `store_client` owns the objects that the worker
+// makes for the task's owner.
 struct ForwardingNode {
   NodeId node;
   MachineNumber machine{};

@@ -14,7 +14,7 @@ JobId Jobs::Begin(ProcessId driver, pid_t driver_pid, std::string actor_namespac
 
 JobId Jobs::BeginFrom(const NodeId& from, JobId number_there, std::string actor_namespace, WorkerProgram program) {
   const JobId id = next_++;
-  from_elsewhere_[{from, number_there}] = id;  // one before it, of the same number, is on its way out
+  from_elsewhere_[{from, number_there}] = id;  // replaces an earlier job of the same number, which is ending
   Job& job = jobs_[id];
   job.from = from;
   job.number_there = number_there;

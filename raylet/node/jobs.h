@@ -1,8 +1,7 @@
-// Jobs: every job that this raylet knows: those of drivers here, and those of other machines whose
-// work comes here. It keeps how their workers are started, which machines have a job's program from
-// us, and how far a job has ended. A service. Owned by the Raylet; loop thread only. Pure. Always
-// holds: a job's number is never used again. A machine's job is found by its number there until it
-// is forgotten, or a newer job has that number.
+// Jobs: every job that this raylet knows: jobs of drivers here, and jobs of other machines whose work comes here. For
+// each it keeps the program of its workers, the machines that have this program from us, and whether the job has ended.
+// A service. Owned by the Raylet; loop thread only. Pure. Always holds: a job's number is never used again. A machine's
+// job is found by its number there until it is forgotten, or a newer job has that number.
 #pragma once
 
 #include <sys/types.h>
@@ -23,15 +22,15 @@ namespace raylet {
 class Jobs {
  public:
   struct Job {
-    ProcessId driver = 0;  // 0: it has gone, or is another machine's
+    ProcessId driver = 0;  // 0: it has gone, or belongs to another machine
     pid_t driver_pid = 0;
-    bool ended = false;           // no driver will be any more
-    bool ended_for_good = false;  // nor a detached actor: nothing of it goes on
+    bool ended = false;           // its driver has gone
+    bool ended_for_good = false;  // its detached actors have ended, too: nothing of it goes on
     NodeId from;                  // another machine's job; nil: ours
     JobId number_there = 0;
     std::set<NodeId> known_by;  // machines that have its program from us
     std::string actor_namespace;
-    bool told_of_concurrency = false;  // its driver knows that no actor runs several calls at once
+    bool told_of_concurrency = false;  // its driver was told that no actor runs several calls at once
     WorkerProgram program;
     size_t workers = 0;
   };
@@ -47,15 +46,15 @@ class Jobs {
 
   // ---- ends
   void DriverGone(JobId id) { jobs_.at(id).driver = 0; }
-  // Returns who has its program, and is to hear that it has ended for good.
+  // Returns the machines that have the job's program. They must hear that the job has ended for good.
   std::set<NodeId> End(JobId id, bool for_good);
-  // That machine has no program of ours any more. Returns its jobs here that have not ended yet.
+  // That machine is lost, and has no program of ours any more. Returns its jobs here that have not ended yet.
   std::vector<JobId> MachineGone(const NodeId& node);
-  // It has ended for good, and its last worker has gone.
+  // The job has ended for good, and its last worker has gone.
   bool MayBeForgotten(JobId id) const;
   void Forget(JobId id);
 
-  // ---- looking
+  // ---- queries
   const Job& Get(JobId id) const { return jobs_.at(id); }
   const Job* Find(JobId id) const;  // null: forgotten
   std::optional<JobId> FindFrom(const NodeId& from, JobId number_there) const;
@@ -64,7 +63,8 @@ class Jobs {
 
  private:
   std::map<JobId, Job> jobs_;
-  std::map<std::pair<NodeId, JobId>, JobId> from_elsewhere_;  // ours, by their machine and its number
+  // Our number of another machine's job, by that machine and the job's number there.
+  std::map<std::pair<NodeId, JobId>, JobId> from_elsewhere_;
   JobId next_ = 1;
 };
 

@@ -9,7 +9,7 @@
 namespace raylet {
 namespace {
 
-// What a row names: the member of the desk that hears the message.
+// Names the member of the desk that hears the message of a row.
 template <auto kMember>
 struct Heard;
 template <class Desk, Result<void> (Desk::*kMember)(ProcessSession&, const Frame&)>
@@ -25,14 +25,15 @@ struct Heard<kMember> {
   }
 };
 
-// ---- what processes say
+// ---- messages of processes
 
 using wire::RayletMessage;
 struct ProcessRow {
   RayletMessage type;
   Result<void> (*hear)(const Desks&, ProcessSession&, const Frame&);
 };
-constexpr decltype(ProcessRow::hear) kOnlySent = nullptr;  // by the raylet, or before a process has come
+// The row of a message that only the raylet sends, or that comes before a process has registered.
+constexpr decltype(ProcessRow::hear) kOnlySent = nullptr;
 constexpr ProcessRow kProcessRows[] = {
     {RayletMessage::Register, kOnlySent},
     {RayletMessage::RegisterReply, kOnlySent},
@@ -83,7 +84,7 @@ constexpr bool EachProcessMessageHasItsRow() {
 }
 static_assert(EachProcessMessageHasItsRow(), "say in kProcessRows which desk hears the new message");
 
-// ---- what other raylets say
+// ---- messages of other raylets
 
 struct MachineRow {
   uint16_t number;

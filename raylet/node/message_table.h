@@ -1,5 +1,5 @@
-// MessageTable: which desk hears what: one table for the messages of processes, and one for those of other raylets. A
-// message that a schema gains does not compile before it has its row here. Loop thread only.
+// MessageTable: which desk hears which message: one table for the messages of processes, and one for those of other
+// raylets. A new message of a schema does not compile until it has its row here. Loop thread only.
 #pragma once
 
 #include <tuple>
@@ -14,13 +14,13 @@
 
 namespace raylet {
 
-// Whoever hears messages.
+// The desks that hear messages.
 using Desks = std::tuple<TaskDesk&, ForwardDesk&, ActorDesk&, ActorFinder&, ChannelDesk&, CallChannels&, ObjectDesk&,
                          ClaimDesk&, NodeStatus&, Ends&>;
 
-// kProtocolError: it is none that this raylet takes, or it makes no sense. The connection is closed for it.
+// kProtocolError, which closes the connection: this raylet takes no such message, or the message makes no sense.
 Result<void> HearProcess(const Desks& desks, ProcessSession& session, const Frame& frame);
-// As above; the session with that machine ends for it.
+// As above; the error ends the session with that machine.
 Result<void> HearMachine(const Desks& desks, const NodeId& node, const Frame& frame);
 
 }  // namespace raylet

@@ -25,7 +25,7 @@ const char* StateName(Scheduler::WorkerState state) {
   return "unknown";
 }
 
-// More may be in use than there is, for a moment: a worker that goes on after a Get does not wait for its CPU.
+// For a moment more may be in use than there is, because a worker that goes on after a Get does not wait for its CPU.
 json Resource(int64_t total_units, int64_t free_units) {
   return {{"total", static_cast<double>(total_units) / kUnitsPerWhole},
           {"free", static_cast<double>(std::max<int64_t>(free_units, 0)) / kUnitsPerWhole}};
@@ -140,7 +140,7 @@ json Control(const ControlParts* parts, TimePoint now) {
   return control;
 }
 
-// Who has a lease, as the control store said last.
+// The nodes with a lease, as the control store listed them last.
 json Nodes(const ControlParts* parts) {
   json nodes = json::array();
   if (parts == nullptr || parts->link() == nullptr) return nodes;
@@ -293,7 +293,7 @@ std::string NodeStatus::Json() const {
                        {"tasks_waiting_for_objects", scheduler_.dependencies().tasks()},
                        {"objects_waited_for", scheduler_.dependencies().objects()},
                        {"objects_watched", store_.watched()},
-                       // What others still refer to of processes that have ended.
+                       // Objects of ended processes that others still refer to.
                        {"objects_claimed", claims_.book().claimed()},
                        {"ends_unsettled", claims_.open_ends()},
                        {"actors", Actors(directory, house_.pool(), post_, channels_.book())},
@@ -303,7 +303,7 @@ std::string NodeStatus::Json() const {
                        {"actors_dead", directory.dead()},
                        {"jobs", JobList(jobs_)},
                        {"connections", door_.connections()},
-                       // What goes over call channels is in shared memory and not in here.
+                       // Calls over channels are in shared memory, and do not count here.
                        {"socket", {{"bytes_received", door_.bytes_received()}, {"bytes_sent", door_.bytes_sent()}}}};
   // Names come from users: bytes that are no UTF-8 must not stop the answer.
   return status.dump(-1, ' ', false, json::error_handler_t::replace);

@@ -6,7 +6,7 @@
 namespace raylet {
 namespace {
 
-// A bulk connection that carries nothing for so many times as long as a silent machine counts as living is closed.
+// A bulk connection is closed after so many times the silence after which a machine is dead.
 constexpr int kIdlePatience = 3;
 
 }  // namespace
@@ -33,7 +33,7 @@ Result<void> ObjectDesk::JoinCluster(const PeerSessionLimits& limits) {
   return {};
 }
 
-// ---- what processes say
+// ---- messages of processes
 
 Result<void> ObjectDesk::OnWantObjects(ProcessSession& session, const Frame& frame) {
   const auto notice = Parse<wire::WantNoticeT>(frame.body);
@@ -66,7 +66,7 @@ void ObjectDesk::Await(ProcessId process, const wire::WantNoticeT& notice) {
   store_.Unwatch(unwatched, WatchFor::kWait);
 }
 
-// One message to each for all that this turn has brought.
+// Sends each process one message for all objects that were sealed in this turn.
 void ObjectDesk::TellSealed() {
   for (auto& [process, notice] : std::exchange(sealed_, {}))
     if (ProcessSession* const session = door_.SessionOf(process))
@@ -116,14 +116,14 @@ Result<void> ObjectDesk::OnLendReleased(const NodeId& node, const Frame& frame) 
 
 void ObjectDesk::TellLender(ProcessId lender, ProcessId by, uint64_t lend) {
   ProcessSession* const session = door_.SessionOf(lender);
-  if (session == nullptr) return;  // gone, and its lends with it
+  if (session == nullptr) return;  // the lender has gone, and its lends with it
   wire::LendNoticeT told;
   told.process = by;
   told.lend = lend;
   session->Send(wire::RayletMessage::ReleaseLend, 0, told);
 }
 
-// ---- what the store and the other desks say
+// ---- for the store and the other desks
 
 void ObjectDesk::OnSealed(const ObjectId& object) {
   if (manager_ != nullptr) manager_->SealedHere(object);
@@ -179,7 +179,7 @@ void ObjectDesk::MachineGone(const NodeId& node, MachineNumber machine, const Er
   manager_->NodeGone(node, machine, why);
 }
 
-// ---- what the manager says
+// ---- events of the manager
 
 void ObjectDesk::TellPeer(const NodeId& node, wire::ObjectMessage type, Bytes body) {
   post_.Tell(node, type, std::move(body));

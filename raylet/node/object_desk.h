@@ -1,6 +1,6 @@
-// ObjectDesk: objects of several machines: who wants them here and is told that one will not come, what owners let go
-// of, what processes lent each other, and the connections over which bytes go. A desk. It owns the ObjectManager, which
-// there is only in a cluster. Owned by the Raylet; loop thread only.
+// ObjectDesk: objects that travel between machines. It hears which objects processes want, free and lend, and which are
+// sealed or lost. It passes on the connections that carry objects' bytes. A desk. It owns the ObjectManager, which
+// exists only in a cluster. Owned by the Raylet; loop thread only.
 #pragma once
 
 #include <memory>
@@ -14,7 +14,7 @@
 
 namespace raylet {
 
-// KeptObjects: which objects this machine keeps though their owner has ended. Implemented by the claim desk.
+// KeptObjects: the objects that this machine keeps although their owner has ended. Implemented by the claim desk.
 class KeptObjects {
  public:
   virtual ~KeptObjects() = default;
@@ -24,26 +24,26 @@ class KeptObjects {
 class ObjectDesk final : public TravellingObjects, public ObjectPlaces, public ObjectManager::Events {
  public:
   explicit ObjectDesk(const Services& services);
-  // Before anything else. Both outlive it.
+  // Call it before anything else. Both outlive the desk.
   void Wire(ArgumentEvents& arguments, const KeptObjects& kept) {
     arguments_ = &arguments;
     kept_ = &kept;
   }
   Result<void> JoinCluster(const PeerSessionLimits& limits);
 
-  // ---- what processes say
+  // ---- messages of processes
   Result<void> OnWantObjects(ProcessSession& session, const Frame& frame);
   Result<void> OnFreeObjects(ProcessSession& session, const Frame& frame);
   Result<void> OnReleaseLend(ProcessSession& session, const Frame& frame);
 
-  // ---- what other machines say
+  // ---- messages of other machines
   Result<void> OnObjectMessage(const NodeId& node, const Frame& frame) { return manager_->OnMessage(node, frame); }
   Result<void> OnLendReleased(const NodeId& node, const Frame& frame);
   void OnBulk(const NodeId& node, UniqueFd fd) { manager_->transfer().Serve(node, std::move(fd)); }
 
-  void OnSealed(const ObjectId& object);  // as the store says
+  void OnSealed(const ObjectId& object);  // called when the store says so
 
-  // ---- what the other desks say
+  // ---- for the other desks
   void WantArguments(std::span<const ObjectId> objects) override;
   void ReleaseArguments(std::span<const ObjectId> objects) override;
   void ResultHere(ProcessId owner, const ObjectId& object) override { manager_->KeptFor(owner, object); }
@@ -52,15 +52,16 @@ class ObjectDesk final : public TravellingObjects, public ObjectPlaces, public O
 
   // ---- ends (see ends.h)
   void ProcessGone(ProcessId process);  // of any machine
-  // ---- what the claim desk says
-  void TellLost(ProcessId wanter, const ObjectId& object, const Error& why);  // nothing where that one has gone
-  std::vector<ObjectId> KnownOf(ProcessId owner) const;  // of this machine: what lies elsewhere of its
-  void FreeAdopted(std::span<const ObjectId> objects);   // their owners have ended, and nobody claims them
-  // All objects of that process go, but for those that its machine keeps.
+  // ---- for the claim desk
+  void TellLost(ProcessId wanter, const ObjectId& object, const Error& why);  // does nothing where the wanter has gone
+  // The objects of `owner`, a process of this machine, that have copies elsewhere.
+  std::vector<ObjectId> KnownOf(ProcessId owner) const;
+  void FreeAdopted(std::span<const ObjectId> objects);  // their owners have ended, and nobody claims them
+  // Drops all objects of that process, except those that its machine keeps.
   void OwnerSettledElsewhere(ProcessId owner, std::span<const ObjectId> kept);
   void MachineGone(const NodeId& node, MachineNumber machine, const Error& why);
 
-  // ---- what the scheduler looks at, in a cluster
+  // ---- for the scheduler, in a cluster
   bool IsHere(const ObjectId& object) const override { return manager_->IsHere(object); }
   void AddBytes(const ObjectId& object, ArgumentBytes& bytes) const override { manager_->AddBytes(object, bytes); }
 
@@ -85,7 +86,7 @@ class ObjectDesk final : public TravellingObjects, public ObjectPlaces, public O
   const KeptObjects* kept_ = nullptr;    // null before Wire
   std::unique_ptr<ObjectManager> manager_;
   AwaitedObjects awaited_;
-  std::unordered_map<ProcessId, wire::SealedObjectsNoticeT> sealed_;  // to be told at the end of this turn
+  std::unordered_map<ProcessId, wire::SealedObjectsNoticeT> sealed_;  // sent at the end of this turn
 };
 
 }  // namespace raylet

@@ -1,4 +1,4 @@
-// OwnLoad: what this machine says of itself in its heartbeats. Loop thread only. Pure.
+// OwnLoad: this machine's load, as its heartbeats carry it. Loop thread only. Pure.
 #pragma once
 
 #include "raylet/objects/store_link.h"

@@ -1,5 +1,5 @@
-// PeerEvents: gives what the links to other raylets say to whom it concerns. Owned by the Raylet;
-// loop thread only.
+// PeerEvents: passes each event of the links to other raylets on to the services and desks. Owned by the Raylet; loop
+// thread only.
 #pragma once
 
 #include "raylet/node/message_table.h"

@@ -7,7 +7,7 @@ namespace raylet {
 Result<void> PeerOutboxes::Post(const NodeId& node, uint16_t type, Bytes body) {
   if (!outboxes_.contains(node)) {
     const auto sent = send_(node, type, body);
-    // Without a session its end is on its way to us, or has been told: all of ours there comes back.
+    // Without a session, the machine's end has been told or is on its way. All our work there comes back.
     if (sent || sent.error().code != ErrorCode::kFull) return {};
   }
   Outbox& outbox = outboxes_[node];

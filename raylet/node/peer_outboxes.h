@@ -1,7 +1,6 @@
-// PeerOutboxes: messages for other raylets whose sessions have no room for them now. Owned by
-// PeerPost; loop thread only. Pure: who sends comes from outside. Always holds: a machine's
-// messages go out in the order in which they were posted. More than bytes_max for one machine is an
-// error, for which its session ends.
+// PeerOutboxes: messages for other raylets whose sessions have no room for them now. Owned by PeerPost; loop thread
+// only. Pure: the caller gives the function that sends. Always holds: a machine's messages go out in the order in which
+// they were posted. More than bytes_max for one machine is an error, which ends its session.
 #pragma once
 
 #include <cstdint>
@@ -17,12 +16,13 @@
 
 namespace raylet {
 
-// For one other raylet that does not keep up.
+// The bytes that may wait for one other raylet.
 constexpr size_t kOutboxBytesMax = size_t{256} << 20;
 
 class PeerOutboxes {
  public:
-  // kFull: there is no room now, and Room will be called. Any other error: the machine hears of nothing any more.
+  // kFull: there is no room now, and Room will be called. Any other error: the session is over, and the machine gets
+  // nothing more.
   using Send = std::function<Result<void>(const NodeId&, uint16_t type, std::span<const std::byte> body)>;
 
   explicit PeerOutboxes(Send send, size_t bytes_max = kOutboxBytesMax)

@@ -7,10 +7,10 @@ namespace raylet {
 namespace {
 
 constexpr size_t kEndedKeptMax =
-    100'000;  // processes of another machine that have ended, so that nobody waits for them
+    100'000;  // ended processes of one machine that are remembered, so that nothing waits for them
 
-// Larger than those of earlier lives of this node, as far as the machine's clock goes forward; of two that begin in
-// the same millisecond it is another all the same.
+// Larger than the epochs of earlier lives of this node, if the machine's clock has not gone back. The random part tells
+// two lives apart that begin in the same millisecond.
 uint64_t NewEpoch() {
   constexpr int kRandomBits = 20;
   uint64_t low = 0;
@@ -79,7 +79,7 @@ void PeerPost::TellAll(wire::WorkMessage type, const Bytes& body) {
     if (node.state != NodeState::kDead) Tell(id, type, body);
 }
 
-// ---- who is who
+// ---- names, numbers and addresses
 
 std::string PeerPost::OwnAddress() const { return joined() ? links_->own().address : ""; }
 
@@ -132,12 +132,12 @@ Result<void> PeerPost::CheckSpeaksFor(const NodeId& node, ProcessId process) con
               StrCat("the machine at ", AddressOf(node), " speaks of process ", process, ", which is not its own"));
 }
 
-// ---- who has gone
+// ---- processes that have ended
 
 void PeerPost::ProcessesEnded(const NodeId& node, const ProcessSet& processes) {
   auto& ended = ended_elsewhere_[node];
   for (const ProcessId process : processes) {
-    if (ended.size() >= kEndedKeptMax) ended.erase(ended.begin());  // the one that began first
+    if (ended.size() >= kEndedKeptMax) ended.erase(ended.begin());  // the range with the smallest numbers
     ended.insert(process);
   }
 }

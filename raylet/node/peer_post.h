@@ -1,7 +1,7 @@
-// PeerPost: what is said to other raylets, and who is who among them: their addresses, the halves of process numbers,
-// the homes of actors, which processes there have ended. A service; it owns the links and the view of the cluster.
-// Owned by the Raylet; loop thread only. Always holds: what Tell takes arrives once and in order, or that machine is
-// told dead. Without Join there is no other machine, and Tell says nothing.
+// PeerPost: sends messages to other raylets, and knows these raylets: their addresses and machine numbers, the homes of
+// actors, and the processes that have ended there. A service; it owns the links and the view of the cluster. Owned by
+// the Raylet; loop thread only. Always holds: a message that Tell takes arrives once and in order, or that machine is
+// reported dead. Without Join there is no other machine, and Tell sends nothing.
 #pragma once
 
 #include <map>
@@ -26,15 +26,15 @@ class PeerPost {
   PeerPost(Loop& loop, const Clock& clock, const std::optional<ClusterOptions>& cluster);
 
   // ---- joining
-  // Listens to other raylets and seeks those that were named. `handler` outlives this.
+  // Listens for other raylets, and dials those that were named. `handler` outlives this.
   Result<void> Join(const ClusterOptions& cluster, PeerLinks::Handler& handler);
   bool joined() const { return links_ != nullptr; }
   NodeRecord OwnRecord() const;
-  // Who lives, as the control store says: all are sought.
+  // Tells the living nodes that the control store lists. This raylet dials all of them.
   void KnowNodes(const std::vector<NodeRecord>& nodes);
   void Stop(const std::string& why);
 
-  // ---- saying
+  // ---- sending
   template <class Type>
   void Tell(const NodeId& node, Type type, Bytes body) {
     Send(node, static_cast<uint16_t>(type), std::move(body));
@@ -44,11 +44,12 @@ class PeerPost {
   void Room(const NodeId& node) { outboxes_.Room(node); }
   void DialBulk(const NodeId& node, PeerLinks::BulkDone done) { links_->DialBulk(node, std::move(done)); }
 
-  // ---- who is who
-  const NodeId& node() const { return node_; }            // this one
-  MachineNumber machine() const { return machine_; }      // part of every process number of this machine
-  std::string OwnAddress() const;                         // where others reach this one; empty where they do not
-  std::vector<std::string> KnownAddresses() const;        // of the dead, too: their cluster is still this one
+  // ---- names, numbers and addresses
+  const NodeId& node() const { return node_; }        // this one
+  MachineNumber machine() const { return machine_; }  // part of every process number of this machine
+  std::string OwnAddress() const;                     // where others reach this one; empty without other machines
+  // Includes dead nodes, because any address of the cluster helps a program to find it.
+  std::vector<std::string> KnownAddresses() const;
   std::string AddressOf(const NodeId& node) const;        // for people
   std::string AddressOfProcess(ProcessId process) const;  // empty where its machine is not known
   std::string WhyLost(const NodeId& node) const;          // empty where that is not known
@@ -56,16 +57,16 @@ class PeerPost {
   MachineNumber MachineNumberOf(const NodeId& node) const;  // kNoMachine: not known
   bool IsOurs(ProcessId process) const { return MachineOf(process) == machine_; }
   bool IsHome(const ActorId& actor) const { return IsOurs(CreatorOf(actor)); }
-  // Null where it is a machine that we do not know, or that is dead.
+  // Null where we do not know that machine, or it is dead.
   const ClusterView::Node* HomeOf(const ActorId& actor) const;
   const ClusterView::Node* LivingNode(const NodeId& node) const;  // null as above
-  // Of a process speaks its own machine alone.
+  // kProtocolError unless the process is of that machine: no other machine may speak for it.
   Result<void> CheckSpeaksFor(const NodeId& node, ProcessId process) const;
   ClusterView& view() { return view_; }
   const ClusterView& view() const { return view_; }
   const PeerLinks* links() const { return links_.get(); }  // null: not joined
 
-  // ---- who has gone
+  // ---- processes that have ended
   void ProcessesEnded(const NodeId& node, const ProcessSet& processes);
   bool LivesElsewhere(ProcessId process) const;  // as far as we know
   void MachineGone(const NodeId& node);
@@ -76,11 +77,12 @@ class PeerPost {
   Loop& loop_;
   const Clock& clock_;
   const NodeId node_;
-  const MachineNumber machine_ = NewMachineNumber();  // so that another raylet's are not taken for ours
+  // Drawn even without a cluster, so that no other raylet's processes are taken for ours.
+  const MachineNumber machine_ = NewMachineNumber();
   ClusterView view_;
   std::unique_ptr<PeerLinks> links_;  // null: not joined
   PeerOutboxes outboxes_;
-  std::map<NodeId, std::string> known_nodes_;  // from the control store, their addresses
+  std::map<NodeId, std::string> known_nodes_;  // addresses from the control store
   std::map<NodeId, std::set<ProcessId>> ended_elsewhere_;
 };
 

@@ -40,7 +40,7 @@ Result<void> ProcessDoor::Listen(Events& events) {
   return {};
 }
 
-// Without it nothing is lost but that programs must name the socket.
+// A failure is no error: programs must name the socket then.
 void ProcessDoor::ListenLocally() {
   for (size_t i = 0; i < client::kLocalRayletsMax; ++i) {
     auto fd = ListenAbstract(client::LocalRayletName(::geteuid(), i), 128);
@@ -104,7 +104,7 @@ void ProcessDoor::CloseSessions() {
   by_process_.clear();
 }
 
-// ---- who may come
+// ---- admission
 
 Result<void> ProcessDoor::Admit(const ProcessSession& session, const wire::RegisterRequestT& request,
                                 const UniqueFd& doorbell) {
@@ -154,7 +154,7 @@ Result<void> ProcessDoor::OnRegister(ProcessSession& session, uint64_t request_i
   return {};
 }
 
-// ---- what they say
+// ---- messages
 
 Result<void> ProcessDoor::OnMessage(ProcessSession& session, wire::RayletMessage type, const Frame& frame) {
   return events_->OnProcessMessage(session, type, frame);
@@ -165,7 +165,7 @@ void ProcessDoor::OnBehind(ProcessSession& session, bool behind) {
 }
 
 void ProcessDoor::OnSessionClosed(ProcessSession& session, const Error& reason) {
-  // Kept until the end of this function: its identity is still read.
+  // Keeps the session until the end of this function, because its identity is still read.
   const auto node = sessions_.extract(session.id());
   closed_bytes_received_ += session.socket().bytes_received();
   closed_bytes_sent_ += session.socket().bytes_sent();
@@ -174,7 +174,7 @@ void ProcessDoor::OnSessionClosed(ProcessSession& session, const Error& reason) 
   events_->OnProcessGone(*session.identity, reason);
 }
 
-// ---- looking
+// ---- queries
 
 ProcessSession* ProcessDoor::SessionOf(ProcessId process) const {
   const auto found = by_process_.find(process);

@@ -1,8 +1,7 @@
-// ProcessDoor: where drivers, workers and tools come in. It listens at the raylet's socket and, in
-// a cluster, at an abstract name of this machine. It admits who may come, gives each a number, and
-// finds a session by process. A service. Owned by the Raylet, and owns the sessions; loop thread
-// only. Always holds: a process with a number has one session, which SessionOf finds until it has
-// gone. A number is never given twice.
+// ProcessDoor: where drivers, workers and tools come in. It listens at the raylet's socket and, in a cluster, at an
+// abstract name of this machine. It admits processes, gives each a number, and finds a session by process. A service.
+// Owned by the Raylet, and owns the sessions; loop thread only. Always holds: a process with a number has one session,
+// which SessionOf finds until it has gone. A number is never given twice.
 #pragma once
 
 #include <memory>
@@ -22,7 +21,7 @@ constexpr size_t kSessionsMax = 1024;
 
 struct ProcessDoorOptions {
   std::string socket;          // absolute
-  bool found_locally = false;  // by programs that know only the cluster: at an abstract name
+  bool found_locally = false;  // also listens at an abstract name, for programs that know only the cluster's address
   MachineNumber machine{};     // part of every process number
   SessionLimits limits;
 };
@@ -32,15 +31,15 @@ class ProcessDoor final : public ProcessSession::Events {
   class Events {
    public:
     virtual ~Events() = default;
-    // An admitted process comes, with its number and doorbell. Fills the job and the worker of `identity`, and what
-    // only the raylet knows of `reply`. An error refuses it.
+    // An admitted process comes, with its number and doorbell. The handler fills the job and the worker of `identity`,
+    // and the fields of `reply` that only the raylet knows. An error refuses the process.
     virtual Result<void> OnProcessComes(pid_t pid, wire::RegisterRequestT& request, ProcessSession::Identity& identity,
                                         wire::RegisterReplyT& reply) = 0;
     // kProtocolError closes the connection.
     virtual Result<void> OnProcessMessage(ProcessSession& session, wire::RayletMessage type, const Frame& frame) = 0;
-    // It does not read what is sent to it, or does again. From inside Send, too.
+    // The process does not read what is sent to it, or reads again. Called from inside Send, too.
     virtual void OnProcessBehind(ProcessId process, bool behind) = 0;
-    // The last word of a process that had come.
+    // The last event of a process that had come.
     virtual void OnProcessGone(const ProcessSession::Identity& identity, const Error& reason) = 0;
   };
 
@@ -48,12 +47,12 @@ class ProcessDoor final : public ProcessSession::Events {
   ~ProcessDoor() override;
 
   Result<void> Listen(Events& events);  // `events` outlives it
-  void Refuse();                        // from now on nobody is admitted, and the socket is gone
-  void CloseSessions();                 // all, without a word to anybody
+  void Refuse();                        // admits nobody from now on, and removes the socket
+  void CloseSessions();                 // closes all, without events
 
-  ProcessSession* SessionOf(ProcessId process) const;  // null: it has gone, or is another machine's
+  ProcessSession* SessionOf(ProcessId process) const;  // null: it has gone, or belongs to another machine
   bool IsConnected(ProcessId process) const { return by_process_.contains(process); }
-  bool HasGone(ProcessId process) const;  // was one of ours, and is not any more
+  bool HasGone(ProcessId process) const;  // it was a process of this machine, and has gone
   const std::unordered_map<ProcessId, ProcessSession*>& processes() const { return by_process_; }
 
   // ---- for the status
@@ -74,7 +73,7 @@ class ProcessDoor final : public ProcessSession::Events {
 
   Loop& loop_;
   const ProcessDoorOptions options_;
-  Events* events_ = nullptr;  // null before Listen: nobody can come
+  Events* events_ = nullptr;  // null before Listen: no process can come
   std::unordered_map<SessionId, std::unique_ptr<ProcessSession>> sessions_;
   std::unordered_map<ProcessId, ProcessSession*> by_process_;   // registered and connected
   uint64_t closed_bytes_received_ = 0, closed_bytes_sent_ = 0;  // of the sessions that have gone

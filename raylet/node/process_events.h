@@ -1,5 +1,5 @@
-// ProcessEvents: what happens at the ProcessDoor, given to whom it concerns: who comes is entered with the jobs or the
-// workers, what is said goes to the desks, who goes to Ends. Owned by the Raylet; loop thread only.
+// ProcessEvents: passes on the events of the ProcessDoor. A process that comes is entered with the jobs or the workers,
+// its messages go to the desks, and its end goes to Ends. Owned by the Raylet; loop thread only.
 #pragma once
 
 #include <string>

@@ -16,7 +16,7 @@ namespace raylet {
 namespace {
 
 constexpr std::chrono::milliseconds kRegisterTimeout{10'000};
-constexpr int kLooksPerStall = 10;  // at a process that is behind
+constexpr int kLooksPerStall = 10;  // looks at a process that is behind, before it counts as stalled
 
 FramedSocketLimits SocketLimits(const SessionLimits& limits) {
   FramedSocketLimits socket;
@@ -28,7 +28,7 @@ FramedSocketLimits SocketLimits(const SessionLimits& limits) {
   return socket;
 }
 
-// Others will map it and write there: it must be as long as a doorbell, and stay so.
+// Other processes will map the memory and write there, so it must be as long as a doorbell, and stay so.
 Result<void> CheckDoorbell(int fd) {
   const auto size = FileSize(fd);
   if (!size) return Fail(ErrorCode::kProtocolError, StrCat("a doorbell is no memory: ", size.error().message));
@@ -132,7 +132,7 @@ void ProcessSession::LookWhetherItReads() {
 
 void ProcessSession::OnClosing(const Error& reason) {
   reading_timer_.Cancel();
-  if (reason.code == ErrorCode::kDisconnected) return;  // the process has closed it, or is dead
+  if (reason.code == ErrorCode::kDisconnected) return;  // the process has closed the connection, or is dead
   if (reason.code == ErrorCode::kSlowConsumer) {
     RAYLET_LOG(kError, Name(), " is ended: ", reason.message);
   }

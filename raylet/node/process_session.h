@@ -1,11 +1,10 @@
-// ProcessSession: the raylet's end of one process's connection: a driver, a worker, or a tool.
-// Owned by the ProcessDoor; loop thread only. It speaks frames and keeps who the process is; what a
-// message means is the desks' affair. Always holds: before a good Register nothing but Register is
-// heard. A connection that does not register in time is closed. After Fail or a close, nothing is
-// heard any more and OnSessionClosed comes exactly once. A process that does not read is behind
-// first, so that the raylet starts no more of its tasks. It is ended only where far more waits for
-// it and it takes nothing at all for `stalled_for`. The last word in its doorbell's page tells it
-// why.
+// ProcessSession: the raylet's end of one process's connection: a driver, a worker, or a tool. Owned by the
+// ProcessDoor; loop thread only. It speaks frames and keeps the process's identity; the desks know what a message
+// means. Always holds: before a good Register nothing but Register is heard. A connection that does not register in
+// time is closed. After Fail or a close, nothing is heard any more and OnSessionClosed comes exactly once. A process
+// that does not read is behind first, so that the raylet starts no more of its tasks. The session ends only where far
+// more waits and the process takes nothing at all for `stalled_for`. The last word in the page of the process's
+// doorbell tells it why.
 #pragma once
 
 #include <sys/types.h>
@@ -25,7 +24,7 @@ namespace raylet {
 
 using SessionId = uint64_t;
 
-// Of what waits for one process, unread.
+// Bounds of the bytes that wait for one process, unread.
 struct SessionLimits {
   size_t behind_bytes = size_t{16} << 20;         // above it the process is behind,
   size_t caught_up_bytes = size_t{4} << 20;       // until no more than this waits
@@ -43,9 +42,9 @@ class ProcessSession final : public FramedSocket::Handler {
     virtual Result<void> OnRegister(ProcessSession& session, uint64_t request_id, wire::RegisterRequestT request,
                                     UniqueFd doorbell) = 0;
     virtual Result<void> OnMessage(ProcessSession& session, wire::RayletMessage type, const Frame& frame) = 0;
-    // From inside Send, too.
+    // Called from inside Send, too.
     virtual void OnBehind(ProcessSession& session, bool behind) = 0;
-    // The last word: the session may be destroyed in here.
+    // The last event: the session may be destroyed in here.
     virtual void OnSessionClosed(ProcessSession& session, const Error& reason) = 0;
   };
 

@@ -50,7 +50,8 @@ void Raylet::KnowNodes(const std::vector<NodeRecord>& nodes) {
   if (!decisions_.stopped()) post_.KnowNodes(nodes);
 }
 
-// The scheduler's decisions first, then those of the actor directory; what they lead to has the next round.
+// Carries out the scheduler's decisions first, then those of the actor directory. Decisions that follow from these have
+// the next round.
 bool Raylet::CarryOutRound() {
   const auto scheduled = tasks_.TakeDecisions();
   const auto acted = actors_.TakeDecisions();

@@ -1,7 +1,7 @@
-// Raylet: the daemon put together. It builds the services and the desks, wires them, and says in
-// which order they carry out what they decided. The tables of message_table.h say which desk hears
-// a message; ends.h says how ends are told. Owned by main (or a test); loop thread only. Always
-// holds: between two turns of the loop, every decision of the cores has been carried out.
+// Raylet: the daemon put together. It builds the services and the desks, wires them, and fixes the order in which they
+// carry out their decisions. The tables of message_table.h say which desk hears a message. ends.h says how ends are
+// told. Owned by main (or a test); loop thread only. Always holds: between two turns of the loop, every decision of the
+// cores has been carried out.
 #pragma once
 
 #include <functional>
@@ -25,17 +25,18 @@ class Raylet final : public StoreLink::Handler {
   Raylet(Loop& loop, RayletOptions options, StoreLink& store);
 
   Result<void> Listen() { return door_.Listen(process_events_); }
-  // Listens to other raylets and seeks those that were named; nothing without ClusterOptions.
+  // Listens for other raylets and dials those that were named. Does nothing without ClusterOptions.
   Result<void> JoinPeers();
-  // What it is in the control store; after JoinPeers.
+  // This raylet's record for the control store; after JoinPeers.
   NodeRecord OwnRecord() const { return post_.OwnRecord(); }
-  void KnowNodes(const std::vector<NodeRecord>& nodes);  // who lives, as the control store says: all are sought
+  // `nodes`: the living nodes that the control store lists. This raylet dials all of them.
+  void KnowNodes(const std::vector<NodeRecord>& nodes);
   void SetControl(const ControlParts& control) { status_.SetControl(control); }
   void ShareNames(ControlLink& control) { actors_.ShareNames(control); }  // from now on; it lives as long as we do
-  std::string PeerAddress() const { return post_.OwnAddress(); }  // where they reach this one; empty where they do not
-  // Refuses new work, ends the workers, removes the socket; then `stopped` is called, once. Workers are asked to end
-  // and have stop_grace, or are killed at once where nobody is left to whom they matter; that may be found out later,
-  // too.
+  // Where others reach this one; empty without other machines.
+  std::string PeerAddress() const { return post_.OwnAddress(); }
+  // Refuses new work, ends the workers and removes the socket. Then `stopped` is called, once. kAsk asks the workers to
+  // end within stop_grace. kKill kills them at once, because no process is left that needs them; it may follow a kAsk.
   enum class Ending { kAsk, kKill };
   void Stop(Ending ending, std::function<void()> stopped);
   void SetOnStoreGone(std::function<void(const Error&)> gone) { on_store_gone_ = std::move(gone); }
@@ -69,7 +70,7 @@ class Raylet final : public StoreLink::Handler {
   ProcessEvents process_events_;
   PeerEvents peer_events_;
 
-  std::string why_stopping_ = "this raylet is stopping";  // as the others hear it
+  std::string why_stopping_ = "this raylet is stopping";  // as other raylets and processes hear it
   std::function<void(const Error&)> on_store_gone_;
 };
 

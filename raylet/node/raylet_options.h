@@ -1,4 +1,4 @@
-// RayletOptions: what a raylet is started with. Made by main from its flags, or by a test; never changed.
+// RayletOptions: the options of a raylet. Made by main from its flags, or by a test; never changed.
 #pragma once
 
 #include <chrono>
@@ -14,12 +14,12 @@
 
 namespace raylet {
 
-// The raylet's part in a cluster. Without it there is this machine and no other.
+// The raylet's part in a cluster. Without it the raylet knows no other machine.
 struct ClusterOptions {
-  NodeId node;                    // who this raylet is to others; nil: one is drawn
+  NodeId node;                    // this raylet's id; nil: the raylet draws one
   TcpAddress listen;              // where other raylets reach this one
-  PeerToken token;                // that all of them share
-  std::vector<TcpAddress> peers;  // that are to be found there
+  PeerToken token;                // that all raylets of the cluster share
+  std::vector<TcpAddress> peers;  // where to find other raylets
   PeerSessionLimits limits;
 };
 

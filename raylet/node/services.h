@@ -1,5 +1,5 @@
-// Services: what the desks share. Each is a plain object that knows no desk. Owned by the Raylet, and outlives every
-// desk; loop thread only. A desk takes what it needs in its constructor.
+// Services: the objects that the desks share. Each is a plain object that knows no desk. Owned by the Raylet, and
+// outlives every desk; loop thread only. A desk takes what it needs in its constructor.
 #pragma once
 
 #include "base/clock.h"

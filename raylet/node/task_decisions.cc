@@ -1,4 +1,4 @@
-// What the scheduler decided, carried out: processes started and ended, messages sent.
+// The part of TaskDesk that carries out the scheduler's decisions: it starts and ends processes, and sends messages.
 #include "base/overloaded.h"
 #include "base/strings.h"
 #include "raylet/node/driver_warnings.h"
@@ -62,7 +62,7 @@ void TaskDesk::Run(const RunTask& run) {
     if (!placed) return EndWorker(run.worker, /*at_once=*/true);
     restarts = *placed;
   }
-  // Without a session it is about to be gone: the task is retried then.
+  // A worker without a session is about to be gone. The task is retried then.
   ProcessSession* const session = house_.SessionOf(run.worker);
   if (session == nullptr) return;
   if (restarts == 0)
@@ -73,7 +73,7 @@ void TaskDesk::Run(const RunTask& run) {
 
 void TaskDesk::RecallAhead(const RecallFromWorker& recall) {
   ProcessSession* const session = house_.SessionOf(recall.worker);
-  if (session == nullptr) return;  // its end is on its way: none of them has been started
+  if (session == nullptr) return;  // the worker's end is on its way, and it has started none of these
   wire::TasksNoticeT notice;
   for (const TaskId& task : recall.tasks) notice.tasks.push_back(ToWire(task));
   session->Send(wire::RayletMessage::RecallTasks, 0, notice);
@@ -81,7 +81,7 @@ void TaskDesk::RecallAhead(const RecallFromWorker& recall) {
 
 void TaskDesk::Watch(const WatchObjects& watch) {
   store_.Watch(watch.objects, WatchFor::kTask);
-  // Nobody will tell again that their owner has gone.
+  // The end of an owner is not told again.
   for (const ObjectId& object : watch.objects)
     if (door_.HasGone(OwnerOf(object))) OwnersGone({OwnerOf(object)});
   objects_->WantArguments(watch.objects);
@@ -102,7 +102,7 @@ wire::FailureT TaskDesk::FailureOf(const LoseTask& lost) const {
 }
 
 void TaskDesk::Lose(const LoseTask& lost) {
-  // Whoever decides about the actor has heard of these.
+  // The actor's home has heard of these causes already.
   const bool told = lost.why == LoseTask::Why::kWorkerDied || lost.why == LoseTask::Why::kNodeDied;
   if (lost.task->CreatesActor() && told) return;
   wire::FailureT failure = FailureOf(lost);

@@ -25,7 +25,7 @@ void TaskDesk::Wire(CreationEvents& creations, TravellingObjects& objects) {
 
 void TaskDesk::JoinCluster(const ObjectPlaces& places) { scheduler_.JoinCluster(post_.view(), places); }
 
-// ---- what processes say
+// ---- messages of processes
 
 Result<void> TaskDesk::OnReady(ProcessSession& session, const Frame& frame) {
   const auto notice = Parse<wire::ReadyNoticeT>(frame.body);
@@ -69,7 +69,7 @@ Result<void> TaskDesk::OnTaskDone(ProcessSession& session, const Frame& frame) {
   const bool failed = result->result->kind == wire::ValueKind::Failed;
   const auto task = scheduler_.TaskFinished(identity.worker, FromWire<TaskId>(*result->id), !failed);
   if (!task) return Fail(task.error());
-  // Its owner first, so that it knows of a constructor's failure before it hears that the actor is dead.
+  // Tells the owner first, so that it knows of a constructor's failure before it hears that the actor is dead.
   if ((*task)->CameFromElsewhere())
     forwarded_.SendResult(**task, *result, frame.body);
   else if (ProcessSession* const owner = door_.SessionOf((*task)->owner))
@@ -109,7 +109,7 @@ void TaskDesk::Refuse(const Task& task, const Error& why) {
   }
 }
 
-// ---- what other desks say
+// ---- for the other desks
 
 void TaskDesk::CreationEndedThere(const NodeId& node, const TaskId& creation) {
   (void)scheduler_.ForwardedFinished(node, creation, /*succeeded=*/false);
@@ -158,8 +158,8 @@ void TaskDesk::OwnersGone(const ProcessSet& processes) {
   Kill(scheduler_.OwnersGone(processes, [this](const ObjectId& object) { return MayCome(object); }));
 }
 
-// An object whose owner has ended. The store has it, and says so soon; or the owner's machine knows where it is, and
-// says if it is lost.
+// Whether an object whose owner has ended may still come. Either this store has it and will report it, or the owner's
+// machine knows where it is and reports a loss.
 bool TaskDesk::MayCome(const ObjectId& object) const { return post_.joined() || store_.BytesOf(object).has_value(); }
 
 ProcessSet TaskDesk::SurvivorsOf(JobId job) const {

@@ -1,6 +1,6 @@
-// TaskDesk: tasks from their submission to their end: what processes of this machine say about them, and what the
-// scheduler decides. A desk. It owns the Scheduler and the ForwardDesk, which has what goes to other machines and comes
-// from there. Owned by the Raylet; loop thread only. Always holds: each task that a process submitted gets one result,
+// TaskDesk: tasks from their submission to their end. It hears the messages of this machine's processes about tasks,
+// and carries out the scheduler's decisions. A desk. It owns the Scheduler, and the ForwardDesk for tasks between
+// machines. Owned by the Raylet; loop thread only. Always holds: each task that a process submitted gets one result,
 // unless its owner ends first.
 #pragma once
 
@@ -20,21 +20,21 @@ namespace raylet {
 class TaskDesk final : public CreationQueue, public ArgumentEvents {
  public:
   TaskDesk(const RayletOptions& options, const Services& services);
-  // Before anything else. Both outlive it.
+  // Call it before anything else. Both outlive the desk.
   void Wire(CreationEvents& creations, TravellingObjects& objects);
   void JoinCluster(const ObjectPlaces& places);
 
-  // ---- what processes say
+  // ---- messages of processes
   Result<void> OnReady(ProcessSession& session, const Frame& frame);
   Result<void> OnSubmitTask(ProcessSession& session, const Frame& frame);
   Result<void> OnTaskDone(ProcessSession& session, const Frame& frame);
   Result<void> OnTasksRecalled(ProcessSession& session, const Frame& frame);
   Result<void> OnBlocked(ProcessSession& session, const Frame& frame);
-  // Results are most of what a process is sent: while it is behind, nothing that makes more of them begins.
+  // Most of what a process is sent are results. So none of its tasks begins while it is behind.
   void OnProcessBehind(ProcessId process, bool behind) { scheduler_.OwnerBehind(process, behind); }
-  ForwardDesk& forwarded() { return forwarded_; }  // what other machines say
+  ForwardDesk& forwarded() { return forwarded_; }  // hears the messages of other machines
 
-  // ---- what the actor desk and the object desk say
+  // ---- for the actor desk and the object desk
   Result<void> SubmitCreation(const TaskPtr& creation) override { return scheduler_.Submit(creation); }
   void CancelCreation(const TaskId& creation) override { scheduler_.Cancel(creation); }
   void ActorLeft(const NodeId& node, const ActorId& actor) override { scheduler_.ActorLeft(node, actor); }
@@ -47,19 +47,19 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   void WorkerStopping(WorkerId worker) { scheduler_.WorkerStopping(worker); }
   void WorkerGone(const GoneWorker& gone);
   void OwnersGone(const ProcessSet& processes);
-  // What detached actors of ours need goes on: they themselves, what runs for them, and so on. A detached actor of
+  // The processes of the job's detached actors, of the workers that run tasks for them, and so on. A detached actor of
   // another home ends with its job, which its home ends last.
   ProcessSet SurvivorsOf(JobId job) const;
   // Kills the job's other workers, and returns their processes.
   ProcessSet EndJob(JobId job, const ProcessSet& survivors, bool for_good);
   void JobGone(JobId job) { scheduler_.JobGone(job); }
   void MachineGone(const NodeId& node, MachineNumber machine);
-  void ClusterChanged();  // another load, or another machine
+  void ClusterChanged();  // a load has changed, or a machine has come
 
   // ---- decisions
   std::vector<SchedulerDecision> TakeDecisions() { return scheduler_.TakeDecisions(); }
   void CarryOut(const std::vector<SchedulerDecision>& decisions);
-  void CarriedOut();  // all that was decided in this turn
+  void CarriedOut();  // called once all decisions of this turn have been carried out
 
   const Scheduler& scheduler() const { return scheduler_; }
 

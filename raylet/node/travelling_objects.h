@@ -1,6 +1,6 @@
-// TravellingObjects: where tasks and calls meet objects of several machines: arguments that are to come here, results
-// that lie on a machine other than their owner's. Loop thread only. Implemented by the object desk, and wired by the
-// Raylet. Without other machines every one of these is nothing.
+// TravellingObjects: where tasks and calls meet objects of several machines. These are arguments that must come here,
+// and results that lie on a machine other than their owner's. Loop thread only. Implemented by the object desk, and
+// wired by the Raylet. Without other machines none of these calls does anything.
 #pragma once
 
 #include <span>
@@ -19,11 +19,11 @@ class TravellingObjects {
   virtual void ResultHere(ProcessId owner, const ObjectId& object) = 0;
   // As above, where the owner may have ended meanwhile.
   virtual void ResultHereOfWhoMayHaveEnded(ProcessId owner, const ObjectId& object) = 0;
-  // A result lies there. `wanted`: a process of ours owns it, and has heard of it, or will.
+  // A result lies there. `wanted`: a process of ours owns the result, and has heard of it, or will.
   virtual void ResultThere(const NodeId& node, const ObjectId& object, bool wanted) = 0;
 };
 
-// What the task desk hears.
+// ArgumentEvents: the task desk, as the object desk sees it.
 class ArgumentEvents {
  public:
   virtual ~ArgumentEvents() = default;

@@ -56,7 +56,7 @@ bool WorkerHouse::SocketGone(WorkerId worker) {
     TellGoneSoon(worker);
     return false;
   }
-  // Its process ends by itself, or it is of no use any more.
+  // The process ends by itself; otherwise it is of no use any more and is killed.
   record.patience = Timer(loop_, kExitPatience, {}, [this, worker] { pool_.Signal(worker, SIGKILL); });
   return true;
 }
@@ -72,7 +72,8 @@ void WorkerHouse::OnExit(WorkerId worker, const WorkerExit& exit) {
     TellGoneSoon(worker);
     return;
   }
-  // What it wrote before it ended is still to be read. A child of its own may keep the socket open: not for long.
+  // The messages that the worker wrote before its end must still be read. A child of the worker may keep the socket
+  // open, so the wait is short.
   record.patience = Timer(loop_, kDrainPatience, {}, [this, worker] {
     if (ProcessSession* const session = SessionOf(worker))
       session->Close({ErrorCode::kDisconnected, "its process has ended"});
@@ -103,7 +104,7 @@ void WorkerHouse::TellGone() {
   if (!gone_.empty()) PostGone();
 }
 
-// ---- all of them
+// ---- stop
 
 void WorkerHouse::KillAll() {
   for (const WorkerId worker : pool_.workers()) pool_.Signal(worker, SIGKILL);
@@ -119,7 +120,7 @@ void WorkerHouse::Stop(std::chrono::milliseconds grace, bool ask, std::function<
   if (pool_.Empty()) loop_.Post(empty_);
 }
 
-// ---- looking
+// ---- queries
 
 const WorkerRecord* WorkerHouse::Find(WorkerId worker) const {
   const auto found = records_.find(worker);

@@ -1,8 +1,8 @@
-// WorkerHouse: the workers of this raylet: what each is for, and how it ends. The end has two
-// halves, the exit notice of its process and the end of its socket, in either order. A service; it
-// owns the WorkerPool. Owned by the Raylet; loop thread only. Always holds: a worker is told gone
-// once, when both halves are there, so that nothing that it said is lost. A half that does not come
-// is brought about. Of many that have gone, kEndsPerTurn are told in a turn.
+// WorkerHouse: the workers of this raylet, with the purpose and the end of each. The end has two halves, the exit
+// notice of its process and the end of its socket, in either order. A service; it owns the WorkerPool. Owned by the
+// Raylet; loop thread only. Always holds: a worker is reported gone once, when both halves are there, so that nothing
+// that it said is lost. The house forces a half that does not come. Of many workers that have gone, it reports
+// kEndsPerTurn in a turn.
 #pragma once
 
 #include <chrono>
@@ -24,12 +24,12 @@ constexpr size_t kEndsPerTurn = 32;
 struct WorkerRecord {
   JobId job = 0;
   ProcessId process = 0;      // 0: has not registered
-  uint32_t store_client = 0;  // its number at the store, as it says
+  uint32_t store_client = 0;  // its number at the store, as the worker reports it
   bool connected = false;
   std::optional<WorkerExit> exit;
   std::optional<ActorId> actor;
   bool constructed = false;
-  bool ends_with_job = false;  // killed, and not heard any more: what it wants is for a job that has ended
+  bool ends_with_job = false;  // killed, and not heard any more, because its job has ended
   Timer patience;              // for the half of its end that has not come yet
 };
 
@@ -48,7 +48,7 @@ class WorkerHouse {
               OnGone on_gone);
   ~WorkerHouse() { *alive_ = false; }
 
-  // ---- they come
+  // ---- starts
   void Start(WorkerId worker, JobId job, const WorkerProgram& program);
   // The worker that was given this token; kNotRunning where it ends with its job.
   Result<WorkerId> Registered(uint64_t token);
@@ -57,17 +57,17 @@ class WorkerHouse {
   void Hosts(WorkerId worker, const ActorId& actor) { records_.at(worker).actor = actor; }
   void Constructed(WorkerId worker) { records_.at(worker).constructed = true; }
 
-  // ---- and go
-  void AskToExit(WorkerId worker);  // killed after the grace
+  // ---- ends
+  void AskToExit(WorkerId worker);  // kills the worker after the grace time
   void Kill(WorkerId worker) { pool_.KillSoon(worker); }
   void KillWithJob(WorkerId worker);
-  // Its socket has ended. False: that was the second half.
+  // The worker's socket has ended. False: that was the second half.
   bool SocketGone(WorkerId worker);
-  // Nobody is told gone any more. Asks all to end, with so much grace; `empty` is called, once, when all have.
+  // Reports no worker as gone any more. Asks all to end within `grace`. Calls `empty` once, when all have ended.
   void Stop(std::chrono::milliseconds grace, bool ask, std::function<void()> empty);
   void KillAll();
 
-  // ---- looking
+  // ---- queries
   const WorkerRecord& Get(WorkerId worker) const { return records_.at(worker); }
   size_t size() const { return records_.size(); }  // that have not gone
   const WorkerRecord* Find(WorkerId worker) const;
@@ -87,7 +87,7 @@ class WorkerHouse {
   const OnGone on_gone_;
   WorkerPool pool_;
   std::unordered_map<WorkerId, WorkerRecord> records_;
-  std::deque<WorkerId> gone_;  // of records_: still to be told
+  std::deque<WorkerId> gone_;  // of records_: not reported yet
   bool stopping_ = false;
   std::function<void()> empty_;
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -31,7 +31,7 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
   return pointers;
 }
 
-// No signal is ignored or blocked in a worker because it is in the raylet.
+// A worker ignores and blocks no signal, whatever the raylet does with it.
 class SpawnAttributes {
  public:
   SpawnAttributes() {
@@ -52,7 +52,7 @@ class SpawnAttributes {
   posix_spawnattr_t attributes_{};
 };
 
-// Nothing to read, everything that it writes into its log, and the folder where it runs unless that is empty.
+// The worker's input is empty, its output goes to its log, and it runs in the given folder, if there is one.
 class SpawnActions {
  public:
   SpawnActions(int log, const std::string& folder) {
@@ -86,7 +86,7 @@ bool IsAt(const UniqueFd& file, const std::string& path) {
          at_path.st_dev == of_file.st_dev && at_path.st_ino == of_file.st_ino;
 }
 
-// What to execute: the path where the file still lies there, for processes are shown under its name.
+// The file to execute. It is the path as long as the same file lies there, because ps shows that name.
 std::string FileToRun(const WorkerProgram& program) {
   if (program.file == nullptr || IsAt(*program.file, program.executable)) return program.executable;
   return StrCat("/proc/self/fd/", program.file->get());
@@ -105,7 +105,7 @@ std::string EndOf(const std::string& path) {
   text.resize(got > 0 ? static_cast<size_t>(got) : 0);
   if (const size_t line = text.find('\n'); from > 0 && line != std::string::npos && line + 1 < text.size())
     text.erase(0, line + 1);
-  std::replace(text.begin(), text.end(), '\0', ' ');  // for those who read it as a C string
+  std::replace(text.begin(), text.end(), '\0', ' ');  // readers may take the text for a C string
   while (!text.empty() && text.back() == '\n') text.pop_back();
   return text;
 }
@@ -165,7 +165,7 @@ void WorkerPool::Start(WorkerId worker, const WorkerProgram& program) {
 }
 
 Result<void> WorkerPool::Spawn(Process& process, const WorkerProgram& program) {
-  // Its name holds the pid, which is known only afterwards.
+  // The log's name holds the pid, which is known only after the start.
   const std::string early_log = StrCat(options_.logs_folder, "/worker-starting-", process.worker, ".log");
   const UniqueFd log(::open(early_log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600));
   if (!log) return FailErrno(StrCat("cannot create a worker's log ", early_log), errno);
@@ -239,7 +239,7 @@ void WorkerPool::HandOver() {
     if (exit.pid != 0) {
       exit.log_file = process.log_file;
       exit.last_output = EndOf(exit.log_file);
-      // Thousands of workers come and go, and few write anything.
+      // Removes empty logs: thousands of workers come and go, and few write anything.
       struct stat log {};
       if (::stat(exit.log_file.c_str(), &log) == 0 && log.st_size == 0) {
         ::unlink(exit.log_file.c_str());

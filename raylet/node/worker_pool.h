@@ -1,7 +1,7 @@
 // WorkerPool: the processes that the raylet starts: their start, their output, their exit notices, their end. Owned by
-// the WorkerHouse; loop thread only. It knows processes and tokens, not tasks. Every process started here is reaped
-// here, and no other. Always holds: however many SIGCHLD come, one pass over the processes follows, in a turn of its
-// own; what follows from an exit, and may start processes, has a later turn.
+// the WorkerHouse; loop thread only. It knows processes and tokens, not tasks. It reaps every process that it started,
+// and no other. Always holds: however many SIGCHLD come, one pass over the processes follows, in a turn of its own.
+// OnExit, which may start processes, is called in a later turn.
 #pragma once
 
 #include <chrono>
@@ -21,7 +21,7 @@
 
 namespace raylet {
 
-// The file that the process `driver` runs, if that is what lies at `executable` now.
+// The file that the process `driver` runs, if the same file lies at `executable` now.
 std::shared_ptr<const UniqueFd> OpenProgramOf(pid_t driver, const std::string& executable);
 
 struct WorkerPoolOptions {
@@ -36,19 +36,19 @@ constexpr size_t kReapsPerTurn = 64;
 
 class WorkerPool {
  public:
-  // Called once per started process, from the loop and never from inside Start: at most kExitsPerTurn times in a turn,
-  // so that the loop hears others too while a thousand processes end.
+  // Called once per started process, from the loop and never from inside Start. It is called at most kExitsPerTurn
+  // times in a turn, so that the loop hears others too while a thousand processes end.
   using OnExit = std::function<void(WorkerId, const WorkerExit&)>;
 
   WorkerPool(Loop& loop, WorkerPoolOptions options, OnExit on_exit);
   ~WorkerPool();  // every process has ended, or is killed and no longer waited for
 
-  // Its failure is told through OnExit too, like that of a process which ends at once.
+  // Reports a failure to start through OnExit too, like the end of a process that ends at once.
   void Start(WorkerId worker, const WorkerProgram& program);
   // The worker that was given this token and has not registered yet.
   Result<WorkerId> Registered(uint64_t token);
   void Signal(WorkerId worker, int signal);
-  // SIGKILL, to at most kKillsPerTurn in a turn: the kernel wakes each process, which takes its time.
+  // Sends SIGKILL, to at most kKillsPerTurn workers in a turn, because the kernel takes time to wake each process.
   void KillSoon(WorkerId worker);
   void KillAfter(WorkerId worker, std::chrono::milliseconds grace);  // SIGKILL unless it has ended by then
 
@@ -70,7 +70,7 @@ class WorkerPool {
   const WorkerPoolOptions options_;
   const OnExit on_exit_;
   std::unordered_map<WorkerId, std::unique_ptr<Process>> processes_;
-  std::unordered_map<uint64_t, WorkerId> tokens_;  // of those that have not registered
+  std::unordered_map<uint64_t, WorkerId> tokens_;  // of workers that have not registered
   std::deque<WorkerId> to_kill_;                   // a worker that has ended meanwhile is passed over
   std::deque<WorkerId> ended_;                     // of processes_: OnExit is still to come
   SignalWatcher child_ended_;

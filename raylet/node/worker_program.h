@@ -1,4 +1,4 @@
-// WorkerProgram: how a job's workers are started: as its driver was.
+// WorkerProgram: how to start a job's workers: as its driver was started.
 #pragma once
 
 #include <memory>
@@ -14,7 +14,8 @@ struct WorkerProgram {
   std::vector<std::string> arguments;    // with argv[0]
   std::vector<std::string> environment;  // NAME=value
   std::string working_directory;
-  // The file that the driver runs, whatever has become of its path: moved, removed, built anew. Null: only by its path.
+  // The file that the driver runs. It stays right when the path is moved, removed or built anew. Null: only the path is
+  // known.
   std::shared_ptr<const UniqueFd> file;
 };
 

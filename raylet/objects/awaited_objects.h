@@ -1,5 +1,5 @@
-// AwaitedObjects: which processes wait for which objects in ray::Wait, and are told once those are
-// sealed here. A core. Owned by the ObjectDesk; loop thread only.
+// AwaitedObjects: which processes wait in ray::Wait for which objects, and hear when those are sealed here. A core.
+// Owned by the ObjectDesk; loop thread only.
 #pragma once
 
 #include <span>
@@ -17,10 +17,10 @@ class AwaitedObjects {
     by_object_[object].insert(process);
     by_process_[process].insert(object);
   }
-  // True where nobody waits for it any more.
+  // True where no process waits for the object any more.
   bool Remove(ProcessId process, const ObjectId& object);
-  std::vector<ProcessId> Sealed(const ObjectId& object);  // they wait no longer
-  std::vector<ObjectId> ProcessGone(ProcessId process);   // the objects that nobody waits for any more
+  std::vector<ProcessId> Sealed(const ObjectId& object);  // returns the waiting processes, which wait no longer
+  std::vector<ObjectId> ProcessGone(ProcessId process);   // returns the objects that no process waits for any more
   size_t objects() const { return by_object_.size(); }
   size_t processes() const { return by_process_.size(); }
 

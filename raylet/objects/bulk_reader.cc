@@ -11,8 +11,7 @@ namespace raylet {
 namespace {
 
 constexpr size_t kSmallChunkBytes = size_t{32} << 10;
-// Behind a large chunk little is read ahead: what begins the next one would have to be copied once
-// more.
+// After a large chunk little is read ahead, because bytes of the next chunk in the buffer need one more copy.
 constexpr size_t kReadAheadBytes = 512;
 constexpr size_t kDroppedBytes = size_t{64} << 10;
 
@@ -27,7 +26,7 @@ BulkReader::BulkReader(Sink& sink)
 
 std::span<const iovec> BulkReader::Room() {
   if (state_ == State::kMessage) {
-    if (start_ > 0) {  // a message that is not whole yet
+    if (start_ > 0) {  // the rest is a message that is not whole yet
       std::memmove(staging_.get(), staging_.get() + start_, end_ - start_);
       end_ -= start_;
       start_ = 0;

@@ -1,6 +1,5 @@
-// BulkReader: takes apart the bytes of a bulk connection, so that those of chunks go from the
-// socket straight to their place. Pure: says where the next bytes go, and hears how many came.
-// Owned by one connection of an ObjectReceiver.
+// BulkReader: parses the bytes of a bulk connection, so that chunks go from the socket straight to their place. Pure:
+// it says where the next bytes go, and hears how many came. Owned by one connection of an ObjectReceiver.
 #pragma once
 
 #include <sys/uio.h>
@@ -21,8 +20,7 @@ class BulkReader {
   class Sink {
    public:
     virtual ~Sink() = default;
-    // The place for this chunk, `bytes` long and good until OnChunk or Forget. Null: nobody wants
-    // it.
+    // The place for this chunk, `bytes` long and valid until OnChunk or Forget. Null: nobody wants the chunk.
     virtual Result<std::span<std::byte>> PlaceFor(uint64_t pull, uint64_t offset, uint64_t bytes) = 0;
     // A wanted chunk is in its place; the checksum is the sender's.
     virtual Result<void> OnChunk(uint64_t pull, uint64_t offset, std::span<const std::byte> bytes,
@@ -30,12 +28,11 @@ class BulkReader {
     virtual Result<void> OnMessage(const FrameHeader& header, std::span<const std::byte> body) = 0;
   };
 
-  explicit BulkReader(Sink& sink);  // which outlives the reader
+  explicit BulkReader(Sink& sink);  // `sink` outlives the reader
 
-  // Read into these, in order. They stay good until Took.
+  // Read into these, in order. They stay valid until Took.
   std::span<const iovec> Room();
-  // So many bytes were read. After an error, the sink's or kProtocolError, the connection is
-  // unusable.
+  // `bytes` bytes were read. After an error, the sink's or kProtocolError, the connection is unusable.
   Result<void> Took(size_t bytes);
   // Writes no more to the place of the chunk under way.
   void Forget(uint64_t pull);
@@ -60,11 +57,11 @@ class BulkReader {
   uint64_t offset_ = 0;
   uint64_t checksum_ = 0;
   bool wanted_ = false;
-  std::span<std::byte> place_;  // empty although there are bytes: they are read and dropped
+  std::span<std::byte> place_;  // empty for a chunk that nobody wants: its bytes are read and dropped
   uint64_t chunk_bytes_ = 0;
   uint64_t chunk_taken_ = 0;
   const std::unique_ptr<std::byte[]> dropped_;
-  bool small_chunks_ = true;  // the last one was: then many of them are read at once
+  bool small_chunks_ = true;  // the last chunk was small, so many are read at once
 };
 
 }  // namespace raylet

@@ -11,10 +11,10 @@
 
 namespace raylet {
 
-// Small enough to be in the core's cache still after its copy out of the socket, or its checksum.
+// Small enough to stay in the core's cache between the checksum and the copy through the socket.
 constexpr size_t kChunkBytes = size_t{256} << 10;
 constexpr size_t kChunkBytesMax = size_t{1} << 20;        // a receiver takes
-constexpr size_t kBulkMessageBytesMax = size_t{8} << 10;  // of any other message there
+constexpr size_t kBulkMessageBytesMax = size_t{8} << 10;  // of any message but a chunk there
 constexpr size_t kPullsPerConnectionMax = 1024;
 
 struct ObjectSizes {

@@ -48,7 +48,7 @@ void ClaimBook::Unclaimed(const ObjectId& object) {
     orders_.let_go[owner].push_back(object);
     return;
   }
-  if (!ended->second) return;  // OwnerSettled frees it, unless somebody claims it until then
+  if (!ended->second) return;  // OwnerSettled frees the object, unless a process claims it before
   orders_.freed.push_back(object);
   if (!by_owner_.contains(owner)) ended_.erase(ended);
 }

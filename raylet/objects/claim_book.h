@@ -1,12 +1,11 @@
-// ClaimBook: the objects of this machine's processes that others claim. A process claims an object
-// when its lender has ended and it still refers to the object. While the owner lives, it holds the
-// object for as long as somebody claims it. Once the owner has ended, the machine keeps what is
-// claimed in its place: it *adopts* the object. A core: each event leaves its orders for TakeOrders.
-// Owned by the ClaimDesk; loop thread only.
+// ClaimBook: the objects of this machine's processes that others claim. A process claims an object when its lender has
+// ended and it still refers to the object. A living owner holds its object for as long as a process claims it. Once the
+// owner has ended, this machine keeps the claimed object in its place: it *adopts* the object. A core: each event
+// leaves its orders for TakeOrders. Owned by the ClaimDesk; loop thread only.
 //
-// The life of an owner: it lives; it has *ended*, and others still come with their claims; it is
-// *settled*: all that heard of its end have claimed, and what nobody claims is freed.
-// Always holds: an object is adopted iff its owner has ended and somebody claims it.
+// The states of an owner: it *lives*; it has *ended*, and claims still arrive; its end is *settled*. Once it is settled
+// all that heard of the end have claimed, and the unclaimed objects are freed.
+// Always holds: an object is adopted iff its owner has ended and a process claims it.
 #pragma once
 
 #include <map>
@@ -29,20 +28,20 @@ class ClaimBook {
     bool empty() const { return hold.empty() && let_go.empty() && adopted.empty() && freed.empty(); }
   };
 
-  // `by` claims the object once more; it releases each claim once. `owner_lives`: it has not ended.
-  // False where the object is lost: its owner is settled, and nobody claimed it in time.
+  // `by` claims the object once more; it releases each claim once. `owner_lives`: the owner has not ended. Returns
+  // false where the object is lost: its owner is settled, and nobody claimed the object in time.
   bool Claim(ProcessId by, const ObjectId& object, bool owner_lives);
   void Release(ProcessId by, const ObjectId& object);
 
   void OwnerEnded(ProcessId owner);
-  // `known`: its objects, as far as this machine knows them. Those that `exists` denies will never
-  // be made, whoever claims them.
+  // `known`: its objects, as far as this machine knows them. The objects for which `exists` is false will never be
+  // made, even if a process claims them.
   void OwnerSettled(ProcessId owner, std::span<const ObjectId> known);
-  // What a claimer held is somebody else's claim by now, or nobody's.
+  // The claimer's end is settled: its claims go, since others have claimed what they had through it.
   void ClaimerSettled(ProcessId claimer);
   void MachineSettled(MachineNumber machine);  // all claimers there
 
-  // Its owner has ended, and it may not be freed (yet).
+  // The owner has ended, and the object may not be freed (yet).
   bool IsKept(const ObjectId& object) const;
   std::vector<ObjectId> AdoptedOf(ProcessId owner) const;
   Orders TakeOrders() { return std::exchange(orders_, {}); }
@@ -58,7 +57,8 @@ class ClaimBook {
   Claims claims_;
   std::unordered_map<ProcessId, std::unordered_set<ObjectId>> by_owner_;    // of claims_
   std::unordered_map<ProcessId, std::unordered_set<ObjectId>> by_claimer_;  // of claims_
-  std::unordered_map<ProcessId, bool> ended_;  // whether settled; gone once it is settled and nothing is claimed
+  // The ended owners, and whether each is settled. Erased once it is settled and none of its objects is claimed.
+  std::unordered_map<ProcessId, bool> ended_;
   Orders orders_;
 };
 

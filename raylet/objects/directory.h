@@ -28,14 +28,14 @@ class ObjectDirectory {
   // it.
   bool Locating(const ObjectId& object, const NodeId& node);
 
-  std::vector<NodeId> TakeLocating(const ObjectId& object);  // they locate it no more
+  std::vector<NodeId> TakeLocating(const ObjectId& object);  // returns the machines, which locate it no more
   // That machine locates it no more. True if no other one does.
   bool LocatedNoLonger(const ObjectId& object, const NodeId& node);
   bool IsLocated(const ObjectId& object) const;  // by any machine
   std::vector<ObjectId> LocatedOnlyBy(const NodeId& node) const;
   std::vector<ObjectId> ObjectsOf(ProcessId owner) const;
 
-  // Its owner refers to it no more. Returns the machines that have a copy.
+  // The owner refers to the object no more. Returns the machines that have a copy.
   std::vector<NodeId> Freed(const ObjectId& object);
   // Returns all objects of a process that has ended, with the machines that have copies.
   std::vector<std::pair<ObjectId, NodeId>> OwnerGone(ProcessId owner);

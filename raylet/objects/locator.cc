@@ -22,14 +22,14 @@ void ObjectLocator::Answer(const NodeId& node, const ObjectId& object) {
     located.lost_with.emplace_back(ToWire(object), ToWire(lost->second), 0);
     return;
   }
-  directory_.Dropped(object, node);  // it has none, whatever it said before
+  directory_.Dropped(object, node);  // the node has no copy, whatever it said before
   const size_t before = located.copies.size();
   if (const auto bytes = machine_.SealedBytes(object))
     located.copies.emplace_back(ToWire(object), ToWire(own_), *bytes);
   for (const NodeId& holder : directory_.Holders(object))
     located.copies.emplace_back(ToWire(object), ToWire(holder), BytesElsewhere(object));
   if (located.copies.size() > before) return;
-  if (!owner_lives) return located.lost.push_back(ToWire(object));  // nobody makes it any more
+  if (!owner_lives) return located.lost.push_back(ToWire(object));  // nobody will make the object any more
   located.none_yet.push_back(ToWire(object));
   if (directory_.Locating(object, node)) messages_.watch.push_back(object);
 }
@@ -47,7 +47,8 @@ std::vector<NodeId> ObjectLocator::TakeLocating(const ObjectId& object) {
 void ObjectLocator::OnCopiesSealed(const NodeId& node, const wire::CopiesSealedNoticeT& notice) {
   for (const wire::SizedObject& added : notice.objects) {
     const auto object = FromWire<ObjectId>(added.object());
-    if (!machine_.OwnerLives(OwnerOf(object)) && !machine_.IsKept(object)) {  // it was freed while the copy was made
+    // The object may have been freed while the copy was made.
+    if (!machine_.OwnerLives(OwnerOf(object)) && !machine_.IsKept(object)) {
       messages_.free[node].objects.push_back(added.object());
       continue;
     }

@@ -1,9 +1,9 @@
-// ObjectLocator: the owner's side of objects that travel. Other raylets locate the objects that
-// this machine's processes own, and say where they have sealed copies; here are the answers. A
-// core: each event leaves its messages for TakeMessages, one for each node and kind however many
-// objects they name. Owned by ObjectManager; the raylet's loop thread.
-// Always holds: a raylet that locates an object without a copy is answered again exactly once: at
-// its first copy, or when it is lost.
+// ObjectLocator: the owner's side of objects that travel. Other raylets locate the objects that this machine's
+// processes own, and report their copies. The locator answers them. A core: each event leaves its messages for
+// TakeMessages, one for each node and kind however many objects they name. Owned by ObjectManager; the raylet's loop
+// thread.
+// Always holds: a raylet that locates an object without a copy is answered again exactly once: at its first copy, or
+// when it is lost.
 #pragma once
 
 #include <map>
@@ -27,7 +27,7 @@ class ObjectLocator {
     virtual ~Machine() = default;
     virtual std::optional<uint64_t> SealedBytes(const ObjectId& object) const = 0;  // data and metadata
     virtual bool OwnerLives(ProcessId owner) const = 0;                             // of this machine
-    virtual bool IsKept(const ObjectId& object) const = 0;                          // though its owner has ended
+    virtual bool IsKept(const ObjectId& object) const = 0;                          // although its owner has ended
   };
   struct Messages {
     std::map<NodeId, wire::LocatedNoticeT> located;
@@ -39,16 +39,16 @@ class ObjectLocator {
   // `machine` outlives it.
   ObjectLocator(const NodeId& own, const Machine& machine) : own_(own), machine_(machine) {}
 
-  // ---- what other raylets say
+  // ---- messages of other raylets
   void OnLocate(const NodeId& from, const wire::LocateRequestT& request);
   void LocatedNoLonger(const NodeId& node, const ObjectId& object);
   void OnCopiesSealed(const NodeId& node, const wire::CopiesSealedNoticeT& notice);
   void SealedElsewhere(const NodeId& node, const ObjectId& object, uint64_t bytes);  // 0: not known
   void OnCopiesDropped(const NodeId& node, const wire::CopiesDroppedNoticeT& notice);
-  // ---- what happens on this machine
+  // ---- events of this machine
   void SealedHere(const ObjectId& object);
   void Freed(std::span<const ObjectId> objects);  // their owners refer to them no more
-  // Its objects that have no copy will never be made. The others stay until they are freed.
+  // The owner's objects that have no copy will never be made. The others stay until they are freed.
   void OwnerGone(ProcessId owner);
   // Returns the objects whose last copy was there. A raylet that locates one of them from now on
   // hears that it is lost.
@@ -66,10 +66,10 @@ class ObjectLocator {
   const NodeId own_;
   const Machine& machine_;
   ObjectDirectory directory_;
-  std::unordered_map<ObjectId, uint64_t> bytes_;  // of objects in the directory, where somebody has said
+  std::unordered_map<ObjectId, uint64_t> bytes_;  // of objects in the directory, where a raylet has told the size
   std::unordered_map<ObjectId, NodeId> lost_;     // lost with this machine; until its owner frees it
-  // The last copy was there, and a raylet did not find it: the object is lost when that machine is.
-  // That raylet may learn of the machine's end before this one does.
+  // Objects whose last copy was on that machine, where a raylet did not find it. They are lost once the machine is
+  // dead. The raylet may learn of the machine's end before this one does.
   std::unordered_map<ObjectId, NodeId> doubted_;
   Messages messages_;
 };

@@ -30,7 +30,7 @@ void ObjectManager::Want(const ObjectId& object, Wanter wanter, PullPriority pri
   if (IsHere(object)) return;
   const auto wanted = transfer_.pulls().Want(object, wanter, priority, Deadline::Never());
   if (!wanted) return events_.OnLost(wanter, object, wanted.error());
-  store_.Watch(std::span(&object, 1), WatchFor::kPull);  // it may be made here
+  store_.Watch(std::span(&object, 1), WatchFor::kPull);  // a process of this machine may make the object
 }
 
 void ObjectManager::WantNoLonger(const ObjectId& object, Wanter wanter) {
@@ -121,7 +121,7 @@ bool ObjectManager::MayStillBe(const ObjectId& object) const {
   return node != nullptr && node->state != NodeState::kDead;
 }
 
-// ---- where objects are
+// ---- places of objects
 
 void ObjectManager::SendLocatorMessages() {
   auto messages = locator_.TakeMessages();
@@ -281,10 +281,11 @@ void ObjectManager::NodeGone(const NodeId& node, MachineNumber machine, const Er
   SendLocatorMessages();
 }
 
-// ---- what the transfer says
+// ---- events of the transfer
 
 void ObjectManager::OnPullSealed(const ObjectId& object, uint64_t bytes, client::ObjectView view) {
-  // Its owner ended meanwhile, so nobody else frees it. Of another machine's owner that machine decides.
+  // The owner ended meanwhile, so nobody else frees the object. If the owner is of another machine, that machine
+  // decides.
   if (const ProcessId owner = OwnerOf(object); !MayStillBe(object)) {
     transfer_.pulls().Lost(object, {ErrorCode::kNotFound, WhyOwnerGone(owner)});
     return transfer_.Free({&object, 1});

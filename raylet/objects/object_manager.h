@@ -1,7 +1,6 @@
-// ObjectManager: objects of other machines that are wanted here, and what this raylet and others
-// tell each other about objects. ObjectTransfer pulls the objects; ObjectLocator knows where the
-// copies are of what this machine's processes own; the manager carries the words between them and
-// other raylets. Owned by the Raylet; loop thread only.
+// ObjectManager: the objects of other machines that are wanted here, and the messages between raylets about objects.
+// ObjectTransfer pulls objects. ObjectLocator knows where the copies of this machine's objects are. The manager carries
+// the messages between these two and other raylets. Owned by the Raylet; loop thread only.
 //
 // The way of an object: a process or the scheduler *wants* it. The owner's raylet *locates* it, and
 // this machine *pulls* it from a holder. Then it is *sealed* here, or it is *lost* and its wanter
@@ -33,8 +32,8 @@
 namespace raylet {
 
 constexpr Wanter kArgumentWanter = 0;  // the scheduler; every other wanter is a process
-// Arguments that were pulled stay pinned until a task begins with them, as far as these allow.
-// Others may be evicted, and are then pulled again.
+// Pulled arguments stay pinned until a task begins with them, within these limits. Arguments beyond the limits may be
+// evicted, and are then pulled again.
 constexpr uint64_t kArgumentsStoreShare = 4;   // a quarter of the store's bytes
 constexpr size_t kArgumentsPinnedMax = 16384;  // a quarter of the pins that a process has
 
@@ -57,20 +56,20 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
                 ObjectTransferLimits limits = {});
   ~ObjectManager() override;
 
-  // ---- this machine's processes
+  // ---- events of this machine's processes
   void Want(const ObjectId& object, Wanter wanter, PullPriority priority);
   void WantNoLonger(const ObjectId& object, Wanter wanter);
   // The scheduler wants these until it releases them.
   void WantArguments(std::span<const ObjectId> objects);
   void ReleaseArguments(std::span<const ObjectId> objects);
-  void SealedHere(const ObjectId& object);  // the store says so of what it watches
+  void SealedHere(const ObjectId& object);  // the store reports the seal of a watched object
   // That machine has sealed a result that a process of this one owns.
   void SealedElsewhere(const ObjectId& object, const NodeId& node);
   // This machine keeps the object for a process of another one.
   void KeptFor(ProcessId owner, const ObjectId& object);
-  void Freed(std::span<const ObjectId> objects);  // nobody refers to these of this machine's owners any more
-  void ProcessGone(ProcessId process);            // of any machine; what others still refer to of its stays
-  // What this machine keeps for that process of another one goes, but for `kept`.
+  void Freed(std::span<const ObjectId> objects);  // nobody refers to these objects of this machine's processes any more
+  void ProcessGone(ProcessId process);            // of any machine; its objects that others still refer to stay
+  // Drops the objects that this machine keeps for that process of another machine, except `kept`.
   void LoseKept(ProcessId owner, std::span<const ObjectId> kept = {});
 
   // ---- other raylets

@@ -33,7 +33,7 @@ PullQueue::Entry* PullQueue::FindPull(PullNumber pull, const ObjectId& object) {
   return under_way ? &entry->second : nullptr;
 }
 
-// ---- who wants what ----
+// ---- wanters ----
 
 Result<void> PullQueue::Want(const ObjectId& object, Wanter wanter, PullPriority priority, Deadline deadline) {
   if (entries_.size() >= limits_.objects_max && !entries_.contains(object))
@@ -92,12 +92,12 @@ void PullQueue::SetPriority(Entries::value_type& entry) {
   const bool raised = most < entry.second.priority;
   entry.second.priority = most;
   if (was_ready) ready_.insert(KeyOf(entry));
-  // A pull under way keeps its place when an urgent wanter leaves: it is soon over.
+  // A pull under way keeps its place when an urgent wanter leaves, since the pull is soon over.
   if (raised && entry.second.state == State::kPulling)
     decisions_.push_back(RaisePull{entry.second.pull, entry.first, entry.second.from, most});
 }
 
-// ---- where it is ----
+// ---- places ----
 
 void PullQueue::Locate(Entries::value_type& entry) {
   entry.second.state = State::kLocating;
@@ -210,7 +210,7 @@ void PullQueue::PullSealed(PullNumber pull, const ObjectId& object) {
   if (FindPull(pull, object) == nullptr) return;
   const auto entry = entries_.find(object);
   unreached_.erase(entry->second.from);
-  entry->second.started = false;  // nothing to stop: it is all here
+  entry->second.started = false;  // the whole object is here, so there is nothing to stop
   SealedHere(object);
 }
 
@@ -245,7 +245,7 @@ void PullQueue::PullEnded(PullNumber pull, const ObjectId& object, const Error& 
                                                      why.message)});
   }
   if (why.code == ErrorCode::kFull || why.code == ErrorCode::kAlreadyExists) {
-    entry.holders.insert(entry.holders.begin(), entry.from);  // it is not its fault
+    entry.holders.insert(entry.holders.begin(), entry.from);  // the holder is not at fault
     return BackOff(*found);
   }
   if (why.code == ErrorCode::kNotFound) AddOnce(entry.without, entry.from);
@@ -348,8 +348,7 @@ void PullQueue::Remove(Entries::iterator entry) {
 }
 
 std::vector<PullDecision> PullQueue::TakeDecisions() {
-  // In order and without passing: a large object at the front would otherwise wait for ever behind
-  // small ones.
+  // Pulls start in order. If small objects passed a large one at the front, the large one could wait for ever.
   while (!ready_.empty()) {
     auto& entry = *entries_.find(std::get<2>(*ready_.begin()));
     if (!MayStart(entry.second)) break;

@@ -1,5 +1,5 @@
-// PullQueue: decides what this machine pulls, from which holder and in which order. A
-// core: events in, decisions out, time by the caller's clock; the raylet's loop thread.
+// PullQueue: decides which objects this machine pulls, from which holder and in which order. A core: events in,
+// decisions out, time by the caller's clock; the raylet's loop thread.
 //
 // The way of an object: *wanted*, *located* at its owner's raylet, *pulled* from a holder, and then
 // *sealed* here or *lost*. A pull is one attempt to copy it from one holder.
@@ -38,9 +38,8 @@ struct PullLimits {
   uint64_t unknown_bytes = uint64_t{64} << 10;  // counted while nobody has said how large an object is
   Duration back_off_first = std::chrono::milliseconds(20);
   Duration back_off_max = std::chrono::seconds(2);
-  // No holder could be reached for so long, for this object or others: then the object counts as
-  // lost, though its owner may reach the holders. So of many objects behind a cut only the first
-  // ones wait.
+  // An object counts as lost once none of its holders could be reached for so long, although its owner may still reach
+  // them. Attempts for other objects count, too, so of many objects behind a cut only the first ones wait.
   Duration give_up_after = std::chrono::seconds(30);
   Duration unreached_forgotten_after = std::chrono::seconds(10);  // without another failure
 };
@@ -48,7 +47,7 @@ struct PullLimits {
 // Decisions for the edge, which carries them out in this order.
 struct LocateObject {  // at its owner's raylet
   ObjectId object;
-  std::vector<NodeId> without;  // they said that they have no copy
+  std::vector<NodeId> without;  // nodes that said that they have no copy
 };
 struct StartPull {
   PullNumber pull = 0;
@@ -56,13 +55,13 @@ struct StartPull {
   NodeId from;
   PullPriority priority = PullPriority::kArgument;
 };
-struct RaisePull {  // one under way: somebody more urgent wants it, too
+struct RaisePull {  // raises a pull under way: a more urgent wanter wants the object, too
   PullNumber pull = 0;
   ObjectId object;
   NodeId from;
   PullPriority priority = PullPriority::kArgument;
 };
-struct StopPull {  // nobody wants it any more: what has come of it goes. Also between two pulls of an object.
+struct StopPull {  // nobody wants the object any more, so its bytes so far go. Comes between two pulls, too.
   ObjectId object;
   std::optional<PullNumber> pull;  // the one under way
 };
@@ -87,7 +86,7 @@ class PullQueue {
   // A wanter has one place for each object, with its latest wish. kFull: objects_max.
   Result<void> Want(const ObjectId& object, Wanter wanter, PullPriority priority, Deadline deadline);
   void WantNoLonger(const ObjectId& object, Wanter wanter);
-  std::vector<ObjectId> WanterGone(Wanter wanter);  // returns what it wanted
+  std::vector<ObjectId> WanterGone(Wanter wanter);  // returns the objects that it wanted
   // The owner's raylet says who has copies. Without any, it says so again at the first copy.
   // `bytes` 0: not known.
   void Located(const ObjectId& object, const std::vector<NodeId>& holders, uint64_t bytes);
@@ -96,7 +95,7 @@ class PullQueue {
   // All objects of this process are lost, or of all processes of that machine.
   void OwnerGone(ProcessId owner, const Error& why);
   void OwnersGone(MachineNumber machine, const Error& why);
-  void PullSized(PullNumber pull, const ObjectId& object, uint64_t bytes);  // its holder says how large it is
+  void PullSized(PullNumber pull, const ObjectId& object, uint64_t bytes);  // the holder has told its size
   void PullSealed(PullNumber pull, const ObjectId& object);                 // this pull sealed it here
   void SealedHere(const ObjectId& object);                                  // by anybody
   // This pull ended early; `good_bytes` have come and stay. kNotFound: that machine has no copy.
@@ -134,10 +133,10 @@ class PullQueue {
     PullPriority priority = PullPriority::kArgument;  // the most urgent of its wanters'
     uint64_t sequence = 0;                            // of the first wish
     bool answered = false;                            // kLocating: the owner knows of no copy yet
-    std::vector<NodeId> holders;                      // not tried since they were named
-    std::vector<NodeId> without;                      // they said so since then
+    std::vector<NodeId> holders;                      // not tried since the owner's raylet named them
+    std::vector<NodeId> without;                      // said since then that they have no copy
     uint64_t bytes = 0;                               // 0: not known yet
-    bool started = false;                             // something of it may lie in the store
+    bool started = false;                             // bytes of it may lie in the store
     PullNumber pull = 0;                              // kPulling
     NodeId from;                                      // kPulling
     uint64_t counted_bytes = 0;                       // kPulling

@@ -31,7 +31,7 @@ constexpr uint64_t kBlockBytes = uint64_t{256} << 10;
 constexpr uint64_t kPageBytes = 4096;
 constexpr size_t kUnsentBytesMax = size_t{1} << 20;  // of requests
 
-std::byte* const kNothing = reinterpret_cast<std::byte*>(alignof(std::max_align_t));  // where no byte goes
+std::byte* const kNothing = reinterpret_cast<std::byte*>(alignof(std::max_align_t));  // the place of zero bytes
 
 }  // namespace
 
@@ -244,7 +244,7 @@ Result<void> ObjectReceiver::OnHeader(PullNumber pull, const wire::PullHeaderT& 
   counters_.bytes_resumed += good_bytes;
   if (arriving == arriving_.end()) {
     if (const auto room = MakeRoom(object, sizes); !room) {
-      // Sealed here meanwhile is as good.
+      // A copy that was sealed here meanwhile is as good.
       if (room.error().code == ErrorCode::kAlreadyExists) {
         auto view = store_->TryGet(object);
         if (view && view->has_value()) {
@@ -320,7 +320,7 @@ void ObjectReceiver::MapAhead(const Arriving& arriving, uint64_t offset, uint64_
   const uintptr_t ahead = std::min(object_end, begin + kMapAheadBytes);
   while (end < ahead && !IsMapped(end / kBlockBytes)) end = std::min(ahead, (end / kBlockBytes + 1) * kBlockBytes);
   const uintptr_t first_page = begin & ~(kPageBytes - 1);
-  // Where it fails the pages come one by one.
+  // If the call fails, the pages come one by one.
   (void)::madvise(reinterpret_cast<void*>(first_page), end - first_page, MADV_POPULATE_READ);
   for (uintptr_t block = (begin + kBlockBytes - 1) / kBlockBytes; (block + 1) * kBlockBytes <= end; ++block)
     mapped_blocks_[block / kBlocksPerRegion].set(block % kBlocksPerRegion);
@@ -353,7 +353,7 @@ void ObjectReceiver::Seal(PullNumber pull, const ObjectId& object) {
     const std::span<const std::byte> bytes(arriving.small.get(), arriving.sizes.total());
     const auto data = bytes.first(arriving.sizes.data_bytes);
     const auto sealed = store_->CreateAndSeal(object, data, bytes.subspan(data.size()), {.evict_if_full = true});
-    auto here = store_->TryGet(object);  // whoever made it
+    auto here = store_->TryGet(object);  // whichever process made it
     if (!here)
       view = Fail(here.error());
     else if (here->has_value())
@@ -377,8 +377,8 @@ void ObjectReceiver::Seal(PullNumber pull, const ObjectId& object) {
 
 void ObjectReceiver::OnRefused(PullNumber pull, const Error& why) {
   if (why.code == ErrorCode::kInvalid)
-    Drop(pulls_.at(pull).object);  // what is here belongs to another object: begin anew
-  // Full or too large there says nothing about this machine.
+    Drop(pulls_.at(pull).object);  // the bytes here belong to another object, so begin anew
+  // A kFull or kTooLarge of the sender says nothing about this machine.
   const bool not_there = why.code == ErrorCode::kNotFound;
   End(pull, {not_there ? ErrorCode::kNotFound : ErrorCode::kUnavailable, why.message}, /*tell_sender=*/false);
 }
@@ -392,7 +392,8 @@ void ObjectReceiver::End(PullNumber pull, const Error& why, bool tell_sender) {
   if (tell_sender) under_way.connection->Tell(wire::BulkMessage::PullStop, pull, wire::EmptyNoticeT());
   uint64_t good_bytes = 0;
   if (const auto arriving = arriving_.find(under_way.object); arriving != arriving_.end()) {
-    const bool whole = arriving->second.good_bytes == arriving->second.sizes.total();  // and could not be sealed
+    // True where all bytes came and the object could not be sealed.
+    const bool whole = arriving->second.good_bytes == arriving->second.sizes.total();
     if (whole || kept_bytes_ + arriving->second.sizes.total() > limits_.kept_bytes_max) {
       Drop(under_way.object);
     } else {

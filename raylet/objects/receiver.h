@@ -1,9 +1,8 @@
-// ObjectReceiver: pulls objects of other machines into this machine's store, from the socket
-// straight into the arena. Owned by ObjectTransfer, which gives it a thread: its calls to the store
-// wait for the store's answer, so nobody else may wait for its loop.
-// Always holds: an object is sealed only when each of its chunks has come and passed its checksum.
-// When a pull ends early, what has come stays, unsealed, and the next pull goes on there; Stop lets
-// it go. When this process dies, the store frees it.
+// ObjectReceiver: pulls objects of other machines into this machine's store, from the socket straight into the arena.
+// Owned by ObjectTransfer, which gives it a thread of its own, because its calls to the store wait for the answer.
+// Always holds: an object is sealed only when each of its chunks has come and passed its checksum. When a pull ends
+// early, its bytes stay, unsealed, and the next pull goes on behind them; Stop drops them. When this process dies, the
+// store frees them.
 #pragma once
 
 #include <bitset>
@@ -30,8 +29,8 @@ struct ObjectReceiverLimits {
 
 class ObjectReceiver {
  public:
-  // Called from the loop, or from inside Pull, Connect and Disconnect. Of the receiver each may
-  // call Pull, Raise and Stop only.
+  // Called from the loop, or from inside Pull, Connect and Disconnect. A handler may call Pull, Raise and Stop of the
+  // receiver, and nothing else.
   class Handler {
    public:
     virtual ~Handler() = default;
@@ -62,12 +61,12 @@ class ObjectReceiver {
   void Connect(const NodeId& node, UniqueFd fd);
   bool Connected(const NodeId& node) const { return connections_.contains(node); }
   void Disconnect(const NodeId& node, const Error& why);
-  void CloseIdle(const NodeId& node);  // nothing is pulled from there; calls nobody
+  void CloseIdle(const NodeId& node);  // does nothing while a pull uses it; no callback
 
   // Ends with kDisconnected where there is no connection to that node.
   void Pull(PullNumber pull, const ObjectId& object, const NodeId& from, PullPriority priority);
   void Raise(PullNumber pull, PullPriority priority);
-  void Stop(const ObjectId& object);  // what has come of it goes
+  void Stop(const ObjectId& object);  // drops the bytes that have come
 
   size_t pulls() const { return pulls_.size(); }
   uint64_t kept_bytes() const { return kept_bytes_; }
@@ -80,8 +79,9 @@ class ObjectReceiver {
     ObjectSizes sizes;
     uint64_t good_bytes = 0;
     client::ObjectWriter writer;
-    std::unique_ptr<std::byte[]> small;  // instead of the writer: created and sealed in one step
-    bool kept = false;                   // counted in kept_bytes_
+    // A small object has this instead of the writer, and is created and sealed in one step.
+    std::unique_ptr<std::byte[]> small;
+    bool kept = false;  // counted in kept_bytes_
     std::byte* At(uint64_t offset) const;
   };
   struct UnderWay {

@@ -44,7 +44,7 @@ std::vector<std::pair<ProcessId, Settlements::End>> Settlements::TakeSettled(Tim
       }
       settled.emplace_back(at->first, std::move(each.end));
       at = open_.erase(at);
-      again = true;  // others may have waited for this one
+      again = true;  // other ends may have waited for this one
     }
   }
   return settled;

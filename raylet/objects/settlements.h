@@ -1,8 +1,7 @@
-// Settlements: the ends of processes that are not settled yet. All processes that hear of an end
-// claim what they still hold through the one that has ended, and then say so. The end is *settled*
-// once all have said so, and nobody needs to keep anything for the dead any more. A process that
-// ends before it has said so makes the older end wait for its own. A core with the caller's time.
-// Owned by the ClaimDesk; loop thread only.
+// Settlements: the ends of processes that are not settled yet. All processes that hear of an end claim what they still
+// hold through the one that has ended, and then say so. The end is *settled* once all have said so. Then nothing need
+// be kept for the dead any more. A process may end before it has said so; then the older end waits for the end of this
+// process to be settled. A core with the caller's time. Owned by the ClaimDesk; loop thread only.
 //
 // The machine of the processes that ended settles their end for all: it waits for its own processes
 // and for the other machines. Each of those waits for its own processes, and then answers.
@@ -21,7 +20,7 @@
 
 namespace raylet {
 
-// A process that is stopped for so long loses what it held through a dead one.
+// A process that is stopped for so long loses the objects that it held through a dead one.
 constexpr Duration kSettlePatience = std::chrono::seconds(30);
 
 class Settlements {
@@ -30,29 +29,29 @@ class Settlements {
     ProcessSet processes;              // that have ended; or one number that stands for a whole machine's
     ProcessSet asked;                  // of this machine, which have not answered
     std::set<NodeId> machines;         // likewise
-    std::optional<NodeId> settled_by;  // another machine, which is answered; none: settled here
-    TimePoint not_before{};            // so that machines that hear of it later can claim as well
+    std::optional<NodeId> settled_by;  // the machine that gets the answer; none: settled here
+    TimePoint not_before{};            // leaves time for machines that hear of the end later
   };
 
   // `key` names the end on all machines: one of its processes.
   void Open(ProcessId key, End end, TimePoint now);
   void Answered(ProcessId key, ProcessId by);
   void MachineAnswered(ProcessId key, const NodeId& node);
-  // These processes of this machine have ended, which is the end `key`. Before Open(key).
+  // These processes of this machine have ended; `key` names their end. Call it before Open(key).
   void ProcessesEnded(const ProcessSet& processes, ProcessId key);
   void MachineGone(const NodeId& node);
-  void Force(ProcessId key);  // settled as it is, with the next TakeSettled
+  void Force(ProcessId key);  // the next TakeSettled returns it as it is
 
-  // Those that wait for nothing any more, or too long.
+  // The ends that wait for nothing any more, or have waited too long.
   std::vector<std::pair<ProcessId, End>> TakeSettled(TimePoint now);
-  std::optional<TimePoint> NextTime() const;  // when TakeSettled has something that no event brings
+  std::optional<TimePoint> NextTime() const;  // when to call TakeSettled although no event came
   size_t open() const { return open_.size(); }
 
  private:
   struct OpenEnd {
     End end;
     TimePoint deadline;
-    std::set<ProcessId> ends;  // that are to be settled first
+    std::set<ProcessId> ends;  // that must be settled before it
   };
   static bool Waits(const OpenEnd& each) {
     return !each.end.asked.empty() || !each.end.machines.empty() || !each.ends.empty();

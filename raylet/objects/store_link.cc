@@ -90,7 +90,7 @@ class StoreWatchLink final : public StoreLink {
       handler_->OnInherited(inherited.client, inherited.ids, inherited.last);
   }
 
-  // Once for all that one turn of the loop wants.
+  // Sends one order for all wishes of one turn of the loop.
   void TellSoon() {
     if (std::exchange(tells_soon_, true)) return;
     loop_.AtEndOfTurn([this, life = std::weak_ptr<int>(life_)] {
@@ -131,7 +131,7 @@ class StoreWatchLink final : public StoreLink {
   const std::shared_ptr<int> life_ = std::make_shared<int>();
 };
 
-// It may have been started in the same moment as this raylet.
+// The store may have been started in the same moment as this raylet.
 Result<std::unique_ptr<client::StoreWatch>> WatchStore(const std::string& socket) {
   const Deadline started = Deadline::AfterMs(kStartPatienceMs);
   for (;;) {

@@ -22,15 +22,15 @@ class StoreLink {
    public:
     virtual ~Handler() = default;
     virtual void OnSealed(const ObjectId& object) = 0;
-    // The raylet owns these objects now. The store's client that owned them has ended; `last` ends the
-    // sequence of its objects, which may be empty.
+    // The raylet owns these objects now, because the store's client `client`, their owner, has ended. `last` ends the
+    // sequence of the client's objects, which may be empty.
     virtual void OnInherited(uint32_t client, std::span<const ObjectId> objects, bool last) = 0;
     virtual void OnStoreGone(const Error& reason) = 0;  // once; nothing after it
   };
 
   virtual ~StoreLink() = default;
-  // One OnSealed for each, from the loop, at once where it is sealed already. That ends the watch for
-  // every reason.
+  // Each object gets one OnSealed, from the loop, at once where it is sealed already. OnSealed ends the watch for every
+  // reason.
   virtual void Watch(std::span<const ObjectId> objects, WatchFor reason) = 0;
   virtual void Unwatch(std::span<const ObjectId> objects, WatchFor reason) = 0;
   virtual size_t watched() const = 0;  // at the store, and in the queue for it
@@ -40,9 +40,9 @@ class StoreLink {
   // The client of the store that gets OnInherited: processes name it as their heir. Never 0.
   virtual uint32_t heir() const = 0;
 
-  // Another connection of the raylet's, for calls that wait.
+  // Another connection of the raylet, for calls that wait.
   virtual Result<std::shared_ptr<client::StoreClient>> NewClient(const std::string& name) const = 0;
-  // The client that owns the objects of other machines' owners; never 0.
+  // The raylet's client that owns the copies of other machines' objects. Never 0.
   virtual uint32_t client_number() const = 0;
   // Data and metadata of a sealed object; nothing where there is none. Never a system call.
   virtual std::optional<uint64_t> BytesOf(const ObjectId& object) const = 0;
@@ -57,8 +57,8 @@ class StoreLink {
   virtual void SetHandler(Handler& handler) = 0;  // before the loop runs
 };
 
-// Over two connections of its own: one for what the store tells, one for objects. kNotRunning, with the
-// command that starts a store, where nobody serves `socket`.
+// Opens two connections: one for the store's notices, one for objects. kNotRunning, with the command that starts a
+// store, where nobody serves `socket`.
 Result<std::unique_ptr<StoreLink>> ConnectStoreLink(Loop& loop, const std::string& socket);
 
 }  // namespace raylet

@@ -13,7 +13,7 @@ struct ObjectTransfer::Event {
   PullNumber pull = 0;
   ObjectId object;
   NodeId node;         // kConnectionGone
-  uint64_t bytes = 0;  // kPullSized, kPullSealed: of the object; kPullEnded: good
+  uint64_t bytes = 0;  // kPullSized, kPullSealed: the object's bytes; kPullEnded: the good ones
   client::ObjectView view;
   Error why;
 };
@@ -24,7 +24,7 @@ struct ObjectTransfer::Inbox {
   std::vector<Event> events;  // under mutex; in order
 };
 
-// The receiver's handler: one posted turn for all that happens until the loop takes it.
+// The receiver's handler. It posts one turn for all events until the loop takes them.
 class ObjectTransfer::ThreadEnd final : public ObjectReceiver::Handler {
  public:
   ThreadEnd(Loop& loop, std::shared_ptr<Inbox> inbox) : loop_(loop), inbox_(std::move(inbox)) {}
@@ -84,7 +84,7 @@ ObjectTransfer::~ObjectTransfer() {
   });
 }
 
-// ---- what owners say ----
+// ---- for owners ----
 
 void ObjectTransfer::Located(const wire::LocatedNoticeT& located) {
   std::map<ObjectId, std::pair<std::vector<NodeId>, uint64_t>> copies;
@@ -111,7 +111,8 @@ void ObjectTransfer::Free(std::span<const ObjectId> objects) {
 }
 
 void ObjectTransfer::FreeAllOf(MachineNumber machine) {
-  const auto all = store_->List();  // as it is now: a machine that comes back may bring the same ones again
+  // The list of this moment: a machine that comes back may bring the same objects again.
+  const auto all = store_->List();
   if (!all) return;
   std::vector<ObjectId> gone;
   for (const client::ObjectInfo& each : *all)
@@ -119,7 +120,7 @@ void ObjectTransfer::FreeAllOf(MachineNumber machine) {
   Delete(std::move(gone));
 }
 
-// On the thread, and so before what it writes of the same objects later.
+// Deletes on the thread, and so before the thread writes the same objects again.
 void ObjectTransfer::Delete(std::vector<ObjectId> objects) {
   if (objects.empty()) return;
   thread_.loop().Post([store = store_, gone = std::move(objects)] {
@@ -150,7 +151,7 @@ void ObjectTransfer::Dialed(const NodeId& node, Result<UniqueFd> fd) {
       queue_.PullEnded(start.pull, start.object, {ErrorCode::kDisconnected, fd.error().message}, 0);
   } else {
     source->second.connected = true;
-    // A std::function wants what can be copied.
+    // A std::function needs captures that can be copied.
     ToThread({[node, shared = std::make_shared<UniqueFd>(*std::move(fd))](ObjectReceiver& receiver) {
       receiver.Connect(node, std::move(*shared));
     }});
@@ -223,7 +224,7 @@ void ObjectTransfer::Carry() {
   ArmTimer(std::min(next_idle, queue_.NextTick()));
 }
 
-// Decided here, where pulls begin: one that begins a moment later dials, and no command for the old
+// The loop decides this, because pulls begin here. A pull that begins a moment later dials, and no command for the old
 // connection follows its end. Returns when to look again.
 TimePoint ObjectTransfer::CloseIdle(std::vector<Command>& commands) {
   const TimePoint now = clock_.Now();
@@ -270,7 +271,7 @@ void ObjectTransfer::TakeEvents() {
         break;
       case Event::Kind::kPullEnded: queue_.PullEnded(event.pull, event.object, event.why, event.bytes); break;
       case Event::Kind::kConnectionGone:
-        // Not a connection that was dialed since.
+        // Ignores the end of a connection that another one has replaced.
         if (const auto source = sources_.find(event.node); source != sources_.end() && source->second.connected)
           sources_.erase(source);
         break;

@@ -25,7 +25,7 @@
 namespace raylet {
 
 struct ObjectTransferLimits {
-  // A connection over which nothing has been pulled for so long is closed.
+  // A connection that no pull has used for so long is closed.
   Duration idle_max = std::chrono::seconds(30);
   PullLimits pulls;
   ObjectReceiverLimits receiver;
@@ -50,20 +50,19 @@ class ObjectTransfer {
     virtual void OnLost(Wanter wanter, const ObjectId& object, const Error& why) = 0;
   };
 
-  // `loop`, `clock` and `handler` outlive it. Only this uses `store`, whose calls wait for its
-  // answer.
+  // `loop`, `clock` and `handler` outlive the transfer. Nothing else uses `store`, since its calls wait for the answer.
   ObjectTransfer(Loop& loop, const Clock& clock, const NodeId& own, std::shared_ptr<client::StoreClient> store,
                  BulkDialer dial, Handler& handler, ObjectTransferLimits limits = {});
   ~ObjectTransfer();  // ends the thread; calls nobody
 
-  // Takes events: the queue's decisions are carried out in the loop's next turn.
+  // For events of the queue, whose decisions are carried out in the loop's next turn.
   PullQueue& pulls() {
     CarrySoon();
     return queue_;
   }
   void Located(const wire::LocatedNoticeT& located);
-  void Free(std::span<const ObjectId> objects);  // the copies here go, as their owner says
-  // The machine is lost: its processes' objects in the store here go. Later ones may stay.
+  void Free(std::span<const ObjectId> objects);  // drops the copies here: their owner refers to them no more
+  // The machine is lost: drops its processes' objects in the store here. Objects that arrive later may stay.
   void FreeAllOf(MachineNumber machine);
   void NodeGone(const NodeId& node);            // its connections close, too
   void Serve(const NodeId& node, UniqueFd fd);  // that node dialed this machine: it pulls
@@ -108,7 +107,7 @@ class ObjectTransfer {
   bool carry_posted_ = false;
   Timer timer_;
   TimePoint timer_at_ = TimePoint::max();
-  const std::shared_ptr<Inbox> inbox_;  // outlives this in what is posted
+  const std::shared_ptr<Inbox> inbox_;  // posted work keeps it alive after the transfer
   std::unique_ptr<ThreadEnd> thread_end_;
   std::optional<ObjectSender> sender_;      // used on the thread; their counters anywhere
   std::optional<ObjectReceiver> receiver_;  // used on the thread

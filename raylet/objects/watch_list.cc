@@ -37,7 +37,8 @@ bool WatchList::Sealed(const ObjectId& object) {
   const auto entry = entries_.find(object);
   if (entry == entries_.end()) return false;
   const bool awaited = std::exchange(entry->second.reasons, 0) != 0;
-  if (entry->second.state == State::kLeaving) return awaited;  // the notice crossed our word; its answer comes
+  // The notice crossed our order; the answer to the order comes.
+  if (entry->second.state == State::kLeaving) return awaited;
   (entry->second.state == State::kWatched ? watched_ : waiting_).erase(entry->second.place);
   entries_.erase(entry);
   return awaited;

@@ -1,9 +1,9 @@
-// WatchList: the objects that the raylet watches in its store, and the reasons. A core: the raylet's
-// loop thread; StoreLink carries its orders out.
-// Always holds: the store watches at most `watched_max` of them, those of unanswered orders included.
-// The rest waits in a queue in order of arrival, and Rotate gives each of those its turn. An object
-// is in here iff it has a reason, or the store has not confirmed yet that it stopped. The queue has
-// no bound of its own: tasks, pulls and the located objects of other machines have theirs.
+// WatchList: the objects that the raylet watches in its store, and the reasons. A core: the raylet's loop thread;
+// StoreLink carries its orders out.
+// Always holds: the store watches at most `watched_max` objects, those of unanswered orders included. The others wait
+// in a queue in order of arrival, and Rotate gives each its turn. An object is in here iff it has a reason, or the
+// store has not confirmed yet that it stopped. The queue needs no bound of its own: tasks, pulls and the located
+// objects of other machines are bounded.
 #pragma once
 
 #include <cstdint>
@@ -33,13 +33,13 @@ class WatchList {
 
   void Add(std::span<const ObjectId> objects, WatchFor reason);
   void Remove(std::span<const ObjectId> objects, WatchFor reason);
-  // ---- what the store says
+  // ---- events of the store
   bool Sealed(const ObjectId& object);  // true: somebody waits for it
   void Unwatched(std::span<const ObjectId> objects);
-  void Refused(std::span<const ObjectId> objects);  // the store has no room for these: it gets fewer from now on
-  // While objects wait: those that have been watched longest make room for up to `count` of them. The
-  // store answers at once for what is sealed already. So no object waits for ever behind others that
-  // are never sealed.
+  // The store has no room for these. The list orders fewer from now on.
+  void Refused(std::span<const ObjectId> objects);
+  // While objects wait, the longest watched ones make room for up to `count` of them. The store answers at once for
+  // what is sealed already. So no object waits for ever behind others that are never sealed.
   void Rotate(size_t count);
 
   Orders TakeOrders();
@@ -52,7 +52,7 @@ class WatchList {
   struct Entry {
     uint8_t reasons = 0;
     State state = State::kWaiting;
-    std::list<ObjectId>::iterator place;  // in waiting_ or watched_; of none while kLeaving
+    std::list<ObjectId>::iterator place;  // in waiting_ or watched_; in neither while kLeaving
   };
   using Entries = std::unordered_map<ObjectId, Entry>;
   void Leave(Entries::value_type& entry);

@@ -87,7 +87,7 @@ void PeerConnection::Advance() {
   const Bytes said = handshake_.TakeOutput();
   out_.insert(out_.end(), said.begin(), said.end());
   if (handshake_.state() == PeerHandshake::State::kFailed) {
-    Flush();  // why; the other side may yet read it
+    Flush();  // sends the reason, which the other side may still read
     return Close(handshake_.failure());
   }
   if (handshake_.state() == PeerHandshake::State::kOpen && !open_ && handshake_.role() == wire::PeerRole::Session) {
@@ -119,7 +119,7 @@ void PeerConnection::ReadFrames() {
       if (!frame->has_value()) break;
       events_.OnFrame(*this, **frame);
     }
-    if (received->bytes < buffer.size()) return;  // all there was; what comes now wakes us
+    if (received->bytes < buffer.size()) return;  // all bytes are read; later ones wake us
   }
 }
 

@@ -24,12 +24,12 @@ class PeerConnection {
   class Events {
    public:
     virtual ~Events() = default;
-    // The other side has proved itself: Accept or Refuse it.
+    // The other side has proved itself. The handler calls Accept or Refuse.
     virtual void OnProven(PeerConnection& connection) = 0;
     virtual void OnOpen(PeerConnection& connection) = 0;
-    virtual void OnBytes(PeerConnection& connection) = 0;  // any: the other side lives
+    virtual void OnBytes(PeerConnection& connection) = 0;  // bytes of any kind came: the other side lives
     virtual void OnFrame(PeerConnection& connection, const Frame& frame) = 0;
-    // Appends whole frames until `out` has bytes_max, or nothing.
+    // Appends whole frames until `out` has bytes_max, or until there are none.
     virtual void Fill(PeerConnection& connection, Bytes& out, size_t bytes_max) = 0;
     virtual void OnClosed(PeerConnection& connection, const Error& reason) = 0;
   };
@@ -41,12 +41,12 @@ class PeerConnection {
 
   void Accept(const wire::PeerAcceptedT& accepted);
   void Refuse(wire::RefusalKind kind, const Error& why);
-  void WantsToWrite();  // Fill has something, and is called before the loop sleeps
-  void Flush();         // now, as much as the socket takes
+  void WantsToWrite();  // Fill has output, and is called before the loop sleeps
+  void Flush();         // writes now, as much as the socket takes
   void Close(Error reason);
   void DidNotListen(Duration time, TimePoint now);              // as PeerHandshake
   void Tick(TimePoint now);                                     // ends a handshake that takes too long
-  void ConnectUntil(TimePoint when) { connect_until_ = when; }  // instead of for as long as the handshake may take
+  void ConnectUntil(TimePoint when) { connect_until_ = when; }  // a shorter limit for connecting than the handshake's
   UniqueFd TakeFd();                                            // of an open bulk connection
 
   ConnectionId id() const { return id_; }
@@ -55,7 +55,7 @@ class PeerConnection {
   bool dialed() const { return handshake_.side() == PeerHandshake::Side::kDialer; }
   bool open() const { return open_; }
   bool closed() const { return closed_; }
-  bool refused_by_machine() const { return refused_by_machine_; }  // nobody listens where we dialed
+  bool refused_by_machine() const { return refused_by_machine_; }  // nobody listens at the dialed address
   uint64_t bytes_sent() const { return bytes_sent_; }
   uint64_t bytes_received() const { return bytes_received_; }
 

@@ -9,7 +9,7 @@ namespace raylet {
 namespace {
 
 constexpr int kAttemptsUnsought = 5;  // to reach a raylet that asked to be dialed
-constexpr int kAttemptsInDoubt = 12;  // short ones; then longer ones for a machine that is very far away
+constexpr int kAttemptsInDoubt = 12;  // short attempts; then longer ones, for a machine that is very far away
 
 }  // namespace
 
@@ -32,7 +32,7 @@ Result<void> PeerDialer::Seek(const TcpAddress& address, const NodeId& node) {
   return {};
 }
 
-// The raylet with the smaller node id dials: another one leaves it the time to.
+// The raylet with the smaller node id dials; the other one gives it time.
 TimePoint PeerDialer::FirstAt(const NodeId& node) const {
   const bool it_dials = !node.IsNil() && node < own_.node;
   return clock_.Now() + (it_dials ? 2 * limits_.pause_min : Duration::zero());
@@ -82,7 +82,7 @@ void PeerDialer::IntroducedNoMore(const PeerIntroductions::Place& place) {
   if (found == targets_.end()) return;
   Target& target = found->second;
   if (target.introduced.erase(place) == 0) return;
-  // A dial that is under way ends by itself.
+  // A dial under way ends by itself.
   if (target.connection == 0 && !sessions_.Lives(target.node) && !Keeps(target)) targets_.erase(found);
 }
 
@@ -98,10 +98,10 @@ bool PeerDialer::Refute(const std::string& address, const NodeId& served_by) {
   return false;
 }
 
-// ---- what happens to sessions
+// ---- events of sessions
 
 void PeerDialer::Connected(const PeerIdentity& peer, ConnectionId connection) {
-  // It is dialed there when the connection breaks.
+  // The peer is dialed there when the connection breaks.
   if (const auto address = ParseTcpAddress(peer.address)) {
     Target& target = targets_[peer.address];
     target.address = *address;
@@ -120,8 +120,7 @@ void PeerDialer::OutOfTouch(const NodeId& node) {
   for (auto& [text, target] : targets_) {
     if (target.node != node) continue;
     target.attempts = 0;
-    // Where this raylet has the larger id, the other one answers that it dials, or its machine
-    // refuses.
+    // If this raylet has the larger id, the other one answers that it will dial, or its machine refuses.
     target.next_at = FirstAt(node);
   }
 }
@@ -141,7 +140,7 @@ void PeerDialer::Dead(const NodeId& node, bool of_silence) {
   }
 }
 
-// A silent raylet may live: perhaps only the network is cut, and nobody is left that knows both.
+// A silent raylet may live: perhaps only the network is cut, and no raylet is left that knows both sides.
 void PeerDialer::SeekLost(Target& target) {
   target.lost_until = clock_.Now() + limits_.seek_lost_for;
   size_t lost = 0;
@@ -163,7 +162,7 @@ bool PeerDialer::WantsDial(const Target& target) const {
                      [this](const auto& place) { return !sessions_.InTouch(place.node); });
 }
 
-// Without a session with the raylet there.
+// Whether the address is kept although there is no session with the raylet there.
 bool PeerDialer::Keeps(const Target& target) const {
   return target.sought || !target.introduced.empty() || (target.lost_until && clock_.Now() < *target.lost_until);
 }
@@ -187,7 +186,7 @@ PeerDialer::Due PeerDialer::TakeDue() const {
     const Target& target = targets_.at(text);
     if (!target.introduced.empty() && !target.sought && !sessions_.Lives(target.node) &&
         introduced_dials++ >= limits_.introduced_dials_max)
-      continue;  // the next look takes it
+      continue;  // the next look begins it
     due.addresses.push_back(std::move(text));
   }
   return due;
@@ -200,7 +199,7 @@ std::optional<PeerDialer::Attempt> PeerDialer::Begin(const std::string& address)
   target.dialed_at = clock_.Now();
   Attempt attempt;
   attempt.address = target.address;
-  // The kernel repeats what it sent before the network was there again only after seconds.
+  // TCP retransmits only after seconds, so a new connection is faster once the network is back.
   if (sessions_.Lives(target.node) && target.attempts < kAttemptsInDoubt)
     attempt.connect_until = target.dialed_at + in_doubt_;
   return attempt;
@@ -252,7 +251,7 @@ PeerDialer::Verdict PeerDialer::Failed(Target& target, const Error& why, bool re
   const NodeId node = target.node;
   const Duration pause = Pause(++target.attempts);
   target.next_at = clock_.Now() + pause;
-  // A session that lives is dead soon.
+  // A session that still lives may soon be dead.
   if (sessions_.Lives(node)) target.next_at = std::max(clock_.Now(), target.dialed_at + std::min(pause, in_doubt_));
   if (sessions_.Lives(node) && refused_by_machine) {
     target.last_failure = why.message;  // the session's end is logged instead

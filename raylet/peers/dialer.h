@@ -1,19 +1,17 @@
-// PeerDialer: which addresses this raylet dials, when, and what a dial that fails means. A core:
-// events in, decisions out, time by the caller's clock, and no socket. Owned by PeerLinks, which
-// opens the connections; its loop's thread.
+// PeerDialer: decides which addresses this raylet dials and when, and what a failed dial means. A core: events in,
+// decisions out, time by the caller's clock, and no socket. Owned by PeerLinks, which opens the connections; its loop's
+// thread.
 //
-// An address is dialed until the raylet there is in touch, with a pause that doubles after each
-// attempt. A sought address is kept for ever. Another one is kept while its session lives, while a
-// peer introduces a raylet there, and for an hour after its raylet fell silent for too long. Any
-// other address gets a few attempts.
+// The dialer tries an address until it has a connection with the raylet there. The pause doubles after each attempt. A
+// sought address is kept for ever. An address is also kept while its session lives, while a peer introduces a raylet
+// there, and for an hour after silence ended its session. Any other address gets a few attempts.
 //
-// While a session lives its address is dialed again soon, with short attempts, even if the raylet
-// is merely silent. After an outage TCP itself pauses as long again before it tries; by then the
-// session would be dead. The raylet with the smaller node id dials first; the other one gives it
-// time.
+// While a session lives its address is dialed again soon, with short attempts, even if the raylet is merely silent.
+// After an outage TCP waits about as long again before it retries, and by then the session would be dead. The raylet
+// with the smaller node id dials first; the other one gives it time.
 //
-// Always holds: an address has one dial under way at most. Of introductions only an address is
-// believed, and nobody is called dead for what happens there.
+// Always holds: an address has one dial under way at most. An introduction is believed only as far as its address. A
+// dial to an introduced address never makes a node dead.
 #pragma once
 
 #include <cstdint>
@@ -36,9 +34,9 @@ struct PeerDialLimits {
   Duration pause_min = std::chrono::milliseconds(100);
   Duration pause_max = std::chrono::seconds(5);
   Duration seek_lost_for = std::chrono::hours(1);  // after silence ended a session
-  size_t lost_max = 64;                            // such addresses; then the oldest is forgotten
+  size_t lost_max = 64;                            // such addresses; past this the oldest is forgotten
   size_t introduced_max = 1024;                    // addresses that are known from other raylets alone
-  size_t introduced_dials_max = 16;                // of them dialed at a time
+  size_t introduced_dials_max = 16;                // of these, dialed at a time
 };
 
 class PeerDialer {
@@ -51,8 +49,8 @@ class PeerDialer {
     virtual bool InTouch(const NodeId& node) const = 0;  // connected, and heard
   };
   struct Due {
-    std::vector<std::string> addresses;  // to Begin now, in this order
-    TimePoint next = TimePoint::max();   // when another one is due
+    std::vector<std::string> addresses;  // call Begin for these now, in this order
+    TimePoint next = TimePoint::max();   // when the next address is due
   };
   struct Attempt {
     TcpAddress address;
@@ -65,7 +63,7 @@ class PeerDialer {
     std::optional<wire::RefusalKind> refusal;  // by a raylet that has proved itself
     bool elsewhere = false;                    // the listener says that its address is another
   };
-  // The end of a session that a failure shows.
+  // The end of a session, if a failed dial shows one.
   struct Verdict {
     NodeId dead;  // nil: nothing
     Error why;
@@ -73,29 +71,28 @@ class PeerDialer {
   };
   using Random = std::function<uint64_t()>;
 
-  // `own`, `clock` and `sessions` outlive it. The session of a raylet is in doubt for `in_doubt`
-  // once it is out of touch.
+  // `own`, `clock` and `sessions` outlive it. A session is in doubt for `in_doubt` once its connection is lost.
   PeerDialer(const PeerIdentity& own, PeerDialLimits limits, Duration in_doubt, const Clock& clock,
              const Sessions& sessions, Random random);
 
   // ---- addresses
-  // There is a raylet, or will be: `node`, if that is known. kInvalid for an address without
-  // a port, or one that stands for every address.
+  // Dials the address from now on. `node` is the id of the raylet there, if known. kInvalid for an address without a
+  // port, or one that stands for every address.
   Result<void> Seek(const TcpAddress& address, const NodeId& node);
-  void Forget(const std::string& address);  // not sought any more; its session goes on
-  // That raylet may not dial and asks to be dialed. kInvalid: its address cannot be.
+  void Forget(const std::string& address);  // the address is not sought any more; its session goes on
+  // That raylet asks to be dialed, because it may not dial itself. kInvalid: its address cannot be dialed.
   Result<void> SeekBack(const PeerIdentity& identity);
   void OnIntroduction(const PeerIntroductions::News& news);
   void ForgetAll() { targets_.clear(); }
 
-  // ---- what happens to sessions
+  // ---- events of sessions
   void Connected(const PeerIdentity& peer, ConnectionId connection);
-  void OutOfTouch(const NodeId& node);  // its session lives: dial it again
+  void OutOfTouch(const NodeId& node);  // its connection is lost and its session lives: dial it again
   void Dead(const NodeId& node, bool of_silence);
 
   // ---- dials
   Due TakeDue() const;
-  std::optional<Attempt> Begin(const std::string& address);  // nothing: it was forgotten meanwhile
+  std::optional<Attempt> Begin(const std::string& address);  // nothing: the address was forgotten meanwhile
   void Opened(const std::string& address, ConnectionId connection);
   // That raylet answers there.
   void Proven(const std::string& address, const NodeId& served_by);
@@ -110,7 +107,7 @@ class PeerDialer {
     bool sought = false;
     bool itself = false;                            // this raylet answers there
     std::set<PeerIntroductions::Place> introduced;  // lives of raylets that peers have met there
-    std::optional<TimePoint> lost_until;            // its raylet fell silent, and is sought until then
+    std::optional<TimePoint> lost_until;            // silence ended its session, and its raylet is sought until then
     int attempts = 0;
     TimePoint next_at, dialed_at;
     ConnectionId connection = 0;  // under way

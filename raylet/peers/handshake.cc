@@ -106,7 +106,7 @@ void PeerHandshake::OnFrame() {
                      : type == wire::PeerMessage::Proof ? OnProof(body)
                                                         : OnAccepted(body);
   if (heard) return;
-  // Not a word to who does not even greet as a raylet.
+  // A stranger that does not greet as a raylet gets no answer.
   if (heard.error().code == ErrorCode::kProtocolError) return GiveUp(heard.error());
   Refuse(wire::RefusalKind::Other, heard.error());
   if (heard.error().code == ErrorCode::kNotAllowed) NameOwnTokenFile();

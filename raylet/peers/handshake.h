@@ -15,8 +15,8 @@
 // connection, and not the other side of this one. The listener proves itself only after the dialer
 // has. Nothing after the handshake is encrypted or signed.
 //
-// Always holds: until both proofs are good, the caller hears of the other side only why it failed.
-// The handshake takes 4 KiB at most, no byte behind itself, and nothing after 5 s.
+// Always holds: until both proofs are good, the caller learns nothing from the other side but the reason of a failure.
+// The handshake reads at most 4 KiB, no byte that follows it, and nothing after 5 s.
 #pragma once
 
 #include <algorithm>
@@ -35,13 +35,13 @@
 
 namespace raylet {
 
-constexpr size_t kHandshakeBytesMax = 4096;  // taken from the other side, all in all
+constexpr size_t kHandshakeBytesMax = 4096;  // read from the other side, in total
 constexpr std::chrono::seconds kHandshakeTimeout{5};
 constexpr size_t kNonceBytes = 32;
 constexpr size_t kMacBytes = 32;
 constexpr size_t kAddressBytesMax = 300;
 
-using ConnectionId = uint64_t;  // of one life of this raylet; never 0
+using ConnectionId = uint64_t;  // unique in one life of this raylet; never 0
 
 // A raylet as the others know it.
 struct PeerIdentity {
@@ -64,7 +64,7 @@ class PeerHandshake {
   struct Options {
     PeerIdentity own;
     Side side = Side::kDialer;
-    wire::PeerRole role = wire::PeerRole::Session;  // the dialer's wish; a listener takes what comes
+    wire::PeerRole role = wire::PeerRole::Session;  // the dialer's wish; a listener takes either role
     PeerToken token;
     // The address that a dialer has dialed. A listener whose Hello has another address gets no
     // proof, because it could pass the proof on to the raylet there. Empty: any address.
@@ -82,7 +82,7 @@ class PeerHandshake {
   size_t Wanted() const;
   void Feed(std::span<const std::byte> bytes);  // at most Wanted()
   void Tick(TimePoint now);                     // kFailed when it takes too long
-  // For this time nobody served the connection: the other side gets it on top, and no more than all of it anew.
+  // Nobody served the connection for this time, so the deadline moves by it, at most to a whole handshake from now.
   void DidNotListen(Duration time, TimePoint now) { deadline_ = std::min(deadline_ + time, now + kHandshakeTimeout); }
   Bytes TakeOutput();  // to be sent, in this order
 
@@ -100,10 +100,10 @@ class PeerHandshake {
   // acted upon.
   const Error& failure() const { return failure_; }
   std::optional<wire::RefusalKind> refusal() const { return refusal_; }
-  std::optional<wire::RefusalKind> own_refusal() const { return own_refusal_; }  // where this side refused
+  std::optional<wire::RefusalKind> own_refusal() const { return own_refusal_; }  // set where this side refused
   bool proven() const { return proven_; }
   bool to_itself() const { return to_itself_; }            // the other end is this raylet
-  bool elsewhere() const { return elsewhere_; }            // the listener says another address
+  bool elsewhere() const { return elsewhere_; }            // the listener's Hello has another address
   bool said_nothing() const { return bytes_taken_ == 0; }  // such as a port scan
   TimePoint deadline() const { return deadline_; }
 

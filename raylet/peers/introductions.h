@@ -1,11 +1,10 @@
-// PeerIntroductions: which raylets this raylet's peers have sessions with, as they say, and what to
-// tell each of them. So a cluster becomes fully connected from any tree of addresses. A core; owned
-// by PeerLinks, its loop's thread. PeerDialer dials the raylets that it hears of here.
+// PeerIntroductions: the raylets with which this raylet's peers say they have sessions, and the introductions to send
+// to each peer. So a cluster becomes fully connected from any tree of addresses. A core; owned by PeerLinks, its loop's
+// thread. PeerDialer dials the raylets that it hears of here.
 //
-// Always holds: this raylet introduces only raylets that it has a session with. So all forget a
-// dead raylet as soon as nobody has a session with it. A peer never hears of itself, nor of a
-// raylet that it introduced itself, and on one connection nothing twice. Each message is bounded,
-// and so is the memory for each peer.
+// Always holds: this raylet introduces only raylets that it has a session with. So all forget a dead raylet as soon as
+// nobody has a session with it. No peer hears of itself, or of a raylet that it introduced. No peer hears the same
+// twice on one connection. Each message is bounded, and so is the memory for each peer.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +20,7 @@
 
 namespace raylet {
 
-constexpr size_t kIntroducedPerMessageMax = 64;  // of each kind; what is left waits for the next message
+constexpr size_t kIntroducedPerMessageMax = 64;  // of each kind; the rest waits for the next message
 constexpr size_t kIntroducedByPeerMax = 1024;    // remembered of one peer; further ones are dropped
 
 class PeerIntroductions {
@@ -35,17 +34,17 @@ class PeerIntroductions {
   };
   struct News {
     Place place;
-    bool introduced = false;  // by the first peer, or by none any more
+    bool introduced = false;  // true: the first peer names the place; false: no peer names it any more
   };
 
   explicit PeerIntroductions(const NodeId& own) : own_(own) {}
 
-  // A connection to it has opened: it hears all, again.
+  // A connection to the peer has opened: the peer hears all introductions again.
   void Connected(const PeerIdentity& peer);
-  void Dead(const NodeId& peer);  // no session with it any more
-  // It introduces raylets. kProtocolError.
+  void Dead(const NodeId& peer);  // its session has ended
+  // A peer introduces raylets. kProtocolError.
   Result<void> Hear(const NodeId& from, const wire::PeerIntroductionT& said);
-  // The message for it now, which counts as told. nullopt: nothing new, or no session with it.
+  // The next message for this peer, which counts as told. nullopt: nothing new, or no session with it.
   std::optional<wire::PeerIntroductionT> TakeFor(const NodeId& peer);
   std::vector<News> TakeNews() { return std::exchange(news_, {}); }
 
@@ -54,7 +53,7 @@ class PeerIntroductions {
     PeerIdentity identity;
     bool told_before = false;          // on any connection
     bool told_all = false;             // since its connection opened
-    bool changed = true;               // there may be something to tell it
+    bool changed = true;               // there may be news for this peer
     std::map<NodeId, uint64_t> told;   // with their epochs
     std::map<NodeId, Place> it_knows;  // its introductions
   };

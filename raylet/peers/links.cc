@@ -130,7 +130,7 @@ void PeerLinks::Stop(const std::string& why) {
   for (auto& [id, link] : links_) link.connection->Close({ErrorCode::kCancelled, why});
 }
 
-// Why a raylet that has proved itself is not welcome all the same.
+// The reason to refuse a raylet that has proved itself.
 Result<void> PeerLinks::CheckPeer(const PeerConnection& connection) const {
   const PeerIdentity& identity = connection.handshake().peer();
   for (const auto& [node, peer] : peers_) {
@@ -161,7 +161,7 @@ void PeerLinks::OnProven(PeerConnection& connection) {
   const PeerIdentity& identity = connection.handshake().peer();
   const auto welcome = CheckPeer(connection);
   if (!welcome) return connection.Refuse(wire::RefusalKind::Other, welcome.error());
-  // Only one raylet serves an address: another one that did, and is out of touch, has ended.
+  // Only one raylet serves an address. So another raylet that served it, and has no connection, has ended.
   std::vector<NodeId> gone;
   for (const auto& [node, peer] : peers_) {
     if (peer.session != nullptr && peer.connection == 0 && peer.identity.address == identity.address &&
@@ -185,10 +185,11 @@ void PeerLinks::OnProvenDialed(PeerConnection& connection) {
                              {ErrorCode::kWrongState, StrCat("another raylet serves ", identity.address, " now")});
   }
   dialer_.Proven(link.dialed, identity.node);
-  if (identity.node < options_.own.node) return connection.Accept({});  // it refuses: it dials
+  // The other side refuses, because it dials itself.
+  if (identity.node < options_.own.node) return connection.Accept({});
   Peer& peer = peers_[identity.node];
   if (InTouch(identity.node)) return connection.Close({ErrorCode::kAlreadyExists, "the two are connected already"});
-  // The greeting says what this side has taken: nothing more comes over the old connection.
+  // The greeting says how many messages this side has taken, so nothing more may come over the old connection.
   if (peer.connection != 0) Leave(peer);
   peer.identity = identity;
   peer.address = connection.remote();
@@ -379,7 +380,7 @@ void PeerLinks::TickPeer(const NodeId& node, Peer& peer, const NodeLoad& load, T
   const NodeState before = peer.session->state();
   peer.session->Tick(now);
   if (peer.session->state() == NodeState::kDead) return Bury(node, Error(peer.session->why_dead()));
-  if (peer.session->HeartbeatDue(now + tick_every_ / 2)) {  // or it would be late by most of a tick
+  if (peer.session->HeartbeatDue(now + tick_every_ / 2)) {  // else it could be late by most of a tick
     peer.session->Heartbeat(ToWire(load), now);
     links_.at(peer.connection).connection->WantsToWrite();
   }
@@ -391,7 +392,7 @@ void PeerLinks::TickPeer(const NodeId& node, Peer& peer, const NodeLoad& load, T
   }
 }
 
-// The last ones that died stay in the status.
+// Keeps only the latest dead peers, for the status.
 void PeerLinks::PruneDead() {
   std::vector<std::pair<uint64_t, NodeId>> dead;
   for (const auto& [node, peer] : peers_)
@@ -450,7 +451,7 @@ void PeerLinks::TakeIntroductions() {
 
 // ---- connections
 
-// A flood of connections keeps no raylet out: the newest one most likely is a raylet's.
+// A flood of connections must keep no raylet out. The newest connection is most likely a raylet's.
 void PeerLinks::DropOldestStranger() {
   size_t strangers = 0;
   PeerConnection* oldest = nullptr;
@@ -501,7 +502,7 @@ void PeerLinks::OnClosed(PeerConnection& connection, const Error& reason) {
   if (peer != peers_.end() && peer->second.connection == connection.id()) {
     peer->second.connection = 0;
     peer->second.session->Detach();
-    // It would send the same bytes, which are no frames, again.
+    // On a new connection the peer would send the same bytes, which are no frames, again.
     if (reason.code == ErrorCode::kProtocolError) return Bury(peer->first, reason);
     RAYLET_LOG(kInfo, "the connection to the raylet at ", peer->second.identity.address, " was lost: ", reason.message);
     return DialAgain(peer->first);
@@ -565,7 +566,7 @@ void PeerLinks::CarryOut(const PeerDialer::Verdict& verdict) {
   if (!verdict.dead.IsNil()) Bury(verdict.dead, verdict.why);
 }
 
-// Even if this side believes that the two are connected: the other one does not.
+// Dials even if this side believes that the two are connected, because the other side does not.
 void PeerLinks::SeekBack(const PeerIdentity& identity) {
   if (const auto sought = dialer_.SeekBack(identity); !sought) {
     RAYLET_LOG(kWarning, "a raylet wants to be dialed at ", identity.address,

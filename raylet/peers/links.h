@@ -1,15 +1,14 @@
-// PeerLinks: this raylet's sessions with the others: one with each, over the connections that
-// PeerDialer and PeerListener bring; it says which raylet is up, silent or dead. Owned by the
-// raylet; loop thread only. PeerSession numbers the messages of a session. PeerHandshake makes both
-// sides prove themselves. PeerIntroductions makes each peer known to the others.
+// PeerLinks: this raylet's sessions with the others, one with each, over the connections that PeerDialer and
+// PeerListener bring. It reports which raylet is up, silent or dead. Owned by the raylet; loop thread only. PeerSession
+// numbers the messages of a session. PeerHandshake makes both sides prove themselves. PeerIntroductions makes each peer
+// known to the others.
 //
-// The raylet with the smaller NodeId dials. A raylet that knows only an address dials too: if the
-// smaller id turns out to be there, that one answers DialBack and dials at once. Raylets introduce
-// their peers to each other. So any list of addresses is enough that joins all raylets into one
-// graph. A machine that refuses a connection ends its session at once.
+// The raylet with the smaller NodeId dials. A raylet that knows only an address dials too. If the raylet there has the
+// smaller id, it answers DialBack and dials at once. Raylets introduce their peers to each other. So the addresses need
+// only join all raylets into one graph. A machine that refuses a connection ends its session at once.
 //
-// Always holds: for each node a handler hears OnPeerUp, then messages, then OnPeerDead, in turns.
-// The ClusterView hears it first.
+// Always holds: for each session with a node the handler hears OnPeerUp, then messages, then OnPeerDead. The
+// ClusterView hears it first.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +36,7 @@ struct PeerLinksOptions {
   std::string advertised;  // where others reach it, if not where it listens: host:port
   PeerSessionLimits limits;
   PeerDialLimits dials;
-  size_t strangers_max = 64;  // connections to it that have not proved themselves; then the oldest goes
+  size_t strangers_max = 64;  // connections from raylets that have not proved themselves; past this the oldest goes
 };
 
 // One peer, for the status.
@@ -61,7 +60,7 @@ class PeerLinks final : private PeerConnection::Events, private PeerDialer::Sess
     // Each message once and in order. An error ends the session.
     virtual Result<void> OnPeerMessage(const NodeId& node, const Frame& frame) = 0;
     virtual void OnPeerRoom(const NodeId& node) = 0;  // after a Send that was kFull
-    // The ClusterView has news of it: its load, or it is silent, or heard again.
+    // The ClusterView has news of the node: a load, or that it is silent or heard again.
     virtual void OnPeerChanged(const NodeId& node) = 0;
     virtual void OnPeerDead(const NodeId& node, const Error& why) = 0;
     virtual NodeLoad OwnLoad() = 0;
@@ -104,16 +103,16 @@ class PeerLinks final : private PeerConnection::Events, private PeerDialer::Sess
   struct Peer {
     PeerIdentity identity;
     TcpAddress address;
-    std::unique_ptr<PeerSession> session;  // may be dead or not born yet
+    std::unique_ptr<PeerSession> session;  // may be dead, or may never have had a connection
     ConnectionId connection = 0;           // attached
     std::string why_dead;
-    uint64_t died_as = 0;                         // its number among the dead
+    uint64_t died_as = 0;                         // the order of its death among the dead peers
     PeerSession::Counters counters;               // of the session that died last
     uint64_t bytes_sent = 0, bytes_received = 0;  // of connections that have gone
   };
   struct Link {
     std::unique_ptr<PeerConnection> connection;
-    std::string dialed;  // the address, of a connection that was dialed for a session
+    std::string dialed;  // set for a connection that was dialed for a session: the address
     NodeId node;         // whose session it carries, or the other side of a bulk connection
     BulkDone bulk_done;  // of a bulk connection that was dialed
   };
@@ -162,10 +161,10 @@ class PeerLinks final : private PeerConnection::Events, private PeerDialer::Sess
   Random random_;
   PeerListener listener_;
   PeerDialer dialer_;
-  const std::chrono::milliseconds tick_every_;  // few wake-ups: nobody is there most of the time
+  const std::chrono::milliseconds tick_every_;  // long, so that a raylet without peers wakes rarely
   TimePoint ticked_at_;
   Timer ticker_;
-  Timer dial_timer_;  // where that is too coarse
+  Timer dial_timer_;  // for dials that are due between two ticks
   bool stopping_ = false;
   bool dial_posted_ = false;
   std::map<NodeId, Peer> peers_;

@@ -1,5 +1,5 @@
-// PeerListener: takes the connections that come to this raylet's address, and logs those that turn
-// out to be strangers'. Owned by PeerLinks; loop thread only.
+// PeerListener: accepts the connections to this raylet's address, and logs those that end without a proof. Owned by
+// PeerLinks; loop thread only.
 #pragma once
 
 #include <cstdint>

@@ -6,7 +6,7 @@
 namespace raylet {
 namespace {
 
-// An acknowledgement for so many at once; what is less goes with the next heartbeat.
+// So many messages get an acknowledgement at once. Fewer are acknowledged with the next heartbeat.
 constexpr size_t kAckMessages = 64;
 constexpr size_t kAckBytes = size_t{256} << 10;
 
@@ -28,7 +28,7 @@ PeerSession::PeerSession(PeerSessionLimits limits, uint64_t number, TimePoint no
 }
 
 bool PeerSession::HasRoom(size_t body_bytes) const {
-  // A message that is larger than the room in all goes alone.
+  // A message larger than the whole room goes alone.
   return unacked_.empty() || (unacked_.size() < limits_.unacked_messages_max &&
                               unacked_bytes_ + sizeof(FrameHeader) + body_bytes <= limits_.unacked_bytes_max);
 }
@@ -103,7 +103,7 @@ void PeerSession::Attach(const wire::PeerAcceptedT& theirs, TimePoint now) {
   ++counters_.connections;
   control_.clear();
   introduces_ = false;
-  unconfirmed_messages_ = unconfirmed_bytes_ = 0;  // our Accepted has said it
+  unconfirmed_messages_ = unconfirmed_bytes_ = 0;  // our Accepted has acknowledged these
   Forget(theirs.received);
   next_ = acked_ + 1;
   heartbeat_at_ = now;  // at once: the other side wants to know what is free here

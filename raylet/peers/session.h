@@ -2,13 +2,12 @@
 // connections that carry it one after the other. Pure: frames in, frames out, the clock comes from
 // outside. Owned by PeerLinks; loop thread.
 //
-// Messages (types from kPeerNumberedMin on) are numbered from 1, and kept until the other side has
-// acknowledged them. A new connection begins behind the last message that the other side has taken.
+// Messages (types from kPeerNumberedMin on) are numbered from 1, and kept until the other side has acknowledged them. A
+// new connection goes on after the last message that the other side has taken.
 //
-// Always holds: each message is handed out once and in order, as long as both sides' sessions live.
-// The kept messages stay within the limits. At most one connection is attached, and only its frames
-// count. A dead session stays dead: its number shows late messages of it, and the two raylets begin
-// another.
+// Always holds: each message is handed out once and in order, as long as both sides' sessions live. The kept messages
+// stay within the limits. At most one connection is attached, and only its frames count. A dead session stays dead: its
+// number tells its late messages apart, and the two raylets begin another session.
 #pragma once
 
 #include <algorithm>
@@ -31,7 +30,7 @@ struct PeerSessionLimits {
   size_t unacked_messages_max = 65'536;
   Duration heartbeat_every = std::chrono::milliseconds(500);
   Duration silent_after = std::chrono::seconds(3);  // nothing heard: no new work
-  Duration dead_after = std::chrono::seconds(10);   // nothing heard: what it held comes back
+  Duration dead_after = std::chrono::seconds(10);   // nothing heard: the session is dead
 };
 
 class PeerSession {
@@ -40,24 +39,23 @@ class PeerSession {
   struct Counters {
     uint64_t messages_sent = 0, messages_received = 0;  // each once
     uint64_t messages_resent = 0, bytes_resent = 0;
-    uint64_t duplicates = 0;   // that the other side sent again
-    uint64_t connections = 0;  // that have carried it
+    uint64_t duplicates = 0;   // messages that the other side sent again
+    uint64_t connections = 0;  // that have carried the session
   };
 
-  // `number` is ours of this session: random, never 0, never used again.
+  // `number` is our number of this session: random, never 0, never used again.
   PeerSession(PeerSessionLimits limits, uint64_t number, TimePoint now);
 
   // ---- messages of this raylet
-  // The message arrives, or the session dies; after an error it is not kept. kFull: the other side
-  // is too far behind, and TakeRoom says when to go on. kDisconnected: the session is dead.
-  // kTooLarge.
+  // The message arrives, or the session dies; after an error the message is not kept. kFull: the other side is too far
+  // behind, and TakeRoom says when to go on. kDisconnected: the session is dead. kTooLarge.
   Result<void> Send(uint16_t type, std::span<const std::byte> body);
   bool HasRoom(size_t body_bytes) const;
   bool TakeRoom();          // true once after a Send that was kFull, when half of the room is free again
-  void Goodbye(Error why);  // the last word; dead from now on
+  void Goodbye(Error why);  // sends the last message; the session is dead from now on
 
   // ---- connections
-  // What a new connection's Accepted says.
+  // The Accepted for a new connection.
   wire::PeerAcceptedT Greeting() const;
   // How a listener answers the dialer's Accepted. `ours` may be null.
   enum class Meeting { kContinue, kBegin, kEnded };
@@ -68,33 +66,34 @@ class PeerSession {
   void Detach() { attached_ = false; }
   bool attached() const { return attached_; }
 
-  // ---- what comes in over the attached connection
+  // ---- input of the attached connection
   void HeardBytes(TimePoint now);
-  // kMessage: hand the frame on now. kHeartbeat: see heartbeat(). kIntroduction: see
-  // introduction(). An error: end the session, it makes no sense.
+  // kMessage: hand the frame on now. kHeartbeat: see heartbeat(). kIntroduction: see introduction(). An error: the
+  // frame makes no sense, so end the session.
   Result<Heard> OnFrame(const Frame& frame, TimePoint now);
   const wire::PeerHeartbeatT& heartbeat() const { return heartbeat_; }
   const wire::PeerIntroductionT& introduction() const { return introduction_; }
 
-  // ---- what goes out over it
+  // ---- output of the attached connection
   bool HasOutput() const;
   // Whole frames, until `out` has bytes_max or there are no more: acknowledgements and heartbeats
   // before messages.
   void AppendOutput(Bytes& out, size_t bytes_max);
   bool HeartbeatDue(TimePoint now) const;
   void Heartbeat(wire::PeerHeartbeatT load, TimePoint now);
-  // One waits at a time to be sent; what was on its way over a connection that broke is lost.
+  // At most one introduction waits to be sent. An introduction that was on its way when the connection broke is lost.
   bool MayIntroduce() const { return attached_ && state_ != NodeState::kDead && !introduces_; }
   void Introduce(const wire::PeerIntroductionT& introduction);
 
   // ---- life
   void Tick(TimePoint now);  // silent, dead
-  // So long this raylet did not listen, such as while it was stopped: no silence of the other's.
+  // This raylet did not listen for this time, because it was stopped, for example. The time does not count as the other
+  // side's silence.
   void DidNotListen(Duration time, TimePoint now) { heard_ = std::min(heard_ + time, now); }
-  void End(Error why);  // dead at once, such as when its connection is refused
+  void End(Error why);  // dead at once, for example when the other machine refuses its connection
   NodeState state() const { return state_; }
   const Error& why_dead() const { return why_dead_; }
-  bool born() const { return counters_.connections > 0; }  // before that, nobody knows of it
+  bool born() const { return counters_.connections > 0; }  // before that, the other side does not know of the session
 
   uint64_t number() const { return number_; }
   size_t unacked_messages() const { return unacked_.size(); }

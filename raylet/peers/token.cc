@@ -19,7 +19,7 @@
 namespace raylet {
 namespace {
 
-// A secret in a file, and how one comes to have it.
+// A kind of secret in a file, and the command that makes one.
 struct Kind {
   const char* name;
   size_t bytes_min;
@@ -92,7 +92,7 @@ Result<std::string> Read(const Kind& kind, const std::string& path) {
 
 std::string ElsewhereHint() { return "; or name a file of your own with --token-file"; }
 
-// A folder that is this user's alone, made where it is missing.
+// A folder that only this user may use, made where it is missing.
 Result<void> MakeOwnFolder(const std::string& folder) {
   const std::string parent = std::filesystem::path(folder).parent_path();
   if (::mkdir(parent.c_str(), 0700) < 0 && errno != EEXIST)

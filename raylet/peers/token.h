@@ -29,11 +29,11 @@ class PeerToken {
   std::string file_;
 };
 
-// The bytes of the file without line ends behind them. kNotFound. kNotAllowed: others may use the
-// file, another user owns it, or it is a symbolic link. kInvalid: too short or too long. Each error
-// names the command that helps.
+// The bytes of the file, without line ends at its end. kNotFound. kNotAllowed: other users may use the file, another
+// user owns it, or it is a symbolic link. kInvalid: too short or too long. Each error names the command that helps.
 Result<PeerToken> ReadTokenFile(const std::string& path);
-// As above, but of any length up to the same limit: whoever set up the control store has chosen it.
+// As above, but any length up to the same limit is valid, since the operator of the control store has chosen the
+// password.
 Result<std::string> ReadPasswordFile(const std::string& path);
 
 // The path of this user's token: raylet/token below $XDG_CONFIG_HOME, or else below ~/.config.

@@ -1,6 +1,7 @@
-// AheadPace: how much work may wait at who runs it, a busy worker or another machine, judged by how much of it ended
-// there lately. Pure: time comes as ticks (kAheadTick). Always holds: who ended nothing in one of the last two whole
-// ticks gets nothing ahead, so work waits behind long work for three ticks at most before it is recalled.
+// AheadPace: how much work may be ahead at one runner, a busy worker or another machine. It depends on how much work
+// ended there lately. Pure: time comes as ticks (kAheadTick). Always holds: a runner that ended no work in one of the
+// last two whole ticks gets nothing ahead. So work waits behind long work for at most three ticks before it is
+// recalled.
 #pragma once
 
 #include <algorithm>
@@ -19,9 +20,9 @@ class AheadPace {
     last_ = now_;
     now_ = 0;
   }
-  // What it ends in two ticks.
+  // How much may be ahead: what the runner ends in two ticks.
   size_t Window(size_t most) const { return std::min(most, 2 * std::min(before_, last_)); }
-  // So many wait there, and they are far more than what ended lately.
+  // Whether `ahead` tasks are far more than ended there lately.
   bool Behind(size_t ahead) const { return ahead > 4 * (before_ + last_); }
   bool Moved() const { return now_ > 0; }  // since the last tick
 

@@ -89,8 +89,8 @@ bool ClusterView::AnyUsable() const {
 }
 
 int64_t ClusterView::FreeAt(const Node& node, const NodeLoad::Line& line) const {
-  int64_t free = line.free_units - line.queued_units;  // who waits there goes before what comes
-  // The report counts our work of then; ours of now is counted here instead.
+  int64_t free = line.free_units - line.queued_units;  // tasks that wait there go first
+  // The report counts our work of that moment. The view counts our present work instead.
   if (const auto held = node.load.held.find(own_); held != node.load.held.end()) free += held->second.units(line.name);
   if (const auto ours = node.in_flight_units.find(line.name); ours != node.in_flight_units.end()) free -= ours->second;
   return std::min(free, line.total_units);

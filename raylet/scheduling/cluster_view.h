@@ -1,7 +1,7 @@
-// ClusterView: what this raylet knows of the other machines: who is there, what they have, what is free, and what our
-// own work there takes. Pure; the raylet's loop thread. A load report is up to half a second old; what we have sent
-// there since is known here and counted at once, and what the report already counts of ours is not counted twice. So
-// FreeAt never promises the same unit to two tasks of ours.
+// ClusterView: this raylet's knowledge of the other machines: their states, their total and free resources, and the
+// resources that our own work there takes. Pure; the raylet's loop thread. A load report is up to half a second old.
+// The view adds the work that we have sent since, and does not count twice what the report already counts. So FreeAt
+// never promises the same unit to two tasks of ours.
 #pragma once
 
 #include <cstdint>
@@ -17,13 +17,13 @@ namespace raylet {
 
 enum class NodeState { kUp, kSilent, kDead };
 
-// What a node says of itself in its heartbeats.
+// A node's load, as its heartbeats report it.
 struct NodeLoad {
   struct Line {
     std::string name;
     int64_t total_units = 0;
-    int64_t free_units = 0;    // below zero: more is in use than there is, for a moment
-    int64_t queued_units = 0;  // what other machines sent and what has not begun asks for
+    int64_t free_units = 0;    // below zero for a moment while more is in use than there is
+    int64_t queued_units = 0;  // what forwarded tasks that have not begun ask for
   };
   std::vector<Line> lines;
   uint64_t queued_tasks = 0;
@@ -33,7 +33,7 @@ struct NodeLoad {
   std::map<NodeId, ResourceSet> held;  // by each other node's work there, queued work included
 };
 
-// Of ours, on one machine: bounds what asks for no resources.
+// Our tasks on one machine. It bounds tasks that ask for no resources.
 constexpr uint64_t kInFlightPerNodeMax = 1000;
 
 class ClusterView {
@@ -44,7 +44,7 @@ class ClusterView {
     MachineNumber machine{};
     std::string address;  // for people
     NodeState state = NodeState::kUp;
-    std::string why_dead;  // for people; of a dead one
+    std::string why_dead;  // for people; set for a dead node
     TimePoint heard = {};
     NodeLoad load;
     std::map<std::string, int64_t> in_flight_units;  // of the work that we sent there and that has not ended
@@ -53,11 +53,11 @@ class ClusterView {
 
   explicit ClusterView(const NodeId& own) : own_(own) {}
 
-  // A node came, or came back as another life of itself; what we knew of the one before is forgotten.
+  // A node came, or came back in a new life. The view forgets the life before.
   void Up(const NodeId& id, uint64_t epoch, MachineNumber machine, std::string address, TimePoint now);
   void Heard(const NodeId& id, NodeLoad load, TimePoint now);
   void Silent(const NodeId& id);
-  // What we had in flight there is the scheduler's to take back.
+  // The node is dead. The scheduler takes back the work that was in flight there.
   void Dead(const NodeId& id, std::string why = {});
 
   void Sent(const NodeId& id, const ResourceSet& needs);
@@ -66,9 +66,9 @@ class ClusterView {
   const NodeId& own() const { return own_; }
   const std::map<NodeId, Node>& nodes() const { return nodes_; }
   const Node* Find(const NodeId& id) const;
-  // The node of a process; null when it is ours or of no node that we know.
+  // The node of a process; null for a process of this machine, or of a node that we do not know.
   const Node* NodeOf(ProcessId process) const;
-  bool Usable(const NodeId& id) const;  // up, and has said what it has
+  bool Usable(const NodeId& id) const;  // up, and has reported its resources
   bool AnyUsable() const;
 
   // Whether the node could ever run this, and whether it can now.

@@ -1,4 +1,4 @@
-// SchedulerDecision: what the scheduler wants the raylet to do, in the order in which it is to be done. Plain data.
+// SchedulerDecision: one thing that the scheduler wants the raylet to do. The raylet does them in order. Plain data.
 #pragma once
 
 #include <cstdint>
@@ -17,16 +17,16 @@ struct StartWorker {
 struct RunTask {
   WorkerId worker = 0;
   TaskPtr task;
-  bool ahead = false;  // once it has ended those that it was given before
+  bool ahead = false;  // the worker runs it after the tasks that it has already
 };
-struct RecallFromWorker {  // what of these it has not started; ends in WorkerGaveBack
+struct RecallFromWorker {  // asks for those of these that it has not started; ends in WorkerGaveBack
   WorkerId worker = 0;
   std::vector<TaskId> tasks;
 };
-struct KillWorker {  // nobody wants what it has begun to run
+struct KillWorker {  // nobody wants the result of the task that it runs
   WorkerId worker = 0;
 };
-struct StopWorker {  // an idle one, or one whose actor's constructor threw: it may finish and go
+struct StopWorker {  // an idle worker, or one whose actor's constructor threw: it may finish and go
   WorkerId worker = 0;
 };
 struct WatchObjects {
@@ -35,17 +35,17 @@ struct WatchObjects {
 struct UnwatchObjects {  // no task waits for their seals any more
   std::vector<ObjectId> objects;
 };
-struct ReleaseArguments {  // what was watched: no task that is to start here needs them any more
+struct ReleaseArguments {  // watched objects that no task that starts here needs any more
   std::vector<ObjectId> objects;
 };
 struct ForwardTask {  // to another machine, which runs it or sends it back
   NodeId node;
   TaskPtr task;
 };
-struct RecallForwarded {  // what it does not run yet; ends in NodeGaveBack
+struct RecallForwarded {  // asks for the tasks that it does not run yet; ends in NodeGaveBack
   NodeId node;
 };
-struct ReturnRecalled {  // to the machine that wants them back: they do not run here, nor will they
+struct ReturnRecalled {  // to the machine that recalled them: they have not run here and will not run
   NodeId node;
   std::vector<TaskId> tasks;
 };
@@ -61,7 +61,7 @@ struct LoseTask {  // its owner gets a failure
   ObjectId object;        // kObjectLost
   uint32_t attempts = 1;  // kWorkerDied, kNodeDied: how often it was started
   NodeId node;            // kNodeDied, kRefused: the last one
-  std::string reason;     // kObjectLost: unless its owner has ended
+  std::string reason;     // kObjectLost: why; empty where the object's owner has ended
 };
 using SchedulerDecision =
     std::variant<StartWorker, RunTask, RecallFromWorker, KillWorker, StopWorker, WatchObjects, UnwatchObjects,

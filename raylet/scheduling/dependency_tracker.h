@@ -1,5 +1,5 @@
 // DependencyTracker: which tasks wait for which objects to be sealed. Pure; the raylet's loop thread. A task is in here
-// iff at least one of its objects is not known to be sealed; an object is in here iff at least one task waits for it.
+// iff at least one of its objects is not known to be sealed. An object is in here iff at least one task waits for it.
 #pragma once
 
 #include <functional>
@@ -16,15 +16,16 @@ namespace raylet {
 
 class DependencyTracker {
  public:
-  // Returns the objects that nobody waited for before: watch them. `objects` is not empty; a repeated one counts once.
+  // Returns the objects for which no task waited before, which the caller must watch. `objects` is not empty; a
+  // repeated one counts once.
   std::vector<ObjectId> Add(const TaskId& task, std::span<const ObjectId> objects);
   // Tasks that wait for nothing any more, in no order.
   std::vector<TaskId> Sealed(const ObjectId& object);
-  // Returns the objects that nobody waits for any more.
+  // Returns the objects for which no task waits any more.
   std::vector<ObjectId> Remove(const TaskId& task);
 
-  // Tasks that wait for an object owned by one of `processes`, with one such object each.
-  // `may_come`: the objects that still come though their owners have ended; null: none does.
+  // Tasks that wait for an object owned by one of `processes`, with one such object each. `may_come`: the objects that
+  // still come although their owners have ended; null: none of them comes.
   std::vector<std::pair<TaskId, ObjectId>> WaitingForOwners(
       const ProcessSet& processes, const std::function<bool(const ObjectId&)>& may_come = {}) const;
   // The same for all processes of a machine.
@@ -42,7 +43,7 @@ class DependencyTracker {
   // Sets both ways: a task may wait for thousands of objects, and an object be waited for by as many tasks.
   std::unordered_map<TaskId, std::unordered_set<ObjectId>> missing_;
   std::unordered_map<ObjectId, std::unordered_set<TaskId>> waiting_;
-  std::unordered_map<ProcessId, size_t> owners_;  // of the objects in waiting_, and how many are each one's
+  std::unordered_map<ProcessId, size_t> owners_;  // of the objects in waiting_: the number of objects of each owner
 };
 
 }  // namespace raylet

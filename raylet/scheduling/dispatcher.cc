@@ -7,13 +7,13 @@
 
 namespace raylet {
 
-// What is free once the tasks that this pass has placed have theirs, and how far each shape has been placed. The tasks
-// in front of `next` run here as soon as there is a worker.
+// The resources left after the tasks that this pass has placed, and how far each shape has been placed. The tasks in
+// front of `next` run here as soon as there is a worker.
 struct Dispatcher::Plan {
   struct Progress {
     TaskList::const_iterator next;  // to be placed
     size_t placed = 0;
-    bool stuck = false;  // the next one fits nowhere now, nor do those after it
+    bool stuck = false;  // the next task fits nowhere now, so no later one does
   };
   explicit Plan(const ResourceLedger& ledger) : left(ledger) {}
   Progress& Of(const TaskShape& shape) {
@@ -21,7 +21,7 @@ struct Dispatcher::Plan {
   }
   ResourceLedger left;
   std::unordered_map<const TaskShape*, Progress> shapes;
-  std::unordered_map<JobId, size_t> wanted;  // tasks that have all but a worker
+  std::unordered_map<JobId, size_t> wanted;  // tasks that lack only a worker
   size_t wanted_of_all = 0;                  // by all jobs, actors not counted
 };
 
@@ -95,8 +95,8 @@ void Dispatcher::Begin(QueuedTask* task, const ResourceNeeds& needs) {
   parts_.tasks.LetGo(*task);
 }
 
-// How many of a job's ready tasks have their resources and lack only a worker. Tasks that ask for no CPU are bounded by
-// the CPU count: nothing else would keep a thousand of them from a thousand processes.
+// How many of a job's ready tasks have their resources and lack only a worker. The CPU count bounds tasks that ask for
+// no CPU. Nothing else would keep a thousand of them from taking a thousand processes.
 size_t Dispatcher::WantedWorkers(JobId job, ResourceLedger& left, size_t wanted_of_others) const {
   size_t wanted = 0;
   for (const auto& shape : parts_.queue.shapes(job)) {
@@ -129,7 +129,7 @@ void Dispatcher::StartMissing(const std::function<size_t(JobId)>& wanted_of) {
 void Dispatcher::PassInCluster() {
   Plan plan(parts_.ledger);
   EachJobInTurn([&](JobId job) { return PlaceOne(job, plan); });
-  // For those that were placed, and no others: a worker of another job would not help them.
+  // Starts workers for placed tasks only. A worker of another job would not help them.
   StartMissing([&](JobId job) { return std::min(plan.wanted[job], parts_.limits.workers_max); });
 }
 
@@ -171,7 +171,7 @@ bool Dispatcher::PlaceOne(JobId job, Plan& plan) {
   if (!parts_.workers.HasIdle(job)) {
     plan.wanted[job]++;
     if (!shape.dedicated) plan.wanted_of_all++;
-    // Those that ask for nothing would all fit: as many as there are CPUs are enough to plan.
+    // Tasks that ask for nothing would all fit. It is enough to plan as many as there are CPUs.
     ++progress.next;
     if (++progress.placed >= static_cast<size_t>(std::max<int64_t>(1, parts_.ledger.cpus())) && needs->empty())
       progress.stuck = true;
@@ -185,7 +185,7 @@ bool Dispatcher::PlaceOne(JobId job, Plan& plan) {
 
 Placement Dispatcher::Place(const QueuedTask& task, const std::optional<ResourceNeeds>& needs,
                             const ResourceLedger& left) const {
-  // What came from elsewhere has travelled enough.
+  // A task from another machine is not forwarded once more.
   if (task.task->CameFromElsewhere())
     return {left.Fits(needs) ? Placement::Where::kHere : Placement::Where::kNowhereYet, {}};
   ArgumentBytes bytes;

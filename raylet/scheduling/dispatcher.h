@@ -1,6 +1,6 @@
-// Dispatcher: one pass over what is ready: what begins here, what goes to another machine, and which processes are
-// started and stopped. Pure; the raylet's loop thread. Always holds: no job waits behind another's whole queue; a task
-// begins only with all that it asks for.
+// Dispatcher: one pass over the ready tasks. It decides which begin here, which go to another machine, and which worker
+// processes start and stop. Pure; the raylet's loop thread. Always holds: no job waits behind another's whole queue; a
+// task begins only with all that it asks for.
 #pragma once
 
 #include <functional>
@@ -16,7 +16,7 @@ namespace raylet {
 
 class Dispatcher {
  public:
-  // All that the pass moves about; all outlive this.
+  // The tables that a pass changes; all outlive the dispatcher.
   struct Parts {
     const SchedulerLimits& limits;
     const ResourceLedger& ledger;
@@ -52,7 +52,7 @@ class Dispatcher {
   const ObjectPlaces* places_ = nullptr;
   std::optional<PlacementPolicy> policy_;
   PoolReserve reserve_{0, 0, 0};  // of this pass
-  JobId last_job_ = 0;            // the one that was served last: the next one has its turn
+  JobId last_job_ = 0;            // the job served last: the next job has its turn
 };
 
 }  // namespace raylet

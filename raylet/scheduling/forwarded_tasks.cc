@@ -41,7 +41,8 @@ bool ForwardedTasks::SendAheadOne(JobId job) {
   const ClusterView::Node* best = nullptr;
   for (size_t i = 0; i < shapes.size(); ++i) {
     const QueuedTask& task = *shapes[i]->tasks.front();
-    // What may not run twice waits where it is known whether it runs; what has arguments goes where they are.
+    // A task that may not run twice waits here, where it is known whether it has begun. A task with stored arguments
+    // goes where they are.
     if (task.task->CameFromElsewhere() || task.task->CreatesActor() || task.retries_left == 0 ||
         !task.task->stored_arguments.empty())
       continue;

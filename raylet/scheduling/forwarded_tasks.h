@@ -1,5 +1,5 @@
-// ForwardedTasks: tasks of ours at other machines, actors of ours there, and how much may be under way to each. Pure;
-// the raylet's loop thread. Always holds: what is there counts in the view, until it ends or comes back here.
+// ForwardedTasks: our tasks and actors on other machines, and how many tasks may be under way to each machine. Pure;
+// the raylet's loop thread. Always holds: a forwarded task counts in the view until it ends or comes back here.
 #pragma once
 
 #include <map>
@@ -20,21 +20,21 @@ class ForwardedTasks {
   bool AnyUsable() const { return view_ != nullptr && view_->AnyUsable(); }
 
   void Send(QueuedTask* task, const NodeId& node);
-  // One task of the job to a machine that has no room for it yet. False where none may go.
+  // Sends one task of the job to a machine that has no room for it yet. False where none may go.
   bool SendAheadOne(JobId job);
-  void Cancel(QueuedTask& task);  // nobody wants it any more; whoever calls forgets it
+  void Cancel(QueuedTask& task);  // nobody wants its result any more; the caller forgets the task
   TaskPtr Finished(const NodeId& node, const TaskId& task, bool succeeded);
   TaskPtr Returned(const NodeId& node, const TaskId& task);
   void GaveBack(const NodeId& node, const std::vector<TaskId>& tasks);
   void ActorLeft(const NodeId& node, const ActorId& actor);
-  // What was sent there, the oldest last: it is here again. The view has forgotten it.
+  // Takes back the tasks that were sent there, and returns them, the oldest last. The view has forgotten them.
   std::vector<QueuedTask*> NodeGone(const NodeId& node);
   void RecallAll();  // what was sent ahead
   void Tick();
   bool WantsTick() const;
 
  private:
-  // Of another machine, about work of ours there.
+  // Our work on another machine.
   struct Peer {
     AheadPace pace;
     size_t ahead = 0;        // tasks there with beyond_fit
@@ -52,8 +52,8 @@ class ForwardedTasks {
   TaskQueue& queue_;
   TaskTable& tasks_;
   Decisions& decisions_;
-  ClusterView* view_ = nullptr;                                    // set: there may be other machines
-  std::map<NodeId, Peer> peers_;                                   // where work of ours is, or was
+  ClusterView* view_ = nullptr;                                    // null without a cluster
+  std::map<NodeId, Peer> peers_;                                   // machines that have or had work of ours
   std::map<NodeId, std::map<ActorId, ResourceSet>> actors_there_;  // constructed, and what each holds
 };
 

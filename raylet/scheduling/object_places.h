@@ -1,4 +1,4 @@
-// ObjectPlaces: what the scheduler asks about the arguments of tasks. The raylet's loop thread.
+// ObjectPlaces: where the arguments of tasks are, for the scheduler. The raylet's loop thread.
 #pragma once
 
 #include "raylet/scheduling/placement_policy.h"
@@ -6,7 +6,7 @@
 
 namespace raylet {
 
-// Where objects are, as far as this machine knows.
+// It knows the places of objects as far as this machine does.
 class ObjectPlaces {
  public:
   virtual ~ObjectPlaces() = default;

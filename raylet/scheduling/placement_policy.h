@@ -1,6 +1,7 @@
-// PlacementPolicy: where a task runs: here, or on which other machine. Pure; the raylet's loop thread.
-// Hybrid, as Ray's: here until this machine is half full, then where the load is lowest; before both, where most bytes
-// of large arguments lie. Work is only sent where it fits now, so that it waits here, where it can still go anywhere.
+// PlacementPolicy: where a task runs: here, or on which other machine. Pure; the raylet's loop thread. The policy is
+// hybrid, as Ray's. A task with large arguments goes where most of their bytes lie. Other tasks run here until this
+// machine is half full, and then where the load is lowest. A task is sent only where it fits now. Otherwise it waits
+// here, from where it can still go anywhere.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,7 @@
 namespace raylet {
 
 constexpr double kHalfFull = 0.5;
-constexpr uint64_t kLargeArgumentBytes = uint64_t{1} << 20;  // all of a task's arguments on one machine together
+constexpr uint64_t kLargeArgumentBytes = uint64_t{1} << 20;  // the sum of a task's arguments on one machine
 
 // Bytes of a task's arguments by the machine that holds them.
 using ArgumentBytes = std::map<NodeId, uint64_t>;
@@ -23,7 +24,7 @@ struct Placement {
     kHere,
     kThere,       // on `node`
     kNowhereYet,  // every machine that could run it is busy or silent
-    kInfeasible,  // no machine that we know has this in all
+    kInfeasible,  // no known machine has so much in total
   };
   Where where = Where::kHere;
   NodeId node;
@@ -33,7 +34,7 @@ class PlacementPolicy {
  public:
   explicit PlacementPolicy(const ClusterView& view) : view_(view) {}
 
-  // `here` is this machine's ledger as it would be once the tasks before this one have theirs.
+  // `here` is this machine's ledger after the tasks before this one have taken their resources.
   Placement Choose(const ResourceSet& needs, const ResourceLedger& here, const ArgumentBytes& arguments) const;
 
  private:

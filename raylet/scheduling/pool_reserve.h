@@ -1,6 +1,6 @@
-// PoolReserve: whether a task may take a worker, so that the pool is never full of workers that all wait for tasks
-// which get none. Pure. Always holds: while a worker is blocked, tasks of one depth leave a part of the pool to deeper
-// ones, so that chains of kDepthSafe tasks that wait for each other go on, however many there are.
+// PoolReserve: whether a task may take a worker. It prevents a pool whose workers all wait for tasks that get no
+// worker. Pure. Always holds: while a worker is blocked, tasks of one depth leave a part of the pool to deeper ones. So
+// chains of kDepthSafe tasks that wait for each other go on, however many chains there are.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,8 @@ class PoolReserve {
  public:
   static constexpr size_t kDepthSafe = 6;
 
-  // What the workers do when a pass begins: `room` of them are no actors, or may still be started for tasks.
+  // The numbers of workers when a pass begins. `room`: those that host no actor, and those that may still be started
+  // for tasks.
   PoolReserve(size_t room, size_t busy, size_t blocked) : room_(room), busy_(busy), blocked_(blocked) {}
 
   // Whether a task of this depth may begin once `more` others have begun. Tasks begin freely while nobody is blocked.
@@ -31,7 +32,7 @@ class PoolReserve {
 
  private:
   size_t room_;
-  size_t busy_;     // with tasks, those that are blocked included
+  size_t busy_;     // with tasks, blocked ones included
   size_t blocked_;  // of them
 };
 

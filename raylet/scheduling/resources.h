@@ -1,6 +1,6 @@
-// Resources: what a task asks for and what this node has, in ten-thousandths of a unit. Pure; the raylet's loop thread.
-// A ResourceSet holds only positive amounts, sorted by name. A ledger's free amount of a resource never exceeds its
-// total; it is below zero only while unblocked workers have taken back a CPU that others were given meanwhile.
+// Resources: amounts that a task asks for and that this node has, in ten-thousandths of a unit. Pure; the raylet's loop
+// thread. A ResourceSet holds only positive amounts, sorted by name. A ledger's free amount of a resource never exceeds
+// its total. It is below zero only while an unblocked worker has taken back a CPU that another task got meanwhile.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,7 @@ class ResourceSet {
   Result<void> Add(std::string_view name, int64_t units);
   Result<void> AddWhole(std::string_view name, double amount);  // 0.5 becomes 5000 units
 
-  // Adds to what is there: for sums of what many tasks take, which the rules of one request do not bind.
+  // Adds to the amount that the set has. Sums over many tasks need not follow the rules of one request.
   void Accumulate(std::string_view name, int64_t units);
 
   int64_t units(std::string_view name) const;  // 0 where it is not named
@@ -54,8 +54,8 @@ std::string FormatUnits(int64_t units);  // 5000 -> "0.5"
 Result<ResourceSet> ParseResources(std::string_view json);
 
 // A request resolved against the ledger once, so that dispatching compares numbers and not names. Only a ledger makes
-// one, and only of a request that it can meet once all is free. So whoever holds needs may wait for them, and equal
-// needs come from equal requests.
+// one, and only of a request that it can meet once all is free. So a task with needs may wait for them, and equal needs
+// come from equal requests.
 class ResourceNeeds {
  public:
   ResourceNeeds() = default;  // of a request for nothing
@@ -78,13 +78,13 @@ class ResourceLedger {
  public:
   explicit ResourceLedger(const ResourceSet& total);
 
-  // None where the node never has it: more than the node has in all, or of a name that it does not have.
+  // None where the node can never meet the request: it has less in total, or no resource of that name.
   std::optional<ResourceNeeds> Resolve(const ResourceSet& request) const;
   bool Fits(const ResourceNeeds& needs) const;
   bool Fits(const std::optional<ResourceNeeds>& needs) const { return needs.has_value() && Fits(*needs); }
   void Take(const ResourceNeeds& needs);  // it fits
   void Give(const ResourceNeeds& needs);
-  // A blocked worker's CPU goes back; when it goes on it takes it again, whatever is left.
+  // A blocked worker gives its CPU back. When it goes on it takes the CPU again, even if none is free.
   void GiveCpu(int64_t units);
   void TakeCpuAnyway(int64_t units);
 

@@ -85,7 +85,7 @@ std::vector<WorkerId> Scheduler::JobEnded(JobId id, const ProcessSet& survivors,
     ending.push_back(worker_id);
   }
   if (tasks_.HasTasks(id)) {
-    (void)DropTasks([&](const QueuedTask& task) {  // those that run are run by workers that stop
+    (void)DropTasks([&](const QueuedTask& task) {  // workers that run such tasks stop
       return task.task->job == id && (for_good || !StaysWithoutDriver(*task.task, survivors));
     });
   }
@@ -97,7 +97,8 @@ void Scheduler::JobGone(JobId id) {
   workers_.ForgetJob(id);
 }
 
-// What runs is left, and its workers returned; what another machine runs is called off; what waits goes without a word.
+// Drops the tasks that match, without results. Tasks that run here go on, and their workers are returned. Tasks on
+// other machines are cancelled.
 std::vector<WorkerId> Scheduler::DropTasks(const std::function<bool(const QueuedTask&)>& matches) {
   dirty_ = true;
   for (QueuedTask* const task : queue_.RemoveIf(matches)) tasks_.Forget(task);
@@ -120,7 +121,7 @@ std::vector<WorkerId> Scheduler::DropTasks(const std::function<bool(const Queued
   return running;
 }
 
-// One that is in no queue and does not run here.
+// Drops a task that is in no queue and does not run here.
 void Scheduler::Drop(QueuedTask* task) {
   if (task->state == QueuedTask::State::kWaiting) tasks_.StopWaiting(*task);
   if (task->state == QueuedTask::State::kForwarded) forwarded_.Cancel(*task);
@@ -128,7 +129,7 @@ void Scheduler::Drop(QueuedTask* task) {
 }
 
 void Scheduler::RetryOrLose(QueuedTask* task, LoseTask lost) {
-  // An actor's creation is not repeated here: whether it restarts is for the actor directory to say.
+  // The scheduler does not repeat an actor's creation. The actor directory decides whether the actor restarts.
   const bool retried = task->retries_left != 0 && !task->owner_gone && !task->task->CreatesActor();
   if (retried) {
     queue_.PushRetry(task);
@@ -161,7 +162,7 @@ Result<TaskPtr> Scheduler::TaskFinished(WorkerId id, const TaskId& task_id, bool
   if (!worker->ahead.empty()) {
     ahead_.Next(*worker);
   } else if (worker->state == WorkerState::kStopping) {
-    return task;  // its resources go back with it
+    return task;  // its resources go back when the worker has gone
   } else if (!worker->actor) {
     workers_.GiveBack(*worker);
     workers_.BecomeIdle(*worker);
@@ -179,7 +180,7 @@ void Scheduler::WorkerBlocked(WorkerId id, bool blocked) {
   dirty_ = true;
   if (!blocked) return workers_.Unblock(*worker);
   workers_.Block(*worker);
-  ahead_.Recall(*worker);  // they may be what it waits for
+  ahead_.Recall(*worker);  // the worker may be waiting for these tasks
 }
 
 void Scheduler::WorkerStopping(WorkerId id) {

@@ -1,7 +1,8 @@
-// Scheduler: every task from its submission to its one end, every worker from its start to its death, and who runs what
-// with which resources. A core: events in, decisions out, no I/O; the raylet's loop thread.
-// Always holds: a task is in exactly one of waiting (for objects), ready (for resources and a worker), ahead (in the
-// queue of a worker that runs another), running, and forwarded (to another machine); it leaves by TaskFinished,
+// Scheduler: every task from its submission to its one end, and every worker from its start to its death. It decides
+// which worker or machine runs which task, with which resources. A core: events in, decisions out, no I/O; the raylet's
+// loop thread.
+// Always holds: a task is in exactly one state. It waits (for objects), is ready (for resources and a worker), ahead
+// (in the queue of a worker that runs another), running, or forwarded (to another machine). It leaves by TaskFinished,
 // ForwardedFinished, RecalledBy, or one LoseTask decision. Free CPU is below zero only after an unblock.
 #pragma once
 
@@ -40,66 +41,66 @@ class Scheduler {
   // ---- events. Each leaves its decisions for TakeDecisions.
   // kAlreadyExists: an id that is known. kFull: a limit, named. kInvalid: too many shapes.
   Result<void> Submit(TaskPtr task);
-  // False where it is unknown or runs here already; otherwise it is gone without a word, also where another machine has
-  // it.
+  // Removes the task without a result, also where another machine has it. False where the task is unknown or runs here
+  // already.
   bool Cancel(const TaskId& id);
   void ObjectSealed(const ObjectId& object);
-  // The processes owned tasks, creations of actors not counted (those that wait go without a word, those that
-  // run are not retried; returns the workers that run them) and objects (tasks that wait for them are lost, but for
-  // those that wait for what may still come).
+  // These owners have ended. Their tasks that do not run go without a result; those that run are not retried, and their
+  // workers are returned. Creations of actors stay. Tasks that wait for an object of these owners are lost, unless the
+  // object may still come.
   std::vector<WorkerId> OwnersGone(const ProcessSet& processes,
                                    const std::function<bool(const ObjectId&)>& may_come = {});
   std::vector<WorkerId> OwnerGone(ProcessId process) { return OwnersGone({process}); }
-  // The process does not take its results as fast as they come: while it is behind none of its tasks begins, and those
-  // that wait in workers or on other machines come back. Creations of actors go on.
+  // The process does not take its results as fast as they come. While it is behind none of its tasks begins, and those
+  // that are ahead in workers or on other machines come back. Creations of actors go on.
   void OwnerBehind(ProcessId process, bool behind);
-  // The job's driver has gone. What Outlives it goes on; all its other tasks go without a word, once and for all, and
-  // its other workers stop: returns them. `for_good`: nothing outlives it, and nothing more is taken for it.
+  // The job's driver has gone. Workers that Outlive it go on. All other tasks of the job go without a result. Returns
+  // the other workers, which stop. `for_good`: nothing outlives the job, and it takes no more tasks.
   std::vector<WorkerId> JobEnded(JobId job, const ProcessSet& survivors, bool for_good);
   void WorkerReady(WorkerId worker);
-  // kProtocolError unless the worker runs this task. An actor's worker stays with it where `succeeded`, and stops
-  // otherwise.
+  // kProtocolError unless the worker runs this task. The worker of an actor's creation stays with the actor where
+  // `succeeded`, and stops otherwise.
   Result<TaskPtr> TaskFinished(WorkerId worker, const TaskId& task, bool succeeded);
   void WorkerBlocked(WorkerId worker, bool blocked);
   void WorkerStopping(WorkerId worker);  // the edge is ending it: it gets no more work
   void WorkerGone(WorkerId worker);
   void JobGone(JobId job);  // it has no workers and no tasks any more
 
-  // Whether it goes on without its job's driver: it hosts a detached actor that is at home here, or runs work of one of
-  // `survivors`.
+  // Whether the worker goes on without its job's driver: it hosts a detached actor whose home is here, or runs a task
+  // of one of `survivors`.
   static bool Outlives(const Worker& worker, const ProcessSet& survivors) {
     return WorkerTable::Outlives(worker, survivors);
   }
 
   // ---- work ahead: short work is sent before there is room, so that nobody waits for it
-  // Every kAheadTick for as long as it is wanted.
+  // Call it every kAheadTick while the scheduler wants ticks.
   void Tick();
   bool WantsTick() const;
-  // kProtocolError unless it is all that was ahead in this worker when it answered. The task before may have ended
-  // since, so that the first of these is taken for running: it was not begun.
+  // kProtocolError unless these are all tasks that were ahead in the worker when it answered. The task before them may
+  // have ended since. Then the scheduler takes the first of these for running, although it has not begun.
   Result<void> WorkerGaveBack(WorkerId worker, const std::vector<TaskId>& tasks);
   void NodeGaveBack(const NodeId& node, const std::vector<TaskId>& tasks);
-  // The machine that sent them wants back what does not run yet. Decides ReturnRecalled, at once for what is ready, and
-  // later for what is ahead in workers.
+  // That machine wants those of its tasks back that do not run yet. Decides ReturnRecalled, at once for ready tasks,
+  // and later for tasks that are ahead in workers.
   void RecalledBy(const NodeId& from);
 
-  // ---- other machines'
-  void ClusterChanged() { dirty_ = true; }  // another load, or another machine
-  // The task has ended there; null where it is not, or no longer, that machine's. What a creation that `succeeded`
-  // asked for stays the actor's, until ActorLeft.
+  // ---- other machines
+  void ClusterChanged() { dirty_ = true; }  // a load has changed, or a machine has come
+  // The task has ended there. Null where that machine does not have the task (any more). The resources of a creation
+  // that `succeeded` stay with the actor until ActorLeft.
   TaskPtr ForwardedFinished(const NodeId& node, const TaskId& task, bool succeeded);
   void ActorLeft(const NodeId& node, const ActorId& actor);
-  // The machine would not take it: it goes elsewhere, and after eight times nowhere. Null as
-  // above.
+  // The machine refused the task, which goes elsewhere; after eight refusals it fails. Null as above.
   TaskPtr ForwardedReturned(const NodeId& node, const TaskId& task);
-  // It will not come: the tasks that wait for it are lost.
+  // The object will not come: the tasks that wait for it are lost.
   void ObjectWillNotCome(const ObjectId& object, const std::string& why);
   // The machine that sent this task here wants its result no more. Returns the worker that runs it, or 0.
   WorkerId Abandon(const NodeId& from, const TaskId& task);
-  // What the tasks and actors that came from each machine ask for, and what of it is not running yet.
+  // For each machine, the resources that its tasks and actors ask for here, and the part of those that do not run yet.
   std::map<NodeId, RemoteWork> WorkFromElsewhere() const;
-  // What was forwarded there is retried or lost, as if a worker had died; what came from there goes without a word, as
-  // does what waits for objects owned there. Returns the workers that run what nobody wants any more. The view knows.
+  // The machine is dead, and the view knows. Tasks that were forwarded there are retried or lost, as if a worker had
+  // died. Tasks that came from there go without a result. Tasks that wait for objects owned there are lost. Returns the
+  // workers that run tasks whose results nobody wants any more.
   std::vector<WorkerId> NodeGone(const NodeId& node, MachineNumber machine);
 
   std::vector<SchedulerDecision> TakeDecisions();  // schedules first

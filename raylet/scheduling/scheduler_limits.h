@@ -1,4 +1,4 @@
-// SchedulerLimits: how much of the machine all jobs together, and each of them, may take.
+// SchedulerLimits: how much of the machine all jobs together, and each job, may take.
 #pragma once
 
 #include <cstddef>
@@ -6,8 +6,9 @@
 namespace raylet {
 
 struct SchedulerLimits {
-  size_t workers_max = 256;              // processes of all jobs, actors' included
-  size_t starting_max = 8;               // processes that are being started at a time, but for shares (StartMissing)
+  size_t workers_max = 256;  // processes of all jobs, actors' included
+  // Processes that are being started at a time; a job below its share may exceed it (StartMissing).
+  size_t starting_max = 8;
   size_t start_attempts = 3;             // failed starts in a row before a job's ready tasks fail
   size_t tasks_per_job_max = 1'000'000;  // waiting, ready and running
   size_t task_bytes_per_job_max = size_t{1} << 30;

@@ -22,14 +22,14 @@ int64_t LargestTotal(const std::string& name, const ResourceLedger& here, const 
   return most;
 }
 
-// How a raylet is started that has so much of it.
+// The flag that starts a raylet with so much of this resource.
 std::string FlagFor(const std::string& name, int64_t units) {
   if (name == kCpu) return StrCat("--num-cpus ", FormatUnits(units));
   const std::string quoted = nlohmann::json(name).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   return StrCat("--resources '{", quoted, ": ", FormatUnits(units), "}'");
 }
 
-// Tasks of one job that wait for the same.
+// Tasks of one job that wait for the same resources.
 struct Group {
   size_t tasks = 0;
   size_t actors = 0;
@@ -59,7 +59,7 @@ class Finder {
 
   void Look(const TaskShape& shape) {
     if (!shape.needs.has_value()) return LookElsewhere(shape);
-    if (!scheduler_.ledger().Fits(*shape.needs)) return;  // what others have comes back
+    if (!scheduler_.ledger().Fits(*shape.needs)) return;  // resources in use come back
     const auto full = scheduler_.WhyPoolIsFull(shape);
     if (!full) return;
     pool_.Add(shape, 0);
@@ -113,7 +113,7 @@ class Finder {
   const Scheduler& scheduler_;
   const ClusterView& view_;
   std::map<std::string, Group> missing_;   // by the resource
-  std::map<std::string, Group> together_;  // by all that is asked for
+  std::map<std::string, Group> together_;  // keyed by the whole request
   Group pool_;
   std::string why_pool_;
 };
@@ -142,7 +142,7 @@ std::vector<StuckWork::Notice> StuckWork::Look(const std::vector<StuckCause>& ca
     known.told = true;
     notices.push_back({cause.job, cause.sentence});
   }
-  // One that was not told yet has to last anew; one that was told has to be absent for as long.
+  // A cause that was not told yet must last anew. A cause that was told must be absent for as long.
   std::erase_if(causes_, [now](const auto& entry) {
     const Known& known = entry.second;
     return known.told ? now - known.seen >= kStuckAfter : known.seen != now;

@@ -1,7 +1,7 @@
-// StuckWork: what ready tasks wait for that does not come by itself, and when to tell their drivers. Two causes count:
-// a resource that no machine has, and a pool without room for another worker. Pure; the raylet's loop thread. Always
-// holds: a cause is told once it has lasted for kStuckAfter, and again only after it was absent for as long. A job has
-// kStuckCausesMax causes at most; `raylet status` shows the rest.
+// StuckWork: the causes for which ready tasks wait and which do not pass by themselves, and when to tell the drivers.
+// Two causes count: a resource that no machine has, and a pool without room for another worker. Pure; the raylet's loop
+// thread. Always holds: a driver hears of a cause once it has lasted for kStuckAfter, and again only after it was
+// absent for as long. A job has kStuckCausesMax causes at most; `raylet status` shows the rest.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ struct StuckCause {
   std::string what;       // the cause itself: stays the same while the number of tasks changes
   std::string sentence;   // for people, with the remedy
   uint64_t oldest = 0;    // the first of the tasks that wait for it
-  bool may_pass = false;  // tasks may still get through, one by one: while they do, it is none
+  bool may_pass = false;  // tasks may still get through, one by one; while they do, this is no cause
 };
 
 // The causes of now.
@@ -37,7 +37,7 @@ class StuckWork {
     JobId job = 0;
     std::string sentence;
   };
-  // What is to be told, where `causes` are those of `now`.
+  // The notices that are due at `now`, when these are the `causes`.
   std::vector<Notice> Look(const std::vector<StuckCause>& causes, TimePoint now);
   bool Empty() const { return causes_.empty(); }  // there is no cause to remember
   size_t size() const { return causes_.size(); }

@@ -1,4 +1,4 @@
-// Task: what the raylet knows of one submitted task, or of the creation of an actor; never changed once made. Shared by
+// Task: the raylet's record of one submitted task, or of the creation of an actor; never changed once made. Shared by
 // the queue, the worker that runs it, and the actor directory, which runs it again at a restart.
 #pragma once
 
@@ -21,7 +21,7 @@ using WorkerId = uint64_t;   // one per started process, from 1; ours alone, nev
 using ChannelId = uint64_t;  // one per (caller, actor), from 1
 using ProcessSet = std::unordered_set<ProcessId>;
 
-// Where something runs: in a worker of this machine, on another machine, or nowhere yet.
+// The place of a task or an actor: a worker of this machine, another machine, or none yet.
 struct Place {
   NodeId node;          // nil: here
   WorkerId worker = 0;  // here only

@@ -46,7 +46,7 @@ void TaskQueue::Release(ProcessId owner) {
   if (node.empty()) return;
   TaskList& tasks = node.mapped();
   held_tasks_ -= tasks.size();
-  // What came back from a worker has come behind those that were submitted later.
+  // A task that a worker gave back may stand behind tasks that were submitted later.
   tasks.sort([](const QueuedTask* a, const QueuedTask* b) { return a->sequence < b->sequence; });
   for (QueuedTask* const task : tasks) Push(task);
 }

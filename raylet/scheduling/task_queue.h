@@ -1,8 +1,8 @@
-// TaskQueue: tasks that may run as soon as there are resources and a worker. Pure; the raylet's loop thread. Kept by
-// job and by shape (what is asked for, whether a worker is wanted for good, how deeply it is nested): all tasks of one
-// shape fit or none does, so a pass looks at shapes and not at tasks. First in, first out within a shape. Where two
-// shapes fit, the more deeply nested task goes first, then the older one. A shape without tasks is forgotten. Tasks of
-// an owner that is held are kept aside, in no shape, until it is let go.
+// TaskQueue: tasks that may run as soon as there are resources and a worker. Pure; the raylet's loop thread. It is kept
+// by job and by shape. A shape is the resources asked for, whether a worker is wanted for good, and the depth of
+// nesting. Either all tasks of a shape fit or none does, so a pass looks at shapes and not at tasks. First in, first
+// out within a shape. If two shapes fit, the more deeply nested task goes first, then the older one. A shape without
+// tasks is forgotten. Tasks of a held owner are kept aside, in no shape, until the owner is released.
 #pragma once
 
 #include <cstdint>
@@ -34,10 +34,10 @@ struct QueuedTask {
   State state = State::kWaiting;
   WorkerId worker = 0;      // kRunning, kAhead: where
   NodeId node;              // kForwarded: where
-  bool beyond_fit = false;  // kForwarded: sent ahead, to wait there
+  bool beyond_fit = false;  // kForwarded: sent ahead, and waits there
   bool going_home = false;  // kAhead: the machine that it came from wants it back
-  uint32_t returns = 0;     // how often another machine would not take it
-  // In a cluster, what it has waited for since it began last, in order: to be kept here until it begins.
+  uint32_t returns = 0;     // how often another machine refused it
+  // In a cluster, the objects that it has waited for since it began last, in order. They are kept here until it begins.
   std::vector<ObjectId> awaited;
   TaskShape* shape = nullptr;  // kReady: where the queue has it; null where it is kept aside
   TaskList::iterator place;    // kReady: in the list there
@@ -47,11 +47,12 @@ struct TaskShape {
   ResourceSet resources;
   bool dedicated = false;              // its worker is an actor's for good
   uint32_t depth = 0;                  // tasks that these are nested in
-  std::optional<ResourceNeeds> needs;  // none: they never run on this machine
+  std::optional<ResourceNeeds> needs;  // none: tasks of this shape never run on this machine
   TaskList tasks;                      // never empty
 };
 
-// Whether `task` goes before `other` where both fit: somebody who holds a worker waits for what is nested.
+// Whether `task` goes before `other` where both fit. A nested task goes first, because a task that holds a worker waits
+// for it.
 inline bool GoesBefore(const QueuedTask& task, const QueuedTask& other) {
   if (task.task->depth != other.task->depth) return task.task->depth > other.task->depth;
   return task.sequence < other.sequence;
@@ -62,8 +63,8 @@ class TaskQueue {
   explicit TaskQueue(const ResourceLedger& ledger) : ledger_(ledger) {}
 
   void Push(QueuedTask* task);       // behind its shape
-  void PushAgain(QueuedTask* task);  // it was not begun: in front of its shape
-  void PushRetry(QueuedTask* task);  // the same where it may have begun: one retry fewer is left
+  void PushAgain(QueuedTask* task);  // it has not begun: goes to the front of its shape
+  void PushRetry(QueuedTask* task);  // it may have begun: as PushAgain, with one retry fewer
   // The owner cannot take more results. Creations of actors are not held: they are few, and others may wait for them.
   void Hold(ProcessId owner);
   void Release(ProcessId owner);                 // behind what is there
@@ -72,7 +73,7 @@ class TaskQueue {
   bool Empty(JobId job) const { return !jobs_.contains(job); }
   size_t size(JobId job) const;
   size_t size() const { return size_; }
-  // What is held is not counted above.
+  // The numbers above do not count held tasks.
   size_t held_tasks() const { return held_tasks_; }
   const std::map<ProcessId, TaskList>& held() const { return held_; }
   // The shapes of a job, in the order in which they appeared. Empty where it has none.
@@ -81,7 +82,7 @@ class TaskQueue {
   std::vector<JobId> jobs() const;
 
   QueuedTask* PopFront(JobId job, size_t shape);
-  // Takes it out, wherever it is; a shape without tasks goes, and those after it move up.
+  // Takes the task out, wherever it is. A shape without tasks goes, and the shapes after it move up.
   void Remove(QueuedTask* task);
   // Takes out every task that matches, held ones too.
   std::vector<QueuedTask*> RemoveIf(const std::function<bool(const QueuedTask&)>& matches);
@@ -94,7 +95,7 @@ class TaskQueue {
 
   const ResourceLedger& ledger_;                                   // outlives this
   std::map<JobId, std::vector<std::unique_ptr<TaskShape>>> jobs_;  // a job here has at least one shape
-  std::map<ProcessId, TaskList> held_;                             // every owner that is held, also without tasks
+  std::map<ProcessId, TaskList> held_;                             // every held owner, also one without tasks
   size_t size_ = 0;
   size_t held_tasks_ = 0;
 };

@@ -1,6 +1,6 @@
-// TaskTable: every task that has not ended, who owns it, what it waits for, and how much of it each job may have. Pure;
-// the raylet's loop thread. Always holds: a task is in here from its submission to its one end; its address stays the
-// same. In a cluster an object that tasks wait for is kept here until none of them needs it here any more.
+// TaskTable: every task that has not ended, with its owner and the objects that it waits for, within the limits of its
+// job. Pure; the raylet's loop thread. Always holds: a task is in here from its submission to its one end; its address
+// stays the same. In a cluster an object that tasks wait for is kept here until none of them needs it here any more.
 #pragma once
 
 #include <functional>
@@ -18,13 +18,13 @@
 
 namespace raylet {
 
-// What tasks and actors ask for, and what of it is not running yet.
+// The resources that tasks and actors of one machine ask for here, and the part of those that do not run yet.
 struct RemoteWork {
   std::map<std::string, int64_t> units, queued_units;
 };
 
-// Whether it goes on without its job's driver: it creates a detached actor that is at home here, or is owned by one of
-// `survivors`.
+// Whether the task goes on without its job's driver: it creates a detached actor whose home is here, or is owned by one
+// of `survivors`.
 bool StaysWithoutDriver(const Task& task, const ProcessSet& survivors);
 
 class TaskTable {
@@ -42,22 +42,22 @@ class TaskTable {
   void LoseWaitingFor(const std::vector<std::pair<TaskId, ObjectId>>& waiting, const std::string& why);
 
   QueuedTask* Find(const TaskId& id);
-  QueuedTask* FindFrom(const NodeId& from, const TaskId& id);  // one that came from there
+  QueuedTask* FindFrom(const NodeId& from, const TaskId& id);  // a task that came from there
   std::unordered_map<TaskId, QueuedTask>& all() { return tasks_; }
   size_t size() const { return tasks_.size(); }
   bool HasTasksOf(ProcessId owner) const { return owned_.contains(owner); }
-  // What came from each machine asks for.
+  // The resources that the tasks of each machine ask for.
   std::map<NodeId, RemoteWork> FromElsewhere() const;
 
   void WaitFor(QueuedTask* task, const std::vector<ObjectId>& objects);
   void StopWaiting(const QueuedTask& task);
-  std::vector<QueuedTask*> Sealed(const ObjectId& object);  // those that wait for nothing any more, in order
-  void LetGo(QueuedTask& task);                             // it begins, goes elsewhere or ends
+  std::vector<QueuedTask*> Sealed(const ObjectId& object);  // the tasks that wait for nothing any more, in order
+  void LetGo(QueuedTask& task);                             // the task begins, goes elsewhere or ends
   std::vector<ObjectId> NotHere(const Task& task) const;    // of its stored arguments
   const DependencyTracker& dependencies() const { return dependencies_; }
 
   bool HasTasks(JobId job) const;
-  void EndJob(JobId job, bool for_good);  // for good: no task is taken for it, so that no worker is started
+  void EndJob(JobId job, bool for_good);  // for good: it takes no more tasks, so that no worker is started
   bool HasEnded(JobId job) const;
   void ForgetJob(JobId job);  // it has no tasks any more
 

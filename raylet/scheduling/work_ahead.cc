@@ -8,8 +8,8 @@
 
 namespace raylet {
 
-// Only the first task, and only where no other job waits for its turn. What never runs on this machine has no turn
-// here.
+// Only the first task, and only where no other job waits for its turn. A shape that never runs on this machine has no
+// turn here.
 void WorkAhead::Send() {
   JobId job = 0;
   size_t first = 0;  // shape of `job`
@@ -39,7 +39,7 @@ void WorkAhead::SendOf(JobId job, size_t index) {
         !worker.blocked && !worker.recalling && worker.held == shape.needs && HasRoom(worker))
       takers.push_back(&worker);
   }
-  // One each in turn.
+  // Gives each worker one task in turn.
   for (size_t i = 0; !takers.empty();) {
     Worker& worker = *takers[i];
     QueuedTask* const task = shape.tasks.front();
@@ -51,7 +51,7 @@ void WorkAhead::SendOf(JobId job, size_t index) {
     worker.ahead.push_back(task);
     worker.ahead_bytes += task->task->body.size();
     decisions_.emplace_back(RunTask{worker.id, task->task, true});
-    if (last) return;  // the shape has gone with it
+    if (last) return;  // the shape went with its last task
     if (HasRoom(worker))
       ++i;
     else
@@ -120,7 +120,7 @@ Result<void> WorkAhead::GaveBack(WorkerId id, const std::vector<TaskId>& tasks) 
   AllComeBack(*worker, homes);
   if (not_begun) {
     ComeBack(std::exchange(worker->task, nullptr), homes);
-    if (worker->state == WorkerTable::State::kBusy) {  // otherwise its resources go back with it
+    if (worker->state == WorkerTable::State::kBusy) {  // otherwise its resources go back when the worker has gone
       workers_.GiveBack(*worker);
       workers_.BecomeIdle(*worker);
     }
@@ -142,7 +142,7 @@ void WorkAhead::AllComeBack(Worker& worker, Homes& homes) {
   worker.ahead_bytes = 0;
 }
 
-// Not started: it is ready again, goes home, or nobody wants it any more.
+// The task has not started. It becomes ready again, goes back to its machine, or is dropped because nobody wants it.
 void WorkAhead::ComeBack(QueuedTask* task, Homes& homes) {
   task->worker = 0;
   if (!task->owner_gone && !task->going_home) return queue_.PushAgain(task);

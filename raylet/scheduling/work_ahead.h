@@ -1,6 +1,6 @@
-// WorkAhead: what is sent to busy workers before there is room for it, so that short tasks do not wait for a round trip
-// each. What turns out to wait behind long work is recalled. Pure; the raylet's loop thread. Always holds: a task that
-// is ahead has not been started, and takes nothing of its own: it asks for exactly what its worker holds.
+// WorkAhead: tasks that are sent to busy workers before there is room, so that short tasks do not wait for a round trip
+// each. A task that waits behind long work is recalled. Pure; the raylet's loop thread. Always holds: a task that is
+// ahead has not been started, and takes no resources: it asks for exactly those that its worker holds.
 #pragma once
 
 #include <map>
@@ -20,15 +20,15 @@ class WorkAhead {
             Decisions& decisions)
       : ledger_(ledger), queue_(queue), tasks_(tasks), workers_(workers), decisions_(decisions) {}
 
-  void Send();                // after all that fits has been placed
-  void Next(Worker& worker);  // its task has ended, and it has begun the next one already
+  void Send();                // call it after all tasks that fit have been placed
+  void Next(Worker& worker);  // the worker's task has ended, and it has begun the next one already
   void Recall(Worker& worker);
   void RecallOwnedBy(ProcessId owner);
-  // The machine that sent them wants back what does not run yet. Decides ReturnRecalled, at once for what is ready, and
-  // later for what is ahead in workers.
+  // That machine wants those of its tasks back that do not run yet. Decides ReturnRecalled, at once for ready tasks,
+  // and later for tasks that are ahead in workers.
   void RecalledBy(const NodeId& from);
   Result<void> GaveBack(WorkerId worker, const std::vector<TaskId>& tasks);
-  void Gone(Worker& worker);  // it has begun none of those
+  void Gone(Worker& worker);  // the worker has gone, and has begun none of its tasks ahead
   void Tick();
   bool WantsTick() const;
 

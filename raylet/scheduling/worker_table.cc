@@ -51,7 +51,7 @@ void WorkerTable::BecomeIdle(Worker& worker) {
 
 void WorkerTable::LeaveIdle(Worker& worker) {
   auto& idle = jobs_[worker.job].idle;
-  // From the back: the one that is taken is mostly the last.
+  // Searches from the back, since the worker taken is mostly the last.
   for (size_t i = idle.size(); i-- > 0;) {
     if (idle[i] != worker.id) continue;
     idle.erase(idle.begin() + static_cast<std::ptrdiff_t>(i));
@@ -104,8 +104,8 @@ void WorkerTable::ForgetJob(JobId id) {
   jobs_.erase(job);
 }
 
-// Few processes are started at a time, since they compete for the CPUs. Each job has a share of its own of that number,
-// whatever the others start: those may hang.
+// Few processes start at a time, since they compete for the CPUs. Each job has a share of that number, because
+// processes of other jobs may hang.
 void WorkerTable::StartMissing(const TaskQueue& queue, const std::function<size_t(JobId)>& wanted_of) {
   if (queue.size() == 0) return;
   size_t starting = Count(State::kStarting);
@@ -117,7 +117,7 @@ void WorkerTable::StartMissing(const TaskQueue& queue, const std::function<size_
     const Job& job = jobs_[id];
     const size_t wanted = wanted_of(id);
     for (; job.starting < wanted && (starting < limits_.starting_max || job.starting < share); ++starting) {
-      // One of another job that has nothing to do makes room; its death brings us back here.
+      // An idle worker of another job makes room. Its death leads to the next pass.
       if (workers_.size() >= limits_.workers_max) return StopIdleOfAnother(id);
       Start(id);
     }

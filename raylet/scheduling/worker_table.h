@@ -1,6 +1,6 @@
-// WorkerTable: every worker from its start to its death, what it runs and holds, and which processes are started and
-// stopped. Pure; the raylet's loop thread. Always holds: a worker is in its job's idle list iff it is kIdle. One that
-// runs a task, or is an actor's, holds that task's resources; while it is blocked its CPU is lent to others.
+// WorkerTable: every worker from its start to its death, and the task and resources of each. It decides which processes
+// start and stop. Pure; the raylet's loop thread. Always holds: a worker is in its job's idle list iff it is kIdle. A
+// worker that runs a task, or hosts an actor, holds that task's resources. While it is blocked its CPU goes to others.
 #pragma once
 
 #include <deque>
@@ -27,15 +27,16 @@ class WorkerTable {
     WorkerId id = 0;
     JobId job = 0;
     State state = State::kStarting;
-    bool actor = false;               // kBusy: for good
-    bool blocked = false;             // its CPU is lent to others
-    QueuedTask* task = nullptr;       // kBusy, unless its actor has been constructed
-    TaskPtr hosts;                    // of an actor that has been constructed: its creation
-    ResourceNeeds held;               // kBusy, kStopping
-    std::deque<QueuedTask*> ahead;    // behind `task`, in order; each asks for exactly what is held
+    bool actor = false;          // kBusy: for good
+    bool blocked = false;        // its CPU goes to others
+    QueuedTask* task = nullptr;  // kBusy, unless its actor has been constructed
+    TaskPtr hosts;               // of an actor that has been constructed: its creation
+    ResourceNeeds held;          // kBusy, kStopping
+    // The tasks behind `task`, in order. Each asks for exactly the resources that the worker holds.
+    std::deque<QueuedTask*> ahead;
     size_t ahead_bytes = 0;           // their bodies
-    bool recalling = false;           // they are on their way back
-    bool may_not_have_begun = false;  // `task`: it was recalled before its turn came
+    bool recalling = false;           // the worker was asked to give them back
+    bool may_not_have_begun = false;  // `task` was recalled before its turn came
     AheadPace pace;
     uint64_t idle_since = 0;  // kIdle: order
   };
@@ -57,28 +58,28 @@ class WorkerTable {
   void Block(Worker& worker);
   void Unblock(Worker& worker);
   void GiveBack(Worker& worker);  // what it holds
-  void Stopping(Worker& worker);  // it gets no more work
-  void Stop(Worker& worker);      // and is told so
-  // Its process has gone, and gives back what it holds. False: too many processes of its job in a row did not start.
+  void Stopping(Worker& worker);  // the worker gets no more work
+  void Stop(Worker& worker);      // as Stopping, and tells the worker
+  // The worker's process has gone: frees its resources. False: too many processes of its job in a row did not start.
   bool Gone(Worker& worker);
   void Forget(Worker& worker) { workers_.erase(worker.id); }
   void ForgetJob(JobId job);  // it has no workers any more
 
   void StartMissing(const TaskQueue& queue, const std::function<size_t(JobId)>& wanted_of);
-  // Idle workers stay for the next task, as many as there are CPUs and workers that are blocked. While tasks are ready
-  // it is as many as were blocked lately: each start of a process costs more than most tasks.
+  // Keeps as many idle workers for the next task as there are CPUs and blocked workers. While tasks are ready, workers
+  // that were blocked lately count, too, because each start of a process costs more than most tasks.
   void TrimIdle(size_t blocked, bool tasks_are_ready);
   size_t RunningTasks(JobId job) const;  // in workers that are neither blocked nor actors
 
   size_t Count(State state) const;
   PoolReserve Reserve() const;
-  // Whether it goes on without its job's driver.
+  // Whether the worker goes on without its job's driver.
   static bool Outlives(const Worker& worker, const ProcessSet& survivors);
-  // What the actors that came from each machine hold.
+  // Adds the resources that actors of other machines hold here.
   void AddActorsFromElsewhere(std::map<NodeId, RemoteWork>& work) const;
   // Why the job's ready tasks of this shape do not run: one sentence.
   std::string WhyWaiting(JobId job, const TaskShape& shape) const;
-  // Why no worker more may have one of these tasks; nothing where one may.
+  // Why no further worker may run a task of this shape; nothing where one may.
   std::optional<std::string> WhyPoolIsFull(const TaskShape& shape) const;
 
  private:
@@ -101,7 +102,7 @@ class WorkerTable {
   std::map<JobId, Job> jobs_;
   uint64_t next_worker_ = 1;
   uint64_t next_idle_ = 1;
-  size_t blocked_lately_ = 0;  // the most at a time; one less with every kTasksPerDecay tasks
+  size_t blocked_lately_ = 0;  // the most at one time; decays by one with every kTasksPerDecay tasks
   uint64_t begun_ = 0;         // tasks
 };
 

@@ -262,7 +262,7 @@ TEST_F(FramedSocketTest, MayBeDestroyedWhileItHandsOutAFrame) {
   Open();
   recorder_.on_frame = [this](const Frame& frame, std::vector<UniqueFd>& fds) {
     socket_.reset();
-    EXPECT_EQ(frame.body, Bytes("one"));  // both outlive the call
+    EXPECT_EQ(frame.body, Bytes("one"));  // frame and descriptors outlive the call
     EXPECT_TRUE(fds.empty());
   };
   ASSERT_TRUE(SendFromPeer("one"));

@@ -27,7 +27,7 @@ TEST_F(LogTest, ALineHasTimeLevelProcessAndText) {
   ::regfree(&compiled);
 }
 
-TEST_F(LogTest, BelowTheLevelNothingIsSaidNorComputed) {
+TEST_F(LogTest, BelowTheLevelNothingIsLoggedOrComputed) {
   testing::internal::CaptureStderr();
   int computed = 0;
   RAYLET_LOG(kInfo, ++computed);

@@ -162,9 +162,9 @@ TEST(TimerTest, CountsNoTimeInWhichTheLoopStoodStill) {
   loop.Run();
 }
 
-TEST(TimerTest, FiresAfterAStallOnlyWhenAllThatCameMeanwhileHasBeenServed) {
+TEST(TimerTest, FiresAfterAStallOnlyOnceTheEventsOfTheStallAreServed) {
   Loop loop;
-  // What comes on the first is answered by looking at the second, as a registration is after its connection.
+  // An event on the first descriptor makes the test look at the second, as a registration follows its connection.
   auto [first, first_end] = SocketPair();
   auto [second, second_end] = SocketPair();
   std::vector<std::string> order;

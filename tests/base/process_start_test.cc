@@ -8,7 +8,7 @@
 namespace raylet {
 namespace {
 
-// In a child: 0 when what it says holds.
+// Runs `run` in a child; 0 when its condition holds.
 template <class Run>
 int ExitCodeInChild(Run run) {
   const pid_t child = ::fork();
@@ -18,7 +18,7 @@ int ExitCodeInChild(Run run) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-TEST(ProcessStart, OpensTheClosedOnesOfTheStandardDescriptorsAndNoOther) {
+TEST(ProcessStart, OpensOnlyTheClosedStandardDescriptors) {
   EXPECT_EQ(ExitCodeInChild([] {
               ::close(0);
               ::close(2);
@@ -31,7 +31,7 @@ TEST(ProcessStart, OpensTheClosedOnesOfTheStandardDescriptorsAndNoOther) {
             0);
 }
 
-TEST(ProcessStart, UnblocksWhatItsParentHadBlocked) {
+TEST(ProcessStart, UnblocksTheSignalsThatItsParentBlocked) {
   EXPECT_EQ(ExitCodeInChild([] {
               sigset_t all;
               ::sigfillset(&all);

@@ -86,7 +86,7 @@ TEST(RingTest, AFullRingTakesNothingAndGoesOnAfterOnePop) {
   EXPECT_FALSE(producer.TryPush(1, bytes));
 }
 
-// A producer that found no room sleeps, and hears of room by what the consumer says.
+// A producer that found no room sleeps, and the consumer says when there is room.
 TEST(RingTest, AConsumerSaysThatThereIsRoomToAProducerThatFoundNone) {
   std::mt19937_64 random(1);
   RingMemory memory(4096);
@@ -102,7 +102,7 @@ TEST(RingTest, AConsumerSaysThatThereIsRoomToAProducerThatFoundNone) {
       if (random() % 3 != 0 || !consumer.TakeRoomNews()) continue;
       ++news;
       told = true;
-      if (random() % 2 == 0) break;  // what was said after one of the pops is enough
+      if (random() % 2 == 0) break;  // one report after any of the pops is enough
     }
     if (!told && consumer.TakeRoomNews()) ++news, told = true;
     ASSERT_TRUE(told) << round;
@@ -145,7 +145,7 @@ class SparseRing {
     EXPECT_EQ(::fstat(fd_.get(), &status), 0);
     return static_cast<size_t>(status.st_blocks) * 512;
   }
-  // So many records, one at a time.
+  // Passes `records` records, one at a time.
   void PassOn(int records, size_t bytes) {
     const std::vector<std::byte> record(bytes);
     for (int i = 0; i < records; ++i) {

@@ -135,7 +135,7 @@ TEST(MappingTest, AForkedChildInheritsOnlyWhatCannotBeWritten) {
   Child child([&] {
     if (is_there(*writable)) return 1;
     if (*read_only->As<char>() != 'x') return 2;
-    // What the child maps there is its own, and stays when the inherited object goes.
+    // A mapping that the child makes there is its own, and stays when the inherited object goes.
     std::byte* const place = writable->data();
     void* const own = ::mmap(place, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     if (own != place) return 3;

@@ -1,5 +1,4 @@
-// What several tests of base/ need: a child process that is always collected, pairs of descriptors, random bytes from a
-// seed.
+// Helpers for tests of base/: a child process that is always collected, pairs of descriptors, random bytes from a seed.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -220,7 +220,7 @@ TEST(SendReceiveTest, DescriptorsTravelWithTheirBytes) {
 TEST(SendReceiveTest, MoreDescriptorsThanAgreedIsAProtocolErrorAndLeaksNone) {
   auto [one, two] = SocketPair();
   EXPECT_EQ(SendSome(one.get(), Bytes("x"), std::vector<int>(9, one.get())).error().code, ErrorCode::kInvalid);
-  // A peer that does not keep to it.
+  // A peer that sends more than agreed.
   std::byte byte{};
   iovec part{&byte, 1};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * 9)] = {};

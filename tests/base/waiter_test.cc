@@ -12,7 +12,7 @@
 namespace raylet {
 namespace {
 
-constexpr auto kLong = std::chrono::hours(1);  // as a slice: a lost wake is not healed by looking again
+constexpr auto kLong = std::chrono::hours(1);  // as a slice, so that no later look hides a lost wake
 Deadline Soon() { return Deadline::AfterMs(30000); }
 
 Duration ThreadCpuTime() {
@@ -186,7 +186,7 @@ TEST(SpinParkTest, WorkOfAPeerBeforeItsDeathCounts) {
   EXPECT_TRUE(waiter.WaitUntil(
       bell, Deadline::Never(), [&] { return done; },
       [&] {
-        done = true;  // the last thing it did
+        done = true;  // the last act of the peer
         return false;
       }));
 }
@@ -227,7 +227,7 @@ int LooksOf(SpinPark& waiter, Duration wait) {
   return looks;
 }
 
-// On a machine that is busy otherwise a short wait may take long: then it learns a little later.
+// On a busy machine a short wait may take long, and the waiter learns a little later.
 TEST(SpinParkTest, LongWaitsStopTheSpinningAndShortOnesBringItBack) {
   constexpr int kAttempts = 50;
   bool spins_at_first = false;
@@ -239,8 +239,7 @@ TEST(SpinParkTest, LongWaitsStopTheSpinningAndShortOnesBringItBack) {
   SpinPark waiter;
   for (int i = 0; i < 8; ++i) LooksOf(waiter, std::chrono::milliseconds(2));
   EXPECT_LE(LooksOf(waiter, std::chrono::milliseconds(2)), 5) << "after long waits it parks at once";
-  // Waits that end at the moment of parking, as when the other side answers fast: it cannot know
-  // unless it learns.
+  // Waits that end at the moment of parking, as when the other side answers fast. The waiter has to learn this.
   Doorbell bell;
   bool spins_again = false;
   for (int i = 0; i < kAttempts && !spins_again; ++i) {

@@ -1,4 +1,4 @@
-// What every benchmark's command line has in common.
+// The flags that every benchmark has.
 #pragma once
 
 #include <optional>
@@ -12,16 +12,16 @@ namespace raylet::bench {
 struct BenchFlags {
   bool json = false;
   bool check = false;
-  std::string only;  // of those that the benchmark named; empty: none was given
+  std::string only;  // one of the flags that the benchmark named; empty: none was given
 };
 
-// Flags of `bench [--json] [--check] [--help]` and of one of `others`, such as "--brief"; none where the program is to
-// end, with `exit_code`. Makes RAYLET_BIN_DIR, where it is not set, the folder of the daemons of this build (../bin
-// from the benchmark), so that they are what is measured.
+// Reads `bench [--json] [--check] [--help]` and one of `others`, such as "--brief". Returns nothing if the program must
+// end, with `exit_code`. Sets RAYLET_BIN_DIR, unless it is set, to ../bin from the benchmark, so that it measures the
+// daemons of its own build.
 std::optional<BenchFlags> ReadFlags(int argc, char** argv, const char* about, int& exit_code,
                                     const std::vector<std::string>& others = {});
 
-// Prints them; the exit code: 1 where --check is asked for and a promise is not kept.
+// Prints the figures. Returns the exit code: 1 if --check is given and a promise is not kept.
 int Report(const BenchFlags& flags, const std::vector<Figure>& figures);
 
 }  // namespace raylet::bench

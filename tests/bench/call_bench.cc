@@ -57,7 +57,7 @@ Figure Pipelined(const std::string& name, int count, const std::string& limit_na
   Figure figure;
   figure.name = name;
   figure.p50 = Percentile(rates, 50);
-  figure.p99 = Percentile(rates, 1);  // of a rate, the slow tail
+  figure.p99 = Percentile(rates, 1);  // for a rate, the slow tail
   figure.unit = "calls/s";
   figure.limit_name = limit_name;
   figure.limit = limit;

@@ -84,7 +84,7 @@ Figure Pipelined(const std::string& name, const Counts& counts, double limit, Su
   Figure figure;
   figure.name = name;
   figure.p50 = Percentile(rates, 50);
-  figure.p99 = Percentile(rates, 1);  // of a rate, the slow tail
+  figure.p99 = Percentile(rates, 1);  // for a rate, the slow tail
   figure.unit = "calls/s";
   figure.limit_name = "256-byte messages over TCP, pipelined";
   figure.limit = limit;
@@ -127,7 +127,7 @@ std::vector<Figure> Work(const Counts& counts) {
     figures.back().promise = {Promise::Of::kMedian, Promise::Side::kAtLeast, 50'000};
   }
   if (counts.objects) {
-    // Each goes before the next one is made; the first finds pages that nobody has used.
+    // Each object goes before the next one is made. The first finds unused pages.
     constexpr size_t kFloats = (size_t{1} << 30) / sizeof(float);
     std::vector<double> rates;
     for (int round = 0; round < 5; ++round) {

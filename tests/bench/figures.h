@@ -11,7 +11,7 @@ namespace raylet::bench {
 double NowSeconds();  // monotonic; the same clock in every process
 double Percentile(std::vector<double> samples, double percent);
 
-// What a median has to keep to, in the unit of its figure or as the ratio to its limit.
+// A bound for a median, in the unit of its figure or as the ratio to its limit.
 struct Promise {
   enum class Of { kMedian, kRatio } of;
   enum class Side { kAtMost, kAtLeast } side;
@@ -23,10 +23,10 @@ struct Figure {
   double p50 = 0;
   double p99 = 0;
   std::string unit;        // "ns", "us", "GB/s", "calls/s"
-  std::string limit_name;  // what no design can beat here
+  std::string limit_name;  // the limit that no design can beat on this machine
   double limit = 0;
   std::optional<Promise> promise;
-  // How many times the limit's time we take, or what part of its rate we reach.
+  // Our time as a multiple of the limit's, or our rate as a part of the limit's.
   double ratio() const { return limit == 0 ? 0 : p50 / limit; }
 };
 
@@ -35,7 +35,7 @@ Figure TimeFigure(const std::string& name, const std::vector<double>& seconds, d
                   const std::string& limit_name, double limit);
 std::string FiguresTable(const std::vector<Figure>& figures);
 std::string FiguresJson(const std::vector<Figure>& figures);
-// A sentence for each promise that is not kept; empty when all are, and when one cannot be judged it is not kept.
+// A sentence for each promise that is not kept, or cannot be judged; empty when all are kept.
 std::string BrokenPromises(const std::vector<Figure>& figures);
 
 }  // namespace raylet::bench

@@ -26,7 +26,7 @@ std::string FindIperf3() {
   return {};
 }
 
-// One that was free a moment ago.
+// A port that was free a moment ago.
 Result<std::string> FreePort() {
   const auto fd = ListenTcp(*ParseTcpAddress("127.0.0.1:0"), 1);
   if (!fd) return Fail(fd.error());

@@ -1,5 +1,5 @@
-// What this machine can do at best, without any of our code in the way. Each forks or allocates on its own and cleans
-// up; call them before a benchmark starts threads.
+// The limits of this machine, without our code in the way. Each function forks or allocates on its own and cleans up.
+// Call them before a benchmark starts threads.
 #pragma once
 
 #include <utility>

@@ -65,8 +65,8 @@ struct LargePuts {
   std::vector<double> puts, copies;  // rates in GB/s
 };
 
-// 256 MiB: create, copy, seal, deleted in between so that the same pages come back; and memcpy into shared memory whose
-// pages are there. In turn, so that whatever else the machine does falls on both.
+// Puts of 256 MiB: create, copy, seal, with a delete in between, so that the same pages come back. Beside them stands
+// memcpy into shared memory whose pages are there. The two take turns, so that other load falls on both.
 LargePuts PutLarge(StoreClient& store) {
   constexpr size_t kBytes = size_t{256} << 20;
   const std::vector<std::byte> data(kBytes, std::byte{1});
@@ -145,7 +145,7 @@ int Run(const BenchFlags& flags) {
     return 1;
   }
   std::vector<Figure> figures;
-  // First: it forks, and a forked child must not find a connection of its parent's.
+  // It runs first because it forks, and a forked child must not find a connection of its parent.
   figures.push_back(TimeFigure("seal to blocked get", SealToBlockedGet(socket, 1000), 1e6, "us",
                                "one way of two parked processes", futex_us / 2));
   const auto store = Connect(socket, "bench");

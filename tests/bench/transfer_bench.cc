@@ -79,7 +79,7 @@ std::shared_ptr<StoreClient> Connect(const std::string& socket, const char* name
   ::_exit(0);
 }
 
-// The machine that wants them: pulls kPullsAtATime at a time.
+// The machine that wants the objects: it pulls kPullsAtATime at a time.
 class Puller final : public ObjectReceiver::Handler {
  public:
   Puller(std::shared_ptr<StoreClient> store, UniqueFd connection) : node_(NodeId::FromRandom()) {

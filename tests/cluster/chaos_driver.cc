@@ -18,7 +18,7 @@ int main(int argc, char** argv) {
     while (::access((folder + "/stop").c_str(), F_OK) != 0) {
       work.Submit();
       work.Check();
-      std::this_thread::sleep_for(std::chrono::milliseconds(150));  // the load that is wanted; nothing is waited for
+      std::this_thread::sleep_for(std::chrono::milliseconds(150));  // sets the load; the sleep waits for nothing
     }
     while (work.Check()) std::this_thread::sleep_for(std::chrono::milliseconds(20));
     for (const std::string& each : work.wrong()) std::cout << each << std::endl;

@@ -10,8 +10,8 @@
 namespace cluster_test {
 namespace {
 
-constexpr std::chrono::seconds kPatience{90};  // of one result; nothing takes that long but what waits for ever
-// Who asks without waiting may always be a moment early: results this old are waited for a moment.
+constexpr std::chrono::seconds kPatience{90};  // for one result: only a result that never comes takes so long
+// A look without a wait may always be a moment early. So the check waits a moment for results this old.
 constexpr std::chrono::seconds kLate{5};
 constexpr std::chrono::milliseconds kLatePatience{500};
 
@@ -63,7 +63,7 @@ void ChaosWork::Expect(std::string what, ray::ObjectRef<T> ref, IsRight is_right
        [ref = std::move(ref), is_right = std::move(is_right)](int ms) { return is_right(*ref.Get(ms)); }});
 }
 
-// One thing of each kind.
+// Submits one piece of work of each kind.
 void ChaosWork::Submit() {
   const auto there = [&](auto function) { return ray::Task(function).SetResource("there", 1); };
   const auto block = [&](uint64_t seed, int words, bool away) {
@@ -95,7 +95,8 @@ void ChaosWork::Submit() {
   SubmitCalls();
 }
 
-// Two actors away, each replaced from time to time, so that faults also find some that are being made and ended.
+// Calls two actors on other machines. Each is replaced from time to time, so that faults also hit actors that begin or
+// end.
 void ChaosWork::SubmitCalls() {
   constexpr size_t kActors = 2;
   if (actors_.size() < kActors || random_() % 50 == 0) {
@@ -113,7 +114,7 @@ void ChaosWork::SubmitCalls() {
 }
 
 bool ChaosWork::Check() {
-  // Whoever calls this also heals what was cut: it must not wait for all that a cut holds up. Those that it did wait
+  // The caller also heals cuts, so this must not wait for all results that a cut holds up. Results that it has waited
   // for come last the next time.
   std::deque<Pending> left, waited_for;
   auto patience = kLatePatience * 2;

@@ -1,6 +1,6 @@
-// ChaosWork: what a driver asks of a cluster whose machines are killed meanwhile: tasks with results that can be
-// checked, inline and stored, with arguments from other machines. Each result is right, or a documented error that
-// names its cause, and comes in time. Owned by a driver; one thread.
+// ChaosWork: the work that a driver gives to a cluster whose machines are killed meanwhile. Its tasks have results that
+// can be checked, inline and stored, and arguments from other machines. Each result is right, or a documented error
+// that names its cause, and comes in time. Owned by a driver; one thread.
 #pragma once
 
 #include <ray/api.h>
@@ -15,16 +15,16 @@
 
 namespace cluster_test {
 
-// Bytes that tell their seed, and what must come out of them.
+// Bytes that follow from a seed, and the result that they must give.
 std::string Block(uint64_t seed, int words);
 uint64_t Digest(const std::string& block);
 uint64_t DigestAll(const std::vector<ray::ObjectRef<std::string>>& blocks);
 // Leaves a line in a file each time that it runs.
 int NoteRun(const std::string& folder, int number);
-// The number, after a while: most faults find a few of these at work.
+// Returns the number after a while, so that most faults hit a few of these at work.
 int Slowly(int ms, int number);
 
-// An actor that knows nothing that a restart could take from it.
+// An actor without state that a restart could lose.
 class Digester {
  public:
   static Digester* Create() { return new Digester(); }
@@ -33,25 +33,25 @@ class Digester {
 
 class ChaosWork {
  public:
-  // Files about what ran go to `folder`.
+  // Files about the tasks that ran go to `folder`.
   ChaosWork(uint64_t seed, std::string folder) : random_(seed), folder_(std::move(folder)) {}
 
   void Submit();
   // Looks at what is ready; false when nothing is asked for any more.
   bool Check();
-  // Tasks that may run once alone and ran more often.
+  // The number of tasks that may run only once and ran more often.
   size_t Repeated() const;
 
   size_t right() const { return right_; }
   size_t errors() const { return errors_; }
-  // What must not be, a line each.
+  // One line for each thing that went wrong.
   const std::vector<std::string>& wrong() const { return wrong_; }
 
  private:
   struct Pending {
     std::string what;
     std::chrono::steady_clock::time_point since;
-    std::function<bool(int timeout_ms)> right;  // throws what the result is instead
+    std::function<bool(int timeout_ms)> right;  // throws the error that came instead of the result
   };
   template <class T, class IsRight>
   void Expect(std::string what, ray::ObjectRef<T> ref, IsRight is_right);

@@ -1,4 +1,4 @@
-// What befalls a cluster beside its machines: its control store stops, is emptied or starts again, and strangers come
+// Faults of a cluster other than lost machines: its control store stops, is emptied or starts again, and strangers come
 // to its ports. Work goes on.
 #include <gtest/gtest.h>
 
@@ -34,7 +34,7 @@ class ClusterFaults : public ::testing::Test {
     config.address = machine.socket();
     ray::Init(config);
   }
-  // One task here and one there, which both machines must be well for.
+  // Runs one task on each machine, which needs both.
   static void Work() {
     ASSERT_EQ(*ray::Task(Add).Remote(1, 2).Get(60'000), 3);
     ASSERT_EQ(*ray::Task(Add).SetResource("there", 1).Remote(3, 4).Get(60'000), 7);
@@ -60,10 +60,10 @@ class ControlFaults : public ClusterFaults {
   Machine b_{token_, {"--num-cpus", "2", "--resources", R"({"there": 2})", "--control", redis_.address().Shown()}};
 };
 
-TEST_F(ControlFaults, AStoreThatAnswersNothingForTwentySecondsIsMissedByNobody) {
+TEST_F(ControlFaults, WorkGoesOnWhileTheStoreIsSilentForTwentySeconds) {
   ASSERT_TRUE(Eventually(60s, [&] { return BothAreInIt(); }));
   redis_.Stop();
-  // Longer than its leases: the fault's own length, and no wait for anything.
+  // The length of the fault, longer than the leases; the loop waits for nothing.
   const auto end = std::chrono::steady_clock::now() + 20s;
   while (std::chrono::steady_clock::now() < end && !HasFatalFailure()) {
     Work();
@@ -124,13 +124,13 @@ TEST_F(ClusterFaults, StrangersAtTheirPortsAreTurnedAwayAndNoWorkIsDisturbed) {
     Work();
   }
   const auto since = std::chrono::steady_clock::now();
-  // Headers of a Hello: one announces more than a handshake takes, to the other only a part of its body follows.
+  // Headers of a Hello. One announces more bytes than a handshake takes. Only a part of the other's body follows.
   say(b, std::string("\0\x10\0\0\1\0\0\0\0\0\0\0\0\0\0\0", 16));
   EXPECT_TRUE(Eventually(60s, [&] { return closed(open.back()); }));
   say(b, std::string("\xf0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0 and", 20));
   const UniqueFd unfinished = std::move(open.back());
   open.pop_back();
-  // Each is closed, those who say nothing when their five seconds are over.
+  // The raylets close each connection, and silent ones after five seconds.
   for (const UniqueFd& fd : open) EXPECT_TRUE(Eventually(60s, [&] { return closed(fd); }));
   EXPECT_TRUE(Eventually(60s, [&] { return closed(unfinished); }));
   EXPECT_GE(std::chrono::steady_clock::now() - since, 5s);
@@ -139,7 +139,7 @@ TEST_F(ClusterFaults, StrangersAtTheirPortsAreTurnedAwayAndNoWorkIsDisturbed) {
   EXPECT_NE(a.raylet->Output().find("does not speak as a raylet does"), std::string::npos) << a.raylet->Output();
 }
 
-// A raylet of a release to come, as far as its greeting goes.
+// The greeting of a raylet of a later release.
 raylet::Bytes HelloOfVersions(uint16_t least, uint16_t most) {
   raylet::wire::PeerHelloT hello;
   hello.magic = raylet::kPeerMagic;
@@ -156,7 +156,7 @@ raylet::Bytes HelloOfVersions(uint16_t least, uint16_t most) {
   return bytes;
 }
 
-// What the other side says until it closes.
+// The text that the other side sends until it closes.
 std::string Answer(const UniqueFd& fd) {
   std::string answer;
   char bytes[4096];
@@ -168,7 +168,7 @@ std::string Answer(const UniqueFd& fd) {
   return answer;
 }
 
-TEST_F(ClusterFaults, ARayletOfAnotherProtocolIsToldBothVersionsWhoeverDialsAndNoWorkIsDisturbed) {
+TEST_F(ClusterFaults, ARayletOfAnotherProtocolHearsBothVersionsAndNoWorkIsDisturbed) {
   const uint16_t later = raylet::kPeerProtocolMax + 1;
   const auto listener = raylet::ListenTcp(*raylet::ParseTcpAddress("127.0.0.1:0"), 8);
   ASSERT_TRUE(listener) << listener.error().message;
@@ -185,7 +185,7 @@ TEST_F(ClusterFaults, ARayletOfAnotherProtocolIsToldBothVersionsWhoeverDialsAndN
   EXPECT_NE(Answer(*dialed).find(theirs), std::string::npos);
   EXPECT_TRUE(Says(a, theirs)) << a.raylet->Output();
 
-  EXPECT_TRUE(Eventually(60s, [&] {  // who was left without an answer dials again
+  EXPECT_TRUE(Eventually(60s, [&] {  // a raylet without an answer dials again
     const auto accepted = raylet::AcceptTcp(listener->get());
     if (!accepted || !*accepted) return false;
     return raylet::SendSome(accepted->get(), HelloOfVersions(later, later + 1), {}) &&

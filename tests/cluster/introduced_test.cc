@@ -1,5 +1,5 @@
-// Machines that know one of the others: they are introduced to the rest, and do without the one that did it. And what
-// becomes of work between two that cannot reach each other at all.
+// Machines that know one of the others are introduced to the rest, and work without the machine that introduced them.
+// Work between two machines that cannot reach each other fails with the reason.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -28,7 +28,7 @@ class Introduced : public ::testing::Test {
     config.address = machines_[host].socket();
     ray::Init(config);
   }
-  // The driver's machine has one end of what is wanted, and that one has the other.
+  // Work between the driver's machine and `host` succeeds.
   void ExpectWorkAt(size_t host) {
     const std::string there = "at" + std::to_string(host);
     const auto text = ray::Task(Repeat).SetResource(there, 1).Remote(std::string("0123456789"), 100'000);
@@ -41,7 +41,7 @@ class Introduced : public ::testing::Test {
   NetMachines machines_{3, kShortPatience};
 };
 
-TEST_F(Introduced, TheEndsOfAStarWorkForEachOtherAlsoAfterARestartAndWithoutItsMiddle) {
+TEST_F(Introduced, MachinesOfAStarWorkForEachOtherAfterARestartAndWithoutTheMiddle) {
   for (const size_t host : {0, 1, 2}) Start(host);
   InitAt(1);
   ASSERT_TRUE(machines_.Sees(1, 2, "up"));
@@ -63,7 +63,7 @@ TEST_F(Introduced, TheEndsOfAStarWorkForEachOtherAlsoAfterARestartAndWithoutItsM
   ExpectWorkAt(2);
 }
 
-// What a call or a task says that cannot have its argument; empty where it has it.
+// The error of a call or a task that cannot have its argument; empty where it has the argument.
 template <class Ref>
 std::string WhatFails(const Ref& ref) {
   try {
@@ -74,7 +74,7 @@ std::string WhatFails(const Ref& ref) {
   }
 }
 
-TEST_F(Introduced, BetweenTwoThatCannotReachEachOtherEveryResultIsAnErrorThatSaysSo) {
+TEST_F(Introduced, WorkBetweenUnreachableMachinesFailsWithTheReason) {
   machines_.network().Part(1, 2);
   for (const size_t host : {0, 1, 2}) Start(host);
   InitAt(0);
@@ -93,7 +93,7 @@ TEST_F(Introduced, BetweenTwoThatCannotReachEachOtherEveryResultIsAnErrorThatSay
   for (const auto& ref : calls) EXPECT_NE(WhatFails(ref).find("could be reached from this one"), std::string::npos);
   EXPECT_LT(std::chrono::steady_clock::now() - began, 40s) << "one after the other they would take 4.5 s each";
   EXPECT_EQ(*counter.Task(&Counter::Increment).Remote(2).Get(60'000), 2) << "it goes on";
-  // Who reaches both brings what the one has to the other.
+  // A machine that reaches both brings the object of one to the other.
   const auto text = ray::Task(Repeat).SetResource("at2", 1).Remote(std::string("0123456789"), 50'000);
   EXPECT_EQ(text.Get(60'000)->size(), 500'000u);
   EXPECT_EQ(*ray::Task(Length).SetResource("at1", 1).Remote(text).Get(60'000), 500'000u);

@@ -107,7 +107,7 @@ TEST_F(MachineChaos, EveryCallOfAnActorIsAnsweredOrFailsWithACause) {
   {
     std::vector<ray::ActorHandle<Counter>> counters;
     for (int i = 0; i < 4; ++i)
-      // Not what its callers hold: they would wait for each other.
+      // It asks for another resource than its callers, which would otherwise wait for each other.
       counters.push_back(ray::Actor(Counter::Create)
                              .SetResource(i % 2 == 0 ? "actors" : "CPU", i % 2 == 0 ? 1 : 0.1)
                              .SetMaxRestarts(-1)

@@ -42,7 +42,7 @@ class Machine {
   }
   std::string socket() const { return folder.File("raylet"); }
   std::string store_socket() const { return folder.File("store"); }
-  // What `raylet status --json` says; empty where it says nothing.
+  // The output of `raylet status --json`; empty where there is none.
   nlohmann::json Status() const {
     auto command = DaemonProcess::StartPlain("raylet", {"status", "--json", "--timeout", "60", "--socket", socket()});
     if (!command || command->Wait(Deadline::AfterMs(60'000))->exit_code != 0) return {};
@@ -56,7 +56,7 @@ class Machine {
     return list ? list->size() : ~size_t{0};
   }
 
-  // Those that somebody is to let go of; the others are copies, which go when room is needed.
+  // Objects with an owner. The others are copies, which go when room is needed.
   size_t OwnedObjects() const {
     const auto client =
         client::StoreClient::Connect(store_socket(), "test", Deadline::After(std::chrono::seconds(5)), false);

@@ -15,7 +15,7 @@ int IncrementNamed(const std::string& name, int by) {
   const auto counter = ray::GetActor<Counter>(name);
   return counter ? *counter->Task(&Counter::Increment).Remote(by).Get() : -1;
 }
-// Why it could not be; empty where it was.
+// Why the actor could not be created; empty where it was.
 std::string CreateNamed(const std::string& name) {
   try {
     static std::vector<ray::ActorHandle<Counter>> kept;
@@ -50,7 +50,7 @@ class NamedActorsTest : public ::testing::Test {
     ASSERT_TRUE(redis) << redis.error().message;
     redis_ = std::make_unique<DaemonProcess>(*std::move(redis));
     ASSERT_TRUE(Eventually(20s, [&] { return raylet::ConnectUnix(folder_.File("redis")).has_value(); }));
-    // Nobody had names in it before, so that nobody needs the time to restore his.
+    // Nobody had names in the store before, so nobody needs time to restore them.
     const auto link = raylet::ConnectUnix(folder_.File("redis"));
     const std::string settled = "SET raylet:settled: \"raylet1 settled\"\r\n";
     ASSERT_EQ(::write(link->get(), settled.data(), settled.size()), static_cast<ssize_t>(settled.size()));
@@ -93,7 +93,7 @@ TEST_F(NamedActorsTest, ANameIsFoundTakenAndFreedFromEveryMachine) {
   EXPECT_TRUE(*There(KillNamed, name).Get(20'000));
   ASSERT_TRUE(Eventually(20s, [&] { return There(CreateNamed, name).Get(20'000)->empty(); }));
   EXPECT_EQ(IncrementNamed(name, 1), 101);
-  counter.Kill(true);  // the old one, which has been dead for long
+  counter.Kill(true);  // the old actor, which is long dead
   EXPECT_EQ(IncrementNamed(name, 1), 102);
 }
 
@@ -103,7 +103,7 @@ TEST_F(NamedActorsTest, ALostMachinesNamesAreFreeAndCallersOfItsActorsHearOfIt) 
   auto counter = *ray::GetActor<Counter>(name);
   EXPECT_EQ(*counter.Task(&Counter::Increment).Remote(1).Get(20'000), 101);
   ASSERT_TRUE(b_->raylet->Terminate());
-  // It may run here, and answer until this machine has heard of the end of the other one.
+  // The actor may run here, and may answer until this machine has heard of the other machine's end.
   EXPECT_TRUE(Eventually(20s, [&] {
     try {
       (void)counter.Task(&Counter::Value).Remote().Get(20'000);

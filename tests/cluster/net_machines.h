@@ -1,5 +1,6 @@
-// NetMachines: machines on hosts of a Network, joined by a token. The first is the driver's, which is the test program
-// itself; it reaches its raylet by a Unix socket, and every other way leads over cables that a test cuts. One thread.
+// NetMachines: machines on hosts of a Network, joined by a token. The first machine is that of the driver, the test
+// program itself. The driver reaches its raylet by a Unix socket. Every other path leads over cables that a test cuts.
+// One thread.
 #pragma once
 
 #include "tests/cluster/machines.h"
@@ -39,8 +40,8 @@ class NetMachines {
   std::string Address(size_t host) const { return network_.Ip(host) + ":7000"; }
 
   nlohmann::json Status(size_t host) const { return machines_[host]->Status(); }
-  // How the raylet of that host finds the other one, of all that ever were at its address the liveliest: up, silent,
-  // dead, or nothing.
+  // The state of `other` at the raylet of `host`: up, silent, dead, or nothing. Of several nodes at that address the
+  // liveliest counts.
   std::string StateOf(size_t host, size_t other) const {
     std::string best;
     const auto status = Status(host);

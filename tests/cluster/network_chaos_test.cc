@@ -71,7 +71,7 @@ class NetworkChaos : public ::testing::Test {
     ASSERT_TRUE(started) << started.error().message;
     driver_ = std::move(*started);
   }
-  // Its machine was whole at last: all of its work is done, and as it must be.
+  // The driver's machine was whole at last, so all its work is done and right.
   void EndDriver() {
     std::ofstream(driver_folder_ + "/stop").put('x');
     const auto end = driver_->Wait(raylet::Deadline::AfterMs(120'000));
@@ -79,7 +79,7 @@ class NetworkChaos : public ::testing::Test {
     std::cout << "driver " << drivers_ << ": " << driver_->Output() << std::flush;
   }
 
-  // One fault, and what makes good for the one before.
+  // Makes one fault, and repairs the one before.
   void Fault() {
     Mend();
     const size_t host = 1 + random_() % 2;  // the driver ends with its own raylet and store
@@ -139,7 +139,7 @@ class NetworkChaos : public ::testing::Test {
   const uint64_t seed_ = FromEnvironment("RAYLET_CHAOS_SEED", std::random_device()());
   const std::chrono::seconds length_{FromEnvironment("RAYLET_CHAOS_SECONDS", 60)};
   const bool parted_ =
-      FromEnvironment("RAYLET_CHAOS_PARTED", 0) != 0;  // the two that are not the driver's, from each other
+      FromEnvironment("RAYLET_CHAOS_PARTED", 0) != 0;  // parts the two machines without the driver from each other
   std::mt19937_64 random_{seed_};
   NetMachines machines_{3, {"--peer-silent-after", "0.5", "--peer-dead-after", "1.5"}};
   std::vector<int> raylet_descriptors_, store_descriptors_;
@@ -163,7 +163,7 @@ TEST_F(NetworkChaos, EveryResultIsRightOrAnErrorThatNamesItsCauseAndNothingIsLef
         Fault();
         next = Clock::now() + 3s;
       }
-      std::this_thread::sleep_for(50ms);  // the load that is wanted; nothing is waited for
+      std::this_thread::sleep_for(50ms);  // sets the load; the sleep waits for nothing
     }
     Mend();
     while (work.Check()) std::this_thread::sleep_for(20ms);

@@ -85,8 +85,9 @@ TEST_F(NetworkFaults, AMachineBehindACutCableIsSuspectedAfterThreeSecondsAndDead
   const auto since = std::chrono::steady_clock::now();
   machines.network().Cut(1);
   ASSERT_TRUE(machines.Sees(0, 1, "silent"));
-  EXPECT_GE(std::chrono::steady_clock::now() - since, 2s);  // three, of which a half may have passed before
-  EXPECT_EQ(Runs(machines, 0), 1u);                         // suspected is not dead
+  // Three seconds, of which half a second may have passed before.
+  EXPECT_GE(std::chrono::steady_clock::now() - since, 2s);
+  EXPECT_EQ(Runs(machines, 0), 1u);  // a silent machine is not dead
   ASSERT_TRUE(machines.Sees(0, 1, "dead"));
   const auto took = std::chrono::steady_clock::now() - since;
   EXPECT_GE(took, 9s);
@@ -96,7 +97,7 @@ TEST_F(NetworkFaults, AMachineBehindACutCableIsSuspectedAfterThreeSecondsAndDead
   Go(machines);
   EXPECT_EQ(*retried.Get(60'000), 0);
   EXPECT_EQ(Runs(machines, 1), 1u);
-  // The other half of the cluster is of the same opinion, and gave up what it did for us.
+  // The other half of the cluster agrees, and has given up its work for us.
   EXPECT_TRUE(machines.Sees(1, 0, "dead"));
   machines.network().Heal(1);
   EXPECT_TRUE(machines.Sees(0, 1, "up"));
@@ -121,7 +122,7 @@ TEST_F(NetworkFaults, PacketsThatVanishForFiveSecondsDelayWorkAndRepeatNone) {
   submit(100);
   ASSERT_TRUE(machines.Sees(0, 1, "silent"));
   EXPECT_EQ(*ray::Task(Add).Remote(1, 2).Get(60'000), 3) << "local work goes on";
-  std::this_thread::sleep_until(end);  // that long is the fault, and what is waited for comes after it
+  std::this_thread::sleep_until(end);  // the length of the fault; the wait comes after it
   machines.network().Pass(1);
   for (size_t i = 0; i < results.size(); ++i) EXPECT_EQ(*results[i].Get(60'000), static_cast<int>(i));
   EXPECT_EQ(text.Get(60'000)->size(), 500'000u);
@@ -139,7 +140,7 @@ TEST_F(NetworkFaults, AnOutageThatEndsShortlyBeforeTheOtherIsDeadIsSurvived) {
   machines.network().Drop(1);
   const auto end = std::chrono::steady_clock::now() + 3'700ms;
   const auto during = There(Note, 0, machines.folder.path(), 1);
-  std::this_thread::sleep_until(end);  // that long is the outage
+  std::this_thread::sleep_until(end);  // the length of the outage
   machines.network().Pass(1);
   EXPECT_EQ(*during.Get(60'000), 1);
   const auto peer = machines.Status(0)["peers"][0];
@@ -188,7 +189,7 @@ TEST_F(NetworkFaults, WorkOfAKilledMachineRunsElsewhereOrSaysWhyNotAndLeavesNoPr
     Go(machines);
     EXPECT_EQ(*retried.Get(60'000), first);
     EXPECT_EQ(Runs(machines, first + 1), 1u);
-    // Whatever was not killed notices that it has lost its machine.
+    // Processes that were not killed notice that they have lost their machine.
     EXPECT_TRUE(Eventually(60s, [&] {
       const auto left = machines.network().Processes(1);
       return left.empty() || (victim == "raylet" && left == std::vector<pid_t>{machines[1].store->pid()});

@@ -1,5 +1,5 @@
-// Several raylets claim one node id. The later of two is turned away and named; the earlier works on.
-// A raylet that lost its lease to another ends. A raylet that starts again is known at once.
+// Several raylets claim one node id. The later of two is refused and named; the earlier works on. A raylet that lost
+// its lease to another ends. A raylet that starts again is known at once.
 #include <gtest/gtest.h>
 #include <signal.h>
 
@@ -26,7 +26,7 @@ class NodeIds : public ::testing::Test {
  protected:
   void TearDown() override { ray::Shutdown(); }
 
-  // `here` is what it has to give beside two CPUs.
+  // `here`: the resource that the machine has beside two CPUs.
   static Flags Has(const std::string& here, Flags more) {
     more.insert(more.end(), {"--num-cpus", "2", "--resources", "{\"" + here + "\": 2}"});
     return more;
@@ -51,7 +51,7 @@ class NodeIds : public ::testing::Test {
   const std::string token_ = WriteToken(folder_);
 };
 
-TEST_F(NodeIds, TheSecondOfTwoIsTurnedAwayByItsPeersWithBothNamedAndTheFirstWorksOn) {
+TEST_F(NodeIds, PeersRefuseTheSecondRayletOfOneNodeIdAndTheFirstWorksOn) {
   Machine first(token_, Has("first", Same({})));
   Machine other(token_, Has("other", {"--peers", first.address}));
   InitAt(other);
@@ -76,7 +76,7 @@ class NodeIdsInAControlStore : public NodeIds {
   RedisServer redis_;
 };
 
-TEST_F(NodeIdsInAControlStore, TheSecondOfTwoDoesNotStartAndIsToldWhereTheFirstIs) {
+TEST_F(NodeIdsInAControlStore, TheSecondRayletOfOneNodeIdDoesNotStartAndHearsWhereTheFirstIs) {
   Machine first(token_, Has("first", Same(Joins())));
   Machine other(token_, Has("other", Joins()));
   InitAt(other);

@@ -11,7 +11,7 @@
 
 namespace cluster_test {
 
-// An actor that the task's process creates, with the resource that it needs, for whoever asked.
+// A task that creates an actor with the resource that it needs, and returns its handle.
 ray::ActorHandle<Counter> CreateAt(const std::string& resource, int start) {
   return ray::Actor(Counter::Create).SetResource(resource, 1).Remote(start);
 }
@@ -48,7 +48,7 @@ size_t DescriptorsOf(int pid) {
   return static_cast<size_t>(std::distance(begin(folder), end(folder)));
 }
 
-// What a failing call says; empty where it does not fail.
+// The error of a call; empty where it does not fail.
 template <class Ref>
 std::string WhatFails(const Ref& ref) {
   try {
@@ -167,7 +167,7 @@ TEST_F(RemoteActorsTest, AKilledMachinesActorsRestartElsewhereOrSayWhereTheyWere
   for (const std::string& what : {WhatFails(under_way), WhatFails(mortal.Task(&Counter::Value).Remote())}) {
     EXPECT_NE(what.find("the machine at " + b_.address), std::string::npos) << what;
   }
-  // Until its end has been heard of, calls end with it.
+  // Until the actor's end is known, calls fail with it.
   int value = 0;
   ASSERT_TRUE(Eventually(20s, [&] {
     try {

@@ -1,5 +1,5 @@
-// Ownership on two machines: no object that a living process refers to is lost by another's death,
-// wherever the two and the object are, and nothing is left at the end.
+// Ownership on two machines. The death of a process loses no object that a living one refers to, wherever the processes
+// and the object are. Nothing is left at the end.
 #include <gtest/gtest.h>
 #include <signal.h>
 
@@ -53,7 +53,7 @@ TEST_F(RemoteOwnershipTest, AnObjectOutlivesItsOwnerOnTheOtherMachine) {
   NothingIsLeft();
 }
 
-TEST_F(RemoteOwnershipTest, AnObjectOutlivesWhoeverPassedItOnFromMachineToMachine) {
+TEST_F(RemoteOwnershipTest, AnObjectOutlivesTheProcessThatPassedItToAnotherMachine) {
   {
     auto owner = KeeperAt("here");
     auto middle = KeeperAt("there");
@@ -82,7 +82,7 @@ TEST_F(RemoteOwnershipTest, AResultThatLiesElsewhereOutlivesItsOwner) {
   NothingIsLeft();
 }
 
-TEST_F(RemoteOwnershipTest, NothingThatIsHeldIsLostWhereverProcessesAreKilled) {
+TEST_F(RemoteOwnershipTest, KeepsEveryHeldObjectWhereverProcessesAreKilled) {
   for (uint32_t seed = 1; seed <= Seeds(4); ++seed) {
     SCOPED_TRACE(seed);
     Keepers keepers(seed, {"here", "there"});

@@ -1,4 +1,5 @@
-// Tasks on other machines, and the objects that follow them: the driver belongs to machine A; B has what only B has.
+// Tasks on other machines, and the objects that follow them. The driver belongs to machine A; only B has the resource
+// "there".
 #include <gtest/gtest.h>
 #include <signal.h>
 
@@ -245,14 +246,14 @@ int FilesWith(const std::string& folder, const std::string& words) {
   return count;
 }
 
-// What fails in a task only because its machine's store has ended is no failure of the task.
+// A failure only because the machine's store has ended is no failure of the task.
 TEST_F(RemoteTasksTest, TaskWithoutItsMachinesStoreRunsElsewhereOrNamesTheMachine) {
   const std::string path = folder_.File("put");
   const auto retried = There(PutOnceToldTo, path);
   const auto once = ray::Task(PutOnceToldTo).SetResource("there", 1).SetMaxRetries(0).Remote(path);
   ASSERT_TRUE(Eventually(20s, [&] { return FilesWith(folder_.path(), "begins") == 2; }));
   const Machine c(token_, {"--num-cpus", "2", "--resources", R"({"there": 1})", "--peers", a_.address});
-  b_.raylet->Signal(SIGSTOP);  // so that its workers notice before it does
+  b_.raylet->Signal(SIGSTOP);  // so that its workers notice before the raylet does
   b_.store->Kill();
   std::ofstream(path + ".put").flush();
   EXPECT_TRUE(

@@ -30,7 +30,8 @@ void CheckTruncations() {
   const Bytes sent = Encode(samples::Make<Message>());
   for (size_t size = 0; size < sent.size(); ++size) {
     const auto parsed = Parse<Message>(std::span(sent).first(size));
-    // Padding at the end may go unnoticed; whatever parses must be sound, everything else is a protocol error.
+    // A lost byte of padding at the end may go unnoticed. A message that parses must be sound; everything else is a
+    // protocol error.
     if (parsed) {
       EXPECT_LT(sent.size() - size, 8U);
       Encode(*parsed);
@@ -111,7 +112,7 @@ TEST(Messages, NoBytesAreAProtocolError) {
 }
 
 TEST(Messages, AMissingRequiredFieldIsAProtocolError) {
-  // Empty, so that no field is present at all: what requires one must refuse it.
+  // An empty table has no field, so a type with a required field must refuse it.
   const Bytes empty = Encode(wire::EmptyNoticeT());
   EXPECT_FALSE(Parse<wire::IdRequestT>(empty));
   EXPECT_FALSE(Parse<wire::TaskSpecT>(empty));

@@ -1,5 +1,5 @@
-// A valid, well-filled message of every type: what the round-trip tests send and what the fuzz targets start from.
-// A new table gets a Fill here; without one the tests do not compile.
+// A valid, well-filled message of every type, for the round-trip tests and as a start for the fuzz targets. A new table
+// gets a Fill here; without one the tests do not compile.
 #pragma once
 
 #include "fbs/messages.h"

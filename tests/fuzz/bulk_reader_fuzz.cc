@@ -1,4 +1,4 @@
-// What a raylet reads on a bulk connection: any bytes, in pieces of any size, end in chunks inside their places, in
+// A raylet's input on a bulk connection. Any bytes, in pieces of any size, end in chunks inside their places, in
 // messages, or in an error. The first bytes of the input are the sizes of the pieces.
 #include <array>
 #include <vector>

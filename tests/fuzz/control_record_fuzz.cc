@@ -1,5 +1,5 @@
-// Cells of the control store: what decodes is a record that is written again as the same record, and every rule takes
-// any cell. The input is the cell's text.
+// Cells of the control store. A cell that decodes is written again as the same record. Every rule takes any cell. The
+// input is the cell's text.
 #include "raylet/control/control_records.h"
 #include "raylet/control/control_rules.h"
 #include "tests/fuzz/fuzz.h"
@@ -42,7 +42,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         control_rules::PutKey("key", "value", false, written), control_rules::DeleteKey("key", written),
         control_rules::RestoreKey({"key", "value", 7, false})}) {
     const auto change = rule(text);
-    // What it writes it would write again: a change whose answer was lost is made twice.
+    // The rule must write the same again, because a change whose answer was lost is made twice.
     if (!change || change->kind != CellChange::Kind::kWrite) continue;
     const auto twice = rule(change->value);
     FUZZ_ASSERT(twice.has_value());

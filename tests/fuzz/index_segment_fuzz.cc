@@ -1,4 +1,4 @@
-// The index segment as objstat and the clients meet it: whatever passes the check can be read to its last entry.
+// The index segment as objstat and the clients meet it. A segment that passes the check can be read to its last entry.
 #include <memory>
 
 #include "fbs/segment_layout.h"

@@ -1,5 +1,5 @@
-// A session whose other side is a raylet that has lost its mind: frames of any type, number and body, connections that
-// come and go. It hands out 1, 2, 3 … and nothing else, keeps its bounds, and refuses what makes no sense.
+// A session with a raylet that sends nonsense: frames of any type, number and body, over connections that come and go.
+// It hands out 1, 2, 3 … and nothing else, keeps its bounds, and refuses what makes no sense.
 #include "raylet/peers/introductions.h"
 #include "raylet/peers/load.h"
 #include "raylet/peers/session.h"

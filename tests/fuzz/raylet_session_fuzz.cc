@@ -20,7 +20,7 @@
 namespace raylet {
 namespace {
 
-// Whatever is watched is never sealed: tasks wait.
+// No watched object is ever sealed, so tasks wait.
 class SilentStore final : public StoreLink {
  public:
   Result<std::shared_ptr<client::StoreClient>> NewClient(const std::string&) const override {
@@ -151,7 +151,7 @@ void Run(fuzz::Input input) {
     const auto type = static_cast<wire::RayletMessage>(input.Take<uint8_t>() % 32);
     const auto sample = Samples().find(type);
     if (choice & 0x80) {
-      process.reset();  // gone in the middle
+      process.reset();  // ends in the middle of a message
     } else if ((choice & 0x40) || sample == Samples().end()) {
       process->Send(type, input.TakeBytes(input.Take<uint16_t>() % 1024));
     } else {
@@ -163,7 +163,7 @@ void Run(fuzz::Input input) {
       process->Send(type, body);
     }
   }
-  // Somebody who did nothing wrong, and never anything else than a process just connected.
+  // A process that sends no nonsense, connected just now.
   Process behaved(daemon);
   behaved.Send(wire::RayletMessage::NodeStatus, Encode(wire::EmptyNoticeT()));
   FUZZ_ASSERT(behaved.Hears(wire::RayletMessage::NodeStatusReply));

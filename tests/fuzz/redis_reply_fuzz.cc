@@ -1,4 +1,4 @@
-// What comes from the control store's address: any pieces give the answers that the whole stream gives.
+// Bytes from the control store's address. Any pieces give the answers that the whole stream gives.
 #include "raylet/control/redis_reply.h"
 #include "tests/fuzz/fuzz.h"
 

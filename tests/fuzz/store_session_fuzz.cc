@@ -169,7 +169,7 @@ void Run(fuzz::Input input) {
     const auto type = static_cast<wire::StoreMessage>(input.Take<uint8_t>() % 19);
     const auto sample = Samples().find(type);
     if ((choice & 0xe0) == 0xe0) {
-      client.reset();  // gone in the middle
+      client.reset();  // ends in the middle of a message
     } else if ((choice & 0xe0) == 0xc0) {
       client->Scribble(input.Take<uint32_t>(), input.Take<std::byte>());
     } else if ((choice & 0x40) || sample == Samples().end()) {
@@ -187,7 +187,7 @@ void Run(fuzz::Input input) {
   FUZZ_ASSERT(counters.mutation_seq.load() % 2 == 0);
   FUZZ_ASSERT(counters.sealed_bytes.load() + counters.unsealed_bytes.load() + counters.dying_bytes.load() <= kCapacity);
 
-  // Somebody who did nothing wrong.
+  // A client that sends no nonsense.
   Client behaved(daemon);
   behaved.Send(wire::StoreMessage::Evict, Encode(samples::Make<wire::EvictRequestT>()));
   FUZZ_ASSERT(behaved.Hears(wire::StoreMessage::EvictReply));

@@ -141,7 +141,7 @@ Result<DaemonProcess> DaemonProcess::Start(const std::string& program, std::vect
       ::setrlimit(RLIMIT_NOFILE, &limit);
     }
     if (options.bound_by_permissions) {
-      // Fails where we are not root: then permissions bind us anyway.
+      // Fails without root, and then permissions bind the program anyway.
       ::prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0);
       ::prctl(PR_CAPBSET_DROP, CAP_DAC_READ_SEARCH, 0, 0, 0);
     }

@@ -1,6 +1,6 @@
 // DaemonProcess: one real program started by a test, with its output kept. Owned by the test; its destructor kills (-9)
-// and reaps whatever still runs. A daemon of ours also gets a lifeline, so that it ends with the test program however
-// that dies. One thread at a time.
+// and reaps a program that still runs. A daemon of ours also gets a lifeline, so that it ends with the test program
+// however that dies. One thread at a time.
 #pragma once
 
 #include <sys/types.h>
@@ -86,7 +86,8 @@ class DaemonProcess {
 // Processes whose environment has this text in it, such as a folder that their ancestor was told of.
 std::vector<pid_t> ProcessesWith(const std::string& text);
 
-// Polls `condition` every millisecond until it holds; false at the deadline. For what no descriptor announces.
+// Polls `condition` every millisecond until it holds; false at the deadline. For conditions that no descriptor
+// announces.
 template <class Condition>
 bool Eventually(Duration timeout, Condition condition) {
   const Deadline deadline = Deadline::After(timeout);

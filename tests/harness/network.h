@@ -1,6 +1,6 @@
 // Network: hosts with an address each, joined by a switch, every one in a network namespace of its own; a test cuts and
-// heals their links. Owned by a test. The namespaces have no names: whatever ends the test program and what it started
-// there ends them too, and any number of such tests run at once. Needs root.
+// heals their links. Owned by a test. The namespaces have no names. So they end with the test program and the programs
+// that it started there, and any number of such tests can run at once. Needs root.
 #pragma once
 
 #include <sys/types.h>
@@ -24,14 +24,14 @@ class Network {
   // For ProcessOptions::network.
   int Namespace(size_t host) const { return hosts_[host].get(); }
 
-  // The cable: what is under way is lost, and the host's own end loses its carrier.
+  // Cuts the cable. Packets under way are lost, and the host's own end loses its carrier.
   void Cut(size_t host) { Set(host, "down"); }
   void Heal(size_t host) { Set(host, "up"); }
   // A filter that says nothing: neither end can see that packets vanish.
   enum class Packets { kIn, kOut, kBoth };
   void Drop(size_t host, Packets which = Packets::kBoth);
   void Pass(size_t host);
-  // Of what these two say to each other every packet vanishes, either way, for good; others hear both.
+  // Drops every packet between these two hosts, both ways, for good. Other hosts reach both.
   void Part(size_t host, size_t other);
 
   // Every process of that host, and kill -9 of them all until none is left.

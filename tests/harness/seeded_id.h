@@ -1,5 +1,5 @@
-// SeededId: an id for a test whose every run is to be the same: whatever is ordered by ids, or by their hashes, is then
-// ordered alike.
+// SeededId: an id for a test whose runs must all be the same. Orders by ids, or by their hashes, are then the same in
+// each run.
 #pragma once
 
 #include <random>

@@ -109,7 +109,7 @@ void TcpProxy::Run() {
       for (const auto& pipe : pipes_) {
         const short dialer = events(pipe->to_target, pipe->to_dialer, pipe->stalled || frozen_to_dialer_);
         const short target = events(pipe->to_dialer, pipe->to_target, pipe->stalled || frozen_to_target_);
-        // A descriptor that is not asked for anything would still say that its other end has gone.
+        // Even without a wanted event poll would report that the other end has gone, so idle descriptors are left out.
         if (dialer != 0) polled.push_back({pipe->dialer.get(), dialer, 0});
         if (target != 0) polled.push_back({pipe->target.get(), target, 0});
       }

@@ -25,9 +25,9 @@ class TcpProxy {
   void SetTarget(const TcpAddress& target);
 
   void Cut();                     // every connection there is, at once
-  void CutAfter(uint64_t bytes);  // the next connection that carries so many from now on, and then so again
-  void Freeze(bool to_target, bool to_dialer);  // bytes in this direction wait; false, false: they flow again
-  void Stall();                                 // what carries the connections there are, for ever; not the next ones
+  void CutAfter(uint64_t bytes);  // cuts a connection after so many bytes from now on, and the next one, and so on
+  void Freeze(bool to_target, bool to_dialer);  // bytes in these directions wait; false, false: bytes flow again
+  void Stall();                                 // freezes the present connections for ever, and no later ones
   void Refuse(bool refuse);                     // nobody listens here
   uint64_t connections() const { return accepted_.load(); }
   uint64_t cuts() const { return cuts_.load(); }

@@ -79,7 +79,7 @@ class ObjstatTest : public ::testing::Test {
     counters.dying_bytes = 17 * kMiB;
     counters.dying_count = 1;
   }
-  // What the program prints, and its exit code.
+  // The program's output, and its exit code.
   std::pair<std::string, int> Run(std::vector<std::string> arguments) {
     auto run = test::DaemonProcess::StartPlain("objstat", std::move(arguments));
     if (!run) return {run.error().message, -1};

@@ -1,6 +1,6 @@
-// objstat: shows what a plasma_store holds, which clients hold it, and a ledger that adds up. Reads
-// shared memory only, so it also answers when the daemon hangs or is dead. Exit codes: 0 fine, 1
-// failed or the ledger does not add up, 2 usage, 3 not running.
+// objstat: shows the objects of a plasma_store, the clients that hold them, and a ledger that adds up. Reads shared
+// memory only, so it also answers when the daemon hangs or is dead. Exit codes: 0 fine, 1 failed or the ledger does not
+// add up, 2 usage, 3 not running.
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>

@@ -1,6 +1,5 @@
-// Snapshot: what one store held at one moment. Read from its index segment and its clients' pin
-// pages, read-only and without the daemon's help. So it also works when the daemon hangs or has
-// died. One thread.
+// Snapshot: the contents of one store at one moment. Read from its index segment and its clients' pin pages, read-only
+// and without the daemon's help. So it also works when the daemon hangs or has died. One thread.
 #pragma once
 
 #include <sys/types.h>
@@ -16,7 +15,7 @@
 
 namespace raylet::objstat {
 
-// The part of the ledger that an object counts in.
+// The part of the ledger in which an object counts.
 enum class Place { kPinned, kEvictable, kOwned, kUnsealed, kDying };
 const char* PlaceName(Place place);
 

@@ -94,7 +94,7 @@ void Set(Flags& flags, const std::string& flag, const std::string& value) {
 
 Flags ParseFlags(const std::vector<std::string>& arguments) {
   Flags flags;
-  // The model first, wherever it stands: it sets the other defaults.
+  // Reads the model first, wherever it stands, because it sets the other defaults.
   for (size_t i = 0; i + 1 < arguments.size(); ++i)
     if (arguments[i] == "--model") flags.train = DefaultsFor(ModelOf(arguments[i + 1]));
   for (size_t i = 0; i < arguments.size(); ++i) {

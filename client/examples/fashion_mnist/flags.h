@@ -9,7 +9,7 @@
 
 namespace fashion {
 
-// What was asked makes no sense. what() is a sentence that names the option and what it takes.
+// The command line makes no sense. what() is a sentence that names the option and its valid values.
 struct UsageError : std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };

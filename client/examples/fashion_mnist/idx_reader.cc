@@ -11,8 +11,8 @@
 namespace fashion {
 namespace {
 
-// An IDX file opens with two zero bytes, the type of its elements (8: unsigned byte) and the number of its dimensions;
-// then one big-endian 32-bit size per dimension; then the elements.
+// An IDX file opens with two zero bytes, the type of its elements (8: unsigned byte) and the number of its dimensions.
+// Then come one big-endian 32-bit size per dimension, and the elements.
 constexpr uint32_t kMagicLabels = 0x00000801;
 constexpr uint32_t kMagicImages = 0x00000803;
 

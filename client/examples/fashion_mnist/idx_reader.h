@@ -1,5 +1,5 @@
-// Reads the gzipped IDX files of Fashion-MNIST. Every byte of them is checked before use, and what is wrong is said
-// with the file, the offset in its uncompressed bytes, and what was expected there. Any thread may call these.
+// Reads the gzipped IDX files of Fashion-MNIST. Every byte is checked before use. An error names the file, the offset
+// in its uncompressed bytes, and what was expected there. Any thread may call these.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@ inline constexpr size_t kImageSide = 28;
 inline constexpr size_t kPixels = kImageSide * kImageSide;
 inline constexpr size_t kClasses = 10;
 
-// A file is missing or is not what it should be. what() is a sentence for the person who runs the program.
+// A file is missing or malformed. what() is a sentence for the person who runs the program.
 struct DatasetError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };

@@ -20,7 +20,7 @@ using PanelRow = Multiplier::PanelRow;
 // A block of this many terms keeps its part of the panel (24 KiB) in the first-level cache over all the rows of `a`.
 constexpr size_t kInnerBlock = 392;
 
-// What one kernel call works on: a block of the inner dimension for one panel of columns.
+// The input of one kernel call: a block of the inner dimension for one panel of columns.
 struct Block {
   const float* a;
   size_t a_row_stride;

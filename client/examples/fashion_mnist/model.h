@@ -55,7 +55,7 @@ class Model {
   size_t CountCorrect(std::span<const float> parameters, const DatasetView& data);
 
  private:
-  // Where a layer lies in the flat vector.
+  // The place of a layer in the flat vector.
   struct Layer {
     size_t offset;
     size_t inputs;

@@ -1,5 +1,5 @@
-// Progress: what a training shows while it runs. Plain lines, one per epoch, go to the output and to a log; between
-// them, where somebody watches, one line is drawn over and over at the bottom of the terminal. One thread at a time.
+// Progress: the output of a training while it runs. Plain lines, one per epoch, go to the output and to a log. If the
+// output is a terminal, one more line is redrawn at its bottom between them. One thread at a time.
 // Always holds: a log, and an output without a watcher, get whole lines only, without a control character.
 #pragma once
 
@@ -26,7 +26,7 @@ class Progress {
   bool live() const { return live_; }
 
   void BeginEpoch(size_t epoch, size_t epochs, size_t steps, size_t images_per_step);
-  // Draws at most ten times a second; nothing where nobody watches.
+  // Draws at most ten times a second, and only on a terminal.
   void Show(size_t steps_done);
   void Print(const std::string& line);
 

@@ -56,7 +56,7 @@ inline std::shared_ptr<Buffer> SliceBuffer(std::shared_ptr<Buffer> buffer, int64
 struct ObjectBuffer {
   std::shared_ptr<Buffer> data;
   std::shared_ptr<Buffer> metadata;
-  int device_num = 0;  // memory of the machine: the only device there is
+  int device_num = 0;  // the machine's memory, the only device
 };
 
 }  // namespace plasma

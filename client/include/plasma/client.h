@@ -26,12 +26,12 @@ class RAYLET_API PlasmaClient {
   PlasmaClient(const PlasmaClient&) = delete;
   PlasmaClient& operator=(const PlasmaClient&) = delete;
 
-  // Tries again num_retries times, 100 ms apart; 80 times when it is negative. The two parameters in between mean
-  // nothing here and are taken for the sake of older programs.
+  // Tries again num_retries times, 100 ms apart; a negative number means 80 times. The two parameters in between have
+  // no effect; older programs pass them.
   Status Connect(const std::string& store_socket_name, const std::string& manager_socket_name = "",
                  int release_delay = 0, int num_retries = -1);
-  // Aborts what was not sealed and releases the rest; what the caller still holds in buffers and views stays valid and
-  // goes with them. Twice is fine.
+  // Aborts unsealed objects and releases the others. Objects that the caller still holds in buffers and views stay
+  // valid until these go. A second call does nothing.
   Status Disconnect();
 
   // ---- write ----
@@ -65,7 +65,7 @@ class RAYLET_API PlasmaClient {
   Status Hash(const ObjectID& object_id, uint8_t* digest);
 
   // ---- manage ----
-  // A held object goes at its last release; deleting one that is not there is fine.
+  // A held object goes at its last release. Deleting an absent object is no error.
   Status Delete(const ObjectID& object_id);
   Status Delete(const std::vector<ObjectID>& object_ids);
   Status Evict(int64_t num_bytes, int64_t& num_bytes_evicted);

@@ -1,4 +1,4 @@
-// The words of the store's C++ interface: ids, outcomes, and what is listed of an object.
+// The types of the store's C++ interface: ids, outcomes, and the entries of List.
 #pragma once
 
 #include <cstddef>
@@ -90,7 +90,7 @@ inline bool IsPlasmaStoreFull(const Status& status) { return status.IsPlasmaStor
 
 enum class ObjectState : int { PLASMA_CREATED = 1, PLASMA_SEALED = 2 };
 
-// What List says of one object.
+// One object in a List.
 struct ObjectTableEntry {
   int64_t data_size = 0;
   int64_t metadata_size = 0;

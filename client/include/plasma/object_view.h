@@ -35,7 +35,7 @@ class RAYLET_API ObjectView {
   Status status_;
 };
 
-// An object being written. Dropped without a Seal it aborts the object.
+// An object being written. A writer destroyed before Seal aborts the object.
 class RAYLET_API ObjectWriter {
  public:
   ObjectWriter();  // of nothing
@@ -49,7 +49,7 @@ class RAYLET_API ObjectWriter {
   std::span<std::byte> data() const { return data_; }          // 64-byte aligned
   std::span<std::byte> metadata() const { return metadata_; }  // holds what CreateWriter was given
 
-  // The writer is of nothing afterwards, and its spans must not be used any more.
+  // The writer is empty afterwards, and its spans must not be used any more.
   Status Seal() &&;  // returns when the object is visible to all
   Status Abort() &&;
 

@@ -6,7 +6,7 @@
 //   int value = *counter.Task(&Counter::Add).Remote(3).Get();
 //   ray::Shutdown();
 //
-// Workers are this same program, started again: ray::Init finds out and never returns there, so call it first in main.
+// Workers are this same program, started again. ray::Init never returns in a worker, so call it first in main.
 #pragma once
 
 #include <algorithm>
@@ -47,8 +47,8 @@ RAYLET_API void Init(const RayConfig& config, int argc, char** argv);
 RAYLET_API bool IsInitialized();
 
 // Ends what Init began: actors that are not detached, workers, private daemons. Called at exit unless called before.
-// Calls of other threads that are under way throw RayException, as do all later ones; references that are still around
-// refer to nothing from then on, and arrays can still be read. In a worker and in a forked child it does nothing.
+// Calls of other threads that are under way throw RayException, as do all later ones. Remaining references refer to
+// nothing from then on; arrays can still be read. In a worker and in a forked child it does nothing.
 RAYLET_API void Shutdown();
 
 // The actor of this name, if there is one.

@@ -1,4 +1,4 @@
-// Shapes and headers of arrays: what <ray/api/array.h> needs and that needs no element type.
+// Shapes and headers of arrays: the parts of <ray/api/array.h> that need no element type.
 #include <ray/api/array.h>
 
 #include <bit>

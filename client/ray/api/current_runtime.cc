@@ -11,7 +11,7 @@
 namespace ray::internal {
 namespace {
 
-// Of the process whose runtime it is: stored before the gate is set, and so published with it.
+// The ForkGeneration of the runtime's process. It is stored before the gate is set, and so published with it.
 std::atomic<uint64_t> owner_generation{0};
 std::atomic<bool> detached_by_default{false};
 

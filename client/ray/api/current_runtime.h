@@ -10,17 +10,17 @@ class RayConfig;
 
 namespace ray::internal {
 
-// Does not own: whoever set it takes it back (nullptr), and destroys it once the RuntimeGate is
-// Quiet. Any thread.
+// Does not own it. The caller sets nullptr in the end, and destroys the runtime once the RuntimeGate is Quiet. Any
+// thread.
 void SetCurrentRuntime(Runtime* runtime);
 
-// Whether there is a runtime, and it is that of a process from which this one was forked. Its locks
-// may be held by threads that do not exist here, so nothing of it may be called. No lock.
+// Whether the runtime belongs to a process from which this one was forked. Threads that do not exist here may hold its
+// locks, so nothing of it may be called. Takes no lock.
 bool InChildOfRuntime();
-void CheckNotInChild();                   // throws where it is so, with the remedy
+void CheckNotInChild();                   // throws if InChildOfRuntime, with the remedy
 [[noreturn]] void ThrowNotInitialised();  // there is no runtime
 
-// What ActorsAreDetachedByDefault answers from now on.
+// Sets the answer of ActorsAreDetachedByDefault.
 void SetActorDefaults(const RayConfig& config);
 
 }  // namespace ray::internal

@@ -7,8 +7,8 @@
 
 namespace raylet::client {
 
-// At the outer commas: those within (), [], {} and the <> of template arguments belong to a name.
-// Spaces around a name go.
+// Splits at the outer commas. Commas within (), [], {} and the <> of template arguments belong to a name. Spaces around
+// a name go.
 std::vector<std::string> SplitAtOuterCommas(std::string_view text);
 
 }  // namespace raylet::client

@@ -25,8 +25,8 @@ class FunctionRegistry {
   const Function* FindByName(std::string_view name) const;  // null: unknown
   const Function* FindByTarget(std::string_view target, std::string_view type_name) const;
 
-  // While a library of the code search path is loading: what the program has itself wins silently,
-  // since such a library is often built from the program's own sources.
+  // Set while a library of the code search path is loading. The program's own functions win silently, since such a
+  // library is often built from the program's own sources.
   void SetKeepFirst(bool keep_first);
 
  private:

@@ -1,6 +1,6 @@
-// What a Runtime hangs behind the handles of the public templates. Opaque to them: each runtime
-// derives its own and casts back what it handed out. The last shared_ptr to go is the last local
-// reference: destructors release what it stood for.
+// ObjectState and ActorState: what the handles of the public templates point to. They are opaque to the templates: each
+// runtime derives its own and casts back what it handed out. The last shared_ptr to go is the last local reference, so
+// the destructor releases the object or actor.
 #pragma once
 
 #include <ray/internal/runtime.h>

@@ -1,5 +1,5 @@
-// RuntimeGate: what the public templates call, for as long as the program runs. It passes each call on to the runtime
-// of now, and knows whether a thread is inside of one. So a runtime that was taken away can be destroyed once no thread
+// RuntimeGate: the object that the public templates call, for as long as the program runs. It passes each call on to
+// the current runtime, and counts the calls under way. So a runtime that was taken away can be destroyed once no thread
 // is inside of a call, whatever the program's threads do. Any thread; one per program, never destroyed.
 #pragma once
 
@@ -14,10 +14,10 @@ class RuntimeGate final : public Runtime {
  public:
   static RuntimeGate& Instance();
 
-  // Null: there is none. The caller owns both, and destroys the old one only once the gate is Quiet.
+  // Null: no runtime. The caller owns the runtimes, and destroys the old one only once the gate is Quiet.
   void Set(Runtime* runtime);
   bool IsSet() const { return runtime_.load(std::memory_order_acquire) != nullptr; }
-  // No thread is inside of a call at this moment: nobody refers to a runtime that was taken away before.
+  // No thread is inside of a call at this moment, so no thread uses a runtime that was taken away before.
   bool Quiet() const { return inside_.load(std::memory_order_seq_cst) == 0; }
 
   ObjectHandle Put(Packed value) override;
@@ -57,7 +57,8 @@ class RuntimeGate final : public Runtime {
   class Call {
    public:
     explicit Call(const RuntimeGate& gate);
-    ~Call() { gate_.inside_.fetch_sub(1, std::memory_order_release); }  // with the load in Quiet: what it did is done
+    // Release, paired with the load in Quiet: a thread that finds the gate quiet sees the call's effects.
+    ~Call() { gate_.inside_.fetch_sub(1, std::memory_order_release); }
     Call(const Call&) = delete;
     Call& operator=(const Call&) = delete;
     Runtime* operator->() const { return runtime_; }
@@ -67,8 +68,8 @@ class RuntimeGate final : public Runtime {
     Runtime* runtime_ = nullptr;
   };
 
-  // Calls that have begun. Raised before runtime_ is read, both seq_cst: either Quiet, asked after Set, sees the call,
-  // or the call sees what was set.
+  // Calls that have begun. A call raises it before it reads runtime_, both seq_cst. So either a Quiet after a Set sees
+  // the call, or the call sees the new runtime.
   mutable std::atomic<size_t> inside_{0};
   std::atomic<Runtime*> runtime_{nullptr};
 };

@@ -1,4 +1,4 @@
-// PackScope and UnpackScope: what a value under way on this thread refers to.
+// PackScope and UnpackScope: the references of the value that this thread packs or unpacks.
 #include <utility>
 
 #include <ray/internal/runtime.h>

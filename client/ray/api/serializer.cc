@@ -1,5 +1,4 @@
-// What the templates of <ray/api/serializer.h> need and that needs no type: messages, and checks of
-// raw elements.
+// The parts of <ray/api/serializer.h> that need no type: messages, and checks of raw elements.
 #include <ray/api/serializer.h>
 
 #include "base/strings.h"

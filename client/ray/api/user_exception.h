@@ -1,4 +1,4 @@
-// What user code threw, in words. Used where exceptions of tasks and actors are caught.
+// Describes an exception of user code in words. Used where exceptions of tasks and actors are caught.
 #pragma once
 
 #include <string>

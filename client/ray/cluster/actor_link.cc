@@ -76,7 +76,7 @@ ActorLink::Sent ActorLink::TrySend(Call& call, Outcome& outcome) {
       outcome.failed.emplace_back(call.result, std::move(failure));
       return Sent::kDone;
     }
-    // To nobody yet: a call that finds no room now goes to another process where this one dies.
+    // Lent to no process yet: if this process of the actor dies, a call that finds no room now goes to the next one.
     call.lend = parts_.ownership.Lend(0, call.arguments.TakeHolds());
     call.resolved = true;
   }
@@ -177,7 +177,7 @@ void ActorLink::EnsureOpen() {
                         if (const ActorLinkPtr self = weak.lock(); self != nullptr)
                           self->OnChannelReply(std::move(reply), fds);
                         else
-                          fds.clear();  // one channel came at most: nothing else is on its way with descriptors
+                          fds.clear();  // at most one channel came, and no other message brings descriptors
                       });
 }
 
@@ -218,7 +218,8 @@ void ActorLink::Restarting(const Failure& failure) {
   bool open = false;
   {
     const MutexLock lock(mutex_);
-    if (state_ != State::kOpen && state_ != State::kClosing) return;  // an open under way is answered when it is back
+    // An open under way is answered when the actor is back.
+    if (state_ != State::kOpen && state_ != State::kClosing) return;
     channel = std::move(channel_);
     channel_ = nullptr;
     state_ = State::kNew;
@@ -272,7 +273,7 @@ void ActorLink::AfterReplies() {
   FinishIfDone();
 }
 
-// Wherever the last call after the last handle may have ended.
+// Called wherever the last call after the last handle may have ended.
 void ActorLink::FinishIfDone() {
   if (!lingers_.load()) return;
   ActorLinkPtr self;

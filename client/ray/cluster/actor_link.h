@@ -1,8 +1,7 @@
-// ActorLink: one actor as this process reaches it: its channel, the calls that wait for one, and
-// what became of it. Shared by the handles of this process (ClusterActor) and, while calls are
-// under way, by itself. Any thread.
-// Calls run in the order in which they were submitted here. A call waits in queue_ while its
-// arguments are not ready or there is no channel, and the later calls wait behind it.
+// ActorLink: one actor as this process reaches it: its channel, the calls that wait for a channel, and its state. The
+// handles of this process (ClusterActor) share it. It keeps itself alive while calls are under way. Any thread. Calls
+// run in the order in which they were submitted here. A call waits in queue_ while its arguments are not ready or there
+// is no channel, and the later calls wait behind it.
 #pragma once
 
 #include <atomic>
@@ -33,18 +32,19 @@ class ActorLink : public std::enable_shared_from_this<ActorLink> {
 
   const ActorId& id() const { return id_; }
 
-  // The result; waits only where the channel is full.
+  // Returns the result's object; waits only where the channel is full.
   ClusterObjectPtr Submit(const std::string& method, CallArguments arguments) RAYLET_EXCLUDES(mutex_);
 
   void SetCreating() RAYLET_EXCLUDES(mutex_);  // calls wait until Created
   // The creation is on its way to the raylet. The lend of its arguments lasts as long as the actor.
   void Created(LendId creation_lend) RAYLET_EXCLUDES(mutex_);
-  void Killed() RAYLET_EXCLUDES(mutex_);  // its death is on its way: calls from here on are for the next incarnation
+  void Killed() RAYLET_EXCLUDES(mutex_);  // the raylet will report its death; later calls are for the next incarnation
   void Restarting(const Failure& failure) RAYLET_EXCLUDES(mutex_);
   void Die(const FailurePtr& failure) RAYLET_EXCLUDES(mutex_);
   void ChannelBroken(const FailurePtr& failure) RAYLET_EXCLUDES(mutex_);  // under the drain lock
 
-  // Under the drain lock: room for queued calls; the last reply after the last handle.
+  // Call it under the drain lock, after replies came. Sends queued calls for which there is room now, and ends the link
+  // after the last reply if the last handle has gone.
   void AfterReplies() RAYLET_EXCLUDES(mutex_);
   void AddHandle() RAYLET_EXCLUDES(mutex_);
   void DropHandle() RAYLET_EXCLUDES(mutex_);
@@ -60,7 +60,7 @@ class ActorLink : public std::enable_shared_from_this<ActorLink> {
     LendId lend = 0;
     ClusterObjectPtr result;
   };
-  struct Outcome {  // of calls that left the queue under mutex_: carried out once it is released
+  struct Outcome {  // the work for calls that left the queue under mutex_, done once mutex_ is released
     explicit Outcome(Ownership& of) : ownership(of) {}
     ~Outcome();
     Ownership& ownership;
@@ -80,7 +80,7 @@ class ActorLink : public std::enable_shared_from_this<ActorLink> {
   void FinishIfDone() RAYLET_EXCLUDES(mutex_);
   void Finish() RAYLET_EXCLUDES(mutex_);
 
-  const LinkUse use_;  // first: the parts are there until all else has gone
+  const LinkUse use_;  // first: the parts stay until the other fields have gone
   const ObjectParts& parts_;
   ReplyPump& pump_;
   ActorTable& table_;
@@ -91,20 +91,23 @@ class ActorLink : public std::enable_shared_from_this<ActorLink> {
   State state_ RAYLET_GUARDED_BY(mutex_) = State::kNew;
   std::shared_ptr<CallChannel> channel_ RAYLET_GUARDED_BY(mutex_);  // iff kOpen or kClosing
   std::deque<Call> queue_ RAYLET_GUARDED_BY(mutex_);                // at most kCallsInFlightMax
-  size_t queued_bytes_ RAYLET_GUARDED_BY(mutex_) = 0;  // of their arguments; past kQueuedCallBytesMax a caller waits
-  const ClusterObject* waiting_for_ RAYLET_GUARDED_BY(mutex_) = nullptr;  // what the head of the queue waits for
+  // The bytes of the queued calls' arguments. Past kQueuedCallBytesMax a caller waits.
+  size_t queued_bytes_ RAYLET_GUARDED_BY(mutex_) = 0;
+  // The object that the first queued call waits for.
+  const ClusterObject* waiting_for_ RAYLET_GUARDED_BY(mutex_) = nullptr;
   FailurePtr dead_ RAYLET_GUARDED_BY(mutex_);
   LendId creation_lend_ RAYLET_GUARDED_BY(mutex_) = 0;
   size_t handles_ RAYLET_GUARDED_BY(mutex_) = 0;
   bool finished_ RAYLET_GUARDED_BY(mutex_) = false;
-  bool broken_ RAYLET_GUARDED_BY(mutex_) = false;                   // kDead here, while the raylet takes it for alive
-  std::shared_ptr<ActorLink> lingering_ RAYLET_GUARDED_BY(mutex_);  // itself, from the last handle until the last reply
+  bool broken_ RAYLET_GUARDED_BY(mutex_) = false;  // kDead here, while the raylet takes the actor for alive
+  // This link, from the last handle until the last reply.
+  std::shared_ptr<ActorLink> lingering_ RAYLET_GUARDED_BY(mutex_);
   std::atomic<bool> queued_{false};   // set under mutex_: queue_ has calls; read without it by AfterReplies
   std::atomic<bool> lingers_{false};  // likewise: lingering_ is set
 };
 using ActorLinkPtr = std::shared_ptr<ActorLink>;
 
-// ClusterActor: one handle of the user's, or a copy of one.
+// ClusterActor: one handle of the user, or a copy of it.
 class ClusterActor final : public ray::internal::ActorState {
  public:
   ClusterActor(ActorLinkPtr link, ray::internal::Hold lend) : link_(std::move(link)), lend_(std::move(lend)) {
@@ -115,7 +118,7 @@ class ClusterActor final : public ray::internal::ActorState {
 
  private:
   const ActorLinkPtr link_;
-  const ray::internal::Hold lend_;  // a borrowed handle keeps its lender's
+  const ray::internal::Hold lend_;  // a borrowed handle keeps the lender's hold
 };
 
 }  // namespace raylet::client

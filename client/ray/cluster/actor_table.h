@@ -13,16 +13,16 @@ class ActorTable {
  public:
   ActorTable(const ObjectParts& parts, ReplyPump& pump) : parts_(parts), pump_(pump) {}
 
-  // Of an actor that this process creates.
+  // Makes the link of an actor that this process creates.
   ActorLinkPtr Make(const ActorId& id, bool ends_with_handles) RAYLET_EXCLUDES(mutex_);
-  // Of an actor that somebody has named.
+  // The link of an actor whose id came from elsewhere.
   ActorLinkPtr FindOrMake(const ActorId& id) RAYLET_EXCLUDES(mutex_);
-  // Another handle of it, where this process has one.
+  // One more hold on the actor; null where this process has no handle.
   ray::internal::Hold HoldOf(const ActorId& id) RAYLET_EXCLUDES(mutex_);
-  void Forget(const ActorLink& link) RAYLET_EXCLUDES(mutex_);  // unless another has taken its place
-  // The raylet says that it restarts, or that it is dead.
+  void Forget(const ActorLink& link) RAYLET_EXCLUDES(mutex_);  // does nothing where another link has taken its place
+  // The raylet says that the actor restarts, or that it is dead.
   void Change(const wire::ActorNoticeT& notice) RAYLET_EXCLUDES(mutex_);
-  // Every call that has no reply fails so, and so does every later one. After RayletLink::Stop.
+  // Every call without a reply fails with `failure`, as does every later call. Call it after RayletLink::Stop.
   void Stop(const FailurePtr& failure) RAYLET_EXCLUDES(mutex_);
 
  private:

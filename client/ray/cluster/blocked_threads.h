@@ -1,6 +1,6 @@
-// BlockedThreads: how many threads of this worker wait. While any of them waits, the worker's CPU
-// goes to others: what its main thread does meanwhile may be to join that thread. A driver holds no
-// CPU, and nothing is told of its threads. Owned by ClusterParts; any thread.
+// BlockedThreads: how many threads of this worker wait. While any of them waits, the worker's CPU goes to others,
+// because the main thread may be joining the waiting one. A driver holds no CPU, so its threads are not reported. Owned
+// by ClusterParts; any thread.
 #pragma once
 
 #include "base/mutex.h"
@@ -12,10 +12,10 @@ class BlockedThreads {
  public:
   explicit BlockedThreads(RayletLink& link) : link_(link) {}
 
-  // At the start of a task: the raylet takes no thread of a new task to be waiting.
+  // Reports again at the start of a task, since the raylet assumes that no thread of a new task waits.
   void Repeat() RAYLET_EXCLUDES(mutex_);
 
-  // The calling thread waits while this lives.
+  // The calling thread counts as waiting while this lives.
   class Scope {
    public:
     explicit Scope(BlockedThreads& threads) : threads_(threads) { threads_.Add(1); }

@@ -5,7 +5,7 @@
 namespace raylet::client {
 
 BorrowedLend::~BorrowedLend() {
-  // A lender that has ended hears nothing: what was claimed of it is released instead.
+  // A lender that has ended hears nothing. This process releases its claims instead.
   const bool lender_lives = borrowings_.Remove(this);
   if (!lender_lives || !armed_.load(std::memory_order_acquire) || !link_.Usable()) return;
   if (const auto channel = channel_.lock(); channel != nullptr && channel->TryReleaseLend(lend_)) return;

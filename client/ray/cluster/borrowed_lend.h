@@ -1,6 +1,6 @@
-// BorrowedLend: what another process has lent to this one, behind a value that refers to its
-// objects, arrays or actors. Shared by whatever was unpacked from that value: the last holder to go
-// tells the lender. Any thread. While it lives, Borrowings knows what it covers.
+// BorrowedLend: a lend of another process to this one, for a value that refers to the lender's objects, arrays or
+// actors. All that was unpacked from the value shares it, and its destructor tells the lender. Any thread. While it
+// lives, Borrowings knows the objects that it covers.
 #pragma once
 
 #include <atomic>
@@ -17,8 +17,8 @@ class CallChannel;
 class BorrowedLend {
  public:
   enum class Told { kAlways, kOnceArmed };
-  // `channel`: to the lender, where there is one. `covered`: what the message refers to, as far as this
-  // process has it without unpacking anything.
+  // `channel`: to the lender, where there is one. `covered`: the objects to which the message refers, as far as they
+  // are known before it is unpacked.
   BorrowedLend(RayletLink& link, Ownership& ownership, Borrowings& borrowings, ProcessId lender, LendId lend, Told told,
                std::weak_ptr<CallChannel> channel, std::vector<ObjectId> covered)
       : use_(link.uses()),
@@ -35,7 +35,7 @@ class BorrowedLend {
   BorrowedLend(const BorrowedLend&) = delete;
   BorrowedLend& operator=(const BorrowedLend&) = delete;
 
-  // Arguments that outlive their call: until then the end of the call ends their lend.
+  // The arguments outlive their call, so this ends their lend. Without Arm the end of the call does.
   void Arm() { armed_.store(true, std::memory_order_release); }  // seen by the last holder, which may be another thread
 
  private:

@@ -1,7 +1,6 @@
-// Borrowings: what other processes have lent to this one: for each lend that has not gone back, its
-// lender and the objects that it covers here. When a lender ends, this process claims what it still
-// refers to, at the machine of each object's owner, and releases those claims when the lend would
-// have gone back. Owned by ClusterParts; any thread.
+// Borrowings: the lends of other processes to this one: for each that has not gone back, its lender and the objects
+// that it covers here. When a lender ends, this process claims the objects that it still refers to, at the machine of
+// each object's owner. It releases those claims when the lend would have gone back. Owned by ClusterParts; any thread.
 // Always holds: once LendersEnded has returned, everything that their lends cover here is claimed.
 #pragma once
 
@@ -38,7 +37,7 @@ class Borrowings {
     bool claimed = false;
     Holds own;  // of the covered objects, those that are this process's own
   };
-  // Adds to `of_others` what other processes own: it is to be claimed once the lock is released.
+  // Adds the objects of other owners to `of_others`. The caller claims them once the lock is released.
   void ClaimAll(Borrowing& borrowing, std::vector<ObjectId>& of_others) RAYLET_REQUIRES(mutex_);
   void Claim(Borrowing& borrowing, const ObjectId& object, std::vector<ObjectId>& of_others) RAYLET_REQUIRES(mutex_);
   void Tell(wire::RayletMessage type, std::span<const ObjectId> objects);

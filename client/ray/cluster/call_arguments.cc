@@ -74,7 +74,7 @@ FailurePtr CallArguments::Resolve(std::vector<ValueView>& out) {
         case ObjectStatus::kFailed: return object->failure();
         case ObjectStatus::kInline: {
           const size_t bytes = object->bytes().size();
-          // The object itself is held where its value refers to more; otherwise its bytes are all.
+          // Holds the object itself if its value refers to others; otherwise its bytes are enough.
           if (bytes <= kInlineValueBytesMax && inline_total + bytes <= kInlineCallBytesMax) {
             inline_total += bytes;
             view.bytes = object->bytes();
@@ -84,7 +84,7 @@ FailurePtr CallArguments::Resolve(std::vector<ValueView>& out) {
           if (const auto promoted = object->Promote(); !promoted) return FailureOf(promoted.error(), "an argument");
           [[fallthrough]];
         }
-        case ObjectStatus::kPending:  // borrowed: the callee waits for it
+        case ObjectStatus::kPending:  // borrowed: the callee waits for the object
         case ObjectStatus::kStored:
           view = ValueView{ValueView::Kind::kStored, {}, object->id()};
           holds_.push_back(object);

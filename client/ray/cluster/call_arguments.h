@@ -19,11 +19,11 @@ class CallArguments {
 
   // An object of ours that is still to come, or null: the call must wait for it.
   ClusterObjectPtr FirstUnready() const;
-  // Fills in what the record says. Once, when nothing is unready. The views live as long as these
-  // arguments. Returns a failure where an argument has no value but that.
+  // Fills in the arguments of the record. Call it once, when no argument is unready. The views live as long as these
+  // arguments. Returns a failure where an argument has a failure for its value.
   FailurePtr Resolve(std::vector<ValueView>& out);
   size_t inline_bytes() const;
-  // The holds that must stay while the callee looks at the arguments. After Resolve.
+  // The holds that must stay while the callee uses the arguments. Call it after Resolve.
   Holds TakeHolds() { return std::move(holds_); }
 
  private:

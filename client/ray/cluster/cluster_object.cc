@@ -27,7 +27,7 @@ void ClusterObject::FulfilStored(ray::internal::Hold lend) {
   Finish(ObjectStatus::kStored, {}, nullptr, std::move(lend));
 }
 void ClusterObject::FulfilFailed(FailurePtr failure) {
-  // The process that died may have sealed a value that it did not report.
+  // The dead process may have sealed a value that it did not report.
   const bool died = failure->kind == wire::FailureKind::WorkerDied || failure->kind == wire::FailureKind::ActorDied;
   if (owned_ && died && failure->may_have_run && parts_.link.Usable()) parts_.store.Delete(id_);
   Finish(ObjectStatus::kFailed, {}, std::move(failure), nullptr);
@@ -41,7 +41,7 @@ void ClusterObject::Finish(ObjectStatus status, std::string bytes, FailurePtr fa
     bytes_ = std::move(bytes);
     failure_ = std::move(failure);
     if (lend != nullptr) lend_ = std::move(lend);
-    status_.store(status, std::memory_order_release);  // publishes the value to whoever sees the status
+    status_.store(status, std::memory_order_release);  // publishes the value to threads that see the status
     callbacks.swap(when_ready_);
   }
   for (auto& callback : callbacks) callback();
@@ -51,7 +51,7 @@ void ClusterObject::OnReady(std::function<void()> callback) {
   {
     const MutexLock lock(mutex_);
     if (!ready()) {
-      parts_.progress.Add();  // nobody need be waiting in Get
+      parts_.progress.Add();  // no thread need be waiting in Get
       when_ready_.push_back([this, callback = std::move(callback)] {
         callback();
         parts_.progress.Remove();

@@ -1,7 +1,7 @@
-// ClusterObject: one object as this process knows it. Owned: made here, by a Put or as the result
-// of a call; pending until Fulfil, which happens once. Borrowed: somebody else's, found in the
-// store. The last handle to go ends it: an owned object leaves the store, a lend goes back. Shared
-// by handles and by the calls that make or need it; any thread.
+// ClusterObject: one object as this process knows it. Owned: made here, by a Put or as the result of a call; pending
+// until Fulfil, which happens once. Borrowed: owned by another process, and found in the store. When the last handle
+// goes, an owned object leaves the store, and a borrowed one's lend goes back. Shared by handles and by the calls that
+// make or need it; any thread.
 #pragma once
 
 #include <atomic>
@@ -56,13 +56,11 @@ class ClusterObject final : public ray::internal::ObjectState, public std::enabl
   void FulfilFailed(FailurePtr failure);
   void SetLend(ray::internal::Hold lend) { lend_ = std::move(lend); }  // of a borrowed object, before it is shared
 
-  // Runs the callback once the object is ready, at once where it is; on whatever thread makes it
-  // so.
+  // Runs the callback once the object is ready: at once, or on the thread that makes it ready.
   void OnReady(std::function<void()> callback) RAYLET_EXCLUDES(mutex_);
-  // Its id leaves this process: others shall find the value in the store, now or once it is there.
+  // Its id leaves this process. Others must find the value in the store, now or once there is a value.
   Result<void> Promote() RAYLET_EXCLUDES(mutex_);
-  // The value of a promoted object into the store, if there is room for it right now; false: not
-  // yet.
+  // Writes the value of a promoted object into the store, if there is room right now; false: not yet.
   bool WriteIfThereIsRoom();
   void MarkRegistered() {  // others may look it up by its id
     registered_.store(true, std::memory_order_relaxed);

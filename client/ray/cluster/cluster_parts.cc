@@ -132,13 +132,13 @@ void ClusterParts::OnMessage(const Frame& frame, std::vector<UniqueFd>& fds) {
     case wire::RayletMessage::Warn:
       if (const auto notice = Parse<wire::WarningNoticeT>(frame.body)) TellTerminal(notice->sentence);
       return;
-    case wire::RayletMessage::OpenChannelReply: fds.clear(); return;  // nobody waits for it any more
+    case wire::RayletMessage::OpenChannelReply: fds.clear(); return;  // no link waits for the channel any more
     default:
       if (on_work_) on_work_(link, frame, fds);
   }
 }
 
-// Claims what this process still refers to through those that have ended, and then says that it has.
+// Claims the objects to which this process still refers through the ended ones, and then reports that it has.
 void ClusterParts::OnProcessDied(const wire::ProcessNoticeT& notice) {
   if (notice.reached_again) return ownership.MarkReachedAgain(notice.process);
   const bool machine = notice.process == AllProcessesOf(MachineOf(notice.process)) && notice.failure != nullptr;

@@ -1,8 +1,7 @@
-// ClusterParts: what the ray:: runtime of one process is made of, in the order in which the parts
-// are built: each works with those above it. Made by Connect. After Stop the link is not Usable, and
-// everything that comes late does nothing. Handles may outlive Shutdown: so the parts stay while
-// there are uses of the link, and are destroyed after Leave when there are none.
-// Messages come in on the link's io thread, and each goes to the part that it is for.
+// ClusterParts: the parts of one process's ray:: runtime, in the order in which they are built: each uses those above
+// it. Made by Connect. After Stop the link is not Usable, and late calls do nothing. Handles may outlive Shutdown. So
+// the parts stay while there are uses of the link, and are destroyed after Leave when there are none. Messages come in
+// on the link's io thread, and each goes to the part that it is for.
 #pragma once
 
 #include <functional>
@@ -34,11 +33,11 @@ class ClusterParts {
   };
   // Registers, connects to the store, starts the io thread, and says Ready. Throws RayException.
   static ClusterParts& Connect(Options options);
-  // Waits end with an exception, calls and tasks under way fail, threads are joined; the raylet and
-  // the store hear that we have gone. Once is enough.
+  // Ends waits with an exception, fails calls and tasks under way, and joins the threads. The raylet and the store hear
+  // that this process has gone. Further calls do nothing.
   void Stop();
-  // After Stop, by whoever connected: no thread is inside of a call that uses them, or will be. They
-  // are gone afterwards, unless handles still refer to them; then a later Leave finds out.
+  // Call it after Stop, when no thread is inside of a call that uses the parts, or will be. Destroys the parts, unless
+  // handles still refer to them. Then a later Leave destroys them.
   void Leave();
   ~ClusterParts() = default;
 

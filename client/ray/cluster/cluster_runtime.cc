@@ -46,7 +46,7 @@ std::string_view Text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// A stored object's value; throws what it holds instead.
+// A stored object's value. Throws if the object holds a failure.
 PackedView ViewOf(ObjectView view, const Hold& lend, Deadline deadline) {
   const std::string_view metadata = Text(view.metadata());
   if (IsFailure(metadata)) Throw(*DecodeFailure(Text(view.data())));
@@ -229,7 +229,7 @@ std::vector<bool> ClusterRuntime::Wait(std::span<const ObjectHandle> objects, si
   return ready;
 }
 
-// ---- what values refer to
+// ---- references in values
 
 void ClusterRuntime::PackReference(const ObjectHandle& handle, char* id) {
   parts_.link.CheckUsable();
@@ -263,7 +263,7 @@ Hold ClusterRuntime::LendOf(const ObjectId& id) {
 
 std::string ClusterRuntime::IdOf(const ObjectHandle& handle) const {
   const ClusterObjectPtr object = AsObjectPtr(handle);
-  if (parts_.link.Usable()) parts_.ownership.Add(object);  // somebody may look it up
+  if (parts_.link.Usable()) parts_.ownership.Add(object);  // another process may look it up
   return object->id().binary();
 }
 

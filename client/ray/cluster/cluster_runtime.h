@@ -17,7 +17,7 @@ namespace raylet::client {
 
 class ClusterRuntime final : public ray::internal::Runtime {
  public:
-  // `daemons`: those that were started for this program, or null.
+  // `daemons`: the private daemons of this program, or null.
   ClusterRuntime(ClusterParts& parts, std::unique_ptr<PrivateDaemons> daemons)
       : parts_(parts), daemons_(std::move(daemons)) {}
   ~ClusterRuntime() override;
@@ -56,15 +56,14 @@ class ClusterRuntime final : public ray::internal::Runtime {
 
   std::string ActorNamespace() const override { return parts_.link.actor_namespace(); }
   bool WasCurrentActorRestarted() const override { return actor_restarted_.load(std::memory_order_acquire); }
-  // This process hosts an actor that has started again: said before its constructor runs, which may
-  // start threads.
+  // This process hosts an actor that has restarted. Call it before the actor's constructor, which may start threads.
   void MarkActorRestarted() { actor_restarted_.store(true, std::memory_order_release); }
   [[noreturn]] void ExitActor() override;
 
  private:
   ray::internal::ActorHandleState HandleOf(const ActorId& id, ray::internal::Hold lend);
   void WaitForBorrowed(ClusterObject& object, Deadline deadline);
-  // That of the value that is being unpacked, which covers this object, array or actor from now on; null: none.
+  // The lend of the value that is being unpacked, which covers this object, array or actor from now on; null: no lend.
   ray::internal::Hold LendOf(const ObjectId& id);
 
   ClusterParts& parts_;
@@ -72,8 +71,7 @@ class ClusterRuntime final : public ray::internal::Runtime {
   std::atomic<bool> actor_restarted_{false};  // never taken back
 };
 
-// A driver's: connects to config.address, or starts private daemons when it is empty. Throws
-// RayException.
+// A driver's runtime: connects to config.address, or starts private daemons when that is empty. Throws RayException.
 std::unique_ptr<ray::internal::Runtime> MakeClusterRuntime(const ray::RayConfig& config);
 
 // Thrown by ExitActor through the user's method to worker_loop.

@@ -1,6 +1,6 @@
-// DrainLock: held by the one thread that takes replies off this process's channels. A thread that
-// finds it held need not wait: the holder works for all, and hears by Release that somebody came by
-// meanwhile. Owned by ReplyPump; any thread.
+// DrainLock: held by the one thread that takes replies off this process's channels. A thread that finds it held need
+// not wait: the holder takes the replies for all. At Release it sees that another thread came by. Owned by ReplyPump;
+// any thread.
 #pragma once
 
 #include <atomic>
@@ -15,13 +15,12 @@ class RAYLET_CAPABILITY("drain lock") DrainLock {
  public:
   bool TryAcquire() RAYLET_TRY_ACQUIRE(true) {
     if (!held_.load(std::memory_order_relaxed) && !held_.exchange(true, std::memory_order_seq_cst)) return Taken();
-    // Announced before the second look: either that look finds the lock free, or the holder's
-    // Release finds the word.
+    // Set before the second look. So either that look finds the lock free, or the holder's Release finds missed_ set.
     missed_.store(true, std::memory_order_seq_cst);
     return !held_.exchange(true, std::memory_order_seq_cst) && Taken();
   }
 
-  // Waits for it, parked on `bell`. Not by the thread that holds it.
+  // Waits for the lock, parked on `bell`. Not from the thread that holds it.
   void Acquire(Doorbell& bell) RAYLET_ACQUIRE() RAYLET_NO_THREAD_SAFETY_ANALYSIS {  // within the lambda
     wanted_.fetch_add(1, std::memory_order_seq_cst);
     SpinPark park;
@@ -29,8 +28,7 @@ class RAYLET_CAPABILITY("drain lock") DrainLock {
     wanted_.fetch_sub(1, std::memory_order_seq_cst);
   }
 
-  // Rings the bell where another thread came by since: it may have parked in the belief that the
-  // holder looks again.
+  // Rings the bell if another thread came by: it may have parked in the belief that the holder looks again.
   void Release(Doorbell& bell) RAYLET_RELEASE() {
     held_.store(false, std::memory_order_seq_cst);
     const bool missed = missed_.load(std::memory_order_seq_cst);
@@ -47,7 +45,7 @@ class RAYLET_CAPABILITY("drain lock") DrainLock {
 
   std::atomic<bool> held_{false};
   std::atomic<bool> missed_{false};  // TryAcquire failed since the lock was taken
-  std::atomic<uint32_t> wanted_{0};  // threads in Acquire: served by nothing but the lock itself
+  std::atomic<uint32_t> wanted_{0};  // threads in Acquire, which need the lock itself
 };
 
 }  // namespace raylet::client

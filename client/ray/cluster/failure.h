@@ -1,5 +1,5 @@
-// Failures: why an object has no value, as the wire says it, and as the ray:: surface throws it.
-// One file, so that both directions stay in step. Any thread.
+// Failures: why an object has no value, on the wire and as the exception that ray:: throws. One file has both, so that
+// they stay in step. Any thread.
 #pragma once
 
 #include <memory>

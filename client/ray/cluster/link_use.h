@@ -1,6 +1,6 @@
-// LinkUse: says that an object of this process refers to the parts of its runtime, while it lives. The first field of
-// whatever may outlive Shutdown in the program's hands, so that nothing of that object touches the parts afterwards.
-// Then ClusterParts knows when nobody does. Any thread.
+// LinkUse: counts one object that refers to the parts of its runtime, for as long as it lives. It is the first field,
+// destroyed last, of every object that may outlive Shutdown in the program's hands. So ClusterParts knows when no
+// object can touch the parts any more. Any thread.
 #pragma once
 
 #include <atomic>
@@ -10,7 +10,7 @@ namespace raylet::client {
 
 class LinkUses {
  public:
-  // Acquire: what the last user did with the parts is done.
+  // Acquire: the last user's work with the parts is visible.
   bool Any() const { return count_.load(std::memory_order_acquire) != 0; }
 
  private:

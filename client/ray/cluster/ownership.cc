@@ -72,11 +72,11 @@ void Ownership::SetBorrower(LendId id, ProcessId borrower) {
   const auto lend = lends_.find(id);
   if (lend == lends_.end()) return;
   lend->second.borrower = borrower;
-  // Once more to somebody who has gone for good: MarkSettled does not come again.
+  // The process has gone for good, and MarkSettled does not come again for it.
   if (IsDeadLocked(borrower) && !IsUnsettled(borrower)) ended = Take(lend);
 }
 
-// A process that had it before may have passed on what it covers.
+// A process that had the lend before may have passed the objects on.
 Holds Ownership::Take(Lends::iterator lend) {
   Lent& lent = lend->second;
   if (!lent.tried.empty()) {
@@ -152,7 +152,7 @@ Holds Ownership::MarkSettled(std::span<const ProcessId> processes) {
       unsettled_.erase(process);
     } else {
       const auto machine = dead_machines_.find(process);
-      if (machine == dead_machines_.end()) continue;  // it is there again
+      if (machine == dead_machines_.end()) continue;  // the machine is back
       machine->second.settled = true;
     }
     settled.insert(process);

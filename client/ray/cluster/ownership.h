@@ -1,13 +1,11 @@
-// Ownership: what this process shares with others, and with whom. The objects and arrays whose ids
-// have left through its hands, by id, since nobody else can name one. What it has lent: the holds
-// behind a message that refers to its objects, arrays or actors. What others claim of it after their
-// lender has ended. And the processes that have ended, to which nothing can be lent any more. Owned
-// by ClusterParts; any thread.
-// A lend ends when the receiver says so, or when the call it belonged to ends without being retained.
-// Where the receiver has ended it may have passed the objects on: then the lend ends once that end is
-// settled, when all others have claimed what they had through the dead.
-// No hold is dropped under the lock, since dropping one may come back here: what ends a lend hands its
-// holds out.
+// Ownership: the objects that this process shares with others. It finds objects and arrays by id, once their ids have
+// left the process, since only then can others name them. It keeps the lends: the holds behind each message that refers
+// to this process's objects, arrays or actors. It keeps the holds that others claim after their lender has ended. It
+// knows the processes that have ended, to which nothing can be lent any more. Owned by ClusterParts; any thread. A lend
+// ends when the borrower returns it, or when its call ends without retaining it. A borrower that has ended may have
+// passed the objects on. Then the lend ends once that end is settled: by then all others have claimed what they had
+// through the borrower. No hold is dropped under the lock, since dropping one may call back here. So functions that end
+// a lend return its holds.
 #pragma once
 
 #include <functional>
@@ -38,17 +36,17 @@ class Ownership {
   void Add(const std::shared_ptr<StoreArray>& array) RAYLET_EXCLUDES(mutex_);
   std::shared_ptr<ClusterObject> FindObject(const ObjectId& id) const RAYLET_EXCLUDES(mutex_);
   std::shared_ptr<StoreArray> FindArray(const ObjectId& id) const RAYLET_EXCLUDES(mutex_);
-  // Unless somebody has added it anew.
+  // Does nothing where the object was added anew.
   void ForgetObject(const ObjectId& id) RAYLET_EXCLUDES(mutex_);
   void ForgetArray(const ObjectId& id) RAYLET_EXCLUDES(mutex_);
 
-  // Before anything else: how an actor is found, by the bytes of its id.
+  // Call it before anything else. `find` finds an actor by its id.
   void WireActors(std::function<ray::internal::Hold(const ObjectId&)> find) { find_actor_ = std::move(find); }
 
-  // ---- claims, as the raylet says
+  // ---- claims that the raylet reports
   void HoldClaimed(const ObjectId& id) RAYLET_EXCLUDES(mutex_);
   [[nodiscard]] ray::internal::Hold LetGo(const ObjectId& id) RAYLET_EXCLUDES(mutex_);
-  // Of an object, array or actor of this process; null where it is not known any more.
+  // A hold on an object, array or actor of this process; null where it is not known any more.
   ray::internal::Hold HoldOf(const ObjectId& id) const RAYLET_EXCLUDES(mutex_);
 
   // ---- lends
@@ -56,16 +54,16 @@ class Ownership {
   LendId Lend(ProcessId borrower, Holds holds) RAYLET_EXCLUDES(mutex_);
   void SetBorrower(LendId id, ProcessId borrower) RAYLET_EXCLUDES(mutex_);
   [[nodiscard]] Holds EndLend(LendId id) RAYLET_EXCLUDES(mutex_);
-  // `by` returns it: nobody ends another's lend.
+  // `by` returns the lend. Only its borrower may do so.
   [[nodiscard]] Holds EndLend(LendId id, ProcessId by) RAYLET_EXCLUDES(mutex_);
-  // With a low half of 0: of all processes of that machine.
+  // A low half of 0 stands for all processes of that machine.
   [[nodiscard]] Holds EndLendsOf(ProcessId borrower) RAYLET_EXCLUDES(mutex_);
   [[nodiscard]] Holds EndAllLends() RAYLET_EXCLUDES(mutex_);  // this process goes
 
   // ---- the dead
-  // With a low half of 0 a whole machine is lost, and `why` says how.
+  // A low half of 0 stands for a whole machine, which is lost; `why` says how.
   void MarkEnded(std::span<const ProcessId> processes, const std::string& why) RAYLET_EXCLUDES(mutex_);
-  // Ends what was lent to them.
+  // Ends the lends to these processes.
   [[nodiscard]] Holds MarkSettled(std::span<const ProcessId> processes) RAYLET_EXCLUDES(mutex_);
   void MarkReachedAgain(ProcessId machine) RAYLET_EXCLUDES(mutex_);
   bool IsDead(ProcessId process) const RAYLET_EXCLUDES(mutex_);  // it, or its machine
@@ -76,8 +74,9 @@ class Ownership {
   struct Lent {
     ProcessId borrower = 0;
     Holds holds;
-    bool over = false;             // nobody returns it: it stays until all of `tried` are settled
-    std::vector<ProcessId> tried;  // ended, and not settled, while the borrower was not known: may have had it
+    bool over = false;  // no process will return it: it stays until all of `tried` are settled
+    // Processes that may have had the lend, ended and not settled, while the borrower was not known.
+    std::vector<ProcessId> tried;
   };
   using Lends = std::unordered_map<LendId, Lent>;
   bool IsDeadLocked(ProcessId process) const RAYLET_REQUIRES(mutex_);
@@ -97,7 +96,7 @@ class Ownership {
     bool settled = false;
   };
   std::unordered_map<ProcessId, DeadMachine> dead_machines_ RAYLET_GUARDED_BY(mutex_);
-  // Last: what these hold may ask about the dead as it goes.
+  // Last: destroying these holds may ask about the dead.
   std::unordered_map<ObjectId, ray::internal::Hold> claimed_ RAYLET_GUARDED_BY(mutex_);
   Lends lends_ RAYLET_GUARDED_BY(mutex_);
   LendId last_lend_ RAYLET_GUARDED_BY(mutex_) = 0;

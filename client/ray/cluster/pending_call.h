@@ -1,5 +1,5 @@
-// PendingCall: a call or a task of this process whose end is still to come. Owned by whoever hears
-// of that end: its CallChannel, or PendingTasks.
+// PendingCall: a call or a task of this process whose end is still to come. Owned by the part that hears of that end:
+// its CallChannel, or PendingTasks.
 #pragma once
 
 #include "client/ray/cluster/cluster_object.h"
@@ -8,7 +8,7 @@ namespace raylet::client {
 
 struct PendingCall {
   ClusterObjectPtr result;  // null: of an actor's creation
-  LendId lend = 0;          // of what the arguments refer to
+  LendId lend = 0;          // covers the objects in the arguments
 };
 
 }  // namespace raylet::client

@@ -73,7 +73,7 @@ void Progress::WriteUnwritten() {
     const ClusterObjectPtr object = full ? nullptr : each.lock();
     full = full || (object != nullptr && !object->WriteIfThereIsRoom());
     if (full) return false;
-    Remove();  // it is there, or nobody can ask for it any more
+    Remove();  // the object is in the store, or nobody can ask for it any more
     return true;
   });
   objects.erase(written, objects.end());

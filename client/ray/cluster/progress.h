@@ -1,6 +1,6 @@
-// Progress: a thread that waits where no user's thread does. It takes replies though nobody is in
-// Get, and it writes into the store what found no room there. Owned by ClusterParts; any thread.
-// The first Add starts the thread, which sleeps while the count is zero.
+// Progress: a thread that waits where no user's thread does. It takes replies while no thread is in Get, and writes
+// values into the store that found no room there before. Owned by ClusterParts; any thread. The first Add starts the
+// thread, which sleeps while the count is zero.
 #pragma once
 
 #include <atomic>
@@ -24,8 +24,8 @@ class Progress {
   // The thread runs while Add was called more often than Remove.
   void Add() RAYLET_EXCLUDES(mutex_);
   void Remove();
-  // Others wait for the object and the store is full: tried again from time to time while it lives.
-  // Takes over one Add of the caller's, and calls Remove for it in the end.
+  // Other processes wait for the object, and the store is full. Tries again to write it, while the object lives. Takes
+  // over one Add of the caller, and calls Remove for it in the end.
   void WriteLater(std::weak_ptr<ClusterObject> object) RAYLET_EXCLUDES(mutex_);
 
  private:

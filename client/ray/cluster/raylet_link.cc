@@ -127,13 +127,13 @@ void RayletLink::Start(MessageHandler on_message, std::function<void()> on_gone)
 }
 
 bool RayletLink::Stop() {
-  if (InChild()) return false;  // it has neither the io thread nor whoever held the locks
+  if (InChild()) return false;  // a child has neither the io thread nor the threads that held the locks
   if (stopped_.exchange(true, std::memory_order_acq_rel)) return false;
   if (doorbell_) Ring(doorbell());
   ::shutdown(connection_.fd(), SHUT_RDWR);  // the io thread reads the end
   if (io_thread_.joinable()) io_thread_.join();
-  // Now and not with this object, which stays as long as the program: handles may outlive Shutdown. A
-  // thread that still sends holds the lock no longer than its send fails, for the socket is shut down.
+  // Closes the socket now, because handles may keep this object until the program ends. A thread that still sends fails
+  // soon and releases the lock, since the socket is shut down.
   const MutexLock lock(send_mutex_);
   closed_in_children_ = ClosedInChildren();
   connection_ = FrameConnection();
@@ -236,7 +236,7 @@ void RayletLink::Request(wire::RayletMessage type, std::span<const std::byte> bo
   if (sent) return;
   {
     const MutexLock lock(mutex_);
-    if (waiting_.erase(request) == 0) return;  // the io thread has told it already
+    if (waiting_.erase(request) == 0) return;  // the io thread has called the handler already
   }
   handler(Fail(sent.error()), none);
 }

@@ -1,9 +1,7 @@
-// RayletLink: this process's registration with its raylet: the socket, the io thread that reads it,
-// and the doorbell on which this process's threads park. It also says whether all of it can still
-// be used: once not Usable, never Usable again. Owned by ClusterParts, which keeps it while there
-// are uses(): handles refer to it.
-// Any thread. Messages and replies are handled on the io thread, which rings the doorbell behind
-// them.
+// RayletLink: this process's registration with its raylet: the socket, the io thread that reads it, and the doorbell on
+// which this process's threads park. It also says whether the runtime can still be used: once not Usable, never Usable
+// again. Owned by ClusterParts, which keeps it while there are uses(): handles refer to it. Any thread. Messages and
+// replies are handled on the io thread, which rings the doorbell behind them.
 #pragma once
 
 #include <atomic>
@@ -35,7 +33,7 @@ class RayletLink {
     uint64_t startup_token = 0;   // a worker's, from the raylet that started it
     std::string actor_namespace;  // empty: that of the job
   };
-  // The frame, and the descriptors that came with it: take what belongs to it.
+  // Hears a frame, and takes the descriptors that belong to it.
   using MessageHandler = std::function<void(const Frame& frame, std::vector<UniqueFd>& fds)>;
   using ReplyHandler = std::function<void(Result<Frame> reply, std::vector<UniqueFd>& fds)>;
 
@@ -45,8 +43,8 @@ class RayletLink {
 
   // Starts the io thread, on which both handlers run.
   void Start(MessageHandler on_message, std::function<void()> on_gone);
-  // Ends every wait and the io thread, and lets the raylet hear that this process has gone. False:
-  // it was called before, or this is a forked child. Not from the io thread.
+  // Ends every wait and the io thread, and closes the socket, so that the raylet hears of it. False: Stop was called
+  // before, or this is a forked child. Not from the io thread.
   bool Stop();
 
   // ---- who this process is
@@ -63,7 +61,7 @@ class RayletLink {
   // False in a forked child and after Stop: handles that go then do nothing.
   bool Usable() const { return !stopped_.load(std::memory_order_acquire) && !InChild(); }
   void CheckUsable() const;  // also that the raylet is there; throws with the remedy
-  // Neither stopped nor gone: replies may still come.
+  // Neither stopped nor without its raylet: replies may still come.
   bool Alive() const { return !stopped_.load(std::memory_order_acquire) && !Gone(); }
   bool Gone() const { return gone_.load(std::memory_order_acquire); }
   Error WhyGone() const RAYLET_EXCLUDES(mutex_);  // kDisconnected, or why the raylet ended this connection
@@ -78,7 +76,7 @@ class RayletLink {
   // Waits for the reply. Not from the io thread.
   Result<Frame> Call(wire::RayletMessage type, std::span<const std::byte> body, Deadline deadline);
   Doorbell& doorbell() { return *doorbell_.As<Doorbell>(); }
-  LinkUses& uses() const { return uses_; }  // of this link, and of all that ClusterParts has beside it
+  LinkUses& uses() const { return uses_; }  // uses of this link and of the other parts in ClusterParts
 
  private:
   explicit RayletLink(Options options) : options_(std::move(options)) {}

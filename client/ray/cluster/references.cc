@@ -19,7 +19,7 @@ std::vector<ObjectId> ReferencesInValue(std::string_view bytes, ReferenceKind ki
     std::vector<ObjectId> found;
   } visitor;
   visitor.all = kind == ReferenceKind::kAll;
-  // What cannot be read is said where it is unpacked.
+  // The unpacking reports a value that cannot be read.
   if (!bytes.empty() && bytes[0] == ray::internal::kFormatMsgpack)
     (void)msgpack::parse(bytes.data() + 1, bytes.size() - 1, visitor);
   return std::move(visitor.found);

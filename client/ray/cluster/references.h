@@ -1,4 +1,4 @@
-// What a serialized value refers to, wherever in it.
+// References: finds the ids in a serialized value, however deep they lie.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@ namespace raylet::client {
 enum class ReferenceKind { kArrays, kAll };  // kAll: arrays, objects, and actors by their ids
 std::vector<ObjectId> ReferencesInValue(std::string_view bytes, ReferenceKind kind = ReferenceKind::kAll);
 
-// What the store keeps beside it. `refers`: it may refer to something; otherwise nobody looks.
+// The metadata that the store keeps beside the value. `refers`: the value may have references; false spares the search.
 std::string MetadataOf(std::string_view bytes, bool refers);
 
 }  // namespace raylet::client

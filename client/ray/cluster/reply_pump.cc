@@ -9,8 +9,8 @@
 namespace raylet::client {
 namespace {
 
-// While parked, waits look up this often though nobody rang. A safeguard only: replies, the
-// raylet's words, its end and Stop all ring.
+// A parked wait looks again after this long without a ring. A safeguard only: replies, messages of the raylet, its end
+// and Stop all ring.
 constexpr Duration kParkSlice = std::chrono::seconds(1);
 
 thread_local int waits_of_this_thread = 0;
@@ -36,8 +36,7 @@ bool ReplyPump::Park(SpinPark& park, Deadline deadline, const std::function<bool
     return ready();
   };
   const auto alive = [this] { return link_.Alive(); };
-  // seq_cst: whoever makes something ready and then reads waiters_ sees us, or we see what it made
-  // ready.
+  // seq_cst: a thread that makes an object ready and then reads waiters_ sees us, or we see the ready object.
   waiters_.fetch_add(1, std::memory_order_seq_cst);
   ++waits_of_this_thread;
   const bool done = park.WaitUntil(link_.doorbell(), deadline, step, alive, before_park, kParkSlice);
@@ -102,7 +101,7 @@ void ReplyPump::Remove(const std::shared_ptr<CallChannel>& channel) {
 
 void ReplyPump::Close(const std::shared_ptr<CallChannel>& channel, const FailurePtr& failure) {
   drain_lock_.Acquire(link_.doorbell());
-  static_cast<void>(channel->Drain());  // what it answered before it died counts
+  static_cast<void>(channel->Drain());  // replies from before the actor's death count
   channel->FailPending(failure);
   drain_lock_.Release(link_.doorbell());
   Remove(channel);

@@ -1,7 +1,7 @@
-// ReplyPump: this process's call channels, and the threads that wait for what comes out of them.
-// There is no thread for replies: whoever waits takes them off all channels that have calls under
-// way, for itself and for everybody else. Owned by ClusterParts; any thread. A channel is in the
-// list from Add until Remove or Close, and one thread at a time takes its replies.
+// ReplyPump: this process's call channels, and the threads that wait for replies. No thread exists for replies alone. A
+// thread that waits takes the replies off all channels with calls under way, for itself and for the others. Owned by
+// ClusterParts; any thread. A channel is in the list from Add until Remove or Close, and one thread at a time takes its
+// replies.
 #pragma once
 
 #include <atomic>
@@ -21,13 +21,13 @@ namespace raylet::client {
 class ReplyPump {
  public:
   ReplyPump(RayletLink& link, BlockedThreads& blocked) : link_(link), blocked_(blocked) {}
-  // Ends the list: every call without a reply fails so. After RayletLink::Stop.
+  // Empties the list. Every call without a reply fails with `failure`. Call it after RayletLink::Stop.
   void Stop(const FailurePtr& failure) RAYLET_EXCLUDES(drain_lock_, mutex_);
 
   // ---- channels
   void Add(std::shared_ptr<CallChannel> channel) RAYLET_EXCLUDES(mutex_);
   void Remove(const std::shared_ptr<CallChannel>& channel) RAYLET_EXCLUDES(mutex_);
-  // After a call came under way on it: its replies are taken from here on.
+  // A call is under way on the channel: takes the channel's replies from now on.
   void Watch(const std::shared_ptr<CallChannel>& channel) {
     if (channel->watch().Begin()) WatchAnew(channel);
   }
@@ -36,16 +36,15 @@ class ReplyPump {
       RAYLET_EXCLUDES(drain_lock_, mutex_);
 
   // ---- waiting
-  // Takes what has arrived on all channels, unless another thread does so right now.
+  // Takes the replies that have arrived on all channels, unless another thread does so right now.
   void Drain() RAYLET_EXCLUDES(drain_lock_, mutex_);
-  // True once ready() is, false at the deadline. Drains meanwhile. Throws when the raylet is gone
-  // or this process stops. A worker's thread counts as blocked from its first park.
+  // True once ready() is true, false at the deadline. Takes replies meanwhile. Throws when the raylet is gone or this
+  // process stops. A worker's thread counts as blocked from its first park.
   bool WaitUntil(Deadline deadline, const std::function<bool()>& ready);
-  // As above, for a thread that is no user's: throws nothing, blocks nobody, and ends when the link
-  // does.
+  // As above, for a thread of the library: throws nothing, does not count as blocked, and ends when the link does.
   bool Park(SpinPark& park, Deadline deadline, const std::function<bool()>& ready,
             const std::function<void()>& before_park = {});
-  // After an object became ready; a system call only if another thread sleeps.
+  // Call it after an object became ready. Makes a system call only if another thread sleeps.
   void WakeWaiters();
 
  private:

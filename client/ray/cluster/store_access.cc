@@ -25,8 +25,8 @@ std::shared_ptr<StoreClient> StoreAccess::Client() const {
   return client_;
 }
 
-// `create` asks the store with these options. Where there is no room it is asked again, with
-// patience. Replies are taken meanwhile: what their calls held may be what fills the store.
+// `create` asks the store with these options. If there is no room, the call is repeated and waits for some. Replies are
+// taken meanwhile, since their calls may hold the objects that fill the store.
 template <class Create>
 auto StoreAccess::CreateWithPatience(CreateOptions& options, int64_t room_patience_ms, Create create) {
   options.timeout_ms = 0;
@@ -78,7 +78,7 @@ Result<ObjectView> StoreAccess::Fetch(const ObjectId& id, Deadline deadline, boo
     const BlockedThreads::Scope blocked(blocked_);
     WantedObjects::Scope wants(wanted_, {id}, /*in_wait=*/false);
     const auto alive = [&] {
-      wants.AskAgain([](const ObjectId&) { return true; });  // the store has just been looked at
+      wants.AskAgain([](const ObjectId&) { return true; });  // this thread has just looked into the store
       return link_.Usable() && !link_.Gone() && !IsLost(id);
     };
     view = client->Get(id, deadline, alive);
@@ -93,8 +93,8 @@ Result<ObjectView> StoreAccess::Fetch(const ObjectId& id, Deadline deadline, boo
   return Fail(ErrorCode::kNotFound, StrCat("object ", id.hex(), " is lost: ", ownership_.WhyDead(owner)));
 }
 
-// Whether an object that is not in this machine's store will never be. Of an owner that has ended nobody
-// makes anything any more; what it had made lies here, or on another machine, whose raylet knows.
+// Whether an object that is not in this machine's store will never come. Nobody makes objects of an ended owner any
+// more. Those that it had made lie here, or on another machine, whose raylet knows them.
 bool StoreAccess::IsLost(const ObjectId& id) const {
   const ProcessId owner = OwnerOf(id);
   if (!link_.clustered()) return ownership_.IsDead(owner);

@@ -1,5 +1,5 @@
-// StoreAccess: this machine's store, as the ray:: layer writes, reads and deletes objects there.
-// Owned by ClusterParts; any thread. After Close every method answers that Ray was shut down.
+// StoreAccess: this machine's store, as the ray:: layer writes, reads and deletes objects there. Owned by ClusterParts;
+// any thread. After Close every method fails, because Ray was shut down.
 #pragma once
 
 #include <functional>
@@ -16,7 +16,7 @@
 
 namespace raylet::client {
 
-constexpr int64_t kRoomPatienceMs = 2000;  // how long a create waits for others to release before it says StoreFull
+constexpr int64_t kRoomPatienceMs = 2000;  // how long a create waits for room before it fails with StoreFull
 
 class StoreAccess {
  public:
@@ -29,25 +29,23 @@ class StoreAccess {
         progress_(progress),
         wanted_(wanted),
         client_(std::move(client)) {}
-  // The store hears that this process has gone once no view, writer or call of its is left. Views
-  // stay readable.
+  // The store hears that this process has gone once its last view, writer and call have ended. Views stay readable.
   void Close() RAYLET_EXCLUDES(mutex_);
 
   uint32_t client_number() const { return client_number_; }
   bool Disconnected() const;  // the store has gone
 
-  // `metadata` as fbs/stored_value.h says. `owner_client` 0: this process owns it.
+  // fbs/stored_value.h describes `metadata`. `owner_client` 0: this process owns the object.
   Result<void> Write(const ObjectId& id, std::string_view bytes, std::string_view metadata, uint32_t owner_client = 0,
                      int64_t room_patience_ms = kRoomPatienceMs);
   Result<ObjectWriter> CreateArray(const ObjectId& id, size_t bytes, std::string_view metadata);
-  // A view of a stored object, at once where it is there. Otherwise, where it may still come (its
-  // owner makes it, or another machine has it), waits for it. kTimedOut; kNotFound, with the
-  // reason, where it will not come. Not from the io thread.
+  // A view of a stored object. Waits for an object that may still come: its owner makes it, or another machine has it.
+  // kTimedOut. kNotFound, with the reason, where it will not come. Not from the io thread.
   Result<ObjectView> Fetch(const ObjectId& id, Deadline deadline, bool may_come);
   Result<bool> Contains(const ObjectId& id) const;
-  bool IsLost(const ObjectId& id) const;  // not here, and will not come; for one that is wanted
+  bool IsLost(const ObjectId& id) const;  // not here, and will not come; call it for wanted objects
   void Delete(const ObjectId& id);        // on every machine
-  // In this machine's store alone. kOk, kNotFound, or kWrongState where the object is unsealed.
+  // Deletes it in this machine's store only. kOk, kNotFound, or kWrongState where the object is unsealed.
   Result<ErrorCode> DeleteHere(const ObjectId& id);
 
  private:

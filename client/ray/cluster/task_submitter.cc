@@ -27,7 +27,7 @@ void FillResources(wire::TaskSpecT& spec, const ray::internal::CallOptions& opti
   for (const auto& [name, amount] : resources) {
     auto resource = std::make_unique<wire::ResourceT>();
     resource->name = name;
-    // A sliver above zero is not nothing.
+    // A tiny amount must not round to zero.
     resource->units = std::max<int64_t>(amount > 0 ? 1 : 0, std::llround(amount * kUnitsPerWhole));
     if (resource->units > 0) spec.resources.push_back(std::move(resource));
   }
@@ -72,7 +72,7 @@ TaskSubmitter::SubmissionPtr TaskSubmitter::NewSubmission(const std::string& fun
   return submission;
 }
 
-// What the arguments are worth now; a failure where one has none.
+// The values of the arguments; a failure where one of them has no value.
 FailurePtr TaskSubmitter::FillArguments(Submission& submission) {
   std::vector<ValueView> views;
   if (FailurePtr failure = submission.arguments.Resolve(views); failure != nullptr) return failure;
@@ -135,7 +135,7 @@ ClusterObjectPtr TaskSubmitter::SubmitTask(const std::string& function, CallArgu
 
 ActorLinkPtr TaskSubmitter::CreateActor(const std::string& factory, CallArguments arguments,
                                         const ray::internal::CallOptions& options) {
-  // Here and not only in the raylet: it travels twice, and the message would be too long first.
+  // The raylet checks too, but the name travels twice, and the message would be too long first.
   if (const auto sound = CheckName("an actor's name", options.name); !sound) Throw(sound.error());
   const SubmissionPtr submission = NewSubmission(factory, std::move(arguments), options);
   FillResources(submission->spec, options, 0);

@@ -27,9 +27,9 @@ class TaskSubmitter {
   ClusterObjectPtr SubmitTask(const std::string& function, CallArguments arguments,
                               const ray::internal::CallOptions& options);
 
-  // The actor's creation; calls on the link wait until it is on its way. Throws when the raylet
-  // refuses it (its name is taken) unless it had to wait for arguments, in which case calls hear of
-  // it.
+  // Creates an actor. Calls on the link wait until the creation is on its way. Throws when the raylet refuses the
+  // creation, for example because the name is taken. If the creation waits for arguments, the calls hear of the refusal
+  // instead.
   ActorLinkPtr CreateActor(const std::string& factory, CallArguments arguments,
                            const ray::internal::CallOptions& options);
 

@@ -6,7 +6,7 @@
 namespace raylet::client {
 
 // One line, "raylet: SENTENCE", in one write, so that it does not mix with the program's own lines. Control characters
-// become question marks: names of resources and tasks may be any bytes.
+// become question marks: names of resources and tasks may have any bytes.
 void TellTerminal(std::string_view sentence);
 
 }  // namespace raylet::client

@@ -79,7 +79,7 @@ void WantedObjects::Tell(std::span<const ObjectId> ids, bool in_wait, bool no_lo
     notice.wait = in_wait;
     notice.no_longer = no_longer;
     notice.objects = std::move(piece);
-    static_cast<void>(link_.Send(wire::RayletMessage::WantObjects, notice));  // whoever waits sees that it is gone
+    static_cast<void>(link_.Send(wire::RayletMessage::WantObjects, notice));  // waits end with the raylet
   });
 }
 

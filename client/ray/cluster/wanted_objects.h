@@ -1,8 +1,8 @@
-// WantedObjects: what threads of this process want brought to this machine, and what the raylet
-// said is lost. Only a cluster brings objects. In any case the raylet tells a ray::Wait of what is
-// there. Owned by ClusterParts; any thread. The raylet brings an object as long as somebody here
-// wants it, and forgets the wish once the object is sealed. A copy may be evicted before its waiter
-// has seen it, so whoever waits asks again from time to time.
+// WantedObjects: the objects that threads of this process want on this machine, and those that the raylet reported
+// lost. Only a cluster brings objects. With or without one, the raylet tells a ray::Wait which objects are here. Owned
+// by ClusterParts; any thread. The raylet brings an object as long as a thread here wants it, and forgets the wish once
+// the object is sealed. A copy may be evicted before its waiter has seen it, so a waiting thread asks again from time
+// to time.
 #pragma once
 
 #include <atomic>
@@ -22,26 +22,26 @@ class WantedObjects {
  public:
   explicit WantedObjects(RayletLink& link) : link_(link) {}
 
-  // `in_wait`: of a ray::Wait, which is content with the news that they are there.
+  // `in_wait`: for a ray::Wait, which only needs to hear that the objects are here.
   void Want(std::span<const ObjectId> ids, bool in_wait) RAYLET_EXCLUDES(tell_mutex_, mutex_);
   // Once for each Want, with the same `in_wait`.
   void WantNoLonger(std::span<const ObjectId> ids, bool in_wait) RAYLET_EXCLUDES(tell_mutex_, mutex_);
   FailurePtr WhyLost(const ObjectId& id) const RAYLET_EXCLUDES(mutex_);  // null: it may still come
   void MarkLost(const ObjectId& id, FailurePtr why) RAYLET_EXCLUDES(mutex_);
 
-  // Counts what may make a wanted object ready or lost. Whoever waits looks again when it changes.
+  // Counts events that may make a wanted object ready or lost. A waiting thread looks again when the count changes.
   void MarkNews() { news_.fetch_add(1, std::memory_order_release); }
   uint64_t news() const { return news_.load(std::memory_order_acquire); }
 
-  // Wants them while it lives.
+  // Wants the objects while it lives.
   class Scope {
    public:
     Scope(WantedObjects& wanted, std::vector<ObjectId> ids, bool in_wait);
     ~Scope() { wanted_.WantNoLonger(ids_, in_wait_); }
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;
-    // To be called often by whoever waits: tells the raylet once more, at growing intervals, of those
-    // that are still `missing`.
+    // A waiting thread calls it often. Tells the raylet again, at growing intervals, about the objects that are still
+    // `missing`.
     void AskAgain(const std::function<bool(const ObjectId&)>& missing);
 
    private:

@@ -1,8 +1,7 @@
-// WatchedChannels: the channels on which a process looks for replies, so that one with a thousand
-// actors does not look at a thousand rings for each call. Owned by ReplyPump; any thread watches,
-// and one thread at a time visits.
-// Always holds: a channel with a call under way is watched. One without is watched as long as few
-// are, so that calls one after the other cost no change of the list.
+// WatchedChannels: the channels on which a process looks for replies. It spares a process with a thousand actors the
+// look at a thousand rings for each call. Owned by ReplyPump; any thread watches, and one thread at a time visits.
+// Always holds: a channel with a call under way is watched. A channel without a call is watched as long as few channels
+// are. So calls one after the other do not change the list.
 #pragma once
 
 #include <algorithm>
@@ -23,8 +22,8 @@ class Watch {
  public:
   // After a call came under way. True: the caller has to hand the channel to WatchedChannels::Add.
   bool Begin() { return !watched_.load(std::memory_order_seq_cst) && !watched_.exchange(true); }
-  // `busy` says whether calls are under way. True: the visitor has to let go of the channel.
-  // seq_cst: whoever begins a call and then finds the channel watched is seen by the second look.
+  // `busy` says whether calls are under way. True: the visitor has to let go of the channel. seq_cst: a thread that
+  // begins a call and then finds the channel watched is seen by the second look.
   template <class Busy>
   bool End(Busy busy) {
     if (busy()) return false;
@@ -47,7 +46,7 @@ class WatchedChannels {
     joining_.push_back(std::move(channel));
     changes_.fetch_add(1, std::memory_order_release);
   }
-  // Not visited any more, from the next visit on.
+  // The next visit no longer visits the channel.
   void Remove(const Ptr& channel) RAYLET_EXCLUDES(mutex_) {
     const MutexLock lock(mutex_);
     leaving_.push_back(channel);

@@ -197,7 +197,7 @@ void LocalActor::RunOne() {
     failure = FailureOfCurrentException(call.method->name);
   }
   if (failure != nullptr) store_->Fail(call.result, failure);
-  call = {};  // what its arguments hold goes without the lock
+  call = {};  // destroys its arguments without the lock
   mutex_.Lock();
   --running_;
   if (exits) {

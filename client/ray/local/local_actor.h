@@ -1,7 +1,6 @@
-// LocalActor: one actor of local_mode: its queue of calls, its object, and the threads that run
-// them, one unless it allows more at a time. Owned by the runtime; handles keep it too. Any thread.
-// Calls run in the order of Call(). A call under way is never interrupted: a kill takes effect
-// behind it.
+// LocalActor: one actor of local_mode: its object, its queue of calls, and the threads that run them. There is one
+// thread, unless the actor allows more calls at a time. Owned by the runtime; handles keep it too. Any thread. Calls
+// run in the order of Call(). A call under way is never interrupted: a kill takes effect after it.
 #pragma once
 
 #include <deque>
@@ -25,7 +24,7 @@ struct LocalArgument {
   LocalObjectPtr reference;
 };
 std::vector<LocalArgument> TakeArguments(std::vector<ray::internal::Argument> arguments);
-// The views once every reference is ready; the failure of the first that has none.
+// The views once every reference is ready, or the failure of the first reference without a value.
 struct LocalViews {
   std::vector<ray::internal::PackedView> views;
   FailurePtr failure;

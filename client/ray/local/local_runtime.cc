@@ -30,7 +30,7 @@ using ray::internal::PackScope;
 using ray::internal::RayException;
 using ray::internal::RegisteredFunction;
 
-// What handles share: with the last one the actor ends.
+// The state that the handles of an actor share. The actor ends with the last handle.
 class LocalActorHandle : public ray::internal::ActorState {
  public:
   explicit LocalActorHandle(std::shared_ptr<LocalActor> actor) : actor_(std::move(actor)) {}

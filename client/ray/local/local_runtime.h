@@ -1,6 +1,5 @@
-// The runtime of local_mode: tasks and actors on threads of this process, without any daemon. The
-// same values go through the same bytes as on a cluster, so what works here fails there only for
-// reasons that processes bring.
+// The runtime of local_mode: tasks and actors on threads of this process, without any daemon. Values become the same
+// bytes as on a cluster. So a program that works here fails there only for reasons that lie in processes.
 #pragma once
 
 #include <memory>

@@ -23,7 +23,7 @@
 
 namespace raylet::client {
 
-// Why an object has no value: thrown anew for each who asks.
+// Why an object has no value. Each Get throws it anew.
 struct LocalFailure {
   enum class Kind { kTaskThrew, kActorDied, kLost };
   Kind kind = Kind::kTaskThrew;
@@ -61,7 +61,7 @@ class LocalObject : public ray::internal::ObjectState {
 };
 using LocalObjectPtr = std::shared_ptr<LocalObject>;
 
-// What Find and Outcome tell: at most one of the two is set.
+// The outcome of an object: at most one of the two is set.
 struct LocalOutcome {
   ValuePtr value;
   FailurePtr failure;
@@ -71,7 +71,7 @@ struct LocalOutcome {
 class LocalStore : public std::enable_shared_from_this<LocalStore> {
  public:
   LocalObjectPtr NewObject();
-  LocalObjectPtr Find(std::string_view id);  // a lost object where there is none
+  LocalObjectPtr Find(std::string_view id);  // a lost object where no object has this id
   void Fulfil(const LocalObjectPtr& object, ray::internal::Packed value);
   void Fail(const LocalObjectPtr& object, FailurePtr failure);
   LocalOutcome Outcome(const LocalObject& object);
@@ -87,7 +87,7 @@ class LocalStore : public std::enable_shared_from_this<LocalStore> {
 
   // Handles that go in a forked child leave the store alone: a thread of the parent may have held its lock.
   bool InChild() const { return generation_ != ForkGeneration(); }
-  void Stop();  // whoever waits, or waits later, gets a RayException
+  void Stop();  // a thread that waits, now or later, gets a RayException
 
  private:
   friend class LocalObject;
@@ -96,7 +96,7 @@ class LocalStore : public std::enable_shared_from_this<LocalStore> {
   void ForgetObject(const ObjectId& id);
   void ForgetArray(const ObjectId& id);
 
-  const uint64_t generation_ = (CountForks(), ForkGeneration());  // of the process whose store it is
+  const uint64_t generation_ = (CountForks(), ForkGeneration());  // of the process that made this store
   std::atomic<uint64_t> next_number_{1};
   Mutex mutex_;
   ConditionVariable changed_;

@@ -40,7 +40,7 @@ void LocalThreads::Loop() {
     jobs_.pop_front();
     lock.Unlock();
     job();
-    job = nullptr;  // what it holds goes without the lock
+    job = nullptr;  // destroys its captures without the lock
     lock.Lock();
   }
 }

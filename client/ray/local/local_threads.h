@@ -1,6 +1,5 @@
-// LocalThreads: runs the tasks of local_mode in their order, on as many threads as there are cores.
-// A task that waits for another one gives its place away, so that nested tasks never run dry. Any
-// thread.
+// LocalThreads: runs the tasks of local_mode in their order, on as many threads as there are cores. A task that waits
+// for another one gives its place away, so that nested tasks always find a thread. Any thread.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +20,7 @@ class LocalThreads {
   LocalThreads& operator=(const LocalThreads&) = delete;
 
   void Run(std::function<void()> job);
-  void Stop();  // jobs that did not begin never do; waits for those that did
+  void Stop();  // drops jobs that have not begun; waits for the others
 
   // While it lives, the calling thread counts as waiting, if it is one of ours.
   class Blocked {

@@ -137,8 +137,8 @@ void ActorHost::Wait(HostedChannel& channel, HostedChannel::Record record) {
   channel.waiting.push_back(std::move(record));
 }
 
-// It is told why, behind the replies that it still gets; the channel goes when the raylet says that
-// the caller has.
+// Tells the caller why, behind the replies that it still gets. The channel goes when the raylet reports that the caller
+// has gone.
 void ActorHost::Refuse(HostedChannel& channel, const Error& nonsense) {
   RAYLET_LOG(kError, "process ", channel.caller, " wrote nonsense into its channel: ", nonsense.message);
   channel.refused = true;

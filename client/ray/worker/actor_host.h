@@ -1,8 +1,7 @@
-// ActorHost: the actor's end of its call channels: takes calls in order, runs them, writes replies.
-// Owned by the worker loop; its thread only. Never blocks on a caller that does not read: replies
-// wait in a queue of the channel's.
-// Always holds: while many bytes of replies wait, the host reads no more calls of the callers they
-// are for. It serves the others, and goes on once those callers read.
+// ActorHost: the actor's end of its call channels: takes calls in order, runs them, writes replies. Owned by the worker
+// loop; its thread only. Never blocks on a caller that does not read: replies wait in the channel's queue.
+// Always holds: while many bytes of replies wait, the host reads no more calls of the callers they are for. It serves
+// the others, and goes on once those callers read.
 #pragma once
 
 #include <deque>
@@ -47,8 +46,7 @@ class ActorHost {
   bool has_instance() const { return instance_.object != nullptr; }
   void Open(std::unique_ptr<HostedChannel> channel) { channels_.push_back(std::move(channel)); }
   void Close(uint64_t number);
-  // A relayed channel that was closed and into which nothing more is written, once for each; 0:
-  // none.
+  // A relayed channel that was closed and into which this host writes nothing more. Returns each once; 0: none.
   uint64_t TakeReleased();
 
   // Whether ServeSome would do anything: cheap, asked while spinning.

@@ -44,9 +44,9 @@ std::string_view Text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// What fails because this machine's store has ended says nothing about the work: whoever waits for
-// it hears of the end of this machine instead, and what may be retried runs elsewhere. The raylet
-// ends with its store, and this process with its raylet.
+// A failure because this machine's store has ended says nothing about the work. The waiting process hears of this
+// machine's end instead, and a task that may be retried runs elsewhere. The raylet ends with its store, and this
+// process with its raylet.
 [[noreturn]] void EndWithTheRaylet(RayletLink& link, const Failure& failure) {
   constexpr std::chrono::seconds kPatience{10};
   RAYLET_LOG(kError, "this worker ends with the store of its machine: ", failure.message);
@@ -71,7 +71,7 @@ const CallExecutor::Function* CallExecutor::Find(std::string_view name) {
 }
 
 FailurePtr CallExecutor::FetchStored(const ObjectId& id, ray::internal::PackedView& view) {
-  // It may be the caller's own, or borrowed by the caller and still to come.
+  // The object may be the caller's own, or borrowed by the caller and not here yet.
   auto found = store_.Fetch(id, Deadline::Never(), /*may_come=*/true);
   if (!found) {
     if (found.error().code == ErrorCode::kNotFound)
@@ -144,7 +144,7 @@ CallOutcome CallExecutor::Execute(const CallRequest& request, Run run) {
   if (lend != nullptr) {
     outcome.arguments_retained = lend.use_count() > 1;
     if (outcome.arguments_retained)
-      lend->Arm();  // ours is dropped after the reply, so that the release comes behind it
+      lend->Arm();  // our reference goes after the reply, so that the release comes behind the reply
     outcome.arguments = std::move(lend);
   }
   return outcome;

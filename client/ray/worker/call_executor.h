@@ -1,6 +1,6 @@
-// CallExecutor: runs one registered function for somebody else: arguments out of their views, the
-// user's code, the result into bytes or the store. The one place that catches user exceptions.
-// Owned by the worker loop; its thread only.
+// CallExecutor: runs a registered function for another process. It unpacks the arguments, runs the user's code, and
+// packs the result into bytes or the store. The one place that catches user exceptions. Owned by the worker loop; its
+// thread only.
 #pragma once
 
 #include <memory>
@@ -34,13 +34,13 @@ struct CallOutcome {
   std::string bytes;                 // kInline: the value; kFailed: an encoded Failure
   FailurePtr failure;                // kFailed
   LendId lend = 0;                   // of what the result refers to
-  std::vector<ObjectId> references;  // with a lend: what it refers to
+  std::vector<ObjectId> references;  // with a lend: the objects in the result
   bool arguments_retained = false;
   std::shared_ptr<BorrowedLend> arguments;  // drop it after the outcome is on its way
   bool exit_actor = false;                  // user code called ExitActor: there is no outcome
 };
 
-// What an actor's host hands calls to.
+// CallRunner: runs the calls of an ActorHost.
 class CallRunner {
  public:
   virtual ~CallRunner() = default;

@@ -1,5 +1,5 @@
-// StoreResult: seals the result of a call. Another worker may have died after it sealed a result of
-// the same call, or while it wrote one: this one replaces it. The worker loop's thread.
+// StoreResult: seals the result of a call. Another worker may have sealed a result of the same call, or have begun one,
+// before it died. The new result replaces that one. The worker loop's thread.
 #pragma once
 
 #include "base/result.h"

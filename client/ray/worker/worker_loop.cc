@@ -23,7 +23,7 @@ void WorkerLoop::Add(Event event) {
   event_count_.store(events_.size(), std::memory_order_release);
 }
 
-// One at a time: what is still here can be given back.
+// Takes one event at a time, so that the raylet can recall the others.
 bool WorkerLoop::TakeEvent(Event& event) {
   if (event_count_.load(std::memory_order_acquire) == 0) return false;
   const MutexLock lock(mutex_);
@@ -34,8 +34,8 @@ bool WorkerLoop::TakeEvent(Event& event) {
   return true;
 }
 
-// The main thread tells a task's end before it takes the next one, so the raylet hears of ends and
-// of what was given back in the order in which they came to be.
+// The main thread reports a task's end before it takes the next task. So the raylet hears of ends and of recalled tasks
+// in the order in which they happened.
 void WorkerLoop::GiveBack(RayletLink& link, const wire::TasksNoticeT& wanted) {
   wire::TasksNoticeT given;
   const auto is = [](const Event& event, const wire::Id20& id) {
@@ -116,7 +116,7 @@ void WorkerLoop::Run(ClusterParts& parts, ClusterRuntime& runtime) {
       if (auto* spec = std::get_if<std::unique_ptr<wire::TaskSpecT>>(&event)) RunTask(running, **spec);
       if (auto* channel = std::get_if<std::unique_ptr<HostedChannel>>(&event)) host.Open(std::move(*channel));
       if (auto* closed = std::get_if<ChannelClosed>(&event)) host.Close(closed->number);
-      event = Exit();  // what it held goes now
+      event = Exit();  // destroys the event's contents now
     }
     if (exiting || !host.has_instance()) continue;
     const auto served = host.ServeSome();
@@ -200,7 +200,7 @@ void WorkerLoop::RunTask(Running& running, const wire::TaskSpecT& spec) {
   }
   const auto sent = running.parts.link.Send(wire::RayletMessage::TaskDone, result);
   if (sent) return;
-  // Whoever waits hears of this process's end instead, with these words.
+  // Waiting callers hear of this process's end instead, with this reason.
   RAYLET_LOG(kError, "the end of ", spec.name, " could not be told: ", sent.error().message);
   std::fflush(nullptr);
   ::_exit(1);
@@ -225,7 +225,7 @@ void RunWorker(const ray::RayConfig& config) {
       loop->Deliver(link, frame, fds);
     };
     options.on_raylet_gone = [] {
-      // A raylet that lives shows these words as the worker's last ones.
+      // If the raylet lives, it shows this line as the worker's last output.
       RAYLET_LOG(kError, "the connection to the raylet has ended: what runs here could not be told");
       std::fflush(nullptr);
       ::_exit(0);

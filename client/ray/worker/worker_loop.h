@@ -1,6 +1,6 @@
-// WorkerLoop: a worker's main thread: takes work that the raylet sends (tasks one at a time, or one
-// actor for life) and calls that come over channels, until the raylet says Exit. Owned by
-// RunWorker. Deliver is called on the io thread, everything else on the main thread.
+// WorkerLoop: a worker's main thread. It takes the raylet's work, tasks one at a time or one actor for life, and calls
+// from channels, until the raylet says Exit. Owned by RunWorker. Deliver is called on the io thread, everything else on
+// the main thread.
 #pragma once
 
 #include <atomic>
@@ -20,7 +20,7 @@ namespace raylet::client {
 class WorkerLoop {
  public:
   void Deliver(RayletLink& link, const Frame& frame, std::vector<UniqueFd>& fds);
-  // `runtime` is that of this process, made of `parts`.
+  // `runtime` is this process's runtime, made of `parts`.
   void Run(ClusterParts& parts, ClusterRuntime& runtime);
 
  private:
@@ -29,7 +29,7 @@ class WorkerLoop {
   };
   struct Exit {};
   using Event = std::variant<std::unique_ptr<wire::TaskSpecT>, std::unique_ptr<HostedChannel>, ChannelClosed, Exit>;
-  struct Running;  // what lives as long as Run
+  struct Running;  // the objects that live as long as Run
   void Add(Event event) RAYLET_EXCLUDES(mutex_);
   bool TakeEvent(Event& event) RAYLET_EXCLUDES(mutex_);
   void GiveBack(RayletLink& link, const wire::TasksNoticeT& wanted) RAYLET_EXCLUDES(mutex_);

@@ -1,5 +1,5 @@
 // TrainingRun: the program fashion_mnist, run to its end, on its own daemons or on those of a test. Every process that
-// it starts inherits a variable that names this run's folder, so that what is left of it is seen.
+// it starts inherits a variable that names this run's folder, so that the test finds what is left.
 #pragma once
 
 #include <cstdlib>

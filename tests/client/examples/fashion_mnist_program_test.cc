@@ -1,4 +1,4 @@
-// What the examples say and return when something is not as it should be, and that they leave nothing behind.
+// The errors and exit codes of the examples; they leave nothing behind.
 #include <gtest/gtest.h>
 
 #include <filesystem>

@@ -112,7 +112,7 @@ TEST(FashionMnistTraining, SgdMovesAgainstTheSummedGradients) {
   EXPECT_EQ(next, (std::vector<float>{-0.5F, 1.25F}));
 }
 
-// What the distributed program does in synchronous mode, without its processes: every shard has a server of its own.
+// The synchronous mode of the distributed program, without its processes. Every shard has a server of its own.
 std::vector<float> TrainSharded(const TrainOptions& options, const DatasetView& train) {
   Model model(options.model);
   const size_t size = model.parameter_count();

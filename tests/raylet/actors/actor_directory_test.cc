@@ -140,7 +140,7 @@ TEST(ActorDirectory, TellsWhyAConstructorFailed) {
   EXPECT_EQ(bench.Take<RefuseChannel>()[0].failure->what, "no luck");
 }
 
-TEST(ActorDirectory, ReleaseIsHeardFromItsOwnerAloneAndNeverForADetachedOne) {
+TEST(ActorDirectory, OnlyTheOwnerReleasesAnActorAndNeverADetachedOne) {
   Bench bench;
   const ActorId id = bench.Living(Creation("mine"));
   bench.directory.Release(id, kCaller);
@@ -205,7 +205,7 @@ ActorId LivingThere(Bench& bench, const TaskPtr& creation) {
   return creation->actor->id;
 }
 
-TEST(ActorDirectory, AMachinesDeathRestartsWhatMayAndNamesTheMachineOfTheOthers) {
+TEST(ActorDirectory, AMachinesDeathRestartsItsActorsOrFailsThemWithItsName) {
   Bench bench;
   const ActorId mortal = LivingThere(bench, Creation());
   const auto creation = Creation("again", 1);
@@ -232,7 +232,7 @@ TEST(ActorDirectory, AMachinesDeathRestartsWhatMayAndNamesTheMachineOfTheOthers)
   EXPECT_EQ(bench.directory.Get(here)->state, ActorState::Alive);
 }
 
-TEST(ActorDirectory, AMachinesDeathForgetsWhoWatchedAndWaitedThere) {
+TEST(ActorDirectory, AMachinesDeathForgetsItsWatchersAndWaiters) {
   Bench bench;
   const auto creation = Creation();
   ASSERT_TRUE(bench.directory.Create(creation).has_value());
@@ -248,7 +248,7 @@ TEST(ActorDirectory, AMachinesDeathForgetsWhoWatchedAndWaitedThere) {
   }
 }
 
-TEST(ActorDirectory, KillsWhatLivesElsewhereAndRestartsItWhenItsWorkerHasGoneThere) {
+TEST(ActorDirectory, KillsARemoteActorAndRestartsItWhenItsWorkerHasGone) {
   Bench bench;
   const ActorId id = LivingThere(bench, Creation());
   bench.directory.Kill(id, false);

@@ -1,4 +1,4 @@
-// Names of two homes in one control store, which the test empties, takes away, and leaves with what the dead wrote.
+// Names of two homes in one control store, which the test empties, takes away, and fills with records of dead raylets.
 #include "raylet/actors/actor_names.h"
 
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@ namespace {
 
 class ActorNamesTest : public ::testing::Test {
  protected:
-  // A raylet, as far as names go.
+  // The names of one raylet.
   struct Home {
     explicit Home(const NodeId& node) : view(node) {}
     ClusterView view;

@@ -1,4 +1,4 @@
-// What the raylet remembers of dead actors stays within its bounds.
+// The raylet's memory of dead actors stays within its bounds.
 #include "raylet/actors/dead_actors.h"
 
 #include <gtest/gtest.h>

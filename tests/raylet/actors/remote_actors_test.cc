@@ -11,7 +11,7 @@ constexpr ProcessId kCaller = 11, kOther = 12;
 const NodeId kHome = NodeId::FromRandom();
 const ActorId kActor = ActorId::FromRandom();
 
-TEST(RemoteActors, AnAnswerIsForWhoAskedAndCountsOnce) {
+TEST(RemoteActors, AnAnswerIsForItsAskerAndCountsOnce) {
   RemoteActors actors;
   ASSERT_TRUE(actors.Open(kHome, kActor, kCaller, 1).has_value());
   EXPECT_FALSE(actors.Answered(kActor, kOther, 1));
@@ -20,7 +20,7 @@ TEST(RemoteActors, AnAnswerIsForWhoAskedAndCountsOnce) {
   EXPECT_FALSE(actors.Answered(kActor, kCaller, 1));
 }
 
-TEST(RemoteActors, ALostHomeIsToldToWhoWaitsAndToWhoWatches) {
+TEST(RemoteActors, WaitersAndWatchersHearOfALostHome) {
   RemoteActors actors;
   ASSERT_TRUE(actors.Open(kHome, kActor, kCaller, 1).has_value());
   ASSERT_TRUE(actors.Open(kHome, kActor, kCaller, 2).has_value());

@@ -258,7 +258,7 @@ TEST_F(ChannelRelayTest, RepliesThatAWorkerWroteBeforeItsEndComeBeforeItsEnd) {
   EXPECT_FALSE(a_.relay.IsOpen(kCaller, actor_));
 }
 
-TEST_F(ChannelRelayTest, TheEndWaitsUntilTheCallerHasTakenWhatCameBeforeIt) {
+TEST_F(ChannelRelayTest, TheEndWaitsUntilTheCallerHasTakenEarlierReplies) {
   Process caller = Open();
   uint64_t replies = 0;
   for (int idle = 0; idle < 2; ++idle) {
@@ -333,7 +333,7 @@ TEST_F(ChannelRelayTest, SecondRequestOfACallerReplacesTheFirst) {
   EXPECT_EQ(b_.worker->Take()->call, 2u);
 }
 
-TEST_F(ChannelRelayTest, ARefusedOneEndsAtOnceAndSaysWhy) {
+TEST_F(ChannelRelayTest, ARefusedRelayEndsAtOnceAndSaysWhy) {
   b_.refuse = Result<void>(Fail(ErrorCode::kFull, "no descriptors are left"));
   const Process caller = Open();
   EXPECT_EQ(a_.ended, 1);
@@ -344,7 +344,7 @@ TEST_F(ChannelRelayTest, ARefusedOneEndsAtOnceAndSaysWhy) {
   EXPECT_EQ(a_.ended_why, "");
 }
 
-TEST_F(ChannelRelayTest, ALostMachineEndsItAfterWhatCameBefore) {
+TEST_F(ChannelRelayTest, ALostMachineEndsARelayAfterTheRecordsThatCameBefore) {
   Process caller = Open();
   ASSERT_TRUE(b_.worker->Reply(1));
   Settle();
@@ -360,7 +360,7 @@ TEST_F(ChannelRelayTest, ALostMachineEndsItAfterWhatCameBefore) {
   EXPECT_EQ(a_.relay.open() + b_.relay.open(), 0u);
 }
 
-// What is said of a result may be too much for a session that is behind, and end it at once.
+// A message about a result may be too much for a session that is behind, and end the session at once.
 TEST_F(ChannelRelayTest, AMachineMayBeLostWhileItsLastReplyIsHandedOver) {
   Process caller = Open();
   ASSERT_TRUE(caller.Call(1));
@@ -390,7 +390,7 @@ TEST_F(ChannelRelayTest, NonsenseOfEitherProcessIsToldToTheCaller) {
   EXPECT_EQ(other.Take()->type, CallRecordType::kRefused);
 }
 
-TEST_F(ChannelRelayTest, AResultMustBeItsCallers) {
+TEST_F(ChannelRelayTest, AReplyMustNameAResultThatTheCallerOwns) {
   Process caller = Open();
   std::atomic<uint64_t> counter{1};
   ASSERT_TRUE(b_.worker->Reply(1, NewObjectId(kCaller + 1, counter)));
@@ -399,7 +399,7 @@ TEST_F(ChannelRelayTest, AResultMustBeItsCallers) {
   EXPECT_EQ(caller.Take()->type, CallRecordType::kRefused);
 }
 
-TEST_F(ChannelRelayTest, ACallsResultMustBeItsCallers) {
+TEST_F(ChannelRelayTest, ACallMustNameAResultThatItsCallerOwns) {
   Process caller = Open();
   ASSERT_TRUE(caller.Call(1));
   ASSERT_TRUE(caller.Call(2, 10, kCaller + 1));
@@ -409,7 +409,7 @@ TEST_F(ChannelRelayTest, ACallsResultMustBeItsCallers) {
   EXPECT_EQ(caller.Take()->type, CallRecordType::kRefused);
 }
 
-TEST_F(ChannelRelayTest, NonsenseOfAnotherRaylet) {
+TEST_F(ChannelRelayTest, NonsenseOfAnotherRayletIsAnError) {
   const Process caller = Open();
   const auto say = [&](wire::ChannelMessage type, const auto& message) {
     Frame frame;
@@ -431,7 +431,7 @@ TEST_F(ChannelRelayTest, NonsenseOfAnotherRaylet) {
   credit.relay = 1;
   credit.bytes = ~uint64_t{0};
   EXPECT_FALSE(say(wire::ChannelMessage::RelayCredit, credit));
-  // What is not known, or no longer, is none.
+  // A message about an unknown relay is ignored.
   wire::RelayNoticeT unknown;
   unknown.relay = 77;
   EXPECT_TRUE(say(wire::ChannelMessage::CloseRelay, unknown));
@@ -446,9 +446,9 @@ TEST_F(ChannelRelayTest, NonsenseOfAnotherRaylet) {
   EXPECT_FALSE(last);
 }
 
-// Whatever the order in which messages, rings and ends come: calls arrive in order, replies too, each stored result is
-// kept or freed, and nothing is left.
-TEST_F(ChannelRelayTest, AnyOrderOfThingsKeepsTheOrderOfCalls) {
+// Messages, rings and ends come in any order. Calls and replies arrive in order, each stored result is kept or freed,
+// and nothing is left.
+TEST_F(ChannelRelayTest, CallsStayInOrderUnderRandomEvents) {
   for (uint32_t seed = 1; seed <= 200; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);

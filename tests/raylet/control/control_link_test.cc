@@ -132,7 +132,7 @@ TEST_F(ControlLinkTest, AnEmptiedStoreIsFilledAgainWithinARenewal) {
   thread_.Run([&] { first.PlaceActor(placement); });
   ASSERT_TRUE(Comes([&] { return FindActor(name.actor).has_value(); }));
   Flush();
-  // Somebody else wants the name while it is not there: he waits, and does not get it.
+  // Another raylet wants the name while the store has lost it. That raylet waits, and does not get the name.
   const auto taken = Claim(second, Name(second, "server"));
   ASSERT_FALSE(taken);
   EXPECT_EQ(taken.error().code, ErrorCode::kAlreadyExists) << taken.error().message;

@@ -1,4 +1,4 @@
-// Records that make no sense, and what runs out: with a clock that the test turns.
+// Records that make no sense, and records that expire, with a clock that the test turns.
 #include <gtest/gtest.h>
 
 #include <deque>
@@ -82,7 +82,7 @@ TEST_F(ControlExpiryTest, CallsAreNotAnsweredOnceTheStoreIsGone) {
   EXPECT_FALSE(answered);
 }
 
-TEST_F(ControlExpiryTest, OutOfReachItSaysSoAndBackItHasAnotherConnection) {
+TEST_F(ControlExpiryTest, AStoreThatIsAwaySaysSoAndComesBackWithAnotherConnection) {
   ASSERT_TRUE(Renew({node_, 1, MachineNumber{1}, "a:1", ""}));
   const uint64_t connection = store_.state().connection;
   store_.SetReachable(false);

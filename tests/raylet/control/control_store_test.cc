@@ -1,4 +1,4 @@
-// What every control store must keep, whichever it is.
+// The contract of every control store.
 #include "raylet/control/control_store.h"
 
 #include <gtest/gtest.h>
@@ -167,11 +167,11 @@ TEST_P(ControlStoreTest, ADeadRayletsNameIsTakenOverByOneOnly) {
   EXPECT_TRUE(ClaimName(Claim("server", 2, 4, 2), dead));
   EXPECT_TRUE(ClaimName(Claim("server", 2, 4, 2), dead));  // again, after a lost answer
   ExpectRefused(ClaimName(Claim("server", 3, 4, 3), dead), ErrorCode::kAlreadyExists, ActorOf(2).hex());
-  // It was not dead after all, and says again what it had.
+  // The raylet was not dead after all, and restores its claim.
   ExpectRefused(Do<void>(&ControlStore::RestoreName, dead), ErrorCode::kAlreadyExists, ActorOf(2).hex());
 }
 
-TEST_P(ControlStoreTest, AnEmptiedStoreTakesWhatWasThereBeforeItTakesWhatIsNew) {
+TEST_P(ControlStoreTest, AnEmptiedStoreTakesRestoredItemsBeforeNewOnes) {
   const NameClaim old = Claim("server", 1, 3, 1), newer = Claim("server", 2, 4, 2);
   ASSERT_TRUE(ClaimName(old));
   ASSERT_TRUE(Put("key", "value"));
@@ -218,7 +218,7 @@ TEST_P(ControlStoreTest, PairsHaveVersions) {
   EXPECT_EQ(*Do<uint64_t>(&ControlStore::DeleteKey, std::string("key")), 3u);
   EXPECT_EQ(*Do<uint64_t>(&ControlStore::DeleteKey, std::string("key")), 3u);
   ExpectRefused(Get("key"), ErrorCode::kNotFound, "key");
-  // Who had put the second version learns that it is gone.
+  // The raylet that put the second version learns that the pair is gone.
   ExpectRefused(Do<void>(&ControlStore::RestoreKey, KeyValue{"key", "two", 2, false}), ErrorCode::kWrongState, "late");
   EXPECT_EQ(*Put("key", "three", true), 4u);
   EXPECT_EQ(*Do<uint64_t>(&ControlStore::DeleteKey, std::string("absent")), 0u);

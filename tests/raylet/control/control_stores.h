@@ -1,4 +1,4 @@
-// The control stores that a conformance test runs against, each with what may befall it. Owned by a test.
+// The control stores that a conformance test runs against, each with its faults. Owned by a test.
 #pragma once
 
 #include <memory>

@@ -93,7 +93,7 @@ TEST_F(ControlSupervisorTest, ServesRayletsAndNobodyElse) {
   EXPECT_EQ(refused.error().code, ErrorCode::kNotAllowed) << refused.error().message;
 }
 
-TEST_F(ControlSupervisorTest, StartedAgainWhenItDiesItRemembers) {
+TEST_F(ControlSupervisorTest, ARestartedRedisRemembers) {
   ASSERT_TRUE(Start());
   Connect(supervisor_->address());
   ASSERT_TRUE(Mark());
@@ -133,7 +133,7 @@ TEST_F(ControlSupervisorTest, SupervisorReportsWhyRedisDoesNotStart) {
   EXPECT_NE(open.error().message.find("chmod 700"), std::string::npos);
 }
 
-TEST_F(ControlSupervisorTest, APortThatIsTakenIsSaidAtOnceAndThatOfAFormerStartIsWaitedFor) {
+TEST_F(ControlSupervisorTest, RefusesATakenPortAndWaitsForThePortOfAnEarlierStart) {
   auto taken = ListenTcp(MakeTcpAddress("127.0.0.1", 0).value(), 8);
   ASSERT_TRUE(taken);
   const uint16_t port = LocalAddressOf(taken->get())->port();

@@ -148,7 +148,7 @@ TEST_F(PublishedTest, PairsAreCountedAndBounded) {
   EXPECT_EQ(full.error().code, ErrorCode::kFull);
 }
 
-// Random histories: a store that forgets, fails and is taken over ends up with what we have, once it has peace.
+// Random histories: a store that forgets, fails and is taken over has all our items in the end, once the faults stop.
 TEST_F(PublishedTest, AfterAnyHistoryTheStoreHasWhatWeHave) {
   for (uint32_t seed = 1; seed <= 200; ++seed) {
     SCOPED_TRACE(seed);

@@ -1,5 +1,4 @@
-// What befalls a Redis, on a real one: it is killed, stopped, emptied, locked, in use by somebody faster, or none at
-// all.
+// Faults of a real Redis: it is killed, stopped, emptied, locked, changed by a faster client, or missing.
 #include "raylet/control/redis_control_store.h"
 
 #include <gtest/gtest.h>
@@ -74,7 +73,7 @@ TEST_F(RedisControlStoreTest, ALeaseRunsOutInRedisAndItsNameIsSwept) {
   EXPECT_TRUE(Renew()->fresh);
 }
 
-TEST_F(RedisControlStoreTest, KilledAndStartedAgainItIsFoundAndSaysSo) {
+TEST_F(RedisControlStoreTest, FindsAKilledRedisThatStartsAgain) {
   RedisServer server;  // keeps nothing on disk
   Connect(server.address());
   const auto first = Renew();
@@ -83,7 +82,7 @@ TEST_F(RedisControlStoreTest, KilledAndStartedAgainItIsFoundAndSaysSo) {
   ExpectUnavailable(Renew(50), "did not answer in time");
   EXPECT_FALSE(State().connected);
   EXPECT_NE(State().problem, "");
-  // A call that waits is made when it is back.
+  // A call that waits is made when Redis is back.
   std::promise<Result<ControlStore::Renewal>> renewed;
   thread_.Run([&] {
     store_->RenewNode(record_, Deadline::AfterMs(10'000),
@@ -96,7 +95,7 @@ TEST_F(RedisControlStoreTest, KilledAndStartedAgainItIsFoundAndSaysSo) {
   EXPECT_NE(second->connection, first->connection);
 }
 
-TEST_F(RedisControlStoreTest, WithItsFileItRemembersButTheConnectionIsAnother) {
+TEST_F(RedisControlStoreTest, ARedisWithItsFileRemembersButTheConnectionIsNew) {
   RedisServer server({"--appendonly", "yes"});
   Connect(server.address());
   const auto first = Renew();
@@ -109,7 +108,7 @@ TEST_F(RedisControlStoreTest, WithItsFileItRemembersButTheConnectionIsAnother) {
   EXPECT_NE(second->connection, first->connection);
 }
 
-TEST_F(RedisControlStoreTest, StoppedItLetsCallsEndAtTheirDeadlines) {
+TEST_F(RedisControlStoreTest, CallsToAStoppedRedisEndAtTheirDeadlines) {
   RedisServer server;
   Connect(server.address());
   ASSERT_TRUE(Renew());
@@ -183,7 +182,7 @@ TEST_F(RedisControlStoreTest, ThousandsOfItemsAreThereAgainAfterAFlush) {
   thread_.Run([&] { link.reset(); });
 }
 
-TEST_F(RedisControlStoreTest, APasswordIsSentAndAWrongOneIsSaid) {
+TEST_F(RedisControlStoreTest, APasswordIsSentAndAWrongOneIsReported) {
   RedisServer server({"--requirepass", "a b%c"});
   ControlAddress address = server.address();
   Connect(address);
@@ -215,7 +214,7 @@ TEST_F(RedisControlStoreTest, AUserWithoutACommandThatWeNeedIsToldWhich) {
   EXPECT_NE(renewed.error().message.find("exec"), std::string::npos) << renewed.error().message;
 }
 
-TEST_F(RedisControlStoreTest, AFullRedisIsSaid) {
+TEST_F(RedisControlStoreTest, AFullRedisIsReported) {
   RedisServer server({"--maxmemory", "1"});
   Connect(server.address());
   const auto renewed = Renew();

@@ -1,4 +1,4 @@
-// A worker for tests of the raylet: what it does is the name of the function that it is asked to run.
+// A worker for tests of the raylet. The name of the function that it runs says what to do.
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -89,7 +89,7 @@ class Worker {
       Blocked(false);
     }
     if (spec.function == "never") return;
-    if (spec.function == "blocked_by_nested") {  // as a task that is in Get of what it submitted, for ever
+    if (spec.function == "blocked_by_nested") {  // as a task that waits in Get for its own task, for ever
       TaskOptions nested;
       nested.function = "never";
       process_.Submit(nested);

@@ -56,7 +56,7 @@ TEST(Inbound, ATaskIsNestedAsDeeplyAsItSaysButForABound) {
   EXPECT_EQ(Read(spec)->task->depth, kTaskDepthMax);
 }
 
-TEST(Inbound, ForeignOwnersAndMissingActorsAreNonsense) {
+TEST(Inbound, OwnersOfOtherMachinesAndMissingActorsAreNonsense) {
   auto foreign = Spec();
   foreign.owner = 8;
   EXPECT_EQ(Read(foreign).error().code, ErrorCode::kProtocolError);

@@ -43,7 +43,7 @@ TEST(Jobs, TellsAProgramAgainToAMachineThatWasLost) {
   EXPECT_TRUE(jobs.NeedsProgram(job, kNode));
 }
 
-TEST(Jobs, NamesWhoIsToHearOfAnEndOnlyWhenItIsForGood) {
+TEST(Jobs, NamesTheMachinesToTellOnlyWhenTheEndIsForGood) {
   Jobs jobs;
   const JobId job = jobs.Begin(7, 70, "space", Program("/bin/a"));
   ASSERT_TRUE(jobs.NeedsProgram(job, kNode));

@@ -1,4 +1,4 @@
-// What waits for a machine whose session has no room: its order, its bound, and what becomes of it.
+// Messages that wait for a machine whose session has no room: their order, their bound and their end.
 #include <gtest/gtest.h>
 
 #include "raylet/node/peer_outboxes.h"

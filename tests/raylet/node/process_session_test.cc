@@ -1,4 +1,5 @@
-// A session with a process that does not read: it is behind, it is ended only when far too much waits, and it is told.
+// A session with a process that does not read. The process is behind. Its session ends only when far too much waits,
+// and the process learns why.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -181,7 +182,7 @@ TEST_F(ProcessSessionTest, AProcessThatReadsNothingIsBehindAndLivesWhileNotTooMu
   ASSERT_NO_FATAL_FAILURE(Connect(limits));
   Send(150);
   ASSERT_TRUE(sleeper_.AwaitMessages(1));
-  ::usleep(100'000);  // the time itself is what must not matter
+  ::usleep(100'000);  // the time itself must not matter
   EXPECT_FALSE(Closed());
   EXPECT_EQ(Behind(), std::vector<bool>{true});
   sleeper_.Wake();

@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-// A raylet and the driver that asks it how things are.
+// A raylet and a driver that asks for its status.
 struct Machine {
   explicit Machine(std::vector<std::string> flags)
       : node(WithCpus(std::move(flags)), Node::Store::kReal), driver(node.Driver()) {}
@@ -145,7 +145,7 @@ TEST_F(RayletHead, RedisEndsWithItsRaylet) {
   Machine head({"--head", "--head-port", "0"});
   const pid_t redis = head.Status()["control"]["redis"]["pid"];
   head.node.daemon->Kill();
-  // It is nobody's child here, and may stay as a zombie: that has no descriptors.
+  // It is no child of the test, and may stay as a zombie, which has no descriptors.
   EXPECT_TRUE(Eventually(kPatience, [&] {
     std::error_code gone;
     return !std::filesystem::exists(StrCat("/proc/", redis, "/fd/0"), gone);
@@ -156,7 +156,7 @@ TEST_F(RayletHead, RayletLogsWhyItCannotJoin) {
   const auto [absent_code, absent] = Run({"--control", "unix://" + folder_.File("nobody"), "--control-timeout", "0.3"});
   EXPECT_EQ(absent_code, 3) << absent;
   EXPECT_NE(absent.find("start redis-server there"), std::string::npos) << absent;
-  // Nobody listens, or who listens says nothing.
+  // Nobody listens, or the listener sends nothing.
   EXPECT_EQ(Run({"--control", "redis://127.0.0.1:1", "--control-timeout", "0.3"}).first, 3);
   const auto mute = ListenTcp(*ParseTcpAddress("127.0.0.1:0"), 8);
   ASSERT_TRUE(mute);
@@ -190,7 +190,7 @@ TEST_F(RayletHead, DoesNotServeWithoutAControlStoreOfItsOwn) {
   const std::string port = StrCat(LocalAddressOf(taken->get())->port());
   Expect(Run({"--head", "--head-port", port}), 1,
          {"somebody listens on 127.0.0.1:" + port, "--head-port", "--control"});
-  // What Redis itself refuses is in its own words.
+  // The error has redis-server's own output.
   const std::string program = folder_.File("redis-server");
   std::ofstream(program) << "#!/bin/sh\necho starting; cat \"$1\"; echo no room for a log; exit 7\n";
   ::chmod(program.c_str(), 0700);

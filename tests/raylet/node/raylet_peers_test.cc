@@ -1,4 +1,4 @@
-// Two real raylets and what each says of the other: killed, stopped, frozen, and started wrongly.
+// Two real raylets, killed, stopped, frozen and started wrongly, and the status that each shows of the other.
 #include <sys/stat.h>
 
 #include <csignal>
@@ -22,7 +22,7 @@ class RayletPeers : public ::testing::Test {
     flags.insert(flags.end(), more.begin(), more.end());
     return flags;
   }
-  // A raylet and the driver that asks it how things are.
+  // A raylet and a driver that asks for its status.
   struct Machine {
     explicit Machine(std::vector<std::string> flags)
         : node(std::move(flags), Node::Store::kReal), driver(node.Driver()) {}

@@ -34,7 +34,7 @@ class HomeRaylet {
   }
   std::string socket() const { return folder_.File("raylet"); }
   DaemonProcess& daemon() { return *daemon_; }
-  // Where other raylets reach it, once it serves.
+  // The address at which other raylets reach it, once it serves.
   std::string Address() {
     const std::string mark = "other raylets at ";
     EXPECT_TRUE(Says(mark)) << daemon_->Output();
@@ -94,7 +94,7 @@ class Stranger {
     if (!ReadAll(body.data(), body.size())) return std::nullopt;
     return std::pair(static_cast<wire::PeerMessage>(header.type), std::move(body));
   }
-  // Carries a handshake on until nothing more is to be said, and keeps what it said.
+  // Carries a handshake on to its end, and keeps the bytes that it sent.
   Bytes Converse(PeerHandshake& handshake) {
     Bytes said;
     for (;;) {
@@ -154,7 +154,7 @@ Bytes ProofUnderAnEmptyKey(const Bytes& own_hello, const Bytes& peer_hello) {
 TEST_F(RayletToken, StrangerOnLoopbackProvesNothingAndRunsNothing) {
   HomeRaylet raylet(home_.path(), {"--port", "0"});
   const std::string address = raylet.Address();
-  // A dialer with the token is believed, so the others fail for the lack of it alone.
+  // A dialer with the token is believed, so the others fail only because they lack it.
   const auto token = ReadTokenFile(TokenPath());
   ASSERT_TRUE(token) << token.error().message;
   Bytes recorded;

@@ -1,5 +1,5 @@
 // How long the raylet's loop works without looking for events while a thousand real workers end in a moment. Measured
-// in CPU time: what else runs on this machine does not count.
+// in CPU time, so other load on this machine does not count.
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -69,7 +69,7 @@ class MeasuredRaylet {
     return nlohmann::json::parse(status);
   }
 
-  // Of those that run something.
+  // The pids of workers that run a task.
   std::vector<pid_t> BusyWorkers() {
     std::vector<pid_t> pids;
     const nlohmann::json status = Status();

@@ -1,4 +1,4 @@
-// What a raylet watches in its store: as many objects as its processes wait for, and nothing once they wait no more.
+// The objects that a raylet watches in its store: as many as its processes wait for, and none once they wait no more.
 #include <fcntl.h>
 
 #include <nlohmann/json.hpp>

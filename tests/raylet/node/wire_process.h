@@ -1,5 +1,5 @@
-// WireProcess: a driver or a worker reduced to its words: it registers, sends messages and waits for those of the
-// raylet. One thread. Every wait has a deadline; what is not waited for is kept for later.
+// WireProcess: the messages of a driver or a worker. It registers, sends messages and waits for those of the raylet.
+// One thread. Every wait has a deadline; other messages that come meanwhile are kept for later.
 #pragma once
 
 #include <atomic>
@@ -30,7 +30,7 @@ struct WireOptions {
   bool ready = true;
 };
 
-// What a test asks of a task; the rest is filled in.
+// The fields of a task that a test sets; the others are filled in.
 struct TaskOptions {
   std::string function = "echo";
   std::vector<std::string> arguments;
@@ -49,7 +49,7 @@ struct ActorOptions {
 
 class WireProcess {
  public:
-  // kVersionMismatch and the like: what the raylet's reply says.
+  // kVersionMismatch and the like: the error in the raylet's reply.
   static Result<WireProcess> Register(const std::string& socket, const WireOptions& options);
 
   template <class Message>

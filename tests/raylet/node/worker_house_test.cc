@@ -98,7 +98,7 @@ TEST_F(WorkerHouseTest, TellsNothingBeforeTheSocketOfADeadWorkerHasEnded) {
   thread_.Run([this] {
     EXPECT_TRUE(gone_.empty());
     EXPECT_FALSE(house_->SocketGone(kWorker));  // the second half
-    EXPECT_TRUE(gone_.empty());                 // told in a turn of its own
+    EXPECT_TRUE(gone_.empty());                 // the end is reported in a turn of its own
   });
   ASSERT_TRUE(Await([this] { return !gone_.empty(); }));
   ASSERT_TRUE(gone_[0].exit);
@@ -148,7 +148,7 @@ TEST_F(WorkerHouseTest, SaysWhenAllHaveEndedAfterStop) {
   ASSERT_TRUE(Await([&] { return empty; }));
   thread_.Run([this] {
     EXPECT_TRUE(house_->pool().Empty());
-    EXPECT_TRUE(gone_.empty());  // nobody decides anything any more
+    EXPECT_TRUE(gone_.empty());  // no end is reported after Stop
   });
 }
 

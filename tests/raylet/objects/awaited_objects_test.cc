@@ -15,7 +15,7 @@ class AwaitedObjectsTest : public ::testing::Test {
   const ObjectId a_ = ObjectId::FromRandom(), b_ = ObjectId::FromRandom();
 };
 
-TEST_F(AwaitedObjectsTest, AllWhoWaitForAnObjectHearOfItOnce) {
+TEST_F(AwaitedObjectsTest, EveryWaitingProcessHearsOfAnObjectOnce) {
   awaited_.Add(kAnna, a_);
   awaited_.Add(kBert, a_);
   awaited_.Add(kBert, b_);
@@ -27,7 +27,7 @@ TEST_F(AwaitedObjectsTest, AllWhoWaitForAnObjectHearOfItOnce) {
   EXPECT_EQ(awaited_.processes(), 1u);
 }
 
-TEST_F(AwaitedObjectsTest, AnObjectIsUnwantedWithTheLastWhoWaitsForIt) {
+TEST_F(AwaitedObjectsTest, AnObjectIsUnwantedOnceNoProcessWaitsForIt) {
   awaited_.Add(kAnna, a_);
   awaited_.Add(kBert, a_);
   EXPECT_FALSE(awaited_.Remove(kAnna, a_));

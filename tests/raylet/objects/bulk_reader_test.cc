@@ -115,7 +115,7 @@ TEST(BulkReader, AForgottenChunkIsReadAndDropped) {
   EXPECT_EQ(sink.chunks, (std::vector<std::pair<size_t, uint64_t>>{{0, 2}}));
 }
 
-TEST(BulkReader, WhatIsTooLongOrTooShortEndsTheConnection) {
+TEST(BulkReader, AMessageTooLongOrTooShortEndsTheConnection) {
   std::mt19937 random(1);
   const auto fails = [&](wire::BulkMessage type, size_t body_bytes) {
     Objects sink;

@@ -43,7 +43,7 @@ TEST_F(ClaimBookTest, ALivingOwnerHoldsAnObjectFromItsFirstClaimToItsLast) {
   EXPECT_EQ(book_.claimers(), 0u);
 }
 
-TEST_F(ClaimBookTest, AReleaseOfWhatWasNotClaimedDoesNothing) {
+TEST_F(ClaimBookTest, AReleaseWithoutAClaimDoesNothing) {
   book_.Release(kAnna, object_);
   EXPECT_TRUE(Claim(kAnna, object_));
   book_.Release(kBert, object_);
@@ -51,7 +51,7 @@ TEST_F(ClaimBookTest, AReleaseOfWhatWasNotClaimedDoesNothing) {
   EXPECT_EQ(book_.claimed(), 1u);
 }
 
-TEST_F(ClaimBookTest, WhatWasClaimedOfALivingOwnerIsAdoptedAtItsEnd) {
+TEST_F(ClaimBookTest, ObjectsClaimedOfALivingOwnerAreAdoptedAtItsEnd) {
   Claim(kAnna, object_);
   book_.TakeOrders();
   book_.OwnerEnded(kOwner);
@@ -88,7 +88,7 @@ TEST_F(ClaimBookTest, AnAdoptedObjectIsFreedWithItsLastClaim) {
   EXPECT_EQ(book_.ended(), 0u);
 }
 
-TEST_F(ClaimBookTest, AClaimThatIsReleasedBeforeTheSettlementLeavesTheObjectToIt) {
+TEST_F(ClaimBookTest, AnObjectWhoseClaimIsReleasedStaysUntilTheSettlement) {
   book_.OwnerEnded(kOwner);
   lives_ = false;
   Claim(kAnna, object_);

@@ -18,7 +18,7 @@ NodeId Node(uint8_t number) {
   return id;
 }
 
-TEST(ObjectDirectory, WhoeverAsksIsToldOnceThereIsACopy) {
+TEST(ObjectDirectory, LocatingRayletsAreToldOnceThereIsACopy) {
   ObjectDirectory directory;
   const ObjectId object = ObjectOf(7);
   EXPECT_TRUE(directory.Locating(object, Node(2)));

@@ -54,7 +54,7 @@ class ObjectLocatorTest : public testing::Test, public ObjectLocator::Machine {
   ObjectLocator locator_{Node(1), *this};
 };
 
-TEST_F(ObjectLocatorTest, AnAnswerNamesEveryCopyButTheAskersOwn) {
+TEST_F(ObjectLocatorTest, AnAnswerNamesEveryCopyButTheReceiversOwn) {
   const ObjectId object = Object();
   sealed_[object] = 500;
   SealedElsewhere(Node(2), object, 500);
@@ -78,7 +78,7 @@ TEST_F(ObjectLocatorTest, ACopyThatIsNotThereIsForgotten) {
   EXPECT_EQ(locator_.directory().objects(), 0u);
 }
 
-TEST_F(ObjectLocatorTest, WhoFindsTheLastCopysMachineGoneBeforeItsOwnerDoesHearsThatTheObjectIsLost) {
+TEST_F(ObjectLocatorTest, ARayletThatMissesTheLastCopyBeforeItsMachineIsDeadHearsThatTheObjectIsLost) {
   const ObjectId object = Object();
   SealedElsewhere(Node(2), object, 500);
   Locate(Node(4), object, {Node(2)});
@@ -95,7 +95,7 @@ TEST_F(ObjectLocatorTest, WhoFindsTheLastCopysMachineGoneBeforeItsOwnerDoesHears
   EXPECT_TRUE(locator_.NodeGone(Node(5)).empty());
 }
 
-TEST_F(ObjectLocatorTest, WhoAsksTooEarlyHearsOnceOfTheFirstCopyHereOrElsewhere) {
+TEST_F(ObjectLocatorTest, ARayletThatLocatesTooEarlyHearsOnceOfTheFirstCopy) {
   const ObjectId here = Object(), elsewhere = Object();
   for (const ObjectId& object : {here, elsewhere}) {
     Locate(Node(2), object);
@@ -141,7 +141,7 @@ TEST_F(ObjectLocatorTest, AnObjectThatIsLocatedAgainInOneTurnStaysWatched) {
   EXPECT_TRUE(messages.unwatch.empty());
 }
 
-TEST_F(ObjectLocatorTest, FreedObjectsAreFreedWhereTheyAreAndLostToWhoWaits) {
+TEST_F(ObjectLocatorTest, FreedObjectsGoEverywhereAndAreLostToWaitingRaylets) {
   const ObjectId copied = Object(), awaited = Object();
   SealedElsewhere(Node(2), copied, 1);
   Locate(Node(3), awaited);
@@ -153,7 +153,7 @@ TEST_F(ObjectLocatorTest, FreedObjectsAreFreedWhereTheyAreAndLostToWhoWaits) {
   EXPECT_EQ(locator_.directory().objects(), 0u);
 }
 
-TEST_F(ObjectLocatorTest, WhatIsKeptAfterItsOwnersEndIsLocatedUntilItIsFreed) {
+TEST_F(ObjectLocatorTest, AKeptObjectIsLocatedAfterItsOwnersEndUntilItIsFreed) {
   const ObjectId copied = Object(), unmade = Object();
   SealedElsewhere(Node(2), copied, 1);
   Locate(Node(3), unmade);
@@ -174,7 +174,7 @@ TEST_F(ObjectLocatorTest, WhatIsKeptAfterItsOwnersEndIsLocatedUntilItIsFreed) {
   EXPECT_EQ(locator_.directory().objects(), 0u);
 }
 
-TEST_F(ObjectLocatorTest, WithItsOwnerAnObjectIsLostAndALateCopyOfItGoes) {
+TEST_F(ObjectLocatorTest, AnObjectIsLostWithItsOwnerAndALateCopyGoes) {
   const ObjectId copied = Object(), awaited = Object(), others = Object(8);
   SealedElsewhere(Node(2), copied, 1);
   SealedElsewhere(Node(2), others, 1);
@@ -193,7 +193,7 @@ TEST_F(ObjectLocatorTest, WithItsOwnerAnObjectIsLostAndALateCopyOfItGoes) {
   EXPECT_EQ(locator_.directory().objects(), 1u);
 }
 
-TEST_F(ObjectLocatorTest, AGoneNodeIsAnsweredNoMoreAndItsLastCopiesAreNamed) {
+TEST_F(ObjectLocatorTest, ADeadNodeGetsNoAnswerAndItsLastCopiesAreNamed) {
   const ObjectId last = Object(), awaited = Object();
   SealedElsewhere(Node(2), last, 1);
   Locate(Node(2), awaited);

@@ -1,4 +1,4 @@
-// What an ObjectManager says to other raylets, beside a real store that has none of what it is asked for.
+// The messages of an ObjectManager to other raylets, beside a real store that has none of the wanted objects.
 #include "raylet/objects/object_manager.h"
 
 #include <gtest/gtest.h>
@@ -108,7 +108,7 @@ class ObjectManagerTest : public ::testing::Test, protected ObjectManager::Event
   std::atomic<uint64_t> next_{1};
 };
 
-TEST_F(ObjectManagerTest, WhoeverWantsManyObjectsAsksForThemInMessagesOfBoundedSize) {
+TEST_F(ObjectManagerTest, ManyWantedObjectsAreLocatedInMessagesOfBoundedSize) {
   for (size_t i = 0; i < kMany; ++i)
     objects_->Want(NewObjectId(ProcessIdOf(kPeerMachine, 1), next_), kArgumentWanter, PullPriority::kArgument);
   Turn();
@@ -124,7 +124,7 @@ TEST_F(ObjectManagerTest, AnOwnersManyObjectsAreFreedInMessagesOfBoundedSize) {
   EXPECT_EQ(CountIds(wire::ObjectMessage::FreeCopies), (std::vector<size_t>{10'000, 10'000, 5'000}));
 }
 
-TEST_F(ObjectManagerTest, WhoWantsWhatLayOnAMachineThatDiedHearsWhichItWasAndOfWhatItDied) {
+TEST_F(ObjectManagerTest, AWanterHearsWhichMachineDiedWithItsObjectAndWhy) {
   failures_expected_ = true;
   const ProcessId owner = ProcessIdOf(kOwnMachine, 1);
   const ObjectId awaited = NewObjectId(owner, next_), sought = NewObjectId(owner, next_);
@@ -137,7 +137,7 @@ TEST_F(ObjectManagerTest, WhoWantsWhatLayOnAMachineThatDiedHearsWhichItWasAndOfW
   EXPECT_TRUE(RunUntil([&] { return failures_.contains(sought); }));
   for (const auto& [object, why] : failures_)
     EXPECT_EQ(why, "its last copy was on the machine at 127.0.0.1:1, which is lost: nothing was heard of it for 10 s");
-  // Of what its processes own, too.
+  // Also for objects that the machine's processes own.
   const ObjectId theirs = NewObjectId(ProcessIdOf(kPeerMachine, 1), next_);
   objects_->Want(theirs, owner, PullPriority::kGet);
   EXPECT_TRUE(RunUntil([&] { return failures_.contains(theirs); }));
@@ -145,7 +145,7 @@ TEST_F(ObjectManagerTest, WhoWantsWhatLayOnAMachineThatDiedHearsWhichItWasAndOfW
             "its owner was on the machine at 127.0.0.1:1, which is lost: nothing was heard of it for 10 s");
 }
 
-TEST_F(ObjectManagerTest, WhoAsksFromElsewhereHearsWithWhichMachineTheLastCopyWent) {
+TEST_F(ObjectManagerTest, ARemoteRayletHearsWithWhichMachineTheLastCopyWent) {
   const NodeId third = NodeId::FromRandom();
   view_.Up(third, 1, MachineNumber{10}, "127.0.0.1:2", {});
   const ObjectId object = NewObjectId(ProcessIdOf(kOwnMachine, 1), next_);
@@ -210,7 +210,7 @@ TEST_F(ArgumentsTest, NoMoreThanAQuarterOfTheStoreIsPinnedForThem) {
   EXPECT_EQ(objects_->pinned_argument_bytes(), 0u);
 }
 
-TEST_F(ArgumentsTest, WhatIsReleasedOnItsWayIsStoppedAndNothingOfItIsPinned) {
+TEST_F(ArgumentsTest, AnArgumentReleasedOnItsWayIsStoppedAndNotPinned) {
   const ObjectId object = PutThere(3'000'000), sought = PutThere(10);
   objects_->WantArguments({&object, 1});
   objects_->WantArguments({&sought, 1});
@@ -227,7 +227,7 @@ TEST_F(ArgumentsTest, WhatIsReleasedOnItsWayIsStoppedAndNothingOfItIsPinned) {
 
 class CopiesTest : public ArgumentsTest {};
 
-TEST_F(CopiesTest, GoWithTheMachineOfTheirOwnerAndComeAgainWhenItIsBack) {
+TEST_F(CopiesTest, CopiesGoWithTheirOwnersMachineAndComeAgainWhenItIsBack) {
   const ObjectId copied = PutThere(1'000'000), read = PutThere(1000);
   for (const ObjectId& object : {copied, read}) {
     Bring(object);
@@ -241,14 +241,14 @@ TEST_F(CopiesTest, GoWithTheMachineOfTheirOwnerAndComeAgainWhenItIsBack) {
   PeerDies("nothing was heard of it for 10 s");
   EXPECT_TRUE(RunUntil([&] { return !objects_->IsHere(copied) && !objects_->IsHere(read); }));
   EXPECT_TRUE(objects_->IsHere(ours) && objects_->IsHere(nobodys));
-  EXPECT_EQ(view->data().size(), 1000u);  // whoever reads it reads on
-  // It was only cut off, and speaks in another session.
+  EXPECT_EQ(view->data().size(), 1000u);  // a reader of the view can go on
+  // The machine was only cut off, and begins another session.
   view_.Up(peer_, 1, kPeerMachine, "127.0.0.1:1", {});
   for (const ObjectId& object : {copied, read}) Bring(object);
 }
 
 // The owner's machine decides whether others still refer to it.
-TEST_F(CopiesTest, ThatAreSealedAfterTheEndOfAnOwnerElsewhereStayUntilItsMachineFreesThem) {
+TEST_F(CopiesTest, CopiesSealedAfterARemoteOwnersEndStayUntilItsMachineFreesThem) {
   const ObjectId object = PutThere(1000);
   objects_->WantArguments({&object, 1});
   Turn();
@@ -266,7 +266,7 @@ TEST_F(CopiesTest, ThatAreSealedAfterTheEndOfAnOwnerElsewhereStayUntilItsMachine
   EXPECT_EQ(objects_->pinned_argument_bytes(), 0u);
 }
 
-TEST_F(CopiesTest, OfResultsForAnOwnerElsewhereStayAsFarAsItsMachineKeepsThem) {
+TEST_F(CopiesTest, CopiesForARemoteOwnerStayAsFarAsItsMachineKeepsThem) {
   const ProcessId owner = ProcessIdOf(kPeerMachine, 1);
   const ObjectId kept = NewObjectId(owner, next_), freed = NewObjectId(owner, next_);
   const auto client = *store_->NewClient("worker");
@@ -285,7 +285,7 @@ TEST_F(CopiesTest, OfResultsForAnOwnerElsewhereStayAsFarAsItsMachineKeepsThem) {
   EXPECT_EQ(objects_->kept(), 0u);
 }
 
-TEST_F(CopiesTest, OfWhatWasSealedElsewhereForAProcessOfOursGoThereOnceItIsFreed) {
+TEST_F(CopiesTest, RemoteCopiesForAProcessOfOursGoOnceTheObjectIsFreed) {
   const ObjectId object = NewObjectId(ProcessIdOf(kOwnMachine, 1), next_);
   ASSERT_TRUE(there_->store->CreateAndSeal(object, Content(1000), {}, {}));
   objects_->SealedElsewhere(object, peer_);

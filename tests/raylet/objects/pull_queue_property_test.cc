@@ -1,5 +1,5 @@
-// Random lives of a pull queue: whatever happens, every wanter is told once, an object has one transfer, and what is on
-// the way stays within the limits.
+// Random lives of a pull queue. In all of them every wanter is told once, an object has one pull, and the bytes under
+// way stay within the limits.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -144,7 +144,7 @@ class World {
     for (const auto& [object, pull] : pulls_) ASSERT_TRUE(wanted.contains(object)) << "nobody asks for it";
     ASSERT_EQ(queue_.pulls(), pulls_.size());
     ASSERT_LE(pulls_.size(), kTransfersMax);
-    // A size said late may push the sum above the limit by what was not known.
+    // A size that is told late may push the sum above the limit by the bytes that were not known.
     ASSERT_TRUE(queue_.pulled_bytes() <= kBytesMax + kTransfersMax * 400 || pulls_.size() == 1);
     ASSERT_TRUE(queue_.ready() == 0 || !pulls_.empty()) << "nothing is on the way and something waits";
   }
@@ -168,7 +168,7 @@ class World {
   std::set<PullNumber> numbers_;
 };
 
-TEST(PullQueueProperty, EveryAskerIsToldOnceAndTheLimitsHold) {
+TEST(PullQueueProperty, EveryWanterIsToldOnceAndTheLimitsHold) {
   for (uint64_t seed = 1; seed <= 150; ++seed) {
     SCOPED_TRACE(seed);
     World world(seed);

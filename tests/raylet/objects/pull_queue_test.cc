@@ -31,7 +31,7 @@ class PullQueueTest : public testing::Test {
       if (const auto* one = std::get_if<Decision>(&decision)) found.push_back(*one);
     return found;
   }
-  // The one transfer that begins now.
+  // The one pull that begins now.
   StartPull Started() {
     Settle();
     const auto started = Of<StartPull>();
@@ -51,7 +51,7 @@ class PullQueueTest : public testing::Test {
   std::vector<PullDecision> decisions_;
 };
 
-TEST_F(PullQueueTest, ManyAskersHaveOneTransferAndAllAreTold) {
+TEST_F(PullQueueTest, ManyWantersShareOnePullAndAllAreTold) {
   const ObjectId object = Object();
   Want(object, 1);
   Want(object, 2, PullPriority::kArgument);
@@ -71,7 +71,7 @@ TEST_F(PullQueueTest, ManyAskersHaveOneTransferAndAllAreTold) {
   EXPECT_EQ(queue_.pulled_bytes(), 0u);
 }
 
-TEST_F(PullQueueTest, AnObjectWithoutACopyWaitsForItsOwnersWord) {
+TEST_F(PullQueueTest, AnObjectWithoutACopyWaitsForItsOwnersRaylet) {
   const ObjectId object = Object();
   Want(object, 1);
   queue_.Located(object, {}, 0);
@@ -102,7 +102,7 @@ TEST_F(PullQueueTest, GetsGoBeforeWaitsAndWaitsBeforeArguments) {
   }
 }
 
-TEST_F(PullQueueTest, AMoreUrgentAskerRaisesWhatWaitsAndWhatIsUnderWay) {
+TEST_F(PullQueueTest, AMoreUrgentWanterRaisesWaitingAndRunningPulls) {
   PullLimits limits;
   limits.pulls_max = 1;
   Use(limits);
@@ -122,7 +122,7 @@ TEST_F(PullQueueTest, AMoreUrgentAskerRaisesWhatWaitsAndWhatIsUnderWay) {
   EXPECT_EQ(Started().object, late);
 }
 
-TEST_F(PullQueueTest, WhenTheUrgentAskerLeavesTheObjectFallsBack) {
+TEST_F(PullQueueTest, AnObjectFallsBackWhenItsUrgentWanterLeaves) {
   PullLimits limits;
   limits.pulls_max = 1;
   Use(limits);
@@ -138,7 +138,7 @@ TEST_F(PullQueueTest, WhenTheUrgentAskerLeavesTheObjectFallsBack) {
   EXPECT_EQ(Started().object, early);
 }
 
-TEST_F(PullQueueTest, BytesOnTheWayAreBoundedAndALargerObjectGoesAlone) {
+TEST_F(PullQueueTest, BytesUnderWayAreBoundedAndALargerObjectGoesAlone) {
   PullLimits limits;
   limits.bytes_max = 1000;
   Use(limits);
@@ -162,7 +162,7 @@ TEST_F(PullQueueTest, BytesOnTheWayAreBoundedAndALargerObjectGoesAlone) {
   EXPECT_EQ(Started().object, small);
 }
 
-TEST_F(PullQueueTest, ASizeThatOnlyTheSenderKnowsCountsOnceItIsSaid) {
+TEST_F(PullQueueTest, ASizeThatOnlyTheHolderKnowsCountsOnceItIsTold) {
   PullLimits limits;
   limits.bytes_max = 1000;
   limits.unknown_bytes = 10;
@@ -195,7 +195,7 @@ TEST_F(PullQueueTest, ArgumentsLeaveRoomForGets) {
   AskAndStart(Object(), PullPriority::kGet);
 }
 
-TEST_F(PullQueueTest, ALostHolderIsFollowedByTheNextAndThenTheOwnerIsAskedAgain) {
+TEST_F(PullQueueTest, TriesTheNextHolderAndThenLocatesAgain) {
   const ObjectId object = Object();
   Want(object, 1);
   queue_.Located(object, {Node(2), Node(3)}, 1000);
@@ -212,13 +212,13 @@ TEST_F(PullQueueTest, ALostHolderIsFollowedByTheNextAndThenTheOwnerIsAskedAgain)
   Settle();
   ASSERT_EQ(Of<LocateObject>().size(), 1u);
   EXPECT_EQ(Of<LocateObject>()[0].without, std::vector<NodeId>{second.from});
-  // A late word of a transfer that has ended changes nothing.
+  // A late message of an ended pull changes nothing.
   queue_.PullEnded(first.pull, object, {ErrorCode::kTooLarge, "late"}, 0);
   queue_.PullSealed(second.pull, object);
   EXPECT_EQ(queue_.objects(), 1u);
 }
 
-TEST_F(PullQueueTest, AGoneNodeLosesItsTransfersAtOnce) {
+TEST_F(PullQueueTest, ADeadNodeEndsItsPullsAtOnce) {
   const ObjectId object = Object();
   Want(object, 1);
   queue_.Located(object, {Node(2), Node(3)}, 1000);
@@ -256,7 +256,7 @@ TEST_F(PullQueueTest, FailuresBackOffLongerAndLongerUntilBytesCome) {
   EXPECT_EQ(fail(500), milliseconds(20));
 }
 
-TEST_F(PullQueueTest, WhatNobodyWithACopyCouldBeReachedForLongIsLost) {
+TEST_F(PullQueueTest, AnObjectWhoseHoldersAreOutOfReachForLongIsLost) {
   PullLimits limits;
   limits.give_up_after = seconds(30);
   Use(limits);
@@ -280,7 +280,7 @@ TEST_F(PullQueueTest, WhatNobodyWithACopyCouldBeReachedForLongIsLost) {
   EXPECT_EQ(queue_.objects(), 0u);
 }
 
-TEST_F(PullQueueTest, WhoHasBeenOutOfReachForLongMakesTheNextObjectWaitNoMore) {
+TEST_F(PullQueueTest, AHolderOutOfReachForLongDelaysNoFurtherObject) {
   PullLimits limits;
   limits.give_up_after = seconds(30);
   Use(limits);
@@ -310,7 +310,7 @@ TEST_F(PullQueueTest, WhoHasBeenOutOfReachForLongMakesTheNextObjectWaitNoMore) {
   Settle();
   EXPECT_TRUE(Of<TellLost>().empty());
   queue_.WanterGone(1);
-  // It is heard, or nothing was tried for a while: then patience begins anew.
+  // Once the node is heard, or nothing was tried for a while, patience begins anew.
   clock_.Advance(seconds(11));
   EXPECT_FALSE(unreached(Object()));
   queue_.WanterGone(1);
@@ -328,7 +328,7 @@ TEST_F(PullQueueTest, WhoHasBeenOutOfReachForLongMakesTheNextObjectWaitNoMore) {
   EXPECT_FALSE(unreached(Object()));
 }
 
-TEST_F(PullQueueTest, TheLastAskerThatCancelsStopsTheTransfer) {
+TEST_F(PullQueueTest, TheLastWanterThatCancelsStopsThePull) {
   const ObjectId object = Object();
   Want(object, 1);
   Want(object, 2);
@@ -347,7 +347,7 @@ TEST_F(PullQueueTest, TheLastAskerThatCancelsStopsTheTransfer) {
   EXPECT_EQ(queue_.pulls(), 0u);
 }
 
-TEST_F(PullQueueTest, AtItsDeadlineAnAskerHearsWhatStoodInTheWay) {
+TEST_F(PullQueueTest, AWanterHearsAtItsDeadlineWhyItsObjectIsNotHere) {
   const ObjectId object = Object();
   ASSERT_TRUE(queue_.Want(object, 1, PullPriority::kGet, clock_.After(seconds(1))));
   Want(object, 2);
@@ -363,7 +363,7 @@ TEST_F(PullQueueTest, AtItsDeadlineAnAskerHearsWhatStoodInTheWay) {
   EXPECT_EQ(queue_.objects(), 1u) << "the other wanter has no deadline";
 }
 
-TEST_F(PullQueueTest, AnAskerThatAsksAgainHasItsLatestDeadline) {
+TEST_F(PullQueueTest, AWanterThatWantsAgainHasItsLatestDeadline) {
   const ObjectId object = Object();
   ASSERT_TRUE(queue_.Want(object, 1, PullPriority::kGet, clock_.After(seconds(1))));
   ASSERT_TRUE(queue_.Want(object, 1, PullPriority::kGet, clock_.After(seconds(5))));
@@ -375,7 +375,7 @@ TEST_F(PullQueueTest, AnAskerThatAsksAgainHasItsLatestDeadline) {
   EXPECT_EQ(queue_.NextTick(), TimePoint::max());
 }
 
-TEST_F(PullQueueTest, WhatWillNeverComeFailsForAll) {
+TEST_F(PullQueueTest, ALostObjectFailsForAllItsWanters) {
   const Error gone{ErrorCode::kUnavailable, "its owner has gone"};
   const ProcessId there = ProcessIdOf(MachineNumber{9}, 4), there_too = ProcessIdOf(MachineNumber{9}, 5), elsewhere = 4;
   const ObjectId a = Object(there), b = Object(there_too), c = Object(elsewhere), d = Object(there);
@@ -394,7 +394,7 @@ TEST_F(PullQueueTest, WhatWillNeverComeFailsForAll) {
   EXPECT_EQ(queue_.objects(), 0u);
 }
 
-TEST_F(PullQueueTest, AnObjectThatIsMadeHereMeanwhileStopsItsTransfer) {
+TEST_F(PullQueueTest, AnObjectThatIsMadeHereMeanwhileStopsItsPull) {
   const ObjectId object = Object();
   const StartPull start = AskAndStart(object);
   queue_.SealedHere(object);

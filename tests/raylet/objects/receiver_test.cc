@@ -20,7 +20,7 @@ class ObjectReceiverTest : public testing::Test {
   Machine to_{"32M"};
 };
 
-// What the sender says for one object, in bytes.
+// The bytes that the sender writes for one object.
 uint64_t StreamBytes(const ObjectSizes& sizes) {
   wire::PullHeaderT header;
   header.data_bytes = sizes.data_bytes;
@@ -192,7 +192,7 @@ TEST_F(ObjectReceiverTest, AnObjectOfTheSameNameAndAnotherSizeIsNotPutTogetherWi
   to_.ExpectHolds(object, other_data);
 }
 
-TEST_F(ObjectReceiverTest, WhatIsNotThereIsRefusedWithASentence) {
+TEST_F(ObjectReceiverTest, AMissingObjectIsRefusedWithASentence) {
   Link(from_, to_);
   const ObjectId object = ObjectId::FromRandom();
   const TransferEvent refused = to_.Pull(object, from_.id);
@@ -225,7 +225,7 @@ TEST_F(ObjectReceiverTest, AnObjectLargerThanTheStoreIsRefusedForGood) {
   EXPECT_NE(refused.why.message.find("5000000"), std::string::npos) << refused.why.message;
 }
 
-TEST_F(ObjectReceiverTest, AnObjectThatIsHereAlreadyHasArrivedAndOneThatSomebodyWritesHasNot) {
+TEST_F(ObjectReceiverTest, AnObjectSealedHereCountsAsPulledAndAnUnsealedOneDoesNot) {
   Link(from_, to_);
   const Content data = RandomContent(100'000, 1);
   const ObjectId object = from_.Put(data);
@@ -250,7 +250,7 @@ TEST_F(ObjectReceiverTest, AStoppedTransferLeavesNothingBehind) {
   EXPECT_FALSE(nothing_is_left());
   to_.Run([&] { to_.receiver->Stop(object); });
   EXPECT_TRUE(Eventually(std::chrono::seconds(10), nothing_is_left));
-  // Under way: what still comes of it is nobody's, and what follows on the connection comes whole.
+  // A pull under way is stopped: its further bytes are dropped, and the next object on the connection comes whole.
   Link(from_, to_);
   to_.Run([&] {
     to_.receiver->Pull(++to_.last_pull, object, from_.id, PullPriority::kGet);
@@ -263,7 +263,7 @@ TEST_F(ObjectReceiverTest, AStoppedTransferLeavesNothingBehind) {
   EXPECT_TRUE(Eventually(std::chrono::seconds(10), nothing_is_left));
 }
 
-TEST_F(ObjectReceiverTest, WhenTheReceiversProcessGoesTheStoreLetsGoOfWhatItWrote) {
+TEST_F(ObjectReceiverTest, TheStoreDropsTheUnsealedPartsOfAReceiverThatDied) {
   const ObjectId object = from_.Put(RandomContent(4 * kChunkBytes, 1));
   {
     Wire wire(from_, to_, 2 * kChunkBytes);
@@ -312,7 +312,7 @@ TEST_F(ObjectReceiverTest, ALostConnectionEndsItsTransfersAndNoOthers) {
   EXPECT_TRUE(arrived == 1 && ended == 1 && closed == 1);
 }
 
-TEST(ObjectReceiverStalls, ASenderThatSaysNothingAndAReaderThatTakesNothingAreDropped) {
+TEST(ObjectReceiverStalls, ASilentSenderAndAStuckReaderAreDropped) {
   Machine from("32M", {}, {.stall = std::chrono::milliseconds(30)});
   Machine to("32M", {.stall = std::chrono::milliseconds(30)});
   auto [silent, receives] = SocketPair();
@@ -336,7 +336,7 @@ TEST(ObjectReceiverStalls, ASenderThatSaysNothingAndAReaderThatTakesNothingAreDr
   }));
 }
 
-TEST_F(ObjectReceiverTest, ASideThatTalksNonsenseLosesItsConnectionAndNobodyElseNotices) {
+TEST_F(ObjectReceiverTest, NonsenseEndsOneConnectionAndDisturbsNoOther) {
   Link(from_, to_);
   const auto closes_after = [&](uint16_t type, std::span<const std::byte> body) {
     auto [sends, stranger] = SocketPair();

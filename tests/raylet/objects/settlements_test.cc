@@ -54,7 +54,7 @@ TEST_F(SettlementsTest, AProcessThatEndsBeforeItAnswersMakesTheOlderEndWaitForIt
   EXPECT_EQ(Settled(), (std::set<ProcessId>{Process(1), Process(2)}));
 }
 
-TEST_F(SettlementsTest, AMachineThatIsLostIsWaitedForNoLonger) {
+TEST_F(SettlementsTest, ALostMachineIsNotWaitedForAnyMore) {
   Open(1, {}, {there_});
   EXPECT_TRUE(Settled().empty());
   settlements_.MachineGone(there_);
@@ -71,7 +71,7 @@ TEST_F(SettlementsTest, TheEndsThatALostMachineWasToSettleAreForgotten) {
   EXPECT_EQ(settlements_.open(), 0u);
 }
 
-TEST_F(SettlementsTest, AProcessThatNeverAnswersIsWaitedForSoLongAndNoLonger) {
+TEST_F(SettlementsTest, AProcessThatNeverAnswersIsWaitedForABoundedTime) {
   Open(1, {Process(2)});
   EXPECT_EQ(settlements_.NextTime(), now_ + kSettlePatience);
   now_ += kSettlePatience - 1ms;

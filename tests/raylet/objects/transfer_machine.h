@@ -1,5 +1,5 @@
 // Machine: a real plasma_store, and an ObjectSender and an ObjectReceiver on a thread beside it. Owned by a test, whose
-// thread calls everything here. Also what lies between two machines: Wire, which passes bytes on, cuts and bends them.
+// thread calls everything here. Wire lies between two machines: it passes bytes on, cuts and changes them.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -41,7 +41,7 @@ inline std::pair<UniqueFd, UniqueFd> SocketPair() {
   return {UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
 
-// What became of a transfer, or of a connection.
+// The end of a pull, or of a connection.
 struct TransferEvent {
   enum class Kind { kSealed, kEnded, kGone } kind = Kind::kGone;
   PullNumber pull = 0;
@@ -55,7 +55,7 @@ class Machine final : public ObjectReceiver::Handler {
   explicit Machine(const std::string& memory, ObjectReceiverLimits receiver_limits = {},
                    ObjectSenderLimits sender_limits = {})
       : id(NodeId::FromRandom()) {
-    SetLogLevel(LogLevel::kError);  // connections close here for good reasons
+    SetLogLevel(LogLevel::kError);  // connections close here on purpose
     auto started = DaemonProcess::Start("plasma_store", {"-m", memory, "-s", folder.File("store")});
     if (!started) throw std::runtime_error(started.error().message);
     daemon.emplace(*std::move(started));
@@ -150,7 +150,7 @@ inline void Link(Machine& from, Machine& to) {
   to.Run([&, &fd = receives] { to.receiver->Connect(from.id, std::move(fd)); });
 }
 
-// A link that passes `bytes_max` bytes of what the sender says, bends one of them, and closes.
+// A link that passes `bytes_max` bytes of the sender, changes one of them, and closes.
 class Wire {
  public:
   Wire(Machine& from, Machine& to, uint64_t bytes_max, std::optional<uint64_t> bent_byte = {}) {

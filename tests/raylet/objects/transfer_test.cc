@@ -1,5 +1,5 @@
-// Two machines and more with an ObjectTransfer each, between real stores; the test is the owner who knows where copies
-// are.
+// Several machines with an ObjectTransfer each, between real stores. The test plays the owner's raylet, which knows
+// where copies are.
 #include "raylet/objects/transfer.h"
 
 #include <gtest/gtest.h>
@@ -17,7 +17,7 @@ namespace {
 
 class Node;
 
-// Who is where, and who has what. Any thread.
+// The machines, and the objects of each. Any thread.
 struct World {
   std::mutex mutex;
   std::map<NodeId, Node*> nodes;
@@ -45,7 +45,7 @@ class Node final : public ObjectTransfer::Handler {
     world.nodes[id] = this;
   }
   ~Node() override { Stop(); }
-  // After the turn in which something was told.
+  // Turns the clock after the turn of the last event.
   void TurnClock(Duration by) {
     Run([&] { clock_.Advance(by); });
   }
@@ -73,7 +73,7 @@ class Node final : public ObjectTransfer::Handler {
             Deadline deadline = Deadline::Never()) {
     Run([&] { EXPECT_TRUE(transfer->pulls().Want(object, wanter, priority, deadline)); });
   }
-  // What the wanters of an object have been told, once `wanter` has been.
+  // The error that `wanter` has been told about the object; waits for it.
   Error Told(const ObjectId& object, Wanter wanter) {
     std::unique_lock lock(mutex_);
     const bool told = changed_.wait_for(lock, std::chrono::seconds(30), [&] {
@@ -191,7 +191,7 @@ TEST(ObjectTransfer, ThousandsOfSmallObjectsAndAFewLargeOnesAllCome) {
   }
 }
 
-TEST(ObjectTransfer, WhenAHolderGoesAnotherOneGoesOn) {
+TEST(ObjectTransfer, AnotherHolderGoesOnWhenOneHasGone) {
   World world;
   Node first(world), second(world), to(world);
   const Content data = RandomContent(20'000'000, 1);
@@ -217,7 +217,7 @@ TEST(ObjectTransfer, AHolderThatCannotBeReachedIsPassedOver) {
   EXPECT_EQ(to.Told(object, 1).code, ErrorCode::kOk);
 }
 
-TEST(ObjectTransfer, AHolderThatHasEvictedItsCopyIsAskedForInVainAndTheOwnerAgain) {
+TEST(ObjectTransfer, LocatesAgainAfterAHolderHasEvictedItsCopy) {
   World world;
   Node gone(world), to(world);
   const Content data = RandomContent(1000, 1);
@@ -233,7 +233,7 @@ TEST(ObjectTransfer, AHolderThatHasEvictedItsCopyIsAskedForInVainAndTheOwnerAgai
   EXPECT_EQ(to.Told(object, 1).code, ErrorCode::kOk);
 }
 
-TEST(ObjectTransfer, AFullStoreIsWhatAnAskerHearsAtItsDeadline) {
+TEST(ObjectTransfer, AWanterHearsOfAFullStoreAtItsDeadline) {
   World world;
   Node from(world), to(world, "16M");
   const ObjectId object = from.Put(RandomContent(10'000'000, 1));
@@ -268,7 +268,7 @@ TEST(ObjectTransfer, AStoreThatDoesNotAnswerHoldsUpTheTransferAndNotTheLoop) {
   to.ExpectHolds(object, data);
 }
 
-TEST(ObjectTransfer, WhatIsLostFailsAndWhatIsFreedGoes) {
+TEST(ObjectTransfer, LostObjectsFailAndFreedObjectsGo) {
   World world;
   Node from(world), to(world);
   const ObjectId lost = from.Put(RandomContent(10, 1)), freed = from.Put(RandomContent(1000, 2));
@@ -280,14 +280,14 @@ TEST(ObjectTransfer, WhatIsLostFailsAndWhatIsFreedGoes) {
   EXPECT_TRUE(*to.store->Contains(freed));
   to.Run([&] { to.transfer->Free({&freed, 1}); });
   EXPECT_TRUE(Eventually(std::chrono::seconds(20), [&] { return !*to.store->Contains(freed); }));
-  // Asked for when its owner lets it go: it will not come.
+  // Wanted when its owner lets it go: it will not come.
   const ObjectId never = NewObjectId(7, world.next);
   to.Want(never, 1);
   to.Run([&] { to.transfer->Free({&never, 1}); });
   EXPECT_EQ(to.Told(never, 1).code, ErrorCode::kNotFound);
 }
 
-TEST(ObjectTransfer, WhenTheLastAskerGoesWhatHasComeGoes) {
+TEST(ObjectTransfer, ThePartThatCameGoesWithTheLastWanter) {
   World world;
   Node from(world), to(world);
   const ObjectId object = from.Put(RandomContent(20'000'000, 1));
@@ -312,7 +312,7 @@ TEST(ObjectTransfer, AConnectionThatCarriesNothingIsClosedAndTheNextObjectHasAno
   to.Want(second, 1);
   ASSERT_EQ(to.Told(second, 1).code, ErrorCode::kOk);
   EXPECT_EQ(to.dialed, 1);
-  // In the moment in which it is over, somebody asks.
+  // A pull comes at the very moment when the connection has been idle for long enough.
   to.TurnClock(ObjectTransferLimits().idle_max);
   to.Want(third, 1);
   ASSERT_EQ(to.Told(third, 1).code, ErrorCode::kOk);

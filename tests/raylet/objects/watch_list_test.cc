@@ -17,7 +17,7 @@ class WatchListTest : public testing::Test {
   std::vector<ObjectId> First(const std::vector<ObjectId>& objects, size_t count) {
     return {objects.begin(), objects.begin() + static_cast<std::ptrdiff_t>(count)};
   }
-  // What the store is asked to watch now; it confirms at once what it is asked to stop watching.
+  // The objects that the store is asked to watch now. It confirms at once that it stops watching others.
   std::vector<ObjectId> Watched() {
     auto orders = list_.TakeOrders();
     list_.Unwatched(orders.unwatch);

@@ -1,4 +1,4 @@
-// Whom a raylet dials and when, by a clock that the test turns.
+// Which addresses a raylet dials and when, by a clock that the test turns.
 #include "raylet/peers/dialer.h"
 
 #include <gtest/gtest.h>

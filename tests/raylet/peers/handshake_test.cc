@@ -29,7 +29,7 @@ PeerHandshake Begin(const PeerHandshake::Options& options, uint8_t nonce) {
   return PeerHandshake(options, bytes, kStart);
 }
 
-// Feeds what it wants, at most `piece` bytes at a time; what it does not want stays.
+// Feeds the bytes that the handshake wants, at most `piece` at a time; the others stay.
 void Feed(PeerHandshake& handshake, Bytes& bytes, size_t piece = 4096) {
   while (handshake.Wanted() > 0 && !bytes.empty()) {
     const size_t size = std::min({handshake.Wanted(), piece, bytes.size()});
@@ -60,7 +60,7 @@ bool Says(const PeerHandshake& handshake, const std::string& words) {
   return handshake.failure().message.find(words) != std::string::npos;
 }
 
-TEST(PeerHandshake, TwoRayletsWithOneTokenKnowEachOtherInWhateverPiecesTheirBytesCome) {
+TEST(PeerHandshake, TwoRayletsWithOneTokenProveThemselvesHoweverTheirBytesAreCut) {
   for (const size_t piece : {1U, 7U, 4096U}) {
     auto options = OptionsOf(Side::kDialer);
     options.role = wire::PeerRole::Bulk;
@@ -117,7 +117,7 @@ TEST(PeerHandshake, EachSideNamesItsOwnTokenFileAndNotTheOthers) {
   EXPECT_TRUE(Says(listener, "/home/of/12") && !Says(listener, "/home/of/11")) << listener.failure().message;
 }
 
-TEST(PeerHandshake, NotAByteBehindItIsTaken) {
+TEST(PeerHandshake, ReadsNoByteAfterTheHandshake) {
   auto dialer = Begin(OptionsOf(Side::kDialer), 1);
   auto listener = Begin(OptionsOf(Side::kListener), 2);
   Bytes to_dialer, to_listener;
@@ -190,7 +190,7 @@ TEST(PeerHandshake, HellosThatMakeNoSenseEndItWithoutAnAnswer) {
   }
 }
 
-TEST(PeerHandshake, WhatIsNoRayletIsToldSoFromItsFirstBytes) {
+TEST(PeerHandshake, AStrangerIsRecognizedByItsFirstBytes) {
   const std::string request = "GET / HTTP/1.1\r\nHost: example\r\n\r\n";
   Bytes bytes(request.size());
   std::memcpy(bytes.data(), request.data(), request.size());
@@ -215,7 +215,7 @@ TEST(PeerHandshake, AHelloThatNeverEndsIsGivenFiveSeconds) {
   EXPECT_EQ(listener.failure().code, ErrorCode::kTimedOut);
 }
 
-TEST(PeerHandshake, TimeInWhichNobodyListenedIsGivenOnTop) {
+TEST(PeerHandshake, TimeInWhichNobodyListenedExtendsTheDeadline) {
   auto listener = Begin(OptionsOf(Side::kListener), 2);
   const TimePoint resumed = kStart + std::chrono::seconds(14);
   listener.DidNotListen(std::chrono::seconds(13), resumed);
@@ -223,14 +223,14 @@ TEST(PeerHandshake, TimeInWhichNobodyListenedIsGivenOnTop) {
   EXPECT_EQ(listener.state(), State::kUnderWay);
   listener.Tick(kStart + std::chrono::seconds(13) + kHandshakeTimeout);
   EXPECT_EQ(listener.state(), State::kFailed);
-  // One that began after the stall gets what all get.
+  // A handshake that began after the stall gets the usual time.
   auto later = PeerHandshake(OptionsOf(Side::kListener), {}, resumed);
   later.DidNotListen(std::chrono::seconds(13), resumed);
   later.Tick(resumed + kHandshakeTimeout);
   EXPECT_EQ(later.state(), State::kFailed);
 }
 
-TEST(PeerHandshake, OfTwoRayletsWithOneNodeIdBothHearOfTheOther) {
+TEST(PeerHandshake, TwoRayletsWithOneNodeIdHearOfEachOther) {
   auto options = OptionsOf(Side::kDialer);
   options.own.node = OptionsOf(Side::kListener).own.node;
   auto dialer = Begin(options, 1);
@@ -266,7 +266,7 @@ TEST(PeerHandshake, TwoRayletsThatNumberTheirProcessesAlikeDoNotMeet) {
   EXPECT_TRUE(Says(dialer, "number their processes alike"));
 }
 
-TEST(PeerHandshake, AStrangerWhoSendsBackWhatItHearsProvesNothing) {
+TEST(PeerHandshake, AStrangerThatReflectsItsInputProvesNothing) {
   auto dialer = Begin(OptionsOf(Side::kDialer), 1);
   Bytes hello = dialer.TakeOutput();
   Feed(dialer, hello);  // its own
@@ -355,7 +355,7 @@ TEST(PeerHandshake, NoFlippedBitOfAHelloIsOverlooked) {
   }
 }
 
-TEST(PeerHandshake, WhoIsProvenMayBeRefusedWithAKindAndASentence) {
+TEST(PeerHandshake, AProvenRayletMayBeRefusedWithAKindAndASentence) {
   auto dialer = Begin(OptionsOf(Side::kDialer), 1);
   auto listener = Begin(OptionsOf(Side::kListener), 2);
   for (int turn = 0; turn < 4 && listener.state() == State::kUnderWay; ++turn) {
@@ -375,7 +375,7 @@ TEST(PeerHandshake, WhoIsProvenMayBeRefusedWithAKindAndASentence) {
   EXPECT_EQ(dialer.failure().message, "I dial");
 }
 
-TEST(PeerHandshake, WhatStrangersSayReachesTheLogWithoutControlCharacters) {
+TEST(PeerHandshake, TextOfStrangersIsLoggedWithoutControlCharacters) {
   auto options = OptionsOf(Side::kDialer);
   options.token = PeerToken();  // of no file: the failure would name it
   auto dialer = Begin(options, 1);

@@ -1,4 +1,4 @@
-// Who is told of whom, and what is made of it.
+// Which peer hears of which raylet, and which addresses follow.
 #include "raylet/peers/introductions.h"
 
 #include <gtest/gtest.h>
@@ -60,7 +60,7 @@ class PeerIntroductionsTest : public ::testing::Test {
   PeerIntroductions own_{NodeNumber(1)};
 };
 
-TEST_F(PeerIntroductionsTest, EachPeerIsToldOnceOfAllTheOthersAndNotOfItself) {
+TEST_F(PeerIntroductionsTest, EachPeerHearsOnceOfAllOthersAndNotOfItself) {
   own_.Connected(Identity(2));
   EXPECT_EQ(Told(2), "") << "there is nobody else";
   own_.Connected(Identity(3));
@@ -74,7 +74,7 @@ TEST_F(PeerIntroductionsTest, EachPeerIsToldOnceOfAllTheOthersAndNotOfItself) {
   EXPECT_EQ(Told(2), "");
 }
 
-TEST_F(PeerIntroductionsTest, OnAnotherConnectionAllIsToldAgainAlsoThatThereIsNobodyLeft) {
+TEST_F(PeerIntroductionsTest, ANewConnectionHearsEverythingAgainAlsoAnEmptyList) {
   own_.Connected(Identity(2));
   own_.Connected(Identity(3));
   EXPECT_EQ(Told(2), "all +3");
@@ -86,7 +86,7 @@ TEST_F(PeerIntroductionsTest, OnAnotherConnectionAllIsToldAgainAlsoThatThereIsNo
   EXPECT_EQ(Told(2), "");
 }
 
-TEST_F(PeerIntroductionsTest, TheDeadAreTakenBackAndAnotherLifeIsToldAnew) {
+TEST_F(PeerIntroductionsTest, WithdrawsADeadRayletAndIntroducesItsNextLife) {
   own_.Connected(Identity(2));
   own_.Connected(Identity(3));
   EXPECT_EQ(Told(2), "all +3");
@@ -103,7 +103,7 @@ TEST_F(PeerIntroductionsTest, TheDeadAreTakenBackAndAnotherLifeIsToldAnew) {
   EXPECT_EQ(Told(2), "") << "it never heard of it";
 }
 
-TEST_F(PeerIntroductionsTest, NobodyIsToldOfWhomItHasToldUsUntilItTakesThatBack) {
+TEST_F(PeerIntroductionsTest, NeverIntroducesARayletToThePeerThatIntroducedIt) {
   own_.Connected(Identity(2));
   ASSERT_TRUE(own_.Hear(NodeNumber(2), Introducing({3}, true)));
   EXPECT_EQ(News(), " +10.0.0.3:7000");
@@ -113,7 +113,7 @@ TEST_F(PeerIntroductionsTest, NobodyIsToldOfWhomItHasToldUsUntilItTakesThatBack)
   EXPECT_EQ(Told(2), "all +3");
 }
 
-TEST_F(PeerIntroductionsTest, AnAddressIsNewsByTheFirstWhoNamesItAndOldWithTheLast) {
+TEST_F(PeerIntroductionsTest, AnAddressComesWithTheFirstPeerThatNamesItAndGoesWithTheLast) {
   for (const int node : {2, 3}) own_.Connected(Identity(node));
   ASSERT_TRUE(own_.Hear(NodeNumber(2), Introducing({4})));
   ASSERT_TRUE(own_.Hear(NodeNumber(3), Introducing({4})));
@@ -129,7 +129,7 @@ TEST_F(PeerIntroductionsTest, AnAddressIsNewsByTheFirstWhoNamesItAndOldWithTheLa
   EXPECT_EQ(News(), " -10.0.0.4:7000 -10.0.0.5:7000 +10.0.0.5:7000");
 }
 
-TEST_F(PeerIntroductionsTest, WhatIsSaidOfUsOfTheSpeakerOrByAStrangerIsNoNews) {
+TEST_F(PeerIntroductionsTest, IgnoresIntroductionsOfItselfOfTheSpeakerAndByStrangers) {
   own_.Connected(Identity(2));
   ASSERT_TRUE(own_.Hear(NodeNumber(2), Introducing({1, 2})));
   ASSERT_TRUE(own_.Hear(NodeNumber(9), Introducing({3})));

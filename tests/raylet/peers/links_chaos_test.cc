@@ -1,6 +1,6 @@
-// Four raylets behind wires that are cut, frozen and refused at random, and that die and start again: whatever
-// happened, each message was handed out once and in order within its session, and in the end everybody has met
-// everybody again. The faults come from a seed; the threads and the kernel add their own.
+// Four raylets behind wires that are cut, frozen and refused at random. The raylets die and start again. Each message
+// is handed out once and in order within its session, and in the end all raylets have met again. The faults come from a
+// seed; the threads and the kernel add their own.
 #include <map>
 
 #include "base/log.h"
@@ -69,7 +69,7 @@ class PeerLinksChaos : public PeerLinksTest {
   std::map<uint8_t, PeerSide*> current_;
 };
 
-TEST_F(PeerLinksChaos, WhateverHappensToTheWiresEverybodyMeetsAgainAndNoMessageComesTwice) {
+TEST_F(PeerLinksChaos, RayletsMeetAgainAfterAnyFaultAndNoMessageComesTwice) {
   SetLogLevel(LogLevel::kError);
   for (const uint64_t seed : {1, 2, 3}) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);

@@ -13,7 +13,7 @@ class PeerIntroducing : public PeerLinksTest {
   }
   PeerSide& Make(uint8_t node) { return PeerLinksTest::Make(OptionsOf(node)); }
   using PeerLinksTest::Make;
-  // Long enough for whoever is still to be dialed to be dialed, too.
+  // Long enough for every pending dial.
   void GoOn(Duration time) {
     const TimePoint end = clock_.Now() + time;
     ASSERT_TRUE(RunOnUntil([&] { return clock_.Now() >= end; }));
@@ -26,7 +26,7 @@ class PeerIntroducing : public PeerLinksTest {
   }
 };
 
-TEST_F(PeerIntroducing, WhateverTreeTheAddressesFormEverybodyMeetsEverybodyOnce) {
+TEST_F(PeerIntroducing, AllRayletsMeetOnceInAnyTreeOfAddresses) {
   // Parents of the nodes 2, 3 …: a star, a chain, and ids that do not fall or rise along it.
   const std::vector<std::vector<int>> trees = {{1, 1, 1, 1, 1, 1}, {1, 2, 3, 4, 5, 6}, {1, 1, 2, 2, 3, 3}};
   for (size_t tree = 0; tree < trees.size(); ++tree) {
@@ -46,7 +46,7 @@ TEST_F(PeerIntroducing, WhateverTreeTheAddressesFormEverybodyMeetsEverybodyOnce)
   }
 }
 
-TEST_F(PeerIntroducing, WhoCannotBeReachedIsDialedUntilNobodyHasASessionWithIt) {
+TEST_F(PeerIntroducing, AnUnreachableRayletIsDialedUntilNobodyHasASessionWithIt) {
   TcpProxy to_b, to_c;
   PeerSide& a = Make(1);
   PeerSide& b = MakeBehind(to_b, OptionsOf(2));
@@ -55,7 +55,7 @@ TEST_F(PeerIntroducing, WhoCannotBeReachedIsDialedUntilNobodyHasASessionWithIt) 
   to_c.Refuse(true);
   Seek(b, a);
   Seek(c, a);
-  // The smaller id dials, and cannot: so B and C reach A, and nobody reaches them.
+  // The raylet with the smaller id dials, and cannot. So B and C reach A, and nobody reaches them.
   to_b.Refuse(false);
   ASSERT_TRUE(Meet(a, b));
   to_b.Refuse(true);
@@ -67,7 +67,7 @@ TEST_F(PeerIntroducing, WhoCannotBeReachedIsDialedUntilNobodyHasASessionWithIt) 
   EXPECT_EQ(a.events, (std::vector<std::string>{"up 2", "up 3"})) << "what B is told of C harms neither";
   to_c.Refuse(false);
   ASSERT_TRUE(Meet(b, c));
-  // Once A is gone and C, too, nobody dials C any more.
+  // Once A and C have gone, nobody dials C any more.
   a.links->Stop();
   c.links->Stop();
   ASSERT_TRUE(RunOnUntil([&] { return b.Has("dead 1") && b.Has("dead 3"); }));
@@ -78,7 +78,7 @@ TEST_F(PeerIntroducing, WhoCannotBeReachedIsDialedUntilNobodyHasASessionWithIt) 
   EXPECT_EQ(to_c.connections(), dialed);
 }
 
-TEST_F(PeerIntroducing, TheMiddleMayGoAndTheOthersFindEachOtherAgainAfterASilence) {
+TEST_F(PeerIntroducing, RayletsFindEachOtherAgainAfterTheMiddleOneHasGone) {
   TcpProxy to_b, to_c;
   PeerSide& a = Make(1);
   PeerSide& b = MakeBehind(to_b, OptionsOf(2));
@@ -97,7 +97,7 @@ TEST_F(PeerIntroducing, TheMiddleMayGoAndTheOthersFindEachOtherAgainAfterASilenc
   ASSERT_TRUE(Meet(b, c));
 }
 
-TEST_F(PeerIntroducing, ARayletThatStartsAgainElsewhereIsMetByThoseWhoNeverHeardItsAddress) {
+TEST_F(PeerIntroducing, PeersMeetARayletThatStartsAgainAtAnAddressTheyNeverHeard) {
   PeerSide& a = Make(1);
   PeerSide& b = Make(2);
   PeerSide& c = Make(3);
@@ -113,7 +113,7 @@ TEST_F(PeerIntroducing, ARayletThatStartsAgainElsewhereIsMetByThoseWhoNeverHeard
   EXPECT_EQ(again.events.size(), 2u);
 }
 
-TEST_F(PeerIntroducing, AnAddressThatIsSomebodyElsesOrNobodysHarmsNobodyAndIsGivenUp) {
+TEST_F(PeerIntroducing, AWrongOrUnusedAddressIsGivenUpWithoutHarm) {
   for (const std::string whose : {"its own", "another's", "a stranger's", "nobody's"}) {
     SCOPED_TRACE(whose);
     sides_.clear();
@@ -129,7 +129,7 @@ TEST_F(PeerIntroducing, AnAddressThatIsSomebodyElsesOrNobodysHarmsNobodyAndIsGiv
     if (whose == "nobody's") lie.Refuse(true);
     Seek(a, b);
     ASSERT_TRUE(Meet(a, b));
-    to_a.Refuse(true);  // so that the liar does not reach A, which is to reach it where it says
+    to_a.Refuse(true);  // so that the raylet with the wrong address does not reach A: A must dial that address
     auto options = OptionsOf(1);
     options.advertised = lie.address().text();
     PeerSide& liar = Make(options);

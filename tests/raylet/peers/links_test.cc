@@ -146,7 +146,7 @@ TEST_F(PeerLinksTest, ASessionGoesOnOverAnotherConnectionWhereItsOwnCarriesNothi
   EXPECT_TRUE(a.Has("silent 2") || b.Has("silent 1"));
 }
 
-TEST_F(PeerLinksTest, WhoDidNotListenItselfCallsNobodySilentOrDead) {
+TEST_F(PeerLinksTest, AStalledRayletReportsNoPeerSilentOrDead) {
   PeerSide& a = Make(1);
   PeerSide& b = Make(2);
   Seek(a, b);
@@ -158,7 +158,7 @@ TEST_F(PeerLinksTest, WhoDidNotListenItselfCallsNobodySilentOrDead) {
   EXPECT_EQ(b.events, std::vector<std::string>{"up 1"});
 }
 
-TEST_F(PeerLinksTest, WhoseMachineRefusesTheConnectionIsDeadAtOnce) {
+TEST_F(PeerLinksTest, APeerWhoseMachineRefusesTheConnectionIsDeadAtOnce) {
   for (const bool smaller_dies : {true, false}) {
     SCOPED_TRACE(smaller_dies);
     sides_.clear();
@@ -176,7 +176,7 @@ TEST_F(PeerLinksTest, WhoseMachineRefusesTheConnectionIsDeadAtOnce) {
   }
 }
 
-TEST_F(PeerLinksTest, WhoStopsSaysGoodbye) {
+TEST_F(PeerLinksTest, AStoppingRayletSaysGoodbye) {
   PeerSide& a = Make(1);
   PeerSide& b = Make(2);
   Seek(a, b);
@@ -186,7 +186,7 @@ TEST_F(PeerLinksTest, WhoStopsSaysGoodbye) {
   EXPECT_NE(a.why_dead.find("stopping"), std::string::npos) << a.why_dead;
 }
 
-TEST_F(PeerLinksTest, OfTheDeadTheLastEightAreKeptForPeopleToSee) {
+TEST_F(PeerLinksTest, KeepsTheLastEightDeadPeersForTheStatus) {
   constexpr uint8_t kFirst = 30, kCount = 10;
   PeerSide& a = Make(1);
   // Their ids go down, so that the order of ids is not that of deaths.
@@ -221,7 +221,7 @@ TEST_F(PeerLinksTest, ARayletThatStartsAgainAtItsAddressIsAnotherOne) {
   }
 }
 
-TEST_F(PeerLinksTest, AnotherRayletAtTheAddressOfOneMeansThatItHasGone) {
+TEST_F(PeerLinksTest, AnotherRayletAtAnAddressEndsTheFormerOne) {
   PeerSide& a = Make(2);
   PeerSide& b = Make(3);
   Seek(a, b);
@@ -303,7 +303,7 @@ TEST_F(PeerLinksTest, AMessageThatMakesNoSenseEndsTheSessionAndNotTheRaylets) {
   ASSERT_TRUE(Meet(a, b));
 }
 
-TEST_F(PeerLinksTest, AFullWindowIsToldAndRoomIsToo) {
+TEST_F(PeerLinksTest, ReportsAFullWindowAndThenRoom) {
   TcpProxy to_a, to_b;
   auto options = OptionsOf(1);
   options.limits.unacked_messages_max = 100;
@@ -357,7 +357,7 @@ TEST_F(PeerLinksTest, RefusesToListenOnAllAddressesAndToDialWithoutAPort) {
   EXPECT_NE(taken.error().message.find("--port"), std::string::npos);
 }
 
-TEST_F(PeerLinksTest, AnAddressWhereNothingAnswersIsToldFromOneThatRefuses) {
+TEST_F(PeerLinksTest, TellsASilentAddressFromOneThatRefuses) {
   const auto full = ListenTcp(*ParseTcpAddress("127.0.0.1:0"), 0);
   const auto address = *LocalAddressOf(full->get());
   std::vector<UniqueFd> waiting;  // nobody accepts them: what comes later gets no answer

@@ -1,6 +1,6 @@
-// PeerSide, one raylet as far as its links go, and PeerLinksTest, some of them on real sockets in one process and one
-// thread: their clock is turned by hand, so that three seconds of silence take none; only the wires between them
-// (TcpProxy) have threads of their own. Owned by a test.
+// PeerSide: the links of one raylet. PeerLinksTest: several of them on real sockets in one process and one thread. The
+// test turns their clock, so that three seconds of silence take no time. Only the wires between them (TcpProxy) have
+// threads of their own. Owned by a test.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -33,7 +33,7 @@ inline NodeId NodeNumber(uint8_t number) {
   return id;
 }
 
-// One raylet as far as its links go, with what they told it.
+// The links of one raylet, and the events that they reported.
 class PeerSide final : public PeerLinks::Handler {
  public:
   PeerSide(Loop& loop, const Clock& clock, PeerLinksOptions options)
@@ -112,7 +112,7 @@ class PeerLinksTest : public ::testing::Test {
     options.own.epoch = 1000u + node;
     options.own.machine = MachineNumber{2000u + node};
     options.token = *PeerToken::FromBytes(token);
-    options.limits.heartbeat_every = milliseconds(25);  // of the manual clock; how often real time is looked at, too
+    options.limits.heartbeat_every = milliseconds(25);  // of the manual clock; also the period of the real timer
     return options;
   }
   PeerSide& Make(PeerLinksOptions options, const std::string& address = "127.0.0.1:0") {
@@ -122,7 +122,7 @@ class PeerLinksTest : public ::testing::Test {
     return side;
   }
   PeerSide& Make(uint8_t node) { return Make(OptionsOf(node)); }
-  // One that others reach through `proxy`.
+  // Makes a raylet that others reach through `proxy`.
   PeerSide& MakeBehind(TcpProxy& proxy, PeerLinksOptions options) {
     options.advertised = proxy.address().text();
     PeerSide& side = Make(std::move(options));

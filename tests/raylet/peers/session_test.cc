@@ -32,7 +32,7 @@ class PeerSessionTest : public ::testing::Test {
     a_.Attach(b_.Greeting(), now_);
     static_cast<void>(theirs);
   }
-  // Everything that `from` has to say, to `to`; the numbers in the messages that are handed out.
+  // Carries all output of `from` to `to`. Returns the numbers in the messages that are handed out.
   std::vector<uint64_t> Carry(PeerSession& from, PeerSession& to) {
     std::vector<uint64_t> numbers;
     Bytes bytes;
@@ -79,7 +79,7 @@ TEST_F(PeerSessionTest, ManyMessagesAreAcknowledgedBeforeTheNextHeartbeat) {
   EXPECT_EQ(a_.unacked_messages(), 0U);
 }
 
-TEST_F(PeerSessionTest, WhatACutLinkSwallowedIsSentAgainAndWhatArrivedIsNot) {
+TEST_F(PeerSessionTest, SendsOnlyTheMessagesAgainThatACutLinkLost) {
   Connect();
   for (uint64_t i = 1; i <= 2; ++i) ASSERT_TRUE(a_.Send(kType, Body(i)));
   EXPECT_EQ(Carry(a_, b_), Range(1, 2));
@@ -148,7 +148,7 @@ TEST_F(PeerSessionTest, HeartbeatsComeEveryHalfSecondAndGoBeforeMessagesThatWait
   EXPECT_TRUE(a_.HeartbeatDue(now_ + milliseconds(500)));
 }
 
-TEST_F(PeerSessionTest, AStallOfOnesOwnIsDiscountedAndNoMore) {
+TEST_F(PeerSessionTest, DiscountsItsOwnStallAndNoMore) {
   Connect();
   now_ += seconds(13);
   a_.DidNotListen(seconds(13), now_);
@@ -192,7 +192,7 @@ TEST_F(PeerSessionTest, AGoodbyeEndsBothSides) {
   EXPECT_NE(b_.why_dead().message.find("this raylet is stopping"), std::string::npos);
 }
 
-TEST_F(PeerSessionTest, NobodyGoesOnWithADeadSession) {
+TEST_F(PeerSessionTest, ADeadSessionIsNeverResumed) {
   Connect();
   const auto late = b_.Greeting();
   a_.End({ErrorCode::kTimedOut, "it is gone"});
@@ -204,7 +204,7 @@ TEST_F(PeerSessionTest, NobodyGoesOnWithADeadSession) {
   EXPECT_FALSE(again.Continues(late));
 }
 
-TEST_F(PeerSessionTest, ADialerWhoseWelcomeWasLostGoesOnWithItsSession) {
+TEST_F(PeerSessionTest, ADialerWhoseAcceptedWasLostGoesOnWithItsSession) {
   b_.Attach(a_.Greeting(), now_);
   ASSERT_TRUE(b_.Send(kType, Body(1)));
   Bytes lost;
@@ -214,7 +214,7 @@ TEST_F(PeerSessionTest, ADialerWhoseWelcomeWasLostGoesOnWithItsSession) {
   EXPECT_EQ(Carry(b_, a_), Range(1, 1));
 }
 
-TEST_F(PeerSessionTest, WordsThatMakeNoSenseAreErrors) {
+TEST_F(PeerSessionTest, FramesThatMakeNoSenseAreErrors) {
   Connect();
   ASSERT_TRUE(a_.Send(kType, Body(1)));
   Carry(a_, b_);
@@ -260,7 +260,7 @@ class World {
     }
     EXPECT_TRUE(Quiet());
   }
-  // Of each session of the other side: what was handed out here, which must be 1, 2, 3 … without a hole.
+  // For each session of the other side, the messages handed out here must be 1, 2, 3 … without a hole.
   void Check() const {
     for (const size_t end : {0, 1}) {
       const std::map<uint64_t, uint64_t>& sent = ends_[1 - end].sent;
@@ -365,7 +365,7 @@ class World {
     for (Link& link : links_) {
       if (Pick(2) != 0) continue;
       link.cut = true;
-      for (Bytes& bytes : link.to) bytes.resize(Pick(bytes.size() + 1));  // what was on its way may yet arrive
+      for (Bytes& bytes : link.to) bytes.resize(Pick(bytes.size() + 1));  // bytes under way may still arrive
     }
   }
   void Notice(size_t end) {
@@ -398,7 +398,7 @@ class World {
     const Bytes bytes(waiting.begin(), waiting.begin() + static_cast<std::ptrdiff_t>(size));
     waiting.erase(waiting.begin(), waiting.begin() + static_cast<std::ptrdiff_t>(size));
     End& at = ends_[to];
-    if (at.link != link) return;  // of a connection that was given up
+    if (at.link != link) return;  // the bytes belong to a connection that was given up
     at.parser.Feed(bytes);
     for (;;) {
       const auto frame = at.parser.Next();

@@ -1,5 +1,5 @@
-// ClusterViewFixture: a view of a cluster as one of its machines has it, for tests of the view and of what
-// decides by it. Owned by a test; one thread.
+// ClusterViewFixture: one machine's view of a cluster, for tests of the view and of the cores that use it. Owned by a
+// test; one thread.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -11,7 +11,7 @@ using namespace test;
 
 using ClusterViewTest = ClusterViewFixture;
 
-TEST_F(ClusterViewTest, CountsWhatItSentAtOnceAndNotTwiceWhenTheReportSaysItToo) {
+TEST_F(ClusterViewTest, CountsSentWorkAtOnceAndNotAgainFromTheReport) {
   Join(kB, Load(2, 2));
   const ResourceSet one = Of(R"({"CPU": 1})");
   EXPECT_TRUE(view_.Fits(At(kB), one));

@@ -1,5 +1,4 @@
-// Tasks that wait for tasks of their own, in simulated workers: however many there are, they go on, and few processes
-// are enough for them.
+// Tasks that wait for tasks of their own, in simulated workers. However many there are, they go on, with few processes.
 #include <gtest/gtest.h>
 
 #include <algorithm>

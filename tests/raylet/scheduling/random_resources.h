@@ -23,7 +23,7 @@ inline ResourceSet RandomResources(std::mt19937_64& random, const std::vector<Re
   return set;
 }
 
-// Whether `total` has all that `request` asks for, by name: nothing of the ledger's own arithmetic.
+// Whether `total` has all that `request` asks for, by name, without the ledger's own arithmetic.
 inline bool Meets(const ResourceSet& total, const ResourceSet& request) {
   return std::all_of(request.amounts().begin(), request.amounts().end(),
                      [&](const ResourceSet::Amount& amount) { return total.units(amount.name) >= amount.units; });

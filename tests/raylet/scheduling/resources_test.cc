@@ -21,7 +21,7 @@ TEST(ResourceSet, TakesWholesAndFractions) {
   EXPECT_EQ(set.ToString(), "CPU 4, gpu 0.5, sliver 0.0001");
 }
 
-TEST(ResourceSet, RefusesWhatMakesNoSense) {
+TEST(ResourceSet, RefusesRequestsThatMakeNoSense) {
   ResourceSet set;
   EXPECT_FALSE(set.Add("", 10'000).has_value());
   EXPECT_FALSE(set.Add("gpu", 0).has_value());
@@ -57,7 +57,7 @@ TEST(ResourceLedger, GivesAndTakesBack) {
   EXPECT_TRUE(ledger.Fits(one));
 }
 
-TEST(ResourceLedger, KnowsWhatItCanNeverGive) {
+TEST(ResourceLedger, KnowsTheRequestsThatItCanNeverMeet) {
   const ResourceLedger ledger(Set({{"CPU", 20'000}}));
   EXPECT_FALSE(ledger.Resolve(Set({{"CPU", 30'000}})).has_value());
   EXPECT_FALSE(ledger.Resolve(Set({{"unicorn", 1}})).has_value());

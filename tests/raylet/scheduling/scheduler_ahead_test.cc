@@ -1,4 +1,4 @@
-// Work that is sent before there is room for it, and that comes back from behind what takes long.
+// Work that is sent before there is room for it, and that comes back from behind long tasks.
 #include <gtest/gtest.h>
 
 #include <deque>
@@ -298,12 +298,12 @@ TEST_F(SchedulerAhead, TaskGivenBackJustBeforeItsTurnWasNotBegun) {
   const RunTask running = given_.front();
   Tick(3);
   ASSERT_EQ(recalls_.size(), 1u);
-  // It answers, and before its answer comes it ends the one that it ran.
+  // The worker answers, and ends its task before the answer comes.
   FinishHere(1);
   ASSERT_TRUE(scheduler_.WorkerGaveBack(running.worker, recalls_[0].tasks).has_value());
   given_.clear();
   Take();
-  ASSERT_EQ(given_.size(), 1u);  // it was idle, and the oldest is the next one
+  ASSERT_EQ(given_.size(), 1u);  // the worker was idle, and the oldest task is the next one
   EXPECT_EQ(given_[0].task->id, recalls_[0].tasks[0]);
   EXPECT_FALSE(given_[0].ahead);
   EXPECT_EQ(scheduler_.tasks(), 89u);
@@ -318,7 +318,7 @@ TEST_F(SchedulerAhead, TasksAreNotSentAheadOfAnotherJobsTurn) {
   EXPECT_EQ(Ahead(), 0u);
 }
 
-// Older tasks that can never run here neither take the place of those that can, nor hold them up.
+// Older tasks that can never run here do not take the place of tasks that can, and do not hold them up.
 TEST_F(SchedulerAhead, InfeasibleTaskIsNotSentAheadAndHoldsUpNoOther) {
   const char* const never[] = {R"({"CPU": 1, "none": 1})", R"({"CPU": 2})", R"({"none": 1})"};
   for (const char* const resources : never) Submit(20, 1, resources);
@@ -362,7 +362,7 @@ TEST_F(SchedulerAhead, ADeadWorkersTasksAheadLoseNoRetry) {
   EXPECT_EQ(given_.back().task, running.task);
 }
 
-TEST_F(SchedulerAhead, AnOwnersDeathTakesBackItsTasksAheadAndEndsWhatHasBegun) {
+TEST_F(SchedulerAhead, AnOwnersDeathTakesBackItsTasksAheadAndEndsThoseThatHaveBegun) {
   WithAQuickWorker(20);
   const auto running = scheduler_.OwnerGone(kOwner);
   Take();
@@ -433,7 +433,7 @@ TEST_F(SchedulerAhead, TasksAheadAtADeadMachineRunElsewhere) {
   EXPECT_EQ(scheduler_.queue().size(), 80u);
 }
 
-TEST_F(SchedulerAhead, AMachineReturnsWhatItDoesNotRunYetAlsoFromBehindAWorkersTask) {
+TEST_F(SchedulerAhead, AMachineReturnsTasksThatDoNotRunYetAlsoFromBehindAWorkersTask) {
   for (int i = 0; i < 40; ++i) {
     auto task = MakeTask();
     task->from = kB;

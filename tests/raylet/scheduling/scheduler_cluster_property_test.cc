@@ -1,7 +1,7 @@
-// Random lives of three machines' schedulers that send each other tasks and actors. Meanwhile messages are slow, and
-// machines say what they have late, refuse, recall what they sent ahead, and die. Every task whose machine lives ends
-// exactly once, at its own machine. A task runs only on a machine that has all that it asks for, and no resource is
-// given twice. Tasks that ask for what no machine has never run.
+// Random lives of three machines' schedulers that send each other tasks and actors. Meanwhile messages are slow.
+// Machines report their load late, refuse tasks, recall tasks that they sent ahead, and die. Every task whose machine
+// lives ends exactly once, at its own machine. A task runs only on a machine that has all that it asks for, and no
+// resource is given twice. Tasks that ask for what no machine has never run.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -125,7 +125,7 @@ class Cluster {
     std::map<WorkerId, std::vector<TaskId>> recalls;
     std::map<WorkerId, TaskPtr> hosting;  // an actor that has been constructed
   };
-  // In order between two machines, but how far it has come is anybody's guess.
+  // Messages between two machines stay in order, but arrive at random times.
   struct Message {
     enum class What { kRun, kDone, kReturn, kCancel, kReport, kLeft, kRecall, kRecalled } what;
     TaskPtr task;
@@ -218,7 +218,7 @@ class Cluster {
     EndAt(i, task, succeeded);
   }
 
-  // Short tasks, and much of them: this is when work is sent ahead.
+  // Many short tasks, so that work is sent ahead.
   void Rush(size_t i) {
     for (int times = 0; times < 12; ++times) {
       if (!machines_[i]->alive) return;
@@ -252,7 +252,7 @@ class Cluster {
     ASSERT_TRUE(machine.scheduler.WorkerGaveBack(worker, back).has_value());
   }
 
-  // It ended, or was lost, at machine i: its own machine hears of it.
+  // The task ended, or was lost, at machine i. Its own machine hears of that.
   void EndAt(size_t i, const TaskPtr& task, bool succeeded) {
     if (!task->CameFromElsewhere())
       End(i, task->id);
@@ -286,7 +286,7 @@ class Cluster {
     machines_[i]->alive = false;
     for (size_t k = 0; k < kMachines; ++k) {
       if (!machines_[k]->alive) continue;
-      // What was on its way from it is lost or comes late; what comes late must change nothing.
+      // Messages under way from the dead machine are lost or come late. Late ones must change nothing.
       if (Pick(2) == 0) wires_[{i, k}].clear();
       machines_[k]->view.Dead(IdOf(i));
       for (const WorkerId worker :

@@ -168,11 +168,11 @@ TEST_F(SchedulerCluster, ArgumentsAreReleasedOnceTheLastTaskThatWaitedForThemBeg
     Submit(task);
     tasks.push_back(task);
   }
-  // One is dropped while it waits, and what it alone waited for is wanted no more.
+  // One task is dropped while it waits. Objects that only this task waited for are wanted no more.
   EXPECT_TRUE(scheduler_.Cancel(tasks[0]->id));
   Take();
   EXPECT_EQ(released_, std::vector{tasks[0]->stored_arguments[1]});
-  // One is ready and not begun: its arguments are still to be kept.
+  // One task is ready and has not begun, so its arguments must be kept.
   for (const ObjectId& object : tasks[1]->stored_arguments) {
     places_.here.insert(object);
     scheduler_.ObjectSealed(object);
@@ -207,7 +207,7 @@ TEST_F(SchedulerCluster, TasksOfADeadMachineRunElsewhereUntilTheirRetriesAreUsed
   Join(kC, load);
   ASSERT_EQ(forwarded_.size(), 2u);
   EXPECT_EQ(forwarded_[1].node, kC);
-  EXPECT_EQ(scheduler_.ForwardedFinished(kB, task->id, true), nullptr);  // a late word of the dead
+  EXPECT_EQ(scheduler_.ForwardedFinished(kB, task->id, true), nullptr);  // a late message of the dead machine
   EXPECT_TRUE(lost_.empty());
   view_.Dead(kC);
   EXPECT_TRUE(scheduler_.NodeGone(kC, MachineNumber{kC.data()[0]}).empty());
@@ -218,7 +218,7 @@ TEST_F(SchedulerCluster, TasksOfADeadMachineRunElsewhereUntilTheirRetriesAreUsed
   EXPECT_EQ(lost_[0].attempts, 2u);
 }
 
-TEST_F(SchedulerCluster, WorkersAreStartedForTheTasksThatWereGivenTheRoomAndNotForOthers) {
+TEST_F(SchedulerCluster, StartsWorkersForPlacedTasksOnly) {
   Join(kB, Load(1, 0));
   const auto wide = MakeTask(R"({"CPU": 2})");
   const auto narrow = MakeTask();
@@ -244,7 +244,7 @@ TEST_F(SchedulerCluster, TaskThatNoMachineTakesIsLostInTheEnd) {
   EXPECT_EQ(scheduler_.tasks(), 0u);
 }
 
-TEST_F(SchedulerCluster, AnOwnersEndCallsOffWhatItHasElsewhere) {
+TEST_F(SchedulerCluster, AnOwnersEndCancelsItsTasksOnOtherMachines) {
   Join(kB, Load(8, 8));
   for (int i = 0; i < 4; ++i) Submit(MakeTask());
   ASSERT_FALSE(forwarded_.empty());

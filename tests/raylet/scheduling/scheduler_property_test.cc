@@ -1,6 +1,6 @@
-// Random lives of a scheduler: whatever happens, no task is lost, and none ends or is started twice. What is sent ahead
-// to busy workers is run in order or comes back. A task runs only with all that it asks for, and no resource is given
-// twice; tasks that ask for more than the machine has never run. Nothing of an owner that is behind is begun.
+// Random lives of a scheduler. In all of them no task is lost, and none ends or is started twice. Tasks sent ahead to
+// busy workers run in order or come back. A task runs only with all that it asks for, and no resource is given twice;
+// tasks that ask for more than the machine has never run. No task of an owner that is behind begins.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -166,7 +166,7 @@ class World {
       actors_.emplace(worker, task);
   }
 
-  // Short tasks, and much of them: this is when work is sent ahead.
+  // Many short tasks, so that work is sent ahead.
   void Rush() {
     for (int times = 0; times < 12; ++times) {
       Submit();
@@ -260,7 +260,7 @@ class World {
     behind_.erase(owner);
     for (const WorkerId worker : scheduler_.OwnerGone(owner)) killed_.insert(worker);
     std::erase_if(live_, [&](const auto& entry) {
-      // What becomes of an actor is the actor directory's to decide.
+      // The actor directory decides about actors.
       if (entry.second->owner != owner || entry.second->CreatesActor() || Running(entry.first)) return false;
       if (Ahead(entry.first)) orphans_.insert(entry.first);
       return true;
@@ -335,8 +335,8 @@ class World {
     for (const WorkerId worker : doomed) Die(worker);
   }
 
-  // What runs at once asks for no more than there is. While an unblocked worker has taken back a CPU that others were
-  // given meanwhile, this binds the other resources alone.
+  // The tasks that run at one time ask for no more than there is. While an unblocked worker has taken back a CPU that
+  // another task got meanwhile, this holds only for the other resources.
   void CheckWhatRuns() const {
     ResourceSet used;
     const auto runs = [&](WorkerId worker, const ResourceSet& resources) {
@@ -362,12 +362,12 @@ class World {
   std::set<ProcessId> behind_;                    // owners
   std::map<WorkerId, std::deque<TaskPtr>> busy_;  // the first is running, the others are ahead
   std::map<WorkerId, std::vector<TaskId>> recalls_;
-  std::set<TaskId> orphans_;  // ahead when their owner died: they come back without a word, or die with their worker
+  std::set<TaskId> orphans_;  // ahead when their owner died: they come back without a result, or die with their worker
   bool unblocked_ = false;
   size_t ahead_ = 0, given_back_ = 0, cancelled_ = 0;
 };
 
-TEST(SchedulerProperty, EveryTaskEndsExactlyOnceAndNoneRunsWithoutWhatItAsksFor) {
+TEST(SchedulerProperty, EveryTaskEndsExactlyOnceAndRunsOnlyWithItsResources) {
   size_t ahead = 0, given_back = 0, cancelled = 0;
   for (uint64_t seed = 1; seed <= 200; ++seed) {
     SCOPED_TRACE(seed);

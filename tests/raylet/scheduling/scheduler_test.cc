@@ -280,7 +280,7 @@ TEST(Scheduler, WaitsForObjectsAndThenForTheOlderTask) {
   EXPECT_EQ(bench.started.size(), 1u);
 }
 
-TEST(Scheduler, UnwatchesWhatACancelledTaskWaitedFor) {
+TEST(Scheduler, UnwatchesTheObjectsOfACancelledTask) {
   Bench bench(1);
   const ObjectId shared = ObjectId::FromRandom(), own = ObjectId::FromRandom();
   const auto cancelled = MakeTask(), other = MakeTask();
@@ -342,7 +342,7 @@ TEST(Scheduler, StartsAndRunsNothingForAJobThatHasEnded) {
   bench.scheduler.JobGone(kJob);
 }
 
-TEST(Scheduler, GoesOnWithWhatOutlivesTheDriverOfAJob) {
+TEST(Scheduler, WorkThatOutlivesItsDriverGoesOn) {
   Bench bench(4);
   const auto detached = MakeActor();
   detached->actor->detached = true;

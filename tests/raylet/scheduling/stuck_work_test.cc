@@ -75,7 +75,7 @@ TEST_F(StuckWorkTest, AResourceThatNoMachineHasIsToldOnceAfterFiveSeconds) {
                   R"(--resources '{"none": 2}', or take SetResource away)"}));
 }
 
-TEST_F(StuckWorkTest, MoreThanAnyMachineHasIsToldWithWhatThereIs) {
+TEST_F(StuckWorkTest, MoreThanAnyMachineHasIsToldWithTheLargestAmount) {
   Start(R"({"CPU": 2})");
   Submit(R"({"CPU": 3})");
   Submit(R"({"CPU": 8})", /*actor=*/true);
@@ -84,7 +84,7 @@ TEST_F(StuckWorkTest, MoreThanAnyMachineHasIsToldWithWhatThereIs) {
                                R"(than 2: start a raylet with --num-cpus 8, or ask for less with SetResource)"}));
 }
 
-TEST_F(StuckWorkTest, WhatNoMachineHasTogetherIsTold) {
+TEST_F(StuckWorkTest, ResourcesThatNoMachineHasTogetherAreTold) {
   Start(R"({"CPU": 2, "gpu": 1})");
   NodeLoad load;
   load.lines = {{"CPU", 16 * kUnitsPerWhole, 0, 0}};
@@ -97,7 +97,7 @@ TEST_F(StuckWorkTest, WhatNoMachineHasTogetherIsTold) {
                                "of it, or ask for less with SetResource"}));
 }
 
-TEST_F(StuckWorkTest, WhatAnotherMachineHasIsNotTold) {
+TEST_F(StuckWorkTest, AResourceOfAnotherMachineIsNoCause) {
   Start(R"({"CPU": 2})");
   NodeLoad load;
   load.lines = {{"gpu", kUnitsPerWhole, 0, 0}};
@@ -111,7 +111,7 @@ TEST_F(StuckWorkTest, WhatAnotherMachineHasIsNotTold) {
   EXPECT_EQ(LookFor(20).size(), 1u);
 }
 
-TEST_F(StuckWorkTest, WhatOthersHoldIsNotTold) {
+TEST_F(StuckWorkTest, ResourcesInUseAreNoCause) {
   Start(R"({"CPU": 1})");
   for (int i = 0; i < 3; ++i) Submit(R"({"CPU": 1})");
   Work();
@@ -147,7 +147,7 @@ TEST_F(StuckWorkTest, ACauseIsToldAgainOnlyAfterItHasEnded) {
   Start(R"({"CPU": 2})");
   TaskId task = Submit(R"({"none": 1})");
   EXPECT_EQ(LookFor(10).size(), 1u);
-  // One that goes for less than five seconds has not ended.
+  // A cause that is absent for less than five seconds has not ended.
   ASSERT_TRUE(scheduler_->Cancel(task));
   EXPECT_EQ(LookFor(3), Told());
   task = Submit(R"({"none": 1})");

@@ -70,7 +70,7 @@ TEST_F(TaskQueueTest, ANestedTaskGoesBeforeAnOlderOne) {
   EXPECT_TRUE(GoesBefore(*inner, *younger));
 }
 
-TEST_F(TaskQueueTest, KnowsWhatNeverRunsHere) {
+TEST_F(TaskQueueTest, KnowsTheShapesThatNeverRunHere) {
   Push(1, 5 * kUnitsPerWhole);
   EXPECT_FALSE(queue_.shapes(1)[0]->needs.has_value());
 }
@@ -100,7 +100,7 @@ TEST_F(TaskQueueTest, HoldsBackNoCreationOfAnActor) {
   EXPECT_EQ(queue_.held_tasks(), 0u);
 }
 
-TEST_F(TaskQueueTest, RemovesWhatMatchesAlsoWhereItIsHeld) {
+TEST_F(TaskQueueTest, RemovesMatchingTasksAlsoHeldOnes) {
   Push(1);
   QueuedTask* const kept = Push(2);
   queue_.Hold(9);

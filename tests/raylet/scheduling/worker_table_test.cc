@@ -32,7 +32,7 @@ class WorkerStarts : public ::testing::Test {
   std::map<JobId, std::vector<WorkerId>> started_;
 };
 
-TEST_F(WorkerStarts, OneJobAloneMayStartAllThatMayBeStartedAtATime) {
+TEST_F(WorkerStarts, OneJobAloneMayStartTheFullNumberAtATime) {
   Submit(1, 20);
   EXPECT_EQ(started_[1].size(), 8u);
 }

@@ -52,7 +52,7 @@ TEST(StatusScreen, ShowsEveryPartOfABusyRaylet) {
     EXPECT_NE(screen->find(words), std::string::npos) << words << " is not in\n" << *screen;
 }
 
-TEST(StatusScreen, ShowsWhatIsMissingAsEmptyAndRefusesWhatIsNoObject) {
+TEST(StatusScreen, ShowsMissingPartsAsEmptyAndRefusesNonObjects) {
   const auto empty = StatusScreen("{}");
   ASSERT_TRUE(empty.has_value());
   EXPECT_NE(empty->find("0 of at most 0"), std::string::npos) << *empty;

@@ -53,7 +53,7 @@ class ActorCreator {
     return *this;
   }
 
-  // Never waits; what goes wrong in the factory is told by the first call.
+  // Never waits. The first call reports an error of the factory.
   template <class... V>
   ActorHandle<Object> Remote(V&&... values) {
     CheckOptions(options_);

@@ -1,7 +1,7 @@
-// Array<T>: an immutable n-dimensional view of memory in the store, row by row. Pinned while it lives, never copied:
-// copies share it, and as an argument, a result or a part of a value only its 20-byte id travels. MutableArray<T>: the
-// same memory before it is sealed: fill it in place, then move it into an Array. Reading an Array is thread-safe; a
-// MutableArray belongs to one thread at a time.
+// Array<T>: an immutable n-dimensional view of memory in the store, row by row. The memory is pinned while an Array
+// refers to it, and never copied. Copies of the Array share it. As an argument, a result or a part of a value only its
+// 20-byte id travels. MutableArray<T>: the same memory before it is sealed: fill it in place, then move it into an
+// Array. Reading an Array is thread-safe; a MutableArray belongs to one thread at a time.
 #pragma once
 
 #include <array>
@@ -40,7 +40,7 @@ struct ArrayShape {
   size_t count = 0;  // elements in all
 };
 
-// Strides and count of these sizes; throws when they make no array that memory could hold.
+// Strides and count of these sizes; throws when no memory could hold such an array.
 RAYLET_API ArrayShape MakeArrayShape(std::span<const size_t> sizes, size_t element_bytes);
 // The header kept in the store beside the array: 'A', dtype, ndim, 0, then ndim sizes of 8 bytes, little endian.
 RAYLET_API std::string EncodeArrayHeader(const ArrayShape& shape, Dtype dtype);
@@ -49,7 +49,7 @@ RAYLET_API ArrayShape DecodeArrayHeader(const ArrayStorage& storage, Dtype dtype
 RAYLET_API std::shared_ptr<ArrayStorage> UnpackArrayStorage(std::string_view id);
 RAYLET_API std::shared_ptr<ArrayStorage> AllocateArrayStorage(const ArrayShape& shape, Dtype dtype,
                                                               size_t element_bytes);
-// Where the element is; throws unless there are as many indices as dimensions, each within its own.
+// The element's offset. Throws unless there are as many indices as dimensions, each within its dimension.
 RAYLET_API size_t ArrayOffset(const ArrayShape& shape, std::span<const size_t> indices);
 [[noreturn]] RAYLET_API void ThrowNoArray();
 
@@ -174,7 +174,7 @@ class MutableArray {
     return data_[internal::ArrayOffset(shape_, list)];
   }
 
-  // From here on everybody may read it and nobody may write it; this array has no memory any more.
+  // From here on everybody may read the memory and nobody may write it. This MutableArray has no memory any more.
   Array<T> Seal() && {
     if (storage_ == nullptr) internal::ThrowNoArray();
     shape_ = {};

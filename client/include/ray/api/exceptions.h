@@ -1,4 +1,4 @@
-// What the ray:: surface throws. Every exception says why, and whether it is safe to try again.
+// The exceptions of ray::. Each says why, and whether it is safe to try again.
 #pragma once
 
 #include <exception>
@@ -9,7 +9,7 @@
 namespace ray {
 namespace internal {
 
-// What is known about a failure besides its message.
+// Details of a failure besides its message.
 struct FailureDetails {
   std::string cause;          // one sentence; empty: the message says it all
   int pid = 0;                // the process that failed; 0: none

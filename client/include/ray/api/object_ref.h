@@ -1,5 +1,5 @@
 // ObjectRef<T>: a reference to a value that a task, an actor or Put makes. Copies count: when the last one of this
-// process goes, what the value occupies is freed. Thread-safe as a std::shared_ptr is.
+// process goes, the value's memory is freed. Thread-safe as a std::shared_ptr is.
 #pragma once
 
 #include <memory>
@@ -38,7 +38,7 @@ void PackExtension(Packer& packer, int8_t kind, std::string_view body) {
   packer.pack_ext_body(body.data(), static_cast<uint32_t>(body.size()));
 }
 
-// What ObjectRef<T> and ObjectRef<void> share.
+// The common part of ObjectRef<T> and ObjectRef<void>.
 class ObjectRefBase {
  public:
   std::string ID() const { return IdOfHandle(handle_); }

@@ -1,4 +1,4 @@
-// Put, Get, Wait: values in, values out, and which of them are there.
+// Put, Get, Wait: store values, fetch values, and wait until some are ready.
 #pragma once
 
 #include <chrono>
@@ -48,7 +48,7 @@ template <class T>
 inline constexpr bool kIsArray = false;
 template <class T>
 inline constexpr bool kIsArray<Array<T>> = true;
-// Checks the count, waits; which of them are ready.
+// Checks the count, waits, and returns which of them are ready.
 RAYLET_API std::vector<bool> WaitForHandles(const std::vector<ObjectHandle>& handles, int num_objects, int timeout_ms);
 
 }  // namespace internal

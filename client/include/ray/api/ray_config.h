@@ -1,4 +1,4 @@
-// How a program starts: where the raylet is, or that everything shall run in this process.
+// How a program starts: the address of its raylet, or local_mode.
 #pragma once
 
 #include <string>
@@ -16,26 +16,27 @@ enum class ActorLifetime {
 // A plain description, read once by ray::Init. Flags on the command line win over it, and it wins over RAY_ADDRESS.
 class RayConfig {
  public:
-  // The raylet's socket; or host:port of any raylet of a cluster, which is the raylet of this machine that is in it.
-  // Empty: RAY_ADDRESS, and without that a private plasma_store and raylet for this program alone.
+  // The raylet's socket, or host:port of any raylet of a cluster. With host:port the program attaches to that cluster's
+  // raylet on this machine. Empty: RAY_ADDRESS, and without that a private plasma_store and raylet for this program
+  // alone.
   std::string address;
 
   // Run tasks and actors in this process, on threads, without any daemon.
   bool local_mode = false;
 
-  // Shared libraries, or folders of them, whose RAY_REMOTE functions shall be known besides the program's own.
+  // Shared libraries, or folders of them, whose RAY_REMOTE functions are known besides the program's own.
   std::vector<std::string> code_search_path;
 
   // Arguments for the raylet that Init starts, one element each: "--num-cpus", "2", "--resources", "{\"tpu\": 1}" …
   std::vector<std::string> head_args;
 
-  // What actors are unless they are told otherwise.
+  // The lifetime of an actor that does not set its own.
   ActorLifetime default_actor_lifetime = ActorLifetime::NON_DETACHED;
 
   // The namespace in which names of actors are looked up. Empty: one of this program's own.
   std::string ray_namespace;
 
-  // Where private daemons and their workers write their logs. Empty: in the run folder, removed at Shutdown.
+  // The folder for the logs of private daemons and their workers. Empty: in the run folder, removed at Shutdown.
   std::string logs_dir;
 
   // Kept so that programs that set them compile: there is no password and no separate worker program here.

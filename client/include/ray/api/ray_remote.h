@@ -1,6 +1,6 @@
 // RAY_REMOTE(f, &C::m, C::Create, RAY_FUNC(overloaded, int)): makes functions, methods and factories of actors known
-// under the text given here, in the program and in its workers. Beside the definition, at namespace scope; each
-// function once.
+// under the text given here, in the program and in its workers. Write it beside the definition, at namespace scope,
+// once for each function.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// User values to bytes and back. A value's first byte says how the rest is written:
+// User values to bytes and back. A value's first byte says how the rest is encoded:
 //   1  msgpack                                any type that msgpack-c knows, MSGPACK_DEFINE included
 //   2  dtype, 6 bytes of nothing, elements    std::vector and std::array of plain numbers: copied as a whole
 //   3  characters                             std::string
@@ -61,7 +61,7 @@ struct ElementsTraits<std::array<E, N>> {
   using Element = E;
 };
 
-// What msgpack writes into.
+// The stream that msgpack writes into.
 struct StringStream {
   std::string* out;
   void write(const char* data, size_t size) { out->append(data, size); }

@@ -1,4 +1,4 @@
-// What tasks and actors may be told before Remote().
+// The options that tasks and actors take before Remote().
 #pragma once
 
 #include <string>

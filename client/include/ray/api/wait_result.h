@@ -1,4 +1,4 @@
-// What Wait found, in the order of the references it was given.
+// The result of Wait, in the order of the given references.
 #pragma once
 
 #include <list>

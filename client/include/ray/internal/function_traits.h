@@ -63,7 +63,7 @@ RAYLET_MEMBER_TRAITS(volatile&&, volatile C&&)
 RAYLET_MEMBER_TRAITS(const volatile&&, const volatile C&&)
 #undef RAYLET_MEMBER_TRAITS
 
-// What an ObjectRef to a function's result refers to: references and const fall away, a MutableArray is sealed.
+// The T of the ObjectRef<T> to a function's result: without reference and const, and an Array for a MutableArray.
 template <class R>
 struct ResultValue {
   using Type = std::remove_cvref_t<R>;

@@ -1,6 +1,6 @@
-// What a worker calls: arguments out of bytes, the user's function, the result into bytes; and the actor's object
-// between its factory and its end. One instantiation per registered function; everything that does not need its types
-// is in the library.
+// The invokers that a worker calls. Each unpacks the arguments, calls the user's function and packs the result.
+// ActorBox has the actor's object between its factory and its end. There is one instantiation per registered function;
+// code that needs none of its types is in the library.
 #pragma once
 
 #include <cstddef>

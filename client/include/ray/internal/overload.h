@@ -1,5 +1,5 @@
 // RAY_FUNC's work: picks the function with these parameter types out of an overload set, free or member, whatever its
-// qualifiers. Where several members differ in qualifiers alone, the least qualified one is taken.
+// qualifiers. If several members differ in qualifiers alone, it takes the least qualified one.
 #pragma once
 
 namespace ray {

@@ -37,8 +37,8 @@ struct Packed {
   std::vector<Hold> holds;
 };
 
-// A value to be deserialized: valid while keep_alive lives; whatever is deserialized from it (inside an UnpackScope of
-// it) keeps `lend` alive, which keeps the lender's objects alive.
+// A serialized value to read, valid while keep_alive lives. Objects unpacked from it, inside an UnpackScope of it, keep
+// `lend` alive, which keeps the lender's objects alive.
 struct PackedView {
   std::string_view bytes;
   Hold keep_alive;
@@ -94,7 +94,8 @@ class RAYLET_API Runtime {
   // Waits until the object is there; timeout_ms < 0 waits for ever. Throws what the task threw, RayTimeoutException, or
   // why the object is lost.
   virtual PackedView Get(const ObjectHandle& object, int64_t timeout_ms) = 0;
-  // While what it returns lives, those of the objects that lie on other machines come here, all at once. May be null.
+  // Brings those of the objects that lie on other machines here, all at once, while the returned hold lives. May return
+  // null.
   virtual Hold Bring(std::span<const ObjectHandle>) { return nullptr; }
   // The same for the arrays that these values refer to.
   virtual Hold BringArraysOf(std::span<const PackedView>) { return nullptr; }
@@ -106,7 +107,7 @@ class RAYLET_API Runtime {
   virtual void PackReference(const ObjectHandle& object, char* id) = 0;
   virtual ObjectHandle UnpackReference(std::string_view id) = 0;  // from bytes in the UnpackScope under way
   virtual std::string IdOf(const ObjectHandle& object) const = 0;
-  // For ObjectRef(id): owned, borrowed, or to be waited for.
+  // For ObjectRef(id): an object that is owned, borrowed, or still to come.
   virtual ObjectHandle FindObject(const std::string& id) = 0;
 
   virtual void PackActor(const ActorHandleState& actor, std::string& bytes) = 0;
@@ -165,8 +166,8 @@ class RAYLET_API UnpackScope {
 
 // ---- functions that run in workers ---------------------------------------------------------------------------------
 
-// What a worker calls: unpacks the arguments, calls the user's function and packs the result. `instance` is the actor's
-// object for methods, null otherwise. User exceptions pass through; worker_loop catches them.
+// The function that a worker calls. It unpacks the arguments, calls the user's function and packs the result.
+// `instance` is the actor's object for methods, null otherwise. User exceptions pass through; worker_loop catches them.
 using Invoker = Packed (*)(const void* target, size_t target_bytes, void* instance,
                            std::span<const PackedView> arguments);
 

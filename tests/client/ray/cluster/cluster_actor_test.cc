@@ -216,7 +216,7 @@ TEST_F(ClusterActorTest, ACallerKeepsAVersionWhileTheActorMovesOn) {
   EXPECT_EQ(last[999], 50);
 }
 
-TEST_F(ClusterActorTest, AnActorKeepsWhatItWasGivenUntilItDropsIt) {
+TEST_F(ClusterActorTest, AnActorKeepsItsArgumentsUntilItDropsThem) {
   auto publisher = ray::Actor(Publisher::Create).Remote(10);
   {
     const ray::Array<float> given = ray::Array<float>::CopyOf(std::vector<float>(100, 3));
@@ -226,7 +226,7 @@ TEST_F(ClusterActorTest, AnActorKeepsWhatItWasGivenUntilItDropsIt) {
   publisher.Task(&Publisher::Drop).Remote().Get();
 }
 
-// What the calls hold may be all that fills the store: who waits for room takes their answers.
+// The calls' arguments may fill the store, so a thread that waits for room takes the calls' replies.
 TEST_F(ClusterActorTest, ArgumentsOfAnsweredCallsMakeRoomForMore) {
   constexpr size_t kFloats = size_t{1} << 19;  // 2 MiB, of a store of 64
   auto publisher = ray::Actor(Publisher::Create).Remote(10);

@@ -1,5 +1,5 @@
-// For tests: a driver that begins or lives in a way that programs seldom do, named by its first argument. Exits with 0
-// where ray:: serves it all the same; says on stderr what went wrong and exits with 1 otherwise.
+// For tests: a driver that begins or lives in an unusual way, named by its first argument. Exits with 0 if ray:: works
+// all the same. Otherwise it says on stderr what went wrong and exits with 1.
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,7 +26,7 @@ int Complain(const std::string& what) {
   return 1;
 }
 
-// A worker's death is told although whoever started the daemons blocks SIGCHLD and all others.
+// A worker's death is reported although the program that started the daemons blocks all signals, SIGCHLD included.
 int BlockedSignals() {
   sigset_t all;
   ::sigfillset(&all);
@@ -86,7 +86,7 @@ int Printing() {
   return 0;
 }
 
-// Workers run what this program runs, not what lies at its path by now.
+// Workers run the file that this program runs, not the file at its path by now.
 int Moved() {
   const std::filesystem::path here = std::filesystem::read_symlink("/proc/self/exe");
   ray::Init();
@@ -97,7 +97,7 @@ int Moved() {
   return *counter.Task(&Counter::Increment).Remote(1).Get() == 2 ? 0 : Complain("a wrong count");
 }
 
-// The logs of private daemons go with the program: what a worker said at the end is part of the exception.
+// The logs of private daemons go with the program, so the exception has a worker's last output.
 int LastWords() {
   ray::Init();
   try {

@@ -1,4 +1,4 @@
-// Programs that begin or live in ways that few do: ray:: serves them all the same.
+// Programs that begin or live in unusual ways: ray:: works in them all the same.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -37,15 +37,15 @@ TEST(ClusterAwkwardTest, StartsWorkersOfAProgramThatWasMovedAndReplacedSinceItSt
   ExpectServed("moved", "", "", folder.File("program"));
 }
 
-TEST(ClusterAwkwardTest, TellsWhatAWorkerSaidBeforeItDied) { ExpectServed("last words"); }
+TEST(ClusterAwkwardTest, ReportsTheLastOutputOfADeadWorker) { ExpectServed("last words"); }
 
 TEST(ClusterAwkwardTest, InitAndShutdownAgainAndAgainLeavesNoDescriptorOpen) {
   ExpectServed("init and shutdown again");
 }
 
-TEST(ClusterAwkwardTest, WritesWhatIsPrintedIntoNoSocketWhereTheStandardDescriptorsAreClosed) {
+TEST(ClusterAwkwardTest, PrintsIntoNoSocketWhereTheStandardDescriptorsAreClosed) {
   for (const char* const closed : {"<&- >&- 2>&-", ">&-", "2>&-"}) ExpectServed("printing", closed);
-  // With daemons that somebody else started, whose own are closed too.
+  // With daemons of another program, whose own descriptors are closed too.
   const RunFolder folder;
   ProcessOptions plain;
   plain.ready_fd = false;

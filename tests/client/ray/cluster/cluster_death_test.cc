@@ -1,5 +1,4 @@
-// What is left of a driver that is killed: nothing. And a raylet that is killed: an exception, not
-// a hang.
+// A killed driver leaves nothing behind. A killed raylet means an exception, not a hang.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>

@@ -1,4 +1,4 @@
-// Workers that die around the seal of a result: whoever runs the call again replaces it, and no byte stays behind.
+// Workers that die around the seal of a result. The next run of the call replaces the result, and no byte stays behind.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <unistd.h>
@@ -31,7 +31,7 @@ constexpr int kCalls = 100;
 #endif
 constexpr size_t kLarge = 200'000;  // sealed in the store
 constexpr size_t kSmall = 100;      // inline
-constexpr int kDeaths = 3;          // of the workers that run one call; a late one takes the next call with it
+constexpr int kDeaths = 3;          // deaths of workers for one call; a late death ends the next call, too
 constexpr int kRetries = 30;
 constexpr std::array kLateness{0us, 800us};
 
@@ -117,7 +117,7 @@ TEST_F(DyingWorkersTest, ATaskWithRetriesLeftGivesItsValueAndLeavesNoByte) {
   ExpectEmptyStores();
 }
 
-TEST_F(DyingWorkersTest, ATaskOnAnotherMachineDoesSo) {
+TEST_F(DyingWorkersTest, ATaskWithRetriesOnAnotherMachineGivesItsValueAndLeavesNoByte) {
   {
     std::vector<ray::ObjectRef<std::string>> calls;
     for (int i = 0; i < kCalls; ++i) calls.push_back(Call(i, kRetries, /*there=*/true));

@@ -1,4 +1,4 @@
-// What goes wrong on real daemons is said within a second, with its cause, and the driver goes on.
+// Faults on real daemons are reported within a second, with their cause, and the driver goes on.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -28,11 +28,11 @@ class ClusterFaultTest : public ClusterTest {
  protected:
   void SetUp() override {
     ClusterTest::SetUp();
-    ASSERT_EQ(*ray::Task(Add).Remote(1, 1).Get(), 2);  // a worker is there: starting one is not what is timed
+    ASSERT_EQ(*ray::Task(Add).Remote(1, 1).Get(), 2);  // starts a worker, so that its start is not timed
   }
   void TearDown() override { EXPECT_EQ(*ray::Task(Add).Remote(2, 3).Get(), 5) << "the driver cannot go on"; }
 
-  // What `work` throws, within a second.
+  // The exception that `work` throws, within a second.
   template <class Exception>
   static Exception Thrown(const std::function<void()>& work) {
     const auto start = std::chrono::steady_clock::now();

@@ -27,7 +27,7 @@ struct Echo {
   int Say(int n) { return n; }
 };
 
-// What the threads and the children use.
+// The objects that the threads and the children use.
 struct Shared {
   plasma::PlasmaClient store;
   plasma::ObjectID sealed = plasma::ObjectID::from_random();
@@ -128,7 +128,7 @@ int EachCall(Shared& shared, const ray::Array<float>& held, const plasma::Object
   good &= Forked("Evict", store.Evict(1, evicted));
   good &= Forked("Refresh", store.Refresh({shared.sealed}));
   good &= Forked("Disconnect", store.Disconnect());
-  // What the parent holds can still be read.
+  // Objects that the parent holds can still be read.
   good &= held[1] == 1.5F && buffer.data->data()[0] == 's';
   return good ? 0 : 1;
 }

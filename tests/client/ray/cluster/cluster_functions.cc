@@ -116,7 +116,7 @@ int Witness::Pid() const { return ::getpid(); }
 
 namespace {
 
-// Where the shared memory of this name is mapped in this process.
+// The addresses at which this process maps the shared memory of this name.
 std::vector<std::byte*> MappingsOf(const std::string& name) {
   std::vector<std::byte*> found;
   std::ifstream maps("/proc/self/maps");

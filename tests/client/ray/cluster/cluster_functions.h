@@ -1,5 +1,4 @@
-// What the tests of the cluster runtime run in workers: the same functions in the test program and in its driver
-// program.
+// The functions that tests of the cluster runtime run in workers, in the test program and in its driver program.
 #pragma once
 
 #include <ray/api.h>
@@ -26,7 +25,7 @@ int WorkerPidAfterMs(int ms);
 int WorkerPidAfterAnother();  // once a task of this one has ended
 int DieWithSignal(int signal);
 int SleepMs(int ms);
-int StubbornSleep(int ms);  // no signal that can be blocked ends it
+int StubbornSleep(int ms);  // blocks all signals that can be blocked
 int NestedSum(int depth);
 inline int ThrowLongText(size_t bytes) { throw std::runtime_error(std::string(bytes, 'x')); }
 int CloseDescriptors();       // all but the standard ones
@@ -48,7 +47,7 @@ int SumOfRefs(const std::vector<ray::ObjectRef<int>>& refs);
 ray::Array<float> Ramp(int count);
 float SumArray(const ray::Array<float>& array);
 float SumArrays(const std::vector<ray::ObjectRef<ray::Array<float>>>& arrays);
-// Where in the store's memory it lies; -1 where it is not there, or not in a mapping that can only be read.
+// The array's offset in the store's memory; -1 if it is not there, or not in a read-only mapping.
 int64_t ArenaOffset(const ray::Array<float>& array);
 
 class Counter {
@@ -114,19 +113,19 @@ class Witness {
 };
 inline bool RestartedInATask() { return ray::WasCurrentActorRestarted(); }
 
-// Breaks the rules of call channels from inside: claims in every ring of replies of this process more than a ring
-// holds, rings all doorbells, and stays busy for `ms`.
+// Breaks the rules of call channels from inside. In every ring of replies of this process it claims more than a ring
+// holds. It rings all doorbells, and stays busy for `ms`.
 class Vandal {
  public:
   static Vandal* Create() { return new Vandal(); }
   int SpoilReplies(int ms);
   int Value() const { return 1; }
 };
-// The same from the caller's side: the last call that waits in each ring of calls of this process becomes nonsense.
-// How many were.
+// The same from the caller's side: makes the last waiting call in each of this process's rings nonsense. Returns how
+// many.
 int SpoilLastCalls();
 // Writes a call with this function and this argument into each ring of calls of this process, behind the back of the
-// process's own producer. How many were.
+// process's own producer. Returns how many.
 int PushCalls(const std::string& function, const raylet::ValueView& argument);
 
 int CallThrough(ray::ActorHandle<Counter> counter, int by);

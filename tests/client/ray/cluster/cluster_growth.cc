@@ -1,6 +1,6 @@
-// A driver for tests that does the same thing again and again on the daemons of RAY_ADDRESS, and says by how many bytes
-// of its heap it has grown each time. Arguments: what ("pairs" of Init and Shutdown, "actors" that die, "objects"),
-// how often to warm up, and how often to measure.
+// A driver for tests. It repeats one thing on the daemons of RAY_ADDRESS, and prints how many bytes its heap has grown
+// each time. Arguments: what ("pairs" of Init and Shutdown, "actors" that die, "objects"), how often to warm up, and
+// how often to measure.
 #include <malloc.h>
 #include <ray/api.h>
 

@@ -1,4 +1,4 @@
-// What a program does again and again leaves nothing behind in its memory.
+// Repeated calls leave nothing behind in a program's memory.
 #include <gtest/gtest.h>
 
 #include <cstdio>

@@ -22,8 +22,8 @@ using raylet::test::ProcessOptions;
 using raylet::test::RunFolder;
 using namespace std::chrono_literals;
 
-// Of all its threads so far: from the scheduler, which counts nanoseconds where /proc/pid/stat counts hundredths of a
-// second.
+// The CPU time of all its threads so far. It comes from the kernel's scheduler, which counts nanoseconds;
+// /proc/pid/stat counts hundredths of a second.
 std::chrono::nanoseconds CpuTimeOf(int pid) {
   int64_t sum = 0;
   std::error_code error;
@@ -35,8 +35,8 @@ std::chrono::nanoseconds CpuTimeOf(int pid) {
   return std::chrono::nanoseconds(sum);
 }
 
-// Whether a thread of it runs, or would if other processes let it: the store's, which clears pages ahead of their use,
-// is the last on a busy machine.
+// Whether a thread of it runs, or wants to. On a busy machine the store's thread that clears pages ahead is the last to
+// finish.
 bool WantsToRun(int pid) {
   std::error_code error;
   for (const auto& thread : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task", error)) {
@@ -75,7 +75,7 @@ TEST_P(ClusterIdleTest, NoProcessUsesAThousandthOfACoreOverTenSeconds) {
     return sum;
   };
   ASSERT_GT(total(), 0ns) << "this kernel counts no CPU time of threads";
-  // What they did last has ended once all of them have been still for a while.
+  // All of them have finished once they have been still for a while.
   ASSERT_TRUE(Eventually(60s, [&] {
     const auto before = total();
     std::this_thread::sleep_for(200ms);

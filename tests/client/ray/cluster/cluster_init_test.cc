@@ -1,4 +1,4 @@
-// How ray::Init finds its daemons, in which order, and what it says where there are none.
+// Where ray::Init looks for its daemons, in which order, and its error where there are none.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -26,8 +26,8 @@ struct Ran {
 
 class ClusterInitTest : public ::testing::Test {
  protected:
-  // A program at prefix/bin/program, as installed ones are, so that "beside the program" and "in the install prefix"
-  // are two folders only where it lies elsewhere: here in prefix/tests.
+  // A program at prefix/tests/program. For an installed one, at prefix/bin, "beside the program" and "in the install
+  // prefix" would be the same folder.
   void SetUp() override {
     for (const char* const name : {"prefix/tests", "prefix/bin", "variable", "path"})
       fs::create_directories(folder_.File(name));

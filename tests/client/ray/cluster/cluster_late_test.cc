@@ -1,4 +1,4 @@
-// Results that come faster than their driver takes them: each of them arrives, and the raylet's memory stays bounded.
+// Results that come faster than their driver takes them. Each of them arrives, and the raylet's memory stays bounded.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <unistd.h>
@@ -90,7 +90,7 @@ class LateDriverTest : public ::testing::TestWithParam<Load> {
 
   void LetGo() { std::ofstream(folder_.File("go")).put('x'); }
 
-  // Stops it while results arrive, until all that goes on without it has ended.
+  // Stops the driver while results arrive, until all work that goes on without it has ended.
   void StopDriverForAWhile() {
     ASSERT_TRUE(Eventually(60s, [&] { return !driver_->Running() || Submitted(); }));
     driver_->Signal(SIGSTOP);

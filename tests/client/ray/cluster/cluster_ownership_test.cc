@@ -1,5 +1,5 @@
-// Ownership on one machine: no object that a living process refers to is lost by another's death, and
-// nothing is left at the end.
+// Ownership on one machine. The death of a process loses no object that a living one refers to, and nothing is left at
+// the end.
 #include <gtest/gtest.h>
 #include <signal.h>
 
@@ -78,7 +78,7 @@ TEST_F(ClusterOwnershipTest, AnObjectOutlivesTheActorThatMadeIt) {
   NothingIsLeft();
 }
 
-TEST_F(ClusterOwnershipTest, AnObjectOutlivesWhoeverPassedItOn) {
+TEST_F(ClusterOwnershipTest, AnObjectOutlivesTheProcessThatPassedItOn) {
   Start("2");
   {
     auto owner = ray::Actor(Keeper::Create).Remote();
@@ -108,7 +108,7 @@ TEST_F(ClusterOwnershipTest, AResultThatNobodyHasReadOutlivesTheProcessItCameFro
   NothingIsLeft();
 }
 
-TEST_F(ClusterOwnershipTest, WhatAnObjectRefersToOutlivesBothTheirOwners) {
+TEST_F(ClusterOwnershipTest, ObjectsInAnObjectOutliveBothOwners) {
   Start("2");
   {
     auto maker = ray::Actor(Keeper::Create).Remote();
@@ -170,7 +170,7 @@ TEST_F(ClusterOwnershipTest, AnActorThatATaskMadeOutlivesTheIdleWorkerOfThatTask
   EXPECT_EQ(*child.Task(&Keeper::Pid).Remote().Get(), pid);
 }
 
-TEST_F(ClusterOwnershipTest, AnObjectThatItsOwnersEndLeftUnmadeIsLost) {
+TEST_F(ClusterOwnershipTest, AnUnmadeObjectIsLostWithItsOwner) {
   Start("4");
   auto owner = ray::Actor(Keeper::Create).Remote();
   const auto ref = *owner.Task(&Keeper::StartSlowly).Remote().Get();
@@ -196,7 +196,7 @@ TEST_F(ClusterOwnershipTest, AWaitEndsWithTheOwnerOfTheObject) {
   killer.join();
 }
 
-TEST_F(ClusterOwnershipTest, NothingThatIsHeldIsLostWhereverProcessesAreKilled) {
+TEST_F(ClusterOwnershipTest, KeepsEveryHeldObjectWhereverProcessesAreKilled) {
   Start("4");
   for (uint32_t seed = 1; seed <= Seeds(6); ++seed) {
     SCOPED_TRACE(seed);

@@ -33,7 +33,7 @@ TEST_F(ClusterResourcesTest, NestedGetsGoDeeperThanTheOneCpu) {
   EXPECT_EQ(*ray::Task(NestedSum).Remote(4).Get(), 5);
 }
 
-TEST_F(ClusterResourcesTest, AWaitGivesTheOnlyCpuToWhatItWaitsFor) {
+TEST_F(ClusterResourcesTest, AWaitGivesTheOnlyCpuToTheTaskThatItWaitsFor) {
   Start("1");
   EXPECT_EQ(*ray::Task(WaitForATask).Remote(20).Get(), 1);
 }
@@ -96,8 +96,8 @@ TEST_F(ClusterResourcesTest, InfeasibleTaskStaysPendingAndHoldsUpNobody) {
   EXPECT_FALSE(Ready(unknown, 0));
 }
 
-// Short tasks are sent ahead to busy workers: those among them that can never run must not go along.
-TEST_F(ClusterResourcesTest, TasksThatAskForWhatNoMachineHasNeverRunAmongOthers) {
+// Short tasks are sent ahead to busy workers. Tasks that can never run must not go with them.
+TEST_F(ClusterResourcesTest, TasksThatAskForAMissingResourceNeverRunAmongOthers) {
   Start("2");
   std::vector<ray::ObjectRef<int>> ordinary, never;
   for (int i = 0; i < 4'000; ++i) {

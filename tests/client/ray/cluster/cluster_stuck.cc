@@ -1,5 +1,5 @@
-// A driver for tests, whose work cannot go on, for a reason that its first argument names. It runs on the daemons of
-// RAY_ADDRESS until somebody ends it.
+// A driver for tests whose work cannot go on. Its first argument names the reason. It runs on the daemons of
+// RAY_ADDRESS until the test ends it.
 #include <ray/api.h>
 #include <unistd.h>
 
@@ -32,7 +32,7 @@ int main(int argc, char** argv) {
   };
   if (why == "resource") {
     submit("none", 12);
-    // Whatever the first cause would be told again for has happened once the second one has been told.
+    // If the first cause were told twice, that would have happened before the second cause is told.
     while (ray::Wait(tasks, 1, 4'000).ready.empty() && tasks.size() < 13) submit("nothing", 1);
   } else if (why == "pool") {
     for (int i = 0; i < 4; ++i) actors.push_back(ray::Actor(Idle::Create).Remote());

@@ -84,7 +84,7 @@ TEST_F(ClusterTaskTest, RunsAThousandPipelinedTasks) {
   for (int i = 0; i < 1000; ++i) ASSERT_EQ(*values[static_cast<size_t>(i)], 2 * i);
 }
 
-TEST_F(ClusterTaskTest, RaisesWhatTheFunctionThrew) {
+TEST_F(ClusterTaskTest, ThrowsTheFunctionsException) {
   try {
     ray::Task(ThrowTask).Remote(7).Get();
     FAIL() << "nothing was thrown";

@@ -40,7 +40,7 @@ int Keeper::PutArray(int number) {
 
 int Keeper::Submit(int number) {
   const auto ref = ray::Task(TextOf).Remote(number);
-  ray::Wait(std::vector{ref}, 1, 30'000);  // what is not made yet ends with its owner
+  ray::Wait(std::vector{ref}, 1, 30'000);  // an unmade object ends with its owner
   kept_.insert_or_assign(number, ref);
   return number;
 }

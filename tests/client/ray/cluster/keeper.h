@@ -27,7 +27,7 @@ class Keeper {
   int PutBox(int box, const std::vector<int>& numbers);  // an object that refers to others which it keeps
   int PutArray(int number);
   int Submit(int number);       // keeps the result of a task
-  int SubmitThere(int number);  // which has run with the resource "there", and lies there
+  int SubmitThere(int number);  // the task has run with the resource "there", and its result lies there
   int Keep(const std::map<int, TextRef>& refs);
   int KeepBox(int box, const std::vector<ray::ObjectRef<std::map<int, TextRef>>>& refs);  // of one
   int KeepArray(int number, const ray::Array<int>& array);
@@ -38,9 +38,9 @@ class Keeper {
   ray::ActorHandle<Keeper> CreateAnother();
   int KeepActor(ray::ActorHandle<Keeper> actor);
   int PidOfKept();
-  TextRef StartSlowly();  // the result of a task that does not end
-  int Drop(int number);   // whatever has that number
-  // Empty where all that it keeps is as it was made; otherwise what is wrong.
+  TextRef StartSlowly();  // returns the result of a task that does not end
+  int Drop(int number);   // drops the object with that number
+  // Empty where all kept objects are as they were made; otherwise what is wrong.
   std::string Check();
 
  private:
@@ -51,7 +51,7 @@ class Keeper {
 };
 
 ray::ActorHandle<Keeper> CreateKeeper();
-TextRef PutInATask(int number);   // its worker owns it
-TextRef GiveThrough(int number);  // the object of a nested task: the worker of this one stands between
-
+TextRef PutInATask(int number);  // its worker owns it
+// Returns an object of a nested task; this task's worker stands between owner and caller.
+TextRef GiveThrough(int number);
 }  // namespace cluster_test

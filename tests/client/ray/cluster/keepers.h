@@ -1,5 +1,6 @@
-// Keepers: a driver with several Keeper actors, and a model of who keeps what. Random steps make objects,
-// pass them on, and kill keepers. What a living one keeps must be there, whoever has died. For tests.
+// Keepers: a driver with several Keeper actors, and a model of the objects that each keeps. Random steps make objects,
+// pass them on, and kill keepers. The objects of a living keeper must be there, whichever processes have died. For
+// tests.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -32,7 +33,7 @@ inline void Kill(const ray::ActorHandle<Keeper>& keeper) {
   EXPECT_TRUE(raylet::test::Eventually(std::chrono::seconds(20), [&] { return ::kill(pid, 0) != 0; }));
 }
 
-// What raylets keep after ends goes with the last who refers to it.
+// Objects that raylets keep after ends go with their last reference.
 inline void ExpectNothingIsKept(const std::string& raylet_socket) {
   for (const char* const what : {"objects_claimed", "ends_unsettled", "objects_watched"}) {
     const auto kept = [&] { return StatusOf(raylet_socket)[what]; };
@@ -133,7 +134,7 @@ class Keepers {
     keepers_[at].actor.Task(&Keeper::PassOn).Remote(keepers_[to].actor, std::vector<int>{*number}).Get(60'000);
     keepers_[to].things[*number] = kText;
   }
-  // Through this process, which does not look into it.
+  // Passes a box on through this process, which does not look into it.
   void PassBoxOn(size_t at) {
     const size_t to = Some();
     const auto box = SomeOf(keepers_[at], kBox);
@@ -162,7 +163,7 @@ class Keepers {
     const auto ref = random_() % 2 == 0 ? ray::Task(PutInATask).Remote(number) : ray::Task(GiveThrough).Remote(number);
     here_.insert_or_assign(number, *ref.Get(60'000));
   }
-  // What only the dead one kept is gone; all else is still there.
+  // Objects that only the dead keeper kept are gone; all others are still there.
   void Kill(size_t at) {
     ::kill(keepers_[at].pid, SIGKILL);
     keepers_.erase(keepers_.begin() + static_cast<std::ptrdiff_t>(at));

@@ -18,7 +18,7 @@ class OwnershipTest : public ::testing::Test {
     holds.push_back(std::shared_ptr<int>(new int, [this](const int* value) {
       delete value;
       ++ended_;
-      static_cast<void>(ownership_.IsDead(1));  // as what is dropped may: under the lock this would wait for ever
+      static_cast<void>(ownership_.IsDead(1));  // as a dropped hold may do; under the lock this would wait for ever
     }));
     return holds;
   }
@@ -65,8 +65,7 @@ TEST_F(OwnershipTest, LossOfAMachineEndsTheLendsOfAllItsProcesses) {
   EXPECT_FALSE(ownership_.IsDead(kNeighbour));
 }
 
-// A call of the dead process may still have been running here when it died: nobody would return
-// what its result refers to.
+// A call of the dead process may still have been running here when it died. Nobody would return the lend of its result.
 TEST_F(OwnershipTest, NothingIsLentToADeadProcess) {
   ownership_.MarkEnded(std::vector{kBorrower, kStranger & ~ProcessId{0xffffffff}}, "");
   EXPECT_EQ(ownership_.Lend(kBorrower, One()), 0u);
@@ -76,7 +75,7 @@ TEST_F(OwnershipTest, NothingIsLentToADeadProcess) {
   EXPECT_EQ(ended_, 2);
 }
 
-// A task may have run, and passed on what it was lent, in a process that died, and again in another one.
+// A task may have run, and passed its lent objects on, in a process that died, and again in another one.
 TEST_F(OwnershipTest, ALendOutlivesItsCallUntilTheEndsOfItsEarlierBorrowersAreSettled) {
   const LendId lend = ownership_.Lend(0, One());
   ownership_.MarkEnded(std::vector{kBorrower}, "");

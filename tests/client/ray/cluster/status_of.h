@@ -1,4 +1,4 @@
-// What a raylet says of itself, as a tool hears it.
+// The status of a raylet, as a tool gets it.
 #pragma once
 
 #include <nlohmann/json.hpp>

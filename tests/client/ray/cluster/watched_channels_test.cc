@@ -50,7 +50,7 @@ TEST_F(WatchedChannelsTest, OneBusyChannelIsVisitedWithoutALookAtAThousandIdleOn
   }
   const auto busy = std::make_shared<Channel>();
   EXPECT_EQ(TakeReplies(), 1000u);
-  EXPECT_EQ(TakeReplies(), 0u);  // lets the idle ones go
+  EXPECT_EQ(TakeReplies(), 0u);  // lets the idle channels go
   EXPECT_LE(watched_.size(), kIdleChannelsWatchedMax);
   for (const auto& channel : idle) channel->looks = 0;
   for (int i = 0; i < 100; ++i) {

@@ -145,7 +145,7 @@ TEST_F(ActorHostTest, ReadsNoMoreOfACallerThatReadsNoReplies) {
   const auto reply = other.Take();
   ASSERT_TRUE(reply);
   EXPECT_EQ(reply->bytes, 2u);
-  // It reads again: all of them come, in order.
+  // The caller reads again: all replies come, in order.
   for (uint64_t call = 1; call <= submitted; ++call) {
     auto taken = lazy.Take();
     if (!taken) {
@@ -159,7 +159,7 @@ TEST_F(ActorHostTest, ReadsNoMoreOfACallerThatReadsNoReplies) {
   EXPECT_EQ(lazy.channel->waiting_bytes, 0u);
 }
 
-TEST_F(ActorHostTest, BoundsWhatWaitsForAllCallersTogether) {
+TEST_F(ActorHostTest, BoundsTheRepliesThatWaitForAllCallersTogether) {
   std::deque<Caller> callers;
   size_t waiting = 0;
   for (ProcessId process = 1; process <= 10; ++process) {
@@ -169,7 +169,7 @@ TEST_F(ActorHostTest, BoundsWhatWaitsForAllCallersTogether) {
   }
   for (const Caller& caller : callers) waiting += caller.channel->waiting_bytes;
   EXPECT_LT(waiting, kAllWaitingRepliesBytesMax + callers.size() * kRecordBytesMax);
-  // A caller that goes takes what waits for it with it.
+  // The replies that wait for a caller go with the caller.
   while (!callers.empty()) {
     host_.Close(callers.back().channel->number);
     callers.pop_back();
