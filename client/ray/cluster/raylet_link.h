@@ -32,8 +32,8 @@ class RayletLink {
   struct Options {
     std::string socket;
     wire::ProcessKind kind = wire::ProcessKind::Driver;
-    uint64_t startup_token = 0;   // a worker's, from the raylet that started it
-    std::string actor_namespace;  // empty: that of the job
+    uint64_t startup_token = 0;                    // a worker's, from the raylet that started it
+    std::string actor_namespace;                   // empty: that of the job
   };
   // The frame, and the descriptors that came with it: take what belongs to it.
   using MessageHandler = std::function<void(const Frame& frame, std::vector<UniqueFd>& fds)>;
@@ -72,6 +72,9 @@ class RayletLink {
   template <class Message>
   Result<void> Send(wire::RayletMessage type, const Message& message) {
     return SendBytes(type, 0, Encode(message));
+  }
+  Result<void> SendEncoded(wire::RayletMessage type, std::span<const std::byte> body) {
+    return SendBytes(type, 0, body);
   }
   // The handler runs once: with the reply, or with the reason why there is none.
   void Request(wire::RayletMessage type, std::span<const std::byte> body, ReplyHandler handler) RAYLET_EXCLUDES(mutex_);

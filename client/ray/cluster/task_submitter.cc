@@ -55,6 +55,7 @@ struct TaskSubmitter::Submission {
   wire::TaskSpecT spec;
   CallArguments arguments;
   ClusterObjectPtr result;  // of a task
+  TaskRoom::Place place;    // of a task, until PendingTasks has it
   ActorLinkPtr actor;       // of a creation
 };
 
@@ -93,17 +94,46 @@ FailurePtr TaskSubmitter::FillArguments(Submission& submission) {
   return nullptr;
 }
 
+TaskRoom::Place TaskSubmitter::WaitForRoom(size_t bytes) {
+  std::optional<TaskRoom::Place> place = room_.TryTake(bytes);
+  const auto taken = [&] {
+    if (!place) place = room_.TryTake(bytes);
+    return place.has_value();
+  };
+  while (!taken()) pump_.WaitUntil(Deadline::Never(), taken);
+  return *std::move(place);
+}
+
 void TaskSubmitter::SendTask(Submission& submission) {
-  if (FailurePtr failure = FillArguments(submission); failure != nullptr)
-    return submission.result->FulfilFailed(std::move(failure));
+  if (FailurePtr failure = FillArguments(submission); failure != nullptr) {
+    { const TaskRoom::Place given_back = std::move(submission.place); }
+    submission.result->FulfilFailed(std::move(failure));
+    return pump_.WakeWaiters();  // also those for its room
+  }
   const TaskId id = submission.result->id();
-  tasks_.Add(id, PendingCall{submission.result, submission.spec.lend});
+  tasks_.Add(id, PendingCall{submission.result, submission.spec.lend}, std::move(submission.place));
   const auto sent = parts_.link.Send(wire::RayletMessage::SubmitTask, submission.spec);
-  if (sent) return;
+  if (!sent) FailUnsent(id, submission.spec.name, sent.error());
+}
+
+void TaskSubmitter::FailUnsent(const TaskId& id, const std::string& name, const Error& why) {
   const auto task = tasks_.Take(id);
   if (!task) return;
   if (task->lend != 0) const Holds ended = parts_.ownership.EndLend(task->lend);
-  task->result->FulfilFailed(FailureOf(sent.error(), StrCat("task ", submission.spec.name, " could not be submitted")));
+  task->result->FulfilFailed(FailureOf(why, StrCat("task ", name, " could not be submitted")));
+  pump_.WakeWaiters();
+}
+
+void TaskSubmitter::OnReturned(std::span<const std::byte> spec) {
+  if (const auto task = Parse<wire::TaskSpecT>(spec))
+    room_.Return({FromWire<TaskId>(*task->id), task->name, Bytes(spec.begin(), spec.end())});
+}
+
+void TaskSubmitter::OnRoom() {
+  for (const TaskRoom::Returned& task : room_.TakeReturned()) {
+    const auto sent = parts_.link.SendEncoded(wire::RayletMessage::SubmitTask, task.spec);
+    if (!sent) FailUnsent(task.id, task.name, sent.error());
+  }
 }
 
 void TaskSubmitter::SendCreation(const SubmissionPtr& submission, CreationAnswer answer) {
@@ -111,7 +141,7 @@ void TaskSubmitter::SendCreation(const SubmissionPtr& submission, CreationAnswer
   const auto id = FromWire<TaskId>(*spec.id);
   // With restarts the arguments are needed as long as the actor lives; without, until its
   // constructor has ended.
-  if (spec.actor->max_restarts == 0 && spec.lend != 0) tasks_.Add(id, PendingCall{nullptr, spec.lend});
+  if (spec.actor->max_restarts == 0 && spec.lend != 0) tasks_.Add(id, PendingCall{nullptr, spec.lend}, {});
   parts_.link.Request(wire::RayletMessage::CreateActor, Encode(spec),
                       [this, id, answer = std::move(answer)](Result<Frame> reply, std::vector<UniqueFd>&) {
                         const Result<void> outcome = StatusIn(reply);
@@ -123,7 +153,9 @@ void TaskSubmitter::SendCreation(const SubmissionPtr& submission, CreationAnswer
 
 ClusterObjectPtr TaskSubmitter::SubmitTask(const std::string& function, CallArguments arguments,
                                            const ray::internal::CallOptions& options) {
+  TaskRoom::Place place = WaitForRoom(arguments.inline_bytes());
   const SubmissionPtr submission = NewSubmission(function, std::move(arguments), options);
+  submission->place = std::move(place);
   submission->spec.max_retries = options.max_retries < 0 ? kDefaultTaskRetries : options.max_retries;
   FillResources(submission->spec, options, 1);
   submission->result =

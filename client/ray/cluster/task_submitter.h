@@ -6,6 +6,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 #include <ray/internal/runtime.h>
@@ -13,17 +14,21 @@
 #include "client/ray/cluster/actor_table.h"
 #include "client/ray/cluster/call_arguments.h"
 #include "client/ray/cluster/pending_tasks.h"
+#include "client/ray/cluster/reply_pump.h"
+#include "client/ray/cluster/task_room.h"
 
 namespace raylet::client {
 
 class TaskSubmitter {
  public:
-  TaskSubmitter(const ObjectParts& parts, PendingTasks& tasks, ActorTable& actors)
-      : parts_(parts), tasks_(tasks), actors_(actors) {}
+  // All outlive this.
+  TaskSubmitter(const ObjectParts& parts, ReplyPump& pump, TaskRoom& room, PendingTasks& tasks, ActorTable& actors)
+      : parts_(parts), pump_(pump), room_(room), tasks_(tasks), actors_(actors) {}
 
   // How many tasks the process's submissions are nested in from now on.
   void SetDepth(uint32_t depth) { depth_.store(depth, std::memory_order_relaxed); }
 
+  // Waits while there is no room for another task; throws where the raylet is gone or this process stops.
   ClusterObjectPtr SubmitTask(const std::string& function, CallArguments arguments,
                               const ray::internal::CallOptions& options);
 
@@ -33,6 +38,10 @@ class TaskSubmitter {
   ActorLinkPtr CreateActor(const std::string& factory, CallArguments arguments,
                            const ray::internal::CallOptions& options);
 
+  // ---- what the raylet says; io thread
+  void OnReturned(std::span<const std::byte> spec);  // it has no room for this task
+  void OnRoom();                                     // it has again, for some of those that it returned
+
  private:
   struct Submission;
   using SubmissionPtr = std::shared_ptr<Submission>;
@@ -40,11 +49,16 @@ class TaskSubmitter {
 
   SubmissionPtr NewSubmission(const std::string& function, CallArguments arguments,
                               const ray::internal::CallOptions& options);
+  TaskRoom::Place WaitForRoom(size_t bytes);
   FailurePtr FillArguments(Submission& submission);
   void SendTask(Submission& submission);
+  void FailUnsent(const TaskId& id, const std::string& name, const Error& why);
   void SendCreation(const SubmissionPtr& submission, CreationAnswer answer);
 
+
   const ObjectParts& parts_;
+  ReplyPump& pump_;
+  TaskRoom& room_;
   PendingTasks& tasks_;
   ActorTable& actors_;
   // Written by a worker's main thread (relaxed), read by every thread that submits (relaxed): a number alone.
