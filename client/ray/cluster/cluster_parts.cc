@@ -42,12 +42,13 @@ ClusterParts& Keep(std::unique_ptr<ClusterParts> parts) {
 
 ClusterParts& ClusterParts::Connect(Options options) {
   const Deadline deadline = Deadline::After(kConnectPatience);
+  const Duration patience = options.raylet.patience;
   auto link = RayletLink::Connect(std::move(options.raylet), deadline);
   if (!link) Throw(link.error());
   const char* const kind = (*link)->IsWorker() ? "worker" : "driver";
   const wire::RegisterReplyT& registration = (*link)->registration();
   auto store = StoreClient::Connect(registration.store_socket, StrCat(kind, " ", ::getpid()), deadline,
-                                    /*retry=*/false, registration.heir);
+                                    /*retry=*/false, registration.heir, patience);
   if (!store) Throw(store.error());
 
   ClusterParts& parts = Keep(std::unique_ptr<ClusterParts>(new ClusterParts(*std::move(link), *std::move(store))));

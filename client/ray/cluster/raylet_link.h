@@ -34,6 +34,7 @@ class RayletLink {
     wire::ProcessKind kind = wire::ProcessKind::Driver;
     uint64_t startup_token = 0;                    // a worker's, from the raylet that started it
     std::string actor_namespace;                   // empty: that of the job
+    Duration patience = std::chrono::seconds(30);  // with a daemon that takes or answers nothing
   };
   // The frame, and the descriptors that came with it: take what belongs to it.
   using MessageHandler = std::function<void(const Frame& frame, std::vector<UniqueFd>& fds)>;
@@ -80,6 +81,7 @@ class RayletLink {
   void Request(wire::RayletMessage type, std::span<const std::byte> body, ReplyHandler handler) RAYLET_EXCLUDES(mutex_);
   // Waits for the reply. Not from the io thread.
   Result<Frame> Call(wire::RayletMessage type, std::span<const std::byte> body, Deadline deadline);
+  Duration patience() const { return options_.patience; }
   Doorbell& doorbell() { return *doorbell_.As<Doorbell>(); }
   LinkUses& uses() const { return uses_; }  // of this link, and of all that ClusterParts has beside it
 

@@ -1,6 +1,6 @@
 // TaskSubmitter: from a function's name and arguments to a TaskSpec at the raylet, for tasks and
 // for creations of actors. Owned by ClusterParts; any thread. A task whose arguments are not ready
-// is sent by whoever makes the last of them ready.
+// is sent by whoever makes the last of them ready. What its caller gives up is undone.
 #pragma once
 
 #include <atomic>
@@ -55,6 +55,8 @@ class TaskSubmitter {
   void FailUnsent(const TaskId& id, const std::string& name, const Error& why);
   void SendCreation(const SubmissionPtr& submission, CreationAnswer answer);
 
+  Result<void> CreateNow(const SubmissionPtr& submission);
+  void Kill(const ActorId& actor);
 
   const ObjectParts& parts_;
   ReplyPump& pump_;
