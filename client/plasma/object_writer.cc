@@ -6,6 +6,16 @@
 #include "client/plasma/store_session.h"
 
 namespace raylet::client {
+namespace {
+
+// Its writer takes an object whose seal was not answered for unsealed, and nobody would delete it.
+Result<void> SealOrDelete(StoreSession& session, const ObjectId& id) {
+  auto sealed = session.Seal(id);
+  if (!sealed && sealed.error().code == ErrorCode::kTimedOut) session.DeleteAsync(id);
+  return sealed;
+}
+
+}  // namespace
 
 ObjectWriter::ObjectWriter(ObjectWriter&& other) noexcept = default;
 
@@ -36,7 +46,7 @@ std::shared_ptr<StoreSession> ObjectWriter::Take() {
   return std::exchange(session_, nullptr);
 }
 
-Result<void> ObjectWriter::Seal() && { return Take()->Seal(id_); }
+Result<void> ObjectWriter::Seal() && { return SealOrDelete(*Take(), id_); }
 
 Result<void> ObjectWriter::SealAsync() && { return Take()->SealAsync(id_); }
 
@@ -47,7 +57,7 @@ void ObjectWriter::Detach() && { Take(); }
 Result<ObjectView> ObjectWriter::SealAndView() && {
   RAYLET_CHECK(session_ != nullptr, "a writer of nothing, or one that was sealed or aborted already");
   Result<ObjectView> outcome;
-  if (auto sealed = session_->Seal(id_); sealed)
+  if (auto sealed = SealOrDelete(*session_, id_); sealed)
     outcome = StoreSession::ViewOfSealed(std::move(*this));
   else
     outcome = Fail(std::move(sealed).error());

@@ -1,5 +1,6 @@
 // ObjectWriter: an object being written: its memory, and the duty to seal it. The caller of Create owns it. A writer
 // destroyed before Seal aborts the object. Its spans are writable until Seal; the writer is empty after Seal and Abort.
+// A Seal that the store does not answer in time leaves no object either: it is deleted when the store goes on.
 #pragma once
 
 #include <cstddef>

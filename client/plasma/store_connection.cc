@@ -12,8 +12,6 @@ namespace raylet::client {
 namespace {
 
 constexpr size_t kHelloFds = 4;
-// A reply to a request that needs no waiting comes within this, or the daemon counts as hung.
-constexpr Duration kSendPatience = std::chrono::seconds(30);
 // How long a reader looks at the socket again and again before it sleeps: waking up costs more than
 // most replies take.
 constexpr Duration kReplySpin = std::chrono::microseconds(40);
@@ -72,8 +70,11 @@ Result<FrameConnection> ConnectToStore(const std::string& socket, const std::str
   return connection;
 }
 
-StoreConnection::StoreConnection(FrameConnection connection, std::string socket)
-    : socket_(std::move(socket)), connection_(std::move(connection)), closed_in_children_(connection_.fd()) {}
+StoreConnection::StoreConnection(FrameConnection connection, std::string socket, Duration patience)
+    : socket_(std::move(socket)),
+      patience_(patience),
+      connection_(std::move(connection)),
+      closed_in_children_(connection_.fd()) {}
 
 tl::unexpected<Error> StoreConnection::Gone() const {
   return Fail(
@@ -92,7 +93,7 @@ Result<void> StoreConnection::Send(wire::StoreMessage type, uint64_t request_id,
   if (fork_guard_.InChild()) return ForkGuard::Refuse(socket_);
   if (broken()) return Gone();
   const MutexLock lock(send_mutex_);
-  auto sent = connection_.Send(static_cast<uint16_t>(type), request_id, body, Deadline::After(kSendPatience));
+  auto sent = connection_.Send(static_cast<uint16_t>(type), request_id, body, Deadline::After(patience_));
   if (sent) return {};
   broken_.store(true, std::memory_order_release);  // a frame may be half sent
   if (sent.error().code == ErrorCode::kDisconnected || sent.error().code == ErrorCode::kIo) return Gone();

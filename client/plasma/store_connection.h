@@ -40,7 +40,8 @@ Result<FrameConnection> ConnectToStore(const std::string& socket, const std::str
 
 class StoreConnection {
  public:
-  StoreConnection(FrameConnection connection, std::string socket);
+  // `patience`: with a daemon that takes or answers nothing.
+  StoreConnection(FrameConnection connection, std::string socket, Duration patience);
 
   // Sends a request and waits for its reply, which must be of type Reply. kTimedOut when none came
   // within `patience`.
@@ -67,6 +68,7 @@ class StoreConnection {
   }
 
   const std::string& socket() const { return socket_; }
+  Duration patience() const { return patience_; }
   // Looks at the socket; once true, always true.
   bool PeerGone();
   bool broken() const { return broken_.load(std::memory_order_acquire); }
@@ -86,6 +88,7 @@ class StoreConnection {
   Result<std::optional<Frame>> ReadOne(Deadline deadline);  // by the thread that reads for all
 
   const std::string socket_;
+  const Duration patience_;
   const ForkGuard fork_guard_;
   FrameConnection connection_;
   ClosedInChildren closed_in_children_;  // after connection_: forgets the descriptor before it is closed

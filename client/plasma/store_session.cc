@@ -15,7 +15,6 @@ constexpr Duration kWaitSlice = std::chrono::milliseconds(100);  // between two 
 constexpr Duration kSealSpin = std::chrono::microseconds(20);
 constexpr int64_t kShortWaitNs = 100'000;  // recent waits below this are worth spinning for
 constexpr int64_t kWaitCapNs = 4 * kShortWaitNs;
-constexpr Duration kReplyPatience = std::chrono::seconds(30);
 
 template <class Request>
 Request Naming(const ObjectId& id) {
@@ -31,9 +30,10 @@ tl::unexpected<Error> NotThere(const ObjectId& id, const std::string& socket) {
 
 }  // namespace
 
-StoreSession::StoreSession(FrameConnection connection, const std::string& socket, const StoreWelcome& welcome,
-                           std::unique_ptr<MappedArena> arena, MappedIndex index, PinTable pins)
-    : connection_(std::move(connection), socket),
+StoreSession::StoreSession(FrameConnection connection, const std::string& socket, Duration patience,
+                           const StoreWelcome& welcome, std::unique_ptr<MappedArena> arena, MappedIndex index,
+                           PinTable pins)
+    : connection_(std::move(connection), socket, patience),
       arena_(std::move(arena)),
       index_(std::move(index)),
       pins_(std::move(pins)),
@@ -41,7 +41,8 @@ StoreSession::StoreSession(FrameConnection connection, const std::string& socket
       capacity_bytes_(welcome.capacity_bytes) {}
 
 Result<std::shared_ptr<StoreSession>> StoreSession::Connect(const std::string& socket, const std::string& name,
-                                                            Deadline deadline, bool retry, uint32_t heir) {
+                                                            Deadline deadline, bool retry, uint32_t heir,
+                                                            Duration patience) {
   StoreWelcome welcome;
   auto connection = ConnectToStore(socket, name, deadline, retry, heir, welcome);
   if (!connection) return Fail(std::move(connection).error());
@@ -52,8 +53,8 @@ Result<std::shared_ptr<StoreSession>> StoreSession::Connect(const std::string& s
   if (!index) return Fail(std::move(index).error());
   auto pins = PinTable::Open(std::move(welcome.pins), welcome.client);
   if (!pins) return Fail(std::move(pins).error());
-  return std::shared_ptr<StoreSession>(new StoreSession(*std::move(connection), socket, welcome, *std::move(arena),
-                                                        *std::move(index), *std::move(pins)));
+  return std::shared_ptr<StoreSession>(new StoreSession(*std::move(connection), socket, patience, welcome,
+                                                        *std::move(arena), *std::move(index), *std::move(pins)));
 }
 
 uint64_t StoreSession::free_bytes() const {
@@ -183,7 +184,7 @@ Result<ObjectWriter> StoreSession::Create(const std::shared_ptr<StoreSession>& s
   request.owner = options.owner;
   request.timeout_ms = options.timeout_ms;
   const auto reply = session.connection_.Call<wire::CreateReplyT>(
-      wire::StoreMessage::Create, request, wire::StoreMessage::CreateReply, CreatePatience(options.timeout_ms));
+      wire::StoreMessage::Create, request, wire::StoreMessage::CreateReply, session.CreatePatience(options.timeout_ms));
   if (!reply) {
     // A late reply would leave an object that nobody seals.
     if (reply.error().code == ErrorCode::kTimedOut) session.AbortAsync(id);
@@ -212,14 +213,14 @@ Result<ObjectWriter> StoreSession::Create(const std::shared_ptr<StoreSession>& s
   return writer;
 }
 
-Duration StoreSession::CreatePatience(int64_t timeout_ms) {
+Duration StoreSession::CreatePatience(int64_t timeout_ms) const {
   constexpr int64_t kLongestMs = int64_t{1} << 40;
   if (timeout_ms < 0 || timeout_ms > kLongestMs) return Duration::max();
-  return kReplyPatience + std::chrono::milliseconds(timeout_ms);
+  return connection_.patience() + std::chrono::milliseconds(timeout_ms);
 }
 
 Result<void> StoreSession::Seal(const ObjectId& id) {
-  return connection_.Ask(wire::StoreMessage::Seal, Naming<wire::IdRequestT>(id), kReplyPatience);
+  return connection_.Ask(wire::StoreMessage::Seal, Naming<wire::IdRequestT>(id), connection_.patience());
 }
 
 Result<void> StoreSession::SealAsync(const ObjectId& id) {
@@ -227,12 +228,18 @@ Result<void> StoreSession::SealAsync(const ObjectId& id) {
 }
 
 Result<void> StoreSession::Abort(const ObjectId& id) {
-  return connection_.Ask(wire::StoreMessage::Abort, Naming<wire::IdRequestT>(id), kReplyPatience);
+  return connection_.Ask(wire::StoreMessage::Abort, Naming<wire::IdRequestT>(id), connection_.patience());
 }
 
 void StoreSession::AbortAsync(const ObjectId& id) {
   // Without a daemon there is nothing to abort.
   (void)connection_.Tell(wire::StoreMessage::Abort, Naming<wire::IdRequestT>(id));
+}
+
+void StoreSession::DeleteAsync(const ObjectId& id) {
+  wire::IdsRequestT request;
+  request.ids.push_back(ToWire(id));
+  (void)connection_.Tell(wire::StoreMessage::Delete, request);  // as above
 }
 
 Result<ObjectView> StoreSession::ViewOfSealed(ObjectWriter&& writer) {

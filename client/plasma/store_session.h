@@ -26,7 +26,7 @@ namespace raylet::client {
 class StoreSession {
  public:
   static Result<std::shared_ptr<StoreSession>> Connect(const std::string& socket, const std::string& name,
-                                                       Deadline deadline, bool retry, uint32_t heir);
+                                                       Deadline deadline, bool retry, uint32_t heir, Duration patience);
 
   StoreConnection& connection() { return connection_; }
   const MappedIndex& index() const { return index_; }
@@ -44,11 +44,12 @@ class StoreSession {
   static Result<ObjectWriter> Create(const std::shared_ptr<StoreSession>& self, const ObjectId& id, uint64_t data_bytes,
                                      std::span<const std::byte> metadata, const CreateOptions& options);
   // How long to wait for the answer to a create that may itself wait for room.
-  static Duration CreatePatience(int64_t timeout_ms);
+  Duration CreatePatience(int64_t timeout_ms) const;
   Result<void> Seal(const ObjectId& id);
   Result<void> SealAsync(const ObjectId& id);
   Result<void> Abort(const ObjectId& id);
   void AbortAsync(const ObjectId& id);
+  void DeleteAsync(const ObjectId& id);
   // A view of the object that the writer has just sealed takes over the writer's pin.
   static Result<ObjectView> ViewOfSealed(ObjectWriter&& writer);
   void Unpin(uint32_t slot) {
@@ -58,7 +59,7 @@ class StoreSession {
   static constexpr uint32_t kNoSlot = ~uint32_t{0};
 
  private:
-  StoreSession(FrameConnection connection, const std::string& socket, const StoreWelcome& welcome,
+  StoreSession(FrameConnection connection, const std::string& socket, Duration patience, const StoreWelcome& welcome,
                std::unique_ptr<MappedArena> arena, MappedIndex index, PinTable pins);
   Result<ObjectView> MakeView(const std::shared_ptr<StoreSession>& self, const ObjectId& id, const FoundObject& found,
                               uint32_t slot) const;

@@ -290,6 +290,9 @@ std::string NodeStatus::Json() const {
                        {"workers_max", scheduler_.limits().workers_max},
                        {"queues", Queues(scheduler_)},
                        {"tasks", scheduler_.tasks()},
+                       {"tasks_max", scheduler_.limits().tasks_per_job_max},
+                       // Tasks of theirs came back, because their program has so many.
+                       {"processes_without_room", scheduler_.processes_without_room()},
                        {"tasks_waiting_for_objects", scheduler_.dependencies().tasks()},
                        {"objects_waited_for", scheduler_.dependencies().objects()},
                        {"objects_watched", store_.watched()},

@@ -21,6 +21,7 @@ void TaskDesk::CarryOut(const std::vector<SchedulerDecision>& decisions) {
       [this](const RecallForwarded& recall) { forwarded_.Recall(recall); },
       [this](const ReturnRecalled& returned) { forwarded_.Return(returned); },
       [this](const CancelForwarded& cancel) { forwarded_.Cancel(cancel); },
+      [this](const TellRoom& room) { TellOfRoom(room); },
       [this](const LoseTask& lost) { Lose(lost); },
   };
   for (const SchedulerDecision& decision : decisions) std::visit(carry_out, decision);
@@ -77,6 +78,11 @@ void TaskDesk::RecallAhead(const RecallFromWorker& recall) {
   wire::TasksNoticeT notice;
   for (const TaskId& task : recall.tasks) notice.tasks.push_back(ToWire(task));
   session->Send(wire::RayletMessage::RecallTasks, 0, notice);
+}
+
+void TaskDesk::TellOfRoom(const TellRoom& room) {
+  if (ProcessSession* const submitter = door_.SessionOf(room.process))
+    submitter->Send(wire::RayletMessage::RoomForTasks, 0, wire::EmptyNoticeT());
 }
 
 void TaskDesk::Watch(const WatchObjects& watch) {

@@ -48,6 +48,10 @@ Result<void> TaskDesk::OnSubmitTask(ProcessSession& session, const Frame& frame)
     Refuse(*parsed->task, parsed->sound.error());
     return {};
   }
+  if (!scheduler_.AskForRoom(*parsed->task)) {
+    session.SendBytes(wire::RayletMessage::TaskReturned, 0, frame.body);
+    return {};
+  }
   const auto submitted = scheduler_.Submit(parsed->task);
   if (submitted) return {};
   if (submitted.error().code == ErrorCode::kAlreadyExists)

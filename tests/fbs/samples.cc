@@ -140,6 +140,8 @@ void Fill(wire::RegisterReplyT& message) {
   message.socket = "/run/user/1000/raylet/raylet";
   message.addresses = {"10.0.0.1:7000", "10.0.0.2:7000"};
   message.heir = 2;
+  message.tasks_max = 500'000;
+  message.task_bytes_max = size_t{1} << 29;
 }
 void Fill(wire::ReadyNoticeT& message) { message.store_client = 5; }
 void Fill(wire::FailureT& message) {

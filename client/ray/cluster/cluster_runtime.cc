@@ -32,8 +32,6 @@ using ray::internal::PackScope;
 using ray::internal::RayException;
 using ray::internal::UnpackScope;
 
-constexpr Duration kAskPatience = std::chrono::seconds(30);
-
 ClusterObject& AsObject(const ObjectHandle& handle) { return static_cast<ClusterObject&>(*handle); }
 ClusterObjectPtr AsObjectPtr(const ObjectHandle& handle) { return std::static_pointer_cast<ClusterObject>(handle); }
 ActorLink& AsLink(const ActorHandleState& handle) { return *static_cast<const ClusterActor&>(*handle).link(); }
@@ -109,7 +107,8 @@ ActorHandleState ClusterRuntime::FindActor(const std::string& name, const std::s
   wire::FindActorRequestT request;
   request.name = name;
   request.actor_namespace = actor_namespace.empty() ? parts_.link.actor_namespace() : actor_namespace;
-  const auto frame = parts_.link.Call(wire::RayletMessage::FindActor, Encode(request), Deadline::After(kAskPatience));
+  const auto frame =
+      parts_.link.Call(wire::RayletMessage::FindActor, Encode(request), Deadline::After(parts_.link.patience()));
   if (!frame) Throw(frame.error());
   const auto reply = Parse<wire::FindActorReplyT>(frame->body);
   if (!reply) Throw(reply.error());

@@ -21,7 +21,6 @@ extern char** environ;
 namespace raylet::client {
 namespace {
 
-constexpr Duration kSendPatience = std::chrono::seconds(30);
 constexpr int kFramesPerRing = 64;  // that came together: one wake for all of them
 
 uint16_t TypeNumber(wire::RayletMessage type) { return static_cast<uint16_t>(type); }
@@ -218,7 +217,7 @@ Result<void> RayletLink::SendBytes(wire::RayletMessage type, uint64_t request_id
   }
   const MutexLock lock(send_mutex_);
   if (stopped_.load(std::memory_order_acquire)) return Fail(ErrorCode::kCancelled, "Ray has been shut down");
-  return connection_.Send(TypeNumber(type), request_id, body, Deadline::After(kSendPatience));
+  return connection_.Send(TypeNumber(type), request_id, body, Deadline::After(options_.patience));
 }
 
 void RayletLink::Request(wire::RayletMessage type, std::span<const std::byte> body, ReplyHandler handler) {

@@ -30,8 +30,9 @@ class RayletLink {
   struct Options {
     std::string socket;
     wire::ProcessKind kind = wire::ProcessKind::Driver;
-    uint64_t startup_token = 0;   // a worker's, from the raylet that started it
-    std::string actor_namespace;  // empty: that of the job
+    uint64_t startup_token = 0;                    // a worker's, from the raylet that started it
+    std::string actor_namespace;                   // empty: that of the job
+    Duration patience = std::chrono::seconds(30);  // with a daemon that takes or answers nothing
   };
   // Hears a frame, and takes the descriptors that belong to it.
   using MessageHandler = std::function<void(const Frame& frame, std::vector<UniqueFd>& fds)>;
@@ -71,10 +72,14 @@ class RayletLink {
   Result<void> Send(wire::RayletMessage type, const Message& message) {
     return SendBytes(type, 0, Encode(message));
   }
+  Result<void> SendEncoded(wire::RayletMessage type, std::span<const std::byte> body) {
+    return SendBytes(type, 0, body);
+  }
   // The handler runs once: with the reply, or with the reason why there is none.
   void Request(wire::RayletMessage type, std::span<const std::byte> body, ReplyHandler handler) RAYLET_EXCLUDES(mutex_);
   // Waits for the reply. Not from the io thread.
   Result<Frame> Call(wire::RayletMessage type, std::span<const std::byte> body, Deadline deadline);
+  Duration patience() const { return options_.patience; }
   Doorbell& doorbell() { return *doorbell_.As<Doorbell>(); }
   LinkUses& uses() const { return uses_; }  // uses of this link and of the other parts in ClusterParts
 
