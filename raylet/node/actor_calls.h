@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "fbs/lease_page.h"
 #include "raylet/actors/actor_directory.h"
 
 namespace raylet {
@@ -17,6 +18,8 @@ class ActorHomes {
   // A grant was not to be carried out, for the worker is about to be gone: the caller waits on.
   virtual void GrantFailed(const ActorId& actor, ProcessId caller, uint64_t request_id) = 0;
   virtual WorkerId WorkerOf(const ActorId& actor) const = 0;  // 0: it does not run here
+  // Under which it serves here; 0: this machine is its home, and no other one could start it again.
+  virtual LeaseNumber LeaseOf(const ActorId& actor) const = 0;
 };
 
 // What the channel desk hears. The process that is meant may be of any machine.

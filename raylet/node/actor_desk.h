@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -40,8 +41,8 @@ class ActorDesk final : public CreationEvents, public ActorHomes {
   ActorFinder& finder() { return finder_; }  // by name
 
   // ---- what the task desk and the channel desk say
-  void OnCreationCame(const TaskPtr& creation) override { hosted_.Came(creation); }
-  std::optional<uint32_t> OnCreationPlaced(const Task& creation, const Place& place) override;
+  void OnCreationCame(const TaskPtr& creation) override;
+  std::optional<Begins> OnCreationPlaced(const Task& creation, const Place& place) override;
   void OnConstructed(const ActorId& actor, ProcessId process) override;
   void OnConstructorFailed(const ActorId& actor, const Failure& failure) override;
   void OnCreationReturned(const ActorId& actor, const NodeId& node) override { actors_.Returned(actor, node); }
@@ -49,6 +50,7 @@ class ActorDesk final : public CreationEvents, public ActorHomes {
   Result<void> OpenActor(const ActorId& actor, ProcessId caller, uint64_t request_id) override;
   void GrantFailed(const ActorId& actor, ProcessId caller, uint64_t request_id) override;
   WorkerId WorkerOf(const ActorId& actor) const override;
+  LeaseNumber LeaseOf(const ActorId& actor) const override;
 
   // ---- ends (see ends.h)
   void WorkerGone(const GoneWorker& gone);
@@ -58,7 +60,7 @@ class ActorDesk final : public CreationEvents, public ActorHomes {
   // ---- what the claim desk says
   void CreatorsSettled(const ProcessSet& processes, const std::function<bool(const ActorId&)>& is_kept);
   void LetGo(const ActorId& actor);  // nobody holds a handle any more
-  void MachineGone(const NodeId& node, MachineNumber machine, const Error& why);
+  void MachineGone(const NodeId& node, MachineNumber machine, const Error& why, TimePoint serves_until);
 
   // ---- decisions
   std::vector<ActorDecision> TakeDecisions() { return actors_.TakeDecisions(); }
@@ -71,6 +73,7 @@ class ActorDesk final : public CreationEvents, public ActorHomes {
   void NameClaimed(const ActorId& id, const Result<void>& claimed);
   void TellActorGone(const HostedActors::Hosted& hosted, bool never_began, Failure failure);
   void Create(const CreateActorNow& create);
+  void CreateLater(const CreateActorNow& create, Duration wait);
   void End(const EndActorWorker& end);
   void Publish(const ActorMoved& moved);
 
@@ -79,6 +82,9 @@ class ActorDesk final : public CreationEvents, public ActorHomes {
   WorkerHouse& house_;
   Jobs& jobs_;
   DecisionLoop& decisions_;
+  HostLeases& leases_;
+  Loop& loop_;
+  const Clock& clock_;
   CreationQueue* queue_ = nullptr;    // null before Wire
   ActorCallEvents* calls_ = nullptr;  // null before Wire
   std::function<void()> actor_ended_;
@@ -86,6 +92,7 @@ class ActorDesk final : public CreationEvents, public ActorHomes {
   HostedActors hosted_;
   ActorNames names_;
   ActorFinder finder_;
+  std::map<ActorId, Timer> waits_;  // restarts that wait until the incarnation before surely serves no more
 };
 
 }  // namespace raylet

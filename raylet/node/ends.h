@@ -36,7 +36,8 @@ class Ends {
 
   // ---- of other machines, and of what they say has ended
   void MachineReached(const NodeId& node);
-  void MachineGone(const NodeId& node, const Error& why);
+  // `serves_until`: what runs there may serve callers so long.
+  void MachineGone(const NodeId& node, const Error& why, TimePoint serves_until);
   Result<void> OnJobEnded(const NodeId& node, const Frame& frame);
   Result<void> OnProcessEnded(const NodeId& node, const Frame& frame);
 

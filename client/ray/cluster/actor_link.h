@@ -40,7 +40,8 @@ class ActorLink : public std::enable_shared_from_this<ActorLink> {
   // The creation is on its way to the raylet. The lend of its arguments lasts as long as the actor.
   void Created(LendId creation_lend) RAYLET_EXCLUDES(mutex_);
   void Killed() RAYLET_EXCLUDES(mutex_);  // its death is on its way: calls from here on are for the next incarnation
-  void Restarting(const Failure& failure) RAYLET_EXCLUDES(mutex_);
+  // `ended`: the incarnation that has ended; 0: only the channel has.
+  void Restarting(const Failure& failure, uint32_t ended) RAYLET_EXCLUDES(mutex_);
   void Die(const FailurePtr& failure) RAYLET_EXCLUDES(mutex_);
   void ChannelBroken(const FailurePtr& failure) RAYLET_EXCLUDES(mutex_);  // under the drain lock
 
@@ -93,6 +94,7 @@ class ActorLink : public std::enable_shared_from_this<ActorLink> {
   std::deque<Call> queue_ RAYLET_GUARDED_BY(mutex_);                // at most kCallsInFlightMax
   size_t queued_bytes_ RAYLET_GUARDED_BY(mutex_) = 0;  // of their arguments; past kQueuedCallBytesMax a caller waits
   const ClusterObject* waiting_for_ RAYLET_GUARDED_BY(mutex_) = nullptr;  // what the head of the queue waits for
+  uint32_t replaced_ RAYLET_GUARDED_BY(mutex_) = 0;  // no channel to this incarnation, or an earlier one, is taken
   FailurePtr dead_ RAYLET_GUARDED_BY(mutex_);
   LendId creation_lend_ RAYLET_GUARDED_BY(mutex_) = 0;
   size_t handles_ RAYLET_GUARDED_BY(mutex_) = 0;
