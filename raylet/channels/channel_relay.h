@@ -42,7 +42,7 @@ class ChannelRelay {
     // before this returns.
     virtual void OnRelayAsked(const NodeId& node, RelayNumber relay, const ActorId& actor, uint32_t incarnation,
                               ProcessId caller) = 0;
-    // What an actor here has answered may be handed out: its lease holds.
+    // Whether that lease holds, so that answers given under it may be handed out.
     virtual bool MayAnswer(LeaseNumber lease) const = 0;
     // Tells the opener that the caller has every record, and that no more will come. `why`: there
     // was no channel to get, or the machine is lost. A null `why`: the actor's worker has gone, and

@@ -12,8 +12,8 @@
 
 namespace raylet {
 
-// What the margin has to cover: a clock that is read a tick late, two clocks that the network's time
-// makes run apart by a thousandth, and the steps from a look at the lease to the word in the ring.
+// The margin covers three errors. A clock is read a tick late. Two clocks run apart, by a thousandth at
+// most. A step lies between a look at the lease and the word in the ring.
 constexpr Duration kLeaseStep = std::chrono::milliseconds(20);
 constexpr Duration LeaseErrors(Duration patience) { return kCoarseClockError + patience / 1000 + kLeaseStep; }
 
@@ -26,7 +26,7 @@ namespace lease_times_internal {
 constexpr PeerSessionLimits kUsual;
 // A constructor of the next incarnation may answer at once, so the margin alone keeps the two apart.
 static_assert(LeaseMargin(kUsual.dead_after) >= 10 * LeaseErrors(kUsual.dead_after));
-// Who is merely suspected serves on. A heartbeat is answered with the next one, and two may be lost.
+// A host that is merely suspected serves on. A heartbeat is answered with the next one, and two may be lost.
 static_assert(LeaseOf(kUsual.dead_after) >= kUsual.silent_after + 4 * kUsual.heartbeat_every);
 static_assert(LeaseOf(kUsual.dead_after) < kUsual.dead_after);
 
