@@ -148,14 +148,14 @@ void Ends::MachineReached(const NodeId& node) {
   tasks_.ClusterChanged();
 }
 
-void Ends::MachineGone(const NodeId& node, const Error& why) {
+void Ends::MachineGone(const NodeId& node, const Error& why, TimePoint serves_until) {
   post_.MachineGone(node);
   if (decisions_.stopped()) return;
   const MachineNumber machine = post_.MachineNumberOf(node);
   objects_.MachineGone(node, machine, why);
   for (const JobId job : jobs_.MachineGone(node)) EndJob(job);
   tasks_.MachineGone(node, machine);
-  actors_.MachineGone(node, machine, why);
+  actors_.MachineGone(node, machine, why, serves_until);
   channels_.HomeGone(node, why);
   decisions_.CarryOut();  // processes hear of the actors there first, and then of the channels' ends
   channels_.channels().MachineGone(node, why);

@@ -35,7 +35,8 @@ class Ends {
 
   // ---- ends of other machines, and ends that they report
   void MachineReached(const NodeId& node);
-  void MachineGone(const NodeId& node, const Error& why);
+  // `serves_until`: what runs there may serve callers so long.
+  void MachineGone(const NodeId& node, const Error& why, TimePoint serves_until);
   Result<void> OnJobEnded(const NodeId& node, const Frame& frame);
   Result<void> OnProcessEnded(const NodeId& node, const Frame& frame);
 

@@ -58,6 +58,7 @@ class Raylet final : public StoreLink::Handler {
   WorkerHouse house_;
   Jobs jobs_;
   DecisionLoop decisions_;
+  HostLeases leases_;
   const Services services_;
 
   TaskDesk tasks_;

@@ -56,20 +56,19 @@ void TaskDesk::StartOne(const StartWorker& start) {
 }
 
 void TaskDesk::Run(const RunTask& run) {
-  uint32_t restarts = 0;
+  std::optional<CreationEvents::Begins> begins;
   if (run.task->CreatesActor()) {
-    house_.Hosts(run.worker, run.task->actor->id);
-    const auto placed = creations_->OnCreationPlaced(*run.task, Place::Here(run.worker));
-    if (!placed) return EndWorker(run.worker, /*at_once=*/true);
-    restarts = *placed;
+    begins = creations_->OnCreationPlaced(*run.task, Place::Here(run.worker));
+    house_.Hosts(run.worker, run.task->actor->id, begins ? begins->incarnation : 0);
+    if (!begins) return EndWorker(run.worker, /*at_once=*/true);
   }
   // A worker without a session is about to be gone. The task is retried then.
   ProcessSession* const session = house_.SessionOf(run.worker);
   if (session == nullptr) return;
-  if (restarts == 0)
-    session->SendBytes(wire::RayletMessage::RunTask, 0, run.task->body);
+  if (begins)
+    session->SendBytes(wire::RayletMessage::RunTask, 0, CreationOf(*run.task, begins->incarnation, begins->lease));
   else
-    session->SendBytes(wire::RayletMessage::RunTask, 0, CreationOfRestart(*run.task, restarts));
+    session->SendBytes(wire::RayletMessage::RunTask, 0, run.task->body);
 }
 
 void TaskDesk::RecallAhead(const RecallFromWorker& recall) {

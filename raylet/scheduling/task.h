@@ -42,6 +42,7 @@ struct ActorSettings {
   int32_t max_restarts = 0;     // -1: for ever
   bool detached = false;
   int32_t max_concurrency = 0;  // as asked for; 0 and 1: one call at a time
+  uint32_t restarts = 0;        // as its home says, where that is another machine; otherwise 0
 };
 
 struct Task {

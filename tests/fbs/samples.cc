@@ -180,6 +180,7 @@ void Fill(wire::TaskSpecT& message) {
   message.actor->max_restarts = -1;
   message.actor->detached = true;
   message.actor->restarts = 2;
+  message.actor->lease = 1;
   message.depth = 2;
 }
 void Fill(wire::TaskResultT& message) {
@@ -197,6 +198,8 @@ void Fill(wire::OpenChannelReplyT& message) {
   message.process = 4;
   message.failure = MakePointer<wire::FailureT>();
   message.relayed = true;
+  message.incarnation = 3;
+  message.lease = 1;
 }
 void Fill(wire::ChannelNoticeT& message) {
   message.channel = 2;
@@ -204,11 +207,14 @@ void Fill(wire::ChannelNoticeT& message) {
   message.caller_store_client = 5;
   message.actor = IdPointer(50);
   message.relayed = true;
+  message.incarnation = 3;
 }
 void Fill(wire::ActorNoticeT& message) {
   message.actor = IdPointer(50);
   message.state = wire::ActorState::Restarting;
   message.restarts = 1;
+  message.ended = 2;
+  message.host_lost = true;
   message.failure = MakePointer<wire::FailureT>();
 }
 void Fill(wire::KillActorRequestT& message) {
@@ -259,6 +265,7 @@ void Fill(wire::OpenRelayRequestT& message) {
   message.relay = 12;
   message.actor = IdPointer(50);
   message.caller = 7;
+  message.incarnation = 3;
 }
 void Fill(wire::RelayedRecordsT& message) {
   message.relay = 12;
@@ -328,6 +335,7 @@ void Fill(wire::ActorGrantedNoticeT& message) {
   message.request = 21;
   message.host = IdPointer(60);
   message.process = 4;
+  message.incarnation = 3;
 }
 void Fill(wire::ActorRefusedNoticeT& message) {
   message.actor = IdPointer(50);
@@ -397,6 +405,9 @@ void Fill(wire::PeerRefusedT& message) {
 void Fill(wire::PeerAckT& message) { message.received = 301; }
 void Fill(wire::PeerHeartbeatT& message) {
   message.received = 302;
+  message.sent_ns = 70'000'000'000;
+  message.heard_ns = 69'000'000'000;
+  message.patience_ms = 10'000;
   for (const char* name : {"CPU", "gpu"}) {
     auto line = std::make_unique<wire::PeerResourceLineT>();
     line->name = name;

@@ -107,6 +107,14 @@ Result<void> RayletLink::Register(Deadline deadline) {
   RAYLET_RETURN_IF_ERROR(FromStatus(*reply->status));
   if (reply->process == 0)
     return Fail(ErrorCode::kProtocolError, StrCat("the raylet at ", socket, " gave us no number"));
+  if (reply->leases) {
+    std::vector<UniqueFd>& came = connection->fds();
+    if (came.empty()) return Fail(ErrorCode::kProtocolError, StrCat("the raylet at ", socket, " sent no lease page"));
+    auto page = LeasePage::Attach(came.front());
+    if (!page) return Fail(std::move(page).error());
+    lease_page_ = *std::move(page);
+    came.erase(came.begin());
+  }
 
   connection_ = *std::move(connection);
   closed_in_children_ = ClosedInChildren(connection_.fd());

@@ -21,6 +21,7 @@
 #include "client/plasma/fork_guard.h"
 #include "client/ray/cluster/link_use.h"
 #include "fbs/ids.h"
+#include "fbs/lease_page.h"
 #include "fbs/messages.h"
 
 namespace raylet::client {
@@ -80,6 +81,8 @@ class RayletLink {
   // Waits for the reply. Not from the io thread.
   Result<Frame> Call(wire::RayletMessage type, std::span<const std::byte> body, Deadline deadline);
   Duration patience() const { return options_.patience; }
+  // A lease of this machine's lease page, as a message named it. kProtocolError: there is none. The link outlives it.
+  Result<LeaseView> Lease(LeaseNumber lease) const { return lease_page_.View(lease); }
   Doorbell& doorbell() { return *doorbell_.As<Doorbell>(); }
   LinkUses& uses() const { return uses_; }  // uses of this link and of the other parts in ClusterParts
 
@@ -98,6 +101,7 @@ class RayletLink {
   FrameConnection connection_;  // read by the io thread, written under send_mutex_, replaced when both have ended
   ClosedInChildren closed_in_children_;
   Mapping doorbell_;
+  LeasePage lease_page_;  // empty without other machines
   wire::RegisterReplyT registration_;
   std::atomic<uint64_t> next_number_{1};
   MessageHandler on_message_;

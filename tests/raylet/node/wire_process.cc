@@ -54,6 +54,7 @@ Result<WireProcess> WireProcess::Register(const std::string& socket, const WireO
   if (!reply) return Fail(reply.error());
   RAYLET_RETURN_IF_ERROR(FromStatus(*reply->status));
   process.reply_ = std::move(*reply);
+  if (process.reply_.leases) process.fds().erase(process.fds().begin());  // the lease page, which it does not read
   if (options.ready) RAYLET_RETURN_IF_ERROR(process.Send(RayletMessage::Ready, wire::ReadyNoticeT()));
   return process;
 }
