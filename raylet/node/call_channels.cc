@@ -25,7 +25,8 @@ CallChannels::CallChannels(const Services& services)
       store_(services.store),
       post_(services.post),
       door_(services.door),
-      house_(services.house) {}
+      house_(services.house),
+      end_notices_(services.end_notices) {}
 
 void CallChannels::Wire(const ActorHomes& actors, TravellingObjects& objects) {
   actors_ = &actors;
@@ -47,6 +48,7 @@ Result<void> CallChannels::ConnectHere(const ActorId& actor, ProcessId process, 
   if (!channel) return Fail(channel.error());
   if (const auto before = book_.Open({number, actor, caller.identity->process, worker->identity->worker}))
     Close(*before);
+  end_notices_.Meet(process, caller.identity->process);
   wire::ChannelNoticeT notice;
   notice.channel = number;
   notice.caller = caller.identity->process;
@@ -129,6 +131,7 @@ void CallChannels::OnRelayAsked(const NodeId& node, RelayNumber relay, const Act
   const ChannelId number = book_.NewNumber();
   const auto ends = relay_->Host(node, relay, actor, caller, worker, number, session->identity->doorbell);
   if (!ends) return relay_->Refuse(node, relay, Fail(ends.error()));
+  end_notices_.Meet(session->identity->process, caller);
   wire::ChannelNoticeT notice;
   notice.channel = number;
   notice.caller = caller;

@@ -61,6 +61,7 @@ class CallChannels final : public ChannelRelay::Events {
   PeerPost& post_;
   ProcessDoor& door_;
   WorkerHouse& house_;
+  EndNotices& end_notices_;
   const ActorHomes* actors_ = nullptr;    // null before Wire
   TravellingObjects* objects_ = nullptr;  // null before Wire
   ChannelBook book_;

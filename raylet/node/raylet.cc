@@ -12,7 +12,8 @@ Raylet::Raylet(Loop& loop, RayletOptions options, StoreLink& store)
              [this](const std::vector<GoneWorker>& gone) { ends_.WorkersGone(gone); }),
       decisions_(
           loop, [this] { return CarryOutRound(); }, [this] { tasks_.CarriedOut(); }),
-      services_{loop, clock_, store, post_, door_, house_, jobs_, decisions_},
+      end_notices_(post_, door_, house_),
+      services_{loop, clock_, store, post_, door_, house_, jobs_, decisions_, end_notices_},
       tasks_(options_, services_),
       actors_(services_),
       channels_(services_),

@@ -57,6 +57,7 @@ class Raylet final : public StoreLink::Handler {
   WorkerHouse house_;
   Jobs jobs_;
   DecisionLoop decisions_;
+  EndNotices end_notices_;
   const Services services_;
 
   TaskDesk tasks_;

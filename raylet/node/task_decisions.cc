@@ -65,6 +65,7 @@ void TaskDesk::Run(const RunTask& run) {
   // Without a session it is about to be gone: the task is retried then.
   ProcessSession* const session = house_.SessionOf(run.worker);
   if (session == nullptr) return;
+  if (run.task->lent) end_notices_.Meet(session->identity->process, run.task->owner);
   if (restarts == 0)
     session->SendBytes(wire::RayletMessage::RunTask, 0, run.task->body);
   else
