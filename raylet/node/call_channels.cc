@@ -26,7 +26,8 @@ CallChannels::CallChannels(const Services& services)
       post_(services.post),
       door_(services.door),
       house_(services.house),
-      leases_(services.leases) {}
+      leases_(services.leases),
+      end_notices_(services.end_notices) {}
 
 void CallChannels::Wire(const ActorHomes& actors, TravellingObjects& objects) {
   actors_ = &actors;
@@ -48,6 +49,7 @@ Result<void> CallChannels::ConnectHere(const GrantedActor& granted, ProcessSessi
   if (!channel) return Fail(channel.error());
   if (const auto before = book_.Open({number, actor, caller.identity->process, worker->identity->worker}))
     Close(*before);
+  end_notices_.Meet(process, caller.identity->process);
   wire::ChannelNoticeT notice;
   notice.channel = number;
   notice.caller = caller.identity->process;
@@ -145,6 +147,7 @@ void CallChannels::OnRelayAsked(const NodeId& node, RelayNumber relay, const Act
   const auto ends =
       relay_->Host(node, relay, actor, caller, worker, number, actors_->LeaseOf(actor), session->identity->doorbell);
   if (!ends) return relay_->Refuse(node, relay, Fail(ends.error()));
+  end_notices_.Meet(session->identity->process, caller);
   wire::ChannelNoticeT notice;
   notice.channel = number;
   notice.caller = caller;

@@ -70,6 +70,7 @@ class CallChannels final : public ChannelRelay::Events {
   ProcessDoor& door_;
   WorkerHouse& house_;
   const HostLeases& leases_;
+  EndNotices& end_notices_;
   const ActorHomes* actors_ = nullptr;    // null before Wire
   TravellingObjects* objects_ = nullptr;  // null before Wire
   ChannelBook book_;

@@ -51,15 +51,14 @@ class Ends {
   void DriverGone(const ProcessSession::Identity& identity, const Error& reason);
   void WorkerClosed(const ProcessSession::Identity& identity);
   void ProcessesGone(const std::vector<EndedProcess>& ended);
-  ProcessSet TellProcesses(const wire::ProcessNoticeT& notice);  // returns those that hear it
   void EndJob(JobId id);
   void ForgetJobWhenDone(JobId id);
 
   PeerPost& post_;
-  ProcessDoor& door_;
   WorkerHouse& house_;
   Jobs& jobs_;
   DecisionLoop& decisions_;
+  EndNotices& notices_;
   TaskDesk& tasks_;
   ActorDesk& actors_;
   ChannelDesk& channels_;

@@ -89,6 +89,7 @@ Result<ParsedTask> ParseSpec(const wire::TaskSpecT& spec, const TaskSender& send
   task.function = spec.function;
   task.depth = std::min(spec.depth, kTaskDepthMax);
   task.max_retries = creates_actor ? 0 : spec.max_retries;
+  task.lent = spec.lend != 0;
   for (const auto& argument : spec.arguments) {
     RAYLET_RETURN_IF_ERROR(CheckValue(argument.get()));
     if (argument->kind == wire::ValueKind::Stored) task.stored_arguments.push_back(FromWire<ObjectId>(*argument->id));

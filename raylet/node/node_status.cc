@@ -255,6 +255,7 @@ NodeStatus::NodeStatus(const RayletOptions& options, const Services& services, c
       door_(services.door),
       house_(services.house),
       jobs_(services.jobs),
+      end_notices_(services.end_notices),
       scheduler_(tasks.scheduler()),
       actors_(actors),
       channels_(channels.channels()),
@@ -299,6 +300,7 @@ std::string NodeStatus::Json() const {
                        // Objects of ended processes that others still refer to.
                        {"objects_claimed", claims_.book().claimed()},
                        {"ends_unsettled", claims_.open_ends()},
+                       {"processes_met", end_notices_.met().pairs()},
                        {"actors", Actors(directory, house_.pool(), post_, channels_.book())},
                        {"actors_living", directory.living().size()},
                        {"actors_of_others", ActorsOfOthers(actors_.hosted(), house_.pool(), post_)},

@@ -13,7 +13,8 @@ Raylet::Raylet(Loop& loop, RayletOptions options, StoreLink& store)
       decisions_(
           loop, [this] { return CarryOutRound(); }, [this] { tasks_.CarriedOut(); }),
       leases_(clock_),
-      services_{loop, clock_, store, post_, door_, house_, jobs_, decisions_, leases_},
+      end_notices_(post_, door_, house_),
+      services_{loop, clock_, store, post_, door_, house_, jobs_, decisions_, leases_, end_notices_},
       tasks_(options_, services_),
       actors_(services_),
       channels_(services_),

@@ -59,6 +59,7 @@ class Raylet final : public StoreLink::Handler {
   Jobs jobs_;
   DecisionLoop decisions_;
   HostLeases leases_;
+  EndNotices end_notices_;
   const Services services_;
 
   TaskDesk tasks_;

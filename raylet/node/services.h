@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "raylet/node/decision_loop.h"
+#include "raylet/node/end_notices.h"
 #include "raylet/node/host_leases.h"
 #include "raylet/node/jobs.h"
 #include "raylet/node/peer_post.h"
@@ -24,6 +25,7 @@ struct Services {
   Jobs& jobs;
   DecisionLoop& decisions;
   HostLeases& leases;
+  EndNotices& end_notices;
 };
 
 }  // namespace raylet

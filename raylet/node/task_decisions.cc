@@ -65,6 +65,7 @@ void TaskDesk::Run(const RunTask& run) {
   // A worker without a session is about to be gone. The task is retried then.
   ProcessSession* const session = house_.SessionOf(run.worker);
   if (session == nullptr) return;
+  if (run.task->lent) end_notices_.Meet(session->identity->process, run.task->owner);
   if (begins)
     session->SendBytes(wire::RayletMessage::RunTask, 0, CreationOf(*run.task, begins->incarnation, begins->lease));
   else

@@ -85,6 +85,7 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   WorkerHouse& house_;
   Jobs& jobs_;
   DecisionLoop& decisions_;
+  EndNotices& end_notices_;
   CreationEvents* creations_ = nullptr;   // null before Wire
   TravellingObjects* objects_ = nullptr;  // null before Wire
   Scheduler scheduler_;

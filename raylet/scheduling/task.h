@@ -57,6 +57,7 @@ struct Task {
   NodeId from;                             // the machine that sent it here; nil: submitted here
   uint32_t depth = 0;                      // tasks that it is nested in, kTaskDepthMax at most
   int32_t max_retries = 0;                 // -1: for ever
+  bool lent = false;                       // its arguments refer to what its owner lends
   std::optional<ActorSettings> actor;      // set: this task creates an actor
   Bytes body;                              // the TaskSpec as it came, for the worker
 

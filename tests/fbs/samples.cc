@@ -189,6 +189,7 @@ void Fill(wire::TaskResultT& message) {
   message.result = FailedValue();
   message.lend = 18;
   message.arguments_retained = true;
+  message.retained = {IdOf(50)};
 }
 void Fill(wire::ActorRequestT& message) { message.actor = IdPointer(50); }
 void Fill(wire::OpenChannelRequestT& message) { message.actor = IdPointer(50); }
@@ -238,6 +239,7 @@ void Fill(wire::ProcessNoticeT& message) {
   message.process = 4;
   message.failure = MakePointer<wire::FailureT>();
   message.also = {5, 6};
+  message.met = {7, 8};
 }
 void Fill(wire::SealedObjectsNoticeT& message) { message.objects = {IdOf(50), IdOf(51)}; }
 void Fill(wire::ClaimNoticeT& message) { message.objects = {IdOf(50), IdOf(51)}; }

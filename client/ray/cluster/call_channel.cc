@@ -111,7 +111,12 @@ Result<void> CallChannel::TakeReply(std::span<const std::byte> bytes) {
       ++first_;
     }
   }
-  if (call.lend != 0 && !reply->arguments_retained) const Holds ended = ownership_.EndLend(call.lend);
+  if (call.lend != 0) {
+    if (!reply->arguments_retained)
+      const Holds ended = ownership_.EndLend(call.lend);
+    else if (!reply->retained.empty())
+      const Holds let_go = ownership_.KeepOnly(call.lend, IdsFromBytes(reply->retained));
+  }
   ray::internal::Hold lend;
   if (reply->lend != 0) {
     lend =

@@ -11,6 +11,7 @@
 #include "client/ray/api/current_runtime.h"
 #include "client/ray/cluster/call_arguments.h"
 #include "client/ray/cluster/failure.h"
+#include "client/ray/cluster/lent_hold.h"
 #include "client/ray/cluster/references.h"
 #include "client/ray/cluster/store_array.h"
 #include "client/ray/cluster/task_submitter.h"
@@ -236,7 +237,7 @@ void ClusterRuntime::PackReference(const ObjectHandle& handle, char* id) {
   std::memcpy(id, object->id().data(), ObjectId::kSize);
   parts_.ownership.Add(object);
   if (const auto promoted = object->Promote(); !promoted) Throw(promoted.error());
-  PackScope::Add(handle);
+  PackScope::Add(LentHold::OfObject(object));
 }
 
 ObjectHandle ClusterRuntime::UnpackReference(std::string_view bytes) {
@@ -255,9 +256,8 @@ ObjectHandle ClusterRuntime::UnpackReference(std::string_view bytes) {
 }
 
 Hold ClusterRuntime::LendOf(const ObjectId& id) {
-  Hold lend = UnpackScope::Lend();
-  if (lend != nullptr) parts_.borrowings.Cover(lend.get(), id);
-  return lend;
+  const Hold lend = UnpackScope::Lend();
+  return lend == nullptr ? nullptr : parts_.borrowings.Cover(lend, id);
 }
 
 std::string ClusterRuntime::IdOf(const ObjectHandle& handle) const {
@@ -271,7 +271,7 @@ ObjectHandle ClusterRuntime::FindObject(const std::string& id) { return UnpackRe
 void ClusterRuntime::PackActor(const ActorHandleState& actor, std::string& bytes) {
   parts_.link.CheckUsable();
   bytes = AsLink(actor).id().binary();
-  PackScope::Add(actor);
+  PackScope::Add(LentHold::Of(actor, ObjectId::FromBinary(bytes)));
 }
 
 ActorHandleState ClusterRuntime::UnpackActor(std::string_view bytes) {
@@ -296,7 +296,7 @@ void ClusterRuntime::PackArray(const std::shared_ptr<ArrayStorage>& storage, cha
   if (!array->sealed()) throw RayException("an array must be sealed before it leaves this process");
   std::memcpy(id, array->id().data(), ObjectId::kSize);
   parts_.ownership.Add(array);
-  PackScope::Add(storage);
+  PackScope::Add(LentHold::Of(storage, array->id()));
 }
 
 std::shared_ptr<ArrayStorage> ClusterRuntime::UnpackArray(std::string_view bytes) {

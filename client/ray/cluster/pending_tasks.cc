@@ -38,7 +38,10 @@ void PendingTasks::Finish(wire::TaskResultT result) {
   if (!task) return;
   if (task->lend != 0) {
     ownership_.SetBorrower(task->lend, result.process);
-    if (!result.arguments_retained) const Holds ended = ownership_.EndLend(task->lend);
+    if (!result.arguments_retained)
+      const Holds ended = ownership_.EndLend(task->lend);
+    else if (!result.retained.empty())
+      const Holds let_go = ownership_.KeepOnly(task->lend, FromWire(result.retained));
   }
   ray::internal::Hold lend;
   if (result.lend != 0) {

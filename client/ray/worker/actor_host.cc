@@ -118,6 +118,7 @@ Result<ActorHost::Served> ActorHost::ServeOne(HostedChannel& channel) {
   reply.lend = outcome.lend;
   reply.references = BytesOf(outcome.references);
   reply.arguments_retained = outcome.arguments_retained;
+  reply.retained = BytesOf(outcome.retained);
   reply.result.kind = outcome.kind;
   reply.result.bytes = outcome.bytes;
   if (outcome.kind == ValueView::Kind::kStored) reply.result.id = record_.result_id;

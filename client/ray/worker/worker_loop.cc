@@ -208,6 +208,7 @@ void WorkerLoop::RunTask(Running& running, const wire::TaskSpecT& spec) {
   result.lend = outcome.lend;
   result.references = ToWire(outcome.references);
   result.arguments_retained = outcome.arguments_retained;
+  result.retained = ToWire(outcome.retained);
   result.result = std::make_unique<wire::ValueT>();
   switch (outcome.kind) {
     case ValueView::Kind::kInline: result.result->bytes.assign(outcome.bytes.begin(), outcome.bytes.end()); break;

@@ -120,6 +120,7 @@ std::unique_ptr<wire::TaskSpecT> WireProcess::Spec(const std::string& function,
 TaskId WireProcess::Submit(const TaskOptions& options) {
   const auto spec = Spec(options.function, options.arguments, options.resources);
   spec->max_retries = options.max_retries;
+  spec->lend = options.lend;
   for (const ObjectId& object : options.wait_for) spec->wait_for.push_back(ToWire(object));
   RAYLET_CHECK(Send(RayletMessage::SubmitTask, *spec).has_value());
   return FromWire<TaskId>(*spec->id);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "client/ray/cluster/lent_hold.h"
+
 namespace raylet::client {
 namespace {
 
@@ -63,6 +65,36 @@ TEST_F(OwnershipTest, LossOfAMachineEndsTheLendsOfAllItsProcesses) {
   EXPECT_EQ(ownership_.EndLend(other).size(), 1u);
   ownership_.MarkReachedAgain(kMachine);
   EXPECT_FALSE(ownership_.IsDead(kNeighbour));
+}
+
+TEST_F(OwnershipTest, ALendKeepsOnlyWhatItsBorrowerRetains) {
+  Holds holds;
+  std::vector<ObjectId> ids;
+  for (int i = 0; i < 3; ++i) {
+    ids.push_back(ObjectId::FromRandom());
+    holds.push_back(LentHold::Of(One().front(), ids.back()));
+  }
+  const LendId lend = ownership_.Lend(kBorrower, std::move(holds));
+  EXPECT_EQ(ownership_.KeepOnly(lend, std::vector{ids[1]}).size(), 2u);
+  EXPECT_EQ(ended_, 2);
+  EXPECT_EQ(ownership_.EndLend(lend, kBorrower).size(), 1u);
+  EXPECT_EQ(ended_, 3);
+}
+
+// What it passed on is retained by others, who did not say so.
+TEST_F(OwnershipTest, ALendKeepsAllUntilTheEndsOfItsEarlierBorrowersAreSettled) {
+  Holds holds;
+  holds.push_back(LentHold::Of(One().front(), ObjectId::FromRandom()));
+  const LendId lend = ownership_.Lend(0, std::move(holds));
+  ownership_.MarkEnded(std::vector{kBorrower}, "");
+  ownership_.SetBorrower(lend, kNeighbour);
+  EXPECT_TRUE(ownership_.KeepOnly(lend, std::vector{ObjectId::FromRandom()}).empty());
+  EXPECT_EQ(ended_, 0);
+}
+
+TEST_F(OwnershipTest, AHoldOfAnotherKindStaysWithItsLend) {
+  const LendId lend = ownership_.Lend(kBorrower, One());
+  EXPECT_TRUE(ownership_.KeepOnly(lend, std::vector{ObjectId::FromRandom()}).empty());
 }
 
 // A call of the dead process may still have been running here when it died. Nobody would return the lend of its result.
