@@ -3,9 +3,9 @@
 // into the other ring. Owned by the Raylet; loop thread only.
 // Always holds: records arrive once and in order, as the session's messages do. At most kRelayWindowBytes of each
 // direction are under way, and one record more. The rest stays in the sender's ring, where it holds that process back.
-// The relay hands over all records that a process wrote before its end. Only then it tells its own end. A relay leads to
-// one incarnation. While the lease of that incarnation does not hold, its replies stay in its ring. They are dropped if
-// its worker ends meanwhile.
+// The relay hands over all records that a process wrote before its end. Only then it tells its own end. A relay leads
+// to one incarnation. While the lease of that incarnation does not hold, its replies stay in its ring. They are dropped
+// if its worker ends meanwhile.
 #pragma once
 
 #include <map>
