@@ -183,15 +183,18 @@ Holds Ownership::MarkSettled(std::span<const ProcessId> processes) {
       const auto machine = dead_machines_.find(process);
       if (machine == dead_machines_.end()) continue;  // the machine is back
       machine->second.settled = true;
+      std::erase_if(unsettled_, [process](ProcessId each) { return AllProcessesOf(MachineOf(each)) == process; });
     }
     settled.insert(process);
   }
   for (auto lend = lends_.begin(); lend != lends_.end();) {
     const auto at = lend++;
     Lent& lent = at->second;
-    std::erase_if(lent.tried, [&](ProcessId tried) { return settled.contains(tried); });
-    const bool theirs = lent.borrower != 0 &&
-                        (settled.contains(lent.borrower) || settled.contains(AllProcessesOf(MachineOf(lent.borrower))));
+    const auto is_settled = [&](ProcessId process) {
+      return settled.contains(process) || settled.contains(AllProcessesOf(MachineOf(process)));
+    };
+    std::erase_if(lent.tried, is_settled);
+    const bool theirs = lent.borrower != 0 && is_settled(lent.borrower);
     if (!theirs && !(lent.over && lent.tried.empty())) continue;
     for (auto& hold : Take(at)) out.push_back(std::move(hold));
   }

@@ -116,6 +116,19 @@ TEST_F(OwnershipTest, ALendOutlivesItsCallUntilTheEndsOfItsEarlierBorrowersAreSe
   EXPECT_EQ(ownership_.MarkSettled(std::vector{kBorrower}).size(), 1u);
 }
 
+// Nobody settles the end of a process whose machine is lost meanwhile.
+TEST_F(OwnershipTest, TheLossOfAMachineSettlesTheEndsOfItsProcesses) {
+  const LendId lend = ownership_.Lend(0, One());
+  ownership_.MarkEnded(std::vector{kBorrower}, "");
+  ownership_.MarkEnded(std::vector{kMachine}, "");
+  ownership_.SetBorrower(lend, kStranger);
+  EXPECT_TRUE(ownership_.EndLend(lend, kStranger).empty());
+  EXPECT_EQ(ownership_.MarkSettled(std::vector{kMachine}).size(), 1u);
+  const LendId late = ownership_.Lend(0, One());
+  ownership_.SetBorrower(late, kBorrower);
+  EXPECT_EQ(ended_, 2) << "whoever had it is settled with its machine";
+}
+
 TEST_F(OwnershipTest, ALendEndsWhenItsBorrowerTurnsOutToBeDead) {
   const LendId lend = ownership_.Lend(0, One());
   ownership_.MarkEnded(std::vector{kBorrower}, "");
