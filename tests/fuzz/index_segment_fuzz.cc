@@ -41,7 +41,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   }
   const raylet::IndexHeader& header = **checked;
-  raylet::fuzz::Touch(header.entries.get(), header.entry_count * sizeof(raylet::IndexEntry));
+  raylet::fuzz::Touch(header.entries.get(), header.entries_max * sizeof(raylet::IndexEntry));
+  raylet::fuzz::Touch(header.chains.get(), header.entries_max * sizeof(std::atomic<uint64_t>));
+  FUZZ_ASSERT(header.chain_count > 0 && header.chain_count <= header.entries_max);
+  FUZZ_ASSERT(header.entry_bound <= header.entries_max);
   raylet::fuzz::Touch(header.clients.get(), raylet::kClientRowsMax * sizeof(raylet::ClientRow));
   raylet::fuzz::Touch(header.buckets.get(), raylet::kBucketCount * sizeof(std::atomic<uint32_t>));
   return 0;

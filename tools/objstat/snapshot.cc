@@ -164,7 +164,7 @@ std::vector<client::EntrySnapshot> ReadConsistently(const client::MappedIndex& i
   for (int i = 0; i < kTries; ++i) {
     const uint64_t before = shared.mutation_seq.load(std::memory_order_acquire);
     entries.clear();
-    for (uint64_t number = 0; number < index.entry_count(); ++number) {
+    for (uint64_t number = 0; number < index.entry_bound(); ++number) {
       if (const auto entry = index.Read(number)) entries.push_back(*entry);
     }
     out.counters = ReadCounters(shared);
