@@ -43,7 +43,7 @@ struct Inheritance {
 
 constexpr size_t kDeletesAtEndMax = 4096;  // of the objects that one client has made
 // A create evicts no more objects than these at a time, unless it needs their bytes.
-constexpr uint64_t kEvictedAtOnce = 4096;
+constexpr uint64_t kEvictedAtOnce = 1024;
 constexpr uint64_t kEvictedForEntries = 64;
 
 class ObjectStore {

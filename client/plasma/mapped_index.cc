@@ -76,7 +76,7 @@ std::optional<FoundObject> MappedIndex::Find(const ObjectId& id, EntryState stat
     bool astray = false;
     uint32_t link = (FilterOf(head) & FilterBit(hash)) != 0 ? FirstLinkOf(head) : kNoLink;
     for (uint32_t steps = 1; link != kNoLink && !astray; ++steps) {
-      if (link > entries_max_) return std::nullopt;  // no daemon of ours wrote this
+      if (link > entries_max_ || steps > entries_max_) return std::nullopt;  // no daemon of ours wrote this
       const IndexEntry& entry = entries_[link - 1];
       // Acquire: the daemon stores the word after the fields when an object appears.
       const uint64_t word = entry.word.load(std::memory_order_acquire);
