@@ -101,7 +101,6 @@ Result<std::optional<ObjectView>> StoreSession::TryPin(const std::shared_ptr<Sto
       session.pins_.Unpin(*slot);
       continue;
     }
-    session.pins_.Touch(found->entry);
     auto view = session.MakeView(self, id, *found, *slot);
     if (!view) [[unlikely]] {
       session.pins_.Unpin(*slot);
