@@ -26,6 +26,8 @@ ObjectView::~ObjectView() {
   if (session_ != nullptr) session_->Unpin(slot_);
 }
 
+std::shared_ptr<const void> ObjectView::memory() const { return session_ == nullptr ? nullptr : session_->memory(); }
+
 void ObjectView::Release() {
   if (const auto session = std::move(session_)) session->Unpin(slot_);
   data_ = metadata_ = nullptr;
