@@ -5,16 +5,7 @@
 
 namespace raylet::client {
 
-void HeldObjects::Append(Part& part, const ObjectId& id, Hold hold) {
-  const auto [it, fresh] = part.holds.try_emplace(id);
-  if (fresh)
-    it->second.first = std::move(hold);
-  else
-    it->second.later.push_back(std::move(hold));
-}
-
-HeldObjects::Hold HeldObjects::Remove(Part& part, const ObjectId& id, Hold& hold) {
-  const auto it = part.holds.find(id);
+HeldObjects::Hold HeldObjects::Remove(Part& part, HoldsById::iterator it, Hold& hold) {
   Holds& holds = it->second;
   Hold removed = std::move(hold);
   if (&hold != &holds.first) {
@@ -31,21 +22,28 @@ HeldObjects::Hold HeldObjects::Remove(Part& part, const ObjectId& id, Hold& hold
 void HeldObjects::Add(const ObjectId& id, ObjectView view) {
   Part& part = PartOf(id);
   const MutexLock lock(part.mutex);
-  if (const auto it = part.holds.find(id); it != part.holds.end()) {
-    Hold& newest = it->second.later.empty() ? it->second.first : it->second.later.back();
-    // A pinned object's memory is nobody else's: the same place means the same object.
-    if (newest.view && newest.view.data().data() == view.data().data()) {
-      ++newest.count;
-      return;
-    }
+  const auto [it, fresh] = part.holds.try_emplace(id);
+  Holds& holds = it->second;
+  if (fresh) {
+    holds.first.view = std::move(view);
+    return;
   }
-  Append(part, id, {nullptr, std::move(view), 1});
+  Hold& newest = holds.later.empty() ? holds.first : holds.later.back();
+  // A pinned object's memory is nobody else's: the same place means the same object.
+  if (newest.view && newest.view.data().data() == view.data().data())
+    ++newest.count;
+  else
+    holds.later.push_back({nullptr, std::move(view), 1});
 }
 
 void HeldObjects::AddCreation(const ObjectId& id, std::shared_ptr<void> creation) {
   Part& part = PartOf(id);
   const MutexLock lock(part.mutex);
-  Append(part, id, {std::move(creation), {}, 1});
+  const auto [it, fresh] = part.holds.try_emplace(id);
+  if (fresh)
+    it->second.first.creation = std::move(creation);
+  else
+    it->second.later.push_back({std::move(creation), {}, 1});
 }
 
 bool HeldObjects::Release(const ObjectId& id) {
@@ -54,7 +52,7 @@ bool HeldObjects::Release(const ObjectId& id) {
   const MutexLock lock(part.mutex);
   const auto it = part.holds.find(id);
   if (it == part.holds.end()) return false;
-  if (--it->second.first.count == 0) gone = Remove(part, id, it->second.first);
+  if (--it->second.first.count == 0) gone = Remove(part, it, it->second.first);
   return true;
 }
 
@@ -66,12 +64,12 @@ void HeldObjects::ReleaseCreation(const ObjectId& id, const void* creation) {
   if (it == part.holds.end()) return;
   Holds& holds = it->second;
   if (holds.first.creation.get() == creation) {
-    gone = Remove(part, id, holds.first);
+    gone = Remove(part, it, holds.first);
     return;
   }
   const auto later = std::find_if(holds.later.begin(), holds.later.end(),
                                   [&](const Hold& hold) { return hold.creation.get() == creation; });
-  if (later != holds.later.end()) gone = Remove(part, id, *later);
+  if (later != holds.later.end()) gone = Remove(part, it, *later);
 }
 
 bool HeldObjects::HoldsCreation(const ObjectId& id, const void* creation) const {

@@ -43,17 +43,17 @@ class HeldObjects {
     Hold first;
     std::vector<Hold> later;
   };
+  using HoldsById = std::unordered_map<ObjectId, Holds>;
   struct alignas(64) Part {
     mutable Mutex mutex;
-    std::unordered_map<ObjectId, Holds> holds RAYLET_GUARDED_BY(mutex);
+    HoldsById holds RAYLET_GUARDED_BY(mutex);
   };
   static constexpr size_t kParts = 16;
 
   Part& PartOf(const ObjectId& id) { return parts_[id.Hash() >> 32 & (kParts - 1)]; }
   const Part& PartOf(const ObjectId& id) const { return parts_[id.Hash() >> 32 & (kParts - 1)]; }
-  static void Append(Part& part, const ObjectId& id, Hold hold) RAYLET_REQUIRES(part.mutex);
-  // Removes a hold; the result goes without the lock.
-  static Hold Remove(Part& part, const ObjectId& id, Hold& hold) RAYLET_REQUIRES(part.mutex);
+  // Removes one of the holds at `it`. The caller lets the result go without the lock.
+  static Hold Remove(Part& part, HoldsById::iterator it, Hold& hold) RAYLET_REQUIRES(part.mutex);
 
   std::array<Part, kParts> parts_;
 };

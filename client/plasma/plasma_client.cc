@@ -325,15 +325,27 @@ Status PlasmaClient::Get(const ObjectID* object_ids, int64_t num_objects, int64_
                          ObjectBuffer* object_buffers) {
   if (num_objects < 0) return Status::Invalid(StrCat("cannot get ", num_objects, " objects"));
   const std::span ids(object_ids, static_cast<size_t>(num_objects));
-  client::ObjectView one;
-  std::vector<client::ObjectView> several(ids.size() > 1 ? ids.size() : 0);
-  const std::span<client::ObjectView> views = ids.size() == 1 ? std::span(&one, 1) : std::span(several);
+  const auto hold = [&](Impl::Connection& connection, size_t i, client::ObjectView view) {
+    object_buffers[i] = PlainBuffers(view);
+    connection.held.Add(FromPublic(ids[i]), std::move(view));
+  };
+  if (ids.size() == 1) {  // the most frequent case, with as few steps as may be
+    const auto held = impl_->WithConnection([&](Impl::Connection& connection) -> Result<bool> {
+      auto view = connection.store->TryGet(FromPublic(ids[0]));
+      if (!view) return raylet::Fail(std::move(view).error());
+      if (view->has_value()) hold(connection, 0, **std::move(view));
+      return view->has_value();
+    });
+    if (!held) return ToStatus(held.error());
+    if (*held) return Status::OK();
+  }
+  std::vector<client::ObjectView> views(ids.size());
   auto status = impl_->GetAll(ids, timeout_ms, views);
   if (!status.ok()) return status;
-  for (size_t i = 0; i < ids.size(); ++i) object_buffers[i] = views[i] ? PlainBuffers(views[i]) : ObjectBuffer();
   return StatusOf(impl_->WithConnection([&](Impl::Connection& connection) -> Result<void> {
     for (size_t i = 0; i < ids.size(); ++i) {
-      if (views[i]) connection.held.Add(FromPublic(ids[i]), std::move(views[i]));
+      object_buffers[i] = ObjectBuffer();
+      if (views[i]) hold(connection, i, std::move(views[i]));
     }
     return {};
   }));
