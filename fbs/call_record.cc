@@ -9,7 +9,12 @@ namespace raylet {
 
 namespace {
 
-static_assert(kInlineValueBytesMax + kReferencesInReplyMax * ObjectId::kSize + kRecordFieldBytesMax <= kRecordBytesMax);
+static_assert(kInlineValueBytesMax + (kReferencesInReplyMax + kRetainedInReplyMax) * ObjectId::kSize +
+                  kRecordFieldBytesMax <=
+              kRecordBytesMax);
+
+// How a reply says what it retains.
+enum Retained : uint8_t { kNone = 0, kAll = 1, kListed = 2 };
 
 class Writer {
  public:
@@ -158,16 +163,20 @@ Result<void> ParseCallRecord(std::span<const std::byte> bytes, CallRecord& recor
 }
 
 size_t ReplyRecordBytes(const ReplyRecord& record) {
-  return 8 + 8 + 1 + ValueBytes(record.result) + 4 + record.references.size();
+  const bool listed = record.arguments_retained && !record.retained.empty();
+  return 8 + 8 + 1 + ValueBytes(record.result) + 4 + record.references.size() +
+         (listed ? 4 + record.retained.size() : 0);
 }
 
 void WriteReplyRecord(const ReplyRecord& record, std::span<std::byte> out) {
   Writer writer(out);
   writer.Put(record.call);
   writer.Put(record.lend);
-  writer.Put(static_cast<uint8_t>(record.arguments_retained));
+  const bool listed = record.arguments_retained && !record.retained.empty();
+  writer.Put<uint8_t>(listed ? kListed : record.arguments_retained ? kAll : kNone);
   writer.Value(record.result);
   writer.Text(record.references);
+  if (listed) writer.Text(record.retained);
   RAYLET_CHECK(writer.Full(), "reply record smaller than its size");
 }
 
@@ -176,10 +185,14 @@ Result<ReplyRecord> ParseReplyRecord(std::span<const std::byte> bytes) {
   ReplyRecord record;
   record.call = reader.Get<uint64_t>();
   record.lend = reader.Get<uint64_t>();
-  record.arguments_retained = reader.Get<uint8_t>() != 0;
+  const auto retained = reader.Get<uint8_t>();
+  record.arguments_retained = retained != kNone;
   record.result = reader.Value();
   record.references = reader.Text();
-  if (!reader.Finished() || record.references.size() % ObjectId::kSize != 0) return Malformed("reply", bytes.size());
+  if (retained == kListed) record.retained = reader.Text();
+  if (!reader.Finished() || retained > kListed || record.references.size() % ObjectId::kSize != 0 ||
+      record.retained.size() % ObjectId::kSize != 0 || (retained == kListed && record.retained.empty()))
+    return Malformed("reply", bytes.size());
   RAYLET_RETURN_IF_ERROR(CheckBounds("the result of a call", record.result));
   return record;
 }

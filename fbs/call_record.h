@@ -54,6 +54,7 @@ struct ReplyRecord {
   bool arguments_retained = false;  // the call's lend goes on until a kReleaseLend
   ValueView result;
   std::string_view references;  // with a lend: the ids of the objects that it covers, 20 bytes each
+  std::string_view retained{};  // with arguments_retained: the ids of what goes on being lent; empty: all of it
 };
 
 size_t CallRecordBytes(const CallRecord& record);

@@ -22,7 +22,9 @@ bool IsAligned(const flatbuffers::Vector<Element>* vector) {
 
 }  // namespace
 
-bool ElementsAreAligned(const wire::ProcessNotice& notice) { return IsAligned(notice.also()); }
+bool ElementsAreAligned(const wire::ProcessNotice& notice) {
+  return IsAligned(notice.also()) && IsAligned(notice.met());
+}
 bool ElementsAreAligned(const wire::SettledNotice& notice) { return IsAligned(notice.processes()); }
 bool ElementsAreAligned(const wire::LocateRequest& request) { return IsAligned(request.without()); }
 bool ElementsAreAligned(const wire::LocatedNotice& notice) {

@@ -1,6 +1,5 @@
 #include "fbs/segment_layout.h"
 
-#include <bit>
 #include <new>
 
 #include "base/strings.h"
@@ -12,30 +11,41 @@ constexpr size_t kPage = 4096;
 constexpr size_t PageUp(size_t bytes) { return (bytes + kPage - 1) & ~(kPage - 1); }
 
 struct PartOffsets {
-  size_t clients, buckets, entries, end;
+  size_t clients, buckets, chains, entries, end;
 };
-PartOffsets Parts(uint64_t entry_count) {
+PartOffsets Parts(uint64_t entries_max) {
   PartOffsets parts{};
   parts.clients = PageUp(sizeof(IndexHeader));
   parts.buckets = PageUp(parts.clients + sizeof(ClientRow) * kClientRowsMax);
-  parts.entries = PageUp(parts.buckets + sizeof(std::atomic<uint32_t>) * kBucketCount);
-  parts.end = PageUp(parts.entries + sizeof(IndexEntry) * entry_count);
+  parts.chains = PageUp(parts.buckets + sizeof(std::atomic<uint32_t>) * kBucketCount);
+  parts.entries = PageUp(parts.chains + sizeof(std::atomic<uint64_t>) * entries_max);
+  parts.end = PageUp(parts.entries + sizeof(IndexEntry) * entries_max);
   return parts;
 }
 }  // namespace
 
-size_t IndexSegmentBytes(uint64_t entry_count) { return Parts(entry_count).end; }
+size_t IndexSegmentBytes(uint64_t entries_max) { return Parts(entries_max).end; }
 
-IndexHeader* InitIndexSegment(void* memory, uint64_t entry_count) {
-  const PartOffsets parts = Parts(entry_count);
+size_t IndexFixedBytes() { return Parts(0).chains; }
+
+std::array<SegmentRange, 2> IndexStepRanges(uint64_t entries_max, uint64_t first, uint64_t count) {
+  const PartOffsets parts = Parts(entries_max);
+  return {SegmentRange{parts.chains + first * sizeof(std::atomic<uint64_t>), count * sizeof(std::atomic<uint64_t>)},
+          SegmentRange{parts.entries + first * sizeof(IndexEntry), count * sizeof(IndexEntry)}};
+}
+
+IndexHeader* InitIndexSegment(void* memory, uint64_t entries_max) {
+  const PartOffsets parts = Parts(entries_max);
   auto* base = static_cast<std::byte*>(memory);
   auto* header = new (memory) IndexHeader{};
   header->header_bytes = sizeof(IndexHeader);
   header->segment_bytes = parts.end;
-  header->entry_count = entry_count;
+  header->entries_max = entries_max;
   header->clients = reinterpret_cast<ClientRow*>(base + parts.clients);
   header->buckets = reinterpret_cast<std::atomic<uint32_t>*>(base + parts.buckets);
+  header->chains = reinterpret_cast<std::atomic<uint64_t>*>(base + parts.chains);
   header->entries = reinterpret_cast<IndexEntry*>(base + parts.entries);
+  header->chain_count.store(1, std::memory_order_relaxed);
   header->layout_version = kLayoutVersion;
   header->magic = kIndexMagic;
   return header;
@@ -48,16 +58,20 @@ Result<const IndexHeader*> CheckIndexSegment(const void* memory, size_t bytes) {
   if (header->layout_version != kLayoutVersion)
     return Fail(ErrorCode::kVersionMismatch, StrCat("index segment of layout ", header->layout_version,
                                                     ", this program reads layout ", kLayoutVersion));
-  const uint64_t entry_count = header->entry_count;
-  if (!std::has_single_bit(entry_count) || entry_count > bytes / sizeof(IndexEntry))
-    return Fail(ErrorCode::kProtocolError, StrCat("index segment with ", entry_count, " entries in ", bytes, " bytes"));
-  const PartOffsets parts = Parts(entry_count);
+  const uint64_t entries_max = header->entries_max;
+  if (entries_max == 0 || entries_max > kEntriesMost || entries_max > bytes / sizeof(IndexEntry))
+    return Fail(ErrorCode::kProtocolError, StrCat("index segment of ", entries_max, " entries in ", bytes, " bytes"));
+  const PartOffsets parts = Parts(entries_max);
   const auto* base = static_cast<const std::byte*>(memory);
   const bool in_place = reinterpret_cast<const std::byte*>(header->clients.get()) == base + parts.clients &&
                         reinterpret_cast<const std::byte*>(header->buckets.get()) == base + parts.buckets &&
+                        reinterpret_cast<const std::byte*>(header->chains.get()) == base + parts.chains &&
                         reinterpret_cast<const std::byte*>(header->entries.get()) == base + parts.entries;
+  const uint32_t chain_count = header->chain_count.load(std::memory_order_acquire);
+  const uint32_t entry_bound = header->entry_bound.load(std::memory_order_acquire);
   if (!in_place || parts.end > bytes || header->segment_bytes != parts.end ||
-      header->header_bytes != sizeof(IndexHeader))
+      header->header_bytes != sizeof(IndexHeader) || chain_count == 0 || chain_count > entries_max ||
+      entry_bound > entries_max)
     return Fail(ErrorCode::kProtocolError, "index segment whose parts are not where they belong");
   return header;
 }

@@ -4,7 +4,9 @@
 // layout version and sizes before it believes anything else.
 #pragma once
 
+#include <array>
 #include <atomic>
+#include <bit>
 #include <boost/interprocess/offset_ptr.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -18,17 +20,16 @@ namespace raylet {
 
 constexpr uint64_t kIndexMagic = 0x3158444c59415200ULL;  // "\0RAYLDX1"
 constexpr uint64_t kPinsMagic = 0x31534e50594c5200ULL;
-constexpr uint32_t kLayoutVersion = 2;
+constexpr uint32_t kLayoutVersion = 3;
 constexpr uint64_t kAlignment = 64;  // of data and of metadata
 
 // ---- the index ------------------------------------------------------------------------------
 
 enum class EntryState : uint8_t {
-  kEmpty = 0,      // ends a probe
-  kTombstone = 1,  // was used; a probe goes on
-  kUnsealed = 2,   // being written by its creator
-  kSealed = 3,     // immutable, may be pinned
-  kDying = 4,      // deleted or evicted, memory still pinned; invisible to new gets
+  kEmpty = 0,     // holds no object
+  kUnsealed = 2,  // being written by its creator
+  kSealed = 3,    // immutable, may be pinned
+  kDying = 4,     // deleted or evicted, memory still pinned; in no chain, so invisible to new gets
 };
 
 // One object. The word changes last when an entry appears and first when it goes. A reader that
@@ -38,11 +39,12 @@ struct IndexEntry {
   std::atomic<uint64_t> id_words[3];  // 20 bytes of id, then the creator's client number (32 bits)
   std::atomic<uint64_t> offset;       // of the data in the arena
   std::atomic<uint64_t> data_bytes;
-  std::atomic<uint64_t> metadata_bytes_and_flags;  // low 32 bits: bytes of metadata; bit 32: owned
-  std::atomic<uint64_t> created_ms;                // since the daemon started
+  std::atomic<uint32_t> metadata_bytes;
+  std::atomic<uint32_t> next;                  // link to the next entry of its chain
+  std::atomic<uint64_t> created_ms_and_flags;  // since the daemon started; bit 63: owned
 };
 static_assert(sizeof(IndexEntry) == 64 && std::atomic<uint64_t>::is_always_lock_free);
-constexpr uint64_t kEntryOwnedFlag = uint64_t{1} << 32;
+constexpr uint64_t kEntryOwnedFlag = uint64_t{1} << 63;
 
 constexpr EntryState StateOf(uint64_t word) { return static_cast<EntryState>(word & 0xff); }
 constexpr uint64_t GenerationOf(uint64_t word) { return word >> 8; }
@@ -50,6 +52,30 @@ constexpr uint64_t MakeWord(EntryState state, uint64_t generation) {
   return generation << 8 | static_cast<uint64_t>(state);
 }
 constexpr uint64_t AlignUp(uint64_t bytes) { return (bytes + kAlignment - 1) & ~(kAlignment - 1); }
+
+// A link names an entry by its number + 1; 0 ends a chain.
+constexpr uint32_t kNoLink = 0;
+constexpr uint64_t kEntriesMost = uint64_t{1} << 31;
+
+// A chain: the unsealed and sealed objects whose hashes share their low bits. One atomic word is its
+// head. Every change of the chain changes the head, so a reader that found nothing looks at the head
+// again: unchanged, there was nothing. The filter has a bit for each object of the chain, and so
+// most readers of absent objects touch no entry.
+constexpr uint64_t MakeHead(uint32_t first_link, uint32_t changes, uint8_t filter) {
+  return uint64_t{first_link} | uint64_t{changes & 0xffffff} << 32 | uint64_t{filter} << 56;
+}
+constexpr uint32_t FirstLinkOf(uint64_t head) { return static_cast<uint32_t>(head); }
+constexpr uint32_t ChangesOf(uint64_t head) { return static_cast<uint32_t>(head >> 32) & 0xffffff; }
+constexpr uint8_t FilterOf(uint64_t head) { return static_cast<uint8_t>(head >> 56); }
+constexpr uint8_t FilterBit(uint64_t hash) { return static_cast<uint8_t>(1U << (hash >> 61)); }
+// The chain of a hash, of `chain_count` (linear hashing). One chain more moves the objects of a single
+// other chain.
+constexpr uint32_t ChainOf(uint64_t hash, uint32_t chain_count) {
+  const uint32_t mask = std::bit_ceil(chain_count) - 1;
+  const uint32_t chain = static_cast<uint32_t>(hash) & mask;
+  return chain < chain_count ? chain : chain & (mask >> 1);
+}
+
 // Metadata follows the data.
 constexpr uint64_t MetadataOffset(uint64_t data_offset, uint64_t data_bytes) {
   return data_offset + AlignUp(data_bytes);
@@ -81,6 +107,7 @@ struct IndexCounters {
   std::atomic<uint64_t> clients;
   std::atomic<uint64_t> bytes_received, bytes_sent;  // over the socket
   std::atomic<uint64_t> watched_ids;                 // seals that clients wait to be told of
+  std::atomic<uint64_t> lent_bytes;                  // of the arena: pages given up for entries of the index
 };
 
 constexpr uint32_t kBucketCount = 1024;  // futex words for blocked gets
@@ -88,12 +115,14 @@ constexpr uint32_t kClientRowsMax = 512;
 
 // The start of the index segment. offset_ptrs (Boost.Interprocess) name the parts, so the segment
 // means the same wherever it is mapped. A process that maps it checks that they point inside.
+// The segment has places for entries_max entries and as many chains. Memory lies only behind those
+// that the daemon uses. A reader stays below chain_count and entry_bound, and follows links.
 struct IndexHeader {
   uint64_t magic;
   uint32_t layout_version;
   uint32_t header_bytes;
   uint64_t segment_bytes;
-  uint64_t entry_count;  // a power of two
+  uint64_t entries_max;
   uint64_t capacity_bytes;
   uint64_t arena_bytes;
   int32_t daemon_pid;
@@ -102,20 +131,35 @@ struct IndexHeader {
   uint64_t started_monotonic_ns;  // created_ms and connected_ms count from here
   char socket_path[112];
   char build[32];
-  boost::interprocess::offset_ptr<IndexEntry> entries;
   boost::interprocess::offset_ptr<ClientRow> clients;              // kClientRowsMax
   boost::interprocess::offset_ptr<std::atomic<uint32_t>> buckets;  // kBucketCount; +1 at each seal of its objects
+  boost::interprocess::offset_ptr<std::atomic<uint64_t>> chains;   // heads
+  boost::interprocess::offset_ptr<IndexEntry> entries;
+  alignas(64) std::atomic<uint32_t> chain_count;  // both only grow
+  std::atomic<uint32_t> entry_bound;              // entries from here on were never used
   alignas(64) IndexCounters counters;
 };
 
-size_t IndexSegmentBytes(uint64_t entry_count);
-// Makes an index, with its parts in place, of zeroed memory of IndexSegmentBytes(entry_count).
-IndexHeader* InitIndexSegment(void* memory, uint64_t entry_count);
+// The size of a segment: most of it may be a hole.
+size_t IndexSegmentBytes(uint64_t entries_max);
+// Makes an empty index, with its parts in place, of zeroed memory of IndexSegmentBytes(entries_max).
+// Writes to the first IndexFixedBytes() alone.
+IndexHeader* InitIndexSegment(void* memory, uint64_t entries_max);
 // kProtocolError unless magic, version, sizes and parts fit `bytes`.
 Result<const IndexHeader*> CheckIndexSegment(const void* memory, size_t bytes);
 
-// The start of the probe for an id, and the futex word that its seal increments.
-inline uint64_t ProbeStart(const ObjectId& id, uint64_t entry_count) { return id.Hash() & (entry_count - 1); }
+// The parts that need memory from the start, whatever the number of entries.
+size_t IndexFixedBytes();
+// The ranges of the segment, whole pages, that hold the entries from `first` on and as many heads of
+// chains. Both numbers are multiples of kIndexStep, so that no page belongs to two steps.
+struct SegmentRange {
+  uint64_t offset = 0, bytes = 0;
+};
+constexpr uint64_t kIndexStep = 4096;
+constexpr uint64_t kSharedBytesPerEntry = sizeof(IndexEntry) + sizeof(std::atomic<uint64_t>);
+std::array<SegmentRange, 2> IndexStepRanges(uint64_t entries_max, uint64_t first, uint64_t count);
+
+// The futex word that the seal of an object increments.
 inline uint32_t BucketOf(const ObjectId& id) { return static_cast<uint32_t>(id.Hash() >> 40) & (kBucketCount - 1); }
 
 constexpr std::string_view kIndexSegmentPrefix = "plasma-index-";
@@ -137,7 +181,7 @@ struct PinPage {
   uint32_t client;                               // the client's number
   alignas(64) std::atomic<uint32_t> waiting;     // threads parked on a bucket; at 0 the daemon wakes nobody
   std::atomic<uint32_t> slots_high_water;        // slots from here on were never used: the daemon does not read them
-  alignas(64) std::atomic<uint64_t> touch_tail;  // gets so far; touches[(n) % kTouchSlots] = entry number of get n
+  alignas(64) std::atomic<uint64_t> touch_tail;  // releases so far; touches[n % kTouchSlots] = entry of release n
   std::atomic<uint32_t> touches[kTouchSlots];    // the daemon reads them before it chooses what to evict
   alignas(64) std::atomic<uint32_t> slots[kPinSlots];
 };

@@ -22,6 +22,9 @@ constexpr size_t kReferencesInMetadataMax = 50'000;
 // How many references of its lend a reply names.
 constexpr size_t kReferencesInReplyMax = 5'000;
 
+// It names at most so many arguments that its sender retains; where there are more, all stay.
+constexpr size_t kRetainedInReplyMax = 1'000;
+
 std::string ValueMetadata(std::span<const ObjectId> references);
 bool IsValue(std::string_view metadata);
 bool IsFailure(std::string_view metadata);

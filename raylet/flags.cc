@@ -15,7 +15,8 @@ namespace raylet {
 namespace {
 
 constexpr double kControlTimeout = 5;  // seconds
-constexpr int kWorkersMax = 480;       // the rest of the store's clients are drivers, tools and this raylet
+constexpr int kTasksMin = 32, kTasksMax = 10'000'000;
+constexpr int kWorkersMax = 480;  // the rest of the store's clients are drivers, tools and this raylet
 
 // The address must name one machine: no group of machines and, for another machine, no "every address".
 Result<void> CheckOneMachine(const char* flag, const TcpAddress& address, bool another) {
@@ -108,6 +109,8 @@ Result<void> CheckFlags(const Flags& flags) {
        "--register-timeout must be at least 0.1 s and an hour at most"},
       {flags.workers_max < 1 || flags.workers_max > kWorkersMax,
        "--max-workers must be at least 1 and 480 at most: each worker is a client of the store, which serves 512"},
+      {flags.tasks_max < kTasksMin || flags.tasks_max > kTasksMax,
+       "--max-tasks must be at least 32, two for each depth of nested tasks, and 10000000 at most"},
       {!(flags.peer_silent_after >= 0.05) || !(flags.peer_dead_after > flags.peer_silent_after) ||
            !(flags.peer_dead_after <= 3600),
        "--peer-silent-after must be at least 0.05 s, and --peer-dead-after longer than that and an hour at most"},
@@ -133,6 +136,7 @@ Result<RayletOptions> MakeOptions(const Flags& flags) {
   options.resources = std::move(*resources);
   options.register_timeout = std::chrono::milliseconds(static_cast<int64_t>(flags.register_timeout * 1000));
   options.limits.workers_max = static_cast<size_t>(flags.workers_max);
+  options.limits.tasks_per_job_max = static_cast<size_t>(flags.tasks_max);
   auto cluster = MakeClusterOptions(flags);
   if (!cluster) return Fail(cluster.error());
   options.cluster = std::move(*cluster);

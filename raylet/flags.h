@@ -31,6 +31,7 @@ struct Flags {
   std::vector<std::string> peers;
   double register_timeout = 10;  // seconds
   int workers_max = static_cast<int>(SchedulerLimits().workers_max);
+  int tasks_max = static_cast<int>(SchedulerLimits().tasks_per_job_max);
   double peer_silent_after = 3;  // seconds
   double peer_dead_after = 10;   // seconds
   std::optional<int> ready_fd;

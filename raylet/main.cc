@@ -200,6 +200,9 @@ int main(int argc, char** argv) {
                  "seconds that a worker may take from its start until it registers, or else it is killed");
   app.add_option("--max-workers", flags.workers_max,
                  "worker processes of all programs together, actors' included, 480 at most; 256 if not given");
+  app.add_option("--max-tasks", flags.tasks_max,
+                 "tasks of one program that may be under way, 10000000 at most; 1000000 if not given. A program that "
+                 "submits more waits in Remote");
   app.add_option("--log-level", flags.log_level, "debug, info, warning or error");
   app.add_option("--node-id", flags.node_id,
                  "who this raylet is to the others, as 40 hexadecimal digits; drawn anew at each start if not given");

@@ -1,5 +1,6 @@
 #include "store/arena.h"
 
+#include <fcntl.h>
 #include <jemalloc/jemalloc.h>
 
 #include <algorithm>
@@ -147,6 +148,27 @@ std::optional<uint64_t> Arena::TakePages(uint64_t bytes) {
   const auto offset = runs_->Take(bytes);
   if (offset && toucher_ != nullptr) toucher_->UsedUntil(*offset + bytes);
   return offset;
+}
+
+std::vector<PageRuns::Run> Arena::Lend(uint64_t bytes) {
+  if (runs_->free_bytes() < bytes) return {};
+  std::vector<PageRuns::Run> lent;
+  for (uint64_t left = bytes; left > 0; left -= lent.back().bytes) lent.push_back(*runs_->TakeLast(left));
+  for (const PageRuns::Run& run : lent) {
+    if (toucher_ != nullptr) toucher_->StayBelow(run.offset);
+    ::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(run.offset),
+                static_cast<off_t>(run.bytes));
+  }
+  lent_bytes_ += bytes;
+  return lent;
+}
+
+void Arena::TakeBack(const std::vector<PageRuns::Run>& lent) {
+  for (const PageRuns::Run& run : lent) {
+    if (::fallocate(fd_.get(), 0, static_cast<off_t>(run.offset), static_cast<off_t>(run.bytes)) != 0) continue;
+    runs_->Give(run.offset, run.bytes);
+    lent_bytes_ -= run.bytes;
+  }
 }
 
 void Arena::TouchAhead() { toucher_ = std::make_unique<PageToucher>(fd_.get(), arena_bytes_); }

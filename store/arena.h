@@ -3,13 +3,14 @@
 // Large objects take whole pages. jemalloc packs small ones into slabs, through extent hooks, in
 // the daemon alone. No allocator header ever lies in the memfd.
 // Always holds: runs handed out never overlap, are 64-byte aligned and lie inside arena_bytes().
-// When all runs are freed, the largest run is the whole arena again.
+// When all runs are freed, the largest run is the whole arena again, but for what was lent.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <unordered_map>
+#include <vector>
 
 #include "base/result.h"
 #include "base/shm_segment.h"
@@ -22,9 +23,13 @@ namespace raylet::store {
 class Arena {
  public:
   // The bytes to reserve. Objects of any one size, with metadata or without, then fill
-  // `capacity_bytes` to the last object that fits. It assumes MemoryBudget's bound on objects: at
-  // most one for each 4 KiB of capacity, or 32768 in a small store.
+  // `capacity_bytes` to the last object that fits, as long as the index does not grow: up to one
+  // object for each 4 KiB of capacity, or 32768 in a small store (MemoryBudget).
   static uint64_t BytesFor(uint64_t capacity_bytes);
+  // How much of that is beyond the capacity. Without it, an object as large as the capacity still fits.
+  static uint64_t RoundingBytesFor(uint64_t capacity_bytes) {
+    return BytesFor(capacity_bytes) - PageUp(capacity_bytes);
+  }
 
   // Takes all its memory now. kFull, with the numbers, when the machine has too little.
   static Result<std::unique_ptr<Arena>> Create(uint64_t capacity_bytes);
@@ -39,6 +44,13 @@ class Arena {
   void Free(uint64_t offset);
   // The bytes that Allocate took for the run at `offset`, rounding included.
   uint64_t AllocatedBytes(uint64_t offset) const;
+
+  // Gives free pages, `bytes` in all, back to the machine: their memory may be used elsewhere. Nothing
+  // when too few are free. They are the last ones, which large runs need least.
+  std::vector<PageRuns::Run> Lend(uint64_t bytes);
+  // Reserves them again. Those that the machine refuses stay lent.
+  void TakeBack(const std::vector<PageRuns::Run>& lent);
+  uint64_t lent_bytes() const { return lent_bytes_; }
 
   std::byte* data() const { return base_; }
   int fd() const { return fd_.get(); }
@@ -60,6 +72,7 @@ class Arena {
   std::byte* base_ = nullptr;  // of mapping_
   uint64_t arena_bytes_ = 0;
   uint64_t physical_bytes_ = 0;
+  uint64_t lent_bytes_ = 0;
   std::optional<PageRuns> runs_;
   std::unordered_map<uint64_t, uint64_t> paged_;  // offset -> bytes of the objects that have pages of their own
   std::unique_ptr<Hooks> hooks_;                  // jemalloc holds its address

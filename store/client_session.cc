@@ -108,8 +108,8 @@ Result<void> ClientSession::Handle(const Frame& frame) {
       const auto request = Parse<wire::IdRequestT>(frame.body);
       if (!request) return Fail(request.error());
       const auto id = FromWire<ObjectId>(*request->id);
-      ReplyStatus(frame.header.request_id, type == wire::StoreMessage::Seal ? server_.store().Seal(client_, id)
-                                                                            : server_.store().Abort(client_, id));
+      ReplyStatus(frame.header.request_id,
+                  type == wire::StoreMessage::Seal ? server_.store().Seal(client_, id) : server_.Abort(client_, id));
       return {};
     }
     case wire::StoreMessage::Delete: return HandleDelete(frame);

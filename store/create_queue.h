@@ -48,18 +48,11 @@ class CreateQueue {
   }
   // Removes and returns the creates whose deadline has passed, in order.
   std::vector<BlockedCreate> TakeExpired(TimePoint now) {
-    std::vector<BlockedCreate> expired;
-    std::deque<BlockedCreate> left;
-    for (BlockedCreate& create : waiting_) {
-      if (create.deadline > now) {
-        left.push_back(std::move(create));
-        continue;
-      }
-      Forget(create.client);
-      expired.push_back(std::move(create));
-    }
-    waiting_.swap(left);
-    return expired;
+    return Take([now](const BlockedCreate& create) { return create.deadline <= now; });
+  }
+  // Removes and returns the client's creates of this object.
+  std::vector<BlockedCreate> Cancel(uint32_t client, const ObjectId& id) {
+    return Take([&](const BlockedCreate& create) { return create.client == client && create.id == id; });
   }
   void DropClient(uint32_t client) {
     std::erase_if(waiting_, [client](const BlockedCreate& create) { return create.client == client; });
@@ -73,6 +66,21 @@ class CreateQueue {
   }
 
  private:
+  template <class Matches>
+  std::vector<BlockedCreate> Take(const Matches& matches) {
+    std::vector<BlockedCreate> taken;
+    std::deque<BlockedCreate> left;
+    for (BlockedCreate& create : waiting_) {
+      if (!matches(create)) {
+        left.push_back(std::move(create));
+        continue;
+      }
+      Forget(create.client);
+      taken.push_back(std::move(create));
+    }
+    waiting_.swap(left);
+    return taken;
+  }
   void Forget(uint32_t client) {
     if (const auto it = of_client_.find(client); it != of_client_.end() && --it->second == 0) of_client_.erase(it);
   }

@@ -1,37 +1,38 @@
-// EvictionPolicy: the order of eviction, least recently used first. Pure; loop thread only.
+// EvictionPolicy: the order of eviction, least recently released first. Pure; loop thread only.
 // Always holds: an entry is in here iff its object is sealed and not owned.
 #pragma once
 
 #include <cstdint>
-#include <list>
-#include <unordered_map>
+
+#include "store/entry_table.h"
 
 namespace raylet::store {
 
 class EvictionPolicy {
  public:
-  // Makes the entry the most recently used one; adds it if it is new.
+  explicit EvictionPolicy(EntryTable& table) : table_(table) {}  // outlives this
+
   void Add(uint32_t entry) {
-    Remove(entry);
-    order_.push_back(entry);
-    where_[entry] = std::prev(order_.end());
+    table_[entry].evictable = true;
+    order_.Append(table_, entry);
   }
-  // As Add, but only for an entry that is in here. A late touch of an object that has gone does
-  // nothing.
-  void Touch(uint32_t entry) {
-    if (const auto it = where_.find(entry); it != where_.end()) order_.splice(order_.end(), order_, it->second);
+  // It was released just now. A late word of an object that has gone, or is not in here, does nothing.
+  void Released(uint32_t entry) {
+    if (!table_[entry].evictable) return;
+    order_.Remove(table_, entry);
+    order_.Append(table_, entry);
   }
   void Remove(uint32_t entry) {
-    if (const auto it = where_.find(entry); it != where_.end()) {
-      order_.erase(it->second);
-      where_.erase(it);
-    }
+    if (!table_[entry].evictable) return;
+    table_[entry].evictable = false;
+    order_.Remove(table_, entry);
   }
-  const std::list<uint32_t>& OldestFirst() const { return order_; }
+  uint32_t Oldest() const { return order_.first(); }  // kNoEntry when there is none
+  uint64_t size() const { return order_.size(); }
 
  private:
-  std::list<uint32_t> order_;  // least recently used first
-  std::unordered_map<uint32_t, std::list<uint32_t>::iterator> where_;
+  EntryTable& table_;
+  StateList order_;
 };
 
 }  // namespace raylet::store

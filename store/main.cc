@@ -86,7 +86,9 @@ struct NamedIndex {
   Mapping mapping;
 };
 
-Result<void> CreateIndex(NamedIndex& index, size_t bytes) {
+// Most of the file is a hole: `entries` of its `entries_max` entries get memory now.
+Result<void> CreateIndex(NamedIndex& index, uint64_t entries, uint64_t entries_max) {
+  const size_t bytes = IndexSegmentBytes(entries_max);
   auto fd = CreateNamedSegment(index.name, bytes);
   if (!fd && fd.error().code == ErrorCode::kAlreadyExists) {
     const auto old = OpenNamedSegmentReadOnly(index.name);
@@ -96,12 +98,15 @@ Result<void> CreateIndex(NamedIndex& index, size_t bytes) {
   }
   if (!fd) return Fail(fd.error());
   index.fd = std::move(*fd);
-  // Takes all the memory now: a full /dev/shm is an error here and not a SIGBUS later.
-  if (::fallocate(index.fd.get(), 0, 0, static_cast<off_t>(bytes)) != 0)
-    return FailErrno(StrCat("cannot reserve ", FormatBytes(bytes),
-                            " in /dev/shm for the index; make it larger, or say "
-                            "a smaller -m"),
-                     errno);
+  const auto [heads, places] = IndexStepRanges(entries_max, 0, entries);
+  // Takes the memory now: a full /dev/shm is an error here and not a SIGBUS later.
+  for (const SegmentRange& range : {SegmentRange{0, IndexFixedBytes()}, heads, places}) {
+    if (::fallocate(index.fd.get(), 0, static_cast<off_t>(range.offset), static_cast<off_t>(range.bytes)) != 0)
+      return FailErrno(StrCat("cannot reserve ", FormatBytes(IndexFixedBytes() + heads.bytes + places.bytes),
+                              " in /dev/shm for the index; make it larger, or say "
+                              "a smaller -m"),
+                       errno);
+  }
   auto mapping = Mapping::Map(index.fd.get(), bytes, Mapping::Access::kReadWrite);
   if (!mapping) return Fail(mapping.error());
   index.mapping = std::move(*mapping);
@@ -160,12 +165,13 @@ int Run(const Flags& flags) {
   const SocketFile socket_file(path);
   RemoveAbandonedIndexes();
   NamedIndex index(IndexSegmentName(path));
-  if (const auto made = CreateIndex(index, budget.index_bytes); !made) return Complain(made.error());
+  if (const auto made = CreateIndex(index, budget.index_entries, budget.index_entries_max); !made)
+    return Complain(made.error());
   const auto arena = Arena::Create(*capacity);
   if (!arena) return Complain(arena.error());
 
   const SteadyClock clock;
-  IndexHeader* const header = InitIndexSegment(index.mapping.data(), budget.index_entries);
+  IndexHeader* const header = InitIndexSegment(index.mapping.data(), budget.index_entries_max);
   header->capacity_bytes = *capacity;
   header->arena_bytes = (*arena)->arena_bytes();
   header->daemon_pid = ::getpid();
@@ -182,10 +188,10 @@ int Run(const Flags& flags) {
   if (!arena_read_only) return Complain(arena_read_only.error());
   if (!index_read_only) return Complain(index_read_only.error());
 
-  ObjectStore store(*capacity, **arena, header, clock);
+  ObjectStore store(*capacity, **arena, header, clock, {index.fd.get(), budget.index_entries});
   StoreServer server(loop, listening->get(), store, header,
                      {arena_read_only->get(), (*arena)->fd(), index_read_only->get(), (*arena)->arena_bytes(),
-                      budget.index_bytes, *capacity},
+                      index.mapping.size(), *capacity},
                      clock);
   FdWatcher lifeline;
   if (flags.lifeline_fd >= 0) {

@@ -1,19 +1,29 @@
 #include "store/memory_budget.h"
 
 #include <algorithm>
-#include <bit>
 
 #include "base/strings.h"
 #include "fbs/segment_layout.h"
 #include "store/arena.h"
+#include "store/index_memory.h"
 
 namespace raylet::store {
 
+namespace {
+
+constexpr uint64_t kEntriesMin = 32768;
+constexpr uint64_t kEntriesAtStartMax = uint64_t{1} << 22;
+
+constexpr uint64_t StepUp(uint64_t entries) { return (entries + kIndexStep - 1) / kIndexStep * kIndexStep; }
+
+}  // namespace
+
 MemoryBudget MemoryBudget::For(uint64_t capacity_bytes) {
   MemoryBudget budget;
-  budget.index_entries =
-      std::bit_ceil(std::clamp<uint64_t>(capacity_bytes / 4096, uint64_t{1} << 16, uint64_t{1} << 22));
-  budget.index_bytes = IndexSegmentBytes(budget.index_entries);
+  budget.index_entries = StepUp(std::clamp(capacity_bytes / 4096, kEntriesMin, kEntriesAtStartMax));
+  const uint64_t growth = Arena::RoundingBytesFor(capacity_bytes) / kMemoryPerEntry / kIndexStep * kIndexStep;
+  budget.index_entries_max = std::min(budget.index_entries + growth, kEntriesMost);
+  budget.index_bytes = IndexFixedBytes() + budget.index_entries * kMemoryPerEntry;
   budget.arena_bytes = Arena::BytesFor(capacity_bytes);
   return budget;
 }

@@ -1,5 +1,7 @@
 // MemoryBudget: the memory that a store of a given capacity takes at start, and whether the machine
 // has it. Pure.
+// Always holds: the store never takes more, however many objects there are. Beyond the first, their
+// entries' memory comes out of the arena (store/index_memory.h).
 #pragma once
 
 #include <cstdint>
@@ -10,8 +12,9 @@
 namespace raylet::store {
 
 struct MemoryBudget {
-  uint64_t index_entries = 0;  // a power of two; at most half of them hold objects
-  uint64_t index_bytes = 0;
+  uint64_t index_entries = 0;      // that have memory from the start
+  uint64_t index_entries_max = 0;  // the others take their memory from what the arena has for rounding
+  uint64_t index_bytes = 0;        // at the start, with the daemon's own notes
   uint64_t arena_bytes = 0;
   uint64_t total_bytes() const { return index_bytes + arena_bytes; }
 

@@ -1,26 +1,36 @@
 #include "store/object_index.h"
 
+#include <cstring>
+
 #include "base/check.h"
 #include "base/waiter.h"
 
 namespace raylet::store {
 
-ObjectIndex::ObjectIndex(IndexHeader* header)
-    : header_(header), mask_(static_cast<uint32_t>(header->entry_count - 1)) {}
+ObjectIndex::ObjectIndex(IndexHeader* header, uint64_t entries, uint32_t chains_at_first)
+    : header_(header), chains_(header, chains_at_first), entries_(entries) {
+  RAYLET_CHECK(entries > 0 && entries <= header->entries_max, "memory for ", entries, " entries of ",
+               header->entries_max);
+}
 
 void ObjectIndex::Change(uint32_t entry, EntryState state, std::memory_order order) {
   std::atomic<uint64_t>& word = At(entry).word;
   word.store(MakeWord(state, GenerationOf(word.load(std::memory_order_relaxed)) + 1), order);
 }
 
-std::optional<uint32_t> ObjectIndex::Insert(const ObjectId& id, const Fields& fields) {
-  if (used_ > mask_ / 2) return std::nullopt;
-  auto entry = static_cast<uint32_t>(ProbeStart(id, header_->entry_count));
-  while (true) {
-    const EntryState state = StateOf(At(entry).word.load(std::memory_order_relaxed));
-    if (state == EntryState::kEmpty || state == EntryState::kTombstone) break;
-    entry = (entry + 1) & mask_;
+uint32_t ObjectIndex::TakeNumber() {
+  if (first_free_ != kNoLink) {
+    const uint32_t entry = first_free_ - 1;
+    first_free_ = At(entry).next.load(std::memory_order_relaxed);
+    return entry;
   }
+  header_->entry_bound.store(bound_ + 1, std::memory_order_release);
+  return bound_++;
+}
+
+std::optional<uint32_t> ObjectIndex::Insert(const ObjectId& id, const Fields& fields) {
+  if (!HasFree()) return std::nullopt;
+  const uint32_t entry = TakeNumber();
   IndexEntry& slot = At(entry);
   uint64_t words[3] = {};
   std::memcpy(words, id.data(), ObjectId::kSize);
@@ -31,27 +41,36 @@ std::optional<uint32_t> ObjectIndex::Insert(const ObjectId& id, const Fields& fi
   for (int i = 0; i < 3; ++i) slot.id_words[i].store(words[i], std::memory_order_release);
   slot.offset.store(fields.offset, std::memory_order_release);
   slot.data_bytes.store(fields.data_bytes, std::memory_order_release);
-  slot.metadata_bytes_and_flags.store(fields.metadata_bytes | (fields.owned ? kEntryOwnedFlag : 0),
-                                      std::memory_order_release);
-  slot.created_ms.store(fields.created_ms, std::memory_order_release);
+  slot.metadata_bytes.store(fields.metadata_bytes, std::memory_order_release);
+  slot.created_ms_and_flags.store(fields.created_ms | (fields.owned ? kEntryOwnedFlag : 0), std::memory_order_release);
   Change(entry, EntryState::kUnsealed, std::memory_order_release);
+  chains_.Link(entry, id.Hash());
   ++used_;
+  chains_.Spread(used_, static_cast<uint32_t>(entries_));
   return entry;
 }
 
+ObjectIndex::Fields ObjectIndex::FieldsOf(uint32_t entry) const {
+  const IndexEntry& slot = At(entry);
+  const uint64_t created = slot.created_ms_and_flags.load(std::memory_order_relaxed);
+  return {.offset = slot.offset.load(std::memory_order_relaxed),
+          .data_bytes = slot.data_bytes.load(std::memory_order_relaxed),
+          .metadata_bytes = slot.metadata_bytes.load(std::memory_order_relaxed),
+          .creator = static_cast<uint32_t>(slot.id_words[2].load(std::memory_order_relaxed) >> 32),
+          .owned = (created & kEntryOwnedFlag) != 0,
+          .created_ms = created & ~kEntryOwnedFlag};
+}
+
 void ObjectIndex::MarkSealed(uint32_t entry) {
-  uint64_t words[3];
-  for (int i = 0; i < 3; ++i) words[i] = At(entry).id_words[i].load(std::memory_order_relaxed);
-  ObjectId id;
-  std::memcpy(id.mutable_data(), words, ObjectId::kSize);
   // Publishes id, place, sizes and creator to every process that reads the word with acquire.
   Change(entry, EntryState::kSealed, std::memory_order_seq_cst);
   // A waiter reads the bucket, then probes, then parks on the value it read. So it misses neither
   // the word nor the bump.
-  header_->buckets[static_cast<std::ptrdiff_t>(BucketOf(id))].fetch_add(1, std::memory_order_seq_cst);
+  header_->buckets[static_cast<std::ptrdiff_t>(BucketOf(IdOf(entry)))].fetch_add(1, std::memory_order_seq_cst);
 }
 
 void ObjectIndex::MarkDying(uint32_t entry) {
+  chains_.Unlink(entry, IdOf(entry).Hash());
   // Pairs with the pin in the client, which stores its slot and then reads the word again. Either
   // the client sees the change and gives up, or the scan of the slots after this sees its pin.
   Change(entry, EntryState::kDying, std::memory_order_seq_cst);
@@ -59,24 +78,19 @@ void ObjectIndex::MarkDying(uint32_t entry) {
 }
 
 void ObjectIndex::SetOwned(uint32_t entry, bool owned) {
-  auto& flags = At(entry).metadata_bytes_and_flags;
-  const uint64_t bytes = flags.load(std::memory_order_relaxed) & ~kEntryOwnedFlag;
-  flags.store(bytes | (owned ? kEntryOwnedFlag : 0), std::memory_order_relaxed);
+  auto& flags = At(entry).created_ms_and_flags;
+  const uint64_t created = flags.load(std::memory_order_relaxed) & ~kEntryOwnedFlag;
+  flags.store(created | (owned ? kEntryOwnedFlag : 0), std::memory_order_relaxed);
 }
 
 void ObjectIndex::Remove(uint32_t entry) {
   RAYLET_CHECK(used_ > 0, "removed more entries than there were");
   --used_;
-  const auto state_of = [this](uint32_t number) { return StateOf(At(number).word.load(std::memory_order_relaxed)); };
-  if (state_of((entry + 1) & mask_) != EntryState::kEmpty) {
-    Change(entry, EntryState::kTombstone, std::memory_order_release);
-    return;
-  }
-  // No probe needs to pass this entry. So it becomes empty, and so do the tombstones directly
-  // before it.
+  if (StateOf(entry) != EntryState::kDying) chains_.Unlink(entry, IdOf(entry).Hash());
   Change(entry, EntryState::kEmpty, std::memory_order_release);
-  for (uint32_t before = (entry - 1) & mask_; state_of(before) == EntryState::kTombstone; before = (before - 1) & mask_)
-    Change(before, EntryState::kEmpty, std::memory_order_release);
+  // Release: a reader that comes here along an old chain sees that the entry is empty.
+  At(entry).next.store(first_free_, std::memory_order_release);
+  first_free_ = entry + 1;
 }
 
 }  // namespace raylet::store

@@ -28,6 +28,7 @@ class ObjectStore::Transaction {
     if (!outer_) return;
     IndexCounters& counters = store_.index_.header().counters;
     counters.physical_bytes.store(store_.arena_.physical_bytes(), std::memory_order_relaxed);
+    counters.lent_bytes.store(store_.arena_.lent_bytes(), std::memory_order_relaxed);
     counters.mutation_seq.fetch_add(1, std::memory_order_seq_cst);
   }
   Transaction(const Transaction&) = delete;
@@ -38,8 +39,16 @@ class ObjectStore::Transaction {
   bool outer_ = false;
 };
 
-ObjectStore::ObjectStore(uint64_t capacity_bytes, Arena& arena, IndexHeader* index, const Clock& clock)
-    : capacity_bytes_(capacity_bytes), arena_(arena), index_(index), pins_(index->entry_count), clock_(clock) {}
+ObjectStore::ObjectStore(uint64_t capacity_bytes, Arena& arena, IndexHeader* index, const Clock& clock, IndexFile file)
+    : capacity_bytes_(capacity_bytes),
+      arena_(arena),
+      index_memory_(arena, *index, file),
+      index_(index, index_memory_.entries()),
+      pins_(index_.entries()),
+      clock_(clock),
+      policy_(notes_) {
+  notes_.GrowTo(index_.entries());
+}
 
 uint64_t ObjectStore::NowMs() const {
   const auto now = static_cast<uint64_t>(clock_.Now().time_since_epoch().count());
@@ -83,19 +92,21 @@ Inheritance ObjectStore::RemoveClient(uint32_t number) {
   Inheritance inheritance{.heir = IsConnected(client->heir) ? client->heir : 0, .objects = {}};
   const Transaction transaction(*this);
   ReadTouches();
-  for (const uint32_t entry : std::unordered_set<uint32_t>(client->unsealed)) Free(entry);
+  pins_.ReadPins(number, [this](uint32_t entry) { policy_.Released(entry); });
+  while (!client->unsealed.empty()) Free(client->unsealed.first());
   KillMadeBy(number, client->deleted_at_end);  // first: nobody inherits these
-  for (const uint32_t entry : std::unordered_set<uint32_t>(client->owned)) {
-    Object& object = objects_.at(entry);
-    if (object.state == EntryState::kUnsealed) {  // another client still writes it
-      object.owner = 0;
-      object.orphan = true;
-    } else if (object.state == EntryState::kSealed && inheritance.heir != 0) {
+  while (!client->owned.empty()) {
+    const uint32_t entry = client->owned.first();
+    const EntryState state = index_.StateOf(entry);
+    if (state == EntryState::kSealed && inheritance.heir != 0) {
       HandOver(entry, inheritance.heir);
-      inheritance.objects.push_back(object.id);
-    } else if (object.state == EntryState::kSealed) {
-      Kill(entry);
+      inheritance.objects.push_back(index_.IdOf(entry));
+      continue;
     }
+    client->owned.Remove(notes_, entry);
+    notes_[entry].owner = 0;
+    if (state == EntryState::kUnsealed) notes_[entry].orphan = true;  // another client still writes it
+    if (state == EntryState::kSealed) Kill(entry);
   }
   client->row->number.store(0, std::memory_order_release);
   Subtract(index_.header().counters.clients, 1);
@@ -105,24 +116,23 @@ Inheritance ObjectStore::RemoveClient(uint32_t number) {
   return inheritance;
 }
 
-void ObjectStore::Account(const Object& object, EntryState state, bool add) {
+void ObjectStore::Account(EntryState state, uint64_t bytes, bool add) {
   IndexCounters& counters = index_.header().counters;
   const auto change = add ? Add : Subtract;
   switch (state) {
     case EntryState::kSealed:
-      change(counters.sealed_bytes, object.bytes());
+      change(counters.sealed_bytes, bytes);
       change(counters.sealed_count, 1);
       break;
     case EntryState::kUnsealed:
-      change(counters.unsealed_bytes, object.bytes());
+      change(counters.unsealed_bytes, bytes);
       change(counters.unsealed_count, 1);
       break;
     case EntryState::kDying:
-      change(counters.dying_bytes, object.bytes());
+      change(counters.dying_bytes, bytes);
       change(counters.dying_count, 1);
       break;
-    case EntryState::kEmpty:
-    case EntryState::kTombstone: break;
+    case EntryState::kEmpty: break;
   }
 }
 
@@ -133,14 +143,14 @@ void ObjectStore::FillFull(uint64_t need, FullNumbers& full) {
   full.pinned_bytes = 0;
   pins_.Scan();
   for (const uint32_t entry : pins_.pinned())
-    if (const auto it = objects_.find(entry); it != objects_.end()) full.pinned_bytes += it->second.bytes();
+    if (index_.StateOf(entry) != EntryState::kEmpty) full.pinned_bytes += BytesOf(entry);
 }
 
 Result<uint64_t> ObjectStore::Create(uint32_t client_number, const ObjectId& id, const CreateOptions& options,
                                      FullNumbers& full) {
   Client* client = FindClient(client_number);
   RAYLET_CHECK(client != nullptr, "create by unknown client ", client_number);
-  if (entries_.contains(id))
+  if (index_.Find(id))
     return Fail(ErrorCode::kAlreadyExists, StrCat("ObjectExists: object ", id.hex(), " is in the store already"));
   if (options.metadata_bytes > UINT32_MAX || options.data_bytes > capacity_bytes_ ||
       options.metadata_bytes > capacity_bytes_ - options.data_bytes)
@@ -155,17 +165,7 @@ Result<uint64_t> ObjectStore::Create(uint32_t client_number, const ObjectId& id,
   const Transaction transaction(*this);
   ReadTouches();
   const uint64_t need = options.data_bytes + options.metadata_bytes;
-  const uint64_t in_arena = AlignUp(options.data_bytes) + options.metadata_bytes;
-  std::optional<uint64_t> offset;
-  if (need <= free_bytes()) offset = arena_.Allocate(in_arena);
-  if (!offset && SweepDying() && need <= free_bytes()) offset = arena_.Allocate(in_arena);
-  while (!offset && options.evict_if_full) {
-    // Evicts at least a fifth of the capacity at a time, as Plasma does. Evicting one object at a
-    // time would make every create slow.
-    const uint64_t missing = need > free_bytes() ? need - free_bytes() : 0;
-    if (EvictUnpinned(std::max(missing, capacity_bytes_ / 5)) == 0) break;
-    if (need <= free_bytes()) offset = arena_.Allocate(in_arena);
-  }
+  const auto offset = FindRun(options);
   if (!offset) {
     FillFull(need, full);
     return Fail(ErrorCode::kFull,
@@ -173,72 +173,98 @@ Result<uint64_t> ObjectStore::Create(uint32_t client_number, const ObjectId& id,
                        " of ", capacity_bytes_, ", largest run ", full.largest_run_bytes, ", pinned ",
                        full.pinned_bytes, "; release or delete objects, or start plasma_store with a larger -m"));
   }
-  const ObjectIndex::Fields fields = {.offset = *offset,
-                                      .data_bytes = options.data_bytes,
-                                      .metadata_bytes = options.metadata_bytes,
-                                      .creator = client_number,
-                                      .owned = options.owned,
-                                      .created_ms = NowMs()};
-  auto entry = index_.Insert(id, fields);
-  // A full table counts as a lack of room.
-  if (!entry && options.evict_if_full && EvictUnpinned(capacity_bytes_ / 5) > 0) entry = index_.Insert(id, fields);
-  if (!entry) {
+  if (!FindEntry(options.evict_if_full)) {
     arena_.Free(*offset);
     FillFull(need, full);
-    return Fail(ErrorCode::kFull, StrCat("StoreFull: the index holds ", index_.used(),
-                                         " objects, its limit; delete some, or start plasma_store with a larger -m"));
+    return Fail(ErrorCode::kFull,
+                StrCat("StoreFull: the store holds ", index_.used(), " objects, and has no ", kMemoryPerEntry,
+                       " bytes of memory for the entry of one more; pinned ", full.pinned_bytes,
+                       "; delete some objects, or start plasma_store with a larger -m"));
   }
-  Object& object = objects_[*entry];
-  object.id = id;
-  object.offset = *offset;
-  object.data_bytes = options.data_bytes;
-  object.metadata_bytes = options.metadata_bytes;
-  object.creator = client_number;
-  object.owner = owner;
-  entries_[id] = *entry;
-  used_bytes_ += object.bytes();
-  client->unsealed.insert(*entry);
+  const uint32_t entry = *index_.Insert(id, {.offset = *offset,
+                                             .data_bytes = options.data_bytes,
+                                             .metadata_bytes = static_cast<uint32_t>(options.metadata_bytes),
+                                             .creator = client_number,
+                                             .owned = options.owned,
+                                             .created_ms = NowMs()});
+  notes_[entry] = {.owner = owner};
+  used_bytes_ += need;
+  client->unsealed.Append(notes_, entry);
   if (owner != 0) {
     Client& owning = clients_.at(owner);
-    owning.owned.insert(*entry);
-    Add(owning.row->owned_bytes, object.bytes());
+    owning.owned.Append(notes_, entry);
+    Add(owning.row->owned_bytes, need);
   }
-  Account(object, EntryState::kUnsealed, true);
+  Account(EntryState::kUnsealed, need, true);
   Add(index_.header().counters.creates, 1);
   Add(client->row->created_count, 1);
-  Add(client->row->created_bytes, object.bytes());
-  Add(client->row->unsealed_bytes, object.bytes());
+  Add(client->row->created_bytes, need);
+  Add(client->row->unsealed_bytes, need);
   return *offset;
 }
 
+std::optional<uint64_t> ObjectStore::FindRun(const CreateOptions& options) {
+  const uint64_t need = options.data_bytes + options.metadata_bytes;
+  const uint64_t in_arena = AlignUp(options.data_bytes) + options.metadata_bytes;
+  std::optional<uint64_t> offset;
+  if (need <= free_bytes()) offset = arena_.Allocate(in_arena);
+  if (!offset && SweepDying() && need <= free_bytes()) offset = arena_.Allocate(in_arena);
+  while (!offset && options.evict_if_full) {
+    // Evicts a fifth of the capacity at a time, as Plasma does, so that not every create has to. Of
+    // small objects, as many as take a few milliseconds.
+    const uint64_t missing = need > free_bytes() ? need - free_bytes() : 0;
+    const Evicted evicted =
+        EvictOldest({.bytes_min = missing, .bytes = std::max(missing, capacity_bytes_ / 5), .objects = kEvictedAtOnce});
+    if (evicted.objects == 0) break;
+    if (need <= free_bytes()) offset = arena_.Allocate(in_arena);
+  }
+  return offset;
+}
+
+bool ObjectStore::FindEntry(bool evict_if_full) {
+  while (!index_.HasFree()) {
+    if (SweepDying()) continue;
+    if (GrowIndex()) continue;
+    if (!evict_if_full || EvictOldest({.objects = kEvictedForEntries}).objects == 0) return false;
+  }
+  return true;
+}
+
+bool ObjectStore::GrowIndex() {
+  if (!index_memory_.Grow(clock_.Now())) return false;
+  index_.GrowTo(index_memory_.entries());
+  pins_.GrowTo(index_memory_.entries());
+  notes_.GrowTo(index_memory_.entries());
+  return true;
+}
+
 Result<void> ObjectStore::Seal(uint32_t client_number, const ObjectId& id) {
-  const auto it = entries_.find(id);
-  if (it == entries_.end()) return Fail(ErrorCode::kNotFound, StrCat("seal: no object ", id.hex()));
-  const uint32_t entry = it->second;
-  Object& object = objects_.at(entry);
-  if (object.state == EntryState::kSealed)
+  const auto entry = index_.Find(id);
+  if (!entry) return Fail(ErrorCode::kNotFound, StrCat("seal: no object ", id.hex()));
+  if (index_.StateOf(*entry) == EntryState::kSealed)
     return Fail(ErrorCode::kWrongState, StrCat("seal: object ", id.hex(), " is sealed already"));
+  const ObjectIndex::Fields object = index_.FieldsOf(*entry);
   if (object.creator != client_number)
     return Fail(ErrorCode::kNotAllowed,
                 StrCat("seal: object ", id.hex(), " is being written by client ", object.creator));
-  if (object.orphan) {
+  const EntryNote& note = notes_[*entry];
+  if (note.orphan) {
     const Transaction transaction(*this);
-    Free(entry);
+    Free(*entry);
     return Fail(ErrorCode::kCancelled,
                 StrCat("seal: the owner of object ", id.hex(), " has gone, and the object with it"));
   }
   {
     const Transaction transaction(*this);
     ReadTouches();
-    Account(object, EntryState::kUnsealed, false);
-    object.state = EntryState::kSealed;
-    Account(object, EntryState::kSealed, true);
+    Account(EntryState::kUnsealed, object.bytes(), false);
+    Account(EntryState::kSealed, object.bytes(), true);
     Client& client = clients_.at(client_number);
-    client.unsealed.erase(entry);
+    client.unsealed.Remove(notes_, *entry);
     Subtract(client.row->unsealed_bytes, object.bytes());
-    index_.SetOwned(entry, object.owner != 0);
-    index_.MarkSealed(entry);
-    if (object.owner == 0) policy_.Add(entry);
+    index_.SetOwned(*entry, note.owner != 0);
+    index_.MarkSealed(*entry);
+    if (note.owner == 0) policy_.Add(*entry);
     Add(index_.header().counters.seals, 1);
   }
   if (on_sealed_) on_sealed_(id);
@@ -246,16 +272,14 @@ Result<void> ObjectStore::Seal(uint32_t client_number, const ObjectId& id) {
 }
 
 Result<void> ObjectStore::Abort(uint32_t client_number, const ObjectId& id) {
-  const auto it = entries_.find(id);
-  if (it == entries_.end()) return Fail(ErrorCode::kNotFound, StrCat("abort: no object ", id.hex()));
-  const Object& object = objects_.at(it->second);
-  if (object.state != EntryState::kUnsealed)
+  const auto entry = index_.Find(id);
+  if (!entry) return Fail(ErrorCode::kNotFound, StrCat("abort: no object ", id.hex()));
+  if (index_.StateOf(*entry) != EntryState::kUnsealed)
     return Fail(ErrorCode::kWrongState, StrCat("abort: object ", id.hex(), " is sealed; delete it"));
-  if (object.creator != client_number)
-    return Fail(ErrorCode::kNotAllowed,
-                StrCat("abort: object ", id.hex(), " is being written by client ", object.creator));
+  if (const uint32_t creator = index_.FieldsOf(*entry).creator; creator != client_number)
+    return Fail(ErrorCode::kNotAllowed, StrCat("abort: object ", id.hex(), " is being written by client ", creator));
   const Transaction transaction(*this);
-  Free(it->second);
+  Free(*entry);
   return {};
 }
 
@@ -286,119 +310,118 @@ Result<void> ObjectStore::DeleteMadeBy(uint32_t client, std::span<const ObjectId
 
 void ObjectStore::KillMadeBy(uint32_t creator, std::span<const ObjectId> ids) {
   for (const ObjectId& id : ids) {
-    const auto it = entries_.find(id);
-    if (it == entries_.end()) continue;
-    const Object& object = objects_.at(it->second);
-    if (object.creator == creator && object.state == EntryState::kSealed) Kill(it->second);
+    const auto entry = index_.Find(id);
+    if (entry && index_.StateOf(*entry) == EntryState::kSealed && index_.FieldsOf(*entry).creator == creator)
+      Kill(*entry);
   }
 }
 
 Result<void> ObjectStore::KillSealed(const ObjectId& id) {
-  const auto it = entries_.find(id);
-  if (it == entries_.end()) return Fail(ErrorCode::kNotFound, StrCat("delete: no object ", id.hex()));
-  if (objects_.at(it->second).state == EntryState::kUnsealed)
+  const auto entry = index_.Find(id);
+  if (!entry) return Fail(ErrorCode::kNotFound, StrCat("delete: no object ", id.hex()));
+  if (index_.StateOf(*entry) == EntryState::kUnsealed)
     return Fail(ErrorCode::kWrongState,
                 StrCat("delete: object ", id.hex(), " is not sealed; its creator may abort it"));
-  Kill(it->second);
+  Kill(*entry);
   Add(index_.header().counters.deletes, 1);
   return {};
 }
 
 Result<void> ObjectStore::SetOwner(uint32_t client, std::span<const ObjectId> ids, uint32_t owner) {
   for (const ObjectId& id : ids) {
-    const auto it = entries_.find(id);
-    if (it == entries_.end()) continue;
-    const Object& object = objects_.at(it->second);
-    const bool writes = object.state == EntryState::kUnsealed && object.creator == client;
-    if (object.owner != 0 && object.owner != client && !writes)
-      return Fail(ErrorCode::kNotAllowed, StrCat("set owner: object ", id.hex(), " belongs to client ", object.owner,
+    const auto entry = index_.Find(id);
+    if (!entry) continue;
+    const uint32_t now = notes_[*entry].owner;
+    const bool writes = index_.StateOf(*entry) == EntryState::kUnsealed && index_.FieldsOf(*entry).creator == client;
+    if (now != 0 && now != client && !writes)
+      return Fail(ErrorCode::kNotAllowed, StrCat("set owner: object ", id.hex(), " belongs to client ", now,
                                                  ", and only that client may hand it over"));
   }
   const Transaction transaction(*this);
   for (const ObjectId& id : ids)
-    if (const auto it = entries_.find(id); it != entries_.end()) HandOver(it->second, owner == 0 ? client : owner);
+    if (const auto entry = index_.Find(id)) HandOver(*entry, owner == 0 ? client : owner);
   SweepDying();
   return {};
 }
 
 void ObjectStore::HandOver(uint32_t entry, uint32_t owner) {
-  Object& object = objects_.at(entry);
-  if (object.owner == 0 || object.owner == owner) return;  // objects without an owner stay so
-  Client& from = clients_.at(object.owner);
-  from.owned.erase(entry);
-  Subtract(from.row->owned_bytes, object.bytes());
-  object.owner = 0;
+  EntryNote& note = notes_[entry];
+  if (note.owner == 0 || note.owner == owner) return;  // objects without an owner stay so
+  const uint64_t bytes = BytesOf(entry);
+  Client& from = clients_.at(note.owner);
+  from.owned.Remove(notes_, entry);
+  Subtract(from.row->owned_bytes, bytes);
+  note.owner = 0;
   if (Client* to = FindClient(owner)) {
-    object.owner = owner;
-    to->owned.insert(entry);
-    Add(to->row->owned_bytes, object.bytes());
-  } else if (object.state == EntryState::kSealed) {
+    note.owner = owner;
+    to->owned.Append(notes_, entry);
+    Add(to->row->owned_bytes, bytes);
+  } else if (index_.StateOf(entry) == EntryState::kSealed) {
     Kill(entry);
   } else {
-    object.orphan = true;
+    note.orphan = true;
   }
 }
 
 bool ObjectStore::IsSealed(const ObjectId& id) const {
-  const auto it = entries_.find(id);
-  return it != entries_.end() && objects_.at(it->second).state == EntryState::kSealed;
+  const auto entry = index_.Find(id);
+  return entry && index_.StateOf(*entry) == EntryState::kSealed;
 }
 
 uint64_t ObjectStore::Evict(uint64_t bytes) {
   const Transaction transaction(*this);
   ReadTouches();
-  return EvictUnpinned(bytes);
+  return EvictOldest({.bytes_min = bytes, .bytes = bytes}).bytes;
 }
 
-uint64_t ObjectStore::EvictUnpinned(uint64_t bytes) {
+ObjectStore::Evicted ObjectStore::EvictOldest(const EvictionGoal& goal) {
   pins_.Scan();
-  std::vector<uint32_t> victims;
+  Evicted evicted;
   uint64_t chosen = 0;
-  for (const uint32_t entry : policy_.OldestFirst()) {
-    if (chosen >= bytes) break;
-    if (pins_.Pinned(entry)) continue;
-    victims.push_back(entry);
-    chosen += std::max<uint64_t>(objects_.at(entry).bytes(), 1);
+  for (uint64_t left = policy_.size(); left > 0; --left) {
+    if (chosen >= goal.bytes || (evicted.objects >= goal.objects && chosen >= goal.bytes_min)) break;
+    const uint32_t entry = policy_.Oldest();
+    if (pins_.Pinned(entry)) {
+      policy_.Released(entry);  // it will be, later than all others were
+      continue;
+    }
+    chosen += std::max<uint64_t>(BytesOf(entry), 1);
+    ++evicted.objects;
+    Kill(entry);
   }
   const uint64_t before = used_bytes_;
-  for (const uint32_t entry : victims) {
-    Kill(entry);
-    Add(index_.header().counters.evictions, 1);
-  }
   SweepDying();  // a victim that was pinned meanwhile is freed with its last pin
-  const uint64_t went = before - used_bytes_;
-  Add(index_.header().counters.evicted_bytes, went);
-  return went;
+  evicted.bytes = before - used_bytes_;
+  Add(index_.header().counters.evictions, evicted.objects);
+  Add(index_.header().counters.evicted_bytes, evicted.bytes);
+  return evicted;
 }
 
 void ObjectStore::Kill(uint32_t entry) {
-  Object& object = objects_.at(entry);
-  Account(object, EntryState::kSealed, false);
-  object.state = EntryState::kDying;
-  Account(object, EntryState::kDying, true);
+  const uint64_t bytes = BytesOf(entry);
+  Account(EntryState::kSealed, bytes, false);
+  Account(EntryState::kDying, bytes, true);
   policy_.Remove(entry);
-  entries_.erase(object.id);
   index_.MarkDying(entry);
-  dying_.insert(entry);
+  dying_.Append(notes_, entry);
 }
 
 void ObjectStore::Free(uint32_t entry) {
-  const Object object = objects_.at(entry);
-  Account(object, object.state, false);
-  if (object.state == EntryState::kUnsealed) {
-    entries_.erase(object.id);
-    if (Client* creator = FindClient(object.creator)) {
-      creator->unsealed.erase(entry);
-      Subtract(creator->row->unsealed_bytes, object.bytes());
-    }
+  const ObjectIndex::Fields object = index_.FieldsOf(entry);
+  const EntryState state = index_.StateOf(entry);
+  Account(state, object.bytes(), false);
+  if (state == EntryState::kUnsealed) {
+    Client& creator = clients_.at(object.creator);
+    creator.unsealed.Remove(notes_, entry);
+    Subtract(creator.row->unsealed_bytes, object.bytes());
+  } else {
+    dying_.Remove(notes_, entry);
   }
-  if (Client* owner = FindClient(object.owner)) {
-    owner->owned.erase(entry);
+  if (Client* owner = FindClient(notes_[entry].owner)) {
+    owner->owned.Remove(notes_, entry);
     Subtract(owner->row->owned_bytes, object.bytes());
   }
   used_bytes_ -= object.bytes();
-  dying_.erase(entry);
-  objects_.erase(entry);
   index_.Remove(entry);
   arena_.Free(object.offset);
 }
@@ -407,15 +430,17 @@ bool ObjectStore::SweepDying() {
   if (dying_.empty()) return false;
   const Transaction transaction(*this);
   pins_.Scan();
-  std::vector<uint32_t> released;
-  for (const uint32_t entry : dying_)
-    if (!pins_.Pinned(entry)) released.push_back(entry);
-  for (const uint32_t entry : released) Free(entry);
-  return !released.empty();
+  const uint64_t before = dying_.size();
+  for (uint32_t entry = dying_.first(); entry != kNoEntry;) {
+    const uint32_t next = StateList::After(notes_, entry);
+    if (!pins_.Pinned(entry)) Free(entry);
+    entry = next;
+  }
+  return dying_.size() < before;
 }
 
 void ObjectStore::ReadTouches() {
-  pins_.ReadTouches([this](uint32_t entry) { policy_.Touch(entry); });
+  pins_.ReadTouches([this](uint32_t entry) { policy_.Released(entry); });
 }
 
 }  // namespace raylet::store

@@ -5,17 +5,19 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
 #include "fbs/segment_layout.h"
 #include "store/arena.h"
+#include "store/entry_table.h"
 #include "store/eviction_policy.h"
+#include "store/index_memory.h"
 #include "store/object_index.h"
 #include "store/pin_ledger.h"
 
@@ -40,11 +42,14 @@ struct Inheritance {
 };
 
 constexpr size_t kDeletesAtEndMax = 4096;  // of the objects that one client has made
+// A create evicts no more objects than these at a time, unless it needs their bytes.
+constexpr uint64_t kEvictedAtOnce = 1024;
+constexpr uint64_t kEvictedForEntries = 64;
 
 class ObjectStore {
  public:
-  // `index` is a fresh index segment; `arena`, `index` and `clock` outlive the store.
-  ObjectStore(uint64_t capacity_bytes, Arena& arena, IndexHeader* index, const Clock& clock);
+  // `index` is a fresh index segment, in `file`; `arena`, `index` and `clock` outlive the store.
+  ObjectStore(uint64_t capacity_bytes, Arena& arena, IndexHeader* index, const Clock& clock, IndexFile file = {});
 
   // Adds a client. `pins` is its page, which outlives the client here. Numbers are never reused.
   // `heir` inherits what the client owns at its end. An heir that is not connected is none.
@@ -68,7 +73,7 @@ class ObjectStore {
   // Deletes those of the objects that this client created: at once if it has gone, otherwise at its
   // end. kFull: kDeletesAtEndMax.
   Result<void> DeleteMadeBy(uint32_t client, std::span<const ObjectId> ids);
-  uint64_t Evict(uint64_t bytes);  // least recently used first; returns the bytes freed
+  uint64_t Evict(uint64_t bytes);  // least recently released first; returns the bytes freed
   // Hands objects over to the client `owner`; 0 means `client` itself. Only an object's owner may
   // do so, and its creator while it writes it. When one object may not be handed over, none is.
   // Objects without an owner stay so, and unknown ones are ignored. An object handed to a client
@@ -86,21 +91,19 @@ class ObjectStore {
   void OnSealed(std::function<void(const ObjectId&)> callback) { on_sealed_ = std::move(callback); }
 
  private:
-  struct Object {
-    ObjectId id;
-    uint64_t offset = 0, data_bytes = 0, metadata_bytes = 0;
-    uint32_t creator = 0;
-    uint32_t owner = 0;   // set iff the object goes to that client's heir, or is deleted, when its socket closes
-    bool orphan = false;  // its owner went while another client writes it: deleted at its seal
-    EntryState state = EntryState::kUnsealed;
-    uint64_t bytes() const { return data_bytes + metadata_bytes; }
-  };
   struct Client {
     ClientRow* row = nullptr;
-    std::unordered_set<uint32_t> unsealed;  // entries that the client writes
-    std::unordered_set<uint32_t> owned;     // entries that the client owns
-    std::vector<ObjectId> deleted_at_end;   // those that the client created; at most kDeletesAtEndMax
-    uint32_t heir = 0;                      // connected when this client came; 0: none
+    StateList unsealed;                    // entries that the client writes
+    OwnerList owned;                       // entries that the client owns
+    std::vector<ObjectId> deleted_at_end;  // those that the client created; at most kDeletesAtEndMax
+    uint32_t heir = 0;                     // connected when this client came; 0: none
+  };
+  // Eviction ends at `bytes`, and already at `objects` once `bytes_min` are reached.
+  struct EvictionGoal {
+    uint64_t bytes_min = 0, bytes = ~uint64_t{0}, objects = ~uint64_t{0};
+  };
+  struct Evicted {
+    uint64_t bytes = 0, objects = 0;
   };
   class Transaction;
 
@@ -110,24 +113,28 @@ class ObjectStore {
   void HandOver(uint32_t entry, uint32_t owner);
   void Kill(uint32_t entry);  // sealed -> dying
   void Free(uint32_t entry);  // unsealed or dying -> gone
-  void Account(const Object& object, EntryState state, bool add);
-  uint64_t EvictUnpinned(uint64_t bytes);
+  void Account(EntryState state, uint64_t bytes, bool add);
+  uint64_t BytesOf(uint32_t entry) const { return index_.FieldsOf(entry).bytes(); }
+  std::optional<uint64_t> FindRun(const CreateOptions& options);
+  bool FindEntry(bool evict_if_full);
+  bool GrowIndex();
+  Evicted EvictOldest(const EvictionGoal& goal);
   void FillFull(uint64_t need, FullNumbers& full);
   Client* FindClient(uint32_t number);
   uint64_t NowMs() const;
 
   const uint64_t capacity_bytes_;
   Arena& arena_;
+  IndexMemory index_memory_;
   ObjectIndex index_;
   PinLedger pins_;
   const Clock& clock_;
+  EntryTable notes_;  // of index_'s entries
   EvictionPolicy policy_;
+  StateList dying_;
   uint64_t used_bytes_ = 0;  // logical; == sealed + unsealed + dying bytes
   uint32_t next_client_ = 1;
   std::unordered_map<uint32_t, Client> clients_;
-  std::unordered_map<uint32_t, Object> objects_;    // by entry
-  std::unordered_map<ObjectId, uint32_t> entries_;  // without the dying ones: their ids may be used again
-  std::unordered_set<uint32_t> dying_;
   std::function<void(const ObjectId&)> on_sealed_;
 };
 

@@ -1,5 +1,8 @@
 #include "store/page_runs.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "base/check.h"
 
 namespace raylet::store {
@@ -10,11 +13,13 @@ PageRuns::PageRuns(uint64_t bytes) : bytes_(bytes) {
 }
 
 void PageRuns::Add(uint64_t offset, uint64_t bytes) {
+  free_bytes_ += bytes;
   by_offset_[offset] = bytes;
   by_bytes_.emplace(bytes, offset);
 }
 
 void PageRuns::Remove(std::map<uint64_t, uint64_t>::iterator run) {
+  free_bytes_ -= run->second;
   by_bytes_.erase({run->second, run->first});
   by_offset_.erase(run);
 }
@@ -27,6 +32,17 @@ std::optional<uint64_t> PageRuns::Take(uint64_t bytes) {
   Remove(by_offset_.find(offset));
   if (run_bytes > bytes) Add(offset + bytes, run_bytes - bytes);
   return offset;
+}
+
+std::optional<PageRuns::Run> PageRuns::TakeLast(uint64_t bytes) {
+  RAYLET_CHECK(bytes > 0 && bytes % kPageBytes == 0, bytes, " bytes are no whole pages");
+  if (by_offset_.empty()) return std::nullopt;
+  const auto last = std::prev(by_offset_.end());
+  const auto [offset, run_bytes] = *last;
+  Remove(last);
+  const uint64_t taken = std::min(bytes, run_bytes);
+  if (run_bytes > taken) Add(offset, run_bytes - taken);
+  return Run{offset + run_bytes - taken, taken};
 }
 
 void PageRuns::Give(uint64_t offset, uint64_t bytes) {

@@ -26,7 +26,7 @@ constexpr int kLowestPriority = 19;
 }  // namespace
 
 PageToucher::PageToucher(int fd, uint64_t bytes, uint64_t ahead_bytes)
-    : fd_(fd), bytes_(bytes), ahead_bytes_(ahead_bytes), target_(std::min(bytes, ahead_bytes)) {
+    : fd_(fd), bytes_(bytes), ahead_bytes_(ahead_bytes), limit_(bytes), target_(std::min(bytes, ahead_bytes)) {
   const SignalsBlocked blocked;  // signals belong to the loop's thread
   thread_ = std::thread([this] { Run(); });
 }
@@ -50,6 +50,10 @@ void PageToucher::UsedUntil(uint64_t offset) {
   changed_.notify_one();
 }
 
+void PageToucher::StayBelow(uint64_t offset) {
+  if (offset < limit_.load(std::memory_order_relaxed)) limit_.store(offset, std::memory_order_relaxed);
+}
+
 void PageToucher::Run() {
   ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kLowestPriority);  // this thread alone
   for (uint64_t done = 0;;) {
@@ -70,7 +74,9 @@ bool PageToucher::Touch(uint64_t offset, uint64_t bytes) {
   void* const window = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, static_cast<off_t>(offset));
   bool good = window != MAP_FAILED;
   for (uint64_t at = 0; good && at < bytes && !stop_.load(std::memory_order_relaxed); at += kTouchBytes) {
-    const uint64_t piece = std::min(kTouchBytes, bytes - at);
+    const uint64_t limit = limit_.load(std::memory_order_relaxed);
+    if (offset + at >= limit) break;
+    const uint64_t piece = std::min({kTouchBytes, bytes - at, limit - offset - at});
     good = ::madvise(static_cast<std::byte*>(window) + at, piece, MADV_POPULATE_WRITE) == 0 || errno == EINTR;
     if (good) touched_bytes_.store(offset + at + piece, std::memory_order_relaxed);
   }

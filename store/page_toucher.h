@@ -28,6 +28,8 @@ class PageToucher {
   PageToucher& operator=(const PageToucher&) = delete;
 
   void UsedUntil(uint64_t offset);  // the highest page so far; cheap
+  // Touches nothing from this page on, but for the piece under way: at most 1 MiB.
+  void StayBelow(uint64_t offset);
   uint64_t touched_bytes() const { return touched_bytes_.load(std::memory_order_relaxed); }
 
  private:
@@ -38,6 +40,7 @@ class PageToucher {
   const uint64_t bytes_, ahead_bytes_;
   uint64_t told_ = 0;  // loop thread only: the last value given to the thread
   std::atomic<uint64_t> touched_bytes_{0};
+  std::atomic<uint64_t> limit_;
   std::atomic<bool> stop_{false};
   std::mutex mutex_;
   std::condition_variable changed_;

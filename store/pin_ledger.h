@@ -17,6 +17,7 @@ namespace raylet::store {
 class PinLedger {
  public:
   explicit PinLedger(uint64_t entry_count);
+  void GrowTo(uint64_t entry_count);
 
   // `page` outlives the client here.
   void AddClient(uint32_t client, PinPage* page);
@@ -29,8 +30,10 @@ class PinLedger {
   bool Pinned(uint32_t entry) const { return (marks_[entry / 64] >> entry % 64 & 1) != 0; }
   const std::vector<uint32_t>& pinned() const { return pinned_; }  // each once
 
-  // Calls `used` with each entry used since the last call, in each client's order.
-  void ReadTouches(const std::function<void(uint32_t entry)>& used);
+  // Calls `released` with each entry released or used since the last call, in each client's order.
+  void ReadTouches(const std::function<void(uint32_t entry)>& released);
+  // Calls `pinned` with each entry that a slot of the client names now.
+  void ReadPins(uint32_t client, const std::function<void(uint32_t entry)>& pinned) const;
   bool AnyoneWaits() const;  // some client has threads that wait for a seal
 
  private:
@@ -39,7 +42,7 @@ class PinLedger {
     uint64_t touches_seen = 0;
   };
 
-  const uint64_t entry_count_;
+  uint64_t entry_count_;
   std::map<uint32_t, Page> pages_;  // by client
   std::vector<uint64_t> marks_;     // one bit for each entry: set iff it is in pinned_
   std::vector<uint32_t> pinned_;

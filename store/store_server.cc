@@ -106,6 +106,14 @@ void StoreServer::Create(BlockedCreate create) {
   }
 }
 
+Result<void> StoreServer::Abort(uint32_t client, const ObjectId& id) {
+  const std::vector<BlockedCreate> waiting = blocked_.Cancel(client, id);
+  for (const BlockedCreate& create : waiting)
+    Reply(create, Fail(ErrorCode::kCancelled, StrCat("the create of object ", id.hex(), " was aborted by its client")),
+          {});
+  return waiting.empty() ? store_.Abort(client, id) : Result<void>();
+}
+
 bool StoreServer::Try(const BlockedCreate& create, bool last_try) {
   FullNumbers numbers;
   auto offset = store_.Create(create.client, create.id, create.options, numbers);

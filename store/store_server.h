@@ -39,6 +39,8 @@ class StoreServer {
   TimePoint Now() const { return clock_.Now(); }
   void Named(ClientSession& session);
   void Create(BlockedCreate create);
+  // An object that the client is writing, or its creates that still wait for room.
+  Result<void> Abort(uint32_t client, const ObjectId& id);
   void WatchFor(const ObjectId& id, uint64_t session_key);
   void UnwatchFor(const ObjectId& id, uint64_t session_key);
   // Called when room may have come free or a client may wait. Serves the blocked creates, and sets

@@ -24,7 +24,13 @@ IdWords WordsOf(const ObjectId& id) {
 
 // Acquire, with the daemon's release: a field of a newer object brings the newer word along, so that the second look at
 // the word tells.
-uint64_t Field(const std::atomic<uint64_t>& field) { return field.load(std::memory_order_acquire); }
+template <class Word>
+Word Field(const std::atomic<Word>& field) {
+  return field.load(std::memory_order_acquire);
+}
+
+constexpr int kTries = 1000;             // a chain that changes under each of so many looks does not exist
+constexpr uint32_t kStepsPerLook = 256;  // at the head: a reader that was led astray does not walk for long
 
 }  // namespace
 
@@ -55,50 +61,67 @@ Result<MappedIndex> MappedIndex::Attach(const void* memory, size_t bytes) {
   index.header_ = *header;
   index.entries_ = (*header)->entries.get();
   index.buckets_ = (*header)->buckets.get();
-  index.mask_ = (*header)->entry_count - 1;
+  index.chains_ = (*header)->chains.get();
+  index.entries_max_ = (*header)->entries_max;
   return index;
 }
 
 std::optional<FoundObject> MappedIndex::Find(const ObjectId& id, EntryState state) const {
   const IdWords wanted = WordsOf(id);
-  uint64_t at = id.Hash() & mask_;
-  for (uint64_t step = 0; step <= mask_; ++step, at = (at + 1) & mask_) {
-    const IndexEntry& entry = entries_[at];
-    // Acquire: the daemon stores the word last when an object appears; we see its other fields.
-    const uint64_t word = entry.word.load(std::memory_order_acquire);
-    if (StateOf(word) == EntryState::kEmpty) return std::nullopt;
-    if (StateOf(word) != state || Field(entry.id_words[0]) != wanted.first ||
-        Field(entry.id_words[1]) != wanted.second || static_cast<uint32_t>(Field(entry.id_words[2])) != wanted.third)
-      continue;
-    FoundObject found;
-    found.entry = at;
-    found.word = word;
-    found.offset = Field(entry.offset);
-    found.data_bytes = Field(entry.data_bytes);
-    found.metadata_bytes = Field(entry.metadata_bytes_and_flags) & 0xffffffff;
-    return found;
+  const uint64_t hash = id.Hash();
+  for (int i = 0; i < kTries; ++i) {
+    const uint32_t chain_count = header_->chain_count.load(std::memory_order_acquire);
+    const std::atomic<uint64_t>& chain = chains_[ChainOf(hash, chain_count)];
+    const uint64_t head = chain.load(std::memory_order_acquire);
+    bool astray = false;
+    uint32_t link = (FilterOf(head) & FilterBit(hash)) != 0 ? FirstLinkOf(head) : kNoLink;
+    for (uint32_t steps = 1; link != kNoLink && !astray; ++steps) {
+      if (link > entries_max_ || steps > entries_max_) return std::nullopt;  // no daemon of ours wrote this
+      const IndexEntry& entry = entries_[link - 1];
+      // Acquire: the daemon stores the word after the fields when an object appears.
+      const uint64_t word = entry.word.load(std::memory_order_acquire);
+      if (StateOf(word) == state && Field(entry.id_words[0]) == wanted.first &&
+          Field(entry.id_words[1]) == wanted.second &&
+          static_cast<uint32_t>(Field(entry.id_words[2])) == wanted.third) {
+        FoundObject found;
+        found.entry = link - 1;
+        found.word = word;
+        found.offset = Field(entry.offset);
+        found.data_bytes = Field(entry.data_bytes);
+        found.metadata_bytes = Field(entry.metadata_bytes);
+        return found;
+      }
+      // An entry that left its chain under this walk leads elsewhere.
+      astray = StateOf(word) == EntryState::kEmpty || StateOf(word) == EntryState::kDying ||
+               (steps % kStepsPerLook == 0 && Field(chain) != head);
+      link = Field(entry.next);
+    }
+    // Nothing, if the chain stood still, and was the right one. The links were read with acquire. So
+    // if one of them was of another chain, the change of the head that came before it shows here.
+    if (!astray && Field(chain) == head && header_->chain_count.load(std::memory_order_acquire) == chain_count)
+      return std::nullopt;
   }
   return std::nullopt;
 }
 
 std::optional<EntrySnapshot> MappedIndex::Read(uint64_t number) const {
-  constexpr int kTries = 100;
-  const IndexEntry& entry = entries_[number & mask_];
+  if (number >= entry_bound()) return std::nullopt;
+  const IndexEntry& entry = entries_[number];
   for (int i = 0; i < kTries; ++i) {
     const uint64_t word = entry.word.load(std::memory_order_acquire);
-    if (StateOf(word) == EntryState::kEmpty || StateOf(word) == EntryState::kTombstone) return std::nullopt;
+    if (StateOf(word) == EntryState::kEmpty) return std::nullopt;
     EntrySnapshot snapshot;
-    snapshot.entry = number & mask_;
+    snapshot.entry = number;
     snapshot.word = word;
     const uint64_t words[3] = {Field(entry.id_words[0]), Field(entry.id_words[1]), Field(entry.id_words[2])};
     std::memcpy(snapshot.id.mutable_data(), words, ObjectId::kSize);
     snapshot.creator = static_cast<uint32_t>(words[2] >> 32);
     snapshot.offset = Field(entry.offset);
     snapshot.data_bytes = Field(entry.data_bytes);
-    const uint64_t metadata = Field(entry.metadata_bytes_and_flags);
-    snapshot.metadata_bytes = metadata & 0xffffffff;
-    snapshot.owned = (metadata & kEntryOwnedFlag) != 0;
-    snapshot.created_ms = Field(entry.created_ms);
+    snapshot.metadata_bytes = Field(entry.metadata_bytes);
+    const uint64_t created = Field(entry.created_ms_and_flags);
+    snapshot.owned = (created & kEntryOwnedFlag) != 0;
+    snapshot.created_ms = created & ~kEntryOwnedFlag;
     if (entry.word.load(std::memory_order_acquire) == word) return snapshot;
   }
   return std::nullopt;

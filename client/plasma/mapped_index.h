@@ -57,8 +57,9 @@ class MappedIndex {
   // The futex word that changes whenever an object of this id's bucket is sealed.
   const std::atomic<uint32_t>& SealsOf(const ObjectId& id) const { return buckets_[BucketOf(id)]; }
 
-  uint64_t entry_count() const { return mask_ + 1; }
-  // Nothing when the entry is empty, a tombstone, or would not stand still.
+  // Entries from here on were never used, and may have no memory behind them.
+  uint64_t entry_bound() const { return header_->entry_bound.load(std::memory_order_acquire); }
+  // Nothing when the entry is empty, was never used, or would not stand still.
   std::optional<EntrySnapshot> Read(uint64_t entry) const;
 
  private:
@@ -67,7 +68,8 @@ class MappedIndex {
   const IndexHeader* header_ = nullptr;
   const IndexEntry* entries_ = nullptr;
   const std::atomic<uint32_t>* buckets_ = nullptr;
-  uint64_t mask_ = 0;
+  const std::atomic<uint64_t>* chains_ = nullptr;
+  uint64_t entries_max_ = 0;
 };
 
 }  // namespace raylet::client

@@ -7,6 +7,16 @@
 #include "client/plasma/store_session.h"
 
 namespace raylet::client {
+namespace {
+
+// Its writer takes an object whose seal was not answered for unsealed, and nobody would delete it.
+Result<void> SealOrDelete(StoreSession& session, const ObjectId& id) {
+  auto sealed = session.Seal(id);
+  if (!sealed && sealed.error().code == ErrorCode::kTimedOut) session.DeleteAsync(id);
+  return sealed;
+}
+
+}  // namespace
 
 ObjectWriter::ObjectWriter(ObjectWriter&& other) noexcept = default;
 
@@ -42,7 +52,7 @@ Result<std::shared_ptr<StoreSession>> ObjectWriter::Take() {
 
 Result<void> ObjectWriter::Seal() && {
   const auto session = Take();
-  return session ? (*session)->Seal(id_) : Fail(session.error());
+  return session ? SealOrDelete(**session, id_) : Fail(session.error());
 }
 
 Result<void> ObjectWriter::SealAsync() && {
@@ -62,7 +72,7 @@ Result<ObjectView> ObjectWriter::SealAndView() && {
   const uint32_t slot = std::exchange(slot_, StoreSession::kNoSlot);  // the view takes it over
   const auto session = Take();
   if (!session) return Fail(session.error());
-  if (auto sealed = (*session)->Seal(id_); !sealed) {
+  if (auto sealed = SealOrDelete(**session, id_); !sealed) {
     if (slot != StoreSession::kNoSlot) (*session)->Unpin(slot);
     return Fail(std::move(sealed).error());
   }

@@ -2,6 +2,7 @@
 // destroyed before Seal aborts the object. Its spans are writable until Seal; the writer is empty after Seal and Abort.
 // A writer keeps its memory, and no connection: once its client and the client's views have gone, or the client was
 // disconnected, the object is aborted and Seal fails. The memory can still be written then, and belongs to no object.
+// A Seal that the store does not answer in time leaves no object either: it is deleted when the store goes on.
 #pragma once
 
 #include <cstddef>

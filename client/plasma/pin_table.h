@@ -24,15 +24,18 @@ class PinTable {
   // Takes a free slot for `entry`; a full fence is part of it. Look at the entry's word again afterwards: unchanged,
   // the daemon sees the pin before it frees anything. Nothing when all slots are in use.
   std::optional<uint32_t> Pin(uint64_t entry);
+  // Tells the daemon too that the entry was used until now.
   void Unpin(uint32_t slot) {
-    page_->slots[slot].store(0, std::memory_order_release);  // our last read comes before the daemon's reuse
+    std::atomic<uint32_t>& pin = page_->slots[slot];
+    Touch(pin.load(std::memory_order_relaxed) - 1);
+    pin.store(0, std::memory_order_release);  // our last read comes before the daemon's reuse
     if (slot < free_hint_) free_hint_ = slot;
   }
-  // Tells the daemon that `entry` was used, for its eviction order. A race of two threads may lose one of the two.
+  // Tells the daemon that `entry` was used, for its eviction order. A race of two threads may lose touches.
   void Touch(uint64_t entry) {
     const uint64_t tail = page_->touch_tail.load(std::memory_order_relaxed);
     page_->touches[tail % kTouchSlots].store(static_cast<uint32_t>(entry), std::memory_order_relaxed);
-    page_->touch_tail.fetch_add(1, std::memory_order_release);  // publishes the touch to the daemon's acquire
+    page_->touch_tail.store(tail + 1, std::memory_order_release);  // publishes the touch to the daemon's acquire
   }
 
   // While some thread waits for a seal the daemon wakes bucket words; seq_cst, so that either the daemon sees the

@@ -11,7 +11,6 @@ namespace raylet::client {
 
 namespace {
 
-constexpr Duration kReplyPatience = std::chrono::seconds(30);
 // Objects up to this size travel in the request: a copy through the socket costs less than a second round trip.
 constexpr size_t kInlineObjectBytesMax = size_t{16} << 10;
 constexpr size_t kIdsPerRequest = 3000;  // 60,000 bytes: the connection sends a message of 64 KiB whole or not at all
@@ -61,8 +60,9 @@ StoreClient::StoreClient(std::shared_ptr<StoreSession> session) : session_(std::
 StoreClient::~StoreClient() = default;
 
 Result<std::shared_ptr<StoreClient>> StoreClient::Connect(const std::string& socket, const std::string& name,
-                                                          Deadline deadline, bool retry, uint32_t heir) {
-  auto session = StoreSession::Connect(socket, name, deadline, retry, heir);
+                                                          Deadline deadline, bool retry, uint32_t heir,
+                                                          Duration patience) {
+  auto session = StoreSession::Connect(socket, name, deadline, retry, heir, patience);
   if (!session) return Fail(std::move(session).error());
   return std::shared_ptr<StoreClient>(new StoreClient(*std::move(session)));
 }
@@ -127,7 +127,7 @@ Result<std::optional<ObjectInfo>> StoreClient::Describe(const ObjectId& id) cons
 Result<std::vector<ObjectInfo>> StoreClient::List() const {
   RAYLET_RETURN_IF_ERROR(session_->CheckUsable());
   std::vector<ObjectInfo> objects;
-  for (uint64_t i = 0; i < session_->index().entry_count(); ++i) {
+  for (uint64_t i = 0; i < session_->index().entry_bound(); ++i) {
     if (const auto entry = session_->index().Read(i); Visible(entry)) objects.push_back(ToInfo(*entry));
   }
   return objects;
@@ -154,7 +154,11 @@ Result<void> StoreClient::CreateAndSeal(const ObjectId& id, std::span<const std:
   request.owned = options.owned;
   request.owner = options.owner;
   request.timeout_ms = options.timeout_ms;
-  return session_->connection().Ask(wire::StoreMessage::CreateAndSeal, request, StoreSession::CreatePatience(options));
+  auto created =
+      session_->connection().Ask(wire::StoreMessage::CreateAndSeal, request, session_->CreatePatience(options));
+  // It waits for room no longer.
+  if (!created && StoreSession::NotAnswered(created.error())) session_->AbandonCreate(id);
+  return created;
 }
 
 Result<void> StoreClient::Seal(const ObjectId& id) { return session_->Seal(id); }
@@ -167,8 +171,8 @@ Result<std::vector<ErrorCode>> StoreClient::Delete(std::span<const ObjectId> ids
   RAYLET_RETURN_IF_ERROR(InPieces(ids, [&](std::span<const ObjectId> piece) -> Result<void> {
     wire::IdsRequestT request;
     request.ids = ToWire(piece);
-    const auto reply = session_->connection().Call<wire::DeleteReplyT>(wire::StoreMessage::Delete, request,
-                                                                       wire::StoreMessage::DeleteReply, kReplyPatience);
+    const auto reply = session_->connection().Call<wire::DeleteReplyT>(
+        wire::StoreMessage::Delete, request, wire::StoreMessage::DeleteReply, session_->connection().patience());
     if (!reply) return Fail(reply.error());
     if (reply->codes.size() != piece.size())
       return Fail(ErrorCode::kProtocolError, StrCat("the store at ", socket_path(), " answered for ",
@@ -190,8 +194,8 @@ Result<void> StoreClient::DeleteAsync(std::span<const ObjectId> ids) {
 Result<uint64_t> StoreClient::Evict(uint64_t bytes) {
   wire::EvictRequestT request;
   request.bytes = bytes;
-  const auto reply = session_->connection().Call<wire::EvictReplyT>(wire::StoreMessage::Evict, request,
-                                                                    wire::StoreMessage::EvictReply, kReplyPatience);
+  const auto reply = session_->connection().Call<wire::EvictReplyT>(
+      wire::StoreMessage::Evict, request, wire::StoreMessage::EvictReply, session_->connection().patience());
   if (!reply) return Fail(reply.error());
   if (const auto status = FromStatus(*reply->status); !status) return Fail(status.error());
   return reply->evicted_bytes;
@@ -202,7 +206,7 @@ Result<void> StoreClient::SetOwner(std::span<const ObjectId> ids, uint32_t owner
     wire::SetOwnerRequestT request;
     request.ids = ToWire(piece);
     request.owner = owner;
-    return session_->connection().Ask(wire::StoreMessage::SetOwner, request, kReplyPatience);
+    return session_->connection().Ask(wire::StoreMessage::SetOwner, request, session_->connection().patience());
   });
 }
 

@@ -6,6 +6,7 @@
 // daemon's end, at the latest, every method says kDisconnected.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -31,8 +32,8 @@ struct CreateOptions {
   bool owned = false;      // never evicted; deleted or inherited when its owner's socket closes
   uint32_t owner = 0;      // a client's number; 0 means this client
   int64_t timeout_ms = 0;  // how long to wait for room: 0 does not wait, -1 for ever
-  // How much longer to wait for the daemon's answer: kTimedOut when it is late.
-  Duration answer_patience = std::chrono::seconds(30);
+  // With a daemon that does not answer, where this is less than the connection's patience.
+  Duration answer_patience = Duration::max();
 };
 
 // An object as the index showed it at one moment.
@@ -50,8 +51,10 @@ class StoreClient {
  public:
   // kNotRunning when nobody serves `socket`; tried again until the deadline only where `retry`. `name` is for people.
   // `heir` is the number of another client, which inherits what this one owns at its end; 0: it is deleted then.
+  // `patience` is with a daemon that takes or answers nothing, beyond what a request itself may take.
   static Result<std::shared_ptr<StoreClient>> Connect(const std::string& socket, const std::string& name,
-                                                      Deadline deadline, bool retry, uint32_t heir = 0);
+                                                      Deadline deadline, bool retry, uint32_t heir = 0,
+                                                      Duration patience = std::chrono::seconds(30));
   ~StoreClient();
   StoreClient(const StoreClient&) = delete;
   StoreClient& operator=(const StoreClient&) = delete;
@@ -91,7 +94,8 @@ class StoreClient {
   // kAlreadyExists.
   Result<ObjectWriter> Create(const ObjectId& id, uint64_t data_bytes, std::span<const std::byte> metadata,
                               const CreateOptions& options);
-  // Returns when the object is visible to all. Small ones travel in the request, large ones are written in place.
+  // Returns when the object is visible to all. Small ones travel in the request, large ones are written in place. After
+  // kTimedOut a small one may be there yet: only its caller knows whether the id was free, and may delete it.
   Result<void> CreateAndSeal(const ObjectId& id, std::span<const std::byte> data, std::span<const std::byte> metadata,
                              const CreateOptions& options);
   // By id, for callers that gave up their ObjectWriter with Detach(); otherwise use the writer's own methods.

@@ -75,8 +75,11 @@ Result<FrameConnection> ConnectToStore(const std::string& socket, const std::str
   return connection;
 }
 
-StoreConnection::StoreConnection(FrameConnection connection, std::string socket)
-    : socket_(std::move(socket)), connection_(std::move(connection)), closed_in_children_(connection_.fd()) {}
+StoreConnection::StoreConnection(FrameConnection connection, std::string socket, Duration patience)
+    : socket_(std::move(socket)),
+      patience_(patience),
+      connection_(std::move(connection)),
+      closed_in_children_(connection_.fd()) {}
 
 tl::unexpected<Error> StoreConnection::Gone() const {
   return Fail(

@@ -42,7 +42,8 @@ Result<FrameConnection> ConnectToStore(const std::string& socket, const std::str
 
 class StoreConnection {
  public:
-  StoreConnection(FrameConnection connection, std::string socket);
+  // `patience`: with a daemon that takes or answers nothing.
+  StoreConnection(FrameConnection connection, std::string socket, Duration patience);
 
   // Sends a request and waits for its reply, which must be of type Reply. kTimedOut when it could not be sent and
   // answered within `patience`, kDisconnected once the daemon has gone or End was called.
@@ -65,7 +66,7 @@ class StoreConnection {
   // Sends a request that wants no reply.
   template <class Request>
   Result<void> Tell(wire::StoreMessage type, const Request& request) {
-    return Send(type, 0, Encode(request), Deadline::After(kTellPatience), Sender::kAny);
+    return Send(type, 0, Encode(request), Deadline::After(patience_), Sender::kAny);
   }
   // As Tell, and also after End: for the clean-up.
   template <class Request>
@@ -74,6 +75,7 @@ class StoreConnection {
   }
 
   const std::string& socket() const { return socket_; }
+  Duration patience() const { return patience_; }
   // Ends every wait of other threads, soon, and refuses what comes later. The socket closes with this object.
   void End();
   bool ended() const { return ended_.load(std::memory_order_acquire); }  // with the release in End
@@ -97,7 +99,6 @@ class StoreConnection {
     std::optional<Frame> reply;
   };
   enum class Sender { kAny, kCleanUp };  // a clean-up may send after End
-  static constexpr Duration kTellPatience = std::chrono::seconds(5);
 
   static int64_t CoarseNowMs() {
     timespec now{};
@@ -116,6 +117,7 @@ class StoreConnection {
   Result<std::optional<Frame>> ReadOne(Deadline deadline);  // by the thread that reads for all
 
   const std::string socket_;
+  const Duration patience_;
   const ForkGuard fork_guard_;
   FrameConnection connection_;
   ClosedInChildren closed_in_children_;  // after connection_: forgets the descriptor before it is closed

@@ -17,7 +17,6 @@ constexpr Duration kEndPatience = std::chrono::milliseconds(500);
 constexpr Duration kSealSpin = std::chrono::microseconds(20);
 constexpr int64_t kShortWaitNs = 100'000;  // recent waits below this are worth spinning for
 constexpr int64_t kWaitCapNs = 4 * kShortWaitNs;
-constexpr Duration kReplyPatience = std::chrono::seconds(30);
 
 template <class Request>
 Request Naming(const ObjectId& id) {
@@ -33,9 +32,10 @@ tl::unexpected<Error> NotThere(const ObjectId& id, const std::string& socket) {
 
 }  // namespace
 
-StoreSession::StoreSession(FrameConnection connection, const std::string& socket, const StoreWelcome& welcome,
-                           std::shared_ptr<MappedArena> arena, MappedIndex index, PinTable pins)
-    : connection_(std::move(connection), socket),
+StoreSession::StoreSession(FrameConnection connection, const std::string& socket, Duration patience,
+                           const StoreWelcome& welcome, std::shared_ptr<MappedArena> arena, MappedIndex index,
+                           PinTable pins)
+    : connection_(std::move(connection), socket, patience),
       arena_(std::move(arena)),
       index_(std::move(index)),
       pins_(std::move(pins)),
@@ -43,7 +43,8 @@ StoreSession::StoreSession(FrameConnection connection, const std::string& socket
       capacity_bytes_(welcome.capacity_bytes) {}
 
 Result<std::shared_ptr<StoreSession>> StoreSession::Connect(const std::string& socket, const std::string& name,
-                                                            Deadline deadline, bool retry, uint32_t heir) {
+                                                            Deadline deadline, bool retry, uint32_t heir,
+                                                            Duration patience) {
   StoreWelcome welcome;
   auto connection = ConnectToStore(socket, name, deadline, retry, heir, welcome);
   if (!connection) return Fail(std::move(connection).error());
@@ -54,8 +55,8 @@ Result<std::shared_ptr<StoreSession>> StoreSession::Connect(const std::string& s
   if (!index) return Fail(std::move(index).error());
   auto pins = PinTable::Open(std::move(welcome.pins), welcome.client);
   if (!pins) return Fail(std::move(pins).error());
-  return std::shared_ptr<StoreSession>(new StoreSession(*std::move(connection), socket, welcome, *std::move(arena),
-                                                        *std::move(index), *std::move(pins)));
+  return std::shared_ptr<StoreSession>(new StoreSession(*std::move(connection), socket, patience, welcome,
+                                                        *std::move(arena), *std::move(index), *std::move(pins)));
 }
 
 // Writers may outlive the connection, whose end frees the memory of unsealed objects. In a child of fork() the mapping
@@ -146,7 +147,6 @@ Result<std::optional<ObjectView>> StoreSession::TryPin(const std::shared_ptr<Sto
       session.pins_.Unpin(*slot);
       continue;
     }
-    session.pins_.Touch(found->entry);
     auto view = session.MakeView(self, id, *found, *slot);
     if (!view) [[unlikely]] {
       session.pins_.Unpin(*slot);
@@ -240,10 +240,10 @@ Result<ObjectWriter> StoreSession::Create(const std::shared_ptr<StoreSession>& s
   request.owner = options.owner;
   request.timeout_ms = options.timeout_ms;
   const auto reply = session.connection_.Call<wire::CreateReplyT>(
-      wire::StoreMessage::Create, request, wire::StoreMessage::CreateReply, CreatePatience(options));
+      wire::StoreMessage::Create, request, wire::StoreMessage::CreateReply, session.CreatePatience(options));
   if (!reply) {
-    // A late reply would leave an object that nobody seals. Another thread may have created the same id before.
-    if (!session.IsUnsealed(id)) session.AbortFinally(id, Deadline::After(kAbortPatience));
+    // It waits for room no longer, and a late reply leaves no object that nobody seals.
+    if (NotAnswered(reply.error())) session.AbandonCreate(id);
     return Fail(reply.error());
   }
   if (const auto status = FromStatus(*reply->status); !status) return Fail(status.error());
@@ -274,15 +274,15 @@ Result<ObjectWriter> StoreSession::Create(const std::shared_ptr<StoreSession>& s
   return writer;
 }
 
-Duration StoreSession::CreatePatience(const CreateOptions& options) {
+Duration StoreSession::CreatePatience(const CreateOptions& options) const {
   constexpr int64_t kLongestMs = int64_t{1} << 40;
   if (options.timeout_ms < 0 || options.timeout_ms > kLongestMs) return Duration::max();
-  return options.answer_patience + std::chrono::milliseconds(options.timeout_ms);
+  return std::min(connection_.patience(), options.answer_patience) + std::chrono::milliseconds(options.timeout_ms);
 }
 
 Result<void> StoreSession::Seal(const ObjectId& id) {
   RemoveUnsealed(id);
-  auto sealed = connection_.Ask(wire::StoreMessage::Seal, Naming<wire::IdRequestT>(id), kReplyPatience);
+  auto sealed = connection_.Ask(wire::StoreMessage::Seal, Naming<wire::IdRequestT>(id), connection_.patience());
   if (!sealed && sealed.error().code == ErrorCode::kTimedOut) AddUnsealed(id);  // perhaps
   return sealed;
 }
@@ -294,7 +294,7 @@ Result<void> StoreSession::SealAsync(const ObjectId& id) {
 
 Result<void> StoreSession::Abort(const ObjectId& id) {
   RemoveUnsealed(id);
-  return connection_.Ask(wire::StoreMessage::Abort, Naming<wire::IdRequestT>(id), kReplyPatience);
+  return connection_.Ask(wire::StoreMessage::Abort, Naming<wire::IdRequestT>(id), connection_.patience());
 }
 
 void StoreSession::AbortAsync(const ObjectId& id) {
@@ -306,6 +306,16 @@ void StoreSession::AbortAsync(const ObjectId& id) {
 void StoreSession::AbortFinally(const ObjectId& id, Deadline deadline) {
   // Without a daemon there is nothing to abort. One that does not read keeps the object until this connection ends.
   (void)connection_.TellFinally(wire::StoreMessage::Abort, Naming<wire::IdRequestT>(id), deadline);
+}
+
+void StoreSession::DeleteAsync(const ObjectId& id) {
+  wire::IdsRequestT request;
+  request.ids.push_back(ToWire(id));
+  (void)connection_.Tell(wire::StoreMessage::Delete, request);  // as above
+}
+
+void StoreSession::AbandonCreate(const ObjectId& id) {
+  if (!IsUnsealed(id)) AbortFinally(id, Deadline::After(kAbortPatience));
 }
 
 Result<ObjectView> StoreSession::ViewOfSealed(const std::shared_ptr<StoreSession>& self, const ObjectWriter& writer,

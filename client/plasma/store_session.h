@@ -28,7 +28,7 @@ namespace raylet::client {
 class StoreSession {
  public:
   static Result<std::shared_ptr<StoreSession>> Connect(const std::string& socket, const std::string& name,
-                                                       Deadline deadline, bool retry, uint32_t heir);
+                                                       Deadline deadline, bool retry, uint32_t heir, Duration patience);
   ~StoreSession();
 
   // Ends the waits of all threads, aborts what is not sealed, and refuses all later requests. Views stay valid.
@@ -55,11 +55,18 @@ class StoreSession {
   static Result<ObjectWriter> Create(const std::shared_ptr<StoreSession>& self, const ObjectId& id, uint64_t data_bytes,
                                      std::span<const std::byte> metadata, const CreateOptions& options);
   // How long to wait for the answer to a create that may itself wait for room.
-  static Duration CreatePatience(const CreateOptions& options);
+  Duration CreatePatience(const CreateOptions& options) const;
+  // Whether the daemon may still carry out a request that failed.
+  static bool NotAnswered(const Error& error) {
+    return error.code == ErrorCode::kTimedOut || error.code == ErrorCode::kDisconnected;
+  }
+  // After a create that was not answered. Leaves an object alone that another thread has created under the same id.
+  void AbandonCreate(const ObjectId& id);
   Result<void> Seal(const ObjectId& id);
   Result<void> SealAsync(const ObjectId& id);
   Result<void> Abort(const ObjectId& id);
   void AbortAsync(const ObjectId& id);
+  void DeleteAsync(const ObjectId& id);
   // A view of the object that the writer has just sealed takes over its pin.
   static Result<ObjectView> ViewOfSealed(const std::shared_ptr<StoreSession>& self, const ObjectWriter& writer,
                                          uint32_t slot);
@@ -70,7 +77,7 @@ class StoreSession {
   static constexpr uint32_t kNoSlot = ~uint32_t{0};
 
  private:
-  StoreSession(FrameConnection connection, const std::string& socket, const StoreWelcome& welcome,
+  StoreSession(FrameConnection connection, const std::string& socket, Duration patience, const StoreWelcome& welcome,
                std::shared_ptr<MappedArena> arena, MappedIndex index, PinTable pins);
   Result<ObjectView> MakeView(const std::shared_ptr<StoreSession>& self, const ObjectId& id, const FoundObject& found,
                               uint32_t slot) const;

@@ -134,31 +134,41 @@ void ActorDirectory::CreationLost(const ActorId& id, const Failure& failure) {
 
 void ActorDirectory::WorkerGone(const ActorId& id, const Place& place, const Failure& failure) {
   Actor* const actor = Find(id);
-  if (actor == nullptr || actor->place != place) return;
-  actor->place = {};
-  if (actor->leaving) {
-    Die(*actor, *std::exchange(actor->leaving, std::nullopt));
-    return;
-  }
-  if (actor->restarting) {
-    Restart(*actor);
-    return;
-  }
-  if (actor->restarts_left != 0) {
-    if (actor->restarts_left > 0) actor->restarts_left--;
-    actor->state = wire::ActorState::Restarting;
-    Tell(*actor, std::make_shared<const Failure>(failure));
-    Restart(*actor);
-    return;
-  }
-  Die(*actor, failure);
+  if (actor != nullptr && actor->place == place) Ended(*actor, failure, {});
 }
 
-void ActorDirectory::Restart(Actor& actor) {
+void ActorDirectory::Ended(Actor& actor, const Failure& failure, const End& end) {
+  actor.place = {};
+  if (actor.leaving) {
+    Die(actor, *std::exchange(actor.leaving, std::nullopt), end.host_lost);
+    return;
+  }
+  if (actor.restarting) {
+    // They wait for its last replies. Of a lost host none counts any more.
+    if (end.host_lost) Tell(actor, std::make_shared<const Failure>(*actor.restarting), end.host_lost);
+    Restart(actor, end.serves_until);
+    return;
+  }
+  if (actor.restarts_left != 0) {
+    if (actor.restarts_left > 0) actor.restarts_left--;
+    actor.state = wire::ActorState::Restarting;
+    Tell(actor, std::make_shared<const Failure>(failure), end.host_lost);
+    Restart(actor, end.serves_until);
+    return;
+  }
+  Die(actor, failure, end.host_lost);
+}
+
+void ActorDirectory::Restart(Actor& actor, TimePoint not_before) {
   actor.state = wire::ActorState::Restarting;
   actor.restarting.reset();
   actor.restarts++;
-  decisions_.emplace_back(CreateActorNow{actor.creation});
+  decisions_.emplace_back(CreateActorNow{actor.creation, actor.incarnation(), not_before});
+}
+
+bool ActorDirectory::MayRestart(const ActorId& id, uint32_t incarnation) const {
+  const Actor* const actor = Get(id);
+  return actor != nullptr && actor->incarnation() == incarnation && actor->place.IsNowhere();
 }
 
 Result<void> ActorDirectory::Open(const ActorId& id, ProcessId caller, uint64_t request_id) {
@@ -183,7 +193,8 @@ Result<void> ActorDirectory::Open(const ActorId& id, ProcessId caller, uint64_t 
 }
 
 void ActorDirectory::Grant(const Actor& actor, const PendingOpen& open) {
-  decisions_.emplace_back(GrantChannel{actor.id, actor.place, actor.process, open.caller, open.request_id});
+  decisions_.emplace_back(
+      GrantChannel{actor.id, actor.place, actor.process, open.caller, open.request_id, actor.incarnation()});
 }
 
 void ActorDirectory::GrantFailed(const ActorId& id, ProcessId caller, uint64_t request_id) {
@@ -275,7 +286,7 @@ std::vector<ActorId> ActorDirectory::CreatedBy(const ProcessSet& processes) cons
 }
 
 void ActorDirectory::NodeGone(const NodeId& node, MachineNumber machine, const std::string& address,
-                              const std::string& why) {
+                              const std::string& why, TimePoint serves_until) {
   const auto is_theirs = [machine](ProcessId process) { return MachineOf(process) == machine; };
   std::vector<ActorId> there;
   for (auto& [id, actor] : living_) {
@@ -284,15 +295,17 @@ void ActorDirectory::NodeGone(const NodeId& node, MachineNumber machine, const s
     if (actor.place == Place::There(node)) there.push_back(id);
   }
   for (const ActorId& id : there) {
-    const Actor& actor = living_.at(id);
-    WorkerGone(id, Place::There(node),
-               MachineDiedWhileHosting(*actor.creation, actor.state == wire::ActorState::Alive, address, why));
+    Actor& actor = living_.at(id);
+    Ended(actor, MachineDiedWhileHosting(*actor.creation, actor.state == wire::ActorState::Alive, address, why),
+          {true, serves_until});
   }
 }
 
-void ActorDirectory::Tell(const Actor& actor, std::shared_ptr<const Failure> failure) {
+void ActorDirectory::Tell(const Actor& actor, std::shared_ptr<const Failure> failure, bool host_lost) {
+  const uint32_t ended = failure == nullptr ? 0 : actor.incarnation();
   for (const ProcessId watcher : actor.watchers)
-    decisions_.emplace_back(TellActorChanged{watcher, actor.id, actor.state, actor.restarts, failure});
+    decisions_.emplace_back(
+        TellActorChanged{watcher, actor.id, actor.state, actor.restarts, failure, ended, host_lost});
 }
 
 // The actor finishes the calls in its rings, whose results somebody may want. It is reported as Dead when its worker
@@ -309,10 +322,10 @@ void ActorDirectory::Leave(Actor& actor, Failure failure) {
   decisions_.emplace_back(EndActorWorker{actor.id, actor.place, false});
 }
 
-void ActorDirectory::Die(Actor& actor, Failure failure) {
+void ActorDirectory::Die(Actor& actor, Failure failure, bool host_lost) {
   actor.state = wire::ActorState::Dead;
   const auto told = std::make_shared<const Failure>(std::move(failure));
-  Tell(actor, told);
+  Tell(actor, told, host_lost);
   for (const PendingOpen& open : actor.opens)
     decisions_.emplace_back(RefuseChannel{actor.id, open.caller, open.request_id, told});
   if (!actor.place.IsNowhere()) decisions_.emplace_back(EndActorWorker{actor.id, actor.place, true});

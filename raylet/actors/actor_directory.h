@@ -19,6 +19,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "fbs/messages.h"
 #include "raylet/actors/dead_actors.h"
@@ -34,6 +35,8 @@ using Failure = wire::FailureT;
 // Decisions, which the edge carries out in this order.
 struct CreateActorNow {  // submit the creation to the scheduler
   TaskPtr creation;
+  uint32_t incarnation = 1;
+  TimePoint not_before{};  // the incarnation before it may serve so long
 };
 struct CancelCreation {
   TaskId creation;
@@ -49,6 +52,8 @@ struct TellActorChanged {
   wire::ActorState state = wire::ActorState::Pending;
   uint32_t restarts = 0;
   std::shared_ptr<const Failure> failure;  // Restarting, Dead: never null; otherwise null
+  uint32_t ended = 0;                      // Restarting, Dead: the incarnation that has ended
+  bool host_lost = false;                  // and its host has not said so
 };
 struct GrantChannel {
   ActorId actor;
@@ -56,6 +61,7 @@ struct GrantChannel {
   ProcessId process = 0;  // the worker's process
   ProcessId caller = 0;
   uint64_t request_id = 0;
+  uint32_t incarnation = 0;
 };
 struct RefuseChannel {
   ActorId actor;
@@ -96,6 +102,7 @@ class ActorDirectory {
     std::vector<PendingOpen> opens;
 
     const ActorSettings& settings() const { return *creation->actor; }
+    uint32_t incarnation() const { return restarts + 1; }  // the one that runs, or is about to
   };
 
   // ---- events. Each leaves its decisions for TakeDecisions.
@@ -111,9 +118,12 @@ class ActorDirectory {
   void ConstructorFailed(const ActorId& id, const Failure& failure);
   void CreationLost(const ActorId& id, const Failure& failure);  // no worker could be started
   void WorkerGone(const ActorId& id, const Place& place, const Failure& failure);
-  // The actors that ran on that machine (`address`, for people) are lost. Its processes no longer
-  // watch or wait.
-  void NodeGone(const NodeId& node, MachineNumber machine, const std::string& address, const std::string& why);
+  // The actors that ran on that machine (`address`, for people) are lost. They may serve callers
+  // until then, so none starts again before. Its processes no longer watch or wait.
+  void NodeGone(const NodeId& node, MachineNumber machine, const std::string& address, const std::string& why,
+                TimePoint serves_until);
+  // A restart that had to wait may begin. False: the actor has ended meanwhile.
+  bool MayRestart(const ActorId& id, uint32_t incarnation) const;
   Result<void> Open(const ActorId& id, ProcessId caller, uint64_t request_id);  // kFull: kOpensPerCallerMax
   // A grant could not be carried out, because the worker is about to end. The caller keeps waiting.
   void GrantFailed(const ActorId& id, ProcessId caller, uint64_t request_id);
@@ -143,11 +153,17 @@ class ActorDirectory {
   using Name = std::pair<std::string, std::string>;  // namespace, name
   Actor* Find(const ActorId& id);
   void Grant(const Actor& actor, const PendingOpen& open);
-  void Restart(Actor& actor);
+  // How the end of an incarnation came to be known.
+  struct End {
+    bool host_lost = false;    // its host has not said so,
+    TimePoint serves_until{};  // and lets it serve so long
+  };
+  void Ended(Actor& actor, const Failure& failure, const End& end);
+  void Restart(Actor& actor, TimePoint not_before);
   void Leave(Actor& actor, Failure failure);
-  void Die(Actor& actor, Failure failure);
+  void Die(Actor& actor, Failure failure, bool host_lost = false);
   void FreeName(const Actor& actor);
-  void Tell(const Actor& actor, std::shared_ptr<const Failure> failure);
+  void Tell(const Actor& actor, std::shared_ptr<const Failure> failure, bool host_lost = false);
   Failure WhyDead(const ActorId& id) const;
 
   std::unordered_map<ActorId, Actor> living_;

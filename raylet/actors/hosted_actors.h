@@ -21,6 +21,7 @@ class HostedActors {
     bool constructed = false;
 
     const NodeId& home() const { return creation->from; }
+    uint32_t incarnation() const { return creation->actor->restarts + 1; }
   };
 
   void Came(TaskPtr creation);

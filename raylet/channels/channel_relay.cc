@@ -22,11 +22,14 @@ struct ChannelRelay::Relay {
   RelayNumber number = 0;
   ActorId actor;
   ProcessId caller = 0;
-  WorkerId worker = 0;    // set only where !opened
-  ChannelId channel = 0;  // set only where !opened
+  uint32_t incarnation = 0;  // set only where opened
+  LeaseNumber lease = 0;     // set only where !opened
+  WorkerId worker = 0;       // set only where !opened
+  ChannelId channel = 0;     // set only where !opened
   std::unique_ptr<RelayEnd> end;
   int64_t credit = kRelayWindowBytes;  // bytes of records that may still be sent
   uint64_t untold = 0;                 // bytes handed over and not yet returned as credit
+  bool held = false;                   // the lease does not hold: replies wait in the worker's ring
   bool reads = true;                   // false: our process wrote nonsense, or was told to let go
   bool ended = false;                  // where opened: no more records will come from the other side
   std::optional<Error> why;            // set where the relay ended for another reason than the actor's end
@@ -56,8 +59,8 @@ std::vector<ChannelRelay::Relay*> ChannelRelay::Each(const std::function<bool(co
 
 // ---- the caller's side
 
-Result<RelayEnd::Descriptors> ChannelRelay::Open(const NodeId& host, const ActorId& actor, ProcessId caller,
-                                                 const UniqueFd& callers_doorbell) {
+Result<RelayEnd::Descriptors> ChannelRelay::Open(const NodeId& host, const ActorId& actor, uint32_t incarnation,
+                                                 ProcessId caller, const UniqueFd& callers_doorbell) {
   if (const auto before = by_caller_.find({caller, actor}); before != by_caller_.end())
     Close(*opened_.at(before->second));
   auto relay = std::make_unique<Relay>();
@@ -65,6 +68,7 @@ Result<RelayEnd::Descriptors> ChannelRelay::Open(const NodeId& host, const Actor
   relay->node = host;
   relay->number = next_++;
   relay->actor = actor;
+  relay->incarnation = incarnation;
   relay->caller = caller;
   RelayEnd::Descriptors descriptors;
   auto end = RelayEnd::Make(
@@ -75,6 +79,7 @@ Result<RelayEnd::Descriptors> ChannelRelay::Open(const NodeId& host, const Actor
   wire::OpenRelayRequestT request;
   request.relay = relay->number;
   request.actor = std::make_unique<wire::Id20>(ToWire(actor));
+  request.incarnation = incarnation;
   request.caller = caller;
   by_caller_[{caller, actor}] = relay->number;
   opened_.emplace(relay->number, std::move(relay));
@@ -83,6 +88,13 @@ Result<RelayEnd::Descriptors> ChannelRelay::Open(const NodeId& host, const Actor
 }
 
 bool ChannelRelay::IsOpen(ProcessId caller, const ActorId& actor) const { return by_caller_.contains({caller, actor}); }
+
+void ChannelRelay::Cut(ProcessId caller, const ActorId& actor, uint32_t incarnation) {
+  const auto open = by_caller_.find({caller, actor});
+  if (open == by_caller_.end()) return;
+  Relay& relay = *opened_.at(open->second);
+  if (relay.incarnation <= incarnation) Close(relay);
+}
 
 void ChannelRelay::CallerGone(ProcessId caller) {
   for (Relay* const relay : Each([&](const Relay& each) { return each.opened && each.caller == caller; }))
@@ -111,7 +123,7 @@ void ChannelRelay::Close(Relay& relay) {
 
 Result<RelayEnd::Descriptors> ChannelRelay::Host(const NodeId& node, RelayNumber number, const ActorId& actor,
                                                  ProcessId caller, WorkerId worker, ChannelId channel,
-                                                 const UniqueFd& workers_doorbell) {
+                                                 LeaseNumber lease, const UniqueFd& workers_doorbell) {
   const auto of_node = std::distance(hosted_.lower_bound({node, 0}), hosted_.upper_bound({node, ~RelayNumber{0}}));
   if (static_cast<size_t>(of_node) >= kRelaysPerNodeMax)
     return Fail(ErrorCode::kFull, StrCat("the processes of one other machine have ", kRelaysPerNodeMax,
@@ -123,6 +135,7 @@ Result<RelayEnd::Descriptors> ChannelRelay::Host(const NodeId& node, RelayNumber
   relay->caller = caller;
   relay->worker = worker;
   relay->channel = channel;
+  relay->lease = lease;
   RelayEnd::Descriptors descriptors;
   auto end = RelayEnd::Make(
       loop_, RelayEnd::Process::kWorker, StrCat("raylet-channel-", channel), workers_doorbell,
@@ -186,6 +199,9 @@ void ChannelRelay::Rung(Relay& relay) {
 }
 
 void ChannelRelay::Send(Relay& relay) {
+  // One whose caller has gone acknowledges nothing.
+  relay.held = !relay.opened && !relay.caller_gone && !events_.MayAnswer(relay.lease);
+  if (relay.held) return RetrySoon(relay);
   std::vector<uint8_t> batch;
   // A caller that has gone gives no credit. Its raylet only hears which results the caller will not
   // take.
@@ -289,7 +305,7 @@ void ChannelRelay::HandOver(Relay& relay) {
     events_.TellPeer(relay.node, wire::ChannelMessage::RelayCredit, Encode(credit));
   }
   if (relay.end->broken()) relay.end->Drop([](const RelayRecord&) {});  // the worker will never take them
-  if (relay.end->waits())
+  if (relay.end->waits() || relay.held)
     RetrySoon(relay);
   else
     stuck_.erase(&relay);
@@ -308,6 +324,7 @@ void ChannelRelay::Retry() {
   retry_after_ = std::min(retry_after_ * 2, kRetryMax);
   for (Relay* const relay : tried) {
     const uint64_t before = relay->untold;
+    if (relay->held) Send(*relay);
     HandOver(*relay);
     if (relay->untold != before) retry_after_ = kRetryMin;
     EndWhenDone(*relay);
@@ -330,6 +347,13 @@ void ChannelRelay::EndWhenDone(Relay& relay) {
     return;
   }
   if (!relay.worker_gone) return;
+  if (relay.held && !relay.caller_gone) {
+    // Its home may have replaced it. The caller's raylet hears of the end first, and then only which
+    // results nobody takes.
+    Refuse(relay.node, relay.number, {});
+    relay.caller_gone = true;
+    Send(relay);
+  }
   // With a record left to read, the relay waits for credit and does not end yet.
   if (const auto more = relay.end->Peek(); relay.reads && more && more->has_value()) return;
   // The worker runs one call at a time, so it did not begin the later ones.
@@ -388,11 +412,11 @@ Result<void> ChannelRelay::OnOpenRelay(const NodeId& node, const Frame& frame) {
   const auto request = Parse<wire::OpenRelayRequestT>(frame.body);
   if (!request) return Fail(request.error());
   const auto actor = FromWire<ActorId>(*request->actor);
-  if (request->relay == 0 || actor.IsNil() || request->caller == 0)
-    return Fail(ErrorCode::kProtocolError, "a relay is opened without a number, an actor or a caller");
+  if (request->relay == 0 || actor.IsNil() || request->caller == 0 || request->incarnation == 0)
+    return Fail(ErrorCode::kProtocolError, "a relay is opened without a number, an actor, its incarnation or a caller");
   if (Find(node, request->relay, /*to_actor=*/true) != nullptr)
     return Fail(ErrorCode::kProtocolError, StrCat("relay ", request->relay, " is opened twice"));
-  events_.OnRelayAsked(node, request->relay, actor, request->caller);
+  events_.OnRelayAsked(node, request->relay, actor, request->incarnation, request->caller);
   return {};
 }
 

@@ -3,7 +3,9 @@
 // into the other ring. Owned by the Raylet; loop thread only.
 // Always holds: records arrive once and in order, as the session's messages do. At most kRelayWindowBytes of each
 // direction are under way, and one record more. The rest stays in the sender's ring, where it holds that process back.
-// The relay hands over all records that a process wrote before its end. Only then it tells its own end.
+// The relay hands over all records that a process wrote before its end. Only then it tells its own end. A relay leads
+// to one incarnation. While the lease of that incarnation does not hold, its replies stay in its ring. They are dropped
+// if its worker ends meanwhile.
 #pragma once
 
 #include <map>
@@ -17,6 +19,7 @@
 #include "base/loop.h"
 #include "fbs/call_record.h"
 #include "fbs/ids.h"
+#include "fbs/lease_page.h"
 #include "fbs/messages.h"
 #include "raylet/channels/relay_end.h"
 #include "raylet/scheduling/task.h"
@@ -35,7 +38,10 @@ class ChannelRelay {
     virtual void TellPeer(const NodeId& node, wire::ChannelMessage type, Bytes body) = 0;
     // A process of `node` wants a channel to an actor that runs here. Answer by Host or Refuse
     // before this returns.
-    virtual void OnRelayAsked(const NodeId& node, RelayNumber relay, const ActorId& actor, ProcessId caller) = 0;
+    virtual void OnRelayAsked(const NodeId& node, RelayNumber relay, const ActorId& actor, uint32_t incarnation,
+                              ProcessId caller) = 0;
+    // Whether that lease holds, so that answers given under it may be handed out.
+    virtual bool MayAnswer(LeaseNumber lease) const = 0;
     // Tells the opener that the caller has every record, and that no more will come. `why`: the channel could not be
     // made, or the machine is lost. A null `why`: the actor's worker has gone, and the actor's home reports its end.
     virtual void OnRelayEnded(ProcessId caller, const ActorId& actor, const Error* why) = 0;
@@ -58,15 +64,19 @@ class ChannelRelay {
   // ---- the caller's side
   // Returns the caller's end, on which it may call at once. Closes a channel that the caller already had to this actor.
   // Sends OpenRelay to `host`.
-  Result<RelayEnd::Descriptors> Open(const NodeId& host, const ActorId& actor, ProcessId caller,
+  Result<RelayEnd::Descriptors> Open(const NodeId& host, const ActorId& actor, uint32_t incarnation, ProcessId caller,
                                      const UniqueFd& callers_doorbell);
   bool IsOpen(ProcessId caller, const ActorId& actor) const;
+  // That incarnation has been replaced, and its host may not know: what it still answers is dropped.
+  // Does nothing where the relay leads to a later one.
+  void Cut(ProcessId caller, const ActorId& actor, uint32_t incarnation);
   void CallerGone(ProcessId caller);
 
   // ---- the actor's side
-  // Returns the worker's end. kAlreadyExists, kFull.
+  // Returns the worker's end. The actor serves under `lease`. kAlreadyExists, kFull.
   Result<RelayEnd::Descriptors> Host(const NodeId& node, RelayNumber relay, const ActorId& actor, ProcessId caller,
-                                     WorkerId worker, ChannelId channel, const UniqueFd& workers_doorbell);
+                                     WorkerId worker, ChannelId channel, LeaseNumber lease,
+                                     const UniqueFd& workers_doorbell);
   // A good `why` means that the actor is not here any more, which its home reports.
   void Refuse(const NodeId& node, RelayNumber relay, const Result<void>& why);
   void ChannelReleased(WorkerId worker, ChannelId channel);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "fbs/lease_page.h"
 #include "raylet/actors/actor_directory.h"
 
 namespace raylet {
@@ -17,6 +18,8 @@ class ActorHomes {
   // A grant could not be carried out, because the worker is about to end. The caller keeps waiting.
   virtual void GrantFailed(const ActorId& actor, ProcessId caller, uint64_t request_id) = 0;
   virtual WorkerId WorkerOf(const ActorId& actor) const = 0;  // 0: it does not run here
+  // Under which it serves here; 0: this machine is its home, and no other one could start it again.
+  virtual LeaseNumber LeaseOf(const ActorId& actor) const = 0;
 };
 
 // ActorCallEvents: the channel desk, as the actor desk sees it. The processes may be of any machine.

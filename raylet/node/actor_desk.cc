@@ -14,6 +14,9 @@ ActorDesk::ActorDesk(const Services& services)
       house_(services.house),
       jobs_(services.jobs),
       decisions_(services.decisions),
+      leases_(services.leases),
+      loop_(services.loop),
+      clock_(services.clock),
       names_(services.post.view(), [this](const ActorId& actor) { return actors_.BearsName(actor); }),
       finder_(actors_, names_, services) {}
 
@@ -174,12 +177,18 @@ Result<void> ActorDesk::OnKillElsewhere(const NodeId&, const Frame& frame) {
 
 // ---- for the other desks
 
-std::optional<uint32_t> ActorDesk::OnCreationPlaced(const Task& creation, const Place& place) {
+void ActorDesk::OnCreationCame(const TaskPtr& creation) {
+  hosted_.Came(creation);
+  leases_.Begin(creation->from);
+}
+
+std::optional<CreationEvents::Begins> ActorDesk::OnCreationPlaced(const Task& creation, const Place& place) {
   const ActorId& id = creation.actor->id;
   actors_.Placed(id, place);
   hosted_.Runs(id, place.worker);
-  if (const ActorDirectory::Actor* const actor = actors_.Get(id)) return actor->restarts;
-  if (creation.CameFromElsewhere()) return 0;  // the creation's body names the client already
+  if (const ActorDirectory::Actor* const actor = actors_.Get(id)) return Begins{actor->incarnation(), 0};
+  if (const HostedActors::Hosted* const hosted = hosted_.Find(id))
+    return Begins{hosted->incarnation(), leases_.Of(hosted->home())};
   return {};
 }
 
@@ -214,6 +223,11 @@ WorkerId ActorDesk::WorkerOf(const ActorId& actor) const {
   return ours == nullptr ? 0 : ours->place.worker;
 }
 
+LeaseNumber ActorDesk::LeaseOf(const ActorId& actor) const {
+  const HostedActors::Hosted* const hosted = hosted_.Find(actor);
+  return hosted == nullptr ? 0 : leases_.Of(hosted->home());
+}
+
 // ---- ends
 
 void ActorDesk::WorkerGone(const GoneWorker& gone) {
@@ -242,9 +256,9 @@ void ActorDesk::LetGo(const ActorId& actor) {
   decisions_.CarryOutSoon();
 }
 
-void ActorDesk::MachineGone(const NodeId& node, MachineNumber machine, const Error& why) {
+void ActorDesk::MachineGone(const NodeId& node, MachineNumber machine, const Error& why, TimePoint serves_until) {
   hosted_.HomeGone(node);
-  actors_.NodeGone(node, machine, post_.AddressOf(node), why.message);
+  actors_.NodeGone(node, machine, post_.AddressOf(node), why.message, serves_until);
 }
 
 // ---- decisions
@@ -263,7 +277,23 @@ void ActorDesk::CarryOut(const std::vector<ActorDecision>& decisions) {
   for (const ActorDecision& decision : decisions) std::visit(carry_out, decision);
 }
 
+// The session with the host before ended for another reason than its silence, which may not know of
+// it and lets the actor serve until its lease runs out.
+void ActorDesk::CreateLater(const CreateActorNow& create, Duration wait) {
+  const ActorId& id = create.creation->actor->id;
+  const auto wait_ms = std::chrono::ceil<std::chrono::milliseconds>(wait);
+  RAYLET_LOG(kInfo, "actor ", id.hex(), " starts again in ", wait_ms.count(),
+             " ms: its host may let it serve until then");
+  waits_[id] = Timer(loop_, wait_ms, {}, [this, create, id] {
+    const auto done = waits_.extract(id);
+    if (decisions_.stopped() || !actors_.MayRestart(id, create.incarnation)) return;
+    Create({create.creation, create.incarnation, {}});
+    decisions_.CarryOut();
+  });
+}
+
 void ActorDesk::Create(const CreateActorNow& create) {
+  if (const Duration wait = create.not_before - clock_.Now(); wait > Duration::zero()) return CreateLater(create, wait);
   const auto submitted = queue_->SubmitCreation(create.creation);
   if (submitted) return;
   const Task& task = *create.creation;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -40,9 +41,9 @@ class ActorDesk final : public CreationEvents, public ActorHomes {
   Result<void> OnKillElsewhere(const NodeId& node, const Frame& frame);
   ActorFinder& finder() { return finder_; }  // by name
 
-  // ---- for the task desk and the channel desk
-  void OnCreationCame(const TaskPtr& creation) override { hosted_.Came(creation); }
-  std::optional<uint32_t> OnCreationPlaced(const Task& creation, const Place& place) override;
+  // ---- what the task desk and the channel desk say
+  void OnCreationCame(const TaskPtr& creation) override;
+  std::optional<Begins> OnCreationPlaced(const Task& creation, const Place& place) override;
   void OnConstructed(const ActorId& actor, ProcessId process) override;
   void OnConstructorFailed(const ActorId& actor, const Failure& failure) override;
   void OnCreationReturned(const ActorId& actor, const NodeId& node) override { actors_.Returned(actor, node); }
@@ -50,6 +51,7 @@ class ActorDesk final : public CreationEvents, public ActorHomes {
   Result<void> OpenActor(const ActorId& actor, ProcessId caller, uint64_t request_id) override;
   void GrantFailed(const ActorId& actor, ProcessId caller, uint64_t request_id) override;
   WorkerId WorkerOf(const ActorId& actor) const override;
+  LeaseNumber LeaseOf(const ActorId& actor) const override;
 
   // ---- ends (see ends.h)
   void WorkerGone(const GoneWorker& gone);
@@ -58,8 +60,8 @@ class ActorDesk final : public CreationEvents, public ActorHomes {
   void CreatorsEnded(const ProcessSet& processes);
   // ---- for the claim desk
   void CreatorsSettled(const ProcessSet& processes, const std::function<bool(const ActorId&)>& is_kept);
-  void LetGo(const ActorId& actor);  // no process holds a handle any more
-  void MachineGone(const NodeId& node, MachineNumber machine, const Error& why);
+  void LetGo(const ActorId& actor);  // nobody holds a handle any more
+  void MachineGone(const NodeId& node, MachineNumber machine, const Error& why, TimePoint serves_until);
 
   // ---- decisions
   std::vector<ActorDecision> TakeDecisions() { return actors_.TakeDecisions(); }
@@ -72,6 +74,7 @@ class ActorDesk final : public CreationEvents, public ActorHomes {
   void NameClaimed(const ActorId& id, const Result<void>& claimed);
   void TellActorGone(const HostedActors::Hosted& hosted, bool never_began, Failure failure);
   void Create(const CreateActorNow& create);
+  void CreateLater(const CreateActorNow& create, Duration wait);
   void End(const EndActorWorker& end);
   void Publish(const ActorMoved& moved);
 
@@ -80,6 +83,9 @@ class ActorDesk final : public CreationEvents, public ActorHomes {
   WorkerHouse& house_;
   Jobs& jobs_;
   DecisionLoop& decisions_;
+  HostLeases& leases_;
+  Loop& loop_;
+  const Clock& clock_;
   CreationQueue* queue_ = nullptr;    // null before Wire
   ActorCallEvents* calls_ = nullptr;  // null before Wire
   std::function<void()> actor_ended_;
@@ -87,6 +93,7 @@ class ActorDesk final : public CreationEvents, public ActorHomes {
   HostedActors hosted_;
   ActorNames names_;
   ActorFinder finder_;
+  std::map<ActorId, Timer> waits_;  // restarts that wait until the incarnation before surely serves no more
 };
 
 }  // namespace raylet

@@ -25,7 +25,9 @@ CallChannels::CallChannels(const Services& services)
       store_(services.store),
       post_(services.post),
       door_(services.door),
-      house_(services.house) {}
+      house_(services.house),
+      leases_(services.leases),
+      end_notices_(services.end_notices) {}
 
 void CallChannels::Wire(const ActorHomes& actors, TravellingObjects& objects) {
   actors_ = &actors;
@@ -36,56 +38,69 @@ void CallChannels::JoinCluster() { relay_ = std::make_unique<ChannelRelay>(loop_
 
 // ---- caller and actor are brought together
 
-Result<void> CallChannels::ConnectHere(const ActorId& actor, ProcessId process, ProcessSession& caller,
-                                       uint64_t request_id) {
-  ProcessSession* const worker = door_.SessionOf(process);
+Result<void> CallChannels::ConnectHere(const GrantedActor& granted, ProcessSession& caller, uint64_t request_id) {
+  const ActorId& actor = granted.actor;
+  ProcessSession* const worker = door_.SessionOf(granted.process);
   const WorkerRecord* const record = worker == nullptr ? nullptr : house_.Find(worker->identity->worker);
-  if (record == nullptr || record->actor != actor)
+  if (record == nullptr || record->actor != actor || record->incarnation != granted.incarnation)
     return Fail(ErrorCode::kNotFound, StrCat("actor ", actor.hex(), " does not run here any more"));
   const ChannelId number = book_.NewNumber();
   const auto channel = MakeChannel(number);
   if (!channel) return Fail(channel.error());
   if (const auto before = book_.Open({number, actor, caller.identity->process, worker->identity->worker}))
     Close(*before);
+  end_notices_.Meet(process, caller.identity->process);
   wire::ChannelNoticeT notice;
   notice.channel = number;
   notice.caller = caller.identity->process;
   notice.caller_store_client = caller.identity->store_client;
   notice.actor = std::make_unique<wire::Id20>(ToWire(actor));
+  notice.incarnation = granted.incarnation;
   const int to_worker[] = {channel->get(), caller.identity->doorbell.get()};
   worker->Send(wire::RayletMessage::ChannelOpened, 0, notice, to_worker);
   wire::OpenChannelReplyT reply;
   reply.status = OkStatus();
   reply.channel = number;
-  reply.process = process;
+  reply.process = granted.process;
+  reply.incarnation = granted.incarnation;
+  reply.lease = actors_->LeaseOf(actor);
   const int to_caller[] = {channel->get(), worker->identity->doorbell.get()};
   caller.Send(wire::RayletMessage::OpenChannelReply, request_id, reply, to_caller);
   return {};
 }
 
-Result<void> CallChannels::ConnectThere(const ActorId& actor, const NodeId& host, ProcessId process,
-                                        ProcessSession& caller, uint64_t request_id) {
+Result<void> CallChannels::ConnectThere(const GrantedActor& granted, ProcessSession& caller, uint64_t request_id) {
+  const ActorId& actor = granted.actor;
+  const NodeId& host = granted.host;
   if (post_.LivingNode(host) == nullptr)
     return Fail(ErrorCode::kNotFound, StrCat("actor ", actor.hex(), " runs on the machine at ", post_.AddressOf(host),
                                              ", which this machine cannot reach: see `raylet status`"));
-  const auto relay = relay_->Open(host, actor, caller.identity->process, caller.identity->doorbell);
+  const auto relay =
+      relay_->Open(host, actor, granted.incarnation, caller.identity->process, caller.identity->doorbell);
   if (!relay) return Fail(relay.error());
   wire::OpenChannelReplyT reply;
   reply.status = OkStatus();
-  reply.process = process;
+  reply.process = granted.process;
+  reply.incarnation = granted.incarnation;
   reply.relayed = true;
   const int fds[] = {relay->channel.get(), relay->bell.get()};
   caller.Send(wire::RayletMessage::OpenChannelReply, request_id, reply, fds);
   return {};
 }
 
-void CallChannels::TellWatcher(ProcessId process, const ActorId& actor, Bytes notice) {
+void CallChannels::TellWatcher(ProcessId process, const ActorId& actor, const wire::ActorNoticeT& notice) {
   ProcessSession* const session = door_.SessionOf(process);
   if (session == nullptr) return;
-  if (relay_ != nullptr && relay_->IsOpen(process, actor))
-    held_back_[{process, actor}].push_back(std::move(notice));
-  else
-    session->SendBytes(wire::RayletMessage::ActorChanged, 0, notice);
+  if (relay_ != nullptr && notice.host_lost) relay_->Cut(process, actor, notice.ended);
+  if (relay_ != nullptr && relay_->IsOpen(process, actor)) {
+    held_back_[{process, actor}].push_back(Encode(notice));
+    return;
+  }
+  // Those that a relay which was cut still held back.
+  auto held = held_back_.extract({process, actor});
+  if (!held.empty())
+    for (const Bytes& earlier : held.mapped()) session->SendBytes(wire::RayletMessage::ActorChanged, 0, earlier);
+  session->Send(wire::RayletMessage::ActorChanged, 0, notice);
 }
 
 Result<void> CallChannels::OnChannelReleased(ProcessSession& session, const Frame& frame) {
@@ -122,19 +137,24 @@ void CallChannels::TellPeer(const NodeId& node, wire::ChannelMessage type, Bytes
   post_.Tell(node, type, std::move(body));
 }
 
-void CallChannels::OnRelayAsked(const NodeId& node, RelayNumber relay, const ActorId& actor, ProcessId caller) {
+void CallChannels::OnRelayAsked(const NodeId& node, RelayNumber relay, const ActorId& actor, uint32_t incarnation,
+                                ProcessId caller) {
   const WorkerId worker = actors_->WorkerOf(actor);
   ProcessSession* const session = house_.SessionOf(worker);
-  if (session == nullptr || !house_.Get(worker).constructed) return relay_->Refuse(node, relay, {});
+  if (session == nullptr || !house_.Get(worker).constructed || house_.Get(worker).incarnation != incarnation)
+    return relay_->Refuse(node, relay, {});
   const ChannelId number = book_.NewNumber();
-  const auto ends = relay_->Host(node, relay, actor, caller, worker, number, session->identity->doorbell);
+  const auto ends =
+      relay_->Host(node, relay, actor, caller, worker, number, actors_->LeaseOf(actor), session->identity->doorbell);
   if (!ends) return relay_->Refuse(node, relay, Fail(ends.error()));
+  end_notices_.Meet(session->identity->process, caller);
   wire::ChannelNoticeT notice;
   notice.channel = number;
   notice.caller = caller;
   notice.caller_store_client = store_.client_number();
   notice.actor = std::make_unique<wire::Id20>(ToWire(actor));
   notice.relayed = true;
+  notice.incarnation = incarnation;
   const int fds[] = {ends->channel.get(), ends->bell.get()};
   session->Send(wire::RayletMessage::ChannelOpened, 0, notice, fds);
 }

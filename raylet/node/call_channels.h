@@ -1,7 +1,8 @@
 // CallChannels: call channels that have been granted. A channel joins two processes of this machine, or joins one of
 // ours with one of another machine through the relay. It ends when either process goes. Owned by the ChannelDesk; loop
-// thread only. It owns the ChannelBook and, in a cluster, the ChannelRelay. Always holds: a caller hears of an actor's
-// change behind every reply that the actor sent before.
+// thread only. It owns the ChannelBook and, in a cluster, the ChannelRelay. Always holds: a channel leads to one
+// incarnation of its actor. A caller hears of an actor's change behind every reply that the actor sent before. Where
+// the actor's host is lost, the caller hears at once, and gets no reply of that incarnation any more.
 #pragma once
 
 #include <map>
@@ -24,13 +25,19 @@ class CallChannels final : public ChannelRelay::Events {
   void Wire(const ActorHomes& actors, TravellingObjects& objects);  // call it before anything else; both outlive this
   void JoinCluster();
 
-  // The caller is ours and gets the channel. The actor runs in `process` of this machine, or of `host`. kNotFound: the
-  // actor's worker has gone or is about to end, and the actor's home will hear of that.
-  Result<void> ConnectHere(const ActorId& actor, ProcessId process, ProcessSession& caller, uint64_t request_id);
-  Result<void> ConnectThere(const ActorId& actor, const NodeId& host, ProcessId process, ProcessSession& caller,
-                            uint64_t request_id);
+  // What an actor's home has granted: this incarnation, in that process of this machine or of `host`.
+  struct GrantedActor {
+    ActorId actor;
+    uint32_t incarnation = 0;
+    NodeId host;
+    ProcessId process = 0;
+  };
+  // The caller is ours and gets the channel. kNotFound: the incarnation's end is about to be told to whoever looks
+  // after the actor.
+  Result<void> ConnectHere(const GrantedActor& granted, ProcessSession& caller, uint64_t request_id);
+  Result<void> ConnectThere(const GrantedActor& granted, ProcessSession& caller, uint64_t request_id);
   // An ActorNotice for a process that watches the actor.
-  void TellWatcher(ProcessId process, const ActorId& actor, Bytes notice);
+  void TellWatcher(ProcessId process, const ActorId& actor, const wire::ActorNoticeT& notice);
 
   Result<void> OnChannelReleased(ProcessSession& session, const Frame& frame);
   Result<void> OnRelayMessage(const NodeId& node, const Frame& frame) { return relay_->OnMessage(node, frame); }
@@ -48,7 +55,9 @@ class CallChannels final : public ChannelRelay::Events {
  private:
   void Close(const ChannelBook::Channel& channel);
   void TellPeer(const NodeId& node, wire::ChannelMessage type, Bytes body) override;
-  void OnRelayAsked(const NodeId& node, RelayNumber relay, const ActorId& actor, ProcessId caller) override;
+  void OnRelayAsked(const NodeId& node, RelayNumber relay, const ActorId& actor, uint32_t incarnation,
+                    ProcessId caller) override;
+  bool MayAnswer(LeaseNumber lease) const override { return leases_.Holds(lease); }
   void OnRelayEnded(ProcessId caller, const ActorId& actor, const Error* why) override;
   void OnCallerGone(WorkerId worker, ChannelId channel, ProcessId caller, const ActorId& actor) override;
   void OnStoredHere(ProcessId caller, const ObjectId& object) override;
@@ -60,6 +69,8 @@ class CallChannels final : public ChannelRelay::Events {
   PeerPost& post_;
   ProcessDoor& door_;
   WorkerHouse& house_;
+  const HostLeases& leases_;
+  EndNotices& end_notices_;
   const ActorHomes* actors_ = nullptr;    // null before Wire
   TravellingObjects* objects_ = nullptr;  // null before Wire
   ChannelBook book_;

@@ -52,13 +52,15 @@ void ChannelDesk::AskHome(const RemoteActors::Ask& ask) {
 void ChannelDesk::OnGranted(const GrantChannel& grant) {
   const NodeId& host = grant.place.IsElsewhere() ? grant.place.node : post_.node();
   const ClusterView::Node* const asker = post_.view().NodeOf(grant.caller);
-  if (asker == nullptr) return Connect(grant.actor, host, grant.process, grant.caller, grant.request_id);
+  if (asker == nullptr)
+    return Connect({grant.actor, grant.incarnation, host, grant.process}, grant.caller, grant.request_id);
   wire::ActorGrantedNoticeT notice;
   notice.actor = std::make_unique<wire::Id20>(ToWire(grant.actor));
   notice.caller = grant.caller;
   notice.request = grant.request_id;
   notice.host = std::make_unique<wire::Id20>(ToWire(host));
   notice.process = grant.process;
+  notice.incarnation = grant.incarnation;
   post_.Tell(asker->id, wire::ActorMessage::ActorGranted, Encode(notice));
 }
 
@@ -79,8 +81,10 @@ void ChannelDesk::OnActorChanged(const TellActorChanged& change) {
   notice.state = change.state;
   notice.restarts = change.restarts;
   if (change.failure) notice.failure = std::make_unique<Failure>(*change.failure);
+  notice.ended = change.ended;
+  notice.host_lost = change.host_lost;
   const ClusterView::Node* const asker = post_.view().NodeOf(change.process);
-  if (asker == nullptr) return channels_.TellWatcher(change.process, change.actor, Encode(notice));
+  if (asker == nullptr) return channels_.TellWatcher(change.process, change.actor, notice);
   wire::WatchedActorNoticeT watched;
   watched.process = change.process;
   watched.change = std::make_unique<wire::ActorNoticeT>(std::move(notice));
@@ -122,7 +126,8 @@ Result<void> ChannelDesk::OnActorGranted(const NodeId& node, const Frame& frame)
   if (!notice) return Fail(notice.error());
   const auto actor = ActorOf(node, notice->actor.get());
   if (!actor) return Fail(actor.error());
-  Connect(*actor, FromWire<NodeId>(*notice->host), notice->process, notice->caller, notice->request);
+  Connect({*actor, notice->incarnation, FromWire<NodeId>(*notice->host), notice->process}, notice->caller,
+          notice->request);
   return {};
 }
 
@@ -146,19 +151,19 @@ Result<void> ChannelDesk::OnWatchedActorChanged(const NodeId& node, const Frame&
     return Fail(ErrorCode::kProtocolError, "an actor is in an unknown state");
   if (notice->change->failure != nullptr) RAYLET_RETURN_IF_ERROR(CheckFailure(notice->change->failure.get()));
   if (notice->change->state == wire::ActorState::Dead) remote_actors_.Dead(*actor, notice->process);
-  channels_.TellWatcher(notice->process, *actor, Encode(*notice->change));
+  channels_.TellWatcher(notice->process, *actor, *notice->change);
   return {};
 }
 
 // ---- caller and actor are brought together
 
-// The caller is ours; the actor runs in `process` of `host`.
-void ChannelDesk::Connect(const ActorId& actor, const NodeId& host, ProcessId process, ProcessId caller,
-                          uint64_t request_id) {
+// The caller is ours.
+void ChannelDesk::Connect(const CallChannels::GrantedActor& granted, ProcessId caller, uint64_t request_id) {
+  const ActorId& actor = granted.actor;
   ProcessSession* const session = door_.SessionOf(caller);
-  if (session == nullptr) return;  // the caller's end is on its way
-  const auto connected = host == post_.node() ? channels_.ConnectHere(actor, process, *session, request_id)
-                                              : channels_.ConnectThere(actor, host, process, *session, request_id);
+  if (session == nullptr) return;  // its end is on its way
+  const auto connected = granted.host == post_.node() ? channels_.ConnectHere(granted, *session, request_id)
+                                                      : channels_.ConnectThere(granted, *session, request_id);
   if (connected) {
     (void)remote_actors_.Answered(actor, caller, request_id);
     return;
@@ -216,7 +221,7 @@ void ChannelDesk::HomeGone(const NodeId& node, const Error& why) {
     notice.actor = std::make_unique<wire::Id20>(ToWire(watcher.actor));
     notice.state = wire::ActorState::Dead;
     notice.failure = std::make_unique<Failure>(HomeLost(watcher.actor, address, why.message));
-    channels_.TellWatcher(watcher.process, watcher.actor, Encode(notice));
+    channels_.TellWatcher(watcher.process, watcher.actor, notice);
   }
 }
 

@@ -42,7 +42,7 @@ class ChannelDesk final : public ActorCallEvents {
  private:
   void AskHome(const RemoteActors::Ask& ask);
   void AskAgainLater();
-  void Connect(const ActorId& actor, const NodeId& host, ProcessId process, ProcessId caller, uint64_t request_id);
+  void Connect(const CallChannels::GrantedActor& granted, ProcessId caller, uint64_t request_id);
   void RefuseCaller(ProcessId caller, uint64_t request_id, const Failure& failure);
   void ReplyError(ProcessSession& session, uint64_t request_id, const Error& why);
   Result<ActorId> ActorOf(const NodeId& node, const wire::Id20* id) const;

@@ -27,6 +27,7 @@ ClaimDesk::ClaimDesk(const Services& services, ActorDesk& actors, ObjectDesk& ob
       post_(services.post),
       door_(services.door),
       decisions_(services.decisions),
+      notices_(services.end_notices),
       actors_(actors),
       objects_(objects),
       self_(ProcessIdOf(services.post.machine(), kRayletsOwnNumber)) {}
@@ -168,7 +169,7 @@ Result<void> ClaimDesk::OnPeerSettled(const NodeId& node, const Frame& frame) {
   }
   kept_there_.erase(node);
   CarryOut();
-  TellSettled(processes);
+  notices_.TellSettled(processes);
   return {};
 }
 
@@ -328,7 +329,7 @@ void ClaimDesk::Settled(ProcessId key, const Settlements::End& end) {
   if (key == AllProcessesOf(MachineOf(key))) {
     book_.MachineSettled(MachineOf(key));
     CarryOut();
-    return TellSettled(end.processes);
+    return notices_.TellSettled(end.processes);
   }
   // In one pass: there may be many processes, and many actors.
   std::unordered_map<ProcessId, std::vector<ObjectId>> actors;
@@ -356,17 +357,8 @@ void ClaimDesk::Settled(ProcessId key, const Settlements::End& end) {
   }
   actors_.CreatorsSettled(end.processes, [this](const ActorId& actor) { return book_.IsKept(ObjectIdOf(actor)); });
   CarryOut();
-  TellSettled(end.processes);
+  notices_.TellSettled(end.processes);
   post_.TellAll(wire::WorkMessage::ProcessSettled, Encode(notice));
-}
-
-void ClaimDesk::TellSettled(const ProcessSet& processes) {
-  wire::SettledNoticeT notice;
-  notice.processes.assign(processes.begin(), processes.end());
-  const Bytes body = Encode(notice);
-  for (const auto& [process, session] : door_.processes())
-    if (session->identity->kind != wire::ProcessKind::Tool)
-      session->SendBytes(wire::RayletMessage::ProcessSettled, 0, body);
 }
 
 }  // namespace raylet

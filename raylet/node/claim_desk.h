@@ -76,7 +76,6 @@ class ClaimDesk final : public KeptObjects {
   void ClaimsArrived();
   void Settle();
   void Settled(ProcessId key, const Settlements::End& end);
-  void TellSettled(const ProcessSet& processes);
 
   Loop& loop_;
   const Clock& clock_;
@@ -84,6 +83,7 @@ class ClaimDesk final : public KeptObjects {
   PeerPost& post_;
   ProcessDoor& door_;
   DecisionLoop& decisions_;
+  EndNotices& notices_;
   ActorDesk& actors_;
   ObjectDesk& objects_;
   const ProcessId self_;  // the raylet, where it claims what adopted objects refer to

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/result.h"
+#include "fbs/lease_page.h"
 #include "fbs/messages.h"
 #include "raylet/scheduling/task.h"
 
@@ -16,9 +17,12 @@ class CreationEvents {
   virtual ~CreationEvents() = default;
   // Another machine, the home of the actor, sent the creation here.
   virtual void OnCreationCame(const TaskPtr& creation) = 0;
-  // The creation is about to run there. Returns how often its actor was restarted; nothing where the actor has ended in
-  // the same turn.
-  virtual std::optional<uint32_t> OnCreationPlaced(const Task& creation, const Place& place) = 0;
+  // It is about to run there. Nothing where the actor has ended in the same turn.
+  struct Begins {
+    uint32_t incarnation = 1;
+    LeaseNumber lease = 0;  // under which it serves here; 0: this machine is its home
+  };
+  virtual std::optional<Begins> OnCreationPlaced(const Task& creation, const Place& place) = 0;
   virtual void OnConstructed(const ActorId& actor, ProcessId process) = 0;  // in that one
   virtual void OnConstructorFailed(const ActorId& actor, const wire::FailureT& failure) = 0;
   // That machine refused the creation, which is queued here again.

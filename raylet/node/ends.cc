@@ -10,10 +10,10 @@ namespace raylet {
 Ends::Ends(const Services& services, TaskDesk& tasks, ActorDesk& actors, ChannelDesk& channels, ObjectDesk& objects,
            ClaimDesk& claims)
     : post_(services.post),
-      door_(services.door),
       house_(services.house),
       jobs_(services.jobs),
       decisions_(services.decisions),
+      notices_(services.end_notices),
       tasks_(tasks),
       actors_(actors),
       channels_(channels),
@@ -85,22 +85,10 @@ void Ends::ProcessesGone(const std::vector<EndedProcess>& ended) {
   notice.process = ended.front().process;
   notice.failure = std::make_unique<wire::FailureT>(ProcessEnded(notice.process, ended.front().why));
   for (size_t i = 1; i < ended.size(); ++i) notice.also.push_back(ended[i].process);
-  ProcessSet asked = TellProcesses(notice);
-  post_.TellAll(wire::WorkMessage::ProcessEnded, Encode(notice));
-  claims_.ProcessesEnded(notice.process, std::move(processes), std::move(asked));
-}
-
-// Tells processes of all jobs, because a process of any job may have lent objects to a detached actor. Processes that
-// end with their job need not hear it.
-ProcessSet Ends::TellProcesses(const wire::ProcessNoticeT& notice) {
-  const Bytes body = Encode(notice);
-  ProcessSet told;
-  for (const auto& [process, session] : door_.processes()) {
-    if (session->identity->kind == wire::ProcessKind::Tool || EndsWithItsJob(*session)) continue;
-    session->SendBytes(wire::RayletMessage::ProcessDied, 0, body);
-    told.insert(process);
-  }
-  return told;
+  const ProcessId key = notice.process;
+  ProcessSet asked = notices_.TellEnded(processes, notice);
+  notices_.TellPeers(processes, std::move(notice));
+  claims_.ProcessesEnded(key, std::move(processes), std::move(asked));
 }
 
 bool Ends::EndsWithItsJob(const ProcessSession& session) const {
@@ -144,18 +132,18 @@ void Ends::MachineReached(const NodeId& node) {
   notice.process = AllProcessesOf(post_.MachineNumberOf(node));
   notice.failure = std::make_unique<wire::FailureT>();
   notice.reached_again = true;
-  static_cast<void>(TellProcesses(notice));
+  static_cast<void>(notices_.TellMachine(notice));
   tasks_.ClusterChanged();
 }
 
-void Ends::MachineGone(const NodeId& node, const Error& why) {
+void Ends::MachineGone(const NodeId& node, const Error& why, TimePoint serves_until) {
   post_.MachineGone(node);
   if (decisions_.stopped()) return;
   const MachineNumber machine = post_.MachineNumberOf(node);
   objects_.MachineGone(node, machine, why);
   for (const JobId job : jobs_.MachineGone(node)) EndJob(job);
   tasks_.MachineGone(node, machine);
-  actors_.MachineGone(node, machine, why);
+  actors_.MachineGone(node, machine, why, serves_until);
   channels_.HomeGone(node, why);
   decisions_.CarryOut();  // processes hear of the actors there first, and then of the channels' ends
   channels_.channels().MachineGone(node, why);
@@ -163,7 +151,8 @@ void Ends::MachineGone(const NodeId& node, const Error& why) {
   notice.process = AllProcessesOf(machine);
   notice.failure = std::make_unique<wire::FailureT>(
       ProcessEnded(notice.process, StrCat("the machine at ", post_.AddressOf(node), " is lost: ", why.message)));
-  claims_.MachineGone(node, machine, TellProcesses(notice));
+  claims_.MachineGone(node, machine, notices_.TellMachine(notice));
+  notices_.MachineLost(machine);
   decisions_.CarryOut();
   ForgetEndedJobs();
 }
@@ -189,7 +178,8 @@ Result<void> Ends::OnProcessEnded(const NodeId& node, const Frame& frame) {
   actors_.ProcessesGone(processes);
   post_.ProcessesEnded(node, processes);
   for (const ProcessId process : processes) objects_.ProcessGone(process);
-  claims_.EndedElsewhere(node, notice->process, std::move(processes), TellProcesses(*notice));
+  ProcessSet asked = notices_.TellEnded(processes, *notice);
+  claims_.EndedElsewhere(node, notice->process, std::move(processes), std::move(asked));
   return {};
 }
 

@@ -35,7 +35,8 @@ class Ends {
 
   // ---- ends of other machines, and ends that they report
   void MachineReached(const NodeId& node);
-  void MachineGone(const NodeId& node, const Error& why);
+  // `serves_until`: what runs there may serve callers so long.
+  void MachineGone(const NodeId& node, const Error& why, TimePoint serves_until);
   Result<void> OnJobEnded(const NodeId& node, const Frame& frame);
   Result<void> OnProcessEnded(const NodeId& node, const Frame& frame);
 
@@ -50,15 +51,14 @@ class Ends {
   void DriverGone(const ProcessSession::Identity& identity, const Error& reason);
   void WorkerClosed(const ProcessSession::Identity& identity);
   void ProcessesGone(const std::vector<EndedProcess>& ended);
-  ProcessSet TellProcesses(const wire::ProcessNoticeT& notice);  // returns those that hear it
   void EndJob(JobId id);
   void ForgetJobWhenDone(JobId id);
 
   PeerPost& post_;
-  ProcessDoor& door_;
   WorkerHouse& house_;
   Jobs& jobs_;
   DecisionLoop& decisions_;
+  EndNotices& notices_;
   TaskDesk& tasks_;
   ActorDesk& actors_;
   ChannelDesk& channels_;

@@ -129,18 +129,17 @@ void ForwardDesk::TellProgram(const NodeId& node, JobId id) {
 }
 
 void ForwardDesk::Forward(const ForwardTask& forward) {
-  uint32_t restarts = 0;
+  std::optional<CreationEvents::Begins> begins;
   if (forward.task->CreatesActor()) {
-    const auto placed = creations_->OnCreationPlaced(*forward.task, Place::There(forward.node));
-    if (!placed) {
+    begins = creations_->OnCreationPlaced(*forward.task, Place::There(forward.node));
+    if (!begins) {
       (void)scheduler_.ForwardedFinished(forward.node, forward.task->id, /*succeeded=*/false);
       return;
     }
-    restarts = *placed;
   }
   if (jobs_.NeedsProgram(forward.task->job, forward.node)) TellProgram(forward.node, forward.task->job);
-  const Bytes restart = restarts > 0 ? CreationOfRestart(*forward.task, restarts) : Bytes();
-  const Bytes& body = restarts > 0 ? restart : forward.task->body;
+  const Bytes creation = begins ? CreationOf(*forward.task, begins->incarnation, /*lease=*/0) : Bytes();
+  const Bytes& body = begins ? creation : forward.task->body;
   const auto* const spec = reinterpret_cast<const uint8_t*>(body.data());
   wire::ForwardedTaskT task;
   task.job = forward.task->job;

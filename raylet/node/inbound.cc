@@ -89,6 +89,7 @@ Result<ParsedTask> ParseSpec(const wire::TaskSpecT& spec, const TaskSender& send
   task.function = spec.function;
   task.depth = std::min(spec.depth, kTaskDepthMax);
   task.max_retries = creates_actor ? 0 : spec.max_retries;
+  task.lent = spec.lend != 0;
   for (const auto& argument : spec.arguments) {
     RAYLET_RETURN_IF_ERROR(CheckValue(argument.get()));
     if (argument->kind == wire::ValueKind::Stored) task.stored_arguments.push_back(FromWire<ObjectId>(*argument->id));
@@ -112,8 +113,10 @@ Result<ParsedTask> ParseSpec(const wire::TaskSpecT& spec, const TaskSender& send
     settings.max_restarts = spec.actor->max_restarts;
     settings.detached = spec.actor->detached;
     settings.max_concurrency = spec.actor->max_concurrency;
+    settings.restarts = spec.actor->restarts;
     if (spec.actor->restarts != 0 && !forwarded)
       return Nonsense("an actor that is to be created says that it has started again");
+    if (spec.actor->lease != 0) return Nonsense("an actor that is to be created names a lease of this machine");
     if (settings.max_restarts < -1) return Nonsense(StrCat("an actor has ", settings.max_restarts, " restarts"));
     task.actor = std::move(settings);
   }
@@ -153,11 +156,13 @@ Result<ParsedTask> ParseForwardedTask(std::span<const uint8_t> bytes, const Forw
   return parsed;
 }
 
-Bytes CreationOfRestart(const Task& creation, uint32_t restarts) {
+Bytes CreationOf(const Task& creation, uint32_t incarnation, LeaseNumber lease) {
+  if (incarnation == creation.actor->restarts + 1 && lease == 0) return creation.body;
   auto spec = Parse<wire::TaskSpecT>(creation.body);
   RAYLET_CHECK(spec.has_value() && spec->actor != nullptr, "the creation of actor ", creation.actor->id.hex(),
                " was read once and cannot be read again");
-  spec->actor->restarts = restarts;
+  spec->actor->restarts = incarnation - 1;
+  spec->actor->lease = lease;
   return Encode(*spec);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "fbs/lease_page.h"
 #include "fbs/messages.h"
 #include "raylet/scheduling/task.h"
 
@@ -35,8 +36,8 @@ struct ForwardingNode {
 };
 Result<ParsedTask> ParseForwardedTask(std::span<const uint8_t> spec, const ForwardingNode& from);
 
-// The TaskSpec for the worker in which an actor starts again.
-Bytes CreationOfRestart(const Task& creation, uint32_t restarts);
+// The TaskSpec for the worker, or the machine, in which that incarnation of the actor begins.
+Bytes CreationOf(const Task& creation, uint32_t incarnation, LeaseNumber lease);
 
 Result<void> CheckValue(const wire::ValueT* value);
 Result<void> CheckFailure(const wire::FailureT* failure);

@@ -74,6 +74,8 @@ constexpr ProcessRow kProcessRows[] = {
     {RayletMessage::ProcessSettled, kOnlySent},
     {RayletMessage::Warn, kOnlySent},
     {RayletMessage::ObjectsSealed, kOnlySent},
+    {RayletMessage::TaskReturned, kOnlySent},
+    {RayletMessage::RoomForTasks, kOnlySent},
 };
 
 // Whether the row of message n is row n - 1.

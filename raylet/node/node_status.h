@@ -33,6 +33,7 @@ class NodeStatus {
   const ProcessDoor& door_;
   const WorkerHouse& house_;
   const Jobs& jobs_;
+  const EndNotices& end_notices_;
   const Scheduler& scheduler_;
   const ActorDesk& actors_;
   const CallChannels& channels_;

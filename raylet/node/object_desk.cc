@@ -17,7 +17,8 @@ ObjectDesk::ObjectDesk(const Services& services)
       store_(services.store),
       post_(services.post),
       door_(services.door),
-      decisions_(services.decisions) {}
+      decisions_(services.decisions),
+      end_notices_(services.end_notices) {}
 
 Result<void> ObjectDesk::JoinCluster(const PeerSessionLimits& limits) {
   auto client = store_.NewClient("raylet, objects of other machines");
@@ -40,7 +41,11 @@ Result<void> ObjectDesk::OnWantObjects(ProcessSession& session, const Frame& fra
   if (!notice) return Fail(notice.error());
   const ProcessId process = session.identity->process;
   Await(process, *notice);
-  if (manager_ == nullptr) return {};
+  if (manager_ == nullptr) {
+    if (!notice->no_longer)
+      for (const auto& id : notice->objects) end_notices_.WaitsFor(process, OwnerOf(FromWire<ObjectId>(id)));
+    return {};
+  }
   for (const auto& id : notice->objects) {
     const auto object = FromWire<ObjectId>(id);
     if (notice->no_longer)

@@ -82,6 +82,7 @@ class ObjectDesk final : public TravellingObjects, public ObjectPlaces, public O
   PeerPost& post_;
   ProcessDoor& door_;
   DecisionLoop& decisions_;
+  EndNotices& end_notices_;
   ArgumentEvents* arguments_ = nullptr;  // null before Wire
   const KeptObjects* kept_ = nullptr;    // null before Wire
   std::unique_ptr<ObjectManager> manager_;

@@ -17,7 +17,10 @@ void PeerEvents::OnPeerRoom(const NodeId& node) { services_.post.Room(node); }
 
 void PeerEvents::OnPeerChanged(const NodeId&) { std::get<TaskDesk&>(desks_).ClusterChanged(); }
 
-void PeerEvents::OnPeerDead(const NodeId& node, const Error& why) { std::get<Ends&>(desks_).MachineGone(node, why); }
+void PeerEvents::OnPeerDead(const NodeId& node, const Error& why, TimePoint serves_until) {
+  services_.leases.Vouched(node, {});  // it has called this one dead, or does so soon
+  std::get<Ends&>(desks_).MachineGone(node, why, serves_until);
+}
 
 NodeLoad PeerEvents::OwnLoad() { return raylet::OwnLoad(std::get<TaskDesk&>(desks_).scheduler(), services_.store); }
 

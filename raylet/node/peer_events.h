@@ -16,7 +16,8 @@ class PeerEvents final : public PeerLinks::Handler {
   Result<void> OnPeerMessage(const NodeId& node, const Frame& frame) override;
   void OnPeerRoom(const NodeId& node) override;
   void OnPeerChanged(const NodeId& node) override;
-  void OnPeerDead(const NodeId& node, const Error& why) override;
+  void OnPeerVouched(const NodeId& node, TimePoint until) override { services_.leases.Vouched(node, until); }
+  void OnPeerDead(const NodeId& node, const Error& why, TimePoint serves_until) override;
   NodeLoad OwnLoad() override;
   void OnBulk(const NodeId& node, UniqueFd fd) override;
 

@@ -150,7 +150,10 @@ Result<void> ProcessDoor::OnRegister(ProcessSession& session, uint64_t request_i
   reply.job = identity.job;
   by_process_[identity.process] = &session;
   session.identity = std::move(identity);
-  session.Send(wire::RayletMessage::RegisterReply, request_id, reply);
+  const bool gives = lease_page_ != nullptr && session.identity->kind != wire::ProcessKind::Tool;
+  reply.leases = gives;
+  const int page[] = {gives ? lease_page_->get() : -1};
+  session.Send(wire::RayletMessage::RegisterReply, request_id, reply, std::span(page, gives ? 1 : 0));
   return {};
 }
 

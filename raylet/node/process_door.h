@@ -47,8 +47,10 @@ class ProcessDoor final : public ProcessSession::Events {
   ~ProcessDoor() override;
 
   Result<void> Listen(Events& events);  // `events` outlives it
-  void Refuse();                        // admits nobody from now on, and removes the socket
-  void CloseSessions();                 // closes all, without events
+  // Every process that comes gets it with its registration. `page` outlives this.
+  void GiveLeasePage(const UniqueFd& page) { lease_page_ = &page; }
+  void Refuse();         // admits nobody from now on, and removes the socket
+  void CloseSessions();  // closes all, without events
 
   ProcessSession* SessionOf(ProcessId process) const;  // null: it has gone, or belongs to another machine
   bool IsConnected(ProcessId process) const { return by_process_.contains(process); }
@@ -73,7 +75,8 @@ class ProcessDoor final : public ProcessSession::Events {
 
   Loop& loop_;
   const ProcessDoorOptions options_;
-  Events* events_ = nullptr;  // null before Listen: no process can come
+  Events* events_ = nullptr;              // null before Listen: no process can come
+  const UniqueFd* lease_page_ = nullptr;  // null without other machines
   std::unordered_map<SessionId, std::unique_ptr<ProcessSession>> sessions_;
   std::unordered_map<ProcessId, ProcessSession*> by_process_;   // registered and connected
   uint64_t closed_bytes_received_ = 0, closed_bytes_sent_ = 0;  // of the sessions that have gone

@@ -21,6 +21,8 @@ Result<void> ProcessEvents::OnProcessComes(pid_t pid, wire::RegisterRequestT& re
   reply.store_socket = options_.store_socket;
   reply.logs_folder = options_.logs_folder;
   reply.heir = services_.store.heir();
+  reply.tasks_max = options_.limits.tasks_per_process_max();
+  reply.task_bytes_max = options_.limits.task_bytes_per_process_max();
   reply.clustered = services_.post.joined();
   return {};
 }

@@ -12,7 +12,9 @@ Raylet::Raylet(Loop& loop, RayletOptions options, StoreLink& store)
              [this](const std::vector<GoneWorker>& gone) { ends_.WorkersGone(gone); }),
       decisions_(
           loop, [this] { return CarryOutRound(); }, [this] { tasks_.CarriedOut(); }),
-      services_{loop, clock_, store, post_, door_, house_, jobs_, decisions_},
+      leases_(clock_),
+      end_notices_(post_, door_, house_),
+      services_{loop, clock_, store, post_, door_, house_, jobs_, decisions_, leases_, end_notices_},
       tasks_(options_, services_),
       actors_(services_),
       channels_(services_),
@@ -39,6 +41,8 @@ Desks Raylet::AllDesks() {
 
 Result<void> Raylet::JoinPeers() {
   if (!options_.cluster) return {};
+  RAYLET_RETURN_IF_ERROR(leases_.JoinCluster());
+  door_.GiveLeasePage(leases_.page());
   RAYLET_RETURN_IF_ERROR(post_.Join(*options_.cluster, peer_events_));
   RAYLET_RETURN_IF_ERROR(objects_.JoinCluster(options_.cluster->limits));
   channels_.JoinCluster();

@@ -58,6 +58,8 @@ class Raylet final : public StoreLink::Handler {
   WorkerHouse house_;
   Jobs jobs_;
   DecisionLoop decisions_;
+  HostLeases leases_;
+  EndNotices end_notices_;
   const Services services_;
 
   TaskDesk tasks_;

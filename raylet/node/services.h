@@ -5,6 +5,8 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "raylet/node/decision_loop.h"
+#include "raylet/node/end_notices.h"
+#include "raylet/node/host_leases.h"
 #include "raylet/node/jobs.h"
 #include "raylet/node/peer_post.h"
 #include "raylet/node/process_door.h"
@@ -22,6 +24,8 @@ struct Services {
   WorkerHouse& house;
   Jobs& jobs;
   DecisionLoop& decisions;
+  HostLeases& leases;
+  EndNotices& end_notices;
 };
 
 }  // namespace raylet

@@ -21,6 +21,7 @@ void TaskDesk::CarryOut(const std::vector<SchedulerDecision>& decisions) {
       [this](const RecallForwarded& recall) { forwarded_.Recall(recall); },
       [this](const ReturnRecalled& returned) { forwarded_.Return(returned); },
       [this](const CancelForwarded& cancel) { forwarded_.Cancel(cancel); },
+      [this](const TellRoom& room) { TellOfRoom(room); },
       [this](const LoseTask& lost) { Lose(lost); },
   };
   for (const SchedulerDecision& decision : decisions) std::visit(carry_out, decision);
@@ -55,20 +56,20 @@ void TaskDesk::StartOne(const StartWorker& start) {
 }
 
 void TaskDesk::Run(const RunTask& run) {
-  uint32_t restarts = 0;
+  std::optional<CreationEvents::Begins> begins;
   if (run.task->CreatesActor()) {
-    house_.Hosts(run.worker, run.task->actor->id);
-    const auto placed = creations_->OnCreationPlaced(*run.task, Place::Here(run.worker));
-    if (!placed) return EndWorker(run.worker, /*at_once=*/true);
-    restarts = *placed;
+    begins = creations_->OnCreationPlaced(*run.task, Place::Here(run.worker));
+    house_.Hosts(run.worker, run.task->actor->id, begins ? begins->incarnation : 0);
+    if (!begins) return EndWorker(run.worker, /*at_once=*/true);
   }
   // A worker without a session is about to be gone. The task is retried then.
   ProcessSession* const session = house_.SessionOf(run.worker);
   if (session == nullptr) return;
-  if (restarts == 0)
-    session->SendBytes(wire::RayletMessage::RunTask, 0, run.task->body);
+  if (run.task->lent) end_notices_.Meet(session->identity->process, run.task->owner);
+  if (begins)
+    session->SendBytes(wire::RayletMessage::RunTask, 0, CreationOf(*run.task, begins->incarnation, begins->lease));
   else
-    session->SendBytes(wire::RayletMessage::RunTask, 0, CreationOfRestart(*run.task, restarts));
+    session->SendBytes(wire::RayletMessage::RunTask, 0, run.task->body);
 }
 
 void TaskDesk::RecallAhead(const RecallFromWorker& recall) {
@@ -77,6 +78,11 @@ void TaskDesk::RecallAhead(const RecallFromWorker& recall) {
   wire::TasksNoticeT notice;
   for (const TaskId& task : recall.tasks) notice.tasks.push_back(ToWire(task));
   session->Send(wire::RayletMessage::RecallTasks, 0, notice);
+}
+
+void TaskDesk::TellOfRoom(const TellRoom& room) {
+  if (ProcessSession* const submitter = door_.SessionOf(room.process))
+    submitter->Send(wire::RayletMessage::RoomForTasks, 0, wire::EmptyNoticeT());
 }
 
 void TaskDesk::Watch(const WatchObjects& watch) {

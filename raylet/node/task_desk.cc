@@ -14,6 +14,7 @@ TaskDesk::TaskDesk(const RayletOptions& options, const Services& services)
       house_(services.house),
       jobs_(services.jobs),
       decisions_(services.decisions),
+      end_notices_(services.end_notices),
       scheduler_(options.resources, options.limits),
       forwarded_(scheduler_, services) {}
 
@@ -48,6 +49,10 @@ Result<void> TaskDesk::OnSubmitTask(ProcessSession& session, const Frame& frame)
     Refuse(*parsed->task, parsed->sound.error());
     return {};
   }
+  if (!scheduler_.AskForRoom(*parsed->task)) {
+    session.SendBytes(wire::RayletMessage::TaskReturned, 0, frame.body);
+    return {};
+  }
   const auto submitted = scheduler_.Submit(parsed->task);
   if (submitted) return {};
   if (submitted.error().code == ErrorCode::kAlreadyExists)
@@ -69,6 +74,7 @@ Result<void> TaskDesk::OnTaskDone(ProcessSession& session, const Frame& frame) {
   const bool failed = result->result->kind == wire::ValueKind::Failed;
   const auto task = scheduler_.TaskFinished(identity.worker, FromWire<TaskId>(*result->id), !failed);
   if (!task) return Fail(task.error());
+  if (result->lend != 0) end_notices_.Meet(identity.process, (*task)->owner);
   // Tells the owner first, so that it knows of a constructor's failure before it hears that the actor is dead.
   if ((*task)->CameFromElsewhere())
     forwarded_.SendResult(**task, *result, frame.body);

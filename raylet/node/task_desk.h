@@ -1,7 +1,7 @@
 // TaskDesk: tasks from their submission to their end. It hears the messages of this machine's processes about tasks,
 // and carries out the scheduler's decisions. A desk. It owns the Scheduler, and the ForwardDesk for tasks between
-// machines. Owned by the Raylet; loop thread only. Always holds: each task that a process submitted gets one result,
-// unless its owner ends first.
+// machines. Owned by the Raylet; loop thread only. Always holds: each task that a process submitted gets one result or
+// goes back for want of room, unless its owner ends first.
 #pragma once
 
 #include <unordered_map>
@@ -67,6 +67,7 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   void StartOne(const StartWorker& start);
   void Run(const RunTask& run);
   void RecallAhead(const RecallFromWorker& recall);
+  void TellOfRoom(const TellRoom& room);
   void Watch(const WatchObjects& watch);
   void Lose(const LoseTask& lost);
   wire::FailureT FailureOf(const LoseTask& lost) const;
@@ -84,6 +85,7 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   WorkerHouse& house_;
   Jobs& jobs_;
   DecisionLoop& decisions_;
+  EndNotices& end_notices_;
   CreationEvents* creations_ = nullptr;   // null before Wire
   TravellingObjects* objects_ = nullptr;  // null before Wire
   Scheduler scheduler_;

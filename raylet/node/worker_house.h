@@ -28,6 +28,7 @@ struct WorkerRecord {
   bool connected = false;
   std::optional<WorkerExit> exit;
   std::optional<ActorId> actor;
+  uint32_t incarnation = 0;  // of the actor
   bool constructed = false;
   bool ends_with_job = false;  // killed, and not heard any more, because its job has ended
   Timer patience;              // for the half of its end that has not come yet
@@ -54,7 +55,10 @@ class WorkerHouse {
   Result<WorkerId> Registered(uint64_t token);
   void Connected(WorkerId worker, ProcessId process);
   void Ready(WorkerId worker, uint32_t store_client) { records_.at(worker).store_client = store_client; }
-  void Hosts(WorkerId worker, const ActorId& actor) { records_.at(worker).actor = actor; }
+  void Hosts(WorkerId worker, const ActorId& actor, uint32_t incarnation) {
+    records_.at(worker).actor = actor;
+    records_.at(worker).incarnation = incarnation;
+  }
   void Constructed(WorkerId worker) { records_.at(worker).constructed = true; }
 
   // ---- ends

@@ -111,9 +111,10 @@ bool PeerLinks::HasRoom(const NodeId& node, size_t body_bytes) const {
 void PeerLinks::End(const NodeId& node, const Error& why) {
   Peer* const peer = LivePeer(node);
   if (peer == nullptr) return;
+  handler_.OnPeerVouched(node, {});  // first: its goodbye says that nothing of it serves here any more
   peer->session->Goodbye(why);
   if (peer->connection != 0) links_.at(peer->connection).connection->Flush();
-  Bury(node, why);
+  Bury(node, why, LetGo::kPerhaps);
 }
 
 void PeerLinks::Stop(const std::string& why) {
@@ -123,6 +124,7 @@ void PeerLinks::Stop(const std::string& why) {
   dial_timer_.Cancel();
   for (auto& [node, peer] : peers_) {
     if (peer.session == nullptr || peer.connection == 0) continue;
+    handler_.OnPeerVouched(node, {});  // as in End
     peer.session->Goodbye({ErrorCode::kDisconnected, why});
     links_.at(peer.connection).connection->Flush();
   }
@@ -169,10 +171,10 @@ void PeerLinks::OnProven(PeerConnection& connection) {
       gone.push_back(node);
   }
   for (const NodeId& node : gone)
-    Bury(node, {ErrorCode::kDisconnected, StrCat("another raylet serves ", identity.address, " now")});
+    Bury(node, {ErrorCode::kDisconnected, StrCat("another raylet serves ", identity.address, " now")}, LetGo::kSurely);
   if (const auto same = peers_.find(identity.node);
       same != peers_.end() && same->second.session != nullptr && same->second.identity.epoch != identity.epoch)
-    Bury(identity.node, {ErrorCode::kDisconnected, "it has started again"});
+    Bury(identity.node, {ErrorCode::kDisconnected, "it has started again"}, LetGo::kSurely);
   connection.dialed() ? OnProvenDialed(connection) : OnProvenListener(connection);
 }
 
@@ -220,7 +222,7 @@ void PeerLinks::OnProvenListener(PeerConnection& connection) {
                                                                peer.why_dead.empty() ? "" : ": ", peer.why_dead)});
   }
   if (meeting == PeerSession::Meeting::kBegin && peer.session != nullptr)
-    Bury(identity.node, {ErrorCode::kDisconnected, "it has ended the session and begins another"});
+    Bury(identity.node, {ErrorCode::kDisconnected, "it has ended the session and begins another"}, LetGo::kSurely);
   peer.identity = identity;
   peer.address = connection.remote();
   connection.Accept(FreshSession(peer).Greeting());
@@ -239,7 +241,7 @@ void PeerLinks::OnOpen(PeerConnection& connection) {
       !found->second.session->Continues(connection.handshake().accepted())) {
     connection.Close({ErrorCode::kDisconnected, "the two do not mean the same session"});
     if (found != peers_.end() && found->second.session != nullptr)
-      Bury(identity.node, {ErrorCode::kDisconnected, "the other side has ended the session"});
+      Bury(identity.node, {ErrorCode::kDisconnected, "the other side has ended the session"}, LetGo::kSurely);
     return DialSoon();
   }
   Attach(connection, found->second);
@@ -268,7 +270,7 @@ void PeerLinks::Attach(PeerConnection& connection, Peer& peer) {
   handler_.OnPeerUp(node);
 }
 
-void PeerLinks::Bury(const NodeId& node, const Error& why) {
+void PeerLinks::Bury(const NodeId& node, const Error& why, LetGo let_go) {
   const auto found = peers_.find(node);
   if (found == peers_.end() || found->second.session == nullptr) return;
   Peer& peer = found->second;
@@ -286,7 +288,8 @@ void PeerLinks::Bury(const NodeId& node, const Error& why) {
   view_.Dead(node, why.message);
   if (stopping_) return;
   RAYLET_LOG(kWarning, NameOf(peer.identity), " is dead to us: ", why.message);
-  handler_.OnPeerDead(node, why);
+  const TimePoint now = clock_.Now();
+  handler_.OnPeerDead(node, why, let_go == LetGo::kSurely ? now : session->dead_here_after());
 }
 
 void PeerLinks::OnBytes(PeerConnection& connection) {
@@ -311,7 +314,7 @@ void PeerLinks::OnFrame(PeerConnection& connection, const Frame& frame) {
   if (!heard) return End(node, heard.error());
   switch (*heard) {
     case PeerSession::Heard::kNothing: break;
-    case PeerSession::Heard::kGoodbye: return Bury(node, Error(peer->session->why_dead()));
+    case PeerSession::Heard::kGoodbye: return Bury(node, Error(peer->session->why_dead()), LetGo::kSurely);
     case PeerSession::Heard::kMessage: {
       const auto taken = handler_.OnPeerMessage(node, frame);
       if (!taken) return End(node, taken.error());
@@ -326,8 +329,14 @@ void PeerLinks::OnFrame(PeerConnection& connection, const Frame& frame) {
     case PeerSession::Heard::kHeartbeat: {
       auto load = FromWire(peer->session->heartbeat());
       if (!load) return End(node, load.error());
-      view_.Heard(node, std::move(*load), clock_.Now());
+      const TimePoint now = clock_.Now();
+      view_.Heard(node, std::move(*load), now);
+      handler_.OnPeerVouched(node, peer->session->lease_until());
       handler_.OnPeerChanged(node);
+      if (Peer* const still = LivePeer(node); still != nullptr && still->session->HeartbeatDue(now)) {
+        still->session->Heartbeat(ToWire(handler_.OwnLoad()), now);
+        connection.WantsToWrite();
+      }
       break;
     }
   }
@@ -379,7 +388,7 @@ void PeerLinks::Tick() {
 void PeerLinks::TickPeer(const NodeId& node, Peer& peer, const NodeLoad& load, TimePoint now) {
   const NodeState before = peer.session->state();
   peer.session->Tick(now);
-  if (peer.session->state() == NodeState::kDead) return Bury(node, Error(peer.session->why_dead()));
+  if (peer.session->state() == NodeState::kDead) return Bury(node, Error(peer.session->why_dead()), LetGo::kPerhaps);
   if (peer.session->HeartbeatDue(now + tick_every_ / 2)) {  // else it could be late by most of a tick
     peer.session->Heartbeat(ToWire(load), now);
     links_.at(peer.connection).connection->WantsToWrite();
@@ -400,31 +409,6 @@ void PeerLinks::PruneDead() {
   if (dead.size() <= kDeadKept) return;
   std::sort(dead.begin(), dead.end());
   for (size_t i = 0; i < dead.size() - kDeadKept; ++i) peers_.erase(dead[i].second);
-}
-
-std::vector<PeerStatus> PeerLinks::Status() const {
-  std::vector<PeerStatus> all;
-  for (const auto& [node, peer] : peers_) {
-    const PeerSession* const session = peer.session.get();
-    const bool living = session != nullptr && session->born();
-    if (!living && peer.why_dead.empty()) continue;  // never had a session
-    PeerStatus& status = all.emplace_back();
-    status.node = node;
-    status.identity = peer.identity;
-    status.state = living ? session->state() : NodeState::kDead;
-    status.connected = peer.connection != 0;
-    status.why_dead = peer.why_dead;
-    status.counters = living ? session->counters() : peer.counters;
-    status.unacked_messages = living ? session->unacked_messages() : 0;
-    status.unacked_bytes = living ? session->unacked_bytes() : 0;
-    status.bytes_sent = peer.bytes_sent;
-    status.bytes_received = peer.bytes_received;
-    if (const auto link = links_.find(peer.connection); link != links_.end()) {
-      status.bytes_sent += link->second.connection->bytes_sent();
-      status.bytes_received += link->second.connection->bytes_received();
-    }
-  }
-  return all;
 }
 
 // ---- introductions
@@ -503,7 +487,7 @@ void PeerLinks::OnClosed(PeerConnection& connection, const Error& reason) {
     peer->second.connection = 0;
     peer->second.session->Detach();
     // On a new connection the peer would send the same bytes, which are no frames, again.
-    if (reason.code == ErrorCode::kProtocolError) return Bury(peer->first, reason);
+    if (reason.code == ErrorCode::kProtocolError) return Bury(peer->first, reason, LetGo::kPerhaps);
     RAYLET_LOG(kInfo, "the connection to the raylet at ", peer->second.identity.address, " was lost: ", reason.message);
     return DialAgain(peer->first);
   }
@@ -563,7 +547,7 @@ void PeerLinks::DialDue() {
 }
 
 void PeerLinks::CarryOut(const PeerDialer::Verdict& verdict) {
-  if (!verdict.dead.IsNil()) Bury(verdict.dead, verdict.why);
+  if (!verdict.dead.IsNil()) Bury(verdict.dead, verdict.why, LetGo::kSurely);
 }
 
 // Dials even if this side believes that the two are connected, because the other side does not.

@@ -62,7 +62,10 @@ class PeerLinks final : private PeerConnection::Events, private PeerDialer::Sess
     virtual void OnPeerRoom(const NodeId& node) = 0;  // after a Send that was kFull
     // The ClusterView has news of the node: a load, or that it is silent or heard again.
     virtual void OnPeerChanged(const NodeId& node) = 0;
-    virtual void OnPeerDead(const NodeId& node, const Error& why) = 0;
+    // That node calls this one dead no sooner; earlier than before: at once.
+    virtual void OnPeerVouched(const NodeId& node, TimePoint until) = 0;
+    // `serves_until`: what runs there may serve callers so long; not after now where it surely does not.
+    virtual void OnPeerDead(const NodeId& node, const Error& why, TimePoint serves_until) = 0;
     virtual NodeLoad OwnLoad() = 0;
     // Another raylet dialed a bulk connection: connected and authenticated.
     virtual void OnBulk(const NodeId& node, UniqueFd fd) = 0;
@@ -127,7 +130,9 @@ class PeerLinks final : private PeerConnection::Events, private PeerDialer::Sess
   void OnProvenListener(PeerConnection& connection);
   Result<void> CheckPeer(const PeerConnection& connection) const;
   void Attach(PeerConnection& connection, Peer& peer);
-  void Bury(const NodeId& node, const Error& why);
+  // Whether the other raylet has surely let go of what it ran for this one, or may not know of its death yet.
+  enum class LetGo { kSurely, kPerhaps };
+  void Bury(const NodeId& node, const Error& why, LetGo let_go);
   PeerSession& FreshSession(Peer& peer);
   bool Lives(const NodeId& node) const override { return LivePeer(node) != nullptr; }
   Peer* LivePeer(const NodeId& node);

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/strings.h"
+#include "raylet/peers/lease_times.h"
 
 namespace raylet {
 namespace {
@@ -107,6 +108,7 @@ void PeerSession::Attach(const wire::PeerAcceptedT& theirs, TimePoint now) {
   Forget(theirs.received);
   next_ = acked_ + 1;
   heartbeat_at_ = now;  // at once: the other side wants to know what is free here
+  answers_at_once_ = true;
   HeardBytes(now);
 }
 
@@ -146,6 +148,8 @@ Result<PeerSession::Heard> PeerSession::OnFrame(const Frame& frame, TimePoint no
       auto heartbeat = Parse<wire::PeerHeartbeatT>(frame.body);
       if (!heartbeat) return Fail(heartbeat.error());
       RAYLET_RETURN_IF_ERROR(OnAcked(heartbeat->received));
+      RAYLET_RETURN_IF_ERROR(OnVouched(*heartbeat));
+      if (std::exchange(answers_at_once_, false)) heartbeat_at_ = now;
       heartbeat_ = std::move(*heartbeat);
       return Heard::kHeartbeat;
     }
@@ -171,6 +175,18 @@ Result<void> PeerSession::OnAcked(uint64_t number) {
                 StrCat("message ", number, " was acknowledged, and only ", highest_sent_, " were sent"));
   }
   if (number > acked_) Forget(number);
+  return {};
+}
+
+// The other side heard what this one sent at `heard_ns`, so it does not call this one dead before its
+// patience since then is over.
+Result<void> PeerSession::OnVouched(const wire::PeerHeartbeatT& heartbeat) {
+  if (heartbeat.heard_ns > sent_ns_)
+    return Fail(ErrorCode::kProtocolError, "a heartbeat answers one that was never sent");
+  heard_ns_ = heartbeat.sent_ns;
+  if (heartbeat.heard_ns == 0) return {};
+  const Duration patience = std::chrono::milliseconds(heartbeat.patience_ms);
+  lease_until_ = std::max(lease_until_, TimePoint(Duration(heartbeat.heard_ns)) + LeaseOf(patience));
   return {};
 }
 
@@ -222,6 +238,9 @@ void PeerSession::Heartbeat(wire::PeerHeartbeatT load, TimePoint now) {
   if (!attached_ || !control_.empty()) return;
   heartbeat_at_ = now + limits_.heartbeat_every;
   load.received = received_;
+  load.sent_ns = sent_ns_ = static_cast<uint64_t>(std::max<int64_t>(now.time_since_epoch().count(), 1));
+  load.heard_ns = heard_ns_;
+  load.patience_ms = static_cast<uint32_t>(limits_.dead_after / std::chrono::milliseconds(1));
   unconfirmed_messages_ = unconfirmed_bytes_ = 0;
   AppendMessage(control_, wire::PeerMessage::Heartbeat, load);
 }

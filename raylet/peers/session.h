@@ -72,6 +72,11 @@ class PeerSession {
   // frame makes no sense, so end the session.
   Result<Heard> OnFrame(const Frame& frame, TimePoint now);
   const wire::PeerHeartbeatT& heartbeat() const { return heartbeat_; }
+  // Before this the other side does not call this one dead, as it has said itself: see lease_times.h.
+  // In the past where it has said nothing yet.
+  TimePoint lease_until() const { return lease_until_; }
+  // This side calls the other one dead no sooner, for want of a word of it.
+  TimePoint dead_here_after() const { return heard_ + limits_.dead_after; }
   const wire::PeerIntroductionT& introduction() const { return introduction_; }
 
   // ---- output of the attached connection
@@ -103,6 +108,7 @@ class PeerSession {
  private:
   void AppendAck(Bytes& out);
   Result<void> OnAcked(uint64_t number);
+  Result<void> OnVouched(const wire::PeerHeartbeatT& heartbeat);
   void Forget(uint64_t acked);
 
   const PeerSessionLimits limits_;
@@ -113,6 +119,10 @@ class PeerSession {
   bool attached_ = false;
   TimePoint heard_;
   TimePoint heartbeat_at_;
+  bool answers_at_once_ = false;  // the next heartbeat that is heard: the other side waits for a lease
+  uint64_t heard_ns_ = 0;         // sent_ns of the last heartbeat taken
+  uint64_t sent_ns_ = 0;          // of the last heartbeat made
+  TimePoint lease_until_;
 
   // Out: unacked_ holds the frames of acked_ + 1, acked_ + 2 …; those below next_ are on the
   // attached connection.

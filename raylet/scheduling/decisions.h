@@ -53,6 +53,9 @@ struct CancelForwarded {  // nobody wants its result any more
   NodeId node;
   TaskId task;
 };
+struct TellRoom {  // tasks of this process were sent back, and there is room for some now
+  ProcessId process = 0;
+};
 struct LoseTask {  // its owner gets a failure
   enum class Why { kWorkerDied, kNoWorkerStarts, kObjectLost, kNodeDied, kRefused };
   Why why = Why::kWorkerDied;
@@ -65,7 +68,7 @@ struct LoseTask {  // its owner gets a failure
 };
 using SchedulerDecision =
     std::variant<StartWorker, RunTask, RecallFromWorker, KillWorker, StopWorker, WatchObjects, UnwatchObjects,
-                 ReleaseArguments, ForwardTask, RecallForwarded, ReturnRecalled, CancelForwarded, LoseTask>;
+                 ReleaseArguments, ForwardTask, RecallForwarded, ReturnRecalled, CancelForwarded, TellRoom, LoseTask>;
 using Decisions = std::vector<SchedulerDecision>;
 
 }  // namespace raylet

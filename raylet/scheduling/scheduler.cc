@@ -55,6 +55,7 @@ void Scheduler::ObjectWillNotCome(const ObjectId& object, const std::string& why
 std::vector<WorkerId> Scheduler::OwnersGone(const ProcessSet& processes,
                                             const std::function<bool(const ObjectId&)>& may_come) {
   std::vector<WorkerId> running;
+  tasks_.WaitsNoLonger(processes);  // before their tasks go and give room
   if (std::any_of(processes.begin(), processes.end(), [this](ProcessId owner) { return tasks_.HasTasksOf(owner); })) {
     running = DropTasks([&processes](const QueuedTask& task) {
       return processes.contains(task.task->owner) && !task.task->CreatesActor();

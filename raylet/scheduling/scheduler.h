@@ -39,6 +39,9 @@ class Scheduler {
   void JoinCluster(ClusterView& view, const ObjectPlaces& places);
 
   // ---- events. Each leaves its decisions for TakeDecisions.
+  // Whether there is room for a task that a process submits. Where there is none the task goes back to its owner, which
+  // waits for a TellRoom decision and then submits again.
+  bool AskForRoom(const Task& task) { return tasks_.AskForRoom(task); }
   // kAlreadyExists: an id that is known. kFull: a limit, named. kInvalid: too many shapes.
   Result<void> Submit(TaskPtr task);
   // Removes the task without a result, also where another machine has it. False where the task is unknown or runs here
@@ -112,6 +115,7 @@ class Scheduler {
   const std::map<WorkerId, Worker>& workers() const { return workers_.all(); }
   const SchedulerLimits& limits() const { return limits_; }
   size_t tasks() const { return tasks_.size(); }
+  size_t processes_without_room() const { return tasks_.WithoutRoom(); }
   size_t CountWorkers(WorkerState state) const { return workers_.Count(state); }
   // Why the ready tasks of this shape do not run: one sentence.
   std::string WhyWaiting(JobId job, const TaskShape& shape) const { return workers_.WhyWaiting(job, shape); }

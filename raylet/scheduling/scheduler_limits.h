@@ -10,8 +10,12 @@ struct SchedulerLimits {
   // Processes that are being started at a time; a job below its share may exceed it (StartMissing).
   size_t starting_max = 8;
   size_t start_attempts = 3;             // failed starts in a row before a job's ready tasks fail
-  size_t tasks_per_job_max = 1'000'000;  // waiting, ready and running
+  size_t tasks_per_job_max = 1'000'000;  // waiting, ready and running; a task past it waits in its submitter
   size_t task_bytes_per_job_max = size_t{1} << 30;
+
+  // What one process may have under way before it waits by itself.
+  size_t tasks_per_process_max() const { return tasks_per_job_max / 2; }
+  size_t task_bytes_per_process_max() const { return task_bytes_per_job_max / 2; }
 };
 
 }  // namespace raylet

@@ -42,6 +42,7 @@ struct ActorSettings {
   int32_t max_restarts = 0;     // -1: for ever
   bool detached = false;
   int32_t max_concurrency = 0;  // as asked for; 0 and 1: one call at a time
+  uint32_t restarts = 0;        // as its home says, where that is another machine; otherwise 0
 };
 
 struct Task {
@@ -56,6 +57,7 @@ struct Task {
   NodeId from;                             // the machine that sent it here; nil: submitted here
   uint32_t depth = 0;                      // tasks that it is nested in, kTaskDepthMax at most
   int32_t max_retries = 0;                 // -1: for ever
+  bool lent = false;                       // its arguments refer to what its owner lends
   std::optional<ActorSettings> actor;      // set: this task creates an actor
   Bytes body;                              // the TaskSpec as it came, for the worker
 

@@ -13,22 +13,43 @@ bool StaysWithoutDriver(const Task& task, const ProcessSet& survivors) {
   return survivors.contains(task.owner);
 }
 
+bool TaskTable::AskForRoom(const Task& task) {
+  Job& job = JobOf(task.job);
+  if (!TakesRoom(task) || job.ended || job.room.Has(task.depth)) return true;
+  job.room.Wait(task.owner, task.depth);
+  return false;
+}
+
+void TaskTable::WaitsNoLonger(const ProcessSet& processes) {
+  for (auto& [id, job] : jobs_)
+    for (const ProcessId process : processes) job.room.Forget(process);
+}
+
+size_t TaskTable::WithoutRoom() const {
+  size_t processes = 0;
+  for (const auto& [id, job] : jobs_) processes += job.room.waiting();
+  return processes;
+}
+
+void TaskTable::GiveRoom(Job& job, const Task& task) {
+  job.room.Give(task.memory_bytes());
+  if (!job.room.AnyWaits()) return;
+  for (const ProcessId process : job.room.TakeReady()) decisions_.emplace_back(TellRoom{process});
+}
+
 Result<QueuedTask*> TaskTable::Add(TaskPtr task) {
   if (tasks_.contains(task->id))
     return Fail(ErrorCode::kAlreadyExists, StrCat("task ", task->id.hex(), " has been submitted already"));
-  Job& job = jobs_[task->job];
+  Job& job = JobOf(task->job);
   if (job.ended) return Fail(ErrorCode::kNotRunning, "its driver has ended");
-  if (job.tasks >= limits_.tasks_per_job_max) {
-    return Fail(ErrorCode::kFull, StrCat("the raylet holds ", job.tasks,
-                                         " tasks of this program, which is its limit: wait for "
-                                         "some results before you submit more"));
-  }
-  if (job.task_bytes + task->memory_bytes() > limits_.task_bytes_per_job_max) {
-    return Fail(ErrorCode::kFull, StrCat("the raylet holds ", FormatBytes(job.task_bytes),
-                                         " of this program's tasks and their "
+  const size_t bytes = task->memory_bytes();
+  const bool created_here = task->CreatesActor() && !task->CameFromElsewhere();
+  if (created_here && job.creation_bytes + bytes > limits_.task_bytes_per_job_max) {
+    return Fail(ErrorCode::kFull, StrCat("the raylet holds ", FormatBytes(job.creation_bytes),
+                                         " of creations of this program's actors that have not ended, with their "
                                          "arguments, and its limit is ",
                                          FormatBytes(limits_.task_bytes_per_job_max),
-                                         ": wait for some results, or put large arguments into the store"));
+                                         ": wait for some actors, or put large arguments into the store"));
   }
   if (!queue_.HasRoomForShape(*task)) {
     return Fail(ErrorCode::kFull, StrCat("this program's tasks ask for ", kShapesPerJobMax,
@@ -36,7 +57,8 @@ Result<QueuedTask*> TaskTable::Add(TaskPtr task) {
                                          "is the limit: use fewer"));
   }
   job.tasks++;
-  job.task_bytes += task->memory_bytes();
+  if (TakesRoom(*task)) job.room.Take(bytes);
+  if (created_here) job.creation_bytes += bytes;
   owned_[task->owner]++;
   QueuedTask& queued = tasks_[task->id];
   queued.sequence = next_sequence_++;
@@ -49,9 +71,10 @@ Result<QueuedTask*> TaskTable::Add(TaskPtr task) {
 void TaskTable::Forget(QueuedTask* task) {
   LetGo(*task);
   const TaskPtr kept = task->task;
-  Job& job = jobs_[kept->job];
+  Job& job = JobOf(kept->job);
   job.tasks--;
-  job.task_bytes -= kept->memory_bytes();
+  if (TakesRoom(*kept)) GiveRoom(job, *kept);
+  if (kept->CreatesActor() && !kept->CameFromElsewhere()) job.creation_bytes -= kept->memory_bytes();
   const auto owned = owned_.find(kept->owner);
   if (--owned->second == 0) owned_.erase(owned);
   if (kept->CameFromElsewhere()) remote_tasks_.erase(kept->id);
@@ -157,7 +180,7 @@ bool TaskTable::HasTasks(JobId id) const {
   return job != jobs_.end() && job->second.tasks > 0;
 }
 
-void TaskTable::EndJob(JobId job, bool for_good) { jobs_[job].ended = for_good; }
+void TaskTable::EndJob(JobId job, bool for_good) { JobOf(job).ended = for_good; }
 
 bool TaskTable::HasEnded(JobId id) const {
   const auto job = jobs_.find(id);

@@ -12,6 +12,7 @@
 
 #include "raylet/scheduling/decisions.h"
 #include "raylet/scheduling/dependency_tracker.h"
+#include "raylet/scheduling/job_room.h"
 #include "raylet/scheduling/object_places.h"
 #include "raylet/scheduling/scheduler_limits.h"
 #include "raylet/scheduling/task_queue.h"
@@ -34,6 +35,10 @@ class TaskTable {
       : limits_(limits), queue_(queue), decisions_(decisions) {}
   void JoinCluster(const ObjectPlaces& places) { places_ = &places; }
 
+  // Whether there is room for a task. Where there is none its owner waits, and TellRoom is decided once there is some.
+  // Creations of actors and tasks from elsewhere have bounds of their own, and always find room.
+  bool AskForRoom(const Task& task);
+  void WaitsNoLonger(const ProcessSet& processes);  // they have ended
   // kAlreadyExists: an id that is known. kFull: a limit, named. kNotRunning: the job has ended.
   Result<QueuedTask*> Add(TaskPtr task);
   void Forget(QueuedTask* task);
@@ -45,6 +50,7 @@ class TaskTable {
   QueuedTask* FindFrom(const NodeId& from, const TaskId& id);  // a task that came from there
   std::unordered_map<TaskId, QueuedTask>& all() { return tasks_; }
   size_t size() const { return tasks_.size(); }
+  size_t WithoutRoom() const;  // processes that wait for it
   bool HasTasksOf(ProcessId owner) const { return owned_.contains(owner); }
   // The resources that the tasks of each machine ask for.
   std::map<NodeId, RemoteWork> FromElsewhere() const;
@@ -63,10 +69,15 @@ class TaskTable {
 
  private:
   struct Job {
-    size_t tasks = 0;
-    size_t task_bytes = 0;
+    explicit Job(const SchedulerLimits& limits) : room(limits) {}
+    size_t tasks = 0;           // all
+    JobRoom room;               // of those that TakesRoom
+    size_t creation_bytes = 0;  // of creations of actors that were asked for here
     bool ended = false;
   };
+  static bool TakesRoom(const Task& task) { return !task.CreatesActor() && !task.CameFromElsewhere(); }
+  Job& JobOf(JobId id) { return jobs_.try_emplace(id, limits_).first->second; }
+  void GiveRoom(Job& job, const Task& task);
   void Keep(QueuedTask& task, std::vector<ObjectId> objects);
 
   const SchedulerLimits& limits_;

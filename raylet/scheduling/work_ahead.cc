@@ -31,12 +31,15 @@ void WorkAhead::Send() {
   if (jobs == 1 && !overdrawn) SendOf(job, first);
 }
 
+// A worker that runs a deeper task may be one of those that PoolReserve keeps for deep ones: it takes nothing less
+// deep.
 void WorkAhead::SendOf(JobId job, size_t index) {
   const TaskShape& shape = *queue_.shapes(job)[index];
   std::vector<Worker*> takers;
   for (auto& [id, worker] : workers_.all()) {
     if (!shape.dedicated && worker.state == WorkerTable::State::kBusy && worker.job == job && !worker.actor &&
-        !worker.blocked && !worker.recalling && worker.held == shape.needs && HasRoom(worker))
+        !worker.blocked && !worker.recalling && worker.held == shape.needs && HasRoom(worker) &&
+        (worker.task == nullptr || worker.task->task->depth <= shape.depth))
       takers.push_back(&worker);
   }
   // Gives each worker one task in turn.

@@ -136,9 +136,14 @@ std::string Queues(const json& status) {
     rows.push_back({std::to_string(Number(queue, "job")), StrCat(Number(queue, "count"), " ", Text(queue, "what")),
                     OrDash(Text(queue, "resources")), OrDash(Text(queue, "first")), Text(queue, "why")});
   }
+  const uint64_t without_room = Number(status, "processes_without_room");
+  const std::string waiting =
+      without_room == 0 ? std::string()
+                        : StrCat("; ", Count(without_room, "submitter"), " without room: one program may have ",
+                                 Number(status, "tasks_max"), " tasks (--max-tasks)");
   return Section("queues", StrCat(queued, " ready to run; ", Count(Number(status, "tasks_waiting_for_objects"), "task"),
                                   " waiting for ", Count(Number(status, "objects_waited_for"), "object"), "; ",
-                                  Count(Number(status, "tasks"), "task"), " in all")) +
+                                  Count(Number(status, "tasks"), "task"), " in all", waiting)) +
          Table(rows);
 }
 

@@ -1,5 +1,6 @@
 // store_bench: the store's verbs beside the machine's limits, on a plasma_store of its own.
-//   store_bench [--json] [--check]
+//   store_bench [--json] [--check] [--soak]
+// --soak: the store's core alone, after ten million puts and with millions of objects.
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "tests/bench/bench_flags.h"
 #include "tests/bench/figures.h"
 #include "tests/bench/machine_limits.h"
+#include "tests/bench/store_soak.h"
 #include "tests/harness/daemon_process.h"
 #include "tests/harness/run_folder.h"
 
@@ -47,6 +49,35 @@ std::vector<double> GetAndRelease(StoreClient& store) {
   RAYLET_CHECK(bytes == kBatch * kBatches * data.size(), "a get returned something else");
   RAYLET_CHECK(store.Delete(ids).has_value(), "delete failed");
   return samples;
+}
+
+struct Looks {
+  std::vector<double> hits, misses;
+};
+
+// Contains, of objects that are there and of others.
+Looks Contains(StoreClient& store) {
+  constexpr size_t kObjects = 1000, kBatch = 1000, kBatches = 2000;
+  std::vector<ObjectId> there(kObjects), absent(kObjects);
+  for (ObjectId& id : absent) id = ObjectId::FromRandom();
+  for (ObjectId& id : there) {
+    id = ObjectId::FromRandom();
+    RAYLET_CHECK(store.CreateAndSeal(id, std::vector<std::byte>(1024), {}, {}).has_value(), "put failed");
+  }
+  const auto time = [&](const std::vector<ObjectId>& ids, bool expected) {
+    std::vector<double> samples;
+    for (size_t b = 0; b < kBatches; ++b) {
+      size_t right = 0;
+      const double start = NowSeconds();
+      for (size_t i = 0; i < kBatch; ++i) right += *store.Contains(ids[i % kObjects]) == expected ? 1 : 0;
+      samples.push_back((NowSeconds() - start) / kBatch);
+      RAYLET_CHECK(right == kBatch, "Contains is wrong");
+    }
+    return samples;
+  };
+  Looks looks{time(there, true), time(absent, false)};
+  RAYLET_CHECK(store.Delete(there).has_value(), "delete failed");
+  return looks;
 }
 
 std::vector<double> PutSmall(StoreClient& store) {
@@ -135,6 +166,7 @@ std::vector<double> SealToBlockedGet(const std::string& socket, useconds_t pause
 }
 
 int Run(const BenchFlags& flags) {
+  if (!flags.only.empty()) return Report(flags, SoakFigures());
   const double probe_ns = IndexGetReleaseNs();
   const double futex_us = FutexRoundTripUs(), socket_us = UnixSocketRoundTripUs();
   const test::RunFolder folder;
@@ -151,6 +183,9 @@ int Run(const BenchFlags& flags) {
   const auto store = Connect(socket, "bench");
   figures.push_back(TimeFigure("get + release", GetAndRelease(*store), 1e9, "ns", "index probe with a pin", probe_ns));
   figures.back().promise = {Promise::Of::kMedian, Promise::Side::kAtMost, 200};
+  const Looks looks = Contains(*store);
+  figures.push_back(TimeFigure("contains", looks.hits, 1e9, "ns", "index probe with a pin", probe_ns));
+  figures.push_back(TimeFigure("contains, absent", looks.misses, 1e9, "ns", "index probe with a pin", probe_ns));
   figures.push_back(TimeFigure("put 1 KiB", PutSmall(*store), 1e6, "us", "round trip over a Unix socket", socket_us));
   const auto rates = PutLarge(*store);
   Figure large;
@@ -170,7 +205,7 @@ int Run(const BenchFlags& flags) {
 
 int main(int argc, char** argv) {
   int exit_code = 0;
-  const auto flags =
-      raylet::bench::ReadFlags(argc, argv, "store_bench: what puts and gets cost, with a store of its own.", exit_code);
+  const auto flags = raylet::bench::ReadFlags(
+      argc, argv, "store_bench: what puts and gets cost, with a store of its own.", exit_code, {"--soak"});
   return flags ? raylet::bench::Run(*flags) : exit_code;
 }

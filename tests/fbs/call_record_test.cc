@@ -204,8 +204,26 @@ TEST(ReplyRecord, AReplyComesBackAsItWasWritten) {
       EXPECT_EQ(seen->result.bytes, result.bytes);
       EXPECT_EQ(seen->result.id, result.id);
       EXPECT_EQ(seen->references, sent.references);
+      EXPECT_TRUE(seen->retained.empty());
     }
   }
+}
+
+TEST(ReplyRecord, AReplySaysWhichArgumentsItRetains) {
+  const Record bytes = Written(ReplyRecord{12, 34, true, Inline("payload"), {}, kTwoIds});
+  const auto seen = ParseReplyRecord(bytes);
+  ASSERT_TRUE(seen) << seen.error().message;
+  EXPECT_TRUE(seen->arguments_retained);
+  EXPECT_EQ(seen->retained, kTwoIds);
+  for (size_t size = 0; size < bytes.size(); ++size)
+    EXPECT_FALSE(ParseReplyRecord(std::span(bytes).first(size))) << size;
+}
+
+TEST(ReplyRecord, AListOfRetainedArgumentsThatNamesNoneIsRefused) {
+  Record bytes = Written(ReplyRecord{12, 34, true, Inline("payload"), {}, kTwoIds});
+  bytes.resize(bytes.size() - kTwoIds.size());
+  std::memset(bytes.data() + bytes.size() - 4, 0, 4);
+  EXPECT_FALSE(ParseReplyRecord(bytes));
 }
 
 TEST(ReplyRecord, EveryTruncationOfAReplyIsAProtocolError) {

@@ -214,26 +214,29 @@ TEST(Ids, AnObjectIdNamesItsOwnerAndIsNeverMadeTwice) {
 
 // The verifier of FlatBuffers lets these pass.
 TEST(Messages, AVectorWhoseElementsAreMisalignedIsRefused) {
-  bool accepted = false, refused = false;
-  for (uint32_t words = 4; words <= 5; ++words) {  // one of them puts the elements beside a multiple of eight
-    flatbuffers::FlatBufferBuilder builder;
-    const auto failure =
-        wire::CreateFailureDirect(builder, wire::FailureKind::Other, "", "", "", "", 0, 0, false, false, "");
-    const flatbuffers::Offset<flatbuffers::Vector<uint64_t>> also(
-        builder.CreateVector(std::vector<uint32_t>(words, 2)).o);
-    builder.Finish(wire::CreateProcessNotice(builder, 4, failure, false, also));
-    const auto* const begin = reinterpret_cast<const std::byte*>(builder.GetBufferPointer());
-    Bytes body(begin, begin + builder.GetSize());
-    auto* const table = flatbuffers::GetMutableRoot<wire::ProcessNotice>(body.data());
-    const auto* const elements = table->also()->Data();
-    const uint32_t half = words / 2;
-    std::memcpy(const_cast<uint8_t*>(elements) - 4, &half, 4);
-    const bool aligned = reinterpret_cast<uintptr_t>(elements) % 8 == 0;
-    EXPECT_EQ(Parse<wire::ProcessNoticeT>(body).has_value(), aligned);
-    (aligned ? accepted : refused) = true;
+  for (const bool is_met : {false, true}) {
+    bool accepted = false, refused = false;
+    for (uint32_t words = 4; words <= 5; ++words) {  // one of them puts the elements beside a multiple of eight
+      flatbuffers::FlatBufferBuilder builder;
+      const auto failure =
+          wire::CreateFailureDirect(builder, wire::FailureKind::Other, "", "", "", "", 0, 0, false, false, "");
+      const flatbuffers::Offset<flatbuffers::Vector<uint64_t>> list(
+          builder.CreateVector(std::vector<uint32_t>(words, 2)).o);
+      const flatbuffers::Offset<flatbuffers::Vector<uint64_t>> none;
+      builder.Finish(wire::CreateProcessNotice(builder, 4, failure, false, is_met ? none : list, is_met ? list : none));
+      const auto* const begin = reinterpret_cast<const std::byte*>(builder.GetBufferPointer());
+      Bytes body(begin, begin + builder.GetSize());
+      auto* const table = flatbuffers::GetMutableRoot<wire::ProcessNotice>(body.data());
+      const auto* const elements = (is_met ? table->met() : table->also())->Data();
+      const uint32_t half = words / 2;
+      std::memcpy(const_cast<uint8_t*>(elements) - 4, &half, 4);
+      const bool aligned = reinterpret_cast<uintptr_t>(elements) % 8 == 0;
+      EXPECT_EQ(Parse<wire::ProcessNoticeT>(body).has_value(), aligned);
+      (aligned ? accepted : refused) = true;
+    }
+    EXPECT_TRUE(accepted);
+    EXPECT_TRUE(refused);
   }
-  EXPECT_TRUE(accepted);
-  EXPECT_TRUE(refused);
 }
 
 // An empty vector has no elements to align.

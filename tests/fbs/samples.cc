@@ -140,6 +140,8 @@ void Fill(wire::RegisterReplyT& message) {
   message.socket = "/run/user/1000/raylet/raylet";
   message.addresses = {"10.0.0.1:7000", "10.0.0.2:7000"};
   message.heir = 2;
+  message.tasks_max = 500'000;
+  message.task_bytes_max = size_t{1} << 29;
 }
 void Fill(wire::ReadyNoticeT& message) { message.store_client = 5; }
 void Fill(wire::FailureT& message) {
@@ -178,6 +180,7 @@ void Fill(wire::TaskSpecT& message) {
   message.actor->max_restarts = -1;
   message.actor->detached = true;
   message.actor->restarts = 2;
+  message.actor->lease = 1;
   message.depth = 2;
 }
 void Fill(wire::TaskResultT& message) {
@@ -186,6 +189,7 @@ void Fill(wire::TaskResultT& message) {
   message.result = FailedValue();
   message.lend = 18;
   message.arguments_retained = true;
+  message.retained = {IdOf(50)};
 }
 void Fill(wire::ActorRequestT& message) { message.actor = IdPointer(50); }
 void Fill(wire::OpenChannelRequestT& message) { message.actor = IdPointer(50); }
@@ -195,6 +199,8 @@ void Fill(wire::OpenChannelReplyT& message) {
   message.process = 4;
   message.failure = MakePointer<wire::FailureT>();
   message.relayed = true;
+  message.incarnation = 3;
+  message.lease = 1;
 }
 void Fill(wire::ChannelNoticeT& message) {
   message.channel = 2;
@@ -202,11 +208,14 @@ void Fill(wire::ChannelNoticeT& message) {
   message.caller_store_client = 5;
   message.actor = IdPointer(50);
   message.relayed = true;
+  message.incarnation = 3;
 }
 void Fill(wire::ActorNoticeT& message) {
   message.actor = IdPointer(50);
   message.state = wire::ActorState::Restarting;
   message.restarts = 1;
+  message.ended = 2;
+  message.host_lost = true;
   message.failure = MakePointer<wire::FailureT>();
 }
 void Fill(wire::KillActorRequestT& message) {
@@ -230,6 +239,7 @@ void Fill(wire::ProcessNoticeT& message) {
   message.process = 4;
   message.failure = MakePointer<wire::FailureT>();
   message.also = {5, 6};
+  message.met = {7, 8};
 }
 void Fill(wire::SealedObjectsNoticeT& message) { message.objects = {IdOf(50), IdOf(51)}; }
 void Fill(wire::ClaimNoticeT& message) { message.objects = {IdOf(50), IdOf(51)}; }
@@ -257,6 +267,7 @@ void Fill(wire::OpenRelayRequestT& message) {
   message.relay = 12;
   message.actor = IdPointer(50);
   message.caller = 7;
+  message.incarnation = 3;
 }
 void Fill(wire::RelayedRecordsT& message) {
   message.relay = 12;
@@ -326,6 +337,7 @@ void Fill(wire::ActorGrantedNoticeT& message) {
   message.request = 21;
   message.host = IdPointer(60);
   message.process = 4;
+  message.incarnation = 3;
 }
 void Fill(wire::ActorRefusedNoticeT& message) {
   message.actor = IdPointer(50);
@@ -395,6 +407,9 @@ void Fill(wire::PeerRefusedT& message) {
 void Fill(wire::PeerAckT& message) { message.received = 301; }
 void Fill(wire::PeerHeartbeatT& message) {
   message.received = 302;
+  message.sent_ns = 70'000'000'000;
+  message.heard_ns = 69'000'000'000;
+  message.patience_ms = 10'000;
   for (const char* name : {"CPU", "gpu"}) {
     auto line = std::make_unique<wire::PeerResourceLineT>();
     line->name = name;

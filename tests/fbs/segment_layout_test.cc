@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -41,7 +42,10 @@ TEST(SegmentLayout, AFreshIndexPassesItsCheckWithItsPartsInside) {
   const auto* const clients_end = reinterpret_cast<const std::byte*>(segment.header().clients.get() + kClientRowsMax);
   const auto* const buckets = reinterpret_cast<const std::byte*>(segment.header().buckets.get());
   EXPECT_LE(clients_end, buckets);
-  EXPECT_LE(buckets + kBucketCount * 4, reinterpret_cast<const std::byte*>(segment.header().entries.get()));
+  const auto* const chains = reinterpret_cast<const std::byte*>(segment.header().chains.get());
+  EXPECT_LE(buckets + kBucketCount * 4, chains);
+  EXPECT_EQ(chains, begin + IndexFixedBytes());
+  EXPECT_LE(chains + kEntries * 8, reinterpret_cast<const std::byte*>(segment.header().entries.get()));
   EXPECT_LE(entries_end, begin + segment.size());
 }
 
@@ -71,11 +75,15 @@ TEST(SegmentLayout, AHeaderThatDoesNotFitItsSegmentIsAProtocolError) {
       [](IndexHeader& header) { header.magic ^= 1; },
       [](IndexHeader& header) { header.header_bytes -= 8; },
       [](IndexHeader& header) { header.segment_bytes += 4096; },
-      [](IndexHeader& header) { header.entry_count = 0; },
-      [](IndexHeader& header) { header.entry_count = kEntries - 1; },
-      [](IndexHeader& header) { header.entry_count = kEntries * 2; },
-      [](IndexHeader& header) { header.entry_count = uint64_t{1} << 63; },
-      [](IndexHeader& header) { header.entry_count = uint64_t{1} << 58; },  // times 64 bytes it would wrap to zero
+      [](IndexHeader& header) { header.entries_max = 0; },
+      [](IndexHeader& header) { header.entries_max = kEntries / 2; },
+      [](IndexHeader& header) { header.entries_max = kEntries * 2; },
+      [](IndexHeader& header) { header.entries_max = uint64_t{1} << 63; },
+      [](IndexHeader& header) { header.entries_max = uint64_t{1} << 58; },  // times 64 bytes it would wrap to zero
+      [](IndexHeader& header) { header.chain_count = 0; },
+      [](IndexHeader& header) { header.chain_count = kEntries + 1; },
+      [](IndexHeader& header) { header.entry_bound = kEntries + 1; },
+      [](IndexHeader& header) { header.chains = header.chains + 1; },
       [](IndexHeader& header) { header.entries = header.entries + 1; },
       [](IndexHeader& header) { header.entries = nullptr; },
       [](IndexHeader& header) { header.clients = header.clients - 1; },
@@ -101,8 +109,7 @@ TEST(SegmentLayout, ASegmentCutShortIsAProtocolError) {
 }
 
 TEST(SegmentLayout, AWordHoldsItsStateAndItsGeneration) {
-  for (const EntryState state :
-       {EntryState::kEmpty, EntryState::kTombstone, EntryState::kUnsealed, EntryState::kSealed, EntryState::kDying}) {
+  for (const EntryState state : {EntryState::kEmpty, EntryState::kUnsealed, EntryState::kSealed, EntryState::kDying}) {
     for (const uint64_t generation : {uint64_t{0}, uint64_t{1}, (uint64_t{1} << 56) - 1}) {
       EXPECT_EQ(StateOf(MakeWord(state, generation)), state);
       EXPECT_EQ(GenerationOf(MakeWord(state, generation)), generation);
@@ -117,12 +124,51 @@ TEST(SegmentLayout, MetadataLiesBehindTheDataAndIsAligned) {
   EXPECT_EQ(MetadataOffset(128, 65), 256U);
 }
 
-TEST(SegmentLayout, ProbesAndBucketsStayInsideTheirParts) {
-  for (int i = 0; i < 10'000; ++i) {
-    const ObjectId id = ObjectId::FromRandom();
-    EXPECT_LT(ProbeStart(id, kEntries), kEntries);
-    EXPECT_LT(BucketOf(id), kBucketCount);
+TEST(SegmentLayout, AHeadHoldsItsLinkItsChangesAndItsFilter) {
+  for (const uint32_t link : {uint32_t{0}, uint32_t{1}, uint32_t{kEntriesMost}}) {
+    for (const uint32_t changes : {0U, 1U, 0xffffffU, 0x1000000U}) {
+      const uint64_t head = MakeHead(link, changes, 0x81);
+      EXPECT_EQ(FirstLinkOf(head), link);
+      EXPECT_EQ(ChangesOf(head), changes & 0xffffff);
+      EXPECT_EQ(FilterOf(head), 0x81);
+    }
   }
+}
+
+TEST(SegmentLayout, OneChainMoreMovesObjectsOfOneOtherChainAlone) {
+  for (uint32_t count = 1; count < 300; ++count) {
+    for (int i = 0; i < 50; ++i) {
+      const uint64_t hash = ObjectId::FromRandom().Hash();
+      const uint32_t before = ChainOf(hash, count), after = ChainOf(hash, count + 1);
+      ASSERT_LT(before, count);
+      if (before == after) continue;
+      EXPECT_EQ(after, count);
+      EXPECT_EQ(before, count - std::bit_floor(count));
+    }
+  }
+}
+
+TEST(SegmentLayout, StepsOfTheIndexAreWholePagesThatDoNotOverlap) {
+  constexpr uint64_t kMax = 10 * kIndexStep;
+  uint64_t chains_end = IndexFixedBytes(), entries_end = 0;
+  for (uint64_t first = 0; first < kMax; first += kIndexStep) {
+    const auto [chains, entries] = IndexStepRanges(kMax, first, kIndexStep);
+    for (const SegmentRange& range : {chains, entries}) {
+      EXPECT_EQ(range.offset % 4096, 0U);
+      EXPECT_EQ(range.bytes % 4096, 0U);
+    }
+    EXPECT_EQ(chains.offset, chains_end);
+    if (first > 0) {
+      EXPECT_EQ(entries.offset, entries_end);
+    }
+    chains_end = chains.offset + chains.bytes;
+    entries_end = entries.offset + entries.bytes;
+  }
+  EXPECT_EQ(entries_end, IndexSegmentBytes(kMax));
+}
+
+TEST(SegmentLayout, BucketsStayInsideTheirPart) {
+  for (int i = 0; i < 10'000; ++i) EXPECT_LT(BucketOf(ObjectId::FromRandom()), kBucketCount);
 }
 
 TEST(SegmentLayout, AnIndexIsNamedAfterItsSocketAndNothingElse) {

@@ -42,7 +42,8 @@ bool SaveAll(const std::filesystem::path& folder) {
   WriteCallRecord(call, record);
   fine = Save(folder, "call_record", record) && fine;
 
-  const ReplyRecord reply{1, 2, true, {ValueView::Kind::kFailed, "why", {}}};
+  const std::string id(ObjectId::kSize, 'i');
+  const ReplyRecord reply{1, 2, true, {ValueView::Kind::kFailed, "why", {}}, id, id};
   record.resize(ReplyRecordBytes(reply));
   WriteReplyRecord(reply, record);
   fine = Save(folder, "reply_record", record) && fine;

@@ -14,6 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto again = raylet::ParseReplyRecord(written);
   FUZZ_ASSERT(again && again->call == record->call && again->lend == record->lend &&
               again->arguments_retained == record->arguments_retained && again->result.kind == record->result.kind &&
-              again->result.bytes == record->result.bytes && again->result.id == record->result.id);
+              again->result.bytes == record->result.bytes && again->result.id == record->result.id &&
+              again->references == record->references && again->retained == record->retained);
   return 0;
 }

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "base/available_memory.h"
+#include "store/index_memory.h"
 #include "tests/harness/run_folder.h"
 
 namespace raylet::store {
@@ -31,18 +32,28 @@ TEST(MemoryBudget, AStoreLargerThanItsCgroupIsRefusedWithBothNumbers) {
   const auto refused = large.Check("64M", available);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kFull);
-  EXPECT_EQ(refused.error().message.find("-m 64M needs 88."), 0u) << refused.error().message;
+  EXPECT_EQ(refused.error().message.find("-m 64M needs 87."), 0u) << refused.error().message;
   EXPECT_NE(refused.error().message.find("cgroup has 60.0 MiB left; say a smaller -m"), std::string::npos);
 }
 
 TEST(MemoryBudget, CountedBytesAreTheReservedBytes) {
   const MemoryBudget budget = MemoryBudget::For(1024 * kMiB);
   EXPECT_EQ(budget.index_entries, 262144u);
-  EXPECT_GT(budget.index_bytes, budget.index_entries * 64);
+  EXPECT_GE(budget.index_bytes, budget.index_entries * kMemoryPerEntry);
   EXPECT_GT(budget.arena_bytes, 1280 * kMiB);
   EXPECT_LT(budget.total_bytes(), 1330 * kMiB);
   EXPECT_TRUE(budget.Check("1G", budget.total_bytes()));
   EXPECT_FALSE(budget.Check("1G", budget.total_bytes() - 1));
+}
+
+TEST(MemoryBudget, EntriesBeyondTheFirstFitIntoWhatTheArenaHasForRounding) {
+  for (const uint64_t capacity : {uint64_t{1}, 16 * kMiB, 1024 * kMiB, 4096 * kMiB, uint64_t{1} << 40}) {
+    const MemoryBudget budget = MemoryBudget::For(capacity);
+    EXPECT_EQ(budget.index_entries % kIndexStep, 0u);
+    EXPECT_LE((budget.index_entries_max - budget.index_entries) * kMemoryPerEntry, budget.arena_bytes - capacity);
+    EXPECT_LE(budget.index_entries_max, kEntriesMost);
+  }
+  EXPECT_GE(MemoryBudget::For(4096 * kMiB).index_entries_max, 10'000'000u);
 }
 
 }  // namespace

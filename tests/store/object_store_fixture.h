@@ -73,9 +73,8 @@ class ObjectStoreTest : public testing::Test {
     for (uint64_t i = 0; i < kEntries; ++i) {
       const IndexEntry& entry = header_->entries[static_cast<std::ptrdiff_t>(i)];
       const EntryState state = StateOf(entry.word.load());
-      const uint64_t metadata_and_flags = entry.metadata_bytes_and_flags.load();
-      if (state == EntryState::kSealed && (metadata_and_flags >> 32 & 1) == 1)
-        sealed_owned_bytes += entry.data_bytes.load() + static_cast<uint32_t>(metadata_and_flags);
+      if (state == EntryState::kSealed && (entry.created_ms_and_flags.load() & kEntryOwnedFlag) != 0)
+        sealed_owned_bytes += entry.data_bytes.load() + entry.metadata_bytes.load();
       sealed += state == EntryState::kSealed;
       unsealed += state == EntryState::kUnsealed;
       dying += state == EntryState::kDying;

@@ -9,10 +9,10 @@
 namespace raylet::store {
 namespace {
 
-TEST_F(ObjectStoreTest, TheLeastRecentlyUsedGoesFirstAndATouchCounts) {
+TEST_F(ObjectStoreTest, TheLeastRecentlyReleasedGoesFirst) {
   const uint32_t client = Connect();
   for (uint64_t id = 0; id < 4; ++id) Make(client, id, kCapacity / 4);
-  // Object 0 is used again: its entry's number goes through the ring of touches.
+  // Object 0 is released: its entry's number goes through the ring of touches.
   Pin(client, 0, 0);
   PinPage& page = *page_of_[client];
   page.touches[0].store(page.slots[0].load() - 1);
@@ -22,6 +22,42 @@ TEST_F(ObjectStoreTest, TheLeastRecentlyUsedGoesFirstAndATouchCounts) {
   EXPECT_TRUE(store_->IsSealed(IdOf(0)));
   EXPECT_FALSE(store_->IsSealed(IdOf(1)));
   EXPECT_TRUE(store_->IsSealed(IdOf(2)));
+  ExpectLedgerAddsUp();
+}
+
+TEST_F(ObjectStoreTest, AnObjectThatWasPinnedAtAnEvictionIsYoungerThanWhatWasReleasedBefore) {
+  const uint32_t client = Connect();
+  for (uint64_t id = 0; id < 4; ++id) Make(client, id, kCapacity / 4);
+  Pin(client, 0, 0);
+  Make(client, 10, 1000);
+  EXPECT_FALSE(store_->IsSealed(IdOf(1))) << "the oldest that nobody holds";
+  Release(client, 0);
+  store_->Evict(1);
+  EXPECT_TRUE(store_->IsSealed(IdOf(0))) << "held while object 2 was not";
+  EXPECT_FALSE(store_->IsSealed(IdOf(2)));
+  ExpectLedgerAddsUp();
+}
+
+TEST_F(ObjectStoreTest, TheEndOfAClientReleasesWhatItHeld) {
+  const uint32_t maker = Connect(), reader = Connect();
+  for (uint64_t id = 0; id < 3; ++id) Make(maker, id, 1000);
+  Pin(reader, 0, 0);
+  store_->RemoveClient(reader);
+  store_->Evict(1);
+  EXPECT_TRUE(store_->IsSealed(IdOf(0)));
+  EXPECT_FALSE(store_->IsSealed(IdOf(1)));
+}
+
+TEST_F(ObjectStoreTest, ACreateThatNeedsLittleEvictsABoundedNumberOfSmallObjects) {
+  const uint32_t client = Connect();
+  uint64_t id = 0;
+  while (store_->free_bytes() >= 256) Make(client, id++, 256);
+  ASSERT_EQ(header_->counters.evictions, 0u);
+  Make(client, id++, kCapacity / 2);
+  EXPECT_GE(header_->counters.evicted_bytes, kCapacity / 2) << "what it needs it gets";
+  const uint64_t evictions = header_->counters.evictions;
+  while (header_->counters.evictions == evictions) Make(client, id++, 256);
+  EXPECT_LE(header_->counters.evictions - evictions, kEvictedAtOnce);
   ExpectLedgerAddsUp();
 }
 
@@ -172,6 +208,30 @@ TEST_F(ObjectStoreTest, APinPageFullOfNonsenseHarmsNobody) {
   for (uint64_t id = 0; id < 20; ++id) Make(client, id, kCapacity / 4);
   page.touch_tail.store(3);
   Make(client, 99, 100);
+  ExpectLedgerAddsUp();
+}
+
+TEST_F(ObjectStoreTest, RoomForAnEntryIsMadeInASmallBatchOldestFirst) {
+  const uint32_t client = Connect();
+  for (uint64_t id = 0; id < kEntries; ++id) Make(client, id, 8);
+  EXPECT_EQ(header_->counters.evictions, 0u) << "every entry holds an object";
+  EXPECT_EQ(Create(client, kEntries, 8, {.evict_if_full = false}).error().code, ErrorCode::kFull);
+  Make(client, kEntries, 8);
+  EXPECT_EQ(header_->counters.evictions, kEvictedForEntries);
+  for (uint64_t id = 0; id < kEntries; ++id) ASSERT_EQ(store_->IsSealed(IdOf(id)), id >= kEvictedForEntries);
+  ExpectLedgerAddsUp();
+}
+
+TEST_F(ObjectStoreTest, AnEntryThatNothingCanMakeRoomForIsRefusedWithTheNumberOfObjects) {
+  const uint32_t client = Connect();
+  for (uint64_t id = 0; id < kEntries; ++id) Make(client, id, 8, {.owned = true});
+  const auto refused = Create(client, kEntries, 8);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kFull);
+  EXPECT_NE(refused.error().message.find("holds 4096 objects"), std::string::npos) << refused.error().message;
+  EXPECT_EQ(header_->counters.evictions, 0u);
+  ASSERT_TRUE(store_->Delete(IdOf(7)));
+  EXPECT_TRUE(Create(client, kEntries, 8));
   ExpectLedgerAddsUp();
 }
 

@@ -102,7 +102,7 @@ struct RawClient {
   const IndexHeader& header() const { return *index.As<IndexHeader>(); }
   const IndexCounters& counters() const { return header().counters; }
   void PinSealed(uint8_t id) {
-    for (uint64_t i = 0; i < header().entry_count; ++i) {
+    for (uint64_t i = 0; i < header().entry_bound; ++i) {
       const IndexEntry& entry = header().entries[static_cast<std::ptrdiff_t>(i)];
       if (StateOf(entry.word.load()) != EntryState::kSealed || (entry.id_words[0].load() & 0xff) != id) continue;
       pins.As<PinPage>()->slots[0].store(static_cast<uint32_t>(i) + 1);

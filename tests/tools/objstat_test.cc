@@ -54,10 +54,10 @@ class ObjstatTest : public ::testing::Test {
   void TearDown() override { UnlinkNamedSegment(segment_); }
 
   IndexHeader& header() { return writer_->header(); }
-  uint64_t Add(EntryState state, uint64_t data_bytes, uint64_t flags = 0) {
+  uint64_t Add(EntryState state, uint64_t data_bytes, bool owned = false) {
     const uint64_t offset = next_offset_;
     next_offset_ += AlignUp(data_bytes);
-    return writer_->Insert(ObjectId::FromRandom(), state, offset, data_bytes, flags);
+    return writer_->Insert(ObjectId::FromRandom(), state, offset, data_bytes, 0, owned);
   }
   void Pin(uint64_t entry) {
     auto table = client::PinTable::Attach(pins_.data(), pins_.size(), 4711);
@@ -68,7 +68,7 @@ class ObjstatTest : public ::testing::Test {
   void FillAll() {
     Pin(Add(EntryState::kSealed, 5 * kMiB));
     Add(EntryState::kSealed, 7 * kMiB);
-    Add(EntryState::kSealed, 11 * kMiB, kEntryOwnedFlag);
+    Add(EntryState::kSealed, 11 * kMiB, true);
     Add(EntryState::kUnsealed, 13 * kMiB);
     Pin(Add(EntryState::kDying, 17 * kMiB));
     IndexCounters& counters = header().counters;

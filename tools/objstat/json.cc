@@ -64,6 +64,7 @@ std::string DefaultJson(const Snapshot& snapshot) {
       {"logical_bytes", counters.sealed_bytes + counters.unsealed_bytes + counters.dying_bytes},
       {"physical_bytes", counters.physical_bytes},
       {"arena_bytes", snapshot.arena_bytes},
+      {"lent_bytes", counters.lent_bytes},
       {"resident_bytes", snapshot.resident_bytes ? json(*snapshot.resident_bytes) : json(nullptr)},
       {"largest_run_bytes", snapshot.largest_run_bytes},
       {"unknown_pin_pages", snapshot.unknown_pin_pages},

@@ -20,7 +20,7 @@ constexpr const char* kAbout =
 constexpr const char* kExplained =
     "Without a subcommand: one screen. Every byte of the capacity is in one place of the ledger:\n"
     "  pinned     a process holds the object: it stays\n"
-    "  evictable  nobody holds it: it goes, oldest use first, when room is needed\n"
+    "  evictable  nobody holds it: it goes, oldest release first, when room is needed\n"
     "  owned      it stays until its owner lets go of it, or goes\n"
     "  unsealed   its creator is still writing it\n"
     "  dying      deleted or evicted, and a process holds it still\n"

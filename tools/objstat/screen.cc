@@ -101,7 +101,7 @@ std::string DefaultScreen(const Snapshot& snapshot, Look look) {
   const uint64_t logical_bytes = counters.sealed_bytes + counters.unsealed_bytes + counters.dying_bytes;
   out += Row("capacity", FormatBytes(ledger.capacity_bytes), "", "what -m allows, in bytes as users count them");
   out += Row("pinned", ledger.pinned, "a process holds them");
-  out += Row("evictable", ledger.evictable, "nobody holds them: they go, oldest use first, when room is needed");
+  out += Row("evictable", ledger.evictable, "nobody holds them: they go, oldest release first, when room is needed");
   out += Row("owned", ledger.owned, "stay until their owner lets go of them, or goes");
   out += Row("unsealed", ledger.unsealed, "being written");
   out += Row("dying", ledger.dying, "deleted or evicted; a process holds them still");
@@ -110,6 +110,8 @@ std::string DefaultScreen(const Snapshot& snapshot, Look look) {
              "the largest object that fits without evicting any");
   out += Row("logical", FormatBytes(logical_bytes), "", "all objects, in bytes as users count them");
   out += Row("physical", FormatBytes(counters.physical_bytes), "", "all objects, with what rounding costs");
+  if (counters.lent_bytes > 0)
+    out += Row("lent", FormatBytes(counters.lent_bytes), "", "pages that went from the objects to the index");
   out += Row("resident", snapshot.resident_bytes ? FormatBytes(*snapshot.resident_bytes) : "unknown", "",
              "memory of the machine that is reserved for them");
   out +=

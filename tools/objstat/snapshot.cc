@@ -132,6 +132,7 @@ Counters ReadCounters(const IndexCounters& shared) {
   out.bytes_received = get(shared.bytes_received);
   out.bytes_sent = get(shared.bytes_sent);
   out.watched_ids = get(shared.watched_ids);
+  out.lent_bytes = get(shared.lent_bytes);
   return out;
 }
 
@@ -164,7 +165,7 @@ std::vector<client::EntrySnapshot> ReadConsistently(const client::MappedIndex& i
   for (int i = 0; i < kTries; ++i) {
     const uint64_t before = shared.mutation_seq.load(std::memory_order_acquire);
     entries.clear();
-    for (uint64_t number = 0; number < index.entry_count(); ++number) {
+    for (uint64_t number = 0; number < index.entry_bound(); ++number) {
       if (const auto entry = index.Read(number)) entries.push_back(*entry);
     }
     out.counters = ReadCounters(shared);
@@ -285,7 +286,9 @@ Result<Snapshot> TakeSnapshot(const std::string& socket_path) {
       out.oldest_unsealed = out.objects.size();
     out.objects.push_back(std::move(object));
   }
-  if (out.arena_bytes > covered) out.largest_run_bytes = std::max(out.largest_run_bytes, out.arena_bytes - covered);
+  // The index takes its pages from the arena's end.
+  const uint64_t end = out.arena_bytes - std::min(out.arena_bytes, out.counters.lent_bytes);
+  if (end > covered) out.largest_run_bytes = std::max(out.largest_run_bytes, end - covered);
 
   // The arena is the memfd of that size among the descriptors of the daemon, or of a client.
   const auto look_at = [&](pid_t pid) {

@@ -59,7 +59,7 @@ struct Ledger {
 struct Counters {
   uint64_t sealed_bytes, sealed_count, unsealed_bytes, unsealed_count, dying_bytes, dying_count, physical_bytes,
       creates, seals, deletes, evictions, evicted_bytes, full_failures, clients, bytes_received, bytes_sent,
-      watched_ids;
+      watched_ids, lent_bytes;
 };
 
 struct Snapshot {

@@ -1,5 +1,6 @@
 #include "client/ray/cluster/actor_link.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/strings.h"
@@ -196,13 +197,19 @@ void ActorLink::OnChannelReply(Result<Frame> frame, std::vector<UniqueFd>& fds) 
   auto memory =
       ChannelMemory::Attach(taken->channel, std::move(taken->bell), reply->relayed, ChannelMemory::End::kCaller);
   if (!memory) return lost(memory.error());
-  auto channel = std::make_shared<CallChannel>(parts_, weak_from_this(), reply->process, *std::move(memory));
+  const auto lease = parts_.link.Lease(reply->lease);
+  if (!lease) return lost(lease.error());
+  const CallChannel::Other other{reply->process, reply->incarnation, *lease};
+  auto channel = std::make_shared<CallChannel>(parts_, weak_from_this(), other, *std::move(memory));
+  bool replaced = false;
   {
     const MutexLock lock(mutex_);
     if (state_ != State::kOpening) return;
-    state_ = State::kOpen;
-    channel_ = channel;
+    replaced = reply->incarnation <= replaced_;
+    state_ = replaced ? State::kNew : State::kOpen;
+    if (!replaced) channel_ = channel;
   }
+  if (replaced) return EnsureOpen();
   pump_.Add(std::move(channel));
   Flush();
   FinishIfDone();
@@ -213,13 +220,15 @@ void ActorLink::Killed() {
   if (state_ == State::kOpen) state_ = State::kClosing;
 }
 
-void ActorLink::Restarting(const Failure& failure) {
+void ActorLink::Restarting(const Failure& failure, uint32_t ended) {
   std::shared_ptr<CallChannel> channel;
   bool open = false;
   {
     const MutexLock lock(mutex_);
+    replaced_ = std::max(replaced_, ended);
     // An open under way is answered when the actor is back.
     if (state_ != State::kOpen && state_ != State::kClosing) return;
+    if (ended != 0 && channel_->incarnation() > ended) return;  // late: of one that has been replaced already
     channel = std::move(channel_);
     channel_ = nullptr;
     state_ = State::kNew;

@@ -39,7 +39,8 @@ class ActorLink : public std::enable_shared_from_this<ActorLink> {
   // The creation is on its way to the raylet. The lend of its arguments lasts as long as the actor.
   void Created(LendId creation_lend) RAYLET_EXCLUDES(mutex_);
   void Killed() RAYLET_EXCLUDES(mutex_);  // the raylet will report its death; later calls are for the next incarnation
-  void Restarting(const Failure& failure) RAYLET_EXCLUDES(mutex_);
+  // `ended`: the incarnation that has ended; 0: only the channel has.
+  void Restarting(const Failure& failure, uint32_t ended) RAYLET_EXCLUDES(mutex_);
   void Die(const FailurePtr& failure) RAYLET_EXCLUDES(mutex_);
   void ChannelBroken(const FailurePtr& failure) RAYLET_EXCLUDES(mutex_);  // under the drain lock
 
@@ -95,6 +96,7 @@ class ActorLink : public std::enable_shared_from_this<ActorLink> {
   size_t queued_bytes_ RAYLET_GUARDED_BY(mutex_) = 0;
   // The object that the first queued call waits for.
   const ClusterObject* waiting_for_ RAYLET_GUARDED_BY(mutex_) = nullptr;
+  uint32_t replaced_ RAYLET_GUARDED_BY(mutex_) = 0;  // no channel to this incarnation, or an earlier one, is taken
   FailurePtr dead_ RAYLET_GUARDED_BY(mutex_);
   LendId creation_lend_ RAYLET_GUARDED_BY(mutex_) = 0;
   size_t handles_ RAYLET_GUARDED_BY(mutex_) = 0;

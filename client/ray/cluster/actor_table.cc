@@ -53,7 +53,7 @@ void ActorTable::Change(const wire::ActorNoticeT& notice) {
   if (actor == nullptr) return;
   const Failure unknown = *MakeFailure(wire::FailureKind::ActorDied, "the actor died");
   const Failure& failure = notice.failure != nullptr ? *notice.failure : unknown;
-  if (notice.state == wire::ActorState::Restarting) actor->Restarting(failure);
+  if (notice.state == wire::ActorState::Restarting) actor->Restarting(failure, notice.ended);
   if (notice.state == wire::ActorState::Dead) actor->Die(AsActorDied(failure, failure.may_have_run));
 }
 

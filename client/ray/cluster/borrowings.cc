@@ -12,23 +12,66 @@ void Borrowings::Add(const void* lend, ProcessId lender, std::vector<ObjectId> c
     const MutexLock lock(mutex_);
     Borrowing& borrowing = all_[lend];
     borrowing.lender = lender;
-    borrowing.covered.insert(covered.begin(), covered.end());
+    for (const ObjectId& object : covered) borrowing.covered[object].message = true;
     // A message of a process that has ended meanwhile. LendersEnded sees the borrowing, or we see the end.
     if (ownership_.IsDead(lender)) ClaimAll(borrowing, claimed);
   }
   Tell(wire::RayletMessage::ClaimObjects, claimed);
 }
 
-void Borrowings::Cover(const void* lend, const ObjectId& object) {
+ray::internal::Hold Borrowings::Cover(const ray::internal::Hold& lend, const ObjectId& object) {
+  // What was itself unpacked hands on the lend, and not itself: it may go first.
+  const Holder* const outer = std::get_deleter<Holder>(lend);
+  const ray::internal::Hold& whole = outer == nullptr ? lend : outer->lend;
+  const ObjectId root = outer == nullptr ? object : outer->root;
   std::vector<ObjectId> claimed;
   {
     const MutexLock lock(mutex_);
-    const auto found = all_.find(lend);
-    if (found == all_.end()) return;
+    const auto found = all_.find(whole.get());
+    if (found == all_.end()) return lend;
     Borrowing& borrowing = found->second;
-    if (borrowing.covered.insert(object).second && borrowing.claimed) Claim(borrowing, object, claimed);
+    for (const ObjectId& each : {object, root}) {
+      const auto [covered, added] = borrowing.covered.try_emplace(each);
+      if (added && borrowing.claimed) Claim(borrowing, each, claimed);
+    }
+    borrowing.covered[object].held++;
+    borrowing.covered[root].found_in++;
   }
   Tell(wire::RayletMessage::ClaimObjects, claimed);
+  return ray::internal::Hold(whole.get(), Holder{this, whole, object, root});
+}
+
+void Borrowings::Holder::operator()(const void*) {
+  borrowings->Uncover(*this);
+  lend.reset();
+}
+
+void Borrowings::Uncover(const Holder& holder) {
+  const MutexLock lock(mutex_);
+  const auto found = all_.find(holder.lend.get());
+  if (found == all_.end()) return;
+  Borrowing& borrowing = found->second;
+  borrowing.covered[holder.object].held--;
+  borrowing.covered[holder.root].found_in--;
+  if (borrowing.claimed) return;
+  for (const ObjectId& each : {holder.object, holder.root}) {
+    const auto covered = borrowing.covered.find(each);
+    if (covered != borrowing.covered.end() && covered->second.IsOver()) borrowing.covered.erase(covered);
+  }
+}
+
+std::vector<ObjectId> Borrowings::Retain(const void* lend) {
+  std::vector<ObjectId> retained;
+  const MutexLock lock(mutex_);
+  const auto found = all_.find(lend);
+  if (found == all_.end()) return retained;
+  Borrowing& borrowing = found->second;
+  for (auto& [object, covered] : borrowing.covered) {
+    covered.message = false;
+    if (covered.found_in > 0) retained.push_back(object);
+  }
+  if (!borrowing.claimed) std::erase_if(borrowing.covered, [](const auto& each) { return each.second.IsOver(); });
+  return retained;
 }
 
 bool Borrowings::Remove(const void* lend) {
@@ -42,7 +85,7 @@ bool Borrowings::Remove(const void* lend) {
   }
   if (!borrowing.claimed) return true;
   std::vector<ObjectId> released;
-  for (const ObjectId& object : borrowing.covered)
+  for (const auto& [object, covered] : borrowing.covered)
     if (OwnerOf(object) != link_.process()) released.push_back(object);
   Tell(wire::RayletMessage::ReleaseClaims, released);
   return false;
@@ -65,7 +108,7 @@ void Borrowings::LendersEnded(std::span<const ProcessId> processes) {
 
 void Borrowings::ClaimAll(Borrowing& borrowing, std::vector<ObjectId>& of_others) {
   borrowing.claimed = true;
-  for (const ObjectId& object : borrowing.covered) Claim(borrowing, object, of_others);
+  for (const auto& [object, covered] : borrowing.covered) Claim(borrowing, object, of_others);
 }
 
 void Borrowings::Claim(Borrowing& borrowing, const ObjectId& object, std::vector<ObjectId>& of_others) {

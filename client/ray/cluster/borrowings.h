@@ -1,12 +1,13 @@
 // Borrowings: the lends of other processes to this one: for each that has not gone back, its lender and the objects
 // that it covers here. When a lender ends, this process claims the objects that it still refers to, at the machine of
-// each object's owner. It releases those claims when the lend would have gone back. Owned by ClusterParts; any thread.
+// each object's owner. It releases those claims when the lend would have gone back. When a call ends, it says which of
+// the arguments are still held here. Owned by ClusterParts; any thread.
 // Always holds: once LendersEnded has returned, everything that their lends cover here is claimed.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "base/mutex.h"
@@ -20,23 +21,41 @@ class Borrowings {
  public:
   Borrowings(RayletLink& link, Ownership& ownership) : link_(link), ownership_(ownership) {}
 
-  // `lend` names the borrowing from now on, and until Remove.
+  // `lend` names the borrowing from now on, and until Remove. It covers these until Retain.
   void Add(const void* lend, ProcessId lender, std::vector<ObjectId> covered) RAYLET_EXCLUDES(mutex_);
-  // Something that was unpacked under `lend` refers to this object. Nothing where that is no lend of
-  // another process.
-  void Cover(const void* lend, const ObjectId& object) RAYLET_EXCLUDES(mutex_);
+  // Something that was unpacked under `lend` refers to this object, and keeps what this returns; so does
+  // an argument that is unpacked. `lend` itself where that is no lend of another process.
+  ray::internal::Hold Cover(const ray::internal::Hold& lend, const ObjectId& object) RAYLET_EXCLUDES(mutex_);
+  // The call has ended whose arguments `lend` covers: it covers only what is held from now on. Returns
+  // what the message itself named of that, or what of it something that is held was found in.
+  std::vector<ObjectId> Retain(const void* lend) RAYLET_EXCLUDES(mutex_);
   // True where the lender still has to hear of it: it lives, as far as we know.
   bool Remove(const void* lend) RAYLET_EXCLUDES(mutex_);
   // After Ownership::MarkEnded of the same. One may stand for all processes of its machine.
   void LendersEnded(std::span<const ProcessId> processes) RAYLET_EXCLUDES(mutex_);
 
  private:
+  struct Covered {
+    uint32_t held = 0;      // by so many that were unpacked
+    uint32_t found_in = 0;  // so many that are held were found in it, or are it
+    bool message = false;   // the message refers to it, whatever is unpacked
+    bool IsOver() const { return held == 0 && found_in == 0 && !message; }
+  };
   struct Borrowing {
     ProcessId lender = 0;
-    std::unordered_set<ObjectId> covered;  // a value may refer to very many
-    bool claimed = false;
-    Holds own;  // of the covered objects, those that are this process's own
+    std::unordered_map<ObjectId, Covered> covered;  // a value may refer to very many
+    bool claimed = false;                           // all that are covered, and nothing leaves them any more
+    Holds own;                                      // of the covered objects, those that are this process's own
   };
+  // What Cover returns: it holds the lend, and counts itself.
+  struct Holder {
+    Borrowings* borrowings;
+    ray::internal::Hold lend;
+    ObjectId object;
+    ObjectId root;  // what the message itself named, and in which the object was found
+    void operator()(const void*);
+  };
+  void Uncover(const Holder& holder) RAYLET_EXCLUDES(mutex_);
   // Adds the objects of other owners to `of_others`. The caller claims them once the lock is released.
   void ClaimAll(Borrowing& borrowing, std::vector<ObjectId>& of_others) RAYLET_REQUIRES(mutex_);
   void Claim(Borrowing& borrowing, const ObjectId& object, std::vector<ObjectId>& of_others) RAYLET_REQUIRES(mutex_);

@@ -3,6 +3,7 @@
 #include <ray/api/exceptions.h>
 
 #include "base/strings.h"
+#include "client/ray/cluster/lent_hold.h"
 #include "client/ray/cluster/raylet_link.h"
 #include "client/ray/cluster/references.h"
 #include "client/ray/cluster/store_access.h"
@@ -12,7 +13,7 @@ namespace raylet::client {
 ClusterObjectPtr PutObject(const ObjectParts& parts, ray::internal::Packed value) {
   auto object = std::make_shared<ClusterObject>(parts, parts.link.NewId(), /*owned=*/true);
   ray::internal::Hold lend;
-  if (!value.holds.empty()) lend = std::make_shared<const Holds>(std::move(value.holds));
+  if (!value.holds.empty()) lend = LentHold::OfAll(std::move(value.holds));
   if (value.bytes.size() <= kInlineValueBytesMax) {
     object->FulfilInline(std::move(value.bytes), std::move(lend));
   } else {
@@ -78,7 +79,7 @@ FailurePtr CallArguments::Resolve(std::vector<ValueView>& out) {
           if (bytes <= kInlineValueBytesMax && inline_total + bytes <= kInlineCallBytesMax) {
             inline_total += bytes;
             view.bytes = object->bytes();
-            if (object->lend() != nullptr) holds_.push_back(object);
+            if (object->lend() != nullptr) holds_.push_back(LentHold::OfObject(object));
             break;
           }
           if (const auto promoted = object->Promote(); !promoted) return FailureOf(promoted.error(), "an argument");
@@ -87,7 +88,7 @@ FailurePtr CallArguments::Resolve(std::vector<ValueView>& out) {
         case ObjectStatus::kPending:  // borrowed: the callee waits for the object
         case ObjectStatus::kStored:
           view = ValueView{ValueView::Kind::kStored, {}, object->id()};
-          holds_.push_back(object);
+          holds_.push_back(LentHold::OfObject(object));
           break;
       }
     }

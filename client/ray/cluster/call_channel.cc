@@ -66,6 +66,7 @@ bool CallChannel::TryReleaseLend(LendId lend) {
 }
 
 Result<size_t> CallChannel::Drain() {
+  if (!other_.lease.Holds()) return 0;
   auto taken = TakeRecords();
   if (replies_.TakeRoomNews()) bell_.Ring();
   return taken;
@@ -83,7 +84,7 @@ Result<size_t> CallChannel::TakeRecords() {
     } else if (reply.type == static_cast<uint32_t>(CallRecordType::kReleaseLend)) {
       const auto lend = ParseLendRecord(reply.bytes);
       if (!lend) return Fail(lend.error());
-      const Holds ended = ownership_.EndLend(*lend, process_);
+      const Holds ended = ownership_.EndLend(*lend, process());
     } else if (reply.type == static_cast<uint32_t>(CallRecordType::kRefused)) {
       return Fail(ErrorCode::kUnavailable,
                   std::string(reinterpret_cast<const char*>(reply.bytes.data()), reply.bytes.size()));
@@ -110,11 +111,16 @@ Result<void> CallChannel::TakeReply(std::span<const std::byte> bytes) {
       ++first_;
     }
   }
-  if (call.lend != 0 && !reply->arguments_retained) const Holds ended = ownership_.EndLend(call.lend);
+  if (call.lend != 0) {
+    if (!reply->arguments_retained)
+      const Holds ended = ownership_.EndLend(call.lend);
+    else if (!reply->retained.empty())
+      const Holds let_go = ownership_.KeepOnly(call.lend, IdsFromBytes(reply->retained));
+  }
   ray::internal::Hold lend;
   if (reply->lend != 0) {
     lend =
-        std::make_shared<BorrowedLend>(link_, ownership_, borrowings_, process_, reply->lend,
+        std::make_shared<BorrowedLend>(link_, ownership_, borrowings_, process(), reply->lend,
                                        BorrowedLend::Told::kAlways, weak_from_this(), IdsFromBytes(reply->references));
   }
   switch (reply->result.kind) {

@@ -47,28 +47,37 @@ constexpr size_t kCallsInFlightMax = 65536;  // of one channel
 
 class CallChannel : public std::enable_shared_from_this<CallChannel> {
  public:
-  CallChannel(const ObjectParts& parts, std::weak_ptr<ActorLink> actor, ProcessId process, ChannelMemory memory)
+  // The one incarnation that it leads to.
+  struct Other {
+    ProcessId process = 0;
+    uint32_t incarnation = 0;
+    LeaseView lease;
+  };
+  CallChannel(const ObjectParts& parts, std::weak_ptr<ActorLink> actor, const Other& other, ChannelMemory memory)
       : use_(parts.link.uses()),
         link_(parts.link),
         ownership_(parts.ownership),
         borrowings_(parts.borrowings),
         actor_(std::move(actor)),
-        process_(process),
+        other_(other),
         memory_(std::move(memory.memory)),
         bell_(std::move(memory.bell)),
         replies_(memory.consumer),
         calls_(memory.producer) {}
 
-  ProcessId process() const { return process_; }
+  ProcessId process() const { return other_.process; }
+  uint32_t incarnation() const { return other_.incarnation; }
 
   enum class Sent { kYes, kFull, kBroken };
   // Numbers the record and pushes it. Wakes the actor's process if it sleeps.
   Sent TryCall(CallRecord& record, PendingCall pending) RAYLET_EXCLUDES(calls_mutex_, pending_mutex_);
   bool TryReleaseLend(LendId lend) RAYLET_EXCLUDES(calls_mutex_);  // false: no room; say it through the raylet
 
-  // Under the drain lock. The number of records taken; kProtocolError when the other side wrote
-  // nonsense, kUnavailable when it says that we did.
-  bool HasReplies() const { return !replies_.Empty(); }
+  // Under the drain lock. None while the lease does not hold: the actor may run elsewhere by now, and a process that
+  // was stopped between its look at the lease and its word answers all the same.
+  bool HasReplies() const { return !replies_.Empty() && other_.lease.Holds(); }
+  // The number of records taken. kProtocolError when the other side wrote nonsense, kUnavailable when it says that we
+  // did.
   Result<size_t> Drain();  // wakes an actor whose replies had no room
   // Fails every call that has no reply yet. After the last Drain.
   void FailPending(const FailurePtr& failure) RAYLET_EXCLUDES(pending_mutex_);
@@ -86,7 +95,7 @@ class CallChannel : public std::enable_shared_from_this<CallChannel> {
   Ownership& ownership_;
   Borrowings& borrowings_;
   const std::weak_ptr<ActorLink> actor_;
-  const ProcessId process_;
+  const Other other_;
   const Mapping memory_;  // of both rings
   Bell bell_;
   RingConsumer replies_;  // under the drain lock

@@ -16,6 +16,13 @@ namespace {
 
 constexpr Duration kConnectPatience = std::chrono::seconds(10);
 
+TaskRoom::Bounds BoundsOf(const wire::RegisterReplyT& registration) {
+  TaskRoom::Bounds bounds;
+  if (registration.tasks_max > 0) bounds.tasks_max = registration.tasks_max;
+  if (registration.task_bytes_max > 0) bounds.bytes_max = registration.task_bytes_max;
+  return bounds;
+}
+
 // Handles that outlive Shutdown ask their parts whether they are still usable.
 struct KeptParts {
   Mutex mutex;
@@ -35,12 +42,13 @@ ClusterParts& Keep(std::unique_ptr<ClusterParts> parts) {
 
 ClusterParts& ClusterParts::Connect(Options options) {
   const Deadline deadline = Deadline::After(kConnectPatience);
+  const Duration patience = options.raylet.patience;
   auto link = RayletLink::Connect(std::move(options.raylet), deadline);
   if (!link) Throw(link.error());
   const char* const kind = (*link)->IsWorker() ? "worker" : "driver";
   const wire::RegisterReplyT& registration = (*link)->registration();
   auto store = StoreClient::Connect(registration.store_socket, StrCat(kind, " ", ::getpid()), deadline,
-                                    /*retry=*/false, registration.heir);
+                                    /*retry=*/false, registration.heir, patience);
   if (!store) Throw(store.error());
 
   ClusterParts& parts = Keep(std::unique_ptr<ClusterParts>(new ClusterParts(*std::move(link), *std::move(store))));
@@ -67,9 +75,10 @@ ClusterParts::ClusterParts(std::unique_ptr<RayletLink> raylet, std::shared_ptr<S
       wanted(link),
       store(std::move(store_client), link, ownership, blocked, progress, wanted),
       objects{link, ownership, borrowings, progress, store},
+      room(BoundsOf(link.registration())),
       tasks(link, ownership, borrowings),
       actors(objects, pump),
-      submitter(objects, tasks, actors) {
+      submitter(objects, pump, room, tasks, actors) {
   ownership.WireActors([this](const ObjectId& id) { return actors.HoldOf(ActorId::FromBinary(id.binary())); });
 }
 
@@ -100,6 +109,8 @@ void ClusterParts::OnMessage(const Frame& frame, std::vector<UniqueFd>& fds) {
       if (auto result = Parse<wire::TaskResultT>(frame.body); result && result->result != nullptr)
         tasks.Finish(*std::move(result));
       return;
+    case wire::RayletMessage::TaskReturned: return submitter.OnReturned(frame.body);
+    case wire::RayletMessage::RoomForTasks: return submitter.OnRoom();
     case wire::RayletMessage::ActorChanged:
       if (const auto notice = Parse<wire::ActorNoticeT>(frame.body)) actors.Change(*notice);
       return;

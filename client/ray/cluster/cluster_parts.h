@@ -18,6 +18,7 @@
 #include "client/ray/cluster/raylet_link.h"
 #include "client/ray/cluster/reply_pump.h"
 #include "client/ray/cluster/store_access.h"
+#include "client/ray/cluster/task_room.h"
 #include "client/ray/cluster/task_submitter.h"
 #include "client/ray/cluster/wanted_objects.h"
 
@@ -60,6 +61,7 @@ class ClusterParts {
   WantedObjects wanted;
   StoreAccess store;
   const ObjectParts objects;
+  TaskRoom room;
   PendingTasks tasks;
   ActorTable actors;
   TaskSubmitter submitter;

@@ -11,6 +11,7 @@
 #include "client/ray/api/current_runtime.h"
 #include "client/ray/cluster/call_arguments.h"
 #include "client/ray/cluster/failure.h"
+#include "client/ray/cluster/lent_hold.h"
 #include "client/ray/cluster/references.h"
 #include "client/ray/cluster/store_array.h"
 #include "client/ray/cluster/task_submitter.h"
@@ -31,8 +32,6 @@ using ray::internal::PackedView;
 using ray::internal::PackScope;
 using ray::internal::RayException;
 using ray::internal::UnpackScope;
-
-constexpr Duration kAskPatience = std::chrono::seconds(30);
 
 ClusterObject& AsObject(const ObjectHandle& handle) { return static_cast<ClusterObject&>(*handle); }
 ClusterObjectPtr AsObjectPtr(const ObjectHandle& handle) { return std::static_pointer_cast<ClusterObject>(handle); }
@@ -109,7 +108,8 @@ ActorHandleState ClusterRuntime::FindActor(const std::string& name, const std::s
   wire::FindActorRequestT request;
   request.name = name;
   request.actor_namespace = actor_namespace.empty() ? parts_.link.actor_namespace() : actor_namespace;
-  const auto frame = parts_.link.Call(wire::RayletMessage::FindActor, Encode(request), Deadline::After(kAskPatience));
+  const auto frame =
+      parts_.link.Call(wire::RayletMessage::FindActor, Encode(request), Deadline::After(parts_.link.patience()));
   if (!frame) Throw(frame.error());
   const auto reply = Parse<wire::FindActorReplyT>(frame->body);
   if (!reply) Throw(reply.error());
@@ -237,7 +237,7 @@ void ClusterRuntime::PackReference(const ObjectHandle& handle, char* id) {
   std::memcpy(id, object->id().data(), ObjectId::kSize);
   parts_.ownership.Add(object);
   if (const auto promoted = object->Promote(); !promoted) Throw(promoted.error());
-  PackScope::Add(handle);
+  PackScope::Add(LentHold::OfObject(object));
 }
 
 ObjectHandle ClusterRuntime::UnpackReference(std::string_view bytes) {
@@ -256,9 +256,8 @@ ObjectHandle ClusterRuntime::UnpackReference(std::string_view bytes) {
 }
 
 Hold ClusterRuntime::LendOf(const ObjectId& id) {
-  Hold lend = UnpackScope::Lend();
-  if (lend != nullptr) parts_.borrowings.Cover(lend.get(), id);
-  return lend;
+  const Hold lend = UnpackScope::Lend();
+  return lend == nullptr ? nullptr : parts_.borrowings.Cover(lend, id);
 }
 
 std::string ClusterRuntime::IdOf(const ObjectHandle& handle) const {
@@ -272,7 +271,7 @@ ObjectHandle ClusterRuntime::FindObject(const std::string& id) { return UnpackRe
 void ClusterRuntime::PackActor(const ActorHandleState& actor, std::string& bytes) {
   parts_.link.CheckUsable();
   bytes = AsLink(actor).id().binary();
-  PackScope::Add(actor);
+  PackScope::Add(LentHold::Of(actor, ObjectId::FromBinary(bytes)));
 }
 
 ActorHandleState ClusterRuntime::UnpackActor(std::string_view bytes) {
@@ -297,7 +296,7 @@ void ClusterRuntime::PackArray(const std::shared_ptr<ArrayStorage>& storage, cha
   if (!array->sealed()) throw RayException("an array must be sealed before it leaves this process");
   std::memcpy(id, array->id().data(), ObjectId::kSize);
   parts_.ownership.Add(array);
-  PackScope::Add(storage);
+  PackScope::Add(LentHold::Of(storage, array->id()));
 }
 
 std::shared_ptr<ArrayStorage> ClusterRuntime::UnpackArray(std::string_view bytes) {

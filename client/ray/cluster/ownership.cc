@@ -1,10 +1,13 @@
 #include "client/ray/cluster/ownership.h"
 
+#include <algorithm>
+#include <iterator>
 #include <unordered_set>
 #include <utility>
 
 #include "base/strings.h"
 #include "client/ray/cluster/cluster_object.h"
+#include "client/ray/cluster/lent_hold.h"
 #include "client/ray/cluster/store_array.h"
 
 namespace raylet::client {
@@ -95,6 +98,32 @@ Holds Ownership::EndLend(LendId id) {
   return Take(lend);
 }
 
+Holds Ownership::KeepOnly(LendId id, std::span<const ObjectId> retained) {
+  const std::unordered_set<ObjectId> named(retained.begin(), retained.end());
+  const MutexLock lock(mutex_);
+  const auto lend = lends_.find(id);
+  // Others may have it who said nothing of what they retain.
+  if (lend == lends_.end() || !lend->second.tried.empty()) return {};
+  std::unordered_set<ObjectId> elsewhere = named;
+  Holds stay, others;
+  for (auto& hold : lend->second.holds) {
+    const LentHold* const lent = LentHold::In(hold);
+    const bool stays = lent == nullptr || (named.contains(lent->id()) && lent->Keeps());
+    if (stays && lent != nullptr) elsewhere.erase(lent->id());
+    (stays ? stay : others).push_back(std::move(hold));
+  }
+  // These came out of an object that was lent, and need it.
+  if (!elsewhere.empty()) {
+    const auto needed = std::stable_partition(others.begin(), others.end(), [&](const ray::internal::Hold& hold) {
+      return !LentHold::In(hold)->MayReferTo(elsewhere);
+    });
+    std::move(needed, others.end(), std::back_inserter(stay));
+    others.erase(needed, others.end());
+  }
+  lend->second.holds = std::move(stay);
+  return others;
+}
+
 Holds Ownership::EndLend(LendId id, ProcessId by) {
   const MutexLock lock(mutex_);
   const auto lend = lends_.find(id);
@@ -154,15 +183,18 @@ Holds Ownership::MarkSettled(std::span<const ProcessId> processes) {
       const auto machine = dead_machines_.find(process);
       if (machine == dead_machines_.end()) continue;  // the machine is back
       machine->second.settled = true;
+      std::erase_if(unsettled_, [process](ProcessId each) { return AllProcessesOf(MachineOf(each)) == process; });
     }
     settled.insert(process);
   }
   for (auto lend = lends_.begin(); lend != lends_.end();) {
     const auto at = lend++;
     Lent& lent = at->second;
-    std::erase_if(lent.tried, [&](ProcessId tried) { return settled.contains(tried); });
-    const bool theirs = lent.borrower != 0 &&
-                        (settled.contains(lent.borrower) || settled.contains(AllProcessesOf(MachineOf(lent.borrower))));
+    const auto is_settled = [&](ProcessId process) {
+      return settled.contains(process) || settled.contains(AllProcessesOf(MachineOf(process)));
+    };
+    std::erase_if(lent.tried, is_settled);
+    const bool theirs = lent.borrower != 0 && is_settled(lent.borrower);
     if (!theirs && !(lent.over && lent.tried.empty())) continue;
     for (auto& hold : Take(at)) out.push_back(std::move(hold));
   }

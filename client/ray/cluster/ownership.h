@@ -54,6 +54,8 @@ class Ownership {
   LendId Lend(ProcessId borrower, Holds holds) RAYLET_EXCLUDES(mutex_);
   void SetBorrower(LendId id, ProcessId borrower) RAYLET_EXCLUDES(mutex_);
   [[nodiscard]] Holds EndLend(LendId id) RAYLET_EXCLUDES(mutex_);
+  // The borrower retains only these of what it was lent: the lend lets go of all else.
+  [[nodiscard]] Holds KeepOnly(LendId id, std::span<const ObjectId> retained) RAYLET_EXCLUDES(mutex_);
   // `by` returns the lend. Only its borrower may do so.
   [[nodiscard]] Holds EndLend(LendId id, ProcessId by) RAYLET_EXCLUDES(mutex_);
   // A low half of 0 stands for all processes of that machine.

@@ -9,28 +9,28 @@
 
 namespace raylet::client {
 
-void PendingTasks::Add(const TaskId& id, PendingCall task) {
+void PendingTasks::Add(const TaskId& id, PendingCall task, TaskRoom::Place place) {
   const MutexLock lock(mutex_);
-  tasks_.emplace(id, std::move(task));
+  tasks_.emplace(id, Pending{std::move(task), std::move(place)});
 }
 
 std::optional<PendingCall> PendingTasks::Take(const TaskId& id) {
   const MutexLock lock(mutex_);
   const auto found = tasks_.find(id);
   if (found == tasks_.end()) return std::nullopt;
-  PendingCall task = std::move(found->second);
+  PendingCall task = std::move(found->second.task);
   tasks_.erase(found);
   return task;
 }
 
 void PendingTasks::Stop(const FailurePtr& failure) {
-  std::unordered_map<TaskId, PendingCall> tasks;
+  std::unordered_map<TaskId, Pending> tasks;
   {
     const MutexLock lock(mutex_);
     tasks.swap(tasks_);
   }
-  for (auto& [id, task] : tasks)
-    if (task.result != nullptr) task.result->FulfilFailed(failure);
+  for (auto& [id, pending] : tasks)
+    if (pending.task.result != nullptr) pending.task.result->FulfilFailed(failure);
 }
 
 void PendingTasks::Finish(wire::TaskResultT result) {
@@ -38,7 +38,10 @@ void PendingTasks::Finish(wire::TaskResultT result) {
   if (!task) return;
   if (task->lend != 0) {
     ownership_.SetBorrower(task->lend, result.process);
-    if (!result.arguments_retained) const Holds ended = ownership_.EndLend(task->lend);
+    if (!result.arguments_retained)
+      const Holds ended = ownership_.EndLend(task->lend);
+    else if (!result.retained.empty())
+      const Holds let_go = ownership_.KeepOnly(task->lend, FromWire(result.retained));
   }
   ray::internal::Hold lend;
   if (result.lend != 0) {

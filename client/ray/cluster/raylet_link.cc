@@ -21,7 +21,6 @@ extern char** environ;
 namespace raylet::client {
 namespace {
 
-constexpr Duration kSendPatience = std::chrono::seconds(30);
 constexpr int kFramesPerRing = 64;  // that came together: one wake for all of them
 
 uint16_t TypeNumber(wire::RayletMessage type) { return static_cast<uint16_t>(type); }
@@ -108,6 +107,14 @@ Result<void> RayletLink::Register(Deadline deadline) {
   RAYLET_RETURN_IF_ERROR(FromStatus(*reply->status));
   if (reply->process == 0)
     return Fail(ErrorCode::kProtocolError, StrCat("the raylet at ", socket, " gave us no number"));
+  if (reply->leases) {
+    std::vector<UniqueFd>& came = connection->fds();
+    if (came.empty()) return Fail(ErrorCode::kProtocolError, StrCat("the raylet at ", socket, " sent no lease page"));
+    auto page = LeasePage::Attach(came.front());
+    if (!page) return Fail(std::move(page).error());
+    lease_page_ = *std::move(page);
+    came.erase(came.begin());
+  }
 
   connection_ = *std::move(connection);
   closed_in_children_ = ClosedInChildren(connection_.fd());
@@ -218,7 +225,7 @@ Result<void> RayletLink::SendBytes(wire::RayletMessage type, uint64_t request_id
   }
   const MutexLock lock(send_mutex_);
   if (stopped_.load(std::memory_order_acquire)) return Fail(ErrorCode::kCancelled, "Ray has been shut down");
-  return connection_.Send(TypeNumber(type), request_id, body, Deadline::After(kSendPatience));
+  return connection_.Send(TypeNumber(type), request_id, body, Deadline::After(options_.patience));
 }
 
 void RayletLink::Request(wire::RayletMessage type, std::span<const std::byte> body, ReplyHandler handler) {

@@ -21,6 +21,7 @@
 #include "client/plasma/fork_guard.h"
 #include "client/ray/cluster/link_use.h"
 #include "fbs/ids.h"
+#include "fbs/lease_page.h"
 #include "fbs/messages.h"
 
 namespace raylet::client {
@@ -30,8 +31,9 @@ class RayletLink {
   struct Options {
     std::string socket;
     wire::ProcessKind kind = wire::ProcessKind::Driver;
-    uint64_t startup_token = 0;   // a worker's, from the raylet that started it
-    std::string actor_namespace;  // empty: that of the job
+    uint64_t startup_token = 0;                    // a worker's, from the raylet that started it
+    std::string actor_namespace;                   // empty: that of the job
+    Duration patience = std::chrono::seconds(30);  // with a daemon that takes or answers nothing
   };
   // Hears a frame, and takes the descriptors that belong to it.
   using MessageHandler = std::function<void(const Frame& frame, std::vector<UniqueFd>& fds)>;
@@ -71,10 +73,16 @@ class RayletLink {
   Result<void> Send(wire::RayletMessage type, const Message& message) {
     return SendBytes(type, 0, Encode(message));
   }
+  Result<void> SendEncoded(wire::RayletMessage type, std::span<const std::byte> body) {
+    return SendBytes(type, 0, body);
+  }
   // The handler runs once: with the reply, or with the reason why there is none.
   void Request(wire::RayletMessage type, std::span<const std::byte> body, ReplyHandler handler) RAYLET_EXCLUDES(mutex_);
   // Waits for the reply. Not from the io thread.
   Result<Frame> Call(wire::RayletMessage type, std::span<const std::byte> body, Deadline deadline);
+  Duration patience() const { return options_.patience; }
+  // A lease of this machine's lease page, as a message named it. kProtocolError: there is none. The link outlives it.
+  Result<LeaseView> Lease(LeaseNumber lease) const { return lease_page_.View(lease); }
   Doorbell& doorbell() { return *doorbell_.As<Doorbell>(); }
   LinkUses& uses() const { return uses_; }  // uses of this link and of the other parts in ClusterParts
 
@@ -93,6 +101,7 @@ class RayletLink {
   FrameConnection connection_;  // read by the io thread, written under send_mutex_, replaced when both have ended
   ClosedInChildren closed_in_children_;
   Mapping doorbell_;
+  LeasePage lease_page_;  // empty without other machines
   wire::RegisterReplyT registration_;
   std::atomic<uint64_t> next_number_{1};
   MessageHandler on_message_;

@@ -46,10 +46,14 @@ Result<void> StoreAccess::Write(const ObjectId& id, std::string_view bytes, std:
   CreateOptions options;
   options.owned = true;
   options.owner = owner_client;
-  return CreateWithPatience(options, room_patience_ms, [&] {
+  auto written = CreateWithPatience(options, room_patience_ms, [&] {
     return client->CreateAndSeal(id, std::as_bytes(std::span(bytes.data(), bytes.size())),
                                  std::as_bytes(std::span(metadata.data(), metadata.size())), options);
   });
+  // A store that was stopped may seal it yet. Nobody else makes an object of this id.
+  if (!written && written.error().code == ErrorCode::kTimedOut)
+    static_cast<void>(client->DeleteAsync(std::span(&id, 1)));  // a store that is gone holds nothing
+  return written;
 }
 
 Result<ObjectWriter> StoreAccess::CreateArray(const ObjectId& id, size_t bytes, std::string_view metadata) {

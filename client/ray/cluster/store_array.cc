@@ -1,5 +1,7 @@
 #include "client/ray/cluster/store_array.h"
 
+#include <utility>
+
 #include <ray/api/exceptions.h>
 
 #include "client/ray/cluster/cluster_object.h"
@@ -39,6 +41,8 @@ std::string_view StoreArray::metadata() const {
 
 void StoreArray::Seal() {
   if (sealed()) throw ray::internal::RayException("this array is sealed already");
+  if (std::exchange(tried_, true))
+    throw ray::internal::RayException("this array could not be sealed before, and has been given up: allocate another");
   auto view = std::move(writer_).SealAndView();
   if (!view) throw ray::internal::RayException(view.error().message);
   view_ = *std::move(view);

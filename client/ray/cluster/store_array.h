@@ -38,6 +38,7 @@ class StoreArray final : public ray::internal::ArrayStorage {
   const ObjectId id_;
   const bool owned_;
   ObjectWriter writer_;  // until sealed
+  bool tried_ = false;   // to seal it: the writer has it no more
   ObjectView view_;      // from then on
   const ray::internal::Hold lend_;
 };

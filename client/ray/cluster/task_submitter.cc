@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <future>
 #include <map>
 #include <optional>
 #include <utility>
@@ -19,7 +18,6 @@ namespace {
 
 constexpr int kDefaultTaskRetries = 3;
 constexpr double kUnitsPerWhole = 10000;
-constexpr Duration kCreatePatience = std::chrono::seconds(30);
 
 void FillResources(wire::TaskSpecT& spec, const ray::internal::CallOptions& options, double cpus) {
   std::map<std::string, double> resources = options.resources;
@@ -48,6 +46,32 @@ Result<void> StatusIn(const Result<Frame>& reply) {
   return FromStatus(*status->status);
 }
 
+// The raylet's answer to a creation whose caller waits for it, and may have given up when it comes. Any thread.
+class AwaitedAnswer {
+ public:
+  // False: too late.
+  bool Set(const Result<void>& answer) RAYLET_EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    if (given_up_) return false;
+    answer_ = answer;
+    answered_.NotifyAll();
+    return true;
+  }
+  // Nothing at the deadline: the caller has given up.
+  std::optional<Result<void>> Await(Deadline deadline) RAYLET_EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    while (!answer_ && !deadline.Passed()) answered_.Wait(mutex_, deadline);
+    given_up_ = !answer_;
+    return answer_;
+  }
+
+ private:
+  Mutex mutex_;
+  ConditionVariable answered_;
+  std::optional<Result<void>> answer_ RAYLET_GUARDED_BY(mutex_);
+  bool given_up_ RAYLET_GUARDED_BY(mutex_) = false;
+};
+
 }  // namespace
 
 // One submission on its way; shared with whatever it waits for.
@@ -55,6 +79,7 @@ struct TaskSubmitter::Submission {
   wire::TaskSpecT spec;
   CallArguments arguments;
   ClusterObjectPtr result;  // of a task
+  TaskRoom::Place place;    // of a task, until PendingTasks has it
   ActorLinkPtr actor;       // of a creation
 };
 
@@ -93,17 +118,46 @@ FailurePtr TaskSubmitter::FillArguments(Submission& submission) {
   return nullptr;
 }
 
+TaskRoom::Place TaskSubmitter::WaitForRoom(size_t bytes) {
+  std::optional<TaskRoom::Place> place = room_.TryTake(bytes);
+  const auto taken = [&] {
+    if (!place) place = room_.TryTake(bytes);
+    return place.has_value();
+  };
+  while (!taken()) pump_.WaitUntil(Deadline::Never(), taken);
+  return *std::move(place);
+}
+
 void TaskSubmitter::SendTask(Submission& submission) {
-  if (FailurePtr failure = FillArguments(submission); failure != nullptr)
-    return submission.result->FulfilFailed(std::move(failure));
+  if (FailurePtr failure = FillArguments(submission); failure != nullptr) {
+    { const TaskRoom::Place given_back = std::move(submission.place); }
+    submission.result->FulfilFailed(std::move(failure));
+    return pump_.WakeWaiters();  // also those for its room
+  }
   const TaskId id = submission.result->id();
-  tasks_.Add(id, PendingCall{submission.result, submission.spec.lend});
+  tasks_.Add(id, PendingCall{submission.result, submission.spec.lend}, std::move(submission.place));
   const auto sent = parts_.link.Send(wire::RayletMessage::SubmitTask, submission.spec);
-  if (sent) return;
+  if (!sent) FailUnsent(id, submission.spec.name, sent.error());
+}
+
+void TaskSubmitter::FailUnsent(const TaskId& id, const std::string& name, const Error& why) {
   const auto task = tasks_.Take(id);
   if (!task) return;
   if (task->lend != 0) const Holds ended = parts_.ownership.EndLend(task->lend);
-  task->result->FulfilFailed(FailureOf(sent.error(), StrCat("task ", submission.spec.name, " could not be submitted")));
+  task->result->FulfilFailed(FailureOf(why, StrCat("task ", name, " could not be submitted")));
+  pump_.WakeWaiters();
+}
+
+void TaskSubmitter::OnReturned(std::span<const std::byte> spec) {
+  if (const auto task = Parse<wire::TaskSpecT>(spec))
+    room_.Return({FromWire<TaskId>(*task->id), task->name, Bytes(spec.begin(), spec.end())});
+}
+
+void TaskSubmitter::OnRoom() {
+  for (const TaskRoom::Returned& task : room_.TakeReturned()) {
+    const auto sent = parts_.link.SendEncoded(wire::RayletMessage::SubmitTask, task.spec);
+    if (!sent) FailUnsent(task.id, task.name, sent.error());
+  }
 }
 
 void TaskSubmitter::SendCreation(const SubmissionPtr& submission, CreationAnswer answer) {
@@ -111,7 +165,7 @@ void TaskSubmitter::SendCreation(const SubmissionPtr& submission, CreationAnswer
   const auto id = FromWire<TaskId>(*spec.id);
   // With restarts the arguments are needed as long as the actor lives; without, until its
   // constructor has ended.
-  if (spec.actor->max_restarts == 0 && spec.lend != 0) tasks_.Add(id, PendingCall{nullptr, spec.lend});
+  if (spec.actor->max_restarts == 0 && spec.lend != 0) tasks_.Add(id, PendingCall{nullptr, spec.lend}, {});
   parts_.link.Request(wire::RayletMessage::CreateActor, Encode(spec),
                       [this, id, answer = std::move(answer)](Result<Frame> reply, std::vector<UniqueFd>&) {
                         const Result<void> outcome = StatusIn(reply);
@@ -121,9 +175,36 @@ void TaskSubmitter::SendCreation(const SubmissionPtr& submission, CreationAnswer
   submission->actor->Created(spec.lend);
 }
 
+// Sends the creation and waits for the answer. A raylet that has stopped for a while still hears of the creation when
+// it goes on, and of its end right behind it. Where that found no room in the socket, the late answer says it again.
+Result<void> TaskSubmitter::CreateNow(const SubmissionPtr& submission) {
+  const auto answer = std::make_shared<AwaitedAnswer>();
+  const ActorId actor = submission->actor->id();
+  SendCreation(submission, [this, answer, actor](const Result<void>& outcome) {
+    if (!answer->Set(outcome) && outcome) Kill(actor);
+  });
+  const Duration patience = parts_.link.patience();
+  if (const auto outcome = answer->Await(Deadline::After(patience))) return *outcome;
+  tasks_.Take(FromWire<TaskId>(*submission->spec.id));  // no constructor will end
+  Kill(actor);
+  return Fail(ErrorCode::kTimedOut,
+              StrCat("the raylet did not answer the creation of actor ", submission->spec.name, " within ",
+                     std::chrono::duration_cast<std::chrono::seconds>(patience).count(),
+                     " s: see whether it is stopped, and create the actor again; this creation has been called off"));
+}
+
+void TaskSubmitter::Kill(const ActorId& actor) {
+  wire::KillActorRequestT request;
+  request.actor = std::make_unique<wire::Id20>(ToWire(actor));
+  request.no_restart = true;
+  static_cast<void>(parts_.link.Send(wire::RayletMessage::KillActor, request));  // a raylet that is gone ended it
+}
+
 ClusterObjectPtr TaskSubmitter::SubmitTask(const std::string& function, CallArguments arguments,
                                            const ray::internal::CallOptions& options) {
+  TaskRoom::Place place = WaitForRoom(arguments.inline_bytes());
   const SubmissionPtr submission = NewSubmission(function, std::move(arguments), options);
+  submission->place = std::move(place);
   submission->spec.max_retries = options.max_retries < 0 ? kDefaultTaskRetries : options.max_retries;
   FillResources(submission->spec, options, 1);
   submission->result =
@@ -159,21 +240,10 @@ ActorLinkPtr TaskSubmitter::CreateActor(const std::string& factory, CallArgument
       fail(failure);
       return link;
     }
-    // Shared, since the reply may come after we gave up. Not a Result: std::promise would show its type
-    // among the library's symbols.
-    using Refusal = std::optional<Error>;
-    const auto answered = std::make_shared<std::promise<Refusal>>();
-    auto answer = answered->get_future();
-    SendCreation(submission, [answered](const Result<void>& outcome) {
-      answered->set_value(outcome ? Refusal() : Refusal(outcome.error()));
-    });
-    const bool in_time = answer.wait_for(kCreatePatience) == std::future_status::ready;
-    const Refusal refusal =
-        in_time ? answer.get() : Error{ErrorCode::kTimedOut, "the raylet did not answer an actor's creation in time"};
-    if (refusal) {
-      refuse(*refusal);
+    if (const Result<void> created = CreateNow(submission); !created) {
+      refuse(created.error());
       actors_.Forget(*link);  // nobody gets a handle of it
-      throw ray::internal::RayException(refusal->message);
+      throw ray::internal::RayException(created.error().message);
     }
     return link;
   }

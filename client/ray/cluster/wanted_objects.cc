@@ -15,13 +15,25 @@ constexpr Duration kAskAgainMax = std::chrono::seconds(8);
 }  // namespace
 
 void WantedObjects::Want(std::span<const ObjectId> ids, bool in_wait) {
-  if (!IsTold(in_wait) || ids.empty()) return;
+  if (!IsTold(in_wait)) return NameOwners(ids);
+  if (ids.empty()) return;
   const MutexLock telling(tell_mutex_);
   {
     const MutexLock lock(mutex_);
     for (const ObjectId& id : ids) wanted_[id].count++;
   }
   Tell(ids, in_wait, /*no_longer=*/false);
+}
+
+void WantedObjects::NameOwners(std::span<const ObjectId> ids) {
+  const MutexLock telling(tell_mutex_);
+  std::vector<ObjectId> unnamed;
+  for (const ObjectId& id : ids) {
+    if (named_.Contains(OwnerOf(id))) continue;
+    named_.Add(OwnerOf(id));
+    unnamed.push_back(id);
+  }
+  Tell(unnamed, /*in_wait=*/false, /*no_longer=*/false);
 }
 
 void WantedObjects::WantNoLonger(std::span<const ObjectId> ids, bool in_wait) {

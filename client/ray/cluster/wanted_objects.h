@@ -1,8 +1,8 @@
 // WantedObjects: the objects that threads of this process want on this machine, and those that the raylet reported
-// lost. Only a cluster brings objects. With or without one, the raylet tells a ray::Wait which objects are here. Owned
-// by ClusterParts; any thread. The raylet brings an object as long as a thread here wants it, and forgets the wish once
-// the object is sealed. A copy may be evicted before its waiter has seen it, so a waiting thread asks again from time
-// to time.
+// lost. Only a cluster brings objects. With or without one, the raylet tells a ray::Wait which objects are here, and
+// tells every waiting thread when the owner of its object has ended. Owned by ClusterParts; any thread. The raylet
+// brings an object as long as a thread here wants it, and forgets the wish once the object is sealed. A copy may be
+// evicted before its waiter has seen it, so a waiting thread asks again from time to time.
 #pragma once
 
 #include <atomic>
@@ -15,6 +15,7 @@
 #include "base/mutex.h"
 #include "client/ray/cluster/failure.h"
 #include "client/ray/cluster/raylet_link.h"
+#include "fbs/process_ranges.h"
 
 namespace raylet::client {
 
@@ -56,6 +57,7 @@ class WantedObjects {
  private:
   bool IsTold(bool in_wait) const { return link_.clustered() || in_wait; }
   void Tell(std::span<const ObjectId> ids, bool in_wait, bool no_longer) RAYLET_REQUIRES(tell_mutex_);
+  void NameOwners(std::span<const ObjectId> ids) RAYLET_EXCLUDES(tell_mutex_);
 
   struct Wanted {
     size_t count = 0;
@@ -65,6 +67,7 @@ class WantedObjects {
   std::atomic<uint64_t> news_{0};
   // Held while the raylet is told, so that it hears of changes in their order. Not taken on the io thread.
   Mutex tell_mutex_;
+  ProcessRanges named_ RAYLET_GUARDED_BY(tell_mutex_);  // the raylet tells us that these end, or it has
   mutable Mutex mutex_;
   std::unordered_map<ObjectId, Wanted> wanted_ RAYLET_GUARDED_BY(mutex_);
 };

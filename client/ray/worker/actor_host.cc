@@ -17,6 +17,15 @@ ActorHost::~ActorHost() {
   if (instance_.destroy != nullptr) instance_.destroy(instance_.object);
 }
 
+void ActorHost::Open(std::unique_ptr<HostedChannel> channel) {
+  if (channel->incarnation == incarnation_) {
+    channels_.push_back(std::move(channel));
+    return;
+  }
+  RAYLET_LOG(kError, "a channel is for incarnation ", channel->incarnation, " of this actor, which is ", incarnation_,
+             ": it is not served");
+}
+
 void ActorHost::Close(uint64_t number) {
   const auto found =
       std::find_if(channels_.begin(), channels_.end(), [&](const auto& channel) { return channel->number == number; });
@@ -58,10 +67,12 @@ bool ActorHost::HasWork() {
 
 ActorHost::Served ActorHost::ServeSome() {
   Served all = Served::kNothing;
+  serves_ = MayServe();
   for (const auto& each : channels_) {
+    if (!serves_) break;
     HostedChannel& channel = *each;
     if (SendWaiting(channel)) all = Served::kSome;
-    for (int turn = 0; turn < kCallsPerTurn && Reads(channel); ++turn) {
+    for (int turn = 0; turn < kCallsPerTurn && serves_ && Reads(channel); ++turn) {
       const auto served = ServeOne(channel);
       if (!served) {
         Refuse(channel, served.error());
@@ -107,6 +118,7 @@ Result<ActorHost::Served> ActorHost::ServeOne(HostedChannel& channel) {
   reply.lend = outcome.lend;
   reply.references = BytesOf(outcome.references);
   reply.arguments_retained = outcome.arguments_retained;
+  reply.retained = BytesOf(outcome.retained);
   reply.result.kind = outcome.kind;
   reply.result.bytes = outcome.bytes;
   if (outcome.kind == ValueView::Kind::kStored) reply.result.id = record_.result_id;
@@ -117,7 +129,8 @@ Result<ActorHost::Served> ActorHost::ServeOne(HostedChannel& channel) {
 
 void ActorHost::Reply(HostedChannel& channel, const ReplyRecord& reply) {
   const size_t bytes = ReplyRecordBytes(reply);
-  if (channel.waiting.empty()) {
+  serves_ = MayServe();  // the call may have taken long; this is the look before the next call, too
+  if (serves_ && channel.waiting.empty()) {
     if (const auto room = channel.memory.producer.TryReserve(bytes)) {
       WriteReplyRecord(reply, *room);
       channel.memory.producer.Commit(static_cast<uint32_t>(CallRecordType::kReply), bytes);
@@ -145,7 +158,7 @@ void ActorHost::Refuse(HostedChannel& channel, const Error& nonsense) {
   const Holds ended = ownership_.EndLendsOf(channel.caller);
   const auto text = std::as_bytes(std::span(nonsense.message));
   Wait(channel, {CallRecordType::kRefused, Bytes(text.begin(), text.end())});
-  SendWaiting(channel);
+  if (serves_) SendWaiting(channel);
 }
 
 bool ActorHost::SendWaiting(HostedChannel& channel) {

@@ -1,7 +1,8 @@
 // ActorHost: the actor's end of its call channels: takes calls in order, runs them, writes replies. Owned by the worker
 // loop; its thread only. Never blocks on a caller that does not read: replies wait in the channel's queue.
 // Always holds: while many bytes of replies wait, the host reads no more calls of the callers they are for. It serves
-// the others, and goes on once those callers read.
+// the others, and goes on once those callers read. While the lease of its actor does not hold, it begins no call and
+// writes no reply: the actor may run elsewhere by now.
 #pragma once
 
 #include <deque>
@@ -11,6 +12,7 @@
 
 #include "client/ray/cluster/call_channel.h"
 #include "client/ray/worker/call_executor.h"
+#include "fbs/lease_page.h"
 
 namespace raylet::client {
 
@@ -21,6 +23,7 @@ constexpr size_t kAllWaitingRepliesBytesMax = size_t{16} << 20;
 
 struct HostedChannel {
   uint64_t number = 0;
+  uint32_t incarnation = 0;
   ProcessId caller = 0;
   uint32_t caller_store_client = 0;
   ChannelMemory memory;
@@ -42,15 +45,21 @@ class ActorHost {
   ActorHost(Ownership& ownership, CallRunner& runner) : ownership_(ownership), runner_(runner) {}
   ~ActorHost();
 
-  void SetInstance(ray::internal::ActorInstance instance) { instance_ = instance; }
+  void SetInstance(ray::internal::ActorInstance instance, uint32_t incarnation, LeaseView lease) {
+    instance_ = instance;
+    incarnation_ = incarnation;
+    lease_ = lease;
+  }
   bool has_instance() const { return instance_.object != nullptr; }
-  void Open(std::unique_ptr<HostedChannel> channel) { channels_.push_back(std::move(channel)); }
+  // Refuses a channel to another incarnation.
+  void Open(std::unique_ptr<HostedChannel> channel);
   void Close(uint64_t number);
   // A relayed channel that was closed and into which this host writes nothing more. Returns each once; 0: none.
   uint64_t TakeReleased();
 
-  // Whether ServeSome would do anything: cheap, asked while spinning.
+  // Whether ServeSome would do anything, were it not for the lease: cheap, asked while spinning.
   bool HasWork();
+  bool MayServe() const { return lease_.Holds(); }
   enum class Served { kNothing, kSome, kActorExits };
   Served ServeSome();
 
@@ -66,6 +75,9 @@ class ActorHost {
   Ownership& ownership_;
   CallRunner& runner_;
   ray::internal::ActorInstance instance_;
+  uint32_t incarnation_ = 0;
+  LeaseView lease_;
+  bool serves_ = true;  // whether the lease held at the last look, before the call or reply under way
   std::vector<std::unique_ptr<HostedChannel>> channels_;
   size_t waiting_bytes_ = 0;  // of all channels
   CallRecord record_;         // of the call under way; its memory is used again

@@ -96,6 +96,7 @@ FailurePtr CallExecutor::Unpack(const CallRequest& request, const std::shared_pt
       case ValueView::Kind::kFailed: return DecodeFailure(argument.bytes);
       case ValueView::Kind::kStored:
         if (FailurePtr failure = FetchStored(argument.id, view); failure != nullptr) return failure;
+        if (lend != nullptr) view.lend = borrowings_.Cover(lend, argument.id);  // what is found in it needs it
         break;
     }
     views_.push_back(std::move(view));
@@ -143,8 +144,11 @@ CallOutcome CallExecutor::Execute(const CallRequest& request, Run run) {
   if (failure != nullptr) outcome = Failed(failure);
   if (lend != nullptr) {
     outcome.arguments_retained = lend.use_count() > 1;
-    if (outcome.arguments_retained)
+    if (outcome.arguments_retained) {
       lend->Arm();  // our reference goes after the reply, so that the release comes behind the reply
+      outcome.retained = borrowings_.Retain(lend.get());
+      if (outcome.retained.size() > kRetainedInReplyMax) outcome.retained.clear();
+    }
     outcome.arguments = std::move(lend);
   }
   return outcome;

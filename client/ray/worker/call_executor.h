@@ -36,6 +36,7 @@ struct CallOutcome {
   LendId lend = 0;                   // of what the result refers to
   std::vector<ObjectId> references;  // with a lend: the objects in the result
   bool arguments_retained = false;
+  std::vector<ObjectId> retained;           // which of them; none: all
   std::shared_ptr<BorrowedLend> arguments;  // drop it after the outcome is on its way
   bool exit_actor = false;                  // user code called ExitActor: there is no outcome
 };

@@ -16,6 +16,19 @@
 #include "fbs/id_lists.h"
 
 namespace raylet::client {
+namespace {
+
+// How long an actor whose lease does not hold sleeps between two looks. Nobody rings when it is renewed.
+constexpr std::chrono::milliseconds kLeaseLook{10};
+
+// Whoever waits hears of this process's end instead, with these words.
+[[noreturn]] void EndUntold(const wire::TaskSpecT& spec, const Error& why) {
+  RAYLET_LOG(kError, "the end of ", spec.name, " could not be told: ", why.message);
+  std::fflush(nullptr);
+  ::_exit(1);
+}
+
+}  // namespace
 
 void WorkerLoop::Add(Event event) {
   const MutexLock lock(mutex_);
@@ -71,6 +84,7 @@ void WorkerLoop::Deliver(RayletLink& link, const Frame& frame, std::vector<Uniqu
       }
       auto channel = std::make_unique<HostedChannel>();
       channel->number = notice->channel;
+      channel->incarnation = notice->incarnation;
       channel->caller = notice->caller;
       channel->caller_store_client = notice->caller_store_client;
       channel->relayed = notice->relayed;
@@ -108,9 +122,15 @@ void WorkerLoop::Run(ClusterParts& parts, ClusterRuntime& runtime) {
     return event_count_.load(std::memory_order_acquire) != 0 || (!exiting && host.HasWork());
   };
   const auto alive = [&] { return !link.Gone(); };
+  const auto may_serve = [&] {
+    parts.pump.Drain();
+    return event_count_.load(std::memory_order_acquire) != 0 || host.MayServe();
+  };
   Event event;
   while (!link.Gone()) {
     park.WaitUntil(link.doorbell(), Deadline::Never(), ready, alive, {}, std::chrono::seconds(1));
+    // There is work, and the actor's home has not been heard for long.
+    if (!host.MayServe()) park.WaitUntil(link.doorbell(), Deadline::After(kLeaseLook), may_serve, alive);
     while (TakeEvent(event)) {
       if (std::holds_alternative<Exit>(event)) return;
       if (auto* spec = std::get_if<std::unique_ptr<wire::TaskSpecT>>(&event)) RunTask(running, **spec);
@@ -163,6 +183,8 @@ void WorkerLoop::RunTask(Running& running, const wire::TaskSpecT& spec) {
   request.lend = spec.lend;
   CallOutcome outcome;
   if (spec.actor != nullptr) {
+    const auto lease = running.parts.link.Lease(spec.actor->lease);
+    if (!lease) EndUntold(spec, lease.error());
     // An actor that may start again needs its arguments again: its creator keeps them while it
     // lives.
     if (spec.actor->max_restarts != 0) request.lend = 0;
@@ -171,7 +193,7 @@ void WorkerLoop::RunTask(Running& running, const wire::TaskSpecT& spec) {
     outcome = running.executor.CreateActor(request, instance);
     if (instance.object != nullptr) {
       actor_ = FromWire<ActorId>(*spec.actor->id);
-      running.host.SetInstance(instance);
+      running.host.SetInstance(instance, spec.actor->restarts + 1, *lease);
     }
   } else {
     outcome = running.executor.Call(request, nullptr);
@@ -186,6 +208,7 @@ void WorkerLoop::RunTask(Running& running, const wire::TaskSpecT& spec) {
   result.lend = outcome.lend;
   result.references = ToWire(outcome.references);
   result.arguments_retained = outcome.arguments_retained;
+  result.retained = ToWire(outcome.retained);
   result.result = std::make_unique<wire::ValueT>();
   switch (outcome.kind) {
     case ValueView::Kind::kInline: result.result->bytes.assign(outcome.bytes.begin(), outcome.bytes.end()); break;
@@ -199,11 +222,7 @@ void WorkerLoop::RunTask(Running& running, const wire::TaskSpecT& spec) {
       break;
   }
   const auto sent = running.parts.link.Send(wire::RayletMessage::TaskDone, result);
-  if (sent) return;
-  // Waiting callers hear of this process's end instead, with this reason.
-  RAYLET_LOG(kError, "the end of ", spec.name, " could not be told: ", sent.error().message);
-  std::fflush(nullptr);
-  ::_exit(1);
+  if (!sent) EndUntold(spec, sent.error());
 }
 
 void RunWorker(const ray::RayConfig& config) {

@@ -20,13 +20,18 @@ using test::TextOf;
 
 class StoreFaultsTest : public test::PlasmaStoreTest {
  protected:
-  std::shared_ptr<StoreClient> Connect() {
-    auto client = StoreClient::Connect(socket(), "test", Deadline::After(seconds(5)), false);
+  std::shared_ptr<StoreClient> Connect(Duration patience = seconds(30)) {
+    auto client = StoreClient::Connect(socket(), "test", Deadline::After(seconds(5)), false, /*heir=*/0, patience);
     if (!client) {
       ADD_FAILURE() << client.error().message;
       std::abort();
     }
     return *client;
+  }
+  // Whatever the client has said before.
+  static void AwaitHeard(StoreClient& client) {
+    const auto nothing = ObjectId::FromRandom();
+    EXPECT_TRUE(client.Delete({&nothing, 1}));
   }
   static ObjectId Put(StoreClient& client, std::string_view data) {
     const auto id = ObjectId::FromRandom();
@@ -97,6 +102,46 @@ TEST_F(StoreFaultsTest, WriterThatOutlivesItsClientIsAbortedAndHarmsNoOtherObjec
   const auto sealed = std::move(*writer).Seal();
   ASSERT_FALSE(sealed);
   EXPECT_EQ(sealed.error().code, ErrorCode::kDisconnected);
+}
+
+TEST_F(StoreFaultsTest, SealThatAStoppedDaemonDoesNotAnswerLeavesNoObject) {
+  const auto client = Connect(milliseconds(300));
+  for (const bool with_view : {false, true}) {
+    auto writer = client->Create(ObjectId::FromRandom(), 1'000, {}, {});
+    ASSERT_TRUE(writer);
+    const ObjectId id = writer->id();
+    store().Signal(SIGSTOP);
+    const ErrorCode sealed =
+        with_view ? std::move(*writer).SealAndView().error().code : std::move(*writer).Seal().error().code;
+    EXPECT_EQ(sealed, ErrorCode::kTimedOut);
+    store().Signal(SIGCONT);
+    AwaitHeard(*client);
+    EXPECT_FALSE(client->Describe(id)->has_value());
+  }
+}
+
+// The daemon hears of the create, finds no room and lets it wait, and then hears that nobody wants it.
+TEST_F(StoreFaultsTest, CreateThatAStoppedDaemonDoesNotAnswerDoesNotWaitForRoom) {
+  const auto client = Connect(milliseconds(300));
+  CreateOptions options;
+  options.timeout_ms = 300;
+  const auto in_vain = [&](const auto& create) {
+    std::vector<ObjectWriter> all;
+    for (uint64_t bytes = 32 << 20; bytes >= 4096; bytes /= 2)
+      while (auto writer = client->Create(ObjectId::FromRandom(), bytes, {}, {})) all.push_back(*std::move(writer));
+    store().Signal(SIGSTOP);
+    const auto created = create();
+    store().Signal(SIGCONT);
+    ASSERT_FALSE(created);
+    EXPECT_EQ(created.error().code, ErrorCode::kTimedOut);
+    AwaitHeard(*client);
+    all.clear();
+    AwaitHeard(*client);
+    EXPECT_TRUE(client->List()->empty());
+  };
+  in_vain([&] { return client->Create(ObjectId::FromRandom(), 60 << 20, {}, options); });
+  const std::string text(10'000, 'x');
+  in_vain([&] { return client->CreateAndSeal(ObjectId::FromRandom(), BytesOf(text), {}, options); });
 }
 
 TEST_F(StoreFaultsTest, KilledClientLeavesNothingBehind) {

@@ -1,5 +1,5 @@
-// IndexWriter: an index segment in this process's memory, and the daemon's side of it, for tests of readers. One thread
-// writes.
+// IndexWriter: an index segment in this process's memory, written as the daemon writes it, for tests of readers. One
+// thread writes.
 #pragma once
 
 #include <cstdlib>
@@ -10,6 +10,7 @@
 #include "client/plasma/mapped_index.h"
 #include "client/plasma/pin_table.h"
 #include "fbs/segment_layout.h"
+#include "store/object_index.h"
 
 namespace raylet::test {
 
@@ -27,54 +28,46 @@ inline AlignedMemory Zeroed(size_t bytes) {
 
 class IndexWriter {
  public:
-  explicit IndexWriter(uint64_t entry_count)
-      : owned_(Zeroed(IndexSegmentBytes(entry_count))),
+  explicit IndexWriter(uint64_t entries_max)
+      : owned_(Zeroed(IndexSegmentBytes(entries_max))),
         memory_(owned_.get()),
-        header_(InitIndexSegment(memory_, entry_count)) {}
-  // In zeroed memory of IndexSegmentBytes(entry_count) bytes that outlives this.
-  IndexWriter(void* memory, uint64_t entry_count) : memory_(memory), header_(InitIndexSegment(memory, entry_count)) {}
+        header_(InitIndexSegment(memory_, entries_max)),
+        index_(header_, entries_max) {}
+  // In zeroed memory of IndexSegmentBytes(entries_max) bytes that outlives this.
+  IndexWriter(void* memory, uint64_t entries_max)
+      : memory_(memory), header_(InitIndexSegment(memory, entries_max)), index_(header_, entries_max) {}
 
   client::MappedIndex Reader() const {
-    auto index = client::MappedIndex::Attach(memory_, IndexSegmentBytes(header_->entry_count));
+    auto index = client::MappedIndex::Attach(memory_, bytes());
     RAYLET_CHECK(index.has_value());
     return *std::move(index);
   }
 
-  // The first entry from the probe's start on that holds no object.
   uint64_t Insert(const ObjectId& id, EntryState state, uint64_t offset, uint64_t data_bytes,
-                  uint64_t metadata_bytes = 0) {
-    uint64_t at = ProbeStart(id, header_->entry_count);
-    for (;; at = (at + 1) & (header_->entry_count - 1)) {
-      const EntryState there = StateOf(Entry(at).word.load());
-      if (there == EntryState::kEmpty || there == EntryState::kTombstone) break;
-    }
-    Fill(at, id, state, offset, data_bytes, metadata_bytes);
-    return at;
+                  uint32_t metadata_bytes = 0, bool owned = false) {
+    const auto entry = index_.Insert(
+        id, {.offset = offset, .data_bytes = data_bytes, .metadata_bytes = metadata_bytes, .owned = owned});
+    RAYLET_CHECK(entry.has_value());
+    if (state != EntryState::kUnsealed) index_.MarkSealed(*entry);
+    if (state == EntryState::kDying) index_.MarkDying(*entry);
+    return *entry;
   }
-  void Fill(uint64_t at, const ObjectId& id, EntryState state, uint64_t offset, uint64_t data_bytes,
-            uint64_t metadata_bytes = 0) {
-    IndexEntry& entry = Entry(at);
-    uint64_t words[3] = {};
-    std::memcpy(words, id.data(), ObjectId::kSize);
-    for (int i = 0; i < 3; ++i) entry.id_words[i].store(words[i], std::memory_order_release);
-    entry.offset.store(offset, std::memory_order_release);
-    entry.data_bytes.store(data_bytes, std::memory_order_release);
-    entry.metadata_bytes_and_flags.store(metadata_bytes, std::memory_order_release);
-    SetState(at, state);
-  }
+  // Seals, kills or removes.
   void SetState(uint64_t at, EntryState state) {
-    const uint64_t word = Entry(at).word.load(std::memory_order_relaxed);
-    Entry(at).word.store(MakeWord(state, GenerationOf(word) + 1), std::memory_order_seq_cst);
+    const auto entry = static_cast<uint32_t>(at);
+    if (state == EntryState::kSealed) index_.MarkSealed(entry);
+    if (state == EntryState::kDying) index_.MarkDying(entry);
+    if (state == EntryState::kEmpty) index_.Remove(entry);
   }
-  IndexEntry& Entry(uint64_t at) { return header_->entries.get()[at]; }
   IndexHeader& header() { return *header_; }
   void* memory() const { return memory_; }
-  size_t bytes() const { return IndexSegmentBytes(header_->entry_count); }
+  size_t bytes() const { return IndexSegmentBytes(header_->entries_max); }
 
  private:
   AlignedMemory owned_;
   void* memory_;
   IndexHeader* header_;
+  store::ObjectIndex index_;
 };
 
 // A pin page as the daemon hands it out.

@@ -74,6 +74,16 @@ TEST(PlasmaPins, TouchesReachTheDaemonInOrder) {
   for (uint32_t i = 0; i < 4; ++i) EXPECT_EQ(memory.page().touches[i].load(), 5 + i);
 }
 
+TEST(PlasmaPins, ReleaseIsATouchAndAGetIsNone) {
+  PinPageMemory memory(1);
+  PinTable pins = memory.Table();
+  const auto slot = pins.Pin(41);
+  EXPECT_EQ(memory.page().touch_tail.load(), 0u);
+  pins.Unpin(*slot);
+  EXPECT_EQ(memory.page().touch_tail.load(), 1u);
+  EXPECT_EQ(memory.page().touches[0].load(), 41u);
+}
+
 TEST(PlasmaPins, PageOfAnotherClientIsRefused) {
   PinPageMemory memory(3);
   EXPECT_EQ(PinTable::Attach(&memory.page(), PinPageBytes(), 4).error().code, ErrorCode::kProtocolError);
@@ -127,7 +137,7 @@ TEST(PlasmaPins, PinnedMemoryIsNeverFreed) {
       writer.SetState(entry, EntryState::kDying);
       while (memory.Pins(entry)) std::this_thread::yield();
       arena[place].store(kFreed, std::memory_order_relaxed);
-      writer.SetState(entry, EntryState::kTombstone);
+      writer.SetState(entry, EntryState::kEmpty);
     }
     stop = true;
   });

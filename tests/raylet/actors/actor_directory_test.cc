@@ -211,7 +211,7 @@ TEST(ActorDirectory, AMachinesDeathRestartsItsActorsOrFailsThemWithItsName) {
   const auto creation = Creation("again", 1);
   const ActorId restarts = LivingThere(bench, creation);
   const ActorId here = bench.Living(Creation());
-  bench.directory.NodeGone(kThere, kTheirMachine, "10.0.0.7:7000", "nothing was heard of it");
+  bench.directory.NodeGone(kThere, kTheirMachine, "10.0.0.7:7000", "nothing was heard of it", {});
   std::vector<CreateActorNow> created;
   for (auto& decision : bench.directory.TakeDecisions()) {
     if (auto* const create = std::get_if<CreateActorNow>(&decision)) created.push_back(*create);
@@ -237,7 +237,7 @@ TEST(ActorDirectory, AMachinesDeathForgetsItsWatchersAndWaiters) {
   const auto creation = Creation();
   ASSERT_TRUE(bench.directory.Create(creation).has_value());
   ASSERT_TRUE(bench.directory.Open(creation->actor->id, kTheirs, 1).has_value());
-  bench.directory.NodeGone(kThere, kTheirMachine, "10.0.0.7:7000", "nothing was heard of it");
+  bench.directory.NodeGone(kThere, kTheirMachine, "10.0.0.7:7000", "nothing was heard of it", {});
   bench.directory.Placed(creation->actor->id, Place::Here(kWorker));
   bench.directory.Constructed(creation->actor->id, 77);
   for (auto& decision : bench.directory.TakeDecisions()) {
@@ -275,6 +275,68 @@ TEST(ActorDirectory, ACreationThatComesBackIsQueuedHereAgain) {
   bench.directory.Returned(id, kThere);
   EXPECT_EQ(bench.Take<CancelCreation>().size(), 1u);
   EXPECT_EQ(bench.directory.Get(id), nullptr);
+}
+
+TEST(ActorDirectory, EachIncarnationHasItsNumberInGrantsAndInTheNewsOfItsEnd) {
+  Bench bench;
+  const auto creation = Creation("", -1);
+  const ActorId id = bench.Living(creation);
+  for (uint32_t incarnation = 1; incarnation <= 3; ++incarnation) {
+    ASSERT_TRUE(bench.directory.Open(id, kCaller, incarnation).has_value());
+    EXPECT_EQ(bench.Take<GrantChannel>().at(0).incarnation, incarnation);
+    bench.directory.WorkerGone(id, Place::Here(kWorker), Crash());
+    bool told = false;
+    for (auto& decision : bench.directory.TakeDecisions()) {
+      if (auto* const tell = std::get_if<TellActorChanged>(&decision)) {
+        told = true;
+        EXPECT_EQ(tell->ended, incarnation);
+        EXPECT_FALSE(tell->host_lost) << "its host said so, and its last replies count";
+      }
+      if (auto* const create = std::get_if<CreateActorNow>(&decision)) {
+        EXPECT_EQ(create->incarnation, incarnation + 1);
+        EXPECT_EQ(create->not_before, TimePoint());
+      }
+    }
+    EXPECT_TRUE(told);
+    bench.directory.Placed(id, Place::Here(kWorker));
+    bench.directory.Constructed(id, 77 + incarnation);
+    for (const TellActorChanged& tell : bench.Take<TellActorChanged>()) EXPECT_EQ(tell.ended, 0u);
+  }
+}
+
+TEST(ActorDirectory, ARestartWaitsUntilALostHostSurelyServesNoMore) {
+  Bench bench;
+  const auto creation = Creation("", 1);
+  const ActorId id = LivingThere(bench, creation);
+  const TimePoint until{std::chrono::seconds(50)};
+  bench.directory.NodeGone(kThere, kTheirMachine, "10.0.0.7:7000", "it made no sense", until);
+  const auto created = bench.Take<CreateActorNow>();
+  ASSERT_EQ(created.size(), 1u);
+  EXPECT_EQ(created[0].not_before, until);
+  EXPECT_TRUE(bench.directory.MayRestart(id, created[0].incarnation));
+  EXPECT_FALSE(bench.directory.MayRestart(id, created[0].incarnation + 1));
+  bench.directory.Kill(id, /*no_restart=*/true);
+  EXPECT_FALSE(bench.directory.MayRestart(id, created[0].incarnation)) << "it has ended meanwhile";
+}
+
+TEST(ActorDirectory, WhoeverWatchesHearsThatALostHostNeverSaidItsActorsEnd) {
+  Bench bench;
+  const ActorId restarts = LivingThere(bench, Creation("", 1));
+  const ActorId mortal = LivingThere(bench, Creation());
+  const ActorId killed = LivingThere(bench, Creation());
+  bench.directory.Kill(killed, false);
+  const auto before = bench.Take<TellActorChanged>();
+  ASSERT_EQ(before.size(), 1u);
+  EXPECT_FALSE(before[0].host_lost) << "its host is to say so";
+  bench.directory.NodeGone(kThere, kTheirMachine, "10.0.0.7:7000", "nothing was heard of it", {});
+  std::set<ActorId> told;
+  for (const TellActorChanged& tell : bench.Take<TellActorChanged>()) {
+    EXPECT_TRUE(tell.host_lost);
+    EXPECT_EQ(tell.ended, 1u);
+    EXPECT_EQ(tell.state, tell.actor == mortal ? ActorState::Dead : ActorState::Restarting);
+    told.insert(tell.actor);
+  }
+  EXPECT_EQ(told, (std::set<ActorId>{restarts, mortal, killed}));
 }
 
 }  // namespace

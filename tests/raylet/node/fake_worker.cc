@@ -68,7 +68,8 @@ class Worker {
     result.id = std::make_unique<wire::Id20>(*spec.id);
     result.process = process_.process();
     result.result = TextValue(spec.arguments.empty() ? "" : Text(*spec.arguments[0]));
-    if (spec.function == "pid") result.result = TextValue(std::to_string(::getpid()));
+    if (spec.function == "pid" || spec.function == "lend_pid") result.result = TextValue(std::to_string(::getpid()));
+    if (spec.function == "lend_pid") result.lend = 1;
     if (spec.function == "crash") {
       std::puts("these are the last words");
       std::fflush(stdout);

@@ -68,17 +68,22 @@ TEST(Inbound, OwnersOfOtherMachinesAndMissingActorsAreNonsense) {
   auto restarted = ActorSpec();
   restarted.actor->restarts = 1;
   EXPECT_EQ(Read(restarted, true).error().code, ErrorCode::kProtocolError);
+  auto leased = ActorSpec();
+  leased.actor->lease = 1;
+  EXPECT_EQ(Read(leased, true).error().code, ErrorCode::kProtocolError);
 }
 
-TEST(Inbound, CreationOfARestartDiffersFromTheFirstInTheCountAlone) {
+TEST(Inbound, CreationOfAnIncarnationDiffersFromTheFirstInItsCountAndLeaseAlone) {
   auto spec = ActorSpec();
   spec.arguments.push_back(std::make_unique<wire::ValueT>());
   spec.arguments.back()->bytes = {1, 2, 3};
   const auto parsed = Read(spec, true);
   ASSERT_TRUE(parsed.has_value());
-  auto again = Parse<wire::TaskSpecT>(CreationOfRestart(*parsed->task, 3));
+  EXPECT_EQ(CreationOf(*parsed->task, 1, 0), parsed->task->body);
+  auto again = Parse<wire::TaskSpecT>(CreationOf(*parsed->task, 4, 9));
   ASSERT_TRUE(again.has_value());
   EXPECT_EQ(std::exchange(again->actor->restarts, 0u), 3u);
+  EXPECT_EQ(std::exchange(again->actor->lease, 0u), 9u);
   EXPECT_EQ(Encode(*again), parsed->task->body);
 }
 

@@ -54,6 +54,7 @@ Result<WireProcess> WireProcess::Register(const std::string& socket, const WireO
   if (!reply) return Fail(reply.error());
   RAYLET_RETURN_IF_ERROR(FromStatus(*reply->status));
   process.reply_ = std::move(*reply);
+  if (process.reply_.leases) process.fds().erase(process.fds().begin());  // the lease page, which it does not read
   if (options.ready) RAYLET_RETURN_IF_ERROR(process.Send(RayletMessage::Ready, wire::ReadyNoticeT()));
   return process;
 }
@@ -119,6 +120,7 @@ std::unique_ptr<wire::TaskSpecT> WireProcess::Spec(const std::string& function,
 TaskId WireProcess::Submit(const TaskOptions& options) {
   const auto spec = Spec(options.function, options.arguments, options.resources);
   spec->max_retries = options.max_retries;
+  spec->lend = options.lend;
   for (const ObjectId& object : options.wait_for) spec->wait_for.push_back(ToWire(object));
   RAYLET_CHECK(Send(RayletMessage::SubmitTask, *spec).has_value());
   return FromWire<TaskId>(*spec->id);

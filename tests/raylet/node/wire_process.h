@@ -37,6 +37,7 @@ struct TaskOptions {
   std::vector<std::pair<std::string, int64_t>> resources = {{"CPU", 10'000}};
   std::vector<ObjectId> wait_for;
   int32_t max_retries = 0;
+  uint64_t lend = 0;
 };
 
 struct ActorOptions {

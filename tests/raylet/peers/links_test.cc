@@ -303,6 +303,20 @@ TEST_F(PeerLinksTest, AMessageThatMakesNoSenseEndsTheSessionAndNotTheRaylets) {
   ASSERT_TRUE(Meet(a, b));
 }
 
+TEST_F(PeerLinksTest, ARayletThatEndsASessionLetsGoOfItsLeaseFirstAndTheOtherOneNeedNotWait) {
+  PeerSide& a = Make(1);
+  PeerSide& b = Make(2);
+  Seek(a, b);
+  ASSERT_TRUE(Meet(a, b));
+  ASSERT_TRUE(RunOnUntil([&] { return a.vouched_until > clock_.Now() && b.vouched_until > clock_.Now(); }));
+  b.links->End(NodeNumber(1), {ErrorCode::kProtocolError, "it made no sense"});
+  EXPECT_EQ(b.vouched_until, TimePoint());
+  const TimePoint now = clock_.Now();
+  EXPECT_GT(b.serves_until, now + OptionsOf(2).limits.dead_after / 2) << "the goodbye may be lost";
+  ASSERT_TRUE(RunUntil([&] { return a.Has("dead 2"); }));
+  EXPECT_LE(a.serves_until, clock_.Now()) << "it has let go";
+}
+
 TEST_F(PeerLinksTest, ReportsAFullWindowAndThenRoom) {
   TcpProxy to_a, to_b;
   auto options = OptionsOf(1);

@@ -60,7 +60,9 @@ class PeerSide final : public PeerLinks::Handler {
     else
       ++heard;
   }
-  void OnPeerDead(const NodeId& node, const Error& why) override {
+  void OnPeerVouched(const NodeId&, TimePoint until) override { vouched_until = until; }
+  void OnPeerDead(const NodeId& node, const Error& why, TimePoint until) override {
+    serves_until = until;
     events.push_back("dead " + std::to_string(node.data()[0]));
     why_dead = why.message;
   }
@@ -91,6 +93,7 @@ class PeerSide final : public PeerLinks::Handler {
   ClusterView view;
   std::vector<std::string> events;
   std::string why_dead;
+  TimePoint vouched_until, serves_until;
   std::vector<uint64_t> taken;
   bool in_order = true;  // the messages of every session are 1, 2, 3 …
   int rooms = 0, heard = 0;

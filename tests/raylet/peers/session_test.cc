@@ -4,6 +4,8 @@
 
 #include <random>
 
+#include "raylet/peers/lease_times.h"
+
 namespace raylet {
 namespace {
 
@@ -146,6 +148,82 @@ TEST_F(PeerSessionTest, HeartbeatsComeEveryHalfSecondAndGoBeforeMessagesThatWait
   EXPECT_EQ(*heard, PeerSession::Heard::kHeartbeat);
   EXPECT_EQ(b_.heartbeat().queued_tasks, 5U);
   EXPECT_TRUE(a_.HeartbeatDue(now_ + milliseconds(500)));
+}
+
+TEST_F(PeerSessionTest, ALeaseCountsFromTheHeartbeatThatTheOtherSideHeard) {
+  Connect();
+  EXPECT_EQ(a_.lease_until(), TimePoint()) << "the other side has said nothing yet";
+  const TimePoint sent = now_;
+  a_.Heartbeat({}, now_);
+  now_ += milliseconds(300);  // on its way
+  Carry(a_, b_);
+  const TimePoint heard = now_;
+  now_ += milliseconds(400);
+  b_.Heartbeat({}, now_);
+  now_ += milliseconds(300);
+  Carry(b_, a_);
+  EXPECT_EQ(a_.lease_until(), sent + LeaseOf(limits_.dead_after));
+  EXPECT_EQ(b_.dead_here_after(), heard + limits_.dead_after);
+  EXPECT_LE(a_.lease_until() + LeaseMargin(limits_.dead_after), b_.dead_here_after());
+}
+
+TEST_F(PeerSessionTest, WordsOfWhoHearsNothingRenewNoLease) {
+  Connect();
+  a_.Heartbeat({}, now_);
+  Carry(a_, b_);
+  b_.Heartbeat({}, now_);
+  Carry(b_, a_);
+  const TimePoint until = a_.lease_until();
+  for (int beat = 0; beat < 20; ++beat) {  // nothing of this side arrives any more, and the other one is heard
+    now_ += milliseconds(500);
+    b_.Heartbeat({}, now_);
+    Carry(b_, a_);
+    b_.Tick(now_);
+    if (now_ >= until) EXPECT_EQ(a_.lease_until(), until);
+    if (b_.state() == NodeState::kDead) break;
+    EXPECT_TRUE(a_.state() == NodeState::kUp);
+  }
+  EXPECT_EQ(b_.state(), NodeState::kDead);
+  EXPECT_LT(a_.lease_until(), now_ - LeaseMargin(limits_.dead_after) / 2);
+}
+
+TEST_F(PeerSessionTest, TheFirstHeartbeatOfAConnectionIsAnsweredAtOnce) {
+  Connect();
+  a_.Heartbeat({}, now_);
+  b_.Heartbeat({}, now_);
+  Carry(a_, b_);
+  EXPECT_TRUE(b_.HeartbeatDue(now_)) << "the other side waits for a lease";
+  b_.Heartbeat({}, now_);
+  EXPECT_GT((Carry(b_, a_), a_.lease_until()), now_);
+  a_.Heartbeat({}, now_);
+  Carry(a_, b_);
+  EXPECT_FALSE(b_.HeartbeatDue(now_)) << "once";
+}
+
+TEST_F(PeerSessionTest, ALeaseTakesTheOtherSidesPatience) {
+  PeerSessionLimits hasty;
+  hasty.dead_after = seconds(2);
+  PeerSession home(hasty, 7, now_);
+  home.Attach(a_.Greeting(), now_);
+  a_.Attach(home.Greeting(), now_);
+  a_.Heartbeat({}, now_);
+  Carry(a_, home);
+  home.Heartbeat({}, now_);
+  Carry(home, a_);
+  EXPECT_EQ(a_.lease_until(), now_ + LeaseOf(hasty.dead_after));
+}
+
+TEST_F(PeerSessionTest, AnAnswerToAHeartbeatThatWasNeverSentIsNonsense) {
+  Connect();
+  wire::PeerHeartbeatT heartbeat;
+  heartbeat.sent_ns = 1;
+  heartbeat.heard_ns = static_cast<uint64_t>((now_ + seconds(1)).time_since_epoch().count());
+  heartbeat.patience_ms = 10'000;
+  Frame frame;
+  frame.header.type = static_cast<uint16_t>(wire::PeerMessage::Heartbeat);
+  frame.body = Encode(heartbeat);
+  EXPECT_EQ(a_.OnFrame(frame, now_).error().code, ErrorCode::kProtocolError);
+  EXPECT_EQ(a_.lease_until(), TimePoint());
 }
 
 TEST_F(PeerSessionTest, DiscountsItsOwnStallAndNoMore) {

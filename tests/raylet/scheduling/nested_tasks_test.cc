@@ -21,7 +21,8 @@ ResourceSet Units(std::initializer_list<std::pair<const char*, int64_t>> amounts
   return set;
 }
 
-// A task less deep than `depth` submits one of its own, and waits for it before it ends.
+// A task less deep than `depth` submits some of its own, one unless set_children says more, and waits for them before
+// it ends. Whoever finds no room for a task waits until it is told that there is some.
 class NestedWorld {
  public:
   NestedWorld(const ResourceSet& total, SchedulerLimits limits, uint32_t depth)
@@ -29,16 +30,19 @@ class NestedWorld {
 
   void set_inner(const ResourceSet& inner) { inner_ = inner; }
 
-  void SubmitFromDriver(size_t count, JobId job = 1) {
-    for (size_t i = 0; i < count; ++i) Submit(job, 0);
-  }
+  void set_children(size_t children) { children_ = children; }
+
+  void SubmitFromDriver(size_t count, JobId job = 1) { drivers_[job] += count; }
 
   // Until all tasks have ended, or nothing can happen any more.
   void Run() {
+    Drive();
     Settle();
     for (std::vector<WorkerId> able = Able(); !able.empty(); able = Able()) {
       Step(able[std::uniform_int_distribution<size_t>(0, able.size() - 1)(random_)]);
       if (++steps_ % 50 == 0) scheduler_.Tick();
+      Settle();
+      Drive();
       Settle();
     }
   }
@@ -47,33 +51,60 @@ class NestedWorld {
   size_t workers_most() const { return workers_most_; }
   size_t started() const { return started_; }
   size_t left() const { return scheduler_.tasks(); }
+  size_t tasks_most() const { return tasks_most_; }
+  size_t waits_for_room() const { return waits_for_room_; }  // how often somebody did
 
  private:
   struct Process {
     bool starting = true;
     bool stopping = false;
-    std::deque<TaskPtr> tasks;  // the first one runs
-    TaskId waits_for;
+    std::deque<TaskPtr> tasks;      // the first one runs
+    std::vector<TaskId> submitted;  // by the first one
+    bool blocked = false;
     std::vector<TaskId> recalled;
   };
+  static ProcessId DriverOf(JobId job) { return 100 + job; }
+  static ProcessId ProcessOf(WorkerId worker) { return 1000 + worker; }
 
-  TaskId Submit(JobId job, uint32_t depth) {
+  // Nil where there is no room.
+  TaskId Submit(JobId job, ProcessId owner, uint32_t depth) {
     auto task = std::make_shared<Task>();
     task->id = test::SeededId<TaskId>(random_);
     task->job = job;
-    task->owner = 100 + job;
+    task->owner = owner;
     task->depth = depth;
     task->resources = depth > 0 && !inner_.empty() ? inner_ : Units({{kCpu, kOne}});
+    if (!scheduler_.AskForRoom(*task)) {
+      without_room_.insert(owner);
+      ++waits_for_room_;
+      return {};
+    }
     EXPECT_TRUE(scheduler_.Submit(task).has_value());
     live_.insert(task->id);
+    tasks_most_ = std::max(tasks_most_, scheduler_.tasks());
     return task->id;
+  }
+
+  void Drive() {
+    for (auto& [job, count] : drivers_)
+      while (count > 0 && !without_room_.contains(DriverOf(job)))
+        if (!Submit(job, DriverOf(job), 0).IsNil()) --count;
+  }
+
+  bool SubmitsMore(const Process& process) const {
+    return process.tasks.front()->depth < depth_ && process.submitted.size() < children_;
+  }
+  bool Waits(WorkerId id, const Process& process) const {
+    if (SubmitsMore(process)) return without_room_.contains(ProcessOf(id));
+    return std::any_of(process.submitted.begin(), process.submitted.end(),
+                       [this](const TaskId& each) { return live_.contains(each); });
   }
 
   std::vector<WorkerId> Able() const {
     std::vector<WorkerId> able;
     for (const auto& [id, process] : processes_) {
-      const bool waits = !process.waits_for.IsNil() && live_.contains(process.waits_for);
-      if (process.starting || process.stopping || !process.recalled.empty() || (!process.tasks.empty() && !waits))
+      if (process.starting || process.stopping || !process.recalled.empty() ||
+          (!process.tasks.empty() && !Waits(id, process)))
         able.push_back(id);
     }
     return able;
@@ -92,12 +123,16 @@ class NestedWorld {
     }
     if (!process.recalled.empty()) return GiveBack(id, process);
     const TaskPtr task = process.tasks.front();
-    if (task->depth < depth_ && process.waits_for.IsNil()) {
-      process.waits_for = Submit(task->job, task->depth + 1);
+    if (std::exchange(process.blocked, false)) scheduler_.WorkerBlocked(id, false);
+    while (SubmitsMore(process) && !Waits(id, process)) {
+      const TaskId submitted = Submit(task->job, ProcessOf(id), task->depth + 1);
+      if (!submitted.IsNil()) process.submitted.push_back(submitted);
+    }
+    if (Waits(id, process)) {
+      process.blocked = true;
       return scheduler_.WorkerBlocked(id, true);
     }
-    if (!process.waits_for.IsNil()) scheduler_.WorkerBlocked(id, false);
-    process.waits_for = TaskId();
+    process.submitted.clear();
     process.tasks.pop_front();
     live_.erase(task->id);
     ++ended_;
@@ -127,6 +162,8 @@ class NestedWorld {
         processes_.at(recall->worker).recalled = recall->tasks;
       } else if (const auto* stop = std::get_if<StopWorker>(&decision)) {
         processes_.at(stop->worker).stopping = true;
+      } else if (const auto* room = std::get_if<TellRoom>(&decision)) {
+        without_room_.erase(room->process);
       } else {
         FAIL() << "decision " << decision.index();
       }
@@ -136,10 +173,14 @@ class NestedWorld {
 
   const uint32_t depth_;
   ResourceSet inner_;
+  size_t children_ = 1;
   std::mt19937_64 random_{7};
   Scheduler scheduler_;
   std::map<WorkerId, Process> processes_;
   std::set<TaskId> live_;
+  std::map<JobId, size_t> drivers_;  // how many tasks they have yet to submit
+  std::set<ProcessId> without_room_;
+  size_t tasks_most_ = 0, waits_for_room_ = 0;
   size_t steps_ = 0, ended_ = 0, workers_most_ = 0, started_ = 0;
 };
 
@@ -184,6 +225,59 @@ TEST_P(NestedTasks, GoOnWhereSeveralJobsShareASmallPool) {
   EXPECT_EQ(world.ended(), 600 * (GetParam() + 1));
   EXPECT_LE(world.workers_most(), 10u);
 }
+
+// Each task submits more than there is room for, and so do its children, while the driver fills what it can.
+TEST(NestedTasksAndRoom, ThoseThatSubmitMoreThanThereIsRoomForGoOn) {
+  SchedulerLimits limits;
+  limits.tasks_per_job_max = 32;
+  NestedWorld world(Units({{kCpu, 2 * kOne}}), limits, 2);
+  world.set_children(40);
+  world.SubmitFromDriver(20);
+  world.Run();
+  EXPECT_EQ(world.ended(), 20u + 20 * 40 + 20 * 40 * 40);
+  EXPECT_EQ(world.left(), 0u);
+  EXPECT_LE(world.tasks_most(), 32u);
+  EXPECT_GT(world.waits_for_room(), 1'000u);
+}
+
+TEST(NestedTasksAndRoom, ThoseThatSubmitMoreThanThereIsRoomForGoOnInASmallPool) {
+  SchedulerLimits limits;
+  limits.tasks_per_job_max = 40;
+  limits.workers_max = 8;
+  NestedWorld world(Units({{kCpu, kOne}}), limits, 3);
+  world.set_children(12);
+  world.SubmitFromDriver(50);
+  world.Run();
+  EXPECT_EQ(world.ended(), 50u * (1 + 12 + 144 + 1728));
+  EXPECT_LE(world.tasks_most(), 40u);
+  EXPECT_LE(world.workers_most(), 8u);
+}
+
+class RandomNestedTasks : public ::testing::TestWithParam<uint32_t> {};
+
+TEST_P(RandomNestedTasks, GoOnWithLittleRoom) {
+  std::mt19937 random(GetParam());
+  const auto any = [&random](uint32_t least, uint32_t most) {
+    return std::uniform_int_distribution<uint32_t>(least, most)(random);
+  };
+  for (int round = 0; round < 10; ++round) {
+    SchedulerLimits limits;
+    limits.tasks_per_job_max = any(32, 80);
+    limits.workers_max = any(8, 40);
+    const uint32_t cpus = any(1, 3), depth = any(1, 5), children = any(1, depth > 3 ? 3 : 6), count = any(5, 40);
+    NestedWorld world(Units({{kCpu, cpus * kOne}}), limits, depth);
+    world.set_children(children);
+    world.SubmitFromDriver(count);
+    world.Run();
+    size_t expected = 0;
+    for (size_t level = 0, tasks = count; level <= depth; ++level, tasks *= children) expected += tasks;
+    ASSERT_EQ(world.ended(), expected) << "room " << limits.tasks_per_job_max << ", pool " << limits.workers_max
+                                       << ", CPUs " << cpus << ", depth " << depth << ", children " << children;
+    EXPECT_LE(world.tasks_most(), limits.tasks_per_job_max);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomNestedTasks, ::testing::Range(1u, 6u));
 
 INSTANTIATE_TEST_SUITE_P(Depths, NestedTasks, ::testing::Values(1, 2, 5),
                          [](const auto& each) { return "Depth" + std::to_string(each.param); });

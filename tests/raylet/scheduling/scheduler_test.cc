@@ -50,6 +50,7 @@ struct Bench {
     watched.clear();
     unwatched.clear();
     lost.clear();
+    room.clear();
     for (auto& decision : scheduler.TakeDecisions()) {
       if (const auto* start = std::get_if<StartWorker>(&decision)) started.push_back(*start);
       if (const auto* run = std::get_if<RunTask>(&decision)) ran.push_back(*run);
@@ -57,6 +58,7 @@ struct Bench {
       if (const auto* watch = std::get_if<WatchObjects>(&decision)) watched = watch->objects;
       if (const auto* unwatch = std::get_if<UnwatchObjects>(&decision)) unwatched = unwatch->objects;
       if (const auto* lose = std::get_if<LoseTask>(&decision)) lost.push_back(*lose);
+      if (const auto* tell = std::get_if<TellRoom>(&decision)) room.push_back(tell->process);
     }
   }
   void Ready(WorkerId worker) {
@@ -79,6 +81,7 @@ struct Bench {
   std::vector<WorkerId> stopped;
   std::vector<ObjectId> watched, unwatched;
   std::vector<LoseTask> lost;
+  std::vector<ProcessId> room;
 };
 
 TEST(Scheduler, StartsAWorkerForATaskAndRunsItThere) {
@@ -371,16 +374,63 @@ TEST(Scheduler, WorkThatOutlivesItsDriverGoesOn) {
   EXPECT_EQ(bench.started.size(), 1u);
 }
 
-TEST(Scheduler, RefusesPastItsBoundsAndNamesThem) {
+TEST(Scheduler, RefusesATaskThatItKnows) {
+  Bench bench;
+  const auto task = MakeTask();
+  bench.Submit(task);
+  EXPECT_EQ(bench.scheduler.Submit(task).error().code, ErrorCode::kAlreadyExists);
+}
+
+TEST(Scheduler, TellsWhoFoundNoRoomForATaskOnceOneHasEnded) {
   SchedulerLimits limits;
-  limits.tasks_per_job_max = 2;
+  limits.tasks_per_job_max = 32;
   Bench bench(1, limits);
-  const auto first = MakeTask();
-  bench.Submit(first);
-  EXPECT_EQ(bench.scheduler.Submit(first).error().code, ErrorCode::kAlreadyExists);
   bench.Submit(MakeTask());
-  EXPECT_EQ(bench.scheduler.Submit(MakeTask()).error().code, ErrorCode::kFull);
-  EXPECT_TRUE(bench.scheduler.Submit(MakeTask(2)).has_value());
+  bench.Ready(bench.started[0].worker);
+  const RunTask first = bench.ran[0];
+  while (bench.scheduler.AskForRoom(*MakeTask())) bench.Submit(MakeTask());
+  EXPECT_EQ(bench.scheduler.tasks(), 17u);
+  EXPECT_TRUE(bench.scheduler.AskForRoom(*MakeTask(2))) << "another program has room of its own";
+  const auto nested = MakeTask();
+  nested->depth = 1;
+  EXPECT_TRUE(bench.scheduler.AskForRoom(*nested));
+  EXPECT_TRUE(bench.scheduler.AskForRoom(*MakeActor()));
+  const auto elsewhere = MakeTask();
+  elsewhere->from = NodeId::FromRandom();
+  EXPECT_TRUE(bench.scheduler.AskForRoom(*elsewhere)) << "the machine that sends it found room";
+  bench.Finish(first);
+  EXPECT_EQ(bench.room, std::vector{kOwner + kJob});
+}
+
+TEST(Scheduler, TellsNobodyOfRoomWhoHasEnded) {
+  SchedulerLimits limits;
+  limits.tasks_per_job_max = 32;
+  Bench bench(1, limits);
+  while (bench.scheduler.AskForRoom(*MakeTask())) bench.Submit(MakeTask());
+  bench.scheduler.OwnerGone(kOwner + kJob);
+  bench.Take();
+  EXPECT_TRUE(bench.room.empty());
+  EXPECT_TRUE(bench.scheduler.AskForRoom(*MakeTask()));
+}
+
+TEST(Scheduler, RefusesCreationsOfActorsPastTheirBytesAndNamesTheBound) {
+  SchedulerLimits limits;
+  limits.task_bytes_per_job_max = 100'000;
+  Bench bench(1, limits);
+  const auto large = [] {
+    auto actor = MakeActor();
+    actor->body.resize(60'000);
+    return actor;
+  };
+  const auto first = large();
+  bench.Submit(first);
+  const auto refused = bench.scheduler.Submit(large());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kFull);
+  EXPECT_NE(refused.error().message.find("put large arguments into the store"), std::string::npos)
+      << refused.error().message;
+  ASSERT_TRUE(bench.scheduler.Cancel(first->id));
+  bench.Submit(large());
 }
 
 TEST(Scheduler, RefusesAResultForATaskThatTheWorkerWasNotGiven) {

@@ -196,6 +196,117 @@ TEST_F(ClusterOwnershipTest, AWaitEndsWithTheOwnerOfTheObject) {
   killer.join();
 }
 
+TEST_F(ClusterOwnershipTest, AProcessThatCameLaterHearsThatTheOwnerOfAnUnmadeObjectHasEnded) {
+  Start("4");
+  auto owner = ray::Actor(Keeper::Create).Remote();
+  const auto ref = *owner.Task(&Keeper::StartSlowly).Remote().Get();
+  Kill(owner);
+  auto late = ray::Actor(Keeper::Create).Remote();
+  late.Task(&Keeper::Keep).Remote(std::map<int, TextRef>{{1, ref}}).Get();
+  const std::string wrong = *late.Task(&Keeper::Check).Remote().Get(60'000);
+  EXPECT_NE(wrong.find("is lost: the process that owned it has died"), std::string::npos) << wrong;
+}
+
+TEST_F(ClusterOwnershipTest, AnActorThatKeepsOneOfTwoReferencesLetsGoOfTheOther) {
+  Start("2");
+  auto keeper = ray::Actor(Keeper::Create).Remote();
+  {
+    const std::map<int, TextRef> refs{{3, ray::Put(TextOf(3))}, {6, ray::Put(TextOf(6))}};
+    keeper.Task(&Keeper::KeepOne).Remote(3, refs).Get();
+    EXPECT_EQ(StoredObjects(), 2u);
+  }
+  EXPECT_TRUE(Eventually(20s, [&] { return StoredObjects() == 1; })) << StoredObjects();
+  EXPECT_EQ(*keeper.Task(&Keeper::Check).Remote().Get(), "");
+  keeper.Task(&Keeper::Drop).Remote(3).Get();
+  NothingIsLeft();
+}
+
+TEST_F(ClusterOwnershipTest, ATaskThatKeepsOneOfTwoReferencesLetsGoOfTheOther) {
+  Start("1");
+  {
+    const std::map<int, TextRef> refs{{3, ray::Put(TextOf(3))}, {6, ray::Put(TextOf(6))}};
+    ray::Task(KeepInThisWorker).Remote(3, refs).Get();
+  }
+  EXPECT_TRUE(Eventually(20s, [&] { return StoredObjects() == 1; })) << StoredObjects();
+  EXPECT_EQ(*ray::Task(ReadFromThisWorker).Remote().Get(), TextOf(3));
+}
+
+// The boxes are arguments themselves: one goes with what is in it, and the other stays with what is in it.
+TEST_F(ClusterOwnershipTest, AnActorThatKeepsWhatIsInOneArgumentLetsGoOfTheOtherArgument) {
+  Start("2");
+  auto keeper = ray::Actor(Keeper::Create).Remote();
+  {
+    const auto box = ray::Put(std::map<int, TextRef>{{3, ray::Put(TextOf(3))}});
+    const auto other = ray::Put(std::map<int, TextRef>{{6, ray::Put(TextOf(6))}});
+    keeper.Task(&Keeper::KeepOneOfTwoBoxes).Remote(3, box, other).Get();
+  }
+  EXPECT_TRUE(Eventually(20s, [&] { return StoredObjects() == 1; })) << StoredObjects();
+  EXPECT_EQ(*keeper.Task(&Keeper::Check).Remote().Get(), "");
+  keeper.Task(&Keeper::Drop).Remote(3).Get();
+  NothingIsLeft();
+}
+
+// As above, with boxes that others made: the driver has not looked into them.
+TEST_F(ClusterOwnershipTest, AnActorThatKeepsWhatIsInABorrowedArgumentLetsGoOfTheOtherArgument) {
+  Start("4");
+  auto keeper = ray::Actor(Keeper::Create).Remote();
+  auto maker = ray::Actor(Keeper::Create).Remote();
+  {
+    std::vector<ray::ObjectRef<std::map<int, TextRef>>> boxes;
+    for (const int number : {3, 6}) {
+      maker.Task(&Keeper::Put).Remote(number).Get();
+      maker.Task(&Keeper::PutBox).Remote(number + 100, std::vector{number}).Get();
+      boxes.push_back(*maker.Task(&Keeper::GiveBox).Remote(number + 100).Get());
+      maker.Task(&Keeper::Drop).Remote(number).Get();
+      maker.Task(&Keeper::Drop).Remote(number + 100).Get();
+    }
+    EXPECT_EQ(StoredObjects(), 4u);
+    keeper.Task(&Keeper::KeepOneOfTwoBoxes).Remote(3, boxes[0], boxes[1]).Get();
+  }
+  EXPECT_TRUE(Eventually(20s, [&] { return StoredObjects() == 2; })) << StoredObjects();
+  EXPECT_EQ(*keeper.Task(&Keeper::Check).Remote().Get(), "");
+  Kill(maker);
+  EXPECT_EQ(*keeper.Task(&Keeper::Check).Remote().Get(), "");
+  keeper.Task(&Keeper::Drop).Remote(3).Get();
+  NothingIsLeft();
+}
+
+TEST_F(ClusterOwnershipTest, AnActorThatKeepsOneOfTwoArraysLetsGoOfTheOther) {
+  Start("2");
+  auto keeper = ray::Actor(Keeper::Create).Remote();
+  {
+    auto maker = ray::Actor(Keeper::Create).Remote();
+    std::map<int, ray::Array<int>> arrays;
+    for (const int number : {5, 7}) {
+      maker.Task(&Keeper::PutArray).Remote(number).Get();
+      arrays.emplace(number, *maker.Task(&Keeper::GiveArray).Remote(number).Get());
+      maker.Task(&Keeper::Drop).Remote(number).Get();
+    }
+    keeper.Task(&Keeper::KeepOneArray).Remote(7, arrays).Get();
+    arrays.clear();
+    EXPECT_TRUE(Eventually(20s, [&] { return StoredObjects() == 1; })) << StoredObjects();
+    EXPECT_EQ(*keeper.Task(&Keeper::Check).Remote().Get(), "");
+  }
+  EXPECT_EQ(*keeper.Task(&Keeper::Check).Remote().Get(), "");
+  keeper.Task(&Keeper::Drop).Remote(7).Get();
+  NothingIsLeft();
+}
+
+TEST_F(ClusterOwnershipTest, AnActorThatKeepsOneOfTwoHandlesLetsGoOfTheOther) {
+  Start("4");
+  auto keeper = ray::Actor(Keeper::Create).Remote();
+  int pid = 0;
+  {
+    std::vector<ray::ActorHandle<Keeper>> both = {CreateKeeper(), CreateKeeper()};
+    pid = *both[0].Task(&Keeper::Pid).Remote().Get();
+    both[1].Task(&Keeper::Pid).Remote().Get();
+    keeper.Task(&Keeper::KeepOneActor).Remote(both).Get();
+    EXPECT_EQ(Status()["actors_living"], 3);
+  }
+  EXPECT_TRUE(Eventually(20s, [&] { return Status()["actors_living"] == 2; })) << Status()["actors"];
+  EXPECT_EQ(*keeper.Task(&Keeper::PidOfKept).Remote().Get(), pid);
+}
+
 TEST_F(ClusterOwnershipTest, KeepsEveryHeldObjectWhereverProcessesAreKilled) {
   Start("4");
   for (uint32_t seed = 1; seed <= Seeds(6); ++seed) {

@@ -57,6 +57,21 @@ int Keeper::Keep(const std::map<int, TextRef>& refs) {
   return static_cast<int>(refs.size());
 }
 
+int Keeper::KeepOne(int number, const std::map<int, TextRef>& refs) {
+  kept_.insert_or_assign(number, refs.at(number));
+  return number;
+}
+
+int Keeper::KeepOneOfTwoBoxes(int number, const std::map<int, TextRef>& box, const std::map<int, TextRef>& other) {
+  return KeepOne(number, box.contains(number) ? box : other);
+}
+
+int Keeper::KeepOneArray(int number, const std::map<int, ray::Array<int>>& arrays) {
+  return KeepArray(number, arrays.at(number));
+}
+
+int Keeper::KeepOneActor(const std::vector<ray::ActorHandle<Keeper>>& actors) { return KeepActor(actors.front()); }
+
 int Keeper::KeepBox(int box, const std::vector<ray::ObjectRef<std::map<int, TextRef>>>& refs) {
   boxes_.insert_or_assign(box, refs.front());
   return box;
@@ -111,6 +126,14 @@ std::string Keeper::Check() {
 }
 
 ray::ActorHandle<Keeper> CreateKeeper() { return ray::Actor(Keeper::Create).Remote(); }
+namespace {
+std::optional<TextRef> kept_by_tasks;
+}
+int KeepInThisWorker(int number, const std::map<int, TextRef>& refs) {
+  kept_by_tasks = refs.at(number);
+  return number;
+}
+std::string ReadFromThisWorker() { return *kept_by_tasks->Get(20'000); }
 TextRef PutInATask(int number) { return ray::Put(TextOf(number)); }
 TextRef GiveThrough(int number) { return *ray::Task(PutInATask).Remote(number).Get(); }
 
@@ -118,6 +141,7 @@ RAY_REMOTE(Keeper::Create, &Keeper::Pid, &Keeper::Put, &Keeper::PutBox, &Keeper:
            &Keeper::SubmitThere, &Keeper::Keep, &Keeper::KeepBox, &Keeper::KeepArray, &Keeper::Give, &Keeper::GiveBox,
            &Keeper::GiveArray, &Keeper::PassOn, &Keeper::Drop, &Keeper::Check, TextOf, SleepForEver,
            &Keeper::StartSlowly, &Keeper::CreateAnother, &Keeper::KeepActor, &Keeper::PidOfKept, CreateKeeper,
-           PutInATask, GiveThrough);
+           PutInATask, GiveThrough, &Keeper::KeepOne, &Keeper::KeepOneOfTwoBoxes, &Keeper::KeepOneArray,
+           &Keeper::KeepOneActor, KeepInThisWorker, ReadFromThisWorker);
 
 }  // namespace cluster_test

@@ -29,8 +29,12 @@ class Keeper {
   int Submit(int number);       // keeps the result of a task
   int SubmitThere(int number);  // the task has run with the resource "there", and its result lies there
   int Keep(const std::map<int, TextRef>& refs);
+  int KeepOne(int number, const std::map<int, TextRef>& refs);  // and none of the others
+  int KeepOneOfTwoBoxes(int number, const std::map<int, TextRef>& box, const std::map<int, TextRef>& other);
   int KeepBox(int box, const std::vector<ray::ObjectRef<std::map<int, TextRef>>>& refs);  // of one
   int KeepArray(int number, const ray::Array<int>& array);
+  int KeepOneArray(int number, const std::map<int, ray::Array<int>>& arrays);
+  int KeepOneActor(const std::vector<ray::ActorHandle<Keeper>>& actors);
   std::map<int, TextRef> Give(const std::vector<int>& numbers);
   ray::ObjectRef<std::map<int, TextRef>> GiveBox(int box);
   ray::Array<int> GiveArray(int number);
@@ -51,7 +55,10 @@ class Keeper {
 };
 
 ray::ActorHandle<Keeper> CreateKeeper();
-TextRef PutInATask(int number);  // its worker owns it
+TextRef PutInATask(int number);                                        // its worker owns it
+int KeepInThisWorker(int number, const std::map<int, TextRef>& refs);  // one of them
+std::string ReadFromThisWorker();                                      // what it has kept
 // Returns an object of a nested task; this task's worker stands between owner and caller.
 TextRef GiveThrough(int number);
+
 }  // namespace cluster_test

@@ -51,7 +51,7 @@ class Keepers {
 
   void Step() {
     const size_t at = Some();
-    switch (random_() % 12) {
+    switch (random_() % 14) {
       case 0: return Make(at, &Keeper::Put);
       case 1: return Make(at, &Keeper::Submit);
       case 2: return Make(at, &Keeper::PutArray, kArray);
@@ -63,6 +63,8 @@ class Keepers {
       case 8: return PassArrayOn(at);
       case 9: return Drop(at);
       case 10: return OfTasks();
+      case 11: return GiveTwoOfWhichItKeepsOne(at);
+      case 12: return GiveTwoBoxesOfWhichItKeepsOneContent(at);
       default: return Kill(at);
     }
   }
@@ -126,6 +128,29 @@ class Keepers {
     keepers_[at].actor.Task(&Keeper::Keep).Remote(std::map<int, TextRef>{*from}).Get(60'000);
     keepers_[at].things[from->first] = kText;
     if (random_() % 2 == 0) here_.erase(from);
+  }
+  void GiveTwoOfWhichItKeepsOne(size_t at) {
+    const auto two = TwoFromHere();
+    if (!two) return;
+    const int kept = (random_() % 2 == 0 ? two->begin() : std::next(two->begin()))->first;
+    keepers_[at].actor.Task(&Keeper::KeepOne).Remote(kept, *two).Get(60'000);
+    keepers_[at].things[kept] = kText;
+    if (random_() % 2 == 0) here_.erase(kept);
+  }
+  void GiveTwoBoxesOfWhichItKeepsOneContent(size_t at) {
+    const auto two = TwoFromHere();
+    if (!two) return;
+    const auto box = ray::Put(std::map<int, TextRef>{*two->begin()});
+    const auto other = ray::Put(std::map<int, TextRef>{*std::next(two->begin())});
+    const int kept = (random_() % 2 == 0 ? two->begin() : std::next(two->begin()))->first;
+    keepers_[at].actor.Task(&Keeper::KeepOneOfTwoBoxes).Remote(kept, box, other).Get(60'000);
+    keepers_[at].things[kept] = kText;
+    if (random_() % 2 == 0) here_.erase(kept);
+  }
+  std::optional<std::map<int, TextRef>> TwoFromHere() {
+    if (here_.size() < 2) return {};
+    const auto from = std::next(here_.begin(), static_cast<std::ptrdiff_t>(random_() % (here_.size() - 1)));
+    return std::map<int, TextRef>{*from, *std::next(from)};
   }
   void PassOn(size_t at) {
     const size_t to = Some();

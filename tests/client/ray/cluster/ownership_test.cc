@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "client/ray/cluster/lent_hold.h"
+
 namespace raylet::client {
 namespace {
 
@@ -65,6 +67,36 @@ TEST_F(OwnershipTest, LossOfAMachineEndsTheLendsOfAllItsProcesses) {
   EXPECT_FALSE(ownership_.IsDead(kNeighbour));
 }
 
+TEST_F(OwnershipTest, ALendKeepsOnlyWhatItsBorrowerRetains) {
+  Holds holds;
+  std::vector<ObjectId> ids;
+  for (int i = 0; i < 3; ++i) {
+    ids.push_back(ObjectId::FromRandom());
+    holds.push_back(LentHold::Of(One().front(), ids.back()));
+  }
+  const LendId lend = ownership_.Lend(kBorrower, std::move(holds));
+  EXPECT_EQ(ownership_.KeepOnly(lend, std::vector{ids[1]}).size(), 2u);
+  EXPECT_EQ(ended_, 2);
+  EXPECT_EQ(ownership_.EndLend(lend, kBorrower).size(), 1u);
+  EXPECT_EQ(ended_, 3);
+}
+
+// What it passed on is retained by others, who did not say so.
+TEST_F(OwnershipTest, ALendKeepsAllUntilTheEndsOfItsEarlierBorrowersAreSettled) {
+  Holds holds;
+  holds.push_back(LentHold::Of(One().front(), ObjectId::FromRandom()));
+  const LendId lend = ownership_.Lend(0, std::move(holds));
+  ownership_.MarkEnded(std::vector{kBorrower}, "");
+  ownership_.SetBorrower(lend, kNeighbour);
+  EXPECT_TRUE(ownership_.KeepOnly(lend, std::vector{ObjectId::FromRandom()}).empty());
+  EXPECT_EQ(ended_, 0);
+}
+
+TEST_F(OwnershipTest, AHoldOfAnotherKindStaysWithItsLend) {
+  const LendId lend = ownership_.Lend(kBorrower, One());
+  EXPECT_TRUE(ownership_.KeepOnly(lend, std::vector{ObjectId::FromRandom()}).empty());
+}
+
 // A call of the dead process may still have been running here when it died. Nobody would return the lend of its result.
 TEST_F(OwnershipTest, NothingIsLentToADeadProcess) {
   ownership_.MarkEnded(std::vector{kBorrower, kStranger & ~ProcessId{0xffffffff}}, "");
@@ -82,6 +114,19 @@ TEST_F(OwnershipTest, ALendOutlivesItsCallUntilTheEndsOfItsEarlierBorrowersAreSe
   ownership_.SetBorrower(lend, kNeighbour);
   EXPECT_TRUE(ownership_.EndLend(lend, kNeighbour).empty());
   EXPECT_EQ(ownership_.MarkSettled(std::vector{kBorrower}).size(), 1u);
+}
+
+// Nobody settles the end of a process whose machine is lost meanwhile.
+TEST_F(OwnershipTest, TheLossOfAMachineSettlesTheEndsOfItsProcesses) {
+  const LendId lend = ownership_.Lend(0, One());
+  ownership_.MarkEnded(std::vector{kBorrower}, "");
+  ownership_.MarkEnded(std::vector{kMachine}, "");
+  ownership_.SetBorrower(lend, kStranger);
+  EXPECT_TRUE(ownership_.EndLend(lend, kStranger).empty());
+  EXPECT_EQ(ownership_.MarkSettled(std::vector{kMachine}).size(), 1u);
+  const LendId late = ownership_.Lend(0, One());
+  ownership_.SetBorrower(late, kBorrower);
+  EXPECT_EQ(ended_, 2) << "whoever had it is settled with its machine";
 }
 
 TEST_F(OwnershipTest, ALendEndsWhenItsBorrowerTurnsOutToBeDead) {

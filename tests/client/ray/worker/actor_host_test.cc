@@ -4,7 +4,9 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -19,11 +21,13 @@ class Repeater final : public CallRunner {
  public:
   CallOutcome Call(const CallRequest& request, void*) override {
     ++calls;
+    if (during) during();
     CallOutcome outcome;
     for (size_t i = 0; i < request.arguments.front().bytes.size(); ++i) outcome.bytes += request.function;
     return outcome;
   }
   int calls = 0;
+  std::function<void()> during;
 };
 
 // The caller's end of a channel, and the actor's doorbell.
@@ -200,6 +204,52 @@ TEST_F(ActorHostTest, AThousandCallersCostTwoPagesEachUntilOneOfThemHasMoreUnder
   for (int i = 0; i < 5000; ++i) ASSERT_TRUE(busy.Take());
   EXPECT_GT(busy.resident_bytes(), 400u << 10);
   EXPECT_EQ(callers.back().resident_bytes(), 8192u);
+}
+
+TEST_F(ActorHostTest, BeginsNoCallAndWritesNoReplyWhileItsLeaseDoesNotHold) {
+  const auto in = [](Duration wait) {
+    return static_cast<uint64_t>((SteadyClock().Now() + wait).time_since_epoch().count());
+  };
+  std::atomic<uint64_t> until{in(std::chrono::hours(1))};
+  host_.SetInstance({}, 0, LeaseView(&until));
+  Caller caller(host_, 7);
+  Caller other(host_, 8);
+  ASSERT_TRUE(caller.Call("f", "x"));
+  EXPECT_EQ(host_.ServeSome(), ActorHost::Served::kSome);
+  EXPECT_EQ(caller.Take()->call, 1u);
+
+  until = 0;
+  ASSERT_TRUE(caller.Call("f", "x"));
+  EXPECT_FALSE(host_.MayServe());
+  EXPECT_EQ(host_.ServeSome(), ActorHost::Served::kNothing);
+  EXPECT_EQ(runner_.calls, 1);
+
+  // The lease runs out during the second call.
+  until = in(std::chrono::hours(1));
+  runner_.during = [&] { until = 0; };
+  ASSERT_TRUE(caller.Call("f", "x"));
+  ASSERT_TRUE(other.Call("f", "x"));
+  host_.ServeSome();
+  EXPECT_EQ(runner_.calls, 2) << "the call that had begun, and no other one";
+  EXPECT_FALSE(caller.Take());
+  EXPECT_FALSE(other.Take());
+  EXPECT_TRUE(host_.HasWork());
+
+  runner_.during = {};
+  until = in(std::chrono::hours(1));
+  Serve();
+  EXPECT_EQ(caller.Take()->call, 2u);
+  EXPECT_EQ(caller.Take()->call, 3u);
+  EXPECT_EQ(other.Take()->call, 1u);
+  EXPECT_EQ(runner_.calls, 4);
+}
+
+TEST_F(ActorHostTest, ServesNoChannelToAnotherIncarnation) {
+  host_.SetInstance({}, 2, {});
+  Caller late(host_, 7);
+  ASSERT_TRUE(late.Call("f", "x"));
+  EXPECT_FALSE(host_.HasWork());
+  EXPECT_EQ(runner_.calls, 0);
 }
 
 }  // namespace
