@@ -26,10 +26,11 @@ struct Buffers {
 
 template <class Keeper>
 ObjectBuffer Make(Keeper keep, std::span<const std::byte> data, std::span<const std::byte> metadata) {
-  const auto buffers = std::make_shared<Buffers<Keeper>>(std::move(keep), data, metadata);
+  auto buffers = std::make_shared<Buffers<Keeper>>(std::move(keep), data, metadata);
   ObjectBuffer out;
   out.data = std::shared_ptr<Buffer>(buffers, &buffers->data);
-  out.metadata = std::shared_ptr<Buffer>(buffers, &buffers->metadata);
+  Buffer* const last = &buffers->metadata;
+  out.metadata = std::shared_ptr<Buffer>(std::move(buffers), last);
   return out;
 }
 
