@@ -10,6 +10,7 @@
 #include <boost/interprocess/offset_ptr.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -52,6 +53,24 @@ constexpr uint64_t MakeWord(EntryState state, uint64_t generation) {
   return generation << 8 | static_cast<uint64_t>(state);
 }
 constexpr uint64_t AlignUp(uint64_t bytes) { return (bytes + kAlignment - 1) & ~(kAlignment - 1); }
+
+// 64 well-mixed bits of an id, by which the index finds it; the same in every process. Two multiplications, since every
+// get waits for them (after wyhash by Wang Yi, public domain).
+inline uint64_t IndexHash(const ObjectId& id) {
+  __extension__ using Wide = unsigned __int128;
+  constexpr auto fold = [](uint64_t a, uint64_t b) {
+    const Wide product = Wide{a} * b;
+    return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+  };
+  static_assert(ObjectId::kSize == 20);
+  uint64_t first = 0, second = 0;
+  uint32_t third = 0;
+  std::memcpy(&first, id.data(), 8);
+  std::memcpy(&second, id.data() + 8, 8);
+  std::memcpy(&third, id.data() + 16, 4);
+  const uint64_t both = fold(first ^ 0xa0761d6478bd642fULL, second ^ 0xe7037ed1a0b428dbULL);
+  return fold(both ^ third ^ 0x8ebc6af09c88c6e3ULL, second ^ first ^ 0x589965cc75374cc3ULL);
+}
 
 // A link names an entry by its number + 1; 0 ends a chain.
 constexpr uint32_t kNoLink = 0;
@@ -160,7 +179,7 @@ constexpr uint64_t kSharedBytesPerEntry = sizeof(IndexEntry) + sizeof(std::atomi
 std::array<SegmentRange, 2> IndexStepRanges(uint64_t entries_max, uint64_t first, uint64_t count);
 
 // The futex word that the seal of an object increments.
-inline uint32_t BucketOf(const ObjectId& id) { return static_cast<uint32_t>(id.Hash() >> 40) & (kBucketCount - 1); }
+inline uint32_t BucketOf(const ObjectId& id) { return static_cast<uint32_t>(IndexHash(id) >> 40) & (kBucketCount - 1); }
 
 constexpr std::string_view kIndexSegmentPrefix = "plasma-index-";
 // The name in /dev/shm of the index of the store that serves `socket_path`. The caller makes the

@@ -145,30 +145,61 @@ std::optional<uint64_t> Arena::Allocate(uint64_t bytes) {
 }
 
 std::optional<uint64_t> Arena::TakePages(uint64_t bytes) {
-  const auto offset = runs_->Take(bytes);
+  auto offset = runs_->Take(bytes);
+  if (!offset && MoveLentToEnd()) offset = runs_->Take(bytes);
   if (offset && toucher_ != nullptr) toucher_->UsedUntil(*offset + bytes);
   return offset;
+}
+
+void Arena::Release(const PageRuns::Run& run) {
+  if (toucher_ != nullptr) toucher_->StayBelow(run.offset);
+  const int done = ::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(run.offset),
+                               static_cast<off_t>(run.bytes));
+  RAYLET_CHECK(done == 0, "the kernel does not take back ", run.bytes, " bytes of the arena at ", run.offset);
+  lent_[run.offset] = run.bytes;
+  lent_bytes_ += run.bytes;
+}
+
+bool Arena::Reserve(const PageRuns::Run& run) {
+  if (::fallocate(fd_.get(), 0, static_cast<off_t>(run.offset), static_cast<off_t>(run.bytes)) != 0) return false;
+  lent_.erase(run.offset);
+  lent_bytes_ -= run.bytes;
+  runs_->Give(run.offset, run.bytes);
+  return true;
 }
 
 std::vector<PageRuns::Run> Arena::Lend(uint64_t bytes) {
   if (runs_->free_bytes() < bytes) return {};
   std::vector<PageRuns::Run> lent;
   for (uint64_t left = bytes; left > 0; left -= lent.back().bytes) lent.push_back(*runs_->TakeLast(left));
-  for (const PageRuns::Run& run : lent) {
-    if (toucher_ != nullptr) toucher_->StayBelow(run.offset);
-    ::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(run.offset),
-                static_cast<off_t>(run.bytes));
-  }
-  lent_bytes_ += bytes;
+  for (const PageRuns::Run& run : lent) Release(run);
   return lent;
 }
 
 void Arena::TakeBack(const std::vector<PageRuns::Run>& lent) {
-  for (const PageRuns::Run& run : lent) {
-    if (::fallocate(fd_.get(), 0, static_cast<off_t>(run.offset), static_cast<off_t>(run.bytes)) != 0) continue;
-    runs_->Give(run.offset, run.bytes);
-    lent_bytes_ -= run.bytes;
+  for (const PageRuns::Run& run : lent) Reserve(run);
+}
+
+bool Arena::MoveLentToEnd() {
+  bool moved = false;
+  while (!lent_.empty()) {
+    const PageRuns::Run lowest{lent_.begin()->first, lent_.begin()->second};
+    // Pieces of the same size change places.
+    const auto last = runs_->TakeLast(lowest.bytes);
+    if (!last) break;
+    if (last->offset < lowest.offset) {
+      runs_->Give(last->offset, last->bytes);
+      break;
+    }
+    Release(*last);
+    if (last->bytes < lowest.bytes) {  // the rest changes places in the next round
+      lent_[lowest.offset] = last->bytes;
+      lent_[lowest.offset + last->bytes] = lowest.bytes - last->bytes;
+    }
+    if (!Reserve({lowest.offset, last->bytes})) break;
+    moved = true;
   }
+  return moved;
 }
 
 void Arena::TouchAhead() { toucher_ = std::make_unique<PageToucher>(fd_.get(), arena_bytes_); }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -23,8 +24,8 @@ namespace raylet::store {
 class Arena {
  public:
   // The bytes to reserve. Objects of any one size, with metadata or without, then fill
-  // `capacity_bytes` to the last object that fits, as long as the index does not grow: up to one
-  // object for each 4 KiB of capacity, or 32768 in a small store (MemoryBudget).
+  // `capacity_bytes` to the last object that fits, as long as the index does not grow. It does not for
+  // one object for each 4 KiB of capacity, or 32768 in a small store (MemoryBudget).
   static uint64_t BytesFor(uint64_t capacity_bytes);
   // How much of that is beyond the capacity. Without it, an object as large as the capacity still fits.
   static uint64_t RoundingBytesFor(uint64_t capacity_bytes) {
@@ -46,9 +47,10 @@ class Arena {
   uint64_t AllocatedBytes(uint64_t offset) const;
 
   // Gives free pages, `bytes` in all, back to the machine: their memory may be used elsewhere. Nothing
-  // when too few are free. They are the last ones, which large runs need least.
+  // when too few are free. They are the last ones. Those that are not at the end change places with
+  // later ones once a run is missing, so that they part no long run for ever.
   std::vector<PageRuns::Run> Lend(uint64_t bytes);
-  // Reserves them again. Those that the machine refuses stay lent.
+  // Reserves the pages of the last Lend again. Those that the machine refuses stay lent.
   void TakeBack(const std::vector<PageRuns::Run>& lent);
   uint64_t lent_bytes() const { return lent_bytes_; }
 
@@ -66,12 +68,16 @@ class Arena {
   Arena() = default;
   Result<void> CreateJemallocArena();
   std::optional<uint64_t> TakePages(uint64_t bytes);
+  void Release(const PageRuns::Run& run);
+  bool Reserve(const PageRuns::Run& run);
+  bool MoveLentToEnd();
 
   UniqueFd fd_;
   Mapping mapping_;
   std::byte* base_ = nullptr;  // of mapping_
   uint64_t arena_bytes_ = 0;
   uint64_t physical_bytes_ = 0;
+  std::map<uint64_t, uint64_t> lent_;  // offset -> bytes
   uint64_t lent_bytes_ = 0;
   std::optional<PageRuns> runs_;
   std::unordered_map<uint64_t, uint64_t> paged_;  // offset -> bytes of the objects that have pages of their own

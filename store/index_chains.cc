@@ -22,7 +22,7 @@ ObjectId IndexChains::IdOf(const IndexEntry& entry) {
 }
 
 std::optional<uint32_t> IndexChains::Find(const ObjectId& id) const {
-  const uint64_t hash = id.Hash();
+  const uint64_t hash = IndexHash(id);
   const uint64_t head = HeadOf(ChainOf(hash, chain_count_)).load(std::memory_order_relaxed);
   if ((FilterOf(head) & FilterBit(hash)) == 0) return std::nullopt;
   for (uint32_t link = FirstLinkOf(head); link != kNoLink; link = Linked(link).next.load(std::memory_order_relaxed))
@@ -54,7 +54,7 @@ void IndexChains::Unlink(uint32_t entry, uint64_t hash) {
   uint8_t filter = 0;
   for (uint32_t link = first; link != kNoLink; link = Linked(link).next.load(std::memory_order_relaxed)) {
     if (link == entry + 1) continue;
-    filter |= FilterBit(IdOf(Linked(link)).Hash());
+    filter |= FilterBit(IndexHash(IdOf(Linked(link))));
     if (Linked(link).next.load(std::memory_order_relaxed) == entry + 1) before = link;
   }
   RAYLET_CHECK(before != kNoLink || first == entry + 1, "entry ", entry, " is not in its chain");
@@ -80,11 +80,11 @@ void IndexChains::Split() {
     uint8_t filter = 0;
   } sides[2];
   const uint32_t start = FirstLinkOf(HeadOf(chains[0]).load(std::memory_order_relaxed));
-  const auto side_of = [&](uint32_t link) { return (IdOf(Linked(link)).Hash() & half) != 0 ? 1 : 0; };
+  const auto side_of = [&](uint32_t link) { return (IndexHash(IdOf(Linked(link))) & half) != 0 ? 1 : 0; };
   for (uint32_t link = start; link != kNoLink; link = Linked(link).next.load(std::memory_order_relaxed)) {
     const int side = side_of(link);
     if (sides[side].first == kNoLink) sides[side].first = link;
-    sides[side].filter |= FilterBit(IdOf(Linked(link)).Hash());
+    sides[side].filter |= FilterBit(IndexHash(IdOf(Linked(link))));
   }
   Publish(chains[1], sides[1].first, sides[1].filter);
   // Readers look for the new chain's objects there from now on. The one that still looks in the old

@@ -14,7 +14,7 @@
 
 namespace raylet::store {
 
-// What one object costs beside its data: in the index, and in the daemon's own memory.
+// One object costs this beside its data: in the index, and in the daemon's own memory.
 constexpr uint64_t kMemoryPerEntry = kSharedBytesPerEntry + kNoteBytesPerEntry;
 static_assert(kMemoryPerEntry <= 128);
 

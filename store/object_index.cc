@@ -44,7 +44,7 @@ std::optional<uint32_t> ObjectIndex::Insert(const ObjectId& id, const Fields& fi
   slot.metadata_bytes.store(fields.metadata_bytes, std::memory_order_release);
   slot.created_ms_and_flags.store(fields.created_ms | (fields.owned ? kEntryOwnedFlag : 0), std::memory_order_release);
   Change(entry, EntryState::kUnsealed, std::memory_order_release);
-  chains_.Link(entry, id.Hash());
+  chains_.Link(entry, IndexHash(id));
   ++used_;
   chains_.Spread(used_, static_cast<uint32_t>(entries_));
   return entry;
@@ -70,7 +70,7 @@ void ObjectIndex::MarkSealed(uint32_t entry) {
 }
 
 void ObjectIndex::MarkDying(uint32_t entry) {
-  chains_.Unlink(entry, IdOf(entry).Hash());
+  chains_.Unlink(entry, IndexHash(IdOf(entry)));
   // Pairs with the pin in the client, which stores its slot and then reads the word again. Either
   // the client sees the change and gives up, or the scan of the slots after this sees its pin.
   Change(entry, EntryState::kDying, std::memory_order_seq_cst);
@@ -86,7 +86,7 @@ void ObjectIndex::SetOwned(uint32_t entry, bool owned) {
 void ObjectIndex::Remove(uint32_t entry) {
   RAYLET_CHECK(used_ > 0, "removed more entries than there were");
   --used_;
-  if (StateOf(entry) != EntryState::kDying) chains_.Unlink(entry, IdOf(entry).Hash());
+  if (StateOf(entry) != EntryState::kDying) chains_.Unlink(entry, IndexHash(IdOf(entry)));
   Change(entry, EntryState::kEmpty, std::memory_order_release);
   // Release: a reader that comes here along an old chain sees that the entry is empty.
   At(entry).next.store(first_free_, std::memory_order_release);

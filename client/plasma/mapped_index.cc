@@ -68,7 +68,7 @@ Result<MappedIndex> MappedIndex::Attach(const void* memory, size_t bytes) {
 
 std::optional<FoundObject> MappedIndex::Find(const ObjectId& id, EntryState state) const {
   const IdWords wanted = WordsOf(id);
-  const uint64_t hash = id.Hash();
+  const uint64_t hash = IndexHash(id);
   for (int i = 0; i < kTries; ++i) {
     const uint32_t chain_count = header_->chain_count.load(std::memory_order_acquire);
     const std::atomic<uint64_t>& chain = chains_[ChainOf(hash, chain_count)];

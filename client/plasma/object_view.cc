@@ -6,8 +6,6 @@
 
 namespace raylet::client {
 
-ObjectView::ObjectView(ObjectView&& other) noexcept = default;
-
 ObjectView& ObjectView::operator=(ObjectView&& other) noexcept {
   if (this != &other) {
     Release();
@@ -20,10 +18,6 @@ ObjectView& ObjectView::operator=(ObjectView&& other) noexcept {
     id_ = other.id_;
   }
   return *this;
-}
-
-ObjectView::~ObjectView() {
-  if (session_ != nullptr) session_->Unpin(slot_);
 }
 
 std::shared_ptr<const void> ObjectView::memory() const { return session_ == nullptr ? nullptr : session_->memory(); }

@@ -17,9 +17,11 @@ class StoreSession;
 class ObjectView {
  public:
   ObjectView() = default;  // of nothing
-  ObjectView(ObjectView&& other) noexcept;
+  ObjectView(ObjectView&& other) noexcept = default;
   ObjectView& operator=(ObjectView&& other) noexcept;
-  ~ObjectView();  // releases the pin: one store, no system call
+  ~ObjectView() {  // releases the pin: no system call
+    if (session_ != nullptr) Release();
+  }
 
   explicit operator bool() const { return session_ != nullptr; }
   const ObjectId& id() const { return id_; }

@@ -11,6 +11,7 @@ namespace {
 // Threads start their search on cache lines of their own; the first few slots, so that the daemon has little to scan.
 constexpr uint32_t kSlotsPerLine = 64 / sizeof(std::atomic<uint32_t>);
 constexpr uint32_t kThreadStarts = 64;
+constexpr uint32_t kNoHintYet = kPinSlots;
 std::atomic<uint32_t> threads_seen{0};
 
 uint32_t StartOfThisThread() {
@@ -19,7 +20,7 @@ uint32_t StartOfThisThread() {
 
 }  // namespace
 
-thread_local uint32_t PinTable::free_hint_ = StartOfThisThread();
+constinit thread_local uint32_t PinTable::free_hint_ = kNoHintYet;
 
 Result<PinTable> PinTable::Open(UniqueFd fd, uint32_t client) {
   const auto bytes = FileSize(fd.get());
@@ -50,6 +51,8 @@ Result<PinTable> PinTable::Attach(void* memory, size_t bytes, uint32_t client) {
 
 std::optional<uint32_t> PinTable::Pin(uint64_t entry) {
   uint32_t slot = free_hint_;
+  if (slot == kNoHintYet) [[unlikely]]
+    slot = StartOfThisThread();
   for (uint32_t tried = 0; tried < kPinSlots; ++tried, slot = (slot + 1) % kPinSlots) {
     std::atomic<uint32_t>& pin = page_->slots[slot];
     if (pin.load(std::memory_order_relaxed) != 0) continue;

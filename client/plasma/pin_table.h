@@ -49,7 +49,7 @@ class PinTable {
   PinTable() = default;
   // Where this thread looks for a free slot first: the lowest that it freed. Never simply the last, which would creep
   // upwards and give the daemon ever more to scan.
-  static thread_local uint32_t free_hint_;
+  static constinit thread_local uint32_t free_hint_;
   UniqueFd fd_;      // none when attached
   Mapping mapping_;  // empty when attached
   PinPage* page_ = nullptr;

@@ -126,9 +126,10 @@ Result<std::optional<ObjectInfo>> StoreClient::Describe(const ObjectId& id) cons
 
 Result<std::vector<ObjectInfo>> StoreClient::List() const {
   RAYLET_RETURN_IF_ERROR(session_->CheckUsable());
+  const MappedIndex& index = session_->index();
   std::vector<ObjectInfo> objects;
-  for (uint64_t i = 0; i < session_->index().entry_bound(); ++i) {
-    if (const auto entry = session_->index().Read(i); Visible(entry)) objects.push_back(ToInfo(*entry));
+  for (uint64_t i = 0; i < index.entry_bound(); ++i) {
+    if (const auto entry = index.Read(i); Visible(entry)) objects.push_back(ToInfo(*entry));
   }
   return objects;
 }

@@ -49,7 +49,7 @@ Result<void> CallChannels::ConnectHere(const GrantedActor& granted, ProcessSessi
   if (!channel) return Fail(channel.error());
   if (const auto before = book_.Open({number, actor, caller.identity->process, worker->identity->worker}))
     Close(*before);
-  end_notices_.Meet(process, caller.identity->process);
+  end_notices_.Meet(granted.process, caller.identity->process);
   wire::ChannelNoticeT notice;
   notice.channel = number;
   notice.caller = caller.identity->process;

@@ -1,5 +1,5 @@
-// What the store's core costs after many millions of puts, and what a million objects cost. In this process: the core
-// and the index's reader, without a socket between them.
+// The soak of the store's core: its costs after many millions of puts, and beside a million objects. The core and the
+// index's reader run in this process, without a socket between them.
 #pragma once
 
 #include <vector>

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstdlib>
 #include <cstring>
@@ -135,10 +137,40 @@ TEST(SegmentLayout, AHeadHoldsItsLinkItsChangesAndItsFilter) {
   }
 }
 
+TEST(SegmentLayout, IdsThatDifferLittleSpreadOverChainsFiltersAndBuckets) {
+  constexpr uint32_t kChains = 4096;
+  std::atomic<uint64_t> counter{1};
+  const auto with_number_at = [](size_t offset, size_t bytes, uint64_t number) {
+    ObjectId id;
+    std::memcpy(id.mutable_data() + offset, &number, bytes);
+    return id;
+  };
+  const std::vector<std::function<ObjectId(uint64_t)>> kinds = {
+      [&](uint64_t i) { return with_number_at(0, 8, i); },
+      [&](uint64_t i) { return with_number_at(8, 8, i); },
+      [&](uint64_t i) { return with_number_at(16, 4, i); },
+      [&](uint64_t i) { return with_number_at(0, 8, i << 40); },
+      [&](uint64_t) { return NewObjectId(ProcessIdOf(MachineNumber{7}, 3), counter); },
+  };
+  for (size_t kind = 0; kind < kinds.size(); ++kind) {
+    std::vector<int> of_chain(kChains), of_filter(256), of_bucket(kBucketCount);
+    for (uint64_t i = 0; i < kChains; ++i) {
+      const ObjectId id = kinds[kind](i);
+      ++of_chain[ChainOf(IndexHash(id), kChains)];
+      ++of_filter[FilterBit(IndexHash(id))];
+      ++of_bucket[BucketOf(id)];
+    }
+    EXPECT_LE(*std::ranges::max_element(of_chain), 12) << "kind " << kind;
+    EXPECT_LE(std::ranges::count(of_chain, 0), 1700) << "about 1507 chains of 4096 are empty; kind " << kind;
+    EXPECT_LE(*std::ranges::max_element(of_filter), 700) << "about 512 for each of eight bits; kind " << kind;
+    EXPECT_LE(*std::ranges::max_element(of_bucket), 20) << "about 4 for each bucket; kind " << kind;
+  }
+}
+
 TEST(SegmentLayout, OneChainMoreMovesObjectsOfOneOtherChainAlone) {
   for (uint32_t count = 1; count < 300; ++count) {
     for (int i = 0; i < 50; ++i) {
-      const uint64_t hash = ObjectId::FromRandom().Hash();
+      const uint64_t hash = IndexHash(ObjectId::FromRandom());
       const uint32_t before = ChainOf(hash, count), after = ChainOf(hash, count + 1);
       ASSERT_LT(before, count);
       if (before == after) continue;

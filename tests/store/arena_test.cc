@@ -1,10 +1,12 @@
 #include "store/arena.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cstring>
 #include <map>
 #include <random>
+#include <vector>
 
 #include "fbs/segment_layout.h"
 
@@ -66,6 +68,56 @@ TEST(Arena, RandomRunsNeverOverlapAndGrowTogetherAgain) {
     EXPECT_EQ((*arena)->physical_bytes(), 0u);
     EXPECT_EQ((*arena)->LargestRun(), largest) << "seed " << seed;
   }
+}
+
+uint64_t MemoryOf(const Arena& arena) {
+  struct stat status {};
+  EXPECT_EQ(::fstat(arena.fd(), &status), 0);
+  return static_cast<uint64_t>(status.st_blocks) * 512;
+}
+
+TEST(Arena, LentPagesAreTheMachinesUntilTheyAreTakenBack) {
+  const auto made = Arena::Create(16 << 20);
+  ASSERT_TRUE(made);
+  Arena& arena = **made;
+  const uint64_t whole = arena.LargestRun();
+  constexpr uint64_t kLent = 1 << 20;
+  const auto lent = arena.Lend(kLent);
+  ASSERT_FALSE(lent.empty());
+  EXPECT_EQ(arena.lent_bytes(), kLent);
+  EXPECT_EQ(MemoryOf(arena), whole - kLent);
+  EXPECT_EQ(arena.LargestRun(), whole - kLent);
+  EXPECT_TRUE(arena.Lend(whole).empty()) << "more than is free";
+  arena.TakeBack(lent);
+  EXPECT_EQ(arena.lent_bytes(), 0u);
+  EXPECT_EQ(MemoryOf(arena), whole);
+  EXPECT_EQ(arena.LargestRun(), whole);
+}
+
+TEST(Arena, LentPagesBetweenObjectsPartNoRunOnceTheObjectsHaveGone) {
+  const auto made = Arena::Create(16 << 20);
+  ASSERT_TRUE(made);
+  Arena& arena = **made;
+  const uint64_t whole = arena.LargestRun();
+  constexpr uint64_t kEach = 256 << 10;
+  std::vector<uint64_t> objects;
+  while (const auto offset = arena.Allocate(kEach)) objects.push_back(*offset);
+  const uint64_t rest = arena.LargestRun();
+  for (const size_t gap : {size_t{5}, size_t{11}, size_t{30}}) {
+    arena.Free(objects[gap]);
+    objects[gap] = ~uint64_t{0};
+  }
+  ASSERT_FALSE(arena.Lend(3 * kEach + rest).empty()) << "in the middle, since nothing else is free";
+  for (const uint64_t offset : objects)
+    if (offset != ~uint64_t{0}) arena.Free(offset);
+  const uint64_t left = whole - 3 * kEach - rest;
+  const auto large = arena.Allocate(left);
+  ASSERT_TRUE(large) << "the lent pages are at the end";
+  EXPECT_EQ(*large, 0u);
+  EXPECT_EQ(arena.lent_bytes(), 3 * kEach + rest);
+  EXPECT_EQ(MemoryOf(arena), left);
+  arena.Free(*large);
+  EXPECT_EQ(arena.LargestRun(), left);
 }
 
 TEST(Arena, FillsToItsCapacityWithOddSizes) {

@@ -80,7 +80,8 @@ TEST_F(IndexMemoryTest, AtTheMostEntriesTheOldestMakeRoomAndTheLargestObjectFits
   EXPECT_EQ(header_->counters.evictions, kEvictedForEntries);
   EXPECT_FALSE(store_.IsSealed(IdOf(0)));
   EXPECT_TRUE(store_.IsSealed(IdOf(kEvictedForEntries)));
-  ASSERT_TRUE(Make(made, {.data_bytes = kCapacity})) << "the index took no more than the arena has for rounding";
+  ASSERT_TRUE(Make(made, {.data_bytes = kCapacity - 1, .metadata_bytes = 1}))
+      << "the index took no more than the arena has for rounding";
   EXPECT_EQ(header_->counters.sealed_count, 1u);
   // The entries stay, so nothing more is taken.
   const uint64_t lent = arena_->lent_bytes();

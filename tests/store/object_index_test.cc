@@ -165,7 +165,7 @@ TEST(ObjectIndexReaders, AMissCostsTheSameAfterManyObjectsHaveComeAndGone) {
   uint64_t visits = 0;
   constexpr uint64_t kMisses = 20'000;
   for (uint64_t i = 0; i < kMisses; ++i) {
-    const uint64_t hash = ObjectId::FromRandom().Hash();
+    const uint64_t hash = IndexHash(ObjectId::FromRandom());
     const uint64_t head = segment.header->chains.get()[ChainOf(hash, segment.header->chain_count)].load();
     if ((FilterOf(head) & FilterBit(hash)) == 0) continue;
     for (uint32_t link = FirstLinkOf(head); link != kNoLink; ++visits)

@@ -26,6 +26,25 @@ TEST(PageRuns, TheSmallestRunThatIsLongEnoughIsTakenAndOfSeveralTheLowest) {
   EXPECT_EQ(runs.largest_bytes(), 2 * kPageBytes);
 }
 
+TEST(PageRuns, TheLastPagesAreTakenFromTheEndOfTheLastRun) {
+  PageRuns runs(kPages * kPageBytes);
+  EXPECT_EQ(runs.free_bytes(), kPages * kPageBytes);
+  const auto last = runs.TakeLast(3 * kPageBytes);
+  ASSERT_TRUE(last);
+  EXPECT_EQ(last->offset, (kPages - 3) * kPageBytes);
+  EXPECT_EQ(last->bytes, 3 * kPageBytes);
+  EXPECT_EQ(runs.free_bytes(), (kPages - 3) * kPageBytes);
+  ASSERT_TRUE(runs.Take((kPages - 3) * kPageBytes));
+  EXPECT_FALSE(runs.TakeLast(kPageBytes));
+  runs.Give(5 * kPageBytes, 2 * kPageBytes);
+  runs.Give(20 * kPageBytes, kPageBytes);
+  const auto short_run = runs.TakeLast(2 * kPageBytes);
+  ASSERT_TRUE(short_run);
+  EXPECT_EQ(short_run->offset, 20 * kPageBytes);
+  EXPECT_EQ(short_run->bytes, kPageBytes) << "no more than the last run has";
+  EXPECT_EQ(runs.free_bytes(), 2 * kPageBytes);
+}
+
 TEST(PageRuns, AgreesWithABitmapAndGrowsTogetherAgain) {
   for (uint64_t seed = 1; seed <= 5; ++seed) {
     PageRuns runs(kPages * kPageBytes);

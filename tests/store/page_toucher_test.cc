@@ -59,6 +59,16 @@ TEST_F(PageToucherTest, LeavesEveryByteAsItIs) {
   EXPECT_TRUE(all(kBytes / 2, std::byte{9}));
 }
 
+TEST_F(PageToucherTest, StaysBelowPagesThatAreLent) {
+  constexpr uint64_t kLimit = uint64_t{100} << 20;
+  PageToucher toucher(fd_.get(), kBytes, kAhead);
+  toucher.StayBelow(kLimit);
+  toucher.StayBelow(kBytes - kPageBytes);
+  toucher.UsedUntil(kBytes);
+  EXPECT_TRUE(Eventually(20s, [&] { return toucher.touched_bytes() == kLimit; }));
+  EXPECT_EQ(ReadyBytes(), kLimit);
+}
+
 TEST_F(PageToucherTest, EndsInTheMiddle) {
   { const PageToucher toucher(fd_.get(), kBytes, kBytes); }
   EXPECT_LT(ReadyBytes(), kBytes);

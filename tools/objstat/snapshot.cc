@@ -21,7 +21,8 @@ namespace raylet::objstat {
 
 namespace {
 
-constexpr int kTries = 200;  // tries, a millisecond apart, to see the store between two changes
+constexpr int kTries = 200;                 // tries, a millisecond apart, to see the store between two changes
+constexpr uint64_t kTryNs = 2'000'000'000;  // in all: reading millions of entries takes a while
 
 uint64_t MonotonicNs() {
   timespec now{};
@@ -162,6 +163,7 @@ std::vector<Client> ReadClients(const IndexHeader& header, uint64_t now_ms) {
 std::vector<client::EntrySnapshot> ReadConsistently(const client::MappedIndex& index, uint64_t now_ms, Snapshot& out) {
   const IndexCounters& shared = index.header().counters;
   std::vector<client::EntrySnapshot> entries;
+  const uint64_t start_ns = MonotonicNs();
   for (int i = 0; i < kTries; ++i) {
     const uint64_t before = shared.mutation_seq.load(std::memory_order_acquire);
     entries.clear();
@@ -173,7 +175,7 @@ std::vector<client::EntrySnapshot> ReadConsistently(const client::MappedIndex& i
     std::atomic_thread_fence(std::memory_order_acquire);
     const uint64_t after = shared.mutation_seq.load(std::memory_order_acquire);
     out.consistent = before == after && before % 2 == 0;
-    if (out.consistent || !out.daemon_alive || out.daemon_stopped) break;
+    if (out.consistent || !out.daemon_alive || out.daemon_stopped || MonotonicNs() - start_ns > kTryNs) break;
     const timespec pause{0, 1'000'000};
     ::nanosleep(&pause, nullptr);
   }

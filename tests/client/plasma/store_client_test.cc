@@ -51,6 +51,40 @@ class StoreClientTest : public test::PlasmaStoreTest {
   }
 };
 
+// The index has memory for 32,768 objects from the start.
+TEST_F(StoreClientTest, MoreObjectsThanTheFirstEntriesHoldAreAllThereAndInTheList) {
+  const auto client = Connect(), reader = Connect("reader");
+  constexpr size_t kObjects = 45'000;
+  std::vector<ObjectId> ids(kObjects);
+  for (ObjectId& id : ids) {
+    id = ObjectId::FromRandom();
+    const auto put = client->CreateAndSeal(id, BytesOf("small"), {}, {.evict_if_full = false, .owned = true});
+    ASSERT_TRUE(put) << put.error().message;
+  }
+  for (const ObjectId& id : ids) {
+    const auto view = reader->TryGet(id);
+    ASSERT_TRUE(view && view->has_value());
+    ASSERT_EQ(TextOf((*view)->data()), "small");
+  }
+  auto list = reader->List();
+  ASSERT_TRUE(list);
+  std::vector<ObjectId> listed;
+  for (const ObjectInfo& info : *list) listed.push_back(info.id);
+  std::ranges::sort(ids);
+  std::ranges::sort(listed);
+  EXPECT_TRUE(listed == ids);
+  // They go, and their entries are used again.
+  const auto deleted = client->Delete(ids);
+  ASSERT_TRUE(deleted) << deleted.error().message;
+  EXPECT_EQ(std::ranges::count(*deleted, ErrorCode::kOk), std::ptrdiff_t{kObjects});
+  list = reader->List();
+  ASSERT_TRUE(list);
+  EXPECT_TRUE(list->empty());
+  const auto again = Put(*client, "again");
+  EXPECT_TRUE(*reader->Contains(again));
+  EXPECT_FALSE(*reader->Contains(ids.front()));
+}
+
 TEST_F(StoreClientTest, ObjectSealedByOneClientIsGotByAnother) {
   const auto creator = Connect("creator"), reader = Connect("reader");
   EXPECT_NE(creator->client_number(), reader->client_number());
