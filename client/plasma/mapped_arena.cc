@@ -1,5 +1,7 @@
 #include "client/plasma/mapped_arena.h"
 
+#include <sys/mman.h>
+
 #include <utility>
 
 #include "base/strings.h"
@@ -7,7 +9,7 @@
 
 namespace raylet::client {
 
-Result<std::unique_ptr<MappedArena>> MappedArena::Open(UniqueFd read_only, UniqueFd read_write, uint64_t bytes) {
+Result<std::shared_ptr<MappedArena>> MappedArena::Open(UniqueFd read_only, UniqueFd read_write, uint64_t bytes) {
   // Past the end of the memfd a read would be a SIGBUS.
   for (const UniqueFd* fd : {&read_only, &read_write}) {
     const auto size = FileSize(fd->get());
@@ -16,7 +18,7 @@ Result<std::unique_ptr<MappedArena>> MappedArena::Open(UniqueFd read_only, Uniqu
       return Fail(ErrorCode::kProtocolError,
                   StrCat("the store announces an arena of ", bytes, " bytes and sends one of ", *size));
   }
-  return std::unique_ptr<MappedArena>(new MappedArena(std::move(read_only), std::move(read_write), bytes));
+  return std::shared_ptr<MappedArena>(new MappedArena(std::move(read_only), std::move(read_write), bytes));
 }
 
 Result<const std::byte*> MappedArena::MapForReading() {
@@ -38,6 +40,16 @@ Result<std::byte*> MappedArena::ForWriting() {
     writing_ = *std::move(mapping);
   }
   return writing_.data();
+}
+
+void MappedArena::EndWriting() {
+  const MutexLock lock(mutex_);
+  if (!writing_) return;
+  // In place and at once: another thread may be writing. A kernel without room for the private mapping leaves the
+  // shared one as it is.
+  void* const in_place = ::mmap(writing_.data(), writing_.size(), PROT_READ | PROT_WRITE,
+                                MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, read_only_.get(), 0);
+  if (in_place != MAP_FAILED) ::madvise(in_place, writing_.size(), MADV_DONTFORK);  // as Mapping does
 }
 
 bool MappedArena::Holds(uint64_t offset, uint64_t data_bytes, uint64_t metadata_bytes) const {

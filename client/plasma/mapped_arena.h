@@ -1,6 +1,6 @@
 // MappedArena: the store's memory in this process. Two mappings of one memfd, each made at its
 // first use: one that can only be read, behind every view, and one that can be written, for
-// creators. Owned by a StoreSession; any thread.
+// creators. Shared by a StoreSession and its writers; any thread.
 #pragma once
 
 #include <atomic>
@@ -18,7 +18,7 @@ namespace raylet::client {
 class MappedArena {
  public:
   // `read_only` can only be mapped for reading; `bytes` is the arena's size.
-  static Result<std::unique_ptr<MappedArena>> Open(UniqueFd read_only, UniqueFd read_write, uint64_t bytes);
+  static Result<std::shared_ptr<MappedArena>> Open(UniqueFd read_only, UniqueFd read_write, uint64_t bytes);
 
   uint64_t bytes() const { return bytes_; }
   // The start of the mapping. No system call but the first time.
@@ -29,6 +29,9 @@ class MappedArena {
     return MapForReading();
   }
   Result<std::byte*> ForWriting();
+  // The memory of writers becomes a private copy, page by page at the next write. So a program that still writes into
+  // an object that was aborted changes no other object.
+  void EndWriting();
 
   // True when an object of these sizes at `offset` lies inside, aligned as it must be.
   bool Holds(uint64_t offset, uint64_t data_bytes, uint64_t metadata_bytes) const;

@@ -20,6 +20,8 @@ ObjectView& ObjectView::operator=(ObjectView&& other) noexcept {
   return *this;
 }
 
+std::shared_ptr<const void> ObjectView::memory() const { return session_ == nullptr ? nullptr : session_->memory(); }
+
 void ObjectView::Release() {
   if (const auto session = std::move(session_)) session->Unpin(slot_);
   data_ = metadata_ = nullptr;

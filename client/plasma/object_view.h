@@ -28,6 +28,8 @@ class ObjectView {
   std::span<const std::byte> data() const { return {data_, data_bytes_}; }              // 64-byte aligned
   std::span<const std::byte> metadata() const { return {metadata_, metadata_bytes_}; }  // 64-byte aligned
   void Release();                                                                       // as if destroyed
+  // Keeps the spans readable, though not what they show, after the end of the view.
+  std::shared_ptr<const void> memory() const;
 
  private:
   friend class StoreSession;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/strings.h"
 #include "client/plasma/store_session.h"
 
 namespace raylet::client {
@@ -21,6 +22,7 @@ ObjectWriter::ObjectWriter(ObjectWriter&& other) noexcept = default;
 
 ObjectWriter& ObjectWriter::operator=(ObjectWriter&& other) noexcept {
   std::swap(session_, other.session_);
+  std::swap(arena_, other.arena_);
   std::swap(data_, other.data_);
   std::swap(metadata_, other.metadata_);
   std::swap(data_bytes_, other.data_bytes_);
@@ -31,38 +33,50 @@ ObjectWriter& ObjectWriter::operator=(ObjectWriter&& other) noexcept {
 }
 
 ObjectWriter::~ObjectWriter() {
-  if (session_ == nullptr) return;
-  Unpin();
-  if (!session_->InChild()) session_->AbortAsync(id_);
+  if (arena_ == nullptr) return;
+  const auto session = Take();
+  if (session && !(*session)->InChild()) (*session)->AbortAsync(id_);
 }
 
-void ObjectWriter::Unpin() {
-  if (slot_ != StoreSession::kNoSlot) session_->Unpin(std::exchange(slot_, StoreSession::kNoSlot));
+Result<std::shared_ptr<StoreSession>> ObjectWriter::Take() {
+  RAYLET_CHECK(arena_ != nullptr, "a writer of nothing, or one that was sealed or aborted already");
+  arena_.reset();
+  auto session = std::exchange(session_, {}).lock();
+  if (session == nullptr)
+    return Fail(ErrorCode::kDisconnected,
+                StrCat("object ", id_.hex(), " was aborted, because the client that wrote it ",
+                       "was disconnected: create it anew"));
+  if (slot_ != StoreSession::kNoSlot) session->Unpin(std::exchange(slot_, StoreSession::kNoSlot));
+  return session;
 }
 
-std::shared_ptr<StoreSession> ObjectWriter::Take() {
-  RAYLET_CHECK(session_ != nullptr, "a writer of nothing, or one that was sealed or aborted already");
-  Unpin();
-  return std::exchange(session_, nullptr);
+Result<void> ObjectWriter::Seal() && {
+  const auto session = Take();
+  return session ? SealOrDelete(**session, id_) : Fail(session.error());
 }
 
-Result<void> ObjectWriter::Seal() && { return SealOrDelete(*Take(), id_); }
+Result<void> ObjectWriter::SealAsync() && {
+  const auto session = Take();
+  return session ? (*session)->SealAsync(id_) : Fail(session.error());
+}
 
-Result<void> ObjectWriter::SealAsync() && { return Take()->SealAsync(id_); }
+Result<void> ObjectWriter::Abort() && {
+  const auto session = Take();
+  return session ? (*session)->Abort(id_) : Fail(session.error());
+}
 
-Result<void> ObjectWriter::Abort() && { return Take()->Abort(id_); }
-
-void ObjectWriter::Detach() && { Take(); }
+void ObjectWriter::Detach() && { static_cast<void>(Take()); }
 
 Result<ObjectView> ObjectWriter::SealAndView() && {
-  RAYLET_CHECK(session_ != nullptr, "a writer of nothing, or one that was sealed or aborted already");
-  Result<ObjectView> outcome;
-  if (auto sealed = SealOrDelete(*session_, id_); sealed)
-    outcome = StoreSession::ViewOfSealed(std::move(*this));
-  else
-    outcome = Fail(std::move(sealed).error());
-  Take();
-  return outcome;
+  RAYLET_CHECK(arena_ != nullptr, "a writer of nothing, or one that was sealed or aborted already");
+  const uint32_t slot = std::exchange(slot_, StoreSession::kNoSlot);  // the view takes it over
+  const auto session = Take();
+  if (!session) return Fail(session.error());
+  if (auto sealed = SealOrDelete(**session, id_); !sealed) {
+    if (slot != StoreSession::kNoSlot) (*session)->Unpin(slot);
+    return Fail(std::move(sealed).error());
+  }
+  return StoreSession::ViewOfSealed(*session, *this, slot);
 }
 
 }  // namespace raylet::client

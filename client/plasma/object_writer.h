@@ -1,5 +1,7 @@
 // ObjectWriter: an object being written: its memory, and the duty to seal it. The caller of Create owns it. A writer
 // destroyed before Seal aborts the object. Its spans are writable until Seal; the writer is empty after Seal and Abort.
+// A writer keeps its memory, and no connection: once its client and the client's views have gone, or the client was
+// disconnected, the object is aborted and Seal fails. The memory can still be written then, and belongs to no object.
 // A Seal that the store does not answer in time leaves no object either: it is deleted when the store goes on.
 #pragma once
 
@@ -14,6 +16,8 @@
 
 namespace raylet::client {
 
+class MappedArena;
+
 class ObjectWriter {
  public:
   ObjectWriter() = default;  // of nothing
@@ -21,12 +25,12 @@ class ObjectWriter {
   ObjectWriter& operator=(ObjectWriter&& other) noexcept;
   ~ObjectWriter();
 
-  explicit operator bool() const { return session_ != nullptr; }
+  explicit operator bool() const { return arena_ != nullptr; }
   const ObjectId& id() const { return id_; }
   std::span<std::byte> data() const { return {data_, data_bytes_}; }              // 64-byte aligned
   std::span<std::byte> metadata() const { return {metadata_, metadata_bytes_}; }  // holds what Create was given
 
-  // The writer is empty afterwards, also after an error.
+  // The writer is empty afterwards, also after an error. kDisconnected after the end of its client.
   Result<void> Seal() &&;               // returns when the object is visible to all
   Result<void> SealAsync() &&;          // visible soon; in order with this client's other requests
   Result<ObjectView> SealAndView() &&;  // sealed, and pinned without a gap in which it could be evicted
@@ -36,10 +40,10 @@ class ObjectWriter {
 
  private:
   friend class StoreSession;
-  void Unpin();
-  std::shared_ptr<StoreSession> Take();  // the writer is empty afterwards
+  Result<std::shared_ptr<StoreSession>> Take();  // the writer is empty afterwards
 
-  std::shared_ptr<StoreSession> session_;  // null: of nothing
+  std::weak_ptr<StoreSession> session_;
+  std::shared_ptr<MappedArena> arena_;  // null: of nothing
   std::byte* data_ = nullptr;
   std::byte* metadata_ = nullptr;
   uint64_t data_bytes_ = 0;

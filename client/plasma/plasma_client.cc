@@ -7,13 +7,19 @@
 #include <atomic>
 #include <bit>
 #include <cstring>
+#include <new>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
 #include "base/fork_generation.h"
 #include "base/mutex.h"
 #include "base/strings.h"
+#include "client/plasma/held_objects.h"
+#include "client/plasma/plasma_buffers.h"
 #include "client/plasma/plasma_status.h"
+#include "client/plasma/plasma_views.h"
+#include "client/plasma/read_mostly.h"
 #include "client/plasma/store_client.h"
 
 namespace plasma {
@@ -33,45 +39,10 @@ constexpr int kRetriesByDefault = 80;
 constexpr int64_t kRetryMs = 100;
 constexpr raylet::Duration kRetryPause = std::chrono::milliseconds(5);  // short, since a starting daemon is ready soon
 constexpr raylet::Duration kAnswerPatience = std::chrono::seconds(5);
+// Beyond a deadline of the caller's; 300 ms less than what we promise.
+constexpr raylet::Duration kLateAnswerPatience = std::chrono::milliseconds(700);
 
-const uint8_t* Bytes(std::span<const std::byte> bytes) { return reinterpret_cast<const uint8_t*>(bytes.data()); }
 std::span<const std::byte> AsBytes(const std::string& text) { return std::as_bytes(std::span(text)); }
-
-// Bytes of a sealed object, and the pin that keeps them.
-class PinnedBuffer final : public Buffer {
- public:
-  PinnedBuffer(std::span<const std::byte> bytes, std::shared_ptr<const client::ObjectView> view)
-      : Buffer(Bytes(bytes), static_cast<int64_t>(bytes.size())), view_(std::move(view)) {}
-
- private:
-  const std::shared_ptr<const client::ObjectView> view_;
-};
-
-// An object between Create and the end of its buffer. Unsealed, it has the writer, which aborts when nobody holds the
-// creation any more. Sealed while the buffer was held, it has a pin, so that the buffer's bytes stay.
-struct Creation {
-  client::ObjectWriter writer;
-  client::ObjectView view;
-};
-
-class CreatedBuffer final : public MutableBuffer {
- public:
-  explicit CreatedBuffer(std::shared_ptr<Creation> creation)
-      : MutableBuffer(reinterpret_cast<uint8_t*>(creation->writer.data().data()),
-                      static_cast<int64_t>(creation->writer.data().size())),
-        creation_(std::move(creation)) {}
-
- private:
-  const std::shared_ptr<Creation> creation_;
-};
-
-ObjectBuffer ToObjectBuffer(client::ObjectView view) {
-  const auto shared = std::make_shared<const client::ObjectView>(std::move(view));
-  ObjectBuffer buffer;
-  buffer.data = std::make_shared<PinnedBuffer>(shared->data(), shared);
-  buffer.metadata = std::make_shared<PinnedBuffer>(shared->metadata(), shared);
-  return buffer;
-}
 
 uint64_t Digest(uint64_t digest, std::span<const std::byte> bytes) {
   constexpr uint64_t kFirst = 0xff51afd7ed558ccdULL, kSecond = 0xc4ceb9fe1a85ec53ULL;
@@ -86,53 +57,20 @@ uint64_t Digest(uint64_t digest, std::span<const std::byte> bytes) {
 
 }  // namespace
 
-// ---- views and writers
-// ---------------------------------------------------------------------------------------------
-
-struct ObjectView::Impl {
-  client::ObjectView view;
-};
-ObjectView::ObjectView() = default;
-ObjectView::ObjectView(ObjectView&& other) noexcept = default;
-ObjectView& ObjectView::operator=(ObjectView&& other) noexcept = default;
-ObjectView::~ObjectView() = default;
-
-void ObjectView::Release() {
-  impl_.reset();
-  data_ = {};
-  metadata_ = {};
-}
-
-struct ObjectWriter::Impl {
-  client::ObjectWriter writer;
-};
-ObjectWriter::ObjectWriter() = default;
-ObjectWriter::ObjectWriter(ObjectWriter&& other) noexcept = default;
-ObjectWriter& ObjectWriter::operator=(ObjectWriter&& other) noexcept = default;
-ObjectWriter::~ObjectWriter() = default;
-
-Status ObjectWriter::Seal() && {
-  const auto impl = std::move(impl_);
-  if (impl == nullptr)
-    return Status::Invalid("this writer holds no object: it failed, or was sealed or aborted before");
-  return StatusOf(std::move(impl->writer).Seal());
-}
-
-Status ObjectWriter::Abort() && {
-  const auto impl = std::move(impl_);
-  if (impl == nullptr)
-    return Status::Invalid("this writer holds no object: it failed, or was sealed or aborted before");
-  return StatusOf(std::move(impl->writer).Abort());
-}
-
-// ---- the client
-// ----------------------------------------------------------------------------------------------------
-
 class PlasmaClient::Impl {
  public:
   struct Unsealed {
     std::shared_ptr<Creation> creation;
     std::weak_ptr<Buffer> buffer;  // the caller's
+  };
+
+  // What goes with one connection. A thread that is inside of a call keeps it until it returns.
+  struct Connection {
+    explicit Connection(std::shared_ptr<client::StoreClient> connected) : store(std::move(connected)) {}
+    const std::shared_ptr<client::StoreClient> store;
+    client::HeldObjects held;
+    raylet::Mutex mutex;  // never held while waiting for the daemon
+    std::unordered_map<ObjectID, Unsealed> unsealed RAYLET_GUARDED_BY(mutex);
   };
 
   // A child of the process that connected touches none of these fields. A thread that does not exist in the child may
@@ -152,33 +90,37 @@ class PlasmaClient::Impl {
   }
   void SetUnowned() { owner_.store(0, std::memory_order_relaxed); }
 
-  Result<std::shared_ptr<client::StoreClient>> Store() const {
-    if (InChild()) return Refuse();
-    const raylet::MutexLock lock(mutex_);
-    if (store_ != nullptr) return store_;
+  static tl::unexpected<raylet::Error> NotConnected() {
     return raylet::Fail(ErrorCode::kDisconnected, "this client is not connected: call Connect first");
+  }
+  Result<std::shared_ptr<Connection>> Connected() const {
+    if (InChild()) return Refuse();
+    auto connection = connection_.Get();
+    if (connection == nullptr) return NotConnected();
+    return connection;
+  }
+  Result<std::shared_ptr<client::StoreClient>> Store() const {
+    const auto connection = Connected();
+    if (!connection) return raylet::Fail(connection.error());
+    return (*connection)->store;
   }
 
   // Takes the creation of `id` out of the table. Says why where there is none.
-  Result<Unsealed> Take(const ObjectID& id, bool only_unheld) {
-    if (InChild()) return Refuse();
-    std::shared_ptr<client::StoreClient> store;
+  static Result<Unsealed> Take(Connection& connection, const ObjectID& id, bool only_unheld) {
     {
-      const raylet::MutexLock lock(mutex_);
-      if (const auto it = unsealed_.find(id); it != unsealed_.end()) {
-        if (only_unheld && !it->second.buffer.expired())
-          return raylet::Fail(ErrorCode::kInvalid, StrCat("object ", id.hex(),
-                                                          " cannot be aborted while its buffer is "
-                                                          "held: drop the buffer first"));
+      const raylet::MutexLock lock(connection.mutex);
+      if (const auto it = connection.unsealed.find(id); it != connection.unsealed.end()) {
+        if (only_unheld && !it->second.buffer.expired() &&
+            connection.held.HoldsCreation(FromPublic(id), it->second.creation.get()))
+          return raylet::Fail(ErrorCode::kInvalid,
+                              StrCat("object ", id.hex(), " cannot be aborted while its buffer is ",
+                                     "held: drop the buffer or release the object first"));
         Unsealed unsealed = std::move(it->second);
-        unsealed_.erase(it);
+        connection.unsealed.erase(it);
         return unsealed;
       }
-      store = store_;
     }
-    if (store == nullptr)
-      return raylet::Fail(ErrorCode::kDisconnected, "this client is not connected: call Connect first");
-    const auto object = store->Describe(FromPublic(id));
+    const auto object = connection.store->Describe(FromPublic(id));
     if (!object) return raylet::Fail(object.error());
     if (!object->has_value())
       return raylet::Fail(ErrorCode::kNotFound, StrCat("there is no object ", id.hex(), ": create it first"));
@@ -191,47 +133,45 @@ class PlasmaClient::Impl {
     return ToStatus(error);
   }
 
-  Status Begin(std::shared_ptr<client::StoreClient> store) {
-    const raylet::MutexLock lock(mutex_);
-    store_ = std::move(store);
-    return Status::OK();
+  // Calls use(Connection&), which must not wait, without counting a reference: threads that count the same references
+  // hold each other up.
+  template <class Use>
+  auto WithConnection(const Use& use) const -> decltype(use(std::declval<Connection&>())) {
+    if (InChild()) return Refuse();
+    return connection_.With([&](Connection* connection) -> decltype(use(*connection)) {
+      if (connection == nullptr) return NotConnected();
+      return use(*connection);
+    });
   }
 
-  // Waits at most until Disconnect, which another thread may call meanwhile.
-  Result<client::ObjectView> WaitFor(const std::shared_ptr<client::StoreClient>& store, const ObjectID& id,
-                                     Deadline deadline) const {
-    const auto connected = [&] {
-      const raylet::MutexLock lock(mutex_);
-      return store_ == store;
-    };
-    auto view = store->Get(FromPublic(id), deadline, connected);
-    if (view || view.error().code != ErrorCode::kCancelled) return view;
-    return raylet::Fail(ErrorCode::kDisconnected,
-                        StrCat("this client was disconnected while it waited for object ", id.hex()));
-  }
-
-  // One Get for each id; `take` is given the view, or nothing where it was not there in time.
-  template <class TakeView>
-  Status GetEach(std::span<const ObjectID> ids, int64_t timeout_ms, const TakeView& take) {
+  // Fills the views of the objects that are there, or come in time.
+  Status GetAll(std::span<const ObjectID> ids, int64_t timeout_ms, std::span<client::ObjectView> views) const {
+    const auto all = WithConnection([&](Connection& connection) -> Result<bool> {
+      bool here = true;
+      for (size_t i = 0; i < ids.size(); ++i) {
+        auto view = connection.store->TryGet(FromPublic(ids[i]));
+        if (!view) return raylet::Fail(std::move(view).error());
+        here = here && view->has_value();
+        if (view->has_value()) views[i] = **std::move(view);
+      }
+      return here;
+    });
+    if (!all) return ToStatus(all.error());
+    if (*all || timeout_ms == 0) return Status::OK();
+    const Deadline deadline = Deadline::AfterMs(timeout_ms);
     const auto store = Store();
     if (!store) return ToStatus(store.error());
-    const Deadline deadline = Deadline::AfterMs(timeout_ms);
-    for (size_t i = 0; i < ids.size(); ++i) {
-      auto view = WaitFor(*store, ids[i], deadline);
-      if (!view && view.error().code != ErrorCode::kTimedOut) return ToStatus(view.error());
-      if (view) take(i, *std::move(view));
-    }
-    return Status::OK();
+    std::vector<raylet::ObjectId> wanted;
+    wanted.reserve(ids.size());
+    for (const ObjectID& id : ids) wanted.push_back(FromPublic(id));
+    const auto got = (*store)->GetAll(wanted, views, deadline);
+    return got || got.error().code == ErrorCode::kTimedOut ? Status::OK() : ToStatus(got.error());
   }
 
   static constexpr ErrorCode kSealedAlready = ErrorCode::kWrongState;
 
   std::atomic<uint64_t> owner_{0};  // ForkGeneration + 1 of the process that connects, or has connected; 0: none
-  mutable raylet::Mutex mutex_;     // never held while waiting for the daemon
-  std::shared_ptr<client::StoreClient> store_ RAYLET_GUARDED_BY(mutex_);
-  std::unordered_map<ObjectID, Unsealed> unsealed_ RAYLET_GUARDED_BY(mutex_);
-  // By the manual form of Get.
-  std::unordered_multimap<ObjectID, client::ObjectView> held_ RAYLET_GUARDED_BY(mutex_);
+  client::ReadMostly<Connection> connection_;
 };
 
 PlasmaClient::PlasmaClient() : impl_(std::make_unique<Impl>()) {}
@@ -245,14 +185,18 @@ PlasmaClient::~PlasmaClient() {
 Status PlasmaClient::Connect(const std::string& store_socket_name, const std::string& /*manager_socket_name*/,
                              int /*release_delay*/, int num_retries) {
   if (impl_->InChild()) return ToStatus(Impl::Refuse().value());
-  if (impl_->Store()) return Status::Invalid("this client is connected already: call Disconnect first");
+  const auto twice = [] { return Status::Invalid("this client is connected already: call Disconnect first"); };
+  if (impl_->Connected()) return twice();
   impl_->SetOwned();
   const int retries = num_retries < 0 ? kRetriesByDefault : num_retries;
   const Deadline last_try = Deadline::AfterMs(retries * kRetryMs);
   for (;;) {
     auto store = client::StoreClient::Connect(store_socket_name, program_invocation_short_name,
                                               Deadline::After(kAnswerPatience), /*retry=*/false);
-    if (store) return impl_->Begin(*std::move(store));
+    if (store) {
+      const bool first = impl_->connection_.Set(std::make_shared<Impl::Connection>(*std::move(store)));
+      return first ? Status::OK() : twice();
+    }
     if (store.error().code != ErrorCode::kNotRunning || last_try.Passed()) {
       impl_->SetUnowned();
       return ToStatus(store.error());
@@ -264,14 +208,11 @@ Status PlasmaClient::Connect(const std::string& store_socket_name, const std::st
 
 Status PlasmaClient::Disconnect() {
   if (impl_->InChild()) return ToStatus(Impl::Refuse().value());
-  std::shared_ptr<client::StoreClient> store;
-  std::unordered_map<ObjectID, Impl::Unsealed> unsealed;
-  std::unordered_multimap<ObjectID, client::ObjectView> held;
-  const raylet::MutexLock lock(impl_->mutex_);
-  store.swap(impl_->store_);
-  unsealed.swap(impl_->unsealed_);
-  held.swap(impl_->held_);
-  impl_->SetUnowned();
+  // The holds and creations go with the connection, at the latest when the last thread has left its call.
+  if (const auto connection = impl_->connection_.Take()) {
+    impl_->SetUnowned();
+    connection->store->Disconnect();
+  }
   return Status::OK();
 }
 
@@ -282,27 +223,32 @@ Status PlasmaClient::Create(const ObjectID& object_id, int64_t data_size, const 
     return Status::Invalid(
         StrCat("an object cannot have ", data_size, " bytes of data and ", metadata_size, " of metadata"));
   if (device_num != 0) return Status::Invalid(StrCat("device ", device_num, " is not there: objects live in device 0"));
-  const auto store = impl_->Store();
-  if (!store) return ToStatus(store.error());
+  const auto connection = impl_->Connected();
+  if (!connection) return ToStatus(connection.error());
   client::CreateOptions options;
   options.evict_if_full = evict_if_full;
-  auto writer = (*store)->Create(FromPublic(object_id), static_cast<uint64_t>(data_size),
-                                 std::as_bytes(std::span(metadata, static_cast<size_t>(metadata_size))), options);
+  const auto id = FromPublic(object_id);
+  auto writer = (*connection)
+                    ->store->Create(id, static_cast<uint64_t>(data_size),
+                                    std::as_bytes(std::span(metadata, static_cast<size_t>(metadata_size))), options);
   if (!writer) return ToStatus(writer.error());
   auto creation = std::make_shared<Creation>();
   creation->writer = *std::move(writer);
-  const auto buffer = std::make_shared<CreatedBuffer>(creation);
-  *data = buffer;
-  const raylet::MutexLock lock(impl_->mutex_);
-  impl_->unsealed_[object_id] = {std::move(creation), buffer};
+  *data = BufferOf(creation);
+  (*connection)->held.AddCreation(id, creation);
+  const raylet::MutexLock lock((*connection)->mutex);
+  (*connection)->unsealed[object_id] = {std::move(creation), *data};
   return Status::OK();
 }
 
 Status PlasmaClient::Seal(const ObjectID& object_id) {
-  auto unsealed = impl_->Take(object_id, false);
+  const auto connection = impl_->Connected();
+  if (!connection) return ToStatus(connection.error());
+  auto unsealed = Impl::Take(**connection, object_id, false);
   if (!unsealed) return Impl::StatusOfTake(unsealed.error());
   Creation& creation = *unsealed->creation;
-  if (unsealed->buffer.expired()) return StatusOf(std::move(creation.writer).Seal());
+  const bool held = unsealed->creation.use_count() > 1;  // by its buffer, or until a Release
+  if (!held) return StatusOf(std::move(creation.writer).Seal());
   auto view = std::move(creation.writer).SealAndView();
   if (!view) return ToStatus(view.error());
   creation.view = *std::move(view);
@@ -310,8 +256,11 @@ Status PlasmaClient::Seal(const ObjectID& object_id) {
 }
 
 Status PlasmaClient::Abort(const ObjectID& object_id) {
-  auto unsealed = impl_->Take(object_id, true);
+  const auto connection = impl_->Connected();
+  if (!connection) return ToStatus(connection.error());
+  auto unsealed = Impl::Take(**connection, object_id, true);
   if (!unsealed) return Impl::StatusOfTake(unsealed.error());
+  (*connection)->held.ReleaseCreation(FromPublic(object_id), unsealed->creation.get());
   return StatusOf(std::move(unsealed->creation->writer).Abort());
 }
 
@@ -349,6 +298,7 @@ ObjectWriter PlasmaClient::CreateWriter(const ObjectID& object_id, int64_t data_
   }
   client::CreateOptions options;
   options.timeout_ms = timeout_ms;
+  options.answer_patience = kLateAnswerPatience;
   auto writer = (*store)->Create(FromPublic(object_id), static_cast<uint64_t>(data_size), metadata, options);
   out.status_ = StatusOf(writer);
   if (!writer) return out;
@@ -361,10 +311,13 @@ ObjectWriter PlasmaClient::CreateWriter(const ObjectID& object_id, int64_t data_
 
 Status PlasmaClient::Get(const std::vector<ObjectID>& object_ids, int64_t timeout_ms,
                          std::vector<ObjectBuffer>* object_buffers) {
-  std::vector<ObjectBuffer> buffers(object_ids.size());
-  auto status = impl_->GetEach(
-      object_ids, timeout_ms, [&](size_t i, client::ObjectView view) { buffers[i] = ToObjectBuffer(std::move(view)); });
-  if (status.ok()) *object_buffers = std::move(buffers);
+  std::vector<client::ObjectView> views(object_ids.size());
+  auto status = impl_->GetAll(object_ids, timeout_ms, views);
+  if (!status.ok()) return status;
+  object_buffers->clear();
+  object_buffers->reserve(views.size());
+  for (client::ObjectView& view : views)
+    object_buffers->push_back(view ? ReleasingBuffers(std::move(view)) : ObjectBuffer());
   return status;
 }
 
@@ -372,64 +325,70 @@ Status PlasmaClient::Get(const ObjectID* object_ids, int64_t num_objects, int64_
                          ObjectBuffer* object_buffers) {
   if (num_objects < 0) return Status::Invalid(StrCat("cannot get ", num_objects, " objects"));
   const std::span ids(object_ids, static_cast<size_t>(num_objects));
-  std::vector<client::ObjectView> views(ids.size());
-  auto status = impl_->GetEach(ids, timeout_ms, [&](size_t i, client::ObjectView view) { views[i] = std::move(view); });
-  if (!status.ok()) return status;
-  const raylet::MutexLock lock(impl_->mutex_);
-  for (size_t i = 0; i < ids.size(); ++i) {
-    object_buffers[i] = ObjectBuffer();
-    if (!views[i]) continue;
-    const auto data = views[i].data(), metadata = views[i].metadata();
-    object_buffers[i].data = std::make_shared<Buffer>(Bytes(data), static_cast<int64_t>(data.size()));
-    object_buffers[i].metadata = std::make_shared<Buffer>(Bytes(metadata), static_cast<int64_t>(metadata.size()));
-    impl_->held_.emplace(ids[i], std::move(views[i]));
+  const auto hold = [&](Impl::Connection& connection, size_t i, client::ObjectView view) {
+    object_buffers[i] = PlainBuffers(view);
+    connection.held.Add(FromPublic(ids[i]), std::move(view));
+  };
+  if (ids.size() == 1) {  // the most frequent case, with as few steps as may be
+    const auto held = impl_->WithConnection([&](Impl::Connection& connection) -> Result<bool> {
+      auto view = connection.store->TryGet(FromPublic(ids[0]));
+      if (!view) return raylet::Fail(std::move(view).error());
+      if (view->has_value()) hold(connection, 0, **std::move(view));
+      return view->has_value();
+    });
+    if (!held) return ToStatus(held.error());
+    if (*held) return Status::OK();
   }
-  return Status::OK();
+  std::vector<client::ObjectView> views(ids.size());
+  auto status = impl_->GetAll(ids, timeout_ms, views);
+  if (!status.ok()) return status;
+  return StatusOf(impl_->WithConnection([&](Impl::Connection& connection) -> Result<void> {
+    for (size_t i = 0; i < ids.size(); ++i) {
+      object_buffers[i] = ObjectBuffer();
+      if (views[i]) hold(connection, i, std::move(views[i]));
+    }
+    return {};
+  }));
 }
 
 Status PlasmaClient::Release(const ObjectID& object_id) {
-  if (impl_->InChild()) return ToStatus(Impl::Refuse().value());
-  std::shared_ptr<client::StoreClient> store;
-  {
-    const raylet::MutexLock lock(impl_->mutex_);
-    if (const auto it = impl_->held_.find(object_id); it != impl_->held_.end()) {
-      impl_->held_.erase(it);
-      return Status::OK();
-    }
-    store = impl_->store_;
-  }
-  if (store == nullptr) return Status::OK();  // Disconnect has released everything
-  // For programs that release the objects that they created, as older clients had to. Here the end of the buffer does
-  // so.
-  const auto object = store->Describe(FromPublic(object_id));
-  if (!object) return ToStatus(object.error());
-  if (object->has_value() && (*object)->creator == store->client_number()) return Status::OK();
+  const auto released = impl_->WithConnection(
+      [&](Impl::Connection& connection) -> Result<bool> { return connection.held.Release(FromPublic(object_id)); });
+  if (!released && released.error().code == ErrorCode::kDisconnected)
+    return Status::OK();  // Disconnect has released everything
+  if (!released) return ToStatus(released.error());
+  if (*released) return Status::OK();
   return {StatusCode::PlasmaObjectNotFound, StrCat("this client holds no object ", object_id.hex())};
 }
 
 ObjectView PlasmaClient::GetView(const ObjectID& object_id, int64_t timeout_ms) {
   ObjectView out;
+  const auto id = FromPublic(object_id);
+  const auto found = [&](client::ObjectView view) {
+    out.data_ = view.data();
+    out.metadata_ = view.metadata();
+    new (out.place_) ObjectView::Impl{std::move(view)};
+    out.held_ = true;
+  };
+  auto here = impl_->WithConnection([&](Impl::Connection& connection) { return connection.store->TryGet(id); });
+  if (here && here->has_value()) [[likely]] {
+    found(**std::move(here));
+    return out;
+  }
   const auto store = impl_->Store();
-  if (!store) {
-    out.status_ = ToStatus(store.error());
+  if (!here || !store) {
+    out.status_ = ToStatus(!here ? here.error() : store.error());
     return out;
   }
-  auto view = impl_->WaitFor(*store, object_id, Deadline::AfterMs(timeout_ms));
-  if (!view) {
-    out.status_ = ToStatus(view.error());
-    return out;
-  }
-  out.data_ = view->data();
-  out.metadata_ = view->metadata();
-  out.impl_ = std::make_unique<ObjectView::Impl>();
-  out.impl_->view = *std::move(view);
+  auto view = (*store)->Get(id, Deadline::AfterMs(timeout_ms));
+  out.status_ = StatusOf(view);
+  if (view) found(*std::move(view));
   return out;
 }
 
 Status PlasmaClient::Contains(const ObjectID& object_id, bool* has_object) {
-  const auto store = impl_->Store();
-  if (!store) return ToStatus(store.error());
-  const auto contains = (*store)->Contains(FromPublic(object_id));
+  const auto contains = impl_->WithConnection(
+      [&](Impl::Connection& connection) { return connection.store->Contains(FromPublic(object_id)); });
   if (contains) *has_object = *contains;
   return StatusOf(contains);
 }
@@ -504,20 +463,21 @@ Status PlasmaClient::Refresh(const std::vector<ObjectID>& object_ids) {
 
 std::string PlasmaClient::DebugString() {
   if (impl_->InChild()) return ToStatus(Impl::Refuse().value()).ToString();
-  const auto store = impl_->Store();
-  if (!store) return "plasma client: not connected";
-  const auto listed = (*store)->List();
+  const auto connection = impl_->Connected();
+  if (!connection) return "plasma client: not connected";
+  client::StoreClient& store = *(*connection)->store;
+  const auto listed = store.List();
   if (!listed) return ToStatus(listed.error()).ToString();
   uint64_t sealed = 0, bytes = 0;
   for (const client::ObjectInfo& info : *listed) {
     sealed += info.sealed ? 1 : 0;
     bytes += info.data_bytes + info.metadata_bytes;
   }
-  const raylet::MutexLock lock(impl_->mutex_);
-  return StrCat("plasma client ", (*store)->client_number(), " of the store at ", (*store)->socket_path(), ": ",
-                raylet::FormatBytes(bytes), " of ", raylet::FormatBytes((*store)->capacity_bytes()), " in ",
-                listed->size(), " objects, ", sealed, " sealed; this client writes ", impl_->unsealed_.size(),
-                " and holds ", impl_->held_.size());
+  const raylet::MutexLock lock((*connection)->mutex);
+  return StrCat("plasma client ", store.client_number(), " of the store at ", store.socket_path(), ": ",
+                raylet::FormatBytes(bytes), " of ", raylet::FormatBytes(store.capacity_bytes()), " in ", listed->size(),
+                " objects, ", sealed, " sealed; this client writes ", (*connection)->unsealed.size(), " and holds ",
+                (*connection)->held.size());
 }
 
 int64_t PlasmaClient::store_capacity() {

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/check.h"
 #include "base/strings.h"
 #include "client/plasma/store_session.h"
 
@@ -12,7 +13,7 @@ namespace {
 
 // Objects up to this size travel in the request: a copy through the socket costs less than a second round trip.
 constexpr size_t kInlineObjectBytesMax = size_t{16} << 10;
-constexpr size_t kIdsPerRequest = 16384;  // 320 KiB of ids
+constexpr size_t kIdsPerRequest = 3000;  // 60,000 bytes: the connection sends a message of 64 KiB whole or not at all
 
 std::vector<wire::Id20> ToWire(std::span<const ObjectId> ids) {
   std::vector<wire::Id20> out;
@@ -74,23 +75,37 @@ uint64_t StoreClient::free_bytes() const { return session_->free_bytes(); }
 
 uint64_t StoreClient::started_unix_ms() const { return session_->index().header().started_unix_ms; }
 bool StoreClient::Disconnected() const { return session_->connection().PeerGone(); }
+void StoreClient::Disconnect() { session_->End(); }
 uint64_t StoreClient::bytes_sent() const { return session_->connection().bytes_sent(); }
 uint64_t StoreClient::bytes_received() const { return session_->connection().bytes_received(); }
 
 Result<ObjectView> StoreClient::Get(const ObjectId& id, Deadline deadline) { return Get(id, deadline, {}); }
 
 Result<ObjectView> StoreClient::Get(const ObjectId& id, Deadline deadline, const std::function<bool()>& alive) {
-  auto view = StoreSession::TryPin(session_, id);
-  if (!view) return Fail(std::move(view).error());
-  if (view->has_value()) [[likely]]
-    return **std::move(view);
-  return StoreSession::WaitAndPin(session_, id, deadline, alive);
+  auto here = TryGet(id);
+  if (!here) return Fail(std::move(here).error());
+  if (here->has_value()) [[likely]]
+    return **std::move(here);
+  ObjectView view;
+  const auto pinned = StoreSession::WaitAndPin(session_, {&id, 1}, {&view, 1}, deadline, alive);
+  if (!pinned) return Fail(pinned.error());
+  return view;
 }
 
-Result<std::optional<ObjectView>> StoreClient::TryGet(const ObjectId& id) { return StoreSession::TryPin(session_, id); }
+Result<void> StoreClient::GetAll(std::span<const ObjectId> ids, std::span<ObjectView> views, Deadline deadline) {
+  RAYLET_CHECK(ids.size() == views.size(), "a get of ", ids.size(), " ids into ", views.size(), " views");
+  RAYLET_RETURN_IF_ERROR(session_->CheckUsable());
+  return StoreSession::WaitAndPin(session_, ids, views, deadline, {});
+}
+
+Result<std::optional<ObjectView>> StoreClient::TryGet(const ObjectId& id) {
+  if (auto usable = session_->CheckUsable(); !usable) [[unlikely]]
+    return Fail(std::move(usable).error());
+  return StoreSession::TryPin(session_, id);
+}
 
 Result<bool> StoreClient::Contains(const ObjectId& id) const {
-  if (session_->InChild()) return ForkGuard::Refuse(socket_path());
+  RAYLET_RETURN_IF_ERROR(session_->CheckUsable());
   for (;;) {
     const auto found = session_->index().FindSealed(id);
     if (!found) return false;
@@ -99,7 +114,7 @@ Result<bool> StoreClient::Contains(const ObjectId& id) const {
 }
 
 Result<std::optional<ObjectInfo>> StoreClient::Describe(const ObjectId& id) const {
-  if (session_->InChild()) return ForkGuard::Refuse(socket_path());
+  RAYLET_RETURN_IF_ERROR(session_->CheckUsable());
   for (const EntryState state : {EntryState::kUnsealed, EntryState::kSealed}) {  // in the order of an object's life
     const auto found = session_->index().Find(id, state);
     if (!found) continue;
@@ -110,7 +125,7 @@ Result<std::optional<ObjectInfo>> StoreClient::Describe(const ObjectId& id) cons
 }
 
 Result<std::vector<ObjectInfo>> StoreClient::List() const {
-  if (session_->InChild()) return ForkGuard::Refuse(socket_path());
+  RAYLET_RETURN_IF_ERROR(session_->CheckUsable());
   const MappedIndex& index = session_->index();
   std::vector<ObjectInfo> objects;
   for (uint64_t i = 0; i < index.entry_bound(); ++i) {
@@ -140,10 +155,10 @@ Result<void> StoreClient::CreateAndSeal(const ObjectId& id, std::span<const std:
   request.owned = options.owned;
   request.owner = options.owner;
   request.timeout_ms = options.timeout_ms;
-  auto created = session_->connection().Ask(wire::StoreMessage::CreateAndSeal, request,
-                                            session_->CreatePatience(options.timeout_ms));
+  auto created =
+      session_->connection().Ask(wire::StoreMessage::CreateAndSeal, request, session_->CreatePatience(options));
   // It waits for room no longer.
-  if (!created && created.error().code == ErrorCode::kTimedOut) session_->AbortAsync(id);
+  if (!created && StoreSession::NotAnswered(created.error())) session_->AbandonCreate(id);
   return created;
 }
 
@@ -197,7 +212,7 @@ Result<void> StoreClient::SetOwner(std::span<const ObjectId> ids, uint32_t owner
 }
 
 Result<void> StoreClient::Touch(std::span<const ObjectId> ids) {
-  if (session_->InChild()) return ForkGuard::Refuse(socket_path());
+  RAYLET_RETURN_IF_ERROR(session_->CheckUsable());
   for (const ObjectId& id : ids) {
     if (const auto found = session_->index().FindSealed(id)) session_->pins().Touch(found->entry);
   }

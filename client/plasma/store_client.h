@@ -1,8 +1,9 @@
 // StoreClient: this process's connection to one plasma_store: the verbs, and gets that need no daemon. Owned by the
 // object that connected (the ray:: runtime, the raylet, a plasma::PlasmaClient); one per process and store is enough.
-// Every method is safe from several threads at once, also while another thread waits in Get or Create. Views and
-// writers keep what they need alive, so they may outlive the StoreClient. The daemon hears that this client has gone
-// once the last of them is gone too.
+// Every method is safe from several threads at once, also while another thread waits in Get or Create. Views keep what
+// they need alive, so they may outlive the StoreClient. The daemon hears that this client has gone once the last of
+// them is gone too. A writer that outlives both keeps its memory alone: its object is aborted. Half a second after the
+// daemon's end, at the latest, every method says kDisconnected.
 #pragma once
 
 #include <chrono>
@@ -31,6 +32,8 @@ struct CreateOptions {
   bool owned = false;      // never evicted; deleted or inherited when its owner's socket closes
   uint32_t owner = 0;      // a client's number; 0 means this client
   int64_t timeout_ms = 0;  // how long to wait for room: 0 does not wait, -1 for ever
+  // With a daemon that does not answer, where this is less than the connection's patience.
+  Duration answer_patience = Duration::max();
 };
 
 // An object as the index showed it at one moment.
@@ -61,18 +64,26 @@ class StoreClient {
   uint64_t capacity_bytes() const;
   uint64_t free_bytes() const;       // bytes of no object; evictable objects do not count as free. Never a system call
   uint64_t started_unix_ms() const;  // when the daemon started; ObjectInfo::created_ms counts from here
-  bool Disconnected() const;         // the daemon has gone; sealed objects can still be read
+  bool Disconnected() const;         // the daemon has gone; views can still be read
+  // Ends every wait of other threads within a moment, aborts what is not sealed, and makes all later calls
+  // kDisconnected, also of writers. Views stay valid.
+  void Disconnect();
 
   // ---- read ----
-  // A pinned, read-only view. Makes no system call when the object is sealed and there. Otherwise waits until it is
-  // sealed: kTimedOut at the deadline, kDisconnected soon after the daemon went.
+  // A pinned, read-only view, as by TryGet when the object is sealed and there. Otherwise waits until it is sealed:
+  // kTimedOut at the deadline, kDisconnected soon after the daemon went.
   Result<ObjectView> Get(const ObjectId& id, Deadline deadline);
   // As above, and asks `alive` at least every 100 ms while waiting. False ends the wait with kCancelled, for example
   // when the object's owner died or the process shuts down.
   Result<ObjectView> Get(const ObjectId& id, Deadline deadline, const std::function<bool()>& alive);
-  // Does not wait: nothing when there is no sealed object of this id. Never a system call.
+  // Get of all `ids`, of which some may be equal: fills the empty ones of `views`, which are as many. Each object is
+  // pinned as soon as it is seen, so that what is there stays while this thread waits for the others. After an error
+  // some views may be filled; kTimedOut says that the others' objects were not there.
+  Result<void> GetAll(std::span<const ObjectId> ids, std::span<ObjectView> views, Deadline deadline);
+  // Does not wait: nothing when there is no sealed object of this id. Never a system call, except that it looks at the
+  // socket twice a second.
   Result<std::optional<ObjectView>> TryGet(const ObjectId& id);
-  // Sealed and not deleted. Does not pin and does not count as a use. Never a system call.
+  // Sealed and not deleted. Does not pin and does not count as a use. As few system calls as TryGet.
   Result<bool> Contains(const ObjectId& id) const;
   // Nothing unless the object is sealed or being written.
   Result<std::optional<ObjectInfo>> Describe(const ObjectId& id) const;
@@ -99,7 +110,7 @@ class StoreClient {
   Result<void> DeleteAsync(std::span<const ObjectId> ids);  // in order with this client's other requests
   Result<uint64_t> Evict(uint64_t bytes);                   // bytes freed
   Result<void> SetOwner(std::span<const ObjectId> ids, uint32_t owner);
-  Result<void> Touch(std::span<const ObjectId> ids);  // counts as a use of each; never a system call
+  Result<void> Touch(std::span<const ObjectId> ids);  // counts as a use of each; as few system calls as TryGet
 
   // Bytes over the socket since Connect.
   uint64_t bytes_sent() const;

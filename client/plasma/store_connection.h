@@ -3,6 +3,8 @@
 // waits for room does not hold up the Delete that would make it.
 #pragma once
 
+#include <time.h>
+
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -43,8 +45,8 @@ class StoreConnection {
   // `patience`: with a daemon that takes or answers nothing.
   StoreConnection(FrameConnection connection, std::string socket, Duration patience);
 
-  // Sends a request and waits for its reply, which must be of type Reply. kTimedOut when none came
-  // within `patience`.
+  // Sends a request and waits for its reply, which must be of type Reply. kTimedOut when it could not be sent and
+  // answered within `patience`, kDisconnected once the daemon has gone or End was called.
   template <class Reply, class Request>
   Result<Reply> Call(wire::StoreMessage type, const Request& request, wire::StoreMessage reply_type,
                      Duration patience) {
@@ -64,15 +66,30 @@ class StoreConnection {
   // Sends a request that wants no reply.
   template <class Request>
   Result<void> Tell(wire::StoreMessage type, const Request& request) {
-    return Send(type, 0, Encode(request));
+    return Send(type, 0, Encode(request), Deadline::After(patience_), Sender::kAny);
+  }
+  // As Tell, and also after End: for the clean-up.
+  template <class Request>
+  Result<void> TellFinally(wire::StoreMessage type, const Request& request, Deadline deadline) {
+    return Send(type, 0, Encode(request), deadline, Sender::kCleanUp);
   }
 
   const std::string& socket() const { return socket_; }
   Duration patience() const { return patience_; }
-  // Looks at the socket; once true, always true.
+  // Ends every wait of other threads, soon, and refuses what comes later. The socket closes with this object.
+  void End();
+  bool ended() const { return ended_.load(std::memory_order_acquire); }  // with the release in End
+  // False once the daemon has gone or End was called. Looks at the socket at most twice a second, so it may say true
+  // for half a second too long. Otherwise it only reads a coarse clock, without a system call.
+  bool Usable() {
+    if (CoarseNowMs() < next_look_ms_.load(std::memory_order_relaxed)) [[likely]]
+      return true;
+    return Look();
+  }
+  // Looks at the socket now; once true, always true.
   bool PeerGone();
-  bool broken() const { return broken_.load(std::memory_order_acquire); }
-  tl::unexpected<Error> Gone() const;  // kDisconnected, naming the socket
+  tl::unexpected<Error> Closed() const;  // kDisconnected: why this connection is not usable
+  tl::unexpected<Error> Gone() const;    // kDisconnected, naming the socket
   const ForkGuard& fork_guard() const { return fork_guard_; }
   uint64_t bytes_sent() const { return connection_.bytes_sent(); }
   uint64_t bytes_received() const { return connection_.bytes_received(); }
@@ -81,9 +98,21 @@ class StoreConnection {
   struct Waiting {
     std::optional<Frame> reply;
   };
+  enum class Sender { kAny, kCleanUp };  // a clean-up may send after End
 
+  static int64_t CoarseNowMs() {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
+  }
+  bool Look();
+  bool broken() const { return broken_.load(std::memory_order_acquire); }  // with the release in Break
+  void Break();
   Result<Frame> Exchange(wire::StoreMessage type, const Bytes& body, wire::StoreMessage reply_type, Duration patience);
-  Result<void> Send(wire::StoreMessage type, uint64_t request_id, const Bytes& body);
+  Result<void> Send(wire::StoreMessage type, uint64_t request_id, const Bytes& body, Deadline deadline, Sender sender);
+  Result<void> SendAlone(wire::StoreMessage type, uint64_t request_id, const Bytes& body, Deadline deadline,
+                         Sender sender);
+  tl::unexpected<Error> NotTaken() const;
   Result<void> AwaitReply(const Waiting& waiting, Deadline deadline) RAYLET_EXCLUDES(mutex_);
   Result<std::optional<Frame>> ReadOne(Deadline deadline);  // by the thread that reads for all
 
@@ -93,8 +122,12 @@ class StoreConnection {
   FrameConnection connection_;
   ClosedInChildren closed_in_children_;  // after connection_: forgets the descriptor before it is closed
   std::atomic<bool> broken_{false};
+  std::atomic<bool> ended_{false};
+  std::atomic<int64_t> next_look_ms_{0};  // in coarse time; 0 for ever once broken or ended
 
-  Mutex send_mutex_;  // one sender at a time
+  Mutex send_mutex_;
+  ConditionVariable sender_left_;
+  bool somebody_sends_ RAYLET_GUARDED_BY(send_mutex_) = false;
   Mutex mutex_;
   ConditionVariable changed_;
   bool somebody_reads_ RAYLET_GUARDED_BY(mutex_) = false;

@@ -5,13 +5,15 @@
 #include <utility>
 
 #include "base/strings.h"
-#include "base/waiter.h"
+#include "client/plasma/seal_wait.h"
 
 namespace raylet::client {
 
 namespace {
 
 constexpr Duration kWaitSlice = std::chrono::milliseconds(100);  // between two looks at whether waiting makes sense
+constexpr Duration kAbortPatience = std::chrono::milliseconds(100);
+constexpr Duration kEndPatience = std::chrono::milliseconds(500);
 constexpr Duration kSealSpin = std::chrono::microseconds(20);
 constexpr int64_t kShortWaitNs = 100'000;  // recent waits below this are worth spinning for
 constexpr int64_t kWaitCapNs = 4 * kShortWaitNs;
@@ -31,7 +33,7 @@ tl::unexpected<Error> NotThere(const ObjectId& id, const std::string& socket) {
 }  // namespace
 
 StoreSession::StoreSession(FrameConnection connection, const std::string& socket, Duration patience,
-                           const StoreWelcome& welcome, std::unique_ptr<MappedArena> arena, MappedIndex index,
+                           const StoreWelcome& welcome, std::shared_ptr<MappedArena> arena, MappedIndex index,
                            PinTable pins)
     : connection_(std::move(connection), socket, patience),
       arena_(std::move(arena)),
@@ -55,6 +57,50 @@ Result<std::shared_ptr<StoreSession>> StoreSession::Connect(const std::string& s
   if (!pins) return Fail(std::move(pins).error());
   return std::shared_ptr<StoreSession>(new StoreSession(*std::move(connection), socket, patience, welcome,
                                                         *std::move(arena), *std::move(index), *std::move(pins)));
+}
+
+// Writers may outlive the connection, whose end frees the memory of unsealed objects. In a child of fork() the mapping
+// is not there, and something else may be.
+StoreSession::~StoreSession() {
+  if (!InChild() && arena_.use_count() > 1) arena_->EndWriting();
+}
+
+void StoreSession::End() {
+  connection_.End();
+  std::unordered_set<ObjectId> unsealed;
+  {
+    const MutexLock lock(mutex_);
+    ended_ = true;
+    unsealed.swap(unsealed_);
+  }
+  arena_->EndWriting();
+  // Where views keep the connection, nobody else aborts these.
+  const Deadline deadline = Deadline::After(kEndPatience);
+  for (const ObjectId& id : unsealed) AbortFinally(id, deadline);
+}
+
+Result<void> StoreSession::CheckUsable() {
+  if (InChild()) [[unlikely]]
+    return ForkGuard::Refuse(connection_.socket());
+  if (!connection_.Usable()) [[unlikely]]
+    return connection_.Closed();
+  return {};
+}
+
+bool StoreSession::AddUnsealed(const ObjectId& id) {
+  const MutexLock lock(mutex_);
+  if (!ended_) unsealed_.insert(id);
+  return !ended_;
+}
+
+bool StoreSession::IsUnsealed(const ObjectId& id) {
+  const MutexLock lock(mutex_);
+  return unsealed_.contains(id);
+}
+
+void StoreSession::RemoveUnsealed(const ObjectId& id) {
+  const MutexLock lock(mutex_);
+  unsealed_.erase(id);
 }
 
 uint64_t StoreSession::free_bytes() const {
@@ -110,64 +156,75 @@ Result<std::optional<ObjectView>> StoreSession::TryPin(const std::shared_ptr<Sto
   }
 }
 
-bool StoreSession::SpinForSeal(const std::atomic<uint32_t>& seals, uint32_t seen, Deadline deadline) const {
-  if (recent_wait_ns_.load(std::memory_order_relaxed) > kShortWaitNs) return false;
-  return SpinUntil(Deadline::After(deadline.Left(kSealSpin)).at(),
-                   [&] { return seals.load(std::memory_order_acquire) != seen; });
+void StoreSession::LearnWait(TimePoint start) {
+  const auto waited = (std::chrono::steady_clock::now() - start).count();
+  const int64_t average = recent_wait_ns_.load(std::memory_order_relaxed);
+  recent_wait_ns_.store(average + (std::min<int64_t>(waited, kWaitCapNs) - average) / 4, std::memory_order_relaxed);
 }
 
-Result<ObjectView> StoreSession::WaitAndPin(const std::shared_ptr<StoreSession>& self, const ObjectId& id,
-                                            Deadline deadline, const std::function<bool()>& alive) {
+Result<void> StoreSession::WaitAndPin(const std::shared_ptr<StoreSession>& self, std::span<const ObjectId> ids,
+                                      std::span<ObjectView> views, Deadline deadline,
+                                      const std::function<bool()>& alive) {
   StoreSession& session = *self;
-  const std::atomic<uint32_t>& seals = session.index_.SealsOf(id);
   const TimePoint start = std::chrono::steady_clock::now();
-  const auto learn = [&] {
-    const auto waited = (std::chrono::steady_clock::now() - start).count();
-    const int64_t average = session.recent_wait_ns_.load(std::memory_order_relaxed);
-    session.recent_wait_ns_.store(average + (std::min<int64_t>(waited, kWaitCapNs) - average) / 4,
-                                  std::memory_order_relaxed);
+  SealWait wait(session.index_);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (!views[i]) wait.Add(i, ids[i]);
+  }
+  const auto pin = [&](size_t place) -> Result<bool> {
+    auto view = TryPin(self, ids[place]);
+    if (!view) return Fail(std::move(view).error());
+    if (view->has_value()) views[place] = **std::move(view);
+    return view->has_value();
   };
 
   bool waiting = false;  // the daemon has been told to wake us
+  bool look_at_all = true;
   bool last_look = false;
-  Result<ObjectView> outcome;
+  Result<void> outcome;
   for (;;) {
-    // Read before the probe: a seal after the probe changes it, and the wait below returns at once.
-    const uint32_t seen = seals.load(std::memory_order_acquire);
-    auto view = TryPin(self, id);
-    if (!view) {
-      outcome = Fail(std::move(view).error());
+    if (auto looked = wait.Look(look_at_all, pin); !looked) {
+      outcome = Fail(std::move(looked).error());
       break;
     }
-    if (view->has_value()) {
-      outcome = **std::move(view);
+    look_at_all = false;
+    if (wait.Empty()) {
+      outcome = {};
       break;
     }
     if (last_look) break;
-    if (deadline.Passed()) {
-      outcome = NotThere(id, session.connection_.socket());
+    if (session.connection_.ended()) {
+      outcome = session.connection_.Closed();
       break;
     }
+    if (deadline.Passed()) {
+      outcome = NotThere(ids[wait.first()], session.connection_.socket());
+      break;
+    }
+    // Objects that were sealed before the end of the waiter's reason or of the daemon count.
     if (alive && !alive()) {
-      outcome = Fail(ErrorCode::kCancelled, StrCat("waiting for object ", id.hex(), " was given up by its waiter"));
-      last_look = true;  // objects sealed before the daemon's end count
+      outcome = Fail(ErrorCode::kCancelled,
+                     StrCat("waiting for object ", ids[wait.first()].hex(), " was given up by its waiter"));
+      last_look = look_at_all = true;
       continue;
     }
     if (session.connection_.PeerGone()) {
       outcome = session.connection_.Gone();
-      last_look = true;
+      last_look = look_at_all = true;
       continue;
     }
     if (!waiting) {
-      if (session.SpinForSeal(seals, seen, deadline)) continue;
-      session.pins_.AddWaiter();  // then once more through the loop: the probe comes after it
-      waiting = true;
+      if (session.recent_wait_ns_.load(std::memory_order_relaxed) <= kShortWaitNs &&
+          wait.Spin(Deadline::After(deadline.Left(kSealSpin))))
+        continue;
+      session.pins_.AddWaiter();  // then once more through the loop: the look comes after it
+      waiting = look_at_all = true;
       continue;
     }
-    FutexWait(&seals, seen, deadline.Left(kWaitSlice));
+    wait.Park(deadline.Left(kWaitSlice));
   }
   if (waiting) session.pins_.RemoveWaiter();
-  learn();
+  session.LearnWait(start);
   return outcome;
 }
 
@@ -183,16 +240,21 @@ Result<ObjectWriter> StoreSession::Create(const std::shared_ptr<StoreSession>& s
   request.owner = options.owner;
   request.timeout_ms = options.timeout_ms;
   const auto reply = session.connection_.Call<wire::CreateReplyT>(
-      wire::StoreMessage::Create, request, wire::StoreMessage::CreateReply, session.CreatePatience(options.timeout_ms));
+      wire::StoreMessage::Create, request, wire::StoreMessage::CreateReply, session.CreatePatience(options));
   if (!reply) {
-    // A late reply would leave an object that nobody seals.
-    if (reply.error().code == ErrorCode::kTimedOut) session.AbortAsync(id);
+    // It waits for room no longer, and a late reply leaves no object that nobody seals.
+    if (NotAnswered(reply.error())) session.AbandonCreate(id);
     return Fail(reply.error());
   }
   if (const auto status = FromStatus(*reply->status); !status) return Fail(status.error());
+  if (!session.AddUnsealed(id)) {
+    session.AbortFinally(id, Deadline::After(kAbortPatience));
+    return session.connection_.Closed();
+  }
 
   ObjectWriter writer;  // from here on an early return aborts
   writer.session_ = self;
+  writer.arena_ = session.arena_;
   writer.slot_ = kNoSlot;
   writer.id_ = id;
   const auto base = session.arena_->ForWriting();
@@ -212,27 +274,38 @@ Result<ObjectWriter> StoreSession::Create(const std::shared_ptr<StoreSession>& s
   return writer;
 }
 
-Duration StoreSession::CreatePatience(int64_t timeout_ms) const {
+Duration StoreSession::CreatePatience(const CreateOptions& options) const {
   constexpr int64_t kLongestMs = int64_t{1} << 40;
-  if (timeout_ms < 0 || timeout_ms > kLongestMs) return Duration::max();
-  return connection_.patience() + std::chrono::milliseconds(timeout_ms);
+  if (options.timeout_ms < 0 || options.timeout_ms > kLongestMs) return Duration::max();
+  return std::min(connection_.patience(), options.answer_patience) + std::chrono::milliseconds(options.timeout_ms);
 }
 
 Result<void> StoreSession::Seal(const ObjectId& id) {
-  return connection_.Ask(wire::StoreMessage::Seal, Naming<wire::IdRequestT>(id), connection_.patience());
+  RemoveUnsealed(id);
+  auto sealed = connection_.Ask(wire::StoreMessage::Seal, Naming<wire::IdRequestT>(id), connection_.patience());
+  if (!sealed && sealed.error().code == ErrorCode::kTimedOut) AddUnsealed(id);  // perhaps
+  return sealed;
 }
 
 Result<void> StoreSession::SealAsync(const ObjectId& id) {
+  RemoveUnsealed(id);
   return connection_.Tell(wire::StoreMessage::Seal, Naming<wire::IdRequestT>(id));
 }
 
 Result<void> StoreSession::Abort(const ObjectId& id) {
+  RemoveUnsealed(id);
   return connection_.Ask(wire::StoreMessage::Abort, Naming<wire::IdRequestT>(id), connection_.patience());
 }
 
 void StoreSession::AbortAsync(const ObjectId& id) {
+  RemoveUnsealed(id);
   // Without a daemon there is nothing to abort.
   (void)connection_.Tell(wire::StoreMessage::Abort, Naming<wire::IdRequestT>(id));
+}
+
+void StoreSession::AbortFinally(const ObjectId& id, Deadline deadline) {
+  // Without a daemon there is nothing to abort. One that does not read keeps the object until this connection ends.
+  (void)connection_.TellFinally(wire::StoreMessage::Abort, Naming<wire::IdRequestT>(id), deadline);
 }
 
 void StoreSession::DeleteAsync(const ObjectId& id) {
@@ -241,18 +314,26 @@ void StoreSession::DeleteAsync(const ObjectId& id) {
   (void)connection_.Tell(wire::StoreMessage::Delete, request);  // as above
 }
 
-Result<ObjectView> StoreSession::ViewOfSealed(ObjectWriter&& writer) {
-  const std::shared_ptr<StoreSession> session = writer.session_;
-  const uint32_t slot = std::exchange(writer.slot_, kNoSlot);
-  if (slot == kNoSlot) return WaitAndPin(session, writer.id_, Deadline::AfterMs(0), {});
-  const auto base = session->arena_->ForWriting();
+void StoreSession::AbandonCreate(const ObjectId& id) {
+  if (!IsUnsealed(id)) AbortFinally(id, Deadline::After(kAbortPatience));
+}
+
+Result<ObjectView> StoreSession::ViewOfSealed(const std::shared_ptr<StoreSession>& self, const ObjectWriter& writer,
+                                              uint32_t slot) {
+  if (slot == kNoSlot) {
+    ObjectView view;
+    const auto pinned = WaitAndPin(self, {&writer.id_, 1}, {&view, 1}, Deadline::AfterMs(0), {});
+    if (!pinned) return Fail(pinned.error());
+    return view;
+  }
+  const auto base = self->arena_->ForWriting();
   if (!base) return Fail(base.error());
   FoundObject found;
   found.offset = static_cast<uint64_t>(writer.data_ - *base);
   found.data_bytes = writer.data_bytes_;
   found.metadata_bytes = writer.metadata_bytes_;
-  auto view = session->MakeView(session, writer.id_, found, slot);
-  if (!view) session->Unpin(slot);
+  auto view = self->MakeView(self, writer.id_, found, slot);
+  if (!view) self->Unpin(slot);
   return view;
 }
 

@@ -1,6 +1,6 @@
 // StoreSession: everything that one connection to a store holds: socket, mapped arena, mapped index, pin page. The
-// StoreClient and all its views and writers share it; the last of them closes it. The daemon then drops this client's
-// pins and aborts its unsealed objects. The objects that it owned go, or its heir inherits them. Any thread.
+// StoreClient and all its views share it; the last of them closes it. The daemon then drops this client's pins and
+// aborts its unsealed objects. The objects that it owned go, or its heir inherits them. Any thread.
 #pragma once
 
 #include <atomic>
@@ -10,8 +10,10 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_set>
 
 #include "base/clock.h"
+#include "base/mutex.h"
 #include "base/result.h"
 #include "client/plasma/mapped_arena.h"
 #include "client/plasma/mapped_index.h"
@@ -27,6 +29,10 @@ class StoreSession {
  public:
   static Result<std::shared_ptr<StoreSession>> Connect(const std::string& socket, const std::string& name,
                                                        Deadline deadline, bool retry, uint32_t heir, Duration patience);
+  ~StoreSession();
+
+  // Ends the waits of all threads, aborts what is not sealed, and refuses all later requests. Views stay valid.
+  void End();
 
   StoreConnection& connection() { return connection_; }
   const MappedIndex& index() const { return index_; }
@@ -34,24 +40,36 @@ class StoreSession {
   uint32_t client() const { return client_; }
   uint64_t capacity_bytes() const { return capacity_bytes_; }
   uint64_t free_bytes() const;
+  std::shared_ptr<const void> memory() const { return arena_; }
   bool InChild() const { return connection_.fork_guard().InChild(); }
 
-  // The steps of Get. `self` is this session; views share it.
+  // Nothing, or why no request can be made: a child of fork(), a daemon that has gone, a client that was disconnected.
+  Result<void> CheckUsable();
+
+  // The steps of Get. `self` is this session; views share it. Both read the store's memory also after the daemon's end.
   static Result<std::optional<ObjectView>> TryPin(const std::shared_ptr<StoreSession>& self, const ObjectId& id);
-  static Result<ObjectView> WaitAndPin(const std::shared_ptr<StoreSession>& self, const ObjectId& id, Deadline deadline,
-                                       const std::function<bool()>& alive);
+  // Fills the empty ones of `views`, each as soon as its object is seen. kTimedOut when some stay empty.
+  static Result<void> WaitAndPin(const std::shared_ptr<StoreSession>& self, std::span<const ObjectId> ids,
+                                 std::span<ObjectView> views, Deadline deadline, const std::function<bool()>& alive);
 
   static Result<ObjectWriter> Create(const std::shared_ptr<StoreSession>& self, const ObjectId& id, uint64_t data_bytes,
                                      std::span<const std::byte> metadata, const CreateOptions& options);
   // How long to wait for the answer to a create that may itself wait for room.
-  Duration CreatePatience(int64_t timeout_ms) const;
+  Duration CreatePatience(const CreateOptions& options) const;
+  // Whether the daemon may still carry out a request that failed.
+  static bool NotAnswered(const Error& error) {
+    return error.code == ErrorCode::kTimedOut || error.code == ErrorCode::kDisconnected;
+  }
+  // After a create that was not answered. Leaves an object alone that another thread has created under the same id.
+  void AbandonCreate(const ObjectId& id);
   Result<void> Seal(const ObjectId& id);
   Result<void> SealAsync(const ObjectId& id);
   Result<void> Abort(const ObjectId& id);
   void AbortAsync(const ObjectId& id);
   void DeleteAsync(const ObjectId& id);
-  // A view of the object that the writer has just sealed takes over the writer's pin.
-  static Result<ObjectView> ViewOfSealed(ObjectWriter&& writer);
+  // A view of the object that the writer has just sealed takes over its pin.
+  static Result<ObjectView> ViewOfSealed(const std::shared_ptr<StoreSession>& self, const ObjectWriter& writer,
+                                         uint32_t slot);
   void Unpin(uint32_t slot) {
     if (!InChild()) pins_.Unpin(slot);  // the page is the parent's
   }
@@ -60,19 +78,26 @@ class StoreSession {
 
  private:
   StoreSession(FrameConnection connection, const std::string& socket, Duration patience, const StoreWelcome& welcome,
-               std::unique_ptr<MappedArena> arena, MappedIndex index, PinTable pins);
+               std::shared_ptr<MappedArena> arena, MappedIndex index, PinTable pins);
   Result<ObjectView> MakeView(const std::shared_ptr<StoreSession>& self, const ObjectId& id, const FoundObject& found,
                               uint32_t slot) const;
-  // Spins for a short while where recent waits were short; true when the object's bucket has changed.
-  bool SpinForSeal(const std::atomic<uint32_t>& seals, uint32_t seen, Deadline deadline) const;
+  void LearnWait(TimePoint start);
+  // False once ended: then nobody else will abort it.
+  bool AddUnsealed(const ObjectId& id);
+  bool IsUnsealed(const ObjectId& id);
+  void RemoveUnsealed(const ObjectId& id);
+  void AbortFinally(const ObjectId& id, Deadline deadline);
 
   StoreConnection connection_;
-  const std::unique_ptr<MappedArena> arena_;
+  const std::shared_ptr<MappedArena> arena_;
   const MappedIndex index_;
   PinTable pins_;
   const uint32_t client_;
   const uint64_t capacity_bytes_;
   std::atomic<int64_t> recent_wait_ns_{0};  // moving average of waits for a seal; a hint
+  Mutex mutex_;
+  bool ended_ RAYLET_GUARDED_BY(mutex_) = false;
+  std::unordered_set<ObjectId> unsealed_ RAYLET_GUARDED_BY(mutex_);  // that this client created
 };
 
 }  // namespace raylet::client

@@ -19,7 +19,7 @@ class RAYLET_API ObjectView {
   ObjectView& operator=(ObjectView&& other) noexcept;
   ~ObjectView();
 
-  bool ok() const { return impl_ != nullptr; }
+  bool ok() const { return held_; }
   explicit operator bool() const { return ok(); }
   const Status& status() const { return status_; }
   std::span<const std::byte> data() const { return data_; }          // 64-byte aligned
@@ -29,13 +29,16 @@ class RAYLET_API ObjectView {
  private:
   friend class PlasmaClient;
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  Impl& impl();
+  alignas(8) std::byte place_[72];  // of the Impl while held_: a get allocates nothing
+  bool held_ = false;
   std::span<const std::byte> data_;
   std::span<const std::byte> metadata_;
   Status status_;
 };
 
-// An object being written. A writer destroyed before Seal aborts the object.
+// An object being written. A writer destroyed before Seal aborts the object, and so does the Disconnect of its client.
+// The memory can still be written after that; it belongs to no object then, and Seal and Abort return Disconnected.
 class RAYLET_API ObjectWriter {
  public:
   ObjectWriter();  // of nothing

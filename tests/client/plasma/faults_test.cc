@@ -50,6 +50,8 @@ TEST_F(StoreFaultsTest, NoDaemonIsSaidWithTheCommandThatStartsIt) {
 TEST_F(StoreFaultsTest, BlockedGetAndVerbsSayThatTheDaemonDied) {
   const auto client = Connect();
   const auto there = Put(*client, "still readable");
+  const auto kept = client->Get(there, Deadline::AfterMs(0));
+  ASSERT_TRUE(kept);
   TimePoint died{};
   std::thread killer([&] {
     ::usleep(50'000);
@@ -66,10 +68,9 @@ TEST_F(StoreFaultsTest, BlockedGetAndVerbsSayThatTheDaemonDied) {
   EXPECT_TRUE(client->Disconnected());
   EXPECT_EQ(client->Create(ObjectId::FromRandom(), 1, {}, {}).error().code, ErrorCode::kDisconnected);
   EXPECT_EQ(client->Delete({&there, 1}).error().code, ErrorCode::kDisconnected);
-  // What was sealed lies in memory that this process maps.
-  const auto old = client->Get(there, Deadline::AfterMs(0));
-  ASSERT_TRUE(old) << old.error().message;
-  EXPECT_EQ(TextOf(old->data()), "still readable");
+  // A get says so, too, rather than show what only a dead store has.
+  EXPECT_EQ(client->Get(there, Deadline::AfterMs(0)).error().code, ErrorCode::kDisconnected);
+  EXPECT_EQ(TextOf(kept->data()), "still readable");
 }
 
 TEST_F(StoreFaultsTest, CreateThatWaitsForRoomSaysThatTheDaemonDied) {
@@ -84,6 +85,23 @@ TEST_F(StoreFaultsTest, CreateThatWaitsForRoomSaysThatTheDaemonDied) {
   options.timeout_ms = -1;
   EXPECT_EQ(client->Create(ObjectId::FromRandom(), 50 << 20, {}, options).error().code, ErrorCode::kDisconnected);
   killer.join();
+}
+
+TEST_F(StoreFaultsTest, WriterThatOutlivesItsClientIsAbortedAndHarmsNoOtherObject) {
+  const auto other = Connect();
+  auto client = Connect();
+  constexpr size_t kBytes = 40 << 20;
+  auto writer = client->Create(ObjectId::FromRandom(), kBytes, {}, {});
+  ASSERT_TRUE(writer);
+  client.reset();
+  ASSERT_TRUE(Eventually(seconds(5), [&] { return other->List()->empty(); }));
+  const std::string good(kBytes, 'g');
+  const auto id = Put(*other, good);
+  std::memset(writer->data().data(), 'b', kBytes);
+  EXPECT_TRUE(TextOf(other->Get(id, Deadline::AfterMs(0))->data()) == good);
+  const auto sealed = std::move(*writer).Seal();
+  ASSERT_FALSE(sealed);
+  EXPECT_EQ(sealed.error().code, ErrorCode::kDisconnected);
 }
 
 TEST_F(StoreFaultsTest, SealThatAStoppedDaemonDoesNotAnswerLeavesNoObject) {

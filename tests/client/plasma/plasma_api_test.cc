@@ -10,7 +10,7 @@
 #include <thread>
 #include <type_traits>
 
-#include "tests/client/plasma/store_fixture.h"
+#include "tests/client/plasma/plasma_fixture.h"
 
 namespace plasma {
 namespace {
@@ -19,28 +19,6 @@ using raylet::test::BytesOf;
 using raylet::test::TextOf;
 
 static_assert(std::is_trivially_copyable_v<ObjectID> && sizeof(ObjectID) == 20);
-
-#define ASSERT_STATUS_OK(expression)                 \
-  do {                                               \
-    const Status status_ = (expression);             \
-    ASSERT_TRUE(status_.ok()) << status_.ToString(); \
-  } while (false)
-
-class PlasmaApiTest : public raylet::test::PlasmaStoreTest {
- protected:
-  void SetUp() override {
-    PlasmaStoreTest::SetUp();
-    ASSERT_STATUS_OK(client_.Connect(socket()));
-    ASSERT_STATUS_OK(other_.Connect(socket(), "", 0, 3));
-  }
-  ObjectID Put(const std::string& data, const std::string& metadata = "") {
-    const auto id = ObjectID::from_random();
-    const auto status = client_.CreateAndSeal(id, data, metadata);
-    EXPECT_TRUE(status.ok()) << status.ToString();
-    return id;
-  }
-  PlasmaClient client_, other_;
-};
 
 TEST_F(PlasmaApiTest, CreateWriteSealGetReleaseDelete) {
   const auto id = ObjectID::from_random();
@@ -54,7 +32,8 @@ TEST_F(PlasmaApiTest, CreateWriteSealGetReleaseDelete) {
   ASSERT_STATUS_OK(other_.Contains(id, &there));
   EXPECT_FALSE(there);
   ASSERT_STATUS_OK(client_.Seal(id));
-  ASSERT_STATUS_OK(client_.Release(id));  // as older programs do
+  ASSERT_STATUS_OK(client_.Release(id));  // the hold of the Create
+  EXPECT_TRUE(client_.Release(id).IsPlasmaObjectNotFound());
   ASSERT_STATUS_OK(other_.Contains(id, &there));
   EXPECT_TRUE(there);
 

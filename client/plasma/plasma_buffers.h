@@ -1,0 +1,28 @@
+// The buffers that a PlasmaClient hands out, and what each keeps alive.
+#pragma once
+
+#include <plasma/buffer.h>
+
+#include <memory>
+
+#include "client/plasma/object_view.h"
+#include "client/plasma/object_writer.h"
+
+namespace plasma {
+
+// An object from its Create on. Unsealed, it has the writer, which aborts when nobody has the creation any more. Sealed
+// while somebody had it, it has a pin, so that the bytes stay.
+struct Creation {
+  raylet::client::ObjectWriter writer;
+  raylet::client::ObjectView view;
+};
+
+// Shares the creation.
+std::shared_ptr<Buffer> BufferOf(std::shared_ptr<Creation> creation);
+
+// Data and metadata of a sealed object; the last buffer releases it.
+ObjectBuffer ReleasingBuffers(raylet::client::ObjectView view);
+// Of an object that somebody else holds. They keep the memory mapped, also after the end of the hold.
+ObjectBuffer PlainBuffers(const raylet::client::ObjectView& view);
+
+}  // namespace plasma
