@@ -22,7 +22,7 @@ struct BlockedCreate {
   uint32_t client = 0;
   uint64_t request_id = 0;
   ObjectId id;
-  CreateOptions options;
+  ObjectOptions options;
   bool seal = false;  // CreateAndSeal: data and metadata are copied in and sealed
   std::vector<uint8_t> data, metadata;
   TimePoint deadline = TimePoint::max();

@@ -146,7 +146,7 @@ void ObjectStore::FillFull(uint64_t need, FullNumbers& full) {
     if (index_.StateOf(entry) != EntryState::kEmpty) full.pinned_bytes += BytesOf(entry);
 }
 
-Result<uint64_t> ObjectStore::Create(uint32_t client_number, const ObjectId& id, const CreateOptions& options,
+Result<uint64_t> ObjectStore::Create(uint32_t client_number, const ObjectId& id, const ObjectOptions& options,
                                      FullNumbers& full) {
   Client* client = FindClient(client_number);
   RAYLET_CHECK(client != nullptr, "create by unknown client ", client_number);
@@ -203,7 +203,7 @@ Result<uint64_t> ObjectStore::Create(uint32_t client_number, const ObjectId& id,
   return *offset;
 }
 
-std::optional<uint64_t> ObjectStore::FindRun(const CreateOptions& options) {
+std::optional<uint64_t> ObjectStore::FindRun(const ObjectOptions& options) {
   const uint64_t need = options.data_bytes + options.metadata_bytes;
   const uint64_t in_arena = AlignUp(options.data_bytes) + options.metadata_bytes;
   std::optional<uint64_t> offset;

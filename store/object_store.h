@@ -28,7 +28,8 @@ struct FullNumbers {
   uint64_t need_bytes = 0, free_bytes = 0, largest_run_bytes = 0, pinned_bytes = 0;
 };
 
-struct CreateOptions {
+// What is to be created.
+struct ObjectOptions {
   uint64_t data_bytes = 0, metadata_bytes = 0;
   bool evict_if_full = true;
   bool owned = false;
@@ -62,7 +63,7 @@ class ObjectStore {
 
   // The offset of the data. kAlreadyExists, kTooLarge, or kFull: then `full` has the numbers, and a
   // later try may succeed.
-  Result<uint64_t> Create(uint32_t client, const ObjectId& id, const CreateOptions& options, FullNumbers& full);
+  Result<uint64_t> Create(uint32_t client, const ObjectId& id, const ObjectOptions& options, FullNumbers& full);
   Result<void> Seal(uint32_t client, const ObjectId& id);
   Result<void> Abort(uint32_t client, const ObjectId& id);
   // A pinned object disappears for new gets now; its memory is freed with the last pin. An unknown
@@ -115,7 +116,7 @@ class ObjectStore {
   void Free(uint32_t entry);  // unsealed or dying -> gone
   void Account(EntryState state, uint64_t bytes, bool add);
   uint64_t BytesOf(uint32_t entry) const { return index_.FieldsOf(entry).bytes(); }
-  std::optional<uint64_t> FindRun(const CreateOptions& options);
+  std::optional<uint64_t> FindRun(const ObjectOptions& options);
   bool FindEntry(bool evict_if_full);
   bool GrowIndex();
   Evicted EvictOldest(const EvictionGoal& goal);

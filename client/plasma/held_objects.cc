@@ -19,7 +19,7 @@ HeldObjects::Hold HeldObjects::Remove(Part& part, HoldsById::iterator it, Hold& 
   return removed;
 }
 
-void HeldObjects::Add(const ObjectId& id, ObjectView view) {
+void HeldObjects::Add(const ObjectId& id, PinnedObject view) {
   Part& part = PartOf(id);
   const MutexLock lock(part.mutex);
   const auto [it, fresh] = part.holds.try_emplace(id);

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/mutex.h"
-#include "client/plasma/object_view.h"
+#include "client/plasma/pinned_object.h"
 #include "fbs/ids.h"
 
 namespace raylet::client {
@@ -20,7 +20,7 @@ namespace raylet::client {
 class HeldObjects {
  public:
   // By a Get. The object stays pinned until as many Releases.
-  void Add(const ObjectId& id, ObjectView view);
+  void Add(const ObjectId& id, PinnedObject view);
   // By a Create. Keeps `creation` until its Release.
   void AddCreation(const ObjectId& id, std::shared_ptr<void> creation);
 
@@ -35,7 +35,7 @@ class HeldObjects {
   // One object: a creation, or a view with a count.
   struct Hold {
     std::shared_ptr<void> creation;
-    ObjectView view;
+    PinnedObject view;
     uint64_t count = 1;
   };
   // Of one id, the oldest first. More than one is rare.

@@ -67,7 +67,7 @@ Result<void> ObjectWriter::Abort() && {
 
 void ObjectWriter::Detach() && { static_cast<void>(Take()); }
 
-Result<ObjectView> ObjectWriter::SealAndView() && {
+Result<PinnedObject> ObjectWriter::SealAndView() && {
   RAYLET_CHECK(arena_ != nullptr, "a writer of nothing, or one that was sealed or aborted already");
   const uint32_t slot = std::exchange(slot_, StoreSession::kNoSlot);  // the view takes it over
   const auto session = Take();

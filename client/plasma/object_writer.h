@@ -11,7 +11,7 @@
 #include <span>
 
 #include "base/result.h"
-#include "client/plasma/object_view.h"
+#include "client/plasma/pinned_object.h"
 #include "fbs/ids.h"
 
 namespace raylet::client {
@@ -31,9 +31,9 @@ class ObjectWriter {
   std::span<std::byte> metadata() const { return {metadata_, metadata_bytes_}; }  // holds what Create was given
 
   // The writer is empty afterwards, also after an error. kDisconnected after the end of its client.
-  Result<void> Seal() &&;               // returns when the object is visible to all
-  Result<void> SealAsync() &&;          // visible soon; in order with this client's other requests
-  Result<ObjectView> SealAndView() &&;  // sealed, and pinned without a gap in which it could be evicted
+  Result<void> Seal() &&;                 // returns when the object is visible to all
+  Result<void> SealAsync() &&;            // visible soon; in order with this client's other requests
+  Result<PinnedObject> SealAndView() &&;  // sealed, and pinned without a gap in which it could be evicted
   Result<void> Abort() &&;
   // Gives up the duty to seal: the caller seals or aborts by id. The spans stay usable until then.
   void Detach() &&;

@@ -51,11 +51,13 @@ std::shared_ptr<Buffer> BufferOf(std::shared_ptr<Creation> creation) {
   return std::make_shared<CreatedBuffer>(std::move(creation));
 }
 
-ObjectBuffer ReleasingBuffers(client::ObjectView view) {
+ObjectBuffer ReleasingBuffers(client::PinnedObject view) {
   const auto data = view.data(), metadata = view.metadata();
   return Make(std::move(view), data, metadata);
 }
 
-ObjectBuffer PlainBuffers(const client::ObjectView& view) { return Make(view.memory(), view.data(), view.metadata()); }
+ObjectBuffer PlainBuffers(const client::PinnedObject& view) {
+  return Make(view.memory(), view.data(), view.metadata());
+}
 
 }  // namespace plasma

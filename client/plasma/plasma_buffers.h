@@ -5,8 +5,8 @@
 
 #include <memory>
 
-#include "client/plasma/object_view.h"
 #include "client/plasma/object_writer.h"
+#include "client/plasma/pinned_object.h"
 
 namespace plasma {
 
@@ -14,15 +14,15 @@ namespace plasma {
 // while somebody had it, it has a pin, so that the bytes stay.
 struct Creation {
   raylet::client::ObjectWriter writer;
-  raylet::client::ObjectView view;
+  raylet::client::PinnedObject view;
 };
 
 // Shares the creation.
 std::shared_ptr<Buffer> BufferOf(std::shared_ptr<Creation> creation);
 
 // Data and metadata of a sealed object; the last buffer releases it.
-ObjectBuffer ReleasingBuffers(raylet::client::ObjectView view);
+ObjectBuffer ReleasingBuffers(raylet::client::PinnedObject view);
 // Of an object that somebody else holds. They keep the memory mapped, also after the end of the hold.
-ObjectBuffer PlainBuffers(const raylet::client::ObjectView& view);
+ObjectBuffer PlainBuffers(const raylet::client::PinnedObject& view);
 
 }  // namespace plasma

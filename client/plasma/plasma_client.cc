@@ -145,7 +145,7 @@ class PlasmaClient::Impl {
   }
 
   // Fills the views of the objects that are there, or come in time.
-  Status GetAll(std::span<const ObjectID> ids, int64_t timeout_ms, std::span<client::ObjectView> views) const {
+  Status GetAll(std::span<const ObjectID> ids, int64_t timeout_ms, std::span<client::PinnedObject> views) const {
     const auto all = WithConnection([&](Connection& connection) -> Result<bool> {
       bool here = true;
       for (size_t i = 0; i < ids.size(); ++i) {
@@ -311,12 +311,12 @@ ObjectWriter PlasmaClient::CreateWriter(const ObjectID& object_id, int64_t data_
 
 Status PlasmaClient::Get(const std::vector<ObjectID>& object_ids, int64_t timeout_ms,
                          std::vector<ObjectBuffer>* object_buffers) {
-  std::vector<client::ObjectView> views(object_ids.size());
+  std::vector<client::PinnedObject> views(object_ids.size());
   auto status = impl_->GetAll(object_ids, timeout_ms, views);
   if (!status.ok()) return status;
   object_buffers->clear();
   object_buffers->reserve(views.size());
-  for (client::ObjectView& view : views)
+  for (client::PinnedObject& view : views)
     object_buffers->push_back(view ? ReleasingBuffers(std::move(view)) : ObjectBuffer());
   return status;
 }
@@ -325,7 +325,7 @@ Status PlasmaClient::Get(const ObjectID* object_ids, int64_t num_objects, int64_
                          ObjectBuffer* object_buffers) {
   if (num_objects < 0) return Status::Invalid(StrCat("cannot get ", num_objects, " objects"));
   const std::span ids(object_ids, static_cast<size_t>(num_objects));
-  const auto hold = [&](Impl::Connection& connection, size_t i, client::ObjectView view) {
+  const auto hold = [&](Impl::Connection& connection, size_t i, client::PinnedObject view) {
     object_buffers[i] = PlainBuffers(view);
     connection.held.Add(FromPublic(ids[i]), std::move(view));
   };
@@ -339,7 +339,7 @@ Status PlasmaClient::Get(const ObjectID* object_ids, int64_t num_objects, int64_
     if (!held) return ToStatus(held.error());
     if (*held) return Status::OK();
   }
-  std::vector<client::ObjectView> views(ids.size());
+  std::vector<client::PinnedObject> views(ids.size());
   auto status = impl_->GetAll(ids, timeout_ms, views);
   if (!status.ok()) return status;
   return StatusOf(impl_->WithConnection([&](Impl::Connection& connection) -> Result<void> {
@@ -364,7 +364,7 @@ Status PlasmaClient::Release(const ObjectID& object_id) {
 ObjectView PlasmaClient::GetView(const ObjectID& object_id, int64_t timeout_ms) {
   ObjectView out;
   const auto id = FromPublic(object_id);
-  const auto found = [&](client::ObjectView view) {
+  const auto found = [&](client::PinnedObject view) {
     out.data_ = view.data();
     out.metadata_ = view.metadata();
     new (out.place_) ObjectView::Impl{std::move(view)};

@@ -3,13 +3,13 @@
 
 #include <plasma/object_view.h>
 
-#include "client/plasma/object_view.h"
 #include "client/plasma/object_writer.h"
+#include "client/plasma/pinned_object.h"
 
 namespace plasma {
 
 struct ObjectView::Impl {
-  raylet::client::ObjectView view;
+  raylet::client::PinnedObject view;
 };
 struct ObjectWriter::Impl {
   raylet::client::ObjectWriter writer;

@@ -79,26 +79,26 @@ void StoreClient::Disconnect() { session_->End(); }
 uint64_t StoreClient::bytes_sent() const { return session_->connection().bytes_sent(); }
 uint64_t StoreClient::bytes_received() const { return session_->connection().bytes_received(); }
 
-Result<ObjectView> StoreClient::Get(const ObjectId& id, Deadline deadline) { return Get(id, deadline, {}); }
+Result<PinnedObject> StoreClient::Get(const ObjectId& id, Deadline deadline) { return Get(id, deadline, {}); }
 
-Result<ObjectView> StoreClient::Get(const ObjectId& id, Deadline deadline, const std::function<bool()>& alive) {
+Result<PinnedObject> StoreClient::Get(const ObjectId& id, Deadline deadline, const std::function<bool()>& alive) {
   auto here = TryGet(id);
   if (!here) return Fail(std::move(here).error());
   if (here->has_value()) [[likely]]
     return **std::move(here);
-  ObjectView view;
+  PinnedObject view;
   const auto pinned = StoreSession::WaitAndPin(session_, {&id, 1}, {&view, 1}, deadline, alive);
   if (!pinned) return Fail(pinned.error());
   return view;
 }
 
-Result<void> StoreClient::GetAll(std::span<const ObjectId> ids, std::span<ObjectView> views, Deadline deadline) {
+Result<void> StoreClient::GetAll(std::span<const ObjectId> ids, std::span<PinnedObject> views, Deadline deadline) {
   RAYLET_CHECK(ids.size() == views.size(), "a get of ", ids.size(), " ids into ", views.size(), " views");
   RAYLET_RETURN_IF_ERROR(session_->CheckUsable());
   return StoreSession::WaitAndPin(session_, ids, views, deadline, {});
 }
 
-Result<std::optional<ObjectView>> StoreClient::TryGet(const ObjectId& id) {
+Result<std::optional<PinnedObject>> StoreClient::TryGet(const ObjectId& id) {
   if (auto usable = session_->CheckUsable(); !usable) [[unlikely]]
     return Fail(std::move(usable).error());
   return StoreSession::TryPin(session_, id);

@@ -18,8 +18,8 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "client/plasma/object_view.h"
 #include "client/plasma/object_writer.h"
+#include "client/plasma/pinned_object.h"
 #include "fbs/ids.h"
 
 namespace raylet::client {
@@ -72,17 +72,17 @@ class StoreClient {
   // ---- read ----
   // A pinned, read-only view, as by TryGet when the object is sealed and there. Otherwise waits until it is sealed:
   // kTimedOut at the deadline, kDisconnected soon after the daemon went.
-  Result<ObjectView> Get(const ObjectId& id, Deadline deadline);
+  Result<PinnedObject> Get(const ObjectId& id, Deadline deadline);
   // As above, and asks `alive` at least every 100 ms while waiting. False ends the wait with kCancelled, for example
   // when the object's owner died or the process shuts down.
-  Result<ObjectView> Get(const ObjectId& id, Deadline deadline, const std::function<bool()>& alive);
+  Result<PinnedObject> Get(const ObjectId& id, Deadline deadline, const std::function<bool()>& alive);
   // Get of all `ids`, of which some may be equal: fills the empty ones of `views`, which are as many. Each object is
   // pinned as soon as it is seen, so that what is there stays while this thread waits for the others. After an error
   // some views may be filled; kTimedOut says that the others' objects were not there.
-  Result<void> GetAll(std::span<const ObjectId> ids, std::span<ObjectView> views, Deadline deadline);
+  Result<void> GetAll(std::span<const ObjectId> ids, std::span<PinnedObject> views, Deadline deadline);
   // Does not wait: nothing when there is no sealed object of this id. Never a system call, except that it looks at the
   // socket twice a second.
-  Result<std::optional<ObjectView>> TryGet(const ObjectId& id);
+  Result<std::optional<PinnedObject>> TryGet(const ObjectId& id);
   // Sealed and not deleted. Does not pin and does not count as a use. As few system calls as TryGet.
   Result<bool> Contains(const ObjectId& id) const;
   // Nothing unless the object is sealed or being written.

@@ -112,14 +112,14 @@ uint64_t StoreSession::free_bytes() const {
   return capacity_bytes_ > used ? capacity_bytes_ - used : 0;
 }
 
-Result<ObjectView> StoreSession::MakeView(const std::shared_ptr<StoreSession>& self, const ObjectId& id,
-                                          const FoundObject& found, uint32_t slot) const {
+Result<PinnedObject> StoreSession::MakeView(const std::shared_ptr<StoreSession>& self, const ObjectId& id,
+                                            const FoundObject& found, uint32_t slot) const {
   const auto base = arena_->ForReading();
   if (!base) return Fail(base.error());
   if (!arena_->Holds(found.offset, found.data_bytes, found.metadata_bytes)) [[unlikely]]
     return Fail(ErrorCode::kProtocolError, StrCat("the index of the store at ", connection_.socket(),
                                                   " says that object ", id.hex(), " lies outside the arena"));
-  ObjectView view;
+  PinnedObject view;
   view.session_ = self;
   view.data_ = *base + found.offset;
   view.metadata_ = *base + MetadataOffset(found.offset, found.data_bytes);
@@ -130,7 +130,8 @@ Result<ObjectView> StoreSession::MakeView(const std::shared_ptr<StoreSession>& s
   return view;
 }
 
-Result<std::optional<ObjectView>> StoreSession::TryPin(const std::shared_ptr<StoreSession>& self, const ObjectId& id) {
+Result<std::optional<PinnedObject>> StoreSession::TryPin(const std::shared_ptr<StoreSession>& self,
+                                                         const ObjectId& id) {
   StoreSession& session = *self;
   if (session.InChild()) [[unlikely]]
     return ForkGuard::Refuse(session.connection_.socket());
@@ -152,7 +153,7 @@ Result<std::optional<ObjectView>> StoreSession::TryPin(const std::shared_ptr<Sto
       session.pins_.Unpin(*slot);
       return Fail(std::move(view).error());
     }
-    return std::optional<ObjectView>(*std::move(view));
+    return std::optional<PinnedObject>(*std::move(view));
   }
 }
 
@@ -163,7 +164,7 @@ void StoreSession::LearnWait(TimePoint start) {
 }
 
 Result<void> StoreSession::WaitAndPin(const std::shared_ptr<StoreSession>& self, std::span<const ObjectId> ids,
-                                      std::span<ObjectView> views, Deadline deadline,
+                                      std::span<PinnedObject> views, Deadline deadline,
                                       const std::function<bool()>& alive) {
   StoreSession& session = *self;
   const TimePoint start = std::chrono::steady_clock::now();
@@ -318,10 +319,10 @@ void StoreSession::AbandonCreate(const ObjectId& id) {
   if (!IsUnsealed(id)) AbortFinally(id, Deadline::After(kAbortPatience));
 }
 
-Result<ObjectView> StoreSession::ViewOfSealed(const std::shared_ptr<StoreSession>& self, const ObjectWriter& writer,
-                                              uint32_t slot) {
+Result<PinnedObject> StoreSession::ViewOfSealed(const std::shared_ptr<StoreSession>& self, const ObjectWriter& writer,
+                                                uint32_t slot) {
   if (slot == kNoSlot) {
-    ObjectView view;
+    PinnedObject view;
     const auto pinned = WaitAndPin(self, {&writer.id_, 1}, {&view, 1}, Deadline::AfterMs(0), {});
     if (!pinned) return Fail(pinned.error());
     return view;

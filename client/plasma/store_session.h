@@ -17,9 +17,9 @@
 #include "base/result.h"
 #include "client/plasma/mapped_arena.h"
 #include "client/plasma/mapped_index.h"
-#include "client/plasma/object_view.h"
 #include "client/plasma/object_writer.h"
 #include "client/plasma/pin_table.h"
+#include "client/plasma/pinned_object.h"
 #include "client/plasma/store_client.h"
 #include "client/plasma/store_connection.h"
 
@@ -47,10 +47,10 @@ class StoreSession {
   Result<void> CheckUsable();
 
   // The steps of Get. `self` is this session; views share it. Both read the store's memory also after the daemon's end.
-  static Result<std::optional<ObjectView>> TryPin(const std::shared_ptr<StoreSession>& self, const ObjectId& id);
+  static Result<std::optional<PinnedObject>> TryPin(const std::shared_ptr<StoreSession>& self, const ObjectId& id);
   // Fills the empty ones of `views`, each as soon as its object is seen. kTimedOut when some stay empty.
   static Result<void> WaitAndPin(const std::shared_ptr<StoreSession>& self, std::span<const ObjectId> ids,
-                                 std::span<ObjectView> views, Deadline deadline, const std::function<bool()>& alive);
+                                 std::span<PinnedObject> views, Deadline deadline, const std::function<bool()>& alive);
 
   static Result<ObjectWriter> Create(const std::shared_ptr<StoreSession>& self, const ObjectId& id, uint64_t data_bytes,
                                      std::span<const std::byte> metadata, const CreateOptions& options);
@@ -68,8 +68,8 @@ class StoreSession {
   void AbortAsync(const ObjectId& id);
   void DeleteAsync(const ObjectId& id);
   // A view of the object that the writer has just sealed takes over its pin.
-  static Result<ObjectView> ViewOfSealed(const std::shared_ptr<StoreSession>& self, const ObjectWriter& writer,
-                                         uint32_t slot);
+  static Result<PinnedObject> ViewOfSealed(const std::shared_ptr<StoreSession>& self, const ObjectWriter& writer,
+                                           uint32_t slot);
   void Unpin(uint32_t slot) {
     if (!InChild()) pins_.Unpin(slot);  // the page is the parent's
   }
@@ -79,8 +79,8 @@ class StoreSession {
  private:
   StoreSession(FrameConnection connection, const std::string& socket, Duration patience, const StoreWelcome& welcome,
                std::shared_ptr<MappedArena> arena, MappedIndex index, PinTable pins);
-  Result<ObjectView> MakeView(const std::shared_ptr<StoreSession>& self, const ObjectId& id, const FoundObject& found,
-                              uint32_t slot) const;
+  Result<PinnedObject> MakeView(const std::shared_ptr<StoreSession>& self, const ObjectId& id, const FoundObject& found,
+                                uint32_t slot) const;
   void LearnWait(TimePoint start);
   // False once ended: then nobody else will abort it.
   bool AddUnsealed(const ObjectId& id);

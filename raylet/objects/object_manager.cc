@@ -68,7 +68,7 @@ void ObjectManager::ReleaseArguments(std::span<const ObjectId> objects) {
   }
 }
 
-void ObjectManager::PinArgument(const ObjectId& object, uint64_t bytes, client::ObjectView view) {
+void ObjectManager::PinArgument(const ObjectId& object, uint64_t bytes, client::PinnedObject view) {
   const auto argument = arguments_.find(object);
   if (argument == arguments_.end() || argument->second.bytes > 0 || bytes == 0) return;
   if (pinned_arguments_ >= kArgumentsPinnedMax ||
@@ -283,7 +283,7 @@ void ObjectManager::NodeGone(const NodeId& node, MachineNumber machine, const Er
 
 // ---- events of the transfer
 
-void ObjectManager::OnPullSealed(const ObjectId& object, uint64_t bytes, client::ObjectView view) {
+void ObjectManager::OnPullSealed(const ObjectId& object, uint64_t bytes, client::PinnedObject view) {
   // The owner ended meanwhile, so nobody else frees the object. If the owner is of another machine, that machine
   // decides.
   if (const ProcessId owner = OwnerOf(object); !MayStillBe(object)) {

@@ -87,7 +87,7 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
 
  private:
   void OnLocate(std::vector<LocateObject> objects) override;
-  void OnPullSealed(const ObjectId& object, uint64_t bytes, client::ObjectView view) override;
+  void OnPullSealed(const ObjectId& object, uint64_t bytes, client::PinnedObject view) override;
   void OnSealed(const ObjectId& object, const std::vector<Wanter>& wanters) override;
   void OnLost(Wanter wanter, const ObjectId& object, const Error& why) override;
 
@@ -105,7 +105,7 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
   std::string WhyOwnerGone(ProcessId owner) const;
   bool MayStillBe(const ObjectId& object) const;
   std::string MachineLost(const NodeId& node) const;
-  void PinArgument(const ObjectId& object, uint64_t bytes, client::ObjectView view);
+  void PinArgument(const ObjectId& object, uint64_t bytes, client::PinnedObject view);
   bool IsOurs(ProcessId process) const { return MachineOf(process) == machine_; }
 
   const MachineNumber machine_;
@@ -117,7 +117,7 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
   std::unordered_map<ProcessId, std::unordered_set<ObjectId>> kept_;  // for other machines' processes, by owner
   // The scheduler wants these; pinned if they were pulled and there was room.
   struct Argument {
-    client::ObjectView view;
+    client::PinnedObject view;
     uint64_t bytes = 0;  // pinned
   };
   std::unordered_map<ObjectId, Argument> arguments_;

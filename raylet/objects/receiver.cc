@@ -348,7 +348,7 @@ Result<void> ObjectReceiver::OnChunk(PullNumber pull, uint64_t offset, std::span
 
 void ObjectReceiver::Seal(PullNumber pull, const ObjectId& object) {
   Arriving& arriving = arriving_.at(object);
-  Result<client::ObjectView> view;
+  Result<client::PinnedObject> view;
   if (arriving.small != nullptr) {
     const std::span<const std::byte> bytes(arriving.small.get(), arriving.sizes.total());
     const auto data = bytes.first(arriving.sizes.data_bytes);

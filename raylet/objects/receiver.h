@@ -37,7 +37,7 @@ class ObjectReceiver {
     virtual void OnPullSized(PullNumber pull, const ObjectId& object, uint64_t bytes) = 0;
     // Sealed, and pinned while `view` lives. The view is empty where the object was evicted at
     // once, or was here already.
-    virtual void OnPullSealed(PullNumber pull, const ObjectId& object, client::ObjectView view) = 0;
+    virtual void OnPullSealed(PullNumber pull, const ObjectId& object, client::PinnedObject view) = 0;
     // With the codes of PullQueue::PullEnded.
     virtual void OnPullEnded(PullNumber pull, const ObjectId& object, const Error& why, uint64_t good_bytes) = 0;
     // Once, after its pulls have ended.

@@ -58,7 +58,7 @@ class ObjectSender::Connection {
     uint64_t offset = 0;
     ObjectSizes sizes;  // of the request until it has begun, then the object's
     bool begun = false;
-    std::shared_ptr<const client::ObjectView> view;  // once it has begun
+    std::shared_ptr<const client::PinnedObject> view;  // once it has begun
   };
   // A piece of a batch: bytes of head_, or of an object.
   struct Part {
@@ -93,10 +93,10 @@ class ObjectSender::Connection {
   std::vector<Part> batch_;  // not sent yet, the first perhaps in part
   size_t batch_next_ = 0;
   size_t batch_object_bytes_ = 0;
-  std::vector<std::byte> head_;                                           // frame headers and messages of the batch
-  std::vector<std::shared_ptr<const client::ObjectView>> batch_objects_;  // stay pinned until it is sent
-  bool moved_ = true;                                                     // since the last look at stalls
-  FdWatcher watcher_;                                                     // after fd_: stops before it closes
+  std::vector<std::byte> head_;                                             // frame headers and messages of the batch
+  std::vector<std::shared_ptr<const client::PinnedObject>> batch_objects_;  // stay pinned until it is sent
+  bool moved_ = true;                                                       // since the last look at stalls
+  FdWatcher watcher_;                                                       // after fd_: stops before it closes
 };
 
 // ---- requests ----
@@ -232,7 +232,7 @@ bool ObjectSender::Connection::Begin(Transfer& transfer) {
   } else {
     const ObjectSizes sizes{(*view)->data().size(), (*view)->metadata().size()};
     if (transfer.offset == 0 || (sizes == transfer.sizes && transfer.offset < sizes.total())) {
-      transfer.view = std::make_shared<client::ObjectView>(*std::move(*view));
+      transfer.view = std::make_shared<client::PinnedObject>(*std::move(*view));
       transfer.sizes = sizes;
       transfer.begun = true;
       wire::PullHeaderT header;

@@ -14,7 +14,7 @@ struct ObjectTransfer::Event {
   ObjectId object;
   NodeId node;         // kConnectionGone
   uint64_t bytes = 0;  // kPullSized, kPullSealed: the object's bytes; kPullEnded: the good ones
-  client::ObjectView view;
+  client::PinnedObject view;
   Error why;
 };
 
@@ -32,7 +32,7 @@ class ObjectTransfer::ThreadEnd final : public ObjectReceiver::Handler {
   void OnPullSized(PullNumber pull, const ObjectId& object, uint64_t bytes) override {
     Add({Event::Kind::kPullSized, pull, object, {}, bytes, {}, {}});
   }
-  void OnPullSealed(PullNumber pull, const ObjectId& object, client::ObjectView view) override {
+  void OnPullSealed(PullNumber pull, const ObjectId& object, client::PinnedObject view) override {
     const uint64_t bytes = view.data().size() + view.metadata().size();
     Add({Event::Kind::kPullSealed, pull, object, {}, bytes, std::move(view), {}});
   }

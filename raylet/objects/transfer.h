@@ -45,7 +45,7 @@ class ObjectTransfer {
     virtual void OnLocate(std::vector<LocateObject> objects) = 0;
     // A copy came from another machine and is sealed. It is pinned while `view` lives, which is
     // empty where the object was evicted already.
-    virtual void OnPullSealed(const ObjectId& object, uint64_t bytes, client::ObjectView view) = 0;
+    virtual void OnPullSealed(const ObjectId& object, uint64_t bytes, client::PinnedObject view) = 0;
     virtual void OnSealed(const ObjectId& object, const std::vector<Wanter>& wanters) = 0;  // after OnPullSealed
     virtual void OnLost(Wanter wanter, const ObjectId& object, const Error& why) = 0;
   };

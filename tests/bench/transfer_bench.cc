@@ -110,7 +110,7 @@ class Puller final : public ObjectReceiver::Handler {
  private:
   void PullNext() { receiver_->Pull(++last_pull_, (*objects_)[asked_++], node_, PullPriority::kGet); }
   void OnPullSized(PullNumber, const ObjectId&, uint64_t) override {}
-  void OnPullSealed(PullNumber, const ObjectId&, client::ObjectView) override {
+  void OnPullSealed(PullNumber, const ObjectId&, client::PinnedObject) override {
     if (asked_ < objects_->size()) PullNext();
     if (++arrived_ < objects_->size()) return;
     const std::lock_guard lock(mutex_);

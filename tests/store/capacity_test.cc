@@ -35,7 +35,7 @@ void Fill(uint64_t capacity_bytes, uint64_t data_bytes, uint64_t metadata_bytes,
   const auto page = std::make_unique<PinPage>();
   const auto client = store.AddClient(1, "filler", page.get());
   ASSERT_TRUE(client);
-  const CreateOptions options = {
+  const ObjectOptions options = {
       .data_bytes = data_bytes, .metadata_bytes = metadata_bytes, .evict_if_full = false, .owned = false};
   // Beyond these, the arena gives up pages for entries.
   const uint64_t fit = std::min(capacity_bytes / (data_bytes + metadata_bytes), budget.index_entries);

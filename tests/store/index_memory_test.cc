@@ -40,7 +40,7 @@ class IndexMemoryTest : public testing::Test {
         page_(std::make_unique<PinPage>()),
         store_(kCapacity, *arena_, header_, clock_, {fd_.get(), budget_.index_entries}),
         client_(*store_.AddClient(1, "test", page_.get())) {}
-  Result<uint64_t> Make(uint64_t number, const CreateOptions& options) {
+  Result<uint64_t> Make(uint64_t number, const ObjectOptions& options) {
     auto offset = store_.Create(client_, IdOf(number), options, full_);
     if (offset) {
       EXPECT_TRUE(store_.Seal(client_, IdOf(number)));
@@ -90,7 +90,7 @@ TEST_F(IndexMemoryTest, AtTheMostEntriesTheOldestMakeRoomAndTheLargestObjectFits
 }
 
 TEST_F(IndexMemoryTest, OwnedObjectsAreRefusedOnceNoPageIsLeftAndNothingIsLost) {
-  const CreateOptions owned = {.data_bytes = 200, .owned = true};
+  const ObjectOptions owned = {.data_bytes = 200, .owned = true};
   uint64_t made = 0;
   for (;; ++made) {
     const auto offset = Make(made, owned);

@@ -36,11 +36,11 @@ class ObjectStoreTest : public testing::Test {
     std::memcpy(id.mutable_data(), &number, sizeof number);
     return id;
   }
-  Result<uint64_t> Create(uint32_t client, uint64_t id, uint64_t bytes, CreateOptions options = {}) {
+  Result<uint64_t> Create(uint32_t client, uint64_t id, uint64_t bytes, ObjectOptions options = {}) {
     options.data_bytes = bytes;
     return store_->Create(client, IdOf(id), options, full_);
   }
-  void Make(uint32_t client, uint64_t id, uint64_t bytes, CreateOptions options = {}) {
+  void Make(uint32_t client, uint64_t id, uint64_t bytes, ObjectOptions options = {}) {
     const auto offset = Create(client, id, bytes, options);
     ASSERT_TRUE(offset) << offset.error().message;
     ASSERT_TRUE(store_->Seal(client, IdOf(id)));

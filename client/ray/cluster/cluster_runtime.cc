@@ -46,12 +46,12 @@ std::string_view Text(std::span<const std::byte> bytes) {
 }
 
 // A stored object's value. Throws if the object holds a failure.
-PackedView ViewOf(ObjectView view, const Hold& lend, Deadline deadline) {
+PackedView ViewOf(PinnedObject view, const Hold& lend, Deadline deadline) {
   const std::string_view metadata = Text(view.metadata());
   if (IsFailure(metadata)) Throw(*DecodeFailure(Text(view.data())));
   if (!IsValue(metadata))
     throw RayException(StrCat("object ", view.id().hex(), " was not made by ray::Put or a task: it holds no value"));
-  auto shared = std::make_shared<const ObjectView>(std::move(view));
+  auto shared = std::make_shared<const PinnedObject>(std::move(view));
   const std::string_view bytes = Text(shared->data());
   return PackedView{bytes, std::move(shared), lend, deadline.at()};
 }

@@ -66,7 +66,7 @@ Result<ObjectWriter> StoreAccess::CreateArray(const ObjectId& id, size_t bytes, 
   });
 }
 
-Result<ObjectView> StoreAccess::Fetch(const ObjectId& id, Deadline deadline, bool may_come) {
+Result<PinnedObject> StoreAccess::Fetch(const ObjectId& id, Deadline deadline, bool may_come) {
   const auto client = Client();
   if (client == nullptr) return Closed();
   auto here = client->TryGet(id);
@@ -76,7 +76,7 @@ Result<ObjectView> StoreAccess::Fetch(const ObjectId& id, Deadline deadline, boo
   if (!may_come && !clustered)
     return Fail(ErrorCode::kNotFound, StrCat("object ", id.hex(), " is lost: the store does not have it any more"));
   const ProcessId owner = OwnerOf(id);
-  Result<ObjectView> view;
+  Result<PinnedObject> view;
   FailurePtr lost;
   {
     const BlockedThreads::Scope blocked(blocked_);

@@ -41,7 +41,7 @@ class StoreAccess {
   Result<ObjectWriter> CreateArray(const ObjectId& id, size_t bytes, std::string_view metadata);
   // A view of a stored object. Waits for an object that may still come: its owner makes it, or another machine has it.
   // kTimedOut. kNotFound, with the reason, where it will not come. Not from the io thread.
-  Result<ObjectView> Fetch(const ObjectId& id, Deadline deadline, bool may_come);
+  Result<PinnedObject> Fetch(const ObjectId& id, Deadline deadline, bool may_come);
   Result<bool> Contains(const ObjectId& id) const;
   bool IsLost(const ObjectId& id) const;  // not here, and will not come; call it for wanted objects
   void Delete(const ObjectId& id);        // on every machine

@@ -8,8 +8,8 @@
 
 #include <ray/internal/runtime.h>
 
-#include "client/plasma/object_view.h"
 #include "client/plasma/object_writer.h"
+#include "client/plasma/pinned_object.h"
 #include "client/ray/cluster/link_use.h"
 #include "fbs/ids.h"
 
@@ -20,7 +20,7 @@ struct ObjectParts;
 class StoreArray final : public ray::internal::ArrayStorage {
  public:
   StoreArray(const ObjectParts& parts, ObjectWriter writer);
-  StoreArray(const ObjectParts& parts, ObjectView view, ray::internal::Hold lend);
+  StoreArray(const ObjectParts& parts, PinnedObject view, ray::internal::Hold lend);
   ~StoreArray() override;
 
   const ObjectId& id() const { return id_; }
@@ -39,7 +39,7 @@ class StoreArray final : public ray::internal::ArrayStorage {
   const bool owned_;
   ObjectWriter writer_;  // until sealed
   bool tried_ = false;   // to seal it: the writer has it no more
-  ObjectView view_;      // from then on
+  PinnedObject view_;    // from then on
   const ray::internal::Hold lend_;
 };
 

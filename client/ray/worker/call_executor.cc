@@ -80,7 +80,7 @@ FailurePtr CallExecutor::FetchStored(const ObjectId& id, ray::internal::PackedVi
   }
   const std::string_view metadata = Text(found->metadata());
   if (IsFailure(metadata)) return DecodeFailure(Text(found->data()));
-  auto shared = std::make_shared<const ObjectView>(*std::move(found));
+  auto shared = std::make_shared<const PinnedObject>(*std::move(found));
   view.bytes = Text(shared->data());
   view.keep_alive = std::move(shared);
   return nullptr;

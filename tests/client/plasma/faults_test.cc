@@ -194,7 +194,7 @@ TEST_F(StoreFaultsTest, WritingThroughAViewIsAFaultAndTheObjectStays) {
 TEST_F(StoreFaultsTest, ForkedChildIsRefusedAndHarmsNothingOfItsParent) {
   const auto client = Connect();
   const auto id = Put(*client, "the parent's");
-  auto view = std::make_unique<ObjectView>(*client->Get(id, Deadline::AfterMs(0)));
+  auto view = std::make_unique<PinnedObject>(*client->Get(id, Deadline::AfterMs(0)));
   auto writer = client->Create(ObjectId::FromRandom(), 10, {}, {});
   ASSERT_TRUE(writer);
   const auto unsealed = writer->id();

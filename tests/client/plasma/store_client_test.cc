@@ -256,7 +256,7 @@ TEST_F(StoreClientTest, TenThousandObjectsAreHeldAtOnceAndReleased) {
   constexpr int kObjects = 10'000;
   std::vector<ObjectId> ids;
   for (int i = 0; i < kObjects; ++i) ids.push_back(Put(*client, std::to_string(i)));
-  std::vector<ObjectView> views;
+  std::vector<PinnedObject> views;
   for (const ObjectId& id : ids) {
     auto view = client->Get(id, Deadline::AfterMs(0));
     ASSERT_TRUE(view) << view.error().message;
@@ -334,7 +334,7 @@ TEST_F(StoreClientTest, OwnedObjectsGoWithTheirOwner) {
 
 TEST_F(StoreClientTest, ViewOutlivesItsClientAndStillPins) {
   const auto other = Connect();
-  ObjectView view;
+  PinnedObject view;
   {
     const auto client = Connect();
     view = *client->Get(Put(*client, "outlives"), Deadline::AfterMs(0));

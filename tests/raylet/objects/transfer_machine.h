@@ -113,7 +113,7 @@ class Machine final : public ObjectReceiver::Handler {
   }
 
   void OnPullSized(PullNumber, const ObjectId&, uint64_t) override {}
-  void OnPullSealed(PullNumber pull, const ObjectId& object, client::ObjectView view) override {
+  void OnPullSealed(PullNumber pull, const ObjectId& object, client::PinnedObject view) override {
     EXPECT_EQ(view.id(), object);
     Add({TransferEvent::Kind::kSealed, pull, object, {}, 0});
   }

@@ -119,7 +119,7 @@ class Node final : public ObjectTransfer::Handler {
     });
     done(std::move(receives));
   }
-  void OnPullSealed(const ObjectId& object, uint64_t bytes, client::ObjectView view) override {
+  void OnPullSealed(const ObjectId& object, uint64_t bytes, client::PinnedObject view) override {
     EXPECT_EQ(view.data().size(), bytes);
     ++copied;
     const std::lock_guard lock(world_.mutex);

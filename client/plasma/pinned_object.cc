@@ -1,4 +1,4 @@
-#include "client/plasma/object_view.h"
+#include "client/plasma/pinned_object.h"
 
 #include <utility>
 
@@ -6,7 +6,7 @@
 
 namespace raylet::client {
 
-ObjectView& ObjectView::operator=(ObjectView&& other) noexcept {
+PinnedObject& PinnedObject::operator=(PinnedObject&& other) noexcept {
   if (this != &other) {
     Release();
     session_ = std::move(other.session_);
@@ -20,9 +20,9 @@ ObjectView& ObjectView::operator=(ObjectView&& other) noexcept {
   return *this;
 }
 
-std::shared_ptr<const void> ObjectView::memory() const { return session_ == nullptr ? nullptr : session_->memory(); }
+std::shared_ptr<const void> PinnedObject::memory() const { return session_ == nullptr ? nullptr : session_->memory(); }
 
-void ObjectView::Release() {
+void PinnedObject::Release() {
   if (const auto session = std::move(session_)) session->Unpin(slot_);
   data_ = metadata_ = nullptr;
   data_bytes_ = metadata_bytes_ = 0;

@@ -1,6 +1,6 @@
-// ObjectView: a sealed object, pinned while the view lives. The caller of Get owns it. Any thread may read; one thread
-// at a time may move or destroy it. The spans point into a read-only mapping: writing through them is a fault.
-// Move-only: where several parts of a program hold one object, let them share a std::shared_ptr<const ObjectView>.
+// PinnedObject: a sealed object, pinned while this lives. The caller of Get owns it. Any thread may read; one
+// thread at a time may move or destroy it. The spans point into a read-only mapping: writing through them is a fault.
+// Move-only: where several parts of a program hold one object, let them share a std::shared_ptr<const PinnedObject>.
 #pragma once
 
 #include <cstddef>
@@ -14,12 +14,12 @@ namespace raylet::client {
 
 class StoreSession;
 
-class ObjectView {
+class PinnedObject {
  public:
-  ObjectView() = default;  // of nothing
-  ObjectView(ObjectView&& other) noexcept = default;
-  ObjectView& operator=(ObjectView&& other) noexcept;
-  ~ObjectView() {  // releases the pin: no system call
+  PinnedObject() = default;  // of nothing
+  PinnedObject(PinnedObject&& other) noexcept = default;
+  PinnedObject& operator=(PinnedObject&& other) noexcept;
+  ~PinnedObject() {  // releases the pin: no system call
     if (session_ != nullptr) Release();
   }
 
