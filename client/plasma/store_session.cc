@@ -11,7 +11,7 @@ namespace raylet::client {
 
 namespace {
 
-constexpr Duration kWaitSlice = std::chrono::milliseconds(100);  // between two looks at whether waiting makes sense
+constexpr Duration kParkSlice = std::chrono::milliseconds(100);  // between two looks at whether waiting makes sense
 constexpr Duration kAbortPatience = std::chrono::milliseconds(100);
 constexpr Duration kEndPatience = std::chrono::milliseconds(500);
 constexpr Duration kSealSpin = std::chrono::microseconds(20);
@@ -222,7 +222,7 @@ Result<void> StoreSession::WaitAndPin(const std::shared_ptr<StoreSession>& self,
       waiting = look_at_all = true;
       continue;
     }
-    wait.Park(deadline.Left(kWaitSlice));
+    wait.Park(deadline.Left(kParkSlice));
   }
   if (waiting) session.pins_.RemoveWaiter();
   session.LearnWait(start);
