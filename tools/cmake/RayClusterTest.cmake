@@ -1,12 +1,11 @@
-# ray_cluster_test(NAME SOURCES… [HALF_CORES number that its tests keep busy] [TIMEOUT seconds] [COST seconds]): tests
+# ray_cluster_test(NAME SOURCES… [SLOTS number] [TIMEOUT seconds] [COST seconds]): tests
 # of the ray:: runtime with real daemons and processes. The test program is its own worker, so all
 # its processes have the same functions and main.
 function(ray_cluster_test name)
-  cmake_parse_arguments(T "" "HALF_CORES;TIMEOUT;COST" "" ${ARGN})
-  if(NOT T_HALF_CORES)
-    set(T_HALF_CORES 2)
+  cmake_parse_arguments(T "" "SLOTS;TIMEOUT;COST" "" ${ARGN})
+  if(NOT T_SLOTS)
+    set(T_SLOTS ${RAYLET_TEST_SLOTS})
   endif()
-  math(EXPR slots "2 * ${T_HALF_CORES}")
   if(NOT T_COST)
     set(T_COST 1)
   endif()
@@ -21,5 +20,5 @@ function(ray_cluster_test name)
   add_dependencies(${name} raylet plasma_store)
   raylet_unite(${name})
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
-    PROPERTIES PROCESSORS ${slots} COST ${T_COST} TIMEOUT ${T_TIMEOUT} LABELS "cluster" ENVIRONMENT "RAYLET_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
+    PROPERTIES PROCESSORS ${T_SLOTS} COST ${T_COST} TIMEOUT ${T_TIMEOUT} LABELS "cluster" ENVIRONMENT "RAYLET_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
 endfunction()

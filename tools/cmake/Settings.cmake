@@ -126,14 +126,20 @@ function(raylet_room room)
   raylet_unite_room(${name})
 endfunction()
 
-# raylet_test(NAME SOURCES... LINK... [LABELS...] [TIMEOUT seconds] [COST seconds] [ALONE]): one
-# GoogleTest program, one ctest entry per test. COST: long tests start first, so that none is left
-# alone at the end. ALONE: each source is compiled alone, because several use the
+set(RAYLET_TEST_SLOTS 3)  # of a test that says nothing
+
+# raylet_test(NAME SOURCES... LINK... [LABELS...] [TIMEOUT seconds] [COST seconds] [SLOTS number]
+# [ALONE]): one GoogleTest program, one ctest entry per test. COST: long tests start first, so that
+# none is left alone at the end. SLOTS: of the four that a core has for tests; 1 for a test that
+# mostly waits, 8 for one that needs two cores for itself. ALONE: each source is compiled alone, because several use the
 # same names.
 function(raylet_test name)
-  cmake_parse_arguments(T "ALONE" "TIMEOUT;COST" "SOURCES;LINK;LABELS" ${ARGN})
+  cmake_parse_arguments(T "ALONE" "TIMEOUT;COST;SLOTS" "SOURCES;LINK;LABELS" ${ARGN})
   if(NOT T_TIMEOUT)
     set(T_TIMEOUT 60)
+  endif()
+  if(NOT T_SLOTS)
+    set(T_SLOTS ${RAYLET_TEST_SLOTS})
   endif()
   if(NOT T_COST)
     set(T_COST 1)
@@ -149,5 +155,5 @@ function(raylet_test name)
     raylet_unite(${name})
   endif()
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
-    PROPERTIES PROCESSORS 4 COST ${T_COST} TIMEOUT ${T_TIMEOUT} LABELS "${T_LABELS}" ENVIRONMENT "RAYLET_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
+    PROPERTIES PROCESSORS ${T_SLOTS} COST ${T_COST} TIMEOUT ${T_TIMEOUT} LABELS "${T_LABELS}" ENVIRONMENT "RAYLET_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
 endfunction()
