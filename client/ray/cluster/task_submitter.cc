@@ -120,11 +120,13 @@ FailurePtr TaskSubmitter::FillArguments(Submission& submission) {
 
 TaskRoom::Place TaskSubmitter::WaitForRoom(size_t bytes) {
   std::optional<TaskRoom::Place> place = room_.TryTake(bytes);
+  if (place) return *std::move(place);
   const auto taken = [&] {
     if (!place) place = room_.TryTake(bytes);
     return place.has_value();
   };
   while (!taken()) pump_.WaitUntil(Deadline::Never(), taken);
+  parts_.link.CheckUsable();  // there is room, too, when Shutdown or the raylet's end has ended all tasks
   return *std::move(place);
 }
 
