@@ -12,11 +12,12 @@
 namespace raylet::test {
 namespace {
 
-constexpr size_t kWorkers = 1'000;
 constexpr Duration kPatienceForAll = std::chrono::minutes(2);
 #ifdef RAYLET_SANITIZED
+constexpr size_t kWorkers = 200;  // each takes a second there
 constexpr Duration kTurnMax = std::chrono::seconds(2);
 #else
+constexpr size_t kWorkers = 1'000;
 constexpr Duration kTurnMax = std::chrono::milliseconds(50);
 #endif
 
