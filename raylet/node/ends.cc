@@ -91,10 +91,6 @@ void Ends::ProcessesGone(const std::vector<EndedProcess>& ended) {
   claims_.ProcessesEnded(key, std::move(processes), std::move(asked));
 }
 
-bool Ends::EndsWithItsJob(const ProcessSession& session) const {
-  return house_.EndsWithItsJob(session.identity->worker);
-}
-
 // ---- jobs
 
 // The job's driver has gone for good. Its workers are forgotten as they go.

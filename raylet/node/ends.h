@@ -30,8 +30,6 @@ class Ends {
   // ---- ends of processes of this machine
   void ProcessGone(const ProcessSession::Identity& identity, const Error& reason);
   void WorkersGone(const std::vector<GoneWorker>& gone);
-  // A process that was killed with its job is not heard any more, and is told nothing.
-  bool EndsWithItsJob(const ProcessSession& session) const;
 
   // ---- ends of other machines, and ends that they report
   void MachineReached(const NodeId& node);

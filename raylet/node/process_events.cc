@@ -50,7 +50,7 @@ Result<void> ProcessEvents::DriverComes(pid_t pid, wire::RegisterRequestT& reque
 }
 
 Result<void> ProcessEvents::OnProcessMessage(ProcessSession& session, wire::RayletMessage, const Frame& frame) {
-  if (services_.decisions.stopped() || std::get<Ends&>(desks_).EndsWithItsJob(session)) return {};
+  if (services_.decisions.stopped() || services_.house.EndsWithItsJob(session.identity->worker)) return {};
   const auto heard = HearProcess(desks_, session, frame);
   services_.decisions.CarryOutSoon();
   return heard;

@@ -6,6 +6,7 @@
 #include "fbs/id_lists.h"
 
 namespace raylet::client {
+
 void Borrowings::Add(const void* lend, ProcessId lender, std::vector<ObjectId> covered) {
   std::vector<ObjectId> claimed;
   {
