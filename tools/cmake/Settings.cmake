@@ -128,15 +128,11 @@ endfunction()
 
 set(RAYLET_TEST_SLOTS 3)  # of a test that says nothing
 
-# raylet_test(NAME SOURCES... LINK... [LABELS...] [TIMEOUT seconds] [COST seconds] [SLOTS number]
-# [ALONE]): one GoogleTest program, one ctest entry per test. COST: long tests start first, so that
-# none is left alone at the end. SLOTS: of the four that a core has for tests; 1 for a test that
-# mostly waits, 8 for one that needs two cores for itself. ALONE: each source is compiled alone, because several use the
-# same names.
-function(raylet_test name)
-  cmake_parse_arguments(T "ALONE" "TIMEOUT;COST;SLOTS" "SOURCES;LINK;LABELS" ${ARGN})
+# raylet_discover_tests(NAME TIMEOUT LABELS): the last step of a function that makes a test program.
+# One ctest entry per test, by the function's own T_TIMEOUT, T_SLOTS and T_COST where they are set.
+macro(raylet_discover_tests name timeout labels)
   if(NOT T_TIMEOUT)
-    set(T_TIMEOUT 60)
+    set(T_TIMEOUT ${timeout})
   endif()
   if(NOT T_SLOTS)
     set(T_SLOTS ${RAYLET_TEST_SLOTS})
@@ -144,16 +140,26 @@ function(raylet_test name)
   if(NOT T_COST)
     set(T_COST 1)
   endif()
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
+    PROPERTIES PROCESSORS ${T_SLOTS} COST ${T_COST} TIMEOUT ${T_TIMEOUT} LABELS "${labels}" ENVIRONMENT "RAYLET_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
+endmacro()
+
+# raylet_test(NAME SOURCES... LINK... [LABELS...] [TIMEOUT seconds] [COST seconds] [SLOTS number]
+# [ALONE]): one GoogleTest program, one ctest entry per test. COST: long tests start first, so that
+# none is left alone at the end. SLOTS: of the four that a core has for tests; 1 for a test that
+# mostly waits, 8 for one that needs two cores for itself. ALONE: each source is compiled alone, because several use the
+# same names.
+function(raylet_test name)
+  cmake_parse_arguments(T "ALONE" "TIMEOUT;COST;SLOTS" "SOURCES;LINK;LABELS" ${ARGN})
   if(NOT T_LABELS)
     set(T_LABELS quick)  # an empty value would swallow the property behind it
   endif()
   add_executable(${name} ${T_SOURCES})
-  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${T_LINK} GTest::gtest GTest::gtest_main Threads::Threads)
-  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   if(NOT T_ALONE)
     raylet_unite(${name})
   endif()
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
-    PROPERTIES PROCESSORS ${T_SLOTS} COST ${T_COST} TIMEOUT ${T_TIMEOUT} LABELS "${T_LABELS}" ENVIRONMENT "RAYLET_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
+  raylet_discover_tests(${name} 60 "${T_LABELS}")
 endfunction()
