@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "tests/client/ray/cluster/refused_flag.h"
 #include "tests/cluster/machines.h"
 #include "tests/harness/daemon_process.h"
 #include "tests/harness/run_folder.h"
@@ -76,13 +77,7 @@ TEST_F(RoomTest, WhoeverWaitsHearsOfShutdown) {
 }
 
 TEST(MaxTasks, OutsideItsLimitsIsRefused) {
-  for (const char* const wrong : {"0", "31", "10000001"}) {
-    const auto raylet = DaemonProcess::Start(
-        "raylet", {"--socket", "/nowhere/raylet", "--store-socket", "/nowhere/store", "--max-tasks", wrong});
-    ASSERT_FALSE(raylet);
-    EXPECT_NE(raylet.error().message.find("--max-tasks must be at least 32"), std::string::npos)
-        << raylet.error().message;
-  }
+  ExpectRefused("--max-tasks", {"0", "31", "10000001"}, "--max-tasks must be at least 32");
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // A driver whose work cannot go on hears why on its standard error, once.
 #include <gtest/gtest.h>
 
+#include "tests/client/ray/cluster/refused_flag.h"
 #include "tests/cluster/machines.h"
 #include "tests/harness/daemon_process.h"
 #include "tests/harness/run_folder.h"
@@ -74,13 +75,7 @@ TEST_F(StuckDriverTest, HearsOnceThatItsActorsRunOneCallAtATime) {
 }
 
 TEST(MaxWorkers, OutsideItsLimitsIsRefused) {
-  for (const char* const wrong : {"0", "-1", "481"}) {
-    const auto raylet = DaemonProcess::Start(
-        "raylet", {"--socket", "/nowhere/raylet", "--store-socket", "/nowhere/store", "--max-workers", wrong});
-    ASSERT_FALSE(raylet);
-    EXPECT_NE(raylet.error().message.find("--max-workers must be at least 1 and 480 at most"), std::string::npos)
-        << raylet.error().message;
-  }
+  ExpectRefused("--max-workers", {"0", "-1", "481"}, "--max-workers must be at least 1 and 480 at most");
 }
 
 }  // namespace
