@@ -35,6 +35,7 @@ Result<FrameConnection> FrameConnection::Connect(const std::string& path, Deadli
 
 FrameConnection::FrameConnection(FrameConnection&& other) noexcept
     : fd_(std::move(other.fd_)),
+      rest_(std::exchange(other.rest_, {})),
       parser_(std::exchange(other.parser_, FrameParser())),
       fds_(std::exchange(other.fds_, {})),
       bytes_sent_(other.bytes_sent()),
@@ -43,6 +44,7 @@ FrameConnection::FrameConnection(FrameConnection&& other) noexcept
 FrameConnection& FrameConnection::operator=(FrameConnection&& other) noexcept {
   if (this != &other) {
     fd_ = std::move(other.fd_);
+    rest_ = std::exchange(other.rest_, {});
     parser_ = std::exchange(other.parser_, FrameParser());
     fds_ = std::exchange(other.fds_, {});
     bytes_sent_.store(other.bytes_sent(), std::memory_order_relaxed);
@@ -51,8 +53,8 @@ FrameConnection& FrameConnection::operator=(FrameConnection&& other) noexcept {
   return *this;
 }
 
-Result<void> FrameConnection::Send(uint16_t type, uint64_t request_id, std::span<const std::byte> body,
-                                   Deadline deadline, std::span<const int> fds) {
+Result<std::vector<std::byte>> FrameConnection::FrameOf(uint16_t type, uint64_t request_id,
+                                                        std::span<const std::byte> body) const {
   if (!fd_) return Fail(ErrorCode::kDisconnected, "this connection was never opened, or was moved away");
   if (body.size() > kFrameBodyBytesMax) {
     return Fail(ErrorCode::kTooLarge, StrCat("a message of type ", type, " has ", body.size(), " bytes; at most ",
@@ -61,6 +63,40 @@ Result<void> FrameConnection::Send(uint16_t type, uint64_t request_id, std::span
   std::vector<std::byte> bytes;
   bytes.reserve(sizeof(FrameHeader) + body.size());
   AppendFrame(bytes, type, request_id, body);
+  return bytes;
+}
+
+Result<bool> FrameConnection::TrySend(uint16_t type, uint64_t request_id, std::span<const std::byte> body) {
+  if (const auto flushed = Flush(); !flushed || !*flushed) return flushed;
+  auto bytes = FrameOf(type, request_id, body);
+  if (!bytes) return Fail(std::move(bytes).error());
+  rest_ = *std::move(bytes);
+  const size_t whole = rest_.size();
+  if (const auto flushed = Flush(); !flushed) return flushed;
+  if (rest_.size() < whole) return true;
+  rest_.clear();
+  return false;
+}
+
+Result<bool> FrameConnection::Flush() {
+  std::span<const std::byte> left(rest_);
+  Result<size_t> sent = 0;
+  while (!left.empty()) {
+    sent = SendSome(fd_.get(), left, {});
+    if (!sent || *sent == 0) break;
+    left = left.subspan(*sent);
+    bytes_sent_.fetch_add(*sent, std::memory_order_relaxed);
+  }
+  rest_.erase(rest_.begin(), rest_.end() - static_cast<std::ptrdiff_t>(left.size()));
+  if (!sent) return Fail(std::move(sent).error());
+  return rest_.empty();
+}
+
+Result<void> FrameConnection::Send(uint16_t type, uint64_t request_id, std::span<const std::byte> body,
+                                   Deadline deadline, std::span<const int> fds) {
+  auto frame = FrameOf(type, request_id, body);
+  if (!frame) return Fail(std::move(frame).error());
+  const std::vector<std::byte> bytes = *std::move(frame);
   std::span<const std::byte> left(bytes);
   while (!left.empty()) {
     const auto sent = SendSome(fd_.get(), left, fds);

@@ -28,6 +28,11 @@ class FrameConnection {
 
   Result<void> Send(uint16_t type, uint64_t request_id, std::span<const std::byte> body, Deadline deadline,
                     std::span<const int> fds = {});
+  // As Send, but it does not wait. It keeps the rest of a message that the socket took a part of. The rest goes with
+  // Flush, or ahead of the next message. False: the socket took nothing. No Send may follow before the rest has gone.
+  Result<bool> TrySend(uint16_t type, uint64_t request_id, std::span<const std::byte> body);
+  // True when nothing is left of earlier messages. It does not wait.
+  Result<bool> Flush();
   // The next frame, or nothing at the deadline. Appends received descriptors to fds().
   Result<std::optional<Frame>> Receive(Deadline deadline);
   // Sends the first frame of a connection and returns the next one that comes. A daemon that refuses a connection says
@@ -43,7 +48,10 @@ class FrameConnection {
   uint64_t bytes_received() const { return bytes_received_.load(std::memory_order_relaxed); }
 
  private:
+  Result<std::vector<std::byte>> FrameOf(uint16_t type, uint64_t request_id, std::span<const std::byte> body) const;
+
   UniqueFd fd_;
+  std::vector<std::byte> rest_;  // of a message that the socket has taken a part of
   FrameParser parser_;
   std::vector<UniqueFd> fds_;
   std::atomic<uint64_t> bytes_sent_{0};  // counted to prove that no parameter byte goes through a socket

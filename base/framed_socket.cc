@@ -17,7 +17,6 @@ namespace raylet {
 namespace {
 
 constexpr size_t kBytesPerRead = size_t{64} << 10;
-constexpr int kReadsPerTurn = 8;                       // then the loop's other sockets have their turn
 constexpr size_t kMergeBytesMax = size_t{64} << 10;    // small frames that wait are sent together
 constexpr size_t kSendAtOnceBytes = size_t{32} << 10;  // a queue of this size is sent at once
 
@@ -78,7 +77,7 @@ void FramedSocket::State::Ready(FdWatcher::Events events) {
 
 void FramedSocket::State::Read() {
   std::array<std::byte, kBytesPerRead> buffer;
-  for (int i = 0; i < kReadsPerTurn && !closed; ++i) {
+  for (int i = 0; i < limits.reads_per_turn && !closed; ++i) {
     const auto received = ReceiveSome(fd.get(), buffer, received_fds);
     if (!received) return Close(received.error());
     if (received->would_block) return;

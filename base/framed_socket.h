@@ -1,8 +1,8 @@
-// FramedSocket: one connected socket of a daemon. Carries frames and descriptors both ways, on the
-// loop's thread, and never blocks. Its owner is a session.
-// Always holds: a socket past its bounds (a frame too long, a reader that never reads) closes
-// itself. It says why once, through OnClosed; no callback follows. Long before that, OnBehind tells
-// the owner that the reader is behind, so that it can send less.
+// FramedSocket: one connected socket of a daemon. Carries frames and descriptors both ways, on the loop's thread, and
+// never blocks. Its owner is a session.
+// Always holds: a socket past its bounds (a frame too long, a reader that never reads) closes itself. It says why once,
+// through OnClosed; no callback follows. Long before that, OnBehind tells the owner of a slow reader, so that the owner
+// can send less.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +26,7 @@ struct FramedSocketLimits {
   // second limit wait.
   size_t behind_bytes = SIZE_MAX;
   size_t caught_up_bytes = 0;
+  int reads_per_turn = 8;  // of 64 KiB each; then the loop's other sockets have their turn
 };
 
 // Makes one attempt to send a frame through a connection that is refused, and is closed next. A process that cannot

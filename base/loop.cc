@@ -16,8 +16,6 @@
 namespace raylet {
 namespace loop_internal {
 
-class OwnedHandle;
-
 // The value of uv_loop_t::data. Every handle is in `open` until its owner, or the loop's end,
 // closes it.
 struct HandleTable {
@@ -37,7 +35,7 @@ class OwnedHandle {
   virtual ~OwnedHandle() = default;
 
   void Close() {
-    ForgetOwner();
+    if (owner_ != nullptr) std::exchange(owner_, nullptr)->handle_ = nullptr;
     HandleTable& table = TableOf(raw()->loop);
     table.open.erase(this);
     ++table.closing;
@@ -46,6 +44,7 @@ class OwnedHandle {
       delete static_cast<OwnedHandle*>(handle->data);
     });
   }
+  bool owned() const { return owner_ != nullptr; }
 
  protected:
   OwnedHandle() = default;
@@ -54,10 +53,34 @@ class OwnedHandle {
     TableOf(raw()->loop).open.insert(this);
   }
   virtual uv_handle_t* raw() = 0;
-  virtual void ForgetOwner() = 0;
+
+ private:
+  friend class HandleOwner;
+  HandleOwner* owner_ = nullptr;
 };
 
-// Uv is a type such as uv_timer_t, Owner has `handle_`, and Callback is called with each event.
+HandleOwner::HandleOwner(OwnedHandle* handle) { Take(handle); }
+
+HandleOwner::HandleOwner(HandleOwner&& other) noexcept { Take(std::exchange(other.handle_, nullptr)); }
+
+HandleOwner& HandleOwner::operator=(HandleOwner&& other) noexcept {
+  if (this != &other) {
+    Close();
+    Take(std::exchange(other.handle_, nullptr));
+  }
+  return *this;
+}
+
+void HandleOwner::Take(OwnedHandle* handle) {
+  handle_ = handle;
+  if (handle != nullptr) handle->owner_ = this;
+}
+
+void HandleOwner::Close() {
+  if (handle_ != nullptr) handle_->Close();
+}
+
+// Uv is a type such as uv_timer_t, and Callback is called with each event.
 template <class Uv, class Callback>
 class HandleOf : public OwnedHandle {
  public:
@@ -232,11 +255,10 @@ constexpr uint64_t kSliceMinMs = 100, kSliceMaxMs = 1000;
 constexpr uint64_t kServeMs = 50;
 
 struct Timer::Handle : HandleOf<uv_timer_t, std::function<void()>> {
-  Handle(uv_loop_t* loop, Timer* timer, std::function<void()> fire) : HandleOf(std::move(fire)), owner(timer) {
+  Handle(uv_loop_t* loop, std::function<void()> fire) : HandleOf(std::move(fire)) {
     CheckUv(uv_timer_init(loop, &uv), "uv_timer_init");
     Opened();
   }
-  void ForgetOwner() override { std::exchange(owner, nullptr)->handle_ = nullptr; }
 
   void Start(uint64_t delay, uint64_t repeat) {
     repeat_ms = repeat;
@@ -251,7 +273,7 @@ struct Timer::Handle : HandleOf<uv_timer_t, std::function<void()>> {
   }
   static void Woke(uv_timer_t* timer) {
     auto* const handle = static_cast<Handle*>(static_cast<OwnedHandle*>(timer->data));
-    if (handle->owner != nullptr) handle->SliceIsOver();
+    if (handle->owned()) handle->SliceIsOver();
   }
   void SliceIsOver() {
     const uint64_t elapsed_ms = uv_now(uv.loop) - began_ms;
@@ -273,7 +295,6 @@ struct Timer::Handle : HandleOf<uv_timer_t, std::function<void()>> {
     callback();
   }
 
-  Timer* owner;
   uint64_t repeat_ms = 0;
   uint64_t left_ms = 0;                 // until it fires; of these the slice under way is a part
   uint64_t slice_ms = 0;                // at most
@@ -283,120 +304,79 @@ struct Timer::Handle : HandleOf<uv_timer_t, std::function<void()>> {
 };
 
 Timer::Timer(Loop& loop, std::chrono::milliseconds delay, std::chrono::milliseconds repeat, std::function<void()> fire)
-    : handle_(new Handle(loop.raw(), this, std::move(fire))) {
+    : handle_(new Handle(loop.raw(), std::move(fire))) {
   uv_update_time(loop.raw());  // a long turn so far must not shorten the delay
   const auto count = [](std::chrono::milliseconds time) {
     return static_cast<uint64_t>(time.count() < 0 ? 0 : time.count());
   };
-  handle_->Start(count(delay), count(repeat));
-}
-
-Timer::Timer(Timer&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {
-  if (handle_ != nullptr) handle_->owner = this;
-}
-
-Timer& Timer::operator=(Timer&& other) noexcept {
-  if (this != &other) {
-    Cancel();
-    handle_ = std::exchange(other.handle_, nullptr);
-    if (handle_ != nullptr) handle_->owner = this;
-  }
-  return *this;
-}
-
-Timer::~Timer() { Cancel(); }
-
-void Timer::Cancel() {
-  if (handle_ != nullptr) handle_->Close();
+  static_cast<Handle*>(handle_.get())->Start(count(delay), count(repeat));
 }
 
 // FdWatcher
 
 struct FdWatcher::Handle : HandleOf<uv_poll_t, std::function<void(FdWatcher::Events)>> {
-  Handle(uv_loop_t* loop, FdWatcher* watcher, int fd, std::function<void(Events)> ready)
-      : HandleOf(std::move(ready)), owner(watcher) {
+  Handle(uv_loop_t* loop, int fd, std::function<void(Events)> ready) : HandleOf(std::move(ready)) {
     CheckUv(uv_poll_init(loop, &uv, fd), "uv_poll_init");
     Opened();
   }
-  void ForgetOwner() override { std::exchange(owner, nullptr)->handle_ = nullptr; }
   static void Ready(uv_poll_t* poll, int status, int events) {
     auto* const handle = static_cast<Handle*>(static_cast<OwnedHandle*>(poll->data));
-    if (handle->owner == nullptr) return;
+    if (!handle->owned()) return;
     if (status < 0) handle->watched = 0;  // libuv has stopped it
     // A broken descriptor counts as readable: the read reports the error.
     handle->callback({status < 0 || (events & UV_READABLE) != 0, status == 0 && (events & UV_WRITABLE) != 0});
   }
-  FdWatcher* owner;
   int watched = 0;  // UV_READABLE, UV_WRITABLE
 };
 
 FdWatcher::FdWatcher(Loop& loop, int fd, std::function<void(Events)> ready)
-    : handle_(new Handle(loop.raw(), this, fd, std::move(ready))) {}
-
-FdWatcher::FdWatcher(FdWatcher&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {
-  if (handle_ != nullptr) handle_->owner = this;
-}
-
-FdWatcher& FdWatcher::operator=(FdWatcher&& other) noexcept {
-  if (this != &other) {
-    Cancel();
-    handle_ = std::exchange(other.handle_, nullptr);
-    if (handle_ != nullptr) handle_->owner = this;
-  }
-  return *this;
-}
-
-FdWatcher::~FdWatcher() { Cancel(); }
+    : handle_(new Handle(loop.raw(), fd, std::move(ready))) {}
 
 void FdWatcher::Watch(Events wanted) {
-  RAYLET_CHECK(handle_ != nullptr, "this watcher was cancelled");
+  RAYLET_CHECK(bool(handle_), "this watcher was cancelled");
+  Handle& handle = *static_cast<Handle*>(handle_.get());
   const int events = (wanted.readable ? UV_READABLE : 0) | (wanted.writable ? UV_WRITABLE : 0);
-  if (events == handle_->watched) return;  // libuv would call the kernel even without a change
-  handle_->watched = events;
-  CheckUv(events == 0 ? uv_poll_stop(&handle_->uv) : uv_poll_start(&handle_->uv, events, &Handle::Ready),
-          "uv_poll_start");
+  if (events == handle.watched) return;  // libuv would call the kernel even without a change
+  handle.watched = events;
+  CheckUv(events == 0 ? uv_poll_stop(&handle.uv) : uv_poll_start(&handle.uv, events, &Handle::Ready), "uv_poll_start");
 }
 
-void FdWatcher::Cancel() {
-  if (handle_ != nullptr) handle_->Close();
+// BusyTurns
+
+struct BusyTurns::Handle : HandleOf<uv_idle_t, std::function<void()>> {
+  Handle(uv_loop_t* loop, std::function<void()> work) : HandleOf(std::move(work)) {
+    CheckUv(uv_idle_init(loop, &uv), "uv_idle_init");
+    Opened();
+  }
+  static void Turn(uv_idle_t* idle) {
+    auto* const handle = static_cast<Handle*>(static_cast<OwnedHandle*>(idle->data));
+    if (handle->owned()) handle->callback();
+  }
+};
+
+BusyTurns::BusyTurns(Loop& loop, std::function<void()> work) : handle_(new Handle(loop.raw(), std::move(work))) {}
+
+void BusyTurns::Start() {
+  CheckUv(uv_idle_start(&static_cast<Handle*>(handle_.get())->uv, &Handle::Turn), "uv_idle_start");
 }
+void BusyTurns::Stop() { CheckUv(uv_idle_stop(&static_cast<Handle*>(handle_.get())->uv), "uv_idle_stop"); }
 
 // SignalWatcher
 
 struct SignalWatcher::Handle : HandleOf<uv_signal_t, std::function<void()>> {
-  Handle(uv_loop_t* loop, SignalWatcher* watcher, std::function<void()> raised)
-      : HandleOf(std::move(raised)), owner(watcher) {
+  Handle(uv_loop_t* loop, std::function<void()> raised) : HandleOf(std::move(raised)) {
     CheckUv(uv_signal_init(loop, &uv), "uv_signal_init");
     Opened();
   }
-  void ForgetOwner() override { std::exchange(owner, nullptr)->handle_ = nullptr; }
   static void Raised(uv_signal_t* signal, int) {
     auto* const handle = static_cast<Handle*>(static_cast<OwnedHandle*>(signal->data));
-    if (handle->owner != nullptr) handle->callback();
+    if (handle->owned()) handle->callback();
   }
-  SignalWatcher* owner;
 };
 
 SignalWatcher::SignalWatcher(Loop& loop, int signal, std::function<void()> raised)
-    : handle_(new Handle(loop.raw(), this, std::move(raised))) {
-  CheckUv(uv_signal_start(&handle_->uv, &Handle::Raised, signal), "uv_signal_start");
-}
-
-SignalWatcher::SignalWatcher(SignalWatcher&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {
-  if (handle_ != nullptr) handle_->owner = this;
-}
-
-SignalWatcher& SignalWatcher::operator=(SignalWatcher&& other) noexcept {
-  if (this != &other) {
-    if (handle_ != nullptr) handle_->Close();
-    handle_ = std::exchange(other.handle_, nullptr);
-    if (handle_ != nullptr) handle_->owner = this;
-  }
-  return *this;
-}
-
-SignalWatcher::~SignalWatcher() {
-  if (handle_ != nullptr) handle_->Close();
+    : handle_(new Handle(loop.raw(), std::move(raised))) {
+  CheckUv(uv_signal_start(&static_cast<Handle*>(handle_.get())->uv, &Handle::Raised, signal), "uv_signal_start");
 }
 
 }  // namespace raylet

@@ -46,6 +46,31 @@ class Loop {
   std::unique_ptr<State> state_;
 };
 
+namespace loop_internal {
+
+class OwnedHandle;
+
+// HandleOwner: owns one handle of a loop. Destroying it closes the handle, whose callback never runs afterwards. It is
+// empty after Close, after a move, and once the loop has ended.
+class HandleOwner {
+ public:
+  HandleOwner() = default;
+  explicit HandleOwner(OwnedHandle* handle);
+  HandleOwner(HandleOwner&& other) noexcept;
+  HandleOwner& operator=(HandleOwner&& other) noexcept;
+  ~HandleOwner() { Close(); }
+  explicit operator bool() const { return handle_ != nullptr; }
+  OwnedHandle* get() const { return handle_; }
+  void Close();
+
+ private:
+  friend class OwnedHandle;
+  void Take(OwnedHandle* handle);
+  OwnedHandle* handle_ = nullptr;
+};
+
+}  // namespace loop_internal
+
 // Counts time in which the loop runs. A loop whose process was stopped or had no CPU finds its timers late and its
 // sockets full. A late timer therefore waits for a part of its time once more, in which the loop serves the sockets. A
 // second stall in a row counts in full, so that a timer fires on the slowest machine, too.
@@ -55,15 +80,12 @@ class Timer {
   // Fires once after `delay`, then every `repeat` unless `repeat` is zero. A stall of the loop extends
   // `delay` by the time that it took. A repeated timer that a stall made late fires soon after it.
   Timer(Loop& loop, std::chrono::milliseconds delay, std::chrono::milliseconds repeat, std::function<void()> fire);
-  Timer(Timer&&) noexcept;
-  Timer& operator=(Timer&&) noexcept;
-  ~Timer();
-  explicit operator bool() const { return handle_ != nullptr; }
-  void Cancel();
+  explicit operator bool() const { return bool(handle_); }
+  void Cancel() { handle_.Close(); }
 
  private:
   struct Handle;
-  Handle* handle_ = nullptr;
+  loop_internal::HandleOwner handle_;
 };
 
 // Watches a descriptor that another object owns and that outlives the watcher.
@@ -75,29 +97,36 @@ class FdWatcher {
   };
   FdWatcher() = default;
   FdWatcher(Loop& loop, int fd, std::function<void(Events)> ready);
-  FdWatcher(FdWatcher&&) noexcept;
-  FdWatcher& operator=(FdWatcher&&) noexcept;
-  ~FdWatcher();
-  explicit operator bool() const { return handle_ != nullptr; }
+  explicit operator bool() const { return bool(handle_); }
   void Watch(Events wanted);  // none: stops watching
-  void Cancel();
+  void Cancel() { handle_.Close(); }
 
  private:
   struct Handle;
-  Handle* handle_ = nullptr;
+  loop_internal::HandleOwner handle_;
+};
+
+// While it is started, the loop does not wait for events: it looks at them once a turn, and calls `work` in between.
+class BusyTurns {
+ public:
+  BusyTurns() = default;
+  BusyTurns(Loop& loop, std::function<void()> work);
+  void Start();
+  void Stop();
+
+ private:
+  struct Handle;
+  loop_internal::HandleOwner handle_;
 };
 
 class SignalWatcher {
  public:
   SignalWatcher() = default;
   SignalWatcher(Loop& loop, int signal, std::function<void()> raised);
-  SignalWatcher(SignalWatcher&&) noexcept;
-  SignalWatcher& operator=(SignalWatcher&&) noexcept;
-  ~SignalWatcher();
 
  private:
   struct Handle;
-  Handle* handle_ = nullptr;
+  loop_internal::HandleOwner handle_;
 };
 
 }  // namespace raylet

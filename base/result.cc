@@ -24,6 +24,7 @@ std::string_view ErrorCodeName(ErrorCode code) {
     case ErrorCode::kSlowConsumer: return "SlowConsumer";
     case ErrorCode::kCancelled: return "Cancelled";
     case ErrorCode::kUnavailable: return "Unavailable";
+    case ErrorCode::kLimit: return "Limit";
   }
   return "Unknown";
 }

@@ -31,6 +31,7 @@ enum class ErrorCode : uint16_t {
   kSlowConsumer = 15,
   kCancelled = 16,
   kUnavailable = 17,  // a worker or actor died; the task or call may have run
+  kLimit = 18,        // a bound other than room for objects is reached: the message names it
 };
 
 std::string_view ErrorCodeName(ErrorCode code);

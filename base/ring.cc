@@ -158,6 +158,17 @@ std::optional<std::span<std::byte>> RingProducer::TryReserve(size_t size) {
   return std::span<std::byte>(data_ + (wraps ? 0 : at) + kRecordHeaderBytes, size);
 }
 
+// A record that would cross the end takes the room up to there, too, which is less than its own size.
+bool RingProducer::HasRoomFor(size_t size) {
+  const size_t wanted = 2 * RecordBytes(size);
+  if (capacity_ - (tail_ - cached_head_) >= wanted) return true;
+  const uint64_t head = SeeHead(*header_);
+  broken_ = head < cached_head_ || !PositionsMakeSense(head, tail_, capacity_);
+  if (broken_) return false;
+  cached_head_ = head;
+  return capacity_ - (tail_ - cached_head_) >= wanted;
+}
+
 void RingProducer::Commit(uint32_t type, size_t size) {
   RAYLET_CHECK(size == reserved_bytes_ && type != kPaddingType, "commit of ", size, " bytes, type ", type);
   reserved_bytes_ = kNothingReserved;

@@ -45,6 +45,8 @@ class RingProducer {
   // the same size. size <= record_bytes_max().
   std::optional<std::span<std::byte>> TryReserve(size_t size);
   void Commit(uint32_t type, size_t size);
+  // Whether a record of this size certainly finds room. Reserves nothing.
+  bool HasRoomFor(size_t size);
   bool TryPush(uint32_t type, std::span<const std::byte> bytes);
   // The consumer's position made no sense at the last read. The ring counts as full and never
   // empties.

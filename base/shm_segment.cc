@@ -70,15 +70,15 @@ Result<void> Reserve(int fd, const std::string& name, size_t size) {
 
 }  // namespace
 
-Result<Mapping> Mapping::Map(int fd, size_t size, Access access) {
+Result<Mapping> Mapping::Map(int fd, size_t size, Access access, size_t offset) {
   const auto file_size = FileSize(fd);
   if (!file_size) return Fail(file_size.error());
   // Touching a page past the end of the file would raise SIGBUS.
-  if (size == 0 || size > *file_size) {
+  if (size == 0 || offset > *file_size || size > *file_size - offset) {
     return Fail(ErrorCode::kInvalid, StrCat("cannot map ", size, " bytes of a segment of ", *file_size, " bytes"));
   }
   const int protection = access == Access::kReadOnly ? PROT_READ : PROT_READ | PROT_WRITE;
-  void* const data = ::mmap(nullptr, size, protection, MAP_SHARED | MAP_NORESERVE, fd, 0);
+  void* const data = ::mmap(nullptr, size, protection, MAP_SHARED | MAP_NORESERVE, fd, static_cast<off_t>(offset));
   if (data == MAP_FAILED) {
     const int reason = errno;
     if (reason == EACCES || reason == EPERM) {

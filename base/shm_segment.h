@@ -20,8 +20,8 @@ class Mapping {
   enum class Access { kReadOnly, kReadWrite };
 
   Mapping() = default;
-  // Maps `size` bytes of fd from its start.
-  static Result<Mapping> Map(int fd, size_t size, Access access);
+  // Maps `size` bytes of fd, from `offset` on, which is a multiple of a page.
+  static Result<Mapping> Map(int fd, size_t size, Access access, size_t offset = 0);
   Mapping(Mapping&& other) noexcept;
   Mapping& operator=(Mapping&& other) noexcept;
   ~Mapping();

@@ -1,6 +1,5 @@
-// StopSignals: from here on SIGTERM and SIGINT ask the program to stop, however often they come. main makes it before
-// anything that is to be cleaned up, and its end comes after the clean-up: so no signal cuts that short. Loop's thread
-// only.
+// StopSignals: while it lives, SIGTERM and SIGINT ask the program to stop, however often they come. main makes it first
+// and ends it last. So no signal cuts the clean-up short. Loop's thread only.
 #pragma once
 
 #include <functional>

@@ -1,6 +1,9 @@
 #include "base/strings.h"
 
 #include <array>
+#include <cerrno>
+#include <cmath>
+#include <cstdlib>
 
 namespace raylet {
 
@@ -23,6 +26,21 @@ std::string FormatBytes(uint64_t bytes) {
   }
   const uint64_t tenths = tenths_at(shift);
   return StrCat(tenths / 10, ".", tenths % 10, " ", kUnits[unit]);
+}
+
+std::optional<uint64_t> ParseBytes(const std::string& text) {
+  char* end = nullptr;
+  errno = 0;
+  const double number = std::strtod(text.c_str(), &end);
+  const std::string_view suffix = end;
+  double unit = 0;
+  if (suffix.empty()) unit = 1;
+  if (suffix == "K" || suffix == "k") unit = 1024.0;
+  if (suffix == "M" || suffix == "m") unit = 1048576.0;
+  if (suffix == "G" || suffix == "g") unit = 1073741824.0;
+  const bool whole = !text.empty() && end != text.c_str() && errno == 0 && std::isfinite(number);
+  if (!whole || number * unit < 1 || number * unit > 1e15) return std::nullopt;
+  return static_cast<uint64_t>(number * unit);
 }
 
 }  // namespace raylet

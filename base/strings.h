@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -27,5 +28,7 @@ std::string StrCat(const Args&... args) {
 
 // "407.1 KiB", "1.0 GiB", "12 B".
 std::string FormatBytes(uint64_t bytes);
+// "64M", "1.5G", "1000000": a number above zero, alone or with K, M or G of either case. Nothing for any other text.
+std::optional<uint64_t> ParseBytes(const std::string& text);
 
 }  // namespace raylet

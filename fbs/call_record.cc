@@ -117,7 +117,7 @@ Result<void> CheckBounds(std::string_view who, const ValueView& value) {
 }  // namespace
 
 size_t CallRecordBytes(const CallRecord& record) {
-  size_t bytes = 8 + 8 + ObjectId::kSize + 4 + record.function.size() + 4;
+  size_t bytes = 8 + 8 + ObjectId::kSize + 4 + 4 + record.function.size() + 4;
   for (const ValueView& argument : record.arguments) bytes += ValueBytes(argument);
   return bytes;
 }
@@ -127,6 +127,7 @@ void WriteCallRecord(const CallRecord& record, std::span<std::byte> out) {
   writer.Put(record.call);
   writer.Put(record.lend);
   writer.Id(record.result_id);
+  writer.Put(record.exception_retries);
   writer.Text(record.function);
   writer.Put(static_cast<uint32_t>(record.arguments.size()));
   for (const ValueView& argument : record.arguments) writer.Value(argument);
@@ -138,6 +139,7 @@ Result<void> ParseCallRecord(std::span<const std::byte> bytes, CallRecord& recor
   record.call = reader.Get<uint64_t>();
   record.lend = reader.Get<uint64_t>();
   record.result_id = reader.Id();
+  record.exception_retries = reader.Get<int32_t>();
   record.function = reader.Text();
   const auto count = reader.Get<uint32_t>();
   if (!reader.ok() || count > kCallArgumentsMax) return Malformed("call", bytes.size());

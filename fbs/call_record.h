@@ -43,7 +43,8 @@ struct ValueView {
 struct CallRecord {
   uint64_t call = 0;  // numbered by the caller, from 1 upwards per channel
   LendId lend = 0;
-  ObjectId result_id;  // the id of the return value, for a result that goes into the store
+  ObjectId result_id;             // the id of the return value, for a result that goes into the store
+  int32_t exception_retries = 0;  // how often the worker runs it again when it throws; -1: for ever
   std::string_view function;
   std::vector<ValueView> arguments;
 };

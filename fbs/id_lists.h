@@ -12,8 +12,11 @@
 
 namespace raylet {
 
-// One message names this many objects at most, so that none comes near the limit of a frame.
-constexpr size_t kObjectsPerMessage = 10'000;
+// One message names this many objects at most. So none comes near the limit of a frame, and none keeps the loop that
+// hears it busy for long.
+constexpr size_t kObjectsPerMessage = 2'000;
+// A loop that has work for very many objects does it for so many in one turn.
+constexpr size_t kObjectsPerTurn = 500;
 
 inline std::vector<ObjectId> FromWire(std::span<const wire::Id20> ids) {
   std::vector<ObjectId> objects;

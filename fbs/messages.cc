@@ -1,5 +1,6 @@
 #include "fbs/messages.h"
 
+#include "base/strings.h"
 #include "fbs/peer_object_generated.h"
 
 namespace raylet {
@@ -22,10 +23,17 @@ bool IsAligned(const flatbuffers::Vector<Element>* vector) {
 
 }  // namespace
 
+std::string LostText(const ObjectId& id) {
+  return StrCat("ObjectLost: object ", id.hex(),
+                " was spilled to disk, and its bytes cannot be read any more; the log ",
+                "of plasma_store says why. Delete it, and create it anew");
+}
+
 bool ElementsAreAligned(const wire::ProcessNotice& notice) {
   return IsAligned(notice.also()) && IsAligned(notice.met());
 }
 bool ElementsAreAligned(const wire::SettledNotice& notice) { return IsAligned(notice.processes()); }
+bool ElementsAreAligned(const wire::EndClaimedNotice& notice) { return IsAligned(notice.waits_for()); }
 bool ElementsAreAligned(const wire::LocateRequest& request) { return IsAligned(request.without()); }
 bool ElementsAreAligned(const wire::LocatedNotice& notice) {
   return IsAligned(notice.copies()) && IsAligned(notice.lost_with());
@@ -43,6 +51,12 @@ size_t SharedTargetBytes(const wire::TaskSpec& task) {
   size_t bytes = 0;
   for (const auto* argument : *task.arguments()) bytes += BytesOf(argument->bytes()) + BytesOf(argument->failure());
   for (const auto* resource : *task.resources()) bytes += BytesOf(resource->name());
+  return bytes;
+}
+
+size_t SharedTargetBytes(const wire::LeaseRequest& request) {
+  size_t bytes = 0;
+  for (const auto* resource : *request.resources()) bytes += BytesOf(resource->name());
   return bytes;
 }
 

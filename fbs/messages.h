@@ -32,6 +32,7 @@ struct CopiesSealedNotice;
 constexpr uint32_t kStoreMagic = 0x534c5052;   // "RPLS"
 constexpr uint32_t kRayletMagic = 0x544c5952;  // "RYLT"
 constexpr uint32_t kPeerMagic = 0x52504c52;    // "RLPR"
+constexpr size_t kRestoreIdsMax = 64;          // of one Restore
 constexpr uint16_t kStoreProtocolMin = 1, kStoreProtocolMax = 1;
 constexpr uint16_t kRayletProtocolMin = 1, kRayletProtocolMax = 1;
 constexpr uint16_t kPeerProtocolMin = 1, kPeerProtocolMax = 1;
@@ -47,6 +48,9 @@ constexpr size_t kRayletBodyBytesMax = size_t{4} << 20;
 constexpr size_t kPeerBodyBytesMax = size_t{8} << 20;  // more than the largest message of a process
 
 using Bytes = std::vector<std::byte>;
+
+// What a getter of a spilled object hears whose bytes cannot be read any more.
+std::string LostText(const ObjectId& id);
 
 // A message's bytes as a vector. Message is an object-API struct such as wire::IdRequestT.
 template <class Message>
@@ -67,6 +71,7 @@ size_t SharedTargetBytes(const Table&) {
 }
 size_t SharedTargetBytes(const wire::RegisterRequest& request);
 size_t SharedTargetBytes(const wire::TaskSpec& task);
+size_t SharedTargetBytes(const wire::LeaseRequest& request);
 size_t SharedTargetBytes(const wire::PeerHeartbeat& heartbeat);
 size_t SharedTargetBytes(const wire::PeerIntroduction& introduction);
 size_t SharedTargetBytes(const wire::JobProgramNotice& program);
@@ -79,6 +84,7 @@ bool ElementsAreAligned(const Table&) {
 }
 bool ElementsAreAligned(const wire::ProcessNotice& notice);
 bool ElementsAreAligned(const wire::SettledNotice& notice);
+bool ElementsAreAligned(const wire::EndClaimedNotice& notice);
 bool ElementsAreAligned(const wire::LocateRequest& request);
 bool ElementsAreAligned(const wire::LocatedNotice& notice);
 bool ElementsAreAligned(const wire::CopiesSealedNotice& notice);

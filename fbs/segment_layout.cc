@@ -11,15 +11,18 @@ constexpr size_t kPage = 4096;
 constexpr size_t PageUp(size_t bytes) { return (bytes + kPage - 1) & ~(kPage - 1); }
 
 struct PartOffsets {
-  size_t clients, buckets, chains, entries, end;
+  size_t clients, buckets, events, old_places, chains, entries, owners, end;
 };
 PartOffsets Parts(uint64_t entries_max) {
   PartOffsets parts{};
   parts.clients = PageUp(sizeof(IndexHeader));
   parts.buckets = PageUp(parts.clients + sizeof(ClientRow) * kClientRowsMax);
-  parts.chains = PageUp(parts.buckets + sizeof(std::atomic<uint32_t>) * kBucketCount);
+  parts.events = PageUp(parts.buckets + sizeof(std::atomic<uint32_t>) * kBucketCount);
+  parts.old_places = PageUp(parts.events + sizeof(EventSlot) * kEventSlots);
+  parts.chains = PageUp(parts.old_places + sizeof(OldPlace) * kOldPlacesMax);
   parts.entries = PageUp(parts.chains + sizeof(std::atomic<uint64_t>) * entries_max);
-  parts.end = PageUp(parts.entries + sizeof(IndexEntry) * entries_max);
+  parts.owners = PageUp(parts.entries + sizeof(IndexEntry) * entries_max);
+  parts.end = PageUp(parts.owners + sizeof(std::atomic<uint32_t>) * entries_max);
   return parts;
 }
 }  // namespace
@@ -28,10 +31,11 @@ size_t IndexSegmentBytes(uint64_t entries_max) { return Parts(entries_max).end; 
 
 size_t IndexFixedBytes() { return Parts(0).chains; }
 
-std::array<SegmentRange, 2> IndexStepRanges(uint64_t entries_max, uint64_t first, uint64_t count) {
+std::array<SegmentRange, 3> IndexStepRanges(uint64_t entries_max, uint64_t first, uint64_t count) {
   const PartOffsets parts = Parts(entries_max);
   return {SegmentRange{parts.chains + first * sizeof(std::atomic<uint64_t>), count * sizeof(std::atomic<uint64_t>)},
-          SegmentRange{parts.entries + first * sizeof(IndexEntry), count * sizeof(IndexEntry)}};
+          SegmentRange{parts.entries + first * sizeof(IndexEntry), count * sizeof(IndexEntry)},
+          SegmentRange{parts.owners + first * sizeof(std::atomic<uint32_t>), count * sizeof(std::atomic<uint32_t>)}};
 }
 
 IndexHeader* InitIndexSegment(void* memory, uint64_t entries_max) {
@@ -43,8 +47,12 @@ IndexHeader* InitIndexSegment(void* memory, uint64_t entries_max) {
   header->entries_max = entries_max;
   header->clients = reinterpret_cast<ClientRow*>(base + parts.clients);
   header->buckets = reinterpret_cast<std::atomic<uint32_t>*>(base + parts.buckets);
+  header->events = reinterpret_cast<EventSlot*>(base + parts.events);
   header->chains = reinterpret_cast<std::atomic<uint64_t>*>(base + parts.chains);
   header->entries = reinterpret_cast<IndexEntry*>(base + parts.entries);
+  header->owners = reinterpret_cast<std::atomic<uint32_t>*>(base + parts.owners);
+  header->old_places = reinterpret_cast<OldPlace*>(base + parts.old_places);
+  header->next_client.store(1, std::memory_order_relaxed);
   header->chain_count.store(1, std::memory_order_relaxed);
   header->layout_version = kLayoutVersion;
   header->magic = kIndexMagic;
@@ -65,8 +73,11 @@ Result<const IndexHeader*> CheckIndexSegment(const void* memory, size_t bytes) {
   const auto* base = static_cast<const std::byte*>(memory);
   const bool in_place = reinterpret_cast<const std::byte*>(header->clients.get()) == base + parts.clients &&
                         reinterpret_cast<const std::byte*>(header->buckets.get()) == base + parts.buckets &&
+                        reinterpret_cast<const std::byte*>(header->events.get()) == base + parts.events &&
                         reinterpret_cast<const std::byte*>(header->chains.get()) == base + parts.chains &&
-                        reinterpret_cast<const std::byte*>(header->entries.get()) == base + parts.entries;
+                        reinterpret_cast<const std::byte*>(header->entries.get()) == base + parts.entries &&
+                        reinterpret_cast<const std::byte*>(header->owners.get()) == base + parts.owners &&
+                        reinterpret_cast<const std::byte*>(header->old_places.get()) == base + parts.old_places;
   const uint32_t chain_count = header->chain_count.load(std::memory_order_acquire);
   const uint32_t entry_bound = header->entry_bound.load(std::memory_order_acquire);
   if (!in_place || parts.end > bytes || header->segment_bytes != parts.end ||

@@ -4,6 +4,7 @@
 // layout version and sizes before it believes anything else.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
@@ -15,14 +16,16 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "fbs/event_log.h"
 #include "fbs/ids.h"
 
 namespace raylet {
 
 constexpr uint64_t kIndexMagic = 0x3158444c59415200ULL;  // "\0RAYLDX1"
 constexpr uint64_t kPinsMagic = 0x31534e50594c5200ULL;
-constexpr uint32_t kLayoutVersion = 3;
-constexpr uint64_t kAlignment = 64;  // of data and of metadata
+constexpr uint32_t kLayoutVersion = 6;
+constexpr uint64_t kAlignment = 64;                 // of data and of metadata
+constexpr const char* kArenaName = "plasma-arena";  // of the memfd, by which objstat finds it
 
 // ---- the index ------------------------------------------------------------------------------
 
@@ -30,28 +33,64 @@ enum class EntryState : uint8_t {
   kEmpty = 0,     // holds no object
   kUnsealed = 2,  // being written by its creator
   kSealed = 3,    // immutable, may be pinned
-  kDying = 4,     // deleted or evicted, memory still pinned; in no chain, so invisible to new gets
+  kDying = 4,     // gone, memory still pinned; in no chain, so invisible to new gets
+  kDeleted = 5,   // sealed and deleted, perhaps held; not to be pinned. Soon it is sealed again, or gone
+  kSpilled = 6,   // sealed, and not to be pinned: its bytes are on disk, or soon. A get asks the daemon for them
 };
 
 // One object. The word changes last when an entry appears and first when it goes. A reader that
-// sees the same word before and after the other fields has read one object's fields.
+// sees the same word before and after the other fields has read one object's fields. When a sealed
+// object moves, the offset changes and then the word, while both places hold its bytes.
 struct IndexEntry {
   std::atomic<uint64_t> word;         // low 8 bits: EntryState; the rest: generation, +1 at every change of state
   std::atomic<uint64_t> id_words[3];  // 20 bytes of id, then the creator's client number (32 bits)
-  std::atomic<uint64_t> offset;       // of the data in the arena
+  std::atomic<uint64_t> offset;       // of the data in the arena, or its place on disk (DiskWord)
   std::atomic<uint64_t> data_bytes;
   std::atomic<uint32_t> metadata_bytes;
-  std::atomic<uint32_t> next;                  // link to the next entry of its chain
-  std::atomic<uint64_t> created_ms_and_flags;  // since the daemon started; bit 63: owned
+  std::atomic<uint32_t> next;             // link to the next entry of its chain
+  std::atomic<uint64_t> times_and_flags;  // see EntryTimes
 };
 static_assert(sizeof(IndexEntry) == 64 && std::atomic<uint64_t>::is_always_lock_free);
-constexpr uint64_t kEntryOwnedFlag = uint64_t{1} << 63;
+
+// In one word: 40 bits of milliseconds (34 years), 22 bits of seconds (48 days; longer counts as that), and two flags.
+struct EntryTimes {
+  uint64_t created_ms = 0;     // since the daemon started
+  uint64_t constructed_s = 0;  // from the create to the seal
+  bool owned = false;
+  bool deleted = false;  // it goes at its last release
+};
+constexpr uint64_t kEntryOwnedFlag = uint64_t{1} << 63, kEntryDeletedFlag = uint64_t{1} << 62;
+constexpr uint64_t kCreatedMsMax = (uint64_t{1} << 40) - 1, kConstructedSMax = (uint64_t{1} << 22) - 1;
+constexpr uint64_t MakeTimes(const EntryTimes& times) {
+  return std::min(times.created_ms, kCreatedMsMax) | std::min(times.constructed_s, kConstructedSMax) << 40 |
+         (times.owned ? kEntryOwnedFlag : 0) | (times.deleted ? kEntryDeletedFlag : 0);
+}
+constexpr EntryTimes TimesOf(uint64_t word) {
+  return {.created_ms = word & kCreatedMsMax,
+          .constructed_s = word >> 40 & kConstructedSMax,
+          .owned = (word & kEntryOwnedFlag) != 0,
+          .deleted = (word & kEntryDeletedFlag) != 0};
+}
 
 constexpr EntryState StateOf(uint64_t word) { return static_cast<EntryState>(word & 0xff); }
 constexpr uint64_t GenerationOf(uint64_t word) { return word >> 8; }
 constexpr uint64_t MakeWord(EntryState state, uint64_t generation) {
   return generation << 8 | static_cast<uint64_t>(state);
 }
+// Where a spilled object's bytes are, in the place of its offset: file and row, or nowhere, because they are lost.
+// While the object is being spilled its offset still leads into the arena: the change of this one word moves it.
+struct DiskPlace {
+  uint64_t file = 0;  // below kSpillFilesMax
+  uint32_t row = 0;   // below kSpillRowsMax
+};
+constexpr uint64_t kOnDiskFlag = uint64_t{1} << 63, kLostWord = ~uint64_t{0};
+constexpr uint64_t kSpillRowsMax = uint64_t{1} << 16, kSpillFilesMax = uint64_t{1} << 46;
+constexpr uint64_t DiskWord(const DiskPlace& place) { return kOnDiskFlag | place.file << 16 | place.row; }
+constexpr bool IsOnDisk(uint64_t offset) { return (offset & kOnDiskFlag) != 0; }
+constexpr DiskPlace DiskPlaceOf(uint64_t word) {
+  return {.file = (word & ~kOnDiskFlag) >> 16, .row = static_cast<uint32_t>(word & (kSpillRowsMax - 1))};
+}
+
 constexpr uint64_t AlignUp(uint64_t bytes) { return (bytes + kAlignment - 1) & ~(kAlignment - 1); }
 
 // 64 well-mixed bits of an id, by which the index finds it; the same in every process. Two multiplications, since every
@@ -76,7 +115,7 @@ inline uint64_t IndexHash(const ObjectId& id) {
 constexpr uint32_t kNoLink = 0;
 constexpr uint64_t kEntriesMost = uint64_t{1} << 31;
 
-// A chain: the unsealed and sealed objects whose hashes share their low bits. One atomic word is its
+// A chain: the unsealed, sealed, deleted and spilled objects whose hashes share their low bits. One atomic word is its
 // head. Every change of the chain changes the head, so a reader that found nothing looks at the head
 // again: unchanged, there was nothing. The filter has a bit for each object of the chain, and so
 // most readers of absent objects touch no entry.
@@ -109,9 +148,19 @@ struct ClientRow {
   std::atomic<uint64_t> created_bytes;
   std::atomic<uint64_t> unsealed_bytes;
   std::atomic<uint64_t> owned_bytes;
-  char name[64];  // written before number, zero-terminated
+  std::atomic<uint32_t> heir;         // a client's number; 0: none
+  std::atomic<uint32_t> being_named;  // its number while the name is written and `number` is 0
+  char name[64];                      // written before number, zero-terminated
 };
-static_assert(sizeof(ClientRow) == 112);
+static_assert(sizeof(ClientRow) == 120);
+
+// The place that an object had before it moved. Its memory stays while somebody may have pinned it there.
+struct OldPlace {
+  std::atomic<uint32_t> link;  // to the object's entry; 0: the row is free
+  uint32_t reserved;
+  std::atomic<uint64_t> offset;  // written before the link
+};
+constexpr uint32_t kOldPlacesMax = 1024;
 
 // Counters that add up. The daemon makes mutation_seq odd, changes the counters together with the
 // entries, and makes it even again. A reader of several counters retries until it sees the same
@@ -121,16 +170,21 @@ struct IndexCounters {
   std::atomic<uint64_t> sealed_bytes, sealed_count;  // logical bytes: data + metadata, as asked for
   std::atomic<uint64_t> unsealed_bytes, unsealed_count;
   std::atomic<uint64_t> dying_bytes, dying_count;
+  std::atomic<uint64_t> restoring_bytes;               // taken for spilled objects that are being read
+  std::atomic<uint64_t> spilled_bytes, spilled_count;  // on disk; not in the capacity
+  std::atomic<uint64_t> spill_file_bytes;              // of the files, with what is dead in them
+  std::atomic<uint64_t> spills, spilled_out_bytes, restores, restored_bytes, spill_failures, lost_objects;  // so far
   std::atomic<uint64_t> physical_bytes;  // bytes that the allocator handed out, rounding included
   std::atomic<uint64_t> creates, seals, deletes, evictions, evicted_bytes, full_failures;
   std::atomic<uint64_t> clients;
   std::atomic<uint64_t> bytes_received, bytes_sent;  // over the socket
   std::atomic<uint64_t> watched_ids;                 // seals that clients wait to be told of
   std::atomic<uint64_t> lent_bytes;                  // of the arena: pages given up for entries of the index
+  std::atomic<uint64_t> leased_bytes;                // of physical_bytes: runs for objects that clients have not posted
 };
 
 constexpr uint32_t kBucketCount = 1024;  // futex words for blocked gets
-constexpr uint32_t kClientRowsMax = 512;
+constexpr uint32_t kClientRowsMax = 4096;
 
 // The start of the index segment. offset_ptrs (Boost.Interprocess) name the parts, so the segment
 // means the same wherever it is mapped. A process that maps it checks that they point inside.
@@ -152,10 +206,19 @@ struct IndexHeader {
   char build[32];
   boost::interprocess::offset_ptr<ClientRow> clients;              // kClientRowsMax
   boost::interprocess::offset_ptr<std::atomic<uint32_t>> buckets;  // kBucketCount; +1 at each seal of its objects
+  boost::interprocess::offset_ptr<EventSlot> events;               // kEventSlots
   boost::interprocess::offset_ptr<std::atomic<uint64_t>> chains;   // heads
   boost::interprocess::offset_ptr<IndexEntry> entries;
+  // For the daemon alone, which may be started again (store/recovery.cc).
+  boost::interprocess::offset_ptr<std::atomic<uint32_t>> owners;  // of each entry: a client's number; 0: nobody
+  boost::interprocess::offset_ptr<OldPlace> old_places;           // kOldPlacesMax
+  std::atomic<uint64_t> entries_at_start, entries_with_memory;    // set before an entry is used
+  std::atomic<uint32_t> next_client;                              // set before the number is given
+  std::atomic<uint32_t> restarts;                 // servers that have gone on; before they free anything
+  std::atomic<uint32_t> has_lent;                 // set before the arena gives pages up
   alignas(64) std::atomic<uint32_t> chain_count;  // both only grow
   std::atomic<uint32_t> entry_bound;              // entries from here on were never used
+  std::atomic<uint64_t> last_event;               // the number of the last event; 0: none so far
   alignas(64) IndexCounters counters;
 };
 
@@ -169,14 +232,15 @@ Result<const IndexHeader*> CheckIndexSegment(const void* memory, size_t bytes);
 
 // The parts that need memory from the start, whatever the number of entries.
 size_t IndexFixedBytes();
-// The ranges of the segment, whole pages, that hold the entries from `first` on and as many heads of
-// chains. Both numbers are multiples of kIndexStep, so that no page belongs to two steps.
+// The ranges of the segment, whole pages, that hold the entries from `first` on, as many heads of
+// chains, and as many owners. Both numbers are multiples of kIndexStep, so that no page belongs to two steps.
 struct SegmentRange {
   uint64_t offset = 0, bytes = 0;
 };
 constexpr uint64_t kIndexStep = 4096;
-constexpr uint64_t kSharedBytesPerEntry = sizeof(IndexEntry) + sizeof(std::atomic<uint64_t>);
-std::array<SegmentRange, 2> IndexStepRanges(uint64_t entries_max, uint64_t first, uint64_t count);
+constexpr uint64_t kSharedBytesPerEntry =
+    sizeof(IndexEntry) + sizeof(std::atomic<uint64_t>) + sizeof(std::atomic<uint32_t>);
+std::array<SegmentRange, 3> IndexStepRanges(uint64_t entries_max, uint64_t first, uint64_t count);
 
 // The futex word that the seal of an object increments.
 inline uint32_t BucketOf(const ObjectId& id) { return static_cast<uint32_t>(IndexHash(id) >> 40) & (kBucketCount - 1); }
@@ -188,18 +252,27 @@ std::string IndexSegmentName(const std::string& socket_path);
 
 // ---- a client's pin page ---------------------------------------------------------------------
 
-constexpr uint32_t kPinSlots = 65536;  // objects that one process may pin at a time
-constexpr uint32_t kTouchSlots = 1024;
+// Objects that one connection may pin at a time. Memory lies only behind the slots that were used: 4 bytes each.
+constexpr uint32_t kPinSlots = uint32_t{1} << 22;
+constexpr uint32_t kTouchSlots = 4096;
+constexpr uint32_t kReservedSlot = ~uint32_t{0};  // a slot's value that keeps the slot for its client, and pins nothing
 
-// To pin: write slot = entry number + 1, fence fully, read entry.word again. An unchanged word
-// means that the daemon sees the pin before it frees anything: it makes the entry dying, fences,
-// and only then reads the slots.
+// To pin: write slot = entry number + 1, raise the high-water mark above the slot, read entry.word again, each with a
+// full fence. If the word is unchanged, the daemon sees the pin before it frees anything. For the daemon makes the
+// entry dying, fences, and only then reads the mark and the slots below it. The daemon lowers a mark over slots that it
+// saw empty, and then reads those once more. So either it sees the pin, or the client sees the lowered mark and raises
+// it.
 struct PinPage {
   uint64_t magic;
   uint32_t layout_version;
-  uint32_t client;                               // the client's number
-  alignas(64) std::atomic<uint32_t> waiting;     // threads parked on a bucket; at 0 the daemon wakes nobody
-  std::atomic<uint32_t> slots_high_water;        // slots from here on were never used: the daemon does not read them
+  uint32_t client;                            // the client's number
+  uint64_t ticket;                            // by which a client that connects again shows that it is the same
+  std::atomic<uint64_t> frames_handled;       // of the present connection, by the daemon
+  alignas(64) std::atomic<uint32_t> waiting;  // threads parked on a bucket; at 0 the daemon wakes nobody
+  std::atomic<uint32_t> slots_high_water;     // slots from here on pin nothing: the daemon does not read them
+  // The leased run that the client writes into, as WritingRun makes it; 0: none. The client sets it, reads
+  // IndexHeader::restarts again, and only then writes. So the next server sees the run, or the client sees that server.
+  std::atomic<uint64_t> writing;
   alignas(64) std::atomic<uint64_t> touch_tail;  // releases so far; touches[n % kTouchSlots] = entry of release n
   std::atomic<uint32_t> touches[kTouchSlots];    // the daemon reads them before it chooses what to evict
   alignas(64) std::atomic<uint32_t> slots[kPinSlots];

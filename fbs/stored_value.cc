@@ -18,6 +18,8 @@ bool IsValue(std::string_view metadata) {
 
 bool IsFailure(std::string_view metadata) { return metadata.size() == 1 && metadata[0] == kFailureMark; }
 
+bool NamesObjects(std::string_view metadata) { return IsValue(metadata) && metadata.size() > 1; }
+
 std::vector<ObjectId> ReferencesIn(std::string_view metadata) {
   if (!IsValue(metadata)) return {};
   return IdsFromBytes(metadata.substr(1));

@@ -28,6 +28,7 @@ constexpr size_t kRetainedInReplyMax = 1'000;
 std::string ValueMetadata(std::span<const ObjectId> references);
 bool IsValue(std::string_view metadata);
 bool IsFailure(std::string_view metadata);
+bool NamesObjects(std::string_view metadata);  // a value with references
 // None where the metadata is not a value's.
 std::vector<ObjectId> ReferencesIn(std::string_view metadata);
 

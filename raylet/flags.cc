@@ -16,7 +16,7 @@ namespace {
 
 constexpr double kControlTimeout = 5;  // seconds
 constexpr int kTasksMin = 32, kTasksMax = 10'000'000;
-constexpr int kWorkersMax = 480;  // the rest of the store's clients are drivers, tools and this raylet
+constexpr int kWorkersMax = 480;  // the rest of the raylet's connections are drivers and tools
 
 // The address must name one machine: no group of machines and, for another machine, no "every address".
 Result<void> CheckOneMachine(const char* flag, const TcpAddress& address, bool another) {
@@ -108,7 +108,7 @@ Result<void> CheckFlags(const Flags& flags) {
       {!(flags.register_timeout >= 0.1 && flags.register_timeout <= 3600),
        "--register-timeout must be at least 0.1 s and an hour at most"},
       {flags.workers_max < 1 || flags.workers_max > kWorkersMax,
-       "--max-workers must be at least 1 and 480 at most: each worker is a client of the store, which serves 512"},
+       "--max-workers must be at least 1 and 480 at most: each worker is one of the 1024 processes of a raylet"},
       {flags.tasks_max < kTasksMin || flags.tasks_max > kTasksMax,
        "--max-tasks must be at least 32, two for each depth of nested tasks, and 10000000 at most"},
       {!(flags.peer_silent_after >= 0.05) || !(flags.peer_dead_after > flags.peer_silent_after) ||

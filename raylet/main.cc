@@ -1,5 +1,5 @@
-// raylet: the daemon of tasks and actors. main reads the flags (flags.h), builds the parts and runs until it is told to
-// stop. `raylet status` asks a running raylet instead.
+// raylet: the daemon of tasks and actors. main reads the flags (flags.h), builds the parts, and runs until a signal
+// comes. `raylet status` asks a running raylet instead.
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>

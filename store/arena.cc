@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <jemalloc/jemalloc.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <string>
@@ -12,8 +13,6 @@
 
 namespace raylet::store {
 namespace {
-
-constexpr uint64_t kSlabBytesMax = uint64_t{32} << 10;  // jemalloc's slabs have at most 28 KiB
 
 int FlagsOf(unsigned arena) {
   return static_cast<int>(MALLOCX_ARENA(arena)) | MALLOCX_TCACHE_NONE | MALLOCX_ALIGN(kAlignment);
@@ -56,7 +55,7 @@ struct Arena::Hooks {
   }
   // Here and below, false means "done".
   static bool Dalloc(extent_hooks_t* table, void* address, size_t size, bool, unsigned) {
-    Of(table).runs_->Give(static_cast<uint64_t>(static_cast<std::byte*>(address) - Of(table).base_), size);
+    Of(table).GivePages(static_cast<uint64_t>(static_cast<std::byte*>(address) - Of(table).base_), size);
     return false;
   }
   static void Destroy(extent_hooks_t* table, void* address, size_t size, bool committed, unsigned arena_index) {
@@ -76,23 +75,32 @@ uint64_t Arena::BytesFor(uint64_t capacity_bytes) {
   return PageUp(capacity_bytes + capacity_bytes / 4 + std::max(capacity_bytes / 50, uint64_t{4} << 20) + kSlabBytesMax);
 }
 
+Result<UniqueFd> Arena::CreateMemory(uint64_t capacity_bytes) {
+  return CreateMemfd(kArenaName, BytesFor(capacity_bytes), /*reserve=*/true);
+}
+
 Result<std::unique_ptr<Arena>> Arena::Create(uint64_t capacity_bytes) {
+  auto memory = CreateMemory(capacity_bytes);
+  if (!memory) return Fail(memory.error());
+  return Open(*std::move(memory), capacity_bytes);
+}
+
+Result<std::unique_ptr<Arena>> Arena::Open(UniqueFd memory, uint64_t capacity_bytes) {
   std::unique_ptr<Arena> arena(new Arena());
   arena->arena_bytes_ = BytesFor(capacity_bytes);
-  auto fd = CreateMemfd("plasma-arena", arena->arena_bytes_, /*reserve=*/true);
-  if (!fd) return Fail(fd.error());
-  arena->fd_ = std::move(*fd);
-
+  arena->fd_ = std::move(memory);
   auto mapping = Mapping::Map(arena->fd_.get(), arena->arena_bytes_, Mapping::Access::kReadWrite);
   if (!mapping) return Fail(mapping.error());
   arena->mapping_ = std::move(*mapping);
   arena->base_ = arena->mapping_.data();
   arena->runs_.emplace(arena->arena_bytes_);
+  arena->map_.emplace(arena->arena_bytes_);
   RAYLET_RETURN_IF_ERROR(arena->CreateJemallocArena());
   return arena;
 }
 
 Arena::~Arena() {
+  map_.reset();  // jemalloc gives slabs back that still have objects
   if (has_jemalloc_arena_) mallctl(StrCat("arena.", jemalloc_arena_, ".destroy").c_str(), nullptr, nullptr, nullptr, 0);
 }
 
@@ -126,6 +134,10 @@ Result<void> Arena::CreateJemallocArena() {
 std::optional<uint64_t> Arena::Allocate(uint64_t bytes) {
   if (bytes > arena_bytes_) return std::nullopt;
   if (bytes <= slab_object_bytes_max_) {
+    if (const auto gap = recovered_.Take(bytes)) {
+      physical_bytes_ += recovered_.BytesAt(*gap);
+      return gap;
+    }
     if (void* const run = mallocx(std::max<uint64_t>(bytes, 1), FlagsOf(jemalloc_arena_))) {
       const auto offset = static_cast<uint64_t>(static_cast<std::byte*>(run) - base_);
       const uint64_t allocated = AllocatedBytes(offset);
@@ -147,8 +159,15 @@ std::optional<uint64_t> Arena::Allocate(uint64_t bytes) {
 std::optional<uint64_t> Arena::TakePages(uint64_t bytes) {
   auto offset = runs_->Take(bytes);
   if (!offset && MoveLentToEnd()) offset = runs_->Take(bytes);
-  if (offset && toucher_ != nullptr) toucher_->UsedUntil(*offset + bytes);
+  if (!offset) return std::nullopt;
+  map_->Took(*offset, bytes);
+  if (toucher_ != nullptr) toucher_->UsedUntil(*offset + bytes);
   return offset;
+}
+
+void Arena::GivePages(uint64_t offset, uint64_t bytes) {
+  if (map_) map_->Gave(offset, bytes);
+  runs_->Give(offset, bytes);
 }
 
 void Arena::Release(const PageRuns::Run& run) {
@@ -202,13 +221,100 @@ bool Arena::MoveLentToEnd() {
   return moved;
 }
 
+void Arena::Populate(uint64_t offset, uint64_t bytes, bool for_writing) const {
+  const uint64_t begin = offset / kPageBytes * kPageBytes;
+  // An old kernel refuses it. Then each page is a fault.
+  (void)::madvise(base_ + begin, PageUp(offset + bytes) - begin,
+                  for_writing ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+}
+
+std::vector<PageRuns::Run> Arena::Hide(uint64_t begin, uint64_t end) {
+  std::vector<PageRuns::Run> hidden;
+  const auto& free = runs_->runs();
+  for (auto run = free.lower_bound(begin); run != free.end() && run->first < end; run = free.lower_bound(begin)) {
+    hidden.push_back({run->first, run->second});
+    runs_->TakeRun(run->first);
+  }
+  return hidden;
+}
+
+void Arena::Show(const std::vector<PageRuns::Run>& hidden) {
+  for (const PageRuns::Run& run : hidden) runs_->Give(run.offset, run.bytes);
+}
+
+Result<void> Arena::Adopt(std::vector<Place> places, uint64_t lent_bytes, bool has_lent) {
+  std::sort(places.begin(), places.end(), [](const Place& a, const Place& b) { return a.offset < b.offset; });
+  std::vector<Place> small;
+  for (Place& place : places) {
+    if (place.offset % kAlignment != 0 || place.offset >= arena_bytes_ || place.bytes > arena_bytes_ - place.offset)
+      return Fail(ErrorCode::kProtocolError, StrCat(place.bytes, " bytes at ", place.offset, " of the arena"));
+    if (place.bytes <= slab_object_bytes_max_) {
+      small.push_back(place);
+      continue;
+    }
+    const uint64_t pages = PageUp(place.bytes);
+    if (place.offset % kPageBytes != 0 || !runs_->TakeAt(place.offset, pages))
+      return Fail(ErrorCode::kProtocolError, StrCat("two objects have the memory at ", place.offset));
+    map_->Took(place.offset, pages);
+    paged_[place.offset] = pages;
+    physical_bytes_ += pages;
+  }
+  RAYLET_RETURN_IF_ERROR(AdoptSlabs(small));
+  if (!has_lent) return {};
+  for (uint64_t left = std::min(lent_bytes, runs_->free_bytes()); left > 0;) {
+    const PageRuns::Run run = *runs_->TakeLast(left);
+    Release(run);
+    left -= run.bytes;
+  }
+  if (!ReserveFreePages())
+    return Fail(ErrorCode::kFull, "the machine has no memory for the pages that the index has given back");
+  return {};
+}
+
+// `places` are in order. Those that share a page make one extent.
+Result<void> Arena::AdoptSlabs(const std::vector<Place>& places) {
+  for (size_t i = 0; i < places.size();) {
+    const uint64_t begin = places[i].offset / kPageBytes * kPageBytes;
+    uint64_t end = begin;
+    for (; i < places.size() && (end == begin || places[i].offset < end); ++i) {
+      if (!recovered_.Adopt(places[i].offset, places[i].bytes))
+        return Fail(ErrorCode::kProtocolError, StrCat("two objects have the memory at ", places[i].offset));
+      end = PageUp(places[i].offset + std::max<uint64_t>(places[i].bytes, 1));
+      physical_bytes_ += recovered_.BytesAt(places[i].offset);
+    }
+    if (end - begin > kSlabBytesMax || !runs_->TakeAt(begin, end - begin))
+      return Fail(ErrorCode::kProtocolError, StrCat("the memory at ", begin, " has objects that cannot be there"));
+    map_->Took(begin, end - begin);
+  }
+  recovered_.OfferGaps();
+  return {};
+}
+
+// Some may be holes. The others have their memory already.
+bool Arena::ReserveFreePages() {
+  for (const auto& [offset, bytes] : runs_->runs())
+    if (::fallocate(fd_.get(), 0, static_cast<off_t>(offset), static_cast<off_t>(bytes)) != 0) return false;
+  return true;
+}
+
+void Arena::GiveIfEmpty(uint64_t first) {
+  const uint64_t end = first + map_->At(first).pages;
+  for (uint64_t page = first; page < end; ++page)
+    if (!recovered_.Empty(page)) return;
+  for (uint64_t page = first; page < end; ++page) recovered_.Forget(page);
+  GivePages(first * kPageBytes, (end - first) * kPageBytes);
+}
+
 void Arena::TouchAhead() { toucher_ = std::make_unique<PageToucher>(fd_.get(), arena_bytes_); }
 
 void Arena::Free(uint64_t offset) {
   physical_bytes_ -= AllocatedBytes(offset);
   if (const auto it = paged_.find(offset); it != paged_.end()) {
-    runs_->Give(offset, it->second);
+    GivePages(offset, it->second);
     paged_.erase(it);
+  } else if (recovered_.Has(offset)) {
+    recovered_.Free(offset);
+    GiveIfEmpty(map_->ExtentOf(offset));
   } else {
     dallocx(base_ + offset, FlagsOf(jemalloc_arena_));
   }
@@ -216,7 +322,8 @@ void Arena::Free(uint64_t offset) {
 
 uint64_t Arena::AllocatedBytes(uint64_t offset) const {
   const auto it = paged_.find(offset);
-  return it != paged_.end() ? it->second : sallocx(base_ + offset, 0);
+  if (it != paged_.end()) return it->second;
+  return recovered_.Has(offset) ? recovered_.BytesAt(offset) : sallocx(base_ + offset, 0);
 }
 
 }  // namespace raylet::store

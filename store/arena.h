@@ -16,8 +16,10 @@
 #include "base/result.h"
 #include "base/shm_segment.h"
 #include "base/unique_fd.h"
+#include "store/arena_map.h"
 #include "store/page_runs.h"
 #include "store/page_toucher.h"
+#include "store/recovered_pages.h"
 
 namespace raylet::store {
 
@@ -33,7 +35,18 @@ class Arena {
   }
 
   // Takes all its memory now. kFull, with the numbers, when the machine has too little.
+  static Result<UniqueFd> CreateMemory(uint64_t capacity_bytes);
+  // Of memory from CreateMemory for the same capacity.
+  static Result<std::unique_ptr<Arena>> Open(UniqueFd memory, uint64_t capacity_bytes);
   static Result<std::unique_ptr<Arena>> Create(uint64_t capacity_bytes);
+
+  // Objects that an earlier daemon has left in this memory are in use, and all other memory is free. The last
+  // `lent_bytes` of it are lent; where `has_lent`, all others are reserved anew. Once, before anything is allocated.
+  // kProtocolError where objects overlap or lie outside.
+  struct Place {
+    uint64_t offset = 0, bytes = 0;
+  };
+  Result<void> Adopt(std::vector<Place> places, uint64_t lent_bytes, bool has_lent);
   // Starts a thread that touches unused pages in the background, before an object uses them.
   void TouchAhead();
   ~Arena();
@@ -45,6 +58,13 @@ class Arena {
   void Free(uint64_t offset);
   // The bytes that Allocate took for the run at `offset`, rounding included.
   uint64_t AllocatedBytes(uint64_t offset) const;
+  // The object at `offset` has whole pages, and shares them with no other.
+  bool HasOwnPages(uint64_t offset) const { return paged_.contains(offset); }
+  // Maps these pages ahead, which costs less than a fault for each.
+  void Populate(uint64_t offset, uint64_t bytes, bool for_writing) const;
+  // Keeps the free runs from `begin` to `end` from Allocate, until Show. None of them goes beyond.
+  std::vector<PageRuns::Run> Hide(uint64_t begin, uint64_t end);
+  void Show(const std::vector<PageRuns::Run>& hidden);
 
   // Gives free pages, `bytes` in all, back to the machine: their memory may be used elsewhere. Nothing
   // when too few are free. They are the last ones. Those that are not at the end change places with
@@ -57,10 +77,13 @@ class Arena {
   std::byte* data() const { return base_; }
   int fd() const { return fd_.get(); }
   uint64_t arena_bytes() const { return arena_bytes_; }
+  bool HasPagesOfItsOwn(uint64_t bytes) const { return bytes > slab_object_bytes_max_; }
   uint64_t physical_bytes() const { return physical_bytes_; }  // handed out, rounding included
   // The longest request that would be granted now. Small ones may be granted beyond it, in slabs
   // that have room.
   uint64_t LargestRun() const { return runs_->largest_bytes(); }
+  ArenaMap& map() { return *map_; }
+  const PageRuns& runs() const { return *runs_; }
 
  private:
   struct Hooks;
@@ -68,9 +91,13 @@ class Arena {
   Arena() = default;
   Result<void> CreateJemallocArena();
   std::optional<uint64_t> TakePages(uint64_t bytes);
+  void GivePages(uint64_t offset, uint64_t bytes);
   void Release(const PageRuns::Run& run);
   bool Reserve(const PageRuns::Run& run);
   bool MoveLentToEnd();
+  Result<void> AdoptSlabs(const std::vector<Place>& places);
+  bool ReserveFreePages();
+  void GiveIfEmpty(uint64_t first_page);  // of an extent of recovered pages
 
   UniqueFd fd_;
   Mapping mapping_;
@@ -80,8 +107,10 @@ class Arena {
   std::map<uint64_t, uint64_t> lent_;  // offset -> bytes
   uint64_t lent_bytes_ = 0;
   std::optional<PageRuns> runs_;
+  std::optional<ArenaMap> map_;
   std::unordered_map<uint64_t, uint64_t> paged_;  // offset -> bytes of the objects that have pages of their own
-  std::unique_ptr<Hooks> hooks_;                  // jemalloc holds its address
+  RecoveredPages recovered_;
+  std::unique_ptr<Hooks> hooks_;  // jemalloc holds its address
   unsigned jemalloc_arena_ = 0;
   bool has_jemalloc_arena_ = false;
   uint64_t slab_object_bytes_max_ = 0;  // larger objects have pages of their own

@@ -1,11 +1,17 @@
 #include "store/client_session.h"
 
-#include <new>
+#include <fcntl.h>
+
+#include <random>
+#include <utility>
 
 #include "base/log.h"
 #include "base/unix_socket.h"
 #include "fbs/id_lists.h"
+#include "store/batch_create.h"
+#include "store/recovery.h"
 #include "store/store_server.h"
+#include "store/use_counts.h"
 
 namespace raylet::store {
 namespace {
@@ -77,7 +83,13 @@ void ClientSession::OnBehind(bool behind) {
 }
 
 void ClientSession::OnFrame(const Frame& frame, std::vector<UniqueFd>&) {
+  // What the client posted before it sent this.
+  if (has_ring_) server_.put_rings().Heard(client_, frames_);
+  const bool greeted = client_ != 0;
   auto outcome = Handle(frame);
+  // Release, with the acquire in the client: what it says was done has been done, also if this daemon dies now.
+  if (client_ != 0 && static_cast<wire::StoreMessage>(frame.header.type) != wire::StoreMessage::Hello)
+    pins_.As<PinPage>()->frames_handled.fetch_add(1, std::memory_order_release);
   IndexCounters& counters = server_.counters();
   counters.bytes_received.fetch_add(socket_.bytes_received() - counted_received_, std::memory_order_relaxed);
   counters.bytes_sent.fetch_add(socket_.bytes_sent() - counted_sent_, std::memory_order_relaxed);
@@ -88,6 +100,8 @@ void ClientSession::OnFrame(const Frame& frame, std::vector<UniqueFd>&) {
     socket_.Close(std::move(outcome).error());
   }
   server_.AfterRequest();
+  if (greeted) ++frames_;
+  if (has_ring_) server_.put_rings().Heard(client_, frames_);
 }
 
 void ClientSession::OnClosed(const Error& reason) {
@@ -112,7 +126,22 @@ Result<void> ClientSession::Handle(const Frame& frame) {
                   type == wire::StoreMessage::Seal ? server_.store().Seal(client_, id) : server_.Abort(client_, id));
       return {};
     }
-    case wire::StoreMessage::Delete: return HandleDelete(frame);
+    case wire::StoreMessage::CreateAndSealBatch: return HandleCreateAndSealBatch(frame);
+    case wire::StoreMessage::Subscribe: return HandleSubscribe(frame);
+    case wire::StoreMessage::OpenPutRing: return HandleOpenPutRing(frame);
+    case wire::StoreMessage::Restore: return HandleRestore(frame);
+    case wire::StoreMessage::ListUses: return HandleListUses(frame);
+    case wire::StoreMessage::SetOptions: return HandleSetOptions(frame);
+    case wire::StoreMessage::DebugText: return HandleDebugText(frame);
+    case wire::StoreMessage::Delete: return HandleDelete(frame, /*at_last_release=*/false);
+    case wire::StoreMessage::DeleteAtLastRelease: return HandleDelete(frame, /*at_last_release=*/true);
+    case wire::StoreMessage::Settle: {
+      const auto request = Parse<wire::IdRequestT>(frame.body);
+      if (!request) return Fail(request.error());
+      server_.store().Settle(FromWire<ObjectId>(*request->id));
+      ReplyStatus(frame.header.request_id, {});
+      return {};
+    }
     case wire::StoreMessage::Evict: return HandleEvict(frame);
     case wire::StoreMessage::Watch: return HandleWatch(frame);
     case wire::StoreMessage::Unwatch: return HandleUnwatch(frame);
@@ -141,32 +170,18 @@ Result<void> ClientSession::HandleHello(const Frame& frame) {
     AnswerRefused(frame.header.request_id, why);
     return Fail(why);
   }
-  const auto peer = GetPeerCredentials(socket_.fd());
-  // The page's name holds the number that AddClient will give.
-  const uint32_t number = server_.store().next_client();
-  auto pins_fd = CreateMemfd(PinPageName(number), PinPageBytes(), /*reserve=*/false);
-  auto pins = pins_fd ? Mapping::Map(pins_fd->get(), PinPageBytes(), Mapping::Access::kReadWrite)
-                      : Result<Mapping>(Fail(pins_fd.error()));
-  if (!pins) {
-    AnswerRefused(frame.header.request_id, pins.error());
-    return Fail(pins.error());
+  if (const auto room =
+          hello->again != 0 ? Result<void>() : server_.memory().RoomFor(kIdleClientBytes, "one more client");
+      !room) {
+    RAYLET_LOG(kError, "refused a client: ", room.error().message);
+    AnswerRefused(frame.header.request_id, room.error());
+    return Fail(room.error());
   }
-  auto* const page = new (pins->data()) PinPage{};
-  page->layout_version = kLayoutVersion;
-  page->client = number;
-  page->magic = kPinsMagic;
-  if (hello->heir != 0 && !server_.store().IsConnected(hello->heir))
-    RAYLET_LOG(kInfo, "client ", number, " (", hello->name, ") names client ", hello->heir,
-               " as its heir, which is not connected: it has none");
-  const auto client = server_.store().AddClient(peer ? peer->pid : hello->pid, hello->name, page, hello->heir);
-  if (!client) {
-    AnswerRefused(frame.header.request_id, client.error());
-    return Fail(client.error());
+  if (const auto met = hello->again == 0 ? MeetNewClient(*hello) : MeetAgain(*hello); !met) {
+    AnswerRefused(frame.header.request_id, met.error());
+    return Fail(met.error());
   }
-  client_ = *client;
   hello_timer_.Cancel();
-  pins_fd_ = std::move(*pins_fd);
-  pins_ = std::move(*pins);
   server_.Named(*this);
 
   wire::StoreHelloReplyT reply;
@@ -180,7 +195,75 @@ Result<void> ClientSession::HandleHello(const Frame& frame) {
   const int fds[] = {server_.segments().arena_read_only, server_.segments().arena_read_write,
                      server_.segments().index_read_only, pins_fd_.get()};
   socket_.Send(static_cast<uint16_t>(wire::StoreMessage::HelloReply), frame.header.request_id, Encode(reply), fds);
+  if (!inherited_.Empty()) OnBehind(false);  // its notices follow the reply
   return {};
+}
+
+Result<void> ClientSession::MeetNewClient(const wire::StoreHelloT& hello) {
+  const auto peer = GetPeerCredentials(socket_.fd());
+  // The page's name holds the number that AddClient will give.
+  const uint32_t number = server_.store().next_client();
+  auto pins_fd = CreateMemfd(PinPageName(number), PinPageBytes(), /*reserve=*/false);
+  auto pins = pins_fd ? Mapping::Map(pins_fd->get(), PinPageBytes(), Mapping::Access::kReadWrite)
+                      : Result<Mapping>(Fail(pins_fd.error()));
+  if (!pins)
+    return Fail(ErrorCode::kLimit, StrCat("this plasma_store has no memory or descriptor for the pin page of one ",
+                                          "more client: ", pins.error().message, " (ulimit -n)"));
+  auto* const page = pins->As<PinPage>();  // zeroes; its memory comes with its use
+  page->layout_version = kLayoutVersion;
+  page->client = number;
+  page->ticket = std::random_device()() | uint64_t{std::random_device()()} << 32;
+  page->magic = kPinsMagic;
+  // First, so that no client is in the index whose page the keeper does not have.
+  KeeperLink* const keeper = server_.keeper();
+  if (keeper != nullptr) RAYLET_RETURN_IF_ERROR(keeper->KeepClient(number, pins_fd->get(), socket_.fd()));
+  if (hello.heir != 0 && !server_.store().IsConnected(hello.heir))
+    RAYLET_LOG(kInfo, "client ", number, " (", hello.name, ") names client ", hello.heir,
+               " as its heir, which is not connected: it has none");
+  const auto client = server_.store().AddClient(peer ? peer->pid : hello.pid, hello.name, page, hello.heir);
+  if (!client) {
+    if (keeper != nullptr) keeper->Forget(number);
+    return Fail(client.error());
+  }
+  client_ = *client;
+  pins_fd_ = std::move(*pins_fd);
+  pins_ = std::move(*pins);
+  return {};
+}
+
+Result<void> ClientSession::MeetAgain(const wire::StoreHelloT& hello) {
+  if (ClientSession* const deaf = server_.SessionOf(hello.again); deaf != nullptr && deaf->GiveUp(hello.ticket))
+    deaf->Refuse({ErrorCode::kCancelled, "this client has connected once more"});
+  if (!server_.absent().Has(hello.again, hello.ticket))
+    return Fail(ErrorCode::kNotFound,
+                StrCat("client ", hello.again, " is no client of this plasma_store: connect anew"));
+  // First: the keeper must not hold the old socket, which says soon that the client is gone.
+  if (KeeperLink* const keeper = server_.keeper(); keeper != nullptr)
+    RAYLET_RETURN_IF_ERROR(
+        keeper->KeepClient(hello.again, server_.absent().Find(hello.again)->pins_fd.get(), socket_.fd()));
+  const auto client = server_.absent().Take(hello.again);
+  client_ = hello.again;
+  pins_fd_ = std::move(client->pins_fd);
+  pins_ = std::move(client->pins);
+  inherited_ = std::move(client->inherited);
+  pins_.As<PinPage>()->frames_handled.store(0, std::memory_order_release);
+  for (const wire::Id20& id : hello.seals)
+    static_cast<void>(server_.store().Seal(client_, FromWire<ObjectId>(id)));  // it may be sealed, or gone
+  Recovery(server_.store()).LoseUnsealed(client_);
+  // The earlier server may have died before it told the heir.
+  if (hello.tell_owned) static_cast<void>(inherited_.Add(/*client=*/0, Recovery(server_.store()).OwnedBy(client_)));
+  return {};
+}
+
+bool ClientSession::GiveUp(uint64_t ticket) {
+  const PinPage& page = *pins_.As<PinPage>();
+  if (page.ticket != ticket || page.frames_handled.load(std::memory_order_acquire) != 0) return false;
+  UniqueFd socket(::fcntl(socket_.fd(), F_DUPFD_CLOEXEC, 3));
+  if (!socket) return false;
+  server_.GaveUp(*this);
+  server_.absent().Add(std::exchange(client_, 0), std::move(pins_fd_), std::move(pins_), std::move(socket),
+                       std::move(inherited_));
+  return true;
 }
 
 Result<void> ClientSession::HandleCreate(const Frame& frame) {
@@ -214,12 +297,83 @@ Result<void> ClientSession::HandleCreateAndSeal(const Frame& frame) {
   return {};
 }
 
-Result<void> ClientSession::HandleDelete(const Frame& frame) {
+Result<void> ClientSession::HandleCreateAndSealBatch(const Frame& frame) {
+  const auto request = Parse<wire::CreateAndSealBatchRequestT>(frame.body);
+  if (!request) return Fail(request.error());
+  FullNumbers numbers;
+  const auto created = CreateAndSealBatch(server_.store(), client_, *request, numbers);
+  if (!created && created.error().code == ErrorCode::kFull) {
+    server_.store().NoteFull(client_, FromWire<ObjectId>(request->ids.front()), numbers);
+    server_.WantRoom(numbers.need_bytes);
+  }
+  ReplyStatus(frame.header.request_id, created);
+  return {};
+}
+
+Result<void> ClientSession::HandleSubscribe(const Frame& frame) {
+  const auto request = Parse<wire::SubscribeRequestT>(frame.body);
+  if (!request) return Fail(request.error());
+  const auto socket = server_.subscriptions().Add(client_);
+  wire::SubscribeReplyT reply;
+  reply.status = socket ? OkStatus() : ToStatus(socket.error());
+  const int fds[] = {socket ? socket->get() : -1};
+  socket_.Send(static_cast<uint16_t>(wire::StoreMessage::SubscribeReply), frame.header.request_id, Encode(reply),
+               std::span(fds).first(socket ? 1 : 0));
+  return {};
+}
+
+Result<void> ClientSession::HandleOpenPutRing(const Frame& frame) {
+  const auto request = Parse<wire::OpenPutRingRequestT>(frame.body);
+  if (!request) return Fail(request.error());
+  const auto room = server_.memory().RoomFor(PutPageBytes(), "a client's ring for small puts");
+  const auto opened = room ? server_.put_rings().Open(client_, frames_) : Fail(room.error());
+  has_ring_ = has_ring_ || opened;
+  wire::PutRingReplyT reply;
+  reply.status = opened ? OkStatus() : ToStatus(opened.error());
+  const int fds[] = {opened ? opened->memory : -1, opened ? opened->bell : -1};
+  socket_.Send(static_cast<uint16_t>(wire::StoreMessage::PutRingReply), frame.header.request_id, Encode(reply),
+               std::span(fds).first(opened ? 2 : 0));
+  return {};
+}
+
+Result<void> ClientSession::HandleRestore(const Frame& frame) {
+  const auto request = Parse<wire::RestoreRequestT>(frame.body);
+  if (!request) return Fail(request.error());
+  server_.Restore({client_, frame.header.request_id, DeadlineOf(server_.Now(), request->timeout_ms)},
+                  FromWire(request->ids));
+  return {};
+}
+
+Result<void> ClientSession::HandleListUses(const Frame& frame) {
+  const auto request = Parse<wire::ListUsesRequestT>(frame.body);
+  if (!request) return Fail(request.error());
+  Send(wire::StoreMessage::ListUsesReply, frame.header.request_id, CountUses(server_.store(), request->first_entry));
+  return {};
+}
+
+Result<void> ClientSession::HandleSetOptions(const Frame& frame) {
+  const auto request = Parse<wire::SetOptionsRequestT>(frame.body);
+  if (!request) return Fail(request.error());
+  ReplyStatus(frame.header.request_id, server_.store().SetOptions(client_, request->name, request->quota_bytes));
+  return {};
+}
+
+Result<void> ClientSession::HandleDebugText(const Frame& frame) {
+  const auto request = Parse<wire::DebugTextRequestT>(frame.body);
+  if (!request) return Fail(request.error());
+  wire::DebugTextReplyT reply;
+  reply.text = server_.store().DebugText();
+  Send(wire::StoreMessage::DebugTextReply, frame.header.request_id, reply);
+  return {};
+}
+
+Result<void> ClientSession::HandleDelete(const Frame& frame, bool at_last_release) {
   const auto request = Parse<wire::IdsRequestT>(frame.body);
   if (!request) return Fail(request.error());
   const std::vector<ObjectId> ids = FromWire(request->ids);
   wire::DeleteReplyT reply;
-  for (const Result<void>& deleted : server_.store().Delete(ids))
+  for (const Result<void>& deleted :
+       at_last_release ? server_.store().DeleteAtLastRelease(ids) : server_.store().Delete(ids))
     reply.codes.push_back(static_cast<uint16_t>(deleted ? ErrorCode::kOk : deleted.error().code));
   if (frame.header.request_id != 0) Send(wire::StoreMessage::DeleteReply, frame.header.request_id, reply);
   return {};

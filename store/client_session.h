@@ -34,6 +34,8 @@ class ClientSession final : public FramedSocket::Handler {
   }
   // Ends a connection that has not said hello, and tells it why.
   void Refuse(const Error& why);
+  // Ends the connection of a client that posts nonsense.
+  void Break(const Error& why) { socket_.Close(why); }
   // Sends nothing where no reply is wanted.
   void ReplyStatus(uint64_t request_id, const Result<void>& outcome);
   // Sends a notice if the client watches `id`, and ends that watch.
@@ -52,9 +54,20 @@ class ClientSession final : public FramedSocket::Handler {
   Result<void> Handle(const Frame& frame);
   Result<void> HandleHello(const Frame& frame);
   void AnswerRefused(uint64_t request_id, const Error& why);
+  Result<void> MeetNewClient(const wire::StoreHelloT& hello);
+  Result<void> MeetAgain(const wire::StoreHelloT& hello);
+  // The client has connected once more, since it did not hear this session's answer. It is the newer one's now.
+  bool GiveUp(uint64_t ticket);
   Result<void> HandleCreate(const Frame& frame);
   Result<void> HandleCreateAndSeal(const Frame& frame);
-  Result<void> HandleDelete(const Frame& frame);
+  Result<void> HandleCreateAndSealBatch(const Frame& frame);
+  Result<void> HandleSubscribe(const Frame& frame);
+  Result<void> HandleOpenPutRing(const Frame& frame);
+  Result<void> HandleRestore(const Frame& frame);
+  Result<void> HandleListUses(const Frame& frame);
+  Result<void> HandleSetOptions(const Frame& frame);
+  Result<void> HandleDebugText(const Frame& frame);
+  Result<void> HandleDelete(const Frame& frame, bool at_last_release);
   Result<void> HandleEvict(const Frame& frame);
   Result<void> HandleWatch(const Frame& frame);
   Result<void> HandleUnwatch(const Frame& frame);
@@ -64,6 +77,8 @@ class ClientSession final : public FramedSocket::Handler {
   StoreServer& server_;
   const uint64_t key_;
   uint32_t client_ = 0;
+  uint64_t frames_ = 0;    // carried out, without the Hello
+  bool has_ring_ = false;  // in the server's PutRings
   UniqueFd pins_fd_;
   Mapping pins_;
   std::unordered_set<ObjectId> watched_;

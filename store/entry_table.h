@@ -18,16 +18,19 @@ struct EntryLinks {
   uint32_t before = kNoEntry, after = kNoEntry;
 };
 
-// Sizes and state stand in the index.
+// Sizes, state and owner stand in the index.
 struct EntryNote {
-  uint32_t owner = 0;      // set iff the object goes to that client's heir, or is deleted, when its socket closes
-  bool orphan = false;     // its owner went while another client writes it: deleted at its seal
-  bool evictable = false;  // it is in the EvictionPolicy
-  EntryLinks by_state{};   // written by its creator, evictable, or dying
+  bool orphan : 1 = false;       // its owner went while another client writes it: deleted at its seal
+  bool evictable : 1 = false;    // it is in the EvictionPolicy, or in the order of its client's quota
+  bool spillable : 1 = false;    // it is in the SpillOrder
+  bool under_quota : 1 = false;  // it counts in the quota of its creator
+  bool deleted : 1 = false;      // it goes at its last release; once sealed, it is among the dying
+  EntryLinks by_state{};         // written by its creator, evictable, spillable, or dying
   EntryLinks by_owner{};
+  EntryLinks by_extent{};  // the objects of one extent of the arena (ArenaMap)
 };
 constexpr uint64_t kNoteBytesPerEntry = sizeof(EntryNote);
-static_assert(kNoteBytesPerEntry == 24);
+static_assert(kNoteBytesPerEntry == 28);
 
 class EntryTable {
  public:

@@ -9,7 +9,10 @@
 namespace raylet::store {
 
 IndexChains::IndexChains(IndexHeader* header, uint32_t chains_at_first)
-    : header_(header), chain_count_(static_cast<uint32_t>(std::min<uint64_t>(chains_at_first, header->entries_max))) {
+    : header_(header), chain_count_(header->chain_count.load(std::memory_order_relaxed)) {
+  const bool fresh = chain_count_ == 1 && header->entry_bound.load(std::memory_order_relaxed) == 0;
+  if (!fresh) return;
+  chain_count_ = static_cast<uint32_t>(std::min<uint64_t>(chains_at_first, header->entries_max));
   header_->chain_count.store(chain_count_, std::memory_order_release);
 }
 
@@ -73,40 +76,90 @@ void IndexChains::Spread(uint32_t objects, uint32_t chains_max) {
 // then each skips the other's objects, run by run. A link is changed only once no new reader of the
 // other chain follows it. A reader that follows it already sees that its own head has changed.
 void IndexChains::Split() {
-  const uint32_t half = std::bit_floor(chain_count_);
-  const uint32_t chains[2] = {chain_count_ - half, chain_count_};  // old and new
+  const uint32_t added = chain_count_;
+  const uint32_t old = added - std::bit_floor(added);
+  // Its head is that of the old chain, so that each object of the new chain is found in it.
+  const uint64_t head = HeadOf(old).load(std::memory_order_relaxed);
+  Publish(added, FirstLinkOf(head), FilterOf(head));
+  // Readers look for the new chain's objects there from now on. The one that still looks in the old
+  // chain sees that this number has changed, or the head below.
+  header_->chain_count.store(++chain_count_, std::memory_order_release);
+  EndSplit(added);
+}
+
+// Does nothing where the two chains share no link any more.
+void IndexChains::EndSplit(uint32_t new_chain) {
+  const uint32_t half = std::bit_floor(new_chain);
+  const uint32_t chains[2] = {new_chain - half, new_chain};
   struct Side {
     uint32_t first = kNoLink, last = kNoLink;  // links to entries that belong here, as far as seen
     uint8_t filter = 0;
   } sides[2];
-  const uint32_t start = FirstLinkOf(HeadOf(chains[0]).load(std::memory_order_relaxed));
+  const auto next_of = [&](uint32_t link) { return Linked(link).next.load(std::memory_order_relaxed); };
+  const auto first_of = [&](int side) { return FirstLinkOf(HeadOf(chains[side]).load(std::memory_order_relaxed)); };
   const auto side_of = [&](uint32_t link) { return (IndexHash(IdOf(Linked(link))) & half) != 0 ? 1 : 0; };
-  for (uint32_t link = start; link != kNoLink; link = Linked(link).next.load(std::memory_order_relaxed)) {
-    const int side = side_of(link);
-    if (sides[side].first == kNoLink) sides[side].first = link;
-    sides[side].filter |= FilterBit(IndexHash(IdOf(Linked(link))));
+  for (const int side : {0, 1}) {
+    for (uint32_t link = first_of(side); link != kNoLink; link = next_of(link)) {
+      if (side_of(link) != side) continue;
+      if (sides[side].first == kNoLink) sides[side].first = link;
+      sides[side].filter |= FilterBit(IndexHash(IdOf(Linked(link))));
+    }
   }
-  Publish(chains[1], sides[1].first, sides[1].filter);
-  // Readers look for the new chain's objects there from now on. The one that still looks in the old
-  // chain sees that this number has changed, or the head below.
-  header_->chain_count.store(++chain_count_, std::memory_order_release);
-  Publish(chains[0], sides[0].first, sides[0].filter);
+  const auto publish = [&](int side) { Publish(chains[side], sides[side].first, sides[side].filter); };
 
-  const auto skip_to = [&](int side, uint32_t link) {
+  publish(0);
+  publish(1);
+
+  // At first each chain has objects of its own alone. Both follow the links from `shared` on.
+  uint32_t foreign[2];  // the first link that belongs to the other chain
+  for (const int side : {0, 1}) {
+    foreign[side] = sides[side].first;
+    while (foreign[side] != kNoLink && side_of(foreign[side]) == side) foreign[side] = next_of(foreign[side]);
+  }
+  uint32_t link = foreign[0];
+  while (link != kNoLink && link != foreign[1]) link = next_of(link);
+  const uint32_t shared = link == foreign[1] ? foreign[0] : foreign[1];
+  for (const int side : {0, 1})
+    for (link = sides[side].first; link != shared; link = next_of(link)) sides[side].last = link;
+  const auto skip_to = [&](int side, uint32_t to) {
     if (sides[side].last == kNoLink) return;  // the head says it
     std::atomic<uint32_t>& next = Linked(sides[side].last).next;
-    if (next.load(std::memory_order_relaxed) == link) return;
-    next.store(link, std::memory_order_release);
-    Publish(chains[side], sides[side].first, sides[side].filter);
+    if (next.load(std::memory_order_relaxed) == to) return;
+    next.store(to, std::memory_order_release);
+    publish(side);
   };
-  for (uint32_t link = start; link != kNoLink;) {
-    const uint32_t next = Linked(link).next.load(std::memory_order_relaxed);
+  for (link = shared; link != kNoLink;) {
+    const uint32_t next = next_of(link);
     const int side = side_of(link);
     skip_to(side, link);
     sides[side].last = link;
     link = next;
   }
   for (const int side : {0, 1}) skip_to(side, kNoLink);
+}
+
+bool IndexChains::Repair(const std::function<bool(uint32_t entry)>& linked) {
+  const uint32_t bound = header_->entry_bound.load(std::memory_order_relaxed);
+  // Calls `each` with the links of a chain; false where it leads out of the index or in a circle.
+  const auto walk = [&](uint32_t chain, const auto& each) {
+    uint32_t steps = 0;
+    for (uint32_t link = FirstLinkOf(HeadOf(chain).load(std::memory_order_relaxed)); link != kNoLink;
+         link = Linked(link).next.load(std::memory_order_relaxed))
+      if (link > bound || steps++ >= bound || !each(link)) return false;
+    return true;
+  };
+  if (const uint32_t added = chain_count_ - 1; added > 0) {
+    const auto any = [](uint32_t) { return true; };
+    if (!walk(added, any) || !walk(added - std::bit_floor(added), any)) return false;
+    EndSplit(added);
+  }
+  for (uint32_t chain = 0; chain < chain_count_; ++chain) {
+    const auto own = [&](uint32_t link) {
+      return ChainOf(IndexHash(IdOf(Linked(link))), chain_count_) == chain && linked(link - 1);
+    };
+    if (!walk(chain, own)) return false;
+  }
+  return true;
 }
 
 }  // namespace raylet::store

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 #include "fbs/ids.h"
@@ -17,14 +18,19 @@ constexpr uint32_t kChainsAtFirst = 4096;  // few enough to stay in the cache
 
 class IndexChains {
  public:
-  // `header` is a fresh index that outlives this.
+  // `header` is a fresh index (InitIndexSegment), or one that another daemon has left; it outlives this.
   IndexChains(IndexHeader* header, uint32_t chains_at_first);
 
   std::optional<uint32_t> Find(const ObjectId& id) const;
+  void Prefetch(uint64_t hash) const { __builtin_prefetch(&HeadOf(ChainOf(hash, chain_count_)), /*rw=*/1); }
   void Link(uint32_t entry, uint64_t hash);
   void Unlink(uint32_t entry, uint64_t hash);
   // Makes chains until there are `objects` of them, or chains_max.
   void Spread(uint32_t objects, uint32_t chains_max);
+
+  // After the end of a daemon in the middle of a change: ends a split that it had begun. Calls `linked` with each entry
+  // of each chain. False where these are no chains: a link leads out of the index, in a circle, or to another chain.
+  bool Repair(const std::function<bool(uint32_t entry)>& linked);
 
   static ObjectId IdOf(const IndexEntry& entry);
 
@@ -33,6 +39,7 @@ class IndexChains {
   IndexEntry& Linked(uint32_t link) const { return header_->entries[static_cast<std::ptrdiff_t>(link) - 1]; }
   void Publish(uint32_t chain, uint32_t first_link, uint8_t filter);
   void Split();
+  void EndSplit(uint32_t new_chain);
 
   IndexHeader* header_;
   uint32_t chain_count_;

@@ -24,14 +24,21 @@ bool Reserve(int fd, const SegmentRange& range) {
 
 }  // namespace
 
-IndexMemory::IndexMemory(Arena& arena, const IndexHeader& header, IndexFile file)
+IndexMemory::IndexMemory(Arena& arena, IndexHeader& header, IndexFile file)
     : arena_(arena),
+      header_(header),
       entries_max_(header.entries_max),
       fd_(file.fd),
-      entries_(file.fd < 0 ? header.entries_max : file.entries) {}
+      entries_(header.entries_with_memory.load(std::memory_order_relaxed)) {
+  if (entries_ != 0) return;  // what another daemon had
+  entries_ = file.fd < 0 ? header.entries_max : file.entries;
+  header.entries_at_start.store(entries_, std::memory_order_relaxed);
+  header.entries_with_memory.store(entries_, std::memory_order_relaxed);
+}
 
 bool IndexMemory::Grow(TimePoint now) {
   if (entries_ + kIndexStep > entries_max_ || now < try_again_) return false;
+  header_.has_lent.store(1, std::memory_order_release);  // before the arena gives up the first page
   const auto lent = arena_.Lend(kStepBytes);
   if (lent.empty()) return false;
   for (const SegmentRange& range : IndexStepRanges(entries_max_, entries_, kIndexStep)) {
@@ -44,6 +51,7 @@ bool IndexMemory::Grow(TimePoint now) {
     return false;
   }
   entries_ += kIndexStep;
+  header_.entries_with_memory.store(entries_, std::memory_order_release);
   return true;
 }
 

@@ -28,15 +28,20 @@ struct IndexFile {
 class IndexMemory {
  public:
   // Both outlive this.
-  IndexMemory(Arena& arena, const IndexHeader& header, IndexFile file);
+  IndexMemory(Arena& arena, IndexHeader& header, IndexFile file);
 
   uint64_t entries() const { return entries_; }  // that have memory
   // Reserves pages for kIndexStep entries more. False at the segment's end, while the arena has too
   // few free pages, or for a second after /dev/shm had none.
   bool Grow(TimePoint now);
+  // What the arena has given up for them.
+  uint64_t lent_bytes() const {
+    return (entries_ - header_.entries_at_start.load(std::memory_order_relaxed)) * kMemoryPerEntry;
+  }
 
  private:
   Arena& arena_;
+  IndexHeader& header_;
   const uint64_t entries_max_;
   const int fd_;
   uint64_t entries_;

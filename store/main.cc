@@ -4,15 +4,21 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
-#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <limits>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "base/available_memory.h"
 #include "base/log.h"
 #include "base/process_start.h"
 #include "base/stop_signals.h"
@@ -20,7 +26,16 @@
 #include "base/unix_socket.h"
 #include "fbs/messages.h"
 #include "store/abandoned_indexes.h"
+#include "store/flags.h"
+#include "store/keeper.h"
+#include "store/keeper_link.h"
+#include "store/loop_pulse.h"
 #include "store/memory_budget.h"
+#include "store/metrics_server.h"
+#include "store/recovery.h"
+#include "store/service_manager.h"
+#include "store/spill_folder.h"
+#include "store/spill_threads.h"
 #include "store/store_server.h"
 
 namespace {
@@ -28,66 +43,25 @@ namespace {
 using namespace raylet;
 using namespace raylet::store;
 
-struct Flags {
-  std::string memory, socket, directory, external_store, log_level = "warning";
-  bool hugepages = false;
-  int ready_fd = -1, lifeline_fd = -1;
-};
-
-constexpr const char* kAbout =
-    "plasma_store keeps immutable objects in shared memory: one process creates and seals them, every process of the "
-    "same user on this machine reads them in place, without a copy.";
-constexpr const char* kExample =
-    "Example:\n"
-    "  plasma_store -m 1G -s /tmp/run/store &\n"
-    "Reserves its memory at start (about 27 % more than -m, for rounding) and removes its socket and its index when "
-    "it\n"
-    "is stopped by SIGTERM or SIGINT.\n"
-    "Exit codes: 0 stopped as asked, 1 failed, 2 usage.";
-
-// "64M", "1.5G", "1000000".
-Result<uint64_t> ParseBytes(const std::string& text) {
-  char* end = nullptr;
-  errno = 0;
-  const double number = std::strtod(text.c_str(), &end);
-  double unit = 1;
-  std::string suffix = end;
-  if (suffix == "K" || suffix == "k")
-    unit = 1024.0;
-  else if (suffix == "M" || suffix == "m")
-    unit = 1048576.0;
-  else if (suffix == "G" || suffix == "g")
-    unit = 1073741824.0;
-  else if (!suffix.empty())
-    end = nullptr;
-  if (text.empty() || end == nullptr || end == text.c_str() || errno != 0 || !std::isfinite(number) ||
-      number * unit < 1 || number * unit > 1e15)
-    return Fail(ErrorCode::kInvalid,
-                StrCat("-m \"", text,
-                       "\" is no amount of memory: say a number above zero of bytes, or with K, M or G, "
-                       "such as 512M or 1G"));
-  return static_cast<uint64_t>(number * unit);
-}
-
 int Complain(const Error& error) {
   std::fprintf(stderr, "plasma_store: %s\n", error.message.c_str());
   return error.code == ErrorCode::kInvalid ? 2 : 1;
 }
 
-struct NamedIndex {
-  explicit NamedIndex(std::string segment) : name(std::move(segment)) {}
-  ~NamedIndex() {
-    if (fd) UnlinkNamedSegment(name);
+// The index's name in /dev/shm, which goes with the store.
+struct IndexName {
+  explicit IndexName(std::string segment) : name(std::move(segment)) {}
+  ~IndexName() {
+    if (ours) UnlinkNamedSegment(name);
   }
-  NamedIndex(const NamedIndex&) = delete;
-  NamedIndex& operator=(const NamedIndex&) = delete;
+  IndexName(const IndexName&) = delete;
+  IndexName& operator=(const IndexName&) = delete;
   const std::string name;
-  UniqueFd fd;
-  Mapping mapping;
+  bool ours = false;
 };
 
 // Most of the file is a hole: `entries` of its `entries_max` entries get memory now.
-Result<void> CreateIndex(NamedIndex& index, uint64_t entries, uint64_t entries_max) {
+Result<UniqueFd> CreateIndexFile(IndexName& index, uint64_t entries, uint64_t entries_max) {
   const size_t bytes = IndexSegmentBytes(entries_max);
   auto fd = CreateNamedSegment(index.name, bytes);
   if (!fd && fd.error().code == ErrorCode::kAlreadyExists) {
@@ -97,19 +71,32 @@ Result<void> CreateIndex(NamedIndex& index, uint64_t entries, uint64_t entries_m
     fd = CreateNamedSegment(index.name, bytes);
   }
   if (!fd) return Fail(fd.error());
-  index.fd = std::move(*fd);
-  const auto [heads, places] = IndexStepRanges(entries_max, 0, entries);
+  index.ours = true;
+  const auto [heads, places, owners] = IndexStepRanges(entries_max, 0, entries);
   // Takes the memory now: a full /dev/shm is an error here and not a SIGBUS later.
-  for (const SegmentRange& range : {SegmentRange{0, IndexFixedBytes()}, heads, places}) {
-    if (::fallocate(index.fd.get(), 0, static_cast<off_t>(range.offset), static_cast<off_t>(range.bytes)) != 0)
-      return FailErrno(StrCat("cannot reserve ", FormatBytes(IndexFixedBytes() + heads.bytes + places.bytes),
-                              " in /dev/shm for the index; make it larger, or say "
-                              "a smaller -m"),
-                       errno);
+  for (const SegmentRange& range : {SegmentRange{0, IndexFixedBytes()}, heads, places, owners}) {
+    if (::fallocate(fd->get(), 0, static_cast<off_t>(range.offset), static_cast<off_t>(range.bytes)) != 0)
+      return FailErrno(
+          StrCat("cannot reserve ", FormatBytes(IndexFixedBytes() + heads.bytes + places.bytes + owners.bytes),
+                 " in /dev/shm for the index; make it larger, or say a smaller -m"),
+          errno);
   }
-  auto mapping = Mapping::Map(index.fd.get(), bytes, Mapping::Access::kReadWrite);
+  return fd;
+}
+
+Result<void> InitIndex(int fd, const MemoryBudget& budget, uint64_t capacity_bytes, const std::string& path) {
+  const auto mapping = Mapping::Map(fd, IndexSegmentBytes(budget.index_entries_max), Mapping::Access::kReadWrite);
   if (!mapping) return Fail(mapping.error());
-  index.mapping = std::move(*mapping);
+  IndexHeader* const header = InitIndexSegment(mapping->data(), budget.index_entries_max);
+  header->capacity_bytes = capacity_bytes;
+  header->arena_bytes = budget.arena_bytes;
+  header->started_unix_ms = static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count());
+  header->started_monotonic_ns = static_cast<uint64_t>(SteadyClock().Now().time_since_epoch().count());
+  std::copy(path.begin(), path.end(), header->socket_path);
+  const std::string_view build = kBuild;
+  std::copy_n(build.begin(), std::min(build.size(), sizeof header->build - 1), header->build);
   return {};
 }
 
@@ -120,13 +107,152 @@ std::string Who(const std::string& path) {
   return peer ? StrCat(" (process ", peer->pid, ")") : "";
 }
 
+// The parts that spill, in the order of their lives.
+struct Spilling {
+  ~Spilling() {
+    spiller.reset();
+    disk.reset();
+    if (folder && stopped) folder->RemoveAll();
+  }
+  std::optional<SpillFolder> folder;
+  std::unique_ptr<SpillThreads> disk;
+  std::unique_ptr<Spiller> spiller;
+  bool stopped = false;  // as asked: no server goes on with the files
+};
+
+Result<void> StartSpilling(const Flags& flags, const std::string& path, Loop& loop, ObjectStore& store, bool again,
+                           Spilling& spilling) {
+  auto folder =
+      SpillFolder::Open(std::filesystem::absolute(flags.spill_dir).lexically_normal(), IndexSegmentName(path), again);
+  if (!folder) return Fail(folder.error().code, StrCat("--spill-dir: ", folder.error().message));
+  spilling.folder = *std::move(folder);
+  spilling.disk = std::make_unique<SpillThreads>(loop, *spilling.folder, store.arena_data());
+  const uint64_t bytes_max =
+      flags.spill_max.empty() ? std::numeric_limits<uint64_t>::max() : *ParseBytes(flags.spill_max);
+  spilling.spiller = std::make_unique<Spiller>(store.table(), store.room(), *spilling.disk, bytes_max);
+  return {};
+}
+
+// What every keeper has before a server that is started anew needs it.
+Result<void> ReceiveMemory(int channel, Kept& kept) {
+  while (!kept.listening) {
+    if (const auto readable = WaitReadable(channel, Deadline::AfterMs(10'000)); !readable || !*readable)
+      return Fail(ErrorCode::kTimedOut, "the server that started this keeper sends nothing");
+    std::vector<UniqueFd> fds;
+    const auto message = ReceiveKept(channel, fds);
+    if (!message) return Fail(message.error());
+    Apply(kept, *message, std::move(fds));
+  }
+  return {};
+}
+
+// The clients of the server that died. Their pages are mapped before anything is freed.
+Result<void> Recover(ObjectStore& store, StoreServer& server, Spilling& spilling, Kept& kept) {
+  std::vector<Recovery::ClientPage> pages;
+  std::map<uint32_t, Mapping> mappings;
+  for (const auto& [number, client] : kept.clients) {
+    auto mapping = Mapping::Map(client.pins.get(), PinPageBytes(), Mapping::Access::kReadWrite);
+    if (!mapping) return Fail(mapping.error());
+    pages.push_back({number, mapping->As<PinPage>()});
+    mappings[number] = *std::move(mapping);
+  }
+  RAYLET_RETURN_IF_ERROR(Recovery(store).Run(pages));
+  if (spilling.spiller) spilling.spiller->Adopt(spilling.folder->Files());
+  for (auto& [number, client] : kept.clients)
+    if (store.IsConnected(number))
+      server.AddAbsent(number, std::move(client.pins), std::move(mappings[number]), std::move(client.socket));
+  kept.clients.clear();
+  server.EndLostClients();
+  return {};
+}
+
+KeptFds FdsOf(const Kept& kept) {
+  KeptFds fds{.listening = kept.listening.get(), .arena = kept.arena.get(), .index = kept.index.get(), .clients = {}};
+  for (const auto& [number, client] : kept.clients) fds.clients[number] = {client.pins.get(), client.socket.get()};
+  return fds;
+}
+
+int Serve(const Flags& flags, const std::optional<MetricsOptions>& metrics_options, const std::string& path,
+          uint64_t capacity, const MemoryBudget& budget, Kept& kept, Loop& loop, KeeperLink& keeper, bool again) {
+  const auto index =
+      Mapping::Map(kept.index.get(), IndexSegmentBytes(budget.index_entries_max), Mapping::Access::kReadWrite);
+  if (!index) return Complain(index.error());
+  auto* const header = index->As<IndexHeader>();
+  header->daemon_pid = ::getpid();
+  UniqueFd arena_fd(::fcntl(kept.arena.get(), F_DUPFD_CLOEXEC, 3));
+  const auto arena = Arena::Open(std::move(arena_fd), capacity);
+  if (!arena) return Complain(arena.error());
+  const auto arena_read_only = ReopenReadOnly((*arena)->fd());
+  const auto index_read_only = ReopenReadOnly(kept.index.get());
+  if (!arena_read_only) return Complain(arena_read_only.error());
+  if (!index_read_only) return Complain(index_read_only.error());
+
+  const SteadyClock clock;
+  ObjectStore store(capacity, **arena, header, clock, {kept.index.get(), budget.index_entries});
+  Spilling spilling;
+  if (!flags.spill_dir.empty())
+    if (const auto started = StartSpilling(flags, path, loop, store, again, spilling); !started) {
+      if (!again) return Complain(started.error());
+      RAYLET_LOG(kError, "spilled objects cannot be read, and nothing more is spilled: ", started.error().message);
+    }
+  StoreServer server(loop, kept.listening.get(), store, header,
+                     {arena_read_only->get(), (*arena)->fd(), index_read_only->get(), (*arena)->arena_bytes(),
+                      index->size(), capacity},
+                     clock);
+  server.SetKeeper(keeper);
+  if (spilling.spiller) server.SetSpiller(*spilling.spiller);
+  server.SetMemoryGuard(MemoryGuard([root = flags.memory_root] { return AvailableMemoryBytesBelow(root); }));
+  if (again) {
+    const TimePoint started = clock.Now();
+    if (const auto recovered = Recover(store, server, spilling, kept); !recovered) return Complain(recovered.error());
+    std::fprintf(stderr, "plasma_store: serving %s again, with %llu objects, after %lld ms\n", path.c_str(),
+                 static_cast<unsigned long long>(header->counters.sealed_count.load()),
+                 static_cast<long long>((clock.Now() - started).count() / 1'000'000));
+  } else {
+    std::fprintf(stderr, "plasma_store: serving %s, %s\n", path.c_str(), FormatBytes(capacity).c_str());
+  }
+  FdWatcher lifeline;
+  if (flags.lifeline_fd >= 0) {
+    ::fcntl(flags.lifeline_fd, F_SETFL, O_NONBLOCK);
+    lifeline = FdWatcher(loop, flags.lifeline_fd, [&](FdWatcher::Events) {
+      char ignored[64];
+      const ssize_t got = ::read(flags.lifeline_fd, ignored, sizeof ignored);
+      if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) loop.Stop();
+    });
+    lifeline.Watch({.readable = true});
+  }
+  LoopPulse pulse(loop);
+  std::unique_ptr<MetricsServer> metrics;
+  if (metrics_options) {
+    auto started = MetricsServer::Start(*metrics_options, *header, pulse);
+    if (!started) return Complain({started.error().code, StrCat("--metrics-port: ", started.error().message)});
+    metrics = *std::move(started);
+    std::fprintf(stderr, "plasma_store: metrics at %s\n", metrics->url().c_str());
+  }
+  ServiceManager manager;
+  if (flags.ready_fd >= 0 && !again) {
+    if (::write(flags.ready_fd, "1", 1) != 1) RAYLET_LOG(kWarning, "nobody listens on the descriptor of --ready-fd");
+    ::close(flags.ready_fd);
+  }
+  (*arena)->TouchAhead();
+  manager.Ready(loop, StrCat("serving ", path, ", ", FormatBytes(capacity)));
+  if (metrics) metrics->SetReady(true);
+  loop.Run();
+  manager.Stopping();
+  spilling.stopped = true;
+  return 0;
+}
+
 int Run(const Flags& flags) {
   if (flags.lifeline_fd >= 0) {
     if (const auto lifeline = CheckWatchable("--lifeline-fd", flags.lifeline_fd); !lifeline)
       return Complain(lifeline.error());
   }
   const auto capacity = ParseBytes(flags.memory);
-  if (!capacity) return Complain(capacity.error());
+  if (!capacity)
+    return Complain({ErrorCode::kInvalid, StrCat("-m \"", flags.memory,
+                                                 "\" is no amount of memory: say a number above zero of bytes, or "
+                                                 "with K, M or G, such as 512M or 1G")});
   const auto level = ParseLogLevel(flags.log_level);
   if (!level) return Complain(level.error());
   SetLogLevel(*level);
@@ -143,74 +269,75 @@ int Run(const Flags& flags) {
     return Complain(
         {ErrorCode::kInvalid, "-e is not supported yet: evicted objects are deleted and go to no external store"});
 
+  if (!flags.spill_max.empty() && !ParseBytes(flags.spill_max))
+    return Complain(
+        {ErrorCode::kInvalid, StrCat("--spill-max \"", flags.spill_max,
+                                     "\" is no amount: say a number above zero of bytes, or with K, M or G, "
+                                     "such as 512M or 1G")});
+  if (!flags.spill_max.empty() && flags.spill_dir.empty())
+    return Complain({ErrorCode::kInvalid, "--spill-max bounds what lies in --spill-dir: say that one, too"});
+
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of spill files is an error of their writes
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
     limit.rlim_cur = limit.rlim_max;
     ::setrlimit(RLIMIT_NOFILE, &limit);
   }
 
-  const MemoryBudget budget = MemoryBudget::For(*capacity);
-  if (const auto fits = budget.Check(flags.memory, AvailableMemoryBytes()); !fits) return Complain(fits.error());
+  std::optional<MetricsOptions> metrics;
+  if (flags.metrics_port) {
+    const auto listen = MakeTcpAddress(flags.metrics_address, *flags.metrics_port);
+    if (!listen) return Complain({ErrorCode::kInvalid, StrCat("--metrics-address: ", listen.error().message)});
+    metrics = MetricsOptions{.listen = *listen};
+  }
 
+  MemoryBudget budget = MemoryBudget::For(*capacity);
+  if (metrics) budget.daemon_bytes += kMetricsBytes;
+  if (!flags.spill_dir.empty()) budget.daemon_bytes += kSpillThreadsBytes;
+  const auto available = [root = flags.memory_root] { return AvailableMemoryBytesBelow(root); };
+  IndexName index(IndexSegmentName(path));
+  std::optional<SocketFile> socket_file;
+  Kept kept;
+  UniqueFd running;  // the channel to the server that started this keeper
+  const bool again = std::getenv(kKeeperChannelVariable) != nullptr;
+  if (again) {
+    running = UniqueFd(std::atoi(std::getenv(kKeeperChannelVariable)));
+    ::unsetenv(kKeeperChannelVariable);
+    if (const auto received = ReceiveMemory(running.get(), kept); !received) return Complain(received.error());
+    index.ours = true;
+  } else {
+    if (const auto fits = budget.Check(flags.memory, available()); !fits) return Complain(fits.error());
+    auto listening = ListenUnix(path, 128);
+    if (!listening) {
+      Error error = listening.error();
+      if (error.code == ErrorCode::kAlreadyExists) error.message += Who(path);
+      return Complain(error);
+    }
+    kept.listening = *std::move(listening);
+    socket_file.emplace(path);  // also where the rest fails
+    RemoveAbandonedIndexes();
+    auto index_file = CreateIndexFile(index, budget.index_entries, budget.index_entries_max);
+    if (!index_file) return Complain(index_file.error());
+    kept.index = *std::move(index_file);
+    auto arena = Arena::CreateMemory(*capacity);
+    if (!arena) return Complain(arena.error());
+    kept.arena = *std::move(arena);
+    if (const auto made = InitIndex(kept.index.get(), budget, *capacity, path); !made) return Complain(made.error());
+  }
+  if (!socket_file) socket_file.emplace(path);
+
+  KeeperOutcome outcome = Keep(kept, std::move(running), flags.deaths_max, again ? -1 : flags.ready_fd);
+  if (!outcome.serves) return outcome.exit_code;
   Loop loop;
   StopSignals signals(loop);
   signals.OnStop([&loop] { loop.Stop(); });
-  auto listening = ListenUnix(path, 128);
-  if (!listening) {
-    Error error = listening.error();
-    if (error.code == ErrorCode::kAlreadyExists) error.message += Who(path);
-    return Complain(error);
-  }
-  const SocketFile socket_file(path);
-  RemoveAbandonedIndexes();
-  NamedIndex index(IndexSegmentName(path));
-  if (const auto made = CreateIndex(index, budget.index_entries, budget.index_entries_max); !made)
-    return Complain(made.error());
-  const auto arena = Arena::Create(*capacity);
-  if (!arena) return Complain(arena.error());
-
-  const SteadyClock clock;
-  IndexHeader* const header = InitIndexSegment(index.mapping.data(), budget.index_entries_max);
-  header->capacity_bytes = *capacity;
-  header->arena_bytes = (*arena)->arena_bytes();
-  header->daemon_pid = ::getpid();
-  header->started_unix_ms = static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
-          .count());
-  header->started_monotonic_ns = static_cast<uint64_t>(clock.Now().time_since_epoch().count());
-  std::copy(path.begin(), path.end(), header->socket_path);
-  const std::string_view build = kBuild;
-  std::copy_n(build.begin(), std::min(build.size(), sizeof header->build - 1), header->build);
-
-  const auto arena_read_only = ReopenReadOnly((*arena)->fd());
-  const auto index_read_only = ReopenReadOnly(index.fd.get());
-  if (!arena_read_only) return Complain(arena_read_only.error());
-  if (!index_read_only) return Complain(index_read_only.error());
-
-  ObjectStore store(*capacity, **arena, header, clock, {index.fd.get(), budget.index_entries});
-  StoreServer server(loop, listening->get(), store, header,
-                     {arena_read_only->get(), (*arena)->fd(), index_read_only->get(), (*arena)->arena_bytes(),
-                      index.mapping.size(), *capacity},
-                     clock);
-  FdWatcher lifeline;
-  if (flags.lifeline_fd >= 0) {
-    ::fcntl(flags.lifeline_fd, F_SETFL, O_NONBLOCK);
-    lifeline = FdWatcher(loop, flags.lifeline_fd, [&](FdWatcher::Events) {
-      char ignored[64];
-      const ssize_t got = ::read(flags.lifeline_fd, ignored, sizeof ignored);
-      if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) loop.Stop();
-    });
-    lifeline.Watch({.readable = true});
-  }
-  std::fprintf(stderr, "plasma_store: serving %s, %s\n", path.c_str(), FormatBytes(*capacity).c_str());
-  if (flags.ready_fd >= 0) {
-    if (::write(flags.ready_fd, "1", 1) != 1) RAYLET_LOG(kWarning, "nobody listens on the descriptor of --ready-fd");
-    ::close(flags.ready_fd);
-  }
-  (*arena)->TouchAhead();
-  loop.Run();
-  return 0;
+  UnblockSignals();
+  KeeperLink keeper(loop, std::move(outcome.channel), FdsOf(kept), flags.words, [&loop] { loop.Stop(); });
+  const int exit_code = Serve(flags, metrics, path, *capacity, budget, kept, loop, keeper, outcome.again);
+  // The keeper removes socket and index, once this process has gone.
+  if (keeper.Done(exit_code)) ::_exit(exit_code);
+  return exit_code;
 }
 
 }  // namespace
@@ -218,26 +345,6 @@ int Run(const Flags& flags) {
 int main(int argc, char** argv) {
   OpenStandardDescriptors();
   UnblockSignals();
-  Flags flags;
-  CLI::App app(kAbout, "plasma_store");
-  app.footer(kExample);
-  app.set_help_flag("--help", "Print this and exit");
-  app.set_version_flag("--version", StrCat("plasma_store ", RAYLET_VERSION));
-  app.add_option("-m,--memory", flags.memory, "Bytes of objects to hold, with K, M or G")->required();
-  app.add_option("-s,--socket", flags.socket, "Unix socket to serve, at most 107 bytes")->required();
-  app.add_option("-d,--directory", flags.directory, "Does nothing: objects lie in anonymous shared memory");
-  app.add_flag("-h,--hugepages", flags.hugepages, "Does nothing yet: objects lie in ordinary pages");
-  app.add_option("-e,--external-store", flags.external_store, "Not supported yet: refused");
-  app.add_option("--log-level", flags.log_level, "debug, info, warning or error")->capture_default_str();
-  app.add_option("--ready-fd", flags.ready_fd, "Write one byte to this descriptor when ready");
-  app.add_option("--lifeline-fd", flags.lifeline_fd, "Stop when this descriptor reads end of file");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& success) {
-    return app.exit(success);
-  } catch (const CLI::ParseError& error) {
-    app.exit(error);
-    return 2;
-  }
-  return Run(flags);
+  const ParsedFlags parsed = ParseFlags(argc, argv);
+  return parsed.exit_code >= 0 ? parsed.exit_code : Run(parsed.flags);
 }

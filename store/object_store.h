@@ -14,19 +14,11 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "fbs/segment_layout.h"
-#include "store/arena.h"
-#include "store/entry_table.h"
-#include "store/eviction_policy.h"
-#include "store/index_memory.h"
-#include "store/object_index.h"
-#include "store/pin_ledger.h"
+#include "store/full_numbers.h"
+#include "store/object_table.h"
+#include "store/room_maker.h"
 
 namespace raylet::store {
-
-// The numbers that accompany kFull.
-struct FullNumbers {
-  uint64_t need_bytes = 0, free_bytes = 0, largest_run_bytes = 0, pinned_bytes = 0;
-};
 
 // What is to be created.
 struct ObjectOptions {
@@ -34,6 +26,8 @@ struct ObjectOptions {
   bool evict_if_full = true;
   bool owned = false;
   uint32_t owner = 0;  // 0: the creator
+  // A run of the arena in which the object lies already. A create that fails leaves it to the caller.
+  std::optional<uint64_t> run{};
 };
 
 // What a client that has ended leaves to its heir.
@@ -43,23 +37,28 @@ struct Inheritance {
 };
 
 constexpr size_t kDeletesAtEndMax = 4096;  // of the objects that one client has made
-// A create evicts no more objects than these at a time, unless it needs their bytes.
-constexpr uint64_t kEvictedAtOnce = 1024;
-constexpr uint64_t kEvictedForEntries = 64;
 
 class ObjectStore {
  public:
   // `index` is a fresh index segment, in `file`; `arena`, `index` and `clock` outlive the store.
   ObjectStore(uint64_t capacity_bytes, Arena& arena, IndexHeader* index, const Clock& clock, IndexFile file = {});
 
-  // Adds a client. `pins` is its page, which outlives the client here. Numbers are never reused.
+  // The client does not write any more into the leased run that an earlier daemon had given it.
+  void EndWriting(uint32_t client);
+  // Adds a client. `pins` is its page, which outlives the client here. Numbers are never reused. kLimit:
+  // kClientRowsMax.
   // `heir` inherits what the client owns at its end. An heir that is not connected is none.
   Result<uint32_t> AddClient(int32_t pid, const std::string& name, PinPage* pins, uint32_t heir = 0);
   // Deletes the client's unsealed objects and drops its pins. The sealed objects that it owns belong
   // to its heir from now on; without a connected heir they are deleted.
   Inheritance RemoveClient(uint32_t client);
-  bool IsConnected(uint32_t client) const { return clients_.contains(client); }
-  uint32_t next_client() const { return next_client_; }
+  bool IsConnected(uint32_t client) const { return table_.clients.Has(client); }
+  uint32_t next_client() const { return table_.clients.next_number(); }
+
+  // The client's name for people, and its quota; 0: none. The errors are those of ClientQuotas.
+  Result<void> SetOptions(uint32_t client, const std::string& name, uint64_t quota_bytes);
+  // Room, orders of eviction and quotas, in the words of Plasma's DebugString.
+  std::string DebugText();
 
   // The offset of the data. kAlreadyExists, kTooLarge, or kFull: then `full` has the numbers, and a
   // later try may succeed.
@@ -71,6 +70,11 @@ class ObjectStore {
   Result<void> Delete(const ObjectId& id);
   // The same for several objects, in one transaction.
   std::vector<Result<void>> Delete(std::span<const ObjectId> ids);
+  // As Plasma deletes: an object that somebody holds stays, and others get it, until its last release.
+  // An unsealed one goes once it is sealed and nobody holds it.
+  std::vector<Result<void>> DeleteAtLastRelease(std::span<const ObjectId> ids);
+  // Finds out whether somebody still holds the object, if it was deleted: it is there or gone afterwards.
+  void Settle(const ObjectId& id);
   // Deletes those of the objects that this client created: at once if it has gone, otherwise at its
   // end. kFull: kDeletesAtEndMax.
   Result<void> DeleteMadeBy(uint32_t client, std::span<const ObjectId> ids);
@@ -80,62 +84,53 @@ class ObjectStore {
   // Objects without an owner stay so, and unknown ones are ignored. An object handed to a client
   // that has gone is deleted.
   Result<void> SetOwner(uint32_t client, std::span<const ObjectId> ids, uint32_t owner);
-  bool IsSealed(const ObjectId& id) const;
+  bool IsSealed(const ObjectId& id);  // in memory or on disk
+  bool IsSpilled(const ObjectId& id) const;
+  bool IsLost(const ObjectId& id) const;  // spilled, and its bytes cannot be read any more
+  // Called when the client is told that the store is full.
+  void NoteFull(uint32_t client, const ObjectId& id, const FullNumbers& numbers);
 
-  // Frees dying objects that nobody pins any more; true if it freed any.
-  bool SweepDying();
-  bool AnyoneWaits() const { return pins_.AnyoneWaits(); }
-  std::byte* arena_data() const { return arena_.data(); }
-  bool HasDying() const { return !dying_.empty(); }
-  uint64_t free_bytes() const { return capacity_bytes_ - used_bytes_; }
+  bool SweepDying() { return table_.SweepDying(); }
+  bool MayAnyoneWait() const { return table_.pins.MayAnyoneWait(); }
+  Arena& arena() { return table_.arena; }
+  IndexCounters& counters() { return table_.counters(); }
+  // Create and Seal of this id are soon to come.
+  void Prefetch(const ObjectId& id) const { table_.index.Prefetch(id); }
+  std::byte* arena_data() const { return table_.arena.data(); }
+  bool HasDying() const { return table_.HasDying(); }
+  uint64_t moved_bytes() const { return table_.compactor.moved_bytes(); }  // to make long runs
+  uint64_t free_bytes() const { return table_.free_bytes(); }
+  // Free, or free once it is evicted and nobody pins it. While this does not grow, a create that was
+  // refused succeeds only after a release.
+  uint64_t bytes_in_reach() { return free_bytes() + counters().dying_bytes + table_.policy.bytes(); }
+  // The clients with their numbers, and the entries that one of them pins or writes, each once.
+  std::vector<uint32_t> clients() const { return table_.clients.numbers(); }
+  std::vector<uint32_t> EntriesUsedBy(uint32_t client) const;
+  // `callback` gives runs of the arena back that nobody uses yet, when there is no room. True if it gave any.
+  void OnNoRoom(std::function<bool()> callback) { table_.hooks.on_no_room = std::move(callback); }
+  // `callback` runs when an entry's object is sealed, and when a sealed one becomes invisible.
+  void OnSealedOrGone(std::function<void(uint32_t entry, bool sealed)> callback) {
+    table_.hooks.on_sealed_or_gone = std::move(callback);
+  }
   // `callback` runs after each seal with the object, to wake its waiters.
   void OnSealed(std::function<void(const ObjectId&)> callback) { on_sealed_ = std::move(callback); }
 
- private:
-  struct Client {
-    ClientRow* row = nullptr;
-    StateList unsealed;                    // entries that the client writes
-    OwnerList owned;                       // entries that the client owns
-    std::vector<ObjectId> deleted_at_end;  // those that the client created; at most kDeletesAtEndMax
-    uint32_t heir = 0;                     // connected when this client came; 0: none
-  };
-  // Eviction ends at `bytes`, and already at `objects` once `bytes_min` are reached.
-  struct EvictionGoal {
-    uint64_t bytes_min = 0, bytes = ~uint64_t{0}, objects = ~uint64_t{0};
-  };
-  struct Evicted {
-    uint64_t bytes = 0, objects = 0;
-  };
-  class Transaction;
+  // For those who do other work on the objects: spilling, recovery.
+  ObjectTable& table() { return table_; }
+  RoomMaker& room() { return room_; }
 
-  void ReadTouches();
+ private:
+  friend class Recovery;  // makes a store of what another daemon has left
+  using Client = ObjectTable::Client;
+
+  static bool IsThere(EntryState state) { return state == EntryState::kSealed || state == EntryState::kSpilled; }
   Result<void> KillSealed(const ObjectId& id);
   void KillMadeBy(uint32_t creator, std::span<const ObjectId> ids);
-  void HandOver(uint32_t entry, uint32_t owner);
-  void Kill(uint32_t entry);  // sealed -> dying
-  void Free(uint32_t entry);  // unsealed or dying -> gone
-  void Account(EntryState state, uint64_t bytes, bool add);
-  uint64_t BytesOf(uint32_t entry) const { return index_.FieldsOf(entry).bytes(); }
   std::optional<uint64_t> FindRun(const ObjectOptions& options);
-  bool FindEntry(bool evict_if_full);
-  bool GrowIndex();
-  Evicted EvictOldest(const EvictionGoal& goal);
-  void FillFull(uint64_t need, FullNumbers& full);
-  Client* FindClient(uint32_t number);
-  uint64_t NowMs() const;
 
-  const uint64_t capacity_bytes_;
-  Arena& arena_;
-  IndexMemory index_memory_;
-  ObjectIndex index_;
-  PinLedger pins_;
-  const Clock& clock_;
-  EntryTable notes_;  // of index_'s entries
-  EvictionPolicy policy_;
-  StateList dying_;
-  uint64_t used_bytes_ = 0;  // logical; == sealed + unsealed + dying bytes
-  uint32_t next_client_ = 1;
-  std::unordered_map<uint32_t, Client> clients_;
+  ObjectTable table_;
+  RoomMaker room_;
+  std::unordered_map<uint32_t, uint64_t> writing_;  // see EndWriting: by client, the run's offset
   std::function<void(const ObjectId&)> on_sealed_;
 };
 

@@ -1,6 +1,7 @@
 #include "store/store_server.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cstring>
@@ -9,12 +10,15 @@
 #include "base/log.h"
 #include "base/unix_socket.h"
 #include "base/waiter.h"
+#include "fbs/messages.h"
+#include "store/recovery.h"
 
 namespace raylet::store {
 namespace {
 
 constexpr std::chrono::milliseconds kSweepPeriod{100};  // a dropped pin sends no message: the slots have to be read
-constexpr size_t kStrangersMax = 64;                    // connections that have not said hello
+constexpr std::chrono::milliseconds kUnsealedPatience{500};
+constexpr size_t kStrangersMax = 64;  // connections that have not said hello
 
 // Closes a connection that has no session, and tells it why.
 void TurnAway(UniqueFd connection, const Error& why) {
@@ -22,6 +26,15 @@ void TurnAway(UniqueFd connection, const Error& why) {
   wire::StoreHelloReplyT refusal;
   refusal.status = ToStatus(why);
   SendRefusal(connection.get(), static_cast<uint16_t>(wire::StoreMessage::HelloReply), Encode(refusal));
+}
+
+// A session has a socket and a pin page. The other descriptors are the daemon's own, and those on their way to clients.
+uint64_t SessionsMost() {
+  constexpr uint64_t kOthersMost = 128, kOfASession = 2;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return kClientRowsMax;
+  const uint64_t all = limit.rlim_cur;
+  return (all - std::min(all / 4, kOthersMost)) / kOfASession;
 }
 
 UniqueFd OpenReserve() { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
@@ -37,12 +50,32 @@ StoreServer::StoreServer(Loop& loop, int listening, ObjectStore& store, IndexHea
       segments_(segments),
       clock_(clock),
       reserve_(OpenReserve()),
+      subscriptions_(loop, *index),
+      absent_(loop, [this](uint32_t client, std::unique_ptr<AbsentClients::Client>) { End(client); }),
+      put_rings_(loop, store, segments.capacity_bytes),
       acceptor_(loop, listening, [this](FdWatcher::Events) { Accept(); }) {
   store_.OnSealed([this](const ObjectId& id) { Sealed(id); });
+  store_.OnSealedOrGone(
+      [this](uint32_t entry, bool sealed) { sealed ? subscriptions_.Sealed(entry) : subscriptions_.Gone(entry); });
+  put_rings_.OnCarriedOut([this] { AfterRequest(); });
+  put_rings_.OnBroken([this](uint32_t client, const Error& why) { by_client_.at(client)->Break(why); });
   acceptor_.Watch({.readable = true});
 }
 
-StoreServer::~StoreServer() { store_.OnSealed({}); }
+StoreServer::~StoreServer() {
+  if (spiller_ != nullptr) {
+    spiller_->OnRestored({});
+    spiller_->OnWrote({});
+  }
+  store_.OnSealed({});
+  store_.OnSealedOrGone({});
+}
+
+void StoreServer::SetSpiller(Spiller& spiller) {
+  spiller_ = &spiller;
+  spiller.OnWrote([this] { AfterRequest(); });
+  spiller.OnRestored([this](const ObjectId& id, const Result<void>& outcome) { Restored(id, outcome); });
+}
 
 void StoreServer::Accept() {
   for (;;) {
@@ -56,12 +89,18 @@ void StoreServer::Accept() {
       TurnAway(*std::move(fd), ours.error());
       continue;
     }
+    if (const uint64_t most = SessionsMost(); sessions_.size() >= most) {
+      TurnAway(*std::move(fd), {ErrorCode::kLimit, StrCat("this plasma_store has ", sessions_.size(),
+                                                          " connections, and its descriptor limit leaves none for ",
+                                                          "another: start it with a higher ulimit -n")});
+      continue;
+    }
     // A newcomer must not be kept out by connections that say nothing.
     if (strangers_.size() >= kStrangersMax) {
       const uint64_t oldest = strangers_.extract(strangers_.begin()).value();
       sessions_.at(oldest)->Refuse(
-          {ErrorCode::kFull, StrCat(kStrangersMax, " connections to this plasma_store have ",
-                                    "not said hello, the limit, and this one waited longest")});
+          {ErrorCode::kLimit, StrCat(kStrangersMax, " connections to this plasma_store have ",
+                                     "not said hello, the limit, and this one waited longest")});
     }
     const uint64_t key = next_key_++;
     strangers_.insert(key);
@@ -73,7 +112,8 @@ void StoreServer::Accept() {
 // spin on it.
 void StoreServer::RefuseOne(const Error& why) {
   reserve_.Reset();
-  if (auto refused = AcceptUnix(listening_); refused && *refused) TurnAway(*std::move(refused), why);
+  if (auto refused = AcceptUnix(listening_); refused && *refused)
+    TurnAway(*std::move(refused), {ErrorCode::kLimit, why.message});
   reserve_ = OpenReserve();
   if (reserve_) return;
   acceptor_.Watch({});
@@ -90,20 +130,22 @@ void StoreServer::Named(ClientSession& session) {
 
 void StoreServer::Create(BlockedCreate create) {
   const bool may_wait = create.deadline > clock_.Now();
-  // Creates are served in order: a new one waits behind those that already wait.
-  if ((!may_wait || blocked_.Empty()) && Try(create, !may_wait)) return;
-  const uint32_t client = create.client;
-  const uint64_t request_id = create.request_id;
-  BlockedCreate refused;
-  refused.client = client;
-  refused.request_id = request_id;
-  refused.seal = create.seal;
-  if (!blocked_.Push(std::move(create))) {
-    Reply(refused,
-          Fail(ErrorCode::kFull, StrCat("client ", client, " has ", kBlockedCreatesPerClientMax,
-                                        " creates that wait for room, the limit; wait for some of them")),
-          {});
+  if (!may_wait || blocked_.MayOvertake(create)) {
+    const CreateQueue::Tried tried = Try(create, !may_wait);
+    if (tried.done) return;
+    if (tried.reached_bytes < create.need_bytes()) create.try_at = create.need_bytes() - tried.reached_bytes;
   }
+  create.try_at = std::max<uint64_t>(create.try_at, 1) + store_.bytes_in_reach();
+  BlockedCreate refused;
+  refused.client = create.client;
+  refused.request_id = create.request_id;
+  refused.seal = create.seal;
+  const auto room = create.carried_bytes() == 0
+                        ? Result<void>()
+                        : memory_.RoomFor(create.carried_bytes(), "the data of a create that waits");
+  const auto pushed =
+      room ? blocked_.Push(std::move(create)) : Result<void>(Fail(ErrorCode::kFull, room.error().message));
+  if (!pushed) Reply(refused, Fail(pushed.error()), {});
 }
 
 Result<void> StoreServer::Abort(uint32_t client, const ObjectId& id) {
@@ -114,10 +156,14 @@ Result<void> StoreServer::Abort(uint32_t client, const ObjectId& id) {
   return waiting.empty() ? store_.Abort(client, id) : Result<void>();
 }
 
-bool StoreServer::Try(const BlockedCreate& create, bool last_try) {
+CreateQueue::Tried StoreServer::Try(const BlockedCreate& create, bool last_try) {
   FullNumbers numbers;
+  numbers.names_pinners = last_try;
   auto offset = store_.Create(create.client, create.id, create.options, numbers);
-  if (!offset && offset.error().code == ErrorCode::kFull && !last_try) return false;
+  if (!offset && offset.error().code == ErrorCode::kFull && WantRoom(create.need_bytes()))
+    offset = store_.Create(create.client, create.id, create.options, numbers);
+  if (!offset && offset.error().code == ErrorCode::kFull && !last_try)
+    return {.done = false, .reached_bytes = numbers.reached_bytes};
   if (offset && create.seal) {
     std::byte* const arena = store_.arena_data();
     if (!create.data.empty()) std::memcpy(arena + *offset, create.data.data(), create.data.size());
@@ -126,12 +172,11 @@ bool StoreServer::Try(const BlockedCreate& create, bool last_try) {
     if (auto sealed = store_.Seal(create.client, create.id); !sealed) offset = Fail(sealed.error());
   }
   Reply(create, offset, numbers);
-  return true;
+  return {.done = true};
 }
 
 void StoreServer::Reply(const BlockedCreate& create, const Result<uint64_t>& outcome, const FullNumbers& numbers) {
-  if (!outcome && outcome.error().code == ErrorCode::kFull)
-    counters().full_failures.fetch_add(1, std::memory_order_relaxed);
+  if (!outcome && outcome.error().code == ErrorCode::kFull) store_.NoteFull(create.client, create.id, numbers);
   const auto session = by_client_.find(create.client);
   if (session == by_client_.end() || create.request_id == 0) return;
   auto status = outcome ? OkStatus() : ToStatus(outcome.error());
@@ -151,24 +196,93 @@ void StoreServer::Reply(const BlockedCreate& create, const Result<uint64_t>& out
   }
 }
 
-void StoreServer::AfterRequest() {
-  while (!blocked_.Empty() && Try(blocked_.Front(), false)) blocked_.PopFront();
-  for (const BlockedCreate& expired : blocked_.TakeExpired(clock_.Now())) Try(expired, true);
-  if (blocked_.Empty() && !store_.HasDying()) return timer_.Cancel();
-  if (timer_) return;
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-      std::clamp<Duration>(blocked_.NextDeadline() - clock_.Now(), Duration::zero(), kSweepPeriod));
-  timer_ = Timer(loop_, left, std::chrono::milliseconds(0), [this] {
+void StoreServer::AfterRequest(bool released) {
+  restores_first_ = !restores_first_;
+  if (restores_first_) ServeRestores(released);
+  ServeCreates(released);
+  if (!restores_first_) ServeRestores(released);
+  const TimePoint now = clock_.Now();
+  const bool holds = spiller_ != nullptr && spiller_->HasHolds();
+  if (blocked_.Empty() && restores_.Empty() && !holds && !store_.HasDying()) return timer_.Cancel();
+  const TimePoint due = std::min({TimePoint(now + kSweepPeriod), blocked_.NextDeadline(), restores_.NextDeadline()});
+  if (timer_ && timer_due_ <= due) return;
+  timer_due_ = due;
+  timer_ = Timer(loop_, std::chrono::ceil<std::chrono::milliseconds>(due - now), std::chrono::milliseconds(0), [this] {
     timer_.Cancel();
     store_.SweepDying();
-    AfterRequest();
+    if (spiller_ != nullptr) spiller_->Tick();
+    AfterRequest(/*released=*/true);
   });
+}
+
+void StoreServer::ServeCreates(bool released) {
+  if (blocked_.Empty()) return;
+  blocked_.Serve(
+      released, [this] { return store_.bytes_in_reach(); },
+      [this](const BlockedCreate& create) { return Try(create, /*last_try=*/false); });
+  for (const BlockedCreate& expired : blocked_.TakeExpired(clock_.Now())) Try(expired, /*last_try=*/true);
+  // So that the disk is kept busy while creates wait.
+  if (!blocked_.Empty()) WantRoom(blocked_.FirstNeed());
+}
+
+void StoreServer::Restore(const RestoreQueue::Request& request, const std::vector<ObjectId>& ids) {
+  std::vector<ObjectId> waits;
+  for (const ObjectId& id : ids)
+    if (store_.IsSpilled(id)) waits.push_back(id);
+  if (waits.empty()) return Answer(request, {});
+  if (spiller_ == nullptr) return Answer(request, Fail(ErrorCode::kNotFound, LostText(waits.front())));
+  if (const auto added = restores_.Add(request, waits); !added) return Answer(request, added);
+  ServeRestores(/*released=*/true);
+}
+
+void StoreServer::ServeRestores(bool released) {
+  if (restores_.Empty()) return;
+  if (released || store_.bytes_in_reach() > restore_reach_) {
+    while (const auto next = restores_.Next()) {
+      const ObjectId id = *next;
+      const Spiller::Restored restored = spiller_->Restore(id);
+      if (restored == Spiller::Restored::kNoRoom) {
+        restore_reach_ = store_.bytes_in_reach();
+        break;
+      }
+      restore_reach_ = 0;
+      if (restored == Spiller::Restored::kUnderWay) {
+        restores_.Begun(id);
+        continue;
+      }
+      const Result<void> outcome =
+          restored == Spiller::Restored::kLost ? Fail(ErrorCode::kNotFound, LostText(id)) : Result<void>();
+      for (const RestoreQueue::Answer& answer : restores_.Ended(id, outcome)) Answer(answer.request, answer.outcome);
+    }
+  }
+  for (const RestoreQueue::Request& expired : restores_.TakeExpired(clock_.Now())) RefuseRestore(expired);
+}
+
+void StoreServer::RefuseRestore(const RestoreQueue::Request& request) {
+  FullNumbers numbers;
+  store_.room().FillFull(0, numbers);
+  Answer(request, Fail(ErrorCode::kTimedOut,
+                       StrCat("objects on disk were not in memory at the deadline; free ", numbers.free_bytes, " of ",
+                              segments_.capacity_bytes, ", largest run ", numbers.largest_run_bytes, ", ",
+                              numbers.Pinned(), numbers.spilling.empty() ? "" : "; ", numbers.spilling)));
+}
+
+void StoreServer::Restored(const ObjectId& id, const Result<void>& outcome) {
+  if (outcome) Sealed(id);
+  const Result<void> said = !outcome && store_.IsLost(id) ? Fail(ErrorCode::kNotFound, LostText(id)) : outcome;
+  for (const RestoreQueue::Answer& answer : restores_.Ended(id, said)) Answer(answer.request, answer.outcome);
+  AfterRequest();
+}
+
+void StoreServer::Answer(const RestoreQueue::Request& request, const Result<void>& outcome) {
+  if (const auto session = by_client_.find(request.client); session != by_client_.end())
+    session->second->ReplyStatus(request.request_id, outcome);
 }
 
 void StoreServer::Sealed(const ObjectId& id) {
   // The bucket's word has changed, and the pages are read only after that (seq_cst). So a waiter
   // that is not seen here has not probed yet, and will find the object.
-  if (store_.AnyoneWaits()) FutexWakeAll(&index_->buckets[static_cast<std::ptrdiff_t>(BucketOf(id))]);
+  if (store_.MayAnyoneWait()) FutexWakeAll(&index_->buckets[static_cast<std::ptrdiff_t>(BucketOf(id))]);
   std::vector<uint64_t> keys;
   const auto [first, last] = watchers_.equal_range(id);
   for (auto watcher = first; watcher != last; ++watcher) keys.push_back(watcher->second);
@@ -193,13 +307,48 @@ void StoreServer::Remove(uint64_t session_key) {
   if (it == sessions_.end()) return;
   strangers_.erase(session_key);
   const uint32_t client = it->second->client();
-  blocked_.DropClient(client);
-  by_client_.erase(client);
-  Inheritance inheritance = store_.RemoveClient(client);  // before its pin page goes
-  if (inheritance.heir != 0) by_client_.at(inheritance.heir)->Inherit(client, std::move(inheritance.objects));
+  if (client != 0) {
+    blocked_.DropClient(client);
+    restores_.DropClient(client);
+    by_client_.erase(client);
+    subscriptions_.RemoveClient(client);
+    put_rings_.Remove(client);  // first: what it posted is its
+    End(client);                // before its pin page goes
+  }
   for (const ObjectId& id : it->second->watched()) UnwatchFor(id, session_key);
   sessions_.erase(it);
-  AfterRequest();
+  AfterRequest(/*released=*/true);
+}
+
+ClientSession* StoreServer::SessionOf(uint32_t client) {
+  const auto it = by_client_.find(client);
+  return it == by_client_.end() ? nullptr : it->second;
+}
+
+void StoreServer::End(uint32_t client) {
+  Inheritance inheritance = store_.RemoveClient(client);
+  if (keeper_ != nullptr) keeper_->Forget(client);
+  if (inheritance.heir != 0) {
+    if (const auto heir = by_client_.find(inheritance.heir); heir != by_client_.end())
+      heir->second->Inherit(client, std::move(inheritance.objects));
+    else if (AbsentClients::Client* const absent = absent_.Find(inheritance.heir))
+      static_cast<void>(absent->inherited.Add(client, std::move(inheritance.objects)));
+  }
+  AfterRequest(/*released=*/true);
+}
+
+void StoreServer::AddAbsent(uint32_t client, UniqueFd pins_fd, Mapping pins, UniqueFd socket) {
+  absent_.Add(client, std::move(pins_fd), std::move(pins), std::move(socket));
+  lose_unsealed_ = Timer(loop_, kUnsealedPatience, {}, [this] {
+    for (const uint32_t number : absent_.numbers()) Recovery(store_).LoseUnsealed(number);
+    AfterRequest(/*released=*/true);
+  });
+}
+
+void StoreServer::EndLostClients() {
+  for (const uint32_t client : store_.clients())
+    if (!by_client_.contains(client) && absent_.Find(client) == nullptr) End(client);
+  AfterRequest();  // something may be dying
 }
 
 }  // namespace raylet::store

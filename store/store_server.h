@@ -12,9 +12,16 @@
 #include <vector>
 
 #include "base/loop.h"
+#include "store/absent_clients.h"
 #include "store/client_session.h"
 #include "store/create_queue.h"
+#include "store/keeper_link.h"
+#include "store/memory_budget.h"
 #include "store/object_store.h"
+#include "store/put_rings.h"
+#include "store/restore_queue.h"
+#include "store/spiller.h"
+#include "store/subscriptions.h"
 
 namespace raylet::store {
 
@@ -30,31 +37,59 @@ class StoreServer {
   StoreServer(Loop& loop, int listening, ObjectStore& store, IndexHeader* index, SharedSegments segments,
               const Clock& clock);
   ~StoreServer();
+  // Asked before the store takes memory for a client. Without it, everything fits.
+  void SetMemoryGuard(MemoryGuard guard) { memory_ = std::move(guard); }
+  // Told of each client from now on. Outlives the server. Without it the server does not survive its own death.
+  void SetKeeper(KeeperLink& keeper) { keeper_ = &keeper; }
+  // Spills what may not be evicted when there is no room. Outlives the server. Without it nothing is spilled.
+  void SetSpiller(Spiller& spiller);
+  // After Recovery: a client of an earlier server, which may connect again. What it was writing is lost
+  // once it has connected again, or half a second from now.
+  void AddAbsent(uint32_t client, UniqueFd pins_fd, Mapping pins, UniqueFd socket);
+  // Ends the clients of the index that are neither here nor absent. After all of AddAbsent.
+  void EndLostClients();
 
   // Called by sessions.
   Loop& loop() { return loop_; }
   ObjectStore& store() { return store_; }
   IndexCounters& counters() { return index_->counters; }
   const SharedSegments& segments() const { return segments_; }
+  const MemoryGuard& memory() const { return memory_; }
+  Subscriptions& subscriptions() { return subscriptions_; }
+  PutRings& put_rings() { return put_rings_; }
   TimePoint Now() const { return clock_.Now(); }
   void Named(ClientSession& session);
+  AbsentClients& absent() { return absent_; }
+  ClientSession* SessionOf(uint32_t client);  // null: none
+  void GaveUp(ClientSession& session) { by_client_.erase(session.client()); }
+  KeeperLink* keeper() { return keeper_; }
   void Create(BlockedCreate create);
+  // Answers once the spilled ones of these objects are in memory.
+  void Restore(const RestoreQueue::Request& request, const std::vector<ObjectId>& ids);
+  // A create of so many bytes was refused: another try finds room, perhaps.
+  bool WantRoom(uint64_t need_bytes) { return spiller_ != nullptr && spiller_->WantRoom(need_bytes); }
   // An object that the client is writing, or its creates that still wait for room.
   Result<void> Abort(uint32_t client, const ObjectId& id);
   void WatchFor(const ObjectId& id, uint64_t session_key);
   void UnwatchFor(const ObjectId& id, uint64_t session_key);
-  // Called when room may have come free or a client may wait. Serves the blocked creates, and sets
-  // the timer if anything waits.
-  void AfterRequest();
+  // Called when room may have come free or a client may wait. Serves the blocked creates that may
+  // have room now, and sets the timer if anything waits. `released`: pins may have gone, too.
+  void AfterRequest(bool released = false);
   void Remove(uint64_t session_key);
 
  private:
+  void End(uint32_t client);
   void Accept();
   void RefuseOne(const Error& why);
-  // True when the create is finished, granted or refused; false while there is no room.
-  bool Try(const BlockedCreate& create, bool last_try);
+  // Done when it is granted or refused; not while there is no room.
+  CreateQueue::Tried Try(const BlockedCreate& create, bool last_try);
   void Reply(const BlockedCreate& create, const Result<uint64_t>& outcome, const FullNumbers& numbers);
   void Sealed(const ObjectId& id);
+  void ServeCreates(bool released);
+  void ServeRestores(bool released);
+  void RefuseRestore(const RestoreQueue::Request& request);
+  void Restored(const ObjectId& id, const Result<void>& outcome);
+  void Answer(const RestoreQueue::Request& request, const Result<void>& outcome);
 
   Loop& loop_;
   const int listening_;
@@ -62,6 +97,7 @@ class StoreServer {
   IndexHeader* const index_;
   const SharedSegments segments_;
   const Clock& clock_;
+  MemoryGuard memory_;
   UniqueFd reserve_;  // given up for a moment at the descriptor limit, to accept and close a new connection
   uint64_t next_key_ = 1;
   std::map<uint64_t, std::unique_ptr<ClientSession>> sessions_;
@@ -69,7 +105,17 @@ class StoreServer {
   std::unordered_map<uint32_t, ClientSession*> by_client_;
   std::unordered_multimap<ObjectId, uint64_t> watchers_;  // the keys of the sessions that watch it
   CreateQueue blocked_;
-  Timer timer_;  // only while creates are blocked or objects are dying
+  RestoreQueue restores_;
+  Spiller* spiller_ = nullptr;
+  uint64_t restore_reach_ = 0;   // bytes in reach at the last restore that found no room
+  bool restores_first_ = false;  // before the creates, every other time
+  Subscriptions subscriptions_;
+  KeeperLink* keeper_ = nullptr;
+  AbsentClients absent_;
+  PutRings put_rings_;
+  Timer lose_unsealed_;  // of absent clients
+  Timer timer_;          // only while creates are blocked or objects are dying
+  TimePoint timer_due_{};
   Timer accept_again_;
   FdWatcher acceptor_;
 };

@@ -14,9 +14,11 @@ while read -r lines file; do
 done < <(find base fbs store raylet client tools tests \( -name '*.h' -o -name '*.cc' \) -print0 | xargs -0 wc -l)
 
 # A class is one idea, however many files it takes: its header, and each source whose definitions are mostly its own. Those
-# of 600 lines and more are to be split; the limit falls as they are.
-class_lines_max=800
+# of 400 lines and more are worth a look. Those that are still too long have their names here until they are split.
+class_lines_max=600
+too_long_still=' ObjectReceiver '
 while read -r lines class files; do
+  [[ $too_long_still != *" $class "* ]] || continue
   fail "class $class has $lines lines, in $files" \
     "one class, one idea, $class_lines_max lines at most over all of its files: give a part of it a name, fields and a file of its own."
 done < <(find base fbs store raylet client tools \( -name '*.h' -o -name '*.cc' \) -print0 | sort -z |
@@ -47,11 +49,17 @@ done < <(find base fbs store raylet client tools \( -name '*.h' -o -name '*.cc' 
   }')
 
 # A header is included once, and says at its top what it is.
-while IFS= read -r -d '' file; do
-  grep -q '^#pragma once' "$file" || fail "$file has no #pragma once" "put it below the opening comment."
-  head -1 "$file" | grep -q '^//' ||
-    fail "$file does not open with a comment" "say what this is, who owns it, which thread calls it, what always holds."
-done < <(find base fbs store raylet client tools tests -name '*.h' -print0)
+while read -r finding file; do
+  case "$finding" in
+    pragma) fail "$file has no #pragma once" "put it below the opening comment." ;;
+    comment)
+      fail "$file does not open with a comment" "say what this is, who owns it, which thread calls it, what always holds." ;;
+  esac
+done < <(find base fbs store raylet client tools tests -name '*.h' -print0 | xargs -0 -r awk '
+  function finish() { if (file != "" && !once) print "pragma", file }
+  FNR == 1 { finish(); file = FILENAME; once = 0; if (!/^\/\//) print "comment", file }
+  /^#pragma once/ { once = 1 }
+  END { finish() }')
 
 # Tests that do not run are no tests.
 while IFS= read -r hit; do
@@ -59,12 +67,13 @@ while IFS= read -r hit; do
 done < <(grep -rnE 'DISABLED_|GTEST_SKIP' tests --include='*.cc' --include='*.h' || true)
 
 # Every message of a schema is explained.
-for schema in fbs/*.fbs; do
-  while read -r message; do
-    grep -q "^| \`$message\` |" docs/protocol.md ||
-      fail "$message of $schema is not in docs/protocol.md" "add a line: who sends it, its body, the reply, the errors."
-  done < <(sed -nE '/^enum [A-Za-z]+Message:/,/^}/s/^ +([A-Za-z]+) = [1-9].*/\1/p' "$schema")
-done
+while read -r message schema; do
+  fail "$message of $schema is not in docs/protocol.md" "add a line: who sends it, its body, the reply, the errors."
+done < <(awk '
+  FILENAME == "docs/protocol.md" { if (match($0, /^\| `[A-Za-z]+` \|/)) explained[substr($0, 4, RLENGTH - 6)]; next }
+  /^enum [A-Za-z]+Message:/ { inside = 1 }
+  inside && /^ +[A-Za-z]+ = [1-9]/ && !($1 in explained) { print $1, FILENAME }
+  /^}/ { inside = 0 }' docs/protocol.md fbs/*.fbs)
 
 # Locks that clang can check. Public headers include nothing of ours, and use the standard ones.
 while IFS= read -r hit; do

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "client/plasma/no_store.h"
 
 namespace raylet::client {
 
@@ -48,8 +49,7 @@ Result<MappedIndex> MappedIndex::OpenByName(const std::string& socket_path) {
   const auto fd = OpenNamedSegmentReadOnly(IndexSegmentName(socket_path));
   if (!fd) {
     if (fd.error().code != ErrorCode::kNotFound) return Fail(fd.error());
-    return Fail(ErrorCode::kNotRunning,
-                StrCat("no plasma_store serves ", socket_path, ": start one with plasma_store -m 1G -s ", socket_path));
+    return NoStoreServes(socket_path);
   }
   return Open(fd->get());
 }
@@ -66,7 +66,8 @@ Result<MappedIndex> MappedIndex::Attach(const void* memory, size_t bytes) {
   return index;
 }
 
-std::optional<FoundObject> MappedIndex::Find(const ObjectId& id, EntryState state) const {
+std::optional<FoundObject> MappedIndex::Find(const ObjectId& id, EntryState first, EntryState second,
+                                             EntryState third) const {
   const IdWords wanted = WordsOf(id);
   const uint64_t hash = IndexHash(id);
   for (int i = 0; i < kTries; ++i) {
@@ -80,7 +81,8 @@ std::optional<FoundObject> MappedIndex::Find(const ObjectId& id, EntryState stat
       const IndexEntry& entry = entries_[link - 1];
       // Acquire: the daemon stores the word after the fields when an object appears.
       const uint64_t word = entry.word.load(std::memory_order_acquire);
-      if (StateOf(word) == state && Field(entry.id_words[0]) == wanted.first &&
+      const EntryState state = StateOf(word);
+      if ((state == first || state == second || state == third) && Field(entry.id_words[0]) == wanted.first &&
           Field(entry.id_words[1]) == wanted.second &&
           static_cast<uint32_t>(Field(entry.id_words[2])) == wanted.third) {
         FoundObject found;
@@ -89,10 +91,11 @@ std::optional<FoundObject> MappedIndex::Find(const ObjectId& id, EntryState stat
         found.offset = Field(entry.offset);
         found.data_bytes = Field(entry.data_bytes);
         found.metadata_bytes = Field(entry.metadata_bytes);
+        found.deleted = (Field(entry.times_and_flags) & kEntryDeletedFlag) != 0;
         return found;
       }
       // An entry that left its chain under this walk leads elsewhere.
-      astray = StateOf(word) == EntryState::kEmpty || StateOf(word) == EntryState::kDying ||
+      astray = state == EntryState::kEmpty || state == EntryState::kDying ||
                (steps % kStepsPerLook == 0 && Field(chain) != head);
       link = Field(entry.next);
     }
@@ -119,9 +122,11 @@ std::optional<EntrySnapshot> MappedIndex::Read(uint64_t number) const {
     snapshot.offset = Field(entry.offset);
     snapshot.data_bytes = Field(entry.data_bytes);
     snapshot.metadata_bytes = Field(entry.metadata_bytes);
-    const uint64_t created = Field(entry.created_ms_and_flags);
-    snapshot.owned = (created & kEntryOwnedFlag) != 0;
-    snapshot.created_ms = created & ~kEntryOwnedFlag;
+    const EntryTimes times = TimesOf(Field(entry.times_and_flags));
+    snapshot.owned = times.owned;
+    snapshot.deleted = times.deleted;
+    snapshot.created_ms = times.created_ms;
+    snapshot.constructed_s = times.constructed_s;
     if (entry.word.load(std::memory_order_acquire) == word) return snapshot;
   }
   return std::nullopt;

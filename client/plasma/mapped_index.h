@@ -25,17 +25,20 @@ struct EntrySnapshot {
   uint64_t data_bytes = 0;
   uint64_t metadata_bytes = 0;
   bool owned = false;
+  bool deleted = false;  // it goes at its last release
   uint64_t created_ms = 0;
+  uint64_t constructed_s = 0;
   EntryState state() const { return StateOf(word); }
 };
 
-// Where a sealed object is.
+// The place of a sealed object.
 struct FoundObject {
   uint64_t entry = 0;
   uint64_t word = 0;
   uint64_t offset = 0;
   uint64_t data_bytes = 0;
   uint64_t metadata_bytes = 0;
+  bool deleted = false;  // it goes at its last release, which may have been
 };
 
 class MappedIndex {
@@ -49,7 +52,11 @@ class MappedIndex {
   const IndexHeader& header() const { return *header_; }
 
   std::optional<FoundObject> FindSealed(const ObjectId& id) const { return Find(id, EntryState::kSealed); }
-  std::optional<FoundObject> Find(const ObjectId& id, EntryState state) const;
+  // Sealed, deleted or spilled; the word says which. A spilled object's offset is its place on disk.
+  std::optional<FoundObject> FindThere(const ObjectId& id) const {
+    return Find(id, EntryState::kSealed, EntryState::kDeleted, EntryState::kSpilled);
+  }
+  std::optional<FoundObject> Find(const ObjectId& id, EntryState state) const { return Find(id, state, state, state); }
   // The second look, after a pin: true when the entry still is what Find saw. Full order with the pin's store.
   bool StillThere(const FoundObject& found) const {
     return entries_[found.entry].word.load(std::memory_order_seq_cst) == found.word;
@@ -64,6 +71,7 @@ class MappedIndex {
 
  private:
   MappedIndex() = default;
+  std::optional<FoundObject> Find(const ObjectId& id, EntryState first, EntryState second, EntryState third) const;
   Mapping mapping_;  // empty when attached
   const IndexHeader* header_ = nullptr;
   const IndexEntry* entries_ = nullptr;

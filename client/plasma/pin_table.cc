@@ -1,5 +1,6 @@
 #include "client/plasma/pin_table.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/strings.h"
@@ -8,19 +9,21 @@ namespace raylet::client {
 
 namespace {
 
-// Threads start their search on cache lines of their own; the first few slots, so that the daemon has little to scan.
+// Threads begin on cache lines of their own, among the first slots, so that the daemon has little to scan.
 constexpr uint32_t kSlotsPerLine = 64 / sizeof(std::atomic<uint32_t>);
-constexpr uint32_t kThreadStarts = 64;
-constexpr uint32_t kNoHintYet = kPinSlots;
+constexpr uint32_t kThreadLines = 64;
+constexpr uint32_t kLooks = 16;       // at slots in use, for each slot that the page grows by
+constexpr uint32_t kHighSlots = 512;  // half of the mark that the daemon lowers no further
+constexpr uint32_t kHighTakes = 16;   // by which a thread forgets one of its high slots
 std::atomic<uint32_t> threads_seen{0};
 
-uint32_t StartOfThisThread() {
-  return threads_seen.fetch_add(1, std::memory_order_relaxed) % kThreadStarts * kSlotsPerLine;
+uint32_t LineOfThisThread() {
+  return threads_seen.fetch_add(1, std::memory_order_relaxed) % kThreadLines * kSlotsPerLine;
 }
 
 }  // namespace
 
-constinit thread_local uint32_t PinTable::free_hint_ = kNoHintYet;
+constinit thread_local PinTable::Hints PinTable::hints_;
 
 Result<PinTable> PinTable::Open(UniqueFd fd, uint32_t client) {
   const auto bytes = FileSize(fd.get());
@@ -49,22 +52,45 @@ Result<PinTable> PinTable::Attach(void* memory, size_t bytes, uint32_t client) {
   return table;
 }
 
-std::optional<uint32_t> PinTable::Pin(uint64_t entry) {
-  uint32_t slot = free_hint_;
-  if (slot == kNoHintYet) [[unlikely]]
-    slot = StartOfThisThread();
-  for (uint32_t tried = 0; tried < kPinSlots; ++tried, slot = (slot + 1) % kPinSlots) {
-    std::atomic<uint32_t>& pin = page_->slots[slot];
-    if (pin.load(std::memory_order_relaxed) != 0) continue;
-    // Before the pin: whoever reads the pin's entry as dying and then this bound must look at the slot.
-    uint32_t bound = page_->slots_high_water.load(std::memory_order_relaxed);
-    while (bound <= slot &&
-           !page_->slots_high_water.compare_exchange_weak(bound, slot + 1, std::memory_order_seq_cst)) {}
-    uint32_t free = 0;
-    if (!pin.compare_exchange_strong(free, static_cast<uint32_t>(entry) + 1, std::memory_order_seq_cst)) continue;
-    free_hint_ = (slot + 1) % kPinSlots;
-    return slot;
+bool PinTable::TryTake(uint32_t slot, uint32_t value) {
+  std::atomic<uint32_t>& pin = page_->slots[slot];
+  uint32_t free = 0;
+  if (pin.load(std::memory_order_relaxed) != 0 || !pin.compare_exchange_strong(free, value, std::memory_order_seq_cst))
+    return false;
+  RaiseMark(slot);
+  return true;
+}
+
+std::optional<uint32_t> PinTable::Take(uint32_t value) {
+  Hints& hints = hints_;
+  const uint32_t mark = std::min(page_->slots_high_water.load(std::memory_order_relaxed), kPinSlots);
+  // A slot above the mark is of another page, or the daemon has lowered the mark.
+  while (hints.freed_count > 0) {
+    const uint32_t slot = hints.freed[--hints.freed_count];
+    if (slot >= kHighSlots && ++hints.high_takes % kHighTakes == 0) {
+      hints.next_look = 0;  // looks among the low ones
+      continue;
+    }
+    if (slot < mark && TryTake(slot, value)) return slot;
   }
+  return Search(value, mark);
+}
+
+std::optional<uint32_t> PinTable::Search(uint32_t value, uint32_t mark) {
+  Hints& hints = hints_;
+  if (hints.line == 0) hints.line = LineOfThisThread() + 1;
+  for (uint32_t slot = hints.line - 1; slot < hints.line - 1 + kSlotsPerLine; ++slot)
+    if (TryTake(slot, value)) return slot;
+  for (uint32_t look = 0; look < kLooks && mark > 0; ++look) {
+    if (hints.next_look >= mark) hints.next_look = 0;
+    const uint32_t slot = hints.next_look++;
+    if (TryTake(slot, value)) return slot;
+  }
+  for (uint32_t slot = mark; slot < kPinSlots; ++slot)
+    if (TryTake(slot, value)) return slot;
+  // The page cannot grow: what other threads have freed is somewhere below.
+  for (uint32_t slot = 0; slot < mark; ++slot)
+    if (TryTake(slot, value)) return slot;
   return std::nullopt;
 }
 

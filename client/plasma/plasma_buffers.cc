@@ -1,8 +1,12 @@
 #include "client/plasma/plasma_buffers.h"
 
 #include <cstddef>
+#include <cstring>
 #include <span>
 #include <utility>
+
+#include "base/check.h"
+#include "base/id.h"
 
 namespace plasma {
 
@@ -36,20 +40,58 @@ ObjectBuffer Make(Keeper keep, std::span<const std::byte> data, std::span<const 
 
 class CreatedBuffer final : public MutableBuffer {
  public:
-  explicit CreatedBuffer(std::shared_ptr<Creation> creation)
-      : MutableBuffer(reinterpret_cast<uint8_t*>(creation->writer.data().data()),
-                      static_cast<int64_t>(creation->writer.data().size())),
-        creation_(std::move(creation)) {}
+  explicit CreatedBuffer(const client::ObjectWriter& writer)
+      : MutableBuffer(reinterpret_cast<uint8_t*>(writer.data().data()), static_cast<int64_t>(writer.data().size())),
+        memory_(writer.memory()) {}
 
  private:
-  const std::shared_ptr<Creation> creation_;
+  const std::shared_ptr<const void> memory_;
+};
+
+class TextBuffer final : public Buffer {
+ public:
+  explicit TextBuffer(std::string text) : Buffer(std::string_view()), text_(std::move(text)) {
+    data_ = reinterpret_cast<const uint8_t*>(text_.data());
+    size_ = static_cast<int64_t>(text_.size());
+  }
+
+ private:
+  const std::string text_;
 };
 
 }  // namespace
 
-std::shared_ptr<Buffer> BufferOf(std::shared_ptr<Creation> creation) {
-  return std::make_shared<CreatedBuffer>(std::move(creation));
+Buffer::Buffer(std::shared_ptr<Buffer> parent, int64_t offset, int64_t size)
+    : data_(parent->data() + offset), size_(size), parent_(std::move(parent)) {
+  RAYLET_CHECK(offset >= 0 && size >= 0 && offset <= parent_->size() && size <= parent_->size() - offset, "a slice of ",
+               size, " bytes from ", offset, " of a buffer of ", parent_->size());
 }
+Buffer::~Buffer() = default;
+
+std::shared_ptr<Buffer> Buffer::FromString(std::string text) { return std::make_shared<TextBuffer>(std::move(text)); }
+
+bool Buffer::Equals(const Buffer& other) const { return size_ == other.size_ && Equals(other, size_); }
+
+bool Buffer::Equals(const Buffer& other, int64_t first_bytes) const {
+  if (first_bytes > size_ || first_bytes > other.size_) return false;
+  return first_bytes <= 0 || data_ == other.data_ ||
+         std::memcmp(data_, other.data_, static_cast<size_t>(first_bytes)) == 0;
+}
+
+std::string Buffer::ToHexString() const {
+  std::string text = raylet::ToHex(data_, static_cast<size_t>(size_));
+  for (char& digit : text)
+    if (digit >= 'a') digit = static_cast<char>(digit - 'a' + 'A');
+  return text;
+}
+
+MutableBuffer::MutableBuffer(std::shared_ptr<Buffer> parent, int64_t offset, int64_t size)
+    : Buffer(std::move(parent), offset, size) {
+  is_mutable_ = parent_->is_mutable();
+}
+MutableBuffer::~MutableBuffer() = default;
+
+std::shared_ptr<Buffer> BufferOf(const client::ObjectWriter& writer) { return std::make_shared<CreatedBuffer>(writer); }
 
 ObjectBuffer ReleasingBuffers(client::PinnedObject view) {
   const auto data = view.data(), metadata = view.metadata();

@@ -11,14 +11,14 @@
 namespace plasma {
 
 // An object from its Create on. Unsealed, it has the writer, which aborts when nobody has the creation any more. Sealed
-// while somebody had it, it has a pin, so that the bytes stay.
+// while it was held, it has a pin until the Release of its Create.
 struct Creation {
   raylet::client::ObjectWriter writer;
   raylet::client::PinnedObject view;
 };
 
-// Shares the creation.
-std::shared_ptr<Buffer> BufferOf(std::shared_ptr<Creation> creation);
+// The memory that the writer writes. The buffer keeps it mapped, and holds no object: a hold ends with its Release.
+std::shared_ptr<Buffer> BufferOf(const raylet::client::ObjectWriter& writer);
 
 // Data and metadata of a sealed object; the last buffer releases it.
 ObjectBuffer ReleasingBuffers(raylet::client::PinnedObject view);

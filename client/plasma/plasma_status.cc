@@ -1,9 +1,12 @@
 #include "client/plasma/plasma_status.h"
 
-#include <plasma/buffer.h>
+#include <cstdio>
+#include <cstdlib>
+#include <ostream>
+#include <utility>
 
-#include "base/check.h"
 #include "base/id.h"
+#include "base/result.h"
 
 namespace raylet::client {
 
@@ -24,6 +27,7 @@ plasma::Status ToStatus(const Error& error) {
       case ErrorCode::kProtocolError:
       case ErrorCode::kVersionMismatch:
       case ErrorCode::kSlowConsumer:
+      case ErrorCode::kLimit:
       case ErrorCode::kIo: return StatusCode::IOError;
       case ErrorCode::kInvalid:
       case ErrorCode::kWrongState:
@@ -48,11 +52,36 @@ UniqueID UniqueID::from_binary(std::string_view binary) {
 std::string UniqueID::hex() const { return raylet::ToHex(id_, sizeof id_); }
 size_t UniqueID::hash() const { return raylet::client::FromPublic(*this).Hash(); }
 
-namespace {
-const char* NameOf(StatusCode code) {
+StatusCode Status::arrow_code() const {
+  switch (code_) {
+    case StatusCode::PlasmaObjectExists: return StatusCode::AlreadyExists;
+    case StatusCode::PlasmaObjectNotFound: return StatusCode::KeyError;
+    case StatusCode::PlasmaObjectAlreadySealed: return StatusCode::TypeError;
+    case StatusCode::PlasmaStoreFull:
+    case StatusCode::ObjectTooLarge: return StatusCode::CapacityError;
+    case StatusCode::Disconnected:
+    case StatusCode::NotRunning:
+    case StatusCode::NotAllowed: return StatusCode::IOError;
+    case StatusCode::ForkedClient: return StatusCode::Invalid;
+    default: return code_;
+  }
+}
+
+std::string Status::CodeAsString(StatusCode code) {
   switch (code) {
     case StatusCode::OK: return "OK";
+    case StatusCode::OutOfMemory: return "Out of memory";
+    case StatusCode::KeyError: return "Key error";
+    case StatusCode::TypeError: return "Type error";
     case StatusCode::Invalid: return "Invalid";
+    case StatusCode::IOError: return "IOError";
+    case StatusCode::CapacityError: return "Capacity error";
+    case StatusCode::IndexError: return "Index error";
+    case StatusCode::Cancelled: return "Cancelled";
+    case StatusCode::UnknownError: return "Unknown error";
+    case StatusCode::NotImplemented: return "NotImplemented";
+    case StatusCode::SerializationError: return "Serialization error";
+    case StatusCode::AlreadyExists: return "Already exists";
     case StatusCode::PlasmaObjectExists: return "PlasmaObjectExists";
     case StatusCode::PlasmaObjectNotFound: return "PlasmaObjectNotFound";
     case StatusCode::PlasmaObjectAlreadySealed: return "PlasmaObjectAlreadySealed";
@@ -63,29 +92,37 @@ const char* NameOf(StatusCode code) {
     case StatusCode::NotRunning: return "NotRunning";
     case StatusCode::ForkedClient: return "ForkedClient";
     case StatusCode::NotAllowed: return "NotAllowed";
-    case StatusCode::IOError: return "IOError";
   }
   return "Unknown";
 }
-}  // namespace
 
 std::string Status::ToString() const {
   if (ok()) return "OK";
-  return std::string(NameOf(code_)) + ": " + message_;
+  return CodeAsString() + ": " + message_;
 }
 
-Buffer::Buffer(std::shared_ptr<Buffer> parent, int64_t offset, int64_t size)
-    : data_(parent->data() + offset), size_(size), parent_(std::move(parent)) {
-  RAYLET_CHECK(offset >= 0 && size >= 0 && offset <= parent_->size() && size <= parent_->size() - offset, "a slice of ",
-               size, " bytes from ", offset, " of a buffer of ", parent_->size());
-  if (parent_->is_mutable()) mutable_data_ = parent_->mutable_data() + offset;
+void Status::Warn(const std::string& before) const {
+  std::fprintf(stderr, "%s%s%s\n", before.c_str(), before.empty() ? "" : ": ", ToString().c_str());
 }
-Buffer::~Buffer() = default;
-MutableBuffer::~MutableBuffer() = default;
 
-bool Buffer::Equals(const Buffer& other) const {
-  return size_ == other.size_ &&
-         (data_ == other.data_ || size_ == 0 || std::memcmp(data_, other.data_, static_cast<size_t>(size_)) == 0);
+void Status::Abort(const std::string& before) const {
+  Warn(before);
+  std::abort();
+}
+
+std::ostream& operator<<(std::ostream& out, const Status& status) { return out << status.ToString(); }
+
+Status MakePlasmaError(PlasmaErrorCode code, std::string message) {
+  const auto kind = [&] {
+    switch (code) {
+      case PlasmaErrorCode::PlasmaObjectExists: return StatusCode::PlasmaObjectExists;
+      case PlasmaErrorCode::PlasmaObjectNotFound: return StatusCode::PlasmaObjectNotFound;
+      case PlasmaErrorCode::PlasmaStoreFull: return StatusCode::PlasmaStoreFull;
+      case PlasmaErrorCode::PlasmaObjectAlreadySealed: return StatusCode::PlasmaObjectAlreadySealed;
+    }
+    return StatusCode::UnknownError;
+  }();
+  return {kind, std::move(message)};
 }
 
 }  // namespace plasma

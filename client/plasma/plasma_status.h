@@ -20,7 +20,7 @@ inline ObjectId FromPublic(const plasma::ObjectID& id) {
   return ObjectId::FromBinary({reinterpret_cast<const char*>(id.data()), ObjectId::kSize});
 }
 inline plasma::ObjectID ToPublic(const ObjectId& id) {
-  plasma::ObjectID out;
+  plasma::ObjectID out;  // all of it is written
   static_assert(ObjectId::kSize == plasma::kUniqueIDSize);
   std::memcpy(out.mutable_data(), id.data(), ObjectId::kSize);
   return out;

@@ -26,7 +26,9 @@ struct WaitedWord {
 };
 static_assert(sizeof(WaitedWord) == 24);
 
-// Where not every word can be waited for, an object is seen this late at most.
+// After a wake that came before its seal: as long as the daemon takes to wake up.
+constexpr Duration kWokenSpin = std::chrono::microseconds(50);
+// A thread that cannot wait for every word looks this often.
 constexpr Duration kPollPeriod = std::chrono::milliseconds(5);
 std::atomic<bool> can_wait_for_any{true};  // a hint: kernels before 5.16 cannot, and some sandboxes forbid it
 
@@ -45,7 +47,7 @@ bool SealWait::Spin(Deadline until) const {
 void SealWait::Park(Duration timeout) const {
   const Missing& first = missing_.front();
   if (missing_.size() == 1) {
-    FutexWait(first.seals, first.seen, timeout);
+    if (FutexWait(first.seals, first.seen, timeout)) static_cast<void>(Spin(Deadline::After(kWokenSpin)));
     return;
   }
   if (missing_.size() > kWordsMax || !can_wait_for_any.load(std::memory_order_relaxed)) {
@@ -61,6 +63,7 @@ void SealWait::Park(Duration timeout) const {
   end.tv_sec += end_ns / 1'000'000'000;
   end.tv_nsec = end_ns % 1'000'000'000;
   const long woken = ::syscall(kFutexWaitAny, words.data(), missing_.size(), 0, &end, CLOCK_MONOTONIC);
+  if (woken >= 0) static_cast<void>(Spin(Deadline::After(kWokenSpin)));
   if (woken < 0 && errno != EAGAIN && errno != EINTR && errno != ETIMEDOUT)
     can_wait_for_any.store(false, std::memory_order_relaxed);
 }

@@ -46,7 +46,8 @@ class SealWait {
 
   // Looks at the buckets until `until`; true once one has changed.
   bool Spin(Deadline until) const;
-  // Sleeps until a bucket changes, at most `timeout`. May return early.
+  // Sleeps until a bucket changes, at most `timeout`. May return early. A sealer may wake this thread together with the
+  // daemon, which is about to seal the object then: the bucket changes within a moment.
   void Park(Duration timeout) const;
 
  private:

@@ -9,9 +9,10 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/frame_connection.h"
@@ -20,37 +21,30 @@
 #include "base/strings.h"
 #include "base/unique_fd.h"
 #include "client/plasma/fork_guard.h"
+#include "client/plasma/reconnection.h"
 #include "fbs/messages.h"
 
 namespace raylet::client {
-
-// The daemon's answer to a new client.
-struct StoreWelcome {
-  uint32_t client = 0;
-  uint64_t arena_bytes = 0;
-  uint64_t capacity_bytes = 0;
-  UniqueFd arena_read_only;
-  UniqueFd arena_read_write;
-  UniqueFd index;
-  UniqueFd pins;
-};
-
-// Connects and says hello. kNotRunning names the command that starts a daemon. `heir` is a client's
-// number; 0: none.
-Result<FrameConnection> ConnectToStore(const std::string& socket, const std::string& name, Deadline deadline,
-                                       bool retry, uint32_t heir, StoreWelcome& welcome);
 
 class StoreConnection {
  public:
   // `patience`: with a daemon that takes or answers nothing.
   StoreConnection(FrameConnection connection, std::string socket, Duration patience);
+  // From here on this connection survives the death of the store's server: requests are sent again to the next one.
+  void SetKnown(const KnownClient& client) { known_ = client; }
 
-  // Sends a request and waits for its reply, which must be of type Reply. kTimedOut when it could not be sent and
-  // answered within `patience`, kDisconnected once the daemon has gone or End was called.
+  // Sends a request and waits for its reply, which must be of type Reply. kTimedOut: no reply came within `patience`.
+  // kDisconnected: the daemon has gone, or End was called.
   template <class Reply, class Request>
   Result<Reply> Call(wire::StoreMessage type, const Request& request, wire::StoreMessage reply_type,
                      Duration patience) {
-    const auto frame = Exchange(type, Encode(request), reply_type, patience);
+    return CallForDescriptors<Reply>(type, request, reply_type, patience, nullptr);
+  }
+  // The same for a reply that may come with descriptors.
+  template <class Reply, class Request>
+  Result<Reply> CallForDescriptors(wire::StoreMessage type, const Request& request, wire::StoreMessage reply_type,
+                                   Duration patience, std::vector<UniqueFd>* descriptors) {
+    const auto frame = Exchange(type, Encode(request), reply_type, patience, descriptors);
     if (!frame) return Fail(frame.error());
     auto reply = Parse<Reply>(frame->body);
     if (!reply) return Fail(ErrorCode::kProtocolError, StrCat("the store at ", socket_, ": ", reply.error().message));
@@ -66,8 +60,14 @@ class StoreConnection {
   // Sends a request that wants no reply.
   template <class Request>
   Result<void> Tell(wire::StoreMessage type, const Request& request) {
-    return Send(type, 0, Encode(request), Deadline::After(patience_), Sender::kAny);
+    return Tell(type, request, Deadline::After(patience_));
   }
+  template <class Request>
+  Result<void> Tell(wire::StoreMessage type, const Request& request, Deadline deadline) {
+    return Send(type, 0, Encode(request), deadline, Sender::kAny);
+  }
+  // True when the store has taken all that was told. It does not wait.
+  Result<bool> Flush();
   // As Tell, and also after End: for the clean-up.
   template <class Request>
   Result<void> TellFinally(wire::StoreMessage type, const Request& request, Deadline deadline) {
@@ -86,17 +86,36 @@ class StoreConnection {
       return true;
     return Look();
   }
-  // Looks at the socket now; once true, always true.
+  // Looks at the socket now. True until Restore has found another server.
   bool PeerGone();
-  tl::unexpected<Error> Closed() const;  // kDisconnected: why this connection is not usable
-  tl::unexpected<Error> Gone() const;    // kDisconnected, naming the socket
+  // Connects to the server that has taken the place of one that died. kTimedOut: no server answers yet. kDisconnected,
+  // from then on: the store is gone for good. Other threads' requests go on, too.
+  Result<void> Restore(Deadline deadline);
+  // Grows with each Restore, so that a caller sees whether there was one.
+  uint64_t restored() const { return restored_.load(std::memory_order_acquire); }
+  // While an object's seal is not answered, the next server is asked to do it.
+  void BeginSeal(const ObjectId& id);
+  void EndSeal(const ObjectId& id);
+  tl::unexpected<Error> Closed() const;    // kDisconnected: why this connection is not usable
+  tl::unexpected<Error> Gone() const;      // kDisconnected, naming the socket
+  tl::unexpected<Error> NoAnswer() const;  // kTimedOut
+  // Messages that the socket has taken, in whole or in part, since the Hello.
+  uint64_t frames_sent() const { return frames_sent_.load(std::memory_order_acquire); }
   const ForkGuard& fork_guard() const { return fork_guard_; }
-  uint64_t bytes_sent() const { return connection_.bytes_sent(); }
-  uint64_t bytes_received() const { return connection_.bytes_received(); }
+  uint64_t bytes_sent() const {
+    const MutexLock lock(mutex_);
+    return sent_before_ + connection_.bytes_sent();
+  }
+  uint64_t bytes_received() const {
+    const MutexLock lock(mutex_);
+    return received_before_ + connection_.bytes_received();
+  }
 
  private:
   struct Waiting {
     std::optional<Frame> reply;
+    std::vector<UniqueFd> descriptors;
+    uint64_t restored = 0;  // of the connection that it was sent over
   };
   enum class Sender { kAny, kCleanUp };  // a clean-up may send after End
 
@@ -108,8 +127,16 @@ class StoreConnection {
   bool Look();
   bool broken() const { return broken_.load(std::memory_order_acquire); }  // with the release in Break
   void Break();
-  Result<Frame> Exchange(wire::StoreMessage type, const Bytes& body, wire::StoreMessage reply_type, Duration patience);
-  Result<void> Send(wire::StoreMessage type, uint64_t request_id, const Bytes& body, Deadline deadline, Sender sender);
+  bool TakeRoles(Deadline deadline);
+  void GiveRolesBack();
+  Result<void> RestoreAlone(Deadline deadline);
+  Result<void> Exchange(wire::StoreMessage type, const Bytes& body, Deadline deadline, Waiting& waiting);
+  Result<Frame> Exchange(wire::StoreMessage type, const Bytes& body, wire::StoreMessage reply_type, Duration patience,
+                         std::vector<UniqueFd>* descriptors);
+  std::vector<UniqueFd> TakeDescriptors(const Frame& reply);  // by the thread that reads for all
+  // `restored` gets the number of the connection that was used.
+  Result<void> Send(wire::StoreMessage type, uint64_t request_id, const Bytes& body, Deadline deadline, Sender sender,
+                    uint64_t* restored = nullptr);
   Result<void> SendAlone(wire::StoreMessage type, uint64_t request_id, const Bytes& body, Deadline deadline,
                          Sender sender);
   tl::unexpected<Error> NotTaken() const;
@@ -121,16 +148,25 @@ class StoreConnection {
   const ForkGuard fork_guard_;
   FrameConnection connection_;
   ClosedInChildren closed_in_children_;  // after connection_: forgets the descriptor before it is closed
+  std::optional<KnownClient> known_;
+  std::atomic<uint64_t> frames_sent_{0};
   std::atomic<bool> broken_{false};
+  std::atomic<bool> lost_{false};  // no server will take the place of the last one
+  std::atomic<uint64_t> restored_{0};
   std::atomic<bool> ended_{false};
   std::atomic<int64_t> next_look_ms_{0};  // in coarse time; 0 for ever once broken or ended
 
   Mutex send_mutex_;
   ConditionVariable sender_left_;
   bool somebody_sends_ RAYLET_GUARDED_BY(send_mutex_) = false;
-  Mutex mutex_;
+  SentRequests sent_;                        // of the thread that sends
+  std::vector<FrameConnection> unanswered_;  // of the thread that restores (ConnectAgain)
+  mutable Mutex mutex_;
   ConditionVariable changed_;
   bool somebody_reads_ RAYLET_GUARDED_BY(mutex_) = false;
+  bool somebody_restores_ RAYLET_GUARDED_BY(mutex_) = false;
+  uint64_t sent_before_ RAYLET_GUARDED_BY(mutex_) = 0, received_before_ RAYLET_GUARDED_BY(mutex_) = 0;
+  std::unordered_multiset<ObjectId> seals_ RAYLET_GUARDED_BY(mutex_);
   uint64_t last_request_ RAYLET_GUARDED_BY(mutex_) = 0;
   std::unordered_map<uint64_t, Waiting*> waiting_ RAYLET_GUARDED_BY(mutex_);  // and what they point to
 };

@@ -6,6 +6,7 @@
 
 #include "base/strings.h"
 #include "client/plasma/seal_wait.h"
+#include "fbs/id_lists.h"
 
 namespace raylet::client {
 
@@ -13,7 +14,13 @@ namespace {
 
 constexpr Duration kParkSlice = std::chrono::milliseconds(100);  // between two looks at whether waiting makes sense
 constexpr Duration kAbortPatience = std::chrono::milliseconds(100);
+constexpr Duration kSettlePatience = std::chrono::milliseconds(500);
+constexpr Duration kRestorePatience = std::chrono::milliseconds(500);
 constexpr Duration kEndPatience = std::chrono::milliseconds(500);
+constexpr Duration kDiskPatience = std::chrono::milliseconds(500);  // of a get that does not wait
+constexpr Duration kRestoreSlice = std::chrono::milliseconds(500);  // between two looks at whether waiting makes sense
+constexpr Duration kRestoreMost = std::chrono::seconds(5);
+constexpr Duration kRestoreAnswerPatience = std::chrono::milliseconds(250);
 constexpr Duration kSealSpin = std::chrono::microseconds(20);
 constexpr int64_t kShortWaitNs = 100'000;  // recent waits below this are worth spinning for
 constexpr int64_t kWaitCapNs = 4 * kShortWaitNs;
@@ -40,13 +47,16 @@ StoreSession::StoreSession(FrameConnection connection, const std::string& socket
       index_(std::move(index)),
       pins_(std::move(pins)),
       client_(welcome.client),
-      capacity_bytes_(welcome.capacity_bytes) {}
+      leased_writer_(connection_, *arena_, index_, pins_.page(), welcome.client),
+      capacity_bytes_(welcome.capacity_bytes) {
+  connection_.SetKnown({client_, &pins_.page()});
+}
 
 Result<std::shared_ptr<StoreSession>> StoreSession::Connect(const std::string& socket, const std::string& name,
                                                             Deadline deadline, bool retry, uint32_t heir,
                                                             Duration patience) {
   StoreWelcome welcome;
-  auto connection = ConnectToStore(socket, name, deadline, retry, heir, welcome);
+  auto connection = ConnectToStore(socket, {.name = name, .heir = heir}, deadline, retry, welcome);
   if (!connection) return Fail(std::move(connection).error());
   auto arena =
       MappedArena::Open(std::move(welcome.arena_read_only), std::move(welcome.arena_read_write), welcome.arena_bytes);
@@ -74,7 +84,7 @@ void StoreSession::End() {
     unsealed.swap(unsealed_);
   }
   arena_->EndWriting();
-  // Where views keep the connection, nobody else aborts these.
+  // Nobody else aborts these while views keep the connection.
   const Deadline deadline = Deadline::After(kEndPatience);
   for (const ObjectId& id : unsealed) AbortFinally(id, deadline);
 }
@@ -82,8 +92,12 @@ void StoreSession::End() {
 Result<void> StoreSession::CheckUsable() {
   if (InChild()) [[unlikely]]
     return ForkGuard::Refuse(connection_.socket());
-  if (!connection_.Usable()) [[unlikely]]
-    return connection_.Closed();
+  if (!connection_.Usable()) [[unlikely]] {
+    if (connection_.ended()) return connection_.Closed();
+    auto restored = connection_.Restore(Deadline::After(kRestorePatience));
+    // While no server has come yet, what lies in the store can be read.
+    if (!restored && restored.error().code != ErrorCode::kTimedOut) return restored;
+  }
   return {};
 }
 
@@ -104,11 +118,11 @@ void StoreSession::RemoveUnsealed(const ObjectId& id) {
 }
 
 uint64_t StoreSession::free_bytes() const {
-  // The three counters are not of one moment, which is good enough for a load.
+  // The counters are not of one moment, which is good enough for a load.
   const IndexCounters& counters = index_.header().counters;
-  const uint64_t used = counters.sealed_bytes.load(std::memory_order_relaxed) +
-                        counters.unsealed_bytes.load(std::memory_order_relaxed) +
-                        counters.dying_bytes.load(std::memory_order_relaxed);
+  const uint64_t used =
+      counters.sealed_bytes.load(std::memory_order_relaxed) + counters.unsealed_bytes.load(std::memory_order_relaxed) +
+      counters.dying_bytes.load(std::memory_order_relaxed) + counters.restoring_bytes.load(std::memory_order_relaxed);
   return capacity_bytes_ > used ? capacity_bytes_ - used : 0;
 }
 
@@ -130,20 +144,26 @@ Result<PinnedObject> StoreSession::MakeView(const std::shared_ptr<StoreSession>&
   return view;
 }
 
-Result<std::optional<PinnedObject>> StoreSession::TryPin(const std::shared_ptr<StoreSession>& self,
-                                                         const ObjectId& id) {
+Result<std::optional<PinnedObject>> StoreSession::TryPin(const std::shared_ptr<StoreSession>& self, const ObjectId& id,
+                                                         bool* on_disk) {
   StoreSession& session = *self;
   if (session.InChild()) [[unlikely]]
     return ForkGuard::Refuse(session.connection_.socket());
+  bool settled = false;
   for (;;) {
-    const auto found = session.index_.FindSealed(id);
+    const auto found = session.FindSettled(id, settled);
     if (!found) return std::nullopt;
+    if (StateOf(found->word) == EntryState::kSpilled) [[unlikely]] {
+      if (!session.index_.StillThere(*found)) continue;
+      if (found->offset == kLostWord) return Fail(ErrorCode::kNotFound, LostText(id));
+      if (on_disk != nullptr) *on_disk = true;
+      return std::nullopt;
+    }
     // The pin, a full fence, and the second look. Either the daemon sees our slot before it frees the
     // memory of a dying entry, or we see that the word has changed.
     const auto slot = session.pins_.Pin(found->entry);
     if (!slot) [[unlikely]]
-      return Fail(ErrorCode::kFull, StrCat("this process holds ", kPinSlots, " objects of the store at ",
-                                           session.connection_.socket(), ", which is the limit: release some"));
+      return session.TooManyHolds();
     if (!session.index_.StillThere(*found)) [[unlikely]] {
       session.pins_.Unpin(*slot);
       continue;
@@ -155,6 +175,11 @@ Result<std::optional<PinnedObject>> StoreSession::TryPin(const std::shared_ptr<S
     }
     return std::optional<PinnedObject>(*std::move(view));
   }
+}
+
+tl::unexpected<Error> StoreSession::TooManyHolds() const {
+  return Fail(ErrorCode::kLimit, StrCat("this process holds ", kPinSlots, " objects of the store at ",
+                                        connection_.socket(), ", the most of one connection: release some"));
 }
 
 void StoreSession::LearnWait(TimePoint start) {
@@ -172,9 +197,12 @@ Result<void> StoreSession::WaitAndPin(const std::shared_ptr<StoreSession>& self,
   for (size_t i = 0; i < ids.size(); ++i) {
     if (!views[i]) wait.Add(i, ids[i]);
   }
+  std::vector<ObjectId> on_disk;
   const auto pin = [&](size_t place) -> Result<bool> {
-    auto view = TryPin(self, ids[place]);
+    bool spilled = false;
+    auto view = TryPin(self, ids[place], &spilled);
     if (!view) return Fail(std::move(view).error());
+    if (spilled) on_disk.push_back(ids[place]);
     if (view->has_value()) views[place] = **std::move(view);
     return view->has_value();
   };
@@ -198,6 +226,20 @@ Result<void> StoreSession::WaitAndPin(const std::shared_ptr<StoreSession>& self,
       outcome = session.connection_.Closed();
       break;
     }
+    if (!on_disk.empty()) {
+      // An object that is there is given also to a caller that does not wait for seals.
+      const Deadline disk_deadline = Deadline::At(std::max(deadline.at(), start + kDiskPatience));
+      const bool wanted = !alive || alive();
+      outcome = wanted
+                    ? session.Restore(std::exchange(on_disk, {}), disk_deadline, alive ? kRestoreSlice : kRestoreMost)
+                    : Result<void>();
+      on_disk.clear();
+      look_at_all = true;
+      if (outcome && wanted) continue;
+      if (!outcome && !NotAnswered(outcome.error())) break;
+      if (!outcome && disk_deadline.Passed()) break;
+      if (wanted && !session.connection_.PeerGone()) continue;
+    }
     if (deadline.Passed()) {
       outcome = NotThere(ids[wait.first()], session.connection_.socket());
       break;
@@ -210,9 +252,10 @@ Result<void> StoreSession::WaitAndPin(const std::shared_ptr<StoreSession>& self,
       continue;
     }
     if (session.connection_.PeerGone()) {
-      outcome = session.connection_.Gone();
-      last_look = look_at_all = true;
-      continue;
+      outcome = session.connection_.Restore(Deadline::After(deadline.Left(kRestorePatience)));
+      look_at_all = true;
+      last_look = !outcome && outcome.error().code != ErrorCode::kTimedOut;
+      if (outcome || last_look) continue;
     }
     if (!waiting) {
       if (session.recent_wait_ns_.load(std::memory_order_relaxed) <= kShortWaitNs &&
@@ -229,10 +272,37 @@ Result<void> StoreSession::WaitAndPin(const std::shared_ptr<StoreSession>& self,
   return outcome;
 }
 
+Result<void> StoreSession::Restore(std::vector<ObjectId> ids, Deadline deadline, Duration most) {
+  std::ranges::sort(ids);
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  ids.resize(std::min(ids.size(), kRestoreIdsMax));
+  const Duration slice = deadline.Left(most);
+  wire::RestoreRequestT request;
+  request.ids = ToWire(ids);
+  request.timeout_ms = std::chrono::ceil<std::chrono::milliseconds>(slice).count();
+  return connection_.Ask(wire::StoreMessage::Restore, request, slice + kRestoreAnswerPatience);
+}
+
 Result<ObjectWriter> StoreSession::Create(const std::shared_ptr<StoreSession>& self, const ObjectId& id,
                                           uint64_t data_bytes, std::span<const std::byte> metadata,
                                           const CreateOptions& options) {
+  for (;;) {
+    auto writer = TryCreate(self, id, data_bytes, metadata, options);
+    if (!writer) return Fail(std::move(writer).error());
+    if (writer->has_value()) return **std::move(writer);
+  }
+}
+
+// Nothing when the server died after its answer, and the object with it.
+Result<std::optional<ObjectWriter>> StoreSession::TryCreate(const std::shared_ptr<StoreSession>& self,
+                                                            const ObjectId& id, uint64_t data_bytes,
+                                                            std::span<const std::byte> metadata,
+                                                            const CreateOptions& options) {
   StoreSession& session = *self;
+  const uint64_t restored = session.connection_.restored();
+  RAYLET_RETURN_IF_ERROR(session.CheckUsable());
+  SlotReservation reservation(session.pins_);
+  if (!reservation) return session.TooManyHolds();
   auto request = Naming<wire::CreateRequestT>(id);
   request.data_bytes = data_bytes;
   request.metadata_bytes = metadata.size();
@@ -258,6 +328,10 @@ Result<ObjectWriter> StoreSession::Create(const std::shared_ptr<StoreSession>& s
   writer.arena_ = session.arena_;
   writer.slot_ = kNoSlot;
   writer.id_ = id;
+  writer.evict_if_full_ = options.evict_if_full;
+  writer.owned_ = options.owned;
+  writer.owner_ = options.owner;
+  writer.restored_ = restored;
   const auto base = session.arena_->ForWriting();
   if (!base) return Fail(base.error());
   if (!session.arena_->Holds(reply->offset, data_bytes, metadata.size()))
@@ -267,11 +341,19 @@ Result<ObjectWriter> StoreSession::Create(const std::shared_ptr<StoreSession>& s
   writer.metadata_ = *base + MetadataOffset(reply->offset, data_bytes);
   writer.data_bytes_ = data_bytes;
   writer.metadata_bytes_ = static_cast<uint32_t>(metadata.size());
-  if (!metadata.empty()) std::memcpy(writer.metadata_, metadata.data(), metadata.size());
   // Pinned while unsealed: entries never move, so that the pin holds through the seal without a
-  // gap.
-  if (const auto found = session.index_.Find(id, EntryState::kUnsealed); found && found->offset == reply->offset)
-    writer.slot_ = session.pins_.Pin(found->entry).value_or(kNoSlot);
+  // gap. It also keeps the memory when the server dies, and another frees what is not sealed.
+  const auto found = session.index_.Find(id, EntryState::kUnsealed);
+  if (found && found->offset == reply->offset) {
+    writer.slot_ = reservation.Pin(found->entry);
+    if (!session.index_.StillThere(*found)) session.Unpin(std::exchange(writer.slot_, kNoSlot));
+  }
+  if (writer.slot_ == kNoSlot && (session.connection_.PeerGone() || session.connection_.restored() != restored)) {
+    writer.arena_.reset();  // nothing to abort
+    session.RemoveUnsealed(id);
+    return std::nullopt;
+  }
+  if (!metadata.empty()) std::memcpy(writer.metadata_, metadata.data(), metadata.size());
   return writer;
 }
 
@@ -283,13 +365,24 @@ Duration StoreSession::CreatePatience(const CreateOptions& options) const {
 
 Result<void> StoreSession::Seal(const ObjectId& id) {
   RemoveUnsealed(id);
-  auto sealed = connection_.Ask(wire::StoreMessage::Seal, Naming<wire::IdRequestT>(id), connection_.patience());
+  RAYLET_RETURN_IF_ERROR(CheckUsable());
+  const uint64_t restored = connection_.restored();
+  connection_.BeginSeal(id);
+  auto posted = leased_writer_.TrySeal(id, connection_.patience());
+  auto sealed = posted
+                    ? *std::move(posted)
+                    : connection_.Ask(wire::StoreMessage::Seal, Naming<wire::IdRequestT>(id), connection_.patience());
+  connection_.EndSeal(id);
+  // A server that died has sealed it, or the next one did.
+  if (!sealed && sealed.error().code == ErrorCode::kWrongState && connection_.restored() != restored) sealed = {};
   if (!sealed && sealed.error().code == ErrorCode::kTimedOut) AddUnsealed(id);  // perhaps
   return sealed;
 }
 
 Result<void> StoreSession::SealAsync(const ObjectId& id) {
   RemoveUnsealed(id);
+  RAYLET_RETURN_IF_ERROR(CheckUsable());
+  if (leased_writer_.TrySealAsync(id)) return {};
   return connection_.Tell(wire::StoreMessage::Seal, Naming<wire::IdRequestT>(id));
 }
 
@@ -313,6 +406,35 @@ void StoreSession::DeleteAsync(const ObjectId& id) {
   wire::IdsRequestT request;
   request.ids.push_back(ToWire(id));
   (void)connection_.Tell(wire::StoreMessage::Delete, request);  // as above
+}
+
+std::optional<FoundObject> StoreSession::AfterSettling(const ObjectId& id, FoundObject found, bool& settled) {
+  for (;;) {
+    const bool there = StateOf(found.word) != EntryState::kDeleted;
+    if (there && (settled || !found.deleted)) return found;
+    if (!Settle(id)) return std::nullopt;
+    settled = true;
+    const auto again = index_.FindThere(id);
+    if (!again) return std::nullopt;
+    found = *again;
+  }
+}
+
+bool StoreSession::Settle(const ObjectId& id) {
+  return connection_.Ask(wire::StoreMessage::Settle, Naming<wire::IdRequestT>(id), kSettlePatience).has_value();
+}
+
+PinnedObject StoreSession::AlsoHolding(const std::shared_ptr<StoreSession>& self, PinnedObject view, uint32_t slot) {
+  struct Pin {
+    Pin(std::shared_ptr<StoreSession> of, uint32_t at) : session(std::move(of)), slot(at) {}
+    ~Pin() { session->Unpin(slot); }
+    Pin(const Pin&) = delete;
+    Pin& operator=(const Pin&) = delete;
+    const std::shared_ptr<StoreSession> session;
+    const uint32_t slot;
+  };
+  view.session_ = std::shared_ptr<StoreSession>(std::make_shared<Pin>(self, slot), self.get());
+  return view;
 }
 
 void StoreSession::AbandonCreate(const ObjectId& id) {

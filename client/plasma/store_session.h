@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "base/result.h"
+#include "client/plasma/leased_writer.h"
 #include "client/plasma/mapped_arena.h"
 #include "client/plasma/mapped_index.h"
 #include "client/plasma/object_writer.h"
@@ -22,6 +23,7 @@
 #include "client/plasma/pinned_object.h"
 #include "client/plasma/store_client.h"
 #include "client/plasma/store_connection.h"
+#include "client/plasma/store_hello.h"
 
 namespace raylet::client {
 
@@ -37,6 +39,7 @@ class StoreSession {
   StoreConnection& connection() { return connection_; }
   const MappedIndex& index() const { return index_; }
   PinTable& pins() { return pins_; }
+  LeasedWriter& leased_writer() { return leased_writer_; }
   uint32_t client() const { return client_; }
   uint64_t capacity_bytes() const { return capacity_bytes_; }
   uint64_t free_bytes() const;
@@ -47,11 +50,18 @@ class StoreSession {
   Result<void> CheckUsable();
 
   // The steps of Get. `self` is this session; views share it. Both read the store's memory also after the daemon's end.
-  static Result<std::optional<PinnedObject>> TryPin(const std::shared_ptr<StoreSession>& self, const ObjectId& id);
+  // A spilled object is none, and sets `on_disk`. A lost one is kNotFound.
+  static Result<std::optional<PinnedObject>> TryPin(const std::shared_ptr<StoreSession>& self, const ObjectId& id,
+                                                    bool* on_disk = nullptr);
   // Fills the empty ones of `views`, each as soon as its object is seen. kTimedOut when some stay empty.
   static Result<void> WaitAndPin(const std::shared_ptr<StoreSession>& self, std::span<const ObjectId> ids,
                                  std::span<PinnedObject> views, Deadline deadline, const std::function<bool()>& alive);
 
+  // Returns once these spilled objects, at most kRestoreIdsMax, are in memory. kTimedOut: not at the deadline, or not
+  // after the time `most`. kNotFound: one is lost.
+  Result<void> Restore(std::vector<ObjectId> ids, Deadline deadline, Duration most = std::chrono::seconds(5));
+
+  // Also when the store's server dies meanwhile.
   static Result<ObjectWriter> Create(const std::shared_ptr<StoreSession>& self, const ObjectId& id, uint64_t data_bytes,
                                      std::span<const std::byte> metadata, const CreateOptions& options);
   // How long to wait for the answer to a create that may itself wait for room.
@@ -67,9 +77,20 @@ class StoreSession {
   Result<void> Abort(const ObjectId& id);
   void AbortAsync(const ObjectId& id);
   void DeleteAsync(const ObjectId& id);
+  // The sealed or spilled object of this id. Where it was deleted, and `settled` is false, the daemon first looks
+  // whether somebody still holds it; `settled` is true then. An object for which the daemon does not answer soon is
+  // gone for this caller.
+  std::optional<FoundObject> FindSettled(const ObjectId& id, bool& settled) {
+    const auto found = index_.FindThere(id);
+    if (!found || !found->deleted) [[likely]]
+      return found;
+    return AfterSettling(id, *found, settled);
+  }
   // A view of the object that the writer has just sealed takes over its pin.
   static Result<PinnedObject> ViewOfSealed(const std::shared_ptr<StoreSession>& self, const ObjectWriter& writer,
                                            uint32_t slot);
+  // The view, which holds another pin of this session, too.
+  static PinnedObject AlsoHolding(const std::shared_ptr<StoreSession>& self, PinnedObject view, uint32_t slot);
   void Unpin(uint32_t slot) {
     if (!InChild()) pins_.Unpin(slot);  // the page is the parent's
   }
@@ -77,11 +98,17 @@ class StoreSession {
   static constexpr uint32_t kNoSlot = ~uint32_t{0};
 
  private:
+  static Result<std::optional<ObjectWriter>> TryCreate(const std::shared_ptr<StoreSession>& self, const ObjectId& id,
+                                                       uint64_t data_bytes, std::span<const std::byte> metadata,
+                                                       const CreateOptions& options);
   StoreSession(FrameConnection connection, const std::string& socket, Duration patience, const StoreWelcome& welcome,
                std::shared_ptr<MappedArena> arena, MappedIndex index, PinTable pins);
   Result<PinnedObject> MakeView(const std::shared_ptr<StoreSession>& self, const ObjectId& id, const FoundObject& found,
                                 uint32_t slot) const;
+  bool Settle(const ObjectId& id);
+  std::optional<FoundObject> AfterSettling(const ObjectId& id, FoundObject found, bool& settled);
   void LearnWait(TimePoint start);
+  tl::unexpected<Error> TooManyHolds() const;
   // False once ended: then nobody else will abort it.
   bool AddUnsealed(const ObjectId& id);
   bool IsUnsealed(const ObjectId& id);
@@ -93,6 +120,7 @@ class StoreSession {
   const MappedIndex index_;
   PinTable pins_;
   const uint32_t client_;
+  LeasedWriter leased_writer_;
   const uint64_t capacity_bytes_;
   std::atomic<int64_t> recent_wait_ns_{0};  // moving average of waits for a seal; a hint
   Mutex mutex_;

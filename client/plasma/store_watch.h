@@ -17,11 +17,13 @@ namespace raylet::client {
 
 class StoreWatch {
  public:
+  static constexpr size_t kNoticesPerRead = 1024;
+
   static Result<std::unique_ptr<StoreWatch>> Connect(const std::string& socket, const std::string& name,
                                                      Deadline deadline, bool retry);
   ~StoreWatch();
 
-  int fd() const;
+  int fd() const;  // another one after ConnectAgain
   uint32_t client_number() const;
   // Asks for one notice for each id, which comes at once where the object is sealed already. The notice ends the watch.
   Result<void> Watch(std::span<const ObjectId> ids);
@@ -43,8 +45,15 @@ class StoreWatch {
     std::vector<Inherited> inherited;
     bool empty() const { return sealed.empty() && unwatched.empty() && refused.empty() && inherited.empty(); }
   };
-  // The store's notices since the last call. kDisconnected when the daemon has gone.
+  // The store's next notices, at most kNoticesPerRead. kDisconnected when the daemon has gone.
   Result<News> TryRead();
+  // After kDisconnected: goes on with the server that the store's keeper has started, under the same number. No object
+  // is watched any more, and inherited objects are told again. kTimedOut: not yet. Any other error: the store has gone.
+  Result<void> ConnectAgain(Deadline deadline);
+  // Notices have been received that TryRead has not returned. The socket does not show these.
+  bool HasMore() const;
+  // So many ids has the store been asked to watch or not to watch any more, and has not answered.
+  size_t unanswered() const;
 
  private:
   struct State;

@@ -77,6 +77,7 @@ void Init(const RayConfig& given, int argc, char** argv) {
 bool IsInitialized() { return internal::HasRuntime(); }
 
 void Shutdown() {
+  if (raylet::client::OnThreadOfLocalMode()) return;  // as in a worker; it takes no lock that another Shutdown holds
   Life& life = TheLife();
   const raylet::MutexLock lock(life.mutex);
   if (life.runtime == nullptr) return;  // never begun, a forked child, or a worker, whose runtime ends with its process
@@ -91,6 +92,7 @@ void ExitActor() {
   internal::CurrentRuntime().ExitActor();
   __builtin_unreachable();  // the call above does not return, which the compiler does not see through
 }
+bool IsCancelled() { return internal::CurrentRuntime().IsCancelled(); }
 bool WasCurrentActorRestarted() { return internal::CurrentRuntime().WasCurrentActorRestarted(); }
 std::string GetNamespace() { return internal::CurrentRuntime().ActorNamespace(); }
 

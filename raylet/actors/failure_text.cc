@@ -61,6 +61,17 @@ wire::FailureT WorkerDiedWhileRunning(const Task& task, const WorkerExit& exit, 
   return failure;
 }
 
+wire::FailureT LeasedWorkerDied(const WorkerExit& exit) {
+  wire::FailureT failure;
+  failure.kind = wire::FailureKind::WorkerDied;
+  failure.pid = exit.pid;
+  failure.signal = exit.signal;
+  failure.message = DescribeExit(exit);
+  failure.may_have_run = true;
+  failure.hint = LogHint(exit);
+  return failure;
+}
+
 wire::FailureT ActorWorkerDied(const Task& creation, bool constructed, const WorkerExit& exit) {
   wire::FailureT failure = Begin(wire::FailureKind::ActorDied, creation, exit);
   failure.message = StrCat(DescribeExit(exit), " while it ", constructed ? "hosted" : "constructed", " actor '",
@@ -104,7 +115,7 @@ wire::FailureT MachineDiedWhileHosting(const Task& creation, bool constructed, c
   return failure;
 }
 
-wire::FailureT RefusedElsewhere(const Task& task, const std::string& machine) {
+wire::FailureT RefusedByOthers(const Task& task, const std::string& machine) {
   wire::FailureT failure = Begin(wire::FailureKind::Other, task, {});
   failure.message =
       StrCat("other machines refused task '", task.name, "' (", task.function, "); the last one was at ", machine);
@@ -134,7 +145,7 @@ wire::FailureT ChannelLost(const ActorId& actor, const Error& why) {
   failure.kind = wire::FailureKind::ActorDied;
   failure.message = StrCat("the channel to actor ", actor.hex(), " on another machine is lost: ", why.message);
   failure.may_have_run = true;
-  failure.hint = "call it again: it may be there, or start again elsewhere";
+  failure.hint = "call it again: it may be there, or start again on another machine";
   return failure;
 }
 
@@ -151,11 +162,19 @@ wire::FailureT ObjectLost(const Task& task, const ObjectId& object, const std::s
   return failure;
 }
 
-wire::FailureT ObjectCannotCome(const ObjectId& object, const Error& why) {
+wire::FailureT ObjectLost(const ObjectId& object, const Error& why) {
   wire::FailureT failure;
   failure.kind = wire::FailureKind::ObjectLost;
   failure.message = StrCat("object ", object.hex(), " is lost: ", why.message);
   failure.hint = "create the object again";
+  return failure;
+}
+
+wire::FailureT CancelledBeforeItBegan() {
+  wire::FailureT failure;
+  failure.kind = wire::FailureKind::TaskCancelled;
+  failure.message = "the task was cancelled before it began";
+  failure.retry_safe = true;
   return failure;
 }
 

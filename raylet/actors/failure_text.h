@@ -25,6 +25,8 @@ std::string SignalName(int signal);                // "SIGKILL"
 std::string DescribeExit(const WorkerExit& exit);  // "worker 4242 was killed by signal 9 (SIGKILL)"
 
 wire::FailureT WorkerDiedWhileRunning(const Task& task, const WorkerExit& exit, uint32_t attempts);
+// Its caller adds which task the worker ran.
+wire::FailureT LeasedWorkerDied(const WorkerExit& exit);
 wire::FailureT ActorWorkerDied(const Task& creation, bool constructed, const WorkerExit& exit);
 wire::FailureT NoWorkerStarts(const Task& task, const WorkerExit& exit, size_t attempts);
 // `machine` is its address, for people. `why` says why the machine is lost, as far as that is known.
@@ -32,7 +34,7 @@ wire::FailureT MachineDiedWhileRunning(const Task& task, const std::string& mach
                                        uint32_t attempts);
 wire::FailureT MachineDiedWhileHosting(const Task& creation, bool constructed, const std::string& machine,
                                        const std::string& why);
-wire::FailureT RefusedElsewhere(const Task& task, const std::string& machine);
+wire::FailureT RefusedByOthers(const Task& task, const std::string& machine);
 // The home of the actor is lost. `machine` is the home's address; empty: unknown.
 wire::FailureT HomeLost(const ActorId& actor, const std::string& machine, const std::string& why);
 // Adds the machine on which it happened, for an owner on another machine.
@@ -40,7 +42,8 @@ void SayWhere(wire::FailureT& failure, const std::string& machine);
 wire::FailureT ChannelLost(const ActorId& actor, const Error& why);
 // `why` is empty where the object's owner has ended.
 wire::FailureT ObjectLost(const Task& task, const ObjectId& object, const std::string& why);
-wire::FailureT ObjectCannotCome(const ObjectId& object, const Error& why);
+wire::FailureT ObjectLost(const ObjectId& object, const Error& why);
+wire::FailureT CancelledBeforeItBegan();
 wire::FailureT Refused(const std::string& task_name, const std::string& function, const std::string& message);
 wire::FailureT ProcessEnded(ProcessId process, const std::string& message);
 

@@ -1,7 +1,6 @@
 #include "raylet/channels/channel_relay.h"
 
 #include <algorithm>
-#include <deque>
 
 #include "base/log.h"
 #include "base/strings.h"
@@ -16,53 +15,15 @@ bool IsStoredResult(const ReplyRecord& reply) { return reply.result.kind == Valu
 
 }  // namespace
 
-struct ChannelRelay::Relay {
-  bool opened = false;  // our process is the caller; otherwise it is the actor's worker
-  NodeId node;
-  RelayNumber number = 0;
-  ActorId actor;
-  ProcessId caller = 0;
-  uint32_t incarnation = 0;  // set only where opened
-  LeaseNumber lease = 0;     // set only where !opened
-  WorkerId worker = 0;       // set only where !opened
-  ChannelId channel = 0;     // set only where !opened
-  std::unique_ptr<RelayEnd> end;
-  int64_t credit = kRelayWindowBytes;  // bytes of records that may still be sent
-  uint64_t untold = 0;                 // bytes handed over and not yet returned as credit
-  bool held = false;                   // the lease does not hold: replies wait in the worker's ring
-  bool reads = true;                   // false: our process wrote nonsense, or was told to let go
-  bool ended = false;                  // where opened: no more records will come from the other side
-  std::optional<Error> why;            // set where the relay ended for another reason than the actor's end
-  std::deque<ObjectId> unanswered;     // where !opened: the results of the calls that the worker got, in order
-  uint32_t store_client = 0;           // where !opened: the worker's, once it has gone
-  bool worker_gone = false;
-  bool caller_gone = false;
-  bool node_gone = false;
-  bool retired = false;
-};
-
 ChannelRelay::ChannelRelay(Loop& loop, Events& events) : loop_(loop), events_(events) {}
 
 ChannelRelay::~ChannelRelay() = default;
-
-std::vector<ChannelRelay::Relay*> ChannelRelay::Each(const std::function<bool(const Relay&)>& matches) const {
-  std::vector<Relay*> found;
-  const auto look = [&](const auto& relays) {
-    for (const auto& [key, relay] : relays)
-      if (matches(*relay)) found.push_back(relay.get());
-  };
-  look(opened_);
-  look(hosted_);
-  look(closing_);
-  return found;
-}
 
 // ---- the caller's side
 
 Result<RelayEnd::Descriptors> ChannelRelay::Open(const NodeId& host, const ActorId& actor, uint32_t incarnation,
                                                  ProcessId caller, const UniqueFd& callers_doorbell) {
-  if (const auto before = by_caller_.find({caller, actor}); before != by_caller_.end())
-    Close(*opened_.at(before->second));
+  if (Relay* const before = relays_.Opened(caller, actor); before != nullptr) Close(*before);
   auto relay = std::make_unique<Relay>();
   relay->opened = true;
   relay->node = host;
@@ -81,33 +42,24 @@ Result<RelayEnd::Descriptors> ChannelRelay::Open(const NodeId& host, const Actor
   request.actor = std::make_unique<wire::Id20>(ToWire(actor));
   request.incarnation = incarnation;
   request.caller = caller;
-  by_caller_[{caller, actor}] = relay->number;
-  opened_.emplace(relay->number, std::move(relay));
+  relays_.AddOpened(std::move(relay));
   events_.TellPeer(host, wire::ChannelMessage::OpenRelay, Encode(request));
   return descriptors;
 }
 
-bool ChannelRelay::IsOpen(ProcessId caller, const ActorId& actor) const { return by_caller_.contains({caller, actor}); }
-
 void ChannelRelay::Cut(ProcessId caller, const ActorId& actor, uint32_t incarnation) {
-  const auto open = by_caller_.find({caller, actor});
-  if (open == by_caller_.end()) return;
-  Relay& relay = *opened_.at(open->second);
-  if (relay.incarnation <= incarnation) Close(relay);
+  Relay* const relay = relays_.Opened(caller, actor);
+  if (relay != nullptr && relay->incarnation <= incarnation) Close(*relay);
 }
 
 void ChannelRelay::CallerGone(ProcessId caller) {
-  for (Relay* const relay : Each([&](const Relay& each) { return each.opened && each.caller == caller; }))
+  for (Relay* const relay : relays_.Each([&](const Relay& each) { return each.opened && each.caller == caller; }))
     if (!relay->retired) Close(*relay);
 }
 
 // A relay that this side opened: its caller has gone, or opens another.
 void ChannelRelay::Close(Relay& relay) {
-  const auto found = opened_.find(relay.number);
-  RelayPtr kept = std::move(found->second);
-  opened_.erase(found);
-  by_caller_.erase({relay.caller, relay.actor});
-  Retire(std::move(kept));
+  Retire(relay);
   relay.end->Drop([&](const RelayRecord& record) {
     if (record.type != static_cast<uint32_t>(CallRecordType::kReply)) return;
     if (const auto reply = ParseReplyRecord(record.bytes); reply && IsStoredResult(*reply))
@@ -124,8 +76,7 @@ void ChannelRelay::Close(Relay& relay) {
 Result<RelayEnd::Descriptors> ChannelRelay::Host(const NodeId& node, RelayNumber number, const ActorId& actor,
                                                  ProcessId caller, WorkerId worker, ChannelId channel,
                                                  LeaseNumber lease, const UniqueFd& workers_doorbell) {
-  const auto of_node = std::distance(hosted_.lower_bound({node, 0}), hosted_.upper_bound({node, ~RelayNumber{0}}));
-  if (static_cast<size_t>(of_node) >= kRelaysPerNodeMax)
+  if (relays_.HostedFor(node) >= kRelaysPerNodeMax)
     return Fail(ErrorCode::kFull, StrCat("the processes of one other machine have ", kRelaysPerNodeMax,
                                          " channels to actors here, which is the limit"));
   auto relay = std::make_unique<Relay>();
@@ -136,14 +87,14 @@ Result<RelayEnd::Descriptors> ChannelRelay::Host(const NodeId& node, RelayNumber
   relay->worker = worker;
   relay->channel = channel;
   relay->lease = lease;
+  relay->calls_at_once = events_.CallsAtOnceOf(actor);
   RelayEnd::Descriptors descriptors;
   auto end = RelayEnd::Make(
       loop_, RelayEnd::Process::kWorker, StrCat("raylet-channel-", channel), workers_doorbell,
       [this, raw = relay.get()] { Rung(*raw); }, descriptors);
   if (!end) return Fail(std::move(end).error());
   relay->end = *std::move(end);
-  const auto [at, added] = hosted_.try_emplace({node, number}, std::move(relay));
-  if (!added) return Fail(ErrorCode::kAlreadyExists, StrCat("relay ", number, " is open already"));
+  RAYLET_RETURN_IF_ERROR(relays_.AddHosted(std::move(relay)));
   return descriptors;
 }
 
@@ -155,17 +106,14 @@ void ChannelRelay::Refuse(const NodeId& node, RelayNumber relay, const Result<vo
 }
 
 void ChannelRelay::ChannelReleased(WorkerId worker, ChannelId channel) {
-  const auto found = closing_.find(channel);
-  if (found == closing_.end() || found->second->worker != worker) return;
-  Relay& relay = *found->second;
-  Send(relay);
-  RelayPtr kept = std::move(found->second);
-  closing_.erase(found);
-  Retire(std::move(kept));
+  Relay* const relay = relays_.Closing(worker, channel);
+  if (relay == nullptr) return;
+  Send(*relay);
+  Retire(*relay);
 }
 
 void ChannelRelay::WorkerGone(WorkerId worker, uint32_t store_client) {
-  for (Relay* const relay : Each([&](const Relay& each) { return !each.opened && each.worker == worker; })) {
+  for (Relay* const relay : relays_.Each([&](const Relay& each) { return !each.opened && each.worker == worker; })) {
     if (relay->retired) continue;
     relay->worker_gone = true;
     relay->store_client = store_client;
@@ -177,12 +125,10 @@ void ChannelRelay::WorkerGone(WorkerId worker, uint32_t store_client) {
 
 // The caller has gone. The worker may be in the middle of a call; this side still has to read its
 // result.
-void ChannelRelay::CloseHosted(std::map<std::pair<NodeId, RelayNumber>, RelayPtr>::iterator hosted) {
-  Relay& relay = *hosted->second;
+void ChannelRelay::CloseHosted(Relay& relay) {
   relay.caller_gone = true;
   relay.end->Drop([](const RelayRecord&) {});
-  closing_[relay.channel] = std::move(hosted->second);
-  hosted_.erase(hosted);
+  relays_.StartClosing(relay);
   Send(relay);
   EndWhenDone(relay);
   if (!relay.retired) events_.OnCallerGone(relay.worker, relay.channel, relay.caller, relay.actor);
@@ -255,7 +201,11 @@ Result<void> ChannelRelay::CheckReply(Relay& relay, const RelayRecord& record) {
     case CallRecordType::kReply: {
       const auto reply = ParseReplyRecord(record.bytes);
       if (!reply) return Fail(reply.error());
-      if (!relay.unanswered.empty()) relay.unanswered.pop_front();
+      // Most replies are to the first call. An actor with threads answers in another order.
+      if (const auto answered = std::find_if(relay.unanswered.begin(), relay.unanswered.end(),
+                                             [&](const Relay::Call& call) { return call.number == reply->call; });
+          answered != relay.unanswered.end())
+        relay.unanswered.erase(answered);
       if (!IsStoredResult(*reply)) return {};
       if (OwnerOf(reply->result.id) != relay.caller)
         return Fail(ErrorCode::kProtocolError,
@@ -338,11 +288,7 @@ void ChannelRelay::EndWhenDone(Relay& relay) {
   if (relay.retired) return;
   if (relay.opened) {
     if (!relay.ended || relay.end->waits()) return;
-    const auto found = opened_.find(relay.number);
-    RelayPtr kept = std::move(found->second);
-    opened_.erase(found);
-    by_caller_.erase({relay.caller, relay.actor});
-    Retire(std::move(kept));
+    Retire(relay);
     events_.OnRelayEnded(relay.caller, relay.actor, relay.why ? &*relay.why : nullptr);
     return;
   }
@@ -356,27 +302,18 @@ void ChannelRelay::EndWhenDone(Relay& relay) {
   }
   // With a record left to read, the relay waits for credit and does not end yet.
   if (const auto more = relay.end->Peek(); relay.reads && more && more->has_value()) return;
-  // The worker runs one call at a time, so it did not begin the later ones.
-  if (!relay.unanswered.empty()) events_.OnUntold(relay.store_client, relay.unanswered.front());
+  // The worker begins calls in their order, and runs no more at a time: it did not begin the later ones.
+  for (size_t i = 0; i < std::min(relay.calls_at_once, relay.unanswered.size()); ++i)
+    events_.OnUntold(relay.store_client, relay.unanswered[i].result);
   if (!relay.caller_gone) Refuse(relay.node, relay.number, {});
-  RelayPtr kept;
-  if (const auto hosted = hosted_.find({relay.node, relay.number});
-      hosted != hosted_.end() && hosted->second.get() == &relay) {
-    kept = std::move(hosted->second);
-    hosted_.erase(hosted);
-  } else {
-    const auto closing = closing_.find(relay.channel);
-    kept = std::move(closing->second);
-    closing_.erase(closing);
-  }
-  Retire(std::move(kept));
+  Retire(relay);
 }
 
-void ChannelRelay::Retire(RelayPtr relay) {
-  relay->retired = true;
-  relay->end->Quiet();
-  stuck_.erase(relay.get());
-  retired_.push_back(std::move(relay));
+void ChannelRelay::Retire(Relay& relay) {
+  relay.retired = true;
+  relay.end->Quiet();
+  stuck_.erase(&relay);
+  retired_.push_back(relays_.Take(relay));
   if (std::exchange(clear_posted_, true)) return;
   loop_.Post([this, alive = std::weak_ptr<bool>(alive_)] {
     if (alive.expired()) return;
@@ -399,13 +336,8 @@ Result<void> ChannelRelay::OnMessage(const NodeId& node, const Frame& frame) {
   }
 }
 
-ChannelRelay::Relay* ChannelRelay::Find(const NodeId& node, RelayNumber number, bool to_actor) const {
-  if (to_actor) {
-    const auto hosted = hosted_.find({node, number});
-    return hosted == hosted_.end() ? nullptr : hosted->second.get();
-  }
-  const auto opened = opened_.find(number);
-  return opened == opened_.end() || opened->second->node != node ? nullptr : opened->second.get();
+Relay* ChannelRelay::Find(const NodeId& node, RelayNumber number, bool to_actor) const {
+  return to_actor ? relays_.Hosted(node, number) : relays_.Opened(node, number);
 }
 
 Result<void> ChannelRelay::OnOpenRelay(const NodeId& node, const Frame& frame) {
@@ -436,7 +368,7 @@ Result<void> ChannelRelay::OnRecords(const NodeId& node, const Frame& frame) {
     RAYLET_RETURN_IF_ERROR(relay->end->Push(record));
     if (message->to_actor && record.type == static_cast<uint32_t>(CallRecordType::kCall) &&
         ParseCallRecord(record.bytes, scratch_))
-      relay->unanswered.push_back(scratch_.result_id);
+      relay->unanswered.push_back({scratch_.call, scratch_.result_id});
     return {};
   };
   RAYLET_RETURN_IF_ERROR(EachRelayRecord(message->records, take));
@@ -465,7 +397,7 @@ Result<void> ChannelRelay::OnCredit(const NodeId& node, const Frame& frame) {
 Result<void> ChannelRelay::OnCloseRelay(const NodeId& node, const Frame& frame) {
   const auto notice = Parse<wire::RelayNoticeT>(frame.body);
   if (!notice) return Fail(notice.error());
-  if (const auto found = hosted_.find({node, notice->relay}); found != hosted_.end()) CloseHosted(found);
+  if (Relay* const relay = relays_.Hosted(node, notice->relay); relay != nullptr) CloseHosted(*relay);
   return {};
 }
 
@@ -481,16 +413,15 @@ Result<void> ChannelRelay::OnEnded(const NodeId& node, const Frame& frame) {
 }
 
 void ChannelRelay::NodeGone(const NodeId& node, const Error& why) {
-  for (Relay* const relay : Each([&](const Relay& each) { return each.node == node; })) {
+  for (Relay* const relay : relays_.Each([&](const Relay& each) { return each.node == node; })) {
     if (relay->retired) continue;
     relay->node_gone = true;
     if (relay->opened) {
       relay->ended = true;
       relay->why = why;
       EndWhenDone(*relay);
-    } else if (const auto hosted = hosted_.find({node, relay->number});
-               hosted != hosted_.end() && hosted->second.get() == relay) {
-      CloseHosted(hosted);
+    } else if (relays_.Hosted(node, relay->number) == relay) {
+      CloseHosted(*relay);
     }
   }
 }

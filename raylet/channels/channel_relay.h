@@ -8,27 +8,18 @@
 // if its worker ends meanwhile.
 #pragma once
 
-#include <map>
 #include <memory>
-#include <optional>
 #include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "base/loop.h"
 #include "fbs/call_record.h"
 #include "fbs/ids.h"
-#include "fbs/lease_page.h"
 #include "fbs/messages.h"
-#include "raylet/channels/relay_end.h"
-#include "raylet/scheduling/task.h"
+#include "raylet/channels/relay_table.h"
 
 namespace raylet {
-
-using RelayNumber = uint64_t;  // counts from 1; given by the raylet that opened the relay
-
-constexpr size_t kRelaysPerNodeMax = 10'000;  // relays that one other raylet may have open here
 
 class ChannelRelay {
  public:
@@ -42,6 +33,8 @@ class ChannelRelay {
                               ProcessId caller) = 0;
     // Whether that lease holds, so that answers given under it may be handed out.
     virtual bool MayAnswer(LeaseNumber lease) const = 0;
+    // How many calls an actor that runs here runs at a time, at most.
+    virtual size_t CallsAtOnceOf(const ActorId& actor) const = 0;
     // Tells the opener that the caller has every record, and that no more will come. `why`: the channel could not be
     // made, or the machine is lost. A null `why`: the actor's worker has gone, and the actor's home reports its end.
     virtual void OnRelayEnded(ProcessId caller, const ActorId& actor, const Error* why) = 0;
@@ -66,7 +59,7 @@ class ChannelRelay {
   // Sends OpenRelay to `host`.
   Result<RelayEnd::Descriptors> Open(const NodeId& host, const ActorId& actor, uint32_t incarnation, ProcessId caller,
                                      const UniqueFd& callers_doorbell);
-  bool IsOpen(ProcessId caller, const ActorId& actor) const;
+  bool IsOpen(ProcessId caller, const ActorId& actor) const { return relays_.Opened(caller, actor) != nullptr; }
   // That incarnation has been replaced, and its host may not know: what it still answers is dropped.
   // Does nothing where the relay leads to a later one.
   void Cut(ProcessId caller, const ActorId& actor, uint32_t incarnation);
@@ -86,12 +79,9 @@ class ChannelRelay {
   Result<void> OnMessage(const NodeId& node, const Frame& frame);
   void NodeGone(const NodeId& node, const Error& why);
 
-  size_t open() const { return opened_.size() + hosted_.size() + closing_.size(); }
+  size_t open() const { return relays_.size(); }
 
  private:
-  struct Relay;
-  using RelayPtr = std::unique_ptr<Relay>;
-
   Result<void> OnOpenRelay(const NodeId& node, const Frame& frame);
   Result<void> OnRecords(const NodeId& node, const Frame& frame);
   Result<void> OnCredit(const NodeId& node, const Frame& frame);
@@ -107,20 +97,16 @@ class ChannelRelay {
   void RefuseProcess(Relay& relay, const Error& nonsense);
   void HandOver(Relay& relay);
   void Close(Relay& relay);
-  void CloseHosted(std::map<std::pair<NodeId, RelayNumber>, RelayPtr>::iterator hosted);
+  void CloseHosted(Relay& relay);
   void EndWhenDone(Relay& relay);
-  void Retire(RelayPtr relay);
+  void Retire(Relay& relay);
   void RetrySoon(Relay& relay);
   void Retry();
-  std::vector<Relay*> Each(const std::function<bool(const Relay&)>& matches) const;
 
   Loop& loop_;
   Events& events_;
-  std::map<RelayNumber, RelayPtr> opened_;                          // our caller, an actor elsewhere
-  std::map<std::pair<ProcessId, ActorId>, RelayNumber> by_caller_;  // of opened_
-  std::map<std::pair<NodeId, RelayNumber>, RelayPtr> hosted_;       // our actor, a caller elsewhere
-  std::map<ChannelId, RelayPtr> closing_;  // also in hosted_, until the worker lets go: its last results are still read
-  std::vector<RelayPtr> retired_;          // destroyed at the end of the turn: one of them may be calling us
+  RelayTable relays_;
+  std::vector<RelayTable::RelayPtr> retired_;  // destroyed at the end of the turn: one of them may be calling us
   bool clear_posted_ = false;
   std::set<Relay*> stuck_;  // relays whose process has a full ring
   Timer retry_;

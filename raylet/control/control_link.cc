@@ -48,8 +48,8 @@ void ControlLink::Join(Deadline deadline, Done<void> done) {
                        Renewed(renewal);
                        renew_timer_ = Timer(loop_, options_.renew_every, options_.renew_every, [this] { Renew(); });
                        if (!options_.store_is_new) return done({});
-                       settled_ = true;
-                       store_.MarkSettled(deadline, WhileAlive<void>(done));
+                       restored_ = true;
+                       store_.MarkRestored(deadline, WhileAlive<void>(done));
                      }));
   });
 }
@@ -69,7 +69,7 @@ void ControlLink::ClaimMachineNumber(Deadline deadline, Done<void> done) {
 
 void ControlLink::Leave(Deadline deadline, std::function<void()> left) {
   renew_timer_.Cancel();
-  settle_timer_.Cancel();
+  restored_timer_.Cancel();
   leaving_ = true;
   if (!joined_) return loop_.Post(WhileAlive(std::move(left)));
   store_.RemoveNode(own_.id, own_.epoch, deadline,
@@ -110,23 +110,23 @@ void ControlLink::Renewed(const Result<ControlStore::Renewal>& renewal) {
   }
   TellDue();
   for (const auto& telling : published_.TakeToCheck(options_.checked_each_time)) Tell(telling);
-  AskWhetherSettled();
+  AskWhetherRestored();
   ListNodes();
 }
 
-void ControlLink::AskWhetherSettled() {
-  store_.IsSettled(Soon(), WhileAlive<bool>([this](Result<bool> settled) {
-                     if (!settled || leaving_) return;
-                     settled_ = *settled;
-                     if (settled_) settle_timer_.Cancel();
-                     if (!settled_ && !settle_timer_)
-                       settle_timer_ = Timer(loop_, options_.settle_after, {}, [this] { Settle(); });
-                   }));
+void ControlLink::AskWhetherRestored() {
+  store_.IsRestored(Soon(), WhileAlive<bool>([this](Result<bool> restored) {
+                      if (!restored || leaving_) return;
+                      restored_ = *restored;
+                      if (restored_) restored_timer_.Cancel();
+                      if (!restored_ && !restored_timer_)
+                        restored_timer_ = Timer(loop_, options_.restored_after, {}, [this] { DeclareRestored(); });
+                    }));
 }
 
-void ControlLink::Settle() {
-  settle_timer_.Cancel();
-  store_.MarkSettled(Soon(), WhileAlive<void>([this](const Result<void>& marked) { settled_ = marked.has_value(); }));
+void ControlLink::DeclareRestored() {
+  restored_timer_.Cancel();
+  store_.MarkRestored(Soon(), WhileAlive<void>([this](const Result<void>& marked) { restored_ = marked.has_value(); }));
 }
 
 void ControlLink::ListNodes() {
@@ -247,7 +247,7 @@ ControlLink::Status ControlLink::status() const {
   status.joined = joined_;
   status.problem = problem_;
   status.renewed = renewed_;
-  status.settled = settled_;
+  status.restored = restored_;
   status.published = published_.size();
   status.due = published_.due();
   status.losses = published_.losses();

@@ -23,11 +23,11 @@ struct ControlLinkOptions {
   std::chrono::milliseconds renew_every{2'000};
   std::chrono::milliseconds call_timeout{2'000};  // for calls that the link makes by itself
   std::chrono::milliseconds claim_number_every{3'600'000};
-  std::chrono::milliseconds settle_after{2'500};  // every raylet has renewed by then
-  std::chrono::milliseconds retry_every{200};     // for claims and puts while the store is not settled
+  std::chrono::milliseconds restored_after{2'500};  // every raylet has renewed by then
+  std::chrono::milliseconds retry_every{200};       // for claims and puts while the store is not restored
   size_t told_at_once = 256;
   size_t checked_each_time = 16;
-  bool store_is_new = false;  // no raylet has written to it yet: it is settled from the start
+  bool store_is_new = false;  // no raylet has written to it yet: it is restored from the start
 };
 
 class ControlLink {
@@ -37,7 +37,7 @@ class ControlLink {
     bool joined = false;
     std::string problem;  // why the last renewal failed
     std::optional<TimePoint> renewed;
-    bool settled = false;
+    bool restored = false;
     size_t published = 0, due = 0;
     uint64_t losses = 0;
     std::vector<NodeRecord> nodes;  // own one included, as of `listed`
@@ -69,7 +69,7 @@ class ControlLink {
   const NodeRecord& own() const { return own_; }
   ControlStore& store() { return store_; }  // for reading; changes go through the link
 
-  // Waits until the deadline while the store is away or not settled. A claim that fails is
+  // Waits until the deadline while the store is away or not restored. A claim that fails is
   // withdrawn.
   void ClaimName(const NameClaim& claim, const std::optional<NameClaim>& instead_of, Deadline deadline,
                  Done<void> done);
@@ -87,8 +87,8 @@ class ControlLink {
   void ClaimMachineNumber(Deadline deadline, Done<void> done);
   void Renew();
   void Renewed(const Result<ControlStore::Renewal>& renewal);
-  void AskWhetherSettled();
-  void Settle();
+  void AskWhetherRestored();
+  void DeclareRestored();
   void ListNodes();
   void TellSoon();
   void TellDue();
@@ -118,8 +118,8 @@ class ControlLink {
   Timer renew_timer_;
   std::string problem_;
   std::optional<TimePoint> renewed_;
-  bool settled_ = false;
-  Timer settle_timer_;
+  bool restored_ = false;
+  Timer restored_timer_;
   Published published_;
   bool tell_posted_ = false;
   size_t telling_ = 0;  // under way

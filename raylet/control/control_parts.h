@@ -37,8 +37,8 @@ class ControlParts {
 
   // Starts the redis-server, if this raylet keeps it.
   Result<void> Start();
-  // kNotRunning, with the remedy, when no Redis answers within the time. kAlreadyExists for a node id in use. kIo when
-  // our redis-server ends before it serves; the error has the last lines of its log.
+  // kNotRunning, with the remedy: no Redis answers within the time. kAlreadyExists: the node id is in use. kIo, with
+  // the last lines of its log: our redis-server ended before it served.
   void Join(NodeRecord own, std::function<void(const std::vector<NodeRecord>&)> on_nodes, Done<void> done);
   // Leaves the cluster, and stops the redis-server.
   void Stop(std::function<void()> stopped);

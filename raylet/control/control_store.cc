@@ -10,7 +10,7 @@ namespace raylet {
 namespace {
 
 constexpr std::string_view kNode = "node", kBase = "base", kName = "name", kActor = "actor", kKey = "key";
-constexpr std::string_view kSettled = "settled";
+constexpr std::string_view kRestored = "restored";
 
 // Names may hold any byte. The length keeps namespace a/b with name c apart from namespace a with
 // name b/c.
@@ -47,28 +47,28 @@ void ControlStore::ChangeOnly(Cell cell, CellRule rule, Deadline deadline, Done<
   });
 }
 
-void ControlStore::WhenSettled(Deadline deadline, std::function<void(Error)> refused, std::function<void()> change) {
-  IsSettled(deadline, [refused = std::move(refused), change = std::move(change)](Result<bool> settled) {
-    if (!settled) return refused(std::move(settled).error());
-    if (*settled) return change();
+void ControlStore::WhenRestored(Deadline deadline, std::function<void(Error)> refused, std::function<void()> change) {
+  IsRestored(deadline, [refused = std::move(refused), change = std::move(change)](Result<bool> restored) {
+    if (!restored) return refused(std::move(restored).error());
+    if (*restored) return change();
     refused({ErrorCode::kUnavailable,
              "the control store was empty, and raylets are telling it what they have: try again in a moment"});
   });
 }
 
-void ControlStore::IsSettled(Deadline deadline, Done<bool> done) {
-  Read({kSettled, {}}, deadline, [done = std::move(done)](Result<CellText> text) {
+void ControlStore::IsRestored(Deadline deadline, Done<bool> done) {
+  Read({kRestored, {}}, deadline, [done = std::move(done)](Result<CellText> text) {
     if (!text) return done(Fail(std::move(text).error()));
     done(text->has_value());
   });
 }
 
-void ControlStore::MarkSettled(Deadline deadline, Done<void> done) {
+void ControlStore::MarkRestored(Deadline deadline, Done<void> done) {
   const auto rule = [](const CellText& now) -> Result<CellChange> {
     if (now) return CellChange{};
-    return CellChange{CellChange::Kind::kWrite, "raylet1 settled", Duration::zero()};
+    return CellChange{CellChange::Kind::kWrite, "raylet1 restored", Duration::zero()};
   };
-  ChangeOnly({kSettled, {}}, rule, deadline, std::move(done));
+  ChangeOnly({kRestored, {}}, rule, deadline, std::move(done));
 }
 
 // Nodes
@@ -114,7 +114,7 @@ void ControlStore::ClaimMachineNumber(MachineNumber machine, const MachineClaim&
 void ControlStore::ClaimName(const NameClaim& claim, const std::optional<NameClaim>& instead_of, Deadline deadline,
                              Done<void> done) {
   if (!Sound(claim, Refuse(done))) return;
-  WhenSettled(deadline, Refuse(done), [=, this] {
+  WhenRestored(deadline, Refuse(done), [=, this] {
     ChangeOnly({kName, NameCell(claim.actor_namespace, claim.name)}, control_rules::ClaimName(claim, instead_of),
                deadline, done);
   });
@@ -174,7 +174,7 @@ void ControlStore::ForgetActor(const ActorId& actor, uint64_t epoch, Deadline de
 
 void ControlStore::ChangePair(const std::string& key, CellRule rule, std::shared_ptr<uint64_t> written,
                               Deadline deadline, Done<uint64_t> done) {
-  WhenSettled(deadline, Refuse(done), [=, this] {
+  WhenRestored(deadline, Refuse(done), [=, this] {
     Change({kKey, key, true}, rule, deadline, [written, done](Result<Changed> changed) {
       if (!changed) return done(Fail(std::move(changed).error()));
       done(*written);

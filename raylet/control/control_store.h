@@ -62,11 +62,11 @@ class ControlStore {
   // keep it; the store forgets it a week after the last claim.
   void ClaimMachineNumber(MachineNumber machine, const MachineClaim& claim, Deadline deadline, Done<void> done);
 
-  // Whether names and pairs may be changed. A store that was empty is settled once all raylets have
+  // Whether names and pairs may be changed. A store that was empty is restored once all raylets have
   // had time to restore their items and one of them marks it so. Until then claims, puts and
   // deletes are kUnavailable at once.
-  void IsSettled(Deadline deadline, Done<bool> done);
-  void MarkSettled(Deadline deadline, Done<void> done);
+  void IsRestored(Deadline deadline, Done<bool> done);
+  void MarkRestored(Deadline deadline, Done<void> done);
 
   // One actor owns a name, in one epoch. kAlreadyExists while another claim has it, unless that claim is `instead_of`.
   // A caller that passes `instead_of` has found the claim's node dead, and claims with a larger epoch.
@@ -123,9 +123,9 @@ class ControlStore {
   // Refuses a record that must not be written in any state.
   template <class Record>
   bool Sound(const Record& record, std::function<void(Error)> refused);
-  // Runs `change` if the store is settled. Otherwise, and when that is unknown, calls `refused`
+  // Runs `change` if the store is restored. Otherwise, and when that is unknown, calls `refused`
   // with the reason.
-  void WhenSettled(Deadline deadline, std::function<void(Error)> refused, std::function<void()> change);
+  void WhenRestored(Deadline deadline, std::function<void(Error)> refused, std::function<void()> change);
   void ChangePair(const std::string& key, CellRule rule, std::shared_ptr<uint64_t> written, Deadline deadline,
                   Done<uint64_t> done);
   void ChangeOnly(Cell cell, CellRule rule, Deadline deadline, Done<void> done);

@@ -20,6 +20,8 @@ class ActorHomes {
   virtual WorkerId WorkerOf(const ActorId& actor) const = 0;  // 0: it does not run here
   // Under which it serves here; 0: this machine is its home, and no other one could start it again.
   virtual LeaseNumber LeaseOf(const ActorId& actor) const = 0;
+  // How many calls an actor that runs here runs at a time, at most.
+  virtual size_t CallsAtOnceOf(const ActorId& actor) const = 0;
 };
 
 // ActorCallEvents: the channel desk, as the actor desk sees it. The processes may be of any machine.
@@ -30,7 +32,7 @@ class ActorCallEvents {
   virtual void OnRefused(const RefuseChannel& refuse) = 0;
   virtual void OnActorChanged(const TellActorChanged& change) = 0;
   // A process of ours has found an actor whose home is another machine.
-  virtual void OnFoundElsewhere(const NodeId& home, const ActorId& actor, ProcessId process) = 0;
+  virtual void OnFoundRemote(const NodeId& home, const ActorId& actor, ProcessId process) = 0;
 };
 
 }  // namespace raylet

@@ -1,9 +1,10 @@
 #include "raylet/node/actor_desk.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "base/overloaded.h"
 #include "base/strings.h"
-#include "raylet/node/driver_warnings.h"
 #include "raylet/node/inbound.h"
 
 namespace raylet {
@@ -47,11 +48,6 @@ Result<void> ActorDesk::OnCreateActor(ProcessSession& session, const Frame& fram
   const ActorSettings& actor = *parsed->task->actor;
   const bool claims = names_.shared() && !actor.name.empty();
   const Result<void> created = parsed->sound ? actors_.Create(parsed->task, claims) : parsed->sound;
-  if (created && actor.max_concurrency > 1 && jobs_.TellOfConcurrency(identity.job)) {
-    WarnDriver(jobs_, door_, identity.job,
-               StrCat("SetMaxConcurrency(", actor.max_concurrency,
-                      ") has no effect yet on a cluster: calls of one actor run one at a time"));
-  }
   if (created && claims) {
     names_.Claim(actor, [this, process = identity.process, request_id = frame.header.request_id,
                          id = actor.id](const Result<void>& claimed) {
@@ -86,7 +82,7 @@ Result<void> ActorDesk::OnKillActor(ProcessSession&, const Frame& frame) {
   if (post_.IsHome(request->actor))
     actors_.Kill(request->actor, request->message.no_restart);
   else if (const ClusterView::Node* const home = post_.HomeOf(request->actor))
-    post_.Tell(home->id, wire::ActorMessage::KillElsewhere, frame.body);
+    post_.Tell(home->id, wire::ActorMessage::KillRemote, frame.body);
   return {};
 }
 
@@ -168,7 +164,7 @@ Result<void> ActorDesk::OnActorLeaves(const NodeId& node, const Frame& frame) {
   return {};
 }
 
-Result<void> ActorDesk::OnKillElsewhere(const NodeId&, const Frame& frame) {
+Result<void> ActorDesk::OnKillRemote(const NodeId&, const Frame& frame) {
   const auto request = ParseAboutActor<wire::KillActorRequestT>(frame.body);
   if (!request) return Fail(request.error());
   actors_.Kill(request->actor, request->message.no_restart);
@@ -203,7 +199,7 @@ void ActorDesk::OnConstructorFailed(const ActorId& actor, const Failure& failure
 
 void ActorDesk::OnCreationLost(const Task& creation, Failure failure) {
   const ActorId& id = creation.actor->id;
-  if (!creation.CameFromElsewhere())
+  if (!creation.IsRemote())
     actors_.CreationLost(id, failure);
   else if (const auto hosted = hosted_.Take(id))
     TellActorGone(*hosted, /*never_began=*/true, std::move(failure));
@@ -226,6 +222,15 @@ WorkerId ActorDesk::WorkerOf(const ActorId& actor) const {
 LeaseNumber ActorDesk::LeaseOf(const ActorId& actor) const {
   const HostedActors::Hosted* const hosted = hosted_.Find(actor);
   return hosted == nullptr ? 0 : leases_.Of(hosted->home());
+}
+
+size_t ActorDesk::CallsAtOnceOf(const ActorId& actor) const {
+  int32_t calls = 1;
+  if (const HostedActors::Hosted* const hosted = hosted_.Find(actor))
+    calls = hosted->creation->actor->max_concurrency;
+  else if (const ActorDirectory::Actor* const ours = actors_.Get(actor))
+    calls = ours->settings().max_concurrency;
+  return static_cast<size_t>(std::max(1, calls));
 }
 
 // ---- ends
@@ -277,8 +282,8 @@ void ActorDesk::CarryOut(const std::vector<ActorDecision>& decisions) {
   for (const ActorDecision& decision : decisions) std::visit(carry_out, decision);
 }
 
-// The session with the host before ended for another reason than its silence, which may not know of
-// it and lets the actor serve until its lease runs out.
+// The session with the host before ended for another reason than its silence. That host may not know of it, and lets
+// the actor serve until its lease runs out.
 void ActorDesk::CreateLater(const CreateActorNow& create, Duration wait) {
   const ActorId& id = create.creation->actor->id;
   const auto wait_ms = std::chrono::ceil<std::chrono::milliseconds>(wait);
@@ -303,7 +308,7 @@ void ActorDesk::Create(const CreateActorNow& create) {
 }
 
 void ActorDesk::End(const EndActorWorker& end) {
-  if (!end.place.IsElsewhere()) return queue_->EndWorker(end.place.worker, end.at_once);
+  if (!end.place.IsRemote()) return queue_->EndWorker(end.place.worker, end.at_once);
   wire::EndActorNoticeT notice;
   notice.actor = std::make_unique<wire::Id20>(ToWire(end.actor));
   notice.at_once = end.at_once;
@@ -314,7 +319,7 @@ void ActorDesk::Publish(const ActorMoved& moved) {
   if (moved.place.IsNowhere())
     names_.Forget(moved.actor, moved.start);
   else
-    names_.Place(moved.actor, moved.place.IsElsewhere() ? moved.place.node : post_.node(), moved.start);
+    names_.Place(moved.actor, moved.place.IsRemote() ? moved.place.node : post_.node(), moved.start);
 }
 
 }  // namespace raylet

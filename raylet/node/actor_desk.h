@@ -38,7 +38,7 @@ class ActorDesk final : public CreationEvents, public ActorHomes {
   // ---- messages to an actor's home
   Result<void> OnActorGone(const NodeId& node, const Frame& frame);
   Result<void> OnActorLeaves(const NodeId& node, const Frame& frame);
-  Result<void> OnKillElsewhere(const NodeId& node, const Frame& frame);
+  Result<void> OnKillRemote(const NodeId& node, const Frame& frame);
   ActorFinder& finder() { return finder_; }  // by name
 
   // ---- what the task desk and the channel desk say
@@ -52,6 +52,7 @@ class ActorDesk final : public CreationEvents, public ActorHomes {
   void GrantFailed(const ActorId& actor, ProcessId caller, uint64_t request_id) override;
   WorkerId WorkerOf(const ActorId& actor) const override;
   LeaseNumber LeaseOf(const ActorId& actor) const override;
+  size_t CallsAtOnceOf(const ActorId& actor) const override;
 
   // ---- ends (see ends.h)
   void WorkerGone(const GoneWorker& gone);

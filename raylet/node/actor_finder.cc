@@ -29,9 +29,9 @@ Result<void> ActorFinder::OnFindActor(ProcessSession& session, const Frame& fram
   }
   names_.Find(space, request->name,
               [this, asker = identity.process, request_id = frame.header.request_id,
-               name = request->name](Result<ActorId> elsewhere) {
+               name = request->name](Result<ActorId> shared) {
                 if (decisions_.stopped()) return;
-                Found(asker, request_id, name, elsewhere);
+                Found(asker, request_id, name, shared);
                 decisions_.CarryOut();
               });
   return {};
@@ -48,7 +48,7 @@ Result<void> ActorFinder::WatchAtHome(const ActorId& actor, const std::string& n
     return Fail(ErrorCode::kNotFound, StrCat("the actor with the name '", name,
                                              "' was created on a machine that is lost, or that this one does not "
                                              "know yet"));
-  calls_->OnFoundElsewhere(home->id, actor, asker);
+  calls_->OnFoundRemote(home->id, actor, asker);
   wire::WatchActorRequestT watch;
   watch.actor = std::make_unique<wire::Id20>(ToWire(actor));
   watch.process = asker;

@@ -1,8 +1,8 @@
 // CallChannels: call channels that have been granted. A channel joins two processes of this machine, or joins one of
 // ours with one of another machine through the relay. It ends when either process goes. Owned by the ChannelDesk; loop
 // thread only. It owns the ChannelBook and, in a cluster, the ChannelRelay. Always holds: a channel leads to one
-// incarnation of its actor. A caller hears of an actor's change behind every reply that the actor sent before. Where
-// the actor's host is lost, the caller hears at once, and gets no reply of that incarnation any more.
+// incarnation of its actor. A caller hears of an actor's change behind every reply that the actor sent before. When an
+// actor's host is lost, the caller hears at once, and gets no reply of that incarnation any more.
 #pragma once
 
 #include <map>
@@ -25,7 +25,7 @@ class CallChannels final : public ChannelRelay::Events {
   void Wire(const ActorHomes& actors, TravellingObjects& objects);  // call it before anything else; both outlive this
   void JoinCluster();
 
-  // What an actor's home has granted: this incarnation, in that process of this machine or of `host`.
+  // A home's grant: this incarnation of the actor, in that process of this machine or of `host`.
   struct GrantedActor {
     ActorId actor;
     uint32_t incarnation = 0;
@@ -58,6 +58,7 @@ class CallChannels final : public ChannelRelay::Events {
   void OnRelayAsked(const NodeId& node, RelayNumber relay, const ActorId& actor, uint32_t incarnation,
                     ProcessId caller) override;
   bool MayAnswer(LeaseNumber lease) const override { return leases_.Holds(lease); }
+  size_t CallsAtOnceOf(const ActorId& actor) const override { return actors_->CallsAtOnceOf(actor); }
   void OnRelayEnded(ProcessId caller, const ActorId& actor, const Error* why) override;
   void OnCallerGone(WorkerId worker, ChannelId channel, ProcessId caller, const ActorId& actor) override;
   void OnStoredHere(ProcessId caller, const ObjectId& object) override;

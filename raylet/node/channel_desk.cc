@@ -50,7 +50,7 @@ void ChannelDesk::AskHome(const RemoteActors::Ask& ask) {
 // ---- its home answers
 
 void ChannelDesk::OnGranted(const GrantChannel& grant) {
-  const NodeId& host = grant.place.IsElsewhere() ? grant.place.node : post_.node();
+  const NodeId& host = grant.place.IsRemote() ? grant.place.node : post_.node();
   const ClusterView::Node* const asker = post_.view().NodeOf(grant.caller);
   if (asker == nullptr)
     return Connect({grant.actor, grant.incarnation, host, grant.process}, grant.caller, grant.request_id);
@@ -108,7 +108,7 @@ Result<void> ChannelDesk::OnOpenActor(const NodeId& node, const Frame& frame) {
 
 // ---- another home answers
 
-void ChannelDesk::OnFoundElsewhere(const NodeId& home, const ActorId& actor, ProcessId process) {
+void ChannelDesk::OnFoundRemote(const NodeId& home, const ActorId& actor, ProcessId process) {
   remote_actors_.Watch(home, actor, process);
 }
 

@@ -33,7 +33,7 @@ class ChannelDesk final : public ActorCallEvents {
   void OnGranted(const GrantChannel& grant) override;
   void OnRefused(const RefuseChannel& refuse) override;
   void OnActorChanged(const TellActorChanged& change) override;
-  void OnFoundElsewhere(const NodeId& home, const ActorId& actor, ProcessId process) override;
+  void OnFoundRemote(const NodeId& home, const ActorId& actor, ProcessId process) override;
 
   // ---- ends (see ends.h)
   void ProcessesGone(const ProcessSet& processes);

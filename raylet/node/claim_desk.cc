@@ -13,7 +13,12 @@ namespace {
 
 // The other machines do not learn at the same moment that a machine is lost.
 constexpr std::chrono::seconds kMachineGrace{2};
+constexpr Duration kLook = std::chrono::seconds(1);  // while ends wait for answers
 constexpr uint32_t kRayletsOwnNumber = UINT32_MAX;
+constexpr size_t kWaitsForToldMax = 100'000;  // so that a message can name them
+
+Error FreedBefore() { return {ErrorCode::kNotFound, "its owner had freed it before it was claimed"}; }
+Error NotKept() { return {ErrorCode::kNotFound, "the process that owned it has ended, and nobody kept it"}; }
 
 ActorId ActorIdOf(const ObjectId& id) { return ActorId::FromBinary(id.binary()); }
 ObjectId ObjectIdOf(const ActorId& id) { return ObjectId::FromBinary(id.binary()); }
@@ -22,7 +27,7 @@ ObjectId ObjectIdOf(const ActorId& id) { return ObjectId::FromBinary(id.binary()
 
 ClaimDesk::ClaimDesk(const Services& services, ActorDesk& actors, ObjectDesk& objects)
     : loop_(services.loop),
-      clock_(services.clock),
+      clock_(services.clock, kLook),
       store_(services.store),
       post_(services.post),
       door_(services.door),
@@ -53,8 +58,26 @@ Result<void> ClaimDesk::OnReleaseClaims(ProcessSession& session, const Frame& fr
 Result<void> ClaimDesk::OnClaimsMade(ProcessSession& session, const Frame& frame) {
   const auto notice = Parse<wire::ClaimsMadeNoticeT>(frame.body);
   if (!notice) return Fail(notice.error());
-  TakeAnswer({notice->process, session.identity->process, {}, 0});
+  TakeAnswer({notice->process, session.identity->process, {}});
   Settle();
+  return {};
+}
+
+Result<void> ClaimDesk::OnClaimsHeld(ProcessSession& session, const Frame& frame) {
+  const auto notice = Parse<wire::ClaimsHeldNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  const ProcessId owner = session.identity->process;
+  const auto hold = holds_.find(notice->number);
+  if (hold == holds_.end() || hold->second != owner)
+    return Fail(ErrorCode::kProtocolError, StrCat("process ", owner, " holds objects that nobody told it to hold"));
+  holds_.erase(hold);
+  for (const ObjectId& object : FromWire(notice->gone)) {
+    if (OwnerOf(object) != owner) continue;
+    book_.Freed(object);
+    // Those of other machines hear it by ClaimsTaken.
+    for (const ProcessId claimer : book_.ClaimersOf(object)) objects_.TellLost(claimer, object, WhyLost(object));
+  }
+  ClaimsArrived();
   return {};
 }
 
@@ -62,9 +85,7 @@ Result<void> ClaimDesk::OnClaimsMade(ProcessSession& session, const Frame& frame
 
 void ClaimDesk::Claim(ProcessId by, std::span<const ObjectId> objects) {
   std::map<NodeId, std::vector<ObjectId>> elsewhere;
-  const auto lose = [&](const ObjectId& object) {
-    objects_.TellLost(by, object, {ErrorCode::kNotFound, "the process that owned it has ended, and nobody kept it"});
-  };
+  const auto lose = [&](const ObjectId& object) { objects_.TellLost(by, object, WhyLost(object)); };
   for (const ObjectId& object : objects) {
     const ProcessId owner = OwnerOf(object);
     if (post_.IsOurs(owner)) {
@@ -78,7 +99,7 @@ void ClaimDesk::Claim(ProcessId by, std::span<const ObjectId> objects) {
   }
   for (const auto& [node, all] : elsewhere) {
     InPieces(ToWire(all), [&, to = node](std::vector<wire::Id20> piece) {
-      under_way_.emplace(++last_claims_, to);
+      under_way_.emplace(++last_claims_, UnderWay{to, by});
       TellPeer(to, wire::WorkMessage::ClaimObjects, by, last_claims_, std::move(piece));
     });
   }
@@ -95,8 +116,11 @@ void ClaimDesk::TellPeer(const NodeId& node, wire::WorkMessage type, ProcessId b
 
 bool ClaimDesk::ClaimHere(ProcessId by, const ObjectId& object) {
   const ProcessId owner = OwnerOf(object);
+  if (notices_.IsSettled(by)) return true;  // too late: it refers to nothing any more
   return book_.Claim(by, object, door_.IsConnected(owner));
 }
+
+Error ClaimDesk::WhyLost(const ObjectId& object) const { return book_.IsFreed(object) ? FreedBefore() : NotKept(); }
 
 void ClaimDesk::Release(ProcessId by, std::span<const ObjectId> objects) {
   std::map<NodeId, std::vector<ObjectId>> elsewhere;
@@ -119,14 +143,31 @@ Result<void> ClaimDesk::OnPeerClaims(const NodeId& node, const Frame& frame) {
   const auto claims = Parse<wire::PeerClaimsT>(frame.body);
   if (!claims) return Fail(claims.error());
   RAYLET_RETURN_IF_ERROR(post_.CheckSpeaksFor(node, claims->by));
-  // Raylets that locate a lost object hear of the loss.
-  for (const ObjectId& object : FromWire(claims->objects))
-    if (post_.IsOurs(OwnerOf(object))) static_cast<void>(ClaimHere(claims->by, object));
+  Taken taken{node, claims->number, 0, {}, {}, {}};
+  for (const ObjectId& object : FromWire(claims->objects)) {
+    if (!post_.IsOurs(OwnerOf(object))) continue;
+    const bool claimed = ClaimHere(claims->by, object);
+    (claimed ? taken.claimed : book_.IsFreed(object) ? taken.freed : taken.lost).push_back(object);
+  }
   CarryOut();
-  wire::ClaimsTakenNoticeT taken;
-  taken.number = claims->number;
-  post_.Tell(node, wire::WorkMessage::ClaimsTaken, Encode(taken));
+  taken.after_hold = last_hold_;
+  taken_.push_back(std::move(taken));
+  TellTaken();
   return {};
+}
+
+void ClaimDesk::TellTaken() {
+  std::erase_if(taken_, [this](const Taken& each) {
+    if (!Held(each.after_hold)) return false;
+    wire::ClaimsTakenNoticeT taken;
+    taken.number = each.number;
+    taken.freed = ToWire(each.freed);
+    for (const ObjectId& object : each.claimed)  // its owner has answered meanwhile
+      if (book_.IsFreed(object)) taken.freed.push_back(ToWire(object));
+    taken.lost = ToWire(each.lost);
+    post_.Tell(each.node, wire::WorkMessage::ClaimsTaken, Encode(taken));
+    return true;
+  });
 }
 
 Result<void> ClaimDesk::OnPeerReleasesClaims(const NodeId& node, const Frame& frame) {
@@ -141,8 +182,16 @@ Result<void> ClaimDesk::OnPeerReleasesClaims(const NodeId& node, const Frame& fr
 Result<void> ClaimDesk::OnPeerClaimsTaken(const NodeId& node, const Frame& frame) {
   const auto taken = Parse<wire::ClaimsTakenNoticeT>(frame.body);
   if (!taken) return Fail(taken.error());
-  if (const auto found = under_way_.find(taken->number); found != under_way_.end() && found->second == node)
-    under_way_.erase(found);
+  const auto found = under_way_.find(taken->number);
+  if (found == under_way_.end() || found->second.node != node) return {};
+  const ProcessId by = found->second.by;
+  under_way_.erase(found);
+  const auto tell = [&](const std::vector<wire::Id20>& objects, const Error& why) {
+    for (const ObjectId& object : FromWire(objects))
+      if (post_.MachineNumberOf(node) == MachineOf(OwnerOf(object))) objects_.TellLost(by, object, why);
+  };
+  tell(taken->freed, FreedBefore());
+  tell(taken->lost, NotKept());
   ClaimsArrived();
   return {};
 }
@@ -150,7 +199,16 @@ Result<void> ClaimDesk::OnPeerClaimsTaken(const NodeId& node, const Frame& frame
 Result<void> ClaimDesk::OnEndHeard(const NodeId& node, const Frame& frame) {
   const auto notice = Parse<wire::ClaimsMadeNoticeT>(frame.body);
   if (!notice) return Fail(notice.error());
-  TakeAnswer({notice->process, 0, node, 0});
+  TakeAnswer({notice->process, 0, node});
+  Settle();
+  return {};
+}
+
+Result<void> ClaimDesk::OnEndClaimed(const NodeId& node, const Frame& frame) {
+  const auto notice = Parse<wire::EndClaimedNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  RAYLET_RETURN_IF_ERROR(post_.CheckSpeaksFor(node, notice->process));
+  settlements_.ClaimedElsewhere(notice->process, {notice->waits_for.begin(), notice->waits_for.end()});
   Settle();
   return {};
 }
@@ -164,27 +222,31 @@ Result<void> ClaimDesk::OnPeerSettled(const NodeId& node, const Frame& frame) {
   for (const ObjectId& object : FromWire(notice->kept)) kept.push_back(object);
   if (processes.empty()) return {};  // more messages of this end follow
   for (const ProcessId process : processes) {
+    settlements_.SettledElsewhere(process);
     book_.ClaimerSettled(process);
-    objects_.OwnerSettledElsewhere(process, kept);
+    objects_.RemoteOwnerSettled(process, kept);
   }
   kept_there_.erase(node);
   CarryOut();
   notices_.TellSettled(processes);
+  Settle();
   return {};
 }
 
 // ---- objects of ended processes
 
+// The store may say so only after the end is settled.
 void ClaimDesk::OnInherited(std::span<const ObjectId> objects) {
   std::vector<ObjectId> nobodys;
   for (const ObjectId& object : objects) {
     const ProcessId owner = OwnerOf(object);
-    if (book_.IsKept(object) || door_.IsConnected(owner))
-      inherited_[owner].push_back(object);
-    else
+    if (!book_.IsKept(object) && !door_.IsConnected(owner))
       nobodys.push_back(object);
+    else if (!notices_.IsSettled(owner))
+      inherited_[owner].push_back(object);
   }
-  store_.Delete(nobodys);
+  Free(nobodys);
+  CarryOut();
 }
 
 // The object may refer to others, which the dead owner kept until now.
@@ -214,9 +276,29 @@ void ClaimDesk::Free(std::span<const ObjectId> objects) {
   objects_.FreeAdopted(objects);
 }
 
+// Nobody claims an object of a settled owner that is unclaimed, so it may go at any time from now on.
+void ClaimDesk::FreeUnclaimed() {
+  std::vector<ObjectId> some = unclaimed_.Take(
+      kObjectsPerTurn,
+      [this](ProcessId owner, const ObjectId& after, size_t most) { return objects_.KnownOf(owner, after, most); });
+  std::erase_if(some, [this](const ObjectId& object) { return book_.IsKept(object); });
+  Free(some);
+  CarryOut();
+  FreeUnclaimedSoon();
+}
+
+void ClaimDesk::FreeUnclaimedSoon() {
+  if (unclaimed_.empty() || std::exchange(frees_soon_, true)) return;
+  loop_.Post([this, life = std::weak_ptr<int>(life_)] {
+    if (life.expired()) return;
+    frees_soon_ = false;
+    if (!decisions_.stopped()) FreeUnclaimed();
+  });
+}
+
 void ClaimDesk::CarryOut() {
   for (;;) {
-    const ClaimBook::Orders orders = book_.TakeOrders();
+    ClaimBook::Orders orders = book_.TakeOrders();
     if (orders.empty()) return;
     const auto tell = [this](ProcessId owner, wire::RayletMessage type, const std::vector<ObjectId>& all) {
       ProcessSession* const session = door_.SessionOf(owner);
@@ -224,25 +306,32 @@ void ClaimDesk::CarryOut() {
       InPieces(ToWire(all), [&](std::vector<wire::Id20> piece) {
         wire::ClaimNoticeT notice;
         notice.objects = std::move(piece);
+        if (type == wire::RayletMessage::HoldObjects) holds_.emplace(notice.number = ++last_hold_, owner);
         session->Send(type, 0, notice);
       });
     };
     for (const auto& [owner, all] : orders.hold) tell(owner, wire::RayletMessage::HoldObjects, all);
     for (const auto& [owner, all] : orders.let_go) tell(owner, wire::RayletMessage::LetGoObjects, all);
     for (const ObjectId& object : orders.adopted) Adopt(object);
-    Free(orders.freed);
+    if (orders.freed.size() <= kObjectsPerTurn) {
+      Free(orders.freed);
+      continue;
+    }
+    unclaimed_.Add(std::move(orders.freed));
+    FreeUnclaimedSoon();
   }
 }
 
 // ---- ends
 
 void ClaimDesk::OwnersEnded(const ProcessSet& processes) {
+  std::erase_if(holds_, [&](const auto& each) { return processes.contains(each.second); });
   for (const ProcessId process : processes) book_.OwnerEnded(process);
   CarryOut();
 }
 
 void ClaimDesk::ProcessesEnded(ProcessId key, ProcessSet processes, ProcessSet asked) {
-  settlements_.ProcessesEnded(processes, key);
+  settlements_.ProcessesEnded(processes);
   Settlements::End end;
   end.processes = std::move(processes);
   end.asked = std::move(asked);
@@ -250,8 +339,8 @@ void ClaimDesk::ProcessesEnded(ProcessId key, ProcessSet processes, ProcessSet a
   for (const auto& [id, node] : post_.view().nodes())
     if (node.state != NodeState::kDead) end.machines.insert(id);
   settlements_.Open(key, std::move(end), clock_.Now());
-  TakeAnswer({key, self_, {}, 0});
-  Settle();
+  TakeAnswer({key, self_, {}});
+  ClaimsArrived();
 }
 
 void ClaimDesk::EndedElsewhere(const NodeId& node, ProcessId key, ProcessSet processes, ProcessSet asked) {
@@ -264,12 +353,13 @@ void ClaimDesk::EndedElsewhere(const NodeId& node, ProcessId key, ProcessSet pro
 }
 
 void ClaimDesk::MachineGone(const NodeId& node, MachineNumber machine, ProcessSet asked) {
-  std::erase_if(under_way_, [&](const auto& each) { return each.second == node; });
+  std::erase_if(under_way_, [&](const auto& each) { return each.second.node == node; });
   std::erase_if(answers_, [&](const Answer& answer) { return answer.node == node; });
-  settlements_.MachineGone(node);
+  std::erase_if(taken_, [&](const Taken& each) { return each.node == node; });
+  const ProcessId all = AllProcessesOf(machine);
+  settlements_.MachineGone(node, all);
   kept_there_.erase(node);
   Settlements::End end;
-  const ProcessId all = AllProcessesOf(machine);
   end.processes = {all};
   end.asked = std::move(asked);
   end.not_before = clock_.Now() + kMachineGrace;
@@ -285,47 +375,64 @@ void ClaimDesk::MachineReached(MachineNumber machine) {
 // An answer counts once the claims that came before it have arrived.
 void ClaimDesk::TakeAnswer(Answer answer) {
   answer.after = last_claims_;
-  if (under_way_.empty() || under_way_.begin()->first > answer.after)
-    CountAnswer(answer);
-  else
-    answers_.push_back(std::move(answer));
+  answer.after_hold = last_hold_;
+  answers_.push_back(std::move(answer));
+  CountAnswers();
 }
 
 void ClaimDesk::CountAnswer(const Answer& answer) {
   if (answer.node)
-    settlements_.MachineAnswered(answer.key, *answer.node);
+    settlements_.MachineClaimed(answer.key, *answer.node);
   else
     settlements_.Answered(answer.key, answer.by);
 }
 
-void ClaimDesk::ClaimsArrived() {
+void ClaimDesk::CountAnswers() {
   const uint64_t oldest = under_way_.empty() ? UINT64_MAX : under_way_.begin()->first;
   std::erase_if(answers_, [&](const Answer& answer) {
-    if (answer.after >= oldest) return false;
+    if (answer.after >= oldest || !Held(answer.after_hold)) return false;
     CountAnswer(answer);
     return true;
   });
+}
+
+void ClaimDesk::ClaimsArrived() {
+  TellTaken();
+  CountAnswers();
   Settle();
 }
 
 void ClaimDesk::Settle() {
-  for (const auto& [key, end] : settlements_.TakeSettled(clock_.Now())) Settled(key, end);
+  for (const Settlements::Step& step : settlements_.TakeSteps(clock_.Now())) Take(step);
   const auto next = settlements_.NextTime();
   if (!next) return timer_.Cancel();
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(std::max(*next - clock_.Now(), Duration::zero()));
+  const Duration wait = std::clamp<Duration>(*next - clock_.Now(), Duration::zero(), kLook);
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(wait);
   timer_ = Timer(loop_, left, std::chrono::milliseconds(0), [this] {
     timer_.Cancel();
     if (!decisions_.stopped()) Settle();
   });
 }
 
-void ClaimDesk::Settled(ProcessId key, const Settlements::End& end) {
-  if (end.settled_by) {
-    wire::ClaimsMadeNoticeT heard;
-    heard.process = key;
-    post_.Tell(*end.settled_by, wire::WorkMessage::EndHeard, Encode(heard));
-    return;
+void ClaimDesk::Take(const Settlements::Step& step) {
+  switch (step.kind) {
+    case Settlements::Step::kClaimedHere: {
+      wire::ClaimsMadeNoticeT heard;
+      heard.process = step.key;
+      return post_.Tell(*step.end.settled_by, wire::WorkMessage::EndHeard, Encode(heard));
+    }
+    case Settlements::Step::kClaimed: {
+      if (step.waits_for.size() > kWaitsForToldMax) return;  // they hear when it is settled
+      wire::EndClaimedNoticeT claimed;
+      claimed.process = step.key;
+      claimed.waits_for.assign(step.waits_for.begin(), step.waits_for.end());
+      return post_.TellAll(wire::WorkMessage::EndClaimed, Encode(claimed));
+    }
+    case Settlements::Step::kSettled: return Settled(step.key, step.end);
   }
+}
+
+void ClaimDesk::Settled(ProcessId key, const Settlements::End& end) {
   if (key == AllProcessesOf(MachineOf(key))) {
     book_.MachineSettled(MachineOf(key));
     CarryOut();
@@ -345,16 +452,12 @@ void ClaimDesk::Settled(ProcessId key, const Settlements::End& end) {
       piece.kept = std::exchange(notice.kept, {});
       post_.TellAll(wire::WorkMessage::ProcessSettled, Encode(piece));
     }
-    std::vector<ObjectId> known = objects_.KnownOf(process);
-    const std::vector<ObjectId>& created = actors[process];
-    known.insert(known.end(), created.begin(), created.end());
-    if (const auto inherited = inherited_.find(process); inherited != inherited_.end()) {
-      known.insert(known.end(), inherited->second.begin(), inherited->second.end());
-      inherited_.erase(inherited);
-    }
-    book_.OwnerSettled(process, known);
+    auto inherited = inherited_.extract(process);
+    unclaimed_.AddOwner(process, inherited ? std::move(inherited.mapped()) : std::vector<ObjectId>());
+    book_.OwnerSettled(process, actors[process]);
     book_.ClaimerSettled(process);
   }
+  FreeUnclaimedSoon();
   actors_.CreatorsSettled(end.processes, [this](const ActorId& actor) { return book_.IsKept(ObjectIdOf(actor)); });
   CarryOut();
   notices_.TellSettled(end.processes);

@@ -6,20 +6,25 @@
 // There the owner holds the object, or the raylet does once the owner has ended: it adopts the object. An adopted
 // object may refer to others, and the raylet claims those under its own process number. An actor is claimed as an
 // object is, by its id: it lives for as long as somebody holds a handle.
-// Always holds: an end is settled only after every claim that it led to has arrived where it goes.
+// Always holds: an end is settled only after every claim that it led to has arrived where it goes. A living owner holds
+// the object by then: it has answered. For what keeps the object until the end is settled may reach the owner on
+// another road, and go first.
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
 
+#include "base/awake_clock.h"
 #include "raylet/node/actor_desk.h"
 #include "raylet/node/object_desk.h"
 #include "raylet/node/services.h"
 #include "raylet/objects/claim_book.h"
 #include "raylet/objects/settlements.h"
+#include "raylet/objects/unclaimed_objects.h"
 
 namespace raylet {
 
@@ -31,12 +36,14 @@ class ClaimDesk final : public KeptObjects {
   Result<void> OnClaimObjects(ProcessSession& session, const Frame& frame);
   Result<void> OnReleaseClaims(ProcessSession& session, const Frame& frame);
   Result<void> OnClaimsMade(ProcessSession& session, const Frame& frame);
+  Result<void> OnClaimsHeld(ProcessSession& session, const Frame& frame);
 
   // ---- messages of other machines
   Result<void> OnPeerClaims(const NodeId& node, const Frame& frame);
   Result<void> OnPeerClaimsTaken(const NodeId& node, const Frame& frame);
   Result<void> OnPeerReleasesClaims(const NodeId& node, const Frame& frame);
   Result<void> OnEndHeard(const NodeId& node, const Frame& frame);
+  Result<void> OnEndClaimed(const NodeId& node, const Frame& frame);
   Result<void> OnPeerSettled(const NodeId& node, const Frame& frame);
 
   // ---- events of the store: these objects of a process that has ended belong to the raylet
@@ -61,24 +68,32 @@ class ClaimDesk final : public KeptObjects {
     ProcessId key = 0;
     ProcessId by = 0;            // a process of this machine,
     std::optional<NodeId> node;  // or a machine
-    uint64_t after = 0;          // it counts once all claims up to this number have arrived
+    uint64_t after = 0;          // it counts once all claims up to this number have arrived,
+    uint64_t after_hold = 0;     // and the owners here hold what they were told to up to this number
   };
   void Claim(ProcessId by, std::span<const ObjectId> objects);
   void Release(ProcessId by, std::span<const ObjectId> objects);
   void TellPeer(const NodeId& node, wire::WorkMessage type, ProcessId by, uint64_t number,
                 std::vector<wire::Id20> objects);
   bool ClaimHere(ProcessId by, const ObjectId& object);
+  Error WhyLost(const ObjectId& object) const;
   void Adopt(const ObjectId& object);
   void Free(std::span<const ObjectId> objects);
+  void FreeUnclaimed();
+  void FreeUnclaimedSoon();
   void CarryOut();
+  bool Held(uint64_t hold) const { return holds_.empty() || holds_.begin()->first > hold; }
   void TakeAnswer(Answer answer);
   void CountAnswer(const Answer& answer);
+  void CountAnswers();
+  void TellTaken();
   void ClaimsArrived();
   void Settle();
+  void Take(const Settlements::Step& step);
   void Settled(ProcessId key, const Settlements::End& end);
 
   Loop& loop_;
-  const Clock& clock_;
+  const AwakeClock clock_;  // what came in during a stall of this raylet is read before an end runs out
   StoreLink& store_;
   PeerPost& post_;
   ProcessDoor& door_;
@@ -91,11 +106,26 @@ class ClaimDesk final : public KeptObjects {
   Settlements settlements_;
   std::unordered_map<ProcessId, std::vector<ObjectId>> inherited_;  // from owners that are not settled
   std::unordered_map<ObjectId, std::vector<ObjectId>> referred_;    // by adopted objects; claimed for them
-  std::map<NodeId, std::vector<ObjectId>> kept_there_;              // named so far, of ends that it settles
-  std::map<uint64_t, NodeId> under_way_;                            // claims that other machines have not taken yet
-  uint64_t last_claims_ = 0;                                        // numbers what goes to other machines
-  std::vector<Answer> answers_;                                     // that wait for claims under way
+  UnclaimedObjects unclaimed_;
+  bool frees_soon_ = false;
+  std::map<NodeId, std::vector<ObjectId>> kept_there_;  // named so far, of ends that it settles
+  struct UnderWay {
+    NodeId node;
+    ProcessId by = 0;
+  };
+  std::map<uint64_t, UnderWay> under_way_;  // claims that other machines have not taken yet
+  uint64_t last_claims_ = 0;                // numbers what goes to other machines
+  std::map<uint64_t, ProcessId> holds_;     // HoldObjects that owners of this machine have not answered
+  uint64_t last_hold_ = 0;
+  struct Taken {
+    NodeId node;
+    uint64_t number = 0, after_hold = 0;
+    std::vector<ObjectId> claimed, freed, lost;
+  };
+  std::vector<Taken> taken_;     // claims of other machines, whose objects are not held yet
+  std::vector<Answer> answers_;  // that wait for claims under way
   Timer timer_;
+  const std::shared_ptr<int> life_ = std::make_shared<int>();  // posted work ends with it
 };
 
 }  // namespace raylet

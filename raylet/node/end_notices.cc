@@ -3,6 +3,15 @@
 #include <map>
 
 namespace raylet {
+namespace {
+
+Bytes SettledBody(std::vector<ProcessId> processes) {
+  wire::SettledNoticeT notice;
+  notice.processes = std::move(processes);
+  return Encode(notice);
+}
+
+}  // namespace
 
 void EndNotices::Meet(ProcessId ours, ProcessId other) {
   const bool ended = ended_.Contains(other);
@@ -14,10 +23,7 @@ void EndNotices::Meet(ProcessId ours, ProcessId other) {
   notice.failure = std::make_unique<wire::FailureT>();
   Tell({ours}, notice);
   ProcessSession* const session = settled ? door_.SessionOf(ours) : nullptr;
-  if (session == nullptr) return;
-  wire::SettledNoticeT told;
-  told.processes = {other};
-  session->Send(wire::RayletMessage::ProcessSettled, 0, told);
+  if (session != nullptr) session->SendBytes(wire::RayletMessage::ProcessSettled, 0, SettledBody({other}));
 }
 
 // Another number is nobody's, and nobody's end is ever told.
@@ -38,8 +44,12 @@ ProcessSet EndNotices::Tell(const ProcessSet& whom, const wire::ProcessNoticeT& 
   const Bytes body = Encode(notice);
   for (const ProcessId process : whom) {
     ProcessSession* const session = door_.SessionOf(process);
-    if (session == nullptr || session->identity->kind == wire::ProcessKind::Tool ||
-        house_.EndsWithItsJob(session->identity->worker))
+    if (session == nullptr) {
+      // Its socket is closed, and its end comes when the process has been waited for.
+      if (post_.IsOurs(process) && !ended_.Contains(process)) told.insert(process);
+      continue;
+    }
+    if (session->identity->kind == wire::ProcessKind::Tool || house_.EndsWithItsJob(session->identity->worker))
       continue;
     session->SendBytes(wire::RayletMessage::ProcessDied, 0, body);
     told.insert(process);
@@ -52,7 +62,7 @@ ProcessSet EndNotices::TellEnded(const ProcessSet& processes, const wire::Proces
     ended_.Add(process);
     unsettled_.insert(process);
   }
-  // What only the other machine has seen.
+  // Meetings that only the other machine has seen.
   const ProcessId everybody = AllProcessesOf(post_.machine());
   for (const ProcessId process : notice.met) {
     if (process == everybody)
@@ -86,10 +96,8 @@ void EndNotices::MachineLost(MachineNumber machine) {
 }
 
 void EndNotices::TellSettled(const ProcessSet& processes) {
-  wire::SettledNoticeT notice;
-  notice.processes.assign(processes.begin(), processes.end());
   const bool machine = processes.size() == 1 && *processes.begin() == AllProcessesOf(MachineOf(*processes.begin()));
-  const Bytes body = Encode(notice);
+  const Bytes body = SettledBody({processes.begin(), processes.end()});
   for (const ProcessId process : machine ? All() : met_.Of(processes)) {
     ProcessSession* const session = door_.SessionOf(process);
     if (session != nullptr && session->identity->kind != wire::ProcessKind::Tool)

@@ -1,8 +1,8 @@
-// EndNotices: who is told that a process has ended, and that its end is settled: those that have met it (see
-// acquaintances.h), and those that wait for an object of its. The loss of a machine is told to all. A service; it owns
-// the Acquaintances. Owned by the Raylet; loop thread only.
-// Always holds: whoever meets a process that has ended hears of that end before anything else that comes of the
-// meeting. Whoever has heard of an end hears that it is settled.
+// EndNotices: tells the processes concerned that a process has ended, and that its end is settled. An end concerns
+// those that have met the process (see acquaintances.h), and those that wait for an object of its. The loss of a
+// machine is told to all. A service; it owns the Acquaintances. Owned by the Raylet; loop thread only.
+// Always holds: a process may meet one that has ended. Then it hears of the end before anything that comes of the
+// meeting. A process that has heard of an end also hears that it is settled.
 #pragma once
 
 #include <unordered_set>
@@ -25,7 +25,7 @@ class EndNotices {
   // A process of this machine waits for an object of `owner`, which is of this machine too.
   void WaitsFor(ProcessId ours, ProcessId owner);
 
-  // ---- each returns those of our processes that have heard of it
+  // ---- each returns those of our processes that have heard of it, or cannot hear any more and have not ended yet
   ProcessSet TellEnded(const ProcessSet& processes, const wire::ProcessNoticeT& notice);  // of one machine
   ProcessSet TellMachine(const wire::ProcessNoticeT& notice);                             // lost, or there again
 
@@ -34,6 +34,7 @@ class EndNotices {
   // As in the notice: one may stand for a whole machine's.
   void TellSettled(const ProcessSet& processes);
 
+  bool IsSettled(ProcessId process) const { return ended_.Contains(process) && !unsettled_.contains(process); }
   const Acquaintances& met() const { return met_; }  // for the status
 
  private:

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "raylet/node/driver_warnings.h"
 #include "raylet/node/inbound.h"
 
 namespace raylet {
@@ -46,6 +47,10 @@ Result<void> ForwardDesk::OnJobProgram(const NodeId& node, const Frame& frame) {
   RAYLET_LOG(kInfo, "job ", id, ": ", jobs_.Get(id).program.executable, ", job ", notice->job, " at ",
              post_.AddressOf(node));
   return {};
+}
+
+Result<void> ForwardDesk::OnJobWarning(const NodeId& node, const Frame& frame) {
+  return PassWarningOn(jobs_, door_, post_, node, frame);
 }
 
 void ForwardDesk::Refuse(const NodeId& node, const TaskId& task, const Error& why) {

@@ -19,6 +19,7 @@ class ForwardDesk {
 
   // ---- messages of other machines
   Result<void> OnJobProgram(const NodeId& node, const Frame& frame);
+  Result<void> OnJobWarning(const NodeId& node, const Frame& frame);
   Result<void> OnForwardTask(const NodeId& node, const Frame& frame);
   Result<void> OnForwardedResult(const NodeId& node, const Frame& frame);
   Result<void> OnTaskReturned(const NodeId& node, const Frame& frame);

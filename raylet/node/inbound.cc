@@ -17,14 +17,20 @@ bool InRange(Enum value, Enum max) {
   return static_cast<Number>(value) <= static_cast<Number>(max);
 }
 
-Result<void> CheckSoundness(const wire::TaskSpecT& spec, Task& task) {
+// Adds what a request names, and one CPU where `one_cpu` and it names none.
+Result<void> AddResources(const std::vector<std::unique_ptr<wire::ResourceT>>& named, bool one_cpu,
+                          ResourceSet& resources) {
   bool names_cpu = false;
-  for (const auto& resource : spec.resources) {
+  for (const auto& resource : named) {
     if (resource->name == kCpu) names_cpu = true;
     if (resource->name == kCpu && resource->units == 0) continue;  // the program asks for no CPU
-    RAYLET_RETURN_IF_ERROR(task.resources.Add(resource->name, resource->units));
+    RAYLET_RETURN_IF_ERROR(resources.Add(resource->name, resource->units));
   }
-  if (!names_cpu && !spec.actor) RAYLET_RETURN_IF_ERROR(task.resources.Add(kCpu, kUnitsPerWhole));
+  return names_cpu || !one_cpu ? Result<void>() : resources.Add(kCpu, kUnitsPerWhole);
+}
+
+Result<void> CheckSoundness(const wire::TaskSpecT& spec, Task& task) {
+  RAYLET_RETURN_IF_ERROR(AddResources(spec.resources, /*one_cpu=*/!spec.actor, task.resources));
   if (spec.wait_for.size() > kWaitForMax) {
     return Fail(ErrorCode::kInvalid, StrCat("it waits for ", spec.wait_for.size(), " objects and the limit is ",
                                             kWaitForMax, ": pass a vector of references instead"));
@@ -76,7 +82,8 @@ Result<ParsedTask> ParseSpec(const wire::TaskSpecT& spec, const TaskSender& send
   if (creates_actor != (spec.actor != nullptr))
     return Nonsense(creates_actor ? "a request to create an actor describes none"
                                   : "a submitted task describes an actor");
-  if (spec.max_retries < -1) return Nonsense(StrCat("a task has ", spec.max_retries, " retries"));
+  for (const int32_t retries : {spec.max_retries, spec.exception_retries})
+    if (retries < -1) return Nonsense(StrCat("a task has ", retries, " retries"));
 
   ParsedTask parsed;
   parsed.task = std::make_shared<Task>();
@@ -89,6 +96,7 @@ Result<ParsedTask> ParseSpec(const wire::TaskSpecT& spec, const TaskSender& send
   task.function = spec.function;
   task.depth = std::min(spec.depth, kTaskDepthMax);
   task.max_retries = creates_actor ? 0 : spec.max_retries;
+  task.begun_before = spec.begun_before;
   task.lent = spec.lend != 0;
   for (const auto& argument : spec.arguments) {
     RAYLET_RETURN_IF_ERROR(CheckValue(argument.get()));
@@ -154,6 +162,12 @@ Result<ParsedTask> ParseForwardedTask(std::span<const uint8_t> bytes, const Forw
   spec->owner_store_client = from.store_client;
   task.body = Encode(*spec);
   return parsed;
+}
+
+Result<ResourceSet> ParseLeaseResources(const wire::LeaseRequestT& request) {
+  ResourceSet resources;
+  RAYLET_RETURN_IF_ERROR(AddResources(request.resources, /*one_cpu=*/true, resources));
+  return resources;
 }
 
 Bytes CreationOf(const Task& creation, uint32_t incarnation, LeaseNumber lease) {

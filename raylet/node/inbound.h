@@ -25,8 +25,8 @@ struct ParsedTask {
 Result<ParsedTask> ParseTask(const Frame& frame, const TaskSender& sender, bool creates_actor);
 
 // The raylet that sends a task, or the creation of an actor, here to run. The task's owner is a process of that
-// machine, and its stored arguments are wanted here before it runs. `store_client` owns the objects that the worker
-// makes for the task's owner.
+// machine. The stored arguments are wanted here before the task runs. `store_client` owns the objects that the worker
+// makes for the owner.
 struct ForwardingNode {
   NodeId node;
   MachineNumber machine{};
@@ -35,6 +35,9 @@ struct ForwardingNode {
   uint32_t store_client = 0;
 };
 Result<ParsedTask> ParseForwardedTask(std::span<const uint8_t> spec, const ForwardingNode& from);
+
+// The resources of a lease. kInvalid as above.
+Result<ResourceSet> ParseLeaseResources(const wire::LeaseRequestT& request);
 
 // The TaskSpec for the worker, or the machine, in which that incarnation of the actor begins.
 Bytes CreationOf(const Task& creation, uint32_t incarnation, LeaseNumber lease);

@@ -14,7 +14,7 @@ JobId Jobs::Begin(ProcessId driver, pid_t driver_pid, std::string actor_namespac
 
 JobId Jobs::BeginFrom(const NodeId& from, JobId number_there, std::string actor_namespace, WorkerProgram program) {
   const JobId id = next_++;
-  from_elsewhere_[{from, number_there}] = id;  // replaces an earlier job of the same number, which is ending
+  remote_jobs_[{from, number_there}] = id;  // replaces an earlier job of the same number, which is ending
   Job& job = jobs_[id];
   job.from = from;
   job.number_there = number_there;
@@ -46,7 +46,7 @@ bool Jobs::MayBeForgotten(JobId id) const {
 
 void Jobs::Forget(JobId id) {
   const Job& job = jobs_.at(id);
-  if (FindFrom(job.from, job.number_there) == id) from_elsewhere_.erase({job.from, job.number_there});
+  if (FindFrom(job.from, job.number_there) == id) remote_jobs_.erase({job.from, job.number_there});
   jobs_.erase(id);
 }
 
@@ -56,8 +56,8 @@ const Jobs::Job* Jobs::Find(JobId id) const {
 }
 
 std::optional<JobId> Jobs::FindFrom(const NodeId& from, JobId number_there) const {
-  const auto found = from_elsewhere_.find({from, number_there});
-  if (found == from_elsewhere_.end()) return {};
+  const auto found = remote_jobs_.find({from, number_there});
+  if (found == remote_jobs_.end()) return {};
   return found->second;
 }
 

@@ -30,7 +30,6 @@ class Jobs {
     JobId number_there = 0;
     std::set<NodeId> known_by;  // machines that have its program from us
     std::string actor_namespace;
-    bool told_of_concurrency = false;  // its driver was told that no actor runs several calls at once
     WorkerProgram program;
     size_t workers = 0;
   };
@@ -39,8 +38,6 @@ class Jobs {
   JobId BeginFrom(const NodeId& from, JobId number_there, std::string actor_namespace, WorkerProgram program);
   // True once for each machine: that machine must be told the job's program.
   bool NeedsProgram(JobId id, const NodeId& node) { return jobs_.at(id).known_by.insert(node).second; }
-  // True once for each job.
-  bool TellOfConcurrency(JobId id) { return !std::exchange(jobs_.at(id).told_of_concurrency, true); }
   void WorkerStarted(JobId id) { jobs_.at(id).workers++; }
   void WorkerGone(JobId id) { jobs_.at(id).workers--; }
 
@@ -64,7 +61,7 @@ class Jobs {
  private:
   std::map<JobId, Job> jobs_;
   // Our number of another machine's job, by that machine and the job's number there.
-  std::map<std::pair<NodeId, JobId>, JobId> from_elsewhere_;
+  std::map<std::pair<NodeId, JobId>, JobId> remote_jobs_;
   JobId next_ = 1;
 };
 

@@ -15,8 +15,8 @@
 namespace raylet {
 
 // The desks that hear messages.
-using Desks = std::tuple<TaskDesk&, ForwardDesk&, ActorDesk&, ActorFinder&, ChannelDesk&, CallChannels&, ObjectDesk&,
-                         ClaimDesk&, NodeStatus&, Ends&>;
+using Desks = std::tuple<TaskDesk&, ForwardDesk&, LeaseDesk&, CancelDesk&, ActorDesk&, ActorFinder&, ChannelDesk&,
+                         CallChannels&, ObjectDesk&, ClaimDesk&, NodeStatus&, Ends&>;
 
 // kProtocolError, which closes the connection: this raylet takes no such message, or the message makes no sense.
 Result<void> HearProcess(const Desks& desks, ProcessSession& session, const Frame& frame);

@@ -130,7 +130,7 @@ json Control(const ControlParts* parts, TimePoint now) {
                   {"joined", status.joined},
                   {"renewed_ms_ago", MsSince(status.renewed, now)},
                   {"listed_ms_ago", MsSince(status.listed, now)},
-                  {"settled", status.settled},
+                  {"restored", status.restored},
                   {"published", status.published},
                   {"to_publish", status.due},
                   {"times_emptied", status.losses},
@@ -163,7 +163,7 @@ json Transfers(const ObjectManager* objects) {
   const ObjectTransfer& transfer = objects->transfer();
   const ObjectReceiver::Counters& received = transfer.received();
   const ObjectSender::Counters& sent = transfer.sent();
-  return {{"objects_asked_for", transfer.queue().objects()},
+  return {{"objects_wanted", transfer.queue().objects()},
           {"pulls", transfer.queue().pulls()},
           {"pulls_ready", transfer.queue().ready()},
           {"pulled_bytes", transfer.queue().pulled_bytes()},
@@ -175,10 +175,10 @@ json Transfers(const ObjectManager* objects) {
           {"bytes_sent", sent.bytes_sent.value()},
           {"pulls_refused", sent.pulls_refused.value()},
           {"kept_for_others", objects->kept()},
-          {"copies_elsewhere", objects->locator().directory().objects()}};
+          {"remote_copies", objects->locator().directory().objects()}};
 }
 
-json Workers(const Scheduler& scheduler, const WorkerHouse& house) {
+json Workers(const Scheduler& scheduler, const LeaseDesk& leases, const WorkerHouse& house) {
   json workers = json::array();
   for (const auto& [id, worker] : scheduler.workers()) {
     json entry = {{"worker", id},
@@ -188,6 +188,7 @@ json Workers(const Scheduler& scheduler, const WorkerHouse& house) {
                   {"blocked", worker.blocked},
                   {"log", house.pool().LogOf(id)}};
     if (worker.task != nullptr) entry["task"] = worker.task->task->name;
+    if (worker.lease != 0) entry["leased_to"] = worker.leased_to, entry["calls"] = leases.CallsOf(worker.lease);
     if (const WorkerRecord* const record = house.Find(id); record != nullptr && record->actor)
       entry["actor"] = record->actor->hex();
     workers.push_back(std::move(entry));
@@ -210,7 +211,7 @@ json Actors(const ActorDirectory& directory, const WorkerPool& pool, const PeerP
                       {"restarts", actor.restarts},
                       {"detached", actor.settings().detached},
                       {"pid", pool.PidOf(actor.place.worker)},
-                      {"machine", actor.place.IsElsewhere() ? post.AddressOf(actor.place.node) : ""},
+                      {"machine", actor.place.IsRemote() ? post.AddressOf(actor.place.node) : ""},
                       {"channels", channels.CountOf(id)},
                       {"waiting_callers", actor.opens.size()}});
   }
@@ -229,6 +230,15 @@ json ActorsOfOthers(const HostedActors& hosted, const WorkerPool& pool, const Pe
                       {"constructed", actor.constructed}});
   }
   return actors;
+}
+
+// Some of the claims: the claimers of objects whose owners have ended, or are of this machine.
+json Claims(const ClaimBook& book) {
+  constexpr size_t kShown = 100;
+  json claims = json::array();
+  for (const ObjectId& object : book.Some(kShown))
+    claims.push_back({{"object", object.hex()}, {"owner", OwnerOf(object)}, {"claimed_by", book.ClaimersOf(object)}});
+  return claims;
 }
 
 json JobList(const Jobs& known) {
@@ -257,6 +267,7 @@ NodeStatus::NodeStatus(const RayletOptions& options, const Services& services, c
       jobs_(services.jobs),
       end_notices_(services.end_notices),
       scheduler_(tasks.scheduler()),
+      leases_(tasks.leases()),
       actors_(actors),
       channels_(channels.channels()),
       objects_(objects),
@@ -270,6 +281,31 @@ Result<void> NodeStatus::OnNodeStatus(ProcessSession& session, const Frame& fram
   wire::NodeStatusReplyT reply;
   reply.json = Json();
   session.Send(wire::RayletMessage::NodeStatusReply, frame.header.request_id, reply);
+  return {};
+}
+
+Result<void> NodeStatus::OnListNodes(ProcessSession& session, const Frame& frame) {
+  const auto request = Parse<wire::EmptyNoticeT>(frame.body);
+  if (!request) return Fail(request.error());
+  if (session.IsBehind())
+    return Fail(ErrorCode::kSlowConsumer, "it asks for the nodes again and again, and reads no answer");
+  wire::ListNodesReplyT reply;
+  const auto add = [&](const NodeId& node, const std::string& address, bool alive, const auto& lines) {
+    auto& entry = *reply.nodes.emplace_back(std::make_unique<wire::NodeEntryT>());
+    entry.node = std::make_unique<wire::Id20>(ToWire(node));
+    entry.address = address;
+    entry.alive = alive;
+    for (const auto& line : lines) {
+      auto& resource = *entry.resources.emplace_back(std::make_unique<wire::NodeResourceT>());
+      resource.name = line.name;
+      resource.total = static_cast<double>(line.total_units) / kUnitsPerWhole;
+      resource.available = static_cast<double>(std::max<int64_t>(line.free_units, 0)) / kUnitsPerWhole;
+    }
+  };
+  add(post_.node(), post_.OwnAddress(), /*alive=*/true, scheduler_.ledger().lines());
+  for (const auto& [id, node] : post_.view().nodes())
+    add(id, node.address, node.state != NodeState::kDead, node.load.lines);
+  session.Send(wire::RayletMessage::ListNodesReply, frame.header.request_id, reply);
   return {};
 }
 
@@ -287,7 +323,7 @@ std::string NodeStatus::Json() const {
                        {"store_socket", options_.store_socket},
                        {"logs_folder", options_.logs_folder},
                        {"resources", Resources(scheduler_.ledger())},
-                       {"workers", Workers(scheduler_, house_)},
+                       {"workers", Workers(scheduler_, leases_, house_)},
                        {"workers_max", scheduler_.limits().workers_max},
                        {"queues", Queues(scheduler_)},
                        {"tasks", scheduler_.tasks()},
@@ -299,6 +335,7 @@ std::string NodeStatus::Json() const {
                        {"objects_watched", store_.watched()},
                        // Objects of ended processes that others still refer to.
                        {"objects_claimed", claims_.book().claimed()},
+                       {"claims", Claims(claims_.book())},
                        {"ends_unsettled", claims_.open_ends()},
                        {"processes_met", end_notices_.met().pairs()},
                        {"actors", Actors(directory, house_.pool(), post_, channels_.book())},

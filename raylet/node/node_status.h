@@ -1,5 +1,6 @@
-// NodeStatus: what NodeStatus shows: every worker, every queue with the reason why it waits, every actor, every
-// resource. It only looks. Owned by the Raylet; loop thread only.
+// NodeStatus: what a raylet says of itself. For people: every worker, every queue with the reason why it waits, every
+// actor, every resource. For programs: the nodes of the cluster and their resources. It only looks. Owned by the
+// Raylet; loop thread only.
 #pragma once
 
 #include <string>
@@ -23,6 +24,7 @@ class NodeStatus {
   void SetControl(const ControlParts& control) { control_ = &control; }
 
   Result<void> OnNodeStatus(ProcessSession& session, const Frame& frame);
+  Result<void> OnListNodes(ProcessSession& session, const Frame& frame);
   std::string Json() const;
 
  private:
@@ -35,6 +37,7 @@ class NodeStatus {
   const Jobs& jobs_;
   const EndNotices& end_notices_;
   const Scheduler& scheduler_;
+  const LeaseDesk& leases_;
   const ActorDesk& actors_;
   const CallChannels& channels_;
   const ObjectDesk& objects_;

@@ -1,6 +1,7 @@
 #include "raylet/node/object_desk.h"
 
 #include "base/strings.h"
+#include "fbs/id_lists.h"
 #include "raylet/actors/failure_text.h"
 
 namespace raylet {
@@ -136,7 +137,7 @@ void ObjectDesk::OnSealed(const ObjectId& object) {
     if (sealed_.empty()) loop_.AtEndOfTurn([this] { TellSealed(); });
     sealed_[process].objects.push_back(ToWire(object));
   }
-  arguments_->OnArgumentHere(object);
+  arguments_->OnArgumentSealed(object);
 }
 
 void ObjectDesk::WantArguments(std::span<const ObjectId> objects) {
@@ -163,12 +164,25 @@ void ObjectDesk::ResultThere(const NodeId& node, const ObjectId& object, bool wa
 }
 
 void ObjectDesk::ProcessGone(ProcessId process) {
-  store_.Unwatch(awaited_.ProcessGone(process), WatchFor::kWait);
-  if (manager_ != nullptr) manager_->ProcessGone(process);
+  if (manager_ != nullptr) manager_->OwnerGone(process);
+  ForgetWishes(process);
 }
 
-std::vector<ObjectId> ObjectDesk::KnownOf(ProcessId owner) const {
-  return manager_ == nullptr ? std::vector<ObjectId>() : manager_->locator().directory().ObjectsOf(owner);
+// A process may have wanted very many objects. They are forgotten in several turns; nothing is told to it meanwhile.
+void ObjectDesk::ForgetWishes(ProcessId process) {
+  std::vector<ObjectId> unwanted;
+  bool all = awaited_.ProcessGone(process, kObjectsPerTurn, unwanted);
+  store_.Unwatch(unwanted, WatchFor::kWait);
+  if (manager_ != nullptr) all = manager_->WanterGone(process, kObjectsPerTurn) && all;
+  if (all) return;
+  loop_.Post([this, process, life = std::weak_ptr<int>(life_)] {
+    if (!life.expired()) ForgetWishes(process);
+  });
+}
+
+std::vector<ObjectId> ObjectDesk::KnownOf(ProcessId owner, const ObjectId& after, size_t most) const {
+  if (manager_ == nullptr) return {};
+  return manager_->locator().directory().ObjectsOf(owner, after, most);
 }
 
 void ObjectDesk::FreeAdopted(std::span<const ObjectId> objects) {
@@ -176,7 +190,7 @@ void ObjectDesk::FreeAdopted(std::span<const ObjectId> objects) {
   manager_->Freed(objects);
 }
 
-void ObjectDesk::OwnerSettledElsewhere(ProcessId owner, std::span<const ObjectId> kept) {
+void ObjectDesk::RemoteOwnerSettled(ProcessId owner, std::span<const ObjectId> kept) {
   if (manager_ != nullptr) manager_->LoseKept(owner, kept);
 }
 
@@ -191,7 +205,7 @@ void ObjectDesk::TellPeer(const NodeId& node, wire::ObjectMessage type, Bytes bo
 }
 
 bool ObjectDesk::IsAlive(ProcessId process) const {
-  return post_.IsOurs(process) ? door_.IsConnected(process) : post_.LivesElsewhere(process);
+  return post_.IsOurs(process) ? door_.IsConnected(process) : post_.RemoteLives(process);
 }
 
 void ObjectDesk::OnLost(Wanter wanter, const ObjectId& object, const Error& why) {
@@ -204,7 +218,7 @@ void ObjectDesk::TellLost(ProcessId wanter, const ObjectId& object, const Error&
   if (process == nullptr) return;
   wire::LostNoticeT notice;
   notice.object = std::make_unique<wire::Id20>(ToWire(object));
-  notice.failure = std::make_unique<wire::FailureT>(ObjectCannotCome(object, why));
+  notice.failure = std::make_unique<wire::FailureT>(ObjectLost(object, why));
   process->Send(wire::RayletMessage::ObjectLost, 0, notice);
 }
 

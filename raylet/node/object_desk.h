@@ -54,11 +54,12 @@ class ObjectDesk final : public TravellingObjects, public ObjectPlaces, public O
   void ProcessGone(ProcessId process);  // of any machine
   // ---- for the claim desk
   void TellLost(ProcessId wanter, const ObjectId& object, const Error& why);  // does nothing where the wanter has gone
-  // The objects of `owner`, a process of this machine, that have copies elsewhere.
-  std::vector<ObjectId> KnownOf(ProcessId owner) const;
+  // Objects of `owner`, a process of this machine, that have copies on other machines: `most` at most, in order, from
+  // the first one after `after` on.
+  std::vector<ObjectId> KnownOf(ProcessId owner, const ObjectId& after, size_t most) const;
   void FreeAdopted(std::span<const ObjectId> objects);  // their owners have ended, and nobody claims them
   // Drops all objects of that process, except those that its machine keeps.
-  void OwnerSettledElsewhere(ProcessId owner, std::span<const ObjectId> kept);
+  void RemoteOwnerSettled(ProcessId owner, std::span<const ObjectId> kept);
   void MachineGone(const NodeId& node, MachineNumber machine, const Error& why);
 
   // ---- for the scheduler, in a cluster
@@ -74,6 +75,7 @@ class ObjectDesk final : public TravellingObjects, public ObjectPlaces, public O
   void OnLost(Wanter wanter, const ObjectId& object, const Error& why) override;
   void Await(ProcessId process, const wire::WantNoticeT& notice);
   void TellSealed();
+  void ForgetWishes(ProcessId process);
   void TellLender(ProcessId lender, ProcessId by, uint64_t lend);
 
   Loop& loop_;
@@ -88,6 +90,7 @@ class ObjectDesk final : public TravellingObjects, public ObjectPlaces, public O
   std::unique_ptr<ObjectManager> manager_;
   AwaitedObjects awaited_;
   std::unordered_map<ProcessId, wire::SealedObjectsNoticeT> sealed_;  // sent at the end of this turn
+  const std::shared_ptr<int> life_ = std::make_shared<int>();         // posted work ends with it
 };
 
 }  // namespace raylet

@@ -6,7 +6,7 @@ namespace raylet {
 
 NodeLoad OwnLoad(const Scheduler& scheduler, const StoreLink& store) {
   NodeLoad load;
-  const auto remote = scheduler.WorkFromElsewhere();
+  const auto remote = scheduler.WorkByMachine();
   for (const auto& line : scheduler.ledger().lines()) {
     int64_t queued_units = 0;
     for (const auto& [node, work] : remote)

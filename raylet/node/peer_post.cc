@@ -135,7 +135,7 @@ Result<void> PeerPost::CheckSpeaksFor(const NodeId& node, ProcessId process) con
 // ---- processes that have ended
 
 void PeerPost::ProcessesEnded(const NodeId& node, const ProcessSet& processes) {
-  auto& ended = ended_elsewhere_[node];
+  auto& ended = remote_ended_[node];
   for (const ProcessId process : processes) {
     if (ended.size() >= kEndedKeptMax) ended.erase(ended.begin());  // the range with the smallest numbers
     ended.insert(process);
@@ -144,14 +144,14 @@ void PeerPost::ProcessesEnded(const NodeId& node, const ProcessSet& processes) {
 
 void PeerPost::MachineGone(const NodeId& node) {
   outboxes_.Drop(node);
-  ended_elsewhere_.erase(node);
+  remote_ended_.erase(node);
 }
 
-bool PeerPost::LivesElsewhere(ProcessId process) const {
+bool PeerPost::RemoteLives(ProcessId process) const {
   const ClusterView::Node* const node = view_.NodeOf(process);
   if (node == nullptr || node->state == NodeState::kDead) return false;
-  const auto ended = ended_elsewhere_.find(node->id);
-  return ended == ended_elsewhere_.end() || !ended->second.contains(process);
+  const auto ended = remote_ended_.find(node->id);
+  return ended == remote_ended_.end() || !ended->second.contains(process);
 }
 
 }  // namespace raylet

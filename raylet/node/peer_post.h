@@ -68,7 +68,7 @@ class PeerPost {
 
   // ---- processes that have ended
   void ProcessesEnded(const NodeId& node, const ProcessSet& processes);
-  bool LivesElsewhere(ProcessId process) const;  // as far as we know
+  bool RemoteLives(ProcessId process) const;  // as far as we know
   void MachineGone(const NodeId& node);
 
  private:
@@ -83,7 +83,7 @@ class PeerPost {
   std::unique_ptr<PeerLinks> links_;  // null: not joined
   PeerOutboxes outboxes_;
   std::map<NodeId, std::string> known_nodes_;  // addresses from the control store
-  std::map<NodeId, std::set<ProcessId>> ended_elsewhere_;
+  std::map<NodeId, std::set<ProcessId>> remote_ended_;
 };
 
 }  // namespace raylet

@@ -25,6 +25,7 @@ FramedSocketLimits SocketLimits(const SessionLimits& limits) {
   socket.received_fds_max = 4;
   socket.behind_bytes = limits.behind_bytes;
   socket.caught_up_bytes = limits.caught_up_bytes;
+  socket.reads_per_turn = 1;  // one read may name thousands of objects
   return socket;
 }
 

@@ -33,10 +33,11 @@ class Raylet final : public StoreLink::Handler {
   void KnowNodes(const std::vector<NodeRecord>& nodes);
   void SetControl(const ControlParts& control) { status_.SetControl(control); }
   void ShareNames(ControlLink& control) { actors_.ShareNames(control); }  // from now on; it lives as long as we do
-  // Where others reach this one; empty without other machines.
+  // This raylet's address for the others; empty without other machines.
   std::string PeerAddress() const { return post_.OwnAddress(); }
   // Refuses new work, ends the workers and removes the socket. Then `stopped` is called, once. kAsk asks the workers to
-  // end within stop_grace. kKill kills them at once, because no process is left that needs them; it may follow a kAsk.
+  // end within stop_grace. kKill, which may follow it, kills them at once. It is for a raylet whose workers nobody
+  // needs any more.
   enum class Ending { kAsk, kKill };
   void Stop(Ending ending, std::function<void()> stopped);
   void SetOnStoreGone(std::function<void(const Error&)> gone) { on_store_gone_ = std::move(gone); }

@@ -22,6 +22,10 @@ void TaskDesk::CarryOut(const std::vector<SchedulerDecision>& decisions) {
       [this](const ReturnRecalled& returned) { forwarded_.Return(returned); },
       [this](const CancelForwarded& cancel) { forwarded_.Cancel(cancel); },
       [this](const TellRoom& room) { TellOfRoom(room); },
+      [this](const GrantWorker& grant) { leases_.Grant(grant); },
+      [this](const RefuseWorker& refuse) { leases_.Refuse(refuse); },
+      [this](const ShutLease& shut) { leases_.Shut(shut); },
+      [this](const LoseLease& lost) { leases_.Lose(lost, ExitOf(lost.worker)); },
       [this](const LoseTask& lost) { Lose(lost); },
   };
   for (const SchedulerDecision& decision : decisions) std::visit(carry_out, decision);
@@ -34,6 +38,7 @@ void TaskDesk::CarriedOut() {
   ticking_ = true;
   ahead_ticker_ = Timer(loop_, kAheadTick, {}, [this] {
     ticking_ = false;
+    leases_.Look();
     scheduler_.Tick();
     decisions_.CarryOut();
   });
@@ -45,7 +50,7 @@ void TaskDesk::LookForStuckWork() {
   stuck_timer_ = Timer(loop_, std::chrono::duration_cast<std::chrono::milliseconds>(kStuckLook), {}, [this] {
     looking_ = false;
     for (const auto& [job, sentence] : stuck_.Look(FindStuckCauses(scheduler_, post_.view()), clock_.Now()))
-      WarnDriver(jobs_, door_, job, sentence);
+      WarnDriver(jobs_, door_, post_, job, sentence);
     LookForStuckWork();
   });
 }
@@ -93,15 +98,20 @@ void TaskDesk::Watch(const WatchObjects& watch) {
   objects_->WantArguments(watch.objects);
 }
 
+WorkerExit TaskDesk::ExitOf(WorkerId worker) const {
+  const auto found = recent_exits_.find(worker);
+  return found == recent_exits_.end() ? WorkerExit() : found->second;
+}
+
 wire::FailureT TaskDesk::FailureOf(const LoseTask& lost) const {
-  const auto found = recent_exits_.find(lost.worker);
-  const WorkerExit exit = found == recent_exits_.end() ? WorkerExit() : found->second;
+  const WorkerExit exit = ExitOf(lost.worker);
   switch (lost.why) {
     case LoseTask::Why::kWorkerDied: return WorkerDiedWhileRunning(*lost.task, exit, lost.attempts);
     case LoseTask::Why::kNoWorkerStarts: return NoWorkerStarts(*lost.task, exit, scheduler_.limits().start_attempts);
     case LoseTask::Why::kNodeDied:
       return MachineDiedWhileRunning(*lost.task, post_.AddressOf(lost.node), post_.WhyLost(lost.node), lost.attempts);
-    case LoseTask::Why::kRefused: return RefusedElsewhere(*lost.task, post_.AddressOf(lost.node));
+    case LoseTask::Why::kCancelled: return CancelledBeforeItBegan();
+    case LoseTask::Why::kRefused: return RefusedByOthers(*lost.task, post_.AddressOf(lost.node));
     case LoseTask::Why::kObjectLost: return ObjectLost(*lost.task, lost.object, lost.reason);
   }
   return {};
@@ -112,10 +122,10 @@ void TaskDesk::Lose(const LoseTask& lost) {
   const bool told = lost.why == LoseTask::Why::kWorkerDied || lost.why == LoseTask::Why::kNodeDied;
   if (lost.task->CreatesActor() && told) return;
   wire::FailureT failure = FailureOf(lost);
-  if (lost.task->CameFromElsewhere()) failure.message += StrCat(" (on the machine at ", post_.OwnAddress(), ")");
+  if (lost.task->IsRemote()) failure.message += StrCat(" (on the machine at ", post_.OwnAddress(), ")");
   if (lost.task->CreatesActor()) return creations_->OnCreationLost(*lost.task, std::move(failure));
   const Bytes result = EncodeFailedResult(lost.task->id, std::move(failure));
-  if (lost.task->CameFromElsewhere())
+  if (lost.task->IsRemote())
     post_.Tell(lost.task->from, wire::WorkMessage::ForwardedResult, result);
   else if (ProcessSession* const owner = door_.SessionOf(lost.task->owner))
     owner->SendBytes(wire::RayletMessage::TaskResult, 0, result);

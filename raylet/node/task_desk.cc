@@ -7,7 +7,7 @@ namespace raylet {
 
 TaskDesk::TaskDesk(const RayletOptions& options, const Services& services)
     : loop_(services.loop),
-      clock_(services.clock),
+      clock_(services.clock, 2 * kStuckLook),
       store_(services.store),
       post_(services.post),
       door_(services.door),
@@ -16,7 +16,9 @@ TaskDesk::TaskDesk(const RayletOptions& options, const Services& services)
       decisions_(services.decisions),
       end_notices_(services.end_notices),
       scheduler_(options.resources, options.limits),
-      forwarded_(scheduler_, services) {}
+      forwarded_(scheduler_, services),
+      leases_(scheduler_, services),
+      cancels_(scheduler_, services) {}
 
 void TaskDesk::Wire(CreationEvents& creations, TravellingObjects& objects) {
   creations_ = &creations;
@@ -76,7 +78,7 @@ Result<void> TaskDesk::OnTaskDone(ProcessSession& session, const Frame& frame) {
   if (!task) return Fail(task.error());
   if (result->lend != 0) end_notices_.Meet(identity.process, (*task)->owner);
   // Tells the owner first, so that it knows of a constructor's failure before it hears that the actor is dead.
-  if ((*task)->CameFromElsewhere())
+  if ((*task)->IsRemote())
     forwarded_.SendResult(**task, *result, frame.body);
   else if (ProcessSession* const owner = door_.SessionOf((*task)->owner))
     owner->SendBytes(wire::RayletMessage::TaskResult, 0, frame.body);
@@ -129,13 +131,13 @@ void TaskDesk::EndWorker(WorkerId worker, bool at_once) {
     house_.AskToExit(worker);
 }
 
-void TaskDesk::OnArgumentHere(const ObjectId& object) {
+void TaskDesk::OnArgumentSealed(const ObjectId& object) {
   scheduler_.ObjectSealed(object);
   decisions_.CarryOut();
 }
 
 void TaskDesk::OnArgumentLost(const ObjectId& object, const std::string& why) {
-  scheduler_.ObjectWillNotCome(object, why);
+  scheduler_.ObjectLost(object, why);
   decisions_.CarryOut();
 }
 

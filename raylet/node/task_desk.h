@@ -1,14 +1,17 @@
 // TaskDesk: tasks from their submission to their end. It hears the messages of this machine's processes about tasks,
-// and carries out the scheduler's decisions. A desk. It owns the Scheduler, and the ForwardDesk for tasks between
-// machines. Owned by the Raylet; loop thread only. Always holds: each task that a process submitted gets one result or
-// goes back for want of room, unless its owner ends first.
+// and carries out the scheduler's decisions. A desk. It owns the Scheduler, the ForwardDesk for tasks between
+// machines, the LeaseDesk and the CancelDesk. Owned by the Raylet; loop thread only. Always holds: each task that a
+// process submitted gets one result or goes back for want of room, unless its owner ends first.
 #pragma once
 
 #include <unordered_map>
 #include <vector>
 
+#include "base/awake_clock.h"
+#include "raylet/node/cancel_desk.h"
 #include "raylet/node/creations.h"
 #include "raylet/node/forward_desk.h"
+#include "raylet/node/lease_desk.h"
 #include "raylet/node/raylet_options.h"
 #include "raylet/node/services.h"
 #include "raylet/node/travelling_objects.h"
@@ -33,6 +36,9 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   // Most of what a process is sent are results. So none of its tasks begins while it is behind.
   void OnProcessBehind(ProcessId process, bool behind) { scheduler_.OwnerBehind(process, behind); }
   ForwardDesk& forwarded() { return forwarded_; }  // hears the messages of other machines
+  LeaseDesk& leases() { return leases_; }          // hears the messages about leases
+  CancelDesk& cancels() { return cancels_; }       // hears who cancels a task
+  const LeaseDesk& leases() const { return leases_; }
 
   // ---- for the actor desk and the object desk
   Result<void> SubmitCreation(const TaskPtr& creation) override { return scheduler_.Submit(creation); }
@@ -40,7 +46,7 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   void ActorLeft(const NodeId& node, const ActorId& actor) override { scheduler_.ActorLeft(node, actor); }
   void CreationEndedThere(const NodeId& node, const TaskId& creation) override;
   void EndWorker(WorkerId worker, bool at_once) override;
-  void OnArgumentHere(const ObjectId& object) override;
+  void OnArgumentSealed(const ObjectId& object) override;
   void OnArgumentLost(const ObjectId& object, const std::string& why) override;
 
   // ---- ends (see ends.h)
@@ -70,6 +76,7 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   void TellOfRoom(const TellRoom& room);
   void Watch(const WatchObjects& watch);
   void Lose(const LoseTask& lost);
+  WorkerExit ExitOf(WorkerId worker) const;  // of a worker that has gone in this event
   wire::FailureT FailureOf(const LoseTask& lost) const;
   void Refuse(const Task& task, const Error& why);
   void Kill(const std::vector<WorkerId>& workers);
@@ -78,7 +85,7 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   void LookForStuckWork();
 
   Loop& loop_;
-  const Clock& clock_;
+  const AwakeClock clock_;  // a stall of this raylet makes no work stuck
   StoreLink& store_;
   PeerPost& post_;
   ProcessDoor& door_;
@@ -90,6 +97,8 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   TravellingObjects* objects_ = nullptr;  // null before Wire
   Scheduler scheduler_;
   ForwardDesk forwarded_;
+  LeaseDesk leases_;
+  CancelDesk cancels_;
   std::unordered_map<WorkerId, WorkerExit> recent_exits_;  // of the event under way
   bool ticking_ = false;
   Timer ahead_ticker_;

@@ -27,7 +27,7 @@ class TravellingObjects {
 class ArgumentEvents {
  public:
   virtual ~ArgumentEvents() = default;
-  virtual void OnArgumentHere(const ObjectId& object) = 0;
+  virtual void OnArgumentSealed(const ObjectId& object) = 0;
   virtual void OnArgumentLost(const ObjectId& object, const std::string& why) = 0;
 };
 

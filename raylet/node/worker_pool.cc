@@ -31,7 +31,8 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
   return pointers;
 }
 
-// A worker ignores and blocks no signal, whatever the raylet does with it.
+// A worker ignores and blocks no signal, whatever the raylet does with it. It leads a process group of its own, which
+// ends with it.
 class SpawnAttributes {
  public:
   SpawnAttributes() {
@@ -41,7 +42,8 @@ class SpawnAttributes {
     ::posix_spawnattr_setsigdefault(&attributes_, &signals);
     ::sigemptyset(&signals);
     ::posix_spawnattr_setsigmask(&attributes_, &signals);
-    ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+    ::posix_spawnattr_setpgroup(&attributes_, 0);
   }
   ~SpawnAttributes() { ::posix_spawnattr_destroy(&attributes_); }
   SpawnAttributes(const SpawnAttributes&) = delete;
@@ -70,6 +72,16 @@ class SpawnActions {
  private:
   posix_spawn_file_actions_t actions_{};
 };
+
+// False while the worker runs. Kills what is left of its process group once it has ended, and before it is waited for:
+// until then no other process can have its number.
+bool EndGroupOfEnded(pid_t worker) {
+  siginfo_t info{};
+  if (::waitid(P_PID, static_cast<id_t>(worker), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != worker)
+    return false;
+  ::kill(-worker, SIGKILL);
+  return true;
+}
 
 uint64_t NewToken() {
   uint64_t token = 0;
@@ -130,7 +142,7 @@ WorkerPool::WorkerPool(Loop& loop, WorkerPoolOptions options, OnExit on_exit)
 WorkerPool::~WorkerPool() {
   *alive_ = false;
   for (const auto& [id, process] : processes_)
-    if (process->pid != 0) ::kill(process->pid, SIGKILL);
+    if (process->pid != 0) ::kill(-process->pid, SIGKILL);
 }
 
 std::shared_ptr<const UniqueFd> OpenProgramOf(pid_t driver, const std::string& executable) {
@@ -208,8 +220,9 @@ void WorkerPool::Reap() {
   reap_due_ = false;
   size_t reaped = 0;
   for (const auto& [id, process] : processes_) {
+    if (process->pid == 0 || !EndGroupOfEnded(process->pid)) continue;
     int status = 0;
-    if (process->pid == 0 || ::waitpid(process->pid, &status, WNOHANG) != process->pid) continue;
+    if (::waitpid(process->pid, &status, WNOHANG) != process->pid) continue;
     process->exit.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
     process->exit.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     Ended(*process);

@@ -23,13 +23,14 @@ std::vector<ProcessId> AwaitedObjects::Sealed(const ObjectId& object) {
   return processes;
 }
 
-std::vector<ObjectId> AwaitedObjects::ProcessGone(ProcessId process) {
-  const auto awaited = by_process_.find(process);
-  if (awaited == by_process_.end()) return {};
-  std::vector<ObjectId> unwanted;
-  for (const ObjectId& object : std::unordered_set<ObjectId>(awaited->second))
+bool AwaitedObjects::ProcessGone(ProcessId process, size_t most, std::vector<ObjectId>& unwanted) {
+  for (; most > 0; --most) {
+    const auto awaited = by_process_.find(process);
+    if (awaited == by_process_.end()) return true;
+    const ObjectId object = *awaited->second.begin();
     if (Remove(process, object)) unwanted.push_back(object);
-  return unwanted;
+  }
+  return !by_process_.contains(process);
 }
 
 }  // namespace raylet

@@ -18,7 +18,8 @@ bool ClaimBook::Claim(ProcessId by, const ObjectId& object, bool owner_lives) {
   const auto ended = ended_.find(owner);
   const bool first = !claims_.contains(object);
   if (first && !owner_lives && (ended == ended_.end() || ended->second)) return false;
-  claims_[object][by]++;
+  if (IsFreed(object)) return false;
+  claims_[object].by[by]++;
   by_claimer_[by].insert(object);
   if (!first) return true;
   by_owner_[owner].insert(object);
@@ -29,14 +30,37 @@ bool ClaimBook::Claim(ProcessId by, const ObjectId& object, bool owner_lives) {
   return true;
 }
 
+std::vector<ProcessId> ClaimBook::ClaimersOf(const ObjectId& object) const {
+  std::vector<ProcessId> claimers;
+  if (const auto claims = claims_.find(object); claims != claims_.end())
+    for (const auto& [claimer, count] : claims->second.by) claimers.push_back(claimer);
+  return claimers;
+}
+
+std::vector<ObjectId> ClaimBook::Some(size_t most) const {
+  std::vector<ObjectId> some;
+  for (auto claims = claims_.begin(); claims != claims_.end() && some.size() < most; ++claims)
+    some.push_back(claims->first);
+  return some;
+}
+
 void ClaimBook::Release(ProcessId by, const ObjectId& object) {
   const auto claims = claims_.find(object);
   if (claims == claims_.end()) return;
-  const auto claim = claims->second.find(by);
-  if (claim == claims->second.end() || --claim->second > 0) return;
-  claims->second.erase(claim);
+  const auto claim = claims->second.by.find(by);
+  if (claim == claims->second.by.end() || --claim->second > 0) return;
+  claims->second.by.erase(claim);
   EraseIn(by_claimer_, by, object);
-  if (claims->second.empty()) Unclaimed(object);
+  if (claims->second.by.empty()) Unclaimed(object);
+}
+
+void ClaimBook::Freed(const ObjectId& object) {
+  if (const auto claims = claims_.find(object); claims != claims_.end()) claims->second.freed = true;
+}
+
+bool ClaimBook::IsFreed(const ObjectId& object) const {
+  const auto claims = claims_.find(object);
+  return claims != claims_.end() && claims->second.freed;
 }
 
 void ClaimBook::Unclaimed(const ObjectId& object) {
@@ -75,7 +99,7 @@ void ClaimBook::ClaimerSettled(ProcessId claimer) {
   const std::unordered_set<ObjectId> objects = std::move(claimed->second);
   by_claimer_.erase(claimed);
   for (const ObjectId& object : objects) {
-    auto& claims = claims_.at(object);
+    auto& claims = claims_.at(object).by;
     claims.erase(claimer);
     if (claims.empty()) Unclaimed(object);
   }

@@ -29,9 +29,11 @@ class ClaimBook {
   };
 
   // `by` claims the object once more; it releases each claim once. `owner_lives`: the owner has not ended. Returns
-  // false where the object is lost: its owner is settled, and nobody claimed the object in time.
+  // false where the object is lost: its owner is settled, and nobody claimed the object in time; or its living owner
+  // had freed it.
   bool Claim(ProcessId by, const ObjectId& object, bool owner_lives);
   void Release(ProcessId by, const ObjectId& object);
+  void Freed(const ObjectId& object);  // the living owner does not hold it, since it had freed it
 
   void OwnerEnded(ProcessId owner);
   // `known`: its objects, as far as this machine knows them. The objects for which `exists` is false will never be
@@ -44,6 +46,9 @@ class ClaimBook {
   // The owner has ended, and the object may not be freed (yet).
   bool IsKept(const ObjectId& object) const;
   std::vector<ObjectId> AdoptedOf(ProcessId owner) const;
+  bool IsFreed(const ObjectId& object) const;  // claimed, though its owner had freed it
+  std::vector<ProcessId> ClaimersOf(const ObjectId& object) const;
+  std::vector<ObjectId> Some(size_t most) const;  // of the claimed objects
   Orders TakeOrders() { return std::exchange(orders_, {}); }
 
   size_t claimed() const { return claims_.size(); }
@@ -51,7 +56,11 @@ class ClaimBook {
   size_t claimers() const { return by_claimer_.size(); }
 
  private:
-  using Claims = std::unordered_map<ObjectId, std::map<ProcessId, uint32_t>>;
+  struct ClaimsOfObject {
+    std::map<ProcessId, uint32_t> by;  // and how often
+    bool freed = false;
+  };
+  using Claims = std::unordered_map<ObjectId, ClaimsOfObject>;
   void Unclaimed(const ObjectId& object);
 
   Claims claims_;

@@ -5,7 +5,7 @@
 
 namespace raylet {
 
-std::vector<NodeId> ObjectDirectory::TakeLocating(std::unordered_map<ObjectId, Entry>::iterator entry) {
+std::vector<NodeId> ObjectDirectory::TakeLocating(Entries::iterator entry) {
   const std::set<NodeId> locating = std::exchange(entry->second.locating, {});
   if (entry->second.holders.empty()) {
     const ObjectId object = entry->first;
@@ -53,10 +53,13 @@ std::vector<ObjectId> ObjectDirectory::LocatedOnlyBy(const NodeId& node) const {
   return objects;
 }
 
-std::vector<ObjectId> ObjectDirectory::ObjectsOf(ProcessId owner) const {
+std::vector<ObjectId> ObjectDirectory::ObjectsOf(ProcessId owner, const ObjectId& after, size_t most) const {
+  std::vector<ObjectId> objects;
   const auto owned = by_owner_.find(owner);
-  if (owned == by_owner_.end()) return {};
-  return {owned->second.begin(), owned->second.end()};
+  if (owned == by_owner_.end()) return objects;
+  for (auto at = owned->second.upper_bound(after); at != owned->second.end() && objects.size() < most; ++at)
+    objects.push_back(*at);
+  return objects;
 }
 
 void ObjectDirectory::Dropped(const ObjectId& object, const NodeId& node) {

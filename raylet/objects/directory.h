@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/spread_map.h"
 #include "fbs/ids.h"
 
 namespace raylet {
@@ -33,7 +34,8 @@ class ObjectDirectory {
   bool LocatedNoLonger(const ObjectId& object, const NodeId& node);
   bool IsLocated(const ObjectId& object) const;  // by any machine
   std::vector<ObjectId> LocatedOnlyBy(const NodeId& node) const;
-  std::vector<ObjectId> ObjectsOf(ProcessId owner) const;
+  // Up to `most` objects of the owner, in order, from the first one after `after` on.
+  std::vector<ObjectId> ObjectsOf(ProcessId owner, const ObjectId& after, size_t most) const;
 
   // The owner refers to the object no more. Returns the machines that have a copy.
   std::vector<NodeId> Freed(const ObjectId& object);
@@ -49,9 +51,10 @@ class ObjectDirectory {
     std::vector<NodeId> holders;  // in the order in which they got their copies
     std::set<NodeId> locating;
   };
-  std::vector<NodeId> TakeLocating(std::unordered_map<ObjectId, Entry>::iterator entry);
+  using Entries = SpreadMap<ObjectId, Entry>;
+  std::vector<NodeId> TakeLocating(Entries::iterator entry);
 
-  std::unordered_map<ObjectId, Entry> entries_;
+  Entries entries_;
   std::unordered_map<ProcessId, std::set<ObjectId>> by_owner_;
 };
 

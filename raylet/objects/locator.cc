@@ -99,13 +99,18 @@ void ObjectLocator::Freed(std::span<const ObjectId> objects) {
   }
 }
 
-void ObjectLocator::OwnerGone(ProcessId owner) {
-  for (const ObjectId& object : directory_.ObjectsOf(owner)) {
+std::optional<ObjectId> ObjectLocator::OwnerGone(ProcessId owner, const ObjectId& after, size_t most) {
+  const std::vector<ObjectId> objects = directory_.ObjectsOf(owner, after, most);
+  for (const ObjectId& object : objects) {
     if (machine_.SealedBytes(object) || !directory_.Holders(object).empty()) continue;
     Freed({&object, 1});
   }
-  std::erase_if(lost_, [owner](const auto& each) { return OwnerOf(each.first) == owner; });
-  std::erase_if(doubted_, [owner](const auto& each) { return OwnerOf(each.first) == owner; });
+  if (after.IsNil()) {
+    std::erase_if(lost_, [owner](const auto& each) { return OwnerOf(each.first) == owner; });
+    std::erase_if(doubted_, [owner](const auto& each) { return OwnerOf(each.first) == owner; });
+  }
+  if (objects.size() < most) return {};
+  return objects.back();
 }
 
 std::vector<ObjectId> ObjectLocator::NodeGone(const NodeId& node) {

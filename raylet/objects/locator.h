@@ -48,8 +48,9 @@ class ObjectLocator {
   // ---- events of this machine
   void SealedHere(const ObjectId& object);
   void Freed(std::span<const ObjectId> objects);  // their owners refer to them no more
-  // The owner's objects that have no copy will never be made. The others stay until they are freed.
-  void OwnerGone(ProcessId owner);
+  // The owner's objects that have no copy will never be made. The others stay until they are freed. This looks at
+  // `most` of its objects at most, from the first one after `after` on, and returns the last one. Nothing: that is all.
+  std::optional<ObjectId> OwnerGone(ProcessId owner, const ObjectId& after = {}, size_t most = SIZE_MAX);
   // Returns the objects whose last copy was there. A raylet that locates one of them from now on
   // hears that it is lost.
   std::vector<ObjectId> NodeGone(const NodeId& node);

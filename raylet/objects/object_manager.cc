@@ -9,7 +9,8 @@ namespace raylet {
 ObjectManager::ObjectManager(Loop& loop, const Clock& clock, MachineNumber machine, const ClusterView& view,
                              StoreLink& store, std::shared_ptr<client::StoreClient> client, BulkDialer dial,
                              Events& events, ObjectTransferLimits limits)
-    : machine_(machine),
+    : loop_(loop),
+      machine_(machine),
       view_(view),
       store_(store),
       events_(events),
@@ -48,7 +49,10 @@ void ObjectManager::UnwatchUnlessWanted(const ObjectId& object) {
 }
 
 // The wanters see it in the store.
-void ObjectManager::OnSealed(const ObjectId& object, const std::vector<Wanter>&) { UnwatchUnlessWanted(object); }
+void ObjectManager::OnSealed(const ObjectId& object, const std::vector<Wanter>&) {
+  store_.SealedHere(object);
+  UnwatchUnlessWanted(object);
+}
 
 void ObjectManager::WantArguments(std::span<const ObjectId> objects) {
   for (const ObjectId& object : objects) {
@@ -97,10 +101,24 @@ void ObjectManager::Freed(std::span<const ObjectId> objects) {
   SendLocatorMessages();
 }
 
-void ObjectManager::ProcessGone(ProcessId process) {
-  for (const ObjectId& object : transfer_.pulls().WanterGone(process)) UnwatchUnlessWanted(object);
-  if (IsOurs(process)) locator_.OwnerGone(process);
+void ObjectManager::OwnerGone(ProcessId process) {
+  if (IsOurs(process)) LoseUnmade(process, {});
+}
+
+// A raylet that locates one of the objects meanwhile hears that it is lost.
+void ObjectManager::LoseUnmade(ProcessId owner, const ObjectId& after) {
+  const auto last = locator_.OwnerGone(owner, after, kObjectsPerTurn);
   SendLocatorMessages();
+  if (!last) return;
+  loop_.Post([this, owner, last = *last, life = std::weak_ptr<int>(life_)] {
+    if (!life.expired()) LoseUnmade(owner, last);
+  });
+}
+
+bool ObjectManager::WanterGone(ProcessId process, size_t most) {
+  const std::vector<ObjectId> forgotten = transfer_.pulls().WanterGone(process, most);
+  for (const ObjectId& object : forgotten) UnwatchUnlessWanted(object);
+  return forgotten.size() < most;
 }
 
 void ObjectManager::LoseKept(ProcessId owner, std::span<const ObjectId> kept) {
@@ -265,11 +283,10 @@ Result<void> ObjectManager::OnFreeCopies(const NodeId& node, const Frame& frame)
 }
 
 void ObjectManager::NodeGone(const NodeId& node, MachineNumber machine, const Error& why) {
-  transfer_.NodeGone(node);
   const ClusterView::Node* const known = view_.Find(node);
   const std::string lost_machine =
       known == nullptr ? "its owner's machine" : "its owner's machine at " + known->address;
-  transfer_.pulls().OwnersGone(machine, {ErrorCode::kNotFound, StrCat(lost_machine, " is lost: ", why.message)});
+  transfer_.NodeGone(node, machine, {ErrorCode::kNotFound, StrCat(lost_machine, " is lost: ", why.message)});
   wire::LocatedNoticeT lost;
   for (const ObjectId& object : locator_.NodeGone(node)) lost.lost_with.emplace_back(ToWire(object), ToWire(node), 0);
   Located(std::move(lost));
@@ -292,12 +309,20 @@ void ObjectManager::OnPullSealed(const ObjectId& object, uint64_t bytes, client:
   }
   PinArgument(object, bytes, std::move(view));
   if (const ClusterView::Node* const owner = view_.NodeOf(OwnerOf(object))) {
-    wire::CopiesSealedNoticeT notice;
-    notice.objects.emplace_back(ToWire(object), bytes);
-    events_.TellPeer(owner->id, wire::ObjectMessage::CopiesSealed, Encode(notice));
+    if (copies_sealed_.empty())
+      loop_.AtEndOfTurn([this, life = std::weak_ptr<int>(life_)] {
+        if (!life.expired()) TellCopiesSealed();
+      });
+    copies_sealed_[owner->id].objects.emplace_back(ToWire(object), bytes);
   }
   locator_.SealedHere(object);
   SendLocatorMessages();
+}
+
+// One message for all copies of a turn.
+void ObjectManager::TellCopiesSealed() {
+  for (const auto& [node, notice] : std::exchange(copies_sealed_, {}))
+    events_.TellPeer(node, wire::ObjectMessage::CopiesSealed, Encode(notice));
 }
 
 void ObjectManager::OnLost(Wanter wanter, const ObjectId& object, const Error& why) {

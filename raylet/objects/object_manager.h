@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -68,7 +69,10 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
   // This machine keeps the object for a process of another one.
   void KeptFor(ProcessId owner, const ObjectId& object);
   void Freed(std::span<const ObjectId> objects);  // nobody refers to these objects of this machine's processes any more
-  void ProcessGone(ProcessId process);            // of any machine; its objects that others still refer to stay
+  // Of any machine. Its objects that others still refer to stay. The others are lost, some in each turn of the loop.
+  void OwnerGone(ProcessId process);
+  // Forgets up to `most` wishes of a process that has gone. False: there are more.
+  bool WanterGone(ProcessId process, size_t most);
   // Drops the objects that this machine keeps for that process of another machine, except `kept`.
   void LoseKept(ProcessId owner, std::span<const ObjectId> kept = {});
 
@@ -100,7 +104,9 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
   bool OwnerLives(ProcessId owner) const override { return events_.IsAlive(owner); }
   bool IsKept(const ObjectId& object) const override { return events_.IsKept(object); }
   void UnwatchUnlessWanted(const ObjectId& object);
+  void LoseUnmade(ProcessId owner, const ObjectId& after);
   void SendLocatorMessages();
+  void TellCopiesSealed();
   void Located(wire::LocatedNoticeT located);  // another raylet's answer, or our own
   std::string WhyOwnerGone(ProcessId owner) const;
   bool MayStillBe(const ObjectId& object) const;
@@ -108,12 +114,14 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
   void PinArgument(const ObjectId& object, uint64_t bytes, client::PinnedObject view);
   bool IsOurs(ProcessId process) const { return MachineOf(process) == machine_; }
 
+  Loop& loop_;
   const MachineNumber machine_;
   const ClusterView& view_;
   StoreLink& store_;
   Events& events_;
   ObjectTransfer transfer_;
   ObjectLocator locator_;
+  std::map<NodeId, wire::CopiesSealedNoticeT> copies_sealed_;         // in this turn, by the owners' machines
   std::unordered_map<ProcessId, std::unordered_set<ObjectId>> kept_;  // for other machines' processes, by owner
   // The scheduler wants these; pinned if they were pulled and there was room.
   struct Argument {
@@ -123,6 +131,7 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
   std::unordered_map<ObjectId, Argument> arguments_;
   size_t pinned_arguments_ = 0;
   uint64_t pinned_argument_bytes_ = 0;
+  const std::shared_ptr<int> life_ = std::make_shared<int>();
 };
 
 }  // namespace raylet

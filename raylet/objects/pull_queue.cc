@@ -1,6 +1,7 @@
 #include "raylet/objects/pull_queue.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/check.h"
@@ -21,6 +22,12 @@ void AddOnce(std::vector<NodeId>& nodes, const NodeId& node) {
 }
 
 }  // namespace
+
+PullQueue::PullQueue(const NodeId& own, PullLimits limits, const Clock& clock)
+    : own_(own),
+      limits_(limits),
+      clock_(&clock),
+      unreached_(std::make_unique<UnreachedNodes>(clock, limits.unreached_forgotten_after)) {}
 
 PullQueue::ReadyKey PullQueue::KeyOf(const Entries::value_type& entry) {
   return {entry.second.priority, entry.second.sequence, entry.first};
@@ -58,19 +65,23 @@ Result<void> PullQueue::Want(const ObjectId& object, Wanter wanter, PullPriority
 
 void PullQueue::WantNoLonger(const ObjectId& object, Wanter wanter) {
   const auto entry = entries_.find(object);
-  if (entry != entries_.end() && entry->second.wanters.contains(wanter)) RemoveAsker(entry, wanter);
+  if (entry != entries_.end() && entry->second.wanters.contains(wanter)) RemoveWanter(entry, wanter);
 }
 
-std::vector<ObjectId> PullQueue::WanterGone(Wanter wanter) {
+std::vector<ObjectId> PullQueue::WanterGone(Wanter wanter, size_t most) {
   const auto wished = by_wanter_.find(wanter);
   if (wished == by_wanter_.end()) return {};
-  std::vector<ObjectId> objects(wished->second.begin(), wished->second.end());
+  std::vector<ObjectId> objects;
+  for (const ObjectId& object : wished->second) {
+    if (objects.size() == most) break;
+    objects.push_back(object);
+  }
   for (const ObjectId& object : objects) WantNoLonger(object, wanter);
   return objects;
 }
 
 // The wanter hears nothing.
-void PullQueue::RemoveAsker(Entries::iterator entry, Wanter wanter) {
+void PullQueue::RemoveWanter(Entries::iterator entry, Wanter wanter) {
   const auto wish = entry->second.wanters.find(wanter);
   deadlines_.erase({wish->second.deadline, entry->first, wanter});
   entry->second.wanters.erase(wish);
@@ -121,20 +132,14 @@ void PullQueue::Lost(const ObjectId& object, const Error& why) {
   if (const auto entry = entries_.find(object); entry != entries_.end()) LoseAll(entry, why);
 }
 
-template <class Matches>
-void PullQueue::LoseWhere(const Matches& matches, const Error& why) {
-  std::vector<ObjectId> gone;
-  for (const auto& entry : entries_)
-    if (matches(OwnerOf(entry.first))) gone.push_back(entry.first);
-  for (const ObjectId& object : gone) Lost(object, why);
-}
-
-void PullQueue::OwnerGone(ProcessId owner, const Error& why) {
-  LoseWhere([&](ProcessId process) { return process == owner; }, why);
-}
-
-void PullQueue::OwnersGone(MachineNumber machine, const Error& why) {
-  LoseWhere([&](ProcessId process) { return MachineOf(process) == machine; }, why);
+void PullQueue::LoseSome(size_t most) {
+  for (; most > 0 && !to_lose_.empty(); --most) {
+    ToLose& lost = to_lose_.front();
+    const auto entry = entries_.find(lost.objects.back());
+    lost.objects.pop_back();
+    if (entry != entries_.end() && entry->second.sequence < lost.wanted_before) LoseAll(entry, lost.why);
+    if (lost.objects.empty()) to_lose_.pop_front();
+  }
 }
 
 // ---- pulls ----
@@ -150,7 +155,9 @@ uint64_t PullQueue::CountedBytes(const Entry& entry) const {
 
 bool PullQueue::MayStart(const Entry& entry) const {
   if (pulls_ == 0) return true;
-  if (pulls_ >= std::max<size_t>(ShareOf(limits_.pulls_max, entry.priority), 1)) return false;
+  const bool small = entry.bytes != 0 && entry.bytes <= limits_.small_bytes;
+  const size_t pulls_max = small ? limits_.small_pulls_max : limits_.pulls_max;
+  if (pulls_ >= std::max<size_t>(ShareOf(pulls_max, entry.priority), 1)) return false;
   return pulled_bytes_ + CountedBytes(entry) <= ShareOf(limits_.bytes_max, entry.priority);
 }
 
@@ -200,7 +207,7 @@ void PullQueue::LeavePulling(Entry& entry) {
 void PullQueue::PullSized(PullNumber pull, const ObjectId& object, uint64_t bytes) {
   Entry* const entry = FindPull(pull, object);
   if (entry == nullptr) return;
-  unreached_.erase(entry->from);
+  unreached_->Heard(entry->from);
   entry->bytes = bytes;
   pulled_bytes_ = pulled_bytes_ - entry->counted_bytes + CountedBytes(*entry);
   entry->counted_bytes = CountedBytes(*entry);
@@ -209,7 +216,7 @@ void PullQueue::PullSized(PullNumber pull, const ObjectId& object, uint64_t byte
 void PullQueue::PullSealed(PullNumber pull, const ObjectId& object) {
   if (FindPull(pull, object) == nullptr) return;
   const auto entry = entries_.find(object);
-  unreached_.erase(entry->second.from);
+  unreached_->Heard(entry->second.from);
   entry->second.started = false;  // the whole object is here, so there is nothing to stop
   SealedHere(object);
 }
@@ -232,9 +239,9 @@ void PullQueue::PullEnded(PullNumber pull, const ObjectId& object, const Error& 
   if (why.code == ErrorCode::kTooLarge) return LoseAll(found, why);
   entry.last_failure = why.message;
   if (good_bytes > entry.good_bytes) entry.failures = 0;
-  if (good_bytes > entry.good_bytes || why.code != ErrorCode::kDisconnected) unreached_.erase(entry.from);
+  if (good_bytes > entry.good_bytes || why.code != ErrorCode::kDisconnected) unreached_->Heard(entry.from);
   entry.good_bytes = good_bytes;
-  if (why.code == ErrorCode::kDisconnected) NoteUnreached(entry.from);
+  if (why.code == ErrorCode::kDisconnected) unreached_->Failed(entry.from);
   if (why.code == ErrorCode::kDisconnected) AddOnce(entry.unreached, entry.from);
   if (IsOutOfReach(entry)) {
     return LoseAll(found,
@@ -252,20 +259,11 @@ void PullQueue::PullEnded(PullNumber pull, const ObjectId& object, const Error& 
   NextHolder(*found);
 }
 
-void PullQueue::NoteUnreached(const NodeId& node) {
-  const TimePoint now = clock_->Now();
-  std::erase_if(unreached_,
-                [&](const auto& each) { return now - each.second.last >= limits_.unreached_forgotten_after; });
-  unreached_.try_emplace(node, Unreached{now, now}).first->second.last = now;
-}
-
 // Each named holder was tried, and none of them has answered for too long.
 bool PullQueue::IsOutOfReach(const Entry& entry) const {
   if (!entry.holders.empty() || entry.unreached.empty()) return false;
-  return std::all_of(entry.unreached.begin(), entry.unreached.end(), [this](const NodeId& node) {
-    const auto unreached = unreached_.find(node);
-    return unreached != unreached_.end() && clock_->Now() - unreached->second.first >= limits_.give_up_after;
-  });
+  return std::all_of(entry.unreached.begin(), entry.unreached.end(),
+                     [this](const NodeId& node) { return unreached_->SinceAtLeast(node, limits_.give_up_after); });
 }
 
 void PullQueue::NextHolder(Entries::value_type& entry) {
@@ -281,9 +279,14 @@ void PullQueue::BackOff(Entries::value_type& entry) {
   retries_.emplace(entry.second.retry_at, entry.first);
 }
 
-void PullQueue::NodeGone(const NodeId& node) {
+void PullQueue::NodeGone(const NodeId& node, MachineNumber machine, const Error& why) {
+  ToLose lost{{}, why, next_sequence_};
   for (auto& entry : entries_) {
     Entry& state = entry.second;
+    if (machine != kNoMachine && MachineOf(OwnerOf(entry.first)) == machine) {
+      lost.objects.push_back(entry.first);
+      continue;  // a pull from the node ends when the object is lost
+    }
     std::erase(state.holders, node);
     if (state.state == State::kReady && state.holders.empty()) {
       ready_.erase(KeyOf(entry));
@@ -294,19 +297,21 @@ void PullQueue::NodeGone(const NodeId& node) {
       NextHolder(entry);
     }
   }
+  if (!lost.objects.empty()) to_lose_.push_back(std::move(lost));
 }
 
 // ---- time and ends ----
 
 void PullQueue::Tick() {
   const TimePoint now = clock_->Now();
+  unreached_->Forget();
   while (!deadlines_.empty() && std::get<0>(*deadlines_.begin()) <= now) {
     const auto [deadline, object, wanter] = *deadlines_.begin();
     decisions_.push_back(
         TellLost{object, wanter,
                  Error{ErrorCode::kTimedOut, StrCat("object ", object.hex(), " ", WhyWaiting(object), ", and the ",
                                                     "deadline has passed: wait longer, or see its owner's log")}});
-    RemoveAsker(entries_.find(object), wanter);
+    RemoveWanter(entries_.find(object), wanter);
   }
   while (!retries_.empty() && retries_.begin()->first <= now) {
     const auto entry = entries_.find(retries_.begin()->second);
@@ -322,7 +327,7 @@ TimePoint PullQueue::NextTick() const {
   TimePoint next = TimePoint::max();
   if (!deadlines_.empty()) next = std::get<0>(*deadlines_.begin());
   if (!retries_.empty()) next = std::min(next, retries_.begin()->first);
-  return next;
+  return std::min(next, unreached_->NextTick());
 }
 
 void PullQueue::LoseAll(Entries::iterator entry, const Error& why) {
@@ -347,14 +352,18 @@ void PullQueue::Remove(Entries::iterator entry) {
   entries_.erase(entry);
 }
 
-std::vector<PullDecision> PullQueue::TakeDecisions() {
+std::vector<PullDecision> PullQueue::TakeDecisions(size_t most) {
+  LoseSome(most);
   // Pulls start in order. If small objects passed a large one at the front, the large one could wait for ever.
   while (!ready_.empty()) {
     auto& entry = *entries_.find(std::get<2>(*ready_.begin()));
     if (!MayStart(entry.second)) break;
     Start(entry);
   }
-  return std::exchange(decisions_, {});
+  const auto end = decisions_.begin() + static_cast<std::ptrdiff_t>(std::min(most, decisions_.size()));
+  std::vector<PullDecision> taken(std::make_move_iterator(decisions_.begin()), std::make_move_iterator(end));
+  decisions_.erase(decisions_.begin(), end);
+  return taken;
 }
 
 std::string PullQueue::WhyWaiting(const ObjectId& object) const {

@@ -12,7 +12,9 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -23,7 +25,9 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "base/spread_map.h"
 #include "fbs/ids.h"
+#include "raylet/objects/unreached_nodes.h"
 
 namespace raylet {
 
@@ -34,12 +38,17 @@ using PullNumber = uint64_t;                                               // ne
 struct PullLimits {
   size_t objects_max = 1'000'000;  // wanted at a time
   size_t pulls_max = 64;           // under way; the last quarter is not for arguments, the last eighth only for gets
+  // The same where the next object is small. A pull of one takes as long as the machines take to answer, and its bytes
+  // are few.
+  size_t small_pulls_max = 512;
+  uint64_t small_bytes = uint64_t{16} << 10;
   uint64_t bytes_max = uint64_t{512} << 20;     // of the objects under way, with the same shares
   uint64_t unknown_bytes = uint64_t{64} << 10;  // counted while nobody has said how large an object is
   Duration back_off_first = std::chrono::milliseconds(20);
   Duration back_off_max = std::chrono::seconds(2);
   // An object counts as lost once none of its holders could be reached for so long, although its owner may still reach
-  // them. Attempts for other objects count, too, so of many objects behind a cut only the first ones wait.
+  // them. Attempts for other objects count, too, so of many objects behind a cut only the first ones wait. A stall of
+  // this raylet does not count.
   Duration give_up_after = std::chrono::seconds(30);
   Duration unreached_forgotten_after = std::chrono::seconds(10);  // without another failure
 };
@@ -80,21 +89,20 @@ class PullQueue {
  public:
   // `clock` outlives the queue. `own` only spreads the machines that pull one object over its
   // holders.
-  PullQueue(const NodeId& own, PullLimits limits, const Clock& clock) : own_(own), limits_(limits), clock_(&clock) {}
+  PullQueue(const NodeId& own, PullLimits limits, const Clock& clock);
 
   // ---- events. Each leaves its decisions for TakeDecisions.
   // A wanter has one place for each object, with its latest wish. kFull: objects_max.
   Result<void> Want(const ObjectId& object, Wanter wanter, PullPriority priority, Deadline deadline);
   void WantNoLonger(const ObjectId& object, Wanter wanter);
-  std::vector<ObjectId> WanterGone(Wanter wanter);  // returns the objects that it wanted
+  // Forgets up to `most` wishes of a wanter that has gone, and returns their objects. Call it again where these are so
+  // many.
+  std::vector<ObjectId> WanterGone(Wanter wanter, size_t most = SIZE_MAX);
   // The owner's raylet says who has copies. Without any, it says so again at the first copy.
   // `bytes` 0: not known.
   void Located(const ObjectId& object, const std::vector<NodeId>& holders, uint64_t bytes);
   // No copy is left and none will be made.
   void Lost(const ObjectId& object, const Error& why);
-  // All objects of this process are lost, or of all processes of that machine.
-  void OwnerGone(ProcessId owner, const Error& why);
-  void OwnersGone(MachineNumber machine, const Error& why);
   void PullSized(PullNumber pull, const ObjectId& object, uint64_t bytes);  // the holder has told its size
   void PullSealed(PullNumber pull, const ObjectId& object);                 // this pull sealed it here
   void SealedHere(const ObjectId& object);                                  // by anybody
@@ -102,12 +110,16 @@ class PullQueue {
   // kFull, and kAlreadyExists (somebody writes it here): again later. kTooLarge: lost. Else: the
   // next holder.
   void PullEnded(PullNumber pull, const ObjectId& object, const Error& why, uint64_t good_bytes);
-  void NodeGone(const NodeId& node);
+  // The objects of that machine's processes that are wanted now are lost. TakeDecisions loses some of them at a time.
+  // kNoMachine: its processes own none.
+  void NodeGone(const NodeId& node, MachineNumber machine = kNoMachine, const Error& why = {});
   void Tick();  // at NextTick, or any time
 
   bool IsWanted(const ObjectId& object) const { return entries_.contains(object); }
-  std::vector<PullDecision> TakeDecisions();  // starts the pulls that may start, first
-  TimePoint NextTick() const;                 // TimePoint::max(): only events change anything
+  // Starts the pulls that may start, first. Returns `most` decisions at most; the others stay for the next call.
+  std::vector<PullDecision> TakeDecisions(size_t most = SIZE_MAX);
+  bool has_decisions() const { return !decisions_.empty() || !to_lose_.empty(); }
+  TimePoint NextTick() const;  // TimePoint::max(): only events change anything
 
   // ---- for stats
   size_t objects() const { return entries_.size(); }
@@ -146,16 +158,18 @@ class PullQueue {
     TimePoint retry_at;                               // kBackingOff
     std::string last_failure;
   };
-  using Entries = std::unordered_map<ObjectId, Entry>;
+  using Entries = SpreadMap<ObjectId, Entry>;
   using ReadyKey = std::tuple<PullPriority, uint64_t, ObjectId>;
 
-  struct Unreached {
-    TimePoint first, last;
+  // Objects of a machine that has gone. Those that are wanted anew after its end are not of them.
+  struct ToLose {
+    std::vector<ObjectId> objects;
+    Error why;
+    uint64_t wanted_before = 0;  // a sequence
   };
 
   static ReadyKey KeyOf(const Entries::value_type& entry);
   Entry* FindPull(PullNumber pull, const ObjectId& object);
-  void NoteUnreached(const NodeId& node);
   bool IsOutOfReach(const Entry& entry) const;
   void Locate(Entries::value_type& entry);
   void BecomeReady(Entries::value_type& entry);
@@ -167,11 +181,10 @@ class PullQueue {
   bool MayStart(const Entry& entry) const;
   uint64_t CountedBytes(const Entry& entry) const;
   size_t ChooseHolder(const Entries::value_type& entry) const;
-  void RemoveAsker(Entries::iterator entry, Wanter wanter);
+  void RemoveWanter(Entries::iterator entry, Wanter wanter);
   void Remove(Entries::iterator entry);
   void LoseAll(Entries::iterator entry, const Error& why);
-  template <class Matches>
-  void LoseWhere(const Matches& matches, const Error& why);
+  void LoseSome(size_t most);
 
   NodeId own_;
   PullLimits limits_;
@@ -182,12 +195,13 @@ class PullQueue {
   std::set<std::tuple<TimePoint, ObjectId, Wanter>> deadlines_;  // of wanters that have one
   std::unordered_map<Wanter, std::set<ObjectId>> by_wanter_;
   std::unordered_map<NodeId, size_t> pulls_from_;
-  std::unordered_map<NodeId, Unreached> unreached_;  // since the last word from it
+  std::unique_ptr<UnreachedNodes> unreached_;
   size_t pulls_ = 0;
   uint64_t pulled_bytes_ = 0;  // the sum of counted_bytes
   uint64_t next_sequence_ = 1;
   PullNumber next_pull_ = 1;
-  std::vector<PullDecision> decisions_;
+  std::deque<ToLose> to_lose_;
+  std::deque<PullDecision> decisions_;
 };
 
 }  // namespace raylet

@@ -26,10 +26,12 @@ constexpr int kReadsPerTurn = 16;  // then the loop's other sockets have their t
 // Objects up to this size are created and sealed in one step. The store client sends as much inside
 // a request.
 constexpr uint64_t kSmallObjectBytesMax = uint64_t{16} << 10;
+constexpr size_t kBatchObjectsMax = 256;  // created and sealed in one step
 constexpr uint64_t kMapAheadBytes = uint64_t{4} << 20;
 constexpr uint64_t kBlockBytes = uint64_t{256} << 10;
 constexpr uint64_t kPageBytes = 4096;
-constexpr size_t kUnsentBytesMax = size_t{1} << 20;  // of requests
+constexpr std::chrono::seconds kRestorePatience{10};  // of a spilled object
+constexpr size_t kUnsentBytesMax = size_t{1} << 20;   // of requests
 
 std::byte* const kNothing = reinterpret_cast<std::byte*>(alignof(std::max_align_t));  // the place of zero bytes
 
@@ -246,7 +248,7 @@ Result<void> ObjectReceiver::OnHeader(PullNumber pull, const wire::PullHeaderT& 
     if (const auto room = MakeRoom(object, sizes); !room) {
       // A copy that was sealed here meanwhile is as good.
       if (room.error().code == ErrorCode::kAlreadyExists) {
-        auto view = store_->TryGet(object);
+        auto view = store_->GetHere(object, Deadline::After(kRestorePatience));
         if (view && view->has_value()) {
           under_way.connection->Tell(wire::BulkMessage::PullStop, pull, wire::EmptyNoticeT());
           --under_way.connection->pulls;
@@ -342,8 +344,58 @@ Result<void> ObjectReceiver::OnChunk(PullNumber pull, uint64_t offset, std::span
   }
   arriving.good_bytes += bytes.size();
   counters_.bytes_received += bytes.size();
-  if (arriving.good_bytes == arriving.sizes.total()) Seal(pull, object);
+  if (arriving.good_bytes < arriving.sizes.total()) return {};
+  if (arriving.small != nullptr)
+    SealSoon(pull);
+  else
+    Seal(pull, object);
   return {};
+}
+
+// The store answers once for all small objects of a turn.
+void ObjectReceiver::SealSoon(PullNumber pull) {
+  whole_.push_back(pull);
+  if (whole_.size() > 1) return;
+  loop_.AtEndOfTurn([this, life = std::weak_ptr<int>(life_)] {
+    if (!life.expired()) SealWhole();
+  });
+}
+
+void ObjectReceiver::SealWhole() {
+  std::vector<PullNumber> batch;
+  uint64_t bytes = 0;
+  for (const PullNumber pull : std::exchange(whole_, {})) {
+    const auto under_way = pulls_.find(pull);
+    if (under_way == pulls_.end()) continue;  // it has ended meanwhile
+    const uint64_t more = arriving_.at(under_way->second.object).sizes.total();
+    if (batch.size() == kBatchObjectsMax || bytes + more > kSmallObjectBytesMax) {
+      SealBatch(std::exchange(batch, {}));
+      bytes = 0;
+    }
+    batch.push_back(pull);
+    bytes += more;
+  }
+  SealBatch(batch);
+}
+
+void ObjectReceiver::SealBatch(std::span<const PullNumber> pulls) {
+  std::vector<client::BatchObject> objects;
+  objects.reserve(pulls.size());
+  for (const PullNumber pull : pulls) {
+    const ObjectId object = pulls_.at(pull).object;
+    const Arriving& arriving = arriving_.at(object);
+    const std::span<const std::byte> bytes(arriving.small.get(), arriving.sizes.total());
+    objects.push_back({object, bytes.first(arriving.sizes.data_bytes), bytes.subspan(arriving.sizes.data_bytes)});
+  }
+  const bool all = objects.size() > 1 && store_->CreateAndSealBatch(objects, {.evict_if_full = true}).has_value();
+  for (size_t i = 0; i < objects.size(); ++i) {
+    const ObjectId object = objects[i].id;
+    auto here = all ? store_->TryGet(object) : Result<std::optional<client::PinnedObject>>(std::nullopt);
+    if (here && here->has_value())
+      Sealed(pulls[i], object, **std::move(here));
+    else
+      Seal(pulls[i], object);  // alone: one that is there already, or finds no room, does not stop the others
+  }
 }
 
 void ObjectReceiver::Seal(PullNumber pull, const ObjectId& object) {
@@ -353,7 +405,7 @@ void ObjectReceiver::Seal(PullNumber pull, const ObjectId& object) {
     const std::span<const std::byte> bytes(arriving.small.get(), arriving.sizes.total());
     const auto data = bytes.first(arriving.sizes.data_bytes);
     const auto sealed = store_->CreateAndSeal(object, data, bytes.subspan(data.size()), {.evict_if_full = true});
-    auto here = store_->TryGet(object);  // whichever process made it
+    auto here = store_->GetHere(object, Deadline::After(kRestorePatience));  // whichever process made it
     if (!here)
       view = Fail(here.error());
     else if (here->has_value())
@@ -368,11 +420,15 @@ void ObjectReceiver::Seal(PullNumber pull, const ObjectId& object) {
     const ErrorCode code = view.error().code == ErrorCode::kNotFound ? ErrorCode::kUnavailable : view.error().code;
     return End(pull, {code, view.error().message}, /*tell_sender=*/false);
   }
+  Sealed(pull, object, *std::move(view));
+}
+
+void ObjectReceiver::Sealed(PullNumber pull, const ObjectId& object, client::PinnedObject view) {
   ++counters_.objects_received;
   --pulls_.at(pull).connection->pulls;
   pulls_.erase(pull);
   arriving_.erase(object);
-  handler_.OnPullSealed(pull, object, *std::move(view));
+  handler_.OnPullSealed(pull, object, std::move(view));
 }
 
 void ObjectReceiver::OnRefused(PullNumber pull, const Error& why) {

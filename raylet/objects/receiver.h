@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <unordered_map>
 
@@ -79,7 +80,7 @@ class ObjectReceiver {
     ObjectSizes sizes;
     uint64_t good_bytes = 0;
     client::ObjectWriter writer;
-    // A small object has this instead of the writer, and is created and sealed in one step.
+    // A small object has this instead of the writer. It is created and sealed in one step, with others of its turn.
     std::unique_ptr<std::byte[]> small;
     bool kept = false;  // counted in kept_bytes_
     std::byte* At(uint64_t offset) const;
@@ -98,6 +99,10 @@ class ObjectReceiver {
   void MapAhead(const Arriving& arriving, uint64_t offset, uint64_t bytes);
   bool IsMapped(uintptr_t block) const;
   void Seal(PullNumber pull, const ObjectId& object);
+  void SealSoon(PullNumber pull);
+  void SealWhole();
+  void SealBatch(std::span<const PullNumber> pulls);
+  void Sealed(PullNumber pull, const ObjectId& object, client::PinnedObject view);
   void StopPull(const ObjectId& object);
   void End(PullNumber pull, const Error& why, bool tell_sender);
   void Drop(const ObjectId& object);
@@ -113,11 +118,13 @@ class ObjectReceiver {
   std::map<NodeId, std::unique_ptr<Connection>> connections_;
   std::unordered_map<PullNumber, UnderWay> pulls_;
   std::unordered_map<ObjectId, Arriving> arriving_;
+  std::vector<PullNumber> whole_;  // small objects, all of whose bytes have come in this turn
   uint64_t kept_bytes_ = 0;
   // Blocks of 256 KiB of the arena, by address, whose pages stay in this process's page table.
   static constexpr size_t kBlocksPerRegion = 4096;
   std::unordered_map<uintptr_t, std::bitset<kBlocksPerRegion>> mapped_blocks_;
   Timer stall_timer_;  // only while pulls are under way
+  const std::shared_ptr<int> life_ = std::make_shared<int>();
 };
 
 }  // namespace raylet

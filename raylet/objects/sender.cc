@@ -23,9 +23,10 @@ namespace raylet {
 namespace {
 
 constexpr size_t kPriorities = 3;
-constexpr size_t kBatchBytes = kChunkBytes;  // of objects, in one system call
-constexpr size_t kBatchParts = 128;          // a header and a chunk take two each
-constexpr int kSendsPerTurn = 16;            // then the loop's other sockets have their turn
+constexpr size_t kBatchBytes = kChunkBytes;            // of objects, in one system call
+constexpr size_t kBatchParts = 128;                    // a header and a chunk take two each
+constexpr int kSendsPerTurn = 16;                      // then the loop's other sockets have their turn
+constexpr std::chrono::seconds kReadBackPatience{10};  // of a spilled object
 constexpr size_t kBytesPerRead = size_t{16} << 10;
 
 }  // namespace
@@ -223,7 +224,7 @@ void ObjectSender::Connection::CutBatch() {
 // Pins the object and announces it; false, and a refusal, where it is not there.
 bool ObjectSender::Connection::Begin(Transfer& transfer) {
   Error why;
-  auto view = sender_.store_->TryGet(transfer.object);
+  auto view = sender_.store_->GetHere(transfer.object, Deadline::After(kReadBackPatience));
   if (!view) {
     why = view.error();
   } else if (!view->has_value()) {

@@ -1,20 +1,27 @@
 #include "raylet/objects/settlements.h"
 
-#include <algorithm>
-
 namespace raylet {
 
 Settlements::OpenEnd* Settlements::Find(ProcessId key) {
-  const auto found = by_key_.find(key);
-  return found == by_key_.end() ? nullptr : &open_.at(found->second);
+  const auto found = open_.find(key);
+  return found == open_.end() ? nullptr : &found->second;
+}
+
+// The machine has claimed the end just now; none: this machine.
+void Settlements::WaitForEndsOf(const std::optional<NodeId>& machine, ProcessId key, OpenEnd& each) {
+  for (const auto& [other, end] : open_) {
+    if (end.end.settled_by != machine || other == key) continue;
+    if (end.claimed)
+      each.waits_for.insert(end.waits_for.begin(), end.waits_for.end());
+    else
+      each.waits_for.insert(other);
+  }
+  each.waits_for.erase(key);
 }
 
 void Settlements::Open(ProcessId key, End end, TimePoint now) {
-  if (const auto before = by_key_.find(key); before != by_key_.end()) open_.erase(before->second);
-  const uint64_t number = next_++;
-  by_key_[key] = number;
-  OpenEnd& each = open_[number];
-  each.key = key;
+  OpenEnd& each = open_[key];
+  each = {};
   each.end = std::move(end);
   each.deadline = now + kSettlePatience;
 }
@@ -23,25 +30,59 @@ void Settlements::Answered(ProcessId key, ProcessId by) {
   if (OpenEnd* const each = Find(key)) each->end.asked.erase(by);
 }
 
-void Settlements::MachineAnswered(ProcessId key, const NodeId& node) {
-  if (OpenEnd* const each = Find(key)) each->end.machines.erase(node);
+void Settlements::MachineClaimed(ProcessId key, const NodeId& node) {
+  OpenEnd* const each = Find(key);
+  if (each != nullptr && each->end.machines.erase(node) > 0) WaitForEndsOf(node, key, *each);
 }
 
-// The younger ends wait for the answers of the older ones, and so for what comes in the place of an answer.
-void Settlements::ProcessesEnded(const ProcessSet& processes, ProcessId key) {
-  bool asked_by_older = false;
-  for (auto& [number, each] : open_) {
-    const bool was_asked =
-        std::erase_if(each.end.asked, [&](ProcessId asked) { return processes.contains(asked); }) > 0;
-    asked_by_older = asked_by_older || was_asked;
-    if (asked_by_older) each.ends.insert(key);
+void Settlements::ClaimedElsewhere(ProcessId key, const Keys& waits_for) { Claimed(key, waits_for); }
+
+void Settlements::SettledElsewhere(ProcessId key) {
+  if (const auto found = open_.find(key); found != open_.end()) {
+    for (const ProcessId process : found->second.end.processes) over_.Add(process);
+    open_.erase(found);
+  }
+  over_.Add(key);
+  Claimed(key, {});
+}
+
+// It is claimed, and so whoever waits for it waits for what it waits for. That names no end that is claimed: such an
+// end stands for what it waits for itself. The end of a lost machine stands for those of its processes.
+void Settlements::Claimed(ProcessId key, const Keys& waits_for) {
+  Keys unclaimed;
+  for (const ProcessId next : waits_for) {
+    const ProcessId machine = AllProcessesOf(MachineOf(next));
+    const ProcessId wanted = open_.contains(machine) || over_.Contains(machine) ? machine : next;
+    const OpenEnd* const end = Find(wanted);
+    if (end != nullptr && end->claimed)
+      unclaimed.insert(end->waits_for.begin(), end->waits_for.end());
+    else if (end != nullptr || !over_.Contains(wanted))
+      unclaimed.insert(wanted);
+  }
+  unclaimed.erase(key);
+  if (OpenEnd* const each = Find(key)) {
+    each->claimed = true;
+    each->waits_for = unclaimed;
+  }
+  for (auto& [other, each] : open_) {
+    if (each.waits_for.erase(key) == 0) continue;
+    each.waits_for.insert(unclaimed.begin(), unclaimed.end());
+    each.waits_for.erase(other);
   }
 }
 
-void Settlements::MachineGone(const NodeId& node) {
-  for (auto& [number, each] : open_) {
-    each.end.machines.erase(node);
-    if (each.end.settled_by == node) each.over = true;  // the end of their machine covers theirs
+void Settlements::ProcessesEnded(const ProcessSet& processes) {
+  for (auto& [key, each] : open_) std::erase_if(each.end.asked, [&](ProcessId by) { return processes.contains(by); });
+}
+
+// Its end covers those of its processes, and stands for what the machine has not claimed.
+void Settlements::MachineGone(const NodeId& node, ProcessId key) {
+  std::erase_if(open_, [&](const auto& each) { return each.second.end.settled_by == node; });
+  for (auto& [other, each] : open_) {
+    const bool had_claimed = each.end.machines.erase(node) == 0;
+    const size_t ends =
+        std::erase_if(each.waits_for, [&](ProcessId process) { return MachineOf(process) == MachineOf(key); });
+    if (!each.end.settled_by && (!had_claimed || ends > 0)) each.waits_for.insert(key);
   }
 }
 
@@ -49,48 +90,48 @@ void Settlements::Force(ProcessId key) {
   if (OpenEnd* const each = Find(key)) each->forced = true;
 }
 
-std::vector<std::pair<ProcessId, Settlements::End>> Settlements::TakeSettled(TimePoint now) {
-  std::vector<std::pair<ProcessId, End>> settled;
-  for (bool again = true; std::exchange(again, false);) {
-    bool older_ask = false;
-    for (auto at = open_.begin(); at != open_.end();) {
-      OpenEnd& each = at->second;
-      std::erase_if(each.ends, [this](ProcessId key) {
-        const OpenEnd* const end = Find(key);
-        return end == nullptr || end->over;
-      });
-      const bool waits = each.Waits() || (older_ask && !each.over) || now < each.end.not_before;
-      const bool taken = !each.over && (each.forced || !waits || now >= each.deadline);
-      if (taken) {
-        settled.emplace_back(each.key, each.end);
-        each.over = true;
-        again = true;  // others may have waited for this one
-      }
-      if (each.over && (each.end.asked.empty() || now >= each.deadline)) {
-        by_key_.erase(each.key);
-        at = open_.erase(at);
-        again = true;
-        continue;
-      }
-      older_ask = older_ask || !each.end.asked.empty();
-      ++at;
-    }
+void Settlements::Advance(ProcessId key, OpenEnd& each, TimePoint now) {
+  each.forced = each.forced || now >= each.deadline;
+  if (!each.claimed_here && (each.forced || each.end.asked.empty())) {
+    each.claimed_here = true;
+    if (!each.end.settled_by) WaitForEndsOf({}, key, each);
   }
-  return settled;
+  if (each.end.settled_by || each.claimed) return;
+  if (!each.forced && (!each.claimed_here || !each.end.machines.empty() || now < each.end.not_before)) return;
+  Claimed(key, Keys(each.waits_for));
 }
 
-size_t Settlements::open() const {
-  return static_cast<size_t>(
-      std::count_if(open_.begin(), open_.end(), [](const auto& each) { return !each.second.over; }));
+std::vector<Settlements::Step> Settlements::TakeSteps(TimePoint now) {
+  for (auto& [key, each] : open_) Advance(key, each, now);
+  std::vector<Step> steps;
+  for (auto& [key, each] : open_) {
+    if (each.end.settled_by) {
+      if (each.claimed_here && !each.told) steps.push_back({Step::kClaimedHere, key, each.end, {}});
+      each.told = each.claimed_here;
+    } else if (each.forced || (each.claimed && each.waits_for.empty())) {
+      steps.push_back({Step::kSettled, key, each.end, {}});
+    } else if (each.claimed && !each.told) {
+      steps.push_back({Step::kClaimed, key, each.end, each.waits_for});
+      each.told = true;
+    }
+  }
+  for (const Step& step : steps)
+    if (step.kind == Step::kSettled) SettledElsewhere(step.key);
+  // Its machine has settled it as well, though this one has not heard so.
+  Keys forgotten;
+  for (const auto& [key, each] : open_)
+    if (each.forced) forgotten.insert(key);
+  for (const ProcessId key : forgotten) SettledElsewhere(key);
+  return steps;
 }
 
 std::optional<TimePoint> Settlements::NextTime() const {
   std::optional<TimePoint> next;
-  bool older_ask = false;
-  for (const auto& [number, each] : open_) {
-    const TimePoint at = each.over || each.Waits() || older_ask ? each.deadline : each.end.not_before;
+  for (const auto& [key, each] : open_) {
+    const bool waits =
+        each.end.settled_by || !each.end.asked.empty() || !each.end.machines.empty() || !each.waits_for.empty();
+    const TimePoint at = waits ? each.deadline : each.end.not_before;
     if (!next || at < *next) next = at;
-    older_ask = older_ask || !each.end.asked.empty();
   }
   return next;
 }

@@ -1,25 +1,28 @@
-// Settlements: the ends of processes that are not settled yet. Each process that an end concerns hears of it, claims
-// the objects that it still holds through the one that has ended, and then says so. The end is *settled* once all have
-// said so. Then nothing need be kept for the dead any more. A process may end before it has said so; then the older end
-// waits for the end of this process to be settled. A core with the caller's time. Owned by the ClaimDesk; loop thread
-// only.
+// Settlements: the ends of processes that are not settled yet. Each process that an end concerns hears of it. It claims
+// the objects that it still holds through the dead process, and then answers. The end is *claimed* once all have
+// answered, on all machines. A core with the caller's time. Owned by the ClaimDesk; loop thread only.
 //
-// The machine of the processes that ended settles their end for all: it waits for its own processes
-// and for the other machines. Each of those waits for its own processes, and then answers.
-// Always holds: an end is settled kSettlePatience after it was opened at the latest. Until then it is settled only when
-// every process of this machine that an older open end asks has answered that one. What such a process is about to
-// claim may be kept alive by nothing but what was lent to the one that ended last.
+// One who would claim may have ended as well, and then another end stands for what it would have claimed. So an end is
+// *settled* when it is claimed, and so are all other ends that may stand between it and a living process. These are the
+// ends that a machine had when it claimed: its own processes' that were not claimed then, and so on for each of those.
+// After that nothing need be kept for the dead any more.
+//
+// The machine of the processes that ended settles their end for all. Every other machine claims it: it tells that
+// machine when its own processes have answered, which waits for no other machine. Messages of one machine to another
+// come in order, so whoever hears of a claim has heard of the ends before it.
+// Always holds: an end is settled kSettlePatience after it was opened at the latest. Until then no living process that
+// may hold something through it, or through others that have ended, has still to claim.
 #pragma once
 
 #include <map>
 #include <optional>
 #include <set>
 #include <unordered_map>
-#include <utility>
 #include <vector>
 
 #include "base/clock.h"
 #include "fbs/ids.h"
+#include "fbs/process_ranges.h"
 #include "raylet/scheduling/task.h"
 
 namespace raylet {
@@ -29,43 +32,60 @@ constexpr Duration kSettlePatience = std::chrono::seconds(30);
 
 class Settlements {
  public:
+  using Keys = std::set<ProcessId>;
   struct End {
     ProcessSet processes;              // that have ended; or one number that stands for a whole machine's
     ProcessSet asked;                  // of this machine, which have not answered
-    std::set<NodeId> machines;         // likewise
-    std::optional<NodeId> settled_by;  // the machine that gets the answer; none: settled here
+    std::set<NodeId> machines;         // which have not claimed; empty where another machine settles it
+    std::optional<NodeId> settled_by;  // the machine that is told of the claim; none: settled here
     TimePoint not_before{};            // leaves time for machines that hear of the end later
+  };
+  struct Step {
+    enum Kind {
+      kClaimedHere,  // the machine that settles it is to hear that this one has claimed it
+      kClaimed,      // all machines have; they are to hear so, and what it waits for
+      kSettled,
+    } kind;
+    ProcessId key = 0;
+    End end;
+    Keys waits_for;  // other ends
   };
 
   // `key` names the end on all machines: one of its processes.
   void Open(ProcessId key, End end, TimePoint now);
   void Answered(ProcessId key, ProcessId by);
-  void MachineAnswered(ProcessId key, const NodeId& node);
-  // These processes of this machine have ended; `key` names their end. Call it before Open(key).
-  void ProcessesEnded(const ProcessSet& processes, ProcessId key);
-  void MachineGone(const NodeId& node);
-  void Force(ProcessId key);  // the next TakeSettled returns it as it is
+  void MachineClaimed(ProcessId key, const NodeId& node);
+  // The machine that settles it says that all have claimed it. It waits for these others.
+  void ClaimedElsewhere(ProcessId key, const Keys& waits_for);
+  void SettledElsewhere(ProcessId key);
+  // These processes of this machine have ended, and answer nothing any more. Their own end is opened next.
+  void ProcessesEnded(const ProcessSet& processes);
+  // A lost machine claims and settles nothing any more. `key` names the end of its processes, which is opened next.
+  void MachineGone(const NodeId& node, ProcessId key);
+  void Force(ProcessId key);  // it waits for nothing any more
 
-  // The ends that wait for nothing any more, or have waited too long.
-  std::vector<std::pair<ProcessId, End>> TakeSettled(TimePoint now);
-  std::optional<TimePoint> NextTime() const;  // when to call TakeSettled although no event came
-  size_t open() const;
+  // The steps to take now, in this order.
+  std::vector<Step> TakeSteps(TimePoint now);
+  std::optional<TimePoint> NextTime() const;  // when to call TakeSteps although no event came
+  size_t open() const { return open_.size(); }
 
  private:
   struct OpenEnd {
-    ProcessId key = 0;
     End end;
     TimePoint deadline;
-    std::set<ProcessId> ends;  // that must be settled before it
+    Keys waits_for;             // not claimed yet; perhaps not even heard of
+    bool claimed_here = false;  // by this machine's processes
+    bool claimed = false;       // by all
+    bool told = false;          // the last step that there was to take
     bool forced = false;
-    bool over = false;  // it is settled without a word; younger ends still wait for its answers
-    bool Waits() const { return !end.asked.empty() || (!over && (!end.machines.empty() || !ends.empty())); }
   };
   OpenEnd* Find(ProcessId key);
+  void WaitForEndsOf(const std::optional<NodeId>& machine, ProcessId key, OpenEnd& each);
+  void Claimed(ProcessId key, const Keys& waits_for);
+  void Advance(ProcessId key, OpenEnd& each, TimePoint now);
 
-  std::map<uint64_t, OpenEnd> open_;  // the oldest first
-  std::unordered_map<ProcessId, uint64_t> by_key_;
-  uint64_t next_ = 1;
+  std::map<ProcessId, OpenEnd> open_;
+  ProcessRanges over_;  // whose ends are not open any more
 };
 
 }  // namespace raylet

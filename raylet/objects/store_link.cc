@@ -1,21 +1,31 @@
 #include "raylet/objects/store_link.h"
 
+#include <algorithm>
 #include <chrono>
 #include <ctime>
+#include <deque>
 #include <utility>
 
 #include "base/log.h"
 #include "base/strings.h"
 #include "client/plasma/store_watch.h"
+#include "fbs/id_lists.h"
 #include "fbs/messages.h"
 
 namespace raylet {
 namespace {
 
 constexpr int64_t kStartPatienceMs = 2000;
-// A sealed object that waits for its watch is found after one round of all watched objects.
-constexpr std::chrono::milliseconds kRotationPeriod{100};
-constexpr size_t kRotatedObjects = 16384;
+constexpr size_t kOrdersKept = 256;
+constexpr std::chrono::milliseconds kConnectAgain{50};  // the loop stands still no longer at a time
+// Of the objects that wait for a place at the store, so many are looked for in its index at a time. A million of them
+// get their turn in 5 s.
+constexpr std::chrono::milliseconds kLookPeriod{20};
+constexpr size_t kObjectsPerLook = 4096;
+// The store has answered for all but so many ids before it is asked for more. They fit into the socket, so that no
+// send waits.
+constexpr size_t kUnansweredIdsMax = 4096;
+constexpr std::chrono::milliseconds kDeleteAgain{5};  // a store that takes no more is asked again
 constexpr size_t kMetadataBytesMax = size_t{1} << 20;
 
 class StoreWatchLink final : public StoreLink {
@@ -49,7 +59,9 @@ class StoreWatchLink final : public StoreLink {
   }
 
   void Delete(std::span<const ObjectId> objects) override {
-    static_cast<void>(store_->DeleteAsync(objects));  // a store that is gone holds nothing
+    if (gone_) return;
+    to_delete_.insert(to_delete_.end(), objects.begin(), objects.end());
+    if (!deletes_) SendDeletes();
   }
 
   Room room() const override { return {store_->capacity_bytes(), store_->free_bytes()}; }
@@ -68,16 +80,45 @@ class StoreWatchLink final : public StoreLink {
     TellSoon();
   }
   void DeleteMadeBy(uint32_t client, std::span<const ObjectId> objects) override {
+    if (gone_) return;
+    // The store forgets the order when its server dies.
+    made_by_.push_back({client, {objects.begin(), objects.end()}});
+    if (made_by_.size() > kOrdersKept) made_by_.pop_front();
     if (!watcher_) return;
     const auto sent = watch_->DeleteMadeBy(client, objects);
-    if (!sent) Gone(sent.error());
+    if (!sent) Lost(sent.error());
   }
   size_t watched() const override { return list_.objects(); }
 
+  void SealedHere(const ObjectId& object) override {
+    if (!list_.SealedHere(object)) return;
+    found_.push_back(object);
+    TellSoon();
+  }
+
  private:
+  // As many as the store takes now.
+  void SendDeletes() {
+    deletes_.Cancel();
+    Result<bool> taken = true;
+    while (taken && *taken && !to_delete_.empty()) {
+      const size_t count = std::min(to_delete_.size(), kObjectsPerMessage);
+      const std::vector<ObjectId> piece(to_delete_.begin(), to_delete_.begin() + static_cast<std::ptrdiff_t>(count));
+      if (const auto sent = store_->DeleteAsync(piece, Deadline::AfterMs(0)); sent)
+        to_delete_.erase(to_delete_.begin(), to_delete_.begin() + static_cast<std::ptrdiff_t>(piece.size()));
+      else if (sent.error().code == ErrorCode::kTimedOut)
+        taken = false;
+      else
+        taken = Fail(sent.error());
+    }
+    if (taken && *taken) taken = store_->Flush();
+    if (!taken) return Gone(taken.error());
+    if (!*taken) deletes_ = Timer(loop_, kDeleteAgain, {}, [this] { SendDeletes(); });
+  }
+
   void Read() {
     const auto news = watch_->TryRead();
-    if (!news) return Gone(news.error());
+    if (!news) return Lost(news.error());
     if (!news->refused.empty()) RAYLET_LOG(kWarning, "the store watches fewer objects: ", news->why_refused);
     list_.Refused(news->refused);  // before others take the places
     std::vector<ObjectId> awaited;
@@ -88,9 +129,13 @@ class StoreWatchLink final : public StoreLink {
     for (const ObjectId& object : awaited) handler_->OnSealed(object);
     for (const auto& inherited : news->inherited)
       handler_->OnInherited(inherited.client, inherited.ids, inherited.last);
+    if (!watcher_ || !watch_->HasMore()) return;
+    loop_.Post([this, life = std::weak_ptr<int>(life_)] {
+      if (!life.expired() && watcher_) Read();
+    });
   }
 
-  // Sends one order for all wishes of one turn of the loop.
+  // Tells the handler what was found, and sends one order for all wishes of one turn of the loop.
   void TellSoon() {
     if (std::exchange(tells_soon_, true)) return;
     loop_.AtEndOfTurn([this, life = std::weak_ptr<int>(life_)] {
@@ -101,21 +146,51 @@ class StoreWatchLink final : public StoreLink {
   void Tell() {
     tells_soon_ = false;
     if (!watcher_) return;
-    const WatchList::Orders orders = list_.TakeOrders();
+    for (const ObjectId& object : std::exchange(found_, {})) handler_->OnSealed(object);
+    // The answers to the orders before this one bring the next.
+    const size_t unanswered = watch_->unanswered();
+    const WatchList::Orders orders = list_.TakeOrders(kUnansweredIdsMax - std::min(kUnansweredIdsMax, unanswered));
     auto sent = watch_->Unwatch(orders.unwatch);
     if (sent) sent = watch_->Watch(orders.watch);
-    if (!sent) return Gone(sent.error());
-    if (list_.waiting() == 0) return rotation_.Cancel();
-    if (rotation_) return;
-    rotation_ = Timer(loop_, kRotationPeriod, kRotationPeriod, [this] {
-      list_.Rotate(kRotatedObjects);
-      TellSoon();
-    });
+    if (!sent) return Lost(sent.error());
+    if (list_.waiting() == 0) return looks_.Cancel();
+    if (!looks_) looks_ = Timer(loop_, kLookPeriod, kLookPeriod, [this] { Look(); });
+  }
+
+  void Look() {
+    for (const ObjectId& object : list_.NextToLookFor(kObjectsPerLook))
+      if (BytesOf(object)) SealedHere(object);
+  }
+
+  // The store's server has died, or the whole store.
+  void Lost(const Error& reason) {
+    if (reason.code != ErrorCode::kDisconnected) return Gone(reason);
+    watcher_.Cancel();
+    looks_.Cancel();
+    list_.Restarted();
+    RAYLET_LOG(kWarning, "the store at ", socket_, " ends this connection; connecting again");
+    again_ = Timer(loop_, std::chrono::milliseconds(0), kConnectAgain, [this] { ConnectAgain(); });
+  }
+
+  void ConnectAgain() {
+    const auto connected = watch_->ConnectAgain(Deadline::After(kConnectAgain));
+    if (!connected && connected.error().code == ErrorCode::kTimedOut) return;
+    again_.Cancel();
+    if (!connected) return Gone(connected.error());
+    watcher_ = FdWatcher(loop_, watch_->fd(), [this](FdWatcher::Events) { Read(); });
+    watcher_.Watch({true, false});
+    for (const MadeBy& order : made_by_)
+      if (const auto sent = watch_->DeleteMadeBy(order.client, order.objects); !sent) return Lost(sent.error());
+    TellSoon();
   }
 
   void Gone(const Error& reason) {
+    if (std::exchange(gone_, true)) return;
+    again_.Cancel();
     watcher_.Cancel();
-    rotation_.Cancel();
+    looks_.Cancel();
+    deletes_.Cancel();
+    to_delete_.clear();  // a store that is gone holds nothing
     handler_->OnStoreGone(reason);
   }
 
@@ -127,7 +202,17 @@ class StoreWatchLink final : public StoreLink {
   Handler* handler_ = nullptr;
   WatchList list_{kWatchedIdsPerClientMax};
   bool tells_soon_ = false;
-  Timer rotation_;  // while objects wait for room at the store
+  bool gone_ = false;
+  struct MadeBy {
+    uint32_t client = 0;
+    std::vector<ObjectId> objects;
+  };
+  std::deque<MadeBy> made_by_;      // the last orders, for a server that is started again
+  Timer again_;                     // while the connection is lost
+  Timer looks_;                     // while objects wait for room at the store
+  std::vector<ObjectId> found_;     // sealed, and the handler does not know it yet
+  std::deque<ObjectId> to_delete_;  // which the store has not taken
+  Timer deletes_;                   // while there are some
   const std::shared_ptr<int> life_ = std::make_shared<int>();
 };
 
@@ -146,11 +231,7 @@ Result<std::unique_ptr<client::StoreWatch>> WatchStore(const std::string& socket
 
 Result<std::unique_ptr<StoreLink>> ConnectStoreLink(Loop& loop, const std::string& socket) {
   auto watch = WatchStore(socket);
-  if (!watch) {
-    if (watch.error().code != ErrorCode::kNotRunning) return Fail(watch.error());
-    return Fail(ErrorCode::kNotRunning,
-                StrCat("no plasma_store serves ", socket, ": start one with `plasma_store -m 1G -s ", socket, "`"));
-  }
+  if (!watch) return Fail(watch.error());
   auto objects = client::StoreClient::Connect(socket, "raylet, for objects", Deadline::AfterMs(5000), /*retry=*/false);
   if (!objects) return Fail(objects.error());
   return std::make_unique<StoreWatchLink>(loop, socket, std::move(*watch), std::move(*objects));

@@ -33,6 +33,8 @@ class StoreLink {
   // reason.
   virtual void Watch(std::span<const ObjectId> objects, WatchFor reason) = 0;
   virtual void Unwatch(std::span<const ObjectId> objects, WatchFor reason) = 0;
+  // The caller knows that the object is sealed here. A watched one gets its OnSealed at the end of this turn.
+  virtual void SealedHere(const ObjectId& object) = 0;
   virtual size_t watched() const = 0;  // at the store, and in the queue for it
   // Deletes those of the objects that this client of the store created: at once if it has gone,
   // otherwise at its end.
@@ -46,7 +48,8 @@ class StoreLink {
   virtual uint32_t client_number() const = 0;
   // Data and metadata of a sealed object; nothing where there is none. Never a system call.
   virtual std::optional<uint64_t> BytesOf(const ObjectId& object) const = 0;
-  // A copy of a sealed object's metadata, of at most 1 MiB; nothing where there is none.
+  // A copy of a sealed object's metadata, of at most 1 MiB; nothing where there is none. No value that names other
+  // objects is on disk, and of others on disk this returns nothing.
   virtual std::optional<std::string> MetadataOf(const ObjectId& object) const = 0;
   virtual void Delete(std::span<const ObjectId> objects) = 0;
   struct Room {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "fbs/id_lists.h"
 
 namespace raylet {
 
@@ -128,13 +129,13 @@ void ObjectTransfer::Delete(std::vector<ObjectId> objects) {
   });
 }
 
-void ObjectTransfer::NodeGone(const NodeId& node) {
-  queue_.NodeGone(node);
+void ObjectTransfer::NodeGone(const NodeId& node, MachineNumber machine, const Error& why) {
+  queue_.NodeGone(node, machine, why);
   sources_.erase(node);
   ToThread({[this, node](ObjectReceiver& receiver) {
-    const Error why{ErrorCode::kDisconnected, StrCat("node ", node.hex(), " has gone")};
-    receiver.Disconnect(node, why);
-    sender_->Disconnect(node, why);
+    const Error gone{ErrorCode::kDisconnected, StrCat("node ", node.hex(), " has gone")};
+    receiver.Disconnect(node, gone);
+    sender_->Disconnect(node, gone);
   }});
   CarrySoon();
 }
@@ -198,7 +199,7 @@ void ObjectTransfer::Carry() {
   carry_posted_ = false;
   std::vector<LocateObject> locate;
   std::vector<Command> commands;
-  for (PullDecision& decision : queue_.TakeDecisions()) {
+  for (PullDecision& decision : queue_.TakeDecisions(kObjectsPerTurn)) {
     if (auto* const located = std::get_if<LocateObject>(&decision)) {
       locate.push_back(std::move(*located));
     } else if (const auto* start = std::get_if<StartPull>(&decision)) {
@@ -218,6 +219,7 @@ void ObjectTransfer::Carry() {
       handler_.OnLost(lost->wanter, lost->object, lost->why);
     }
   }
+  if (queue_.has_decisions()) CarrySoon();
   const TimePoint next_idle = CloseIdle(commands);
   ToThread(std::move(commands));
   if (!locate.empty()) handler_.OnLocate(std::move(locate));

@@ -2,8 +2,9 @@
 // other machines pull from here. A PullQueue decides what to pull from which machine. The bytes
 // move on a thread with an ObjectReceiver and an ObjectSender, so neither a copy nor the store's
 // answer holds up the raylet's loop. Owned by ObjectManager; the raylet's loop thread calls it.
-// Always holds: the handler is called from the loop and never from inside a call of this class. All
-// events of one turn of the loop are carried out together, in its next turn.
+// Always holds: the handler is called from the loop and never from inside a call of this class. The
+// events of one turn of the loop are carried out together, in its next turn. Where they are very many,
+// they take several turns.
 #pragma once
 
 #include <functional>
@@ -55,7 +56,7 @@ class ObjectTransfer {
                  BulkDialer dial, Handler& handler, ObjectTransferLimits limits = {});
   ~ObjectTransfer();  // ends the thread; calls nobody
 
-  // For events of the queue, whose decisions are carried out in the loop's next turn.
+  // For events of the queue, whose decisions are carried out from the loop's next turn on.
   PullQueue& pulls() {
     CarrySoon();
     return queue_;
@@ -64,7 +65,8 @@ class ObjectTransfer {
   void Free(std::span<const ObjectId> objects);  // drops the copies here: their owner refers to them no more
   // The machine is lost: drops its processes' objects in the store here. Objects that arrive later may stay.
   void FreeAllOf(MachineNumber machine);
-  void NodeGone(const NodeId& node);            // its connections close, too
+  // Its connections close, too. The objects of that machine's processes are lost.
+  void NodeGone(const NodeId& node, MachineNumber machine = kNoMachine, const Error& why = {});
   void Serve(const NodeId& node, UniqueFd fd);  // that node dialed this machine: it pulls
 
   // ---- for stats

@@ -44,6 +44,13 @@ bool WatchList::Sealed(const ObjectId& object) {
   return awaited;
 }
 
+bool WatchList::SealedHere(const ObjectId& object) {
+  const auto entry = entries_.find(object);
+  if (entry == entries_.end()) return false;
+  if (entry->second.state == State::kWatched) Leave(*entry);
+  return Sealed(object);
+}
+
 void WatchList::Unwatched(std::span<const ObjectId> objects) {
   for (const ObjectId& object : objects) {
     const auto entry = entries_.find(object);
@@ -69,15 +76,38 @@ void WatchList::Refused(std::span<const ObjectId> objects) {
   watched_max_ = std::max<size_t>(std::min(watched_max_, at_store()), 1);
 }
 
-void WatchList::Rotate(size_t count) {
-  count = std::min({count, waiting_.size(), watched_.size()});
-  for (; count > 0; --count) Leave(*entries_.find(watched_.front()));
+void WatchList::Restarted() {
+  for (auto entry = entries_.begin(); entry != entries_.end();) {
+    const bool left = entry->second.state == State::kLeaving;
+    if (left && entry->second.reasons == 0) {
+      entry = entries_.erase(entry);
+      continue;
+    }
+    if (left) entry->second.place = waiting_.insert(waiting_.end(), entry->first);
+    entry->second.state = State::kWaiting;
+    ++entry;
+  }
+  waiting_.splice(waiting_.begin(), watched_);
+  leaving_ = 0;
+  unwatch_.clear();
 }
 
-WatchList::Orders WatchList::TakeOrders() {
+std::vector<ObjectId> WatchList::NextToLookFor(size_t count) {
+  std::vector<ObjectId> next;
+  for (count = std::min(count, waiting_.size()); count > 0; --count) {
+    next.push_back(waiting_.front());
+    waiting_.splice(waiting_.end(), waiting_, waiting_.begin());
+  }
+  return next;
+}
+
+WatchList::Orders WatchList::TakeOrders(size_t most) {
   Orders orders;
-  orders.unwatch = std::exchange(unwatch_, {});
-  while (!waiting_.empty() && at_store() < watched_max_) {
+  for (; !unwatch_.empty() && most > 0; --most) {
+    orders.unwatch.push_back(unwatch_.front());
+    unwatch_.pop_front();
+  }
+  for (; !waiting_.empty() && at_store() < watched_max_ && most > 0; --most) {
     Entry& entry = entries_.at(waiting_.front());
     entry.state = State::kWatched;
     orders.watch.push_back(waiting_.front());

@@ -1,17 +1,19 @@
 // WatchList: the objects that the raylet watches in its store, and the reasons. A core: the raylet's loop thread;
 // StoreLink carries its orders out.
 // Always holds: the store watches at most `watched_max` objects, those of unanswered orders included. The others wait
-// in a queue in order of arrival, and Rotate gives each its turn. An object is in here iff it has a reason, or the
-// store has not confirmed yet that it stopped. The queue needs no bound of its own: tasks, pulls and the located
-// objects of other machines are bounded.
+// in a queue for a place at the store. Meanwhile the raylet looks for them in the store's index, in turn, so that no
+// object waits behind others that are never sealed. An object is in here iff it has a reason, or the store has not
+// confirmed yet that it stopped. The queue needs no bound of its own: tasks, pulls and the located objects of other
+// machines are bounded.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <list>
 #include <span>
-#include <unordered_map>
 #include <vector>
 
+#include "base/spread_map.h"
 #include "fbs/ids.h"
 
 namespace raylet {
@@ -35,14 +37,18 @@ class WatchList {
   void Remove(std::span<const ObjectId> objects, WatchFor reason);
   // ---- events of the store
   bool Sealed(const ObjectId& object);  // true: somebody waits for it
+  // The same where the raylet itself knows it. The store, which may have evicted it since, ends its watch on order.
+  bool SealedHere(const ObjectId& object);
   void Unwatched(std::span<const ObjectId> objects);
   // The store has no room for these. The list orders fewer from now on.
   void Refused(std::span<const ObjectId> objects);
-  // While objects wait, the longest watched ones make room for up to `count` of them. The store answers at once for
-  // what is sealed already. So no object waits for ever behind others that are never sealed.
-  void Rotate(size_t count);
+  // The store watches nothing any more: all wait for their turn again.
+  void Restarted();
 
-  Orders TakeOrders();
+  // Up to `count` of the objects that wait for a place, to be looked for. Each gets its turn.
+  std::vector<ObjectId> NextToLookFor(size_t count);
+  // Names at most `most` objects. The others stay for later orders.
+  Orders TakeOrders(size_t most);
   size_t objects() const { return entries_.size(); }
   size_t waiting() const { return waiting_.size(); }
   size_t at_store() const { return watched_.size() + leaving_; }
@@ -54,15 +60,15 @@ class WatchList {
     State state = State::kWaiting;
     std::list<ObjectId>::iterator place;  // in waiting_ or watched_; in neither while kLeaving
   };
-  using Entries = std::unordered_map<ObjectId, Entry>;
+  using Entries = SpreadMap<ObjectId, Entry>;
   void Leave(Entries::value_type& entry);
 
   size_t watched_max_;
   Entries entries_;
   std::list<ObjectId> waiting_;
-  std::list<ObjectId> watched_;  // the longest first
+  std::list<ObjectId> watched_;
   size_t leaving_ = 0;
-  std::vector<ObjectId> unwatch_;  // for the next orders
+  std::deque<ObjectId> unwatch_;  // for the next orders
 };
 
 }  // namespace raylet

@@ -10,7 +10,7 @@ namespace raylet {
 namespace {
 
 constexpr size_t kPeerBytesPerRead = size_t{64} << 10;
-constexpr int kPeerReadsPerTurn = 8;                      // then the other sockets of the loop have their turn
+constexpr int kPeerReadsPerTurn = 1;                      // then the other sockets of the loop have their turn
 constexpr size_t kPeerBytesPerWrite = size_t{256} << 10;  // gathered before a write
 constexpr int kPeerWritesPerTurn = 4;
 

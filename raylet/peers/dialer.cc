@@ -224,7 +224,7 @@ PeerDialer::Verdict PeerDialer::Failed(const std::string& address, ConnectionId 
     return {};
   }
   if (sessions_.InTouch(target.node)) return {};
-  if (failure.elsewhere) {
+  if (failure.other_address) {
     Refute(address, {});
     if (!Keeps(target) && !sessions_.Lives(target.node)) {
       targets_.erase(found);

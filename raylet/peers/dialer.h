@@ -61,7 +61,7 @@ class PeerDialer {
     bool refused_by_machine = false;  // nobody listens there
     bool to_itself = false;
     std::optional<wire::RefusalKind> refusal;  // by a raylet that has proved itself
-    bool elsewhere = false;                    // the listener says that its address is another
+    bool other_address = false;                // the listener says that its address is another
   };
   // The end of a session, if a failed dial shows one.
   struct Verdict {
@@ -76,8 +76,8 @@ class PeerDialer {
              const Sessions& sessions, Random random);
 
   // ---- addresses
-  // Dials the address from now on. `node` is the id of the raylet there, if known. kInvalid for an address without a
-  // port, or one that stands for every address.
+  // Dials the address from now on. `node` is the id of the raylet there, if known. kInvalid: the address has no port,
+  // or stands for every address.
   Result<void> Seek(const TcpAddress& address, const NodeId& node);
   void Forget(const std::string& address);  // the address is not sought any more; its session goes on
   // That raylet asks to be dialed, because it may not dial itself. kInvalid: its address cannot be dialed.

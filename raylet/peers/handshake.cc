@@ -141,7 +141,7 @@ Result<void> PeerHandshake::OnHello(std::span<const std::byte> body) {
                                                   static_cast<uint32_t>(peer_.machine), "): start one of them again"));
   }
   if (options_.side == Side::kDialer && !options_.dialed.empty() && peer_.address != options_.dialed) {
-    elsewhere_ = true;
+    other_address_ = true;
     return Fail(ErrorCode::kWrongState,
                 StrCat("the listener at ", options_.dialed, " says that its address is ", peer_.address,
                        ": somebody passes its words on, and could change them; dial the address of its --node-ip and "

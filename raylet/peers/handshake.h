@@ -103,7 +103,7 @@ class PeerHandshake {
   std::optional<wire::RefusalKind> own_refusal() const { return own_refusal_; }  // set where this side refused
   bool proven() const { return proven_; }
   bool to_itself() const { return to_itself_; }            // the other end is this raylet
-  bool elsewhere() const { return elsewhere_; }            // the listener's Hello has another address
+  bool other_address() const { return other_address_; }    // the listener's Hello has another address
   bool said_nothing() const { return bytes_taken_ == 0; }  // such as a port scan
   TimePoint deadline() const { return deadline_; }
 
@@ -133,7 +133,7 @@ class PeerHandshake {
   PeerIdentity peer_;
   bool proven_ = false;
   bool to_itself_ = false;
-  bool elsewhere_ = false;
+  bool other_address_ = false;
   wire::PeerAcceptedT accepted_;
   Error failure_;
   std::optional<wire::RefusalKind> refusal_, own_refusal_;

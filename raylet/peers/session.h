@@ -47,8 +47,8 @@ class PeerSession {
   PeerSession(PeerSessionLimits limits, uint64_t number, TimePoint now);
 
   // ---- messages of this raylet
-  // The message arrives, or the session dies; after an error the message is not kept. kFull: the other side is too far
-  // behind, and TakeRoom says when to go on. kDisconnected: the session is dead. kTooLarge.
+  // The message arrives, or the session dies. After an error the message is not kept. Errors: kTooLarge; kDisconnected
+  // where the session is dead; kFull where the other side is too far behind. TakeRoom says when to go on.
   Result<void> Send(uint16_t type, std::span<const std::byte> body);
   bool HasRoom(size_t body_bytes) const;
   bool TakeRoom();          // true once after a Send that was kFull, when half of the room is free again

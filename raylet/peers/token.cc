@@ -90,31 +90,31 @@ Result<std::string> Read(const Kind& kind, const std::string& path) {
   return secret;
 }
 
-std::string ElsewhereHint() { return "; or name a file of your own with --token-file"; }
+std::string OwnFileHint() { return "; or name a file of your own with --token-file"; }
 
 // A folder that only this user may use, made where it is missing.
 Result<void> MakeOwnFolder(const std::string& folder) {
   const std::string parent = std::filesystem::path(folder).parent_path();
   if (::mkdir(parent.c_str(), 0700) < 0 && errno != EEXIST)
-    return FailErrno(StrCat("cannot make the folder ", parent, " for the token", ElsewhereHint()), errno);
+    return FailErrno(StrCat("cannot make the folder ", parent, " for the token", OwnFileHint()), errno);
   struct stat status {};
   if (::stat(parent.c_str(), &status) < 0) return FailErrno(StrCat("cannot look at ", parent), errno);
   if (status.st_uid != ::geteuid()) {
     return Fail(ErrorCode::kNotAllowed,
                 StrCat("the token of user ", ::geteuid(), " does not belong into ", parent, ", the folder of user ",
-                       status.st_uid, ": set HOME to that of user ", ::geteuid(), ElsewhereHint()));
+                       status.st_uid, ": set HOME to that of user ", ::geteuid(), OwnFileHint()));
   }
   if (::mkdir(folder.c_str(), 0700) < 0 && errno != EEXIST)
-    return FailErrno(StrCat("cannot make the folder ", folder, " for the token", ElsewhereHint()), errno);
+    return FailErrno(StrCat("cannot make the folder ", folder, " for the token", OwnFileHint()), errno);
   if (::lstat(folder.c_str(), &status) < 0) return FailErrno(StrCat("cannot look at ", folder), errno);
   if (!S_ISDIR(status.st_mode)) {
     return Fail(ErrorCode::kNotAllowed,
-                StrCat(folder, ", where the token lies, is no folder: remove it", ElsewhereHint()));
+                StrCat(folder, ", where the token lies, is no folder: remove it", OwnFileHint()));
   }
   if (status.st_uid != ::geteuid() || (status.st_mode & 077) != 0) {
-    return Fail(ErrorCode::kNotAllowed, StrCat("the token's folder ", folder, " of user ", status.st_uid, " has mode ",
-                                               Octal(status.st_mode), ", so that others may use it: run chmod 700 ",
-                                               folder, " as user ", ::geteuid(), ElsewhereHint()));
+    return Fail(ErrorCode::kNotAllowed,
+                StrCat("the token's folder ", folder, " of user ", status.st_uid, " has mode ", Octal(status.st_mode),
+                       ", so that others may use it: run chmod 700 ", folder, " as user ", ::geteuid(), OwnFileHint()));
   }
   return {};
 }
@@ -135,10 +135,10 @@ Result<void> WriteAll(int fd, const std::string& text, const std::string& path) 
 Result<void> MakeTokenFile(const std::string& path) {
   std::string part = StrCat(path, ".XXXXXX");
   const UniqueFd fd(::mkostemp(part.data(), O_CLOEXEC));  // of mode 0600
-  if (!fd) return FailErrno(StrCat("cannot make the token file ", path, ElsewhereHint()), errno);
+  if (!fd) return FailErrno(StrCat("cannot make the token file ", path, OwnFileHint()), errno);
   auto made = WriteAll(fd.get(), DrawToken() + "\n", part);
   if (made && ::link(part.c_str(), path.c_str()) < 0 && errno != EEXIST)
-    made = FailErrno(StrCat("cannot make the token file ", path, ElsewhereHint()), errno);
+    made = FailErrno(StrCat("cannot make the token file ", path, OwnFileHint()), errno);
   ::unlink(part.c_str());
   return made;
 }

@@ -29,8 +29,8 @@ class PeerToken {
   std::string file_;
 };
 
-// The bytes of the file, without line ends at its end. kNotFound. kNotAllowed: other users may use the file, another
-// user owns it, or it is a symbolic link. kInvalid: too short or too long. Each error names the command that helps.
+// The bytes of the file, without line ends at its end. Each error names the command that helps. kNotFound. kInvalid:
+// the file is too short or too long. kNotAllowed: another user owns the file or may use it, or it is a symbolic link.
 Result<PeerToken> ReadTokenFile(const std::string& path);
 // As above, but any length up to the same limit is valid, since the operator of the control store has chosen the
 // password.

@@ -14,7 +14,7 @@ constexpr std::chrono::milliseconds kAheadTick{5};
 
 class AheadPace {
  public:
-  void Finished() { ++now_; }
+  void Finished(size_t count = 1) { now_ += count; }
   void Tick() {
     before_ = last_;
     last_ = now_;

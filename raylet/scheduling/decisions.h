@@ -56,8 +56,30 @@ struct CancelForwarded {  // nobody wants its result any more
 struct TellRoom {  // tasks of this process were sent back, and there is room for some now
   ProcessId process = 0;
 };
+struct GrantWorker {  // answers AskForWorker: the worker takes calls of this process from now on
+  WorkerLeaseId lease = 0;
+  WorkerId worker = 0;
+  ProcessId caller = 0;
+  uint64_t request = 0;
+  uint32_t depth = 0;
+};
+struct RefuseWorker {  // answers AskForWorker: not now
+  ProcessId caller = 0;
+  uint64_t request = 0;
+};
+struct ShutLease {  // its worker begins no call any more, and gives the lease back once it has answered; ends in
+                    // WorkerReturned
+  WorkerLeaseId lease = 0;
+  WorkerId worker = 0;
+  ProcessId caller = 0;
+};
+struct LoseLease {  // its worker has died
+  WorkerLeaseId lease = 0;
+  WorkerId worker = 0;
+  ProcessId caller = 0;
+};
 struct LoseTask {  // its owner gets a failure
-  enum class Why { kWorkerDied, kNoWorkerStarts, kObjectLost, kNodeDied, kRefused };
+  enum class Why { kWorkerDied, kNoWorkerStarts, kObjectLost, kNodeDied, kRefused, kCancelled };
   Why why = Why::kWorkerDied;
   TaskPtr task;
   WorkerId worker = 0;    // kWorkerDied, kNoWorkerStarts: the last one
@@ -68,7 +90,8 @@ struct LoseTask {  // its owner gets a failure
 };
 using SchedulerDecision =
     std::variant<StartWorker, RunTask, RecallFromWorker, KillWorker, StopWorker, WatchObjects, UnwatchObjects,
-                 ReleaseArguments, ForwardTask, RecallForwarded, ReturnRecalled, CancelForwarded, TellRoom, LoseTask>;
+                 ReleaseArguments, ForwardTask, RecallForwarded, ReturnRecalled, CancelForwarded, TellRoom, GrantWorker,
+                 RefuseWorker, ShutLease, LoseLease, LoseTask>;
 using Decisions = std::vector<SchedulerDecision>;
 
 }  // namespace raylet

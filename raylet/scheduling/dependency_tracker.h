@@ -24,8 +24,8 @@ class DependencyTracker {
   // Returns the objects for which no task waits any more.
   std::vector<ObjectId> Remove(const TaskId& task);
 
-  // Tasks that wait for an object owned by one of `processes`, with one such object each. `may_come`: the objects that
-  // still come although their owners have ended; null: none of them comes.
+  // Tasks that wait for an object owned by one of `processes`, with one such object each. `may_come`: whether an
+  // object still comes although its owner has ended. Null: none of them comes.
   std::vector<std::pair<TaskId, ObjectId>> WaitingForOwners(
       const ProcessSet& processes, const std::function<bool(const ObjectId&)>& may_come = {}) const;
   // The same for all processes of a machine.

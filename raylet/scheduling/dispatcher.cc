@@ -161,10 +161,10 @@ bool Dispatcher::PlaceOne(JobId job, Plan& plan) {
     progress.stuck = true;
     return true;  // another shape may fit
   }
-  if (const auto elsewhere = parts_.tasks.NotHere(*task->task); !elsewhere.empty()) {
+  if (const auto remote = parts_.tasks.NotHere(*task->task); !remote.empty()) {
     ++progress.next;
     parts_.queue.Remove(task);
-    parts_.tasks.WaitFor(task, elsewhere);
+    parts_.tasks.WaitFor(task, remote);
     return true;
   }
   plan.left.Take(*needs);
@@ -186,8 +186,7 @@ bool Dispatcher::PlaceOne(JobId job, Plan& plan) {
 Placement Dispatcher::Place(const QueuedTask& task, const std::optional<ResourceNeeds>& needs,
                             const ResourceLedger& left) const {
   // A task from another machine is not forwarded once more.
-  if (task.task->CameFromElsewhere())
-    return {left.Fits(needs) ? Placement::Where::kHere : Placement::Where::kNowhereYet, {}};
+  if (task.task->IsRemote()) return {left.Fits(needs) ? Placement::Where::kHere : Placement::Where::kNowhereYet, {}};
   ArgumentBytes bytes;
   for (const ObjectId& object : task.task->stored_arguments) places_->AddBytes(object, bytes);
   return policy_->Choose(task.task->resources, left, bytes);

@@ -1,6 +1,6 @@
-// Dispatcher: one pass over the ready tasks. It decides which begin here, which go to another machine, and which worker
-// processes start and stop. Pure; the raylet's loop thread. Always holds: no job waits behind another's whole queue; a
-// task begins only with all that it asks for.
+// Dispatcher: one pass over the ready tasks. It decides which tasks begin here or go to another machine. It also starts
+// and stops workers. Pure; the raylet's loop thread. Always holds: no job waits behind another's whole queue; a task
+// begins only with all that it asks for.
 #pragma once
 
 #include <functional>

@@ -43,7 +43,7 @@ bool ForwardedTasks::SendAheadOne(JobId job) {
     const QueuedTask& task = *shapes[i]->tasks.front();
     // A task that may not run twice waits here, where it is known whether it has begun. A task with stored arguments
     // goes where they are.
-    if (task.task->CameFromElsewhere() || task.task->CreatesActor() || task.retries_left == 0 ||
+    if (task.task->IsRemote() || task.task->CreatesActor() || task.retries_left == 0 ||
         !task.task->stored_arguments.empty())
       continue;
     if (first < shapes.size() && GoesBefore(*shapes[first]->tasks.front(), task)) continue;
@@ -80,6 +80,10 @@ QueuedTask* ForwardedTasks::Find(const NodeId& node, const TaskId& id) {
   return task == nullptr || task->state != QueuedTask::State::kForwarded || task->node != node ? nullptr : task;
 }
 
+void ForwardedTasks::LoseCancelled(QueuedTask* task) {
+  tasks_.Lose(LoseTask{LoseTask::Why::kCancelled, {}, 0, {}, 0, {}, {}}, task);
+}
+
 TaskPtr ForwardedTasks::Finished(const NodeId& node, const TaskId& id, bool succeeded) {
   QueuedTask* const queued = Find(node, id);
   if (queued == nullptr) return nullptr;
@@ -99,7 +103,9 @@ TaskPtr ForwardedTasks::Returned(const NodeId& node, const TaskId& id) {
   if (task == nullptr) return nullptr;
   TaskPtr returned = task->task;
   Leave(*task);
-  if (++task->returns < kReturnsMax) {
+  if (task->cancelled) {
+    LoseCancelled(task);
+  } else if (++task->returns < kReturnsMax) {
     task->node = NodeId();
     queue_.PushAgain(task);
   } else {
@@ -115,7 +121,10 @@ void ForwardedTasks::GaveBack(const NodeId& node, const std::vector<TaskId>& tas
     if (task == nullptr) continue;
     Leave(*task);
     task->node = NodeId();
-    back.push_back(task);
+    if (task->cancelled)
+      LoseCancelled(task);
+    else
+      back.push_back(task);
   }
   if (const auto peer = peers_.find(node); peer != peers_.end()) peer->second.recalling = false;
   std::sort(back.begin(), back.end(), IsYounger);  // the oldest goes to the front of the queue last

@@ -44,6 +44,7 @@ class ForwardedTasks {
   static constexpr uint32_t kReturnsMax = 8;
   static constexpr size_t kAheadBytesPerNodeMax = size_t{64} << 20;
 
+  void LoseCancelled(QueuedTask* task);
   QueuedTask* Find(const NodeId& node, const TaskId& task);
   const ClusterView::Node* WithMostRoom(const ResourceSet& needs) const;
   void Leave(QueuedTask& task);

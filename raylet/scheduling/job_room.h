@@ -1,7 +1,7 @@
 // JobRoom: how many tasks of one job may be under way, how many bytes they may have, and whose tasks were sent back
 // because there was no room. Pure; the raylet's loop thread.
-// Always holds: tasks leave room to more deeply nested ones, so what a task waits for can always be submitted. Whoever
-// waits is named by TakeReady once there is room for its deepest task.
+// Always holds: tasks leave room to more deeply nested ones. So a task can always submit the tasks that it waits for.
+// TakeReady names a waiting process once there is room for its deepest task.
 #pragma once
 
 #include <cstddef>

@@ -55,9 +55,11 @@ Result<void> ResourceSet::AddWhole(std::string_view name, double amount) {
   const double units = amount * static_cast<double>(kUnitsPerWhole);
   if (!(std::abs(units) < 1e18))
     return Fail(ErrorCode::kInvalid, StrCat("resource ", name, " has an amount that is no sensible number"));
-  // A tiny amount must not round to zero.
   const int64_t rounded = std::llround(units);
-  return Add(name, rounded == 0 && amount > 0 ? 1 : rounded);
+  if (amount > 0 && units < 1)
+    return Fail(ErrorCode::kInvalid,
+                StrCat("resource ", name, " has the amount ", amount, ", and the least is 0.0001"));
+  return Add(name, rounded);
 }
 
 void ResourceSet::Accumulate(std::string_view name, int64_t units) {

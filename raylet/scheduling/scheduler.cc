@@ -14,7 +14,10 @@ void Scheduler::JoinCluster(ClusterView& view, const ObjectPlaces& places) {
 }
 
 std::vector<SchedulerDecision> Scheduler::TakeDecisions() {
-  if (std::exchange(dirty_, false)) dispatcher_.Pass();
+  if (std::exchange(dirty_, false)) {
+    dispatcher_.Pass();
+    leases_.Pass(/*others=*/forwarded_.AnyUsable());
+  }
   return std::exchange(decisions_, {});
 }
 
@@ -42,12 +45,22 @@ bool Scheduler::Cancel(const TaskId& id) {
   return true;
 }
 
+std::optional<Scheduler::TaskPlace> Scheduler::PlaceOf(const TaskId& id) {
+  const QueuedTask* const task = tasks_.Find(id);
+  if (task == nullptr) return std::nullopt;
+  return TaskPlace{task->task->from, task->worker, task->node, task->task->CreatesActor()};
+}
+
+void Scheduler::MarkCancelled(const TaskId& id) {
+  if (QueuedTask* const task = tasks_.Find(id)) task->cancelled = true;
+}
+
 void Scheduler::ObjectSealed(const ObjectId& object) {
   for (QueuedTask* const task : tasks_.Sealed(object)) queue_.Push(task);
   dirty_ = true;
 }
 
-void Scheduler::ObjectWillNotCome(const ObjectId& object, const std::string& why) {
+void Scheduler::ObjectLost(const ObjectId& object, const std::string& why) {
   tasks_.LoseWaitingFor(object, why);
   dirty_ = true;
 }
@@ -61,6 +74,8 @@ std::vector<WorkerId> Scheduler::OwnersGone(const ProcessSet& processes,
       return processes.contains(task.task->owner) && !task.task->CreatesActor();
     });
   }
+  const auto leased = leases_.CallersGone(processes);
+  running.insert(running.end(), leased.begin(), leased.end());
   tasks_.LoseWaitingFor(dependencies().WaitingForOwners(processes, may_come), "");
   for (const ProcessId process : processes) queue_.Release(process);
   dirty_ = true;
@@ -71,6 +86,7 @@ void Scheduler::OwnerBehind(ProcessId process, bool behind) {
   dirty_ = true;
   if (!behind) return queue_.Release(process);
   queue_.Hold(process);
+  leases_.ShutOf(process);
   if (!tasks_.HasTasksOf(process)) return;
   ahead_.RecallOwnedBy(process);
   forwarded_.RecallAll();
@@ -79,6 +95,7 @@ void Scheduler::OwnerBehind(ProcessId process, bool behind) {
 std::vector<WorkerId> Scheduler::JobEnded(JobId id, const ProcessSet& survivors, bool for_good) {
   dirty_ = true;
   tasks_.EndJob(id, for_good);
+  leases_.JobEnded(id);
   std::vector<WorkerId> ending;
   for (const auto& [worker_id, worker] : workers_.all()) {
     if (worker.job != id || (!for_good && WorkerTable::Outlives(worker, survivors))) continue;
@@ -131,12 +148,13 @@ void Scheduler::Drop(QueuedTask* task) {
 
 void Scheduler::RetryOrLose(QueuedTask* task, LoseTask lost) {
   // The scheduler does not repeat an actor's creation. The actor directory decides whether the actor restarts.
-  const bool retried = task->retries_left != 0 && !task->owner_gone && !task->task->CreatesActor();
+  const bool retried = task->retries_left != 0 && !task->owner_gone && !task->cancelled && !task->task->CreatesActor();
   if (retried) {
     queue_.PushRetry(task);
     return;
   }
-  lost.attempts = static_cast<uint32_t>(1 + std::max(0, task->task->max_retries - task->retries_left));
+  lost.attempts =
+      task->task->begun_before + static_cast<uint32_t>(1 + std::max(0, task->task->max_retries - task->retries_left));
   tasks_.Lose(std::move(lost), task);
 }
 
@@ -159,6 +177,7 @@ Result<TaskPtr> Scheduler::TaskFinished(WorkerId id, const TaskId& task_id, bool
   QueuedTask* const queued = std::exchange(worker->task, nullptr);
   const TaskPtr task = queued->task;
   tasks_.Forget(queued);
+  leases_.TaskEnded(task->owner);
   worker->pace.Finished();
   if (!worker->ahead.empty()) {
     ahead_.Next(*worker);
@@ -181,6 +200,7 @@ void Scheduler::WorkerBlocked(WorkerId id, bool blocked) {
   dirty_ = true;
   if (!blocked) return workers_.Unblock(*worker);
   workers_.Block(*worker);
+  if (worker->lease != 0) leases_.Shut(worker->lease);
   ahead_.Recall(*worker);  // the worker may be waiting for these tasks
 }
 
@@ -200,6 +220,7 @@ void Scheduler::WorkerGone(WorkerId id) {
       tasks_.Lose(LoseTask{LoseTask::Why::kNoWorkerStarts, {}, id, {}, 0, {}, {}}, task);
   }
   ahead_.Gone(*worker);
+  leases_.Gone(*worker);
   if (worker->task != nullptr) RetryOrLose(worker->task, LoseTask{LoseTask::Why::kWorkerDied, {}, id, {}, 1, {}, {}});
   workers_.Forget(*worker);
 }
@@ -213,9 +234,22 @@ void Scheduler::Tick() {
   dirty_ = true;  // windows have changed
   ahead_.Tick();
   forwarded_.Tick();
+  leases_.Tick();
 }
 
-bool Scheduler::WantsTick() const { return ahead_.WantsTick() || forwarded_.WantsTick(); }
+bool Scheduler::WantsTick() const { return ahead_.WantsTick() || forwarded_.WantsTick() || leases_.WantsTick(); }
+
+// ---- leases
+
+void Scheduler::AskForWorker(LeaseWish wish) {
+  dirty_ = true;
+  leases_.Ask(std::move(wish));
+}
+
+Result<void> Scheduler::WorkerReturned(WorkerId worker, WorkerLeaseId lease) {
+  dirty_ = true;
+  return leases_.Returned(worker, lease);
+}
 
 // ---- other machines
 
@@ -253,9 +287,9 @@ WorkerId Scheduler::Abandon(const NodeId& from, const TaskId& id) {
   return 0;
 }
 
-std::map<NodeId, RemoteWork> Scheduler::WorkFromElsewhere() const {
-  auto work = tasks_.FromElsewhere();
-  workers_.AddActorsFromElsewhere(work);
+std::map<NodeId, RemoteWork> Scheduler::WorkByMachine() const {
+  auto work = tasks_.WorkByMachine();
+  workers_.AddRemoteActors(work);
   return work;
 }
 

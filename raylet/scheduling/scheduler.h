@@ -1,9 +1,9 @@
 // Scheduler: every task from its submission to its one end, and every worker from its start to its death. It decides
-// which worker or machine runs which task, with which resources. A core: events in, decisions out, no I/O; the raylet's
-// loop thread.
+// where each task runs, and with which resources. A core: events in, decisions out, no I/O; the raylet's loop thread.
 // Always holds: a task is in exactly one state. It waits (for objects), is ready (for resources and a worker), ahead
 // (in the queue of a worker that runs another), running, or forwarded (to another machine). It leaves by TaskFinished,
-// ForwardedFinished, RecalledBy, or one LoseTask decision. Free CPU is below zero only after an unblock.
+// ForwardedFinished, RecalledBy, or one LoseTask decision. Free CPU is below zero only after an unblock. Tasks that a
+// process sends to workers that it leases are not known here.
 #pragma once
 
 #include <functional>
@@ -23,6 +23,7 @@
 #include "raylet/scheduling/task_queue.h"
 #include "raylet/scheduling/task_table.h"
 #include "raylet/scheduling/work_ahead.h"
+#include "raylet/scheduling/worker_leases.h"
 #include "raylet/scheduling/worker_table.h"
 
 namespace raylet {
@@ -39,14 +40,25 @@ class Scheduler {
   void JoinCluster(ClusterView& view, const ObjectPlaces& places);
 
   // ---- events. Each leaves its decisions for TakeDecisions.
-  // Whether there is room for a task that a process submits. Where there is none the task goes back to its owner, which
-  // waits for a TellRoom decision and then submits again.
+  // Whether there is room for a task that a process submits. Without room the task goes back to its owner, which waits
+  // for a TellRoom decision and then submits again.
   bool AskForRoom(const Task& task) { return tasks_.AskForRoom(task); }
   // kAlreadyExists: an id that is known. kFull: a limit, named. kInvalid: too many shapes.
   Result<void> Submit(TaskPtr task);
   // Removes the task without a result, also where another machine has it. False where the task is unknown or runs here
   // already.
   bool Cancel(const TaskId& id);
+  // Where a task is now; nothing where it is unknown.
+  struct TaskPlace {
+    NodeId from;            // the machine that sent it here; nil: submitted here
+    WorkerId worker = 0;    // that runs it, or has it ahead
+    NodeId node;            // to which it is forwarded
+    bool of_actor = false;  // it creates an actor
+  };
+  std::optional<TaskPlace> PlaceOf(const TaskId& id);
+  // Its owner has cancelled the task, which a worker or another machine has. Where that gives the task back, or dies,
+  // the task is lost.
+  void MarkCancelled(const TaskId& id);
   void ObjectSealed(const ObjectId& object);
   // These owners have ended. Their tasks that do not run go without a result; those that run are not retried, and their
   // workers are returned. Creations of actors stay. Tasks that wait for an object of these owners are lost, unless the
@@ -87,20 +99,27 @@ class Scheduler {
   // and later for tasks that are ahead in workers.
   void RecalledBy(const NodeId& from);
 
+  // ---- leases (see worker_leases.h)
+  void AskForWorker(LeaseWish wish);
+  // kProtocolError unless the worker has this lease.
+  Result<void> WorkerReturned(WorkerId worker, WorkerLeaseId lease);
+  // The counts in the gate of an open lease. Call it before each Tick.
+  void SawLease(WorkerLeaseId lease, uint64_t begun, uint64_t pushed) { leases_.Saw(lease, begun, pushed); }
+
   // ---- other machines
   void ClusterChanged() { dirty_ = true; }  // a load has changed, or a machine has come
   // The task has ended there. Null where that machine does not have the task (any more). The resources of a creation
   // that `succeeded` stay with the actor until ActorLeft.
   TaskPtr ForwardedFinished(const NodeId& node, const TaskId& task, bool succeeded);
   void ActorLeft(const NodeId& node, const ActorId& actor);
-  // The machine refused the task, which goes elsewhere; after eight refusals it fails. Null as above.
+  // The machine refused the task, which goes to another one; after eight refusals it fails. Null as above.
   TaskPtr ForwardedReturned(const NodeId& node, const TaskId& task);
-  // The object will not come: the tasks that wait for it are lost.
-  void ObjectWillNotCome(const ObjectId& object, const std::string& why);
+  // The object is lost: the tasks that wait for it are lost.
+  void ObjectLost(const ObjectId& object, const std::string& why);
   // The machine that sent this task here wants its result no more. Returns the worker that runs it, or 0.
   WorkerId Abandon(const NodeId& from, const TaskId& task);
   // For each machine, the resources that its tasks and actors ask for here, and the part of those that do not run yet.
-  std::map<NodeId, RemoteWork> WorkFromElsewhere() const;
+  std::map<NodeId, RemoteWork> WorkByMachine() const;
   // The machine is dead, and the view knows. Tasks that were forwarded there are retried or lost, as if a worker had
   // died. Tasks that came from there go without a result. Tasks that wait for objects owned there are lost. Returns the
   // workers that run tasks whose results nobody wants any more.
@@ -114,6 +133,7 @@ class Scheduler {
   const DependencyTracker& dependencies() const { return tasks_.dependencies(); }
   const std::map<WorkerId, Worker>& workers() const { return workers_.all(); }
   const SchedulerLimits& limits() const { return limits_; }
+  const WorkerLeases& leases() const { return leases_; }
   size_t tasks() const { return tasks_.size(); }
   size_t processes_without_room() const { return tasks_.WithoutRoom(); }
   size_t CountWorkers(WorkerState state) const { return workers_.Count(state); }
@@ -134,6 +154,7 @@ class Scheduler {
   TaskTable tasks_{limits_, queue_, decisions_};
   WorkerTable workers_{limits_, ledger_, decisions_};
   WorkAhead ahead_{ledger_, queue_, tasks_, workers_, decisions_};
+  WorkerLeases leases_{ledger_, queue_, tasks_, workers_, decisions_};
   ForwardedTasks forwarded_{queue_, tasks_, decisions_};
   Dispatcher dispatcher_{{limits_, ledger_, queue_, tasks_, workers_, ahead_, forwarded_, decisions_}};
   bool dirty_ = false;  // something happened since the last pass

@@ -13,7 +13,7 @@ struct SchedulerLimits {
   size_t tasks_per_job_max = 1'000'000;  // waiting, ready and running; a task past it waits in its submitter
   size_t task_bytes_per_job_max = size_t{1} << 30;
 
-  // What one process may have under way before it waits by itself.
+  // The tasks that one process may have under way before it waits by itself.
   size_t tasks_per_process_max() const { return tasks_per_job_max / 2; }
   size_t task_bytes_per_process_max() const { return task_bytes_per_job_max / 2; }
 };

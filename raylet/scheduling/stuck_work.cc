@@ -58,7 +58,7 @@ class Finder {
       : job_(job), scheduler_(scheduler), view_(view) {}
 
   void Look(const TaskShape& shape) {
-    if (!shape.needs.has_value()) return LookElsewhere(shape);
+    if (!shape.needs.has_value()) return LookAtOtherMachines(shape);
     if (!scheduler_.ledger().Fits(*shape.needs)) return;  // resources in use come back
     const auto full = scheduler_.WhyPoolIsFull(shape);
     if (!full) return;
@@ -87,7 +87,7 @@ class Finder {
   }
 
  private:
-  void LookElsewhere(const TaskShape& shape) {
+  void LookAtOtherMachines(const TaskShape& shape) {
     for (const auto& [id, node] : view_.nodes())
       if (view_.Feasible(node, shape.resources)) return;
     for (const auto& amount : shape.resources.amounts()) {

@@ -16,9 +16,10 @@
 
 namespace raylet {
 
-using JobId = uint32_t;      // one per driver, from 1
-using WorkerId = uint64_t;   // one per started process, from 1; ours alone, never on the wire
-using ChannelId = uint64_t;  // one per (caller, actor), from 1
+using JobId = uint32_t;          // one per driver, from 1
+using WorkerId = uint64_t;       // one per started process, from 1; ours alone, never on the wire
+using ChannelId = uint64_t;      // one per (caller, actor), from 1
+using WorkerLeaseId = uint64_t;  // one per lease of a worker, from 1
 using ProcessSet = std::unordered_set<ProcessId>;
 
 // The place of a task or an actor: a worker of this machine, another machine, or none yet.
@@ -28,7 +29,7 @@ struct Place {
   static Place Here(WorkerId worker) { return {{}, worker}; }
   static Place There(const NodeId& node) { return {node, 0}; }
   bool IsNowhere() const { return node.IsNil() && worker == 0; }
-  bool IsElsewhere() const { return !node.IsNil(); }
+  bool IsRemote() const { return !node.IsNil(); }
   friend bool operator==(const Place&, const Place&) = default;
 };
 
@@ -57,11 +58,12 @@ struct Task {
   NodeId from;                             // the machine that sent it here; nil: submitted here
   uint32_t depth = 0;                      // tasks that it is nested in, kTaskDepthMax at most
   int32_t max_retries = 0;                 // -1: for ever
+  uint32_t begun_before = 0;               // how often a leased worker has begun it already and died
   bool lent = false;                       // its arguments refer to what its owner lends
   std::optional<ActorSettings> actor;      // set: this task creates an actor
   Bytes body;                              // the TaskSpec as it came, for the worker
 
-  bool CameFromElsewhere() const { return !from.IsNil(); }
+  bool IsRemote() const { return !from.IsNil(); }
   bool CreatesActor() const { return actor.has_value(); }
   size_t memory_bytes() const {
     return sizeof *this + body.size() + (wait_for.size() + stored_arguments.size()) * sizeof(ObjectId);

@@ -31,6 +31,7 @@ struct QueuedTask {
   uint64_t sequence = 0;  // order of submission; a retry keeps it
   int32_t retries_left = 0;
   bool owner_gone = false;  // nobody wants the result: not retried
+  bool cancelled = false;   // by its owner, who still gets a result: it does not begin again
   State state = State::kWaiting;
   WorkerId worker = 0;      // kRunning, kAhead: where
   NodeId node;              // kForwarded: where
@@ -75,6 +76,7 @@ class TaskQueue {
   size_t size() const { return size_; }
   // The numbers above do not count held tasks.
   size_t held_tasks() const { return held_tasks_; }
+  bool IsHeld(ProcessId owner) const { return held_.contains(owner); }
   const std::map<ProcessId, TaskList>& held() const { return held_; }
   // The shapes of a job, in the order in which they appeared. Empty where it has none.
   const std::vector<std::unique_ptr<TaskShape>>& shapes(JobId job) const;

@@ -9,7 +9,7 @@
 namespace raylet {
 
 bool StaysWithoutDriver(const Task& task, const ProcessSet& survivors) {
-  if (task.CreatesActor() && task.actor->detached && !task.CameFromElsewhere()) return true;
+  if (task.CreatesActor() && task.actor->detached && !task.IsRemote()) return true;
   return survivors.contains(task.owner);
 }
 
@@ -43,7 +43,7 @@ Result<QueuedTask*> TaskTable::Add(TaskPtr task) {
   Job& job = JobOf(task->job);
   if (job.ended) return Fail(ErrorCode::kNotRunning, "its driver has ended");
   const size_t bytes = task->memory_bytes();
-  const bool created_here = task->CreatesActor() && !task->CameFromElsewhere();
+  const bool created_here = task->CreatesActor() && !task->IsRemote();
   if (created_here && job.creation_bytes + bytes > limits_.task_bytes_per_job_max) {
     return Fail(ErrorCode::kFull, StrCat("the raylet holds ", FormatBytes(job.creation_bytes),
                                          " of creations of this program's actors that have not ended, with their "
@@ -64,7 +64,7 @@ Result<QueuedTask*> TaskTable::Add(TaskPtr task) {
   queued.sequence = next_sequence_++;
   queued.retries_left = task->max_retries;
   queued.task = std::move(task);
-  if (queued.task->CameFromElsewhere()) remote_tasks_.emplace(queued.task->id, &queued);
+  if (queued.task->IsRemote()) remote_tasks_.emplace(queued.task->id, &queued);
   return &queued;
 }
 
@@ -74,10 +74,10 @@ void TaskTable::Forget(QueuedTask* task) {
   Job& job = JobOf(kept->job);
   job.tasks--;
   if (TakesRoom(*kept)) GiveRoom(job, *kept);
-  if (kept->CreatesActor() && !kept->CameFromElsewhere()) job.creation_bytes -= kept->memory_bytes();
+  if (kept->CreatesActor() && !kept->IsRemote()) job.creation_bytes -= kept->memory_bytes();
   const auto owned = owned_.find(kept->owner);
   if (--owned->second == 0) owned_.erase(owned);
-  if (kept->CameFromElsewhere()) remote_tasks_.erase(kept->id);
+  if (kept->IsRemote()) remote_tasks_.erase(kept->id);
   tasks_.erase(kept->id);
 }
 
@@ -111,7 +111,7 @@ QueuedTask* TaskTable::FindFrom(const NodeId& from, const TaskId& id) {
   return found == remote_tasks_.end() || found->second->task->from != from ? nullptr : found->second;
 }
 
-std::map<NodeId, RemoteWork> TaskTable::FromElsewhere() const {
+std::map<NodeId, RemoteWork> TaskTable::WorkByMachine() const {
   std::map<NodeId, RemoteWork> work;
   for (const auto& [id, task] : remote_tasks_) {
     RemoteWork& its = work[task->task->from];
@@ -144,7 +144,7 @@ std::vector<QueuedTask*> TaskTable::Sealed(const ObjectId& object) {
 }
 
 void TaskTable::Keep(QueuedTask& task, std::vector<ObjectId> objects) {
-  if (places_ == nullptr) return;  // nothing comes from elsewhere
+  if (places_ == nullptr) return;  // no object comes from another machine
   std::sort(objects.begin(), objects.end());
   objects.erase(std::unique(objects.begin(), objects.end()), objects.end());
   std::vector<ObjectId> more;
@@ -168,11 +168,11 @@ void TaskTable::LetGo(QueuedTask& task) {
 }
 
 std::vector<ObjectId> TaskTable::NotHere(const Task& task) const {
-  std::vector<ObjectId> elsewhere;
-  if (places_ == nullptr) return elsewhere;
-  std::copy_if(task.stored_arguments.begin(), task.stored_arguments.end(), std::back_inserter(elsewhere),
+  std::vector<ObjectId> not_here;
+  if (places_ == nullptr) return not_here;
+  std::copy_if(task.stored_arguments.begin(), task.stored_arguments.end(), std::back_inserter(not_here),
                [this](const ObjectId& object) { return !places_->IsHere(object); });
-  return elsewhere;
+  return not_here;
 }
 
 bool TaskTable::HasTasks(JobId id) const {

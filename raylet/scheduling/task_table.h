@@ -35,8 +35,8 @@ class TaskTable {
       : limits_(limits), queue_(queue), decisions_(decisions) {}
   void JoinCluster(const ObjectPlaces& places) { places_ = &places; }
 
-  // Whether there is room for a task. Where there is none its owner waits, and TellRoom is decided once there is some.
-  // Creations of actors and tasks from elsewhere have bounds of their own, and always find room.
+  // Whether there is room for a task. Without room the owner waits, and a TellRoom decision follows once there is some.
+  // Creations of actors and remote tasks have bounds of their own, and always find room.
   bool AskForRoom(const Task& task);
   void WaitsNoLonger(const ProcessSet& processes);  // they have ended
   // kAlreadyExists: an id that is known. kFull: a limit, named. kNotRunning: the job has ended.
@@ -53,12 +53,12 @@ class TaskTable {
   size_t WithoutRoom() const;  // processes that wait for it
   bool HasTasksOf(ProcessId owner) const { return owned_.contains(owner); }
   // The resources that the tasks of each machine ask for.
-  std::map<NodeId, RemoteWork> FromElsewhere() const;
+  std::map<NodeId, RemoteWork> WorkByMachine() const;
 
   void WaitFor(QueuedTask* task, const std::vector<ObjectId>& objects);
   void StopWaiting(const QueuedTask& task);
   std::vector<QueuedTask*> Sealed(const ObjectId& object);  // the tasks that wait for nothing any more, in order
-  void LetGo(QueuedTask& task);                             // the task begins, goes elsewhere or ends
+  void LetGo(QueuedTask& task);                             // the task begins, is forwarded or ends
   std::vector<ObjectId> NotHere(const Task& task) const;    // of its stored arguments
   const DependencyTracker& dependencies() const { return dependencies_; }
 
@@ -75,7 +75,7 @@ class TaskTable {
     size_t creation_bytes = 0;  // of creations of actors that were asked for here
     bool ended = false;
   };
-  static bool TakesRoom(const Task& task) { return !task.CreatesActor() && !task.CameFromElsewhere(); }
+  static bool TakesRoom(const Task& task) { return !task.CreatesActor() && !task.IsRemote(); }
   Job& JobOf(JobId id) { return jobs_.try_emplace(id, limits_).first->second; }
   void GiveRoom(Job& job, const Task& task);
   void Keep(QueuedTask& task, std::vector<ObjectId> objects);
@@ -86,7 +86,7 @@ class TaskTable {
   const ObjectPlaces* places_ = nullptr;  // set: there may be other machines
   DependencyTracker dependencies_;
   std::unordered_map<TaskId, QueuedTask> tasks_;          // node-based: pointers to its values stay good
-  std::unordered_map<TaskId, QueuedTask*> remote_tasks_;  // those of tasks_ that came from elsewhere
+  std::unordered_map<TaskId, QueuedTask*> remote_tasks_;  // those of tasks_ that are remote
   std::unordered_map<ProcessId, size_t> owned_;           // tasks of each owner
   std::unordered_map<ObjectId, size_t> awaited_;          // by how many tasks
   std::map<JobId, Job> jobs_;

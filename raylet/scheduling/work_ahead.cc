@@ -38,7 +38,7 @@ void WorkAhead::SendOf(JobId job, size_t index) {
   std::vector<Worker*> takers;
   for (auto& [id, worker] : workers_.all()) {
     if (!shape.dedicated && worker.state == WorkerTable::State::kBusy && worker.job == job && !worker.actor &&
-        !worker.blocked && !worker.recalling && worker.held == shape.needs && HasRoom(worker) &&
+        worker.lease == 0 && !worker.blocked && !worker.recalling && worker.held == shape.needs && HasRoom(worker) &&
         (worker.task == nullptr || worker.task->task->depth <= shape.depth))
       takers.push_back(&worker);
   }
@@ -148,6 +148,8 @@ void WorkAhead::AllComeBack(Worker& worker, Homes& homes) {
 // The task has not started. It becomes ready again, goes back to its machine, or is dropped because nobody wants it.
 void WorkAhead::ComeBack(QueuedTask* task, Homes& homes) {
   task->worker = 0;
+  if (task->cancelled && !task->owner_gone)
+    return tasks_.Lose(LoseTask{LoseTask::Why::kCancelled, {}, 0, {}, 0, {}, {}}, task);
   if (!task->owner_gone && !task->going_home) return queue_.PushAgain(task);
   if (!task->owner_gone) homes[task->task->from].push_back(task->task->id);
   tasks_.Forget(task);

@@ -36,6 +36,14 @@ void WorkerTable::Begin(Worker& worker, QueuedTask* task, const ResourceNeeds& n
   task->worker = worker.id;
 }
 
+void WorkerTable::BeginLease(Worker& worker, WorkerLeaseId lease, ProcessId caller, const ResourceNeeds& needs) {
+  ledger_.Take(needs);
+  worker.held = needs;
+  worker.state = State::kBusy;
+  worker.lease = lease;
+  worker.leased_to = caller;
+}
+
 void WorkerTable::Registered(Worker& worker) {
   Job& job = jobs_[worker.job];
   job.starting--;
@@ -133,6 +141,11 @@ void WorkerTable::Start(JobId job) {
   jobs_[job].starting++;
 }
 
+void WorkerTable::StartOne(JobId job) {
+  if (jobs_[job].starting > 0 || workers_.size() >= limits_.workers_max) return;
+  if (Count(State::kStarting) < limits_.starting_max) Start(job);
+}
+
 void WorkerTable::StopIdleOfAnother(JobId job) {
   Worker* oldest = nullptr;
   for (auto& [id, worker] : workers_) {
@@ -188,12 +201,13 @@ PoolReserve WorkerTable::Reserve() const {
 
 bool WorkerTable::Outlives(const Worker& worker, const ProcessSet& survivors) {
   if (worker.hosts != nullptr) return StaysWithoutDriver(*worker.hosts, survivors);
+  if (worker.lease != 0) return survivors.contains(worker.leased_to);
   return worker.task != nullptr && !worker.task->owner_gone && StaysWithoutDriver(*worker.task->task, survivors);
 }
 
-void WorkerTable::AddActorsFromElsewhere(std::map<NodeId, RemoteWork>& work) const {
+void WorkerTable::AddRemoteActors(std::map<NodeId, RemoteWork>& work) const {
   for (const auto& [id, worker] : workers_) {
-    if (worker.hosts == nullptr || !worker.hosts->CameFromElsewhere()) continue;
+    if (worker.hosts == nullptr || !worker.hosts->IsRemote()) continue;
     for (const auto& amount : worker.hosts->resources.amounts())
       work[worker.hosts->from].units[amount.name] += amount.units;
   }

@@ -29,8 +29,10 @@ class WorkerTable {
     State state = State::kStarting;
     bool actor = false;          // kBusy: for good
     bool blocked = false;        // its CPU goes to others
-    QueuedTask* task = nullptr;  // kBusy, unless its actor has been constructed
+    QueuedTask* task = nullptr;  // kBusy, unless its actor has been constructed or it is leased
     TaskPtr hosts;               // of an actor that has been constructed: its creation
+    WorkerLeaseId lease = 0;     // kBusy, kStopping: it runs calls of `leased_to`, and no task; 0: none
+    ProcessId leased_to = 0;     // with a lease
     ResourceNeeds held;          // kBusy, kStopping
     // The tasks behind `task`, in order. Each asks for exactly the resources that the worker holds.
     std::deque<QueuedTask*> ahead;
@@ -53,6 +55,7 @@ class WorkerTable {
   bool HasIdle(JobId job) const;
   Worker& TakeIdle(JobId job);  // the most recently used, where the job HasIdle
   void Begin(Worker& worker, QueuedTask* task, const ResourceNeeds& needs);
+  void BeginLease(Worker& worker, WorkerLeaseId lease, ProcessId caller, const ResourceNeeds& needs);
   void Registered(Worker& worker);  // a kStarting one
   void BecomeIdle(Worker& worker);
   void Block(Worker& worker);
@@ -66,17 +69,20 @@ class WorkerTable {
   void ForgetJob(JobId job);  // it has no workers any more
 
   void StartMissing(const TaskQueue& queue, const std::function<size_t(JobId)>& wanted_of);
+  // One for the job, unless one of its workers starts already or there is no room.
+  void StartOne(JobId job);
   // Keeps as many idle workers for the next task as there are CPUs and blocked workers. While tasks are ready, workers
   // that were blocked lately count, too, because each start of a process costs more than most tasks.
   void TrimIdle(size_t blocked, bool tasks_are_ready);
   size_t RunningTasks(JobId job) const;  // in workers that are neither blocked nor actors
 
   size_t Count(State state) const;
+  bool IsFull() const { return workers_.size() >= limits_.workers_max; }
   PoolReserve Reserve() const;
   // Whether the worker goes on without its job's driver.
   static bool Outlives(const Worker& worker, const ProcessSet& survivors);
   // Adds the resources that actors of other machines hold here.
-  void AddActorsFromElsewhere(std::map<NodeId, RemoteWork>& work) const;
+  void AddRemoteActors(std::map<NodeId, RemoteWork>& work) const;
   // Why the job's ready tasks of this shape do not run: one sentence.
   std::string WhyWaiting(JobId job, const TaskShape& shape) const;
   // Why no further worker may run a task of this shape; nothing where one may.

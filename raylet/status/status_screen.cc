@@ -109,6 +109,14 @@ std::string Resources(const json& status) {
   return Section("resources", Count(resources.size(), "kind")) + Table(rows);
 }
 
+std::string WhatItRuns(const json& worker) {
+  if (const std::string actor = ShortId(worker, "actor"); !actor.empty()) return StrCat("actor ", actor);
+  if (worker.contains("leased_to"))
+    return StrCat("tasks that process ", Number(worker, "leased_to"), " sends it: ", Number(worker, "calls"),
+                  " so far");
+  return OrDash(Text(worker, "task"));
+}
+
 std::string Workers(const json& status) {
   std::map<std::string, size_t> by_state = {{"starting", 0}, {"idle", 0}, {"busy", 0}, {"stopping", 0}};
   size_t blocked = 0;
@@ -117,10 +125,8 @@ std::string Workers(const json& status) {
   for (const json& worker : workers) {
     ++by_state[Text(worker, "state")];
     blocked += Flag(worker, "blocked") ? 1 : 0;
-    const std::string actor = ShortId(worker, "actor");
     rows.push_back({std::to_string(Number(worker, "worker")), std::to_string(Number(worker, "job")), Pid(worker, "pid"),
-                    Text(worker, "state") + (Flag(worker, "blocked") ? ", blocked" : ""),
-                    actor.empty() ? OrDash(Text(worker, "task")) : StrCat("actor ", actor)});
+                    Text(worker, "state") + (Flag(worker, "blocked") ? ", blocked" : ""), WhatItRuns(worker)});
   }
   std::string summary = StrCat(workers.size(), " of at most ", Number(status, "workers_max"), ":");
   for (const char* state : {"starting", "idle", "busy", "stopping"})
@@ -239,13 +245,13 @@ std::string Transfers(const json& status) {
     received += StrCat(", ", FormatBytes(resumed), " of partial copies taken up again");
   if (const uint64_t corrupt = Number(transfers, "chunks_corrupt"); corrupt > 0)
     received += StrCat(", ", Count(corrupt, "corrupt chunk"), " sent again");
-  return Section("transfers", StrCat(Count(Number(transfers, "objects_asked_for"), "object"), " asked for, ",
+  return Section("transfers", StrCat(Count(Number(transfers, "objects_wanted"), "object"), " wanted, ",
                                      Count(Number(transfers, "pulls"), "pull"), " under way, ",
                                      FormatBytes(Number(transfers, "pulled_bytes")))) +
          Section("  received", received) + Section("  sent", moved("objects_sent", "bytes_sent")) +
          Section("  kept", StrCat(Count(Number(transfers, "kept_for_others"), "object"),
                                   " for other machines; other machines have ",
-                                  Count(Number(transfers, "copies_elsewhere"), "object"), " of ours"));
+                                  Count(Number(transfers, "remote_copies"), "object"), " of ours"));
 }
 
 }  // namespace

@@ -51,6 +51,31 @@ TEST(FrameConnectionTest, AReaderThatStopsMidFrameCostsTheSenderOnlyTheDeadline)
   EXPECT_TRUE(PeerClosed(two.get()));
 }
 
+TEST(FrameConnectionTest, TheRestOfAMessageThatIsTakenInPartGoesAheadOfTheNext) {
+  auto [one, two] = SocketPair();
+  FrameConnection here(std::move(one)), there(std::move(two));
+  const std::vector<std::byte> body(100'000, std::byte{7});
+  uint64_t sent = 0;
+  while (here.TrySend(1, sent, body).value_or(false)) ++sent;
+  ASSERT_GT(sent, 1U);
+  ASSERT_FALSE(*here.Flush()) << "a part of a message is left";
+  EXPECT_FALSE(*here.TrySend(2, 9, {})) << "nothing passes it";
+  for (uint64_t next = 0; next < sent; ++next) {
+    const auto frame = there.Receive(Deadline::AfterMs(20));
+    ASSERT_TRUE(frame) << frame.error().message;
+    if (!frame->has_value()) {
+      ASSERT_EQ(next, sent - 1);
+      EXPECT_TRUE(*here.Flush());
+      --next;
+      continue;
+    }
+    EXPECT_EQ((*frame)->header.request_id, next);
+    EXPECT_EQ((*frame)->body.size(), body.size());
+  }
+  EXPECT_TRUE(here.Send(2, 9, {}, Deadline::AfterMs(100)));
+  EXPECT_EQ(there.Receive(Deadline::AfterMs(100)).value()->header.request_id, 9U);
+}
+
 TEST(FrameConnectionTest, AFrameThatIsTooLargeIsRefusedBeforeAByteGoes) {
   auto [one, two] = SocketPair();
   FrameConnection here(std::move(one));

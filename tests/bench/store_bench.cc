@@ -1,11 +1,13 @@
 // store_bench: the store's verbs beside the machine's limits, on a plasma_store of its own.
-//   store_bench [--json] [--check] [--soak]
+//   store_bench [--json] [--check] [--puts | --soak | --scale | --fragmentation | --restart | --spill]
+// --puts: small puts through the public interface alone.
 // --soak: the store's core alone, after ten million puts and with millions of objects.
+// --scale: beside idle clients and held objects.
+// --restart: a server that is killed with a million objects.
+// --spill: objects that go to disk in the current folder and come back, beside that disk's own rates.
+// --fragmentation: the core alone, with objects of many sizes, and with pins that are spread out.
 #include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <atomic>
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -16,7 +18,12 @@
 #include "tests/bench/bench_flags.h"
 #include "tests/bench/figures.h"
 #include "tests/bench/machine_limits.h"
+#include "tests/bench/store_fragmentation.h"
+#include "tests/bench/store_puts.h"
+#include "tests/bench/store_restart.h"
+#include "tests/bench/store_scale.h"
 #include "tests/bench/store_soak.h"
+#include "tests/bench/store_spill.h"
 #include "tests/harness/daemon_process.h"
 #include "tests/harness/run_folder.h"
 
@@ -80,18 +87,6 @@ Looks Contains(StoreClient& store) {
   return looks;
 }
 
-std::vector<double> PutSmall(StoreClient& store) {
-  const std::vector<std::byte> data(1024);
-  std::vector<double> samples;
-  for (int i = 0; i < 10'000; ++i) {
-    const auto id = ObjectId::FromRandom();
-    const double start = NowSeconds();
-    RAYLET_CHECK(store.CreateAndSeal(id, data, {}, {}).has_value(), "put failed");
-    samples.push_back(NowSeconds() - start);
-  }
-  return samples;
-}
-
 struct LargePuts {
   std::vector<double> puts, copies;  // rates in GB/s
 };
@@ -122,53 +117,14 @@ LargePuts PutLarge(StoreClient& store) {
   return rates;
 }
 
-struct Meeting {
-  std::atomic<uint32_t> waiting;  // the round that the getter is about to wait in
-  std::atomic<uint64_t> woke_ns;
-  std::atomic<uint32_t> done;
-};
-
-// Microseconds from a seal in one process to the return of a get that waits for it in another.
-std::vector<double> SealToBlockedGet(const std::string& socket, useconds_t pause_us) {
-  constexpr uint32_t kRounds = 1000;
-  auto* meeting = static_cast<Meeting*>(
-      ::mmap(nullptr, sizeof(Meeting), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
-  RAYLET_CHECK(meeting != MAP_FAILED, "no shared memory for a benchmark");
-  std::vector<ObjectId> ids(kRounds);
-  for (ObjectId& id : ids) id = ObjectId::FromRandom();
-  const pid_t getter = ::fork();
-  if (getter == 0) {
-    const auto store = Connect(socket, "getter");
-    for (uint32_t i = 0; i < kRounds; ++i) {
-      meeting->waiting.store(i + 1);
-      const auto view = store->Get(ids[i], Deadline::AfterMs(10'000));
-      meeting->woke_ns.store(static_cast<uint64_t>(NowSeconds() * 1e9));
-      if (!view) ::_exit(1);
-      meeting->done.store(i + 1);
-    }
-    ::_exit(0);
-  }
-  const auto store = Connect(socket, "sealer");
-  std::vector<double> samples;
-  for (uint32_t i = 0; i < kRounds; ++i) {
-    auto writer = store->Create(ids[i], 1024, {}, {});
-    RAYLET_CHECK(writer.has_value(), "create failed");
-    while (meeting->waiting.load() != i + 1) ::usleep(50);
-    ::usleep(pause_us);  // until the getter has parked
-    const double start = NowSeconds();
-    RAYLET_CHECK(std::move(*writer).Seal().has_value(), "seal failed");
-    while (meeting->done.load() != i + 1) ::usleep(50);
-    samples.push_back(static_cast<double>(meeting->woke_ns.load()) / 1e9 - start);
-  }
-  ::waitpid(getter, nullptr, 0);
-  ::munmap(meeting, sizeof(Meeting));
-  return samples;
-}
-
 int Run(const BenchFlags& flags) {
-  if (!flags.only.empty()) return Report(flags, SoakFigures());
+  if (flags.only == "--soak") return Report(flags, SoakFigures());
+  if (flags.only == "--scale") return Report(flags, ScaleFigures());
+  if (flags.only == "--restart") return Report(flags, RestartFigures());
+  if (flags.only == "--spill") return Report(flags, SpillFigures());
+  if (flags.only == "--fragmentation") return Report(flags, FragmentationFigures());
   const double probe_ns = IndexGetReleaseNs();
-  const double futex_us = FutexRoundTripUs(), socket_us = UnixSocketRoundTripUs();
+  const double spin_us = SpinRoundTripUs();
   const test::RunFolder folder;
   const std::string socket = folder.File("store.sock");
   auto daemon = test::DaemonProcess::Start("plasma_store", {"-m", "1G", "-s", socket});
@@ -176,17 +132,15 @@ int Run(const BenchFlags& flags) {
     std::fprintf(stderr, "store_bench: %s\n", daemon.error().message.c_str());
     return 1;
   }
-  std::vector<Figure> figures;
-  // It runs first because it forks, and a forked child must not find a connection of its parent.
-  figures.push_back(TimeFigure("seal to blocked get", SealToBlockedGet(socket, 1000), 1e6, "us",
-                               "one way of two parked processes", futex_us / 2));
+  if (flags.only == "--puts") return Report(flags, PutFigures(socket, spin_us));
+  // First, because it forks, and a forked child must not find a connection of its parent.
+  std::vector<Figure> figures = PutFigures(socket, spin_us);
   const auto store = Connect(socket, "bench");
   figures.push_back(TimeFigure("get + release", GetAndRelease(*store), 1e9, "ns", "index probe with a pin", probe_ns));
   figures.back().promise = {Promise::Of::kMedian, Promise::Side::kAtMost, 200};
   const Looks looks = Contains(*store);
   figures.push_back(TimeFigure("contains", looks.hits, 1e9, "ns", "index probe with a pin", probe_ns));
   figures.push_back(TimeFigure("contains, absent", looks.misses, 1e9, "ns", "index probe with a pin", probe_ns));
-  figures.push_back(TimeFigure("put 1 KiB", PutSmall(*store), 1e6, "us", "round trip over a Unix socket", socket_us));
   const auto rates = PutLarge(*store);
   Figure large;
   large.name = "put 256 MiB, recycled";
@@ -205,7 +159,8 @@ int Run(const BenchFlags& flags) {
 
 int main(int argc, char** argv) {
   int exit_code = 0;
-  const auto flags = raylet::bench::ReadFlags(
-      argc, argv, "store_bench: what puts and gets cost, with a store of its own.", exit_code, {"--soak"});
+  const auto flags =
+      raylet::bench::ReadFlags(argc, argv, "store_bench: what puts and gets cost, with a store of its own.", exit_code,
+                               {"--puts", "--soak", "--scale", "--fragmentation", "--restart", "--spill"});
   return flags ? raylet::bench::Run(*flags) : exit_code;
 }

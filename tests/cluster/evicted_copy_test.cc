@@ -47,7 +47,7 @@ class EvictedCopyTest : public ::testing::Test {
   }
   void TearDown() override { ray::Shutdown(); }
 
-  size_t AskedForByB() const { return b_.Status().value("/transfers/objects_asked_for"_json_pointer, ~size_t{0}); }
+  size_t WantedByB() const { return b_.Status().value("/transfers/objects_wanted"_json_pointer, ~size_t{0}); }
   void EvictAllOfB() const {
     const auto client =
         raylet::client::StoreClient::Connect(b_.store_socket(), "test", raylet::Deadline::After(5s), false);
@@ -63,10 +63,10 @@ class EvictedCopyTest : public ::testing::Test {
     const std::string told = folder_.File("told");
     const std::vector made = {ray::Task(RepeatOnceToldTo).SetResource("here", 1).Remote(told, kBytes)};
     const auto answer = reader.Task(method).Remote(made);
-    EXPECT_TRUE(Eventually(20s, [&] { return AskedForByB() == 1; }));
+    EXPECT_TRUE(Eventually(20s, [&] { return WantedByB() == 1; }));
     ::kill(pid, SIGSTOP);
     std::ofstream(told).put('x');
-    EXPECT_TRUE(Eventually(20s, [&] { return b_.StoredObjects() == 1 && AskedForByB() == 0; }));
+    EXPECT_TRUE(Eventually(20s, [&] { return b_.StoredObjects() == 1 && WantedByB() == 0; }));
     EvictAllOfB();
     EXPECT_EQ(b_.StoredObjects(), 0u);
     ::kill(pid, SIGCONT);

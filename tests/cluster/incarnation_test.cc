@@ -81,6 +81,8 @@ std::vector<std::string> Flags(const std::string& resources, std::vector<std::st
 
 class IncarnationTest : public ::testing::Test {
  protected:
+  IncarnationTest() { raylet::test::RunBeforeOthers(); }
+
   struct Line {
     int number = 0, pid = 0;
     int64_t at = 0;
@@ -162,7 +164,7 @@ class IncarnationTest : public ::testing::Test {
   bool initialized_ = false;
 };
 
-bool Gone(int pid) { return ::kill(pid, 0) != 0; }
+bool HasEnded(int pid) { return ::kill(pid, 0) != 0; }
 
 TEST_F(IncarnationTest, AnActorWhoseRayletIsStoppedServesNobodyOnceItRunsElsewhere) {
   const std::string token = WriteToken(folder_);
@@ -179,10 +181,10 @@ TEST_F(IncarnationTest, AnActorWhoseRayletIsStoppedServesNobodyOnceItRunsElsewhe
   const int second = AwaitSecond("a");
   ASSERT_NE(second, 0);
   EXPECT_EQ(raylet::test::ParentOf(second), c.raylet->pid());
-  EXPECT_FALSE(Gone(first_)) << "its raylet stands still, so it ended itself";
+  EXPECT_FALSE(HasEnded(first_)) << "its raylet stands still, so it ended itself";
   EXPECT_EQ(AwaitSecond("c"), second);
   b.raylet->Signal(SIGCONT);
-  EXPECT_TRUE(Eventually(20s, [&] { return Gone(first_); })) << "its home does not count it any more";
+  EXPECT_TRUE(Eventually(20s, [&] { return HasEnded(first_); })) << "its home does not count it any more";
   const size_t before = Heard("a", second);
   EXPECT_TRUE(Eventually(20s, [&] { return Heard("a", second) > before + 10; }));
   StopCallers();
@@ -237,7 +239,7 @@ class CutIncarnationTest : public IncarnationTest {
     const int second = AwaitSecond("a");
     ASSERT_NE(second, 0);
     EXPECT_EQ(AwaitSecond("c"), second);
-    EXPECT_TRUE(Eventually(20s, [&] { return Gone(first_); })) << "its host has given it up";
+    EXPECT_TRUE(Eventually(20s, [&] { return HasEnded(first_); })) << "its host has given it up";
     StopCallers();
     ExpectOneAfterTheOther(second);
   }

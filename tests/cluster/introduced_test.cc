@@ -10,10 +10,9 @@
 namespace cluster_test {
 namespace {
 
+using raylet::test::kShortPatience;
 using raylet::test::NetMachines;
 using namespace std::chrono_literals;
-
-const std::vector<std::string> kShortPatience = {"--peer-silent-after", "0.5", "--peer-dead-after", "1.5"};
 
 class Introduced : public ::testing::Test {
  protected:
@@ -65,7 +64,7 @@ TEST_F(Introduced, MachinesOfAStarWorkForEachOtherAfterARestartAndWithoutTheMidd
 
 // The error of a call or a task that cannot have its argument; empty where it has the argument.
 template <class Ref>
-std::string WhatFails(const Ref& ref) {
+std::string WhyItFails(const Ref& ref) {
   try {
     ref.Get(60'000);
     return "";
@@ -89,8 +88,8 @@ TEST_F(Introduced, WorkBetweenUnreachableMachinesFailsWithTheReason) {
     tasks.push_back(ray::Task(LengthOfRefs).SetResource("at1", 1).Remote(std::vector{text, text}));
     calls.push_back(counter.Task(&Counter::Length).Remote(text));
   }
-  for (const auto& ref : tasks) EXPECT_NE(WhatFails(ref).find("could be reached from this one"), std::string::npos);
-  for (const auto& ref : calls) EXPECT_NE(WhatFails(ref).find("could be reached from this one"), std::string::npos);
+  for (const auto& ref : tasks) EXPECT_NE(WhyItFails(ref).find("could be reached from this one"), std::string::npos);
+  for (const auto& ref : calls) EXPECT_NE(WhyItFails(ref).find("could be reached from this one"), std::string::npos);
   EXPECT_LT(std::chrono::steady_clock::now() - began, 40s) << "one after the other they would take 4.5 s each";
   EXPECT_EQ(*counter.Task(&Counter::Increment).Remote(2).Get(60'000), 2) << "it goes on";
   // A machine that reaches both brings the object of one to the other.

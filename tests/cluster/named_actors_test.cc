@@ -52,8 +52,8 @@ class NamedActorsTest : public ::testing::Test {
     ASSERT_TRUE(Eventually(20s, [&] { return raylet::ConnectUnix(folder_.File("redis")).has_value(); }));
     // Nobody had names in the store before, so nobody needs time to restore them.
     const auto link = raylet::ConnectUnix(folder_.File("redis"));
-    const std::string settled = "SET raylet:settled: \"raylet1 settled\"\r\n";
-    ASSERT_EQ(::write(link->get(), settled.data(), settled.size()), static_cast<ssize_t>(settled.size()));
+    const std::string restored = "SET raylet:restored: \"raylet1 restored\"\r\n";
+    ASSERT_EQ(::write(link->get(), restored.data(), restored.size()), static_cast<ssize_t>(restored.size()));
     char answer[16] = {};
     ASSERT_TRUE(raylet::WaitReadable(link->get(), raylet::Deadline::After(10s)).value_or(false));
     ASSERT_GT(::read(link->get(), answer, sizeof answer), 0);

@@ -8,6 +8,9 @@
 
 namespace raylet::test {
 
+// Flags of raylets that call each other dead soon.
+inline const std::vector<std::string> kShortPatience = {"--peer-silent-after", "0.5", "--peer-dead-after", "1.5"};
+
 class NetMachines {
  public:
   // `patience` are flags of all raylets, about how long they wait for each other.

@@ -18,7 +18,7 @@ using raylet::test::RedisServer;
 using raylet::test::RunFolder;
 using raylet::test::WriteToken;
 using namespace std::chrono_literals;
-using Flags = std::vector<std::string>;
+using FlagList = std::vector<std::string>;
 
 const std::string kNodeId(40, '7');
 
@@ -27,11 +27,11 @@ class NodeIds : public ::testing::Test {
   void TearDown() override { ray::Shutdown(); }
 
   // `here`: the resource that the machine has beside two CPUs.
-  static Flags Has(const std::string& here, Flags more) {
+  static FlagList Has(const std::string& here, FlagList more) {
     more.insert(more.end(), {"--num-cpus", "2", "--resources", "{\"" + here + "\": 2}"});
     return more;
   }
-  static Flags Same(Flags more) {
+  static FlagList Same(FlagList more) {
     more.insert(more.end(), {"--node-id", kNodeId});
     return more;
   }
@@ -69,7 +69,7 @@ TEST_F(NodeIds, PeersRefuseTheSecondRayletOfOneNodeIdAndTheFirstWorksOn) {
 
 class NodeIdsInAControlStore : public NodeIds {
  protected:
-  Flags Joins(Flags more = {}) const {
+  FlagList Joins(FlagList more = {}) const {
     more.insert(more.end(), {"--control", redis_.address().Shown()});
     return more;
   }

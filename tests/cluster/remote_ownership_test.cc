@@ -21,6 +21,7 @@ class RemoteOwnershipTest : public ::testing::Test {
   void SetUp() override {
     ray::RayConfig config;
     config.address = here_.socket();
+    config.ray_namespace = kNamespace;
     ray::Init(config);
   }
   void TearDown() override { ray::Shutdown(); }
@@ -82,12 +83,46 @@ TEST_F(RemoteOwnershipTest, AResultThatLiesElsewhereOutlivesItsOwner) {
   NothingIsLeft();
 }
 
+TEST_F(RemoteOwnershipTest, ALossThatNobodyWaitedForIsKnownToLaterCalls) {
+  {
+    auto owner = KeeperAt("here");
+    ExpectIsLost(LostUnheard(owner, KeeperAt("there"), here_.socket()));
+  }
+  NothingIsLeft();
+}
+
+TEST_F(RemoteOwnershipTest, ALossIsKnownOnAnotherMachineThanTheLivingOwners) {
+  {
+    auto owner = KeeperAt("there");
+    const TextRef ref = LostUnheard(owner, KeeperAt("here"), here_.socket(), there_.socket());
+    ExpectIsLost(ref);
+    try {
+      ref.Get(20'000);
+      ADD_FAILURE() << "a lost object came";
+    } catch (const ray::internal::UnreconstructableException& lost) {
+      EXPECT_NE(std::string(lost.what()).find("its owner had freed it before it was claimed"), std::string::npos)
+          << lost.what();
+    }
+  }
+  NothingIsLeft();
+}
+
+TEST_F(RemoteOwnershipTest, AnObjectThatWasReleasedByAnEarlierChannelGoes) {
+  LetGoAndOpenAnotherChannel(
+      ray::Actor(Keeper::Create).SetName("owner", kNamespace).SetResource("there", 0.01).Remote(), KeeperAt("here"),
+      ray::Task(PassOnThrough).SetResource("here", 0.01),
+      // The driver's and the task's to the owner, and the owner's to the other keeper.
+      [&] { return CountIn(StatusOf(here_.socket()), "/channels_to_other_machines") == 3; });
+  NothingIsLeft();
+}
+
 TEST_F(RemoteOwnershipTest, KeepsEveryHeldObjectWhereverProcessesAreKilled) {
   for (uint32_t seed = 1; seed <= Seeds(4); ++seed) {
     SCOPED_TRACE(seed);
-    Keepers keepers(seed, {"here", "there"});
+    Keepers keepers(seed, {"here", "there"}, here_.socket());
     for (int step = 0; step < 50 && !HasFailure(); ++step) keepers.Step();
     keepers.CheckAll();
+    keepers.DropAll();
   }
   NothingIsLeft();
 }

@@ -60,6 +60,10 @@ void Fill(wire::StoreHelloT& message) {
   message.pid = 4711;
   message.name = "trainer";
   message.heir = 3;
+  message.again = 17;
+  message.ticket = 0x123456789abcdef0;
+  message.seals = {IdOf(5)};
+  message.tell_owned = true;
 }
 void Fill(wire::StoreHelloReplyT& message) {
   message.status = OkStatus();
@@ -91,6 +95,36 @@ void Fill(wire::CreateAndSealRequestT& message) {
   message.owner = 3;
   message.timeout_ms = 250;
 }
+void Fill(wire::CreateAndSealBatchRequestT& message) {
+  message.ids = {IdOf(2), IdOf(3)};
+  message.data_bytes = {3, 0};
+  message.metadata_bytes = {1, 2};
+  message.bytes = {1, 2, 3, 9, 7, 8};
+}
+void Fill(wire::SubscribeRequestT&) {}
+void Fill(wire::SubscribeReplyT& message) { message.status = OkStatus(); }
+void Fill(wire::OpenPutRingRequestT&) {}
+void Fill(wire::PutRingReplyT& message) { message.status = OkStatus(); }
+void Fill(wire::ObjectNoticeT& message) {
+  message.id = IdPointer(6);
+  message.data_bytes = 1 << 20;
+  message.metadata_bytes = 33;
+}
+void Fill(wire::RestoreRequestT& message) {
+  message.ids = {IdOf(4), IdOf(5)};
+  message.timeout_ms = 500;
+}
+void Fill(wire::ListUsesRequestT& message) { message.first_entry = 0; }
+void Fill(wire::ListUsesReplyT& message) {
+  message.uses = {wire::EntryUse(4, 1), wire::EntryUse(7, 12)};
+  message.next_entry = 9;
+}
+void Fill(wire::SetOptionsRequestT& message) {
+  message.name = "trainer";
+  message.quota_bytes = 10000;
+}
+void Fill(wire::DebugTextRequestT&) {}
+void Fill(wire::DebugTextReplyT& message) { message.text = "num clients with quota: 0"; }
 void Fill(wire::IdRequestT& message) { message.id = IdPointer(3); }
 void Fill(wire::IdsRequestT& message) { message.ids = {IdOf(4), IdOf(5), IdOf(4)}; }
 void Fill(wire::DeleteReplyT& message) { message.codes = {0, 3, 4}; }
@@ -182,6 +216,7 @@ void Fill(wire::TaskSpecT& message) {
   message.actor->restarts = 2;
   message.actor->lease = 1;
   message.depth = 2;
+  message.begun_before = 1;
 }
 void Fill(wire::TaskResultT& message) {
   message.id = IdPointer(10);
@@ -244,14 +279,69 @@ void Fill(wire::ProcessNoticeT& message) {
 void Fill(wire::SealedObjectsNoticeT& message) { message.objects = {IdOf(50), IdOf(51)}; }
 void Fill(wire::ClaimNoticeT& message) { message.objects = {IdOf(50), IdOf(51)}; }
 void Fill(wire::ClaimsMadeNoticeT& message) { message.process = 4; }
+void Fill(wire::ClaimsHeldNoticeT& message) {
+  message.number = 5;
+  message.gone = {IdOf(51)};
+}
 void Fill(wire::SettledNoticeT& message) {
   message.processes = {4, 5};
   message.kept = {IdOf(50)};
 }
+void Fill(wire::EndClaimedNoticeT& message) {
+  message.process = 4;
+  message.waits_for = {6, 7};
+}
+void Fill(wire::JobWarningNoticeT& message) {
+  message.job = 3;
+  message.sentence = "3 tasks wait for a worker process";
+}
 void Fill(wire::WarningNoticeT& message) { message.sentence = "3 tasks wait for a worker process"; }
+void Fill(wire::LeaseRequestT& message) {
+  auto resource = std::make_unique<wire::ResourceT>();
+  resource->name = "CPU";
+  resource->units = 5000;
+  message.resources.push_back(std::move(resource));
+  message.depth = 2;
+}
+void Fill(wire::LeaseReplyT& message) {
+  message.status = OkStatus();
+  message.lease = 3;
+  message.process = 4;
+}
+void Fill(wire::LeaseNoticeT& message) {
+  message.lease = 3;
+  message.caller = 4;
+  message.caller_store_client = 5;
+  message.depth = 2;
+}
+void Fill(wire::LeaseLostNoticeT& message) {
+  message.lease = 3;
+  message.failure = MakePointer<wire::FailureT>();
+}
 void Fill(wire::TasksNoticeT& message) { message.tasks = {IdOf(60), IdOf(61)}; }
 void Fill(wire::EmptyNoticeT&) {}
 void Fill(wire::NodeStatusReplyT& message) { message.json = "{\"workers\": 2}"; }
+void Fill(wire::NodeResourceT& message) {
+  message.name = "CPU";
+  message.total = 4;
+  message.available = 2.5;
+}
+void Fill(wire::NodeEntryT& message) {
+  message.node = IdPointer(70);
+  message.address = "10.0.0.1:7000";
+  message.alive = true;
+  message.resources.push_back(MakePointer<wire::NodeResourceT>());
+}
+void Fill(wire::ListNodesReplyT& message) { message.nodes.push_back(MakePointer<wire::NodeEntryT>()); }
+void Fill(wire::CancelRequestT& message) {
+  message.task = IdPointer(60);
+  message.lease = 3;
+  message.force = true;
+}
+void Fill(wire::CancelNoticeT& message) {
+  message.task = IdPointer(60);
+  message.force = true;
+}
 
 void Fill(wire::WantNoticeT& message) {
   message.objects = {IdOf(50), IdOf(51)};
@@ -309,7 +399,11 @@ void Fill(wire::PeerClaimsT& message) {
   message.number = 7;
   message.objects = {IdOf(50), IdOf(51)};
 }
-void Fill(wire::ClaimsTakenNoticeT& message) { message.number = 7; }
+void Fill(wire::ClaimsTakenNoticeT& message) {
+  message.number = 7;
+  message.freed = {IdOf(50)};
+  message.lost = {IdOf(51), IdOf(52)};
+}
 void Fill(wire::ReleasedLendT& message) {
   message.lender = 7;
   message.by = 8;

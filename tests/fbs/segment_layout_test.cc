@@ -34,6 +34,21 @@ class Segment {
   IndexHeader* header_;
 };
 
+TEST(EntryTimes, KeepTheirValuesAndStopAtTheirLimits) {
+  for (const EntryTimes& times : {EntryTimes{},
+                                  {.created_ms = 1, .constructed_s = 2, .owned = true},
+                                  {.created_ms = kCreatedMsMax, .constructed_s = kConstructedSMax, .owned = false}}) {
+    const EntryTimes read = TimesOf(MakeTimes(times));
+    EXPECT_EQ(read.created_ms, times.created_ms);
+    EXPECT_EQ(read.constructed_s, times.constructed_s);
+    EXPECT_EQ(read.owned, times.owned);
+  }
+  const EntryTimes late = TimesOf(MakeTimes({.created_ms = ~uint64_t{0}, .constructed_s = ~uint64_t{0}}));
+  EXPECT_EQ(late.created_ms, kCreatedMsMax);
+  EXPECT_EQ(late.constructed_s, kConstructedSMax);
+  EXPECT_FALSE(late.owned);
+}
+
 TEST(SegmentLayout, AFreshIndexPassesItsCheckWithItsPartsInside) {
   Segment segment;
   const auto checked = CheckIndexSegment(segment.memory(), segment.size());
@@ -45,7 +60,9 @@ TEST(SegmentLayout, AFreshIndexPassesItsCheckWithItsPartsInside) {
   const auto* const buckets = reinterpret_cast<const std::byte*>(segment.header().buckets.get());
   EXPECT_LE(clients_end, buckets);
   const auto* const chains = reinterpret_cast<const std::byte*>(segment.header().chains.get());
-  EXPECT_LE(buckets + kBucketCount * 4, chains);
+  const auto* const events = reinterpret_cast<const std::byte*>(segment.header().events.get());
+  EXPECT_LE(buckets + kBucketCount * 4, events);
+  EXPECT_LE(events + kEventSlots * sizeof(EventSlot), chains);
   EXPECT_EQ(chains, begin + IndexFixedBytes());
   EXPECT_LE(chains + kEntries * 8, reinterpret_cast<const std::byte*>(segment.header().entries.get()));
   EXPECT_LE(entries_end, begin + segment.size());
@@ -182,21 +199,24 @@ TEST(SegmentLayout, OneChainMoreMovesObjectsOfOneOtherChainAlone) {
 
 TEST(SegmentLayout, StepsOfTheIndexAreWholePagesThatDoNotOverlap) {
   constexpr uint64_t kMax = 10 * kIndexStep;
-  uint64_t chains_end = IndexFixedBytes(), entries_end = 0;
+  uint64_t chains_end = IndexFixedBytes(), entries_end = 0, owners_end = 0;
   for (uint64_t first = 0; first < kMax; first += kIndexStep) {
-    const auto [chains, entries] = IndexStepRanges(kMax, first, kIndexStep);
-    for (const SegmentRange& range : {chains, entries}) {
+    const auto [chains, entries, owners] = IndexStepRanges(kMax, first, kIndexStep);
+    for (const SegmentRange& range : {chains, entries, owners}) {
       EXPECT_EQ(range.offset % 4096, 0U);
       EXPECT_EQ(range.bytes % 4096, 0U);
     }
     EXPECT_EQ(chains.offset, chains_end);
     if (first > 0) {
       EXPECT_EQ(entries.offset, entries_end);
+      EXPECT_EQ(owners.offset, owners_end);
     }
     chains_end = chains.offset + chains.bytes;
     entries_end = entries.offset + entries.bytes;
+    owners_end = owners.offset + owners.bytes;
   }
-  EXPECT_EQ(entries_end, IndexSegmentBytes(kMax));
+  EXPECT_LE(entries_end, owners_end);
+  EXPECT_EQ(owners_end, IndexSegmentBytes(kMax));
 }
 
 TEST(SegmentLayout, BucketsStayInsideTheirPart) {

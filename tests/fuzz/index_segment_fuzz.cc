@@ -52,6 +52,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   FUZZ_ASSERT(header.entry_bound <= header.entries_max);
   raylet::fuzz::Touch(header.clients.get(), raylet::kClientRowsMax * sizeof(raylet::ClientRow));
   raylet::fuzz::Touch(header.buckets.get(), raylet::kBucketCount * sizeof(std::atomic<uint32_t>));
+  raylet::fuzz::Touch(header.events.get(), raylet::kEventSlots * sizeof(raylet::EventSlot));
   const auto index = raylet::client::MappedIndex::Attach(begin, left);
   FUZZ_ASSERT(index.has_value());
   for (uint64_t entry = 0; entry < kEntries + 2; ++entry) {

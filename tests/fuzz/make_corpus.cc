@@ -5,6 +5,8 @@
 
 #include "base/frame.h"
 #include "fbs/call_record.h"
+#include "fbs/object_notice.h"
+#include "store/spill_file.h"
 #include "tests/fbs/samples.h"
 #include "wire_message_list.h"
 
@@ -52,15 +54,33 @@ bool SaveAll(const std::filesystem::path& folder) {
   WriteLendRecord(3, std::span<std::byte, 8>(record.data(), 8));
   fine = Save(folder, "lend_record", record) && fine;
 
+  record.clear();
+  AppendNotice(record, {ObjectId(), 31400, 33});
+  fine = Save(folder, "object_notice", std::span(record).subspan(kNoticeLengthBytes)) && fine;
+
   // Sizes of pieces, then a header and two chunks.
   frames.assign(4, std::byte{90});
   AppendFrame(frames, 51, 2, Encode(samples::Make<wire::PullHeaderT>()));
   for (uint64_t pull = 2; pull <= 3; ++pull) AppendFrame(frames, 52, pull, std::vector<std::byte>(100));
   fine = Save(folder, "bulk_reader", frames) && fine;
 
-  // Zero bytes: an untouched ring with a record or two, an untouched index.
+  constexpr std::string_view kSettings = "# a comment\nmemory = \"1G\"\nsocket = '/run/s'\nmetrics-port = 9401\n";
+  fine = Save(folder, "config_file", std::as_bytes(std::span(kSettings))) && fine;
+
+  // A file of two rows, and the second of them.
+  store::SpillHead head{.rows = 2, .file = 7, .file_bytes = 8192};
+  store::Finish(head);
+  store::SpillRow row{.metadata_bytes = 3, .data_bytes = 100, .offset = 4096};
+  store::Finish(row, head.file);
+  record.assign(1, std::byte{0});
+  for (const auto part : {std::as_bytes(std::span(&head, 1)), std::as_bytes(std::span(&row, 1))})
+    record.insert(record.end(), part.begin(), part.end());
+  fine = Save(folder, "spill_file", record) && fine;
+
+  // Zero bytes: an untouched ring with a record or two, posts of nothing, an untouched index.
   record.assign(64, std::byte{0});
   fine = Save(folder, "ring", record) && fine;
+  fine = Save(folder, "put_posts", record) && fine;
   fine = Save(folder, "index_segment", {}) && fine;
 
   // A Hello and a Proof, to a listener.

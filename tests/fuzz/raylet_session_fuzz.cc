@@ -34,6 +34,7 @@ class SilentStore final : public StoreLink {
   Room room() const override { return {}; }
   void Watch(std::span<const ObjectId>, WatchFor) override {}
   void Unwatch(std::span<const ObjectId>, WatchFor) override {}
+  void SealedHere(const ObjectId&) override {}
   size_t watched() const override { return 0; }
   void DeleteMadeBy(uint32_t, std::span<const ObjectId>) override {}
   void SetHandler(Handler&) override {}
@@ -123,6 +124,9 @@ class Process {
 const std::map<wire::RayletMessage, Bytes>& Samples() {
   using wire::RayletMessage;
   static const std::map<RayletMessage, Bytes> samples = {
+      {RayletMessage::LeaseWorker, Encode(samples::Make<wire::LeaseRequestT>())},
+      {RayletMessage::LeaseReturned, Encode(samples::Make<wire::LeaseNoticeT>())},
+      {RayletMessage::ClaimsHeld, Encode(samples::Make<wire::ClaimsHeldNoticeT>())},
       {RayletMessage::Ready, Encode(samples::Make<wire::ReadyNoticeT>())},
       {RayletMessage::SubmitTask, Encode(samples::Make<wire::TaskSpecT>())},
       {RayletMessage::TaskDone, Encode(samples::Make<wire::TaskResultT>())},
@@ -136,6 +140,8 @@ const std::map<wire::RayletMessage, Bytes>& Samples() {
       {RayletMessage::ReleaseLend, Encode(samples::Make<wire::LendNoticeT>())},
       {RayletMessage::ActorExited, Encode(samples::Make<wire::ActorRequestT>())},
       {RayletMessage::NodeStatus, Encode(samples::Make<wire::EmptyNoticeT>())},
+      {RayletMessage::ListNodes, Encode(samples::Make<wire::EmptyNoticeT>())},
+      {RayletMessage::CancelTask, Encode(samples::Make<wire::CancelRequestT>())},
   };
   return samples;
 }
@@ -148,7 +154,7 @@ void Run(fuzz::Input input) {
     const auto choice = input.Take<uint8_t>();
     auto& process = processes[choice % kProcesses];
     if (!process) process.emplace(daemon);
-    const auto type = static_cast<wire::RayletMessage>(input.Take<uint8_t>() % 32);
+    const auto type = static_cast<wire::RayletMessage>(input.Take<uint8_t>() % 53);
     const auto sample = Samples().find(type);
     if (choice & 0x80) {
       process.reset();  // ends in the middle of a message

@@ -76,6 +76,7 @@ class Client {
     fd_ = std::move(*fd);
     auto hello = samples::Make<wire::StoreHelloT>();
     hello.pid = ::getpid();
+    hello.again = 0;  // a new client
     hello.heir = heir;
     Send(wire::StoreMessage::Hello, Encode(hello));
     FUZZ_ASSERT(Hears(wire::StoreMessage::HelloReply));
@@ -120,7 +121,8 @@ class Client {
   }
 
   uint32_t number() const { return number_; }
-  void Scribble(size_t at, std::byte value) { pins_.data()[at % PinPageBytes()] = value; }
+  // Over the head of the page, and its first slots.
+  void Scribble(size_t at, std::byte value) { pins_.data()[at % (offsetof(PinPage, slots) + 4096)] = value; }
 
  private:
   Daemon& daemon_;
@@ -153,6 +155,13 @@ const std::map<wire::StoreMessage, Bytes>& Samples() {
       {StoreMessage::Unwatch, Encode(samples::Make<wire::IdsRequestT>())},
       {StoreMessage::DeleteMadeBy, Encode(samples::Make<wire::DeleteMadeByRequestT>())},
       {StoreMessage::SetOwner, Encode(samples::Make<wire::SetOwnerRequestT>())},
+      {StoreMessage::CreateAndSealBatch, Encode(samples::Make<wire::CreateAndSealBatchRequestT>())},
+      {StoreMessage::Subscribe, Encode(samples::Make<wire::SubscribeRequestT>())},
+      {StoreMessage::OpenPutRing, Encode(samples::Make<wire::OpenPutRingRequestT>())},
+      {StoreMessage::Restore, Encode(samples::Make<wire::RestoreRequestT>())},
+      {StoreMessage::ListUses, Encode(samples::Make<wire::ListUsesRequestT>())},
+      {StoreMessage::SetOptions, Encode(samples::Make<wire::SetOptionsRequestT>())},
+      {StoreMessage::DebugText, Encode(samples::Make<wire::DebugTextRequestT>())},
   };
   return samples;
 }
@@ -166,7 +175,7 @@ void Run(fuzz::Input input) {
     auto& client = clients[choice % kClients];
     const auto& other = clients[(choice + 1) % kClients];
     if (!client) client.emplace(daemon, other ? other->number() : 0);
-    const auto type = static_cast<wire::StoreMessage>(input.Take<uint8_t>() % 19);
+    const auto type = static_cast<wire::StoreMessage>(input.Take<uint8_t>() % 31);
     const auto sample = Samples().find(type);
     if ((choice & 0xe0) == 0xe0) {
       client.reset();  // ends in the middle of a message

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -149,6 +150,7 @@ Result<DaemonProcess> DaemonProcess::Start(const std::string& program, std::vect
     ::_exit(kExecFailed);
   }
   process.pid_ = pid;
+  process.is_store_ = std::filesystem::path(path).filename() == "plasma_store";
   process.lifeline_ = std::move(lifeline.write_end);
   lifeline.read_end.Reset();
   if (!options.ready_fd) return process;
@@ -168,6 +170,7 @@ Result<DaemonProcess> DaemonProcess::Start(const std::string& program, std::vect
 
 DaemonProcess::DaemonProcess(DaemonProcess&& other) noexcept
     : pid_(std::exchange(other.pid_, -1)),
+      is_store_(other.is_store_),
       end_(other.end_),
       output_(std::move(other.output_)),
       lifeline_(std::move(other.lifeline_)) {}
@@ -176,6 +179,7 @@ DaemonProcess& DaemonProcess::operator=(DaemonProcess&& other) noexcept {
   if (this != &other) {
     Kill();
     pid_ = std::exchange(other.pid_, -1);
+    is_store_ = other.is_store_;
     end_ = other.end_;
     output_ = std::move(other.output_);
     lifeline_ = std::move(other.lifeline_);
@@ -187,8 +191,20 @@ DaemonProcess::~DaemonProcess() { Kill(); }
 
 bool DaemonProcess::Running() { return pid_ > 0 && !Wait(Deadline::AfterMs(0)); }
 
+pid_t DaemonProcess::server_pid() const {
+  pid_t server = 0;
+  if (is_store_ && pid_ > 0 && !end_) std::ifstream(StrCat("/proc/", pid_, "/task/", pid_, "/children")) >> server;
+  return server > 0 ? server : pid_;
+}
+
 void DaemonProcess::Signal(int signal) const {
-  if (pid_ > 0 && !end_) ::kill(pid_, signal);
+  if (pid_ <= 0 || end_) return;
+  const bool for_both = signal == SIGSTOP || signal == SIGCONT || signal == SIGKILL;
+  if (is_store_ && for_both) {
+    if (signal == SIGKILL) ::kill(pid_, SIGSTOP);  // so that it starts no other server
+    if (const pid_t server = server_pid(); server != pid_) ::kill(server, signal);
+  }
+  ::kill(pid_, signal);
 }
 
 std::optional<ProcessEnd> DaemonProcess::Wait(Deadline deadline) {
@@ -203,8 +219,11 @@ std::optional<ProcessEnd> DaemonProcess::Wait(Deadline deadline) {
 }
 
 void DaemonProcess::Kill() {
+  const pid_t server = server_pid();
+  const UniqueFd gone(server > 0 && server != pid_ ? static_cast<int>(::syscall(SYS_pidfd_open, server, 0)) : -1);
   Signal(SIGKILL);
   Wait(Deadline::Never());
+  if (gone) static_cast<void>(WaitReadable(gone.get(), Deadline::AfterMs(10'000)));
 }
 
 Result<ProcessEnd> DaemonProcess::Terminate(Duration timeout) {
@@ -225,7 +244,7 @@ std::string DaemonProcess::Output() const {
 }
 
 Duration DaemonProcess::CpuTime() const {
-  std::ifstream file(ProcFile(pid_, "stat"));
+  std::ifstream file(ProcFile(server_pid(), "stat"));
   std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   // The second field, in parentheses, may hold blanks; utime and stime are fields 14 and 15.
   std::istringstream fields(text.substr(std::min(text.rfind(')') + 1, text.size())));
@@ -236,17 +255,35 @@ Duration DaemonProcess::CpuTime() const {
   return std::chrono::nanoseconds((user_ticks + system_ticks) * (1'000'000'000 / ::sysconf(_SC_CLK_TCK)));
 }
 
-uint64_t DaemonProcess::ResidentBytes() const {
-  std::ifstream file(ProcFile(pid_, "statm"));
-  uint64_t size_pages = 0, resident_pages = 0;
-  file >> size_pages >> resident_pages;
-  return resident_pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+namespace {
+
+struct ResidentPages {
+  uint64_t all = 0, shared = 0;
+};
+
+ResidentPages ResidentPagesOf(pid_t process) {
+  std::ifstream file(ProcFile(process, "statm"));
+  uint64_t size = 0;
+  ResidentPages pages;
+  file >> size >> pages.all >> pages.shared;
+  return pages;
+}
+
+uint64_t BytesOfPages(uint64_t pages) { return pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)); }
+
+}  // namespace
+
+uint64_t DaemonProcess::ResidentBytes() const { return BytesOfPages(ResidentPagesOf(server_pid()).all); }
+
+uint64_t DaemonProcess::PrivateBytes() const {
+  const ResidentPages pages = ResidentPagesOf(server_pid());
+  return BytesOfPages(pages.all - pages.shared);
 }
 
 int DaemonProcess::OpenDescriptors() const {
   std::error_code error;
   int count = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(ProcFile(pid_, "fd"), error)) {
+  for (const auto& entry : std::filesystem::directory_iterator(ProcFile(server_pid(), "fd"), error)) {
     static_cast<void>(entry);
     ++count;
   }

@@ -57,27 +57,32 @@ class DaemonProcess {
   ~DaemonProcess();
 
   pid_t pid() const { return pid_; }
+  // A plasma_store is a keeper and a server. The server, or the process itself where it has none.
+  pid_t server_pid() const;
   bool Running();
+  // To a plasma_store's keeper; SIGSTOP, SIGCONT and SIGKILL go to its server, too.
   void Signal(int signal) const;
   void CloseLifeline() { lifeline_.Reset(); }
   // How it ended, or nothing at the deadline.
   std::optional<ProcessEnd> Wait(Deadline deadline);
-  // SIGKILL and reap.
+  // SIGKILL and reap. Of a plasma_store both processes, so that nothing is left of it.
   void Kill();
   // SIGTERM and wait; kTimedOut after `timeout`.
   Result<ProcessEnd> Terminate(Duration timeout = std::chrono::seconds(10));
   // What it wrote to stdout and stderr so far.
   std::string Output() const;
 
-  // User and system time so far, from /proc.
+  // User and system time so far, from /proc. Of a plasma_store this and the rest are its server's.
   Duration CpuTime() const;
   uint64_t ResidentBytes() const;
+  uint64_t PrivateBytes() const;  // resident, without the memory that it shares or maps from files
   int OpenDescriptors() const;
 
  private:
   DaemonProcess() = default;
 
   pid_t pid_ = -1;
+  bool is_store_ = false;
   std::optional<ProcessEnd> end_;  // set once reaped
   UniqueFd output_;
   UniqueFd lifeline_;

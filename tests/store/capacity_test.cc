@@ -9,6 +9,7 @@
 
 #include "store/memory_budget.h"
 #include "store/object_store.h"
+#include "tests/harness/pin_page.h"
 
 namespace raylet::store {
 namespace {
@@ -32,7 +33,7 @@ void Fill(uint64_t capacity_bytes, uint64_t data_bytes, uint64_t metadata_bytes,
   const SteadyClock clock;
   ObjectStore store(capacity_bytes, **arena, InitIndexSegment(mapping->data(), budget.index_entries_max), clock,
                     {memory->get(), budget.index_entries});
-  const auto page = std::make_unique<PinPage>();
+  const auto page = test::MakePinPage();
   const auto client = store.AddClient(1, "filler", page.get());
   ASSERT_TRUE(client);
   const ObjectOptions options = {

@@ -51,11 +51,11 @@ TEST(EntryTable, NotesStayWhereTheyAreWhenItGrows) {
   EntryTable table;
   table.GrowTo(10);
   EntryNote* const note = &table[9];
-  note->owner = 7;
+  note->by_owner.before = 7;
   table.GrowTo(100'000);
   EXPECT_EQ(&table[9], note);
-  EXPECT_EQ(table[9].owner, 7u);
-  EXPECT_EQ(table[99'999].owner, 0u);
+  EXPECT_EQ(table[9].by_owner.before, 7u);
+  EXPECT_EQ(table[99'999].by_owner.before, kNoEntry);
 }
 
 }  // namespace

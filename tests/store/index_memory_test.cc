@@ -11,6 +11,7 @@
 #include "store/memory_budget.h"
 #include "store/object_store.h"
 #include "tests/harness/manual_clock.h"
+#include "tests/harness/pin_page.h"
 
 namespace raylet::store {
 namespace {
@@ -37,7 +38,7 @@ class IndexMemoryTest : public testing::Test {
         mapping_(*Mapping::Map(fd_.get(), IndexSegmentBytes(budget_.index_entries_max), Mapping::Access::kReadWrite)),
         header_(InitIndexSegment(mapping_.data(), budget_.index_entries_max)),
         arena_(*Arena::Create(kCapacity)),
-        page_(std::make_unique<PinPage>()),
+        page_(test::MakePinPage()),
         store_(kCapacity, *arena_, header_, clock_, {fd_.get(), budget_.index_entries}),
         client_(*store_.AddClient(1, "test", page_.get())) {}
   Result<uint64_t> Make(uint64_t number, const ObjectOptions& options) {
@@ -53,7 +54,7 @@ class IndexMemoryTest : public testing::Test {
   const Mapping mapping_;
   IndexHeader* const header_;
   const std::unique_ptr<Arena> arena_;
-  const std::unique_ptr<PinPage> page_;
+  const test::PinPagePtr page_;
   test::ManualClock clock_;
   ObjectStore store_;
   const uint32_t client_;

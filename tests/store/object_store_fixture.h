@@ -11,6 +11,7 @@
 
 #include "store/object_store.h"
 #include "tests/harness/manual_clock.h"
+#include "tests/harness/pin_page.h"
 
 namespace raylet::store {
 
@@ -25,7 +26,7 @@ class ObjectStoreTest : public testing::Test {
     store_.emplace(kCapacity, *arena_, header_, clock_);
   }
   uint32_t Connect(uint32_t heir = 0) {
-    pages_.push_back(std::make_unique<PinPage>());
+    pages_.push_back(test::MakePinPage());
     const auto number = store_->AddClient(1, "test", pages_.back().get(), heir);
     EXPECT_TRUE(number);
     page_of_[*number] = pages_.back().get();
@@ -66,28 +67,33 @@ class ObjectStoreTest : public testing::Test {
   void Release(uint32_t client, uint32_t slot) { page_of_[client]->slots[slot].store(0); }
   void ExpectLedgerAddsUp() {
     const IndexCounters& counters = header_->counters;
-    ASSERT_EQ(counters.sealed_bytes + counters.unsealed_bytes + counters.dying_bytes + store_->free_bytes(), kCapacity);
+    ASSERT_EQ(counters.sealed_bytes + counters.unsealed_bytes + counters.dying_bytes + counters.restoring_bytes +
+                  store_->free_bytes(),
+              kCapacity);
     ASSERT_EQ(counters.mutation_seq % 2, 0u);
     ASSERT_EQ(counters.physical_bytes, arena_->physical_bytes());
-    uint64_t sealed = 0, unsealed = 0, dying = 0, sealed_owned_bytes = 0;
+    uint64_t sealed = 0, unsealed = 0, dying = 0, spilled = 0, sealed_owned_bytes = 0;
     for (uint64_t i = 0; i < kEntries; ++i) {
       const IndexEntry& entry = header_->entries[static_cast<std::ptrdiff_t>(i)];
       const EntryState state = StateOf(entry.word.load());
-      if (state == EntryState::kSealed && (entry.created_ms_and_flags.load() & kEntryOwnedFlag) != 0)
+      if (state == EntryState::kSealed && TimesOf(entry.times_and_flags.load()).owned)
         sealed_owned_bytes += entry.data_bytes.load() + entry.metadata_bytes.load();
       sealed += state == EntryState::kSealed;
       unsealed += state == EntryState::kUnsealed;
-      dying += state == EntryState::kDying;
+      spilled += state == EntryState::kSpilled;
+      dying += state == EntryState::kDying || state == EntryState::kDeleted;
     }
     ASSERT_EQ(counters.sealed_count, sealed);
     ASSERT_EQ(counters.unsealed_count, unsealed);
     ASSERT_EQ(counters.dying_count, dying);
+    ASSERT_EQ(counters.spilled_count, spilled);
     // Who owns a sealed object is connected. Objects of other states may have an owner or none.
     uint64_t owned_bytes = 0;
     for (std::ptrdiff_t i = 0; i < std::ptrdiff_t{kClientRowsMax}; ++i)
       if (header_->clients[i].number.load() != 0) owned_bytes += header_->clients[i].owned_bytes;
     ASSERT_GE(owned_bytes, sealed_owned_bytes);
-    ASSERT_LE(owned_bytes, sealed_owned_bytes + counters.unsealed_bytes + counters.dying_bytes);
+    ASSERT_LE(owned_bytes,
+              sealed_owned_bytes + counters.unsealed_bytes + counters.dying_bytes + counters.spilled_bytes);
   }
   uint64_t OwnedBytes(uint32_t client) const {
     for (std::ptrdiff_t i = 0; i < std::ptrdiff_t{kClientRowsMax}; ++i)
@@ -103,7 +109,7 @@ class ObjectStoreTest : public testing::Test {
   IndexHeader* header_;
   test::ManualClock clock_;
   std::unique_ptr<Arena> arena_;
-  std::vector<std::unique_ptr<PinPage>> pages_;
+  std::vector<test::PinPagePtr> pages_;
   std::map<uint32_t, PinPage*> page_of_;
   std::optional<ObjectStore> store_;
   FullNumbers full_;

@@ -78,6 +78,38 @@ TEST_F(ObjectStoreTest, PinnedAndOwnedObjectsAreNotEvictedAndTheRefusalHasTheNum
   ExpectLedgerAddsUp();
 }
 
+TEST_F(ObjectStoreTest, TheRefusalNamesTheThreeClientsThatPinMost) {
+  const uint64_t each = kCapacity / 16;
+  const uint32_t maker = Connect();
+  for (uint64_t id = 0; id < 16; ++id) Make(maker, id, each);
+  uint64_t id = 0;
+  for (const uint64_t objects : {2, 5, 1, 4}) {
+    const std::string name = "trainer" + std::to_string(objects);
+    pages_.push_back(test::MakePinPage());
+    const auto client = store_->AddClient(100 + static_cast<int32_t>(objects), name, pages_.back().get());
+    ASSERT_TRUE(client);
+    page_of_[*client] = pages_.back().get();
+    for (uint32_t slot = 0; slot < objects; ++slot) Pin(*client, slot, id++);
+    Pin(*client, static_cast<uint32_t>(objects), id - 1);  // twice, and counted once
+  }
+  const auto refused = Create(maker, 100, kCapacity / 2);
+  ASSERT_FALSE(refused);
+  ASSERT_EQ(full_.pinners.size(), kPinnersNamed);
+  EXPECT_EQ(full_.pinners[0].pid, 105);
+  EXPECT_EQ(full_.pinners[2].bytes, 2 * each);
+  EXPECT_EQ(full_.pinned_bytes, 12 * each);
+  const std::string expected =
+      "pinned 786432, of which 327680 by process 105 (trainer5) and 262144 by process 104 "
+      "(trainer4) and 131072 by process 102 (trainer2); release";
+  EXPECT_NE(refused.error().message.find(expected), std::string::npos) << refused.error().message;
+}
+
+TEST(FullNumbers, ANameOfControlCharactersDoesNotReachTheTerminal) {
+  FullNumbers full;
+  full.AddPinner({.pid = 7, .program = "a\x1b[2Jb", .bytes = 1});
+  EXPECT_NE(full.Pinned().find("(a?[2Jb)"), std::string::npos) << full.Pinned();
+}
+
 TEST_F(ObjectStoreTest, ADeletedObjectThatIsPinnedKeepsItsMemoryUntilTheLastRelease) {
   const uint32_t client = Connect();
   Make(client, 0, 1000);
@@ -91,6 +123,169 @@ TEST_F(ObjectStoreTest, ADeletedObjectThatIsPinnedKeepsItsMemoryUntilTheLastRele
   EXPECT_TRUE(store_->SweepDying());
   EXPECT_TRUE(store_->IsSealed(IdOf(0)));
   ExpectLedgerAddsUp();
+}
+
+TEST_F(ObjectStoreTest, ADeleteAtTheLastReleaseLeavesAHeldObjectWhereItIs) {
+  const uint32_t client = Connect();
+  const ObjectId id = IdOf(0);
+  Make(client, 0, 1000);
+  Pin(client, 0, 0);
+  ASSERT_TRUE(store_->DeleteAtLastRelease({&id, 1}).front());
+  EXPECT_TRUE(store_->IsSealed(id));
+  EXPECT_EQ(Create(client, 0, 10).error().code, ErrorCode::kAlreadyExists);
+  EXPECT_EQ(header_->counters.sealed_count, 1u);
+  EXPECT_NE(header_->entries[0].times_and_flags.load() & kEntryDeletedFlag, 0u);
+  Pin(client, 1, 0);  // others get it
+  Release(client, 0);
+  store_->SweepDying();
+  EXPECT_TRUE(store_->IsSealed(id));
+  ASSERT_TRUE(store_->DeleteAtLastRelease({&id, 1}).front()) << "once more";
+  EXPECT_EQ(header_->counters.deletes, 1u);
+  store_->Evict(kCapacity);
+  EXPECT_TRUE(store_->IsSealed(id));
+  ExpectLedgerAddsUp();
+  Release(client, 1);
+  EXPECT_TRUE(store_->SweepDying());
+  EXPECT_FALSE(store_->IsSealed(id));
+  EXPECT_FALSE(store_->HasDying());
+  Make(client, 0, 10);
+  store_->Evict(1);
+  EXPECT_FALSE(store_->IsSealed(id)) << "the new object is an ordinary one";
+  ExpectLedgerAddsUp();
+}
+
+// Whether an object is held is found out when somebody asks, or with the next sweep.
+TEST_F(ObjectStoreTest, ADeleteAtTheLastReleaseBesideManyPinsIsSettledWhenSomebodyAsks) {
+  const uint32_t client = Connect();
+  const ObjectId ids[] = {IdOf(1), IdOf(2), IdOf(3)};
+  for (uint64_t id = 0; id < 5; ++id) Make(client, id, 64);
+  for (uint32_t slot = 0; slot < 50'000; ++slot) Pin(client, slot, 0);
+  Pin(client, 50'000, 2);
+  store_->Evict(1);  // which reads the pins, and takes object 1
+  Make(client, 1, 64);
+  for (const auto& outcome : store_->DeleteAtLastRelease(ids)) EXPECT_TRUE(outcome);
+  EXPECT_EQ(header_->counters.dying_count, 3u) << "nobody asked yet";
+  ExpectLedgerAddsUp();
+  EXPECT_TRUE(Create(client, 3, 64)) << "the old one was held by nobody";
+  EXPECT_FALSE(store_->IsSealed(IdOf(1)));
+  EXPECT_TRUE(store_->IsSealed(IdOf(2)));
+  EXPECT_EQ(header_->counters.dying_count, 0u);
+  ExpectLedgerAddsUp();
+}
+
+TEST_F(ObjectStoreTest, AnObjectThatIsDeletedGoesWithItsOwnerThoughNobodyHasAsked) {
+  const uint32_t reader = Connect(), owner = Connect(), giver = Connect();
+  const ObjectId ids[] = {IdOf(1), IdOf(2)};
+  Make(reader, 0, 64);
+  Make(owner, 1, 64, {.owned = true});
+  Make(giver, 2, 64, {.owned = true});
+  for (uint32_t slot = 0; slot < 50'000; ++slot) Pin(reader, slot, 0);
+  Pin(reader, 50'000, 1);
+  Pin(reader, 50'001, 2);
+  store_->Evict(1);  // which reads the pins
+  ASSERT_TRUE(store_->DeleteAtLastRelease(ids).front());
+  ASSERT_EQ(header_->counters.dying_count, 2u);
+  store_->RemoveClient(owner);
+  ASSERT_TRUE(SetOwner(giver, 2, 4711));  // who is not there
+  store_->SweepDying();
+  EXPECT_FALSE(store_->IsSealed(IdOf(1)));
+  EXPECT_FALSE(store_->IsSealed(IdOf(2)));
+  EXPECT_EQ(header_->counters.dying_count, 2u) << "their memory is held";
+  ExpectLedgerAddsUp();
+}
+
+TEST_F(ObjectStoreTest, AnUnsealedObjectThatWasDeletedGoesAfterItsSeal) {
+  const uint32_t client = Connect();
+  const ObjectId id = IdOf(0);
+  ASSERT_TRUE(Create(client, 0, 100));
+  ASSERT_TRUE(store_->DeleteAtLastRelease({&id, 1}).front());
+  EXPECT_EQ(Create(client, 0, 100).error().code, ErrorCode::kAlreadyExists);
+  ASSERT_TRUE(store_->Seal(client, id));
+  Pin(client, 0, 0);
+  store_->SweepDying();
+  EXPECT_TRUE(store_->IsSealed(id)) << "its creator holds it";
+  Release(client, 0);
+  store_->SweepDying();
+  EXPECT_FALSE(store_->IsSealed(id));
+  ASSERT_TRUE(Create(client, 0, 100));
+  ASSERT_TRUE(store_->DeleteAtLastRelease({&id, 1}).front());
+  ASSERT_TRUE(store_->Abort(client, id));
+  Make(client, 0, 100);
+  store_->SweepDying();
+  EXPECT_TRUE(store_->IsSealed(id)) << "the abort took the delete with it";
+  ExpectLedgerAddsUp();
+}
+
+TEST_F(ObjectStoreTest, ADeleteNowTakesWhatWaitedForItsLastRelease) {
+  const uint32_t owner = Connect(), reader = Connect();
+  const ObjectId ids[] = {IdOf(0), IdOf(1)};
+  for (uint64_t id = 0; id < 2; ++id) Make(owner, id, 100, {.owned = true});
+  Pin(reader, 0, 0);
+  Pin(reader, 1, 1);
+  ASSERT_TRUE(store_->DeleteAtLastRelease(ids).front());
+  ASSERT_TRUE(store_->IsSealed(IdOf(0)) && store_->IsSealed(IdOf(1)));
+  ASSERT_TRUE(store_->Delete(IdOf(0)));
+  EXPECT_FALSE(store_->IsSealed(IdOf(0)));
+  store_->RemoveClient(owner);
+  EXPECT_FALSE(store_->IsSealed(IdOf(1))) << "its owner has gone";
+  EXPECT_EQ(header_->counters.dying_count, 2u);
+  ExpectLedgerAddsUp();
+  store_->RemoveClient(reader);
+  EXPECT_EQ(store_->free_bytes(), kCapacity);
+  ExpectLedgerAddsUp();
+}
+
+// A sweep reads all pins, so deletes share one.
+TEST_F(ObjectStoreTest, ADeleteBesideManyPinsDoesNotReadThemAll) {
+  constexpr uint64_t kObjects = 3000;
+  const uint32_t client = Connect();
+  for (uint64_t id = 0; id < kObjects; ++id) Make(client, id, 64);
+  for (uint32_t slot = 0; slot < 50'000; ++slot) Pin(client, slot, 0);
+  store_->Evict(1);  // which reads the pins
+  uint64_t dying_most = 0, sweeps = 0, dying = 0;
+  for (uint64_t id = 2; id < kObjects; ++id) {
+    ASSERT_TRUE(store_->Delete(IdOf(id)));
+    const uint64_t now = header_->counters.dying_count;
+    if (now <= dying) ++sweeps;
+    dying = now;
+    dying_most = std::max(dying_most, dying);
+  }
+  EXPECT_GE(sweeps, 1u);
+  EXPECT_LE(sweeps, kObjects / 500);
+  EXPECT_LE(dying_most, 1000u);
+  Make(client, 1, kCapacity - 64);  // a create that needs the memory has it at once
+  EXPECT_EQ(header_->counters.dying_count, 0u);
+  EXPECT_TRUE(store_->IsSealed(IdOf(0)));
+  ExpectLedgerAddsUp();
+}
+
+TEST_F(ObjectStoreTest, TheDeleteOfALargeObjectIsWorthALookAtManyPins) {
+  const uint32_t client = Connect();
+  Make(client, 0, 64);
+  Make(client, 1, 64);
+  for (uint32_t slot = 0; slot < 1200; ++slot) Pin(client, slot, 0);
+  ASSERT_TRUE(store_->Delete(IdOf(1)));
+  Make(client, 2, kCapacity / 2);
+  ASSERT_TRUE(store_->Delete(IdOf(2)));
+  EXPECT_FALSE(store_->HasDying()) << "its pages are warm";
+  ExpectLedgerAddsUp();
+}
+
+TEST_F(ObjectStoreTest, OneClientMoreThanThereAreRowsIsRefusedByName) {
+  std::vector<uint32_t> clients = {Connect()};
+  while (clients.size() < kClientRowsMax) {
+    const auto next = store_->AddClient(1, "test", pages_.front().get());
+    ASSERT_TRUE(next);
+    clients.push_back(*next);
+  }
+  const auto refused = store_->AddClient(1, "test", pages_.front().get());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kLimit) << "no object lacks room";
+  EXPECT_NE(refused.error().message.find("serves 4096 clients, the most"), std::string::npos);
+  store_->RemoveClient(clients[77]);
+  const auto next = store_->AddClient(1, "test", pages_.front().get());
+  ASSERT_TRUE(next);
+  EXPECT_EQ(header_->clients[77].number.load(), *next) << "the row is used again";
 }
 
 TEST_F(ObjectStoreTest, OnlyTheCreatorSealsAndAborts) {
@@ -254,7 +449,14 @@ TEST_F(ObjectStoreTest, TheLedgerAlwaysAddsUpUnderRandomVerbs) {
           break;
         case 3:
         case 4: (void)store_->Seal(client, IdOf(id)); break;
-        case 5: (void)store_->Delete(IdOf(id)); break;
+        case 5: {
+          const ObjectId deleted = IdOf(id);
+          if (random() % 2 == 0)
+            (void)store_->Delete(deleted);
+          else
+            (void)store_->DeleteAtLastRelease({&deleted, 1});
+          break;
+        }
         case 6:
           if (store_->IsSealed(IdOf(id))) Pin(client, static_cast<uint32_t>(random() % 8), id);
           break;

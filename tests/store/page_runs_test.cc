@@ -11,7 +11,7 @@ namespace {
 
 constexpr uint64_t kPages = 64;
 
-TEST(PageRuns, TheSmallestRunThatIsLongEnoughIsTakenAndOfSeveralTheLowest) {
+TEST(PageRuns, TheLowestRunThatIsLongEnoughIsTaken) {
   PageRuns runs(kPages * kPageBytes);
   for (uint64_t page = 0; page < kPages; ++page) ASSERT_EQ(runs.Take(kPageBytes), page * kPageBytes);
   EXPECT_FALSE(runs.Take(kPageBytes));
@@ -19,11 +19,23 @@ TEST(PageRuns, TheSmallestRunThatIsLongEnoughIsTakenAndOfSeveralTheLowest) {
   runs.Give(10 * kPageBytes, 5 * kPageBytes);
   runs.Give(30 * kPageBytes, 2 * kPageBytes);
   runs.Give(20 * kPageBytes, 2 * kPageBytes);
-  EXPECT_EQ(runs.Take(2 * kPageBytes), 20 * kPageBytes);
-  EXPECT_EQ(runs.Take(kPageBytes), 30 * kPageBytes);
-  EXPECT_EQ(runs.Take(3 * kPageBytes), 10 * kPageBytes);
+  EXPECT_EQ(runs.largest_bytes(), 5 * kPageBytes);
+  EXPECT_EQ(runs.Take(2 * kPageBytes), 10 * kPageBytes) << "the lowest, though others fit exactly";
+  EXPECT_EQ(runs.Take(3 * kPageBytes), 12 * kPageBytes);
   EXPECT_FALSE(runs.Take(3 * kPageBytes));
-  EXPECT_EQ(runs.largest_bytes(), 2 * kPageBytes);
+  EXPECT_EQ(runs.Take(kPageBytes), 20 * kPageBytes);
+  EXPECT_EQ(runs.Take(2 * kPageBytes), 30 * kPageBytes);
+  EXPECT_EQ(runs.largest_bytes(), kPageBytes);
+}
+
+TEST(PageRuns, ARunOfTheRequestsOwnClassIsFoundBehindManyThatAreTooShort) {
+  constexpr uint64_t kGap = 12, kRuns = 40, kShort = 8, kLong = 9;  // pages; 8 and 9 are one class
+  PageRuns runs(kGap * kRuns * kPageBytes);
+  ASSERT_TRUE(runs.Take(kGap * kRuns * kPageBytes));
+  for (uint64_t i = 0; i < kRuns; ++i) runs.Give(i * kGap * kPageBytes, (i + 1 == kRuns ? kLong : kShort) * kPageBytes);
+  EXPECT_EQ(runs.largest_bytes(), kLong * kPageBytes);
+  EXPECT_EQ(runs.Take(kLong * kPageBytes), (kRuns - 1) * kGap * kPageBytes);
+  EXPECT_FALSE(runs.Take(kLong * kPageBytes));
 }
 
 TEST(PageRuns, TheLastPagesAreTakenFromTheEndOfTheLastRun) {

@@ -7,10 +7,12 @@
 #include <random>
 #include <set>
 
+#include "tests/harness/pin_page.h"
+
 namespace raylet::store {
 namespace {
 
-constexpr uint64_t kEntries = 1000;
+constexpr uint64_t kLedgerEntries = 1000;
 
 std::vector<uint32_t> Sorted(std::vector<uint32_t> entries) {
   std::sort(entries.begin(), entries.end());
@@ -25,7 +27,7 @@ void Pin(PinPage& page, uint32_t slot, uint32_t entry) {
 class PinLedgerTest : public testing::Test {
  protected:
   PinPage& Connect(uint32_t client) {
-    pages_.push_back(std::make_unique<PinPage>());
+    pages_.push_back(test::MakePinPage());
     ledger_.AddClient(client, pages_.back().get());
     return *pages_.back();
   }
@@ -34,8 +36,8 @@ class PinLedgerTest : public testing::Test {
     ledger_.ReadTouches([&](uint32_t entry) { touches.push_back(entry); });
     return touches;
   }
-  PinLedger ledger_{kEntries};
-  std::vector<std::unique_ptr<PinPage>> pages_;
+  PinLedger ledger_{kLedgerEntries};
+  std::vector<test::PinPagePtr> pages_;
 };
 
 TEST_F(PinLedgerTest, AScanSeesEveryPinOfEveryClientOnce) {
@@ -76,7 +78,7 @@ TEST_F(PinLedgerTest, AgreesWithASetUnderRandomPins) {
     for (int i = 0; i < 50; ++i) {
       PinPage& page = *pages[random() % pages.size()];
       if (random() % 2 == 0)
-        Pin(page, random() % 100, random() % kEntries);
+        Pin(page, random() % 100, random() % kLedgerEntries);
       else
         page.slots[random() % 100].store(0);
     }
@@ -86,7 +88,7 @@ TEST_F(PinLedgerTest, AgreesWithASetUnderRandomPins) {
         if (const uint32_t pin = page->slots[slot].load()) wanted.insert(pin - 1);
     ledger_.Scan();
     ASSERT_EQ(Sorted(ledger_.pinned()), std::vector<uint32_t>(wanted.begin(), wanted.end()));
-    for (uint32_t entry = 0; entry < kEntries; ++entry) ASSERT_EQ(ledger_.Pinned(entry), wanted.contains(entry));
+    for (uint32_t entry = 0; entry < kLedgerEntries; ++entry) ASSERT_EQ(ledger_.Pinned(entry), wanted.contains(entry));
   }
 }
 
@@ -94,10 +96,10 @@ TEST_F(PinLedgerTest, NumbersThatNameNoEntryCountForNothing) {
   PinPage& liar = Connect(1);
   liar.slots_high_water.store(UINT32_MAX);
   for (uint32_t i = 0; i < kPinSlots; ++i) liar.slots[i].store(UINT32_MAX - i);
-  liar.slots[kPinSlots - 1].store(kEntries);  // the last entry
-  liar.slots[kPinSlots - 2].store(kEntries + 1);
+  liar.slots[kPinSlots - 1].store(kLedgerEntries);  // the last entry
+  liar.slots[kPinSlots - 2].store(kLedgerEntries + 1);
   ledger_.Scan();
-  EXPECT_EQ(ledger_.pinned(), (std::vector<uint32_t>{kEntries - 1}));
+  EXPECT_EQ(ledger_.pinned(), (std::vector<uint32_t>{kLedgerEntries - 1}));
   for (auto& touch : liar.touches) touch.store(UINT32_MAX);
   liar.touch_tail.store(UINT64_MAX - 5);
   EXPECT_TRUE(Touches().empty());
@@ -105,16 +107,16 @@ TEST_F(PinLedgerTest, NumbersThatNameNoEntryCountForNothing) {
 
 TEST_F(PinLedgerTest, MoreNumbersCountOnceTheIndexHasGrown) {
   PinPage& page = Connect(1);
-  Pin(page, 0, kEntries);
+  Pin(page, 0, kLedgerEntries);
   Pin(page, 1, 7);
   ledger_.Scan();
   EXPECT_EQ(ledger_.pinned(), (std::vector<uint32_t>{7}));
-  ledger_.GrowTo(kEntries + 1);
+  ledger_.GrowTo(kLedgerEntries + 1);
   ledger_.Scan();
-  EXPECT_EQ(Sorted(ledger_.pinned()), (std::vector<uint32_t>{7, kEntries}));
+  EXPECT_EQ(Sorted(ledger_.pinned()), (std::vector<uint32_t>{7, kLedgerEntries}));
   std::vector<uint32_t> pins;
   ledger_.ReadPins(1, [&](uint32_t entry) { pins.push_back(entry); });
-  EXPECT_EQ(pins, (std::vector<uint32_t>{kEntries, 7}));
+  EXPECT_EQ(pins, (std::vector<uint32_t>{kLedgerEntries, 7}));
   ledger_.ReadPins(2, [&](uint32_t) { ADD_FAILURE() << "no such client"; });
 }
 
@@ -128,26 +130,63 @@ TEST_F(PinLedgerTest, TouchesAreReadOnceAndAtMostOneRingOfThem) {
   for (const uint32_t entry : {4u, 2u, 4u}) touch(entry);
   EXPECT_EQ(Touches(), (std::vector<uint32_t>{4, 2, 4}));
   EXPECT_TRUE(Touches().empty());
-  for (uint32_t i = 0; i < kTouchSlots + 10; ++i) touch(i % kEntries);
+  for (uint32_t i = 0; i < kTouchSlots + 10; ++i) touch(i % kLedgerEntries);
   const auto last = Touches();
   ASSERT_EQ(last.size(), kTouchSlots);
   EXPECT_EQ(last.front(), 10u) << "the ten before it were overwritten";
-  EXPECT_EQ(last.back(), (kTouchSlots + 9) % kEntries);
+  EXPECT_EQ(last.back(), (kTouchSlots + 9) % kLedgerEntries);
   page.touch_tail.store(7);  // backwards: a race of the client's threads, or nonsense
   EXPECT_TRUE(Touches().empty());
   page.touch_tail.store(9);
   EXPECT_EQ(Touches().size(), 2u);
 }
 
+TEST_F(PinLedgerTest, TheTouchesOfOneClientAreReadAlone) {
+  for (PinPage* page : {&Connect(1), &Connect(2)}) {
+    page->touches[0].store(7);
+    page->touch_tail.store(1);
+  }
+  int read = 0;
+  ledger_.ReadTouches(2, [&](uint32_t entry) { read += entry == 7 ? 1 : 100; });
+  ledger_.ReadTouches(3, [&](uint32_t) { ADD_FAILURE() << "no such client"; });
+  EXPECT_EQ(read, 1);
+  EXPECT_EQ(Touches(), (std::vector<uint32_t>{7})) << "the other client's";
+}
+
+TEST_F(PinLedgerTest, AMarkFallsOnceTheUpperHalfOfItsSlotsIsFree) {
+  constexpr uint32_t kMany = 50'000;
+  PinPage& page = Connect(1);
+  for (uint32_t slot = 0; slot < kMany; ++slot) Pin(page, slot, slot % kLedgerEntries);
+  ledger_.Scan();
+  EXPECT_GE(ledger_.scanned_slots(), kMany);
+  for (uint32_t slot = 30'000; slot < kMany; ++slot) page.slots[slot].store(0);
+  ledger_.Scan();
+  EXPECT_EQ(page.slots_high_water.load(), kMany) << "more than half are in use";
+  for (uint32_t slot = 0; slot < kMany; ++slot) page.slots[slot].store(slot == 2000 ? 7 : kReservedSlot);
+  ledger_.Scan();
+  EXPECT_EQ(ledger_.pinned(), (std::vector<uint32_t>{6}));
+  EXPECT_EQ(page.slots_high_water.load(), 2001u) << "what is reserved pins nothing";
+  page.slots[2000].store(0);
+  ledger_.Scan();
+  EXPECT_LE(page.slots_high_water.load(), 1024u);
+  ledger_.Scan();
+  EXPECT_LT(ledger_.scanned_slots(), 2000u);
+}
+
 TEST_F(PinLedgerTest, SaysWhetherAnyoneWaits) {
-  EXPECT_FALSE(ledger_.AnyoneWaits());
+  EXPECT_FALSE(ledger_.MayAnyoneWait());
   Connect(1);
   PinPage& waiter = Connect(2);
-  EXPECT_FALSE(ledger_.AnyoneWaits());
+  EXPECT_FALSE(ledger_.MayAnyoneWait());
   waiter.waiting.store(1);
-  EXPECT_TRUE(ledger_.AnyoneWaits());
+  EXPECT_TRUE(ledger_.MayAnyoneWait());
   ledger_.RemoveClient(2);
-  EXPECT_FALSE(ledger_.AnyoneWaits());
+  EXPECT_FALSE(ledger_.MayAnyoneWait());
+}
+
+TEST_F(PinLedgerTest, AmongManyClientsSomeoneMayWaitWithoutALookAtAllOfThem) {
+  for (uint32_t client = 1; client <= 500; ++client) Connect(client);
+  EXPECT_TRUE(ledger_.MayAnyoneWait());
 }
 
 }  // namespace

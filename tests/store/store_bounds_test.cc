@@ -1,4 +1,7 @@
 // What one client may make plasma_store keep is bounded, and whoever goes past a bound troubles nobody else.
+#include <sys/resource.h>
+#include <sys/stat.h>
+
 #include "store/client_session.h"
 #include "store/create_queue.h"
 #include "tests/store/store_daemon_fixture.h"
@@ -138,6 +141,44 @@ TEST_F(StoreBoundsTest, BlockedCreatesAreBoundedForEachClient) {
   EXPECT_EQ(modest.Next()->header.request_id, behind);
 }
 
+TEST_F(StoreBoundsTest, ACreateThatCannotBeServedHoldsUpNoOtherAndKeepsItsPlace) {
+  RawClient holder = Connect(), large = Connect(), small = Connect();
+  ASSERT_EQ(holder.Create(1, 6 << 20), ErrorCode::kOk);
+  ASSERT_EQ(holder.Create(2, 8 << 20), ErrorCode::kOk);  // unsealed: nothing can be evicted
+  const uint64_t waits = large.SendCreate(3, 7 << 20, -1);
+  for (uint8_t id = 10; id < 14; ++id) {
+    small.SendCreate(id, 64 << 10, -1);
+    EXPECT_EQ(RawClient::CodeOf(small.Reply<wire::CreateReplyT>()), ErrorCode::kOk) << "it fits";
+  }
+  const uint64_t late = small.SendCreate(20, 7 << 20, -1);
+  ASSERT_EQ(holder.ById(StoreMessage::Abort, 2), ErrorCode::kOk);
+  const auto served = large.Next();
+  ASSERT_TRUE(served);
+  EXPECT_EQ(served->header.request_id, waits) << "it came first";
+  ASSERT_EQ(large.ById(StoreMessage::Abort, 3), ErrorCode::kOk);
+  const auto next = small.Next();
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->header.request_id, late);
+}
+
+TEST_F(StoreBoundsTest, TheDataOfWaitingCreatesIsBounded) {
+  RawClient holder = Connect(), greedy = Connect();
+  ASSERT_EQ(holder.Create(1, 16 << 20), ErrorCode::kOk);
+  wire::CreateAndSealRequestT request;
+  request.data.resize(1000 << 10);
+  request.timeout_ms = -1;
+  for (uint8_t id = 10; id < 15; ++id) {
+    request.id = std::make_unique<wire::Id20>(ToWire(IdOf(id)));
+    greedy.Send(StoreMessage::CreateAndSeal, request);
+  }
+  const auto refused = greedy.Reply<wire::StatusReplyT>();
+  EXPECT_EQ(RawClient::CodeOf(refused), ErrorCode::kFull);
+  EXPECT_NE(refused.status->message.find("carry 4.0 MiB of data, the limit"), std::string::npos)
+      << refused.status->message;
+  EXPECT_EQ(holder.ById(StoreMessage::Abort, 1), ErrorCode::kOk);
+  for (uint8_t id = 10; id < 14; ++id) EXPECT_EQ(RawClient::CodeOf(greedy.Reply<wire::StatusReplyT>()), ErrorCode::kOk);
+}
+
 TEST_F(StoreBoundsTest, ConnectionsThatSayNothingKeepNobodyOut) {
   std::vector<RawClient> silent;
   const Deadline patience = Deadline::AfterMs(5000);
@@ -150,14 +191,44 @@ TEST_F(StoreBoundsTest, ConnectionsThatSayNothingKeepNobodyOut) {
   RawClient client = Connect();
   EXPECT_EQ(client.Create(1, 64), ErrorCode::kOk);
   const auto refused = silent.front().Reply<wire::StoreHelloReplyT>();
-  EXPECT_TRUE(RawClient::CodeOf(refused) == ErrorCode::kFull || patience.Passed());
+  EXPECT_TRUE(RawClient::CodeOf(refused) == ErrorCode::kLimit || patience.Passed());
   EXPECT_NE(refused.status->message, "");
   EXPECT_FALSE(silent.front().Next()) << "closed";
+}
+
+TEST_F(StoreBoundsTest, AThousandIdleClientsAreServedAndTakeLittleMemoryEach) {
+  constexpr uint64_t kClients = 1000;
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  limit.rlim_cur = limit.rlim_max;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  RawClient first = Connect();
+  [[maybe_unused]] const uint64_t resident = daemon_->ResidentBytes();
+  uint64_t pages_bytes = 0;
+  std::vector<RawClient> idle;
+  for (uint64_t i = 0; i < kClients; ++i) {
+    RawClient& client = idle.emplace_back(Raw());
+    client.Hello();
+    const auto reply = client.Reply<wire::StoreHelloReplyT>();
+    ASSERT_EQ(RawClient::CodeOf(reply), ErrorCode::kOk) << i << ": " << reply.status->message;
+    ASSERT_EQ(client.connection.fds().size(), 4u);
+    struct stat status {};
+    ASSERT_EQ(::fstat(client.connection.fds()[3].get(), &status), 0);
+    pages_bytes += static_cast<uint64_t>(status.st_blocks) * 512;
+    client.connection.fds().clear();
+  }
+  EXPECT_LE(pages_bytes / kClients, 8u << 10);
+#ifndef RAYLET_SANITIZED
+  EXPECT_LE(daemon_->ResidentBytes(), resident + kClients * (24u << 10));
+#endif
+  EXPECT_EQ(first.counters().clients.load(), kClients + 1);
+  EXPECT_EQ(first.Create(1, 64), ErrorCode::kOk);
 }
 
 TEST_F(StoreBoundsTest, AConnectionThatSaysNothingIsClosedAndHearsWhy) {
   RawClient silent = Raw(), client = Connect();
   const auto refused = silent.Reply<wire::StoreHelloReplyT>();
+  ASSERT_TRUE(refused.status);
   EXPECT_EQ(RawClient::CodeOf(refused), ErrorCode::kTimedOut);
   EXPECT_EQ(refused.status->message, "this connection did not say hello within 5 s");
   EXPECT_FALSE(silent.Next()) << "closed";

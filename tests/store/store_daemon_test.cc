@@ -100,6 +100,21 @@ TEST_F(StoreDaemonTest, BlockedCreatesAreServedInOrderAndRefusedWithTheNumbers) 
   EXPECT_EQ(client.Create(6, uint64_t{17} << 20), ErrorCode::kTooLarge);
 }
 
+TEST_F(StoreDaemonTest, ARefusedCreateHearsWhoPinsHowMuch) {
+  RawClient client = Connect();
+  ASSERT_EQ(client.Create(1, kHalf), ErrorCode::kOk);
+  ASSERT_EQ(client.Seal(1), ErrorCode::kOk);
+  client.PinSealed(1);
+  RawClient other = Connect();
+  other.SendCreate(2, kHalf + 1);
+  const auto refused = other.Reply<wire::CreateReplyT>();
+  EXPECT_EQ(RawClient::CodeOf(refused), ErrorCode::kFull);
+  EXPECT_EQ(refused.status->pinned_bytes, kHalf);
+  const std::string pinner =
+      "of which " + std::to_string(kHalf) + " by process " + std::to_string(::getpid()) + " (raw)";
+  EXPECT_NE(refused.status->message.find(pinner), std::string::npos) << refused.status->message;
+}
+
 TEST_F(StoreDaemonTest, ExactlyOneOfRacingCreatorsWins) {
   std::atomic<int> won{0}, lost{0};
   std::vector<std::thread> threads;
@@ -256,7 +271,7 @@ TEST_F(StoreDaemonTest, AtTheDescriptorLimitItTurnsClientsAwayAndServesTheOthers
     std::vector<RawClient> many;
     for (int i = 0; i < 40; ++i) many.push_back(Raw());
     const auto refused = many.back().Reply<wire::StoreHelloReplyT>();
-    EXPECT_EQ(RawClient::CodeOf(refused), ErrorCode::kFull);
+    EXPECT_EQ(RawClient::CodeOf(refused), ErrorCode::kLimit);
     EXPECT_NE(refused.status->message.find("ulimit -n"), std::string::npos) << refused.status->message;
     EXPECT_EQ(first.Create(1, 64), ErrorCode::kOk);
     EXPECT_TRUE(Eventually(std::chrono::seconds(10),
@@ -268,6 +283,34 @@ TEST_F(StoreDaemonTest, AtTheDescriptorLimitItTurnsClientsAwayAndServesTheOthers
     const auto frame = late.Next();
     return frame && frame->header.type == static_cast<uint16_t>(StoreMessage::HelloReply);
   }));
+}
+
+TEST_F(StoreDaemonTest, ADescriptorLimitThatDoesNotSufficeForAllClientsIsNamedToTheFirstOneTooMany) {
+  ASSERT_TRUE(daemon_->Terminate());
+  ProcessOptions options;
+  options.descriptors_max = 200;
+  auto daemon = DaemonProcess::Start("plasma_store", {"-m", "16M", "-s", socket_}, options);
+  ASSERT_TRUE(daemon) << daemon.error().message;
+  daemon_.emplace(std::move(*daemon));
+  std::vector<RawClient> served;
+  for (ErrorCode code = ErrorCode::kOk; code == ErrorCode::kOk;) {
+    ASSERT_LT(served.size(), 200u);
+    RawClient client = Raw();
+    client.Hello();
+    const auto reply = client.Reply<wire::StoreHelloReplyT>();
+    code = RawClient::CodeOf(reply);
+    if (code == ErrorCode::kOk) {
+      client.connection.fds().clear();
+      served.push_back(std::move(client));
+    } else {
+      EXPECT_EQ(code, ErrorCode::kLimit);
+      EXPECT_NE(reply.status->message.find("descriptor limit leaves none for another: start it with a higher ulimit"),
+                std::string::npos)
+          << reply.status->message;
+    }
+  }
+  EXPECT_GT(served.size(), 60u);
+  EXPECT_EQ(served.back().Create(1, 64), ErrorCode::kOk);
 }
 
 #endif

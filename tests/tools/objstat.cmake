@@ -1,5 +1,7 @@
 # objstat over an index written by the test, then beside a real plasma_store.
-raylet_test(objstat_test SOURCES objstat_test.cc LINK raylet_tools raylet_store_core raylet_test_harness)
+raylet_test(objstat_test SOURCES objstat_test.cc objstat_findings_test.cc objstat_json_test.cc objstat_reports_test.cc
+  LINK raylet_tools raylet_store_core raylet_test_harness)
+target_compile_definitions(objstat_test PRIVATE OBJSTAT_DOC="${PROJECT_SOURCE_DIR}/docs/objstat.md")
 add_dependencies(objstat_test objstat)
 
 raylet_test(objstat_store_test SOURCES objstat_store_test.cc LINK raylet_tools raylet_test_harness LABELS daemon)

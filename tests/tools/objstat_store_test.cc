@@ -2,13 +2,17 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <atomic>
 #include <fstream>
 #include <initializer_list>
+#include <iterator>
+#include <thread>
 
 #include "client/plasma/store_client.h"
 #include "tests/client/plasma/store_fixture.h"
 #include "tools/objstat/screen.h"
 #include "tools/objstat/snapshot.h"
+#include "tools/objstat/verify.h"
 
 namespace raylet::objstat {
 namespace {
@@ -141,13 +145,139 @@ TEST_F(ObjstatStoreTest, StoreThatHangsIsStillShownAndSaidToHang) {
   EXPECT_TRUE(holder->CreateAndSeal(ObjectId::FromRandom(), BytesOf("goes on"), {}, {}));
 }
 
+TEST_F(ObjstatStoreTest, DumpWritesTheBytesOfAnObjectAlsoAfterTheStoresEnd) {
+  const auto store = Connect("writer");
+  const auto id = ObjectId::FromRandom(), unsealed = ObjectId::FromRandom();
+  std::string data(3 * kMiB + 7, 'x');
+  for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<char>(i * 31);
+  const std::string metadata("meta\0data", 9);
+  ASSERT_TRUE(store->CreateAndSeal(id, BytesOf(data), BytesOf(metadata), {}));
+  const auto writer = store->Create(unsealed, 100, {}, {});
+  ASSERT_TRUE(writer);
+  const test::RunFolder folder;
+  const auto dump = [&](const std::vector<std::string>& more, int exit_code) {
+    const std::string file = folder.File("out");
+    std::vector<std::string> arguments = {"dump", "-s", socket(), "-o", file};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    auto run = test::DaemonProcess::StartPlain("objstat", arguments);
+    const auto end = run->Wait(Deadline::After(seconds(20)));
+    EXPECT_EQ(end ? end->exit_code : -1, exit_code) << run->Output();
+    std::ifstream in(file, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {}) + (exit_code == 0 ? "" : run->Output());
+  };
+  EXPECT_TRUE(dump({id.hex()}, 0) == data);
+  EXPECT_TRUE(dump({id.hex().substr(0, 10), "--metadata"}, 0) == metadata);
+  EXPECT_NE(dump({unsealed.hex()}, 1).find("is not sealed"), std::string::npos);
+  this->store().Kill();
+  EXPECT_TRUE(dump({id.hex()}, 0) == data) << "from the memory that a client has";
+}
+
+TEST_F(ObjstatStoreTest, EventsOfARealStoreSayWhatItEvictedWhoFoundItFullAndWhoLeft) {
+  const auto eater = Connect("eater"), late = Connect("late");
+  std::vector<client::PinnedObject> held;
+  for (int i = 0; i < 10; ++i) {
+    auto view = eater->Get(Put(*eater, 5 * kMiB), Deadline::AfterMs(0));
+    ASSERT_TRUE(view);
+    held.push_back(*std::move(view));
+  }
+  Put(*late, 10 * kMiB);
+  Put(*late, 12 * kMiB);  // the object before goes for it
+  const std::string data(30 * kMiB, 'x');
+  const auto refused = late->CreateAndSeal(ObjectId::FromRandom(), BytesOf(data), {}, {});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kFull);
+  {
+    const auto leaver = Connect("leaver");
+    client::CreateOptions owned;
+    owned.owned = true;
+    Put(*leaver, kMiB, owned);
+  }
+  ASSERT_TRUE(Eventually(seconds(5), [&] { return Take().events.size() == 3; }));
+  const Snapshot snapshot = Take();
+  const Event &evicted = snapshot.events[0].event, &full = snapshot.events[1].event, &left = snapshot.events[2].event;
+  EXPECT_EQ(evicted.kind, EventKind::kEvicted);
+  EXPECT_EQ(evicted.objects, 1u);
+  EXPECT_EQ(evicted.bytes, 10 * kMiB);
+  EXPECT_EQ(full.kind, EventKind::kFull);
+  EXPECT_STREQ(full.program, "late");
+  EXPECT_EQ(full.bytes, 30 * kMiB);
+  EXPECT_STREQ(full.holder_program, "eater");
+  EXPECT_EQ(full.holder_pid, ::getpid());
+  EXPECT_EQ(full.held_as, HeldAs::kPinned);
+  EXPECT_EQ(full.holder_bytes, 50 * kMiB);
+  EXPECT_EQ(left.kind, EventKind::kClientLeft);
+  EXPECT_STREQ(left.program, "leaver");
+  EXPECT_EQ(left.bytes, kMiB);
+  EXPECT_EQ(snapshot.counters.full_failures, 1u);
+}
+
+TEST_F(ObjstatStoreTest, VerifyFindsNothingWhileTheStoreIsBusy) {
+  const auto store = Connect("busy");
+  std::atomic<bool> stop{false};
+  std::thread worker([&] {
+    while (!stop) {
+      const auto id = Put(*store, 1000);
+      EXPECT_TRUE(store->DeleteAsync({&id, 1}));
+    }
+  });
+  for (int i = 0; i < 20; ++i) {
+    const auto open = OpenIndexOf(socket());
+    EXPECT_TRUE(open);
+    const Verification verification = Verify(*open);
+    EXPECT_TRUE(verification.findings.empty()) << verification.findings.front();
+  }
+  stop = true;
+  worker.join();
+}
+
+TEST_F(ObjstatStoreTest, EverySubcommandAnswersAfterTheStoresEnd) {
+  const auto holder = Connect("holder");
+  const auto id = Put(*holder, kMiB);
+  const auto view = holder->Get(id, Deadline::AfterMs(0));
+  ASSERT_TRUE(view);
+  store().Kill();
+  for (const std::string verb : {"", "ls", "show", "pins", "clients", "arena", "why", "top", "sizes", "events", "leaks",
+                                 "verify", "doctor", "--prom"}) {
+    std::vector<std::string> arguments = {"-s", socket(), "--interval", "0.1"};
+    if (!verb.empty()) arguments.insert(arguments.begin(), verb);
+    if (verb == "show" || verb == "why") arguments.insert(arguments.begin() + 1, id.hex());
+    auto run = test::DaemonProcess::StartPlain("objstat", arguments);
+    const auto end = run->Wait(Deadline::After(seconds(20)));
+    EXPECT_EQ(end ? end->exit_code : -1, verb == "doctor" ? 1 : 0) << verb << run->Output();
+    EXPECT_TRUE(run->Output().find(" is dead") != std::string::npos || verb == "verify" || verb == "--prom")
+        << verb << run->Output();
+    if (verb == "--prom") {
+      EXPECT_NE(run->Output().find("plasma_store_up 0\n"), std::string::npos) << run->Output();
+    }
+    if (verb == "pins") {
+      EXPECT_NE(run->Output().find(id.hex()), std::string::npos) << run->Output();
+    }
+  }
+}
+
 TEST_F(ObjstatStoreTest, LooksOnlyAndAsksNobody) {
   const auto holder = Connect("holder");
-  const auto view = holder->Get(Put(*holder, kMiB), Deadline::AfterMs(0));
+  const auto id = Put(*holder, kMiB);
+  const auto view = holder->Get(id, Deadline::AfterMs(0));
   ASSERT_TRUE(view);
   const test::RunFolder folder;
   for (const std::vector<std::string>& verb :
-       std::initializer_list<std::vector<std::string>>{{}, {"ls"}, {"clients"}, {"--json"}}) {
+       std::initializer_list<std::vector<std::string>>{{},
+                                                       {"--json"},
+                                                       {"--prom"},
+                                                       {"ls"},
+                                                       {"show", id.hex()},
+                                                       {"dump", id.hex()},
+                                                       {"pins"},
+                                                       {"clients"},
+                                                       {"arena"},
+                                                       {"why", "64M"},
+                                                       {"top", "--interval", "0.1"},
+                                                       {"sizes"},
+                                                       {"events"},
+                                                       {"leaks"},
+                                                       {"verify"},
+                                                       {"doctor"}}) {
     const std::string trace = folder.File("trace");
     std::vector<std::string> arguments = {"-f", "-o", trace, test::ProgramPath("objstat"), "-s", socket()};
     arguments.insert(arguments.end(), verb.begin(), verb.end());

@@ -1,7 +1,8 @@
 # The compiler settings of every target.
 include(GNUInstallDirs)
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME raylet)
 
-option(RAYLET_BUILD_TESTS "Build tests and benchmarks" ON)
+option(RAYLET_BUILD_TESTS "Build tests and benchmarks" OFF)
 option(RAYLET_FUZZ "Build the fuzz targets (clang only)" OFF)
 set(RAYLET_TEST_ROOMS "" CACHE STRING "Folders of tests/ to build, in order; empty: all")
 set(RAYLET_SANITIZE "" CACHE STRING "Sanitizers, as after -fsanitize=")
@@ -126,10 +127,30 @@ function(raylet_room room)
   raylet_unite_room(${name})
 endfunction()
 
-set(RAYLET_TEST_SLOTS 3)  # of a test that says nothing
+# Of a test that says nothing. Daemons and workers wait for each other: such a test uses a fifth of a core.
+set(RAYLET_TEST_SLOTS 2)
+if(RAYLET_SANITIZE)
+  set(RAYLET_TEST_SLOTS 3)
+endif()
+set(RAYLET_BUSY_SLOTS 3)  # of one that computes
+
+# raylet_suites(NAME SUITES [SLOTS number] [COST seconds] [TIMEOUT seconds]): settings of some suites of
+# the test program NAME, before it is made. SUITES is a list; a name may hold *.
+function(raylet_suites name suites)
+  cmake_parse_arguments(S "" "SLOTS;COST;TIMEOUT" "" ${ARGN})
+  list(TRANSFORM suites APPEND ".*")
+  list(JOIN suites ":" filter)
+  foreach(setting SLOTS COST TIMEOUT)
+    if(NOT S_${setting})
+      set(S_${setting} -)
+    endif()
+  endforeach()
+  set_property(GLOBAL APPEND PROPERTY RAYLET_SUITES_${name} "${filter} ${S_SLOTS} ${S_COST} ${S_TIMEOUT}")
+endfunction()
 
 # raylet_discover_tests(NAME TIMEOUT LABELS): the last step of a function that makes a test program.
-# One ctest entry per test, by the function's own T_TIMEOUT, T_SLOTS and T_COST where they are set.
+# One ctest entry per test. SLOTS, COST and TIMEOUT are those of raylet_suites, or the function's own
+# T_SLOTS, T_COST and T_TIMEOUT, or usual ones.
 macro(raylet_discover_tests name timeout labels)
   if(NOT T_TIMEOUT)
     set(T_TIMEOUT ${timeout})
@@ -142,24 +163,36 @@ macro(raylet_discover_tests name timeout labels)
   endif()
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
-    PROPERTIES PROCESSORS ${T_SLOTS} COST ${T_COST} TIMEOUT ${T_TIMEOUT} LABELS "${labels}" ENVIRONMENT "RAYLET_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
+  get_property(groups GLOBAL PROPERTY RAYLET_SUITES_${name})
+  set(rest *-)  # a filter: all but these
+  foreach(group IN LISTS groups)
+    string(REGEX REPLACE " .*" ":" filter "${group}")
+    string(APPEND rest "${filter}")
+  endforeach()
+  foreach(group IN LISTS groups ITEMS "${rest} - - -")
+    string(REPLACE " " ";" group "${group}")
+    list(POP_FRONT group filter slots cost seconds)
+    string(REPLACE "-" "${T_SLOTS}" slots ${slots})
+    string(REPLACE "-" "${T_COST}" cost ${cost})
+    string(REPLACE "-" "${T_TIMEOUT}" seconds ${seconds})
+    gtest_discover_tests(${name} TEST_FILTER "${filter}" DISCOVERY_TIMEOUT 60
+      PROPERTIES PROCESSORS ${slots} COST ${cost} TIMEOUT ${seconds} LABELS "${labels}" ENVIRONMENT "RAYLET_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
+  endforeach()
 endmacro()
 
 # raylet_test(NAME SOURCES... LINK... [LABELS...] [TIMEOUT seconds] [COST seconds] [SLOTS number]
-# [ALONE]): one GoogleTest program, one ctest entry per test. COST: long tests start first, so that
+# [ALONE...]): one GoogleTest program, one ctest entry per test. COST: long tests start first, so that
 # none is left alone at the end. SLOTS: of the four that a core has for tests; 1 for a test that
-# mostly waits, 8 for one that needs two cores for itself. ALONE: each source is compiled alone, because several use the
-# same names.
+# mostly waits, 4 for one that keeps a core busy. ALONE: sources that are compiled alone,
+# because the others use their names.
 function(raylet_test name)
-  cmake_parse_arguments(T "ALONE" "TIMEOUT;COST;SLOTS" "SOURCES;LINK;LABELS" ${ARGN})
+  cmake_parse_arguments(T "" "TIMEOUT;COST;SLOTS" "SOURCES;LINK;LABELS;ALONE" ${ARGN})
   if(NOT T_LABELS)
     set(T_LABELS quick)  # an empty value would swallow the property behind it
   endif()
   add_executable(${name} ${T_SOURCES})
   target_link_libraries(${name} PRIVATE ${T_LINK} GTest::gtest GTest::gtest_main Threads::Threads)
-  if(NOT T_ALONE)
-    raylet_unite(${name})
-  endif()
+  raylet_unite(${name})
+  set_source_files_properties(${T_ALONE} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   raylet_discover_tests(${name} 60 "${T_LABELS}")
 endfunction()

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tools/objstat/events.h"
+
 namespace raylet::objstat {
 
 namespace {
@@ -10,37 +12,9 @@ using nlohmann::json;
 
 json ToJson(const Sum& sum) { return {{"bytes", sum.bytes}, {"count", sum.count}}; }
 
-json ToJson(const Object& object) {
-  return {{"id", object.id.hex()},
-          {"state", PlaceName(object.place)},
-          {"data_bytes", object.data_bytes},
-          {"metadata_bytes", object.metadata_bytes},
-          {"offset", object.offset},
-          {"age_ms", object.age_ms},
-          {"pins", object.pins},
-          {"holders", object.holders},
-          {"creator", object.creator},
-          {"owned", object.owned}};
-}
-
-json ToJson(const Client& client) {
-  return {{"client", client.number},
-          {"pid", client.pid},
-          {"name", client.name},
-          {"connected_ms", client.connected_ms_ago},
-          {"created_count", client.created_count},
-          {"created_bytes", client.created_bytes},
-          {"unsealed_bytes", client.unsealed_bytes},
-          {"owned_bytes", client.owned_bytes},
-          {"pins", client.pins ? json(*client.pins) : json(nullptr)}};
-}
-
-// Names come from other processes and may be invalid UTF-8.
-std::string Text(const json& value) { return value.dump(2, ' ', false, json::error_handler_t::replace) + "\n"; }
-
 }  // namespace
 
-std::string DefaultJson(const Snapshot& snapshot) {
+json DefaultJson(const Snapshot& snapshot, const Rates& rates) {
   const Ledger& ledger = snapshot.ledger;
   const Counters& counters = snapshot.counters;
   json out = {
@@ -58,13 +32,18 @@ std::string DefaultJson(const Snapshot& snapshot) {
         {"owned", ToJson(ledger.owned)},
         {"unsealed", ToJson(ledger.unsealed)},
         {"dying", ToJson(ledger.dying)},
+        {"restoring_bytes", ledger.restoring_bytes},
         {"free_bytes", ledger.free_bytes},
+        {"spilled", ToJson(ledger.spilled)},
         {"adds_up", ledger.AddsUp()},
+        {"of_one_moment", ledger.of_one_moment},
         {"differences", ledger.differences}}},
       {"logical_bytes", counters.sealed_bytes + counters.unsealed_bytes + counters.dying_bytes},
       {"physical_bytes", counters.physical_bytes},
       {"arena_bytes", snapshot.arena_bytes},
       {"lent_bytes", counters.lent_bytes},
+      {"leased_bytes", counters.leased_bytes},
+      {"spill_file_bytes", counters.spill_file_bytes},
       {"resident_bytes", snapshot.resident_bytes ? json(*snapshot.resident_bytes) : json(nullptr)},
       {"largest_run_bytes", snapshot.largest_run_bytes},
       {"unknown_pin_pages", snapshot.unknown_pin_pages},
@@ -76,25 +55,72 @@ std::string DefaultJson(const Snapshot& snapshot) {
         {"evictions", counters.evictions},
         {"evicted_bytes", counters.evicted_bytes},
         {"full_failures", counters.full_failures},
+        {"spills", counters.spills},
+        {"spilled_bytes", counters.spilled_out_bytes},
+        {"restores", counters.restores},
+        {"restored_bytes", counters.restored_bytes},
+        {"spill_failures", counters.spill_failures},
+        {"lost_objects", counters.lost_objects},
         {"bytes_received", counters.bytes_received},
         {"bytes_sent", counters.bytes_sent}}},
       {"watched_ids", counters.watched_ids},
   };
+  out["rates"] = RatesJson(rates);
+  const Happened* const full = LastEvent(snapshot, EventKind::kFull);
+  out["last_full"] = full == nullptr ? json(nullptr) : EventJson(*full);
   out["oldest_unsealed"] =
-      snapshot.oldest_unsealed ? ToJson(snapshot.objects[*snapshot.oldest_unsealed]) : json(nullptr);
-  return Text(out);
+      snapshot.oldest_unsealed ? ObjectJson(snapshot.objects[*snapshot.oldest_unsealed]) : json(nullptr);
+  return out;
 }
 
-std::string ObjectsJson(const Snapshot& snapshot) {
-  json out = json::array();
-  for (const Object& object : snapshot.objects) out.push_back(ToJson(object));
-  return Text(out);
+json ObjectJson(const Object& object) {
+  return {{"id", object.id.hex()},
+          {"state", PlaceName(object.place)},
+          {"data_bytes", object.data_bytes},
+          {"metadata_bytes", object.metadata_bytes},
+          {"waste_bytes", object.waste_bytes()},
+          {"offset", object.place == Place::kSpilled ? json(nullptr) : json(object.offset)},
+          {"spill_file", object.spill_file ? json(*object.spill_file) : json(nullptr)},
+          {"lost", object.lost},
+          {"entry", object.entry},
+          {"age_ms", object.age_ms},
+          {"constructed_s", object.constructed_s},
+          {"pins", object.pins},
+          {"holders", object.holders},
+          {"creator", object.creator},
+          {"owned", object.owned},
+          {"deleted", object.deleted}};
 }
 
-std::string ClientsJson(const Snapshot& snapshot) {
+json ObjectsJson(const std::vector<const Object*>& objects) {
   json out = json::array();
-  for (const Client& client : snapshot.clients) out.push_back(ToJson(client));
-  return Text(out);
+  for (const Object* object : objects) out.push_back(ObjectJson(*object));
+  return out;
+}
+
+json ClientsJson(const Snapshot& snapshot) {
+  json out = json::array();
+  for (const Client& client : snapshot.clients)
+    out.push_back({{"client", client.number},
+                   {"pid", client.pid},
+                   {"name", client.name},
+                   {"program", client.program},
+                   {"process", !client.alive    ? "ended"
+                               : client.stopped ? "stopped"
+                                                : "runs"},
+                   {"connected_ms", client.connected_ms_ago},
+                   {"created_count", client.created_count},
+                   {"created_bytes", client.created_bytes},
+                   {"unsealed_bytes", client.unsealed_bytes},
+                   {"owned_bytes", client.owned_bytes},
+                   {"pins", client.pins ? json(*client.pins) : json(nullptr)},
+                   {"pinned_count", client.pins ? json(client.pinned_count) : json(nullptr)},
+                   {"pinned_bytes", client.pins ? json(client.pinned_bytes) : json(nullptr)}});
+  return out;
+}
+
+std::string JsonText(const json& value, bool one_line) {
+  return value.dump(one_line ? -1 : 2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace raylet::objstat

@@ -1,82 +1,31 @@
 #include "tools/objstat/snapshot.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include <algorithm>
+#include <bit>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <map>
 #include <unordered_map>
 #include <utility>
 
 #include "base/shm_segment.h"
 #include "base/strings.h"
 #include "client/plasma/mapped_index.h"
+#include "client/plasma/no_store.h"
+#include "tools/objstat/processes.h"
 
 namespace raylet::objstat {
 
 namespace {
 
-constexpr int kTries = 200;                 // tries, a millisecond apart, to see the store between two changes
-constexpr uint64_t kTryNs = 2'000'000'000;  // in all: reading millions of entries takes a while
+constexpr int kTries = 200;               // tries, a millisecond apart, to see the store between two changes
+constexpr uint64_t kTryNs = 500'000'000;  // in all: what takes longer to read is never seen so in a busy store
 
 uint64_t MonotonicNs() {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-}
-
-// Whether a process is stopped: its state in /proc/PID/stat stands behind the name in parentheses.
-bool IsStopped(pid_t pid) {
-  std::ifstream file(StrCat("/proc/", pid, "/stat"));
-  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  const size_t name_end = text.rfind(") ");
-  return name_end != std::string::npos && name_end + 2 < text.size() &&
-         (text[name_end + 2] == 'T' || text[name_end + 2] == 't');
-}
-
-// Calls look(path, name of the memfd) for every memfd that a process has open.
-template <class Look>
-void ForEachMemfd(pid_t pid, const Look& look) {
-  const std::string folder = StrCat("/proc/", pid, "/fd");
-  DIR* const open = ::opendir(folder.c_str());
-  if (open == nullptr) return;
-  while (const dirent* entry = ::readdir(open)) {
-    const std::string path = folder + "/" + entry->d_name;
-    char target[256];
-    const ssize_t size = ::readlink(path.c_str(), target, sizeof target);
-    constexpr std::string_view kPrefix = "/memfd:", kSuffix = " (deleted)";
-    std::string_view name(target, size < 0 ? 0 : static_cast<size_t>(size));
-    if (!name.starts_with(kPrefix)) continue;
-    name.remove_prefix(kPrefix.size());
-    if (name.ends_with(kSuffix)) name.remove_suffix(kSuffix.size());
-    look(path, name);
-  }
-  ::closedir(open);
-}
-
-// The pin page of `client`, mapped read-only, if exactly one of the process's descriptors can be
-// it.
-std::optional<Mapping> FindPinPage(pid_t pid, uint32_t client) {
-  const std::string wanted = PinPageName(client);
-  std::map<ino_t, Mapping> pages;
-  ForEachMemfd(pid, [&](const std::string& path, std::string_view name) {
-    if (name != wanted) return;
-    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    struct stat status {};
-    if (!fd || ::fstat(fd.get(), &status) < 0 || static_cast<size_t>(status.st_size) < sizeof(PinPage)) return;
-    auto mapping = Mapping::Map(fd.get(), sizeof(PinPage), Mapping::Access::kReadOnly);
-    if (!mapping) return;
-    const auto* page = mapping->As<PinPage>();
-    if (page->magic == kPinsMagic && page->layout_version == kLayoutVersion && page->client == client)
-      pages.emplace(status.st_ino, *std::move(mapping));
-  });
-  if (pages.size() != 1) return std::nullopt;
-  return std::move(pages.begin()->second);
 }
 
 struct Pins {
@@ -86,14 +35,15 @@ struct Pins {
 
 Pins ReadPins(pid_t daemon, std::vector<Client>& clients) {
   Pins pins;
+  const Memfds of_daemon = MemfdsOf(daemon);
   for (Client& client : clients) {
     // All of the daemon's descriptors are this store's. A client may have connected to several
     // stores.
-    auto page = FindPinPage(daemon, client.number);
-    if (!page) page = FindPinPage(client.pid, client.number);
+    auto page = FindPinPage(of_daemon, client.number);
+    if (!page) page = FindPinPage(MemfdsOf(client.pid), client.number);
     if (!page) {
       // A process that has ended holds nothing.
-      if (::access(StrCat("/proc/", client.pid).c_str(), F_OK) == 0) {
+      if (client.alive) {
         ++pins.unknown_pages;
       } else {
         client.pins = 0;
@@ -105,7 +55,7 @@ Pins ReadPins(pid_t daemon, std::vector<Client>& clients) {
     client.pins = 0;
     for (uint32_t slot = 0; slot < bound; ++slot) {
       const uint32_t pinned = shared->slots[slot].load(std::memory_order_acquire);
-      if (pinned == 0) continue;
+      if (pinned == 0 || pinned == kReservedSlot) continue;
       ++*client.pins;
       pins.holders[pinned - 1].push_back(client.number);
     }
@@ -134,6 +84,17 @@ Counters ReadCounters(const IndexCounters& shared) {
   out.bytes_sent = get(shared.bytes_sent);
   out.watched_ids = get(shared.watched_ids);
   out.lent_bytes = get(shared.lent_bytes);
+  out.leased_bytes = get(shared.leased_bytes);
+  out.restoring_bytes = get(shared.restoring_bytes);
+  out.spilled_bytes = get(shared.spilled_bytes);
+  out.spilled_count = get(shared.spilled_count);
+  out.spill_file_bytes = get(shared.spill_file_bytes);
+  out.spills = get(shared.spills);
+  out.spilled_out_bytes = get(shared.spilled_out_bytes);
+  out.restores = get(shared.restores);
+  out.restored_bytes = get(shared.restored_bytes);
+  out.spill_failures = get(shared.spill_failures);
+  out.lost_objects = get(shared.lost_objects);
   return out;
 }
 
@@ -157,6 +118,25 @@ std::vector<Client> ReadClients(const IndexHeader& header, uint64_t now_ms) {
   }
   std::ranges::sort(clients, {}, &Client::number);
   return clients;
+}
+
+std::vector<Happened> ReadEvents(const IndexHeader& header, uint64_t now_ms) {
+  std::vector<Happened> events;
+  const uint64_t last = header.last_event.load(std::memory_order_acquire);
+  for (uint64_t number = last < kEventSlots ? 1 : last - kEventSlots + 1; number <= last && number != 0; ++number) {
+    const auto event = ReadEvent(header.events[static_cast<std::ptrdiff_t>(number % kEventSlots)], number);
+    if (event) events.push_back({number, now_ms - std::min(now_ms, event->time_ms), *event});
+  }
+  return events;
+}
+
+// Among the descriptors of the daemon, or of a client.
+std::optional<std::string> FindArenaOf(const Snapshot& snapshot) {
+  std::optional<std::string> path;
+  if (snapshot.daemon_alive) path = FindArena(MemfdsOf(snapshot.daemon_pid), snapshot.arena_bytes);
+  for (size_t i = 0; i < snapshot.clients.size() && !path; ++i)
+    path = FindArena(MemfdsOf(snapshot.clients[i].pid), snapshot.arena_bytes);
+  return path;
 }
 
 // Reads objects, counters and clients of one moment, if the daemon's changes leave one.
@@ -200,6 +180,7 @@ Ledger MakeLedger(const Snapshot& snapshot, uint64_t capacity_bytes) {
       case Place::kOwned: sum = &ledger.owned; break;
       case Place::kUnsealed: sum = &ledger.unsealed; break;
       case Place::kDying: sum = &ledger.dying; break;
+      case Place::kSpilled: sum = &ledger.spilled; break;
     }
     sum->bytes += object.bytes();
     ++sum->count;
@@ -207,17 +188,24 @@ Ledger MakeLedger(const Snapshot& snapshot, uint64_t capacity_bytes) {
   const Counters& counters = snapshot.counters;
   const Sum sealed{ledger.pinned.bytes + ledger.evictable.bytes + ledger.owned.bytes,
                    ledger.pinned.count + ledger.evictable.count + ledger.owned.count};
-  Compare(ledger.differences, "sealed", sealed, counters.sealed_bytes, counters.sealed_count);
-  Compare(ledger.differences, "unsealed", ledger.unsealed, counters.unsealed_bytes, counters.unsealed_count);
-  Compare(ledger.differences, "dying", ledger.dying, counters.dying_bytes, counters.dying_count);
-  const uint64_t used = counters.sealed_bytes + counters.unsealed_bytes + counters.dying_bytes;
+  ledger.restoring_bytes = counters.restoring_bytes;
+  uint64_t used = counters.sealed_bytes + counters.unsealed_bytes + counters.dying_bytes + counters.restoring_bytes;
+  // Nothing was torn where the daemon works on: its counters and its objects are of two moments then.
+  ledger.of_one_moment = snapshot.consistent;
+  if (snapshot.consistent || !snapshot.daemon_alive || snapshot.daemon_stopped) {
+    Compare(ledger.differences, "sealed", sealed, counters.sealed_bytes, counters.sealed_count);
+    Compare(ledger.differences, "unsealed", ledger.unsealed, counters.unsealed_bytes, counters.unsealed_count);
+    Compare(ledger.differences, "dying", ledger.dying, counters.dying_bytes, counters.dying_count);
+    Compare(ledger.differences, "spilled", ledger.spilled, counters.spilled_bytes, counters.spilled_count);
+    if (used > capacity_bytes)
+      ledger.differences.push_back(StrCat("objects have ", used, " bytes, more than the capacity of ", capacity_bytes));
+    if (!snapshot.consistent)
+      ledger.differences.push_back(!snapshot.daemon_alive ? "the daemon died in the middle of a change"
+                                                          : "the daemon was stopped in the middle of a change");
+  } else {
+    used = sealed.bytes + ledger.unsealed.bytes + ledger.dying.bytes + ledger.restoring_bytes;
+  }
   ledger.free_bytes = capacity_bytes - std::min(capacity_bytes, used);
-  if (used > capacity_bytes)
-    ledger.differences.push_back(StrCat("objects have ", used, " bytes, more than the capacity of ", capacity_bytes));
-  if (!snapshot.consistent)
-    ledger.differences.push_back(!snapshot.daemon_alive    ? "the daemon died in the middle of a change"
-                                 : snapshot.daemon_stopped ? "the daemon was stopped in the middle of a change"
-                                                           : "the store changed during each attempt to read it");
   return ledger;
 }
 
@@ -230,34 +218,68 @@ const char* PlaceName(Place place) {
     case Place::kOwned: return "owned";
     case Place::kUnsealed: return "unsealed";
     case Place::kDying: return "dying";
+    case Place::kSpilled: return "spilled";
   }
   return "?";
 }
 
-Result<Snapshot> TakeSnapshot(const std::string& socket_path) {
-  std::error_code ignored;
-  const std::string path = std::filesystem::absolute(socket_path, ignored).lexically_normal().string();
-  const auto segment = OpenNamedSegmentReadOnly(IndexSegmentName(path));
-  if (!segment && segment.error().code == ErrorCode::kNotFound)
-    return Fail(ErrorCode::kNotRunning,
-                StrCat("no plasma_store serves ", path, ": start one with plasma_store -m 1G -s ", path));
-  if (!segment) return Fail(segment.error());
-  const auto index = client::MappedIndex::Open(segment->get());
-  if (!index) return Fail(index.error());
-  const IndexHeader& header = index->header();
+const Client* Snapshot::FindClient(uint32_t number) const {
+  const auto it = std::ranges::lower_bound(clients, number, {}, &Client::number);
+  return it == clients.end() || it->number != number ? nullptr : &*it;
+}
 
+// Slabs hold objects of at most 14 KiB, in classes: the multiples of 64 up to 512, and then four for each power of two.
+// Larger objects take pages.
+uint64_t PhysicalBytes(uint64_t data_bytes, uint64_t metadata_bytes) {
+  constexpr uint64_t kSlabObjectBytesMax = 14336, kPage = 4096;
+  const uint64_t bytes = std::max<uint64_t>(AlignUp(data_bytes) + metadata_bytes, 1);
+  if (bytes > kSlabObjectBytesMax) return (bytes + kPage - 1) / kPage * kPage;
+  const uint64_t step = std::max(kAlignment, std::bit_ceil(bytes) / 8);
+  return (bytes + step - 1) / step * step;
+}
+
+uint64_t Object::physical_bytes() const { return PhysicalBytes(data_bytes, metadata_bytes); }
+
+Result<OpenIndex> OpenIndexOf(const std::string& socket_path) {
+  std::error_code ignored;
+  std::string path = std::filesystem::absolute(socket_path, ignored).lexically_normal().string();
+  auto segment = OpenNamedSegmentReadOnly(IndexSegmentName(path));
+  if (!segment && segment.error().code == ErrorCode::kNotFound) return client::NoStoreServes(path);
+  if (!segment) return Fail(segment.error());
+  auto index = client::MappedIndex::Open(segment->get());
+  if (!index) return Fail(index.error());
+  return OpenIndex{std::move(path), *std::move(segment), *std::move(index)};
+}
+
+Result<Snapshot> TakeSnapshot(const std::string& socket_path) {
+  const auto open = OpenIndexOf(socket_path);
+  if (!open) return Fail(open.error());
+  return TakeSnapshot(*open);
+}
+
+Snapshot TakeSnapshot(const OpenIndex& open) {
+  const IndexHeader& header = open.index.header();
   Snapshot out;
-  out.socket_path = path;
+  out.socket_path = open.socket_path;
   out.build.assign(header.build, ::strnlen(header.build, sizeof header.build));
   out.daemon_pid = header.daemon_pid;
-  out.daemon_alive = LockedByOwner(segment->get());
-  out.daemon_stopped = out.daemon_alive && IsStopped(out.daemon_pid);
+  out.daemon_alive = LockedByOwner(open.segment.get());
+  out.daemon_stopped = out.daemon_alive && LookAtProcess(out.daemon_pid).stopped;
   out.arena_bytes = header.arena_bytes;
+  out.entries_max = header.entries_max;
   const uint64_t now_ns = MonotonicNs();
   const uint64_t up_ms = (now_ns - std::min(now_ns, header.started_monotonic_ns)) / 1'000'000;
   out.up_ms = up_ms;
-  auto entries = ReadConsistently(*index, up_ms, out);
+  auto entries = ReadConsistently(open.index, up_ms, out);
+  out.entry_bound = open.index.entry_bound();
+  out.events = ReadEvents(header, up_ms);
   std::ranges::sort(entries, {}, &client::EntrySnapshot::offset);
+  for (Client& client : out.clients) {
+    ProcessInfo process = LookAtProcess(client.pid);
+    client.alive = process.alive;
+    client.stopped = process.stopped;
+    client.program = std::move(process.program);
+  }
 
   const Pins pins = ReadPins(out.daemon_alive ? out.daemon_pid : -1, out.clients);
   out.unknown_pin_pages = pins.unknown_pages;
@@ -265,21 +287,45 @@ Result<Snapshot> TakeSnapshot(const std::string& socket_path) {
   for (const client::EntrySnapshot& entry : entries) {
     Object object;
     object.id = entry.id;
+    object.entry = entry.entry;
     object.owned = entry.owned;
+    object.deleted = entry.deleted;
     object.creator = entry.creator;
     object.data_bytes = entry.data_bytes;
     object.metadata_bytes = entry.metadata_bytes;
-    object.offset = entry.offset;
+    // An object that is about to leave is in memory until its offset says otherwise.
+    const bool spilled = entry.state() == EntryState::kSpilled && IsOnDisk(entry.offset);
+    object.offset = spilled ? 0 : entry.offset;
+    object.lost = spilled && entry.offset == kLostWord;
+    if (spilled && !object.lost) object.spill_file = DiskPlaceOf(entry.offset).file;
+    object.created_ms = entry.created_ms;
     object.age_ms = up_ms - std::min(up_ms, entry.created_ms);
+    object.constructed_s = entry.constructed_s;
     if (const auto it = pins.holders.find(entry.entry); it != pins.holders.end()) {
       object.pins = static_cast<uint32_t>(it->second.size());
       object.holders = it->second;
       object.holders.erase(std::unique(object.holders.begin(), object.holders.end()), object.holders.end());
+      for (const uint32_t holder : object.holders) {
+        const auto client = std::ranges::lower_bound(out.clients, holder, {}, &Client::number);
+        ++client->pinned_count;
+        client->pinned_bytes += object.bytes();
+      }
     }
     switch (entry.state()) {
       case EntryState::kUnsealed: object.place = Place::kUnsealed; break;
+      case EntryState::kDeleted:
       case EntryState::kDying: object.place = Place::kDying; break;
+      case EntryState::kSpilled:
+        if (spilled) {
+          object.place = Place::kSpilled;
+          break;
+        }
+        [[fallthrough]];
       default: object.place = object.pins > 0 ? Place::kPinned : object.owned ? Place::kOwned : Place::kEvictable;
+    }
+    if (spilled) {
+      out.objects.push_back(std::move(object));
+      continue;
     }
     if (entry.offset > covered) out.largest_run_bytes = std::max(out.largest_run_bytes, entry.offset - covered);
     covered = std::max(covered, MetadataOffset(entry.offset, entry.data_bytes) + AlignUp(entry.metadata_bytes));
@@ -291,17 +337,10 @@ Result<Snapshot> TakeSnapshot(const std::string& socket_path) {
   // The index takes its pages from the arena's end.
   const uint64_t end = out.arena_bytes - std::min(out.arena_bytes, out.counters.lent_bytes);
   if (end > covered) out.largest_run_bytes = std::max(out.largest_run_bytes, end - covered);
-
-  // The arena is the memfd of that size among the descriptors of the daemon, or of a client.
-  const auto look_at = [&](pid_t pid) {
-    ForEachMemfd(pid, [&](const std::string& fd_path, std::string_view) {
-      struct stat status {};
-      if (::stat(fd_path.c_str(), &status) == 0 && static_cast<uint64_t>(status.st_size) == out.arena_bytes)
-        out.resident_bytes = static_cast<uint64_t>(status.st_blocks) * 512;
-    });
-  };
-  if (out.daemon_alive) look_at(out.daemon_pid);
-  for (size_t i = 0; i < out.clients.size() && !out.resident_bytes; ++i) look_at(out.clients[i].pid);
+  out.arena_path = FindArenaOf(out);
+  struct stat status {};
+  if (out.arena_path && ::stat(out.arena_path->c_str(), &status) == 0)
+    out.resident_bytes = static_cast<uint64_t>(status.st_blocks) * 512;
   out.ledger = MakeLedger(out, header.capacity_bytes);
   return out;
 }

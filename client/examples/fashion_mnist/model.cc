@@ -59,16 +59,6 @@ Model::Model(size_t inputs, size_t hidden, size_t classes) {
 
 size_t Model::parameter_count() const { return layers_.back().end(); }
 
-double Model::flops_per_image() const {
-  // One product forward and one for the gradient of the weights; from the second layer on one more for the errors
-  // below.
-  double flops = 0;
-  for (const Layer& layer : layers_) {
-    flops += 2.0 * static_cast<double>(layer.weight_count()) * (layer.offset == 0 ? 2 : 3);
-  }
-  return flops;
-}
-
 std::vector<float> Model::InitialParameters(uint64_t seed) const {
   std::vector<float> parameters(parameter_count());  // biases stay zero
   Random random(seed);

@@ -42,7 +42,6 @@ class Model {
 
   size_t parameter_count() const;
   // Floating-point operations of the products of one image's gradient; the rest is below one in a hundred.
-  double flops_per_image() const;
 
   // The same seed gives the same bytes everywhere.
   std::vector<float> InitialParameters(uint64_t seed) const;

@@ -1,4 +1,4 @@
-// The types of the store's C++ interface: ids, outcomes, and the entries of List.
+// The types of the store's C++ interface: ids, the errors of the store, and the entries of List.
 #pragma once
 
 #include <cstddef>
@@ -7,16 +7,17 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <unordered_map>
-#include <utility>
 
 #include <plasma/export.h>
+#include <plasma/status.h>
 
 namespace plasma {
 
 constexpr int64_t kUniqueIDSize = 20;
 
-// 20 bytes of the user's own that name an object. Trivially copyable; all zero when made by default.
+// 20 bytes of the user's own that name an object. Trivial: `ObjectID id;` has no value yet, `ObjectID()` is all zero.
 class RAYLET_API UniqueID {
  public:
   static UniqueID from_random();
@@ -28,74 +29,56 @@ class RAYLET_API UniqueID {
   std::string hex() const;
   size_t hash() const;
   static constexpr int64_t size() { return kUniqueIDSize; }
-  friend bool operator==(const UniqueID&, const UniqueID&) = default;
+  bool operator==(const UniqueID&) const = default;
 
  private:
-  uint8_t id_[kUniqueIDSize] = {};
+  uint8_t id_[kUniqueIDSize];
 };
+static_assert(std::is_trivial_v<UniqueID> && std::is_standard_layout_v<UniqueID>);
 using ObjectID = UniqueID;
 
-enum class StatusCode : uint8_t {
-  OK,
-  Invalid,  // the request makes no sense, or not now: the buffer is still held, another client writes it
-  PlasmaObjectExists,
-  PlasmaObjectNotFound,
-  PlasmaObjectAlreadySealed,
-  PlasmaStoreFull,  // says need, free, largest run, pinned bytes, and the remedy
-  ObjectTooLarge,   // larger than the store
-  TimedOut,
-  Disconnected,  // the daemon is gone, or Disconnect was called
-  NotRunning,    // nobody serves this socket
-  ForkedClient,  // used in a child of the process that connected
-  NotAllowed,
-  IOError,  // the kernel or the wire failed
+// The store's errors by Plasma's numbers. The functions are the predicates of Status.
+enum class PlasmaErrorCode : int8_t {
+  PlasmaObjectExists = 1,
+  PlasmaObjectNotFound = 2,
+  PlasmaStoreFull = 3,
+  PlasmaObjectAlreadySealed = 4,
 };
-
-// The outcome of a request: OK, or a code and a sentence.
-class RAYLET_API Status {
- public:
-  Status() = default;  // OK
-  Status(StatusCode code, std::string message) : code_(code), message_(std::move(message)) {}
-  static Status OK() { return {}; }
-  static Status Invalid(std::string message) { return {StatusCode::Invalid, std::move(message)}; }
-
-  bool ok() const { return code_ == StatusCode::OK; }
-  StatusCode code() const { return code_; }
-  const std::string& message() const { return message_; }
-  std::string ToString() const;  // "OK", or "PlasmaStoreFull: …"
-
-  bool IsInvalid() const { return code_ == StatusCode::Invalid; }
-  bool IsPlasmaObjectExists() const { return code_ == StatusCode::PlasmaObjectExists; }
-  bool IsPlasmaObjectNotFound() const { return code_ == StatusCode::PlasmaObjectNotFound; }
-  bool IsPlasmaObjectAlreadySealed() const { return code_ == StatusCode::PlasmaObjectAlreadySealed; }
-  bool IsPlasmaStoreFull() const { return code_ == StatusCode::PlasmaStoreFull; }
-  bool IsObjectTooLarge() const { return code_ == StatusCode::ObjectTooLarge; }
-  bool IsTimedOut() const { return code_ == StatusCode::TimedOut; }
-  bool IsDisconnected() const { return code_ == StatusCode::Disconnected; }
-  bool IsNotRunning() const { return code_ == StatusCode::NotRunning; }
-  bool IsForkedClient() const { return code_ == StatusCode::ForkedClient; }
-  bool IsNotAllowed() const { return code_ == StatusCode::NotAllowed; }
-  bool IsIOError() const { return code_ == StatusCode::IOError; }
-
- private:
-  StatusCode code_ = StatusCode::OK;
-  std::string message_;
-};
-
-// The same questions as functions, as newer programs ask them.
+RAYLET_API Status MakePlasmaError(PlasmaErrorCode code, std::string message);
 inline bool IsPlasmaObjectExists(const Status& status) { return status.IsPlasmaObjectExists(); }
 inline bool IsPlasmaObjectNotFound(const Status& status) { return status.IsPlasmaObjectNotFound(); }
 inline bool IsPlasmaObjectAlreadySealed(const Status& status) { return status.IsPlasmaObjectAlreadySealed(); }
 inline bool IsPlasmaStoreFull(const Status& status) { return status.IsPlasmaStoreFull(); }
 
-enum class ObjectState : int { PLASMA_CREATED = 1, PLASMA_SEALED = 2 };
+constexpr int64_t kDigestSize = sizeof(uint64_t);
 
-// One object in a List.
+enum class ObjectLocation : int32_t { Local, Remote, NotFound };
+
+enum class ObjectState : int {
+  PLASMA_CREATED = 1,
+  PLASMA_SEALED = 2,
+  PLASMA_EVICTED = 3,  // never: an evicted object is gone
+};
+
+namespace internal {
+struct CudaIpcPlaceholder {};
+}  // namespace internal
+
+// One object in a List. The fields that name memory are there for older programs: use Get.
 struct ObjectTableEntry {
+  int fd = -1;
+  int device_num = 0;
+  int64_t map_size = 0;
+  ptrdiff_t offset = 0;
+  uint8_t* pointer = nullptr;
   int64_t data_size = 0;
   int64_t metadata_size = 0;
-  int64_t create_time = 0;  // Unix time in seconds
+  int ref_count = 0;               // clients that use the object: its creator until its Release, and those that hold it
+  int64_t create_time = 0;         // Unix time in seconds
+  int64_t construct_duration = 0;  // seconds from Create to Seal; -1 before that
   ObjectState state = ObjectState::PLASMA_CREATED;
+  unsigned char digest[kDigestSize] = {};  // zero: see Hash
+  std::shared_ptr<internal::CudaIpcPlaceholder> ipc_handle;
 };
 
 }  // namespace plasma

@@ -9,6 +9,8 @@
 // Workers are this same program, started again. ray::Init never returns in a worker, so call it first in main.
 #pragma once
 
+#include <ray/internal/abi.h>
+
 #include <algorithm>
 #include <any>
 #include <array>
@@ -25,7 +27,10 @@
 #include <ray/api/actor_handle.h>
 #include <ray/api/array.h>
 #include <ray/api/exceptions.h>
+#include <ray/api/function_manager.h>
+#include <ray/api/get_async.h>
 #include <ray/api/logging.h>
+#include <ray/api/nodes.h>
 #include <ray/api/object_ref.h>
 #include <ray/api/objects.h>
 #include <ray/api/ray_config.h>
@@ -48,7 +53,8 @@ RAYLET_API bool IsInitialized();
 
 // Ends what Init began: actors that are not detached, workers, private daemons. Called at exit unless called before.
 // Calls of other threads that are under way throw RayException, as do all later ones. Remaining references refer to
-// nothing from then on; arrays can still be read. In a worker and in a forked child it does nothing.
+// nothing from then on, after the next Init too; arrays can still be read. Within a task or a method of an actor, and
+// in a forked child, it does nothing.
 RAYLET_API void Shutdown();
 
 // The actor of this name, if there is one.
@@ -59,6 +65,26 @@ boost::optional<ActorHandle<T>> GetActor(const std::string& name, const std::str
   if (actor == nullptr) return boost::none;
   return ActorHandle<T>(std::move(actor));
 }
+
+// The same without its class: enough to kill it, or to ask for its ID.
+inline boost::optional<ActorHandleXlang> GetActor(const std::string& name,
+                                                  const std::string& ray_namespace = std::string()) {
+  if (name.empty()) return boost::none;
+  internal::ActorHandleState actor = internal::CurrentRuntime().FindActor(name, ray_namespace);
+  if (actor == nullptr) return boost::none;
+  return ActorHandleXlang(std::move(actor));
+}
+
+// Fails the result of a task with RayTaskCancelledException, at once. A task that has not begun never begins. One that
+// runs goes on, and hears of it by IsCancelled; with `force` its worker ends. Tasks that it has submitted are cancelled
+// with it, in the same way. Does nothing where the result is ready. Only the process that called Remote may cancel; the
+// results of actor calls and of Put cannot be cancelled. In local mode `force` changes nothing.
+template <class T>
+void Cancel(const ObjectRef<T>& object, bool force = false) {
+  internal::CurrentRuntime().Cancel(internal::Require(object.handle()), force);
+}
+// Within a task: whether it was cancelled. A long task asks now and then, and returns. False elsewhere.
+RAYLET_API bool IsCancelled();
 
 // Within a method of an actor: ends the actor, with no restart. Never returns.
 [[noreturn]] RAYLET_API void ExitActor();

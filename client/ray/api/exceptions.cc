@@ -42,6 +42,7 @@ RayTaskException::RayTaskException(std::string function, std::string exception_t
 RayException::~RayException() = default;
 RayActorException::~RayActorException() = default;
 RayTaskException::~RayTaskException() = default;
+RayTaskCancelledException::~RayTaskCancelledException() = default;
 RayWorkerException::~RayWorkerException() = default;
 UnreconstructableException::~UnreconstructableException() = default;
 RayFunctionNotFound::~RayFunctionNotFound() = default;

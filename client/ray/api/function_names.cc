@@ -1,6 +1,7 @@
 #include "client/ray/api/function_names.h"
 
 #include <ray/api/exceptions.h>
+#include <ray/api/function_manager.h>
 #include <ray/api/ray_remote.h>
 
 #include "base/strings.h"
@@ -62,6 +63,17 @@ std::vector<std::string> SplitNames(const char* names, size_t count) {
     throw RayException(raylet::StrCat("RAY_REMOTE(", names, ") names ", count,
                                       " functions in a way that cannot be told apart: use one RAY_REMOTE for each"));
   return split;
+}
+
+std::string FunctionManager::GetClassNameByFuncName(const std::string& function_name) {
+  constexpr std::string_view kOverload = "RAY_FUNC(";
+  std::string_view name = function_name;
+  if (const size_t at = name.find(kOverload); at != std::string_view::npos) {
+    name.remove_prefix(at + kOverload.size());
+    name = name.substr(0, name.find_first_of(",)"));
+  }
+  const size_t end = name.rfind("::");
+  return end == std::string_view::npos ? std::string() : std::string(name.substr(0, end));
 }
 
 }  // namespace ray::internal

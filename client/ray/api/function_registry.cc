@@ -3,6 +3,7 @@
 #include <utility>
 
 #include <ray/api/exceptions.h>
+#include <ray/api/function_manager.h>
 
 #include "base/strings.h"
 #include "client/ray/api/current_runtime.h"
@@ -15,14 +16,16 @@ FunctionRegistry& FunctionRegistry::Instance() {
   return *registry;
 }
 
-void FunctionRegistry::Register(Function function) {
+bool FunctionRegistry::Register(Function function) {
   const MutexLock lock(mutex_);
   const auto same_name = by_name_.find(function.name);
   const auto same_target = by_target_.find(Target{function.target, function.type_name});
-  if (keep_first_ && (same_name != by_name_.end() || same_target != by_target_.end())) return;
-  if (same_target != by_target_.end())
+  if (keep_first_ && (same_name != by_name_.end() || same_target != by_target_.end())) return true;
+  if (same_target != by_target_.end()) {
+    if (same_target->second->name == function.name) return false;
     throw ray::internal::RayException(StrCat("RAY_REMOTE: ", function.name, " is registered already, as ",
-                                             same_target->second->name, "; name each function in one RAY_REMOTE only"));
+                                             same_target->second->name, "; give each function one name"));
+  }
   if (same_name != by_name_.end())
     throw ray::internal::RayException(
         StrCat("RAY_REMOTE: another function is registered as ", function.name,
@@ -30,6 +33,7 @@ void FunctionRegistry::Register(Function function) {
   const Function& entry = functions_.emplace_back(std::move(function));
   by_name_.emplace(entry.name, &entry);
   by_target_.emplace(Target{entry.target, entry.type_name}, &entry);
+  return true;
 }
 
 const FunctionRegistry::Function* FunctionRegistry::FindByName(std::string_view name) const {
@@ -54,8 +58,8 @@ void FunctionRegistry::SetKeepFirst(bool keep_first) {
 
 namespace ray::internal {
 
-void RegisterFunction(RegisteredFunction function) {
-  raylet::client::FunctionRegistry::Instance().Register(std::move(function));
+bool RegisterFunction(RegisteredFunction function) {
+  return raylet::client::FunctionRegistry::Instance().Register(std::move(function));
 }
 
 const std::string& FunctionName(std::string_view target, const char* type_name) {
@@ -67,6 +71,16 @@ const std::string& FunctionName(std::string_view target, const char* type_name) 
                                .retry_safe = true,
                                .hint = "add RAY_REMOTE(the_function); next to its definition"});
   return function->name;
+}
+
+std::string FunctionNameOrEmpty(std::string_view target, const char* type_name) {
+  CheckNotInChild();
+  const RegisteredFunction* function = raylet::client::FunctionRegistry::Instance().FindByTarget(target, type_name);
+  return function == nullptr ? std::string() : function->name;
+}
+
+void ThrowRegisteredTwice(const std::string& name) {
+  throw RayException(raylet::StrCat("RegisterRemoteFunction: ", name, " is registered already"));
 }
 
 const RegisteredFunction* FindFunction(std::string_view name) {

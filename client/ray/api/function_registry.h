@@ -20,8 +20,9 @@ class FunctionRegistry {
 
   static FunctionRegistry& Instance();
 
-  // Throws RayException when the name or the target is registered already.
-  void Register(Function function);
+  // False where the same name stands for the same target already: a header that two files include. Throws RayException
+  // where the name stands for another target, or the target has another name.
+  bool Register(Function function);
   const Function* FindByName(std::string_view name) const;  // null: unknown
   const Function* FindByTarget(std::string_view target, std::string_view type_name) const;
 

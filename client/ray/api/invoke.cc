@@ -1,6 +1,9 @@
 // The untyped part of the templates that run functions, make calls and hold references.
 #include <ray/internal/invoke.h>
 
+#include <cstring>
+#include <utility>
+
 #include <ray/api/actor_handle.h>
 #include <ray/api/object_ref.h>
 #include <ray/api/objects.h>
@@ -40,12 +43,15 @@ const ObjectHandle& Require(const ObjectHandle& handle) {
 }
 
 std::string IdOfHandle(const ObjectHandle& handle) {
-  return handle == nullptr ? std::string() : CurrentRuntime().IdOf(handle);
+  if (handle == nullptr) return {};
+  Runtime& runtime = CurrentRuntime();
+  runtime.Share(handle);
+  return runtime.IdOf(handle);
 }
 
 bool SameObject(const ObjectHandle& a, const ObjectHandle& b) {
   if (a == b) return true;
-  return a != nullptr && b != nullptr && IdOfHandle(a) == IdOfHandle(b);
+  return a != nullptr && b != nullptr && CurrentRuntime().IdOf(a) == CurrentRuntime().IdOf(b);
 }
 
 const ActorHandleState& Require(const ActorHandleState& actor) {
@@ -55,6 +61,23 @@ const ActorHandleState& Require(const ActorHandleState& actor) {
 
 std::string IdOfActor(const ActorHandleState& actor) {
   return actor == nullptr ? std::string() : CurrentRuntime().IdOf(actor);
+}
+
+std::string HandleBytes(std::string id, int max_task_retries) {
+  if (max_task_retries == 0) return id;
+  const auto retries = static_cast<int32_t>(max_task_retries);
+  id.append(reinterpret_cast<const char*>(&retries), sizeof retries);
+  return id;
+}
+
+std::string_view TakeRetries(std::string_view bytes, int& max_task_retries) {
+  max_task_retries = 0;
+  if (bytes.size() != kActorWithRetriesBytes) return bytes;
+  int32_t retries = 0;
+  std::memcpy(&retries, bytes.data() + kIdBytes, sizeof retries);
+  if (retries < -1) throw RayException(StrCat("the bytes of an ActorHandle say ", retries, " retries"));
+  max_task_retries = retries;
+  return bytes.substr(0, kIdBytes);
 }
 
 Hold BringHandles(const std::vector<ObjectHandle>& handles) {

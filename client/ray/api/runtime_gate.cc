@@ -3,6 +3,7 @@
 #include <utility>
 
 #include <ray/api/exceptions.h>
+#include <ray/api/nodes.h>
 
 #include "client/ray/api/current_runtime.h"
 
@@ -50,6 +51,10 @@ ActorHandleState RuntimeGate::FindActor(const std::string& name, const std::stri
   return Call(*this)->FindActor(name, actor_namespace);
 }
 
+void RuntimeGate::Cancel(const ObjectHandle& object, bool force) { Call(*this)->Cancel(object, force); }
+
+bool RuntimeGate::IsCancelled() const { return Call(*this)->IsCancelled(); }
+
 PackedView RuntimeGate::Get(const ObjectHandle& object, int64_t timeout_ms) {
   return Call(*this)->Get(object, timeout_ms);
 }
@@ -62,11 +67,17 @@ std::vector<bool> RuntimeGate::Wait(std::span<const ObjectHandle> objects, size_
   return Call(*this)->Wait(objects, count, timeout_ms);
 }
 
+void RuntimeGate::WhenReady(const ObjectHandle& object, std::function<void()> callback) {
+  Call(*this)->WhenReady(object, std::move(callback));
+}
+
 void RuntimeGate::PackReference(const ObjectHandle& object, char* id) { Call(*this)->PackReference(object, id); }
 
 ObjectHandle RuntimeGate::UnpackReference(std::string_view id) { return Call(*this)->UnpackReference(id); }
 
 std::string RuntimeGate::IdOf(const ObjectHandle& object) const { return Call(*this)->IdOf(object); }
+
+void RuntimeGate::Share(const ObjectHandle& object) { Call(*this)->Share(object); }
 
 ObjectHandle RuntimeGate::FindObject(const std::string& id) { return Call(*this)->FindObject(id); }
 
@@ -83,6 +94,8 @@ std::shared_ptr<ArrayStorage> RuntimeGate::AllocateArray(size_t bytes, std::stri
 void RuntimeGate::PackArray(const std::shared_ptr<ArrayStorage>& array, char* id) { Call(*this)->PackArray(array, id); }
 
 std::shared_ptr<ArrayStorage> RuntimeGate::UnpackArray(std::string_view id) { return Call(*this)->UnpackArray(id); }
+
+std::vector<NodeInfo> RuntimeGate::Nodes() { return Call(*this)->Nodes(); }
 
 std::string RuntimeGate::ActorNamespace() const { return Call(*this)->ActorNamespace(); }
 

@@ -30,14 +30,20 @@ class RuntimeGate final : public Runtime {
   void KillActor(const ActorHandleState& actor, bool no_restart) override;
   ActorHandleState FindActor(const std::string& name, const std::string& actor_namespace) override;
 
+  void Cancel(const ObjectHandle& object, bool force) override;
+  bool IsCancelled() const override;
+
   PackedView Get(const ObjectHandle& object, int64_t timeout_ms) override;
   Hold Bring(std::span<const ObjectHandle> objects) override;
   Hold BringArraysOf(std::span<const PackedView> values) override;
   std::vector<bool> Wait(std::span<const ObjectHandle> objects, size_t count, int64_t timeout_ms) override;
 
+  void WhenReady(const ObjectHandle& object, std::function<void()> callback) override;
+
   void PackReference(const ObjectHandle& object, char* id) override;
   ObjectHandle UnpackReference(std::string_view id) override;
   std::string IdOf(const ObjectHandle& object) const override;
+  void Share(const ObjectHandle& object) override;
   ObjectHandle FindObject(const std::string& id) override;
 
   void PackActor(const ActorHandleState& actor, std::string& bytes) override;
@@ -49,6 +55,7 @@ class RuntimeGate final : public Runtime {
   std::shared_ptr<ArrayStorage> UnpackArray(std::string_view id) override;
 
   std::string ActorNamespace() const override;
+  std::vector<NodeInfo> Nodes() override;
   bool WasCurrentActorRestarted() const override;
   [[noreturn]] void ExitActor() override;
 

@@ -22,7 +22,8 @@ ThrownDescription DescribeCurrentException() {
   try {
     throw;
   } catch (const std::exception& e) {
-    thrown.what = e.what();
+    const char* const text = e.what();  // may be null, in user code
+    thrown.what = text != nullptr ? text : "";
   } catch (const std::string& text) {
     thrown.what = text;
   } catch (const char* text) {

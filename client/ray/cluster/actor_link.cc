@@ -21,9 +21,13 @@ ActorLink::Outcome::~Outcome() {
   for (auto& [object, failure] : failed) object->FulfilFailed(failure);
 }
 
-ClusterObjectPtr ActorLink::Submit(const std::string& method, CallArguments arguments) {
+ClusterObjectPtr ActorLink::Submit(const std::string& method, CallArguments arguments,
+                                   const ray::internal::CallOptions& options) {
   Call call;
   call.function = method;
+  call.name = options.name;
+  call.retries_left = options.max_retries;
+  call.exception_retries = options.retry_exceptions ? options.max_retries : 0;
   call.arguments = std::move(arguments);
   call.result = std::make_shared<ClusterObject>(parts_, parts_.link.NewId(), /*owned=*/true);
   ClusterObjectPtr result = call.result;
@@ -47,11 +51,7 @@ ClusterObjectPtr ActorLink::Submit(const std::string& method, CallArguments argu
           }
           full = channel;
         } else if (queue_.size() < kCallsInFlightMax && queued_bytes_ < kQueuedCallBytesMax) {
-          queued_bytes_ += call.arguments.inline_bytes();
-          call.owned_function = call.function;
-          queue_.push_back(std::move(call));
-          queue_.back().function = queue_.back().owned_function;
-          SetQueued(true);
+          Queue(std::move(call), /*first=*/false);
           open = state_ == State::kNew;
         } else {
           full = channel_;
@@ -71,6 +71,14 @@ ClusterObjectPtr ActorLink::Submit(const std::string& method, CallArguments argu
   }
 }
 
+void ActorLink::Queue(Call call, bool first) {
+  queued_bytes_ += call.arguments.inline_bytes();
+  if (call.owned_function.empty()) call.owned_function = call.function;
+  Call& queued = first ? queue_.emplace_front(std::move(call)) : queue_.emplace_back(std::move(call));
+  queued.function = queued.owned_function;
+  SetQueued(true);
+}
+
 ActorLink::Sent ActorLink::TrySend(Call& call, Outcome& outcome) {
   if (!call.resolved) {
     if (FailurePtr failure = call.arguments.Resolve(call.views); failure != nullptr) {
@@ -78,19 +86,38 @@ ActorLink::Sent ActorLink::TrySend(Call& call, Outcome& outcome) {
       return Sent::kDone;
     }
     // Lent to no process yet: if this process of the actor dies, a call that finds no room now goes to the next one.
-    call.lend = parts_.ownership.Lend(0, call.arguments.TakeHolds());
+    Holds holds = call.arguments.TakeHolds();
+    if (call.retries_left != 0) call.holds = holds;
+    call.lend = parts_.ownership.Lend(0, std::move(holds));
     call.resolved = true;
   }
   CallRecord record;
   record.lend = call.lend;
   record.result_id = call.result->id();
+  record.exception_retries = call.exception_retries;
   record.function = call.function;
   record.arguments.swap(call.views);
-  const auto sent = channel_->TryCall(record, PendingCall{call.result, call.lend});
+  std::shared_ptr<ActorCall> again;
+  if (call.retries_left != 0 || !call.name.empty()) {
+    again = std::make_shared<ActorCall>();
+    again->name = call.name;
+    again->owned_function = call.function;
+    again->function = again->owned_function;
+  }
+  const auto sent = channel_->TryCall(record, PendingCall{call.result, call.lend, nullptr, again});
   record.arguments.swap(call.views);
   if (sent == CallChannel::Sent::kYes) {
     pump_.Watch(channel_);
     if (call.lend != 0) outcome.lent.emplace_back(call.lend, channel_->process());
+    if (again != nullptr) {  // nobody looks at these without mutex_
+      again->arguments = std::move(call.arguments);
+      again->resolved = true;
+      again->views = std::move(call.views);
+      again->holds = std::move(call.holds);
+      again->retries_left = call.retries_left;
+      again->exception_retries = call.exception_retries;
+      again->result = call.result;
+    }
     return Sent::kDone;
   }
   if (sent == CallChannel::Sent::kFull) return Sent::kFull;
@@ -110,8 +137,9 @@ void ActorLink::Flush() {
       while (!queue_.empty() && state_ == State::kOpen) {
         Call& head = queue_.front();
         if (!head.resolved && (unready = head.arguments.FirstUnready()) != nullptr) break;
+        const size_t bytes = head.arguments.inline_bytes();
         if (TrySend(head, outcome) == Sent::kFull) break;
-        queued_bytes_ -= head.arguments.inline_bytes();
+        queued_bytes_ -= bytes;
         outcome.done.push_back(std::move(head));
         queue_.pop_front();
       }
@@ -231,12 +259,58 @@ void ActorLink::Restarting(const Failure& failure, uint32_t ended) {
     if (ended != 0 && channel_->incarnation() > ended) return;  // late: of one that has been replaced already
     channel = std::move(channel_);
     channel_ = nullptr;
-    state_ = State::kNew;
-    open = !queue_.empty();
+    state_ = State::kOpening;  // calls wait until those that are repeated stand before them
+    repeats_ = true;
   }
-  pump_.Close(channel, AsActorDied(failure, true));
+  std::deque<Call> again = TakeUnanswered(channel, AsActorDied(failure, true));
+  FailurePtr dead;
+  {
+    const MutexLock lock(mutex_);
+    repeats_ = false;
+    dead = dead_;
+    if (state_ == State::kOpening) {
+      for (; !again.empty(); again.pop_back()) Queue(std::move(again.back()), /*first=*/true);
+      state_ = State::kNew;
+      open = !queue_.empty();
+    }
+  }
+  if (!again.empty()) FailNeverRun(std::move(again), AsActorDied(*dead, true));  // it has died meanwhile
   if (open) EnsureOpen();
   FinishIfDone();
+}
+
+// Takes the channel's last replies. Returns the calls that are to be repeated, and fails the others.
+std::deque<ActorLink::Call> ActorLink::TakeUnanswered(const std::shared_ptr<CallChannel>& channel,
+                                                      const FailurePtr& failure) {
+  std::vector<PendingCall> unanswered;
+  pump_.TakeLast(channel, [&] {
+    unanswered = channel->TakeBack(0);
+    channel->FailPending(failure);  // none is left: wakes callers that wait for room
+  });
+  pump_.Remove(channel);
+  std::deque<Call> again;
+  for (PendingCall& call : unanswered) {
+    if (call.again == nullptr || call.again->retries_left == 0) {
+      call.result->FulfilFailed(FailureOfCall(failure, call.again.get()));
+      continue;
+    }
+    Call& repeated = *call.again;
+    if (repeated.retries_left > 0) --repeated.retries_left;
+    // The process that has died may have passed on what it was lent: its end, once settled, ends that lend.
+    repeated.lend = parts_.ownership.Lend(0, Holds(repeated.holds));
+    again.push_back(std::move(repeated));
+    again.back().function = again.back().owned_function;
+  }
+  pump_.WakeWaiters();
+  return again;
+}
+
+void ActorLink::FailNeverRun(std::deque<Call> calls, const FailurePtr& failure) {
+  for (Call& call : calls) {
+    if (call.lend != 0) const Holds ended = parts_.ownership.EndLend(call.lend);
+    call.result->FulfilFailed(FailureOfCall(failure, &call));
+  }
+  pump_.WakeWaiters();
 }
 
 void ActorLink::Die(const FailurePtr& failure) {
@@ -256,16 +330,20 @@ void ActorLink::Die(const FailurePtr& failure) {
     if (creation_lend_ != 0) creation = parts_.ownership.EndLend(std::exchange(creation_lend_, 0));
   }
   if (channel != nullptr) pump_.Close(channel, AsActorDied(*failure, true));
-  const FailurePtr never_ran = AsActorDied(*failure, false);
-  for (Call& call : calls) {
-    if (call.lend != 0) const Holds ended = parts_.ownership.EndLend(call.lend);
-    call.result->FulfilFailed(never_ran);
-  }
-  pump_.WakeWaiters();
+  FailNeverRun(std::move(calls), AsActorDied(*failure, false));
   FinishIfDone();
 }
 
-void ActorLink::ChannelBroken(const FailurePtr& failure) {
+void ActorLink::ChannelBroken(CallChannel& channel, const Error& nonsense) {
+  const bool ours = nonsense.code == ErrorCode::kUnavailable;
+  auto failure = std::make_shared<Failure>(*MakeFailure(
+      wire::FailureKind::ActorDied,
+      StrCat(ours ? "the actor takes no more calls of this process, which wrote nonsense into its channel: "
+                  : "the actor's process wrote nonsense into its channel: ",
+             nonsense.message),
+      "something overwrote shared memory: run the program under a sanitizer"));
+  failure->may_have_run = true;
+  channel.FailPending(failure);
   {
     const MutexLock lock(mutex_);
     channel_ = nullptr;
@@ -275,7 +353,9 @@ void ActorLink::ChannelBroken(const FailurePtr& failure) {
   Die(failure);
 }
 
-bool ActorLink::Idle() const { return queue_.empty() && (channel_ == nullptr || channel_->pending() == 0); }
+bool ActorLink::Idle() const {
+  return queue_.empty() && !repeats_ && (channel_ == nullptr || channel_->pending() == 0);
+}
 
 void ActorLink::AfterReplies() {
   if (queued_.load()) Flush();
@@ -286,16 +366,19 @@ void ActorLink::AfterReplies() {
 void ActorLink::FinishIfDone() {
   if (!lingers_.load()) return;
   ActorLinkPtr self;
+  ray::internal::Hold lend;
+  bool last = false;
   {
     const MutexLock lock(mutex_);
-    if (handles_ > 0 || !Idle()) return;
-    self = std::move(lingering_);
-    lingering_ = nullptr;
+    if (!Idle()) return;
+    self = std::exchange(lingering_, nullptr);
     if (self == nullptr) return;
+    lend = std::exchange(lingering_lend_, nullptr);
     lingers_.store(false);
+    last = handles_ == 0;  // none has come meanwhile
   }
   parts_.progress.Remove();
-  Finish();
+  if (last) Finish();
 }
 
 void ActorLink::AddHandle() {
@@ -303,12 +386,13 @@ void ActorLink::AddHandle() {
   ++handles_;
 }
 
-void ActorLink::DropHandle() {
+void ActorLink::DropHandle(ray::internal::Hold lend) {
   if (!parts_.link.Usable()) return;
   {
     const MutexLock lock(mutex_);
     if (--handles_ > 0) return;
     if (!Idle()) {
+      std::swap(lingering_lend_, lend);  // an older one goes after the lock
       if (lingering_ != nullptr) return;
       lingering_ = shared_from_this();
       lingers_.store(true);
@@ -336,7 +420,10 @@ void ActorLink::Finish() {
     if (creation_lend_ != 0) creation = parts_.ownership.EndLend(std::exchange(creation_lend_, 0));
   }
   table_.Forget(*this);
-  if (channel != nullptr) pump_.Remove(channel);
+  if (channel != nullptr) {
+    channel->TakeNoMoreReleases();
+    pump_.Remove(channel);
+  }
   if (!release) return;
   wire::ActorRequestT request;
   request.actor = std::make_unique<wire::Id20>(ToWire(id_));

@@ -1,7 +1,8 @@
 // ActorLink: one actor as this process reaches it: its channel, the calls that wait for a channel, and its state. The
 // handles of this process (ClusterActor) share it. It keeps itself alive while calls are under way. Any thread. Calls
 // run in the order in which they were submitted here. A call waits in queue_ while its arguments are not ready or there
-// is no channel, and the later calls wait behind it.
+// is no channel, and the later calls wait behind it. When the actor starts again, unanswered calls that have retries go
+// first.
 #pragma once
 
 #include <atomic>
@@ -10,7 +11,7 @@
 #include <string>
 
 #include "base/mutex.h"
-#include "client/ray/cluster/call_arguments.h"
+#include "client/ray/cluster/actor_call.h"
 #include "client/ray/cluster/call_channel.h"
 
 namespace raylet::client {
@@ -20,7 +21,7 @@ class ReplyPump;
 
 constexpr size_t kQueuedCallBytesMax = size_t{16} << 20;  // inline arguments of the calls in one actor's queue_
 
-class ActorLink : public std::enable_shared_from_this<ActorLink> {
+class ActorLink final : public ChannelOwner, public std::enable_shared_from_this<ActorLink> {
  public:
   ActorLink(const ObjectParts& parts, ReplyPump& pump, ActorTable& table, const ActorId& id, bool ends_with_handles)
       : use_(parts.link.uses()),
@@ -31,9 +32,11 @@ class ActorLink : public std::enable_shared_from_this<ActorLink> {
         ends_with_handles_(ends_with_handles) {}
 
   const ActorId& id() const { return id_; }
+  const void* session() const { return &parts_; }
 
   // Returns the result's object; waits only where the channel is full.
-  ClusterObjectPtr Submit(const std::string& method, CallArguments arguments) RAYLET_EXCLUDES(mutex_);
+  ClusterObjectPtr Submit(const std::string& method, CallArguments arguments, const ray::internal::CallOptions& options)
+      RAYLET_EXCLUDES(mutex_);
 
   void SetCreating() RAYLET_EXCLUDES(mutex_);  // calls wait until Created
   // The creation is on its way to the raylet. The lend of its arguments lasts as long as the actor.
@@ -42,25 +45,18 @@ class ActorLink : public std::enable_shared_from_this<ActorLink> {
   // `ended`: the incarnation that has ended; 0: only the channel has.
   void Restarting(const Failure& failure, uint32_t ended) RAYLET_EXCLUDES(mutex_);
   void Die(const FailurePtr& failure) RAYLET_EXCLUDES(mutex_);
-  void ChannelBroken(const FailurePtr& failure) RAYLET_EXCLUDES(mutex_);  // under the drain lock
+  void ChannelBroken(CallChannel& channel, const Error& nonsense) override RAYLET_EXCLUDES(mutex_);
 
   // Call it under the drain lock, after replies came. Sends queued calls for which there is room now, and ends the link
   // after the last reply if the last handle has gone.
-  void AfterReplies() RAYLET_EXCLUDES(mutex_);
+  void AfterReplies() override RAYLET_EXCLUDES(mutex_);
   void AddHandle() RAYLET_EXCLUDES(mutex_);
-  void DropHandle() RAYLET_EXCLUDES(mutex_);
+  // `lend` keeps the actor, where the handle was borrowed. Once the last handle goes it stays until the last reply.
+  void DropHandle(ray::internal::Hold lend) RAYLET_EXCLUDES(mutex_);
 
  private:
   enum class State { kCreating, kNew, kOpening, kOpen, kClosing, kDead };
-  struct Call {
-    std::string_view function;
-    std::string owned_function;  // what `function` refers to once queued
-    CallArguments arguments;
-    bool resolved = false;
-    std::vector<ValueView> views;
-    LendId lend = 0;
-    ClusterObjectPtr result;
-  };
+  using Call = ActorCall;
   struct Outcome {  // the work for calls that left the queue under mutex_, done once mutex_ is released
     explicit Outcome(Ownership& of) : ownership(of) {}
     ~Outcome();
@@ -72,6 +68,10 @@ class ActorLink : public std::enable_shared_from_this<ActorLink> {
 
   enum class Sent { kDone, kFull };
   Sent TrySend(Call& call, Outcome& outcome) RAYLET_REQUIRES(mutex_);
+  void Queue(Call call, bool first) RAYLET_REQUIRES(mutex_);
+  std::deque<Call> TakeUnanswered(const std::shared_ptr<CallChannel>& channel, const FailurePtr& failure)
+      RAYLET_EXCLUDES(mutex_);
+  void FailNeverRun(std::deque<Call> calls, const FailurePtr& failure);
   void Flush() RAYLET_EXCLUDES(mutex_);
   void WaitedFor(const ClusterObject* object) RAYLET_EXCLUDES(mutex_);
   void EnsureOpen() RAYLET_EXCLUDES(mutex_);
@@ -86,7 +86,7 @@ class ActorLink : public std::enable_shared_from_this<ActorLink> {
   ReplyPump& pump_;
   ActorTable& table_;
   const ActorId id_;
-  const bool ends_with_handles_;  // this process created it, and it is not detached
+  const bool ends_with_handles_;  // this process created it, without a name, and it is not detached
 
   Mutex mutex_;  // no hold is dropped under it
   State state_ RAYLET_GUARDED_BY(mutex_) = State::kNew;
@@ -101,9 +101,11 @@ class ActorLink : public std::enable_shared_from_this<ActorLink> {
   LendId creation_lend_ RAYLET_GUARDED_BY(mutex_) = 0;
   size_t handles_ RAYLET_GUARDED_BY(mutex_) = 0;
   bool finished_ RAYLET_GUARDED_BY(mutex_) = false;
-  bool broken_ RAYLET_GUARDED_BY(mutex_) = false;  // kDead here, while the raylet takes the actor for alive
-  // This link, from the last handle until the last reply.
+  bool repeats_ RAYLET_GUARDED_BY(mutex_) = false;  // calls are on their way back into queue_
+  bool broken_ RAYLET_GUARDED_BY(mutex_) = false;   // kDead here, while the raylet takes the actor for alive
+  // Both from the last handle until the last reply: this link, and that handle's lend.
   std::shared_ptr<ActorLink> lingering_ RAYLET_GUARDED_BY(mutex_);
+  ray::internal::Hold lingering_lend_ RAYLET_GUARDED_BY(mutex_);
   std::atomic<bool> queued_{false};   // set under mutex_: queue_ has calls; read without it by AfterReplies
   std::atomic<bool> lingers_{false};  // likewise: lingering_ is set
 };
@@ -112,15 +114,22 @@ using ActorLinkPtr = std::shared_ptr<ActorLink>;
 // ClusterActor: one handle of the user, or a copy of it.
 class ClusterActor final : public ray::internal::ActorState {
  public:
-  ClusterActor(ActorLinkPtr link, ray::internal::Hold lend) : link_(std::move(link)), lend_(std::move(lend)) {
+  ClusterActor(ActorLinkPtr link, ray::internal::Hold lend)
+      : ActorState(link->session()), link_(std::move(link)), lend_(std::move(lend)) {
     link_->AddHandle();
   }
-  ~ClusterActor() override { link_->DropHandle(); }
+  ~ClusterActor() override { link_->DropHandle(std::move(lend_)); }
   const ActorLinkPtr& link() const { return link_; }
 
  private:
   const ActorLinkPtr link_;
-  const ray::internal::Hold lend_;  // a borrowed handle keeps the lender's hold
+  ray::internal::Hold lend_;  // a borrowed handle keeps the lender's hold
 };
+
+// The link behind a handle. Throws where it is of an earlier session.
+inline ActorLink& LinkOf(const ObjectParts& parts, const ray::internal::ActorHandleState& handle) {
+  ray::internal::CheckSession(*handle, &parts);
+  return *static_cast<const ClusterActor&>(*handle).link();
+}
 
 }  // namespace raylet::client

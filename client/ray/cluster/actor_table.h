@@ -15,7 +15,7 @@ class ActorTable {
 
   // Makes the link of an actor that this process creates.
   ActorLinkPtr Make(const ActorId& id, bool ends_with_handles) RAYLET_EXCLUDES(mutex_);
-  // The link of an actor whose id came from elsewhere.
+  // The link of an actor whose id came from another process.
   ActorLinkPtr FindOrMake(const ActorId& id) RAYLET_EXCLUDES(mutex_);
   // One more hold on the actor; null where this process has no handle.
   ray::internal::Hold HoldOf(const ActorId& id) RAYLET_EXCLUDES(mutex_);

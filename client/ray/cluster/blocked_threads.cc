@@ -7,7 +7,19 @@ void BlockedThreads::Add(int change) {
   const MutexLock lock(mutex_);
   const bool waited = count_ > 0;
   count_ += change;
-  if (waited != (count_ > 0)) Tell();
+  if (waited == (count_ > 0)) return;
+  if (!waited && when_blocked_) when_blocked_();
+  Tell();
+}
+
+void BlockedThreads::SetWhenBlocked(std::function<void()> when_blocked) {
+  const MutexLock lock(mutex_);
+  when_blocked_ = std::move(when_blocked);
+}
+
+bool BlockedThreads::Any() {
+  const MutexLock lock(mutex_);
+  return count_ > 0;
 }
 
 void BlockedThreads::Repeat() {

@@ -3,6 +3,8 @@
 // by ClusterParts; any thread.
 #pragma once
 
+#include <functional>
+
 #include "base/mutex.h"
 #include "client/ray/cluster/raylet_link.h"
 
@@ -12,6 +14,9 @@ class BlockedThreads {
  public:
   explicit BlockedThreads(RayletLink& link) : link_(link) {}
 
+  // Called before the raylet hears that a thread waits, and that none waited before. On that thread.
+  void SetWhenBlocked(std::function<void()> when_blocked) RAYLET_EXCLUDES(mutex_);
+  bool Any() RAYLET_EXCLUDES(mutex_);
   // Reports again at the start of a task, since the raylet assumes that no thread of a new task waits.
   void Repeat() RAYLET_EXCLUDES(mutex_);
 
@@ -34,6 +39,7 @@ class BlockedThreads {
   RayletLink& link_;
   Mutex mutex_;  // held while the raylet is told, so that it hears of changes in their order
   int64_t count_ RAYLET_GUARDED_BY(mutex_) = 0;
+  std::function<void()> when_blocked_ RAYLET_GUARDED_BY(mutex_);
 };
 
 }  // namespace raylet::client

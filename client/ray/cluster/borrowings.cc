@@ -7,21 +7,21 @@
 
 namespace raylet::client {
 
+// Claims are told under the lock: LendersEnded must not return, nor a release overtake them, before they are on their
+// way.
 void Borrowings::Add(const void* lend, ProcessId lender, std::vector<ObjectId> covered) {
   std::vector<ObjectId> claimed;
-  {
-    const MutexLock lock(mutex_);
-    Borrowing& borrowing = all_[lend];
-    borrowing.lender = lender;
-    for (const ObjectId& object : covered) borrowing.covered[object].message = true;
-    // A message of a process that has ended meanwhile. LendersEnded sees the borrowing, or we see the end.
-    if (ownership_.IsDead(lender)) ClaimAll(borrowing, claimed);
-  }
+  const MutexLock lock(mutex_);
+  Borrowing& borrowing = all_[lend];
+  borrowing.lender = lender;
+  for (const ObjectId& object : covered) borrowing.covered[object].message = true;
+  // A message of a process that has ended meanwhile. LendersEnded sees the borrowing, or we see the end.
+  if (ownership_.IsDead(lender)) ClaimAll(borrowing, claimed);
   Tell(wire::RayletMessage::ClaimObjects, claimed);
 }
 
 ray::internal::Hold Borrowings::Cover(const ray::internal::Hold& lend, const ObjectId& object) {
-  // What was itself unpacked hands on the lend, and not itself: it may go first.
+  // A hold that was itself unpacked passes on the lend, not itself, because it may go first.
   const Holder* const outer = std::get_deleter<Holder>(lend);
   const ray::internal::Hold& whole = outer == nullptr ? lend : outer->lend;
   const ObjectId root = outer == nullptr ? object : outer->root;
@@ -37,9 +37,17 @@ ray::internal::Hold Borrowings::Cover(const ray::internal::Hold& lend, const Obj
     }
     borrowing.covered[object].held++;
     borrowing.covered[root].found_in++;
+    Tell(wire::RayletMessage::ClaimObjects, claimed);
   }
-  Tell(wire::RayletMessage::ClaimObjects, claimed);
   return ray::internal::Hold(whole.get(), Holder{this, whole, object, root});
+}
+
+Borrowings::Origin Borrowings::OriginOf(const ray::internal::Hold& lend) {
+  const Holder* const outer = std::get_deleter<Holder>(lend);
+  const MutexLock lock(mutex_);
+  const auto found = all_.find(outer == nullptr ? lend.get() : outer->lend.get());
+  if (found == all_.end() || found->second.lender == link_.process()) return {};
+  return {found->second.lender, outer == nullptr};
 }
 
 void Borrowings::Holder::operator()(const void*) {
@@ -94,15 +102,13 @@ bool Borrowings::Remove(const void* lend) {
 
 void Borrowings::LendersEnded(std::span<const ProcessId> processes) {
   std::vector<ObjectId> claimed;
-  {
-    const MutexLock lock(mutex_);
-    for (auto& [lend, borrowing] : all_) {
-      const ProcessId lender = borrowing.lender;
-      const bool ended = std::any_of(processes.begin(), processes.end(), [lender](ProcessId process) {
-        return process == lender || process == AllProcessesOf(MachineOf(lender));
-      });
-      if (ended && !borrowing.claimed) ClaimAll(borrowing, claimed);
-    }
+  const MutexLock lock(mutex_);
+  for (auto& [lend, borrowing] : all_) {
+    const ProcessId lender = borrowing.lender;
+    const bool ended = std::any_of(processes.begin(), processes.end(), [lender](ProcessId process) {
+      return process == lender || process == AllProcessesOf(MachineOf(lender));
+    });
+    if (ended && !borrowing.claimed) ClaimAll(borrowing, claimed);
   }
   Tell(wire::RayletMessage::ClaimObjects, claimed);
 }
@@ -125,6 +131,11 @@ void Borrowings::Tell(wire::RayletMessage type, std::span<const ObjectId> object
     notice.objects = std::move(piece);
     static_cast<void>(link_.Send(type, notice));  // a raylet that is gone keeps nothing for us
   });
+}
+
+size_t Borrowings::size() const {
+  const MutexLock lock(mutex_);
+  return all_.size();
 }
 
 }  // namespace raylet::client

@@ -23,16 +23,25 @@ class Borrowings {
 
   // `lend` names the borrowing from now on, and until Remove. It covers these until Retain.
   void Add(const void* lend, ProcessId lender, std::vector<ObjectId> covered) RAYLET_EXCLUDES(mutex_);
-  // Something that was unpacked under `lend` refers to this object, and keeps what this returns; so does
-  // an argument that is unpacked. `lend` itself where that is no lend of another process.
+  // Something that was unpacked under `lend` refers to this object, and keeps what this returns. So does an argument
+  // that is unpacked. Returns `lend` itself where that is no lend of another process.
   ray::internal::Hold Cover(const ray::internal::Hold& lend, const ObjectId& object) RAYLET_EXCLUDES(mutex_);
-  // The call has ended whose arguments `lend` covers: it covers only what is held from now on. Returns
-  // what the message itself named of that, or what of it something that is held was found in.
+  // The process that lent this; 0 where no other process did. `directly`: the lent object is the one that is unpacked.
+  // Otherwise that one was found in the lent object.
+  struct Origin {
+    ProcessId lender = 0;
+    bool directly = false;
+  };
+  Origin OriginOf(const ray::internal::Hold& lend) RAYLET_EXCLUDES(mutex_);
+  // The call has ended whose arguments `lend` covers: it covers only what is held from now on. Returns the ids of the
+  // message that the process still holds, and of the message's objects in which it found others that it holds.
   std::vector<ObjectId> Retain(const void* lend) RAYLET_EXCLUDES(mutex_);
   // True where the lender still has to hear of it: it lives, as far as we know.
   bool Remove(const void* lend) RAYLET_EXCLUDES(mutex_);
   // After Ownership::MarkEnded of the same. One may stand for all processes of its machine.
   void LendersEnded(std::span<const ProcessId> processes) RAYLET_EXCLUDES(mutex_);
+
+  size_t size() const RAYLET_EXCLUDES(mutex_);  // the lends that have not gone back; for tests
 
  private:
   struct Covered {
@@ -47,7 +56,7 @@ class Borrowings {
     bool claimed = false;                           // all that are covered, and nothing leaves them any more
     Holds own;                                      // of the covered objects, those that are this process's own
   };
-  // What Cover returns: it holds the lend, and counts itself.
+  // The hold that Cover returns: it holds the lend, and counts itself.
   struct Holder {
     Borrowings* borrowings;
     ray::internal::Hold lend;
@@ -63,7 +72,7 @@ class Borrowings {
 
   RayletLink& link_;
   Ownership& ownership_;
-  Mutex mutex_;  // no hold is dropped under it
+  mutable Mutex mutex_;  // no hold is dropped under it
   std::unordered_map<const void*, Borrowing> all_ RAYLET_GUARDED_BY(mutex_);
 };
 

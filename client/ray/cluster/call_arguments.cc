@@ -33,7 +33,7 @@ CallArguments::CallArguments(const ObjectParts& parts, std::vector<ray::internal
   for (ray::internal::Argument& argument : arguments) {
     Value value;
     if (argument.reference != nullptr) {
-      value.reference = std::static_pointer_cast<ClusterObject>(argument.reference);
+      value.reference = ObjectOf(parts, argument.reference);
     } else if (argument.value.bytes.size() > kInlineValueBytesMax ||
                inline_bytes + argument.value.bytes.size() > kInlineCallBytesMax) {
       ray::internal::Packed& packed = argument.value;

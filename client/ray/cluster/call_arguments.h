@@ -23,6 +23,8 @@ class CallArguments {
   // arguments. Returns a failure where an argument has a failure for its value.
   FailurePtr Resolve(std::vector<ValueView>& out);
   size_t inline_bytes() const;
+  // Whether they refer to what must stay while the callee uses them. Call it after Resolve.
+  bool Lends() const { return !holds_.empty(); }
   // The holds that must stay while the callee uses the arguments. Call it after Resolve.
   Holds TakeHolds() { return std::move(holds_); }
 

@@ -1,25 +1,44 @@
 #include "client/ray/cluster/call_channel.h"
 
+#include <algorithm>
+
 #include "base/strings.h"
+#include "client/ray/cluster/actor_call.h"
 #include "client/ray/cluster/borrowed_lend.h"
 #include "fbs/id_lists.h"
 
 namespace raylet::client {
 
 Result<ChannelMemory> ChannelMemory::Attach(const UniqueFd& channel, UniqueFd bell, bool relayed, End end) {
-  ChannelMemory out;
   auto memory = Mapping::Map(channel.get(), ChannelBytes(), Mapping::Access::kReadWrite);
   if (!memory) return Fail(std::move(memory).error());
   auto doorbell = relayed ? Result<Bell>(Bell::OfEvent(std::move(bell))) : Bell::OfDoorbell(bell.get());
   if (!doorbell) return Fail(std::move(doorbell).error());
-  const std::span<std::byte> all(memory->data(), memory->size());
-  const auto [calls, replies] = RingsOf(all);
+  auto out = AttachRings(*std::move(memory), *std::move(doorbell), end);
+  if (out) out->relayed = relayed;
+  return out;
+}
+
+Result<ChannelMemory> ChannelMemory::AttachLease(const UniqueFd& channel, UniqueFd bell, End end) {
+  auto memory = Mapping::Map(channel.get(), LeaseChannelBytes(), Mapping::Access::kReadWrite);
+  if (!memory) return Fail(std::move(memory).error());
+  auto doorbell = Bell::OfDoorbell(bell.get());
+  if (!doorbell) return Fail(std::move(doorbell).error());
+  auto* const gate = reinterpret_cast<CallGate*>(memory->data() + GateOffset());
+  auto out = AttachRings(*std::move(memory), *std::move(doorbell), end);
+  if (out) out->gate = gate;
+  return out;
+}
+
+Result<ChannelMemory> ChannelMemory::AttachRings(Mapping memory, Bell bell, End end) {
+  ChannelMemory out;
+  const auto [calls, replies] = RingsOf({memory.data(), ChannelBytes()});
   auto producer = RingProducer::Attach(end == End::kCaller ? calls : replies);
   if (!producer) return Fail(std::move(producer).error());
   auto consumer = RingConsumer::Attach(end == End::kCaller ? replies : calls);
   if (!consumer) return Fail(std::move(consumer).error());
-  out.memory = *std::move(memory);
-  out.bell = *std::move(doorbell);
+  out.memory = std::move(memory);
+  out.bell = std::move(bell);
   out.producer = *producer;
   out.consumer = *consumer;
   return out;
@@ -49,6 +68,7 @@ CallChannel::Sent CallChannel::TryCall(CallRecord& record, PendingCall pending) 
     pending_count_.fetch_add(1, std::memory_order_seq_cst);
     ++next_call_;
     calls_.Commit(static_cast<uint32_t>(CallRecordType::kCall), bytes);
+    if (gate_ != nullptr) gate_->pushed.store(record.call, std::memory_order_relaxed);
   }
   bell_.Ring();
   return Sent::kYes;
@@ -59,10 +79,15 @@ bool CallChannel::TryReleaseLend(LendId lend) {
   WriteLendRecord(lend, bytes);
   {
     const MutexLock lock(calls_mutex_);
-    if (!calls_.TryPush(static_cast<uint32_t>(CallRecordType::kReleaseLend), bytes)) return false;
+    if (!takes_releases_ || !calls_.TryPush(static_cast<uint32_t>(CallRecordType::kReleaseLend), bytes)) return false;
   }
   bell_.Ring();
   return true;
+}
+
+void CallChannel::TakeNoMoreReleases() {
+  const MutexLock lock(calls_mutex_);
+  takes_releases_ = false;
 }
 
 Result<size_t> CallChannel::Drain() {
@@ -133,6 +158,31 @@ Result<void> CallChannel::TakeReply(std::span<const std::byte> bytes) {
   return {};
 }
 
+uint64_t CallChannel::Shut() {
+  shut_heard_.store(true, std::memory_order_relaxed);
+  const uint64_t begun = ShutGate(*gate_);
+  bell_.Ring();  // a worker that waits returns the lease
+  return begun;
+}
+
+uint64_t CallChannel::NumberOf(const ClusterObject& result) {
+  const MutexLock lock(pending_mutex_);
+  const auto found = std::find_if(waiting_.begin(), waiting_.end(),
+                                  [&](const PendingCall& call) { return call.result.get() == &result; });
+  return found == waiting_.end() ? 0 : first_ + static_cast<uint64_t>(found - waiting_.begin());
+}
+
+std::vector<PendingCall> CallChannel::TakeBack(uint64_t begun) {
+  std::vector<PendingCall> back;
+  const MutexLock lock(pending_mutex_);
+  const size_t kept = begun < first_ ? 0 : std::min<uint64_t>(begun - first_ + 1, waiting_.size());
+  for (size_t i = kept; i < waiting_.size(); ++i)
+    if (waiting_[i].result != nullptr) back.push_back(std::move(waiting_[i]));
+  waiting_.resize(kept);
+  pending_count_.fetch_sub(back.size(), std::memory_order_release);
+  return back;
+}
+
 void CallChannel::FailPending(const FailurePtr& failure) {
   std::deque<PendingCall> calls;
   {
@@ -145,7 +195,7 @@ void CallChannel::FailPending(const FailurePtr& failure) {
     pending_count_.fetch_sub(1, std::memory_order_release);
     // The actor may have passed on what it was lent: its end, once settled, ends that lend.
     if (call.lend != 0 && !failure->may_have_run) const Holds ended = ownership_.EndLend(call.lend);
-    call.result->FulfilFailed(failure);
+    call.result->FulfilFailed(FailureOfCall(failure, call.again.get()));
   }
   taken_.fetch_add(1, std::memory_order_release);
 }

@@ -11,7 +11,7 @@
 namespace raylet::client {
 
 ClusterObject::ClusterObject(const ObjectParts& parts, const ObjectId& id, bool owned)
-    : use_(parts.link.uses()), parts_(parts), id_(id), owned_(owned) {}
+    : ObjectState(&parts), use_(parts.link.uses()), parts_(parts), id_(id), owned_(owned) {}
 
 ClusterObject::~ClusterObject() {
   if (!parts_.link.Usable()) return;
@@ -24,7 +24,9 @@ void ClusterObject::FulfilInline(std::string bytes, ray::internal::Hold lend) {
   Finish(ObjectStatus::kInline, std::move(bytes), nullptr, std::move(lend));
 }
 void ClusterObject::FulfilStored(ray::internal::Hold lend) {
-  Finish(ObjectStatus::kStored, {}, nullptr, std::move(lend));
+  const bool taken = Finish(ObjectStatus::kStored, {}, nullptr, std::move(lend));
+  // The task was cancelled, and has ended all the same.
+  if (!taken && owned_ && status() == ObjectStatus::kFailed && parts_.link.Usable()) parts_.store.Delete(id_);
 }
 void ClusterObject::FulfilFailed(FailurePtr failure) {
   // The dead process may have sealed a value that it did not report.
@@ -33,15 +35,48 @@ void ClusterObject::FulfilFailed(FailurePtr failure) {
   Finish(ObjectStatus::kFailed, {}, std::move(failure), nullptr);
 }
 
-void ClusterObject::Finish(ObjectStatus status, std::string bytes, FailurePtr failure, ray::internal::Hold lend) {
+bool ClusterObject::Finish(ObjectStatus status, std::string bytes, FailurePtr failure, ray::internal::Hold lend) {
   std::vector<std::function<void()>> callbacks;
   {
     const MutexLock lock(mutex_);
-    if (ready()) return;
+    if (ready()) return false;
     bytes_ = std::move(bytes);
     failure_ = std::move(failure);
     if (lend != nullptr) lend_ = std::move(lend);
     status_.store(status, std::memory_order_release);  // publishes the value to threads that see the status
+    callbacks.swap(when_ready_);
+  }
+  for (auto& callback : callbacks) callback();
+  return true;
+}
+
+// Of an owned object it is written before the status, which the caller has seen.
+ray::internal::Hold ClusterObject::lend() const {
+  if (owned_) return lend_;
+  const MutexLock lock(mutex_);
+  return owner_lend_ != nullptr ? owner_lend_ : lend_;
+}
+
+bool ClusterObject::WantsLend(bool of_owner) const {
+  if (owned_) return false;
+  const MutexLock lock(mutex_);
+  return owner_lend_ == nullptr && (of_owner || lend_ == nullptr);
+}
+
+void ClusterObject::AddLend(ray::internal::Hold lend, bool of_owner) {
+  const MutexLock lock(mutex_);
+  ray::internal::Hold& place = of_owner ? owner_lend_ : lend_;
+  if (place == nullptr) place.swap(lend);  // another thread may have been first: then this one goes after the lock
+}
+
+void ClusterObject::MarkLost(FailurePtr why) {
+  if (owned_) return;
+  std::vector<std::function<void()>> callbacks;
+  {
+    const MutexLock lock(mutex_);
+    if (status() != ObjectStatus::kPending && status() != ObjectStatus::kStored) return;
+    failure_ = std::move(why);                                        // nobody reads it before the status says so
+    status_.store(ObjectStatus::kFailed, std::memory_order_release);  // publishes the failure
     callbacks.swap(when_ready_);
   }
   for (auto& callback : callbacks) callback();
@@ -62,22 +97,31 @@ void ClusterObject::OnReady(std::function<void()> callback) {
   callback();
 }
 
+bool ClusterObject::BeginPromotion() {
+  const MutexLock lock(mutex_);
+  if (!owned_ || promoted_ || status() == ObjectStatus::kStored) return false;
+  promoted_ = true;
+  if (ready()) return true;
+  parts_.progress.Add();
+  when_ready_.push_back([this] { WriteSoon(); });
+  return false;
+}
+
+void ClusterObject::WriteSoon() {
+  if (WriteIfThereIsRoom())
+    parts_.progress.Remove();
+  else
+    parts_.progress.WriteLater(shared_from_this());
+}
+
+void ClusterObject::PromoteSoon() {
+  if (!BeginPromotion()) return;
+  parts_.progress.Add();
+  WriteSoon();
+}
+
 Result<void> ClusterObject::Promote() {
-  {
-    const MutexLock lock(mutex_);
-    if (!owned_ || promoted_ || status() == ObjectStatus::kStored) return {};
-    promoted_ = true;
-    if (!ready()) {
-      parts_.progress.Add();
-      when_ready_.push_back([this] {
-        if (WriteIfThereIsRoom())
-          parts_.progress.Remove();
-        else
-          parts_.progress.WriteLater(shared_from_this());
-      });
-      return {};
-    }
-  }
+  if (!BeginPromotion()) return {};
   auto written = WriteToStore(kRoomPatienceMs);
   if (!written) {
     const MutexLock lock(mutex_);

@@ -49,42 +49,68 @@ class ClusterObject final : public ray::internal::ObjectState, public std::enabl
   bool ready() const { return status() != ObjectStatus::kPending; }
   const std::string& bytes() const { return bytes_; }
   const FailurePtr& failure() const { return failure_; }
-  const ray::internal::Hold& lend() const { return lend_; }  // what the value refers to
+  // Keeps what the value refers to; of a borrowed object also the object itself. Null: nothing here keeps them.
+  ray::internal::Hold lend() const RAYLET_EXCLUDES(mutex_);
 
   void FulfilInline(std::string bytes, ray::internal::Hold lend);
   void FulfilStored(ray::internal::Hold lend);
   void FulfilFailed(FailurePtr failure);
-  void SetLend(ray::internal::Hold lend) { lend_ = std::move(lend); }  // of a borrowed object, before it is shared
+  // The raylet reports that a borrowed object is lost. Its copy, where there is one here, counts no more.
+  void MarkLost(FailurePtr why) RAYLET_EXCLUDES(mutex_);
+  // A borrowed object is lent anew. It keeps its first lend, and beside it the first of its owner: an owner's lend
+  // keeps the object for certain. Others would hold each other for ever where two processes lend the object to each
+  // other.
+  bool WantsLend(bool of_owner) const RAYLET_EXCLUDES(mutex_);
+  void AddLend(ray::internal::Hold lend, bool of_owner) RAYLET_EXCLUDES(mutex_);
 
   // Runs the callback once the object is ready: at once, or on the thread that makes it ready.
   void OnReady(std::function<void()> callback) RAYLET_EXCLUDES(mutex_);
   // Its id leaves this process. Others must find the value in the store, now or once there is a value.
   Result<void> Promote() RAYLET_EXCLUDES(mutex_);
+  // As above, but it waits for no room in the store: the value comes there once there is some.
+  void PromoteSoon() RAYLET_EXCLUDES(mutex_);
   // Writes the value of a promoted object into the store, if there is room right now; false: not yet.
   bool WriteIfThereIsRoom();
   void MarkRegistered() {  // others may look it up by its id
     registered_.store(true, std::memory_order_relaxed);
   }
   bool registered() const { return registered_.load(std::memory_order_relaxed); }
+  void MarkOfTask() { of_task_ = true; }     // before anybody else knows it
+  bool of_task() const { return of_task_; }  // the result of a task, which may be cancelled
 
  private:
-  void Finish(ObjectStatus status, std::string bytes, FailurePtr failure, ray::internal::Hold lend)
+  // False: it was ready already.
+  bool Finish(ObjectStatus status, std::string bytes, FailurePtr failure, ray::internal::Hold lend)
       RAYLET_EXCLUDES(mutex_);
+  // Whether the value is to be written now. Where it is still to come, it is written once it is there.
+  bool BeginPromotion() RAYLET_EXCLUDES(mutex_);
+  void WriteSoon();  // takes over one Add of the caller to Progress
   Result<void> WriteToStore(int64_t room_patience_ms);
 
   const LinkUse use_;  // first: the parts are there until all else has gone
   const ObjectParts& parts_;
   const ObjectId id_;
   const bool owned_;
+  bool of_task_ = false;
   std::atomic<bool> registered_{false};
   std::atomic<ObjectStatus> status_{ObjectStatus::kPending};  // stored under mutex_ with the value; see status()
   std::string bytes_;
   FailurePtr failure_;
-  ray::internal::Hold lend_;
-  Mutex mutex_;
+  ray::internal::Hold lend_;        // of a borrowed object: under mutex_
+  ray::internal::Hold owner_lend_;  // the same, of its owner
+  mutable Mutex mutex_;
   bool promoted_ RAYLET_GUARDED_BY(mutex_) = false;  // in the store, or will be
   std::vector<std::function<void()>> when_ready_ RAYLET_GUARDED_BY(mutex_);
 };
 using ClusterObjectPtr = std::shared_ptr<ClusterObject>;
+
+// The object behind a handle. They throw where it is of an earlier session.
+inline ClusterObject& AsObject(const ObjectParts& parts, const ray::internal::ObjectHandle& handle) {
+  ray::internal::CheckSession(*handle, &parts);
+  return static_cast<ClusterObject&>(*handle);
+}
+inline ClusterObjectPtr ObjectOf(const ObjectParts& parts, const ray::internal::ObjectHandle& handle) {
+  return AsObject(parts, handle).shared_from_this();
+}
 
 }  // namespace raylet::client

@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "client/ray/cluster/failure.h"
 #include "client/ray/cluster/terminal.h"
+#include "fbs/id_lists.h"
 
 namespace raylet::client {
 namespace {
@@ -78,7 +79,9 @@ ClusterParts::ClusterParts(std::unique_ptr<RayletLink> raylet, std::shared_ptr<S
       room(BoundsOf(link.registration())),
       tasks(link, ownership, borrowings),
       actors(objects, pump),
-      submitter(objects, pump, room, tasks, actors) {
+      leased(objects, pump),
+      submitter(objects, pump, room, tasks, leased, actors, current),
+      async_gets(objects, pump, wanted) {
   ownership.WireActors([this](const ObjectId& id) { return actors.HoldOf(ActorId::FromBinary(id.binary())); });
 }
 
@@ -87,8 +90,10 @@ void ClusterParts::Stop() {
   progress.Stop();
   const FailurePtr stopped = MakeFailure(wire::FailureKind::Cancelled, "Ray was shut down before this call ended");
   actors.Stop(stopped);
+  leased.Stop(stopped);
   pump.Stop(stopped);
   tasks.Stop(stopped);
+  async_gets.Stop();
   { const Holds ended = ownership.EndAllLends(); }
   store.Close();
 }
@@ -103,11 +108,32 @@ void ClusterParts::Leave() {
   std::erase(kept.all, nullptr);
 }
 
+ClusterParts::Shared ClusterParts::SharedHere() {
+  KeptParts& kept = Kept();
+  const MutexLock lock(kept.mutex);
+  Shared all;
+  for (const auto& parts : kept.all) {
+    const Ownership::Counts owned = parts->ownership.counts();
+    all.owned.objects += owned.objects;
+    all.owned.arrays += owned.arrays;
+    all.owned.claimed += owned.claimed;
+    all.owned.lends += owned.lends;
+    all.borrowings += parts->borrowings.size();
+  }
+  return all;
+}
+
 void ClusterParts::OnMessage(const Frame& frame, std::vector<UniqueFd>& fds) {
   switch (static_cast<wire::RayletMessage>(frame.header.type)) {
     case wire::RayletMessage::TaskResult:
       if (auto result = Parse<wire::TaskResultT>(frame.body); result && result->result != nullptr)
-        tasks.Finish(*std::move(result));
+        if (TaskKind* const kind = tasks.Finish(*std::move(result)); kind != nullptr) leased.EndedByRaylet(*kind);
+      return;
+    case wire::RayletMessage::LeaseShut:
+      if (const auto notice = Parse<wire::LeaseNoticeT>(frame.body)) leased.OnShut(notice->lease);
+      return;
+    case wire::RayletMessage::LeaseLost:
+      if (const auto notice = Parse<wire::LeaseLostNoticeT>(frame.body)) leased.OnLost(notice->lease, *notice->failure);
       return;
     case wire::RayletMessage::TaskReturned: return submitter.OnReturned(frame.body);
     case wire::RayletMessage::RoomForTasks: return submitter.OnRoom();
@@ -121,10 +147,12 @@ void ClusterParts::OnMessage(const Frame& frame, std::vector<UniqueFd>& fds) {
       if (const auto notice = Parse<wire::SettledNoticeT>(frame.body))
         const Holds ended = ownership.MarkSettled(notice->processes);
       return;
-    case wire::RayletMessage::ObjectsSealed: wanted.MarkNews(); return;
+    case wire::RayletMessage::ObjectsSealed:
+      if (const auto notice = Parse<wire::SealedObjectsNoticeT>(frame.body))
+        wanted.MarkSealed(FromWire(notice->objects));
+      return;
     case wire::RayletMessage::HoldObjects:
-      if (const auto notice = Parse<wire::ClaimNoticeT>(frame.body))
-        for (const wire::Id20& id : notice->objects) ownership.HoldClaimed(FromWire<ObjectId>(id));
+      if (const auto notice = Parse<wire::ClaimNoticeT>(frame.body)) HoldClaimed(*notice);
       return;
     case wire::RayletMessage::LetGoObjects:
       if (const auto notice = Parse<wire::ClaimNoticeT>(frame.body))
@@ -133,8 +161,7 @@ void ClusterParts::OnMessage(const Frame& frame, std::vector<UniqueFd>& fds) {
       return;
     case wire::RayletMessage::ObjectLost:
       if (auto notice = Parse<wire::LostNoticeT>(frame.body); notice && notice->failure != nullptr)
-        wanted.MarkLost(FromWire<ObjectId>(*notice->object),
-                        std::make_shared<const Failure>(std::move(*notice->failure)));
+        OnLost(FromWire<ObjectId>(*notice->object), std::make_shared<const Failure>(std::move(*notice->failure)));
       return;
     case wire::RayletMessage::ReleaseLend:
       if (const auto notice = Parse<wire::LendNoticeT>(frame.body))
@@ -150,13 +177,28 @@ void ClusterParts::OnMessage(const Frame& frame, std::vector<UniqueFd>& fds) {
 }
 
 // Claims the objects to which this process still refers through the ended ones, and then reports that it has.
+void ClusterParts::HoldClaimed(const wire::ClaimNoticeT& notice) {
+  wire::ClaimsHeldNoticeT held;
+  held.number = notice.number;
+  for (const wire::Id20& id : notice.objects)
+    if (!ownership.HoldClaimed(FromWire<ObjectId>(id))) held.gone.push_back(id);
+  static_cast<void>(link.Send(wire::RayletMessage::ClaimsHeld, held));  // a raylet that is gone waits for nobody
+}
+
+void ClusterParts::OnLost(const ObjectId& id, const FailurePtr& why) {
+  // First the object: a Get that the news wakes then finds it failed.
+  if (const ClusterObjectPtr object = ownership.FindObject(id); object != nullptr) object->MarkLost(why);
+  wanted.MarkLost(id, why);
+}
+
 void ClusterParts::OnProcessDied(const wire::ProcessNoticeT& notice) {
   if (notice.reached_again) return ownership.MarkReachedAgain(notice.process);
   const bool machine = notice.process == AllProcessesOf(MachineOf(notice.process)) && notice.failure != nullptr;
   std::vector<ProcessId> ended = {notice.process};
   ended.insert(ended.end(), notice.also.begin(), notice.also.end());
   ownership.MarkEnded(ended, machine ? notice.failure->message : std::string());
-  wanted.MarkNews();
+  wanted.MarkNewsOfAll();
+  pump.DrainAll();  // the last replies of the dead name what they lend
   borrowings.LendersEnded(ended);
   wire::ClaimsMadeNoticeT made;
   made.process = notice.process;

@@ -9,9 +9,12 @@
 #include <vector>
 
 #include "client/ray/cluster/actor_table.h"
+#include "client/ray/cluster/async_gets.h"
 #include "client/ray/cluster/blocked_threads.h"
 #include "client/ray/cluster/borrowings.h"
 #include "client/ray/cluster/cluster_object.h"
+#include "client/ray/cluster/current_task.h"
+#include "client/ray/cluster/leased_tasks.h"
 #include "client/ray/cluster/ownership.h"
 #include "client/ray/cluster/pending_tasks.h"
 #include "client/ray/cluster/progress.h"
@@ -41,10 +44,18 @@ class ClusterParts {
   // handles still refer to them. Then a later Leave destroys them.
   void Leave();
   ~ClusterParts() = default;
+  // What the parts of this process share with other processes. For tests; any thread.
+  struct Shared {
+    Ownership::Counts owned;
+    size_t borrowings = 0;
+  };
+  static Shared SharedHere();
 
  private:
   ClusterParts(std::unique_ptr<RayletLink> link, std::shared_ptr<StoreClient> store);
   void OnMessage(const Frame& frame, std::vector<UniqueFd>& fds);
+  void HoldClaimed(const wire::ClaimNoticeT& notice);
+  void OnLost(const ObjectId& id, const FailurePtr& why);
   void OnProcessDied(const wire::ProcessNoticeT& notice);
 
   bool left_ = false;  // under the lock of KeptParts
@@ -61,10 +72,13 @@ class ClusterParts {
   WantedObjects wanted;
   StoreAccess store;
   const ObjectParts objects;
+  CurrentTask current;
   TaskRoom room;
   PendingTasks tasks;
   ActorTable actors;
+  LeasedTasks leased;
   TaskSubmitter submitter;
+  AsyncGets async_gets;
 };
 
 }  // namespace raylet::client

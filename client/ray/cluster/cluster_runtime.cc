@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include <ray/api/exceptions.h>
+#include <ray/api/nodes.h>
 #include <ray/api/serializer.h>
 
 #include "base/process_start.h"
@@ -15,6 +16,7 @@
 #include "client/ray/cluster/references.h"
 #include "client/ray/cluster/store_array.h"
 #include "client/ray/cluster/task_submitter.h"
+#include "client/ray/cluster/wait_set.h"
 #include "fbs/stored_value.h"
 #include "fbs/text_bounds.h"
 
@@ -32,10 +34,6 @@ using ray::internal::PackedView;
 using ray::internal::PackScope;
 using ray::internal::RayException;
 using ray::internal::UnpackScope;
-
-ClusterObject& AsObject(const ObjectHandle& handle) { return static_cast<ClusterObject&>(*handle); }
-ClusterObjectPtr AsObjectPtr(const ObjectHandle& handle) { return std::static_pointer_cast<ClusterObject>(handle); }
-ActorLink& AsLink(const ActorHandleState& handle) { return *static_cast<const ClusterActor&>(*handle).link(); }
 
 FailurePtr Lost(const ObjectId& id, const char* why) {
   return MakeFailure(wire::FailureKind::ObjectLost, StrCat("object ", id.hex(), " is lost: ", why));
@@ -87,19 +85,20 @@ ActorHandleState ClusterRuntime::CreateActor(const std::string& factory, std::ve
 }
 
 ObjectHandle ClusterRuntime::SubmitActorCall(const ActorHandleState& actor, const std::string& method,
-                                             std::vector<Argument> arguments, const CallOptions&) {
+                                             std::vector<Argument> arguments, const CallOptions& options) {
   parts_.link.CheckUsable();
   if (const auto sound = CheckName("the name of a method", method); !sound) Throw(sound.error());
   parts_.pump.Drain();
-  return AsLink(actor).Submit(method, CallArguments(parts_.objects, std::move(arguments)));
+  if (const auto sound = CheckName("the name of a call", options.name); !sound) Throw(sound.error());
+  return LinkOf(parts_.objects, actor).Submit(method, CallArguments(parts_.objects, std::move(arguments)), options);
 }
 
 void ClusterRuntime::KillActor(const ActorHandleState& actor, bool no_restart) {
   parts_.link.CheckUsable();
   wire::KillActorRequestT request;
-  request.actor = std::make_unique<wire::Id20>(ToWire(AsLink(actor).id()));
+  request.actor = std::make_unique<wire::Id20>(ToWire(LinkOf(parts_.objects, actor).id()));
   request.no_restart = no_restart;
-  AsLink(actor).Killed();
+  LinkOf(parts_.objects, actor).Killed();
   if (const auto sent = parts_.link.Send(wire::RayletMessage::KillActor, request); !sent) Throw(sent.error());
 }
 
@@ -108,8 +107,7 @@ ActorHandleState ClusterRuntime::FindActor(const std::string& name, const std::s
   wire::FindActorRequestT request;
   request.name = name;
   request.actor_namespace = actor_namespace.empty() ? parts_.link.actor_namespace() : actor_namespace;
-  const auto frame =
-      parts_.link.Call(wire::RayletMessage::FindActor, Encode(request), Deadline::After(parts_.link.patience()));
+  const auto frame = parts_.link.Call(wire::RayletMessage::FindActor, Encode(request));
   if (!frame) Throw(frame.error());
   const auto reply = Parse<wire::FindActorReplyT>(frame->body);
   if (!reply) Throw(reply.error());
@@ -125,10 +123,44 @@ ActorHandleState ClusterRuntime::HandleOf(const ActorId& id, Hold lend) {
   return std::make_shared<ClusterActor>(parts_.actors.FindOrMake(id), std::move(lend));
 }
 
+void ClusterRuntime::Cancel(const ObjectHandle& handle, bool force) {
+  parts_.link.CheckUsable();
+  ClusterObject& object = AsObject(parts_.objects, handle);
+  if (!object.owned())
+    throw RayException(StrCat("object ", object.id().hex(),
+                              " is of another process: only the process that called Remote can cancel the task"));
+  if (!object.of_task())
+    throw RayException(StrCat("object ", object.id().hex(),
+                              " is no result of a task: calls of actors and values of ray::Put cannot be cancelled"));
+  parts_.pump.Drain();
+  parts_.submitter.Cancel(object, force);
+}
+
+std::vector<ray::NodeInfo> ClusterRuntime::Nodes() {
+  parts_.link.CheckUsable();
+  const auto frame = parts_.link.Call(wire::RayletMessage::ListNodes, Encode(wire::EmptyNoticeT()));
+  if (!frame) Throw(frame.error());
+  const auto reply = Parse<wire::ListNodesReplyT>(frame->body);
+  if (!reply) Throw(reply.error());
+  std::vector<ray::NodeInfo> nodes;
+  for (const auto& entry : reply->nodes) {
+    ray::NodeInfo& node = nodes.emplace_back();
+    node.id = FromWire<NodeId>(*entry->node).hex();
+    node.address = entry->address;
+    node.alive = entry->alive;
+    node.is_this_node = nodes.size() == 1;
+    for (const auto& resource : entry->resources) {
+      node.resources[resource->name] = resource->total;
+      node.available[resource->name] = entry->alive ? resource->available : 0;
+    }
+  }
+  return nodes;
+}
+
 // ---- values
 
 PackedView ClusterRuntime::Get(const ObjectHandle& handle, int64_t timeout_ms) {
-  ClusterObject& object = AsObject(handle);
+  ClusterObject& object = AsObject(parts_.objects, handle);
   const Deadline deadline = Deadline::AfterMs(timeout_ms);
   if (!object.ready()) {
     parts_.link.CheckUsable();
@@ -169,7 +201,7 @@ Hold ClusterRuntime::Bring(std::span<const ObjectHandle> objects) {
   parts_.link.CheckUsable();
   std::vector<ObjectId> wanted;
   for (const ObjectHandle& handle : objects) {
-    const ClusterObject& object = AsObject(handle);
+    const ClusterObject& object = AsObject(parts_.objects, handle);
     const bool stored = object.ready() ? object.status() == ObjectStatus::kStored : !object.owned();
     if (stored && !parts_.store.Contains(object.id()).value_or(true)) wanted.push_back(object.id());
   }
@@ -190,50 +222,21 @@ Hold ClusterRuntime::BringArraysOf(std::span<const PackedView> values) {
 std::vector<bool> ClusterRuntime::Wait(std::span<const ObjectHandle> objects, size_t count, int64_t timeout_ms) {
   parts_.link.CheckUsable();
   const Deadline deadline = Deadline::AfterMs(timeout_ms);
-  std::vector<bool> ready(objects.size(), false);
-  std::vector<size_t> own;
-  std::vector<size_t> borrowed;
-  for (size_t i = 0; i < objects.size(); ++i) (AsObject(objects[i]).owned() ? own : borrowed).push_back(i);
-  size_t found = 0;
-  const auto look = [&](std::vector<size_t>& open, bool in_store) {
-    std::erase_if(open, [&](size_t i) {
-      const ClusterObject& object = AsObject(objects[i]);
-      bool is = object.ready();
-      if (!is && in_store) is = parts_.store.Contains(object.id()).value_or(false) || parts_.store.IsLost(object.id());
-      if (!is) return false;
-      ready[i] = true;
-      ++found;
-      return true;
-    });
-  };
-  std::vector<ObjectId> wanted;
-  for (const size_t i : borrowed)
-    if (const ObjectId& id = AsObject(objects[i]).id(); !parts_.store.Contains(id).value_or(true)) wanted.push_back(id);
-  WantedObjects& all_wanted = parts_.wanted;
-  WantedObjects::Scope wants(all_wanted, std::move(wanted), /*in_wait=*/true);
-  uint64_t looked_at = all_wanted.news();
-  look(borrowed, true);
-  const auto missing = [&](const ObjectId& id) {
-    return !parts_.store.Contains(id).value_or(true) && all_wanted.WhyLost(id) == nullptr;
-  };
-  const auto enough = [&] {
-    look(own, false);
-    if (const uint64_t news = all_wanted.news(); news != looked_at) {
-      looked_at = news;
-      look(borrowed, true);
-    }
-    if (!borrowed.empty()) wants.AskAgain(missing);
-    return found >= count;
-  };
-  parts_.pump.WaitUntil(deadline, enough);
-  return ready;
+  WaitSet waits(parts_.objects, parts_.wanted, objects);
+  parts_.pump.WaitUntil(deadline, [&] { return waits.Look() >= count; });
+  return waits.ready();
+}
+
+void ClusterRuntime::WhenReady(const ObjectHandle& object, std::function<void()> callback) {
+  parts_.link.CheckUsable();
+  parts_.async_gets.Add(object, std::move(callback));
 }
 
 // ---- references in values
 
 void ClusterRuntime::PackReference(const ObjectHandle& handle, char* id) {
   parts_.link.CheckUsable();
-  const ClusterObjectPtr object = AsObjectPtr(handle);
+  const ClusterObjectPtr object = ObjectOf(parts_.objects, handle);
   std::memcpy(id, object->id().data(), ObjectId::kSize);
   parts_.ownership.Add(object);
   if (const auto promoted = object->Promote(); !promoted) Throw(promoted.error());
@@ -244,15 +247,28 @@ ObjectHandle ClusterRuntime::UnpackReference(std::string_view bytes) {
   const ObjectId id = ObjectId::FromBinary(bytes);
   if (id.IsNil())
     throw RayException(StrCat("the id of an object has ", ray::internal::kIdBytes, " bytes, not ", bytes.size()));
-  if (ClusterObjectPtr known = parts_.ownership.FindObject(id); known != nullptr) return known;
+  if (const ClusterObjectPtr known = parts_.ownership.FindObject(id); known != nullptr) {
+    TakeLend(*known, /*known=*/true);
+    return known;
+  }
   const bool owned = OwnerOf(id) == parts_.link.process();
   auto object = std::make_shared<ClusterObject>(parts_.objects, id, /*owned=*/false);
   if (owned)
     object->FulfilFailed(Lost(id, "its last reference was dropped"));
   else
-    object->SetLend(LendOf(id));
+    TakeLend(*object, /*known=*/false);
   parts_.ownership.Add(object);
   return object;
+}
+
+// The lend of the value under way also lends this object.
+void ClusterRuntime::TakeLend(ClusterObject& object, bool known) {
+  const Hold lend = UnpackScope::Lend();
+  if (lend == nullptr) return;
+  const Borrowings::Origin origin = parts_.borrowings.OriginOf(lend);
+  if (known && origin.lender == 0) return;  // such a lend may hold the object itself
+  const bool of_owner = origin.directly && origin.lender == OwnerOf(object.id());
+  if (object.WantsLend(of_owner)) object.AddLend(parts_.borrowings.Cover(lend, object.id()), of_owner);
 }
 
 Hold ClusterRuntime::LendOf(const ObjectId& id) {
@@ -261,16 +277,21 @@ Hold ClusterRuntime::LendOf(const ObjectId& id) {
 }
 
 std::string ClusterRuntime::IdOf(const ObjectHandle& handle) const {
-  const ClusterObjectPtr object = AsObjectPtr(handle);
-  if (parts_.link.Usable()) parts_.ownership.Add(object);  // another process may look it up
-  return object->id().binary();
+  return AsObject(parts_.objects, handle).id().binary();
+}
+
+void ClusterRuntime::Share(const ObjectHandle& handle) {
+  const ClusterObjectPtr object = ObjectOf(parts_.objects, handle);
+  if (!parts_.link.Usable()) return;
+  parts_.ownership.Add(object);
+  object->PromoteSoon();
 }
 
 ObjectHandle ClusterRuntime::FindObject(const std::string& id) { return UnpackReference(id); }
 
 void ClusterRuntime::PackActor(const ActorHandleState& actor, std::string& bytes) {
   parts_.link.CheckUsable();
-  bytes = AsLink(actor).id().binary();
+  bytes = LinkOf(parts_.objects, actor).id().binary();
   PackScope::Add(LentHold::Of(actor, ObjectId::FromBinary(bytes)));
 }
 
@@ -281,7 +302,9 @@ ActorHandleState ClusterRuntime::UnpackActor(std::string_view bytes) {
   return HandleOf(id, LendOf(ObjectId::FromBinary(bytes)));
 }
 
-std::string ClusterRuntime::IdOf(const ActorHandleState& actor) const { return AsLink(actor).id().binary(); }
+std::string ClusterRuntime::IdOf(const ActorHandleState& actor) const {
+  return LinkOf(parts_.objects, actor).id().binary();
+}
 
 std::shared_ptr<ArrayStorage> ClusterRuntime::AllocateArray(size_t bytes, std::string_view metadata) {
   parts_.link.CheckUsable();
@@ -292,6 +315,7 @@ std::shared_ptr<ArrayStorage> ClusterRuntime::AllocateArray(size_t bytes, std::s
 
 void ClusterRuntime::PackArray(const std::shared_ptr<ArrayStorage>& storage, char* id) {
   parts_.link.CheckUsable();
+  ray::internal::CheckSession(*storage, &parts_.objects);
   const auto array = std::static_pointer_cast<StoreArray>(storage);
   if (!array->sealed()) throw RayException("an array must be sealed before it leaves this process");
   std::memcpy(id, array->id().data(), ObjectId::kSize);

@@ -35,15 +35,21 @@ class ClusterRuntime final : public ray::internal::Runtime {
   void KillActor(const ray::internal::ActorHandleState& actor, bool no_restart) override;
   ray::internal::ActorHandleState FindActor(const std::string& name, const std::string& actor_namespace) override;
 
+  void Cancel(const ray::internal::ObjectHandle& object, bool force) override;
+  bool IsCancelled() const override { return parts_.current.IsCancelled(); }
+
   ray::internal::PackedView Get(const ray::internal::ObjectHandle& object, int64_t timeout_ms) override;
   ray::internal::Hold Bring(std::span<const ray::internal::ObjectHandle> objects) override;
   ray::internal::Hold BringArraysOf(std::span<const ray::internal::PackedView> values) override;
   std::vector<bool> Wait(std::span<const ray::internal::ObjectHandle> objects, size_t count,
                          int64_t timeout_ms) override;
 
+  void WhenReady(const ray::internal::ObjectHandle& object, std::function<void()> callback) override;
+
   void PackReference(const ray::internal::ObjectHandle& object, char* id) override;
   ray::internal::ObjectHandle UnpackReference(std::string_view id) override;
   std::string IdOf(const ray::internal::ObjectHandle& object) const override;
+  void Share(const ray::internal::ObjectHandle& object) override;
   ray::internal::ObjectHandle FindObject(const std::string& id) override;
 
   void PackActor(const ray::internal::ActorHandleState& actor, std::string& bytes) override;
@@ -55,6 +61,7 @@ class ClusterRuntime final : public ray::internal::Runtime {
   std::shared_ptr<ray::internal::ArrayStorage> UnpackArray(std::string_view id) override;
 
   std::string ActorNamespace() const override { return parts_.link.actor_namespace(); }
+  std::vector<ray::NodeInfo> Nodes() override;
   bool WasCurrentActorRestarted() const override { return actor_restarted_.load(std::memory_order_acquire); }
   // This process hosts an actor that has restarted. Call it before the actor's constructor, which may start threads.
   void MarkActorRestarted() { actor_restarted_.store(true, std::memory_order_release); }
@@ -65,6 +72,7 @@ class ClusterRuntime final : public ray::internal::Runtime {
   void WaitForBorrowed(ClusterObject& object, Deadline deadline);
   // The lend of the value that is being unpacked, which covers this object, array or actor from now on; null: no lend.
   ray::internal::Hold LendOf(const ObjectId& id);
+  void TakeLend(ClusterObject& object, bool known);
 
   ClusterParts& parts_;
   std::unique_ptr<PrivateDaemons> daemons_;

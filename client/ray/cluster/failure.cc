@@ -85,6 +85,8 @@ void Throw(const Failure& failure) {
       throw ray::internal::UnreconstructableException(failure.message, std::move(details));
     case wire::FailureKind::RuntimeEnv:
       throw ray::internal::RayRuntimeEnvException(failure.message, std::move(details));
+    case wire::FailureKind::TaskCancelled:
+      throw ray::internal::RayTaskCancelledException(failure.message, std::move(details));
     case wire::FailureKind::Cancelled:
     case wire::FailureKind::Other: break;
   }

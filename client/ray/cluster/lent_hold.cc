@@ -8,6 +8,8 @@ namespace {
 
 using ray::internal::Hold;
 
+constexpr char kNothing = 0;  // what a hold that keeps nothing points to
+
 // A deleter, so that the holds are found again behind a Hold.
 struct PackedHolds {
   std::vector<Hold> holds;
@@ -17,6 +19,8 @@ struct PackedHolds {
 }  // namespace
 
 Hold LentHold::OfObject(const ClusterObjectPtr& object) {
+  // It may be lent to this process later, by one that got it from here. The two lends must not hold each other.
+  if (!object->owned() && object->lend() == nullptr) return Hold(&kNothing, LentHold(nullptr, object->id(), nullptr));
   return Hold(object.get(), LentHold(object, object->id(), object.get()));
 }
 

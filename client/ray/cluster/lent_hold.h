@@ -1,6 +1,5 @@
-// LentHold: a hold on something that can be lent, which knows what it is. When a borrower says which
-// of the things that it was lent it retains, the lender finds them among its holds. Made where
-// something is packed; any thread.
+// LentHold: a hold on an object or actor that can be lent. It knows the id, so that a lender finds the things that a
+// borrower says to retain. Made where something is packed; any thread.
 #pragma once
 
 #include <memory>
@@ -17,6 +16,7 @@ namespace raylet::client {
 
 class LentHold {
  public:
+  // Of an object that was named by its id alone: it keeps nothing.
   static ray::internal::Hold OfObject(const ClusterObjectPtr& object);
   // Of an array or an actor: they refer to nothing else.
   static ray::internal::Hold Of(ray::internal::Hold held, const ObjectId& id);
@@ -26,8 +26,7 @@ class LentHold {
   static const LentHold* In(const ray::internal::Hold& hold);
 
   const ObjectId& id() const { return id_; }
-  // Of an object that was named by its id alone nobody here keeps anything.
-  bool Keeps() const { return object_ == nullptr || object_->owned() || object_->lend() != nullptr; }
+  bool Keeps() const { return held_ != nullptr; }
   // Whether the object's value may refer to one of these, or to something that does. One that is still to
   // come, or that others have made, may do so.
   bool MayReferTo(const std::unordered_set<ObjectId>& ids) const;

@@ -104,18 +104,18 @@ Holds Ownership::KeepOnly(LendId id, std::span<const ObjectId> retained) {
   const auto lend = lends_.find(id);
   // Others may have it who said nothing of what they retain.
   if (lend == lends_.end() || !lend->second.tried.empty()) return {};
-  std::unordered_set<ObjectId> elsewhere = named;
+  std::unordered_set<ObjectId> inside = named;
   Holds stay, others;
   for (auto& hold : lend->second.holds) {
     const LentHold* const lent = LentHold::In(hold);
     const bool stays = lent == nullptr || (named.contains(lent->id()) && lent->Keeps());
-    if (stays && lent != nullptr) elsewhere.erase(lent->id());
+    if (stays && lent != nullptr) inside.erase(lent->id());
     (stays ? stay : others).push_back(std::move(hold));
   }
   // These came out of an object that was lent, and need it.
-  if (!elsewhere.empty()) {
+  if (!inside.empty()) {
     const auto needed = std::stable_partition(others.begin(), others.end(), [&](const ray::internal::Hold& hold) {
-      return !LentHold::In(hold)->MayReferTo(elsewhere);
+      return !LentHold::In(hold)->MayReferTo(inside);
     });
     std::move(needed, others.end(), std::back_inserter(stay));
     others.erase(needed, others.end());
@@ -136,6 +136,11 @@ Holds Ownership::EndLendsOf(ProcessId borrower) {
   const MutexLock lock(mutex_);
   TakeLendsOf(borrower, ended);
   return ended;
+}
+
+Ownership::Counts Ownership::counts() const {
+  const MutexLock lock(mutex_);
+  return {objects_.size(), arrays_.size(), claimed_.size(), lends_.size()};
 }
 
 Holds Ownership::EndAllLends() {
@@ -201,11 +206,12 @@ Holds Ownership::MarkSettled(std::span<const ProcessId> processes) {
   return out;
 }
 
-void Ownership::HoldClaimed(const ObjectId& id) {
+bool Ownership::HoldClaimed(const ObjectId& id) {
   ray::internal::Hold hold = HoldOf(id);
-  if (hold == nullptr) return;  // the machine finds no copy of it either
+  if (hold == nullptr) return false;
   const MutexLock lock(mutex_);
   claimed_.emplace(id, std::move(hold));
+  return true;
 }
 
 ray::internal::Hold Ownership::LetGo(const ObjectId& id) {

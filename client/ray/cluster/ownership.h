@@ -44,7 +44,7 @@ class Ownership {
   void WireActors(std::function<ray::internal::Hold(const ObjectId&)> find) { find_actor_ = std::move(find); }
 
   // ---- claims that the raylet reports
-  void HoldClaimed(const ObjectId& id) RAYLET_EXCLUDES(mutex_);
+  bool HoldClaimed(const ObjectId& id) RAYLET_EXCLUDES(mutex_);  // false: it is freed already
   [[nodiscard]] ray::internal::Hold LetGo(const ObjectId& id) RAYLET_EXCLUDES(mutex_);
   // A hold on an object, array or actor of this process; null where it is not known any more.
   ray::internal::Hold HoldOf(const ObjectId& id) const RAYLET_EXCLUDES(mutex_);
@@ -71,6 +71,15 @@ class Ownership {
   bool IsDead(ProcessId process) const RAYLET_EXCLUDES(mutex_);  // it, or its machine
   bool IsMachineLost(ProcessId process) const RAYLET_EXCLUDES(mutex_);
   std::string WhyDead(ProcessId process) const RAYLET_EXCLUDES(mutex_);
+
+  // ---- for tests: the entries that must be gone once nobody refers to anything
+  struct Counts {
+    size_t objects = 0, arrays = 0;  // known by id
+    size_t claimed = 0;              // held, because others claim them
+    size_t lends = 0;
+    bool operator==(const Counts&) const = default;
+  };
+  Counts counts() const RAYLET_EXCLUDES(mutex_);
 
  private:
   struct Lent {

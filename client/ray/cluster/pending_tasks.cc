@@ -9,18 +9,40 @@
 
 namespace raylet::client {
 
-void PendingTasks::Add(const TaskId& id, PendingCall task, TaskRoom::Place place) {
+void PendingTasks::Add(const TaskId& id, PendingCall task, TaskRoom::Place place, TaskKind* kind) {
   const MutexLock lock(mutex_);
-  tasks_.emplace(id, Pending{std::move(task), std::move(place)});
+  tasks_.emplace(id, Pending{std::move(task), std::move(place), kind});
 }
 
-std::optional<PendingCall> PendingTasks::Take(const TaskId& id) {
+std::optional<PendingTasks::Pending> PendingTasks::TakePending(const TaskId& id) {
   const MutexLock lock(mutex_);
   const auto found = tasks_.find(id);
   if (found == tasks_.end()) return std::nullopt;
-  PendingCall task = std::move(found->second.task);
+  Pending pending = std::move(found->second);
   tasks_.erase(found);
-  return task;
+  return pending;
+}
+
+std::optional<PendingCall> PendingTasks::Take(const TaskId& id) {
+  auto pending = TakePending(id);
+  if (!pending) return std::nullopt;
+  return std::move(pending->task);
+}
+
+bool PendingTasks::Has(const TaskId& id) {
+  const MutexLock lock(mutex_);
+  return tasks_.contains(id);
+}
+
+std::optional<PendingCall> PendingTasks::TakeCancelled(const TaskId& id) {
+  {
+    const MutexLock lock(mutex_);
+    const auto found = tasks_.find(id);
+    if (found == tasks_.end()) return std::nullopt;
+    const ClusterObjectPtr& result = found->second.task.result;
+    if (result == nullptr || !result->ready()) return std::nullopt;
+  }
+  return Take(id);
 }
 
 void PendingTasks::Stop(const FailurePtr& failure) {
@@ -33,15 +55,21 @@ void PendingTasks::Stop(const FailurePtr& failure) {
     if (pending.task.result != nullptr) pending.task.result->FulfilFailed(failure);
 }
 
-void PendingTasks::Finish(wire::TaskResultT result) {
-  const std::optional<PendingCall> task = Take(FromWire<TaskId>(*result.id));
-  if (!task) return;
-  if (task->lend != 0) {
-    ownership_.SetBorrower(task->lend, result.process);
+TaskKind* PendingTasks::Finish(wire::TaskResultT result) {
+  std::optional<Pending> pending = TakePending(FromWire<TaskId>(*result.id));
+  if (!pending) return nullptr;
+  { const TaskRoom::Place given_back = std::move(pending->place); }
+  Fulfil(pending->task, std::move(result));
+  return pending->kind;
+}
+
+void PendingTasks::Fulfil(const PendingCall& task, wire::TaskResultT result) {
+  if (task.lend != 0) {
+    ownership_.SetBorrower(task.lend, result.process);
     if (!result.arguments_retained)
-      const Holds ended = ownership_.EndLend(task->lend);
+      const Holds ended = ownership_.EndLend(task.lend);
     else if (!result.retained.empty())
-      const Holds let_go = ownership_.KeepOnly(task->lend, FromWire(result.retained));
+      const Holds let_go = ownership_.KeepOnly(task.lend, FromWire(result.retained));
   }
   ray::internal::Hold lend;
   if (result.lend != 0) {
@@ -49,18 +77,18 @@ void PendingTasks::Finish(wire::TaskResultT result) {
                                           BorrowedLend::Told::kAlways, std::weak_ptr<CallChannel>(),
                                           FromWire(result.references));
   }
-  if (task->result == nullptr) return;  // an actor has been created
+  if (task.result == nullptr) return;  // an actor has been created
   wire::ValueT& value = *result.result;
   switch (value.kind) {
     case wire::ValueKind::Inline:
-      task->result->FulfilInline(std::string(value.bytes.begin(), value.bytes.end()), std::move(lend));
+      task.result->FulfilInline(std::string(value.bytes.begin(), value.bytes.end()), std::move(lend));
       return;
-    case wire::ValueKind::Stored: task->result->FulfilStored(std::move(lend)); return;
+    case wire::ValueKind::Stored: task.result->FulfilStored(std::move(lend)); return;
     case wire::ValueKind::Failed: break;
   }
-  task->result->FulfilFailed(value.failure != nullptr
-                                 ? std::make_shared<const Failure>(*value.failure)
-                                 : MakeFailure(wire::FailureKind::Other, "the task failed, and nobody said why"));
+  task.result->FulfilFailed(value.failure != nullptr
+                                ? std::make_shared<const Failure>(*value.failure)
+                                : MakeFailure(wire::FailureKind::Other, "the task failed, and nobody said why"));
 }
 
 }  // namespace raylet::client

@@ -15,22 +15,32 @@
 
 namespace raylet::client {
 
+class TaskKind;
+
 class PendingTasks {
  public:
   PendingTasks(RayletLink& link, Ownership& ownership, Borrowings& borrowings)
       : link_(link), ownership_(ownership), borrowings_(borrowings) {}
   void Stop(const FailurePtr& failure) RAYLET_EXCLUDES(mutex_);  // fails them all
 
-  void Add(const TaskId& id, PendingCall task, TaskRoom::Place place) RAYLET_EXCLUDES(mutex_);  // before it is sent
+  // Before it is sent. `kind`: of a task that a leased worker might have run.
+  void Add(const TaskId& id, PendingCall task, TaskRoom::Place place, TaskKind* kind = nullptr) RAYLET_EXCLUDES(mutex_);
   std::optional<PendingCall> Take(const TaskId& id) RAYLET_EXCLUDES(mutex_);
-  // The raylet says how it ended.
-  void Finish(wire::TaskResultT result) RAYLET_EXCLUDES(mutex_);
+  bool Has(const TaskId& id) RAYLET_EXCLUDES(mutex_);
+  // Takes a task that was cancelled; nothing where it was not.
+  std::optional<PendingCall> TakeCancelled(const TaskId& id) RAYLET_EXCLUDES(mutex_);
+  // The raylet says how it ended. Returns its kind.
+  TaskKind* Finish(wire::TaskResultT result) RAYLET_EXCLUDES(mutex_);
 
  private:
   struct Pending {
     PendingCall task;
     TaskRoom::Place place;
+    TaskKind* kind = nullptr;
   };
+  std::optional<Pending> TakePending(const TaskId& id) RAYLET_EXCLUDES(mutex_);
+  void Fulfil(const PendingCall& task, wire::TaskResultT result);
+
   RayletLink& link_;
   Ownership& ownership_;
   Borrowings& borrowings_;

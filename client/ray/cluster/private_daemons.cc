@@ -22,6 +22,8 @@
 #include "base/clock.h"
 #include "base/shm_segment.h"
 #include "base/strings.h"
+#include "client/ray/cluster/head_args.h"
+#include "client/ray/cluster/terminal.h"
 
 extern char** environ;
 
@@ -33,8 +35,6 @@ using ray::internal::RayException;
 constexpr Duration kReadyPatience = std::chrono::seconds(30);
 constexpr Duration kStopPatience = std::chrono::seconds(5);
 constexpr uint64_t kStoreBytesDefault = uint64_t{512} << 20;
-constexpr const char* kStoreFlag =
-    "--object-store-memory";  // of head_args: for the store, everything else for the raylet
 
 std::string FolderOfProgram() {
   std::error_code error;
@@ -79,6 +79,13 @@ std::string MakeRunFolder() {
   throw RayException(StrCat("no private run folder could be made in ", bases.front(), " or /tmp: ", strerror(reason)));
 }
 
+void TellPassedOver(const std::vector<std::string>& flags) {
+  if (flags.empty()) return;
+  std::string names;
+  for (const std::string& flag : flags) names += (names.empty() ? "" : ", ") + flag;
+  TellTerminal(StrCat("head_args: passed over, since private daemons have nothing for it: ", names));
+}
+
 }  // namespace
 
 std::string FindProgram(const std::string& name) {
@@ -117,20 +124,15 @@ std::unique_ptr<PrivateDaemons> PrivateDaemons::Start(const ray::RayConfig& conf
   const std::string store_socket = self->folder_ + "/store.sock";
   self->raylet_socket_ = self->folder_ + "/raylet.sock";
 
-  std::string store_memory = StrCat(std::min<uint64_t>(kStoreBytesDefault, AvailableMemoryBytes() / 4));
+  const HeadArgs head = ReadHeadArgs(config.head_args);
+  const std::string store_memory =
+      head.store_memory.value_or(StrCat(std::min<uint64_t>(kStoreBytesDefault, AvailableMemoryBytes() / 4)));
   std::vector<std::string> raylet_arguments = {"--socket",   self->raylet_socket_, "--store-socket",
                                                store_socket, "--logs-folder",      self->logs_folder_};
-  for (size_t i = 0; i < config.head_args.size(); ++i) {
-    const std::string& argument = config.head_args[i];
-    if (argument == kStoreFlag && i + 1 < config.head_args.size())
-      store_memory = config.head_args[++i];
-    else if (argument.starts_with(StrCat(kStoreFlag, "=")))
-      store_memory = argument.substr(std::strlen(kStoreFlag) + 1);
-    else
-      raylet_arguments.push_back(argument);
-  }
+  raylet_arguments.insert(raylet_arguments.end(), head.raylet.begin(), head.raylet.end());
   self->store_ = self->Spawn(store_program, {"-m", store_memory, "-s", store_socket});
   self->raylet_ = self->Spawn(raylet_program, raylet_arguments);
+  TellPassedOver(head.passed_over);
   return self;
 }
 

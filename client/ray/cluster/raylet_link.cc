@@ -14,6 +14,7 @@
 
 #include "base/process_start.h"
 #include "base/strings.h"
+#include "client/ray/cluster/awaited.h"
 #include "fbs/last_word.h"
 
 extern char** environ;
@@ -248,25 +249,12 @@ void RayletLink::Request(wire::RayletMessage type, std::span<const std::byte> bo
   handler(Fail(sent.error()), none);
 }
 
-Result<Frame> RayletLink::Call(wire::RayletMessage type, std::span<const std::byte> body, Deadline deadline) {
-  struct Answer {
-    Mutex mutex;
-    ConditionVariable changed;
-    std::optional<Result<Frame>> frame RAYLET_GUARDED_BY(mutex);
-  };
-  const auto answer = std::make_shared<Answer>();  // the reply may come after we gave up
-  Request(type, body, [answer](Result<Frame> frame, std::vector<UniqueFd>&) {
-    const MutexLock lock(answer->mutex);
-    answer->frame = std::move(frame);
-    answer->changed.NotifyAll();
-  });
-  const MutexLock lock(answer->mutex);
-  while (!answer->frame.has_value()) {
-    if (deadline.Passed())
-      return Fail(ErrorCode::kTimedOut, StrCat("the raylet at ", options_.socket, " did not answer in time"));
-    answer->changed.Wait(answer->mutex, deadline);
-  }
-  return *std::move(answer->frame);
+Result<Frame> RayletLink::Call(wire::RayletMessage type, std::span<const std::byte> body) {
+  const auto answer = std::make_shared<Awaited<Result<Frame>>>();  // the reply may come after we gave up
+  Request(type, body, [answer](Result<Frame> frame, std::vector<UniqueFd>&) { answer->Set(std::move(frame)); });
+  if (auto frame = answer->Await(patience())) return *std::move(frame);
+  return Fail(ErrorCode::kTimedOut, StrCat("the raylet at ", options_.socket, " did not answer within ",
+                                           std::chrono::duration_cast<std::chrono::seconds>(patience()).count(), " s"));
 }
 
 }  // namespace raylet::client

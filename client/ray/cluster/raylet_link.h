@@ -78,8 +78,8 @@ class RayletLink {
   }
   // The handler runs once: with the reply, or with the reason why there is none.
   void Request(wire::RayletMessage type, std::span<const std::byte> body, ReplyHandler handler) RAYLET_EXCLUDES(mutex_);
-  // Waits for the reply. Not from the io thread.
-  Result<Frame> Call(wire::RayletMessage type, std::span<const std::byte> body, Deadline deadline);
+  // Waits for the reply, patience() at most. Not from the io thread.
+  Result<Frame> Call(wire::RayletMessage type, std::span<const std::byte> body);
   Duration patience() const { return options_.patience; }
   // A lease of this machine's lease page, as a message named it. kProtocolError: there is none. The link outlives it.
   Result<LeaseView> Lease(LeaseNumber lease) const { return lease_page_.View(lease); }

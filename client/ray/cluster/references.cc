@@ -9,8 +9,10 @@ namespace raylet::client {
 std::vector<ObjectId> ReferencesInValue(std::string_view bytes, ReferenceKind kind) {
   struct Visitor : msgpack::null_visitor {
     bool visit_ext(const char* body, uint32_t size) {  // its kind comes first
-      if (size != 1 + ObjectId::kSize) return true;
-      const bool other = body[0] == ray::internal::kExtReference || body[0] == ray::internal::kExtActor;
+      if (size < 1 + ObjectId::kSize) return true;
+      const bool actor = body[0] == ray::internal::kExtActor;
+      if (size != 1 + ObjectId::kSize && !(actor && size == 1 + ray::internal::kActorWithRetriesBytes)) return true;
+      const bool other = body[0] == ray::internal::kExtReference || actor;
       if (body[0] == ray::internal::kExtArray || (all && other))
         found.push_back(ObjectId::FromBinary({body + 1, ObjectId::kSize}));
       return true;

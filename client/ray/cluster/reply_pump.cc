@@ -3,9 +3,6 @@
 #include <optional>
 #include <utility>
 
-#include "base/strings.h"
-#include "client/ray/cluster/actor_link.h"
-
 namespace raylet::client {
 namespace {
 
@@ -57,29 +54,27 @@ void ReplyPump::Drain() {
   drain_lock_.Release(link_.doorbell());
 }
 
+void ReplyPump::DrainAll() {
+  if (watched_.never_used()) return;
+  drain_lock_.Acquire(link_.doorbell());
+  DrainChannels();
+  drain_lock_.Release(link_.doorbell());
+}
+
 void ReplyPump::DrainChannels() {
   const bool any = watched_.Visit([this](const std::shared_ptr<CallChannel>& channel) {
     if (const auto drained = channel->Drain(); !drained)
       Break(channel, drained.error());
-    else if (const ActorLinkPtr actor = channel->actor().lock(); actor != nullptr)
-      actor->AfterReplies();
+    else if (const auto owner = channel->owner().lock(); owner != nullptr)
+      owner->AfterReplies();
   });
   if (any) WakeWaiters();
 }
 
 void ReplyPump::Break(const std::shared_ptr<CallChannel>& channel, const Error& nonsense) {
-  const bool ours = nonsense.code == ErrorCode::kUnavailable;
-  auto failure = std::make_shared<Failure>(*MakeFailure(
-      wire::FailureKind::ActorDied,
-      StrCat(ours ? "the actor takes no more calls of this process, which wrote nonsense into its channel: "
-                  : "the actor's process wrote nonsense into its channel: ",
-             nonsense.message),
-      "something overwrote shared memory: run the program under a sanitizer"));
-  failure->may_have_run = true;
-  const ActorLinkPtr actor = channel->actor().lock();
   Remove(channel);
-  channel->FailPending(failure);
-  if (actor != nullptr) actor->ChannelBroken(failure);
+  if (const auto owner = channel->owner().lock(); owner != nullptr) return owner->ChannelBroken(*channel, nonsense);
+  channel->FailPending(FailureOf(nonsense, "a channel is broken"));
 }
 
 void ReplyPump::Add(std::shared_ptr<CallChannel> channel) {
@@ -97,6 +92,14 @@ void ReplyPump::Remove(const std::shared_ptr<CallChannel>& channel) {
   watched_.Remove(channel);
   const MutexLock lock(mutex_);
   std::erase(channels_, channel);
+}
+
+void ReplyPump::TakeLast(const std::shared_ptr<CallChannel>& channel, const std::function<void()>& last) {
+  drain_lock_.Acquire(link_.doorbell());
+  static_cast<void>(channel->Drain());  // what came before the end counts
+  last();
+  drain_lock_.Release(link_.doorbell());
+  Ring(link_.doorbell());
 }
 
 void ReplyPump::Close(const std::shared_ptr<CallChannel>& channel, const FailurePtr& failure) {

@@ -31,6 +31,9 @@ class ReplyPump {
   void Watch(const std::shared_ptr<CallChannel>& channel) {
     if (channel->watch().Begin()) WatchAnew(channel);
   }
+  // Takes its last replies, and then calls `last` under the drain lock. The channel is not forgotten.
+  void TakeLast(const std::shared_ptr<CallChannel>& channel, const std::function<void()>& last)
+      RAYLET_EXCLUDES(drain_lock_, mutex_);
   // Takes its last replies, fails the rest of its calls, and forgets it.
   void Close(const std::shared_ptr<CallChannel>& channel, const FailurePtr& failure)
       RAYLET_EXCLUDES(drain_lock_, mutex_);
@@ -38,6 +41,8 @@ class ReplyPump {
   // ---- waiting
   // Takes the replies that have arrived on all channels, unless another thread does so right now.
   void Drain() RAYLET_EXCLUDES(drain_lock_, mutex_);
+  // As above, and once it returns they are taken, whoever did it.
+  void DrainAll() RAYLET_EXCLUDES(drain_lock_, mutex_);
   // True once ready() is true, false at the deadline. Takes replies meanwhile. Throws when the raylet is gone or this
   // process stops. A worker's thread counts as blocked from its first park.
   bool WaitUntil(Deadline deadline, const std::function<bool()>& ready);

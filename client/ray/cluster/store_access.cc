@@ -69,11 +69,12 @@ Result<ObjectWriter> StoreAccess::CreateArray(const ObjectId& id, size_t bytes, 
 Result<PinnedObject> StoreAccess::Fetch(const ObjectId& id, Deadline deadline, bool may_come) {
   const auto client = Client();
   if (client == nullptr) return Closed();
-  auto here = client->TryGet(id);
+  bool on_disk = false;
+  auto here = client->TryGet(id, &on_disk);
   if (!here) return Fail(here.error());
   if (here->has_value()) return **std::move(here);
   const bool clustered = link_.clustered();
-  if (!may_come && !clustered)
+  if (!may_come && !on_disk && !clustered)
     return Fail(ErrorCode::kNotFound, StrCat("object ", id.hex(), " is lost: the store does not have it any more"));
   const ProcessId owner = OwnerOf(id);
   Result<PinnedObject> view;
@@ -90,7 +91,7 @@ Result<PinnedObject> StoreAccess::Fetch(const ObjectId& id, Deadline deadline, b
   }
   if (view || view.error().code != ErrorCode::kCancelled) return view;
   link_.CheckUsable();
-  here = client->TryGet(id);  // the owner may have ended just after it had sealed the object
+  here = client->GetHere(id, deadline);  // the owner may have ended just after it had sealed the object
   if (!here) return Fail(here.error());
   if (here->has_value()) return **std::move(here);
   if (lost != nullptr && !ownership_.IsDead(owner)) return Fail(ErrorCode::kNotFound, lost->message);
@@ -101,8 +102,8 @@ Result<PinnedObject> StoreAccess::Fetch(const ObjectId& id, Deadline deadline, b
 // more. Those that it had made lie here, or on another machine, whose raylet knows them.
 bool StoreAccess::IsLost(const ObjectId& id) const {
   const ProcessId owner = OwnerOf(id);
-  if (!link_.clustered()) return ownership_.IsDead(owner);
-  return ownership_.IsMachineLost(owner) || wanted_.WhyLost(id) != nullptr;
+  if (link_.clustered() ? ownership_.IsMachineLost(owner) : ownership_.IsDead(owner)) return true;
+  return wanted_.WhyLost(id) != nullptr;
 }
 
 Result<bool> StoreAccess::Contains(const ObjectId& id) const {

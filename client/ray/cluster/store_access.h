@@ -40,10 +40,10 @@ class StoreAccess {
                      int64_t room_patience_ms = kRoomPatienceMs);
   Result<ObjectWriter> CreateArray(const ObjectId& id, size_t bytes, std::string_view metadata);
   // A view of a stored object. Waits for an object that may still come: its owner makes it, or another machine has it.
-  // kTimedOut. kNotFound, with the reason, where it will not come. Not from the io thread.
+  // kTimedOut. kNotFound, with the reason, where it is lost. Not from the io thread.
   Result<PinnedObject> Fetch(const ObjectId& id, Deadline deadline, bool may_come);
   Result<bool> Contains(const ObjectId& id) const;
-  bool IsLost(const ObjectId& id) const;  // not here, and will not come; call it for wanted objects
+  bool IsLost(const ObjectId& id) const;  // not here, and lost; call it for wanted objects
   void Delete(const ObjectId& id);        // on every machine
   // Deletes it in this machine's store only. kOk, kNotFound, or kWrongState where the object is unsealed.
   Result<ErrorCode> DeleteHere(const ObjectId& id);

@@ -12,10 +12,16 @@
 namespace raylet::client {
 
 StoreArray::StoreArray(const ObjectParts& parts, ObjectWriter writer)
-    : use_(parts.link.uses()), parts_(parts), id_(writer.id()), owned_(true), writer_(std::move(writer)) {}
+    : ArrayStorage(&parts),
+      use_(parts.link.uses()),
+      parts_(parts),
+      id_(writer.id()),
+      owned_(true),
+      writer_(std::move(writer)) {}
 
 StoreArray::StoreArray(const ObjectParts& parts, PinnedObject view, ray::internal::Hold lend)
-    : use_(parts.link.uses()),
+    : ArrayStorage(&parts),
+      use_(parts.link.uses()),
       parts_(parts),
       id_(view.id()),
       owned_(false),

@@ -1,6 +1,6 @@
 // StoreArray: an array's memory in the store. An array made here is writable, then sealed and pinned, and leaves the
-// store with its last holder, here or elsewhere. A borrowed array is pinned, and its lend goes back with the last
-// holder here. Shared; reading is thread-safe.
+// store with its last holder on any machine. A borrowed array is pinned, and its lend goes back with the last holder
+// here. Shared; reading is thread-safe.
 #pragma once
 
 #include <memory>

@@ -1,8 +1,7 @@
 // TaskRoom: whether this process may submit another task. It has a bound of its own on the tasks under way, and the
-// raylet has one for all processes of a program. What the raylet sends back for want of room waits here until there is
-// some. Owned by ClusterParts; any thread. It waits for nothing itself.
-// Always holds: once it is full, there is no room before a sixteenth of the bound has ended. So whoever waits goes on
-// with many tasks at a time.
+// raylet has one for all processes of a program. Tasks that the raylet sends back for want of room wait here until
+// there is some. Owned by ClusterParts; any thread. It waits for nothing itself. Always holds: once it is full, there
+// is no room before a sixteenth of the bound has ended. So a waiting thread goes on with many tasks at a time.
 #pragma once
 
 #include <cstddef>

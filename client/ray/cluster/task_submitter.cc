@@ -1,14 +1,13 @@
 #include "client/ray/cluster/task_submitter.h"
 
 #include <algorithm>
-#include <cmath>
-#include <map>
 #include <optional>
 #include <utility>
 
 #include <ray/api/exceptions.h>
 
 #include "base/strings.h"
+#include "client/ray/cluster/awaited.h"
 #include "client/ray/cluster/raylet_link.h"
 #include "client/ray/cluster/store_access.h"
 #include "fbs/text_bounds.h"
@@ -17,19 +16,7 @@ namespace raylet::client {
 namespace {
 
 constexpr int kDefaultTaskRetries = 3;
-constexpr double kUnitsPerWhole = 10000;
-
-void FillResources(wire::TaskSpecT& spec, const ray::internal::CallOptions& options, double cpus) {
-  std::map<std::string, double> resources = options.resources;
-  if (cpus > 0) resources.emplace("CPU", cpus);
-  for (const auto& [name, amount] : resources) {
-    auto resource = std::make_unique<wire::ResourceT>();
-    resource->name = name;
-    // A tiny amount must not round to zero.
-    resource->units = std::max<int64_t>(amount > 0 ? 1 : 0, std::llround(amount * kUnitsPerWhole));
-    if (resource->units > 0) spec.resources.push_back(std::move(resource));
-  }
-}
+constexpr double kTaskCpus = 1;
 
 // Calls `ready` once no argument is to come any more.
 template <class SubmissionPtr, class Ready>
@@ -46,62 +33,28 @@ Result<void> StatusIn(const Result<Frame>& reply) {
   return FromStatus(*status->status);
 }
 
-// The raylet's answer to a creation whose caller waits for it, and may have given up when it comes. Any thread.
-class AwaitedAnswer {
- public:
-  // False: too late.
-  bool Set(const Result<void>& answer) RAYLET_EXCLUDES(mutex_) {
-    const MutexLock lock(mutex_);
-    if (given_up_) return false;
-    answer_ = answer;
-    answered_.NotifyAll();
-    return true;
-  }
-  // Nothing at the deadline: the caller has given up.
-  std::optional<Result<void>> Await(Deadline deadline) RAYLET_EXCLUDES(mutex_) {
-    const MutexLock lock(mutex_);
-    while (!answer_ && !deadline.Passed()) answered_.Wait(mutex_, deadline);
-    given_up_ = !answer_;
-    return answer_;
-  }
-
- private:
-  Mutex mutex_;
-  ConditionVariable answered_;
-  std::optional<Result<void>> answer_ RAYLET_GUARDED_BY(mutex_);
-  bool given_up_ RAYLET_GUARDED_BY(mutex_) = false;
-};
-
 }  // namespace
 
-// One submission on its way; shared with whatever it waits for.
-struct TaskSubmitter::Submission {
+// A creation on its way; shared with whatever it waits for.
+struct TaskSubmitter::Creation {
   wire::TaskSpecT spec;
   CallArguments arguments;
-  ClusterObjectPtr result;  // of a task
-  TaskRoom::Place place;    // of a task, until PendingTasks has it
-  ActorLinkPtr actor;       // of a creation
+  ActorLinkPtr actor;
 };
 
-TaskSubmitter::SubmissionPtr TaskSubmitter::NewSubmission(const std::string& function, CallArguments arguments,
-                                                          const ray::internal::CallOptions& options) {
-  auto submission = std::make_shared<Submission>();
-  submission->arguments = std::move(arguments);
-  wire::TaskSpecT& spec = submission->spec;
-  spec.id = std::make_unique<wire::Id20>(ToWire(parts_.link.NewId()));
-  spec.name = options.name.empty() ? function : options.name;
+// A spec of this process, without its arguments.
+wire::TaskSpecT TaskSubmitter::SpecOf(const TaskId& id, const std::string& function, const std::string& name) {
+  wire::TaskSpecT spec;
+  spec.id = std::make_unique<wire::Id20>(ToWire(id));
+  spec.name = name.empty() ? function : name;
   spec.function = function;
   spec.owner = parts_.link.process();
-  spec.depth = depth_.load(std::memory_order_relaxed);
   spec.owner_store_client = parts_.store.client_number();
-  return submission;
+  return spec;
 }
 
-// The values of the arguments; a failure where one of them has no value.
-FailurePtr TaskSubmitter::FillArguments(Submission& submission) {
-  std::vector<ValueView> views;
-  if (FailurePtr failure = submission.arguments.Resolve(views); failure != nullptr) return failure;
-  wire::TaskSpecT& spec = submission.spec;
+// The arguments are resolved: their views, and what must stay while the callee uses them.
+void TaskSubmitter::FillArguments(wire::TaskSpecT& spec, std::span<const ValueView> views, Holds holds) {
   for (const ValueView& view : views) {
     auto value = std::make_unique<wire::ValueT>();
     if (view.kind == ValueView::Kind::kStored) {
@@ -114,8 +67,7 @@ FailurePtr TaskSubmitter::FillArguments(Submission& submission) {
     }
     spec.arguments.push_back(std::move(value));
   }
-  spec.lend = parts_.ownership.Lend(0, submission.arguments.TakeHolds());
-  return nullptr;
+  spec.lend = parts_.ownership.Lend(0, std::move(holds));
 }
 
 TaskRoom::Place TaskSubmitter::WaitForRoom(size_t bytes) {
@@ -130,16 +82,81 @@ TaskRoom::Place TaskSubmitter::WaitForRoom(size_t bytes) {
   return *std::move(place);
 }
 
-void TaskSubmitter::SendTask(Submission& submission) {
-  if (FailurePtr failure = FillArguments(submission); failure != nullptr) {
-    { const TaskRoom::Place given_back = std::move(submission.place); }
-    submission.result->FulfilFailed(std::move(failure));
+// All arguments are there.
+void TaskSubmitter::Route(const TaskSubmissionPtr& task) {
+  if (task->result->ready()) {  // cancelled meanwhile
+    task->place = {};
+    return;
+  }
+  if (FailurePtr failure = task->arguments.Resolve(task->views); failure != nullptr) {
+    task->place = {};
+    task->result->FulfilFailed(std::move(failure));
     return pump_.WakeWaiters();  // also those for its room
   }
-  const TaskId id = submission.result->id();
-  tasks_.Add(id, PendingCall{submission.result, submission.spec.lend}, std::move(submission.place));
-  const auto sent = parts_.link.Send(wire::RayletMessage::SubmitTask, submission.spec);
-  if (!sent) FailUnsent(id, submission.spec.name, sent.error());
+  const bool inline_only = std::none_of(task->views.begin(), task->views.end(),
+                                        [](const ValueView& view) { return view.kind == ValueView::Kind::kStored; });
+  const bool sound =
+      task->function.size() <= kNameBytesMax && task->name.size() <= kNameBytesMax;  // or the raylet says
+  if (inline_only && sound && !task->arguments.Lends()) task->kind = leased_.KindOf(task->resources, task->depth);
+  if (task->kind == nullptr || !leased_.Take(task)) SendByRaylet(task);
+}
+
+void TaskSubmitter::SendByRaylet(const TaskSubmissionPtr& task) {
+  const TaskId id = task->result->id();
+  if (task->result->ready()) {  // cancelled meanwhile
+    task->place = {};
+    return;
+  }
+  wire::TaskSpecT spec = SpecOf(id, task->function, task->name);
+  spec.depth = task->depth;
+  spec.max_retries = task->retries_left;
+  spec.begun_before = task->begun_before;
+  spec.exception_retries = task->exception_retries;
+  FillResources(task->resources, kTaskCpus, spec.resources);
+  FillArguments(spec, task->views, task->arguments.TakeHolds());
+  tasks_.Add(id, PendingCall{task->result, spec.lend}, std::move(task->place), task->kind);
+  SendUnlessCancelled(id, spec.name, Encode(spec));
+}
+
+void TaskSubmitter::SendUnlessCancelled(const TaskId& id, const std::string& name, std::span<const std::byte> spec) {
+  std::optional<PendingCall> cancelled;
+  Result<void> sent;
+  {
+    const MutexLock lock(send_mutex_);
+    cancelled = tasks_.TakeCancelled(id);
+    if (!cancelled) sent = parts_.link.SendEncoded(wire::RayletMessage::SubmitTask, spec);
+  }
+  if (cancelled && cancelled->lend != 0) const Holds ended = parts_.ownership.EndLend(cancelled->lend);
+  if (!sent) FailUnsent(id, name, sent.error());
+}
+
+void TaskSubmitter::TellOfCancel(const TaskId& id, uint64_t lease, bool force) {
+  wire::CancelRequestT request;
+  request.task = std::make_unique<wire::Id20>(ToWire(id));
+  request.lease = lease;
+  request.force = force;
+  static_cast<void>(parts_.link.Send(wire::RayletMessage::CancelTask, request));  // a raylet that is gone ended it
+}
+
+void TaskSubmitter::Cancel(ClusterObject& result, bool force) {
+  if (result.ready()) return;
+  auto failure = std::make_shared<Failure>();
+  failure->kind = wire::FailureKind::TaskCancelled;
+  failure->message = "the task was cancelled by ray::Cancel";
+  failure->may_have_run = true;
+  result.FulfilFailed(std::move(failure));
+  pump_.WakeWaiters();
+  if (const uint64_t lease = leased_.Cancel(result, /*last=*/force); lease != 0)
+    return TellOfCancel(result.id(), lease, force);
+  const MutexLock lock(send_mutex_);
+  if (tasks_.Has(result.id())) TellOfCancel(result.id(), 0, force);
+}
+
+bool TaskSubmitter::CancelCurrent(const TaskId& id, bool force) {
+  if (!current_.Cancel(id)) return false;
+  for (const ClusterObjectPtr& child : current_.TakeChildren()) Cancel(*child, force);
+  if (force) current_.EndProcessIf(id);
+  return true;
 }
 
 void TaskSubmitter::FailUnsent(const TaskId& id, const std::string& name, const Error& why) {
@@ -156,14 +173,11 @@ void TaskSubmitter::OnReturned(std::span<const std::byte> spec) {
 }
 
 void TaskSubmitter::OnRoom() {
-  for (const TaskRoom::Returned& task : room_.TakeReturned()) {
-    const auto sent = parts_.link.SendEncoded(wire::RayletMessage::SubmitTask, task.spec);
-    if (!sent) FailUnsent(task.id, task.name, sent.error());
-  }
+  for (const TaskRoom::Returned& task : room_.TakeReturned()) SendUnlessCancelled(task.id, task.name, task.spec);
 }
 
-void TaskSubmitter::SendCreation(const SubmissionPtr& submission, CreationAnswer answer) {
-  const wire::TaskSpecT& spec = submission->spec;
+void TaskSubmitter::SendCreation(const CreationPtr& creation, CreationAnswer answer) {
+  const wire::TaskSpecT& spec = creation->spec;
   const auto id = FromWire<TaskId>(*spec.id);
   // With restarts the arguments are needed as long as the actor lives; without, until its
   // constructor has ended.
@@ -174,23 +188,24 @@ void TaskSubmitter::SendCreation(const SubmissionPtr& submission, CreationAnswer
                         if (!outcome) tasks_.Take(id);  // no constructor will end
                         answer(outcome);
                       });
-  submission->actor->Created(spec.lend);
+  creation->actor->Created(spec.lend);
 }
 
 // Sends the creation and waits for the answer. A raylet that has stopped for a while still hears of the creation when
-// it goes on, and of its end right behind it. Where that found no room in the socket, the late answer says it again.
-Result<void> TaskSubmitter::CreateNow(const SubmissionPtr& submission) {
-  const auto answer = std::make_shared<AwaitedAnswer>();
-  const ActorId actor = submission->actor->id();
-  SendCreation(submission, [this, answer, actor](const Result<void>& outcome) {
+// it goes on, and of its end right behind it. If the notice of the end found no room in the socket, the late answer
+// sends it again.
+Result<void> TaskSubmitter::CreateNow(const CreationPtr& creation) {
+  const auto answer = std::make_shared<Awaited<Result<void>>>();
+  const ActorId actor = creation->actor->id();
+  SendCreation(creation, [this, answer, actor](const Result<void>& outcome) {
     if (!answer->Set(outcome) && outcome) Kill(actor);
   });
   const Duration patience = parts_.link.patience();
-  if (const auto outcome = answer->Await(Deadline::After(patience))) return *outcome;
-  tasks_.Take(FromWire<TaskId>(*submission->spec.id));  // no constructor will end
+  if (const auto outcome = answer->Await(patience)) return *outcome;
+  tasks_.Take(FromWire<TaskId>(*creation->spec.id));  // no constructor will end
   Kill(actor);
   return Fail(ErrorCode::kTimedOut,
-              StrCat("the raylet did not answer the creation of actor ", submission->spec.name, " within ",
+              StrCat("the raylet did not answer the creation of actor ", creation->spec.name, " within ",
                      std::chrono::duration_cast<std::chrono::seconds>(patience).count(),
                      " s: see whether it is stopped, and create the actor again; this creation has been called off"));
 }
@@ -204,15 +219,22 @@ void TaskSubmitter::Kill(const ActorId& actor) {
 
 ClusterObjectPtr TaskSubmitter::SubmitTask(const std::string& function, CallArguments arguments,
                                            const ray::internal::CallOptions& options) {
+  pump_.Drain();
   TaskRoom::Place place = WaitForRoom(arguments.inline_bytes());
-  const SubmissionPtr submission = NewSubmission(function, std::move(arguments), options);
-  submission->place = std::move(place);
-  submission->spec.max_retries = options.max_retries < 0 ? kDefaultTaskRetries : options.max_retries;
-  FillResources(submission->spec, options, 1);
-  submission->result =
-      std::make_shared<ClusterObject>(parts_, FromWire<ObjectId>(*submission->spec.id), /*owned=*/true);
-  ClusterObjectPtr result = submission->result;
-  WhenArgumentsReady(submission, [this, submission] { SendTask(*submission); });
+  const auto task = std::make_shared<TaskSubmission>();
+  task->function = function;
+  task->name = options.name;
+  task->resources = options.resources;
+  task->depth = depth_.load(std::memory_order_relaxed);
+  task->arguments = std::move(arguments);
+  task->place = std::move(place);
+  task->retries_left = options.max_retries < 0 ? kDefaultTaskRetries : options.max_retries;
+  if (options.retry_exceptions) task->exception_retries = task->retries_left;
+  task->result = std::make_shared<ClusterObject>(parts_, parts_.link.NewId(), /*owned=*/true);
+  ClusterObjectPtr result = task->result;
+  result->MarkOfTask();
+  if (parts_.link.IsWorker()) current_.AddChild(result);
+  WhenArgumentsReady(task, [this, task] { Route(task); });
   return result;
 }
 
@@ -220,9 +242,12 @@ ActorLinkPtr TaskSubmitter::CreateActor(const std::string& factory, CallArgument
                                         const ray::internal::CallOptions& options) {
   // The raylet checks too, but the name travels twice, and the message would be too long first.
   if (const auto sound = CheckName("an actor's name", options.name); !sound) Throw(sound.error());
-  const SubmissionPtr submission = NewSubmission(factory, std::move(arguments), options);
-  FillResources(submission->spec, options, 0);
-  auto& actor = submission->spec.actor;
+  const auto creation = std::make_shared<Creation>();
+  creation->arguments = std::move(arguments);
+  creation->spec = SpecOf(parts_.link.NewId(), factory, options.name);
+  creation->spec.depth = depth_.load(std::memory_order_relaxed);
+  FillResources(options.resources, /*cpus=*/0, creation->spec.resources);
+  auto& actor = creation->spec.actor;
   actor = std::make_unique<wire::ActorSpecT>();
   const ActorId id = parts_.link.NewActor();
   actor->id = std::make_unique<wire::Id20>(ToWire(id));
@@ -231,18 +256,24 @@ ActorLinkPtr TaskSubmitter::CreateActor(const std::string& factory, CallArgument
   actor->max_restarts = options.max_restarts;
   actor->detached = options.detached;
   actor->max_concurrency = options.max_concurrency;
-  submission->actor = actors_.Make(id, /*ends_with_handles=*/!options.detached);
-  ActorLinkPtr link = submission->actor;
+  creation->actor = actors_.Make(id, /*ends_with_handles=*/!options.detached && options.name.empty());
+  ActorLinkPtr link = creation->actor;
   const auto fail = [link](const FailurePtr& failure) { link->Die(AsActorDied(*failure, false)); };
   const auto refuse = [link](const Error& error) {
     link->Die(MakeFailure(wire::FailureKind::ActorDied, error.message));
   };
-  if (submission->arguments.FirstUnready() == nullptr) {
-    if (const FailurePtr failure = FillArguments(*submission); failure != nullptr) {
+  const auto fill = [this](Creation& filled) {
+    std::vector<ValueView> views;
+    FailurePtr failure = filled.arguments.Resolve(views);
+    if (failure == nullptr) FillArguments(filled.spec, views, filled.arguments.TakeHolds());
+    return failure;
+  };
+  if (creation->arguments.FirstUnready() == nullptr) {
+    if (const FailurePtr failure = fill(*creation); failure != nullptr) {
       fail(failure);
       return link;
     }
-    if (const Result<void> created = CreateNow(submission); !created) {
+    if (const Result<void> created = CreateNow(creation); !created) {
       refuse(created.error());
       actors_.Forget(*link);  // nobody gets a handle of it
       throw ray::internal::RayException(created.error().message);
@@ -250,9 +281,9 @@ ActorLinkPtr TaskSubmitter::CreateActor(const std::string& factory, CallArgument
     return link;
   }
   link->SetCreating();
-  WhenArgumentsReady(submission, [this, submission, fail, refuse] {
-    if (const FailurePtr failure = FillArguments(*submission); failure != nullptr) return fail(failure);
-    SendCreation(submission, [refuse](const Result<void>& outcome) {
+  WhenArgumentsReady(creation, [this, creation, fill, fail, refuse] {
+    if (const FailurePtr failure = fill(*creation); failure != nullptr) return fail(failure);
+    SendCreation(creation, [refuse](const Result<void>& outcome) {
       if (!outcome) refuse(outcome.error());
     });
   });

@@ -22,8 +22,8 @@ class Watch {
  public:
   // After a call came under way. True: the caller has to hand the channel to WatchedChannels::Add.
   bool Begin() { return !watched_.load(std::memory_order_seq_cst) && !watched_.exchange(true); }
-  // `busy` says whether calls are under way. True: the visitor has to let go of the channel. seq_cst: a thread that
-  // begins a call and then finds the channel watched is seen by the second look.
+  // `busy` says whether calls are under way. True: the visitor has to let go of the channel. The order is seq_cst,
+  // because some thread may begin a call and then find the channel watched. The second look sees that call.
   template <class Busy>
   bool End(Busy busy) {
     if (busy()) return false;

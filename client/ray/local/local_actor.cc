@@ -8,6 +8,7 @@ namespace raylet::client {
 namespace {
 
 thread_local LocalActor* current_actor = nullptr;
+thread_local bool on_thread_of_an_actor = false;
 
 struct CurrentActorScope {
   explicit CurrentActorScope(LocalActor* actor) { current_actor = actor; }
@@ -16,12 +17,12 @@ struct CurrentActorScope {
 
 }  // namespace
 
-std::vector<LocalArgument> TakeArguments(std::vector<ray::internal::Argument> arguments) {
+std::vector<LocalArgument> TakeArguments(const LocalStore& store, std::vector<ray::internal::Argument> arguments) {
   std::vector<LocalArgument> taken;
   taken.reserve(arguments.size());
   for (ray::internal::Argument& argument : arguments) {
     if (argument.reference != nullptr)
-      taken.push_back({nullptr, std::static_pointer_cast<LocalObject>(argument.reference)});
+      taken.push_back({nullptr, ObjectOf(store, argument.reference)});
     else
       taken.push_back({std::make_shared<const ray::internal::Packed>(std::move(argument.value)), nullptr});
   }
@@ -46,7 +47,23 @@ LocalViews ViewsOf(LocalStore& store, const std::vector<LocalArgument>& argument
   return result;
 }
 
+ray::internal::Packed InvokeAgain(const ray::internal::RegisteredFunction& function, void* instance,
+                                  std::span<const ray::internal::PackedView> arguments, int exception_retries,
+                                  const std::function<bool()>& cancelled) {
+  for (;;) {
+    try {
+      return function.invoke(function.target.data(), function.target.size(), instance, arguments);
+    } catch (const LocalActorExit&) {
+      throw;
+    } catch (...) {
+      if (exception_retries == 0 || (cancelled && cancelled())) throw;
+      if (exception_retries > 0) --exception_retries;
+    }
+  }
+}
+
 LocalActor* LocalActor::Current() { return current_actor; }
+bool LocalActor::OnThreadOfOne() { return on_thread_of_an_actor; }
 
 LocalActor::LocalActor(std::shared_ptr<LocalStore> store, Options options,
                        const ray::internal::RegisteredFunction& factory, std::vector<LocalArgument> arguments)
@@ -60,13 +77,15 @@ void LocalActor::Start() {
   for (int i = 0; i < options_.max_concurrency; ++i) threads_.emplace_back([this] { Loop(); });
 }
 
-LocalObjectPtr LocalActor::Call(const ray::internal::RegisteredFunction& method, std::vector<LocalArgument> arguments) {
+LocalObjectPtr LocalActor::Call(const ray::internal::RegisteredFunction& method, std::vector<LocalArgument> arguments,
+                                const ray::internal::CallOptions& options) {
   LocalObjectPtr result = store_->NewObject();
   FailurePtr failure;
   {
     const MutexLock lock(mutex_);
     if (state_ != State::kDead)
-      queue_.push_back({&method, std::move(arguments), result});
+      queue_.push_back({&method, std::move(arguments), result, options.max_retries,
+                        options.retry_exceptions ? options.max_retries : 0});
     else
       failure = cause_;
   }
@@ -119,6 +138,7 @@ bool LocalActor::Restarted() const {
 }
 
 void LocalActor::Loop() {
+  on_thread_of_an_actor = true;
   const MutexLock lock(mutex_);
   while (state_ != State::kDead) {
     if (kill_ && running_ == 0 && !creating_) {
@@ -188,8 +208,7 @@ void LocalActor::RunOne() {
     const LocalViews views = ViewsOf(*store_, call.arguments);
     failure = views.failure;
     if (failure == nullptr)
-      store_->Fulfil(call.result,
-                     call.method->invoke(call.method->target.data(), call.method->target.size(), object, views.views));
+      store_->Fulfil(call.result, InvokeAgain(*call.method, object, views.views, call.exception_retries));
   } catch (const LocalActorExit&) {
     exits = true;
     failure = ActorFailure("the actor ended itself with ray::ExitActor", true);
@@ -218,7 +237,7 @@ void LocalActor::TakeDown() {
     ++restarts_;
   }
   creating_ = true;  // nobody else touches the object meanwhile
-  FailQueue(cause);
+  FailQueue(cause, restart);
   mutex_.Unlock();
   if (instance.object != nullptr) instance.destroy(instance.object);
   mutex_.Lock();
@@ -226,9 +245,15 @@ void LocalActor::TakeDown() {
   changed_.NotifyAll();
 }
 
-void LocalActor::FailQueue(const FailurePtr& failure) {
+void LocalActor::FailQueue(const FailurePtr& failure, bool repeat) {
   std::deque<PendingCall> calls;
   calls.swap(queue_);
+  for (PendingCall& call : calls) {
+    if (!repeat || call.retries_left == 0) continue;
+    if (call.retries_left > 0) --call.retries_left;
+    queue_.push_back(std::move(call));
+  }
+  std::erase_if(calls, [](const PendingCall& call) { return call.result == nullptr; });
   mutex_.Unlock();
   for (const PendingCall& call : calls) store_->Fail(call.result, failure);
   calls.clear();

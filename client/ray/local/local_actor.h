@@ -4,7 +4,9 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -23,13 +25,18 @@ struct LocalArgument {
   ValuePtr value;
   LocalObjectPtr reference;
 };
-std::vector<LocalArgument> TakeArguments(std::vector<ray::internal::Argument> arguments);
+std::vector<LocalArgument> TakeArguments(const LocalStore& store, std::vector<ray::internal::Argument> arguments);
 // The views once every reference is ready, or the failure of the first reference without a value.
 struct LocalViews {
   std::vector<ray::internal::PackedView> views;
   FailurePtr failure;
 };
 LocalViews ViewsOf(LocalStore& store, const std::vector<LocalArgument>& arguments);
+
+// Calls the function, and again where it throws, so often at most; -1: until it is cancelled.
+ray::internal::Packed InvokeAgain(const ray::internal::RegisteredFunction& function, void* instance,
+                                  std::span<const ray::internal::PackedView> arguments, int exception_retries,
+                                  const std::function<bool()>& cancelled = {});
 
 // Thrown by ray::ExitActor through the user's method.
 struct LocalActorExit {};
@@ -51,7 +58,9 @@ class LocalActor {
   LocalActor& operator=(const LocalActor&) = delete;
 
   void Start();
-  LocalObjectPtr Call(const ray::internal::RegisteredFunction& method, std::vector<LocalArgument> arguments);
+  // `options`: max_retries counts for a call that a kill found in the queue.
+  LocalObjectPtr Call(const ray::internal::RegisteredFunction& method, std::vector<LocalArgument> arguments,
+                      const ray::internal::CallOptions& options);
   void Kill(bool no_restart);
   void Release();  // the last handle is gone: ends once the queue is empty
   void Join();     // after Kill(true) or Release(); not from a method of the actor
@@ -62,6 +71,8 @@ class LocalActor {
 
   // The actor whose method or factory runs on this thread; null outside.
   static LocalActor* Current();
+  // Whether this is a thread of an actor, whose destructor runs there too.
+  static bool OnThreadOfOne();
   bool Restarted() const;
 
  private:
@@ -70,6 +81,8 @@ class LocalActor {
     const ray::internal::RegisteredFunction* method;
     std::vector<LocalArgument> arguments;
     LocalObjectPtr result;
+    int retries_left = 0;       // -1: for ever
+    int exception_retries = 0;  // -1: for ever
   };
 
   void Loop() RAYLET_EXCLUDES(mutex_);
@@ -77,7 +90,8 @@ class LocalActor {
   void Create() RAYLET_REQUIRES(mutex_);    // kStarting -> kAlive or kDead
   void RunOne() RAYLET_REQUIRES(mutex_);    // the first call of the queue
   void TakeDown() RAYLET_REQUIRES(mutex_);  // the object goes; then a restart, or the end
-  void FailQueue(const FailurePtr& failure) RAYLET_REQUIRES(mutex_);
+  // `repeat`: the actor starts again, and calls that have retries stay.
+  void FailQueue(const FailurePtr& failure, bool repeat = false) RAYLET_REQUIRES(mutex_);
 
   const std::shared_ptr<LocalStore> store_;
   const Options options_;

@@ -9,9 +9,11 @@
 #include <utility>
 
 #include <ray/api/exceptions.h>
+#include <ray/api/nodes.h>
 
 #include "base/mutex.h"
 #include "base/strings.h"
+#include "client/ray/local/callback_thread.h"
 #include "client/ray/local/local_actor.h"
 #include "client/ray/local/local_store.h"
 #include "client/ray/local/local_threads.h"
@@ -30,10 +32,12 @@ using ray::internal::PackScope;
 using ray::internal::RayException;
 using ray::internal::RegisteredFunction;
 
-// The state that the handles of an actor share. The actor ends with the last handle.
+// The state that the handles of an actor share. The actor ends with the last handle. The runtime has one of each named
+// or detached actor.
 class LocalActorHandle : public ray::internal::ActorState {
  public:
-  explicit LocalActorHandle(std::shared_ptr<LocalActor> actor) : actor_(std::move(actor)) {}
+  LocalActorHandle(std::shared_ptr<LocalActor> actor, const LocalStore& session)
+      : ActorState(&session), actor_(std::move(actor)) {}
   ~LocalActorHandle() override { actor_->Release(); }
   LocalActor& actor() const { return *actor_; }
 
@@ -47,25 +51,46 @@ const RegisteredFunction& FunctionOf(const std::string& name) {
   return *function;
 }
 
-LocalActor& ActorOf(const ActorHandleState& actor) { return static_cast<LocalActorHandle&>(*actor).actor(); }
-LocalObjectPtr ObjectOf(const ObjectHandle& object) { return std::static_pointer_cast<LocalObject>(object); }
+// Tasks that wait for one another by other means than ray::Get need threads of their own.
+constexpr unsigned kThreadsMin = 10;
+constexpr int kDefaultTaskRetries = 3;
 
-// A task whose references are not all ready yet.
+LocalActor& ActorOf(const LocalStore& store, const ActorHandleState& actor) {
+  ray::internal::CheckSession(*actor, &store);
+  return static_cast<LocalActorHandle&>(*actor).actor();
+}
+
+// A task from its submission to its end.
 struct WaitingTask {
   const RegisteredFunction* function = nullptr;
   std::vector<LocalArgument> arguments;
   LocalObjectPtr result;
+  int exception_retries = 0;  // -1: for ever
   std::atomic<size_t> missing{0};
+  std::atomic<bool> cancelled{false};
+  Mutex mutex;
+  std::vector<ObjectId> children RAYLET_GUARDED_BY(mutex);  // the results of the tasks that it has submitted
 };
 
-void RunTask(LocalStore& store, const WaitingTask& task) {
+thread_local WaitingTask* current_task = nullptr;
+
+struct CurrentTaskScope {
+  explicit CurrentTaskScope(WaitingTask& task) { current_task = &task; }
+  ~CurrentTaskScope() { current_task = nullptr; }
+  CurrentTaskScope(const CurrentTaskScope&) = delete;
+  CurrentTaskScope& operator=(const CurrentTaskScope&) = delete;
+};
+
+void RunTask(LocalStore& store, WaitingTask& task) {
+  if (task.cancelled) return;
   FailurePtr failure;
+  const CurrentTaskScope scope(task);
   try {
     const LocalViews views = ViewsOf(store, task.arguments);
     failure = views.failure;
     if (failure == nullptr)
-      store.Fulfil(task.result, task.function->invoke(task.function->target.data(), task.function->target.size(),
-                                                      nullptr, views.views));
+      store.Fulfil(task.result, InvokeAgain(*task.function, nullptr, views.views, task.exception_retries,
+                                            [&task] { return task.cancelled.load(); }));
   } catch (...) {
     failure = FailureOfCurrentException(task.function->name);
   }
@@ -76,7 +101,7 @@ class LocalRuntime : public ray::internal::Runtime {
  public:
   explicit LocalRuntime(const ray::RayConfig& config)
       : namespace_(config.ray_namespace.empty() ? "local" : config.ray_namespace),
-        threads_(std::max(2U, std::thread::hardware_concurrency())) {}
+        threads_(std::max(kThreadsMin, std::thread::hardware_concurrency())) {}
   ~LocalRuntime() override { StopAll(); }
 
   void Stop() override { StopAll(); }
@@ -87,18 +112,28 @@ class LocalRuntime : public ray::internal::Runtime {
     return object;
   }
 
-  ObjectHandle SubmitTask(const std::string& function, std::vector<Argument> arguments, const CallOptions&) override {
+  ObjectHandle SubmitTask(const std::string& function, std::vector<Argument> arguments,
+                          const CallOptions& options) override {
     auto task = std::make_shared<WaitingTask>();
     task->function = &FunctionOf(function);
-    task->arguments = TakeArguments(std::move(arguments));
+    task->arguments = TakeArguments(*store_, std::move(arguments));
     task->result = store_->NewObject();
     ObjectHandle result = task->result;
+    if (options.retry_exceptions)
+      task->exception_retries = options.max_retries < 0 ? kDefaultTaskRetries : options.max_retries;
+    task->result->MarkOfTask();
+    Remember(task);
     std::vector<LocalObjectPtr> references;
     for (const LocalArgument& argument : task->arguments)
       if (argument.reference != nullptr) references.push_back(argument.reference);
     task->missing = references.size() + 1;  // the last one to be counted starts it
     const auto one_more = [this, task] {
-      if (task->missing.fetch_sub(1) == 1) threads_.Run([store = store_, task] { RunTask(*store, *task); });
+      if (task->missing.fetch_sub(1) != 1) return;
+      threads_.Run([this, store = store_, task] {
+        RunTask(*store, *task);
+        const MutexLock lock(mutex_);
+        tasks_.erase(task->result->id());
+      });
     };
     for (const LocalObjectPtr& reference : references) store_->WhenReady(reference, one_more);
     one_more();
@@ -113,9 +148,9 @@ class LocalRuntime : public ray::internal::Runtime {
     actor_options.actor_namespace = options.actor_namespace.empty() ? namespace_ : options.actor_namespace;
     actor_options.max_restarts = options.max_restarts;
     actor_options.max_concurrency = options.max_concurrency;
-    auto actor =
-        std::make_shared<LocalActor>(store_, actor_options, FunctionOf(factory), TakeArguments(std::move(arguments)));
-    auto handle = std::make_shared<LocalActorHandle>(actor);
+    auto actor = std::make_shared<LocalActor>(store_, actor_options, FunctionOf(factory),
+                                              TakeArguments(*store_, std::move(arguments)));
+    auto handle = std::make_shared<LocalActorHandle>(actor, *store_);
     const auto ended = Reap();
     const MutexLock lock(mutex_);
     if (stopped_) throw RayException("Ray has been shut down in this process");  // nobody would end the actor's threads
@@ -128,17 +163,17 @@ class LocalRuntime : public ray::internal::Runtime {
     }
     actors_.push_back(actor);
     by_id_[actor_options.id] = handle;
-    if (options.detached) detached_.push_back(handle);
+    if (options.detached || !options.name.empty()) kept_.push_back(handle);
     actor->Start();
     return handle;
   }
 
   ObjectHandle SubmitActorCall(const ActorHandleState& actor, const std::string& method,
-                               std::vector<Argument> arguments, const CallOptions&) override {
-    return ActorOf(actor).Call(FunctionOf(method), TakeArguments(std::move(arguments)));
+                               std::vector<Argument> arguments, const CallOptions& options) override {
+    return ActorOf(*store_, actor).Call(FunctionOf(method), TakeArguments(*store_, std::move(arguments)), options);
   }
 
-  void KillActor(const ActorHandleState& actor, bool no_restart) override { ActorOf(actor).Kill(no_restart); }
+  void KillActor(const ActorHandleState& actor, bool no_restart) override { ActorOf(*store_, actor).Kill(no_restart); }
 
   ActorHandleState FindActor(const std::string& name, const std::string& actor_namespace) override {
     const MutexLock lock(mutex_);
@@ -148,8 +183,17 @@ class LocalRuntime : public ray::internal::Runtime {
     return handle != nullptr && !handle->actor().Dead() ? handle : nullptr;
   }
 
+  void Cancel(const ObjectHandle& object, bool) override {
+    const LocalObjectPtr local = ObjectOf(*store_, object);
+    if (!local->of_task())
+      throw RayException(StrCat("object ", local->id().hex(),
+                                " is no result of a task: calls of actors and values of ray::Put cannot be cancelled"));
+    CancelTask(local->id());
+  }
+  bool IsCancelled() const override { return current_task != nullptr && current_task->cancelled; }
+
   PackedView Get(const ObjectHandle& object, int64_t timeout_ms) override {
-    LocalObject* const local = static_cast<LocalObject*>(object.get());
+    LocalObject* const local = ObjectOf(*store_, object).get();
     LocalOutcome outcome = store_->Outcome(*local);
     if (!outcome.ready()) {
       const LocalThreads::Blocked blocked(threads_);
@@ -165,23 +209,30 @@ class LocalRuntime : public ray::internal::Runtime {
 
   std::vector<bool> Wait(std::span<const ObjectHandle> objects, size_t count, int64_t timeout_ms) override {
     std::vector<LocalObject*> locals;
-    for (const ObjectHandle& object : objects) locals.push_back(static_cast<LocalObject*>(object.get()));
+    for (const ObjectHandle& object : objects) locals.push_back(ObjectOf(*store_, object).get());
     std::vector<bool> ready = store_->Wait(locals, 0, 0);
     if (static_cast<size_t>(std::count(ready.begin(), ready.end(), true)) >= count || timeout_ms == 0) return ready;
     const LocalThreads::Blocked blocked(threads_);
     return store_->Wait(locals, count, timeout_ms);
   }
 
+  void WhenReady(const ObjectHandle& object, std::function<void()> callback) override {
+    const LocalObjectPtr local = ObjectOf(*store_, object);
+    const CallbackThread::Callback waiting = callbacks_.Add(std::move(callback));
+    store_->WhenReady(local, [this, waiting] { callbacks_.Run(waiting); });
+  }
+
   void PackReference(const ObjectHandle& object, char* id) override {
-    std::memcpy(id, ObjectOf(object)->id().data(), ObjectId::kSize);
+    std::memcpy(id, ObjectOf(*store_, object)->id().data(), ObjectId::kSize);
     PackScope::Add(object);
   }
   ObjectHandle UnpackReference(std::string_view id) override { return store_->Find(id); }
-  std::string IdOf(const ObjectHandle& object) const override { return ObjectOf(object)->id().binary(); }
+  std::string IdOf(const ObjectHandle& object) const override { return ObjectOf(*store_, object)->id().binary(); }
+  void Share(const ObjectHandle&) override {}
   ObjectHandle FindObject(const std::string& id) override { return store_->Find(id); }
 
   void PackActor(const ActorHandleState& actor, std::string& bytes) override {
-    bytes = ActorOf(actor).options().id.binary();
+    bytes = ActorOf(*store_, actor).options().id.binary();
     PackScope::Add(actor);
   }
   ActorHandleState UnpackActor(std::string_view bytes) override {
@@ -193,13 +244,15 @@ class LocalRuntime : public ray::internal::Runtime {
       throw ray::internal::RayActorException(StrCat("there is no actor ", id.hex(), ": its last handle is gone"));
     return handle;
   }
-  std::string IdOf(const ActorHandleState& actor) const override { return ActorOf(actor).options().id.binary(); }
+  std::string IdOf(const ActorHandleState& actor) const override {
+    return ActorOf(*store_, actor).options().id.binary();
+  }
 
   std::shared_ptr<ArrayStorage> AllocateArray(size_t bytes, std::string_view metadata) override {
     return store_->NewArray(bytes, metadata);
   }
   void PackArray(const std::shared_ptr<ArrayStorage>& array, char* id) override {
-    std::memcpy(id, IdOfArray(*array).data(), ObjectId::kSize);
+    std::memcpy(id, IdOfArray(*store_, *array).data(), ObjectId::kSize);
     PackScope::Add(array);
   }
   std::shared_ptr<ArrayStorage> UnpackArray(std::string_view id) override { return store_->FindArray(id); }
@@ -207,6 +260,10 @@ class LocalRuntime : public ray::internal::Runtime {
   std::string ActorNamespace() const override {
     const LocalActor* actor = LocalActor::Current();
     return actor != nullptr ? actor->options().actor_namespace : namespace_;
+  }
+  std::vector<ray::NodeInfo> Nodes() override {
+    const std::map<std::string, double> resources = {{"CPU", std::max(1U, std::thread::hardware_concurrency())}};
+    return {{NodeId().hex(), "", /*alive=*/true, /*is_this_node=*/true, resources, resources}};
   }
   bool WasCurrentActorRestarted() const override {
     const LocalActor* actor = LocalActor::Current();
@@ -218,9 +275,37 @@ class LocalRuntime : public ray::internal::Runtime {
   }
 
  private:
+  void Remember(const std::shared_ptr<WaitingTask>& task) {
+    const ObjectId id = task->result->id();
+    if (current_task != nullptr) {
+      const MutexLock lock(current_task->mutex);
+      current_task->children.push_back(id);
+    }
+    const MutexLock lock(mutex_);
+    tasks_[id] = task;
+  }
+
+  void CancelTask(const ObjectId& id) {
+    std::shared_ptr<WaitingTask> task;
+    {
+      const MutexLock lock(mutex_);
+      if (const auto found = tasks_.find(id); found != tasks_.end()) task = found->second.lock();
+    }
+    if (task == nullptr) return;  // it has ended
+    std::vector<ObjectId> children;
+    task->cancelled = true;
+    store_->Fail(task->result, CancelledFailure());
+    {
+      const MutexLock lock(task->mutex);
+      children.swap(task->children);
+    }
+    for (const ObjectId& child : children) CancelTask(child);
+  }
+
   // Actors whose threads have ended, joined; the caller lets go of them without the lock.
   std::vector<std::shared_ptr<LocalActor>> Reap() {
     std::vector<std::shared_ptr<LocalActor>> ended;
+    std::vector<std::shared_ptr<LocalActorHandle>> forgotten;  // destroyed without the lock
     {
       const MutexLock lock(mutex_);
       const auto first =
@@ -228,6 +313,10 @@ class LocalRuntime : public ray::internal::Runtime {
       ended.assign(std::make_move_iterator(first), std::make_move_iterator(actors_.end()));
       actors_.erase(first, actors_.end());
       for (const auto& actor : ended) by_id_.erase(actor->options().id);
+      const auto dead =
+          std::partition(kept_.begin(), kept_.end(), [](const auto& handle) { return !handle->actor().Finished(); });
+      forgotten.assign(std::make_move_iterator(dead), std::make_move_iterator(kept_.end()));
+      kept_.erase(dead, kept_.end());
     }
     for (const auto& actor : ended) actor->Join();
     return ended;
@@ -236,16 +325,17 @@ class LocalRuntime : public ray::internal::Runtime {
   void StopAll() {
     store_->Stop();
     std::vector<std::shared_ptr<LocalActor>> actors;
-    std::vector<std::shared_ptr<LocalActorHandle>> detached;
+    std::vector<std::shared_ptr<LocalActorHandle>> kept;
     {
       const MutexLock lock(mutex_);
       stopped_ = true;
       actors.swap(actors_);
-      detached.swap(detached_);
+      kept.swap(kept_);
     }
     for (const auto& actor : actors) actor->Kill(true);
     for (const auto& actor : actors) actor->Join();
     threads_.Stop();
+    callbacks_.Stop();
   }
 
   const std::string namespace_;
@@ -253,13 +343,17 @@ class LocalRuntime : public ray::internal::Runtime {
   Mutex mutex_;
   bool stopped_ RAYLET_GUARDED_BY(mutex_) = false;
   std::vector<std::shared_ptr<LocalActor>> actors_ RAYLET_GUARDED_BY(mutex_);
-  std::vector<std::shared_ptr<LocalActorHandle>> detached_ RAYLET_GUARDED_BY(mutex_);
+  std::vector<std::shared_ptr<LocalActorHandle>> kept_ RAYLET_GUARDED_BY(mutex_);  // of named and detached actors
   std::unordered_map<ActorId, std::weak_ptr<LocalActorHandle>> by_id_ RAYLET_GUARDED_BY(mutex_);
   std::map<std::pair<std::string, std::string>, std::weak_ptr<LocalActorHandle>> names_ RAYLET_GUARDED_BY(mutex_);
+  std::unordered_map<ObjectId, std::weak_ptr<WaitingTask>> tasks_ RAYLET_GUARDED_BY(mutex_);  // by their results
+  CallbackThread callbacks_;
   LocalThreads threads_;
 };
 
 }  // namespace
+
+bool OnThreadOfLocalMode() { return LocalThreads::OnOne() || LocalActor::OnThreadOfOne(); }
 
 std::unique_ptr<ray::internal::Runtime> MakeLocalRuntime(const ray::RayConfig& config) {
   return std::make_unique<LocalRuntime>(config);

@@ -11,4 +11,7 @@ namespace raylet::client {
 
 std::unique_ptr<ray::internal::Runtime> MakeLocalRuntime(const ray::RayConfig& config);
 
+// Whether the calling thread is one of local_mode's, and so runs a task or a method. Shutdown would wait for it.
+bool OnThreadOfLocalMode();
+
 }  // namespace raylet::client

@@ -22,7 +22,7 @@ constexpr ProcessId kThisProcess = 1;  // ids need an owner that is not zero; th
 class LocalArray : public ray::internal::ArrayStorage {
  public:
   LocalArray(std::shared_ptr<LocalStore> store, const ObjectId& id, size_t bytes, std::string_view metadata)
-      : store_(std::move(store)), id_(id), bytes_(bytes), metadata_(metadata) {
+      : ArrayStorage(store.get()), store_(std::move(store)), id_(id), bytes_(bytes), metadata_(metadata) {
     memory_ = mmap(nullptr, MappedBytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory_ == MAP_FAILED) throw RayException(StrCat("there is no memory for an array of ", FormatBytes(bytes)));
   }
@@ -59,6 +59,7 @@ void LocalFailure::Throw() const {
   switch (kind) {
     case Kind::kTaskThrew: throw ray::internal::RayTaskException(function, exception_type, thrown_what, details);
     case Kind::kActorDied: throw ray::internal::RayActorException(message, details);
+    case Kind::kCancelled: throw ray::internal::RayTaskCancelledException(message, details);
     case Kind::kLost: break;
   }
   throw ray::internal::UnreconstructableException(message, details);
@@ -81,6 +82,14 @@ FailurePtr ActorFailure(std::string message, bool may_have_run) {
   failure->details.may_have_run = may_have_run;
   failure->details.retry_safe = !may_have_run;
   failure->details.hint = "create the actor again, or give it SetMaxRestarts";
+  return failure;
+}
+
+FailurePtr CancelledFailure() {
+  auto failure = std::make_shared<LocalFailure>();
+  failure->kind = LocalFailure::Kind::kCancelled;
+  failure->message = "the task was cancelled by ray::Cancel";
+  failure->details.may_have_run = true;
   return failure;
 }
 
@@ -120,6 +129,7 @@ void LocalStore::Finish(const LocalObjectPtr& object, ValuePtr value, FailurePtr
   std::vector<std::function<void()>> callbacks;
   {
     const MutexLock lock(mutex_);
+    if (object->value_ != nullptr || object->failure_ != nullptr) return;
     object->value_ = std::move(value);
     object->failure_ = std::move(failure);
     callbacks.swap(object->when_ready_);
@@ -200,7 +210,13 @@ void LocalStore::ForgetArray(const ObjectId& id) {
   arrays_.erase(id);
 }
 
-const ObjectId& IdOfArray(const ray::internal::ArrayStorage& array) {
+LocalObjectPtr ObjectOf(const LocalStore& store, const ray::internal::ObjectHandle& handle) {
+  ray::internal::CheckSession(*handle, &store);
+  return std::static_pointer_cast<LocalObject>(handle);
+}
+
+const ObjectId& IdOfArray(const LocalStore& store, const ray::internal::ArrayStorage& array) {
+  ray::internal::CheckSession(array, &store);
   const auto& local = static_cast<const LocalArray&>(array);
   if (!local.sealed()) throw RayException("only a sealed array can be passed on: move the MutableArray instead");
   return local.id();

@@ -25,7 +25,7 @@ namespace raylet::client {
 
 // Why an object has no value. Each Get throws it anew.
 struct LocalFailure {
-  enum class Kind { kTaskThrew, kActorDied, kLost };
+  enum class Kind { kTaskThrew, kActorDied, kLost, kCancelled };
   Kind kind = Kind::kTaskThrew;
   std::string message;  // unless kTaskThrew
   std::string function;
@@ -41,20 +41,25 @@ using ValuePtr = std::shared_ptr<const ray::internal::Packed>;
 // In a catch block: what `function` threw.
 FailurePtr FailureOfCurrentException(const std::string& function);
 FailurePtr ActorFailure(std::string message, bool may_have_run);
+FailurePtr CancelledFailure();
 
 class LocalStore;
 
 class LocalObject : public ray::internal::ObjectState {
  public:
-  LocalObject(std::shared_ptr<LocalStore> store, const ObjectId& id) : store_(std::move(store)), id_(id) {}
+  LocalObject(std::shared_ptr<LocalStore> store, const ObjectId& id)
+      : ObjectState(store.get()), store_(std::move(store)), id_(id) {}
   ~LocalObject() override;
   const ObjectId& id() const { return id_; }
+  void MarkOfTask() { of_task_ = true; }     // before anybody else knows it
+  bool of_task() const { return of_task_; }  // the result of a task, which may be cancelled
 
  private:
   friend class LocalStore;
+  bool of_task_ = false;
   const std::shared_ptr<LocalStore> store_;
   const ObjectId id_;
-  // Guarded by the store's mutex; value or failure is set once, and stays.
+  // Guarded by the store's mutex; value or failure is set once, and stays. A cancelled task may set it again in vain.
   ValuePtr value_;
   FailurePtr failure_;
   std::vector<std::function<void()>> when_ready_;
@@ -105,7 +110,9 @@ class LocalStore : public std::enable_shared_from_this<LocalStore> {
   std::unordered_map<ObjectId, std::weak_ptr<ray::internal::ArrayStorage>> arrays_ RAYLET_GUARDED_BY(mutex_);
 };
 
-// The id of an array that NewArray made.
-const ObjectId& IdOfArray(const ray::internal::ArrayStorage& array);
+// The object behind a handle. Throws where another store made it, before the last Shutdown.
+LocalObjectPtr ObjectOf(const LocalStore& store, const ray::internal::ObjectHandle& handle);
+// The id of an array that NewArray made. Throws likewise.
+const ObjectId& IdOfArray(const LocalStore& store, const ray::internal::ArrayStorage& array);
 
 }  // namespace raylet::client

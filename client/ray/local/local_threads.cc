@@ -9,6 +9,8 @@ thread_local LocalThreads* threads_of_this_thread = nullptr;
 
 }  // namespace
 
+bool LocalThreads::OnOne() { return threads_of_this_thread != nullptr; }
+
 LocalThreads::LocalThreads(size_t threads_max) : threads_max_(threads_max) {}
 
 LocalThreads::~LocalThreads() { Stop(); }

@@ -1,4 +1,4 @@
-// LocalThreads: runs the tasks of local_mode in their order, on as many threads as there are cores. A task that waits
+// LocalThreads: runs the tasks of local_mode in their order, on `threads_max` threads. A task that waits
 // for another one gives its place away, so that nested tasks always find a thread. Any thread.
 #pragma once
 
@@ -19,6 +19,8 @@ class LocalThreads {
   LocalThreads(const LocalThreads&) = delete;
   LocalThreads& operator=(const LocalThreads&) = delete;
 
+  // Whether the calling thread runs a job of any LocalThreads.
+  static bool OnOne();
   void Run(std::function<void()> job);
   void Stop();  // drops jobs that have not begun; waits for the others
 

@@ -2,7 +2,8 @@
 // loop; its thread only. Never blocks on a caller that does not read: replies wait in the channel's queue.
 // Always holds: while many bytes of replies wait, the host reads no more calls of the callers they are for. It serves
 // the others, and goes on once those callers read. While the lease of its actor does not hold, it begins no call and
-// writes no reply: the actor may run elsewhere by now.
+// writes no reply: the actor may run on another machine by now. An actor that runs several calls at a time has
+// CallThreads: its calls begin in order, and its replies go in the order in which the calls end.
 #pragma once
 
 #include <deque>
@@ -12,6 +13,7 @@
 
 #include "client/ray/cluster/call_channel.h"
 #include "client/ray/worker/call_executor.h"
+#include "client/ray/worker/call_threads.h"
 #include "fbs/lease_page.h"
 
 namespace raylet::client {
@@ -38,6 +40,7 @@ struct HostedChannel {
   };
   std::deque<Record> waiting;  // replies for which the ring had no room
   size_t waiting_bytes = 0;    // sum of their counted()
+  size_t on_threads = 0;       // its calls that run on the actor's threads
 };
 
 class ActorHost {
@@ -50,15 +53,19 @@ class ActorHost {
     incarnation_ = incarnation;
     lease_ = lease;
   }
+  // Runs calls there from now on, instead of one at a time on the main thread.
+  void SetThreads(std::unique_ptr<CallThreads> threads) { threads_ = std::move(threads); }
   bool has_instance() const { return instance_.object != nullptr; }
   // Refuses a channel to another incarnation.
   void Open(std::unique_ptr<HostedChannel> channel);
+  // Takes the releases of lends that lie in the channel, and none of its calls.
   void Close(uint64_t number);
   // A relayed channel that was closed and into which this host writes nothing more. Returns each once; 0: none.
   uint64_t TakeReleased();
 
   // Whether ServeSome would do anything, were it not for the lease: cheap, asked while spinning.
   bool HasWork();
+  bool Idle() const;  // no call that it takes waits in a ring or runs, and no reply waits for room
   bool MayServe() const { return lease_.Holds(); }
   enum class Served { kNothing, kSome, kActorExits };
   Served ServeSome();
@@ -66,9 +73,13 @@ class ActorHost {
  private:
   bool Reads(const HostedChannel& channel) const;  // whether it takes calls now
   Result<Served> ServeOne(HostedChannel& channel);
+  Result<void> BeginOnThread(HostedChannel& channel, std::span<const std::byte> record);
+  Served AnswerDone();
+  void Answer(HostedChannel& channel, const CallRecord& call, const CallOutcome& outcome);
   void Reply(HostedChannel& channel, const ReplyRecord& reply);
   void Refuse(HostedChannel& channel, const Error& nonsense);
   void Erase(std::vector<std::unique_ptr<HostedChannel>>::iterator channel);
+  void TakeReleases(HostedChannel& channel);
   void Wait(HostedChannel& channel, HostedChannel::Record record);
   bool SendWaiting(HostedChannel& channel);  // true: some went
 
@@ -79,8 +90,10 @@ class ActorHost {
   LeaseView lease_;
   bool serves_ = true;  // whether the lease held at the last look, before the call or reply under way
   std::vector<std::unique_ptr<HostedChannel>> channels_;
-  size_t waiting_bytes_ = 0;  // of all channels
-  CallRecord record_;         // of the call under way; its memory is used again
+  size_t first_ = 0;                      // the channel whose turn it is to have a call begun on a thread
+  size_t waiting_bytes_ = 0;              // of all channels
+  CallRecord record_;                     // of the call under way; its memory is used again
+  std::unique_ptr<CallThreads> threads_;  // null: one call at a time, on the main thread
 };
 
 }  // namespace raylet::client

@@ -45,8 +45,8 @@ std::string_view Text(std::span<const std::byte> bytes) {
 }
 
 // A failure because this machine's store has ended says nothing about the work. The waiting process hears of this
-// machine's end instead, and a task that may be retried runs elsewhere. The raylet ends with its store, and this
-// process with its raylet.
+// machine's end instead, and a task that may be retried runs on another machine. The raylet ends with its store, and
+// this process with its raylet.
 [[noreturn]] void EndWithTheRaylet(RayletLink& link, const Failure& failure) {
   constexpr std::chrono::seconds kPatience{10};
   RAYLET_LOG(kError, "this worker ends with the store of its machine: ", failure.message);
@@ -118,7 +118,10 @@ CallOutcome CallExecutor::Execute(const CallRequest& request, Run run) {
   CallOutcome outcome;
   const Function* function = Find(request.function);
   FailurePtr failure = function == nullptr ? NotRegistered(request.function) : Unpack(request, lend);
-  if (failure == nullptr) {
+  int32_t retries = request.exception_retries;
+  bool again = failure == nullptr;
+  while (again) {
+    again = false;
     try {
       ray::internal::Packed result = run(*function);
       if (!result.holds.empty()) outcome.references = ReferencesInValue(result.bytes);
@@ -136,7 +139,9 @@ CallOutcome CallExecutor::Execute(const CallRequest& request, Run run) {
     } catch (const ActorExit&) {
       outcome.exit_actor = true;
     } catch (...) {
-      failure = FailureOfCurrentException(request.function);
+      again = retries != 0 && (request.current == nullptr || !request.current->IsCancelled());
+      if (retries > 0) --retries;
+      if (!again) failure = FailureOfCurrentException(request.function);
     }
   }
   views_.clear();

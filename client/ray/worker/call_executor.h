@@ -12,6 +12,7 @@
 
 #include "client/ray/cluster/borrowed_lend.h"
 #include "client/ray/cluster/cluster_object.h"
+#include "client/ray/cluster/current_task.h"
 #include "client/ray/cluster/failure.h"
 #include "client/ray/cluster/ownership.h"
 #include "client/ray/cluster/raylet_link.h"
@@ -20,6 +21,8 @@
 
 namespace raylet::client {
 
+constexpr const char* kExitOutsideActor = "ExitActor was called outside of an actor's methods";
+
 struct CallRequest {
   std::string_view function;
   std::span<const ValueView> arguments;
@@ -27,6 +30,8 @@ struct CallRequest {
   ProcessId caller = 0;
   uint32_t caller_store_client = 0;
   LendId lend = 0;
+  int32_t exception_retries = 0;         // -1: for ever, while it is not cancelled
+  const CurrentTask* current = nullptr;  // of a task
 };
 
 struct CallOutcome {

@@ -4,6 +4,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -21,11 +22,19 @@ namespace {
 // How long an actor whose lease does not hold sleeps between two looks. Nobody rings when it is renewed.
 constexpr std::chrono::milliseconds kLeaseLook{10};
 
-// Whoever waits hears of this process's end instead, with these words.
+// The waiting process hears of this one's end instead, with these words.
 [[noreturn]] void EndUntold(const wire::TaskSpecT& spec, const Error& why) {
   RAYLET_LOG(kError, "the end of ", spec.name, " could not be told: ", why.message);
   std::fflush(nullptr);
   ::_exit(1);
+}
+
+std::unique_ptr<CallThreads> ThreadsFor(ClusterParts& parts, size_t threads_max) {
+  CallThreads::Options options;
+  options.threads_max = threads_max;
+  options.make_runner = [&parts] { return std::make_unique<CallExecutor>(parts.objects); };
+  options.when_done = [&parts] { Ring(parts.link.doorbell()); };
+  return std::make_unique<CallThreads>(std::move(options));
 }
 
 }  // namespace
@@ -37,14 +46,37 @@ void WorkerLoop::Add(Event event) {
 }
 
 // Takes one event at a time, so that the raylet can recall the others.
-bool WorkerLoop::TakeEvent(Event& event) {
+bool WorkerLoop::TakeEvent(CurrentTask& current, Event& event) {
   if (event_count_.load(std::memory_order_acquire) == 0) return false;
   const MutexLock lock(mutex_);
   if (events_.empty()) return false;
   event = std::move(events_.front());
   events_.pop_front();
   event_count_.store(events_.size(), std::memory_order_release);
+  if (const auto* const spec = std::get_if<std::unique_ptr<wire::TaskSpecT>>(&event);
+      spec != nullptr && (*spec)->actor == nullptr) {
+    const auto id = FromWire<TaskId>(*(*spec)->id);
+    current.Begin(id);
+    if (cancelled_.erase(id) > 0) current.Cancel(id);
+  }
   return true;
+}
+
+void WorkerLoop::Cancel(const wire::CancelNoticeT& notice) {
+  const auto id = FromWire<TaskId>(*notice.task);
+  ClusterParts* const parts = parts_.load(std::memory_order_acquire);
+  {
+    const MutexLock lock(mutex_);
+    const bool waits = std::any_of(events_.begin(), events_.end(), [&](const Event& event) {
+      const auto* const spec = std::get_if<std::unique_ptr<wire::TaskSpecT>>(&event);
+      return spec != nullptr && FromWire<TaskId>(*(*spec)->id) == id;
+    });
+    if (waits) {
+      cancelled_.insert(id);
+      return;
+    }
+  }
+  if (parts != nullptr) parts->submitter.CancelCurrent(id, notice.force);
 }
 
 // The main thread reports a task's end before it takes the next task. So the raylet hears of ends and of recalled tasks
@@ -57,8 +89,10 @@ void WorkerLoop::GiveBack(RayletLink& link, const wire::TasksNoticeT& wanted) {
   };
   {
     const MutexLock lock(mutex_);
-    for (const wire::Id20& id : wanted.tasks)
+    for (const wire::Id20& id : wanted.tasks) {
+      cancelled_.erase(FromWire<TaskId>(id));
       if (std::erase_if(events_, [&](const Event& event) { return is(event, id); }) > 0) given.tasks.push_back(id);
+    }
     event_count_.store(events_.size(), std::memory_order_release);
   }
   static_cast<void>(link.Send(wire::RayletMessage::TasksRecalled, given));
@@ -91,11 +125,32 @@ void WorkerLoop::Deliver(RayletLink& link, const Frame& frame, std::vector<Uniqu
       channel->memory = *std::move(memory);
       return Add(std::move(channel));
     }
+    case wire::RayletMessage::LeaseOpened: {
+      const auto notice = Parse<wire::LeaseNoticeT>(frame.body);
+      auto taken = TakeChannelFds(fds);
+      if (!notice || !taken) return;
+      auto memory = ChannelMemory::AttachLease(taken->channel, std::move(taken->bell), ChannelMemory::End::kActor);
+      if (!memory) {
+        RAYLET_LOG(kError, "a lease cannot be used: ", memory.error().message);
+        static_cast<void>(link.Send(wire::RayletMessage::LeaseReturned, *notice));
+        return;
+      }
+      auto lease = std::make_unique<WorkerLease>();
+      lease->id = notice->lease;
+      lease->caller = notice->caller;
+      lease->caller_store_client = notice->caller_store_client;
+      lease->depth = notice->depth;
+      lease->memory = *std::move(memory);
+      return Add(std::move(lease));
+    }
     case wire::RayletMessage::ChannelClosed:
       if (const auto notice = Parse<wire::ChannelNoticeT>(frame.body)) Add(ChannelClosed{notice->channel});
       return;
     case wire::RayletMessage::RecallTasks:
       if (const auto wanted = Parse<wire::TasksNoticeT>(frame.body)) GiveBack(link, *wanted);
+      return;
+    case wire::RayletMessage::TaskCancelled:
+      if (const auto notice = Parse<wire::CancelNoticeT>(frame.body)) Cancel(*notice);
       return;
     case wire::RayletMessage::Exit: return Add(Exit());
     default: return;
@@ -104,22 +159,29 @@ void WorkerLoop::Deliver(RayletLink& link, const Frame& frame, std::vector<Uniqu
 
 struct WorkerLoop::Running {
   explicit Running(ClusterParts& of, ClusterRuntime& with)
-      : parts(of), runtime(with), executor(of.objects), host(of.ownership, executor) {}
+      : parts(of), runtime(with), executor(of.objects), host(of.ownership, executor), leased(executor, of.current) {
+    parts.blocked.SetWhenBlocked([this] { leased.Shut(); });
+  }
+  ~Running() { parts.blocked.SetWhenBlocked({}); }
   ClusterParts& parts;
   ClusterRuntime& runtime;
   CallExecutor executor;
   ActorHost host;
+  LeasedCalls leased;
 };
 
 void WorkerLoop::Run(ClusterParts& parts, ClusterRuntime& runtime) {
+  parts_.store(&parts, std::memory_order_release);
   Running running(parts, runtime);
   RayletLink& link = parts.link;
   ActorHost& host = running.host;
+  LeasedCalls& leased = running.leased;
   SpinPark park;
   bool exiting = false;  // the actor has said so: wait for the raylet's word
+  bool leaving = false;  // this is the raylet's word: only the calls in the rings are left, and the raylet's patience
   const auto ready = [&] {
     parts.pump.Drain();  // replies of actors that this process calls
-    return event_count_.load(std::memory_order_acquire) != 0 || (!exiting && host.HasWork());
+    return event_count_.load(std::memory_order_acquire) != 0 || leased.HasWork() || (!exiting && host.HasWork());
   };
   const auto alive = [&] { return !link.Gone(); };
   const auto may_serve = [&] {
@@ -131,13 +193,18 @@ void WorkerLoop::Run(ClusterParts& parts, ClusterRuntime& runtime) {
     park.WaitUntil(link.doorbell(), Deadline::Never(), ready, alive, {}, std::chrono::seconds(1));
     // There is work, and the actor's home has not been heard for long.
     if (!host.MayServe()) park.WaitUntil(link.doorbell(), Deadline::After(kLeaseLook), may_serve, alive);
-    while (TakeEvent(event)) {
-      if (std::holds_alternative<Exit>(event)) return;
+    while (TakeEvent(parts.current, event)) {
+      if (std::holds_alternative<Exit>(event)) {
+        if (exiting || !host.has_instance()) return;
+        leaving = true;
+      }
       if (auto* spec = std::get_if<std::unique_ptr<wire::TaskSpecT>>(&event)) RunTask(running, **spec);
       if (auto* channel = std::get_if<std::unique_ptr<HostedChannel>>(&event)) host.Open(std::move(*channel));
       if (auto* closed = std::get_if<ChannelClosed>(&event)) host.Close(closed->number);
+      if (auto* lease = std::get_if<std::unique_ptr<WorkerLease>>(&event)) BeginLease(running, std::move(*lease));
       event = Exit();  // destroys the event's contents now
     }
+    if (leased.open()) ServeLease(running);
     if (exiting || !host.has_instance()) continue;
     const auto served = host.ServeSome();
     while (const uint64_t released = host.TakeReleased()) {
@@ -152,7 +219,23 @@ void WorkerLoop::Run(ClusterParts& parts, ClusterRuntime& runtime) {
       request.actor = std::make_unique<wire::Id20>(ToWire(actor_));
       static_cast<void>(link.Send(wire::RayletMessage::ActorExited, request));
     }
+    if (leaving && (exiting || host.Idle())) return;
   }
+}
+
+void WorkerLoop::BeginLease(Running& running, std::unique_ptr<WorkerLease> lease) {
+  running.parts.submitter.SetDepth(lease->depth + 1);
+  running.leased.Open(std::move(lease));
+  running.parts.blocked.Repeat();
+  if (running.parts.blocked.Any()) running.leased.Shut();  // a thread of an earlier task waits
+}
+
+void WorkerLoop::ServeLease(Running& running) {
+  const uint64_t over = running.leased.ServeSome();
+  if (over == 0) return;
+  wire::LeaseNoticeT notice;
+  notice.lease = over;
+  static_cast<void>(running.parts.link.Send(wire::RayletMessage::LeaseReturned, notice));  // or the raylet has gone
 }
 
 void WorkerLoop::RunTask(Running& running, const wire::TaskSpecT& spec) {
@@ -194,12 +277,20 @@ void WorkerLoop::RunTask(Running& running, const wire::TaskSpecT& spec) {
     if (instance.object != nullptr) {
       actor_ = FromWire<ActorId>(*spec.actor->id);
       running.host.SetInstance(instance, spec.actor->restarts + 1, *lease);
+      if (spec.actor->max_concurrency > 1)
+        running.host.SetThreads(ThreadsFor(running.parts, static_cast<size_t>(spec.actor->max_concurrency)));
     }
+  } else if (running.parts.current.IsCancelled()) {
+    outcome.kind = ValueView::Kind::kFailed;
+    outcome.failure = MakeFailure(wire::FailureKind::TaskCancelled, "the task was cancelled before it began");
   } else {
+    request.exception_retries = spec.exception_retries;
+    request.current = &running.parts.current;
     outcome = running.executor.Call(request, nullptr);
   }
+  running.parts.current.End();
   if (outcome.exit_actor) {
-    outcome.failure = MakeFailure(wire::FailureKind::Other, "ExitActor was called outside of an actor's methods");
+    outcome.failure = MakeFailure(wire::FailureKind::Other, kExitOutsideActor);
     outcome.kind = ValueView::Kind::kFailed;
   }
   wire::TaskResultT result;

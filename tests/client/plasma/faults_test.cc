@@ -6,8 +6,7 @@
 
 #include <thread>
 
-#include "client/plasma/store_client.h"
-#include "tests/client/plasma/store_fixture.h"
+#include "tests/client/plasma/connecting_fixture.h"
 
 namespace raylet::client {
 namespace {
@@ -18,16 +17,8 @@ using test::BytesOf;
 using test::Eventually;
 using test::TextOf;
 
-class StoreFaultsTest : public test::PlasmaStoreTest {
+class StoreFaultsTest : public test::ConnectingTest {
  protected:
-  std::shared_ptr<StoreClient> Connect(Duration patience = seconds(30)) {
-    auto client = StoreClient::Connect(socket(), "test", Deadline::After(seconds(5)), false, /*heir=*/0, patience);
-    if (!client) {
-      ADD_FAILURE() << client.error().message;
-      std::abort();
-    }
-    return *client;
-  }
   // Whatever the client has said before.
   static void AwaitHeard(StoreClient& client) {
     const auto nothing = ObjectId::FromRandom();
@@ -102,6 +93,24 @@ TEST_F(StoreFaultsTest, WriterThatOutlivesItsClientIsAbortedAndHarmsNoOtherObjec
   const auto sealed = std::move(*writer).Seal();
   ASSERT_FALSE(sealed);
   EXPECT_EQ(sealed.error().code, ErrorCode::kDisconnected);
+}
+
+// A socket may take a part of a message.
+TEST_F(StoreFaultsTest, AStoppedDaemonHearsEachDeleteLater) {
+  const auto client = Connect();
+  std::vector<ObjectId> ids(3000);
+  for (ObjectId& id : ids) id = Put(*client, "x");
+  std::vector<ObjectId> others(3000, ObjectId::FromRandom());
+  store().Signal(SIGSTOP);
+  size_t told = 0;
+  while (client->DeleteAsync(others, Deadline::AfterMs(0))) ++told;
+  EXPECT_GT(told, 1u);
+  EXPECT_EQ(client->DeleteAsync(ids, Deadline::AfterMs(0)).error().code, ErrorCode::kTimedOut);
+  EXPECT_FALSE(client->Disconnected());
+  store().Signal(SIGCONT);
+  ASSERT_TRUE(client->DeleteAsync(ids));
+  AwaitHeard(*client);
+  EXPECT_FALSE(*client->Contains(ids.front()) || *client->Contains(ids.back()));
 }
 
 TEST_F(StoreFaultsTest, SealThatAStoppedDaemonDoesNotAnswerLeavesNoObject) {

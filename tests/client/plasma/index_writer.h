@@ -11,6 +11,7 @@
 #include "client/plasma/pin_table.h"
 #include "fbs/segment_layout.h"
 #include "store/object_index.h"
+#include "tests/harness/pin_page.h"
 
 namespace raylet::test {
 
@@ -50,6 +51,7 @@ class IndexWriter {
     RAYLET_CHECK(entry.has_value());
     if (state != EntryState::kUnsealed) index_.MarkSealed(*entry);
     if (state == EntryState::kDying) index_.MarkDying(*entry);
+    if (state == EntryState::kSpilled) index_.MarkSpilled(*entry);
     return *entry;
   }
   // Seals, kills or removes.
@@ -60,6 +62,7 @@ class IndexWriter {
     if (state == EntryState::kEmpty) index_.Remove(entry);
   }
   IndexHeader& header() { return *header_; }
+  store::ObjectIndex& index() { return index_; }
   void* memory() const { return memory_; }
   size_t bytes() const { return IndexSegmentBytes(header_->entries_max); }
 
@@ -73,12 +76,8 @@ class IndexWriter {
 // A pin page as the daemon hands it out.
 class PinPageMemory {
  public:
-  explicit PinPageMemory(uint32_t client) : memory_(Zeroed(PinPageBytes())), client_(client) {
-    page().magic = kPinsMagic;
-    page().layout_version = kLayoutVersion;
-    page().client = client;
-  }
-  PinPage& page() { return *static_cast<PinPage*>(memory_.get()); }
+  explicit PinPageMemory(uint32_t client) : memory_(MakePinPage(client)), client_(client) {}
+  PinPage& page() { return *memory_; }
   client::PinTable Table() {
     auto table = client::PinTable::Attach(memory_.get(), PinPageBytes(), client_);
     RAYLET_CHECK(table.has_value());
@@ -94,7 +93,7 @@ class PinPageMemory {
   }
 
  private:
-  AlignedMemory memory_;
+  PinPagePtr memory_;
   uint32_t client_;
 };
 

@@ -1,10 +1,13 @@
 // Holds of the manual form: from Create or Get until as many Releases.
 #include <cstring>
+#include <thread>
 
 #include "tests/client/plasma/plasma_fixture.h"
 
 namespace plasma {
 namespace {
+
+using raylet::test::TextOf;
 
 class PlasmaHoldTest : public PlasmaApiTest {
  protected:
@@ -51,26 +54,36 @@ TEST_F(PlasmaHoldTest, ObjectIsHeldUntilAsManyReleasesAsGets) {
   EXPECT_FALSE(there);
 }
 
-TEST_F(PlasmaHoldTest, ReleaseDropsTheOlderOfTwoObjectsOfOneId) {
+TEST_F(PlasmaHoldTest, DeletedObjectKeepsItsIdAndBytesUntilItsLastRelease) {
   const auto id = Put("older");
-  ObjectBuffer older, newer;
-  ASSERT_STATUS_OK(other_.Get(&id, 1, 0, &older));
+  ObjectBuffer first, second;
+  ASSERT_STATUS_OK(other_.Get(&id, 1, 0, &first));
   ASSERT_STATUS_OK(client_.Delete(id));
+  ASSERT_STATUS_OK(other_.Get(&id, 1, 0, &second));
+  EXPECT_TRUE(client_.CreateAndSeal(id, "newer", "").IsPlasmaObjectExists());
+  EXPECT_EQ(ObjectsOf(client_), 1u);
+  ASSERT_STATUS_OK(other_.Release(id));
+  Overwrite(client_);
+  EXPECT_EQ(first.data->ToString(), "older");
+  ASSERT_STATUS_OK(other_.Release(id));
   ASSERT_STATUS_OK(client_.CreateAndSeal(id, "newer", ""));
-  ASSERT_STATUS_OK(other_.Get(&id, 1, 0, &newer));
-  Overwrite(client_);
-  EXPECT_EQ(older.data->ToString(), "older");
-  ASSERT_STATUS_OK(other_.Release(id));
-  Overwrite(client_);
-  EXPECT_EQ(newer.data->ToString(), "newer");
-  bool there = false;
-  ASSERT_STATUS_OK(client_.Contains(id, &there));
-  EXPECT_TRUE(there);
-  ASSERT_STATUS_OK(other_.Release(id));
-  EXPECT_TRUE(other_.Release(id).IsPlasmaObjectNotFound());
-  Overwrite(client_);
-  ASSERT_STATUS_OK(client_.Contains(id, &there));
-  EXPECT_FALSE(there);
+  EXPECT_EQ(TextOf(other_.GetView(id, 0).data()), "newer");
+}
+
+TEST_F(PlasmaHoldTest, ReleaseDuringASealEndsTheHoldOfItsCreate) {
+  for (int i = 0; i < 100; ++i) {
+    const auto id = ObjectID::from_random();
+    std::shared_ptr<Buffer> data;
+    ASSERT_STATUS_OK(client_.Create(id, 5, nullptr, 0, &data));
+    std::thread releaser([&] { EXPECT_TRUE(client_.Release(id).ok()); });
+    EXPECT_TRUE(client_.Seal(id).ok());
+    releaser.join();
+    EXPECT_FALSE(client_.IsInUse(id));
+    ASSERT_STATUS_OK(client_.Delete(id));
+    bool there = true;
+    ASSERT_STATUS_OK(other_.Contains(id, &there));
+    EXPECT_FALSE(there);
+  }
 }
 
 TEST_F(PlasmaHoldTest, AbortIsPossibleOnceTheHoldIsReleasedAlthoughABufferIsLeft) {

@@ -7,11 +7,13 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <filesystem>
 #include <thread>
 #include <vector>
 
 #include "base/shm_segment.h"
 #include "client/plasma/store_watch.h"
+#include "fbs/segment_layout.h"
 #include "tests/client/plasma/store_fixture.h"
 
 namespace raylet::client {
@@ -290,6 +292,109 @@ TEST_F(StoreClientTest, PinnedObjectsAreNeverEvictedAndFullStoreSaysWhy) {
   EXPECT_NE(full.error().message.find("StoreFull"), std::string::npos) << full.error().message;
   EXPECT_EQ(client->Create(ObjectId::FromRandom(), 100 * kMiB, {}, {}).error().code, ErrorCode::kTooLarge);
   EXPECT_TRUE(*client->Contains(id));
+}
+
+TEST_F(StoreClientTest, AClientHoldsMoreObjectsThanFitIntoSixteenBits) {
+  const auto client = Connect();
+  const auto id = Put(*client, "held often");
+  std::vector<PinnedObject> held;
+  for (int i = 0; i < 100'000; ++i) {
+    auto view = client->TryGet(id);
+    ASSERT_TRUE(view) << i << ": " << view.error().message;
+    held.push_back(**std::move(view));
+  }
+  const auto other = Put(*client, "one more");
+  EXPECT_TRUE(client->Get(other, Deadline::AfterMs(0)));
+  ASSERT_TRUE(client->Delete({&id, 1}));
+  EXPECT_EQ(TextOf(held.back().data()), "held often");
+}
+
+TEST_F(StoreClientTest, AnObjectDeletedAtItsLastReleaseIsThereUntilThen) {
+  const auto client = Connect(), reader = Connect("reader");
+  const auto id = Put(*client, "held"), free = Put(*client, "free");
+  auto held = reader->Get(id, Deadline::AfterMs(0));
+  ASSERT_TRUE(held);
+  const auto codes = client->DeleteAtLastRelease(std::vector{id, free, ObjectId::FromRandom()});
+  ASSERT_TRUE(codes) << codes.error().message;
+  EXPECT_EQ(*codes, (std::vector{ErrorCode::kOk, ErrorCode::kOk, ErrorCode::kNotFound}));
+  EXPECT_FALSE(*client->Contains(free));
+  EXPECT_TRUE(*client->Contains(id));
+  EXPECT_EQ(client->Create(id, 10, {}, {}).error().code, ErrorCode::kAlreadyExists);
+  auto other = client->Get(id, Deadline::AfterMs(0));
+  ASSERT_TRUE(other);
+  EXPECT_EQ(TextOf(other->data()), "held");
+  const auto list = client->List();
+  ASSERT_TRUE(list);
+  ASSERT_EQ(list->size(), 1u);
+  EXPECT_TRUE(list->front().deleted);
+  held->Release();
+  EXPECT_TRUE(*reader->Contains(id)) << "another holds it";
+  other->Release();
+  EXPECT_TRUE(Eventually(seconds(10), [&] { return !*client->Contains(id); }));
+  EXPECT_TRUE(client->Create(id, 10, {}, {}));
+}
+
+// The store finds out who holds a deleted object when somebody looks, and not before.
+TEST_F(StoreClientTest, ADeletedObjectIsGoneForEverybodyWhoLooksThoughManyAreHeld) {
+  const auto client = Connect(), reader = Connect("reader");
+  const auto kept = Put(*client, "kept");
+  std::vector<PinnedObject> held;
+  for (int i = 0; i < 20'000; ++i) held.push_back(*client->Get(kept, Deadline::AfterMs(0)));
+  ASSERT_TRUE(client->Evict(1));  // which reads the pins
+  for (int round = 0; round < 50; ++round) {
+    std::vector<ObjectId> ids;
+    for (int i = 0; i < 4; ++i) ids.push_back(Put(*client, "short"));
+    const auto remove = [&](int i) { ASSERT_TRUE(client->DeleteAtLastRelease({&ids[static_cast<size_t>(i)], 1})); };
+    remove(0);
+    ASSERT_FALSE(*reader->Contains(ids[0])) << round;
+    remove(1);
+    ASSERT_FALSE(reader->TryGet(ids[1])->has_value()) << round;
+    remove(2);
+    ASSERT_FALSE(reader->Describe(ids[2])->has_value()) << round;
+    remove(3);
+    ASSERT_EQ(reader->List()->size(), 1u) << round;
+    const auto again = reader->CreateAndSeal(ids[3], BytesOf("anew"), {}, {});
+    ASSERT_TRUE(again) << again.error().message;
+    ASSERT_TRUE(reader->Delete({&ids[3], 1}));
+  }
+  EXPECT_TRUE(*client->Contains(kept));
+}
+
+// Maps the pin page of this process's only connection.
+Mapping OwnPinPage() {
+  for (const auto& file : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    if (std::filesystem::read_symlink(file, gone).string().find("memfd:plasma-pins-") == std::string::npos) continue;
+    auto page = Mapping::Map(std::stoi(file.path().filename()), PinPageBytes(), Mapping::Access::kReadWrite);
+    if (page) return *std::move(page);
+  }
+  ADD_FAILURE() << "no pin page";
+  return {};
+}
+
+TEST_F(StoreClientTest, AtTheMostHoldsACreateIsRefusedByNameAndTheSealOfAnEarlierOneIsNot) {
+  const auto client = Connect();
+  const auto there = Put(*client, "there");
+  const auto early = ObjectId::FromRandom(), late = ObjectId::FromRandom();
+  auto writer = client->Create(early, 100, {}, {});
+  ASSERT_TRUE(writer);
+  const Mapping mapping = OwnPinPage();
+  auto* const page = mapping.As<PinPage>();
+  for (auto& slot : page->slots) {
+    uint32_t free = 0;
+    slot.compare_exchange_strong(free, kReservedSlot);
+  }
+  page->slots_high_water.store(kPinSlots);
+  const auto refused = client->Create(late, 100, {}, {});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kLimit) << "the store is not full";
+  EXPECT_NE(refused.error().message.find("holds 4194304 objects"), std::string::npos) << refused.error().message;
+  EXPECT_FALSE(client->Describe(late)->has_value()) << "a refused create leaves nothing";
+  EXPECT_EQ(client->TryGet(there).error().code, ErrorCode::kLimit);
+  const auto view = std::move(*writer).SealAndView();
+  ASSERT_TRUE(view) << view.error().message;
+  EXPECT_TRUE(*client->Contains(early));
+  EXPECT_TRUE(client->CreateAndSeal(late, BytesOf("nobody holds it"), {}, {}));
 }
 
 TEST_F(StoreClientTest, CreateThatWaitsForRoomDoesNotHoldUpOtherThreads) {

@@ -119,6 +119,21 @@ TEST_F(ChannelRelayTest, AWorkerThatEndsDuringACallMayHaveSealedItsResult) {
   EXPECT_EQ(b_.untold, std::vector{second->result}) << "it never began the third one";
 }
 
+TEST_F(ChannelRelayTest, AWorkerThatEndsDuringTwoCallsMayHaveSealedBothResults) {
+  b_.calls_at_once = 2;
+  Process caller = Open();
+  for (uint64_t call = 1; call <= 4; ++call) ASSERT_TRUE(caller.Call(call));
+  Settle();
+  std::vector<ObjectId> results;
+  while (const auto call = b_.worker->Take()) results.push_back(call->result);
+  ASSERT_EQ(results.size(), 4u);
+  ASSERT_TRUE(b_.worker->Reply(2));  // the third call begins beside the first one
+  b_.relay.WorkerGone(kWorker, kStoreClient);
+  Settle();
+  EXPECT_EQ(caller.Take()->call, 2u);
+  EXPECT_EQ(b_.untold, (std::vector{results[0], results[2]}));
+}
+
 TEST_F(ChannelRelayTest, ResultsOfACallThatOutlivesItsCallerAreFreed) {
   Process caller = Open();
   ASSERT_TRUE(b_.worker->Reply(1, Stored(1)));

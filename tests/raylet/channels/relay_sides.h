@@ -125,6 +125,7 @@ class Side final : public ChannelRelay::Events {
     EXPECT_EQ(lease, kLease);
     return lease_holds;
   }
+  size_t CallsAtOnceOf(const ActorId&) const override { return calls_at_once; }
   void OnRelayEnded(ProcessId caller, const ActorId&, const Error* why) override {
     EXPECT_EQ(caller, kCaller);
     ++ended;
@@ -157,6 +158,7 @@ class Side final : public ChannelRelay::Events {
   std::optional<Result<void>> refuse;
   std::optional<Process> worker;
   bool lease_holds = true;
+  size_t calls_at_once = 1;
   int ended = 0, caller_gone = 0;
   std::string ended_why;
   std::function<void()> on_stored_there;

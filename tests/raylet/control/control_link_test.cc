@@ -15,7 +15,7 @@ constexpr std::chrono::milliseconds kRenewEvery{20};
 ControlLinkOptions Quick(bool store_is_new = true) {
   ControlLinkOptions options;
   options.renew_every = kRenewEvery;
-  options.settle_after = std::chrono::milliseconds(60);
+  options.restored_after = std::chrono::milliseconds(60);
   options.retry_every = std::chrono::milliseconds(5);
   options.store_is_new = store_is_new;
   return options;
@@ -143,11 +143,11 @@ TEST_F(ControlLinkTest, AnEmptiedStoreIsFilledAgainWithinARenewal) {
   EXPECT_TRUE(Comes([&] { return Status(first).nodes.size() == 2; }));
 }
 
-TEST_F(ControlLinkTest, AnEmptyStoreIsSettledAfterAWhileAndClaimsWaitForThat) {
+TEST_F(ControlLinkTest, AnEmptyStoreIsRestoredAfterAWhileAndClaimsWaitForThat) {
   ControlLink& link = Join(Record(), Quick(false));
-  EXPECT_FALSE(Status(link).settled);
+  EXPECT_FALSE(Status(link).restored);
   EXPECT_TRUE(Claim(link, Name(link, "server")));
-  EXPECT_TRUE(Comes([&] { return Status(link).settled; }));
+  EXPECT_TRUE(Comes([&] { return Status(link).restored; }));
 }
 
 TEST_F(ControlLinkTest, WhileTheStoreIsAwayOnlyNamesWait) {

@@ -34,7 +34,7 @@ class ControlStoreTest : public ::testing::TestWithParam<Factory> {
  protected:
   void SetUp() override {
     under_test_ = GetParam()(thread_);
-    ASSERT_TRUE(Do<void>(&ControlStore::MarkSettled));
+    ASSERT_TRUE(Do<void>(&ControlStore::MarkRestored));
   }
   void TearDown() override {
     thread_.Run([this] { under_test_.reset(); });
@@ -176,7 +176,7 @@ TEST_P(ControlStoreTest, AnEmptiedStoreTakesRestoredItemsBeforeNewOnes) {
   ASSERT_TRUE(ClaimName(old));
   ASSERT_TRUE(Put("key", "value"));
   under_test_->Flush();
-  EXPECT_FALSE(*Do<bool>(&ControlStore::IsSettled));
+  EXPECT_FALSE(*Do<bool>(&ControlStore::IsRestored));
   ExpectRefused(ClaimName(Claim("server", 9, 9, 9)), ErrorCode::kUnavailable, "try again");
   ExpectRefused(Put("key", "new"), ErrorCode::kUnavailable, "try again");
   ExpectRefused(Do<uint64_t>(&ControlStore::DeleteKey, std::string("key")), ErrorCode::kUnavailable, "try again");
@@ -186,7 +186,7 @@ TEST_P(ControlStoreTest, AnEmptiedStoreTakesRestoredItemsBeforeNewOnes) {
   EXPECT_TRUE(Do<void>(&ControlStore::RestoreName, newer));
   ExpectRefused(Do<void>(&ControlStore::RestoreName, old), ErrorCode::kAlreadyExists, newer.actor.hex());
   EXPECT_TRUE(Do<void>(&ControlStore::RestoreKey, KeyValue{"key", "value", 1, false}));
-  ASSERT_TRUE(Do<void>(&ControlStore::MarkSettled));
+  ASSERT_TRUE(Do<void>(&ControlStore::MarkRestored));
   EXPECT_EQ(FindName("server")->actor, newer.actor);
   EXPECT_EQ(Get("key")->value, "value");
   EXPECT_EQ(*Put("key", "new"), 2u);

@@ -43,10 +43,10 @@ class ControlSupervisorTest : public ::testing::Test {
     thread_.Run([&] { store_.emplace(thread_.loop(), address); });
   }
   Result<void> Mark() {
-    return thread_.Await<void>([&](auto done) { store_->MarkSettled(Deadline::AfterMs(10'000), done); });
+    return thread_.Await<void>([&](auto done) { store_->MarkRestored(Deadline::AfterMs(10'000), done); });
   }
   Result<bool> IsMarked() {
-    return thread_.Await<bool>([&](auto done) { store_->IsSettled(Deadline::AfterMs(10'000), done); });
+    return thread_.Await<bool>([&](auto done) { store_->IsRestored(Deadline::AfterMs(10'000), done); });
   }
   Result<void> Stop() {
     return thread_.Await<void>([&](auto done) { supervisor_->Stop([done] { done({}); }); });

@@ -131,7 +131,7 @@ TEST_F(RedisControlStoreTest, TwoStoresThatWriteAtOnceLoseNoWrite) {
   LoopThread other_thread;
   std::optional<RedisControlStore> other;
   other_thread.Run([&] { other.emplace(other_thread.loop(), server.address(), kQuick); });
-  ASSERT_TRUE(thread_.Await<void>([&](auto done) { store_->MarkSettled(Deadline::AfterMs(10'000), done); }));
+  ASSERT_TRUE(thread_.Await<void>([&](auto done) { store_->MarkRestored(Deadline::AfterMs(10'000), done); }));
   // Each put makes a version: one that another store overwrote unseen would be missing at the end.
   const auto put = [](ControlStore& store, const std::string& who, Done<void> all) {
     const auto left = std::make_shared<int>(kPuts);

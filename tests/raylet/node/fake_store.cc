@@ -39,7 +39,7 @@ class FakeStore::Session final : public FramedSocket::Handler {
     RAYLET_CHECK(pins.has_value());
     const auto mapping = Mapping::Map(pins->get(), PinPageBytes(), Mapping::Access::kReadWrite);
     RAYLET_CHECK(mapping.has_value());
-    auto* const page = new (mapping->data()) PinPage{};
+    auto* const page = mapping->As<PinPage>();
     page->layout_version = kLayoutVersion;
     page->client = reply.client;
     page->magic = kPinsMagic;

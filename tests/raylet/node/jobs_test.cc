@@ -2,17 +2,13 @@
 #include <gtest/gtest.h>
 
 #include "raylet/node/jobs.h"
-#include "tests/harness/seeded_id.h"
+#include "tests/harness/node_number.h"
 
 namespace raylet::test {
 namespace {
 
-NodeId Node(uint64_t seed) {
-  std::mt19937_64 random(seed);
-  return SeededId<NodeId>(random);
-}
-const NodeId kNode = Node(1);
-const NodeId kOther = Node(2);
+const NodeId kNode = NodeNumber(1);
+const NodeId kOther = NodeNumber(2);
 
 WorkerProgram Program(const std::string& executable) { return {executable, {executable}, {}, "/", nullptr}; }
 

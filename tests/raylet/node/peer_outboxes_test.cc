@@ -2,30 +2,26 @@
 #include <gtest/gtest.h>
 
 #include "raylet/node/peer_outboxes.h"
-#include "tests/harness/seeded_id.h"
+#include "tests/harness/node_number.h"
 
 namespace raylet::test {
 namespace {
 
-NodeId Node(uint64_t seed) {
-  std::mt19937_64 random(seed);
-  return SeededId<NodeId>(random);
-}
-const NodeId kNode = Node(1);
-const NodeId kOther = Node(2);
+const NodeId kPeer = NodeNumber(1);
+const NodeId kOtherPeer = NodeNumber(2);
 constexpr size_t kBytesMax = 100;
 
 class PeerOutboxesTest : public testing::Test {
  protected:
   Result<void> Send(const NodeId& node, uint16_t type) {
-    if (node == kNode && room_ == 0) return Fail(ErrorCode::kFull, "no room");
-    if (node == kNode) --room_;
+    if (node == kPeer && room_ == 0) return Fail(ErrorCode::kFull, "no room");
+    if (node == kPeer) --room_;
     if (lost_) return Fail(ErrorCode::kNotFound, "no session");
     sent_.push_back(type);
     return {};
   }
 
-  size_t room_ = 0;  // messages that the session with kNode takes
+  size_t room_ = 0;  // messages that the session with kPeer takes
   bool lost_ = false;
   std::vector<uint16_t> sent_;
   PeerOutboxes outboxes_{
@@ -34,54 +30,54 @@ class PeerOutboxesTest : public testing::Test {
 
 TEST_F(PeerOutboxesTest, SendsAtOnceWhereThereIsRoom) {
   room_ = 1;
-  EXPECT_TRUE(outboxes_.Post(kNode, 60, Bytes(10)));
+  EXPECT_TRUE(outboxes_.Post(kPeer, 60, Bytes(10)));
   EXPECT_EQ(sent_, std::vector<uint16_t>{60});
-  EXPECT_EQ(outboxes_.WaitingBytes(kNode), 0u);
+  EXPECT_EQ(outboxes_.WaitingBytes(kPeer), 0u);
 }
 
 TEST_F(PeerOutboxesTest, KeepsTheOrderWhenRoomComes) {
-  EXPECT_TRUE(outboxes_.Post(kNode, 60, Bytes(10)));
+  EXPECT_TRUE(outboxes_.Post(kPeer, 60, Bytes(10)));
   room_ = 1;  // not for the second one: the first waits
-  EXPECT_TRUE(outboxes_.Post(kNode, 61, Bytes(10)));
+  EXPECT_TRUE(outboxes_.Post(kPeer, 61, Bytes(10)));
   EXPECT_TRUE(sent_.empty());
-  outboxes_.Room(kNode);
+  outboxes_.Room(kPeer);
   EXPECT_EQ(sent_, std::vector<uint16_t>{60});
-  EXPECT_EQ(outboxes_.WaitingBytes(kNode), 10u);
+  EXPECT_EQ(outboxes_.WaitingBytes(kPeer), 10u);
   room_ = 5;
-  outboxes_.Room(kNode);
+  outboxes_.Room(kPeer);
   EXPECT_EQ(sent_, (std::vector<uint16_t>{60, 61}));
-  EXPECT_TRUE(outboxes_.Post(kNode, 62, Bytes(10)));
+  EXPECT_TRUE(outboxes_.Post(kPeer, 62, Bytes(10)));
   EXPECT_EQ(sent_, (std::vector<uint16_t>{60, 61, 62}));
 }
 
 TEST_F(PeerOutboxesTest, HoldsUpNoOtherMachine) {
-  EXPECT_TRUE(outboxes_.Post(kNode, 60, Bytes(10)));
-  EXPECT_TRUE(outboxes_.Post(kOther, 61, Bytes(10)));
+  EXPECT_TRUE(outboxes_.Post(kPeer, 60, Bytes(10)));
+  EXPECT_TRUE(outboxes_.Post(kOtherPeer, 61, Bytes(10)));
   EXPECT_EQ(sent_, std::vector<uint16_t>{61});
 }
 
 TEST_F(PeerOutboxesTest, SaysThatAMachineIsTooFarBehind) {
-  EXPECT_TRUE(outboxes_.Post(kNode, 60, Bytes(kBytesMax)));
-  const auto posted = outboxes_.Post(kNode, 61, Bytes(1));
+  EXPECT_TRUE(outboxes_.Post(kPeer, 60, Bytes(kBytesMax)));
+  const auto posted = outboxes_.Post(kPeer, 61, Bytes(1));
   ASSERT_FALSE(posted);
   EXPECT_EQ(posted.error().code, ErrorCode::kSlowConsumer);
   EXPECT_NE(posted.error().message.find("101"), std::string::npos) << posted.error().message;
 }
 
 TEST_F(PeerOutboxesTest, DropsWhatWaitsForALostMachine) {
-  EXPECT_TRUE(outboxes_.Post(kNode, 60, Bytes(kBytesMax)));
-  outboxes_.Drop(kNode);
-  EXPECT_EQ(outboxes_.WaitingBytes(kNode), 0u);
+  EXPECT_TRUE(outboxes_.Post(kPeer, 60, Bytes(kBytesMax)));
+  outboxes_.Drop(kPeer);
+  EXPECT_EQ(outboxes_.WaitingBytes(kPeer), 0u);
   room_ = 5;
-  outboxes_.Room(kNode);
+  outboxes_.Room(kPeer);
   EXPECT_TRUE(sent_.empty());
 }
 
 TEST_F(PeerOutboxesTest, KeepsNothingForAMachineWithoutASession) {
   room_ = 1;
   lost_ = true;
-  EXPECT_TRUE(outboxes_.Post(kNode, 60, Bytes(10)));
-  EXPECT_EQ(outboxes_.WaitingBytes(kNode), 0u);
+  EXPECT_TRUE(outboxes_.Post(kPeer, 60, Bytes(10)));
+  EXPECT_EQ(outboxes_.WaitingBytes(kPeer), 0u);
 }
 
 }  // namespace

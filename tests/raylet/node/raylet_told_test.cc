@@ -1,6 +1,7 @@
 // Who is told that a process has ended: those that may have lent it something, or it them, and those that wait for an
 // object of its.
 #include <signal.h>
+#include <sys/stat.h>
 
 #include <nlohmann/json.hpp>
 
@@ -55,7 +56,7 @@ class RayletToldTest : public ::testing::Test {
     EXPECT_EQ(notice->processes, std::vector{ended});
   }
   // No worker is left, all ends so far are settled, and what came of them has been said.
-  void ExpectHearsNothing(WireProcess& process) {
+  static void ExpectHearsNothing(WireProcess& process) {
     EXPECT_TRUE(Eventually(kPatience, [&] {
       const auto status = nlohmann::json::parse(process.StatusJson());
       return status["workers"].empty() && status["ends_unsettled"] == 0;
@@ -141,6 +142,57 @@ TEST_F(RayletToldTest, ANumberThatNoProcessHasIsNotRemembered) {
   for (int i = 0; i < 100; ++i) want.objects.push_back(ToWire(ObjectId::FromRandom()));
   ASSERT_TRUE(bystander_.Send(RayletMessage::WantObjects, want));
   EXPECT_EQ(Pairs(bystander_), 0u);
+}
+
+class TwoRayletsToldTest : public RayletToldTest {
+ protected:
+  TwoRayletsToldTest() {
+    std::ofstream(token_) << "a token of the cluster\n";
+    ::chmod(token_.c_str(), 0600);
+    here_.emplace(Flags({"--resources", R"({"here": 4})"}), Node::Store::kReal);
+    auto tool = here_->Driver();
+    there_.emplace(Flags({"--peers", nlohmann::json::parse(tool.StatusJson())["address"]}), Node::Store::kReal);
+    ExpectReachesTheOther(tool);
+    auto tool_there = there_->Driver();
+    ExpectReachesTheOther(tool_there);
+  }
+  // Its processes hear of that. Those that come later do not.
+  static void ExpectReachesTheOther(WireProcess& process) {
+    EXPECT_TRUE(Eventually(kPatience, [&] {
+      const auto peers = nlohmann::json::parse(process.StatusJson())["peers"];
+      return !peers.empty() && peers[0]["state"] == "up";
+    }));
+  }
+  std::vector<std::string> Flags(std::vector<std::string> more) const {
+    more.insert(more.end(), {"--num-cpus", "4", "--token-file", token_});
+    return more;
+  }
+
+  RunFolder folder_;
+  const std::string token_ = folder_.File("token");
+  std::optional<Node> here_, there_;
+};
+
+TEST_F(TwoRayletsToldTest, NobodyButTheLenderHearsOfTheEndOfATasksWorkerOnAnotherMachine) {
+  auto lender = there_->Driver(), beside_lender = there_->Driver(), beside_worker = here_->Driver();
+  TaskOptions task = TaskOf("pid", 1);
+  task.resources.emplace_back("here", 10'000);
+  const ProcessId worker = RunAndKill(lender, task);
+  EXPECT_EQ(MachineOf(worker), MachineOf(beside_worker.process()));
+  ExpectHears(lender, worker);
+  ExpectHearsItSettled(lender, worker);  // the news has reached that machine, and all on it who had to hear it
+  ExpectHearsNothing(beside_lender);
+  ExpectHearsNothing(beside_worker);
+}
+
+TEST_F(TwoRayletsToldTest, NobodyOnAnotherMachineHearsOfAnEndThatConcernsOneMachineAlone) {
+  auto lender = here_->Driver(), elsewhere = there_->Driver();
+  TaskOptions task = TaskOf("pid", 1);
+  task.resources.emplace_back("here", 10'000);
+  const ProcessId worker = RunAndKill(lender, task);
+  ExpectHears(lender, worker);
+  ExpectHearsItSettled(lender, worker);  // the other machine has answered
+  ExpectHearsNothing(elsewhere);
 }
 
 }  // namespace

@@ -1,107 +1,36 @@
 // How long the raylet's loop works without looking for events while a thousand real workers end in a moment. Measured
 // in CPU time, so other load on this machine does not count.
 #include <signal.h>
-#include <sys/resource.h>
 
-#include <nlohmann/json.hpp>
-
-#include "raylet/node/raylet.h"
-#include "tests/harness/loop_thread.h"
-#include "tests/raylet/node/node.h"
+#include "tests/raylet/node/measured_raylet.h"
 
 namespace raylet::test {
 namespace {
 
-constexpr Duration kPatienceForAll = std::chrono::minutes(2);
 #ifdef RAYLET_SANITIZED
 constexpr size_t kWorkers = 200;  // each takes a second there
-constexpr Duration kTurnMax = std::chrono::seconds(2);
 #else
 constexpr size_t kWorkers = 1'000;
-constexpr Duration kTurnMax = std::chrono::milliseconds(50);
 #endif
 
-// A raylet in this process, whose loop can be looked into.
-class MeasuredRaylet {
- public:
-  MeasuredRaylet() : store_(folder_.File("store")) {
-    rlimit descriptors{};
-    EXPECT_EQ(::getrlimit(RLIMIT_NOFILE, &descriptors), 0);
-    descriptors.rlim_cur = descriptors.rlim_max;
-    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &descriptors), 0);
-    RayletOptions options;
-    options.socket = socket();
-    options.store_socket = folder_.File("store");
-    options.logs_folder = folder_.path();
-    EXPECT_TRUE(options.resources.Add(kCpu, int64_t{kWorkers} * kUnitsPerWhole).has_value());
-    options.limits.workers_max = kWorkers * 8 / 7;  // an eighth is kept for nested tasks
-    thread_.Run([&] {
-      thread_.loop().MeasureTurns(clock_);
-      auto link = ConnectStoreLink(thread_.loop(), options.store_socket);
-      ASSERT_TRUE(link.has_value()) << link.error().message;
-      link_ = std::move(*link);
-      raylet_ = std::make_unique<Raylet>(thread_.loop(), options, *link_);
-      const auto listening = raylet_->Listen();
-      ASSERT_TRUE(listening.has_value()) << listening.error().message;
-    });
-  }
-  ~MeasuredRaylet() {
-    const auto stopped =
-        thread_.Await<int>([this](auto done) { raylet_->Stop(Raylet::Ending::kKill, [done] { done(0); }); });
-    EXPECT_TRUE(stopped.has_value());
-    thread_.Run([this] {
-      raylet_.reset();
-      link_.reset();
-    });
-  }
+RayletOptions ForAllWorkers() {
+  RayletOptions options;
+  EXPECT_TRUE(options.resources.Add(kCpu, int64_t{kWorkers} * kUnitsPerWhole).has_value());
+  options.limits.workers_max = kWorkers * 8 / 7;  // an eighth is kept for nested tasks
+  return options;
+}
 
-  std::string socket() const { return folder_.File("raylet"); }
-
-  WireProcess Driver() {
-    WireOptions options;
-    options.executable = FakeWorkerPath();
-    options.arguments = {"fake"};
-    return std::move(*WireProcess::Register(socket(), options));
-  }
-
-  nlohmann::json Status() {
-    std::string status;
-    thread_.Run([&] { status = raylet_->StatusJson(); });
-    return nlohmann::json::parse(status);
-  }
-
-  // The pids of workers that run a task.
-  std::vector<pid_t> BusyWorkers() {
-    std::vector<pid_t> pids;
-    const nlohmann::json status = Status();
-    for (const auto& worker : status["workers"])
-      if (worker["state"] == "busy") pids.push_back(worker["pid"]);
-    return pids;
-  }
-
-  size_t CountWorkers() {
-    size_t count = 0;
-    thread_.Run([&] { count = raylet_->workers(); });
-    return count;
-  }
-
-  Duration TakeLongestTurn() {
-    Duration turn{};
-    thread_.Run([&] { turn = thread_.loop().TakeLongestTurn(); });
-    return turn;
-  }
-
- private:
-  RunFolder folder_;
-  FakeStore store_;
-  ThreadCpuClock clock_;
-  LoopThread thread_;
-  std::unique_ptr<StoreLink> link_;
-  std::unique_ptr<Raylet> raylet_;
-};
+// The pids of workers that run a task.
+std::vector<pid_t> BusyWorkers(MeasuredRaylet& raylet) {
+  std::vector<pid_t> pids;
+  const nlohmann::json status = raylet.Status();
+  for (const auto& worker : status["workers"])
+    if (worker["state"] == "busy") pids.push_back(worker["pid"]);
+  return pids;
+}
 
 bool AllRun(MeasuredRaylet& raylet) {
-  return Eventually(kPatienceForAll, [&] { return raylet.BusyWorkers().size() == kWorkers; });
+  return Eventually(kPatienceForAll, [&] { return BusyWorkers(raylet).size() == kWorkers; });
 }
 
 // The status of a thousand workers is a long turn of its own, and is not asked for meanwhile.
@@ -113,7 +42,7 @@ void ExpectShortTurnsUntilAllHaveEnded(MeasuredRaylet& raylet) {
 }
 
 TEST(RayletTurns, StayShortWhileAThousandWorkersEndWithTheirDriver) {
-  MeasuredRaylet raylet;
+  MeasuredRaylet raylet(ForAllWorkers());
   auto bystander = raylet.Driver();
   std::optional<WireProcess> driver = raylet.Driver();
   TaskOptions task;
@@ -129,7 +58,7 @@ TEST(RayletTurns, StayShortWhileAThousandWorkersEndWithTheirDriver) {
 }
 
 TEST(RayletTurns, StayShortWhileAThousandActorsEndWithTheirDriver) {
-  MeasuredRaylet raylet;
+  MeasuredRaylet raylet(ForAllWorkers());
   std::optional<WireProcess> driver = raylet.Driver();
   ActorOptions actor;
   actor.max_restarts = -1;
@@ -142,11 +71,11 @@ TEST(RayletTurns, StayShortWhileAThousandActorsEndWithTheirDriver) {
 }
 
 TEST(RayletTurns, StayShortWhileAThousandActorsOfALivingDriverAreKilled) {
-  MeasuredRaylet raylet;
+  MeasuredRaylet raylet(ForAllWorkers());
   auto driver = raylet.Driver();
   for (size_t i = 0; i < kWorkers; ++i) driver.CreateActor({});
   ASSERT_TRUE(AllRun(raylet));
-  const auto workers = raylet.BusyWorkers();
+  const auto workers = BusyWorkers(raylet);
   raylet.TakeLongestTurn();
   for (const pid_t pid : workers) ::kill(pid, SIGKILL);
   ExpectShortTurnsUntilAllHaveEnded(raylet);

@@ -71,7 +71,7 @@ TEST_F(RayletWatches, ASealEndsTheWatchAlsoOfAnObjectThatWaitedForRoom) {
   for (const size_t i : {size_t{0}, kObjects / 2, kObjects - 1})
     ASSERT_TRUE(store_->CreateAndSeal(objects_[i], {}, {}, {}));
   const auto wanted = [&] {
-    return nlohmann::json::parse(driver_->StatusJson())["transfers"]["objects_asked_for"].get<size_t>();
+    return nlohmann::json::parse(driver_->StatusJson())["transfers"]["objects_wanted"].get<size_t>();
   };
   EXPECT_TRUE(Eventually(kPatience, [&] { return wanted() == kObjects - 3; })) << wanted();
   Want(/*no_longer=*/true);

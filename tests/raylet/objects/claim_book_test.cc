@@ -8,9 +8,9 @@
 namespace raylet {
 namespace {
 
-constexpr MachineNumber kMachine{5};
-constexpr ProcessId kOwner = ProcessIdOf(kMachine, 1);
-constexpr ProcessId kAnna = ProcessIdOf(kMachine, 2);
+constexpr MachineNumber kOwnMachine{5};
+constexpr ProcessId kOwner = ProcessIdOf(kOwnMachine, 1);
+constexpr ProcessId kAnna = ProcessIdOf(kOwnMachine, 2);
 constexpr ProcessId kBert = ProcessIdOf(MachineNumber{6}, 3);
 
 ObjectId ObjectOf(ProcessId owner, uint64_t number) {
@@ -99,6 +99,19 @@ TEST_F(ClaimBookTest, AnObjectWhoseClaimIsReleasedStaysUntilTheSettlement) {
   EXPECT_EQ(book_.TakeOrders().freed, Ids{object_});
 }
 
+TEST_F(ClaimBookTest, AnObjectThatItsLivingOwnerHadFreedIsClaimedByNobodyElse) {
+  EXPECT_TRUE(book_.Claim(kAnna, object_, true));
+  EXPECT_FALSE(book_.IsFreed(object_));
+  book_.Freed(object_);
+  EXPECT_TRUE(book_.IsFreed(object_));
+  EXPECT_FALSE(book_.Claim(kBert, object_, true));
+  EXPECT_EQ(book_.ClaimersOf(object_), std::vector<ProcessId>{kAnna});
+  book_.Release(kBert, object_);
+  book_.Release(kAnna, object_);
+  EXPECT_EQ(book_.claimed(), 0u);
+  EXPECT_FALSE(book_.IsFreed(object_));
+}
+
 // Against a model: which objects are kept follows from the owners' states and the claims.
 TEST(ClaimBookProperty, KeepsExactlyWhatIsClaimed) {
   for (uint32_t seed = 0; seed < 200; ++seed) {
@@ -108,7 +121,7 @@ TEST(ClaimBookProperty, KeepsExactlyWhatIsClaimed) {
     enum class Life { kLives, kEnded, kSettled };
     std::vector<Life> lives(4, Life::kLives);
     std::vector<ObjectId> objects;
-    for (uint64_t i = 0; i < 12; ++i) objects.push_back(ObjectOf(ProcessIdOf(kMachine, 1 + i % 4), i));
+    for (uint64_t i = 0; i < 12; ++i) objects.push_back(ObjectOf(ProcessIdOf(kOwnMachine, 1 + i % 4), i));
     std::map<std::pair<ProcessId, size_t>, int> claims;
     std::set<size_t> freed, held;
     const auto claimed = [&](size_t object) {
@@ -122,7 +135,7 @@ TEST(ClaimBookProperty, KeepsExactlyWhatIsClaimed) {
       switch (random() % 12) {
         case 0:
           if (lives[owner] == Life::kLives) {
-            book.OwnerEnded(ProcessIdOf(kMachine, 1 + owner));
+            book.OwnerEnded(ProcessIdOf(kOwnMachine, 1 + owner));
             lives[owner] = Life::kEnded;
           }
           break;
@@ -130,7 +143,7 @@ TEST(ClaimBookProperty, KeepsExactlyWhatIsClaimed) {
           if (lives[owner] == Life::kEnded) {
             std::vector<ObjectId> known;
             for (size_t i = owner; i < objects.size(); i += 4) known.push_back(objects[i]);
-            book.OwnerSettled(ProcessIdOf(kMachine, 1 + owner), known);
+            book.OwnerSettled(ProcessIdOf(kOwnMachine, 1 + owner), known);
             lives[owner] = Life::kSettled;
           }
           break;

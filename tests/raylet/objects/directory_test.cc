@@ -5,52 +5,50 @@
 #include <map>
 #include <random>
 
+#include "tests/harness/node_number.h"
+
 namespace raylet {
 namespace {
 
-std::atomic<uint64_t> next{1};
+using test::NodeNumber;
 
-ObjectId ObjectOf(ProcessId owner) { return NewObjectId(owner, next); }
+std::atomic<uint64_t> next_object{1};
 
-NodeId Node(uint8_t number) {
-  NodeId id;
-  id.mutable_data()[0] = number;
-  return id;
-}
+ObjectId ObjectOf(ProcessId owner) { return NewObjectId(owner, next_object); }
 
 TEST(ObjectDirectory, LocatingRayletsAreToldOnceThereIsACopy) {
   ObjectDirectory directory;
   const ObjectId object = ObjectOf(7);
-  EXPECT_TRUE(directory.Locating(object, Node(2)));
-  EXPECT_FALSE(directory.Locating(object, Node(3)));
+  EXPECT_TRUE(directory.Locating(object, NodeNumber(2)));
+  EXPECT_FALSE(directory.Locating(object, NodeNumber(3)));
   EXPECT_TRUE(directory.Holder(object).IsNil());
-  EXPECT_EQ(directory.SealedElsewhere(object, Node(4)), (std::vector<NodeId>{Node(2), Node(3)}));
-  EXPECT_EQ(directory.Holder(object), Node(4));
-  EXPECT_TRUE(directory.SealedElsewhere(object, Node(2)).empty());
-  EXPECT_EQ(directory.Holders(object), (std::vector<NodeId>{Node(4), Node(2)}));
-  directory.Dropped(object, Node(4));
-  EXPECT_EQ(directory.Holder(object), Node(2));
+  EXPECT_EQ(directory.SealedElsewhere(object, NodeNumber(4)), (std::vector<NodeId>{NodeNumber(2), NodeNumber(3)}));
+  EXPECT_EQ(directory.Holder(object), NodeNumber(4));
+  EXPECT_TRUE(directory.SealedElsewhere(object, NodeNumber(2)).empty());
+  EXPECT_EQ(directory.Holders(object), (std::vector<NodeId>{NodeNumber(4), NodeNumber(2)}));
+  directory.Dropped(object, NodeNumber(4));
+  EXPECT_EQ(directory.Holder(object), NodeNumber(2));
 }
 
 TEST(ObjectDirectory, AnObjectThatIsSealedHereNeedsNoEntry) {
   ObjectDirectory directory;
   const ObjectId object = ObjectOf(7);
-  directory.Locating(object, Node(2));
-  EXPECT_EQ(directory.SealedHere(object), std::vector<NodeId>{Node(2)});
+  directory.Locating(object, NodeNumber(2));
+  EXPECT_EQ(directory.SealedHere(object), std::vector<NodeId>{NodeNumber(2)});
   EXPECT_EQ(directory.objects(), 0u);
 }
 
 TEST(ObjectDirectory, FreedAndOrphanedObjectsNameTheirCopies) {
   ObjectDirectory directory;
   const ObjectId a = ObjectOf(7), b = ObjectOf(7), c = ObjectOf(8);
-  directory.SealedElsewhere(a, Node(2));
-  directory.SealedElsewhere(b, Node(3));
-  directory.SealedElsewhere(c, Node(3));
-  EXPECT_EQ(directory.Freed(a), std::vector<NodeId>{Node(2)});
+  directory.SealedElsewhere(a, NodeNumber(2));
+  directory.SealedElsewhere(b, NodeNumber(3));
+  directory.SealedElsewhere(c, NodeNumber(3));
+  EXPECT_EQ(directory.Freed(a), std::vector<NodeId>{NodeNumber(2)});
   EXPECT_TRUE(directory.Freed(a).empty());
-  EXPECT_EQ(directory.OwnerGone(7), (std::vector<std::pair<ObjectId, NodeId>>{{b, Node(3)}}));
+  EXPECT_EQ(directory.OwnerGone(7), (std::vector<std::pair<ObjectId, NodeId>>{{b, NodeNumber(3)}}));
   EXPECT_EQ(directory.objects(), 1u);
-  EXPECT_EQ(directory.NodeGone(Node(3)), std::vector<ObjectId>{c});
+  EXPECT_EQ(directory.NodeGone(NodeNumber(3)), std::vector<ObjectId>{c});
   EXPECT_EQ(directory.objects(), 0u);
 }
 
@@ -63,7 +61,7 @@ TEST(ObjectDirectory, AgreesWithAPlainMapUnderRandomEvents) {
   for (int i = 0; i < 40; ++i) objects.push_back(ObjectOf(1 + random() % 4));
   for (int step = 0; step < 20'000; ++step) {
     const ObjectId& object = objects[random() % objects.size()];
-    const NodeId node = Node(static_cast<uint8_t>(2 + random() % 4));
+    const NodeId node = NodeNumber(static_cast<uint8_t>(2 + random() % 4));
     const auto told = [&](const std::vector<NodeId>& nodes) {
       EXPECT_EQ(std::set<NodeId>(nodes.begin(), nodes.end()), locating[object]);
       locating.erase(object);

@@ -4,14 +4,12 @@
 
 #include <set>
 
+#include "tests/harness/node_number.h"
+
 namespace raylet {
 namespace {
 
-NodeId Node(uint8_t number) {
-  NodeId id;
-  id.mutable_data()[0] = number;
-  return id;
-}
+using test::NodeNumber;
 
 class ObjectLocatorTest : public testing::Test, public ObjectLocator::Machine {
  protected:
@@ -23,11 +21,11 @@ class ObjectLocatorTest : public testing::Test, public ObjectLocator::Machine {
   bool IsKept(const ObjectId& object) const override { return kept_.contains(object); }
 
   ObjectId Object(ProcessId owner = 7) { return NewObjectId(owner, next_); }
-  void Locate(const NodeId& asker, const ObjectId& object, std::vector<NodeId> without = {}) {
+  void Locate(const NodeId& node_locating, const ObjectId& object, std::vector<NodeId> without = {}) {
     wire::LocateRequestT request;
     request.objects = {ToWire(object)};
     for (const NodeId& node : without) request.without.emplace_back(ToWire(object), ToWire(node), 0);
-    locator_.OnLocate(asker, request);
+    locator_.OnLocate(node_locating, request);
   }
   void SealedElsewhere(const NodeId& node, const ObjectId& object, uint64_t bytes) {
     wire::CopiesSealedNoticeT notice;
@@ -51,91 +49,91 @@ class ObjectLocatorTest : public testing::Test, public ObjectLocator::Machine {
   std::map<ObjectId, uint64_t> sealed_;
   std::set<ProcessId> dead_;
   std::set<ObjectId> kept_;
-  ObjectLocator locator_{Node(1), *this};
+  ObjectLocator locator_{NodeNumber(1), *this};
 };
 
 TEST_F(ObjectLocatorTest, AnAnswerNamesEveryCopyButTheReceiversOwn) {
   const ObjectId object = Object();
   sealed_[object] = 500;
-  SealedElsewhere(Node(2), object, 500);
-  SealedElsewhere(Node(3), object, 500);
-  Locate(Node(3), object);
+  SealedElsewhere(NodeNumber(2), object, 500);
+  SealedElsewhere(NodeNumber(3), object, 500);
+  Locate(NodeNumber(3), object);
   const auto messages = locator_.TakeMessages();
-  EXPECT_EQ(Holders(messages.located.at(Node(3))), (std::vector<NodeId>{Node(1), Node(2)}));
-  EXPECT_EQ(messages.located.at(Node(3)).copies[0].bytes(), 500u);
+  EXPECT_EQ(Holders(messages.located.at(NodeNumber(3))), (std::vector<NodeId>{NodeNumber(1), NodeNumber(2)}));
+  EXPECT_EQ(messages.located.at(NodeNumber(3)).copies[0].bytes(), 500u);
   EXPECT_TRUE(messages.watch.empty());
 }
 
 TEST_F(ObjectLocatorTest, ACopyThatIsNotThereIsForgotten) {
   const ObjectId object = Object();
-  SealedElsewhere(Node(2), object, 500);
-  SealedElsewhere(Node(3), object, 500);
-  Locate(Node(4), object, {Node(2)});
-  EXPECT_EQ(Holders(locator_.TakeMessages().located.at(Node(4))), std::vector<NodeId>{Node(3)});
+  SealedElsewhere(NodeNumber(2), object, 500);
+  SealedElsewhere(NodeNumber(3), object, 500);
+  Locate(NodeNumber(4), object, {NodeNumber(2)});
+  EXPECT_EQ(Holders(locator_.TakeMessages().located.at(NodeNumber(4))), std::vector<NodeId>{NodeNumber(3)});
   wire::CopiesDroppedNoticeT dropped;
   dropped.objects = {ToWire(object)};
-  locator_.OnCopiesDropped(Node(3), dropped);
+  locator_.OnCopiesDropped(NodeNumber(3), dropped);
   EXPECT_EQ(locator_.directory().objects(), 0u);
 }
 
 TEST_F(ObjectLocatorTest, ARayletThatMissesTheLastCopyBeforeItsMachineIsDeadHearsThatTheObjectIsLost) {
   const ObjectId object = Object();
-  SealedElsewhere(Node(2), object, 500);
-  Locate(Node(4), object, {Node(2)});
-  EXPECT_EQ(locator_.TakeMessages().located.at(Node(4)).none_yet.size(), 1u);
-  EXPECT_EQ(locator_.NodeGone(Node(2)), std::vector<ObjectId>{object});
-  EXPECT_EQ(LostWith(locator_.TakeMessages().located.at(Node(4))), std::vector<NodeId>{Node(2)});
-  Locate(Node(3), object);
-  EXPECT_EQ(LostWith(locator_.TakeMessages().located.at(Node(3))), std::vector<NodeId>{Node(2)});
+  SealedElsewhere(NodeNumber(2), object, 500);
+  Locate(NodeNumber(4), object, {NodeNumber(2)});
+  EXPECT_EQ(locator_.TakeMessages().located.at(NodeNumber(4)).none_yet.size(), 1u);
+  EXPECT_EQ(locator_.NodeGone(NodeNumber(2)), std::vector<ObjectId>{object});
+  EXPECT_EQ(LostWith(locator_.TakeMessages().located.at(NodeNumber(4))), std::vector<NodeId>{NodeNumber(2)});
+  Locate(NodeNumber(3), object);
+  EXPECT_EQ(LostWith(locator_.TakeMessages().located.at(NodeNumber(3))), std::vector<NodeId>{NodeNumber(2)});
   // Another copy, and all is well.
   const ObjectId found_again = Object();
-  SealedElsewhere(Node(5), found_again, 500);
-  Locate(Node(4), found_again, {Node(5)});
-  SealedElsewhere(Node(6), found_again, 500);
-  EXPECT_TRUE(locator_.NodeGone(Node(5)).empty());
+  SealedElsewhere(NodeNumber(5), found_again, 500);
+  Locate(NodeNumber(4), found_again, {NodeNumber(5)});
+  SealedElsewhere(NodeNumber(6), found_again, 500);
+  EXPECT_TRUE(locator_.NodeGone(NodeNumber(5)).empty());
 }
 
 TEST_F(ObjectLocatorTest, ARayletThatLocatesTooEarlyHearsOnceOfTheFirstCopy) {
   const ObjectId here = Object(), elsewhere = Object();
   for (const ObjectId& object : {here, elsewhere}) {
-    Locate(Node(2), object);
-    Locate(Node(3), object);
+    Locate(NodeNumber(2), object);
+    Locate(NodeNumber(3), object);
   }
   auto messages = locator_.TakeMessages();
-  EXPECT_EQ(messages.located.at(Node(2)).none_yet.size(), 2u);
+  EXPECT_EQ(messages.located.at(NodeNumber(2)).none_yet.size(), 2u);
   EXPECT_EQ(messages.watch, (std::vector<ObjectId>{here, elsewhere}));
   sealed_[here] = 10;
   locator_.SealedHere(here);
-  SealedElsewhere(Node(3), elsewhere, 20);
+  SealedElsewhere(NodeNumber(3), elsewhere, 20);
   messages = locator_.TakeMessages();
-  EXPECT_EQ(Holders(messages.located.at(Node(2))), (std::vector<NodeId>{Node(1), Node(3)}));
-  EXPECT_EQ(Holders(messages.located.at(Node(3))), std::vector<NodeId>{Node(1)});
+  EXPECT_EQ(Holders(messages.located.at(NodeNumber(2))), (std::vector<NodeId>{NodeNumber(1), NodeNumber(3)}));
+  EXPECT_EQ(Holders(messages.located.at(NodeNumber(3))), std::vector<NodeId>{NodeNumber(1)});
   locator_.SealedHere(here);
   EXPECT_TRUE(locator_.TakeMessages().located.empty());
 }
 
 TEST_F(ObjectLocatorTest, AnObjectIsUnwatchedOnceNobodyLocatesIt) {
   const ObjectId freed = Object(), elsewhere = Object(), left = Object(), kept = Object();
-  for (const ObjectId& object : {freed, elsewhere, left, kept}) Locate(Node(2), object);
-  Locate(Node(3), kept);
+  for (const ObjectId& object : {freed, elsewhere, left, kept}) Locate(NodeNumber(2), object);
+  Locate(NodeNumber(3), kept);
   EXPECT_EQ(locator_.TakeMessages().watch.size(), 4u);
   locator_.Freed(std::span(&freed, 1));
   EXPECT_EQ(locator_.TakeMessages().unwatch, std::vector{freed});
-  SealedElsewhere(Node(3), elsewhere, 20);
+  SealedElsewhere(NodeNumber(3), elsewhere, 20);
   EXPECT_EQ(locator_.TakeMessages().unwatch, std::vector{elsewhere});
-  locator_.LocatedNoLonger(Node(2), left);
-  locator_.LocatedNoLonger(Node(2), kept);
+  locator_.LocatedNoLonger(NodeNumber(2), left);
+  locator_.LocatedNoLonger(NodeNumber(2), kept);
   EXPECT_EQ(locator_.TakeMessages().unwatch, std::vector{left});
-  locator_.NodeGone(Node(3));
+  locator_.NodeGone(NodeNumber(3));
   EXPECT_EQ(locator_.TakeMessages().unwatch, std::vector{kept});
 }
 
 TEST_F(ObjectLocatorTest, AnObjectThatIsLocatedAgainInOneTurnStaysWatched) {
   const ObjectId object = Object();
-  Locate(Node(2), object);
+  Locate(NodeNumber(2), object);
   locator_.TakeMessages();
-  locator_.LocatedNoLonger(Node(2), object);
-  Locate(Node(2), object);
+  locator_.LocatedNoLonger(NodeNumber(2), object);
+  Locate(NodeNumber(2), object);
   const auto messages = locator_.TakeMessages();
   EXPECT_EQ(messages.watch, std::vector{object});
   EXPECT_TRUE(messages.unwatch.empty());
@@ -143,61 +141,83 @@ TEST_F(ObjectLocatorTest, AnObjectThatIsLocatedAgainInOneTurnStaysWatched) {
 
 TEST_F(ObjectLocatorTest, FreedObjectsGoEverywhereAndAreLostToWaitingRaylets) {
   const ObjectId copied = Object(), awaited = Object();
-  SealedElsewhere(Node(2), copied, 1);
-  Locate(Node(3), awaited);
+  SealedElsewhere(NodeNumber(2), copied, 1);
+  Locate(NodeNumber(3), awaited);
   locator_.TakeMessages();
   locator_.Freed(std::vector<ObjectId>{copied, awaited});
   const auto messages = locator_.TakeMessages();
-  EXPECT_EQ(messages.free.at(Node(2)).objects.size(), 1u);
-  EXPECT_EQ(messages.located.at(Node(3)).lost.size(), 1u);
+  EXPECT_EQ(messages.free.at(NodeNumber(2)).objects.size(), 1u);
+  EXPECT_EQ(messages.located.at(NodeNumber(3)).lost.size(), 1u);
   EXPECT_EQ(locator_.directory().objects(), 0u);
 }
 
 TEST_F(ObjectLocatorTest, AKeptObjectIsLocatedAfterItsOwnersEndUntilItIsFreed) {
   const ObjectId copied = Object(), unmade = Object();
-  SealedElsewhere(Node(2), copied, 1);
-  Locate(Node(3), unmade);
+  SealedElsewhere(NodeNumber(2), copied, 1);
+  Locate(NodeNumber(3), unmade);
   locator_.TakeMessages();
   dead_.insert(7);
   kept_ = {copied, unmade};
   locator_.OwnerGone(7);
-  Locate(Node(4), copied);
-  Locate(Node(4), unmade);
+  Locate(NodeNumber(4), copied);
+  Locate(NodeNumber(4), unmade);
   auto messages = locator_.TakeMessages();
-  EXPECT_EQ(messages.located.at(Node(3)).lost.size(), 1u) << "nobody makes it any more";
-  EXPECT_EQ(Holders(messages.located.at(Node(4))), std::vector<NodeId>{Node(2)});
-  EXPECT_EQ(messages.located.at(Node(4)).lost.size(), 1u);
+  EXPECT_EQ(messages.located.at(NodeNumber(3)).lost.size(), 1u) << "nobody makes it any more";
+  EXPECT_EQ(Holders(messages.located.at(NodeNumber(4))), std::vector<NodeId>{NodeNumber(2)});
+  EXPECT_EQ(messages.located.at(NodeNumber(4)).lost.size(), 1u);
   EXPECT_TRUE(messages.free.empty());
   kept_.clear();
   locator_.Freed({&copied, 1});
-  EXPECT_EQ(locator_.TakeMessages().free.at(Node(2)).objects.size(), 1u);
+  EXPECT_EQ(locator_.TakeMessages().free.at(NodeNumber(2)).objects.size(), 1u);
   EXPECT_EQ(locator_.directory().objects(), 0u);
+}
+
+TEST_F(ObjectLocatorTest, LosesTheObjectsOfAnEndedOwnerBitByBit) {
+  const ObjectId copied = Object();
+  SealedElsewhere(NodeNumber(2), copied, 1);
+  for (int i = 0; i < 4; ++i) Locate(NodeNumber(3), Object());
+  locator_.TakeMessages();
+  dead_.insert(7);
+  kept_ = {copied};
+  size_t lost = 0, steps = 0;
+  for (std::optional<ObjectId> last = ObjectId(); last && steps < 10; ++steps) {
+    last = locator_.OwnerGone(7, *last, 2);
+    const auto messages = locator_.TakeMessages();
+    const auto located = messages.located.find(NodeNumber(3));
+    const size_t now = located == messages.located.end() ? 0 : located->second.lost.size();
+    EXPECT_LE(now, 2u);
+    lost += now;
+  }
+  EXPECT_EQ(lost, 4u);
+  EXPECT_EQ(steps, 3u);
+  EXPECT_EQ(locator_.directory().Holders(copied), std::vector<NodeId>{NodeNumber(2)});
+  EXPECT_EQ(locator_.directory().objects(), 1u);
 }
 
 TEST_F(ObjectLocatorTest, AnObjectIsLostWithItsOwnerAndALateCopyGoes) {
   const ObjectId copied = Object(), awaited = Object(), others = Object(8);
-  SealedElsewhere(Node(2), copied, 1);
-  SealedElsewhere(Node(2), others, 1);
-  Locate(Node(3), awaited);
+  SealedElsewhere(NodeNumber(2), copied, 1);
+  SealedElsewhere(NodeNumber(2), others, 1);
+  Locate(NodeNumber(3), awaited);
   locator_.TakeMessages();
   dead_.insert(7);
   locator_.OwnerGone(7);
   locator_.Freed({&copied, 1});
-  Locate(Node(4), copied);
-  SealedElsewhere(Node(5), copied, 1);
+  Locate(NodeNumber(4), copied);
+  SealedElsewhere(NodeNumber(5), copied, 1);
   const auto messages = locator_.TakeMessages();
-  EXPECT_EQ(messages.free.at(Node(2)).objects.size(), 1u);
-  EXPECT_EQ(messages.free.at(Node(5)).objects.size(), 1u);
-  EXPECT_EQ(messages.located.at(Node(3)).lost.size(), 1u);
-  EXPECT_EQ(messages.located.at(Node(4)).lost.size(), 1u);
+  EXPECT_EQ(messages.free.at(NodeNumber(2)).objects.size(), 1u);
+  EXPECT_EQ(messages.free.at(NodeNumber(5)).objects.size(), 1u);
+  EXPECT_EQ(messages.located.at(NodeNumber(3)).lost.size(), 1u);
+  EXPECT_EQ(messages.located.at(NodeNumber(4)).lost.size(), 1u);
   EXPECT_EQ(locator_.directory().objects(), 1u);
 }
 
 TEST_F(ObjectLocatorTest, ADeadNodeGetsNoAnswerAndItsLastCopiesAreNamed) {
   const ObjectId last = Object(), awaited = Object();
-  SealedElsewhere(Node(2), last, 1);
-  Locate(Node(2), awaited);
-  EXPECT_EQ(locator_.NodeGone(Node(2)), std::vector<ObjectId>{last});
+  SealedElsewhere(NodeNumber(2), last, 1);
+  Locate(NodeNumber(2), awaited);
+  EXPECT_EQ(locator_.NodeGone(NodeNumber(2)), std::vector<ObjectId>{last});
   sealed_[awaited] = 1;
   locator_.SealedHere(awaited);
   EXPECT_TRUE(locator_.TakeMessages().located.empty());
@@ -206,16 +226,16 @@ TEST_F(ObjectLocatorTest, ADeadNodeGetsNoAnswerAndItsLastCopiesAreNamed) {
 TEST_F(ObjectLocatorTest, AnObjectWhoseLastCopyWentWithItsMachineIsLostUntilItsOwnerLetsItGo) {
   const ObjectId gone = Object(), here = Object();
   sealed_[here] = 5;
-  SealedElsewhere(Node(2), gone, 100);
-  SealedElsewhere(Node(2), here, 5);
+  SealedElsewhere(NodeNumber(2), gone, 100);
+  SealedElsewhere(NodeNumber(2), here, 5);
   EXPECT_EQ(locator_.BytesElsewhere(gone), 100u);
-  EXPECT_EQ(locator_.NodeGone(Node(2)), std::vector<ObjectId>{gone});
+  EXPECT_EQ(locator_.NodeGone(NodeNumber(2)), std::vector<ObjectId>{gone});
   EXPECT_EQ(locator_.BytesElsewhere(gone), 0u);
-  Locate(Node(3), gone);
-  EXPECT_EQ(LostWith(locator_.TakeMessages().located.at(Node(3))), std::vector<NodeId>{Node(2)});
+  Locate(NodeNumber(3), gone);
+  EXPECT_EQ(LostWith(locator_.TakeMessages().located.at(NodeNumber(3))), std::vector<NodeId>{NodeNumber(2)});
   locator_.Freed(std::span(&gone, 1));
-  Locate(Node(3), gone);
-  EXPECT_EQ(locator_.TakeMessages().located.at(Node(3)).none_yet.size(), 1u);
+  Locate(NodeNumber(3), gone);
+  EXPECT_EQ(locator_.TakeMessages().located.at(NodeNumber(3)).none_yet.size(), 1u);
 }
 
 }  // namespace

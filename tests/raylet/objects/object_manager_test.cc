@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 #include <uv.h>
 
+#include <numeric>
+
+#include "fbs/id_lists.h"
 #include "tests/harness/daemon_process.h"
 #include "tests/harness/run_folder.h"
 #include "tests/raylet/objects/transfer_machine.h"
@@ -13,7 +16,7 @@ namespace {
 
 constexpr MachineNumber kOwnMachine{7};
 constexpr MachineNumber kPeerMachine{9};
-constexpr size_t kMany = 25'000;  // more than twice what one message may name
+constexpr size_t kMany = 5'000;  // more than twice what one message may name
 
 struct Said {
   NodeId node;
@@ -21,7 +24,7 @@ struct Said {
   Bytes body;
 };
 
-class ObjectManagerTest : public ::testing::Test, protected ObjectManager::Events {
+class ObjectManagerTest : public ::testing::Test, protected ObjectManager::Events, protected StoreLink::Handler {
  protected:
   ObjectManagerTest() {
     view_.Up(peer_, 1, kPeerMachine, "127.0.0.1:1", {});
@@ -34,6 +37,7 @@ class ObjectManagerTest : public ::testing::Test, protected ObjectManager::Event
     objects_.emplace(
         loop_, clock_, kOwnMachine, view_, *store_, *std::move(client),
         [this](const NodeId&, auto done) { Dial(done); }, events);
+    store_->SetHandler(*this);
   }
 
   // Everything that is posted, done.
@@ -53,6 +57,9 @@ class ObjectManagerTest : public ::testing::Test, protected ObjectManager::Event
     return counts;
   }
 
+  void OnSealed(const ObjectId& object) override { objects_->SealedHere(object); }
+  void OnInherited(uint32_t, std::span<const ObjectId>, bool) override {}
+  void OnStoreGone(const Error& reason) override { ADD_FAILURE() << reason.message; }
   void TellPeer(const NodeId& node, wire::ObjectMessage type, Bytes body) override {
     said_.push_back({node, type, std::move(body)});
   }
@@ -111,8 +118,11 @@ class ObjectManagerTest : public ::testing::Test, protected ObjectManager::Event
 TEST_F(ObjectManagerTest, ManyWantedObjectsAreLocatedInMessagesOfBoundedSize) {
   for (size_t i = 0; i < kMany; ++i)
     objects_->Want(NewObjectId(ProcessIdOf(kPeerMachine, 1), next_), kArgumentWanter, PullPriority::kArgument);
-  Turn();
-  EXPECT_EQ(CountIds(wire::ObjectMessage::Locate), (std::vector<size_t>{10'000, 10'000, 5'000}));
+  EXPECT_TRUE(RunUntil([&] {
+    const auto counts = CountIds(wire::ObjectMessage::Locate);
+    return std::accumulate(counts.begin(), counts.end(), size_t{0}) == kMany;
+  }));
+  for (const size_t count : CountIds(wire::ObjectMessage::Locate)) EXPECT_LE(count, kObjectsPerMessage);
 }
 
 TEST_F(ObjectManagerTest, AnOwnersManyObjectsAreFreedInMessagesOfBoundedSize) {
@@ -121,7 +131,7 @@ TEST_F(ObjectManagerTest, AnOwnersManyObjectsAreFreedInMessagesOfBoundedSize) {
   for (size_t i = 0; i < kMany; ++i) all.push_back(NewObjectId(owner, next_));
   for (const ObjectId& object : all) objects_->SealedElsewhere(object, peer_);
   objects_->Freed(all);
-  EXPECT_EQ(CountIds(wire::ObjectMessage::FreeCopies), (std::vector<size_t>{10'000, 10'000, 5'000}));
+  EXPECT_EQ(CountIds(wire::ObjectMessage::FreeCopies), (std::vector<size_t>{2'000, 2'000, 1'000}));
 }
 
 TEST_F(ObjectManagerTest, AWanterHearsWhichMachineDiedWithItsObjectAndWhy) {
@@ -174,7 +184,7 @@ class ArgumentsTest : public ObjectManagerTest {
     EXPECT_TRUE(there_->store->CreateAndSeal(object, RandomContent(bytes, 1), {}, {}));
     return object;
   }
-  void Bring(const ObjectId& object) {
+  void WantUntilSealed(const ObjectId& object) {
     objects_->WantArguments({&object, 1});
     Turn();
     SayThatItIsThere(object);
@@ -192,8 +202,9 @@ class ArgumentsTest : public ObjectManagerTest {
 
 TEST_F(ArgumentsTest, ACopyIsPinnedFromItsArrivalUntilItIsReleasedAndMayBeEvictedThen) {
   const ObjectId object = PutThere(1'000'000);
-  Bring(object);
-  EXPECT_EQ(objects_->pinned_argument_bytes(), 1'000'000u);
+  WantUntilSealed(object);
+  // The store may tell of the seal before the thread that has pulled the object does.
+  EXPECT_TRUE(RunUntil([&] { return objects_->pinned_argument_bytes() == 1'000'000u; }));
   FillStore();
   EXPECT_TRUE(objects_->IsHere(object));
   objects_->ReleaseArguments({&object, 1});
@@ -204,7 +215,7 @@ TEST_F(ArgumentsTest, ACopyIsPinnedFromItsArrivalUntilItIsReleasedAndMayBeEvicte
 
 TEST_F(ArgumentsTest, NoMoreThanAQuarterOfTheStoreIsPinnedForThem) {
   std::vector<ObjectId> objects;
-  for (int i = 0; i < 6; ++i) Bring(objects.emplace_back(PutThere(1'000'000)));
+  for (int i = 0; i < 6; ++i) WantUntilSealed(objects.emplace_back(PutThere(1'000'000)));
   EXPECT_EQ(objects_->pinned_argument_bytes(), 4'000'000u);  // of 16 MiB
   objects_->ReleaseArguments(objects);
   EXPECT_EQ(objects_->pinned_argument_bytes(), 0u);
@@ -221,7 +232,8 @@ TEST_F(ArgumentsTest, AnArgumentReleasedOnItsWayIsStoppedAndNotPinned) {
   objects_->ReleaseArguments({&sought, 1});
   EXPECT_EQ(objects_->transfer().queue().objects(), 0u);
   const ObjectId other = PutThere(1000);
-  Bring(other);  // over the same connection, behind it
+  WantUntilSealed(other);                                                        // over the same connection, behind it
+  EXPECT_TRUE(RunUntil([&] { return objects_->pinned_argument_bytes() > 0; }));  // the store has it earlier
   EXPECT_EQ(objects_->pinned_argument_bytes(), 1000u);
 }
 
@@ -230,7 +242,7 @@ class CopiesTest : public ArgumentsTest {};
 TEST_F(CopiesTest, CopiesGoWithTheirOwnersMachineAndComeAgainWhenItIsBack) {
   const ObjectId copied = PutThere(1'000'000), read = PutThere(1000);
   for (const ObjectId& object : {copied, read}) {
-    Bring(object);
+    WantUntilSealed(object);
     objects_->ReleaseArguments({&object, 1});
   }
   const auto client = *store_->NewClient("reader");
@@ -244,7 +256,7 @@ TEST_F(CopiesTest, CopiesGoWithTheirOwnersMachineAndComeAgainWhenItIsBack) {
   EXPECT_EQ(view->data().size(), 1000u);  // a reader of the view can go on
   // The machine was only cut off, and begins another session.
   view_.Up(peer_, 1, kPeerMachine, "127.0.0.1:1", {});
-  for (const ObjectId& object : {copied, read}) Bring(object);
+  for (const ObjectId& object : {copied, read}) WantUntilSealed(object);
 }
 
 // The owner's machine decides whether others still refer to it.
@@ -274,7 +286,7 @@ TEST_F(CopiesTest, CopiesForARemoteOwnerStayAsFarAsItsMachineKeepsThem) {
     ASSERT_TRUE(client->CreateAndSeal(object, Content(10), {}, {}));
     objects_->KeptFor(owner, object);
   }
-  objects_->ProcessGone(owner);
+  objects_->OwnerGone(owner);
   EXPECT_EQ(objects_->kept(), 2u);
   objects_->LoseKept(owner, {&kept, 1});
   EXPECT_TRUE(RunUntil([&] { return !objects_->IsHere(freed); }));
@@ -292,7 +304,7 @@ TEST_F(CopiesTest, RemoteCopiesForAProcessOfOursGoOnceTheObjectIsFreed) {
   objects_->WantArguments({&object, 1});
   EXPECT_TRUE(RunUntil([&] { return objects_->IsHere(object); }));
   objects_->ReleaseArguments({&object, 1});
-  objects_->ProcessGone(OwnerOf(object));
+  objects_->OwnerGone(OwnerOf(object));
   EXPECT_TRUE(objects_->IsHere(object));
   EXPECT_TRUE(CountIds(wire::ObjectMessage::FreeCopies).empty());
   objects_->Freed({&object, 1});

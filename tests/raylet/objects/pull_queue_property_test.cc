@@ -19,7 +19,8 @@ constexpr size_t kTransfersMax = 5;
 class World {
  public:
   explicit World(uint64_t seed) : random_(seed) {
-    for (uint64_t i = 0; i < 12; ++i) objects_.push_back(NewObjectId(1 + i % 3, counter_));
+    for (uint64_t i = 0; i < 12; ++i)
+      objects_.push_back(NewObjectId(ProcessIdOf(MachineNumber{static_cast<uint32_t>(1 + i % 3)}, 1), counter_));
     for (uint8_t i = 0; i < 4; ++i) nodes_.push_back(test::SeededId<NodeId>(ids_));
   }
 
@@ -34,12 +35,12 @@ class World {
         const bool timed = Pick(3) == 0;
         const auto deadline = timed ? clock_.After(std::chrono::milliseconds(Pick(200))) : Deadline::Never();
         ASSERT_TRUE(queue_.Want(object, wanter, priority, deadline));
-        asking_[{object, wanter}] = priority;
+        wanting_[{object, wanter}] = priority;
         break;
       }
       case 3:
         queue_.WantNoLonger(object, wanter);
-        asking_.erase({object, wanter});
+        wanting_.erase({object, wanter});
         break;
       case 4:
       case 5:
@@ -61,19 +62,19 @@ class World {
         if (Pick(3) == 0) GoneNode();
         break;
       case 12:
-        if (Pick(4) == 0) queue_.OwnerGone(OwnerOf(object), {ErrorCode::kUnavailable, "gone"});
+        if (Pick(4) == 0) queue_.NodeGone(NodeId(), MachineOf(OwnerOf(object)), {ErrorCode::kUnavailable, "gone"});
         break;
       case 13:
         if (Pick(4) == 0) {
           queue_.WanterGone(wanter);
-          std::erase_if(asking_, [&](const auto& each) { return each.first.second == wanter; });
+          std::erase_if(wanting_, [&](const auto& each) { return each.first.second == wanter; });
         }
         break;
     }
     Settle();
   }
 
-  // Once the machines answer, everything that is asked for comes.
+  // Once the machines answer, everything that is wanted is sealed.
   void Drain() {
     for (int i = 0; i < 10'000 && queue_.objects() > 0; ++i) {
       clock_.Advance(std::chrono::milliseconds(50));
@@ -86,10 +87,15 @@ class World {
       queue_.PullSealed(pull.number, object);
       Settle();
     }
-    EXPECT_TRUE(asking_.empty());
+    EXPECT_TRUE(wanting_.empty());
     EXPECT_TRUE(pulls_.empty());
     EXPECT_EQ(queue_.objects(), 0u);
     EXPECT_EQ(queue_.pulled_bytes(), 0u);
+    // The failures are forgotten, too.
+    for (int i = 0; i < 100 && queue_.NextTick() != TimePoint::max(); ++i) {
+      clock_.Advance(std::chrono::milliseconds(500));
+      queue_.Tick();
+    }
     EXPECT_EQ(queue_.NextTick(), TimePoint::max());
   }
 
@@ -131,15 +137,15 @@ class World {
         ASSERT_TRUE(pulls_.contains(raise->object));
       } else if (const auto* here = std::get_if<TellSealed>(&decision)) {
         for (const Wanter wanter : here->wanters) {
-          ASSERT_EQ(asking_.erase({here->object, wanter}), 1u) << "told twice, or without wish";
+          ASSERT_EQ(wanting_.erase({here->object, wanter}), 1u) << "told twice, or without wish";
         }
       } else if (const auto* failed = std::get_if<TellLost>(&decision)) {
-        ASSERT_EQ(asking_.erase({failed->object, failed->wanter}), 1u) << "told twice, or without wish";
+        ASSERT_EQ(wanting_.erase({failed->object, failed->wanter}), 1u) << "told twice, or without wish";
         ASSERT_FALSE(failed->why.message.empty());
       }
     }
     std::set<ObjectId> wanted;
-    for (const auto& entry : asking_) wanted.insert(entry.first.first);
+    for (const auto& entry : wanting_) wanted.insert(entry.first.first);
     ASSERT_EQ(queue_.objects(), wanted.size());
     for (const auto& [object, pull] : pulls_) ASSERT_TRUE(wanted.contains(object)) << "nobody asks for it";
     ASSERT_EQ(queue_.pulls(), pulls_.size());
@@ -153,6 +159,7 @@ class World {
     PullLimits limits;
     limits.bytes_max = kBytesMax;
     limits.pulls_max = kTransfersMax;
+    limits.small_pulls_max = kTransfersMax;
     limits.unknown_bytes = 50;
     return limits;
   }
@@ -163,7 +170,7 @@ class World {
   PullQueue queue_{NodeId(), Limits(), clock_};
   std::vector<ObjectId> objects_;
   std::vector<NodeId> nodes_;
-  std::map<std::pair<ObjectId, Wanter>, PullPriority> asking_;
+  std::map<std::pair<ObjectId, Wanter>, PullPriority> wanting_;
   std::map<ObjectId, Pull> pulls_;
   std::set<PullNumber> numbers_;
 };

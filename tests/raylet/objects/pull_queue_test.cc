@@ -3,18 +3,15 @@
 #include <gtest/gtest.h>
 
 #include "tests/harness/manual_clock.h"
+#include "tests/harness/node_number.h"
 
 namespace raylet {
 namespace {
 
+using test::NodeNumber;
+
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-NodeId Node(uint8_t number) {
-  NodeId id;
-  id.mutable_data()[0] = number;
-  return id;
-}
 
 class PullQueueTest : public testing::Test {
  protected:
@@ -38,16 +35,20 @@ class PullQueueTest : public testing::Test {
     EXPECT_EQ(started.size(), 1u);
     return started.empty() ? StartPull() : started.front();
   }
-  StartPull AskAndStart(const ObjectId& object, PullPriority priority = PullPriority::kGet) {
+  StartPull WantAndStart(const ObjectId& object, PullPriority priority = PullPriority::kGet) {
     Want(object, 1, priority);
-    queue_.Located(object, {Node(2)}, 1000);
+    queue_.Located(object, {NodeNumber(2)}, 1000);
     return Started();
   }
-  void Use(PullLimits limits) { queue_ = PullQueue(Node(1), limits, clock_); }
+  void Pass(Duration time) {
+    for (const TimePoint end = clock_.Now() + time; clock_.Now() < end; queue_.Tick())
+      clock_.Advance(milliseconds(500));
+  }
+  void Use(PullLimits limits) { queue_ = PullQueue(NodeNumber(1), limits, clock_); }
 
   test::ManualClock clock_;
   std::atomic<uint64_t> next_{1};
-  PullQueue queue_{Node(1), PullLimits(), clock_};
+  PullQueue queue_{NodeNumber(1), PullLimits(), clock_};
   std::vector<PullDecision> decisions_;
 };
 
@@ -58,7 +59,7 @@ TEST_F(PullQueueTest, ManyWantersShareOnePullAndAllAreTold) {
   Want(object, 3, PullPriority::kWait);
   Settle();
   EXPECT_EQ(Of<LocateObject>().size(), 1u);
-  queue_.Located(object, {Node(2), Node(3)}, 1000);
+  queue_.Located(object, {NodeNumber(2), NodeNumber(3)}, 1000);
   const StartPull start = Started();
   EXPECT_EQ(start.priority, PullPriority::kGet);
   Want(object, 4);
@@ -78,20 +79,21 @@ TEST_F(PullQueueTest, AnObjectWithoutACopyWaitsForItsOwnersRaylet) {
   Settle();
   EXPECT_TRUE(Of<StartPull>().empty());
   EXPECT_EQ(queue_.WhyWaiting(object), "has no copy on any machine yet");
-  queue_.Located(object, {Node(5)}, 0);
-  EXPECT_EQ(Started().from, Node(5));
+  queue_.Located(object, {NodeNumber(5)}, 0);
+  EXPECT_EQ(Started().from, NodeNumber(5));
 }
 
 TEST_F(PullQueueTest, GetsGoBeforeWaitsAndWaitsBeforeArguments) {
   PullLimits limits;
   limits.pulls_max = 1;
+  limits.small_pulls_max = 1;
   Use(limits);
   const ObjectId first = Object(), argument = Object(), wait = Object(), get = Object();
-  const StartPull under_way = AskAndStart(first);
+  const StartPull under_way = WantAndStart(first);
   Want(argument, 1, PullPriority::kArgument);
   Want(wait, 1, PullPriority::kWait);
   Want(get, 1, PullPriority::kGet);
-  for (const ObjectId& object : {argument, wait, get}) queue_.Located(object, {Node(2)}, 1);
+  for (const ObjectId& object : {argument, wait, get}) queue_.Located(object, {NodeNumber(2)}, 1);
   Settle();
   EXPECT_TRUE(Of<StartPull>().empty());
   StartPull last = under_way;
@@ -105,13 +107,14 @@ TEST_F(PullQueueTest, GetsGoBeforeWaitsAndWaitsBeforeArguments) {
 TEST_F(PullQueueTest, AMoreUrgentWanterRaisesWaitingAndRunningPulls) {
   PullLimits limits;
   limits.pulls_max = 1;
+  limits.small_pulls_max = 1;
   Use(limits);
   const ObjectId under_way = Object(), early = Object(), late = Object();
-  const StartPull start = AskAndStart(under_way, PullPriority::kArgument);
+  const StartPull start = WantAndStart(under_way, PullPriority::kArgument);
   Want(early, 1, PullPriority::kArgument);
   Want(late, 1, PullPriority::kArgument);
-  queue_.Located(early, {Node(2)}, 1);
-  queue_.Located(late, {Node(2)}, 1);
+  queue_.Located(early, {NodeNumber(2)}, 1);
+  queue_.Located(late, {NodeNumber(2)}, 1);
   Want(late, 2, PullPriority::kGet);
   Want(under_way, 2, PullPriority::kWait);
   Settle();
@@ -125,13 +128,14 @@ TEST_F(PullQueueTest, AMoreUrgentWanterRaisesWaitingAndRunningPulls) {
 TEST_F(PullQueueTest, AnObjectFallsBackWhenItsUrgentWanterLeaves) {
   PullLimits limits;
   limits.pulls_max = 1;
+  limits.small_pulls_max = 1;
   Use(limits);
-  const StartPull start = AskAndStart(Object());
+  const StartPull start = WantAndStart(Object());
   const ObjectId early = Object(), late = Object();
   Want(early, 1, PullPriority::kArgument);
   Want(late, 1, PullPriority::kArgument);
-  queue_.Located(early, {Node(2)}, 1);
-  queue_.Located(late, {Node(2)}, 1);
+  queue_.Located(early, {NodeNumber(2)}, 1);
+  queue_.Located(late, {NodeNumber(2)}, 1);
   Want(late, 2, PullPriority::kGet);
   queue_.WantNoLonger(late, 2);
   queue_.PullSealed(start.pull, start.object);
@@ -144,10 +148,10 @@ TEST_F(PullQueueTest, BytesUnderWayAreBoundedAndALargerObjectGoesAlone) {
   Use(limits);
   const ObjectId a = Object(), b = Object(), huge = Object(), small = Object();
   for (const ObjectId& object : {a, b, huge, small}) Want(object, 1);
-  queue_.Located(a, {Node(2)}, 600);
-  queue_.Located(b, {Node(2)}, 400);
-  queue_.Located(huge, {Node(2)}, 5000);
-  queue_.Located(small, {Node(2)}, 1);
+  queue_.Located(a, {NodeNumber(2)}, 600);
+  queue_.Located(b, {NodeNumber(2)}, 400);
+  queue_.Located(huge, {NodeNumber(2)}, 5000);
+  queue_.Located(small, {NodeNumber(2)}, 1);
   Settle();
   const auto started = Of<StartPull>();
   ASSERT_EQ(started.size(), 2u);
@@ -169,13 +173,13 @@ TEST_F(PullQueueTest, ASizeThatOnlyTheHolderKnowsCountsOnceItIsTold) {
   Use(limits);
   const ObjectId a = Object(), b = Object();
   Want(a, 1);
-  queue_.Located(a, {Node(2)}, 0);
+  queue_.Located(a, {NodeNumber(2)}, 0);
   const StartPull start = Started();
   EXPECT_EQ(queue_.pulled_bytes(), 10u);
   queue_.PullSized(start.pull, a, 999);
   EXPECT_EQ(queue_.pulled_bytes(), 999u);
   Want(b, 1);
-  queue_.Located(b, {Node(2)}, 2);
+  queue_.Located(b, {NodeNumber(2)}, 2);
   Settle();
   EXPECT_TRUE(Of<StartPull>().empty());
 }
@@ -183,22 +187,23 @@ TEST_F(PullQueueTest, ASizeThatOnlyTheHolderKnowsCountsOnceItIsTold) {
 TEST_F(PullQueueTest, ArgumentsLeaveRoomForGets) {
   PullLimits limits;
   limits.pulls_max = 8;
+  limits.small_pulls_max = 8;
   Use(limits);
   for (int i = 0; i < 8; ++i) {
     const ObjectId object = Object();
     Want(object, 1, PullPriority::kArgument);
-    queue_.Located(object, {Node(2)}, 1);
+    queue_.Located(object, {NodeNumber(2)}, 1);
   }
   Settle();
   EXPECT_EQ(Of<StartPull>().size(), 6u);
-  AskAndStart(Object(), PullPriority::kWait);
-  AskAndStart(Object(), PullPriority::kGet);
+  WantAndStart(Object(), PullPriority::kWait);
+  WantAndStart(Object(), PullPriority::kGet);
 }
 
 TEST_F(PullQueueTest, TriesTheNextHolderAndThenLocatesAgain) {
   const ObjectId object = Object();
   Want(object, 1);
-  queue_.Located(object, {Node(2), Node(3)}, 1000);
+  queue_.Located(object, {NodeNumber(2), NodeNumber(3)}, 1000);
   const StartPull first = Started();
   queue_.PullEnded(first.pull, object, {ErrorCode::kDisconnected, "the link broke"}, 300);
   const StartPull second = Started();
@@ -221,7 +226,7 @@ TEST_F(PullQueueTest, TriesTheNextHolderAndThenLocatesAgain) {
 TEST_F(PullQueueTest, ADeadNodeEndsItsPullsAtOnce) {
   const ObjectId object = Object();
   Want(object, 1);
-  queue_.Located(object, {Node(2), Node(3)}, 1000);
+  queue_.Located(object, {NodeNumber(2), NodeNumber(3)}, 1000);
   const StartPull first = Started();
   queue_.NodeGone(first.from);
   const StartPull second = Started();
@@ -238,7 +243,7 @@ TEST_F(PullQueueTest, FailuresBackOffLongerAndLongerUntilBytesCome) {
   Use(limits);
   const ObjectId object = Object();
   Want(object, 1);
-  queue_.Located(object, {Node(2)}, 1000);
+  queue_.Located(object, {NodeNumber(2)}, 1000);
   const auto fail = [&](uint64_t good_bytes) {
     const StartPull start = Started();
     queue_.PullEnded(start.pull, object, {ErrorCode::kFull, "no room"}, good_bytes);
@@ -264,7 +269,7 @@ TEST_F(PullQueueTest, AnObjectWhoseHoldersAreOutOfReachForLongIsLost) {
   Want(object, 1);
   const TimePoint begin = clock_.Now();
   while (clock_.Now() - begin < seconds(60)) {
-    queue_.Located(object, {Node(2)}, 1000);  // its owner reaches it
+    queue_.Located(object, {NodeNumber(2)}, 1000);  // its owner reaches it
     Settle();
     for (const StartPull& start : Of<StartPull>())
       queue_.PullEnded(start.pull, object, {ErrorCode::kDisconnected, "there is no session"}, 0);
@@ -286,7 +291,7 @@ TEST_F(PullQueueTest, AHolderOutOfReachForLongDelaysNoFurtherObject) {
   Use(limits);
   const auto unreached = [&](const ObjectId& object) {  // tried once
     Want(object, 1);
-    queue_.Located(object, {Node(2)}, 1000);
+    queue_.Located(object, {NodeNumber(2)}, 1000);
     const StartPull start = Started();
     queue_.PullEnded(start.pull, object, {ErrorCode::kDisconnected, "there is no session"}, 0);
     Settle();
@@ -296,13 +301,13 @@ TEST_F(PullQueueTest, AHolderOutOfReachForLongDelaysNoFurtherObject) {
     EXPECT_FALSE(unreached(Object()));
     queue_.WanterGone(1);
     Settle();
-    clock_.Advance(seconds(5));
+    Pass(seconds(5));
   }
   EXPECT_TRUE(unreached(Object()));
   // Another one has a copy, too.
   const ObjectId object = Object();
   Want(object, 1);
-  queue_.Located(object, {Node(2), Node(3)}, 1000);
+  queue_.Located(object, {NodeNumber(2), NodeNumber(3)}, 1000);
   for (int holders = 0; holders < 2; ++holders) {
     const StartPull start = Started();
     queue_.PullEnded(start.pull, object, {ErrorCode::kDisconnected, "there is no session"}, 0);
@@ -311,28 +316,57 @@ TEST_F(PullQueueTest, AHolderOutOfReachForLongDelaysNoFurtherObject) {
   EXPECT_TRUE(Of<TellLost>().empty());
   queue_.WanterGone(1);
   // Once the node is heard, or nothing was tried for a while, patience begins anew.
-  clock_.Advance(seconds(11));
+  Pass(seconds(11));
   EXPECT_FALSE(unreached(Object()));
   queue_.WanterGone(1);
   for (int i = 0; i < 6; ++i) {
-    clock_.Advance(seconds(4));
+    Pass(seconds(4));
     EXPECT_FALSE(unreached(Object()));
     queue_.WanterGone(1);
   }
   const ObjectId there = Object();
   Want(there, 1);
-  queue_.Located(there, {Node(2)}, 1000);
+  queue_.Located(there, {NodeNumber(2)}, 1000);
   queue_.PullEnded(Started().pull, there, {ErrorCode::kNotFound, "it has none"}, 0);
   queue_.WanterGone(1);
-  clock_.Advance(seconds(7));
+  Pass(seconds(7));
   EXPECT_FALSE(unreached(Object()));
+  queue_.WanterGone(1);
+  Pass(seconds(11));
+  EXPECT_EQ(queue_.NextTick(), TimePoint::max()) << "all failures are forgotten";
+}
+
+TEST_F(PullQueueTest, AStallOfThisRayletDoesNotCountAsTimeInWhichAHolderIsOutOfReach) {
+  PullLimits limits;
+  limits.give_up_after = seconds(30);
+  limits.back_off_max = seconds(2);
+  Use(limits);
+  const ObjectId object = Object();
+  Want(object, 1);
+  const auto fail = [&] {
+    queue_.Located(object, {NodeNumber(2)}, 1000);
+    Settle();
+    for (const StartPull& start : Of<StartPull>())
+      queue_.PullEnded(start.pull, object, {ErrorCode::kDisconnected, "there is no session"}, 0);
+    Settle();
+    return Of<TellLost>().size() == 1;
+  };
+  for (int i = 0; i < 25; ++i) {
+    EXPECT_FALSE(fail());
+    Pass(seconds(1));
+  }
+  clock_.Advance(seconds(9));  // nobody looks meanwhile
+  queue_.Tick();
+  EXPECT_FALSE(fail());
+  Pass(seconds(4));
+  EXPECT_TRUE(fail());
 }
 
 TEST_F(PullQueueTest, TheLastWanterThatCancelsStopsThePull) {
   const ObjectId object = Object();
   Want(object, 1);
   Want(object, 2);
-  queue_.Located(object, {Node(2)}, 1000);
+  queue_.Located(object, {NodeNumber(2)}, 1000);
   const StartPull start = Started();
   queue_.WantNoLonger(object, 1);
   queue_.WantNoLonger(object, 1);
@@ -351,7 +385,7 @@ TEST_F(PullQueueTest, AWanterHearsAtItsDeadlineWhyItsObjectIsNotHere) {
   const ObjectId object = Object();
   ASSERT_TRUE(queue_.Want(object, 1, PullPriority::kGet, clock_.After(seconds(1))));
   Want(object, 2);
-  queue_.Located(object, {Node(2)}, 1000);
+  queue_.Located(object, {NodeNumber(2)}, 1000);
   queue_.PullEnded(Started().pull, object, {ErrorCode::kFull, "StoreFull: need 1000 bytes"}, 0);
   clock_.Advance(seconds(1));
   queue_.Tick();
@@ -375,6 +409,40 @@ TEST_F(PullQueueTest, AWanterThatWantsAgainHasItsLatestDeadline) {
   EXPECT_EQ(queue_.NextTick(), TimePoint::max());
 }
 
+TEST_F(PullQueueTest, TakesDecisionsInOrderAndNoMoreThanAskedFor) {
+  std::vector<ObjectId> objects;
+  for (int i = 0; i < 5; ++i) Want(objects.emplace_back(Object()), 1);
+  std::vector<ObjectId> located;
+  for (const size_t count : {2u, 2u, 1u}) {
+    EXPECT_TRUE(queue_.has_decisions());
+    decisions_ = queue_.TakeDecisions(2);
+    EXPECT_EQ(decisions_.size(), count);
+    for (const LocateObject& each : Of<LocateObject>()) located.push_back(each.object);
+  }
+  EXPECT_FALSE(queue_.has_decisions());
+  EXPECT_EQ(located, objects);
+}
+
+TEST_F(PullQueueTest, LosesTheObjectsOfAGoneMachineBitByBitButNoneThatIsWantedAnew) {
+  const Error gone{ErrorCode::kUnavailable, "the machine has gone"};
+  std::vector<ObjectId> objects;
+  for (int i = 0; i < 5; ++i) Want(objects.emplace_back(Object(ProcessIdOf(MachineNumber{9}, 4))), 1);
+  Settle();
+  queue_.NodeGone(NodeNumber(99), MachineNumber{9}, gone);
+  queue_.WantNoLonger(objects[0], 1);
+  Want(objects[0], 1);  // the machine is there again
+  size_t lost = 0;
+  for (int i = 0; i < 4 && queue_.has_decisions(); ++i) {
+    decisions_ = queue_.TakeDecisions(2);
+    EXPECT_LE(decisions_.size(), 2u);
+    lost += Of<TellLost>().size();
+  }
+  EXPECT_FALSE(queue_.has_decisions());
+  EXPECT_EQ(lost, 4u);
+  EXPECT_TRUE(queue_.IsWanted(objects[0]));
+  EXPECT_EQ(queue_.objects(), 1u);
+}
+
 TEST_F(PullQueueTest, ALostObjectFailsForAllItsWanters) {
   const Error gone{ErrorCode::kUnavailable, "its owner has gone"};
   const ProcessId there = ProcessIdOf(MachineNumber{9}, 4), there_too = ProcessIdOf(MachineNumber{9}, 5), elsewhere = 4;
@@ -382,11 +450,11 @@ TEST_F(PullQueueTest, ALostObjectFailsForAllItsWanters) {
   for (const ObjectId& object : {a, b, c, d}) Want(object, 1);
   queue_.Lost(a, gone);
   EXPECT_EQ(queue_.objects(), 3u);
-  queue_.OwnerGone(there, gone);
-  EXPECT_EQ(queue_.objects(), 2u);
-  queue_.OwnersGone(MachineNumber{9}, gone);
+  queue_.NodeGone(NodeNumber(99), MachineNumber{9}, gone);
+  Settle();
+  EXPECT_EQ(Of<TellLost>().size(), 3u);
   EXPECT_EQ(queue_.objects(), 1u);
-  queue_.Located(c, {Node(2)}, 1);
+  queue_.Located(c, {NodeNumber(2)}, 1);
   queue_.PullEnded(Started().pull, c, {ErrorCode::kTooLarge, "larger than the store"}, 0);
   Settle();
   ASSERT_EQ(Of<TellLost>().size(), 1u);
@@ -396,7 +464,7 @@ TEST_F(PullQueueTest, ALostObjectFailsForAllItsWanters) {
 
 TEST_F(PullQueueTest, AnObjectThatIsMadeHereMeanwhileStopsItsPull) {
   const ObjectId object = Object();
-  const StartPull start = AskAndStart(object);
+  const StartPull start = WantAndStart(object);
   queue_.SealedHere(object);
   Settle();
   ASSERT_EQ(Of<StopPull>().size(), 1u);
@@ -409,10 +477,10 @@ TEST_F(PullQueueTest, SeveralHoldersShareTheWork) {
   for (int i = 0; i < 30; ++i) {
     const ObjectId object = Object();
     Want(object, 1);
-    queue_.Located(object, {Node(2), Node(3), Node(4)}, 1);
+    queue_.Located(object, {NodeNumber(2), NodeNumber(3), NodeNumber(4)}, 1);
     ++from[Started().from];
   }
-  for (uint8_t node = 2; node <= 4; ++node) EXPECT_EQ(from[Node(node)], 10);
+  for (uint8_t node = 2; node <= 4; ++node) EXPECT_EQ(from[NodeNumber(node)], 10);
 }
 
 TEST_F(PullQueueTest, OneObjectTooManyIsRefusedWithTheLimit) {

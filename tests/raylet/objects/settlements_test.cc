@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <deque>
 #include <random>
+#include <vector>
 
 namespace raylet {
 namespace {
@@ -12,6 +15,9 @@ using namespace std::chrono_literals;
 
 constexpr MachineNumber kMachine{5};
 ProcessId Process(uint32_t number) { return ProcessIdOf(kMachine, number); }
+
+using Keys = Settlements::Keys;
+using Step = Settlements::Step;
 
 class SettlementsTest : public ::testing::Test {
  protected:
@@ -22,180 +28,394 @@ class SettlementsTest : public ::testing::Test {
     end.machines = std::move(machines);
     settlements_.Open(Process(number), std::move(end), now_);
   }
-  std::set<ProcessId> Settled() {
-    std::set<ProcessId> keys;
-    for (const auto& [key, end] : settlements_.TakeSettled(now_)) keys.insert(key);
+  // An end of the other machine.
+  void OpenElsewhere(ProcessId key, ProcessSet asked) {
+    Settlements::End end;
+    end.processes = {key};
+    end.asked = std::move(asked);
+    end.settled_by = there_;
+    settlements_.Open(key, std::move(end), now_);
+  }
+  void OpenLossOfTheMachine(ProcessSet asked, Duration grace = {}) {
+    Settlements::End end;
+    end.processes = {kLoss};
+    end.asked = std::move(asked);
+    end.not_before = now_ + grace;
+    settlements_.Open(kLoss, std::move(end), now_);
+  }
+  // Takes all steps. The keys of those of one kind.
+  Keys Taken(Step::Kind kind) {
+    for (Step& step : settlements_.TakeSteps(now_)) taken_.push_back(std::move(step));
+    Keys keys;
+    std::erase_if(taken_, [&](const Step& step) {
+      if (step.kind != kind) return false;
+      keys.insert(step.key);
+      waited_for_ = step.waits_for;
+      return true;
+    });
     return keys;
   }
+  Keys Settled() { return Taken(Step::kSettled); }
+  Keys Claimed() { return Taken(Step::kClaimed); }
+  Keys ClaimedHere() { return Taken(Step::kClaimedHere); }
 
+  static constexpr MachineNumber kThere{6};
+  static constexpr ProcessId kOther = ProcessIdOf(kThere, 9);  // of the other machine
+  static constexpr ProcessId kLoss = AllProcessesOf(kThere);
   TimePoint now_{1h};
   Settlements settlements_;
   const NodeId there_ = NodeId::FromRandom();
+  std::vector<Step> taken_;
+  Keys waited_for_;  // of the last step
 };
 
 TEST_F(SettlementsTest, AnEndThatNobodyHearsOfIsSettledAtOnce) {
   Open(1, {});
-  EXPECT_EQ(Settled(), (std::set<ProcessId>{Process(1)}));
+  EXPECT_EQ(Settled(), Keys{Process(1)});
   EXPECT_EQ(settlements_.open(), 0u);
+  EXPECT_TRUE(taken_.empty()) << "to settle it says that it is claimed";
 }
 
-TEST_F(SettlementsTest, AnEndIsSettledWhenAllProcessesAndMachinesHaveAnswered) {
+TEST_F(SettlementsTest, AnEndIsSettledWhenAllProcessesHaveAnsweredAndAllMachinesHaveClaimed) {
   Open(1, {Process(2), Process(3)}, {there_});
   settlements_.Answered(Process(1), Process(2));
-  settlements_.MachineAnswered(Process(1), there_);
-  EXPECT_TRUE(Settled().empty());
+  settlements_.MachineClaimed(Process(1), there_);
+  EXPECT_EQ(Settled(), Keys{});
   settlements_.Answered(Process(1), Process(3));
-  EXPECT_EQ(Settled().size(), 1u);
+  EXPECT_EQ(Settled(), Keys{Process(1)});
 }
 
 TEST_F(SettlementsTest, AProcessThatEndsBeforeItAnswersMakesTheOlderEndWaitForItsOwn) {
   Open(1, {Process(2)});
-  settlements_.ProcessesEnded({Process(2)}, Process(2));
+  settlements_.ProcessesEnded({Process(2)});
   Open(2, {Process(3)});
-  EXPECT_TRUE(Settled().empty()) << "whoever held something through both has claimed it of neither";
+  EXPECT_EQ(Settled(), Keys{}) << "whoever held something through both has claimed it of neither";
   settlements_.Answered(Process(2), Process(3));
-  EXPECT_EQ(Settled(), (std::set<ProcessId>{Process(1), Process(2)}));
+  EXPECT_EQ(Settled(), (Keys{Process(1), Process(2)}));
 }
 
 // Process 2 may hold something through 1 that only 1 holds through 3.
-TEST_F(SettlementsTest, AYoungerEndWaitsForTheAnswersOfTheOlderOnes) {
+TEST_F(SettlementsTest, AnEndWaitsForTheOtherEndsOfItsMachineToBeClaimed) {
   Open(1, {Process(2)});
   Open(3, {});
-  EXPECT_TRUE(Settled().empty());
+  EXPECT_EQ(Settled(), Keys{});
   settlements_.Answered(Process(1), Process(2));
-  EXPECT_EQ(Settled(), (std::set<ProcessId>{Process(1), Process(3)}));
+  EXPECT_EQ(Settled(), (Keys{Process(1), Process(3)}));
 }
 
-TEST_F(SettlementsTest, AYoungerEndWaitsForWhatComesInThePlaceOfAnAnswer) {
-  Open(1, {Process(2)});
-  Open(3, {});
-  settlements_.ProcessesEnded({Process(2)}, Process(2));
-  Open(2, {Process(4)});
-  EXPECT_TRUE(Settled().empty());
-  settlements_.Answered(Process(2), Process(4));
-  EXPECT_EQ(Settled(), (std::set<ProcessId>{Process(1), Process(2), Process(3)}));
-}
-
-TEST_F(SettlementsTest, AnOlderEndDoesNotWaitForTheAnswersOfAYoungerOne) {
-  Open(1, {});
-  Open(3, {Process(2)});
-  EXPECT_EQ(Settled(), (std::set<ProcessId>{Process(1)}));
-}
-
-TEST_F(SettlementsTest, AYoungerEndWaitsForTheAnswersToAnEndThatItsLostMachineWillNotSettle) {
-  Settlements::End end;
-  end.processes = {9};
-  end.asked = {Process(1)};
-  end.settled_by = there_;
-  settlements_.Open(9, std::move(end), now_);
-  Open(3, {});
-  settlements_.MachineGone(there_);
-  EXPECT_TRUE(Settled().empty());
-  EXPECT_EQ(settlements_.NextTime(), now_ + kSettlePatience);
-  settlements_.Answered(9, Process(1));
-  EXPECT_EQ(Settled(), (std::set<ProcessId>{Process(3)}));
-}
-
-TEST_F(SettlementsTest, AYoungerEndWaitsForTheAnswersToAnEndThatIsForced) {
-  Open(1, {Process(2)});
-  Open(3, {});
-  settlements_.Force(Process(1));
-  EXPECT_EQ(Settled(), (std::set<ProcessId>{Process(1)}));
-  EXPECT_TRUE(Settled().empty());
-  now_ += kSettlePatience;
-  EXPECT_EQ(Settled(), (std::set<ProcessId>{Process(3)}));
-  EXPECT_FALSE(settlements_.NextTime());
-}
-
-// To ask only those whom an end concerns settles every end exactly when it would be settled if all were asked, each
-// answered in the order in which it was asked, and those whom an end does not concern answered at once.
-TEST_F(SettlementsTest, ToAskOnlyThoseWhomAnEndConcernsChangesNothing) {
-  for (uint32_t seed = 1; seed <= 300; ++seed) {
-    SCOPED_TRACE(seed);
-    std::mt19937 random(seed);
-    Settlements few, all;
-    struct Question {
-      ProcessId key = 0;
-      bool concerned = false;
-    };
-    std::map<ProcessId, std::deque<Question>> living;  // what each has still to answer to `all`
-    for (uint32_t number = 1; number <= 8; ++number) living[Process(number)];
-    const auto answer_unconcerned = [&](ProcessId by) {
-      auto& questions = living[by];
-      for (; !questions.empty() && !questions.front().concerned; questions.pop_front())
-        all.Answered(questions.front().key, by);
-    };
-    const auto some = [&] { return std::next(living.begin(), static_cast<std::ptrdiff_t>(random() % living.size())); };
-    for (int step = 0; step < 40 && living.size() > 1; ++step) {
-      if (random() % 3 == 0) {
-        const ProcessId dead = some()->first;
-        living.erase(dead);
-        few.ProcessesEnded({dead}, dead);
-        all.ProcessesEnded({dead}, dead);
-        Settlements::End to_few, to_all;
-        to_few.processes = to_all.processes = {dead};
-        for (auto& [process, questions] : living) {
-          const bool concerned = random() % 3 == 0;
-          if (concerned) to_few.asked.insert(process);
-          to_all.asked.insert(process);
-          questions.push_back({dead, concerned});
-        }
-        few.Open(dead, std::move(to_few), now_);
-        all.Open(dead, std::move(to_all), now_);
-        for (const auto& [process, questions] : std::map(living)) answer_unconcerned(process);
-      } else if (auto& [by, questions] = *some(); !questions.empty()) {
-        few.Answered(questions.front().key, by);
-        all.Answered(questions.front().key, by);
-        questions.pop_front();
-        answer_unconcerned(by);
-      }
-      const auto keys = [&](Settlements& settlements) {
-        std::set<ProcessId> settled;
-        for (const auto& [key, end] : settlements.TakeSettled(now_)) settled.insert(key);
-        return settled;
-      };
-      ASSERT_EQ(keys(few), keys(all)) << "at step " << step;
-      ASSERT_EQ(few.open(), all.open());
-    }
-  }
-}
-
-TEST_F(SettlementsTest, ALostMachineIsNotWaitedForAnyMore) {
+TEST_F(SettlementsTest, AnEndDoesNotWaitForAnEndThatCameAfterItWasClaimed) {
   Open(1, {}, {there_});
-  EXPECT_TRUE(Settled().empty());
-  settlements_.MachineGone(there_);
-  EXPECT_EQ(Settled().size(), 1u);
+  EXPECT_EQ(Settled(), Keys{});
+  Open(3, {Process(2)});
+  EXPECT_EQ(Settled(), Keys{});
+  settlements_.MachineClaimed(Process(1), there_);
+  EXPECT_EQ(Settled(), Keys{Process(1)});
 }
 
-TEST_F(SettlementsTest, TheEndsThatALostMachineWasToSettleAreForgotten) {
+TEST_F(SettlementsTest, TwoEndsThatWaitForEachOtherAreSettledTogether) {
+  Open(1, {}, {there_});
+  Open(2, {}, {there_});
+  EXPECT_EQ(Settled(), Keys{});
+  settlements_.MachineClaimed(Process(1), there_);
+  EXPECT_EQ(Settled(), Keys{});
+  settlements_.MachineClaimed(Process(2), there_);
+  EXPECT_EQ(Settled(), (Keys{Process(1), Process(2)}));
+}
+
+TEST_F(SettlementsTest, AMachineThatClaimsAnEndMakesItWaitForItsOwnEnds) {
+  Open(1, {}, {there_});
+  EXPECT_EQ(Settled(), Keys{});
+  OpenElsewhere(kOther, {Process(2)});
+  settlements_.MachineClaimed(Process(1), there_);
+  EXPECT_EQ(Claimed(), Keys{Process(1)}) << "the others hear what it waits for";
+  EXPECT_EQ(waited_for_, Keys{kOther});
+  EXPECT_EQ(Claimed(), Keys{}) << "once";
+  settlements_.Answered(kOther, Process(2));
+  EXPECT_EQ(ClaimedHere(), Keys{kOther});
+  EXPECT_EQ(ClaimedHere(), Keys{}) << "once";
+  EXPECT_EQ(Settled(), Keys{}) << "a third machine may have to claim it still";
+  settlements_.ClaimedElsewhere(kOther, {});
+  EXPECT_EQ(Settled(), Keys{Process(1)});
+}
+
+TEST_F(SettlementsTest, AnEndWaitsForWhatThoseThatItWaitsForWaitFor) {
+  Open(1, {}, {there_});
+  EXPECT_EQ(Settled(), Keys{});
+  OpenElsewhere(kOther, {});
+  settlements_.MachineClaimed(Process(1), there_);
+  constexpr ProcessId kUnheard = ProcessIdOf(MachineNumber{7}, 3);
+  settlements_.ClaimedElsewhere(kOther, {kUnheard, Process(1)});
+  EXPECT_EQ(Settled(), Keys{}) << "of another machine, which this one has not heard of yet";
+  settlements_.ClaimedElsewhere(kUnheard, {kOther});
+  EXPECT_EQ(Settled(), Keys{Process(1)});
+}
+
+TEST_F(SettlementsTest, AnEndThatIsOverIsNotWaitedForAgain) {
+  OpenElsewhere(kOther, {});
+  settlements_.SettledElsewhere(kOther);
+  Open(1, {}, {there_});
+  constexpr ProcessId kThird = ProcessIdOf(MachineNumber{7}, 3);
+  const NodeId third = NodeId::FromRandom();
   Settlements::End end;
-  end.processes = {9};
-  end.asked = {Process(1)};
-  end.settled_by = there_;
-  settlements_.Open(9, std::move(end), now_);
-  settlements_.MachineGone(there_);
-  EXPECT_EQ(settlements_.open(), 0u);
+  end.processes = {kThird};
+  end.settled_by = third;
+  settlements_.Open(kThird, end, now_);
+  settlements_.MachineClaimed(Process(1), there_);
+  Open(2, {}, {third});
+  settlements_.MachineClaimed(Process(2), third);
+  EXPECT_EQ(Settled(), Keys{});
+  settlements_.ClaimedElsewhere(kThird, {kOther});
+  EXPECT_EQ(Settled(), (Keys{Process(1), Process(2)}));
+}
+
+TEST_F(SettlementsTest, TheEndOfALostMachineStandsForWhatItHasNotClaimed) {
+  Open(1, {}, {there_});
+  EXPECT_EQ(Settled(), Keys{});
+  settlements_.MachineGone(there_, kLoss);
+  OpenLossOfTheMachine({Process(2)}, 2s);
+  EXPECT_EQ(Settled(), Keys{});
+  settlements_.Answered(kLoss, Process(2));
+  EXPECT_EQ(Settled(), Keys{}) << "the other machines hear of the loss later";
+  EXPECT_EQ(settlements_.NextTime(), now_ + 2s);
+  now_ += 2s;
+  EXPECT_EQ(Settled(), (Keys{Process(1), kLoss}));
+}
+
+TEST_F(SettlementsTest, TheEndOfALostMachineStandsForThoseOfItsProcesses) {
+  OpenElsewhere(kOther, {Process(2)});
+  Open(1, {}, {there_});
+  settlements_.MachineClaimed(Process(1), there_);
+  EXPECT_EQ(Settled(), Keys{});
+  settlements_.MachineGone(there_, kLoss);
+  OpenLossOfTheMachine({Process(2)});
+  EXPECT_EQ(settlements_.open(), 2u) << "the lost machine settles nothing any more";
+  EXPECT_EQ(Settled(), Keys{});
+  settlements_.Answered(kLoss, Process(2));
+  EXPECT_EQ(Settled(), (Keys{Process(1), kLoss}));
+  settlements_.ClaimedElsewhere(kOther, {});  // late; it does no harm
+}
+
+TEST_F(SettlementsTest, ALostMachineIsNotWaitedForWhereAThirdOneNamesItsProcesses) {
+  constexpr ProcessId kThird = ProcessIdOf(MachineNumber{7}, 3);
+  const NodeId third = NodeId::FromRandom();
+  Settlements::End end;
+  end.processes = {kThird};
+  end.settled_by = third;
+  settlements_.Open(kThird, end, now_);
+  Open(1, {}, {third});
+  settlements_.MachineClaimed(Process(1), third);
+  settlements_.MachineGone(there_, kLoss);
+  OpenLossOfTheMachine({});
+  EXPECT_EQ(Settled(), Keys{});
+  settlements_.ClaimedElsewhere(kThird, {kOther});
+  EXPECT_EQ(Settled(), (Keys{Process(1), kLoss}));
 }
 
 TEST_F(SettlementsTest, AProcessThatNeverAnswersIsWaitedForABoundedTime) {
   Open(1, {Process(2)});
   EXPECT_EQ(settlements_.NextTime(), now_ + kSettlePatience);
   now_ += kSettlePatience - 1ms;
-  EXPECT_TRUE(Settled().empty());
+  EXPECT_EQ(Settled(), Keys{});
   now_ += 1ms;
-  EXPECT_EQ(Settled().size(), 1u);
+  EXPECT_EQ(Settled(), Keys{Process(1)});
   EXPECT_FALSE(settlements_.NextTime());
 }
 
+TEST_F(SettlementsTest, AnEndThatNobodySettlesIsForgottenAfterABoundedTime) {
+  OpenElsewhere(kOther, {Process(2)});
+  EXPECT_EQ(settlements_.NextTime(), now_ + kSettlePatience);
+  now_ += kSettlePatience;
+  EXPECT_EQ(ClaimedHere(), Keys{kOther});
+  EXPECT_EQ(settlements_.open(), 0u);
+}
+
 TEST_F(SettlementsTest, AnEndMayHaveAnEarliestTime) {
-  Settlements::End end;
-  end.processes = {Process(1)};
-  end.not_before = now_ + 2s;
-  settlements_.Open(Process(1), std::move(end), now_);
-  EXPECT_TRUE(Settled().empty());
+  OpenLossOfTheMachine({}, 2s);
+  EXPECT_EQ(Settled(), Keys{});
   EXPECT_EQ(settlements_.NextTime(), now_ + 2s);
-  settlements_.Force(Process(1));
-  EXPECT_EQ(Settled().size(), 1u);
+  settlements_.Force(kLoss);
+  EXPECT_EQ(Settled(), Keys{kLoss});
+}
+
+// Several machines whose messages take any time, one object of machine 0, and processes that lend it on to one another
+// and end. A living process that refers to the object keeps it in any order of events.
+class Machines {
+ public:
+  static constexpr size_t kCount = 5;
+
+  explicit Machines(uint32_t seed) : random_(seed), machines_(1 + seed % kCount) {
+    for (NodeId& node : nodes_) node = NodeId::FromRandom();
+    processes_.push_back({});  // the owner, of machine 0
+  }
+
+  void Act() {
+    switch (random_() % 8) {
+      case 0: return Lend();
+      case 1: return End(Some());
+      case 2:
+      case 3: return Answer(Some());
+      default: return Deliver(Machine(), Machine());
+    }
+  }
+  // Until nothing is under way any more. False when some end is never settled.
+  bool Finish() {
+    for (size_t round = 0; round < 1000; ++round) {
+      for (size_t process = 0; process < processes_.size(); ++process) Answer(process);
+      for (size_t from = 0; from < machines_; ++from)
+        for (size_t to = 0; to < machines_; ++to) Deliver(from, to);
+    }
+    return std::all_of(settlements_.begin(), settlements_.end(), [](const auto& each) { return each.open() == 0; });
+  }
+  bool EveryReferenceIsKept() const {
+    for (size_t process = 0; process < processes_.size(); ++process)
+      if (processes_[process].lives && !Kept(process)) return false;
+    return true;
+  }
+
+ private:
+  struct Process {
+    size_t machine = 0;
+    size_t lender = 0;  // a process; the owner's is itself
+    bool lives = true, settled = false, claimed = false;
+    std::deque<size_t> asked;  // of whose ends it has heard and not answered
+  };
+  struct Message {
+    enum { kEnded, kClaimedHere, kClaimed, kSettled, kClaims, kClaimsTaken } type;
+    size_t process = 0, by = 0;
+    Keys waits_for;
+  };
+
+  // Their numbers are not in the order of the ends.
+  static ProcessId IdOf(size_t process) { return ProcessIdOf(kMachine, static_cast<uint32_t>(100 - process)); }
+  static size_t ProcessOf(ProcessId id) { return static_cast<size_t>(IdOf(0) - id); }
+  size_t MachineOf(const NodeId& node) const {
+    return static_cast<size_t>(std::find(nodes_.begin(), nodes_.end(), node) - nodes_.begin());
+  }
+  size_t Machine() { return random_() % machines_; }
+  size_t Some() { return random_() % processes_.size(); }
+
+  // A lend to a process that has ended stays until that end is settled.
+  bool Kept(size_t process) const {
+    const Process& each = processes_[process];
+    if (each.settled) return false;
+    return process == 0 || each.claimed || Kept(each.lender);
+  }
+
+  void Lend() {
+    const size_t lender = Some();
+    if (!processes_[lender].lives || processes_.size() > 12) return;
+    Process& added = processes_.emplace_back();
+    added.machine = Machine();
+    added.lender = lender;
+  }
+
+  // Asks those of the machine that have met the process.
+  ProcessSet Ask(size_t machine, size_t ended) {
+    ProcessSet asked;
+    for (size_t process = 1; process < processes_.size(); ++process) {
+      Process& each = processes_[process];
+      if (!each.lives || each.machine != machine || each.lender != ended) continue;
+      each.asked.push_back(ended);
+      asked.insert(IdOf(process));
+    }
+    return asked;
+  }
+
+  void End(size_t process) {
+    Process& ended = processes_[process];
+    if (!ended.lives) return;
+    ended.lives = false;
+    ended.asked.clear();
+    const size_t machine = ended.machine;
+    settlements_[machine].ProcessesEnded({IdOf(process)});
+    Settlements::End end;
+    end.processes = {IdOf(process)};
+    end.asked = Ask(machine, process);
+    for (size_t other = 0; other < machines_; ++other) {
+      if (other == machine) continue;
+      end.machines.insert(nodes_[other]);
+      Send(machine, other, {Message::kEnded, process, 0, {}});
+    }
+    settlements_[machine].Open(IdOf(process), std::move(end), TimePoint{});
+    Settle(machine);
+  }
+
+  // It claims, and answers once the claim has arrived.
+  void Answer(size_t process) {
+    Process& each = processes_[process];
+    if (each.asked.empty()) return;
+    const size_t ended = each.asked.front();
+    each.asked.pop_front();
+    if (each.machine != 0) return Send(each.machine, 0, {Message::kClaims, ended, process, {}});
+    each.claimed = true;
+    settlements_[0].Answered(IdOf(ended), IdOf(process));
+    Settle(0);
+  }
+
+  void Send(size_t from, size_t to, Message message) { under_way_[from][to].push_back(message); }
+
+  void Deliver(size_t from, size_t to) {
+    if (under_way_[from][to].empty()) return;
+    const Message message = under_way_[from][to].front();
+    under_way_[from][to].pop_front();
+    switch (message.type) {
+      case Message::kEnded: {
+        Settlements::End end;
+        end.processes = {IdOf(message.process)};
+        end.asked = Ask(to, message.process);
+        end.settled_by = nodes_[from];
+        settlements_[to].Open(IdOf(message.process), std::move(end), TimePoint{});
+        break;
+      }
+      case Message::kClaimedHere: settlements_[to].MachineClaimed(IdOf(message.process), nodes_[from]); break;
+      case Message::kClaimed: settlements_[to].ClaimedElsewhere(IdOf(message.process), message.waits_for); break;
+      case Message::kSettled: settlements_[to].SettledElsewhere(IdOf(message.process)); break;
+      case Message::kClaims:
+        processes_[message.by].claimed = true;
+        Send(to, from, {Message::kClaimsTaken, message.process, message.by, {}});
+        break;
+      case Message::kClaimsTaken: settlements_[to].Answered(IdOf(message.process), IdOf(message.by)); break;
+    }
+    Settle(to);
+  }
+
+  void Settle(size_t machine) {
+    for (const Step& step : settlements_[machine].TakeSteps(TimePoint{})) {
+      const size_t process = ProcessOf(step.key);
+      if (step.kind == Step::kClaimedHere) {
+        Send(machine, MachineOf(*step.end.settled_by), {Message::kClaimedHere, process, 0, {}});
+        continue;
+      }
+      if (step.kind == Step::kSettled) processes_[process].settled = true;
+      for (size_t other = 0; other < machines_; ++other) {
+        if (other == machine) continue;
+        if (step.kind == Step::kSettled)
+          Send(machine, other, {Message::kSettled, process, 0, {}});
+        else
+          Send(machine, other, {Message::kClaimed, process, 0, step.waits_for});
+      }
+    }
+  }
+
+  std::mt19937 random_;
+  const size_t machines_;
+  std::array<NodeId, kCount> nodes_;
+  std::array<Settlements, kCount> settlements_;
+  std::array<std::array<std::deque<Message>, kCount>, kCount> under_way_;
+  std::vector<Process> processes_;
+};
+
+TEST(SettlementsOfMachinesTest, ALivingProcessKeepsWhatItRefersToWhicheverOthersEndWhen) {
+  for (uint32_t seed = 1; seed <= 4'000; ++seed) {
+    SCOPED_TRACE(seed);
+    Machines machines(seed);
+    for (int step = 0; step < 120; ++step) {
+      machines.Act();
+      ASSERT_TRUE(machines.EveryReferenceIsKept()) << "after step " << step;
+    }
+    ASSERT_TRUE(machines.Finish()) << "no two machines wait for each other";
+    ASSERT_TRUE(machines.EveryReferenceIsKept());
+  }
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "tests/harness/manual_clock.h"
+#include "tests/harness/node_number.h"
 
 namespace raylet::test {
 namespace {
@@ -14,12 +15,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr milliseconds kInDoubt{500};
-
-NodeId NodeNumber(uint8_t number) {
-  NodeId id;
-  id.mutable_data()[0] = number;
-  return id;
-}
 
 TcpAddress At(uint16_t port) { return *ParseTcpAddress("127.0.0.1:" + std::to_string(port)); }
 
@@ -58,8 +53,8 @@ class PeerDialerTest : public ::testing::Test, protected PeerDialer::Sessions {
   static PeerDialer::Failure ByRaylet(wire::RefusalKind kind) {
     return {{ErrorCode::kWrongState, "refused"}, false, false, kind};
   }
-  static PeerDialer::Failure Elsewhere() {
-    return {{ErrorCode::kWrongState, "its address is another"}, false, false, {}, /*elsewhere=*/true};
+  static PeerDialer::Failure OtherAddress() {
+    return {{ErrorCode::kWrongState, "its address is another"}, false, false, {}, /*other_address=*/true};
   }
 
   ManualClock clock_;
@@ -108,7 +103,7 @@ TEST_F(PeerDialerTest, RefusesAnAddressWithoutAPortAndOneThatStandsForAll) {
 TEST_F(PeerDialerTest, GivesUpAnIntroducedAddressWhoseListenerSaysAnother) {
   dialer_.OnIntroduction({{At(7009).text(), NodeNumber(9), 1}, true});
   EXPECT_EQ(Dial(), std::vector<int>{9});
-  EXPECT_TRUE(Fail(9, Elsewhere()).dead.IsNil());
+  EXPECT_TRUE(Fail(9, OtherAddress()).dead.IsNil());
   clock_.Advance(seconds(60));
   EXPECT_TRUE(Dial().empty());
 }
@@ -116,7 +111,7 @@ TEST_F(PeerDialerTest, GivesUpAnIntroducedAddressWhoseListenerSaysAnother) {
 TEST_F(PeerDialerTest, DialsASoughtAddressOnThoughItsListenerSaysAnother) {
   ASSERT_TRUE(dialer_.Seek(At(7009), {}));
   EXPECT_EQ(Dial(), std::vector<int>{9});
-  EXPECT_TRUE(Fail(9, Elsewhere()).dead.IsNil());
+  EXPECT_TRUE(Fail(9, OtherAddress()).dead.IsNil());
   clock_.Advance(seconds(60));
   EXPECT_EQ(Dial(), std::vector<int>{9});
 }

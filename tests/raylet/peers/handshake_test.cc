@@ -295,16 +295,16 @@ TEST(PeerHandshake, DialerProvesNothingToAListenerThatSaysAnotherAddress) {
 
   options.dialed = "10.0.0.2:7009";
   auto victim = Begin(options, 1);
-  auto elsewhere = Begin(OptionsOf(Side::kListener), 2);
+  auto another = Begin(OptionsOf(Side::kListener), 2);
   int frames = 0;
-  Converse(victim, elsewhere, 4096, [&](Side from, Bytes& bytes) {
+  Converse(victim, another, 4096, [&](Side from, Bytes& bytes) {
     FrameHeader header;
     std::memcpy(&header, bytes.data(), sizeof header);
     if (from == Side::kDialer && header.type == static_cast<uint16_t>(wire::PeerMessage::Proof)) ++frames;
   });
-  EXPECT_TRUE(victim.elsewhere());
+  EXPECT_TRUE(victim.other_address());
   EXPECT_EQ(frames, 0) << "no proof that could be passed on";
-  EXPECT_FALSE(elsewhere.proven());
+  EXPECT_FALSE(another.proven());
   EXPECT_TRUE(Says(victim, "10.0.0.2:7009") && Says(victim, "10.0.0.2:7002")) << victim.failure().message;
 }
 

@@ -6,16 +6,11 @@
 #include <map>
 
 #include "base/strings.h"
+#include "tests/harness/node_number.h"
 
 namespace raylet::test {
 namespace {
 
-NodeId NodeNumber(int number) {
-  NodeId id;
-  id.mutable_data()[0] = static_cast<uint8_t>(number % 256);
-  id.mutable_data()[1] = static_cast<uint8_t>(number / 256);
-  return id;
-}
 PeerIdentity Identity(int number, uint64_t epoch = 1) {
   return {NodeNumber(number), epoch, MachineNumber{static_cast<uint32_t>(number)}, StrCat("10.0.0.", number, ":7000")};
 }

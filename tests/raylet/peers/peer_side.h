@@ -18,6 +18,7 @@
 #include "base/unix_socket.h"
 #include "raylet/peers/links.h"
 #include "tests/harness/manual_clock.h"
+#include "tests/harness/node_number.h"
 #include "tests/harness/tcp_proxy.h"
 
 namespace raylet::test {
@@ -26,12 +27,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr uint16_t kPeerType = 40;
-
-inline NodeId NodeNumber(uint8_t number) {
-  NodeId id;
-  id.mutable_data()[0] = number;
-  return id;
-}
 
 // The links of one raylet, and the events that they reported.
 class PeerSide final : public PeerLinks::Handler {

@@ -5,18 +5,14 @@
 #include <gtest/gtest.h>
 
 #include "raylet/scheduling/cluster_view.h"
+#include "tests/harness/node_number.h"
 
 namespace raylet::test {
 
 inline ResourceSet Of(const char* json) { return *ParseResources(json); }
 
-inline NodeId Node(uint8_t number) {
-  NodeId id;
-  id.mutable_data()[0] = number;
-  return id;
-}
-
-inline const NodeId kOwn = Node(1), kB = Node(2), kC = Node(3);
+inline const NodeId kOwn = NodeNumber(1), kB = NodeNumber(2), kC = NodeNumber(3);
+inline constexpr ProcessId kOwner = ProcessIdOf(MachineNumber{1}, 7);
 
 inline NodeLoad Load(int64_t cpus, int64_t free, std::map<NodeId, ResourceSet> held = {}) {
   NodeLoad load;

@@ -9,11 +9,12 @@
 
 #include "raylet/scheduling/scheduler.h"
 #include "tests/harness/seeded_id.h"
+#include "tests/raylet/scheduling/cpus.h"
 
 namespace raylet {
 namespace {
 
-constexpr int64_t kOne = kUnitsPerWhole;
+using test::kOne;
 
 ResourceSet Units(std::initializer_list<std::pair<const char*, int64_t>> amounts) {
   ResourceSet set;

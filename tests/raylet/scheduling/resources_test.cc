@@ -29,6 +29,7 @@ TEST(ResourceSet, RefusesRequestsThatMakeNoSense) {
   EXPECT_FALSE(set.Add("gpu", 10'001).has_value());
   EXPECT_FALSE(set.AddWhole("gpu", 1.5).has_value());
   EXPECT_FALSE(set.AddWhole("gpu", 1e300).has_value());
+  EXPECT_NE(set.AddWhole("gpu", 1e-7).error().message.find("the least is 0.0001"), std::string::npos);
   EXPECT_FALSE(set.Add("gpu", INT64_MAX / 10'000 * 10'000).has_value());
   EXPECT_TRUE(set.empty());
   EXPECT_TRUE(set.Add("gpu", 1).has_value());

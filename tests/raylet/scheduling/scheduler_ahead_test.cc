@@ -4,26 +4,15 @@
 #include <deque>
 
 #include "raylet/scheduling/scheduler.h"
+#include "tests/raylet/scheduling/cluster_view_fixture.h"
+#include "tests/raylet/scheduling/no_places.h"
 
 namespace raylet {
 namespace {
 
-constexpr ProcessId kOwner = ProcessIdOf(MachineNumber{1}, 7);
+using namespace test;
 
-NodeId Node(uint8_t number) {
-  NodeId id;
-  id.mutable_data()[0] = number;
-  return id;
-}
-const NodeId kB = Node(2);
-
-class NoPlaces final : public ObjectPlaces {
- public:
-  bool IsHere(const ObjectId&) const override { return true; }
-  void AddBytes(const ObjectId&, ArgumentBytes&) const override {}
-};
-
-std::shared_ptr<Task> MakeTask(JobId job = 1, const char* resources = R"({"CPU": 1})") {
+std::shared_ptr<Task> TaskOf(JobId job = 1, const char* resources = R"({"CPU": 1})") {
   auto task = std::make_shared<Task>();
   task->id = TaskId::FromRandom();
   task->job = job;
@@ -37,7 +26,7 @@ std::shared_ptr<Task> MakeTask(JobId job = 1, const char* resources = R"({"CPU":
 class SchedulerAhead : public ::testing::Test {
  protected:
   void Submit(int count, JobId job = 1, const char* resources = R"({"CPU": 1})") {
-    for (int i = 0; i < count; ++i) ASSERT_TRUE(scheduler_.Submit(MakeTask(job, resources)).has_value());
+    for (int i = 0; i < count; ++i) ASSERT_TRUE(scheduler_.Submit(TaskOf(job, resources)).has_value());
     Take();
   }
   void Take() {
@@ -49,6 +38,7 @@ class SchedulerAhead : public ::testing::Test {
       if (const auto* forward = std::get_if<ForwardTask>(&decision)) forwarded_.push_back(forward->task);
       if (const auto* recall = std::get_if<RecallForwarded>(&decision)) recalled_nodes_.push_back(recall->node);
       if (const auto* back = std::get_if<ReturnRecalled>(&decision)) returned_.push_back(*back);
+      if (const auto* lost = std::get_if<LoseTask>(&decision)) lost_.push_back(*lost);
     }
   }
   void StartWorkers() {
@@ -114,7 +104,7 @@ class SchedulerAhead : public ::testing::Test {
     }
   }
 
-  ClusterView view_{Node(1)};
+  ClusterView view_{NodeNumber(1)};
   NoPlaces places_;
   Scheduler scheduler_{*ParseResources(R"({"CPU": 1})"), SchedulerLimits()};
   std::deque<WorkerId> starting_;
@@ -124,6 +114,7 @@ class SchedulerAhead : public ::testing::Test {
   std::deque<TaskPtr> forwarded_;
   std::vector<NodeId> recalled_nodes_;
   std::vector<ReturnRecalled> returned_;
+  std::vector<LoseTask> lost_;
 };
 
 TEST_F(SchedulerAhead, AWorkerGetsAheadWhatItEndsInTwoTicks) {
@@ -133,6 +124,49 @@ TEST_F(SchedulerAhead, AWorkerGetsAheadWhatItEndsInTwoTicks) {
   EXPECT_FALSE(given_.front().ahead);
   FinishHere(11);
   EXPECT_EQ(Ahead(), 10u);  // others have followed
+}
+
+TEST_F(SchedulerAhead, ACancelledTaskThatAWorkerGivesBackIsLost) {
+  WithAQuickWorker(100);
+  const WorkerId worker = given_.front().worker;
+  const TaskId cancelled = given_[3].task->id;
+  const auto place = scheduler_.PlaceOf(cancelled);
+  ASSERT_TRUE(place);
+  EXPECT_EQ(place->worker, worker);
+  EXPECT_FALSE(scheduler_.Cancel(cancelled)) << "the worker may have begun it";
+  scheduler_.MarkCancelled(cancelled);
+  Tick(3);
+  ASSERT_EQ(recalls_.size(), 1u);
+  ASSERT_TRUE(scheduler_.WorkerGaveBack(worker, recalls_[0].tasks));
+  Take();
+  ASSERT_EQ(lost_.size(), 1u);
+  EXPECT_EQ(lost_[0].why, LoseTask::Why::kCancelled);
+  EXPECT_EQ(lost_[0].task->id, cancelled);
+  EXPECT_FALSE(scheduler_.PlaceOf(cancelled));
+}
+
+TEST_F(SchedulerAhead, ACancelledTaskIsNotRetriedAfterItsWorker) {
+  Submit(1);
+  StartWorkers();
+  const RunTask run = given_.front();
+  scheduler_.MarkCancelled(run.task->id);
+  scheduler_.WorkerGone(run.worker);
+  Take();
+  ASSERT_EQ(lost_.size(), 1u);
+  EXPECT_EQ(lost_[0].why, LoseTask::Why::kWorkerDied);
+}
+
+TEST_F(SchedulerAhead, ACancelledTaskThatAnotherMachineGivesBackIsLost) {
+  WithAQuickMachine(100);
+  const TaskId cancelled = forwarded_.back()->id;
+  scheduler_.MarkCancelled(cancelled);
+  std::vector<TaskId> all;
+  for (const TaskPtr& task : forwarded_) all.push_back(task->id);
+  scheduler_.NodeGaveBack(kB, all);
+  Take();
+  ASSERT_EQ(lost_.size(), 1u);
+  EXPECT_EQ(lost_[0].why, LoseTask::Why::kCancelled);
+  EXPECT_EQ(lost_[0].task->id, cancelled);
 }
 
 TEST_F(SchedulerAhead, LongTasksAreNotSentAhead) {
@@ -210,9 +244,9 @@ TEST_F(SchedulerAhead, AnOwnerThatIsBehindGetsNothingStartedUntilItHasCaughtUp) 
 TEST_F(SchedulerAhead, TasksOfOtherOwnersAndCreationsOfActorsGoOnWhileAnOwnerIsBehind) {
   scheduler_.OwnerBehind(kOwner, true);
   Submit(3);
-  const auto of_another = MakeTask();
+  const auto of_another = TaskOf();
   of_another->owner = kOwner + 1;
-  const auto creation = MakeTask();
+  const auto creation = TaskOf();
   creation->actor = ActorSettings();
   creation->actor->id = ActorId::FromRandom();
   ASSERT_TRUE(scheduler_.Submit(of_another).has_value());
@@ -259,7 +293,7 @@ TEST_F(SchedulerAhead, TasksAheadAtAMachineComeBackWhileTheirOwnerIsBehind) {
 
 TEST_F(SchedulerAhead, AWorkerGetsAheadAtMostSoManyBytes) {
   for (int i = 0; i < 40; ++i) {
-    const auto task = MakeTask();
+    const auto task = TaskOf();
     task->body.resize(size_t{1} << 20);
     ASSERT_TRUE(scheduler_.Submit(task).has_value());
   }
@@ -277,7 +311,7 @@ TEST_F(SchedulerAhead, AWorkerGetsAheadAtMostSoManyBytes) {
 TEST_F(SchedulerAhead, AMachineGetsAheadAtMostSoManyBytes) {
   JoinB(2);
   for (int i = 0; i < 200; ++i) {
-    const auto task = MakeTask(1, R"({"CPU": 1, "there": 0.0001})");
+    const auto task = TaskOf(1, R"({"CPU": 1, "there": 0.0001})");
     task->body.resize(size_t{4} << 20);
     ASSERT_TRUE(scheduler_.Submit(task).has_value());
   }
@@ -417,7 +451,7 @@ TEST_F(SchedulerAhead, TaskWithoutRetriesGoesOnlyWhereThereIsRoom) {
   WithAQuickMachine(22);
   FinishThere(forwarded_.size());
   for (int i = 0; i < 10; ++i) {
-    auto task = MakeTask(1, R"({"CPU": 1, "there": 0.0001})");
+    auto task = TaskOf(1, R"({"CPU": 1, "there": 0.0001})");
     task->max_retries = 0;
     ASSERT_TRUE(scheduler_.Submit(task).has_value());
   }
@@ -435,7 +469,7 @@ TEST_F(SchedulerAhead, TasksAheadAtADeadMachineRunElsewhere) {
 
 TEST_F(SchedulerAhead, AMachineReturnsTasksThatDoNotRunYetAlsoFromBehindAWorkersTask) {
   for (int i = 0; i < 40; ++i) {
-    auto task = MakeTask();
+    auto task = TaskOf();
     task->from = kB;
     ASSERT_TRUE(scheduler_.Submit(task).has_value());
   }

@@ -12,27 +12,22 @@
 #include <set>
 
 #include "raylet/scheduling/scheduler.h"
+#include "tests/harness/node_number.h"
 #include "tests/harness/seeded_id.h"
+#include "tests/raylet/scheduling/cpus.h"
+#include "tests/raylet/scheduling/no_places.h"
 #include "tests/raylet/scheduling/random_resources.h"
 
 namespace raylet {
 namespace {
 
+using test::kOne;
+using test::NoPlaces;
+
 constexpr size_t kMachines = 3;
-constexpr int64_t kOne = kUnitsPerWhole;
 constexpr const char* kPins[kMachines] = {"pin0", "pin1", "pin2"};  // each machine has its own alone
 
-class NoPlaces final : public ObjectPlaces {
- public:
-  bool IsHere(const ObjectId&) const override { return true; }
-  void AddBytes(const ObjectId&, ArgumentBytes&) const override {}
-};
-
-NodeId IdOf(size_t machine) {
-  NodeId id;
-  id.mutable_data()[0] = static_cast<uint8_t>(machine + 1);
-  return id;
-}
+NodeId IdOf(size_t machine) { return test::NodeNumber(machine + 1); }
 size_t MachineOf(const NodeId& id) { return id.data()[0] - 1u; }
 
 class Cluster {
@@ -186,7 +181,7 @@ class Cluster {
     NodeLoad load;
     for (const auto& line : machine.scheduler.ledger().lines())
       load.lines.push_back({line.name, line.total_units, line.free_units});
-    for (const auto& [node, work] : machine.scheduler.WorkFromElsewhere()) {
+    for (const auto& [node, work] : machine.scheduler.WorkByMachine()) {
       for (const auto& [name, units] : work.units) load.held[node].Accumulate(name, units);
       for (auto& line : load.lines)
         if (const auto queued = work.queued_units.find(line.name); queued != work.queued_units.end())
@@ -254,7 +249,7 @@ class Cluster {
 
   // The task ended, or was lost, at machine i. Its own machine hears of that.
   void EndAt(size_t i, const TaskPtr& task, bool succeeded) {
-    if (!task->CameFromElsewhere())
+    if (!task->IsRemote())
       End(i, task->id);
     else
       Send(i, MachineOf(task->from), {Message::What::kDone, nullptr, task->id, {}, succeeded});
@@ -275,7 +270,7 @@ class Cluster {
     machines_[i]->recalls.erase(worker);
     machines_[i]->scheduler.WorkerGone(worker);
     const auto hosting = machines_[i]->hosting.extract(worker);
-    if (!hosting.empty() && hosting.mapped()->CameFromElsewhere())
+    if (!hosting.empty() && hosting.mapped()->IsRemote())
       Send(i, MachineOf(hosting.mapped()->from), {Message::What::kLeft, hosting.mapped(), {}, {}, false});
   }
 
@@ -367,7 +362,7 @@ class Cluster {
       } else if (const auto* stop = std::get_if<StopWorker>(&decision)) {
         machine.stopping.insert(stop->worker);
       } else if (const auto* forward = std::get_if<ForwardTask>(&decision)) {
-        ASSERT_FALSE(forward->task->CameFromElsewhere()) << "a task travels on";
+        ASSERT_FALSE(forward->task->IsRemote()) << "a task travels on";
         ASSERT_TRUE(machines_[MachineOf(forward->node)]->alive);
         Send(i, MachineOf(forward->node), {Message::What::kRun, forward->task, {}, {}, false});
         if (InFlight(machine, forward->node) > 2 * kOne) ++ahead_;

@@ -6,28 +6,14 @@
 #include <set>
 
 #include "raylet/scheduling/scheduler.h"
+#include "tests/raylet/scheduling/cluster_view_fixture.h"
 
 namespace raylet {
 namespace {
 
-NodeId Node(uint8_t number) {
-  NodeId id;
-  id.mutable_data()[0] = number;
-  return id;
-}
+using namespace test;
 
-const NodeId kOwn = Node(1), kB = Node(2), kC = Node(3);
-constexpr ProcessId kOwner = ProcessIdOf(MachineNumber{1}, 7);
-
-ResourceSet Of(const char* json) { return *ParseResources(json); }
-
-NodeLoad Load(int64_t cpus, int64_t free) {
-  NodeLoad load;
-  load.lines.push_back({kCpu, cpus * kUnitsPerWhole, free * kUnitsPerWhole});
-  return load;
-}
-
-std::shared_ptr<Task> MakeTask(const char* resources = R"({"CPU": 1})") {
+std::shared_ptr<Task> TaskNeeding(const char* resources = R"({"CPU": 1})") {
   auto task = std::make_shared<Task>();
   task->id = TaskId::FromRandom();
   task->job = 1;
@@ -94,7 +80,7 @@ class SchedulerCluster : public ::testing::Test {
 TEST_F(SchedulerCluster, WorkStaysHereUntilHalfFullThenGoesWhereTheLoadIsLowest) {
   Join(kB, Load(4, 4));
   Join(kC, Load(4, 2));
-  for (int i = 0; i < 20; ++i) Submit(MakeTask());
+  for (int i = 0; i < 20; ++i) Submit(TaskNeeding());
   EXPECT_EQ(started_.size(), 2u);  // in the end all of this machine is used
   EXPECT_EQ(std::count_if(forwarded_.begin(), forwarded_.end(), [](const auto& each) { return each.node == kB; }), 4);
   EXPECT_EQ(std::count_if(forwarded_.begin(), forwarded_.end(), [](const auto& each) { return each.node == kC; }), 2);
@@ -104,10 +90,10 @@ TEST_F(SchedulerCluster, WorkStaysHereUntilHalfFullThenGoesWhereTheLoadIsLowest)
 
 TEST_F(SchedulerCluster, AForwardedTaskEndsOnceAndItsPlaceThereIsFreeAgain) {
   Join(kB, Load(1, 1));
-  Submit(MakeTask(R"({"CPU": 1})"));
-  Submit(MakeTask(R"({"CPU": 1})"));
-  Submit(MakeTask(R"({"CPU": 1})"));
-  Submit(MakeTask(R"({"CPU": 1})"));
+  Submit(TaskNeeding(R"({"CPU": 1})"));
+  Submit(TaskNeeding(R"({"CPU": 1})"));
+  Submit(TaskNeeding(R"({"CPU": 1})"));
+  Submit(TaskNeeding(R"({"CPU": 1})"));
   ASSERT_EQ(forwarded_.size(), 1u);
   const TaskId first = forwarded_[0].task->id;
   EXPECT_EQ(scheduler_.ForwardedFinished(kC, first, true), nullptr);  // not there
@@ -120,7 +106,7 @@ TEST_F(SchedulerCluster, AForwardedTaskEndsOnceAndItsPlaceThereIsFreeAgain) {
 TEST_F(SchedulerCluster, AResourceThatOnlyAnotherMachineHasPinsTheTaskThere) {
   NodeLoad load = Load(1, 1);
   load.lines.push_back({"camera", kUnitsPerWhole, kUnitsPerWhole});
-  Submit(MakeTask(R"({"camera": 1})"));
+  Submit(TaskNeeding(R"({"camera": 1})"));
   EXPECT_TRUE(started_.empty());
   Join(kB, std::move(load));
   ASSERT_EQ(forwarded_.size(), 1u);
@@ -130,7 +116,7 @@ TEST_F(SchedulerCluster, AResourceThatOnlyAnotherMachineHasPinsTheTaskThere) {
 TEST_F(SchedulerCluster, ATaskGoesWhereItsLargeArgumentsLie) {
   Join(kB, Load(4, 1));
   Join(kC, Load(4, 4));
-  const auto task = MakeTask();
+  const auto task = TaskNeeding();
   task->stored_arguments = {ObjectOf(kOwner)};
   places_.elsewhere[task->stored_arguments[0]] = {kB, 100 << 20};
   Submit(task);
@@ -140,7 +126,7 @@ TEST_F(SchedulerCluster, ATaskGoesWhereItsLargeArgumentsLie) {
 
 TEST_F(SchedulerCluster, ATaskThatRunsHereWaitsForItsArgumentsFromElsewhere) {
   Join(kB, Load(4, 4));
-  const auto task = MakeTask();
+  const auto task = TaskNeeding();
   task->stored_arguments = {ObjectOf(kOwner)};
   places_.elsewhere[task->stored_arguments[0]] = {kB, 100};
   Submit(task);
@@ -161,7 +147,7 @@ TEST_F(SchedulerCluster, ArgumentsAreReleasedOnceTheLastTaskThatWaitedForThemBeg
   const ObjectId shared = ObjectOf(kOwner);
   places_.elsewhere[shared] = {kB, 100};
   for (int i = 0; i < 3; ++i) {
-    const auto task = MakeTask();
+    const auto task = TaskNeeding();
     task->stored_arguments = {shared, ObjectOf(kOwner), shared};
     places_.elsewhere[task->stored_arguments[1]] = {kB, 100};
     task->from = kB;  // so that it stays
@@ -196,7 +182,7 @@ TEST_F(SchedulerCluster, TasksOfADeadMachineRunElsewhereUntilTheirRetriesAreUsed
   NodeLoad load = Load(1, 1);
   load.lines.push_back({"camera", kUnitsPerWhole, kUnitsPerWhole});
   Join(kB, load);
-  const auto task = MakeTask(R"({"camera": 1})");
+  const auto task = TaskNeeding(R"({"camera": 1})");
   task->max_retries = 1;
   Submit(task);
   ASSERT_EQ(forwarded_.size(), 1u);
@@ -220,8 +206,8 @@ TEST_F(SchedulerCluster, TasksOfADeadMachineRunElsewhereUntilTheirRetriesAreUsed
 
 TEST_F(SchedulerCluster, StartsWorkersForPlacedTasksOnly) {
   Join(kB, Load(1, 0));
-  const auto wide = MakeTask(R"({"CPU": 2})");
-  const auto narrow = MakeTask();
+  const auto wide = TaskNeeding(R"({"CPU": 2})");
+  const auto narrow = TaskNeeding();
   narrow->job = 2;
   ASSERT_TRUE(scheduler_.Submit(wide).has_value());
   Submit(narrow);
@@ -233,7 +219,7 @@ TEST_F(SchedulerCluster, TaskThatNoMachineTakesIsLostInTheEnd) {
   NodeLoad load = Load(1, 1);
   load.lines.push_back({"camera", kUnitsPerWhole, kUnitsPerWhole});
   Join(kB, load);
-  Submit(MakeTask(R"({"camera": 1})"));
+  Submit(TaskNeeding(R"({"camera": 1})"));
   for (int i = 0; i < 20 && lost_.empty(); ++i) {
     ASSERT_EQ(forwarded_.size(), static_cast<size_t>(i) + 1);
     scheduler_.ForwardedReturned(kB, forwarded_.back().task->id);
@@ -246,7 +232,7 @@ TEST_F(SchedulerCluster, TaskThatNoMachineTakesIsLostInTheEnd) {
 
 TEST_F(SchedulerCluster, AnOwnersEndCancelsItsTasksOnOtherMachines) {
   Join(kB, Load(8, 8));
-  for (int i = 0; i < 4; ++i) Submit(MakeTask());
+  for (int i = 0; i < 4; ++i) Submit(TaskNeeding());
   ASSERT_FALSE(forwarded_.empty());
   EXPECT_TRUE(scheduler_.OwnerGone(kOwner).empty());
   Take();
@@ -258,7 +244,7 @@ TEST_F(SchedulerCluster, AnOwnersEndCancelsItsTasksOnOtherMachines) {
 TEST_F(SchedulerCluster, TaskFromAnotherMachineRunsHereOrWaitsAndGoesWithItsMachine) {
   Join(kB, Load(8, 8));
   for (int i = 0; i < 3; ++i) {
-    const auto task = MakeTask();
+    const auto task = TaskNeeding();
     task->from = kB;
     task->owner = ProcessIdOf(MachineNumber{kB.data()[0]}, 1);
     Submit(task);
@@ -277,7 +263,8 @@ TEST_F(SchedulerCluster, TaskFromAnotherMachineRunsHereOrWaitsAndGoesWithItsMach
 
 TEST_F(SchedulerCluster, TasksThatAskForNothingDoNotAllLeaveAtOnce) {
   Join(kB, Load(8, 8));
-  for (uint64_t i = 0; i < kInFlightPerNodeMax + 500; ++i) ASSERT_TRUE(scheduler_.Submit(MakeTask("{}")).has_value());
+  for (uint64_t i = 0; i < kInFlightPerNodeMax + 500; ++i)
+    ASSERT_TRUE(scheduler_.Submit(TaskNeeding("{}")).has_value());
   Take();
   EXPECT_LE(forwarded_.size(), kInFlightPerNodeMax);
 }

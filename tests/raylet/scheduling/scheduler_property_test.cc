@@ -11,12 +11,13 @@
 
 #include "raylet/scheduling/scheduler.h"
 #include "tests/harness/seeded_id.h"
+#include "tests/raylet/scheduling/cpus.h"
 #include "tests/raylet/scheduling/random_resources.h"
 
 namespace raylet {
 namespace {
 
-constexpr int64_t kOne = kUnitsPerWhole;
+using test::kOne;
 
 class World {
  public:

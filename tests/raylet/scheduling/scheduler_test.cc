@@ -4,25 +4,21 @@
 
 #include <chrono>
 
+#include "tests/raylet/scheduling/cpus.h"
+
 namespace raylet {
 namespace {
 
-constexpr JobId kJob = 1;
-constexpr ProcessId kOwner = 100;
+using test::Cpus;
 
-ResourceSet Cpus(int64_t units) {
-  ResourceSet set;
-  if (units > 0) {
-    EXPECT_TRUE(set.Add(kCpu, units).has_value());
-  }
-  return set;
-}
+constexpr JobId kJob = 1;
+constexpr ProcessId kOwnerBase = 100;
 
 std::shared_ptr<Task> MakeTask(JobId job = kJob, int64_t cpu_units = kUnitsPerWhole) {
   auto task = std::make_shared<Task>();
   task->id = TaskId::FromRandom();
   task->job = job;
-  task->owner = kOwner + job;
+  task->owner = kOwnerBase + job;
   task->name = task->function = "f";
   task->resources = Cpus(cpu_units);
   return task;
@@ -300,7 +296,7 @@ TEST(Scheduler, OwnersDeathDropsItsTasksAndThoseThatWaitForItsObjects) {
   Bench bench(1);
   std::atomic<uint64_t> counter{1};
   const auto waiting = MakeTask(2);
-  waiting->wait_for = {NewObjectId(kOwner + 1, counter)};
+  waiting->wait_for = {NewObjectId(kOwnerBase + 1, counter)};
   bench.Submit(waiting);
   auto running = MakeTask(1);
   running->max_retries = -1;
@@ -308,7 +304,7 @@ TEST(Scheduler, OwnersDeathDropsItsTasksAndThoseThatWaitForItsObjects) {
   bench.Ready(bench.started[0].worker);
   const RunTask run = bench.ran[0];
   bench.Submit(MakeTask(1));
-  EXPECT_EQ(bench.scheduler.OwnerGone(kOwner + 1), std::vector{run.worker});
+  EXPECT_EQ(bench.scheduler.OwnerGone(kOwnerBase + 1), std::vector{run.worker});
   bench.Take();
   ASSERT_EQ(bench.lost.size(), 1u);
   EXPECT_EQ(bench.lost[0].why, LoseTask::Why::kObjectLost);
@@ -327,7 +323,7 @@ TEST(Scheduler, StartsAndRunsNothingForAJobThatHasEnded) {
   bench.Ready(bench.started[0].worker);
   const RunTask run = bench.ran[0];
   const auto nested = MakeTask();
-  nested->owner = kOwner + 50;  // the worker's process
+  nested->owner = kOwnerBase + 50;  // the worker's process
   bench.Submit(nested);
   ASSERT_EQ(bench.started.size(), 1u);
   const WorkerId starting = bench.started[0].worker;
@@ -353,7 +349,7 @@ TEST(Scheduler, WorkThatOutlivesItsDriverGoesOn) {
   bench.Ready(bench.started[0].worker);
   const WorkerId host = bench.ran[0].worker;
   bench.Finish(bench.ran[0]);
-  constexpr ProcessId kHost = kOwner + 50;
+  constexpr ProcessId kHost = kOwnerBase + 50;
   const auto its_task = MakeTask();
   its_task->owner = kHost;
   bench.Submit(its_task);
@@ -399,7 +395,7 @@ TEST(Scheduler, TellsWhoFoundNoRoomForATaskOnceOneHasEnded) {
   elsewhere->from = NodeId::FromRandom();
   EXPECT_TRUE(bench.scheduler.AskForRoom(*elsewhere)) << "the machine that sends it found room";
   bench.Finish(first);
-  EXPECT_EQ(bench.room, std::vector{kOwner + kJob});
+  EXPECT_EQ(bench.room, std::vector{kOwnerBase + kJob});
 }
 
 TEST(Scheduler, TellsNobodyOfRoomWhoHasEnded) {
@@ -407,7 +403,7 @@ TEST(Scheduler, TellsNobodyOfRoomWhoHasEnded) {
   limits.tasks_per_job_max = 32;
   Bench bench(1, limits);
   while (bench.scheduler.AskForRoom(*MakeTask())) bench.Submit(MakeTask());
-  bench.scheduler.OwnerGone(kOwner + kJob);
+  bench.scheduler.OwnerGone(kOwnerBase + kJob);
   bench.Take();
   EXPECT_TRUE(bench.room.empty());
   EXPECT_TRUE(bench.scheduler.AskForRoom(*MakeTask()));

@@ -10,7 +10,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr JobId kJob = 1;
+constexpr JobId kStuckJob = 1;
 
 class StuckWorkTest : public ::testing::Test {
  protected:
@@ -21,7 +21,7 @@ class StuckWorkTest : public ::testing::Test {
     scheduler_.emplace(*ParseResources(resources), limits);
   }
 
-  TaskId Submit(const char* resources, bool actor = false, JobId job = kJob) {
+  TaskId Submit(const char* resources, bool actor = false, JobId job = kStuckJob) {
     auto task = std::make_shared<Task>();
     task->id = TaskId::FromRandom();
     task->job = job;

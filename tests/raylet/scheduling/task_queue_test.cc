@@ -4,14 +4,12 @@
 
 #include <deque>
 
+#include "tests/raylet/scheduling/cpus.h"
+
 namespace raylet {
 namespace {
 
-ResourceSet Cpus(int64_t units) {
-  ResourceSet set;
-  if (units > 0) set.Accumulate(kCpu, units);
-  return set;
-}
+using test::Cpus;
 
 class TaskQueueTest : public ::testing::Test {
  protected:

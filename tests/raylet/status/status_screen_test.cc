@@ -25,9 +25,9 @@ TEST(StatusScreen, ShowsEveryPartOfABusyRaylet) {
               {"node": "cc00", "address": "10.0.0.3:7000", "state": "dead", "connected": false,
                "why": "its machine refuses connections"}],
     "control": null,
-    "transfers": {"objects_asked_for": 1, "pulls": 1, "pulled_bytes": 1048576, "objects_received": 2,
+    "transfers": {"objects_wanted": 1, "pulls": 1, "pulled_bytes": 1048576, "objects_received": 2,
                   "bytes_received": 2048, "objects_sent": 0, "bytes_sent": 0, "kept_for_others": 3,
-                  "copies_elsewhere": 4}})");
+                  "remote_copies": 4}})");
   ASSERT_TRUE(screen.has_value()) << screen.error().message;
   for (const char* words : {"raylet 0.1.0 pid 4242 at /run/raylet",
                             "other raylets reach it at 10.0.0.1:7000",
@@ -46,7 +46,7 @@ TEST(StatusScreen, ShowsEveryPartOfABusyRaylet) {
                             "1 up, 0 silent, 1 dead",
                             "CPU 7 of 8 free, gpu 0 of 4 free and 3 asked for, 3 queued",
                             "its machine refuses connections",
-                            "1 object asked for, 1 pull under way, 1.0 MiB",
+                            "1 object wanted, 1 pull under way, 1.0 MiB",
                             "2 objects, 2.0 KiB",
                             "3 objects for other machines"})
     EXPECT_NE(screen->find(words), std::string::npos) << words << " is not in\n" << *screen;

@@ -18,11 +18,16 @@ namespace internal {
 
 template <class F>
 class ActorCreator {
+  static_assert(FunctionTraits<F>::kIsFunction && std::is_pointer_v<typename FunctionTraits<F>::Result>,
+                "ray::Actor takes a function that returns a new T* and was given to RAY_REMOTE: give a lambda a name "
+                "as such a function");
+
  public:
   using Object = std::remove_pointer_t<typename FunctionTraits<F>::Result>;
 
   explicit ActorCreator(const std::string& factory) : factory_(&factory) {
     options_.detached = ActorsAreDetachedByDefault();
+    options_.max_retries = 0;
   }
 
   // The name by which GetActor finds it, in the program's namespace or another one.
@@ -48,8 +53,17 @@ class ActorCreator {
     options_.max_restarts = max_restarts;
     return *this;
   }
+  // How many of its calls run at a time, each on a thread of its own. Above one, calls begin in the order in which one
+  // caller makes them, and may overlap and end in any order.
   ActorCreator& SetMaxConcurrency(int max_concurrency) {
     options_.max_concurrency = max_concurrency;
+    return *this;
+  }
+
+  // How often a call runs again when the actor dies during it and starts again; -1: always. Goes with the handle and
+  // its copies, and not with a handle that GetActor finds.
+  ActorCreator& SetMaxTaskRetries(int max_task_retries) {
+    options_.max_retries = max_task_retries;
     return *this;
   }
 
@@ -57,8 +71,10 @@ class ActorCreator {
   template <class... V>
   ActorHandle<Object> Remote(V&&... values) {
     CheckOptions(options_);
-    return ActorHandle<Object>(CurrentRuntime().CreateActor(
-        *factory_, MakeArguments(typename FunctionTraits<F>::Parameters(), std::forward<V>(values)...), options_));
+    return ActorHandle<Object>(
+        CurrentRuntime().CreateActor(
+            *factory_, MakeArguments(typename FunctionTraits<F>::Parameters(), std::forward<V>(values)...), options_),
+        options_.max_retries);
   }
 
  private:
@@ -71,9 +87,6 @@ class ActorCreator {
 // Throws RayFunctionNotFound unless the factory, a function that returns a new T*, was given to RAY_REMOTE.
 template <class F>
 internal::ActorCreator<F> Actor(F factory) {
-  static_assert(internal::FunctionTraits<F>::kIsFunction, "ray::Actor takes a function that returns a new T*");
-  static_assert(std::is_pointer_v<typename internal::FunctionTraits<F>::Result>,
-                "an actor's factory returns a pointer to its object");
   return internal::ActorCreator<F>(internal::NameOf(factory));
 }
 

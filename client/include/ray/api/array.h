@@ -15,7 +15,7 @@
 #include <type_traits>
 #include <utility>
 
-#include <msgpack.hpp>
+#include <ray/api/msgpack.h>
 
 #include <ray/api/exceptions.h>
 #include <ray/api/object_ref.h>

@@ -1,6 +1,8 @@
 // The exceptions of ray::. Each says why, and whether it is safe to try again.
 #pragma once
 
+#include <ray/internal/abi.h>
+
 #include <exception>
 #include <string>
 
@@ -67,6 +69,14 @@ class RAYLET_API RayTaskException : public RayException {
   std::string function_;
   std::string exception_type_;
   std::string thrown_what_;
+};
+
+// The task was cancelled by ray::Cancel.
+class RAYLET_API RayTaskCancelledException : public RayException {
+ public:
+  using RayException::RayException;
+  RayTaskCancelledException(const RayTaskCancelledException&) = default;
+  ~RayTaskCancelledException() override;
 };
 
 // The worker died while it ran a task.

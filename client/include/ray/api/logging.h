@@ -3,7 +3,9 @@
 // shown.
 #pragma once
 
-#include <ostream>
+#include <ray/internal/abi.h>
+
+#include <iostream>
 #include <sstream>
 
 #include <ray/internal/export.h>
@@ -36,6 +38,30 @@ struct RayLogVoid {
 };
 
 }  // namespace internal
+
+#pragma push_macro("DEBUG")
+#pragma push_macro("INFO")
+#pragma push_macro("WARNING")
+#pragma push_macro("ERROR")
+#pragma push_macro("FATAL")
+#undef DEBUG
+#undef INFO
+#undef WARNING
+#undef ERROR
+#undef FATAL
+enum class RayLoggerLevel { DEBUG = -1, INFO = 0, WARNING = 1, ERROR = 2, FATAL = 3 };
+#pragma pop_macro("FATAL")
+#pragma pop_macro("ERROR")
+#pragma pop_macro("WARNING")
+#pragma pop_macro("INFO")
+#pragma pop_macro("DEBUG")
+
+// Whether RAYLOG writes lines of this level.
+inline bool IsLevelEnabled(RayLoggerLevel level) {
+  constexpr int kDebug = -1;
+  return internal::RayLogEnabled(static_cast<internal::RayLogLevel>(static_cast<int>(level) - kDebug));
+}
+
 }  // namespace ray
 
 // The level is pasted: programs may have macros named DEBUG or ERROR.

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <utility>
 
-#include <msgpack.hpp>
+#include <ray/api/msgpack.h>
 
 #include <ray/api/exceptions.h>
 #include <ray/api/serializer.h>
@@ -41,6 +41,10 @@ void PackExtension(Packer& packer, int8_t kind, std::string_view body) {
 // The common part of ObjectRef<T> and ObjectRef<void>.
 class ObjectRefBase {
  public:
+  static bool IsObjectRef() { return true; }
+
+  // 20 bytes. They may travel by any means: ObjectRef(id) in another process waits for the value, and finds it while
+  // this process keeps a reference.
   std::string ID() const { return IdOfHandle(handle_); }
   const ObjectHandle& handle() const { return handle_; }
 
@@ -64,7 +68,7 @@ class ObjectRefBase {
  protected:
   ObjectRefBase() = default;
   explicit ObjectRefBase(ObjectHandle handle) : handle_(std::move(handle)) {}
-  explicit ObjectRefBase(const std::string& id) : handle_(CurrentRuntime().FindObject(id)) {}
+  explicit ObjectRefBase(const std::string& id) : handle_(id.empty() ? nullptr : CurrentRuntime().FindObject(id)) {}
 
  private:
   ObjectHandle handle_;
@@ -81,7 +85,7 @@ template <class T>
 class ObjectRef : public internal::ObjectRefBase {
  public:
   ObjectRef() = default;
-  explicit ObjectRef(const std::string& id) : ObjectRefBase(id) {}
+  ObjectRef(const std::string& id) : ObjectRefBase(id) {}  // NOLINT(google-explicit-constructor)
   explicit ObjectRef(internal::ObjectHandle handle) : ObjectRefBase(std::move(handle)) {}
 
   // Waits until the value is there: for ever, or RayTimeoutException.
@@ -98,7 +102,7 @@ template <>
 class ObjectRef<void> : public internal::ObjectRefBase {
  public:
   ObjectRef() = default;
-  explicit ObjectRef(const std::string& id) : ObjectRefBase(id) {}
+  ObjectRef(const std::string& id) : ObjectRefBase(id) {}  // NOLINT(google-explicit-constructor)
   explicit ObjectRef(internal::ObjectHandle handle) : ObjectRefBase(std::move(handle)) {}
 
   void Get() const { internal::CurrentRuntime().Get(internal::Require(handle()), -1); }

@@ -1,6 +1,8 @@
 // How a program starts: the address of its raylet, or local_mode.
 #pragma once
 
+#include <ray/internal/abi.h>
+
 #include <string>
 #include <vector>
 
@@ -9,8 +11,9 @@
 namespace ray {
 
 enum class ActorLifetime {
-  DETACHED,      // an actor lives until it is killed
-  NON_DETACHED,  // an actor ends with its last handle, or with the program that created it
+  DETACHED,  // an actor lives until it is killed
+  // An actor ends with the program that created it. Without a name it ends with its last handle already.
+  NON_DETACHED,
 };
 
 // A plain description, read once by ray::Init. Flags on the command line win over it, and it wins over RAY_ADDRESS.
@@ -28,6 +31,7 @@ class RayConfig {
   std::vector<std::string> code_search_path;
 
   // Arguments for the raylet that Init starts, one element each: "--num-cpus", "2", "--resources", "{\"tpu\": 1}" …
+  // Init passes over arguments of Ray that mean nothing here, and names them on standard error.
   std::vector<std::string> head_args;
 
   // The lifetime of an actor that does not set its own.

@@ -1,6 +1,6 @@
 // RAY_REMOTE(f, &C::m, C::Create, RAY_FUNC(overloaded, int)): makes functions, methods and factories of actors known
 // under the text given here, in the program and in its workers. Write it beside the definition, at namespace scope,
-// once for each function.
+// once for each function. In a header it may be read by any number of files.
 #pragma once
 
 #include <string>
@@ -20,22 +20,41 @@ namespace internal {
 // "f, &C::m, RAY_FUNC(g, int, std::map<int, int>)" at its outer commas; throws unless there are `count` names.
 RAYLET_API std::vector<std::string> SplitNames(const char* names, size_t count);
 
+// The compiler looks at the packing of a type before its unpacking. So the static_assert of a type that cannot travel
+// is the first error. A function with a deduced result is instantiated where it is named.
+template <class T>
+auto LookAtPacking() {
+  if constexpr (!std::is_void_v<T> && !std::is_pointer_v<T>)
+    static_cast<void>(&msgpack::packer<ValueStream>::template pack<T>);
+}
+template <class Result, class... P>
+auto LookAtPackings(TypeList<P...>) {
+  (LookAtPacking<ValueOf<P>>(), ...);
+  LookAtPacking<typename ResultValue<Result>::Type>();
+}
+
+// Whether this is the first registration: false where the same name stands for the same function already.
 template <class F>
-void RegisterOne(std::string name, F f) {
+bool RegisterOne(std::string name, F f) {
   using Traits = FunctionTraits<F>;
-  static_assert(Traits::kIsFunction || Traits::kIsMember, "RAY_REMOTE takes functions and pointers to members");
+  static_assert(Traits::kIsFunction || Traits::kIsMember,
+                "RAY_REMOTE takes functions and pointers to members, by which workers find the same code: give a "
+                "lambda or a function object a name as a function");
   using Pointer = typename Traits::Pointer;
   RegisteredFunction function;
   function.name = std::move(name);
-  function.target = TargetBytes(f);
-  function.type_name = typeid(Pointer).name();
+  if constexpr (Traits::kIsFunction || Traits::kIsMember) {
+    LookAtPackings<typename Traits::Result>(typename Traits::Parameters());
+    function.target = TargetBytes(f);
+    function.type_name = typeid(Pointer).name();
+  }
   if constexpr (Traits::kIsMember)
     function.invoke = &InvokeMethod<Pointer>;
   else if constexpr (std::is_pointer_v<typename Traits::Result>)
     function.create = &InvokeFactory<Pointer>;
-  else
+  else if constexpr (Traits::kIsFunction)
     function.invoke = &InvokeFunction<Pointer>;
-  RegisterFunction(std::move(function));
+  return RegisterFunction(std::move(function));
 }
 
 template <class... F>

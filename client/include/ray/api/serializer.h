@@ -2,6 +2,7 @@
 //   1  msgpack                                any type that msgpack-c knows, MSGPACK_DEFINE included
 //   2  dtype, 6 bytes of nothing, elements    std::vector and std::array of plain numbers: copied as a whole
 //   3  characters                             std::string
+//   4  a value, encoded in the same way       an optional or pointer whose content is itself empty
 // A void result is no bytes at all. Bytes may come from another process: whatever does not fit is a RayException that
 // names the type.
 #pragma once
@@ -9,6 +10,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -16,12 +18,15 @@
 #include <utility>
 #include <vector>
 
-#include <msgpack.hpp>
+#include <ray/api/msgpack.h>
 
 #include <ray/api/exceptions.h>
+#include <ray/api/msgpack_adaptor.h>
+#include <ray/api/xlang_function.h>
 #include <ray/internal/dtype.h>
 #include <ray/internal/export.h>
 #include <ray/internal/runtime.h>
+#include <ray/internal/value_stream.h>
 
 namespace ray {
 namespace internal {
@@ -29,16 +34,17 @@ namespace internal {
 constexpr char kFormatMsgpack = 1;
 constexpr char kFormatElements = 2;
 constexpr char kFormatString = 3;
+constexpr char kFormatPresent = 4;
 constexpr size_t kElementsHeaderBytes = 8;  // keeps elements aligned where the bytes are
 
 // Kinds of msgpack extensions: the 20-byte ids of what a value refers to.
 constexpr int8_t kExtReference = 'R';
 constexpr int8_t kExtActor = 'H';
 constexpr int8_t kExtArray = 'A';
+constexpr size_t kActorWithRetriesBytes = kIdBytes + sizeof(int32_t);  // of a handle whose calls have retries
 
 // "cannot read a value of type T from N bytes: reason".
 [[noreturn]] RAYLET_API void ThrowCannotRead(const std::type_info& type, size_t bytes, const char* reason);
-[[noreturn]] RAYLET_API void ThrowCannotWrite(const std::type_info& type, const char* reason);
 // The elements behind the header; throws unless they are whole elements of this dtype.
 RAYLET_API std::string_view ElementsOf(std::string_view bytes, const std::type_info& type, Dtype dtype,
                                        size_t element_bytes);
@@ -61,11 +67,17 @@ struct ElementsTraits<std::array<E, N>> {
   using Element = E;
 };
 
-// The stream that msgpack writes into.
-struct StringStream {
-  std::string* out;
-  void write(const char* data, size_t size) { out->append(data, size); }
-};
+template <class T>
+void PackMsgpack(const T& value, std::string& bytes) {
+  ValueStream stream{&bytes};
+  try {
+    msgpack::pack(stream, value);
+  } catch (const msgpack::container_size_overflow& e) {
+    ThrowCannotWrite(typeid(T), e.what());
+  } catch (const msgpack::type_error&) {
+    ThrowCannotWrite(typeid(T), "a part of it has a type that msgpack does not know");
+  }
+}
 
 // Parses without copying strings: the handle is valid while the bytes are. Bounded, since the bytes may claim anything.
 inline msgpack::object_handle ParseMsgpack(const char* data, size_t size, size_t& offset) {
@@ -76,15 +88,30 @@ inline msgpack::object_handle ParseMsgpack(const char* data, size_t size, size_t
       data, size, offset, referenced, [](msgpack::type::object_type, size_t, void*) { return true; }, nullptr, limit);
 }
 
+// A number that T holds exactly; throws msgpack's type_error for any other.
 template <class T>
-T UnpackMsgpack(const char* data, size_t size) {
+T WholeNumber(double number) {
+  constexpr double kEnd = 2.0 * static_cast<double>(std::numeric_limits<T>::max() / 2 + 1);  // the first beyond T
+  if (!(number >= static_cast<double>(std::numeric_limits<T>::min()) && number < kEnd) ||
+      static_cast<double>(static_cast<T>(number)) != number)
+    throw msgpack::type_error();
+  return static_cast<T>(number);
+}
+
+// Reads the value at `offset`, and moves `offset` behind it.
+template <class T>
+T UnpackMsgpackAt(const char* data, size_t size, size_t& offset) {
   static_assert(!std::is_pointer_v<T> && !std::is_same_v<T, std::string_view>,
                 "pointers and views cannot travel between processes: use a value, such as std::string");
   try {
-    size_t offset = 0;
     const msgpack::object_handle handle = ParseMsgpack(data, size, offset);
-    if (offset != size) ThrowCannotRead(typeid(T), size, "bytes follow after the value");
-    return handle.get().as<T>();
+    const msgpack::object& object = handle.get();
+    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+      // A reference to a double may be the argument for an int.
+      if (object.type == msgpack::type::FLOAT64 || object.type == msgpack::type::FLOAT32)
+        return WholeNumber<T>(object.via.f64);
+    }
+    return object.as<T>();
   } catch (const msgpack::type_error&) {
     ThrowCannotRead(typeid(T), size, "they hold a value of another type");
   } catch (const msgpack::unpack_error& e) {
@@ -92,7 +119,20 @@ T UnpackMsgpack(const char* data, size_t size) {
   }
 }
 
-// Appends nothing but the value; holds of what it refers to go to the innermost PackScope.
+template <class T>
+T UnpackMsgpack(const char* data, size_t size) {
+  size_t offset = 0;
+  T value = UnpackMsgpackAt<T>(data, size, offset);
+  if (offset != size) ThrowCannotRead(typeid(T), size, "bytes follow after the value");
+  return value;
+}
+
+// Whether these bytes, read as the content of an optional, would make it absent.
+inline bool ReadsAsAbsent(std::string_view bytes) {
+  return bytes.size() >= 2 && (bytes[0] == kFormatPresent || (bytes[0] == kFormatMsgpack && bytes[1] == kMsgpackNil));
+}
+
+// Nothing but the value; holds of what it refers to go to the innermost PackScope.
 template <class T>
 std::string PackBytes(const T& value) {
   static_assert(!std::is_pointer_v<T>, "a pointer cannot travel between processes: pass the value");
@@ -110,15 +150,24 @@ std::string PackBytes(const T& value) {
     bytes.push_back(kFormatString);
     bytes.append(value);
   } else {
-    bytes.push_back(kFormatMsgpack);
-    StringStream stream{&bytes};
-    try {
-      msgpack::pack(stream, value);
-    } catch (const msgpack::container_size_overflow& e) {
-      ThrowCannotWrite(typeid(T), e.what());
+    if constexpr (NilableTraits<T>::kIs) {
+      if (value) {
+        bytes = PackBytes(*value);
+        if (ReadsAsAbsent(bytes)) bytes.insert(bytes.begin(), kFormatPresent);
+        return bytes;
+      }
     }
+    bytes.push_back(kFormatMsgpack);
+    PackMsgpack(value, bytes);
   }
   return bytes;
+}
+
+template <class T>
+T UnpackMsgpackValue(std::string_view bytes) {
+  if (bytes.empty() || bytes[0] != kFormatMsgpack)
+    ThrowCannotRead(typeid(T), bytes.size(), "they hold a value of another type");
+  return UnpackMsgpack<T>(bytes.data() + 1, bytes.size() - 1);
 }
 
 // Within the UnpackScope of the value, if it refers to anything.
@@ -145,10 +194,24 @@ T UnpackBytes(std::string_view bytes) {
   } else if constexpr (std::is_same_v<T, std::string>) {
     if (bytes.empty() || bytes[0] != kFormatString) ThrowCannotRead(typeid(T), bytes.size(), "they hold no string");
     return std::string(bytes.substr(1));
+  } else if constexpr (NilableTraits<T>::kIs) {
+    using Content = typename NilableTraits<T>::Content;
+    if (bytes.size() == 2 && bytes[0] == kFormatMsgpack && bytes[1] == kMsgpackNil) return T();
+    if (!bytes.empty() && bytes[0] == kFormatPresent) bytes.remove_prefix(1);
+    return NilableTraits<T>::Make(UnpackBytes<std::remove_const_t<Content>>(bytes));
+  } else if constexpr (std::is_same_v<T, float>) {
+    // Not through msgpack-c, which widens it to a double: that changes a signalling NaN.
+    constexpr size_t kPrefixBytes = 2;
+    uint32_t bits = 0;
+    if (bytes.size() != kPrefixBytes + sizeof bits || bytes[0] != kFormatMsgpack || bytes[1] != kMsgpackFloat32)
+      return UnpackMsgpackValue<T>(bytes);
+    std::memcpy(&bits, bytes.data() + kPrefixBytes, sizeof bits);
+    bits = __builtin_bswap32(bits);
+    float value = 0;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
   } else {
-    if (bytes.empty() || bytes[0] != kFormatMsgpack)
-      ThrowCannotRead(typeid(T), bytes.size(), "they hold a value of another type");
-    return UnpackMsgpack<T>(bytes.data() + 1, bytes.size() - 1);
+    return UnpackMsgpackValue<T>(bytes);
   }
 }
 
@@ -172,14 +235,64 @@ class Serializer {
  public:
   template <class T>
   static msgpack::sbuffer Serialize(const T& value) {
+    std::string bytes;
+    PackMsgpack(value, bytes);
+    msgpack::sbuffer buffer(bytes.size());
+    buffer.write(bytes.data(), bytes.size());
+    return buffer;
+  }
+  // The bytes as they are, as msgpack's bin.
+  static msgpack::sbuffer Serialize(const char* data, size_t size) {
     msgpack::sbuffer buffer;
-    msgpack::pack(buffer, value);
+    msgpack::packer<msgpack::sbuffer> packer(buffer);
+    packer.pack_bin(static_cast<uint32_t>(size));
+    packer.pack_bin_body(data, static_cast<uint32_t>(size));
     return buffer;
   }
 
   template <class T>
   static T Deserialize(const char* data, size_t size) {
     return UnpackMsgpack<T>(data, size);
+  }
+  // Behind the first `offset` bytes.
+  template <class T>
+  static T Deserialize(const char* data, size_t size, size_t offset) {
+    CheckOffset(offset, size);
+    return UnpackMsgpack<T>(data + offset, size - offset);
+  }
+  // At *offset, which is moved behind the value.
+  template <class T>
+  static T Deserialize(const char* data, size_t size, size_t* offset) {
+    CheckOffset(*offset, size);
+    return UnpackMsgpackAt<T>(data, size, *offset);
+  }
+  // The value and true; a default value and false where nil was packed.
+  template <class T>
+  static std::pair<bool, T> DeserializeWhenNil(const char* data, size_t size) {
+    if (size != 0 && data[0] == kMsgpackNil) return {false, T{}};
+    size_t offset = 0;
+    return {true, UnpackMsgpackAt<T>(data, size, offset)};
+  }
+
+  // Whether these are the bytes of an error: a nil with more behind it.
+  static bool HasError(const char* data, size_t size) { return size > 1 && data[0] == kMsgpackNil; }
+  // Whether these are the bytes of a value for another language: a count, in a header of XLANG_HEADER_LEN.
+  static bool IsXLang(const char* data, size_t size) {
+    if (size < XLANG_HEADER_LEN) return false;
+    size_t offset = 0;
+    return ReadsAsUnsigned(data, size, offset);
+  }
+
+ private:
+  static void CheckOffset(size_t offset, size_t size) {
+    if (offset > size) ThrowCannotRead(typeid(offset), size, "the offset lies behind their end");
+  }
+  static bool ReadsAsUnsigned(const char* data, size_t size, size_t& offset) {
+    try {
+      return ParseMsgpack(data, size, offset).get().type == msgpack::type::POSITIVE_INTEGER;
+    } catch (const msgpack::unpack_error&) {
+      return false;
+    }
   }
 };
 

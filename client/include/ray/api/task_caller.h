@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 
@@ -17,6 +18,12 @@ namespace internal {
 
 template <class F>
 class TaskCaller {
+  static_assert(FunctionTraits<F>::kIsFunction,
+                "ray::Task takes a function that was given to RAY_REMOTE: give a lambda or a function object a name as "
+                "a function; methods of actors: handle.Task(&C::m)");
+  static_assert(!std::is_pointer_v<typename FunctionTraits<F>::Result>,
+                "a function that returns a pointer creates an actor: ray::Actor(f)");
+
  public:
   using Result = ResultOf<F>;
 
@@ -40,6 +47,13 @@ class TaskCaller {
     return *this;
   }
 
+  // Whether it runs again as often when it throws, at once and in the same worker. Another worker, after the death of
+  // the first, counts anew.
+  TaskCaller& SetRetryExceptions(bool retry_exceptions = true) {
+    options_.retry_exceptions = retry_exceptions;
+    return *this;
+  }
+
   // Never waits, not even for references that are not ready. May be called again.
   template <class... V>
   ObjectRef<Result> Remote(V&&... values) {
@@ -58,9 +72,6 @@ class TaskCaller {
 // Throws RayFunctionNotFound unless f was given to RAY_REMOTE.
 template <class F>
 internal::TaskCaller<F> Task(F f) {
-  static_assert(internal::FunctionTraits<F>::kIsFunction, "ray::Task takes a function; methods: handle.Task(&C::m)");
-  static_assert(!std::is_pointer_v<typename internal::FunctionTraits<F>::Result>,
-                "a function that returns a pointer creates an actor: ray::Actor(f)");
   return internal::TaskCaller<F>(internal::NameOf(f));
 }
 

@@ -2,6 +2,8 @@
 // parameter's type here. An ObjectRef to such a value travels as a reference; the callee gets the value.
 #pragma once
 
+#include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -15,6 +17,20 @@
 namespace ray {
 namespace internal {
 
+// Whether the callee can read the value of an ObjectRef<V> as its parameter of type P. The bytes of numbers say what
+// they are, and an optional is packed as its content.
+template <class V, class P>
+constexpr bool ReadsAs() {
+  if constexpr (std::is_same_v<V, P>)
+    return true;
+  else if constexpr (NilableTraits<P>::kIs)
+    return ReadsAs<V, std::remove_const_t<typename NilableTraits<P>::Content>>();
+  else
+    return std::is_arithmetic_v<V> && std::is_arithmetic_v<P> && std::is_same_v<V, bool> == std::is_same_v<P, bool>;
+}
+template <class P>
+constexpr bool kTakesText = std::is_same_v<P, std::string>;
+
 // P: the parameter's type without reference and const.
 template <class P, class V>
 Argument MakeArgument(V&& value) {
@@ -22,12 +38,15 @@ Argument MakeArgument(V&& value) {
   Argument argument;
   if constexpr (std::is_same_v<Given, P>) {
     argument.value = PackValue<P>(value);
-  } else if constexpr (std::is_same_v<Given, ObjectRef<P>>) {
+  } else if constexpr (ObjectRefTraits<Given>::kIs) {
+    static_assert(ReadsAs<typename ObjectRefTraits<Given>::Value, P>(),
+                  "this ObjectRef refers to a value of another type than the parameter");
     argument.reference = Require(value.handle());
-  } else {
-    static_assert(!ObjectRefTraits<Given>::kIs, "this ObjectRef refers to a value of another type than the parameter");
-    static_assert(std::is_convertible_v<V&&, P>, "this argument does not convert to the parameter's type");
+  } else if constexpr (std::is_convertible_v<V&&, P> ||
+                       (kTakesText<P> && std::is_convertible_v<V&&, std::string_view>)) {
     argument.value = PackValue<P>(static_cast<P>(std::forward<V>(value)));
+  } else {
+    static_assert(std::is_convertible_v<V&&, P>, "this argument does not convert to the parameter's type");
   }
   return argument;
 }
@@ -37,7 +56,7 @@ std::vector<Argument> MakeArguments(TypeList<P...>, V&&... values) {
   static_assert(sizeof...(P) == sizeof...(V), "the function takes another number of arguments");
   std::vector<Argument> arguments;
   arguments.reserve(sizeof...(P));
-  (arguments.push_back(MakeArgument<std::remove_cvref_t<P>>(std::forward<V>(values))), ...);
+  (arguments.push_back(MakeArgument<ValueOf<P>>(std::forward<V>(values))), ...);
   return arguments;
 }
 

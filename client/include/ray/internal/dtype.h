@@ -1,6 +1,8 @@
 // Dtype: what one element of raw bytes is. Travels in values and in the headers of arrays; stable, append only.
 #pragma once
 
+#include <ray/internal/abi.h>
+
 #include <cstdint>
 #include <type_traits>
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstring>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -18,10 +19,14 @@ struct TypeList {
   static constexpr size_t kSize = sizeof...(Types);
 };
 
+// Of anything else; the rest keeps further errors away from those who see the static_assert.
 template <class F>
 struct FunctionTraits {
   static constexpr bool kIsFunction = false;
   static constexpr bool kIsMember = false;
+  using Result = void;
+  using Parameters = TypeList<>;
+  using Pointer = F;
 };
 
 template <class R, class... A>
@@ -74,6 +79,19 @@ struct ResultValue<MutableArray<T>> {
 };
 template <class F>
 using ResultOf = typename ResultValue<std::remove_cvref_t<typename FunctionTraits<F>::Result>>::Type;
+
+// The type of the values that travel for a parameter: without reference and const, and text for a view of it.
+template <class P>
+struct ParameterValue {
+  using Type = std::remove_cvref_t<P>;
+};
+template <class P>
+requires std::is_same_v<std::remove_cvref_t<P>, std::string_view>
+struct ParameterValue<P> {
+  using Type = std::string;
+};
+template <class P>
+using ValueOf = typename ParameterValue<P>::Type;
 
 // The pointer's bytes, in its type without noexcept.
 template <class F>

@@ -20,7 +20,8 @@
 namespace ray {
 namespace internal {
 
-// ActorBox: an actor's object with its type, so that methods of its base classes find their part of it. Any thread.
+// ActorBox: an actor's object with its type, so that methods of its base classes find their part of it. Any thread. An
+// object whose destructor is not public is never destroyed.
 class RAYLET_API ActorBox {
  public:
   template <class T>
@@ -28,7 +29,9 @@ class RAYLET_API ActorBox {
       : object_(object),
         type_(&typeid(T)),
         throw_pointer_([](void* p) { throw static_cast<T*>(p); }),
-        delete_([](void* p) { delete static_cast<T*>(p); }) {}
+        delete_([]([[maybe_unused]] void* p) {
+          if constexpr (std::is_destructible_v<T>) delete static_cast<T*>(p);
+        }) {}
   ActorBox(const ActorBox&) = delete;
   ActorBox& operator=(const ActorBox&) = delete;
   ~ActorBox() { delete_(object_); }
@@ -38,8 +41,8 @@ class RAYLET_API ActorBox {
   C& As() {
     if (*type_ == typeid(C)) return *static_cast<C*>(object_);
     if (void* base = FindBase(typeid(C)); base != nullptr) return *static_cast<C*>(base);
-    // A handler for C* catches a pointer to any class derived from C and adjusts it: the one cast that needs neither
-    // type at the place of the other. Once per class, then remembered.
+    // A handler for C* catches a pointer to any class derived from C and adjusts it. No other cast does so where one
+    // of the two types is not known. Once per class, then remembered.
     try {
       throw_pointer_(object_);
     } catch (C* base) {
@@ -70,7 +73,7 @@ RAYLET_API void CheckArgumentCount(size_t given, size_t wanted);
 template <class... A, class Call, size_t... I>
 auto CallWith(TypeList<A...>, std::index_sequence<I...>, std::span<const PackedView> arguments, Call call) {
   CheckArgumentCount(arguments.size(), sizeof...(A));
-  std::tuple<std::remove_cvref_t<A>...> values{UnpackValue<std::remove_cvref_t<A>>(arguments[I])...};
+  std::tuple<ValueOf<A>...> values{UnpackValue<ValueOf<A>>(arguments[I])...};
   return call(static_cast<A&&>(std::get<I>(values))...);
 }
 

@@ -2,6 +2,8 @@
 // qualifiers. If several members differ in qualifiers alone, it takes the least qualified one.
 #pragma once
 
+#include <ray/internal/abi.h>
+
 namespace ray {
 namespace internal {
 

@@ -3,9 +3,12 @@
 // (local_mode). Every method is thread-safe. Methods throw the exceptions of <ray/api/exceptions.h>, nothing else.
 #pragma once
 
+#include <ray/internal/abi.h>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -17,6 +20,7 @@
 
 namespace ray {
 class RayConfig;
+struct NodeInfo;
 namespace internal {
 
 // One object that this process owns or borrows: pending, ready (bytes or a sealed store object) or failed. Copies of
@@ -24,7 +28,8 @@ namespace internal {
 class ObjectState;
 using ObjectHandle = std::shared_ptr<ObjectState>;
 
-// One actor as this process knows it. The last handle of the process that created it ends the actor, unless detached.
+// One actor as this process knows it. The last handle of the process that created it ends the actor, unless it has a
+// name or is detached.
 class ActorState;
 using ActorHandleState = std::shared_ptr<ActorState>;
 
@@ -55,7 +60,8 @@ struct CallOptions {
   std::string name;                         // for people; for an actor: its name
   std::string actor_namespace;              // empty: the job's
   std::map<std::string, double> resources;  // "CPU": 1 for tasks, 0 for actors unless set
-  int max_retries = -1;                     // of a task: -1 means the default, 3
+  int max_retries = -1;                     // of a task: -1 means the default, 3; of an actor's call: -1 for ever
+  bool retry_exceptions = false;            // max_retries counts for exceptions, too
   int max_restarts = 0;                     // of an actor: -1 for ever
   int max_concurrency = 1;
   bool detached = false;
@@ -64,13 +70,22 @@ struct CallOptions {
 // Memory of an array in the store: writable until sealed, then a pinned, read-only view of it.
 class RAYLET_API ArrayStorage {
  public:
+  // `session`: an address that is nobody else's while the array lives, the same for all arrays between Init and
+  // Shutdown.
+  explicit ArrayStorage(const void* session) : session_(session) {}
+  ArrayStorage(const ArrayStorage&) = delete;
+  ArrayStorage& operator=(const ArrayStorage&) = delete;
   virtual ~ArrayStorage();
+  const void* session() const { return session_; }
   virtual const void* data() const = 0;  // 64-byte aligned, read-only memory once sealed
   virtual void* mutable_data() = 0;      // nullptr once sealed
   virtual size_t size_bytes() const = 0;
   virtual std::string_view metadata() const = 0;
   // Visible to all from here on; the memory behind data() is read-only. Throws if sealed already.
   virtual void Seal() = 0;
+
+ private:
+  const void* const session_;
 };
 
 class RAYLET_API Runtime {
@@ -91,6 +106,10 @@ class RAYLET_API Runtime {
   virtual void KillActor(const ActorHandleState& actor, bool no_restart) = 0;
   virtual ActorHandleState FindActor(const std::string& name, const std::string& actor_namespace) = 0;  // or null
 
+  // Fails the result of a task, and stops the task. Throws where the object is none that this process may cancel.
+  virtual void Cancel(const ObjectHandle& object, bool force) = 0;
+  virtual bool IsCancelled() const = 0;  // the task of this thread
+
   // Waits until the object is there; timeout_ms < 0 waits for ever. Throws what the task threw, RayTimeoutException, or
   // why the object is lost.
   virtual PackedView Get(const ObjectHandle& object, int64_t timeout_ms) = 0;
@@ -102,11 +121,17 @@ class RAYLET_API Runtime {
   // Which of the objects are ready (with a value or an error) once at least `count` are, or at the timeout.
   virtual std::vector<bool> Wait(std::span<const ObjectHandle> objects, size_t count, int64_t timeout_ms) = 0;
 
+  // Runs the callback once: when the object is ready, or when Shutdown ends the wait. On a thread of the library, where
+  // the callback may call Get. It throws nothing.
+  virtual void WhenReady(const ObjectHandle& object, std::function<void()> callback) = 0;
+
   // Writes 20 bytes of id into `id`, and registers a hold on the object with the PackScope under way, if
   // any. From then on other processes must be able to reach the object.
   virtual void PackReference(const ObjectHandle& object, char* id) = 0;
   virtual ObjectHandle UnpackReference(std::string_view id) = 0;  // from bytes in the UnpackScope under way
   virtual std::string IdOf(const ObjectHandle& object) const = 0;
+  // The id may travel by other means than in a value: other processes find the object by it, while this one keeps it.
+  virtual void Share(const ObjectHandle& object) = 0;
   // For ObjectRef(id): an object that is owned, borrowed, or still to come.
   virtual ObjectHandle FindObject(const std::string& id) = 0;
 
@@ -119,6 +144,7 @@ class RAYLET_API Runtime {
   virtual std::shared_ptr<ArrayStorage> UnpackArray(std::string_view id) = 0;
 
   virtual std::string ActorNamespace() const = 0;
+  virtual std::vector<NodeInfo> Nodes() = 0;  // this one is the first
   virtual bool WasCurrentActorRestarted() const = 0;
   [[noreturn]] virtual void ExitActor() = 0;
 };
@@ -187,8 +213,9 @@ struct RegisteredFunction {
   FactoryInvoker create = nullptr;  // factories: functions that return a pointer to the actor
 };
 
-// Throws RayException when the name or the target is registered already.
-RAYLET_API void RegisterFunction(RegisteredFunction function);
+// Whether the function is new here: false where the same name stands for the same target already. Throws RayException
+// where the name stands for another target, or the target has another name.
+RAYLET_API bool RegisterFunction(RegisteredFunction function);
 // The name under which these target bytes (and type) were registered; throws RayFunctionNotFound with the remedy.
 RAYLET_API const std::string& FunctionName(std::string_view target, const char* type_name);
 RAYLET_API const RegisteredFunction* FindFunction(std::string_view name);  // null if unknown

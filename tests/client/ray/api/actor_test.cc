@@ -175,12 +175,22 @@ TEST_F(ActorTest, NamedActorsAreFoundInTheirNamespace) {
 }
 
 TEST_F(ActorTest, AnActorEndsWithItsLastHandleAfterItsCalls) {
-  auto counter = ray::Actor(Counter::Create).SetName("gone").Remote(1);
+  auto counter = ray::Actor(Counter::Create).Remote(1);
+  const std::string id = counter.ID();
   auto last = counter.Task(&Counter::Add).Remote(1);
   counter = {};
   EXPECT_EQ(*last.Get(), 2);
   while (alive != 0) std::this_thread::yield();
-  EXPECT_FALSE(ray::GetActor<Counter>("gone"));
+  EXPECT_THROW(ray::ActorHandle<Counter>(id).Task(&Counter::Add).Remote(1).Get(), RayActorException);
+}
+
+TEST_F(ActorTest, ANamedActorStaysAfterItsLastHandleUntilItIsKilled) {
+  ray::Actor(Counter::Create).SetName("stays").Remote(1);
+  EXPECT_EQ(*ray::GetActor<Counter>("stays")->Task(&Counter::Add).Remote(1).Get(), 2);
+  EXPECT_EQ(*ray::GetActor<Counter>("stays")->Task(&Counter::Add).Remote(1).Get(), 3);
+  ray::GetActor<Counter>("stays")->Kill();
+  EXPECT_FALSE(ray::GetActor<Counter>("stays"));
+  while (alive != 0) std::this_thread::yield();
 }
 
 TEST_F(ActorTest, ExitActorEndsItForGood) {
@@ -202,6 +212,7 @@ TEST_F(ActorTest, OptionsThatMakeNoSenseAreRefused) {
   EXPECT_THROW(ray::Actor(Counter::Create).SetMaxConcurrency(0).Remote(0), RayException);
   EXPECT_THROW(ray::Actor(Counter::Create).SetResource("CPU", -1).Remote(0), RayException);
   EXPECT_THROW(ray::Actor(Counter::Create).SetResource("CPU", 1e18).Remote(0), RayException);
+  EXPECT_THROW(ray::Actor(Counter::Create).SetResource("CPU", 1e-7).Remote(0), RayException);
   EXPECT_THROW(ray::ActorHandle<Counter>().Task(&Counter::Add), RayException);
 }
 

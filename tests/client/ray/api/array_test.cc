@@ -133,7 +133,7 @@ TEST_F(ArrayTest, ShapesThatNoMemoryHoldsAreRefused) {
 // Storage with whatever header and size the test wants.
 class FakeStorage : public ray::internal::ArrayStorage {
  public:
-  FakeStorage(std::string header, size_t bytes) : header_(std::move(header)), bytes_(bytes) {}
+  FakeStorage(std::string header, size_t bytes) : ArrayStorage(nullptr), header_(std::move(header)), bytes_(bytes) {}
   const void* data() const override { return nullptr; }
   void* mutable_data() override { return nullptr; }
   size_t size_bytes() const override { return bytes_; }

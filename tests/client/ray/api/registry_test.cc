@@ -82,8 +82,12 @@ TEST_F(RegistryTest, MethodsOfEveryQualifierAreCalled) {
   EXPECT_EQ(*actor.Task(RAY_FUNC(&Qualified::Many, std::string)).Remote("four").Get(), 4);
 }
 
-TEST_F(RegistryTest, TheSameFunctionTwiceThrows) {
-  EXPECT_THROW(ray::internal::RegisterRemote("InFile", InFile), RayException);
+TEST_F(RegistryTest, TheSameFunctionUnderTheSameNameIsOneRegistration) {
+  EXPECT_NO_THROW(ray::internal::RegisterRemote("InFile", InFile));
+  EXPECT_EQ(*ray::Task(InFile).Remote().Get(), 42);
+}
+
+TEST_F(RegistryTest, TheSameFunctionUnderAnotherNameThrows) {
   EXPECT_THROW(ray::internal::RegisterRemote("AnotherName", InFile), RayException);
 }
 

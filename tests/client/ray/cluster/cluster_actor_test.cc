@@ -161,6 +161,41 @@ TEST_F(ClusterActorTest, EndsWithItsLastHandleAfterItsCalls) {
   EXPECT_TRUE(Eventually(2s, [&] { return ::kill(pid, 0) != 0; }));
 }
 
+TEST_F(ClusterActorTest, StaysUntilABorrowerOfItsLastHandleHasItsReplies) {
+  std::vector<ray::ObjectRef<int>> results;
+  int pid = 0;
+  {
+    auto counter = ray::Actor(Counter::Create).Remote(4);
+    pid = *counter.Task(&Counter::Pid).Remote().Get();
+    results = *ray::Task(CallAndForget).Remote(counter, 6'000).Get();
+  }
+  EXPECT_EQ(*results.at(0).Get(20'000), 6'000) << "longer than a worker has after its Exit";
+  EXPECT_EQ(*results.at(100).Get(20'000), 104);
+  EXPECT_TRUE(Eventually(10s, [&] { return ::kill(pid, 0) != 0; }));
+}
+
+TEST_F(ClusterActorTest, FinishesTheCallsByItsIdAfterItsLastHandle) {
+  std::vector<ray::ObjectRef<int>> results;
+  int pid = 0;
+  {
+    auto counter = ray::Actor(Counter::Create).Remote(4);
+    pid = *counter.Task(&Counter::Pid).Remote().Get();
+    results = *ray::Task(CallByIdAndForget).Remote(counter.ID(), 500).Get();
+  }
+  EXPECT_EQ(*results.at(0).Get(20'000), 500);
+  EXPECT_EQ(*results.at(100).Get(20'000), 104);
+  EXPECT_TRUE(Eventually(10s, [&] { return ::kill(pid, 0) != 0; }));
+}
+
+TEST_F(ClusterActorTest, StaysAfterItsLastHandleWhereItHasAName) {
+  const int pid = *ray::Actor(Counter::Create).SetName("stays").Remote(4).Task(&Counter::Pid).Remote().Get();
+  EXPECT_EQ(*ray::GetActor<Counter>("stays")->Task(&Counter::Pid).Remote().Get(), pid);
+  EXPECT_EQ(*ray::GetActor<Counter>("stays")->Task(&Counter::Increment).Remote(1).Get(), 5);
+  ray::GetActor<Counter>("stays")->Kill();
+  EXPECT_TRUE(Eventually(10s, [&] { return ::kill(pid, 0) != 0; }));
+  EXPECT_FALSE(ray::GetActor<Counter>("stays"));
+}
+
 TEST_F(ClusterActorTest, EndsWithItsLastHandleThoughItsLastCallsNeverEnded) {
   ray::ObjectRef<int> killed, never_sent;
   int pid = 0;

@@ -1,5 +1,6 @@
 // For tests: a driver that begins or lives in an unusual way, named by its first argument. Exits with 0 if ray:: works
 // all the same. Otherwise it says on stderr what went wrong and exits with 1.
+#include <gtest/gtest.h>
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <filesystem>
 #include <string>
 
+#include "tests/client/ray/api/earlier_session.h"
 #include "tests/client/ray/cluster/cluster_functions.h"
 
 namespace cluster_test {
@@ -108,7 +110,51 @@ int LastWords() {
   return Complain("a task that died gave a result");
 }
 
+// Of two sessions on daemons, and of one in process and one on daemons.
+int EarlierSessions() {
+  ray::RayConfig local;
+  local.local_mode = true;
+  const auto renew = [](const ray::RayConfig& one, const ray::RayConfig& other) {
+    ray::Init(one);
+    earlier_session::Things things;
+    ray::Shutdown();
+    ray::Init(other);
+    things.ExpectRefused();
+    things.ExpectNewOnesWork();
+    ray::Shutdown();
+  };
+  renew({}, {});
+  renew(local, {});
+  renew({}, local);
+  return ::testing::Test::HasFailure() ? Complain("see above") : 0;
+}
+
+// As a program gives them that was written for Ray.
+int HeadArgsOfRay() {
+  ray::RayConfig config;
+  config.head_args = {"--num-cpus",
+                      "2",
+                      "--resources",
+                      "{\"disk\": 1}",
+                      "--num-gpus",
+                      "2",
+                      "--include-dashboard",
+                      "false",
+                      "--memory=1",
+                      "--block",
+                      "--temp-dir",
+                      "/nowhere",
+                      "--object-store-memory",
+                      "67108864"};
+  ray::Init(config);
+  const auto on_gpu = ray::Task(Add).SetResource("GPU", 2).Remote(1, 2);
+  const auto on_disk = ray::Task(Add).SetResource("disk", 1).Remote(3, 4);
+  return *on_gpu.Get(20'000) == 3 && *on_disk.Get(20'000) == 7 ? 0 : Complain("a wrong sum");
+}
+
 int Run(const std::string& way) {
+  if (way == "earlier sessions") return EarlierSessions();
+  if (way == "head args") return HeadArgsOfRay();
   if (way == "moved") return Moved();
   if (way == "last words") return LastWords();
   if (way == "blocked signals") return BlockedSignals();

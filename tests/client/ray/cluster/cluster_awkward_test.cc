@@ -16,15 +16,22 @@ using raylet::test::RunFolder;
 using namespace std::chrono_literals;
 
 // Through a shell, which takes `redirections`.
-void ExpectServed(const std::string& way, const std::string& redirections = "", const std::string& address = "",
-                  const std::string& path = RAY_CLUSTER_AWKWARD) {
+// Returns its output.
+std::string ExpectServed(const std::string& way, const std::string& redirections = "", const std::string& address = "",
+                         const std::string& path = RAY_CLUSTER_AWKWARD) {
   ProcessOptions options;
   options.environment = {{"RAY_ADDRESS", address}};
   auto program = DaemonProcess::StartPlain("/bin/sh", {"-c", "exec \"$0\" \"$1\" " + redirections, path, way}, options);
-  ASSERT_TRUE(program) << program.error().message;
+  if (!program) {
+    ADD_FAILURE() << program.error().message;
+    return {};
+  }
   const auto end = program->Wait(Deadline::After(30s));
-  ASSERT_TRUE(end) << way << redirections << " hangs: " << program->Output();
-  EXPECT_EQ(end->exit_code, 0) << way << redirections << ", signal " << end->signal << ": " << program->Output();
+  EXPECT_TRUE(end) << way << redirections << " hangs: " << program->Output();
+  if (end) {
+    EXPECT_EQ(end->exit_code, 0) << way << redirections << ", signal " << end->signal << ": " << program->Output();
+  }
+  return program->Output();
 }
 
 TEST(ClusterAwkwardTest, TellsOfAWorkersDeathThoughTheDriverBlocksAllSignals) { ExpectServed("blocked signals"); }
@@ -41,6 +48,16 @@ TEST(ClusterAwkwardTest, ReportsTheLastOutputOfADeadWorker) { ExpectServed("last
 
 TEST(ClusterAwkwardTest, InitAndShutdownAgainAndAgainLeavesNoDescriptorOpen) {
   ExpectServed("init and shutdown again");
+}
+
+TEST(ClusterAwkwardTest, RefusesWhatWasMadeBeforeShutdownAfterTheNextInit) { ExpectServed("earlier sessions"); }
+
+TEST(ClusterAwkwardTest, TakesTheHeadArgsOfRayAndNamesThoseThatItPassesOver) {
+  const std::string output = ExpectServed("head args");
+  EXPECT_NE(output.find("passed over, since private daemons have nothing for it: --include-dashboard, --memory, "
+                        "--block, --temp-dir\n"),
+            std::string::npos)
+      << output;
 }
 
 TEST(ClusterAwkwardTest, PrintsIntoNoSocketWhereTheStandardDescriptorsAreClosed) {

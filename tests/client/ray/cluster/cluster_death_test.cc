@@ -191,7 +191,7 @@ TEST_F(ClusterDeathTest, AForkedChildIsToldSo) {
   ray::Shutdown();
 }
 
-TEST(ClusterInitTest, SaysHowToStartARayletThatIsNotThere) {
+TEST(ClusterAbsentDaemonsTest, SaysHowToStartARayletThatIsNotThere) {
   ray::RayConfig config;
   config.address = "/tmp/no-such-raylet.sock";
   try {

@@ -25,9 +25,9 @@ using raylet::test::WriteToken;
 using namespace std::chrono_literals;
 
 #ifdef RAYLET_SANITIZED
-constexpr int kCalls = 8;
+constexpr int kDyingCalls = 8;
 #else
-constexpr int kCalls = 100;
+constexpr int kDyingCalls = 100;
 #endif
 constexpr size_t kLarge = 200'000;  // sealed in the store
 constexpr size_t kSmall = 100;      // inline
@@ -111,7 +111,7 @@ class DyingWorkersTest : public ::testing::Test {
 TEST_F(DyingWorkersTest, ATaskWithRetriesLeftGivesItsValueAndLeavesNoByte) {
   {
     std::vector<ray::ObjectRef<std::string>> calls;
-    for (int i = 0; i < kCalls; ++i) calls.push_back(Call(i, kRetries));
+    for (int i = 0; i < kDyingCalls; ++i) calls.push_back(Call(i, kRetries));
     for (const auto& call : calls) ASSERT_TRUE(IsWhole(*call.Get()));
   }
   ExpectEmptyStores();
@@ -120,7 +120,7 @@ TEST_F(DyingWorkersTest, ATaskWithRetriesLeftGivesItsValueAndLeavesNoByte) {
 TEST_F(DyingWorkersTest, ATaskWithRetriesOnAnotherMachineGivesItsValueAndLeavesNoByte) {
   {
     std::vector<ray::ObjectRef<std::string>> calls;
-    for (int i = 0; i < kCalls; ++i) calls.push_back(Call(i, kRetries, /*there=*/true));
+    for (int i = 0; i < kDyingCalls; ++i) calls.push_back(Call(i, kRetries, /*there=*/true));
     for (const auto& call : calls) ASSERT_TRUE(IsWhole(*call.Get()));
   }
   ExpectEmptyStores();
@@ -130,7 +130,7 @@ TEST_F(DyingWorkersTest, AFailedTaskLeavesNoByteWhileItsReferenceLives) {
   std::vector<ray::ObjectRef<std::string>> failed;
   {
     std::vector<ray::ObjectRef<std::string>> calls;
-    for (int i = 0; i < 2 * kCalls; ++i) calls.push_back(Call(i, 0, /*there=*/i % 2 == 1));
+    for (int i = 0; i < 2 * kDyingCalls; ++i) calls.push_back(Call(i, 0, /*there=*/i % 2 == 1));
     for (const auto& call : calls) {
       try {
         EXPECT_TRUE(IsWhole(*call.Get()));
@@ -145,7 +145,7 @@ TEST_F(DyingWorkersTest, AFailedTaskLeavesNoByteWhileItsReferenceLives) {
 
 TEST_F(DyingWorkersTest, AFailedActorCallLeavesNoByteWhileItsReferenceLives) {
   std::vector<ray::ObjectRef<std::string>> failed;
-  for (int i = 0; i < 2 * kCalls; ++i) {
+  for (int i = 0; i < 2 * kDyingCalls; ++i) {
     auto creator = ray::Actor(Dying::Create);
     if (i % 2 == 1) creator.SetResource("there", 1);
     auto actor = creator.Remote();

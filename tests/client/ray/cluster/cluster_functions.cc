@@ -1,5 +1,6 @@
 #include "tests/client/ray/cluster/cluster_functions.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
@@ -105,6 +106,18 @@ int64_t ArenaOffset(const ray::Array<float>& array) {
   }
   return -1;
 }
+int Counter::AddInTasks(int count) {
+  for (int i = 0; i < count; ++i) AddInATask(1);
+  return value_;
+}
+int Record(const std::string& path, int number) {
+  const std::string line = std::to_string(number) + "\n";
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (fd < 0 || ::write(fd, line.data(), line.size()) != static_cast<ssize_t>(line.size()))
+    throw std::runtime_error("cannot write " + path);
+  ::close(fd);
+  return number;
+}
 int Counter::AddInATask(int by) { return value_ = *ray::Task(Add).Remote(value_, by).Get(); }
 int Counter::Pid() const { return ::getpid(); }
 void Publisher::Publish(int value) {
@@ -177,6 +190,16 @@ int PushCalls(const std::string& function, const raylet::ValueView& argument) {
 int CallThrough(ray::ActorHandle<Counter> counter, int by) {
   return *counter.Task(&Counter::Increment).Remote(by).Get();
 }
+std::vector<ray::ObjectRef<int>> CallAndForget(ray::ActorHandle<Counter> counter, int ms) {
+  std::vector<ray::ObjectRef<int>> results{counter.Task(&Counter::Sleep).Remote(ms)};
+  for (int i = 0; i < 100; ++i) results.push_back(counter.Task(&Counter::Increment).Remote(1));
+  return results;
+}
+std::vector<ray::ObjectRef<int>> CallByIdAndForget(const std::string& id, int ms) {
+  const ray::ActorHandle<Counter> counter(id);
+  counter.Task(&Counter::Value).Remote().Get();  // from now on calls go into the ring at once
+  return CallAndForget(counter, ms);
+}
 int WaitThrough(const std::vector<ray::ObjectRef<int>>& refs, ray::ActorHandle<Counter> signal, int ms) {
   signal.Task(&Counter::Increment).Remote(1).Get();
   return static_cast<int>(ray::Wait(refs, 1, ms).ready.size());
@@ -196,13 +219,14 @@ bool MeetAnother(ray::ActorHandle<Counter> signal, int count) {
 RAY_REMOTE(Add, Repeat, Length, ThrowTask, Nothing, WorkerPid, ParentPid, WorkerPidAfterMs, DieWithSignal, SleepMs,
            NestedSum, SumByThreads, LengthOfRefs, ThrowLongText, CloseDescriptors, ShutDownHere, SumOfRefs, Ramp,
            SumArray);
+RAY_REMOTE(&Counter::AddInTasks, Record);
 RAY_REMOTE(StubbornSleep, WorkerPidAfterAnother, WaitForATask, Occupy, ArenaOffset, PutOnceToldTo, SumArrays);
 RAY_REMOTE(Counter::Create, Counter::CreateSlowly, Counter::Broken, &Counter::Length, &Counter::LengthOfBoth,
            &Counter::Increment, &Counter::AddInATask, &Counter::Value, &Counter::Pid, &Counter::Throw,
            &Counter::ThrowLong, &Counter::Sleep, &Counter::Echo, &Counter::Log, &Counter::Append, &Counter::Exit);
 RAY_REMOTE(Publisher::Create, &Publisher::Current, &Publisher::Offset, &Publisher::Publish, &Publisher::Take,
-           &Publisher::MeasureSlowly, &Publisher::Drop, &Publisher::Kept, CallThrough, SleepThrough, WaitThrough,
-           MeetAnother);
+           &Publisher::MeasureSlowly, &Publisher::Drop, &Publisher::Kept, CallThrough, CallAndForget, CallByIdAndForget,
+           SleepThrough, WaitThrough, MeetAnother);
 RAY_REMOTE(Witness::Create, &Witness::RestartedInConstructor, &Witness::Restarted, &Witness::Pid, RestartedInATask);
 RAY_REMOTE(Vandal::Create, &Vandal::SpoilReplies, &Vandal::Value);
 

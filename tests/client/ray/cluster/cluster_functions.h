@@ -43,6 +43,8 @@ inline size_t LengthOfRefs(const std::vector<ray::ObjectRef<std::string>>& refs)
 int PutOnceToldTo(const std::string& path);
 int WaitForATask(int ms);             // how many were ready
 std::vector<int64_t> Occupy(int ms);  // from when to when, in nanoseconds of the monotonic clock
+// Appends a line with the number to the file.
+int Record(const std::string& path, int number);
 int SumOfRefs(const std::vector<ray::ObjectRef<int>>& refs);
 ray::Array<float> Ramp(int count);
 float SumArray(const ray::Array<float>& array);
@@ -58,6 +60,7 @@ class Counter {
   explicit Counter(int start) : value_(start) {}
   int Increment(int by) { return value_ += by; }
   int AddInATask(int by);
+  int AddInTasks(int count);  // one after the other
   int Value() const { return value_; }
   int Pid() const;
   int Throw() { throw std::out_of_range("past the end"); }
@@ -129,6 +132,9 @@ int SpoilLastCalls();
 int PushCalls(const std::string& function, const raylet::ValueView& argument);
 
 int CallThrough(ray::ActorHandle<Counter> counter, int by);
+// Drops its handle after 101 calls, of which the first takes `ms`. Returns their results.
+std::vector<ray::ObjectRef<int>> CallAndForget(ray::ActorHandle<Counter> counter, int ms);
+std::vector<ray::ObjectRef<int>> CallByIdAndForget(const std::string& id, int ms);
 // Adds one to `signal`, and waits for a call that takes `ms`.
 int SleepThrough(ray::ActorHandle<Counter> counter, ray::ActorHandle<Counter> signal, int ms);
 // Signals that it begins, and waits for the first of them; how many were ready.

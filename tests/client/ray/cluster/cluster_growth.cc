@@ -1,6 +1,7 @@
-// A driver for tests. It repeats one thing on the daemons of RAY_ADDRESS, and prints how many bytes its heap has grown
+// A program for tests. It repeats one thing on the daemons of RAY_ADDRESS, and prints how many bytes its heap has grown
 // each time. Arguments: what ("pairs" of Init and Shutdown, "actors" that die, "objects"), how often to warm up, and
-// how often to measure.
+// how often to measure. With a fourth argument, "worker", an actor of the program repeats it and measures its own heap.
+// "calls" are calls of that actor.
 #include <malloc.h>
 #include <ray/api.h>
 
@@ -45,23 +46,53 @@ long Mappings() {
   return count;
 }
 
+struct Size {
+  double bytes = static_cast<double>(::mallinfo2().uordblks);
+  long mappings = Mappings();
+  MSGPACK_DEFINE(bytes, mappings)
+};
+
+// The size after `times` times.
+Size After(const std::string& what, int times) {
+  const std::function<void()> again = what == "pairs" ? Pair : what == "actors" ? Actor : Object;
+  for (int i = 0; i < times; ++i) again();
+  return {};
+}
+
+struct Worker {
+  static Worker* Create() { return new Worker(); }
+  Size Repeat(const std::string& what, int times) { return After(what, times); }
+  int One() { return 1; }
+};
+
+// The same where an actor repeats it, or is called.
+Size OfWorker(ray::ActorHandle<Worker>& worker, const std::string& what, int times) {
+  if (what != "calls") return *worker.Task(&Worker::Repeat).Remote(what, times).Get();
+  for (int i = 0; i < times; ++i) worker.Task(&Worker::One).Remote().Get();
+  return *worker.Task(&Worker::Repeat).Remote(what, 0).Get();
+}
+
 }  // namespace
 
-RAY_REMOTE(Short::Create, &Short::One, One);
+RAY_REMOTE(Short::Create, &Short::One, One, Worker::Create, &Worker::Repeat, &Worker::One);
 
 int main(int argc, char** argv) {
   ::mallopt(M_ARENA_MAX, 1);  // mallinfo2 counts the first arena alone
   if (std::getenv("RAYLET_WORKER_TOKEN") != nullptr) ray::Init();
-  if (argc != 4) return 2;
+  if (argc != 4 && argc != 5) return 2;
   const std::string what = argv[1];
-  const std::function<void()> again = what == "pairs" ? Pair : what == "actors" ? Actor : Object;
+  const int warm_up = std::atoi(argv[2]), times = std::atoi(argv[3]);
   if (what != "pairs") ray::Init();
-  for (int i = 0; i < std::atoi(argv[2]); ++i) again();
-  const size_t bytes = ::mallinfo2().uordblks;
-  const long mappings = Mappings();
-  const int times = std::atoi(argv[3]);
-  for (int i = 0; i < times; ++i) again();
-  const auto grown = static_cast<double>(::mallinfo2().uordblks) - static_cast<double>(bytes);
-  std::printf("bytes each: %.1f\nmappings: %ld\n", grown / times, Mappings() - mappings);
+  Size before, after;
+  if (argc == 5) {
+    auto worker = ray::Actor(Worker::Create).Remote();
+    before = OfWorker(worker, what, warm_up);
+    after = OfWorker(worker, what, times);
+  } else {
+    before = After(what, warm_up);
+    after = After(what, times);
+  }
+  std::printf("bytes each: %.1f\nmappings: %ld\n", (after.bytes - before.bytes) / times,
+              after.mappings - before.mappings);
   return 0;
 }

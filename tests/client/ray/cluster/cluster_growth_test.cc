@@ -25,13 +25,16 @@ struct Growth {
   long mappings = 0;  // fewer than before is no growth
 };
 
-Growth GrowthOf(const std::string& what, int warm_up, int times) {
+// `of`: the driver, or a worker of its.
+enum class Of { kDriver, kWorker };
+Growth GrowthOf(const std::string& what, int warm_up, int times, Of of = Of::kDriver) {
   const RunFolder folder;
   const Machine machine(WriteToken(folder), {"--num-cpus", "2"});
   ProcessOptions options;
   options.environment = {{"RAY_ADDRESS", machine.socket()}};
-  auto driver =
-      DaemonProcess::StartPlain(RAY_CLUSTER_GROWTH, {what, std::to_string(warm_up), std::to_string(times)}, options);
+  std::vector<std::string> arguments = {what, std::to_string(warm_up), std::to_string(times)};
+  if (of == Of::kWorker) arguments.emplace_back("worker");
+  auto driver = DaemonProcess::StartPlain(RAY_CLUSTER_GROWTH, arguments, options);
   EXPECT_TRUE(driver);
   if (!driver) return {};
   const auto end = driver->Wait(Deadline::After(100s));
@@ -57,6 +60,20 @@ TEST(GrowthTest, AnActorThatDiedLeavesNothingBehindInItsCreator) {
 
 TEST(GrowthTest, ATaskThatEndedLeavesNothingBehindInItsOwner) {
   EXPECT_LT(GrowthOf("objects", 2'000, 10'000).bytes_each, 1);
+}
+
+TEST(GrowthTest, AnActorThatDiedLeavesNothingBehindInAWorkerThatMadeIt) {
+  const Growth growth = GrowthOf("actors", 100, 200, Of::kWorker);
+  EXPECT_LT(growth.bytes_each, 16);
+  EXPECT_LT(growth.mappings, 5);
+}
+
+TEST(GrowthTest, ATaskThatEndedLeavesNothingBehindInAWorkerThatOwnsItsResult) {
+  EXPECT_LT(GrowthOf("objects", 2'000, 10'000, Of::kWorker).bytes_each, 1);
+}
+
+TEST(GrowthTest, ACallLeavesNothingBehindInItsActor) {
+  EXPECT_LT(GrowthOf("calls", 2'000, 10'000, Of::kWorker).bytes_each, 1);
 }
 
 #endif

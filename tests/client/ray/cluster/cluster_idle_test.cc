@@ -65,7 +65,8 @@ TEST_P(ClusterIdleTest, NoProcessUsesAThousandthOfACoreOverTenSeconds) {
   ASSERT_TRUE(driver) << driver.error().message;
   ASSERT_TRUE(Eventually(20s, [&] { return driver->Output().find("pids ") != std::string::npos; })) << driver->Output();
 
-  std::vector<std::pair<std::string, int>> processes = {{"store", store->pid()}, {"raylet", raylet->pid()}};
+  std::vector<std::pair<std::string, int>> processes = {
+      {"store's keeper", store->pid()}, {"store", store->server_pid()}, {"raylet", raylet->pid()}};
   for (const int pid : ProcessesWith(raylet_socket))
     processes.emplace_back(pid == driver->pid() ? "driver" : "worker or actor", pid);
   ASSERT_GE(processes.size(), 5u);

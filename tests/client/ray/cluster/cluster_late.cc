@@ -1,13 +1,14 @@
 // A driver for tests of results that nobody takes, on the daemons of RAY_ADDRESS. It submits COUNT tasks that return
 // BYTES each and ask for one of RESOURCE, and says "submitted". It does nothing until there is a file GO. Then it gets
-// every result, and says how many of them were right, or what was thrown. With "actor" for the resource it makes the
-// calls of one actor instead, and first says that one's process.
+// every result, and says how many of them were right, or what was thrown. With "actor:NAME" for the resource it makes
+// the calls of one actor instead, which asks for the resource NAME, and first says that one's process.
 #include <ray/api.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,13 +38,15 @@ int main(int argc, char** argv) {
   const auto bytes = static_cast<size_t>(std::atoll(argv[2]));
   std::vector<ray::ObjectRef<std::string>> results;
   results.reserve(static_cast<size_t>(count));
-  if (std::string(argv[4]) == "actor") {
-    ray::ActorHandle<Clerk> clerk = ray::Actor(Clerk::Create).Remote();
-    std::printf("process: %d\n", *clerk.Task(&Clerk::Process).Remote().Get());
+  std::optional<ray::ActorHandle<Clerk>> clerk;  // kept: an actor whose handles have gone ends after its last call
+  const std::string resource = argv[4];
+  if (resource.starts_with("actor:")) {
+    clerk = ray::Actor(Clerk::Create).SetResource(resource.substr(6), 1).Remote();
+    std::printf("process: %d\n", *clerk->Task(&Clerk::Process).Remote().Get());
     std::fflush(stdout);
-    for (int i = 0; i < count; ++i) results.push_back(clerk.Task(&Clerk::Number).Remote(i, bytes));
+    for (int i = 0; i < count; ++i) results.push_back(clerk->Task(&Clerk::Number).Remote(i, bytes));
   } else {
-    for (int i = 0; i < count; ++i) results.push_back(ray::Task(Numbered).SetResource(argv[4], 1).Remote(i, bytes));
+    for (int i = 0; i < count; ++i) results.push_back(ray::Task(Numbered).SetResource(resource, 1).Remote(i, bytes));
   }
   std::puts("submitted");
   std::fflush(stdout);

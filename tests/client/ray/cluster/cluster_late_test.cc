@@ -11,22 +11,16 @@
 #include "base/frame_connection.h"
 #include "client/finder/raylet_finder.h"
 #include "fbs/messages.h"
+#include "tests/client/ray/cluster/daemons_fixture.h"
 #include "tests/client/ray/cluster/status_of.h"
-#include "tests/cluster/machines.h"
-#include "tests/harness/daemon_process.h"
-#include "tests/harness/run_folder.h"
 
 namespace cluster_test {
 namespace {
 
 using raylet::Deadline;
 using raylet::FrameConnection;
-using raylet::test::DaemonProcess;
 using raylet::test::Eventually;
 using raylet::test::Machine;
-using raylet::test::ProcessOptions;
-using raylet::test::RunFolder;
-using raylet::test::WriteToken;
 using namespace std::chrono_literals;
 
 struct Load {
@@ -43,23 +37,19 @@ struct Load {
   }
 };
 
-class LateDriverTest : public ::testing::TestWithParam<Load> {
+class LateDriverTest : public DriverTest, public ::testing::WithParamInterface<Load> {
  protected:
   void SetUp() override {
+    StartMachine({"--num-cpus", "2"});
     connection_ = std::make_unique<FrameConnection>(
-        *FrameConnection::Connect(machine_.socket(), Deadline::After(5s), /*retry=*/false));
+        *FrameConnection::Connect(machine_->socket(), Deadline::After(5s), /*retry=*/false));
     const auto registered = raylet::client::RegisterTool(*connection_, Deadline::After(5s));
     ASSERT_TRUE(registered) << registered.error().message;
   }
 
   void StartDriver(const Load& load, const std::string& resource = "CPU") {
     tasks_ = load.TasksHere();
-    ProcessOptions options;
-    options.environment = {{"RAY_ADDRESS", machine_.socket()}};
-    auto driver = DaemonProcess::StartPlain(
-        RAY_CLUSTER_LATE, {std::to_string(tasks_), std::to_string(load.bytes), folder_.File("go"), resource}, options);
-    ASSERT_TRUE(driver) << driver.error().message;
-    driver_ = std::make_unique<DaemonProcess>(*std::move(driver));
+    StartProgram(RAY_CLUSTER_LATE, {std::to_string(tasks_), std::to_string(load.bytes), folder_.File("go"), resource});
   }
 
   bool Submitted() const { return driver_->Output().find("submitted") != std::string::npos; }
@@ -77,13 +67,13 @@ class LateDriverTest : public ::testing::TestWithParam<Load> {
     }
     return 0;
   }
-  size_t PeakMiB() const { return PeakMiBOf(machine_.raylet->pid()); }
+  size_t PeakMiB() const { return PeakMiBOf(machine_->raylet->pid()); }
 
   void ExpectEveryResult(size_t peak_mib_max) {
     LetGo();
     EXPECT_TRUE(driver_->Wait(Deadline::After(60s))) << "it still waits";
     EXPECT_NE(driver_->Output().find("right: " + std::to_string(tasks_) + "\n"), std::string::npos)
-        << driver_->Output() << machine_.raylet->Output();
+        << driver_->Output() << machine_->raylet->Output();
 #ifndef RAYLET_SANITIZED  // what was freed stays resident there
     EXPECT_LT(PeakMiB(), peak_mib_max) << "VmHWM of the raylet, in MiB";
 #else
@@ -106,18 +96,14 @@ class LateDriverTest : public ::testing::TestWithParam<Load> {
       return still == 200;
     }));
     const nlohmann::json status = Status();
-    EXPECT_EQ(status.at("jobs").size(), 1u) << "the driver was dropped: " << machine_.raylet->Output();
+    EXPECT_EQ(status.at("jobs").size(), 1u) << "the driver was dropped: " << machine_->raylet->Output();
     all_ended_ = status.at("tasks") == 0;
     EXPECT_TRUE(all_ended_ || status.at("queues").dump().find("has read more of the results") != std::string::npos)
         << status.dump(1);
     driver_->Signal(SIGCONT);
   }
 
-  RunFolder folder_;
-  const std::string token_ = WriteToken(folder_);
-  Machine machine_{token_, {"--num-cpus", "2"}};
   std::unique_ptr<FrameConnection> connection_;
-  std::unique_ptr<DaemonProcess> driver_;
   int tasks_ = 0;
   bool all_ended_ = false;  // while the driver was stopped
 };
@@ -149,7 +135,7 @@ INSTANTIATE_TEST_SUITE_P(Loads, LateDriverTest,
 class LateDriverOfTwoMachinesTest : public LateDriverTest {};
 
 TEST_P(LateDriverOfTwoMachinesTest, EveryResultOfAnotherMachineArrivesThoughTheDriverIsStoppedForAWhile) {
-  const Machine other(token_, {"--num-cpus", "2", "--resources", R"({"there": 2})", "--peers", machine_.address});
+  const Machine other(token_, {"--num-cpus", "2", "--resources", R"({"there": 2})", "--peers", machine_->address});
   ASSERT_TRUE(Eventually(20s, [&] { return Status().dump().find("\"there\"") != std::string::npos; }));
   ASSERT_NO_FATAL_FAILURE(StartDriver(GetParam(), "there"));
   ASSERT_NO_FATAL_FAILURE(StopDriverForAWhile());
@@ -172,6 +158,27 @@ class LateCallerTest : public LateDriverTest {
       return still == 200;
     });
   }
+  // The replies take ten times the memory that the actor may keep for them.
+  void ExpectFewRepliesAreKeptAndNoneIsLost(const std::string& resource) {
+    ASSERT_NO_FATAL_FAILURE(StartDriver(GetParam(), "actor:" + resource));
+    ASSERT_TRUE(Eventually(20s, [&] { return !driver_->Running() || Actor() != 0; }));
+    const pid_t actor = Actor();
+    ASSERT_NE(actor, 0) << driver_->Output();
+    driver_->Signal(SIGSTOP);
+    ASSERT_TRUE(GrowsNoMore(actor));
+    driver_->Signal(SIGCONT);
+    ASSERT_TRUE(Eventually(60s, [&] { return !driver_->Running() || Submitted(); })) << driver_->Output();
+    ASSERT_TRUE(GrowsNoMore(actor));
+    const size_t peak_of_actor = PeakMiBOf(actor);
+    LetGo();
+    EXPECT_TRUE(driver_->Wait(Deadline::After(60s))) << "it still waits";
+    EXPECT_NE(driver_->Output().find("right: " + std::to_string(tasks_) + "\n"), std::string::npos)
+        << driver_->Output() << machine_->raylet->Output();
+    EXPECT_GT(peak_of_actor, 0u) << "the actor has ended";
+#ifndef RAYLET_SANITIZED  // what was freed stays resident there
+    EXPECT_LT(peak_of_actor, 64u) << "VmHWM of the actor, in MiB";
+#endif
+  }
   pid_t Actor() const {
     constexpr std::string_view kSays = "process: ";
     const std::string output = driver_->Output();
@@ -180,26 +187,16 @@ class LateCallerTest : public LateDriverTest {
   }
 };
 
-// The replies take ten times the memory that the actor may keep for them.
 TEST_P(LateCallerTest, AnActorKeepsFewRepliesForACallerThatDoesNotReadAndLosesNone) {
-  ASSERT_NO_FATAL_FAILURE(StartDriver(GetParam(), "actor"));
-  ASSERT_TRUE(Eventually(20s, [&] { return !driver_->Running() || Actor() != 0; }));
-  const pid_t actor = Actor();
-  ASSERT_NE(actor, 0) << driver_->Output();
-  driver_->Signal(SIGSTOP);
-  ASSERT_TRUE(GrowsNoMore(actor));
-  driver_->Signal(SIGCONT);
-  ASSERT_TRUE(Eventually(60s, [&] { return !driver_->Running() || Submitted(); })) << driver_->Output();
-  ASSERT_TRUE(GrowsNoMore(actor));
-  const size_t peak_of_actor = PeakMiBOf(actor);
-  LetGo();
-  EXPECT_TRUE(driver_->Wait(Deadline::After(60s))) << "it still waits";
-  EXPECT_NE(driver_->Output().find("right: " + std::to_string(tasks_) + "\n"), std::string::npos)
-      << driver_->Output() << machine_.raylet->Output();
-#ifndef RAYLET_SANITIZED  // what was freed stays resident there
-  EXPECT_LT(peak_of_actor, 64u) << "VmHWM of the actor, in MiB";
-#else
-  EXPECT_GT(peak_of_actor, 0u);
+  ExpectFewRepliesAreKeptAndNoneIsLost("CPU");
+}
+
+TEST_P(LateCallerTest, AnActorOnAnotherMachineKeepsFewRepliesForACallerThatDoesNotReadAndLosesNone) {
+  const Machine other(token_, {"--num-cpus", "2", "--resources", R"({"there": 2})", "--peers", machine_->address});
+  ExpectFewRepliesAreKeptAndNoneIsLost("there");
+#ifndef RAYLET_SANITIZED
+  for (const pid_t raylet : {machine_->raylet->pid(), other.raylet->pid()})
+    EXPECT_LT(PeakMiBOf(raylet), 100u) << "VmHWM of a raylet, in MiB";
 #endif
 }
 

@@ -3,58 +3,32 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <memory>
 #include <thread>
 
 #include "client/plasma/store_client.h"
 #include "tests/client/ray/cluster/cluster_functions.h"
+#include "tests/client/ray/cluster/daemons_fixture.h"
 #include "tests/client/ray/cluster/keepers.h"
-#include "tests/client/ray/cluster/status_of.h"
-#include "tests/harness/daemon_process.h"
-#include "tests/harness/run_folder.h"
 
 namespace cluster_test {
 namespace {
 
-using raylet::test::DaemonProcess;
 using raylet::test::Eventually;
-using raylet::test::RunFolder;
 using namespace std::chrono_literals;
 
-class ClusterOwnershipTest : public ::testing::Test {
+class ClusterOwnershipTest : public DaemonsTest {
  protected:
-  void Start(const std::string& cpus) {
-    store_ = Daemon("plasma_store", {"-m", "64M", "-s", store_socket_});
-    raylet_ = Daemon("raylet", {"--socket", raylet_socket_, "--store-socket", store_socket_, "--num-cpus", cpus,
-                                "--logs-folder", folder_.path()});
-    ray::RayConfig config;
-    config.address = raylet_socket_;
-    ray::Init(config);
-  }
-  void TearDown() override { ray::Shutdown(); }
-
   size_t StoredObjects() const {
     auto client = raylet::client::StoreClient::Connect(store_socket_, "test", raylet::Deadline::After(5s), false);
     if (!client) return ~size_t{0};
     const auto list = (*client)->List();
     return list ? list->size() : ~size_t{0};
   }
-  nlohmann::json Status() const { return StatusOf(raylet_socket_); }
-  void NothingIsLeft() {
+  void NothingIsLeft(size_t actors = 0) {
     EXPECT_TRUE(Eventually(20s, [&] { return StoredObjects() == 0; })) << StoredObjects();
-    ExpectNothingIsKept(raylet_socket_);
-  }
-
-  RunFolder folder_;
-  const std::string store_socket_ = folder_.File("store");
-  const std::string raylet_socket_ = folder_.File("raylet");
-  std::unique_ptr<DaemonProcess> store_, raylet_;
-
- private:
-  static std::unique_ptr<DaemonProcess> Daemon(const std::string& program, std::vector<std::string> arguments) {
-    auto started = DaemonProcess::Start(program, std::move(arguments));
-    if (!started) throw std::runtime_error(started.error().message);
-    return std::make_unique<DaemonProcess>(*std::move(started));
+    ExpectNothingIsKept(raylet_socket_, actors);
   }
 };
 
@@ -92,6 +66,54 @@ TEST_F(ClusterOwnershipTest, AnObjectOutlivesTheProcessThatPassedItOn) {
     EXPECT_EQ(*last.Task(&Keeper::Check).Remote().Get(), "");
     Kill(owner);
     EXPECT_EQ(*last.Task(&Keeper::Check).Remote().Get(), "");
+  }
+  NothingIsLeft();
+}
+
+// The reply lies in the dead actor's ring, and no thread has taken it.
+TEST_F(ClusterOwnershipTest, AReplyThatNobodyHasTakenKeepsWhatItNames) {
+  Start("2");
+  int came = 0;
+  for (int moment = 0; moment < 12; ++moment) {
+    auto maker = ray::Actor(Keeper::Create).Remote();
+    maker.Task(&Keeper::Put).Remote(3).Get();
+    const int pid = *maker.Task(&Keeper::Pid).Remote().Get();
+    const auto untaken = maker.Task(&Keeper::Give).Remote(std::vector{3});
+    std::this_thread::sleep_for(moment * 2ms);  // any moment will do: the call may be under way, or answered
+    ASSERT_EQ(::kill(pid, SIGKILL), 0);
+    std::map<int, TextRef> refs;
+    try {
+      refs = *untaken.Get(20'000);
+    } catch (const ray::internal::RayActorException&) {
+      continue;
+    }
+    ++came;
+    EXPECT_EQ(*refs.at(3).Get(20'000), TextOf(3)) << "at moment " << moment;
+  }
+  EXPECT_GT(came, 0);
+}
+
+// What kept the object until the middle one's end was settled goes another way to the owner than the raylet's claim.
+TEST_F(ClusterOwnershipTest, AnOwnerThatIsStoppedHoldsWhatIsClaimedBeforeItLetsGo) {
+  Start("2");
+  {
+    auto owner = ray::Actor(Keeper::Create).Remote();
+    auto middle = ray::Actor(Keeper::Create).Remote();
+    const int owner_pid = *owner.Task(&Keeper::Pid).Remote().Get();
+    owner.Task(&Keeper::Put).Remote(3).Get();
+    ray::ObjectRef<std::map<int, TextRef>> box;
+    {
+      const auto refs = *owner.Task(&Keeper::Give).Remote(std::vector{3}).Get();
+      middle.Task(&Keeper::Keep).Remote(refs).Get();
+    }
+    owner.Task(&Keeper::Drop).Remote(3).Get();
+    middle.Task(&Keeper::PutBox).Remote(1, std::vector{3}).Get();
+    box = *middle.Task(&Keeper::GiveBox).Remote(1).Get();
+    ASSERT_EQ(::kill(owner_pid, SIGSTOP), 0);
+    Kill(middle);
+    EXPECT_TRUE(Eventually(20s, [&] { return Status()["objects_claimed"] >= 2; })) << Status();
+    ASSERT_EQ(::kill(owner_pid, SIGCONT), 0);
+    EXPECT_EQ(*box.Get(20'000)->at(3).Get(20'000), TextOf(3));
   }
   NothingIsLeft();
 }
@@ -170,6 +192,37 @@ TEST_F(ClusterOwnershipTest, AnActorThatATaskMadeOutlivesTheIdleWorkerOfThatTask
   EXPECT_EQ(*child.Task(&Keeper::Pid).Remote().Get(), pid);
 }
 
+class StalledOwnershipTest : public ClusterOwnershipTest {};
+
+// The end of the process in the middle runs out after 30 s. The raylet sleeps through that time, while the claims lie
+// in its sockets.
+TEST_F(StalledOwnershipTest, ARayletThatStoodStillTakesTheClaimsThatCameMeanwhile) {
+  Start("4");
+  {
+    auto owner = ray::Actor(Keeper::Create).Remote();
+    auto middle = ray::Actor(Keeper::Create).Remote();
+    std::vector<ray::ActorHandle<Keeper>> holders;
+    std::vector<int> pids;
+    for (const int number : {1, 2, 3, 4}) {
+      holders.push_back(ray::Actor(Keeper::Create).Remote());
+      pids.push_back(*holders.back().Task(&Keeper::Pid).Remote().Get());
+      owner.Task(&Keeper::Put).Remote(number).Get();
+      owner.Task(&Keeper::PassOn).Remote(middle, std::vector{number}).Get();
+      middle.Task(&Keeper::PassOn).Remote(holders.back(), std::vector{number}).Get();
+      owner.Task(&Keeper::Drop).Remote(number).Get();
+    }
+    for (const int pid : pids) ::kill(pid, SIGSTOP);
+    Kill(middle);
+    EXPECT_TRUE(Eventually(20s, [&] { return Status()["ends_unsettled"] == 1; }));
+    raylet_->Signal(SIGSTOP);
+    for (const int pid : pids) ::kill(pid, SIGCONT);
+    std::this_thread::sleep_for(32s);
+    raylet_->Signal(SIGCONT);
+    for (auto& holder : holders) EXPECT_EQ(*holder.Task(&Keeper::Check).Remote().Get(20'000), "");
+  }
+  NothingIsLeft();
+}
+
 TEST_F(ClusterOwnershipTest, AnUnmadeObjectIsLostWithItsOwner) {
   Start("4");
   auto owner = ray::Actor(Keeper::Create).Remote();
@@ -207,6 +260,81 @@ TEST_F(ClusterOwnershipTest, AProcessThatCameLaterHearsThatTheOwnerOfAnUnmadeObj
   EXPECT_NE(wrong.find("is lost: the process that owned it has died"), std::string::npos) << wrong;
 }
 
+TEST_F(ClusterOwnershipTest, ALossThatNobodyWaitedForIsKnownToLaterCalls) {
+  Start("4");
+  {
+    auto owner = ray::Actor(Keeper::Create).Remote();
+    ExpectIsLost(LostUnheard(owner, ray::Actor(Keeper::Create).Remote(), raylet_socket_));
+  }
+  NothingIsLeft();
+}
+
+TEST_F(ClusterOwnershipTest, AnObjectThatWasNamedByItsIdIsKeptOnceItIsLent) {
+  Start("2");
+  {
+    auto owner = ray::Actor(Keeper::Create).Remote();
+    auto keeper = ray::Actor(Keeper::Create).Remote();
+    owner.Task(&Keeper::Put).Remote(3).Get();
+    keeper.Task(&Keeper::KeepById).Remote(3, *owner.Task(&Keeper::IdOf).Remote(3).Get()).Get();
+    owner.Task(&Keeper::PassOn).Remote(keeper, std::vector{3}).Get();
+    owner.Task(&Keeper::Drop).Remote(3).Get();
+    EXPECT_EQ(*keeper.Task(&Keeper::Check).Remote().Get(), "");
+  }
+  NothingIsLeft();
+}
+
+TEST_F(ClusterOwnershipTest, AnOwnersLendKeepsAnObjectThatAnotherProcessLentBeforeWithoutKeepingIt) {
+  Start("2");
+  {
+    auto owner = ray::Actor(Keeper::Create).Remote();
+    auto middle = ray::Actor(Keeper::Create).Remote();
+    auto keeper = ray::Actor(Keeper::Create).Remote();
+    owner.Task(&Keeper::Put).Remote(3).Get();
+    middle.Task(&Keeper::KeepById).Remote(3, *owner.Task(&Keeper::IdOf).Remote(3).Get()).Get();
+    middle.Task(&Keeper::PassOn).Remote(keeper, std::vector{3}).Get();
+    owner.Task(&Keeper::PassOn).Remote(keeper, std::vector{3}).Get();
+    owner.Task(&Keeper::Drop).Remote(3).Get();
+    EXPECT_EQ(*keeper.Task(&Keeper::Check).Remote().Get(), "");
+  }
+  NothingIsLeft();
+}
+
+// Two borrowers that lend an object to each other do not hold each other for ever.
+TEST_F(ClusterOwnershipTest, AnObjectThatBorrowersLendToEachOtherGoesWithTheLastReference) {
+  Start("2");
+  {
+    auto owner = ray::Actor(Keeper::Create).Remote();
+    auto first = ray::Actor(Keeper::Create).Remote();
+    auto second = ray::Actor(Keeper::Create).Remote();
+    owner.Task(&Keeper::Put).Remote(3).Get();
+    owner.Task(&Keeper::PassOn).Remote(first, std::vector{3}).Get();
+    for (int i = 0; i < 2; ++i) {
+      first.Task(&Keeper::PassOn).Remote(second, std::vector{3}).Get();
+      second.Task(&Keeper::PassOn).Remote(first, std::vector{3}).Get();
+    }
+    owner.Task(&Keeper::PassOn).Remote(second, std::vector{3}).Get();
+    owner.Task(&Keeper::Drop).Remote(3).Get();
+    first.Task(&Keeper::Drop).Remote(3).Get();
+    EXPECT_EQ(*second.Task(&Keeper::Check).Remote().Get(), "");
+    second.Task(&Keeper::Drop).Remote(3).Get();
+    EXPECT_TRUE(Eventually(20s, [&] { return StoredObjects() == 0; })) << StoredObjects();
+  }
+  NothingIsLeft();
+}
+
+TEST_F(ClusterOwnershipTest, AnObjectOfATasksWorkerOutlivesAnActorThatTookTheIdleWorker) {
+  Start("1");
+  {
+    const auto ref = *ray::Task(PutInATask).Remote(3).Get();
+    auto actor = ray::Actor(Keeper::Create).Remote();
+    actor.Task(&Keeper::Put).Remote(6).Get();
+    EXPECT_EQ(*ref.Get(20'000), TextOf(3));
+    Kill(actor);
+    EXPECT_EQ(*ref.Get(20'000), TextOf(3));
+  }
+  NothingIsLeft();
+}
+
 TEST_F(ClusterOwnershipTest, AnActorThatKeepsOneOfTwoReferencesLetsGoOfTheOther) {
   Start("2");
   auto keeper = ray::Actor(Keeper::Create).Remote();
@@ -218,7 +346,7 @@ TEST_F(ClusterOwnershipTest, AnActorThatKeepsOneOfTwoReferencesLetsGoOfTheOther)
   EXPECT_TRUE(Eventually(20s, [&] { return StoredObjects() == 1; })) << StoredObjects();
   EXPECT_EQ(*keeper.Task(&Keeper::Check).Remote().Get(), "");
   keeper.Task(&Keeper::Drop).Remote(3).Get();
-  NothingIsLeft();
+  NothingIsLeft(/*actors=*/1);
 }
 
 TEST_F(ClusterOwnershipTest, ATaskThatKeepsOneOfTwoReferencesLetsGoOfTheOther) {
@@ -243,7 +371,7 @@ TEST_F(ClusterOwnershipTest, AnActorThatKeepsWhatIsInOneArgumentLetsGoOfTheOther
   EXPECT_TRUE(Eventually(20s, [&] { return StoredObjects() == 1; })) << StoredObjects();
   EXPECT_EQ(*keeper.Task(&Keeper::Check).Remote().Get(), "");
   keeper.Task(&Keeper::Drop).Remote(3).Get();
-  NothingIsLeft();
+  NothingIsLeft(/*actors=*/1);
 }
 
 // As above, with boxes that others made: the driver has not looked into them.
@@ -268,7 +396,7 @@ TEST_F(ClusterOwnershipTest, AnActorThatKeepsWhatIsInABorrowedArgumentLetsGoOfTh
   Kill(maker);
   EXPECT_EQ(*keeper.Task(&Keeper::Check).Remote().Get(), "");
   keeper.Task(&Keeper::Drop).Remote(3).Get();
-  NothingIsLeft();
+  NothingIsLeft(/*actors=*/1);
 }
 
 TEST_F(ClusterOwnershipTest, AnActorThatKeepsOneOfTwoArraysLetsGoOfTheOther) {
@@ -289,7 +417,7 @@ TEST_F(ClusterOwnershipTest, AnActorThatKeepsOneOfTwoArraysLetsGoOfTheOther) {
   }
   EXPECT_EQ(*keeper.Task(&Keeper::Check).Remote().Get(), "");
   keeper.Task(&Keeper::Drop).Remote(7).Get();
-  NothingIsLeft();
+  NothingIsLeft(/*actors=*/1);
 }
 
 TEST_F(ClusterOwnershipTest, AnActorThatKeepsOneOfTwoHandlesLetsGoOfTheOther) {
@@ -307,13 +435,25 @@ TEST_F(ClusterOwnershipTest, AnActorThatKeepsOneOfTwoHandlesLetsGoOfTheOther) {
   EXPECT_EQ(*keeper.Task(&Keeper::PidOfKept).Remote().Get(), pid);
 }
 
+TEST_F(ClusterOwnershipTest, AnObjectThatWasReleasedByAnEarlierChannelGoes) {
+  Start("4", kNamespace);
+  LetGoAndOpenAnotherChannel(ray::Actor(Keeper::Create).SetName("owner", kNamespace).Remote(),
+                             ray::Actor(Keeper::Create).Remote(), ray::Task(PassOnThrough), [&] {
+                               const auto actors = Status()["actors"];
+                               return std::all_of(actors.begin(), actors.end(),
+                                                  [](const auto& actor) { return actor["channels"] == 2; });
+                             });
+  NothingIsLeft();
+}
+
 TEST_F(ClusterOwnershipTest, KeepsEveryHeldObjectWhereverProcessesAreKilled) {
-  Start("4");
+  Start("4", kNamespace);
   for (uint32_t seed = 1; seed <= Seeds(6); ++seed) {
     SCOPED_TRACE(seed);
-    Keepers keepers(seed, {""});
+    Keepers keepers(seed, {""}, raylet_socket_);
     for (int step = 0; step < 60 && !HasFailure(); ++step) keepers.Step();
     keepers.CheckAll();
+    keepers.DropAll();
   }
   NothingIsLeft();
 }

@@ -4,9 +4,11 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <numeric>
 #include <string>
 #include <thread>
 #include <vector>
@@ -17,10 +19,12 @@ int Twice(int number) { return 2 * number; }
 // The number of tasks that it and its children are.
 int Count(int depth, int children);
 void AddToCount(std::vector<ray::ObjectRef<int>>& counts, int depth, int children);
+using Numbers = std::vector<uint64_t>;
+uint64_t Total(Numbers numbers) { return std::accumulate(numbers.begin(), numbers.end(), uint64_t{0}); }
 
 }  // namespace
 
-RAY_REMOTE(Twice, Count);
+RAY_REMOTE(Twice, Count, Total);
 
 namespace {
 
@@ -38,6 +42,28 @@ int Count(int depth, int children) {
   std::vector<ray::ObjectRef<int>> counts;
   if (depth > 0) AddToCount(counts, depth - 1, children);
   return 1 + Sum(counts);
+}
+
+// A mebibyte.
+Numbers NumbersOf(int seed) {
+  Numbers numbers(131'072);
+  uint64_t state = static_cast<uint64_t>(seed) + 1;
+  for (uint64_t& number : numbers) number = state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+  return numbers;
+}
+
+// More objects than the store's memory holds: in the driver, and as arguments of tasks.
+void PutMoreThanFits(int count) {
+  std::vector<ray::ObjectRef<Numbers>> refs;
+  for (int i = 0; i < count; ++i) refs.push_back(ray::Put(NumbersOf(i)));
+  int right = 0, summed = 0;
+  for (int i = 0; i < count; ++i) right += *refs[static_cast<size_t>(i)].Get() == NumbersOf(i) ? 1 : 0;
+  std::printf("right: %d\n", right);
+  std::vector<ray::ObjectRef<uint64_t>> totals;
+  for (int i = 0; i < count; i += 16) totals.push_back(ray::Task(Total).Remote(refs[static_cast<size_t>(i)]));
+  for (size_t i = 0; i < totals.size(); ++i)
+    summed += *totals[i].Get() == Total(NumbersOf(static_cast<int>(i) * 16)) ? 1 : 0;
+  std::printf("summed: %d\n", summed);
 }
 
 // Until something is thrown.
@@ -76,6 +102,8 @@ int main(int argc, char** argv) {
     std::vector<ray::ObjectRef<int>> counts;
     AddToCount(counts, std::atoi(argv[2]), std::atoi(argv[3]));
     std::printf("counted: %d\n", Sum(counts));
+  } else if (what == "spill" && argc == 3) {
+    PutMoreThanFits(std::atoi(argv[2]));
   } else if (what == "full" || what == "shutdown") {
     std::atomic<int> submitted{0};
     std::thread submitter([&] { SubmitWhatNeverRuns(submitted); });

@@ -1,45 +1,23 @@
 // Programs that submit more tasks than there is room for wait in Remote, and lose none of them.
 #include <gtest/gtest.h>
 
-#include <memory>
+#include <cstdlib>
 
+#include "tests/client/ray/cluster/daemons_fixture.h"
 #include "tests/client/ray/cluster/refused_flag.h"
-#include "tests/cluster/machines.h"
-#include "tests/harness/daemon_process.h"
-#include "tests/harness/run_folder.h"
 
 namespace cluster_test {
 namespace {
 
 using raylet::Deadline;
-using raylet::test::DaemonProcess;
-using raylet::test::Eventually;
-using raylet::test::Machine;
-using raylet::test::ProcessOptions;
-using raylet::test::RunFolder;
-using raylet::test::WriteToken;
 using namespace std::chrono_literals;
 
-class RoomTest : public ::testing::Test {
+class RoomTest : public DriverTest {
  protected:
   void Start(const std::vector<std::string>& what, const std::string& tasks_max = "32", const char* cpus = "2") {
-    machine_ =
-        std::make_unique<Machine>(token_, std::vector<std::string>{"--num-cpus", cpus, "--max-tasks", tasks_max});
-    ProcessOptions options;
-    options.environment = {{"RAY_ADDRESS", machine_->socket()}};
-    auto driver = DaemonProcess::StartPlain(RAY_CLUSTER_ROOM, what, options);
-    ASSERT_TRUE(driver) << driver.error().message;
-    driver_ = std::make_unique<DaemonProcess>(*std::move(driver));
+    StartMachine({"--num-cpus", cpus, "--max-tasks", tasks_max});
+    StartProgram(RAY_CLUSTER_ROOM, what);
   }
-  bool Says(const std::string& words, raylet::Duration within) {
-    return Eventually(within, [&] { return driver_->Output().find(words) != std::string::npos; });
-  }
-  std::string Outputs() const { return driver_->Output() + machine_->raylet->Output(); }
-
-  RunFolder folder_;
-  const std::string token_ = WriteToken(folder_);
-  std::unique_ptr<Machine> machine_;
-  std::unique_ptr<DaemonProcess> driver_;
 };
 
 TEST_F(RoomTest, ADriverThatIsFastGetsEveryResult) {
@@ -74,6 +52,15 @@ TEST_F(RoomTest, WhoeverWaitsHearsOfShutdown) {
   const auto end = driver_->Wait(Deadline::After(10s));
   ASSERT_TRUE(end) << Outputs();
   EXPECT_EQ(end->exit_code, 0) << Outputs();
+}
+
+// Three times the memory of the store.
+TEST_F(RoomTest, DriverWhoseObjectsDoNotFitGetsAllFromDisk) {
+  ASSERT_EQ(::setenv("PLASMA_STORE_SPILL_DIR", folder_.File("spill").c_str(), 1), 0);
+  ASSERT_NO_FATAL_FAILURE(Start({"spill", "384"}));
+  EXPECT_TRUE(Says("right: 384\n", 90s)) << Outputs();
+  EXPECT_TRUE(Says("summed: 24\n", 60s)) << Outputs();
+  EXPECT_EQ(::unsetenv("PLASMA_STORE_SPILL_DIR"), 0);
 }
 
 TEST(MaxTasks, OutsideItsLimitsIsRefused) {

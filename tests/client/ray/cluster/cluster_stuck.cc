@@ -13,14 +13,10 @@ struct Idle {
   static Idle* Create() { return new Idle(); }
   int One() { return 1; }
 };
-int CreateInATask() {
-  auto actor = ray::Actor(Idle::Create).SetMaxConcurrency(4).Remote();
-  return *actor.Task(&Idle::One).Remote().Get();
-}
 
 }  // namespace
 
-RAY_REMOTE(One, CreateInATask, Idle::Create, &Idle::One);
+RAY_REMOTE(One, Idle::Create, &Idle::One);
 
 int main(int argc, char** argv) {
   ray::Init();
@@ -37,9 +33,8 @@ int main(int argc, char** argv) {
   } else if (why == "pool") {
     for (int i = 0; i < 4; ++i) actors.push_back(ray::Actor(Idle::Create).Remote());
     tasks.push_back(ray::Task(One).Remote());
-  } else if (why == "concurrency") {
-    for (int i = 0; i < 3; ++i) actors.push_back(ray::Actor(Idle::Create).SetMaxConcurrency(4).Remote());
-    ray::Task(CreateInATask).Remote().Get();
+  } else if (why == "elsewhere") {
+    for (int i = 0; i < 4; ++i) actors.push_back(ray::Actor(Idle::Create).SetResource("there", 1).Remote());
   } else {
     return 2;
   }

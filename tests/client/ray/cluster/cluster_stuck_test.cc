@@ -1,20 +1,13 @@
 // A driver whose work cannot go on hears why on its standard error, once.
 #include <gtest/gtest.h>
 
+#include "tests/client/ray/cluster/daemons_fixture.h"
 #include "tests/client/ray/cluster/refused_flag.h"
-#include "tests/cluster/machines.h"
-#include "tests/harness/daemon_process.h"
-#include "tests/harness/run_folder.h"
 
 namespace cluster_test {
 namespace {
 
-using raylet::test::DaemonProcess;
-using raylet::test::Eventually;
 using raylet::test::Machine;
-using raylet::test::ProcessOptions;
-using raylet::test::RunFolder;
-using raylet::test::WriteToken;
 using namespace std::chrono_literals;
 
 size_t CountOf(const std::string& what, const std::string& text) {
@@ -23,26 +16,14 @@ size_t CountOf(const std::string& what, const std::string& text) {
   return count;
 }
 
-class StuckDriverTest : public ::testing::Test {
+class StuckDriverTest : public DriverTest {
  protected:
   void Start(const std::string& why, std::vector<std::string> flags = {}) {
     flags.insert(flags.end(), {"--num-cpus", "2"});
-    machine_ = std::make_unique<Machine>(token_, flags);
-    ProcessOptions options;
-    options.environment = {{"RAY_ADDRESS", machine_->socket()}};
-    auto driver = DaemonProcess::StartPlain("/bin/sh", {"-c", "exec \"$0\" \"$1\" >/dev/null", RAY_CLUSTER_STUCK, why},
-                                            options);  // stderr alone is kept
-    ASSERT_TRUE(driver) << driver.error().message;
-    driver_ = std::make_unique<DaemonProcess>(*std::move(driver));
+    StartMachine(flags);
+    // Its stderr alone is kept.
+    StartProgram("/bin/sh", {"-c", "exec \"$0\" \"$1\" >/dev/null", RAY_CLUSTER_STUCK, why});
   }
-  bool Says(const std::string& line, raylet::Duration within) {
-    return Eventually(within, [&] { return driver_->Output().find(line) != std::string::npos; });
-  }
-
-  RunFolder folder_;
-  const std::string token_ = WriteToken(folder_);
-  std::unique_ptr<Machine> machine_;
-  std::unique_ptr<DaemonProcess> driver_;
 };
 
 TEST_F(StuckDriverTest, HearsOfAResourceThatNoMachineHas) {
@@ -64,14 +45,15 @@ TEST_F(StuckDriverTest, HearsThatThePoolIsFull) {
       << driver_->Output() << machine_->raylet->Output();
 }
 
-TEST_F(StuckDriverTest, HearsOnceThatItsActorsRunOneCallAtATime) {
-  ASSERT_NO_FATAL_FAILURE(Start("concurrency"));
+TEST_F(StuckDriverTest, HearsThatThePoolOfAnotherMachineIsFull) {
+  const Machine there(token_, {"--num-cpus", "2", "--resources", R"({"there": 8})", "--max-workers", "3"});
+  ASSERT_NO_FATAL_FAILURE(Start("elsewhere", {"--peers", there.address}));
   ASSERT_TRUE(
-      Says("raylet: SetMaxConcurrency(4) has no effect yet on a cluster: calls of one actor run one at a "
-           "time\n",
-           20s))
-      << driver_->Output() << machine_->raylet->Output();
-  EXPECT_EQ(CountOf("\n", driver_->Output()), 1u) << driver_->Output();
+      Says("raylet: at " + there.address +
+               ": 1 actor waits for a worker process, and the pool is full with 3 workers (3 of actors, 0 blocked, 0 "
+               "idle): raise the raylet's --max-workers, or end actors that nobody needs\n",
+           30s))
+      << driver_->Output() << there.raylet->Output();
 }
 
 TEST(MaxWorkers, OutsideItsLimitsIsRefused) {

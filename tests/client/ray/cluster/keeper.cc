@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include "client/ray/cluster/cluster_parts.h"
+
 namespace cluster_test {
 namespace {
 
@@ -20,6 +22,18 @@ std::string SleepForEver() {
 std::string TextOf(int number) {
   return "object " + std::to_string(number) + std::string(number % 3 == 0 ? 100'000 : 10, 'x');
 }
+
+std::string SharedHere() {
+  using raylet::client::ClusterParts;
+  const ClusterParts::Shared shared = ClusterParts::SharedHere();
+  if (shared.owned == raylet::client::Ownership::Counts() && shared.borrowings == 0) return "";
+  const auto text = [](const char* what, size_t count) { return std::string(what) + std::to_string(count); };
+  return text("objects: ", shared.owned.objects) + text(", arrays: ", shared.owned.arrays) +
+         text(", claimed: ", shared.owned.claimed) + text(", lends: ", shared.owned.lends) +
+         text(", borrowings: ", shared.borrowings);
+}
+
+std::string Keeper::Shared() { return SharedHere(); }
 
 int Keeper::Pid() const { return ::getpid(); }
 
@@ -55,6 +69,13 @@ int Keeper::SubmitThere(int number) {
 int Keeper::Keep(const std::map<int, TextRef>& refs) {
   for (const auto& [number, ref] : refs) kept_.insert_or_assign(number, ref);
   return static_cast<int>(refs.size());
+}
+
+std::string Keeper::IdOf(int number) { return kept_.at(number).ID(); }
+
+int Keeper::KeepById(int number, const std::string& id) {
+  kept_.insert_or_assign(number, TextRef(id));
+  return number;
 }
 
 int Keeper::KeepOne(int number, const std::map<int, TextRef>& refs) {
@@ -108,6 +129,13 @@ int Keeper::Drop(int number) {
   return static_cast<int>(kept_.erase(number) + boxes_.erase(number) + arrays_.erase(number));
 }
 
+int Keeper::DropAll() {
+  kept_.clear();
+  boxes_.clear();
+  arrays_.clear();
+  return 0;
+}
+
 std::string Keeper::Check() {
   try {
     for (const auto& [number, ref] : kept_)
@@ -134,14 +162,20 @@ int KeepInThisWorker(int number, const std::map<int, TextRef>& refs) {
   return number;
 }
 std::string ReadFromThisWorker() { return *kept_by_tasks->Get(20'000); }
+int LengthOf(const std::string& text) { return static_cast<int>(text.size()); }
 TextRef PutInATask(int number) { return ray::Put(TextOf(number)); }
+std::pair<int, TextRef> PutAndTellPid(int number) { return {::getpid(), PutInATask(number)}; }
+int PassOnThrough(const std::string& name, ray::ActorHandle<Keeper> to, const std::vector<int>& numbers) {
+  return *ray::GetActor<Keeper>(name, kNamespace)->Task(&Keeper::PassOn).Remote(to, numbers).Get();
+}
 TextRef GiveThrough(int number) { return *ray::Task(PutInATask).Remote(number).Get(); }
 
 RAY_REMOTE(Keeper::Create, &Keeper::Pid, &Keeper::Put, &Keeper::PutBox, &Keeper::PutArray, &Keeper::Submit,
-           &Keeper::SubmitThere, &Keeper::Keep, &Keeper::KeepBox, &Keeper::KeepArray, &Keeper::Give, &Keeper::GiveBox,
-           &Keeper::GiveArray, &Keeper::PassOn, &Keeper::Drop, &Keeper::Check, TextOf, SleepForEver,
-           &Keeper::StartSlowly, &Keeper::CreateAnother, &Keeper::KeepActor, &Keeper::PidOfKept, CreateKeeper,
-           PutInATask, GiveThrough, &Keeper::KeepOne, &Keeper::KeepOneOfTwoBoxes, &Keeper::KeepOneArray,
-           &Keeper::KeepOneActor, KeepInThisWorker, ReadFromThisWorker);
+           &Keeper::SubmitThere, &Keeper::IdOf, &Keeper::KeepById, &Keeper::Keep, &Keeper::KeepBox, &Keeper::KeepArray,
+           &Keeper::Give, &Keeper::GiveBox, &Keeper::GiveArray, &Keeper::PassOn, &Keeper::Drop, &Keeper::DropAll,
+           &Keeper::Check, &Keeper::Shared, TextOf, SleepForEver, &Keeper::StartSlowly, &Keeper::CreateAnother,
+           &Keeper::KeepActor, &Keeper::PidOfKept, CreateKeeper, PutInATask, GiveThrough, &Keeper::KeepOne,
+           &Keeper::KeepOneOfTwoBoxes, &Keeper::KeepOneArray, &Keeper::KeepOneActor, KeepInThisWorker,
+           ReadFromThisWorker, LengthOf, PutAndTellPid, PassOnThrough);
 
 }  // namespace cluster_test

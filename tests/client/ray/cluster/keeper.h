@@ -7,9 +7,13 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace cluster_test {
+
+// In which keepers have their names.
+constexpr const char* kNamespace = "keepers";
 
 using TextRef = ray::ObjectRef<std::string>;
 
@@ -17,6 +21,9 @@ using TextRef = ray::ObjectRef<std::string>;
 std::string TextOf(int number);
 
 std::string SleepForEver();
+
+// What the process that calls it still shares with others; empty: nothing.
+std::string SharedHere();
 
 class Keeper {
  public:
@@ -35,6 +42,8 @@ class Keeper {
   int KeepArray(int number, const ray::Array<int>& array);
   int KeepOneArray(int number, const std::map<int, ray::Array<int>>& arrays);
   int KeepOneActor(const std::vector<ray::ActorHandle<Keeper>>& actors);
+  std::string IdOf(int number);
+  int KeepById(int number, const std::string& id);  // a reference that nobody has lent
   std::map<int, TextRef> Give(const std::vector<int>& numbers);
   ray::ObjectRef<std::map<int, TextRef>> GiveBox(int box);
   ray::Array<int> GiveArray(int number);
@@ -44,8 +53,11 @@ class Keeper {
   int PidOfKept();
   TextRef StartSlowly();  // returns the result of a task that does not end
   int Drop(int number);   // drops the object with that number
+  int DropAll();
   // Empty where all kept objects are as they were made; otherwise what is wrong.
   std::string Check();
+  // What this process still shares with others; empty: nothing.
+  std::string Shared();
 
  private:
   std::map<int, TextRef> kept_;
@@ -55,9 +67,13 @@ class Keeper {
 };
 
 ray::ActorHandle<Keeper> CreateKeeper();
+int LengthOf(const std::string& text);
 TextRef PutInATask(int number);                                        // its worker owns it
 int KeepInThisWorker(int number, const std::map<int, TextRef>& refs);  // one of them
 std::string ReadFromThisWorker();                                      // what it has kept
+std::pair<int, TextRef> PutAndTellPid(int number);                     // the same, and the worker's pid
+// Has the keeper of that name pass objects on.
+int PassOnThrough(const std::string& name, ray::ActorHandle<Keeper> to, const std::vector<int>& numbers);
 // Returns an object of a nested task; this task's worker stands between owner and caller.
 TextRef GiveThrough(int number);
 

@@ -1,6 +1,6 @@
-// Keepers: a driver with several Keeper actors, and a model of the objects that each keeps. Random steps make objects,
-// pass them on, and kill keepers. The objects of a living keeper must be there, whichever processes have died. For
-// tests.
+// Keepers: two drivers with several Keeper actors of the first one, and a model of the objects that each keeps. Random
+// steps make objects, pass them on, and kill keepers and the second driver. The objects of a living process must be
+// there, whichever processes have died. For tests.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -11,10 +11,14 @@
 #include <map>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/client/ray/cluster/keeper.h"
+#include "tests/client/ray/cluster/other_driver.h"
 #include "tests/client/ray/cluster/status_of.h"
 #include "tests/harness/daemon_process.h"
 
@@ -33,25 +37,110 @@ inline void Kill(const ray::ActorHandle<Keeper>& keeper) {
   EXPECT_TRUE(raylet::test::Eventually(std::chrono::seconds(20), [&] { return ::kill(pid, 0) != 0; }));
 }
 
-// Objects that raylets keep after ends go with their last reference.
-inline void ExpectNothingIsKept(const std::string& raylet_socket) {
-  for (const char* const what : {"objects_claimed", "ends_unsettled", "objects_watched"}) {
-    const auto kept = [&] { return StatusOf(raylet_socket)[what]; };
-    EXPECT_TRUE(raylet::test::Eventually(std::chrono::seconds(20), [&] { return kept() == 0; }))
-        << what << ": " << kept();
-  }
+// A number, or how many there are in a list.
+inline size_t CountIn(const nlohmann::json& status, const std::string& what) {
+  const nlohmann::json::json_pointer at(what);
+  if (!status.contains(at)) return 0;  // a raylet without other machines
+  return status[at].is_number() ? status[at].get<size_t>() : status[at].size();
+}
+
+// The raylet's tables are as they were before there was any object, task or actor; `actors` live still.
+inline void ExpectNothingIsKept(const std::string& raylet_socket, size_t actors = 0) {
+  const auto becomes = [&](const std::string& what, size_t expected) {
+    EXPECT_TRUE(raylet::test::Eventually(std::chrono::seconds(20),
+                                         [&] { return CountIn(StatusOf(raylet_socket), what) == expected; }))
+        << what << ": " << StatusOf(raylet_socket);
+  };
+  becomes("/actors_living", actors);
+  for (const char* const what :
+       {"/objects_claimed", "/claims", "/ends_unsettled", "/objects_watched", "/objects_waited_for",
+        "/tasks_waiting_for_objects", "/queues", "/actors_of_others", "/channels_to_other_machines",
+        "/transfers/objects_wanted", "/transfers/pulls", "/transfers/kept_for_others", "/transfers/remote_copies"})
+    becomes(what, 0);
+}
+
+// The driver holds an object of `owner` that `middle` lent to it without keeping it, and that its owner has freed. The
+// raylet has told the driver so, since `middle` has ended. Returns once the driver has heard it. `owners_raylet` is
+// that of the owner, if not the driver's.
+inline TextRef LostUnheard(ray::ActorHandle<Keeper> owner, ray::ActorHandle<Keeper> middle, const std::string& raylet,
+                           const std::string& owners_raylet = {}) {
+  owner.Task(&Keeper::Put).Remote(3).Get();
+  middle.Task(&Keeper::KeepById).Remote(3, *owner.Task(&Keeper::IdOf).Remote(3).Get()).Get();
+  const TextRef ref = middle.Task(&Keeper::Give).Remote(std::vector{3}).Get()->at(3);
+  owner.Task(&Keeper::Drop).Remote(3).Get();
+  Kill(middle);
+  EXPECT_TRUE(raylet::test::Eventually(std::chrono::seconds(20), [&] {
+    return StatusOf(owners_raylet.empty() ? raylet : owners_raylet)["objects_claimed"] > 0 &&
+           StatusOf(raylet)["ends_unsettled"] == 0;
+  })) << StatusOf(raylet);
+  EXPECT_FALSE(ray::GetActor<Keeper>("nobody")) << "the raylet's answer comes after its notice";
+  return ref;
+}
+
+// Nothing waits for the object any more.
+inline void ExpectIsLost(const TextRef& ref) {
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(ray::Wait(std::vector{ref}, 1, 20'000).ready.size(), 1u);
+  EXPECT_THROW(ref.Get(20'000), ray::internal::UnreconstructableException);
+  EXPECT_THROW(ray::Task(LengthOf).Remote(ref).Get(20'000), ray::internal::RayException);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+}
+
+// Asks until it is so: a keeper reads what is released between two calls.
+template <class Shared>
+void ExpectSharesNothing(const char* who, Shared shared) {
+  std::string still;
+  const auto nothing = [&] {
+    still = shared();
+    return still.empty();
+  };
+  EXPECT_TRUE(raylet::test::Eventually(std::chrono::seconds(60), nothing)) << who << ": " << still;
+}
+
+// The driver lets go of an object that `owner` lent to it by the answer of a call. Then it opens another channel to
+// `owner`. Meanwhile `owner` is in a call of another process, and reads no channel. The owner has the name "owner" in
+// kNamespace, and no other handle. `in_call` says that the owner and `other` have a caller beside the driver.
+template <class TaskCreator, class Condition>
+void LetGoAndOpenAnotherChannel(ray::ActorHandle<Keeper> owner, ray::ActorHandle<Keeper> other, TaskCreator caller,
+                                Condition in_call) {
+  for (const int number : {1, 3}) owner.Task(&Keeper::Put).Remote(number).Get();
+  const int stopped = *other.Task(&Keeper::Pid).Remote().Get();
+  auto given = owner.Task(&Keeper::Give).Remote(std::vector{3}).Get();
+  ASSERT_EQ(::kill(stopped, SIGSTOP), 0);
+  const auto passed = caller.Remote("owner", other, std::vector{1});
+  EXPECT_TRUE(raylet::test::Eventually(std::chrono::seconds(60), in_call));
+  given.reset();
+  owner = ray::ActorHandle<Keeper>();
+  owner = *ray::GetActor<Keeper>("owner", kNamespace);
+  const auto dropped = owner.Task(&Keeper::DropAll).Remote();
+  EXPECT_FALSE(ray::GetActor<Keeper>("nobody")) << "the raylet's answer comes after the other channel";
+  ASSERT_EQ(::kill(stopped, SIGCONT), 0);
+  EXPECT_EQ(*passed.Get(60'000), 1);
+  dropped.Get(60'000);
+  other.Task(&Keeper::DropAll).Remote().Get(60'000);
+  ExpectSharesNothing("the owner", [&] { return *owner.Task(&Keeper::Shared).Remote().Get(60'000); });
+  owner.Kill();
 }
 
 class Keepers {
  public:
-  // `resources`: a keeper is made with one of these, at random; "" asks for none.
-  Keepers(uint32_t seed, std::vector<std::string> resources) : random_(seed), resources_(std::move(resources)) {
+  // `resources`: a keeper is made with one of these, at random; "" asks for none. The other driver is one of the raylet
+  // at `raylet_socket`.
+  Keepers(uint32_t seed, std::vector<std::string> resources, std::string raylet_socket)
+      : random_(seed), resources_(std::move(resources)), raylet_socket_(std::move(raylet_socket)) {
     for (int i = 0; i < kKeepers; ++i) Add();
   }
+  // A named actor lives until its job ends, or until it is killed.
+  ~Keepers() {
+    for (const Kept& keeper : keepers_)
+      if (!keeper.name.empty()) keeper.actor.Kill();
+  }
+  Keepers(const Keepers&) = delete;
+  Keepers& operator=(const Keepers&) = delete;
 
   void Step() {
     const size_t at = Some();
-    switch (random_() % 14) {
+    switch (random_() % 23) {
       case 0: return Make(at, &Keeper::Put);
       case 1: return Make(at, &Keeper::Submit);
       case 2: return Make(at, &Keeper::PutArray, kArray);
@@ -65,6 +154,15 @@ class Keepers {
       case 10: return OfTasks();
       case 11: return GiveTwoOfWhichItKeepsOne(at);
       case 12: return GiveTwoBoxesOfWhichItKeepsOneContent(at);
+      case 13: return KillTheWorkerOfATask();
+      case 14: return KillWhilePassingOn(at);
+      case 15: return KillWhileTaking(at);
+      case 16:
+      case 17: return OtherDriverTakes(at);
+      case 18:
+      case 19: return OtherDriverGives(at);
+      case 20: return OtherDriverMakes();
+      case 21: return random_() % 2 == 0 ? OtherDriverDrops() : KillTheOtherDriver();
       default: return Kill(at);
     }
   }
@@ -75,13 +173,28 @@ class Keepers {
       EXPECT_EQ(wrong, "");
     }
     for (const auto& [number, ref] : here_) EXPECT_EQ(*ref.Get(60'000), TextOf(number));
+    EXPECT_EQ(other_->Do("check"), "");
+  }
+
+  // Call it in the end. No process shares anything then. A keeper may have more than the model knows of, where a call
+  // of its ended with a process.
+  void DropAll() {
+    for (auto& keeper : keepers_) keeper.actor.Task(&Keeper::DropAll).Remote().Get(60'000);
+    EXPECT_EQ(other_->Do("drop_all"), "");
+    here_.clear();
+    for (auto& keeper : keepers_)
+      ExpectSharesNothing("a keeper", [&] { return *keeper.actor.Task(&Keeper::Shared).Remote().Get(60'000); });
+    ExpectSharesNothing("the other driver", [&] { return other_->Do("shared"); });
+    ExpectSharesNothing("this driver", SharedHere);
   }
 
  private:
   static constexpr int kKeepers = 4;
+  static constexpr int kAttempts = 5;
   enum Kind { kText, kBox, kArray };
   struct Kept {
     ray::ActorHandle<Keeper> actor;
+    std::string name;  // under which the other driver finds it; empty: it does not
     int pid = 0;
     std::map<int, Kind> things;
   };
@@ -96,11 +209,23 @@ class Keepers {
   }
   void Add() {
     const std::string& resource = resources_[random_() % resources_.size()];
-    auto creator = ray::Actor(Keeper::Create);
-    if (!resource.empty()) creator.SetResource(resource, 0.01);
-    Kept keeper{creator.Remote(), 0, {}};
-    keeper.pid = *keeper.actor.Task(&Keeper::Pid).Remote().Get(60'000);
-    keepers_.push_back(std::move(keeper));
+    const bool named = random_() % 2 == 0;
+    for (int attempt = 1;; ++attempt) {
+      auto creator = ray::Actor(Keeper::Create);
+      if (!resource.empty()) creator.SetResource(resource, 0.01);
+      const std::string name = named ? "keeper" + std::to_string(next_name_++) : "";
+      if (named) creator.SetName(name);
+      Kept keeper{creator.Remote(), name, 0, {}};
+      try {
+        keeper.pid = *keeper.actor.Task(&Keeper::Pid).Remote().Get(60'000);
+      } catch (const ray::internal::RayActorException&) {
+        // It was made in an idle worker that this test had killed, before the raylet took notice.
+        if (attempt == kAttempts) throw;
+        continue;
+      }
+      keepers_.push_back(std::move(keeper));
+      return;
+    }
   }
   template <class Method>
   void Make(size_t at, Method method, Kind kind = kText) {
@@ -188,6 +313,52 @@ class Keepers {
     const auto ref = random_() % 2 == 0 ? ray::Task(PutInATask).Remote(number) : ray::Task(GiveThrough).Remote(number);
     here_.insert_or_assign(number, *ref.Get(60'000));
   }
+  // The worker owns the object.
+  void KillTheWorkerOfATask() {
+    const int number = next_++;
+    const auto made = ray::Task(PutAndTellPid).Remote(number).Get(60'000);
+    here_.insert_or_assign(number, made->second);
+    ::kill(made->first, SIGKILL);
+    // The raylet gives it no more work.
+    EXPECT_TRUE(raylet::test::Eventually(std::chrono::seconds(20), [&] { return ::kill(made->first, 0) != 0; }));
+    CheckAll();
+  }
+  // One of the two ends before the call has. Then nobody knows whether the other one has the object.
+  void KillWhilePassingOn(size_t at) {
+    const size_t to = Some();
+    const auto number = SomeOf(keepers_[at], kText);
+    if (!number || to == at) return;
+    const auto passed = keepers_[at].actor.Task(&Keeper::PassOn).Remote(keepers_[to].actor, std::vector<int>{*number});
+    const size_t killed = random_() % 2 == 0 ? at : to;
+    PauseForAMoment();
+    ::kill(keepers_[killed].pid, SIGKILL);
+    if (Ends(passed)) keepers_[to].things[*number] = kText;
+    Kill(killed);
+  }
+  void KillWhileTaking(size_t at) {
+    const auto number = SomeOf(keepers_[at], kText);
+    if (!number) return;
+    const auto given = keepers_[at].actor.Task(&Keeper::Give).Remote(std::vector<int>{*number});
+    PauseForAMoment();
+    ::kill(keepers_[at].pid, SIGKILL);
+    if (Ends(given)) here_.insert_or_assign(*number, given.Get(60'000)->at(*number));
+    Kill(at);
+  }
+  // Any moment will do; the next one differs.
+  void PauseForAMoment() { std::this_thread::sleep_for(std::chrono::microseconds(random_() % 3'000)); }
+  // False where the process of the call has died.
+  template <class Result>
+  static bool Ends(const ray::ObjectRef<Result>& call) {
+    try {
+      call.Get(60'000);
+      return true;
+    } catch (const ray::internal::RayActorException&) {
+      return false;
+    } catch (const ray::internal::RayTaskException&) {  // its own call has failed
+      return false;
+    }
+  }
+
   // Objects that only the dead keeper kept are gone; all others are still there.
   void Kill(size_t at) {
     ::kill(keepers_[at].pid, SIGKILL);
@@ -196,11 +367,49 @@ class Keepers {
     CheckAll();
   }
 
+  void OtherDriverTakes(size_t at) {
+    const auto number = SomeOf(keepers_[at], kText);
+    if (!number || keepers_[at].name.empty()) return;
+    EXPECT_EQ(other_->Do("take " + keepers_[at].name + " " + std::to_string(*number)), "");
+    at_other_.insert(*number);
+  }
+  void OtherDriverGives(size_t at) {
+    const auto number = SomeAtOther();
+    if (!number || keepers_[at].name.empty()) return;
+    EXPECT_EQ(other_->Do("give " + keepers_[at].name + " " + std::to_string(*number)), "");
+    keepers_[at].things[*number] = kText;
+  }
+  void OtherDriverMakes() {
+    const int number = next_++;
+    EXPECT_EQ(other_->Do((random_() % 2 == 0 ? "put " : "submit ") + std::to_string(number)), "");
+    at_other_.insert(number);
+  }
+  void OtherDriverDrops() {
+    const auto number = SomeAtOther();
+    if (!number) return;
+    EXPECT_EQ(other_->Do("drop " + std::to_string(*number)), "");
+    at_other_.erase(*number);
+  }
+  void KillTheOtherDriver() {
+    ::kill(other_->pid(), SIGKILL);
+    other_.emplace(raylet_socket_, kNamespace);
+    at_other_.clear();
+    CheckAll();
+  }
+  std::optional<int> SomeAtOther() {
+    if (at_other_.empty()) return {};
+    return *std::next(at_other_.begin(), static_cast<std::ptrdiff_t>(random_() % at_other_.size()));
+  }
+
   std::mt19937 random_;
   const std::vector<std::string> resources_;
+  const std::string raylet_socket_;
+  std::optional<OtherDriver> other_{std::in_place, raylet_socket_, kNamespace};
+  std::set<int> at_other_;
   std::vector<Kept> keepers_;
   std::map<int, TextRef> here_;
   int next_ = 1;
+  int next_name_ = 1;
 };
 
 }  // namespace cluster_test

@@ -1,4 +1,4 @@
-// What a raylet says to a flag that is outside of its limits.
+// The words of a raylet about a flag that is outside of its limits.
 #pragma once
 
 #include <gtest/gtest.h>

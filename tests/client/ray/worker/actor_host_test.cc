@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <atomic>
 #include <deque>
 #include <functional>
@@ -12,6 +13,7 @@
 
 #include "base/shm_segment.h"
 #include "base/strings.h"
+#include "tests/harness/daemon_process.h"
 
 namespace raylet::client {
 namespace {
@@ -184,6 +186,18 @@ TEST_F(ActorHostTest, BoundsTheRepliesThatWaitForAllCallersTogether) {
   EXPECT_GT(next.channel->waiting_bytes, 2u << 20) << "it may have as much as the first one";
 }
 
+TEST_F(ActorHostTest, TakesTheReleasesThatLieInAChannelThatItCloses) {
+  Caller caller(host_, 7);
+  const LendId lend = ownership_.Lend(7, Holds{std::make_shared<int>()});
+  ASSERT_TRUE(caller.Call("f", "x"));
+  std::array<std::byte, 8> release;
+  WriteLendRecord(lend, release);
+  ASSERT_TRUE(caller.memory.producer.TryPush(static_cast<uint32_t>(CallRecordType::kReleaseLend), release));
+  host_.Close(7);
+  EXPECT_EQ(ownership_.counts().lends, 0u);
+  EXPECT_EQ(runner_.calls, 0) << "a call of a caller that has gone";
+}
+
 TEST_F(ActorHostTest, AThousandCallersCostTwoPagesEachUntilOneOfThemHasMoreUnderWay) {
   rlimit files{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &files), 0);
@@ -242,6 +256,142 @@ TEST_F(ActorHostTest, BeginsNoCallAndWritesNoReplyWhileItsLeaseDoesNotHold) {
   EXPECT_EQ(caller.Take()->call, 3u);
   EXPECT_EQ(other.Take()->call, 1u);
   EXPECT_EQ(runner_.calls, 4);
+}
+
+// An actor of two threads. A call of the function "waits" ends once Let has been called as often.
+class ThreadedHostTest : public ActorHostTest {
+ protected:
+  class Waiting final : public CallRunner {
+   public:
+    explicit Waiting(ThreadedHostTest& test) : test_(test) {}
+    CallOutcome Call(const CallRequest& request, void*) override {
+      const MutexLock lock(test_.mutex_);
+      ++test_.begun_;
+      test_.changed_.NotifyAll();
+      if (request.function == "waits") {
+        while (test_.may_end_ == 0) test_.changed_.Wait(test_.mutex_);
+        --test_.may_end_;
+      }
+      CallOutcome outcome;
+      outcome.bytes = request.function;
+      outcome.exit_actor = request.function == "exits";
+      return outcome;
+    }
+
+   private:
+    ThreadedHostTest& test_;
+  };
+  ThreadedHostTest() {
+    CallThreads::Options options;
+    options.threads_max = 2;
+    options.make_runner = [this] { return std::make_unique<Waiting>(*this); };
+    options.when_done = [] {};
+    host_.SetThreads(std::make_unique<CallThreads>(std::move(options)));
+  }
+  ~ThreadedHostTest() override {
+    Let(100);
+    host_.SetThreads(nullptr);
+  }
+  void Let(int calls) {
+    const MutexLock lock(mutex_);
+    may_end_ += calls;
+    changed_.NotifyAll();
+  }
+  int Begun() {
+    const MutexLock lock(mutex_);
+    return begun_;
+  }
+  bool ServeUntil(const std::function<bool()>& condition) {
+    return test::Eventually(std::chrono::seconds(60), [&] {
+      Serve();
+      return condition();
+    });
+  }
+
+  Mutex mutex_;
+  ConditionVariable changed_;
+  int begun_ = 0;
+  int may_end_ = 0;
+};
+
+TEST_F(ThreadedHostTest, AnswersInTheOrderInWhichCallsEnd) {
+  Caller caller(host_, 7);
+  ASSERT_TRUE(caller.Call("waits", "x"));
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(caller.Call("f", "x"));
+  for (uint64_t call = 2; call <= 4; ++call) {
+    std::optional<Caller::Taken> taken;
+    ASSERT_TRUE(ServeUntil([&] { return (taken = caller.Take()).has_value(); }));
+    EXPECT_EQ(taken->call, call);
+  }
+  EXPECT_FALSE(host_.Idle());
+  Let(1);
+  std::optional<Caller::Taken> taken;
+  ASSERT_TRUE(ServeUntil([&] { return (taken = caller.Take()).has_value(); }));
+  EXPECT_EQ(taken->call, 1u);
+  EXPECT_TRUE(host_.Idle());
+}
+
+TEST_F(ThreadedHostTest, LeavesCallsInTheRingWhileNoThreadIsFree) {
+  Caller caller(host_, 7);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(caller.Call("waits", "x"));
+  ASSERT_TRUE(ServeUntil([&] { return Begun() == 2; }));
+  EXPECT_FALSE(host_.HasWork()) << "or it would spin";
+  EXPECT_FALSE(caller.channel->memory.consumer.Empty());
+  Let(1);
+  ASSERT_TRUE(ServeUntil([&] { return Begun() == 3; }));
+}
+
+TEST_F(ThreadedHostTest, TakesCallersInTurn) {
+  Caller greedy(host_, 7);
+  Caller modest(host_, 8);
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(greedy.Call("waits", "x"));
+  ASSERT_TRUE(ServeUntil([&] { return Begun() == 2; }));
+  ASSERT_TRUE(modest.Call("f", "x"));
+  Let(2);
+  ASSERT_TRUE(ServeUntil([&] { return modest.Take().has_value(); }));
+}
+
+TEST_F(ThreadedHostTest, DropsTheAnswerOfACallerThatHasGone) {
+  auto caller = std::make_unique<Caller>(host_, 7);
+  ASSERT_TRUE(caller->Call("waits", "x"));
+  ASSERT_TRUE(ServeUntil([&] { return Begun() == 1; }));
+  host_.Close(7);
+  caller.reset();
+  Let(1);
+  EXPECT_TRUE(ServeUntil([&] { return host_.Idle(); }));
+}
+
+TEST_F(ThreadedHostTest, KeepsARelayedChannelUntilItsCallsHaveEnded) {
+  Caller caller(host_, 7);
+  caller.channel->relayed = true;
+  ASSERT_TRUE(caller.Call("waits", "x"));
+  ASSERT_TRUE(ServeUntil([&] { return Begun() == 1; }));
+  host_.Close(7);
+  EXPECT_EQ(host_.TakeReleased(), 0u);
+  Let(1);
+  ASSERT_TRUE(ServeUntil([&] { return host_.Idle(); }));
+  EXPECT_TRUE(caller.Take()) << "its raylet looks at the result";
+  EXPECT_EQ(host_.TakeReleased(), 7u);
+}
+
+TEST_F(ThreadedHostTest, SaysThatTheActorExitsAfterTheAnswersOfCallsThatEndedToo) {
+  Caller caller(host_, 7);
+  ASSERT_TRUE(caller.Call("exits", "x"));
+  ActorHost::Served served = ActorHost::Served::kNothing;
+  ASSERT_TRUE(test::Eventually(std::chrono::seconds(60), [&] {
+    served = host_.ServeSome();
+    return served == ActorHost::Served::kActorExits;
+  }));
+  EXPECT_FALSE(caller.Take());
+}
+
+TEST_F(ThreadedHostTest, BeginsNoCallWhileItsLeaseDoesNotHold) {
+  std::atomic<uint64_t> until{0};
+  host_.SetInstance({}, 0, LeaseView(&until));
+  Caller caller(host_, 7);
+  ASSERT_TRUE(caller.Call("f", "x"));
+  EXPECT_EQ(host_.ServeSome(), ActorHost::Served::kNothing);
+  EXPECT_EQ(Begun(), 0);
 }
 
 TEST_F(ActorHostTest, ServesNoChannelToAnotherIncarnation) {

@@ -1,0 +1,4 @@
+// Here by the name that programs written for Ray include.
+#pragma once
+
+#include <ray/internal/overload.h>

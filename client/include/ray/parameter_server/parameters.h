@@ -1,0 +1,234 @@
+// Parameters<T>: a parameter server for a run of numbers, in shards that are actors of their own. T is float or double.
+//
+//   auto server = ps::Parameters<float>::Create(1'000'000, {.shards = 4, .policy = ps::Synchronous{.workers = 3}});
+//   auto worker = server.Worker(rank);               // in the worker of this rank
+//   auto parameters = worker.Get();                  // waits as the policy says; copies nothing
+//   auto gradient = worker.NewGradient();            // in the store: fill gradient.spans(), gradient[i] or a Tensor
+//   worker.Update(std::move(gradient));
+//
+// A handle is a value: copied, kept in fields, passed to tasks and actors. The shards end with the last handle of the
+// process that created them. Parameters are thread-safe; a Worker belongs to one thread at a time.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <ray/api/actor_handle.h>
+#include <ray/api/array.h>
+#include <ray/api/object_ref.h>
+
+#include <ray/parameter_server/layout.h>
+#include <ray/parameter_server/options.h>
+#include <ray/parameter_server/snapshot.h>
+
+namespace ray {
+namespace ps {
+
+// The fate of a gradient.
+struct Update {
+  uint64_t version = 0;    // the first one that has it on all shards; the current one where it was dropped
+  uint64_t staleness = 0;  // steps between what the worker read and this; the largest of the shards
+  bool applied = true;     // counts on all shards; false: dropped as too late, or lost with a shard that died
+};
+
+struct ShardStats {
+  int64_t pid = 0;  // of the shard's process, on its machine
+  uint64_t version = 0;
+  uint64_t applied = 0;             // gradients
+  uint64_t dropped = 0;             // gradients that came too late for their round
+  uint64_t rounds = 0;              // of a policy that has rounds
+  uint64_t rounds_cut = 0;          // that closed at the deadline, without some workers
+  uint64_t left_behind = 0;         // times that a worker's clock stopped counting at the deadline
+  uint64_t passes = 0;              // over the memory of the parameters; one pass may have several steps
+  uint64_t restarts = 0;            // of the shard, after its process died
+  uint64_t updates_lost = 0;        // steps since its checkpoint, lost at its last restart
+  std::vector<uint64_t> staleness;  // how many gradients had staleness 0, 1, …; the last entry counts all above
+  MSGPACK_DEFINE(pid, version, applied, dropped, rounds, rounds_cut, left_behind, passes, restarts, updates_lost,
+                 staleness)
+};
+
+namespace internal {
+
+template <class T>
+class Shard;
+
+struct PushReply {
+  uint64_t version = 0;
+  uint64_t staleness = 0;
+  bool applied = true;
+  MSGPACK_DEFINE(version, staleness, applied)
+};
+
+// The part of a handle that travels.
+template <class T>
+struct Server {
+  Layout layout;
+  std::vector<ActorHandle<Shard<T>>> shards;
+  uint64_t ranks = 0;
+  bool has_rounds = false;
+  bool restarts = false;  // shards start again from their checkpoints
+  bool refuse_nan = false;
+  double clip_norm = 0;
+  int64_t deadline_ms = 0;
+  std::string policy;  // for people
+  MSGPACK_DEFINE(layout, shards, ranks, has_rounds, restarts, refuse_nan, clip_norm, deadline_ms, policy)
+};
+
+// A gradient's description beside its elements.
+struct PushContext {
+  uint64_t rank = 0;
+  uint64_t sequence = 0;
+  double scale = 1;
+};
+
+[[noreturn]] RAYLET_API void ThrowNoServer();
+
+}  // namespace internal
+
+// An update under way. Get may be called once.
+template <class T>
+class RAYLET_API PendingUpdate {
+ public:
+  // Waits for all shards; RayTimeoutException at the deadline of the options.
+  Update Get();
+
+ private:
+  template <class U>
+  friend class Parameters;
+  std::shared_ptr<const internal::Server<T>> server_;
+  internal::PushContext context_;
+  std::vector<uint64_t> versions_;
+  std::vector<Array<T>> pieces_;  // for a shard that has to be told again
+  std::vector<ObjectRef<internal::PushReply>> replies_;
+};
+
+template <class T>
+class Worker;
+
+template <class T>
+class RAYLET_API Parameters {
+  static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>,
+                "ray::ps::Parameters<T> has elements of float or double");
+
+ public:
+  Parameters() = default;  // of no server
+
+  // `size` parameters that are 0.
+  static Parameters Create(size_t size, const Options& options = {});
+  static Parameters Create(std::span<const T> initial, const Options& options = {});
+  static Parameters Create(const std::vector<T>& initial, const Options& options = {}) {
+    return Create(std::span<const T>(initial), options);
+  }
+  // Named tensors, in the order of their names; 0, or the initial values of all of them.
+  static Parameters Create(const std::map<std::string, Shape>& tensors, const Options& options = {});
+  static Parameters Create(const std::map<std::string, Shape>& tensors, std::span<const T> initial,
+                           const Options& options = {});
+
+  size_t size() const { return Require().layout.size(); }
+  size_t shards() const { return Require().shards.size(); }
+
+  // The newest version, without waiting for any worker.
+  Snapshot<T> Get() const;
+  // The same, where shards that are at the snapshot's version still answer with no bytes, and keep their piece.
+  Snapshot<T> GetIfNewer(const Snapshot<T>& snapshot) const;
+
+  // Memory for a gradient, of which the elements are unspecified. The snapshot is what it is computed from.
+  Gradient<T> NewGradient() const;
+  Gradient<T> NewGradient(const Snapshot<T>& snapshot) const;
+
+  // For a policy without workers (Async, ScaledByStaleness). RayException where the policy has workers, where the
+  // gradient has another size, or with refuse_nan where an element is no finite number.
+  ps::Update Update(Gradient<T>&& gradient) const;
+  PendingUpdate<T> UpdateAsync(Gradient<T>&& gradient) const;
+
+  // The worker of this rank. RayException for a rank that the policy does not have.
+  ps::Worker<T> Worker(uint64_t rank) const;
+
+  std::vector<ShardStats> Stats() const;
+
+  // Writes a file for each shard, `path`.shard-I-of-N, on the shard's machine. Updates go on meanwhile. Each file
+  // appears whole or not at all. Returns once all are on the disk. RayException where one cannot be written.
+  void Save(const std::string& path) const;
+  // Takes the parameters and the optimiser's state from these files, once all shards have read and checked theirs.
+  // RayException where one is of other parameters, truncated or damaged: then nothing changes. Gradients on their way
+  // meanwhile count before or after.
+  void Load(const std::string& path) const;
+
+  template <class Packer>
+  void msgpack_pack(Packer& packer) const {
+    if (server_ == nullptr)
+      packer.pack_nil();
+    else
+      packer.pack(*server_);
+  }
+  void msgpack_unpack(const msgpack::object& object) {
+    if (object.is_nil())
+      server_ = nullptr;
+    else
+      server_ = std::make_shared<const internal::Server<T>>(object.as<internal::Server<T>>());
+  }
+
+ private:
+  template <class U>
+  friend class ps::Worker;
+  using Deadline = std::chrono::steady_clock::time_point;
+
+  const internal::Server<T>& Require() const {
+    if (server_ == nullptr) internal::ThrowNoServer();
+    return *server_;
+  }
+  std::shared_ptr<const internal::Layout> LayoutPointer() const {
+    return std::shared_ptr<const internal::Layout>(server_, &Require().layout);
+  }
+  Snapshot<T> Read(uint64_t rank, const Snapshot<T>* known) const;
+  Gradient<T> NewGradient(std::vector<uint64_t> versions) const;
+  PendingUpdate<T> Push(Gradient<T>&& gradient, uint64_t rank, uint64_t sequence) const;
+
+  std::shared_ptr<const internal::Server<T>> server_;
+};
+
+// Worker<T>: one rank's view of the parameters. Under a policy of rounds Get waits for the round in which this rank has
+// given its gradient. Under Stale it waits while this rank is too far ahead.
+template <class T>
+class RAYLET_API Worker {
+ public:
+  uint64_t rank() const { return rank_; }
+  const Parameters<T>& parameters() const { return parameters_; }
+
+  // RayTimeoutException at the deadline of the options.
+  Snapshot<T> Get();
+  // For a gradient that is computed from what Get returned last.
+  Gradient<T> NewGradient() const;
+  // Returns once the gradient is on its way into its round, or dropped. It does not wait for other workers.
+  ps::Update Update(Gradient<T>&& gradient);
+  PendingUpdate<T> UpdateAsync(Gradient<T>&& gradient);
+
+ private:
+  template <class U>
+  friend class Parameters;
+  Worker(Parameters<T> parameters, uint64_t rank, uint64_t sequence)
+      : parameters_(std::move(parameters)), rank_(rank), sequence_(sequence) {}
+
+  Parameters<T> parameters_;
+  uint64_t rank_;
+  uint64_t sequence_;           // of the next gradient; begins at random, so that two workers of one rank differ
+  std::vector<uint64_t> read_;  // the versions that Get returned last; empty before
+};
+
+extern template class Parameters<float>;
+extern template class Parameters<double>;
+extern template class Worker<float>;
+extern template class Worker<double>;
+extern template class PendingUpdate<float>;
+extern template class PendingUpdate<double>;
+
+}  // namespace ps
+}  // namespace ray

@@ -1,0 +1,267 @@
+// Table<Key, T>: a parameter server of rows by key, such as one row for each user, movie or word. A row begins when its
+// key is first asked for. Keys are integers or strings, in any order, and may be repeated. Rows lie in shards by the
+// hash of their keys. T is float or double.
+//
+//   auto words = ps::Table<std::string, float>::Create(64, {.shards = 2, .optimizer = ps::Adagrad{.rate = 0.05}},
+//                                                      ps::Initializer::Uniform(-0.01, 0.01));
+//   auto rows = words.Pull(keys);        // rows[i] is the row of keys[i]
+//   words.Push(keys, gradients);         // keys.size() rows of gradients, one after the other
+//
+// A handle is a value: copied, kept in fields, passed to tasks and actors. The shards end with the last handle of the
+// process that created them. Thread-safe. Gradients count when they come: the policies are those of Parameters alone.
+#pragma once
+
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <ray/api/actor_handle.h>
+#include <ray/api/array.h>
+#include <ray/api/object_ref.h>
+
+#include <ray/parameter_server/layout.h>
+#include <ray/parameter_server/options.h>
+
+namespace ray {
+namespace ps {
+
+// The values of a row at its beginning. They depend on the seed and the key alone.
+struct Initializer {
+  enum class Kind { kConstant, kUniform, kNormal };
+  static Initializer Zero() { return {}; }
+  static Initializer Constant(double value) { return {Kind::kConstant, value, 0, 0}; }
+  static Initializer Uniform(double low, double high, uint64_t seed = 0) { return {Kind::kUniform, low, high, seed}; }
+  static Initializer Normal(double mean, double deviation, uint64_t seed = 0) {
+    return {Kind::kNormal, mean, deviation, seed};
+  }
+
+  Kind kind = Kind::kConstant;
+  double first = 0;
+  double second = 0;
+  uint64_t seed = 0;
+};
+
+// Which keys have rows. A key that is seen for the first times has its initial values, and gradients for it are
+// dropped, until min_count pulls and pushes have named it. A row that expire_after pushes to its shard have not named
+// is erased.
+struct Filter {
+  uint64_t min_count = 0;
+  uint64_t expire_after = 0;  // 0: never
+};
+
+// The rows of the keys that were pulled, in their order. The memory lies in the store, once for each different key, and
+// is pinned while a copy of the Rows lives.
+template <class T>
+class Rows {
+ public:
+  struct Place {
+    uint32_t shard = 0;
+    uint32_t row = 0;
+  };
+  Rows() = default;
+  Rows(size_t row_size, std::vector<Array<T>> pieces, std::vector<Place> places)
+      : row_size_(row_size), pieces_(std::move(pieces)), places_(std::move(places)) {}
+
+  size_t size() const { return places_.size(); }
+  size_t row_size() const { return row_size_; }
+  std::span<const T> operator[](size_t i) const {  // not checked
+    const Place& place = places_[i];
+    return pieces_[place.shard].span().subspan(place.row * row_size_, row_size_);
+  }
+  // size() × row_size() values.
+  void CopyTo(std::span<T> to) const {
+    internal::CheckSize("the span to copy to", to.size(), size() * row_size_);
+    for (size_t i = 0; i < size(); ++i) std::copy_n((*this)[i].data(), row_size_, to.data() + i * row_size_);
+  }
+  std::vector<T> Copy() const {
+    std::vector<T> values(size() * row_size_);
+    CopyTo(values);
+    return values;
+  }
+
+ private:
+  size_t row_size_ = 0;
+  std::vector<Array<T>> pieces_;  // of each shard
+  std::vector<Place> places_;     // of each key
+};
+
+namespace internal {
+
+template <class K, class T>
+class TableShard;
+
+[[noreturn]] RAYLET_API void ThrowNoTable();
+
+// How keys travel.
+template <class K>
+struct TravellingKeys;
+template <>
+struct TravellingKeys<uint64_t> {
+  using Type = Array<uint64_t>;
+};
+template <>
+struct TravellingKeys<std::string> {
+  using Type = std::vector<std::string>;
+};
+
+template <class T>
+struct PullReply {
+  Array<T> values;
+  MSGPACK_DEFINE(values)
+};
+
+template <class K, class T>
+struct TableServer {
+  std::vector<ActorHandle<TableShard<K, T>>> shards;
+  uint64_t row_size = 0;
+  bool refuse_nan = false;
+  double clip_norm = 0;
+  int64_t deadline_ms = 0;
+  MSGPACK_DEFINE(shards, row_size, refuse_nan, clip_norm, deadline_ms)
+};
+
+template <class K, class T>
+struct TablePage {
+  std::vector<K> keys;
+  Array<T> values;
+  uint64_t next = 0;  // 0: there is no more
+  MSGPACK_DEFINE(keys, values, next)
+};
+
+// The calls of a table whose keys are K: uint64_t or std::string.
+template <class K, class T>
+class RAYLET_API TableClient {
+ public:
+  using Server = TableServer<K, T>;
+  using ServerPtr = std::shared_ptr<const Server>;
+
+  static ServerPtr Create(size_t row_size, const Options& options, const Initializer& initializer,
+                          const Filter& filter);
+  // The second half of a call: waits for the replies.
+  static std::function<Rows<T>()> Pull(const ServerPtr& server, std::span<const K> keys);
+  static std::function<void()> Push(const ServerPtr& server, std::span<const K> keys, std::span<const T> rows);
+  static size_t Size(const Server& server);
+  static size_t Erase(const Server& server, std::span<const K> keys);
+  static void ForEach(const Server& server, const std::function<void(const K&, std::span<const T>)>& visit);
+  static void Save(const Server& server, const std::string& path);
+  static void Load(const Server& server, const std::string& path);
+};
+
+extern template class TableClient<uint64_t, float>;
+extern template class TableClient<uint64_t, double>;
+extern template class TableClient<std::string, float>;
+extern template class TableClient<std::string, double>;
+
+}  // namespace internal
+
+// A call under way. Get waits for its end; it may be called once.
+template <class Result>
+class PendingRows {
+ public:
+  explicit PendingRows(std::function<Result()> get) : get_(std::move(get)) {}
+  Result Get() { return std::exchange(get_, nullptr)(); }
+
+ private:
+  std::function<Result()> get_;
+};
+
+template <class Key, class T>
+class Table {
+  static_assert(std::is_integral_v<Key> || std::is_same_v<Key, std::string>,
+                "the keys of a ray::ps::Table are integers or std::string");
+  static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>,
+                "the rows of a ray::ps::Table have elements of float or double");
+  using K = std::conditional_t<std::is_integral_v<Key>, uint64_t, std::string>;
+  using Client = internal::TableClient<K, T>;
+
+ public:
+  Table() = default;  // of no server
+
+  // RayException for rows of no elements, and for options that a table does not have: a policy other than Async, and
+  // checkpoints at intervals.
+  static Table Create(size_t row_size, const Options& options = {}, const Initializer& initializer = {},
+                      const Filter& filter = {}) {
+    Table table;
+    table.server_ = Client::Create(row_size, options, initializer, filter);
+    return table;
+  }
+
+  size_t row_size() const { return Require().row_size; }
+
+  Rows<T> Pull(const std::vector<Key>& keys) const { return PullAsync(keys).Get(); }
+  PendingRows<Rows<T>> PullAsync(const std::vector<Key>& keys) const {
+    Require();
+    if constexpr (std::is_same_v<Key, K>)
+      return PendingRows<Rows<T>>(Client::Pull(server_, keys));
+    else
+      return PendingRows<Rows<T>>(Client::Pull(server_, Converted(keys)));
+  }
+
+  // One step of the optimiser for each different key: gradients of a repeated key are added first. `rows` has
+  // keys.size() × row_size() elements; RayException for another number.
+  void Push(const std::vector<Key>& keys, std::span<const T> rows) const { PushAsync(keys, rows).Get(); }
+  PendingRows<void> PushAsync(const std::vector<Key>& keys, std::span<const T> rows) const {
+    Require();
+    if constexpr (std::is_same_v<Key, K>)
+      return PendingRows<void>(Client::Push(server_, keys, rows));
+    else
+      return PendingRows<void>(Client::Push(server_, Converted(keys), rows));
+  }
+
+  size_t Size() const { return Client::Size(Require()); }
+  // Returns how many of the keys had rows.
+  size_t Erase(const std::vector<Key>& keys) const {
+    if constexpr (std::is_same_v<Key, K>)
+      return Client::Erase(Require(), keys);
+    else
+      return Client::Erase(Require(), Converted(keys));
+  }
+  // Each row that is there all the while is visited once, others at most once.
+  void ForEach(const std::function<void(const Key&, std::span<const T>)>& visit) const {
+    Client::ForEach(Require(), [&](const K& key, std::span<const T> row) { visit(static_cast<Key>(key), row); });
+  }
+
+  // A file for each shard, `path`.shard-I-of-N, on the shard's machine, whole or not at all. Load replaces all rows,
+  // and takes files of as many shards. RayException for files of other rows, and for truncated or damaged ones.
+  void Save(const std::string& path) const { Client::Save(Require(), path); }
+  void Load(const std::string& path) const { Client::Load(Require(), path); }
+
+  template <class Packer>
+  void msgpack_pack(Packer& packer) const {
+    if (server_ == nullptr)
+      packer.pack_nil();
+    else
+      packer.pack(*server_);
+  }
+  void msgpack_unpack(const msgpack::object& object) {
+    if (object.is_nil())
+      server_ = nullptr;
+    else
+      server_ = std::make_shared<const typename Client::Server>(object.as<typename Client::Server>());
+  }
+
+ private:
+  const typename Client::Server& Require() const {
+    if (server_ == nullptr) internal::ThrowNoTable();
+    return *server_;
+  }
+  static std::vector<K> Converted(const std::vector<Key>& keys) {
+    std::vector<K> converted;
+    converted.reserve(keys.size());
+    for (const Key key : keys) converted.push_back(static_cast<K>(key));
+    return converted;
+  }
+
+  typename Client::ServerPtr server_;
+};
+
+}  // namespace ps
+}  // namespace ray

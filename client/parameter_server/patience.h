@@ -1,0 +1,70 @@
+// How the handles wait: Patience is the deadline of one call of the user, over all calls of shards that it makes.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <ray/api.h>
+
+namespace ray::ps::internal {
+
+// A caller that a shard tells to wait asks again after an eighth of the time that it has waited. So it asks some twenty
+// times while a wait grows tenfold, and is late by an eighth.
+constexpr std::chrono::microseconds kLookMin{20};
+constexpr std::chrono::microseconds kLookMax{2000};
+
+class Patience {
+ public:
+  explicit Patience(int64_t deadline_ms)
+      : start_(Clock::now()), end_(start_ + std::chrono::milliseconds(deadline_ms)) {}
+  // For a call: at least 1 ms, so that a late caller still looks once.
+  int RemainingMs() const {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end_ - Clock::now()).count();
+    return static_cast<int>(std::clamp<int64_t>(left, 1, 1 << 30));
+  }
+  bool Over() const { return Clock::now() >= end_; }
+  void Sleep() const {
+    const auto waited = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start_);
+    std::this_thread::sleep_for(std::clamp(waited / 8, kLookMin, kLookMax));
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start_;
+  const Clock::time_point end_;
+};
+
+inline void CheckDeadline(std::chrono::milliseconds deadline) {
+  if (deadline.count() <= 0)
+    throw ray::internal::RayException("the deadline is " + std::to_string(deadline.count()) +
+                                      " ms: it takes 1 ms or more");
+}
+
+// Shard::Save begins a file, or returns 0 while it writes another; Shard::Saved tells its end.
+template <class Shard>
+void SaveShards(const std::vector<ActorHandle<Shard>>& shards, const std::string& path, int64_t deadline_ms) {
+  const Patience patience(deadline_ms);
+  const auto wait = [&](const auto& call) {
+    for (;;) {
+      const auto result = *call().Get(patience.RemainingMs());
+      if (result) return result;
+      if (patience.Over())
+        throw ray::internal::RayTimeoutException("the checkpoint " + path + " was not written within " +
+                                                 std::to_string(deadline_ms) + " ms");
+      patience.Sleep();
+    }
+  };
+  std::vector<ObjectRef<uint64_t>> begun;
+  for (const auto& shard : shards) begun.push_back(shard.Task(&Shard::Save).Remote(path));
+  for (size_t i = 0; i < begun.size(); ++i) {
+    uint64_t number = *begun[i].Get(patience.RemainingMs());
+    if (number == 0) number = wait([&] { return shards[i].Task(&Shard::Save).Remote(path); });
+    wait([&] { return shards[i].Task(&Shard::Saved).Remote(number); });
+  }
+}
+
+}  // namespace ray::ps::internal

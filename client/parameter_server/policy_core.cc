@@ -1,0 +1,175 @@
+#include "client/parameter_server/policy_core.h"
+
+#include <algorithm>
+#include <string>
+#include <variant>
+
+#include <ray/api/exceptions.h>
+
+namespace ray::ps::internal {
+
+using ray::internal::RayException;
+
+uint64_t RanksOf(const Policy& policy) {
+  if (const auto* p = std::get_if<Synchronous>(&policy)) return p->workers;
+  if (const auto* p = std::get_if<FirstOf>(&policy)) return p->workers + p->backups;
+  if (const auto* p = std::get_if<Stale>(&policy)) return p->workers;
+  return 0;
+}
+
+bool HasRounds(const Policy& policy) {
+  return std::holds_alternative<Synchronous>(policy) || std::holds_alternative<FirstOf>(policy);
+}
+
+std::string TextOf(const Policy& policy) {
+  using std::to_string;
+  if (const auto* p = std::get_if<Synchronous>(&policy)) return "Synchronous{workers = " + to_string(p->workers) + "}";
+  if (const auto* p = std::get_if<FirstOf>(&policy))
+    return "FirstOf{workers = " + to_string(p->workers) + ", backups = " + to_string(p->backups) + "}";
+  if (const auto* p = std::get_if<Stale>(&policy))
+    return "Stale{workers = " + to_string(p->workers) + ", staleness = " + to_string(p->staleness) + "}";
+  return std::holds_alternative<Async>(policy) ? "Async{}" : "ScaledByStaleness{}";
+}
+
+PolicyCore::PolicyCore(const Policy& policy, std::chrono::milliseconds round_deadline)
+    : round_deadline_(round_deadline),
+      ranks_(RanksOf(policy)),
+      scales_(std::holds_alternative<ScaledByStaleness>(policy)),
+      of_rank_(ranks_) {
+  if (const auto* p = std::get_if<Synchronous>(&policy)) needed_ = p->workers;
+  if (const auto* p = std::get_if<FirstOf>(&policy)) needed_ = p->workers;
+  if (const auto* p = std::get_if<Stale>(&policy)) {
+    has_clocks_ = true;
+    staleness_max_ = p->staleness;
+  }
+  if ((HasRounds(policy) && needed_ == 0) || (has_clocks_ && ranks_ == 0))
+    throw RayException("the policy " + TextOf(policy) + " has no workers: it takes 1 or more");
+}
+
+void PolicyCore::CheckRank(uint64_t rank) const {
+  if (rank < ranks_) return;
+  const std::string given = rank == kNoRank ? "no rank" : "rank " + std::to_string(rank);
+  throw RayException("a worker with " + given + " called, and this server has the ranks 0 to " +
+                     std::to_string(ranks_ - 1) + ": use Worker(rank) with one of them");
+}
+
+void PolicyCore::Applied(uint64_t staleness) {
+  ++counts_.applied;
+  ++counts_.staleness[std::min<uint64_t>(staleness, kStalenessMax)];
+}
+
+Verdict PolicyCore::Take(const Offer& offer, TimePoint now) {
+  if (ranks_ > 0) CheckRank(offer.rank);
+  if (offer.based_on != kNoVersion && offer.based_on > version_)
+    throw RayException("the gradient was computed from version " + std::to_string(offer.based_on) +
+                       ", and the newest version is " + std::to_string(version_));
+  if (has_rounds()) return TakeForRound(offer, now);
+  Verdict verdict;
+  if (has_clocks_) {
+    Rank& rank = of_rank_[offer.rank];
+    const uint64_t slowest = SlowestClock();
+    verdict.staleness = rank.clock > slowest ? rank.clock - slowest : 0;
+    rank.clock = std::max(rank.clock + 1, rank.behind ? slowest : 0);
+    rank.behind = false;
+    if (SlowestClock() > slowest) waited_for_ = false;
+  } else {
+    verdict.staleness = offer.based_on == kNoVersion ? 0 : version_ - offer.based_on;
+    if (scales_) verdict.scale = 1 / (1 + static_cast<double>(verdict.staleness));
+  }
+  Applied(verdict.staleness);
+  verdict.version = ++version_;
+  return verdict;
+}
+
+Verdict PolicyCore::TakeForRound(const Offer& offer, TimePoint now) {
+  Rank& rank = of_rank_[offer.rank];
+  const uint64_t based_on = offer.based_on == kNoVersion ? version_ : offer.based_on;
+  Verdict verdict;
+  verdict.version = version_;
+  verdict.staleness = version_ - based_on;
+  if (rank.offered && rank.sequence == offer.sequence) {
+    verdict.action = Verdict::Action::kKnown;
+    verdict.version = version_ + 1;
+    return verdict;
+  }
+  if (based_on < version_) {
+    verdict.action = Verdict::Action::kDrop;
+    ++counts_.dropped;
+    return verdict;
+  }
+  if (rank.offered)
+    throw RayException("rank " + std::to_string(offer.rank) + " gave its gradient for version " +
+                       std::to_string(version_) + " already: Get waits for the next version");
+  rank.offered = true;
+  rank.sequence = offer.sequence;
+  ++offered_;
+  WaitFrom(now);
+  Applied(0);
+  verdict.version = version_ + 1;
+  verdict.action = Verdict::Action::kHold;
+  if (offered_ == needed_) {
+    verdict.action = Verdict::Action::kHoldAndClose;
+    Close();
+  }
+  return verdict;
+}
+
+void PolicyCore::Close() {
+  for (Rank& rank : of_rank_) rank.offered = false;
+  offered_ = 0;
+  waited_for_ = false;
+  ++counts_.rounds;
+  ++version_;
+}
+
+void PolicyCore::Restart(uint64_t version) {
+  for (Rank& rank : of_rank_) rank.offered = false;
+  offered_ = 0;
+  waited_for_ = false;
+  version_ = version;
+}
+
+uint64_t PolicyCore::SlowestClock() const {
+  uint64_t slowest = kNoVersion;
+  for (const Rank& rank : of_rank_)
+    if (!rank.behind) slowest = std::min(slowest, rank.clock);
+  return slowest == kNoVersion ? 0 : slowest;
+}
+
+void PolicyCore::WaitFrom(TimePoint now) {
+  if (waited_for_) return;
+  waited_for_ = true;
+  waited_since_ = now;
+}
+
+bool PolicyCore::MayRead(uint64_t rank, uint64_t wanted, TimePoint now) {
+  if (wanted != kNoVersion && version_ < wanted) {
+    WaitFrom(now);
+    return false;
+  }
+  if (ranks_ == 0 || rank == kNoRank) return true;
+  CheckRank(rank);
+  if (has_rounds()) return !of_rank_[rank].offered;
+  if (of_rank_[rank].clock <= SlowestClock() + staleness_max_) return true;
+  WaitFrom(now);
+  return false;
+}
+
+bool PolicyCore::Expire(TimePoint now) {
+  if (!waited_for_ || now - waited_since_ < round_deadline_) return false;
+  if (has_rounds()) {
+    ++counts_.rounds_cut;
+    Close();
+    return true;
+  }
+  waited_for_ = false;
+  const uint64_t slowest = SlowestClock();
+  for (Rank& rank : of_rank_) {
+    if (rank.behind || rank.clock != slowest) continue;
+    rank.behind = true;
+    ++counts_.left_behind;
+  }
+  return false;
+}
+
+}  // namespace ray::ps::internal

@@ -1,0 +1,287 @@
+#include "client/parameter_server/table_shard.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <numbers>
+#include <utility>
+
+namespace ray::ps::internal {
+
+using ray::internal::RayException;
+
+namespace {
+
+uint64_t Mix(uint64_t z) {  // SplitMix64
+  z += 0x9e3779b97f4a7c15;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+
+double Fraction(uint64_t bits) { return static_cast<double>(bits >> 11) * 0x1p-53; }  // at least 0, less than 1
+
+void AppendKey(std::vector<std::byte>& bytes, uint64_t key) {
+  const auto part = std::as_bytes(std::span<const uint64_t, 1>(&key, 1));
+  bytes.insert(bytes.end(), part.begin(), part.end());
+}
+void AppendKey(std::vector<std::byte>& bytes, const std::string& key) {
+  AppendKey(bytes, key.size());
+  const auto part = std::as_bytes(std::span(key));
+  bytes.insert(bytes.end(), part.begin(), part.end());
+}
+
+// The key at `offset`, which moves behind it. False where the bytes end before.
+bool TakeKey(std::span<const std::byte> bytes, size_t& offset, uint64_t& key) {
+  if (bytes.size() - offset < sizeof key) return false;
+  std::memcpy(&key, bytes.data() + offset, sizeof key);
+  offset += sizeof key;
+  return true;
+}
+bool TakeKey(std::span<const std::byte> bytes, size_t& offset, std::string& key) {
+  uint64_t size = 0;
+  if (!TakeKey(bytes, offset, size) || bytes.size() - offset < size) return false;
+  key.assign(reinterpret_cast<const char*>(bytes.data()) + offset, size);
+  offset += size;
+  return true;
+}
+
+}  // namespace
+
+uint64_t HashOf(uint64_t key) { return Mix(key); }
+uint64_t HashOf(const std::string& key) { return XXH3_64bits(key.data(), key.size()); }
+
+template <class K, class T>
+TableShard<K, T>::TableShard(const TableSetup& setup)
+    : setup_(setup),
+      optimizer_(setup.optimizer.optimizer.value),
+      schedule_(setup.optimizer.schedule.schedule()),
+      slots_(SlotsOf(optimizer_)),
+      stride_(setup.row_size * (1 + slots_)),
+      scratch_(setup.row_size) {}
+
+template <class K, class T>
+void TableShard<K, T>::Initialise(const K& key, T* elements) const {
+  const auto kind = static_cast<Initializer::Kind>(setup_.initializer);
+  if (kind == Initializer::Kind::kConstant) {
+    std::fill_n(elements, setup_.row_size, static_cast<T>(setup_.first));
+    return;
+  }
+  uint64_t state = Mix(HashOf(key) ^ Mix(setup_.seed));
+  for (size_t i = 0; i < setup_.row_size; ++i) {
+    const double one = Fraction(state = Mix(state));
+    if (kind == Initializer::Kind::kUniform) {
+      elements[i] = static_cast<T>(setup_.first + (setup_.second - setup_.first) * one);
+    } else {  // Box and Muller
+      const double two = Fraction(state = Mix(state));
+      elements[i] = static_cast<T>(setup_.first + setup_.second * std::sqrt(-2 * std::log(1 - one)) *
+                                                      std::cos(2 * std::numbers::pi * two));
+    }
+  }
+}
+
+template <class K, class T>
+std::optional<typename TableShard<K, T>::Place> TableShard<K, T>::Find(const K& key) {
+  if (const auto found = index_.find(key); found != index_.end()) {
+    rows_[found->second].touched = pushes_;
+    return found->second;
+  }
+  if (setup_.min_count > 1) {
+    if (counted_.size() >= kCountedKeysMax) counted_.clear();
+    if (++counted_[key] < setup_.min_count) return std::nullopt;
+    counted_.erase(key);
+  }
+  const Place place = NewRow(key);
+  Initialise(key, Elements(place));
+  return place;
+}
+
+// Its elements are unspecified, and its slots 0.
+template <class K, class T>
+typename TableShard<K, T>::Place TableShard<K, T>::NewRow(const K& key) {
+  if (free_.empty()) {
+    const size_t first = rows_.size();
+    if (first + kRowsOfBlock > std::numeric_limits<Place>::max())
+      throw RayException("a shard of a table has at most 4294967295 rows: create the table with more shards");
+    blocks_.emplace_back(new T[kRowsOfBlock * stride_]);
+    rows_.resize(first + kRowsOfBlock);
+    for (size_t i = kRowsOfBlock; i-- > 0;) free_.push_back(static_cast<Place>(first + i));
+  }
+  const Place place = free_.back();
+  free_.pop_back();
+  rows_[place] = Row{key, 0, pushes_, true};
+  index_.emplace(key, place);
+  std::fill_n(Elements(place) + setup_.row_size, stride_ - setup_.row_size, T{0});
+  return place;
+}
+
+template <class K, class T>
+void TableShard<K, T>::Free(Place place) {
+  index_.erase(rows_[place].key);
+  rows_[place] = Row();
+  free_.push_back(place);
+}
+
+template <class K, class T>
+PullReply<T> TableShard<K, T>::Pull(const Keys& keys) {
+  MutableArray<T> values(keys.size() * setup_.row_size);
+  T* to = values.data();
+  for (const K& key : keys) {
+    if (const auto place = Find(key))
+      std::copy_n(Elements(*place), setup_.row_size, to);
+    else
+      Initialise(key, to);
+    to += setup_.row_size;
+  }
+  return {std::move(values).Seal()};
+}
+
+template <class K, class T>
+void TableShard<K, T>::Push(const Keys& keys, const Array<T>& gradients, double scale) {
+  CheckSize("the gradients of a shard", gradients.size(), keys.size() * setup_.row_size);
+  const double factor = FactorAt(schedule_, pushes_);
+  ++pushes_;
+  const T* from = gradients.data();
+  for (const K& key : keys) {
+    if (const auto place = Find(key)) {
+      T* const elements = Elements(*place);
+      T* const first = slots_ > 0 ? elements + setup_.row_size : nullptr;
+      T* const second = slots_ > 1 ? first + setup_.row_size : nullptr;
+      StepRow<T>(optimizer_, factor, rows_[*place].steps++, {from, setup_.row_size}, scale, setup_.optimizer.clip_value,
+                 {elements, setup_.row_size}, first, second, scratch_);
+    }
+    from += setup_.row_size;
+  }
+  if (setup_.expire_after > 0 && pushes_ % setup_.expire_after == 0) EraseExpired();
+}
+
+template <class K, class T>
+void TableShard<K, T>::EraseExpired() {
+  for (Place place = 0; place < rows_.size(); ++place)
+    if (rows_[place].used && pushes_ - rows_[place].touched >= setup_.expire_after) Free(place);
+}
+
+template <class K, class T>
+uint64_t TableShard<K, T>::Erase(const Keys& keys) {
+  uint64_t erased = 0;
+  for (const K& key : keys)
+    if (const auto found = index_.find(key); found != index_.end()) {
+      Free(found->second);
+      ++erased;
+    }
+  return erased;
+}
+
+template <class K, class T>
+TablePage<K, T> TableShard<K, T>::Page(uint64_t from, uint64_t count) {
+  TablePage<K, T> page;
+  std::vector<Place> places;
+  uint64_t place = from;
+  for (; place < rows_.size() && places.size() < count; ++place)
+    if (rows_[place].used) places.push_back(static_cast<Place>(place));
+  MutableArray<T> values(places.size() * setup_.row_size);
+  for (size_t i = 0; i < places.size(); ++i) {
+    page.keys.push_back(rows_[places[i]].key);
+    std::copy_n(Elements(places[i]), setup_.row_size, values.data() + i * setup_.row_size);
+  }
+  page.values = std::move(values).Seal();
+  page.next = place < rows_.size() ? place : 0;
+  return page;
+}
+
+// ---- files
+
+template <class K, class T>
+struct TableShard<K, T>::Loaded {
+  CheckpointOf of;
+  std::vector<std::byte> keys;  // as the file has them
+  std::vector<K> read_keys;     // the same, of a file that was read
+  std::vector<uint32_t> steps;
+  std::vector<T> values;  // rows with their slots
+};
+
+template <class K, class T>
+CheckpointOf TableShard<K, T>::Description() const {
+  CheckpointOf of;
+  of.shard = setup_.index;
+  of.shards = setup_.shards;
+  of.row_size = setup_.row_size;
+  of.element_bytes = sizeof(T);
+  of.optimizer = setup_.optimizer.optimizer.value.index();
+  of.slots = slots_;
+  of.keys = std::is_same_v<K, std::string> ? CheckpointOf::kStringKeys : CheckpointOf::kIntegerKeys;
+  of.version = pushes_;
+  return of;
+}
+
+template <class K, class T>
+uint64_t TableShard<K, T>::Save(const std::string& path) {
+  if (saver_.Busy()) return 0;
+  auto content = std::make_shared<Loaded>();
+  content->of = Description();
+  content->of.size = index_.size();
+  content->values.reserve(index_.size() * stride_);
+  for (Place place = 0; place < rows_.size(); ++place) {
+    if (!rows_[place].used) continue;
+    AppendKey(content->keys, rows_[place].key);
+    content->steps.push_back(rows_[place].steps);
+    content->values.insert(content->values.end(), Elements(place), Elements(place) + stride_);
+  }
+  content->of.key_bytes = content->keys.size();
+  const std::vector<std::span<const std::byte>> parts = {std::span<const std::byte>(content->keys),
+                                                         std::as_bytes(std::span<const uint32_t>(content->steps)),
+                                                         std::as_bytes(std::span<const T>(content->values))};
+  return saver_.Start(CheckpointPath(path, setup_.index, setup_.shards), content->of, parts, content);
+}
+
+template <class K, class T>
+void TableShard<K, T>::Load(const std::string& path) {
+  const std::string file = CheckpointPath(path, setup_.index, setup_.shards);
+  auto content = std::make_shared<Loaded>();
+  CheckpointOf wanted = Description();
+  if (CheckpointOf head; ReadCheckpointHead(file, head)) {
+    wanted.size = head.size;
+    wanted.key_bytes = head.key_bytes;
+    CheckShape(file, head, wanted);
+    CheckFileSize(file, head.key_bytes, head.size, sizeof(uint32_t) + stride_ * sizeof(T));
+  }
+  content->keys.resize(wanted.key_bytes);
+  content->steps.resize(wanted.size);
+  content->values.resize(wanted.size * stride_);
+  content->of =
+      ReadCheckpoint(file, wanted,
+                     {std::span<std::byte>(content->keys), std::as_writable_bytes(std::span<uint32_t>(content->steps)),
+                      std::as_writable_bytes(std::span<T>(content->values))});
+  size_t offset = 0;
+  content->read_keys.resize(content->of.size);
+  for (K& key : content->read_keys)
+    if (!TakeKey(content->keys, offset, key))
+      throw RayException("the checkpoint " + file + " is damaged: it has fewer keys than rows");
+  loaded_ = std::move(content);
+}
+
+template <class K, class T>
+void TableShard<K, T>::Commit() {
+  if (loaded_ == nullptr) throw RayException("no checkpoint was read before: call Load again");
+  const auto content = std::exchange(loaded_, nullptr);
+  index_.clear();
+  rows_.clear();
+  blocks_.clear();
+  free_.clear();
+  pushes_ = content->of.version;
+  for (size_t i = 0; i < content->read_keys.size(); ++i) {
+    const Place place = NewRow(content->read_keys[i]);
+    rows_[place].steps = content->steps[i];
+    std::copy_n(content->values.data() + i * stride_, stride_, Elements(place));
+  }
+}
+
+template class TableShard<uint64_t, float>;
+template class TableShard<uint64_t, double>;
+template class TableShard<std::string, float>;
+template class TableShard<std::string, double>;
+
+}  // namespace ray::ps::internal

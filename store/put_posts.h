@@ -1,0 +1,58 @@
+// PutPosts: carries out the posts of one client's ring on the store. Owned by a PutRing; loop thread only. No loop and
+// no waiting. The ring's bytes are another process's: each is copied once, and checked.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "base/ring.h"
+#include "fbs/put_page.h"
+#include "store/object_store.h"
+#include "store/write_leases.h"
+
+namespace raylet::store {
+
+class PutPosts {
+ public:
+  // `memory` is a new put page with its ring, zeroed but for the ring's header, of PutPageBytes(). All outlive this.
+  static Result<PutPosts> Attach(ObjectStore& store, WriteLeases& leases, uint32_t client, std::span<std::byte> memory);
+
+  // Carries out about `most` posts that come after no more than `frames` messages. The number of those;
+  // kProtocolError for a post that makes no sense. The client hears of nothing before Answer.
+  Result<uint32_t> CarryOut(uint32_t most, uint64_t frames);
+  void Answer() { Ring(page_->answers); }
+  bool Empty() const { return ring_.Empty(); }
+  PutPage& page() { return *page_; }
+
+ private:
+  PutPosts(ObjectStore& store, WriteLeases& leases, uint32_t client)
+      : store_(&store), leases_(&leases), client_(client) {}
+  // A copy of a record; a batch's objects are in batch_.
+  struct Post {
+    PutPostType type{};
+    PutPost put{};  // of a batch: frames and flags alone
+    PutWant want{};
+  };
+  static constexpr size_t kReadAhead = 16;
+  Result<void> ReadAhead(uint64_t frames);
+  Result<Post> Copy(const RingRecord& record);
+  Result<ErrorCode> CarryOut(const Post& post);
+  void Report(ErrorCode outcome);
+  Result<ErrorCode> Publish(const PutPost& post);
+  Result<ErrorCode> PublishAll(uint32_t flags);  // batch_
+  Result<uint64_t> TakeRun(uint32_t slot, uint64_t data_bytes, uint64_t metadata_bytes);
+
+  ObjectStore* store_;
+  WriteLeases* leases_;
+  uint32_t client_;
+  PutPage* page_ = nullptr;
+  RingConsumer ring_;
+  uint32_t done_ = 0;
+  uint32_t used_classes_ = 0;          // a bit for each class whose runs were posted
+  std::vector<Post> ahead_;            // at most kReadAhead
+  std::vector<PutBatchObject> batch_;  // of the last one in ahead_, where that is a batch
+};
+
+}  // namespace raylet::store

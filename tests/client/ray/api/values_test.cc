@@ -1,0 +1,59 @@
+// Values are what went in, in process; and what the library does to msgpack-c binds its own streams alone.
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+
+#include <ray/api.h>
+
+#include "tests/client/ray/api/plain_msgpack.h"
+#include "tests/client/ray/api/round_trips.h"
+
+namespace values_test {
+
+class ValuesTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    ray::RayConfig config;
+    config.local_mode = true;
+    ray::Init(config);
+  }
+  void TearDown() override { ray::Shutdown(); }
+};
+
+TEST_F(ValuesTest, NumbersComeBackWithTheirBits) { round_trips::ExpectNumbersKept(); }
+TEST_F(ValuesTest, NumbersInContainersComeBackWithTheirBits) { round_trips::ExpectContainersKept(); }
+TEST_F(ValuesTest, UserTypesComeBackWithTheirBits) { round_trips::ExpectUserTypesKept(); }
+TEST_F(ValuesTest, OptionalsComeBackAsPresentAsTheyWere) { round_trips::ExpectOptionalsKept(); }
+TEST_F(ValuesTest, AnyComesBackWithItsType) { round_trips::ExpectAnyKept(); }
+TEST_F(ValuesTest, WhatWouldComeBackOtherwiseIsRefused) { round_trips::ExpectLossRefused(); }
+TEST_F(ValuesTest, AnExceptionWithoutTextIsToldByItsType) { round_trips::ExpectNullWhatTold(); }
+
+// plain_msgpack.cc knows <msgpack.hpp> alone. It packs the same types with the same stream here and there.
+TEST(Values, AProgramsOwnUseOfMsgpackIsAsItWas) {
+  const auto pack_here = [](const auto& value) {
+    msgpack::sbuffer buffer;
+    msgpack::pack(buffer, value);
+    return std::string(buffer.data(), buffer.size());
+  };
+  EXPECT_EQ(pack_here(-0.0), PackPlainly(-0.0));
+  EXPECT_EQ(pack_here(3.0f), PackPlainly(3.0f));
+  const std::optional<std::optional<int>> present(std::in_place, std::nullopt);
+  EXPECT_EQ(pack_here(present), PackPlainly(present));
+  EXPECT_EQ(PackPlainly(present), "\xc0") << "no exception either";
+  const std::string kept = ray::internal::PackBytes(-0.0);
+  EXPECT_EQ(kept, std::string("\x01\xcb\x80\0\0\0\0\0\0\0", 10));
+}
+
+TEST(Values, BytesOfAnotherProcessThatAreNoOptionalAreRefused) {
+  using MaybeMaybe = std::optional<std::optional<int>>;
+  for (const std::string& bytes : {std::string(), std::string("\x04"), std::string("\x04\x04\x04\x01\xc0"),
+                                   std::string("\x01"), std::string("\x01\xc0\xc0"), std::string("\x05\x01\xc0"),
+                                   std::string("\x04\x01\x93"), std::string(100'000, '\x04')})
+    EXPECT_THROW(ray::internal::UnpackBytes<MaybeMaybe>(bytes), ray::internal::RayException) << bytes.size();
+  for (const std::string& bytes :
+       {std::string("\x01\xca\0\0\0", 5), std::string("\x01\xca\0\0\0\0\0", 7), std::string("\x02\xca\0\0\0\0", 6)})
+    EXPECT_THROW(ray::internal::UnpackBytes<float>(bytes), ray::internal::RayException) << bytes.size();
+}
+
+}  // namespace values_test

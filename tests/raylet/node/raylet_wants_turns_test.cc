@@ -1,0 +1,159 @@
+// How long the raylet's loop works without looking for events while processes want very many objects and end. In a
+// cluster the objects are located and pulled, and their owners' machine tells the others of them.
+#include "client/plasma/store_client.h"
+#include "tests/raylet/node/measured_raylet.h"
+
+namespace raylet::test {
+namespace {
+
+#ifdef RAYLET_SANITIZED
+constexpr size_t kWantedObjects = 10'000;
+constexpr size_t kPulledObjects = 2'000;
+#else
+constexpr size_t kWantedObjects = 100'000;
+constexpr size_t kPulledObjects = 30'000;  // each takes the time of its pull
+#endif
+constexpr size_t kWantedPerNotice = 2'000;
+
+std::vector<ObjectId> NewObjects(ProcessId owner, size_t count = kWantedObjects) {
+  std::atomic<uint64_t> next{1'000'000};  // above the owner's others
+  std::vector<ObjectId> objects;
+  for (size_t i = 0; i < count; ++i) objects.push_back(NewObjectId(owner, next));
+  return objects;
+}
+
+void Want(WireProcess& process, std::span<const ObjectId> objects, bool wait) {
+  for (; !objects.empty(); objects = objects.subspan(std::min(objects.size(), kWantedPerNotice))) {
+    wire::WantNoticeT notice;
+    notice.wait = wait;
+    for (const ObjectId& object : objects.first(std::min(objects.size(), kWantedPerNotice)))
+      notice.objects.push_back(ToWire(object));
+    ASSERT_TRUE(process.Send(wire::RayletMessage::WantObjects, notice));
+  }
+}
+
+RayletOptions InCluster(const PeerToken& token, const std::string& peer = {}) {
+  RayletOptions options;
+  options.cluster.emplace();
+  options.cluster->listen = *MakeTcpAddress("127.0.0.1", 0);
+  options.cluster->token = token;
+  if (!peer.empty()) options.cluster->peers.push_back(*ParseTcpAddress(peer));
+  return options;
+}
+
+testing::AssertionResult Becomes(MeasuredRaylet& raylet, const char* what, size_t expected) {
+  const nlohmann::json::json_pointer at(what);
+  size_t count = 0;
+  const bool becomes = Eventually(kPatienceForAll, [&] {
+    const nlohmann::json status = raylet.Status();
+    count = status.at(at).get<size_t>();
+    return count == expected;
+  });
+  if (becomes) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << what << " is " << count << ", not " << expected;
+}
+
+TEST(RayletTurns, StayShortWhileAProcessWaitsForManyObjectsOfAnotherOneAndEnds) {
+  MeasuredRaylet raylet;
+  const auto owner = raylet.Driver();
+  std::optional<WireProcess> driver = raylet.Driver();
+  raylet.TakeLongestTurn();
+  Want(*driver, NewObjects(owner.process()), /*wait=*/true);
+  EXPECT_TRUE(Becomes(raylet, "/objects_watched", kWantedObjects));
+  raylet.ExpectShortTurns("wanting");
+  driver.reset();
+  EXPECT_TRUE(Becomes(raylet, "/objects_watched", 0));
+  raylet.ExpectShortTurns("ending");
+}
+
+TEST(ClusteredRayletTurns, StayShortWhileAProcessWaitsForManyObjectsOfItsOwnAndEnds) {
+  MeasuredRaylet raylet(InCluster(PeerToken()));
+  std::optional<WireProcess> driver = raylet.Driver();
+  raylet.TakeLongestTurn();
+  constexpr size_t kOwn = kWantedObjects;
+  Want(*driver, NewObjects(driver->process(), kOwn), /*wait=*/true);
+  EXPECT_TRUE(Becomes(raylet, "/objects_watched", kOwn));
+  EXPECT_TRUE(Becomes(raylet, "/transfers/remote_copies", kOwn));
+  raylet.ExpectShortTurns("wanting");
+  driver.reset();
+  EXPECT_TRUE(Becomes(raylet, "/objects_watched", 0));
+  EXPECT_TRUE(Becomes(raylet, "/transfers/remote_copies", 0));
+  raylet.ExpectShortTurns("ending");
+}
+
+class TwoRayletsTurns : public ::testing::Test {
+ protected:
+  TwoRayletsTurns() {
+    EXPECT_TRUE(Eventually(kPatienceForAll, [&] {
+      const nlohmann::json peers = here_.Status()["peers"];
+      return std::count_if(peers.begin(), peers.end(), [](const auto& peer) { return peer["state"] == "up"; }) == 1;
+    })) << here_.Status();
+    owner_.emplace(there_.Driver());
+    wanter_.emplace(here_.Driver());
+    BeginToMeasure();
+  }
+  void BeginToMeasure() {
+    here_.TakeLongestTurn();
+    there_.TakeLongestTurn();
+  }
+  void ExpectShortTurns(const std::string& what) {
+    here_.ExpectShortTurns(what + "_here");
+    there_.ExpectShortTurns(what + "_there");
+  }
+  // Nobody has sealed one yet.
+  void WantAll(size_t count = kWantedObjects) {
+    objects_ = NewObjects(owner_->process(), count);
+    Want(*wanter_, objects_, /*wait=*/true);
+    EXPECT_TRUE(Becomes(here_, "/transfers/objects_wanted", count));
+    EXPECT_TRUE(Becomes(there_, "/transfers/remote_copies", count));
+    ExpectShortTurns("wanting");
+  }
+  void SealAllThere() {
+    const auto store =
+        *client::StoreClient::Connect(there_.store_socket(), "test", Deadline::After(kPatience), /*retry=*/false);
+    for (const ObjectId& object : objects_) ASSERT_TRUE(store->CreateAndSeal(object, {}, {}, {}));
+  }
+
+  const PeerToken token_;
+  MeasuredRaylet there_{InCluster(token_)};
+  MeasuredRaylet here_{InCluster(token_, there_.address())};
+  std::optional<WireProcess> owner_, wanter_;
+  std::vector<ObjectId> objects_;
+};
+
+TEST_F(TwoRayletsTurns, StayShortWhileTheWanterOfManyObjectsEnds) {
+  WantAll();
+  wanter_.reset();
+  EXPECT_TRUE(Becomes(here_, "/transfers/objects_wanted", 0));
+  EXPECT_TRUE(Becomes(here_, "/objects_watched", 0));
+  ExpectShortTurns("ending");
+}
+
+TEST_F(TwoRayletsTurns, StayShortWhileTheOwnerOfManyWantedObjectsEnds) {
+  WantAll();
+  owner_.reset();
+  EXPECT_TRUE(Becomes(there_, "/transfers/remote_copies", 0));
+  EXPECT_TRUE(Becomes(here_, "/transfers/objects_wanted", 0));
+  ExpectShortTurns("ending");
+}
+
+TEST_F(TwoRayletsTurns, StayShortWhileManyWantedObjectsArePulledAndTheirOwnerEnds) {
+  WantAll(kPulledObjects);
+  SealAllThere();
+  EXPECT_TRUE(Becomes(here_, "/transfers/objects_wanted", 0));
+  EXPECT_TRUE(Becomes(there_, "/transfers/remote_copies", kPulledObjects));
+  ExpectShortTurns("pulling");
+  owner_.reset();
+  EXPECT_TRUE(Becomes(there_, "/transfers/remote_copies", 0));
+  ExpectShortTurns("ending");
+}
+
+TEST_F(TwoRayletsTurns, StayShortWhileTheMachineOfManyWantedObjectsIsLost) {
+  WantAll(kWantedObjects / 2);  // one turn goes once over all of them
+  there_.Stop();
+  EXPECT_TRUE(Becomes(here_, "/transfers/objects_wanted", 0));
+  here_.ExpectShortTurns("loss");
+}
+
+}  // namespace
+}  // namespace raylet::test

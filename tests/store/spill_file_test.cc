@@ -1,0 +1,123 @@
+#include "store/spill_file.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <fstream>
+#include <vector>
+
+#include "store/spill_io.h"
+#include "tests/harness/run_folder.h"
+
+namespace raylet::store {
+namespace {
+
+ObjectId NumberedId(uint8_t number) {
+  ObjectId id;
+  id.mutable_data()[0] = number;
+  return id;
+}
+
+class SpillFileTest : public testing::Test {
+ protected:
+  SpillFileTest() : arena_(1 << 20) {
+    for (size_t i = 0; i < arena_.size(); ++i) arena_[i] = static_cast<std::byte>(i * 131 >> 3);
+    parts_ = {{NumberedId(1), 1000, 20, 0},
+              {NumberedId(2), 0, 0, 4096},
+              {NumberedId(3), 300'000, 0, 8192},
+              {NumberedId(4), 0, 64, 400'000}};
+    const auto bytes = WriteSpillFile(path_, 7, parts_, arena_.data());
+    EXPECT_TRUE(bytes) << bytes.error().message;
+    bytes_ = bytes.value_or(0);
+  }
+  // Into memory with other bytes.
+  Result<void> Read(uint32_t row, const SpillDisk::Part& part, uint64_t file = 7) {
+    read_.assign(arena_.size(), std::byte{0xee});
+    return ReadSpilledObject(path_, {file, row}, part, read_.data());
+  }
+  void FlipByte(uint64_t offset) {
+    std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekg(static_cast<std::streamoff>(offset));
+    const char byte = static_cast<char>(file.get() ^ 1);
+    file.seekp(static_cast<std::streamoff>(offset));
+    file.put(byte);
+  }
+
+  test::RunFolder folder_;
+  const std::string path_ = folder_.File("7.objects"), other_ = folder_.File("8.objects");
+  std::vector<std::byte> arena_, read_;
+  std::vector<SpillDisk::Part> parts_;
+  uint64_t bytes_ = 0;
+};
+
+TEST_F(SpillFileTest, EachObjectComesBackAsItWas) {
+  struct stat status {};
+  ASSERT_EQ(::stat(path_.c_str(), &status), 0);
+  EXPECT_EQ(static_cast<uint64_t>(status.st_size), bytes_);
+  for (uint32_t row = 0; row < parts_.size(); ++row) {
+    const SpillDisk::Part& part = parts_[row];
+    const auto read = Read(row, part);
+    ASSERT_TRUE(read) << read.error().message;
+    const uint64_t size = SpilledBytes(part.data_bytes, part.metadata_bytes);
+    EXPECT_EQ(std::memcmp(read_.data() + part.offset, arena_.data() + part.offset, size), 0) << "row " << row;
+    EXPECT_EQ(read_[part.offset + size], std::byte{0xee}) << "nothing beyond it";
+  }
+}
+
+TEST_F(SpillFileTest, CopyHasTheRowsThatWereAskedFor) {
+  const std::vector<uint32_t> rows = {3, 0};
+  const auto copied = CopySpillFile(path_, 7, rows, other_, 8);
+  ASSERT_TRUE(copied) << copied.error().message;
+  read_.assign(arena_.size(), std::byte{0});
+  ASSERT_TRUE(ReadSpilledObject(other_, {8, 0}, parts_[3], read_.data()));
+  ASSERT_TRUE(ReadSpilledObject(other_, {8, 1}, parts_[0], read_.data()));
+  EXPECT_EQ(std::memcmp(read_.data(), arena_.data(), 1044), 0);
+  EXPECT_FALSE(ReadSpilledObject(other_, {8, 2}, parts_[0], read_.data()));
+}
+
+TEST_F(SpillFileTest, NoChangedByteIsShown) {
+  for (const uint64_t offset : {uint64_t{0}, uint64_t{9}, uint64_t{13}, uint64_t{25}, SpillRowOffset(0) + 3,
+                                SpillRowOffset(0) + 40, SpillBodyOffset(4), SpillBodyOffset(4) + 1043}) {
+    FlipByte(offset);
+    const auto read = Read(0, parts_[0]);
+    ASSERT_FALSE(read) << "byte " << offset;
+    EXPECT_EQ(read.error().code, ErrorCode::kProtocolError) << read.error().message;
+    FlipByte(offset);
+    ASSERT_TRUE(Read(0, parts_[0])) << "byte " << offset;
+  }
+}
+
+TEST_F(SpillFileTest, ShortOrMissingOrForeignFilesAreErrors) {
+  EXPECT_EQ(Read(0, parts_[1]).error().code, ErrorCode::kProtocolError) << "another object";
+  EXPECT_EQ(Read(0, parts_[0], 9).error().code, ErrorCode::kProtocolError) << "another file";
+  EXPECT_EQ(Read(4, parts_[0]).error().code, ErrorCode::kProtocolError) << "no such row";
+  ASSERT_EQ(::truncate(path_.c_str(), static_cast<off_t>(bytes_ - 1)), 0);
+  EXPECT_EQ(Read(0, parts_[0]).error().code, ErrorCode::kProtocolError);
+  ASSERT_EQ(::truncate(path_.c_str(), 10), 0);
+  EXPECT_EQ(Read(0, parts_[0]).error().code, ErrorCode::kProtocolError);
+  ASSERT_EQ(::unlink(path_.c_str()), 0);
+  EXPECT_EQ(Read(0, parts_[0]).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(SpillFileTest, HeadThatNamesMoreBytesThanAFileCanHaveIsRefused) {
+  SpillHead head;
+  head.file = 7;
+  head.file_bytes = ~uint64_t{0};
+  head.rows = 1;
+  Finish(head);
+  const auto parsed = ParseSpillHead(std::as_bytes(std::span(&head, 1)), head.file, head.file_bytes);
+  ASSERT_FALSE(parsed);
+  EXPECT_EQ(parsed.error().code, ErrorCode::kProtocolError);
+}
+
+TEST_F(SpillFileTest, FileThatCannotBeMadeNamesTheReason) {
+  const auto written = WriteSpillFile(folder_.File("absent") + "/1.objects", 1, parts_, arena_.data());
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().code, ErrorCode::kIo);
+  EXPECT_NE(written.error().message.find("No such file or directory"), std::string::npos) << written.error().message;
+}
+
+}  // namespace
+}  // namespace raylet::store
