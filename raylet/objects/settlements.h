@@ -10,6 +10,8 @@
 // The machine of the processes that ended settles their end for all. Every other machine claims it: it tells that
 // machine when its own processes have answered, which waits for no other machine. Messages of one machine to another
 // come in order, so whoever hears of a claim has heard of the ends before it.
+// A lost machine settles nothing, so each other machine settles its end for itself, and tells nobody. An end that waits
+// for it is told of later: when the lost machine's is claimed here, what that one waits for takes its place.
 // Always holds: an end is settled kSettlePatience after it was opened at the latest. Until then no living process that
 // may hold something through it, or through others that have ended, has still to claim.
 #pragma once
@@ -41,7 +43,7 @@ class Settlements {
     TimePoint not_before{};            // leaves time for machines that hear of the end later
   };
   struct Step {
-    enum Kind {
+    enum Kind {      // a step names no lost machine but with kSettled
       kClaimedHere,  // the machine that settles it is to hear that this one has claimed it
       kClaimed,      // all machines have; they are to hear so, and what it waits for
       kSettled,
