@@ -1,5 +1,7 @@
 #include "client/ray/api/function_registry.h"
 
+#include <array>
+#include <cstring>
 #include <utility>
 
 #include <ray/api/exceptions.h>
@@ -63,6 +65,17 @@ bool RegisterFunction(RegisteredFunction function) {
 }
 
 const std::string& FunctionName(std::string_view target, const char* type_name) {
+  // What this thread asked for last: a loop calls one function again and again. Entries stay for ever.
+  struct Last {
+    std::array<char, 16> target{};
+    size_t size = 0;
+    const char* type_name = nullptr;
+    const RegisteredFunction* function = nullptr;
+  };
+  thread_local constinit Last last;
+  if (last.type_name == type_name && last.size == target.size() &&
+      std::memcmp(last.target.data(), target.data(), target.size()) == 0)
+    return last.function->name;
   CheckNotInChild();  // another thread may have held the registry's lock
   const RegisteredFunction* function = raylet::client::FunctionRegistry::Instance().FindByTarget(target, type_name);
   if (function == nullptr)
@@ -70,6 +83,10 @@ const std::string& FunctionName(std::string_view target, const char* type_name) 
                               {.cause = "the function was not given to RAY_REMOTE",
                                .retry_safe = true,
                                .hint = "add RAY_REMOTE(the_function); next to its definition"});
+  if (target.size() <= last.target.size()) {
+    std::memcpy(last.target.data(), target.data(), target.size());
+    last = {last.target, target.size(), type_name, function};
+  }
   return function->name;
 }
 

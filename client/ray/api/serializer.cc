@@ -8,6 +8,59 @@ namespace ray::internal {
 
 using raylet::StrCat;
 
+namespace {
+
+// Big-endian, as msgpack writes it.
+template <class Bits>
+Bits BitsAt(const char* data) {
+  Bits bits = 0;
+  for (size_t i = 0; i < sizeof bits; ++i)
+    bits = static_cast<Bits>(static_cast<uint64_t>(bits) << 8 | static_cast<uint8_t>(data[i]));
+  return bits;
+}
+
+template <class Whole>
+PackedNumber WholeAt(const char* data) {
+  const auto value = static_cast<Whole>(BitsAt<std::make_unsigned_t<Whole>>(data));
+  PackedNumber number{PackedNumber::Kind::kUnsigned, 1 + sizeof value, static_cast<uint64_t>(value), 0};
+  if (value < Whole{}) number.kind = PackedNumber::Kind::kNegative;
+  return number;
+}
+
+template <class Real, class Bits>
+PackedNumber RealAt(const char* data) {
+  const auto bits = BitsAt<Bits>(data);
+  Real value = 0;
+  static_assert(sizeof value == sizeof bits);
+  std::memcpy(&value, &bits, sizeof value);
+  return {PackedNumber::Kind::kReal, 1 + sizeof value, 0, static_cast<double>(value)};
+}
+
+}  // namespace
+
+// https://github.com/msgpack/msgpack/blob/master/spec.md: a byte that is the number, or says what follows.
+PackedNumber ReadNumber(std::string_view bytes) {
+  if (bytes.empty()) return {};
+  const auto first = static_cast<uint8_t>(bytes[0]);
+  if (first <= 0x7f) return {PackedNumber::Kind::kUnsigned, 1, first, 0};
+  if (first >= 0xe0) return {PackedNumber::Kind::kNegative, 1, static_cast<uint64_t>(static_cast<int8_t>(first)), 0};
+  const char* const data = bytes.data() + 1;
+  const size_t left = bytes.size() - 1;
+  switch (first) {
+    case 0xca: return left < 4 ? PackedNumber() : RealAt<float, uint32_t>(data);
+    case 0xcb: return left < 8 ? PackedNumber() : RealAt<double, uint64_t>(data);
+    case 0xcc: return left < 1 ? PackedNumber() : WholeAt<uint8_t>(data);
+    case 0xcd: return left < 2 ? PackedNumber() : WholeAt<uint16_t>(data);
+    case 0xce: return left < 4 ? PackedNumber() : WholeAt<uint32_t>(data);
+    case 0xcf: return left < 8 ? PackedNumber() : WholeAt<uint64_t>(data);
+    case 0xd0: return left < 1 ? PackedNumber() : WholeAt<int8_t>(data);
+    case 0xd1: return left < 2 ? PackedNumber() : WholeAt<int16_t>(data);
+    case 0xd2: return left < 4 ? PackedNumber() : WholeAt<int32_t>(data);
+    case 0xd3: return left < 8 ? PackedNumber() : WholeAt<int64_t>(data);
+    default: return {};
+  }
+}
+
 const char* DtypeName(Dtype dtype) {
   switch (dtype) {
     case Dtype::kNone: break;

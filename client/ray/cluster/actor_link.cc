@@ -23,7 +23,7 @@ ActorLink::Outcome::~Outcome() {
 
 ClusterObjectPtr ActorLink::Submit(const std::string& method, CallArguments arguments,
                                    const ray::internal::CallOptions& options) {
-  Call call;
+  Call call;  // goes after the lock
   call.function = method;
   call.name = options.name;
   call.retries_left = options.max_retries;
@@ -40,16 +40,11 @@ ClusterObjectPtr ActorLink::Submit(const std::string& method, CallArguments argu
         const MutexLock lock(mutex_);
         if (state_ == State::kDead) {
           outcome.failed.emplace_back(result, AsActorDied(*dead_, false));
-          outcome.done.push_back(std::move(call));
           return result;
         }
         if (queue_.empty() && state_ == State::kOpen && (call.resolved || call.arguments.FirstUnready() == nullptr)) {
-          const std::shared_ptr<CallChannel> channel = channel_;
-          if (TrySend(call, outcome) == Sent::kDone) {
-            outcome.done.push_back(std::move(call));
-            return result;
-          }
-          full = channel;
+          if (TrySend(call, outcome) == Sent::kDone) return result;
+          full = channel_;
         } else if (queue_.size() < kCallsInFlightMax && queued_bytes_ < kQueuedCallBytesMax) {
           Queue(std::move(call), /*first=*/false);
           open = state_ == State::kNew;
@@ -100,12 +95,15 @@ ActorLink::Sent ActorLink::TrySend(Call& call, Outcome& outcome) {
   std::shared_ptr<ActorCall> again;
   if (call.retries_left != 0 || !call.name.empty()) {
     again = std::make_shared<ActorCall>();
+    again->result = call.result;
     again->name = call.name;
     again->owned_function = call.function;
     again->function = again->owned_function;
   }
-  const auto sent = channel_->TryCall(record, PendingCall{call.result, call.lend, nullptr, again});
+  PendingCall pending{std::move(call.result), call.lend, nullptr, again};
+  const auto sent = channel_->TryCall(record, pending);
   record.arguments.swap(call.views);
+  if (sent != CallChannel::Sent::kYes) call.result = std::move(pending.result);
   if (sent == CallChannel::Sent::kYes) {
     pump_.Watch(channel_);
     if (call.lend != 0) outcome.lent.emplace_back(call.lend, channel_->process());
@@ -116,7 +114,6 @@ ActorLink::Sent ActorLink::TrySend(Call& call, Outcome& outcome) {
       again->holds = std::move(call.holds);
       again->retries_left = call.retries_left;
       again->exception_retries = call.exception_retries;
-      again->result = call.result;
     }
     return Sent::kDone;
   }

@@ -52,7 +52,7 @@ Result<ChannelFds> TakeChannelFds(std::vector<UniqueFd>& fds) {
   return out;
 }
 
-CallChannel::Sent CallChannel::TryCall(CallRecord& record, PendingCall pending) {
+CallChannel::Sent CallChannel::TryCall(CallRecord& record, PendingCall& pending) {
   {
     const MutexLock lock(calls_mutex_);
     if (pending_count_.load(std::memory_order_relaxed) >= kCallsInFlightMax) return Sent::kFull;

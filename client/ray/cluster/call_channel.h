@@ -90,8 +90,8 @@ class CallChannel : public std::enable_shared_from_this<CallChannel> {
   uint32_t incarnation() const { return other_.incarnation; }
 
   enum class Sent { kYes, kFull, kBroken };
-  // Numbers the record and pushes it. Wakes the actor's process if it sleeps.
-  Sent TryCall(CallRecord& record, PendingCall pending) RAYLET_EXCLUDES(calls_mutex_, pending_mutex_);
+  // Numbers the record and pushes it. Wakes the actor's process if it sleeps. kYes: `pending` has been moved from.
+  Sent TryCall(CallRecord& record, PendingCall& pending) RAYLET_EXCLUDES(calls_mutex_, pending_mutex_);
   // False: no room, or no more releases. Say it through the raylet.
   bool TryReleaseLend(LendId lend) RAYLET_EXCLUDES(calls_mutex_);
   // The caller lets go of the channel. The actor reads what lies in it, but nothing that comes after another channel.

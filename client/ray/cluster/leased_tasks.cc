@@ -105,7 +105,8 @@ void LeasedTasks::Fill(TaskKind& kind, TimePoint now, Todo& todo) {
     record_.exception_retries = task->exception_retries;
     record_.function = task->function;
     record_.arguments.swap(task->views);
-    const auto sent = lease.channel->TryCall(record_, PendingCall{task->result, 0, task});
+    PendingCall pending{task->result, 0, task};
+    const auto sent = lease.channel->TryCall(record_, pending);
     record_.arguments.swap(task->views);
     if (sent == CallChannel::Sent::kYes) {
       pump_.Watch(lease.channel);

@@ -98,20 +98,48 @@ T WholeNumber(double number) {
   return static_cast<T>(number);
 }
 
+// A number as it stands in msgpack bytes. Read without msgpack-c, which allocates for each value.
+struct PackedNumber {
+  enum class Kind : uint8_t { kNone, kUnsigned, kNegative, kReal };
+  Kind kind = Kind::kNone;  // kNone: no number, or one that is cut off
+  uint8_t bytes = 0;        // that it takes
+  uint64_t whole = 0;       // kUnsigned, and the two's complement of kNegative
+  double real = 0;          // kReal
+};
+RAYLET_API PackedNumber ReadNumber(std::string_view bytes);
+
+template <class T>
+T NumberAs(const PackedNumber& number) {
+  if constexpr (std::is_floating_point_v<T>) {
+    if (number.kind == PackedNumber::Kind::kReal) return static_cast<T>(number.real);
+    return number.kind == PackedNumber::Kind::kUnsigned ? static_cast<T>(number.whole)
+                                                        : static_cast<T>(static_cast<int64_t>(number.whole));
+  } else {
+    // A reference to a double may be the argument for an int.
+    if (number.kind == PackedNumber::Kind::kReal) return WholeNumber<T>(number.real);
+    const bool fits = number.kind == PackedNumber::Kind::kUnsigned
+                          ? number.whole <= static_cast<uint64_t>(std::numeric_limits<T>::max())
+                          : std::is_signed_v<T> && static_cast<int64_t>(number.whole) >=
+                                                       static_cast<int64_t>(std::numeric_limits<T>::min());
+    if (!fits) throw msgpack::type_error();
+    return static_cast<T>(number.whole);
+  }
+}
+
 // Reads the value at `offset`, and moves `offset` behind it.
 template <class T>
 T UnpackMsgpackAt(const char* data, size_t size, size_t& offset) {
   static_assert(!std::is_pointer_v<T> && !std::is_same_v<T, std::string_view>,
                 "pointers and views cannot travel between processes: use a value, such as std::string");
   try {
-    const msgpack::object_handle handle = ParseMsgpack(data, size, offset);
-    const msgpack::object& object = handle.get();
-    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
-      // A reference to a double may be the argument for an int.
-      if (object.type == msgpack::type::FLOAT64 || object.type == msgpack::type::FLOAT32)
-        return WholeNumber<T>(object.via.f64);
+    if constexpr (kIsElement<T>) {
+      const PackedNumber number = ReadNumber({data + offset, size - offset});
+      if (number.kind != PackedNumber::Kind::kNone) {
+        offset += number.bytes;
+        return NumberAs<T>(number);
+      }
     }
-    return object.as<T>();
+    return ParseMsgpack(data, size, offset).get().template as<T>();
   } catch (const msgpack::type_error&) {
     ThrowCannotRead(typeid(T), size, "they hold a value of another type");
   } catch (const msgpack::unpack_error& e) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cmath>
 #include <complex>
 #include <cstddef>
 #include <deque>
@@ -11,7 +12,10 @@
 #include <list>
 #include <optional>
 #include <set>
+#include <string>
+#include <typeinfo>
 #include <unordered_set>
+#include <vector>
 
 // After <ray/api.h>, as a program that packs types of Boost does it.
 #include <boost/fusion/include/define_struct.hpp>
@@ -85,6 +89,77 @@ TEST(Msgpack, KeepsTypesOfBoostWhereTheWholeOfMsgpackFollows) {
   const FusionPoint kept = ThereAndBack(FusionPoint(1, 2));
   EXPECT_EQ(kept.x, 1);
   EXPECT_EQ(kept.y, 2);
+}
+
+// What msgpack-c makes of these bytes as a T, or why not.
+template <class T>
+std::string ByMsgpack(const std::string& bytes) {
+  try {
+    size_t offset = 0;
+    const msgpack::unpack_limit bounded(bytes.size(), bytes.size(), bytes.size(), bytes.size(), bytes.size(), 8);
+    const auto handle = msgpack::unpack(bytes.data(), bytes.size(), offset, nullptr, nullptr, bounded);
+    const auto type = handle.get().type;
+    const bool real = type == msgpack::type::FLOAT32 || type == msgpack::type::FLOAT64;
+    if (real && std::is_integral_v<T> && handle->via.f64 != std::trunc(handle->via.f64)) return "refused";
+    const T value = real ? static_cast<T>(handle->via.f64) : handle->as<T>();
+    return std::to_string(value) + " behind " + std::to_string(offset);
+  } catch (const msgpack::type_error&) {
+    return "refused";
+  } catch (const msgpack::unpack_error&) {
+    return "refused";
+  }
+}
+
+template <class T>
+std::string ByUs(const std::string& bytes) {
+  try {
+    size_t offset = 0;
+    const T value = Serializer::Deserialize<T>(bytes.data(), bytes.size(), &offset);
+    return std::to_string(value) + " behind " + std::to_string(offset);
+  } catch (const ray::internal::RayException&) {
+    return "refused";
+  }
+}
+
+template <class T>
+void ExpectReadAlike(const std::string& bytes) {
+  EXPECT_EQ(ByUs<T>(bytes), ByMsgpack<T>(bytes)) << typeid(T).name() << " from " << ::testing::PrintToString(bytes);
+}
+
+TEST(Msgpack, NumbersAreReadAsMsgpackReadsThem) {
+  std::vector<std::string> all;
+  // Each first byte before bytes of each kind, whole and cut off.
+  for (int first = 0; first < 256; ++first)
+    for (const char* rest :
+         {"\x00\x00\x00\x00\x00\x00\x00\x01", "\x7f\xff\xff\xff\xff\xff\xff\xff", "\x80\x00\x00\x00\x00\x00\x00\x00",
+          "\xff\xff\xff\xff\xff\xff\xff\xff", "\x40\x45\x00\x00\x00\x00\x00\x00", "\x42\x28\x00\x00\x00\x00\x00\x00"})
+      for (const size_t length : {0, 1, 2, 3, 4, 7, 8}) {
+        if (length != 0 && (first < 0x80 || first >= 0xd4)) continue;  // what follows is no part of the number
+        all.push_back(std::string(1, static_cast<char>(first)) + std::string(rest, length));
+      }
+  all.emplace_back();
+  for (const std::string& bytes : all) {
+    // A real number beyond an integer's range is refused by us, and undefined with msgpack-c.
+    const bool real = !bytes.empty() && (bytes[0] == '\xca' || bytes[0] == '\xcb');
+    const bool small = real && (bytes[1] == '\x40' || bytes[1] == '\x42' || bytes[1] == '\x00');
+    if (!real || bytes.size() == 1 || small) {
+      ExpectReadAlike<int64_t>(bytes);
+      ExpectReadAlike<uint64_t>(bytes);
+    }
+    if (real) {
+      ExpectReadAlike<double>(bytes);
+      continue;
+    }
+    ExpectReadAlike<char>(bytes);
+    ExpectReadAlike<int8_t>(bytes);
+    ExpectReadAlike<uint8_t>(bytes);
+    ExpectReadAlike<int16_t>(bytes);
+    ExpectReadAlike<uint16_t>(bytes);
+    ExpectReadAlike<int32_t>(bytes);
+    ExpectReadAlike<uint32_t>(bytes);
+    ExpectReadAlike<double>(bytes);
+    ExpectReadAlike<float>(bytes);
+  }
 }
 
 }  // namespace
