@@ -10,6 +10,12 @@
 #include "client/ray/cluster/reply_pump.h"
 
 namespace raylet::client {
+namespace {
+
+// The memory of this thread's last views: a call that is sent at once allocates none.
+thread_local std::vector<ValueView> spare_views;
+
+}  // namespace
 
 ActorLink::Outcome::~Outcome() {
   for (const auto& [lend, process] : lent) {
@@ -76,6 +82,7 @@ void ActorLink::Queue(Call call, bool first) {
 
 ActorLink::Sent ActorLink::TrySend(Call& call, Outcome& outcome) {
   if (!call.resolved) {
+    call.views.swap(spare_views);
     if (FailurePtr failure = call.arguments.Resolve(call.views); failure != nullptr) {
       outcome.failed.emplace_back(call.result, std::move(failure));
       return Sent::kDone;
@@ -103,7 +110,6 @@ ActorLink::Sent ActorLink::TrySend(Call& call, Outcome& outcome) {
   PendingCall pending{std::move(call.result), call.lend, nullptr, again};
   const auto sent = channel_->TryCall(record, pending);
   record.arguments.swap(call.views);
-  if (sent != CallChannel::Sent::kYes) call.result = std::move(pending.result);
   if (sent == CallChannel::Sent::kYes) {
     pump_.Watch(channel_);
     if (call.lend != 0) outcome.lent.emplace_back(call.lend, channel_->process());
@@ -114,9 +120,12 @@ ActorLink::Sent ActorLink::TrySend(Call& call, Outcome& outcome) {
       again->holds = std::move(call.holds);
       again->retries_left = call.retries_left;
       again->exception_retries = call.exception_retries;
+    } else {
+      call.views.swap(spare_views);
     }
     return Sent::kDone;
   }
+  call.result = std::move(pending.result);
   if (sent == CallChannel::Sent::kFull) return Sent::kFull;
   if (call.lend != 0) outcome.lent.emplace_back(call.lend, 0);
   outcome.failed.emplace_back(
