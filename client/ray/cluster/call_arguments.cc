@@ -1,5 +1,10 @@
 #include "client/ray/cluster/call_arguments.h"
 
+#include <algorithm>
+#include <iterator>
+#include <memory>
+#include <utility>
+
 #include <ray/api/exceptions.h>
 
 #include "base/strings.h"
@@ -9,6 +14,16 @@
 #include "client/ray/cluster/store_access.h"
 
 namespace raylet::client {
+namespace {
+
+using ray::internal::Argument;
+
+// Its reference, which is of this session.
+const ClusterObject& ObjectIn(const Argument& argument) {
+  return static_cast<const ClusterObject&>(*argument.reference);
+}
+
+}  // namespace
 
 ClusterObjectPtr PutObject(const ObjectParts& parts, ray::internal::Packed value) {
   auto object = std::make_shared<ClusterObject>(parts, parts.link.NewId(), /*owned=*/true);
@@ -24,53 +39,57 @@ ClusterObjectPtr PutObject(const ObjectParts& parts, ray::internal::Packed value
   return object;
 }
 
-CallArguments::CallArguments(const ObjectParts& parts, std::vector<ray::internal::Argument> arguments) {
+CallArguments::CallArguments(const ObjectParts& parts, std::vector<Argument> arguments) {
   if (arguments.size() > kCallArgumentsMax)
     throw ray::internal::RayException(
         StrCat("a call has ", arguments.size(), " arguments; at most ", kCallArgumentsMax, " are possible"));
-  values_.reserve(arguments.size());
+  arguments_ = std::move(arguments);
   size_t inline_bytes = 0;
-  for (ray::internal::Argument& argument : arguments) {
-    Value value;
+  for (Argument& argument : arguments_) {
+    ray::internal::Packed& packed = argument.value;
+    const size_t bytes = packed.bytes.size();
     if (argument.reference != nullptr) {
-      value.reference = ObjectOf(parts, argument.reference);
-    } else if (argument.value.bytes.size() > kInlineValueBytesMax ||
-               inline_bytes + argument.value.bytes.size() > kInlineCallBytesMax) {
-      ray::internal::Packed& packed = argument.value;
-      if (packed.bytes.size() <= kInlineValueBytesMax) {
-        value.reference = PutObject(parts, std::move(packed));
-        if (const auto promoted = value.reference->Promote(); !promoted) Throw(promoted.error());
-      } else {
-        value.reference = PutObject(parts, std::move(packed));
+      ray::internal::CheckSession(*argument.reference, &parts);
+      packed = {};
+    } else if (bytes > kInlineValueBytesMax || inline_bytes + bytes > kInlineCallBytesMax) {
+      const ClusterObjectPtr object = PutObject(parts, std::move(packed));
+      if (bytes <= kInlineValueBytesMax) {
+        if (const auto promoted = object->Promote(); !promoted) Throw(promoted.error());
       }
+      argument.reference = object;
+      packed = {};
     } else {
-      inline_bytes += argument.value.bytes.size();
-      value.bytes = std::move(argument.value.bytes);
-      for (auto& hold : argument.value.holds) holds_.push_back(std::move(hold));
+      inline_bytes += bytes;
+      if (holds_.empty())
+        holds_ = std::move(packed.holds);
+      else
+        std::move(packed.holds.begin(), packed.holds.end(), std::back_inserter(holds_));
+      packed.holds = {};
     }
-    values_.push_back(std::move(value));
   }
 }
 
 size_t CallArguments::inline_bytes() const {
   size_t bytes = 0;
-  for (const Value& value : values_) bytes += value.bytes.size();
+  for (const Argument& argument : arguments_) bytes += argument.value.bytes.size();
   return bytes;
 }
 
 ClusterObjectPtr CallArguments::FirstUnready() const {
-  for (const Value& value : values_)
-    if (value.reference != nullptr && value.reference->owned() && !value.reference->ready()) return value.reference;
+  for (const Argument& argument : arguments_)
+    if (argument.reference != nullptr && ObjectIn(argument).owned() && !ObjectIn(argument).ready())
+      return std::static_pointer_cast<ClusterObject>(argument.reference);
   return nullptr;
 }
 
 FailurePtr CallArguments::Resolve(std::vector<ValueView>& out) {
   out.clear();
   size_t inline_total = inline_bytes();
-  for (const Value& value : values_) {
+  for (const Argument& argument : arguments_) {
     ValueView view;
-    view.bytes = value.bytes;
-    if (const ClusterObjectPtr& object = value.reference; object != nullptr) {
+    view.bytes = argument.value.bytes;
+    if (argument.reference != nullptr) {
+      const auto object = std::static_pointer_cast<ClusterObject>(argument.reference);
       switch (object->status()) {
         case ObjectStatus::kFailed: return object->failure();
         case ObjectStatus::kInline: {

@@ -2,7 +2,6 @@
 // the call; one thread at a time.
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "client/ray/cluster/cluster_object.h"
@@ -29,11 +28,7 @@ class CallArguments {
   Holds TakeHolds() { return std::move(holds_); }
 
  private:
-  struct Value {
-    std::string bytes;
-    ClusterObjectPtr reference;  // set: its value instead of bytes
-  };
-  std::vector<Value> values_;
+  std::vector<ray::internal::Argument> arguments_;  // each a value, or a reference whose value it is
   Holds holds_;
 };
 
