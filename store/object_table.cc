@@ -232,7 +232,7 @@ bool ObjectTable::SweepDying() {
   // A deleted one that was held, and is no longer: no new pin succeeds from here on.
   bool released = false;
   for (uint32_t entry = dying_.first(); entry != kNoEntry; entry = StateList::After(notes, entry)) {
-    if (index.StateOf(entry) != EntryState::kSealed || pins.Pinned(entry)) continue;
+    if (index.StateOf(entry) != EntryState::kSealed || pins.PinnedByClient(entry)) continue;
     Move(entry, EntryState::kSealed, EntryState::kDeleted);
     index.MarkDeleted(entry);
     released = true;
@@ -243,9 +243,11 @@ bool ObjectTable::SweepDying() {
     const EntryState state = index.StateOf(entry);
     if (state != EntryState::kSealed && !pins.Pinned(entry)) {
       Free(entry);
-    } else if (state == EntryState::kDeleted) {
+    } else if (state == EntryState::kDeleted && pins.PinnedByClient(entry)) {
       Move(entry, EntryState::kDeleted, EntryState::kSealed);
       index.MarkHeld(entry);
+    } else if (state == EntryState::kDeleted) {
+      Kill(entry);  // it is gone for clients, and its memory stays for the disk
     }
     entry = next;
   }

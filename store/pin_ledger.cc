@@ -62,7 +62,7 @@ void PinLedger::Scan() {
   for (const uint32_t entry : pinned_) marks_[entry / 64] = 0;  // every bit that is set is in pinned_
   pinned_.clear();
   scanned_slots_ = 0;
-  for (const auto& [entry, holds] : held_) Mark(entry);
+  only_held_.clear();
   for (const auto& [client, each] : pages_) {
     PinPage& page = *each.page;
     const uint32_t mark = page.slots_high_water.load(std::memory_order_seq_cst);
@@ -70,6 +70,11 @@ void PinLedger::Scan() {
     const uint32_t used = ReadSlots(page, 0, end, entry_count_, [this](uint32_t entry) { Mark(entry); });
     if (end > kLowestMark && used <= end / 2) LowerMark(page, mark, std::max(used, kLowestMark));
     scanned_slots_ += kSlotsForAPage + end;
+  }
+  for (const auto& [entry, holds] : held_) {
+    if (Pinned(entry)) continue;
+    Mark(entry);
+    only_held_.insert(entry);
   }
 }
 

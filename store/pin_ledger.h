@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "fbs/segment_layout.h"
@@ -33,6 +34,7 @@ class PinLedger {
   void Unhold(uint32_t entry);
   // As of the last Scan.
   bool Pinned(uint32_t entry) const { return (marks_[entry / 64] >> entry % 64 & 1) != 0; }
+  bool PinnedByClient(uint32_t entry) const { return Pinned(entry) && !only_held_.contains(entry); }
   const std::vector<uint32_t>& pinned() const { return pinned_; }  // each once
   // The slots that the last Scan read. A page counts as some more.
   uint64_t scanned_slots() const { return scanned_slots_; }
@@ -62,6 +64,7 @@ class PinLedger {
   std::vector<uint64_t> marks_;     // one bit for each entry: set iff it is in pinned_
   std::vector<uint32_t> pinned_;
   std::unordered_map<uint32_t, uint32_t> held_;  // the daemon's own holds of each entry
+  std::unordered_set<uint32_t> only_held_;       // as of the last Scan: those of held_ that no client pins
   uint64_t scanned_slots_ = 0;
 };
 

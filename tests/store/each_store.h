@@ -15,10 +15,11 @@
 
 namespace raylet::store {
 
-// Zeroed memory, in whole pages.
+// Memory in whole pages: of a file, or without one zeroed.
 struct Shared {
-  explicit Shared(size_t size) : bytes(size) {
-    memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  explicit Shared(size_t size, int fd = -1) : bytes(size) {
+    const int kind = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+    memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, kind | MAP_NORESERVE, fd, 0);
     RAYLET_CHECK(memory != MAP_FAILED, "no memory");
   }
   ~Shared() { ::munmap(memory, bytes); }

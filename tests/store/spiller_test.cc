@@ -157,6 +157,26 @@ TEST_F(SpillerTest, GetDuringTheWriteKeepsTheObjectInMemory) {
   EXPECT_FALSE(spiller_->book().IsLive({1, 0}));
 }
 
+// Only a client's hold keeps an object that was deleted at its last release.
+TEST_F(SpillerTest, AnObjectDeletedAtItsLastReleaseIsGoneWhileTheDiskReadsItsMemory) {
+  for (uint64_t id = 1; id <= 10; ++id) ASSERT_TRUE(Put(id, 100'000));
+  spiller_->WantRoom(100'000);
+  Pin(client_, 0, 2);
+  const ObjectId ids[] = {IdOf(1), IdOf(2)};
+  const auto deleted = store_->DeleteAtLastRelease(ids);
+  ASSERT_TRUE(deleted[0] && deleted[1]);
+  EXPECT_FALSE(store_->IsSealed(IdOf(1)));
+  EXPECT_TRUE(store_->IsSealed(IdOf(2))) << "a client holds it";
+  EXPECT_GE(header_->counters.dying_bytes, 100'000u) << "the disk has not written it yet";
+  ExpectLedgerAddsUp();
+  Release(client_, 0);
+  EXPECT_FALSE(store_->IsSealed(IdOf(2)));
+  disk_.DoAll();
+  EXPECT_EQ(header_->counters.dying_bytes, 0u);
+  EXPECT_TRUE(Put(1, 100'000)) << "the id is free";
+  ExpectLedgerAddsUp();
+}
+
 TEST_F(SpillerTest, MemoryStaysWhileTheDiskReadsIt) {
   ASSERT_TRUE(Put(1, 100'000));
   const uint64_t offset = store_->table().index.FieldsOf(*EntryOf(1)).offset;

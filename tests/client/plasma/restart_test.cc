@@ -362,6 +362,40 @@ TEST_F(RestartTest, KeeperOnlyWaits) {
 #endif
 }
 
+// Beyond the first entries the index grows out of the arena. Objects of 64 bytes, so that it grows several times.
+TEST_F(RestartTest, NothingIsLostWhileTheIndexGrows) {
+  const auto client = Connect(), other = Connect();
+  const auto header = Mapping::Map(OpenNamedSegmentReadOnly(IndexSegmentName(socket_))->get(), sizeof(IndexHeader),
+                                   Mapping::Access::kReadOnly);
+  ASSERT_TRUE(header);
+  const auto& entries = header->As<const IndexHeader>()->entries_with_memory;
+  const uint64_t at_start = entries.load();
+  CreateOptions by_message;  // so that this client leases nothing
+  by_message.timeout_ms = 10'000;
+  constexpr uint64_t kPerBatch = 256;
+  uint64_t made = 0, growths = 0;
+  while (growths < 2) {
+    const uint64_t before = entries.load();
+    std::vector<std::vector<std::byte>> data;
+    std::vector<BatchObject> objects;
+    for (uint64_t i = 0; i < kPerBatch; ++i) data.push_back(BytesOf(made + i, 64));
+    for (uint64_t i = 0; i < kPerBatch; ++i) objects.push_back({.id = IdOf(made + i), .data = data[i], .metadata = {}});
+    // As a growth comes near, the server dies before, in or after it.
+    if (made + 4 * kPerBatch >= before) KillServer();
+    const auto put = client->CreateAndSealBatch(objects, by_message);
+    ASSERT_TRUE(put) << put.error().message;
+    made += kPerBatch;
+    growths += entries.load() > before ? 1 : 0;
+  }
+  EXPECT_GE(entries.load(), at_start + 2 * kIndexStep);
+  KillServer();
+  for (uint64_t number = 0; number < made; ++number) ASSERT_NO_FATAL_FAILURE(ExpectThere(*other, number, 64));
+  std::vector<ObjectId> ids;
+  for (uint64_t number = 0; number < made; ++number) ids.push_back(IdOf(number));
+  ASSERT_TRUE(other->Delete(ids));
+  EXPECT_TRUE(Eventually(seconds(5), [&] { return other->free_bytes() == other->capacity_bytes(); }));
+}
+
 // RAYLET_KILLS says how often the server is killed.
 TEST_F(RestartTest, NothingIsLostOrLeakedUnderLoad) {
   const char* const given = std::getenv("RAYLET_KILLS");

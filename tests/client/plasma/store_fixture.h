@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tests/harness/daemon_process.h"
 #include "tests/harness/run_folder.h"
@@ -17,9 +18,10 @@ namespace raylet::test {
 class PlasmaStoreTest : public ::testing::Test {
  protected:
   void SetUp() override { StartStore("64M"); }
-  void StartStore(const std::string& memory) {
+  void StartStore(const std::string& memory, std::vector<std::string> more = {}) {
     store_.reset();
-    auto store = DaemonProcess::Start("plasma_store", {"-m", memory, "-s", socket_});
+    more.insert(more.begin(), {"-m", memory, "-s", socket_});
+    auto store = DaemonProcess::Start("plasma_store", more);
     ASSERT_TRUE(store) << store.error().message;
     store_.emplace(*std::move(store));
   }
