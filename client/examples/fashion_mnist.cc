@@ -14,6 +14,7 @@
 #include <ray/api.h>
 
 #include "fashion_mnist/flags.h"
+#include "fashion_mnist/policies.h"
 #include "fashion_mnist/progress.h"
 #include "fashion_mnist/training.h"
 
@@ -226,7 +227,8 @@ int main(int argc, char** argv) {
     const bool live = flags.progress == fashion::ProgressMode::kAlways ||
                       (flags.progress == fashion::ProgressMode::kAuto && fashion::CanRedraw(stdout));
     fashion::Progress progress(stdout, live, flags.log);
-    const int code = Train(flags, progress);
+    const bool by_policy = flags.by_policy.policy != fashion::PolicyKind::kNone;
+    const int code = by_policy ? fashion::TrainByPolicy(flags, progress) : Train(flags, progress);
     ray::Shutdown();
     return code;
   } catch (const ray::internal::RayNotRunningException& e) {

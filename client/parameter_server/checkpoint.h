@@ -57,6 +57,7 @@ class UpdateCount {
     uint64_t run = 0;
     uint64_t version = 0;
     uint64_t restarts = 0;
+    uint64_t workers = 0;  // that SetWorkers named last; 0: those of the policy
   };
   UpdateCount() = default;
   // Opens the file, or makes it with zeros.

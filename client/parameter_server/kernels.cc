@@ -27,6 +27,7 @@ struct Chunk {
   T* __restrict g;
   T* __restrict first;   // slot 0
   T* __restrict second;  // slot 1
+  const Rule* rule;      // of a CustomRule
 };
 
 template <class T>
@@ -136,6 +137,12 @@ void Do(const Ftrl& o, double factor, uint64_t step, const Chunk<T>& c) {
     c.first[i] = z;
     c.second[i] = n;
   }
+}
+
+template <class T>
+void Do(const CustomRule&, double factor, uint64_t step, const Chunk<T>& c) {
+  const auto slot = [&](T* values) { return values == nullptr ? std::span<T>() : std::span<T>(values, c.count); };
+  c.rule->Do(Elements<T>{{c.w, c.count}, {c.g, c.count}, slot(c.first), slot(c.second), factor, step});
 }
 
 // The loops below take up to kTogether gradients at once, and keep an element in a register meanwhile. An element is
@@ -270,6 +277,7 @@ double FactorAt(const Schedule& schedule, uint64_t step) {
 }
 
 size_t SlotsOf(const Optimizer& optimizer) {
+  if (const auto rule = RuleOfOptimizer(optimizer)) return rule->slots();
   if (const auto* sgd = std::get_if<Sgd>(&optimizer)) return sgd->momentum == 0 ? 0 : 1;
   if (std::holds_alternative<Adagrad>(optimizer) || std::holds_alternative<RmsProp>(optimizer)) return 1;
   return 2;
@@ -278,6 +286,7 @@ size_t SlotsOf(const Optimizer& optimizer) {
 template <class T>
 Optimiser<T>::Optimiser(const Optimizer& optimizer, const Schedule& schedule, double clip_value, size_t size)
     : optimizer_(optimizer),
+      rule_(RuleOfOptimizer(optimizer)),
       schedule_(schedule),
       clip_value_(clip_value),
       size_(size),
@@ -310,7 +319,7 @@ void Optimiser<T>::Apply(std::span<const T> parameters, std::span<const Step<T>>
     std::visit(
         [&](const auto& optimizer) {
           for (size_t first = 0; first < size_; first += kChunk) {
-            Chunk<T> chunk{std::min(kChunk, size_ - first), w, g, nullptr, nullptr};
+            Chunk<T> chunk{std::min(kChunk, size_ - first), w, g, nullptr, nullptr, rule_.get()};
             if (!slots_.empty()) chunk.first = slots_[0].data() + first;
             if (slots_.size() > 1) chunk.second = slots_[1].data() + first;
             std::copy_n(parameters.data() + first, chunk.count, w);
@@ -333,11 +342,11 @@ void Optimiser<T>::Apply(std::span<const T> parameters, std::span<const Step<T>>
 }
 
 template <class T>
-void StepRow(const Optimizer& optimizer, double factor, uint64_t step, std::span<const T> values, double scale,
-             double clip_value, std::span<T> row, T* first, T* second, std::span<T> scratch) {
+void StepRow(const Optimizer& optimizer, const Rule* rule, double factor, uint64_t step, std::span<const T> values,
+             double scale, double clip_value, std::span<T> row, T* first, T* second, std::span<T> scratch) {
   const Term<T> term{values, scale};
   Sum<T>({&term, 1}, 0, row.size(), static_cast<T>(clip_value), scratch.data());
-  const Chunk<T> chunk{row.size(), row.data(), scratch.data(), first, second};
+  const Chunk<T> chunk{row.size(), row.data(), scratch.data(), first, second, rule};
   std::visit([&](const auto& o) { Do(o, factor, step, chunk); }, optimizer);
 }
 
@@ -360,10 +369,10 @@ double SquareSum(std::span<const T> values) {
   return sum;
 }
 
-template void StepRow(const Optimizer&, double, uint64_t, std::span<const float>, double, double, std::span<float>,
-                      float*, float*, std::span<float>);
-template void StepRow(const Optimizer&, double, uint64_t, std::span<const double>, double, double, std::span<double>,
-                      double*, double*, std::span<double>);
+template void StepRow(const Optimizer&, const Rule*, double, uint64_t, std::span<const float>, double, double,
+                      std::span<float>, float*, float*, std::span<float>);
+template void StepRow(const Optimizer&, const Rule*, double, uint64_t, std::span<const double>, double, double,
+                      std::span<double>, double*, double*, std::span<double>);
 template class Optimiser<float>;
 template class Optimiser<double>;
 template double SquareSum(std::span<const float>);

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -43,6 +44,7 @@ class Optimiser {
 
  private:
   Optimizer optimizer_;
+  std::shared_ptr<const Rule> rule_;  // of a custom one
   Schedule schedule_;
   double clip_value_;
   size_t size_;
@@ -50,11 +52,15 @@ class Optimiser {
   std::vector<std::vector<T>> slots_;
 };
 
-// One step for one row, from the gradient `scale * values`, clamped to clip_value where
-// that is not 0. `first` and `second` are the optimiser's slots, null where it has none. `scratch` has the row's size.
+// One step for one row, from the gradient `scale * values`, clamped to clip_value where that is not 0. `rule` is that
+// of RuleOfOptimizer. `first` and `second` are the optimiser's slots, null where it has none. `scratch` has the row's
+// size.
 template <class T>
-void StepRow(const Optimizer& optimizer, double factor, uint64_t step, std::span<const T> values, double scale,
-             double clip_value, std::span<T> row, T* first, T* second, std::span<T> scratch);
+void StepRow(const Optimizer& optimizer, const Rule* rule, double factor, uint64_t step, std::span<const T> values,
+             double scale, double clip_value, std::span<T> row, T* first, T* second, std::span<T> scratch);
+
+// The functor of a CustomRule; null for other optimisers. Throws where this program has no such functor.
+std::shared_ptr<const Rule> RuleOfOptimizer(const Optimizer& optimizer);
 
 // How many slots of state per parameter an optimiser has.
 size_t SlotsOf(const Optimizer& optimizer);

@@ -11,6 +11,8 @@
 #include <ray/api/msgpack.h>
 #include <ray/parameter_server/options.h>
 
+#include "client/parameter_server/version_cell.h"
+
 namespace ray::ps::internal {
 
 // A variant as [index, value].
@@ -68,8 +70,10 @@ struct ShardSetup {
   int64_t round_deadline_ms = 0;
   std::string checkpoint;  // path without the shard's number; empty: none
   uint64_t checkpoint_every = 0;
-  uint64_t run = 0;  // a random number of this server
-  MSGPACK_DEFINE(index, shards, size, optimizer, policy, round_deadline_ms, checkpoint, checkpoint_every, run)
+  uint64_t run = 0;         // a random number of this server
+  bool compresses = false;  // readers are told the machine
+  MSGPACK_DEFINE(index, shards, size, optimizer, policy, round_deadline_ms, checkpoint, checkpoint_every, run,
+                 compresses)
 };
 
 struct PushArguments {
@@ -80,12 +84,22 @@ struct PushArguments {
   MSGPACK_DEFINE(rank, based_on, sequence, scale)
 };
 
+struct WireCompression {
+  int kind = 0;
+  double share = 1;
+  MSGPACK_DEFINE(kind, share)
+
+  Compression compression() const { return {static_cast<Compression::Kind>(kind), share, false}; }
+};
+
 template <class T>
 struct ReadReply {
   bool ready = false;  // false: the policy says to wait
   uint64_t version = 0;
-  Array<T> values;  // none where the reader has this version already
-  MSGPACK_DEFINE(ready, version, values)
+  uint64_t machine = 0;  // the shard's MachineNumber; 0 without compression
+  CellPlace cell;        // where the shard's version is seen
+  Array<T> values;       // none where the reader has this version already
+  MSGPACK_DEFINE(ready, version, machine, cell, values)
 };
 
 }  // namespace ray::ps::internal

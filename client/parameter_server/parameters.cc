@@ -11,8 +11,12 @@
 
 #include <ray/api.h>
 
+#include "client/parameter_server/compression.h"
+#include "client/parameter_server/machine.h"
 #include "client/parameter_server/patience.h"
+#include "client/parameter_server/placement.h"
 #include "client/parameter_server/shard.h"
+#include "client/parameter_server/version_cell.h"
 
 namespace ray::ps {
 
@@ -28,13 +32,14 @@ namespace internal {
 using FloatShard = Shard<float>;
 using DoubleShard = Shard<double>;
 
-#define REGISTER_SHARD(S) \
-  RAY_REMOTE(S::Create, &S::Read, &S::Push, &S::Flush, &S::Stats, &S::Save, &S::Saved, &S::Load, &S::Commit)
+#define REGISTER_SHARD(S)                                                                                              \
+  RAY_REMOTE(S::Create, &S::Read, &S::Push, &S::PushPacked, &S::SetWorkers, &S::Flush, &S::Stats, &S::Save, &S::Saved, \
+             &S::Load, &S::Commit)
 REGISTER_SHARD(ray::ps::internal::FloatShard);
 REGISTER_SHARD(ray::ps::internal::DoubleShard);
 #undef REGISTER_SHARD
 
-void ThrowNoServer() { throw RayException("these Parameters are of no server: Create makes one"); }
+void ThrowNoServer(const char* handle) { throw RayException(std::string(handle) + " of no server: Create makes one"); }
 }  // namespace internal
 
 namespace {
@@ -54,7 +59,13 @@ std::shared_ptr<const internal::Server<T>> Start(Layout layout, std::span<const 
   server->clip_norm = options.clip.norm;
   server->deadline_ms = options.deadline.count();
   server->policy = internal::TextOf(options.policy);
+  server->compression = static_cast<int>(options.compression.kind);
+  server->share = options.compression.share;
+  server->everywhere = options.compression.everywhere;
   internal::CheckDeadline(options.deadline);
+  internal::CheckCompression(options.compression);
+  internal::CheckPlacement(options);
+  static_cast<void>(internal::RuleOfOptimizer(options.optimizer));                  // throws for an unknown one
   static_cast<void>(internal::PolicyCore(options.policy, options.round_deadline));  // throws for no workers
   internal::ShardSetup setup;
   setup.shards = server->layout.shards();
@@ -64,6 +75,7 @@ std::shared_ptr<const internal::Server<T>> Start(Layout layout, std::span<const 
   setup.checkpoint = options.checkpoint.path;
   setup.checkpoint_every = options.checkpoint.every;
   setup.run = RandomNumber();
+  setup.compresses = options.compression.kind != Compression::Kind::kNone;
   server->restarts = !options.checkpoint.path.empty();
   if (!server->restarts && options.checkpoint.every > 0)
     throw RayException("checkpoints after each " + std::to_string(options.checkpoint.every) +
@@ -74,7 +86,7 @@ std::shared_ptr<const internal::Server<T>> Start(Layout layout, std::span<const 
     Array<T> piece;
     if (!initial.empty()) piece = Array<T>::CopyOf(initial.subspan(server->layout.offsets[i], setup.size));
     server->shards.push_back(ray::Actor(Shard<T>::Create)
-                                 .SetResources(options.resources)
+                                 .SetResources(internal::ResourcesOf(options, i))
                                  .SetMaxRestarts(server->restarts ? -1 : 0)
                                  .Remote(setup, std::move(piece)));
   }
@@ -122,29 +134,35 @@ double ScaleOf(Gradient<T>& gradient, double norm_max, bool refuse_nan) {
   return norm_max > 0 && norm > norm_max ? norm_max / norm : 1;
 }
 
+template <class T>
+Compression CompressionOf(const internal::Server<T>& server) {
+  return {static_cast<Compression::Kind>(server.compression), server.share, server.everywhere};
+}
+
+template <class T>
+Array<uint8_t> Packed(const Compression& compression, std::span<T> gradient, std::vector<T>& residual) {
+  MutableArray<uint8_t> packed(internal::PackedBytes(compression, gradient.size(), sizeof(T)));
+  internal::Pack<T>(compression, gradient, residual, packed.span());
+  return std::move(packed).Seal();
+}
+
 }  // namespace
 
 // ---- Parameters
 
 template <class T>
 Parameters<T> Parameters<T>::Create(size_t size, const Options& options) {
-  Parameters parameters;
-  parameters.server_ = Start<T>(internal::SplitEvenly(size, options.shards), {}, options);
-  return parameters;
+  return Parameters(Start<T>(internal::SplitEvenly(size, options.shards), {}, options));
 }
 
 template <class T>
 Parameters<T> Parameters<T>::Create(std::span<const T> initial, const Options& options) {
-  Parameters parameters;
-  parameters.server_ = Start<T>(internal::SplitEvenly(initial.size(), options.shards), initial, options);
-  return parameters;
+  return Parameters(Start<T>(internal::SplitEvenly(initial.size(), options.shards), initial, options));
 }
 
 template <class T>
 Parameters<T> Parameters<T>::Create(const std::map<std::string, Shape>& tensors, const Options& options) {
-  Parameters parameters;
-  parameters.server_ = Start<T>(LayoutOf(tensors, options.shards), {}, options);
-  return parameters;
+  return Parameters(Start<T>(LayoutOf(tensors, options.shards), {}, options));
 }
 
 template <class T>
@@ -152,36 +170,45 @@ Parameters<T> Parameters<T>::Create(const std::map<std::string, Shape>& tensors,
                                     const Options& options) {
   Layout layout = LayoutOf(tensors, options.shards);
   internal::CheckSize("the list of initial values", initial.size(), layout.size());
-  Parameters parameters;
-  parameters.server_ = Start<T>(std::move(layout), initial, options);
-  return parameters;
+  return Parameters(Start<T>(std::move(layout), initial, options));
 }
 
 template <class T>
 Snapshot<T> Parameters<T>::Get() const {
-  return Read(kNoRank, nullptr);
+  return Read(kNoRank, nullptr, nullptr);
 }
 
 template <class T>
 Snapshot<T> Parameters<T>::GetIfNewer(const Snapshot<T>& snapshot) const {
   internal::CheckSize("the snapshot", snapshot.size(), size());
   internal::CheckSize("the list of the snapshot's shards", snapshot.pieces().size(), shards());
-  return Read(kNoRank, &snapshot);
+  const auto& content = snapshot.content();
+  const auto now = std::chrono::steady_clock::now();
+  size_t same = 0;
+  while (same < content.cells.size() && content.cells[same] != nullptr &&
+         content.cells[same]->StillAt(content.versions[same], now))
+    ++same;
+  if (same == content.versions.size()) return snapshot;
+  return Read(kNoRank, &snapshot, nullptr);
 }
 
 // All shards at once; again those that say to wait. Under a policy of rounds the versions of a snapshot are the same: a
 // shard that is behind the others ends the same round, or its deadline does.
 template <class T>
-Snapshot<T> Parameters<T>::Read(uint64_t rank, const Snapshot<T>* known) const {
+Snapshot<T> Parameters<T>::Read(uint64_t rank, const Snapshot<T>* known, std::vector<uint64_t>* machines) const {
   const internal::Server<T>& server = Require();
   const size_t count = server.shards.size();
   const Patience patience(server.deadline_ms);
-  std::vector<Array<T>> pieces(count);
-  std::vector<uint64_t> versions(count, kNoVersion);
+  internal::SnapshotContent<T> content{LayoutPointer(), {}, {}, {}};
+  auto& [layout, pieces, versions, cells] = content;
+  pieces.resize(count);
+  versions.resize(count, kNoVersion);
+  cells.resize(count);
   if (known != nullptr) {
     pieces = known->pieces();
     versions = known->versions();
   }
+  if (machines != nullptr) machines->resize(count);
   uint64_t wanted = kNoVersion;
   std::vector<size_t> missing(count);
   for (size_t i = 0; i < count; ++i) missing[i] = i;
@@ -201,9 +228,14 @@ Snapshot<T> Parameters<T>::Read(uint64_t rank, const Snapshot<T>* known) const {
       if (reply == nullptr || !reply->ready) {
         again.push_back(i);
         waits = true;
-      } else if (reply->version != versions[i]) {
+        continue;
+      }
+      cells[i] = internal::ReadCell::At(reply->cell);
+      if (cells[i] != nullptr) cells[i]->Asked(std::chrono::steady_clock::now());
+      if (reply->version != versions[i]) {
         versions[i] = reply->version;
         pieces[i] = std::move(reply->values);
+        if (machines != nullptr) (*machines)[i] = reply->machine;
       }
     }
     if (again.empty() && server.has_rounds) {
@@ -221,7 +253,7 @@ Snapshot<T> Parameters<T>::Read(uint64_t rank, const Snapshot<T>* known) const {
     if (waits) patience.Sleep();
     missing = std::move(again);
   }
-  return Snapshot<T>(LayoutPointer(), std::move(pieces), std::move(versions));
+  return Snapshot<T>(std::move(content));
 }
 
 template <class T>
@@ -263,18 +295,26 @@ PendingUpdate<T> Parameters<T>::UpdateAsync(Gradient<T>&& gradient) const {
 }
 
 template <class T>
-PendingUpdate<T> Parameters<T>::Push(Gradient<T>&& gradient, uint64_t rank, uint64_t sequence) const {
+PendingUpdate<T> Parameters<T>::Push(Gradient<T>&& gradient, uint64_t rank, uint64_t sequence,
+                                     const std::vector<std::vector<T>*>& residuals) const {
   const internal::Server<T>& server = Require();
+  const size_t count = server.shards.size();
   internal::CheckSize("the gradient", gradient.size(), server.layout.size());
-  internal::CheckSize("the list of the gradient's shards", gradient.pieces().size(), server.shards.size());
+  internal::CheckSize("the list of the gradient's shards", gradient.pieces().size(), count);
   PendingUpdate<T> pending;
-  pending.server_ = server_;
+  pending.server_ = this->pointer();
   pending.context_ = {rank, sequence, ScaleOf(gradient, server.clip_norm, server.refuse_nan)};
   pending.versions_ = gradient.versions();
-  for (auto& piece : gradient.pieces()) pending.pieces_.push_back(std::move(piece).Seal());
-  for (size_t i = 0; i < server.shards.size(); ++i) {
-    const internal::PushArguments arguments{rank, pending.versions_[i], sequence, pending.context_.scale};
-    pending.replies_.push_back(server.shards[i].Task(&Shard<T>::Push).Remote(arguments, pending.pieces_[i]));
+  pending.pieces_.resize(count);
+  pending.packed_.resize(count);
+  pending.replies_.resize(count);
+  for (size_t i = 0; i < count; ++i) {
+    MutableArray<T>& piece = gradient.pieces()[i];
+    if (i < residuals.size() && residuals[i] != nullptr)
+      pending.packed_[i] = Packed(CompressionOf(server), piece.span(), *residuals[i]);
+    else
+      pending.pieces_[i] = std::move(piece).Seal();
+    pending.Send(i);
   }
   return pending;
 }
@@ -285,7 +325,19 @@ ps::Worker<T> Parameters<T>::Worker(uint64_t rank) const {
   if (server.ranks > 0 && rank >= server.ranks)
     throw RayException("rank " + std::to_string(rank) + " was asked for, and the policy " + server.policy +
                        " has the ranks 0 to " + std::to_string(server.ranks - 1));
-  return ps::Worker<T>(*this, rank, RandomNumber());
+  const bool compresses = CompressionOf(server).kind != Compression::Kind::kNone;
+  return ps::Worker<T>(*this, rank, RandomNumber(), compresses ? internal::MachineNumber() : 0);
+}
+
+template <class T>
+void Parameters<T>::SetWorkers(uint64_t workers) {
+  const auto changed = std::make_shared<internal::Server<T>>(Require());
+  const Patience patience(changed->deadline_ms);
+  std::vector<ObjectRef<std::string>> replies;
+  for (const auto& shard : changed->shards) replies.push_back(shard.Task(&Shard<T>::SetWorkers).Remote(workers));
+  for (const auto& policy : ray::Get(replies, patience.RemainingMs())) changed->policy = *policy;
+  changed->ranks = workers;
+  this->set_pointer(changed);
 }
 
 template <class T>
@@ -348,11 +400,7 @@ ps::Update PendingUpdate<T>::Get() {
       if (!server_->restarts || patience.Over()) throw;
       if (server_->has_rounds || e.retry_safe()) {
         patience.Sleep();
-        replies_[i] =
-            server_->shards[i]
-                .Task(&Shard<T>::Push)
-                .Remote(internal::PushArguments{context_.rank, versions_[i], context_.sequence, context_.scale},
-                        pieces_[i]);
+        Send(i);
       } else {
         update.applied = false;
         ++i;
@@ -362,14 +410,27 @@ ps::Update PendingUpdate<T>::Get() {
   if (update.version == kNoVersion) update.version = 0;  // every shard died
   server_ = nullptr;
   pieces_.clear();
+  packed_.clear();
   return update;
+}
+
+template <class T>
+void PendingUpdate<T>::Send(size_t shard) {
+  const internal::PushArguments arguments{context_.rank, versions_[shard], context_.sequence, context_.scale};
+  const auto& actor = server_->shards[shard];
+  if (packed_[shard].empty())
+    replies_[shard] = actor.Task(&Shard<T>::Push).Remote(arguments, pieces_[shard]);
+  else
+    replies_[shard] =
+        actor.Task(&Shard<T>::PushPacked)
+            .Remote(arguments, internal::WireCompression{server_->compression, server_->share}, packed_[shard]);
 }
 
 // ---- Worker
 
 template <class T>
 Snapshot<T> Worker<T>::Get() {
-  Snapshot<T> snapshot = parameters_.Read(rank_, nullptr);
+  Snapshot<T> snapshot = parameters_.Read(rank_, nullptr, &machines_);
   read_ = snapshot.versions();
   return snapshot;
 }
@@ -386,7 +447,18 @@ ps::Update Worker<T>::Update(Gradient<T>&& gradient) {
 
 template <class T>
 PendingUpdate<T> Worker<T>::UpdateAsync(Gradient<T>&& gradient) {
-  return parameters_.Push(std::move(gradient), parameters_.Require().ranks > 0 ? rank_ : kNoRank, sequence_++);
+  const internal::Server<T>& server = parameters_.Require();
+  std::vector<std::vector<T>*> residuals;
+  if (server.compression != 0 && (server.everywhere || !machines_.empty())) {
+    residuals_.resize(server.shards.size());
+    residuals.resize(server.shards.size());
+    for (size_t i = 0; i < residuals.size(); ++i) {
+      if (!server.everywhere && machines_[i] == machine_) continue;
+      residuals_[i].resize(server.layout.ShardSize(i));
+      residuals[i] = &residuals_[i];
+    }
+  }
+  return parameters_.Push(std::move(gradient), server.ranks > 0 ? rank_ : kNoRank, sequence_++, residuals);
 }
 
 template class Parameters<float>;

@@ -21,6 +21,25 @@ bool HasRounds(const Policy& policy) {
   return std::holds_alternative<Synchronous>(policy) || std::holds_alternative<FirstOf>(policy);
 }
 
+Policy WithRanks(const Policy& policy, uint64_t ranks) {
+  Policy changed = policy;
+  uint64_t least = 1;
+  if (auto* p = std::get_if<Synchronous>(&changed)) {
+    p->workers = ranks;
+  } else if (auto* q = std::get_if<Stale>(&changed)) {
+    q->workers = ranks;
+  } else if (auto* r = std::get_if<FirstOf>(&changed)) {
+    least = r->backups + 1;
+    r->workers = ranks < least ? 0 : ranks - r->backups;
+  } else {
+    throw RayException("the policy " + TextOf(policy) + " knows no workers, so their number cannot be set");
+  }
+  if (ranks < least)
+    throw RayException(std::to_string(ranks) + " workers were asked for, and the policy " + TextOf(policy) + " takes " +
+                       std::to_string(least) + " or more");
+  return changed;
+}
+
 std::string TextOf(const Policy& policy) {
   using std::to_string;
   if (const auto* p = std::get_if<Synchronous>(&policy)) return "Synchronous{workers = " + to_string(p->workers) + "}";
@@ -107,7 +126,8 @@ Verdict PolicyCore::TakeForRound(const Offer& offer, TimePoint now) {
   Applied(0);
   verdict.version = version_ + 1;
   verdict.action = Verdict::Action::kHold;
-  if (offered_ == needed_) {
+  rank.behind = false;
+  if (offered_ >= needed()) {
     verdict.action = Verdict::Action::kHoldAndClose;
     Close();
   }
@@ -120,6 +140,23 @@ void PolicyCore::Close() {
   waited_for_ = false;
   ++counts_.rounds;
   ++version_;
+}
+
+uint64_t PolicyCore::needed() const {
+  const auto present = std::count_if(of_rank_.begin(), of_rank_.end(), [](const Rank& rank) { return !rank.behind; });
+  return std::min(needed_, std::max<uint64_t>(1, static_cast<uint64_t>(present)));
+}
+
+bool PolicyCore::SetRanks(uint64_t ranks) {
+  if (has_rounds()) needed_ = needed_ + ranks - ranks_;
+  ranks_ = ranks;
+  of_rank_.resize(ranks, Rank{.behind = true});
+  if (!has_rounds()) return false;
+  offered_ = static_cast<uint64_t>(
+      std::count_if(of_rank_.begin(), of_rank_.end(), [](const Rank& rank) { return rank.offered; }));
+  if (offered_ == 0 || offered_ < needed()) return false;
+  Close();
+  return true;
 }
 
 void PolicyCore::Restart(uint64_t version) {
@@ -149,26 +186,33 @@ bool PolicyCore::MayRead(uint64_t rank, uint64_t wanted, TimePoint now) {
   }
   if (ranks_ == 0 || rank == kNoRank) return true;
   CheckRank(rank);
-  if (has_rounds()) return !of_rank_[rank].offered;
+  if (has_rounds()) {
+    if (of_rank_[rank].offered) return false;
+    of_rank_[rank].behind = false;
+    return true;
+  }
   if (of_rank_[rank].clock <= SlowestClock() + staleness_max_) return true;
   WaitFrom(now);
   return false;
+}
+
+void PolicyCore::LeaveBehind(Rank& rank, bool is_late) {
+  if (rank.behind || !is_late) return;
+  rank.behind = true;
+  ++counts_.left_behind;
 }
 
 bool PolicyCore::Expire(TimePoint now) {
   if (!waited_for_ || now - waited_since_ < round_deadline_) return false;
   if (has_rounds()) {
     ++counts_.rounds_cut;
+    for (Rank& rank : of_rank_) LeaveBehind(rank, !rank.offered);
     Close();
     return true;
   }
   waited_for_ = false;
   const uint64_t slowest = SlowestClock();
-  for (Rank& rank : of_rank_) {
-    if (rank.behind || rank.clock != slowest) continue;
-    rank.behind = true;
-    ++counts_.left_behind;
-  }
+  for (Rank& rank : of_rank_) LeaveBehind(rank, rank.clock == slowest);
   return false;
 }
 

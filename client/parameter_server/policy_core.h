@@ -2,6 +2,7 @@
 // time, and holds no gradient, actor or clock. Owned by one shard. One thread at a time.
 // Always holds: a gradient that counts in a round was computed from the version with which the round began. No read of
 // a rank is more than Stale's bound ahead of a rank whose clock counts. Each offer is either applied or dropped, once.
+// A rank that missed a deadline is waited for again once it reads or offers.
 #pragma once
 
 #include <chrono>
@@ -46,7 +47,7 @@ struct PolicyCounts {
   uint64_t dropped = 0;
   uint64_t rounds = 0;
   uint64_t rounds_cut = 0;   // closed at the deadline, without some workers
-  uint64_t left_behind = 0;  // ranks whose clock stopped counting at a deadline
+  uint64_t left_behind = 0;  // times that a rank was waited for no longer, after a deadline
   std::vector<uint64_t> staleness = std::vector<uint64_t>(kStalenessMax + 1);  // of all applied gradients
 };
 
@@ -69,29 +70,34 @@ class PolicyCore {
 
   uint64_t version() const { return version_; }
   void set_version(uint64_t version) { version_ = version; }
+  // The policy of another number of workers. New ranks are waited for once they read or offer. True: the round is
+  // complete without the ranks that have gone, and the held gradients are a step.
+  bool SetRanks(uint64_t ranks);
   void Restart(uint64_t version);  // the round under way is forgotten, and a new one begins with this version
   bool has_rounds() const { return needed_ > 0; }
   bool has_clocks() const { return has_clocks_; }
   uint64_t ranks() const { return ranks_; }  // 0: the policy knows no workers
+  uint64_t needed() const;                   // gradients that complete a round now; 0 without rounds
   const PolicyCounts& counts() const { return counts_; }
 
  private:
-  Verdict TakeForRound(const Offer& offer, TimePoint now);
-  void Close();
-  void WaitFrom(TimePoint now);  // the deadline counts from here, unless somebody waits already
-  void Applied(uint64_t staleness);
-  void CheckRank(uint64_t rank) const;
-  uint64_t SlowestClock() const;  // of the ranks that count; 0 without any
-
   struct Rank {
     uint64_t clock = 0;     // updates so far
-    bool behind = false;    // it kept others waiting past the deadline, and its clock does not count
+    bool behind = false;    // it kept others waiting past the deadline, and they wait for it no longer
     bool offered = false;   // in this round
     uint64_t sequence = 0;  // of that offer
   };
 
+  Verdict TakeForRound(const Offer& offer, TimePoint now);
+  void Close();
+  void WaitFrom(TimePoint now);  // the deadline counts from here, unless somebody waits already
+  void Applied(uint64_t staleness);
+  void LeaveBehind(Rank& rank, bool is_late);
+  void CheckRank(uint64_t rank) const;
+  uint64_t SlowestClock() const;  // of the ranks that are not behind; 0 without any
+
   const std::chrono::milliseconds round_deadline_;
-  uint64_t needed_ = 0;  // gradients of a round; 0: the policy has no rounds
+  uint64_t needed_ = 0;  // gradients of a round with all ranks; 0: the policy has no rounds
   uint64_t ranks_ = 0;
   uint64_t staleness_max_ = 0;
   bool has_clocks_ = false;
@@ -107,6 +113,8 @@ class PolicyCore {
 // The number of ranks of a policy, 0 where it knows no workers.
 uint64_t RanksOf(const Policy& policy);
 bool HasRounds(const Policy& policy);
+// The same policy with this number of ranks. Throws where it knows no workers, or takes more than these.
+Policy WithRanks(const Policy& policy, uint64_t ranks);
 // "Synchronous{workers = 3}".
 std::string TextOf(const Policy& policy);
 

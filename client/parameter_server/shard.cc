@@ -6,6 +6,9 @@
 #include <chrono>
 #include <utility>
 
+#include "client/parameter_server/compression.h"
+#include "client/parameter_server/machine.h"
+
 namespace ray::ps::internal {
 namespace {
 
@@ -27,6 +30,7 @@ Array<T> InitialValues(const ShardSetup& setup, const Array<T>& initial) {
 template <class T>
 Shard<T>::Shard(const ShardSetup& setup, const Array<T>& initial)
     : setup_(setup),
+      machine_(setup.compresses ? MachineNumber() : 0),
       core_(setup.policy.value, std::chrono::milliseconds(setup.round_deadline_ms)),
       optimiser_(setup.optimizer.optimizer.value, setup.optimizer.schedule.schedule(), setup.optimizer.clip_value,
                  setup.size),
@@ -40,11 +44,14 @@ Shard<T>::Shard(const ShardSetup& setup, const Array<T>& initial)
 
 template <class T>
 ReadReply<T> Shard<T>::Read(uint64_t rank, uint64_t wanted, uint64_t known) {
+  ++reads_;
   const TimePoint now = Now();
   if (core_.Expire(now)) CloseRound();
   ReadReply<T> reply;
   reply.ready = core_.MayRead(rank, wanted, now);
   reply.version = core_.version();
+  reply.machine = machine_;
+  reply.cell = cell_.place();
   if (!reply.ready || reply.version == known) return reply;
   MakeVersion();
   reply.values = values_;
@@ -70,6 +77,24 @@ PushReply Shard<T>::Push(const PushArguments& arguments, const Array<T>& gradien
     case Verdict::Action::kKnown: break;
   }
   return reply;
+}
+
+template <class T>
+PushReply Shard<T>::PushPacked(const PushArguments& arguments, const WireCompression& compression,
+                               const Array<uint8_t>& packed) {
+  MutableArray<T> gradient(setup_.size);
+  Unpack(compression.compression(), packed.span(), gradient.span());
+  ++packed_;
+  return Push(arguments, std::move(gradient).Seal());
+}
+
+template <class T>
+std::string Shard<T>::SetWorkers(uint64_t workers) {
+  const Policy policy = WithRanks(setup_.policy.value, workers);
+  if (core_.Expire(Now())) CloseRound();
+  if (core_.SetRanks(workers)) CloseRound();
+  if (count_.open()) count_.counts().workers = workers;
+  return TextOf(policy);
 }
 
 // In the order of ranks, so that the sum is the same in every run.
@@ -140,6 +165,8 @@ ShardStats Shard<T>::Stats() {
   stats.rounds = counts.rounds;
   stats.rounds_cut = counts.rounds_cut;
   stats.left_behind = counts.left_behind;
+  stats.reads = reads_;
+  stats.packed = packed_;
   stats.passes = passes_;
   stats.staleness = counts.staleness;
   stats.restarts = count_.open() ? count_.counts().restarts : 0;
@@ -167,11 +194,12 @@ CheckpointOf Shard<T>::Description() const {
 template <class T>
 void Shard<T>::OpenCount() {
   count_ = UpdateCount(CheckpointPath(setup_.checkpoint, setup_.index, setup_.shards) + ".count");
-  if (count_.counts().run != setup_.run) count_.counts() = {setup_.run, 0, 0};  // it is of an earlier server
+  if (count_.counts().run != setup_.run) count_.counts() = {.run = setup_.run};  // it is of an earlier server
 }
 
 template <class T>
 void Shard<T>::Counted() {
+  cell_.Set(core_.version());
   if (count_.open()) count_.counts().version = core_.version();
 }
 
@@ -181,6 +209,7 @@ template <class T>
 void Shard<T>::Restore() {
   UpdateCount::Counts& counts = count_.counts();
   ++counts.restarts;
+  if (counts.workers > 0) core_.SetRanks(counts.workers);
   const std::string file = CheckpointPath(setup_.checkpoint, setup_.index, setup_.shards);
   CheckpointOf head;
   uint64_t restored = 0;
@@ -189,6 +218,7 @@ void Shard<T>::Restore() {
     Take(ReadFile(file));
   }
   core_.set_version(std::max(restored, counts.version));
+  cell_.Set(core_.version());
   updates_lost_ = core_.version() - restored;
   saved_version_ = restored;
 }

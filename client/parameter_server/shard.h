@@ -21,6 +21,7 @@
 #include "client/parameter_server/messages.h"
 #include "client/parameter_server/policy_core.h"
 #include "client/parameter_server/saver.h"
+#include "client/parameter_server/version_cell.h"
 
 namespace ray::ps::internal {
 
@@ -38,6 +39,10 @@ class Shard {
   // again. kNoRank is never told to wait, unless for the version `wanted`.
   ReadReply<T> Read(uint64_t rank, uint64_t wanted, uint64_t known);
   PushReply Push(const PushArguments& arguments, const Array<T>& gradient);
+  PushReply PushPacked(const PushArguments& arguments, const WireCompression& compression,
+                       const Array<uint8_t>& packed);
+  // Returns the policy's text with this number of workers.
+  std::string SetWorkers(uint64_t workers);
   // Makes a version of all that is kept, so that no gradient stays pinned.
   void Flush() { MakeVersion(); }
   ShardStats Stats();
@@ -77,6 +82,7 @@ class Shard {
   void MakeVersion();          // throws where the store has no room
 
   const ShardSetup setup_;
+  const uint64_t machine_;
   PolicyCore core_;
   Optimiser<T> optimiser_;
   Array<T> values_;
@@ -84,9 +90,12 @@ class Shard {
   std::vector<std::vector<Kept>> steps_;
   size_t kept_ = 0;                 // gradients in steps_
   std::map<uint64_t, Kept> round_;  // by rank
+  uint64_t reads_ = 0;
+  uint64_t packed_ = 0;
   uint64_t passes_ = 0;
   std::optional<Loaded> loaded_;  // between Load and Commit
   Saver saver_;
+  VersionCell cell_;
   UpdateCount count_;  // not open without checkpoints
   uint64_t saved_version_ = 0;
   uint64_t updates_lost_ = 0;

@@ -15,6 +15,7 @@
 #include <ray/api.h>
 
 #include "client/parameter_server/patience.h"
+#include "client/parameter_server/placement.h"
 #include "client/parameter_server/policy_core.h"
 #include "client/parameter_server/table_shard.h"
 
@@ -34,8 +35,6 @@ REGISTER_TABLE(ray::ps::internal::DoublesByInteger);
 REGISTER_TABLE(ray::ps::internal::FloatsByString);
 REGISTER_TABLE(ray::ps::internal::DoublesByString);
 #undef REGISTER_TABLE
-
-void ThrowNoTable() { throw RayException("this Table is of no server: Create makes one"); }
 
 namespace {
 
@@ -83,7 +82,11 @@ typename TableClient<K, T>::ServerPtr TableClient<K, T>::Create(size_t row_size,
     throw RayException("the policy " + TextOf(options.policy) + " was asked for, and a table has Async{} alone");
   if (options.checkpoint.every > 0 || !options.checkpoint.path.empty())
     throw RayException("a table makes no checkpoints of its own: call Save");
+  if (options.compression.kind != Compression::Kind::kNone)
+    throw RayException("a table's gradients are not compressed: leave Options::compression out");
   CheckDeadline(options.deadline);
+  CheckPlacement(options);
+  static_cast<void>(RuleOfOptimizer(options.optimizer));  // throws for an unknown one
   auto server = std::make_shared<Server>();
   server->row_size = row_size;
   server->refuse_nan = options.refuse_nan;
@@ -100,7 +103,8 @@ typename TableClient<K, T>::ServerPtr TableClient<K, T>::Create(size_t row_size,
   setup.min_count = filter.min_count;
   setup.expire_after = filter.expire_after;
   for (setup.index = 0; setup.index < options.shards; ++setup.index)
-    server->shards.push_back(ray::Actor(TableShard<K, T>::Create).SetResources(options.resources).Remote(setup));
+    server->shards.push_back(
+        ray::Actor(TableShard<K, T>::Create).SetResources(ResourcesOf(options, setup.index)).Remote(setup));
   return server;
 }
 

@@ -58,6 +58,7 @@ template <class K, class T>
 TableShard<K, T>::TableShard(const TableSetup& setup)
     : setup_(setup),
       optimizer_(setup.optimizer.optimizer.value),
+      rule_(RuleOfOptimizer(optimizer_)),
       schedule_(setup.optimizer.schedule.schedule()),
       slots_(SlotsOf(optimizer_)),
       stride_(setup.row_size * (1 + slots_)),
@@ -150,8 +151,8 @@ void TableShard<K, T>::Push(const Keys& keys, const Array<T>& gradients, double 
       T* const elements = Elements(*place);
       T* const first = slots_ > 0 ? elements + setup_.row_size : nullptr;
       T* const second = slots_ > 1 ? first + setup_.row_size : nullptr;
-      StepRow<T>(optimizer_, factor, rows_[*place].steps++, {from, setup_.row_size}, scale, setup_.optimizer.clip_value,
-                 {elements, setup_.row_size}, first, second, scratch_);
+      StepRow<T>(optimizer_, rule_.get(), factor, rows_[*place].steps++, {from, setup_.row_size}, scale,
+                 setup_.optimizer.clip_value, {elements, setup_.row_size}, first, second, scratch_);
     }
     from += setup_.row_size;
   }

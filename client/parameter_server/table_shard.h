@@ -85,6 +85,7 @@ class TableShard {
 
   const TableSetup setup_;
   const Optimizer optimizer_;
+  const std::shared_ptr<const Rule> rule_;  // of a custom one
   const Schedule schedule_;
   const size_t slots_;
   const size_t stride_;  // elements of a row with its slots

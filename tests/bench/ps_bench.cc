@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -13,6 +14,8 @@
 #include "client/parameter_server/kernels.h"
 #include "tests/bench/bench_flags.h"
 #include "tests/bench/figures.h"
+#include "tests/bench/ps_bench_sparse.h"
+#include "tests/bench/ps_bench_zmq.h"
 
 namespace raylet::bench {
 namespace {
@@ -110,11 +113,15 @@ void AddGets(std::vector<Figure>& figures, size_t bytes) {
   const auto [gets, calls] = InTurn(
       2000, [&] { snapshot = server.Get(); }, [&] { echo.Task(&Echo::Same).Remote(1).Get(); });
   const double call = Percentile(calls, 50) * 1e6;
-  figures.push_back(TimeFigure("get, " + SizeText(bytes), gets, 1e6, "us", "a call of an actor", call));
+  Figure get = TimeFigure("get, " + SizeText(bytes), gets, 1e6, "us", "a call of an actor", call);
+  get.promise = Promise{Of::kMedian, Side::kAtMost, 4};
+  figures.push_back(get);
   const auto [same, more_calls] = InTurn(
       2000, [&] { server.GetIfNewer(snapshot); }, [&] { echo.Task(&Echo::Same).Remote(1).Get(); });
-  figures.push_back(TimeFigure("get if newer, the same, " + SizeText(bytes), same, 1e6, "us", "a call of an actor",
-                               Percentile(more_calls, 50) * 1e6));
+  Figure unchanged = TimeFigure("get if newer, the same, " + SizeText(bytes), same, 1e6, "us", "a call of an actor",
+                                Percentile(more_calls, 50) * 1e6);
+  unchanged.promise = Promise{Of::kMedian, Side::kAtMost, 0.15};
+  figures.push_back(unchanged);
 }
 
 // Get, fill a gradient, update: beside the same two loops over memory of one process.
@@ -218,6 +225,28 @@ void AddRounds(std::vector<Figure>& figures) {
                                Percentile(plain, 50) * 1e3));
 }
 
+#ifdef RAYLET_HAVE_ZMQ
+// A gradient there, the parameters back, both filled and read by one worker.
+void AddBesideZmq(std::vector<Figure>& figures, ZmqServer& zmq, size_t count) {
+  const auto server = FloatServer::Create(count, {.optimizer = ps::Sgd{.rate = 0.1}});
+  float sum = 0;
+  const auto [ours, control] = InTurn(
+      15,
+      [&] {
+        auto gradient = server.NewGradient();
+        gradient.Fill(1);
+        server.Update(std::move(gradient));
+        sum += server.Get()[0];
+      },
+      [&] { sum -= zmq.PushAndPull(1); });
+  if (sum > 0.1F || sum < -0.1F) throw std::runtime_error("the two servers have other parameters");
+  Figure figure = TimeFigure("push and pull, " + SizeText(count * sizeof(float)), ours, 1e3, "ms",
+                             "ZeroMQ's request and reply", Percentile(control, 50) * 1e3);
+  figure.promise = Promise{Of::kRatio, Side::kAtMost, 0.2};
+  figures.push_back(figure);
+}
+#endif
+
 int Run(const BenchFlags& flags) {
   const bool brief = !flags.only.empty();
   const size_t large = (brief ? size_t{16} : size_t{100}) << 20;
@@ -225,6 +254,10 @@ int Run(const BenchFlags& flags) {
   for (const size_t bytes : {size_t{4} << 10, size_t{1} << 20, size_t{40} << 20, size_t{100} << 20, size_t{1} << 30})
     if (!brief || bytes <= size_t{40} << 20) AddUpdates(figures, bytes);
   AddQueuedUpdates(figures, large);
+#ifdef RAYLET_HAVE_ZMQ
+  const size_t compared = brief ? 1'000'000 : 10'000'000;
+  ZmqServer zmq(compared);  // before there are threads
+#endif
   ray::RayConfig config;
   config.head_args = {"--num-cpus", "4", "--object-store-memory", brief ? "1G" : "5G"};
   ray::Init(config);
@@ -234,6 +267,10 @@ int Run(const BenchFlags& flags) {
     if (!brief || shards <= 2) AddWorkerLoop(figures, large, shards);
   AddStraggler(figures);
   AddRounds(figures);
+  AddSparse(figures, brief ? 100'000 : 10'000'000);
+#ifdef RAYLET_HAVE_ZMQ
+  AddBesideZmq(figures, zmq, compared);
+#endif
   ray::Shutdown();
   return Report(flags, figures);
 }

@@ -15,6 +15,7 @@ constexpr uint64_t kProcessesMax = 256;
 constexpr uint64_t kEpochsMax = 1'000'000;
 constexpr uint64_t kBatchMax = 60'000;  // as many images as there are
 constexpr float kRateMax = 1000;
+constexpr uint64_t kSlowMsMax = 60'000;
 
 [[noreturn]] void Refuse(const std::string& flag, const std::string& value, const std::string& wanted) {
   throw UsageError(flag + " takes " + wanted + ", not '" + value + "'");
@@ -52,6 +53,54 @@ ModelKind ModelOf(const std::string& value) {
   return OneOf<ModelKind>("--model", value, {{"softmax", ModelKind::kSoftmax}, {"mlp", ModelKind::kMlp}});
 }
 
+// Whether the flag is one of a training through the library. Then it is set.
+bool SetOfPolicy(PolicyFlags& flags, const std::string& flag, const std::string& value) {
+  if (flag == "--policy") {
+    flags.policy = OneOf<PolicyKind>(flag, value,
+                                     {{"async", PolicyKind::kAsynchronous},
+                                      {"sync", PolicyKind::kSynchronous},
+                                      {"stale", PolicyKind::kStale},
+                                      {"first", PolicyKind::kFirst},
+                                      {"scaled", PolicyKind::kScaled}});
+  } else if (flag == "--optimizer") {
+    flags.optimizer = OneOf<OptimizerKind>(flag, value,
+                                           {{"sgd", OptimizerKind::kSgd},
+                                            {"momentum", OptimizerKind::kMomentum},
+                                            {"nesterov", OptimizerKind::kNesterov},
+                                            {"adagrad", OptimizerKind::kAdagrad},
+                                            {"rmsprop", OptimizerKind::kRmsProp},
+                                            {"adam", OptimizerKind::kAdam},
+                                            {"adamw", OptimizerKind::kAdamW},
+                                            {"ftrl", OptimizerKind::kFtrl}});
+  } else if (flag == "--staleness") {
+    flags.staleness = Whole(flag, value, 0, kEpochsMax);
+  } else if (flag == "--backups") {
+    flags.backups = Whole(flag, value, 1, kProcessesMax);
+  } else if (flag == "--slow-worker") {
+    flags.slow_ms = Whole(flag, value, 0, kSlowMsMax);
+  } else if (flag == "--kill-shard") {
+    flags.kill_at = Whole(flag, value, 1, kEpochsMax);
+  } else if (flag == "--chart") {
+    flags.chart = value;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void CheckPolicy(const Flags& flags, const std::string& first_flag) {
+  if (flags.by_policy.policy == PolicyKind::kNone) {
+    if (!first_flag.empty()) throw UsageError(first_flag + " goes with --policy alone");
+    return;
+  }
+  if (flags.compare) throw UsageError("--compare goes with the example's own servers alone, without --policy");
+  if (flags.by_policy.policy == PolicyKind::kFirst && flags.by_policy.backups >= flags.train.workers)
+    throw UsageError(
+        "--policy first waits for the workers without the backups: --backups takes less than --workers, "
+        "which is " +
+        std::to_string(flags.train.workers));
+}
+
 void Set(Flags& flags, const std::string& flag, const std::string& value) {
   if (flag == "--address") {
     flags.address = value;
@@ -80,6 +129,7 @@ void Set(Flags& flags, const std::string& flag, const std::string& value) {
   } else if (flag == "--seed") {
     flags.train.seed = Whole(flag, value, 0, std::numeric_limits<uint64_t>::max());
   } else if (flag == "--rate") {
+    flags.by_policy.rate_given = true;
     flags.train.rate =
         Real(flag, value, "a number above 0, at most 1000", [](float rate) { return rate > 0 && rate <= kRateMax; });
   } else if (flag == "--momentum") {
@@ -94,6 +144,7 @@ void Set(Flags& flags, const std::string& flag, const std::string& value) {
 
 Flags ParseFlags(const std::vector<std::string>& arguments) {
   Flags flags;
+  std::string of_policy;  // the first flag that goes with --policy
   // Reads the model first, wherever it stands, because it sets the other defaults.
   for (size_t i = 0; i + 1 < arguments.size(); ++i)
     if (arguments[i] == "--model") flags.train = DefaultsFor(ModelOf(arguments[i + 1]));
@@ -105,10 +156,14 @@ Flags ParseFlags(const std::vector<std::string>& arguments) {
       flags.compare = true;
     } else if (i + 1 == arguments.size()) {
       throw UsageError("'" + flag + "' stands without a value, or is no option; --help lists those there are");
+    } else if (SetOfPolicy(flags.by_policy, flag, arguments[i + 1])) {
+      if (of_policy.empty() && flag != "--policy") of_policy = flag;
+      ++i;
     } else {
       Set(flags, flag, arguments[++i]);
     }
   }
+  CheckPolicy(flags, of_policy);
   if (flags.compare && !flags.synchronous)
     throw UsageError(
         "--compare goes with --mode sync alone: what workers at their own pace compute is never the same twice");
@@ -134,6 +189,16 @@ std::string HelpText() {
              "                        (") +
          kDefaultFolder +
          ")\n"
+         "  --policy async|sync|stale|first|scaled\n"
+         "                        trains through <ray/parameter_server.h>; --mode and --compare do not go with it\n"
+         "  --optimizer sgd|momentum|nesterov|adagrad|rmsprop|adam|adamw|ftrl\n"
+         "                        (sgd) each with a rate of its own; --rate is another one\n"
+         "  --staleness N         updates that a worker may be ahead under --policy stale (3)\n"
+         "  --backups N           of the workers, for whom no round waits under --policy first (1)\n"
+         "  --slow-worker MS      that the first worker sleeps in each step (0)\n"
+         "  --kill-shard STEP     kills a shard after this step; it comes back from its checkpoint\n"
+         "  --chart FILE          writes accuracy, loss and staleness to FILE.csv, FILE.svg, FILE-2.svg and "
+         "FILE-3.svg\n"
          "  --compare             also train in one process and compare the parameters' bytes\n"
          "  --progress auto|always|never\n"
          "                        a line that follows the steps of each epoch (auto: on a terminal)\n"

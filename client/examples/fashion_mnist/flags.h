@@ -14,6 +14,21 @@ struct UsageError : std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
 
+enum class PolicyKind { kNone, kAsynchronous, kSynchronous, kStale, kFirst, kScaled };
+enum class OptimizerKind { kSgd, kMomentum, kNesterov, kAdagrad, kRmsProp, kAdam, kAdamW, kFtrl };
+
+// A training through the library of parameter servers.
+struct PolicyFlags {
+  PolicyKind policy = PolicyKind::kNone;  // kNone: the servers are those of the example itself
+  OptimizerKind optimizer = OptimizerKind::kSgd;
+  uint64_t staleness = 3;   // of kStale
+  uint64_t backups = 1;     // of kFirst: workers for whom no round waits
+  uint64_t slow_ms = 0;     // that the first worker sleeps in each step
+  uint64_t kill_at = 0;     // the step after which a shard is killed; 0: never
+  bool rate_given = false;  // otherwise each optimiser has its own
+  std::string chart;        // where the pictures go; empty: nowhere
+};
+
 enum class ProgressMode { kAuto, kAlways, kNever };
 
 struct Flags {
@@ -22,6 +37,7 @@ struct Flags {
   std::string log;           // where the plain lines go as well; empty: nowhere
   uint64_t server_cpus = 0;  // that each server asks for
   TrainOptions train = DefaultsFor(ModelKind::kMlp);
+  PolicyFlags by_policy;
   bool synchronous = true;
   bool compare = false;
   bool help = false;

@@ -5,6 +5,7 @@
 
 #include <ray/api.h>
 
+#include <ray/parameter_server/custom.h>
 #include <ray/parameter_server/layout.h>
 #include <ray/parameter_server/options.h>
 #include <ray/parameter_server/parameters.h>

@@ -76,9 +76,32 @@ TEST(FashionMnistFlags, UnknownOptionIsNamed) {
   EXPECT_NE(Complaint({"--mode", "async", "--compare"}).find("--mode sync"), std::string::npos);
 }
 
+TEST(FashionMnistFlags, ThoseOfAPolicyArriveAndGoWithItAlone) {
+  const Flags flags = ParseFlags({"--optimizer", "adamw", "--policy", "first", "--backups", "2", "--workers", "5",
+                                  "--slow-worker", "30", "--kill-shard", "40", "--chart", "c", "--staleness", "7"});
+  EXPECT_EQ(flags.by_policy.policy, PolicyKind::kFirst);
+  EXPECT_EQ(flags.by_policy.optimizer, OptimizerKind::kAdamW);
+  EXPECT_EQ(flags.by_policy.backups, 2U);
+  EXPECT_EQ(flags.by_policy.slow_ms, 30U);
+  EXPECT_EQ(flags.by_policy.kill_at, 40U);
+  EXPECT_EQ(flags.by_policy.staleness, 7U);
+  EXPECT_EQ(flags.by_policy.chart, "c");
+  EXPECT_FALSE(flags.by_policy.rate_given);
+  EXPECT_TRUE(ParseFlags({"--rate", "0.5"}).by_policy.rate_given);
+  EXPECT_EQ(Complaint({"--slow-worker", "1"}), "--slow-worker goes with --policy alone");
+  EXPECT_EQ(Complaint({"--policy", "sync", "--compare"}),
+            "--compare goes with the example's own servers alone, without --policy");
+  EXPECT_EQ(
+      Complaint({"--policy", "first", "--backups", "2"}),
+      "--policy first waits for the workers without the backups: --backups takes less than --workers, which is 2");
+  EXPECT_EQ(Complaint({"--policy", "slow"}), "--policy takes async or sync or stale or first or scaled, not 'slow'");
+}
+
 TEST(FashionMnistFlags, HelpListsEveryOption) {
-  for (const char* const flag : {"--address", "--data", "--log", "--model", "--mode", "--shards", "--workers",
-                                 "--epochs", "--batch", "--rate", "--momentum", "--seed", "--compare", "--progress"})
+  for (const char* const flag :
+       {"--address", "--data",      "--log",       "--model",    "--mode",        "--shards",     "--workers",
+        "--epochs",  "--batch",     "--rate",      "--momentum", "--seed",        "--compare",    "--progress",
+        "--policy",  "--optimizer", "--staleness", "--backups",  "--slow-worker", "--kill-shard", "--chart"})
     EXPECT_NE(HelpText().find(flag), std::string::npos) << flag;
 }
 

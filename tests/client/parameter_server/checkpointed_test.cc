@@ -141,6 +141,23 @@ TEST_F(CheckpointedServerTest, AKilledShardComesBackAndSaysWhatItLost) {
   EXPECT_EQ(server.Get()[0], 11);
 }
 
+// What a reader sees of a version without a call is no sign of life.
+TEST_F(CheckpointedServerTest, AReaderOfAnUnchangedVersionHearsOfAKilledShard) {
+  const auto server = FloatServer::Create(std::vector<float>(100, 7),
+                                          {.optimizer = ps::Sgd{.rate = 1}, .checkpoint = {.path = Path()}});
+  Add(server, 1);
+  server.Save(Path());
+  auto snapshot = server.Get();
+  ASSERT_EQ(::kill(static_cast<pid_t>(server.Stats()[0].pid), SIGKILL), 0);
+  ASSERT_TRUE(Eventually(60s, [&] {
+    snapshot = server.GetIfNewer(snapshot);
+    return server.Stats()[0].restarts == 1 && server.Stats()[0].reads > 0;
+  }));
+  Add(server, 1);
+  snapshot = server.GetIfNewer(snapshot);
+  EXPECT_EQ(snapshot[0], 9);
+}
+
 TEST_F(CheckpointedServerTest, AShardThatDiesBeforeItsFirstCheckpointBeginsAgain) {
   const auto server = FloatServer::Create(std::vector<float>(100, 7),
                                           {.optimizer = ps::Sgd{.rate = 1}, .checkpoint = {.path = Path()}});

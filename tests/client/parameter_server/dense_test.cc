@@ -140,6 +140,24 @@ TEST_P(DenseTest, AnUnchangedVersionIsTheSameMemory) {
   EXPECT_EQ(one[999], 0);
 }
 
+TEST_P(DenseTest, AnUnchangedVersionTakesNoMessage) {
+  const auto server = FloatServer::Create(1000, kThreeShards);
+  auto snapshot = server.Get();
+  const auto reads = [&] { return server.Stats()[1].reads; };
+  const uint64_t before = reads();
+  for (int i = 0; i < 10'000; ++i) snapshot = server.GetIfNewer(snapshot);
+  EXPECT_LT(reads() - before, 5000U) << "it asked again within 50 ms";
+  for (int k = 1; k <= 20; ++k) {  // each change is seen at once
+    auto gradient = server.NewGradient(snapshot);
+    gradient.Fill(1);
+    server.Update(std::move(gradient));
+    snapshot = server.GetIfNewer(snapshot);
+    EXPECT_EQ(snapshot.version(), static_cast<uint64_t>(k));
+    EXPECT_EQ(snapshot[999], static_cast<float>(-k));
+  }
+  EXPECT_GE(reads() - before, 20U);
+}
+
 TEST_P(DenseTest, ASnapshotOutlivesItsServer) {
   ps::Snapshot<float> snapshot;
   {
@@ -238,7 +256,40 @@ TEST_P(DenseTest, ADeadWorkerHoldsARoundUntilItsDeadline) {
   const uint64_t mixed = RunRounds(server, 0, 3);  // rank 1 never comes
   EXPECT_EQ(mixed, 0U);
   EXPECT_EQ(server.Worker(0).Get().Copy(), std::vector<float>(300, -3));
-  for (const ps::ShardStats& shard : server.Stats()) EXPECT_EQ(shard.rounds_cut, 3U);
+  for (const ps::ShardStats& shard : server.Stats()) {
+    EXPECT_EQ(shard.rounds_cut, 1U);
+    EXPECT_EQ(shard.left_behind, 1U);
+    EXPECT_EQ(shard.rounds, 3U);
+  }
+}
+
+TEST_P(DenseTest, WorkersComeAndGoWhileOthersTrain) {
+  auto server =
+      FloatServer::Create(300, {.shards = 2, .optimizer = ps::Sgd{.rate = 1}, .policy = ps::Synchronous{.workers = 1}});
+  RunRounds(server, 0, 2);
+  const auto before = server;
+  server.SetWorkers(2);
+  EXPECT_EQ(MessageOf([&] { before.Worker(1); }),
+            "rank 1 was asked for, and the policy Synchronous{workers = 1} has the ranks 0 to 0");
+  auto one = server.Worker(0);
+  auto two = server.Worker(1);
+  two.Get();  // from here on rounds wait for it
+  for (int round = 0; round < 3; ++round)
+    for (auto* worker : {&one, &two}) {
+      worker->Get();
+      auto gradient = worker->NewGradient();
+      gradient.Fill(10);
+      worker->Update(std::move(gradient));
+    }
+  EXPECT_EQ(server.Get().version(), 5U);
+  EXPECT_EQ(server.Get().Copy(), std::vector<float>(300, -2 - 60));
+  server.SetWorkers(1);
+  RunRounds(server, 0, 2);
+  EXPECT_EQ(server.Get().Copy(), std::vector<float>(300, -2 - 60 - 2));
+  const std::string refused = MessageOf([&] { two.Get(); });
+  EXPECT_NE(refused.find("a worker with rank 1 called, and this server has the ranks 0 to 0"), std::string::npos)
+      << refused;
+  for (const ps::ShardStats& shard : server.Stats()) EXPECT_EQ(shard.rounds_cut, 0U);
 }
 
 TEST_P(DenseTest, AWaitEndsAtTheDeadlineAndSaysForWhom) {

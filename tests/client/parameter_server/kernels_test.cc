@@ -23,6 +23,7 @@ using ray::ps::internal::Term;
 struct Reference {
   double w = 0, m = 0, v = 0;
 
+  void Do(const CustomRule&, double, double, int) { FAIL() << "a functor of the user's own has no reference here"; }
   void Do(const Sgd& o, double factor, double g, int) {
     g += o.weight_decay * w;
     m = o.momentum * m + g;

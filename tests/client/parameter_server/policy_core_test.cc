@@ -112,6 +112,66 @@ TEST(PolicyCoreTest, ADeadWorkerHoldsARoundUntilItsDeadlineAndNoLonger) {
   EXPECT_EQ(core.Take({2, 1, 2}, start + 102ms).action, Action::kHold);
 }
 
+TEST(PolicyCoreTest, ADeadWorkerIsWaitedForOnceAndAgainWhenItIsBack) {
+  PolicyCore core(Synchronous{2}, 100ms);
+  const TimePoint start{};
+  core.Take({0, 0, 1}, start);
+  EXPECT_TRUE(core.Expire(start + 100ms));
+  EXPECT_EQ(core.counts().left_behind, 1U);
+  EXPECT_EQ(core.needed(), 1U);
+  EXPECT_EQ(core.Take({0, 1, 2}, start + 101ms).action, Action::kHoldAndClose);
+  EXPECT_TRUE(core.MayRead(1, kNoVersion, start + 102ms));
+  EXPECT_EQ(core.needed(), 2U);
+  EXPECT_EQ(core.Take({0, 2, 3}, start + 103ms).action, Action::kHold);
+  EXPECT_EQ(core.Take({1, 2, 1}, start + 104ms).action, Action::kHoldAndClose);
+}
+
+TEST(PolicyCoreTest, ANewRankIsWaitedForOnceItReads) {
+  PolicyCore core(Synchronous{1}, 100ms);
+  EXPECT_FALSE(core.SetRanks(2));
+  EXPECT_EQ(core.Take({0, 0, 1}, {}).action, Action::kHoldAndClose);
+  EXPECT_TRUE(core.MayRead(1, kNoVersion, {}));
+  EXPECT_EQ(core.Take({0, 1, 2}, {}).action, Action::kHold);
+  EXPECT_EQ(core.Take({1, 1, 1}, {}).action, Action::kHoldAndClose);
+  EXPECT_EQ(core.version(), 2U);
+}
+
+TEST(PolicyCoreTest, ARoundIsCompleteWithoutTheRanksThatHaveGone) {
+  PolicyCore core(FirstOf{.workers = 2, .backups = 1}, 100ms);
+  core.Take({2, 0, 1}, {});
+  EXPECT_FALSE(core.SetRanks(2)) << "nobody that is left has given a gradient";
+  EXPECT_EQ(core.Take({0, 0, 1}, {}).action, Action::kHoldAndClose);
+  EXPECT_EQ(MessageOf([&] {
+              core.Take({2, 1, 2}, {});
+            }),
+            "a worker with rank 2 called, and this server has the ranks 0 to 1: use Worker(rank) with one of them");
+  PolicyCore both(Synchronous{2}, 100ms);
+  both.Take({0, 0, 1}, {});
+  EXPECT_TRUE(both.SetRanks(1));
+  EXPECT_EQ(both.version(), 1U);
+}
+
+TEST(PolicyCoreTest, ANewClockDoesNotHoldOthersBack) {
+  PolicyCore core(Stale{.workers = 1, .staleness = 0}, 100ms);
+  for (uint64_t i = 0; i < 5; ++i) core.Take({0, i, i}, {});
+  core.SetRanks(2);
+  EXPECT_TRUE(core.MayRead(0, kNoVersion, {}));
+  EXPECT_EQ(core.Take({1, 5, 0}, {}).staleness, 0U);
+  EXPECT_TRUE(core.MayRead(0, kNoVersion, {}));
+}
+
+TEST(PolicyCoreTest, ANumberOfWorkersThatDoesNotFitThePolicyIsNamed) {
+  using ray::ps::internal::WithRanks;
+  EXPECT_EQ(ray::ps::internal::TextOf(WithRanks(FirstOf{.workers = 2, .backups = 1}, 5)),
+            "FirstOf{workers = 4, backups = 1}");
+  EXPECT_EQ(MessageOf([] { WithRanks(FirstOf{.workers = 2, .backups = 1}, 1); }),
+            "1 workers were asked for, and the policy FirstOf{workers = 2, backups = 1} takes 2 or more");
+  EXPECT_EQ(MessageOf([] { WithRanks(Synchronous{2}, 0); }),
+            "0 workers were asked for, and the policy Synchronous{workers = 2} takes 1 or more");
+  EXPECT_EQ(MessageOf([] { WithRanks(Async{}, 3); }),
+            "the policy Async{} knows no workers, so their number cannot be set");
+}
+
 // A worker died after it had given its gradient to some of the shards alone.
 TEST(PolicyCoreTest, AShardThatIsBehindTheOthersClosesAnEmptyRoundAtTheDeadline) {
   PolicyCore core(Synchronous{1}, 100ms);
@@ -228,7 +288,8 @@ struct Rounds {
       EXPECT_TRUE(held.emplace(worker.rank, based_on).second) << "two gradients of one rank in a round";
       sum += 1 + worker.rank;
       if (verdict.action == Action::kHoldAndClose) {
-        EXPECT_EQ(held.size(), needed);
+        EXPECT_EQ(held.size(), of.core.needed());
+        EXPECT_LE(held.size(), needed);
         Close();
       }
     };
@@ -288,8 +349,10 @@ TEST(PolicyPropertyTest, RoundsGoOnAfterWorkersDieOneByOne) {
       const TimePoint start = simulation.now;
       simulation.Run(8000);
       const auto rounds_made = static_cast<int64_t>(simulation.core.version() - version);
-      EXPECT_GE(rounds_made, 5) << "seed " << seed;
-      EXPECT_LE(simulation.now - start, (rounds_made + 1) * (Simulation::kDeadline + 1ms));
+      EXPECT_GE(rounds_made, 400) << "seed " << seed;
+      // Others wait for it once. A round without it takes at most 400 µs of work and 50 µs of a look.
+      EXPECT_EQ(simulation.core.counts().rounds_cut, dead + 1) << "seed " << seed;
+      EXPECT_LE(simulation.now - start, rounds_made * 460us + Simulation::kDeadline + 1ms);
     }
     ExpectCountsAreExact(simulation, rounds);
   }

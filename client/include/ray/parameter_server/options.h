@@ -8,8 +8,11 @@
 #include <string>
 #include <unordered_map>
 #include <variant>
+#include <vector>
 
 #include <ray/api/msgpack.h>
+
+#include <ray/parameter_server/custom.h>
 
 namespace ray {
 namespace ps {
@@ -67,7 +70,7 @@ struct Ftrl {
   double l2 = 0;
   MSGPACK_DEFINE(alpha, beta, l1, l2)
 };
-using Optimizer = std::variant<Sgd, Adagrad, RmsProp, Adam, AdamW, Ftrl>;
+using Optimizer = std::variant<Sgd, Adagrad, RmsProp, Adam, AdamW, Ftrl, CustomRule>;
 
 // Bounds for each gradient of a worker; 0: none. The norm is that of the whole gradient over all shards, and the value
 // that of an element, after the norm.
@@ -131,6 +134,22 @@ struct Checkpoint {
   uint64_t every = 0;     // 0: only when Save is called
 };
 
+// How a Worker's gradients travel to shards on other machines. What a gradient loses on its way is added to the
+// worker's next one.
+struct Compression {
+  enum class Kind { kNone, kHalf, kByte, kTop };
+  static Compression None() { return {}; }
+  static Compression Half() { return {Kind::kHalf, 1, false}; }  // 16-bit floats, of at most 65504
+  static Compression Byte() { return {Kind::kByte, 1, false}; }  // 8 bits, and one factor for each 256 elements
+  // The largest elements, as many as this share of a shard's, and at least one.
+  static Compression Top(double share) { return {Kind::kTop, share, false}; }
+  Compression Everywhere() const { return {kind, share, true}; }  // to shards on the worker's own machine, too
+
+  Kind kind = Kind::kNone;
+  double share = 1;
+  bool everywhere = false;
+};
+
 struct Options {
   size_t shards = 1;
   Optimizer optimizer = Sgd{};
@@ -138,7 +157,10 @@ struct Options {
   Clip clip = {};
   Schedule schedule = {};
   std::unordered_map<std::string, double> resources = {};  // of each shard
+  // What each shard takes beside them, such as a resource that one machine has. Empty, or an entry for each shard.
+  std::vector<std::unordered_map<std::string, double>> placement = {};
   Checkpoint checkpoint = {};
+  Compression compression = {};
   bool refuse_nan = false;  // Update looks at each gradient, and throws where an element is no finite number
   // Of each call: RayTimeoutException afterwards.
   std::chrono::milliseconds deadline{60'000};

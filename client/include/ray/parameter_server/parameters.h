@@ -25,6 +25,7 @@
 #include <ray/api/array.h>
 #include <ray/api/object_ref.h>
 
+#include <ray/parameter_server/handle.h>
 #include <ray/parameter_server/layout.h>
 #include <ray/parameter_server/options.h>
 #include <ray/parameter_server/snapshot.h>
@@ -46,13 +47,15 @@ struct ShardStats {
   uint64_t dropped = 0;             // gradients that came too late for their round
   uint64_t rounds = 0;              // of a policy that has rounds
   uint64_t rounds_cut = 0;          // that closed at the deadline, without some workers
-  uint64_t left_behind = 0;         // times that a worker's clock stopped counting at the deadline
+  uint64_t left_behind = 0;         // times that a worker was waited for no longer, after a deadline
+  uint64_t reads = 0;               // calls of readers, with those that the policy told to wait
+  uint64_t packed = 0;              // gradients that came compressed
   uint64_t passes = 0;              // over the memory of the parameters; one pass may have several steps
   uint64_t restarts = 0;            // of the shard, after its process died
   uint64_t updates_lost = 0;        // steps since its checkpoint, lost at its last restart
   std::vector<uint64_t> staleness;  // how many gradients had staleness 0, 1, …; the last entry counts all above
-  MSGPACK_DEFINE(pid, version, applied, dropped, rounds, rounds_cut, left_behind, passes, restarts, updates_lost,
-                 staleness)
+  MSGPACK_DEFINE(pid, version, applied, dropped, rounds, rounds_cut, left_behind, reads, packed, passes, restarts,
+                 updates_lost, staleness)
 };
 
 namespace internal {
@@ -70,6 +73,7 @@ struct PushReply {
 // The part of a handle that travels.
 template <class T>
 struct Server {
+  static constexpr const char* kHandle = "these Parameters are";
   Layout layout;
   std::vector<ActorHandle<Shard<T>>> shards;
   uint64_t ranks = 0;
@@ -78,8 +82,12 @@ struct Server {
   bool refuse_nan = false;
   double clip_norm = 0;
   int64_t deadline_ms = 0;
-  std::string policy;  // for people
-  MSGPACK_DEFINE(layout, shards, ranks, has_rounds, restarts, refuse_nan, clip_norm, deadline_ms, policy)
+  std::string policy;   // for people
+  int compression = 0;  // Compression::Kind
+  double share = 1;
+  bool everywhere = false;
+  MSGPACK_DEFINE(layout, shards, ranks, has_rounds, restarts, refuse_nan, clip_norm, deadline_ms, policy, compression,
+                 share, everywhere)
 };
 
 // A gradient's description beside its elements.
@@ -88,8 +96,6 @@ struct PushContext {
   uint64_t sequence = 0;
   double scale = 1;
 };
-
-[[noreturn]] RAYLET_API void ThrowNoServer();
 
 }  // namespace internal
 
@@ -106,7 +112,11 @@ class RAYLET_API PendingUpdate {
   std::shared_ptr<const internal::Server<T>> server_;
   internal::PushContext context_;
   std::vector<uint64_t> versions_;
-  std::vector<Array<T>> pieces_;  // for a shard that has to be told again
+  void Send(size_t shard);
+
+  // For a shard that has to be told again. Of a shard, one of the two is empty.
+  std::vector<Array<T>> pieces_;
+  std::vector<Array<uint8_t>> packed_;
   std::vector<ObjectRef<internal::PushReply>> replies_;
 };
 
@@ -114,7 +124,7 @@ template <class T>
 class Worker;
 
 template <class T>
-class RAYLET_API Parameters {
+class RAYLET_API Parameters : public internal::Handle<internal::Server<T>> {
   static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>,
                 "ray::ps::Parameters<T> has elements of float or double");
 
@@ -137,7 +147,8 @@ class RAYLET_API Parameters {
 
   // The newest version, without waiting for any worker.
   Snapshot<T> Get() const;
-  // The same, where shards that are at the snapshot's version still answer with no bytes, and keep their piece.
+  // The same, where shards that are at the snapshot's version still answer with no bytes, and keep their piece. On the
+  // shards' machine an unchanged version takes no message, but for one each 50 ms.
   Snapshot<T> GetIfNewer(const Snapshot<T>& snapshot) const;
 
   // Memory for a gradient, of which the elements are unspecified. The snapshot is what it is computed from.
@@ -152,6 +163,12 @@ class RAYLET_API Parameters {
   // The worker of this rank. RayException for a rank that the policy does not have.
   ps::Worker<T> Worker(uint64_t rank) const;
 
+  // Adds or removes workers while others train: the ranks are 0 to workers - 1 from now on, on all shards. A round
+  // waits for a new rank once it has read. Gradients of ranks that have gone are refused, with a RayException in their
+  // worker. Handles that were copied before know the old number: give new workers this handle. RayException under a
+  // policy without workers, and for fewer workers than the policy takes.
+  void SetWorkers(uint64_t workers);
+
   std::vector<ShardStats> Stats() const;
 
   // Writes a file for each shard, `path`.shard-I-of-N, on the shard's machine. Updates go on meanwhile. Each file
@@ -162,37 +179,25 @@ class RAYLET_API Parameters {
   // meanwhile count before or after.
   void Load(const std::string& path) const;
 
-  template <class Packer>
-  void msgpack_pack(Packer& packer) const {
-    if (server_ == nullptr)
-      packer.pack_nil();
-    else
-      packer.pack(*server_);
-  }
-  void msgpack_unpack(const msgpack::object& object) {
-    if (object.is_nil())
-      server_ = nullptr;
-    else
-      server_ = std::make_shared<const internal::Server<T>>(object.as<internal::Server<T>>());
-  }
-
  private:
   template <class U>
   friend class ps::Worker;
   using Deadline = std::chrono::steady_clock::time_point;
 
-  const internal::Server<T>& Require() const {
-    if (server_ == nullptr) internal::ThrowNoServer();
-    return *server_;
-  }
-  std::shared_ptr<const internal::Layout> LayoutPointer() const {
-    return std::shared_ptr<const internal::Layout>(server_, &Require().layout);
-  }
-  Snapshot<T> Read(uint64_t rank, const Snapshot<T>* known) const;
-  Gradient<T> NewGradient(std::vector<uint64_t> versions) const;
-  PendingUpdate<T> Push(Gradient<T>&& gradient, uint64_t rank, uint64_t sequence) const;
+  using Base = internal::Handle<internal::Server<T>>;
+  using Base::pointer;
+  using Base::Require;
+  explicit Parameters(std::shared_ptr<const internal::Server<T>> server) : Base(std::move(server)) {}
 
-  std::shared_ptr<const internal::Server<T>> server_;
+  std::shared_ptr<const internal::Layout> LayoutPointer() const {
+    return std::shared_ptr<const internal::Layout>(pointer(), &Require().layout);
+  }
+  // `machines`: takes the number of each shard's machine, unless it is null.
+  Snapshot<T> Read(uint64_t rank, const Snapshot<T>* known, std::vector<uint64_t>* machines) const;
+  Gradient<T> NewGradient(std::vector<uint64_t> versions) const;
+  // A shard's piece is compressed where it has an entry of `residuals` that is not null.
+  PendingUpdate<T> Push(Gradient<T>&& gradient, uint64_t rank, uint64_t sequence,
+                        const std::vector<std::vector<T>*>& residuals = {}) const;
 };
 
 // Worker<T>: one rank's view of the parameters. Under a policy of rounds Get waits for the round in which this rank has
@@ -214,13 +219,16 @@ class RAYLET_API Worker {
  private:
   template <class U>
   friend class Parameters;
-  Worker(Parameters<T> parameters, uint64_t rank, uint64_t sequence)
-      : parameters_(std::move(parameters)), rank_(rank), sequence_(sequence) {}
+  Worker(Parameters<T> parameters, uint64_t rank, uint64_t sequence, uint64_t machine)
+      : parameters_(std::move(parameters)), rank_(rank), sequence_(sequence), machine_(machine) {}
 
   Parameters<T> parameters_;
   uint64_t rank_;
-  uint64_t sequence_;           // of the next gradient; begins at random, so that two workers of one rank differ
-  std::vector<uint64_t> read_;  // the versions that Get returned last; empty before
+  uint64_t sequence_;               // of the next gradient; begins at random, so that two workers of one rank differ
+  uint64_t machine_;                // this worker's number; 0 without compression
+  std::vector<uint64_t> read_;      // the versions that Get returned last; empty before
+  std::vector<uint64_t> machines_;  // of the shards then
+  std::vector<std::vector<T>> residuals_;  // what gradients have lost by compression, for each shard that had one
 };
 
 extern template class Parameters<float>;

@@ -20,28 +20,45 @@
 namespace ray {
 namespace ps {
 
+namespace internal {
+
+class ReadCell;
+
+// What a Snapshot refers to. Nobody changes it.
+template <class T>
+struct SnapshotContent {
+  std::shared_ptr<const Layout> layout;
+  std::vector<Array<T>> pieces;                        // of each shard
+  std::vector<uint64_t> versions;                      // of each shard
+  std::vector<std::shared_ptr<const ReadCell>> cells;  // where each shard's version is seen; null: nowhere
+};
+
+}  // namespace internal
+
 template <class T>
 class Snapshot {
  public:
-  Snapshot() = default;
-  Snapshot(std::shared_ptr<const internal::Layout> layout, std::vector<Array<T>> pieces, std::vector<uint64_t> versions)
-      : layout_(std::move(layout)), pieces_(std::move(pieces)), versions_(std::move(versions)) {}
+  Snapshot() : Snapshot(internal::SnapshotContent<T>{std::make_shared<const internal::Layout>(), {}, {}, {}}) {}
+  explicit Snapshot(internal::SnapshotContent<T> content)
+      : content_(std::make_shared<const internal::SnapshotContent<T>>(std::move(content))) {}
 
   // The number of steps that the parameters have; where shards differ, the lowest one.
-  uint64_t version() const { return versions_.empty() ? 0 : *std::min_element(versions_.begin(), versions_.end()); }
-  const std::vector<uint64_t>& versions() const { return versions_; }  // of each shard
-  size_t size() const { return layout_ == nullptr ? 0 : layout_->size(); }
-  const std::vector<Array<T>>& pieces() const { return pieces_; }  // of each shard
+  uint64_t version() const { return versions().empty() ? 0 : *std::min_element(versions().begin(), versions().end()); }
+  const std::vector<uint64_t>& versions() const { return content_->versions; }  // of each shard
+  size_t size() const { return content_->layout->size(); }
+  const std::vector<Array<T>>& pieces() const { return content_->pieces; }  // of each shard
+  const internal::SnapshotContent<T>& content() const { return *content_; }
 
   std::vector<std::span<const T>> spans() const {
     std::vector<std::span<const T>> spans;
-    for (const auto& piece : pieces_) spans.push_back(piece.span());
+    for (const auto& piece : pieces()) spans.push_back(piece.span());
     return spans;
   }
   // Not checked. Loops over spans() are faster.
   const T& operator[](size_t index) const {
-    const size_t shard = layout_->ShardOf(index);
-    return pieces_[shard][index - layout_->offsets[shard]];
+    const internal::SnapshotContent<T>& content = *content_;
+    const size_t shard = content.layout->ShardOf(index);
+    return content.pieces[shard][index - content.layout->offsets[shard]];
   }
 
   // All parameters in one run, copied.
@@ -50,8 +67,7 @@ class Snapshot {
 
   // One of the tensors that Create named; RayException for another name.
   SplitSpan<const T> Tensor(const std::string& name) const {
-    static const internal::Layout nothing;
-    const internal::TensorPlace& place = internal::PlaceOf(layout_ == nullptr ? nothing : *layout_, name);
+    const internal::TensorPlace& place = internal::PlaceOf(*content_->layout, name);
     size_t count = 1;
     for (const size_t length : place.shape) count *= length;
     return All().Part(place.offset, count, place.shape);
@@ -60,9 +76,7 @@ class Snapshot {
  private:
   SplitSpan<const T> All() const { return SplitSpan<const T>(spans(), Shape{size()}); }
 
-  std::shared_ptr<const internal::Layout> layout_;
-  std::vector<Array<T>> pieces_;
-  std::vector<uint64_t> versions_;
+  std::shared_ptr<const internal::SnapshotContent<T>> content_;
 };
 
 template <class T>

@@ -27,6 +27,7 @@
 #include <ray/api/array.h>
 #include <ray/api/object_ref.h>
 
+#include <ray/parameter_server/handle.h>
 #include <ray/parameter_server/layout.h>
 #include <ray/parameter_server/options.h>
 
@@ -98,8 +99,6 @@ namespace internal {
 template <class K, class T>
 class TableShard;
 
-[[noreturn]] RAYLET_API void ThrowNoTable();
-
 // How keys travel.
 template <class K>
 struct TravellingKeys;
@@ -120,6 +119,7 @@ struct PullReply {
 
 template <class K, class T>
 struct TableServer {
+  static constexpr const char* kHandle = "this Table is";
   std::vector<ActorHandle<TableShard<K, T>>> shards;
   uint64_t row_size = 0;
   bool refuse_nan = false;
@@ -173,13 +173,17 @@ class PendingRows {
   std::function<Result()> get_;
 };
 
+// How integers and strings of any kind travel as keys.
+template <class Key>
+using KeyOf = std::conditional_t<std::is_integral_v<Key>, uint64_t, std::string>;
+
 template <class Key, class T>
-class Table {
+class Table : public internal::Handle<internal::TableServer<KeyOf<Key>, T>> {
   static_assert(std::is_integral_v<Key> || std::is_same_v<Key, std::string>,
                 "the keys of a ray::ps::Table are integers or std::string");
   static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>,
                 "the rows of a ray::ps::Table have elements of float or double");
-  using K = std::conditional_t<std::is_integral_v<Key>, uint64_t, std::string>;
+  using K = KeyOf<Key>;
   using Client = internal::TableClient<K, T>;
 
  public:
@@ -189,9 +193,7 @@ class Table {
   // checkpoints at intervals.
   static Table Create(size_t row_size, const Options& options = {}, const Initializer& initializer = {},
                       const Filter& filter = {}) {
-    Table table;
-    table.server_ = Client::Create(row_size, options, initializer, filter);
-    return table;
+    return Table(Client::Create(row_size, options, initializer, filter));
   }
 
   size_t row_size() const { return Require().row_size; }
@@ -200,9 +202,9 @@ class Table {
   PendingRows<Rows<T>> PullAsync(const std::vector<Key>& keys) const {
     Require();
     if constexpr (std::is_same_v<Key, K>)
-      return PendingRows<Rows<T>>(Client::Pull(server_, keys));
+      return PendingRows<Rows<T>>(Client::Pull(pointer(), keys));
     else
-      return PendingRows<Rows<T>>(Client::Pull(server_, Converted(keys)));
+      return PendingRows<Rows<T>>(Client::Pull(pointer(), Converted(keys)));
   }
 
   // One step of the optimiser for each different key: gradients of a repeated key are added first. `rows` has
@@ -211,9 +213,9 @@ class Table {
   PendingRows<void> PushAsync(const std::vector<Key>& keys, std::span<const T> rows) const {
     Require();
     if constexpr (std::is_same_v<Key, K>)
-      return PendingRows<void>(Client::Push(server_, keys, rows));
+      return PendingRows<void>(Client::Push(pointer(), keys, rows));
     else
-      return PendingRows<void>(Client::Push(server_, Converted(keys), rows));
+      return PendingRows<void>(Client::Push(pointer(), Converted(keys), rows));
   }
 
   size_t Size() const { return Client::Size(Require()); }
@@ -234,33 +236,18 @@ class Table {
   void Save(const std::string& path) const { Client::Save(Require(), path); }
   void Load(const std::string& path) const { Client::Load(Require(), path); }
 
-  template <class Packer>
-  void msgpack_pack(Packer& packer) const {
-    if (server_ == nullptr)
-      packer.pack_nil();
-    else
-      packer.pack(*server_);
-  }
-  void msgpack_unpack(const msgpack::object& object) {
-    if (object.is_nil())
-      server_ = nullptr;
-    else
-      server_ = std::make_shared<const typename Client::Server>(object.as<typename Client::Server>());
-  }
-
  private:
-  const typename Client::Server& Require() const {
-    if (server_ == nullptr) internal::ThrowNoTable();
-    return *server_;
-  }
+  using Base = internal::Handle<internal::TableServer<K, T>>;
+  using Base::pointer;
+  using Base::Require;
+  explicit Table(typename Client::ServerPtr server) : Base(std::move(server)) {}
+
   static std::vector<K> Converted(const std::vector<Key>& keys) {
     std::vector<K> converted;
     converted.reserve(keys.size());
     for (const Key key : keys) converted.push_back(static_cast<K>(key));
     return converted;
   }
-
-  typename Client::ServerPtr server_;
 };
 
 }  // namespace ps

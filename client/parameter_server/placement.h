@@ -1,0 +1,28 @@
+// What a shard's actor asks for: the resources of each shard, and those of its own place.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <unordered_map>
+
+#include <ray/api/exceptions.h>
+#include <ray/parameter_server/options.h>
+
+namespace ray::ps::internal {
+
+inline void CheckPlacement(const Options& options) {
+  if (!options.placement.empty() && options.placement.size() != options.shards)
+    throw ray::internal::RayException("placement has " + std::to_string(options.placement.size()) +
+                                      " entries, and there are " + std::to_string(options.shards) +
+                                      " shards: it takes none, or one for each shard");
+}
+
+// Of a shard below options.shards, after CheckPlacement.
+inline std::unordered_map<std::string, double> ResourcesOf(const Options& options, size_t shard) {
+  auto resources = options.resources;
+  if (!options.placement.empty())
+    for (const auto& [name, amount] : options.placement[shard]) resources[name] += amount;
+  return resources;
+}
+
+}  // namespace ray::ps::internal
