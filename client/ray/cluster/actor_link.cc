@@ -10,12 +10,6 @@
 #include "client/ray/cluster/reply_pump.h"
 
 namespace raylet::client {
-namespace {
-
-// The memory of this thread's last views: a call that is sent at once allocates none.
-thread_local std::vector<ValueView> spare_views;
-
-}  // namespace
 
 ActorLink::Outcome::~Outcome() {
   for (const auto& [lend, process] : lent) {
@@ -82,7 +76,7 @@ void ActorLink::Queue(Call call, bool first) {
 
 ActorLink::Sent ActorLink::TrySend(Call& call, Outcome& outcome) {
   if (!call.resolved) {
-    call.views.swap(spare_views);
+    call.views.swap(spare_views_);
     if (FailurePtr failure = call.arguments.Resolve(call.views); failure != nullptr) {
       outcome.failed.emplace_back(call.result, std::move(failure));
       return Sent::kDone;
@@ -121,7 +115,7 @@ ActorLink::Sent ActorLink::TrySend(Call& call, Outcome& outcome) {
       again->retries_left = call.retries_left;
       again->exception_retries = call.exception_retries;
     } else {
-      call.views.swap(spare_views);
+      call.views.swap(spare_views_);
     }
     return Sent::kDone;
   }

@@ -9,6 +9,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/mutex.h"
 #include "client/ray/cluster/actor_call.h"
@@ -92,6 +93,8 @@ class ActorLink final : public ChannelOwner, public std::enable_shared_from_this
   State state_ RAYLET_GUARDED_BY(mutex_) = State::kNew;
   std::shared_ptr<CallChannel> channel_ RAYLET_GUARDED_BY(mutex_);  // iff kOpen or kClosing
   std::deque<Call> queue_ RAYLET_GUARDED_BY(mutex_);                // at most kCallsInFlightMax
+  // The memory of the last call's views: a call that is sent at once allocates none.
+  std::vector<ValueView> spare_views_ RAYLET_GUARDED_BY(mutex_);
   // The bytes of the queued calls' arguments. Past kQueuedCallBytesMax a caller waits.
   size_t queued_bytes_ RAYLET_GUARDED_BY(mutex_) = 0;
   // The object that the first queued call waits for.
