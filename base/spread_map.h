@@ -1,6 +1,7 @@
 // SpreadMap: a hash table whose growth is spread over time. It consists of many small tables, and each grows at another
 // count. So no insertion moves more than a small part of the elements, where a std::unordered_map moves all of them at
-// once. Its members are those of std::unordered_map. One thread.
+// once. Its members are those of std::unordered_map. A walk over very many elements may take a part at a time: an
+// element stays in its part. One thread.
 #pragma once
 
 #include <array>
@@ -14,7 +15,11 @@ namespace raylet {
 template <class Key, class Value>
 class SpreadMap {
   using Part = std::unordered_map<Key, Value>;
+
+ public:
   static constexpr size_t kParts = 64;
+
+ private:
   using Parts = std::array<Part, kParts>;
 
   template <bool kConst>
@@ -71,6 +76,12 @@ class SpreadMap {
   const_iterator end() const { return {parts_, kParts}; }
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
+  size_t SizeOfPart(size_t part) const { return parts_[part].size(); }
+  // `visit` neither adds elements nor erases any.
+  template <class Visit>
+  void ForEachInPart(size_t part, const Visit& visit) {
+    for (value_type& element : parts_[part]) visit(element);
+  }
 
   iterator find(const Key& key) { return Find<iterator>(parts_, key); }
   const_iterator find(const Key& key) const { return Find<const_iterator>(parts_, key); }

@@ -135,10 +135,10 @@ Result<void> ClientSession::Handle(const Frame& frame) {
     case wire::StoreMessage::DebugText: return HandleDebugText(frame);
     case wire::StoreMessage::Delete: return HandleDelete(frame, /*at_last_release=*/false);
     case wire::StoreMessage::DeleteAtLastRelease: return HandleDelete(frame, /*at_last_release=*/true);
-    case wire::StoreMessage::Settle: {
+    case wire::StoreMessage::Recheck: {
       const auto request = Parse<wire::IdRequestT>(frame.body);
       if (!request) return Fail(request.error());
-      server_.store().Settle(FromWire<ObjectId>(*request->id));
+      server_.store().Recheck(FromWire<ObjectId>(*request->id));
       ReplyStatus(frame.header.request_id, {});
       return {};
     }

@@ -61,7 +61,7 @@ Result<uint64_t> ObjectStore::Create(uint32_t client_number, const ObjectId& id,
                                      FullNumbers& full) {
   Client* client = table_.clients.Find(client_number);
   RAYLET_CHECK(client != nullptr, "create by unknown client ", client_number);
-  Settle(id);
+  Recheck(id);
   if (table_.index.Find(id))
     return Fail(ErrorCode::kAlreadyExists, StrCat("ObjectExists: object ", id.hex(), " is in the store already"));
   if (options.metadata_bytes > UINT32_MAX || options.data_bytes > table_.capacity_bytes ||
@@ -214,7 +214,7 @@ std::vector<Result<void>> ObjectStore::DeleteAtLastRelease(std::span<const Objec
   return outcomes;
 }
 
-void ObjectStore::Settle(const ObjectId& id) {
+void ObjectStore::Recheck(const ObjectId& id) {
   const auto entry = table_.index.Find(id);
   if (entry && table_.notes[*entry].deleted && table_.index.StateOf(*entry) != EntryState::kUnsealed)
     table_.SweepDying();
@@ -274,7 +274,7 @@ Result<void> ObjectStore::SetOwner(uint32_t client, std::span<const ObjectId> id
 }
 
 bool ObjectStore::IsSealed(const ObjectId& id) {
-  Settle(id);
+  Recheck(id);
   const auto entry = table_.index.Find(id);
   return entry && IsThere(table_.index.StateOf(*entry));
 }

@@ -74,7 +74,7 @@ class ObjectStore {
   // An unsealed one goes once it is sealed and nobody holds it.
   std::vector<Result<void>> DeleteAtLastRelease(std::span<const ObjectId> ids);
   // Finds out whether somebody still holds the object, if it was deleted: it is there or gone afterwards.
-  void Settle(const ObjectId& id);
+  void Recheck(const ObjectId& id);
   // Deletes those of the objects that this client created: at once if it has gone, otherwise at its
   // end. kFull: kDeletesAtEndMax.
   Result<void> DeleteMadeBy(uint32_t client, std::span<const ObjectId> ids);

@@ -135,9 +135,9 @@ Result<std::optional<PinnedObject>> StoreClient::GetHere(const ObjectId& id, Dea
 
 Result<bool> StoreClient::Contains(const ObjectId& id) const {
   RAYLET_RETURN_IF_ERROR(session_->CheckUsable());
-  bool settled = false;
+  bool rechecked = false;
   for (;;) {
-    const auto found = session_->FindSettled(id, settled);
+    const auto found = session_->FindRechecked(id, rechecked);
     if (!found) return false;
     if (session_->index().StillThere(*found))
       return found->offset != kLostWord;  // else the fields may have been two objects'
@@ -146,8 +146,8 @@ Result<bool> StoreClient::Contains(const ObjectId& id) const {
 
 Result<std::optional<ObjectInfo>> StoreClient::Describe(const ObjectId& id) const {
   RAYLET_RETURN_IF_ERROR(session_->CheckUsable());
-  bool settled = false;
-  static_cast<void>(session_->FindSettled(id, settled));
+  bool rechecked = false;
+  static_cast<void>(session_->FindRechecked(id, rechecked));
   for (const EntryState state :
        {EntryState::kUnsealed, EntryState::kSealed, EntryState::kSpilled, EntryState::kSealed}) {
     const auto found = session_->index().Find(id, state);
@@ -162,11 +162,11 @@ Result<std::vector<ObjectInfo>> StoreClient::List() const {
   RAYLET_RETURN_IF_ERROR(session_->CheckUsable());
   const MappedIndex& index = session_->index();
   std::vector<ObjectInfo> objects;
-  bool settled = false;
+  bool rechecked = false;
   for (uint64_t i = 0; i < index.entry_bound(); ++i) {
     auto entry = index.Read(i);
-    if (entry && entry->deleted && entry->state() != EntryState::kUnsealed && !settled) {
-      static_cast<void>(session_->FindSettled(entry->id, settled));  // all that were deleted, with it
+    if (entry && entry->deleted && entry->state() != EntryState::kUnsealed && !rechecked) {
+      static_cast<void>(session_->FindRechecked(entry->id, rechecked));  // all that were deleted, with it
       entry = index.Read(i);
     }
     if (Visible(entry)) objects.push_back(ToInfo(*entry));

@@ -14,7 +14,7 @@ namespace {
 
 constexpr Duration kParkSlice = std::chrono::milliseconds(100);  // between two looks at whether waiting makes sense
 constexpr Duration kAbortPatience = std::chrono::milliseconds(100);
-constexpr Duration kSettlePatience = std::chrono::milliseconds(500);
+constexpr Duration kRecheckPatience = std::chrono::milliseconds(500);
 constexpr Duration kRestorePatience = std::chrono::milliseconds(500);
 constexpr Duration kEndPatience = std::chrono::milliseconds(500);
 constexpr Duration kDiskPatience = std::chrono::milliseconds(500);  // of a get that does not wait
@@ -149,9 +149,9 @@ Result<std::optional<PinnedObject>> StoreSession::TryPin(const std::shared_ptr<S
   StoreSession& session = *self;
   if (session.InChild()) [[unlikely]]
     return ForkGuard::Refuse(session.connection_.socket());
-  bool settled = false;
+  bool rechecked = false;
   for (;;) {
-    const auto found = session.FindSettled(id, settled);
+    const auto found = session.FindRechecked(id, rechecked);
     if (!found) return std::nullopt;
     if (StateOf(found->word) == EntryState::kSpilled) [[unlikely]] {
       if (!session.index_.StillThere(*found)) continue;
@@ -408,20 +408,20 @@ void StoreSession::DeleteAsync(const ObjectId& id) {
   (void)connection_.Tell(wire::StoreMessage::Delete, request);  // as above
 }
 
-std::optional<FoundObject> StoreSession::AfterSettling(const ObjectId& id, FoundObject found, bool& settled) {
+std::optional<FoundObject> StoreSession::AfterRecheck(const ObjectId& id, FoundObject found, bool& rechecked) {
   for (;;) {
     const bool there = StateOf(found.word) != EntryState::kDeleted;
-    if (there && (settled || !found.deleted)) return found;
-    if (!Settle(id)) return std::nullopt;
-    settled = true;
+    if (there && (rechecked || !found.deleted)) return found;
+    if (!Recheck(id)) return std::nullopt;
+    rechecked = true;
     const auto again = index_.FindThere(id);
     if (!again) return std::nullopt;
     found = *again;
   }
 }
 
-bool StoreSession::Settle(const ObjectId& id) {
-  return connection_.Ask(wire::StoreMessage::Settle, Naming<wire::IdRequestT>(id), kSettlePatience).has_value();
+bool StoreSession::Recheck(const ObjectId& id) {
+  return connection_.Ask(wire::StoreMessage::Recheck, Naming<wire::IdRequestT>(id), kRecheckPatience).has_value();
 }
 
 PinnedObject StoreSession::AlsoHolding(const std::shared_ptr<StoreSession>& self, PinnedObject view, uint32_t slot) {

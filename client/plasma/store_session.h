@@ -77,14 +77,14 @@ class StoreSession {
   Result<void> Abort(const ObjectId& id);
   void AbortAsync(const ObjectId& id);
   void DeleteAsync(const ObjectId& id);
-  // The sealed or spilled object of this id. Where it was deleted, and `settled` is false, the daemon first looks
-  // whether somebody still holds it; `settled` is true then. An object for which the daemon does not answer soon is
+  // The sealed or spilled object of this id. Where it was deleted, and `rechecked` is false, the daemon first looks
+  // whether somebody still holds it; `rechecked` is true then. An object for which the daemon does not answer soon is
   // gone for this caller.
-  std::optional<FoundObject> FindSettled(const ObjectId& id, bool& settled) {
+  std::optional<FoundObject> FindRechecked(const ObjectId& id, bool& rechecked) {
     const auto found = index_.FindThere(id);
     if (!found || !found->deleted) [[likely]]
       return found;
-    return AfterSettling(id, *found, settled);
+    return AfterRecheck(id, *found, rechecked);
   }
   // A view of the object that the writer has just sealed takes over its pin.
   static Result<PinnedObject> ViewOfSealed(const std::shared_ptr<StoreSession>& self, const ObjectWriter& writer,
@@ -105,8 +105,8 @@ class StoreSession {
                std::shared_ptr<MappedArena> arena, MappedIndex index, PinTable pins);
   Result<PinnedObject> MakeView(const std::shared_ptr<StoreSession>& self, const ObjectId& id, const FoundObject& found,
                                 uint32_t slot) const;
-  bool Settle(const ObjectId& id);
-  std::optional<FoundObject> AfterSettling(const ObjectId& id, FoundObject found, bool& settled);
+  bool Recheck(const ObjectId& id);
+  std::optional<FoundObject> AfterRecheck(const ObjectId& id, FoundObject found, bool& rechecked);
   void LearnWait(TimePoint start);
   tl::unexpected<Error> TooManyHolds() const;
   // False once ended: then nobody else will abort it.

@@ -41,7 +41,7 @@ bool ActorDirectory::HasDetached(JobId job) const {
   });
 }
 
-Result<void> ActorDirectory::Create(TaskPtr creation, bool name_is_to_be_claimed) {
+Result<void> ActorDirectory::Create(TaskPtr creation, bool name_is_to_be_taken) {
   const ActorSettings& settings = *creation->actor;
   if (living_.contains(settings.id) || dead_.Contains(settings.id))
     return Fail(ErrorCode::kAlreadyExists, StrCat("actor ", settings.id.hex(), " has been created already"));
@@ -66,13 +66,13 @@ Result<void> ActorDirectory::Create(TaskPtr creation, bool name_is_to_be_claimed
   actor.restarts_left = settings.max_restarts;
   actor.watchers.insert(creation->owner);
   actor.creation = std::move(creation);
-  actor.awaits_name = name_is_to_be_claimed;
+  actor.awaits_name = name_is_to_be_taken;
   if (!actor.awaits_name) decisions_.emplace_back(CreateActorNow{actor.creation});
   living_.emplace(actor.id, std::move(actor));
   return {};
 }
 
-bool ActorDirectory::NameClaimed(const ActorId& id) {
+bool ActorDirectory::NameTaken(const ActorId& id) {
   Actor* const actor = Find(id);
   if (actor == nullptr) return false;
   if (std::exchange(actor->awaits_name, false)) decisions_.emplace_back(CreateActorNow{actor->creation});

@@ -107,10 +107,10 @@ class ActorDirectory {
 
   // ---- events. Each leaves its decisions for TakeDecisions.
   // kAlreadyExists: the id, or the name (the message says which actor has it). kFull: kActorsMax.
-  // With `name_is_to_be_claimed` the control store must grant the name too: the actor begins at
-  // NameClaimed, or ends at CreationLost.
-  Result<void> Create(TaskPtr creation, bool name_is_to_be_claimed = false);
-  bool NameClaimed(const ActorId& id);                     // false: the actor has ended meanwhile, or has left
+  // With `name_is_to_be_taken` the control store must grant the name too: the actor begins at
+  // NameTaken, or ends at CreationLost.
+  Result<void> Create(TaskPtr creation, bool name_is_to_be_taken = false);
+  bool NameTaken(const ActorId& id);                       // false: the actor has ended meanwhile, or has left
   void NameLost(const ActorId& id);                        // the name belongs to another actor now
   void Placed(const ActorId& id, const Place& place);      // the constructor is about to run there
   void Returned(const ActorId& id, const NodeId& node);    // that machine refused it: it is queued here again

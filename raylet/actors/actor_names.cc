@@ -14,26 +14,26 @@ Done<T> ActorNames::WhileAlive(Done<T> done) {
   };
 }
 
-void ActorNames::Claim(const ActorSettings& actor, Done<void> done) {
+void ActorNames::Take(const ActorSettings& actor, Done<void> done) {
   const Deadline deadline = Deadline::After(patience_);
-  const NameClaim claim{actor.actor_namespace, actor.name, actor.id, 1, control_->own().id};
-  TryClaim(claim, {}, deadline, [this, claim, deadline, done = std::move(done)](Result<void> claimed) {
-    if (claimed || claimed.error().code != ErrorCode::kAlreadyExists) return done(std::move(claimed));
-    TakeOver(claim, claimed.error(), deadline, done);
+  const NameEntry entry{actor.actor_namespace, actor.name, actor.id, 1, control_->own().id};
+  TryTake(entry, {}, deadline, [this, entry, deadline, done = std::move(done)](Result<void> taken) {
+    if (taken || taken.error().code != ErrorCode::kAlreadyExists) return done(std::move(taken));
+    TakeOver(entry, taken.error(), deadline, done);
   });
 }
 
-void ActorNames::TryClaim(const NameClaim& claim, const std::optional<NameClaim>& instead_of, Deadline deadline,
-                          Done<void> done) {
-  control_->ClaimName(
-      claim, instead_of, deadline, WhileAlive<void>([this, claim, done = std::move(done)](Result<void> claimed) {
-        if (claimed) {
-          claims_[claim.actor] = claim;
+void ActorNames::TryTake(const NameEntry& entry, const std::optional<NameEntry>& instead_of, Deadline deadline,
+                         Done<void> done) {
+  control_->TakeName(
+      entry, instead_of, deadline, WhileAlive<void>([this, entry, done = std::move(done)](Result<void> taken) {
+        if (taken) {
+          entries_[entry.actor] = entry;
           return done({});
         }
-        Error why = claimed.error();
+        Error why = taken.error();
         if (why.code != ErrorCode::kAlreadyExists) {
-          why.message = StrCat("the name '", claim.name, "' could not be claimed within ", patience_.count(),
+          why.message = StrCat("the name '", entry.name, "' could not be taken within ", patience_.count(),
                                " ms, which needs the cluster's control store: ", why.message);
         }
         done(Fail(std::move(why)));
@@ -43,48 +43,48 @@ void ActorNames::TryClaim(const NameClaim& claim, const std::optional<NameClaim>
 // Another actor has the name. We may take it over in two cases. The other is an actor of ours that
 // has already lost the name. Or its machine's lease has run out and we cannot reach that machine
 // either.
-void ActorNames::TakeOver(NameClaim claim, const Error& taken, Deadline deadline, Done<void> done) {
-  const auto find = [this, claim, taken, deadline, done](Result<NameClaim> holder) mutable {
+void ActorNames::TakeOver(NameEntry entry, const Error& taken, Deadline deadline, Done<void> done) {
+  const auto find = [this, entry, taken, deadline, done](Result<NameEntry> holder) mutable {
     if (!holder) return done(Fail(taken));  // released meanwhile, or the store is away
-    claim.epoch = holder->epoch + 1;
-    if (holder->node == claim.node) {
+    entry.epoch = holder->epoch + 1;
+    if (holder->node == entry.node) {
       if (lives_(holder->actor)) return done(Fail(taken));
-      return TryClaim(claim, *holder, deadline, done);
+      return TryTake(entry, *holder, deadline, done);
     }
     const ClusterView::Node* const node = view_.Find(holder->node);
     if (node != nullptr && node->state != NodeState::kDead) return done(Fail(taken));
     control_->store().ListNodes(
-        deadline, WhileAlive<std::vector<NodeRecord>>([this, claim, taken, deadline, done,
+        deadline, WhileAlive<std::vector<NodeRecord>>([this, entry, taken, deadline, done,
                                                        holder = *holder](Result<std::vector<NodeRecord>> nodes) {
           if (!nodes ||
               std::any_of(nodes->begin(), nodes->end(), [&](const NodeRecord& each) { return each.id == holder.node; }))
             return done(Fail(taken));
-          TryClaim(claim, holder, deadline, done);
+          TryTake(entry, holder, deadline, done);
         }));
   };
-  control_->store().FindName(claim.actor_namespace, claim.name, deadline, WhileAlive<NameClaim>(find));
+  control_->store().FindName(entry.actor_namespace, entry.name, deadline, WhileAlive<NameEntry>(find));
 }
 
 void ActorNames::Release(const ActorId& actor) {
-  const auto claim = claims_.extract(actor);
-  if (!claim.empty()) control_->ReleaseName(claim.mapped());
+  const auto entry = entries_.extract(actor);
+  if (!entry.empty()) control_->ReleaseName(entry.mapped());
 }
 
 void ActorNames::Find(const std::string& actor_namespace, const std::string& name, Done<ActorId> done) {
   control_->store().FindName(actor_namespace, name, Deadline::After(patience_),
-                             WhileAlive<NameClaim>([done = std::move(done)](Result<NameClaim> found) {
+                             WhileAlive<NameEntry>([done = std::move(done)](Result<NameEntry> found) {
                                if (!found) return done(Fail(std::move(found).error()));
                                done(found->actor);
                              }));
 }
 
 std::optional<ActorId> ActorNames::OnLost(const Published::Lost& lost) {
-  const auto* const claim = std::get_if<NameClaim>(&lost.item);
-  if (claim == nullptr) return std::nullopt;
-  const auto ours = claims_.find(claim->actor);
-  if (ours == claims_.end() || ours->second != *claim) return std::nullopt;
-  claims_.erase(ours);
-  return claim->actor;
+  const auto* const entry = std::get_if<NameEntry>(&lost.item);
+  if (entry == nullptr) return std::nullopt;
+  const auto ours = entries_.find(entry->actor);
+  if (ours == entries_.end() || ours->second != *entry) return std::nullopt;
+  entries_.erase(ours);
+  return entry->actor;
 }
 
 void ActorNames::Place(const ActorId& actor, const NodeId& host, uint64_t epoch) {

@@ -1,7 +1,7 @@
 // ActorNames: the names of this home's actors in the cluster's control store, and other homes'
 // names found there. Owned by the Raylet; loop thread only. Without a control store it does
 // nothing; names then hold on this machine only.
-// Always holds: a name that was claimed for an actor is released after the actor has lost it,
+// Always holds: a name that was taken for an actor is released after the actor has lost it,
 // unless another actor has it by then.
 #pragma once
 
@@ -17,11 +17,12 @@
 
 namespace raylet {
 
-constexpr std::chrono::seconds kNamePatience{5};  // how long a claim waits for a control store that is away
+constexpr std::chrono::seconds kNamePatience{
+    5};  // how long the taking of a name waits for a control store that is away
 
 class ActorNames {
  public:
-  // `lives`: whether an actor of ours has the name that it claimed.
+  // `lives`: whether an actor of ours has the name that it took.
   ActorNames(const ClusterView& view, std::function<bool(const ActorId&)> lives,
              std::chrono::milliseconds patience = kNamePatience)
       : view_(view), lives_(std::move(lives)), patience_(patience) {}
@@ -32,8 +33,8 @@ class ActorNames {
 
   // kAlreadyExists: another actor has the name; the name of an actor on a dead machine is taken
   // over. kUnavailable: no answer within kNamePatience.
-  void Claim(const ActorSettings& actor, Done<void> done);
-  void Release(const ActorId& actor);  // does nothing where the actor has claimed none
+  void Take(const ActorSettings& actor, Done<void> done);
+  void Release(const ActorId& actor);  // does nothing where the actor has taken none
   // kNotFound; kUnavailable.
   void Find(const std::string& actor_namespace, const std::string& name, Done<ActorId> done);
   // Called by the control link: says whose name was lost.
@@ -45,8 +46,8 @@ class ActorNames {
   void Forget(const ActorId& actor, uint64_t epoch);
 
  private:
-  void TryClaim(const NameClaim& claim, const std::optional<NameClaim>& instead_of, Deadline deadline, Done<void> done);
-  void TakeOver(NameClaim claim, const Error& taken, Deadline deadline, Done<void> done);
+  void TryTake(const NameEntry& entry, const std::optional<NameEntry>& instead_of, Deadline deadline, Done<void> done);
+  void TakeOver(NameEntry entry, const Error& taken, Deadline deadline, Done<void> done);
   template <class T>
   Done<T> WhileAlive(Done<T> done);
 
@@ -54,7 +55,7 @@ class ActorNames {
   const std::function<bool(const ActorId&)> lives_;
   const std::chrono::milliseconds patience_;
   ControlLink* control_ = nullptr;
-  std::unordered_map<ActorId, NameClaim> claims_;  // names that the store has granted
+  std::unordered_map<ActorId, NameEntry> entries_;  // names that the store has granted
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -38,7 +38,7 @@ Deadline ControlLink::Soon() const { return Deadline::After(options_.call_timeou
 // Joining
 
 void ControlLink::Join(Deadline deadline, Done<void> done) {
-  ClaimMachineNumber(deadline, [this, deadline, done = std::move(done)](Result<void> drawn) {
+  TakeMachineNumber(deadline, [this, deadline, done = std::move(done)](Result<void> drawn) {
     if (!drawn) return done(std::move(drawn));
     store_.RenewNode(own_, deadline,
                      WhileAlive<ControlStore::Renewal>([this, deadline, done](Result<ControlStore::Renewal> renewal) {
@@ -54,17 +54,17 @@ void ControlLink::Join(Deadline deadline, Done<void> done) {
   });
 }
 
-void ControlLink::ClaimMachineNumber(Deadline deadline, Done<void> done) {
+void ControlLink::TakeMachineNumber(Deadline deadline, Done<void> done) {
   if (own_.machine == kNoMachine) own_.machine = NewMachineNumber();
-  const auto claimed = [this, deadline, done = std::move(done)](Result<void> result) {
+  const auto taken = [this, deadline, done = std::move(done)](Result<void> result) {
     if (leaving_) return;
-    if (result) number_claimed_ = clock_.Now();
+    if (result) number_taken_ = clock_.Now();
     if (result || result.error().code != ErrorCode::kAlreadyExists || joined_ || !draws_)
       return done(std::move(result));
     own_.machine = kNoMachine;
-    ClaimMachineNumber(deadline, done);
+    TakeMachineNumber(deadline, done);
   };
-  store_.ClaimMachineNumber(own_.machine, {own_.id, own_.epoch}, deadline, WhileAlive<void>(claimed));
+  store_.TakeMachineNumber(own_.machine, {own_.id, own_.epoch}, deadline, WhileAlive<void>(taken));
 }
 
 void ControlLink::Leave(Deadline deadline, std::function<void()> left) {
@@ -103,9 +103,9 @@ void ControlLink::Renewed(const Result<ControlStore::Renewal>& renewal) {
     RAYLET_LOG(kWarning, "the control store may have lost what this raylet told it: publishing ", published_.due(),
                " items again");
   }
-  if (lost || *renewed_ - number_claimed_ >= options_.claim_number_every) {
-    ClaimMachineNumber(Soon(), [](Result<void> claimed) {
-      if (!claimed) RAYLET_LOG(kWarning, "machine number: ", claimed.error().message);
+  if (lost || *renewed_ - number_taken_ >= options_.take_number_every) {
+    TakeMachineNumber(Soon(), [](Result<void> taken) {
+      if (!taken) RAYLET_LOG(kWarning, "machine number: ", taken.error().message);
     });
   }
   TellDue();
@@ -166,8 +166,8 @@ void ControlLink::Tell(const Published::Telling& telling) {
     if (outcome && published_.due() > 0) TellSoon();
   });
   const Deadline deadline = Soon();
-  if (const auto* const claim = std::get_if<NameClaim>(&telling.item)) {
-    telling.withdraw ? store_.ReleaseName(*claim, deadline, told) : store_.RestoreName(*claim, deadline, told);
+  if (const auto* const entry = std::get_if<NameEntry>(&telling.item)) {
+    telling.withdraw ? store_.ReleaseName(*entry, deadline, told) : store_.RestoreName(*entry, deadline, told);
   } else if (const auto* const placement = std::get_if<ActorPlacement>(&telling.item)) {
     telling.withdraw ? store_.ForgetActor(placement->actor, placement->epoch, deadline, told)
                      : store_.PlaceActor(*placement, deadline, told);
@@ -189,24 +189,24 @@ void ControlLink::Persist(std::function<void(Done<T>)> attempt, Deadline deadlin
   }));
 }
 
-void ControlLink::ClaimName(const NameClaim& claim, const std::optional<NameClaim>& instead_of, Deadline deadline,
-                            Done<void> done) {
+void ControlLink::TakeName(const NameEntry& entry, const std::optional<NameEntry>& instead_of, Deadline deadline,
+                           Done<void> done) {
   if (const auto room = published_.HasRoom(0); !room)
     return loop_.Post(WhileAlive([done, why = room.error()] { done(Fail(why)); }));
-  const auto attempt = [=, this](Done<void> tried) { store_.ClaimName(claim, instead_of, deadline, std::move(tried)); };
-  Persist<void>(attempt, deadline, [=, this](Result<void> claimed) {
-    if (claimed) {
-      published_.Keep(claim, clock_.Now());
-    } else if (const ErrorCode code = claimed.error().code;
+  const auto attempt = [=, this](Done<void> tried) { store_.TakeName(entry, instead_of, deadline, std::move(tried)); };
+  Persist<void>(attempt, deadline, [=, this](Result<void> taken) {
+    if (taken) {
+      published_.Keep(entry, clock_.Now());
+    } else if (const ErrorCode code = taken.error().code;
                code != ErrorCode::kAlreadyExists && code != ErrorCode::kWrongState && code != ErrorCode::kInvalid) {
-      published_.Withdraw(claim, clock_.Now());  // the call may have taken effect
+      published_.Withdraw(entry, clock_.Now());  // the call may have taken effect
     }
-    done(std::move(claimed));
+    done(std::move(taken));
   });
 }
 
-void ControlLink::ReleaseName(const NameClaim& claim) {
-  published_.Withdraw(claim, clock_.Now());
+void ControlLink::ReleaseName(const NameEntry& entry) {
+  published_.Withdraw(entry, clock_.Now());
   TellSoon();
 }
 

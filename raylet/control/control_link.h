@@ -22,9 +22,9 @@ namespace raylet {
 struct ControlLinkOptions {
   std::chrono::milliseconds renew_every{2'000};
   std::chrono::milliseconds call_timeout{2'000};  // for calls that the link makes by itself
-  std::chrono::milliseconds claim_number_every{3'600'000};
+  std::chrono::milliseconds take_number_every{3'600'000};
   std::chrono::milliseconds restored_after{2'500};  // every raylet has renewed by then
-  std::chrono::milliseconds retry_every{200};       // for claims and puts while the store is not restored
+  std::chrono::milliseconds retry_every{200};       // to take a name or put, while the store is not restored
   size_t told_at_once = 256;
   size_t checked_each_time = 16;
   bool store_is_new = false;  // no raylet has written to it yet: it is restored from the start
@@ -60,7 +60,7 @@ class ControlLink {
   // was out of reach; this raylet has to end.
   void SetOnTakenOver(std::function<void(const Error&)> taken_over) { on_taken_over_ = std::move(taken_over); }
 
-  // Claims the machine number and the lease, then keeps renewing the lease. kAlreadyExists: two
+  // Takes the machine number and the lease, then keeps renewing the lease. kAlreadyExists: two
   // raylets have one node id, or another raylet has the machine number.
   void Join(Deadline deadline, Done<void> done);
   // Gives the lease back, so that no raylet waits for it to run out. A Join under way gets no
@@ -69,22 +69,21 @@ class ControlLink {
   const NodeRecord& own() const { return own_; }
   ControlStore& store() { return store_; }  // for reading; changes go through the link
 
-  // Waits until the deadline while the store is away or not restored. A claim that fails is
+  // Waits until the deadline while the store is away or not restored. A name that fails is
   // withdrawn.
-  void ClaimName(const NameClaim& claim, const std::optional<NameClaim>& instead_of, Deadline deadline,
-                 Done<void> done);
+  void TakeName(const NameEntry& entry, const std::optional<NameEntry>& instead_of, Deadline deadline, Done<void> done);
   void PutKey(const std::string& key, const std::string& value, bool only_if_absent, Deadline deadline,
               Done<uint64_t> done);
   void DeleteKey(const std::string& key, Deadline deadline, Done<uint64_t> done);
   // These are published once the store is reachable.
-  void ReleaseName(const NameClaim& claim);
+  void ReleaseName(const NameEntry& entry);
   void PlaceActor(const ActorPlacement& placement);
   void ForgetActor(const ActorId& actor, uint64_t epoch);
 
   Status status() const;
 
  private:
-  void ClaimMachineNumber(Deadline deadline, Done<void> done);
+  void TakeMachineNumber(Deadline deadline, Done<void> done);
   void Renew();
   void Renewed(const Result<ControlStore::Renewal>& renewal);
   void AskWhetherRestored();
@@ -114,7 +113,7 @@ class ControlLink {
   bool joined_ = false;
   bool leaving_ = false;
   bool renewing_ = false;
-  TimePoint number_claimed_{};
+  TimePoint number_taken_{};
   Timer renew_timer_;
   std::string problem_;
   std::optional<TimePoint> renewed_;

@@ -114,10 +114,10 @@ std::string EncodeRecord(const NodeRecord& record) {
       .Take();
 }
 
-std::string EncodeRecord(const MachineClaim& claim) { return Writer("base").Id(claim.node).Number(claim.epoch).Take(); }
+std::string EncodeRecord(const MachineEntry& entry) { return Writer("base").Id(entry.node).Number(entry.epoch).Take(); }
 
-std::string EncodeRecord(const NameClaim& claim) {
-  return Writer("name").Id(claim.actor).Number(claim.epoch).Id(claim.node).Take();
+std::string EncodeRecord(const NameEntry& entry) {
+  return Writer("name").Id(entry.actor).Number(entry.epoch).Id(entry.node).Take();
 }
 
 std::string EncodeRecord(const ActorPlacement& placement) {
@@ -143,21 +143,21 @@ Result<NodeRecord> DecodeNode(std::string_view cell, std::string_view text) {
   return Finish(cell, reader, std::move(record));
 }
 
-Result<MachineClaim> DecodeMachineClaim(std::string_view cell, std::string_view text) {
+Result<MachineEntry> DecodeMachineEntry(std::string_view cell, std::string_view text) {
   Reader reader("base", text);
-  MachineClaim claim;
-  claim.node = reader.TakeId<NodeId>();
-  claim.epoch = reader.Take<uint64_t>();
-  return Finish(cell, reader, claim);
+  MachineEntry entry;
+  entry.node = reader.TakeId<NodeId>();
+  entry.epoch = reader.Take<uint64_t>();
+  return Finish(cell, reader, entry);
 }
 
-Result<NameClaim> DecodeName(std::string_view cell, std::string_view text) {
+Result<NameEntry> DecodeName(std::string_view cell, std::string_view text) {
   Reader reader("name", text);
-  NameClaim claim;
-  claim.actor = reader.TakeId<ActorId>();
-  claim.epoch = reader.Take<uint64_t>();
-  claim.node = reader.TakeId<NodeId>();
-  return Finish(cell, reader, std::move(claim));
+  NameEntry entry;
+  entry.actor = reader.TakeId<ActorId>();
+  entry.epoch = reader.Take<uint64_t>();
+  entry.node = reader.TakeId<NodeId>();
+  return Finish(cell, reader, std::move(entry));
 }
 
 Result<ActorPlacement> DecodeActor(std::string_view cell, std::string_view text) {
@@ -188,12 +188,12 @@ Result<void> CheckRecord(const NodeRecord& record) {
   return CheckLength("a raylet's version", record.version.size(), kControlAddressBytesMax);
 }
 
-Result<void> CheckRecord(const NameClaim& claim) {
-  if (claim.name.empty()) return Fail(ErrorCode::kInvalid, "an actor's name is empty: give it one");
-  if (claim.actor.IsNil() || claim.node.IsNil())
-    return Fail(ErrorCode::kInvalid, StrCat("the name ", claim.name, " is claimed for no actor or on no node"));
-  RAYLET_RETURN_IF_ERROR(CheckLength("a namespace", claim.actor_namespace.size(), kNameBytesMax));
-  return CheckLength("an actor's name", claim.name.size(), kNameBytesMax);
+Result<void> CheckRecord(const NameEntry& entry) {
+  if (entry.name.empty()) return Fail(ErrorCode::kInvalid, "an actor's name is empty: give it one");
+  if (entry.actor.IsNil() || entry.node.IsNil())
+    return Fail(ErrorCode::kInvalid, StrCat("the name ", entry.name, " is taken for no actor or on no node"));
+  RAYLET_RETURN_IF_ERROR(CheckLength("a namespace", entry.actor_namespace.size(), kNameBytesMax));
+  return CheckLength("an actor's name", entry.name.size(), kNameBytesMax);
 }
 
 Result<void> CheckRecord(const ActorPlacement& placement) {

@@ -29,21 +29,21 @@ struct NodeRecord {
 };
 
 // The raylet that has a machine number.
-struct MachineClaim {
+struct MachineEntry {
   NodeId node;
   uint64_t epoch = 0;
-  friend bool operator==(const MachineClaim&, const MachineClaim&) = default;
+  friend bool operator==(const MachineEntry&, const MachineEntry&) = default;
 };
 
-// An actor's name. Of two claims the larger epoch owns it. An actor that moves claims again with a
+// Who has taken an actor's name. Of two entries the larger epoch owns it. An actor that moves takes it again with a
 // larger epoch.
-struct NameClaim {
+struct NameEntry {
   std::string actor_namespace;
   std::string name;
   ActorId actor;
   uint64_t epoch = 0;
   NodeId node;  // its home's node, which decides about it
-  friend bool operator==(const NameClaim&, const NameClaim&) = default;
+  friend bool operator==(const NameEntry&, const NameEntry&) = default;
 };
 
 // The place of an actor. The epoch grows with every start of the actor.
@@ -66,21 +66,21 @@ struct KeyValue {
 };
 
 std::string EncodeRecord(const NodeRecord& record);
-std::string EncodeRecord(const MachineClaim& claim);
-std::string EncodeRecord(const NameClaim& claim);  // without its namespace and name, which are in the cell's name
+std::string EncodeRecord(const MachineEntry& entry);
+std::string EncodeRecord(const NameEntry& entry);  // without its namespace and name, which are in the cell's name
 std::string EncodeRecord(const ActorPlacement& placement);  // without the actor, which is the cell's name
 std::string EncodeRecord(const KeyValue& pair);             // without its key, which is the cell's name
 
 // Errors name `cell`.
 Result<NodeRecord> DecodeNode(std::string_view cell, std::string_view text);
-Result<MachineClaim> DecodeMachineClaim(std::string_view cell, std::string_view text);
-Result<NameClaim> DecodeName(std::string_view cell, std::string_view text);
+Result<MachineEntry> DecodeMachineEntry(std::string_view cell, std::string_view text);
+Result<NameEntry> DecodeName(std::string_view cell, std::string_view text);
 Result<ActorPlacement> DecodeActor(std::string_view cell, std::string_view text);
 Result<KeyValue> DecodeKeyValue(std::string_view cell, std::string_view text);
 
 // Whether a record is within its limits: kInvalid with the limit.
 Result<void> CheckRecord(const NodeRecord& record);
-Result<void> CheckRecord(const NameClaim& claim);
+Result<void> CheckRecord(const NameEntry& entry);
 Result<void> CheckRecord(const ActorPlacement& placement);
 Result<void> CheckRecord(const KeyValue& pair);
 

@@ -13,11 +13,11 @@ CellChange Write(std::string value, Duration expiry = Duration::zero()) {
 }
 CellChange Erase() { return {CellChange::Kind::kErase, {}, {}}; }
 
-std::string Named(const NameClaim& claim) {
-  return StrCat("the name ", claim.name, " of namespace '", claim.actor_namespace, "'");
+std::string Named(const NameEntry& entry) {
+  return StrCat("the name ", entry.name, " of namespace '", entry.actor_namespace, "'");
 }
 
-tl::unexpected<Error> NameTaken(const NameClaim& wanted, const NameClaim& holder) {
+tl::unexpected<Error> NameTaken(const NameEntry& wanted, const NameEntry& holder) {
   return Fail(ErrorCode::kAlreadyExists,
               StrCat(Named(wanted), " belongs to actor ", holder.actor.hex(), " on node ", holder.node.hex(),
                      " (epoch ", holder.epoch, "): choose another, or end that actor first"));
@@ -52,54 +52,54 @@ CellRule RemoveNode(NodeId node, uint64_t epoch) {
   };
 }
 
-CellRule ClaimMachineNumber(MachineNumber machine, MachineClaim claim) {
-  return [number = static_cast<uint32_t>(machine), claim](const CellText& now) -> Result<CellChange> {
+CellRule TakeMachineNumber(MachineNumber machine, MachineEntry entry) {
+  return [number = static_cast<uint32_t>(machine), entry](const CellText& now) -> Result<CellChange> {
     if (now) {
-      const auto holder = DecodeMachineClaim(StrCat("base:", number), *now);
+      const auto holder = DecodeMachineEntry(StrCat("base:", number), *now);
       if (!holder) return Fail(holder.error());
-      if (*holder != claim) {
+      if (*holder != entry) {
         return Fail(ErrorCode::kAlreadyExists,
                     StrCat("machine number ", number, " belongs to node ", holder->node.hex(), ": draw another"));
       }
     }
-    return Write(EncodeRecord(claim), kMachineNumberKept);
+    return Write(EncodeRecord(entry), kMachineNumberKept);
   };
 }
 
-CellRule ClaimName(NameClaim claim, std::optional<NameClaim> instead_of) {
-  return [claim = std::move(claim), instead_of = std::move(instead_of)](const CellText& now) -> Result<CellChange> {
-    if (!now) return Write(EncodeRecord(claim));
-    const auto holder = DecodeName(StrCat("name:", claim.name), *now);
+CellRule TakeName(NameEntry entry, std::optional<NameEntry> instead_of) {
+  return [entry = std::move(entry), instead_of = std::move(instead_of)](const CellText& now) -> Result<CellChange> {
+    if (!now) return Write(EncodeRecord(entry));
+    const auto holder = DecodeName(StrCat("name:", entry.name), *now);
     if (!holder) return Fail(holder.error());
-    if (holder->actor == claim.actor) {
-      if (holder->epoch <= claim.epoch) return Write(EncodeRecord(claim));
+    if (holder->actor == entry.actor) {
+      if (holder->epoch <= entry.epoch) return Write(EncodeRecord(entry));
       return Fail(ErrorCode::kWrongState,
-                  StrCat(Named(claim), " is claimed in epoch ", holder->epoch, " of the same actor, on node ",
-                         holder->node.hex(), ", and this claim is of epoch ", claim.epoch, ": it comes too late"));
+                  StrCat(Named(entry), " is taken in epoch ", holder->epoch, " of the same actor, on node ",
+                         holder->node.hex(), ", and this one is of epoch ", entry.epoch, ": it comes too late"));
     }
     const bool replaced = instead_of && instead_of->actor == holder->actor && instead_of->epoch == holder->epoch;
-    if (replaced && claim.epoch > holder->epoch) return Write(EncodeRecord(claim));
-    return NameTaken(claim, *holder);
+    if (replaced && entry.epoch > holder->epoch) return Write(EncodeRecord(entry));
+    return NameTaken(entry, *holder);
   };
 }
 
-CellRule RestoreName(NameClaim claim) {
-  return [claim = std::move(claim)](const CellText& now) -> Result<CellChange> {
-    if (!now) return Write(EncodeRecord(claim));
-    const auto holder = DecodeName(StrCat("name:", claim.name), *now);
+CellRule RestoreName(NameEntry entry) {
+  return [entry = std::move(entry)](const CellText& now) -> Result<CellChange> {
+    if (!now) return Write(EncodeRecord(entry));
+    const auto holder = DecodeName(StrCat("name:", entry.name), *now);
     if (!holder) return Fail(holder.error());
-    if (holder->epoch < claim.epoch) return Write(EncodeRecord(claim));
-    if (holder->actor == claim.actor && holder->epoch == claim.epoch) return Keep();
-    return NameTaken(claim, *holder);
+    if (holder->epoch < entry.epoch) return Write(EncodeRecord(entry));
+    if (holder->actor == entry.actor && holder->epoch == entry.epoch) return Keep();
+    return NameTaken(entry, *holder);
   };
 }
 
-CellRule ReleaseName(NameClaim claim) {
-  return [claim = std::move(claim)](const CellText& now) -> Result<CellChange> {
+CellRule ReleaseName(NameEntry entry) {
+  return [entry = std::move(entry)](const CellText& now) -> Result<CellChange> {
     if (!now) return Keep();
-    const auto holder = DecodeName(StrCat("name:", claim.name), *now);
+    const auto holder = DecodeName(StrCat("name:", entry.name), *now);
     if (!holder) return Fail(holder.error());
-    return holder->actor == claim.actor && holder->epoch <= claim.epoch ? Erase() : Keep();
+    return holder->actor == entry.actor && holder->epoch <= entry.epoch ? Erase() : Keep();
   };
 }
 

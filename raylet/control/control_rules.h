@@ -38,16 +38,16 @@ namespace control_rules {
 // earlier life at the same address is no obstacle: if it still lived, we could not listen there.
 CellRule RenewNode(NodeRecord record);
 CellRule RemoveNode(NodeId node, uint64_t epoch);  // only of this life
-CellRule ClaimMachineNumber(MachineNumber machine, MachineClaim claim);
+CellRule TakeMachineNumber(MachineNumber machine, MachineEntry entry);
 
-// kAlreadyExists while another actor has the name, unless that claim is `instead_of` and ours has a
-// larger epoch. A raylet that replaces a claim has found its node dead. kWrongState where our own
-// actor has claimed with a larger epoch.
-CellRule ClaimName(NameClaim claim, std::optional<NameClaim> instead_of);
-// Claims again what we had claimed, after the store may have lost it. The larger epoch wins; of
-// equal epochs, the first claim.
-CellRule RestoreName(NameClaim claim);
-CellRule ReleaseName(NameClaim claim);  // only this actor's claim, up to this epoch; leaves another actor's claim alone
+// kAlreadyExists while another actor has the name, unless that entry is `instead_of` and ours has a
+// larger epoch. A raylet that replaces an entry has found its node dead. kWrongState where our own
+// actor has taken the name with a larger epoch.
+CellRule TakeName(NameEntry entry, std::optional<NameEntry> instead_of);
+// Takes again what we had taken, after the store may have lost it. The larger epoch wins; of
+// equal epochs, the first entry.
+CellRule RestoreName(NameEntry entry);
+CellRule ReleaseName(NameEntry entry);  // only this actor's entry, up to this epoch; leaves another actor's entry alone
 
 CellRule PlaceActor(
     ActorPlacement placement);  // kWrongState where the cell has a larger epoch, or another node in the same one

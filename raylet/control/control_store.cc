@@ -103,48 +103,48 @@ void ControlStore::ListNodes(Deadline deadline, Done<std::vector<NodeRecord>> do
   });
 }
 
-void ControlStore::ClaimMachineNumber(MachineNumber machine, const MachineClaim& claim, Deadline deadline,
-                                      Done<void> done) {
-  ChangeOnly({kBase, std::to_string(static_cast<uint32_t>(machine))}, control_rules::ClaimMachineNumber(machine, claim),
+void ControlStore::TakeMachineNumber(MachineNumber machine, const MachineEntry& entry, Deadline deadline,
+                                     Done<void> done) {
+  ChangeOnly({kBase, std::to_string(static_cast<uint32_t>(machine))}, control_rules::TakeMachineNumber(machine, entry),
              deadline, std::move(done));
 }
 
 // Names
 
-void ControlStore::ClaimName(const NameClaim& claim, const std::optional<NameClaim>& instead_of, Deadline deadline,
-                             Done<void> done) {
-  if (!Sound(claim, Refuse(done))) return;
+void ControlStore::TakeName(const NameEntry& entry, const std::optional<NameEntry>& instead_of, Deadline deadline,
+                            Done<void> done) {
+  if (!Sound(entry, Refuse(done))) return;
   WhenRestored(deadline, Refuse(done), [=, this] {
-    ChangeOnly({kName, NameCell(claim.actor_namespace, claim.name)}, control_rules::ClaimName(claim, instead_of),
+    ChangeOnly({kName, NameCell(entry.actor_namespace, entry.name)}, control_rules::TakeName(entry, instead_of),
                deadline, done);
   });
 }
 
-void ControlStore::RestoreName(const NameClaim& claim, Deadline deadline, Done<void> done) {
-  if (!Sound(claim, Refuse(done))) return;
-  ChangeOnly({kName, NameCell(claim.actor_namespace, claim.name)}, control_rules::RestoreName(claim), deadline,
+void ControlStore::RestoreName(const NameEntry& entry, Deadline deadline, Done<void> done) {
+  if (!Sound(entry, Refuse(done))) return;
+  ChangeOnly({kName, NameCell(entry.actor_namespace, entry.name)}, control_rules::RestoreName(entry), deadline,
              std::move(done));
 }
 
-void ControlStore::ReleaseName(const NameClaim& claim, Deadline deadline, Done<void> done) {
-  ChangeOnly({kName, NameCell(claim.actor_namespace, claim.name)}, control_rules::ReleaseName(claim), deadline,
+void ControlStore::ReleaseName(const NameEntry& entry, Deadline deadline, Done<void> done) {
+  ChangeOnly({kName, NameCell(entry.actor_namespace, entry.name)}, control_rules::ReleaseName(entry), deadline,
              std::move(done));
 }
 
 void ControlStore::FindName(const std::string& actor_namespace, const std::string& name, Deadline deadline,
-                            Done<NameClaim> done) {
+                            Done<NameEntry> done) {
   Read({kName, NameCell(actor_namespace, name)}, deadline, [=, done = std::move(done)](Result<CellText> text) {
     if (!text) return done(Fail(std::move(text).error()));
     if (!*text) {
       return done(
           Fail(ErrorCode::kNotFound, StrCat("no actor has the name ", name, " in namespace '", actor_namespace, "'")));
     }
-    auto claim = DecodeName(StrCat(kName, ":", name), **text);
-    if (claim) {
-      claim->actor_namespace = actor_namespace;
-      claim->name = name;
+    auto entry = DecodeName(StrCat(kName, ":", name), **text);
+    if (entry) {
+      entry->actor_namespace = actor_namespace;
+      entry->name = name;
     }
-    done(std::move(claim));
+    done(std::move(entry));
   });
 }
 

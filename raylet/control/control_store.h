@@ -58,24 +58,23 @@ class ControlStore {
   void RenewNode(const NodeRecord& record, Deadline deadline, Done<Renewal> done);
   void RemoveNode(const NodeId& node, uint64_t epoch, Deadline deadline, Done<void> done);
   void ListNodes(Deadline deadline, Done<std::vector<NodeRecord>> done);
-  // kAlreadyExists: another raylet has this number, so draw another. Claim it again now and then to
-  // keep it; the store forgets it a week after the last claim.
-  void ClaimMachineNumber(MachineNumber machine, const MachineClaim& claim, Deadline deadline, Done<void> done);
+  // kAlreadyExists: another raylet has this number, so draw another. Take it again now and then to
+  // keep it; the store forgets it a week after it was last taken.
+  void TakeMachineNumber(MachineNumber machine, const MachineEntry& entry, Deadline deadline, Done<void> done);
 
   // Whether names and pairs may be changed. A store that was empty is restored once all raylets have
-  // had time to restore their items and one of them marks it so. Until then claims, puts and
+  // had time to restore their items and one of them marks it so. Until then names, puts and
   // deletes are kUnavailable at once.
   void IsRestored(Deadline deadline, Done<bool> done);
   void MarkRestored(Deadline deadline, Done<void> done);
 
-  // One actor owns a name, in one epoch. kAlreadyExists while another claim has it, unless that claim is `instead_of`.
-  // A caller that passes `instead_of` has found the claim's node dead, and claims with a larger epoch.
-  void ClaimName(const NameClaim& claim, const std::optional<NameClaim>& instead_of, Deadline deadline,
-                 Done<void> done);
-  // Claims ours again after the store lost it.
-  void RestoreName(const NameClaim& claim, Deadline deadline, Done<void> done);
-  void ReleaseName(const NameClaim& claim, Deadline deadline, Done<void> done);
-  void FindName(const std::string& actor_namespace, const std::string& name, Deadline deadline, Done<NameClaim> done);
+  // One actor owns a name, in one epoch. kAlreadyExists while another entry has it, unless that entry is `instead_of`.
+  // A caller that passes `instead_of` has found the entry's node dead, and takes the name with a larger epoch.
+  void TakeName(const NameEntry& entry, const std::optional<NameEntry>& instead_of, Deadline deadline, Done<void> done);
+  // Takes ours again after the store lost it.
+  void RestoreName(const NameEntry& entry, Deadline deadline, Done<void> done);
+  void ReleaseName(const NameEntry& entry, Deadline deadline, Done<void> done);
+  void FindName(const std::string& actor_namespace, const std::string& name, Deadline deadline, Done<NameEntry> done);
 
   // A larger epoch replaces a smaller one. A smaller one is kWrongState.
   void PlaceActor(const ActorPlacement& placement, Deadline deadline, Done<void> done);

@@ -8,8 +8,8 @@
 namespace raylet {
 namespace {
 
-std::string KeyOf(const NameClaim& claim) {
-  return StrCat("name:", claim.actor_namespace.size(), ":", claim.actor_namespace, claim.name);
+std::string KeyOf(const NameEntry& entry) {
+  return StrCat("name:", entry.actor_namespace.size(), ":", entry.actor_namespace, entry.name);
 }
 std::string KeyOf(const ActorPlacement& placement) { return StrCat("actor:", placement.actor.hex()); }
 std::string KeyOf(const KeyValue& pair) { return StrCat("key:", pair.key); }

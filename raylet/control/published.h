@@ -28,7 +28,7 @@ constexpr size_t kPublishedBytesMax = size_t{64} << 20;  // total bytes of keys 
 
 class Published {
  public:
-  using Item = std::variant<NameClaim, ActorPlacement, KeyValue>;
+  using Item = std::variant<NameEntry, ActorPlacement, KeyValue>;
   // One item to tell the store. The ticket identifies it when its outcome comes back.
   struct Telling {
     uint64_t ticket = 0;

@@ -46,15 +46,15 @@ Result<void> ActorDesk::OnCreateActor(ProcessSession& session, const Frame& fram
   const auto parsed = ParseTask(frame, {identity.process, identity.job, jobs_.Get(identity.job).actor_namespace}, true);
   if (!parsed) return Fail(parsed.error());
   const ActorSettings& actor = *parsed->task->actor;
-  const bool claims = names_.shared() && !actor.name.empty();
-  const Result<void> created = parsed->sound ? actors_.Create(parsed->task, claims) : parsed->sound;
-  if (created && claims) {
-    names_.Claim(actor, [this, process = identity.process, request_id = frame.header.request_id,
-                         id = actor.id](const Result<void>& claimed) {
+  const bool takes_name = names_.shared() && !actor.name.empty();
+  const Result<void> created = parsed->sound ? actors_.Create(parsed->task, takes_name) : parsed->sound;
+  if (created && takes_name) {
+    names_.Take(actor, [this, process = identity.process, request_id = frame.header.request_id,
+                        id = actor.id](const Result<void>& taken) {
       if (decisions_.stopped()) return;
       if (ProcessSession* const creator = door_.SessionOf(process))
-        creator->SendBytes(wire::RayletMessage::StatusReply, request_id, EncodeStatusReply(claimed));
-      NameClaimed(id, claimed);
+        creator->SendBytes(wire::RayletMessage::StatusReply, request_id, EncodeStatusReply(taken));
+      NameTaken(id, taken);
     });
     return {};
   }
@@ -62,14 +62,14 @@ Result<void> ActorDesk::OnCreateActor(ProcessSession& session, const Frame& fram
   return {};
 }
 
-void ActorDesk::NameClaimed(const ActorId& id, const Result<void>& claimed) {
-  if (!claimed) {
+void ActorDesk::NameTaken(const ActorId& id, const Result<void>& taken) {
+  if (!taken) {
     if (const ActorDirectory::Actor* const actor = actors_.Get(id)) {
-      Failure failure = Refused(actor->creation->name, actor->creation->function, claimed.error().message);
+      Failure failure = Refused(actor->creation->name, actor->creation->function, taken.error().message);
       failure.kind = wire::FailureKind::ActorDied;
       actors_.CreationLost(id, failure);
     }
-  } else if (!actors_.NameClaimed(id)) {
+  } else if (!actors_.NameTaken(id)) {
     names_.Release(id);
   }
   decisions_.CarryOut();

@@ -72,7 +72,7 @@ class ActorDesk final : public CreationEvents, public ActorHomes {
   const HostedActors& hosted() const { return hosted_; }
 
  private:
-  void NameClaimed(const ActorId& id, const Result<void>& claimed);
+  void NameTaken(const ActorId& id, const Result<void>& taken);
   void TellActorGone(const HostedActors::Hosted& hosted, bool never_began, Failure failure);
   void Create(const CreateActorNow& create);
   void CreateLater(const CreateActorNow& create, Duration wait);

@@ -1,9 +1,9 @@
 #include "raylet/node/claim_desk.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
-#include "base/log.h"
 #include "base/strings.h"
 #include "fbs/id_lists.h"
 #include "fbs/stored_value.h"
@@ -156,9 +156,12 @@ Result<void> ClaimDesk::OnPeerClaims(const NodeId& node, const Frame& frame) {
   return {};
 }
 
+// The end of an owner that did not answer may let very many claims count at once.
 void ClaimDesk::TellTaken() {
-  std::erase_if(taken_, [this](const Taken& each) {
-    if (!Held(each.after_hold)) return false;
+  size_t told = 0;
+  std::erase_if(taken_, [&](const Taken& each) {
+    if (told >= kObjectsPerMessage || !Held(each.after_hold)) return false;
+    told += each.claimed.size();
     wire::ClaimsTakenNoticeT taken;
     taken.number = each.number;
     taken.freed = ToWire(each.freed);
@@ -168,6 +171,7 @@ void ClaimDesk::TellTaken() {
     post_.Tell(each.node, wire::WorkMessage::ClaimsTaken, Encode(taken));
     return true;
   });
+  if (told >= kObjectsPerMessage) work_off_.Ask();
 }
 
 Result<void> ClaimDesk::OnPeerReleasesClaims(const NodeId& node, const Frame& frame) {
@@ -218,16 +222,14 @@ Result<void> ClaimDesk::OnPeerSettled(const NodeId& node, const Frame& frame) {
   if (!notice) return Fail(notice.error());
   const ProcessSet processes(notice->processes.begin(), notice->processes.end());
   for (const ProcessId process : processes) RAYLET_RETURN_IF_ERROR(post_.CheckSpeaksFor(node, process));
-  std::vector<ObjectId>& kept = kept_there_[node];
-  for (const ObjectId& object : FromWire(notice->kept)) kept.push_back(object);
+  objects_.KeptWhenSettled(node, FromWire(notice->kept));
   if (processes.empty()) return {};  // more messages of this end follow
   for (const ProcessId process : processes) {
     settlements_.SettledElsewhere(process);
     book_.ClaimerSettled(process);
-    objects_.RemoteOwnerSettled(process, kept);
+    objects_.RemoteOwnerSettled(process);
   }
-  kept_there_.erase(node);
-  CarryOut();
+  CarryOutEnds();
   notices_.TellSettled(processes);
   Settle();
   return {};
@@ -276,24 +278,31 @@ void ClaimDesk::Free(std::span<const ObjectId> objects) {
   objects_.FreeAdopted(objects);
 }
 
-// Nobody claims an object of a settled owner that is unclaimed, so it may go at any time from now on.
-void ClaimDesk::FreeUnclaimed() {
-  std::vector<ObjectId> some = unclaimed_.Take(
-      kObjectsPerTurn,
-      [this](ProcessId owner, const ObjectId& after, size_t most) { return objects_.KnownOf(owner, after, most); });
+// The ends of processes with many objects leave work for several turns. Nobody claims an object of a settled owner that
+// is unclaimed, so it may go at any time from now on.
+void ClaimDesk::WorkOff() {
+  if (decisions_.stopped()) return;
+  std::vector<ObjectId> some = unclaimed_.Take(kObjectsPerTurn, std::bind_front(&ObjectDesk::KnownOf, &objects_));
   std::erase_if(some, [this](const ObjectId& object) { return book_.IsKept(object); });
   Free(some);
-  CarryOut();
-  FreeUnclaimedSoon();
+  TellNews();
+  CarryOutEnds();
+  ClaimsArrived();
 }
 
-void ClaimDesk::FreeUnclaimedSoon() {
-  if (unclaimed_.empty() || std::exchange(frees_soon_, true)) return;
-  loop_.Post([this, life = std::weak_ptr<int>(life_)] {
-    if (life.expired()) return;
-    frees_soon_ = false;
-    if (!decisions_.stopped()) FreeUnclaimed();
-  });
+void ClaimDesk::TellNews() {
+  const auto kept_of = std::bind_front(&ClaimBook::ClaimedOf, &book_);
+  for (const wire::SettledNoticeT& notice : news_.Take(kObjectsPerMessage, kept_of))
+    post_.TellAll(wire::WorkMessage::ProcessSettled, Encode(notice));
+  if (!news_.empty()) work_off_.Ask();
+}
+
+void ClaimDesk::CarryOutEnds() {
+  book_.WorkOff(kObjectsPerTurn);
+  CarryOut();
+  if (!book_.adopts())
+    for (const ProcessId key : std::exchange(ends_to_answer_, {})) TakeAnswer({key, self_, {}});
+  if (book_.works() || !unclaimed_.empty()) work_off_.Ask();
 }
 
 void ClaimDesk::CarryOut() {
@@ -318,7 +327,7 @@ void ClaimDesk::CarryOut() {
       continue;
     }
     unclaimed_.Add(std::move(orders.freed));
-    FreeUnclaimedSoon();
+    work_off_.Ask();
   }
 }
 
@@ -327,7 +336,7 @@ void ClaimDesk::CarryOut() {
 void ClaimDesk::OwnersEnded(const ProcessSet& processes) {
   std::erase_if(holds_, [&](const auto& each) { return processes.contains(each.second); });
   for (const ProcessId process : processes) book_.OwnerEnded(process);
-  CarryOut();
+  CarryOutEnds();
 }
 
 void ClaimDesk::ProcessesEnded(ProcessId key, ProcessSet processes, ProcessSet asked) {
@@ -339,7 +348,8 @@ void ClaimDesk::ProcessesEnded(ProcessId key, ProcessSet processes, ProcessSet a
   for (const auto& [id, node] : post_.view().nodes())
     if (node.state != NodeState::kDead) end.machines.insert(id);
   settlements_.Open(key, std::move(end), clock_.Now());
-  TakeAnswer({key, self_, {}});
+  ends_to_answer_.push_back(key);
+  CarryOutEnds();
   ClaimsArrived();
 }
 
@@ -358,7 +368,6 @@ void ClaimDesk::MachineGone(const NodeId& node, MachineNumber machine, ProcessSe
   std::erase_if(taken_, [&](const Taken& each) { return each.node == node; });
   const ProcessId all = AllProcessesOf(machine);
   settlements_.MachineGone(node, all);
-  kept_there_.erase(node);
   Settlements::End end;
   end.processes = {all};
   end.asked = std::move(asked);
@@ -435,33 +444,24 @@ void ClaimDesk::Take(const Settlements::Step& step) {
 void ClaimDesk::Settled(ProcessId key, const Settlements::End& end) {
   if (key == AllProcessesOf(MachineOf(key))) {
     book_.MachineSettled(MachineOf(key));
-    CarryOut();
+    CarryOutEnds();
     return notices_.TellSettled(end.processes);
   }
   // In one pass: there may be many processes, and many actors.
   std::unordered_map<ProcessId, std::vector<ObjectId>> actors;
   for (const ActorId& actor : actors_.directory().CreatedBy(end.processes))
     actors[CreatorOf(actor)].push_back(ObjectIdOf(actor));
-  wire::SettledNoticeT notice;
   for (const ProcessId process : end.processes) {
-    notice.processes.push_back(process);
-    for (const ObjectId& object : book_.AdoptedOf(process)) {
-      notice.kept.push_back(ToWire(object));
-      if (notice.kept.size() < kObjectsPerMessage) continue;
-      wire::SettledNoticeT piece;
-      piece.kept = std::exchange(notice.kept, {});
-      post_.TellAll(wire::WorkMessage::ProcessSettled, Encode(piece));
-    }
     auto inherited = inherited_.extract(process);
     unclaimed_.AddOwner(process, inherited ? std::move(inherited.mapped()) : std::vector<ObjectId>());
     book_.OwnerSettled(process, actors[process]);
     book_.ClaimerSettled(process);
   }
-  FreeUnclaimedSoon();
   actors_.CreatorsSettled(end.processes, [this](const ActorId& actor) { return book_.IsKept(ObjectIdOf(actor)); });
-  CarryOut();
+  CarryOutEnds();
   notices_.TellSettled(end.processes);
-  post_.TellAll(wire::WorkMessage::ProcessSettled, Encode(notice));
+  news_.Add({end.processes.begin(), end.processes.end()});
+  TellNews();
 }
 
 }  // namespace raylet

@@ -12,17 +12,18 @@
 #pragma once
 
 #include <map>
-#include <memory>
 #include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
 
 #include "base/awake_clock.h"
+#include "base/later_turn.h"
 #include "raylet/node/actor_desk.h"
 #include "raylet/node/object_desk.h"
 #include "raylet/node/services.h"
 #include "raylet/objects/claim_book.h"
+#include "raylet/objects/settled_news.h"
 #include "raylet/objects/settlements.h"
 #include "raylet/objects/unclaimed_objects.h"
 
@@ -79,9 +80,10 @@ class ClaimDesk final : public KeptObjects {
   Error WhyLost(const ObjectId& object) const;
   void Adopt(const ObjectId& object);
   void Free(std::span<const ObjectId> objects);
-  void FreeUnclaimed();
-  void FreeUnclaimedSoon();
   void CarryOut();
+  void CarryOutEnds();
+  void WorkOff();
+  void TellNews();
   bool Held(uint64_t hold) const { return holds_.empty() || holds_.begin()->first > hold; }
   void TakeAnswer(Answer answer);
   void CountAnswer(const Answer& answer);
@@ -107,8 +109,8 @@ class ClaimDesk final : public KeptObjects {
   std::unordered_map<ProcessId, std::vector<ObjectId>> inherited_;  // from owners that are not settled
   std::unordered_map<ObjectId, std::vector<ObjectId>> referred_;    // by adopted objects; claimed for them
   UnclaimedObjects unclaimed_;
-  bool frees_soon_ = false;
-  std::map<NodeId, std::vector<ObjectId>> kept_there_;  // named so far, of ends that it settles
+  SettledNews news_;
+  std::vector<ProcessId> ends_to_answer_;  // by this raylet, once it has adopted what there is to adopt
   struct UnderWay {
     NodeId node;
     ProcessId by = 0;
@@ -125,7 +127,7 @@ class ClaimDesk final : public KeptObjects {
   std::vector<Taken> taken_;     // claims of other machines, whose objects are not held yet
   std::vector<Answer> answers_;  // that wait for claims under way
   Timer timer_;
-  const std::shared_ptr<int> life_ = std::make_shared<int>();  // posted work ends with it
+  LaterTurn work_off_{loop_, [this] { WorkOff(); }};
 };
 
 }  // namespace raylet

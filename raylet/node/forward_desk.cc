@@ -93,8 +93,7 @@ Result<void> ForwardDesk::OnForwardTask(const NodeId& node, const Frame& frame) 
 }
 
 void ForwardDesk::SendResult(const Task& task, wire::TaskResultT& result, std::span<const std::byte> body) {
-  if (result.result->kind == wire::ValueKind::Stored)
-    objects_->ResultHere(task.owner, FromWire<ObjectId>(*result.result->id));
+  if (result.result->kind == wire::ValueKind::Stored) objects_->ResultHere(FromWire<ObjectId>(*result.result->id));
   const bool failed = result.result->kind == wire::ValueKind::Failed;
   // The failure may speak of a store or a worker, so it names this machine.
   if (failed) SayWhere(*result.result->failure, post_.OwnAddress());

@@ -163,10 +163,11 @@ json Transfers(const ObjectManager* objects) {
   const ObjectTransfer& transfer = objects->transfer();
   const ObjectReceiver::Counters& received = transfer.received();
   const ObjectSender::Counters& sent = transfer.sent();
+  const ObjectDirectory& directory = objects->locator().directory();
   return {{"objects_wanted", transfer.queue().objects()},
-          {"pulls", transfer.queue().pulls()},
+          {"pulls", transfer.queue().under_way().count()},
           {"pulls_ready", transfer.queue().ready()},
-          {"pulled_bytes", transfer.queue().pulled_bytes()},
+          {"pulled_bytes", transfer.queue().under_way().counted_bytes()},
           {"objects_received", received.objects_received.value()},
           {"bytes_received", received.bytes_received.value()},
           {"bytes_resumed", received.bytes_resumed.value()},
@@ -175,7 +176,8 @@ json Transfers(const ObjectManager* objects) {
           {"bytes_sent", sent.bytes_sent.value()},
           {"pulls_refused", sent.pulls_refused.value()},
           {"kept_for_others", objects->kept()},
-          {"remote_copies", objects->locator().directory().objects()}};
+          {"objects_lost", directory.lost()},
+          {"remote_copies", directory.objects() - directory.lost()}};
 }
 
 json Workers(const Scheduler& scheduler, const LeaseDesk& leases, const WorkerHouse& house) {

@@ -150,7 +150,7 @@ void ObjectDesk::ReleaseArguments(std::span<const ObjectId> objects) {
 
 void ObjectDesk::ResultHereOfWhoMayHaveEnded(ProcessId owner, const ObjectId& object) {
   if (IsAlive(owner))
-    manager_->KeptFor(owner, object);
+    manager_->KeptForOwner(object);
   else
     store_.Delete({&object, 1});
 }
@@ -190,8 +190,12 @@ void ObjectDesk::FreeAdopted(std::span<const ObjectId> objects) {
   manager_->Freed(objects);
 }
 
-void ObjectDesk::RemoteOwnerSettled(ProcessId owner, std::span<const ObjectId> kept) {
-  if (manager_ != nullptr) manager_->LoseKept(owner, kept);
+void ObjectDesk::KeptWhenSettled(const NodeId& node, std::span<const ObjectId> objects) {
+  if (manager_ != nullptr) manager_->KeptWhenSettled(node, objects);
+}
+
+void ObjectDesk::RemoteOwnerSettled(ProcessId owner) {
+  if (manager_ != nullptr) manager_->RemoteOwnerSettled(owner);
 }
 
 void ObjectDesk::MachineGone(const NodeId& node, MachineNumber machine, const Error& why) {

@@ -46,7 +46,7 @@ class ObjectDesk final : public TravellingObjects, public ObjectPlaces, public O
   // ---- for the other desks
   void WantArguments(std::span<const ObjectId> objects) override;
   void ReleaseArguments(std::span<const ObjectId> objects) override;
-  void ResultHere(ProcessId owner, const ObjectId& object) override { manager_->KeptFor(owner, object); }
+  void ResultHere(const ObjectId& object) override { manager_->KeptForOwner(object); }
   void ResultHereOfWhoMayHaveEnded(ProcessId owner, const ObjectId& object) override;
   void ResultThere(const NodeId& node, const ObjectId& object, bool wanted) override;
 
@@ -58,8 +58,9 @@ class ObjectDesk final : public TravellingObjects, public ObjectPlaces, public O
   // the first one after `after` on.
   std::vector<ObjectId> KnownOf(ProcessId owner, const ObjectId& after, size_t most) const;
   void FreeAdopted(std::span<const ObjectId> objects);  // their owners have ended, and nobody claims them
-  // Drops all objects of that process, except those that its machine keeps.
-  void RemoteOwnerSettled(ProcessId owner, std::span<const ObjectId> kept);
+  // That machine keeps these of its processes' objects when their owners are settled, which comes next.
+  void KeptWhenSettled(const NodeId& node, std::span<const ObjectId> objects);
+  void RemoteOwnerSettled(ProcessId owner);  // drops the others
   void MachineGone(const NodeId& node, MachineNumber machine, const Error& why);
 
   // ---- for the scheduler, in a cluster

@@ -1,7 +1,6 @@
 // The part of TaskDesk that carries out the scheduler's decisions: it starts and ends processes, and sends messages.
 #include "base/overloaded.h"
 #include "base/strings.h"
-#include "raylet/node/driver_warnings.h"
 #include "raylet/node/inbound.h"
 #include "raylet/node/task_desk.h"
 
@@ -33,7 +32,7 @@ void TaskDesk::CarryOut(const std::vector<SchedulerDecision>& decisions) {
 
 void TaskDesk::CarriedOut() {
   recent_exits_.clear();
-  LookForStuckWork();
+  stuck_.Look();
   if (ticking_ || !scheduler_.WantsTick()) return;
   ticking_ = true;
   ahead_ticker_ = Timer(loop_, kAheadTick, {}, [this] {
@@ -41,17 +40,6 @@ void TaskDesk::CarriedOut() {
     leases_.Look();
     scheduler_.Tick();
     decisions_.CarryOut();
-  });
-}
-
-void TaskDesk::LookForStuckWork() {
-  if (looking_ || (scheduler_.queue().size() == 0 && stuck_.Empty())) return;
-  looking_ = true;
-  stuck_timer_ = Timer(loop_, std::chrono::duration_cast<std::chrono::milliseconds>(kStuckLook), {}, [this] {
-    looking_ = false;
-    for (const auto& [job, sentence] : stuck_.Look(FindStuckCauses(scheduler_, post_.view()), clock_.Now()))
-      WarnDriver(jobs_, door_, post_, job, sentence);
-    LookForStuckWork();
   });
 }
 

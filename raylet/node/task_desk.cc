@@ -7,7 +7,6 @@ namespace raylet {
 
 TaskDesk::TaskDesk(const RayletOptions& options, const Services& services)
     : loop_(services.loop),
-      clock_(services.clock, 2 * kStuckLook),
       store_(services.store),
       post_(services.post),
       door_(services.door),
@@ -18,7 +17,8 @@ TaskDesk::TaskDesk(const RayletOptions& options, const Services& services)
       scheduler_(options.resources, options.limits),
       forwarded_(scheduler_, services),
       leases_(scheduler_, services),
-      cancels_(scheduler_, services) {}
+      cancels_(scheduler_, services),
+      stuck_(scheduler_, services) {}
 
 void TaskDesk::Wire(CreationEvents& creations, TravellingObjects& objects) {
   creations_ = &creations;
@@ -163,12 +163,14 @@ void TaskDesk::DeleteUntoldResult(const GoneWorker& gone) {
 }
 
 void TaskDesk::OwnersGone(const ProcessSet& processes) {
-  Kill(scheduler_.OwnersGone(processes, [this](const ObjectId& object) { return MayCome(object); }));
+  Kill(scheduler_.OwnersGone(processes, [this](const ObjectId& object) { return MayBeSealed(object); }));
 }
 
 // Whether an object whose owner has ended may still come. Either this store has it and will report it, or the owner's
 // machine knows where it is and reports a loss.
-bool TaskDesk::MayCome(const ObjectId& object) const { return post_.joined() || store_.BytesOf(object).has_value(); }
+bool TaskDesk::MayBeSealed(const ObjectId& object) const {
+  return post_.joined() || store_.BytesOf(object).has_value();
+}
 
 ProcessSet TaskDesk::SurvivorsOf(JobId job) const {
   ProcessSet survivors;

@@ -1,22 +1,21 @@
 // TaskDesk: tasks from their submission to their end. It hears the messages of this machine's processes about tasks,
 // and carries out the scheduler's decisions. A desk. It owns the Scheduler, the ForwardDesk for tasks between
-// machines, the LeaseDesk and the CancelDesk. Owned by the Raylet; loop thread only. Always holds: each task that a
-// process submitted gets one result or goes back for want of room, unless its owner ends first.
+// machines, the LeaseDesk, the CancelDesk and the StuckDesk. Owned by the Raylet; loop thread only. Always holds: each
+// task that a process submitted gets one result or goes back for want of room, unless its owner ends first.
 #pragma once
 
 #include <unordered_map>
 #include <vector>
 
-#include "base/awake_clock.h"
 #include "raylet/node/cancel_desk.h"
 #include "raylet/node/creations.h"
 #include "raylet/node/forward_desk.h"
 #include "raylet/node/lease_desk.h"
 #include "raylet/node/raylet_options.h"
 #include "raylet/node/services.h"
+#include "raylet/node/stuck_desk.h"
 #include "raylet/node/travelling_objects.h"
 #include "raylet/scheduling/scheduler.h"
-#include "raylet/scheduling/stuck_work.h"
 
 namespace raylet {
 
@@ -81,11 +80,9 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   void Refuse(const Task& task, const Error& why);
   void Kill(const std::vector<WorkerId>& workers);
   void DeleteUntoldResult(const GoneWorker& gone);
-  bool MayCome(const ObjectId& object) const;
-  void LookForStuckWork();
+  bool MayBeSealed(const ObjectId& object) const;
 
   Loop& loop_;
-  const AwakeClock clock_;  // a stall of this raylet makes no work stuck
   StoreLink& store_;
   PeerPost& post_;
   ProcessDoor& door_;
@@ -99,12 +96,10 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   ForwardDesk forwarded_;
   LeaseDesk leases_;
   CancelDesk cancels_;
+  StuckDesk stuck_;
   std::unordered_map<WorkerId, WorkerExit> recent_exits_;  // of the event under way
   bool ticking_ = false;
   Timer ahead_ticker_;
-  StuckWork stuck_;
-  bool looking_ = false;  // whether stuck_timer_ runs: while tasks are ready, and while there is a cause to remember
-  Timer stuck_timer_;
 };
 
 }  // namespace raylet

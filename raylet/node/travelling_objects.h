@@ -16,7 +16,7 @@ class TravellingObjects {
   virtual void WantArguments(std::span<const ObjectId> objects) = 0;
   virtual void ReleaseArguments(std::span<const ObjectId> objects) = 0;
   // A result lies here, and a process of another machine owns it.
-  virtual void ResultHere(ProcessId owner, const ObjectId& object) = 0;
+  virtual void ResultHere(const ObjectId& object) = 0;
   // As above, where the owner may have ended meanwhile.
   virtual void ResultHereOfWhoMayHaveEnded(ProcessId owner, const ObjectId& object) = 0;
   // A result lies there. `wanted`: a process of ours owns the result, and has heard of it, or will.

@@ -1,17 +1,13 @@
 #include "raylet/objects/claim_book.h"
 
 namespace raylet {
-namespace {
 
-template <class Index>
-void EraseIn(Index& index, ProcessId process, const ObjectId& object) {
+bool ClaimBook::Erase(Index& index, ProcessId process, const ObjectId& object) {
   const auto found = index.find(process);
-  if (found == index.end()) return;
-  found->second.erase(object);
+  if (found == index.end() || found->second.erase(object) == 0) return false;
   if (found->second.empty()) index.erase(found);
+  return true;
 }
-
-}  // namespace
 
 bool ClaimBook::Claim(ProcessId by, const ObjectId& object, bool owner_lives) {
   const ProcessId owner = OwnerOf(object);
@@ -19,7 +15,10 @@ bool ClaimBook::Claim(ProcessId by, const ObjectId& object, bool owner_lives) {
   const bool first = !claims_.contains(object);
   if (first && !owner_lives && (ended == ended_.end() || ended->second)) return false;
   if (IsFreed(object)) return false;
-  claims_[object].by[by]++;
+  uint32_t& count = claims_[object].by[by];
+  // A machine is there again, and claims for a process whose earlier claims are still to be taken away.
+  if (Erase(leaving_, by, object)) count = 0;
+  ++count;
   by_claimer_[by].insert(object);
   if (!first) return true;
   by_owner_[owner].insert(object);
@@ -45,13 +44,17 @@ std::vector<ObjectId> ClaimBook::Some(size_t most) const {
 }
 
 void ClaimBook::Release(ProcessId by, const ObjectId& object) {
-  const auto claims = claims_.find(object);
-  if (claims == claims_.end()) return;
-  const auto claim = claims->second.by.find(by);
-  if (claim == claims->second.by.end() || --claim->second > 0) return;
-  claims->second.by.erase(claim);
-  EraseIn(by_claimer_, by, object);
-  if (claims->second.by.empty()) Unclaimed(object);
+  const auto claimed = by_claimer_.find(by);
+  if (claimed == by_claimer_.end() || !claimed->second.contains(object)) return;
+  if (--claims_.at(object).by.at(by) > 0) return;
+  Erase(by_claimer_, by, object);
+  TakeAway(by, object);
+}
+
+void ClaimBook::TakeAway(ProcessId claimer, const ObjectId& object) {
+  auto& claims = claims_.at(object).by;
+  claims.erase(claimer);
+  if (claims.empty()) Unclaimed(object);
 }
 
 void ClaimBook::Freed(const ObjectId& object) {
@@ -65,8 +68,8 @@ bool ClaimBook::IsFreed(const ObjectId& object) const {
 
 void ClaimBook::Unclaimed(const ObjectId& object) {
   const ProcessId owner = OwnerOf(object);
-  claims_.erase(object);
-  EraseIn(by_owner_, owner, object);
+  claims_.erase(claims_.find(object));
+  Erase(by_owner_, owner, object);
   const auto ended = ended_.find(owner);
   if (ended == ended_.end()) {
     orders_.let_go[owner].push_back(object);
@@ -81,7 +84,7 @@ void ClaimBook::OwnerEnded(ProcessId owner) {
   if (!ended_.try_emplace(owner, false).second) return;
   orders_.hold.erase(owner);
   orders_.let_go.erase(owner);
-  for (const ObjectId& object : AdoptedOf(owner)) orders_.adopted.push_back(object);
+  if (by_owner_.contains(owner)) to_adopt_.push_back({owner, {}});
 }
 
 void ClaimBook::OwnerSettled(ProcessId owner, std::span<const ObjectId> known) {
@@ -96,12 +99,29 @@ void ClaimBook::OwnerSettled(ProcessId owner, std::span<const ObjectId> known) {
 void ClaimBook::ClaimerSettled(ProcessId claimer) {
   const auto claimed = by_claimer_.find(claimer);
   if (claimed == by_claimer_.end()) return;
-  const std::unordered_set<ObjectId> objects = std::move(claimed->second);
+  std::set<ObjectId>& leaving = leaving_[claimer];
+  if (leaving.size() < claimed->second.size()) leaving.swap(claimed->second);
+  leaving.merge(claimed->second);
   by_claimer_.erase(claimed);
-  for (const ObjectId& object : objects) {
-    auto& claims = claims_.at(object).by;
-    claims.erase(claimer);
-    if (claims.empty()) Unclaimed(object);
+}
+
+void ClaimBook::WorkOff(size_t most) {
+  for (size_t left = most; left > 0 && !to_adopt_.empty();) {
+    ToAdopt& next = to_adopt_.front();
+    const std::vector<ObjectId> objects = ClaimedOf(next.owner, next.after, left);
+    orders_.adopted.insert(orders_.adopted.end(), objects.begin(), objects.end());
+    left -= objects.size();
+    if (left > 0)
+      to_adopt_.pop_front();
+    else
+      next.after = objects.back();
+  }
+  for (size_t left = most; left > 0 && !leaving_.empty(); --left) {
+    const auto leaving = leaving_.begin();
+    const ProcessId claimer = leaving->first;
+    const ObjectId object = *leaving->second.begin();
+    Erase(leaving_, claimer, object);
+    TakeAway(claimer, object);
   }
 }
 
@@ -117,10 +137,13 @@ bool ClaimBook::IsKept(const ObjectId& object) const {
   return ended != ended_.end() && (!ended->second || claims_.contains(object));
 }
 
-std::vector<ObjectId> ClaimBook::AdoptedOf(ProcessId owner) const {
+std::vector<ObjectId> ClaimBook::ClaimedOf(ProcessId owner, const ObjectId& after, size_t most) const {
+  std::vector<ObjectId> objects;
   const auto claimed = by_owner_.find(owner);
-  if (claimed == by_owner_.end()) return {};
-  return {claimed->second.begin(), claimed->second.end()};
+  if (claimed == by_owner_.end()) return objects;
+  for (auto at = claimed->second.upper_bound(after); at != claimed->second.end() && objects.size() < most; ++at)
+    objects.push_back(*at);
+  return objects;
 }
 
 }  // namespace raylet

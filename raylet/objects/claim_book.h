@@ -5,15 +5,19 @@
 //
 // The states of an owner: it *lives*; it has *ended*, and claims still arrive; its end is *settled*. Once it is settled
 // all that heard of the end have claimed, and the unclaimed objects are freed.
-// Always holds: an object is adopted iff its owner has ended and a process claims it.
+// Always holds: an object is adopted iff its owner has ended and a process claims it. The orders to adopt those that
+// were claimed before the end come by WorkOff, some at a time, and so does what a settled claimer leaves.
 #pragma once
 
+#include <deque>
 #include <map>
+#include <set>
 #include <span>
 #include <unordered_map>
-#include <unordered_set>
+#include <utility>
 #include <vector>
 
+#include "base/spread_map.h"
 #include "fbs/ids.h"
 #include "raylet/scheduling/task.h"
 
@@ -35,17 +39,23 @@ class ClaimBook {
   void Release(ProcessId by, const ObjectId& object);
   void Freed(const ObjectId& object);  // the living owner does not hold it, since it had freed it
 
-  void OwnerEnded(ProcessId owner);
+  void OwnerEnded(ProcessId owner);  // its claimed objects are adopted
   // `known`: its objects, as far as this machine knows them. The objects for which `exists` is false will never be
   // made, even if a process claims them.
   void OwnerSettled(ProcessId owner, std::span<const ObjectId> known);
   // The claimer's end is settled: its claims go, since others have claimed what they had through it.
   void ClaimerSettled(ProcessId claimer);
   void MachineSettled(MachineNumber machine);  // all claimers there
+  // Gives the orders to adopt up to `most` objects, and takes away up to `most` claims of settled claimers. Call it
+  // while `works`.
+  void WorkOff(size_t most);
+  bool works() const { return adopts() || !leaving_.empty(); }
+  bool adopts() const { return !to_adopt_.empty(); }  // objects of ended owners still lack their orders
 
   // The owner has ended, and the object may not be freed (yet).
   bool IsKept(const ObjectId& object) const;
-  std::vector<ObjectId> AdoptedOf(ProcessId owner) const;
+  // Up to `most` of the owner's claimed objects, in order, from the first one after `after` on.
+  std::vector<ObjectId> ClaimedOf(ProcessId owner, const ObjectId& after, size_t most) const;
   bool IsFreed(const ObjectId& object) const;  // claimed, though its owner had freed it
   std::vector<ProcessId> ClaimersOf(const ObjectId& object) const;
   std::vector<ObjectId> Some(size_t most) const;  // of the claimed objects
@@ -53,19 +63,28 @@ class ClaimBook {
 
   size_t claimed() const { return claims_.size(); }
   size_t ended() const { return ended_.size(); }
-  size_t claimers() const { return by_claimer_.size(); }
+  size_t claimers() const { return by_claimer_.size() + leaving_.size(); }
 
  private:
   struct ClaimsOfObject {
     std::map<ProcessId, uint32_t> by;  // and how often
     bool freed = false;
   };
-  using Claims = std::unordered_map<ObjectId, ClaimsOfObject>;
+  using Claims = SpreadMap<ObjectId, ClaimsOfObject>;
+  using Index = std::unordered_map<ProcessId, std::set<ObjectId>>;  // of claims_; no set is empty
+  static bool Erase(Index& index, ProcessId process, const ObjectId& object);
   void Unclaimed(const ObjectId& object);
+  void TakeAway(ProcessId claimer, const ObjectId& object);
 
   Claims claims_;
-  std::unordered_map<ProcessId, std::unordered_set<ObjectId>> by_owner_;    // of claims_
-  std::unordered_map<ProcessId, std::unordered_set<ObjectId>> by_claimer_;  // of claims_
+  Index by_owner_;
+  Index by_claimer_;
+  Index leaving_;  // claims of settled claimers that are still to be taken away
+  struct ToAdopt {
+    ProcessId owner = 0;
+    ObjectId after;  // those up to this one have their orders
+  };
+  std::deque<ToAdopt> to_adopt_;
   // The ended owners, and whether each is settled. Erased once it is settled and none of its objects is claimed.
   std::unordered_map<ProcessId, bool> ended_;
   Orders orders_;

@@ -8,7 +8,7 @@ void ObjectLocator::OnLocate(const NodeId& from, const wire::LocateRequestT& req
   for (const wire::CopyAt& missing : request.without) {
     const auto object = FromWire<ObjectId>(missing.object());
     const auto node = FromWire<NodeId>(missing.node());
-    if (directory_.Holders(object) == std::vector<NodeId>{node}) doubted_[object] = node;
+    directory_.DoubtLast(object, node);
     directory_.Dropped(object, node);
   }
   for (const wire::Id20& object : request.objects) Answer(from, FromWire<ObjectId>(object));
@@ -18,16 +18,16 @@ void ObjectLocator::Answer(const NodeId& node, const ObjectId& object) {
   wire::LocatedNoticeT& located = messages_.located[node];
   const bool owner_lives = machine_.OwnerLives(OwnerOf(object));
   if (!owner_lives && !machine_.IsKept(object)) return located.lost.push_back(ToWire(object));
-  if (const auto lost = lost_.find(object); lost != lost_.end()) {
-    located.lost_with.emplace_back(ToWire(object), ToWire(lost->second), 0);
+  const auto here = machine_.SealedBytes(object);
+  if (const NodeId lost_with = directory_.LostWith(object); !lost_with.IsNil() && !here) {
+    located.lost_with.emplace_back(ToWire(object), ToWire(lost_with), 0);
     return;
   }
   directory_.Dropped(object, node);  // the node has no copy, whatever it said before
   const size_t before = located.copies.size();
-  if (const auto bytes = machine_.SealedBytes(object))
-    located.copies.emplace_back(ToWire(object), ToWire(own_), *bytes);
+  if (here) located.copies.emplace_back(ToWire(object), ToWire(own_), *here);
   for (const NodeId& holder : directory_.Holders(object))
-    located.copies.emplace_back(ToWire(object), ToWire(holder), BytesElsewhere(object));
+    located.copies.emplace_back(ToWire(object), ToWire(holder), directory_.Bytes(object));
   if (located.copies.size() > before) return;
   if (!owner_lives) return located.lost.push_back(ToWire(object));  // nobody will make the object any more
   located.none_yet.push_back(ToWire(object));
@@ -39,9 +39,8 @@ void ObjectLocator::LocatedNoLonger(const NodeId& node, const ObjectId& object) 
 }
 
 std::vector<NodeId> ObjectLocator::TakeLocating(const ObjectId& object) {
-  std::vector<NodeId> locating = directory_.TakeLocating(object);
-  if (!locating.empty()) messages_.unwatch.push_back(object);
-  return locating;
+  if (directory_.IsLocated(object)) messages_.unwatch.push_back(object);
+  return directory_.TakeLocating(object);
 }
 
 void ObjectLocator::OnCopiesSealed(const NodeId& node, const wire::CopiesSealedNoticeT& notice) {
@@ -57,12 +56,8 @@ void ObjectLocator::OnCopiesSealed(const NodeId& node, const wire::CopiesSealedN
 }
 
 void ObjectLocator::SealedElsewhere(const NodeId& node, const ObjectId& object, uint64_t bytes) {
-  lost_.erase(object);
-  doubted_.erase(object);
-  if (bytes != 0) bytes_[object] = bytes;
-  const std::vector<NodeId> all_locating = directory_.SealedElsewhere(object, node);
-  if (!all_locating.empty()) messages_.unwatch.push_back(object);
-  for (const NodeId& locating : all_locating)
+  if (directory_.IsLocated(object)) messages_.unwatch.push_back(object);
+  for (const NodeId& locating : directory_.SealedElsewhere(object, node, bytes))
     if (locating != node) messages_.located[locating].copies.emplace_back(ToWire(object), ToWire(node), bytes);
 }
 
@@ -72,11 +67,6 @@ ObjectLocator::Messages ObjectLocator::TakeMessages() {
   std::erase_if(messages_.watch, std::not_fn(located));
   std::erase_if(messages_.unwatch, located);
   return std::exchange(messages_, {});
-}
-
-uint64_t ObjectLocator::BytesElsewhere(const ObjectId& object) const {
-  const auto bytes = bytes_.find(object);
-  return bytes == bytes_.end() ? 0 : bytes->second;
 }
 
 void ObjectLocator::OnCopiesDropped(const NodeId& node, const wire::CopiesDroppedNoticeT& notice) {
@@ -91,9 +81,6 @@ void ObjectLocator::SealedHere(const ObjectId& object) {
 
 void ObjectLocator::Freed(std::span<const ObjectId> objects) {
   for (const ObjectId& object : objects) {
-    lost_.erase(object);
-    doubted_.erase(object);
-    bytes_.erase(object);
     for (const NodeId& locating : TakeLocating(object)) messages_.located[locating].lost.push_back(ToWire(object));
     for (const NodeId& holder : directory_.Freed(object)) messages_.free[holder].objects.push_back(ToWire(object));
   }
@@ -105,38 +92,26 @@ std::optional<ObjectId> ObjectLocator::OwnerGone(ProcessId owner, const ObjectId
     if (machine_.SealedBytes(object) || !directory_.Holders(object).empty()) continue;
     Freed({&object, 1});
   }
-  if (after.IsNil()) {
-    std::erase_if(lost_, [owner](const auto& each) { return OwnerOf(each.first) == owner; });
-    std::erase_if(doubted_, [owner](const auto& each) { return OwnerOf(each.first) == owner; });
-  }
   if (objects.size() < most) return {};
   return objects.back();
 }
 
-std::vector<ObjectId> ObjectLocator::NodeGone(const NodeId& node) {
+void ObjectLocator::NodeGone(const NodeId& node) {
   messages_.located.erase(node);
   messages_.free.erase(node);
-  for (const ObjectId& object : directory_.LocatedOnlyBy(node)) LocatedNoLonger(node, object);
-  std::vector<ObjectId> gone = directory_.NodeGone(node);
-  std::erase_if(gone, [this](const ObjectId& object) {
-    bytes_.erase(object);
-    return machine_.SealedBytes(object).has_value();
-  });
-  LoseDoubted(node, gone);
-  for (const ObjectId& object : gone) lost_.insert_or_assign(object, node);
-  return gone;
+  directory_.NodeGone(node);
 }
 
-void ObjectLocator::LoseDoubted(const NodeId& node, std::vector<ObjectId>& gone) {
-  std::erase_if(doubted_, [&](const auto& each) {
-    const auto& [object, holder] = each;
-    if (holder != node) return false;
-    if (machine_.SealedBytes(object).has_value()) return true;
-    gone.push_back(object);
-    for (const NodeId& locating : TakeLocating(object))
+std::vector<std::pair<ObjectId, NodeId>> ObjectLocator::LoseSome(size_t most) {
+  auto [lost, unlocated] = directory_.ForgetLost(most);
+  messages_.unwatch.insert(messages_.unwatch.end(), unlocated.begin(), unlocated.end());
+  std::erase_if(lost, [this](const auto& each) { return machine_.SealedBytes(each.first).has_value(); });
+  for (const auto& [object, node] : lost) {
+    for (const NodeId& locating : TakeLocating(object))  // since they doubt the last copy
       messages_.located[locating].lost_with.emplace_back(ToWire(object), ToWire(node), 0);
-    return true;
-  });
+    directory_.Lost(object, node);
+  }
+  return std::move(lost);
 }
 
 }  // namespace raylet

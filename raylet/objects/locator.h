@@ -9,7 +9,6 @@
 #include <map>
 #include <optional>
 #include <span>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -51,27 +50,23 @@ class ObjectLocator {
   // The owner's objects that have no copy will never be made. The others stay until they are freed. This looks at
   // `most` of its objects at most, from the first one after `after` on, and returns the last one. Nothing: that is all.
   std::optional<ObjectId> OwnerGone(ProcessId owner, const ObjectId& after = {}, size_t most = SIZE_MAX);
-  // Returns the objects whose last copy was there. A raylet that locates one of them from now on
-  // hears that it is lost.
-  std::vector<ObjectId> NodeGone(const NodeId& node);
+  // A raylet that locates an object whose last copy was there hears from now on that it is lost.
+  void NodeGone(const NodeId& node);
+  // Looks through the objects for those that are lost with machines that have gone, and on until it has seen `most`.
+  // Returns them, with their machines. Raylets that wait for one hear of it. Call it while `loses`.
+  std::vector<std::pair<ObjectId, NodeId>> LoseSome(size_t most);
+  bool loses() const { return directory_.forgets(); }
 
   Messages TakeMessages();
   const ObjectDirectory& directory() const { return directory_; }
-  uint64_t BytesElsewhere(const ObjectId& object) const;  // of a copy on another machine; 0: none, or not known
 
  private:
   void Answer(const NodeId& node, const ObjectId& object);
   std::vector<NodeId> TakeLocating(const ObjectId& object);
-  void LoseDoubted(const NodeId& node, std::vector<ObjectId>& gone);
 
   const NodeId own_;
   const Machine& machine_;
   ObjectDirectory directory_;
-  std::unordered_map<ObjectId, uint64_t> bytes_;  // of objects in the directory, where a raylet has told the size
-  std::unordered_map<ObjectId, NodeId> lost_;     // lost with this machine; until its owner frees it
-  // Objects whose last copy was on that machine, where a raylet did not find it. They are lost once the machine is
-  // dead. The raylet may learn of the machine's end before this one does.
-  std::unordered_map<ObjectId, NodeId> doubted_;
   Messages messages_;
 };
 

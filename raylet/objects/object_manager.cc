@@ -1,6 +1,7 @@
 #include "raylet/objects/object_manager.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/strings.h"
 #include "fbs/id_lists.h"
@@ -18,12 +19,6 @@ ObjectManager::ObjectManager(Loop& loop, const Clock& clock, MachineNumber machi
       locator_(view.own(), *this) {}
 
 ObjectManager::~ObjectManager() = default;
-
-size_t ObjectManager::kept() const {
-  size_t count = 0;
-  for (const auto& [owner, objects] : kept_) count += objects.size();
-  return count;
-}
 
 // ---- this machine's processes
 
@@ -94,7 +89,7 @@ void ObjectManager::SealedElsewhere(const ObjectId& object, const NodeId& node) 
   SendLocatorMessages();
 }
 
-void ObjectManager::KeptFor(ProcessId owner, const ObjectId& object) { kept_[owner].insert(object); }
+void ObjectManager::KeptForOwner(const ObjectId& object) { kept_.Add(object); }
 
 void ObjectManager::Freed(std::span<const ObjectId> objects) {
   locator_.Freed(objects);
@@ -121,15 +116,16 @@ bool ObjectManager::WanterGone(ProcessId process, size_t most) {
   return forgotten.size() < most;
 }
 
-void ObjectManager::LoseKept(ProcessId owner, std::span<const ObjectId> kept) {
-  const auto all = kept_.find(owner);
-  if (all == kept_.end()) return;
-  std::unordered_set<ObjectId> stays;
-  for (const ObjectId& object : kept)
-    if (all->second.erase(object) > 0) stays.insert(object);
-  store_.Delete(std::vector<ObjectId>(all->second.begin(), all->second.end()));
-  all->second = std::move(stays);
-  if (all->second.empty()) kept_.erase(all);
+void ObjectManager::KeptWhenSettled(const NodeId& node, std::span<const ObjectId> objects) {
+  std::vector<ObjectId> its;
+  for (const ObjectId& object : objects)
+    if (view_.NodeOf(OwnerOf(object)) == view_.Find(node)) its.push_back(object);
+  kept_.StayWhenSettled(its);
+}
+
+void ObjectManager::RemoteOwnerSettled(ProcessId owner) {
+  kept_.OwnerSettled(owner);
+  if (kept_.drops()) work_off_.Ask();
 }
 
 bool ObjectManager::MayStillBe(const ObjectId& object) const {
@@ -201,7 +197,7 @@ std::string ObjectManager::WhyOwnerGone(ProcessId owner) const {
 
 void ObjectManager::AddBytes(const ObjectId& object, std::map<NodeId, uint64_t>& bytes) const {
   if (const auto here = store_.BytesOf(object)) bytes[view_.own()] += *here;
-  if (const uint64_t elsewhere = locator_.BytesElsewhere(object); elsewhere != 0)
+  if (const uint64_t elsewhere = locator_.directory().Bytes(object); elsewhere != 0)
     for (const NodeId& node : locator_.directory().Holders(object)) bytes[node] += elsewhere;
 }
 
@@ -273,10 +269,7 @@ Result<void> ObjectManager::OnFreeCopies(const NodeId& node, const Frame& frame)
   for (const ObjectId& object : FromWire(notice->objects)) {
     if (view_.NodeOf(OwnerOf(object)) != view_.Find(node)) continue;  // only an owner frees
     freed.push_back(object);
-    const auto kept = kept_.find(OwnerOf(object));
-    if (kept == kept_.end()) continue;
-    kept->second.erase(object);
-    if (kept->second.empty()) kept_.erase(kept);
+    kept_.Remove(object);
   }
   transfer_.Free(freed);
   return {};
@@ -287,15 +280,21 @@ void ObjectManager::NodeGone(const NodeId& node, MachineNumber machine, const Er
   const std::string lost_machine =
       known == nullptr ? "its owner's machine" : "its owner's machine at " + known->address;
   transfer_.NodeGone(node, machine, {ErrorCode::kNotFound, StrCat(lost_machine, " is lost: ", why.message)});
-  wire::LocatedNoticeT lost;
-  for (const ObjectId& object : locator_.NodeGone(node)) lost.lost_with.emplace_back(ToWire(object), ToWire(node), 0);
-  Located(std::move(lost));
-  std::vector<ProcessId> owners;
-  for (const auto& [owner, objects] : kept_)
-    if (MachineOf(owner) == machine) owners.push_back(owner);
-  for (const ProcessId owner : owners) LoseKept(owner);
+  locator_.NodeGone(node);
+  kept_.MachineLost(machine);
   transfer_.FreeAllOf(machine);
+  work_off_.Ask();
+}
+
+// Losses and settlements. Every answer meanwhile is as if all of it were done.
+void ObjectManager::WorkOff() {
+  wire::LocatedNoticeT lost;
+  for (const auto& [object, node] : locator_.LoseSome(kObjectsPerTurn))
+    lost.lost_with.emplace_back(ToWire(object), ToWire(node), 0);
+  Located(std::move(lost));
+  store_.Delete(kept_.TakeDropped(kObjectsPerTurn));
   SendLocatorMessages();
+  if (locator_.loses() || kept_.drops()) work_off_.Ask();
 }
 
 // ---- events of the transfer

@@ -15,16 +15,16 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
-#include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/later_turn.h"
 #include "base/loop.h"
+#include "base/spread_map.h"
 #include "fbs/messages.h"
 #include "fbs/peer_object_generated.h"
+#include "raylet/objects/kept_copies.h"
 #include "raylet/objects/locator.h"
 #include "raylet/objects/store_link.h"
 #include "raylet/objects/transfer.h"
@@ -67,17 +67,20 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
   // That machine has sealed a result that a process of this one owns.
   void SealedElsewhere(const ObjectId& object, const NodeId& node);
   // This machine keeps the object for a process of another one.
-  void KeptFor(ProcessId owner, const ObjectId& object);
+  void KeptForOwner(const ObjectId& object);
   void Freed(std::span<const ObjectId> objects);  // nobody refers to these objects of this machine's processes any more
   // Of any machine. Its objects that others still refer to stay. The others are lost, some in each turn of the loop.
   void OwnerGone(ProcessId process);
   // Forgets up to `most` wishes of a process that has gone. False: there are more.
   bool WanterGone(ProcessId process, size_t most);
-  // Drops the objects that this machine keeps for that process of another machine, except `kept`.
-  void LoseKept(ProcessId owner, std::span<const ObjectId> kept = {});
+  // The owners' machine keeps these when their owners are settled, which comes next.
+  void KeptWhenSettled(const NodeId& node, std::span<const ObjectId> objects);
+  // Drops the other objects that this machine keeps for that process of another machine, some in each turn of the loop.
+  void RemoteOwnerSettled(ProcessId owner);
 
   // ---- other raylets
   Result<void> OnMessage(const NodeId& node, const Frame& frame);
+  // What was there or belonged to its processes is lost, some of it in each turn of the loop.
   void NodeGone(const NodeId& node, MachineNumber machine, const Error& why);
 
   // ---- for stats
@@ -86,7 +89,7 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
   ObjectTransfer& transfer() { return transfer_; }
   const ObjectTransfer& transfer() const { return transfer_; }
   const ObjectLocator& locator() const { return locator_; }
-  size_t kept() const;  // objects for processes of other machines
+  size_t kept() const { return kept_.count(); }  // objects for processes of other machines
   uint64_t pinned_argument_bytes() const { return pinned_argument_bytes_; }
 
  private:
@@ -106,6 +109,7 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
   void UnwatchUnlessWanted(const ObjectId& object);
   void LoseUnmade(ProcessId owner, const ObjectId& after);
   void SendLocatorMessages();
+  void WorkOff();
   void TellCopiesSealed();
   void Located(wire::LocatedNoticeT located);  // another raylet's answer, or our own
   std::string WhyOwnerGone(ProcessId owner) const;
@@ -121,16 +125,17 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
   Events& events_;
   ObjectTransfer transfer_;
   ObjectLocator locator_;
-  std::map<NodeId, wire::CopiesSealedNoticeT> copies_sealed_;         // in this turn, by the owners' machines
-  std::unordered_map<ProcessId, std::unordered_set<ObjectId>> kept_;  // for other machines' processes, by owner
+  std::map<NodeId, wire::CopiesSealedNoticeT> copies_sealed_;  // in this turn, by the owners' machines
+  KeptCopies kept_;
   // The scheduler wants these; pinned if they were pulled and there was room.
   struct Argument {
     client::PinnedObject view;
     uint64_t bytes = 0;  // pinned
   };
-  std::unordered_map<ObjectId, Argument> arguments_;
+  SpreadMap<ObjectId, Argument> arguments_;
   size_t pinned_arguments_ = 0;
   uint64_t pinned_argument_bytes_ = 0;
+  LaterTurn work_off_{loop_, [this] { WorkOff(); }};
   const std::shared_ptr<int> life_ = std::make_shared<int>();
 };
 

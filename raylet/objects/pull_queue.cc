@@ -4,18 +4,12 @@
 #include <iterator>
 #include <utility>
 
-#include "base/check.h"
 #include "base/strings.h"
 
 namespace raylet {
 namespace {
 
-// The part of a limit that a priority may use: gets all of it, waits seven eighths, arguments three
-// quarters.
-template <class Amount>
-Amount ShareOf(Amount limit, PullPriority priority) {
-  return limit - limit / 8 * static_cast<Amount>(priority);
-}
+constexpr size_t kLooksPerDecision = 32;  // a look at an object takes a fraction of a decision's time
 
 void AddOnce(std::vector<NodeId>& nodes, const NodeId& node) {
   if (std::find(nodes.begin(), nodes.end(), node) == nodes.end()) nodes.push_back(node);
@@ -27,6 +21,7 @@ PullQueue::PullQueue(const NodeId& own, PullLimits limits, const Clock& clock)
     : own_(own),
       limits_(limits),
       clock_(&clock),
+      under_way_(limits),
       unreached_(std::make_unique<UnreachedNodes>(clock, limits.unreached_forgotten_after)) {}
 
 PullQueue::ReadyKey PullQueue::KeyOf(const Entries::value_type& entry) {
@@ -46,6 +41,9 @@ Result<void> PullQueue::Want(const ObjectId& object, Wanter wanter, PullPriority
   if (entries_.size() >= limits_.objects_max && !entries_.contains(object))
     return Fail(ErrorCode::kFull, StrCat(entries_.size(), " objects of other machines are wanted, the limit: wait ",
                                          "for some of them before you want more"));
+  // The wanters from before the loss of its owner's machine hear of it first.
+  if (const auto old = losses_.empty() ? entries_.end() : entries_.find(object); old != entries_.end())
+    if (const auto* const loss = losses_.Of(object, old->second.sequence)) LoseAll(old, loss->why);
   const auto [entry, added] = entries_.try_emplace(object);
   if (added) {
     entry->second.sequence = next_sequence_++;
@@ -132,13 +130,44 @@ void PullQueue::Lost(const ObjectId& object, const Error& why) {
   if (const auto entry = entries_.find(object); entry != entries_.end()) LoseAll(entry, why);
 }
 
-void PullQueue::LoseSome(size_t most) {
-  for (; most > 0 && !to_lose_.empty(); --most) {
-    ToLose& lost = to_lose_.front();
-    const auto entry = entries_.find(lost.objects.back());
-    lost.objects.pop_back();
-    if (entry != entries_.end() && entry->second.sequence < lost.wanted_before) LoseAll(entry, lost.why);
-    if (lost.objects.empty()) to_lose_.pop_front();
+// Sees `most` parts or many objects, and loses `most` objects.
+void PullQueue::WorkOffLosses(size_t most) {
+  for (size_t seen = 0; seen < most && losses_.looks();) {
+    losses_.LookThroughNext([&](const MachineLosses::Loss& loss, size_t part) {
+      seen += 1 + entries_.SizeOfPart(part) / kLooksPerDecision;
+      return LookThrough(loss, part);
+    });
+  }
+  for (; most > 0; --most) {
+    const auto lost = losses_.TakeLost();
+    if (!lost) return;
+    const auto& [object, loss] = *lost;
+    const auto entry = entries_.find(object);
+    if (entry != entries_.end() && loss->Takes(object, entry->second.sequence)) LoseAll(entry, loss->why);
+  }
+}
+
+std::vector<ObjectId> PullQueue::LookThrough(const MachineLosses::Loss& loss, size_t part) {
+  std::vector<ObjectId> lost;
+  entries_.ForEachInPart(part, [&](Entries::value_type& entry) {
+    if (loss.Takes(entry.first, entry.second.sequence))
+      lost.push_back(entry.first);  // a pull from the node ends when the object is lost
+    else
+      ForgetHolder(entry, loss.node);
+  });
+  return lost;
+}
+
+void PullQueue::ForgetHolder(Entries::value_type& entry, const NodeId& node) {
+  Entry& state = entry.second;
+  std::erase(state.holders, node);
+  if (state.state == State::kReady && state.holders.empty()) {
+    ready_.erase(KeyOf(entry));
+    Locate(entry);
+  } else if (state.state == State::kPulling && state.from == node) {
+    LeavePulling(state);
+    state.last_failure = StrCat("node ", node.hex(), " has gone");
+    NextHolder(entry);
   }
 }
 
@@ -147,18 +176,6 @@ void PullQueue::LoseSome(size_t most) {
 void PullQueue::BecomeReady(Entries::value_type& entry) {
   entry.second.state = State::kReady;
   ready_.insert(KeyOf(entry));
-}
-
-uint64_t PullQueue::CountedBytes(const Entry& entry) const {
-  return entry.bytes != 0 ? entry.bytes : limits_.unknown_bytes;
-}
-
-bool PullQueue::MayStart(const Entry& entry) const {
-  if (pulls_ == 0) return true;
-  const bool small = entry.bytes != 0 && entry.bytes <= limits_.small_bytes;
-  const size_t pulls_max = small ? limits_.small_pulls_max : limits_.pulls_max;
-  if (pulls_ >= std::max<size_t>(ShareOf(pulls_max, entry.priority), 1)) return false;
-  return pulled_bytes_ + CountedBytes(entry) <= ShareOf(limits_.bytes_max, entry.priority);
 }
 
 // The holder that sends least to this machine at the moment. Of several such holders each machine
@@ -171,8 +188,7 @@ size_t PullQueue::ChooseHolder(const Entries::value_type& entry) const {
   size_t least = SIZE_MAX;
   for (size_t i = 0; i < holders.size(); ++i) {
     const size_t at = (first + i) % holders.size();
-    const auto from = pulls_from_.find(holders[at]);
-    const size_t busy = from == pulls_from_.end() ? 0 : from->second;
+    const size_t busy = under_way_.From(holders[at]);
     if (busy >= least) continue;
     least = busy;
     chosen = at;
@@ -189,28 +205,18 @@ void PullQueue::Start(Entries::value_type& entry) {
   state.pull = next_pull_++;
   state.from = state.holders[chosen];
   state.holders.erase(state.holders.begin() + static_cast<std::ptrdiff_t>(chosen));
-  state.counted_bytes = CountedBytes(state);
-  ++pulls_;
-  pulled_bytes_ += state.counted_bytes;
-  ++pulls_from_[state.from];
+  state.counted_bytes = under_way_.Begin(state.from, state.bytes);
   decisions_.push_back(StartPull{state.pull, object, state.from, state.priority});
 }
 
-void PullQueue::LeavePulling(Entry& entry) {
-  RAYLET_CHECK(pulls_ > 0 && pulled_bytes_ >= entry.counted_bytes, "more pulls end than began");
-  --pulls_;
-  pulled_bytes_ -= std::exchange(entry.counted_bytes, 0);
-  const auto from = pulls_from_.find(entry.from);
-  if (--from->second == 0) pulls_from_.erase(from);
-}
+void PullQueue::LeavePulling(Entry& entry) { under_way_.End(entry.from, std::exchange(entry.counted_bytes, 0)); }
 
 void PullQueue::PullSized(PullNumber pull, const ObjectId& object, uint64_t bytes) {
   Entry* const entry = FindPull(pull, object);
   if (entry == nullptr) return;
   unreached_->Heard(entry->from);
   entry->bytes = bytes;
-  pulled_bytes_ = pulled_bytes_ - entry->counted_bytes + CountedBytes(*entry);
-  entry->counted_bytes = CountedBytes(*entry);
+  entry->counted_bytes = under_way_.Resize(entry->counted_bytes, bytes);
 }
 
 void PullQueue::PullSealed(PullNumber pull, const ObjectId& object) {
@@ -280,24 +286,7 @@ void PullQueue::BackOff(Entries::value_type& entry) {
 }
 
 void PullQueue::NodeGone(const NodeId& node, MachineNumber machine, const Error& why) {
-  ToLose lost{{}, why, next_sequence_};
-  for (auto& entry : entries_) {
-    Entry& state = entry.second;
-    if (machine != kNoMachine && MachineOf(OwnerOf(entry.first)) == machine) {
-      lost.objects.push_back(entry.first);
-      continue;  // a pull from the node ends when the object is lost
-    }
-    std::erase(state.holders, node);
-    if (state.state == State::kReady && state.holders.empty()) {
-      ready_.erase(KeyOf(entry));
-      Locate(entry);
-    } else if (state.state == State::kPulling && state.from == node) {
-      LeavePulling(state);
-      state.last_failure = StrCat("node ", node.hex(), " has gone");
-      NextHolder(entry);
-    }
-  }
-  if (!lost.objects.empty()) to_lose_.push_back(std::move(lost));
+  losses_.Add({node, machine, why, next_sequence_});
 }
 
 // ---- time and ends ----
@@ -353,11 +342,11 @@ void PullQueue::Remove(Entries::iterator entry) {
 }
 
 std::vector<PullDecision> PullQueue::TakeDecisions(size_t most) {
-  LoseSome(most);
+  WorkOffLosses(most);
   // Pulls start in order. If small objects passed a large one at the front, the large one could wait for ever.
-  while (!ready_.empty()) {
+  while (!ready_.empty() && !losses_.looks()) {
     auto& entry = *entries_.find(std::get<2>(*ready_.begin()));
-    if (!MayStart(entry.second)) break;
+    if (!under_way_.MayStart(entry.second.bytes, entry.second.priority)) break;
     Start(entry);
   }
   const auto end = decisions_.begin() + static_cast<std::ptrdiff_t>(std::min(most, decisions_.size()));
@@ -376,8 +365,8 @@ std::string PullQueue::WhyWaiting(const ObjectId& object) const {
       why = entry.answered ? "has no copy on any machine yet" : "is being located: its owner has not answered yet";
       break;
     case State::kReady:
-      why = StrCat("waits for its turn: ", pulls_, " objects (", FormatBytes(pulled_bytes_), ") are pulled and ",
-                   ready_.size(), " wait");
+      why = StrCat("waits for its turn: ", under_way_.count(), " objects (", FormatBytes(under_way_.counted_bytes()),
+                   ") are pulled and ", ready_.size(), " wait");
       break;
     case State::kPulling: why = StrCat("is pulled from node ", entry.from.hex()); break;
     case State::kBackingOff:

@@ -27,31 +27,14 @@
 #include "base/result.h"
 #include "base/spread_map.h"
 #include "fbs/ids.h"
+#include "raylet/objects/machine_losses.h"
+#include "raylet/objects/pulls_under_way.h"
 #include "raylet/objects/unreached_nodes.h"
 
 namespace raylet {
 
-enum class PullPriority : uint8_t { kGet = 0, kWait = 1, kArgument = 2 };  // served in this order
-using Wanter = uint64_t;                                                   // the caller's number for it
-using PullNumber = uint64_t;                                               // never 0, never used again
-
-struct PullLimits {
-  size_t objects_max = 1'000'000;  // wanted at a time
-  size_t pulls_max = 64;           // under way; the last quarter is not for arguments, the last eighth only for gets
-  // The same where the next object is small. A pull of one takes as long as the machines take to answer, and its bytes
-  // are few.
-  size_t small_pulls_max = 512;
-  uint64_t small_bytes = uint64_t{16} << 10;
-  uint64_t bytes_max = uint64_t{512} << 20;     // of the objects under way, with the same shares
-  uint64_t unknown_bytes = uint64_t{64} << 10;  // counted while nobody has said how large an object is
-  Duration back_off_first = std::chrono::milliseconds(20);
-  Duration back_off_max = std::chrono::seconds(2);
-  // An object counts as lost once none of its holders could be reached for so long, although its owner may still reach
-  // them. Attempts for other objects count, too, so of many objects behind a cut only the first ones wait. A stall of
-  // this raylet does not count.
-  Duration give_up_after = std::chrono::seconds(30);
-  Duration unreached_forgotten_after = std::chrono::seconds(10);  // without another failure
-};
+using Wanter = uint64_t;      // the caller's number for it
+using PullNumber = uint64_t;  // never 0, never used again
 
 // Decisions for the edge, which carries them out in this order.
 struct LocateObject {  // at its owner's raylet
@@ -110,25 +93,20 @@ class PullQueue {
   // kFull, and kAlreadyExists (somebody writes it here): again later. kTooLarge: lost. Else: the
   // next holder.
   void PullEnded(PullNumber pull, const ObjectId& object, const Error& why, uint64_t good_bytes);
-  // The objects of that machine's processes that are wanted now are lost. TakeDecisions loses some of them at a time.
-  // kNoMachine: its processes own none.
+  // The machine is lost, with the objects of its processes that are wanted now. TakeDecisions looks through some of the
+  // objects at a time, and no pull starts before it has seen all. kNoMachine: its processes own none.
   void NodeGone(const NodeId& node, MachineNumber machine = kNoMachine, const Error& why = {});
   void Tick();  // at NextTick, or any time
 
   bool IsWanted(const ObjectId& object) const { return entries_.contains(object); }
   // Starts the pulls that may start, first. Returns `most` decisions at most; the others stay for the next call.
   std::vector<PullDecision> TakeDecisions(size_t most = SIZE_MAX);
-  bool has_decisions() const { return !decisions_.empty() || !to_lose_.empty(); }
+  bool has_decisions() const { return !decisions_.empty() || !losses_.empty(); }
   TimePoint NextTick() const;  // TimePoint::max(): only events change anything
 
   // ---- for stats
   size_t objects() const { return entries_.size(); }
-  size_t pulls() const { return pulls_; }
-  size_t PullsFrom(const NodeId& node) const {
-    const auto from = pulls_from_.find(node);
-    return from == pulls_from_.end() ? 0 : from->second;
-  }
-  uint64_t pulled_bytes() const { return pulled_bytes_; }  // as counted against bytes_max
+  const PullsUnderWay& under_way() const { return under_way_; }
   size_t ready() const { return ready_.size(); }
   // Why an object is not here yet: half a sentence that follows "object X".
   std::string WhyWaiting(const ObjectId& object) const;
@@ -161,13 +139,6 @@ class PullQueue {
   using Entries = SpreadMap<ObjectId, Entry>;
   using ReadyKey = std::tuple<PullPriority, uint64_t, ObjectId>;
 
-  // Objects of a machine that has gone. Those that are wanted anew after its end are not of them.
-  struct ToLose {
-    std::vector<ObjectId> objects;
-    Error why;
-    uint64_t wanted_before = 0;  // a sequence
-  };
-
   static ReadyKey KeyOf(const Entries::value_type& entry);
   Entry* FindPull(PullNumber pull, const ObjectId& object);
   bool IsOutOfReach(const Entry& entry) const;
@@ -178,13 +149,13 @@ class PullQueue {
   void LeavePulling(Entry& entry);
   void SetPriority(Entries::value_type& entry);
   void Start(Entries::value_type& entry);
-  bool MayStart(const Entry& entry) const;
-  uint64_t CountedBytes(const Entry& entry) const;
   size_t ChooseHolder(const Entries::value_type& entry) const;
   void RemoveWanter(Entries::iterator entry, Wanter wanter);
   void Remove(Entries::iterator entry);
   void LoseAll(Entries::iterator entry, const Error& why);
-  void LoseSome(size_t most);
+  void WorkOffLosses(size_t most);
+  std::vector<ObjectId> LookThrough(const MachineLosses::Loss& loss, size_t part);
+  void ForgetHolder(Entries::value_type& entry, const NodeId& node);
 
   NodeId own_;
   PullLimits limits_;
@@ -194,13 +165,11 @@ class PullQueue {
   std::set<std::pair<TimePoint, ObjectId>> retries_;
   std::set<std::tuple<TimePoint, ObjectId, Wanter>> deadlines_;  // of wanters that have one
   std::unordered_map<Wanter, std::set<ObjectId>> by_wanter_;
-  std::unordered_map<NodeId, size_t> pulls_from_;
+  PullsUnderWay under_way_;
   std::unique_ptr<UnreachedNodes> unreached_;
-  size_t pulls_ = 0;
-  uint64_t pulled_bytes_ = 0;  // the sum of counted_bytes
   uint64_t next_sequence_ = 1;
   PullNumber next_pull_ = 1;
-  std::deque<ToLose> to_lose_;
+  MachineLosses losses_{Entries::kParts};
   std::deque<PullDecision> decisions_;
 };
 

@@ -2,7 +2,6 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -26,12 +25,8 @@ constexpr int kReadsPerTurn = 16;  // then the loop's other sockets have their t
 // Objects up to this size are created and sealed in one step. The store client sends as much inside
 // a request.
 constexpr uint64_t kSmallObjectBytesMax = uint64_t{16} << 10;
-constexpr size_t kBatchObjectsMax = 256;  // created and sealed in one step
-constexpr uint64_t kMapAheadBytes = uint64_t{4} << 20;
-constexpr uint64_t kBlockBytes = uint64_t{256} << 10;
-constexpr uint64_t kPageBytes = 4096;
-constexpr std::chrono::seconds kRestorePatience{10};  // of a spilled object
-constexpr size_t kUnsentBytesMax = size_t{1} << 20;   // of requests
+constexpr size_t kBatchObjectsMax = 256;             // created and sealed in one step
+constexpr size_t kUnsentBytesMax = size_t{1} << 20;  // of requests
 
 std::byte* const kNothing = reinterpret_cast<std::byte*>(alignof(std::max_align_t));  // the place of zero bytes
 
@@ -248,12 +243,13 @@ Result<void> ObjectReceiver::OnHeader(PullNumber pull, const wire::PullHeaderT& 
     if (const auto room = MakeRoom(object, sizes); !room) {
       // A copy that was sealed here meanwhile is as good.
       if (room.error().code == ErrorCode::kAlreadyExists) {
-        auto view = store_->GetHere(object, Deadline::After(kRestorePatience));
-        if (view && view->has_value()) {
+        bool on_disk = false;
+        auto view = store_->TryGet(object, &on_disk);
+        if (view && (view->has_value() || on_disk)) {
           under_way.connection->Tell(wire::BulkMessage::PullStop, pull, wire::EmptyNoticeT());
           --under_way.connection->pulls;
           pulls_.erase(pull);
-          handler_.OnPullSealed(pull, object, **std::move(view));
+          handler_.OnPullSealed(pull, object, on_disk ? client::PinnedObject() : **std::move(view));
           return {};
         }
       }
@@ -304,33 +300,9 @@ Result<std::span<std::byte>> ObjectReceiver::PlaceFor(PullNumber pull, uint64_t 
                 StrCat("a chunk of ", bytes, " bytes at ", offset, " of object ", under_way.object.hex(), ", of which ",
                        arriving.good_bytes, " of ", arriving.sizes.total(), " bytes are here"));
   if (bytes == 0) return std::span<std::byte>(kNothing, 0);
-  if (arriving.small == nullptr) MapAhead(arriving, offset, bytes);
+  if (arriving.small == nullptr && offset < arriving.sizes.data_bytes)
+    pages_.MapAhead(arriving.At(offset), bytes, arriving.writer.data().data() + arriving.sizes.data_bytes);
   return std::span<std::byte>(arriving.At(offset), bytes);
-}
-
-// A page fault at the first write to each page would cost more than the copy. Populating for
-// reading maps sixteen pages at a time. They are writable too, as the kernel does not track which
-// pages of a memfd are dirty. Measured: it takes a third of the time of populating for writing.
-void ObjectReceiver::MapAhead(const Arriving& arriving, uint64_t offset, uint64_t bytes) {
-  if (offset >= arriving.sizes.data_bytes) return;
-  const auto begin = reinterpret_cast<uintptr_t>(arriving.At(offset));
-  const auto object_end = reinterpret_cast<uintptr_t>(arriving.writer.data().data() + arriving.sizes.data_bytes);
-  uintptr_t end = begin + bytes;
-  bool mapped = true;
-  for (uintptr_t block = begin / kBlockBytes; block * kBlockBytes < end; ++block) mapped = mapped && IsMapped(block);
-  if (mapped) return;
-  const uintptr_t ahead = std::min(object_end, begin + kMapAheadBytes);
-  while (end < ahead && !IsMapped(end / kBlockBytes)) end = std::min(ahead, (end / kBlockBytes + 1) * kBlockBytes);
-  const uintptr_t first_page = begin & ~(kPageBytes - 1);
-  // If the call fails, the pages come one by one.
-  (void)::madvise(reinterpret_cast<void*>(first_page), end - first_page, MADV_POPULATE_READ);
-  for (uintptr_t block = (begin + kBlockBytes - 1) / kBlockBytes; (block + 1) * kBlockBytes <= end; ++block)
-    mapped_blocks_[block / kBlocksPerRegion].set(block % kBlocksPerRegion);
-}
-
-bool ObjectReceiver::IsMapped(uintptr_t block) const {
-  const auto region = mapped_blocks_.find(block / kBlocksPerRegion);
-  return region != mapped_blocks_.end() && region->second.test(block % kBlocksPerRegion);
 }
 
 Result<void> ObjectReceiver::OnChunk(PullNumber pull, uint64_t offset, std::span<const std::byte> bytes,
@@ -405,12 +377,13 @@ void ObjectReceiver::Seal(PullNumber pull, const ObjectId& object) {
     const std::span<const std::byte> bytes(arriving.small.get(), arriving.sizes.total());
     const auto data = bytes.first(arriving.sizes.data_bytes);
     const auto sealed = store_->CreateAndSeal(object, data, bytes.subspan(data.size()), {.evict_if_full = true});
-    auto here = store_->GetHere(object, Deadline::After(kRestorePatience));  // whichever process made it
+    bool on_disk = false;
+    auto here = store_->TryGet(object, &on_disk);  // whichever process made it
     if (!here)
       view = Fail(here.error());
     else if (here->has_value())
       view = **std::move(here);
-    else if (!sealed)
+    else if (!sealed && !on_disk)
       view = Fail(sealed.error());
   } else {
     view = std::move(arriving.writer).SealAndView();

@@ -5,7 +5,6 @@
 // store frees them.
 #pragma once
 
-#include <bitset>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -18,6 +17,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "client/plasma/store_client.h"
+#include "raylet/objects/arena_pages.h"
 #include "raylet/objects/chunk.h"
 #include "raylet/objects/pull_queue.h"
 
@@ -36,7 +36,7 @@ class ObjectReceiver {
    public:
     virtual ~Handler() = default;
     virtual void OnPullSized(PullNumber pull, const ObjectId& object, uint64_t bytes) = 0;
-    // Sealed, and pinned while `view` lives. The view is empty where the object was evicted at
+    // Sealed, and pinned while `view` lives. The view is empty where the object was evicted or spilled at
     // once, or was here already.
     virtual void OnPullSealed(PullNumber pull, const ObjectId& object, client::PinnedObject view) = 0;
     // With the codes of PullQueue::PullEnded.
@@ -96,8 +96,6 @@ class ObjectReceiver {
   Result<void> OnChunk(PullNumber pull, uint64_t offset, std::span<const std::byte> bytes, uint64_t checksum);
   void OnRefused(PullNumber pull, const Error& why);
   Result<void> MakeRoom(const ObjectId& object, const ObjectSizes& sizes);
-  void MapAhead(const Arriving& arriving, uint64_t offset, uint64_t bytes);
-  bool IsMapped(uintptr_t block) const;
   void Seal(PullNumber pull, const ObjectId& object);
   void SealSoon(PullNumber pull);
   void SealWhole();
@@ -120,9 +118,7 @@ class ObjectReceiver {
   std::unordered_map<ObjectId, Arriving> arriving_;
   std::vector<PullNumber> whole_;  // small objects, all of whose bytes have come in this turn
   uint64_t kept_bytes_ = 0;
-  // Blocks of 256 KiB of the arena, by address, whose pages stay in this process's page table.
-  static constexpr size_t kBlocksPerRegion = 4096;
-  std::unordered_map<uintptr_t, std::bitset<kBlocksPerRegion>> mapped_blocks_;
+  ArenaPages pages_;
   Timer stall_timer_;  // only while pulls are under way
   const std::shared_ptr<int> life_ = std::make_shared<int>();
 };

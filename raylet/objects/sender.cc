@@ -23,10 +23,9 @@ namespace raylet {
 namespace {
 
 constexpr size_t kPriorities = 3;
-constexpr size_t kBatchBytes = kChunkBytes;            // of objects, in one system call
-constexpr size_t kBatchParts = 128;                    // a header and a chunk take two each
-constexpr int kSendsPerTurn = 16;                      // then the loop's other sockets have their turn
-constexpr std::chrono::seconds kReadBackPatience{10};  // of a spilled object
+constexpr size_t kBatchBytes = kChunkBytes;  // of objects, in one system call
+constexpr size_t kBatchParts = 128;          // a header and a chunk take two each
+constexpr int kSendsPerTurn = 16;            // then the loop's other sockets have their turn
 constexpr size_t kBytesPerRead = size_t{16} << 10;
 
 }  // namespace
@@ -47,7 +46,8 @@ class ObjectSender::Connection {
     watcher_.Watch({.readable = true});
   }
 
-  size_t pulls() const { return pulls_; }
+  size_t pulls() const { return pulls_ + on_disk_.size(); }
+  void Restored(uint64_t pull, Restorer::Restored restored);
   const NodeId& node() const { return node_; }
   bool busy() const { return pulls_ > 0 || !batch_.empty(); }
   bool Stalled() { return !batch_.empty() && !std::exchange(moved_, false); }
@@ -60,6 +60,11 @@ class ObjectSender::Connection {
     ObjectSizes sizes;  // of the request until it has begun, then the object's
     bool begun = false;
     std::shared_ptr<const client::PinnedObject> view;  // once it has begun
+    std::optional<Restorer::Restored> restored;        // of a spilled object, once it has been waited for
+  };
+  struct OnDisk {
+    Transfer transfer;
+    size_t priority = 0;
   };
   // A piece of a batch: bytes of head_, or of an object.
   struct Part {
@@ -78,7 +83,7 @@ class ObjectSender::Connection {
 
   Result<void> Send();
   void CutBatch();
-  bool Begin(Transfer& transfer);
+  bool Begin(Transfer& transfer, size_t priority);
   void CutChunk(Transfer& transfer);
   void Head(uint16_t type, uint64_t pull, std::span<const std::byte> body, size_t more_bytes = 0);
   Result<bool> SendBatch();
@@ -90,6 +95,7 @@ class ObjectSender::Connection {
   FrameParser parser_;
   std::array<std::deque<Transfer>, kPriorities> queues_;  // in turn within a priority
   size_t pulls_ = 0;                                      // in queues_
+  std::map<uint64_t, OnDisk> on_disk_;                    // pulls of objects that are being restored
 
   std::vector<Part> batch_;  // not sent yet, the first perhaps in part
   size_t batch_next_ = 0;
@@ -144,8 +150,8 @@ Result<void> ObjectSender::Connection::OnPull(const Frame& frame) {
   const auto request = Parse<wire::PullRequestT>(frame.body);
   if (!request) return Fail(request.error());
   // Refusals count, too: they bound a side that pulls and never reads.
-  if (pulls_ >= sender_.limits_.pulls_per_connection_max)
-    return Fail(ErrorCode::kFull, StrCat(pulls_, " pulls are under way on one connection, the limit"));
+  if (pulls() >= sender_.limits_.pulls_per_connection_max)
+    return Fail(ErrorCode::kFull, StrCat(pulls(), " pulls are under way on one connection, the limit"));
   Transfer transfer;
   transfer.pull = frame.header.request_id;
   transfer.object = FromWire<ObjectId>(*request->object);
@@ -168,18 +174,30 @@ std::pair<size_t, std::deque<ObjectSender::Connection::Transfer>::iterator> Obje
 }
 
 void ObjectSender::Connection::Reprioritize(uint64_t pull, size_t priority) {
-  const auto [at, found] = Find(pull);
   priority = std::min(priority, kPriorities - 1);
+  if (const auto waits = on_disk_.find(pull); waits != on_disk_.end()) waits->second.priority = priority;
+  const auto [at, found] = Find(pull);
   if (at == kPriorities || at == priority) return;  // sent already
   queues_[priority].push_back(std::move(*found));
   queues_[at].erase(found);
 }
 
 void ObjectSender::Connection::Stop(uint64_t pull) {
+  on_disk_.erase(pull);
   const auto [at, found] = Find(pull);
   if (at == kPriorities) return;
   queues_[at].erase(found);
   --pulls_;
+}
+
+void ObjectSender::Connection::Restored(uint64_t pull, Restorer::Restored restored) {
+  auto waits = on_disk_.extract(pull);
+  if (!waits) return;  // nobody wants the object any more
+  auto& [transfer, priority] = waits.mapped();
+  transfer.restored = std::move(restored);
+  queues_[priority].push_back(std::move(transfer));
+  ++pulls_;
+  watcher_.Watch({.readable = true, .writable = true});
 }
 
 // ---- bytes ----
@@ -210,7 +228,7 @@ void ObjectSender::Connection::CutBatch() {
     Transfer transfer = std::move(queue.front());
     queue.pop_front();
     --pulls_;
-    if (!transfer.begun && !Begin(transfer)) continue;
+    if (!transfer.begun && !Begin(transfer, static_cast<size_t>(&queue - queues_.data()))) continue;
     CutChunk(transfer);
     if (transfer.offset == transfer.sizes.total()) {
       ++sender_.counters_.objects_sent;
@@ -221,10 +239,16 @@ void ObjectSender::Connection::CutBatch() {
   }
 }
 
-// Pins the object and announces it; false, and a refusal, where it is not there.
-bool ObjectSender::Connection::Begin(Transfer& transfer) {
+// Pins the object and announces it. False: it is not there, and a refusal says so, or it has still to be restored.
+bool ObjectSender::Connection::Begin(Transfer& transfer, size_t priority) {
   Error why;
-  auto view = sender_.store_->GetHere(transfer.object, Deadline::After(kReadBackPatience));
+  bool on_disk = false;
+  auto view = transfer.restored ? *std::move(transfer.restored) : sender_.store_->TryGet(transfer.object, &on_disk);
+  if (on_disk) {
+    sender_.Restore(key_, transfer.pull, transfer.object);
+    on_disk_.emplace(transfer.pull, OnDisk{std::move(transfer), priority});
+    return false;
+  }
   if (!view) {
     why = view.error();
   } else if (!view->has_value()) {
@@ -326,7 +350,7 @@ Result<bool> ObjectSender::Connection::SendBatch() {
 // ---- the sender ----
 
 ObjectSender::ObjectSender(Loop& loop, std::shared_ptr<client::StoreClient> store, ObjectSenderLimits limits)
-    : loop_(loop), store_(std::move(store)), limits_(limits) {}
+    : loop_(loop), store_(std::move(store)), limits_(limits), restorer_(loop, store_) {}
 
 ObjectSender::~ObjectSender() = default;
 
@@ -346,6 +370,13 @@ void ObjectSender::Disconnect(const NodeId& node, const Error& why) {
   for (const auto& [key, connection] : connections_)
     if (connection->node() == node) keys.push_back(key);
   for (const uint64_t key : keys) Remove(key, why);
+}
+
+void ObjectSender::Restore(uint64_t key, uint64_t pull, const ObjectId& object) {
+  restorer_.Get(object, [this, key, pull](Restorer::Restored restored) {
+    const auto connection = connections_.find(key);
+    if (connection != connections_.end()) connection->second->Restored(pull, std::move(restored));
+  });
 }
 
 void ObjectSender::Remove(uint64_t key, const Error& why) {

@@ -1,6 +1,6 @@
 // ObjectSender: sends objects of this machine's store to the raylets that dialed a bulk connection,
-// from the arena's mapping straight to the socket. Owned by ObjectTransfer, on its thread; the
-// store's client makes no system call here.
+// from the arena's mapping straight to the socket. Owned by ObjectTransfer, on its thread. It waits for nothing: the
+// store's client makes no system call here, and another thread waits for spilled objects.
 // Always holds: an object is pinned from its first byte in a batch to the last that the kernel has
 // taken. A connection holds one batch of chunks at a time, so nothing piles up for a slow reader.
 #pragma once
@@ -16,6 +16,7 @@
 #include "base/unique_fd.h"
 #include "client/plasma/store_client.h"
 #include "raylet/objects/chunk.h"
+#include "raylet/objects/restorer.h"
 
 namespace raylet {
 
@@ -47,6 +48,7 @@ class ObjectSender {
 
  private:
   class Connection;
+  void Restore(uint64_t key, uint64_t pull, const ObjectId& object);
   void Remove(uint64_t key, const Error& why);
   void WatchForStalls();
   void DropStalled();
@@ -57,6 +59,7 @@ class ObjectSender {
   Counters counters_;
   std::map<uint64_t, std::unique_ptr<Connection>> connections_;
   uint64_t next_key_ = 1;
+  Restorer restorer_;
   Timer stall_timer_;  // only while pulls are under way
 };
 

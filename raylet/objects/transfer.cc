@@ -111,14 +111,17 @@ void ObjectTransfer::Free(std::span<const ObjectId> objects) {
   Delete({objects.begin(), objects.end()});
 }
 
+// On the thread, since the list may be long. A machine that comes back may bring the same objects again: those are
+// pulled after this.
 void ObjectTransfer::FreeAllOf(MachineNumber machine) {
-  // The list of this moment: a machine that comes back may bring the same objects again.
-  const auto all = store_->List();
-  if (!all) return;
-  std::vector<ObjectId> gone;
-  for (const client::ObjectInfo& each : *all)
-    if (each.sealed && MachineOf(OwnerOf(each.id)) == machine) gone.push_back(each.id);
-  Delete(std::move(gone));
+  thread_.loop().Post([store = store_, machine] {
+    const auto all = store->List();
+    if (!all) return;  // without a store there is nothing to free
+    std::vector<ObjectId> gone;
+    for (const client::ObjectInfo& each : *all)
+      if (each.sealed && MachineOf(OwnerOf(each.id)) == machine) gone.push_back(each.id);
+    (void)store->DeleteAsync(gone);
+  });
 }
 
 // Deletes on the thread, and so before the thread writes the same objects again.
@@ -234,7 +237,7 @@ TimePoint ObjectTransfer::CloseIdle(std::vector<Command>& commands) {
   for (auto at = sources_.begin(); at != sources_.end();) {
     const auto& node = at->first;
     Source& source = at->second;
-    if (!source.connected || queue_.PullsFrom(node) > 0) {
+    if (!source.connected || queue_.under_way().From(node) > 0) {
       source.idle_since = TimePoint::max();
     } else if (source.idle_since == TimePoint::max()) {
       source.idle_since = now;

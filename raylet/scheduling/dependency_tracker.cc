@@ -56,12 +56,13 @@ std::vector<ObjectId> DependencyTracker::Remove(const TaskId& task) {
 }
 
 std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingForOwners(
-    const ProcessSet& processes, const std::function<bool(const ObjectId&)>& may_come) const {
+    const ProcessSet& processes, const std::function<bool(const ObjectId&)>& may_be_sealed) const {
   const bool any =
       std::any_of(processes.begin(), processes.end(), [this](ProcessId process) { return owners_.contains(process); });
   if (!any) return {};
-  return WaitingFor(
-      [&](const ObjectId& object) { return processes.contains(OwnerOf(object)) && !(may_come && may_come(object)); });
+  return WaitingFor([&](const ObjectId& object) {
+    return processes.contains(OwnerOf(object)) && !(may_be_sealed && may_be_sealed(object));
+  });
 }
 
 std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingForNode(MachineNumber machine) const {

@@ -24,10 +24,10 @@ class DependencyTracker {
   // Returns the objects for which no task waits any more.
   std::vector<ObjectId> Remove(const TaskId& task);
 
-  // Tasks that wait for an object owned by one of `processes`, with one such object each. `may_come`: whether an
-  // object still comes although its owner has ended. Null: none of them comes.
+  // Tasks that wait for an object owned by one of `processes`, with one such object each. `may_be_sealed`: whether an
+  // object may still be sealed here although its owner has ended. Null: none may.
   std::vector<std::pair<TaskId, ObjectId>> WaitingForOwners(
-      const ProcessSet& processes, const std::function<bool(const ObjectId&)>& may_come = {}) const;
+      const ProcessSet& processes, const std::function<bool(const ObjectId&)>& may_be_sealed = {}) const;
   // The same for all processes of a machine.
   std::vector<std::pair<TaskId, ObjectId>> WaitingForNode(MachineNumber machine) const;
   std::vector<TaskId> TasksFor(const ObjectId& object) const;

@@ -66,7 +66,7 @@ void Scheduler::ObjectLost(const ObjectId& object, const std::string& why) {
 }
 
 std::vector<WorkerId> Scheduler::OwnersGone(const ProcessSet& processes,
-                                            const std::function<bool(const ObjectId&)>& may_come) {
+                                            const std::function<bool(const ObjectId&)>& may_be_sealed) {
   std::vector<WorkerId> running;
   tasks_.WaitsNoLonger(processes);  // before their tasks go and give room
   if (std::any_of(processes.begin(), processes.end(), [this](ProcessId owner) { return tasks_.HasTasksOf(owner); })) {
@@ -76,7 +76,7 @@ std::vector<WorkerId> Scheduler::OwnersGone(const ProcessSet& processes,
   }
   const auto leased = leases_.CallersGone(processes);
   running.insert(running.end(), leased.begin(), leased.end());
-  tasks_.LoseWaitingFor(dependencies().WaitingForOwners(processes, may_come), "");
+  tasks_.LoseWaitingFor(dependencies().WaitingForOwners(processes, may_be_sealed), "");
   for (const ProcessId process : processes) queue_.Release(process);
   dirty_ = true;
   return running;

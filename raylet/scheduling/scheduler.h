@@ -64,7 +64,7 @@ class Scheduler {
   // workers are returned. Creations of actors stay. Tasks that wait for an object of these owners are lost, unless the
   // object may still come.
   std::vector<WorkerId> OwnersGone(const ProcessSet& processes,
-                                   const std::function<bool(const ObjectId&)>& may_come = {});
+                                   const std::function<bool(const ObjectId&)>& may_be_sealed = {});
   std::vector<WorkerId> OwnerGone(ProcessId process) { return OwnersGone({process}); }
   // The process does not take its results as fast as they come. While it is behind none of its tasks begins, and those
   // that are ahead in workers or on other machines come back. Creations of actors go on.

@@ -25,19 +25,19 @@ void SameAgain(Result<Record> (*decode)(std::string_view, std::string_view), std
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string text(reinterpret_cast<const char*>(data), size);
   SameAgain<NodeRecord>(&DecodeNode, text);
-  SameAgain<MachineClaim>(&DecodeMachineClaim, text);
-  SameAgain<NameClaim>(&DecodeName, text);
+  SameAgain<MachineEntry>(&DecodeMachineEntry, text);
+  SameAgain<NameEntry>(&DecodeName, text);
   SameAgain<ActorPlacement>(&DecodeActor, text);
   SameAgain<KeyValue>(&DecodeKeyValue, text);
 
   static const NodeId node = NodeId::FromRandom();
   static const ActorId actor = ActorId::FromRandom();
   const auto written = std::make_shared<uint64_t>(0);
-  const NameClaim claim{"space", "name", actor, 7, node};
+  const NameEntry entry{"space", "name", actor, 7, node};
   for (const CellRule& rule :
        {control_rules::RenewNode({node, 7, MachineNumber{7}, "a:1", ""}), control_rules::RemoveNode(node, 7),
-        control_rules::ClaimMachineNumber(MachineNumber{7}, {node, 7}), control_rules::ClaimName(claim, claim),
-        control_rules::RestoreName(claim), control_rules::ReleaseName(claim),
+        control_rules::TakeMachineNumber(MachineNumber{7}, {node, 7}), control_rules::TakeName(entry, entry),
+        control_rules::RestoreName(entry), control_rules::ReleaseName(entry),
         control_rules::PlaceActor({actor, node, 7, wire::ActorState::Alive}), control_rules::ForgetActor(actor, 7),
         control_rules::PutKey("key", "value", false, written), control_rules::DeleteKey("key", written),
         control_rules::RestoreKey({"key", "value", 7, false})}) {

@@ -155,7 +155,7 @@ TEST_F(ObjectStoreTest, ADeleteAtTheLastReleaseLeavesAHeldObjectWhereItIs) {
 }
 
 // Whether an object is held is found out when somebody asks, or with the next sweep.
-TEST_F(ObjectStoreTest, ADeleteAtTheLastReleaseBesideManyPinsIsSettledWhenSomebodyAsks) {
+TEST_F(ObjectStoreTest, ADeleteAtTheLastReleaseBesideManyPinsIsRecheckedWhenSomebodyAsks) {
   const uint32_t client = Connect();
   const ObjectId ids[] = {IdOf(1), IdOf(2), IdOf(3)};
   for (uint64_t id = 0; id < 5; ++id) Make(client, id, 64);

@@ -80,12 +80,12 @@ std::string_view TakeRetries(std::string_view bytes, int& max_task_retries) {
   return bytes.substr(0, kIdBytes);
 }
 
-Hold BringHandles(const std::vector<ObjectHandle>& handles) {
+Hold WantHandles(const std::vector<ObjectHandle>& handles) {
   for (const ObjectHandle& handle : handles) Require(handle);
-  return CurrentRuntime().Bring(handles);
+  return CurrentRuntime().Want(handles);
 }
 
-Hold BringArraysOf(const std::vector<PackedView>& views) { return CurrentRuntime().BringArraysOf(views); }
+Hold WantArraysOf(const std::vector<PackedView>& views) { return CurrentRuntime().WantArraysOf(views); }
 
 std::vector<bool> WaitForHandles(const std::vector<ObjectHandle>& handles, int num_objects, int timeout_ms) {
   if (num_objects < 0 || static_cast<size_t>(num_objects) > handles.size())

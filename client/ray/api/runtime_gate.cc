@@ -59,9 +59,9 @@ PackedView RuntimeGate::Get(const ObjectHandle& object, int64_t timeout_ms) {
   return Call(*this)->Get(object, timeout_ms);
 }
 
-Hold RuntimeGate::Bring(std::span<const ObjectHandle> objects) { return Call(*this)->Bring(objects); }
+Hold RuntimeGate::Want(std::span<const ObjectHandle> objects) { return Call(*this)->Want(objects); }
 
-Hold RuntimeGate::BringArraysOf(std::span<const PackedView> values) { return Call(*this)->BringArraysOf(values); }
+Hold RuntimeGate::WantArraysOf(std::span<const PackedView> values) { return Call(*this)->WantArraysOf(values); }
 
 std::vector<bool> RuntimeGate::Wait(std::span<const ObjectHandle> objects, size_t count, int64_t timeout_ms) {
   return Call(*this)->Wait(objects, count, timeout_ms);

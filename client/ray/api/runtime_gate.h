@@ -34,8 +34,8 @@ class RuntimeGate final : public Runtime {
   bool IsCancelled() const override;
 
   PackedView Get(const ObjectHandle& object, int64_t timeout_ms) override;
-  Hold Bring(std::span<const ObjectHandle> objects) override;
-  Hold BringArraysOf(std::span<const PackedView> values) override;
+  Hold Want(std::span<const ObjectHandle> objects) override;
+  Hold WantArraysOf(std::span<const PackedView> values) override;
   std::vector<bool> Wait(std::span<const ObjectHandle> objects, size_t count, int64_t timeout_ms) override;
 
   void WhenReady(const ObjectHandle& object, std::function<void()> callback) override;

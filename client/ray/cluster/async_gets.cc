@@ -93,13 +93,13 @@ void AsyncGets::WaitForBorrowed(std::vector<WaitingPtr>& borrowed) {
 
 void AsyncGets::RunAll(const std::deque<WaitingPtr>& ready) {
   if (ready.empty()) return;
-  ray::internal::Hold brought;
+  ray::internal::Hold wanted;
   if (ready.size() > 1) {
     std::vector<ray::internal::ObjectHandle> objects;
     objects.reserve(ready.size());
     for (const WaitingPtr& waiting : ready) objects.push_back(waiting->object);
     try {
-      brought = ray::internal::CurrentRuntime().Bring(objects);  // from other machines, all at once
+      wanted = ray::internal::CurrentRuntime().Want(objects);  // from other machines, all at once
     } catch (const std::exception&) {
       // Each callback finds out why.
     }

@@ -177,7 +177,7 @@ PackedView ClusterRuntime::Get(const ObjectHandle& handle, int64_t timeout_ms) {
     default: break;
   }
   parts_.link.CheckUsable();
-  auto view = parts_.store.Fetch(object.id(), deadline, /*may_come=*/false);
+  auto view = parts_.store.Fetch(object.id(), deadline, /*may_be_sealed=*/false);
   if (view) return ViewOf(*std::move(view), object.lend(), deadline);
   if (view.error().code == ErrorCode::kNotFound)
     Throw(*MakeFailure(wire::FailureKind::ObjectLost, view.error().message));
@@ -188,7 +188,7 @@ PackedView ClusterRuntime::Get(const ObjectHandle& handle, int64_t timeout_ms) {
 
 void ClusterRuntime::WaitForBorrowed(ClusterObject& object, Deadline deadline) {
   const ObjectId& id = object.id();
-  const auto view = parts_.store.Fetch(id, deadline, /*may_come=*/true);
+  const auto view = parts_.store.Fetch(id, deadline, /*may_be_sealed=*/true);
   if (view) return object.FulfilStored(nullptr);
   if (view.error().code == ErrorCode::kTimedOut)
     throw ray::internal::RayTimeoutException(StrCat("object ", id.hex(), " was not ready in time"));
@@ -196,7 +196,7 @@ void ClusterRuntime::WaitForBorrowed(ClusterObject& object, Deadline deadline) {
   object.FulfilFailed(MakeFailure(wire::FailureKind::ObjectLost, view.error().message));
 }
 
-Hold ClusterRuntime::Bring(std::span<const ObjectHandle> objects) {
+Hold ClusterRuntime::Want(std::span<const ObjectHandle> objects) {
   if (!parts_.link.clustered()) return nullptr;
   parts_.link.CheckUsable();
   std::vector<ObjectId> wanted;
@@ -209,7 +209,7 @@ Hold ClusterRuntime::Bring(std::span<const ObjectHandle> objects) {
   return std::make_shared<WantedObjects::Scope>(parts_.wanted, std::move(wanted), /*in_wait=*/false);
 }
 
-Hold ClusterRuntime::BringArraysOf(std::span<const PackedView> values) {
+Hold ClusterRuntime::WantArraysOf(std::span<const PackedView> values) {
   if (!parts_.link.clustered()) return nullptr;
   std::vector<ObjectId> wanted;
   for (const PackedView& value : values)
@@ -327,7 +327,7 @@ std::shared_ptr<ArrayStorage> ClusterRuntime::UnpackArray(std::string_view bytes
   parts_.link.CheckUsable();
   const ObjectId id = ObjectId::FromBinary(bytes);
   if (auto known = parts_.ownership.FindArray(id); known != nullptr) return known;
-  auto view = parts_.store.Fetch(id, Deadline::At(UnpackScope::Deadline()), /*may_come=*/false);
+  auto view = parts_.store.Fetch(id, Deadline::At(UnpackScope::Deadline()), /*may_be_sealed=*/false);
   if (!view) {
     if (view.error().code == ErrorCode::kTimedOut)
       throw ray::internal::RayTimeoutException(StrCat("array ", id.hex(), " was not here in time"));

@@ -39,8 +39,8 @@ class ClusterRuntime final : public ray::internal::Runtime {
   bool IsCancelled() const override { return parts_.current.IsCancelled(); }
 
   ray::internal::PackedView Get(const ray::internal::ObjectHandle& object, int64_t timeout_ms) override;
-  ray::internal::Hold Bring(std::span<const ray::internal::ObjectHandle> objects) override;
-  ray::internal::Hold BringArraysOf(std::span<const ray::internal::PackedView> values) override;
+  ray::internal::Hold Want(std::span<const ray::internal::ObjectHandle> objects) override;
+  ray::internal::Hold WantArraysOf(std::span<const ray::internal::PackedView> values) override;
   std::vector<bool> Wait(std::span<const ray::internal::ObjectHandle> objects, size_t count,
                          int64_t timeout_ms) override;
 

@@ -66,7 +66,7 @@ Result<ObjectWriter> StoreAccess::CreateArray(const ObjectId& id, size_t bytes, 
   });
 }
 
-Result<PinnedObject> StoreAccess::Fetch(const ObjectId& id, Deadline deadline, bool may_come) {
+Result<PinnedObject> StoreAccess::Fetch(const ObjectId& id, Deadline deadline, bool may_be_sealed) {
   const auto client = Client();
   if (client == nullptr) return Closed();
   bool on_disk = false;
@@ -74,7 +74,7 @@ Result<PinnedObject> StoreAccess::Fetch(const ObjectId& id, Deadline deadline, b
   if (!here) return Fail(here.error());
   if (here->has_value()) return **std::move(here);
   const bool clustered = link_.clustered();
-  if (!may_come && !on_disk && !clustered)
+  if (!may_be_sealed && !on_disk && !clustered)
     return Fail(ErrorCode::kNotFound, StrCat("object ", id.hex(), " is lost: the store does not have it any more"));
   const ProcessId owner = OwnerOf(id);
   Result<PinnedObject> view;

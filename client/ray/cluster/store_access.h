@@ -39,9 +39,9 @@ class StoreAccess {
   Result<void> Write(const ObjectId& id, std::string_view bytes, std::string_view metadata, uint32_t owner_client = 0,
                      int64_t room_patience_ms = kRoomPatienceMs);
   Result<ObjectWriter> CreateArray(const ObjectId& id, size_t bytes, std::string_view metadata);
-  // A view of a stored object. Waits for an object that may still come: its owner makes it, or another machine has it.
+  // A view of a stored object. `may_be_sealed`: waits for one that its owner makes still, or that another machine has.
   // kTimedOut. kNotFound, with the reason, where it is lost. Not from the io thread.
-  Result<PinnedObject> Fetch(const ObjectId& id, Deadline deadline, bool may_come);
+  Result<PinnedObject> Fetch(const ObjectId& id, Deadline deadline, bool may_be_sealed);
   Result<bool> Contains(const ObjectId& id) const;
   bool IsLost(const ObjectId& id) const;  // not here, and lost; call it for wanted objects
   void Delete(const ObjectId& id);        // on every machine

@@ -72,7 +72,7 @@ const CallExecutor::Function* CallExecutor::Find(std::string_view name) {
 
 FailurePtr CallExecutor::FetchStored(const ObjectId& id, ray::internal::PackedView& view) {
   // The object may be the caller's own, or borrowed by the caller and not here yet.
-  auto found = store_.Fetch(id, Deadline::Never(), /*may_come=*/true);
+  auto found = store_.Fetch(id, Deadline::Never(), /*may_be_sealed=*/true);
   if (!found) {
     if (found.error().code == ErrorCode::kNotFound)
       return MakeFailure(wire::FailureKind::ObjectLost, StrCat("an argument is lost: ", found.error().message));

@@ -46,10 +46,10 @@ class ActorNamesTest : public ::testing::Test {
     return home;
   }
   static ActorSettings Named(const std::string& name) { return {ActorId::FromRandom(), name, "space", 0, false}; }
-  Result<void> Claim(Home& home, const ActorSettings& actor) {
-    auto claimed = thread_.Await<void>([&](auto done) { home.names->Claim(actor, done); });
-    if (claimed) home.bearers.insert(actor.id);
-    return claimed;
+  Result<void> Take(Home& home, const ActorSettings& actor) {
+    auto taken = thread_.Await<void>([&](auto done) { home.names->Take(actor, done); });
+    if (taken) home.bearers.insert(actor.id);
+    return taken;
   }
   Result<ActorId> Find(Home& home, const std::string& name) {
     return thread_.Await<ActorId>([&](auto done) { home.names->Find("space", name, done); });
@@ -70,23 +70,23 @@ TEST_F(ActorNamesTest, ANameIsFoundEverywhereUntilItIsReleased) {
   Home& a = Join();
   Home& b = Join();
   const auto actor = Named("ps");
-  ASSERT_TRUE(Claim(a, actor));
+  ASSERT_TRUE(Take(a, actor));
   EXPECT_EQ(Find(b, "ps").value(), actor.id);
   EXPECT_EQ(Find(b, "other").error().code, ErrorCode::kNotFound);
-  const auto taken = Claim(b, Named("ps"));
+  const auto taken = Take(b, Named("ps"));
   ASSERT_FALSE(taken);
   EXPECT_EQ(taken.error().code, ErrorCode::kAlreadyExists);
   EXPECT_NE(taken.error().message.find(actor.id.hex()), std::string::npos) << taken.error().message;
   Release(a, actor.id);
-  EXPECT_TRUE(Eventually(std::chrono::seconds(10), [&] { return Claim(b, Named("ps")).has_value(); }));
+  EXPECT_TRUE(Eventually(std::chrono::seconds(10), [&] { return Take(b, Named("ps")).has_value(); }));
 }
 
 TEST_F(ActorNamesTest, LostNameIsTakenOverAtOnceAndItsLateReleaseTakesNothing) {
   Home& a = Join();
   const auto first = Named("ps"), second = Named("ps");
-  ASSERT_TRUE(Claim(a, first));
+  ASSERT_TRUE(Take(a, first));
   Release(a, first.id);  // told to the store when it gets to it
-  ASSERT_TRUE(Claim(a, second));
+  ASSERT_TRUE(Take(a, second));
   EXPECT_EQ(Find(a, "ps").value(), second.id);
   ASSERT_TRUE(Eventually(std::chrono::seconds(10), [&] {
     size_t due = 1;
@@ -101,24 +101,24 @@ TEST_F(ActorNamesTest, ADeadMachinesNameIsTakenOverAndALivingOnesIsNot) {
   Home& b = Join();
   Home& c = Join();
   const auto actor = Named("ps");
-  ASSERT_TRUE(Claim(a, actor));
-  EXPECT_FALSE(Claim(b, Named("ps"))) << "it has a lease, although nobody has a session with it";
+  ASSERT_TRUE(Take(a, actor));
+  EXPECT_FALSE(Take(b, Named("ps"))) << "it has a lease, although nobody has a session with it";
   thread_.Run([&] { b.view.Up(a.link->own().id, 1, MachineNumber{1}, "10.0.0.1:7000", clock_.Now()); });
   ASSERT_TRUE(thread_.Await<void>(
       [&](auto done) { store_.RemoveNode(a.link->own().id, a.link->own().epoch, Deadline::AfterMs(10'000), done); }));
-  EXPECT_FALSE(Claim(b, Named("ps"))) << "it has no lease, but a session says that it lives";
+  EXPECT_FALSE(Take(b, Named("ps"))) << "it has no lease, but a session says that it lives";
   const auto heir = Named("ps");
-  ASSERT_TRUE(Claim(c, heir));
+  ASSERT_TRUE(Take(c, heir));
   EXPECT_EQ(Find(b, "ps").value(), heir.id);
 }
 
 TEST_F(ActorNamesTest, AStoreThatIsAwayRefusesInTime) {
   Home& a = Join();
   thread_.Run([&] { store_.SetReachable(false); });
-  const auto claimed = Claim(a, Named("ps"));
-  ASSERT_FALSE(claimed);
-  EXPECT_EQ(claimed.error().code, ErrorCode::kUnavailable);
-  EXPECT_NE(claimed.error().message.find("control store"), std::string::npos) << claimed.error().message;
+  const auto taken = Take(a, Named("ps"));
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().code, ErrorCode::kUnavailable);
+  EXPECT_NE(taken.error().message.find("control store"), std::string::npos) << taken.error().message;
   EXPECT_EQ(Find(a, "ps").error().code, ErrorCode::kUnavailable);
 }
 

@@ -55,11 +55,11 @@ class ControlLinkTest : public ::testing::Test {
     thread_.Run([&] { status = link.status(); });
     return status;
   }
-  Result<void> Claim(ControlLink& link, const NameClaim& claim, int64_t deadline_ms = 10'000) {
-    return thread_.Await<void>([&](auto done) { link.ClaimName(claim, {}, Deadline::AfterMs(deadline_ms), done); });
+  Result<void> Take(ControlLink& link, const NameEntry& entry, int64_t deadline_ms = 10'000) {
+    return thread_.Await<void>([&](auto done) { link.TakeName(entry, {}, Deadline::AfterMs(deadline_ms), done); });
   }
-  Result<NameClaim> Find(const std::string& name) {
-    return thread_.Await<NameClaim>(
+  Result<NameEntry> Find(const std::string& name) {
+    return thread_.Await<NameEntry>(
         [&](auto done) { store_.FindName("space", name, Deadline::AfterMs(10'000), done); });
   }
   Result<ActorPlacement> FindActor(const ActorId& actor) {
@@ -78,7 +78,7 @@ class ControlLinkTest : public ::testing::Test {
   void SetReachable(bool reachable) {
     thread_.Run([&] { store_.SetReachable(reachable); });
   }
-  static NameClaim Name(const ControlLink& link, const std::string& name, uint64_t epoch = 1) {
+  static NameEntry Name(const ControlLink& link, const std::string& name, uint64_t epoch = 1) {
     return {"space", name, ActorId::FromRandom(), epoch, link.own().id};
   }
   template <class Condition>
@@ -124,16 +124,16 @@ TEST_F(ControlLinkTest, ASecondRayletWithOurNodeIdIsRefused) {
 TEST_F(ControlLinkTest, AnEmptiedStoreIsFilledAgainWithinARenewal) {
   ControlLink& first = Join(Record());
   ControlLink& second = Join(Record());
-  const NameClaim name = Name(first, "server");
+  const NameEntry name = Name(first, "server");
   const ActorPlacement placement{name.actor, first.own().id, 1, wire::ActorState::Alive};
-  ASSERT_TRUE(Claim(first, name));
+  ASSERT_TRUE(Take(first, name));
   ASSERT_TRUE(Put(second, "one"));
   ASSERT_TRUE(Put(second, "two"));
   thread_.Run([&] { first.PlaceActor(placement); });
   ASSERT_TRUE(Comes([&] { return FindActor(name.actor).has_value(); }));
   Flush();
   // Another raylet wants the name while the store has lost it. That raylet waits, and does not get the name.
-  const auto taken = Claim(second, Name(second, "server"));
+  const auto taken = Take(second, Name(second, "server"));
   ASSERT_FALSE(taken);
   EXPECT_EQ(taken.error().code, ErrorCode::kAlreadyExists) << taken.error().message;
   EXPECT_EQ(*Find("server"), name);
@@ -143,10 +143,10 @@ TEST_F(ControlLinkTest, AnEmptiedStoreIsFilledAgainWithinARenewal) {
   EXPECT_TRUE(Comes([&] { return Status(first).nodes.size() == 2; }));
 }
 
-TEST_F(ControlLinkTest, AnEmptyStoreIsRestoredAfterAWhileAndClaimsWaitForThat) {
+TEST_F(ControlLinkTest, AnEmptyStoreIsRestoredAfterAWhileAndNamesWaitForThat) {
   ControlLink& link = Join(Record(), Quick(false));
   EXPECT_FALSE(Status(link).restored);
-  EXPECT_TRUE(Claim(link, Name(link, "server")));
+  EXPECT_TRUE(Take(link, Name(link, "server")));
   EXPECT_TRUE(Comes([&] { return Status(link).restored; }));
 }
 
@@ -154,10 +154,10 @@ TEST_F(ControlLinkTest, WhileTheStoreIsAwayOnlyNamesWait) {
   ControlLink& link = Join(Record());
   SetReachable(false);
   EXPECT_TRUE(Comes([&] { return !Status(link).problem.empty(); }));
-  const NameClaim late = Name(link, "late");
-  const auto claimed = Claim(link, late, 30);
-  ASSERT_FALSE(claimed);
-  EXPECT_EQ(claimed.error().code, ErrorCode::kUnavailable);
+  const NameEntry late = Name(link, "late");
+  const auto taken = Take(link, late, 30);
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().code, ErrorCode::kUnavailable);
   const ActorPlacement placement{late.actor, link.own().id, 1, wire::ActorState::Alive};
   thread_.Run([&] { link.PlaceActor(placement); });
   EXPECT_GE(Status(link).due, 1u);
@@ -165,7 +165,7 @@ TEST_F(ControlLinkTest, WhileTheStoreIsAwayOnlyNamesWait) {
   EXPECT_TRUE(Comes([&] { return FindActor(late.actor).has_value(); }));
   EXPECT_TRUE(Comes([&] { return Status(link).due == 0 && Status(link).problem.empty(); }));
   EXPECT_FALSE(Find("late"));  // withdrawn, had it happened
-  EXPECT_TRUE(Claim(link, late));
+  EXPECT_TRUE(Take(link, late));
 }
 
 TEST_F(ControlLinkTest, OldOwnerHearsWhatWasTakenOver) {
@@ -173,11 +173,11 @@ TEST_F(ControlLinkTest, OldOwnerHearsWhatWasTakenOver) {
   ControlLink& second = Join(Record());
   std::vector<std::string> lost;
   thread_.Run([&] {
-    first.SetOnLost([&](const Published::Lost& each) { lost.push_back(std::get<NameClaim>(each.item).name); });
+    first.SetOnLost([&](const Published::Lost& each) { lost.push_back(std::get<NameEntry>(each.item).name); });
   });
-  const NameClaim old = Name(first, "server"), newer = Name(second, "server", 2);
-  ASSERT_TRUE(Claim(first, old));
-  ASSERT_TRUE(thread_.Await<void>([&](auto done) { second.ClaimName(newer, old, Deadline::AfterMs(10'000), done); }));
+  const NameEntry old = Name(first, "server"), newer = Name(second, "server", 2);
+  ASSERT_TRUE(Take(first, old));
+  ASSERT_TRUE(thread_.Await<void>([&](auto done) { second.TakeName(newer, old, Deadline::AfterMs(10'000), done); }));
   EXPECT_TRUE(Comes([&] {
     size_t count = 0;
     thread_.Run([&] { count = lost.size(); });

@@ -17,14 +17,14 @@ ActorId Actor() {
 }
 
 const NodeRecord kNode{NodeNumber(1), 7, MachineNumber{12}, "10.0.0.1:4000", "0.1 with blanks"};
-const MachineClaim kMachine{NodeNumber(1), 7};
-const NameClaim kName{"", "", Actor(), 7, NodeNumber(1)};
+const MachineEntry kMachine{NodeNumber(1), 7};
+const NameEntry kName{"", "", Actor(), 7, NodeNumber(1)};
 const ActorPlacement kActor{Actor(), NodeNumber(1), 7, wire::ActorState::Pending};
 const KeyValue kPair{"", std::string("a\0b 5:c\n", 8), 7, false};
 
 TEST(ControlRecords, ARecordReadsAsItWasWritten) {
   EXPECT_EQ(*DecodeNode("cell", EncodeRecord(kNode)), kNode);
-  EXPECT_EQ(*DecodeMachineClaim("cell", EncodeRecord(kMachine)), kMachine);
+  EXPECT_EQ(*DecodeMachineEntry("cell", EncodeRecord(kMachine)), kMachine);
   EXPECT_EQ(*DecodeName("cell", EncodeRecord(kName)), kName);
   ActorPlacement placement = *DecodeActor("cell", EncodeRecord(kActor));
   placement.actor = kActor.actor;  // which is in the cell's name
@@ -61,12 +61,12 @@ TEST(ControlRecords, EveryPrefixOfARecordIsRefused) {
 TEST(ControlRecords, AnotherKindFormatOrNumberIsRefused) {
   const std::string node = NodeNumber(1).hex();
   ExpectRefused(DecodeNode, EncodeRecord(kMachine));
-  ExpectRefused(DecodeMachineClaim, "raylet2 base " + node + " 7");
-  ExpectRefused(DecodeMachineClaim, "raylet1 base " + node + " 7 more");
-  ExpectRefused(DecodeMachineClaim, "raylet1 base " + node + " -7");
-  ExpectRefused(DecodeMachineClaim, "raylet1 base " + node + " 18446744073709551616");
-  ExpectRefused(DecodeMachineClaim, "raylet1 base " + NodeId().hex() + " 7");
-  ExpectRefused(DecodeMachineClaim, "raylet1 base " + node.substr(1) + "g 7");
+  ExpectRefused(DecodeMachineEntry, "raylet2 base " + node + " 7");
+  ExpectRefused(DecodeMachineEntry, "raylet1 base " + node + " 7 more");
+  ExpectRefused(DecodeMachineEntry, "raylet1 base " + node + " -7");
+  ExpectRefused(DecodeMachineEntry, "raylet1 base " + node + " 18446744073709551616");
+  ExpectRefused(DecodeMachineEntry, "raylet1 base " + NodeId().hex() + " 7");
+  ExpectRefused(DecodeMachineEntry, "raylet1 base " + node.substr(1) + "g 7");
   ExpectRefused(DecodeActor,
                 "raylet1 actor " + node + " 7 " + std::to_string(static_cast<uint64_t>(wire::ActorState::MAX) + 1));
   ExpectRefused(DecodeKeyValue, "raylet1 key 7 1 5:value");  // deleted, with a value
@@ -84,7 +84,7 @@ TEST(ControlRecords, ChecksTheirLimits) {
   EXPECT_EQ(CheckRecord(node).error().code, ErrorCode::kInvalid);
   EXPECT_EQ(CheckRecord(NodeRecord()).error().code, ErrorCode::kInvalid);
 
-  NameClaim name = kName;
+  NameEntry name = kName;
   EXPECT_EQ(CheckRecord(name).error().code, ErrorCode::kInvalid) << "without a name";
   name.name.assign(kNameBytesMax, 'n');
   EXPECT_TRUE(CheckRecord(name));

@@ -96,10 +96,10 @@ TEST_F(ControlExpiryTest, AStoreThatIsAwaySaysSoAndComesBackWithAnotherConnectio
 TEST(ControlRecordsTest, EveryRecordComesBackAsItWas) {
   const NodeRecord node{NodeId::FromRandom(), ~uint64_t{0}, MachineNumber{~uint32_t{0}}, "[fe80::1%a b]:1", ""};
   EXPECT_EQ(*DecodeNode("c", EncodeRecord(node)), node);
-  const MachineClaim base{NodeId::FromRandom(), 3};
-  EXPECT_EQ(*DecodeMachineClaim("c", EncodeRecord(base)), base);
-  const NameClaim claim{"", "", ActorId::FromRandom(), 0, NodeId::FromRandom()};
-  EXPECT_EQ(*DecodeName("c", EncodeRecord(claim)), claim);
+  const MachineEntry base{NodeId::FromRandom(), 3};
+  EXPECT_EQ(*DecodeMachineEntry("c", EncodeRecord(base)), base);
+  const NameEntry entry{"", "", ActorId::FromRandom(), 0, NodeId::FromRandom()};
+  EXPECT_EQ(*DecodeName("c", EncodeRecord(entry)), entry);
   const ActorPlacement placement{ActorId(), NodeId::FromRandom(), 5, wire::ActorState::Dead};
   EXPECT_EQ(*DecodeActor("c", EncodeRecord(placement)), placement);
   for (const std::string& value : {std::string(), std::string(" 5:\0\n", 5), std::string(kControlValueBytesMax, ' ')}) {
@@ -134,11 +134,11 @@ TEST(ControlRulesTest, CellsOfOthersAreLeftAlone) {
   const NodeId node = NodeId::FromRandom();
   const ActorId actor = ActorId::FromRandom();
   const auto written = std::make_shared<uint64_t>(0);
-  const NameClaim claim{"s", "n", actor, 1, node};
+  const NameEntry entry{"s", "n", actor, 1, node};
   for (const CellRule& rule :
        {control_rules::RenewNode({node, 1, MachineNumber{1}, "a:1", ""}), control_rules::RemoveNode(node, 1),
-        control_rules::ClaimMachineNumber(MachineNumber{1}, {node, 1}), control_rules::ClaimName(claim, {}),
-        control_rules::RestoreName(claim), control_rules::ReleaseName(claim),
+        control_rules::TakeMachineNumber(MachineNumber{1}, {node, 1}), control_rules::TakeName(entry, {}),
+        control_rules::RestoreName(entry), control_rules::ReleaseName(entry),
         control_rules::PlaceActor({actor, node, 1, wire::ActorState::Alive}), control_rules::ForgetActor(actor, 1),
         control_rules::PutKey("k", "v", false, written), control_rules::DeleteKey("k", written),
         control_rules::RestoreKey({"k", "v", 1, false})}) {

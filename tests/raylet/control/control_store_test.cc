@@ -26,7 +26,7 @@ NodeRecord Raylet(uint8_t number, uint64_t epoch, std::string address) {
   return {NodeOf(number), epoch, MachineNumber{number}, std::move(address), "0.1.0"};
 }
 
-NameClaim Claim(const std::string& name, uint8_t actor, uint64_t epoch, uint8_t node) {
+NameEntry EntryOf(const std::string& name, uint8_t actor, uint64_t epoch, uint8_t node) {
   return {"space", name, ActorOf(actor), epoch, NodeOf(node)};
 }
 
@@ -47,11 +47,11 @@ class ControlStoreTest : public ::testing::TestWithParam<Factory> {
       (under_test_->store().*verb)(arguments..., Deadline::AfterMs(10'000), std::move(done));
     });
   }
-  Result<void> ClaimName(const NameClaim& claim, std::optional<NameClaim> instead_of = {}) {
-    return Do<void>(&ControlStore::ClaimName, claim, instead_of);
+  Result<void> TakeName(const NameEntry& entry, std::optional<NameEntry> instead_of = {}) {
+    return Do<void>(&ControlStore::TakeName, entry, instead_of);
   }
-  Result<NameClaim> FindName(const std::string& name) {
-    return Do<NameClaim>(&ControlStore::FindName, std::string("space"), name);
+  Result<NameEntry> FindName(const std::string& name) {
+    return Do<NameEntry>(&ControlStore::FindName, std::string("space"), name);
   }
   Result<ControlStore::Renewal> Renew(const NodeRecord& record) {
     return Do<ControlStore::Renewal>(&ControlStore::RenewNode, record);
@@ -117,67 +117,67 @@ TEST_P(ControlStoreTest, TwoRayletsWithOneNodeIdAreToldOfEachOther) {
 }
 
 TEST_P(ControlStoreTest, ProcessNumbersAreHandedOutOnce) {
-  const MachineClaim first{NodeOf(1), 7}, second{NodeOf(2), 7};
-  EXPECT_TRUE(Do<void>(&ControlStore::ClaimMachineNumber, MachineNumber{5}, first));
-  EXPECT_TRUE(Do<void>(&ControlStore::ClaimMachineNumber, MachineNumber{5}, first));  // again, after a lost answer
-  ExpectRefused(Do<void>(&ControlStore::ClaimMachineNumber, MachineNumber{5}, second), ErrorCode::kAlreadyExists,
+  const MachineEntry first{NodeOf(1), 7}, second{NodeOf(2), 7};
+  EXPECT_TRUE(Do<void>(&ControlStore::TakeMachineNumber, MachineNumber{5}, first));
+  EXPECT_TRUE(Do<void>(&ControlStore::TakeMachineNumber, MachineNumber{5}, first));  // again, after a lost answer
+  ExpectRefused(Do<void>(&ControlStore::TakeMachineNumber, MachineNumber{5}, second), ErrorCode::kAlreadyExists,
                 first.node.hex());
-  EXPECT_TRUE(Do<void>(&ControlStore::ClaimMachineNumber, MachineNumber{6}, second));
+  EXPECT_TRUE(Do<void>(&ControlStore::TakeMachineNumber, MachineNumber{6}, second));
 }
 
 TEST_P(ControlStoreTest, ANameBelongsToOneActor) {
-  const NameClaim first = Claim("server", 1, 3, 1);
+  const NameEntry first = EntryOf("server", 1, 3, 1);
   ExpectRefused(FindName("server"), ErrorCode::kNotFound, "server");
-  ASSERT_TRUE(ClaimName(first));
-  EXPECT_TRUE(ClaimName(first));  // again, after a lost answer
-  ExpectRefused(ClaimName(Claim("server", 2, 9, 2)), ErrorCode::kAlreadyExists, first.actor.hex());
+  ASSERT_TRUE(TakeName(first));
+  EXPECT_TRUE(TakeName(first));  // again, after a lost answer
+  ExpectRefused(TakeName(EntryOf("server", 2, 9, 2)), ErrorCode::kAlreadyExists, first.actor.hex());
   const auto found = FindName("server");
   ASSERT_TRUE(found) << found.error().message;
   EXPECT_EQ(*found, first);
   // Namespaces are apart, whatever bytes their names have.
-  EXPECT_TRUE(ClaimName({"spaceser", "ver", ActorOf(3), 1, NodeOf(1)}));
-  EXPECT_TRUE(ClaimName({std::string("sp\0ace*", 7), "s er\xff", ActorOf(4), 1, NodeOf(1)}));
+  EXPECT_TRUE(TakeName({"spaceser", "ver", ActorOf(3), 1, NodeOf(1)}));
+  EXPECT_TRUE(TakeName({std::string("sp\0ace*", 7), "s er\xff", ActorOf(4), 1, NodeOf(1)}));
   EXPECT_EQ(FindName("server")->actor, first.actor);
 }
 
 TEST_P(ControlStoreTest, AnActorThatMovesKeepsItsNameWithALargerEpoch) {
-  ASSERT_TRUE(ClaimName(Claim("server", 1, 3, 1)));
-  EXPECT_TRUE(ClaimName(Claim("server", 1, 4, 2)));
-  ExpectRefused(ClaimName(Claim("server", 1, 3, 1)), ErrorCode::kWrongState, "too late");
-  ExpectRefused(Do<void>(&ControlStore::RestoreName, Claim("server", 1, 3, 1)), ErrorCode::kAlreadyExists, "server");
+  ASSERT_TRUE(TakeName(EntryOf("server", 1, 3, 1)));
+  EXPECT_TRUE(TakeName(EntryOf("server", 1, 4, 2)));
+  ExpectRefused(TakeName(EntryOf("server", 1, 3, 1)), ErrorCode::kWrongState, "too late");
+  ExpectRefused(Do<void>(&ControlStore::RestoreName, EntryOf("server", 1, 3, 1)), ErrorCode::kAlreadyExists, "server");
   EXPECT_EQ(FindName("server")->node, NodeOf(2));
 }
 
 TEST_P(ControlStoreTest, ANameIsReleasedByItsOwnerAlone) {
-  ASSERT_TRUE(ClaimName(Claim("server", 1, 3, 1)));
-  EXPECT_TRUE(Do<void>(&ControlStore::ReleaseName, Claim("server", 2, 9, 2)));
-  EXPECT_TRUE(Do<void>(&ControlStore::ReleaseName, Claim("server", 1, 2, 1)));
+  ASSERT_TRUE(TakeName(EntryOf("server", 1, 3, 1)));
+  EXPECT_TRUE(Do<void>(&ControlStore::ReleaseName, EntryOf("server", 2, 9, 2)));
+  EXPECT_TRUE(Do<void>(&ControlStore::ReleaseName, EntryOf("server", 1, 2, 1)));
   EXPECT_TRUE(FindName("server"));
-  EXPECT_TRUE(Do<void>(&ControlStore::ReleaseName, Claim("server", 1, 3, 1)));
-  EXPECT_TRUE(Do<void>(&ControlStore::ReleaseName, Claim("server", 1, 3, 1)));
+  EXPECT_TRUE(Do<void>(&ControlStore::ReleaseName, EntryOf("server", 1, 3, 1)));
+  EXPECT_TRUE(Do<void>(&ControlStore::ReleaseName, EntryOf("server", 1, 3, 1)));
   EXPECT_FALSE(FindName("server"));
-  EXPECT_TRUE(ClaimName(Claim("server", 2, 1, 2)));
+  EXPECT_TRUE(TakeName(EntryOf("server", 2, 1, 2)));
 }
 
 TEST_P(ControlStoreTest, ADeadRayletsNameIsTakenOverByOneOnly) {
-  const NameClaim dead = Claim("server", 1, 3, 1);
-  ASSERT_TRUE(ClaimName(dead));
-  ExpectRefused(ClaimName(Claim("server", 2, 3, 2), dead), ErrorCode::kAlreadyExists,
+  const NameEntry dead = EntryOf("server", 1, 3, 1);
+  ASSERT_TRUE(TakeName(dead));
+  ExpectRefused(TakeName(EntryOf("server", 2, 3, 2), dead), ErrorCode::kAlreadyExists,
                 dead.node.hex());  // no larger epoch
-  EXPECT_TRUE(ClaimName(Claim("server", 2, 4, 2), dead));
-  EXPECT_TRUE(ClaimName(Claim("server", 2, 4, 2), dead));  // again, after a lost answer
-  ExpectRefused(ClaimName(Claim("server", 3, 4, 3), dead), ErrorCode::kAlreadyExists, ActorOf(2).hex());
-  // The raylet was not dead after all, and restores its claim.
+  EXPECT_TRUE(TakeName(EntryOf("server", 2, 4, 2), dead));
+  EXPECT_TRUE(TakeName(EntryOf("server", 2, 4, 2), dead));  // again, after a lost answer
+  ExpectRefused(TakeName(EntryOf("server", 3, 4, 3), dead), ErrorCode::kAlreadyExists, ActorOf(2).hex());
+  // The raylet was not dead after all, and restores its entry.
   ExpectRefused(Do<void>(&ControlStore::RestoreName, dead), ErrorCode::kAlreadyExists, ActorOf(2).hex());
 }
 
 TEST_P(ControlStoreTest, AnEmptiedStoreTakesRestoredItemsBeforeNewOnes) {
-  const NameClaim old = Claim("server", 1, 3, 1), newer = Claim("server", 2, 4, 2);
-  ASSERT_TRUE(ClaimName(old));
+  const NameEntry old = EntryOf("server", 1, 3, 1), newer = EntryOf("server", 2, 4, 2);
+  ASSERT_TRUE(TakeName(old));
   ASSERT_TRUE(Put("key", "value"));
   under_test_->Flush();
   EXPECT_FALSE(*Do<bool>(&ControlStore::IsRestored));
-  ExpectRefused(ClaimName(Claim("server", 9, 9, 9)), ErrorCode::kUnavailable, "try again");
+  ExpectRefused(TakeName(EntryOf("server", 9, 9, 9)), ErrorCode::kUnavailable, "try again");
   ExpectRefused(Put("key", "new"), ErrorCode::kUnavailable, "try again");
   ExpectRefused(Do<uint64_t>(&ControlStore::DeleteKey, std::string("key")), ErrorCode::kUnavailable, "try again");
   // Two raylets both believe that they own it: the larger epoch does, in either order.
@@ -256,9 +256,9 @@ TEST_P(ControlStoreTest, ManyCallsAtOnceAreAllAnswered) {
   const auto all = thread_.Await<void>([this, tally](Done<void> done) {
     for (int i = 0; i < kCalls; ++i) {
       // Ten actors want each name.
-      const NameClaim claim = Claim(StrCat("name", i / 10), static_cast<uint8_t>(1 + i % 10), 1, 1);
-      under_test_->store().ClaimName(claim, {}, Deadline::AfterMs(10'000), [tally, done](Result<void> claimed) {
-        tally->refused += claimed ? 0 : 1;
+      const NameEntry entry = EntryOf(StrCat("name", i / 10), static_cast<uint8_t>(1 + i % 10), 1, 1);
+      under_test_->store().TakeName(entry, {}, Deadline::AfterMs(10'000), [tally, done](Result<void> taken) {
+        tally->refused += taken ? 0 : 1;
         if (++tally->answers == kCalls) done({});
       });
     }

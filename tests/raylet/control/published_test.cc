@@ -17,7 +17,7 @@ IdType IdOf(uint8_t number) {
   return id;
 }
 
-NameClaim Name(const std::string& name) { return {"space", name, IdOf<ActorId>(1), 1, IdOf<NodeId>(1)}; }
+NameEntry Name(const std::string& name) { return {"space", name, IdOf<ActorId>(1), 1, IdOf<NodeId>(1)}; }
 ActorPlacement Placed(uint8_t actor, wire::ActorState state) {
   return {IdOf<ActorId>(actor), IdOf<NodeId>(1), 1, state};
 }
@@ -86,7 +86,7 @@ TEST_F(PublishedTest, ItemThatAnotherOwnsIsLostOnce) {
   const auto telling = published_.TakeDue(1).front();
   const auto lost = published_.Told(telling.ticket, Fail(ErrorCode::kAlreadyExists, "another's"));
   ASSERT_TRUE(lost);
-  EXPECT_EQ(std::get<NameClaim>(lost->item).name, "a");
+  EXPECT_EQ(std::get<NameEntry>(lost->item).name, "a");
   EXPECT_EQ(lost->why.message, "another's");
   EXPECT_EQ(published_.size(), 0u);
   EXPECT_FALSE(published_.Told(telling.ticket, {}));
@@ -102,7 +102,7 @@ TEST_F(PublishedTest, WithdrawnItemIsKeptUntilTheStoreHasLetGoOfIt) {
   telling = published_.TakeDue(1).front();
   published_.Told(telling.ticket, {});
   EXPECT_EQ(published_.size(), 0u);
-  // Claimed again before that: it stays.
+  // Taken again before that: it stays.
   published_.Withdraw(Name("b"), now_);
   telling = published_.TakeDue(1).front();
   published_.Keep(Name("b"), now_);
@@ -128,7 +128,7 @@ TEST_F(PublishedTest, EverythingIsCheckedInTurn) {
   std::set<std::string> checked;
   for (int round = 0; round < 4; ++round) {
     for (const auto& telling : published_.TakeToCheck(3)) {
-      checked.insert(std::get<NameClaim>(telling.item).name);
+      checked.insert(std::get<NameEntry>(telling.item).name);
       published_.Told(telling.ticket, {});
     }
   }
@@ -161,30 +161,30 @@ TEST_F(PublishedTest, AfterAnyHistoryTheStoreHasWhatWeHave) {
     const auto answer = [&](bool fails) {
       const auto telling = under_way.front();
       under_way.erase(under_way.begin());
-      const auto& claim = std::get<NameClaim>(telling.item);
+      const auto& entry = std::get<NameEntry>(telling.item);
       if (fails) {
         // It may have happened, or not.
         published.Told(telling.ticket, Fail(ErrorCode::kUnavailable, "away"));
         if (random() % 2 == 0) return;
       }
-      if (!telling.withdraw && store[claim.name] <= claim.epoch) store[claim.name] = claim.epoch;
-      if (telling.withdraw && store[claim.name] <= claim.epoch) store.erase(claim.name);
+      if (!telling.withdraw && store[entry.name] <= entry.epoch) store[entry.name] = entry.epoch;
+      if (telling.withdraw && store[entry.name] <= entry.epoch) store.erase(entry.name);
       if (!fails) published.Told(telling.ticket, {});
     };
     const auto take = [&] {
       for (auto& telling : published.TakeDue(2)) under_way.push_back(std::move(telling));
     };
     for (int step = 0; step < 100; ++step) {
-      NameClaim claim = Name(StrCat("name", random() % 5));
-      claim.epoch = ++epoch;
+      NameEntry entry = Name(StrCat("name", random() % 5));
+      entry.epoch = ++epoch;
       switch (random() % 6) {
         case 0:
-          published.Tell(claim, now_);
-          ours[claim.name] = claim.epoch;
+          published.Tell(entry, now_);
+          ours[entry.name] = entry.epoch;
           break;
         case 1:
-          published.Withdraw(claim, now_);
-          ours.erase(claim.name);
+          published.Withdraw(entry, now_);
+          ours.erase(entry.name);
           break;
         case 2: take(); break;
         case 3:

@@ -1,6 +1,8 @@
-// How long the raylet's loop works without looking for events while processes want very many objects and end. In a
-// cluster the objects are located and pulled, and their owners' machine tells the others of them.
+// How long the raylet's loop works without looking for events while processes want and claim very many objects and end.
+// In a cluster the objects are located and pulled, their owners' machine tells the others of them, and machines are
+// lost.
 #include "client/plasma/store_client.h"
+#include "fbs/id_lists.h"
 #include "tests/raylet/node/measured_raylet.h"
 
 namespace raylet::test {
@@ -29,6 +31,14 @@ void Want(WireProcess& process, std::span<const ObjectId> objects, bool wait) {
     for (const ObjectId& object : objects.first(std::min(objects.size(), kWantedPerNotice)))
       notice.objects.push_back(ToWire(object));
     ASSERT_TRUE(process.Send(wire::RayletMessage::WantObjects, notice));
+  }
+}
+
+void Claim(WireProcess& process, std::span<const ObjectId> objects) {
+  for (; !objects.empty(); objects = objects.subspan(std::min(objects.size(), kWantedPerNotice))) {
+    wire::ClaimNoticeT notice;
+    notice.objects = ToWire(objects.first(std::min(objects.size(), kWantedPerNotice)));
+    ASSERT_TRUE(process.Send(wire::RayletMessage::ClaimObjects, notice));
   }
 }
 
@@ -113,6 +123,11 @@ class TwoRayletsTurns : public ::testing::Test {
         *client::StoreClient::Connect(there_.store_socket(), "test", Deadline::After(kPatience), /*retry=*/false);
     for (const ObjectId& object : objects_) ASSERT_TRUE(store->CreateAndSeal(object, {}, {}, {}));
   }
+  void DeleteAllThere() {
+    const auto store =
+        *client::StoreClient::Connect(there_.store_socket(), "test", Deadline::After(kPatience), /*retry=*/false);
+    ASSERT_TRUE(store->Delete(objects_));
+  }
 
   const PeerToken token_;
   MeasuredRaylet there_{InCluster(token_)};
@@ -149,10 +164,42 @@ TEST_F(TwoRayletsTurns, StayShortWhileManyWantedObjectsArePulledAndTheirOwnerEnd
 }
 
 TEST_F(TwoRayletsTurns, StayShortWhileTheMachineOfManyWantedObjectsIsLost) {
-  WantAll(kWantedObjects / 2);  // one turn goes once over all of them
+  WantAll();
   there_.Stop();
   EXPECT_TRUE(Becomes(here_, "/transfers/objects_wanted", 0));
   here_.ExpectShortTurns("loss");
+}
+
+TEST_F(TwoRayletsTurns, StayShortWhileTheMachineWithTheLastCopiesOfManyObjectsIsLost) {
+  WantAll(kPulledObjects);
+  SealAllThere();
+  EXPECT_TRUE(Becomes(there_, "/transfers/remote_copies", kPulledObjects));
+  EXPECT_TRUE(Becomes(here_, "/transfers/objects_wanted", 0));
+  DeleteAllThere();
+  BeginToMeasure();
+  here_.Stop();
+  EXPECT_TRUE(Becomes(there_, "/transfers/objects_lost", kPulledObjects));
+  EXPECT_TRUE(Becomes(there_, "/transfers/remote_copies", 0));
+  there_.ExpectShortTurns("loss");
+  owner_.reset();
+  EXPECT_TRUE(Becomes(there_, "/transfers/objects_lost", 0));
+  there_.ExpectShortTurns("ending");
+}
+
+TEST_F(TwoRayletsTurns, StayShortWhileTheOwnerOfManyClaimedObjectsEndsAndThenTheirClaimer) {
+  objects_ = NewObjects(owner_->process());
+  Claim(*wanter_, objects_);
+  EXPECT_TRUE(Becomes(there_, "/objects_claimed", objects_.size()));
+  ExpectShortTurns("claiming");
+  owner_.reset();
+  EXPECT_TRUE(Eventually(kPatienceForAll, [&] { return there_.Status()["jobs"].empty(); }));
+  EXPECT_TRUE(Becomes(there_, "/ends_unsettled", 0));
+  EXPECT_TRUE(Becomes(here_, "/ends_unsettled", 0));
+  ExpectShortTurns("ending");
+  EXPECT_TRUE(Becomes(there_, "/objects_claimed", objects_.size()));
+  wanter_.reset();
+  EXPECT_TRUE(Becomes(there_, "/objects_claimed", 0));
+  ExpectShortTurns("releasing");
 }
 
 }  // namespace

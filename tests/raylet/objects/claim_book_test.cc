@@ -55,8 +55,58 @@ TEST_F(ClaimBookTest, ObjectsClaimedOfALivingOwnerAreAdoptedAtItsEnd) {
   Claim(kAnna, object_);
   book_.TakeOrders();
   book_.OwnerEnded(kOwner);
-  EXPECT_EQ(book_.TakeOrders().adopted, Ids{object_});
   EXPECT_TRUE(book_.IsKept(object_));
+  EXPECT_TRUE(book_.adopts());
+  book_.WorkOff(1);
+  EXPECT_EQ(book_.TakeOrders().adopted, Ids{object_});
+  book_.WorkOff(1);
+  EXPECT_FALSE(book_.works());
+}
+
+TEST_F(ClaimBookTest, AdoptsManyObjectsBitByBitButNoneWhoseClaimIsReleasedMeanwhile) {
+  Ids objects;
+  for (uint64_t i = 0; i < 10; ++i) Claim(kAnna, objects.emplace_back(ObjectOf(kOwner, 10 + i)));
+  book_.TakeOrders();
+  book_.OwnerEnded(kOwner);
+  lives_ = false;
+  book_.WorkOff(3);
+  book_.Release(kAnna, objects[9]);
+  const ObjectId late = ObjectOf(kOwner, 1);
+  Claim(kAnna, late);  // adopted at once
+  std::set<ObjectId> adopted;
+  for (bool more = true; more; more = book_.adopts(), book_.WorkOff(3))
+    for (const ObjectId& object : book_.TakeOrders().adopted) adopted.insert(object);
+  objects.pop_back();
+  objects.push_back(late);
+  EXPECT_EQ(adopted, (std::set<ObjectId>(objects.begin(), objects.end())));
+}
+
+TEST_F(ClaimBookTest, TheClaimsOfASettledClaimerGoBitByBitButNotThoseThatItMakesAgain) {
+  Ids objects;
+  for (uint64_t i = 0; i < 10; ++i) {
+    Claim(kBert, objects.emplace_back(ObjectOf(kOwner, 10 + i)));
+    Claim(kBert, objects.back());
+  }
+  book_.OwnerEnded(kOwner);
+  lives_ = false;
+  book_.OwnerSettled(kOwner, objects);
+  book_.TakeOrders();
+  book_.MachineSettled(MachineOf(kBert));
+  // The machine is there again.
+  book_.Release(kBert, objects[0]);  // of a claim that counts no more
+  EXPECT_TRUE(Claim(kBert, objects[1]));
+  std::set<ObjectId> freed;
+  while (book_.works()) {
+    book_.WorkOff(4);
+    const Ids now = book_.TakeOrders().freed;
+    EXPECT_LE(now.size(), 4u);
+    freed.insert(now.begin(), now.end());
+  }
+  EXPECT_EQ(freed.size(), 9u);
+  EXPECT_TRUE(book_.IsKept(objects[1]));
+  book_.Release(kBert, objects[1]);  // claimed once since then
+  EXPECT_EQ(book_.TakeOrders().freed, Ids{objects[1]});
+  EXPECT_EQ(book_.claimers(), 0u);
 }
 
 TEST_F(ClaimBookTest, NothingOfAnOwnerIsFreedBeforeItIsSettled) {
@@ -81,8 +131,10 @@ TEST_F(ClaimBookTest, AnAdoptedObjectIsFreedWithItsLastClaim) {
   EXPECT_TRUE(Claim(kBert, object_)) << "whoever hears of it from Anna may claim it later";
   book_.TakeOrders();
   book_.ClaimerSettled(kAnna);
+  book_.WorkOff(9);
   EXPECT_TRUE(book_.TakeOrders().empty());
   book_.MachineSettled(MachineOf(kBert));
+  book_.WorkOff(9);
   EXPECT_EQ(book_.TakeOrders().freed, Ids{object_});
   EXPECT_FALSE(book_.IsKept(object_));
   EXPECT_EQ(book_.ended(), 0u);
@@ -149,6 +201,7 @@ TEST(ClaimBookProperty, KeepsExactlyWhatIsClaimed) {
           break;
         case 2:
           book.ClaimerSettled(by);
+          while (book.works()) book.WorkOff(1 + random() % 3);
           std::erase_if(claims, [&](const auto& each) { return each.first.first == by; });
           break;
         case 3:

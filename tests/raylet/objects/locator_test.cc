@@ -45,6 +45,18 @@ class ObjectLocatorTest : public testing::Test, public ObjectLocator::Machine {
     return nodes;
   }
 
+  // All that is lost with it.
+  std::vector<ObjectId> Lose(const NodeId& node) {
+    locator_.NodeGone(node);
+    std::vector<ObjectId> lost;
+    while (locator_.loses())
+      for (const auto& [object, with] : locator_.LoseSome(1)) {
+        EXPECT_EQ(with, node);
+        lost.push_back(object);
+      }
+    return lost;
+  }
+
   std::atomic<uint64_t> next_{1};
   std::map<ObjectId, uint64_t> sealed_;
   std::set<ProcessId> dead_;
@@ -81,7 +93,7 @@ TEST_F(ObjectLocatorTest, ARayletThatMissesTheLastCopyBeforeItsMachineIsDeadHear
   SealedElsewhere(NodeNumber(2), object, 500);
   Locate(NodeNumber(4), object, {NodeNumber(2)});
   EXPECT_EQ(locator_.TakeMessages().located.at(NodeNumber(4)).none_yet.size(), 1u);
-  EXPECT_EQ(locator_.NodeGone(NodeNumber(2)), std::vector<ObjectId>{object});
+  EXPECT_EQ(Lose(NodeNumber(2)), std::vector<ObjectId>{object});
   EXPECT_EQ(LostWith(locator_.TakeMessages().located.at(NodeNumber(4))), std::vector<NodeId>{NodeNumber(2)});
   Locate(NodeNumber(3), object);
   EXPECT_EQ(LostWith(locator_.TakeMessages().located.at(NodeNumber(3))), std::vector<NodeId>{NodeNumber(2)});
@@ -90,7 +102,7 @@ TEST_F(ObjectLocatorTest, ARayletThatMissesTheLastCopyBeforeItsMachineIsDeadHear
   SealedElsewhere(NodeNumber(5), found_again, 500);
   Locate(NodeNumber(4), found_again, {NodeNumber(5)});
   SealedElsewhere(NodeNumber(6), found_again, 500);
-  EXPECT_TRUE(locator_.NodeGone(NodeNumber(5)).empty());
+  EXPECT_TRUE(Lose(NodeNumber(5)).empty());
 }
 
 TEST_F(ObjectLocatorTest, ARayletThatLocatesTooEarlyHearsOnceOfTheFirstCopy) {
@@ -124,7 +136,7 @@ TEST_F(ObjectLocatorTest, AnObjectIsUnwatchedOnceNobodyLocatesIt) {
   locator_.LocatedNoLonger(NodeNumber(2), left);
   locator_.LocatedNoLonger(NodeNumber(2), kept);
   EXPECT_EQ(locator_.TakeMessages().unwatch, std::vector{left});
-  locator_.NodeGone(NodeNumber(3));
+  Lose(NodeNumber(3));
   EXPECT_EQ(locator_.TakeMessages().unwatch, std::vector{kept});
 }
 
@@ -217,7 +229,7 @@ TEST_F(ObjectLocatorTest, ADeadNodeGetsNoAnswerAndItsLastCopiesAreNamed) {
   const ObjectId last = Object(), awaited = Object();
   SealedElsewhere(NodeNumber(2), last, 1);
   Locate(NodeNumber(2), awaited);
-  EXPECT_EQ(locator_.NodeGone(NodeNumber(2)), std::vector<ObjectId>{last});
+  EXPECT_EQ(Lose(NodeNumber(2)), std::vector<ObjectId>{last});
   sealed_[awaited] = 1;
   locator_.SealedHere(awaited);
   EXPECT_TRUE(locator_.TakeMessages().located.empty());
@@ -228,14 +240,53 @@ TEST_F(ObjectLocatorTest, AnObjectWhoseLastCopyWentWithItsMachineIsLostUntilItsO
   sealed_[here] = 5;
   SealedElsewhere(NodeNumber(2), gone, 100);
   SealedElsewhere(NodeNumber(2), here, 5);
-  EXPECT_EQ(locator_.BytesElsewhere(gone), 100u);
-  EXPECT_EQ(locator_.NodeGone(NodeNumber(2)), std::vector<ObjectId>{gone});
-  EXPECT_EQ(locator_.BytesElsewhere(gone), 0u);
+  EXPECT_EQ(locator_.directory().Bytes(gone), 100u);
+  EXPECT_EQ(Lose(NodeNumber(2)), std::vector<ObjectId>{gone});
+  EXPECT_EQ(locator_.directory().Bytes(gone), 0u);
   Locate(NodeNumber(3), gone);
   EXPECT_EQ(LostWith(locator_.TakeMessages().located.at(NodeNumber(3))), std::vector<NodeId>{NodeNumber(2)});
   locator_.Freed(std::span(&gone, 1));
   Locate(NodeNumber(3), gone);
   EXPECT_EQ(locator_.TakeMessages().located.at(NodeNumber(3)).none_yet.size(), 1u);
+}
+
+// Events that come while the loss of a machine takes its turns.
+TEST_F(ObjectLocatorTest, ALostObjectIsAnsweredForBeforeTheTurnOfItsLoss) {
+  const ObjectId gone = Object(), sealed_again = Object(), freed = Object(), doubted = Object(), awaited = Object();
+  for (const ObjectId& object : {gone, sealed_again, freed, doubted}) SealedElsewhere(NodeNumber(2), object, 100);
+  Locate(NodeNumber(3), doubted, {NodeNumber(2)});
+  Locate(NodeNumber(2), awaited);
+  locator_.TakeMessages();
+  locator_.NodeGone(NodeNumber(2));
+  SealedElsewhere(NodeNumber(4), sealed_again, 100);
+  Locate(NodeNumber(3), gone);
+  Locate(NodeNumber(3), sealed_again);
+  locator_.Freed(std::vector<ObjectId>{freed, awaited});
+  auto messages = locator_.TakeMessages();
+  EXPECT_EQ(LostWith(messages.located.at(NodeNumber(3))), std::vector<NodeId>{NodeNumber(2)});
+  EXPECT_EQ(Holders(messages.located.at(NodeNumber(3))), std::vector<NodeId>{NodeNumber(4)});
+  EXPECT_TRUE(messages.free.empty()) << "nobody frees at a lost machine";
+  EXPECT_FALSE(messages.located.contains(NodeNumber(2)));
+  EXPECT_EQ(messages.unwatch, std::vector{awaited});
+  std::set<ObjectId> lost;
+  while (locator_.loses())
+    for (const auto& [object, with] : locator_.LoseSome(1)) lost.insert(object);
+  EXPECT_EQ(lost, (std::set<ObjectId>{gone, doubted}));
+  messages = locator_.TakeMessages();
+  EXPECT_EQ(LostWith(messages.located.at(NodeNumber(3))), std::vector<NodeId>{NodeNumber(2)}) << "the doubted one";
+  EXPECT_EQ(messages.unwatch, std::vector{doubted});
+  locator_.Freed(std::vector<ObjectId>{gone, doubted, sealed_again});
+  EXPECT_EQ(locator_.directory().objects(), 0u);
+}
+
+TEST_F(ObjectLocatorTest, NothingIsLeftOfALostObjectOnceItsOwnerHasEnded) {
+  const ObjectId gone = Object(), doubted = Object();
+  for (const ObjectId& object : {gone, doubted}) SealedElsewhere(NodeNumber(2), object, 100);
+  Locate(NodeNumber(3), doubted, {NodeNumber(2)});
+  EXPECT_EQ(Lose(NodeNumber(2)).size(), 2u);
+  dead_.insert(7);
+  locator_.OwnerGone(7);
+  EXPECT_EQ(locator_.directory().objects(), 0u);
 }
 
 }  // namespace

@@ -284,15 +284,16 @@ TEST_F(CopiesTest, CopiesForARemoteOwnerStayAsFarAsItsMachineKeepsThem) {
   const auto client = *store_->NewClient("worker");
   for (const ObjectId& object : {kept, freed}) {
     ASSERT_TRUE(client->CreateAndSeal(object, Content(10), {}, {}));
-    objects_->KeptFor(owner, object);
+    objects_->KeptForOwner(object);
   }
   objects_->OwnerGone(owner);
   EXPECT_EQ(objects_->kept(), 2u);
-  objects_->LoseKept(owner, {&kept, 1});
+  objects_->KeptWhenSettled(peer_, {&kept, 1});
+  objects_->RemoteOwnerSettled(owner);
   EXPECT_TRUE(RunUntil([&] { return !objects_->IsHere(freed); }));
   EXPECT_TRUE(objects_->IsHere(kept));
   EXPECT_EQ(objects_->kept(), 1u);
-  objects_->LoseKept(owner);
+  PeerDies("nothing was heard of it for 10 s");
   EXPECT_TRUE(RunUntil([&] { return !objects_->IsHere(kept); }));
   EXPECT_EQ(objects_->kept(), 0u);
 }

@@ -90,7 +90,7 @@ class World {
     EXPECT_TRUE(wanting_.empty());
     EXPECT_TRUE(pulls_.empty());
     EXPECT_EQ(queue_.objects(), 0u);
-    EXPECT_EQ(queue_.pulled_bytes(), 0u);
+    EXPECT_EQ(queue_.under_way().counted_bytes(), 0u);
     // The failures are forgotten, too.
     for (int i = 0; i < 100 && queue_.NextTick() != TimePoint::max(); ++i) {
       clock_.Advance(std::chrono::milliseconds(500));
@@ -148,10 +148,10 @@ class World {
     for (const auto& entry : wanting_) wanted.insert(entry.first.first);
     ASSERT_EQ(queue_.objects(), wanted.size());
     for (const auto& [object, pull] : pulls_) ASSERT_TRUE(wanted.contains(object)) << "nobody asks for it";
-    ASSERT_EQ(queue_.pulls(), pulls_.size());
+    ASSERT_EQ(queue_.under_way().count(), pulls_.size());
     ASSERT_LE(pulls_.size(), kTransfersMax);
     // A size that is told late may push the sum above the limit by the bytes that were not known.
-    ASSERT_TRUE(queue_.pulled_bytes() <= kBytesMax + kTransfersMax * 400 || pulls_.size() == 1);
+    ASSERT_TRUE(queue_.under_way().counted_bytes() <= kBytesMax + kTransfersMax * 400 || pulls_.size() == 1);
     ASSERT_TRUE(queue_.ready() == 0 || !pulls_.empty()) << "nothing is on the way and something waits";
   }
 

@@ -1,5 +1,6 @@
 // An ObjectSender and an ObjectReceiver between two real stores.
 #include <netinet/in.h>
+#include <signal.h>
 
 #include <random>
 
@@ -365,6 +366,42 @@ TEST(ObjectSenderLimit, ASideThatAsksForTooMuchAtOnceIsDropped) {
     AppendFrame(frames, static_cast<uint16_t>(wire::BulkMessage::Pull), pull, Encode(request));
   ASSERT_TRUE(SendSome(greedy.get(), frames, {}));
   EXPECT_TRUE(Eventually(std::chrono::seconds(10), [&, &fd = greedy] { return PeerClosed(fd.get()); }));
+}
+
+// The store stands still, so nothing comes back from its disk.
+TEST(ObjectSender, SendsWhatIsInMemoryWhileItWaitsForSpilledObjects) {
+  Machine from("16M", {}, {}, /*spills=*/true), to("32M");
+  Link(from, to);
+  const Content data = RandomContent(1'000'000, 1);
+  std::vector<ObjectId> objects;
+  for (int i = 0; i < 30; ++i) {
+    objects.push_back(ObjectId::FromRandom());
+    const auto put = from.store->CreateAndSeal(objects.back(), data, {}, {.owned = true, .timeout_ms = 20'000});
+    ASSERT_TRUE(put) << put.error().message;
+  }
+  const ObjectId spilled = objects[0], stopped = objects[1], here = objects.back();
+  for (const ObjectId& object : {spilled, stopped}) {
+    bool on_disk = false;
+    ASSERT_TRUE(from.store->TryGet(object, &on_disk));
+    ASSERT_TRUE(on_disk);
+  }
+  from.daemon->Signal(SIGSTOP);
+  for (const ObjectId& object : {spilled, stopped, here}) to.StartPull(object, from.id);
+  const TransferEvent first = to.Next();
+  EXPECT_EQ(first.kind, TransferEvent::Kind::kSealed);
+  EXPECT_EQ(first.object, here);
+  to.Run([&] { to.receiver->Stop(stopped); });
+  from.daemon->Signal(SIGCONT);
+  const TransferEvent second = to.Next();
+  EXPECT_EQ(second.kind, TransferEvent::Kind::kSealed) << second.why.message;
+  EXPECT_EQ(second.object, spilled);
+  to.ExpectHolds(spilled, data);
+  EXPECT_TRUE(Eventually(std::chrono::seconds(20), [&] {
+    size_t pulls = 1;
+    from.Run([&] { pulls = from.sender->pulls(); });
+    return pulls == 0;
+  }));
+  EXPECT_FALSE(to.Has(stopped));
 }
 
 }  // namespace

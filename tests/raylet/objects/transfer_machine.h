@@ -53,10 +53,12 @@ struct TransferEvent {
 class Machine final : public ObjectReceiver::Handler {
  public:
   explicit Machine(const std::string& memory, ObjectReceiverLimits receiver_limits = {},
-                   ObjectSenderLimits sender_limits = {})
+                   ObjectSenderLimits sender_limits = {}, bool spills = false)
       : id(NodeId::FromRandom()) {
     SetLogLevel(LogLevel::kError);  // connections close here on purpose
-    auto started = DaemonProcess::Start("plasma_store", {"-m", memory, "-s", folder.File("store")});
+    std::vector<std::string> flags = {"-m", memory, "-s", folder.File("store")};
+    if (spills) flags.insert(flags.end(), {"--spill-dir", folder.File("spilled")});
+    auto started = DaemonProcess::Start("plasma_store", flags);
     if (!started) throw std::runtime_error(started.error().message);
     daemon.emplace(*std::move(started));
     store = Connect("test");

@@ -33,17 +33,17 @@ class Deadline {
   Clock::time_point end_;
 };
 
-// Runtime::Bring and its like.
-RAYLET_API Hold BringHandles(const std::vector<ObjectHandle>& handles);
+// Runtime::Want and its like.
+RAYLET_API Hold WantHandles(const std::vector<ObjectHandle>& handles);
 template <class T>
-Hold BringAll(const std::vector<ObjectRef<T>>& objects) {
+Hold WantAll(const std::vector<ObjectRef<T>>& objects) {
   if (objects.size() < 2) return nullptr;
   std::vector<ObjectHandle> handles;
   handles.reserve(objects.size());
   for (const auto& object : objects) handles.push_back(object.handle());
-  return BringHandles(handles);
+  return WantHandles(handles);
 }
-RAYLET_API Hold BringArraysOf(const std::vector<PackedView>& views);
+RAYLET_API Hold WantArraysOf(const std::vector<PackedView>& views);
 template <class T>
 inline constexpr bool kIsArray = false;
 template <class T>
@@ -78,20 +78,20 @@ auto Get(const ObjectRef<T>& object, const int& timeout_ms) {
 template <class T>
 auto Get(const std::vector<ObjectRef<T>>& objects, const int& timeout_ms = -1) {
   const internal::Deadline deadline(timeout_ms);
-  const internal::Hold coming = internal::BringAll(objects);
+  const internal::Hold wanted = internal::WantAll(objects);
   if constexpr (std::is_void_v<T>) {
     for (const auto& object : objects) object.Get(static_cast<int>(deadline.RemainingMs()));
   } else {
     std::vector<std::shared_ptr<T>> values;
     values.reserve(objects.size());
-    internal::Hold arrays_coming;
+    internal::Hold arrays_wanted;
     if constexpr (internal::kIsArray<T>) {
       // First the small values that name the arrays, then these, all at once.
       std::vector<internal::PackedView> names;
       names.reserve(objects.size());
       for (const auto& object : objects)
         names.push_back(internal::CurrentRuntime().Get(internal::Require(object.handle()), deadline.RemainingMs()));
-      arrays_coming = internal::BringArraysOf(names);
+      arrays_wanted = internal::WantArraysOf(names);
     }
     for (const auto& object : objects) values.push_back(object.Get(static_cast<int>(deadline.RemainingMs())));
     return values;

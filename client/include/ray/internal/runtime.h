@@ -113,11 +113,11 @@ class RAYLET_API Runtime {
   // Waits until the object is there; timeout_ms < 0 waits for ever. Throws what the task threw, RayTimeoutException, or
   // why the object is lost.
   virtual PackedView Get(const ObjectHandle& object, int64_t timeout_ms) = 0;
-  // Brings those of the objects that lie on other machines here, all at once, while the returned hold lives. May return
+  // Wants those of the objects that lie on other machines here, all at once, while the returned hold lives. May return
   // null.
-  virtual Hold Bring(std::span<const ObjectHandle>) { return nullptr; }
+  virtual Hold Want(std::span<const ObjectHandle>) { return nullptr; }
   // The same for the arrays that these values refer to.
-  virtual Hold BringArraysOf(std::span<const PackedView>) { return nullptr; }
+  virtual Hold WantArraysOf(std::span<const PackedView>) { return nullptr; }
   // Which of the objects are ready (with a value or an error) once at least `count` are, or at the timeout.
   virtual std::vector<bool> Wait(std::span<const ObjectHandle> objects, size_t count, int64_t timeout_ms) = 0;
 

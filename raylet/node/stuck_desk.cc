@@ -1,0 +1,29 @@
+#include "raylet/node/stuck_desk.h"
+
+#include "raylet/node/driver_warnings.h"
+
+namespace raylet {
+
+StuckDesk::StuckDesk(const Scheduler& scheduler, const Services& services)
+    : loop_(services.loop),
+      clock_(services.clock, 2 * kStuckLook),
+      scheduler_(scheduler),
+      post_(services.post),
+      door_(services.door),
+      jobs_(services.jobs) {}
+
+void StuckDesk::Look() {
+  if (timer_ || (scheduler_.queue().size() == 0 && stuck_.Empty())) return;
+  timer_ = Timer(loop_, std::chrono::duration_cast<std::chrono::milliseconds>(kStuckLook), {}, [this] {
+    timer_.Cancel();
+    Tell();
+    Look();
+  });
+}
+
+void StuckDesk::Tell() {
+  for (const auto& [job, sentence] : stuck_.Look(FindStuckCauses(scheduler_, post_.view()), clock_.Now()))
+    WarnDriver(jobs_, door_, post_, job, sentence);
+}
+
+}  // namespace raylet
