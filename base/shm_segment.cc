@@ -121,6 +121,8 @@ Result<UniqueFd> CreateMemfd(const std::string& name, size_t size, bool reserve)
   if (size == 0) return Fail(ErrorCode::kInvalid, StrCat("segment ", name, " needs a size above zero"));
   UniqueFd fd(::memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!fd) return FailErrno(StrCat("cannot create shared memory ", name), errno);
+  // The kernel's own mode lets any user who has a read-only descriptor open the memory anew for writing.
+  if (::fchmod(fd.get(), 0600) < 0) return FailErrno(StrCat("cannot set the mode of shared memory ", name), errno);
   RAYLET_RETURN_IF_ERROR(Resize(fd.get(), name, size));
   if (reserve) RAYLET_RETURN_IF_ERROR(Reserve(fd.get(), name, size));
   if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0) {

@@ -44,7 +44,7 @@ class Mapping {
   uint64_t generation_ = kInherited;  // the ForkGeneration that maps it: in a child something else may lie there
 };
 
-// A memfd of `size` zero bytes, sealed against shrinking and growing. `reserve` takes all its pages
+// A memfd of `size` zero bytes, mode 0600, sealed against shrinking and growing. `reserve` takes all its pages
 // now (fallocate). A full machine is then an error here (kFull, with the numbers) and never a
 // SIGBUS later.
 Result<UniqueFd> CreateMemfd(const std::string& name, size_t size, bool reserve);

@@ -28,6 +28,7 @@ class SocketFile {
  public:
   explicit SocketFile(std::string path);
   ~SocketFile();
+  void Leave() { number_ = 0; }  // another process serves it now: its end removes nothing
   SocketFile(const SocketFile&) = delete;
   SocketFile& operator=(const SocketFile&) = delete;
 

@@ -158,23 +158,52 @@ std::optional<uint64_t> Arena::Allocate(uint64_t bytes) {
 
 std::optional<uint64_t> Arena::TakePages(uint64_t bytes) {
   auto offset = runs_->Take(bytes);
+  while (!offset && ReserveIdle(bytes)) offset = runs_->Take(bytes);
   if (!offset && MoveLentToEnd()) offset = runs_->Take(bytes);
   if (!offset) return std::nullopt;
   map_->Took(*offset, bytes);
+  if (idle_) idle_->Used(*offset, bytes);
   if (toucher_ != nullptr) toucher_->UsedUntil(*offset + bytes);
   return offset;
 }
 
 void Arena::GivePages(uint64_t offset, uint64_t bytes) {
   if (map_) map_->Gave(offset, bytes);
+  if (idle_) idle_->Used(offset, bytes);
   runs_->Give(offset, bytes);
 }
 
-void Arena::Release(const PageRuns::Run& run) {
+void Arena::PunchOut(const PageRuns::Run& run) {
   if (toucher_ != nullptr) toucher_->StayBelow(run.offset);
   const int done = ::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(run.offset),
                                static_cast<off_t>(run.bytes));
   RAYLET_CHECK(done == 0, "the kernel does not take back ", run.bytes, " bytes of the arena at ", run.offset);
+}
+
+void Arena::GiveBackIdle() {
+  if (!idle_) return;
+  for (const PageRuns::Run& run : idle_->GiveBack(runs_->runs())) {
+    RAYLET_CHECK(runs_->TakeAt(run.offset, run.bytes), "the idle pages at ", run.offset, " are not free");
+    PunchOut(run);
+  }
+}
+
+// True where another run is free now. A machine that is full keeps what it was given.
+bool Arena::ReserveIdle(uint64_t bytes) {
+  const auto piece = idle_ ? idle_->TakeFor(bytes) : std::nullopt;
+  if (!piece) return false;
+  // Past a cgroup's limit the kernel would kill the process instead of returning an error.
+  if (piece->bytes > AvailableMemoryBytes() ||
+      ::fallocate(fd_.get(), 0, static_cast<off_t>(piece->offset), static_cast<off_t>(piece->bytes)) != 0) {
+    idle_->Failed(*piece);
+    return false;
+  }
+  runs_->Give(piece->offset, piece->bytes);
+  return true;
+}
+
+void Arena::Release(const PageRuns::Run& run) {
+  PunchOut(run);
   lent_[run.offset] = run.bytes;
   lent_bytes_ += run.bytes;
 }
@@ -188,7 +217,8 @@ bool Arena::Reserve(const PageRuns::Run& run) {
 }
 
 std::vector<PageRuns::Run> Arena::Lend(uint64_t bytes) {
-  if (runs_->free_bytes() < bytes) return {};
+  while (runs_->free_bytes() < bytes)
+    if (!ReserveIdle(bytes)) return {};
   std::vector<PageRuns::Run> lent;
   for (uint64_t left = bytes; left > 0; left -= lent.back().bytes) lent.push_back(*runs_->TakeLast(left));
   for (const PageRuns::Run& run : lent) Release(run);
@@ -260,12 +290,16 @@ Result<void> Arena::Adopt(std::vector<Place> places, uint64_t lent_bytes, bool h
     physical_bytes_ += pages;
   }
   RAYLET_RETURN_IF_ERROR(AdoptSlabs(small));
-  if (!has_lent) return {};
+  if (!has_lent) {
+    GiveBackIdle();
+    return {};
+  }
   for (uint64_t left = std::min(lent_bytes, runs_->free_bytes()); left > 0;) {
     const PageRuns::Run run = *runs_->TakeLast(left);
     Release(run);
     left -= run.bytes;
   }
+  GiveBackIdle();  // so that none of them is taken for one that has memory
   if (!ReserveFreePages())
     return Fail(ErrorCode::kFull, "the machine has no memory for the pages that the index has given back");
   return {};

@@ -3,7 +3,7 @@
 // Large objects take whole pages. jemalloc packs small ones into slabs, through extent hooks, in
 // the daemon alone. No allocator header ever lies in the memfd.
 // Always holds: runs handed out never overlap, are 64-byte aligned and lie inside arena_bytes().
-// When all runs are freed, the largest run is the whole arena again, but for what was lent.
+// When all runs are freed, the largest run is the whole arena again, but for what was lent or given back.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,7 @@
 #include "base/shm_segment.h"
 #include "base/unique_fd.h"
 #include "store/arena_map.h"
+#include "store/idle_pages.h"
 #include "store/page_runs.h"
 #include "store/page_toucher.h"
 #include "store/recovered_pages.h"
@@ -47,6 +48,10 @@ class Arena {
     uint64_t offset = 0, bytes = 0;
   };
   Result<void> Adopt(std::vector<Place> places, uint64_t lent_bytes, bool has_lent);
+  // From now on free pages go back to the machine once nobody has used them between two calls of GiveBackIdle. An
+  // object takes them again where the machine still has the memory. Before Adopt, which gives all free pages back.
+  void Decay() { idle_.emplace(arena_bytes_); }
+  void GiveBackIdle();
   // Starts a thread that touches unused pages in the background, before an object uses them.
   void TouchAhead();
   ~Arena();
@@ -95,6 +100,8 @@ class Arena {
   void Release(const PageRuns::Run& run);
   bool Reserve(const PageRuns::Run& run);
   bool MoveLentToEnd();
+  bool ReserveIdle(uint64_t bytes);
+  void PunchOut(const PageRuns::Run& run);
   Result<void> AdoptSlabs(const std::vector<Place>& places);
   bool ReserveFreePages();
   void GiveIfEmpty(uint64_t first_page);  // of an extent of recovered pages
@@ -107,6 +114,7 @@ class Arena {
   std::map<uint64_t, uint64_t> lent_;  // offset -> bytes
   uint64_t lent_bytes_ = 0;
   std::optional<PageRuns> runs_;
+  std::optional<IdlePages> idle_;
   std::optional<ArenaMap> map_;
   std::unordered_map<uint64_t, uint64_t> paged_;  // offset -> bytes of the objects that have pages of their own
   RecoveredPages recovered_;

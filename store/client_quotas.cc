@@ -94,7 +94,7 @@ void ClientQuotas::Add(uint32_t entry) {
     QuotaOf(entry).order.Append(notes_, entry);
     return;
   }
-  policy_.Add(entry);
+  spills_all_ ? spill_order_.Add(entry) : policy_.Add(entry);
 }
 
 void ClientQuotas::Released(uint32_t entry) {

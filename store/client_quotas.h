@@ -1,7 +1,7 @@
 // ClientQuotas: the clients with a quota, whose objects have an order of eviction of their own, and everybody's order
-// beside them. Owned by the ObjectStore; loop thread only. Pure.
-// Always holds: an entry whose note says so is under the quota of its creator. It counts there from its create to its
-// end, or until it becomes everybody's. All quotas together have at most 70 % of the store.
+// beside them. That is the order of spilling where nothing is evicted. Owned by the ObjectTable; loop thread only.
+// Pure. Always holds: an entry whose note says so is under the quota of its creator. It counts there from its create to
+// its end, or until it becomes everybody's. All quotas together have at most 70 % of the store.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,7 @@
 #include "store/entry_table.h"
 #include "store/eviction_policy.h"
 #include "store/object_index.h"
+#include "store/spill_order.h"
 
 namespace raylet::store {
 
@@ -22,8 +23,12 @@ constexpr uint64_t kQuotasPercentMax = 70;
 class ClientQuotas {
  public:
   // All of them outlive this. `policy` is everybody's order.
-  ClientQuotas(uint64_t capacity_bytes, EntryTable& notes, const ObjectIndex& index, EvictionPolicy& policy)
-      : capacity_bytes_(capacity_bytes), notes_(notes), index_(index), policy_(policy) {}
+  ClientQuotas(uint64_t capacity_bytes, EntryTable& notes, const ObjectIndex& index, EvictionPolicy& policy,
+               SpillOrder& spill_order)
+      : capacity_bytes_(capacity_bytes), notes_(notes), index_(index), policy_(policy), spill_order_(spill_order) {}
+  // Before any object: nothing is evicted from now on. What would be is spilled.
+  void SpillAll() { spills_all_ = true; }
+  bool spills_all() const { return spills_all_; }
 
   // kFull where the client has a quota already, or where all quotas would have more than 70 %.
   Result<void> Set(uint32_t client, const std::string& name, uint64_t bytes);
@@ -62,6 +67,8 @@ class ClientQuotas {
   EntryTable& notes_;
   const ObjectIndex& index_;
   EvictionPolicy& policy_;
+  SpillOrder& spill_order_;
+  bool spills_all_ = false;
   std::map<uint32_t, Quota> quotas_;  // by client
   uint64_t quota_bytes_ = 0;          // of all
 };

@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "base/unix_socket.h"
 #include "fbs/id_lists.h"
-#include "store/batch_create.h"
 #include "store/recovery.h"
 #include "store/store_server.h"
 #include "store/use_counts.h"
@@ -22,6 +21,10 @@ constexpr FramedSocketLimits kLimits = {.body_bytes_max = kStoreBodyBytesMax,
                                         .received_fds_max = 0,
                                         .behind_bytes = size_t{1} << 20,
                                         .caught_up_bytes = size_t{256} << 10};
+
+uint64_t InArenaBytes(const ObjectIndex::Fields& object) {
+  return object.metadata_bytes == 0 ? object.data_bytes : AlignUp(object.data_bytes) + object.metadata_bytes;
+}
 
 TimePoint DeadlineOf(TimePoint now, int64_t timeout_ms) {
   if (timeout_ms < 0) return TimePoint::max();
@@ -111,6 +114,7 @@ void ClientSession::OnClosed(const Error& reason) {
 
 Result<void> ClientSession::Handle(const Frame& frame) {
   const auto type = static_cast<wire::StoreMessage>(frame.header.type);
+  if (client_ == 0 && type == wire::StoreMessage::TakeOver) return HandleTakeOver(frame);
   if ((client_ == 0) != (type == wire::StoreMessage::Hello))
     return Fail(ErrorCode::kProtocolError, "the first message, and no other, is a Hello");
   switch (type) {
@@ -122,8 +126,7 @@ Result<void> ClientSession::Handle(const Frame& frame) {
       const auto request = Parse<wire::IdRequestT>(frame.body);
       if (!request) return Fail(request.error());
       const auto id = FromWire<ObjectId>(*request->id);
-      ReplyStatus(frame.header.request_id,
-                  type == wire::StoreMessage::Seal ? server_.store().Seal(client_, id) : server_.Abort(client_, id));
+      ReplyStatus(frame.header.request_id, type == wire::StoreMessage::Seal ? Seal(id) : server_.Abort(client_, id));
       return {};
     }
     case wire::StoreMessage::CreateAndSealBatch: return HandleCreateAndSealBatch(frame);
@@ -192,10 +195,28 @@ Result<void> ClientSession::HandleHello(const Frame& frame) {
   reply.index_bytes = server_.segments().index_bytes;
   reply.pins_bytes = PinPageBytes();
   reply.capacity_bytes = server_.segments().capacity_bytes;
-  const int fds[] = {server_.segments().arena_read_only, server_.segments().arena_read_write,
+  const bool strict = server_.segments().strict();
+  reply.writing_offset = strict ? StagingOffset() : 0;
+  const int fds[] = {server_.segments().arena_read_only, strict ? pins_fd_.get() : server_.segments().arena_read_write,
                      server_.segments().index_read_only, pins_fd_.get()};
   socket_.Send(static_cast<uint16_t>(wire::StoreMessage::HelloReply), frame.header.request_id, Encode(reply), fds);
   if (!inherited_.Empty()) OnBehind(false);  // its notices follow the reply
+  return {};
+}
+
+Result<void> ClientSession::HandleTakeOver(const Frame& frame) {
+  const auto request = Parse<wire::TakeOverRequestT>(frame.body);
+  if (!request) return Fail(request.error());
+  if (server_.hand_over() == nullptr) return Fail(ErrorCode::kProtocolError, "this store hands nothing over");
+  UniqueFd channel;
+  wire::TakeOverReplyT reply;
+  if (const auto ours = CheckSameUser(socket_.fd(), "plasma_store"); ours)
+    reply = server_.hand_over()->Answer(*request, channel);
+  else
+    reply.status = ToStatus(ours.error());
+  const int fds[] = {channel.get()};
+  socket_.Send(static_cast<uint16_t>(wire::StoreMessage::TakeOverReply), frame.header.request_id, Encode(reply),
+               std::span(fds).first(channel ? 1 : 0));
   return {};
 }
 
@@ -203,7 +224,9 @@ Result<void> ClientSession::MeetNewClient(const wire::StoreHelloT& hello) {
   const auto peer = GetPeerCredentials(socket_.fd());
   // The page's name holds the number that AddClient will give.
   const uint32_t number = server_.store().next_client();
-  auto pins_fd = CreateMemfd(PinPageName(number), PinPageBytes(), /*reserve=*/false);
+  const uint64_t bytes =
+      server_.segments().strict() ? StagingOffset() + server_.segments().arena_bytes : PinPageBytes();
+  auto pins_fd = CreateMemfd(PinPageName(number), bytes, /*reserve=*/false);
   auto pins = pins_fd ? Mapping::Map(pins_fd->get(), PinPageBytes(), Mapping::Access::kReadWrite)
                       : Result<Mapping>(Fail(pins_fd.error()));
   if (!pins)
@@ -246,13 +269,26 @@ Result<void> ClientSession::MeetAgain(const wire::StoreHelloT& hello) {
   pins_fd_ = std::move(client->pins_fd);
   pins_ = std::move(client->pins);
   inherited_ = std::move(client->inherited);
+  staging_.HasLostObjects();
   pins_.As<PinPage>()->frames_handled.store(0, std::memory_order_release);
   for (const wire::Id20& id : hello.seals)
-    static_cast<void>(server_.store().Seal(client_, FromWire<ObjectId>(id)));  // it may be sealed, or gone
+    static_cast<void>(Seal(FromWire<ObjectId>(id)));  // it may be sealed, or gone
   Recovery(server_.store()).LoseUnsealed(client_);
   // The earlier server may have died before it told the heir.
   if (hello.tell_owned) static_cast<void>(inherited_.Add(/*client=*/0, Recovery(server_.store()).OwnedBy(client_)));
   return {};
+}
+
+Result<void> ClientSession::Seal(const ObjectId& id) {
+  ObjectStore& store = server_.store();
+  if (server_.segments().strict()) {
+    if (const auto object = store.WrittenBy(client_, id)) {
+      const auto copied = staging_.CopyOut(pins_fd_.get(), object->offset, InArenaBytes(*object), store.arena_data(),
+                                           server_.segments().arena_bytes, store.WritesOnlyOne(client_));
+      if (!copied) return copied;
+    }
+  }
+  return store.Seal(client_, id);
 }
 
 bool ClientSession::GiveUp(uint64_t ticket) {
@@ -298,15 +334,17 @@ Result<void> ClientSession::HandleCreateAndSeal(const Frame& frame) {
 }
 
 Result<void> ClientSession::HandleCreateAndSealBatch(const Frame& frame) {
-  const auto request = Parse<wire::CreateAndSealBatchRequestT>(frame.body);
+  auto request = Parse<wire::CreateAndSealBatchRequestT>(frame.body);
   if (!request) return Fail(request.error());
-  FullNumbers numbers;
-  const auto created = CreateAndSealBatch(server_.store(), client_, *request, numbers);
-  if (!created && created.error().code == ErrorCode::kFull) {
-    server_.store().NoteFull(client_, FromWire<ObjectId>(request->ids.front()), numbers);
-    server_.WantRoom(numbers.need_bytes);
-  }
-  ReplyStatus(frame.header.request_id, created);
+  BlockedCreate create;
+  create.client = client_;
+  create.request_id = frame.header.request_id;
+  if (!request->ids.empty()) create.id = FromWire<ObjectId>(request->ids.front());
+  create.options = {.data_bytes = request->bytes.size(), .evict_if_full = request->evict_if_full};
+  create.seal = true;
+  create.batch = std::make_shared<wire::CreateAndSealBatchRequestT>(*std::move(request));
+  create.deadline = server_.Now();
+  server_.Create(std::move(create));
   return {};
 }
 
@@ -325,7 +363,9 @@ Result<void> ClientSession::HandleSubscribe(const Frame& frame) {
 Result<void> ClientSession::HandleOpenPutRing(const Frame& frame) {
   const auto request = Parse<wire::OpenPutRingRequestT>(frame.body);
   if (!request) return Fail(request.error());
-  const auto room = server_.memory().RoomFor(PutPageBytes(), "a client's ring for small puts");
+  auto room = server_.memory().RoomFor(PutPageBytes(), "a client's ring for small puts");
+  if (server_.segments().strict())
+    room = Fail(ErrorCode::kNotAllowed, "with --isolation=strict no client writes into the arena: put by messages");
   const auto opened = room ? server_.put_rings().Open(client_, frames_) : Fail(room.error());
   has_ring_ = has_ring_ || opened;
   wire::PutRingReplyT reply;
@@ -339,8 +379,8 @@ Result<void> ClientSession::HandleOpenPutRing(const Frame& frame) {
 Result<void> ClientSession::HandleRestore(const Frame& frame) {
   const auto request = Parse<wire::RestoreRequestT>(frame.body);
   if (!request) return Fail(request.error());
-  server_.Restore({client_, frame.header.request_id, DeadlineOf(server_.Now(), request->timeout_ms)},
-                  FromWire(request->ids));
+  server_.disk().Restore({client_, frame.header.request_id, DeadlineOf(server_.Now(), request->timeout_ms)},
+                         FromWire(request->ids));
   return {};
 }
 
@@ -390,10 +430,7 @@ Result<void> ClientSession::HandleDeleteMadeBy(const Frame& frame) {
 Result<void> ClientSession::HandleEvict(const Frame& frame) {
   const auto request = Parse<wire::EvictRequestT>(frame.body);
   if (!request) return Fail(request.error());
-  wire::EvictReplyT reply;
-  reply.status = OkStatus();
-  reply.evicted_bytes = server_.store().Evict(request->bytes);
-  if (frame.header.request_id != 0) Send(wire::StoreMessage::EvictReply, frame.header.request_id, reply);
+  server_.disk().Evict(client_, frame.header.request_id, request->bytes);
   return {};
 }
 

@@ -15,6 +15,7 @@
 #include "fbs/messages.h"
 #include "fbs/segment_layout.h"
 #include "store/inherited_notices.h"
+#include "store/staging.h"
 
 namespace raylet::store {
 
@@ -53,9 +54,11 @@ class ClientSession final : public FramedSocket::Handler {
   void SendInherited();
   Result<void> Handle(const Frame& frame);
   Result<void> HandleHello(const Frame& frame);
+  Result<void> HandleTakeOver(const Frame& frame);
   void AnswerRefused(uint64_t request_id, const Error& why);
   Result<void> MeetNewClient(const wire::StoreHelloT& hello);
   Result<void> MeetAgain(const wire::StoreHelloT& hello);
+  Result<void> Seal(const ObjectId& id);
   // The client has connected once more, since it did not hear this session's answer. It is the newer one's now.
   bool GiveUp(uint64_t ticket);
   Result<void> HandleCreate(const Frame& frame);
@@ -81,6 +84,7 @@ class ClientSession final : public FramedSocket::Handler {
   bool has_ring_ = false;  // in the server's PutRings
   UniqueFd pins_fd_;
   Mapping pins_;
+  Staging staging_;  // in pins_fd_, with --isolation=strict
   std::unordered_set<ObjectId> watched_;
   InheritedNotices inherited_;
   bool behind_ = false;                               // the client reads slowly: its notices wait here

@@ -40,6 +40,10 @@ std::vector<BlockedCreate> CreateQueue::TakeExpired(TimePoint now) {
   return expired;
 }
 
+std::vector<BlockedCreate> CreateQueue::TakeThoseForDisk() {
+  return Take([](const BlockedCreate& create) { return create.while_disk_writes; });
+}
+
 std::vector<BlockedCreate> CreateQueue::Cancel(uint32_t client, const ObjectId& id) {
   if (!of_client_.contains(client)) return {};
   return Take([&](const BlockedCreate& create) { return create.client == client && create.id == id; });

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <limits>
+#include <memory>
 #include <unordered_map>
 #include <vector>
 
@@ -31,11 +32,14 @@ struct BlockedCreate {
   ObjectOptions options;
   bool seal = false;  // CreateAndSeal: data and metadata are copied in and sealed
   std::vector<uint8_t> data, metadata;
+  // All of these instead, or none; `id` is the first one's, and the options count the bytes of all.
+  std::shared_ptr<const wire::CreateAndSealBatchRequestT> batch;
   TimePoint deadline = TimePoint::max();
-  uint64_t try_at = 0;  // with so many bytes in reach a try may succeed
+  bool while_disk_writes = false;  // it has no patience, but for the writes that make room
+  uint64_t try_at = 0;             // with so many bytes in reach a try may succeed
 
   uint64_t need_bytes() const { return options.data_bytes + options.metadata_bytes; }
-  uint64_t carried_bytes() const { return data.size() + metadata.size(); }
+  uint64_t carried_bytes() const { return data.size() + metadata.size() + (batch ? batch->bytes.size() : 0); }
 };
 
 class CreateQueue {
@@ -61,6 +65,8 @@ class CreateQueue {
 
   // Removes and returns the creates whose deadline has passed, in order.
   std::vector<BlockedCreate> TakeExpired(TimePoint now);
+  // Removes and returns those that wait only while the disk writes.
+  std::vector<BlockedCreate> TakeThoseForDisk();
   // Removes and returns the client's creates of this object.
   std::vector<BlockedCreate> Cancel(uint32_t client, const ObjectId& id);
   void DropClient(uint32_t client);

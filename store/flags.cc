@@ -88,6 +88,13 @@ Result<void> ApplyConfig(const std::string& path, CLI::App& app) {
 // The first thing that is wrong.
 Result<void> Finish(Flags& flags, CLI::App& app) {
   if (!flags.config.empty()) RAYLET_RETURN_IF_ERROR(ApplyConfig(flags.config, app));
+  if (!flags.take_over.empty()) {
+    if (flags.socket.empty()) flags.socket = flags.take_over;
+    if (flags.socket != flags.take_over)
+      return Fail(ErrorCode::kInvalid,
+                  StrCat("--take-over goes on at ", flags.take_over, ", and -s says ", flags.socket, ": leave -s out"));
+    return {};  // -m is the other store's
+  }
   const struct {
     const std::string& value;
     const char* name;
@@ -121,7 +128,9 @@ ParsedFlags ParseFlags(int argc, char** argv) {
           "PLASMA_STORE_DIRECTORY");
   setting(app.add_flag("-h,--hugepages", flags.hugepages, "Does nothing yet: objects lie in ordinary pages"),
           "PLASMA_STORE_HUGEPAGES");
-  setting(app.add_option("-e,--external-store", flags.external_store, "Not supported yet: refused"),
+  setting(app.add_option("-e,--external-store", flags.external_store,
+                         "file:///FOLDER: evict nothing; write objects to a folder in there when there is no room, and "
+                         "read them back at a get"),
           "PLASMA_STORE_EXTERNAL_STORE");
   setting(
       app.add_option("--spill-dir", flags.spill_dir,
@@ -131,6 +140,12 @@ ParsedFlags ParseFlags(int argc, char** argv) {
   setting(app.add_option("--spill-max", flags.spill_max,
                          "The most that these files take, in bytes, with K, M or G; without it, what the disk has"),
           "PLASMA_STORE_SPILL_MAX");
+  setting(app.add_option("--isolation", flags.isolation,
+                         "user: clients are processes of this user. strict: of any user that may enter the socket's "
+                         "folder; they read the objects' memory, and the store copies what they write")
+              ->check(CLI::IsMember({"user", "strict"}))
+              ->capture_default_str(),
+          "PLASMA_STORE_ISOLATION");
   setting(app.add_option("--log-level", flags.log_level, "debug, info, warning or error")->capture_default_str(),
           "PLASMA_STORE_LOG_LEVEL");
   setting(app.add_option("--metrics-port", flags.metrics_port,
@@ -141,6 +156,15 @@ ParsedFlags ParseFlags(int argc, char** argv) {
                          "The address for that: other machines may read the metrics where it is not a loopback one")
               ->capture_default_str(),
           "PLASMA_STORE_METRICS_ADDRESS");
+  setting(app.add_option("--decay", flags.decay_s,
+                         "Give memory that no object uses for so many seconds back to the machine. A create takes it "
+                         "again where the machine still has it. 0: keep all")
+              ->check(CLI::Range(0U, 1'000'000U))
+              ->capture_default_str(),
+          "PLASMA_STORE_DECAY");
+  app.add_option("--take-over", flags.take_over,
+                 "Go on with the objects, clients and pins of the plasma_store that serves this socket, and end it; it "
+                 "may be of another release. -m and -s are that one's");
   app.add_option("--config", flags.config,
                  "Read settings from this file (/etc/raylet/plasma_store.toml for the service)");
   app.add_option("--memory-root", flags.memory_root,

@@ -14,9 +14,12 @@ struct Flags {
   bool hugepages = false;
   int ready_fd = -1, lifeline_fd = -1;
   uint32_t deaths_max = 10;
+  uint32_t decay_s = 0;            // 0: no memory goes back to the machine
   std::vector<std::string> words;  // of the command line, for another keeper
   std::string config;
+  std::string take_over;                 // the socket of the store to take over; empty: none
   std::string spill_dir, spill_max;      // empty: nothing is spilled; no bound
+  std::string isolation = "user";        // or "strict"
   std::optional<uint16_t> metrics_port;  // 0: one that the kernel chooses
   std::string metrics_address = "127.0.0.1";
 };

@@ -38,7 +38,7 @@ std::string HowEnded(int status) {
 
 }  // namespace
 
-KeeperOutcome Keep(Kept& kept, UniqueFd channel, uint32_t deaths_max, int ready_fd) {
+KeeperOutcome Keep(Kept& kept, UniqueFd channel, uint32_t deaths_max, int ready_fd, bool has_objects) {
   sigset_t stops;
   sigemptyset(&stops);
   sigaddset(&stops, SIGTERM);
@@ -48,7 +48,8 @@ KeeperOutcome Keep(Kept& kept, UniqueFd channel, uint32_t deaths_max, int ready_
   std::deque<TimePoint> deaths;
   std::optional<int> done;
   pid_t server = 0;  // where it is a child of this process
-  for (bool again = false, stopping = false;;) {
+  bool handed_over = false, first = true;
+  for (bool again = has_objects, stopping = false;;) {
     if (!channel) {
       int ends[2];
       if (!signals || ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
@@ -57,7 +58,15 @@ KeeperOutcome Keep(Kept& kept, UniqueFd channel, uint32_t deaths_max, int ready_
       UniqueFd other(ends[1]);
       server = ::fork();
       if (server < 0) return GiveUp("the keeper cannot start another server");
-      if (server == 0) return {.serves = true, .again = again, .channel = std::move(other), .exit_code = 0};
+      if (server == 0) {
+        KeeperOutcome serve;
+        serve.serves = true;
+        serve.again = again;
+        serve.first = first;
+        serve.channel = std::move(other);
+        return serve;
+      }
+      first = false;
       if (ready_fd >= 0) ::close(std::exchange(ready_fd, -1));
     }
     pollfd watched[] = {{channel.get(), POLLIN, 0}, {signals.get(), POLLIN, 0}};
@@ -71,6 +80,7 @@ KeeperOutcome Keep(Kept& kept, UniqueFd channel, uint32_t deaths_max, int ready_
     std::vector<UniqueFd> fds;
     if (const auto message = ReceiveKept(channel.get(), fds); message) {
       if (message->what == KeepWhat::kDone) done = static_cast<int>(message->value);
+      if (message->what == KeepWhat::kHandedOver) handed_over = true;
       Apply(kept, *message, std::move(fds));
       continue;
     } else if (message.error().code == ErrorCode::kTimedOut) {
@@ -80,6 +90,11 @@ KeeperOutcome Keep(Kept& kept, UniqueFd channel, uint32_t deaths_max, int ready_
     int status = 0;
     std::string how = "while this was not its parent";
     if (server > 0 && ::waitpid(server, &status, 0) == server) how = HowEnded(status);
+    if (handed_over) {
+      KeeperOutcome outcome;
+      outcome.handed_over = true;
+      return outcome;
+    }
     if (done || stopping) return Ended(done.value_or(0));
     const TimePoint now = std::chrono::steady_clock::now();
     while (!deaths.empty() && now - deaths.front() > kDeathsWithin) deaths.pop_front();

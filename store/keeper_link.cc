@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "base/unix_socket.h"
 
 namespace raylet::store {
 namespace {
@@ -48,6 +49,17 @@ void KeeperLink::Forget(uint32_t client) {
 bool KeeperLink::Done(int exit_code) {
   watcher_.Cancel();
   return channel_ && SendKept(channel_.get(), {KeepWhat::kDone, static_cast<uint32_t>(exit_code)}).has_value();
+}
+
+// A keeper that does not hear it would start another server. Nobody but this process can stop that now.
+void KeeperLink::HandedOver() {
+  watcher_.Cancel();
+  if (!channel_) return;
+  while (true) {
+    const auto sent = SendKept(channel_.get(), {KeepWhat::kHandedOver});
+    if (sent || sent.error().code != ErrorCode::kFull) return;
+    static_cast<void>(WaitWritable(channel_.get(), Deadline::AfterMs(100)));
+  }
 }
 
 void KeeperLink::Read() {

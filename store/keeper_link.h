@@ -28,6 +28,9 @@ class KeeperLink {
 
   // Tells the keeper that the server ends as asked, and that the keeper cleans up. False: there is none.
   bool Done(int exit_code);
+  // Sends all that the keeper keeps to another one. Then HandedOver ends this one, without a clean-up.
+  Result<void> GiveAll(int channel) const { return SendAll(channel, kept_); }
+  void HandedOver();
 
  private:
   void Read();

@@ -50,7 +50,7 @@ Result<void> SendAll(int channel, const KeptFds& kept) {
     const int both[] = {client.pins, client.socket};
     RAYLET_RETURN_IF_ERROR(wait_and_send({KeepWhat::kClient, number}, both));
   }
-  return {};
+  return wait_and_send({KeepWhat::kAll, static_cast<uint32_t>(kept.clients.size())}, {});
 }
 
 }  // namespace raylet::store

@@ -30,6 +30,11 @@ enum class KeepWhat : uint32_t {
   kClientGone = 3,  // to a keeper: client `value` has ended
   kDone = 4,        // to a keeper: the server ends as asked, with exit code `value`; it is not started again
   kStop = 5,        // to a server: end as asked
+  kHandedOver = 6,  // to a keeper: another keeper has all of it, and cleans up
+  // Between a server and the newer plasma_store that takes its objects over:
+  kTake = 7,   // give me all
+  kAll = 8,    // those before this were all, with `value` clients
+  kTaken = 9,  // I have them; end
 };
 struct KeepMessage {
   KeepWhat what{};
@@ -40,7 +45,7 @@ struct KeepMessage {
 Result<void> SendKept(int channel, KeepMessage message, std::span<const int> fds = {});
 // Waits for nothing. kTimedOut: nothing is there now. kDisconnected: the other side is gone.
 Result<KeepMessage> ReceiveKept(int channel, std::vector<UniqueFd>& fds);
-// The keeper's book-keeping. Not for kDone and kStop.
+// The keeper's book-keeping. Does nothing for other messages.
 void Apply(Kept& kept, KeepMessage message, std::vector<UniqueFd> fds);
 
 // The same as numbers of descriptors, which others own.
@@ -51,7 +56,7 @@ struct KeptFds {
   };
   std::map<uint32_t, Client> clients;
 };
-// All of it, for a keeper that has nothing yet. Waits up to a second for a keeper that does not read.
+// All of it, for a keeper that has nothing yet, and kAll. Waits up to a second for a keeper that does not read.
 Result<void> SendAll(int channel, const KeptFds& kept);
 
 }  // namespace raylet::store

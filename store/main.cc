@@ -2,6 +2,7 @@
 // builds the parts and runs until it is told to stop.
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,7 +11,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -35,13 +35,17 @@
 #include "store/recovery.h"
 #include "store/service_manager.h"
 #include "store/spill_folder.h"
+#include "store/spill_target.h"
 #include "store/spill_threads.h"
 #include "store/store_server.h"
+#include "store/take_over.h"
 
 namespace {
 
 using namespace raylet;
 using namespace raylet::store;
+
+constexpr const char* kStrict = "strict";  // of --isolation
 
 int Complain(const Error& error) {
   std::fprintf(stderr, "plasma_store: %s\n", error.message.c_str());
@@ -95,9 +99,14 @@ Result<void> InitIndex(int fd, const MemoryBudget& budget, uint64_t capacity_byt
           .count());
   header->started_monotonic_ns = static_cast<uint64_t>(SteadyClock().Now().time_since_epoch().count());
   std::copy(path.begin(), path.end(), header->socket_path);
-  const std::string_view build = kBuild;
-  std::copy_n(build.begin(), std::min(build.size(), sizeof header->build - 1), header->build);
   return {};
+}
+
+// Another one than before, where a newer release has taken the store over.
+void SetBuild(IndexHeader& header) {
+  const std::string_view build = kBuild;
+  std::fill(std::begin(header.build), std::end(header.build), '\0');
+  std::copy_n(build.begin(), std::min(build.size(), sizeof header.build - 1), header.build);
 }
 
 std::string Who(const std::string& path) {
@@ -120,16 +129,23 @@ struct Spilling {
   bool stopped = false;  // as asked: no server goes on with the files
 };
 
-Result<void> StartSpilling(const Flags& flags, const std::string& path, Loop& loop, ObjectStore& store, bool again,
-                           Spilling& spilling) {
-  auto folder =
-      SpillFolder::Open(std::filesystem::absolute(flags.spill_dir).lexically_normal(), IndexSegmentName(path), again);
-  if (!folder) return Fail(folder.error().code, StrCat("--spill-dir: ", folder.error().message));
+// The same for each server of a store.
+std::string FolderOf(const SpillTarget& target) { return std::filesystem::absolute(target.folder).lexically_normal(); }
+
+StoreFacts FactsOf(const Flags& flags, uint64_t capacity, const std::optional<SpillTarget>& target) {
+  return {.capacity_bytes = capacity,
+          .strict = flags.isolation == kStrict,
+          .spill_folder = target ? FolderOf(*target) : std::string()};
+}
+
+Result<void> StartSpilling(const SpillTarget& target, const std::string& path, Loop& loop, ObjectStore& store,
+                           bool again, Spilling& spilling) {
+  auto folder = SpillFolder::Open(FolderOf(target), IndexSegmentName(path), again);
+  if (!folder) return Fail(folder.error().code, StrCat(target.flag, ": ", folder.error().message));
   spilling.folder = *std::move(folder);
   spilling.disk = std::make_unique<SpillThreads>(loop, *spilling.folder, store.arena_data());
-  const uint64_t bytes_max =
-      flags.spill_max.empty() ? std::numeric_limits<uint64_t>::max() : *ParseBytes(flags.spill_max);
-  spilling.spiller = std::make_unique<Spiller>(store.table(), store.room(), *spilling.disk, bytes_max);
+  spilling.spiller =
+      std::make_unique<Spiller>(store.table(), store.room(), *spilling.disk, target.bytes_max, target.what);
   return {};
 }
 
@@ -166,19 +182,38 @@ Result<void> Recover(ObjectStore& store, StoreServer& server, Spilling& spilling
   return {};
 }
 
+// What starts another keeper of this store. It takes nothing over.
+std::vector<std::string> KeeperWords(const Flags& flags, uint64_t capacity) {
+  if (flags.take_over.empty()) return flags.words;
+  std::vector<std::string> words;
+  constexpr std::string_view kTakeOver = "--take-over";
+  for (size_t i = 0; i < flags.words.size(); ++i) {
+    if (flags.words[i] == kTakeOver)
+      ++i;
+    else if (!flags.words[i].starts_with(StrCat(kTakeOver, "=")))
+      words.push_back(flags.words[i]);
+  }
+  if (flags.memory.empty()) words.insert(words.end(), {"-m", std::to_string(capacity)});
+  words.insert(words.end(), {"-s", flags.socket});
+  return words;
+}
+
 KeptFds FdsOf(const Kept& kept) {
   KeptFds fds{.listening = kept.listening.get(), .arena = kept.arena.get(), .index = kept.index.get(), .clients = {}};
   for (const auto& [number, client] : kept.clients) fds.clients[number] = {client.pins.get(), client.socket.get()};
   return fds;
 }
 
-int Serve(const Flags& flags, const std::optional<MetricsOptions>& metrics_options, const std::string& path,
-          uint64_t capacity, const MemoryBudget& budget, Kept& kept, Loop& loop, KeeperLink& keeper, bool again) {
+int Serve(const Flags& flags, const std::optional<MetricsOptions>& metrics_options,
+          const std::optional<SpillTarget>& spill_target, const std::string& path, uint64_t capacity,
+          const MemoryBudget& budget, Kept& kept, Loop& loop, KeeperLink& keeper, const KeeperOutcome& of_keeper) {
+  const bool again = of_keeper.again;
   const auto index =
       Mapping::Map(kept.index.get(), IndexSegmentBytes(budget.index_entries_max), Mapping::Access::kReadWrite);
   if (!index) return Complain(index.error());
   auto* const header = index->As<IndexHeader>();
   header->daemon_pid = ::getpid();
+  SetBuild(*header);
   UniqueFd arena_fd(::fcntl(kept.arena.get(), F_DUPFD_CLOEXEC, 3));
   const auto arena = Arena::Open(std::move(arena_fd), capacity);
   if (!arena) return Complain(arena.error());
@@ -187,19 +222,31 @@ int Serve(const Flags& flags, const std::optional<MetricsOptions>& metrics_optio
   if (!arena_read_only) return Complain(arena_read_only.error());
   if (!index_read_only) return Complain(index_read_only.error());
 
+  if (flags.decay_s > 0) (*arena)->Decay();
   const SteadyClock clock;
   ObjectStore store(capacity, **arena, header, clock, {kept.index.get(), budget.index_entries});
   Spilling spilling;
-  if (!flags.spill_dir.empty())
-    if (const auto started = StartSpilling(flags, path, loop, store, again, spilling); !started) {
+  if (spill_target)
+    if (const auto started = StartSpilling(*spill_target, path, loop, store, again, spilling); !started) {
       if (!again) return Complain(started.error());
       RAYLET_LOG(kError, "spilled objects cannot be read, and nothing more is spilled: ", started.error().message);
     }
   StoreServer server(loop, kept.listening.get(), store, header,
-                     {arena_read_only->get(), (*arena)->fd(), index_read_only->get(), (*arena)->arena_bytes(),
-                      index->size(), capacity},
+                     {.arena_read_only = arena_read_only->get(),
+                      .arena_read_write = flags.isolation == kStrict ? -1 : (*arena)->fd(),
+                      .index_read_only = index_read_only->get(),
+                      .arena_bytes = (*arena)->arena_bytes(),
+                      .index_bytes = index->size(),
+                      .capacity_bytes = capacity},
                      clock);
   server.SetKeeper(keeper);
+  HandOver hand_over(
+      loop, FactsOf(flags, capacity, spill_target), [&keeper](int to) { return keeper.GiveAll(to); },
+      [&keeper] {
+        keeper.HandedOver();
+        ::_exit(0);
+      });
+  server.SetHandOver(hand_over);
   if (spilling.spiller) server.SetSpiller(*spilling.spiller);
   server.SetMemoryGuard(MemoryGuard([root = flags.memory_root] { return AvailableMemoryBytesBelow(root); }));
   if (again) {
@@ -225,16 +272,26 @@ int Serve(const Flags& flags, const std::optional<MetricsOptions>& metrics_optio
   std::unique_ptr<MetricsServer> metrics;
   if (metrics_options) {
     auto started = MetricsServer::Start(*metrics_options, *header, pulse);
-    if (!started) return Complain({started.error().code, StrCat("--metrics-port: ", started.error().message)});
-    metrics = *std::move(started);
-    std::fprintf(stderr, "plasma_store: metrics at %s\n", metrics->url().c_str());
+    if (!started && !again)
+      return Complain({started.error().code, StrCat("--metrics-port: ", started.error().message)});
+    if (started) {
+      metrics = *std::move(started);
+      std::fprintf(stderr, "plasma_store: metrics at %s\n", metrics->url().c_str());
+    } else {
+      RAYLET_LOG(kError, "no metrics are served: ", started.error().message);  // the objects are worth more
+    }
   }
   ServiceManager manager;
-  if (flags.ready_fd >= 0 && !again) {
+  if (flags.ready_fd >= 0 && of_keeper.first) {
     if (::write(flags.ready_fd, "1", 1) != 1) RAYLET_LOG(kWarning, "nobody listens on the descriptor of --ready-fd");
     ::close(flags.ready_fd);
   }
-  (*arena)->TouchAhead();
+  Timer decay;
+  if (flags.decay_s > 0)
+    decay = Timer(loop, std::chrono::seconds(flags.decay_s), std::chrono::seconds(flags.decay_s),
+                  [&arena] { (*arena)->GiveBackIdle(); });
+  else
+    (*arena)->TouchAhead();
   manager.Ready(loop, StrCat("serving ", path, ", ", FormatBytes(capacity)));
   if (metrics) metrics->SetReady(true);
   loop.Run();
@@ -248,8 +305,8 @@ int Run(const Flags& flags) {
     if (const auto lifeline = CheckWatchable("--lifeline-fd", flags.lifeline_fd); !lifeline)
       return Complain(lifeline.error());
   }
-  const auto capacity = ParseBytes(flags.memory);
-  if (!capacity)
+  const auto said = ParseBytes(flags.memory);
+  if (!said && !flags.memory.empty())
     return Complain({ErrorCode::kInvalid, StrCat("-m \"", flags.memory,
                                                  "\" is no amount of memory: say a number above zero of bytes, or "
                                                  "with K, M or G, such as 512M or 1G")});
@@ -265,17 +322,8 @@ int Run(const Flags& flags) {
     std::fprintf(stderr, "plasma_store: -d does nothing: objects lie in anonymous shared memory, not in %s\n",
                  flags.directory.c_str());
   if (flags.hugepages) std::fprintf(stderr, "plasma_store: -h does nothing yet: objects lie in pages of 4 KiB\n");
-  if (!flags.external_store.empty())
-    return Complain(
-        {ErrorCode::kInvalid, "-e is not supported yet: evicted objects are deleted and go to no external store"});
-
-  if (!flags.spill_max.empty() && !ParseBytes(flags.spill_max))
-    return Complain(
-        {ErrorCode::kInvalid, StrCat("--spill-max \"", flags.spill_max,
-                                     "\" is no amount: say a number above zero of bytes, or with K, M or G, "
-                                     "such as 512M or 1G")});
-  if (!flags.spill_max.empty() && flags.spill_dir.empty())
-    return Complain({ErrorCode::kInvalid, "--spill-max bounds what lies in --spill-dir: say that one, too"});
+  const auto spill_target = ReadSpillFlags(flags.spill_dir, flags.external_store, flags.spill_max);
+  if (!spill_target) return Complain(spill_target.error());
 
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of spill files is an error of their writes
@@ -292,21 +340,30 @@ int Run(const Flags& flags) {
     metrics = MetricsOptions{.listen = *listen};
   }
 
-  MemoryBudget budget = MemoryBudget::For(*capacity);
-  if (metrics) budget.daemon_bytes += kMetricsBytes;
-  if (!flags.spill_dir.empty()) budget.daemon_bytes += kSpillThreadsBytes;
-  const auto available = [root = flags.memory_root] { return AvailableMemoryBytesBelow(root); };
+  uint64_t capacity = said.value_or(0);
   IndexName index(IndexSegmentName(path));
   std::optional<SocketFile> socket_file;
   Kept kept;
-  UniqueFd running;  // the channel to the server that started this keeper
   const bool again = std::getenv(kKeeperChannelVariable) != nullptr;
+  const bool takes_over = !again && !flags.take_over.empty();
+  if (takes_over) {
+    auto taken = TakeOver(path, FactsOf(flags, capacity, *spill_target));
+    if (!taken) return Complain(taken.error());
+    capacity = taken->capacity_bytes;
+    kept = std::move(taken->kept);
+    index.ours = true;
+  }
+  MemoryBudget budget = MemoryBudget::For(capacity);
+  if (metrics) budget.daemon_bytes += kMetricsBytes;
+  if (*spill_target) budget.daemon_bytes += kSpillThreadsBytes;
+  const auto available = [root = flags.memory_root] { return AvailableMemoryBytesBelow(root); };
+  UniqueFd running;  // the channel to the server that started this keeper
   if (again) {
     running = UniqueFd(std::atoi(std::getenv(kKeeperChannelVariable)));
     ::unsetenv(kKeeperChannelVariable);
     if (const auto received = ReceiveMemory(running.get(), kept); !received) return Complain(received.error());
     index.ours = true;
-  } else {
+  } else if (!takes_over) {
     if (const auto fits = budget.Check(flags.memory, available()); !fits) return Complain(fits.error());
     auto listening = ListenUnix(path, 128);
     if (!listening) {
@@ -314,27 +371,35 @@ int Run(const Flags& flags) {
       if (error.code == ErrorCode::kAlreadyExists) error.message += Who(path);
       return Complain(error);
     }
+    if (flags.isolation == kStrict && ::chmod(path.c_str(), 0666) != 0)
+      return Complain({ErrorCode::kIo, StrCat("cannot let other users connect to ", path)});
     kept.listening = *std::move(listening);
     socket_file.emplace(path);  // also where the rest fails
     RemoveAbandonedIndexes();
     auto index_file = CreateIndexFile(index, budget.index_entries, budget.index_entries_max);
     if (!index_file) return Complain(index_file.error());
     kept.index = *std::move(index_file);
-    auto arena = Arena::CreateMemory(*capacity);
+    auto arena = Arena::CreateMemory(capacity);
     if (!arena) return Complain(arena.error());
     kept.arena = *std::move(arena);
-    if (const auto made = InitIndex(kept.index.get(), budget, *capacity, path); !made) return Complain(made.error());
+    if (const auto made = InitIndex(kept.index.get(), budget, capacity, path); !made) return Complain(made.error());
   }
   if (!socket_file) socket_file.emplace(path);
 
-  KeeperOutcome outcome = Keep(kept, std::move(running), flags.deaths_max, again ? -1 : flags.ready_fd);
+  KeeperOutcome outcome = Keep(kept, std::move(running), flags.deaths_max, again ? -1 : flags.ready_fd, takes_over);
+  if (outcome.handed_over) {
+    std::fprintf(stderr, "plasma_store: another one has taken %s over\n", path.c_str());
+    index.ours = false;
+    socket_file->Leave();
+  }
   if (!outcome.serves) return outcome.exit_code;
   Loop loop;
   StopSignals signals(loop);
   signals.OnStop([&loop] { loop.Stop(); });
   UnblockSignals();
-  KeeperLink keeper(loop, std::move(outcome.channel), FdsOf(kept), flags.words, [&loop] { loop.Stop(); });
-  const int exit_code = Serve(flags, metrics, path, *capacity, budget, kept, loop, keeper, outcome.again);
+  KeeperLink keeper(loop, std::move(outcome.channel), FdsOf(kept), KeeperWords(flags, capacity),
+                    [&loop] { loop.Stop(); });
+  const int exit_code = Serve(flags, metrics, *spill_target, path, capacity, budget, kept, loop, keeper, outcome);
   // The keeper removes socket and index, once this process has gone.
   if (keeper.Done(exit_code)) ::_exit(exit_code);
   return exit_code;

@@ -273,6 +273,15 @@ Result<void> ObjectStore::SetOwner(uint32_t client, std::span<const ObjectId> id
   return {};
 }
 
+std::optional<ObjectIndex::Fields> ObjectStore::WrittenBy(uint32_t client, const ObjectId& id) const {
+  const auto entry = table_.index.Find(id);
+  if (!entry || table_.index.StateOf(*entry) != EntryState::kUnsealed) return std::nullopt;
+  const ObjectIndex::Fields object = table_.index.FieldsOf(*entry);
+  return object.creator == client ? std::optional(object) : std::nullopt;
+}
+
+bool ObjectStore::WritesOnlyOne(uint32_t client) { return table_.clients.At(client).unsealed.size() == 1; }
+
 bool ObjectStore::IsSealed(const ObjectId& id) {
   Recheck(id);
   const auto entry = table_.index.Find(id);

@@ -84,6 +84,9 @@ class ObjectStore {
   // Objects without an owner stay so, and unknown ones are ignored. An object handed to a client
   // that has gone is deleted.
   Result<void> SetOwner(uint32_t client, std::span<const ObjectId> ids, uint32_t owner);
+  // An unsealed object that the client writes.
+  std::optional<ObjectIndex::Fields> WrittenBy(uint32_t client, const ObjectId& id) const;
+  bool WritesOnlyOne(uint32_t client);
   bool IsSealed(const ObjectId& id);  // in memory or on disk
   bool IsSpilled(const ObjectId& id) const;
   bool IsLost(const ObjectId& id) const;  // spilled, and its bytes cannot be read any more

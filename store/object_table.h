@@ -101,8 +101,8 @@ class ObjectTable {
   PinLedger pins;
   EntryTable notes;  // of index's entries
   EvictionPolicy policy;
-  ClientQuotas quotas;  // stands before policy where entries come, go and are released
   SpillOrder spill_order;
+  ClientQuotas quotas;  // stands before policy where entries come, go and are released
   Compactor compactor;
   ClientTable clients;
   EventLog events;

@@ -79,7 +79,7 @@ void RoomMaker::MakeRoomInQuota(uint32_t number, uint64_t bytes) {
   table_.pins.Scan();
   while (table_.quotas.Missing(number, bytes) != 0 && table_.quotas.Oldest(number) != kNoEntry) {
     const uint32_t entry = table_.quotas.Oldest(number);
-    if (table_.pins.Pinned(entry)) {
+    if (table_.pins.Pinned(entry) || table_.quotas.spills_all()) {
       table_.quotas.GiveToAll(entry);
       continue;
     }

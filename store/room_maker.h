@@ -25,7 +25,8 @@ class RoomMaker {
   std::optional<uint64_t> FindRun(uint64_t data_bytes, uint64_t metadata_bytes, bool evict, uint64_t reserve);
   // Whether the index has a free entry.
   bool FindEntry(bool evict);
-  // The client's oldest objects go. Those that are held, and then those that it writes, become everybody's.
+  // The client's oldest objects go. Those that are held, and then those that it writes, become everybody's. Where
+  // nothing is evicted, all of them do.
   void MakeRoomInQuota(uint32_t client, uint64_t bytes);
   struct Evicted {
     uint64_t bytes = 0, objects = 0;

@@ -73,7 +73,7 @@ Result<SpillFolder> SpillFolder::Open(const std::string& spill_dir, const std::s
   UniqueFd lock = Lock(path);
   if (!lock)
     return Fail(ErrorCode::kAlreadyExists,
-                StrCat("another plasma_store spills to ", path.string(), ": name another --spill-dir"));
+                StrCat("another plasma_store spills to ", path.string(), ": name another folder"));
   if (::faccessat(lock.get(), ".", W_OK | X_OK, 0) != 0)
     return FailErrno(StrCat("cannot write to the folder ", path.string()), errno);
   if (!again) {

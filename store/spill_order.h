@@ -1,6 +1,7 @@
 // SpillOrder: the objects that may be spilled, least recently released first. Pure. The ObjectTable owns it; loop
 // thread only. Always holds: an entry is in here iff its object is sealed and owned, is not deleted, names no other
 // objects, and nobody writes it to disk. A raylet must know at once which objects a value names when its owner ends.
+// Where nothing is evicted (ClientQuotas::SpillAll), objects without an owner are in here, too.
 #pragma once
 
 #include <cstdint>

@@ -19,8 +19,9 @@ constexpr std::chrono::milliseconds kRestoredHold{200};  // in which a getter pi
 
 }  // namespace
 
-Spiller::Spiller(ObjectTable& table, RoomMaker& room, SpillDisk& disk, uint64_t bytes_max)
+Spiller::Spiller(ObjectTable& table, RoomMaker& room, SpillDisk& disk, uint64_t bytes_max, SpillWhat what)
     : table_(table), room_(room), disk_(disk), book_(bytes_max) {
+  if (what == SpillWhat::kAll) table_.quotas.SpillAll();
   disk_.SetHandler(this);
   table_.hooks.on_freed = [this](uint32_t entry, uint64_t word) { Freed(entry, word); };
   table_.hooks.on_released = [this](uint32_t entry) { Released(entry); };
@@ -127,6 +128,7 @@ bool Spiller::MoveToDisk(uint32_t entry, uint64_t word) {
     table_.spill_order.Add(entry);
     return false;
   }
+  left_bytes_ += table_.BytesOf(entry);
   table_.ToDisk(entry, word);
   return true;
 }
@@ -235,6 +237,7 @@ void Spiller::Released(uint32_t entry) {
   if (held == restored_.end()) return;
   table_.pins.Unhold(entry);
   restored_.erase(held);
+  choose_again_ = {};
 }
 
 void Spiller::CopyNext() {
@@ -344,7 +347,9 @@ void Spiller::Tick() {
     restored_.pop_front();
     ended = true;
   }
-  if (ended) table_.SweepDying();
+  if (!ended) return;
+  choose_again_ = {};
+  table_.SweepDying();
 }
 
 void Spiller::Count() { table_.counters().spill_file_bytes.store(book_.file_bytes(), std::memory_order_relaxed); }

@@ -1,12 +1,12 @@
-// Spiller: moves objects that may not be evicted to disk when their memory is needed, and back when somebody gets them.
-// It does no I/O itself: SpillDisk does. On the ObjectTable; main owns it; loop thread only.
-// Spilling: the disk writes the object's bytes while it stays sealed and everybody may pin it. A hold of the
-// Spiller's own keeps its memory in place. Then the entry's word says that it may not be pinned, and after a fence
-// the pins are read. A pinned object is sealed again, and its row is dead. Otherwise one store to the entry's
-// place moves it to disk. Restoring: the disk reads the bytes into a new run, one store to the place moves the
-// object there, and its word says that it is sealed. So at every store the object is whole, in memory or on disk.
-// It keeps its row while it lives, and can leave again without a write.
-// Always holds: an object that somebody pins stays in memory. No byte is shown whose checksum was wrong.
+// Spiller: moves objects to disk when their memory is needed, and back when somebody gets them: those that may not be
+// evicted, or all of them, which makes the disk an external store in Plasma's sense. It does no I/O itself: SpillDisk
+// does. On the ObjectTable; main owns it; loop thread only. Spilling: the disk writes the object's bytes while it stays
+// sealed and everybody may pin it. A hold of the Spiller's own keeps its memory in place. Then the entry's word says
+// that it may not be pinned, and after a fence the pins are read. A pinned object is sealed again, and its row is dead.
+// Otherwise one store to the entry's place moves it to disk. Restoring: the disk reads the bytes into a new run, one
+// store to the place moves the object there, and its word says that it is sealed. So at every store the object is
+// whole, in memory or on disk. It keeps its row while it lives, and can leave again without a write. Always holds: an
+// object that somebody pins stays in memory. No byte is shown whose checksum was wrong.
 #pragma once
 
 #include <cstdint>
@@ -23,13 +23,14 @@
 #include "store/room_maker.h"
 #include "store/spill_book.h"
 #include "store/spill_disk.h"
+#include "store/spill_target.h"
 
 namespace raylet::store {
 
 class Spiller final : public SpillDisk::Handler {
  public:
   // All of them outlive this.
-  Spiller(ObjectTable& table, RoomMaker& room, SpillDisk& disk, uint64_t bytes_max);
+  Spiller(ObjectTable& table, RoomMaker& room, SpillDisk& disk, uint64_t bytes_max, SpillWhat what = SpillWhat::kOwned);
   ~Spiller() override;
   // After Recovery, with the files that an earlier daemon has left. Those in which nobody is are removed.
   void Adopt(std::span<const SpillDisk::FoundFile> files);
@@ -49,7 +50,9 @@ class Spiller final : public SpillDisk::Handler {
   // Ends the holds of restored objects that their getters had time to pin, and goes on with what waited.
   void Tick();
   bool HasHolds() const { return !restored_.empty(); }
-  bool HasWork() const { return book_.writing_bytes() > 0 || !reads_.empty(); }
+  bool MakesRoom() const { return book_.writing_bytes() > 0; }  // unless somebody pins it, or the write fails
+  bool spills_all() const { return table_.quotas.spills_all(); }
+  uint64_t left_bytes() const { return left_bytes_; }  // that have left the memory, so far
   // How much is on disk, and the last failure. For a create that found no room.
   std::string Text() const;
   const SpillBook& book() const { return book_; }
@@ -106,6 +109,7 @@ class Spiller final : public SpillDisk::Handler {
   std::map<uint64_t, Read> reads_;                  // under way, by number
   std::unordered_map<uint32_t, uint64_t> read_of_;  // by entry
   uint64_t next_read_ = 1;
+  uint64_t left_bytes_ = 0;
   std::unordered_map<uint32_t, uint64_t> clean_;  // restored objects, whose rows are live still, with their words
   std::deque<Held> restored_;                     // the oldest first
   std::string failure_;                           // of the last write; empty once one succeeds

@@ -11,6 +11,7 @@
 #include "base/unix_socket.h"
 #include "base/waiter.h"
 #include "fbs/messages.h"
+#include "store/batch_create.h"
 #include "store/recovery.h"
 
 namespace raylet::store {
@@ -63,18 +64,8 @@ StoreServer::StoreServer(Loop& loop, int listening, ObjectStore& store, IndexHea
 }
 
 StoreServer::~StoreServer() {
-  if (spiller_ != nullptr) {
-    spiller_->OnRestored({});
-    spiller_->OnWrote({});
-  }
   store_.OnSealed({});
   store_.OnSealedOrGone({});
-}
-
-void StoreServer::SetSpiller(Spiller& spiller) {
-  spiller_ = &spiller;
-  spiller.OnWrote([this] { AfterRequest(); });
-  spiller.OnRestored([this](const ObjectId& id, const Result<void>& outcome) { Restored(id, outcome); });
 }
 
 void StoreServer::Accept() {
@@ -85,7 +76,7 @@ void StoreServer::Accept() {
       return;
     }
     if (!*fd) return;
-    if (const auto ours = CheckSameUser(fd->get(), "plasma_store"); !ours) {
+    if (const auto ours = CheckSameUser(fd->get(), "plasma_store"); !ours && !segments_.strict()) {
       TurnAway(*std::move(fd), ours.error());
       continue;
     }
@@ -130,11 +121,31 @@ void StoreServer::Named(ClientSession& session) {
 
 void StoreServer::Create(BlockedCreate create) {
   const bool may_wait = create.deadline > clock_.Now();
+  if (!may_wait && disk_.HasSpiller() && create.options.evict_if_full) {
+    create.while_disk_writes = true;
+    create.deadline = clock_.Now() + disk_.CreatePatience();
+    return CreateWhileDiskWrites(std::move(create));
+  }
   if (!may_wait || blocked_.MayOvertake(create)) {
     const CreateQueue::Tried tried = Try(create, !may_wait);
     if (tried.done) return;
     if (tried.reached_bytes < create.need_bytes()) create.try_at = create.need_bytes() - tried.reached_bytes;
   }
+  Block(std::move(create));
+}
+
+void StoreServer::CreateWhileDiskWrites(BlockedCreate create) {
+  const CreateQueue::Tried tried = Try(create, /*last_try=*/false);
+  if (tried.done) return;
+  if (!disk_.MakesRoom() || create.deadline <= clock_.Now()) {
+    static_cast<void>(Try(create, /*last_try=*/true));
+    return;
+  }
+  create.try_at = create.need_bytes() - std::min(create.need_bytes(), tried.reached_bytes);
+  Block(std::move(create));
+}
+
+void StoreServer::Block(BlockedCreate create) {
   create.try_at = std::max<uint64_t>(create.try_at, 1) + store_.bytes_in_reach();
   BlockedCreate refused;
   refused.client = create.client;
@@ -159,20 +170,30 @@ Result<void> StoreServer::Abort(uint32_t client, const ObjectId& id) {
 CreateQueue::Tried StoreServer::Try(const BlockedCreate& create, bool last_try) {
   FullNumbers numbers;
   numbers.names_pinners = last_try;
-  auto offset = store_.Create(create.client, create.id, create.options, numbers);
-  if (!offset && offset.error().code == ErrorCode::kFull && WantRoom(create.need_bytes()))
-    offset = store_.Create(create.client, create.id, create.options, numbers);
+  auto offset = Carry(create, numbers);
+  if (!offset && offset.error().code == ErrorCode::kFull && create.options.evict_if_full &&
+      disk_.WantRoom(create.need_bytes()))
+    offset = Carry(create, numbers);
   if (!offset && offset.error().code == ErrorCode::kFull && !last_try)
     return {.done = false, .reached_bytes = numbers.reached_bytes};
-  if (offset && create.seal) {
-    std::byte* const arena = store_.arena_data();
-    if (!create.data.empty()) std::memcpy(arena + *offset, create.data.data(), create.data.size());
-    if (!create.metadata.empty())
-      std::memcpy(arena + MetadataOffset(*offset, create.data.size()), create.metadata.data(), create.metadata.size());
-    if (auto sealed = store_.Seal(create.client, create.id); !sealed) offset = Fail(sealed.error());
-  }
   Reply(create, offset, numbers);
   return {.done = true};
+}
+
+// The offset of an object that is still to be sealed.
+Result<uint64_t> StoreServer::Carry(const BlockedCreate& create, FullNumbers& numbers) {
+  if (create.batch != nullptr) {
+    const auto created = CreateAndSealBatch(store_, create.client, *create.batch, numbers);
+    return created ? Result<uint64_t>(0) : Fail(created.error());
+  }
+  const auto offset = store_.Create(create.client, create.id, create.options, numbers);
+  if (!offset || !create.seal) return offset;
+  std::byte* const arena = store_.arena_data();
+  if (!create.data.empty()) std::memcpy(arena + *offset, create.data.data(), create.data.size());
+  if (!create.metadata.empty())
+    std::memcpy(arena + MetadataOffset(*offset, create.data.size()), create.metadata.data(), create.metadata.size());
+  if (const auto sealed = store_.Seal(create.client, create.id); !sealed) return Fail(sealed.error());
+  return offset;
 }
 
 void StoreServer::Reply(const BlockedCreate& create, const Result<uint64_t>& outcome, const FullNumbers& numbers) {
@@ -197,20 +218,19 @@ void StoreServer::Reply(const BlockedCreate& create, const Result<uint64_t>& out
 }
 
 void StoreServer::AfterRequest(bool released) {
-  restores_first_ = !restores_first_;
-  if (restores_first_) ServeRestores(released);
+  disk_first_ = !disk_first_;
+  if (disk_first_) disk_.Serve(released);
   ServeCreates(released);
-  if (!restores_first_) ServeRestores(released);
+  if (!disk_first_) disk_.Serve(released);
   const TimePoint now = clock_.Now();
-  const bool holds = spiller_ != nullptr && spiller_->HasHolds();
-  if (blocked_.Empty() && restores_.Empty() && !holds && !store_.HasDying()) return timer_.Cancel();
-  const TimePoint due = std::min({TimePoint(now + kSweepPeriod), blocked_.NextDeadline(), restores_.NextDeadline()});
+  if (blocked_.Empty() && !disk_.NeedsTicks() && !store_.HasDying()) return timer_.Cancel();
+  const TimePoint due = std::min({TimePoint(now + kSweepPeriod), blocked_.NextDeadline(), disk_.NextDeadline()});
   if (timer_ && timer_due_ <= due) return;
   timer_due_ = due;
   timer_ = Timer(loop_, std::chrono::ceil<std::chrono::milliseconds>(due - now), std::chrono::milliseconds(0), [this] {
     timer_.Cancel();
     store_.SweepDying();
-    if (spiller_ != nullptr) spiller_->Tick();
+    disk_.Tick();
     AfterRequest(/*released=*/true);
   });
 }
@@ -222,61 +242,9 @@ void StoreServer::ServeCreates(bool released) {
       [this](const BlockedCreate& create) { return Try(create, /*last_try=*/false); });
   for (const BlockedCreate& expired : blocked_.TakeExpired(clock_.Now())) Try(expired, /*last_try=*/true);
   // So that the disk is kept busy while creates wait.
-  if (!blocked_.Empty()) WantRoom(blocked_.FirstNeed());
-}
-
-void StoreServer::Restore(const RestoreQueue::Request& request, const std::vector<ObjectId>& ids) {
-  std::vector<ObjectId> waits;
-  for (const ObjectId& id : ids)
-    if (store_.IsSpilled(id)) waits.push_back(id);
-  if (waits.empty()) return Answer(request, {});
-  if (spiller_ == nullptr) return Answer(request, Fail(ErrorCode::kNotFound, LostText(waits.front())));
-  if (const auto added = restores_.Add(request, waits); !added) return Answer(request, added);
-  ServeRestores(/*released=*/true);
-}
-
-void StoreServer::ServeRestores(bool released) {
-  if (restores_.Empty()) return;
-  if (released || store_.bytes_in_reach() > restore_reach_) {
-    while (const auto next = restores_.Next()) {
-      const ObjectId id = *next;
-      const Spiller::Restored restored = spiller_->Restore(id);
-      if (restored == Spiller::Restored::kNoRoom) {
-        restore_reach_ = store_.bytes_in_reach();
-        break;
-      }
-      restore_reach_ = 0;
-      if (restored == Spiller::Restored::kUnderWay) {
-        restores_.Begun(id);
-        continue;
-      }
-      const Result<void> outcome =
-          restored == Spiller::Restored::kLost ? Fail(ErrorCode::kNotFound, LostText(id)) : Result<void>();
-      for (const RestoreQueue::Answer& answer : restores_.Ended(id, outcome)) Answer(answer.request, answer.outcome);
-    }
-  }
-  for (const RestoreQueue::Request& expired : restores_.TakeExpired(clock_.Now())) RefuseRestore(expired);
-}
-
-void StoreServer::RefuseRestore(const RestoreQueue::Request& request) {
-  FullNumbers numbers;
-  store_.room().FillFull(0, numbers);
-  Answer(request, Fail(ErrorCode::kTimedOut,
-                       StrCat("objects on disk were not in memory at the deadline; free ", numbers.free_bytes, " of ",
-                              segments_.capacity_bytes, ", largest run ", numbers.largest_run_bytes, ", ",
-                              numbers.Pinned(), numbers.spilling.empty() ? "" : "; ", numbers.spilling)));
-}
-
-void StoreServer::Restored(const ObjectId& id, const Result<void>& outcome) {
-  if (outcome) Sealed(id);
-  const Result<void> said = !outcome && store_.IsLost(id) ? Fail(ErrorCode::kNotFound, LostText(id)) : outcome;
-  for (const RestoreQueue::Answer& answer : restores_.Ended(id, said)) Answer(answer.request, answer.outcome);
-  AfterRequest();
-}
-
-void StoreServer::Answer(const RestoreQueue::Request& request, const Result<void>& outcome) {
-  if (const auto session = by_client_.find(request.client); session != by_client_.end())
-    session->second->ReplyStatus(request.request_id, outcome);
+  if (!blocked_.Empty()) disk_.WantRoom(blocked_.FirstNeed());
+  if (disk_.MakesRoom()) return;
+  for (BlockedCreate& create : blocked_.TakeThoseForDisk()) CreateWhileDiskWrites(std::move(create));
 }
 
 void StoreServer::Sealed(const ObjectId& id) {
@@ -309,7 +277,7 @@ void StoreServer::Remove(uint64_t session_key) {
   const uint32_t client = it->second->client();
   if (client != 0) {
     blocked_.DropClient(client);
-    restores_.DropClient(client);
+    disk_.DropClient(client);
     by_client_.erase(client);
     subscriptions_.RemoveClient(client);
     put_rings_.Remove(client);  // first: what it posted is its

@@ -15,20 +15,25 @@
 #include "store/absent_clients.h"
 #include "store/client_session.h"
 #include "store/create_queue.h"
+#include "store/disk_desk.h"
 #include "store/keeper_link.h"
 #include "store/memory_budget.h"
 #include "store/object_store.h"
 #include "store/put_rings.h"
-#include "store/restore_queue.h"
-#include "store/spiller.h"
 #include "store/subscriptions.h"
+#include "store/take_over.h"
 
 namespace raylet::store {
 
 // The segments that every client gets. The owner of the descriptors outlives the server.
 struct SharedSegments {
-  int arena_read_only = -1, arena_read_write = -1, index_read_only = -1;
+  int arena_read_only = -1;
+  // -1 with --isolation=strict: each client writes into memory of its own (store/staging.h), and any user may be one.
+  int arena_read_write = -1;
+  int index_read_only = -1;
   uint64_t arena_bytes = 0, index_bytes = 0, capacity_bytes = 0;
+
+  bool strict() const { return arena_read_write < 0; }
 };
 
 class StoreServer {
@@ -41,8 +46,10 @@ class StoreServer {
   void SetMemoryGuard(MemoryGuard guard) { memory_ = std::move(guard); }
   // Told of each client from now on. Outlives the server. Without it the server does not survive its own death.
   void SetKeeper(KeeperLink& keeper) { keeper_ = &keeper; }
-  // Spills what may not be evicted when there is no room. Outlives the server. Without it nothing is spilled.
-  void SetSpiller(Spiller& spiller);
+  // For a newer plasma_store that takes this one's objects over. Outlives the server.
+  void SetHandOver(HandOver& hand_over) { hand_over_ = &hand_over; }
+  // Spills objects when there is no room. Outlives the server. Without it nothing is spilled.
+  void SetSpiller(Spiller& spiller) { disk_.SetSpiller(spiller); }
   // After Recovery: a client of an earlier server, which may connect again. What it was writing is lost
   // once it has connected again, or half a second from now.
   void AddAbsent(uint32_t client, UniqueFd pins_fd, Mapping pins, UniqueFd socket);
@@ -63,11 +70,10 @@ class StoreServer {
   ClientSession* SessionOf(uint32_t client);  // null: none
   void GaveUp(ClientSession& session) { by_client_.erase(session.client()); }
   KeeperLink* keeper() { return keeper_; }
+  HandOver* hand_over() { return hand_over_; }
   void Create(BlockedCreate create);
-  // Answers once the spilled ones of these objects are in memory.
-  void Restore(const RestoreQueue::Request& request, const std::vector<ObjectId>& ids);
-  // A create of so many bytes was refused: another try finds room, perhaps.
-  bool WantRoom(uint64_t need_bytes) { return spiller_ != nullptr && spiller_->WantRoom(need_bytes); }
+  DiskDesk& disk() { return disk_; }
+  void Sealed(const ObjectId& id);  // wakes those that wait for the object
   // An object that the client is writing, or its creates that still wait for room.
   Result<void> Abort(uint32_t client, const ObjectId& id);
   void WatchFor(const ObjectId& id, uint64_t session_key);
@@ -83,13 +89,11 @@ class StoreServer {
   void RefuseOne(const Error& why);
   // Done when it is granted or refused; not while there is no room.
   CreateQueue::Tried Try(const BlockedCreate& create, bool last_try);
+  Result<uint64_t> Carry(const BlockedCreate& create, FullNumbers& numbers);
+  void CreateWhileDiskWrites(BlockedCreate create);
+  void Block(BlockedCreate create);
   void Reply(const BlockedCreate& create, const Result<uint64_t>& outcome, const FullNumbers& numbers);
-  void Sealed(const ObjectId& id);
   void ServeCreates(bool released);
-  void ServeRestores(bool released);
-  void RefuseRestore(const RestoreQueue::Request& request);
-  void Restored(const ObjectId& id, const Result<void>& outcome);
-  void Answer(const RestoreQueue::Request& request, const Result<void>& outcome);
 
   Loop& loop_;
   const int listening_;
@@ -105,12 +109,11 @@ class StoreServer {
   std::unordered_map<uint32_t, ClientSession*> by_client_;
   std::unordered_multimap<ObjectId, uint64_t> watchers_;  // the keys of the sessions that watch it
   CreateQueue blocked_;
-  RestoreQueue restores_;
-  Spiller* spiller_ = nullptr;
-  uint64_t restore_reach_ = 0;   // bytes in reach at the last restore that found no room
-  bool restores_first_ = false;  // before the creates, every other time
+  DiskDesk disk_{*this};
+  bool disk_first_ = false;  // before the creates, every other time
   Subscriptions subscriptions_;
   KeeperLink* keeper_ = nullptr;
+  HandOver* hand_over_ = nullptr;
   AbsentClients absent_;
   PutRings put_rings_;
   Timer lose_unsealed_;  // of absent clients

@@ -9,16 +9,18 @@
 
 namespace raylet::client {
 
-Result<std::shared_ptr<MappedArena>> MappedArena::Open(UniqueFd read_only, UniqueFd read_write, uint64_t bytes) {
+Result<std::shared_ptr<MappedArena>> MappedArena::Open(UniqueFd read_only, UniqueFd writing, uint64_t writing_offset,
+                                                       uint64_t bytes) {
   // Past the end of the memfd a read would be a SIGBUS.
-  for (const UniqueFd* fd : {&read_only, &read_write}) {
-    const auto size = FileSize(fd->get());
+  const std::pair<int, uint64_t> files[] = {{read_only.get(), 0}, {writing.get(), writing_offset}};
+  for (const auto& [fd, offset] : files) {
+    const auto size = FileSize(fd);
     if (!size) return Fail(size.error());
-    if (bytes == 0 || *size < bytes)
-      return Fail(ErrorCode::kProtocolError,
-                  StrCat("the store announces an arena of ", bytes, " bytes and sends one of ", *size));
+    if (bytes == 0 || *size < offset || *size - offset < bytes)
+      return Fail(ErrorCode::kProtocolError, StrCat("the store announces an arena of ", bytes, " bytes from ", offset,
+                                                    " on and sends ", *size, " bytes"));
   }
-  return std::shared_ptr<MappedArena>(new MappedArena(std::move(read_only), std::move(read_write), bytes));
+  return std::shared_ptr<MappedArena>(new MappedArena(std::move(read_only), std::move(writing), writing_offset, bytes));
 }
 
 Result<const std::byte*> MappedArena::MapForReading() {
@@ -35,7 +37,7 @@ Result<const std::byte*> MappedArena::MapForReading() {
 Result<std::byte*> MappedArena::ForWriting() {
   const MutexLock lock(mutex_);
   if (!writing_) {
-    auto mapping = Mapping::Map(read_write_.get(), bytes_, Mapping::Access::kReadWrite);
+    auto mapping = Mapping::Map(writing_fd_.get(), bytes_, Mapping::Access::kReadWrite, writing_offset_);
     if (!mapping) return Fail(std::move(mapping).error());
     writing_ = *std::move(mapping);
   }

@@ -1,6 +1,7 @@
-// MappedArena: the store's memory in this process. Two mappings of one memfd, each made at its
-// first use: one that can only be read, behind every view, and one that can be written, for
-// creators. Shared by a StoreSession and its writers; any thread.
+// MappedArena: the store's memory in this process. Two mappings, each made at its first use: one
+// that can only be read, behind every view, and one that can be written, for creators. Both are of
+// one memfd. With --isolation=strict the second is this client's own memory, which the daemon copies
+// at each seal. Shared by a StoreSession and its writers; any thread.
 #pragma once
 
 #include <atomic>
@@ -17,8 +18,10 @@ namespace raylet::client {
 
 class MappedArena {
  public:
-  // `read_only` can only be mapped for reading; `bytes` is the arena's size.
-  static Result<std::shared_ptr<MappedArena>> Open(UniqueFd read_only, UniqueFd read_write, uint64_t bytes);
+  // `read_only` can only be mapped for reading; `bytes` is the arena's size. In `writing` it begins at
+  // `writing_offset`.
+  static Result<std::shared_ptr<MappedArena>> Open(UniqueFd read_only, UniqueFd writing, uint64_t writing_offset,
+                                                   uint64_t bytes);
 
   uint64_t bytes() const { return bytes_; }
   // The start of the mapping. No system call but the first time.
@@ -37,12 +40,16 @@ class MappedArena {
   bool Holds(uint64_t offset, uint64_t data_bytes, uint64_t metadata_bytes) const;
 
  private:
-  MappedArena(UniqueFd read_only, UniqueFd read_write, uint64_t bytes)
-      : read_only_(std::move(read_only)), read_write_(std::move(read_write)), bytes_(bytes) {}
+  MappedArena(UniqueFd read_only, UniqueFd writing, uint64_t writing_offset, uint64_t bytes)
+      : read_only_(std::move(read_only)),
+        writing_fd_(std::move(writing)),
+        writing_offset_(writing_offset),
+        bytes_(bytes) {}
   Result<const std::byte*> MapForReading();
 
   const UniqueFd read_only_;
-  const UniqueFd read_write_;
+  const UniqueFd writing_fd_;
+  const uint64_t writing_offset_;
   const uint64_t bytes_;
   std::atomic<const std::byte*> reading_base_{nullptr};  // publishes reading_
   Mutex mutex_;

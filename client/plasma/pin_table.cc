@@ -28,7 +28,8 @@ constinit thread_local PinTable::Hints PinTable::hints_;
 Result<PinTable> PinTable::Open(UniqueFd fd, uint32_t client) {
   const auto bytes = FileSize(fd.get());
   if (!bytes) return Fail(bytes.error());
-  auto mapping = Mapping::Map(fd.get(), *bytes, Mapping::Access::kReadWrite);
+  // Behind it there may be memory for objects.
+  auto mapping = Mapping::Map(fd.get(), std::min(*bytes, PinPageBytes()), Mapping::Access::kReadWrite);
   if (!mapping) return Fail(std::move(mapping).error());
   auto table = Attach(mapping->data(), mapping->size(), client);
   if (table) {

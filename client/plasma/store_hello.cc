@@ -66,7 +66,8 @@ Result<FrameConnection> ConnectToStore(const std::string& socket, const StoreGre
   welcome.arena_bytes = reply->arena_bytes;
   welcome.capacity_bytes = reply->capacity_bytes;
   welcome.arena_read_only = std::move(fds[0]);
-  welcome.arena_read_write = std::move(fds[1]);
+  welcome.writing = std::move(fds[1]);
+  welcome.writing_offset = reply->writing_offset;
   welcome.index = std::move(fds[2]);
   welcome.pins = std::move(fds[3]);
   fds.clear();

@@ -21,7 +21,8 @@ struct StoreWelcome {
   uint64_t arena_bytes = 0;
   uint64_t capacity_bytes = 0;
   UniqueFd arena_read_only;
-  UniqueFd arena_read_write;
+  UniqueFd writing;  // where this client writes, from writing_offset on: the arena, or memory of its own
+  uint64_t writing_offset = 0;
   UniqueFd index;
   UniqueFd pins;
 };

@@ -58,8 +58,8 @@ Result<std::shared_ptr<StoreSession>> StoreSession::Connect(const std::string& s
   StoreWelcome welcome;
   auto connection = ConnectToStore(socket, {.name = name, .heir = heir}, deadline, retry, welcome);
   if (!connection) return Fail(std::move(connection).error());
-  auto arena =
-      MappedArena::Open(std::move(welcome.arena_read_only), std::move(welcome.arena_read_write), welcome.arena_bytes);
+  auto arena = MappedArena::Open(std::move(welcome.arena_read_only), std::move(welcome.writing), welcome.writing_offset,
+                                 welcome.arena_bytes);
   if (!arena) return Fail(std::move(arena).error());
   auto index = MappedIndex::Open(welcome.index.get());
   if (!index) return Fail(std::move(index).error());

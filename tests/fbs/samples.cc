@@ -73,6 +73,7 @@ void Fill(wire::StoreHelloReplyT& message) {
   message.index_bytes = 5 << 20;
   message.pins_bytes = 266240;
   message.capacity_bytes = uint64_t{1} << 30;
+  message.writing_offset = 16797696;
 }
 void Fill(wire::CreateRequestT& message) {
   message.id = IdPointer(1);
@@ -104,6 +105,19 @@ void Fill(wire::CreateAndSealBatchRequestT& message) {
 void Fill(wire::SubscribeRequestT&) {}
 void Fill(wire::SubscribeReplyT& message) { message.status = OkStatus(); }
 void Fill(wire::OpenPutRingRequestT&) {}
+void Fill(wire::TakeOverRequestT& message) {
+  message.magic = kStoreMagic;
+  message.layout_version = 7;
+  message.build = "0.1";
+}
+void Fill(wire::TakeOverReplyT& message) {
+  message.status = OkStatus();
+  message.layout_version = 7;
+  message.build = "0.1";
+  message.capacity_bytes = uint64_t{1} << 30;
+  message.strict = true;
+  message.spill_folder = "/var/spill";
+}
 void Fill(wire::PutRingReplyT& message) { message.status = OkStatus(); }
 void Fill(wire::ObjectNoticeT& message) {
   message.id = IdPointer(6);

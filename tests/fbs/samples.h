@@ -17,6 +17,8 @@ void Fill(wire::CreateAndSealBatchRequestT& message);
 void Fill(wire::SubscribeRequestT& message);
 void Fill(wire::SubscribeReplyT& message);
 void Fill(wire::OpenPutRingRequestT& message);
+void Fill(wire::TakeOverRequestT& message);
+void Fill(wire::TakeOverReplyT& message);
 void Fill(wire::PutRingReplyT& message);
 void Fill(wire::ObjectNoticeT& message);
 void Fill(wire::RestoreRequestT& message);

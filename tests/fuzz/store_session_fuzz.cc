@@ -158,6 +158,7 @@ const std::map<wire::StoreMessage, Bytes>& Samples() {
       {StoreMessage::CreateAndSealBatch, Encode(samples::Make<wire::CreateAndSealBatchRequestT>())},
       {StoreMessage::Subscribe, Encode(samples::Make<wire::SubscribeRequestT>())},
       {StoreMessage::OpenPutRing, Encode(samples::Make<wire::OpenPutRingRequestT>())},
+      {StoreMessage::TakeOver, Encode(samples::Make<wire::TakeOverRequestT>())},
       {StoreMessage::Restore, Encode(samples::Make<wire::RestoreRequestT>())},
       {StoreMessage::ListUses, Encode(samples::Make<wire::ListUsesRequestT>())},
       {StoreMessage::SetOptions, Encode(samples::Make<wire::SetOptionsRequestT>())},

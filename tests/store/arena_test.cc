@@ -76,6 +76,67 @@ uint64_t MemoryOf(const Arena& arena) {
   return static_cast<uint64_t>(status.st_blocks) * 512;
 }
 
+TEST(Arena, IdlePagesGoBackAndAreReservedAtTheirNextUse) {
+  const auto made = Arena::Create(32 << 20);
+  ASSERT_TRUE(made);
+  Arena& arena = **made;
+  arena.Decay();
+  const auto kept = arena.Allocate(5 << 20), freed = arena.Allocate(3 << 20);
+  ASSERT_TRUE(kept && freed);
+  std::memset(arena.data() + *kept, 0x5a, 5 << 20);
+  const uint64_t all = MemoryOf(arena);
+  arena.GiveBackIdle();
+  EXPECT_LT(MemoryOf(arena), all / 2) << "all but what was used just now";
+  arena.Free(*freed);
+  arena.GiveBackIdle();
+  EXPECT_GE(MemoryOf(arena), 7u << 20) << "it was used until now";
+  arena.GiveBackIdle();
+  EXPECT_LT(MemoryOf(arena), 7u << 20);
+  EXPECT_GE(MemoryOf(arena), 5u << 20);
+  for (uint64_t i = 0; i < 5 << 20; ++i) ASSERT_EQ(arena.data()[*kept + i], std::byte{0x5a});
+  const auto large = arena.Allocate(20 << 20);
+  ASSERT_TRUE(large) << "of pieces that went back";
+  EXPECT_GE(MemoryOf(arena), 25u << 20) << "reserved before it is written";
+  arena.Free(*large);
+  arena.Free(*kept);
+  arena.GiveBackIdle();
+  arena.GiveBackIdle();
+  EXPECT_LT(MemoryOf(arena), 1u << 20);
+  const auto whole = arena.Allocate(32 << 20);
+  ASSERT_TRUE(whole);
+  std::memset(arena.data() + *whole, 0x5a, 32 << 20);
+  EXPECT_FALSE(arena.Allocate(arena.arena_bytes()));
+}
+
+TEST(Arena, RandomRunsNeverOverlapWhilePagesGoBack) {
+  const auto made = Arena::Create(16 << 20);
+  ASSERT_TRUE(made);
+  Arena& arena = **made;
+  arena.Decay();
+  std::mt19937_64 random(7);
+  std::map<uint64_t, std::pair<uint64_t, int>> runs;  // offset -> bytes, and what they hold
+  for (int step = 0; step < 4000; ++step) {
+    if (random() % 50 == 0) arena.GiveBackIdle();
+    if (runs.empty() || random() % 5 < 2) {
+      const uint64_t bytes = 1 + random() % (random() % 10 == 0 ? 2000000 : 6000);
+      const auto offset = arena.Allocate(bytes);
+      if (!offset) continue;
+      std::memset(arena.data() + *offset, step & 0x7f, bytes);
+      runs[*offset] = {bytes, step & 0x7f};
+    } else {
+      const auto victim = std::next(runs.begin(), static_cast<std::ptrdiff_t>(random() % runs.size()));
+      const auto& [bytes, value] = victim->second;
+      for (uint64_t at = 0; at < bytes; at += 997)
+        ASSERT_EQ(arena.data()[victim->first + at], static_cast<std::byte>(value)) << "step " << step;
+      arena.Free(victim->first);
+      runs.erase(victim);
+    }
+  }
+  for (const auto& [offset, run] : runs) arena.Free(offset);
+  EXPECT_EQ(arena.physical_bytes(), 0u);
+  EXPECT_TRUE(arena.Allocate(16 << 20)) << "all of it comes back";
+}
+
 TEST(Arena, LentPagesAreTheMachinesUntilTheyAreTakenBack) {
   const auto made = Arena::Create(16 << 20);
   ASSERT_TRUE(made);

@@ -68,6 +68,18 @@ TEST_F(CreateQueueTest, AnEmptyQueueHasNoDeadline) {
   EXPECT_EQ(queue_.NextDeadline(), TimePoint::max());
 }
 
+TEST_F(CreateQueueTest, ThoseThatWaitForTheDiskAreTakenAndTheOthersStay) {
+  BlockedCreate impatient = Wanting(100, 1, 7);
+  impatient.while_disk_writes = true;
+  ASSERT_TRUE(queue_.Push(Wanting(50)));
+  ASSERT_TRUE(queue_.Push(impatient));
+  const auto taken = queue_.TakeThoseForDisk();
+  ASSERT_EQ(taken.size(), 1u);
+  EXPECT_EQ(taken.front().request_id, 7u);
+  EXPECT_TRUE(queue_.TakeThoseForDisk().empty());
+  EXPECT_FALSE(queue_.Empty());
+}
+
 TEST_F(CreateQueueTest, APinThatWasReleasedIsFoundByAServeAnew) {
   in_reach_ = 500;  // evictable, and pinned
   ASSERT_TRUE(queue_.Push(Wanting(100)));

@@ -20,8 +20,8 @@ constexpr uint64_t kDiskMax = uint64_t{8} << 20;
 
 class SpillerTest : public ObjectStoreTest {
  protected:
-  SpillerTest() : disk_(arena_->data()) {
-    spiller_.emplace(store_->table(), store_->room(), disk_, kDiskMax);
+  explicit SpillerTest(SpillWhat what = SpillWhat::kOwned) : disk_(arena_->data()) {
+    spiller_.emplace(store_->table(), store_->room(), disk_, kDiskMax, what);
     spiller_->OnRestored([this](const ObjectId& id, const Result<void>& outcome) {
       ++restored_;
       last_failure_ = outcome ? "" : outcome.error().message;
@@ -48,6 +48,7 @@ class SpillerTest : public ObjectStoreTest {
       if (arena_->data()[object.offset + i] != ByteOf(id)) return false;
     return true;
   }
+  void LoseNothingInRandomOperations(bool owned);
   void Later() {
     clock_.Advance(std::chrono::milliseconds(1100));
     spiller_->Tick();
@@ -321,8 +322,59 @@ TEST_F(SpillerTest, GetsGoOnWhileTheDiskIsFull) {
   EXPECT_FALSE(Put(100, 100'000)) << "no create takes the room of the gets";
 }
 
+// Nothing is evicted, as with Plasma's external store.
+class SpillAllTest : public SpillerTest {
+ protected:
+  SpillAllTest() : SpillerTest(SpillWhat::kAll) {}
+};
+
+TEST_F(SpillAllTest, ObjectsWithoutAnOwnerLeaveAndComeBack) {
+  for (uint64_t id = 1; id <= 10; ++id) ASSERT_TRUE(Put(id, 100'000, /*owned=*/id % 2 == 0));
+  ASSERT_FALSE(Put(11, 100'000, /*owned=*/false)) << "nothing is evicted";
+  spiller_->WantRoom(200'000);
+  disk_.DoAll();
+  for (const uint64_t id : {1, 2}) EXPECT_EQ(StateOf(id), EntryState::kSpilled) << "the oldest, owned or not";
+  EXPECT_EQ(StateOf(10), EntryState::kSealed);
+  EXPECT_EQ(header_->counters.evictions, 0u);
+  EXPECT_GE(spiller_->left_bytes(), 200'000u);
+  EXPECT_TRUE(Put(11, 100'000, /*owned=*/false));
+  store_->RemoveClient(client_);
+  client_ = Connect();
+  EXPECT_EQ(StateOf(1), EntryState::kSpilled) << "it belongs to nobody";
+  EXPECT_EQ(StateOf(2), EntryState::kEmpty) << "its owner has gone";
+  EXPECT_EQ(spiller_->Restore(IdOf(1)), Spiller::Restored::kUnderWay);
+  disk_.DoAll();
+  EXPECT_EQ(StateOf(1), EntryState::kSealed);
+  EXPECT_TRUE(HasItsBytes(1));
+  ExpectLedgerAddsUp();
+}
+
+TEST_F(SpillAllTest, ValueThatLooksLikeOneWithReferencesLeavesWhereNobodyOwnsIt) {
+  const ObjectId named = IdOf(9);
+  const std::string metadata = ValueMetadata(std::span(&named, 1));
+  const auto offset = Create(client_, 1, 100'000, {.metadata_bytes = metadata.size()});
+  ASSERT_TRUE(offset);
+  std::memcpy(arena_->data() + MetadataOffset(*offset, 100'000), metadata.data(), metadata.size());
+  ASSERT_TRUE(store_->Seal(client_, IdOf(1)));
+  spiller_->WantRoom(1);
+  disk_.DoAll();
+  EXPECT_EQ(StateOf(1), EntryState::kSpilled);
+}
+
+TEST_F(SpillAllTest, FullQuotaGivesItsObjectsToAllAndLosesNone) {
+  ASSERT_TRUE(store_->SetOptions(client_, "bounded", 250'000));
+  for (uint64_t id = 1; id <= 5; ++id) ASSERT_TRUE(Put(id, 100'000, /*owned=*/false));
+  for (uint64_t id = 1; id <= 5; ++id) EXPECT_EQ(StateOf(id), EntryState::kSealed) << "object " << id;
+  EXPECT_EQ(header_->counters.evictions, 0u);
+  spiller_->WantRoom(100'000);
+  disk_.DoAll();
+  EXPECT_EQ(StateOf(1), EntryState::kSpilled);
+  EXPECT_EQ(StateOf(5), EntryState::kSealed);
+  ExpectLedgerAddsUp();
+}
+
 // Against a model: what was put and not deleted is there, in memory or on disk, with its bytes.
-TEST_F(SpillerTest, NothingIsLostInRandomOperations) {
+void SpillerTest::LoseNothingInRandomOperations(bool owned) {
   for (uint64_t seed = 1; seed <= 3; ++seed) {
     std::mt19937_64 random(seed);
     const uint32_t client = client_;
@@ -339,7 +391,7 @@ TEST_F(SpillerTest, NothingIsLostInRandomOperations) {
       if (what < 5) {
         constexpr uint64_t kSizes[] = {40, 1000, 5000, 20'000, 90'000, 200'000};
         const uint64_t bytes = kSizes[random() % std::size(kSizes)];
-        if (Put(++next, bytes))
+        if (Put(++next, bytes, owned))
           model[next] = bytes;
         else
           spiller_->WantRoom(bytes);
@@ -395,6 +447,7 @@ TEST_F(SpillerTest, NothingIsLostInRandomOperations) {
     EXPECT_GT(kept, 10u) << "objects were on disk";
     disk_.fails_writes = false;
     for (const auto& [id, slot] : pinned) Release(client, slot);
+    for (const auto& [id, bytes] : model) EXPECT_TRUE(owned || store_->Delete(IdOf(id)));
     store_->RemoveClient(client);
     disk_.DoAll();
     Later();
@@ -406,6 +459,9 @@ TEST_F(SpillerTest, NothingIsLostInRandomOperations) {
     client_ = Connect();
   }
 }
+
+TEST_F(SpillerTest, NothingIsLostInRandomOperations) { LoseNothingInRandomOperations(/*owned=*/true); }
+TEST_F(SpillAllTest, NothingIsLostInRandomOperations) { LoseNothingInRandomOperations(/*owned=*/false); }
 
 // ---- who waits ------------------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ TEST_F(StoreStart, BadFlagsAreUsageAndNameTheFlag) {
   ExpectRefusedWith({"-m", "0", "-s", socket_}, 2, "no amount of memory");
   ExpectRefusedWith({"-s", socket_}, 2, "--memory");
   ExpectRefusedWith({"-m", "1M", "-s", socket_, "--no-such-flag"}, 2, "--no-such-flag");
-  ExpectRefusedWith({"-m", "1M", "-s", socket_, "-e", "somewhere"}, 2, "not supported yet");
+  ExpectRefusedWith({"-m", "1M", "-s", socket_, "-e", "somewhere"}, 2, "say -e file:///FOLDER");
   ExpectRefusedWith({"--help"}, 0, "Example");
   ExpectRefusedWith({"--version"}, 0, "plasma_store 0.");
   EXPECT_FALSE(std::filesystem::exists(socket_));
