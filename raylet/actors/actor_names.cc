@@ -16,7 +16,7 @@ Done<T> ActorNames::WhileAlive(Done<T> done) {
 
 void ActorNames::Claim(const ActorSettings& actor, Done<void> done) {
   const Deadline deadline = Deadline::After(patience_);
-  const NameClaim claim{actor.actor_namespace, actor.name, actor.id, 1, control_->own().id};
+  const NameClaim claim{actor.actor_namespace, actor.name, actor.id, 1, control_->own().id, actor.max_task_retries};
   TryClaim(claim, {}, deadline, [this, claim, deadline, done = std::move(done)](Result<void> claimed) {
     if (claimed || claimed.error().code != ErrorCode::kAlreadyExists) return done(std::move(claimed));
     TakeOver(claim, claimed.error(), deadline, done);
@@ -70,11 +70,11 @@ void ActorNames::Release(const ActorId& actor) {
   if (!claim.empty()) control_->ReleaseName(claim.mapped());
 }
 
-void ActorNames::Find(const std::string& actor_namespace, const std::string& name, Done<ActorId> done) {
+void ActorNames::Find(const std::string& actor_namespace, const std::string& name, Done<FoundActor> done) {
   control_->store().FindName(actor_namespace, name, Deadline::After(patience_),
                              WhileAlive<NameClaim>([done = std::move(done)](Result<NameClaim> found) {
                                if (!found) return done(Fail(std::move(found).error()));
-                               done(found->actor);
+                               done(FoundActor{found->actor, found->max_task_retries});
                              }));
 }
 

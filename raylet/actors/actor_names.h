@@ -19,6 +19,11 @@ namespace raylet {
 
 constexpr std::chrono::seconds kNamePatience{5};  // how long a claim waits for a control store that is away
 
+struct FoundActor {
+  ActorId id;
+  int32_t max_task_retries = 0;  // as in ActorSettings
+};
+
 class ActorNames {
  public:
   // `lives`: whether an actor of ours has the name that it claimed.
@@ -35,7 +40,7 @@ class ActorNames {
   void Claim(const ActorSettings& actor, Done<void> done);
   void Release(const ActorId& actor);  // does nothing where the actor has claimed none
   // kNotFound; kUnavailable.
-  void Find(const std::string& actor_namespace, const std::string& name, Done<ActorId> done);
+  void Find(const std::string& actor_namespace, const std::string& name, Done<FoundActor> done);
   // Called by the control link: says whose name was lost.
   std::optional<ActorId> OnLost(const Published::Lost& lost);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 
 #include "base/strings.h"
 #include "fbs/text_bounds.h"
@@ -117,7 +118,12 @@ std::string EncodeRecord(const NodeRecord& record) {
 std::string EncodeRecord(const MachineClaim& claim) { return Writer("base").Id(claim.node).Number(claim.epoch).Take(); }
 
 std::string EncodeRecord(const NameClaim& claim) {
-  return Writer("name").Id(claim.actor).Number(claim.epoch).Id(claim.node).Take();
+  return Writer("name")
+      .Id(claim.actor)
+      .Number(claim.epoch)
+      .Id(claim.node)
+      .Number(static_cast<uint64_t>(int64_t{claim.max_task_retries} + 1))
+      .Take();
 }
 
 std::string EncodeRecord(const ActorPlacement& placement) {
@@ -157,6 +163,9 @@ Result<NameClaim> DecodeName(std::string_view cell, std::string_view text) {
   claim.actor = reader.TakeId<ActorId>();
   claim.epoch = reader.Take<uint64_t>();
   claim.node = reader.TakeId<NodeId>();
+  const auto retries = reader.Take<uint32_t>();
+  reader.Require(retries <= static_cast<uint32_t>(std::numeric_limits<int32_t>::max()));
+  claim.max_task_retries = static_cast<int32_t>(retries) - 1;
   return Finish(cell, reader, std::move(claim));
 }
 
