@@ -115,6 +115,10 @@ Result<TcpAddress> ResolveTcpAddress(const std::string& host_and_port) {
   return LookUp(*parts, 0);
 }
 
+Result<TcpAddress> ResolveTcpHost(const std::string& host, uint16_t port) {
+  return LookUp({host, std::to_string(port)}, 0);
+}
+
 Result<UniqueFd> ListenTcp(const TcpAddress& address, int backlog) {
   auto fd = NewSocket(address);
   if (!fd) return fd;

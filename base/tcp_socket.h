@@ -1,5 +1,5 @@
 // TCP between the daemons of several machines: addresses, listen, accept, connect. Nothing here
-// waits, except ResolveTcpAddress. Every descriptor returned is non-blocking and close-on-exec, and
+// waits, except the functions that resolve names. Every descriptor returned is non-blocking and close-on-exec, and
 // sends small writes at once. SendSome and ReceiveSome of base/unix_socket.h do the rest.
 #pragma once
 
@@ -37,8 +37,9 @@ class TcpAddress {
 // Numeric addresses only. Anything else is kInvalid with a sentence.
 Result<TcpAddress> ParseTcpAddress(const std::string& host_and_port);
 Result<TcpAddress> MakeTcpAddress(const std::string& host, uint16_t port);
-// Takes names too: asks the resolver, which may take seconds. Call it before a loop runs.
+// These take names too: they ask the resolver, which may take seconds. Call them before a loop runs.
 Result<TcpAddress> ResolveTcpAddress(const std::string& host_and_port);
+Result<TcpAddress> ResolveTcpHost(const std::string& host, uint16_t port);
 
 // kAlreadyExists where another process listens already. kNotAllowed. kInvalid where this machine does not have the
 // address.

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <string>
 
 #include "base/process_start.h"
+#include "base/shm_segment.h"
 #include "base/strings.h"
 #include "base/tcp_socket.h"
 #include "base/unix_socket.h"
@@ -57,7 +59,7 @@ Result<std::optional<ClusterOptions>> MakeClusterOptions(const Flags& flags) {
     return Fail(ErrorCode::kInvalid, StrCat("--node-id wants ", 2 * NodeId::size(),
                                             " hexadecimal digits, not all 0, and has '", flags.node_id, "'"));
   }
-  auto listen = MakeTcpAddress(flags.node_ip.empty() ? "127.0.0.1" : flags.node_ip,
+  auto listen = ResolveTcpHost(flags.node_ip.empty() ? "127.0.0.1" : flags.node_ip,
                                static_cast<uint16_t>(flags.port.value_or(0)));
   if (!listen) return Fail(ErrorCode::kInvalid, StrCat("--node-ip: ", listen.error().message));
   RAYLET_RETURN_IF_ERROR(CheckOneMachine("--node-ip", *listen, /*another=*/false));
@@ -95,6 +97,9 @@ Result<void> CheckFlags(const Flags& flags) {
     bool wrong;
     const char* words;
   } usage[] = {
+      {flags.socket.empty(), "--socket is empty: say the path of the Unix socket that it serves"},
+      {flags.store_socket.empty(),
+       "--store-socket is empty: say the path of the socket of this machine's plasma_store"},
       {flags.ready_fd.value_or(0) < 0, "--ready-fd wants an open descriptor's number, which is not negative"},
       {flags.lifeline_fd.value_or(0) < 0, "--lifeline-fd wants an open descriptor's number, which is not negative"},
       {control && flags.head, "--head starts a control store and --control says where one is: give one of them"},
@@ -107,6 +112,9 @@ Result<void> CheckFlags(const Flags& flags) {
       {!(timeout > 0 && timeout <= 3600), "--control-timeout must be more than 0 s and an hour at most"},
       {!(flags.register_timeout >= 0.1 && flags.register_timeout <= 3600),
        "--register-timeout must be at least 0.1 s and an hour at most"},
+      {!(flags.memory.value_or(0) >= 0 && flags.memory.value_or(0) <= static_cast<double>(kWholeUnitsMax)) ||
+           flags.memory.value_or(0) != std::floor(flags.memory.value_or(0)),
+       "--memory wants a whole number of bytes, 400000000000000 at most"},
       {flags.workers_max < 1 || flags.workers_max > kWorkersMax,
        "--max-workers must be at least 1 and 480 at most: each worker is one of the 1024 processes of a raylet"},
       {flags.tasks_max < kTasksMin || flags.tasks_max > kTasksMax,
@@ -143,6 +151,25 @@ Result<RayletOptions> MakeOptions(const Flags& flags) {
   options.logs_folder =
       std::filesystem::absolute(flags.logs_folder.empty() ? StrCat(options.socket, ".logs") : flags.logs_folder);
   return options;
+}
+
+Result<void> AddNodeResources(const Flags& flags, uint64_t store_bytes, RayletOptions& options) {
+  const std::string host = options.cluster ? options.cluster->listen.host() : "127.0.0.1";
+  const std::pair<std::string, double> amounts[] = {
+      {kMemory, flags.memory.value_or(static_cast<double>(AvailableMemoryBytes()))},
+      {kStoreMemory, static_cast<double>(store_bytes)},
+      {kNodePrefix + host, 1}};
+  for (const auto& [name, amount] : amounts)
+    if (amount > 0 && options.resources.units(name) == 0)
+      RAYLET_RETURN_IF_ERROR(options.resources.AddWhole(name, amount));
+  return {};
+}
+
+Result<std::optional<TcpAddress>> MakeMetricsAddress(const Flags& flags) {
+  if (!flags.metrics_port) return std::nullopt;
+  auto address = MakeTcpAddress(flags.metrics_address, static_cast<uint16_t>(*flags.metrics_port));
+  if (!address) return Fail(ErrorCode::kInvalid, StrCat("--metrics-address: ", address.error().message));
+  return *std::move(address);
 }
 
 Result<std::optional<ControlOptions>> MakeControlOptions(const Flags& flags, const RayletOptions& options) {

@@ -11,10 +11,12 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 #include <string_view>
 #include <thread>
 
 #include "base/exit_code.h"
+#include "base/http_server.h"
 #include "base/log.h"
 #include "base/process_start.h"
 #include "base/stop_signals.h"
@@ -96,6 +98,8 @@ int Run(const Flags& flags) {
   if (!options) return Complain(options.error());
   auto control_options = MakeControlOptions(flags, *options);
   if (!control_options) return Complain(control_options.error());
+  const auto metrics_address = MakeMetricsAddress(flags);
+  if (!metrics_address) return Complain(metrics_address.error());
   RaiseDescriptorLimit();
   std::signal(SIGPIPE, SIG_IGN);
   // Workers must not inherit what is ours alone.
@@ -108,8 +112,20 @@ int Run(const Flags& flags) {
   const SteadyClock clock;
   auto store = ConnectStoreLink(loop, options->store_socket);
   if (!store) return Complain(store.error());
+  const auto added = AddNodeResources(flags, (*store)->room().capacity_bytes, *options);
+  if (!added) return Complain(added.error());
   StopSignals signals(loop);
   Raylet daemon(loop, *options, **store);
+  std::unique_ptr<HttpServer> metrics;
+  if (*metrics_address) {
+    auto started = HttpServer::Start(**metrics_address, [&daemon](std::string_view path) -> HttpServer::Page {
+      if (path == "/metrics") return {200, daemon.metrics().Text(), kPrometheusText};
+      return {404, "there is /metrics\n"};
+    });
+    if (!started) return Complain({started.error().code, StrCat("--metrics-port: ", started.error().message)});
+    metrics = *std::move(started);
+    std::fprintf(stderr, "raylet: metrics at http://%s/metrics\n", metrics->address().c_str());
+  }
   const auto reachable = daemon.JoinPeers();
   if (!reachable) return Complain(reachable.error());
   std::optional<ControlParts> control;
@@ -194,6 +210,10 @@ int main(int argc, char** argv) {
   app.add_option("--num-cpus", flags.cpus,
                  "CPUs to give to tasks, instead of those of the machine; 0: its tasks run on other machines");
   app.add_option("--resources", flags.resources, "further resources, as JSON: {\"gpu\": 2, \"license\": 0.5}");
+  app.add_option(
+      "--memory", flags.memory,
+      "bytes of memory to give to tasks that ask for the resource 'memory'; what is free at the start if not "
+      "given. They are counted and not enforced");
   app.add_option("--logs-folder", flags.logs_folder,
                  "where workers' output goes, worker-<pid>.log; SOCKET.logs if not given");
   app.add_option("--register-timeout", flags.register_timeout,
@@ -206,7 +226,8 @@ int main(int argc, char** argv) {
   app.add_option("--log-level", flags.log_level, "debug, info, warning or error");
   app.add_option("--node-id", flags.node_id,
                  "who this raylet is to the others, as 40 hexadecimal digits; drawn anew at each start if not given");
-  app.add_option("--node-ip", flags.node_ip, "address of this machine at which other raylets reach it; 127.0.0.1");
+  app.add_option("--node-ip", flags.node_ip,
+                 "address or name of this machine by which other raylets reach it; 127.0.0.1");
   app.add_option("--port", flags.port, "TCP port for other raylets; 0, or not given: any that is free")
       ->check(CLI::Range(0, 65535));
   app.add_option("--token-file", flags.token_file,
@@ -230,6 +251,13 @@ int main(int argc, char** argv) {
                  "seconds without a word after which another raylet gets no new work; the same everywhere");
   app.add_option("--peer-dead-after", flags.peer_dead_after,
                  "seconds without a word after which what another raylet held comes back; the same everywhere");
+  app.add_option(
+         "--metrics-port", flags.metrics_port,
+         "serve what programs record with <ray/api/metric.h> at /metrics over HTTP, at this port; 0: at any that "
+         "is free")
+      ->check(CLI::Range(0, 65535));
+  app.add_option("--metrics-address", flags.metrics_address,
+                 "the address for that; other machines may read the metrics where it is not a loopback one");
   app.add_option("--ready-fd", flags.ready_fd, "descriptor that gets one byte when the raylet serves");
   app.add_option("--lifeline-fd", flags.lifeline_fd, "descriptor at whose end of file the raylet stops");
   try {

@@ -56,6 +56,7 @@ void ApplyFlag(ray::RayConfig& config, const std::string& name, const std::strin
   if (name == "default_actor_lifetime") config.default_actor_lifetime = ParseLifetime(value);
   if (name == "namespace" || name == "job_namespace") config.ray_namespace = value;
   if (name == "logs_dir") config.logs_dir = value;
+  if (name == "runtime_env") config.runtime_env = ray::RuntimeEnv::Deserialize(value);
 }
 
 void LoadLibrary(const std::string& path) {

@@ -57,18 +57,17 @@ void Init(const RayConfig& given, int argc, char** argv) {
   raylet::MutexLock lock(life.mutex);
   if (internal::HasRuntime()) return;
   life.DestroyStopped();
+  if (std::getenv("RAYLET_WORKER_TOKEN") != nullptr) {
+    lock.Unlock();  // a worker runs until its process ends, and its tasks may call Shutdown
+    raylet::client::RunWorker(raylet::client::LoadCodeSearchPath);
+  }
   const RayConfig config = raylet::client::ResolveConfig(given, argc, argv);
   raylet::client::LoadCodeSearchPath(config.code_search_path);
-  internal::SetActorDefaults(config);
-  if (config.local_mode) {
+  internal::SetDetachedByDefault(config.default_actor_lifetime == ActorLifetime::DETACHED);
+  if (config.local_mode)
     life.runtime = raylet::client::MakeLocalRuntime(config);
-  } else {
-    if (std::getenv("RAYLET_WORKER_TOKEN") != nullptr) {
-      lock.Unlock();  // a worker runs until its process ends, and its tasks may call Shutdown
-      raylet::client::RunWorker(config);
-    }
+  else
     life.runtime = raylet::client::MakeClusterRuntime(config);
-  }
   internal::SetCurrentRuntime(life.runtime.get());
   static const int registered = std::atexit(&Shutdown);
   static_cast<void>(registered);

@@ -16,7 +16,7 @@ Done<T> ActorNames::WhileAlive(Done<T> done) {
 
 void ActorNames::Take(const ActorSettings& actor, Done<void> done) {
   const Deadline deadline = Deadline::After(patience_);
-  const NameEntry entry{actor.actor_namespace, actor.name, actor.id, 1, control_->own().id};
+  const NameEntry entry{actor.actor_namespace, actor.name, actor.id, 1, control_->own().id, actor.max_task_retries};
   TryTake(entry, {}, deadline, [this, entry, deadline, done = std::move(done)](Result<void> taken) {
     if (taken || taken.error().code != ErrorCode::kAlreadyExists) return done(std::move(taken));
     TakeOver(entry, taken.error(), deadline, done);
@@ -70,11 +70,11 @@ void ActorNames::Release(const ActorId& actor) {
   if (!entry.empty()) control_->ReleaseName(entry.mapped());
 }
 
-void ActorNames::Find(const std::string& actor_namespace, const std::string& name, Done<ActorId> done) {
+void ActorNames::Find(const std::string& actor_namespace, const std::string& name, Done<FoundActor> done) {
   control_->store().FindName(actor_namespace, name, Deadline::After(patience_),
                              WhileAlive<NameEntry>([done = std::move(done)](Result<NameEntry> found) {
                                if (!found) return done(Fail(std::move(found).error()));
-                               done(found->actor);
+                               done(FoundActor{found->actor, found->max_task_retries});
                              }));
 }
 

@@ -20,6 +20,11 @@ namespace raylet {
 constexpr std::chrono::seconds kNamePatience{
     5};  // how long the taking of a name waits for a control store that is away
 
+struct FoundActor {
+  ActorId id;
+  int32_t max_task_retries = 0;  // as in ActorSettings
+};
+
 class ActorNames {
  public:
   // `lives`: whether an actor of ours has the name that it took.
@@ -36,7 +41,7 @@ class ActorNames {
   void Take(const ActorSettings& actor, Done<void> done);
   void Release(const ActorId& actor);  // does nothing where the actor has taken none
   // kNotFound; kUnavailable.
-  void Find(const std::string& actor_namespace, const std::string& name, Done<ActorId> done);
+  void Find(const std::string& actor_namespace, const std::string& name, Done<FoundActor> done);
   // Called by the control link: says whose name was lost.
   std::optional<ActorId> OnLost(const Published::Lost& lost);
 

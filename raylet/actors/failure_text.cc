@@ -89,6 +89,11 @@ wire::FailureT NoWorkerStarts(const Task& task, const WorkerExit& exit, size_t a
   if (!exit.log_file.empty()) failure.message += StrCat("; its output is in ", exit.log_file);
   if (!exit.last_output.empty()) failure.message += StrCat(" and ends with:\n", exit.last_output);
   failure.retry_safe = true;
+  if (!task.environment.empty()) {
+    failure.kind = wire::FailureKind::RuntimeEnv;
+    failure.hint = "see what the task's runtime environment asks for, and that its working_dir is on each machine";
+    return failure;
+  }
   failure.hint = exit.log_file.empty()
                      ? "the program must be there, executable, and call ray::Init() soon after it starts"
                      : StrCat("read ", exit.log_file, "; the program must call ray::Init() soon after it starts");

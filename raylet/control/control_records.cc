@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 
 #include "base/strings.h"
 #include "fbs/text_bounds.h"
@@ -117,7 +118,12 @@ std::string EncodeRecord(const NodeRecord& record) {
 std::string EncodeRecord(const MachineEntry& entry) { return Writer("base").Id(entry.node).Number(entry.epoch).Take(); }
 
 std::string EncodeRecord(const NameEntry& entry) {
-  return Writer("name").Id(entry.actor).Number(entry.epoch).Id(entry.node).Take();
+  return Writer("name")
+      .Id(entry.actor)
+      .Number(entry.epoch)
+      .Id(entry.node)
+      .Number(static_cast<uint64_t>(int64_t{entry.max_task_retries} + 1))
+      .Take();
 }
 
 std::string EncodeRecord(const ActorPlacement& placement) {
@@ -157,6 +163,9 @@ Result<NameEntry> DecodeName(std::string_view cell, std::string_view text) {
   entry.actor = reader.TakeId<ActorId>();
   entry.epoch = reader.Take<uint64_t>();
   entry.node = reader.TakeId<NodeId>();
+  const auto retries = reader.Take<uint32_t>();
+  reader.Require(retries <= static_cast<uint32_t>(std::numeric_limits<int32_t>::max()));
+  entry.max_task_retries = static_cast<int32_t>(retries) - 1;
   return Finish(cell, reader, std::move(entry));
 }
 

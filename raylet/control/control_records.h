@@ -42,7 +42,8 @@ struct NameEntry {
   std::string name;
   ActorId actor;
   uint64_t epoch = 0;
-  NodeId node;  // its home's node, which decides about it
+  NodeId node;                   // its home's node, which decides about it
+  int32_t max_task_retries = 0;  // of its calls, as in ActorSettings
   friend bool operator==(const NameEntry&, const NameEntry&) = default;
 };
 

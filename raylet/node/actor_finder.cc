@@ -22,14 +22,16 @@ Result<void> ActorFinder::OnFindActor(ProcessSession& session, const Frame& fram
   const auto& identity = *session.identity;
   const std::string& space =
       request->actor_namespace.empty() ? jobs_.Get(identity.job).actor_namespace : request->actor_namespace;
-  const auto found = actors_.Find(request->name, space, identity.process);
+  const auto ours = actors_.Find(request->name, space, identity.process);
+  const Result<FoundActor> found = ours ? Result<FoundActor>({*ours, actors_.Get(*ours)->settings().max_task_retries})
+                                        : Result<FoundActor>(Fail(ours.error()));
   if (found || !names_.shared() || request->name.empty()) {
     Found(identity.process, frame.header.request_id, request->name, found);
     return {};
   }
   names_.Find(space, request->name,
               [this, asker = identity.process, request_id = frame.header.request_id,
-               name = request->name](Result<ActorId> shared) {
+               name = request->name](Result<FoundActor> shared) {
                 if (decisions_.stopped()) return;
                 Found(asker, request_id, name, shared);
                 decisions_.CarryOut();
@@ -56,13 +58,17 @@ Result<void> ActorFinder::WatchAtHome(const ActorId& actor, const std::string& n
   return {};
 }
 
-void ActorFinder::Found(ProcessId asker, uint64_t request_id, const std::string& name, const Result<ActorId>& found) {
+void ActorFinder::Found(ProcessId asker, uint64_t request_id, const std::string& name,
+                        const Result<FoundActor>& found) {
   ProcessSession* const session = door_.SessionOf(asker);
   if (session == nullptr) return;
-  const Result<void> watched = found ? WatchAtHome(*found, name, asker) : Result<void>(Fail(found.error()));
+  const Result<void> watched = found ? WatchAtHome(found->id, name, asker) : Result<void>(Fail(found.error()));
   wire::FindActorReplyT reply;
   reply.status = watched ? OkStatus() : ToStatus(watched.error());
-  if (watched) reply.actor = std::make_unique<wire::Id20>(ToWire(*found));
+  if (watched) {
+    reply.actor = std::make_unique<wire::Id20>(ToWire(found->id));
+    reply.max_task_retries = found->max_task_retries;
+  }
   session->Send(wire::RayletMessage::FindActorReply, request_id, reply);
 }
 

@@ -22,7 +22,7 @@ class ActorFinder {
   Result<void> OnWatchActor(const NodeId& node, const Frame& frame);
 
  private:
-  void Found(ProcessId asker, uint64_t request_id, const std::string& name, const Result<ActorId>& found);
+  void Found(ProcessId asker, uint64_t request_id, const std::string& name, const Result<FoundActor>& found);
   Result<void> WatchAtHome(const ActorId& actor, const std::string& name, ProcessId asker);
 
   ActorDirectory& actors_;

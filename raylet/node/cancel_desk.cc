@@ -32,6 +32,10 @@ Result<void> CancelDesk::OnCancelTask(ProcessSession& session, const Frame& fram
     CancelLeased(owner, *request);
     return {};
   }
+  if (request->actor != nullptr) {
+    CancelCall(FromWire<ActorId>(*request->actor), task);
+    return {};
+  }
   const auto place = scheduler_.PlaceOf(task);
   if (!place || place->of_actor || !place->from.IsNil()) return {};  // it has ended
   if (place->worker != 0) {
@@ -63,10 +67,28 @@ void CancelDesk::CancelLeased(ProcessId owner, const wire::CancelRequestT& reque
   }
 }
 
+// Calls lie in channels, which no raylet reads. The worker of the actor looks whether it has the call.
+void CancelDesk::CancelCall(const ActorId& actor, const TaskId& call) {
+  for (const auto& [id, worker] : scheduler_.workers())
+    if (worker.hosts != nullptr && worker.hosts->actor->id == actor)
+      return TellWorker(id, call, /*force=*/false, std::make_unique<wire::Id20>(ToWire(actor)));
+  const ClusterView::Node* const home = post_.IsHome(actor) ? nullptr : post_.HomeOf(actor);
+  const NodeId next = home != nullptr ? home->id : scheduler_.HostOf(actor);
+  if (next.IsNil()) return;  // it has ended, or is on its way
+  wire::TaskNoticeT notice;
+  notice.task = std::make_unique<wire::Id20>(ToWire(call));
+  notice.actor = std::make_unique<wire::Id20>(ToWire(actor));
+  post_.Tell(next, wire::WorkMessage::TaskCancelled, Encode(notice));
+}
+
 Result<void> CancelDesk::OnTaskCancelled(const NodeId& node, const Frame& frame) {
   const auto notice = Parse<wire::TaskNoticeT>(frame.body);
   if (!notice) return Fail(notice.error());
   const auto task = FromWire<TaskId>(*notice->task);
+  if (notice->actor != nullptr) {
+    CancelCall(FromWire<ActorId>(*notice->actor), task);
+    return {};
+  }
   const auto place = scheduler_.PlaceOf(task);
   if (!place || place->from != node || place->of_actor) return {};  // its result is on its way, or it went back
   if (place->worker != 0) {
@@ -78,12 +100,13 @@ Result<void> CancelDesk::OnTaskCancelled(const NodeId& node, const Frame& frame)
   return {};
 }
 
-void CancelDesk::TellWorker(WorkerId worker, const TaskId& task, bool force) {
+void CancelDesk::TellWorker(WorkerId worker, const TaskId& task, bool force, std::unique_ptr<wire::Id20> actor) {
   ProcessSession* const session = house_.SessionOf(worker);
   if (session == nullptr) return;  // its end is on its way
   wire::CancelNoticeT notice;
   notice.task = std::make_unique<wire::Id20>(ToWire(task));
   notice.force = force;
+  notice.actor = std::move(actor);
   session->Send(wire::RayletMessage::TaskCancelled, 0, notice);
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 
 #include "base/loop.h"
 #include "raylet/node/services.h"
@@ -29,7 +30,8 @@ class CancelDesk {
     TimePoint until;
   };
   void CancelLeased(ProcessId owner, const wire::CancelRequestT& request);
-  void TellWorker(WorkerId worker, const TaskId& task, bool force);
+  void CancelCall(const ActorId& actor, const TaskId& call);
+  void TellWorker(WorkerId worker, const TaskId& task, bool force, std::unique_ptr<wire::Id20> actor = nullptr);
   void Force(WorkerId worker, const TaskId& task, WorkerLeaseId lease);
   bool StillHas(WorkerId worker, const Forced& forced);
   void LookAtForced();

@@ -41,9 +41,10 @@ Result<void> ForwardDesk::OnJobProgram(const NodeId& node, const Frame& frame) {
   auto notice = Parse<wire::JobProgramNoticeT>(frame.body);
   if (!notice) return Fail(notice.error());
   if (notice->executable.empty()) return Fail(ErrorCode::kProtocolError, "a job comes without its program");
-  const JobId id = jobs_.BeginFrom(node, notice->job, std::move(notice->actor_namespace),
-                                   {std::move(notice->executable), std::move(notice->arguments),
-                                    std::move(notice->environment), std::move(notice->working_directory), nullptr});
+  const JobId id = jobs_.BeginFrom(
+      node, notice->job, std::move(notice->actor_namespace),
+      {std::move(notice->executable), std::move(notice->arguments), std::move(notice->environment),
+       std::move(notice->working_directory), nullptr, notice->detached_actors, std::move(notice->code_search_path)});
   RAYLET_LOG(kInfo, "job ", id, ": ", jobs_.Get(id).program.executable, ", job ", notice->job, " at ",
              post_.AddressOf(node));
   return {};
@@ -129,6 +130,8 @@ void ForwardDesk::TellProgram(const NodeId& node, JobId id) {
   program.arguments = job.program.arguments;
   program.environment = job.program.environment;
   program.working_directory = job.program.working_directory;
+  program.detached_actors = job.program.detached_actors;
+  program.code_search_path = job.program.code_search_path;
   post_.Tell(node, wire::WorkMessage::JobProgram, Encode(program));
 }
 

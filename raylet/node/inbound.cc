@@ -35,6 +35,10 @@ Result<void> CheckSoundness(const wire::TaskSpecT& spec, Task& task) {
     return Fail(ErrorCode::kInvalid, StrCat("it waits for ", spec.wait_for.size(), " objects and the limit is ",
                                             kWaitForMax, ": pass a vector of references instead"));
   }
+  if (spec.environment.size() > kEnvironmentBytesMax) {
+    return Fail(ErrorCode::kInvalid, StrCat("its runtime environment has ", spec.environment.size(),
+                                            " bytes and the limit is ", kEnvironmentBytesMax));
+  }
   RAYLET_RETURN_IF_ERROR(CheckName("a task's name", spec.name));
   RAYLET_RETURN_IF_ERROR(CheckName("a function's name", spec.function));
   if (spec.actor) {
@@ -94,6 +98,7 @@ Result<ParsedTask> ParseSpec(const wire::TaskSpecT& spec, const TaskSender& send
   task.owner = spec.owner;
   task.name = spec.name.empty() ? spec.function : spec.name;
   task.function = spec.function;
+  task.environment = spec.environment;
   task.depth = std::min(spec.depth, kTaskDepthMax);
   task.max_retries = creates_actor ? 0 : spec.max_retries;
   task.begun_before = spec.begun_before;
@@ -122,9 +127,12 @@ Result<ParsedTask> ParseSpec(const wire::TaskSpecT& spec, const TaskSender& send
     settings.detached = spec.actor->detached;
     settings.max_concurrency = spec.actor->max_concurrency;
     settings.restarts = spec.actor->restarts;
+    settings.max_task_retries = spec.actor->max_task_retries;
     if (spec.actor->restarts != 0 && !forwarded)
       return Nonsense("an actor that is to be created says that it has started again");
     if (spec.actor->lease != 0) return Nonsense("an actor that is to be created names a lease of this machine");
+    if (settings.max_task_retries < -1)
+      return Nonsense(StrCat("an actor's calls have ", settings.max_task_retries, " retries"));
     if (settings.max_restarts < -1) return Nonsense(StrCat("an actor has ", settings.max_restarts, " restarts"));
     task.actor = std::move(settings);
   }

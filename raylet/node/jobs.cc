@@ -1,5 +1,7 @@
 #include "raylet/node/jobs.h"
 
+#include "base/strings.h"
+
 namespace raylet {
 
 JobId Jobs::Begin(ProcessId driver, pid_t driver_pid, std::string actor_namespace, WorkerProgram program) {
@@ -7,7 +9,7 @@ JobId Jobs::Begin(ProcessId driver, pid_t driver_pid, std::string actor_namespac
   Job& job = jobs_[id];
   job.driver = driver;
   job.driver_pid = driver_pid;
-  job.actor_namespace = std::move(actor_namespace);
+  job.actor_namespace = actor_namespace.empty() ? StrCat("job-", id) : std::move(actor_namespace);
   job.program = std::move(program);
   return id;
 }

@@ -28,12 +28,13 @@ class Jobs {
     bool ended_for_good = false;  // its detached actors have ended, too: nothing of it goes on
     NodeId from;                  // another machine's job; nil: ours
     JobId number_there = 0;
-    std::set<NodeId> known_by;  // machines that have its program from us
-    std::string actor_namespace;
+    std::set<NodeId> known_by;    // machines that have its program from us
+    std::string actor_namespace;  // never empty
     WorkerProgram program;
     size_t workers = 0;
   };
 
+  // A job without a namespace gets one of its own.
   JobId Begin(ProcessId driver, pid_t driver_pid, std::string actor_namespace, WorkerProgram program);
   JobId BeginFrom(const NodeId& from, JobId number_there, std::string actor_namespace, WorkerProgram program);
   // True once for each machine: that machine must be told the job's program.

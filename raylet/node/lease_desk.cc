@@ -32,7 +32,7 @@ Result<void> LeaseDesk::OnLeaseWorker(ProcessSession& session, const Frame& fram
     return {};
   }
   scheduler_.AskForWorker({identity.process, frame.header.request_id, identity.job,
-                           std::min(request->depth, kTaskDepthMax), *std::move(resources)});
+                           std::min(request->depth, kTaskDepthMax), *std::move(resources), request->environment});
   return {};
 }
 

@@ -87,6 +87,7 @@ constexpr ProcessRow kProcessRows[] = {
     {RayletMessage::ListNodesReply, kOnlySent},
     {RayletMessage::CancelTask, Heard<&CancelDesk::OnCancelTask>::By},
     {RayletMessage::TaskCancelled, kOnlySent},
+    {RayletMessage::ReportMetrics, Heard<&MetricsDesk::OnReportMetrics>::By},
 };
 
 // Whether the row of message n is row n - 1.

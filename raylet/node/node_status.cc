@@ -46,7 +46,7 @@ json Queues(const Scheduler& scheduler) {
                         {"count", shape->tasks.size()},
                         {"resources", shape->resources.ToString()},
                         {"first", shape->tasks.front()->task->name},
-                        {"why", scheduler.WhyWaiting(job, *shape)}});
+                        {"why", scheduler.WhyWaiting(*shape)}});
     }
   }
   for (const auto& [owner, tasks] : scheduler.queue().held()) {

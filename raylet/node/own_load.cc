@@ -11,7 +11,7 @@ NodeLoad OwnLoad(const Scheduler& scheduler, const StoreLink& store) {
     int64_t queued_units = 0;
     for (const auto& [node, work] : remote)
       if (const auto queued = work.queued_units.find(line.name); queued != work.queued_units.end())
-        queued_units += queued->second;
+        AddUnits(queued_units, queued->second);
     load.lines.push_back({line.name, line.total_units, line.free_units, queued_units});
   }
   for (const auto& [node, work] : remote)

@@ -10,13 +10,17 @@ ProcessEvents::ProcessEvents(const RayletOptions& options, const Services& servi
 Result<void> ProcessEvents::OnProcessComes(pid_t pid, wire::RegisterRequestT& request,
                                            ProcessSession::Identity& identity, wire::RegisterReplyT& reply) {
   switch (identity.kind) {
-    case wire::ProcessKind::Worker: RAYLET_RETURN_IF_ERROR(WorkerComes(request.startup_token, identity)); break;
+    case wire::ProcessKind::Worker:
+      RAYLET_RETURN_IF_ERROR(WorkerComes(request.startup_token, identity));
+      reply.environment = services_.house.Get(identity.worker).environment;
+      break;
     case wire::ProcessKind::Driver: RAYLET_RETURN_IF_ERROR(DriverComes(pid, request, identity)); break;
     case wire::ProcessKind::Tool:
       reply.socket = options_.socket;
       reply.addresses = services_.post.KnownAddresses();
       break;
   }
+  if (identity.kind != wire::ProcessKind::Tool) TellConfig(identity.job, reply);
   reply.node = std::make_unique<wire::Id20>(ToWire(services_.post.node()));
   reply.store_socket = options_.store_socket;
   reply.logs_folder = options_.logs_folder;
@@ -25,6 +29,13 @@ Result<void> ProcessEvents::OnProcessComes(pid_t pid, wire::RegisterRequestT& re
   reply.task_bytes_max = options_.limits.task_bytes_per_process_max();
   reply.clustered = services_.post.joined();
   return {};
+}
+
+void ProcessEvents::TellConfig(JobId id, wire::RegisterReplyT& reply) const {
+  const Jobs::Job& job = services_.jobs.Get(id);
+  reply.actor_namespace = job.actor_namespace;
+  reply.detached_actors = job.program.detached_actors;
+  reply.code_search_path = job.program.code_search_path;
 }
 
 Result<void> ProcessEvents::WorkerComes(uint64_t token, ProcessSession::Identity& identity) {
@@ -41,8 +52,13 @@ Result<void> ProcessEvents::DriverComes(pid_t pid, wire::RegisterRequestT& reque
   if (request.executable.empty())
     return Fail(ErrorCode::kInvalid, "a driver registers without its executable, which its workers need");
   auto file = OpenProgramOf(pid, request.executable);
-  WorkerProgram program{std::move(request.executable), std::move(request.arguments), std::move(request.environment),
-                        std::move(request.working_directory), std::move(file)};
+  WorkerProgram program{std::move(request.executable),
+                        std::move(request.arguments),
+                        std::move(request.environment),
+                        std::move(request.working_directory),
+                        std::move(file),
+                        request.detached_actors,
+                        std::move(request.code_search_path)};
   identity.job = services_.jobs.Begin(identity.process, pid, std::move(request.actor_namespace), std::move(program));
   RAYLET_LOG(kInfo, "job ", identity.job, ": driver ", pid, " (", services_.jobs.Get(identity.job).program.executable,
              ") has come");

@@ -20,6 +20,7 @@ class ProcessEvents final : public ProcessDoor::Events {
   void OnProcessGone(const ProcessSession::Identity& identity, const Error& reason) override;
 
  private:
+  void TellConfig(JobId job, wire::RegisterReplyT& reply) const;
   Result<void> WorkerComes(uint64_t token, ProcessSession::Identity& identity);
   Result<void> DriverComes(pid_t pid, wire::RegisterRequestT& request, ProcessSession::Identity& identity);
 

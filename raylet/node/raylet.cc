@@ -33,7 +33,8 @@ Raylet::Raylet(Loop& loop, RayletOptions options, StoreLink& store)
 
 Desks Raylet::AllDesks() {
   return {tasks_,    tasks_.forwarded(),   tasks_.leases(), tasks_.cancels(), actors_, actors_.finder(),
-          channels_, channels_.channels(), objects_,        claims_,          status_, ends_};
+          channels_, channels_.channels(), objects_,        claims_,          status_, metrics_,
+          ends_};
 }
 
 Result<void> Raylet::JoinPeers() {

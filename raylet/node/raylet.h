@@ -42,6 +42,8 @@ class Raylet final : public StoreLink::Handler {
   void Stop(Ending ending, std::function<void()> stopped);
   void SetOnStoreGone(std::function<void(const Error&)> gone) { on_store_gone_ = std::move(gone); }
   std::string StatusJson() const { return status_.Json(); }
+  // What programs have recorded. Any thread.
+  const ReportedMetrics& metrics() const { return metrics_.reported(); }
   size_t workers() const { return house_.size(); }  // that have not gone
 
  private:
@@ -70,6 +72,7 @@ class Raylet final : public StoreLink::Handler {
   ClaimDesk claims_;
   Ends ends_;
   NodeStatus status_;
+  MetricsDesk metrics_;
   ProcessEvents process_events_;
   PeerEvents peer_events_;
 

@@ -44,8 +44,8 @@ void TaskDesk::CarriedOut() {
 }
 
 void TaskDesk::StartOne(const StartWorker& start) {
-  jobs_.WorkerStarted(start.job);
-  house_.Start(start.worker, start.job, jobs_.Get(start.job).program);
+  jobs_.WorkerStarted(start.group.job);
+  house_.Start(start.worker, start.group, jobs_.Get(start.group.job).program);
 }
 
 void TaskDesk::Run(const RunTask& run) {

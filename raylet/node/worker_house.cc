@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <csignal>
 
+#include "raylet/node/worker_environment.h"
+
 namespace raylet {
 namespace {
 
@@ -19,9 +21,10 @@ WorkerHouse::WorkerHouse(Loop& loop, WorkerPoolOptions options, std::chrono::mil
       on_gone_(std::move(on_gone)),
       pool_(loop, std::move(options), [this](WorkerId worker, const WorkerExit& exit) { OnExit(worker, exit); }) {}
 
-void WorkerHouse::Start(WorkerId worker, JobId job, const WorkerProgram& program) {
-  records_[worker].job = job;
-  pool_.Start(worker, program);
+void WorkerHouse::Start(WorkerId worker, const WorkerGroup& group, const WorkerProgram& program) {
+  records_[worker].job = group.job;
+  records_[worker].environment = group.environment;
+  pool_.Start(worker, InEnvironment(program, group.environment));
 }
 
 Result<WorkerId> WorkerHouse::Registered(uint64_t token) {

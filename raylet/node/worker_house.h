@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -23,6 +24,7 @@ constexpr size_t kEndsPerTurn = 32;
 
 struct WorkerRecord {
   JobId job = 0;
+  std::string environment;    // of its group
   ProcessId process = 0;      // 0: has not registered
   uint32_t store_client = 0;  // its number at the store, as the worker reports it
   bool connected = false;
@@ -50,7 +52,7 @@ class WorkerHouse {
   ~WorkerHouse() { *alive_ = false; }
 
   // ---- starts
-  void Start(WorkerId worker, JobId job, const WorkerProgram& program);
+  void Start(WorkerId worker, const WorkerGroup& group, const WorkerProgram& program);
   // The worker that was given this token; kNotRunning where it ends with its job.
   Result<WorkerId> Registered(uint64_t token);
   void Connected(WorkerId worker, ProcessId process);

@@ -150,12 +150,12 @@ std::shared_ptr<const UniqueFd> OpenProgramOf(pid_t driver, const std::string& e
   return file && IsAt(file, executable) ? std::make_shared<const UniqueFd>(std::move(file)) : nullptr;
 }
 
-void WorkerPool::Start(WorkerId worker, const WorkerProgram& program) {
+void WorkerPool::Start(WorkerId worker, const Result<WorkerProgram>& program) {
   auto& process = processes_[worker];
   process = std::make_unique<Process>();
   process->worker = worker;
   process->token = NewToken();
-  const auto spawned = Spawn(*process, program);
+  const auto spawned = program ? Spawn(*process, *program) : Fail(program.error());
   if (!spawned) {
     process->start_error = spawned.error().message;
     RAYLET_LOG(kWarning, "worker ", worker, ": ", process->start_error);
@@ -173,7 +173,7 @@ void WorkerPool::Start(WorkerId worker, const WorkerProgram& program) {
     tokens_.erase(late.token);
     Signal(worker, SIGKILL);
   });
-  RAYLET_LOG(kInfo, "worker ", worker, ": started ", program.executable, " as process ", process->pid);
+  RAYLET_LOG(kInfo, "worker ", worker, ": started ", program->executable, " as process ", process->pid);
 }
 
 Result<void> WorkerPool::Spawn(Process& process, const WorkerProgram& program) {

@@ -44,7 +44,7 @@ class WorkerPool {
   ~WorkerPool();  // every process has ended, or is killed and no longer waited for
 
   // Reports a failure to start through OnExit too, like the end of a process that ends at once.
-  void Start(WorkerId worker, const WorkerProgram& program);
+  void Start(WorkerId worker, const Result<WorkerProgram>& program);
   // The worker that was given this token and has not registered yet.
   Result<WorkerId> Registered(uint64_t token);
   void Signal(WorkerId worker, int signal);

@@ -55,7 +55,7 @@ void ClusterView::Dead(const NodeId& id, std::string why) {
 void ClusterView::Sent(const NodeId& id, const ResourceSet& needs) {
   const auto found = nodes_.find(id);
   if (found == nodes_.end() || found->second.state == NodeState::kDead) return;
-  for (const auto& amount : needs.amounts()) found->second.in_flight_units[amount.name] += amount.units;
+  for (const auto& amount : needs.amounts()) AddUnits(found->second.in_flight_units[amount.name], amount.units);
   ++found->second.in_flight_tasks;
 }
 

@@ -12,7 +12,7 @@ namespace raylet {
 
 struct StartWorker {
   WorkerId worker = 0;
-  JobId job = 0;
+  WorkerGroup group;
 };
 struct RunTask {
   WorkerId worker = 0;

@@ -1,6 +1,7 @@
 #include "raylet/scheduling/dispatcher.h"
 
 #include <algorithm>
+#include <map>
 #include <unordered_map>
 
 #include "base/check.h"
@@ -21,8 +22,8 @@ struct Dispatcher::Plan {
   }
   ResourceLedger left;
   std::unordered_map<const TaskShape*, Progress> shapes;
-  std::unordered_map<JobId, size_t> wanted;  // tasks that lack only a worker
-  size_t wanted_of_all = 0;                  // by all jobs, actors not counted
+  std::map<WorkerGroup, size_t> wanted;  // tasks that lack only a worker
+  size_t wanted_of_all = 0;              // by all groups, actors not counted
 };
 
 void Dispatcher::JoinCluster(const ClusterView& view, const ObjectPlaces& places) {
@@ -64,19 +65,19 @@ void Dispatcher::PassHere() {
   EachJobInTurn([this](JobId job) { return DispatchOne(job); });
   ResourceLedger left = parts_.ledger;
   size_t wanted_of_all = 0;
-  StartMissing([&](JobId job) {
-    const size_t wanted = WantedWorkers(job, left, wanted_of_all);
+  StartMissing([&](const WorkerGroup& group) {
+    const size_t wanted = WantedWorkers(group, left, wanted_of_all);
     wanted_of_all += wanted;
     return wanted;
   });
 }
 
 bool Dispatcher::DispatchOne(JobId job) {
-  if (!parts_.workers.HasIdle(job)) return false;
   const auto& shapes = parts_.queue.shapes(job);
   size_t first = shapes.size();
   for (size_t i = 0; i < shapes.size(); ++i) {
-    if (!parts_.ledger.Fits(shapes[i]->needs) || !MayBegin(*shapes[i])) continue;
+    if (!parts_.ledger.Fits(shapes[i]->needs) || !MayBegin(*shapes[i]) || !parts_.workers.HasIdle(shapes[i]->group))
+      continue;
     if (first == shapes.size() || GoesBefore(*shapes[i]->tasks.front(), *shapes[first]->tasks.front())) first = i;
   }
   if (first == shapes.size()) return false;
@@ -86,26 +87,25 @@ bool Dispatcher::DispatchOne(JobId job) {
 }
 
 void Dispatcher::Begin(QueuedTask* task, const ResourceNeeds& needs) {
-  const JobId job = task->task->job;
-  WorkerTable::Worker& worker = parts_.workers.TakeIdle(job);
-  last_job_ = job;
+  WorkerTable::Worker& worker = parts_.workers.TakeIdle(task->task->group());
+  last_job_ = task->task->job;
   if (!task->task->CreatesActor()) reserve_.Began();
   parts_.workers.Begin(worker, task, needs);
   parts_.decisions.emplace_back(RunTask{worker.id, task->task});
   parts_.tasks.LetGo(*task);
 }
 
-// How many of a job's ready tasks have their resources and lack only a worker. The CPU count bounds tasks that ask for
-// no CPU. Nothing else would keep a thousand of them from taking a thousand processes.
-size_t Dispatcher::WantedWorkers(JobId job, ResourceLedger& left, size_t wanted_of_others) const {
+// How many of a group's ready tasks have their resources and lack only a worker. The CPU count bounds tasks that ask
+// for no CPU. Nothing else would keep a thousand of them from taking a thousand processes.
+size_t Dispatcher::WantedWorkers(const WorkerGroup& group, ResourceLedger& left, size_t wanted_of_others) const {
   size_t wanted = 0;
-  for (const auto& shape : parts_.queue.shapes(job)) {
-    if (!shape->needs.has_value()) continue;
+  for (const auto& shape : parts_.queue.shapes(group.job)) {
+    if (!shape->needs.has_value() || shape->group != group) continue;
     const ResourceNeeds& needs = *shape->needs;
     size_t most = shape->tasks.size();
     if (!shape->dedicated && needs.cpu_units() == 0) {
       const auto bound = static_cast<size_t>(std::max<int64_t>(1, parts_.ledger.cpus()));
-      const size_t running = parts_.workers.RunningTasks(job);
+      const size_t running = parts_.workers.RunningTasks(group.job);
       most = std::min(most, bound > running ? bound - running : 0);
     }
     for (size_t i = 0; i < most && wanted < parts_.limits.workers_max && MayBegin(*shape, wanted_of_others + wanted) &&
@@ -118,10 +118,11 @@ size_t Dispatcher::WantedWorkers(JobId job, ResourceLedger& left, size_t wanted_
   return wanted;
 }
 
-void Dispatcher::StartMissing(const std::function<size_t(JobId)>& wanted_of) {
-  parts_.workers.StartMissing(parts_.queue, [&](JobId job) {
-    const size_t wanted = wanted_of(job);
-    RAYLET_CHECK(wanted == 0 || !parts_.tasks.HasEnded(job), "job ", job, " has ended, and has tasks that are ready");
+void Dispatcher::StartMissing(const std::function<size_t(const WorkerGroup&)>& wanted_of) {
+  parts_.workers.StartMissing(parts_.queue, [&](const WorkerGroup& group) {
+    const size_t wanted = wanted_of(group);
+    RAYLET_CHECK(wanted == 0 || !parts_.tasks.HasEnded(group.job), "job ", group.job,
+                 " has ended, and has tasks that are ready");
     return wanted;
   });
 }
@@ -129,8 +130,8 @@ void Dispatcher::StartMissing(const std::function<size_t(JobId)>& wanted_of) {
 void Dispatcher::PassInCluster() {
   Plan plan(parts_.ledger);
   EachJobInTurn([&](JobId job) { return PlaceOne(job, plan); });
-  // Starts workers for placed tasks only. A worker of another job would not help them.
-  StartMissing([&](JobId job) { return std::min(plan.wanted[job], parts_.limits.workers_max); });
+  // Starts workers for placed tasks only. A worker of another group would not help them.
+  StartMissing([&](const WorkerGroup& group) { return std::min(plan.wanted[group], parts_.limits.workers_max); });
 }
 
 bool Dispatcher::PlaceOne(JobId job, Plan& plan) {
@@ -168,8 +169,8 @@ bool Dispatcher::PlaceOne(JobId job, Plan& plan) {
     return true;
   }
   plan.left.Take(*needs);
-  if (!parts_.workers.HasIdle(job)) {
-    plan.wanted[job]++;
+  if (!parts_.workers.HasIdle(shape.group)) {
+    plan.wanted[shape.group]++;
     if (!shape.dedicated) plan.wanted_of_all++;
     // Tasks that ask for nothing would all fit. It is enough to plan as many as there are CPUs.
     ++progress.next;

@@ -42,8 +42,8 @@ class Dispatcher {
   bool PlaceOne(JobId job, Plan& plan);
   Placement Place(const QueuedTask& task, const std::optional<ResourceNeeds>& needs, const ResourceLedger& left) const;
   void Begin(QueuedTask* task, const ResourceNeeds& needs);
-  size_t WantedWorkers(JobId job, ResourceLedger& left, size_t wanted_of_others) const;
-  void StartMissing(const std::function<size_t(JobId)>& wanted_of);
+  size_t WantedWorkers(const WorkerGroup& group, ResourceLedger& left, size_t wanted_of_others) const;
+  void StartMissing(const std::function<size_t(const WorkerGroup&)>& wanted_of);
   bool MayBegin(const TaskShape& shape, size_t more = 0) const {
     return shape.dedicated || reserve_.MayBegin(shape.depth, more);
   }

@@ -131,6 +131,12 @@ void ForwardedTasks::GaveBack(const NodeId& node, const std::vector<TaskId>& tas
   for (QueuedTask* const task : back) queue_.PushAgain(task);
 }
 
+NodeId ForwardedTasks::HostOf(const ActorId& actor) const {
+  for (const auto& [node, actors] : actors_there_)
+    if (actors.contains(actor)) return node;
+  return {};
+}
+
 void ForwardedTasks::ActorLeft(const NodeId& node, const ActorId& actor) {
   const auto there = actors_there_.find(node);
   if (there == actors_there_.end()) return;

@@ -27,6 +27,7 @@ class ForwardedTasks {
   TaskPtr Returned(const NodeId& node, const TaskId& task);
   void GaveBack(const NodeId& node, const std::vector<TaskId>& tasks);
   void ActorLeft(const NodeId& node, const ActorId& actor);
+  NodeId HostOf(const ActorId& actor) const;  // nil: on no other machine
   // Takes back the tasks that were sent there, and returns them, the oldest last. The view has forgotten them.
   std::vector<QueuedTask*> NodeGone(const NodeId& node);
   void RecallAll();  // what was sent ahead

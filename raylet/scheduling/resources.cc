@@ -53,9 +53,12 @@ Result<void> ResourceSet::Add(std::string_view name, int64_t units) {
 
 Result<void> ResourceSet::AddWhole(std::string_view name, double amount) {
   const double units = amount * static_cast<double>(kUnitsPerWhole);
-  if (!(std::abs(units) < 1e18))
-    return Fail(ErrorCode::kInvalid, StrCat("resource ", name, " has an amount that is no sensible number"));
-  const int64_t rounded = std::llround(units);
+  if (!(std::abs(amount) <= static_cast<double>(kWholeUnitsMax)))
+    return Fail(ErrorCode::kInvalid,
+                StrCat("resource ", name, " has the amount ", amount, ", and the limit is ", kWholeUnitsMax));
+  // A product of doubles has not all digits of bytes.
+  const bool whole = amount == std::floor(amount);
+  const int64_t rounded = whole ? static_cast<int64_t>(amount) * kUnitsPerWhole : std::llround(units);
   if (amount > 0 && units < 1)
     return Fail(ErrorCode::kInvalid,
                 StrCat("resource ", name, " has the amount ", amount, ", and the least is 0.0001"));
@@ -66,7 +69,7 @@ void ResourceSet::Accumulate(std::string_view name, int64_t units) {
   const auto at = std::lower_bound(amounts_.begin(), amounts_.end(), name,
                                    [](const Amount& amount, std::string_view wanted) { return amount.name < wanted; });
   if (at != amounts_.end() && at->name == name) {
-    at->units += units;
+    AddUnits(at->units, units);
   } else if (units > 0) {
     amounts_.insert(at, Amount{std::string(name), units});
   }

@@ -3,6 +3,7 @@
 // its total. It is below zero only while an unblocked worker has taken back a CPU that another task got meanwhile.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -14,10 +15,18 @@
 namespace raylet {
 
 constexpr int64_t kUnitsPerWhole = 10'000;
-constexpr int64_t kWholeUnitsMax = 1'000'000'000;  // of one resource; keeps every sum far from overflow
-constexpr size_t kResourceNamesMax = 64;           // in one request
+// Of one resource, bytes of memory included. A sum of many requests stops at as much.
+constexpr int64_t kWholeUnitsMax = 400'000'000'000'000;
+constexpr size_t kResourceNamesMax = 64;  // in one request
 constexpr size_t kResourceNameBytesMax = 256;
 constexpr const char* kCpu = "CPU";
+// What every node has besides its CPUs: bytes that tasks may ask for, the store's capacity, and one of node:HOST.
+constexpr const char* kMemory = "memory";
+constexpr const char* kStoreMemory = "object_store_memory";
+constexpr const char* kNodePrefix = "node:";
+
+// A sum over many requests; it stops at the limit of one.
+inline void AddUnits(int64_t& sum, int64_t units) { sum = std::min(sum + units, kWholeUnitsMax * kUnitsPerWhole); }
 
 class ResourceSet {
  public:
@@ -33,7 +42,8 @@ class ResourceSet {
   Result<void> Add(std::string_view name, int64_t units);
   Result<void> AddWhole(std::string_view name, double amount);  // 0.5 becomes 5000 units
 
-  // Adds to the amount that the set has. Sums over many tasks need not follow the rules of one request.
+  // Adds to the amount that the set has, up to the limit. Sums over many tasks need not follow the rules of one
+  // request.
   void Accumulate(std::string_view name, int64_t units);
 
   int64_t units(std::string_view name) const;  // 0 where it is not named

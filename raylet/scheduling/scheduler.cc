@@ -216,7 +216,7 @@ void Scheduler::WorkerGone(WorkerId id) {
   if (worker == nullptr) return;
   dirty_ = true;
   if (!workers_.Gone(*worker)) {
-    for (QueuedTask* const task : queue_.RemoveJob(worker->job))
+    for (QueuedTask* const task : queue_.RemoveGroup(worker->group()))
       tasks_.Lose(LoseTask{LoseTask::Why::kNoWorkerStarts, {}, id, {}, 0, {}, {}}, task);
   }
   ahead_.Gone(*worker);

@@ -112,6 +112,8 @@ class Scheduler {
   // that `succeeded` stay with the actor until ActorLeft.
   TaskPtr ForwardedFinished(const NodeId& node, const TaskId& task, bool succeeded);
   void ActorLeft(const NodeId& node, const ActorId& actor);
+  // The machine that hosts one of our actors; nil: none but this one.
+  NodeId HostOf(const ActorId& actor) const { return forwarded_.HostOf(actor); }
   // The machine refused the task, which goes to another one; after eight refusals it fails. Null as above.
   TaskPtr ForwardedReturned(const NodeId& node, const TaskId& task);
   // The object is lost: the tasks that wait for it are lost.
@@ -138,7 +140,7 @@ class Scheduler {
   size_t processes_without_room() const { return tasks_.WithoutRoom(); }
   size_t CountWorkers(WorkerState state) const { return workers_.Count(state); }
   // Why the ready tasks of this shape do not run: one sentence.
-  std::string WhyWaiting(JobId job, const TaskShape& shape) const { return workers_.WhyWaiting(job, shape); }
+  std::string WhyWaiting(const TaskShape& shape) const { return workers_.WhyWaiting(shape); }
   // Nothing where another worker may have one of these tasks.
   std::optional<std::string> WhyPoolIsFull(const TaskShape& shape) const { return workers_.WhyPoolIsFull(shape); }
 

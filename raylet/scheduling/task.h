@@ -33,8 +33,16 @@ struct Place {
   friend bool operator==(const Place&, const Place&) = default;
 };
 
-constexpr uint32_t kTaskDepthMax = 15;  // deeper ones count as this deep
-constexpr size_t kWaitForMax = 10'000;  // objects that one task may wait for
+// The workers that may run a task: those of its job, in its runtime environment.
+struct WorkerGroup {
+  JobId job = 0;
+  std::string environment;  // as in TaskSpec; empty: the driver's own
+  friend auto operator<=>(const WorkerGroup&, const WorkerGroup&) = default;
+};
+
+constexpr uint32_t kTaskDepthMax = 15;             // deeper ones count as this deep
+constexpr size_t kWaitForMax = 10'000;             // objects that one task may wait for
+constexpr size_t kEnvironmentBytesMax = 64 << 10;  // of a runtime environment
 
 struct ActorSettings {
   ActorId id;
@@ -42,8 +50,9 @@ struct ActorSettings {
   std::string actor_namespace;  // never empty where name is not
   int32_t max_restarts = 0;     // -1: for ever
   bool detached = false;
-  int32_t max_concurrency = 0;  // as asked for; 0 and 1: one call at a time
-  uint32_t restarts = 0;        // as its home says, where that is another machine; otherwise 0
+  int32_t max_concurrency = 0;   // as asked for; 0 and 1: one call at a time
+  uint32_t restarts = 0;         // as its home says, where that is another machine; otherwise 0
+  int32_t max_task_retries = 0;  // of its calls, for handles that are found by its name; -1: for ever
 };
 
 struct Task {
@@ -52,6 +61,7 @@ struct Task {
   ProcessId owner = 0;
   std::string name;
   std::string function;
+  std::string environment;  // of its workers
   ResourceSet resources;
   std::vector<ObjectId> wait_for;
   std::vector<ObjectId> stored_arguments;  // a worker wants them on its own machine
@@ -64,9 +74,11 @@ struct Task {
   Bytes body;                              // the TaskSpec as it came, for the worker
 
   bool IsRemote() const { return !from.IsNil(); }
+  WorkerGroup group() const { return {job, environment}; }
   bool CreatesActor() const { return actor.has_value(); }
   size_t memory_bytes() const {
-    return sizeof *this + body.size() + (wait_for.size() + stored_arguments.size()) * sizeof(ObjectId);
+    return sizeof *this + body.size() + environment.size() +
+           (wait_for.size() + stored_arguments.size()) * sizeof(ObjectId);
   }
 };
 using TaskPtr = std::shared_ptr<const Task>;

@@ -12,9 +12,11 @@ const std::vector<std::unique_ptr<TaskShape>> kNoShapes;
 TaskShape& TaskQueue::ShapeOf(const Task& task) {
   auto& shapes = jobs_[task.job];
   for (const auto& shape : shapes)
-    if (shape->dedicated == task.CreatesActor() && shape->depth == task.depth && shape->resources == task.resources)
+    if (shape->dedicated == task.CreatesActor() && shape->depth == task.depth && shape->resources == task.resources &&
+        shape->group.environment == task.environment)
       return *shape;
   auto shape = std::make_unique<TaskShape>();
+  shape->group = task.group();
   shape->resources = task.resources;
   shape->dedicated = task.CreatesActor();
   shape->depth = task.depth;
@@ -87,7 +89,8 @@ bool TaskQueue::HasRoomForShape(const Task& task) const {
       }) < static_cast<std::ptrdiff_t>(kShapesPerJobMax))
     return true;
   return std::any_of(job->second.begin(), job->second.end(), [&](const auto& shape) {
-    return shape->dedicated == task.CreatesActor() && shape->resources == task.resources;
+    return shape->dedicated == task.CreatesActor() && shape->resources == task.resources &&
+           shape->group.environment == task.environment;
   });
 }
 
@@ -107,6 +110,13 @@ std::vector<JobId> TaskQueue::jobs() const {
   ids.reserve(jobs_.size());
   for (const auto& job : jobs_) ids.push_back(job.first);
   return ids;
+}
+
+std::set<WorkerGroup> TaskQueue::groups() const {
+  std::set<WorkerGroup> groups;
+  for (const auto& [job, shapes] : jobs_)
+    for (const auto& shape : shapes) groups.insert(shape->group);
+  return groups;
 }
 
 QueuedTask* TaskQueue::PopFront(JobId job, size_t shape) {
@@ -143,14 +153,11 @@ std::vector<QueuedTask*> TaskQueue::RemoveIf(const std::function<bool(const Queu
   return removed;
 }
 
-std::vector<QueuedTask*> TaskQueue::RemoveJob(JobId job) {
+std::vector<QueuedTask*> TaskQueue::RemoveGroup(const WorkerGroup& group) {
   std::vector<QueuedTask*> removed;
-  const auto found = jobs_.find(job);
-  if (found == jobs_.end()) return removed;
-  for (const auto& shape : found->second) removed.insert(removed.end(), shape->tasks.begin(), shape->tasks.end());
-  for (QueuedTask* const task : removed) task->shape = nullptr;
-  size_ -= removed.size();
-  jobs_.erase(found);
+  for (const auto& shape : shapes(group.job))
+    if (shape->group == group) removed.insert(removed.end(), shape->tasks.begin(), shape->tasks.end());
+  for (QueuedTask* const task : removed) Remove(task);
   return removed;
 }
 

@@ -1,8 +1,8 @@
 // TaskQueue: tasks that may run as soon as there are resources and a worker. Pure; the raylet's loop thread. It is kept
-// by job and by shape. A shape is the resources asked for, whether a worker is wanted for good, and the depth of
-// nesting. Either all tasks of a shape fit or none does, so a pass looks at shapes and not at tasks. First in, first
-// out within a shape. If two shapes fit, the more deeply nested task goes first, then the older one. A shape without
-// tasks is forgotten. Tasks of a held owner are kept aside, in no shape, until the owner is released.
+// by job and by shape. A shape is the resources asked for, the group of workers, whether a worker is wanted for good,
+// and the depth of nesting. Either all tasks of a shape fit or none does, so a pass looks at shapes and not at tasks.
+// First in, first out within a shape. If two shapes fit, the more deeply nested task goes first, then the older one. A
+// shape without tasks is forgotten. Tasks of a held owner are kept aside, in no shape, until the owner is released.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "raylet/scheduling/resources.h"
@@ -45,6 +46,7 @@ struct QueuedTask {
 };
 
 struct TaskShape {
+  WorkerGroup group;
   ResourceSet resources;
   bool dedicated = false;              // its worker is an actor's for good
   uint32_t depth = 0;                  // tasks that these are nested in
@@ -82,13 +84,14 @@ class TaskQueue {
   const std::vector<std::unique_ptr<TaskShape>>& shapes(JobId job) const;
   // Jobs with tasks, in order of their numbers.
   std::vector<JobId> jobs() const;
+  std::set<WorkerGroup> groups() const;  // with tasks
 
   QueuedTask* PopFront(JobId job, size_t shape);
   // Takes the task out, wherever it is. A shape without tasks goes, and the shapes after it move up.
   void Remove(QueuedTask* task);
   // Takes out every task that matches, held ones too.
   std::vector<QueuedTask*> RemoveIf(const std::function<bool(const QueuedTask&)>& matches);
-  std::vector<QueuedTask*> RemoveJob(JobId job);
+  std::vector<QueuedTask*> RemoveGroup(const WorkerGroup& group);  // all but held ones
 
  private:
   TaskShape& ShapeOf(const Task& task);

@@ -116,8 +116,8 @@ std::map<NodeId, RemoteWork> TaskTable::WorkByMachine() const {
   for (const auto& [id, task] : remote_tasks_) {
     RemoteWork& its = work[task->task->from];
     for (const auto& amount : task->task->resources.amounts()) {
-      its.units[amount.name] += amount.units;
-      if (task->state != QueuedTask::State::kRunning) its.queued_units[amount.name] += amount.units;
+      AddUnits(its.units[amount.name], amount.units);
+      if (task->state != QueuedTask::State::kRunning) AddUnits(its.queued_units[amount.name], amount.units);
     }
   }
   return work;

@@ -38,7 +38,8 @@ void WorkAhead::SendOf(JobId job, size_t index) {
   std::vector<Worker*> takers;
   for (auto& [id, worker] : workers_.all()) {
     if (!shape.dedicated && worker.state == WorkerTable::State::kBusy && worker.job == job && !worker.actor &&
-        worker.lease == 0 && !worker.blocked && !worker.recalling && worker.held == shape.needs && HasRoom(worker) &&
+        worker.lease == 0 && !worker.blocked && !worker.recalling && worker.held == shape.needs &&
+        worker.environment == shape.group.environment && HasRoom(worker) &&
         (worker.task == nullptr || worker.task->task->depth <= shape.depth))
       takers.push_back(&worker);
   }

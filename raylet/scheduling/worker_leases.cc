@@ -63,8 +63,8 @@ WorkerLeases::Answer WorkerLeases::AnswerTo(const Wish& wish, bool others) {
   if (queue_.IsHeld(wish.wish.caller) || !OnlyItsOwnWait(wish.wish)) return Answer::kRefuse;
   if (queue_.size() == 0 && ledger_.Fits(*wish.needs)) {
     if (!workers_.Reserve().MayBegin(wish.wish.depth)) return Answer::kRefuse;
-    if (workers_.HasIdle(wish.wish.job)) return Answer::kGrant;
-    workers_.StartOne(wish.wish.job);  // for the next wish
+    if (workers_.HasIdle(wish.wish.group())) return Answer::kGrant;
+    workers_.StartOne(wish.wish.group());  // for the next wish
     return Answer::kRefuse;
   }
   if (others || wish.ticks >= kTicksWaitingMax || wish.ticks_without_end >= kTicksWithoutEndMax) return Answer::kRefuse;
@@ -78,7 +78,8 @@ bool WorkerLeases::OnlyItsOwnWait(const LeaseWish& wish) const {
     for (const auto& shape : queue_.shapes(job)) {
       if (!shape->needs.has_value()) continue;
       if (job != wish.job || shape->dedicated || shape->depth != wish.depth ||
-          shape->tasks.front()->task->owner != wish.caller || shape->resources != wish.resources)
+          shape->tasks.front()->task->owner != wish.caller || shape->resources != wish.resources ||
+          shape->group.environment != wish.environment)
         return false;
     }
   }
@@ -88,12 +89,13 @@ bool WorkerLeases::OnlyItsOwnWait(const LeaseWish& wish) const {
 bool WorkerLeases::RunsTaskOf(const Wish& wish) const {
   return std::any_of(workers_.all().begin(), workers_.all().end(), [&](const auto& each) {
     const Worker& worker = each.second;
-    return worker.task != nullptr && worker.task->task->owner == wish.wish.caller && worker.held == *wish.needs;
+    return worker.task != nullptr && worker.task->task->owner == wish.wish.caller && worker.held == *wish.needs &&
+           worker.environment == wish.wish.environment;
   });
 }
 
 void WorkerLeases::Grant(const Wish& wish) {
-  Worker& worker = workers_.TakeIdle(wish.wish.job);
+  Worker& worker = workers_.TakeIdle(wish.wish.group());
   const WorkerLeaseId id = next_++;
   workers_.BeginLease(worker, id, wish.wish.caller, *wish.needs);
   Lease& lease = leases_[id];

@@ -7,6 +7,7 @@
 
 #include <deque>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "raylet/scheduling/ahead_pace.h"
@@ -22,6 +23,8 @@ struct LeaseWish {
   JobId job = 0;
   uint32_t depth = 0;
   ResourceSet resources;
+  std::string environment = {};  // of the worker
+  WorkerGroup group() const { return {job, environment}; }
 };
 
 class WorkerLeases {

@@ -13,13 +13,13 @@ WorkerTable::Worker* WorkerTable::Find(WorkerId id) {
   return found == workers_.end() ? nullptr : &found->second;
 }
 
-bool WorkerTable::HasIdle(JobId job) const {
-  const auto found = jobs_.find(job);
-  return found != jobs_.end() && !found->second.idle.empty();
+bool WorkerTable::HasIdle(const WorkerGroup& group) const {
+  const auto found = groups_.find(group);
+  return found != groups_.end() && !found->second.idle.empty();
 }
 
-WorkerTable::Worker& WorkerTable::TakeIdle(JobId job) {
-  auto& idle = jobs_.at(job).idle;
+WorkerTable::Worker& WorkerTable::TakeIdle(const WorkerGroup& group) {
+  auto& idle = groups_.at(group).idle;
   Worker& worker = workers_.at(idle.back());
   idle.pop_back();
   return worker;
@@ -45,20 +45,20 @@ void WorkerTable::BeginLease(Worker& worker, WorkerLeaseId lease, ProcessId call
 }
 
 void WorkerTable::Registered(Worker& worker) {
-  Job& job = jobs_[worker.job];
-  job.starting--;
-  job.failed_starts = 0;
+  Group& group = groups_[worker.group()];
+  group.starting--;
+  group.failed_starts = 0;
   BecomeIdle(worker);
 }
 
 void WorkerTable::BecomeIdle(Worker& worker) {
   worker.state = State::kIdle;
   worker.idle_since = next_idle_++;
-  jobs_[worker.job].idle.push_back(worker.id);
+  groups_[worker.group()].idle.push_back(worker.id);
 }
 
 void WorkerTable::LeaveIdle(Worker& worker) {
-  auto& idle = jobs_[worker.job].idle;
+  auto& idle = groups_[worker.group()].idle;
   // Searches from the back, since the worker taken is mostly the last.
   for (size_t i = idle.size(); i-- > 0;) {
     if (idle[i] != worker.id) continue;
@@ -85,7 +85,7 @@ void WorkerTable::GiveBack(Worker& worker) {
 
 void WorkerTable::Stopping(Worker& worker) {
   if (worker.state == State::kIdle) LeaveIdle(worker);
-  if (worker.state == State::kStarting) jobs_[worker.job].starting--;
+  if (worker.state == State::kStarting) groups_[worker.group()].starting--;
   worker.state = State::kStopping;
 }
 
@@ -98,59 +98,61 @@ bool WorkerTable::Gone(Worker& worker) {
   GiveBack(worker);
   if (worker.state == State::kIdle) LeaveIdle(worker);
   if (worker.state != State::kStarting) return true;
-  Job& job = jobs_[worker.job];
-  job.starting--;
-  if (++job.failed_starts < limits_.start_attempts) return true;
-  job.failed_starts = 0;
+  Group& group = groups_[worker.group()];
+  group.starting--;
+  if (++group.failed_starts < limits_.start_attempts) return true;
+  group.failed_starts = 0;
   return false;
 }
 
 void WorkerTable::ForgetJob(JobId id) {
-  const auto job = jobs_.find(id);
-  if (job == jobs_.end()) return;
-  RAYLET_CHECK(job->second.idle.empty() && job->second.starting == 0, "job ", id, " is forgotten while it has workers");
-  jobs_.erase(job);
+  for (auto group = groups_.lower_bound({id, {}}); group != groups_.end() && group->first.job == id;) {
+    RAYLET_CHECK(group->second.idle.empty() && group->second.starting == 0, "job ", id,
+                 " is forgotten while it has workers");
+    group = groups_.erase(group);
+  }
 }
 
-// Few processes start at a time, since they compete for the CPUs. Each job has a share of that number, because
-// processes of other jobs may hang.
-void WorkerTable::StartMissing(const TaskQueue& queue, const std::function<size_t(JobId)>& wanted_of) {
+// Few processes start at a time, since they compete for the CPUs. Each group has a share of that number, because
+// processes of other groups may hang.
+void WorkerTable::StartMissing(const TaskQueue& queue, const std::function<size_t(const WorkerGroup&)>& wanted_of) {
   if (queue.size() == 0) return;
   size_t starting = Count(State::kStarting);
-  const std::vector<JobId> jobs = queue.jobs();
-  size_t interested = jobs.size();
-  for (const auto& [id, job] : jobs_) interested += job.starting > 0 && queue.Empty(id) ? 1 : 0;
+  const std::set<WorkerGroup> waiting = queue.groups();
+  size_t interested = waiting.size();
+  for (const auto& [key, group] : groups_) interested += group.starting > 0 && !waiting.contains(key) ? 1 : 0;
   const size_t share = std::max<size_t>(1, limits_.starting_max / interested);
-  for (const JobId id : jobs) {
-    const Job& job = jobs_[id];
-    const size_t wanted = wanted_of(id);
-    for (; job.starting < wanted && (starting < limits_.starting_max || job.starting < share); ++starting) {
-      // An idle worker of another job makes room. Its death leads to the next pass.
-      if (workers_.size() >= limits_.workers_max) return StopIdleOfAnother(id);
-      Start(id);
+  for (const WorkerGroup& key : waiting) {
+    const Group& group = groups_[key];
+    const size_t wanted = wanted_of(key);
+    for (; group.starting < wanted && (starting < limits_.starting_max || group.starting < share); ++starting) {
+      // An idle worker of another group makes room. Its death leads to the next pass.
+      if (workers_.size() >= limits_.workers_max) return StopIdleOfAnother(key);
+      Start(key);
     }
   }
 }
 
-void WorkerTable::Start(JobId job) {
+void WorkerTable::Start(const WorkerGroup& group) {
   Worker worker;
   worker.id = next_worker_++;
-  worker.job = job;
-  decisions_.emplace_back(StartWorker{worker.id, job});
+  worker.job = group.job;
+  worker.environment = group.environment;
+  decisions_.emplace_back(StartWorker{worker.id, group});
   workers_.emplace(worker.id, std::move(worker));
-  jobs_[job].starting++;
+  groups_[group].starting++;
 }
 
-void WorkerTable::StartOne(JobId job) {
-  if (jobs_[job].starting > 0 || workers_.size() >= limits_.workers_max) return;
-  if (Count(State::kStarting) < limits_.starting_max) Start(job);
+void WorkerTable::StartOne(const WorkerGroup& group) {
+  if (groups_[group].starting > 0 || workers_.size() >= limits_.workers_max) return;
+  if (Count(State::kStarting) < limits_.starting_max) Start(group);
 }
 
-void WorkerTable::StopIdleOfAnother(JobId job) {
+void WorkerTable::StopIdleOfAnother(const WorkerGroup& group) {
   Worker* oldest = nullptr;
   for (auto& [id, worker] : workers_) {
     if (worker.state == State::kStopping) return;  // room is coming
-    if (worker.state != State::kIdle || worker.job == job) continue;
+    if (worker.state != State::kIdle || worker.group() == group) continue;
     if (oldest == nullptr || worker.idle_since < oldest->idle_since) oldest = &worker;
   }
   if (oldest != nullptr) Stop(*oldest);
@@ -159,13 +161,13 @@ void WorkerTable::StopIdleOfAnother(JobId job) {
 void WorkerTable::TrimIdle(size_t blocked, bool tasks_are_ready) {
   blocked_lately_ = std::max(blocked_lately_, blocked);
   size_t idle = 0;
-  for (const auto& [id, job] : jobs_) idle += job.idle.size();
+  for (const auto& [key, group] : groups_) idle += group.idle.size();
   const auto cpus = static_cast<size_t>(std::max<int64_t>(1, ledger_.cpus()));
   for (const size_t keep = cpus + (tasks_are_ready ? blocked_lately_ : blocked); idle > keep; --idle) {
     Worker* oldest = nullptr;
-    for (const auto& [id, job] : jobs_) {
-      if (job.idle.empty()) continue;
-      Worker* const first = &workers_.at(job.idle.front());
+    for (const auto& [key, group] : groups_) {
+      if (group.idle.empty()) continue;
+      Worker* const first = &workers_.at(group.idle.front());
       if (oldest == nullptr || first->idle_since < oldest->idle_since) oldest = first;
     }
     Stop(*oldest);
@@ -209,17 +211,17 @@ void WorkerTable::AddRemoteActors(std::map<NodeId, RemoteWork>& work) const {
   for (const auto& [id, worker] : workers_) {
     if (worker.hosts == nullptr || !worker.hosts->IsRemote()) continue;
     for (const auto& amount : worker.hosts->resources.amounts())
-      work[worker.hosts->from].units[amount.name] += amount.units;
+      AddUnits(work[worker.hosts->from].units[amount.name], amount.units);
   }
 }
 
-std::string WorkerTable::WhyWaiting(JobId job, const TaskShape& shape) const {
+std::string WorkerTable::WhyWaiting(const TaskShape& shape) const {
   const std::string lacks = ledger_.WhatLacks(shape.resources);
   if (!shape.needs.has_value()) return StrCat("this node will never have what they ask for: ", lacks);
   if (!lacks.empty()) return StrCat("they wait for resources: ", lacks);
   if (const auto full = WhyPoolIsFull(shape)) return *full;
-  const auto found = jobs_.find(job);
-  if (found != jobs_.end() && found->second.starting > 0)
+  const auto found = groups_.find(shape.group);
+  if (found != groups_.end() && found->second.starting > 0)
     return StrCat("they wait for ", found->second.starting, " workers that are being started");
   return "they wait for a worker that is free";
 }

@@ -1,5 +1,5 @@
 // WorkerTable: every worker from its start to its death, and the task and resources of each. It decides which processes
-// start and stop. Pure; the raylet's loop thread. Always holds: a worker is in its job's idle list iff it is kIdle. A
+// start and stop. Pure; the raylet's loop thread. Always holds: a worker is in its group's idle list iff it is kIdle. A
 // worker that runs a task, or hosts an actor, holds that task's resources. While it is blocked its CPU goes to others.
 #pragma once
 
@@ -26,6 +26,7 @@ class WorkerTable {
   struct Worker {
     WorkerId id = 0;
     JobId job = 0;
+    std::string environment;  // of its group
     State state = State::kStarting;
     bool actor = false;          // kBusy: for good
     bool blocked = false;        // its CPU goes to others
@@ -41,6 +42,7 @@ class WorkerTable {
     bool may_not_have_begun = false;  // `task` was recalled before its turn came
     AheadPace pace;
     uint64_t idle_since = 0;  // kIdle: order
+    WorkerGroup group() const { return {job, environment}; }
   };
 
   // All outlive this.
@@ -52,8 +54,8 @@ class WorkerTable {
   std::map<WorkerId, Worker>& all() { return workers_; }
   const std::map<WorkerId, Worker>& all() const { return workers_; }
 
-  bool HasIdle(JobId job) const;
-  Worker& TakeIdle(JobId job);  // the most recently used, where the job HasIdle
+  bool HasIdle(const WorkerGroup& group) const;
+  Worker& TakeIdle(const WorkerGroup& group);  // the most recently used, where the group HasIdle
   void Begin(Worker& worker, QueuedTask* task, const ResourceNeeds& needs);
   void BeginLease(Worker& worker, WorkerLeaseId lease, ProcessId caller, const ResourceNeeds& needs);
   void Registered(Worker& worker);  // a kStarting one
@@ -63,14 +65,14 @@ class WorkerTable {
   void GiveBack(Worker& worker);  // what it holds
   void Stopping(Worker& worker);  // the worker gets no more work
   void Stop(Worker& worker);      // as Stopping, and tells the worker
-  // The worker's process has gone: frees its resources. False: too many processes of its job in a row did not start.
+  // The worker's process has gone: frees its resources. False: too many processes of its group in a row did not start.
   bool Gone(Worker& worker);
   void Forget(Worker& worker) { workers_.erase(worker.id); }
   void ForgetJob(JobId job);  // it has no workers any more
 
-  void StartMissing(const TaskQueue& queue, const std::function<size_t(JobId)>& wanted_of);
-  // One for the job, unless one of its workers starts already or there is no room.
-  void StartOne(JobId job);
+  void StartMissing(const TaskQueue& queue, const std::function<size_t(const WorkerGroup&)>& wanted_of);
+  // One for the group, unless one of its workers starts already or there is no room.
+  void StartOne(const WorkerGroup& group);
   // Keeps as many idle workers for the next task as there are CPUs and blocked workers. While tasks are ready, workers
   // that were blocked lately count, too, because each start of a process costs more than most tasks.
   void TrimIdle(size_t blocked, bool tasks_are_ready);
@@ -83,13 +85,13 @@ class WorkerTable {
   static bool Outlives(const Worker& worker, const ProcessSet& survivors);
   // Adds the resources that actors of other machines hold here.
   void AddRemoteActors(std::map<NodeId, RemoteWork>& work) const;
-  // Why the job's ready tasks of this shape do not run: one sentence.
-  std::string WhyWaiting(JobId job, const TaskShape& shape) const;
+  // Why the ready tasks of this shape do not run: one sentence.
+  std::string WhyWaiting(const TaskShape& shape) const;
   // Why no further worker may run a task of this shape; nothing where one may.
   std::optional<std::string> WhyPoolIsFull(const TaskShape& shape) const;
 
  private:
-  struct Job {
+  struct Group {
     std::vector<WorkerId> idle;  // the most recently used last
     size_t starting = 0;
     size_t failed_starts = 0;  // in a row
@@ -98,14 +100,14 @@ class WorkerTable {
   static constexpr uint64_t kTasksPerDecay = 64;
 
   void LeaveIdle(Worker& worker);
-  void StopIdleOfAnother(JobId job);
-  void Start(JobId job);
+  void StopIdleOfAnother(const WorkerGroup& group);
+  void Start(const WorkerGroup& group);
 
   const SchedulerLimits& limits_;
   ResourceLedger& ledger_;
   Decisions& decisions_;
   std::map<WorkerId, Worker> workers_;
-  std::map<JobId, Job> jobs_;
+  std::map<WorkerGroup, Group> groups_;
   uint64_t next_worker_ = 1;
   uint64_t next_idle_ = 1;
   size_t blocked_lately_ = 0;  // the most at one time; decays by one with every kTasksPerDecay tasks

@@ -101,11 +101,18 @@ std::string Headline(const json& status) {
          Section("store", Text(status, "store_socket")) + Section("logs", Text(status, "logs_folder"));
 }
 
+// Amounts of memory are bytes.
+std::string AmountOf(const std::string& name, const json& line, const char* which) {
+  const json& value = At(line, which);
+  if ((name != "memory" && name != "object_store_memory") || !value.is_number()) return Amount(line, which);
+  return FormatBytes(static_cast<uint64_t>(std::clamp(value.get<double>(), 0.0, 1e18)));
+}
+
 std::string Resources(const json& status) {
   std::vector<Row> rows = {{"RESOURCE", "TOTAL", "FREE"}};
   const json& resources = At(status, "resources");
   for (const auto& [name, line] : resources.items())
-    rows.push_back({Printable(name), Amount(line, "total"), Amount(line, "free")});
+    rows.push_back({Printable(name), AmountOf(name, line, "total"), AmountOf(name, line, "free")});
   return Section("resources", Count(resources.size(), "kind")) + Table(rows);
 }
 
@@ -194,8 +201,11 @@ std::string Load(const json& load) {
   if (!load.is_object()) return "not heard yet";
   std::string out;
   for (const auto& [name, line] : At(load, "resources").items()) {
-    out += StrCat(Printable(name), " ", Amount(line, "free"), " of ", Amount(line, "total"), " free");
-    if (const std::string queued = Amount(line, "queued"); queued != "0") out += StrCat(" and ", queued, " asked for");
+    // Every node has these: they are worth a word once somebody asks for them.
+    const bool usual = name == "memory" || name == "object_store_memory" || name.starts_with("node:");
+    if (usual && At(line, "free") == At(line, "total") && Amount(line, "queued") == "0") continue;
+    out += StrCat(Printable(name), " ", AmountOf(name, line, "free"), " of ", AmountOf(name, line, "total"), " free");
+    if (Amount(line, "queued") != "0") out += StrCat(" and ", AmountOf(name, line, "queued"), " asked for");
     out += ", ";
   }
   return StrCat(out, Number(load, "queued_tasks"), " queued, ", Number(load, "running_tasks"), " running, store ",

@@ -32,6 +32,8 @@ TEST(TcpAddress, BadAddressIsRefusedWithAnExample) {
   }
   EXPECT_FALSE(ParseTcpAddress("localhost:7000")) << "a name";
   EXPECT_EQ(ResolveTcpAddress("127.0.0.1:7000")->text(), "127.0.0.1:7000");
+  EXPECT_EQ(ResolveTcpHost("127.0.0.1", 7000)->text(), "127.0.0.1:7000");
+  EXPECT_TRUE(ResolveTcpHost("localhost", 0)->loopback());
 }
 
 TEST(TcpSocket, ConnectsToWhoListensAndCarriesBytes) {

@@ -66,6 +66,7 @@ class Pair {
     ::kill(::getpid(), SIGKILL);
     return 0;
   }
+  int WaitForCancel(const std::string& path) { return WaitForCancelThere(path); }
 
  private:
   std::mutex mutex_;
@@ -73,7 +74,8 @@ class Pair {
   bool open_ = false;
 };
 
-RAY_REMOTE(WaitForCancelThere, StubbornThere, Pair::Create, &Pair::Wait, &Pair::Open, &Pair::DieOnce);
+RAY_REMOTE(WaitForCancelThere, StubbornThere, Pair::Create, &Pair::Wait, &Pair::Open, &Pair::DieOnce,
+           &Pair::WaitForCancel);
 
 class RemoteCallsTest : public ::testing::Test {
  protected:
@@ -101,6 +103,20 @@ TEST_F(RemoteCallsTest, ATaskThereHearsThatItIsCancelled) {
   EXPECT_THROW(task.Get(), RayTaskCancelledException);
   EXPECT_TRUE(Awaits(".heard"));
   EXPECT_EQ(*ray::Task(Add).SetResource("there", 2).Remote(1, 2).Get(), 3) << "its resources are free again";
+}
+
+TEST_F(RemoteCallsTest, ACallOfAnActorThereHearsThatItIsCancelled) {
+  auto pair = ray::Actor(Pair::Create).SetResource("there", 1).Remote();
+  const auto call = pair.Task(&Pair::WaitForCancel).Remote(path_);
+  ASSERT_TRUE(Awaits(".began"));
+  const auto behind = pair.Task(&Pair::WaitForCancel).Remote(path_ + ".behind");
+  ray::Cancel(behind);
+  ray::Cancel(call);
+  EXPECT_THROW(call.Get(), RayTaskCancelledException);
+  EXPECT_THROW(behind.Get(), RayTaskCancelledException);
+  EXPECT_TRUE(Awaits(".heard"));
+  pair.Task(&Pair::Open).Remote().Get();  // the actor has taken all that lay before this
+  EXPECT_EQ(PidIn(path_ + ".behind.began"), 0);
 }
 
 TEST_F(RemoteCallsTest, ForceEndsAWorkerThere) {

@@ -176,8 +176,14 @@ void Fill(wire::RegisterRequestT& message) {
   message.environment = {"HOME=/home/ada", "LANG=C"};
   message.working_directory = "/home/ada";
   message.actor_namespace = "default";
+  message.detached_actors = true;
+  message.code_search_path = {"/opt/lib.so"};
 }
 void Fill(wire::RegisterReplyT& message) {
+  message.actor_namespace = "default";
+  message.detached_actors = true;
+  message.code_search_path = {"/opt/lib.so"};
+  message.environment = R"({"env_vars":{"A":"1"}})";
   message.status = OkStatus();
   message.version = 1;
   message.process = 3;
@@ -205,6 +211,7 @@ void Fill(wire::FailureT& message) {
   message.hint = "See its log.";
 }
 void Fill(wire::TaskSpecT& message) {
+  message.environment = R"({"env_vars":{"A":"1"}})";
   message.id = IdPointer(10);
   message.name = "gradient of shard 1";
   message.function = "Gradient";
@@ -225,6 +232,7 @@ void Fill(wire::TaskSpecT& message) {
   message.actor->id = IdPointer(50);
   message.actor->name = "shard 1";
   message.actor->actor_namespace = "default";
+  message.actor->max_task_retries = 2;
   message.actor->max_restarts = -1;
   message.actor->detached = true;
   message.actor->restarts = 2;
@@ -276,6 +284,7 @@ void Fill(wire::FindActorRequestT& message) {
   message.actor_namespace = "default";
 }
 void Fill(wire::FindActorReplyT& message) {
+  message.max_task_retries = 2;
   message.status = OkStatus();
   message.actor = IdPointer(50);
 }
@@ -311,6 +320,7 @@ void Fill(wire::JobWarningNoticeT& message) {
 }
 void Fill(wire::WarningNoticeT& message) { message.sentence = "3 tasks wait for a worker process"; }
 void Fill(wire::LeaseRequestT& message) {
+  message.environment = R"({"env_vars":{"A":"1"}})";
   auto resource = std::make_unique<wire::ResourceT>();
   resource->name = "CPU";
   resource->units = 5000;
@@ -347,12 +357,29 @@ void Fill(wire::NodeEntryT& message) {
   message.resources.push_back(MakePointer<wire::NodeResourceT>());
 }
 void Fill(wire::ListNodesReplyT& message) { message.nodes.push_back(MakePointer<wire::NodeEntryT>()); }
+void Fill(wire::MetricTagT& message) {
+  message.key = "server";
+  message.value = "a";
+}
+void Fill(wire::MetricReportT& message) {
+  message.kind = wire::MetricKind::Histogram;
+  message.name = "latency";
+  message.description = "of a request";
+  message.unit = "ms";
+  message.tags.push_back(MakePointer<wire::MetricTagT>());
+  message.value = 7.5;
+  message.bounds = {1, 10};
+  message.counts = {1, 2, 0};
+}
+void Fill(wire::MetricsNoticeT& message) { message.metrics.push_back(MakePointer<wire::MetricReportT>()); }
 void Fill(wire::CancelRequestT& message) {
+  message.actor = IdPointer(44);
   message.task = IdPointer(60);
   message.lease = 3;
   message.force = true;
 }
 void Fill(wire::CancelNoticeT& message) {
+  message.actor = IdPointer(44);
   message.task = IdPointer(60);
   message.force = true;
 }
@@ -390,6 +417,8 @@ void Fill(wire::RelayEndedNoticeT& message) {
 }
 
 void Fill(wire::JobProgramNoticeT& message) {
+  message.detached_actors = true;
+  message.code_search_path = {"/opt/lib.so"};
   message.job = 3;
   message.actor_namespace = "training";
   message.executable = "/opt/train/bin/train";
@@ -403,7 +432,10 @@ void Fill(wire::ForwardedTaskT& message) {
   const Bytes spec = Encode(Make<wire::TaskSpecT>());
   for (const std::byte byte : spec) message.spec.push_back(static_cast<uint8_t>(byte));
 }
-void Fill(wire::TaskNoticeT& message) { message.task = IdPointer(60); }
+void Fill(wire::TaskNoticeT& message) {
+  message.task = IdPointer(60);
+  message.actor = IdPointer(44);
+}
 void Fill(wire::TaskReturnedNoticeT& message) {
   message.task = IdPointer(60);
   message.status = FullStatus();

@@ -142,6 +142,7 @@ const std::map<wire::RayletMessage, Bytes>& Samples() {
       {RayletMessage::NodeStatus, Encode(samples::Make<wire::EmptyNoticeT>())},
       {RayletMessage::ListNodes, Encode(samples::Make<wire::EmptyNoticeT>())},
       {RayletMessage::CancelTask, Encode(samples::Make<wire::CancelRequestT>())},
+      {RayletMessage::ReportMetrics, Encode(samples::Make<wire::MetricsNoticeT>())},
   };
   return samples;
 }

@@ -35,6 +35,7 @@
 #include <ray/api/objects.h>
 #include <ray/api/ray_config.h>
 #include <ray/api/ray_remote.h>
+#include <ray/api/runtime_env.h>
 #include <ray/api/serializer.h>
 #include <ray/api/task_caller.h>
 #include <ray/api/task_options.h>
@@ -44,7 +45,8 @@ namespace ray {
 
 // Connects, or starts private daemons; does nothing when that has happened already. Throws RayException with the
 // remedy. Flags win over the config and the config over the environment: --ray_address, --ray_head_args,
-// --ray_code_search_path, --ray_default_actor_lifetime, --ray_namespace, --ray_logs_dir; RAY_ADDRESS.
+// --ray_code_search_path, --ray_default_actor_lifetime, --ray_namespace, --ray_runtime_env, --ray_logs_dir;
+// RAY_ADDRESS.
 RAYLET_API void Init();
 RAYLET_API void Init(const RayConfig& config);
 RAYLET_API void Init(const RayConfig& config, int argc, char** argv);
@@ -61,29 +63,31 @@ RAYLET_API void Shutdown();
 template <class T>
 boost::optional<ActorHandle<T>> GetActor(const std::string& name, const std::string& ray_namespace = std::string()) {
   if (name.empty()) return boost::none;
-  internal::ActorHandleState actor = internal::CurrentRuntime().FindActor(name, ray_namespace);
-  if (actor == nullptr) return boost::none;
-  return ActorHandle<T>(std::move(actor));
+  internal::FoundActor found = internal::CurrentRuntime().FindActor(name, ray_namespace);
+  if (found.actor == nullptr) return boost::none;
+  return ActorHandle<T>(std::move(found.actor), found.max_task_retries);
 }
 
 // The same without its class: enough to kill it, or to ask for its ID.
 inline boost::optional<ActorHandleXlang> GetActor(const std::string& name,
                                                   const std::string& ray_namespace = std::string()) {
   if (name.empty()) return boost::none;
-  internal::ActorHandleState actor = internal::CurrentRuntime().FindActor(name, ray_namespace);
-  if (actor == nullptr) return boost::none;
-  return ActorHandleXlang(std::move(actor));
+  internal::FoundActor found = internal::CurrentRuntime().FindActor(name, ray_namespace);
+  if (found.actor == nullptr) return boost::none;
+  return ActorHandleXlang(std::move(found.actor), found.max_task_retries);
 }
 
-// Fails the result of a task with RayTaskCancelledException, at once. A task that has not begun never begins. One that
-// runs goes on, and hears of it by IsCancelled; with `force` its worker ends. Tasks that it has submitted are cancelled
-// with it, in the same way. Does nothing where the result is ready. Only the process that called Remote may cancel; the
-// results of actor calls and of Put cannot be cancelled. In local mode `force` changes nothing.
+// Fails the result of a task, or of a call of an actor, with RayTaskCancelledException, at once. A task that has not
+// begun never begins. One that runs goes on, and hears of it by IsCancelled; with `force` its worker ends. Tasks that
+// it has submitted are cancelled with it, in the same way. So is a call of an actor, but for its tasks, and never with
+// `force`, which throws RayException. Does nothing where the result is ready. Only the process that called Remote may
+// cancel. In local mode `force` changes nothing.
 template <class T>
 void Cancel(const ObjectRef<T>& object, bool force = false) {
   internal::CurrentRuntime().Cancel(internal::Require(object.handle()), force);
 }
-// Within a task: whether it was cancelled. A long task asks now and then, and returns. False elsewhere.
+// Within a task, or on the thread of an actor's call: whether it was cancelled. A long one asks now and then, and
+// returns. False elsewhere.
 RAYLET_API bool IsCancelled();
 
 // Within a method of an actor: ends the actor, with no restart. Never returns.

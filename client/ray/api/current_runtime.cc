@@ -3,7 +3,6 @@
 #include <atomic>
 
 #include <ray/api/exceptions.h>
-#include <ray/api/ray_config.h>
 
 #include "base/fork_generation.h"
 #include "client/ray/api/runtime_gate.h"
@@ -41,9 +40,7 @@ void CheckNotInChild() {
 
 void ThrowNotInitialised() { throw RayException("Ray is not initialised in this process: call ray::Init() first"); }
 
-void SetActorDefaults(const RayConfig& config) {
-  detached_by_default.store(config.default_actor_lifetime == ActorLifetime::DETACHED, std::memory_order_relaxed);
-}
+void SetDetachedByDefault(bool detached) { detached_by_default.store(detached, std::memory_order_relaxed); }
 
 bool ActorsAreDetachedByDefault() { return detached_by_default.load(std::memory_order_relaxed); }
 

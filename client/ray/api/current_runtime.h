@@ -4,10 +4,6 @@
 
 #include <ray/internal/runtime.h>
 
-namespace ray {
-class RayConfig;
-}
-
 namespace ray::internal {
 
 // Does not own it. The caller sets nullptr in the end, and destroys the runtime once the RuntimeGate is Quiet. Any
@@ -21,6 +17,6 @@ void CheckNotInChild();                   // throws if InChildOfRuntime, with th
 [[noreturn]] void ThrowNotInitialised();  // there is no runtime
 
 // Sets the answer of ActorsAreDetachedByDefault.
-void SetActorDefaults(const RayConfig& config);
+void SetDetachedByDefault(bool detached);
 
 }  // namespace ray::internal

@@ -47,7 +47,7 @@ void RuntimeGate::KillActor(const ActorHandleState& actor, bool no_restart) {
   Call(*this)->KillActor(actor, no_restart);
 }
 
-ActorHandleState RuntimeGate::FindActor(const std::string& name, const std::string& actor_namespace) {
+FoundActor RuntimeGate::FindActor(const std::string& name, const std::string& actor_namespace) {
   return Call(*this)->FindActor(name, actor_namespace);
 }
 

@@ -28,7 +28,7 @@ class RuntimeGate final : public Runtime {
   ObjectHandle SubmitActorCall(const ActorHandleState& actor, const std::string& method,
                                std::vector<Argument> arguments, const CallOptions& options) override;
   void KillActor(const ActorHandleState& actor, bool no_restart) override;
-  ActorHandleState FindActor(const std::string& name, const std::string& actor_namespace) override;
+  FoundActor FindActor(const std::string& name, const std::string& actor_namespace) override;
 
   void Cancel(const ObjectHandle& object, bool force) override;
   bool IsCancelled() const override;

@@ -11,7 +11,7 @@ namespace {
 
 using raylet::StrCat;
 
-constexpr double kAmountMax = 1e9;   // the raylet's sums hold no more
+constexpr double kAmountMax = 4e14;  // the raylet's sums hold no more
 constexpr double kAmountMin = 1e-4;  // the raylet counts in these
 
 void CheckResource(const std::string& name, double amount) {
@@ -23,7 +23,7 @@ void CheckResource(const std::string& name, double amount) {
   if (amount > 1 && amount != std::floor(amount))
     throw RayException(StrCat("resource ", name, ": an amount above one must be whole, not ", amount));
   if (amount > kAmountMax)
-    throw RayException(StrCat("resource ", name, ": the amount must be at most 1000000000, not ", amount));
+    throw RayException(StrCat("resource ", name, ": the amount must be at most 400000000000000, not ", amount));
 }
 
 }  // namespace

@@ -31,6 +31,7 @@ ClusterObjectPtr ActorLink::Submit(const std::string& method, CallArguments argu
   call.arguments = std::move(arguments);
   call.result = std::make_shared<ClusterObject>(parts_, parts_.link.NewId(), /*owned=*/true);
   ClusterObjectPtr result = call.result;
+  result->MarkOfCall();
   for (;;) {
     std::shared_ptr<CallChannel> full;
     {
@@ -66,6 +67,22 @@ ClusterObjectPtr ActorLink::Submit(const std::string& method, CallArguments argu
   }
 }
 
+ActorLink::Whereabouts ActorLink::Cancel(const ClusterObject& result) {
+  std::shared_ptr<CallChannel> channel;
+  bool waits = false;
+  {
+    const MutexLock lock(mutex_);
+    channel = channel_;
+    waits = std::any_of(queue_.begin(), queue_.end(), [&](const Call& call) { return call.result.get() == &result; });
+  }
+  if (waits) {
+    Flush();  // the first call waits for its arguments no longer
+    FinishIfDone();
+    return Whereabouts::kWaits;
+  }
+  return channel != nullptr && channel->NumberOf(result) != 0 ? Whereabouts::kSent : Whereabouts::kNotHere;
+}
+
 void ActorLink::Queue(Call call, bool first) {
   queued_bytes_ += call.arguments.inline_bytes();
   if (call.owned_function.empty()) call.owned_function = call.function;
@@ -75,6 +92,10 @@ void ActorLink::Queue(Call call, bool first) {
 }
 
 ActorLink::Sent ActorLink::TrySend(Call& call, Outcome& outcome) {
+  if (call.result->ready()) {  // cancelled
+    if (call.lend != 0) outcome.lent.emplace_back(call.lend, 0);
+    return Sent::kDone;
+  }
   if (!call.resolved) {
     call.views.swap(spare_views_);
     if (FailurePtr failure = call.arguments.Resolve(call.views); failure != nullptr) {
@@ -136,7 +157,7 @@ void ActorLink::Flush() {
       const MutexLock lock(mutex_);
       while (!queue_.empty() && state_ == State::kOpen) {
         Call& head = queue_.front();
-        if (!head.resolved && (unready = head.arguments.FirstUnready()) != nullptr) break;
+        if (!head.resolved && !head.result->ready() && (unready = head.arguments.FirstUnready()) != nullptr) break;
         const size_t bytes = head.arguments.inline_bytes();
         if (TrySend(head, outcome) == Sent::kFull) break;
         queued_bytes_ -= bytes;

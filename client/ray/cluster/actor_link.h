@@ -39,6 +39,10 @@ class ActorLink final : public ChannelOwner, public std::enable_shared_from_this
   ClusterObjectPtr Submit(const std::string& method, CallArguments arguments, const ray::internal::CallOptions& options)
       RAYLET_EXCLUDES(mutex_);
 
+  // Of a call whose result is failed already. It never leaves, where it waits here.
+  enum class Whereabouts { kNotHere, kWaits, kSent };
+  Whereabouts Cancel(const ClusterObject& result) RAYLET_EXCLUDES(mutex_);
+
   void SetCreating() RAYLET_EXCLUDES(mutex_);  // calls wait until Created
   // The creation is on its way to the raylet. The lend of its arguments lasts as long as the actor.
   void Created(LendId creation_lend) RAYLET_EXCLUDES(mutex_);

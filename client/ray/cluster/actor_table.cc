@@ -1,7 +1,6 @@
 #include "client/ray/cluster/actor_table.h"
 
 #include <utility>
-#include <vector>
 
 namespace raylet::client {
 
@@ -57,12 +56,32 @@ void ActorTable::Change(const wire::ActorNoticeT& notice) {
   if (notice.state == wire::ActorState::Dead) actor->Die(AsActorDied(failure, failure.may_have_run));
 }
 
+std::vector<ActorLinkPtr> ActorTable::Links() {
+  std::vector<ActorLinkPtr> links;
+  for (const auto& [id, actor] : actors_)
+    if (ActorLinkPtr link = actor.lock(); link != nullptr) links.push_back(std::move(link));
+  return links;
+}
+
+std::optional<ActorId> ActorTable::Cancel(const ClusterObject& result) {
+  std::vector<ActorLinkPtr> links;
+  {
+    const MutexLock lock(mutex_);
+    links = Links();
+  }
+  for (const ActorLinkPtr& link : links) {
+    const auto whereabouts = link->Cancel(result);
+    if (whereabouts == ActorLink::Whereabouts::kSent) return link->id();
+    if (whereabouts == ActorLink::Whereabouts::kWaits) return std::nullopt;
+  }
+  return std::nullopt;
+}
+
 void ActorTable::Stop(const FailurePtr& failure) {
   std::vector<ActorLinkPtr> links;
   {
     const MutexLock lock(mutex_);
-    for (const auto& [id, actor] : actors_)
-      if (ActorLinkPtr link = actor.lock(); link != nullptr) links.push_back(std::move(link));
+    links = Links();
     actors_.clear();
   }
   for (const ActorLinkPtr& link : links) link->Die(failure);

@@ -2,7 +2,9 @@
 // a call keeps it, so that all handles share one order of calls. Owned by ClusterParts; any thread.
 #pragma once
 
+#include <optional>
 #include <unordered_map>
+#include <vector>
 
 #include "base/mutex.h"
 #include "client/ray/cluster/actor_link.h"
@@ -22,10 +24,13 @@ class ActorTable {
   void Forget(const ActorLink& link) RAYLET_EXCLUDES(mutex_);  // does nothing where another link has taken its place
   // The raylet says that the actor restarts, or that it is dead.
   void Change(const wire::ActorNoticeT& notice) RAYLET_EXCLUDES(mutex_);
+  // Of a call whose result is failed already: the actor that has got the call, or none.
+  std::optional<ActorId> Cancel(const ClusterObject& result) RAYLET_EXCLUDES(mutex_);
   // Every call without a reply fails with `failure`, as does every later call. Call it after RayletLink::Stop.
   void Stop(const FailurePtr& failure) RAYLET_EXCLUDES(mutex_);
 
  private:
+  std::vector<ActorLinkPtr> Links() RAYLET_REQUIRES(mutex_);
   ActorLinkPtr MakeLocked(const ActorId& id, bool ends_with_handles) RAYLET_REQUIRES(mutex_);
 
   const ObjectParts& parts_;

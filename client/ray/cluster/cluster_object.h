@@ -77,6 +77,8 @@ class ClusterObject final : public ray::internal::ObjectState, public std::enabl
   bool registered() const { return registered_.load(std::memory_order_relaxed); }
   void MarkOfTask() { of_task_ = true; }     // before anybody else knows it
   bool of_task() const { return of_task_; }  // the result of a task, which may be cancelled
+  void MarkOfCall() { of_call_ = true; }     // likewise, of an actor's call
+  bool of_call() const { return of_call_; }
 
  private:
   // False: it was ready already.
@@ -92,6 +94,7 @@ class ClusterObject final : public ray::internal::ObjectState, public std::enabl
   const ObjectId id_;
   const bool owned_;
   bool of_task_ = false;
+  bool of_call_ = false;
   std::atomic<bool> registered_{false};
   std::atomic<ObjectStatus> status_{ObjectStatus::kPending};  // stored under mutex_ with the value; see status()
   std::string bytes_;

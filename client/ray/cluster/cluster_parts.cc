@@ -51,6 +51,7 @@ ClusterParts& ClusterParts::Connect(Options options) {
   auto store = StoreClient::Connect(registration.store_socket, StrCat(kind, " ", ::getpid()), deadline,
                                     /*retry=*/false, registration.heir, patience);
   if (!store) Throw(store.error());
+  if (options.on_registered) options.on_registered(registration);
 
   ClusterParts& parts = Keep(std::unique_ptr<ClusterParts>(new ClusterParts(*std::move(link), *std::move(store))));
   parts.on_work_ = std::move(options.on_work);
@@ -63,6 +64,7 @@ ClusterParts& ClusterParts::Connect(Options options) {
     parts.Leave();
     throw ray::internal::RayException(sent.error().message);
   }
+  parts.metrics.Start();
   return parts;
 }
 
@@ -81,11 +83,13 @@ ClusterParts::ClusterParts(std::unique_ptr<RayletLink> raylet, std::shared_ptr<S
       actors(objects, pump),
       leased(objects, pump),
       submitter(objects, pump, room, tasks, leased, actors, current),
-      async_gets(objects, pump, wanted) {
+      async_gets(objects, pump, wanted),
+      metrics(link) {
   ownership.WireActors([this](const ObjectId& id) { return actors.HoldOf(ActorId::FromBinary(id.binary())); });
 }
 
 void ClusterParts::Stop() {
+  if (link.Usable()) metrics.Stop();
   if (!link.Stop()) return;
   progress.Stop();
   const FailurePtr stopped = MakeFailure(wire::FailureKind::Cancelled, "Ray was shut down before this call ended");

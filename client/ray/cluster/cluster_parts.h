@@ -13,8 +13,10 @@
 #include "client/ray/cluster/blocked_threads.h"
 #include "client/ray/cluster/borrowings.h"
 #include "client/ray/cluster/cluster_object.h"
+#include "client/ray/cluster/current_calls.h"
 #include "client/ray/cluster/current_task.h"
 #include "client/ray/cluster/leased_tasks.h"
+#include "client/ray/cluster/metrics_reporter.h"
 #include "client/ray/cluster/ownership.h"
 #include "client/ray/cluster/pending_tasks.h"
 #include "client/ray/cluster/progress.h"
@@ -31,6 +33,8 @@ class ClusterParts {
  public:
   struct Options {
     RayletLink::Options raylet;
+    // Called between the registration and Ready, so that no work has come yet. May throw.
+    std::function<void(const wire::RegisterReplyT&)> on_registered;
     // A worker's work: tasks, channels, Exit. Io thread.
     std::function<void(RayletLink&, const Frame&, std::vector<UniqueFd>&)> on_work;
     std::function<void()> on_raylet_gone;  // io thread
@@ -73,12 +77,14 @@ class ClusterParts {
   StoreAccess store;
   const ObjectParts objects;
   CurrentTask current;
+  CurrentCalls calls;
   TaskRoom room;
   PendingTasks tasks;
   ActorTable actors;
   LeasedTasks leased;
   TaskSubmitter submitter;
   AsyncGets async_gets;
+  MetricsReporter metrics;
 };
 
 }  // namespace raylet::client

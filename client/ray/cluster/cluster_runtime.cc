@@ -1,6 +1,7 @@
 #include "client/ray/cluster/cluster_runtime.h"
 
 #include <cstdlib>
+#include <filesystem>
 
 #include <ray/api/exceptions.h>
 #include <ray/api/nodes.h>
@@ -11,6 +12,7 @@
 #include "client/finder/raylet_finder.h"
 #include "client/ray/api/current_runtime.h"
 #include "client/ray/cluster/call_arguments.h"
+#include "client/ray/cluster/environment.h"
 #include "client/ray/cluster/failure.h"
 #include "client/ray/cluster/lent_hold.h"
 #include "client/ray/cluster/references.h"
@@ -102,7 +104,7 @@ void ClusterRuntime::KillActor(const ActorHandleState& actor, bool no_restart) {
   if (const auto sent = parts_.link.Send(wire::RayletMessage::KillActor, request); !sent) Throw(sent.error());
 }
 
-ActorHandleState ClusterRuntime::FindActor(const std::string& name, const std::string& actor_namespace) {
+ray::internal::FoundActor ClusterRuntime::FindActor(const std::string& name, const std::string& actor_namespace) {
   parts_.link.CheckUsable();
   wire::FindActorRequestT request;
   request.name = name;
@@ -112,11 +114,11 @@ ActorHandleState ClusterRuntime::FindActor(const std::string& name, const std::s
   const auto reply = Parse<wire::FindActorReplyT>(frame->body);
   if (!reply) Throw(reply.error());
   if (const auto status = FromStatus(*reply->status); !status) {
-    if (status.error().code == ErrorCode::kNotFound) return nullptr;
+    if (status.error().code == ErrorCode::kNotFound) return {};
     Throw(status.error());
   }
-  if (reply->actor == nullptr) return nullptr;
-  return HandleOf(FromWire<ActorId>(*reply->actor), nullptr);
+  if (reply->actor == nullptr) return {};
+  return {HandleOf(FromWire<ActorId>(*reply->actor), nullptr), reply->max_task_retries};
 }
 
 ActorHandleState ClusterRuntime::HandleOf(const ActorId& id, Hold lend) {
@@ -129,11 +131,15 @@ void ClusterRuntime::Cancel(const ObjectHandle& handle, bool force) {
   if (!object.owned())
     throw RayException(StrCat("object ", object.id().hex(),
                               " is of another process: only the process that called Remote can cancel the task"));
-  if (!object.of_task())
-    throw RayException(StrCat("object ", object.id().hex(),
-                              " is no result of a task: calls of actors and values of ray::Put cannot be cancelled"));
+  if (!object.of_task() && !object.of_call())
+    throw RayException(StrCat("object ", object.id().hex(), " is of ray::Put, and cannot be cancelled"));
+  if (object.of_call() && force)
+    throw RayException("a call of an actor is not cancelled by force: kill the actor, or cancel without force");
   parts_.pump.Drain();
-  parts_.submitter.Cancel(object, force);
+  if (object.of_call())
+    parts_.submitter.CancelCall(object);
+  else
+    parts_.submitter.Cancel(object, force);
 }
 
 std::vector<ray::NodeInfo> ClusterRuntime::Nodes() {
@@ -346,6 +352,10 @@ std::unique_ptr<ray::internal::Runtime> MakeClusterRuntime(const ray::RayConfig&
   std::unique_ptr<PrivateDaemons> daemons;
   ClusterParts::Options options;
   options.raylet.actor_namespace = config.ray_namespace;
+  options.raylet.detached_actors = config.default_actor_lifetime == ray::ActorLifetime::DETACHED;
+  for (const std::string& path : config.code_search_path)
+    options.raylet.code_search_path.push_back(std::filesystem::absolute(path).string());
+  if (config.runtime_env) options.raylet.environment = MergeEnvironments("", config.runtime_env->Serialize());
   if (config.address.empty()) {
     daemons = PrivateDaemons::Start(config);
     options.raylet.socket = daemons->raylet_socket();

@@ -33,10 +33,10 @@ class ClusterRuntime final : public ray::internal::Runtime {
                                               std::vector<ray::internal::Argument> arguments,
                                               const ray::internal::CallOptions& options) override;
   void KillActor(const ray::internal::ActorHandleState& actor, bool no_restart) override;
-  ray::internal::ActorHandleState FindActor(const std::string& name, const std::string& actor_namespace) override;
+  ray::internal::FoundActor FindActor(const std::string& name, const std::string& actor_namespace) override;
 
   void Cancel(const ray::internal::ObjectHandle& object, bool force) override;
-  bool IsCancelled() const override { return parts_.current.IsCancelled(); }
+  bool IsCancelled() const override { return parts_.current.IsCancelled() || CurrentCalls::IsCancelledHere(); }
 
   ray::internal::PackedView Get(const ray::internal::ObjectHandle& object, int64_t timeout_ms) override;
   ray::internal::Hold Want(std::span<const ray::internal::ObjectHandle> objects) override;

@@ -11,28 +11,12 @@ namespace raylet::client {
 namespace {
 
 // Flags of Ray's that have no meaning for private daemons.
-constexpr std::string_view kPassedOverWithValue[] = {"--include-dashboard",
-                                                     "--dashboard-host",
-                                                     "--dashboard-port",
-                                                     "--dashboard-agent-listen-port",
-                                                     "--memory",
-                                                     "--node-ip-address",
-                                                     "--node-name",
-                                                     "--node-manager-port",
-                                                     "--object-manager-port",
-                                                     "--temp-dir",
-                                                     "--plasma-directory",
-                                                     "--redis-password",
-                                                     "--redis-username",
-                                                     "--redis-shard-ports",
-                                                     "--labels",
-                                                     "--min-worker-port",
-                                                     "--max-worker-port",
-                                                     "--worker-port-list",
-                                                     "--system-config",
-                                                     "--ray-client-server-port",
-                                                     "--metrics-export-port",
-                                                     "--object-spilling-directory"};
+constexpr std::string_view kPassedOverWithValue[] = {
+    "--include-dashboard", "--dashboard-host",   "--dashboard-port",         "--dashboard-agent-listen-port",
+    "--node-ip-address",   "--node-name",        "--node-manager-port",      "--object-manager-port",
+    "--temp-dir",          "--plasma-directory", "--redis-password",         "--redis-username",
+    "--redis-shard-ports", "--labels",           "--min-worker-port",        "--max-worker-port",
+    "--worker-port-list",  "--system-config",    "--ray-client-server-port", "--object-spilling-directory"};
 constexpr std::string_view kPassedOver[] = {"--disable-usage-stats", "--no-monitor", "--block", "--verbose",
                                             "--no-redirect-output"};
 
@@ -65,7 +49,9 @@ HeadArgs ReadHeadArgs(const std::vector<std::string>& words) {
       if (equals != word.size()) return word.substr(equals + 1);
       return i + 1 < words.size() ? words[++i] : std::string();
     };
-    if (flag == "--object-store-memory") {
+    if (flag == "--metrics-export-port") {
+      args.raylet.insert(args.raylet.end(), {"--metrics-port", value()});
+    } else if (flag == "--object-store-memory") {
       args.store_memory = value();
     } else if (flag == "--num-gpus") {
       gpus = value();

@@ -11,9 +11,9 @@ namespace raylet::client {
 namespace {
 
 constexpr size_t kKindsMax = 64;
-constexpr Duration kFeed = std::chrono::milliseconds(2);   // less than a worker's window
-constexpr Duration kSleepSlice = std::chrono::seconds(1);  // a safeguard only
-constexpr int kFeedsInVain = 8;                            // until the feeder sleeps
+constexpr Duration kFeed = std::chrono::milliseconds(2);    // less than a worker's window
+constexpr Duration kFeederSleep = std::chrono::seconds(1);  // a safeguard only
+constexpr int kFeedsInVain = 8;                             // until the feeder sleeps
 
 // Why the task has no result: its worker died `failure`.
 FailurePtr FailureOfTask(const TaskSubmission& task, const Failure& failure) {
@@ -49,13 +49,13 @@ class LeasedTasks::Lease final : public ChannelOwner, public std::enable_shared_
   bool over = false;   // nothing is sent any more, and the kind knows
 };
 
-TaskKind* LeasedTasks::KindOf(const std::map<std::string, double>& resources, uint32_t depth) {
+TaskKind* LeasedTasks::KindOf(const std::map<std::string, double>& resources, uint32_t depth,
+                              const std::string& environment) {
   const MutexLock lock(mutex_);
   if (last_kind_ != nullptr) {
-    const KindKey& key = static_cast<Kind*>(last_kind_)->key;
-    if (key.first == depth && key.second == resources) return last_kind_;
+    if (static_cast<Kind*>(last_kind_)->key == std::tie(depth, environment, resources)) return last_kind_;
   }
-  KindKey key{depth, resources};
+  KindKey key{depth, environment, resources};
   const auto found = kinds_.find(key);
   if (found != kinds_.end()) return last_kind_ = found->second.get();
   if (kinds_.size() >= kKindsMax) return nullptr;
@@ -123,9 +123,10 @@ void LeasedTasks::Fill(TaskKind& kind, TimePoint now, Todo& todo) {
 
 void LeasedTasks::Ask(TaskKind& kind) {
   wire::LeaseRequestT request;
-  const KindKey& key = static_cast<Kind&>(kind).key;
-  FillResources(key.second, /*cpus=*/1, request.resources);
-  request.depth = key.first;
+  const auto& [depth, environment, resources] = static_cast<Kind&>(kind).key;
+  FillResources(resources, /*cpus=*/1, request.resources);
+  request.depth = depth;
+  request.environment = environment;
   parts_.link.Request(
       wire::RayletMessage::LeaseWorker, Encode(request),
       [this, &kind](Result<Frame> frame, std::vector<UniqueFd>& fds) { OnReply(kind, std::move(frame), fds); });
@@ -297,7 +298,7 @@ void LeasedTasks::Feed() {
   for (int in_vain = 0;;) {
     {
       const MutexLock lock(feeder_mutex_);
-      if (!feeder_stops_) feeder_changed_.Wait(feeder_mutex_, Deadline::After(feeding_.load() ? kFeed : kSleepSlice));
+      if (!feeder_stops_) feeder_changed_.Wait(feeder_mutex_, Deadline::After(feeding_.load() ? kFeed : kFeederSleep));
       if (feeder_stops_) return;
     }
     if (!feeding_.load()) continue;

@@ -23,6 +23,7 @@
 #include "base/shm_segment.h"
 #include "base/strings.h"
 #include "client/ray/cluster/head_args.h"
+#include "client/ray/cluster/private_folder.h"
 #include "client/ray/cluster/terminal.h"
 
 extern char** environ;
@@ -65,20 +66,6 @@ std::string LastLines(const std::string& path) {
   return text;
 }
 
-std::string MakeRunFolder() {
-  std::vector<std::string> bases;
-  if (const char* runtime = std::getenv("XDG_RUNTIME_DIR"); runtime != nullptr && std::strlen(runtime) < 60)
-    bases.emplace_back(runtime);
-  bases.emplace_back("/tmp");
-  int reason = 0;
-  for (const std::string& base : bases) {
-    std::string path = base + "/raylet-XXXXXX";
-    if (::mkdtemp(path.data()) != nullptr) return path;  // mode 0700
-    reason = errno;
-  }
-  throw RayException(StrCat("no private run folder could be made in ", bases.front(), " or /tmp: ", strerror(reason)));
-}
-
 void TellPassedOver(const std::vector<std::string>& flags) {
   if (flags.empty()) return;
   std::string names;
@@ -116,7 +103,7 @@ std::unique_ptr<PrivateDaemons> PrivateDaemons::Start(const ray::RayConfig& conf
   const std::string store_program = FindProgram("plasma_store");
   const std::string raylet_program = FindProgram("raylet");
   std::unique_ptr<PrivateDaemons> self(new PrivateDaemons());
-  self->folder_ = MakeRunFolder();
+  self->folder_ = MakePrivateFolder();
   self->logs_folder_ = config.logs_dir.empty() ? self->folder_ + "/logs" : config.logs_dir;
   std::error_code error;
   std::filesystem::create_directories(self->logs_folder_, error);

@@ -64,6 +64,8 @@ wire::RegisterRequestT RequestOf(const RayletLink::Options& options) {
   for (char** entry = environ; *entry != nullptr; ++entry) request.environment.emplace_back(*entry);
   request.working_directory = WorkingFolder();
   request.actor_namespace = options.actor_namespace;
+  request.detached_actors = options.detached_actors;
+  request.code_search_path = options.code_search_path;
   return request;
 }
 
@@ -121,7 +123,7 @@ Result<void> RayletLink::Register(Deadline deadline) {
   closed_in_children_ = ClosedInChildren(connection_.fd());
   doorbell_ = *std::move(bell);
   registration_ = *std::move(reply);
-  if (options_.actor_namespace.empty()) options_.actor_namespace = StrCat("job-", registration_.job);
+  if (IsWorker()) options_.environment = registration_.environment;
   return {};
 }
 

@@ -31,8 +31,12 @@ class RayletLink {
   struct Options {
     std::string socket;
     wire::ProcessKind kind = wire::ProcessKind::Driver;
-    uint64_t startup_token = 0;                    // a worker's, from the raylet that started it
-    std::string actor_namespace;                   // empty: that of the job
+    uint64_t startup_token = 0;  // a worker's, from the raylet that started it
+    // A driver's, of its RayConfig; a worker gets those of its job.
+    std::string actor_namespace;  // empty: one of the job's own
+    bool detached_actors = false;
+    std::vector<std::string> code_search_path;     // absolute
+    std::string environment;                       // of its work: JSON, as in TaskSpec
     Duration patience = std::chrono::seconds(30);  // with a daemon that takes or answers nothing
   };
   // Hears a frame, and takes the descriptors that belong to it.
@@ -54,7 +58,9 @@ class RayletLink {
   ProcessId process() const { return registration_.process; }
   bool clustered() const { return registration_.clustered; }
   bool IsWorker() const { return options_.kind == wire::ProcessKind::Worker; }
-  const std::string& actor_namespace() const { return options_.actor_namespace; }
+  const std::string& actor_namespace() const { return registration_.actor_namespace; }
+  // The runtime environment of its tasks and actors that ask for none, as in TaskSpec.
+  const std::string& environment() const { return options_.environment; }
   ObjectId NewId() { return NewObjectId(process(), next_number_); }
   ActorId NewActor() { return NewActorId(process(), next_number_); }
 

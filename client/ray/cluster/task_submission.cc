@@ -7,7 +7,13 @@
 namespace raylet::client {
 namespace {
 
-constexpr double kUnitsPerWhole = 10000;
+constexpr int64_t kUnitsPerWhole = 10'000;
+
+// A product of doubles has not all digits of bytes.
+int64_t UnitsOf(double amount) {
+  if (amount == std::floor(amount)) return static_cast<int64_t>(amount) * kUnitsPerWhole;
+  return std::llround(amount * static_cast<double>(kUnitsPerWhole));
+}
 
 }  // namespace
 
@@ -17,7 +23,7 @@ void FillResources(std::map<std::string, double> resources, double cpus,
   for (const auto& [name, amount] : resources) {
     auto resource = std::make_unique<wire::ResourceT>();
     resource->name = name;
-    resource->units = std::llround(amount * kUnitsPerWhole);
+    resource->units = UnitsOf(amount);
     if (resource->units > 0) out.push_back(std::move(resource));
   }
 }

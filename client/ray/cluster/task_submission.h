@@ -18,6 +18,7 @@ struct TaskSubmission {
   std::string function;
   std::string name;                         // for people; empty: the function's
   std::map<std::string, double> resources;  // as the program asks
+  std::string environment;                  // of its worker, as in TaskSpec
   uint32_t depth = 0;
   CallArguments arguments;
   std::vector<ValueView> views;  // of the arguments, once they are resolved

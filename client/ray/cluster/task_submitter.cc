@@ -8,6 +8,7 @@
 
 #include "base/strings.h"
 #include "client/ray/cluster/awaited.h"
+#include "client/ray/cluster/environment.h"
 #include "client/ray/cluster/raylet_link.h"
 #include "client/ray/cluster/store_access.h"
 #include "fbs/text_bounds.h"
@@ -97,7 +98,8 @@ void TaskSubmitter::Route(const TaskSubmissionPtr& task) {
                                         [](const ValueView& view) { return view.kind == ValueView::Kind::kStored; });
   const bool sound =
       task->function.size() <= kNameBytesMax && task->name.size() <= kNameBytesMax;  // or the raylet says
-  if (inline_only && sound && !task->arguments.Lends()) task->kind = leased_.KindOf(task->resources, task->depth);
+  if (inline_only && sound && !task->arguments.Lends())
+    task->kind = leased_.KindOf(task->resources, task->depth, task->environment);
   if (task->kind == nullptr || !leased_.Take(task)) SendByRaylet(task);
 }
 
@@ -109,6 +111,7 @@ void TaskSubmitter::SendByRaylet(const TaskSubmissionPtr& task) {
   }
   wire::TaskSpecT spec = SpecOf(id, task->function, task->name);
   spec.depth = task->depth;
+  spec.environment = task->environment;
   spec.max_retries = task->retries_left;
   spec.begun_before = task->begun_before;
   spec.exception_retries = task->exception_retries;
@@ -138,14 +141,29 @@ void TaskSubmitter::TellOfCancel(const TaskId& id, uint64_t lease, bool force) {
   static_cast<void>(parts_.link.Send(wire::RayletMessage::CancelTask, request));  // a raylet that is gone ended it
 }
 
-void TaskSubmitter::Cancel(ClusterObject& result, bool force) {
-  if (result.ready()) return;
+void TaskSubmitter::FailCancelled(ClusterObject& result, const char* why) {
   auto failure = std::make_shared<Failure>();
   failure->kind = wire::FailureKind::TaskCancelled;
-  failure->message = "the task was cancelled by ray::Cancel";
+  failure->message = why;
   failure->may_have_run = true;
   result.FulfilFailed(std::move(failure));
   pump_.WakeWaiters();
+}
+
+void TaskSubmitter::CancelCall(ClusterObject& result) {
+  if (result.ready()) return;
+  FailCancelled(result, "the call was cancelled by ray::Cancel");
+  const std::optional<ActorId> actor = actors_.Cancel(result);
+  if (!actor) return;
+  wire::CancelRequestT request;
+  request.task = std::make_unique<wire::Id20>(ToWire(result.id()));
+  request.actor = std::make_unique<wire::Id20>(ToWire(*actor));
+  static_cast<void>(parts_.link.Send(wire::RayletMessage::CancelTask, request));  // a raylet that is gone ended it
+}
+
+void TaskSubmitter::Cancel(ClusterObject& result, bool force) {
+  if (result.ready()) return;
+  FailCancelled(result, "the task was cancelled by ray::Cancel");
   if (const uint64_t lease = leased_.Cancel(result, /*last=*/force); lease != 0)
     return TellOfCancel(result.id(), lease, force);
   const MutexLock lock(send_mutex_);
@@ -225,6 +243,7 @@ ClusterObjectPtr TaskSubmitter::SubmitTask(const std::string& function, CallArgu
   task->function = function;
   task->name = options.name;
   task->resources = options.resources;
+  task->environment = MergeEnvironments(parts_.link.environment(), options.runtime_env);
   task->depth = depth_.load(std::memory_order_relaxed);
   task->arguments = std::move(arguments);
   task->place = std::move(place);
@@ -247,6 +266,7 @@ ActorLinkPtr TaskSubmitter::CreateActor(const std::string& factory, CallArgument
   creation->spec = SpecOf(parts_.link.NewId(), factory, options.name);
   creation->spec.depth = depth_.load(std::memory_order_relaxed);
   FillResources(options.resources, /*cpus=*/0, creation->spec.resources);
+  creation->spec.environment = MergeEnvironments(parts_.link.environment(), options.runtime_env);
   auto& actor = creation->spec.actor;
   actor = std::make_unique<wire::ActorSpecT>();
   const ActorId id = parts_.link.NewActor();
@@ -255,6 +275,7 @@ ActorLinkPtr TaskSubmitter::CreateActor(const std::string& factory, CallArgument
   actor->actor_namespace = options.actor_namespace.empty() ? parts_.link.actor_namespace() : options.actor_namespace;
   actor->max_restarts = options.max_restarts;
   actor->detached = options.detached;
+  actor->max_task_retries = options.max_retries;
   actor->max_concurrency = options.max_concurrency;
   creation->actor = actors_.Make(id, /*ends_with_handles=*/!options.detached && options.name.empty());
   ActorLinkPtr link = creation->actor;

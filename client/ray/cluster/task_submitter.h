@@ -42,6 +42,8 @@ class TaskSubmitter {
   // Fails the result, and stops the task wherever it is. `force`: the worker that runs it ends. Does nothing where the
   // result is ready.
   void Cancel(ClusterObject& result, bool force) RAYLET_EXCLUDES(send_mutex_);
+  // The same for a call of an actor, without force.
+  void CancelCall(ClusterObject& result);
   // The raylet says that the owner of a task has cancelled it. Where this worker runs it, the tasks that it submitted
   // are cancelled, too. False: this worker does not run it. Io thread.
   bool CancelCurrent(const TaskId& id, bool force);
@@ -69,6 +71,7 @@ class TaskSubmitter {
   void SendUnlessCancelled(const TaskId& id, const std::string& name, std::span<const std::byte> spec)
       RAYLET_EXCLUDES(send_mutex_);
   void TellOfCancel(const TaskId& id, uint64_t lease, bool force);
+  void FailCancelled(ClusterObject& result, const char* why);
   void FailUnsent(const TaskId& id, const std::string& name, const Error& why);
   void SendCreation(const CreationPtr& creation, CreationAnswer answer);
 

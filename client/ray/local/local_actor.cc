@@ -1,5 +1,6 @@
 #include "client/ray/local/local_actor.h"
 
+#include <atomic>
 #include <utility>
 
 #include "base/strings.h"
@@ -9,6 +10,7 @@ namespace {
 
 thread_local LocalActor* current_actor = nullptr;
 thread_local bool on_thread_of_an_actor = false;
+thread_local const std::atomic<bool>* current_call_cancelled = nullptr;
 
 struct CurrentActorScope {
   explicit CurrentActorScope(LocalActor* actor) { current_actor = actor; }
@@ -62,6 +64,34 @@ ray::internal::Packed InvokeAgain(const ray::internal::RegisteredFunction& funct
   }
 }
 
+// One call, on the thread that runs it.
+struct LocalActor::RunningCall {
+  explicit RunningCall(const LocalObject* of) : result(of) { current_call_cancelled = &cancelled; }
+  ~RunningCall() { current_call_cancelled = nullptr; }
+  const LocalObject* const result;
+  std::atomic<bool> cancelled{false};
+};
+
+bool LocalActor::CurrentCallIsCancelled() { return current_call_cancelled != nullptr && *current_call_cancelled; }
+
+bool LocalActor::Cancel(const LocalObject& result) {
+  PendingCall dropped;  // goes without the lock
+  const MutexLock lock(mutex_);
+  for (RunningCall* const call : running_) {
+    if (call->result != &result) continue;
+    call->cancelled = true;
+    return true;
+  }
+  for (auto call = queue_.begin(); call != queue_.end(); ++call) {
+    if (call->result.get() != &result) continue;
+    dropped = std::move(*call);
+    queue_.erase(call);
+    changed_.NotifyAll();
+    return true;
+  }
+  return false;
+}
+
 LocalActor* LocalActor::Current() { return current_actor; }
 bool LocalActor::OnThreadOfOne() { return on_thread_of_an_actor; }
 
@@ -80,6 +110,7 @@ void LocalActor::Start() {
 LocalObjectPtr LocalActor::Call(const ray::internal::RegisteredFunction& method, std::vector<LocalArgument> arguments,
                                 const ray::internal::CallOptions& options) {
   LocalObjectPtr result = store_->NewObject();
+  result->MarkOfCall();
   FailurePtr failure;
   {
     const MutexLock lock(mutex_);
@@ -141,13 +172,13 @@ void LocalActor::Loop() {
   on_thread_of_an_actor = true;
   const MutexLock lock(mutex_);
   while (state_ != State::kDead) {
-    if (kill_ && running_ == 0 && !creating_) {
+    if (kill_ && running_.empty() && !creating_) {
       TakeDown();
     } else if (state_ == State::kStarting && !creating_) {
       Create();
     } else if (state_ == State::kAlive && !kill_ && !queue_.empty()) {
       RunOne();
-    } else if (state_ == State::kAlive && released_ && queue_.empty() && running_ == 0) {
+    } else if (state_ == State::kAlive && released_ && queue_.empty() && running_.empty()) {
       kill_ = no_restart_ = true;
       if (cause_ == nullptr) cause_ = ActorFailure("the last handle of the actor is gone", false);
     } else {
@@ -194,7 +225,8 @@ void LocalActor::Create() {
 void LocalActor::RunOne() {
   PendingCall call = std::move(queue_.front());
   queue_.pop_front();
-  ++running_;
+  RunningCall running(call.result.get());
+  running_.push_back(&running);
   void* const object = instance_.object;
   mutex_.Unlock();
   FailurePtr failure;
@@ -208,7 +240,8 @@ void LocalActor::RunOne() {
     const LocalViews views = ViewsOf(*store_, call.arguments);
     failure = views.failure;
     if (failure == nullptr)
-      store_->Fulfil(call.result, InvokeAgain(*call.method, object, views.views, call.exception_retries));
+      store_->Fulfil(call.result, InvokeAgain(*call.method, object, views.views, call.exception_retries,
+                                              [&running] { return running.cancelled.load(); }));
   } catch (const LocalActorExit&) {
     exits = true;
     failure = ActorFailure("the actor ended itself with ray::ExitActor", true);
@@ -218,7 +251,7 @@ void LocalActor::RunOne() {
   if (failure != nullptr) store_->Fail(call.result, failure);
   call = {};  // destroys its arguments without the lock
   mutex_.Lock();
-  --running_;
+  std::erase(running_, &running);
   if (exits) {
     kill_ = no_restart_ = true;
     cause_ = failure;

@@ -49,6 +49,7 @@ class LocalActor {
     std::string actor_namespace;
     int max_restarts = 0;
     int max_concurrency = 1;
+    int max_task_retries = 0;  // of its calls
   };
 
   LocalActor(std::shared_ptr<LocalStore> store, Options options, const ray::internal::RegisteredFunction& factory,
@@ -61,6 +62,10 @@ class LocalActor {
   // `options`: max_retries counts for a call that a kill found in the queue.
   LocalObjectPtr Call(const ray::internal::RegisteredFunction& method, std::vector<LocalArgument> arguments,
                       const ray::internal::CallOptions& options);
+  // The call whose result this is, failed already: it never begins, or hears of it. False: it is of another actor, or
+  // has ended.
+  bool Cancel(const LocalObject& result);
+  static bool CurrentCallIsCancelled();  // of this thread
   void Kill(bool no_restart);
   void Release();  // the last handle is gone: ends once the queue is empty
   void Join();     // after Kill(true) or Release(); not from a method of the actor
@@ -77,8 +82,9 @@ class LocalActor {
 
  private:
   enum class State { kStarting, kAlive, kDead };
+  struct RunningCall;
   struct PendingCall {
-    const ray::internal::RegisteredFunction* method;
+    const ray::internal::RegisteredFunction* method = nullptr;
     std::vector<LocalArgument> arguments;
     LocalObjectPtr result;
     int retries_left = 0;       // -1: for ever
@@ -107,7 +113,7 @@ class LocalActor {
   bool no_restart_ RAYLET_GUARDED_BY(mutex_) = false;  // and let it stay down
   FailurePtr cause_ RAYLET_GUARDED_BY(mutex_);         // of the kill; once dead: of every call
   int restarts_ RAYLET_GUARDED_BY(mutex_) = 0;
-  int running_ RAYLET_GUARDED_BY(mutex_) = 0;
+  std::vector<RunningCall*> running_ RAYLET_GUARDED_BY(mutex_);
   int threads_running_ RAYLET_GUARDED_BY(mutex_) = 0;
   std::deque<PendingCall> queue_ RAYLET_GUARDED_BY(mutex_);
   ray::internal::ActorInstance instance_ RAYLET_GUARDED_BY(mutex_);

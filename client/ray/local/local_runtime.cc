@@ -148,6 +148,7 @@ class LocalRuntime : public ray::internal::Runtime {
     actor_options.actor_namespace = options.actor_namespace.empty() ? namespace_ : options.actor_namespace;
     actor_options.max_restarts = options.max_restarts;
     actor_options.max_concurrency = options.max_concurrency;
+    actor_options.max_task_retries = options.max_retries;
     auto actor = std::make_shared<LocalActor>(store_, actor_options, FunctionOf(factory),
                                               TakeArguments(*store_, std::move(arguments)));
     auto handle = std::make_shared<LocalActorHandle>(actor, *store_);
@@ -175,22 +176,26 @@ class LocalRuntime : public ray::internal::Runtime {
 
   void KillActor(const ActorHandleState& actor, bool no_restart) override { ActorOf(*store_, actor).Kill(no_restart); }
 
-  ActorHandleState FindActor(const std::string& name, const std::string& actor_namespace) override {
+  ray::internal::FoundActor FindActor(const std::string& name, const std::string& actor_namespace) override {
     const MutexLock lock(mutex_);
     const auto found = names_.find({actor_namespace.empty() ? namespace_ : actor_namespace, name});
-    if (found == names_.end()) return nullptr;
+    if (found == names_.end()) return {};
     auto handle = found->second.lock();
-    return handle != nullptr && !handle->actor().Dead() ? handle : nullptr;
+    if (handle == nullptr || handle->actor().Dead()) return {};
+    const int max_task_retries = handle->actor().options().max_task_retries;
+    return {std::move(handle), max_task_retries};
   }
 
   void Cancel(const ObjectHandle& object, bool) override {
     const LocalObjectPtr local = ObjectOf(*store_, object);
+    if (local->of_call()) return CancelCall(local);
     if (!local->of_task())
-      throw RayException(StrCat("object ", local->id().hex(),
-                                " is no result of a task: calls of actors and values of ray::Put cannot be cancelled"));
+      throw RayException(StrCat("object ", local->id().hex(), " is of ray::Put, and cannot be cancelled"));
     CancelTask(local->id());
   }
-  bool IsCancelled() const override { return current_task != nullptr && current_task->cancelled; }
+  bool IsCancelled() const override {
+    return (current_task != nullptr && current_task->cancelled) || LocalActor::CurrentCallIsCancelled();
+  }
 
   PackedView Get(const ObjectHandle& object, int64_t timeout_ms) override {
     LocalObject* const local = ObjectOf(*store_, object).get();
@@ -294,12 +299,24 @@ class LocalRuntime : public ray::internal::Runtime {
     if (task == nullptr) return;  // it has ended
     std::vector<ObjectId> children;
     task->cancelled = true;
-    store_->Fail(task->result, CancelledFailure());
+    store_->Fail(task->result, CancelledFailure("task"));
     {
       const MutexLock lock(task->mutex);
       children.swap(task->children);
     }
     for (const ObjectId& child : children) CancelTask(child);
+  }
+
+  void CancelCall(const LocalObjectPtr& result) {
+    if (store_->Outcome(*result).ready()) return;
+    store_->Fail(result, CancelledFailure("call"));
+    std::vector<std::shared_ptr<LocalActor>> actors;
+    {
+      const MutexLock lock(mutex_);
+      actors = actors_;
+    }
+    for (const auto& actor : actors)
+      if (actor->Cancel(*result)) return;
   }
 
   // Actors whose threads have ended, joined; the caller lets go of them without the lock.

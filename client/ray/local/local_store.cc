@@ -85,10 +85,10 @@ FailurePtr ActorFailure(std::string message, bool may_have_run) {
   return failure;
 }
 
-FailurePtr CancelledFailure() {
+FailurePtr CancelledFailure(const char* what) {
   auto failure = std::make_shared<LocalFailure>();
   failure->kind = LocalFailure::Kind::kCancelled;
-  failure->message = "the task was cancelled by ray::Cancel";
+  failure->message = StrCat("the ", what, " was cancelled by ray::Cancel");
   failure->details.may_have_run = true;
   return failure;
 }

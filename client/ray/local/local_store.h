@@ -41,7 +41,7 @@ using ValuePtr = std::shared_ptr<const ray::internal::Packed>;
 // In a catch block: what `function` threw.
 FailurePtr FailureOfCurrentException(const std::string& function);
 FailurePtr ActorFailure(std::string message, bool may_have_run);
-FailurePtr CancelledFailure();
+FailurePtr CancelledFailure(const char* what);  // "task"
 
 class LocalStore;
 
@@ -53,10 +53,13 @@ class LocalObject : public ray::internal::ObjectState {
   const ObjectId& id() const { return id_; }
   void MarkOfTask() { of_task_ = true; }     // before anybody else knows it
   bool of_task() const { return of_task_; }  // the result of a task, which may be cancelled
+  void MarkOfCall() { of_call_ = true; }     // likewise, of an actor's call
+  bool of_call() const { return of_call_; }
 
  private:
   friend class LocalStore;
   bool of_task_ = false;
+  bool of_call_ = false;
   const std::shared_ptr<LocalStore> store_;
   const ObjectId id_;
   // Guarded by the store's mutex; value or failure is set once, and stays. A cancelled task may set it again in vain.

@@ -65,6 +65,7 @@ class ActorHost {
 
   // Whether ServeSome would do anything, were it not for the lease: cheap, asked while spinning.
   bool HasWork();
+  bool RunsCalls() const { return threads_ != nullptr && threads_->Runs(); }
   bool Idle() const;  // no call that it takes waits in a ring or runs, and no reply waits for room
   bool MayServe() const { return lease_.Holds(); }
   enum class Served { kNothing, kSome, kActorExits };

@@ -139,7 +139,8 @@ CallOutcome CallExecutor::Execute(const CallRequest& request, Run run) {
     } catch (const ActorExit&) {
       outcome.exit_actor = true;
     } catch (...) {
-      again = retries != 0 && (request.current == nullptr || !request.current->IsCancelled());
+      again = retries != 0 && (request.current == nullptr || !request.current->IsCancelled()) &&
+              !CurrentCalls::IsCancelledHere();
       if (retries > 0) --retries;
       if (!again) failure = FailureOfCurrentException(request.function);
     }
@@ -160,6 +161,13 @@ CallOutcome CallExecutor::Execute(const CallRequest& request, Run run) {
 }
 
 CallOutcome CallExecutor::Call(const CallRequest& request, void* instance) {
+  if (instance == nullptr) return Invoke(request, instance);
+  const CurrentCalls::Call call(calls_, request.result_id);
+  if (!call.IsCancelled()) return Invoke(request, instance);
+  return Failed(MakeFailure(wire::FailureKind::TaskCancelled, "the call was cancelled before it began"));
+}
+
+CallOutcome CallExecutor::Invoke(const CallRequest& request, void* instance) {
   return Execute(request, [&](const Function& function) {
     if (function.invoke == nullptr)
       throw ray::internal::RayException(StrCat(request.function, " creates actors: call it through ray::Actor"));

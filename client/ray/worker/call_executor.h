@@ -12,6 +12,7 @@
 
 #include "client/ray/cluster/borrowed_lend.h"
 #include "client/ray/cluster/cluster_object.h"
+#include "client/ray/cluster/current_calls.h"
 #include "client/ray/cluster/current_task.h"
 #include "client/ray/cluster/failure.h"
 #include "client/ray/cluster/ownership.h"
@@ -55,20 +56,26 @@ class CallRunner {
 
 class CallExecutor final : public CallRunner {
  public:
-  explicit CallExecutor(const ObjectParts& parts)
-      : link_(parts.link), ownership_(parts.ownership), borrowings_(parts.borrowings), store_(parts.store) {}
+  CallExecutor(const ObjectParts& parts, CurrentCalls& calls)
+      : calls_(calls),
+        link_(parts.link),
+        ownership_(parts.ownership),
+        borrowings_(parts.borrowings),
+        store_(parts.store) {}
 
   CallOutcome Call(const CallRequest& request, void* instance) override;
   CallOutcome CreateActor(const CallRequest& request, ray::internal::ActorInstance& instance);
 
  private:
   using Function = ray::internal::RegisteredFunction;
+  CallOutcome Invoke(const CallRequest& request, void* instance);
   template <class Run>
   CallOutcome Execute(const CallRequest& request, Run run);
   const Function* Find(std::string_view name);
   FailurePtr Unpack(const CallRequest& request, const std::shared_ptr<BorrowedLend>& lend);
   FailurePtr FetchStored(const ObjectId& id, ray::internal::PackedView& view);
 
+  CurrentCalls& calls_;
   RayletLink& link_;
   Ownership& ownership_;
   Borrowings& borrowings_;

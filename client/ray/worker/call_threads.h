@@ -43,6 +43,8 @@ class CallThreads {
 
   bool HasRoom() const { return under_way_ < threads_max_; }
   bool Idle() const { return under_way_ == 0; }
+  // Whether calls run, besides those that have ended and were not taken.
+  bool Runs() const { return under_way_ > done_count_.load(std::memory_order_acquire); }
   // Where there is room. `instance` is the actor's object. Throws std::system_error where no thread can be started.
   void Run(std::unique_ptr<ThreadedCall> call, void* instance) RAYLET_EXCLUDES(mutex_);
   // Cheap, asked while spinning.

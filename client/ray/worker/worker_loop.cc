@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 
@@ -29,10 +30,16 @@ constexpr std::chrono::milliseconds kLeaseLook{10};
   ::_exit(1);
 }
 
+// The actor has ended itself while other calls run. They use the object, and nobody waits for them.
+[[noreturn]] void EndBesideCalls() {
+  std::fflush(nullptr);
+  ::_exit(0);
+}
+
 std::unique_ptr<CallThreads> ThreadsFor(ClusterParts& parts, size_t threads_max) {
   CallThreads::Options options;
   options.threads_max = threads_max;
-  options.make_runner = [&parts] { return std::make_unique<CallExecutor>(parts.objects); };
+  options.make_runner = [&parts] { return std::make_unique<CallExecutor>(parts.objects, parts.calls); };
   options.when_done = [&parts] { Ring(parts.link.doorbell()); };
   return std::make_unique<CallThreads>(std::move(options));
 }
@@ -65,6 +72,10 @@ bool WorkerLoop::TakeEvent(CurrentTask& current, Event& event) {
 void WorkerLoop::Cancel(const wire::CancelNoticeT& notice) {
   const auto id = FromWire<TaskId>(*notice.task);
   ClusterParts* const parts = parts_.load(std::memory_order_acquire);
+  if (notice.actor != nullptr) {
+    if (parts != nullptr) parts->calls.Cancel(id);
+    return;
+  }
   {
     const MutexLock lock(mutex_);
     const bool waits = std::any_of(events_.begin(), events_.end(), [&](const Event& event) {
@@ -159,7 +170,11 @@ void WorkerLoop::Deliver(RayletLink& link, const Frame& frame, std::vector<Uniqu
 
 struct WorkerLoop::Running {
   explicit Running(ClusterParts& of, ClusterRuntime& with)
-      : parts(of), runtime(with), executor(of.objects), host(of.ownership, executor), leased(executor, of.current) {
+      : parts(of),
+        runtime(with),
+        executor(of.objects, of.calls),
+        host(of.ownership, executor),
+        leased(executor, of.current) {
     parts.blocked.SetWhenBlocked([this] { leased.Shut(); });
   }
   ~Running() { parts.blocked.SetWhenBlocked({}); }
@@ -195,6 +210,7 @@ void WorkerLoop::Run(ClusterParts& parts, ClusterRuntime& runtime) {
     if (!host.MayServe()) park.WaitUntil(link.doorbell(), Deadline::After(kLeaseLook), may_serve, alive);
     while (TakeEvent(parts.current, event)) {
       if (std::holds_alternative<Exit>(event)) {
+        if (exiting && host.RunsCalls()) EndBesideCalls();
         if (exiting || !host.has_instance()) return;
         leaving = true;
       }
@@ -316,7 +332,7 @@ void WorkerLoop::RunTask(Running& running, const wire::TaskSpecT& spec) {
   if (!sent) EndUntold(spec, sent.error());
 }
 
-void RunWorker(const ray::RayConfig& config) {
+void RunWorker(const LoadCode& load_code) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   const char* token = std::getenv("RAYLET_WORKER_TOKEN");
   const char* socket = std::getenv("RAYLET_SOCKET");
@@ -330,11 +346,16 @@ void RunWorker(const ray::RayConfig& config) {
     options.raylet.socket = socket;
     options.raylet.kind = wire::ProcessKind::Worker;
     options.raylet.startup_token = std::strtoull(token, nullptr, 10);
-    options.raylet.actor_namespace = config.ray_namespace;
+    options.on_registered = [&load_code](const wire::RegisterReplyT& job) {
+      load_code(job.code_search_path);
+      ray::internal::SetDetachedByDefault(job.detached_actors);
+    };
     options.on_work = [loop](RayletLink& link, const Frame& frame, std::vector<UniqueFd>& fds) {
       loop->Deliver(link, frame, fds);
     };
+    static std::atomic<bool> leaving{false};  // set by the main thread, read by the io thread that it ends
     options.on_raylet_gone = [] {
+      if (leaving.load(std::memory_order_acquire)) return;
       // If the raylet lives, it shows this line as the worker's last output.
       RAYLET_LOG(kError, "the connection to the raylet has ended: what runs here could not be told");
       std::fflush(nullptr);
@@ -346,8 +367,9 @@ void RunWorker(const ray::RayConfig& config) {
     auto* const runtime = new ClusterRuntime(parts, nullptr);  // and so do the program's threads
     ray::internal::SetCurrentRuntime(runtime);
     loop->Run(parts, *runtime);
-    std::fflush(nullptr);
-    ::_exit(0);
+    leaving.store(true, std::memory_order_release);
+    parts.Stop();
+    std::exit(0);  // with the program's own handlers and static objects
   } catch (const std::exception& e) {
     std::fprintf(stderr, "worker %d: %s\n", ::getpid(), e.what());
   }

@@ -5,11 +5,12 @@
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <set>
+#include <string>
 #include <variant>
-
-#include <ray/api/ray_config.h>
+#include <vector>
 
 #include "base/mutex.h"
 #include "client/ray/cluster/cluster_runtime.h"
@@ -50,7 +51,10 @@ class WorkerLoop {
   std::atomic<ClusterParts*> parts_{nullptr};             // stored by Run (release), read on the io thread (acquire)
 };
 
+// Loads the shared libraries of a job, given its code_search_path.
+using LoadCode = std::function<void(const std::vector<std::string>&)>;
+
 // A worker's whole life, in a process with RAYLET_WORKER_TOKEN in its environment.
-[[noreturn]] void RunWorker(const ray::RayConfig& config);
+[[noreturn]] void RunWorker(const LoadCode& load_code);
 
 }  // namespace raylet::client

@@ -52,7 +52,9 @@ class ActorNamesTest : public ::testing::Test {
     return taken;
   }
   Result<ActorId> Find(Home& home, const std::string& name) {
-    return thread_.Await<ActorId>([&](auto done) { home.names->Find("space", name, done); });
+    const auto found = thread_.Await<FoundActor>([&](auto done) { home.names->Find("space", name, done); });
+    if (!found) return Fail(found.error());
+    return found->id;
   }
   void Release(Home& home, const ActorId& actor) {
     home.bearers.erase(actor);

@@ -18,7 +18,7 @@ ActorId Actor() {
 
 const NodeRecord kNode{NodeNumber(1), 7, MachineNumber{12}, "10.0.0.1:4000", "0.1 with blanks"};
 const MachineEntry kMachine{NodeNumber(1), 7};
-const NameEntry kName{"", "", Actor(), 7, NodeNumber(1)};
+const NameEntry kName{"", "", Actor(), 7, NodeNumber(1), -1};
 const ActorPlacement kActor{Actor(), NodeNumber(1), 7, wire::ActorState::Pending};
 const KeyValue kPair{"", std::string("a\0b 5:c\n", 8), 7, false};
 

@@ -107,6 +107,8 @@ TEST_F(RayletStart, AFileThatIsNoSocketIsLeftAlone) {
 
 TEST_F(RayletStart, FlagsThatMakeNoSenseAreUsage) {
   Expect(Start({"--store-socket", folder_.File("store")}), 2, {"--socket"});
+  Expect(Start({"--socket", "", "--store-socket", folder_.File("store")}), 2, {"--socket is empty"});
+  Expect(Start({"--socket", folder_.File("raylet"), "--store-socket", ""}), 2, {"--store-socket is empty"});
   Expect(Start({"frobnicate"}), 2, {"frobnicate", "raylet --help"});
   Expect(Start({"--sokcet", folder_.File("raylet")}), 2, {"--sokcet", "raylet --help"});
   Expect(Start({"--help"}), 0, {"Example", "Exit codes"});

@@ -40,7 +40,7 @@ class WorkerHouseTest : public testing::Test {
 
   void Start(WorkerId worker, const std::string& script) {
     thread_.Run([&] {
-      house_->Start(worker, kJob, {"/bin/sh", {"sh", "-c", script}, {"PATH=/usr/bin:/bin"}, "/", nullptr});
+      house_->Start(worker, {kJob, {}}, {"/bin/sh", {"sh", "-c", script}, {"PATH=/usr/bin:/bin"}, "/", nullptr});
     });
   }
 

@@ -36,6 +36,19 @@ TEST(ResourceSet, RefusesRequestsThatMakeNoSense) {
   EXPECT_NE(set.Add("gpu", 1).error().message.find("twice"), std::string::npos);
 }
 
+TEST(ResourceSet, TakesBytesOfMemoryExactly) {
+  ResourceSet set;
+  ASSERT_TRUE(set.AddWhole("memory", 123'456'789'012'345).has_value());
+  EXPECT_EQ(set.ToString(), "memory 123456789012345");
+  EXPECT_FALSE(ResourceSet().AddWhole("memory", 4.1e14).has_value());
+}
+
+TEST(ResourceSet, ASumOfManyRequestsStopsAtTheLimit) {
+  ResourceSet sum;
+  for (int i = 0; i < 5; ++i) sum.Accumulate("memory", kWholeUnitsMax * kUnitsPerWhole);
+  EXPECT_EQ(sum.units("memory"), kWholeUnitsMax * kUnitsPerWhole);
+}
+
 TEST(ResourceSet, ReadsJson) {
   EXPECT_EQ(ParseResources(R"({"gpu": 2, "half": 0.5})")->ToString(), "gpu 2, half 0.5");
   EXPECT_TRUE(ParseResources("{}")->empty());

@@ -248,8 +248,7 @@ TEST(Scheduler, PoolIsBoundedAndSaysSo) {
   EXPECT_EQ(bench.scheduler.workers().size(), 2u);
   const auto& shapes = bench.scheduler.queue().shapes(kJob);
   ASSERT_EQ(shapes.size(), 1u);
-  EXPECT_EQ(bench.scheduler.WhyWaiting(kJob, *shapes[0]),
-            "the pool is full with 2 workers (2 of actors, 0 blocked, 0 idle)");
+  EXPECT_EQ(bench.scheduler.WhyWaiting(*shapes[0]), "the pool is full with 2 workers (2 of actors, 0 blocked, 0 idle)");
 }
 
 TEST(Scheduler, IdleWorkerOfAnotherJobMakesRoomInAFullPool) {
@@ -263,7 +262,7 @@ TEST(Scheduler, IdleWorkerOfAnotherJobMakesRoomInAFullPool) {
   ASSERT_EQ(bench.stopped.size(), 1u);
   bench.Gone(bench.stopped[0]);
   ASSERT_EQ(bench.started.size(), 1u);
-  EXPECT_EQ(bench.started[0].job, 2u);
+  EXPECT_EQ(bench.started[0].group.job, 2u);
 }
 
 TEST(Scheduler, WaitsForObjectsAndThenForTheOlderTask) {

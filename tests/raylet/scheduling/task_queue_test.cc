@@ -106,7 +106,7 @@ TEST_F(TaskQueueTest, RemovesMatchingTasksAlsoHeldOnes) {
   EXPECT_EQ(queue_.RemoveIf([](const QueuedTask& task) { return task.task->job == 1; }).size(), 2u);
   EXPECT_EQ(queue_.held_tasks(), 0u);
   EXPECT_EQ(queue_.jobs(), std::vector<JobId>{2});
-  EXPECT_EQ(queue_.RemoveJob(2), std::vector<QueuedTask*>{kept});
+  EXPECT_EQ(queue_.RemoveGroup({2, {}}), std::vector<QueuedTask*>{kept});
   EXPECT_EQ(queue_.size(), 0u);
 }
 

@@ -24,7 +24,7 @@ class WorkerStarts : public ::testing::Test {
   }
   void Take() {
     for (auto& decision : scheduler_.TakeDecisions())
-      if (const auto* start = std::get_if<StartWorker>(&decision)) started_[start->job].push_back(start->worker);
+      if (const auto* start = std::get_if<StartWorker>(&decision)) started_[start->group.job].push_back(start->worker);
   }
 
   ResourceSet total_ = *ParseResources(R"({"CPU": 2})");
@@ -91,7 +91,7 @@ TEST(WhyWaiting, SaysThatWorkersAreKeptForWhatBlockedOnesWaitFor) {
   EXPECT_EQ(started, 1u);  // the others are kept for tasks of depths 1, 2 and 3
   const auto& shapes = scheduler.queue().shapes(1);
   ASSERT_EQ(shapes.size(), 1u);
-  EXPECT_EQ(scheduler.WhyWaiting(1, *shapes[0]),
+  EXPECT_EQ(scheduler.WhyWaiting(*shapes[0]),
             "the pool of 4 workers keeps 3 of them for tasks that others wait for (1 blocked)");
 }
 

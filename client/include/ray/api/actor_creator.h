@@ -8,6 +8,7 @@
 
 #include <ray/api/actor_handle.h>
 #include <ray/api/ray_remote.h>
+#include <ray/api/runtime_env.h>
 #include <ray/api/task_options.h>
 #include <ray/internal/arguments.h>
 #include <ray/internal/runtime.h>
@@ -60,10 +61,17 @@ class ActorCreator {
     return *this;
   }
 
-  // How often a call runs again when the actor dies during it and starts again; -1: always. Goes with the handle and
-  // its copies, and not with a handle that GetActor finds.
+  // How often a call runs again when the actor dies during it and starts again; -1: always. Goes with every handle of
+  // the actor, but one that was made of its ID.
   ActorCreator& SetMaxTaskRetries(int max_task_retries) {
     options_.max_retries = max_task_retries;
+    return *this;
+  }
+
+  // The actor's process starts in this environment, over that of the job, and so do the workers of its tasks. Calls
+  // throw RayActorException where it cannot be made.
+  ActorCreator& SetRuntimeEnv(const RuntimeEnv& runtime_env) {
+    options_.runtime_env = runtime_env.Serialize();
     return *this;
   }
 

@@ -8,6 +8,8 @@
 
 #include <boost/optional.hpp>
 
+#include <ray/api/runtime_env.h>
+
 namespace ray {
 
 enum class ActorLifetime {
@@ -16,7 +18,8 @@ enum class ActorLifetime {
   NON_DETACHED,
 };
 
-// A plain description, read once by ray::Init. Flags on the command line win over it, and it wins over RAY_ADDRESS.
+// A plain description, read once by ray::Init. A worker takes that of its driver, whichever Init it comes to first.
+// Flags on the command line win over it, and it wins over RAY_ADDRESS.
 class RayConfig {
  public:
   // The raylet's socket, or host:port of any raylet of a cluster. With host:port the program attaches to that cluster's
@@ -36,6 +39,10 @@ class RayConfig {
 
   // The lifetime of an actor that does not set its own.
   ActorLifetime default_actor_lifetime = ActorLifetime::NON_DETACHED;
+
+  // The environment of all tasks and actors of the program, with what they ask for themselves over it. Local mode has
+  // none.
+  boost::optional<RuntimeEnv> runtime_env;
 
   // The namespace in which names of actors are looked up. Empty: one of this program's own.
   std::string ray_namespace;

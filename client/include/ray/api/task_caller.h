@@ -8,6 +8,7 @@
 
 #include <ray/api/object_ref.h>
 #include <ray/api/ray_remote.h>
+#include <ray/api/runtime_env.h>
 #include <ray/api/task_options.h>
 #include <ray/internal/arguments.h>
 #include <ray/internal/runtime.h>
@@ -51,6 +52,13 @@ class TaskCaller {
   // the first, counts anew.
   TaskCaller& SetRetryExceptions(bool retry_exceptions = true) {
     options_.retry_exceptions = retry_exceptions;
+    return *this;
+  }
+
+  // The task's worker starts in this environment, over that of the job, and so do those of its own tasks. Get throws
+  // RayRuntimeEnvException where it cannot be made.
+  TaskCaller& SetRuntimeEnv(const RuntimeEnv& runtime_env) {
+    options_.runtime_env = runtime_env.Serialize();
     return *this;
   }
 

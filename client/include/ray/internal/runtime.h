@@ -33,6 +33,12 @@ using ObjectHandle = std::shared_ptr<ObjectState>;
 class ActorState;
 using ActorHandleState = std::shared_ptr<ActorState>;
 
+// What a name stands for.
+struct FoundActor {
+  ActorHandleState actor;    // null: nothing
+  int max_task_retries = 0;  // of its calls, as its creator has set it
+};
+
 // Something that must stay alive as long as a message or a value does.
 using Hold = std::shared_ptr<const void>;
 
@@ -65,6 +71,7 @@ struct CallOptions {
   int max_restarts = 0;                     // of an actor: -1 for ever
   int max_concurrency = 1;
   bool detached = false;
+  std::string runtime_env;  // RuntimeEnv::Serialize; empty: that of the process
 };
 
 // Memory of an array in the store: writable until sealed, then a pinned, read-only view of it.
@@ -104,7 +111,7 @@ class RAYLET_API Runtime {
   virtual ObjectHandle SubmitActorCall(const ActorHandleState& actor, const std::string& method,
                                        std::vector<Argument> arguments, const CallOptions& options) = 0;
   virtual void KillActor(const ActorHandleState& actor, bool no_restart) = 0;
-  virtual ActorHandleState FindActor(const std::string& name, const std::string& actor_namespace) = 0;  // or null
+  virtual FoundActor FindActor(const std::string& name, const std::string& actor_namespace) = 0;
 
   // Fails the result of a task, and stops the task. Throws where the object is none that this process may cancel.
   virtual void Cancel(const ObjectHandle& object, bool force) = 0;

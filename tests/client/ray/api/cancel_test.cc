@@ -55,10 +55,11 @@ class Calls {
   }
   int ThrowUntil(int wanted) { return cancel_test::ThrowUntil(wanted); }
   int One() { return 1; }
+  int WaitForCancel() { return cancel_test::WaitForCancel(); }
 };
 
 RAY_REMOTE(WaitForCancel, BeginOnce, ParentTask, SumOfTwo, DoNothing, ThrowUntil, Calls::Create, &Calls::Wait,
-           &Calls::ThrowUntil, &Calls::One);
+           &Calls::ThrowUntil, &Calls::One, &Calls::WaitForCancel);
 
 class LocalCancelTest : public testing::Test {
  protected:
@@ -99,14 +100,26 @@ TEST_F(LocalCancelTest, TasksOfACancelledTaskAreCancelledWithIt) {
   WaitUntil(heard, 1);
 }
 
-TEST_F(LocalCancelTest, AResultThatIsThereStaysAndOnlyTasksCanBeCancelled) {
+TEST_F(LocalCancelTest, AResultThatIsThereStaysAndAValueOfPutCannotBeCancelled) {
   const auto task = ray::Task(SumOfTwo).Remote(1, 2);
   EXPECT_EQ(*task.Get(), 3);
   ray::Cancel(task);
   EXPECT_EQ(*task.Get(), 3);
   EXPECT_THROW(ray::Cancel(ray::Put(1)), RayException);
+}
+
+TEST_F(LocalCancelTest, ARunningCallHearsOfItAndThoseBehindItNeverBegin) {
   auto calls = ray::Actor(Calls::Create).Remote();
-  EXPECT_THROW(ray::Cancel(calls.Task(&Calls::One).Remote()), RayException);
+  const auto running = calls.Task(&Calls::WaitForCancel).Remote();
+  WaitUntil(began, 1);
+  const auto behind = calls.Task(&Calls::WaitForCancel).Remote();
+  ray::Cancel(behind);
+  EXPECT_THROW(behind.Get(), RayTaskCancelledException);
+  ray::Cancel(running);
+  EXPECT_THROW(running.Get(), RayTaskCancelledException);
+  EXPECT_EQ(*calls.Task(&Calls::One).Remote().Get(), 1);
+  EXPECT_EQ(began, 1);
+  EXPECT_EQ(heard, 1);
 }
 
 TEST_F(LocalCancelTest, FuturesBecomeReadyWithValueOrException) {

@@ -38,13 +38,15 @@ TEST(Config, EveryFlagIsRead) {
                              "--ray_default_actor_lifetime=DETACHED",
                              "--ray_namespace=n",
                              "--ray_logs_dir=/l",
+                             "--ray_runtime_env={\"working_dir\": \"/w\"}",
                              "--ray_local_mode=true"};
-  const ray::RayConfig config = ResolveConfig({}, 8, arguments);
+  const ray::RayConfig config = ResolveConfig({}, 9, arguments);
   EXPECT_EQ(config.head_args, (std::vector<std::string>{"--num-cpus", "2", "--resources", "{\"disk\": 1}"}));
   EXPECT_EQ(config.code_search_path, (std::vector<std::string>{"a.so", "dir"}));
   EXPECT_EQ(config.default_actor_lifetime, ray::ActorLifetime::DETACHED);
   EXPECT_EQ(config.ray_namespace, "n");
   EXPECT_EQ(config.logs_dir, "/l");
+  EXPECT_EQ(config.runtime_env->Get<std::string>("working_dir"), "/w");
   EXPECT_TRUE(config.local_mode);
 }
 

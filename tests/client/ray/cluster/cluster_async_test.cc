@@ -107,7 +107,12 @@ TEST_F(NodesTest, ListsTheOneMachineWithItsResources) {
   EXPECT_TRUE(nodes[0].alive);
   EXPECT_TRUE(nodes[0].is_this_node);
   EXPECT_EQ(nodes[0].id.size(), 40u);
-  EXPECT_EQ(nodes[0].resources, (std::map<std::string, double>{{"CPU", 2}}));
+  std::map<std::string, double> resources = nodes[0].resources;
+  EXPECT_GT(resources["memory"], 1 << 20);
+  EXPECT_GT(resources["object_store_memory"], 1 << 20);
+  resources.erase("memory");
+  resources.erase("object_store_memory");
+  EXPECT_EQ(resources, (std::map<std::string, double>{{"CPU", 2}, {"node:127.0.0.1", 1}}));
   EXPECT_EQ(ray::ClusterResources(), nodes[0].resources);
 }
 

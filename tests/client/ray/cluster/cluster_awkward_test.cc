@@ -54,7 +54,7 @@ TEST(ClusterAwkwardTest, RefusesWhatWasMadeBeforeShutdownAfterTheNextInit) { Exp
 
 TEST(ClusterAwkwardTest, TakesTheHeadArgsOfRayAndNamesThoseThatItPassesOver) {
   const std::string output = ExpectServed("head args");
-  EXPECT_NE(output.find("passed over, since private daemons have nothing for it: --include-dashboard, --memory, "
+  EXPECT_NE(output.find("passed over, since private daemons have nothing for it: --include-dashboard, "
                         "--block, --temp-dir\n"),
             std::string::npos)
       << output;

@@ -75,7 +75,29 @@ std::string LargeOnceCancelled(const std::string& path) {
 }
 bool IsCancelledHere() { return ray::IsCancelled(); }
 
-RAY_REMOTE(WaitForCancel, Stubborn, Began, Parent, ParentOfStubborn, LargeOnceCancelled, IsCancelledHere);
+// An actor whose calls wait for their cancel.
+class Patient {
+ public:
+  static Patient* Create() { return new Patient(); }
+  int Wait(const std::string& path) { return WaitForCancel(path); }
+  int Count(int) { return ++count_; }
+  bool IsCancelled() { return ray::IsCancelled(); }
+  int ThrowUntilCancelled(const std::string& path) {
+    Touch(path + ".began");
+    ++throws_;
+    if (Eventually(kPatience, [] { return ray::IsCancelled(); })) throw std::runtime_error("cancelled");
+    return 0;
+  }
+  int Throws() { return throws_; }
+
+ private:
+  std::atomic<int> count_{0};
+  std::atomic<int> throws_{0};
+};
+
+RAY_REMOTE(WaitForCancel, Stubborn, Began, Parent, ParentOfStubborn, LargeOnceCancelled, IsCancelledHere,
+           Patient::Create, &Patient::Wait, &Patient::Count, &Patient::IsCancelled, &Patient::ThrowUntilCancelled,
+           &Patient::Throws);
 
 class CancelTest : public ClusterTest {
  protected:
@@ -250,11 +272,84 @@ TEST_F(CancelTest, AResultThatIsThereStays) {
   EXPECT_EQ(*task.Get(), 3);
 }
 
-TEST_F(CancelTest, OnlyTasksCanBeCancelled) {
+TEST_F(CancelTest, ValuesOfPutCannotBeCancelled) {
   EXPECT_THROW(ray::Cancel(ray::Put(1)), RayException);
-  auto counter = ray::Actor(Counter::Create).Remote(1);
-  EXPECT_THROW(ray::Cancel(counter.Task(&Counter::Value).Remote()), RayException);
   EXPECT_FALSE(ray::IsCancelled());
+}
+
+TEST_F(CancelTest, ARunningCallOfAnActorHearsOfItAndTheActorServesOn) {
+  auto patient = ray::Actor(Patient::Create).Remote();
+  const auto call = patient.Task(&Patient::Wait).Remote(path_);
+  WaitFor(".began");
+  ray::Cancel(call);
+  ExpectCancelled(call);
+  WaitFor(".heard");
+  EXPECT_FALSE(*patient.Task(&Patient::IsCancelled).Remote().Get());
+  EXPECT_EQ(*patient.Task(&Patient::Count).Remote(0).Get(), 1);
+}
+
+TEST_F(CancelTest, CallsBehindABusyOneNeverBegin) {
+  auto patient = ray::Actor(Patient::Create).Remote();
+  const auto busy = patient.Task(&Patient::Wait).Remote(path_);
+  WaitFor(".began");
+  std::vector<ray::ObjectRef<int>> queued;
+  for (int i = 0; i < 100; ++i) queued.push_back(patient.Task(&Patient::Count).Remote(i));
+  for (const auto& call : queued) ray::Cancel(call);
+  for (const auto& call : queued) ExpectCancelled(call);
+  ray::Cancel(busy);
+  EXPECT_EQ(*patient.Task(&Patient::Count).Remote(0).Get(), 1);
+}
+
+TEST_F(CancelTest, ACallThatWaitsForItsArgumentHoldsUpNoOtherOnceItIsCancelled) {
+  auto patient = ray::Actor(Patient::Create).Remote();
+  const auto argument = ray::Task(WaitForCancel).Remote(path_);
+  WaitFor(".began");
+  const auto waiting = patient.Task(&Patient::Count).Remote(argument);
+  const auto behind = patient.Task(&Patient::Count).Remote(0);
+  ray::Cancel(waiting);
+  ExpectCancelled(waiting);
+  EXPECT_EQ(*behind.Get(), 1);
+  ray::Cancel(argument);
+}
+
+TEST_F(CancelTest, OnlyTheThreadOfACancelledCallHearsOfIt) {
+  auto patient = ray::Actor(Patient::Create).SetMaxConcurrency(2).Remote();
+  const auto first = patient.Task(&Patient::Wait).Remote(path_);
+  const auto second = patient.Task(&Patient::Wait).Remote(path_ + "2");
+  WaitFor(".began");
+  WaitFor("2.began");
+  ray::Cancel(second);
+  WaitFor("2.heard");
+  EXPECT_FALSE(Exists(path_ + ".heard"));
+  ray::Cancel(first);
+  WaitFor(".heard");
+}
+
+TEST_F(CancelTest, ACancelledCallIsNotRepeatedForItsException) {
+  auto patient = ray::Actor(Patient::Create).Remote();
+  const auto call = patient.Task(&Patient::ThrowUntilCancelled).SetMaxRetries(-1).SetRetryExceptions().Remote(path_);
+  WaitFor(".began");
+  ray::Cancel(call);
+  ExpectCancelled(call);
+  EXPECT_EQ(*patient.Task(&Patient::Throws).Remote().Get(), 1);
+}
+
+TEST_F(CancelTest, ACallOfAnActorIsNotCancelledByForce) {
+  auto patient = ray::Actor(Patient::Create).Remote();
+  const auto call = patient.Task(&Patient::Wait).Remote(path_);
+  WaitFor(".began");
+  EXPECT_THROW(ray::Cancel(call, /*force=*/true), RayException);
+  ray::Cancel(call);
+  WaitFor(".heard");
+}
+
+TEST_F(CancelTest, AnAnsweredCallKeepsItsValueAndLaterCallsRun) {
+  auto patient = ray::Actor(Patient::Create).Remote();
+  const auto call = patient.Task(&Patient::Count).Remote(0);
+  EXPECT_EQ(*call.Get(), 1);
+  ray::Cancel(call);
+  EXPECT_EQ(*call.Get(), 1);
+  EXPECT_EQ(*patient.Task(&Patient::Count).Remote(0).Get(), 2);
 }
 
 TEST_F(CancelTest, TenThousandTasksAreCancelledWhileTheyRun) {

@@ -5,11 +5,14 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <string>
 
 #include "tests/client/ray/cluster/cluster_fixture.h"
 #include "tests/harness/daemon_process.h"
+#include "tests/harness/run_folder.h"
 
 extern char** environ;
 
@@ -25,14 +28,35 @@ int StartSleep() {
   if (::posix_spawnp(&pid, "sleep", nullptr, nullptr, const_cast<char* const*>(arguments), environ) != 0) return 0;
   return pid;
 }
+// Writes a line when it is destroyed.
+struct Line {
+  ~Line() {
+    if (!path.empty()) std::ofstream(path, std::ios::app) << text << std::endl;
+  }
+  std::string path, text;
+};
+Line of_the_program;  // a static object
+std::string exit_path;
+
 class Starter {
  public:
   static Starter* Create() { return new Starter(); }
   int Start() { return StartSleep(); }
   int Pid() { return ::getpid(); }
+  // What writes into the file when the process ends in peace.
+  void LeaveLinesIn(const std::string& path) {
+    of_the_actor_.path = of_the_program.path = path;
+    of_the_actor_.text = "actor";
+    of_the_program.text = "static object";
+    exit_path = path;
+    std::atexit([] { std::ofstream(exit_path, std::ios::app) << "exit handler" << std::endl; });
+  }
+
+ private:
+  Line of_the_actor_;
 };
 
-RAY_REMOTE(StartSleep, Starter::Create, &Starter::Start, &Starter::Pid);
+RAY_REMOTE(StartSleep, Starter::Create, &Starter::Start, &Starter::Pid, &Starter::LeaveLinesIn);
 
 // Its new parent may not have waited for it yet.
 bool Gone(int pid) {
@@ -51,6 +75,22 @@ TEST_F(ChildrenTest, EndWithAKilledActor) {
   ASSERT_FALSE(Gone(child));
   starter.Kill();
   EXPECT_TRUE(Eventually(60s, [&] { return Gone(child); }));
+}
+
+TEST_F(ChildrenTest, AWorkerThatIsLetGoRunsItsExitHandlersAndDestroysItsObjects) {
+  const raylet::test::RunFolder folder;
+  const std::string path = folder.File("lines");
+  {
+    auto starter = ray::Actor(Starter::Create).Remote();
+    starter.Task(&Starter::LeaveLinesIn).Remote(path).Get();
+  }
+  std::string lines;
+  EXPECT_TRUE(Eventually(60s, [&] {
+    std::ifstream file(path);
+    lines.assign(std::istreambuf_iterator<char>(file), {});
+    return lines.find("static object") != std::string::npos;
+  })) << lines;
+  EXPECT_EQ(lines, "actor\nexit handler\nstatic object\n");
 }
 
 TEST_F(ChildrenTest, EndWithAWorkerThatIsKilled) {

@@ -77,7 +77,7 @@ TEST_F(GivenUpTest, AnActorWhoseCreationWasGivenUpIsNotThereAndItsNameIsFreeAtOn
     ExpectThatItLives(actor);
     EXPECT_EQ(Living(), 1u);
     runtime_.KillActor(actor, /*no_restart=*/true);
-    EXPECT_EQ(runtime_.FindActor("one", ""), nullptr);
+    EXPECT_EQ(runtime_.FindActor("one", "").actor, nullptr);
     EXPECT_EQ(Living(), 0u);
   }
 }
@@ -98,7 +98,7 @@ TEST_F(GivenUpTest, AnActorWhoseCreationIsAnsweredTooLateEndsThoughTheRayletTook
   EXPECT_NE(thrown.find("called off"), std::string::npos) << thrown;
   machine_.raylet->Signal(SIGCONT);
   EXPECT_TRUE(Eventually(20s, [&] { return Living() == 0; }));
-  EXPECT_EQ(runtime_.FindActor("one", ""), nullptr);
+  EXPECT_EQ(runtime_.FindActor("one", "").actor, nullptr);
   ExpectThatItLives(Create("one"));
 }
 

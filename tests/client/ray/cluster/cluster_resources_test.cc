@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -85,6 +86,21 @@ TEST_F(ClusterResourcesTest, AnActorKeepsItsCustomResourceUntilItEnds) {
   EXPECT_FALSE(Ready(waits, 50));
   counter.Kill();
   EXPECT_EQ(*waits.Get(), 3);
+}
+
+TEST_F(ClusterResourcesTest, MemoryAndTheNodesNameAreAskedForAsOthersAre) {
+  Start("1");
+  const double memory = ray::ClusterResources()["memory"];
+  ASSERT_GT(memory, 1e6);
+  const double half = std::floor(memory / 2) + 1;
+  auto holder = ray::Actor(Counter::Create).SetResource("memory", half).Remote(1);
+  EXPECT_EQ(*holder.Task(&Counter::Value).Remote().Get(), 1);
+  EXPECT_EQ(ray::AvailableResources()["memory"], memory - half);
+  EXPECT_EQ(*ray::Task(Add).SetResource("node:127.0.0.1", 0.001).Remote(1, 2).Get(), 3);
+  std::vector<ray::ObjectRef<int>> waiting = {ray::Task(Add).SetResource("memory", half).Remote(1, 2)};
+  EXPECT_TRUE(ray::Wait(waiting, 1, 200).ready.empty()) << "two have more than all of the memory";
+  holder.Kill();
+  EXPECT_EQ(*waiting[0].Get(), 3);
 }
 
 TEST_F(ClusterResourcesTest, InfeasibleTaskStaysPendingAndHoldsUpNobody) {

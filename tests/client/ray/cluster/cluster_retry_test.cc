@@ -132,6 +132,14 @@ TEST_F(RetryTest, AHandleTakesTheRetriesAlong) {
   EXPECT_EQ(*copy.Task(&Mortal::DieUntil).Remote(path_, 5).Get(), 5);
 }
 
+TEST_F(RetryTest, AHandleThatIsFoundByNameHasTheRetriesOfTheActor) {
+  ray::Actor(Mortal::Create).SetName("mortal").SetMaxRestarts(-1).SetMaxTaskRetries(3).Remote();
+  auto found = ray::GetActor<Mortal>("mortal");
+  ASSERT_TRUE(found);
+  EXPECT_EQ(*found->Task(&Mortal::DieUntil).Remote(path_, 4).Get(), 4);
+  found->Kill();
+}
+
 TEST_F(RetryTest, ADeadActorRepeatsNothing) {
   auto mortal = ray::Actor(Mortal::Create).SetMaxRestarts(1).SetMaxTaskRetries(-1).Remote();
   EXPECT_THROW(mortal.Task(&Mortal::DieUntil).Remote(path_, 100).Get(), RayActorException);

@@ -165,7 +165,8 @@ TEST_F(ThreadedActorTest, ACallThatExitsEndsTheActorWhileAnotherOneWaits) {
   EXPECT_THROW(hall.Task(&Hall::Exit).Remote().Get(), ray::internal::RayActorException);
   EXPECT_THROW(waiting.Get(), ray::internal::RayActorException);
   EXPECT_THROW(hall.Task(&Hall::Pid).Remote().Get(), ray::internal::RayActorException);
-  EXPECT_TRUE(Eventually(kPatience, [&] { return ::kill(pid, 0) != 0; }));
+  // The raylet would kill it after 5 s.
+  EXPECT_TRUE(Eventually(4s, [&] { return ::kill(pid, 0) != 0; })) << "the process waits for the other call";
 }
 
 TEST_F(ThreadedActorTest, AllCallsUnderWayFailWithTheProcessAndTheNextOneServes) {

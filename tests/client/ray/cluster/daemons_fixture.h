@@ -22,11 +22,14 @@ namespace cluster_test {
 
 class DaemonsTest : public ::testing::Test {
  protected:
-  void Start(const std::string& cpus, const std::string& ray_namespace = {}) {
+  void Start(const std::string& cpus, const std::string& ray_namespace = {},
+             const std::vector<std::string>& more_flags = {}) {
     ray::Shutdown();  // of another suite
     store_ = Daemon("plasma_store", {"-m", "64M", "-s", store_socket_});
-    raylet_ = Daemon("raylet", {"--socket", raylet_socket_, "--store-socket", store_socket_, "--num-cpus", cpus,
-                                "--logs-folder", folder_.path()});
+    std::vector<std::string> flags = {"--socket",   raylet_socket_, "--store-socket", store_socket_,
+                                      "--num-cpus", cpus,           "--logs-folder",  folder_.path()};
+    flags.insert(flags.end(), more_flags.begin(), more_flags.end());
+    raylet_ = Daemon("raylet", std::move(flags));
     ray::RayConfig config;
     config.address = raylet_socket_;
     config.ray_namespace = ray_namespace;

@@ -286,7 +286,7 @@ class World {
   void Decide() {
     for (const auto& decision : scheduler_.TakeDecisions()) {
       if (const auto* start = std::get_if<StartWorker>(&decision)) {
-        workers_[start->worker].job = start->job;
+        workers_[start->worker].job = start->group.job;
         Worker& worker = workers_[start->worker];
         worker.outbox.push_back([this, id = start->worker] {
           workers_.at(id).ready = true;
