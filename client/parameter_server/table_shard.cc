@@ -89,10 +89,7 @@ void TableShard<K, T>::Initialise(const K& key, T* elements) const {
 
 template <class K, class T>
 typename TableShard<K, T>::Place TableShard<K, T>::Find(const K& key) {
-  if (const auto found = index_.find(key); found != index_.end()) {
-    rows_[found->second].touched = pushes_;
-    return found->second;
-  }
+  if (const auto found = index_.find(key); found != index_.end()) return found->second;
   if (setup_.min_count > 1) {
     if (counted_.size() >= kCountedKeysMax) counted_.clear();
     if (++counted_[key] < setup_.min_count) return kNoPlace;
@@ -120,6 +117,7 @@ void TableShard<K, T>::PrefetchRow(size_t i) const {
   const auto* const row = reinterpret_cast<const char*>(Elements(places_[i]));
   const size_t bytes = std::min(kPrefetchedBytes, stride_ * sizeof(T));
   for (size_t offset = 0; offset < bytes; offset += kLineBytes) __builtin_prefetch(row + offset);
+  __builtin_prefetch(&rows_[places_[i]]);
 }
 
 // Its elements are unspecified, and its slots 0.
@@ -155,10 +153,12 @@ PullReply<T> TableShard<K, T>::Pull(const Keys& keys) {
   FindAll(keys);
   for (size_t i = 0; i < keys.size(); ++i) {
     PrefetchRow(i + kAhead);
-    if (places_[i] != kNoPlace)
+    if (places_[i] != kNoPlace) {
+      rows_[places_[i]].touched = pushes_;
       std::copy_n(Elements(places_[i]), setup_.row_size, to);
-    else
+    } else {
       Initialise(keys[i], to);
+    }
     to += setup_.row_size;
   }
   return {std::move(values).Seal()};
@@ -174,6 +174,7 @@ void TableShard<K, T>::Push(const Keys& keys, const Array<T>& gradients, double 
   for (size_t i = 0; i < keys.size(); ++i) {
     PrefetchRow(i + kAhead);
     if (const Place place = places_[i]; place != kNoPlace) {
+      rows_[place].touched = pushes_;
       T* const elements = Elements(place);
       T* const first = slots_ > 0 ? elements + setup_.row_size : nullptr;
       T* const second = slots_ > 1 ? first + setup_.row_size : nullptr;
