@@ -1,6 +1,7 @@
 #include "client/parameter_server/kernels.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <numbers>
@@ -209,17 +210,19 @@ struct Descent {
   T rate;
 };
 
-// Whether all steps are plain descents. Then they are in `descents`.
+// Steps of one pass that need no memory of their own.
+constexpr size_t kFewSteps = 8;
+
+// Whether all steps are plain descents. Then they are in `descents`, which has room for them.
 template <class T>
 bool PlainDescents(const Optimizer& optimizer, double clip, std::span<const Step<T>> steps, const Schedule& schedule,
-                   uint64_t first_step, std::vector<Descent<T>>& descents) {
+                   uint64_t first_step, std::span<Descent<T>> descents) {
   const auto* sgd = std::get_if<Sgd>(&optimizer);
   if (sgd == nullptr || sgd->momentum != 0 || sgd->weight_decay != 0 || clip > 0) return false;
-  descents.reserve(steps.size());
   for (size_t k = 0; k < steps.size(); ++k) {
     if (steps[k].size() != 1) return false;
-    descents.push_back({steps[k][0].values.data(), static_cast<T>(steps[k][0].scale),
-                        static_cast<T>(sgd->rate * FactorAt(schedule, first_step + k))});
+    descents[k] = {steps[k][0].values.data(), static_cast<T>(steps[k][0].scale),
+                   static_cast<T>(sgd->rate * FactorAt(schedule, first_step + k))};
   }
   return true;
 }
@@ -299,7 +302,9 @@ void Optimiser<T>::Apply(std::span<const T> parameters, std::span<const Step<T>>
   const T clip = static_cast<T>(clip_value_);
   const bool stream = next.size_bytes() >= kStreamedBytes && next.data() != parameters.data() &&
                       reinterpret_cast<uintptr_t>(next.data()) % 16 == 0;
-  std::vector<Descent<T>> descents;
+  std::array<Descent<T>, kFewSteps> few;
+  std::vector<Descent<T>> many(steps.size() > kFewSteps ? steps.size() : 0);
+  const std::span<Descent<T>> descents = many.empty() ? std::span(few).first(steps.size()) : std::span(many);
   if (PlainDescents(optimizer_, clip_value_, steps, schedule_, steps_, descents)) {
     for (size_t first = 0; first < size_; first += kChunk) {
       const size_t count = std::min(kChunk, size_ - first);

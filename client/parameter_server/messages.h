@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include <ray/api/array.h>
 #include <ray/api/msgpack.h>
@@ -75,6 +76,55 @@ struct ShardSetup {
   MSGPACK_DEFINE(index, shards, size, optimizer, policy, round_deadline_ms, checkpoint, checkpoint_every, run,
                  compresses)
 };
+
+// A gradient that counts, or will with its round.
+template <class T>
+struct SentGradient {
+  uint64_t rank = 0;
+  uint64_t sequence = 0;
+  double scale = 1;
+  Array<T> values;
+  MSGPACK_DEFINE(rank, sequence, scale, values)
+};
+
+// What a shard tells its replica.
+template <class T>
+struct ReplicaEvent {
+  uint64_t before = 0;   // the shard's version before
+  uint64_t version = 0;  // and now
+  uint64_t workers = 0;  // of the policy
+  std::vector<SentGradient<T>> gradients;
+  bool is_step = false;  // these and the held ones are a step now; otherwise they are held for the round
+  MSGPACK_DEFINE(before, version, workers, gradients, is_step)
+};
+
+// All that a shard has. What is kept for the next pass is in the values.
+template <class T>
+struct ShardState {
+  bool filled = false;
+  uint64_t version = 0;
+  uint64_t workers = 0;
+  uint64_t restarts = 0;
+  uint64_t steps = 0;  // of the optimiser
+  Array<T> values;
+  std::vector<Array<T>> slots;  // of the optimiser
+  std::vector<SentGradient<T>> held;
+  std::vector<uint64_t> recent;  // sequences
+  MSGPACK_DEFINE(filled, version, workers, restarts, steps, values, slots, held, recent)
+};
+
+template <class T>
+std::vector<Array<T>> ArraysOf(const std::vector<std::vector<T>>& vectors) {
+  std::vector<Array<T>> arrays;
+  for (const auto& vector : vectors) arrays.push_back(Array<T>::CopyOf(vector));
+  return arrays;
+}
+template <class T>
+std::vector<std::vector<T>> VectorsOf(const std::vector<Array<T>>& arrays) {
+  std::vector<std::vector<T>> vectors;
+  for (const auto& array : arrays) vectors.emplace_back(array.begin(), array.end());
+  return vectors;
+}
 
 struct PushArguments {
   uint64_t rank = 0;

@@ -15,6 +15,7 @@
 #include "client/parameter_server/machine.h"
 #include "client/parameter_server/patience.h"
 #include "client/parameter_server/placement.h"
+#include "client/parameter_server/replica.h"
 #include "client/parameter_server/shard.h"
 #include "client/parameter_server/version_cell.h"
 
@@ -37,6 +38,12 @@ using DoubleShard = Shard<double>;
              &S::Load, &S::Commit)
 REGISTER_SHARD(ray::ps::internal::FloatShard);
 REGISTER_SHARD(ray::ps::internal::DoubleShard);
+using FloatReplica = Replica<float>;
+using DoubleReplica = Replica<double>;
+#define REGISTER_REPLICA(R) RAY_REMOTE(R::Create, &R::Follow, &R::Fill, &R::Export)
+REGISTER_REPLICA(ray::ps::internal::FloatReplica);
+REGISTER_REPLICA(ray::ps::internal::DoubleReplica);
+#undef REGISTER_REPLICA
 #undef REGISTER_SHARD
 
 void ThrowNoServer(const char* handle) { throw RayException(std::string(handle) + " of no server: Create makes one"); }
@@ -76,8 +83,11 @@ std::shared_ptr<const internal::Server<T>> Start(Layout layout, std::span<const 
   setup.checkpoint_every = options.checkpoint.every;
   setup.run = RandomNumber();
   setup.compresses = options.compression.kind != Compression::Kind::kNone;
-  server->restarts = !options.checkpoint.path.empty();
-  if (!server->restarts && options.checkpoint.every > 0)
+  if (options.replicas > 1)
+    throw RayException(std::to_string(options.replicas) + " replicas were asked for: a shard has none, or 1");
+  server->replicated = options.replicas > 0;
+  server->restarts = server->replicated || !options.checkpoint.path.empty();
+  if (options.checkpoint.path.empty() && options.checkpoint.every > 0)
     throw RayException("checkpoints after each " + std::to_string(options.checkpoint.every) +
                        " steps were asked for, and the path is empty: it takes the name of a file");
   for (size_t i = 0; i < server->layout.shards(); ++i) {
@@ -85,10 +95,18 @@ std::shared_ptr<const internal::Server<T>> Start(Layout layout, std::span<const 
     setup.size = server->layout.ShardSize(i);
     Array<T> piece;
     if (!initial.empty()) piece = Array<T>::CopyOf(initial.subspan(server->layout.offsets[i], setup.size));
+    std::vector<ActorHandle<internal::Replica<T>>> replica;
+    if (server->replicated) {
+      replica.push_back(ray::Actor(internal::Replica<T>::Create)
+                            .SetResources(internal::ResourcesOf(options, (i + 1) % setup.shards))
+                            .SetMaxRestarts(-1)
+                            .Remote(setup, piece));
+      server->replicas.push_back(replica[0]);
+    }
     server->shards.push_back(ray::Actor(Shard<T>::Create)
                                  .SetResources(internal::ResourcesOf(options, i))
                                  .SetMaxRestarts(server->restarts ? -1 : 0)
-                                 .Remote(setup, std::move(piece)));
+                                 .Remote(setup, std::move(piece), replica));
   }
   return server;
 }
@@ -291,7 +309,7 @@ PendingUpdate<T> Parameters<T>::UpdateAsync(Gradient<T>&& gradient) const {
   const internal::Server<T>& server = Require();
   if (server.ranks > 0)
     throw RayException("the policy " + server.policy + " has workers with ranks: update through Worker(rank)");
-  return Push(std::move(gradient), kNoRank, 0);
+  return Push(std::move(gradient), kNoRank, server.replicated ? RandomNumber() : 0);
 }
 
 template <class T>
@@ -398,7 +416,7 @@ ps::Update PendingUpdate<T>::Get() {
       ++i;
     } catch (const ray::internal::RayActorException& e) {
       if (!server_->restarts || patience.Over()) throw;
-      if (server_->has_rounds || e.retry_safe()) {
+      if (server_->has_rounds || server_->replicated || e.retry_safe()) {
         patience.Sleep();
         Send(i);
       } else {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <variant>
 
 #include <ray/api/exceptions.h>
@@ -157,6 +158,13 @@ bool PolicyCore::SetRanks(uint64_t ranks) {
   if (offered_ == 0 || offered_ < needed()) return false;
   Close();
   return true;
+}
+
+void PolicyCore::Hold(uint64_t rank, uint64_t sequence, TimePoint now) {
+  CheckRank(rank);
+  if (!std::exchange(of_rank_[rank].offered, true)) ++offered_;
+  of_rank_[rank].sequence = sequence;
+  WaitFrom(now);
 }
 
 void PolicyCore::Restart(uint64_t version) {

@@ -73,6 +73,8 @@ class PolicyCore {
   // The policy of another number of workers. New ranks are waited for once they read or offer. True: the round is
   // complete without the ranks that have gone, and the held gradients are a step.
   bool SetRanks(uint64_t ranks);
+  // In the place of a core that has died: the rank has given this gradient for the round under way.
+  void Hold(uint64_t rank, uint64_t sequence, TimePoint now);
   void Restart(uint64_t version);  // the round under way is forgotten, and a new one begins with this version
   bool has_rounds() const { return needed_ > 0; }
   bool has_clocks() const { return has_clocks_; }

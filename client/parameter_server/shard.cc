@@ -12,32 +12,27 @@
 namespace ray::ps::internal {
 namespace {
 
-TimePoint Now() { return std::chrono::steady_clock::now(); }
+constexpr int kReplicaMs = 10'000;
 
-template <class T>
-Array<T> InitialValues(const ShardSetup& setup, const Array<T>& initial) {
-  if (!initial.empty()) {
-    CheckSize("the initial values of a shard", initial.size(), setup.size);
-    return initial;
-  }
-  MutableArray<T> zeros(setup.size);
-  std::fill(zeros.begin(), zeros.end(), T{0});
-  return std::move(zeros).Seal();
-}
+TimePoint Now() { return std::chrono::steady_clock::now(); }
 
 }  // namespace
 
 template <class T>
-Shard<T>::Shard(const ShardSetup& setup, const Array<T>& initial)
+Shard<T>::Shard(const ShardSetup& setup, const Array<T>& initial, const std::vector<ActorHandle<Replica<T>>>& replica)
     : setup_(setup),
       machine_(setup.compresses ? MachineNumber() : 0),
       core_(setup.policy.value, std::chrono::milliseconds(setup.round_deadline_ms)),
-      optimiser_(setup.optimizer.optimizer.value, setup.optimizer.schedule.schedule(), setup.optimizer.clip_value,
-                 setup.size),
-      values_(InitialValues(setup, initial)) {
-  if (setup_.checkpoint.empty()) return;
-  OpenCount();
-  if (ray::WasCurrentActorRestarted()) Restore();
+      run_(setup, initial),
+      replica_(replica) {
+  if (!setup_.checkpoint.empty()) OpenCount();
+  if (!ray::WasCurrentActorRestarted() || TakeFromReplica()) return;
+  if (!count_.open())
+    throw ray::internal::RayException(
+        "the shard and its replica died at once, and there is no checkpoint: the "
+        "parameters of shard " +
+        std::to_string(setup.index) + " are lost");
+  Restore();
 }
 
 // ---- reading and updating
@@ -53,8 +48,7 @@ ReadReply<T> Shard<T>::Read(uint64_t rank, uint64_t wanted, uint64_t known) {
   reply.machine = machine_;
   reply.cell = cell_.place();
   if (!reply.ready || reply.version == known) return reply;
-  MakeVersion();
-  reply.values = values_;
+  reply.values = run_.Make();
   return reply;
 }
 
@@ -63,15 +57,22 @@ PushReply Shard<T>::Push(const PushArguments& arguments, const Array<T>& gradien
   CheckSize("the gradient of a shard", gradient.size(), setup_.size);
   const TimePoint now = Now();
   if (core_.Expire(now)) CloseRound();
+  const uint64_t before = core_.version();
+  if (recent_.Has(arguments.sequence)) {  // it was sent to the process before, which died
+    const auto held = round_.find(arguments.rank);
+    return {before + (held != round_.end() && held->second.sequence == arguments.sequence ? 1 : 0), 0, true};
+  }
   const Verdict verdict = core_.Take({arguments.rank, arguments.based_on, arguments.sequence}, now);
   PushReply reply{verdict.version, verdict.staleness, true};
-  Kept kept{gradient, arguments.scale * verdict.scale};
+  SentGradient<T> kept{arguments.rank, arguments.sequence, arguments.scale * verdict.scale, gradient};
+  if (verdict.action != Verdict::Action::kDrop && verdict.action != Verdict::Action::kKnown)
+    TellReplica(before, {kept}, verdict.action != Verdict::Action::kHold);
   switch (verdict.action) {
     case Verdict::Action::kStep: Keep({std::move(kept)}); break;
     case Verdict::Action::kHold: round_[arguments.rank] = std::move(kept); break;
     case Verdict::Action::kHoldAndClose:
       round_[arguments.rank] = std::move(kept);
-      CloseRound();
+      Keep(TakeRound());
       break;
     case Verdict::Action::kDrop: reply.applied = false; break;
     case Verdict::Action::kKnown: break;
@@ -93,64 +94,102 @@ std::string Shard<T>::SetWorkers(uint64_t workers) {
   const Policy policy = WithRanks(setup_.policy.value, workers);
   if (core_.Expire(Now())) CloseRound();
   if (core_.SetRanks(workers)) CloseRound();
+  TellReplica(core_.version(), {}, false);
   if (count_.open()) count_.counts().workers = workers;
   return TextOf(policy);
 }
 
 // In the order of ranks, so that the sum is the same in every run.
 template <class T>
-void Shard<T>::CloseRound() {
-  std::vector<Kept> step;
+std::vector<SentGradient<T>> Shard<T>::TakeRound() {
+  std::vector<SentGradient<T>> step;
   for (auto& [rank, kept] : round_) step.push_back(std::move(kept));
   round_.clear();
-  Keep(std::move(step));
+  return step;
+}
+
+// The core has closed it without a further gradient.
+template <class T>
+void Shard<T>::CloseRound() {
+  TellReplica(core_.version() - 1, {}, true);
+  Keep(TakeRound());
 }
 
 // The gradients count, whether the store has room for the version or not: who reads is told that it has none.
 template <class T>
-void Shard<T>::Keep(std::vector<Kept> step) {
-  kept_ += step.size();
-  steps_.push_back(std::move(step));
+void Shard<T>::Keep(std::vector<SentGradient<T>> step) {
+  run_.Keep(std::move(step));
   Counted();
   try {
-    if (kept_ >= kKeptGradientsMax || (kept_ + 1) * setup_.size * sizeof(T) > kKeptBytesMax) MakeVersion();
     SaveWhenDue();
   } catch (const ray::internal::RayException&) {}
 }
 
+// ---- the replica
+
+// Before what it is told is done here. Where it has died and come back, it takes all that this shard has.
 template <class T>
-void Shard<T>::Do(std::span<T> next) {
-  std::vector<Step<T>> steps;
-  for (const auto& kept_step : steps_) {
-    Step<T>& step = steps.emplace_back();
-    for (const Kept& kept : kept_step) step.push_back({kept.values.span(), kept.scale});
+void Shard<T>::TellReplica(uint64_t before, std::vector<SentGradient<T>> gradients, bool is_step) {
+  if (replica_.empty()) return;
+  for (const SentGradient<T>& gradient : gradients) recent_.Add(gradient.sequence);
+  const ReplicaEvent<T> event{before, core_.version(), core_.ranks(), std::move(gradients), is_step};
+  try {
+    const auto follow = [&] { return *replica_[0].Task(&Replica<T>::Follow).Remote(event).Get(kReplicaMs); };
+    replica_pid_ = follow();
+    if (replica_pid_ == 0 && FillReplica(before)) replica_pid_ = follow();
+  } catch (const ray::internal::RayException&) {
+    replica_pid_ = 0;  // it is dead for now; the next event finds that it lacks this one
   }
-  optimiser_.Apply(ahead_.empty() ? values_.span() : std::span<const T>(ahead_), steps, next);
-  steps_.clear();
-  kept_ = 0;
-  ++passes_;
 }
 
 template <class T>
-void Shard<T>::MakeVersion() {
-  if (steps_.empty() && ahead_.empty()) return;
-  std::optional<MutableArray<T>> next;
+bool Shard<T>::FillReplica(uint64_t version) {
+  if (replica_.empty()) return false;
   try {
-    next.emplace(setup_.size);
+    ShardState<T> state = State();
+    state.version = version;
+    replica_[0].Task(&Replica<T>::Fill).Remote(state).Get(kReplicaMs);
+    return true;
   } catch (const ray::internal::RayException&) {
-    // The store may be full of the gradients that are kept here. They go, and then there is room.
-    if (steps_.empty()) throw;
-    std::vector<T> result(setup_.size);
-    Do(result);
-    ahead_ = std::move(result);
-    next.emplace(setup_.size);
+    return false;
   }
-  if (steps_.empty())
-    std::copy(ahead_.begin(), ahead_.end(), next->begin());
-  else
-    Do(next->span());
-  ahead_ = std::vector<T>();
-  values_ = std::move(*next).Seal();
+}
+
+template <class T>
+ShardState<T> Shard<T>::State() {
+  ShardState<T> state;
+  state.filled = true;
+  state.version = core_.version();
+  state.workers = core_.ranks();
+  state.restarts = restarts_;
+  state.values = run_.Make();
+  state.slots = ArraysOf(run_.slots());
+  state.steps = run_.steps();
+  for (const auto& [rank, gradient] : round_) state.held.push_back(gradient);
+  state.recent = recent_.all();
+  return state;
+}
+
+template <class T>
+bool Shard<T>::TakeFromReplica() {
+  if (replica_.empty()) return false;
+  ShardState<T> state;
+  try {
+    state = *replica_[0].Task(&Replica<T>::Export).Remote().Get(kReplicaMs);
+  } catch (const ray::internal::RayException&) {}
+  if (!state.filled) return false;
+  run_.Take(state.values, VectorsOf(state.slots), state.steps);
+  recent_ = RecentSequences(std::move(state.recent));
+  core_.set_version(state.version);
+  if (core_.ranks() > 0) core_.SetRanks(state.workers);
+  for (SentGradient<T>& gradient : state.held) {
+    core_.Hold(gradient.rank, gradient.sequence, Now());
+    round_[gradient.rank] = std::move(gradient);
+  }
+  restarts_ = state.restarts;
+  saved_version_ = state.version;
+  Counted();
+  return true;
 }
 
 template <class T>
@@ -167,9 +206,10 @@ ShardStats Shard<T>::Stats() {
   stats.left_behind = counts.left_behind;
   stats.reads = reads_;
   stats.packed = packed_;
-  stats.passes = passes_;
+  stats.replica_pid = replica_pid_;
+  stats.passes = run_.passes();
   stats.staleness = counts.staleness;
-  stats.restarts = count_.open() ? count_.counts().restarts : 0;
+  stats.restarts = restarts_;
   stats.updates_lost = updates_lost_;
   return stats;
 }
@@ -184,10 +224,10 @@ CheckpointOf Shard<T>::Description() const {
   of.size = setup_.size;
   of.element_bytes = sizeof(T);
   of.optimizer = setup_.optimizer.optimizer.value.index();
-  of.slots = optimiser_.slots().size();
+  of.slots = run_.slots().size();
   of.run = setup_.run;
   of.version = core_.version();
-  of.steps = optimiser_.steps();
+  of.steps = run_.steps();
   return of;
 }
 
@@ -208,7 +248,7 @@ void Shard<T>::Counted() {
 template <class T>
 void Shard<T>::Restore() {
   UpdateCount::Counts& counts = count_.counts();
-  ++counts.restarts;
+  restarts_ = ++counts.restarts;
   if (counts.workers > 0) core_.SetRanks(counts.workers);
   const std::string file = CheckpointPath(setup_.checkpoint, setup_.index, setup_.shards);
   CheckpointOf head;
@@ -227,7 +267,7 @@ template <class T>
 typename Shard<T>::Loaded Shard<T>::ReadFile(const std::string& file) const {
   Loaded loaded;
   MutableArray<T> values(setup_.size);
-  loaded.slots.assign(optimiser_.slots().size(), std::vector<T>(setup_.size));
+  loaded.slots.assign(run_.slots().size(), std::vector<T>(setup_.size));
   std::vector<std::span<std::byte>> parts = {std::as_writable_bytes(values.span())};
   for (auto& slot : loaded.slots) parts.push_back(std::as_writable_bytes(std::span<T>(slot)));
   loaded.of = ReadCheckpoint(file, Description(), parts);
@@ -237,19 +277,14 @@ typename Shard<T>::Loaded Shard<T>::ReadFile(const std::string& file) const {
 
 template <class T>
 void Shard<T>::Take(Loaded loaded) {
-  values_ = std::move(loaded.values);
-  optimiser_.slots() = std::move(loaded.slots);
-  optimiser_.set_steps(loaded.of.steps);
-  ahead_.clear();
-  steps_.clear();
-  kept_ = 0;
+  run_.Take(std::move(loaded.values), std::move(loaded.slots), loaded.of.steps);
 }
 
 template <class T>
 uint64_t Shard<T>::Save(const std::string& path) {
   if (saver_.Busy()) return 0;
-  MakeVersion();
-  const auto content = std::make_shared<const Loaded>(Loaded{Description(), values_, optimiser_.slots()});
+  const Array<T>& values = run_.Make();
+  const auto content = std::make_shared<const Loaded>(Loaded{Description(), values, run_.slots()});
   std::vector<std::span<const std::byte>> parts = {std::as_bytes(content->values.span())};
   for (const auto& slot : content->slots) parts.push_back(std::as_bytes(std::span<const T>(slot)));
   return saver_.Start(CheckpointPath(path, setup_.index, setup_.shards), content->of, std::move(parts), content);
@@ -273,6 +308,7 @@ void Shard<T>::Commit(uint64_t version) {
   Take(*std::exchange(loaded_, std::nullopt));
   round_.clear();
   core_.Restart(version);
+  FillReplica(version);
   Counted();
   SaveWhenDue();
 }

@@ -15,6 +15,9 @@ using ray::internal::RayException;
 
 namespace {
 
+constexpr size_t kAhead = 8;               // keys and rows that are fetched before they are used
+constexpr size_t kPrefetchedBytes = 1024;  // of a row; the processor sees by itself that more is read in order
+
 uint64_t Mix(uint64_t z) {  // SplitMix64
   z += 0x9e3779b97f4a7c15;
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
@@ -85,14 +88,11 @@ void TableShard<K, T>::Initialise(const K& key, T* elements) const {
 }
 
 template <class K, class T>
-std::optional<typename TableShard<K, T>::Place> TableShard<K, T>::Find(const K& key) {
-  if (const auto found = index_.find(key); found != index_.end()) {
-    rows_[found->second].touched = pushes_;
-    return found->second;
-  }
+typename TableShard<K, T>::Place TableShard<K, T>::Find(const K& key) {
+  if (const auto found = index_.find(key); found != index_.end()) return found->second;
   if (setup_.min_count > 1) {
     if (counted_.size() >= kCountedKeysMax) counted_.clear();
-    if (++counted_[key] < setup_.min_count) return std::nullopt;
+    if (++counted_[key] < setup_.min_count) return kNoPlace;
     counted_.erase(key);
   }
   const Place place = NewRow(key);
@@ -100,12 +100,32 @@ std::optional<typename TableShard<K, T>::Place> TableShard<K, T>::Find(const K& 
   return place;
 }
 
+template <class K, class T>
+void TableShard<K, T>::FindAll(const Keys& keys) {
+  places_.clear();
+  places_.reserve(keys.size());
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (i + kAhead < keys.size()) index_.prefetch(keys[i + kAhead]);
+    places_.push_back(Find(keys[i]));
+  }
+}
+
+template <class K, class T>
+void TableShard<K, T>::PrefetchRow(size_t i) const {
+  constexpr size_t kLineBytes = 64;
+  if (i >= places_.size() || places_[i] == kNoPlace) return;
+  const auto* const row = reinterpret_cast<const char*>(Elements(places_[i]));
+  const size_t bytes = std::min(kPrefetchedBytes, stride_ * sizeof(T));
+  for (size_t offset = 0; offset < bytes; offset += kLineBytes) __builtin_prefetch(row + offset);
+  __builtin_prefetch(&rows_[places_[i]]);
+}
+
 // Its elements are unspecified, and its slots 0.
 template <class K, class T>
 typename TableShard<K, T>::Place TableShard<K, T>::NewRow(const K& key) {
   if (free_.empty()) {
     const size_t first = rows_.size();
-    if (first + kRowsOfBlock > std::numeric_limits<Place>::max())
+    if (first + kRowsOfBlock > kNoPlace)
       throw RayException("a shard of a table has at most 4294967295 rows: create the table with more shards");
     blocks_.emplace_back(new T[kRowsOfBlock * stride_]);
     rows_.resize(first + kRowsOfBlock);
@@ -130,11 +150,15 @@ template <class K, class T>
 PullReply<T> TableShard<K, T>::Pull(const Keys& keys) {
   MutableArray<T> values(keys.size() * setup_.row_size);
   T* to = values.data();
-  for (const K& key : keys) {
-    if (const auto place = Find(key))
-      std::copy_n(Elements(*place), setup_.row_size, to);
-    else
-      Initialise(key, to);
+  FindAll(keys);
+  for (size_t i = 0; i < keys.size(); ++i) {
+    PrefetchRow(i + kAhead);
+    if (places_[i] != kNoPlace) {
+      rows_[places_[i]].touched = pushes_;
+      std::copy_n(Elements(places_[i]), setup_.row_size, to);
+    } else {
+      Initialise(keys[i], to);
+    }
     to += setup_.row_size;
   }
   return {std::move(values).Seal()};
@@ -146,12 +170,15 @@ void TableShard<K, T>::Push(const Keys& keys, const Array<T>& gradients, double 
   const double factor = FactorAt(schedule_, pushes_);
   ++pushes_;
   const T* from = gradients.data();
-  for (const K& key : keys) {
-    if (const auto place = Find(key)) {
-      T* const elements = Elements(*place);
+  FindAll(keys);
+  for (size_t i = 0; i < keys.size(); ++i) {
+    PrefetchRow(i + kAhead);
+    if (const Place place = places_[i]; place != kNoPlace) {
+      rows_[place].touched = pushes_;
+      T* const elements = Elements(place);
       T* const first = slots_ > 0 ? elements + setup_.row_size : nullptr;
       T* const second = slots_ > 1 ? first + setup_.row_size : nullptr;
-      StepRow<T>(optimizer_, rule_.get(), factor, rows_[*place].steps++, {from, setup_.row_size}, scale,
+      StepRow<T>(optimizer_, rule_.get(), factor, rows_[place].steps++, {from, setup_.row_size}, scale,
                  setup_.optimizer.clip_value, {elements, setup_.row_size}, first, second, scratch_);
     }
     from += setup_.row_size;

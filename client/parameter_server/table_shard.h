@@ -8,7 +8,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -66,6 +65,7 @@ class TableShard {
 
  private:
   using Place = uint32_t;
+  static constexpr Place kNoPlace = ~Place{0};
   struct Row {
     K key{};
     uint32_t steps = 0;    // of the optimiser
@@ -76,8 +76,12 @@ class TableShard {
   explicit TableShard(const TableSetup& setup);
   T* Elements(Place place) const { return blocks_[place / kRowsOfBlock].get() + place % kRowsOfBlock * stride_; }
   void Initialise(const K& key, T* elements) const;
-  // The row of the key, which begins here where the filter lets it.
-  std::optional<Place> Find(const K& key);
+  // The row of the key, which begins here where the filter lets it; otherwise kNoPlace.
+  Place Find(const K& key);
+  // The rows of all keys, in places_. Rows and their keys are far apart in memory: all are looked for before the first
+  // one is used.
+  void FindAll(const Keys& keys);
+  void PrefetchRow(size_t i) const;  // of places_
   Place NewRow(const K& key);
   void Free(Place place);
   void EraseExpired();
@@ -95,6 +99,7 @@ class TableShard {
   std::vector<Place> free_;
   absl::flat_hash_map<K, uint32_t> counted_;  // keys that have no row yet
   std::vector<T> scratch_;
+  std::vector<Place> places_;  // of the keys of this call
   uint64_t pushes_ = 0;
   Saver saver_;
   struct Loaded;

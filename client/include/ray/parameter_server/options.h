@@ -160,6 +160,9 @@ struct Options {
   // What each shard takes beside them, such as a resource that one machine has. Empty, or an entry for each shard.
   std::vector<std::unordered_map<std::string, double>> placement = {};
   Checkpoint checkpoint = {};
+  // 1: each shard has a second actor that stands by. An update is answered once both have it. A shard that dies starts
+  // again from there and loses none. 0: none.
+  uint64_t replicas = 0;
   Compression compression = {};
   bool refuse_nan = false;  // Update looks at each gradient, and throws where an element is no finite number
   // Of each call: RayTimeoutException afterwards.

@@ -41,7 +41,8 @@ struct Update {
 };
 
 struct ShardStats {
-  int64_t pid = 0;  // of the shard's process, on its machine
+  int64_t pid = 0;          // of the shard's process, on its machine
+  int64_t replica_pid = 0;  // of its replica, once that has an update; 0 while the shard is alone
   uint64_t version = 0;
   uint64_t applied = 0;             // gradients
   uint64_t dropped = 0;             // gradients that came too late for their round
@@ -52,16 +53,18 @@ struct ShardStats {
   uint64_t packed = 0;              // gradients that came compressed
   uint64_t passes = 0;              // over the memory of the parameters; one pass may have several steps
   uint64_t restarts = 0;            // of the shard, after its process died
-  uint64_t updates_lost = 0;        // steps since its checkpoint, lost at its last restart
+  uint64_t updates_lost = 0;        // steps that were lost at its last restart
   std::vector<uint64_t> staleness;  // how many gradients had staleness 0, 1, …; the last entry counts all above
-  MSGPACK_DEFINE(pid, version, applied, dropped, rounds, rounds_cut, left_behind, reads, packed, passes, restarts,
-                 updates_lost, staleness)
+  MSGPACK_DEFINE(pid, replica_pid, version, applied, dropped, rounds, rounds_cut, left_behind, reads, packed, passes,
+                 restarts, updates_lost, staleness)
 };
 
 namespace internal {
 
 template <class T>
 class Shard;
+template <class T>
+class Replica;
 
 struct PushReply {
   uint64_t version = 0;
@@ -78,7 +81,8 @@ struct Server {
   std::vector<ActorHandle<Shard<T>>> shards;
   uint64_t ranks = 0;
   bool has_rounds = false;
-  bool restarts = false;  // shards start again from their checkpoints
+  bool restarts = false;    // shards start again from their checkpoints or replicas
+  bool replicated = false;  // so a gradient that is sent again counts once
   bool refuse_nan = false;
   double clip_norm = 0;
   int64_t deadline_ms = 0;
@@ -86,8 +90,9 @@ struct Server {
   int compression = 0;  // Compression::Kind
   double share = 1;
   bool everywhere = false;
-  MSGPACK_DEFINE(layout, shards, ranks, has_rounds, restarts, refuse_nan, clip_norm, deadline_ms, policy, compression,
-                 share, everywhere)
+  std::vector<ActorHandle<Replica<T>>> replicas;  // in the process that created them, whose handles keep them
+  MSGPACK_DEFINE(layout, shards, ranks, has_rounds, restarts, replicated, refuse_nan, clip_norm, deadline_ms, policy,
+                 compression, share, everywhere)
 };
 
 // A gradient's description beside its elements.
