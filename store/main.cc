@@ -163,7 +163,7 @@ Result<void> ReceiveMemory(int channel, Kept& kept) {
 }
 
 // The clients of the server that died. Their pages are mapped before anything is freed.
-Result<void> Recover(ObjectStore& store, StoreServer& server, Spilling& spilling, Kept& kept) {
+Result<void> Recover(ObjectStore& store, StoreServer& server, Spilling& spilling, Kept& kept, KeeperLink& keeper) {
   std::vector<Recovery::ClientPage> pages;
   std::map<uint32_t, Mapping> mappings;
   for (const auto& [number, client] : kept.clients) {
@@ -174,9 +174,12 @@ Result<void> Recover(ObjectStore& store, StoreServer& server, Spilling& spilling
   }
   RAYLET_RETURN_IF_ERROR(Recovery(store).Run(pages));
   if (spilling.spiller) spilling.spiller->Adopt(spilling.folder->Files());
-  for (auto& [number, client] : kept.clients)
+  for (auto& [number, client] : kept.clients) {
     if (store.IsConnected(number))
       server.AddAbsent(number, std::move(client.pins), std::move(mappings[number]), std::move(client.socket));
+    else
+      keeper.Forget(number);  // the server died after the keeper heard of it, or before the keeper heard of its end
+  }
   kept.clients.clear();
   server.EndLostClients();
   return {};
@@ -251,7 +254,8 @@ int Serve(const Flags& flags, const std::optional<MetricsOptions>& metrics_optio
   server.SetMemoryGuard(MemoryGuard([root = flags.memory_root] { return AvailableMemoryBytesBelow(root); }));
   if (again) {
     const TimePoint started = clock.Now();
-    if (const auto recovered = Recover(store, server, spilling, kept); !recovered) return Complain(recovered.error());
+    if (const auto recovered = Recover(store, server, spilling, kept, keeper); !recovered)
+      return Complain(recovered.error());
     std::fprintf(stderr, "plasma_store: serving %s again, with %llu objects, after %lld ms\n", path.c_str(),
                  static_cast<unsigned long long>(header->counters.sealed_count.load()),
                  static_cast<long long>((clock.Now() - started).count() / 1'000'000));

@@ -38,6 +38,12 @@ uint64_t NumberFrom(const char* variable, uint64_t usual) {
   return given != nullptr ? std::strtoull(given, nullptr, 10) : usual;
 }
 
+#ifdef RAYLET_SANITIZED  // each kill takes ten times as long
+constexpr uint64_t kKillsUsually = 20;
+#else
+constexpr uint64_t kKillsUsually = 60;
+#endif
+
 Deadline InTime() { return Deadline::After(seconds(30)); }
 
 // ---- what a client does -------------------------------------------------------------------------
@@ -286,7 +292,7 @@ class KilledClientsTest : public testing::Test {
 };
 
 TEST_F(KilledClientsTest, NothingIsLostLeakedOrWedgedWhenClientsAndTheServerAreKilled) {
-  const uint64_t client_kills = NumberFrom("RAYLET_CLIENT_KILLS", 60);
+  const uint64_t client_kills = NumberFrom("RAYLET_CLIENT_KILLS", kKillsUsually);
   const uint64_t server_kills = NumberFrom("RAYLET_SERVER_KILLS", client_kills / 10);
   const uint64_t seed = NumberFrom("RAYLET_CHAOS_SEED", 9);
   std::cout << "RAYLET_CHAOS_SEED=" << seed << std::endl;
