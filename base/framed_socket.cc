@@ -78,7 +78,8 @@ void FramedSocket::State::Ready(FdWatcher::Events events) {
 void FramedSocket::State::Read() {
   std::array<std::byte, kBytesPerRead> buffer;
   for (int i = 0; i < limits.reads_per_turn && !closed; ++i) {
-    const auto received = ReceiveSome(fd.get(), buffer, received_fds);
+    const auto room = std::span(buffer).first(std::min(buffer.size(), limits.bytes_per_read));
+    const auto received = ReceiveSome(fd.get(), room, received_fds);
     if (!received) return Close(received.error());
     if (received->would_block) return;
     if (received->bytes == 0) return Close({ErrorCode::kDisconnected, "the other side has closed the connection"});
@@ -91,7 +92,7 @@ void FramedSocket::State::Read() {
           {ErrorCode::kProtocolError, StrCat(received_fds.size(), " descriptors came that no message asked for; ",
                                              limits.received_fds_max, " may wait")});
     }
-    if (received->bytes < buffer.size()) return;  // read to the end, or up to a descriptor: the rest wakes us again
+    if (received->bytes < room.size()) return;  // read to the end, or up to a descriptor: the rest wakes us again
   }
 }
 

@@ -26,7 +26,9 @@ struct FramedSocketLimits {
   // second limit wait.
   size_t behind_bytes = SIZE_MAX;
   size_t caught_up_bytes = 0;
-  int reads_per_turn = 8;  // of 64 KiB each; then the loop's other sockets have their turn
+  // Then the loop's other sockets have their turn.
+  int reads_per_turn = 8;
+  size_t bytes_per_read = size_t{64} << 10;  // no more than this
 };
 
 // Makes one attempt to send a frame through a connection that is refused, and is closed next. A process that cannot

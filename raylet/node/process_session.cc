@@ -25,7 +25,9 @@ FramedSocketLimits SocketLimits(const SessionLimits& limits) {
   socket.received_fds_max = 4;
   socket.behind_bytes = limits.behind_bytes;
   socket.caught_up_bytes = limits.caught_up_bytes;
-  socket.reads_per_turn = 1;  // one read may name thousands of objects
+  // So a turn hears of one message with as many objects as one may name.
+  socket.reads_per_turn = 1;
+  socket.bytes_per_read = size_t{32} << 10;
   return socket;
 }
 

@@ -448,7 +448,7 @@ void ActorLink::Finish() {
   if (!release) return;
   wire::ActorRequestT request;
   request.actor = std::make_unique<wire::Id20>(ToWire(id_));
-  static_cast<void>(parts_.link.Send(wire::RayletMessage::ReleaseActor, request));  // a raylet that is gone ended it
+  parts_.link.Post(wire::RayletMessage::ReleaseActor, request);  // a raylet that is gone ended it
 }
 
 }  // namespace raylet::client

@@ -30,7 +30,7 @@ void BlockedThreads::Repeat() {
 void BlockedThreads::Tell() {
   wire::BlockedNoticeT notice;
   notice.blocked = count_ > 0;
-  static_cast<void>(link_.Send(wire::RayletMessage::Blocked, notice));  // without a raylet there is no CPU to give away
+  link_.Post(wire::RayletMessage::Blocked, notice);  // without a raylet there is no CPU to give away
 }
 
 }  // namespace raylet::client

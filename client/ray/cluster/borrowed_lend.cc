@@ -16,7 +16,7 @@ BorrowedLend::~BorrowedLend() {
   wire::LendNoticeT notice;
   notice.process = lender_;
   notice.lend = lend_;
-  static_cast<void>(link_.Send(wire::RayletMessage::ReleaseLend, notice));  // a raylet that is gone ended all lends
+  link_.Post(wire::RayletMessage::ReleaseLend, notice);  // a raylet that is gone ended all lends
 }
 
 }  // namespace raylet::client

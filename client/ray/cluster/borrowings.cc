@@ -129,7 +129,7 @@ void Borrowings::Tell(wire::RayletMessage type, std::span<const ObjectId> object
   InPieces(ToWire(objects), [&](std::vector<wire::Id20> piece) {
     wire::ClaimNoticeT notice;
     notice.objects = std::move(piece);
-    static_cast<void>(link_.Send(type, notice));  // a raylet that is gone keeps nothing for us
+    link_.Post(type, notice);  // a raylet that is gone keeps nothing for us
   });
 }
 

@@ -186,7 +186,7 @@ void ClusterParts::HoldClaimed(const wire::ClaimNoticeT& notice) {
   held.number = notice.number;
   for (const wire::Id20& id : notice.objects)
     if (!ownership.HoldClaimed(FromWire<ObjectId>(id))) held.gone.push_back(id);
-  static_cast<void>(link.Send(wire::RayletMessage::ClaimsHeld, held));  // a raylet that is gone waits for nobody
+  link.Post(wire::RayletMessage::ClaimsHeld, held);  // a raylet that is gone waits for nobody
 }
 
 void ClusterParts::OnLost(const ObjectId& id, const FailurePtr& why) {
@@ -206,7 +206,7 @@ void ClusterParts::OnProcessDied(const wire::ProcessNoticeT& notice) {
   borrowings.LendersEnded(ended);
   wire::ClaimsMadeNoticeT made;
   made.process = notice.process;
-  static_cast<void>(link.Send(wire::RayletMessage::ClaimsMade, made));  // a raylet that is gone waits for nobody
+  link.Post(wire::RayletMessage::ClaimsMade, made);  // a raylet that is gone waits for nobody
 }
 
 }  // namespace raylet::client

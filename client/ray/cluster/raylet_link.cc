@@ -142,9 +142,8 @@ bool RayletLink::Stop() {
   if (doorbell_) Ring(doorbell());
   ::shutdown(connection_.fd(), SHUT_RDWR);  // the io thread reads the end
   if (io_thread_.joinable()) io_thread_.join();
-  // Closes the socket now, because handles may keep this object until the program ends. A thread that still sends fails
-  // soon and releases the lock, since the socket is shut down.
-  const MutexLock lock(send_mutex_);
+  outbox_.Stop();  // a thread that still sends fails soon, since the socket is shut down
+  // Closes the socket now, because handles may keep this object until the program ends.
   closed_in_children_ = ClosedInChildren();
   connection_ = FrameConnection();
   return true;
@@ -198,6 +197,9 @@ Error RayletLink::WhyItEnded(const std::string& how) const {
   if (auto word = ReadLastWord({doorbell_.data(), doorbell_.size()}))
     return {word->code,
             StrCat("the raylet at ", options_.socket, " has ended the connection of this process: ", word->message)};
+  if (const auto why = outbox_.WhyEnded())
+    return {why->code, StrCat("the connection of this process to the raylet at ", options_.socket,
+                              " has ended: ", why->message, ": see in the raylet's log why it stands still")};
   return {ErrorCode::kDisconnected, StrCat("the raylet at ", options_.socket, " is gone", how)};
 }
 
@@ -221,14 +223,20 @@ Error RayletLink::WhyGone() const {
 }
 
 Result<void> RayletLink::SendBytes(wire::RayletMessage type, uint64_t request_id, std::span<const std::byte> body) {
+  RAYLET_RETURN_IF_ERROR(CheckBody(body));
+  return outbox_.Send(TypeNumber(type), request_id, body, Deadline::After(options_.patience));
+}
+
+Result<void> RayletLink::PostEncoded(wire::RayletMessage type, std::span<const std::byte> body) {
+  RAYLET_RETURN_IF_ERROR(CheckBody(body));
+  return outbox_.Post(TypeNumber(type), body, Deadline::After(options_.patience));
+}
+
+Result<void> RayletLink::CheckBody(std::span<const std::byte> body) const {
   if (Gone()) return Fail(WhyGone());
-  if (body.size() > kRayletBodyBytesMax) {
-    return Fail(ErrorCode::kTooLarge, StrCat("a message of ", FormatBytes(body.size()), " for the raylet; at most ",
-                                             FormatBytes(kRayletBodyBytesMax), " go in one"));
-  }
-  const MutexLock lock(send_mutex_);
-  if (stopped_.load(std::memory_order_acquire)) return Fail(ErrorCode::kCancelled, "Ray has been shut down");
-  return connection_.Send(TypeNumber(type), request_id, body, Deadline::After(options_.patience));
+  if (body.size() <= kRayletBodyBytesMax) return {};
+  return Fail(ErrorCode::kTooLarge, StrCat("a message of ", FormatBytes(body.size()), " for the raylet; at most ",
+                                           FormatBytes(kRayletBodyBytesMax), " go in one"));
 }
 
 void RayletLink::Request(wire::RayletMessage type, std::span<const std::byte> body, ReplyHandler handler) {

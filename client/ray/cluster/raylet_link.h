@@ -20,6 +20,7 @@
 #include "base/waiter.h"
 #include "client/plasma/fork_guard.h"
 #include "client/ray/cluster/link_use.h"
+#include "client/ray/cluster/outbox.h"
 #include "fbs/ids.h"
 #include "fbs/lease_page.h"
 #include "fbs/messages.h"
@@ -74,7 +75,7 @@ class RayletLink {
   bool Gone() const { return gone_.load(std::memory_order_acquire); }
   Error WhyGone() const RAYLET_EXCLUDES(mutex_);  // kDisconnected, or why the raylet ended this connection
 
-  // ---- talking
+  // ---- talking. A message that is sent goes before patience() is over, or not at all.
   template <class Message>
   Result<void> Send(wire::RayletMessage type, const Message& message) {
     return SendBytes(type, 0, Encode(message));
@@ -82,6 +83,13 @@ class RayletLink {
   Result<void> SendEncoded(wire::RayletMessage type, std::span<const std::byte> body) {
     return SendBytes(type, 0, body);
   }
+  // For what cannot be taken back: it goes however late the raylet takes it, or the connection ends. A raylet that is
+  // gone needs no message.
+  template <class Message>
+  void Post(wire::RayletMessage type, const Message& message) {
+    static_cast<void>(PostEncoded(type, Encode(message)));
+  }
+  Result<void> PostEncoded(wire::RayletMessage type, std::span<const std::byte> body);
   // The handler runs once: with the reply, or with the reason why there is none.
   void Request(wire::RayletMessage type, std::span<const std::byte> body, ReplyHandler handler) RAYLET_EXCLUDES(mutex_);
   // Waits for the reply, patience() at most. Not from the io thread.
@@ -95,8 +103,8 @@ class RayletLink {
  private:
   explicit RayletLink(Options options) : options_(std::move(options)) {}
   Result<void> Register(Deadline deadline);
-  Result<void> SendBytes(wire::RayletMessage type, uint64_t request_id, std::span<const std::byte> body)
-      RAYLET_EXCLUDES(send_mutex_);
+  Result<void> SendBytes(wire::RayletMessage type, uint64_t request_id, std::span<const std::byte> body);
+  Result<void> CheckBody(std::span<const std::byte> body) const;
   void Run();
   Error WhyItEnded(const std::string& how) const;
   void Break(Error why) RAYLET_EXCLUDES(mutex_);
@@ -104,7 +112,8 @@ class RayletLink {
   mutable LinkUses uses_;
   Options options_;
   const ForkGuard fork_guard_;
-  FrameConnection connection_;  // read by the io thread, written under send_mutex_, replaced when both have ended
+  FrameConnection connection_;  // read by the io thread, written by the outbox, replaced when both have ended
+  Outbox outbox_{connection_};
   ClosedInChildren closed_in_children_;
   Mapping doorbell_;
   LeasePage lease_page_;  // empty without other machines
@@ -113,7 +122,6 @@ class RayletLink {
   MessageHandler on_message_;
   std::function<void()> on_gone_;
   std::thread io_thread_;
-  Mutex send_mutex_;  // one sender at a time
 
   mutable Mutex mutex_;
   std::unordered_map<uint64_t, ReplyHandler> waiting_ RAYLET_GUARDED_BY(mutex_);

@@ -132,7 +132,7 @@ void StoreAccess::Delete(const ObjectId& id) {
   if (!link_.clustered()) return;
   wire::FreeNoticeT notice;
   notice.objects.push_back(ToWire(id));
-  static_cast<void>(link_.Send(wire::RayletMessage::FreeObjects, notice));  // a raylet that is gone frees all of ours
+  link_.Post(wire::RayletMessage::FreeObjects, notice);  // a raylet that is gone frees all of ours
 }
 
 }  // namespace raylet::client

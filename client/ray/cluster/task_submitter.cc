@@ -138,7 +138,7 @@ void TaskSubmitter::TellOfCancel(const TaskId& id, uint64_t lease, bool force) {
   request.task = std::make_unique<wire::Id20>(ToWire(id));
   request.lease = lease;
   request.force = force;
-  static_cast<void>(parts_.link.Send(wire::RayletMessage::CancelTask, request));  // a raylet that is gone ended it
+  parts_.link.Post(wire::RayletMessage::CancelTask, request);  // a raylet that is gone ended it
 }
 
 void TaskSubmitter::FailCancelled(ClusterObject& result, const char* why) {
@@ -232,7 +232,7 @@ void TaskSubmitter::Kill(const ActorId& actor) {
   wire::KillActorRequestT request;
   request.actor = std::make_unique<wire::Id20>(ToWire(actor));
   request.no_restart = true;
-  static_cast<void>(parts_.link.Send(wire::RayletMessage::KillActor, request));  // a raylet that is gone ended it
+  parts_.link.Post(wire::RayletMessage::KillActor, request);  // a raylet that is gone ended it
 }
 
 ClusterObjectPtr TaskSubmitter::SubmitTask(const std::string& function, CallArguments arguments,

@@ -134,7 +134,7 @@ void WantedObjects::Tell(std::span<const ObjectId> ids, bool in_wait, bool no_lo
     notice.wait = in_wait;
     notice.no_longer = no_longer;
     notice.objects = ToWire(ids.first(std::min(ids.size(), kObjectsPerNotice)));
-    static_cast<void>(link_.Send(wire::RayletMessage::WantObjects, notice));  // waits end with the raylet
+    link_.Post(wire::RayletMessage::WantObjects, notice);  // waits end with the raylet
   }
 }
 

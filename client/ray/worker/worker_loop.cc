@@ -106,7 +106,7 @@ void WorkerLoop::GiveBack(RayletLink& link, const wire::TasksNoticeT& wanted) {
     }
     event_count_.store(events_.size(), std::memory_order_release);
   }
-  static_cast<void>(link.Send(wire::RayletMessage::TasksRecalled, given));
+  link.Post(wire::RayletMessage::TasksRecalled, given);
 }
 
 void WorkerLoop::Deliver(RayletLink& link, const Frame& frame, std::vector<UniqueFd>& fds) {
@@ -143,7 +143,7 @@ void WorkerLoop::Deliver(RayletLink& link, const Frame& frame, std::vector<Uniqu
       auto memory = ChannelMemory::AttachLease(taken->channel, std::move(taken->bell), ChannelMemory::End::kActor);
       if (!memory) {
         RAYLET_LOG(kError, "a lease cannot be used: ", memory.error().message);
-        static_cast<void>(link.Send(wire::RayletMessage::LeaseReturned, *notice));
+        link.Post(wire::RayletMessage::LeaseReturned, *notice);
         return;
       }
       auto lease = std::make_unique<WorkerLease>();
@@ -227,13 +227,13 @@ void WorkerLoop::Run(ClusterParts& parts, ClusterRuntime& runtime) {
       wire::ChannelNoticeT notice;
       notice.channel = released;
       notice.actor = std::make_unique<wire::Id20>(ToWire(actor_));
-      static_cast<void>(link.Send(wire::RayletMessage::ChannelReleased, notice));  // or the raylet has gone
+      link.Post(wire::RayletMessage::ChannelReleased, notice);  // or the raylet has gone
     }
     if (served == ActorHost::Served::kActorExits) {
       exiting = true;
       wire::ActorRequestT request;
       request.actor = std::make_unique<wire::Id20>(ToWire(actor_));
-      static_cast<void>(link.Send(wire::RayletMessage::ActorExited, request));
+      link.Post(wire::RayletMessage::ActorExited, request);
     }
     if (leaving && (exiting || host.Idle())) return;
   }
@@ -251,7 +251,7 @@ void WorkerLoop::ServeLease(Running& running) {
   if (over == 0) return;
   wire::LeaseNoticeT notice;
   notice.lease = over;
-  static_cast<void>(running.parts.link.Send(wire::RayletMessage::LeaseReturned, notice));  // or the raylet has gone
+  running.parts.link.Post(wire::RayletMessage::LeaseReturned, notice);  // or the raylet has gone
 }
 
 void WorkerLoop::RunTask(Running& running, const wire::TaskSpecT& spec) {
@@ -328,7 +328,7 @@ void WorkerLoop::RunTask(Running& running, const wire::TaskSpecT& spec) {
       result.result->failure = std::make_unique<Failure>(*outcome.failure);
       break;
   }
-  const auto sent = running.parts.link.Send(wire::RayletMessage::TaskDone, result);
+  const auto sent = running.parts.link.PostEncoded(wire::RayletMessage::TaskDone, Encode(result));
   if (!sent) EndUntold(spec, sent.error());
 }
 

@@ -59,6 +59,17 @@ class GivenUpTest : public ::testing::Test {
     const ObjectHandle pid = runtime_.SubmitActorCall(actor, NameOf(&Witness::Pid), {}, {});
     EXPECT_FALSE(runtime_.Get(pid, 30'000).bytes.empty());
   }
+  // Submits tasks to a raylet that is stopped, until one fails since the socket takes no more.
+  std::vector<ObjectHandle> FillSocket() {
+    CallOptions options;
+    options.resources["none"] = 1;
+    options.name = std::string(1'000, 'x');
+    std::vector<ObjectHandle> tasks;
+    do {
+      tasks.push_back(runtime_.SubmitTask(NameOf(Nothing), {}, options));
+    } while (!runtime_.Wait(std::span(&tasks.back(), 1), 1, 0)[0]);
+    return tasks;
+  }
   size_t Living() { return StatusOf(machine_.socket()).at("actors_living"); }
 
   RunFolder folder_;
@@ -86,20 +97,25 @@ TEST_F(GivenUpTest, AnActorWhoseCreationWasGivenUpIsNotThereAndItsNameIsFreeAtOn
 TEST_F(GivenUpTest, AnActorWhoseCreationIsAnsweredTooLateEndsThoughTheRayletTookNothingMore) {
   machine_.raylet->Signal(SIGSTOP);
   auto creating = std::async(std::launch::async, [&] { return CreateInVain("one", /*detached=*/true); });
-  CallOptions options;
-  options.resources["none"] = 1;
-  options.name = std::string(1'000, 'x');
   ASSERT_EQ(creating.wait_for(kPatience / 2), std::future_status::timeout);  // it has been sent
-  std::vector<ObjectHandle> tasks;
-  do {
-    tasks.push_back(runtime_.SubmitTask(NameOf(Nothing), {}, options));
-  } while (!runtime_.Wait(std::span(&tasks.back(), 1), 1, 0)[0]);  // this one has not
+  const std::vector<ObjectHandle> tasks = FillSocket();
   const std::string thrown = creating.get();
   EXPECT_NE(thrown.find("called off"), std::string::npos) << thrown;
   machine_.raylet->Signal(SIGCONT);
   EXPECT_TRUE(Eventually(20s, [&] { return Living() == 0; }));
   EXPECT_EQ(runtime_.FindActor("one", "").actor, nullptr);
   ExpectThatItLives(Create("one"));
+}
+
+// Nobody can take this back, so it is said once the raylet listens again.
+TEST_F(GivenUpTest, AnActorWhoseLastHandleGoesWhileTheRayletTakesNothingEndsLater) {
+  ActorHandleState actor = Create("");  // a name would keep it
+  ExpectThatItLives(actor);
+  machine_.raylet->Signal(SIGSTOP);
+  const std::vector<ObjectHandle> tasks = FillSocket();
+  actor.reset();
+  machine_.raylet->Signal(SIGCONT);
+  EXPECT_TRUE(Eventually(20s, [&] { return Living() == 0; }));
 }
 
 TEST_F(GivenUpTest, AnObjectThatAStoppedStoreDidNotTakeInTimeIsNotThereLater) {

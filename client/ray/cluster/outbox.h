@@ -1,0 +1,66 @@
+// Outbox: what this process says to its raylet, in order. A message that can be taken back fails where the raylet does
+// not take it in time. Any other one stays here and goes once the raylet takes more, on a thread that starts with the
+// first of them. Owned by the RayletLink, whose connection it writes. Any thread.
+// Always holds: a message goes whole, or the connection has ended. No message overtakes one that was posted before.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/frame_connection.h"
+#include "base/mutex.h"
+#include "base/result.h"
+
+namespace raylet::client {
+
+class Outbox {
+ public:
+  static constexpr size_t kKeptBytesMax = size_t{64} << 20;
+
+  // `connection` outlives it, and nobody else sends there.
+  explicit Outbox(FrameConnection& connection, size_t kept_bytes_max = kKeptBytesMax)
+      : connection_(connection), kept_bytes_max_(kept_bytes_max) {}
+  ~Outbox() { Stop(); }
+
+  // kTimedOut: the raylet has taken nothing of it before the deadline, and will not.
+  Result<void> Send(uint16_t type, uint64_t request_id, std::span<const std::byte> body, Deadline deadline)
+      RAYLET_EXCLUDES(mutex_);
+  // Waits until the deadline for room, unless others wait already, and then keeps the message. kSlowConsumer: too much
+  // waits, and the connection has ended for that.
+  Result<void> Post(uint16_t type, std::span<const std::byte> body, Deadline deadline) RAYLET_EXCLUDES(mutex_);
+  // The connection has been shut down. Ends the waits of other threads and the own thread. Nothing is sent any more.
+  void Stop() RAYLET_EXCLUDES(mutex_);
+  std::optional<Error> WhyEnded() const RAYLET_EXCLUDES(mutex_);  // where too much waited
+
+ private:
+  struct Message {
+    uint16_t type = 0;
+    std::vector<std::byte> body;
+  };
+  bool Waits() const RAYLET_REQUIRES(mutex_) { return !kept_.empty() || begun_; }
+  Result<bool> TrySend(uint16_t type, uint64_t request_id, std::span<const std::byte> body, Deadline deadline)
+      RAYLET_REQUIRES(mutex_);
+  Result<bool> SendKept() RAYLET_REQUIRES(mutex_);
+  void SendLater() RAYLET_REQUIRES(mutex_);
+  void Run() RAYLET_EXCLUDES(mutex_);
+
+  FrameConnection& connection_;
+  const size_t kept_bytes_max_;
+  mutable Mutex mutex_;
+  ConditionVariable changed_;
+  bool begun_ RAYLET_GUARDED_BY(mutex_) = false;  // the connection keeps the rest of a message
+  std::deque<Message> kept_ RAYLET_GUARDED_BY(mutex_);
+  size_t kept_bytes_ RAYLET_GUARDED_BY(mutex_) = 0;
+  std::optional<Error> ended_ RAYLET_GUARDED_BY(mutex_);
+  std::atomic<bool> stopped_{false};  // set under mutex_, read by a thread that waits for the socket
+  std::thread thread_ RAYLET_GUARDED_BY(mutex_);
+};
+
+}  // namespace raylet::client
