@@ -144,6 +144,11 @@ Result<bool> StoreClient::Contains(const ObjectId& id) const {
   }
 }
 
+bool StoreClient::IsLost(const ObjectId& id) const {
+  const auto found = session_->index().Find(id, EntryState::kSpilled);
+  return found && found->offset == kLostWord && session_->index().StillThere(*found);
+}
+
 Result<std::optional<ObjectInfo>> StoreClient::Describe(const ObjectId& id) const {
   RAYLET_RETURN_IF_ERROR(session_->CheckUsable());
   bool rechecked = false;

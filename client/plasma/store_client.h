@@ -106,6 +106,7 @@ class StoreClient {
   // Sealed and not deleted, in memory or on disk, and not lost. Does not pin and does not count as a use. As few system
   // calls as TryGet.
   Result<bool> Contains(const ObjectId& id) const;
+  bool IsLost(const ObjectId& id) const;  // it was spilled, and its bytes cannot be read any more; never a system call
   // Nothing unless the object is sealed or being written.
   Result<std::optional<ObjectInfo>> Describe(const ObjectId& id) const;
   Result<std::vector<ObjectInfo>> List() const;          // sealed and unsealed

@@ -29,7 +29,8 @@ void ObjectLocator::Answer(const NodeId& node, const ObjectId& object) {
   for (const NodeId& holder : directory_.Holders(object))
     located.copies.emplace_back(ToWire(object), ToWire(holder), directory_.Bytes(object));
   if (located.copies.size() > before) return;
-  if (!owner_lives) return located.lost.push_back(ToWire(object));  // nobody will make the object any more
+  // Nobody will make the object any more.
+  if (!owner_lives || machine_.IsLost(object)) return located.lost.push_back(ToWire(object));
   located.none_yet.push_back(ToWire(object));
   if (directory_.Locating(object, node)) messages_.watch.push_back(object);
 }
@@ -74,6 +75,11 @@ void ObjectLocator::OnCopiesDropped(const NodeId& node, const wire::CopiesDroppe
 }
 
 void ObjectLocator::SealedHere(const ObjectId& object) {
+  if (machine_.IsLost(object)) {
+    for (const NodeId& locating : directory_.SealedHere(object))
+      messages_.located[locating].lost.push_back(ToWire(object));
+    return;
+  }
   const uint64_t bytes = machine_.SealedBytes(object).value_or(0);  // 0 too where it was evicted at once
   for (const NodeId& locating : directory_.SealedHere(object))
     messages_.located[locating].copies.emplace_back(ToWire(object), ToWire(own_), bytes);

@@ -25,6 +25,7 @@ class ObjectLocator {
    public:
     virtual ~Machine() = default;
     virtual std::optional<uint64_t> SealedBytes(const ObjectId& object) const = 0;  // data and metadata
+    virtual bool IsLost(const ObjectId& object) const = 0;                          // its bytes, on this machine
     virtual bool OwnerLives(ProcessId owner) const = 0;                             // of this machine
     virtual bool IsKept(const ObjectId& object) const = 0;                          // although its owner has ended
   };

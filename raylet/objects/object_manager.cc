@@ -172,6 +172,11 @@ void ObjectManager::Located(wire::LocatedNoticeT located) {
     if (const auto object = FromWire<ObjectId>(copy.object()); IsHere(object)) transfer_.pulls().SealedHere(object);
   std::erase_if(located.copies,
                 [this](const wire::CopyAt& copy) { return FromWire<NodeId>(copy.node()) == view_.own(); });
+  // A pull cannot make an object whose id the store still has.
+  std::vector<ObjectId> lost_here;
+  for (const wire::CopyAt& copy : located.copies)
+    if (const auto object = FromWire<ObjectId>(copy.object()); store_.IsLost(object)) lost_here.push_back(object);
+  if (!lost_here.empty()) store_.Delete(lost_here);
   transfer_.Located(located);
   for (const wire::CopyAt& lost : located.lost_with) {
     const std::string machine = MachineLost(FromWire<NodeId>(lost.node()));

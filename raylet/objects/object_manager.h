@@ -104,6 +104,7 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
   Result<void> OnCopiesDropped(const NodeId& node, const Frame& frame);
   Result<void> OnFreeCopies(const NodeId& node, const Frame& frame);
   std::optional<uint64_t> SealedBytes(const ObjectId& object) const override { return store_.BytesOf(object); }
+  bool IsLost(const ObjectId& object) const override { return store_.IsLost(object); }
   bool OwnerLives(ProcessId owner) const override { return events_.IsAlive(owner); }
   bool IsKept(const ObjectId& object) const override { return events_.IsKept(object); }
   void UnwatchUnlessWanted(const ObjectId& object);

@@ -51,6 +51,8 @@ class StoreWatchLink final : public StoreLink {
     return (*info)->data_bytes + (*info)->metadata_bytes;
   }
 
+  bool IsLost(const ObjectId& object) const override { return store_->IsLost(object); }
+
   std::optional<std::string> MetadataOf(const ObjectId& object) const override {
     const auto view = store_->TryGet(object);
     if (!view || !view->has_value() || (*view)->metadata().size() > kMetadataBytesMax) return {};

@@ -48,6 +48,8 @@ class StoreLink {
   virtual uint32_t client_number() const = 0;
   // Data and metadata of a sealed object; nothing where there is none. Never a system call.
   virtual std::optional<uint64_t> BytesOf(const ObjectId& object) const = 0;
+  // It was spilled, and its bytes cannot be read any more. BytesOf says nothing of it. Never a system call.
+  virtual bool IsLost(const ObjectId& object) const = 0;
   // A copy of a sealed object's metadata, of at most 1 MiB; nothing where there is none. No value that names other
   // objects is on disk, and of others on disk this returns nothing.
   virtual std::optional<std::string> MetadataOf(const ObjectId& object) const = 0;

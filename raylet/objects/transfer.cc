@@ -98,8 +98,9 @@ void ObjectTransfer::Located(const wire::LocatedNoticeT& located) {
   for (const wire::Id20& object : located.none_yet) queue_.Located(FromWire<ObjectId>(object), {}, 0);
   for (const wire::Id20& id : located.lost) {
     const auto object = FromWire<ObjectId>(id);
-    queue_.Lost(object, {ErrorCode::kNotFound, StrCat("object ", object.hex(), " is gone: it was freed, or its owner ",
-                                                      "has ended, and no machine has a copy")});
+    queue_.Lost(object, {ErrorCode::kNotFound, StrCat("object ", object.hex(),
+                                                      " is gone: it was freed, its owner has ended, or its bytes were ",
+                                                      "lost on disk, and no machine has a copy")});
   }
   CarrySoon();
 }

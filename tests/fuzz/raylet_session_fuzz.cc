@@ -29,6 +29,7 @@ class SilentStore final : public StoreLink {
   uint32_t heir() const override { return 2; }
   uint32_t client_number() const override { return 1; }
   std::optional<uint64_t> BytesOf(const ObjectId&) const override { return {}; }
+  bool IsLost(const ObjectId&) const override { return false; }
   std::optional<std::string> MetadataOf(const ObjectId&) const override { return {}; }
   void Delete(std::span<const ObjectId>) override {}
   Room room() const override { return {}; }

@@ -17,6 +17,7 @@ class ObjectLocatorTest : public testing::Test, public ObjectLocator::Machine {
     const auto found = sealed_.find(object);
     return found == sealed_.end() ? std::nullopt : std::optional<uint64_t>(found->second);
   }
+  bool IsLost(const ObjectId& object) const override { return lost_here_.contains(object); }
   bool OwnerLives(ProcessId owner) const override { return !dead_.contains(owner); }
   bool IsKept(const ObjectId& object) const override { return kept_.contains(object); }
 
@@ -60,9 +61,33 @@ class ObjectLocatorTest : public testing::Test, public ObjectLocator::Machine {
   std::atomic<uint64_t> next_{1};
   std::map<ObjectId, uint64_t> sealed_;
   std::set<ProcessId> dead_;
-  std::set<ObjectId> kept_;
+  std::set<ObjectId> kept_, lost_here_;
   ObjectLocator locator_{NodeNumber(1), *this};
 };
+
+TEST_F(ObjectLocatorTest, ObjectWhoseBytesAreLostHereIsLostUnlessAnotherMachineHasACopy) {
+  const ObjectId alone = Object(), copied = Object();
+  lost_here_ = {alone, copied};
+  SealedElsewhere(NodeNumber(3), copied, 500);
+  Locate(NodeNumber(2), alone);
+  Locate(NodeNumber(2), copied);
+  const auto messages = locator_.TakeMessages();
+  EXPECT_EQ(messages.located.at(NodeNumber(2)).lost.size(), 1u);
+  EXPECT_EQ(FromWire<ObjectId>(messages.located.at(NodeNumber(2)).lost.front()), alone);
+  EXPECT_EQ(Holders(messages.located.at(NodeNumber(2))), std::vector{NodeNumber(3)});
+  EXPECT_TRUE(messages.watch.empty()) << "it does not come";
+}
+
+TEST_F(ObjectLocatorTest, LossThatTheStoreFindsLaterReachesThoseThatLocate) {
+  const ObjectId object = Object();
+  Locate(NodeNumber(2), object);
+  static_cast<void>(locator_.TakeMessages());
+  lost_here_ = {object};
+  locator_.SealedHere(object);
+  const auto messages = locator_.TakeMessages();
+  EXPECT_EQ(messages.located.at(NodeNumber(2)).lost.size(), 1u);
+  EXPECT_TRUE(messages.located.at(NodeNumber(2)).copies.empty());
+}
 
 TEST_F(ObjectLocatorTest, AnAnswerNamesEveryCopyButTheReceiversOwn) {
   const ObjectId object = Object();
