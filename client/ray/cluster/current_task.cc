@@ -17,6 +17,7 @@ constexpr size_t kFirstLook = 64;
 void CurrentTask::Begin(const TaskId& id) {
   const MutexLock lock(mutex_);
   id_ = id;
+  last_ = false;
   look_at_ = kFirstLook;
   cancelled_.store(false, std::memory_order_relaxed);
 }
@@ -24,6 +25,7 @@ void CurrentTask::Begin(const TaskId& id) {
 void CurrentTask::End() {
   std::vector<std::weak_ptr<ClusterObject>> children;
   const MutexLock lock(mutex_);
+  if (last_) EndProcess();
   id_ = TaskId();
   children.swap(children_);
   cancelled_.store(false, std::memory_order_relaxed);
@@ -41,10 +43,11 @@ void CurrentTask::AddChild(const ClusterObjectPtr& result) {
   look_at_ = std::max(kFirstLook, 2 * children_.size());
 }
 
-bool CurrentTask::Cancel(const TaskId& id) {
+bool CurrentTask::Cancel(const TaskId& id, bool last) {
   const MutexLock lock(mutex_);
   if (id_.IsNil() || id_ != id) return false;
   cancelled_.store(true, std::memory_order_relaxed);
+  last_ = last_ || last;
   return true;
 }
 
@@ -63,7 +66,10 @@ std::vector<ClusterObjectPtr> CurrentTask::TakeChildren() {
 
 void CurrentTask::EndProcessIf(const TaskId& id) {
   const MutexLock lock(mutex_);
-  if (id_.IsNil() || id_ != id) return;
+  if (!id_.IsNil() && id_ == id) EndProcess();
+}
+
+void CurrentTask::EndProcess() {
   RAYLET_LOG(kInfo, "this worker ends, because the owner of the task that it runs has cancelled it by force");
   std::fflush(nullptr);
   ::_exit(1);

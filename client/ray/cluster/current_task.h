@@ -22,17 +22,21 @@ class CurrentTask {
   // The current task has submitted a task with this result.
   void AddChild(const ClusterObjectPtr& result) RAYLET_EXCLUDES(mutex_);
 
-  // False where another task is current, or none.
-  bool Cancel(const TaskId& id) RAYLET_EXCLUDES(mutex_);
+  // False where another task is current, or none. `last`: this process ends with the task, at its End at the latest.
+  // The task may end by itself meanwhile, because its tasks are cancelled.
+  bool Cancel(const TaskId& id, bool last = false) RAYLET_EXCLUDES(mutex_);
   // The results that the current task has not got yet.
   std::vector<ClusterObjectPtr> TakeChildren() RAYLET_EXCLUDES(mutex_);
   // Ends this process where the task is still current. No other task begins meanwhile.
   void EndProcessIf(const TaskId& id) RAYLET_EXCLUDES(mutex_);
 
  private:
+  [[noreturn]] static void EndProcess();
+
   Mutex mutex_;
   TaskId id_ RAYLET_GUARDED_BY(mutex_);  // nil: none
   std::vector<std::weak_ptr<ClusterObject>> children_ RAYLET_GUARDED_BY(mutex_);
+  bool last_ RAYLET_GUARDED_BY(mutex_) = false;
   size_t look_at_ RAYLET_GUARDED_BY(mutex_) = 0;  // children after which those that have ended are dropped
   std::atomic<bool> cancelled_{false};            // stored under mutex_; a number alone
 };

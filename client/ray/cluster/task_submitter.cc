@@ -171,7 +171,7 @@ void TaskSubmitter::Cancel(ClusterObject& result, bool force) {
 }
 
 bool TaskSubmitter::CancelCurrent(const TaskId& id, bool force) {
-  if (!current_.Cancel(id)) return false;
+  if (!current_.Cancel(id, /*last=*/force)) return false;
   for (const ClusterObjectPtr& child : current_.TakeChildren()) Cancel(*child, force);
   if (force) current_.EndProcessIf(id);
   return true;

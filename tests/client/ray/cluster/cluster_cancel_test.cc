@@ -69,6 +69,14 @@ int ParentOfStubborn(const std::string& path) {
   Touch(path + ".began");
   return *child.Get();
 }
+// Waits for the first of many tasks, none of which begins.
+int ParentOfMany(const std::string& path) {
+  std::vector<ray::ObjectRef<int>> children;
+  for (int i = 0; i < 1'000; ++i)
+    children.push_back(ray::Task(Began).SetResource("nowhere", 1).Remote(path + ".child"));
+  Touch(path + ".began");
+  return *children[0].Get();
+}
 std::string LargeOnceCancelled(const std::string& path) {
   WaitForCancel(path);
   return std::string(1'000'000, 'x');
@@ -95,7 +103,7 @@ class Patient {
   std::atomic<int> throws_{0};
 };
 
-RAY_REMOTE(WaitForCancel, Stubborn, Began, Parent, ParentOfStubborn, LargeOnceCancelled, IsCancelledHere,
+RAY_REMOTE(WaitForCancel, Stubborn, Began, Parent, ParentOfStubborn, ParentOfMany, LargeOnceCancelled, IsCancelledHere,
            Patient::Create, &Patient::Wait, &Patient::Count, &Patient::IsCancelled, &Patient::ThrowUntilCancelled,
            &Patient::Throws);
 
@@ -236,6 +244,15 @@ TEST_F(CancelTest, TasksOfACancelledTaskAreCancelledWithIt) {
   WaitFor(".child.heard");
   WaitFor(".lost_child");
   WaitFor(".after.began");  // it goes on
+}
+
+// The first of its tasks that is cancelled ends it, while the others are still being cancelled.
+TEST_F(CancelTest, ForceEndsTheWorkerOfATaskThatEndsWithItsTasks) {
+  const auto task = ray::Task(ParentOfMany).Remote(path_);
+  WaitFor(".began");
+  const int parent = PidIn(path_ + ".began");
+  ray::Cancel(task, /*force=*/true);
+  EXPECT_TRUE(Eventually(kPatience, [&] { return ::kill(parent, 0) != 0; }));
 }
 
 TEST_F(CancelTest, ForceEndsTheWorkersOfItsTasksToo) {
