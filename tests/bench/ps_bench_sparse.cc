@@ -71,7 +71,9 @@ void AddSparse(std::vector<Figure>& figures, uint64_t rows) {
     plain.push_back(end - again);
   }
   const double limit = Percentile(plain, 50) * 1e3;
-  const std::string of = std::to_string(rows / 1000) + ",000";
+  constexpr uint64_t kMillion = 1'000'000;
+  const std::string of =
+      rows >= kMillion ? std::to_string(rows / kMillion) + " million" : std::to_string(rows / 1000) + ",000";
   Figure figure =
       TimeFigure("pull and push 10,000 rows of " + of, ours, 1e3, "ms", "a hash table of one process", limit);
   figure.promise = Promise{Promise::Of::kRatio, Promise::Side::kAtMost, 2};
