@@ -5,9 +5,9 @@
    Always holds: a run is free, leased, or of one object. Nobody but its lessee writes into a run, and only while it is
    leased. A posted object has its bytes. When the client has gone each run is free, or of an object.
 
-   Defects, each of which the check must find: 1: the daemon takes a run back by a look and a store. 2: the daemon forgets a
-   lease without a look whether the client took the run. 3: the daemon frees what a dead client leases before it carries
-   out its posts.
+   Defects, each of which the check must find: 1: the daemon takes a run back by a look and a store. 2: the daemon
+   forgets a lease without a look whether the client took the run. 3: the daemon frees what a dead client leases before
+   it carries out its posts.
 
    Where each step stands; tests/models/check finds these lines in the sources:
    (a) store/write_leases.cc: client.page->grants[put_class][place].store(*offset + 1, std::memory_order_release);

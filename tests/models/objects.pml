@@ -220,7 +220,10 @@ start:
     assert(!taken);
     over = true
   } unless {
-    atomic { kill_server -> kill_server = false; request = kNothing; epoch++; again = true; writer_heard = false; goto start }
+    atomic {
+      kill_server -> kill_server = false; request = kNothing; epoch++; again = true; writer_heard = false;
+      goto start
+    }
   }
 }
 

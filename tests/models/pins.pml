@@ -1,7 +1,7 @@
 /* Pins. Two threads of a client get objects without the daemon, while the daemon deletes them, frees their memory and
    puts other objects there. Each thread has a store buffer, as on x86; a read-modify-write waits until it is empty.
-   Loads are in order. There are two entries, each with memory of its own, and a page has two slots. The mark may fall to
-   0, where the daemon leaves it at 1024 or above.
+   Loads are in order. There are two entries, each with memory of its own, and a page has two slots. The mark may fall
+   to 0, where the daemon leaves it at 1024 or above. One thread gets once, the other twice.
 
    Always holds: the bytes of an object stay while a thread holds a view of it. The mark is above each slot that pins.
 
@@ -54,7 +54,7 @@ inline Store(s, v) {
 proctype Thread(byte me) {
   byte e, found, s, seen, tries;
   do
-  :: tries == 2 -> break
+  :: tries == 1 + me -> break
   :: else ->
     tries++;
     atomic {
@@ -108,7 +108,8 @@ scan:
     atomic { pinned = false; used = 0; i = 0; end_slot = mark }; /* (f) */
     do
     :: i == end_slot -> break
-    :: else -> atomic { if :: slots[i] == 0 :: else -> pinned = pinned || slots[i] == e + 1; used = i + 1 fi; i++ } /* (g) */
+    :: else -> /* (g) */
+      atomic { if :: slots[i] == 0 :: else -> pinned = pinned || slots[i] == e + 1; used = i + 1 fi; i++ }
     od;
     if
     :: end_slot > 0 && used <= end_slot / 2 ->
@@ -117,7 +118,8 @@ scan:
       atomic { late = used; i = used };
       do
       :: i == end_slot -> break
-      :: else -> atomic { if :: slots[i] == 0 :: else -> pinned = pinned || slots[i] == e + 1; late = i + 1 fi; i++ } /* (i) */
+      :: else -> /* (i) */
+      atomic { if :: slots[i] == 0 :: else -> pinned = pinned || slots[i] == e + 1; late = i + 1 fi; i++ }
       od;
       now = used;
       do
