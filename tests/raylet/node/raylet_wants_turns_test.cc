@@ -12,8 +12,8 @@ namespace {
 constexpr size_t kWantedObjects = 10'000;
 constexpr size_t kPulledObjects = 2'000;
 #else
-constexpr size_t kWantedObjects = 100'000;
-constexpr size_t kPulledObjects = 30'000;  // each takes the time of its pull
+constexpr size_t kWantedObjects = 50'000;
+constexpr size_t kPulledObjects = 15'000;  // each takes the time of its pull
 #endif
 constexpr size_t kWantedPerNotice = 2'000;
 
