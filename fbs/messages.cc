@@ -1,5 +1,7 @@
 #include "fbs/messages.h"
 
+#include <algorithm>
+
 #include "base/strings.h"
 #include "fbs/peer_object_generated.h"
 
@@ -14,6 +16,12 @@ size_t BytesOf(const wire::Failure* failure) {
   if (failure == nullptr) return 0;
   return BytesOf(failure->message()) + BytesOf(failure->function()) + BytesOf(failure->exception_type()) +
          BytesOf(failure->what()) + BytesOf(failure->hint());
+}
+
+size_t BytesOf(const flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>>* strings) {
+  size_t bytes = 0;
+  for (uint32_t i = 0; strings != nullptr && i < strings->size(); ++i) bytes += BytesOf(strings->Get(i));
+  return bytes;
 }
 
 template <class Element>
@@ -39,12 +47,16 @@ bool ElementsAreAligned(const wire::LocatedNotice& notice) {
   return IsAligned(notice.copies()) && IsAligned(notice.lost_with());
 }
 bool ElementsAreAligned(const wire::CopiesSealedNotice& notice) { return IsAligned(notice.objects()); }
+bool ElementsAreAligned(const wire::MetricReport& report) {
+  return IsAligned(report.bounds()) && IsAligned(report.counts());
+}
+bool ElementsAreAligned(const wire::MetricsNotice& notice) {
+  const auto aligned = [](const wire::MetricReport* report) { return ElementsAreAligned(*report); };
+  return std::all_of(notice.metrics()->begin(), notice.metrics()->end(), aligned);
+}
 
 size_t SharedTargetBytes(const wire::RegisterRequest& request) {
-  size_t bytes = 0;
-  for (const auto* argument : *request.arguments()) bytes += BytesOf(argument);
-  for (const auto* variable : *request.environment()) bytes += BytesOf(variable);
-  return bytes;
+  return BytesOf(request.arguments()) + BytesOf(request.environment()) + BytesOf(request.code_search_path());
 }
 
 size_t SharedTargetBytes(const wire::TaskSpec& task) {
@@ -78,9 +90,27 @@ size_t SharedTargetBytes(const wire::PeerIntroduction& introduction) {
 }
 
 size_t SharedTargetBytes(const wire::JobProgramNotice& program) {
+  return BytesOf(program.arguments()) + BytesOf(program.environment()) + BytesOf(program.code_search_path());
+}
+
+size_t SharedTargetBytes(const wire::RegisterReply& reply) {
+  return BytesOf(reply.addresses()) + BytesOf(reply.code_search_path());
+}
+
+size_t SharedTargetBytes(const wire::MetricReport& report) {
   size_t bytes = 0;
-  for (const auto* argument : *program.arguments()) bytes += BytesOf(argument);
-  for (const auto* variable : *program.environment()) bytes += BytesOf(variable);
+  for (const auto* tag : *report.tags()) bytes += BytesOf(tag->key()) + BytesOf(tag->value());
+  return bytes;
+}
+
+size_t SharedTargetBytes(const wire::MetricsNotice& notice) {
+  size_t bytes = 0;
+  for (const auto* report : *notice.metrics()) {
+    bytes += BytesOf(report->name()) + BytesOf(report->description()) + BytesOf(report->unit());
+    // A list of its own holds at least an offset for each tag.
+    bytes += report->tags()->size() * sizeof(flatbuffers::uoffset_t) + SharedTargetBytes(*report);
+    bytes += (BytesOf(report->bounds()) + BytesOf(report->counts())) * sizeof(uint64_t);
+  }
   return bytes;
 }
 

@@ -75,6 +75,9 @@ size_t SharedTargetBytes(const wire::LeaseRequest& request);
 size_t SharedTargetBytes(const wire::PeerHeartbeat& heartbeat);
 size_t SharedTargetBytes(const wire::PeerIntroduction& introduction);
 size_t SharedTargetBytes(const wire::JobProgramNotice& program);
+size_t SharedTargetBytes(const wire::RegisterReply& reply);
+size_t SharedTargetBytes(const wire::MetricReport& report);
+size_t SharedTargetBytes(const wire::MetricsNotice& notice);
 
 // Whether the elements of the table's vectors are aligned. FlatBuffers' verifier checks the lengths of vectors and not
 // the alignment of elements, so each table with elements of eight bytes has an overload here.
@@ -88,6 +91,8 @@ bool ElementsAreAligned(const wire::EndClaimedNotice& notice);
 bool ElementsAreAligned(const wire::LocateRequest& request);
 bool ElementsAreAligned(const wire::LocatedNotice& notice);
 bool ElementsAreAligned(const wire::CopiesSealedNotice& notice);
+bool ElementsAreAligned(const wire::MetricReport& report);
+bool ElementsAreAligned(const wire::MetricsNotice& notice);
 
 // kProtocolError unless the bytes are one well-formed message of this type within the bounds above.
 template <class Message>
