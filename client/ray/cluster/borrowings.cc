@@ -31,13 +31,15 @@ ray::internal::Hold Borrowings::Cover(const ray::internal::Hold& lend, const Obj
     const auto found = all_.find(whole.get());
     if (found == all_.end()) return lend;
     Borrowing& borrowing = found->second;
-    for (const ObjectId& each : {object, root}) {
+    const auto cover = [&](const ObjectId& each) RAYLET_REQUIRES(mutex_) -> Covered& {
       const auto [covered, added] = borrowing.covered.try_emplace(each);
       if (added && borrowing.claimed) Claim(borrowing, each, claimed);
-    }
-    borrowing.covered[object].held++;
-    borrowing.covered[root].found_in++;
-    Tell(wire::RayletMessage::ClaimObjects, claimed);
+      return covered->second;
+    };
+    Covered& held = cover(object);
+    held.held++;
+    (root == object ? held : cover(root)).found_in++;
+    if (!claimed.empty()) Tell(wire::RayletMessage::ClaimObjects, claimed);
   }
   return ray::internal::Hold(whole.get(), Holder{this, whole, object, root});
 }
@@ -60,13 +62,14 @@ void Borrowings::Uncover(const Holder& holder) {
   const auto found = all_.find(holder.lend.get());
   if (found == all_.end()) return;
   Borrowing& borrowing = found->second;
-  borrowing.covered[holder.object].held--;
-  borrowing.covered[holder.root].found_in--;
+  const auto held = borrowing.covered.find(holder.object);
+  const auto root = holder.root == holder.object ? held : borrowing.covered.find(holder.root);
+  held->second.held--;
+  root->second.found_in--;
   if (borrowing.claimed) return;
-  for (const ObjectId& each : {holder.object, holder.root}) {
-    const auto covered = borrowing.covered.find(each);
-    if (covered != borrowing.covered.end() && covered->second.IsOver()) borrowing.covered.erase(covered);
-  }
+  const bool root_is_over = root != held && root->second.IsOver();
+  if (held->second.IsOver()) borrowing.covered.erase(held);
+  if (root_is_over) borrowing.covered.erase(root);
 }
 
 std::vector<ObjectId> Borrowings::Retain(const void* lend) {
