@@ -54,6 +54,7 @@ constexpr ProcessId ProcessIdOf(MachineNumber machine, uint32_t number) {
 }
 // The id that stands for all processes of a machine. No process has it.
 constexpr ProcessId AllProcessesOf(MachineNumber machine) { return ProcessIdOf(machine, 0); }
+constexpr bool StandsForMachine(ProcessId id) { return id == AllProcessesOf(MachineOf(id)); }
 
 inline MachineNumber NewMachineNumber() {
   uint32_t number = 0;

@@ -442,7 +442,7 @@ void ClaimDesk::Take(const Settlements::Step& step) {
 }
 
 void ClaimDesk::Settled(ProcessId key, const Settlements::End& end) {
-  if (key == AllProcessesOf(MachineOf(key))) {
+  if (StandsForMachine(key)) {
     book_.MachineSettled(MachineOf(key));
     CarryOutEnds();
     return notices_.TellSettled(end.processes);

@@ -96,7 +96,7 @@ void EndNotices::MachineLost(MachineNumber machine) {
 }
 
 void EndNotices::TellSettled(const ProcessSet& processes) {
-  const bool machine = processes.size() == 1 && *processes.begin() == AllProcessesOf(MachineOf(*processes.begin()));
+  const bool machine = processes.size() == 1 && StandsForMachine(*processes.begin());
   const Bytes body = SettledBody({processes.begin(), processes.end()});
   for (const ProcessId process : machine ? All() : met_.Of(processes)) {
     ProcessSession* const session = door_.SessionOf(process);

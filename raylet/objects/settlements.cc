@@ -3,12 +3,6 @@
 #include <algorithm>
 
 namespace raylet {
-namespace {
-
-// Each machine settles the loss of another one for itself, so no other machine can wait for that end.
-bool IsLoss(ProcessId key) { return key == AllProcessesOf(MachineOf(key)); }
-
-}  // namespace
 
 Settlements::OpenEnd* Settlements::Find(ProcessId key) {
   const auto found = open_.find(key);
@@ -118,8 +112,9 @@ std::vector<Settlements::Step> Settlements::TakeSteps(TimePoint now) {
       each.told = each.claimed_here;
     } else if (each.forced || (each.claimed && each.waits_for.empty())) {
       steps.push_back({Step::kSettled, key, each.end, {}});
-    } else if (each.claimed && !each.told && !IsLoss(key) &&
-               std::none_of(each.waits_for.begin(), each.waits_for.end(), IsLoss)) {
+    } else if (each.claimed && !each.told && !StandsForMachine(key) &&
+               std::none_of(each.waits_for.begin(), each.waits_for.end(), StandsForMachine)) {
+      // Each machine settles the loss of another one for itself, so no other machine can wait for that end.
       steps.push_back({Step::kClaimed, key, each.end, each.waits_for});
       each.told = true;
     }

@@ -39,7 +39,7 @@ ray::internal::Hold Borrowings::Cover(const ray::internal::Hold& lend, const Obj
     Covered& held = cover(object);
     held.held++;
     (root == object ? held : cover(root)).found_in++;
-    if (!claimed.empty()) Tell(wire::RayletMessage::ClaimObjects, claimed);
+    Tell(wire::RayletMessage::ClaimObjects, claimed);
   }
   return ray::internal::Hold(whole.get(), Holder{this, whole, object, root});
 }

@@ -197,7 +197,7 @@ void ClusterParts::OnLost(const ObjectId& id, const FailurePtr& why) {
 
 void ClusterParts::OnProcessDied(const wire::ProcessNoticeT& notice) {
   if (notice.reached_again) return ownership.MarkReachedAgain(notice.process);
-  const bool machine = notice.process == AllProcessesOf(MachineOf(notice.process)) && notice.failure != nullptr;
+  const bool machine = StandsForMachine(notice.process) && notice.failure != nullptr;
   std::vector<ProcessId> ended = {notice.process};
   ended.insert(ended.end(), notice.also.begin(), notice.also.end());
   ownership.MarkEnded(ended, machine ? notice.failure->message : std::string());

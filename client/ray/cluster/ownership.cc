@@ -166,7 +166,7 @@ void Ownership::TakeLendsOf(ProcessId borrower, Holds& out) {
 void Ownership::MarkEnded(std::span<const ProcessId> processes, const std::string& why) {
   const MutexLock lock(mutex_);
   for (const ProcessId process : processes) {
-    if (process == AllProcessesOf(MachineOf(process))) {
+    if (StandsForMachine(process)) {
       dead_machines_.insert_or_assign(process, DeadMachine{why, false});
     } else {
       dead_.Add(process);
@@ -182,7 +182,7 @@ Holds Ownership::MarkSettled(std::span<const ProcessId> processes) {
   const MutexLock lock(mutex_);
   std::unordered_set<ProcessId> settled;
   for (const ProcessId process : processes) {
-    if (process != AllProcessesOf(MachineOf(process))) {
+    if (!StandsForMachine(process)) {
       unsettled_.erase(process);
     } else {
       const auto machine = dead_machines_.find(process);

@@ -438,7 +438,7 @@ class Machines {
         continue;
       }
       if (step.kind == Step::kSettled) {
-        if (step.key == AllProcessesOf(MachineOf(step.key))) continue;  // each machine settles the loss for itself
+        if (StandsForMachine(step.key)) continue;  // each machine settles the loss for itself
         processes_[ProcessOf(step.key)].settled = true;
       }
       for (size_t other = 0; other < machines_; ++other) {
