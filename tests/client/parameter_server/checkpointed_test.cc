@@ -10,45 +10,24 @@
 #include <ray/parameter_server.h>
 
 #include "client/parameter_server/checkpoint.h"
+#include "tests/client/parameter_server/float_server.h"
 #include "tests/client/parameter_server/message_of.h"
 #include "tests/harness/daemon_process.h"
 #include "tests/harness/run_folder.h"
 
 namespace checkpointed_test {
 
+using parameter_server_test::Add;
+using parameter_server_test::AddMany;
+using parameter_server_test::FloatServer;
 using parameter_server_test::MessageOf;
+using parameter_server_test::OnPrivateDaemons;
 using raylet::test::Eventually;
 using namespace std::chrono_literals;
 namespace ps = ray::ps;
-using FloatServer = ps::Parameters<float>;
 
-template <class Updated>
-ps::Update Add(Updated& to, float value) {
-  auto gradient = to.NewGradient();
-  gradient.Fill(-value);
-  return to.Update(std::move(gradient));
-}
-
-// Returns how many of its gradients counted.
-uint64_t Rounds(const FloatServer& server, uint64_t rank, int rounds) {
-  auto worker = server.Worker(rank);
-  uint64_t applied = 0;
-  for (int round = 0; round < rounds; ++round) {
-    worker.Get();
-    applied += Add(worker, 1).applied;
-  }
-  return applied;
-}
-RAY_REMOTE(Rounds);
-
-class CheckpointedServerTest : public testing::Test {
+class CheckpointedServerTest : public OnPrivateDaemons {
  protected:
-  void SetUp() override {
-    ray::RayConfig config;
-    config.head_args = {"--num-cpus", "4", "--object-store-memory", "64M"};
-    ray::Init(config);
-  }
-  void TearDown() override { ray::Shutdown(); }
   std::string Path() const { return folder_.File("model"); }
 
  private:
@@ -174,7 +153,7 @@ TEST_F(CheckpointedServerTest, RoundsGoOnAfterAShardIsKilled) {
                                                 .checkpoint = {.path = Path(), .every = 1},
                                                 .round_deadline = 300ms});
   std::vector<ray::ObjectRef<uint64_t>> working;
-  for (uint64_t rank = 0; rank < 2; ++rank) working.push_back(ray::Task(Rounds).Remote(server, rank, 300));
+  for (uint64_t rank = 0; rank < 2; ++rank) working.push_back(ray::Task(AddMany).Remote(server, rank, 300));
   ASSERT_TRUE(Eventually(60s, [&] { return server.Stats()[1].version >= 20; }));
   ASSERT_EQ(::kill(static_cast<pid_t>(server.Stats()[1].pid), SIGKILL), 0);
   for (const auto& applied : ray::Get(working, 60'000)) EXPECT_GT(*applied, 0U);

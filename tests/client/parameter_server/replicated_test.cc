@@ -8,44 +8,23 @@
 
 #include <ray/parameter_server.h>
 
+#include "tests/client/parameter_server/float_server.h"
 #include "tests/client/parameter_server/message_of.h"
 #include "tests/harness/daemon_process.h"
 
 namespace replicated_test {
 
+using parameter_server_test::Add;
+using parameter_server_test::AddMany;
+using parameter_server_test::FloatServer;
 using parameter_server_test::MessageOf;
+using parameter_server_test::OnPrivateDaemons;
 using raylet::test::Eventually;
 using namespace std::chrono_literals;
 namespace ps = ray::ps;
-using FloatServer = ps::Parameters<float>;
 
-template <class Updated>
-ps::Update Add(Updated& to, float value) {
-  auto gradient = to.NewGradient();
-  gradient.Fill(-value);
-  return to.Update(std::move(gradient));
-}
-
-// Returns how many of its gradients counted.
-uint64_t AddMany(const FloatServer& server, uint64_t rank, int rounds) {
-  auto worker = server.Worker(rank);
-  uint64_t applied = 0;
-  for (int round = 0; round < rounds; ++round) {
-    worker.Get();
-    applied += Add(worker, 1).applied;
-  }
-  return applied;
-}
-RAY_REMOTE(AddMany);
-
-class ReplicatedServerTest : public testing::Test {
+class ReplicatedServerTest : public OnPrivateDaemons {
  protected:
-  void SetUp() override {
-    ray::RayConfig config;
-    config.head_args = {"--num-cpus", "4", "--object-store-memory", "64M"};
-    ray::Init(config);
-  }
-  void TearDown() override { ray::Shutdown(); }
   static void KillShard(const FloatServer& server, size_t shard) {
     ASSERT_EQ(::kill(static_cast<pid_t>(server.Stats()[shard].pid), SIGKILL), 0);
   }

@@ -1,0 +1,45 @@
+// Parameters of floats on private daemons, and workers that push to them, for tests.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <utility>
+
+#include <ray/parameter_server.h>
+
+namespace parameter_server_test {
+
+using FloatServer = ray::ps::Parameters<float>;
+
+// `to`: a server or a worker. Its parameters grow by the value, at a rate of 1.
+template <class Updated>
+ray::ps::Update Add(Updated& to, float value) {
+  auto gradient = to.NewGradient();
+  gradient.Fill(-value);
+  return to.Update(std::move(gradient));
+}
+
+// A task: returns how many of its gradients counted.
+inline uint64_t AddMany(const FloatServer& server, uint64_t rank, int rounds) {
+  auto worker = server.Worker(rank);
+  uint64_t applied = 0;
+  for (int round = 0; round < rounds; ++round) {
+    worker.Get();
+    applied += Add(worker, 1).applied;
+  }
+  return applied;
+}
+RAY_REMOTE(AddMany);
+
+class OnPrivateDaemons : public testing::Test {
+ protected:
+  void SetUp() override {
+    ray::RayConfig config;
+    config.head_args = {"--num-cpus", "4", "--object-store-memory", "64M"};
+    ray::Init(config);
+  }
+  void TearDown() override { ray::Shutdown(); }
+};
+
+}  // namespace parameter_server_test
