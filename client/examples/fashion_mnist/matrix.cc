@@ -6,7 +6,7 @@
 #include <utility>
 
 #if defined(__x86_64__)
-#define FASHION_AVX2 1
+#define FASHION_AVX 1
 #endif
 
 #define FASHION_INLINE __attribute__((always_inline)) inline
@@ -67,14 +67,16 @@ FASHION_INLINE void AddRows(const Block& block, size_t row) {
 // Tile heights: as many sums as the vector registers hold beside one row of the panel and one element of `a`.
 void AddBlockPortable(const Block& block) { AddRows<4, 2>(block, 0); }
 
-#ifdef FASHION_AVX2
+#ifdef FASHION_AVX
 __attribute__((target("avx2,fma"))) void AddBlockAvx2(const Block& block) { AddRows<8, 6>(block, 0); }
+__attribute__((target("avx512f"))) void AddBlockAvx512(const Block& block) { AddRows<16, 16>(block, 0); }
 #endif
 
 using AddBlock = void (*)(const Block&);
 
 AddBlock ChooseAddBlock() {
-#ifdef FASHION_AVX2
+#ifdef FASHION_AVX
+  if (__builtin_cpu_supports("avx512f")) return AddBlockAvx512;
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return AddBlockAvx2;
 #endif
   return AddBlockPortable;
