@@ -52,7 +52,7 @@ TEST_F(ClientQuotasTest, NeitherSideEvictsTheOthers) {
   ExpectLedgerAddsUp();
 }
 
-TEST_F(ClientQuotasTest, WhatIsHeldOrWrittenBecomesEverybodys) {
+TEST_F(ClientQuotasTest, HeldAndUnsealedObjectsLeaveTheirQuota) {
   const uint32_t client = ConnectWithQuota(), other = Connect();
   Make(client, 1, kQuota / 2);
   Pin(client, 0, 1);

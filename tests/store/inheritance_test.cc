@@ -58,7 +58,7 @@ TEST_F(InheritanceTest, AnObjectThatAnotherWritesIsNotInheritedAndGoesAtItsSeal)
   ExpectLedgerAddsUp();
 }
 
-TEST_F(InheritanceTest, WhatIsToBeDeletedAtAClientsEndIsNotInherited) {
+TEST_F(InheritanceTest, ObjectsToBeDeletedAtAClientsEndAreNotInherited) {
   const uint32_t heir = Connect(), client = Connect(heir);
   Make(client, 0, 100, {.owned = true});
   Make(client, 1, 100, {.owned = true});
@@ -91,7 +91,7 @@ TEST_F(InheritanceTest, AnHeirThatIsNotConnectedInheritsNothing) {
   ExpectLedgerAddsUp();
 }
 
-TEST_F(InheritanceTest, WhatAnHeirInheritedGoesOnToItsOwnHeir) {
+TEST_F(InheritanceTest, InheritedObjectsGoOnToTheHeirsOwnHeir) {
   const uint32_t last = Connect(), middle = Connect(last), first = Connect(middle);
   Make(first, 0, 100, {.owned = true});
   EXPECT_EQ(store_->RemoveClient(first).heir, middle);

@@ -67,7 +67,7 @@ TEST(MemoryBudget, AStoreThatFillsItsCgroupWithoutRoomForItsClientsIsRefused) {
   EXPECT_TRUE(MemoryBudget::For(140 * kMiB).Check("140M", 200 * kMiB));
 }
 
-TEST(MemoryGuard, WhatTakesMemoryIsRefusedUnlessSomeIsLeftBesideIt) {
+TEST(MemoryGuard, ARequestForMemoryIsRefusedUnlessSomeIsLeftBesideIt) {
   uint64_t left = kTrafficBytes + 1000;
   const MemoryGuard guard([&] { return left; });
   EXPECT_TRUE(guard.RoomFor(1000, "one more client"));

@@ -93,7 +93,7 @@ TEST(NoticeFeed, SaysWhenTooMuchWaits) {
   EXPECT_FALSE(untold.Gone(kNoticesWaitingMax, IdOf(0)));
 }
 
-TEST(NoticeFeed, WhoReadsEverythingKnowsTheStore) {
+TEST(NoticeFeed, AReaderOfEveryNoticeKnowsTheStore) {
   constexpr uint32_t kEntries = 12, kIds = 8;
   for (uint32_t seed = 0; seed < 300; ++seed) {
     SCOPED_TRACE(seed);

@@ -105,7 +105,7 @@ TEST_P(ObjectIndexTest, AgreesWithAMapUnderRandomChurnAndGrowth) {
 }
 INSTANTIATE_TEST_SUITE_P(Chains, ObjectIndexTest, testing::Values(1u, 7u, 64u, 1024u));
 
-TEST(ObjectIndexReaders, WhatStaysIsAlwaysFoundWhileChainsSplitAndEntriesAreUsedAgain) {
+TEST(ObjectIndexReaders, RemainingObjectsAreAlwaysFoundWhileChainsSplitAndEntriesAreUsedAgain) {
   constexpr uint64_t kStaying = 64, kNumbers = 400, kMax = 512;
   constexpr int kRounds = 30;
   std::atomic<uint64_t> looks{0}, missed{0}, wrong{0}, phantoms{0};

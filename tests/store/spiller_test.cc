@@ -76,7 +76,7 @@ TEST_F(SpillerTest, OldestOwnedObjectsLeaveWhenThereIsNoRoom) {
   EXPECT_EQ(header_->counters.spilled_out_bytes, header_->counters.spilled_bytes);
 }
 
-TEST_F(SpillerTest, WhatMayBeEvictedIsEvictedAndNotSpilled) {
+TEST_F(SpillerTest, AnEvictableObjectIsEvictedAndNotSpilled) {
   for (uint64_t id = 1; id <= 10; ++id) ASSERT_TRUE(Put(id, 100'000, /*owned=*/id > 5));
   ASSERT_TRUE(Put(11, 300'000));
   EXPECT_EQ(StateOf(1), EntryState::kEmpty);
@@ -508,7 +508,7 @@ TEST(RestoreQueueTest, FailureAnswersAtOnceAndLeavesTheOthers) {
   EXPECT_TRUE(queue.Empty());
 }
 
-TEST(RestoreQueueTest, WhatNobodyWaitsForIsNotTried) {
+TEST(RestoreQueueTest, AnObjectWithoutWaitersIsNotTried) {
   RestoreQueue queue;
   const ObjectId a = ObjectId::FromRandom(), b = ObjectId::FromRandom();
   ASSERT_TRUE(queue.Add({.client = 1, .request_id = 10, .deadline = TimePoint{}}, {a}));

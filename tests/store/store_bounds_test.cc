@@ -85,7 +85,7 @@ TEST_F(StoreBoundsTest, AnEndedWatchGivesNoNotice) {
   EXPECT_EQ(FromWire<ObjectId>(*watcher.Reply<wire::SealedNoticeT>().id), IdOf(2));
 }
 
-TEST_F(StoreBoundsTest, WhatAClientMadeIsDeletedAtItsEndAndNotWhatOthersMadeOfTheSameIds) {
+TEST_F(StoreBoundsTest, ObjectsOfAnEndedClientAreDeletedAndNotThoseOfOthersWithTheSameIds) {
   RawClient dying = Connect(), owner = Connect();
   const auto create_for_owner = [&](RawClient& client, uint8_t id) {
     wire::CreateAndSealRequestT request;

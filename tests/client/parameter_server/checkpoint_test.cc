@@ -46,7 +46,7 @@ class CheckpointTest : public testing::Test {
   CheckpointOf of;
 };
 
-TEST_F(CheckpointTest, WhatIsWrittenComesBack) {
+TEST_F(CheckpointTest, AWrittenCheckpointComesBack) {
   EXPECT_EQ(std::filesystem::path(file).filename(), "model.shard-0-of-1");
   std::vector<float> first(3), second(3);
   CheckpointOf wanted = of;

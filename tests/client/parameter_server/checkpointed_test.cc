@@ -36,7 +36,7 @@ class CheckpointedServerTest : public OnPrivateDaemons {
 
 const ps::Options kMomentum{.shards = 2, .optimizer = ps::Sgd{.rate = 1, .momentum = 0.5}};
 
-TEST_F(CheckpointedServerTest, WhatIsSavedIsLoadedWithTheOptimisersState) {
+TEST_F(CheckpointedServerTest, ASavedModelIsLoadedWithTheOptimisersState) {
   const auto one = FloatServer::Create(101, kMomentum);
   Add(one, 4);
   one.Save(Path());

@@ -101,7 +101,7 @@ TEST(CompressionTest, TheLargestAreThoseOfASort) {
 }
 
 // What many gradients lose comes with later ones: the sums agree, but for the loss of the last.
-TEST(CompressionTest, WhatIsLostComesWithTheNextGradient) {
+TEST(CompressionTest, TheErrorOfCompressionComesWithTheNextGradient) {
   for (const auto& compression : {Compression::Half(), Compression::Byte(), Compression::Top(0.05)}) {
     constexpr size_t kSize = 600;
     std::vector<double> residual(kSize), sum(kSize), arrived_sum(kSize);

@@ -160,7 +160,7 @@ TEST_P(TableTest, RowsThatNobodyNamesExpire) {
   EXPECT_EQ(users.Pull({1})[0][0], 10);
 }
 
-TEST_P(TableTest, WhatIsSavedIsLoaded) {
+TEST_P(TableTest, SavedRowsAreLoaded) {
   const raylet::test::RunFolder folder;
   const ps::Options options{.shards = 2, .optimizer = ps::Adagrad{.rate = 1}};
   const auto one = Words::Create(4, options);

@@ -14,7 +14,7 @@ using std::chrono::seconds;
 
 class PlasmaGetTest : public PlasmaApiTest {};
 
-TEST_F(PlasmaGetTest, WhatIsThereStaysWhileTheGetWaitsForTheRest) {
+TEST_F(PlasmaGetTest, FoundObjectsStayWhileTheGetWaitsForTheRest) {
   const auto absent = ObjectID::from_random(), there = Put("there");
   WaitingThread thread;
   std::vector<ObjectBuffer> got;

@@ -319,7 +319,7 @@ TEST(ActorDirectory, ARestartWaitsUntilALostHostSurelyServesNoMore) {
   EXPECT_FALSE(bench.directory.MayRestart(id, created[0].incarnation)) << "it has ended meanwhile";
 }
 
-TEST(ActorDirectory, WhoeverWatchesHearsThatALostHostNeverSaidItsActorsEnd) {
+TEST(ActorDirectory, WatchersHearThatALostHostNeverSaidItsActorsEnd) {
   Bench bench;
   const ActorId restarts = LivingThere(bench, Creation("", 1));
   const ActorId mortal = LivingThere(bench, Creation());

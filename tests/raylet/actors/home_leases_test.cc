@@ -49,7 +49,7 @@ TEST_F(HomeLeasesTest, AllActorsOfAHomeShareALeaseAndNoTwoHomesDo) {
   EXPECT_NE(leases_.Begin(NodeId::FromRandom()).lease, first.lease);
 }
 
-TEST_F(HomeLeasesTest, WhatBelongedToAnEndedSessionNeverServesAgain) {
+TEST_F(HomeLeasesTest, AnActorOfAnEndedSessionNeverServesAgain) {
   leases_.Renew(home_, clock_.Now() + seconds(7));
   const LeaseNumber before = leases_.Begin(home_).lease;
   const auto ended = leases_.End(home_);
@@ -90,7 +90,7 @@ TEST_F(HomeLeasesTest, ActorsOfHomesBeyondTheLastNumberDoNotServe) {
   EXPECT_FALSE(leases_.End(home_));
 }
 
-TEST_F(HomeLeasesTest, WhoIsItsOwnHomeNeedsNoLease) { EXPECT_TRUE(Holds(0)); }
+TEST_F(HomeLeasesTest, AHomeNeedsNoLeaseOfItsOwn) { EXPECT_TRUE(Holds(0)); }
 
 }  // namespace
 }  // namespace raylet

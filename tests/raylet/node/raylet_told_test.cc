@@ -79,7 +79,7 @@ TEST_F(RayletToldTest, NobodyHearsOfTheEndOfAWorkerThatLentNothing) {
   EXPECT_EQ(Pairs(driver), 0u);
 }
 
-TEST_F(RayletToldTest, WhoeverLentATaskItsArgumentsHearsOfTheWorkersEnd) {
+TEST_F(RayletToldTest, TheLenderOfATasksArgumentsHearsOfTheWorkersEnd) {
   auto driver = node_.Driver();
   const ProcessId worker = RunAndKill(driver, TaskOf("pid", 1));
   ExpectHears(driver, worker);
@@ -88,7 +88,7 @@ TEST_F(RayletToldTest, WhoeverLentATaskItsArgumentsHearsOfTheWorkersEnd) {
   EXPECT_EQ(Pairs(driver), 0u);
 }
 
-TEST_F(RayletToldTest, WhoeverLentATaskItsArgumentsHearsOfAnEndThatCameBeforeTheResult) {
+TEST_F(RayletToldTest, TheLenderOfATasksArgumentsHearsOfAnEndBeforeTheResult) {
   auto driver = node_.Driver();
   driver.Submit(TaskOf("crash", 1));
   const auto frame = driver.Await(RayletMessage::ProcessDied);
@@ -96,7 +96,7 @@ TEST_F(RayletToldTest, WhoeverLentATaskItsArgumentsHearsOfAnEndThatCameBeforeThe
   EXPECT_FALSE(bystander_.Await(RayletMessage::ProcessDied, Duration::zero()));
 }
 
-TEST_F(RayletToldTest, WhoeverWasLentAResultHearsOfTheWorkersEnd) {
+TEST_F(RayletToldTest, TheBorrowerOfAResultHearsOfTheWorkersEnd) {
   auto driver = node_.Driver();
   const ProcessId worker = RunAndKill(driver, TaskOf("lend_pid"));
   ExpectHears(driver, worker);
@@ -104,7 +104,7 @@ TEST_F(RayletToldTest, WhoeverWasLentAResultHearsOfTheWorkersEnd) {
   ExpectHearsNothing(bystander_);
 }
 
-TEST_F(RayletToldTest, WhoeverHasAChannelToAnActorHearsOfItsEnd) {
+TEST_F(RayletToldTest, ACallerWithAChannelHearsOfItsActorsEnd) {
   auto driver = node_.Driver();
   ActorOptions options;
   options.name = "found";
@@ -119,7 +119,7 @@ TEST_F(RayletToldTest, WhoeverHasAChannelToAnActorHearsOfItsEnd) {
   ExpectHearsNothing(bystander_);
 }
 
-TEST_F(RayletToldTest, WhoeverWaitsForAnObjectHearsOfItsOwnersEnd) {
+TEST_F(RayletToldTest, AWaiterForAnObjectHearsOfItsOwnersEnd) {
   std::optional<WireProcess> owner = node_.Driver();
   auto waiter = node_.Driver();
   const ProcessId ended = owner->process();

@@ -78,7 +78,7 @@ TEST_F(ReportedMetricsTest, NamesBecomeThoseOfPrometheus) {
   ExpectLine("ray_my_own_name_1 1");
 }
 
-TEST_F(ReportedMetricsTest, WhatContradictsAnEarlierReportIsDroppedAndCounted) {
+TEST_F(ReportedMetricsTest, AReportThatContradictsAnEarlierOneIsDroppedAndCounted) {
   Add(Report(MetricKind::Counter, "steps", 1));
   Add(Report(MetricKind::Gauge, "steps", 7));
   Add(HistogramOf({1, 0, 0}, 1));
@@ -90,7 +90,7 @@ TEST_F(ReportedMetricsTest, WhatContradictsAnEarlierReportIsDroppedAndCounted) {
   ExpectLine("raylet_metric_reports_dropped_total 2");
 }
 
-TEST_F(ReportedMetricsTest, WhatExceedsALimitIsDroppedAndTheRestGoesOn) {
+TEST_F(ReportedMetricsTest, SeriesAboveALimitAreDroppedAndTheRestGoesOn) {
   for (size_t i = 0; i < ReportedMetrics::kSeriesMax + 5; ++i)
     Add(Report(MetricKind::Counter, "steps", 1, std::to_string(i)));
   Add(Report(MetricKind::Counter, std::string(ReportedMetrics::kTextBytesMax + 1, 'n'), 1));

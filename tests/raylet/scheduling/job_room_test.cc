@@ -53,7 +53,7 @@ TEST(JobRoom, ATaskThatIsLargerThanTheBoundFindsRoomWhereThereIsAny) {
   EXPECT_TRUE(room.Has(0));
 }
 
-TEST(JobRoom, WhoWaitsIsNamedOnceWhenThereIsRoomForManyTasks) {
+TEST(JobRoom, AWaiterIsNamedOnceWhenThereIsRoomForManyTasks) {
   const SchedulerLimits limits = Limits(32'000);
   JobRoom room(limits);
   Fill(room, 0);
@@ -71,7 +71,7 @@ TEST(JobRoom, WhoWaitsIsNamedOnceWhenThereIsRoomForManyTasks) {
   EXPECT_TRUE(room.TakeReady().empty());
 }
 
-TEST(JobRoom, WhoWaitsWithADeeperTaskIsNamedBeforeTheOthers) {
+TEST(JobRoom, AWaiterWithADeeperTaskIsNamedBeforeTheOthers) {
   const SchedulerLimits limits = Limits(32);
   JobRoom room(limits);
   Fill(room, 1);
@@ -84,7 +84,7 @@ TEST(JobRoom, WhoWaitsWithADeeperTaskIsNamedBeforeTheOthers) {
   EXPECT_EQ(room.TakeReady(), std::vector{kDriver});
 }
 
-TEST(JobRoom, WhoHasEndedIsNotNamed) {
+TEST(JobRoom, AnEndedWaiterIsNotNamed) {
   const SchedulerLimits limits = Limits(32);
   JobRoom room(limits);
   Fill(room, 0);

@@ -302,7 +302,7 @@ TEST_F(Behaviour, TwentyPercentGoAtATime) {
   EXPECT_FALSE(Has(client_, ids[4]));  // the oldest of the others
 }
 
-TEST_F(Behaviour, WhatIsHeldLeavesNoRoom) {
+TEST_F(Behaviour, HeldObjectsLeaveNoRoom) {
   const ObjectID half = NewId();
   PutAndHold(client_, half, kCapacity / 2);
   std::shared_ptr<Buffer> data;

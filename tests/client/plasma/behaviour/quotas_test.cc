@@ -52,7 +52,7 @@ TEST_F(Quotas, SeventyPercentInAllAndOncePerClient) {
   EXPECT_STORE_OK(other_.SetClientOptions("two", 1 * kMiB));
 }
 
-TEST_F(Quotas, WhatIsHeldCountsAsEverybodysOnceTheQuotaIsUsedUp) {
+TEST_F(Quotas, HeldObjectsCountAsEverybodysOnceTheQuotaIsUsedUp) {
   ASSERT_STORE_OK(client_.SetClientOptions("holder", 5 * kMiB));
   const ObjectID first = NewId(), second = NewId();
   PutAndHold(client_, first, 3 * kMiB, 1);

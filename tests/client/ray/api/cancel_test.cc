@@ -159,7 +159,7 @@ TEST_F(LocalCancelTest, OneNodeHasTheCpusOfTheMachine) {
   EXPECT_EQ(ray::AvailableResources(), ray::ClusterResources());
 }
 
-TEST_F(LocalCancelTest, WhatThrowsRunsAgainWhereAskedFor) {
+TEST_F(LocalCancelTest, ATaskThatThrowsRunsAgainWhereAskedFor) {
   EXPECT_EQ(*ray::Task(ThrowUntil).SetRetryExceptions().Remote(4).Get(), 4);
   EXPECT_THROW(ray::Task(ThrowUntil).SetRetryExceptions().SetMaxRetries(1).Remote(100).Get(), RayTaskException);
   EXPECT_EQ(runs, 6);

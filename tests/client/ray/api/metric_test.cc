@@ -63,7 +63,7 @@ TEST_F(MetricTest, TwoObjectsOfOneNameAreOneMetric) {
   EXPECT_EQ(one.GetName(), "metric_test_shared");
 }
 
-TEST_F(MetricTest, WhatMakesNoSenseIsRefused) {
+TEST_F(MetricTest, ANonsensicalMetricIsRefused) {
   EXPECT_THROW(ray::Gauge("", "", ""), RayException);
   EXPECT_THROW(ray::Gauge(std::string(2000, 'n'), "", ""), RayException);
   EXPECT_THROW(ray::Histogram("metric_test_falling", "", "", {10, 1}), RayException);

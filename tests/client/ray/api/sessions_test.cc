@@ -49,7 +49,7 @@ void InitLocal() {
   ray::Init(config);
 }
 
-TEST(Sessions, WhatWasMadeBeforeShutdownIsRefusedAfterTheNextInit) {
+TEST(Sessions, HandlesFromBeforeShutdownAreRefusedAfterTheNextInit) {
   InitLocal();
   auto earlier = std::make_unique<earlier_session::Things>();
   ray::Shutdown();

@@ -26,7 +26,7 @@ TEST_F(ValuesTest, NumbersInContainersComeBackWithTheirBits) { round_trips::Expe
 TEST_F(ValuesTest, UserTypesComeBackWithTheirBits) { round_trips::ExpectUserTypesKept(); }
 TEST_F(ValuesTest, OptionalsComeBackAsPresentAsTheyWere) { round_trips::ExpectOptionalsKept(); }
 TEST_F(ValuesTest, AnyComesBackWithItsType) { round_trips::ExpectAnyKept(); }
-TEST_F(ValuesTest, WhatWouldComeBackOtherwiseIsRefused) { round_trips::ExpectLossRefused(); }
+TEST_F(ValuesTest, AValueThatWouldComeBackOtherwiseIsRefused) { round_trips::ExpectLossRefused(); }
 TEST_F(ValuesTest, AnExceptionWithoutTextIsToldByItsType) { round_trips::ExpectNullWhatTold(); }
 
 // plain_msgpack.cc knows <msgpack.hpp> alone. It packs the same types with the same stream here and there.

@@ -71,7 +71,7 @@ TEST_F(MetricsTest, OfDriversTasksAndActorsAreSummedUp) {
   EXPECT_EQ(raylet::test::HttpGet("127.0.0.1", port_, "/").code, 404);
 }
 
-TEST_F(MetricsTest, WhatWasRecordedIsThereAtShutdown) {
+TEST_F(MetricsTest, RecordedValuesAreThereAtShutdown) {
   calls.Inc(1, {{"by", "shutdown"}});
   ray::Shutdown();
   EXPECT_TRUE(Serves("ray_cluster_test_calls{by=\"shutdown\"} 1")) << page_;

@@ -36,7 +36,7 @@ TEST_F(RoomTest, TasksThatSubmitMoreThanThereIsRoomForGoOnOnOneCpu) {
   EXPECT_TRUE(Says("counted: 4160\n", 90s)) << Outputs();
 }
 
-TEST_F(RoomTest, WhoeverWaitsUsesNoCpuAndHearsThatTheRayletHasGone) {
+TEST_F(RoomTest, AWaiterUsesNoCpuAndHearsThatTheRayletHasGone) {
   ASSERT_NO_FATAL_FAILURE(Start({"full"}));
   ASSERT_TRUE(Says("submitted: 16\n", 30s)) << Outputs();
   const auto used = driver_->CpuTime();
@@ -46,7 +46,7 @@ TEST_F(RoomTest, WhoeverWaitsUsesNoCpuAndHearsThatTheRayletHasGone) {
   EXPECT_TRUE(Says("thrown: the raylet at ", 10s)) << Outputs();
 }
 
-TEST_F(RoomTest, WhoeverWaitsHearsOfShutdown) {
+TEST_F(RoomTest, AWaiterHearsOfShutdown) {
   ASSERT_NO_FATAL_FAILURE(Start({"shutdown"}));
   ASSERT_TRUE(Says("thrown: Ray has been shut down", 30s)) << Outputs();
   const auto end = driver_->Wait(Deadline::After(10s));

@@ -38,7 +38,7 @@ class OutboxTest : public ::testing::Test {
   FrameConnection ours_, daemon_;
 };
 
-TEST_F(OutboxTest, WhatIsPostedWhileTheDaemonTakesNothingComesLaterInOrder) {
+TEST_F(OutboxTest, MessagesPostedToAStoppedDaemonComeLaterInOrder) {
   Outbox outbox(ours_);
   const uint64_t sent = SendUntilFull(outbox);
   for (const uint16_t type : {2, 3, 4}) EXPECT_TRUE(outbox.Post(type, body_, Deadline::After(milliseconds(20))));

@@ -49,7 +49,7 @@ TEST_F(PrivateFolderTest, OneWhoseDaemonServesStays) {
   EXPECT_TRUE(fs::exists(served));
 }
 
-TEST_F(PrivateFolderTest, WhatIsNotOursStays) {
+TEST_F(PrivateFolderTest, OtherFoldersStay) {
   for (int i = 0; i < 6; ++i) Make("aaaaa" + std::to_string(i), 1);
   const std::string open = Make("public", 100);
   fs::permissions(open, fs::perms::all);
