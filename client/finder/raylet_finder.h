@@ -32,9 +32,9 @@ Result<wire::RegisterReplyT> RegisterTool(FrameConnection& connection, Deadline 
 std::vector<LocalRaylet> LocalRaylets(Deadline deadline);
 
 // The socket of the raylet to attach to. A path is returned as it is, and host names are resolved. kInvalid: no
-// address. kNotRunning: the address is neither a file here nor host:port, or nothing answers there, or no raylet of
-// this machine is in that cluster. The message has the command that helps. A raylet may be joining just now, so the
-// last of these answers takes some seconds.
+// address. kNotRunning has three causes: the address is neither a file nor host:port; nothing answers there; its
+// cluster has no raylet of this machine. The message has the command that helps. A raylet may be joining just now, so
+// the third answer takes some seconds.
 Result<std::string> FindRaylet(const std::string& address);
 
 }  // namespace raylet::client

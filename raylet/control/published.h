@@ -1,7 +1,7 @@
 // Published: the items that this raylet has told the control store and that only this raylet could tell again. These
 // are names, places of actors, and pairs that it put or deleted. Pure; owned by the ControlLink; the caller gives the
-// time. It selects the items to tell: new ones, all of them once the store may have lost them, and a few old ones with
-// each renewal, in turn. So single losses heal too, and we learn which items other raylets have replaced.
+// time. It selects the items to tell: new items, all items after a possible loss, and with each renewal a few old ones
+// in turn. So single losses heal too, and we learn which items other raylets have replaced.
 //
 // Always holds: an item is told until the store has taken it, or holds another raylet's with a larger epoch or version.
 // In the second case we have lost the item, which is reported once. A withdrawn item is kept until the store has

@@ -7,7 +7,7 @@
 // run none. Changes of many cells go as one such batch. One batch is under way at a time, because a connection has a
 // single set of watched keys. EXEC answers nil where another raylet changed a cell in between. Then the rules are asked
 // again, for half as many cells. EXEC's answer may be lost with the connection. Then the rules are asked again too.
-// Each cell names its writer, and the epoch or version. So a change made twice has the effect of one:
+// Each cell names its writer, and the epoch or version. So a repeated change has no further effect:
 //   leases, bases   the same node and epoch is ours: written again, with the lease prolonged
 //   names           the same actor in the same epoch is ours; a release finds nothing of ours left
 //   placements      the same node and epoch is ours; to forget finds nothing left

@@ -3,8 +3,8 @@
 // raylet's loop thread.
 // Always holds: an object is in here iff another machine has a copy, a raylet is locating it, or its last copy is in
 // doubt or lost. A lost machine has no copy and locates nothing from that moment on. ForgetLost takes what still names
-// it out of the entries, some in each turn of the loop. Such an entry counts as if that were done: each life of a
-// machine has a number of its own, so what the machine says when it is there again is never taken for old.
+// it out of the entries, some in each turn of the loop. Each life of a machine has its own number. So the directory
+// never takes a new report of the machine for an old one.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// JobRoom: how many tasks of one job may be under way, how many bytes they may have, and whose tasks were sent back
-// because there was no room. Pure; the raylet's loop thread.
+// JobRoom bounds the tasks of a job that are under way, and their bytes. It knows the processes that wait for room.
+// Pure; the raylet's loop thread.
 // Always holds: tasks leave room to more deeply nested ones. So a task can always submit the tasks that it waits for.
 // TakeReady names a waiting process once there is room for its deepest task.
 #pragma once

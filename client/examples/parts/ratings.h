@@ -1,5 +1,5 @@
-// Who likes what: pairs of a user and an item, read from MovieLens' ratings.csv, or made of Debian's packages, where a
-// package is a user and likes the packages that it depends on.
+// Ratings: pairs of a user and an item. They come from MovieLens' ratings.csv or from Debian's packages. There a
+// package is a user, and likes the packages that it depends on.
 #pragma once
 
 #include <cstdint>

@@ -26,7 +26,7 @@ struct ActorCall {
   ClusterObjectPtr result;
 };
 
-// What the getter of a call is told that failed with `failure`. `call`: null, or a call that may have a name.
+// The failure that a call's getter hears. `call` may be null, or have a name.
 inline FailurePtr FailureOfCall(const FailurePtr& failure, const ActorCall* call) {
   if (call == nullptr || call->name.empty()) return failure;
   auto told = std::make_shared<Failure>(*failure);
