@@ -34,7 +34,7 @@ int Refs() {
 #ifdef RAYLET_SANITIZED
   return refs == nullptr ? 10'000 : std::atoi(refs);
 #else
-  return refs == nullptr ? 100'000 : std::atoi(refs);
+  return refs == nullptr ? 200'000 : std::atoi(refs);
 #endif
 }
 
