@@ -44,19 +44,27 @@ class Id {
 
   // 64 well-mixed bits; the same in every process.
   uint64_t Hash() const {
+    static_assert(N >= 8, "the last word is read whole");
     uint64_t h = 0x9e3779b97f4a7c15ULL ^ N;
-    for (size_t i = 0; i < N; i += 8) {
-      uint64_t word = 0;
-      std::memcpy(&word, bytes_.data() + i, N - i < 8 ? N - i : 8);
-      h = Mix(h ^ word);
-    }
-    return h;
+    for (size_t i = 0; i + 8 <= N; i += 8) h = Fold(h ^ WordAt(i));
+    if constexpr (N % 8 != 0) h = Fold(h ^ WordAt(N - 8));
+    return Mix(h);
   }
 
   friend bool operator==(const Id&, const Id&) = default;
   friend auto operator<=>(const Id&, const Id&) = default;
 
  private:
+  uint64_t WordAt(size_t at) const {
+    uint64_t word = 0;
+    std::memcpy(&word, bytes_.data() + at, sizeof word);
+    return word;
+  }
+  // A bijection, so that no word is forgotten. The high half comes down, where the next multiplication spreads it.
+  static constexpr uint64_t Fold(uint64_t x) {
+    x *= 0x9fb21c651e98df25ULL;
+    return x ^ (x >> 32);
+  }
   // The finaliser of MurmurHash3 (Austin Appleby, public domain).
   static constexpr uint64_t Mix(uint64_t x) {
     x ^= x >> 33;

@@ -55,6 +55,19 @@ TEST(IdTest, HashSpreadsIdsThatDifferInOneBit) {
   EXPECT_GT(low_bits.size(), 150U);
 }
 
+TEST(IdTest, HashTellsIdsApartThatDifferInTwoBits) {
+  std::set<uint64_t> hashes;
+  size_t ids = 0;
+  for (int one = 0; one < 160; ++one)
+    for (int other = 0; other < one; ++other, ++ids) {
+      FruitId id;
+      id.mutable_data()[one / 8] |= static_cast<uint8_t>(1 << one % 8);
+      id.mutable_data()[other / 8] |= static_cast<uint8_t>(1 << other % 8);
+      hashes.insert(id.Hash());
+    }
+  EXPECT_EQ(hashes.size(), ids);
+}
+
 TEST(IdTest, ThreadsNeverDrawTheSameId) {
   std::vector<FruitId> drawn[2];
   {

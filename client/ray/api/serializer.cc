@@ -61,6 +61,15 @@ PackedNumber ReadNumber(std::string_view bytes) {
   }
 }
 
+PackedExtension ReadExtension(std::string_view bytes, int8_t kind) {
+  constexpr size_t kHeaderBytes = 3;  // ext 8: the mark, the length, the kind
+  if (bytes.size() < kHeaderBytes || static_cast<uint8_t>(bytes[0]) != 0xc7 || static_cast<int8_t>(bytes[2]) != kind)
+    return {};
+  const size_t length = static_cast<uint8_t>(bytes[1]);
+  if (bytes.size() - kHeaderBytes < length) return {};
+  return {bytes.substr(kHeaderBytes, length), kHeaderBytes + length};
+}
+
 const char* DtypeName(Dtype dtype) {
   switch (dtype) {
     case Dtype::kNone: break;

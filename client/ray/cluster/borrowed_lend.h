@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <memory>
+#include <span>
 
 #include "client/ray/cluster/borrowings.h"
 #include "client/ray/cluster/ownership.h"
@@ -20,7 +21,7 @@ class BorrowedLend {
   // `channel`: to the lender, where there is one. `covered`: the objects to which the message refers, as far as they
   // are known before it is unpacked.
   BorrowedLend(RayletLink& link, Ownership& ownership, Borrowings& borrowings, ProcessId lender, LendId lend, Told told,
-               std::weak_ptr<CallChannel> channel, std::vector<ObjectId> covered)
+               std::weak_ptr<CallChannel> channel, std::span<const ObjectId> covered)
       : use_(link.uses()),
         link_(link),
         ownership_(ownership),
@@ -29,7 +30,7 @@ class BorrowedLend {
         lend_(lend),
         channel_(std::move(channel)),
         armed_(told == Told::kAlways) {
-    borrowings_.Add(this, lender_, std::move(covered));
+    borrowings_.Add(this, lender_, covered);
   }
   ~BorrowedLend();
   BorrowedLend(const BorrowedLend&) = delete;

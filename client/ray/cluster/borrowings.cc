@@ -9,12 +9,12 @@ namespace raylet::client {
 
 // Claims are told under the lock: LendersEnded must not return, nor a release overtake them, before they are on their
 // way.
-void Borrowings::Add(const void* lend, ProcessId lender, std::vector<ObjectId> covered) {
+void Borrowings::Add(const void* lend, ProcessId lender, std::span<const ObjectId> covered) {
   std::vector<ObjectId> claimed;
   const MutexLock lock(mutex_);
   Borrowing& borrowing = all_[lend];
   borrowing.lender = lender;
-  for (const ObjectId& object : covered) borrowing.covered[object].message = true;
+  for (const ObjectId& object : covered) borrowing.covered.FindOrAdd(object).first.message = true;
   // A message of a process that has ended meanwhile. LendersEnded sees the borrowing, or we see the end.
   if (ownership_.IsDead(lender)) ClaimAll(borrowing, claimed);
   Tell(wire::RayletMessage::ClaimObjects, claimed);
@@ -31,14 +31,13 @@ ray::internal::Hold Borrowings::Cover(const ray::internal::Hold& lend, const Obj
     const auto found = all_.find(whole.get());
     if (found == all_.end()) return lend;
     Borrowing& borrowing = found->second;
-    const auto cover = [&](const ObjectId& each) RAYLET_REQUIRES(mutex_) -> Covered& {
-      const auto [covered, added] = borrowing.covered.try_emplace(each);
+    const auto cover = [&](const ObjectId& each) RAYLET_REQUIRES(mutex_) -> CoveredObject& {
+      const auto [covered, added] = borrowing.covered.FindOrAdd(each);
       if (added && borrowing.claimed) Claim(borrowing, each, claimed);
-      return covered->second;
+      return covered;
     };
-    Covered& held = cover(object);
-    held.held++;
-    (root == object ? held : cover(root)).found_in++;
+    cover(object).held++;
+    cover(root).found_in++;
     Tell(wire::RayletMessage::ClaimObjects, claimed);
   }
   return ray::internal::Hold(whole.get(), Holder{this, whole, object, root});
@@ -62,14 +61,11 @@ void Borrowings::Uncover(const Holder& holder) {
   const auto found = all_.find(holder.lend.get());
   if (found == all_.end()) return;
   Borrowing& borrowing = found->second;
-  const auto held = borrowing.covered.find(holder.object);
-  const auto root = holder.root == holder.object ? held : borrowing.covered.find(holder.root);
-  held->second.held--;
-  root->second.found_in--;
+  borrowing.covered.Find(holder.object)->held--;
+  borrowing.covered.Find(holder.root)->found_in--;
   if (borrowing.claimed) return;
-  const bool root_is_over = root != held && root->second.IsOver();
-  if (held->second.IsOver()) borrowing.covered.erase(held);
-  if (root_is_over) borrowing.covered.erase(root);
+  borrowing.covered.EraseIfOver(holder.object);
+  if (holder.root != holder.object) borrowing.covered.EraseIfOver(holder.root);
 }
 
 std::vector<ObjectId> Borrowings::Retain(const void* lend) {
@@ -78,11 +74,11 @@ std::vector<ObjectId> Borrowings::Retain(const void* lend) {
   const auto found = all_.find(lend);
   if (found == all_.end()) return retained;
   Borrowing& borrowing = found->second;
-  for (auto& [object, covered] : borrowing.covered) {
+  borrowing.covered.ForEach([&](const ObjectId& object, CoveredObject& covered) {
     covered.message = false;
     if (covered.found_in > 0) retained.push_back(object);
-  }
-  if (!borrowing.claimed) std::erase_if(borrowing.covered, [](const auto& each) { return each.second.IsOver(); });
+  });
+  if (!borrowing.claimed) borrowing.covered.EraseAllOver();
   return retained;
 }
 
@@ -97,8 +93,9 @@ bool Borrowings::Remove(const void* lend) {
   }
   if (!borrowing.claimed) return true;
   std::vector<ObjectId> released;
-  for (const auto& [object, covered] : borrowing.covered)
+  borrowing.covered.ForEach([&](const ObjectId& object, const CoveredObject&) {
     if (OwnerOf(object) != link_.process()) released.push_back(object);
+  });
   Tell(wire::RayletMessage::ReleaseClaims, released);
   return false;
 }
@@ -118,7 +115,8 @@ void Borrowings::LendersEnded(std::span<const ProcessId> processes) {
 
 void Borrowings::ClaimAll(Borrowing& borrowing, std::vector<ObjectId>& of_others) {
   borrowing.claimed = true;
-  for (const auto& [object, covered] : borrowing.covered) Claim(borrowing, object, of_others);
+  borrowing.covered.ForEach([&](const ObjectId& object, const CoveredObject&)
+                                RAYLET_REQUIRES(mutex_) { Claim(borrowing, object, of_others); });
 }
 
 void Borrowings::Claim(Borrowing& borrowing, const ObjectId& object, std::vector<ObjectId>& of_others) {

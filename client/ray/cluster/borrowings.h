@@ -7,10 +7,12 @@
 
 #include <cstdint>
 #include <span>
-#include <unordered_map>
 #include <vector>
 
+#include <absl/container/flat_hash_map.h>
+
 #include "base/mutex.h"
+#include "client/ray/cluster/covered_objects.h"
 #include "client/ray/cluster/ownership.h"
 #include "client/ray/cluster/raylet_link.h"
 #include "fbs/ids.h"
@@ -22,7 +24,7 @@ class Borrowings {
   Borrowings(RayletLink& link, Ownership& ownership) : link_(link), ownership_(ownership) {}
 
   // `lend` names the borrowing from now on, and until Remove. It covers these until Retain.
-  void Add(const void* lend, ProcessId lender, std::vector<ObjectId> covered) RAYLET_EXCLUDES(mutex_);
+  void Add(const void* lend, ProcessId lender, std::span<const ObjectId> covered) RAYLET_EXCLUDES(mutex_);
   // Something that was unpacked under `lend` refers to this object, and keeps what this returns. So does an argument
   // that is unpacked. Returns `lend` itself where that is no lend of another process.
   ray::internal::Hold Cover(const ray::internal::Hold& lend, const ObjectId& object) RAYLET_EXCLUDES(mutex_);
@@ -44,17 +46,11 @@ class Borrowings {
   size_t size() const RAYLET_EXCLUDES(mutex_);  // the lends that have not gone back; for tests
 
  private:
-  struct Covered {
-    uint32_t held = 0;      // by so many that were unpacked
-    uint32_t found_in = 0;  // so many that are held were found in it, or are it
-    bool message = false;   // the message refers to it, whatever is unpacked
-    bool IsOver() const { return held == 0 && found_in == 0 && !message; }
-  };
   struct Borrowing {
     ProcessId lender = 0;
-    std::unordered_map<ObjectId, Covered> covered;  // a value may refer to very many
-    bool claimed = false;                           // all that are covered, and nothing leaves them any more
-    Holds own;                                      // of the covered objects, those that are this process's own
+    CoveredObjects covered;
+    bool claimed = false;  // all that are covered, and nothing leaves them any more
+    Holds own;             // of the covered objects, those that are this process's own
   };
   // The hold that Cover returns: it holds the lend, and counts itself.
   struct Holder {
@@ -73,7 +69,7 @@ class Borrowings {
   RayletLink& link_;
   Ownership& ownership_;
   mutable Mutex mutex_;  // no hold is dropped under it
-  std::unordered_map<const void*, Borrowing> all_ RAYLET_GUARDED_BY(mutex_);
+  absl::flat_hash_map<const void*, Borrowing> all_ RAYLET_GUARDED_BY(mutex_);
 };
 
 }  // namespace raylet::client

@@ -16,6 +16,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include <absl/container/flat_hash_map.h>
 #include <ray/internal/runtime.h>
 
 #include "base/mutex.h"
@@ -89,7 +90,7 @@ class Ownership {
     // Processes that may have had the lend, ended and not settled, while the borrower was not known.
     std::vector<ProcessId> tried;
   };
-  using Lends = std::unordered_map<LendId, Lent>;
+  using Lends = absl::flat_hash_map<LendId, Lent>;
   bool IsDeadLocked(ProcessId process) const RAYLET_REQUIRES(mutex_);
   bool IsUnsettled(ProcessId process) const RAYLET_REQUIRES(mutex_);
   Holds Take(Lends::iterator lend) RAYLET_REQUIRES(mutex_);
@@ -98,7 +99,7 @@ class Ownership {
   std::function<ray::internal::Hold(const ObjectId&)> find_actor_;
   mutable Mutex mutex_;
   std::unordered_map<ObjectId, std::weak_ptr<ClusterObject>> objects_ RAYLET_GUARDED_BY(mutex_);
-  std::unordered_map<ObjectId, std::weak_ptr<StoreArray>> arrays_ RAYLET_GUARDED_BY(mutex_);
+  absl::flat_hash_map<ObjectId, std::weak_ptr<StoreArray>, std::hash<ObjectId>> arrays_ RAYLET_GUARDED_BY(mutex_);
   // Remembered for ever, since a reference to what they owned may come at any time.
   ProcessRanges dead_ RAYLET_GUARDED_BY(mutex_);
   std::unordered_set<ProcessId> unsettled_ RAYLET_GUARDED_BY(mutex_);  // of dead_

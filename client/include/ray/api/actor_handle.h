@@ -96,7 +96,7 @@ class ActorHandle {
   // Of the actor whose handle had these ToBytes. It does not keep the actor either.
   static ActorHandle FromBytes(const std::string& bytes) {
     ActorHandle handle;
-    handle.Unpack(bytes);
+    handle.UnpackExtension(bytes);
     return handle;
   }
   std::string ToBytes() const {
@@ -138,15 +138,15 @@ class ActorHandle {
     if (object.is_nil())
       actor_ = nullptr;
     else
-      Unpack(internal::ExtensionBody(object, internal::kExtActor, typeid(ActorHandle)));
+      UnpackExtension(internal::ExtensionBody(object, kExtension, typeid(ActorHandle)));
   }
-
- private:
-  void Unpack(std::string_view bytes) {
+  static constexpr int8_t kExtension = internal::kExtActor;
+  void UnpackExtension(std::string_view bytes) {
     const std::string_view id = internal::TakeRetries(bytes, max_task_retries_);
     actor_ = id.empty() ? nullptr : internal::CurrentRuntime().UnpackActor(id);
   }
 
+ private:
   internal::ActorHandleState actor_;
   int max_task_retries_ = 0;  // of its calls
 };

@@ -111,9 +111,10 @@ class Array {
     if (object.is_nil())
       *this = Array();
     else
-      *this =
-          Array(internal::UnpackArrayStorage(internal::ExtensionBody(object, internal::kExtArray, typeid(Array<T>))));
+      UnpackExtension(internal::ExtensionBody(object, kExtension, typeid(Array<T>)));
   }
+  static constexpr int8_t kExtension = internal::kExtArray;
+  void UnpackExtension(std::string_view id) { *this = Array(internal::UnpackArrayStorage(id)); }
 
  private:
   friend class MutableArray<T>;

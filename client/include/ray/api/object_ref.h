@@ -62,8 +62,10 @@ class ObjectRefBase {
     if (object.is_nil())
       handle_ = nullptr;
     else
-      handle_ = CurrentRuntime().UnpackReference(ExtensionBody(object, kExtReference, typeid(*this)));
+      UnpackExtension(ExtensionBody(object, kExtension, typeid(*this)));
   }
+  static constexpr int8_t kExtension = kExtReference;
+  void UnpackExtension(std::string_view id) { handle_ = CurrentRuntime().UnpackReference(id); }
 
  protected:
   ObjectRefBase() = default;

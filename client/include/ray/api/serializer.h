@@ -7,10 +7,13 @@
 // names the type.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <concepts>
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -84,9 +87,27 @@ inline msgpack::object_handle ParseMsgpack(const char* data, size_t size, size_t
   constexpr size_t kDepthMax = 1024;
   const msgpack::unpack_limit limit(size, size, size, size, size, kDepthMax);
   bool referenced = false;
-  return msgpack::unpack(
-      data, size, offset, referenced, [](msgpack::type::object_type, size_t, void*) { return true; }, nullptr, limit);
+  // As msgpack-c's own zone, but no larger than the parts of a short value can be.
+  const size_t zone_bytes = std::min<size_t>(MSGPACK_ZONE_CHUNK_SIZE, (size - offset + 1) * sizeof(msgpack::object));
+  auto zone = std::make_unique<msgpack::zone>(zone_bytes);
+  const msgpack::object object = msgpack::unpack(
+      *zone, data, size, offset, referenced, [](msgpack::type::object_type, size_t, void*) { return true; }, nullptr,
+      limit);
+  return msgpack::object_handle(object, std::move(zone));
 }
+
+// A short extension of msgpack: what references, arrays and actor handles are. Read without msgpack-c, as numbers are.
+struct PackedExtension {
+  std::string_view body;
+  size_t bytes = 0;  // that it takes; 0: no extension of this kind, or one that is cut off
+};
+RAYLET_API PackedExtension ReadExtension(std::string_view bytes, int8_t kind);
+
+template <class T>
+concept kIsExtension = requires(T& value, std::string_view body) {
+  { T::kExtension } -> std::convertible_to<int8_t>;
+  value.UnpackExtension(body);
+};
 
 // A number that T holds exactly; throws msgpack's type_error for any other.
 template <class T>
@@ -137,6 +158,15 @@ T UnpackMsgpackAt(const char* data, size_t size, size_t& offset) {
       if (number.kind != PackedNumber::Kind::kNone) {
         offset += number.bytes;
         return NumberAs<T>(number);
+      }
+    }
+    if constexpr (kIsExtension<T>) {
+      const PackedExtension extension = ReadExtension({data + offset, size - offset}, T::kExtension);
+      if (extension.bytes != 0) {
+        offset += extension.bytes;
+        T value;
+        value.UnpackExtension(extension.body);
+        return value;
       }
     }
     return ParseMsgpack(data, size, offset).get().template as<T>();

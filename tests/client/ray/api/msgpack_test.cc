@@ -162,4 +162,44 @@ TEST(Msgpack, NumbersAreReadAsMsgpackReadsThem) {
   }
 }
 
+// What msgpack-c reads as an extension of this kind: its body, and the bytes it takes.
+std::optional<std::pair<std::string, size_t>> ExtensionByMsgpack(const std::string& bytes, int8_t kind) {
+  try {
+    size_t offset = 0;
+    const auto handle = msgpack::unpack(bytes.data(), bytes.size(), offset);
+    if (handle->type != msgpack::type::EXT || handle->via.ext.type() != kind) return {};
+    return std::pair(std::string(handle->via.ext.data(), handle->via.ext.size), offset);
+  } catch (const msgpack::unpack_error&) {
+    return {};
+  }
+}
+
+TEST(Msgpack, ShortExtensionsAreReadAsMsgpackReadsThem) {
+  size_t read = 0;
+  for (const size_t length : {0, 1, 16, 20, 28, 255})
+    for (const char written : {'A', 'R'}) {
+      msgpack::sbuffer buffer;
+      msgpack::packer packer(buffer);
+      packer.pack_ext(length, written);
+      packer.pack_ext_body(std::string(length, 'x').data(), static_cast<uint32_t>(length));
+      const std::string whole = std::string(buffer.data(), buffer.size()) + "behind";
+      for (size_t cut = 0; cut <= whole.size(); ++cut) {
+        const std::string bytes = whole.substr(0, cut);
+        const auto found = ray::internal::ReadExtension(bytes, 'A');
+        const auto expected = ExtensionByMsgpack(bytes, 'A');
+        // Those of 1, 2, 4, 8 and 16 bytes are left to msgpack-c.
+        if (found.bytes == 0) {
+          EXPECT_TRUE(!expected || length == 1 || length == 16) << length << " bytes, cut at " << cut;
+          continue;
+        }
+        ++read;
+        ASSERT_TRUE(expected) << length << " bytes, cut at " << cut;
+        EXPECT_EQ(std::pair(std::string(found.body), found.bytes), *expected) << length << " bytes, cut at " << cut;
+      }
+    }
+  EXPECT_EQ(read, 4 * 7U);  // four lengths, each whole and with up to six bytes behind it
+  const std::string bytes = "\xc7";
+  EXPECT_EQ(ray::internal::ReadExtension(bytes, 'A').bytes, 0U);
+}
+
 }  // namespace
