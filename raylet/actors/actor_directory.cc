@@ -35,12 +35,6 @@ const ActorDirectory::Actor* ActorDirectory::Get(const ActorId& id) const {
   return found == living_.end() ? nullptr : &found->second;
 }
 
-bool ActorDirectory::HasDetached(JobId job) const {
-  return std::any_of(living_.begin(), living_.end(), [job](const auto& entry) {
-    return entry.second.creation->job == job && entry.second.settings().detached;
-  });
-}
-
 Result<void> ActorDirectory::Create(TaskPtr creation, bool name_is_to_be_taken) {
   const ActorSettings& settings = *creation->actor;
   if (living_.contains(settings.id) || dead_.Contains(settings.id))
@@ -68,7 +62,9 @@ Result<void> ActorDirectory::Create(TaskPtr creation, bool name_is_to_be_taken) 
   actor.creation = std::move(creation);
   actor.awaits_name = name_is_to_be_taken;
   if (!actor.awaits_name) decisions_.emplace_back(CreateActorNow{actor.creation});
-  living_.emplace(actor.id, std::move(actor));
+  if (actor.settings().detached) ++detached_[actor.creation->job];
+  const ActorId id = actor.id;
+  living_.try_emplace(id, std::move(actor));
   return {};
 }
 
@@ -265,13 +261,15 @@ void ActorDirectory::ProcessesGone(const ProcessSet& processes) {
 
 void ActorDirectory::OwnersSettled(const ProcessSet& processes, const std::function<bool(const ActorId&)>& is_kept) {
   for (const ActorId& id : CreatedBy(processes)) {
-    if (is_kept && is_kept(id)) continue;
-    Actor& actor = living_.at(id);
-    Die(actor,
-        ActorFailure(*actor.creation,
-                     StrCat(Describe(*actor.creation), " ended with the process that created it (", actor.owner, ")"),
-                     "an actor that shall outlive its creator must be detached"));
+    if (!is_kept || !is_kept(id)) EndWithCreator(living_.at(id));
   }
+}
+
+void ActorDirectory::EndWithCreator(Actor& actor) {
+  Die(actor,
+      ActorFailure(*actor.creation,
+                   StrCat(Describe(*actor.creation), " ended with the process that created it (", actor.owner, ")"),
+                   "an actor that shall outlive its creator must be detached"));
 }
 
 void ActorDirectory::LetGo(const ActorId& id) {
@@ -285,20 +283,28 @@ std::vector<ActorId> ActorDirectory::CreatedBy(const ProcessSet& processes) cons
   return created;
 }
 
-void ActorDirectory::NodeGone(const NodeId& node, MachineNumber machine, const std::string& address,
-                              const std::string& why, TimePoint serves_until) {
-  const auto is_theirs = [machine](ProcessId process) { return MachineOf(process) == machine; };
-  std::vector<ActorId> there;
-  for (auto& [id, actor] : living_) {
-    std::erase_if(actor.watchers, is_theirs);
-    std::erase_if(actor.opens, [&](const PendingOpen& open) { return is_theirs(open.caller); });
-    if (actor.place == Place::There(node)) there.push_back(id);
-  }
+size_t ActorDirectory::NodeGone(const LostNode& lost, size_t part) {
+  const auto has_gone = [&](ProcessId process) {
+    return MachineOf(process) == lost.machine || lost.ended.contains(process);
+  };
+  std::vector<ActorId> there, of_ended;
+  living_.ForEachInPart(part, [&](auto& entry) {
+    auto& [id, actor] = entry;
+    std::erase_if(actor.watchers, has_gone);
+    std::erase_if(actor.opens, [&](const PendingOpen& open) { return has_gone(open.caller); });
+    if (lost.ended.contains(actor.owner))
+      of_ended.push_back(id);
+    else if (actor.place == Place::There(lost.node))
+      there.push_back(id);
+  });
+  for (const ActorId& id : of_ended) EndWithCreator(living_.at(id));
   for (const ActorId& id : there) {
     Actor& actor = living_.at(id);
-    Ended(actor, MachineDiedWhileHosting(*actor.creation, actor.state == wire::ActorState::Alive, address, why),
-          {true, serves_until});
+    Ended(actor,
+          MachineDiedWhileHosting(*actor.creation, actor.state == wire::ActorState::Alive, lost.address, lost.why),
+          {true, lost.serves_until});
   }
+  return there.size() + of_ended.size();
 }
 
 void ActorDirectory::Tell(const Actor& actor, std::shared_ptr<const Failure> failure, bool host_lost) {
@@ -334,7 +340,11 @@ void ActorDirectory::Die(Actor& actor, Failure failure, bool host_lost) {
   const ActorId id = actor.id;
   decisions_.emplace_back(ActorMoved{id, {}, uint64_t{actor.restarts} + 1});
   dead_.Add(id, *told);
-  living_.erase(id);
+  if (actor.settings().detached) {
+    const auto detached = detached_.find(actor.creation->job);
+    if (--detached->second == 0) detached_.erase(detached);
+  }
+  living_.erase(living_.find(id));
 }
 
 void ActorDirectory::FreeName(const Actor& actor) {

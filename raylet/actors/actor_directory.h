@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "base/spread_map.h"
 #include "fbs/messages.h"
 #include "raylet/actors/dead_actors.h"
 #include "raylet/scheduling/task.h"
@@ -118,10 +119,18 @@ class ActorDirectory {
   void ConstructorFailed(const ActorId& id, const Failure& failure);
   void CreationLost(const ActorId& id, const Failure& failure);  // no worker could be started
   void WorkerGone(const ActorId& id, const Place& place, const Failure& failure);
-  // The actors that ran on that machine (`address`, for people) are lost. They may serve callers
-  // until then, so none starts again before. Its processes no longer watch or wait.
-  void NodeGone(const NodeId& node, MachineNumber machine, const std::string& address, const std::string& why,
-                TimePoint serves_until);
+  // The actors that ran on that machine are lost, and those end that processes of its jobs created. Its processes no
+  // longer watch or wait. One call looks through one part of the actors, of kParts, and returns how many have ended.
+  struct LostNode {
+    NodeId node;
+    MachineNumber machine{};
+    std::string address, why;  // for people
+    TimePoint serves_until{};  // its actors may serve callers so long, so none starts again before
+    ProcessSet ended;          // of this machine, with the jobs of that one
+  };
+  static constexpr size_t kParts = SpreadMap<ActorId, int>::kParts;
+  size_t NodeGone(const LostNode& lost, size_t part);
+  size_t SizeOfPart(size_t part) const { return living_.SizeOfPart(part); }
   // A restart that had to wait may begin. False: the actor has ended meanwhile.
   bool MayRestart(const ActorId& id, uint32_t incarnation) const;
   Result<void> Open(const ActorId& id, ProcessId caller, uint64_t request_id);  // kFull: kOpensPerCallerMax
@@ -145,9 +154,9 @@ class ActorDirectory {
   // ---- queries
   std::vector<ActorId> CreatedBy(const ProcessSet& processes) const;  // that live, and end with their handles
   const Actor* Get(const ActorId& id) const;                          // living ones only
-  const std::unordered_map<ActorId, Actor>& living() const { return living_; }
+  const SpreadMap<ActorId, Actor>& living() const { return living_; }
   size_t dead() const { return dead_.size(); }
-  bool HasDetached(JobId job) const;
+  bool HasDetached(JobId job) const { return detached_.contains(job); }
 
  private:
   using Name = std::pair<std::string, std::string>;  // namespace, name
@@ -166,7 +175,10 @@ class ActorDirectory {
   void Tell(const Actor& actor, std::shared_ptr<const Failure> failure, bool host_lost = false);
   Failure WhyDead(const ActorId& id) const;
 
-  std::unordered_map<ActorId, Actor> living_;
+  void EndWithCreator(Actor& actor);
+
+  SpreadMap<ActorId, Actor> living_;
+  std::unordered_map<JobId, size_t> detached_;  // of living_, by job
   std::map<Name, ActorId> names_;
   DeadActors dead_;
   std::vector<ActorDecision> decisions_;

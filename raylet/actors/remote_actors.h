@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <set>
 #include <unordered_map>
 #include <vector>
@@ -40,8 +41,8 @@ class RemoteActors {
   };
 
   // kFull: kOpensPerCallerMax.
-  Result<void> Open(const NodeId& home, const ActorId& actor, ProcessId caller, uint64_t request_id);
-  void Watch(const NodeId& home, const ActorId& actor, ProcessId process);
+  Result<void> Open(const ActorId& actor, ProcessId caller, uint64_t request_id);
+  void Watch(const ActorId& actor, ProcessId process);
   // The home has answered. False: no process waits for the answer any more.
   bool Answered(const ActorId& actor, ProcessId caller, uint64_t request_id);
   // The granted channel failed. False: it has failed too often, and the request ends.
@@ -50,19 +51,26 @@ class RemoteActors {
   bool AnyToAskAgain() const;
   void Dead(const ActorId& actor, ProcessId process);  // the process has been told
   void ProcessGone(ProcessId process);
-  Lost HomeGone(const NodeId& home);
+  // The machine with their home is lost, and no process waits for these actors or watches them any more. TakeLost
+  // returns those that did, of actors that have `least` of them together, or of all that are left.
+  void HomeGone(MachineNumber home);
+  Lost TakeLost(MachineNumber home, size_t least);
 
-  size_t size() const { return actors_.size(); }
+  size_t size() const;
 
  private:
   struct Actor {
-    NodeId home;
     std::set<ProcessId> watchers;
     std::vector<Ask> asks;
   };
+  using Actors = std::unordered_map<ActorId, Actor>;  // each is watched or asked for
+  static MachineNumber HomeOf(const ActorId& actor) { return MachineOf(CreatorOf(actor)); }
+  Actor* Find(const ActorId& actor);
   Ask* Find(const ActorId& actor, ProcessId caller, uint64_t request_id);
+  void ForgetUnlessWanted(const ActorId& actor);
 
-  std::unordered_map<ActorId, Actor> actors_;  // each is watched or asked for
+  std::map<MachineNumber, Actors> by_home_;  // none is empty
+  std::map<MachineNumber, Actors> lost_;     // what TakeLost has still to return
 };
 
 }  // namespace raylet

@@ -65,7 +65,7 @@ void ChannelRelay::Close(Relay& relay) {
     if (const auto reply = ParseReplyRecord(record.bytes); reply && IsStoredResult(*reply))
       events_.OnStoredThere(relay.node, reply->result.id, /*delivered=*/false);
   });
-  if (relay.ended) return;
+  if (relay.ended || relay.node_gone) return;
   wire::RelayNoticeT notice;
   notice.relay = relay.number;
   events_.TellPeer(relay.node, wire::ChannelMessage::CloseRelay, Encode(notice));
@@ -146,6 +146,7 @@ void ChannelRelay::Rung(Relay& relay) {
 
 void ChannelRelay::Send(Relay& relay) {
   // One whose caller has gone acknowledges nothing.
+  if (relay.opened && relay.node_gone) return;  // the caller hears soon that these calls did not get there
   relay.held = !relay.opened && !relay.caller_gone && !events_.MayAnswer(relay.lease);
   if (relay.held) return RetrySoon(relay);
   std::vector<uint8_t> batch;
@@ -412,18 +413,35 @@ Result<void> ChannelRelay::OnEnded(const NodeId& node, const Frame& frame) {
   return {};
 }
 
-void ChannelRelay::NodeGone(const NodeId& node, const Error& why) {
+void ChannelRelay::NodeLost(const NodeId& node) {
+  std::vector<LostRelay>& lost = lost_[node];
   for (Relay* const relay : relays_.Each([&](const Relay& each) { return each.node == node; })) {
-    if (relay->retired) continue;
     relay->node_gone = true;
-    if (relay->opened) {
-      relay->ended = true;
-      relay->why = why;
-      EndWhenDone(*relay);
-    } else if (relays_.Hosted(node, relay->number) == relay) {
-      CloseHosted(*relay);
-    }
+    lost.push_back({relay->opened, relay->number});
   }
+}
+
+size_t ChannelRelay::EndLost(const NodeId& node, const Error& why, size_t most) {
+  size_t ended = 0;
+  for (auto lost = lost_.find(node); lost != lost_.end() && ended < most;) {
+    if (lost->second.empty()) {
+      lost_.erase(lost);
+      break;
+    }
+    const LostRelay next = lost->second.back();
+    lost->second.pop_back();
+    Relay* const relay = Find(node, next.number, /*to_actor=*/!next.opened);
+    if (relay == nullptr || !relay->node_gone) continue;  // it has ended meanwhile, or closes
+    ++ended;
+    if (!relay->opened) {
+      CloseHosted(*relay);
+      continue;
+    }
+    relay->ended = true;
+    relay->why = why;
+    EndWhenDone(*relay);
+  }
+  return ended;
 }
 
 }  // namespace raylet

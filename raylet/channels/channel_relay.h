@@ -77,7 +77,10 @@ class ChannelRelay {
 
   // ---- the other raylets
   Result<void> OnMessage(const NodeId& node, const Frame& frame);
-  void NodeGone(const NodeId& node, const Error& why);
+  // That machine is lost: from now on its relays carry nothing. Each ends in a call of EndLost, which ends `most` of
+  // them and returns how many; 0: there are no more. The machine is not heard before that.
+  void NodeLost(const NodeId& node);
+  size_t EndLost(const NodeId& node, const Error& why, size_t most);
 
   size_t open() const { return relays_.size(); }
 
@@ -108,7 +111,12 @@ class ChannelRelay {
   RelayTable relays_;
   std::vector<RelayTable::RelayPtr> retired_;  // destroyed at the end of the turn: one of them may be calling us
   bool clear_posted_ = false;
-  std::set<Relay*> stuck_;  // relays whose process has a full ring
+  struct LostRelay {
+    bool opened = false;
+    RelayNumber number = 0;
+  };
+  std::map<NodeId, std::vector<LostRelay>> lost_;  // what EndLost has still to end, or has ended meanwhile
+  std::set<Relay*> stuck_;                         // relays whose process has a full ring
   Timer retry_;
   std::chrono::milliseconds retry_after_{1};
   RelayNumber next_ = 1;

@@ -32,7 +32,7 @@ class ActorCallEvents {
   virtual void OnRefused(const RefuseChannel& refuse) = 0;
   virtual void OnActorChanged(const TellActorChanged& change) = 0;
   // A process of ours has found an actor whose home is another machine.
-  virtual void OnFoundRemote(const NodeId& home, const ActorId& actor, ProcessId process) = 0;
+  virtual void OnFoundRemote(const ActorId& actor, ProcessId process) = 0;
 };
 
 }  // namespace raylet

@@ -261,11 +261,6 @@ void ActorDesk::LetGo(const ActorId& actor) {
   decisions_.CarryOutSoon();
 }
 
-void ActorDesk::MachineGone(const NodeId& node, MachineNumber machine, const Error& why, TimePoint serves_until) {
-  hosted_.HomeGone(node);
-  actors_.NodeGone(node, machine, post_.AddressOf(node), why.message, serves_until);
-}
-
 // ---- decisions
 
 void ActorDesk::CarryOut(const std::vector<ActorDecision>& decisions) {

@@ -61,8 +61,10 @@ class ActorDesk final : public CreationEvents, public ActorHomes {
   void CreatorsEnded(const ProcessSet& processes);
   // ---- for the claim desk
   void CreatorsSettled(const ProcessSet& processes, const std::function<bool(const ActorId&)>& is_kept);
-  void LetGo(const ActorId& actor);  // nobody holds a handle any more
-  void MachineGone(const NodeId& node, MachineNumber machine, const Error& why, TimePoint serves_until);
+  void LetGo(const ActorId& actor);                                 // nobody holds a handle any more
+  void MachineLost(const NodeId& node) { hosted_.HomeGone(node); }  // at once: its actors here are no more
+  // As ActorDirectory::NodeGone.
+  size_t MachineGone(const ActorDirectory::LostNode& lost, size_t part) { return actors_.NodeGone(lost, part); }
 
   // ---- decisions
   std::vector<ActorDecision> TakeDecisions() { return actors_.TakeDecisions(); }

@@ -50,7 +50,7 @@ Result<void> ActorFinder::WatchAtHome(const ActorId& actor, const std::string& n
     return Fail(ErrorCode::kNotFound, StrCat("the actor with the name '", name,
                                              "' was created on a machine that is lost, or that this one does not "
                                              "know yet"));
-  calls_->OnFoundRemote(home->id, actor, asker);
+  calls_->OnFoundRemote(actor, asker);
   wire::WatchActorRequestT watch;
   watch.actor = std::make_unique<wire::Id20>(ToWire(actor));
   watch.process = asker;

@@ -25,8 +25,8 @@ Result<void> ChannelDesk::OnOpenChannel(ProcessSession& session, const Frame& fr
   Result<void> asked;
   if (post_.IsHome(request->actor)) {
     asked = actors_->OpenActor(request->actor, caller, request_id);
-  } else if (const ClusterView::Node* const home = post_.HomeOf(request->actor)) {
-    asked = remote_actors_.Open(home->id, request->actor, caller, request_id);
+  } else if (post_.HomeOf(request->actor) != nullptr) {
+    asked = remote_actors_.Open(request->actor, caller, request_id);
     if (asked) AskHome({request->actor, caller, request_id});
   } else {
     const ProcessId creator = CreatorOf(request->actor);
@@ -39,7 +39,7 @@ Result<void> ChannelDesk::OnOpenChannel(ProcessSession& session, const Frame& fr
 
 void ChannelDesk::AskHome(const RemoteActors::Ask& ask) {
   const ClusterView::Node* const home = post_.HomeOf(ask.actor);
-  if (home == nullptr) return;  // HomeGone has told the caller, or will soon
+  if (home == nullptr) return;  // TellHomeLost has told the caller, or will soon
   wire::OpenActorRequestT request;
   request.actor = std::make_unique<wire::Id20>(ToWire(ask.actor));
   request.caller = ask.caller;
@@ -107,10 +107,6 @@ Result<void> ChannelDesk::OnOpenActor(const NodeId& node, const Frame& frame) {
 }
 
 // ---- another home answers
-
-void ChannelDesk::OnFoundRemote(const NodeId& home, const ActorId& actor, ProcessId process) {
-  remote_actors_.Watch(home, actor, process);
-}
 
 // The actor of a message that only its home may send. kProtocolError where `node` is not the home.
 Result<ActorId> ChannelDesk::ActorOf(const NodeId& node, const wire::Id20* id) const {
@@ -211,18 +207,23 @@ void ChannelDesk::ProcessesGone(const ProcessSet& processes) {
   }
 }
 
-void ChannelDesk::HomeGone(const NodeId& node, const Error& why) {
-  const std::string address = post_.AddressOf(node);
-  const RemoteActors::Lost lost = remote_actors_.HomeGone(node);
+void ChannelDesk::MachineLost(const NodeId& node, MachineNumber machine) {
+  remote_actors_.HomeGone(machine);
+  channels_.MachineLost(node);
+}
+
+size_t ChannelDesk::TellHomeLost(const ActorDirectory::LostNode& home, size_t most) {
+  const RemoteActors::Lost lost = remote_actors_.TakeLost(home.machine, most);
   for (const RemoteActors::Ask& ask : lost.asks)
-    RefuseCaller(ask.caller, ask.request_id, HomeLost(ask.actor, address, why.message));
+    RefuseCaller(ask.caller, ask.request_id, HomeLost(ask.actor, home.address, home.why));
   for (const RemoteActors::Watcher& watcher : lost.watchers) {
     wire::ActorNoticeT notice;
     notice.actor = std::make_unique<wire::Id20>(ToWire(watcher.actor));
     notice.state = wire::ActorState::Dead;
-    notice.failure = std::make_unique<Failure>(HomeLost(watcher.actor, address, why.message));
+    notice.failure = std::make_unique<Failure>(HomeLost(watcher.actor, home.address, home.why));
     channels_.TellWatcher(watcher.process, watcher.actor, notice);
   }
+  return lost.asks.size() + lost.watchers.size();
 }
 
 }  // namespace raylet

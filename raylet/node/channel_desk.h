@@ -33,11 +33,14 @@ class ChannelDesk final : public ActorCallEvents {
   void OnGranted(const GrantChannel& grant) override;
   void OnRefused(const RefuseChannel& refuse) override;
   void OnActorChanged(const TellActorChanged& change) override;
-  void OnFoundRemote(const NodeId& home, const ActorId& actor, ProcessId process) override;
+  void OnFoundRemote(const ActorId& actor, ProcessId process) override { remote_actors_.Watch(actor, process); }
 
   // ---- ends (see ends.h)
   void ProcessesGone(const ProcessSet& processes);
-  void HomeGone(const NodeId& node, const Error& why);
+  void MachineLost(const NodeId& node, MachineNumber machine);  // at once
+  // Tells about `most` processes that its actors have ended, because their home is lost. Returns how many it has told;
+  // 0: there are no more.
+  size_t TellHomeLost(const ActorDirectory::LostNode& lost, size_t most);
 
  private:
   void AskHome(const RemoteActors::Ask& ask);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <utility>
 
 #include "base/strings.h"
@@ -67,10 +68,8 @@ Result<void> ClaimDesk::OnClaimsHeld(ProcessSession& session, const Frame& frame
   const auto notice = Parse<wire::ClaimsHeldNoticeT>(frame.body);
   if (!notice) return Fail(notice.error());
   const ProcessId owner = session.identity->process;
-  const auto hold = holds_.find(notice->number);
-  if (hold == holds_.end() || hold->second != owner)
+  if (!under_way_.Holds(owner, notice->number))
     return Fail(ErrorCode::kProtocolError, StrCat("process ", owner, " holds objects that nobody told it to hold"));
-  holds_.erase(hold);
   for (const ObjectId& object : FromWire(notice->gone)) {
     if (OwnerOf(object) != owner) continue;
     book_.Freed(object);
@@ -99,8 +98,7 @@ void ClaimDesk::Claim(ProcessId by, std::span<const ObjectId> objects) {
   }
   for (const auto& [node, all] : elsewhere) {
     InPieces(ToWire(all), [&, to = node](std::vector<wire::Id20> piece) {
-      under_way_.emplace(++last_claims_, UnderWay{to, by});
-      TellPeer(to, wire::WorkMessage::ClaimObjects, by, last_claims_, std::move(piece));
+      TellPeer(to, wire::WorkMessage::ClaimObjects, by, under_way_.Sent(to, by), std::move(piece));
     });
   }
 }
@@ -143,25 +141,22 @@ Result<void> ClaimDesk::OnPeerClaims(const NodeId& node, const Frame& frame) {
   const auto claims = Parse<wire::PeerClaimsT>(frame.body);
   if (!claims) return Fail(claims.error());
   RAYLET_RETURN_IF_ERROR(post_.CheckSpeaksFor(node, claims->by));
-  Taken taken{node, claims->number, 0, {}, {}, {}};
+  ClaimsUnderWay::Taken taken{node, claims->number, {}, {}, {}};
   for (const ObjectId& object : FromWire(claims->objects)) {
     if (!post_.IsOurs(OwnerOf(object))) continue;
     const bool claimed = ClaimHere(claims->by, object);
     (claimed ? taken.claimed : book_.IsFreed(object) ? taken.freed : taken.lost).push_back(object);
   }
   CarryOut();
-  taken.after_hold = last_hold_;
-  taken_.push_back(std::move(taken));
+  under_way_.Add(std::move(taken));
   TellTaken();
   return {};
 }
 
 // The end of an owner that did not answer may let very many claims count at once.
 void ClaimDesk::TellTaken() {
-  size_t told = 0;
-  std::erase_if(taken_, [&](const Taken& each) {
-    if (told >= kObjectsPerMessage || !Held(each.after_hold)) return false;
-    told += each.claimed.size();
+  bool more = false;
+  for (const ClaimsUnderWay::Taken& each : under_way_.TakeTaken(kObjectsPerMessage, more)) {
     wire::ClaimsTakenNoticeT taken;
     taken.number = each.number;
     taken.freed = ToWire(each.freed);
@@ -169,9 +164,8 @@ void ClaimDesk::TellTaken() {
       if (book_.IsFreed(object)) taken.freed.push_back(ToWire(object));
     taken.lost = ToWire(each.lost);
     post_.Tell(each.node, wire::WorkMessage::ClaimsTaken, Encode(taken));
-    return true;
-  });
-  if (told >= kObjectsPerMessage) work_off_.Ask();
+  }
+  if (more) work_off_.Ask();
 }
 
 Result<void> ClaimDesk::OnPeerReleasesClaims(const NodeId& node, const Frame& frame) {
@@ -186,13 +180,11 @@ Result<void> ClaimDesk::OnPeerReleasesClaims(const NodeId& node, const Frame& fr
 Result<void> ClaimDesk::OnPeerClaimsTaken(const NodeId& node, const Frame& frame) {
   const auto taken = Parse<wire::ClaimsTakenNoticeT>(frame.body);
   if (!taken) return Fail(taken.error());
-  const auto found = under_way_.find(taken->number);
-  if (found == under_way_.end() || found->second.node != node) return {};
-  const ProcessId by = found->second.by;
-  under_way_.erase(found);
+  const auto by = under_way_.TakenBy(node, taken->number);
+  if (!by) return {};
   const auto tell = [&](const std::vector<wire::Id20>& objects, const Error& why) {
     for (const ObjectId& object : FromWire(objects))
-      if (post_.MachineNumberOf(node) == MachineOf(OwnerOf(object))) objects_.TellLost(by, object, why);
+      if (post_.MachineNumberOf(node) == MachineOf(OwnerOf(object))) objects_.TellLost(*by, object, why);
   };
   tell(taken->freed, FreedBefore());
   tell(taken->lost, NotKept());
@@ -315,7 +307,7 @@ void ClaimDesk::CarryOut() {
       InPieces(ToWire(all), [&](std::vector<wire::Id20> piece) {
         wire::ClaimNoticeT notice;
         notice.objects = std::move(piece);
-        if (type == wire::RayletMessage::HoldObjects) holds_.emplace(notice.number = ++last_hold_, owner);
+        if (type == wire::RayletMessage::HoldObjects) notice.number = under_way_.ToldToHold(owner);
         session->Send(type, 0, notice);
       });
     };
@@ -334,7 +326,7 @@ void ClaimDesk::CarryOut() {
 // ---- ends
 
 void ClaimDesk::OwnersEnded(const ProcessSet& processes) {
-  std::erase_if(holds_, [&](const auto& each) { return processes.contains(each.second); });
+  under_way_.OwnersEnded(processes);
   for (const ProcessId process : processes) book_.OwnerEnded(process);
   CarryOutEnds();
 }
@@ -363,9 +355,7 @@ void ClaimDesk::EndedElsewhere(const NodeId& node, ProcessId key, ProcessSet pro
 }
 
 void ClaimDesk::MachineGone(const NodeId& node, MachineNumber machine, ProcessSet asked) {
-  std::erase_if(under_way_, [&](const auto& each) { return each.second.node == node; });
-  std::erase_if(answers_, [&](const Answer& answer) { return answer.node == node; });
-  std::erase_if(taken_, [&](const Taken& each) { return each.node == node; });
+  under_way_.MachineGone(node);
   const ProcessId all = AllProcessesOf(machine);
   settlements_.MachineGone(node, all);
   Settlements::End end;
@@ -381,28 +371,18 @@ void ClaimDesk::MachineReached(MachineNumber machine) {
   Settle();
 }
 
-// An answer counts once the claims that came before it have arrived.
-void ClaimDesk::TakeAnswer(Answer answer) {
-  answer.after = last_claims_;
-  answer.after_hold = last_hold_;
-  answers_.push_back(std::move(answer));
+void ClaimDesk::TakeAnswer(const ClaimsUnderWay::Answer& answer) {
+  under_way_.Add(answer);
   CountAnswers();
 }
 
-void ClaimDesk::CountAnswer(const Answer& answer) {
-  if (answer.node)
-    settlements_.MachineClaimed(answer.key, *answer.node);
-  else
-    settlements_.Answered(answer.key, answer.by);
-}
-
 void ClaimDesk::CountAnswers() {
-  const uint64_t oldest = under_way_.empty() ? UINT64_MAX : under_way_.begin()->first;
-  std::erase_if(answers_, [&](const Answer& answer) {
-    if (answer.after >= oldest || !Held(answer.after_hold)) return false;
-    CountAnswer(answer);
-    return true;
-  });
+  for (const ClaimsUnderWay::Answer& answer : under_way_.TakeAnswers()) {
+    if (answer.node)
+      settlements_.MachineClaimed(answer.key, *answer.node);
+    else
+      settlements_.Answered(answer.key, answer.by);
+  }
 }
 
 void ClaimDesk::ClaimsArrived() {

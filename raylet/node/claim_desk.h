@@ -1,6 +1,7 @@
 // ClaimDesk: the objects and actors that ended processes have owned or lent. Each process that still refers to one
-// claims it; the others are freed. A desk. It owns the ClaimBook, which has the claims of this machine's objects, and
-// the Settlements, the ends that still wait for claims. Owned by the Raylet; loop thread only.
+// claims it; the others are freed. A desk. It owns the ClaimBook, which has the claims of this machine's objects, the
+// ClaimsUnderWay, which have not arrived, and the Settlements, the ends that still wait for claims. Owned by the
+// Raylet; loop thread only.
 //
 // The road of a claim: a process claims at its raylet, which passes the claim on to the machine of the object's owner.
 // There the owner holds the object, or the raylet does once the owner has ended: it adopts the object. An adopted
@@ -11,8 +12,6 @@
 // another road, and go first.
 #pragma once
 
-#include <map>
-#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -23,6 +22,7 @@
 #include "raylet/node/object_desk.h"
 #include "raylet/node/services.h"
 #include "raylet/objects/claim_book.h"
+#include "raylet/objects/claims_under_way.h"
 #include "raylet/objects/settled_news.h"
 #include "raylet/objects/settlements.h"
 #include "raylet/objects/unclaimed_objects.h"
@@ -54,6 +54,7 @@ class ClaimDesk final : public KeptObjects {
   void OwnersEnded(const ProcessSet& processes);  // of this machine; before anybody hears of it
   void ProcessesEnded(ProcessId key, ProcessSet processes, ProcessSet asked);
   void EndedElsewhere(const NodeId& node, ProcessId key, ProcessSet processes, ProcessSet asked);
+  void MachineLost(const NodeId& node) { settlements_.MachineLost(node); }  // at once; its processes are asked later
   void MachineGone(const NodeId& node, MachineNumber machine, ProcessSet asked);
   void MachineReached(MachineNumber machine);  // before its processes are told so
 
@@ -65,13 +66,6 @@ class ClaimDesk final : public KeptObjects {
   size_t open_ends() const { return settlements_.open(); }
 
  private:
-  struct Answer {
-    ProcessId key = 0;
-    ProcessId by = 0;            // a process of this machine,
-    std::optional<NodeId> node;  // or a machine
-    uint64_t after = 0;          // it counts once all claims up to this number have arrived,
-    uint64_t after_hold = 0;     // and the owners here hold what they were told to up to this number
-  };
   void Claim(ProcessId by, std::span<const ObjectId> objects);
   void Release(ProcessId by, std::span<const ObjectId> objects);
   void TellPeer(const NodeId& node, wire::WorkMessage type, ProcessId by, uint64_t number,
@@ -84,9 +78,7 @@ class ClaimDesk final : public KeptObjects {
   void CarryOutEnds();
   void WorkOff();
   void TellNews();
-  bool Held(uint64_t hold) const { return holds_.empty() || holds_.begin()->first > hold; }
-  void TakeAnswer(Answer answer);
-  void CountAnswer(const Answer& answer);
+  void TakeAnswer(const ClaimsUnderWay::Answer& answer);
   void CountAnswers();
   void TellTaken();
   void ClaimsArrived();
@@ -111,21 +103,7 @@ class ClaimDesk final : public KeptObjects {
   UnclaimedObjects unclaimed_;
   SettledNews news_;
   std::vector<ProcessId> ends_to_answer_;  // by this raylet, once it has adopted what there is to adopt
-  struct UnderWay {
-    NodeId node;
-    ProcessId by = 0;
-  };
-  std::map<uint64_t, UnderWay> under_way_;  // claims that other machines have not taken yet
-  uint64_t last_claims_ = 0;                // numbers what goes to other machines
-  std::map<uint64_t, ProcessId> holds_;     // HoldObjects that owners of this machine have not answered
-  uint64_t last_hold_ = 0;
-  struct Taken {
-    NodeId node;
-    uint64_t number = 0, after_hold = 0;
-    std::vector<ObjectId> claimed, freed, lost;
-  };
-  std::vector<Taken> taken_;     // claims of other machines, whose objects are not held yet
-  std::vector<Answer> answers_;  // that wait for claims under way
+  ClaimsUnderWay under_way_;
   Timer timer_;
   LaterTurn work_off_{loop_, [this] { WorkOff(); }};
 };

@@ -1,11 +1,20 @@
 #include "raylet/node/ends.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <set>
 
 #include "base/log.h"
 #include "base/strings.h"
 
 namespace raylet {
+namespace {
+
+// Processes that hear of an actor or a channel of a lost machine in one turn.
+constexpr size_t kToldPerTurn = 200;
+constexpr size_t kLooksPerTold = 16;  // so many looks at an actor cost as much as one word
+
+}  // namespace
 
 Ends::Ends(const Services& services, TaskDesk& tasks, ActorDesk& actors, ChannelDesk& channels, ObjectDesk& objects,
            ClaimDesk& claims)
@@ -18,7 +27,8 @@ Ends::Ends(const Services& services, TaskDesk& tasks, ActorDesk& actors, Channel
       actors_(actors),
       channels_(channels),
       objects_(objects),
-      claims_(claims) {}
+      claims_(claims),
+      tell_losses_(services.loop, [this] { TellLosses(kToldPerTurn); }) {}
 
 // ---- processes of this machine
 
@@ -94,13 +104,14 @@ void Ends::ProcessesGone(const std::vector<EndedProcess>& ended) {
 // ---- jobs
 
 // The job's driver has gone for good. Its workers are forgotten as they go.
-void Ends::EndJob(JobId id) {
+ProcessSet Ends::EndWorkersOf(JobId id) {
   const bool for_good = !actors_.directory().HasDetached(id);
   const auto known_by = jobs_.End(id, for_good);
-  actors_.CreatorsEnded(tasks_.EndJob(id, for_good ? ProcessSet() : tasks_.SurvivorsOf(id), for_good));
+  ProcessSet ended = tasks_.EndJob(id, for_good ? ProcessSet() : tasks_.SurvivorsOf(id), for_good);
   wire::JobNoticeT notice;
   notice.job = id;
   for (const NodeId& node : known_by) post_.Tell(node, wire::WorkMessage::JobEnded, Encode(notice));
+  return ended;
 }
 
 void Ends::ForgetJobWhenDone(JobId id) {
@@ -122,6 +133,9 @@ void Ends::ForgetEndedJobs() {
 // ---- other machines
 
 void Ends::MachineReached(const NodeId& node) {
+  // Nothing of its new life is taken for what was lost.
+  if (std::any_of(losses_.begin(), losses_.end(), [&](const MachineLoss& each) { return each.lost.node == node; }))
+    while (!losses_.empty() && !decisions_.stopped()) TellLosses(SIZE_MAX);
   claims_.MachineReached(post_.MachineNumberOf(node));
   // The machine may have been reported dead, and its processes may have the same numbers as before.
   wire::ProcessNoticeT notice;
@@ -137,18 +151,46 @@ void Ends::MachineGone(const NodeId& node, const Error& why, TimePoint serves_un
   if (decisions_.stopped()) return;
   const MachineNumber machine = post_.MachineNumberOf(node);
   objects_.MachineGone(node, machine, why);
-  for (const JobId job : jobs_.MachineGone(node)) EndJob(job);
-  tasks_.MachineGone(node, machine);
-  actors_.MachineGone(node, machine, why, serves_until);
-  channels_.HomeGone(node, why);
-  decisions_.CarryOut();  // processes hear of the actors there first, and then of the channels' ends
-  channels_.channels().MachineGone(node, why);
+  tasks_.MachineGone(node);
+  MachineLoss loss{{node, machine, post_.AddressOf(node), why.message, serves_until, {}}, why};
+  for (const JobId job : jobs_.MachineGone(node)) loss.lost.ended.merge(EndWorkersOf(job));
+  actors_.MachineLost(node);
+  channels_.MachineLost(node, machine);
+  claims_.MachineLost(node);
+  losses_.push_back(std::move(loss));
+  tell_losses_.Ask();
+  decisions_.CarryOut();
+}
+
+void Ends::TellLosses(size_t most) {
+  for (size_t told = 0; !losses_.empty() && told < most && !decisions_.stopped();) {
+    MachineLoss& loss = losses_.front();
+    if (loss.next_part < ActorDirectory::kParts) {
+      told += actors_.directory().SizeOfPart(loss.next_part) / kLooksPerTold;
+      told += actors_.MachineGone(loss.lost, loss.next_part++);
+      continue;
+    }
+    size_t more = channels_.TellHomeLost(loss.lost, most - told);
+    if (more == 0) {
+      decisions_.CarryOut();  // processes hear of the actors there first, and then of the channels' ends
+      more = channels_.channels().MachineGone(loss.lost.node, loss.why, most - told);
+    }
+    told += more;
+    if (more > 0) continue;
+    TellLoss(loss);
+    losses_.pop_front();
+  }
+  decisions_.CarryOut();
+  if (!losses_.empty()) tell_losses_.Ask();
+}
+
+void Ends::TellLoss(const MachineLoss& loss) {
   wire::ProcessNoticeT notice;
-  notice.process = AllProcessesOf(machine);
+  notice.process = AllProcessesOf(loss.lost.machine);
   notice.failure = std::make_unique<wire::FailureT>(
-      ProcessEnded(notice.process, StrCat("the machine at ", post_.AddressOf(node), " is lost: ", why.message)));
-  claims_.MachineGone(node, machine, notices_.TellMachine(notice));
-  notices_.MachineLost(machine);
+      ProcessEnded(notice.process, StrCat("the machine at ", loss.lost.address, " is lost: ", loss.why.message)));
+  claims_.MachineGone(loss.lost.node, loss.lost.machine, notices_.TellMachine(notice));
+  notices_.MachineLost(loss.lost.machine);
   decisions_.CarryOut();
   ForgetEndedJobs();
 }

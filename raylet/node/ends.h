@@ -7,11 +7,18 @@
 // processes of this machine hear of the end, then the other machines. Its settlement opens last. The order for a job:
 // first all its workers are told to end and all its tasks go, so that no later step starts a worker. Then its actors
 // end, and then the machines that have its program hear of it.
+//
+// The order for a machine: its objects, its jobs and its tasks at once. Then, a part in each turn: the actors that it
+// hosted and those that its jobs have created here, the actors whose home it was, the channels. At last the processes
+// of this machine hear that it is lost, and its settlement opens. Several losses are told one after the other. A
+// machine is told to be there again only after its loss.
 #pragma once
 
+#include <deque>
 #include <string>
 #include <vector>
 
+#include "base/later_turn.h"
 #include "raylet/node/actor_desk.h"
 #include "raylet/node/channel_desk.h"
 #include "raylet/node/claim_desk.h"
@@ -46,10 +53,18 @@ class Ends {
     ProcessId process = 0;
     std::string why;
   };
+  struct MachineLoss {
+    ActorDirectory::LostNode lost;
+    Error why;
+    size_t next_part = 0;  // of the actors
+  };
+  void TellLosses(size_t most);
+  void TellLoss(const MachineLoss& loss);
   void DriverGone(const ProcessSession::Identity& identity, const Error& reason);
   void WorkerClosed(const ProcessSession::Identity& identity);
   void ProcessesGone(const std::vector<EndedProcess>& ended);
-  void EndJob(JobId id);
+  void EndJob(JobId id) { actors_.CreatorsEnded(EndWorkersOf(id)); }
+  ProcessSet EndWorkersOf(JobId id);
   void ForgetJobWhenDone(JobId id);
 
   PeerPost& post_;
@@ -62,6 +77,8 @@ class Ends {
   ChannelDesk& channels_;
   ObjectDesk& objects_;
   ClaimDesk& claims_;
+  std::deque<MachineLoss> losses_;  // that have still to be told
+  LaterTurn tell_losses_;
 };
 
 }  // namespace raylet

@@ -4,6 +4,11 @@
 #include "raylet/node/inbound.h"
 
 namespace raylet {
+namespace {
+
+constexpr size_t kTasksLostPerTurn = 500;
+
+}  // namespace
 
 TaskDesk::TaskDesk(const RayletOptions& options, const Services& services)
     : loop_(services.loop),
@@ -138,6 +143,14 @@ void TaskDesk::OnArgumentSealed(const ObjectId& object) {
 
 void TaskDesk::OnArgumentLost(const ObjectId& object, const std::string& why) {
   scheduler_.ObjectLost(object, why);
+  decisions_.CarryOutSoon();
+  lose_some_.Ask();
+}
+
+// Very many tasks may wait for objects of one machine, or for one object.
+void TaskDesk::LoseSome() {
+  if (decisions_.stopped()) return;
+  if (scheduler_.LoseSome(kTasksLostPerTurn)) lose_some_.Ask();
   decisions_.CarryOut();
 }
 
@@ -194,7 +207,7 @@ ProcessSet TaskDesk::EndJob(JobId job, const ProcessSet& survivors, bool for_goo
   return killed;
 }
 
-void TaskDesk::MachineGone(const NodeId& node, MachineNumber machine) { Kill(scheduler_.NodeGone(node, machine)); }
+void TaskDesk::MachineGone(const NodeId& node) { Kill(scheduler_.NodeGone(node)); }
 
 void TaskDesk::ClusterChanged() {
   scheduler_.ClusterChanged();

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/later_turn.h"
 #include "raylet/node/cancel_desk.h"
 #include "raylet/node/creations.h"
 #include "raylet/node/forward_desk.h"
@@ -58,7 +59,7 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   // Kills the job's other workers, and returns their processes.
   ProcessSet EndJob(JobId job, const ProcessSet& survivors, bool for_good);
   void JobGone(JobId job) { scheduler_.JobGone(job); }
-  void MachineGone(const NodeId& node, MachineNumber machine);
+  void MachineGone(const NodeId& node);
   void ClusterChanged();  // a load has changed, or a machine has come
 
   // ---- decisions
@@ -74,6 +75,7 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   void RecallAhead(const RecallFromWorker& recall);
   void TellOfRoom(const TellRoom& room);
   void Watch(const WatchObjects& watch);
+  void LoseSome();
   void Lose(const LoseTask& lost);
   WorkerExit ExitOf(WorkerId worker) const;  // of a worker that has gone in this event
   wire::FailureT FailureOf(const LoseTask& lost) const;
@@ -100,6 +102,7 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   std::unordered_map<WorkerId, WorkerExit> recent_exits_;  // of the event under way
   bool ticking_ = false;
   Timer ahead_ticker_;
+  LaterTurn lose_some_{loop_, [this] { LoseSome(); }};  // of the tasks that wait for lost objects
 };
 
 }  // namespace raylet

@@ -25,6 +25,8 @@ void Settlements::Open(ProcessId key, End end, TimePoint now) {
   OpenEnd& each = open_[key];
   each = {};
   each.end = std::move(end);
+  // Processes of a lost machine may stand between these and a living one, too.
+  if (!each.end.settled_by && !StandsForMachine(key)) each.end.machines.insert(lost_.begin(), lost_.end());
   each.deadline = now + kSettlePatience;
 }
 
@@ -79,6 +81,7 @@ void Settlements::ProcessesEnded(const ProcessSet& processes) {
 
 // Its end covers those of its processes, and stands for what the machine has not claimed.
 void Settlements::MachineGone(const NodeId& node, ProcessId key) {
+  lost_.erase(node);
   std::erase_if(open_, [&](const auto& each) { return each.second.end.settled_by == node; });
   for (auto& [other, each] : open_) {
     const bool had_claimed = each.end.machines.erase(node) == 0;

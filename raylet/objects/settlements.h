@@ -63,6 +63,8 @@ class Settlements {
   // These processes of this machine have ended, and answer nothing any more. Their own end is opened next.
   void ProcessesEnded(const ProcessSet& processes);
   // A lost machine claims and settles nothing any more. `key` names the end of its processes, which is opened next.
+  // MachineLost may come before: an end that is opened meanwhile waits for that.
+  void MachineLost(const NodeId& node) { lost_.insert(node); }
   void MachineGone(const NodeId& node, ProcessId key);
   void Force(ProcessId key);  // it waits for nothing any more
 
@@ -87,7 +89,8 @@ class Settlements {
   void Advance(ProcessId key, OpenEnd& each, TimePoint now);
 
   std::map<ProcessId, OpenEnd> open_;
-  ProcessRanges over_;  // whose ends are not open any more
+  std::set<NodeId> lost_;  // machines that are lost, and the end of whose processes is to be opened
+  ProcessRanges over_;     // whose ends are not open any more
 };
 
 }  // namespace raylet

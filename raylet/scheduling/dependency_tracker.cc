@@ -34,6 +34,14 @@ std::vector<TaskId> DependencyTracker::Sealed(const ObjectId& object) {
   return ready;
 }
 
+std::vector<TaskId> DependencyTracker::Lost(const ObjectId& object) {
+  const auto found = waiting_.find(object);
+  if (found == waiting_.end()) return {};
+  std::vector<TaskId> tasks(found->second.begin(), found->second.end());
+  Forget(object);
+  return tasks;
+}
+
 void DependencyTracker::Forget(const ObjectId& object) {
   waiting_.erase(object);
   const auto owner = owners_.find(OwnerOf(object));
@@ -46,8 +54,7 @@ std::vector<ObjectId> DependencyTracker::Remove(const TaskId& task) {
   if (missing == missing_.end()) return unwanted;
   for (const ObjectId& object : missing->second) {
     const auto tasks = waiting_.find(object);
-    tasks->second.erase(task);
-    if (!tasks->second.empty()) continue;
+    if (tasks == waiting_.end() || tasks->second.erase(task) == 0 || !tasks->second.empty()) continue;
     Forget(object);
     unwanted.push_back(object);
   }
@@ -60,29 +67,14 @@ std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingForOwners(
   const bool any =
       std::any_of(processes.begin(), processes.end(), [this](ProcessId process) { return owners_.contains(process); });
   if (!any) return {};
-  return WaitingFor([&](const ObjectId& object) {
-    return processes.contains(OwnerOf(object)) && !(may_be_sealed && may_be_sealed(object));
-  });
-}
-
-std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingForNode(MachineNumber machine) const {
-  return WaitingFor([machine](const ObjectId& object) { return MachineOf(OwnerOf(object)) == machine; });
-}
-
-std::vector<std::pair<TaskId, ObjectId>> DependencyTracker::WaitingFor(
-    const std::function<bool(const ObjectId&)>& is_lost) const {
   std::vector<std::pair<TaskId, ObjectId>> tasks;
   for (const auto& [task, objects] : missing_) {
-    const auto lost = std::find_if(objects.begin(), objects.end(), is_lost);
+    const auto lost = std::find_if(objects.begin(), objects.end(), [&](const ObjectId& object) {
+      return processes.contains(OwnerOf(object)) && !(may_be_sealed && may_be_sealed(object));
+    });
     if (lost != objects.end()) tasks.emplace_back(task, *lost);
   }
   return tasks;
-}
-
-std::vector<TaskId> DependencyTracker::TasksFor(const ObjectId& object) const {
-  const auto waiting = waiting_.find(object);
-  if (waiting == waiting_.end()) return {};
-  return {waiting->second.begin(), waiting->second.end()};
 }
 
 std::vector<ObjectId> DependencyTracker::MissingFor(const TaskId& task) const {

@@ -1,5 +1,6 @@
 // DependencyTracker: which tasks wait for which objects to be sealed. Pure; the raylet's loop thread. A task is in here
-// iff at least one of its objects is not known to be sealed. An object is in here iff at least one task waits for it.
+// iff at least one of its objects is not known to be sealed. An object is in here iff at least one task waits for it
+// since it was lost last.
 #pragma once
 
 #include <functional>
@@ -21,6 +22,9 @@ class DependencyTracker {
   std::vector<ObjectId> Add(const TaskId& task, std::span<const ObjectId> objects);
   // Tasks that wait for nothing any more, in no order.
   std::vector<TaskId> Sealed(const ObjectId& object);
+  // The object is lost. Returns the tasks that wait for it. They stay until they are removed, and are no longer found
+  // by the object.
+  std::vector<TaskId> Lost(const ObjectId& object);
   // Returns the objects for which no task waits any more.
   std::vector<ObjectId> Remove(const TaskId& task);
 
@@ -28,16 +32,12 @@ class DependencyTracker {
   // object may still be sealed here although its owner has ended. Null: none may.
   std::vector<std::pair<TaskId, ObjectId>> WaitingForOwners(
       const ProcessSet& processes, const std::function<bool(const ObjectId&)>& may_be_sealed = {}) const;
-  // The same for all processes of a machine.
-  std::vector<std::pair<TaskId, ObjectId>> WaitingForNode(MachineNumber machine) const;
-  std::vector<TaskId> TasksFor(const ObjectId& object) const;
   std::vector<ObjectId> MissingFor(const TaskId& task) const;
   bool Waits(const TaskId& task) const { return missing_.contains(task); }
   size_t tasks() const { return missing_.size(); }
   size_t objects() const { return waiting_.size(); }
 
  private:
-  std::vector<std::pair<TaskId, ObjectId>> WaitingFor(const std::function<bool(const ObjectId&)>& is_lost) const;
   void Forget(const ObjectId& object);
 
   // Sets both ways: a task may wait for thousands of objects, and an object be waited for by as many tasks.

@@ -13,6 +13,7 @@ bool IsYounger(const QueuedTask* a, const QueuedTask* b) { return a->sequence > 
 void ForwardedTasks::Send(QueuedTask* task, const NodeId& node) {
   task->state = QueuedTask::State::kForwarded;
   task->node = node;
+  there_[node].insert(task);
   view_->Sent(node, task->task->resources);
   decisions_.emplace_back(ForwardTask{node, task->task});
   tasks_.LetGo(*task);
@@ -62,7 +63,14 @@ bool ForwardedTasks::SendAheadOne(JobId job) {
   return true;
 }
 
+void ForwardedTasks::ForgetThere(QueuedTask& task) {
+  const auto there = there_.find(task.node);
+  there->second.erase(&task);
+  if (there->second.empty()) there_.erase(there);
+}
+
 void ForwardedTasks::Leave(QueuedTask& task) {
+  ForgetThere(task);
   view_->Ended(task.node, task.task->resources);
   if (!std::exchange(task.beyond_fit, false)) return;
   Peer& peer = peers_.at(task.node);
@@ -89,6 +97,7 @@ TaskPtr ForwardedTasks::Finished(const NodeId& node, const TaskId& id, bool succ
   if (queued == nullptr) return nullptr;
   TaskPtr task = queued->task;
   if (task->CreatesActor() && succeeded) {
+    ForgetThere(*queued);
     actors_there_[node].emplace(task->actor->id, task->resources);
   } else {
     Leave(*queued);
@@ -150,9 +159,9 @@ void ForwardedTasks::ActorLeft(const NodeId& node, const ActorId& actor) {
 std::vector<QueuedTask*> ForwardedTasks::NodeGone(const NodeId& node) {
   actors_there_.erase(node);
   peers_.erase(node);
-  std::vector<QueuedTask*> tasks;
-  for (auto& [id, task] : tasks_.all())
-    if (task.state == QueuedTask::State::kForwarded && task.node == node) tasks.push_back(&task);
+  const auto there = there_.extract(node);
+  if (there.empty()) return {};
+  std::vector<QueuedTask*> tasks(there.mapped().begin(), there.mapped().end());
   std::sort(tasks.begin(), tasks.end(), IsYounger);
   return tasks;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <unordered_set>
 #include <vector>
 
 #include "raylet/scheduling/ahead_pace.h"
@@ -28,7 +29,8 @@ class ForwardedTasks {
   void GaveBack(const NodeId& node, const std::vector<TaskId>& tasks);
   void ActorLeft(const NodeId& node, const ActorId& actor);
   NodeId HostOf(const ActorId& actor) const;  // nil: on no other machine
-  // Takes back the tasks that were sent there, and returns them, the oldest last. The view has forgotten them.
+  // Takes back the tasks that were sent there, and returns them, the oldest last. The view has forgotten them. They are
+  // at most as many as may be under way to one machine.
   std::vector<QueuedTask*> NodeGone(const NodeId& node);
   void RecallAll();  // what was sent ahead
   void Tick();
@@ -49,12 +51,14 @@ class ForwardedTasks {
   QueuedTask* Find(const NodeId& node, const TaskId& task);
   const ClusterView::Node* WithMostRoom(const ResourceSet& needs) const;
   void Leave(QueuedTask& task);
+  void ForgetThere(QueuedTask& task);
   void Recall(const NodeId& node, Peer& peer);
 
   TaskQueue& queue_;
   TaskTable& tasks_;
   Decisions& decisions_;
   ClusterView* view_ = nullptr;                                    // null without a cluster
+  std::map<NodeId, std::unordered_set<QueuedTask*>> there_;        // all that are forwarded
   std::map<NodeId, Peer> peers_;                                   // machines that have or had work of ours
   std::map<NodeId, std::map<ActorId, ResourceSet>> actors_there_;  // constructed, and what each holds
 };

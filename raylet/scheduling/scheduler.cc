@@ -60,11 +60,6 @@ void Scheduler::ObjectSealed(const ObjectId& object) {
   dirty_ = true;
 }
 
-void Scheduler::ObjectLost(const ObjectId& object, const std::string& why) {
-  tasks_.LoseWaitingFor(object, why);
-  dirty_ = true;
-}
-
 std::vector<WorkerId> Scheduler::OwnersGone(const ProcessSet& processes,
                                             const std::function<bool(const ObjectId&)>& may_be_sealed) {
   std::vector<WorkerId> running;
@@ -120,21 +115,33 @@ void Scheduler::JobGone(JobId id) {
 std::vector<WorkerId> Scheduler::DropTasks(const std::function<bool(const QueuedTask&)>& matches) {
   dirty_ = true;
   for (QueuedTask* const task : queue_.RemoveIf(matches)) tasks_.Forget(task);
+  std::vector<QueuedTask*> others;
+  for (auto& [id, task] : tasks_.all())
+    if (matches(task)) others.push_back(&task);
+  return DropAll(others);
+}
+
+std::vector<WorkerId> Scheduler::DropAll(const std::vector<QueuedTask*>& tasks) {
+  dirty_ = true;
   std::vector<WorkerId> running;
-  std::vector<QueuedTask*> dropped;
-  for (auto& [id, task] : tasks_.all()) {
-    if (!matches(task)) continue;
-    if (task.state == QueuedTask::State::kRunning) {
-      task.owner_gone = true;
-      running.push_back(task.worker);
-    } else if (task.state == QueuedTask::State::kAhead) {
-      task.owner_gone = true;
-      ahead_.Recall(workers_.at(task.worker));
-    } else {
-      dropped.push_back(&task);
+  for (QueuedTask* const task : tasks) {
+    switch (task->state) {
+      case QueuedTask::State::kRunning:
+        task->owner_gone = true;
+        running.push_back(task->worker);
+        break;
+      case QueuedTask::State::kAhead:
+        task->owner_gone = true;
+        ahead_.Recall(workers_.at(task->worker));
+        break;
+      case QueuedTask::State::kReady:
+        queue_.Remove(task);
+        tasks_.Forget(task);
+        break;
+      case QueuedTask::State::kWaiting:
+      case QueuedTask::State::kForwarded: Drop(task); break;
     }
   }
-  for (QueuedTask* const task : dropped) Drop(task);
   std::sort(running.begin(), running.end());
   return running;
 }
@@ -293,12 +300,10 @@ std::map<NodeId, RemoteWork> Scheduler::WorkByMachine() const {
   return work;
 }
 
-std::vector<WorkerId> Scheduler::NodeGone(const NodeId& node, MachineNumber machine) {
-  auto running = DropTasks([&](const QueuedTask& task) { return task.task->from == node; });
+std::vector<WorkerId> Scheduler::NodeGone(const NodeId& node) {
+  auto running = DropAll(tasks_.AllFrom(node));
   for (QueuedTask* const task : forwarded_.NodeGone(node))
     RetryOrLose(task, LoseTask{LoseTask::Why::kNodeDied, {}, 0, {}, 1, node, {}});
-  tasks_.LoseWaitingFor(dependencies().WaitingForNode(machine), "its owner's machine is lost");
-  dirty_ = true;
   return running;
 }
 

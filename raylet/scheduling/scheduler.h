@@ -116,16 +116,18 @@ class Scheduler {
   NodeId HostOf(const ActorId& actor) const { return forwarded_.HostOf(actor); }
   // The machine refused the task, which goes to another one; after eight refusals it fails. Null as above.
   TaskPtr ForwardedReturned(const NodeId& node, const TaskId& task);
-  // The object is lost: the tasks that wait for it are lost.
-  void ObjectLost(const ObjectId& object, const std::string& why);
+  // The object is lost: the tasks that wait for it are lost, in calls of LoseSome. It takes `most` of them, and returns
+  // whether more are left. A task that waits for the object only from now on waits anew.
+  void ObjectLost(const ObjectId& object, const std::string& why) { tasks_.ObjectLost(object, why); }
+  bool LoseSome(size_t most) { return tasks_.LoseSome(most); }
   // The machine that sent this task here wants its result no more. Returns the worker that runs it, or 0.
   WorkerId Abandon(const NodeId& from, const TaskId& task);
   // For each machine, the resources that its tasks and actors ask for here, and the part of those that do not run yet.
   std::map<NodeId, RemoteWork> WorkByMachine() const;
   // The machine is dead, and the view knows. Tasks that were forwarded there are retried or lost, as if a worker had
-  // died. Tasks that came from there go without a result. Tasks that wait for objects owned there are lost. Returns the
-  // workers that run tasks whose results nobody wants any more.
-  std::vector<WorkerId> NodeGone(const NodeId& node, MachineNumber machine);
+  // died. Tasks that came from there go without a result. Returns the workers that run tasks whose results nobody wants
+  // any more. Objects that are owned there are lost one by one, by ObjectLost.
+  std::vector<WorkerId> NodeGone(const NodeId& node);
 
   std::vector<SchedulerDecision> TakeDecisions();  // schedules first
 
@@ -146,6 +148,7 @@ class Scheduler {
 
  private:
   std::vector<WorkerId> DropTasks(const std::function<bool(const QueuedTask&)>& matches);
+  std::vector<WorkerId> DropAll(const std::vector<QueuedTask*>& tasks);
   void Drop(QueuedTask* task);
   void RetryOrLose(QueuedTask* task, LoseTask lost);
 

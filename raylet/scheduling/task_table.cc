@@ -64,7 +64,7 @@ Result<QueuedTask*> TaskTable::Add(TaskPtr task) {
   queued.sequence = next_sequence_++;
   queued.retries_left = task->max_retries;
   queued.task = std::move(task);
-  if (queued.task->IsRemote()) remote_tasks_.emplace(queued.task->id, &queued);
+  if (queued.task->IsRemote()) remote_tasks_[queued.task->from].emplace(queued.task->id, &queued);
   return &queued;
 }
 
@@ -77,7 +77,11 @@ void TaskTable::Forget(QueuedTask* task) {
   if (kept->CreatesActor() && !kept->IsRemote()) job.creation_bytes -= kept->memory_bytes();
   const auto owned = owned_.find(kept->owner);
   if (--owned->second == 0) owned_.erase(owned);
-  if (kept->IsRemote()) remote_tasks_.erase(kept->id);
+  if (kept->IsRemote()) {
+    const auto from = remote_tasks_.find(kept->from);
+    from->second.erase(kept->id);
+    if (from->second.empty()) remote_tasks_.erase(from);
+  }
   tasks_.erase(kept->id);
 }
 
@@ -95,10 +99,30 @@ void TaskTable::LoseWaitingFor(const std::vector<std::pair<TaskId, ObjectId>>& w
   }
 }
 
-void TaskTable::LoseWaitingFor(const ObjectId& object, const std::string& why) {
-  std::vector<std::pair<TaskId, ObjectId>> waiting;
-  for (const TaskId& task : dependencies_.TasksFor(object)) waiting.emplace_back(task, object);
-  LoseWaitingFor(waiting, why);
+void TaskTable::ObjectLost(const ObjectId& object, const std::string& why) {
+  LostObject lost{object, why, {}};
+  for (const TaskId& task : dependencies_.Lost(object)) lost.tasks.emplace_back(task, tasks_.at(task).sequence);
+  if (lost.tasks.empty()) return;
+  decisions_.emplace_back(UnwatchObjects{{object}});
+  lost_.push_back(std::move(lost));
+}
+
+bool TaskTable::LoseSome(size_t most) {
+  for (; most > 0 && !lost_.empty(); --most) {
+    LostObject& lost = lost_.front();
+    const auto [id, sequence] = lost.tasks.back();
+    lost.tasks.pop_back();
+    if (const QueuedTask* const task = Find(id); task != nullptr && task->sequence == sequence)
+      LoseWaitingFor({{id, lost.object}}, lost.why);
+    if (lost.tasks.empty()) lost_.pop_front();
+  }
+  return !lost_.empty();
+}
+
+size_t TaskTable::losing() const {
+  size_t tasks = 0;
+  for (const LostObject& lost : lost_) tasks += lost.tasks.size();
+  return tasks;
 }
 
 QueuedTask* TaskTable::Find(const TaskId& id) {
@@ -107,17 +131,29 @@ QueuedTask* TaskTable::Find(const TaskId& id) {
 }
 
 QueuedTask* TaskTable::FindFrom(const NodeId& from, const TaskId& id) {
-  const auto found = remote_tasks_.find(id);
-  return found == remote_tasks_.end() || found->second->task->from != from ? nullptr : found->second;
+  const auto theirs = remote_tasks_.find(from);
+  if (theirs == remote_tasks_.end()) return nullptr;
+  const auto found = theirs->second.find(id);
+  return found == theirs->second.end() ? nullptr : found->second;
+}
+
+std::vector<QueuedTask*> TaskTable::AllFrom(const NodeId& from) const {
+  std::vector<QueuedTask*> all;
+  const auto theirs = remote_tasks_.find(from);
+  if (theirs == remote_tasks_.end()) return all;
+  for (const auto& [id, task] : theirs->second) all.push_back(task);
+  return all;
 }
 
 std::map<NodeId, RemoteWork> TaskTable::WorkByMachine() const {
   std::map<NodeId, RemoteWork> work;
-  for (const auto& [id, task] : remote_tasks_) {
-    RemoteWork& its = work[task->task->from];
-    for (const auto& amount : task->task->resources.amounts()) {
-      AddUnits(its.units[amount.name], amount.units);
-      if (task->state != QueuedTask::State::kRunning) AddUnits(its.queued_units[amount.name], amount.units);
+  for (const auto& [from, tasks] : remote_tasks_) {
+    RemoteWork& its = work[from];
+    for (const auto& [id, task] : tasks) {
+      for (const auto& amount : task->task->resources.amounts()) {
+        AddUnits(its.units[amount.name], amount.units);
+        if (task->state != QueuedTask::State::kRunning) AddUnits(its.queued_units[amount.name], amount.units);
+      }
     }
   }
   return work;

@@ -3,6 +3,7 @@
 // stays the same. In a cluster an object that tasks wait for is kept here until none of them needs it here any more.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <string>
@@ -43,11 +44,16 @@ class TaskTable {
   Result<QueuedTask*> Add(TaskPtr task);
   void Forget(QueuedTask* task);
   void Lose(LoseTask lost, QueuedTask* task);  // and forgets it
-  void LoseWaitingFor(const ObjectId& object, const std::string& why);
   void LoseWaitingFor(const std::vector<std::pair<TaskId, ObjectId>>& waiting, const std::string& why);
+  // The object is lost, and with it the tasks that wait for it. LoseSome takes `most` of them, and says whether more
+  // are left. A task that waits for the object from now on is not one of them.
+  void ObjectLost(const ObjectId& object, const std::string& why);
+  bool LoseSome(size_t most);
+  size_t losing() const;  // tasks that LoseSome has still to take, at most
 
   QueuedTask* Find(const TaskId& id);
   QueuedTask* FindFrom(const NodeId& from, const TaskId& id);  // a task that came from there
+  std::vector<QueuedTask*> AllFrom(const NodeId& from) const;
   std::unordered_map<TaskId, QueuedTask>& all() { return tasks_; }
   size_t size() const { return tasks_.size(); }
   size_t WithoutRoom() const;  // processes that wait for it
@@ -85,10 +91,16 @@ class TaskTable {
   Decisions& decisions_;
   const ObjectPlaces* places_ = nullptr;  // set: there may be other machines
   DependencyTracker dependencies_;
-  std::unordered_map<TaskId, QueuedTask> tasks_;          // node-based: pointers to its values stay good
-  std::unordered_map<TaskId, QueuedTask*> remote_tasks_;  // those of tasks_ that are remote
-  std::unordered_map<ProcessId, size_t> owned_;           // tasks of each owner
-  std::unordered_map<ObjectId, size_t> awaited_;          // by how many tasks
+  std::unordered_map<TaskId, QueuedTask> tasks_;  // node-based: pointers to its values stay good
+  std::map<NodeId, std::unordered_map<TaskId, QueuedTask*>> remote_tasks_;  // those of tasks_ that came from there
+  std::unordered_map<ProcessId, size_t> owned_;                             // tasks of each owner
+  std::unordered_map<ObjectId, size_t> awaited_;                            // by how many tasks
+  struct LostObject {
+    ObjectId object;
+    std::string why;
+    std::vector<std::pair<TaskId, uint64_t>> tasks;  // that waited for it, with their sequences
+  };
+  std::deque<LostObject> lost_;
   std::map<JobId, Job> jobs_;
   uint64_t next_sequence_ = 1;
 };

@@ -15,42 +15,53 @@ constexpr Duration kLook = std::chrono::milliseconds(100);  // whether this proc
 
 }  // namespace
 
-// False at the deadline. Otherwise the socket has taken a part at least, and `begun_` says whether a rest is left.
-Result<bool> Outbox::TrySend(uint16_t type, uint64_t request_id, std::span<const std::byte> body, Deadline deadline) {
-  for (;;) {
-    const auto sent = connection_.TrySend(type, request_id, body);
-    if (!sent) return sent;
-    if (*sent) break;
-    const auto writable = WaitWritable(connection_.fd(), deadline);
-    if (!writable || !*writable) return writable;
-  }
-  auto flushed = connection_.Flush();
-  while (flushed && !*flushed) {
-    const auto writable = WaitWritable(connection_.fd(), deadline);
-    if (!writable) return writable;
-    if (!*writable) break;
-    flushed = connection_.Flush();
-  }
+Result<void> Outbox::CheckOpen() const {
+  if (stopped_.load(std::memory_order_relaxed)) return Fail(ErrorCode::kCancelled, "Ray has been shut down");
+  if (ended_) return Fail(*ended_);
+  if (broken_) return Fail(*broken_);
+  return {};
+}
+
+// False: the socket has taken nothing. Otherwise it has taken a part at least, and the own thread sends the rest.
+Result<bool> Outbox::TrySend(uint16_t type, uint64_t request_id, std::span<const std::byte> body) {
+  const auto sent = connection_.TrySend(type, request_id, body);
+  if (!sent || !*sent) return sent;
+  const auto flushed = connection_.Flush();
   if (!flushed) return flushed;
   begun_ = !*flushed;
+  if (begun_) SendLater();
   return true;
 }
 
 Result<void> Outbox::Send(uint16_t type, uint64_t request_id, std::span<const std::byte> body, Deadline deadline) {
-  const MutexLock lock(mutex_);
-  while (Waits() && !stopped_.load(std::memory_order_relaxed) && !deadline.Passed()) changed_.Wait(mutex_, deadline);
-  if (stopped_.load(std::memory_order_relaxed)) return Fail(ErrorCode::kCancelled, "Ray has been shut down");
-  const auto sent = Waits() ? Result<bool>(false) : TrySend(type, request_id, body, deadline);
-  if (!sent) return Fail(sent.error());
-  if (!*sent) return Fail(ErrorCode::kTimedOut, "the daemon took nothing of a message before the deadline");
-  if (begun_) SendLater();
-  return {};
+  for (;;) {
+    const bool last = deadline.Passed();
+    {
+      const MutexLock lock(mutex_);
+      while (Waits() && CheckOpen() && !deadline.Passed()) changed_.Wait(mutex_, deadline);
+      RAYLET_RETURN_IF_ERROR(CheckOpen());
+      const auto sent = Waits() ? Result<bool>(false) : TrySend(type, request_id, body);
+      if (!sent) return Fail(sent.error());
+      if (*sent) return {};
+      if (last || Waits())
+        return Fail(ErrorCode::kTimedOut, "the daemon took nothing of a message before the deadline");
+      ++polling_;
+    }
+    const auto writable = WaitWritable(connection_.fd(), Deadline::After(deadline.Left(kLook)));
+    const MutexLock lock(mutex_);
+    if (--polling_ == 0) changed_.NotifyAll();
+    if (!writable) return Fail(writable.error());
+  }
 }
 
 Result<void> Outbox::Post(uint16_t type, std::span<const std::byte> body, Deadline deadline) {
   const MutexLock lock(mutex_);
-  if (stopped_.load(std::memory_order_relaxed)) return Fail(ErrorCode::kCancelled, "Ray has been shut down");
-  const auto sent = Waits() ? Result<bool>(false) : TrySend(type, 0, body, deadline);
+  while (kept_bytes_ > kCrowdedBytes && !stalled_ && CheckOpen()) {
+    if (deadline.Passed()) stalled_ = true;
+    if (!stalled_) changed_.Wait(mutex_, deadline);
+  }
+  RAYLET_RETURN_IF_ERROR(CheckOpen());
+  const auto sent = Waits() ? Result<bool>(false) : TrySend(type, 0, body);
   if (!sent) return Fail(sent.error());
   if (!*sent) {
     if (kept_bytes_ + body.size() > kept_bytes_max_) {
@@ -58,6 +69,7 @@ Result<void> Outbox::Post(uint16_t type, std::span<const std::byte> body, Deadli
                 StrCat("it takes nothing, and ", FormatBytes(kept_bytes_), " of messages wait for it; the limit is ",
                        FormatBytes(kept_bytes_max_))};
       ::shutdown(connection_.fd(), SHUT_RDWR);
+      changed_.NotifyAll();
       return Fail(*ended_);
     }
     kept_.push_back({type, {body.begin(), body.end()}});
@@ -74,15 +86,15 @@ Result<bool> Outbox::SendKept() {
     const auto taken = connection_.TrySend(kept_.front().type, 0, kept_.front().body);
     if (!taken) return taken;
     if (!*taken) break;
+    stalled_ = false;
     kept_bytes_ -= kept_.front().body.size();
     kept_.pop_front();
     flushed = connection_.Flush();
   }
   if (!flushed) return flushed;
   begun_ = !*flushed;
-  if (Waits()) return false;
-  changed_.NotifyAll();
-  return true;
+  changed_.NotifyAll();  // some wait for room, and some until nothing is kept
+  return !Waits();
 }
 
 void Outbox::SendLater() {
@@ -103,7 +115,11 @@ void Outbox::Run() {
     const auto writable = WaitWritable(connection_.fd(), Deadline::After(kLook));
     if (stopped_.load(std::memory_order_acquire)) return;
     const MutexLock lock(mutex_);
-    if (!writable || !SendKept()) return;  // the connection has ended
+    const auto sent = writable ? SendKept() : writable;
+    if (sent) continue;
+    broken_ = sent.error();
+    changed_.NotifyAll();
+    return;
   }
 }
 
@@ -119,6 +135,7 @@ void Outbox::Stop() {
     stopped_.store(true, std::memory_order_release);
     changed_.NotifyAll();
     std::swap(thread, thread_);
+    while (polling_ > 0) changed_.Wait(mutex_);  // they have the descriptor
   }
   if (thread.joinable()) thread.join();
 }

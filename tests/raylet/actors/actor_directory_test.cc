@@ -205,13 +205,21 @@ ActorId LivingThere(Bench& bench, const TaskPtr& creation) {
   return creation->actor->id;
 }
 
+size_t Lose(Bench& bench, const char* why, TimePoint serves_until, ProcessSet ended = {}) {
+  size_t lost = 0;
+  for (size_t part = 0; part < ActorDirectory::kParts; ++part) {
+    lost += bench.directory.NodeGone({kThere, kTheirMachine, "10.0.0.7:7000", why, serves_until, ended}, part);
+  }
+  return lost;
+}
+
 TEST(ActorDirectory, AMachinesDeathRestartsItsActorsOrFailsThemWithItsName) {
   Bench bench;
   const ActorId mortal = LivingThere(bench, Creation());
   const auto creation = Creation("again", 1);
   const ActorId restarts = LivingThere(bench, creation);
   const ActorId here = bench.Living(Creation());
-  bench.directory.NodeGone(kThere, kTheirMachine, "10.0.0.7:7000", "nothing was heard of it", {});
+  Lose(bench, "nothing was heard of it", {});
   std::vector<CreateActorNow> created;
   for (auto& decision : bench.directory.TakeDecisions()) {
     if (auto* const create = std::get_if<CreateActorNow>(&decision)) created.push_back(*create);
@@ -237,7 +245,7 @@ TEST(ActorDirectory, AMachinesDeathForgetsItsWatchersAndWaiters) {
   const auto creation = Creation();
   ASSERT_TRUE(bench.directory.Create(creation).has_value());
   ASSERT_TRUE(bench.directory.Open(creation->actor->id, kTheirs, 1).has_value());
-  bench.directory.NodeGone(kThere, kTheirMachine, "10.0.0.7:7000", "nothing was heard of it", {});
+  Lose(bench, "nothing was heard of it", {});
   bench.directory.Placed(creation->actor->id, Place::Here(kWorker));
   bench.directory.Constructed(creation->actor->id, 77);
   for (auto& decision : bench.directory.TakeDecisions()) {
@@ -246,6 +254,34 @@ TEST(ActorDirectory, AMachinesDeathForgetsItsWatchersAndWaiters) {
       EXPECT_EQ(tell->process, kOwner);
     }
   }
+}
+
+TEST(ActorDirectory, AMachinesDeathEndsWhatProcessesOfItsJobsHaveCreated) {
+  Bench bench;
+  const ActorId theirs = bench.Living(Creation());
+  const ActorId detached = bench.Living(Creation("", 0, /*detached=*/true));
+  EXPECT_EQ(Lose(bench, "nothing was heard of it", {}, {kCaller}), 0u);
+  EXPECT_EQ(Lose(bench, "nothing was heard of it", {}, {kOwner}), 1u);
+  EXPECT_EQ(bench.directory.Get(theirs), nullptr);
+  EXPECT_NE(bench.directory.Get(detached), nullptr);
+  EXPECT_TRUE(bench.directory.HasDetached(1));
+  bench.directory.Kill(detached, /*no_restart=*/true);
+  EXPECT_FALSE(bench.directory.HasDetached(1));
+}
+
+TEST(ActorDirectory, AMachinesDeathIsToldOfSomeActorsAtATime) {
+  Bench bench;
+  for (int i = 0; i < 640; ++i) LivingThere(bench, Creation());
+  size_t lost = 0, most = 0;
+  for (size_t part = 0; part < ActorDirectory::kParts; ++part) {
+    const size_t ended =
+        bench.directory.NodeGone({kThere, kTheirMachine, "10.0.0.7:7000", "it is silent", {}, {}}, part);
+    EXPECT_EQ(bench.Take<TellActorChanged>().size(), ended);
+    lost += ended;
+    most = std::max(most, ended);
+  }
+  EXPECT_EQ(lost, 640u);
+  EXPECT_LT(most, 40u);
 }
 
 TEST(ActorDirectory, KillsARemoteActorAndRestartsItWhenItsWorkerHasGone) {
@@ -309,7 +345,7 @@ TEST(ActorDirectory, ARestartWaitsUntilALostHostSurelyServesNoMore) {
   const auto creation = Creation("", 1);
   const ActorId id = LivingThere(bench, creation);
   const TimePoint until{std::chrono::seconds(50)};
-  bench.directory.NodeGone(kThere, kTheirMachine, "10.0.0.7:7000", "it made no sense", until);
+  Lose(bench, "it made no sense", until);
   const auto created = bench.Take<CreateActorNow>();
   ASSERT_EQ(created.size(), 1u);
   EXPECT_EQ(created[0].not_before, until);
@@ -328,7 +364,7 @@ TEST(ActorDirectory, WatchersHearThatALostHostNeverSaidItsActorsEnd) {
   const auto before = bench.Take<TellActorChanged>();
   ASSERT_EQ(before.size(), 1u);
   EXPECT_FALSE(before[0].host_lost) << "its host is to say so";
-  bench.directory.NodeGone(kThere, kTheirMachine, "10.0.0.7:7000", "nothing was heard of it", {});
+  Lose(bench, "nothing was heard of it", {});
   std::set<ActorId> told;
   for (const TellActorChanged& tell : bench.Take<TellActorChanged>()) {
     EXPECT_TRUE(tell.host_lost);

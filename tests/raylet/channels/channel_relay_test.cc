@@ -173,14 +173,20 @@ TEST_F(ChannelRelayTest, ARefusedRelayEndsAtOnceAndSaysWhy) {
   EXPECT_EQ(a_.ended_why, "");
 }
 
+void Lose(Side& side, const Side& lost, const Error& why) {
+  side.relay.NodeLost(lost.id);
+  EXPECT_EQ(side.relay.EndLost(lost.id, why, 10), 1u);
+  EXPECT_EQ(side.relay.EndLost(lost.id, why, 10), 0u);
+}
+
 TEST_F(ChannelRelayTest, ALostMachineEndsARelayAfterTheRecordsThatCameBefore) {
   Process caller = Open();
   ASSERT_TRUE(b_.worker->Reply(1));
   Settle();
-  a_.relay.NodeGone(b_.id, {ErrorCode::kDisconnected, "it is silent"});
+  Lose(a_, b_, {ErrorCode::kDisconnected, "it is silent"});
   EXPECT_EQ(a_.ended_why, "it is silent");
   EXPECT_EQ(caller.Take()->call, 1u);
-  b_.relay.NodeGone(a_.id, {ErrorCode::kDisconnected, "it is silent"});
+  Lose(b_, a_, {ErrorCode::kDisconnected, "it is silent"});
   EXPECT_EQ(b_.caller_gone, 1);
   ASSERT_TRUE(b_.worker->Reply(2, Stored(2)));
   b_.relay.ChannelReleased(kWorker, kChannel);
@@ -189,12 +195,35 @@ TEST_F(ChannelRelayTest, ALostMachineEndsARelayAfterTheRecordsThatCameBefore) {
   EXPECT_EQ(a_.relay.open() + b_.relay.open(), 0u);
 }
 
+TEST_F(ChannelRelayTest, RelaysToALostMachineEndSomeAtATimeAndCarryNothingMeanwhile) {
+  const Error why{ErrorCode::kDisconnected, "it is silent"};
+  std::vector<Process> callers;
+  for (int i = 0; i < 5; ++i) {
+    auto opened = a_.relay.Open(b_.id, ActorId::FromRandom(), kIncarnation, kCaller, a_.doorbell);
+    ASSERT_TRUE(opened);
+    callers.emplace_back(*std::move(opened), /*caller=*/true);
+    Settle();
+  }
+  a_.relay.NodeLost(b_.id);
+  ASSERT_TRUE(callers[0].Call(1));
+  Turn();
+  EXPECT_TRUE(a_.said.empty());
+  EXPECT_EQ(a_.ended, 0);
+  EXPECT_EQ(a_.relay.EndLost(b_.id, why, 2), 2u);
+  EXPECT_EQ(a_.ended, 2);
+  EXPECT_EQ(a_.relay.open(), 3u);
+  EXPECT_EQ(a_.relay.EndLost(b_.id, why, 10), 3u);
+  EXPECT_EQ(a_.relay.EndLost(b_.id, why, 10), 0u);
+  EXPECT_EQ(a_.ended, 5);
+  EXPECT_EQ(a_.relay.open(), 0u);
+}
+
 // A message about a result may be too much for a session that is behind, and end the session at once.
 TEST_F(ChannelRelayTest, AMachineMayBeLostWhileItsLastReplyIsHandedOver) {
   Process caller = Open();
   ASSERT_TRUE(caller.Call(1));
   Settle();
-  a_.on_stored_there = [&] { a_.relay.NodeGone(b_.id, {ErrorCode::kDisconnected, "it does not keep up"}); };
+  a_.on_stored_there = [&] { Lose(a_, b_, {ErrorCode::kDisconnected, "it does not keep up"}); };
   ASSERT_TRUE(b_.worker->Reply(1, Stored(1)));
   Settle();
   EXPECT_EQ(caller.Take()->call, 1u);

@@ -91,6 +91,13 @@ class MeasuredRaylet {
     return count;
   }
 
+  // That the raylet's thread has used.
+  Duration CpuTime() {
+    TimePoint now;
+    thread_.Run([&] { now = clock_.Now(); });
+    return now.time_since_epoch();
+  }
+
   Duration TakeLongestTurn() {
     Duration turn{};
     thread_.Run([&] { turn = thread_.loop().TakeLongestTurn(); });

@@ -1,6 +1,6 @@
 // How long the raylet's loop works without looking for events while processes want and claim very many objects and end.
 // In a cluster the objects are located and pulled, their owners' machine tells the others of them, and machines are
-// lost.
+// lost. Some are lost with many tasks and actors.
 #include "client/plasma/store_client.h"
 #include "fbs/id_lists.h"
 #include "tests/raylet/node/measured_raylet.h"
@@ -11,9 +11,17 @@ namespace {
 #ifdef RAYLET_SANITIZED
 constexpr size_t kWantedObjects = 10'000;
 constexpr size_t kPulledObjects = 2'000;
+constexpr size_t kWaitingTasks = 2'000;
+constexpr size_t kWatchedActors = 500;
+constexpr size_t kHostedActors = 200;
+constexpr size_t kProcesses = 100;
 #else
 constexpr size_t kWantedObjects = 50'000;
 constexpr size_t kPulledObjects = 15'000;  // each takes the time of its pull
+constexpr size_t kWaitingTasks = 20'000;
+constexpr size_t kWatchedActors = 3'000;
+constexpr size_t kHostedActors = 900;  // a thousand may be under way to one machine
+constexpr size_t kProcesses = 1'000;
 #endif
 constexpr size_t kWantedPerNotice = 2'000;
 
@@ -40,6 +48,14 @@ void Claim(WireProcess& process, std::span<const ObjectId> objects) {
     notice.objects = ToWire(objects.first(std::min(objects.size(), kWantedPerNotice)));
     ASSERT_TRUE(process.Send(wire::RayletMessage::ClaimObjects, notice));
   }
+}
+
+// Actors that ask for one of these are placed on the machine that has them.
+constexpr const char* kPlace = "place";
+RayletOptions WithPlaces(RayletOptions options) {
+  EXPECT_TRUE(options.resources.Add(kPlace, int64_t{kHostedActors} * kUnitsPerWhole).has_value());
+  options.limits.workers_max = 1;  // the creations of the others wait there
+  return options;
 }
 
 RayletOptions InCluster(const PeerToken& token, const std::string& peer = {}) {
@@ -130,7 +146,7 @@ class TwoRayletsTurns : public ::testing::Test {
   }
 
   const PeerToken token_;
-  MeasuredRaylet there_{InCluster(token_)};
+  MeasuredRaylet there_{WithPlaces(InCluster(token_))};
   MeasuredRaylet here_{InCluster(token_, there_.address())};
   std::optional<WireProcess> owner_, wanter_;
   std::vector<ObjectId> objects_;
@@ -167,6 +183,68 @@ TEST_F(TwoRayletsTurns, StayShortWhileTheMachineOfManyWantedObjectsIsLost) {
   WantAll();
   there_.Stop();
   EXPECT_TRUE(Becomes(here_, "/transfers/objects_wanted", 0));
+  here_.ExpectShortTurns("loss");
+}
+
+TEST_F(TwoRayletsTurns, StayShortWhileAMachineWithManyTasksAndActorsIsLost) {
+  ActorOptions hosted;
+  hosted.resources = {{kPlace, kUnitsPerWhole}};
+  for (size_t i = 0; i < kHostedActors; ++i) wanter_->CreateActor(hosted);
+  ASSERT_TRUE(Eventually(kPatienceForAll, [&] {
+    const nlohmann::json queues = there_.Status()["queues"];
+    return !queues.empty() && queues[0]["count"] == kHostedActors - 1;  // the first one has the worker
+  })) << there_.Status()["queues"];
+  ActorOptions nowhere;
+  nowhere.resources = {{"absent", kUnitsPerWhole}};
+  for (size_t i = 0; i < kWatchedActors; ++i) {
+    wire::OpenChannelRequestT request;
+    request.actor = std::make_unique<wire::Id20>(ToWire(owner_->CreateActor(nowhere)));
+    ASSERT_TRUE(wanter_->Send(wire::RayletMessage::OpenChannel, request, 1'000'000 + i));
+  }
+  const auto objects = NewObjects(owner_->process(), 10);
+  TaskOptions task;
+  for (size_t i = 0; i < kWaitingTasks; ++i) {
+    task.wait_for = {objects[i % objects.size()]};
+    wanter_->Submit(task);
+  }
+  EXPECT_TRUE(Becomes(here_, "/tasks_waiting_for_objects", kWaitingTasks));
+  BeginToMeasure();
+  there_.Stop();
+  size_t results = 0, refused = 0, dead = 0;
+  for (bool told = false; results < kWaitingTasks || !told;) {
+    const auto frame = wanter_->Next(kPatience);
+    ASSERT_TRUE(frame && *frame) << results << " results, " << refused << " refusals, " << dead << " ends of actors";
+    const auto type = static_cast<wire::RayletMessage>((*frame)->header.type);
+    results += type == wire::RayletMessage::TaskResult ? 1 : 0;
+    refused += type == wire::RayletMessage::OpenChannelReply ? 1 : 0;
+    if (type == wire::RayletMessage::ActorChanged)
+      dead += Parse<wire::ActorNoticeT>((*frame)->body)->state == wire::ActorState::Dead ? 1 : 0;
+    if (type != wire::RayletMessage::ProcessDied) continue;
+    told = true;
+    EXPECT_EQ(refused, kWatchedActors) << "actors end before the processes of their machine";
+    EXPECT_EQ(dead, kWatchedActors + kHostedActors);
+  }
+  here_.ExpectShortTurns("loss");  // before the status is asked for, which is a long turn of its own
+  EXPECT_TRUE(Becomes(here_, "/tasks", 0));
+  EXPECT_TRUE(Becomes(here_, "/actors_living", 0));
+}
+
+TEST_F(TwoRayletsTurns, StayShortWhileAThousandProcessesHearThatAMachineIsLost) {
+  wanter_.reset();
+  std::vector<WireProcess> processes;
+  for (size_t i = 0; i < kProcesses; ++i) processes.push_back(here_.Driver());
+  BeginToMeasure();
+  const Duration before = here_.CpuTime();
+  there_.Stop();
+  for (WireProcess& process : processes) {
+    const auto frame = process.Await(wire::RayletMessage::ProcessDied);
+    ASSERT_TRUE(frame) << frame.error().message;
+    wire::ClaimsMadeNoticeT made;
+    made.process = Parse<wire::ProcessNoticeT>(frame->body)->process;
+    ASSERT_TRUE(process.Send(wire::RayletMessage::ClaimsMade, made));
+  }
+  for (WireProcess& process : processes) ASSERT_TRUE(process.Await(wire::RayletMessage::ProcessSettled));
+  RecordProperty("cpu_us", std::to_string((here_.CpuTime() - before) / std::chrono::microseconds(1)));
   here_.ExpectShortTurns("loss");
 }
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <deque>
 #include <random>
+#include <utility>
 #include <vector>
 
 namespace raylet {
@@ -195,6 +196,19 @@ TEST_F(SettlementsTest, TheEndOfALostMachineStandsForThoseOfItsProcesses) {
   settlements_.ClaimedElsewhere(kOther, {});  // late; it does no harm
 }
 
+TEST_F(SettlementsTest, AnEndThatBeginsWhileALossIsToldWaitsForTheLoss) {
+  settlements_.MachineLost(there_);
+  Open(1, {});
+  EXPECT_EQ(Settled(), Keys{});
+  settlements_.MachineGone(there_, kLoss);
+  OpenLossOfTheMachine({Process(2)});
+  EXPECT_EQ(Settled(), Keys{}) << "the other process may claim what it had through both";
+  settlements_.Answered(kLoss, Process(2));
+  EXPECT_EQ(Settled(), (Keys{Process(1), kLoss}));
+  Open(4, {});
+  EXPECT_EQ(Settled(), Keys{Process(4)});
+}
+
 TEST_F(SettlementsTest, ALostMachineIsNotWaitedForWhereAThirdOneNamesItsProcesses) {
   constexpr ProcessId kThird = ProcessIdOf(MachineNumber{7}, 3);
   const NodeId third = NodeId::FromRandom();
@@ -256,7 +270,7 @@ class Machines {
       case 2:
       case 3: return Answer(Some());
       case 4:
-        if (some_part_) return Lose(Machine(), Machine());
+        if (some_part_) return random_() % 2 == 0 ? Lose(Machine(), Machine()) : TellLoss(Machine(), Machine());
         [[fallthrough]];
       default: Deliver(Machine(), Machine());
     }
@@ -266,6 +280,8 @@ class Machines {
     for (size_t from = 0; from < machines_; ++from)
       for (size_t to = 0; to < machines_; ++to)
         if (lost_[to][from]) Lose(from, to);
+    for (size_t machine = 0; machine < machines_; ++machine)
+      for (size_t other = 0; other < machines_; ++other) TellLoss(machine, other);
     for (size_t round = 0; round < 200; ++round) {
       for (size_t process = 0; process < processes_.size(); ++process) Answer(process);
       for (size_t from = 0; from < machines_; ++from)
@@ -364,7 +380,13 @@ class Machines {
   // The machine takes the other one for lost, and closes their connection.
   void Lose(size_t machine, size_t other) {
     if (machine == other || lost_[machine][other]) return;
-    lost_[machine][other] = true;
+    lost_[machine][other] = untold_[machine][other] = true;
+    settlements_[machine].MachineLost(nodes_[other]);
+  }
+
+  // Its processes hear of it later.
+  void TellLoss(size_t machine, size_t other) {
+    if (!std::exchange(untold_[machine][other], false)) return;
     const ProcessId key = AllProcessesOf(NumberOf(other));
     settlements_[machine].MachineGone(nodes_[other], key);
     Settlements::End end;
@@ -456,7 +478,8 @@ class Machines {
   const size_t machines_;
   std::array<NodeId, kCount> nodes_;
   std::array<Settlements, kCount> settlements_;
-  std::array<std::array<bool, kCount>, kCount> lost_{};  // to the first, the second is
+  std::array<std::array<bool, kCount>, kCount> lost_{};    // to the first, the second is
+  std::array<std::array<bool, kCount>, kCount> untold_{};  // and the processes of the first have not heard so
   std::array<std::array<std::deque<Message>, kCount>, kCount> under_way_;
   std::vector<Process> processes_;
 };

@@ -56,5 +56,20 @@ TEST(DependencyTracker, FindsTasksWhoseObjectsLostTheirOwner) {
   EXPECT_TRUE(tracker.WaitingForOwners({78}).empty());
 }
 
+TEST(DependencyTracker, ATaskOfALostObjectStaysUntilItIsRemovedAndAnotherOneWaitsAnew) {
+  DependencyTracker tracker;
+  tracker.Add(kTask, std::vector{kObject, kOtherObject});
+  EXPECT_EQ(tracker.Lost(kObject), std::vector{kTask});
+  EXPECT_TRUE(tracker.Lost(kObject).empty());
+  EXPECT_EQ(tracker.objects(), 1u);
+  EXPECT_EQ(tracker.Add(kOtherTask, std::vector{kObject}), std::vector{kObject}) << "it is to be watched again";
+  EXPECT_TRUE(tracker.Sealed(kOtherObject).empty());
+  EXPECT_TRUE(tracker.Waits(kTask));
+  EXPECT_TRUE(tracker.Remove(kTask).empty()) << "another task waits for it";
+  EXPECT_EQ(tracker.Sealed(kObject), std::vector{kOtherTask});
+  EXPECT_EQ(tracker.tasks(), 0u);
+  EXPECT_EQ(tracker.objects(), 0u);
+}
+
 }  // namespace
 }  // namespace raylet

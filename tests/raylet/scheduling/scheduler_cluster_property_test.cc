@@ -284,9 +284,7 @@ class Cluster {
       // Messages under way from the dead machine are lost or come late. Late ones must change nothing.
       if (Pick(2) == 0) wires_[{i, k}].clear();
       machines_[k]->view.Dead(IdOf(i));
-      for (const WorkerId worker :
-           machines_[k]->scheduler.NodeGone(IdOf(i), MachineNumber{static_cast<uint32_t>(i + 1)}))
-        WorkerDies(k, worker);
+      for (const WorkerId worker : machines_[k]->scheduler.NodeGone(IdOf(i))) WorkerDies(k, worker);
     }
   }
 

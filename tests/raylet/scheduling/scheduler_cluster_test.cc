@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "base/clock.h"
 #include "raylet/scheduling/scheduler.h"
 #include "tests/raylet/scheduling/cluster_view_fixture.h"
 
@@ -172,7 +173,7 @@ TEST_F(SchedulerCluster, ArgumentsAreReleasedOnceTheLastTaskThatWaitedForThemBeg
   ASSERT_EQ(released_.size(), 2u);
   EXPECT_EQ(released_[1], tasks[1]->stored_arguments[1]);
   // The machine that sent the last one dies.
-  scheduler_.NodeGone(kB, MachineNumber{kB.data()[0]});
+  scheduler_.NodeGone(kB);
   Take();
   const std::set<ObjectId> last(released_.begin() + 2, released_.end());
   EXPECT_EQ(last, (std::set<ObjectId>{shared, tasks[2]->stored_arguments[1]}));
@@ -187,7 +188,7 @@ TEST_F(SchedulerCluster, TasksOfADeadMachineRunElsewhereUntilTheirRetriesAreUsed
   Submit(task);
   ASSERT_EQ(forwarded_.size(), 1u);
   view_.Dead(kB);
-  EXPECT_TRUE(scheduler_.NodeGone(kB, MachineNumber{kB.data()[0]}).empty());
+  EXPECT_TRUE(scheduler_.NodeGone(kB).empty());
   Take();
   ASSERT_EQ(forwarded_.size(), 1u);  // it waits
   Join(kC, load);
@@ -196,12 +197,76 @@ TEST_F(SchedulerCluster, TasksOfADeadMachineRunElsewhereUntilTheirRetriesAreUsed
   EXPECT_EQ(scheduler_.ForwardedFinished(kB, task->id, true), nullptr);  // a late message of the dead machine
   EXPECT_TRUE(lost_.empty());
   view_.Dead(kC);
-  EXPECT_TRUE(scheduler_.NodeGone(kC, MachineNumber{kC.data()[0]}).empty());
+  EXPECT_TRUE(scheduler_.NodeGone(kC).empty());
   Take();
   ASSERT_EQ(lost_.size(), 1u);
   EXPECT_EQ(lost_[0].why, LoseTask::Why::kNodeDied);
   EXPECT_EQ(lost_[0].node, kC);
   EXPECT_EQ(lost_[0].attempts, 2u);
+}
+
+TEST_F(SchedulerCluster, TasksThatWaitForALostObjectAreLostSomeAtATimeAndLaterOnesWaitAnew) {
+  const ObjectId object = ObjectOf(ProcessIdOf(MachineNumber{kB.data()[0]}, 1));
+  const auto submit_waiting = [&] {
+    const auto task = TaskNeeding();
+    task->wait_for = {object};
+    Submit(task);
+    return task;
+  };
+  for (int i = 0; i < 10; ++i) submit_waiting();
+  watched_.clear();
+  scheduler_.ObjectLost(object, "its machine is lost");
+  Take();
+  EXPECT_TRUE(lost_.empty());
+  const auto anew = submit_waiting();
+  EXPECT_EQ(watched_, std::vector{object});
+  EXPECT_TRUE(scheduler_.LoseSome(4));
+  Take();
+  EXPECT_EQ(lost_.size(), 4u);
+  EXPECT_FALSE(scheduler_.LoseSome(100));
+  Take();
+  ASSERT_EQ(lost_.size(), 10u);
+  for (const LoseTask& lost : lost_) {
+    EXPECT_EQ(lost.why, LoseTask::Why::kObjectLost);
+    EXPECT_EQ(lost.reason, "its machine is lost");
+    EXPECT_NE(lost.task, anew);
+  }
+  EXPECT_EQ(scheduler_.tasks(), 1u);
+  scheduler_.ObjectSealed(object);
+  Take();
+  EXPECT_EQ(scheduler_.queue().size(), 1u);
+}
+
+TEST_F(SchedulerCluster, ATaskThatIsSubmittedAgainIsNotLostWithItsEarlierWish) {
+  const ObjectId object = ObjectOf(ProcessIdOf(MachineNumber{kB.data()[0]}, 1));
+  const auto task = TaskNeeding();
+  task->wait_for = {object};
+  Submit(task);
+  scheduler_.ObjectLost(object, "its machine is lost");
+  EXPECT_TRUE(scheduler_.Cancel(task->id));
+  Submit(task);
+  EXPECT_FALSE(scheduler_.LoseSome(100));
+  Take();
+  EXPECT_TRUE(lost_.empty());
+  EXPECT_EQ(scheduler_.dependencies().tasks(), 1u);
+}
+
+// The loss of a machine that has nothing of ours costs nothing, however many tasks are here.
+TEST_F(SchedulerCluster, ALostMachineCostsNoLookAtTheTasksOfOthers) {
+  constexpr int kTasks = 20'000;
+  Join(kB, Load(1, 0));
+  const auto task = TaskNeeding(R"({"absent": 1})");
+  for (int i = 0; i < kTasks; ++i) {
+    const auto another = std::make_shared<Task>(*task);
+    another->id = TaskId::FromRandom();
+    ASSERT_TRUE(scheduler_.Submit(another).has_value());
+  }
+  Take();
+  const ThreadCpuClock clock;
+  const TimePoint before = clock.Now();
+  EXPECT_TRUE(scheduler_.NodeGone(kB).empty());
+  EXPECT_LT(clock.Now() - before, std::chrono::milliseconds(1));
+  EXPECT_EQ(scheduler_.tasks(), size_t{kTasks});
 }
 
 TEST_F(SchedulerCluster, StartsWorkersForPlacedTasksOnly) {
@@ -255,7 +320,7 @@ TEST_F(SchedulerCluster, TaskFromAnotherMachineRunsHereOrWaitsAndGoesWithItsMach
   Take();
   ASSERT_EQ(ran_.size(), 1u);
   view_.Dead(kB);
-  EXPECT_EQ(scheduler_.NodeGone(kB, MachineNumber{kB.data()[0]}), std::vector<WorkerId>{started_[0]});
+  EXPECT_EQ(scheduler_.NodeGone(kB), std::vector<WorkerId>{started_[0]});
   scheduler_.WorkerGone(started_[0]);
   Take();
   EXPECT_EQ(scheduler_.tasks(), 0u);

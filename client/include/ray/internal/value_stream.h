@@ -4,6 +4,7 @@
 // alone.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -64,6 +65,21 @@ struct NilableTraits<std::unique_ptr<T>> {
   static std::unique_ptr<T> Make(T&& content) { return std::make_unique<T>(std::move(content)); }
 };
 
+// A floating-point number as msgpack has it: the byte of its format, then its bits, the highest byte first.
+template <class Bits, class Real>
+std::array<char, 1 + sizeof(Real)> MsgpackReal(char format, Real value) {
+  static_assert(sizeof(Bits) == sizeof(Real));
+  Bits bits = 0;
+  std::memcpy(&bits, &value, sizeof bits);
+  if constexpr (sizeof bits == sizeof(uint32_t))
+    bits = __builtin_bswap32(bits);
+  else
+    bits = __builtin_bswap64(bits);
+  std::array<char, 1 + sizeof(Real)> bytes{format};
+  std::memcpy(bytes.data() + 1, &bits, sizeof bits);
+  return bytes;
+}
+
 template <class T>
 constexpr bool kPacksItself = requires(const T& value, msgpack::packer<ValueStream>& packer) {
   value.msgpack_pack(packer);
@@ -77,24 +93,16 @@ constexpr bool kPacksItself = requires(const T& value, msgpack::packer<ValueStre
 template <>
 inline msgpack::v1::packer<ray::internal::ValueStream>& msgpack::v1::packer<ray::internal::ValueStream>::pack_float(
     float value) {
-  uint32_t bits = 0;
-  std::memcpy(&bits, &value, sizeof bits);
-  const uint32_t big_endian = __builtin_bswap32(bits);
-  char bytes[1 + sizeof bits] = {ray::internal::kMsgpackFloat32};
-  std::memcpy(bytes + 1, &big_endian, sizeof bits);
-  append_buffer(bytes, sizeof bytes);
+  const auto bytes = ray::internal::MsgpackReal<uint32_t>(ray::internal::kMsgpackFloat32, value);
+  append_buffer(bytes.data(), bytes.size());
   return *this;
 }
 
 template <>
 inline msgpack::v1::packer<ray::internal::ValueStream>& msgpack::v1::packer<ray::internal::ValueStream>::pack_double(
     double value) {
-  uint64_t bits = 0;
-  std::memcpy(&bits, &value, sizeof bits);
-  const uint64_t big_endian = __builtin_bswap64(bits);
-  char bytes[1 + sizeof bits] = {ray::internal::kMsgpackFloat64};
-  std::memcpy(bytes + 1, &big_endian, sizeof bits);
-  append_buffer(bytes, sizeof bytes);
+  const auto bytes = ray::internal::MsgpackReal<uint64_t>(ray::internal::kMsgpackFloat64, value);
+  append_buffer(bytes.data(), bytes.size());
   return *this;
 }
 

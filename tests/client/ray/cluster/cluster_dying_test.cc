@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "tests/client/ray/cluster/cluster_functions.h"
-#include "tests/cluster/machines.h"
+#include "tests/cluster/two_machines.h"
 
 namespace cluster_test {
 namespace {
@@ -20,8 +20,6 @@ using ray::internal::RayActorException;
 using ray::internal::RayWorkerException;
 using raylet::test::Eventually;
 using raylet::test::Machine;
-using raylet::test::RunFolder;
-using raylet::test::WriteToken;
 using namespace std::chrono_literals;
 
 #ifdef RAYLET_SANITIZED
@@ -74,15 +72,8 @@ class Dying {
 };
 RAY_REMOTE(TextOfADyingWorker, Dying::Create, &Dying::Text);
 
-class DyingWorkersTest : public ::testing::Test {
+class DyingWorkersTest : public raylet::test::TwoMachines {
  protected:
-  void SetUp() override {
-    ray::RayConfig config;
-    config.address = a_.socket();
-    ray::Init(config);
-  }
-  void TearDown() override { ray::Shutdown(); }
-
   ray::ObjectRef<std::string> Call(int number, int retries, bool there = false) {
     auto task = ray::Task(TextOfADyingWorker);
     task.SetMaxRetries(retries);
@@ -101,11 +92,6 @@ class DyingWorkersTest : public ::testing::Test {
     EXPECT_TRUE(Eventually(10s, [&] { return UsedBytes(a_) == 0 && UsedBytes(b_) == 0; }))
         << UsedBytes(a_) << " bytes stay at A, " << UsedBytes(b_) << " at B";
   }
-
-  RunFolder folder_;
-  const std::string token_ = WriteToken(folder_);
-  Machine a_{token_, {"--num-cpus", "2"}};
-  Machine b_{token_, {"--num-cpus", "2", "--resources", R"({"there": 2})", "--peers", a_.address}};
 };
 
 TEST_F(DyingWorkersTest, ATaskWithRetriesLeftGivesItsValueAndLeavesNoByte) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <thread>
 
 namespace raylet::client {
@@ -61,6 +62,62 @@ TEST_F(OutboxTest, ASenderWaitsForWhatWasPostedBefore) {
   for (; before > 0; --before) Next();
   EXPECT_EQ(Next().header.type, 2);
   EXPECT_EQ(Next().header.type, 3);
+  sender.join();
+}
+
+TEST_F(OutboxTest, NobodyWaitsBehindAThreadThatWaitsForRoom) {
+  Outbox outbox(ours_);
+  const uint64_t before = SendUntilFull(outbox);
+  std::thread patient([&] { EXPECT_TRUE(outbox.Send(3, 1, body_, Deadline::After(std::chrono::seconds(60)))); });
+  const Deadline soon = Deadline::After(std::chrono::seconds(20));
+  // The other thread waits by the last of these.
+  for (int i = 0; i < 20; ++i) {
+    const auto sent = outbox.Send(4, 2, body_, Deadline::After(milliseconds(20)));
+    ASSERT_FALSE(sent);
+    EXPECT_EQ(sent.error().code, ErrorCode::kTimedOut);
+  }
+  EXPECT_TRUE(outbox.Post(2, body_, Deadline::After(std::chrono::seconds(60))));
+  EXPECT_FALSE(soon.Passed()) << "it has waited behind the other thread";
+  for (uint64_t i = 0; i < before; ++i) Next();
+  EXPECT_EQ(Next().header.type, 2);
+  EXPECT_EQ(Next().header.type, 3);
+  patient.join();
+}
+
+TEST_F(OutboxTest, ThoseThatPostVeryMuchWaitForASlowDaemonAndNotForOneThatStandsStill) {
+  Outbox outbox(ours_);
+  SendUntilFull(outbox);
+  const size_t crowd = Outbox::kCrowdedBytes / body_.size() + 1;
+  for (size_t i = 0; i < crowd; ++i) ASSERT_TRUE(outbox.Post(2, body_, Deadline::Never()));
+  std::atomic<bool> posted{false};
+  std::thread poster([&] {
+    EXPECT_TRUE(outbox.Post(3, body_, Deadline::Never()));
+    posted = true;
+  });
+  EXPECT_FALSE(posted) << "as it has to wait";
+  while (Next().header.type != 3) continue;
+  poster.join();
+  SendUntilFull(outbox);
+  for (size_t i = 0; i < crowd; ++i) ASSERT_TRUE(outbox.Post(2, body_, Deadline::Never()));
+  ASSERT_TRUE(outbox.Post(2, body_, Deadline::After(milliseconds(20))));
+  EXPECT_TRUE(outbox.Post(2, body_, Deadline::Never())) << "one has waited in vain";
+}
+
+TEST_F(OutboxTest, AThreadThatWaitsHearsThatItIsStopped) {
+  Outbox outbox(ours_);
+  SendUntilFull(outbox);
+  std::thread sender([&] { EXPECT_FALSE(outbox.Send(3, 1, body_, Deadline::Never())); });
+  ::shutdown(ours_.fd(), SHUT_RDWR);
+  outbox.Stop();
+  sender.join();
+}
+
+TEST_F(OutboxTest, AThreadThatWaitsHearsThatTheConnectionHasEnded) {
+  Outbox outbox(ours_, /*kept_bytes_max=*/15'000);
+  SendUntilFull(outbox);
+  EXPECT_TRUE(outbox.Post(2, body_, Deadline::AfterMs(0)));
+  std::thread sender([&] { EXPECT_FALSE(outbox.Send(3, 1, body_, Deadline::Never())); });
+  EXPECT_EQ(outbox.Post(2, body_, Deadline::AfterMs(0)).error().code, ErrorCode::kSlowConsumer);
   sender.join();
 }
 

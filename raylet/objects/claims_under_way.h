@@ -1,0 +1,74 @@
+// ClaimsUnderWay: which claims have been sent and have not arrived yet, and what waits for that. A claim for an object
+// of another machine arrives when that machine has taken it. A claim for an object of a living owner here arrives when
+// the owner holds the object. A core; owned by the ClaimDesk.
+// Always holds: an answer counts after every claim that was sent before it. The claims of another machine are answered
+// after the owners here hold what they claim. A lost machine and an ended owner answer nothing, and hold up nothing.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "fbs/ids.h"
+#include "raylet/scheduling/task.h"
+
+namespace raylet {
+
+class ClaimsUnderWay {
+ public:
+  // Somebody has claimed all that it had through the processes of an end.
+  struct Answer {
+    ProcessId key = 0;           // of the end
+    ProcessId by = 0;            // a process of this machine,
+    std::optional<NodeId> node;  // or a machine
+  };
+  // Claims of another machine for objects of this one.
+  struct Taken {
+    NodeId node;
+    uint64_t number = 0;  // as that machine counts
+    std::vector<ObjectId> claimed, freed, lost;
+  };
+
+  // ---- to other machines
+  uint64_t Sent(const NodeId& node, ProcessId by);  // returns the number of the claim, from 1
+  // That machine has taken the claim. Returns who claimed; nothing where that machine was sent none of this number.
+  std::optional<ProcessId> TakenBy(const NodeId& node, uint64_t number);
+  // ---- to owners of this machine
+  uint64_t ToldToHold(ProcessId owner);          // returns the number of the message, from 1
+  bool Holds(ProcessId owner, uint64_t number);  // false: this owner was not told so
+  // ---- what waits
+  void Add(const Answer& answer) { answers_.push_back({answer, last_sent_, last_told_}); }
+  void Add(Taken taken) { taken_.push_back({std::move(taken), last_told_}); }
+  std::vector<Answer> TakeAnswers();  // those that count now, in order
+  // Those that may be answered now, in order, until they name `most` claimed objects. `more`: others may be, too.
+  std::vector<Taken> TakeTaken(size_t most, bool& more);
+
+  // ---- ends
+  void OwnersEnded(const ProcessSet& processes);
+  void MachineGone(const NodeId& node);
+
+ private:
+  struct WaitingAnswer {
+    Answer answer;
+    uint64_t after_sent = 0, after_told = 0;  // the claims before it
+  };
+  struct WaitingTaken {
+    Taken taken;
+    uint64_t after_told = 0;
+  };
+  struct Claim {
+    NodeId node;
+    ProcessId by = 0;
+  };
+  bool AllSent(uint64_t up_to) const { return sent_.empty() || sent_.begin()->first > up_to; }
+  bool AllHeld(uint64_t up_to) const { return told_.empty() || told_.begin()->first > up_to; }
+
+  std::map<uint64_t, Claim> sent_;      // that their machines have not taken yet
+  std::map<uint64_t, ProcessId> told_;  // owners that have not answered yet
+  uint64_t last_sent_ = 0, last_told_ = 0;
+  std::vector<WaitingAnswer> answers_;
+  std::vector<WaitingTaken> taken_;
+};
+
+}  // namespace raylet
