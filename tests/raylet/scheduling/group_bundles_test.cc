@@ -14,16 +14,16 @@ using test::Cpus;
 using test::kOne;
 using test::NodeNumber;
 
-const PlacementGroupId kGroup = PlacementGroupId::FromRandom();
+const PlacementGroupId kTheGroup = PlacementGroupId::FromRandom();
 const NodeId kHome = NodeNumber(1);
 
 TEST(GroupBundles, AllBundlesArePreparedOrNone) {
   ResourceLedger ledger(Cpus(3 * kOne));
   GroupBundles bundles(ledger);
-  EXPECT_FALSE(bundles.Prepare(kGroup, 1, kHome, {{0, Cpus(2 * kOne)}, {1, Cpus(2 * kOne)}}));
+  EXPECT_FALSE(bundles.Prepare(kTheGroup, 1, kHome, {{0, Cpus(2 * kOne)}, {1, Cpus(2 * kOne)}}));
   EXPECT_EQ(ledger.lines()[0].free_units, 3 * kOne);
-  EXPECT_FALSE(bundles.Has(kGroup));
-  EXPECT_TRUE(bundles.Prepare(kGroup, 2, kHome, {{0, Cpus(2 * kOne)}, {1, Cpus(kOne)}}));
+  EXPECT_FALSE(bundles.Has(kTheGroup));
+  EXPECT_TRUE(bundles.Prepare(kTheGroup, 2, kHome, {{0, Cpus(2 * kOne)}, {1, Cpus(kOne)}}));
   EXPECT_EQ(ledger.lines()[0].free_units, 0);
 }
 
@@ -31,42 +31,42 @@ TEST(GroupBundles, MessagesThatComeTwiceChangeNothing) {
   ResourceLedger ledger(Cpus(4 * kOne));
   GroupBundles bundles(ledger);
   const std::vector<Bundle> wanted = {{0, Cpus(2 * kOne)}};
-  EXPECT_TRUE(bundles.Prepare(kGroup, 1, kHome, wanted));
-  EXPECT_TRUE(bundles.Prepare(kGroup, 1, kHome, wanted));
+  EXPECT_TRUE(bundles.Prepare(kTheGroup, 1, kHome, wanted));
+  EXPECT_TRUE(bundles.Prepare(kTheGroup, 1, kHome, wanted));
   EXPECT_EQ(ledger.lines()[0].free_units, 2 * kOne);
-  EXPECT_TRUE(bundles.Commit(kGroup, 1));
-  EXPECT_TRUE(bundles.Commit(kGroup, 1));
-  EXPECT_TRUE(ledger.Resolve(WithinGroup(Cpus(2 * kOne), kGroup, 0)));
-  EXPECT_FALSE(ledger.Resolve(WithinGroup(Cpus(3 * kOne), kGroup, 0)));  // not twice as much
-  bundles.Cancel(kGroup, 1);                                             // it is committed
-  EXPECT_TRUE(bundles.Has(kGroup));
-  bundles.Close(kGroup);
-  bundles.Close(kGroup);
+  EXPECT_TRUE(bundles.Commit(kTheGroup, 1));
+  EXPECT_TRUE(bundles.Commit(kTheGroup, 1));
+  EXPECT_TRUE(ledger.Resolve(WithinGroup(Cpus(2 * kOne), kTheGroup, 0)));
+  EXPECT_FALSE(ledger.Resolve(WithinGroup(Cpus(3 * kOne), kTheGroup, 0)));  // not twice as much
+  bundles.Cancel(kTheGroup, 1);                                             // it is committed
+  EXPECT_TRUE(bundles.Has(kTheGroup));
+  bundles.Close(kTheGroup);
+  bundles.Close(kTheGroup);
   EXPECT_EQ(ledger.lines()[0].free_units, 4 * kOne);
-  EXPECT_FALSE(bundles.Commit(kGroup, 1));
+  EXPECT_FALSE(bundles.Commit(kTheGroup, 1));
 }
 
 TEST(GroupBundles, AClosedGroupGivesBackWhatItHasOnceNobodyHoldsIt) {
   ResourceLedger ledger(Cpus(2 * kOne));
   GroupBundles bundles(ledger);
-  ASSERT_TRUE(bundles.Prepare(kGroup, 1, kHome, {{0, Cpus(2 * kOne)}}));
-  ASSERT_TRUE(bundles.Commit(kGroup, 1));
-  const auto held = *ledger.Resolve(WithinGroup(Cpus(kOne), kGroup, 0));
+  ASSERT_TRUE(bundles.Prepare(kTheGroup, 1, kHome, {{0, Cpus(2 * kOne)}}));
+  ASSERT_TRUE(bundles.Commit(kTheGroup, 1));
+  const auto held = *ledger.Resolve(WithinGroup(Cpus(kOne), kTheGroup, 0));
   ledger.Take(held);
-  bundles.Close(kGroup);
+  bundles.Close(kTheGroup);
   EXPECT_EQ(ledger.lines()[0].free_units, 0);
-  EXPECT_FALSE(ledger.Resolve(WithinGroup(Cpus(kOne), kGroup, 0)));  // nothing begins any more
+  EXPECT_FALSE(ledger.Resolve(WithinGroup(Cpus(kOne), kTheGroup, 0)));  // nothing begins any more
   ledger.Give(held);
   bundles.Collect();
   EXPECT_EQ(ledger.lines()[0].free_units, 2 * kOne);
-  EXPECT_FALSE(bundles.Has(kGroup));
+  EXPECT_FALSE(bundles.Has(kTheGroup));
 }
 
 class GroupTasksTest : public ::testing::Test {
  protected:
   void Reserve(const std::vector<Bundle>& bundles) {
-    ASSERT_TRUE(scheduler_.PrepareBundles(kGroup, 1, kHome, bundles));
-    ASSERT_TRUE(scheduler_.CommitBundles(kGroup, 1));
+    ASSERT_TRUE(scheduler_.PrepareBundles(kTheGroup, 1, kHome, bundles));
+    ASSERT_TRUE(scheduler_.CommitBundles(kTheGroup, 1));
     Take();
   }
   TaskPtr Submit(int32_t bundle, int64_t cpus = kOne) {
@@ -75,8 +75,8 @@ class GroupTasksTest : public ::testing::Test {
     task->job = 1;
     task->owner = 100;
     task->max_retries = 3;
-    task->resources = bundle < -1 ? Cpus(cpus) : WithinGroup(Cpus(cpus), kGroup, bundle);
-    if (bundle >= -1) task->placement_group = kGroup;
+    task->resources = bundle < -1 ? Cpus(cpus) : WithinGroup(Cpus(cpus), kTheGroup, bundle);
+    if (bundle >= -1) task->placement_group = kTheGroup;
     EXPECT_TRUE(scheduler_.Submit(task).has_value());
     Take();
     return task;
@@ -129,7 +129,7 @@ TEST_F(GroupTasksTest, TheEndOfAGroupLosesItsTasksAndFreesItsResourcesWithItsWor
   Submit(0);
   const auto outside = Submit(kOutside);
   ASSERT_EQ(running_.size(), 2u);
-  const auto workers = scheduler_.EndGroup(kGroup);
+  const auto workers = scheduler_.EndGroup(kTheGroup);
   Take();
   ASSERT_EQ(workers.size(), 1u);
   EXPECT_EQ(workers[0], running_[0].worker);
@@ -142,7 +142,7 @@ TEST_F(GroupTasksTest, TheEndOfAGroupLosesItsTasksAndFreesItsResourcesWithItsWor
   EXPECT_EQ(lost_[1].task->id, running->id);
   EXPECT_EQ(lost_[1].why, LoseTask::Why::kGroupRemoved);
   EXPECT_EQ(scheduler_.ledger().lines()[0].free_units, 2 * kOne);
-  EXPECT_FALSE(scheduler_.bundles().Has(kGroup));
+  EXPECT_FALSE(scheduler_.bundles().Has(kTheGroup));
   EXPECT_EQ(running_.back().task->id, outside->id);
 }
 
@@ -161,14 +161,14 @@ TEST_F(GroupTasksTest, ALeaseInABundleHoldsTheBundlesResources) {
   Reserve({{0, Cpus(kOne)}});
   const auto task = Submit(0);
   ASSERT_TRUE(scheduler_.TaskFinished(running_[0].worker, task->id, true).has_value());
-  scheduler_.AskForWorker({100, 1, 1, 0, WithinGroup(Cpus(kOne), kGroup, 0), {}, kGroup});
+  scheduler_.AskForWorker({100, 1, 1, 0, WithinGroup(Cpus(kOne), kTheGroup, 0), {}, kTheGroup});
   std::vector<GrantWorker> granted;
   for (const auto& decision : scheduler_.TakeDecisions())
     if (const auto* grant = std::get_if<GrantWorker>(&decision)) granted.push_back(*grant);
   ASSERT_EQ(granted.size(), 1u);
   Submit(0);
   EXPECT_EQ(running_.size(), 1u);  // the lease has it
-  EXPECT_EQ(scheduler_.EndGroup(kGroup), std::vector<WorkerId>{granted[0].worker});
+  EXPECT_EQ(scheduler_.EndGroup(kTheGroup), std::vector<WorkerId>{granted[0].worker});
 }
 
 TEST_F(GroupTasksTest, BundlesThatWaitEndLeases) {
