@@ -8,7 +8,7 @@
 // So any process that holds an id can name the owner without asking. The user chooses the bytes of
 // an id of the plasma:: layer.
 // An actor's id is made in the same way by the process that creates it (byte 19 is 0). The raylet
-// of that process is the actor's home.
+// of that process is the actor's home. The same holds for placement groups.
 #pragma once
 
 #include <atomic>
@@ -22,11 +22,13 @@ namespace raylet {
 struct ObjectTag {};
 struct ActorTag {};
 struct NodeTag {};
+struct PlacementGroupTag {};
 
 using ObjectId = Id<ObjectTag, 20>;
 using TaskId = ObjectId;  // a task's id is the id of its first return value
 using ActorId = Id<ActorTag, 20>;
 using NodeId = Id<NodeTag, 20>;
+using PlacementGroupId = Id<PlacementGroupTag, 20>;
 using ProcessId = uint64_t;
 using LendId = uint64_t;
 
@@ -71,6 +73,12 @@ inline ProcessId OwnerOf(const ObjectId& id) {
 
 // The process that created an actor.
 inline ProcessId CreatorOf(const ActorId& id) {
+  ProcessId creator = 0;
+  std::memcpy(&creator, id.data(), sizeof creator);
+  return creator;
+}
+
+inline ProcessId CreatorOf(const PlacementGroupId& id) {
   ProcessId creator = 0;
   std::memcpy(&creator, id.data(), sizeof creator);
   return creator;

@@ -114,6 +114,40 @@ size_t SharedTargetBytes(const wire::MetricsNotice& notice) {
   return bytes;
 }
 
+size_t SharedTargetBytes(const wire::Bundle& bundle) {
+  size_t bytes = 0;
+  for (const auto* resource : *bundle.resources()) bytes += BytesOf(resource->name());
+  return bytes;
+}
+
+namespace {
+
+using BundleList = flatbuffers::Vector<flatbuffers::Offset<wire::Bundle>>;
+using GroupList = flatbuffers::Vector<flatbuffers::Offset<wire::PlacementGroup>>;
+
+// A list of its own holds at least an offset for each element.
+size_t BytesOf(const BundleList* bundles) {
+  size_t bytes = 0;
+  for (const auto* bundle : *bundles)
+    bytes += bundle->resources()->size() * sizeof(flatbuffers::uoffset_t) + SharedTargetBytes(*bundle);
+  return bytes;
+}
+
+size_t BytesOf(const GroupList* groups) {
+  size_t bytes = 0;
+  for (const auto* group : *groups)
+    bytes += group->bundles()->size() * sizeof(flatbuffers::uoffset_t) + SharedTargetBytes(*group) +
+             BytesOf(group->name()) + BytesOf(group->reason()) + BytesOf(group->group_namespace());
+  return bytes;
+}
+
+}  // namespace
+
+size_t SharedTargetBytes(const wire::PlacementGroup& group) { return BytesOf(group.bundles()); }
+size_t SharedTargetBytes(const wire::FindPlacementGroupsReply& reply) { return BytesOf(reply.groups()); }
+size_t SharedTargetBytes(const wire::PrepareBundlesRequest& request) { return BytesOf(request.bundles()); }
+size_t SharedTargetBytes(const wire::GroupsFoundNotice& notice) { return BytesOf(notice.groups()); }
+
 std::unique_ptr<wire::StatusT> OkStatus() { return std::make_unique<wire::StatusT>(); }
 
 std::unique_ptr<wire::StatusT> ToStatus(const Error& error) {

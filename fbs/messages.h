@@ -17,6 +17,7 @@
 #include "fbs/peer_actor_generated.h"
 #include "fbs/peer_channel_generated.h"
 #include "fbs/peer_generated.h"
+#include "fbs/peer_group_generated.h"
 #include "fbs/peer_work_generated.h"
 #include "fbs/raylet_generated.h"
 #include "fbs/store_generated.h"
@@ -78,6 +79,11 @@ size_t SharedTargetBytes(const wire::JobProgramNotice& program);
 size_t SharedTargetBytes(const wire::RegisterReply& reply);
 size_t SharedTargetBytes(const wire::MetricReport& report);
 size_t SharedTargetBytes(const wire::MetricsNotice& notice);
+size_t SharedTargetBytes(const wire::Bundle& bundle);
+size_t SharedTargetBytes(const wire::PlacementGroup& group);
+size_t SharedTargetBytes(const wire::FindPlacementGroupsReply& reply);
+size_t SharedTargetBytes(const wire::PrepareBundlesRequest& request);
+size_t SharedTargetBytes(const wire::GroupsFoundNotice& notice);
 
 // Whether the elements of the table's vectors are aligned. FlatBuffers' verifier checks the lengths of vectors and not
 // the alignment of elements, so each table with elements of eight bytes has an overload here.

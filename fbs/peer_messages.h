@@ -12,6 +12,7 @@
 #include "fbs/peer_actor_generated.h"
 #include "fbs/peer_channel_generated.h"
 #include "fbs/peer_generated.h"
+#include "fbs/peer_group_generated.h"
 #include "fbs/peer_object_generated.h"
 #include "fbs/peer_work_generated.h"
 
@@ -24,6 +25,7 @@ enum class PeerSubject : uint8_t {
   kBulk,      // wire::BulkMessage: on bulk connections only
   kWork,      // wire::WorkMessage: tasks and jobs
   kActors,    // wire::ActorMessage
+  kGroups,    // wire::GroupMessage: placement groups
 };
 
 struct PeerMessageRange {
@@ -32,13 +34,14 @@ struct PeerMessageRange {
 };
 
 // In the order of PeerSubject, which is the order of the numbers.
-constexpr std::array<PeerMessageRange, 6> kPeerMessageRanges{{
+constexpr std::array<PeerMessageRange, 7> kPeerMessageRanges{{
     {PeerSubject::kSession, 1, 19},
     {PeerSubject::kChannels, 20, 39},
     {PeerSubject::kObjects, 40, 49},
     {PeerSubject::kBulk, 50, 59},
     {PeerSubject::kWork, 60, 79},
     {PeerSubject::kActors, 80, 99},
+    {PeerSubject::kGroups, 100, 119},
 }};
 
 // Session messages from this type on are numbered.
@@ -73,6 +76,7 @@ static_assert(LiesIn(PeerSubject::kObjects, wire::ObjectMessage::MIN));
 static_assert(LiesIn(PeerSubject::kBulk, wire::BulkMessage::MIN));
 static_assert(LiesIn(PeerSubject::kWork, wire::WorkMessage::MIN));
 static_assert(LiesIn(PeerSubject::kActors, wire::ActorMessage::MIN));
+static_assert(LiesIn(PeerSubject::kGroups, wire::GroupMessage::MIN));
 
 }  // namespace peer_messages_internal
 

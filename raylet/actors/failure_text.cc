@@ -129,6 +129,15 @@ wire::FailureT RefusedByOthers(const Task& task, const std::string& machine) {
   return failure;
 }
 
+wire::FailureT GroupRemoved(const Task& task) {
+  wire::FailureT failure = Begin(wire::FailureKind::Other, task, {});
+  failure.message = StrCat("placement group ", task.placement_group.hex(), " was removed, and task '", task.name, "' (",
+                           task.function, ") with it");
+  failure.may_have_run = true;
+  failure.hint = "remove a group once its tasks have ended, or run the task in another group";
+  return failure;
+}
+
 wire::FailureT HomeLost(const ActorId& actor, const std::string& machine, const std::string& why) {
   wire::FailureT failure;
   failure.kind = wire::FailureKind::ActorDied;

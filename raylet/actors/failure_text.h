@@ -43,6 +43,7 @@ wire::FailureT ChannelLost(const ActorId& actor, const Error& why);
 // `why` is empty where the object's owner has ended.
 wire::FailureT ObjectLost(const Task& task, const ObjectId& object, const std::string& why);
 wire::FailureT ObjectLost(const ObjectId& object, const Error& why);
+wire::FailureT GroupRemoved(const Task& task);  // its placement group
 wire::FailureT CancelledBeforeItBegan();
 wire::FailureT Refused(const std::string& task_name, const std::string& function, const std::string& message);
 wire::FailureT ProcessEnded(ProcessId process, const std::string& message);

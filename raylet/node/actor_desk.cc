@@ -239,7 +239,9 @@ void ActorDesk::WorkerGone(const GoneWorker& gone) {
   const WorkerRecord& record = gone.record;
   if (!record.actor) return;
   if (const ActorDirectory::Actor* const actor = actors_.Get(*record.actor)) {
-    const Failure failure = ActorWorkerDied(*actor->creation, record.constructed, *record.exit);
+    Failure failure = ActorWorkerDied(*actor->creation, record.constructed, *record.exit);
+    if (const std::string why = queue_->WhyGroupEnded(*actor->creation); !why.empty())
+      failure.message += StrCat(", because ", why);
     actors_.WorkerGone(*record.actor, Place::Here(gone.worker), failure);
   } else if (const auto hosted = hosted_.WorkerGone(*record.actor, gone.worker)) {
     TellActorGone(*hosted, /*never_began=*/false, ActorWorkerDied(*hosted->creation, record.constructed, *record.exit));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "base/result.h"
 #include "fbs/lease_page.h"
@@ -36,6 +37,8 @@ class CreationQueue {
   virtual ~CreationQueue() = default;
   virtual Result<void> SubmitCreation(const TaskPtr& creation) = 0;
   virtual void CancelCreation(const TaskId& creation) = 0;
+  // Why its placement group is no more; empty where that lives, or where it has none.
+  virtual std::string WhyGroupEnded(const Task& creation) const = 0;
   // The resources that its creation took there are free again.
   virtual void ActorLeft(const NodeId& node, const ActorId& actor) = 0;
   // The actor runs there no more, or never did.

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/strings.h"
 #include "fbs/text_bounds.h"
+#include "raylet/scheduling/bundle_resources.h"
 
 namespace raylet {
 namespace {
@@ -29,8 +30,25 @@ Result<void> AddResources(const std::vector<std::unique_ptr<wire::ResourceT>>& n
   return names_cpu || !one_cpu ? Result<void>() : resources.Add(kCpu, kUnitsPerWhole);
 }
 
+// `message` is a TaskSpec or a LeaseRequest. The resources become those within its placement group, if any.
+template <class Message>
+Result<PlacementGroupId> PutIntoGroup(const Message& message, ResourceSet& resources) {
+  for (const auto& amount : resources.amounts()) RAYLET_RETURN_IF_ERROR(CheckBundleResource(amount.name));
+  if (!message.placement_group) return PlacementGroupId();
+  const auto group = FromWire<PlacementGroupId>(*message.placement_group);
+  if (message.bundle < kAnyBundle)
+    return Fail(ErrorCode::kInvalid, StrCat("it runs in bundle ", message.bundle, " of a placement group: give one ",
+                                            "of them, from 0, or -1 for any"));
+  resources = WithinGroup(resources, group, message.bundle);
+  return group;
+}
+
 Result<void> CheckSoundness(const wire::TaskSpecT& spec, Task& task) {
   RAYLET_RETURN_IF_ERROR(AddResources(spec.resources, /*one_cpu=*/!spec.actor, task.resources));
+  const auto group = PutIntoGroup(spec, task.resources);
+  if (!group) return Fail(group.error());
+  task.placement_group = *group;
+  task.bundle = spec.bundle;
   if (spec.wait_for.size() > kWaitForMax) {
     return Fail(ErrorCode::kInvalid, StrCat("it waits for ", spec.wait_for.size(), " objects and the limit is ",
                                             kWaitForMax, ": pass a vector of references instead"));
@@ -175,7 +193,8 @@ Result<ParsedTask> ParseForwardedTask(std::span<const uint8_t> bytes, const Forw
 Result<ResourceSet> ParseLeaseResources(const wire::LeaseRequestT& request) {
   ResourceSet resources;
   RAYLET_RETURN_IF_ERROR(AddResources(request.resources, /*one_cpu=*/true, resources));
-  return resources;
+  const auto group = PutIntoGroup(request, resources);
+  return group ? Result<ResourceSet>(std::move(resources)) : Fail(group.error());
 }
 
 Bytes CreationOf(const Task& creation, uint32_t incarnation, LeaseNumber lease) {

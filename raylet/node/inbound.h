@@ -37,6 +37,7 @@ struct ForwardingNode {
 Result<ParsedTask> ParseForwardedTask(std::span<const uint8_t> spec, const ForwardingNode& from);
 
 // The resources of a lease. kInvalid as above.
+// Where the request names a placement group, those within it.
 Result<ResourceSet> ParseLeaseResources(const wire::LeaseRequestT& request);
 
 // The TaskSpec for the worker, or the machine, in which that incarnation of the actor begins.

@@ -31,8 +31,10 @@ Result<void> LeaseDesk::OnLeaseWorker(ProcessSession& session, const Frame& fram
     Refuse({identity.process, frame.header.request_id});
     return {};
   }
-  scheduler_.AskForWorker({identity.process, frame.header.request_id, identity.job,
-                           std::min(request->depth, kTaskDepthMax), *std::move(resources), request->environment});
+  scheduler_.AskForWorker(
+      {identity.process, frame.header.request_id, identity.job, std::min(request->depth, kTaskDepthMax),
+       *std::move(resources), request->environment,
+       request->placement_group ? FromWire<PlacementGroupId>(*request->placement_group) : PlacementGroupId()});
   return {};
 }
 

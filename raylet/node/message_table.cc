@@ -88,6 +88,11 @@ constexpr ProcessRow kProcessRows[] = {
     {RayletMessage::CancelTask, Heard<&CancelDesk::OnCancelTask>::By},
     {RayletMessage::TaskCancelled, kOnlySent},
     {RayletMessage::ReportMetrics, Heard<&MetricsDesk::OnReportMetrics>::By},
+    {RayletMessage::CreatePlacementGroup, Heard<&GroupDesk::OnCreate>::By},
+    {RayletMessage::RemovePlacementGroup, Heard<&GroupDesk::OnRemove>::By},
+    {RayletMessage::FindPlacementGroups, Heard<&GroupFinder::OnFind>::By},
+    {RayletMessage::FindPlacementGroupsReply, kOnlySent},
+    {RayletMessage::AwaitPlacementGroup, Heard<&GroupFinder::OnAwait>::By},
 };
 
 // Whether the row of message n is row n - 1.
@@ -109,6 +114,7 @@ struct MachineRow {
 };
 using wire::ActorMessage;
 using wire::ChannelMessage;
+using wire::GroupMessage;
 using wire::ObjectMessage;
 using wire::WorkMessage;
 constexpr MachineRow kMachineRows[] = {
@@ -149,9 +155,19 @@ constexpr MachineRow kMachineRows[] = {
     {ActorMessage::ActorRefused, Heard<&ChannelDesk::OnActorRefused>::By},
     {ActorMessage::WatchedActorChanged, Heard<&ChannelDesk::OnWatchedActorChanged>::By},
     {ActorMessage::WatchActor, Heard<&ActorFinder::OnWatchActor>::By},
+    {GroupMessage::PrepareBundles, Heard<&GroupDesk::OnPrepareBundles>::By},
+    {GroupMessage::BundlesPrepared, Heard<&GroupDesk::OnBundlesPrepared>::By},
+    {GroupMessage::CommitBundles, Heard<&GroupDesk::OnCommitBundles>::By},
+    {GroupMessage::BundlesCommitted, Heard<&GroupDesk::OnBundlesCommitted>::By},
+    {GroupMessage::ReturnBundles, Heard<&GroupDesk::OnReturnBundles>::By},
+    {GroupMessage::WatchGroup, Heard<&GroupDesk::OnWatchGroup>::By},
+    {GroupMessage::GroupChanged, Heard<&GroupDesk::OnGroupChanged>::By},
+    {GroupMessage::RemoveGroup, Heard<&GroupDesk::OnRemoveGroup>::By},
+    {GroupMessage::FindGroups, Heard<&GroupFinder::OnFindGroups>::By},
+    {GroupMessage::GroupsFound, Heard<&GroupFinder::OnGroupsFound>::By},
 };
 
-constexpr size_t kMachineNumbers = static_cast<size_t>(ActorMessage::MAX) + 1;
+constexpr size_t kMachineNumbers = static_cast<size_t>(GroupMessage::MAX) + 1;
 constexpr auto kMachineByNumber = [] {
   std::array<decltype(MachineRow::hear), kMachineNumbers> hearers{};
   for (const MachineRow& row : kMachineRows) hearers[row.number] = row.hear;
@@ -167,7 +183,8 @@ constexpr bool HaveRows(Type first, Type last) {
 static_assert(HaveRows(ChannelMessage::OpenRelay, ChannelMessage::MAX) &&
                   HaveRows(ObjectMessage::Locate, ObjectMessage::MAX) &&
                   HaveRows(WorkMessage::JobProgram, WorkMessage::MAX) &&
-                  HaveRows(ActorMessage::EndActor, ActorMessage::MAX),
+                  HaveRows(ActorMessage::EndActor, ActorMessage::MAX) &&
+                  HaveRows(GroupMessage::PrepareBundles, GroupMessage::MAX),
               "say in kMachineRows which desk hears the new message");
 
 }  // namespace

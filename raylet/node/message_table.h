@@ -8,6 +8,7 @@
 #include "raylet/node/channel_desk.h"
 #include "raylet/node/claim_desk.h"
 #include "raylet/node/ends.h"
+#include "raylet/node/group_desk.h"
 #include "raylet/node/metrics_desk.h"
 #include "raylet/node/node_status.h"
 #include "raylet/node/object_desk.h"
@@ -16,8 +17,9 @@
 namespace raylet {
 
 // The desks that hear messages.
-using Desks = std::tuple<TaskDesk&, ForwardDesk&, LeaseDesk&, CancelDesk&, ActorDesk&, ActorFinder&, ChannelDesk&,
-                         CallChannels&, ObjectDesk&, ClaimDesk&, NodeStatus&, MetricsDesk&, Ends&>;
+using Desks =
+    std::tuple<TaskDesk&, ForwardDesk&, LeaseDesk&, CancelDesk&, GroupDesk&, GroupFinder&, ActorDesk&, ActorFinder&,
+               ChannelDesk&, CallChannels&, ObjectDesk&, ClaimDesk&, NodeStatus&, MetricsDesk&, Ends&>;
 
 // kProtocolError, which closes the connection: this raylet takes no such message, or the message makes no sense.
 Result<void> HearProcess(const Desks& desks, ProcessSession& session, const Frame& frame);

@@ -7,6 +7,7 @@
 
 #include "base/strings.h"
 #include "raylet/control/control_parts.h"
+#include "raylet/scheduling/bundle_resources.h"
 
 namespace raylet {
 namespace {
@@ -44,7 +45,7 @@ json Queues(const Scheduler& scheduler) {
       queues.push_back({{"job", job},
                         {"what", shape->dedicated ? "actors" : "tasks"},
                         {"count", shape->tasks.size()},
-                        {"resources", shape->resources.ToString()},
+                        {"resources", DescribeRequest(shape->resources)},
                         {"first", shape->tasks.front()->task->name},
                         {"why", scheduler.WhyWaiting(*shape)}});
     }
@@ -55,7 +56,7 @@ json Queues(const Scheduler& scheduler) {
     queues.push_back({{"job", first.job},
                       {"what", "tasks"},
                       {"count", tasks.size()},
-                      {"resources", first.resources.ToString()},
+                      {"resources", DescribeRequest(first.resources)},
                       {"first", first.name},
                       {"why", StrCat("they wait until process ", owner, ", which submitted them, has read more of the ",
                                      "results that wait for it")}});
@@ -243,6 +244,46 @@ json Claims(const ClaimBook& book) {
   return claims;
 }
 
+// Those at home here, and the part of others that has bundles here.
+json Groups(const GroupDesk& desk, const PeerPost& post) {
+  json groups = json::array();
+  for (const PlacementGroup* const group : desk.directory().All()) {
+    if (group->state == GroupState::Removed) continue;
+    if (groups.size() >= kListedMax) break;
+    json bundles = json::array();
+    for (size_t i = 0; i < group->bundles.size(); ++i) {
+      const NodeId& place = group->places[i];
+      bundles.push_back({{"resources", group->bundles[i].ToString()},
+                         {"machine", place.IsNil()          ? ""
+                                     : place == post.node() ? "here"
+                                                            : post.AddressOf(place)}});
+    }
+    groups.push_back({{"group", group->id.hex()},
+                      {"name", group->name},
+                      {"namespace", group->group_namespace},
+                      {"job", group->job},
+                      {"strategy", wire::EnumNamePlacementStrategy(group->strategy)},
+                      {"state", wire::EnumNamePlacementGroupState(group->state)},
+                      {"reason", group->reason},
+                      {"bundles", std::move(bundles)}});
+  }
+  return groups;
+}
+
+json BundlesOfOthers(const Scheduler& scheduler, const PeerPost& post) {
+  json reserved = json::array();
+  for (const auto& [id, group] : scheduler.bundles().groups()) {
+    if (group.home == post.node()) continue;
+    if (reserved.size() >= kListedMax) break;
+    for (const auto& [index, each] : group.bundles)
+      reserved.push_back({{"group", id.hex()},
+                          {"bundle", index},
+                          {"resources", each.bundle.resources.ToString()},
+                          {"home", post.AddressOf(group.home)}});
+  }
+  return reserved;
+}
+
 json JobList(const Jobs& known) {
   json jobs = json::array();
   for (const auto& [id, job] : known.all()) {
@@ -270,6 +311,7 @@ NodeStatus::NodeStatus(const RayletOptions& options, const Services& services, c
       end_notices_(services.end_notices),
       scheduler_(tasks.scheduler()),
       leases_(tasks.leases()),
+      groups_(tasks.groups()),
       actors_(actors),
       channels_(channels.channels()),
       objects_(objects),
@@ -345,6 +387,8 @@ std::string NodeStatus::Json() const {
                        {"actors_of_others", ActorsOfOthers(actors_.hosted(), house_.pool(), post_)},
                        {"channels_to_other_machines", channels_.to_other_machines()},
                        {"actors_dead", directory.dead()},
+                       {"placement_groups", Groups(groups_, post_)},
+                       {"bundles_of_others", BundlesOfOthers(scheduler_, post_)},
                        {"jobs", JobList(jobs_)},
                        {"connections", door_.connections()},
                        // Calls over channels are in shared memory, and do not count here.

@@ -38,6 +38,7 @@ class NodeStatus {
   const EndNotices& end_notices_;
   const Scheduler& scheduler_;
   const LeaseDesk& leases_;
+  const GroupDesk& groups_;
   const ActorDesk& actors_;
   const CallChannels& channels_;
   const ObjectDesk& objects_;

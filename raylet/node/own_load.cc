@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "raylet/scheduling/bundle_resources.h"
+
 namespace raylet {
 
 NodeLoad OwnLoad(const Scheduler& scheduler, const StoreLink& store) {
@@ -15,7 +17,13 @@ NodeLoad OwnLoad(const Scheduler& scheduler, const StoreLink& store) {
     load.lines.push_back({line.name, line.total_units, line.free_units, queued_units});
   }
   for (const auto& [node, work] : remote)
-    for (const auto& [name, units] : work.units) load.held[node].Accumulate(name, units);
+    for (const auto& [name, units] : work.units)
+      if (!ParseGroupResource(name)) load.held[node].Accumulate(name, units);
+  // What homes have reserved here, whoever uses it. Their view counts it as work of theirs.
+  for (const auto& [id, group] : scheduler.bundles().groups())
+    for (const auto& [index, reserved] : group.bundles)
+      for (const auto& amount : reserved.bundle.resources.amounts())
+        load.held[group.home].Accumulate(amount.name, amount.units);
   const StoreLink::Room room = store.room();
   load.store_capacity_bytes = room.capacity_bytes;
   load.store_free_bytes = room.free_bytes;

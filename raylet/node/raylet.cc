@@ -32,8 +32,20 @@ Raylet::Raylet(Loop& loop, RayletOptions options, StoreLink& store)
 }
 
 Desks Raylet::AllDesks() {
-  return {tasks_,    tasks_.forwarded(),   tasks_.leases(), tasks_.cancels(), actors_, actors_.finder(),
-          channels_, channels_.channels(), objects_,        claims_,          status_, metrics_,
+  return {tasks_,
+          tasks_.forwarded(),
+          tasks_.leases(),
+          tasks_.cancels(),
+          tasks_.groups(),
+          tasks_.groups().finder(),
+          actors_,
+          actors_.finder(),
+          channels_,
+          channels_.channels(),
+          objects_,
+          claims_,
+          status_,
+          metrics_,
           ends_};
 }
 
@@ -52,14 +64,15 @@ void Raylet::KnowNodes(const std::vector<NodeRecord>& nodes) {
   if (!decisions_.stopped()) post_.KnowNodes(nodes);
 }
 
-// Carries out the scheduler's decisions first, then those of the actor directory. Decisions that follow from these have
-// the next round.
+// Places bundles first, which take what has come back before tasks do. Carries out the scheduler's decisions next, then
+// those of the actor directory. Decisions that follow from these have the next round.
 bool Raylet::CarryOutRound() {
+  const bool placed = tasks_.groups().CarryOut();
   const auto scheduled = tasks_.TakeDecisions();
   const auto acted = actors_.TakeDecisions();
   tasks_.CarryOut(scheduled);
   actors_.CarryOut(acted);
-  return !scheduled.empty() || !acted.empty();
+  return placed || !scheduled.empty() || !acted.empty();
 }
 
 void Raylet::OnStoreGone(const Error& reason) {

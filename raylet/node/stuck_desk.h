@@ -3,6 +3,9 @@
 // Always holds: an idle raylet does not look.
 #pragma once
 
+#include <functional>
+#include <vector>
+
 #include "base/awake_clock.h"
 #include "raylet/node/services.h"
 #include "raylet/scheduling/scheduler.h"
@@ -13,7 +16,9 @@ namespace raylet {
 class StuckDesk {
  public:
   // All outlive it.
-  StuckDesk(const Scheduler& scheduler, const Services& services);
+  using Causes = std::function<std::vector<StuckCause>()>;
+  // `more` tells of work that the scheduler does not know.
+  StuckDesk(const Scheduler& scheduler, const Services& services, Causes more);
 
   void Look();  // from now on, where there is something to look at; called whenever tasks may have become ready
 
@@ -26,6 +31,7 @@ class StuckDesk {
   PeerPost& post_;
   ProcessDoor& door_;
   Jobs& jobs_;
+  const Causes more_;
   StuckWork stuck_;
   Timer timer_;  // while there is something to look at
 };

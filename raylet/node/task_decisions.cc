@@ -32,6 +32,7 @@ void TaskDesk::CarryOut(const std::vector<SchedulerDecision>& decisions) {
 
 void TaskDesk::CarriedOut() {
   recent_exits_.clear();
+  groups_.CarriedOut();
   stuck_.Look();
   if (ticking_ || !scheduler_.WantsTick()) return;
   ticking_ = true;
@@ -98,6 +99,7 @@ wire::FailureT TaskDesk::FailureOf(const LoseTask& lost) const {
     case LoseTask::Why::kNoWorkerStarts: return NoWorkerStarts(*lost.task, exit, scheduler_.limits().start_attempts);
     case LoseTask::Why::kNodeDied:
       return MachineDiedWhileRunning(*lost.task, post_.AddressOf(lost.node), post_.WhyLost(lost.node), lost.attempts);
+    case LoseTask::Why::kGroupRemoved: return GroupRemoved(*lost.task);
     case LoseTask::Why::kCancelled: return CancelledBeforeItBegan();
     case LoseTask::Why::kRefused: return RefusedByOthers(*lost.task, post_.AddressOf(lost.node));
     case LoseTask::Why::kObjectLost: return ObjectLost(*lost.task, lost.object, lost.reason);

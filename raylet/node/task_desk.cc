@@ -23,7 +23,8 @@ TaskDesk::TaskDesk(const RayletOptions& options, const Services& services)
       forwarded_(scheduler_, services),
       leases_(scheduler_, services),
       cancels_(scheduler_, services),
-      stuck_(scheduler_, services) {}
+      groups_(scheduler_, services),
+      stuck_(scheduler_, services, [this] { return groups_.StuckCauses(); }) {}
 
 void TaskDesk::Wire(CreationEvents& creations, TravellingObjects& objects) {
   creations_ = &creations;
@@ -54,6 +55,10 @@ Result<void> TaskDesk::OnSubmitTask(ProcessSession& session, const Frame& frame)
   if (!parsed) return Fail(parsed.error());
   if (!parsed->sound) {
     Refuse(*parsed->task, parsed->sound.error());
+    return {};
+  }
+  if (const auto admitted = groups_.Admit(*parsed->task); !admitted) {
+    Refuse(*parsed->task, admitted.error());
     return {};
   }
   if (!scheduler_.AskForRoom(*parsed->task)) {
@@ -124,6 +129,11 @@ void TaskDesk::Refuse(const Task& task, const Error& why) {
 
 // ---- for the other desks
 
+Result<void> TaskDesk::SubmitCreation(const TaskPtr& creation) {
+  RAYLET_RETURN_IF_ERROR(groups_.Admit(*creation));
+  return scheduler_.Submit(creation);
+}
+
 void TaskDesk::CreationEndedThere(const NodeId& node, const TaskId& creation) {
   (void)scheduler_.ForwardedFinished(node, creation, /*succeeded=*/false);
 }
@@ -176,6 +186,7 @@ void TaskDesk::DeleteUntoldResult(const GoneWorker& gone) {
 }
 
 void TaskDesk::OwnersGone(const ProcessSet& processes) {
+  groups_.ProcessesGone(processes);
   Kill(scheduler_.OwnersGone(processes, [this](const ObjectId& object) { return MayBeSealed(object); }));
 }
 
@@ -199,6 +210,7 @@ ProcessSet TaskDesk::SurvivorsOf(JobId job) const {
 }
 
 ProcessSet TaskDesk::EndJob(JobId job, const ProcessSet& survivors, bool for_good) {
+  groups_.JobEnded(job, survivors);
   ProcessSet killed;
   for (const WorkerId worker : scheduler_.JobEnded(job, survivors, for_good)) {
     if (const ProcessId process = house_.Get(worker).process; process != 0) killed.insert(process);
@@ -207,9 +219,13 @@ ProcessSet TaskDesk::EndJob(JobId job, const ProcessSet& survivors, bool for_goo
   return killed;
 }
 
-void TaskDesk::MachineGone(const NodeId& node) { Kill(scheduler_.NodeGone(node)); }
+void TaskDesk::MachineGone(const NodeId& node) {
+  Kill(scheduler_.NodeGone(node));
+  groups_.MachineGone(node);
+}
 
 void TaskDesk::ClusterChanged() {
+  groups_.ClusterChanged();
   scheduler_.ClusterChanged();
   decisions_.CarryOut();
 }

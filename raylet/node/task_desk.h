@@ -1,7 +1,8 @@
 // TaskDesk: tasks from their submission to their end. It hears the messages of this machine's processes about tasks,
 // and carries out the scheduler's decisions. A desk. It owns the Scheduler, the ForwardDesk for tasks between
-// machines, the LeaseDesk, the CancelDesk and the StuckDesk. Owned by the Raylet; loop thread only. Always holds: each
-// task that a process submitted gets one result or goes back for want of room, unless its owner ends first.
+// machines, the LeaseDesk, the CancelDesk, the GroupDesk and the StuckDesk. Owned by the Raylet; loop thread only.
+// Always holds: each task that a process submitted gets one result or goes back for want of room, unless its owner ends
+// first.
 #pragma once
 
 #include <unordered_map>
@@ -11,6 +12,7 @@
 #include "raylet/node/cancel_desk.h"
 #include "raylet/node/creations.h"
 #include "raylet/node/forward_desk.h"
+#include "raylet/node/group_desk.h"
 #include "raylet/node/lease_desk.h"
 #include "raylet/node/raylet_options.h"
 #include "raylet/node/services.h"
@@ -39,9 +41,12 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   LeaseDesk& leases() { return leases_; }          // hears the messages about leases
   CancelDesk& cancels() { return cancels_; }       // hears who cancels a task
   const LeaseDesk& leases() const { return leases_; }
+  GroupDesk& groups() { return groups_; }  // hears the messages about placement groups
+  const GroupDesk& groups() const { return groups_; }
 
   // ---- for the actor desk and the object desk
-  Result<void> SubmitCreation(const TaskPtr& creation) override { return scheduler_.Submit(creation); }
+  Result<void> SubmitCreation(const TaskPtr& creation) override;
+  std::string WhyGroupEnded(const Task& creation) const override { return groups_.WhyEnded(creation); }
   void CancelCreation(const TaskId& creation) override { scheduler_.Cancel(creation); }
   void ActorLeft(const NodeId& node, const ActorId& actor) override { scheduler_.ActorLeft(node, actor); }
   void CreationEndedThere(const NodeId& node, const TaskId& creation) override;
@@ -98,6 +103,7 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   ForwardDesk forwarded_;
   LeaseDesk leases_;
   CancelDesk cancels_;
+  GroupDesk groups_;
   StuckDesk stuck_;
   std::unordered_map<WorkerId, WorkerExit> recent_exits_;  // of the event under way
   bool ticking_ = false;

@@ -1,6 +1,9 @@
 #include "raylet/scheduling/cluster_view.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "raylet/scheduling/bundle_resources.h"
 
 namespace raylet {
 namespace {
@@ -49,24 +52,51 @@ void ClusterView::Dead(const NodeId& id, std::string why) {
   found->second.state = NodeState::kDead;
   found->second.why_dead = std::move(why);
   found->second.in_flight_units.clear();
+  found->second.groups.clear();
   found->second.in_flight_tasks = 0;
 }
 
 void ClusterView::Sent(const NodeId& id, const ResourceSet& needs) {
+  Reserve(id, needs);
   const auto found = nodes_.find(id);
-  if (found == nodes_.end() || found->second.state == NodeState::kDead) return;
-  for (const auto& amount : needs.amounts()) AddUnits(found->second.in_flight_units[amount.name], amount.units);
-  ++found->second.in_flight_tasks;
+  if (found != nodes_.end() && found->second.state != NodeState::kDead) ++found->second.in_flight_tasks;
 }
 
 void ClusterView::Ended(const NodeId& id, const ResourceSet& needs) {
   const auto found = nodes_.find(id);
   if (found == nodes_.end() || found->second.in_flight_tasks == 0) return;
-  for (const auto& amount : needs.amounts()) {
-    int64_t& units = found->second.in_flight_units[amount.name];
-    units = std::max<int64_t>(0, units - amount.units);
-  }
+  Unreserve(id, needs);
   --found->second.in_flight_tasks;
+}
+
+void ClusterView::Reserve(const NodeId& id, const ResourceSet& resources) {
+  const auto found = nodes_.find(id);
+  if (found == nodes_.end() || found->second.state == NodeState::kDead) return;
+  for (const auto& amount : resources.amounts()) AddUnits(found->second.in_flight_units[amount.name], amount.units);
+}
+
+void ClusterView::Unreserve(const NodeId& id, const ResourceSet& resources) {
+  const auto found = nodes_.find(id);
+  if (found == nodes_.end()) return;
+  for (const auto& amount : resources.amounts()) {
+    const auto units = found->second.in_flight_units.find(amount.name);
+    if (units == found->second.in_flight_units.end()) continue;
+    units->second -= amount.units;
+    if (units->second <= 0) found->second.in_flight_units.erase(units);
+  }
+}
+
+void ClusterView::SetGroup(const NodeId& id, const PlacementGroupId& group, ResourceSet resources) {
+  const auto found = nodes_.find(id);
+  if (found == nodes_.end() || found->second.state == NodeState::kDead) return;
+  if (resources.empty())
+    found->second.groups.erase(group);
+  else
+    found->second.groups[group] = std::move(resources);
+}
+
+void ClusterView::DropGroup(const PlacementGroupId& group) {
+  for (auto& [id, node] : nodes_) node.groups.erase(group);
 }
 
 const ClusterView::Node* ClusterView::Find(const NodeId& id) const {
@@ -88,35 +118,55 @@ bool ClusterView::AnyUsable() const {
   return std::any_of(nodes_.begin(), nodes_.end(), [this](const auto& node) { return Usable(node.first); });
 }
 
-int64_t ClusterView::FreeAt(const Node& node, const NodeLoad::Line& line) const {
-  int64_t free = line.free_units - line.queued_units;  // tasks that wait there go first
+int64_t ClusterView::FreeAt(const Node& node, const std::string& name, const Amounts& amounts) const {
+  int64_t free = amounts.free_units;
   // The report counts our work of that moment. The view counts our present work instead.
-  if (const auto held = node.load.held.find(own_); held != node.load.held.end()) free += held->second.units(line.name);
-  if (const auto ours = node.in_flight_units.find(line.name); ours != node.in_flight_units.end()) free -= ours->second;
-  return std::min(free, line.total_units);
+  if (const auto held = node.load.held.find(own_); held != node.load.held.end()) free += held->second.units(name);
+  if (const auto ours = node.in_flight_units.find(name); ours != node.in_flight_units.end()) free -= ours->second;
+  return std::min(free, amounts.total_units);
+}
+
+std::optional<ClusterView::Amounts> ClusterView::AmountsOf(const Node& node, const std::string& name) const {
+  // Tasks that wait there go first.
+  if (const NodeLoad::Line* const line = FindLine(node.load, name))
+    return Amounts{line->total_units, line->free_units - line->queued_units};
+  if (node.groups.empty()) return std::nullopt;
+  const auto parsed = ParseGroupResource(name);
+  const auto group = parsed ? node.groups.find(parsed->group) : node.groups.end();
+  const int64_t units = group == node.groups.end() ? 0 : group->second.units(name);
+  return units == 0 ? std::nullopt : std::optional(Amounts{units, units});
 }
 
 bool ClusterView::Feasible(const Node& node, const ResourceSet& needs) const {
   if (node.state == NodeState::kDead || node.load.lines.empty()) return false;
   return std::all_of(needs.amounts().begin(), needs.amounts().end(), [&](const ResourceSet::Amount& amount) {
-    const NodeLoad::Line* const line = FindLine(node.load, amount.name);
-    return line != nullptr && line->total_units >= amount.units;
+    const auto has = AmountsOf(node, amount.name);
+    return has && has->total_units >= amount.units;
   });
 }
 
 bool ClusterView::Fits(const Node& node, const ResourceSet& needs) const {
-  if (node.state != NodeState::kUp || node.in_flight_tasks >= kInFlightPerNodeMax || !Feasible(node, needs))
+  if (node.state != NodeState::kUp || node.in_flight_tasks >= kInFlightPerNodeMax || node.load.lines.empty())
     return false;
   return std::all_of(needs.amounts().begin(), needs.amounts().end(), [&](const ResourceSet::Amount& amount) {
-    return FreeAt(node, *FindLine(node.load, amount.name)) >= amount.units;
+    const auto has = AmountsOf(node, amount.name);
+    return has && FreeAt(node, amount.name, *has) >= amount.units;
   });
+}
+
+std::map<std::string, int64_t> ClusterView::FreeOf(const Node& node) const {
+  std::map<std::string, int64_t> free;
+  for (const NodeLoad::Line& line : node.load.lines)
+    free[line.name] = FreeAt(node, line.name, {line.total_units, line.free_units - line.queued_units});
+  return free;
 }
 
 double ClusterView::Utilization(const Node& node, const ResourceSet& needs) const {
   double fullest = 0;
   for (const NodeLoad::Line& line : node.load.lines) {
     if (line.total_units <= 0 || (!needs.empty() && needs.units(line.name) == 0)) continue;
-    const auto used = static_cast<double>(line.total_units - FreeAt(node, line));
+    const auto used = static_cast<double>(
+        line.total_units - FreeAt(node, line.name, {line.total_units, line.free_units - line.queued_units}));
     fullest = std::max(fullest, std::clamp(used / static_cast<double>(line.total_units), 0.0, 1.0));
   }
   return fullest;

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,8 @@ class ClusterView {
     NodeLoad load;
     std::map<std::string, int64_t> in_flight_units;  // of the work that we sent there and that has not ended
     uint64_t in_flight_tasks = 0;
+    // What placement groups have reserved there, as their homes say. No load report has it.
+    std::map<PlacementGroupId, ResourceSet> groups;
   };
 
   explicit ClusterView(const NodeId& own) : own_(own) {}
@@ -62,6 +65,12 @@ class ClusterView {
 
   void Sent(const NodeId& id, const ResourceSet& needs);
   void Ended(const NodeId& id, const ResourceSet& needs);
+  // The same for what a placement group of ours reserves there, which is no task.
+  void Reserve(const NodeId& id, const ResourceSet& resources);
+  void Unreserve(const NodeId& id, const ResourceSet& resources);
+  // All that the group has there; empty: nothing any more.
+  void SetGroup(const NodeId& id, const PlacementGroupId& group, ResourceSet resources);
+  void DropGroup(const PlacementGroupId& group);
 
   const NodeId& own() const { return own_; }
   const std::map<NodeId, Node>& nodes() const { return nodes_; }
@@ -74,11 +83,18 @@ class ClusterView {
   // Whether the node could ever run this, and whether it can now.
   bool Feasible(const Node& node, const ResourceSet& needs) const;
   bool Fits(const Node& node, const ResourceSet& needs) const;
+  std::map<std::string, int64_t> FreeOf(const Node& node) const;  // as Fits counts it
   // The fullest of the resources that `needs` names (of all, where it names none), from 0 to 1.
   double Utilization(const Node& node, const ResourceSet& needs) const;
 
  private:
-  int64_t FreeAt(const Node& node, const NodeLoad::Line& line) const;
+  // What a node has of one resource, as its load report or the home of a placement group says.
+  struct Amounts {
+    int64_t total_units = 0;
+    int64_t free_units = 0;  // without what queues there
+  };
+  int64_t FreeAt(const Node& node, const std::string& name, const Amounts& amounts) const;
+  std::optional<Amounts> AmountsOf(const Node& node, const std::string& name) const;
 
   const NodeId own_;
   std::map<NodeId, Node> nodes_;

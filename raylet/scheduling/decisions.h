@@ -79,7 +79,7 @@ struct LoseLease {  // its worker has died
   ProcessId caller = 0;
 };
 struct LoseTask {  // its owner gets a failure
-  enum class Why { kWorkerDied, kNoWorkerStarts, kObjectLost, kNodeDied, kRefused, kCancelled };
+  enum class Why { kWorkerDied, kNoWorkerStarts, kObjectLost, kNodeDied, kRefused, kCancelled, kGroupRemoved };
   Why why = Why::kWorkerDied;
   TaskPtr task;
   WorkerId worker = 0;    // kWorkerDied, kNoWorkerStarts: the last one

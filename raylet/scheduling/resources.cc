@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/strings.h"
+#include "raylet/scheduling/bundle_resources.h"
 
 namespace raylet {
 
@@ -129,62 +130,133 @@ ResourceLedger::ResourceLedger(const ResourceSet& total) {
 size_t ResourceLedger::IndexOf(std::string_view name) const {
   for (size_t i = 0; i < lines_.size(); ++i)
     if (lines_[i].name == name) return i;
-  return lines_.size();
+  if (group_names_->by_name.empty()) return kNone;
+  const auto found = group_names_->by_name.find(std::string(name));
+  if (found == group_names_->by_name.end() || group_lines_[found->second].closed) return kNone;
+  return kFirstOfGroups + found->second;
+}
+
+int64_t ResourceLedger::Total(size_t index) const {
+  return index < kFirstOfGroups ? lines_[index].total_units : group_lines_[index - kFirstOfGroups].total_units;
 }
 
 std::optional<ResourceNeeds> ResourceLedger::Resolve(const ResourceSet& request) const {
   ResourceNeeds resolved;
   for (const auto& amount : request.amounts()) {
     const size_t index = IndexOf(amount.name);
-    if (index == lines_.size() || lines_[index].total_units < amount.units) return std::nullopt;
-    if (index == cpu_index_) resolved.cpu_units_ = amount.units;
-    resolved.needs_.push_back({index, amount.units});
+    if (index == kNone || Total(index) < amount.units) return std::nullopt;
+    const bool is_cpu = index == cpu_index_ || (index >= kFirstOfGroups && group_lines_[index - kFirstOfGroups].is_cpu);
+    if (is_cpu) resolved.cpu_units_ = amount.units;
+    resolved.needs_.push_back({index, amount.units, is_cpu});
   }
   return resolved;
 }
 
 bool ResourceLedger::Fits(const ResourceNeeds& needs) const {
   return std::all_of(needs.needs_.begin(), needs.needs_.end(),
-                     [this](const ResourceNeeds::Need& need) { return lines_[need.index].free_units >= need.units; });
+                     [this](const ResourceNeeds::Need& need) { return Free(need.index) >= need.units; });
 }
 
 void ResourceLedger::Take(const ResourceNeeds& needs) {
   RAYLET_CHECK(Fits(needs), "a task was given resources that are not free");
-  for (const auto& need : needs.needs_) lines_[need.index].free_units -= need.units;
+  for (const auto& need : needs.needs_) Free(need.index) -= need.units;
 }
 
 void ResourceLedger::Give(const ResourceNeeds& needs) {
+  ++gives_;
   for (const auto& need : needs.needs_) {
-    Line& line = lines_[need.index];
-    line.free_units += need.units;
-    RAYLET_CHECK(line.free_units <= line.total_units, "more ", line.name, " came back than was given");
+    Free(need.index) += need.units;
+    RAYLET_CHECK(Free(need.index) <= Total(need.index), "more came back than was given");
   }
 }
 
-void ResourceLedger::GiveCpu(int64_t units) {
-  if (units == 0) return;
-  RAYLET_CHECK(cpu_index_ != kNoCpu);
-  Line& line = lines_[cpu_index_];
-  line.free_units += units;
-  RAYLET_CHECK(line.free_units <= line.total_units, "more CPU came back than was given");
+void ResourceLedger::GiveCpu(const ResourceNeeds& needs) {
+  ++gives_;
+  for (const auto& need : needs.needs_) {
+    if (!need.is_cpu) continue;
+    Free(need.index) += need.units;
+    RAYLET_CHECK(Free(need.index) <= Total(need.index), "more CPU came back than was given");
+  }
 }
 
-void ResourceLedger::TakeCpuAnyway(int64_t units) {
-  if (units == 0) return;
-  RAYLET_CHECK(cpu_index_ != kNoCpu);
-  lines_[cpu_index_].free_units -= units;
+void ResourceLedger::TakeCpuAnyway(const ResourceNeeds& needs) {
+  for (const auto& need : needs.needs_)
+    if (need.is_cpu) Free(need.index) -= need.units;
+}
+
+ResourceLedger::GroupNames& ResourceLedger::ChangeNames() {
+  if (group_names_.use_count() > 1) group_names_ = std::make_shared<GroupNames>(*group_names_);
+  return *group_names_;
+}
+
+void ResourceLedger::AddToGroup(const PlacementGroupId& group, const ResourceSet& more) {
+  GroupNames& names = ChangeNames();
+  auto& of_group = names.by_group[group];
+  for (const auto& amount : more.amounts()) {
+    const auto [entry, is_new] =
+        names.by_name.try_emplace(amount.name, names.unused.empty() ? group_lines_.size() : names.unused.back());
+    const size_t slot = entry->second;
+    if (is_new) {
+      if (names.unused.empty())
+        group_lines_.emplace_back();
+      else
+        names.unused.pop_back();
+      of_group.emplace_back(amount.name, slot);
+      const auto parsed = ParseGroupResource(amount.name);
+      group_lines_[slot] = {group, 0, 0, parsed && parsed->base == kCpu, false};
+    }
+    group_lines_[slot].total_units += amount.units;
+    group_lines_[slot].free_units += amount.units;
+  }
+}
+
+void ResourceLedger::CloseGroup(const PlacementGroupId& group) {
+  const auto found = group_names_->by_group.find(group);
+  if (found == group_names_->by_group.end()) return;
+  for (const auto& [name, slot] : found->second) group_lines_[slot].closed = true;
+}
+
+bool ResourceLedger::AllIsBack(const PlacementGroupId& group) const {
+  const auto found = group_names_->by_group.find(group);
+  return found == group_names_->by_group.end() ||
+         std::all_of(found->second.begin(), found->second.end(), [this](const auto& line) {
+           return group_lines_[line.second].free_units == group_lines_[line.second].total_units;
+         });
+}
+
+void ResourceLedger::DropGroup(const PlacementGroupId& group) {
+  RAYLET_CHECK(AllIsBack(group), "placement group ", group.hex(), " is dropped while it is in use");
+  GroupNames& names = ChangeNames();
+  const auto found = names.by_group.find(group);
+  if (found == names.by_group.end()) return;
+  for (const auto& [name, slot] : found->second) {
+    names.by_name.erase(name);
+    names.unused.push_back(slot);
+    group_lines_[slot] = {};
+  }
+  names.by_group.erase(found);
+}
+
+bool ResourceLedger::AreOf(const ResourceNeeds& needs, const PlacementGroupId& group) const {
+  return std::any_of(needs.needs_.begin(), needs.needs_.end(), [&](const ResourceNeeds::Need& need) {
+    return need.index >= kFirstOfGroups && group_lines_[need.index - kFirstOfGroups].group == group;
+  });
 }
 
 std::string ResourceLedger::WhatLacks(const ResourceSet& request) const {
   std::string text;
   for (const auto& amount : request.amounts()) {
     const size_t index = IndexOf(amount.name);
-    const int64_t total = index < lines_.size() ? lines_[index].total_units : 0;
-    const int64_t free = index < lines_.size() ? lines_[index].free_units : 0;
+    const int64_t total = index == kNone ? 0 : Total(index);
+    const int64_t free = index == kNone ? 0 : Free(index);
     if (free >= amount.units) continue;
+    const auto within = ParseGroupResource(amount.name);
+    if (within && within->bundle == kAnyBundle && !text.empty()) continue;  // its bundle has been named
+    const std::string name = !within                ? amount.name
+                             : within->base.empty() ? "its placement group"
+                                                    : StrCat(within->base, " of its placement group");
     if (!text.empty()) text += ", ";
-    text += StrCat(amount.name, " ", FormatUnits(amount.units), " (free ", FormatUnits(free), " of ",
-                   FormatUnits(total), ")");
+    text += StrCat(name, " ", FormatUnits(amount.units), " (free ", FormatUnits(free), " of ", FormatUnits(total), ")");
   }
   return text;
 }

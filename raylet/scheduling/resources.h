@@ -5,12 +5,17 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
+#include "fbs/ids.h"
 
 namespace raylet {
 
@@ -65,7 +70,8 @@ Result<ResourceSet> ParseResources(std::string_view json);
 
 // A request resolved against the ledger once, so that dispatching compares numbers and not names. Only a ledger makes
 // one, and only of a request that it can meet once all is free. So a task with needs may wait for them, and equal needs
-// come from equal requests.
+// come from equal requests. Needs within a placement group hold as long as the group is open, and what is taken of it
+// may be given afterwards, too.
 class ResourceNeeds {
  public:
   ResourceNeeds() = default;  // of a request for nothing
@@ -78,6 +84,7 @@ class ResourceNeeds {
   struct Need {
     size_t index = 0;  // in the ledger
     int64_t units = 0;
+    bool is_cpu = false;  // of the machine, or of a placement group
     friend bool operator==(const Need&, const Need&) = default;
   };
   std::vector<Need> needs_;
@@ -95,9 +102,17 @@ class ResourceLedger {
   void Take(const ResourceNeeds& needs);  // it fits
   void Give(const ResourceNeeds& needs);
   // A blocked worker gives its CPU back. When it goes on it takes the CPU again, even if none is free.
-  void GiveCpu(int64_t units);
-  void TakeCpuAnyway(int64_t units);
+  void GiveCpu(const ResourceNeeds& needs);
+  void TakeCpuAnyway(const ResourceNeeds& needs);
 
+  // ---- lines of placement groups, beside those of the machine (see bundle_resources.h)
+  void AddToGroup(const PlacementGroupId& group, const ResourceSet& more);
+  void CloseGroup(const PlacementGroupId& group);  // no request is resolved against its lines any more
+  bool AllIsBack(const PlacementGroupId& group) const;
+  void DropGroup(const PlacementGroupId& group);  // all of it is back
+  bool AreOf(const ResourceNeeds& needs, const PlacementGroupId& group) const;
+
+  uint64_t gives() const { return gives_; }                     // grows when something comes back
   int64_t cpus() const { return cpu_total_ / kUnitsPerWhole; }  // whole CPUs of the node
   struct Line {
     std::string name;
@@ -109,12 +124,36 @@ class ResourceLedger {
   std::string WhatLacks(const ResourceSet& request) const;
 
  private:
-  static constexpr size_t kNoCpu = ~size_t{0};
-  size_t IndexOf(std::string_view name) const;
+  static constexpr size_t kNone = ~size_t{0};
+  // Indexes from here on are of group_lines_.
+  static constexpr size_t kFirstOfGroups = size_t{1} << 32;
+  struct GroupLine {
+    PlacementGroupId group;
+    int64_t total_units = 0;
+    int64_t free_units = 0;
+    bool is_cpu = false;
+    bool closed = false;
+  };
+  // The names of group_lines_. Copies of a ledger share them, so that a plan costs no strings.
+  struct GroupNames {
+    std::unordered_map<std::string, size_t> by_name;
+    std::map<PlacementGroupId, std::vector<std::pair<std::string, size_t>>> by_group;
+    std::vector<size_t> unused;
+  };
+  size_t IndexOf(std::string_view name) const;  // kNone: there is none that is open
+  int64_t Total(size_t index) const;
+  int64_t& Free(size_t index) {
+    return index < kFirstOfGroups ? lines_[index].free_units : group_lines_[index - kFirstOfGroups].free_units;
+  }
+  int64_t Free(size_t index) const { return const_cast<ResourceLedger*>(this)->Free(index); }
+  GroupNames& ChangeNames();
 
   std::vector<Line> lines_;
-  size_t cpu_index_ = kNoCpu;
+  size_t cpu_index_ = kNone;
   int64_t cpu_total_ = 0;
+  uint64_t gives_ = 0;
+  std::vector<GroupLine> group_lines_;
+  std::shared_ptr<GroupNames> group_names_ = std::make_shared<GroupNames>();
 };
 
 }  // namespace raylet

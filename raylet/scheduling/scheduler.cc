@@ -155,11 +155,13 @@ void Scheduler::Drop(QueuedTask* task) {
 
 void Scheduler::RetryOrLose(QueuedTask* task, LoseTask lost) {
   // The scheduler does not repeat an actor's creation. The actor directory decides whether the actor restarts.
-  const bool retried = task->retries_left != 0 && !task->owner_gone && !task->cancelled && !task->task->CreatesActor();
+  const bool retried = task->retries_left != 0 && !task->owner_gone && !task->cancelled && !task->group_removed &&
+                       !task->task->CreatesActor();
   if (retried) {
     queue_.PushRetry(task);
     return;
   }
+  if (task->group_removed && !task->task->CreatesActor()) lost.why = LoseTask::Why::kGroupRemoved;
   lost.attempts =
       task->task->begun_before + static_cast<uint32_t>(1 + std::max(0, task->task->max_retries - task->retries_left));
   tasks_.Lose(std::move(lost), task);
@@ -230,6 +232,7 @@ void Scheduler::WorkerGone(WorkerId id) {
   leases_.Gone(*worker);
   if (worker->task != nullptr) RetryOrLose(worker->task, LoseTask{LoseTask::Why::kWorkerDied, {}, id, {}, 1, {}, {}});
   workers_.Forget(*worker);
+  bundles_.Collect();
 }
 
 Result<void> Scheduler::WorkerGaveBack(WorkerId worker, const std::vector<TaskId>& tasks) {
@@ -256,6 +259,57 @@ void Scheduler::AskForWorker(LeaseWish wish) {
 Result<void> Scheduler::WorkerReturned(WorkerId worker, WorkerLeaseId lease) {
   dirty_ = true;
   return leases_.Returned(worker, lease);
+}
+
+// ---- placement groups
+
+bool Scheduler::PrepareBundles(const PlacementGroupId& group, uint64_t attempt, const NodeId& home,
+                               const std::vector<Bundle>& bundles) {
+  return bundles_.Prepare(group, attempt, home, bundles);
+}
+
+bool Scheduler::CommitBundles(const PlacementGroupId& group, uint64_t attempt) {
+  dirty_ = true;
+  const bool committed = bundles_.Commit(group, attempt);
+  queue_.GroupChanged(group);
+  return committed;
+}
+
+void Scheduler::CancelBundles(const PlacementGroupId& group, uint64_t attempt) {
+  dirty_ = true;
+  bundles_.Cancel(group, attempt);
+}
+
+std::vector<WorkerId> Scheduler::EndGroup(const PlacementGroupId& group) {
+  dirty_ = true;
+  if (tasks_.HasTasksIn(group)) LoseTasksIn(group);
+  leases_.GroupEnded(group);
+  std::vector<WorkerId> holders;
+  if (!ledger_.AllIsBack(group)) {
+    for (const auto& [id, worker] : workers_.all())
+      if (ledger_.AreOf(worker.held, group)) holders.push_back(id);
+  }
+  for (const WorkerId worker : holders) WorkerStopping(worker);
+  bundles_.Close(group);
+  queue_.GroupChanged(group);
+  return holders;
+}
+
+void Scheduler::LoseTasksIn(const PlacementGroupId& group) {
+  const auto of_group = [&](const QueuedTask& task) { return task.task->placement_group == group; };
+  const LoseTask removed{LoseTask::Why::kGroupRemoved, {}, 0, {}, 0, {}, {}};
+  for (QueuedTask* const task : queue_.RemoveIf(of_group)) tasks_.Lose(removed, task);
+  std::vector<QueuedTask*> lost;
+  for (auto& [id, task] : tasks_.all()) {
+    if (!of_group(task)) continue;
+    task.group_removed = true;  // those that a worker has go with it
+    if (task.state == QueuedTask::State::kWaiting || task.state == QueuedTask::State::kForwarded) lost.push_back(&task);
+  }
+  for (QueuedTask* const task : lost) {
+    if (task->state == QueuedTask::State::kWaiting) tasks_.StopWaiting(*task);
+    if (task->state == QueuedTask::State::kForwarded) forwarded_.Cancel(*task);
+    tasks_.Lose(removed, task);
+  }
 }
 
 // ---- other machines

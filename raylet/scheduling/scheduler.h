@@ -17,6 +17,7 @@
 #include "raylet/scheduling/decisions.h"
 #include "raylet/scheduling/dispatcher.h"
 #include "raylet/scheduling/forwarded_tasks.h"
+#include "raylet/scheduling/group_bundles.h"
 #include "raylet/scheduling/object_places.h"
 #include "raylet/scheduling/resources.h"
 #include "raylet/scheduling/scheduler_limits.h"
@@ -106,6 +107,18 @@ class Scheduler {
   // The counts in the gate of an open lease. Call it before each Tick.
   void SawLease(WorkerLeaseId lease, uint64_t begun, uint64_t pushed) { leases_.Saw(lease, begun, pushed); }
 
+  // ---- placement groups (see group_bundles.h)
+  bool PrepareBundles(const PlacementGroupId& group, uint64_t attempt, const NodeId& home,
+                      const std::vector<Bundle>& bundles);
+  bool CommitBundles(const PlacementGroupId& group, uint64_t attempt);
+  void CancelBundles(const PlacementGroupId& group, uint64_t attempt);
+  // The group is no more. Its tasks are lost, also those on other machines, and its bundles here are closed. Returns
+  // the workers that hold some of it, which get no more work. They must end.
+  std::vector<WorkerId> EndGroup(const PlacementGroupId& group);
+  // Bundles that wait for room here. Leases end for them.
+  void SetWantedBundles(std::vector<ResourceNeeds> wanted) { leases_.SetWantedBundles(std::move(wanted)); }
+  const GroupBundles& bundles() const { return bundles_; }
+
   // ---- other machines
   void ClusterChanged() { dirty_ = true; }  // a load has changed, or a machine has come
   // The task has ended there. Null where that machine does not have the task (any more). The resources of a creation
@@ -150,10 +163,12 @@ class Scheduler {
   std::vector<WorkerId> DropTasks(const std::function<bool(const QueuedTask&)>& matches);
   std::vector<WorkerId> DropAll(const std::vector<QueuedTask*>& tasks);
   void Drop(QueuedTask* task);
+  void LoseTasksIn(const PlacementGroupId& group);
   void RetryOrLose(QueuedTask* task, LoseTask lost);
 
   const SchedulerLimits limits_;
   ResourceLedger ledger_;
+  GroupBundles bundles_{ledger_};
   Decisions decisions_;
   TaskQueue queue_{ledger_};
   TaskTable tasks_{limits_, queue_, decisions_};

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/strings.h"
+#include "raylet/scheduling/bundle_resources.h"
 
 namespace raylet {
 namespace {
@@ -76,6 +77,12 @@ class Finder {
                                "SetResource"),
                         group.oldest});
     }
+    for (const auto& [request, group] : in_groups_) {
+      causes.push_back({job_, request,
+                        StrCat(group.Who(), " for ", request, ", which has not reserved as much, or is not created: ",
+                               "ask for less, or wait until the group is created"),
+                        group.oldest});
+    }
     if (pool_.tasks + pool_.actors > 0) {
       causes.push_back({job_, "",
                         StrCat(pool_.Who(), " for a worker process, and ", why_pool_,
@@ -90,6 +97,8 @@ class Finder {
   void LookAtOtherMachines(const TaskShape& shape) {
     for (const auto& [id, node] : view_.nodes())
       if (view_.Feasible(node, shape.resources)) return;
+    if (!shape.tasks.front()->task->placement_group.IsNil())
+      return in_groups_[DescribeRequest(shape.resources)].Add(shape, 0);
     for (const auto& amount : shape.resources.amounts()) {
       if (LargestTotal(amount.name, scheduler_.ledger(), view_) >= amount.units) continue;
       missing_[amount.name].Add(shape, amount.units);
@@ -112,8 +121,9 @@ class Finder {
   const JobId job_;
   const Scheduler& scheduler_;
   const ClusterView& view_;
-  std::map<std::string, Group> missing_;   // by the resource
-  std::map<std::string, Group> together_;  // keyed by the whole request
+  std::map<std::string, Group> missing_;    // by the resource
+  std::map<std::string, Group> together_;   // keyed by the whole request
+  std::map<std::string, Group> in_groups_;  // keyed likewise: within placement groups
   Group pool_;
   std::string why_pool_;
 };

@@ -61,8 +61,10 @@ struct Task {
   ProcessId owner = 0;
   std::string name;
   std::string function;
-  std::string environment;  // of its workers
-  ResourceSet resources;
+  std::string environment;           // of its workers
+  ResourceSet resources;             // in a placement group those of the group (bundle_resources.h)
+  PlacementGroupId placement_group;  // nil: none
+  int32_t bundle = -1;               // of that group; -1: any
   std::vector<ObjectId> wait_for;
   std::vector<ObjectId> stored_arguments;  // a worker wants them on its own machine
   NodeId from;                             // the machine that sent it here; nil: submitted here

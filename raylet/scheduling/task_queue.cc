@@ -119,6 +119,12 @@ std::set<WorkerGroup> TaskQueue::groups() const {
   return groups;
 }
 
+void TaskQueue::GroupChanged(const PlacementGroupId& group) {
+  for (const auto& [job, shapes] : jobs_)
+    for (const auto& shape : shapes)
+      if (shape->tasks.front()->task->placement_group == group) shape->needs = ledger_.Resolve(shape->resources);
+}
+
 QueuedTask* TaskQueue::PopFront(JobId job, size_t shape) {
   QueuedTask* const task = jobs_.at(job).at(shape)->tasks.front();
   Remove(task);

@@ -31,8 +31,9 @@ struct QueuedTask {
   TaskPtr task;
   uint64_t sequence = 0;  // order of submission; a retry keeps it
   int32_t retries_left = 0;
-  bool owner_gone = false;  // nobody wants the result: not retried
-  bool cancelled = false;   // by its owner, who still gets a result: it does not begin again
+  bool owner_gone = false;     // nobody wants the result: not retried
+  bool cancelled = false;      // by its owner, who still gets a result: it does not begin again
+  bool group_removed = false;  // its placement group, likewise
   State state = State::kWaiting;
   WorkerId worker = 0;      // kRunning, kAhead: where
   NodeId node;              // kForwarded: where
@@ -85,6 +86,9 @@ class TaskQueue {
   // Jobs with tasks, in order of their numbers.
   std::vector<JobId> jobs() const;
   std::set<WorkerGroup> groups() const;  // with tasks
+
+  // What the group has reserved on this machine has changed.
+  void GroupChanged(const PlacementGroupId& group);
 
   QueuedTask* PopFront(JobId job, size_t shape);
   // Takes the task out, wherever it is. A shape without tasks goes, and the shapes after it move up.

@@ -60,6 +60,7 @@ Result<QueuedTask*> TaskTable::Add(TaskPtr task) {
   if (TakesRoom(*task)) job.room.Take(bytes);
   if (created_here) job.creation_bytes += bytes;
   owned_[task->owner]++;
+  if (!task->placement_group.IsNil()) in_group_[task->placement_group]++;
   QueuedTask& queued = tasks_[task->id];
   queued.sequence = next_sequence_++;
   queued.retries_left = task->max_retries;
@@ -77,6 +78,10 @@ void TaskTable::Forget(QueuedTask* task) {
   if (kept->CreatesActor() && !kept->IsRemote()) job.creation_bytes -= kept->memory_bytes();
   const auto owned = owned_.find(kept->owner);
   if (--owned->second == 0) owned_.erase(owned);
+  if (!kept->placement_group.IsNil()) {
+    const auto in_group = in_group_.find(kept->placement_group);
+    if (--in_group->second == 0) in_group_.erase(in_group);
+  }
   if (kept->IsRemote()) {
     const auto from = remote_tasks_.find(kept->from);
     from->second.erase(kept->id);

@@ -57,6 +57,7 @@ class TaskTable {
   std::unordered_map<TaskId, QueuedTask>& all() { return tasks_; }
   size_t size() const { return tasks_.size(); }
   size_t WithoutRoom() const;  // processes that wait for it
+  bool HasTasksIn(const PlacementGroupId& group) const { return in_group_.contains(group); }
   bool HasTasksOf(ProcessId owner) const { return owned_.contains(owner); }
   // The resources that the tasks of each machine ask for.
   std::map<NodeId, RemoteWork> WorkByMachine() const;
@@ -94,6 +95,7 @@ class TaskTable {
   std::unordered_map<TaskId, QueuedTask> tasks_;  // node-based: pointers to its values stay good
   std::map<NodeId, std::unordered_map<TaskId, QueuedTask*>> remote_tasks_;  // those of tasks_ that came from there
   std::unordered_map<ProcessId, size_t> owned_;                             // tasks of each owner
+  std::unordered_map<PlacementGroupId, size_t> in_group_;                   // tasks of each placement group
   std::unordered_map<ObjectId, size_t> awaited_;                            // by how many tasks
   struct LostObject {
     ObjectId object;

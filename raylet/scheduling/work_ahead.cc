@@ -151,6 +151,8 @@ void WorkAhead::ComeBack(QueuedTask* task, Homes& homes) {
   task->worker = 0;
   if (task->cancelled && !task->owner_gone)
     return tasks_.Lose(LoseTask{LoseTask::Why::kCancelled, {}, 0, {}, 0, {}, {}}, task);
+  if (task->group_removed && !task->owner_gone)
+    return tasks_.Lose(LoseTask{LoseTask::Why::kGroupRemoved, {}, 0, {}, 0, {}, {}}, task);
   if (!task->owner_gone && !task->going_home) return queue_.PushAgain(task);
   if (!task->owner_gone) homes[task->task->from].push_back(task->task->id);
   tasks_.Forget(task);

@@ -35,15 +35,12 @@ void WorkerLeases::Pass(bool others) {
 }
 
 // Whether a ready task would run if the leased workers came back. A task that waits for other things gains nothing.
+// Bundles of placement groups wait likewise.
 bool WorkerLeases::TasksWaitForLeases() const {
-  if (queue_.size() == 0) return false;
-  ResourceLedger with_leases = ledger_;
-  for (const auto& [id, lease] : leases_) {
-    const auto worker = workers_.all().find(lease.worker);
-    if (worker == workers_.all().end()) continue;
-    // A blocked worker has given its CPU back already.
-    if (!worker->second.blocked) with_leases.Give(worker->second.held);
-  }
+  if (queue_.size() == 0 && wanted_bundles_.empty()) return false;
+  const ResourceLedger with_leases = WithLeases();
+  for (const ResourceNeeds& wanted : wanted_bundles_)
+    if (!ledger_.Fits(wanted) && with_leases.Fits(wanted)) return true;
   const PoolReserve reserve = workers_.Reserve();
   for (const JobId job : queue_.jobs()) {
     for (const auto& shape : queue_.shapes(job)) {
@@ -58,9 +55,30 @@ bool WorkerLeases::TasksWaitForLeases() const {
   return false;
 }
 
+// Whether a bundle has room once the leased workers come back.
+bool WorkerLeases::BundlesWaitForLeases() const {
+  if (wanted_bundles_.empty()) return false;
+  const ResourceLedger with_leases = WithLeases();
+  return std::any_of(wanted_bundles_.begin(), wanted_bundles_.end(),
+                     [&](const ResourceNeeds& wanted) { return with_leases.Fits(wanted); });
+}
+
+ResourceLedger WorkerLeases::WithLeases() const {
+  ResourceLedger with_leases = ledger_;
+  for (const auto& [id, lease] : leases_) {
+    const auto worker = workers_.all().find(lease.worker);
+    if (worker == workers_.all().end()) continue;
+    // A blocked worker has given its CPU back already.
+    if (!worker->second.blocked) with_leases.Give(worker->second.held);
+  }
+  return with_leases;
+}
+
 WorkerLeases::Answer WorkerLeases::AnswerTo(const Wish& wish, bool others) {
   if (!wish.needs.has_value() || tasks_.HasEnded(wish.wish.job)) return Answer::kRefuse;
   if (queue_.IsHeld(wish.wish.caller) || !OnlyItsOwnWait(wish.wish)) return Answer::kRefuse;
+  // A bundle that waits only for leases goes first. Tasks in other bundles take nothing from it.
+  if (wish.wish.placement_group.IsNil() && BundlesWaitForLeases()) return Answer::kRefuse;
   if (queue_.size() == 0 && ledger_.Fits(*wish.needs)) {
     if (!workers_.Reserve().MayBegin(wish.wish.depth)) return Answer::kRefuse;
     if (workers_.HasIdle(wish.wish.group())) return Answer::kGrant;
@@ -164,6 +182,14 @@ std::vector<WorkerId> WorkerLeases::CallersGone(const ProcessSet& callers) {
 
 void WorkerLeases::JobEnded(JobId job) {
   std::erase_if(wishes_, [&](const Wish& wish) { return wish.wish.job == job; });
+}
+
+void WorkerLeases::GroupEnded(const PlacementGroupId& group) {
+  std::erase_if(wishes_, [&](const Wish& wish) {
+    if (wish.wish.placement_group != group) return false;
+    Refuse(wish.wish);
+    return true;
+  });
 }
 
 void WorkerLeases::Saw(WorkerLeaseId id, uint64_t begun, uint64_t pushed) {

@@ -8,6 +8,7 @@
 #include <deque>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "raylet/scheduling/ahead_pace.h"
@@ -23,7 +24,8 @@ struct LeaseWish {
   JobId job = 0;
   uint32_t depth = 0;
   ResourceSet resources;
-  std::string environment = {};  // of the worker
+  std::string environment = {};           // of the worker
+  PlacementGroupId placement_group = {};  // of the tasks; nil: none
   WorkerGroup group() const { return {job, environment}; }
 };
 
@@ -57,7 +59,10 @@ class WorkerLeases {
   void Gone(const Worker& worker);  // the worker has died
   // Returns the workers that they leased.
   std::vector<WorkerId> CallersGone(const ProcessSet& callers);
-  void JobEnded(JobId job);  // its wishes
+  void JobEnded(JobId job);                        // its wishes
+  void GroupEnded(const PlacementGroupId& group);  // likewise
+  // Of placement groups, which wait for room here as tasks do.
+  void SetWantedBundles(std::vector<ResourceNeeds> wanted) { wanted_bundles_ = std::move(wanted); }
 
   // ---- time
   // What the gate of an open lease says: the last call that has begun, and the last one sent.
@@ -93,6 +98,8 @@ class WorkerLeases {
   enum class Answer { kGrant, kRefuse, kWait };
 
   bool TasksWaitForLeases() const;
+  bool BundlesWaitForLeases() const;
+  ResourceLedger WithLeases() const;
   Answer AnswerTo(const Wish& wish, bool others);
   bool OnlyItsOwnWait(const LeaseWish& wish) const;
   bool RunsTaskOf(const Wish& wish) const;
@@ -107,6 +114,7 @@ class WorkerLeases {
   std::map<WorkerLeaseId, Lease> leases_;  // until they are returned
   size_t open_ = 0;                        // of leases_: not shut
   std::deque<Wish> wishes_;                // oldest first
+  std::vector<ResourceNeeds> wanted_bundles_;
   WorkerLeaseId next_ = 1;
 };
 

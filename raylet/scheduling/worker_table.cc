@@ -69,12 +69,12 @@ void WorkerTable::LeaveIdle(Worker& worker) {
 
 void WorkerTable::Block(Worker& worker) {
   worker.blocked = true;
-  ledger_.GiveCpu(worker.held.cpu_units());
+  ledger_.GiveCpu(worker.held);
 }
 
 void WorkerTable::Unblock(Worker& worker) {
   if (!std::exchange(worker.blocked, false)) return;
-  ledger_.TakeCpuAnyway(worker.held.cpu_units());
+  ledger_.TakeCpuAnyway(worker.held);
 }
 
 void WorkerTable::GiveBack(Worker& worker) {

@@ -187,6 +187,30 @@ std::string Actors(const json& status) {
          Table(rows) + HostedActors(status);
 }
 
+// A group of another home shows what it has reserved here.
+std::string PlacementGroups(const json& status) {
+  std::vector<Row> rows = {{"GROUP", "NAME", "JOB", "STRATEGY", "STATE", "BUNDLES", "WHERE, OR WHY NOT YET"}};
+  const json& groups = At(status, "placement_groups");
+  const json& others = At(status, "bundles_of_others");
+  for (const json& group : groups) {
+    std::map<std::string, size_t> places;
+    for (const json& bundle : At(group, "bundles")) ++places[Text(bundle, "machine")];
+    std::string where = Text(group, "reason");
+    if (where.empty())
+      for (const auto& [machine, count] : places) where += StrCat(where.empty() ? "" : ", ", count, " ", machine);
+    rows.push_back({ShortId(group, "group"), OrDash(Text(group, "name")), std::to_string(Number(group, "job")),
+                    Text(group, "strategy"), Text(group, "state"), std::to_string(At(group, "bundles").size()), where});
+  }
+  std::vector<Row> reserved = {{"GROUP", "BUNDLE", "RESOURCES", "HOME"}};
+  for (const json& bundle : others)
+    reserved.push_back({ShortId(bundle, "group"), std::to_string(Number(bundle, "bundle")), Text(bundle, "resources"),
+                        Text(bundle, "home")});
+  if (rows.size() == 1 && reserved.size() == 1) return "";
+  std::string text = Section("groups", Count(rows.size() - 1, "placement group")) + Table(rows);
+  if (reserved.size() > 1) text += Section("  for others", Count(reserved.size() - 1, "bundle")) + Table(reserved);
+  return text;
+}
+
 std::string Jobs(const json& status) {
   std::vector<Row> rows = {{"JOB", "DRIVER", "WORKERS", "NAMESPACE", "PROGRAM"}};
   const json& jobs = At(status, "jobs");
@@ -270,8 +294,8 @@ Result<std::string> StatusScreen(const std::string& text) {
   const json status = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!status.is_object())
     return Fail(ErrorCode::kProtocolError, StrCat("the answer has ", text.size(), " bytes and is no JSON object"));
-  return Headline(status) + Resources(status) + Workers(status) + Queues(status) + Actors(status) + Jobs(status) +
-         Peers(status) + Control(status) + Transfers(status);
+  return Headline(status) + Resources(status) + Workers(status) + Queues(status) + Actors(status) +
+         PlacementGroups(status) + Jobs(status) + Peers(status) + Control(status) + Transfers(status);
 }
 
 }  // namespace raylet

@@ -1,4 +1,4 @@
-// call_bench: tasks and actor calls on private daemons, one at a time and pipelined. Beside them stand
+// call_bench: tasks, actor calls and placement groups on private daemons, one at a time and many. Beside them stand
 // this machine's limits for two processes: parked on futexes, spinning, and filling a ring.
 #include <cstdio>
 #include <cstdlib>
@@ -18,6 +18,9 @@ constexpr int kOneAtATime = 20'000;
 constexpr int kTasksOneAtATime = 2'000;
 constexpr int kPipelined = 20'000;
 constexpr int kRounds = 15;
+constexpr int kGroupsOneAtATime = 2'000;
+constexpr int kGroupsAtATime = 64;
+constexpr int kGroupBatches = 50;  // in one round
 
 int Increment(int value) { return value + 1; }
 
@@ -64,6 +67,41 @@ Figure Pipelined(const std::string& name, int count, const std::string& limit_na
   return figure;
 }
 
+// So little that many of them fit on one machine.
+ray::PlacementGroup CreateGroup() {
+  return ray::CreatePlacementGroup({"", {{{"CPU", 0.01}}}, ray::PlacementStrategy::PACK});
+}
+
+void CheckCreated(const ray::PlacementGroup& group) {
+  if (group.Wait(30)) return;
+  std::fprintf(stderr, "call_bench: a placement group was not created within 30 s\n");
+  std::exit(1);
+}
+
+// Groups of a batch are created in order. So when the last one is, all are.
+Figure GroupsInBatches(const std::string& limit_name, double limit) {
+  std::vector<double> rates;
+  for (int round = 0; round < kRounds; ++round) {
+    const double start = NowSeconds();
+    for (int batch = 0; batch < kGroupBatches; ++batch) {
+      std::vector<ray::PlacementGroup> groups;
+      for (int i = 0; i < kGroupsAtATime; ++i) groups.push_back(CreateGroup());
+      CheckCreated(groups.back());
+      for (const auto& group : groups) ray::RemovePlacementGroup(group.GetID());
+    }
+    rates.push_back(kGroupBatches * kGroupsAtATime / (NowSeconds() - start));
+  }
+  Figure figure;
+  figure.name = "placement groups, created and removed, 64 at a time";
+  figure.p50 = Percentile(rates, 50);
+  figure.p99 = Percentile(rates, 1);  // for a rate, the slow tail
+  figure.unit = "groups/s";
+  figure.limit_name = limit_name;
+  figure.limit = limit;
+  figure.promise = {Promise::Of::kMedian, Promise::Side::kAtLeast, 20'000};
+  return figure;
+}
+
 int Run(const BenchFlags& flags) {
   const double futex_us = FutexRoundTripUs();
   const double spin_us = SpinRoundTripUs();
@@ -94,6 +132,15 @@ int Run(const BenchFlags& flags) {
                                  parked, futex_us));
     figures.push_back(
         Pipelined("tasks, pipelined", kPipelined / 10, ring, ring_rate, [] { return ray::Task(Increment).Remote(1); }));
+    figures.push_back(TimeFigure("placement group, created, awaited and removed",
+                                 OneAtATime(kGroupsOneAtATime,
+                                            [] {
+                                              const auto group = CreateGroup();
+                                              CheckCreated(group);
+                                              ray::RemovePlacementGroup(group.GetID());
+                                            }),
+                                 1e6, "us", parked, futex_us));
+    figures.push_back(GroupsInBatches("round trips of two parked processes", 1e6 / futex_us));
   }
   ray::Shutdown();
   return Report(flags, figures);

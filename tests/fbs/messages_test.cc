@@ -268,11 +268,12 @@ TEST(PeerMessages, EveryMessageLiesInTheRangeOfItsSubject) {
   expect(PeerSubject::kBulk, wire::EnumValuesBulkMessage());
   expect(PeerSubject::kWork, wire::EnumValuesWorkMessage());
   expect(PeerSubject::kActors, wire::EnumValuesActorMessage());
+  expect(PeerSubject::kGroups, wire::EnumValuesGroupMessage());
 }
 
 TEST(PeerMessages, ANumberOutsideEveryRangeHasNoSubject) {
   EXPECT_EQ(SubjectOf(0), std::nullopt);
-  EXPECT_EQ(SubjectOf(100), std::nullopt);
+  EXPECT_EQ(SubjectOf(120), std::nullopt);
   EXPECT_EQ(SubjectOf(UINT16_MAX), std::nullopt);
   EXPECT_EQ(SubjectOf(kPeerNumberedMin - 1), PeerSubject::kSession);
   EXPECT_EQ(SubjectOf(kPeerNumberedMin), PeerSubject::kChannels);

@@ -239,6 +239,8 @@ void Fill(wire::TaskSpecT& message) {
   message.actor->lease = 1;
   message.depth = 2;
   message.begun_before = 1;
+  message.placement_group = IdPointer(90);
+  message.bundle = 1;
 }
 void Fill(wire::TaskResultT& message) {
   message.id = IdPointer(10);
@@ -326,6 +328,8 @@ void Fill(wire::LeaseRequestT& message) {
   resource->units = 5000;
   message.resources.push_back(std::move(resource));
   message.depth = 2;
+  message.placement_group = IdPointer(90);
+  message.bundle = 1;
 }
 void Fill(wire::LeaseReplyT& message) {
   message.status = OkStatus();

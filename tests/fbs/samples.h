@@ -80,6 +80,12 @@ void Fill(wire::MetricsNoticeT& message);
 void Fill(wire::CancelRequestT& message);
 void Fill(wire::CancelNoticeT& message);
 void Fill(wire::WantNoticeT& message);
+void Fill(wire::BundleT& message);
+void Fill(wire::PlacementGroupT& message);
+void Fill(wire::PlacementGroupRequestT& message);
+void Fill(wire::FindPlacementGroupsRequestT& message);
+void Fill(wire::FindPlacementGroupsReplyT& message);
+void Fill(wire::AwaitPlacementGroupRequestT& message);
 void Fill(wire::LostNoticeT& message);
 void Fill(wire::FreeNoticeT& message);
 
@@ -108,6 +114,13 @@ void Fill(wire::ActorGrantedNoticeT& message);
 void Fill(wire::ActorRefusedNoticeT& message);
 void Fill(wire::WatchActorRequestT& message);
 void Fill(wire::WatchedActorNoticeT& message);
+
+// ---- placement groups between raylets
+void Fill(wire::PrepareBundlesRequestT& message);
+void Fill(wire::BundlesNoticeT& message);
+void Fill(wire::BundlesAnswerT& message);
+void Fill(wire::FindGroupsRequestT& message);
+void Fill(wire::GroupsFoundNoticeT& message);
 
 // ---- objects between raylets
 void Fill(wire::LocateRequestT& message);

@@ -144,6 +144,10 @@ const std::map<wire::RayletMessage, Bytes>& Samples() {
       {RayletMessage::ListNodes, Encode(samples::Make<wire::EmptyNoticeT>())},
       {RayletMessage::CancelTask, Encode(samples::Make<wire::CancelRequestT>())},
       {RayletMessage::ReportMetrics, Encode(samples::Make<wire::MetricsNoticeT>())},
+      {RayletMessage::CreatePlacementGroup, Encode(samples::Make<wire::PlacementGroupT>())},
+      {RayletMessage::RemovePlacementGroup, Encode(samples::Make<wire::PlacementGroupRequestT>())},
+      {RayletMessage::FindPlacementGroups, Encode(samples::Make<wire::FindPlacementGroupsRequestT>())},
+      {RayletMessage::AwaitPlacementGroup, Encode(samples::Make<wire::AwaitPlacementGroupRequestT>())},
   };
   return samples;
 }
@@ -156,7 +160,7 @@ void Run(fuzz::Input input) {
     const auto choice = input.Take<uint8_t>();
     auto& process = processes[choice % kProcesses];
     if (!process) process.emplace(daemon);
-    const auto type = static_cast<wire::RayletMessage>(input.Take<uint8_t>() % 53);
+    const auto type = static_cast<wire::RayletMessage>(input.Take<uint8_t>() % 59);
     const auto sample = Samples().find(type);
     if (choice & 0x80) {
       process.reset();  // ends in the middle of a message

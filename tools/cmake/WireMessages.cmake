@@ -5,7 +5,7 @@ function(wire_messages out)
   # objects.
   set(parts Status Value Resource ActorSpec PeerResourceLine PeerHeld PeerIntroduced)
   set(names)
-  foreach(schema common store raylet peer peer_channel peer_work peer_actor peer_object)
+  foreach(schema common store raylet peer peer_channel peer_work peer_actor peer_object peer_group)
     set(path ${PROJECT_SOURCE_DIR}/fbs/${schema}.fbs)
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${path})
     file(STRINGS ${path} lines REGEX "^table [A-Za-z0-9]+")

@@ -33,6 +33,7 @@
 #include <ray/api/nodes.h>
 #include <ray/api/object_ref.h>
 #include <ray/api/objects.h>
+#include <ray/api/placement_group.h>
 #include <ray/api/ray_config.h>
 #include <ray/api/ray_remote.h>
 #include <ray/api/runtime_env.h>

@@ -4,6 +4,7 @@
 
 #include <ray/api/exceptions.h>
 #include <ray/api/nodes.h>
+#include <ray/api/placement_group.h>
 
 #include "client/ray/api/current_runtime.h"
 
@@ -100,6 +101,20 @@ std::vector<NodeInfo> RuntimeGate::Nodes() { return Call(*this)->Nodes(); }
 std::string RuntimeGate::ActorNamespace() const { return Call(*this)->ActorNamespace(); }
 
 bool RuntimeGate::WasCurrentActorRestarted() const { return Call(*this)->WasCurrentActorRestarted(); }
+
+std::string RuntimeGate::CreatePlacementGroup(const PlacementGroupCreationOptions& options) {
+  return Call(*this)->CreatePlacementGroup(options);
+}
+
+void RuntimeGate::RemovePlacementGroup(const std::string& id) { Call(*this)->RemovePlacementGroup(id); }
+
+bool RuntimeGate::AwaitPlacementGroup(const std::string& id, int timeout_seconds) {
+  return Call(*this)->AwaitPlacementGroup(id, timeout_seconds);
+}
+
+std::vector<PlacementGroup> RuntimeGate::FindPlacementGroups(const std::string& id, const std::string& name) {
+  return Call(*this)->FindPlacementGroups(id, name);
+}
 
 void RuntimeGate::ExitActor() {
   Call(*this)->ExitActor();

@@ -57,6 +57,10 @@ class RuntimeGate final : public Runtime {
   std::string ActorNamespace() const override;
   std::vector<NodeInfo> Nodes() override;
   bool WasCurrentActorRestarted() const override;
+  std::string CreatePlacementGroup(const PlacementGroupCreationOptions& options) override;
+  void RemovePlacementGroup(const std::string& id) override;
+  bool AwaitPlacementGroup(const std::string& id, int timeout_seconds) override;
+  std::vector<PlacementGroup> FindPlacementGroups(const std::string& id, const std::string& name) override;
   [[noreturn]] void ExitActor() override;
 
  private:

@@ -34,6 +34,7 @@ void CheckTaskOptions(const std::unordered_map<std::string, double>& resources) 
 
 void CheckOptions(const CallOptions& options) {
   for (const auto& [name, amount] : options.resources) CheckResource(name, amount);
+  if (options.bundle < -1) throw RayException(StrCat("a bundle is -1 (any), zero or more, not ", options.bundle));
   if (options.max_retries < -1)
     throw RayException(StrCat("max_retries must be zero or more, not ", options.max_retries));
   if (options.max_restarts < -1)

@@ -5,6 +5,7 @@
 
 #include <ray/api/exceptions.h>
 #include <ray/api/nodes.h>
+#include <ray/api/placement_group.h>
 #include <ray/api/serializer.h>
 
 #include "base/process_start.h"
@@ -161,6 +162,26 @@ std::vector<ray::NodeInfo> ClusterRuntime::Nodes() {
     }
   }
   return nodes;
+}
+
+std::string ClusterRuntime::CreatePlacementGroup(const ray::PlacementGroupCreationOptions& options) {
+  parts_.link.CheckUsable();
+  return groups_.Create(options);
+}
+
+void ClusterRuntime::RemovePlacementGroup(const std::string& id) {
+  parts_.link.CheckUsable();
+  groups_.Remove(id);
+}
+
+bool ClusterRuntime::AwaitPlacementGroup(const std::string& id, int timeout_seconds) {
+  parts_.link.CheckUsable();
+  return groups_.Await(id, timeout_seconds);
+}
+
+std::vector<ray::PlacementGroup> ClusterRuntime::FindPlacementGroups(const std::string& id, const std::string& name) {
+  parts_.link.CheckUsable();
+  return groups_.Find(id, name);
 }
 
 // ---- values

@@ -11,6 +11,7 @@
 
 #include "client/ray/cluster/actor_link.h"
 #include "client/ray/cluster/cluster_parts.h"
+#include "client/ray/cluster/placement_groups.h"
 #include "client/ray/cluster/private_daemons.h"
 
 namespace raylet::client {
@@ -62,6 +63,10 @@ class ClusterRuntime final : public ray::internal::Runtime {
 
   std::string ActorNamespace() const override { return parts_.link.actor_namespace(); }
   std::vector<ray::NodeInfo> Nodes() override;
+  std::string CreatePlacementGroup(const ray::PlacementGroupCreationOptions& options) override;
+  void RemovePlacementGroup(const std::string& id) override;
+  bool AwaitPlacementGroup(const std::string& id, int timeout_seconds) override;
+  std::vector<ray::PlacementGroup> FindPlacementGroups(const std::string& id, const std::string& name) override;
   bool WasCurrentActorRestarted() const override { return actor_restarted_.load(std::memory_order_acquire); }
   // This process hosts an actor that has restarted. Call it before the actor's constructor, which may start threads.
   void MarkActorRestarted() { actor_restarted_.store(true, std::memory_order_release); }
@@ -75,6 +80,7 @@ class ClusterRuntime final : public ray::internal::Runtime {
   void TakeLend(ClusterObject& object, bool known);
 
   ClusterParts& parts_;
+  PlacementGroups groups_{parts_.link, parts_.pump};
   std::unique_ptr<PrivateDaemons> daemons_;
   std::atomic<bool> actor_restarted_{false};  // never taken back
 };

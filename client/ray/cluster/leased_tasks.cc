@@ -49,19 +49,18 @@ class LeasedTasks::Lease final : public ChannelOwner, public std::enable_shared_
   bool over = false;   // nothing is sent any more, and the kind knows
 };
 
-TaskKind* LeasedTasks::KindOf(const std::map<std::string, double>& resources, uint32_t depth,
-                              const std::string& environment) {
+TaskKind* LeasedTasks::KindOf(const TaskSubmission& task) {
   const MutexLock lock(mutex_);
-  if (last_kind_ != nullptr) {
-    if (static_cast<Kind*>(last_kind_)->key == std::tie(depth, environment, resources)) return last_kind_;
-  }
-  KindKey key{depth, environment, resources};
-  const auto found = kinds_.find(key);
+  const auto key = std::tie(task.depth, task.environment, task.resources, task.placement_group, task.bundle);
+  if (last_kind_ != nullptr && static_cast<Kind*>(last_kind_)->key == key) return last_kind_;
+  KindKey owned_key(key);
+  const auto found = kinds_.find(owned_key);
   if (found != kinds_.end()) return last_kind_ = found->second.get();
-  if (kinds_.size() >= kKindsMax) return nullptr;
+  // Placement groups come and go, and their kinds stay. They leave room for others.
+  if (kinds_.size() >= (task.placement_group.empty() ? kKindsMax : kKindsMax / 2)) return nullptr;
   auto kind = std::make_unique<Kind>();
-  kind->key = key;
-  return last_kind_ = kinds_.emplace(std::move(key), std::move(kind)).first->second.get();
+  kind->key = owned_key;
+  return last_kind_ = kinds_.emplace(std::move(owned_key), std::move(kind)).first->second.get();
 }
 
 bool LeasedTasks::Take(const TaskSubmissionPtr& task) {
@@ -123,10 +122,11 @@ void LeasedTasks::Fill(TaskKind& kind, TimePoint now, Todo& todo) {
 
 void LeasedTasks::Ask(TaskKind& kind) {
   wire::LeaseRequestT request;
-  const auto& [depth, environment, resources] = static_cast<Kind&>(kind).key;
+  const auto& [depth, environment, resources, group, bundle] = static_cast<Kind&>(kind).key;
   FillResources(resources, /*cpus=*/1, request.resources);
   request.depth = depth;
   request.environment = environment;
+  SetPlacementGroup(request, group, bundle);
   parts_.link.Request(
       wire::RayletMessage::LeaseWorker, Encode(request),
       [this, &kind](Result<Frame> frame, std::vector<UniqueFd>& fds) { OnReply(kind, std::move(frame), fds); });

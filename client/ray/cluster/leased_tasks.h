@@ -34,8 +34,7 @@ class LeasedTasks {
   void Stop(const FailurePtr& failure) RAYLET_EXCLUDES(mutex_);
 
   // Null where the process has too many kinds: the task goes by the raylet.
-  TaskKind* KindOf(const std::map<std::string, double>& resources, uint32_t depth, const std::string& environment)
-      RAYLET_EXCLUDES(mutex_);
+  TaskKind* KindOf(const TaskSubmission& task) RAYLET_EXCLUDES(mutex_);
   // The task's arguments are resolved and all inline, and lend nothing. False: it goes by the raylet.
   bool Take(const TaskSubmissionPtr& task) RAYLET_EXCLUDES(mutex_);
   void EndedByRaylet(TaskKind& kind) RAYLET_EXCLUDES(mutex_);
@@ -77,8 +76,9 @@ class LeasedTasks {
   ReplyPump& pump_;
   SendByRaylet send_by_raylet_;
 
-  Mutex mutex_;                                                                      // no hold is dropped under it
-  using KindKey = std::tuple<uint32_t, std::string, std::map<std::string, double>>;  // depth, environment, resources
+  Mutex mutex_;  // no hold is dropped under it
+  // Depth, environment, resources, placement group, bundle.
+  using KindKey = std::tuple<uint32_t, std::string, std::map<std::string, double>, std::string, int>;
   struct Kind : TaskKind {
     KindKey key;
   };

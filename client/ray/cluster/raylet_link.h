@@ -63,6 +63,7 @@ class RayletLink {
   // The runtime environment of its tasks and actors that ask for none, as in TaskSpec.
   const std::string& environment() const { return options_.environment; }
   ObjectId NewId() { return NewObjectId(process(), next_number_); }
+  PlacementGroupId NewPlacementGroup() { return NewObjectId<PlacementGroupId>(process(), next_number_); }
   ActorId NewActor() { return NewActorId(process(), next_number_); }
 
   // ---- whether it can be used

@@ -19,6 +19,8 @@ struct TaskSubmission {
   std::string name;                         // for people; empty: the function's
   std::map<std::string, double> resources;  // as the program asks
   std::string environment;                  // of its worker, as in TaskSpec
+  std::string placement_group;              // the id of one that it runs in, or empty
+  int bundle = -1;                          // of that group
   uint32_t depth = 0;
   CallArguments arguments;
   std::vector<ValueView> views;  // of the arguments, once they are resolved
@@ -30,6 +32,14 @@ struct TaskSubmission {
   TaskKind* kind = nullptr;       // set: it may go to a leased worker
 };
 using TaskSubmissionPtr = std::shared_ptr<TaskSubmission>;
+
+// Of a TaskSpec or a LeaseRequest; `group` is an id or empty.
+template <class Message>
+void SetPlacementGroup(Message& message, const std::string& group, int bundle) {
+  if (group.empty()) return;
+  message.placement_group = std::make_unique<wire::Id20>(ToWire(PlacementGroupId::FromBinary(group)));
+  message.bundle = bundle;
+}
 
 // `cpus`: where the program names no CPU.
 void FillResources(std::map<std::string, double> resources, double cpus,

@@ -98,8 +98,7 @@ void TaskSubmitter::Route(const TaskSubmissionPtr& task) {
                                         [](const ValueView& view) { return view.kind == ValueView::Kind::kStored; });
   const bool sound =
       task->function.size() <= kNameBytesMax && task->name.size() <= kNameBytesMax;  // or the raylet says
-  if (inline_only && sound && !task->arguments.Lends())
-    task->kind = leased_.KindOf(task->resources, task->depth, task->environment);
+  if (inline_only && sound && !task->arguments.Lends()) task->kind = leased_.KindOf(*task);
   if (task->kind == nullptr || !leased_.Take(task)) SendByRaylet(task);
 }
 
@@ -112,6 +111,7 @@ void TaskSubmitter::SendByRaylet(const TaskSubmissionPtr& task) {
   wire::TaskSpecT spec = SpecOf(id, task->function, task->name);
   spec.depth = task->depth;
   spec.environment = task->environment;
+  SetPlacementGroup(spec, task->placement_group, task->bundle);
   spec.max_retries = task->retries_left;
   spec.begun_before = task->begun_before;
   spec.exception_retries = task->exception_retries;
@@ -244,6 +244,8 @@ ClusterObjectPtr TaskSubmitter::SubmitTask(const std::string& function, CallArgu
   task->name = options.name;
   task->resources = options.resources;
   task->environment = MergeEnvironments(parts_.link.environment(), options.runtime_env);
+  task->placement_group = options.placement_group;
+  task->bundle = options.bundle;
   task->depth = depth_.load(std::memory_order_relaxed);
   task->arguments = std::move(arguments);
   task->place = std::move(place);
@@ -267,6 +269,7 @@ ActorLinkPtr TaskSubmitter::CreateActor(const std::string& factory, CallArgument
   creation->spec.depth = depth_.load(std::memory_order_relaxed);
   FillResources(options.resources, /*cpus=*/0, creation->spec.resources);
   creation->spec.environment = MergeEnvironments(parts_.link.environment(), options.runtime_env);
+  SetPlacementGroup(creation->spec, options.placement_group, options.bundle);
   auto& actor = creation->spec.actor;
   actor = std::make_unique<wire::ActorSpecT>();
   const ActorId id = parts_.link.NewActor();

@@ -15,6 +15,7 @@
 #include "base/strings.h"
 #include "client/ray/local/callback_thread.h"
 #include "client/ray/local/local_actor.h"
+#include "client/ray/local/local_groups.h"
 #include "client/ray/local/local_store.h"
 #include "client/ray/local/local_threads.h"
 
@@ -270,6 +271,14 @@ class LocalRuntime : public ray::internal::Runtime {
     const std::map<std::string, double> resources = {{"CPU", std::max(1U, std::thread::hardware_concurrency())}};
     return {{NodeId().hex(), "", /*alive=*/true, /*is_this_node=*/true, resources, resources}};
   }
+  std::string CreatePlacementGroup(const ray::PlacementGroupCreationOptions& options) override {
+    return groups_.Create(options);
+  }
+  void RemovePlacementGroup(const std::string& id) override { groups_.Remove(id); }
+  bool AwaitPlacementGroup(const std::string& id, int) override { return groups_.Await(id); }
+  std::vector<ray::PlacementGroup> FindPlacementGroups(const std::string& id, const std::string& name) override {
+    return groups_.Find(id, name);
+  }
   bool WasCurrentActorRestarted() const override {
     const LocalActor* actor = LocalActor::Current();
     return actor != nullptr && actor->Restarted();
@@ -356,6 +365,7 @@ class LocalRuntime : public ray::internal::Runtime {
   }
 
   const std::string namespace_;
+  LocalGroups groups_;
   const std::shared_ptr<LocalStore> store_ = std::make_shared<LocalStore>();
   Mutex mutex_;
   bool stopped_ RAYLET_GUARDED_BY(mutex_) = false;

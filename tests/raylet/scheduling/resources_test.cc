@@ -95,9 +95,9 @@ TEST(ResourceLedger, GoesBelowZeroOnlyForAnUnblock) {
   ResourceLedger ledger(Set({{"CPU", 10'000}}));
   const auto one = *ledger.Resolve(Set({{"CPU", 10'000}}));
   ledger.Take(one);
-  ledger.GiveCpu(10'000);
+  ledger.GiveCpu(one);
   ledger.Take(one);
-  ledger.TakeCpuAnyway(10'000);
+  ledger.TakeCpuAnyway(one);
   EXPECT_EQ(ledger.lines()[0].free_units, -10'000);
   EXPECT_FALSE(ledger.Fits(one));
   EXPECT_TRUE(ledger.Fits(ledger.Resolve({})));

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <ray/api/actor_handle.h>
+#include <ray/api/placement_group.h>
 #include <ray/api/ray_remote.h>
 #include <ray/api/runtime_env.h>
 #include <ray/api/task_options.h>
@@ -47,6 +48,14 @@ class ActorCreator {
   }
   ActorCreator& SetResource(std::string name, double amount) {
     options_.resources[std::move(name)] = amount;
+    return *this;
+  }
+  // The actor runs with what this bundle of the group has reserved, on the bundle's machine; -1: with what the group
+  // has reserved on any machine.
+  ActorCreator& SetPlacementGroup(const PlacementGroup& group, int bundle_index) {
+    CheckBundle(group, bundle_index);
+    options_.placement_group = group.GetID();
+    options_.bundle = bundle_index;
     return *this;
   }
   // How often it starts again, with fresh state, when its process dies; -1: always.

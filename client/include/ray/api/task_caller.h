@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <ray/api/object_ref.h>
+#include <ray/api/placement_group.h>
 #include <ray/api/ray_remote.h>
 #include <ray/api/runtime_env.h>
 #include <ray/api/task_options.h>
@@ -40,6 +41,14 @@ class TaskCaller {
   }
   TaskCaller& SetResource(std::string name, double amount) {
     options_.resources[std::move(name)] = amount;
+    return *this;
+  }
+  // The task runs with what this bundle of the group has reserved, on the bundle's machine; -1: with what the group has
+  // reserved on any machine.
+  TaskCaller& SetPlacementGroup(const PlacementGroup& group, int bundle_index) {
+    CheckBundle(group, bundle_index);
+    options_.placement_group = group.GetID();
+    options_.bundle = bundle_index;
     return *this;
   }
   // How often the task runs again when its worker dies; 3 unless set.

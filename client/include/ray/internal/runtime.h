@@ -19,8 +19,10 @@
 #include <ray/internal/export.h>
 
 namespace ray {
+class PlacementGroup;
 class RayConfig;
 struct NodeInfo;
+struct PlacementGroupCreationOptions;
 namespace internal {
 
 // One object that this process owns or borrows: pending, ready (bytes or a sealed store object) or failed. Copies of
@@ -71,7 +73,9 @@ struct CallOptions {
   int max_restarts = 0;                     // of an actor: -1 for ever
   int max_concurrency = 1;
   bool detached = false;
-  std::string runtime_env;  // RuntimeEnv::Serialize; empty: that of the process
+  std::string runtime_env;      // RuntimeEnv::Serialize; empty: that of the process
+  std::string placement_group;  // its id; empty: none
+  int bundle = -1;              // of that group; -1: any
 };
 
 // Memory of an array in the store: writable until sealed, then a pinned, read-only view of it.
@@ -153,6 +157,15 @@ class RAYLET_API Runtime {
   virtual std::string ActorNamespace() const = 0;
   virtual std::vector<NodeInfo> Nodes() = 0;  // this one is the first
   virtual bool WasCurrentActorRestarted() const = 0;
+
+  // Returns the id of the group, whose options make sense.
+  virtual std::string CreatePlacementGroup(const PlacementGroupCreationOptions& options) = 0;
+  virtual void RemovePlacementGroup(const std::string& id) = 0;
+  // Whether it is created in time; throws where it was removed.
+  virtual bool AwaitPlacementGroup(const std::string& id, int timeout_seconds) = 0;
+  // That of the id, that of the name, or all.
+  virtual std::vector<PlacementGroup> FindPlacementGroups(const std::string& id, const std::string& name) = 0;
+
   [[noreturn]] virtual void ExitActor() = 0;
 };
 
