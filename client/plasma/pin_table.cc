@@ -53,15 +53,6 @@ Result<PinTable> PinTable::Attach(void* memory, size_t bytes, uint32_t client) {
   return table;
 }
 
-bool PinTable::TryTake(uint32_t slot, uint32_t value) {
-  std::atomic<uint32_t>& pin = page_->slots[slot];
-  uint32_t free = 0;
-  if (pin.load(std::memory_order_relaxed) != 0 || !pin.compare_exchange_strong(free, value, std::memory_order_seq_cst))
-    return false;
-  RaiseMark(slot);
-  return true;
-}
-
 std::optional<uint32_t> PinTable::Take(uint32_t value) {
   Hints& hints = hints_;
   const uint32_t mark = std::min(page_->slots_high_water.load(std::memory_order_relaxed), kPinSlots);

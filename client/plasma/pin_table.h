@@ -70,7 +70,15 @@ class PinTable {
   PinTable() = default;
   std::optional<uint32_t> Take(uint32_t value);
   std::optional<uint32_t> Search(uint32_t value, uint32_t mark);
-  bool TryTake(uint32_t slot, uint32_t value);
+  bool TryTake(uint32_t slot, uint32_t value) {
+    std::atomic<uint32_t>& pin = page_->slots[slot];
+    uint32_t free = 0;
+    if (pin.load(std::memory_order_relaxed) != 0 ||
+        !pin.compare_exchange_strong(free, value, std::memory_order_seq_cst))
+      return false;
+    RaiseMark(slot);
+    return true;
+  }
   // After the slot is written: either the daemon has seen the slot, or it reads up to this mark.
   void RaiseMark(uint32_t slot) {
     uint32_t mark = page_->slots_high_water.load(std::memory_order_seq_cst);

@@ -9,7 +9,7 @@
    after it has lowered the mark. 3: a thread does not look at the entry's word after its pin.
 
    Where each step stands; tests/models/check finds these lines in the sources:
-   (a) client/plasma/pin_table.cc: !pin.compare_exchange_strong(free, value, std::memory_order_seq_cst))
+   (a) client/plasma/pin_table.h: !pin.compare_exchange_strong(free, value, std::memory_order_seq_cst))
    (b) client/plasma/pin_table.h: page_->slots_high_water.compare_exchange_weak(mark, slot + 1, std::memory_order_seq_cst)
    (c) client/plasma/mapped_index.h: entries_[found.entry].word.load(std::memory_order_seq_cst) == found.word
    (d) client/plasma/pin_table.h: page_->slots[slot].store(0, std::memory_order_release)
