@@ -79,7 +79,7 @@ TEST_F(ClusterGroupsTest, AGroupIsCreatedFoundAndRemovedAsRaysIs) {
   EXPECT_TRUE(Create("first", {1}).Wait(10));
 }
 
-TEST_F(ClusterGroupsTest, WhatMakesNoSenseIsRefusedByName) {
+TEST_F(ClusterGroupsTest, ANonsensicalGroupIsRefusedByName) {
   EXPECT_THROW(Create("", {}), RayException);
   EXPECT_THROW(Create("", {0}), RayException);
   EXPECT_THROW(Create("", {1.5}), RayException);
