@@ -7,7 +7,7 @@
 #include <filesystem>
 
 #include "tests/client/ray/cluster/cluster_functions.h"
-#include "tests/cluster/machines.h"
+#include "tests/cluster/two_machines.h"
 
 namespace cluster_test {
 
@@ -37,8 +37,6 @@ namespace {
 using raylet::test::Eventually;
 using raylet::test::Machine;
 using raylet::test::ParentOf;
-using raylet::test::RunFolder;
-using raylet::test::WriteToken;
 using namespace std::chrono_literals;
 
 bool Gone(int pid) { return ::kill(pid, 0) != 0; }
@@ -59,14 +57,9 @@ std::string WhatFails(const Ref& ref) {
   }
 }
 
-class RemoteActorsTest : public ::testing::Test {
+class RemoteActorsTest : public raylet::test::TwoMachines {
  protected:
-  void SetUp() override {
-    ray::RayConfig config;
-    config.address = a_.socket();
-    ray::Init(config);
-  }
-  void TearDown() override { ray::Shutdown(); }
+  RemoteActorsTest() : TwoMachines(/*there=*/4) {}
 
   std::unique_ptr<Machine> Another(const std::string& resources) {
     return std::make_unique<Machine>(token_, std::vector<std::string>{"--num-cpus", "2", "--resources", resources,
@@ -78,11 +71,6 @@ class RemoteActorsTest : public ::testing::Test {
   void NothingIsLeft(const Machine& machine) {
     EXPECT_TRUE(Eventually(10s, [&] { return machine.OwnedObjects() == 0; })) << machine.OwnedObjects();
   }
-
-  RunFolder folder_;
-  const std::string token_ = WriteToken(folder_);
-  Machine a_{token_, {"--num-cpus", "2"}};
-  Machine b_{token_, {"--num-cpus", "2", "--resources", R"({"there": 4})", "--peers", a_.address}};
 };
 
 TEST_F(RemoteActorsTest, AnActorLivesWhereItsResourcesAreAndIsCalledFromHere) {

@@ -11,7 +11,7 @@
 #include <string>
 
 #include "tests/client/ray/cluster/cluster_functions.h"
-#include "tests/cluster/machines.h"
+#include "tests/cluster/two_machines.h"
 
 namespace cluster_test {
 namespace {
@@ -19,9 +19,6 @@ namespace {
 using ray::internal::RayActorException;
 using ray::internal::RayTaskCancelledException;
 using raylet::test::Eventually;
-using raylet::test::Machine;
-using raylet::test::RunFolder;
-using raylet::test::WriteToken;
 using namespace std::chrono_literals;
 
 constexpr auto kPatience = 60s;
@@ -77,23 +74,13 @@ class Pair {
 RAY_REMOTE(WaitForCancelThere, StubbornThere, Pair::Create, &Pair::Wait, &Pair::Open, &Pair::DieOnce,
            &Pair::WaitForCancel);
 
-class RemoteCallsTest : public ::testing::Test {
+class RemoteCallsTest : public raylet::test::TwoMachines {
  protected:
-  void SetUp() override {
-    ray::RayConfig config;
-    config.address = a_.socket();
-    ray::Init(config);
-  }
-  void TearDown() override { ray::Shutdown(); }
   bool Awaits(const std::string& what) {
     return Eventually(kPatience, [&] { return PidIn(path_ + what) != 0; });
   }
 
-  RunFolder folder_;
   const std::string path_ = folder_.File("task");
-  const std::string token_ = WriteToken(folder_);
-  Machine a_{token_, {"--num-cpus", "2"}};
-  Machine b_{token_, {"--num-cpus", "2", "--resources", R"({"there": 2})", "--peers", a_.address}};
 };
 
 TEST_F(RemoteCallsTest, ATaskThereHearsThatItIsCancelled) {

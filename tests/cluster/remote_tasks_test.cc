@@ -8,7 +8,7 @@
 #include <fstream>
 
 #include "tests/client/ray/cluster/cluster_functions.h"
-#include "tests/cluster/machines.h"
+#include "tests/cluster/two_machines.h"
 
 namespace cluster_test {
 namespace {
@@ -16,29 +16,15 @@ namespace {
 using raylet::test::Eventually;
 using raylet::test::Machine;
 using raylet::test::ParentOf;
-using raylet::test::RunFolder;
-using raylet::test::WriteToken;
 using namespace std::chrono_literals;
 
-class RemoteTasksTest : public ::testing::Test {
+class RemoteTasksTest : public raylet::test::TwoMachines {
  protected:
-  void SetUp() override {
-    ray::RayConfig config;
-    config.address = a_.socket();
-    ray::Init(config);
-  }
-  void TearDown() override { ray::Shutdown(); }
-
   // Tasks that ask for "there" run at B.
   template <class F, class... Arguments>
   auto There(F function, Arguments&&... arguments) {
     return ray::Task(function).SetResource("there", 1).Remote(std::forward<Arguments>(arguments)...);
   }
-
-  RunFolder folder_;
-  const std::string token_ = WriteToken(folder_);
-  Machine a_{token_, {"--num-cpus", "2"}};
-  Machine b_{token_, {"--num-cpus", "2", "--resources", R"({"there": 2})", "--peers", a_.address}};
 };
 
 TEST_F(RemoteTasksTest, ATaskRunsWhereItsResourcesAre) {

@@ -9,6 +9,8 @@
 
 #include <ray/api.h>
 
+#include "tests/client/ray/api/local_mode.h"
+
 namespace actor_test {
 
 using ray::internal::RayActorException;
@@ -65,16 +67,11 @@ RAY_REMOTE(MakeCounter, Counter::Create, Counter::CreateNothing, &Counter::Add, 
            &Counter::Restarted, &Counter::AddThrough, &First::ReadFirst, &Second::ReadSecond, &Second::Name);
 RAY_REMOTE(Meeting::Create, &Meeting::Wait, &Meeting::Open);
 
-class ActorTest : public testing::Test {
+class ActorTest : public ray_test::InLocalMode {
  protected:
-  void SetUp() override {
-    ray::RayConfig config;
-    config.local_mode = true;
-    config.ray_namespace = "here";
-    ray::Init(config);
-  }
+  ActorTest() : InLocalMode("here") {}
   void TearDown() override {
-    ray::Shutdown();
+    InLocalMode::TearDown();
     EXPECT_EQ(alive, 0);
   }
 };

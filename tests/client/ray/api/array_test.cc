@@ -10,6 +10,8 @@
 
 #include <ray/api.h>
 
+#include "tests/client/ray/api/local_mode.h"
+
 namespace array_test {
 
 using ray::internal::RayException;
@@ -31,15 +33,7 @@ double Sum(const ray::Array<double>& array) { return std::accumulate(array.begin
 uintptr_t AddressOfLayer(const Model& model) { return reinterpret_cast<uintptr_t>(model.layers.at(0).data()); }
 RAY_REMOTE(AddressOf, Iota, IotaSealed, Sum, AddressOfLayer);
 
-class ArrayTest : public testing::Test {
- protected:
-  void SetUp() override {
-    ray::RayConfig config;
-    config.local_mode = true;
-    ray::Init(config);
-  }
-  void TearDown() override { ray::Shutdown(); }
-};
+class ArrayTest : public ray_test::InLocalMode {};
 
 std::string MessageOf(const std::function<void()>& f) {
   try {

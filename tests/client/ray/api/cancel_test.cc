@@ -10,6 +10,8 @@
 
 #include <ray/api.h>
 
+#include "tests/client/ray/api/local_mode.h"
+
 namespace cancel_test {
 
 using ray::internal::RayActorException;
@@ -61,15 +63,9 @@ class Calls {
 RAY_REMOTE(WaitForCancel, BeginOnce, ParentTask, SumOfTwo, DoNothing, ThrowUntil, Calls::Create, &Calls::Wait,
            &Calls::ThrowUntil, &Calls::One, &Calls::WaitForCancel);
 
-class LocalCancelTest : public testing::Test {
+class LocalCancelTest : public ray_test::InLocalMode {
  protected:
-  void SetUp() override {
-    began = heard = runs = 0;
-    ray::RayConfig config;
-    config.local_mode = true;
-    ray::Init(config);
-  }
-  void TearDown() override { ray::Shutdown(); }
+  LocalCancelTest() { began = heard = runs = 0; }
 };
 
 TEST_F(LocalCancelTest, ARunningTaskHearsOfItAndItsGetterDoesNotWait) {

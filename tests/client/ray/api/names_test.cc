@@ -19,6 +19,7 @@
 #include <ray/api/type_traits.h>
 #include <ray/api/xlang_function.h>
 
+#include "tests/client/ray/api/local_mode.h"
 #include "tests/client/ray/api/twice.h"
 
 namespace names_test {
@@ -51,15 +52,7 @@ class Guarded {
 
 RAY_REMOTE(Half, Doubled, SizeOf, Joined, OrSeven, Guarded::Create, &Guarded::Length, &Guarded::Shown);
 
-class NamesTest : public testing::Test {
- protected:
-  void SetUp() override {
-    ray::RayConfig config;
-    config.local_mode = true;
-    ray::Init(config);
-  }
-  void TearDown() override { ray::Shutdown(); }
-};
+class NamesTest : public ray_test::InLocalMode {};
 
 TEST_F(NamesTest, AReferenceToANumberIsTheArgumentForAnotherKindOfNumber) {
   EXPECT_EQ(*ray::Task(Half).Remote(ray::Put(3)).Get(), 1.5);

@@ -13,6 +13,7 @@ RAY_REMOTE(InFile);
 
 #include "client/ray/api/function_names.h"
 #include "client/ray/api/function_registry.h"
+#include "tests/client/ray/api/local_mode.h"
 
 namespace {
 
@@ -43,15 +44,7 @@ RAY_REMOTE(Qualified::Create, &Qualified::Plain, &Qualified::Const, &Qualified::
            &Qualified::Right, &Qualified::ConstRight, &Qualified::Silent, RAY_FUNC(&Qualified::Many, int),
            RAY_FUNC(&Qualified::Many, std::string));
 
-class RegistryTest : public testing::Test {
- protected:
-  void SetUp() override {
-    ray::RayConfig config;
-    config.local_mode = true;
-    ray::Init(config);
-  }
-  void TearDown() override { ray::Shutdown(); }
-};
+class RegistryTest : public ray_test::InLocalMode {};
 
 TEST_F(RegistryTest, MacrosOnTheSameLineOfTwoFilesDoNotCollide) {
   EXPECT_EQ(*ray::Task(InHeader).Remote().Get(), 41);

@@ -9,6 +9,8 @@
 
 #include <ray/api.h>
 
+#include "tests/client/ray/api/local_mode.h"
+
 namespace task_test {
 
 using ray::internal::RayException;
@@ -70,18 +72,12 @@ ray::ObjectRef<int> MakeReference(int x) { return ray::Put(x); }
 RAY_REMOTE(Plus, SumByReference, Twice, Same, Move, Nothing, Throws, AtGate, ReadNested, FollowReference, Fibonacci,
            MakeReference);
 
-class TaskTest : public testing::Test {
+class TaskTest : public ray_test::InLocalMode {
  protected:
-  void SetUp() override {
-    gate_ = std::promise<void>();
-    opened = gate_.get_future().share();
-    ray::RayConfig config;
-    config.local_mode = true;
-    ray::Init(config);
-  }
+  TaskTest() { opened = gate_.get_future().share(); }
   void TearDown() override {
     Open();
-    ray::Shutdown();
+    InLocalMode::TearDown();
   }
   void Open() {
     if (!open_) gate_.set_value();

@@ -6,20 +6,13 @@
 
 #include <ray/api.h>
 
+#include "tests/client/ray/api/local_mode.h"
 #include "tests/client/ray/api/plain_msgpack.h"
 #include "tests/client/ray/api/round_trips.h"
 
 namespace values_test {
 
-class ValuesTest : public testing::Test {
- protected:
-  void SetUp() override {
-    ray::RayConfig config;
-    config.local_mode = true;
-    ray::Init(config);
-  }
-  void TearDown() override { ray::Shutdown(); }
-};
+class ValuesTest : public ray_test::InLocalMode {};
 
 TEST_F(ValuesTest, NumbersComeBackWithTheirBits) { round_trips::ExpectNumbersKept(); }
 TEST_F(ValuesTest, NumbersInContainersComeBackWithTheirBits) { round_trips::ExpectContainersKept(); }
