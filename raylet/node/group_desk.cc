@@ -404,8 +404,8 @@ void GroupDesk::Apply(const PlacementGroup& group) {
   std::map<NodeId, ResourceSet> at;
   for (uint32_t i = 0; i < group.places.size(); ++i) {
     if (group.places[i].IsNil() || group.places[i] == post_.node()) continue;
-    for (const auto& amount : ResourcesOf(group.id, {i, group.bundles[i]}).amounts())
-      at[group.places[i]].Accumulate(amount.name, amount.units);
+    const ResourceSet adds = ResourcesOf(group.id, {i, group.bundles[i]});
+    for (const auto& amount : adds.amounts()) at[group.places[i]].Accumulate(amount.name, amount.units);
   }
   ClusterView& view = post_.view();
   view.DropGroup(group.id);

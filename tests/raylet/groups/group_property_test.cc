@@ -59,7 +59,7 @@ class Cluster {
       case 4: TakeSome(machine); break;
       case 5: GiveSome(machine); break;
       case 6:
-        if (Pick(40) == 0) Die(at);
+        if (deaths_ < 2 && Pick(15) == 0) Die(at);
         break;
       case 7: machine.directory.Tick(now_); break;
       default: DeliverOne(); break;
@@ -228,6 +228,7 @@ class Cluster {
   }
   // The others hear of it, and of nothing more that it had sent.
   void Die(size_t which) {
+    ++deaths_;
     machines_[which]->alive = false;
     for (const auto& other : machines_) {
       if (!other->alive) continue;
@@ -276,6 +277,7 @@ class Cluster {
   TimePoint now_{1h};
   std::vector<std::unique_ptr<Machine>> machines_;
   size_t created_ = 0, rescheduled_ = 0;
+  int deaths_ = 0;
 };
 
 TEST(PlacementGroups, RandomLivesNeverGiveMoreThanThereIsAndAllComesBack) {

@@ -15,10 +15,12 @@ const PlacementGroupId kGroup = PlacementGroupId::FromRandom();
 
 TEST(BundleResources, ATaskInABundleFindsAllThatItAsksForInTheBundle) {
   const ResourceSet has = ResourcesOf(kGroup, {3, Cpus(2 * kOne)});
-  for (const int32_t bundle : {3, kAnyBundle})
-    for (const auto& amount : WithinGroup(Cpus(kOne), kGroup, bundle).amounts())
-      EXPECT_GE(has.units(amount.name), amount.units) << amount.name;
-  for (const auto& amount : WithinGroup(Cpus(kOne), kGroup, 4).amounts()) {
+  for (const int32_t bundle : {3, kAnyBundle}) {
+    const ResourceSet asks = WithinGroup(Cpus(kOne), kGroup, bundle);
+    for (const auto& amount : asks.amounts()) EXPECT_GE(has.units(amount.name), amount.units) << amount.name;
+  }
+  const ResourceSet of_another = WithinGroup(Cpus(kOne), kGroup, 4);
+  for (const auto& amount : of_another.amounts()) {
     const auto parsed = ParseGroupResource(amount.name);
     ASSERT_TRUE(parsed) << amount.name;
     EXPECT_EQ(has.units(amount.name) > 0, parsed->bundle == kAnyBundle) << amount.name;
