@@ -54,6 +54,7 @@ struct FramedSocket::State : std::enable_shared_from_this<FramedSocket::State> {
   bool full = false;        // the kernel takes no more: the watcher says when it does
   bool flush_due = false;   // at the end of the turn
   bool closed = false;
+  bool paused = false;  // no frame is given to the handler, and nothing is read
   uint64_t bytes_sent = 0;
   uint64_t bytes_received = 0;
 
@@ -77,7 +78,7 @@ void FramedSocket::State::Ready(FdWatcher::Events events) {
 
 void FramedSocket::State::Read() {
   std::array<std::byte, kBytesPerRead> buffer;
-  for (int i = 0; i < limits.reads_per_turn && !closed; ++i) {
+  for (int i = 0; i < limits.reads_per_turn && !closed && !paused; ++i) {
     const auto room = std::span(buffer).first(std::min(buffer.size(), limits.bytes_per_read));
     const auto received = ReceiveSome(fd.get(), room, received_fds);
     if (!received) return Close(received.error());
@@ -97,7 +98,7 @@ void FramedSocket::State::Read() {
 }
 
 void FramedSocket::State::DispatchFrames() {
-  while (!closed) {
+  while (!closed && !paused) {
     const auto frame = parser.Next();
     if (!frame) return Close(frame.error());
     if (!frame->has_value()) return;
@@ -128,7 +129,7 @@ void FramedSocket::State::FlushAndWatch() {
   const auto flushed = Flush();
   if (!flushed) return Close(flushed.error());
   const bool was_full = std::exchange(full, !queue.empty());
-  if (was_full != full) watcher.Watch({true, full});
+  if (was_full != full) watcher.Watch({!paused, full});
   TellWhetherBehind();
 }
 
@@ -218,6 +219,20 @@ void FramedSocket::Send(uint16_t type, uint64_t request_id, std::span<const std:
 }
 
 void FramedSocket::Close(Error reason) { state_->Close(std::move(reason)); }
+
+void FramedSocket::Pause() {
+  if (state_->closed || std::exchange(state_->paused, true)) return;
+  state_->watcher.Watch({false, state_->full});
+}
+
+void FramedSocket::Resume() {
+  if (state_->closed || !std::exchange(state_->paused, false)) return;
+  state_->watcher.Watch({true, state_->full});
+  // The frames that were read already.
+  state_->loop.AtEndOfTurn([state = state_] {
+    if (!state->closed && state->handler != nullptr) state->DispatchFrames();
+  });
+}
 
 bool FramedSocket::closed() const { return state_->closed; }
 

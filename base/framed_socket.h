@@ -61,6 +61,9 @@ class FramedSocket {
   // nothing after a close.
   void Send(uint16_t type, uint64_t request_id, std::span<const std::byte> body, std::span<const int> fds = {});
   void Close(Error reason);  // makes one attempt to send the queue, then drops it
+  // No frame comes, nor the end of the other side, until Resume. For a handler that goes on with a frame later.
+  void Pause();
+  void Resume();
   bool closed() const;
   int fd() const;
   size_t queued_bytes() const;  // not taken by the kernel yet

@@ -71,14 +71,18 @@ Result<void> Reserve(int fd, const std::string& name, size_t size) {
 }  // namespace
 
 Result<Mapping> Mapping::Map(int fd, size_t size, Access access, size_t offset) {
-  const auto file_size = FileSize(fd);
-  if (!file_size) return Fail(file_size.error());
+  struct stat status {};
+  if (::fstat(fd, &status) < 0) return FailErrno("cannot learn the size of a segment", errno);
+  const auto file_size = static_cast<size_t>(status.st_size);
   // Touching a page past the end of the file would raise SIGBUS.
-  if (size == 0 || offset > *file_size || size > *file_size - offset) {
-    return Fail(ErrorCode::kInvalid, StrCat("cannot map ", size, " bytes of a segment of ", *file_size, " bytes"));
+  if (size == 0 || offset > file_size || size > file_size - offset) {
+    return Fail(ErrorCode::kInvalid, StrCat("cannot map ", size, " bytes of a segment of ", file_size, " bytes"));
   }
+  // The kernel maps whole pages of the file, and unmaps nothing else.
+  const auto page = static_cast<size_t>(status.st_blksize);
+  const size_t mapped = (size + page - 1) / page * page;
   const int protection = access == Access::kReadOnly ? PROT_READ : PROT_READ | PROT_WRITE;
-  void* const data = ::mmap(nullptr, size, protection, MAP_SHARED | MAP_NORESERVE, fd, static_cast<off_t>(offset));
+  void* const data = ::mmap(nullptr, mapped, protection, MAP_SHARED | MAP_NORESERVE, fd, static_cast<off_t>(offset));
   if (data == MAP_FAILED) {
     const int reason = errno;
     if (reason == EACCES || reason == EPERM) {
@@ -86,23 +90,24 @@ Result<Mapping> Mapping::Map(int fd, size_t size, Access access, size_t offset) 
     }
     return FailErrno(StrCat("cannot map ", FormatBytes(size), " of shared memory"), reason);
   }
-  if (access == Access::kReadOnly) return Mapping(static_cast<std::byte*>(data), size, kInherited);
+  if (access == Access::kReadOnly) return Mapping(static_cast<std::byte*>(data), size, mapped, kInherited);
   // A child of fork() has neither the threads nor the locks that guard what is written here.
   CountForks();
-  Mapping mapping(static_cast<std::byte*>(data), size, ForkGeneration());
-  if (::madvise(data, size, MADV_DONTFORK) < 0)
+  Mapping mapping(static_cast<std::byte*>(data), size, mapped, ForkGeneration());
+  if (::madvise(data, mapped, MADV_DONTFORK) < 0)
     return FailErrno("cannot keep a mapping of shared memory out of children", errno);
   return mapping;
 }
 
 void Mapping::Unmap() {
   if (data_ == nullptr || (generation_ != kInherited && generation_ != ForkGeneration())) return;
-  ::munmap(data_, size_);
+  ::munmap(data_, mapped_bytes_);
 }
 
 Mapping::Mapping(Mapping&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)),
       size_(std::exchange(other.size_, 0)),
+      mapped_bytes_(other.mapped_bytes_),
       generation_(other.generation_) {}
 
 Mapping& Mapping::operator=(Mapping&& other) noexcept {
@@ -110,6 +115,7 @@ Mapping& Mapping::operator=(Mapping&& other) noexcept {
     Unmap();
     data_ = std::exchange(other.data_, nullptr);
     size_ = std::exchange(other.size_, 0);
+    mapped_bytes_ = other.mapped_bytes_;
     generation_ = other.generation_;
   }
   return *this;

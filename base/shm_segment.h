@@ -36,11 +36,13 @@ class Mapping {
 
  private:
   static constexpr uint64_t kInherited = ~uint64_t{0};
-  Mapping(std::byte* data, size_t size, uint64_t generation) : data_(data), size_(size), generation_(generation) {}
+  Mapping(std::byte* data, size_t size, size_t mapped_bytes, uint64_t generation)
+      : data_(data), size_(size), mapped_bytes_(mapped_bytes), generation_(generation) {}
   void Unmap();
 
   std::byte* data_ = nullptr;
   size_t size_ = 0;
+  size_t mapped_bytes_ = 0;           // whole pages, which may be huge ones
   uint64_t generation_ = kInherited;  // the ForkGeneration that maps it: in a child something else may lie there
 };
 

@@ -2,12 +2,14 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <random>
 #include <utility>
 
 #include "base/log.h"
 #include "base/unix_socket.h"
 #include "fbs/id_lists.h"
+#include "store/create_requests.h"
 #include "store/recovery.h"
 #include "store/store_server.h"
 #include "store/use_counts.h"
@@ -21,16 +23,6 @@ constexpr FramedSocketLimits kLimits = {.body_bytes_max = kStoreBodyBytesMax,
                                         .received_fds_max = 0,
                                         .behind_bytes = size_t{1} << 20,
                                         .caught_up_bytes = size_t{256} << 10};
-
-uint64_t InArenaBytes(const ObjectIndex::Fields& object) {
-  return object.metadata_bytes == 0 ? object.data_bytes : AlignUp(object.data_bytes) + object.metadata_bytes;
-}
-
-TimePoint DeadlineOf(TimePoint now, int64_t timeout_ms) {
-  if (timeout_ms < 0) return TimePoint::max();
-  constexpr int64_t kMaxMs = 100LL * 365 * 24 * 3600 * 1000;
-  return timeout_ms > kMaxMs ? TimePoint::max() : now + std::chrono::milliseconds(timeout_ms);
-}
 
 }  // namespace
 
@@ -87,19 +79,43 @@ void ClientSession::OnBehind(bool behind) {
 
 void ClientSession::OnFrame(const Frame& frame, std::vector<UniqueFd>&) {
   // What the client posted before it sent this.
-  if (has_ring_) server_.put_rings().Heard(client_, frames_);
+  if (has_ring_) {
+    server_.put_rings().Heard(client_, frames_);
+    if (server_.put_rings().Waits(client_)) {
+      return held_.Keep(frame);
+    }
+  }
+  CarryOut(frame);
+}
+
+void ClientSession::HoldFrames(bool hold, TimePoint until) {
+  if (hold) return held_.Begin(socket_, until);
+  // Not from inside the ring, which still carries out.
+  server_.loop().AtEndOfTurn([this, life = std::weak_ptr<int>(life_)] {
+    if (life.expired() || server_.put_rings().Waits(client_)) return;
+    if (const auto frame = held_.End(socket_)) CarryOut(*frame);
+  });
+}
+
+void ClientSession::CarryOut(const Frame& frame) {
   const bool greeted = client_ != 0;
   auto outcome = Handle(frame);
+  if (staged_seal_) return;  // its end answers
+  Carried(greeted, static_cast<wire::StoreMessage>(frame.header.type) == wire::StoreMessage::Hello,
+          frame.header.request_id, std::move(outcome));
+}
+
+// The rest of a frame's handling.
+void ClientSession::Carried(bool greeted, bool is_hello, uint64_t request_id, Result<void> outcome) {
   // Release, with the acquire in the client: what it says was done has been done, also if this daemon dies now.
-  if (client_ != 0 && static_cast<wire::StoreMessage>(frame.header.type) != wire::StoreMessage::Hello)
-    pins_.As<PinPage>()->frames_handled.fetch_add(1, std::memory_order_release);
+  if (client_ != 0 && !is_hello) pins_.As<PinPage>()->frames_handled.fetch_add(1, std::memory_order_release);
   IndexCounters& counters = server_.counters();
   counters.bytes_received.fetch_add(socket_.bytes_received() - counted_received_, std::memory_order_relaxed);
   counters.bytes_sent.fetch_add(socket_.bytes_sent() - counted_sent_, std::memory_order_relaxed);
   counted_received_ = socket_.bytes_received();
   counted_sent_ = socket_.bytes_sent();
   if (!outcome) {
-    if (outcome.error().code == ErrorCode::kProtocolError) ReplyStatus(frame.header.request_id, outcome);
+    if (outcome.error().code == ErrorCode::kProtocolError) ReplyStatus(request_id, outcome);
     socket_.Close(std::move(outcome).error());
   }
   server_.AfterRequest();
@@ -119,22 +135,28 @@ Result<void> ClientSession::Handle(const Frame& frame) {
     return Fail(ErrorCode::kProtocolError, "the first message, and no other, is a Hello");
   switch (type) {
     case wire::StoreMessage::Hello: return HandleHello(frame);
-    case wire::StoreMessage::Create: return HandleCreate(frame);
-    case wire::StoreMessage::CreateAndSeal: return HandleCreateAndSeal(frame);
+    case wire::StoreMessage::Create: return Create(ParseCreate(frame, client_, server_.Now()));
+    case wire::StoreMessage::CreateAndSeal: return Create(ParseCreateAndSeal(frame, client_, server_.Now()));
     case wire::StoreMessage::Seal:
     case wire::StoreMessage::Abort: {
       const auto request = Parse<wire::IdRequestT>(frame.body);
       if (!request) return Fail(request.error());
       const auto id = FromWire<ObjectId>(*request->id);
+      if (type == wire::StoreMessage::Seal && BeginSeal(id, frame.header.request_id)) return {};
       ReplyStatus(frame.header.request_id, type == wire::StoreMessage::Seal ? Seal(id) : server_.Abort(client_, id));
       return {};
     }
-    case wire::StoreMessage::CreateAndSealBatch: return HandleCreateAndSealBatch(frame);
+    case wire::StoreMessage::CreateAndSealBatch: return Create(ParseCreateAndSealBatch(frame, client_, server_.Now()));
     case wire::StoreMessage::Subscribe: return HandleSubscribe(frame);
     case wire::StoreMessage::OpenPutRing: return HandleOpenPutRing(frame);
     case wire::StoreMessage::Restore: return HandleRestore(frame);
     case wire::StoreMessage::ListUses: return HandleListUses(frame);
-    case wire::StoreMessage::SetOptions: return HandleSetOptions(frame);
+    case wire::StoreMessage::SetOptions: {
+      const auto request = Parse<wire::SetOptionsRequestT>(frame.body);
+      if (!request) return Fail(request.error());
+      ReplyStatus(frame.header.request_id, server_.store().SetOptions(client_, request->name, request->quota_bytes));
+      return {};
+    }
     case wire::StoreMessage::DebugText: return HandleDebugText(frame);
     case wire::StoreMessage::Delete: return HandleDelete(frame, /*at_last_release=*/false);
     case wire::StoreMessage::DeleteAtLastRelease: return HandleDelete(frame, /*at_last_release=*/true);
@@ -148,8 +170,18 @@ Result<void> ClientSession::Handle(const Frame& frame) {
     case wire::StoreMessage::Evict: return HandleEvict(frame);
     case wire::StoreMessage::Watch: return HandleWatch(frame);
     case wire::StoreMessage::Unwatch: return HandleUnwatch(frame);
-    case wire::StoreMessage::DeleteMadeBy: return HandleDeleteMadeBy(frame);
-    case wire::StoreMessage::SetOwner: return HandleSetOwner(frame);
+    case wire::StoreMessage::DeleteMadeBy: {
+      const auto request = Parse<wire::DeleteMadeByRequestT>(frame.body);
+      if (!request) return Fail(request.error());
+      ReplyStatus(frame.header.request_id, server_.store().DeleteMadeBy(request->client, FromWire(request->ids)));
+      return {};
+    }
+    case wire::StoreMessage::SetOwner: {
+      const auto request = Parse<wire::SetOwnerRequestT>(frame.body);
+      if (!request) return Fail(request.error());
+      ReplyStatus(frame.header.request_id, server_.store().SetOwner(client_, FromWire(request->ids), request->owner));
+      return {};
+    }
     default: break;
   }
   return Fail(ErrorCode::kProtocolError, StrCat("a client may not send messages of type ", frame.header.type));
@@ -283,12 +315,38 @@ Result<void> ClientSession::Seal(const ObjectId& id) {
   ObjectStore& store = server_.store();
   if (server_.segments().strict()) {
     if (const auto object = store.WrittenBy(client_, id)) {
-      const auto copied = staging_.CopyOut(pins_fd_.get(), object->offset, InArenaBytes(*object), store.arena_data(),
-                                           server_.segments().arena_bytes, store.WritesOnlyOne(client_));
-      if (!copied) return copied;
+      const uint64_t bytes = InArenaBytes(*object);
+      RAYLET_RETURN_IF_ERROR(Staging::Copy(pins_fd_.get(), object->offset, bytes, store.arena_data()));
+      staging_.Copied(pins_fd_.get(), object->offset, bytes, server_.segments().arena_bytes,
+                      store.WritesOnlyOne(client_));
     }
   }
   return store.Seal(client_, id);
+}
+
+bool ClientSession::BeginSeal(const ObjectId& id, uint64_t request_id) {
+  if (!server_.segments().strict()) return false;
+  const auto object = server_.store().WrittenBy(client_, id);
+  if (!object || InArenaBytes(*object) <= kCopiedInATurn) return false;
+  socket_.Pause();
+  const auto still_there = [this, id, offset = object->offset] {
+    const auto now = server_.store().WrittenBy(client_, id);
+    return now && now->offset == offset;
+  };
+  staged_seal_.emplace(
+      server_.loop(), pins_fd_.get(), *object, server_.store().arena_data(), still_there,
+      [this, id, request_id](Result<void> copied, bool there) { EndSeal(id, request_id, std::move(copied), there); });
+  return true;
+}
+
+void ClientSession::EndSeal(const ObjectId& id, uint64_t request_id, Result<void> copied, bool there) {
+  staged_seal_.reset();
+  socket_.Resume();
+  if (const auto object = server_.store().WrittenBy(client_, id); object && there)
+    staging_.Copied(pins_fd_.get(), object->offset, InArenaBytes(*object), server_.segments().arena_bytes,
+                    server_.store().WritesOnlyOne(client_));
+  ReplyStatus(request_id, copied ? server_.store().Seal(client_, id) : copied);
+  Carried(/*greeted=*/true, /*is_hello=*/false, request_id, {});
 }
 
 bool ClientSession::GiveUp(uint64_t ticket) {
@@ -302,49 +360,9 @@ bool ClientSession::GiveUp(uint64_t ticket) {
   return true;
 }
 
-Result<void> ClientSession::HandleCreate(const Frame& frame) {
-  const auto request = Parse<wire::CreateRequestT>(frame.body);
-  if (!request) return Fail(request.error());
-  BlockedCreate create;
-  create.client = client_;
-  create.request_id = frame.header.request_id;
-  create.id = FromWire<ObjectId>(*request->id);
-  create.options = {request->data_bytes, request->metadata_bytes, request->evict_if_full, request->owned,
-                    request->owner};
-  create.deadline = DeadlineOf(server_.Now(), request->timeout_ms);
-  server_.Create(std::move(create));
-  return {};
-}
-
-Result<void> ClientSession::HandleCreateAndSeal(const Frame& frame) {
-  auto request = Parse<wire::CreateAndSealRequestT>(frame.body);
-  if (!request) return Fail(request.error());
-  BlockedCreate create;
-  create.client = client_;
-  create.request_id = frame.header.request_id;
-  create.id = FromWire<ObjectId>(*request->id);
-  create.options = {request->data.size(), request->metadata.size(), request->evict_if_full, request->owned,
-                    request->owner};
-  create.seal = true;
-  create.data = std::move(request->data);
-  create.metadata = std::move(request->metadata);
-  create.deadline = DeadlineOf(server_.Now(), request->timeout_ms);
-  server_.Create(std::move(create));
-  return {};
-}
-
-Result<void> ClientSession::HandleCreateAndSealBatch(const Frame& frame) {
-  auto request = Parse<wire::CreateAndSealBatchRequestT>(frame.body);
-  if (!request) return Fail(request.error());
-  BlockedCreate create;
-  create.client = client_;
-  create.request_id = frame.header.request_id;
-  if (!request->ids.empty()) create.id = FromWire<ObjectId>(request->ids.front());
-  create.options = {.data_bytes = request->bytes.size(), .evict_if_full = request->evict_if_full};
-  create.seal = true;
-  create.batch = std::make_shared<wire::CreateAndSealBatchRequestT>(*std::move(request));
-  create.deadline = server_.Now();
-  server_.Create(std::move(create));
+Result<void> ClientSession::Create(Result<BlockedCreate> create) {
+  if (!create) return Fail(create.error());
+  server_.Create(*std::move(create));
   return {};
 }
 
@@ -391,13 +409,6 @@ Result<void> ClientSession::HandleListUses(const Frame& frame) {
   return {};
 }
 
-Result<void> ClientSession::HandleSetOptions(const Frame& frame) {
-  const auto request = Parse<wire::SetOptionsRequestT>(frame.body);
-  if (!request) return Fail(request.error());
-  ReplyStatus(frame.header.request_id, server_.store().SetOptions(client_, request->name, request->quota_bytes));
-  return {};
-}
-
 Result<void> ClientSession::HandleDebugText(const Frame& frame) {
   const auto request = Parse<wire::DebugTextRequestT>(frame.body);
   if (!request) return Fail(request.error());
@@ -416,14 +427,6 @@ Result<void> ClientSession::HandleDelete(const Frame& frame, bool at_last_releas
        at_last_release ? server_.store().DeleteAtLastRelease(ids) : server_.store().Delete(ids))
     reply.codes.push_back(static_cast<uint16_t>(deleted ? ErrorCode::kOk : deleted.error().code));
   if (frame.header.request_id != 0) Send(wire::StoreMessage::DeleteReply, frame.header.request_id, reply);
-  return {};
-}
-
-Result<void> ClientSession::HandleDeleteMadeBy(const Frame& frame) {
-  const auto request = Parse<wire::DeleteMadeByRequestT>(frame.body);
-  if (!request) return Fail(request.error());
-  const std::vector<ObjectId> ids = FromWire(request->ids);
-  ReplyStatus(frame.header.request_id, server_.store().DeleteMadeBy(request->client, ids));
   return {};
 }
 
@@ -464,14 +467,6 @@ Result<void> ClientSession::HandleUnwatch(const Frame& frame) {
     if (watched_.erase(id) > 0) server_.UnwatchFor(id, key_);
   }
   ReplyStatus(frame.header.request_id, {});
-  return {};
-}
-
-Result<void> ClientSession::HandleSetOwner(const Frame& frame) {
-  const auto request = Parse<wire::SetOwnerRequestT>(frame.body);
-  if (!request) return Fail(request.error());
-  const std::vector<ObjectId> ids = FromWire(request->ids);
-  ReplyStatus(frame.header.request_id, server_.store().SetOwner(client_, ids, request->owner));
   return {};
 }
 

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -14,7 +15,10 @@
 #include "base/shm_segment.h"
 #include "fbs/messages.h"
 #include "fbs/segment_layout.h"
+#include "store/create_queue.h"
+#include "store/held_frame.h"
 #include "store/inherited_notices.h"
+#include "store/staged_seal.h"
 #include "store/staging.h"
 
 namespace raylet::store {
@@ -46,6 +50,10 @@ class ClientSession final : public FramedSocket::Handler {
   void Inherit(uint32_t ended, std::vector<ObjectId> objects);
   const std::unordered_set<ObjectId>& watched() const { return watched_; }
 
+  // A post of the client waits for room, at most until `until`: its messages, which come later, wait behind it.
+  void HoldFrames(bool hold, TimePoint until);
+  bool HoldsNoLonger(TimePoint now) const { return held_.Over(socket_, now); }
+
   void OnFrame(const Frame& frame, std::vector<UniqueFd>& fds) override;
   void OnClosed(const Error& reason) override;
   void OnBehind(bool behind) override;
@@ -58,24 +66,24 @@ class ClientSession final : public FramedSocket::Handler {
   void AnswerRefused(uint64_t request_id, const Error& why);
   Result<void> MeetNewClient(const wire::StoreHelloT& hello);
   Result<void> MeetAgain(const wire::StoreHelloT& hello);
+  void CarryOut(const Frame& frame);
+  void Carried(bool greeted, bool is_hello, uint64_t request_id, Result<void> outcome);
   Result<void> Seal(const ObjectId& id);
+  // Begins to copy what the client has written, where that takes several turns of the loop. False: it does not.
+  bool BeginSeal(const ObjectId& id, uint64_t request_id);
+  void EndSeal(const ObjectId& id, uint64_t request_id, Result<void> copied, bool there);
   // The client has connected once more, since it did not hear this session's answer. It is the newer one's now.
   bool GiveUp(uint64_t ticket);
-  Result<void> HandleCreate(const Frame& frame);
-  Result<void> HandleCreateAndSeal(const Frame& frame);
-  Result<void> HandleCreateAndSealBatch(const Frame& frame);
+  Result<void> Create(Result<BlockedCreate> create);
   Result<void> HandleSubscribe(const Frame& frame);
   Result<void> HandleOpenPutRing(const Frame& frame);
   Result<void> HandleRestore(const Frame& frame);
   Result<void> HandleListUses(const Frame& frame);
-  Result<void> HandleSetOptions(const Frame& frame);
   Result<void> HandleDebugText(const Frame& frame);
   Result<void> HandleDelete(const Frame& frame, bool at_last_release);
   Result<void> HandleEvict(const Frame& frame);
   Result<void> HandleWatch(const Frame& frame);
   Result<void> HandleUnwatch(const Frame& frame);
-  Result<void> HandleDeleteMadeBy(const Frame& frame);
-  Result<void> HandleSetOwner(const Frame& frame);
 
   StoreServer& server_;
   const uint64_t key_;
@@ -84,7 +92,9 @@ class ClientSession final : public FramedSocket::Handler {
   bool has_ring_ = false;  // in the server's PutRings
   UniqueFd pins_fd_;
   Mapping pins_;
-  Staging staging_;  // in pins_fd_, with --isolation=strict
+  Staging staging_;                        // in pins_fd_, with --isolation=strict
+  std::optional<StagedSeal> staged_seal_;  // no other frame of the client is carried out meanwhile
+  HeldFrames held_;
   std::unordered_set<ObjectId> watched_;
   InheritedNotices inherited_;
   bool behind_ = false;                               // the client reads slowly: its notices wait here

@@ -41,7 +41,9 @@ class DiskDesk {
   bool MakesRoom() const { return spiller_ != nullptr && (spiller_->MakesRoom() || spiller_->HasHolds()); }
   // How long a create without patience waits while the disk makes room.
   Duration CreatePatience() const;
-  bool NeedsTicks() const { return !restores_.Empty() || (spiller_ != nullptr && spiller_->HasHolds()); }
+  bool NeedsTicks() const {
+    return !restores_.Empty() || (spiller_ != nullptr && (spiller_->HasHolds() || spiller_->HasDeadFiles()));
+  }
   TimePoint NextDeadline() const { return restores_.NextDeadline(); }
 
  private:

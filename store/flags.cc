@@ -126,8 +126,11 @@ ParsedFlags ParseFlags(int argc, char** argv) {
           "PLASMA_STORE_SOCKET");
   setting(app.add_option("-d,--directory", flags.directory, "Does nothing: objects lie in anonymous shared memory"),
           "PLASMA_STORE_DIRECTORY");
-  setting(app.add_flag("-h,--hugepages", flags.hugepages, "Does nothing yet: objects lie in ordinary pages"),
-          "PLASMA_STORE_HUGEPAGES");
+  setting(
+      app.add_flag("-h,--hugepages", flags.hugepages,
+                   "Put objects into huge pages: those that the machine has reserved (vm.nr_hugepages), or else those "
+                   "that its kernel makes for shared memory where it takes advice (shmem_enabled)"),
+      "PLASMA_STORE_HUGEPAGES");
   setting(app.add_option("-e,--external-store", flags.external_store,
                          "file:///FOLDER: evict nothing; write objects to a folder in there when there is no room, and "
                          "read them back at a get"),

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/unix_socket.h"
+#include "store/stored_fds.h"
 
 namespace raylet::store {
 namespace {
@@ -37,13 +38,36 @@ Result<void> KeeperLink::KeepClient(uint32_t client, int pins, int socket) {
     if (!sent && sent.error().code == ErrorCode::kFull) return Fail(ErrorCode::kLimit, sent.error().message);
   }
   kept_.clients[client] = {pins, socket};  // and so for the next keeper, where this one is gone
+  if (manager_ != nullptr) StoreClient(client);
   return {};
 }
 
 void KeeperLink::Forget(uint32_t client) {
-  if (kept_.clients.erase(client) == 0 || !channel_) return;
+  if (kept_.clients.erase(client) == 0) return;
+  if (manager_ != nullptr) {
+    manager_->Remove(PinsName(client));
+    manager_->Remove(SocketName(client));
+  }
+  if (!channel_) return;
   // A keeper that takes no more keeps some descriptors too long, until it is read again.
   static_cast<void>(SendKept(channel_.get(), {KeepWhat::kClientGone, client}));
+}
+
+void KeeperLink::KeepWith(ServiceManager* manager) {
+  manager_ = manager;
+  if (manager == nullptr) return;
+  manager->Store(kListeningName, kept_.listening);
+  manager->Store(kStoredArenaName, kept_.arena);
+  manager->Store(kStoredIndexName, kept_.index);
+  for (const auto& [client, fds] : kept_.clients) StoreClient(client);
+}
+
+// One that connects again has another socket.
+void KeeperLink::StoreClient(uint32_t client) {
+  const KeptFds::Client& fds = kept_.clients.at(client);
+  manager_->Remove(SocketName(client));
+  manager_->Store(PinsName(client), fds.pins);
+  manager_->Store(SocketName(client), fds.socket);
 }
 
 bool KeeperLink::Done(int exit_code) {

@@ -10,6 +10,7 @@
 #include "base/loop.h"
 #include "base/result.h"
 #include "store/kept.h"
+#include "store/service_manager.h"
 
 namespace raylet::store {
 
@@ -25,6 +26,8 @@ class KeeperLink {
   // where the keeper does not take it.
   Result<void> KeepClient(uint32_t client, int pins, int socket);
   void Forget(uint32_t client);
+  // The manager keeps the same from now on, so that the objects survive keeper and server. Null: no more.
+  void KeepWith(ServiceManager* manager);
 
   // Tells the keeper that the server ends as asked, and that the keeper cleans up. False: there is none.
   bool Done(int exit_code);
@@ -35,12 +38,14 @@ class KeeperLink {
  private:
   void Read();
   void MakeKeeper();
+  void StoreClient(uint32_t client);
 
   Loop& loop_;
   UniqueFd channel_;
   KeptFds kept_;
   const std::vector<std::string> arguments_;
   const std::function<void()> stop_;
+  ServiceManager* manager_ = nullptr;
   TimePoint made_{};
   Timer again_;
   FdWatcher watcher_;  // after channel_

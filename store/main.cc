@@ -27,6 +27,7 @@
 #include "fbs/messages.h"
 #include "store/abandoned_indexes.h"
 #include "store/flags.h"
+#include "store/huge_pages.h"
 #include "store/keeper.h"
 #include "store/keeper_link.h"
 #include "store/loop_pulse.h"
@@ -38,6 +39,7 @@
 #include "store/spill_target.h"
 #include "store/spill_threads.h"
 #include "store/store_server.h"
+#include "store/stored_fds.h"
 #include "store/take_over.h"
 
 namespace {
@@ -100,6 +102,24 @@ Result<void> InitIndex(int fd, const MemoryBudget& budget, uint64_t capacity_byt
   header->started_monotonic_ns = static_cast<uint64_t>(SteadyClock().Now().time_since_epoch().count());
   std::copy(path.begin(), path.end(), header->socket_path);
   return {};
+}
+
+// With -h it says in which pages the objects lie.
+Result<UniqueFd> CreateArena(bool hugepages, uint64_t capacity_bytes, Result<UniqueFd> hugetlb) {
+  if (!hugepages) return Arena::CreateMemory(capacity_bytes);
+  const auto say = [](const std::string& where) {
+    std::fprintf(stderr, "plasma_store: -h: objects lie in %s\n", where.c_str());
+  };
+  if (hugetlb) {
+    say("reserved huge pages (hugetlb)");
+    return hugetlb;
+  }
+  const std::string setting = ShmemHugePages();
+  auto advised = CreateAdvisedMemory(kArenaName, Arena::BytesFor(capacity_bytes), setting);
+  if (advised) say(StrCat("huge pages that the kernel makes where it can (shmem_enabled: ", setting, ")"));
+  if (advised || advised.error().code != ErrorCode::kInvalid) return advised;
+  say(StrCat("pages of 4 KiB: ", hugetlb.error().message, ", and ", advised.error().message));
+  return Arena::CreateMemory(capacity_bytes);
 }
 
 // Another one than before, where a newer release has taken the store over.
@@ -294,11 +314,13 @@ int Serve(const Flags& flags, const std::optional<MetricsOptions>& metrics_optio
   if (flags.decay_s > 0)
     decay = Timer(loop, std::chrono::seconds(flags.decay_s), std::chrono::seconds(flags.decay_s),
                   [&arena] { (*arena)->GiveBackIdle(); });
-  else
+  else if (!IsHugetlb((*arena)->fd()))
     (*arena)->TouchAhead();
   manager.Ready(loop, StrCat("serving ", path, ", ", FormatBytes(capacity)));
+  if (manager.present()) keeper.KeepWith(&manager);
   if (metrics) metrics->SetReady(true);
   loop.Run();
+  keeper.KeepWith(nullptr);
   manager.Stopping();
   spilling.stopped = true;
   return 0;
@@ -325,7 +347,6 @@ int Run(const Flags& flags) {
   if (!flags.directory.empty())
     std::fprintf(stderr, "plasma_store: -d does nothing: objects lie in anonymous shared memory, not in %s\n",
                  flags.directory.c_str());
-  if (flags.hugepages) std::fprintf(stderr, "plasma_store: -h does nothing yet: objects lie in pages of 4 KiB\n");
   const auto spill_target = ReadSpillFlags(flags.spill_dir, flags.external_store, flags.spill_max);
   if (!spill_target) return Complain(spill_target.error());
 
@@ -347,9 +368,24 @@ int Run(const Flags& flags) {
   uint64_t capacity = said.value_or(0);
   IndexName index(IndexSegmentName(path));
   std::optional<SocketFile> socket_file;
-  Kept kept;
+  Kept kept = TakeStoredFds();
   const bool again = std::getenv(kKeeperChannelVariable) != nullptr;
   const bool takes_over = !again && !flags.take_over.empty();
+  bool goes_on = takes_over;
+  if (IsWhole(kept) && !again && !takes_over) {
+    const auto stored_bytes = CapacityOf(kept, path);
+    goes_on = stored_bytes.has_value();
+    index.ours = true;
+    if (goes_on) {
+      capacity = *stored_bytes;
+    } else {
+      RAYLET_LOG(kWarning, "the objects that the service manager has kept are gone: ", stored_bytes.error().message);
+      UnlinkNamedSegment(index.name);
+      kept = {};
+      std::error_code error;
+      std::filesystem::remove(path, error);  // nobody else serves it
+    }
+  }
   if (takes_over) {
     auto taken = TakeOver(path, FactsOf(flags, capacity, *spill_target));
     if (!taken) return Complain(taken.error());
@@ -367,8 +403,13 @@ int Run(const Flags& flags) {
     ::unsetenv(kKeeperChannelVariable);
     if (const auto received = ReceiveMemory(running.get(), kept); !received) return Complain(received.error());
     index.ours = true;
-  } else if (!takes_over) {
-    if (const auto fits = budget.Check(flags.memory, available()); !fits) return Complain(fits.error());
+  } else if (!goes_on) {
+    // Before the look at what the machine has left, where its reserved pages do not count.
+    auto hugetlb = flags.hugepages ? CreateHugetlbMemory(kArenaName, budget.arena_bytes)
+                                   : Result<UniqueFd>(Fail(ErrorCode::kInvalid, "nobody asked for it"));
+    const uint64_t reserved_bytes = hugetlb ? budget.arena_bytes : 0;
+    if (const auto fits = budget.Check(flags.memory, available() + reserved_bytes); !fits)
+      return Complain(fits.error());
     auto listening = ListenUnix(path, 128);
     if (!listening) {
       Error error = listening.error();
@@ -383,14 +424,14 @@ int Run(const Flags& flags) {
     auto index_file = CreateIndexFile(index, budget.index_entries, budget.index_entries_max);
     if (!index_file) return Complain(index_file.error());
     kept.index = *std::move(index_file);
-    auto arena = Arena::CreateMemory(capacity);
+    auto arena = CreateArena(flags.hugepages, capacity, std::move(hugetlb));
     if (!arena) return Complain(arena.error());
     kept.arena = *std::move(arena);
     if (const auto made = InitIndex(kept.index.get(), budget, capacity, path); !made) return Complain(made.error());
   }
   if (!socket_file) socket_file.emplace(path);
 
-  KeeperOutcome outcome = Keep(kept, std::move(running), flags.deaths_max, again ? -1 : flags.ready_fd, takes_over);
+  KeeperOutcome outcome = Keep(kept, std::move(running), flags.deaths_max, again ? -1 : flags.ready_fd, goes_on);
   if (outcome.handed_over) {
     std::fprintf(stderr, "plasma_store: another one has taken %s over\n", path.c_str());
     index.ours = false;

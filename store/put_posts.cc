@@ -40,14 +40,20 @@ Result<PutPosts> PutPosts::Attach(ObjectStore& store, WriteLeases& leases, uint3
   return posts;
 }
 
-Result<uint32_t> PutPosts::CarryOut(uint32_t most, uint64_t frames) {
-  if (ring_.Empty()) return 0;
+Result<uint32_t> PutPosts::CarryOut(uint32_t most, uint64_t frames,
+                                    const std::function<WhenFull(uint64_t)>& when_full) {
+  if (Empty()) return 0;
   const Transaction transaction(store_->counters(), store_->arena());  // with the leases
   Result<uint32_t> carried = 0;
-  while (carried && *carried < most) {
-    const auto read = ReadAhead(frames);
-    for (const Post& post : ahead_) {
-      const auto outcome = CarryOut(post);
+  waits_ = false;
+  while (carried && *carried < most && !waits_) {
+    const auto read = ahead_.empty() ? ReadAhead(frames) : Result<void>();
+    if (ahead_.empty() && read) break;
+    size_t done = 0;
+    for (Post& post : ahead_) {
+      const auto outcome = CarryOut(post, when_full);
+      if (waits_) break;
+      ++done;
       if (!outcome) {
         carried = Fail(outcome.error());
         break;
@@ -55,8 +61,8 @@ Result<uint32_t> PutPosts::CarryOut(uint32_t most, uint64_t frames) {
       Report(*outcome);
       ++*carried;
     }
+    ahead_.erase(ahead_.begin(), ahead_.begin() + static_cast<std::ptrdiff_t>(done));
     if (carried && !read) carried = Fail(read.error());
-    if (ahead_.empty()) break;
   }
   // After the answers, which somebody may wait for.
   for (uint32_t used = std::exchange(used_classes_, 0); used != 0; used &= used - 1)
@@ -112,9 +118,9 @@ Result<PutPosts::Post> PutPosts::Copy(const RingRecord& record) {
   return post;
 }
 
-Result<ErrorCode> PutPosts::CarryOut(const Post& post) {
+Result<ErrorCode> PutPosts::CarryOut(Post& post, const std::function<WhenFull(uint64_t)>& when_full) {
   switch (post.type) {
-    case PutPostType::kPut: return Publish(post.put);
+    case PutPostType::kPut: return Publish(post, when_full);
     case PutPostType::kSeal: {
       const auto sealed = store_->Seal(client_, IdOf(post.put.id));
       return sealed ? ErrorCode::kOk : sealed.error().code;
@@ -140,22 +146,36 @@ Result<uint64_t> PutPosts::TakeRun(uint32_t slot, uint64_t data_bytes, uint64_t 
                                                 slot, ", which client ", client_, " does not lease"));
 }
 
-Result<ErrorCode> PutPosts::Publish(const PutPost& post) {
-  const auto run = TakeRun(post.slot, post.data_bytes, post.metadata_bytes);
-  if (!run) return Fail(run.error());
+Result<ErrorCode> PutPosts::Publish(Post& of, const std::function<WhenFull(uint64_t)>& when_full) {
+  const PutPost& post = of.put;
+  if (!of.run) {
+    const auto run = TakeRun(post.slot, post.data_bytes, post.metadata_bytes);
+    if (!run) return Fail(run.error());
+    of.run = *run;
+  }
   const ObjectId id = IdOf(post.id);
   const ObjectOptions options{.data_bytes = post.data_bytes,
                               .metadata_bytes = post.metadata_bytes,
                               .evict_if_full = (post.flags & kPutEvictFlag) != 0,
                               .owned = (post.flags & kPutOwnedFlag) != 0,
                               .owner = post.owner,
-                              .run = *run};
+                              .run = *of.run};
   FullNumbers full;
   full.names_pinners = false;  // the client asks again by a message
   ErrorCode code = ErrorCode::kOk;
-  if (const auto created = store_->Create(client_, id, options, full); !created) {
+  auto created = store_->Create(client_, id, options, full);
+  if (!created && created.error().code == ErrorCode::kFull && options.evict_if_full && when_full) {
+    WhenFull next = when_full(uint64_t{post.data_bytes} + post.metadata_bytes);
+    if (next == WhenFull::kTryAgain) {
+      created = store_->Create(client_, id, options, full);
+      next = WhenFull::kWait;
+    }
+    waits_ = !created && created.error().code == ErrorCode::kFull && next == WhenFull::kWait;
+    if (waits_) return ErrorCode::kFull;
+  }
+  if (!created) {
     code = created.error().code;
-    leases_->Free(*run);
+    leases_->Free(*of.run);
   } else if (const auto sealed = store_->Seal(client_, id); !sealed) {
     code = sealed.error().code;
   }

@@ -85,8 +85,41 @@ void PutRings::Rung(OfClient& ring) {
   CarryOut(ring, kPostsPerLook);
 }
 
+Result<uint32_t> PutRings::CarryOutNow(OfClient& ring, uint32_t most, bool last_try) {
+  const bool waited = ring.posts->waits();
+  auto carried =
+      ring.posts->CarryOut(most, ring.frames, last_try ? std::function<PutPosts::WhenFull(uint64_t)>() : when_full_);
+  const bool waits = ring.posts->waits();
+  if (waits != waited) waiting_ = waits ? waiting_ + 1 : waiting_ - 1;
+  // Another post than before has its own time.
+  const bool another = waits && carried && *carried > 0;
+  if ((waits != waited || another) && on_waits_) on_waits_(ring.client, waits);
+  return carried;
+}
+
+bool PutRings::Waits(uint32_t client) const {
+  const auto it = rings_.find(client);
+  return it != rings_.end() && it->second->posts->waits();
+}
+
+void PutRings::ServeWaiting(const std::function<bool(uint32_t client)>& last_try) {
+  if (waiting_ == 0) return;
+  std::vector<uint32_t> clients;
+  for (const auto& [client, ring] : rings_)
+    if (ring->posts->waits()) clients.push_back(client);
+  for (const uint32_t client : clients) {
+    const auto it = rings_.find(client);
+    if (it == rings_.end()) continue;
+    const auto carried = CarryOutNow(*it->second, kPostsMax, last_try(client));
+    if (carried && *carried == 0) continue;
+    it->second->posts->Answer();
+    if (!carried && on_broken_) on_broken_(client, carried.error());
+  }
+}
+
 uint32_t PutRings::CarryOut(OfClient& ring, uint32_t most) {
-  const auto carried = ring.posts->CarryOut(most, ring.frames);
+  if (ring.posts->waits()) return 0;  // until ServeWaiting
+  const auto carried = CarryOutNow(ring, most, /*last_try=*/false);
   const bool any = !carried || *carried > 0;
   if (!any) return 0;
   const TimePoint now = std::chrono::steady_clock::now();
@@ -110,7 +143,7 @@ void PutRings::Heard(uint32_t client, uint64_t frames) {
 bool PutRings::LookAtAll() {
   uint32_t carried = 0;
   for (OfClient* const ring : hot_)
-    if (!ring->posts->Empty()) carried += CarryOut(*ring, kPostsPerLook);
+    if (!ring->posts->Empty() && !ring->posts->waits()) carried += CarryOut(*ring, kPostsPerLook);
   return carried > 0;
 }
 
@@ -140,7 +173,7 @@ void PutRings::Remove(uint32_t client) {
   if (it == rings_.end()) return;
   OfClient& ring = *it->second;
   // What it posted before its end counts, but for what waits for a message that never came.
-  static_cast<void>(ring.posts->CarryOut(kPostsMax, ring.frames));
+  static_cast<void>(CarryOutNow(ring, kPostsMax, /*last_try=*/true));
   std::erase(hot_, &ring);
   const Transaction transaction(store_.counters(), store_.arena());
   leases_.RemoveClient(client);

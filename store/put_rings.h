@@ -35,6 +35,18 @@ class PutRings {
   void OnCarriedOut(std::function<void()> carried_out) { on_carried_out_ = std::move(carried_out); }
   void OnBroken(std::function<void(uint32_t client, const Error&)> broken) { on_broken_ = std::move(broken); }
 
+  // `when_full` says what becomes of a post that finds no room. The client's later posts wait behind it. `waits` hears
+  // when that begins and ends: the client's messages have to wait, too.
+  void OnFull(std::function<PutPosts::WhenFull(uint64_t need_bytes)> when_full,
+              std::function<void(uint32_t client, bool waits)> waits) {
+    when_full_ = std::move(when_full);
+    on_waits_ = std::move(waits);
+  }
+  // Tries the posts that wait. `last_try(client)`: refuses those that find no room now.
+  void ServeWaiting(const std::function<bool(uint32_t client)>& last_try);
+  bool HasWaiting() const { return waiting_ > 0; }
+  bool Waits(uint32_t client) const;
+
   // A new ring, also for a client that has one. The descriptors are this object's. kLimit: there are as many rings as
   // the descriptor limit allows.
   Result<Opened> Open(uint32_t client, uint64_t frames);
@@ -56,6 +68,7 @@ class PutRings {
 
   void Rung(OfClient& ring);
   uint32_t CarryOut(OfClient& ring, uint32_t most);
+  Result<uint32_t> CarryOutNow(OfClient& ring, uint32_t most, bool last_try);
   void CountLeases() { store_.counters().leased_bytes.store(leases_.leased_bytes(), std::memory_order_relaxed); }
   bool LookAtAll();
   void BusyTurn();
@@ -69,9 +82,12 @@ class PutRings {
   TimePoint last_post_{};
   Duration recent_gap_{};  // moving average of the time between posts
   bool busy_ = false;
+  uint32_t waiting_ = 0;  // rings that wait for room
   BusyTurns turns_;
   std::function<void()> on_carried_out_;
   std::function<void(uint32_t, const Error&)> on_broken_;
+  std::function<PutPosts::WhenFull(uint64_t)> when_full_;
+  std::function<void(uint32_t, bool)> on_waits_;
 };
 
 }  // namespace raylet::store

@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "base/log.h"
+#include "base/strings.h"
 
 namespace raylet::store {
 namespace {
@@ -47,15 +48,30 @@ ServiceManager::ServiceManager() : address_(TakeVariable("NOTIFY_SOCKET")) {
   socket_ = UniqueFd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 }
 
-void ServiceManager::Tell(const std::string& message) {
+void ServiceManager::Tell(const std::string& message, int fd) {
   if (!socket_) return;
   sockaddr_un to{};
   to.sun_family = AF_UNIX;
   std::memcpy(to.sun_path, address_.data(), address_.size());
   if (to.sun_path[0] == '@') to.sun_path[0] = 0;
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address_.size());
-  const ssize_t sent = ::sendto(socket_.get(), message.data(), message.size(), MSG_NOSIGNAL,
-                                reinterpret_cast<const sockaddr*>(&to), size);
+  iovec text{const_cast<char*>(message.data()), message.size()};
+  msghdr datagram{};
+  datagram.msg_name = &to;
+  datagram.msg_namelen = size;
+  datagram.msg_iov = &text;
+  datagram.msg_iovlen = 1;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
+  if (fd >= 0) {
+    datagram.msg_control = control;
+    datagram.msg_controllen = sizeof control;
+    cmsghdr* const header = CMSG_FIRSTHDR(&datagram);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof fd);
+    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  }
+  const ssize_t sent = ::sendmsg(socket_.get(), &datagram, MSG_NOSIGNAL);
   if (sent >= 0 || complained_) return;
   complained_ = true;
   RAYLET_LOG(kWarning, "the service manager at ", address_, " takes no message: ", std::strerror(errno));
@@ -72,6 +88,17 @@ void ServiceManager::Ready(Loop& loop, const std::string& status) {
 void ServiceManager::Stopping() {
   alive_.Cancel();
   Tell("STOPPING=1\n");
+  while (!stored_.empty()) Remove(std::string(*stored_.begin()));
+}
+
+void ServiceManager::Store(const std::string& name, int fd) {
+  if (!socket_) return;
+  Tell(StrCat("FDSTORE=1\nFDNAME=", name, "\n"), fd);
+  stored_.insert(name);
+}
+
+void ServiceManager::Remove(const std::string& name) {
+  if (stored_.erase(name) > 0) Tell(StrCat("FDSTOREREMOVE=1\nFDNAME=", name, "\n"));
 }
 
 }  // namespace raylet::store

@@ -3,6 +3,7 @@
 // Always holds: no send blocks. A message that cannot be sent is dropped, and the log says so once.
 #pragma once
 
+#include <set>
 #include <string>
 
 #include "base/clock.h"
@@ -20,16 +21,22 @@ class ServiceManager {
   // Ready; `status` is a line for people. From now on the loop also says that it lives, twice in each of the watchdog's
   // periods: a loop that hangs is ended and started anew.
   void Ready(Loop& loop, const std::string& status);
+  // Stopping, for good: what is stored goes.
   void Stopping();
+  // The manager keeps the descriptor over the death of this process and its parent, until Remove. It hands it to the
+  // process that it starts then (store/stored_fds.h).
+  void Store(const std::string& name, int fd);
+  void Remove(const std::string& name);
   bool present() const { return static_cast<bool>(socket_); }
 
  private:
-  void Tell(const std::string& message);
+  void Tell(const std::string& message, int fd = -1);
 
   std::string address_;
   UniqueFd socket_;
   Duration watchdog_{};  // zero: none
   bool complained_ = false;
+  std::set<std::string> stored_;
   Timer alive_;
 };
 

@@ -93,7 +93,8 @@ bool SpillBook::RemoveIfDead(uint64_t number) {
     if (WantsCopy(it->second)) to_copy_.push_back(number);
     return false;
   }
-  file_bytes_ -= it->second.bytes;
+  last_dead_bytes_ = it->second.bytes;
+  file_bytes_ -= last_dead_bytes_;
   files_.erase(it);
   return true;
 }

@@ -61,8 +61,10 @@ class SpillBook {
 
   bool IsLive(const DiskPlace& place) const;
   bool HasFile(uint64_t file) const { return files_.contains(file); }
-  uint64_t file_bytes() const { return file_bytes_; }        // of all files, those that are being written too
-  uint64_t writing_bytes() const { return writing_bytes_; }  // of objects, for the first time
+  uint64_t BytesOf(uint64_t file) const { return files_.at(file).bytes; }
+  uint64_t last_dead_bytes() const { return last_dead_bytes_; }  // of the file that was forgotten last
+  uint64_t file_bytes() const { return file_bytes_; }            // of all files, those that are being written too
+  uint64_t writing_bytes() const { return writing_bytes_; }      // of objects, for the first time
   uint64_t live_bytes() const { return live_bytes_; }
   uint64_t bytes_max() const { return bytes_max_; }
   size_t files() const { return files_.size(); }
@@ -85,6 +87,7 @@ class SpillBook {
   std::map<uint64_t, File> files_;
   uint64_t next_file_ = 1;
   uint64_t file_bytes_ = 0, writing_bytes_ = 0, live_bytes_ = 0;
+  uint64_t last_dead_bytes_ = 0;
   std::vector<uint64_t> to_copy_;  // files that were more than half dead
   bool copying_ = false;
 };

@@ -36,12 +36,13 @@ class SpillDisk {
 
   virtual ~SpillDisk() = default;
   virtual void SetHandler(Handler* handler) = 0;  // null: nothing is told any more
-  // Each returns at once. The parts' memory stays as it is until OnWritten or OnRead.
-  virtual void Write(uint64_t file, std::vector<Part> parts) = 0;  // one row for each
+  // Each returns at once. The parts' memory stays as it is until OnWritten or OnRead. `replaced` are files in which
+  // nobody is. They go first, and the new file takes what the first of them has on the disk.
+  virtual void Write(uint64_t file, std::vector<Part> parts, std::vector<uint64_t> replaced) = 0;  // one row for each
   // Makes a file of these rows of another file.
-  virtual void Copy(uint64_t from, std::vector<uint32_t> rows, uint64_t file) = 0;
+  virtual void Copy(uint64_t from, std::vector<uint32_t> rows, uint64_t file, std::vector<uint64_t> replaced) = 0;
   virtual void Read(uint64_t read, const DiskPlace& place, const Part& into) = 0;  // looks at the checksum
-  virtual void Remove(uint64_t file) = 0;                                          // after all that came before
+  virtual void Remove(uint64_t file) = 0;                                          // of files in which nobody is
 };
 
 }  // namespace raylet::store

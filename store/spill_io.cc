@@ -79,9 +79,18 @@ Result<uint64_t> WriteFile(const std::string& path, uint64_t file, std::span<con
   Finish(head);
   std::memcpy(table.data(), &head, sizeof head);
 
-  const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!fd) return FailErrno(StrCat("cannot make the spill file ", path), errno);
-  if (const int error = pieces.WriteTo(fd.get()); error != 0) {
+  // Not truncated at its beginning: the blocks and cached pages of a file that it replaces are taken over.
+  const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  struct stat before {};
+  if (!fd || ::fstat(fd.get(), &before) != 0) {
+    const int error = errno;
+    ::unlink(path.c_str());
+    return FailErrno(StrCat("cannot make the spill file ", path), error);
+  }
+  int error = pieces.WriteTo(fd.get());
+  if (error == 0 && static_cast<uint64_t>(before.st_size) > end && ::ftruncate(fd.get(), static_cast<off_t>(end)) != 0)
+    error = errno;
+  if (error != 0) {
     ::unlink(path.c_str());
     return FailErrno(StrCat("cannot write ", end, " bytes to the spill file ", path), error);
   }

@@ -12,8 +12,8 @@
 
 namespace raylet::store {
 
-// Writes these objects of the arena into a new file, and returns its bytes. After an error there is no such file. kIo,
-// with the file and the kernel's reason.
+// Writes these objects of the arena into a file, over what is there, and returns its bytes. After an error there is no
+// such file. kIo, with the file and the kernel's reason.
 Result<uint64_t> WriteSpillFile(const std::string& path, uint64_t file, std::span<const SpillDisk::Part> parts,
                                 const std::byte* arena);
 // The same from these rows of another file, whose checksums are looked at.

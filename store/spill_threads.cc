@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cstdio>
 #include <utility>
 
 #include "base/process_start.h"
@@ -9,21 +10,21 @@
 
 namespace raylet::store {
 
-WorkThread::WorkThread() {
+WorkThreads::WorkThreads(size_t count) {
   const SignalsBlocked blocked;  // signals belong to the loop's thread
-  thread_ = std::thread([this] { Run(); });
+  for (size_t i = 0; i < count; ++i) threads_.emplace_back([this] { Run(); });
 }
 
-WorkThread::~WorkThread() {
+WorkThreads::~WorkThreads() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
   }
-  changed_.notify_one();
-  thread_.join();
+  changed_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
 }
 
-void WorkThread::Add(std::function<void()> work) {
+void WorkThreads::Add(std::function<void()> work) {
   {
     const std::lock_guard lock(mutex_);
     work_.push_back(std::move(work));
@@ -31,7 +32,7 @@ void WorkThread::Add(std::function<void()> work) {
   changed_.notify_one();
 }
 
-void WorkThread::Run() {
+void WorkThreads::Run() {
   for (;;) {
     std::function<void()> work;
     {
@@ -54,29 +55,37 @@ void SpillThreads::Tell(std::function<void(Handler&)> tell) const {
   });
 }
 
-void SpillThreads::Write(uint64_t file, std::vector<Part> parts) {
-  writer_.Add([this, file, parts = std::move(parts)] {
+// Where the rename fails, the file is made anew, and says why if it cannot be.
+void SpillThreads::Replace(const std::vector<uint64_t>& replaced, const std::string& path) const {
+  for (size_t i = 1; i < replaced.size(); ++i) ::unlink(folder_.PathOf(replaced[i]).c_str());
+  if (!replaced.empty()) static_cast<void>(::rename(folder_.PathOf(replaced.front()).c_str(), path.c_str()));
+}
+
+void SpillThreads::Write(uint64_t file, std::vector<Part> parts, std::vector<uint64_t> replaced) {
+  writers_.Add([this, file, parts = std::move(parts), replaced = std::move(replaced)] {
+    Replace(replaced, folder_.PathOf(file));
     auto bytes = WriteSpillFile(folder_.PathOf(file), file, parts, arena_);
     Tell([file, bytes = std::move(bytes)](Handler& handler) { handler.OnWritten(file, bytes); });
   });
 }
 
-void SpillThreads::Copy(uint64_t from, std::vector<uint32_t> rows, uint64_t file) {
-  writer_.Add([this, from, rows = std::move(rows), file] {
+void SpillThreads::Copy(uint64_t from, std::vector<uint32_t> rows, uint64_t file, std::vector<uint64_t> replaced) {
+  writers_.Add([this, from, rows = std::move(rows), file, replaced = std::move(replaced)] {
+    Replace(replaced, folder_.PathOf(file));
     auto bytes = CopySpillFile(folder_.PathOf(from), from, rows, folder_.PathOf(file), file);
     Tell([file, bytes = std::move(bytes)](Handler& handler) { handler.OnWritten(file, bytes); });
   });
 }
 
 void SpillThreads::Read(uint64_t read, const DiskPlace& place, const Part& into) {
-  reader_.Add([this, read, place, into] {
+  readers_.Add([this, read, place, into] {
     auto outcome = ReadSpilledObject(folder_.PathOf(place.file), place, into, arena_);
     Tell([read, outcome = std::move(outcome)](Handler& handler) { handler.OnRead(read, outcome); });
   });
 }
 
 void SpillThreads::Remove(uint64_t file) {
-  writer_.Add([path = folder_.PathOf(file)] { ::unlink(path.c_str()); });
+  remover_.Add([path = folder_.PathOf(file)] { ::unlink(path.c_str()); });
 }
 
 }  // namespace raylet::store

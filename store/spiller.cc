@@ -133,6 +133,11 @@ bool Spiller::MoveToDisk(uint32_t entry, uint64_t word) {
   return true;
 }
 
+// Dead files that the new one replaces, so that all files together keep their bound.
+std::vector<uint64_t> Spiller::ReplacedBy(uint64_t file) {
+  return dead_.Replace(book_.BytesOf(file), book_.bytes_max() - book_.file_bytes());
+}
+
 bool Spiller::Write(std::span<const SpillBook::Item> items) {
   const auto file = book_.Begin(items);
   if (!file) {
@@ -147,15 +152,17 @@ bool Spiller::Write(std::span<const SpillBook::Item> items) {
     table_.spill_order.Remove(item.entry);
     table_.pins.Hold(item.entry);
   }
-  disk_.Write(*file, std::move(parts));
+  disk_.Write(*file, std::move(parts), ReplacedBy(*file));
   return true;
 }
 
 void Spiller::OnWritten(uint64_t file, const Result<uint64_t>& bytes) {
   {
     const Transaction transaction = table_.Begin();
-    if (copy_ && copy_->file == file) return EndCopy(bytes);
-    EndWrite(file, bytes);
+    if (copy_ && copy_->file == file)
+      EndCopy(bytes);
+    else
+      EndWrite(file, bytes);
   }
   if (on_wrote_) on_wrote_();
 }
@@ -164,11 +171,11 @@ void Spiller::EndWrite(uint64_t file, const Result<uint64_t>& bytes) {
   if (bytes) {
     failure_.clear();
     MoveOut(file, book_.Written(file, *bytes));
-    if (book_.RemoveIfDead(file)) Remove(file);
+    if (book_.RemoveIfDead(file)) Died(file);
   } else {
     RAYLET_LOG(kError, "objects stay in memory: ", bytes.error().message);
     failure_ = bytes.error().message;
-    write_again_ = table_.clock().Now() + kWritePause;
+    if (!RemoveDeadFiles()) write_again_ = table_.clock().Now() + kWritePause;  // the disk may have room without them
     Add(table_.counters().spill_failures, 1);
     table_.events.SpillFailed(table_.NowMs());
     for (const uint32_t entry : book_.Failed(file)) {
@@ -211,10 +218,19 @@ void Spiller::MoveOut(uint64_t file, const std::vector<uint32_t>& entries) {
 }
 
 void Spiller::Drop(const DiskPlace& place) {
-  if (book_.Drop(place)) Remove(place.file);
+  if (book_.Drop(place)) Died(place.file);
 }
 
-void Spiller::Remove(uint64_t file) { disk_.Remove(file); }
+void Spiller::Died(uint64_t file) {
+  dead_.Add(file, book_.last_dead_bytes(), table_.clock().Now());
+  for (const uint64_t surplus : dead_.TakeSurplus(table_.clock().Now())) disk_.Remove(surplus);
+}
+
+bool Spiller::RemoveDeadFiles() {
+  const std::vector<uint64_t> all = dead_.TakeAll();
+  for (const uint64_t file : all) disk_.Remove(file);
+  return !all.empty();
+}
 
 void Spiller::Freed(uint32_t entry, uint64_t word) {
   if (word == 0) {
@@ -243,7 +259,7 @@ void Spiller::Released(uint32_t entry) {
 void Spiller::CopyNext() {
   if (copy_) return;
   copy_ = book_.BeginCopy();
-  if (copy_) disk_.Copy(copy_->from, copy_->rows, copy_->file);
+  if (copy_) disk_.Copy(copy_->from, copy_->rows, copy_->file, ReplacedBy(copy_->file));
 }
 
 void Spiller::EndCopy(const Result<uint64_t>& bytes) {
@@ -259,11 +275,12 @@ void Spiller::EndCopy(const Result<uint64_t>& bytes) {
       else
         table_.index.SetPlace(entry, DiskWord({plan.file, row}));
     }
-    if (book_.EndCopy(plan)) Remove(plan.from);
-    if (book_.RemoveIfDead(plan.file)) Remove(plan.file);
+    if (book_.EndCopy(plan)) Died(plan.from);
+    if (book_.RemoveIfDead(plan.file)) Died(plan.file);
   } else {
     RAYLET_LOG(kError, "a spill file stays as it is, though half of it is dead: ", bytes.error().message);
-    if (book_.AbandonCopy(plan)) Remove(plan.from);
+    RemoveDeadFiles();
+    if (book_.AbandonCopy(plan)) Died(plan.from);
   }
   Count();
   CopyNext();
@@ -341,6 +358,8 @@ void Spiller::LoseObject(const Read& read, const Error& why) {
 
 void Spiller::Tick() {
   const TimePoint now = table_.clock().Now();
+  for (const uint64_t file : dead_.TakeSurplus(now)) disk_.Remove(file);
+  Count();
   bool ended = false;
   while (!restored_.empty() && restored_.front().until <= now) {
     table_.pins.Unhold(restored_.front().entry);
@@ -352,7 +371,9 @@ void Spiller::Tick() {
   table_.SweepDying();
 }
 
-void Spiller::Count() { table_.counters().spill_file_bytes.store(book_.file_bytes(), std::memory_order_relaxed); }
+void Spiller::Count() {
+  table_.counters().spill_file_bytes.store(book_.file_bytes() + dead_.bytes(), std::memory_order_relaxed);
+}
 
 std::string Spiller::Text() const {
   return StrCat(book_.live_bytes(), " bytes are on disk in ", book_.files(), " files of ", book_.file_bytes(), " bytes",

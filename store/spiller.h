@@ -19,6 +19,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "store/dead_files.h"
 #include "store/object_table.h"
 #include "store/room_maker.h"
 #include "store/spill_book.h"
@@ -47,9 +48,11 @@ class Spiller final : public SpillDisk::Handler {
     kLost,
   };
   Restored Restore(const ObjectId& id);
-  // Ends the holds of restored objects that their getters had time to pin, and goes on with what waited.
+  // Ends the holds of restored objects that their getters had time to pin, and goes on with what waited. Removes files
+  // that were dead for a while.
   void Tick();
   bool HasHolds() const { return !restored_.empty(); }
+  bool HasDeadFiles() const { return !dead_.Empty(); }
   bool MakesRoom() const { return book_.writing_bytes() > 0; }  // unless somebody pins it, or the write fails
   bool spills_all() const { return table_.quotas.spills_all(); }
   uint64_t left_bytes() const { return left_bytes_; }  // that have left the memory, so far
@@ -93,7 +96,9 @@ class Spiller final : public SpillDisk::Handler {
   bool EndRead(const Read& read, const Result<void>& outcome);  // false: nobody is told
   void MoveOut(uint64_t file, const std::vector<uint32_t>& entries);
   void Drop(const DiskPlace& place);
-  void Remove(uint64_t file);
+  void Died(uint64_t file);
+  std::vector<uint64_t> ReplacedBy(uint64_t file);
+  bool RemoveDeadFiles();
   void Freed(uint32_t entry, uint64_t word);
   void Released(uint32_t entry);
   void EndCopy(const Result<uint64_t>& bytes);
@@ -105,6 +110,7 @@ class Spiller final : public SpillDisk::Handler {
   RoomMaker& room_;
   SpillDisk& disk_;
   SpillBook book_;
+  DeadFiles dead_;                                  // with the book's files they take at most its bytes_max
   std::optional<SpillBook::CopyPlan> copy_;         // under way
   std::map<uint64_t, Read> reads_;                  // under way, by number
   std::unordered_map<uint32_t, uint64_t> read_of_;  // by entry

@@ -19,8 +19,7 @@ constexpr uint64_t kGivenBackAtOnce = uint64_t{1} << 20;
 
 uint64_t StagingOffset() { return PageUp(PinPageBytes()); }
 
-Result<void> Staging::CopyOut(int fd, uint64_t offset, uint64_t bytes, std::byte* arena, uint64_t arena_bytes,
-                              bool alone) {
+Result<void> Staging::Copy(int fd, uint64_t offset, uint64_t bytes, std::byte* arena) {
   for (uint64_t done = 0; done < bytes;) {
     const ssize_t got =
         ::pread(fd, arena + offset + done, bytes - done, static_cast<off_t>(StagingOffset() + offset + done));
@@ -28,6 +27,10 @@ Result<void> Staging::CopyOut(int fd, uint64_t offset, uint64_t bytes, std::byte
     if (got <= 0) return FailErrno("cannot read what a client has written", got < 0 ? errno : EIO);
     done += static_cast<uint64_t>(got);
   }
+  return {};
+}
+
+void Staging::Copied(int fd, uint64_t offset, uint64_t bytes, uint64_t arena_bytes, bool alone) {
   kept_bytes_ += bytes;
   if (alone && !has_lost_objects_ && kept_bytes_ >= kGivenBackAtOnce) {
     GiveBack(fd, 0, arena_bytes);
@@ -35,7 +38,6 @@ Result<void> Staging::CopyOut(int fd, uint64_t offset, uint64_t bytes, std::byte
   } else if (bytes >= kGivenBackAtOnce) {
     GiveBack(fd, PageUp(offset), (offset + bytes) & ~(kPageBytes - 1));
   }
-  return {};
 }
 
 void Staging::GiveBack(int fd, uint64_t begin, uint64_t end) const {

@@ -19,9 +19,11 @@ class Staging {
  public:
   // The client wrote objects that an earlier server has lost. It writes them again from this memory.
   void HasLostObjects() { has_lost_objects_ = true; }
-  // Copies an object of the memfd `fd` to the same offset of the arena, and gives its memory back to the machine.
-  // `alone`: the client writes no other object.
-  Result<void> CopyOut(int fd, uint64_t offset, uint64_t bytes, std::byte* arena, uint64_t arena_bytes, bool alone);
+  // Copies bytes of an object of the memfd `fd` to the same offset of the arena.
+  static Result<void> Copy(int fd, uint64_t offset, uint64_t bytes, std::byte* arena);
+  // After all of an object was copied: gives its memory back to the machine. `alone`: the client writes no other
+  // object.
+  void Copied(int fd, uint64_t offset, uint64_t bytes, uint64_t arena_bytes, bool alone);
 
  private:
   void GiveBack(int fd, uint64_t begin, uint64_t end) const;

@@ -59,6 +59,16 @@ StoreServer::StoreServer(Loop& loop, int listening, ObjectStore& store, IndexHea
   store_.OnSealedOrGone(
       [this](uint32_t entry, bool sealed) { sealed ? subscriptions_.Sealed(entry) : subscriptions_.Gone(entry); });
   put_rings_.OnCarriedOut([this] { AfterRequest(); });
+  put_rings_.OnFull(
+      [this](uint64_t need_bytes) {
+        if (!disk_.HasSpiller()) return PutPosts::WhenFull::kRefuse;
+        if (disk_.WantRoom(need_bytes)) return PutPosts::WhenFull::kTryAgain;
+        return disk_.MakesRoom() ? PutPosts::WhenFull::kWait : PutPosts::WhenFull::kRefuse;
+      },
+      [this](uint32_t client, bool waits) {
+        if (ClientSession* const session = SessionOf(client))
+          session->HoldFrames(waits, Now() + disk_.CreatePatience());
+      });
   put_rings_.OnBroken([this](uint32_t client, const Error& why) { by_client_.at(client)->Break(why); });
   acceptor_.Watch({.readable = true});
 }
@@ -119,7 +129,18 @@ void StoreServer::Named(ClientSession& session) {
   by_client_[session.client()] = &session;
 }
 
+// With --isolation=strict clients write what is not sealed in memory of their own, besides.
+Result<void> StoreServer::HasRoomToWrite(const BlockedCreate& create) const {
+  const ObjectOptions& options = create.options;
+  if (!segments_.strict() || create.seal || options.data_bytes > segments_.capacity_bytes ||
+      options.metadata_bytes > segments_.capacity_bytes)
+    return {};
+  return memory_.RoomFor(create.need_bytes() + index_->counters.unsealed_bytes.load(std::memory_order_relaxed),
+                         "the objects that clients write (--isolation=strict)");
+}
+
 void StoreServer::Create(BlockedCreate create) {
+  if (const auto room = HasRoomToWrite(create); !room) return Reply(create, Fail(room.error()), {});
   const bool may_wait = create.deadline > clock_.Now();
   if (!may_wait && disk_.HasSpiller() && create.options.evict_if_full) {
     create.while_disk_writes = true;
@@ -222,8 +243,12 @@ void StoreServer::AfterRequest(bool released) {
   if (disk_first_) disk_.Serve(released);
   ServeCreates(released);
   if (!disk_first_) disk_.Serve(released);
+  put_rings_.ServeWaiting([this](uint32_t client) {
+    const ClientSession* const session = SessionOf(client);
+    return session == nullptr || session->HoldsNoLonger(clock_.Now());
+  });
   const TimePoint now = clock_.Now();
-  if (blocked_.Empty() && !disk_.NeedsTicks() && !store_.HasDying()) return timer_.Cancel();
+  if (blocked_.Empty() && !disk_.NeedsTicks() && !store_.HasDying() && !put_rings_.HasWaiting()) return timer_.Cancel();
   const TimePoint due = std::min({TimePoint(now + kSweepPeriod), blocked_.NextDeadline(), disk_.NextDeadline()});
   if (timer_ && timer_due_ <= due) return;
   timer_due_ = due;

@@ -88,6 +88,7 @@ class StoreServer {
   void Accept();
   void RefuseOne(const Error& why);
   // Done when it is granted or refused; not while there is no room.
+  Result<void> HasRoomToWrite(const BlockedCreate& create) const;
   CreateQueue::Tried Try(const BlockedCreate& create, bool last_try);
   Result<uint64_t> Carry(const BlockedCreate& create, FullNumbers& numbers);
   void CreateWhileDiskWrites(BlockedCreate create);

@@ -1,7 +1,9 @@
 #include "client/plasma/store_hello.h"
 
+#include <time.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <utility>
 
 #include "base/process_start.h"
@@ -14,6 +16,10 @@ namespace raylet::client {
 namespace {
 
 constexpr size_t kHelloFds = 4;
+// A server that dies in the middle of a greeting has a successor within a second. Somebody else at this path, who hangs
+// up again and again, has none.
+constexpr std::chrono::seconds kSuccessorPatience{5};
+constexpr long kPauseNs = 2'000'000;  // between two tries
 
 Result<Frame> Hello(FrameConnection& connection, const StoreGreeting& greeting, Deadline deadline) {
   wire::StoreHelloT hello;
@@ -34,10 +40,9 @@ Result<Frame> Hello(FrameConnection& connection, const StoreGreeting& greeting, 
   return frame;
 }
 
-}  // namespace
-
-Result<FrameConnection> ConnectToStore(const std::string& socket, const StoreGreeting& greeting, Deadline deadline,
-                                       bool retry, StoreWelcome& welcome) {
+// `cut_off`: the connection ended before its first answer.
+Result<FrameConnection> ConnectOnce(const std::string& socket, const StoreGreeting& greeting, Deadline deadline,
+                                    bool retry, StoreWelcome& welcome, bool& cut_off) {
   Result<FrameConnection> connection;
   const auto failed = [&](const Error& error) {
     if (greeting.unanswered != nullptr && connection) greeting.unanswered->push_back(*std::move(connection));
@@ -50,7 +55,10 @@ Result<FrameConnection> ConnectToStore(const std::string& socket, const StoreGre
     return failed(connection.error());
   }
   const auto frame = Hello(*connection, greeting, deadline);
-  if (!frame) return failed(frame.error());
+  if (!frame) {
+    cut_off = frame.error().code == ErrorCode::kDisconnected || frame.error().code == ErrorCode::kIo;
+    return failed(frame.error());
+  }
   const auto reply = Parse<wire::StoreHelloReplyT>(frame->body);
   if (!reply) return failed(reply.error());
   if (const auto status = FromStatus(*reply->status); !status) return failed(status.error());
@@ -72,6 +80,20 @@ Result<FrameConnection> ConnectToStore(const std::string& socket, const StoreGre
   welcome.pins = std::move(fds[3]);
   fds.clear();
   return connection;
+}
+
+}  // namespace
+
+Result<FrameConnection> ConnectToStore(const std::string& socket, const StoreGreeting& greeting, Deadline deadline,
+                                       bool retry, StoreWelcome& welcome) {
+  for (const Deadline successor = Deadline::After(kSuccessorPatience);;) {
+    bool cut_off = false;
+    auto connection = ConnectOnce(socket, greeting, deadline, retry, welcome, cut_off);
+    // A client that connects again has a loop of its own (ConnectAgain).
+    if (connection || !cut_off || greeting.again != 0 || deadline.Passed() || successor.Passed()) return connection;
+    const timespec pause{0, kPauseNs};
+    ::nanosleep(&pause, nullptr);
+  }
 }
 
 }  // namespace raylet::client

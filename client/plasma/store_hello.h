@@ -40,7 +40,8 @@ struct StoreGreeting {
   std::vector<FrameConnection>* unanswered = nullptr;
 };
 
-// Connects and says hello. kNotRunning names the command that starts a daemon.
+// Connects and says hello. A new client whose server dies before it answers goes to the next one. kNotRunning names the
+// command that starts a daemon.
 Result<FrameConnection> ConnectToStore(const std::string& socket, const StoreGreeting& greeting, Deadline deadline,
                                        bool retry, StoreWelcome& welcome);
 

@@ -25,8 +25,9 @@ class FakeSpillDisk final : public SpillDisk {
   explicit FakeSpillDisk(std::byte* arena) : arena_(arena) {}
 
   void SetHandler(Handler* handler) override { handler_ = handler; }
-  void Write(uint64_t file, std::vector<Part> parts) override {
-    writes_.push_back([this, file, parts = std::move(parts)] {
+  void Write(uint64_t file, std::vector<Part> parts, std::vector<uint64_t> replaced) override {
+    writes_.push_back([this, file, parts = std::move(parts), replaced = std::move(replaced)] {
+      for (const uint64_t dead : replaced) Take(dead);
       if (fails_writes) {
         handler_->OnWritten(file, Fail(ErrorCode::kIo, "cannot write a file: No space left on device"));
         return;
@@ -39,8 +40,9 @@ class FakeSpillDisk final : public SpillDisk {
       handler_->OnWritten(file, BytesOf(rows));
     });
   }
-  void Copy(uint64_t from, std::vector<uint32_t> rows, uint64_t file) override {
-    writes_.push_back([this, from, rows = std::move(rows), file] {
+  void Copy(uint64_t from, std::vector<uint32_t> rows, uint64_t file, std::vector<uint64_t> replaced) override {
+    writes_.push_back([this, from, rows = std::move(rows), file, replaced = std::move(replaced)] {
+      for (const uint64_t dead : replaced) Take(dead);
       if (fails_writes) {
         handler_->OnWritten(file, Fail(ErrorCode::kIo, "cannot write a file: No space left on device"));
         return;
@@ -78,8 +80,10 @@ class FakeSpillDisk final : public SpillDisk {
 
   Files files;
   bool fails_writes = false;
+  uint64_t replaced_files = 0;  // by others, so far
 
  private:
+  void Take(uint64_t dead) { replaced_files += files.erase(dead); }
   static uint64_t BytesOf(const std::vector<Row>& rows) {
     uint64_t bytes = SpillBodyOffset(rows.size());
     for (const Row& row : rows) bytes += AlignUp(row.bytes.size());

@@ -369,6 +369,9 @@ TEST(RecoveryTest, StoreIsWholeAfterAnEndAtAnyInstruction) {
       for (uint64_t number = 0; number < 20; ++number) (void)on.store.Delete(IdOf(number));
       on.store.SweepDying();
       while (on.disk.DoWrite()) {}
+      on.clock.Advance(kDeadFileKept);
+      on.spiller.Tick();
+      while (on.disk.DoWrite()) {}
       ASSERT_TRUE(on.disk.files.empty()) << where;
       ASSERT_EQ(on.store.free_bytes(), kCapacity) << where;
       ASSERT_EQ(on.arena->LargestRun(), on.arena->arena_bytes()) << where;

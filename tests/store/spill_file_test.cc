@@ -66,6 +66,23 @@ TEST_F(SpillFileTest, EachObjectComesBackAsItWas) {
   }
 }
 
+TEST_F(SpillFileTest, FileTakesThePlaceOfALongerOrAShorterOne) {
+  for (const size_t before : {size_t{10}, size_t{1'000'000}}) {
+    std::ofstream(other_, std::ios::binary | std::ios::trunc) << std::string(before, 'x');
+    struct stat old {
+    }, now{};
+    ASSERT_EQ(::stat(other_.c_str(), &old), 0);
+    const auto written = WriteSpillFile(other_, 8, parts_, arena_.data());
+    ASSERT_TRUE(written) << written.error().message;
+    ASSERT_EQ(::stat(other_.c_str(), &now), 0);
+    EXPECT_EQ(old.st_ino, now.st_ino) << "written over";
+    EXPECT_EQ(static_cast<uint64_t>(now.st_size), *written);
+    read_.assign(arena_.size(), std::byte{0});
+    for (uint32_t row = 0; row < parts_.size(); ++row)
+      ASSERT_TRUE(ReadSpilledObject(other_, {8, row}, parts_[row], read_.data())) << "row " << row;
+  }
+}
+
 TEST_F(SpillFileTest, CopyHasTheRowsThatWereAskedFor) {
   const std::vector<uint32_t> rows = {3, 0};
   const auto copied = CopySpillFile(path_, 7, rows, other_, 8);

@@ -53,6 +53,14 @@ class SpillerTest : public ObjectStoreTest {
     clock_.Advance(std::chrono::milliseconds(1100));
     spiller_->Tick();
   }
+  // Files in which somebody is.
+  uint64_t LiveFiles() const { return spiller_->book().files(); }
+  // So long that dead files go, too.
+  void MuchLater() {
+    clock_.Advance(kDeadFileKept);
+    spiller_->Tick();
+    disk_.DoAll();
+  }
 
   FakeSpillDisk disk_;
   std::optional<Spiller> spiller_;
@@ -116,7 +124,7 @@ TEST_F(SpillerTest, SpilledObjectComesBackWithItsBytes) {
   EXPECT_EQ(header_->counters.restored_bytes, 100'000u);
   ASSERT_TRUE(store_->Delete(IdOf(1)));
   Later();
-  disk_.DoAll();
+  MuchLater();
   EXPECT_TRUE(disk_.files.empty()) << "the file goes with its last object";
 }
 
@@ -189,6 +197,7 @@ TEST_F(SpillerTest, MemoryStaysWhileTheDiskReadsIt) {
   EXPECT_NE(store_->table().index.FieldsOf(*EntryOf(2)).offset, offset);
   disk_.DoAll();
   EXPECT_EQ(store_->free_bytes(), kCapacity - 100'000) << "the first one's is free now";
+  MuchLater();
   EXPECT_TRUE(disk_.files.empty());
 }
 
@@ -201,12 +210,62 @@ TEST_F(SpillerTest, DeletesRemoveFiles) {
   ASSERT_TRUE(store_->Delete(IdOf(1)));
   ASSERT_TRUE(store_->DeleteAtLastRelease({&second, 1}).front());
   disk_.DoAll();
-  EXPECT_EQ(disk_.files.size(), 1u) << "the copy of what is left";
+  EXPECT_EQ(LiveFiles(), 1u) << "the copy of what is left";
   store_->RemoveClient(client_);
-  disk_.DoAll();
+  MuchLater();
   EXPECT_TRUE(disk_.files.empty());
   EXPECT_EQ(header_->counters.spilled_bytes, 0u);
   EXPECT_EQ(header_->counters.spill_file_bytes, 0u);
+}
+
+TEST_F(SpillerTest, NewFileIsWrittenOverADeadOne) {
+  ASSERT_TRUE(Put(1, 200'000));
+  spiller_->WantRoom(200'000);
+  disk_.DoAll();
+  ASSERT_TRUE(store_->Delete(IdOf(1)));
+  disk_.DoAll();
+  EXPECT_EQ(disk_.files.size(), 1u) << "it is kept for the next one";
+  EXPECT_EQ(LiveFiles(), 0u);
+  EXPECT_GT(header_->counters.spill_file_bytes, 200'000u) << "it counts";
+  ASSERT_TRUE(Put(2, 150'000));
+  spiller_->WantRoom(150'000);
+  disk_.DoAll();
+  EXPECT_EQ(disk_.replaced_files, 1u);
+  EXPECT_EQ(disk_.files.size(), 1u);
+  static_cast<void>(spiller_->Restore(IdOf(2)));
+  disk_.DoAll();
+  EXPECT_TRUE(HasItsBytes(2));
+}
+
+TEST_F(SpillerTest, DeadFilesMakeRoomBelowTheBound) {
+  spiller_.reset();
+  spiller_.emplace(store_->table(), store_->room(), disk_, 250'000);
+  for (uint64_t id = 1; id <= 2; ++id) ASSERT_TRUE(Put(id, 100'000));
+  spiller_->WantRoom(100'000);
+  disk_.DoAll();
+  for (uint64_t id = 1; id <= 2; ++id) ASSERT_TRUE(store_->Delete(IdOf(id)));
+  ASSERT_TRUE(Put(3, 240'000));
+  spiller_->WantRoom(100'000);
+  disk_.DoAll();
+  EXPECT_EQ(StateOf(3), EntryState::kSpilled);
+  EXPECT_LE(header_->counters.spill_file_bytes, 250'000u);
+  EXPECT_EQ(disk_.files.size(), 1u);
+}
+
+TEST_F(SpillerTest, FullDiskTakesTheDeadFilesFirst) {
+  ASSERT_TRUE(Put(1, 100'000));
+  spiller_->WantRoom(100'000);
+  disk_.DoAll();
+  ASSERT_TRUE(store_->Delete(IdOf(1)));
+  ASSERT_TRUE(Put(2, 500'000));  // of another size
+  disk_.fails_writes = true;
+  spiller_->WantRoom(500'000);
+  disk_.DoAll();
+  EXPECT_TRUE(disk_.files.empty());
+  disk_.fails_writes = false;
+  spiller_->WantRoom(500'000);
+  disk_.DoAll();
+  EXPECT_EQ(StateOf(2), EntryState::kSpilled) << "at once, without the pause";
 }
 
 TEST_F(SpillerTest, DeleteDuringTheReadFreesTheRun) {
@@ -282,6 +341,7 @@ TEST_F(SpillerTest, LostObjectStaysLostUntilItIsDeleted) {
   EXPECT_TRUE(store_->IsLost(IdOf(1)));
   EXPECT_EQ(spiller_->Restore(IdOf(1)), Spiller::Restored::kLost);
   EXPECT_EQ(header_->counters.lost_objects, 1u);
+  MuchLater();
   EXPECT_TRUE(disk_.files.empty());
   EXPECT_EQ(store_->free_bytes(), kCapacity);
   ASSERT_TRUE(store_->Delete(IdOf(1)));
@@ -295,6 +355,9 @@ TEST_F(SpillerTest, ReadThatMeetsACopiedFileReadsTheCopy) {
   disk_.DoAll();
   for (uint64_t id = 1; id <= 3; ++id) ASSERT_TRUE(store_->Delete(IdOf(id)));
   ASSERT_EQ(spiller_->Restore(IdOf(4)), Spiller::Restored::kUnderWay);
+  while (disk_.DoWrite()) {}
+  clock_.Advance(kDeadFileKept);
+  spiller_->Tick();
   while (disk_.DoWrite()) {}
   ASSERT_FALSE(disk_.files.contains(1)) << "copied, and gone";
   disk_.DoAll();
@@ -426,7 +489,7 @@ void SpillerTest::LoseNothingInRandomOperations(bool owned) {
         store_->SweepDying();
       }
       ASSERT_NO_FATAL_FAILURE(ExpectLedgerAddsUp()) << "seed " << seed << ", step " << step;
-      ASSERT_LE(spiller_->book().file_bytes(), kDiskMax);
+      ASSERT_LE(header_->counters.spill_file_bytes, kDiskMax);
       for (const auto& [id, slot] : pinned) ASSERT_EQ(StateOf(id), EntryState::kSealed) << "a pinned one";
       if (step % 50 != 0) continue;
       for (const auto& [id, bytes] : model) {
@@ -453,6 +516,7 @@ void SpillerTest::LoseNothingInRandomOperations(bool owned) {
     Later();
     store_->SweepDying();
     disk_.DoAll();
+    MuchLater();
     ASSERT_TRUE(disk_.files.empty()) << "seed " << seed;
     ASSERT_EQ(store_->free_bytes(), kCapacity);
     ASSERT_EQ(arena_->physical_bytes(), 0u);

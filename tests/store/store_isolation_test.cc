@@ -14,12 +14,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/shm_segment.h"
@@ -46,8 +48,8 @@ struct Access {
 
 class StoreIsolationTest : public testing::Test {
  protected:
-  void Start(std::vector<std::string> more = {}) {
-    std::vector<std::string> flags = {"-m", "32M", "-s", socket_, "--isolation=strict"};
+  void Start(std::vector<std::string> more = {}, const std::string& memory = "32M") {
+    std::vector<std::string> flags = {"-m", memory, "-s", socket_, "--isolation=strict"};
     flags.insert(flags.end(), more.begin(), more.end());
     auto daemon = test::DaemonProcess::Start("plasma_store", flags);
     ASSERT_TRUE(daemon) << daemon.error().message;
@@ -321,6 +323,55 @@ TEST_F(StoreIsolationTest, MemoryOfWritersGoesBack) {
     ASSERT_TRUE(std::move(*small).Seal());
   }
   EXPECT_LT(written_bytes(), 2 * kMiB) << "of 6 MB";
+}
+
+TEST_F(StoreIsolationTest, CopyOfALargeObjectHoldsNobodyUp) {
+  constexpr uint64_t kLarge = 96 * kMiB;
+  Start({}, "128M");
+  const auto client = Connect(), other = Connect();
+  const ObjectId id = ObjectId::FromRandom();
+  auto writer = client->Create(id, kLarge, {}, {});
+  ASSERT_TRUE(writer) << writer.error().message;
+  writer->data().front() = std::byte{1};
+  writer->data().back() = std::byte{2};
+  std::atomic<bool> seals{false};
+  std::thread sealer([&] {
+    seals = true;
+    const auto sealed = std::move(*writer).Seal();
+    EXPECT_TRUE(sealed) << sealed.error().message;
+  });
+  while (!seals) std::this_thread::yield();
+  int puts = 0;
+  while (!other->Contains(id).value_or(true)) {
+    const auto put = other->CreateAndSeal(ObjectId::FromRandom(), BytesOf(100, 1), {}, {});
+    EXPECT_TRUE(put) << put.error().message;
+    ++puts;
+  }
+  sealer.join();
+  EXPECT_GT(puts, 5) << "messages of the other client, while the store copied";
+  const auto view = other->Get(id, Deadline::AfterMs(kPatienceMs));
+  ASSERT_TRUE(view) << view.error().message;
+  EXPECT_EQ(view->data().front(), std::byte{1});
+  EXPECT_EQ(view->data().back(), std::byte{2});
+}
+
+// In a message after the seal, which the store handles after it.
+TEST_F(StoreIsolationTest, WhatAClientAsksNextWaitsForItsSeal) {
+  Start();
+  const auto client = Connect(), other = Connect();
+  for (int round = 0; round < 5; ++round) {
+    const ObjectId id = ObjectId::FromRandom();
+    auto writer = client->Create(id, 10 * kMiB, {}, {});
+    ASSERT_TRUE(writer) << writer.error().message;
+    std::thread deleter([&] {
+      while (!other->Contains(id).value_or(true)) std::this_thread::yield();
+      EXPECT_TRUE(other->Delete({&id, 1}));
+    });
+    ASSERT_TRUE(std::move(*writer).Seal());
+    ASSERT_TRUE(client->CreateAndSeal(ObjectId::FromRandom(), BytesOf(100, 1), {}, {}));
+    deleter.join();
+    EXPECT_FALSE(client->Contains(id).value_or(true));
+  }
 }
 
 TEST_F(StoreIsolationTest, WithoutItAnotherUserIsRefused) {

@@ -156,6 +156,20 @@ TEST_F(StoreMemoryTest, AStoreThatItsCgroupHasRoomForIsNotKilledWhenItIsFullAndM
   EXPECT_EQ(end->signal, 0);
 }
 
+TEST_F(StoreMemoryTest, WhatClientsWriteNeedsMemoryBesidesWithStrictIsolation) {
+  PaperMachine machine(kLimit);
+  auto daemon = DaemonProcess::Start(
+      "plasma_store", {"-m", "16M", "-s", socket_, "--isolation=strict", "--memory-root", machine.root()});
+  ASSERT_TRUE(daemon) << daemon.error().message;
+  RawClient client = Connect();
+  machine.Use(kLimit - 12 * kMiB);
+  EXPECT_EQ(client.Create(1, 8 * kMiB), ErrorCode::kLimit);
+  EXPECT_EQ(client.Create(2, 2 * kMiB), ErrorCode::kOk);
+  EXPECT_EQ(client.Create(3, 3 * kMiB), ErrorCode::kLimit) << "the second is not sealed";
+  ASSERT_EQ(client.Seal(2), ErrorCode::kOk);
+  EXPECT_EQ(client.Create(3, 3 * kMiB), ErrorCode::kOk);
+}
+
 TEST_F(StoreMemoryTest, AClientForWhichNoMemoryIsLeftIsRefusedWithTheNumbers) {
   PaperMachine machine(kLimit);
   auto daemon = DaemonProcess::Start("plasma_store", {"-m", "16M", "-s", socket_, "--memory-root", machine.root()});

@@ -119,9 +119,13 @@ TEST_F(StoreService, ServiceManagerHearsThatItIsReadyLivesAndStops) {
   const timeval wait{10, 0};
   ::setsockopt(manager.get(), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
   const auto next = [&manager] {
-    char text[512];
-    const ssize_t size = ::recv(manager.get(), text, sizeof text, 0);
-    return size < 0 ? std::string("nothing") : std::string(text, static_cast<size_t>(size));
+    for (;;) {
+      char text[512];
+      const ssize_t size = ::recv(manager.get(), text, sizeof text, 0);
+      if (size < 0) return std::string("nothing");
+      const std::string message(text, static_cast<size_t>(size));
+      if (!message.starts_with("FDSTORE")) return message;
+    }
   };
   auto daemon = Start({"-m", "1M", "-s", socket_}, {{"NOTIFY_SOCKET", path}, {"WATCHDOG_USEC", "40000"}});
   ASSERT_TRUE(daemon);

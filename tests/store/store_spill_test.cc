@@ -417,6 +417,42 @@ TEST_F(ExternalStoreTest, BatchOfSmallObjectsWaitsForTheDisk) {
   ExpectAllAreThere(*client);
 }
 
+TEST_F(ExternalStoreTest, SmallAsynchronousPutsWaitForTheDisk) {
+  StartExternal();
+  const auto client = Connect();
+  constexpr uint64_t kPuts = 8000, kBytes = 4000;
+  for (uint64_t number = 0; number < kPuts; ++number) {
+    objects_[number] = {ObjectId::FromRandom(), kBytes};
+    const auto put = client->CreateAndSealAsync(objects_[number].id, BytesOf(number, kBytes), {}, {});
+    ASSERT_TRUE(put) << "object " << number << ": " << put.error().message;
+  }
+  const auto flushed = client->AwaitPuts(Deadline::AfterMs(kPatienceMs));
+  ASSERT_TRUE(flushed) << flushed.error().message;
+  for (const auto& [number, object] : objects_)
+    ASSERT_TRUE(client->Contains(object.id).value_or(false)) << "object " << number;
+  std::erase_if(objects_, [](const auto& object) { return object.first % 50 != 0; });
+  ExpectAllAreThere(*client);
+}
+
+// Deletes of what was put just before, in a store that is full.
+TEST_F(ExternalStoreTest, MessagesWaitBehindPutsThatWait) {
+  StartExternal();
+  const auto client = Connect();
+  ASSERT_NO_FATAL_FAILURE(FillAtOnce(*client, 1, 20, kMiB));
+  std::vector<ObjectId> ids;
+  for (uint64_t round = 0; round < 40; ++round) {
+    for (uint64_t i = 0; i < 100; ++i) {
+      ids.push_back(ObjectId::FromRandom());
+      ASSERT_TRUE(client->CreateAndSealAsync(ids.back(), BytesOf(i, 4000), {}, {}));
+    }
+    ASSERT_TRUE(client->Delete({&ids.back(), 1}));
+  }
+  const auto flushed = client->AwaitPuts(Deadline::AfterMs(kPatienceMs));
+  ASSERT_TRUE(flushed) << flushed.error().message;
+  for (size_t i = 0; i < ids.size(); ++i)
+    ASSERT_EQ(client->Contains(ids[i]).value_or(false), i % 100 != 99) << "object " << i;
+}
+
 TEST_F(ExternalStoreTest, EvictWritesAndSaysHowMuch) {
   StartExternal();
   const auto client = Connect();

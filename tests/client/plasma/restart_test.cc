@@ -382,6 +382,23 @@ void KillAfterSystemCalls(pid_t pid, unsigned long long first, unsigned long lon
   ASSERT_EQ(::waitpid(pid, nullptr, __WALL), pid);
 }
 
+// After it has accepted the connection, after it has made the client's page, and before its answer.
+TEST_F(RestartTest, FirstConnectionIsMadeAgainWhenTheServerDiesInTheMiddle) {
+  for (const auto& [first, second] : {std::pair{SYS_accept4, SYS_recvmsg}, {SYS_memfd_create, SYS_sendmsg}}) {
+    const pid_t server = ServerPid();
+    ASSERT_EQ(::ptrace(PTRACE_SEIZE, server, nullptr, PTRACE_O_TRACESYSGOOD), 0) << std::strerror(errno);
+    ASSERT_EQ(::ptrace(PTRACE_INTERRUPT, server, nullptr, nullptr), 0);
+    std::thread client([&] {
+      const auto connected = StoreClient::Connect(socket_, "new", Soon(), false);
+      EXPECT_TRUE(connected) << connected.error().message;
+      if (connected) Put(**connected, first, 10);
+    });
+    ASSERT_NO_FATAL_FAILURE(KillAfterSystemCalls(server, first, second));
+    client.join();
+    EXPECT_NE(ServerPid(), server);
+  }
+}
+
 // The keeper hears of a client before the index has it.
 TEST_F(RestartTest, TheKeeperForgetsAClientWhoseServerDiedBeforeTheIndexHadIt) {
   const auto other = Connect();

@@ -1,0 +1,98 @@
+#include "store/stored_fds.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "base/shm_segment.h"
+#include "base/strings.h"
+#include "fbs/segment_layout.h"
+
+namespace raylet::store {
+namespace {
+
+constexpr int kFirstFd = 3;
+constexpr uint32_t kFdsMost = 1 << 20;
+constexpr std::string_view kPinsPrefix = "plasma-pins-", kSocketPrefix = "plasma-socket-";
+
+std::string TakeVariable(const char* name) {
+  const char* const value = std::getenv(name);
+  std::string text = value == nullptr ? "" : value;
+  ::unsetenv(name);
+  return text;
+}
+
+std::optional<uint32_t> NumberIn(std::string_view text) {
+  uint32_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+std::optional<uint32_t> NumberAfter(std::string_view prefix, std::string_view name) {
+  return name.starts_with(prefix) ? NumberIn(name.substr(prefix.size())) : std::nullopt;
+}
+
+void Put(Kept& kept, std::string_view name, UniqueFd fd) {
+  if (name == kListeningName) {
+    kept.listening = std::move(fd);
+  } else if (name == kStoredArenaName) {
+    kept.arena = std::move(fd);
+  } else if (name == kStoredIndexName) {
+    kept.index = std::move(fd);
+  } else if (const auto of_pins = NumberAfter(kPinsPrefix, name)) {
+    kept.clients[*of_pins].pins = std::move(fd);
+  } else if (const auto of_socket = NumberAfter(kSocketPrefix, name)) {
+    kept.clients[*of_socket].socket = std::move(fd);
+  }
+}
+
+}  // namespace
+
+std::string PinsName(uint32_t client) { return StrCat(kPinsPrefix, client); }
+std::string SocketName(uint32_t client) { return StrCat(kSocketPrefix, client); }
+
+Kept TakeStoredFds() {
+  Kept kept;
+  const auto pid = NumberIn(TakeVariable("LISTEN_PID")), count = NumberIn(TakeVariable("LISTEN_FDS"));
+  const std::string names = TakeVariable("LISTEN_FDNAMES");
+  if (!pid || *pid != static_cast<uint32_t>(::getpid()) || !count || *count > kFdsMost) return kept;
+  std::string_view left = names;
+  for (int fd = kFirstFd; fd < kFirstFd + static_cast<int>(*count); ++fd) {
+    const std::string_view name = left.substr(0, left.find(':'));
+    left.remove_prefix(std::min(left.size(), name.size() + 1));
+    if (::fcntl(fd, F_SETFD, FD_CLOEXEC) == 0) Put(kept, name, UniqueFd(fd));
+  }
+  std::erase_if(kept.clients, [](const auto& client) { return !client.second.pins || !client.second.socket; });
+  return kept;
+}
+
+bool IsWhole(const Kept& kept) { return kept.listening && kept.arena && kept.index; }
+
+Result<uint64_t> CapacityOf(const Kept& kept, const std::string& socket_path) {
+  const auto bytes = FileSize(kept.index.get());
+  if (!bytes) return Fail(bytes.error());
+  const auto mapping = Mapping::Map(kept.index.get(), *bytes, Mapping::Access::kReadOnly);
+  if (!mapping) return Fail(mapping.error());
+  const auto header = CheckIndexSegment(mapping->data(), mapping->size());
+  if (!header) return Fail(header.error());
+  const std::string_view path((*header)->socket_path, ::strnlen((*header)->socket_path, sizeof(*header)->socket_path));
+  if (path != socket_path)
+    return Fail(ErrorCode::kInvalid, StrCat("they are of the store at ", path, ", and this one serves ", socket_path));
+  const auto arena_bytes = FileSize(kept.arena.get());
+  if (!arena_bytes || *arena_bytes < (*header)->arena_bytes)
+    return Fail(ErrorCode::kProtocolError, "its arena is shorter than its index says");
+  struct stat status {};
+  if (::stat(socket_path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode))
+    return Fail(ErrorCode::kInvalid, StrCat("the socket at ", socket_path, " has been removed"));
+  return (*header)->capacity_bytes;
+}
+
+}  // namespace raylet::store
