@@ -10,8 +10,11 @@
 
 #include <ray/api/array.h>
 #include <ray/api/msgpack.h>
+#include <ray/api/object_ref.h>
 #include <ray/parameter_server/options.h>
 
+#include "client/parameter_server/door.h"
+#include "client/parameter_server/policy_core.h"
 #include "client/parameter_server/version_cell.h"
 
 namespace ray::ps::internal {
@@ -110,7 +113,34 @@ struct ShardState {
   std::vector<Array<T>> slots;  // of the optimiser
   std::vector<SentGradient<T>> held;
   std::vector<uint64_t> recent;  // sequences
-  MSGPACK_DEFINE(filled, version, workers, restarts, steps, values, slots, held, recent)
+  DoorState<T> door;
+  std::vector<RankState> ranks;  // for another shard, but for no replica; and so the rest
+  PolicyCounts counts;
+  uint64_t updates_lost = 0;
+  MSGPACK_DEFINE(filled, version, workers, restarts, steps, values, slots, held, recent, door, ranks, counts,
+                 updates_lost)
+};
+
+// What a closed shard has.
+struct ClosedReply {
+  uint64_t version = 0;
+  std::vector<uint64_t> recent;  // sequences of gradients, and those of the last ones
+  std::vector<uint64_t> newest;
+  uint64_t missing = 0;    // of the gradients that others have
+  bool forgetful = false;  // it has lost updates, and does not know which
+  MSGPACK_DEFINE(version, recent, newest, missing, forgetful)
+};
+
+// What a shard takes over from the shards before a Resize.
+template <class T>
+struct Inheritance {
+  uint64_t begin = 0;                            // of the shard, in all parameters
+  std::vector<uint64_t> offsets;                 // of the states, and at last the end of the last one
+  std::vector<ObjectRef<ShardState<T>>> states;  // of the shards that have some of its parameters
+  uint64_t version = 0;
+  std::vector<uint64_t> recent;   // gradients that all shards have
+  std::vector<uint64_t> partial;  // gradients that some of them have
+  MSGPACK_DEFINE(begin, offsets, states, version, recent, partial)
 };
 
 template <class T>
@@ -145,11 +175,12 @@ struct WireCompression {
 template <class T>
 struct ReadReply {
   bool ready = false;  // false: the policy says to wait
+  bool moved = false;  // other shards have the parameters now
   uint64_t version = 0;
   uint64_t machine = 0;  // the shard's MachineNumber; 0 without compression
   CellPlace cell;        // where the shard's version is seen
   Array<T> values;       // none where the reader has this version already
-  MSGPACK_DEFINE(ready, version, machine, cell, values)
+  MSGPACK_DEFINE(ready, moved, version, machine, cell, values)
 };
 
 }  // namespace ray::ps::internal

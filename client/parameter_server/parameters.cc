@@ -3,8 +3,8 @@
 #include <ray/parameter_server/parameters.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
-#include <random>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -14,8 +14,8 @@
 #include "client/parameter_server/compression.h"
 #include "client/parameter_server/machine.h"
 #include "client/parameter_server/patience.h"
-#include "client/parameter_server/placement.h"
 #include "client/parameter_server/replica.h"
+#include "client/parameter_server/server.h"
 #include "client/parameter_server/shard.h"
 #include "client/parameter_server/version_cell.h"
 
@@ -23,7 +23,6 @@ namespace ray::ps {
 
 using internal::kNoRank;
 using internal::kNoVersion;
-using internal::Layout;
 using internal::Patience;
 using internal::Shard;
 using ray::internal::RayException;
@@ -35,12 +34,12 @@ using DoubleShard = Shard<double>;
 
 #define REGISTER_SHARD(S)                                                                                              \
   RAY_REMOTE(S::Create, &S::Read, &S::Push, &S::PushPacked, &S::SetWorkers, &S::Flush, &S::Stats, &S::Save, &S::Saved, \
-             &S::Load, &S::Commit)
+             &S::Load, &S::Commit, &S::Close, &S::Admit, &S::Export, &S::Inherit, &S::Open, &S::Move, &S::Where)
 REGISTER_SHARD(ray::ps::internal::FloatShard);
 REGISTER_SHARD(ray::ps::internal::DoubleShard);
 using FloatReplica = Replica<float>;
 using DoubleReplica = Replica<double>;
-#define REGISTER_REPLICA(R) RAY_REMOTE(R::Create, &R::Follow, &R::Fill, &R::Export)
+#define REGISTER_REPLICA(R) RAY_REMOTE(R::Create, &R::Follow, &R::Fill, &R::Note, &R::Export)
 REGISTER_REPLICA(ray::ps::internal::FloatReplica);
 REGISTER_REPLICA(ray::ps::internal::DoubleReplica);
 #undef REGISTER_REPLICA
@@ -50,83 +49,6 @@ void ThrowNoServer(const char* handle) { throw RayException(std::string(handle) 
 }  // namespace internal
 
 namespace {
-
-uint64_t RandomNumber() {
-  std::random_device device;
-  return (uint64_t{device()} << 32) ^ device();
-}
-
-template <class T>
-std::shared_ptr<const internal::Server<T>> Start(Layout layout, std::span<const T> initial, const Options& options) {
-  auto server = std::make_shared<internal::Server<T>>();
-  server->layout = std::move(layout);
-  server->ranks = internal::RanksOf(options.policy);
-  server->has_rounds = internal::HasRounds(options.policy);
-  server->refuse_nan = options.refuse_nan;
-  server->clip_norm = options.clip.norm;
-  server->deadline_ms = options.deadline.count();
-  server->policy = internal::TextOf(options.policy);
-  server->compression = static_cast<int>(options.compression.kind);
-  server->share = options.compression.share;
-  server->everywhere = options.compression.everywhere;
-  internal::CheckDeadline(options.deadline);
-  internal::CheckCompression(options.compression);
-  internal::CheckPlacement(options);
-  static_cast<void>(internal::RuleOfOptimizer(options.optimizer));                  // throws for an unknown one
-  static_cast<void>(internal::PolicyCore(options.policy, options.round_deadline));  // throws for no workers
-  internal::ShardSetup setup;
-  setup.shards = server->layout.shards();
-  setup.optimizer = {{options.optimizer}, internal::WireSchedule::Of(options.schedule), options.clip.value};
-  setup.policy = {options.policy};
-  setup.round_deadline_ms = options.round_deadline.count();
-  setup.checkpoint = options.checkpoint.path;
-  setup.checkpoint_every = options.checkpoint.every;
-  setup.run = RandomNumber();
-  setup.compresses = options.compression.kind != Compression::Kind::kNone;
-  if (options.replicas > 1)
-    throw RayException(std::to_string(options.replicas) + " replicas were asked for: a shard has none, or 1");
-  server->replicated = options.replicas > 0;
-  server->restarts = server->replicated || !options.checkpoint.path.empty();
-  if (options.checkpoint.path.empty() && options.checkpoint.every > 0)
-    throw RayException("checkpoints after each " + std::to_string(options.checkpoint.every) +
-                       " steps were asked for, and the path is empty: it takes the name of a file");
-  for (size_t i = 0; i < server->layout.shards(); ++i) {
-    setup.index = i;
-    setup.size = server->layout.ShardSize(i);
-    Array<T> piece;
-    if (!initial.empty()) piece = Array<T>::CopyOf(initial.subspan(server->layout.offsets[i], setup.size));
-    std::vector<ActorHandle<internal::Replica<T>>> replica;
-    if (server->replicated) {
-      replica.push_back(ray::Actor(internal::Replica<T>::Create)
-                            .SetResources(internal::ResourcesOf(options, (i + 1) % setup.shards))
-                            .SetMaxRestarts(-1)
-                            .Remote(setup, piece));
-      server->replicas.push_back(replica[0]);
-    }
-    server->shards.push_back(ray::Actor(Shard<T>::Create)
-                                 .SetResources(internal::ResourcesOf(options, i))
-                                 .SetMaxRestarts(server->restarts ? -1 : 0)
-                                 .Remote(setup, std::move(piece), replica));
-  }
-  return server;
-}
-
-Layout LayoutOf(const std::map<std::string, Shape>& tensors, size_t shards) {
-  std::map<std::string, internal::TensorPlace> places;
-  size_t size = 0;
-  for (const auto& [name, shape] : tensors) {
-    size_t count = 1;
-    for (const size_t length : shape)
-      if (length == 0 || __builtin_mul_overflow(count, length, &count))
-        throw RayException("the tensor '" + name + "' has a dimension of " + std::to_string(length) +
-                           ": it takes 1 or more, and a size that memory holds");
-    places[name] = {size, shape};
-    size += count;
-  }
-  Layout layout = internal::SplitEvenly(size, shards);
-  layout.tensors = std::move(places);
-  return layout;
-}
 
 template <class T>
 [[noreturn]] void ThrowNotFinite(const std::vector<std::span<T>>& spans) {
@@ -164,31 +86,50 @@ Array<uint8_t> Packed(const Compression& compression, std::span<T> gradient, std
   return std::move(packed).Seal();
 }
 
+// Null where the server has not moved, or its home is dead.
+template <class T>
+std::shared_ptr<const internal::Server<T>> NewerThan(const internal::Server<T>& server) {
+  try {
+    auto door = server.home.Task(&Shard<T>::Where).Remote().Get(Patience(server.deadline_ms).RemainingMs());
+    if (!door->moved.empty() && door->moved[0].epoch > server.epoch)
+      return std::make_shared<const internal::Server<T>>(std::move(door->moved[0]));
+  } catch (const ray::internal::RayActorException&) {}
+  return nullptr;
+}
+
+template <class T>
+bool IsClosed(const internal::Server<T>& server) {
+  for (const auto& shard : server.shards) try {
+      if (shard.Task(&Shard<T>::Where).Remote().Get(Patience(server.deadline_ms).RemainingMs())->closed) return true;
+    } catch (const ray::internal::RayActorException&) {}
+  return false;
+}
+
 }  // namespace
 
 // ---- Parameters
 
 template <class T>
 Parameters<T> Parameters<T>::Create(size_t size, const Options& options) {
-  return Parameters(Start<T>(internal::SplitEvenly(size, options.shards), {}, options));
+  return Parameters(internal::StartServer<T>(internal::SplitEvenly(size, options.shards), {}, options));
 }
 
 template <class T>
 Parameters<T> Parameters<T>::Create(std::span<const T> initial, const Options& options) {
-  return Parameters(Start<T>(internal::SplitEvenly(initial.size(), options.shards), initial, options));
+  return Parameters(internal::StartServer<T>(internal::SplitEvenly(initial.size(), options.shards), initial, options));
 }
 
 template <class T>
 Parameters<T> Parameters<T>::Create(const std::map<std::string, Shape>& tensors, const Options& options) {
-  return Parameters(Start<T>(LayoutOf(tensors, options.shards), {}, options));
+  return Parameters(internal::StartServer<T>(internal::LayoutOf(tensors, options.shards), {}, options));
 }
 
 template <class T>
 Parameters<T> Parameters<T>::Create(const std::map<std::string, Shape>& tensors, std::span<const T> initial,
                                     const Options& options) {
-  Layout layout = LayoutOf(tensors, options.shards);
+  internal::Layout layout = internal::LayoutOf(tensors, options.shards);
   internal::CheckSize("the list of initial values", initial.size(), layout.size());
-  return Parameters(Start<T>(std::move(layout), initial, options));
+  return Parameters(internal::StartServer<T>(std::move(layout), initial, options));
 }
 
 template <class T>
@@ -199,7 +140,6 @@ Snapshot<T> Parameters<T>::Get() const {
 template <class T>
 Snapshot<T> Parameters<T>::GetIfNewer(const Snapshot<T>& snapshot) const {
   internal::CheckSize("the snapshot", snapshot.size(), size());
-  internal::CheckSize("the list of the snapshot's shards", snapshot.pieces().size(), shards());
   const auto& content = snapshot.content();
   const auto now = std::chrono::steady_clock::now();
   size_t same = 0;
@@ -210,22 +150,31 @@ Snapshot<T> Parameters<T>::GetIfNewer(const Snapshot<T>& snapshot) const {
   return Read(kNoRank, &snapshot, nullptr);
 }
 
+template <class T>
+Snapshot<T> Parameters<T>::Read(uint64_t rank, const Snapshot<T>* known, std::vector<uint64_t>* machines) const {
+  const auto first = Require();
+  const Patience patience(first->deadline_ms);
+  for (auto server = first;; server = Require()) {
+    const size_t count = server->shards.size();
+    internal::SnapshotContent<T> content{server->layout.pointer, {}, {}, {}};
+    content.pieces.resize(count);
+    content.versions.resize(count, kNoVersion);
+    content.cells.resize(count);
+    if (known != nullptr && known->pieces().size() == count) {
+      content.pieces = known->pieces();
+      content.versions = known->versions();
+    }
+    if (TryRead(*server, content, rank, machines, patience)) return Snapshot<T>(std::move(content));
+  }
+}
+
 // All shards at once; again those that say to wait. Under a policy of rounds the versions of a snapshot are the same: a
 // shard that is behind the others ends the same round, or its deadline does.
 template <class T>
-Snapshot<T> Parameters<T>::Read(uint64_t rank, const Snapshot<T>* known, std::vector<uint64_t>* machines) const {
-  const internal::Server<T>& server = Require();
-  const size_t count = server.shards.size();
-  const Patience patience(server.deadline_ms);
-  internal::SnapshotContent<T> content{LayoutPointer(), {}, {}, {}};
+bool Parameters<T>::TryRead(const internal::Server<T>& server, internal::SnapshotContent<T>& content, uint64_t rank,
+                            std::vector<uint64_t>* machines, const Patience& patience) const {
   auto& [layout, pieces, versions, cells] = content;
-  pieces.resize(count);
-  versions.resize(count, kNoVersion);
-  cells.resize(count);
-  if (known != nullptr) {
-    pieces = known->pieces();
-    versions = known->versions();
-  }
+  const size_t count = pieces.size();
   if (machines != nullptr) machines->resize(count);
   uint64_t wanted = kNoVersion;
   std::vector<size_t> missing(count);
@@ -241,8 +190,10 @@ Snapshot<T> Parameters<T>::Read(uint64_t rank, const Snapshot<T>* known, std::ve
       try {
         reply = replies[i].Get(patience.RemainingMs());
       } catch (const ray::internal::RayActorException&) {
+        if (Refresh(server)) return false;
         if (!server.restarts || patience.Over()) throw;
       }
+      if (reply != nullptr && reply->moved && Refresh(server)) return false;
       if (reply == nullptr || !reply->ready) {
         again.push_back(i);
         waits = true;
@@ -262,7 +213,7 @@ Snapshot<T> Parameters<T>::Read(uint64_t rank, const Snapshot<T>* known, std::ve
         if (versions[i] < newest) again.push_back(i);
       wanted = newest;
     }
-    if (again.empty()) break;
+    if (again.empty()) return true;
     if (patience.Over())
       throw ray::internal::RayTimeoutException("shard " + std::to_string(again[0]) + " of " + std::to_string(count) +
                                                " had no version to read within " + std::to_string(server.deadline_ms) +
@@ -271,31 +222,69 @@ Snapshot<T> Parameters<T>::Read(uint64_t rank, const Snapshot<T>* known, std::ve
     if (waits) patience.Sleep();
     missing = std::move(again);
   }
-  return Snapshot<T>(std::move(content));
+}
+
+template <class T>
+bool Parameters<T>::Refresh(const internal::Server<T>& server) const {
+  if (this->pointer()->epoch > server.epoch) return true;
+  auto newer = NewerThan(server);
+  if (newer == nullptr) return false;
+  this->Moved(std::move(newer));
+  return true;
+}
+
+template <class T>
+template <class Call>
+auto Parameters<T>::Settled(const Call& call) const {
+  const auto first = Require();
+  const Patience patience(first->deadline_ms);
+  for (auto server = first;; server = Require()) {
+    try {
+      return call(*server);
+    } catch (const RayException&) {
+      if (Refresh(*server)) continue;
+      if (patience.Over() || !IsClosed(*server)) throw;
+    }
+    patience.Sleep();
+  }
+}
+
+template <class T>
+void Parameters<T>::Resize(size_t shards) {
+  // Of a process, which alone may resize its servers. It orders nothing but the calls of Resize themselves.
+  static std::atomic<bool> busy{false};
+  if (busy.exchange(true)) throw RayException("a Resize is under way in another thread: call it again afterwards");
+  const std::unique_ptr<std::atomic<bool>, void (*)(std::atomic<bool>*)> end(
+      &busy, [](std::atomic<bool>* flag) { flag->store(false); });
+  const auto server = Require();
+  if (shards != server->shards.size()) this->Moved(internal::Resized(*server, shards));
 }
 
 template <class T>
 Gradient<T> Parameters<T>::NewGradient() const {
-  return NewGradient(std::vector<uint64_t>(shards(), kNoVersion));
+  const auto server = Require();
+  return NewGradient(server->layout.pointer, std::vector<uint64_t>(server->shards.size(), kNoVersion));
 }
 
 template <class T>
 Gradient<T> Parameters<T>::NewGradient(const Snapshot<T>& snapshot) const {
-  internal::CheckSize("the list of the snapshot's shards", snapshot.versions().size(), shards());
-  return NewGradient(snapshot.versions());
+  internal::CheckSize("the snapshot", snapshot.size(), size());
+  return NewGradient(snapshot.content().layout, snapshot.versions());
 }
 
 // A full store may be full of gradients that the shards keep for the next pass.
 template <class T>
-Gradient<T> Parameters<T>::NewGradient(std::vector<uint64_t> versions) const {
+Gradient<T> Parameters<T>::NewGradient(const std::shared_ptr<const internal::Layout>& layout,
+                                       std::vector<uint64_t> versions) const {
   try {
-    return Gradient<T>(LayoutPointer(), versions);
+    return Gradient<T>(layout, versions);
   } catch (const RayException&) {
-    const internal::Server<T>& server = Require();
-    std::vector<ObjectRef<void>> flushed;
-    for (const auto& shard : server.shards) flushed.push_back(shard.Task(&Shard<T>::Flush).Remote());
-    ray::Get(flushed, Patience(server.deadline_ms).RemainingMs());
-    return Gradient<T>(LayoutPointer(), std::move(versions));
+    Settled([](const internal::Server<T>& server) {
+      std::vector<ObjectRef<void>> flushed;
+      for (const auto& shard : server.shards) flushed.push_back(shard.Task(&Shard<T>::Flush).Remote());
+      ray::Get(flushed, Patience(server.deadline_ms).RemainingMs());
+    });
+    return Gradient<T>(layout, std::move(versions));
   }
 }
 
@@ -306,30 +295,34 @@ ps::Update Parameters<T>::Update(Gradient<T>&& gradient) const {
 
 template <class T>
 PendingUpdate<T> Parameters<T>::UpdateAsync(Gradient<T>&& gradient) const {
-  const internal::Server<T>& server = Require();
-  if (server.ranks > 0)
-    throw RayException("the policy " + server.policy + " has workers with ranks: update through Worker(rank)");
-  return Push(std::move(gradient), kNoRank, server.replicated ? RandomNumber() : 0);
+  const auto server = Require();
+  if (server->ranks > 0)
+    throw RayException("the policy " + server->policy + " has workers with ranks: update through Worker(rank)");
+  return Push(server, std::move(gradient), kNoRank, internal::NextSequence());
 }
 
 template <class T>
-PendingUpdate<T> Parameters<T>::Push(Gradient<T>&& gradient, uint64_t rank, uint64_t sequence,
+PendingUpdate<T> Parameters<T>::Push(const std::shared_ptr<const internal::Server<T>>& server, Gradient<T>&& gradient,
+                                     uint64_t rank, uint64_t sequence,
                                      const std::vector<std::vector<T>*>& residuals) const {
-  const internal::Server<T>& server = Require();
-  const size_t count = server.shards.size();
-  internal::CheckSize("the gradient", gradient.size(), server.layout.size());
-  internal::CheckSize("the list of the gradient's shards", gradient.pieces().size(), count);
+  const size_t count = server->shards.size();
+  internal::CheckSize("the gradient", gradient.size(), server->layout->size());
   PendingUpdate<T> pending;
-  pending.server_ = this->pointer();
-  pending.context_ = {rank, sequence, ScaleOf(gradient, server.clip_norm, server.refuse_nan)};
+  pending.server_ = server;
+  pending.context_ = {rank, sequence, ScaleOf(gradient, server->clip_norm, server->refuse_nan)};
   pending.versions_ = gradient.versions();
+  if (gradient.layout()->offsets != server->layout->offsets) {  // it was made before a Resize
+    const auto spans = gradient.spans();
+    gradient.pieces() = internal::Resplit<T>({spans.begin(), spans.end()}, *server->layout);
+    pending.versions_.assign(count, *std::min_element(pending.versions_.begin(), pending.versions_.end()));
+  }
   pending.pieces_.resize(count);
   pending.packed_.resize(count);
   pending.replies_.resize(count);
   for (size_t i = 0; i < count; ++i) {
     MutableArray<T>& piece = gradient.pieces()[i];
     if (i < residuals.size() && residuals[i] != nullptr)
-      pending.packed_[i] = Packed(CompressionOf(server), piece.span(), *residuals[i]);
+      pending.packed_[i] = Packed(CompressionOf(*server), piece.span(), *residuals[i]);
     else
       pending.pieces_[i] = std::move(piece).Seal();
     pending.Send(i);
@@ -339,62 +332,68 @@ PendingUpdate<T> Parameters<T>::Push(Gradient<T>&& gradient, uint64_t rank, uint
 
 template <class T>
 ps::Worker<T> Parameters<T>::Worker(uint64_t rank) const {
-  const internal::Server<T>& server = Require();
-  if (server.ranks > 0 && rank >= server.ranks)
-    throw RayException("rank " + std::to_string(rank) + " was asked for, and the policy " + server.policy +
-                       " has the ranks 0 to " + std::to_string(server.ranks - 1));
-  const bool compresses = CompressionOf(server).kind != Compression::Kind::kNone;
-  return ps::Worker<T>(*this, rank, RandomNumber(), compresses ? internal::MachineNumber() : 0);
+  const auto server = Require();
+  if (server->ranks > 0 && rank >= server->ranks)
+    throw RayException("rank " + std::to_string(rank) + " was asked for, and the policy " + server->policy +
+                       " has the ranks 0 to " + std::to_string(server->ranks - 1));
+  const bool compresses = CompressionOf(*server).kind != Compression::Kind::kNone;
+  return ps::Worker<T>(*this, rank, internal::RandomNumber(), compresses ? internal::MachineNumber() : 0);
 }
 
 template <class T>
 void Parameters<T>::SetWorkers(uint64_t workers) {
-  const auto changed = std::make_shared<internal::Server<T>>(Require());
-  const Patience patience(changed->deadline_ms);
-  std::vector<ObjectRef<std::string>> replies;
-  for (const auto& shard : changed->shards) replies.push_back(shard.Task(&Shard<T>::SetWorkers).Remote(workers));
-  for (const auto& policy : ray::Get(replies, patience.RemainingMs())) changed->policy = *policy;
-  changed->ranks = workers;
-  this->set_pointer(changed);
+  auto changed = Settled([&](const internal::Server<T>& server) {
+    const Patience patience(server.deadline_ms);
+    std::vector<ObjectRef<std::string>> replies;
+    for (const auto& shard : server.shards) replies.push_back(shard.Task(&Shard<T>::SetWorkers).Remote(workers));
+    auto next = std::make_shared<internal::Server<T>>(server);
+    for (const auto& policy : ray::Get(replies, patience.RemainingMs())) next->policy = *policy;
+    next->ranks = workers;
+    return next;
+  });
+  this->set_pointer(std::move(changed));
 }
 
 template <class T>
 std::vector<ShardStats> Parameters<T>::Stats() const {
-  const internal::Server<T>& server = Require();
-  const Patience patience(server.deadline_ms);
-  std::vector<ObjectRef<ShardStats>> replies;
-  for (const auto& shard : server.shards) replies.push_back(shard.Task(&Shard<T>::Stats).Remote());
-  std::vector<ShardStats> stats;
-  while (stats.size() < replies.size()) {
-    auto& reply = replies[stats.size()];
-    try {
-      stats.push_back(*reply.Get(patience.RemainingMs()));
-    } catch (const ray::internal::RayActorException&) {
-      if (!server.restarts || patience.Over()) throw;
-      patience.Sleep();
-      reply = server.shards[stats.size()].Task(&Shard<T>::Stats).Remote();
+  return Settled([](const internal::Server<T>& server) {
+    const Patience patience(server.deadline_ms);
+    std::vector<ObjectRef<ShardStats>> replies;
+    for (const auto& shard : server.shards) replies.push_back(shard.Task(&Shard<T>::Stats).Remote());
+    std::vector<ShardStats> stats;
+    while (stats.size() < replies.size()) {
+      auto& reply = replies[stats.size()];
+      try {
+        stats.push_back(*reply.Get(patience.RemainingMs()));
+      } catch (const ray::internal::RayActorException&) {
+        if (!server.restarts || patience.Over()) throw;
+        patience.Sleep();
+        reply = server.shards[stats.size()].Task(&Shard<T>::Stats).Remote();
+      }
     }
-  }
-  return stats;
+    return stats;
+  });
 }
 
 template <class T>
 void Parameters<T>::Save(const std::string& path) const {
-  const internal::Server<T>& server = Require();
-  internal::SaveShards<Shard<T>>(server.shards, path, server.deadline_ms);
+  Settled([&](const internal::Server<T>& server) {
+    internal::SaveShards<Shard<T>>(server.shards, path, server.deadline_ms);
+  });
 }
 
 template <class T>
 void Parameters<T>::Load(const std::string& path) const {
-  const internal::Server<T>& server = Require();
-  const Patience patience(server.deadline_ms);
-  std::vector<ObjectRef<uint64_t>> read;
-  for (const auto& shard : server.shards) read.push_back(shard.Task(&Shard<T>::Load).Remote(path));
-  uint64_t version = 0;
-  for (const auto& reply : ray::Get(read, patience.RemainingMs())) version = std::max(version, *reply);
-  std::vector<ObjectRef<void>> taken;
-  for (const auto& shard : server.shards) taken.push_back(shard.Task(&Shard<T>::Commit).Remote(version));
-  ray::Get(taken, patience.RemainingMs());
+  Settled([&](const internal::Server<T>& server) {
+    const Patience patience(server.deadline_ms);
+    std::vector<ObjectRef<uint64_t>> read;
+    for (const auto& shard : server.shards) read.push_back(shard.Task(&Shard<T>::Load).Remote(path));
+    uint64_t version = 0;
+    for (const auto& reply : ray::Get(read, patience.RemainingMs())) version = std::max(version, *reply);
+    std::vector<ObjectRef<void>> taken;
+    for (const auto& shard : server.shards) taken.push_back(shard.Task(&Shard<T>::Commit).Remote(version));
+    ray::Get(taken, patience.RemainingMs());
+  });
 }
 
 // ---- PendingUpdate
@@ -410,11 +409,31 @@ ps::Update PendingUpdate<T>::Get() {
   for (size_t i = 0; i < replies_.size();) {
     try {
       const auto reply = replies_[i].Get(patience.RemainingMs());
+      if (reply->closed) {
+        if (auto newer = NewerThan(*server_)) {
+          SendTo(std::move(newer));
+          update = {.version = kNoVersion};
+          i = 0;
+          continue;
+        }
+        if (patience.Over())
+          throw ray::internal::RayTimeoutException("shard " + std::to_string(i) + " was closed by a Resize for " +
+                                                   std::to_string(server_->deadline_ms) + " ms");
+        patience.Sleep();
+        Send(i);
+        continue;
+      }
       update.version = std::min(update.version, reply->version);
       update.staleness = std::max(update.staleness, reply->staleness);
       update.applied = update.applied && reply->applied;
       ++i;
     } catch (const ray::internal::RayActorException& e) {
+      if (auto newer = NewerThan(*server_)) {
+        SendTo(std::move(newer));
+        update = {.version = kNoVersion};
+        i = 0;
+        continue;
+      }
       if (!server_->restarts || patience.Over()) throw;
       if (server_->has_rounds || server_->replicated || e.retry_safe()) {
         patience.Sleep();
@@ -444,18 +463,45 @@ void PendingUpdate<T>::Send(size_t shard) {
             .Remote(arguments, internal::WireCompression{server_->compression, server_->share}, packed_[shard]);
 }
 
+// A shard that has the gradient already says so.
+template <class T>
+void PendingUpdate<T>::SendTo(std::shared_ptr<const internal::Server<T>> server) {
+  std::vector<std::span<const T>> spans;
+  std::vector<MutableArray<T>> unpacked;
+  for (size_t i = 0; i < pieces_.size(); ++i) {
+    if (packed_[i].empty()) {
+      spans.push_back(pieces_[i].span());
+      continue;
+    }
+    auto& gradient = unpacked.emplace_back(server_->layout->ShardSize(i));
+    internal::Unpack(CompressionOf(*server_), packed_[i].span(), gradient.span());
+    spans.push_back(gradient.span());
+  }
+  auto shared = internal::Resplit<T>(spans, *server->layout);
+  const size_t count = server->shards.size();
+  versions_.assign(count, *std::min_element(versions_.begin(), versions_.end()));
+  server_ = std::move(server);
+  packed_.assign(count, {});
+  pieces_.clear();
+  for (auto& piece : shared) pieces_.push_back(std::move(piece).Seal());
+  replies_.clear();
+  replies_.resize(count);
+  for (size_t i = 0; i < count; ++i) Send(i);
+}
+
 // ---- Worker
 
 template <class T>
 Snapshot<T> Worker<T>::Get() {
   Snapshot<T> snapshot = parameters_.Read(rank_, nullptr, &machines_);
   read_ = snapshot.versions();
+  layout_ = snapshot.content().layout;
   return snapshot;
 }
 
 template <class T>
 Gradient<T> Worker<T>::NewGradient() const {
-  return read_.empty() ? parameters_.NewGradient() : parameters_.NewGradient(read_);
+  return read_.empty() ? parameters_.NewGradient() : parameters_.NewGradient(layout_, read_);
 }
 
 template <class T>
@@ -465,18 +511,37 @@ ps::Update Worker<T>::Update(Gradient<T>&& gradient) {
 
 template <class T>
 PendingUpdate<T> Worker<T>::UpdateAsync(Gradient<T>&& gradient) {
-  const internal::Server<T>& server = parameters_.Require();
+  const auto server = parameters_.Require();
+  const size_t count = server->shards.size();
   std::vector<std::vector<T>*> residuals;
-  if (server.compression != 0 && (server.everywhere || !machines_.empty())) {
-    residuals_.resize(server.shards.size());
-    residuals.resize(server.shards.size());
-    for (size_t i = 0; i < residuals.size(); ++i) {
-      if (!server.everywhere && machines_[i] == machine_) continue;
-      residuals_[i].resize(server.layout.ShardSize(i));
+  if (server->compression != 0 && (server->everywhere || machines_.size() == count)) {
+    if (residual_layout_ != server->layout.pointer) MoveResiduals(server->layout.pointer);
+    residuals.resize(count);
+    for (size_t i = 0; i < count; ++i) {
+      if (!server->everywhere && machines_[i] == machine_) continue;
+      residuals_[i].resize(server->layout->ShardSize(i));
       residuals[i] = &residuals_[i];
     }
   }
-  return parameters_.Push(std::move(gradient), server.ranks > 0 ? rank_ : kNoRank, sequence_++, residuals);
+  return parameters_.Push(server, std::move(gradient), server->ranks > 0 ? rank_ : kNoRank, sequence_++, residuals);
+}
+
+template <class T>
+void Worker<T>::MoveResiduals(std::shared_ptr<const internal::Layout> layout) {
+  if (residual_layout_ != nullptr) {
+    std::vector<std::span<const T>> spans;
+    for (size_t i = 0; i < residuals_.size(); ++i) {
+      residuals_[i].resize(residual_layout_->ShardSize(i));
+      spans.push_back(residuals_[i]);
+    }
+    const SplitSpan<const T> all(std::move(spans), {});
+    std::vector<std::vector<T>> moved;
+    for (size_t i = 0; i < layout->shards(); ++i)
+      moved.push_back(all.Part(layout->offsets[i], layout->ShardSize(i), {}).Copy());
+    residuals_ = std::move(moved);
+  }
+  residuals_.resize(layout->shards());
+  residual_layout_ = std::move(layout);
 }
 
 template class Parameters<float>;

@@ -17,6 +17,15 @@ inline void CheckPlacement(const Options& options) {
                                       " shards: it takes none, or one for each shard");
 }
 
+inline void CheckSafety(const Options& options) {
+  if (options.replicas > 1)
+    throw ray::internal::RayException(std::to_string(options.replicas) +
+                                      " replicas were asked for: a shard has none, or 1");
+  if (options.checkpoint.path.empty() && options.checkpoint.every > 0)
+    throw ray::internal::RayException("checkpoints after each " + std::to_string(options.checkpoint.every) +
+                                      " steps were asked for, and the path is empty: it takes the name of a file");
+}
+
 // Of a shard below options.shards, after CheckPlacement.
 inline std::unordered_map<std::string, double> ResourcesOf(const Options& options, size_t shard) {
   auto resources = options.resources;

@@ -167,6 +167,29 @@ void PolicyCore::Hold(uint64_t rank, uint64_t sequence, TimePoint now) {
   WaitFrom(now);
 }
 
+std::vector<RankState> PolicyCore::rank_states() const {
+  std::vector<RankState> states;
+  for (const Rank& rank : of_rank_) states.push_back({rank.clock, rank.behind});
+  return states;
+}
+
+void PolicyCore::Take(uint64_t version, const std::vector<RankState>& ranks, const PolicyCounts& counts) {
+  if (ranks_ > 0) SetRanks(ranks.size());
+  Restart(version);
+  for (size_t i = 0; i < of_rank_.size(); ++i) {
+    of_rank_[i].clock = ranks[i].clock;
+    of_rank_[i].behind = ranks[i].behind;
+  }
+  counts_ = counts;
+}
+
+bool PolicyCore::CloseFor(uint64_t version) {
+  if (!has_rounds() || version_ >= version) return false;
+  ++counts_.rounds_cut;
+  Close();
+  return true;
+}
+
 void PolicyCore::Restart(uint64_t version) {
   for (Rank& rank : of_rank_) rank.offered = false;
   offered_ = 0;

@@ -11,6 +11,7 @@
 #include <limits>
 #include <vector>
 
+#include <ray/api/msgpack.h>
 #include <ray/parameter_server/options.h>
 
 namespace ray::ps::internal {
@@ -49,6 +50,14 @@ struct PolicyCounts {
   uint64_t rounds_cut = 0;   // closed at the deadline, without some workers
   uint64_t left_behind = 0;  // times that a rank was waited for no longer, after a deadline
   std::vector<uint64_t> staleness = std::vector<uint64_t>(kStalenessMax + 1);  // of all applied gradients
+  MSGPACK_DEFINE(applied, dropped, rounds, rounds_cut, left_behind, staleness)
+};
+
+// A rank as another shard's core takes it over. Its gradient for the round under way follows by Hold.
+struct RankState {
+  uint64_t clock = 0;
+  bool behind = false;
+  MSGPACK_DEFINE(clock, behind)
 };
 
 class PolicyCore {
@@ -75,6 +84,11 @@ class PolicyCore {
   bool SetRanks(uint64_t ranks);
   // In the place of a core that has died: the rank has given this gradient for the round under way.
   void Hold(uint64_t rank, uint64_t sequence, TimePoint now);
+  // In the place of cores that have moved.
+  std::vector<RankState> rank_states() const;
+  void Take(uint64_t version, const std::vector<RankState>& ranks, const PolicyCounts& counts);
+  // Ends the round under way without further gradients, where another shard has this version already.
+  bool CloseFor(uint64_t version);
   void Restart(uint64_t version);  // the round under way is forgotten, and a new one begins with this version
   bool has_rounds() const { return needed_ > 0; }
   bool has_clocks() const { return has_clocks_; }

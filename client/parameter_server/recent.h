@@ -2,9 +2,9 @@
 // time.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -12,26 +12,38 @@ namespace ray::ps::internal {
 
 class RecentSequences {
  public:
-  // A worker sends a gradient again when its shard has died. Then each worker has one or a few under way.
-  static constexpr size_t kMax = 256;
+  // A worker sends a gradient again when its shard has died or moved. Then each worker has some under way.
+  static constexpr size_t kMax = 4096;
 
   RecentSequences() = default;
-  explicit RecentSequences(std::vector<uint64_t> all) : all_(std::move(all)) {}
+  // More than kMax: the last ones.
+  explicit RecentSequences(const std::vector<uint64_t>& all) {
+    for (const uint64_t sequence : all) Add(sequence);
+  }
 
-  bool Has(uint64_t sequence) const { return std::find(all_.begin(), all_.end(), sequence) != all_.end(); }
+  bool Has(uint64_t sequence) const { return known_.count(sequence) > 0; }
   void Add(uint64_t sequence) {
+    if (!known_.insert(sequence).second) return;
     if (all_.size() < kMax) {
       all_.push_back(sequence);
     } else {
-      all_[next_] = sequence;
+      known_.erase(std::exchange(all_[next_], sequence));
       next_ = (next_ + 1) % kMax;
     }
   }
   const std::vector<uint64_t>& all() const { return all_; }
+  // Of those that a shard had lately, all others know whether they have them, too.
+  std::vector<uint64_t> Newest() const {
+    const size_t count = all_.size() < kMax / 2 ? all_.size() : kMax / 2;
+    std::vector<uint64_t> newest;
+    for (size_t i = 0; i < count; ++i) newest.push_back(all_[(next_ + all_.size() - 1 - i) % all_.size()]);
+    return newest;
+  }
 
  private:
   std::vector<uint64_t> all_;
-  size_t next_ = 0;  // the oldest one
+  size_t next_ = 0;                     // the oldest one
+  std::unordered_set<uint64_t> known_;  // the same as all_
 };
 
 }  // namespace ray::ps::internal

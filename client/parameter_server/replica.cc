@@ -37,6 +37,7 @@ void Replica<T>::Fill(const ShardState<T>& state) {
   recent_ = RecentSequences(state.recent);
   version_ = state.version;
   workers_ = state.workers;
+  door_ = state.door;
   restarts_ = state.restarts;
   filled_ = true;
 }
@@ -54,6 +55,7 @@ ShardState<T> Replica<T>::Export() {
   state.steps = run_.steps();
   for (const auto& [rank, gradient] : held_) state.held.push_back(gradient);
   state.recent = recent_.all();
+  state.door = door_;
   return state;
 }
 

@@ -25,6 +25,7 @@ class Replica {
   // has: it takes a Fill.
   int64_t Follow(const ReplicaEvent<T>& event);
   void Fill(const ShardState<T>& state);
+  void Note(const DoorState<T>& door) { door_ = door; }
   // For a shard that starts again. Counts its restarts.
   ShardState<T> Export();
 
@@ -34,6 +35,7 @@ class Replica {
   ParameterRun<T> run_;
   std::map<uint64_t, SentGradient<T>> held_;  // of the round under way, by rank
   RecentSequences recent_;
+  DoorState<T> door_;
   uint64_t version_ = 0;
   uint64_t workers_ = 0;
   uint64_t restarts_ = 0;

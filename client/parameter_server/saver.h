@@ -29,6 +29,12 @@ class Saver {
     return ++started_;
   }
 
+  // Until the last file is written; throws its error.
+  void Wait(uint64_t number) {
+    if (writing_.valid()) writing_.wait();
+    Done(number);
+  }
+
   // Whether the file of this number is written. Throws the error of that file, where it is the last one.
   bool Done(uint64_t number) {
     if (Busy()) return number < started_;

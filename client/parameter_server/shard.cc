@@ -13,6 +13,8 @@ namespace ray::ps::internal {
 namespace {
 
 constexpr int kReplicaMs = 10'000;
+constexpr int kInheritMs = 60'000;
+constexpr uint64_t kDoorBytesMax = uint64_t{1} << 24;  // a description of a server with thousands of shards
 
 TimePoint Now() { return std::chrono::steady_clock::now(); }
 
@@ -41,8 +43,10 @@ template <class T>
 ReadReply<T> Shard<T>::Read(uint64_t rank, uint64_t wanted, uint64_t known) {
   ++reads_;
   const TimePoint now = Now();
-  if (core_.Expire(now)) CloseRound();
+  if (!door_.closed() && core_.Expire(now)) CloseRound();
   ReadReply<T> reply;
+  reply.moved = door_.moved();
+  if (reply.moved) return reply;
   reply.ready = core_.MayRead(rank, wanted, now);
   reply.version = core_.version();
   reply.machine = machine_;
@@ -56,17 +60,21 @@ template <class T>
 PushReply Shard<T>::Push(const PushArguments& arguments, const Array<T>& gradient) {
   CheckSize("the gradient of a shard", gradient.size(), setup_.size);
   const TimePoint now = Now();
-  if (core_.Expire(now)) CloseRound();
+  if (!door_.closed() && core_.Expire(now)) CloseRound();
   const uint64_t before = core_.version();
-  if (recent_.Has(arguments.sequence)) {  // it was sent to the process before, which died
+  if (recent_.Has(arguments.sequence)) {  // it was sent to a process before, which died or moved
+    if (door_.IsPartial(arguments.sequence)) return {before, 0, false};
     const auto held = round_.find(arguments.rank);
     return {before + (held != round_.end() && held->second.sequence == arguments.sequence ? 1 : 0), 0, true};
   }
+  if (!door_.LetsIn(arguments.sequence)) return {before, 0, false, true};
   const Verdict verdict = core_.Take({arguments.rank, arguments.based_on, arguments.sequence}, now);
   PushReply reply{verdict.version, verdict.staleness, true};
   SentGradient<T> kept{arguments.rank, arguments.sequence, arguments.scale * verdict.scale, gradient};
-  if (verdict.action != Verdict::Action::kDrop && verdict.action != Verdict::Action::kKnown)
+  if (verdict.action != Verdict::Action::kDrop && verdict.action != Verdict::Action::kKnown) {
     TellReplica(before, {kept}, verdict.action != Verdict::Action::kHold);
+    recent_.Add(arguments.sequence);
+  }
   switch (verdict.action) {
     case Verdict::Action::kStep: Keep({std::move(kept)}); break;
     case Verdict::Action::kHold: round_[arguments.rank] = std::move(kept); break;
@@ -91,6 +99,7 @@ PushReply Shard<T>::PushPacked(const PushArguments& arguments, const WireCompres
 
 template <class T>
 std::string Shard<T>::SetWorkers(uint64_t workers) {
+  RequireOpen();
   const Policy policy = WithRanks(setup_.policy.value, workers);
   if (core_.Expire(Now())) CloseRound();
   if (core_.SetRanks(workers)) CloseRound();
@@ -131,7 +140,6 @@ void Shard<T>::Keep(std::vector<SentGradient<T>> step) {
 template <class T>
 void Shard<T>::TellReplica(uint64_t before, std::vector<SentGradient<T>> gradients, bool is_step) {
   if (replica_.empty()) return;
-  for (const SentGradient<T>& gradient : gradients) recent_.Add(gradient.sequence);
   const ReplicaEvent<T> event{before, core_.version(), core_.ranks(), std::move(gradients), is_step};
   try {
     const auto follow = [&] { return *replica_[0].Task(&Replica<T>::Follow).Remote(event).Get(kReplicaMs); };
@@ -167,6 +175,10 @@ ShardState<T> Shard<T>::State() {
   state.steps = run_.steps();
   for (const auto& [rank, gradient] : round_) state.held.push_back(gradient);
   state.recent = recent_.all();
+  state.door = door_.state();
+  state.ranks = core_.rank_states();
+  state.counts = core_.counts();
+  state.updates_lost = updates_lost_;
   return state;
 }
 
@@ -179,13 +191,14 @@ bool Shard<T>::TakeFromReplica() {
   } catch (const ray::internal::RayException&) {}
   if (!state.filled) return false;
   run_.Take(state.values, VectorsOf(state.slots), state.steps);
-  recent_ = RecentSequences(std::move(state.recent));
+  recent_ = RecentSequences(state.recent);
   core_.set_version(state.version);
   if (core_.ranks() > 0) core_.SetRanks(state.workers);
   for (SentGradient<T>& gradient : state.held) {
     core_.Hold(gradient.rank, gradient.sequence, Now());
     round_[gradient.rank] = std::move(gradient);
   }
+  door_.set_state(std::move(state.door));
   restarts_ = state.restarts;
   saved_version_ = state.version;
   Counted();
@@ -194,7 +207,8 @@ bool Shard<T>::TakeFromReplica() {
 
 template <class T>
 ShardStats Shard<T>::Stats() {
-  if (core_.Expire(Now())) CloseRound();
+  RequireHere();
+  if (!door_.closed() && core_.Expire(Now())) CloseRound();
   const PolicyCounts& counts = core_.counts();
   ShardStats stats;
   stats.pid = ::getpid();
@@ -239,7 +253,7 @@ void Shard<T>::OpenCount() {
 
 template <class T>
 void Shard<T>::Counted() {
-  cell_.Set(core_.version());
+  cell_.Set(door_.moved() ? kNoVersion : core_.version());
   if (count_.open()) count_.counts().version = core_.version();
 }
 
@@ -250,6 +264,7 @@ void Shard<T>::Restore() {
   UpdateCount::Counts& counts = count_.counts();
   restarts_ = ++counts.restarts;
   if (counts.workers > 0) core_.SetRanks(counts.workers);
+  ReadDoor();
   const std::string file = CheckpointPath(setup_.checkpoint, setup_.index, setup_.shards);
   CheckpointOf head;
   uint64_t restored = 0;
@@ -282,6 +297,7 @@ void Shard<T>::Take(Loaded loaded) {
 
 template <class T>
 uint64_t Shard<T>::Save(const std::string& path) {
+  RequireHere();
   if (saver_.Busy()) return 0;
   const Array<T>& values = run_.Make();
   const auto content = std::make_shared<const Loaded>(Loaded{Description(), values, run_.slots()});
@@ -298,12 +314,14 @@ void Shard<T>::SaveWhenDue() {
 
 template <class T>
 uint64_t Shard<T>::Load(const std::string& path) {
+  RequireOpen();
   loaded_ = ReadFile(CheckpointPath(path, setup_.index, setup_.shards));
   return std::max(loaded_->of.version, core_.version() + 1);
 }
 
 template <class T>
 void Shard<T>::Commit(uint64_t version) {
+  RequireOpen();
   if (!loaded_.has_value()) throw ray::internal::RayException("no checkpoint was read before: call Load again");
   Take(*std::exchange(loaded_, std::nullopt));
   round_.clear();
@@ -311,6 +329,159 @@ void Shard<T>::Commit(uint64_t version) {
   FillReplica(version);
   Counted();
   SaveWhenDue();
+}
+
+// ---- a Resize
+
+template <class T>
+void Shard<T>::RequireHere() const {
+  if (door_.moved())
+    throw ray::internal::RayException("the parameters of shard " + std::to_string(setup_.index) + " of " +
+                                      std::to_string(setup_.shards) + " have moved to " +
+                                      std::to_string(door_.state().moved[0].layout->shards()) + " shards");
+}
+
+template <class T>
+void Shard<T>::RequireOpen() const {
+  RequireHere();
+  if (door_.closed())
+    throw ray::internal::RayException("a Resize of these parameters is under way: nothing else changes them meanwhile");
+}
+
+template <class T>
+ClosedReply Shard<T>::Close() {
+  RequireHere();
+  door_.set_state({true, {}});
+  KeepDoor();
+  return {core_.version(), recent_.all(), recent_.Newest(), 0, updates_lost_ > 0};
+}
+
+template <class T>
+ClosedReply Shard<T>::Admit(const std::vector<uint64_t>& others_have, uint64_t version) {
+  RequireHere();
+  if (!door_.closed())
+    throw ray::internal::RayException("shard " + std::to_string(setup_.index) + " was not closed for a Resize");
+  const uint64_t missing = door_.Admit(others_have, recent_);
+  while (version != kNoVersion && core_.CloseFor(version)) CloseRound();
+  return {core_.version(), {}, {}, missing, updates_lost_ > 0};
+}
+
+template <class T>
+void Shard<T>::Open() {
+  if (door_.moved() || !door_.closed()) return;
+  door_.set_state({});
+  KeepDoor();
+}
+
+// Its memory goes. What a reader holds stays.
+template <class T>
+void Shard<T>::Move(const Server<T>& to) {
+  door_.set_state({true, {to}});
+  KeepDoor();
+  round_.clear();
+  run_.Take({}, {}, 0);
+  cell_.Set(kNoVersion);
+}
+
+template <class T>
+void Shard<T>::KeepDoor() {
+  if (!replica_.empty()) {
+    try {
+      replica_[0].Task(&Replica<T>::Note).Remote(door_.state()).Get(kReplicaMs);
+    } catch (const ray::internal::RayActorException&) {}  // it is dead for now, and has no older note for anybody
+  }
+  if (!count_.open()) return;
+  msgpack::sbuffer bytes;
+  msgpack::pack(bytes, door_.state());
+  CheckpointOf of;
+  of.run = setup_.run;
+  of.size = bytes.size();
+  of.element_bytes = 1;
+  WriteCheckpoint(DoorFile(), of, {std::as_bytes(std::span<const char>(bytes.data(), bytes.size()))});
+}
+
+template <class T>
+bool Shard<T>::ReadDoor() {
+  CheckpointOf head;
+  if (!ReadCheckpointHead(DoorFile(), head) || head.run != setup_.run || head.size > kDoorBytesMax) return false;
+  std::vector<char> bytes(head.size);
+  ReadCheckpoint(DoorFile(), head, {std::as_writable_bytes(std::span<char>(bytes))});
+  door_.set_state(msgpack::unpack(bytes.data(), bytes.size()).get().template as<DoorState<T>>());
+  return true;
+}
+
+template <class T>
+std::string Shard<T>::DoorFile() const {
+  return CheckpointPath(setup_.checkpoint, setup_.index, setup_.shards) + ".door";
+}
+
+namespace {
+
+// What [begin, begin + to.size()) has of pieces that begin at these offsets.
+template <class T>
+void CopyRange(const std::vector<uint64_t>& offsets, const std::vector<std::span<const T>>& pieces, uint64_t begin,
+               std::span<T> to) {
+  const uint64_t end = begin + to.size();
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    const uint64_t first = std::max(begin, offsets[i]);
+    const uint64_t last = std::min(end, offsets[i] + pieces[i].size());
+    if (first < last) std::copy_n(pieces[i].data() + (first - offsets[i]), last - first, to.data() + (first - begin));
+  }
+}
+
+}  // namespace
+
+template <class T>
+void Shard<T>::Inherit(const Inheritance<T>& inheritance) {
+  std::vector<std::shared_ptr<ShardState<T>>> states;
+  for (const auto& state : inheritance.states) states.push_back(state.Get(kInheritMs));
+  const auto merged = [&](const auto& part) {
+    std::vector<std::span<const T>> pieces;
+    for (const auto& state : states) pieces.push_back(part(*state));
+    return pieces;
+  };
+  const auto copy = [&](const std::vector<std::span<const T>>& pieces, std::span<T> to) {
+    CopyRange(inheritance.offsets, pieces, inheritance.begin, to);
+  };
+  MutableArray<T> values(setup_.size);
+  copy(merged([](const ShardState<T>& state) { return state.values.span(); }), values.span());
+  std::vector<std::vector<T>> slots(run_.slots().size(), std::vector<T>(setup_.size));
+  for (size_t k = 0; k < slots.size(); ++k)
+    copy(merged([k](const ShardState<T>& state) { return state.slots.at(k).span(); }), std::span<T>(slots[k]));
+  uint64_t steps = 0;
+  for (const auto& state : states) {
+    steps = std::max(steps, state->steps);
+    updates_lost_ = std::max(updates_lost_, state->updates_lost);
+  }
+  run_.Take(std::move(values).Seal(), std::move(slots), steps);
+  core_.Take(inheritance.version, states.front()->ranks, states.front()->counts);
+  recent_ = RecentSequences(inheritance.recent);
+  for (const uint64_t sequence : inheritance.partial) recent_.Add(sequence);
+  door_.set_partial(inheritance.partial);
+  for (const auto& state : states)
+    for (const SentGradient<T>& held : state->held) {
+      if (round_.count(held.rank) > 0) continue;
+      std::vector<std::span<const T>> pieces;
+      for (const auto& other : states) {
+        const auto same = std::find_if(other->held.begin(), other->held.end(),
+                                       [&](const SentGradient<T>& one) { return one.rank == held.rank; });
+        pieces.push_back(same == other->held.end() ? std::span<const T>() : same->values.span());
+      }
+      MutableArray<T> gradient(setup_.size);
+      std::fill(gradient.begin(), gradient.end(), T{0});
+      copy(pieces, gradient.span());
+      round_[held.rank] = {held.rank, held.sequence, held.scale, std::move(gradient).Seal()};
+      core_.Hold(held.rank, held.sequence, Now());
+    }
+  if (count_.open()) count_.counts().workers = core_.ranks();
+  Counted();
+  if (!setup_.checkpoint.empty()) {  // so that a process which replaces this one has all
+    const uint64_t number = Save(setup_.checkpoint);
+    saved_version_ = core_.version();
+    saver_.Wait(number);
+  }
+  if (!replica_.empty() && !FillReplica(core_.version()))
+    throw ray::internal::RayException("the replica of shard " + std::to_string(setup_.index) + " did not answer");
 }
 
 template class Shard<float>;

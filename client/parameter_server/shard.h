@@ -15,6 +15,7 @@
 #include <ray/parameter_server/parameters.h>
 
 #include "client/parameter_server/checkpoint.h"
+#include "client/parameter_server/door.h"
 #include "client/parameter_server/messages.h"
 #include "client/parameter_server/parameter_run.h"
 #include "client/parameter_server/policy_core.h"
@@ -55,6 +56,15 @@ class Shard {
   uint64_t Load(const std::string& path);
   void Commit(uint64_t version);
 
+  // A Resize, in this order. From Close until Open or Move the shard takes only gradients that others have already.
+  ClosedReply Close();
+  ClosedReply Admit(const std::vector<uint64_t>& others_have, uint64_t version);
+  ShardState<T> Export() { return State(); }
+  void Inherit(const Inheritance<T>& inheritance);  // of a new shard, once, instead of its initial values
+  void Open();
+  void Move(const Server<T>& to);  // the parameters are there from now on
+  DoorState<T> Where() { return door_.state(); }
+
  private:
   struct Loaded {
     CheckpointOf of;
@@ -77,6 +87,11 @@ class Shard {
   bool FillReplica(uint64_t version);  // with all that this shard has, as what it has at this version
   ShardState<T> State();
   bool TakeFromReplica();  // false where it has nothing
+  void RequireOpen() const;
+  void RequireHere() const;
+  void KeepDoor();  // where it outlives this process
+  bool ReadDoor();  // true: what the process before this one had
+  std::string DoorFile() const;
 
   const ShardSetup setup_;
   const uint64_t machine_;
@@ -84,7 +99,8 @@ class Shard {
   ParameterRun<T> run_;
   std::map<uint64_t, SentGradient<T>> round_;  // by rank
   std::vector<ActorHandle<Replica<T>>> replica_;
-  RecentSequences recent_;   // with a replica alone
+  RecentSequences recent_;
+  Door<T> door_;
   int64_t replica_pid_ = 0;  // of its process, when it last had an event
   uint64_t reads_ = 0;
   uint64_t packed_ = 0;

@@ -14,9 +14,12 @@
 
 #include <ray/api.h>
 
+#include "client/parameter_server/option_checks.h"
 #include "client/parameter_server/patience.h"
 #include "client/parameter_server/placement.h"
 #include "client/parameter_server/policy_core.h"
+#include "client/parameter_server/server.h"
+#include "client/parameter_server/table_replica.h"
 #include "client/parameter_server/table_shard.h"
 
 namespace ray::ps::internal {
@@ -28,13 +31,24 @@ using DoublesByInteger = TableShard<uint64_t, double>;
 using FloatsByString = TableShard<std::string, float>;
 using DoublesByString = TableShard<std::string, double>;
 // Here, because every program that uses a Table links this file. A program gives nothing to RAY_REMOTE itself.
-#define REGISTER_TABLE(S) \
-  RAY_REMOTE(S::Create, &S::Pull, &S::Push, &S::Size, &S::Erase, &S::Page, &S::Save, &S::Saved, &S::Load, &S::Commit)
+#define REGISTER_TABLE(S)                                                                                            \
+  RAY_REMOTE(S::Create, &S::Pull, &S::Push, &S::Size, &S::Erase, &S::Page, &S::Stats, &S::Save, &S::Saved, &S::Load, \
+             &S::Commit)
 REGISTER_TABLE(ray::ps::internal::FloatsByInteger);
 REGISTER_TABLE(ray::ps::internal::DoublesByInteger);
 REGISTER_TABLE(ray::ps::internal::FloatsByString);
 REGISTER_TABLE(ray::ps::internal::DoublesByString);
 #undef REGISTER_TABLE
+using FloatStandbyByInteger = TableReplica<uint64_t, float>;
+using DoubleStandbyByInteger = TableReplica<uint64_t, double>;
+using FloatStandbyByString = TableReplica<std::string, float>;
+using DoubleStandbyByString = TableReplica<std::string, double>;
+#define REGISTER_STANDBY(S) RAY_REMOTE(S::Create, &S::Follow, &S::Fill, &S::Export)
+REGISTER_STANDBY(ray::ps::internal::FloatStandbyByInteger);
+REGISTER_STANDBY(ray::ps::internal::DoubleStandbyByInteger);
+REGISTER_STANDBY(ray::ps::internal::FloatStandbyByString);
+REGISTER_STANDBY(ray::ps::internal::DoubleStandbyByString);
+#undef REGISTER_STANDBY
 
 namespace {
 
@@ -71,6 +85,33 @@ Batch<K, T> Split(std::span<const K> keys, size_t shards) {
 Array<uint64_t> Travelling(std::vector<uint64_t> keys) { return Array<uint64_t>::CopyOf(keys); }
 std::vector<std::string> Travelling(std::vector<std::string> keys) { return keys; }
 
+// The result of a call, which is made again where its shard has died and starts again.
+template <class K, class T, class Call, class Ref>
+auto Insist(const TableServer<K, T>& server, const Patience& patience, const Call& call, Ref ref) {
+  for (;;) {
+    try {
+      return ref.Get(patience.RemainingMs());
+    } catch (const ray::internal::RayActorException&) {
+      if (!server.restarts || patience.Over()) throw;
+    }
+    patience.Sleep();
+    ref = call();
+  }
+}
+
+// One call of each shard, all at once, and the results in the order of the shards.
+template <class K, class T, class Call>
+auto OfAll(const TableServer<K, T>& server, const Call& call) {
+  const Patience patience(server.deadline_ms);
+  std::vector<decltype(call(server.shards[0]))> replies;
+  for (const auto& shard : server.shards) replies.push_back(call(shard));
+  std::vector<decltype(replies[0].Get(0))> results;
+  for (size_t i = 0; i < replies.size(); ++i)
+    results.push_back(Insist(
+        server, patience, [&] { return call(server.shards[i]); }, replies[i]));
+  return results;
+}
+
 }  // namespace
 
 template <class K, class T>
@@ -80,8 +121,8 @@ typename TableClient<K, T>::ServerPtr TableClient<K, T>::Create(size_t row_size,
   if (options.shards == 0) throw RayException("a table in 0 shards was asked for: a server has 1 shard or more");
   if (!std::holds_alternative<Async>(options.policy))
     throw RayException("the policy " + TextOf(options.policy) + " was asked for, and a table has Async{} alone");
-  if (options.checkpoint.every > 0 || !options.checkpoint.path.empty())
-    throw RayException("a table makes no checkpoints of its own: call Save");
+  CheckSafety(options);
+  CheckNumbers(options);
   if (options.compression.kind != Compression::Kind::kNone)
     throw RayException("a table's gradients are not compressed: leave Options::compression out");
   CheckDeadline(options.deadline);
@@ -102,9 +143,25 @@ typename TableClient<K, T>::ServerPtr TableClient<K, T>::Create(size_t row_size,
   setup.seed = initializer.seed;
   setup.min_count = filter.min_count;
   setup.expire_after = filter.expire_after;
-  for (setup.index = 0; setup.index < options.shards; ++setup.index)
-    server->shards.push_back(
-        ray::Actor(TableShard<K, T>::Create).SetResources(ResourcesOf(options, setup.index)).Remote(setup));
+  setup.checkpoint = options.checkpoint.path;
+  setup.checkpoint_every = options.checkpoint.every;
+  setup.run = RandomNumber();
+  server->replicated = options.replicas > 0;
+  server->restarts = server->replicated || !options.checkpoint.path.empty();
+  for (setup.index = 0; setup.index < options.shards; ++setup.index) {
+    std::vector<ActorHandle<TableReplica<K, T>>> replica;
+    if (server->replicated) {
+      replica.push_back(ray::Actor(TableReplica<K, T>::Create)
+                            .SetResources(ResourcesOf(options, (setup.index + 1) % setup.shards))
+                            .SetMaxRestarts(-1)
+                            .Remote(setup));
+      server->replicas.push_back(replica[0]);
+    }
+    server->shards.push_back(ray::Actor(TableShard<K, T>::Create)
+                                 .SetResources(ResourcesOf(options, setup.index))
+                                 .SetMaxRestarts(server->restarts ? -1 : 0)
+                                 .Remote(setup, replica));
+  }
   return server;
 }
 
@@ -113,20 +170,26 @@ std::function<Rows<T>()> TableClient<K, T>::Pull(const ServerPtr& server, std::s
   const size_t shards = server->shards.size();
   Batch<K, T> batch = Split<K, T>(keys, shards);
   std::vector<ObjectRef<PullReply<T>>> replies(shards);
+  std::vector<typename TravellingKeys<K>::Type> sent(shards);  // for a shard that has to be asked again
   for (size_t i = 0; i < shards; ++i)
-    if (!batch.keys[i].empty())
-      replies[i] = server->shards[i].Task(&TableShard<K, T>::Pull).Remote(Travelling(std::move(batch.keys[i])));
-  return [server, replies = std::move(replies), places = std::move(batch.places)]() mutable {
+    if (!batch.keys[i].empty()) {
+      sent[i] = Travelling(std::move(batch.keys[i]));
+      replies[i] = server->shards[i].Task(&TableShard<K, T>::Pull).Remote(sent[i]);
+    }
+  return [server, replies = std::move(replies), sent = std::move(sent), places = std::move(batch.places)]() mutable {
     const Patience patience(server->deadline_ms);
     std::vector<Array<T>> pieces(replies.size());
-    for (size_t i = 0; i < replies.size(); ++i)
-      if (replies[i].handle() != nullptr) pieces[i] = std::move(replies[i].Get(patience.RemainingMs())->values);
+    for (size_t i = 0; i < replies.size(); ++i) {
+      if (replies[i].handle() == nullptr) continue;
+      const auto again = [&] { return server->shards[i].Task(&TableShard<K, T>::Pull).Remote(sent[i]); };
+      pieces[i] = std::move(Insist(*server, patience, again, replies[i])->values);
+    }
     return Rows<T>(server->row_size, std::move(pieces), std::move(places));
   };
 }
 
 template <class K, class T>
-std::function<void()> TableClient<K, T>::Push(const ServerPtr& server, std::span<const K> keys,
+std::function<bool()> TableClient<K, T>::Push(const ServerPtr& server, std::span<const K> keys,
                                               std::span<const T> rows) {
   const size_t size = server->row_size;
   CheckSize("the list of gradients", rows.size(), keys.size() * size);
@@ -158,33 +221,72 @@ std::function<void()> TableClient<K, T>::Push(const ServerPtr& server, std::span
       for (size_t k = 0; k < size; ++k) to[k] += from[k];
     }
   }
-  std::vector<ObjectRef<void>> replies;
-  for (size_t i = 0; i < shards; ++i)
-    if (!batch.keys[i].empty())
-      replies.push_back(server->shards[i]
-                            .Task(&TableShard<K, T>::Push)
-                            .Remote(Travelling(std::move(batch.keys[i])), *std::move(gradients[i]), scale));
-  return [server, replies = std::move(replies)] { ray::Get(replies, Patience(server->deadline_ms).RemainingMs()); };
+  struct Sent {
+    ActorHandle<TableShard<K, T>> shard;
+    typename TravellingKeys<K>::Type keys;
+    Array<T> gradients;
+    uint64_t sequence = 0;
+    ObjectRef<void> reply;
+  };
+  const uint64_t sequence = NextSequence();
+  std::vector<Sent> sent;
+  for (size_t i = 0; i < shards; ++i) {
+    if (batch.keys[i].empty()) continue;
+    Sent& one = sent.emplace_back();
+    one = {server->shards[i], Travelling(std::move(batch.keys[i])), std::move(*gradients[i]).Seal(), sequence, {}};
+    one.reply = one.shard.Task(&TableShard<K, T>::Push).Remote(one.keys, one.gradients, scale, one.sequence);
+  }
+  return [server, sent = std::move(sent), scale]() mutable {
+    const Patience patience(server->deadline_ms);
+    bool counts = true;
+    for (Sent& one : sent) {
+      for (bool done = false; !done;) {
+        try {
+          one.reply.Get(patience.RemainingMs());
+          done = true;
+        } catch (const ray::internal::RayActorException& e) {
+          if (!server->restarts || patience.Over()) throw;
+          if (server->replicated || e.retry_safe()) {
+            patience.Sleep();
+            one.reply = one.shard.Task(&TableShard<K, T>::Push).Remote(one.keys, one.gradients, scale, one.sequence);
+          } else {
+            counts = false;
+            done = true;
+          }
+        }
+      }
+    }
+    return counts;
+  };
 }
 
 template <class K, class T>
 size_t TableClient<K, T>::Size(const Server& server) {
-  std::vector<ObjectRef<uint64_t>> replies;
-  for (const auto& shard : server.shards) replies.push_back(shard.Task(&TableShard<K, T>::Size).Remote());
   size_t size = 0;
-  for (const auto& reply : ray::Get(replies, Patience(server.deadline_ms).RemainingMs())) size += *reply;
+  for (const auto& of_shard : OfAll(server, [](const auto& s) { return s.Task(&TableShard<K, T>::Size).Remote(); }))
+    size += *of_shard;
   return size;
+}
+
+template <class K, class T>
+std::vector<TableStats> TableClient<K, T>::Stats(const Server& server) {
+  std::vector<TableStats> stats;
+  for (const auto& one : OfAll(server, [](const auto& s) { return s.Task(&TableShard<K, T>::Stats).Remote(); }))
+    stats.push_back(*one);
+  return stats;
 }
 
 template <class K, class T>
 size_t TableClient<K, T>::Erase(const Server& server, std::span<const K> keys) {
   Batch<K, T> batch = Split<K, T>(keys, server.shards.size());
-  std::vector<ObjectRef<uint64_t>> replies;
-  for (size_t i = 0; i < server.shards.size(); ++i)
-    if (!batch.keys[i].empty())
-      replies.push_back(server.shards[i].Task(&TableShard<K, T>::Erase).Remote(Travelling(std::move(batch.keys[i]))));
+  const Patience patience(server.deadline_ms);
   size_t erased = 0;
-  for (const auto& reply : ray::Get(replies, Patience(server.deadline_ms).RemainingMs())) erased += *reply;
+  for (size_t i = 0; i < server.shards.size(); ++i) {
+    if (batch.keys[i].empty()) continue;
+    const auto sent = Travelling(std::move(batch.keys[i]));
+    const auto call = [&] { return server.shards[i].Task(&TableShard<K, T>::Erase).Remote(sent); };
+    erased += *Insist(server, patience, call, call());
+  }
   return erased;
 }
 
@@ -193,8 +295,8 @@ void TableClient<K, T>::ForEach(const Server& server, const std::function<void(c
   for (const auto& shard : server.shards) {
     uint64_t from = 0;
     do {
-      const auto page =
-          shard.Task(&TableShard<K, T>::Page).Remote(from, kPageRows).Get(Patience(server.deadline_ms).RemainingMs());
+      const auto call = [&] { return shard.Task(&TableShard<K, T>::Page).Remote(from, kPageRows); };
+      const auto page = Insist(server, Patience(server.deadline_ms), call, call());
       for (size_t i = 0; i < page->keys.size(); ++i)
         visit(page->keys[i], page->values.span().subspan(i * server.row_size, server.row_size));
       from = page->next;

@@ -1,12 +1,8 @@
 #include "client/parameter_server/table_shard.h"
 
-#include <xxhash.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
-#include <limits>
-#include <numbers>
 #include <utility>
 
 namespace ray::ps::internal {
@@ -15,296 +11,166 @@ using ray::internal::RayException;
 
 namespace {
 
-constexpr size_t kAhead = 8;               // keys and rows that are fetched before they are used
-constexpr size_t kPrefetchedBytes = 1024;  // of a row; the processor sees by itself that more is read in order
-
-uint64_t Mix(uint64_t z) {  // SplitMix64
-  z += 0x9e3779b97f4a7c15;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
-}
-
-double Fraction(uint64_t bits) { return static_cast<double>(bits >> 11) * 0x1p-53; }  // at least 0, less than 1
-
-void AppendKey(std::vector<std::byte>& bytes, uint64_t key) {
-  const auto part = std::as_bytes(std::span<const uint64_t, 1>(&key, 1));
-  bytes.insert(bytes.end(), part.begin(), part.end());
-}
-void AppendKey(std::vector<std::byte>& bytes, const std::string& key) {
-  AppendKey(bytes, key.size());
-  const auto part = std::as_bytes(std::span(key));
-  bytes.insert(bytes.end(), part.begin(), part.end());
-}
-
-// The key at `offset`, which moves behind it. False where the bytes end before.
-bool TakeKey(std::span<const std::byte> bytes, size_t& offset, uint64_t& key) {
-  if (bytes.size() - offset < sizeof key) return false;
-  std::memcpy(&key, bytes.data() + offset, sizeof key);
-  offset += sizeof key;
-  return true;
-}
-bool TakeKey(std::span<const std::byte> bytes, size_t& offset, std::string& key) {
-  uint64_t size = 0;
-  if (!TakeKey(bytes, offset, size) || bytes.size() - offset < size) return false;
-  key.assign(reinterpret_cast<const char*>(bytes.data()) + offset, size);
-  offset += size;
-  return true;
-}
+constexpr int kReplicaMs = 10'000;
 
 }  // namespace
 
-uint64_t HashOf(uint64_t key) { return Mix(key); }
-uint64_t HashOf(const std::string& key) { return XXH3_64bits(key.data(), key.size()); }
-
 template <class K, class T>
-TableShard<K, T>::TableShard(const TableSetup& setup)
-    : setup_(setup),
-      optimizer_(setup.optimizer.optimizer.value),
-      rule_(RuleOfOptimizer(optimizer_)),
-      schedule_(setup.optimizer.schedule.schedule()),
-      slots_(SlotsOf(optimizer_)),
-      stride_(setup.row_size * (1 + slots_)),
-      scratch_(setup.row_size) {}
-
-template <class K, class T>
-void TableShard<K, T>::Initialise(const K& key, T* elements) const {
-  const auto kind = static_cast<Initializer::Kind>(setup_.initializer);
-  if (kind == Initializer::Kind::kConstant) {
-    std::fill_n(elements, setup_.row_size, static_cast<T>(setup_.first));
-    return;
+TableShard<K, T>::TableShard(const TableSetup& setup, const std::vector<ActorHandle<TableReplica<K, T>>>& replica)
+    : setup_(setup), rows_(setup), replica_(replica) {
+  if (!setup_.checkpoint.empty()) {
+    count_ = UpdateCount(FileOf(setup_.checkpoint) + ".count");
+    if (count_.counts().run != setup_.run) count_.counts() = {.run = setup_.run};  // it is of an earlier table
   }
-  uint64_t state = Mix(HashOf(key) ^ Mix(setup_.seed));
-  for (size_t i = 0; i < setup_.row_size; ++i) {
-    const double one = Fraction(state = Mix(state));
-    if (kind == Initializer::Kind::kUniform) {
-      elements[i] = static_cast<T>(setup_.first + (setup_.second - setup_.first) * one);
-    } else {  // Box and Muller
-      const double two = Fraction(state = Mix(state));
-      elements[i] = static_cast<T>(setup_.first + setup_.second * std::sqrt(-2 * std::log(1 - one)) *
-                                                      std::cos(2 * std::numbers::pi * two));
-    }
-  }
-}
-
-template <class K, class T>
-typename TableShard<K, T>::Place TableShard<K, T>::Find(const K& key) {
-  if (const auto found = index_.find(key); found != index_.end()) return found->second;
-  if (setup_.min_count > 1) {
-    if (counted_.size() >= kCountedKeysMax) counted_.clear();
-    if (++counted_[key] < setup_.min_count) return kNoPlace;
-    counted_.erase(key);
-  }
-  const Place place = NewRow(key);
-  Initialise(key, Elements(place));
-  return place;
-}
-
-template <class K, class T>
-void TableShard<K, T>::FindAll(const Keys& keys) {
-  places_.clear();
-  places_.reserve(keys.size());
-  for (size_t i = 0; i < keys.size(); ++i) {
-    if (i + kAhead < keys.size()) index_.prefetch(keys[i + kAhead]);
-    places_.push_back(Find(keys[i]));
-  }
-}
-
-template <class K, class T>
-void TableShard<K, T>::PrefetchRow(size_t i) const {
-  constexpr size_t kLineBytes = 64;
-  if (i >= places_.size() || places_[i] == kNoPlace) return;
-  const auto* const row = reinterpret_cast<const char*>(Elements(places_[i]));
-  const size_t bytes = std::min(kPrefetchedBytes, stride_ * sizeof(T));
-  for (size_t offset = 0; offset < bytes; offset += kLineBytes) __builtin_prefetch(row + offset);
-  __builtin_prefetch(&rows_[places_[i]]);
-}
-
-// Its elements are unspecified, and its slots 0.
-template <class K, class T>
-typename TableShard<K, T>::Place TableShard<K, T>::NewRow(const K& key) {
-  if (free_.empty()) {
-    const size_t first = rows_.size();
-    if (first + kRowsOfBlock > kNoPlace)
-      throw RayException("a shard of a table has at most 4294967295 rows: create the table with more shards");
-    blocks_.emplace_back(new T[kRowsOfBlock * stride_]);
-    rows_.resize(first + kRowsOfBlock);
-    for (size_t i = kRowsOfBlock; i-- > 0;) free_.push_back(static_cast<Place>(first + i));
-  }
-  const Place place = free_.back();
-  free_.pop_back();
-  rows_[place] = Row{key, 0, pushes_, true};
-  index_.emplace(key, place);
-  std::fill_n(Elements(place) + setup_.row_size, stride_ - setup_.row_size, T{0});
-  return place;
-}
-
-template <class K, class T>
-void TableShard<K, T>::Free(Place place) {
-  index_.erase(rows_[place].key);
-  rows_[place] = Row();
-  free_.push_back(place);
+  if (!ray::WasCurrentActorRestarted() || TakeFromReplica()) return;
+  if (!count_.open())
+    throw RayException("the shard and its replica died at once, and there is no checkpoint: the rows of shard " +
+                       std::to_string(setup.index) + " are lost");
+  Restore();
 }
 
 template <class K, class T>
 PullReply<T> TableShard<K, T>::Pull(const Keys& keys) {
-  MutableArray<T> values(keys.size() * setup_.row_size);
-  T* to = values.data();
-  FindAll(keys);
-  for (size_t i = 0; i < keys.size(); ++i) {
-    PrefetchRow(i + kAhead);
-    if (places_[i] != kNoPlace) {
-      rows_[places_[i]].touched = pushes_;
-      std::copy_n(Elements(places_[i]), setup_.row_size, to);
-    } else {
-      Initialise(keys[i], to);
-    }
-    to += setup_.row_size;
-  }
-  return {std::move(values).Seal()};
+  if (rows_.PullsCount()) TellReplica({.kind = TableEvent<K, T>::kPull, .keys = keys, .gradients = {}});
+  return {rows_.Pull(keys)};
 }
 
 template <class K, class T>
-void TableShard<K, T>::Push(const Keys& keys, const Array<T>& gradients, double scale) {
+void TableShard<K, T>::Push(const Keys& keys, const Array<T>& gradients, double scale, uint64_t sequence) {
   CheckSize("the gradients of a shard", gradients.size(), keys.size() * setup_.row_size);
-  const double factor = FactorAt(schedule_, pushes_);
-  ++pushes_;
-  const T* from = gradients.data();
-  FindAll(keys);
-  for (size_t i = 0; i < keys.size(); ++i) {
-    PrefetchRow(i + kAhead);
-    if (const Place place = places_[i]; place != kNoPlace) {
-      rows_[place].touched = pushes_;
-      T* const elements = Elements(place);
-      T* const first = slots_ > 0 ? elements + setup_.row_size : nullptr;
-      T* const second = slots_ > 1 ? first + setup_.row_size : nullptr;
-      StepRow<T>(optimizer_, rule_.get(), factor, rows_[place].steps++, {from, setup_.row_size}, scale,
-                 setup_.optimizer.clip_value, {elements, setup_.row_size}, first, second, scratch_);
-    }
-    from += setup_.row_size;
-  }
-  if (setup_.expire_after > 0 && pushes_ % setup_.expire_after == 0) EraseExpired();
-}
-
-template <class K, class T>
-void TableShard<K, T>::EraseExpired() {
-  for (Place place = 0; place < rows_.size(); ++place)
-    if (rows_[place].used && pushes_ - rows_[place].touched >= setup_.expire_after) Free(place);
+  if (recent_.Has(sequence)) return;  // it was sent to the process before, which died
+  TellReplica({.keys = keys, .gradients = gradients, .scale = scale, .sequence = sequence});
+  recent_.Add(sequence);
+  rows_.Push(keys, gradients, scale);
+  Counted();
 }
 
 template <class K, class T>
 uint64_t TableShard<K, T>::Erase(const Keys& keys) {
-  uint64_t erased = 0;
-  for (const K& key : keys)
-    if (const auto found = index_.find(key); found != index_.end()) {
-      Free(found->second);
-      ++erased;
-    }
-  return erased;
+  TellReplica({.kind = TableEvent<K, T>::kErase, .keys = keys, .gradients = {}});
+  return rows_.Erase(keys);
 }
 
 template <class K, class T>
-TablePage<K, T> TableShard<K, T>::Page(uint64_t from, uint64_t count) {
-  TablePage<K, T> page;
-  std::vector<Place> places;
-  uint64_t place = from;
-  for (; place < rows_.size() && places.size() < count; ++place)
-    if (rows_[place].used) places.push_back(static_cast<Place>(place));
-  MutableArray<T> values(places.size() * setup_.row_size);
-  for (size_t i = 0; i < places.size(); ++i) {
-    page.keys.push_back(rows_[places[i]].key);
-    std::copy_n(Elements(places[i]), setup_.row_size, values.data() + i * setup_.row_size);
+TableStats TableShard<K, T>::Stats() {
+  return {::getpid(), replica_pid_, rows_.size(), rows_.pushes(), restarts_, updates_lost_};
+}
+
+// ---- the replica
+
+// Before what it is told is done here. Where it has died and come back, it takes all that this shard has.
+template <class K, class T>
+void TableShard<K, T>::TellReplica(TableEvent<K, T> event) {
+  if (replica_.empty()) return;
+  event.before = events_++;
+  using Standby = TableReplica<K, T>;
+  try {
+    const auto follow = [&] { return *replica_[0].Task(&Standby::Follow).Remote(event).Get(kReplicaMs); };
+    replica_pid_ = follow();
+    if (replica_pid_ == 0 && FillReplica(event.before)) replica_pid_ = follow();
+  } catch (const RayException&) {
+    replica_pid_ = 0;  // it is dead for now; the next event finds that it lacks this one
   }
-  page.values = std::move(values).Seal();
-  page.next = place < rows_.size() ? place : 0;
-  return page;
 }
 
-// ---- files
+template <class K, class T>
+bool TableShard<K, T>::FillReplica(uint64_t events) {
+  if (replica_.empty()) return false;
+  try {
+    TableState<T> state;
+    state.Set(*rows_.Copy());
+    state.events = events;
+    state.restarts = restarts_;
+    state.recent = recent_.all();
+    replica_[0].Task(&TableReplica<K, T>::Fill).Remote(state).Get(kReplicaMs);
+    return true;
+  } catch (const RayException&) {
+    return false;
+  }
+}
 
 template <class K, class T>
-struct TableShard<K, T>::Loaded {
-  CheckpointOf of;
-  std::vector<std::byte> keys;  // as the file has them
-  std::vector<K> read_keys;     // the same, of a file that was read
-  std::vector<uint32_t> steps;
-  std::vector<T> values;  // rows with their slots
-};
+bool TableShard<K, T>::TakeFromReplica() {
+  if (replica_.empty()) return false;
+  TableState<T> state;
+  try {
+    state = *replica_[0].Task(&TableReplica<K, T>::Export).Remote().Get(kReplicaMs);
+  } catch (const RayException&) {}
+  if (!state.filled) return false;
+  rows_.Take(state.content(), "the state of a replica");
+  recent_ = RecentSequences(state.recent);
+  events_ = state.events;
+  restarts_ = state.restarts;
+  saved_pushes_ = state.pushes;
+  Counted();
+  return true;
+}
+
+// ---- checkpoints
 
 template <class K, class T>
-CheckpointOf TableShard<K, T>::Description() const {
-  CheckpointOf of;
-  of.shard = setup_.index;
-  of.shards = setup_.shards;
-  of.row_size = setup_.row_size;
-  of.element_bytes = sizeof(T);
-  of.optimizer = setup_.optimizer.optimizer.value.index();
-  of.slots = slots_;
-  of.keys = std::is_same_v<K, std::string> ? CheckpointOf::kStringKeys : CheckpointOf::kIntegerKeys;
-  of.version = pushes_;
-  return of;
+std::string TableShard<K, T>::FileOf(const std::string& path) const {
+  return CheckpointPath(path, setup_.index, setup_.shards);
+}
+
+template <class K, class T>
+void TableShard<K, T>::Counted() {
+  if (count_.open()) count_.counts().version = rows_.pushes();
+  if (setup_.checkpoint_every == 0 || rows_.pushes() - saved_pushes_ < setup_.checkpoint_every) return;
+  if (Save(setup_.checkpoint) != 0) saved_pushes_ = rows_.pushes();
+}
+
+// In a process that replaces one that died. Pushes are counted on from where they were.
+template <class K, class T>
+void TableShard<K, T>::Restore() {
+  UpdateCount::Counts& counts = count_.counts();
+  restarts_ = ++counts.restarts;
+  const std::string file = FileOf(setup_.checkpoint);
+  if (CheckpointOf head; ReadCheckpointHead(file, head) && head.run == setup_.run) rows_.Take(*ReadFile(file), file);
+  saved_pushes_ = rows_.pushes();
+  rows_.set_pushes(std::max(saved_pushes_, counts.version));
+  updates_lost_ = rows_.pushes() - saved_pushes_;
 }
 
 template <class K, class T>
 uint64_t TableShard<K, T>::Save(const std::string& path) {
   if (saver_.Busy()) return 0;
-  auto content = std::make_shared<Loaded>();
-  content->of = Description();
-  content->of.size = index_.size();
-  content->values.reserve(index_.size() * stride_);
-  for (Place place = 0; place < rows_.size(); ++place) {
-    if (!rows_[place].used) continue;
-    AppendKey(content->keys, rows_[place].key);
-    content->steps.push_back(rows_[place].steps);
-    content->values.insert(content->values.end(), Elements(place), Elements(place) + stride_);
-  }
-  content->of.key_bytes = content->keys.size();
+  const auto content = rows_.Copy();
   const std::vector<std::span<const std::byte>> parts = {std::span<const std::byte>(content->keys),
                                                          std::as_bytes(std::span<const uint32_t>(content->steps)),
                                                          std::as_bytes(std::span<const T>(content->values))};
-  return saver_.Start(CheckpointPath(path, setup_.index, setup_.shards), content->of, parts, content);
+  return saver_.Start(FileOf(path), content->of, parts, content);
 }
 
 template <class K, class T>
-void TableShard<K, T>::Load(const std::string& path) {
-  const std::string file = CheckpointPath(path, setup_.index, setup_.shards);
-  auto content = std::make_shared<Loaded>();
-  CheckpointOf wanted = Description();
+std::shared_ptr<RowsContent<T>> TableShard<K, T>::ReadFile(const std::string& file) const {
+  auto content = std::make_shared<Content>();
+  CheckpointOf wanted = rows_.Description();
+  const size_t stride = setup_.row_size * (1 + wanted.slots);
   if (CheckpointOf head; ReadCheckpointHead(file, head)) {
     wanted.size = head.size;
     wanted.key_bytes = head.key_bytes;
     CheckShape(file, head, wanted);
-    CheckFileSize(file, head.key_bytes, head.size, sizeof(uint32_t) + stride_ * sizeof(T));
+    CheckFileSize(file, head.key_bytes, head.size, sizeof(uint32_t) + stride * sizeof(T));
   }
   content->keys.resize(wanted.key_bytes);
   content->steps.resize(wanted.size);
-  content->values.resize(wanted.size * stride_);
+  content->values.resize(wanted.size * stride);
   content->of =
       ReadCheckpoint(file, wanted,
                      {std::span<std::byte>(content->keys), std::as_writable_bytes(std::span<uint32_t>(content->steps)),
                       std::as_writable_bytes(std::span<T>(content->values))});
-  size_t offset = 0;
-  content->read_keys.resize(content->of.size);
-  for (K& key : content->read_keys)
-    if (!TakeKey(content->keys, offset, key))
-      throw RayException("the checkpoint " + file + " is damaged: it has fewer keys than rows");
-  loaded_ = std::move(content);
+  CheckKeys<K>(content->keys, content->steps.size(), "the checkpoint " + file);
+  return content;
 }
 
 template <class K, class T>
 void TableShard<K, T>::Commit() {
   if (loaded_ == nullptr) throw RayException("no checkpoint was read before: call Load again");
-  const auto content = std::exchange(loaded_, nullptr);
-  index_.clear();
-  rows_.clear();
-  blocks_.clear();
-  free_.clear();
-  pushes_ = content->of.version;
-  for (size_t i = 0; i < content->read_keys.size(); ++i) {
-    const Place place = NewRow(content->read_keys[i]);
-    rows_[place].steps = content->steps[i];
-    std::copy_n(content->values.data() + i * stride_, stride_, Elements(place));
-  }
+  rows_.Take(*std::exchange(loaded_, nullptr), "the checkpoint");
+  FillReplica(events_);
+  saved_pushes_ = std::min(saved_pushes_, rows_.pushes());
+  Counted();
 }
 
 template class TableShard<uint64_t, float>;

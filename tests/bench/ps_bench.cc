@@ -14,6 +14,7 @@
 #include "client/parameter_server/kernels.h"
 #include "tests/bench/bench_flags.h"
 #include "tests/bench/figures.h"
+#include "tests/bench/ps_bench_compressed.h"
 #include "tests/bench/ps_bench_sparse.h"
 #include "tests/bench/ps_bench_zmq.h"
 
@@ -280,6 +281,7 @@ int Run(const BenchFlags& flags) {
   AddBesideZmq(figures, zmq, compared);
 #endif
   ray::Shutdown();
+  AddCompressed(figures, brief);
   return Report(flags, figures);
 }
 

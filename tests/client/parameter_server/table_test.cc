@@ -197,7 +197,6 @@ TEST_P(TableTest, ErrorsNameTheValueAndWhatWasExpected) {
   expect("a table in 0 shards was asked for: a server has 1 shard or more", [] { Words::Create(1, {.shards = 0}); });
   expect("the policy Synchronous{workers = 2} was asked for, and a table has Async{} alone",
          [] { Words::Create(1, {.policy = ps::Synchronous{2}}); });
-  expect("a table makes no checkpoints of its own: call Save", [] { Words::Create(1, {.checkpoint = {"x", 1}}); });
   expect("this Table is of no server: Create makes one", [] { Words().Pull({"a"}); });
   const auto words = Words::Create(2, {.refuse_nan = true});
   expect("the list of gradients has 3 elements, and 4 were expected", [&] {

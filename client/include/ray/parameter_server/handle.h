@@ -1,8 +1,9 @@
 // Handle<Server>: what Parameters and Table have in common. It refers to a server, or to none, and travels as the
-// server's description. Copies share it. Reading is thread-safe.
+// server's description. Copies share it, and hear together that the server has other shards now. Thread-safe.
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <utility>
 
 #include <ray/api/msgpack.h>
@@ -21,31 +22,46 @@ class Handle {
  public:
   template <class Packer>
   void msgpack_pack(Packer& packer) const {
-    if (server_ == nullptr)
+    if (const auto server = pointer(); server == nullptr)
       packer.pack_nil();
     else
-      packer.pack(*server_);
+      packer.pack(*server);
   }
   void msgpack_unpack(const msgpack::object& object) {
-    if (object.is_nil())
-      server_ = nullptr;
-    else
-      server_ = std::make_shared<const Server>(object.as<Server>());
+    set_pointer(object.is_nil() ? nullptr : std::make_shared<const Server>(object.as<Server>()));
   }
 
  protected:
   Handle() = default;  // of no server
-  explicit Handle(std::shared_ptr<const Server> server) : server_(std::move(server)) {}
+  explicit Handle(std::shared_ptr<const Server> server) { set_pointer(std::move(server)); }
 
-  const Server& Require() const {
-    if (server_ == nullptr) ThrowNoServer(Server::kHandle);
-    return *server_;
+  std::shared_ptr<const Server> Require() const {
+    auto server = pointer();
+    if (server == nullptr) ThrowNoServer(Server::kHandle);
+    return server;
   }
-  const std::shared_ptr<const Server>& pointer() const { return server_; }
-  void set_pointer(std::shared_ptr<const Server> server) { server_ = std::move(server); }
+  std::shared_ptr<const Server> pointer() const {
+    if (shared_ == nullptr) return nullptr;
+    const std::lock_guard lock(shared_->mutex);
+    return shared_->server;
+  }
+  // For this handle and the copies that are made of it from now on.
+  void set_pointer(std::shared_ptr<const Server> server) {
+    shared_ = server == nullptr ? nullptr : std::make_shared<Shared>();
+    if (shared_ != nullptr) shared_->server = std::move(server);
+  }
+  // For all copies: the same server with other shards. Nothing happens where they know a newer layout.
+  void Moved(std::shared_ptr<const Server> server) const {
+    const std::lock_guard lock(shared_->mutex);
+    if (server->epoch > shared_->server->epoch) std::swap(shared_->server, server);
+  }
 
  private:
-  std::shared_ptr<const Server> server_;
+  struct Shared {
+    std::mutex mutex;
+    std::shared_ptr<const Server> server;
+  };
+  std::shared_ptr<Shared> shared_;
 };
 
 }  // namespace internal

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -40,6 +41,19 @@ struct Layout {
   size_t ShardOf(size_t index) const {
     return static_cast<size_t>(std::upper_bound(offsets.begin() + 1, offsets.end() - 1, index) - offsets.begin()) - 1;
   }
+};
+
+// A layout that snapshots and gradients share with their server.
+struct SharedLayout {
+  std::shared_ptr<const Layout> pointer = std::make_shared<const Layout>();
+
+  const Layout& operator*() const { return *pointer; }
+  const Layout* operator->() const { return pointer.get(); }
+  template <class Packer>
+  void msgpack_pack(Packer& packer) const {
+    packer.pack(*pointer);
+  }
+  void msgpack_unpack(const msgpack::object& object) { pointer = std::make_shared<const Layout>(object.as<Layout>()); }
 };
 
 // Pieces differ by at most one parameter. Throws RayException for no shards, or more shards than parameters.

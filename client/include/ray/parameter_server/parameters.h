@@ -65,20 +65,25 @@ template <class T>
 class Shard;
 template <class T>
 class Replica;
+class Patience;
 
 struct PushReply {
   uint64_t version = 0;
   uint64_t staleness = 0;
   bool applied = true;
-  MSGPACK_DEFINE(version, staleness, applied)
+  bool closed = false;  // the shard takes none now: the worker asks where the parameters are, and sends it again
+  MSGPACK_DEFINE(version, staleness, applied, closed)
 };
 
 // The part of a handle that travels.
 template <class T>
 struct Server {
   static constexpr const char* kHandle = "these Parameters are";
-  Layout layout;
+  SharedLayout layout;
   std::vector<ActorHandle<Shard<T>>> shards;
+  // The first shard that this server ever had. It knows where the parameters are, whatever layout a handle has.
+  ActorHandle<Shard<T>> home;
+  uint64_t epoch = 0;  // of the layout: one more after each Resize
   uint64_t ranks = 0;
   bool has_rounds = false;
   bool restarts = false;    // shards start again from their checkpoints or replicas
@@ -90,9 +95,11 @@ struct Server {
   int compression = 0;  // Compression::Kind
   double share = 1;
   bool everywhere = false;
-  std::vector<ActorHandle<Replica<T>>> replicas;  // in the process that created them, whose handles keep them
-  MSGPACK_DEFINE(layout, shards, ranks, has_rounds, restarts, replicated, refuse_nan, clip_norm, deadline_ms, policy,
-                 compression, share, everywhere)
+  // In the process that created them alone, whose handles keep them:
+  std::vector<ActorHandle<Replica<T>>> replicas;
+  std::shared_ptr<const Options> options;
+  MSGPACK_DEFINE(layout, shards, home, epoch, ranks, has_rounds, restarts, replicated, refuse_nan, clip_norm,
+                 deadline_ms, policy, compression, share, everywhere)
 };
 
 // A gradient's description beside its elements.
@@ -118,6 +125,7 @@ class RAYLET_API PendingUpdate {
   internal::PushContext context_;
   std::vector<uint64_t> versions_;
   void Send(size_t shard);
+  void SendTo(std::shared_ptr<const internal::Server<T>> server);  // to all shards of another layout
 
   // For a shard that has to be told again. Of a shard, one of the two is empty.
   std::vector<Array<T>> pieces_;
@@ -147,8 +155,8 @@ class RAYLET_API Parameters : public internal::Handle<internal::Server<T>> {
   static Parameters Create(const std::map<std::string, Shape>& tensors, std::span<const T> initial,
                            const Options& options = {});
 
-  size_t size() const { return Require().layout.size(); }
-  size_t shards() const { return Require().shards.size(); }
+  size_t size() const { return Require()->layout->size(); }
+  size_t shards() const { return Require()->shards.size(); }
 
   // The newest version, without waiting for any worker.
   Snapshot<T> Get() const;
@@ -174,6 +182,12 @@ class RAYLET_API Parameters : public internal::Handle<internal::Server<T>> {
   // policy without workers, and for fewer workers than the policy takes.
   void SetWorkers(uint64_t workers);
 
+  // Shares the parameters out to so many shards, while others train. No update is lost or counts twice. Versions and
+  // the optimiser's state move along, and snapshots stay as they are. Handles and workers anywhere hear of it by
+  // themselves. In the process that called Create alone. RayException where the old shards stay: for a number that the
+  // parameters cannot have, and where a process died or the store has no room.
+  void Resize(size_t shards);
+
   std::vector<ShardStats> Stats() const;
 
   // Writes a file for each shard, `path`.shard-I-of-N, on the shard's machine. Updates go on meanwhile. Each file
@@ -194,15 +208,20 @@ class RAYLET_API Parameters : public internal::Handle<internal::Server<T>> {
   using Base::Require;
   explicit Parameters(std::shared_ptr<const internal::Server<T>> server) : Base(std::move(server)) {}
 
-  std::shared_ptr<const internal::Layout> LayoutPointer() const {
-    return std::shared_ptr<const internal::Layout>(pointer(), &Require().layout);
-  }
   // `machines`: takes the number of each shard's machine, unless it is null.
   Snapshot<T> Read(uint64_t rank, const Snapshot<T>* known, std::vector<uint64_t>* machines) const;
-  Gradient<T> NewGradient(std::vector<uint64_t> versions) const;
+  Gradient<T> NewGradient(const std::shared_ptr<const internal::Layout>& layout, std::vector<uint64_t> versions) const;
+  // False where the server has moved meanwhile: to be read again from there.
+  bool TryRead(const internal::Server<T>& server, internal::SnapshotContent<T>& content, uint64_t rank,
+               std::vector<uint64_t>* machines, const internal::Patience& patience) const;
+  // Asks the home where the parameters are. True: somewhere else, and this handle and its copies know it now.
+  bool Refresh(const internal::Server<T>& server) const;
+  // call(server), again where the shards take part in a Resize meanwhile.
+  template <class Call>
+  auto Settled(const Call& call) const;
   // A shard's piece is compressed where it has an entry of `residuals` that is not null.
-  PendingUpdate<T> Push(Gradient<T>&& gradient, uint64_t rank, uint64_t sequence,
-                        const std::vector<std::vector<T>*>& residuals = {}) const;
+  PendingUpdate<T> Push(const std::shared_ptr<const internal::Server<T>>& server, Gradient<T>&& gradient, uint64_t rank,
+                        uint64_t sequence, const std::vector<std::vector<T>*>& residuals = {}) const;
 };
 
 // Worker<T>: one rank's view of the parameters. Under a policy of rounds Get waits for the round in which this rank has
@@ -227,13 +246,17 @@ class RAYLET_API Worker {
   Worker(Parameters<T> parameters, uint64_t rank, uint64_t sequence, uint64_t machine)
       : parameters_(std::move(parameters)), rank_(rank), sequence_(sequence), machine_(machine) {}
 
+  void MoveResiduals(std::shared_ptr<const internal::Layout> layout);
+
   Parameters<T> parameters_;
   uint64_t rank_;
-  uint64_t sequence_;               // of the next gradient; begins at random, so that two workers of one rank differ
-  uint64_t machine_;                // this worker's number; 0 without compression
-  std::vector<uint64_t> read_;      // the versions that Get returned last; empty before
-  std::vector<uint64_t> machines_;  // of the shards then
+  uint64_t sequence_;           // of the next gradient; begins at random, so that two workers of one rank differ
+  uint64_t machine_;            // this worker's number; 0 without compression
+  std::vector<uint64_t> read_;  // the versions that Get returned last; empty before
+  std::shared_ptr<const internal::Layout> layout_;  // of those
+  std::vector<uint64_t> machines_;                  // of the shards then
   std::vector<std::vector<T>> residuals_;  // what gradients have lost by compression, for each shard that had one
+  std::shared_ptr<const internal::Layout> residual_layout_;
 };
 
 extern template class Parameters<float>;

@@ -111,6 +111,7 @@ class Gradient {
   }
 
   const std::vector<uint64_t>& versions() const { return versions_; }
+  const std::shared_ptr<const internal::Layout>& layout() const { return layout_; }
   std::vector<MutableArray<T>>& pieces() { return pieces_; }  // of each shard
 
  private:

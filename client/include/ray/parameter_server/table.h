@@ -9,6 +9,7 @@
 //
 // A handle is a value: copied, kept in fields, passed to tasks and actors. The shards end with the last handle of the
 // process that created them. Thread-safe. Gradients count when they come: the policies are those of Parameters alone.
+// A shard that dies starts again from its checkpoint or its replica, where the options ask for one.
 #pragma once
 
 #include <algorithm>
@@ -94,10 +95,22 @@ class Rows {
   std::vector<Place> places_;     // of each key
 };
 
+struct TableStats {
+  int64_t pid = 0;          // of the shard's process, on its machine
+  int64_t replica_pid = 0;  // of its replica, once that has an update; 0 while the shard is alone
+  uint64_t rows = 0;
+  uint64_t pushes = 0;        // to this shard
+  uint64_t restarts = 0;      // of the shard, after its process died
+  uint64_t updates_lost = 0;  // pushes that were lost at its last restart
+  MSGPACK_DEFINE(pid, replica_pid, rows, pushes, restarts, updates_lost)
+};
+
 namespace internal {
 
 template <class K, class T>
 class TableShard;
+template <class K, class T>
+class TableReplica;
 
 // How keys travel.
 template <class K>
@@ -125,7 +138,10 @@ struct TableServer {
   bool refuse_nan = false;
   double clip_norm = 0;
   int64_t deadline_ms = 0;
-  MSGPACK_DEFINE(shards, row_size, refuse_nan, clip_norm, deadline_ms)
+  bool restarts = false;                                  // shards start again from their checkpoints or replicas
+  bool replicated = false;                                // so a push that is sent again counts once
+  std::vector<ActorHandle<TableReplica<K, T>>> replicas;  // in the process that created them, whose handles keep them
+  MSGPACK_DEFINE(shards, row_size, refuse_nan, clip_norm, deadline_ms, restarts, replicated)
 };
 
 template <class K, class T>
@@ -147,8 +163,9 @@ class RAYLET_API TableClient {
                           const Filter& filter);
   // The second half of a call: waits for the replies.
   static std::function<Rows<T>()> Pull(const ServerPtr& server, std::span<const K> keys);
-  static std::function<void()> Push(const ServerPtr& server, std::span<const K> keys, std::span<const T> rows);
+  static std::function<bool()> Push(const ServerPtr& server, std::span<const K> keys, std::span<const T> rows);
   static size_t Size(const Server& server);
+  static std::vector<TableStats> Stats(const Server& server);
   static size_t Erase(const Server& server, std::span<const K> keys);
   static void ForEach(const Server& server, const std::function<void(const K&, std::span<const T>)>& visit);
   static void Save(const Server& server, const std::string& path);
@@ -190,13 +207,13 @@ class Table : public internal::Handle<internal::TableServer<KeyOf<Key>, T>> {
   Table() = default;  // of no server
 
   // RayException for rows of no elements, and for options that a table does not have: a policy other than Async, and
-  // checkpoints at intervals.
+  // compression.
   static Table Create(size_t row_size, const Options& options = {}, const Initializer& initializer = {},
                       const Filter& filter = {}) {
     return Table(Client::Create(row_size, options, initializer, filter));
   }
 
-  size_t row_size() const { return Require().row_size; }
+  size_t row_size() const { return Require()->row_size; }
 
   Rows<T> Pull(const std::vector<Key>& keys) const { return PullAsync(keys).Get(); }
   PendingRows<Rows<T>> PullAsync(const std::vector<Key>& keys) const {
@@ -208,33 +225,35 @@ class Table : public internal::Handle<internal::TableServer<KeyOf<Key>, T>> {
   }
 
   // One step of the optimiser for each different key: gradients of a repeated key are added first. `rows` has
-  // keys.size() × row_size() elements; RayException for another number.
-  void Push(const std::vector<Key>& keys, std::span<const T> rows) const { PushAsync(keys, rows).Get(); }
-  PendingRows<void> PushAsync(const std::vector<Key>& keys, std::span<const T> rows) const {
+  // keys.size() × row_size() elements; RayException for another number. False: a shard died under the call, and nobody
+  // knows whether it had counted there. With a replica that does not happen.
+  bool Push(const std::vector<Key>& keys, std::span<const T> rows) const { return PushAsync(keys, rows).Get(); }
+  PendingRows<bool> PushAsync(const std::vector<Key>& keys, std::span<const T> rows) const {
     Require();
     if constexpr (std::is_same_v<Key, K>)
-      return PendingRows<void>(Client::Push(pointer(), keys, rows));
+      return PendingRows<bool>(Client::Push(pointer(), keys, rows));
     else
-      return PendingRows<void>(Client::Push(pointer(), Converted(keys), rows));
+      return PendingRows<bool>(Client::Push(pointer(), Converted(keys), rows));
   }
 
-  size_t Size() const { return Client::Size(Require()); }
+  std::vector<TableStats> Stats() const { return Client::Stats(*Require()); }  // of each shard
+  size_t Size() const { return Client::Size(*Require()); }
   // Returns how many of the keys had rows.
   size_t Erase(const std::vector<Key>& keys) const {
     if constexpr (std::is_same_v<Key, K>)
-      return Client::Erase(Require(), keys);
+      return Client::Erase(*Require(), keys);
     else
-      return Client::Erase(Require(), Converted(keys));
+      return Client::Erase(*Require(), Converted(keys));
   }
   // Each row that is there all the while is visited once, others at most once.
   void ForEach(const std::function<void(const Key&, std::span<const T>)>& visit) const {
-    Client::ForEach(Require(), [&](const K& key, std::span<const T> row) { visit(static_cast<Key>(key), row); });
+    Client::ForEach(*Require(), [&](const K& key, std::span<const T> row) { visit(static_cast<Key>(key), row); });
   }
 
   // A file for each shard, `path`.shard-I-of-N, on the shard's machine, whole or not at all. Load replaces all rows,
   // and takes files of as many shards. RayException for files of other rows, and for truncated or damaged ones.
-  void Save(const std::string& path) const { Client::Save(Require(), path); }
-  void Load(const std::string& path) const { Client::Load(Require(), path); }
+  void Save(const std::string& path) const { Client::Save(*Require(), path); }
+  void Load(const std::string& path) const { Client::Load(*Require(), path); }
 
  private:
   using Base = internal::Handle<internal::TableServer<K, T>>;

@@ -1,0 +1,37 @@
+// TableReplica<K, T>: the actor that stands by for one shard of a table. It does what the shard does, before the shard
+// answers. So a shard that dies starts again from it, and loses no update. Its process runs one method at a time.
+// Always holds: it has all events of the shard, or its next Follow says that it does not.
+#pragma once
+
+#include <cstdint>
+
+#include <ray/api.h>
+
+#include "client/parameter_server/recent.h"
+#include "client/parameter_server/table_messages.h"
+#include "client/parameter_server/table_rows.h"
+
+namespace ray::ps::internal {
+
+template <class K, class T>
+class TableReplica {
+ public:
+  static TableReplica* Create(const TableSetup& setup) { return new TableReplica(setup); }
+
+  // Returns the process's id; 0 where this is not the next event after what the replica has: it takes a Fill.
+  int64_t Follow(const TableEvent<K, T>& event);
+  void Fill(const TableState<T>& state);
+  // For a shard that starts again. Counts its restarts.
+  TableState<T> Export();
+
+ private:
+  explicit TableReplica(const TableSetup& setup);
+
+  TableRows<K, T> rows_;
+  RecentSequences recent_;
+  uint64_t events_ = 0;
+  uint64_t restarts_ = 0;
+  bool filled_;  // false: this process replaces one that died, and has nothing
+};
+
+}  // namespace ray::ps::internal
