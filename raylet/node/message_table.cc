@@ -88,6 +88,7 @@ constexpr ProcessRow kProcessRows[] = {
     {RayletMessage::CancelTask, Heard<&CancelDesk::OnCancelTask>::By},
     {RayletMessage::TaskCancelled, kOnlySent},
     {RayletMessage::ReportMetrics, Heard<&MetricsDesk::OnReportMetrics>::By},
+    {RayletMessage::Stays, Heard<&TaskDesk::OnStays>::By},
 };
 
 // Whether the row of message n is row n - 1.
