@@ -6,7 +6,6 @@
 
 #include "base/strings.h"
 #include "fbs/id_lists.h"
-#include "fbs/stored_value.h"
 
 namespace raylet {
 namespace {
@@ -257,8 +256,8 @@ void ClaimDesk::Adopt(const ObjectId& object) {
   std::vector<ObjectId> referred;
   if (const ActorDirectory::Actor* const actor = actors_.directory().Get(ActorIdOf(object)))
     referred = actor->creation->stored_arguments;  // the actor may start again
-  else if (const auto metadata = store_.MetadataOf(object))
-    referred = ReferencesIn(*metadata);
+  else
+    referred = objects_.ReferencesIn(object);
   if (referred.empty()) return;
   referred_.emplace(object, referred);
   Claim(self_, referred);

@@ -10,6 +10,7 @@
 #include "raylet/node/travelling_objects.h"
 #include "raylet/objects/awaited_objects.h"
 #include "raylet/objects/object_manager.h"
+#include "raylet/objects/result_references.h"
 #include "raylet/scheduling/scheduler.h"
 
 namespace raylet {
@@ -48,7 +49,7 @@ class ObjectDesk final : public TravellingObjects, public ObjectPlaces, public O
   void ReleaseArguments(std::span<const ObjectId> objects) override;
   void ResultHere(const ObjectId& object) override { manager_->KeptForOwner(object); }
   void ResultHereOfWhoMayHaveEnded(ProcessId owner, const ObjectId& object) override;
-  void ResultThere(const NodeId& node, const ObjectId& object, bool wanted) override;
+  void ResultThere(const NodeId& node, const ObjectId& object, std::vector<ObjectId> references, bool wanted) override;
 
   // ---- ends (see ends.h)
   void ProcessGone(ProcessId process);  // of any machine
@@ -57,7 +58,8 @@ class ObjectDesk final : public TravellingObjects, public ObjectPlaces, public O
   // Objects of `owner`, a process of this machine, that have copies on other machines: `most` at most, in order, from
   // the first one after `after` on.
   std::vector<ObjectId> KnownOf(ProcessId owner, const ObjectId& after, size_t most) const;
-  void FreeAdopted(std::span<const ObjectId> objects);  // their owners have ended, and nobody claims them
+  std::vector<ObjectId> ReferencesIn(const ObjectId& object) const;  // of a process of this machine
+  void FreeAdopted(std::span<const ObjectId> objects);               // their owners have ended, and nobody claims them
   // That machine keeps these of its processes' objects when their owners are settled, which comes next.
   void KeptWhenSettled(const NodeId& node, std::span<const ObjectId> objects);
   void RemoteOwnerSettled(ProcessId owner);  // drops the others
@@ -67,6 +69,7 @@ class ObjectDesk final : public TravellingObjects, public ObjectPlaces, public O
   bool IsHere(const ObjectId& object) const override { return manager_->IsHere(object); }
   void AddBytes(const ObjectId& object, ArgumentBytes& bytes) const override { manager_->AddBytes(object, bytes); }
 
+  const ResultReferences& references() const { return references_; }
   const ObjectManager* manager() const { return manager_.get(); }  // null without other machines
 
  private:
@@ -89,6 +92,7 @@ class ObjectDesk final : public TravellingObjects, public ObjectPlaces, public O
   ArgumentEvents* arguments_ = nullptr;  // null before Wire
   const KeptObjects* kept_ = nullptr;    // null before Wire
   std::unique_ptr<ObjectManager> manager_;
+  ResultReferences references_;
   AwaitedObjects awaited_;
   std::unordered_map<ProcessId, wire::SealedObjectsNoticeT> sealed_;  // sent at the end of this turn
   const std::shared_ptr<int> life_ = std::make_shared<int>();         // posted work ends with it
