@@ -24,7 +24,7 @@ ObjectId ObjectIdOf(const ActorId& id) { return ObjectId::FromBinary(id.binary()
 
 }  // namespace
 
-ClaimDesk::ClaimDesk(const Services& services, ActorDesk& actors, ObjectDesk& objects)
+ClaimDesk::ClaimDesk(const Services& services, ClaimedActors& actors, ClaimedObjects& objects)
     : loop_(services.loop),
       clock_(services.clock, kLook),
       store_(services.store),
@@ -254,8 +254,8 @@ void ClaimDesk::OnInherited(std::span<const ObjectId> objects) {
 void ClaimDesk::Adopt(const ObjectId& object) {
   if (referred_.contains(object)) return;
   std::vector<ObjectId> referred;
-  if (const ActorDirectory::Actor* const actor = actors_.directory().Get(ActorIdOf(object)))
-    referred = actor->creation->stored_arguments;  // the actor may start again
+  if (actors_.Lives(ActorIdOf(object)))
+    referred = actors_.StoredArgumentsOf(ActorIdOf(object));  // the actor may start again
   else
     referred = objects_.ReferencesIn(object);
   if (referred.empty()) return;
@@ -281,7 +281,7 @@ void ClaimDesk::Free(std::span<const ObjectId> objects) {
 // is unclaimed, so it may go at any time from now on.
 void ClaimDesk::WorkOff() {
   if (decisions_.stopped()) return;
-  std::vector<ObjectId> some = unclaimed_.Take(kObjectsPerTurn, std::bind_front(&ObjectDesk::KnownOf, &objects_));
+  std::vector<ObjectId> some = unclaimed_.Take(kObjectsPerTurn, std::bind_front(&ClaimedObjects::KnownOf, &objects_));
   std::erase_if(some, [this](const ObjectId& object) { return book_.IsKept(object); });
   Free(some);
   TellNews();
@@ -448,8 +448,7 @@ void ClaimDesk::Settled(ProcessId key, const Settlements::End& end) {
   }
   // In one pass: there may be many processes, and many actors.
   std::unordered_map<ProcessId, std::vector<ObjectId>> actors;
-  for (const ActorId& actor : actors_.directory().CreatedBy(end.processes))
-    actors[CreatorOf(actor)].push_back(ObjectIdOf(actor));
+  for (const ActorId& actor : actors_.CreatedBy(end.processes)) actors[CreatorOf(actor)].push_back(ObjectIdOf(actor));
   for (const ProcessId process : end.processes) {
     auto inherited = inherited_.extract(process);
     unclaimed_.AddOwner(process, inherited ? std::move(inherited.mapped()) : std::vector<ObjectId>());

@@ -6,6 +6,7 @@
 #include <memory>
 #include <unordered_map>
 
+#include "raylet/node/claimed_things.h"
 #include "raylet/node/services.h"
 #include "raylet/node/travelling_objects.h"
 #include "raylet/objects/awaited_objects.h"
@@ -15,14 +16,10 @@
 
 namespace raylet {
 
-// KeptObjects: the objects that this machine keeps although their owner has ended. Implemented by the claim desk.
-class KeptObjects {
- public:
-  virtual ~KeptObjects() = default;
-  virtual bool IsKept(const ObjectId& object) const = 0;
-};
-
-class ObjectDesk final : public TravellingObjects, public ObjectPlaces, public ObjectManager::Events {
+class ObjectDesk final : public TravellingObjects,
+                         public ClaimedObjects,
+                         public ObjectPlaces,
+                         public ObjectManager::Events {
  public:
   explicit ObjectDesk(const Services& services);
   // Call it before anything else. Both outlive the desk.
@@ -54,15 +51,12 @@ class ObjectDesk final : public TravellingObjects, public ObjectPlaces, public O
   // ---- ends (see ends.h)
   void ProcessGone(ProcessId process);  // of any machine
   // ---- for the claim desk
-  void TellLost(ProcessId wanter, const ObjectId& object, const Error& why);  // does nothing where the wanter has gone
-  // Objects of `owner`, a process of this machine, that have copies on other machines: `most` at most, in order, from
-  // the first one after `after` on.
-  std::vector<ObjectId> KnownOf(ProcessId owner, const ObjectId& after, size_t most) const;
-  std::vector<ObjectId> ReferencesIn(const ObjectId& object) const;  // of a process of this machine
-  void FreeAdopted(std::span<const ObjectId> objects);               // their owners have ended, and nobody claims them
-  // That machine keeps these of its processes' objects when their owners are settled, which comes next.
-  void KeptWhenSettled(const NodeId& node, std::span<const ObjectId> objects);
-  void RemoteOwnerSettled(ProcessId owner);  // drops the others
+  void TellLost(ProcessId wanter, const ObjectId& object, const Error& why) override;
+  std::vector<ObjectId> KnownOf(ProcessId owner, const ObjectId& after, size_t most) const override;
+  std::vector<ObjectId> ReferencesIn(const ObjectId& object) const override;
+  void FreeAdopted(std::span<const ObjectId> objects) override;
+  void KeptWhenSettled(const NodeId& node, std::span<const ObjectId> objects) override;
+  void RemoteOwnerSettled(ProcessId owner) override;
   void MachineGone(const NodeId& node, MachineNumber machine, const Error& why);
 
   // ---- for the scheduler, in a cluster
