@@ -59,6 +59,18 @@ done < <(find base fbs store raylet client tools tests -name '*.h' -print0 | xar
   /^#pragma once/ { once = 1 }
   END { finish() }')
 
+# A desk knows the services, and never the inside of another desk. The task desk is made of these parts.
+while IFS=: read -r file line include; do
+  desk=${file##*/}
+  desk=${desk%.*}
+  other=$(sed -E 's/.*"raylet\/node\/([a-z_]+)\.h".*/\1/' <<<"$include")
+  case "$desk $other" in
+    "$desk $desk" | "task_desk cancel_desk" | "task_desk forward_desk" | "task_desk lease_desk" | "task_desk stuck_desk") ;;
+    *) fail "$file:$line includes $other.h" \
+      "a desk sees another one through an interface that both share, as raylet/node/creations.h: give this meeting one." ;;
+  esac
+done < <(grep -nE '#include "raylet/node/[a-z_]+_desk\.h"' raylet/node/*_desk.h raylet/node/*_desk.cc 2>/dev/null || true)
+
 # Tests that do not run are no tests.
 while IFS= read -r hit; do
   fail "$hit" "a test runs or goes: fix it, or delete it and say so in the commit."

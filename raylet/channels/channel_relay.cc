@@ -63,7 +63,7 @@ void ChannelRelay::Close(Relay& relay) {
   relay.end->Drop([&](const RelayRecord& record) {
     if (record.type != static_cast<uint32_t>(CallRecordType::kReply)) return;
     if (const auto reply = ParseReplyRecord(record.bytes); reply && IsStoredResult(*reply))
-      events_.OnStoredThere(relay.node, reply->result.id, /*delivered=*/false);
+      events_.OnStoredThere(relay.node, *reply, /*delivered=*/false);
   });
   if (relay.ended || relay.node_gone) return;
   wire::RelayNoticeT notice;
@@ -246,7 +246,7 @@ void ChannelRelay::HandOver(Relay& relay) {
     relay.untold += record.counted();
     if (!relay.opened || record.type != static_cast<uint32_t>(CallRecordType::kReply)) return;
     if (const auto reply = ParseReplyRecord(record.bytes); reply && IsStoredResult(*reply))
-      events_.OnStoredThere(relay.node, reply->result.id, /*delivered=*/true);
+      events_.OnStoredThere(relay.node, *reply, /*delivered=*/true);
   });
   if (relay.untold >= kRelayWindowBytes / 4 && !relay.ended && !relay.caller_gone) {
     wire::RelayCreditNoticeT credit;
@@ -361,8 +361,7 @@ Result<void> ChannelRelay::OnRecords(const NodeId& node, const Frame& frame) {
     if (!message->to_actor && record.type == static_cast<uint32_t>(CallRecordType::kReply)) {
       const auto reply = ParseReplyRecord(record.bytes);
       if (!reply) return Fail(reply.error());
-      if (relay == nullptr && IsStoredResult(*reply))
-        events_.OnStoredThere(node, reply->result.id, /*delivered=*/false);
+      if (relay == nullptr && IsStoredResult(*reply)) events_.OnStoredThere(node, *reply, /*delivered=*/false);
     }
     // The worker or the caller has gone meanwhile.
     if (relay == nullptr || relay->worker_gone) return {};

@@ -47,7 +47,7 @@ class ChannelRelay {
     // The worker that is this client of the store has gone. It may have sealed this result, which it did not report.
     virtual void OnUntold(uint32_t store_client, const ObjectId& object) = 0;
     // A result lies in the other machine's store. `delivered`: its owner hears of the result; otherwise it never will.
-    virtual void OnStoredThere(const NodeId& node, const ObjectId& object, bool delivered) = 0;
+    virtual void OnStoredThere(const NodeId& node, const ReplyRecord& reply, bool delivered) = 0;
   };
 
   // Both outlive it.

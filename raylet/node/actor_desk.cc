@@ -258,6 +258,10 @@ void ActorDesk::CreatorsSettled(const ProcessSet& processes, const std::function
   decisions_.CarryOutSoon();
 }
 
+std::vector<ObjectId> ActorDesk::StoredArgumentsOf(const ActorId& actor) const {
+  return actors_.Get(actor)->creation->stored_arguments;
+}
+
 void ActorDesk::LetGo(const ActorId& actor) {
   actors_.LetGo(actor);
   decisions_.CarryOutSoon();

@@ -14,12 +14,13 @@
 #include "raylet/actors/hosted_actors.h"
 #include "raylet/node/actor_calls.h"
 #include "raylet/node/actor_finder.h"
+#include "raylet/node/claimed_things.h"
 #include "raylet/node/creations.h"
 #include "raylet/node/services.h"
 
 namespace raylet {
 
-class ActorDesk final : public CreationEvents, public ActorHomes {
+class ActorDesk final : public CreationEvents, public ActorHomes, public ClaimedActors {
  public:
   explicit ActorDesk(const Services& services);
   // Call it before anything else. All arguments outlive the desk. `actor_ended` hears of each end, since a job may be
@@ -60,8 +61,11 @@ class ActorDesk final : public CreationEvents, public ActorHomes {
   // Ends everything that these processes created at once, because their job has ended.
   void CreatorsEnded(const ProcessSet& processes);
   // ---- for the claim desk
-  void CreatorsSettled(const ProcessSet& processes, const std::function<bool(const ActorId&)>& is_kept);
-  void LetGo(const ActorId& actor);                                 // nobody holds a handle any more
+  bool Lives(const ActorId& actor) const override { return actors_.Get(actor) != nullptr; }
+  std::vector<ObjectId> StoredArgumentsOf(const ActorId& actor) const override;
+  std::vector<ActorId> CreatedBy(const ProcessSet& processes) const override { return actors_.CreatedBy(processes); }
+  void CreatorsSettled(const ProcessSet& processes, const std::function<bool(const ActorId&)>& is_kept) override;
+  void LetGo(const ActorId& actor) override;
   void MachineLost(const NodeId& node) { hosted_.HomeGone(node); }  // at once: its actors here are no more
   // As ActorDirectory::NodeGone.
   size_t MachineGone(const ActorDirectory::LostNode& lost, size_t part) { return actors_.NodeGone(lost, part); }

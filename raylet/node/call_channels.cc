@@ -3,6 +3,7 @@
 #include "base/shm_segment.h"
 #include "base/strings.h"
 #include "fbs/call_record.h"
+#include "fbs/id_lists.h"
 #include "raylet/actors/failure_text.h"
 
 namespace raylet {
@@ -193,8 +194,9 @@ void CallChannels::OnUntold(uint32_t store_client, const ObjectId& object) {
   if (store_client != 0) store_.DeleteMadeBy(store_client, {&object, 1});
 }
 
-void CallChannels::OnStoredThere(const NodeId& node, const ObjectId& object, bool delivered) {
-  objects_->ResultThere(node, object, delivered && door_.IsConnected(OwnerOf(object)));
+void CallChannels::OnStoredThere(const NodeId& node, const ReplyRecord& reply, bool delivered) {
+  const ObjectId& object = reply.result.id;
+  objects_->ResultThere(node, object, IdsFromBytes(reply.references), delivered && door_.IsConnected(OwnerOf(object)));
 }
 
 }  // namespace raylet

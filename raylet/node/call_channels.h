@@ -65,7 +65,7 @@ class CallChannels final : public ChannelRelay::Events {
   void OnCallerGone(WorkerId worker, ChannelId channel, ProcessId caller, const ActorId& actor) override;
   void OnStoredHere(ProcessId caller, const ObjectId& object) override;
   void OnUntold(uint32_t store_client, const ObjectId& object) override;
-  void OnStoredThere(const NodeId& node, const ObjectId& object, bool delivered) override;
+  void OnStoredThere(const NodeId& node, const ReplyRecord& reply, bool delivered) override;
 
   Loop& loop_;
   StoreLink& store_;

@@ -7,7 +7,6 @@
 
 #include "base/strings.h"
 #include "fbs/id_lists.h"
-#include "fbs/stored_value.h"
 
 namespace raylet {
 namespace {
@@ -26,7 +25,7 @@ ObjectId ObjectIdOf(const ActorId& id) { return ObjectId::FromBinary(id.binary()
 
 }  // namespace
 
-ClaimDesk::ClaimDesk(const Services& services, ActorDesk& actors, ObjectDesk& objects)
+ClaimDesk::ClaimDesk(const Services& services, ClaimedActors& actors, ClaimedObjects& objects)
     : loop_(services.loop),
       clock_(services.clock, kLook),
       store_(services.store),
@@ -247,10 +246,10 @@ void ClaimDesk::OnInherited(std::span<const ObjectId> objects) {
 void ClaimDesk::Adopt(const ObjectId& object) {
   if (referred_.contains(object)) return;
   std::vector<ObjectId> referred;
-  if (const ActorDirectory::Actor* const actor = actors_.directory().Get(ActorIdOf(object)))
-    referred = actor->creation->stored_arguments;  // the actor may start again
-  else if (const auto metadata = store_.MetadataOf(object))
-    referred = ReferencesIn(*metadata);
+  if (actors_.Lives(ActorIdOf(object)))
+    referred = actors_.StoredArgumentsOf(ActorIdOf(object));  // the actor may start again
+  else
+    referred = objects_.ReferencesIn(object);
   if (referred.empty()) return;
   referred_.emplace(object, referred);
   Claim(self_, referred);
@@ -274,7 +273,7 @@ void ClaimDesk::Free(std::span<const ObjectId> objects) {
 // is unclaimed, so it may go at any time from now on.
 void ClaimDesk::WorkOff() {
   if (decisions_.stopped()) return;
-  std::vector<ObjectId> some = unclaimed_.Take(kObjectsPerTurn, std::bind_front(&ObjectDesk::KnownOf, &objects_));
+  std::vector<ObjectId> some = unclaimed_.Take(kObjectsPerTurn, std::bind_front(&ClaimedObjects::KnownOf, &objects_));
   std::erase_if(some, [this](const ObjectId& object) { return book_.IsKept(object); });
   Free(some);
   TellNews();
@@ -429,8 +428,7 @@ void ClaimDesk::Settled(ProcessId key, const Settlements::End& end) {
   }
   // In one pass: there may be many processes, and many actors.
   std::unordered_map<ProcessId, std::vector<ObjectId>> actors;
-  for (const ActorId& actor : actors_.directory().CreatedBy(end.processes))
-    actors[CreatorOf(actor)].push_back(ObjectIdOf(actor));
+  for (const ActorId& actor : actors_.CreatedBy(end.processes)) actors[CreatorOf(actor)].push_back(ObjectIdOf(actor));
   for (const ProcessId process : end.processes) {
     auto inherited = inherited_.extract(process);
     unclaimed_.AddOwner(process, inherited ? std::move(inherited.mapped()) : std::vector<ObjectId>());

@@ -18,8 +18,7 @@
 
 #include "base/awake_clock.h"
 #include "base/later_turn.h"
-#include "raylet/node/actor_desk.h"
-#include "raylet/node/object_desk.h"
+#include "raylet/node/claimed_things.h"
 #include "raylet/node/services.h"
 #include "raylet/objects/claim_book.h"
 #include "raylet/objects/claims_under_way.h"
@@ -31,7 +30,7 @@ namespace raylet {
 
 class ClaimDesk final : public KeptObjects {
  public:
-  ClaimDesk(const Services& services, ActorDesk& actors, ObjectDesk& objects);
+  ClaimDesk(const Services& services, ClaimedActors& actors, ClaimedObjects& objects);
 
   // ---- messages of processes
   Result<void> OnClaimObjects(ProcessSession& session, const Frame& frame);
@@ -93,8 +92,8 @@ class ClaimDesk final : public KeptObjects {
   ProcessDoor& door_;
   DecisionLoop& decisions_;
   EndNotices& notices_;
-  ActorDesk& actors_;
-  ObjectDesk& objects_;
+  ClaimedActors& actors_;
+  ClaimedObjects& objects_;
   const ProcessId self_;  // the raylet, where it claims what adopted objects refer to
   ClaimBook book_;
   Settlements settlements_;

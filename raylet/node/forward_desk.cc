@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "fbs/id_lists.h"
 #include "raylet/node/driver_warnings.h"
 #include "raylet/node/inbound.h"
 
@@ -175,7 +176,8 @@ Result<void> ForwardDesk::OnForwardedResult(const NodeId& node, const Frame& fra
   const TaskPtr task = scheduler_.ForwardedFinished(node, FromWire<TaskId>(*result->id), !failed);
   ProcessSession* const owner = task == nullptr ? nullptr : door_.SessionOf(task->owner);
   if (result->result->kind == wire::ValueKind::Stored)
-    objects_->ResultThere(node, FromWire<ObjectId>(*result->result->id), owner != nullptr);
+    objects_->ResultThere(node, FromWire<ObjectId>(*result->result->id), FromWire(result->references),
+                          owner != nullptr);
   if (owner != nullptr) owner->SendBytes(wire::RayletMessage::TaskResult, 0, frame.body);
   if (task == nullptr || !task->CreatesActor()) return {};
   if (failed)

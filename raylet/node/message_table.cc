@@ -93,6 +93,7 @@ constexpr ProcessRow kProcessRows[] = {
     {RayletMessage::FindPlacementGroups, Heard<&GroupFinder::OnFind>::By},
     {RayletMessage::FindPlacementGroupsReply, kOnlySent},
     {RayletMessage::AwaitPlacementGroup, Heard<&GroupFinder::OnAwait>::By},
+    {RayletMessage::Stays, Heard<&TaskDesk::OnStays>::By},
 };
 
 // Whether the row of message n is row n - 1.

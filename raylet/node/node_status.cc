@@ -159,7 +159,8 @@ json Nodes(const ControlParts* parts) {
 }
 
 // Null without other machines.
-json Transfers(const ObjectManager* objects) {
+json Transfers(const ObjectDesk& desk) {
+  const ObjectManager* const objects = desk.manager();
   if (objects == nullptr) return nullptr;
   const ObjectTransfer& transfer = objects->transfer();
   const ObjectReceiver::Counters& received = transfer.received();
@@ -177,6 +178,7 @@ json Transfers(const ObjectManager* objects) {
           {"bytes_sent", sent.bytes_sent.value()},
           {"pulls_refused", sent.pulls_refused.value()},
           {"kept_for_others", objects->kept()},
+          {"result_references", desk.references().results()},
           {"objects_lost", directory.lost()},
           {"remote_copies", directory.objects() - directory.lost()}};
 }
@@ -363,7 +365,7 @@ std::string NodeStatus::Json() const {
                        {"peers", Peers(post_.links(), post_.view())},
                        {"control", Control(control_, clock_.Now())},
                        {"nodes", Nodes(control_)},
-                       {"transfers", Transfers(objects_.manager())},
+                       {"transfers", Transfers(objects_)},
                        {"store_socket", options_.store_socket},
                        {"logs_folder", options_.logs_folder},
                        {"resources", Resources(scheduler_.ledger())},

@@ -2,6 +2,7 @@
 
 #include "base/strings.h"
 #include "fbs/id_lists.h"
+#include "fbs/stored_value.h"
 #include "raylet/actors/failure_text.h"
 
 namespace raylet {
@@ -91,6 +92,7 @@ Result<void> ObjectDesk::OnFreeObjects(ProcessSession& session, const Frame& fra
                                                     object.hex(), ", which is not its own"));
     freed.push_back(object);
   }
+  references_.Freed(freed);
   manager_->Freed(freed);
   return {};
 }
@@ -155,8 +157,12 @@ void ObjectDesk::ResultHereOfWhoMayHaveEnded(ProcessId owner, const ObjectId& ob
     store_.Delete({&object, 1});
 }
 
-void ObjectDesk::ResultThere(const NodeId& node, const ObjectId& object, bool wanted) {
-  if (wanted) return manager_->SealedElsewhere(object, node);
+void ObjectDesk::ResultThere(const NodeId& node, const ObjectId& object, std::vector<ObjectId> references,
+                             bool wanted) {
+  if (wanted) {
+    references_.Add(object, std::move(references));
+    return manager_->SealedElsewhere(object, node);
+  }
   if (!post_.IsOurs(OwnerOf(object))) return;
   wire::FreeCopiesNoticeT free;
   free.objects.push_back(ToWire(object));
@@ -185,8 +191,14 @@ std::vector<ObjectId> ObjectDesk::KnownOf(ProcessId owner, const ObjectId& after
   return manager_->locator().directory().ObjectsOf(owner, after, most);
 }
 
+std::vector<ObjectId> ObjectDesk::ReferencesIn(const ObjectId& object) const {
+  if (const auto metadata = store_.MetadataOf(object)) return raylet::ReferencesIn(*metadata);
+  return references_.Of(object);
+}
+
 void ObjectDesk::FreeAdopted(std::span<const ObjectId> objects) {
   if (manager_ == nullptr) return;
+  references_.Freed(objects);
   manager_->Freed(objects);
 }
 

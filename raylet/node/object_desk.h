@@ -6,22 +6,20 @@
 #include <memory>
 #include <unordered_map>
 
+#include "raylet/node/claimed_things.h"
 #include "raylet/node/services.h"
 #include "raylet/node/travelling_objects.h"
 #include "raylet/objects/awaited_objects.h"
 #include "raylet/objects/object_manager.h"
+#include "raylet/objects/result_references.h"
 #include "raylet/scheduling/scheduler.h"
 
 namespace raylet {
 
-// KeptObjects: the objects that this machine keeps although their owner has ended. Implemented by the claim desk.
-class KeptObjects {
- public:
-  virtual ~KeptObjects() = default;
-  virtual bool IsKept(const ObjectId& object) const = 0;
-};
-
-class ObjectDesk final : public TravellingObjects, public ObjectPlaces, public ObjectManager::Events {
+class ObjectDesk final : public TravellingObjects,
+                         public ClaimedObjects,
+                         public ObjectPlaces,
+                         public ObjectManager::Events {
  public:
   explicit ObjectDesk(const Services& services);
   // Call it before anything else. Both outlive the desk.
@@ -48,25 +46,24 @@ class ObjectDesk final : public TravellingObjects, public ObjectPlaces, public O
   void ReleaseArguments(std::span<const ObjectId> objects) override;
   void ResultHere(const ObjectId& object) override { manager_->KeptForOwner(object); }
   void ResultHereOfWhoMayHaveEnded(ProcessId owner, const ObjectId& object) override;
-  void ResultThere(const NodeId& node, const ObjectId& object, bool wanted) override;
+  void ResultThere(const NodeId& node, const ObjectId& object, std::vector<ObjectId> references, bool wanted) override;
 
   // ---- ends (see ends.h)
   void ProcessGone(ProcessId process);  // of any machine
   // ---- for the claim desk
-  void TellLost(ProcessId wanter, const ObjectId& object, const Error& why);  // does nothing where the wanter has gone
-  // Objects of `owner`, a process of this machine, that have copies on other machines: `most` at most, in order, from
-  // the first one after `after` on.
-  std::vector<ObjectId> KnownOf(ProcessId owner, const ObjectId& after, size_t most) const;
-  void FreeAdopted(std::span<const ObjectId> objects);  // their owners have ended, and nobody claims them
-  // That machine keeps these of its processes' objects when their owners are settled, which comes next.
-  void KeptWhenSettled(const NodeId& node, std::span<const ObjectId> objects);
-  void RemoteOwnerSettled(ProcessId owner);  // drops the others
+  void TellLost(ProcessId wanter, const ObjectId& object, const Error& why) override;
+  std::vector<ObjectId> KnownOf(ProcessId owner, const ObjectId& after, size_t most) const override;
+  std::vector<ObjectId> ReferencesIn(const ObjectId& object) const override;
+  void FreeAdopted(std::span<const ObjectId> objects) override;
+  void KeptWhenSettled(const NodeId& node, std::span<const ObjectId> objects) override;
+  void RemoteOwnerSettled(ProcessId owner) override;
   void MachineGone(const NodeId& node, MachineNumber machine, const Error& why);
 
   // ---- for the scheduler, in a cluster
   bool IsHere(const ObjectId& object) const override { return manager_->IsHere(object); }
   void AddBytes(const ObjectId& object, ArgumentBytes& bytes) const override { manager_->AddBytes(object, bytes); }
 
+  const ResultReferences& references() const { return references_; }
   const ObjectManager* manager() const { return manager_.get(); }  // null without other machines
 
  private:
@@ -89,6 +86,7 @@ class ObjectDesk final : public TravellingObjects, public ObjectPlaces, public O
   ArgumentEvents* arguments_ = nullptr;  // null before Wire
   const KeptObjects* kept_ = nullptr;    // null before Wire
   std::unique_ptr<ObjectManager> manager_;
+  ResultReferences references_;
   AwaitedObjects awaited_;
   std::unordered_map<ProcessId, wire::SealedObjectsNoticeT> sealed_;  // sent at the end of this turn
   const std::shared_ptr<int> life_ = std::make_shared<int>();         // posted work ends with it

@@ -44,7 +44,7 @@ Result<void> TaskDesk::OnReady(ProcessSession& session, const Frame& frame) {
   identity.store_client = notice->store_client;
   if (identity.kind != wire::ProcessKind::Worker) return {};
   house_.Ready(identity.worker, notice->store_client);
-  scheduler_.WorkerReady(identity.worker);
+  scheduler_.WorkerReady(identity.worker, identity.process);
   return {};
 }
 
@@ -117,6 +117,19 @@ Result<void> TaskDesk::OnBlocked(ProcessSession& session, const Frame& frame) {
   // A driver holds no CPU of ours.
   if (session.identity->kind == wire::ProcessKind::Worker)
     scheduler_.WorkerBlocked(session.identity->worker, notice->blocked);
+  return {};
+}
+
+Result<void> TaskDesk::OnStays(ProcessSession& session, const Frame& frame) {
+  const auto notice = Parse<wire::StaysNoticeT>(frame.body);
+  if (!notice) return Fail(notice.error());
+  const auto& identity = *session.identity;
+  if (identity.kind != wire::ProcessKind::Worker) return Fail(ErrorCode::kProtocolError, "a driver says that it stays");
+  scheduler_.WorkerStays(identity.worker, notice->stays);
+  if (notice->stays)
+    house_.LetStay(identity.worker);
+  else if (scheduler_.IsStopping(identity.worker))
+    house_.AskToExit(identity.worker);
   return {};
 }
 

@@ -35,6 +35,7 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   Result<void> OnTaskDone(ProcessSession& session, const Frame& frame);
   Result<void> OnTasksRecalled(ProcessSession& session, const Frame& frame);
   Result<void> OnBlocked(ProcessSession& session, const Frame& frame);
+  Result<void> OnStays(ProcessSession& session, const Frame& frame);
   // Most of what a process is sent are results. So none of its tasks begins while it is behind.
   void OnProcessBehind(ProcessId process, bool behind) { scheduler_.OwnerBehind(process, behind); }
   ForwardDesk& forwarded() { return forwarded_; }  // hears the messages of other machines

@@ -5,6 +5,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "fbs/ids.h"
 
@@ -19,8 +20,10 @@ class TravellingObjects {
   virtual void ResultHere(const ObjectId& object) = 0;
   // As above, where the owner may have ended meanwhile.
   virtual void ResultHereOfWhoMayHaveEnded(ProcessId owner, const ObjectId& object) = 0;
-  // A result lies there. `wanted`: a process of ours owns the result, and has heard of it, or will.
-  virtual void ResultThere(const NodeId& node, const ObjectId& object, bool wanted) = 0;
+  // A result lies there. `wanted`: a process of ours owns the result, and has heard of it, or will. `references`: the
+  // objects in it.
+  virtual void ResultThere(const NodeId& node, const ObjectId& object, std::vector<ObjectId> references,
+                           bool wanted) = 0;
 };
 
 // ArgumentEvents: the task desk, as the object desk sees it.

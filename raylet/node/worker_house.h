@@ -64,7 +64,8 @@ class WorkerHouse {
   void Constructed(WorkerId worker) { records_.at(worker).constructed = true; }
 
   // ---- ends
-  void AskToExit(WorkerId worker);  // kills the worker after the grace time
+  void AskToExit(WorkerId worker);  // kills the worker after the grace time, unless LetStay
+  void LetStay(WorkerId worker) { pool_.KillNoMore(worker); }
   void Kill(WorkerId worker) { pool_.KillSoon(worker); }
   void KillWithJob(WorkerId worker);
   // The worker's socket has ended. False: that was the second half.

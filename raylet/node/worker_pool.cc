@@ -311,6 +311,11 @@ void WorkerPool::KillAfter(WorkerId worker, std::chrono::milliseconds grace) {
   found->second->kill_timer = Timer(loop_, grace, {}, [this, worker] { Signal(worker, SIGKILL); });
 }
 
+void WorkerPool::KillNoMore(WorkerId worker) {
+  const auto found = processes_.find(worker);
+  if (found != processes_.end()) found->second->kill_timer.Cancel();
+}
+
 pid_t WorkerPool::PidOf(WorkerId worker) const {
   const auto found = processes_.find(worker);
   return found == processes_.end() ? 0 : found->second->pid;

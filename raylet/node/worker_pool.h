@@ -51,6 +51,7 @@ class WorkerPool {
   // Sends SIGKILL, to at most kKillsPerTurn workers in a turn, because the kernel takes time to wake each process.
   void KillSoon(WorkerId worker);
   void KillAfter(WorkerId worker, std::chrono::milliseconds grace);  // SIGKILL unless it has ended by then
+  void KillNoMore(WorkerId worker);                                  // takes back KillAfter
 
   bool Empty() const { return processes_.empty(); }
   pid_t PidOf(WorkerId worker) const;  // 0 where it does not run

@@ -26,7 +26,7 @@ struct RecallFromWorker {  // asks for those of these that it has not started; e
 struct KillWorker {  // nobody wants the result of the task that it runs
   WorkerId worker = 0;
 };
-struct StopWorker {  // an idle worker, or one whose actor's constructor threw: it may finish and go
+struct StopWorker {  // an idle worker, or one whose actor's constructor threw: it may finish and go; or WorkerStays
   WorkerId worker = 0;
 };
 struct WatchObjects {

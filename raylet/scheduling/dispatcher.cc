@@ -76,7 +76,8 @@ bool Dispatcher::DispatchOne(JobId job) {
   const auto& shapes = parts_.queue.shapes(job);
   size_t first = shapes.size();
   for (size_t i = 0; i < shapes.size(); ++i) {
-    if (!parts_.ledger.Fits(shapes[i]->needs) || !MayBegin(*shapes[i]) || !parts_.workers.HasIdle(shapes[i]->group))
+    if (!parts_.ledger.Fits(shapes[i]->needs) || !MayBegin(*shapes[i]) ||
+        !parts_.workers.HasIdle(shapes[i]->group, shapes[i]->dedicated))
       continue;
     if (first == shapes.size() || GoesBefore(*shapes[i]->tasks.front(), *shapes[first]->tasks.front())) first = i;
   }
@@ -87,7 +88,7 @@ bool Dispatcher::DispatchOne(JobId job) {
 }
 
 void Dispatcher::Begin(QueuedTask* task, const ResourceNeeds& needs) {
-  WorkerTable::Worker& worker = parts_.workers.TakeIdle(task->task->group());
+  WorkerTable::Worker& worker = parts_.workers.TakeIdle(task->task->group(), task->task->CreatesActor());
   last_job_ = task->task->job;
   if (!task->task->CreatesActor()) reserve_.Began();
   parts_.workers.Begin(worker, task, needs);
@@ -169,7 +170,7 @@ bool Dispatcher::PlaceOne(JobId job, Plan& plan) {
     return true;
   }
   plan.left.Take(*needs);
-  if (!parts_.workers.HasIdle(shape.group)) {
+  if (!parts_.workers.HasIdle(shape.group, shape.dedicated)) {
     plan.wanted[shape.group]++;
     if (!shape.dedicated) plan.wanted_of_all++;
     // Tasks that ask for nothing would all fit. It is enough to plan as many as there are CPUs.

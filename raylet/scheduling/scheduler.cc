@@ -169,11 +169,24 @@ void Scheduler::RetryOrLose(QueuedTask* task, LoseTask lost) {
 
 // ---- workers
 
-void Scheduler::WorkerReady(WorkerId id) {
+void Scheduler::WorkerReady(WorkerId id, ProcessId process) {
   Worker* const worker = workers_.Find(id);
   if (worker == nullptr || worker->state != WorkerState::kStarting) return;
-  workers_.Registered(*worker);
+  workers_.Registered(*worker, process);
   dirty_ = true;
+}
+
+void Scheduler::WorkerStays(WorkerId id, bool stays) {
+  Worker* const worker = workers_.Find(id);
+  if (worker == nullptr) return;
+  dirty_ = true;
+  worker->stays = stays;
+  if (std::exchange(worker->was_idle, false) && stays) workers_.BecomeIdle(*worker);
+}
+
+bool Scheduler::IsStopping(WorkerId id) const {
+  const auto found = workers().find(id);
+  return found != workers().end() && found->second.state == WorkerState::kStopping;
 }
 
 Result<TaskPtr> Scheduler::TaskFinished(WorkerId id, const TaskId& task_id, bool succeeded) {
@@ -215,7 +228,9 @@ void Scheduler::WorkerBlocked(WorkerId id, bool blocked) {
 
 void Scheduler::WorkerStopping(WorkerId id) {
   Worker* const worker = workers_.Find(id);
-  if (worker == nullptr || worker->state == WorkerState::kStopping) return;
+  if (worker == nullptr) return;
+  worker->was_idle = false;  // there is another reason now
+  if (worker->state == WorkerState::kStopping) return;
   dirty_ = true;
   workers_.Stopping(*worker);
 }

@@ -73,7 +73,11 @@ class Scheduler {
   // The job's driver has gone. Workers that Outlive it go on. All other tasks of the job go without a result. Returns
   // the other workers, which stop. `for_good`: nothing outlives the job, and it takes no more tasks.
   std::vector<WorkerId> JobEnded(JobId job, const ProcessSet& survivors, bool for_good);
-  void WorkerReady(WorkerId worker);
+  void WorkerReady(WorkerId worker, ProcessId process);
+  // Its process owes results that are not known here, to others: it is not stopped for being idle. One that was asked
+  // to stop for that goes on.
+  void WorkerStays(WorkerId worker, bool stays);
+  bool IsStopping(WorkerId worker) const;
   // kProtocolError unless the worker runs this task. The worker of an actor's creation stays with the actor where
   // `succeeded`, and stops otherwise.
   Result<TaskPtr> TaskFinished(WorkerId worker, const TaskId& task, bool succeeded);
@@ -172,7 +176,7 @@ class Scheduler {
   Decisions decisions_;
   TaskQueue queue_{ledger_};
   TaskTable tasks_{limits_, queue_, decisions_};
-  WorkerTable workers_{limits_, ledger_, decisions_};
+  WorkerTable workers_{limits_, ledger_, tasks_, decisions_};
   WorkAhead ahead_{ledger_, queue_, tasks_, workers_, decisions_};
   WorkerLeases leases_{ledger_, queue_, tasks_, workers_, decisions_};
   ForwardedTasks forwarded_{queue_, tasks_, decisions_};

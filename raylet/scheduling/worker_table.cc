@@ -13,15 +13,28 @@ WorkerTable::Worker* WorkerTable::Find(WorkerId id) {
   return found == workers_.end() ? nullptr : &found->second;
 }
 
-bool WorkerTable::HasIdle(const WorkerGroup& group) const {
-  const auto found = groups_.find(group);
-  return found != groups_.end() && !found->second.idle.empty();
+bool WorkerTable::OwesResults(const Worker& worker) const {
+  return worker.stays || (worker.process != 0 && tasks_.HasTasksOf(worker.process));
 }
 
-WorkerTable::Worker& WorkerTable::TakeIdle(const WorkerGroup& group) {
-  auto& idle = groups_.at(group).idle;
-  Worker& worker = workers_.at(idle.back());
-  idle.pop_back();
+std::vector<WorkerId>::const_iterator WorkerTable::FindIdle(const Group& group, bool for_actor) const {
+  const auto& idle = group.idle;
+  if (idle.empty() || !for_actor || IsFull()) return idle.empty() ? idle.end() : idle.end() - 1;
+  const auto found =
+      std::find_if(idle.rbegin(), idle.rend(), [this](WorkerId id) { return !OwesResults(workers_.at(id)); });
+  return found == idle.rend() ? idle.end() : found.base() - 1;
+}
+
+bool WorkerTable::HasIdle(const WorkerGroup& group, bool for_actor) const {
+  const auto found = groups_.find(group);
+  return found != groups_.end() && FindIdle(found->second, for_actor) != found->second.idle.end();
+}
+
+WorkerTable::Worker& WorkerTable::TakeIdle(const WorkerGroup& key, bool for_actor) {
+  Group& group = groups_.at(key);
+  const auto found = FindIdle(group, for_actor);
+  Worker& worker = workers_.at(*found);
+  group.idle.erase(found);
   return worker;
 }
 
@@ -44,7 +57,8 @@ void WorkerTable::BeginLease(Worker& worker, WorkerLeaseId lease, ProcessId call
   worker.leased_to = caller;
 }
 
-void WorkerTable::Registered(Worker& worker) {
+void WorkerTable::Registered(Worker& worker, ProcessId process) {
+  worker.process = process;
   Group& group = groups_[worker.group()];
   group.starting--;
   group.failed_starts = 0;
@@ -94,6 +108,11 @@ void WorkerTable::Stop(Worker& worker) {
   decisions_.emplace_back(StopWorker{worker.id});
 }
 
+void WorkerTable::StopIdle(Worker& worker) {
+  Stop(worker);
+  worker.was_idle = true;
+}
+
 bool WorkerTable::Gone(Worker& worker) {
   GiveBack(worker);
   if (worker.state == State::kIdle) LeaveIdle(worker);
@@ -127,7 +146,7 @@ void WorkerTable::StartMissing(const TaskQueue& queue, const std::function<size_
     const size_t wanted = wanted_of(key);
     for (; group.starting < wanted && (starting < limits_.starting_max || group.starting < share); ++starting) {
       // An idle worker of another group makes room. Its death leads to the next pass.
-      if (workers_.size() >= limits_.workers_max) return StopIdleOfAnother(key);
+      if (IsFull() && !OnlyOwingOnesAreLeft()) return StopIdleOfAnother(key);
       Start(key);
     }
   }
@@ -152,10 +171,23 @@ void WorkerTable::StopIdleOfAnother(const WorkerGroup& group) {
   Worker* oldest = nullptr;
   for (auto& [id, worker] : workers_) {
     if (worker.state == State::kStopping) return;  // room is coming
-    if (worker.state != State::kIdle || worker.group() == group) continue;
+    if (worker.state != State::kIdle || worker.group() == group || OwesResults(worker)) continue;
     if (oldest == nullptr || worker.idle_since < oldest->idle_since) oldest = &worker;
   }
-  if (oldest != nullptr) Stop(*oldest);
+  if (oldest != nullptr) StopIdle(*oldest);
+}
+
+// The pool is full, no worker will become free by itself, and no idle one may stop. What they wait for may need a
+// worker that is not there. Then one starts beyond the limit.
+bool WorkerTable::OnlyOwingOnesAreLeft() const {
+  if (workers_.size() >= 2 * limits_.workers_max) return false;
+  bool owing = false;
+  for (const auto& [id, worker] : workers_) {
+    const bool idle = worker.state == State::kIdle;
+    if (idle ? !OwesResults(worker) : worker.state != State::kBusy || (!worker.actor && !worker.blocked)) return false;
+    owing = owing || idle;
+  }
+  return owing;
 }
 
 void WorkerTable::TrimIdle(size_t blocked, bool tasks_are_ready) {
@@ -166,11 +198,14 @@ void WorkerTable::TrimIdle(size_t blocked, bool tasks_are_ready) {
   for (const size_t keep = cpus + (tasks_are_ready ? blocked_lately_ : blocked); idle > keep; --idle) {
     Worker* oldest = nullptr;
     for (const auto& [key, group] : groups_) {
-      if (group.idle.empty()) continue;
-      Worker* const first = &workers_.at(group.idle.front());
+      const auto found = std::find_if(group.idle.begin(), group.idle.end(),
+                                      [this](WorkerId id) { return !OwesResults(workers_.at(id)); });
+      if (found == group.idle.end()) continue;
+      Worker* const first = &workers_.at(*found);
       if (oldest == nullptr || first->idle_since < oldest->idle_since) oldest = first;
     }
-    Stop(*oldest);
+    if (oldest == nullptr) return;
+    StopIdle(*oldest);
   }
 }
 

@@ -1,6 +1,8 @@
 // WorkerTable: every worker from its start to its death, and the task and resources of each. It decides which processes
 // start and stop. Pure; the raylet's loop thread. Always holds: a worker is in its group's idle list iff it is kIdle. A
 // worker that runs a task, or hosts an actor, holds that task's resources. While it is blocked its CPU goes to others.
+// No worker is stopped for being idle while its process owes results: it owns tasks or calls that have not ended, and
+// these would be lost with it.
 #pragma once
 
 #include <deque>
@@ -25,6 +27,7 @@ class WorkerTable {
   enum class State { kStarting, kIdle, kBusy, kStopping };
   struct Worker {
     WorkerId id = 0;
+    ProcessId process = 0;  // 0: has not registered
     JobId job = 0;
     std::string environment;  // of its group
     State state = State::kStarting;
@@ -42,29 +45,34 @@ class WorkerTable {
     bool may_not_have_begun = false;  // `task` was recalled before its turn came
     AheadPace pace;
     uint64_t idle_since = 0;  // kIdle: order
+    bool stays = false;       // its process said so: it owes results that are not known here
+    bool was_idle = false;    // kStopping: only because it was idle
     WorkerGroup group() const { return {job, environment}; }
   };
 
   // All outlive this.
-  WorkerTable(const SchedulerLimits& limits, ResourceLedger& ledger, Decisions& decisions)
-      : limits_(limits), ledger_(ledger), decisions_(decisions) {}
+  WorkerTable(const SchedulerLimits& limits, ResourceLedger& ledger, const TaskTable& tasks, Decisions& decisions)
+      : limits_(limits), ledger_(ledger), tasks_(tasks), decisions_(decisions) {}
 
   Worker* Find(WorkerId id);
   Worker& at(WorkerId id) { return workers_.at(id); }
   std::map<WorkerId, Worker>& all() { return workers_; }
   const std::map<WorkerId, Worker>& all() const { return workers_; }
 
-  bool HasIdle(const WorkerGroup& group) const;
-  Worker& TakeIdle(const WorkerGroup& group);  // the most recently used, where the group HasIdle
+  // `for_actor`: the worker's process goes with the actor, so it owes no results while there is room for another one.
+  bool HasIdle(const WorkerGroup& group, bool for_actor = false) const;
+  // The most recently used, where the group HasIdle.
+  Worker& TakeIdle(const WorkerGroup& group, bool for_actor = false);
   void Begin(Worker& worker, QueuedTask* task, const ResourceNeeds& needs);
   void BeginLease(Worker& worker, WorkerLeaseId lease, ProcessId caller, const ResourceNeeds& needs);
-  void Registered(Worker& worker);  // a kStarting one
+  void Registered(Worker& worker, ProcessId process);  // a kStarting one
   void BecomeIdle(Worker& worker);
   void Block(Worker& worker);
   void Unblock(Worker& worker);
   void GiveBack(Worker& worker);  // what it holds
   void Stopping(Worker& worker);  // the worker gets no more work
   void Stop(Worker& worker);      // as Stopping, and tells the worker
+  void StopIdle(Worker& worker);  // as Stop; the worker may say that it stays
   // The worker's process has gone: frees its resources. False: too many processes of its group in a row did not start.
   bool Gone(Worker& worker);
   void Forget(Worker& worker) { workers_.erase(worker.id); }
@@ -74,7 +82,8 @@ class WorkerTable {
   // One for the group, unless one of its workers starts already or there is no room.
   void StartOne(const WorkerGroup& group);
   // Keeps as many idle workers for the next task as there are CPUs and blocked workers. While tasks are ready, workers
-  // that were blocked lately count, too, because each start of a process costs more than most tasks.
+  // that were blocked lately count, too, because each start of a process costs more than most tasks. Those that owe
+  // results stay beside them.
   void TrimIdle(size_t blocked, bool tasks_are_ready);
   size_t RunningTasks(JobId job) const;  // in workers that are neither blocked nor actors
 
@@ -100,11 +109,15 @@ class WorkerTable {
   static constexpr uint64_t kTasksPerDecay = 64;
 
   void LeaveIdle(Worker& worker);
+  bool OwesResults(const Worker& worker) const;
+  std::vector<WorkerId>::const_iterator FindIdle(const Group& group, bool for_actor) const;
   void StopIdleOfAnother(const WorkerGroup& group);
+  bool OnlyOwingOnesAreLeft() const;
   void Start(const WorkerGroup& group);
 
   const SchedulerLimits& limits_;
   ResourceLedger& ledger_;
+  const TaskTable& tasks_;
   Decisions& decisions_;
   std::map<WorkerId, Worker> workers_;
   std::map<WorkerGroup, Group> groups_;

@@ -6,12 +6,14 @@
 #include "tests/client/ray/cluster/keepers.h"
 #include "tests/client/ray/cluster/status_of.h"
 #include "tests/cluster/machines.h"
+#include "tests/harness/redis_server.h"
 
 namespace cluster_test {
 namespace {
 
 using raylet::test::Eventually;
 using raylet::test::Machine;
+using raylet::test::RedisServer;
 using raylet::test::RunFolder;
 using raylet::test::WriteToken;
 using namespace std::chrono_literals;
@@ -37,10 +39,18 @@ class RemoteOwnershipTest : public ::testing::Test {
     }
   }
 
+  // It has names of actors for both machines.
+  static std::string ControlOf(RedisServer& redis) {
+    redis.Ask({"SET", "raylet:restored:", "raylet1 restored"});  // nobody had names before
+    return "unix://" + redis.socket();
+  }
+
   RunFolder folder_;
   const std::string token_ = WriteToken(folder_);
-  Machine here_{token_, {"--num-cpus", "4", "--resources", R"({"here": 4})"}};
-  Machine there_{token_, {"--num-cpus", "4", "--resources", R"({"there": 4})", "--peers", here_.address}};
+  RedisServer redis_;
+  const std::string control_ = ControlOf(redis_);
+  Machine here_{token_, {"--num-cpus", "4", "--resources", R"({"here": 4})", "--control", control_}};
+  Machine there_{token_, {"--num-cpus", "4", "--resources", R"({"there": 4})", "--control", control_}};
 };
 
 TEST_F(RemoteOwnershipTest, AnObjectOutlivesItsOwnerOnTheOtherMachine) {
@@ -83,6 +93,24 @@ TEST_F(RemoteOwnershipTest, AResultThatLiesElsewhereOutlivesItsOwner) {
   NothingIsLeft();
 }
 
+// The box lies on the machine of the task, its owner ends on the other, and the object in it lives with a third
+// process.
+TEST_F(RemoteOwnershipTest, WhatIsInAResultThatLiesElsewhereOutlivesTheOwnerOfTheResult) {
+  {
+    auto owner = KeeperAt("here");
+    auto maker = KeeperAt("there");
+    std::map<int, ray::ObjectRef<LargeBox>> boxes;
+    for (const int number : {1, 3}) owner.Task(&Keeper::SubmitLargeBox).Remote(number, "there").Get();
+    for (const int number : {4, 6}) owner.Task(&Keeper::CallForLargeBox).Remote(number, maker).Get();
+    for (const int number : {1, 3, 4, 6})
+      boxes.emplace(number, *owner.Task(&Keeper::GiveLargeBox).Remote(number).Get());
+    Kill(owner);
+    EXPECT_TRUE(Eventually(20s, [&] { return StatusOf(there_.socket())["ends_unsettled"] == 0; }));
+    for (const auto& [number, box] : boxes) EXPECT_EQ(*box.Get(20'000)->first.Get(20'000), TextOf(number));
+  }
+  NothingIsLeft();
+}
+
 TEST_F(RemoteOwnershipTest, ALossThatNobodyWaitedForIsKnownToLaterCalls) {
   {
     auto owner = KeeperAt("here");
@@ -119,12 +147,14 @@ TEST_F(RemoteOwnershipTest, AnObjectThatWasReleasedByAnEarlierChannelGoes) {
 TEST_F(RemoteOwnershipTest, KeepsEveryHeldObjectWhereverProcessesAreKilled) {
   for (uint32_t seed = 1; seed <= Seeds(4); ++seed) {
     SCOPED_TRACE(seed);
-    Keepers keepers(seed, {"here", "there"}, here_.socket());
+    Keepers keepers(seed, {"here", "there"}, {here_.socket(), there_.socket()});
     for (int step = 0; step < 50 && !HasFailure(); ++step) keepers.Step();
     keepers.CheckAll();
     keepers.DropAll();
   }
   NothingIsLeft();
+  for (const auto& [machine, other] : {std::pair(&here_, &there_), std::pair(&there_, &here_)})
+    ExpectNobodyIsKept(machine->socket(), CountIn(StatusOf(other->socket()), "/workers"));
 }
 
 }  // namespace

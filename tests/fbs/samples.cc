@@ -291,6 +291,7 @@ void Fill(wire::FindActorReplyT& message) {
   message.actor = IdPointer(50);
 }
 void Fill(wire::BlockedNoticeT& message) { message.blocked = true; }
+void Fill(wire::StaysNoticeT& message) { message.stays = true; }
 void Fill(wire::LendNoticeT& message) {
   message.process = 4;
   message.lend = 18;

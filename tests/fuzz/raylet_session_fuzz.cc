@@ -137,6 +137,7 @@ const std::map<wire::RayletMessage, Bytes>& Samples() {
       {RayletMessage::ReleaseActor, Encode(samples::Make<wire::ActorRequestT>())},
       {RayletMessage::FindActor, Encode(samples::Make<wire::FindActorRequestT>())},
       {RayletMessage::Blocked, Encode(samples::Make<wire::BlockedNoticeT>())},
+      {RayletMessage::Stays, Encode(samples::Make<wire::StaysNoticeT>())},
       {RayletMessage::TasksRecalled, Encode(samples::Make<wire::TasksNoticeT>())},
       {RayletMessage::ReleaseLend, Encode(samples::Make<wire::LendNoticeT>())},
       {RayletMessage::ActorExited, Encode(samples::Make<wire::ActorRequestT>())},

@@ -48,6 +48,17 @@ std::shared_ptr<StoreArray> Ownership::FindArray(const ObjectId& id) const {
   return FindIn(arrays_, id);
 }
 
+bool Ownership::OwesResults(ProcessId owner) const {
+  std::vector<ClusterObjectPtr> seen;  // dropped after the lock
+  const MutexLock lock(mutex_);
+  for (const auto& [id, object] : objects_) {
+    if (OwnerOf(id) != owner) continue;
+    seen.push_back(object.lock());
+    if (seen.back() != nullptr && !seen.back()->ready()) return true;
+  }
+  return false;
+}
+
 void Ownership::ForgetObject(const ObjectId& id) {
   const MutexLock lock(mutex_);
   ForgetIn(objects_, id);

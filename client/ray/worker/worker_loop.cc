@@ -22,6 +22,8 @@ namespace {
 
 // How long an actor whose lease does not hold sleeps between two looks. Nobody rings when it is renewed.
 constexpr std::chrono::milliseconds kLeaseLook{10};
+// The same of a worker that stays until its results have come.
+constexpr std::chrono::milliseconds kStaysLook{100};
 
 // The waiting process hears of this one's end instead, with these words.
 [[noreturn]] void EndUntold(const wire::TaskSpecT& spec, const Error& why) {
@@ -203,16 +205,27 @@ void WorkerLoop::Run(ClusterParts& parts, ClusterRuntime& runtime) {
     parts.pump.Drain();
     return event_count_.load(std::memory_order_acquire) != 0 || host.MayServe();
   };
+  // What this process has submitted ends with it. So it stays while others refer to such results, and says so.
+  bool stays = false;
+  const auto may_leave = [&] {
+    const bool owes = parts.ownership.OwesResults(link.process());
+    if (owes != std::exchange(stays, owes)) {
+      wire::StaysNoticeT notice;
+      notice.stays = owes;
+      link.Post(wire::RayletMessage::Stays, notice);  // or the raylet has gone
+    }
+    return !owes;
+  };
   Event event;
   while (!link.Gone()) {
-    park.WaitUntil(link.doorbell(), Deadline::Never(), ready, alive, {}, std::chrono::seconds(1));
+    park.WaitUntil(link.doorbell(), stays ? Deadline::After(kStaysLook) : Deadline::Never(), ready, alive, {},
+                   std::chrono::seconds(1));
     // There is work, and the actor's home has not been heard for long.
     if (!host.MayServe()) park.WaitUntil(link.doorbell(), Deadline::After(kLeaseLook), may_serve, alive);
     while (TakeEvent(parts.current, event)) {
       if (std::holds_alternative<Exit>(event)) {
-        if (exiting && host.RunsCalls()) EndBesideCalls();
-        if (exiting || !host.has_instance()) return;
-        leaving = true;
+        leaving = exiting || host.has_instance();
+        if (!leaving && may_leave()) return;
       }
       if (auto* spec = std::get_if<std::unique_ptr<wire::TaskSpecT>>(&event)) RunTask(running, **spec);
       if (auto* channel = std::get_if<std::unique_ptr<HostedChannel>>(&event)) host.Open(std::move(*channel));
@@ -221,6 +234,11 @@ void WorkerLoop::Run(ClusterParts& parts, ClusterRuntime& runtime) {
       event = Exit();  // destroys the event's contents now
     }
     if (leased.open()) ServeLease(running);
+    if (leaving && exiting && may_leave()) {
+      if (host.RunsCalls()) EndBesideCalls();
+      return;
+    }
+    if (stays && !leaving) static_cast<void>(may_leave());
     if (exiting || !host.has_instance()) continue;
     const auto served = host.ServeSome();
     while (const uint64_t released = host.TakeReleased()) {
@@ -235,7 +253,7 @@ void WorkerLoop::Run(ClusterParts& parts, ClusterRuntime& runtime) {
       request.actor = std::make_unique<wire::Id20>(ToWire(actor_));
       link.Post(wire::RayletMessage::ActorExited, request);
     }
-    if (leaving && (exiting || host.Idle())) return;
+    if (leaving && (exiting || host.Idle()) && may_leave()) return;
   }
 }
 

@@ -145,10 +145,10 @@ class Side final : public ChannelRelay::Events {
     EXPECT_EQ(caller, kCaller);
     stored_here.push_back(object);
   }
-  void OnStoredThere(const NodeId& node, const ObjectId& object, bool delivered) override {
+  void OnStoredThere(const NodeId& node, const ReplyRecord& reply, bool delivered) override {
     EXPECT_EQ(node, peer->id);
     if (on_stored_there) on_stored_there();
-    (delivered ? delivered_objects : undelivered).push_back(object);
+    (delivered ? delivered_objects : undelivered).push_back(reply.result.id);
   }
 
   const NodeId id = NodeId::FromRandom();

@@ -120,7 +120,7 @@ class NestedWorld {
     }
     if (process.starting) {
       process.starting = false;
-      return scheduler_.WorkerReady(id);
+      return scheduler_.WorkerReady(id, 0);
     }
     if (!process.recalled.empty()) return GiveBack(id, process);
     const TaskPtr task = process.tasks.front();

@@ -43,7 +43,7 @@ class SchedulerAhead : public ::testing::Test {
   }
   void StartWorkers() {
     while (!starting_.empty()) {
-      scheduler_.WorkerReady(starting_.front());
+      scheduler_.WorkerReady(starting_.front(), 0);
       starting_.pop_front();
       Take();
     }

@@ -196,7 +196,7 @@ class Cluster {
     if (machine.starting.empty()) return;
     const WorkerId worker = *machine.starting.begin();
     machine.starting.erase(worker);
-    machine.scheduler.WorkerReady(worker);
+    machine.scheduler.WorkerReady(worker, 0);
   }
 
   void FinishOne(size_t i) {

@@ -137,7 +137,7 @@ TEST_F(SchedulerCluster, ATaskThatRunsHereWaitsForItsArgumentsFromElsewhere) {
   scheduler_.ObjectSealed(task->stored_arguments[0]);
   Take();
   EXPECT_EQ(started_.size(), 1u);
-  scheduler_.WorkerReady(started_[0]);
+  scheduler_.WorkerReady(started_[0], 0);
   Take();
   ASSERT_EQ(ran_.size(), 1u);
 }
@@ -167,7 +167,7 @@ TEST_F(SchedulerCluster, ArgumentsAreReleasedOnceTheLastTaskThatWaitedForThemBeg
   Take();
   ASSERT_EQ(started_.size(), 1u);
   EXPECT_EQ(released_.size(), 1u);
-  scheduler_.WorkerReady(started_[0]);
+  scheduler_.WorkerReady(started_[0], 0);
   Take();
   ASSERT_EQ(ran_.size(), 1u);
   ASSERT_EQ(released_.size(), 2u);
@@ -316,7 +316,7 @@ TEST_F(SchedulerCluster, TaskFromAnotherMachineRunsHereOrWaitsAndGoesWithItsMach
   }
   EXPECT_TRUE(forwarded_.empty());
   ASSERT_EQ(started_.size(), 2u);
-  scheduler_.WorkerReady(started_[0]);
+  scheduler_.WorkerReady(started_[0], 0);
   Take();
   ASSERT_EQ(ran_.size(), 1u);
   view_.Dead(kB);

@@ -1,6 +1,7 @@
 // Random lives of a scheduler. In all of them no task is lost, and none ends or is started twice. Tasks sent ahead to
 // busy workers run in order or come back. A task runs only with all that it asks for, and no resource is given twice;
-// tasks that ask for more than the machine has never run. No task of an owner that is behind begins.
+// tasks that ask for more than the machine has never run. No task of an owner that is behind begins. No worker whose
+// process owns a task is stopped for being idle.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -33,7 +34,7 @@ class World {
         WithWorker(starting_, [&](WorkerId worker) {
           starting_.erase(worker);
           idle_.insert(worker);
-          scheduler_.WorkerReady(worker);
+          scheduler_.WorkerReady(worker, ProcessOf(worker));
         });
         break;
       case 5:
@@ -67,7 +68,7 @@ class World {
       for (const WorkerId worker : std::set<WorkerId>(starting_)) {
         starting_.erase(worker);
         idle_.insert(worker);
-        scheduler_.WorkerReady(worker);
+        scheduler_.WorkerReady(worker, ProcessOf(worker));
       }
       Settle();
       for (const WorkerId worker : std::set<WorkerId>(stopping_)) Die(worker);
@@ -104,6 +105,11 @@ class World {
     task->id = test::SeededId<TaskId>(ids_);
     task->job = static_cast<JobId>(1 + Pick(jobs_));
     task->owner = 100 + task->job;
+    if (Pick(3) == 0 && !busy_.empty()) {  // a task submits another one
+      const WorkerId worker = std::next(busy_.begin(), static_cast<std::ptrdiff_t>(Pick(busy_.size())))->first;
+      task->job = scheduler_.workers().at(worker).job;
+      task->owner = ProcessOf(worker);
+    }
     task->resources = Request();
     task->max_retries = static_cast<int32_t>(Pick(3));
     if (Pick(10) == 0) {
@@ -234,6 +240,8 @@ class World {
     recalls_.erase(worker);
     if (blocked_.erase(worker) > 0) unblocked_ = true;
     scheduler_.WorkerGone(worker);
+    Settle();  // its own task may be one that its process owns
+    EndOwner(ProcessOf(worker));
     Settle();
   }
 
@@ -259,16 +267,18 @@ class World {
   void OwnerDies() {
     const ProcessId owner = 101 + Pick(3);
     behind_.erase(owner);
-    for (const WorkerId worker : scheduler_.OwnerGone(owner)) killed_.insert(worker);
+    EndOwner(owner);
+  }
+
+  void EndOwner(ProcessId owner) {
+    const std::vector<WorkerId> killed = scheduler_.OwnerGone(owner);
     std::erase_if(live_, [&](const auto& entry) {
       // The actor directory decides about actors.
       if (entry.second->owner != owner || entry.second->CreatesActor() || Running(entry.first)) return false;
       if (Ahead(entry.first)) orphans_.insert(entry.first);
       return true;
     });
-    for (const WorkerId worker : std::exchange(killed_, {})) {
-      Die(worker);
-    }
+    for (const WorkerId worker : killed) Die(worker);
   }
 
   bool Running(const TaskId& id) const {
@@ -293,6 +303,7 @@ class World {
     for (const auto& decision : scheduler_.TakeDecisions()) {
       if (const auto* start = std::get_if<StartWorker>(&decision)) {
         starting_.insert(start->worker);
+        if (scheduler_.workers().size() > Limits().workers_max) CheckNoWorkerBecomesFree(start->worker);
       } else if (const auto* run = std::get_if<RunTask>(&decision)) {
         ASSERT_TRUE(test::Meets(total_, run->task->resources))
             << "it never runs here: " << run->task->resources.ToString();
@@ -316,7 +327,8 @@ class World {
       } else if (const auto* kill = std::get_if<KillWorker>(&decision)) {
         doomed.push_back(kill->worker);
       } else if (const auto* stop = std::get_if<StopWorker>(&decision)) {
-        idle_.erase(stop->worker);
+        const bool was_idle = idle_.erase(stop->worker) > 0;
+        ASSERT_FALSE(was_idle && OwesResults(stop->worker)) << "its tasks end with it";
         stopping_.insert(stop->worker);
       } else if (const auto* lost = std::get_if<LoseTask>(&decision)) {
         End(lost->task->id);
@@ -332,8 +344,22 @@ class World {
     if (free >= 0) unblocked_ = false;
     ASSERT_TRUE(free >= 0 || unblocked_) << "CPUs were given twice, and nobody unblocked";
     CheckWhatRuns();
-    ASSERT_LE(scheduler_.workers().size(), Limits().workers_max);
+    ASSERT_LE(scheduler_.workers().size(), 2 * Limits().workers_max);
     for (const WorkerId worker : doomed) Die(worker);
+  }
+
+  static ProcessId ProcessOf(WorkerId worker) { return 1'000 + worker; }
+  bool OwesResults(WorkerId worker) const {
+    return std::any_of(live_.begin(), live_.end(),
+                       [&](const auto& entry) { return entry.second->owner == ProcessOf(worker); });
+  }
+  // Then one more starts than the limit allows.
+  void CheckNoWorkerBecomesFree(WorkerId but) const {
+    for (const auto& [id, worker] : scheduler_.workers()) {
+      if (id == but) continue;
+      const bool stays = idle_.contains(id) ? OwesResults(id) : worker.actor || worker.blocked;
+      ASSERT_TRUE(stays) << "worker " << id;
+    }
   }
 
   // The tasks that run at one time ask for no more than there is. While an unblocked worker has taken back a CPU that
@@ -358,7 +384,7 @@ class World {
   Scheduler scheduler_;
   std::map<TaskId, TaskPtr> live_;  // submitted, and has not ended
   std::set<ObjectId> objects_;      // not sealed
-  std::set<WorkerId> starting_, idle_, stopping_, blocked_, killed_;
+  std::set<WorkerId> starting_, idle_, stopping_, blocked_;
   std::map<WorkerId, TaskPtr> actors_;            // constructed, by their creations
   std::set<ProcessId> behind_;                    // owners
   std::map<WorkerId, std::deque<TaskPtr>> busy_;  // the first is running, the others are ahead

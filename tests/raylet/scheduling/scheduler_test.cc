@@ -58,7 +58,7 @@ struct Bench {
     }
   }
   void Ready(WorkerId worker) {
-    scheduler.WorkerReady(worker);
+    scheduler.WorkerReady(worker, 0);
     Take();
   }
   void Finish(const RunTask& run, bool succeeded = true) {

@@ -39,7 +39,7 @@ class StuckWorkTest : public ::testing::Test {
     for (bool more = true; more;) {
       more = false;
       for (const auto& decision : scheduler_->TakeDecisions()) {
-        if (const auto* start = std::get_if<StartWorker>(&decision)) scheduler_->WorkerReady(start->worker);
+        if (const auto* start = std::get_if<StartWorker>(&decision)) scheduler_->WorkerReady(start->worker, 0);
         if (const auto* run = std::get_if<RunTask>(&decision)) running_.emplace_back(run->worker, run->task->id);
         more = true;
       }

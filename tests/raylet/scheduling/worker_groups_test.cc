@@ -47,7 +47,7 @@ class WorkerGroups : public ::testing::Test {
     return "of no worker that was started";
   }
   void AllReady() {
-    for (; ready_ < started_.size(); ++ready_) scheduler_.WorkerReady(started_[ready_].first);
+    for (; ready_ < started_.size(); ++ready_) scheduler_.WorkerReady(started_[ready_].first, 0);
     Take();
   }
 

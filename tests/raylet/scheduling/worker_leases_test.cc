@@ -44,7 +44,7 @@ class WorkerLeasesTest : public ::testing::Test {
   }
   void StartAll() {
     for (; !starting_.empty(); Take()) {
-      scheduler_.WorkerReady(starting_.back());
+      scheduler_.WorkerReady(starting_.back(), 0);
       starting_.pop_back();
     }
   }

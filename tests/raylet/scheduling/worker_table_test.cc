@@ -1,7 +1,13 @@
-// How processes are started for several jobs.
+// How processes are started for several jobs, and which of them stop for being idle.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
 
 #include "raylet/scheduling/scheduler.h"
 
@@ -45,7 +51,7 @@ TEST_F(WorkerStarts, ProcessesThatHangBeforeTheyRegisterHoldUpNoOtherJob) {
   EXPECT_EQ(started_[3].size(), 2u);
   for (size_t i = 0; i < 20; ++i) {
     ASSERT_GT(started_[2].size(), i) << "nothing is started for the second job any more";
-    scheduler_.WorkerReady(started_[2][i]);
+    scheduler_.WorkerReady(started_[2][i], 0);
     Take();
   }
   EXPECT_EQ(started_[1].size(), 8u);
@@ -57,9 +63,155 @@ TEST_F(WorkerStarts, AJobWhoseProcessesHangStartsOthersOnceTheyHaveGone) {
   scheduler_.WorkerGone(started_[1][0]);
   Take();
   EXPECT_EQ(started_[1].size(), 8u);  // seven others still hang, and one of the other job's starts
-  scheduler_.WorkerReady(started_[2][0]);
+  scheduler_.WorkerReady(started_[2][0], 0);
   Take();
   EXPECT_EQ(started_[1].size(), 9u);
+}
+
+// The process of a worker is 1000 + its number. Each worker that starts becomes ready at once.
+class OwingWorkers : public ::testing::Test {
+ protected:
+  static ProcessId ProcessOf(WorkerId worker) { return 1'000 + worker; }
+  void Begin(int cpus, size_t workers_max = 256) {
+    SchedulerLimits limits;
+    limits.workers_max = workers_max;
+    scheduler_.emplace(*ParseResources("{\"CPU\": " + std::to_string(cpus) + "}"), limits);
+  }
+  void Take() {
+    for (bool more = true; std::exchange(more, false);) {
+      for (auto& decision : scheduler_->TakeDecisions()) {
+        if (const auto* start = std::get_if<StartWorker>(&decision)) {
+          scheduler_->WorkerReady(start->worker, ProcessOf(start->worker));
+          more = true;
+        }
+        if (const auto* run = std::get_if<RunTask>(&decision)) runs_[run->task->id] = run->worker;
+        if (const auto* stop = std::get_if<StopWorker>(&decision)) stopped_.insert(stop->worker);
+      }
+    }
+  }
+  TaskPtr Submit(ProcessId owner, uint32_t depth = 0, JobId job = 1) {
+    auto task = std::make_shared<Task>();
+    task->id = TaskId::FromRandom();
+    task->job = job;
+    task->owner = owner;
+    task->depth = depth;
+    task->resources = *ParseResources(R"({"CPU": 1})");
+    EXPECT_TRUE(scheduler_->Submit(task).has_value());
+    Take();
+    return task;
+  }
+  TaskPtr SubmitActor(ProcessId owner) {
+    auto task = std::make_shared<Task>();
+    task->id = TaskId::FromRandom();
+    task->job = 1;
+    task->owner = owner;
+    task->actor = ActorSettings{};
+    EXPECT_TRUE(scheduler_->Submit(task).has_value());
+    Take();
+    return task;
+  }
+  WorkerId WorkerOf(const TaskPtr& task) const { return runs_.contains(task->id) ? runs_.at(task->id) : 0; }
+  void Finish(const TaskPtr& task) {
+    ASSERT_TRUE(scheduler_->TaskFinished(WorkerOf(task), task->id, true).has_value());
+    Take();
+  }
+  void Block(const TaskPtr& task, bool blocked) {
+    scheduler_->WorkerBlocked(WorkerOf(task), blocked);
+    Take();
+  }
+
+  static constexpr ProcessId kDriver = 101;
+  std::optional<Scheduler> scheduler_;
+  std::map<TaskId, WorkerId> runs_;
+  std::set<WorkerId> stopped_;
+};
+
+// Two blocked tasks have made the pool larger than it has to be. A task has returned the result of another, which runs.
+TEST_F(OwingWorkers, AnIdleWorkerThatOwnsATaskIsNotStopped) {
+  Begin(2);
+  const auto first = Submit(kDriver);
+  const auto second = Submit(kDriver);
+  Block(first, true);
+  const auto outer = Submit(kDriver);
+  const WorkerId owing = WorkerOf(outer);
+  Block(second, true);
+  const auto slow = Submit(ProcessOf(owing), 1);
+  Finish(outer);
+  for (const TaskPtr& blocked : {first, second}) {
+    Finish(Submit(ProcessOf(WorkerOf(blocked)), 1));
+    Block(blocked, false);
+    Finish(blocked);
+  }
+  EXPECT_FALSE(stopped_.empty());
+  EXPECT_FALSE(stopped_.contains(owing));
+  Finish(slow);
+  EXPECT_NE(WorkerOf(Submit(kDriver)), 0u);
+}
+
+TEST_F(OwingWorkers, AnIdleWorkerThatOwnsATaskMakesNoRoomForAnotherJob) {
+  Begin(2, 2);
+  const auto outer = Submit(kDriver);
+  const WorkerId owing = WorkerOf(outer);
+  const auto slow = Submit(ProcessOf(owing), 1);
+  Finish(outer);
+  const auto other = Submit(kDriver + 1, 0, 2);
+  EXPECT_EQ(WorkerOf(other), 0u);
+  EXPECT_TRUE(stopped_.empty());
+  Finish(slow);
+  EXPECT_EQ(stopped_.size(), 1u);
+}
+
+// What it waits for may need a worker of another group, which would never start.
+TEST_F(OwingWorkers, AWorkerStartsBeyondTheLimitWhereOnlyOwingOnesAreLeft) {
+  Begin(2, 1);
+  const auto outer = Submit(kDriver);
+  const WorkerId owing = WorkerOf(outer);
+  const auto other = Submit(ProcessOf(owing), 1, 2);
+  EXPECT_EQ(WorkerOf(other), 0u);
+  Finish(outer);
+  EXPECT_NE(WorkerOf(other), 0u);
+  EXPECT_TRUE(stopped_.empty());
+  Finish(other);
+}
+
+// An actor may be killed, and its process with it.
+TEST_F(OwingWorkers, AnActorGetsAWorkerThatOwesNothing) {
+  Begin(2);
+  const auto outer = Submit(kDriver);
+  const WorkerId owing = WorkerOf(outer);
+  const auto slow = Submit(ProcessOf(owing), 1);
+  Finish(outer);
+  const auto actor = SubmitActor(kDriver);
+  EXPECT_NE(WorkerOf(actor), 0u);
+  EXPECT_NE(WorkerOf(actor), owing);
+}
+
+TEST_F(OwingWorkers, AWorkerThatSaysThatItStaysRunsTasksUntilItMayStop) {
+  Begin(1);
+  Finish(Submit(kDriver));
+  const auto first = Submit(kDriver);
+  Block(first, true);
+  Finish(Submit(kDriver, 1));
+  Block(first, false);
+  Finish(first);
+  ASSERT_EQ(stopped_.size(), 1u);
+  const WorkerId asked = *stopped_.begin();
+  stopped_.clear();
+  scheduler_->WorkerStays(asked, true);
+  Take();
+  EXPECT_FALSE(scheduler_->IsStopping(asked));
+  EXPECT_EQ(stopped_.size(), 1u) << "another one stops in its place";
+  EXPECT_FALSE(stopped_.contains(asked));
+  const auto last = Submit(kDriver);
+  EXPECT_EQ(WorkerOf(last), asked);
+  Finish(last);
+  scheduler_->WorkerStays(asked, false);
+  const auto second = Submit(kDriver);
+  Block(second, true);
+  Finish(Submit(kDriver, 1));
+  Block(second, false);
+  Finish(second);
+  EXPECT_EQ(stopped_.size(), 2u) << "it may stop, or the one beside it";
 }
 
 TEST(WhyWaiting, SaysThatWorkersAreKeptForWhatBlockedOnesWaitFor) {
@@ -78,7 +230,7 @@ TEST(WhyWaiting, SaysThatWorkersAreKeptForWhatBlockedOnesWaitFor) {
     more = false;
     for (auto& decision : scheduler.TakeDecisions()) {
       if (const auto* start = std::get_if<StartWorker>(&decision)) {
-        scheduler.WorkerReady(start->worker);
+        scheduler.WorkerReady(start->worker, 0);
         ++started;
         more = true;
       }

@@ -192,6 +192,30 @@ TEST_F(ClusterOwnershipTest, AnActorThatATaskMadeOutlivesTheIdleWorkerOfThatTask
   EXPECT_EQ(*child.Task(&Keeper::Pid).Remote().Get(), pid);
 }
 
+// The task's worker becomes idle first, and another one soon after it. Only one idle worker is kept.
+TEST_F(ClusterOwnershipTest, AnUnmadeResultOutlivesTheUseOfItsOwnersWorker) {
+  Start("1");
+  const auto keeper_of = [](double cpus) { return ray::Actor(Keeper::Create).SetResource("CPU", cpus).Remote(); };
+  auto slow = keeper_of(0), signal = keeper_of(0);
+  const auto waits = ray::Task(GetFor).Remote(signal, 500);
+  EXPECT_TRUE(Eventually(20s, [&] {
+    const auto workers = Status()["workers"];
+    return std::any_of(workers.begin(), workers.end(), [](const auto& worker) { return worker["blocked"] == true; });
+  })) << Status()["workers"];
+  const auto unmade = *ray::Task(CallFor).Remote(slow, 2'000).Get();
+  waits.Get();
+  EXPECT_EQ(*unmade.Get(20'000), 2'000);
+  // Nothing keeps that worker any more.
+  EXPECT_TRUE(Eventually(20s, [&] { return Status()["workers"].size() == 3; })) << Status()["workers"];
+}
+
+TEST_F(ClusterOwnershipTest, AnUnmadeResultOutlivesTheLastHandleOfTheActorThatOwnsIt) {
+  Start("2");
+  const auto unmade = *ray::Actor(Keeper::Create).Remote().Task(&Keeper::StartFor).Remote(1'500).Get();
+  EXPECT_EQ(*unmade.Get(20'000), 1'500);
+  NothingIsLeft();
+}
+
 class StalledOwnershipTest : public ClusterOwnershipTest {};
 
 // The end of the process in the middle runs out after 30 s. The raylet sleeps through that time, while the claims lie
@@ -450,12 +474,13 @@ TEST_F(ClusterOwnershipTest, KeepsEveryHeldObjectWhereverProcessesAreKilled) {
   Start("4", kNamespace);
   for (uint32_t seed = 1; seed <= Seeds(6); ++seed) {
     SCOPED_TRACE(seed);
-    Keepers keepers(seed, {""}, raylet_socket_);
+    Keepers keepers(seed, {""}, {raylet_socket_});
     for (int step = 0; step < 60 && !HasFailure(); ++step) keepers.Step();
     keepers.CheckAll();
     keepers.DropAll();
   }
   NothingIsLeft();
+  ExpectNobodyIsKept(raylet_socket_);
 }
 
 }  // namespace

@@ -2,6 +2,9 @@
 
 #include <unistd.h>
 
+#include <chrono>
+#include <thread>
+
 #include "client/ray/cluster/cluster_parts.h"
 
 namespace cluster_test {
@@ -66,6 +69,30 @@ int Keeper::SubmitThere(int number) {
   return number;
 }
 
+LargeBox LargeBoxOf(int number) { return {ray::Put(TextOf(number)), std::string(100'000, 'x')}; }
+LargeBox Keeper::MakeLargeBox(int number) { return LargeBoxOf(number); }
+
+int Keeper::SubmitLargeBox(int number, const std::string& resource) {
+  auto task = ray::Task(LargeBoxOf);
+  if (!resource.empty()) task.SetResource(resource, 0.01);
+  const auto ref = task.Remote(number);
+  ray::Wait(std::vector{ref}, 1, 30'000);
+  return KeepLargeBox(number, {ref});
+}
+
+int Keeper::CallForLargeBox(int number, ray::ActorHandle<Keeper> actor) {
+  const auto ref = actor.Task(&Keeper::MakeLargeBox).Remote(number);
+  ray::Wait(std::vector{ref}, 1, 30'000);
+  return KeepLargeBox(number, {ref});
+}
+
+int Keeper::KeepLargeBox(int number, const std::vector<ray::ObjectRef<LargeBox>>& refs) {
+  large_boxes_.insert_or_assign(number, refs.front());
+  return number;
+}
+
+ray::ObjectRef<LargeBox> Keeper::GiveLargeBox(int number) { return large_boxes_.at(number); }
+
 int Keeper::Keep(const std::map<int, TextRef>& refs) {
   for (const auto& [number, ref] : refs) kept_.insert_or_assign(number, ref);
   return static_cast<int>(refs.size());
@@ -123,15 +150,20 @@ int Keeper::KeepActor(ray::ActorHandle<Keeper> actor) {
 }
 int Keeper::PidOfKept() { return *actor_->Task(&Keeper::Pid).Remote().Get(); }
 
+int Keeper::SleepFor(int ms) { return SleepInATask(ms); }
+ray::ObjectRef<int> Keeper::StartFor(int ms) { return ray::Task(SleepInATask).Remote(ms); }
+
 TextRef Keeper::StartSlowly() { return ray::Task(SleepForEver).Remote(); }
 
 int Keeper::Drop(int number) {
-  return static_cast<int>(kept_.erase(number) + boxes_.erase(number) + arrays_.erase(number));
+  return static_cast<int>(kept_.erase(number) + boxes_.erase(number) + large_boxes_.erase(number) +
+                          arrays_.erase(number));
 }
 
 int Keeper::DropAll() {
   kept_.clear();
   boxes_.clear();
+  large_boxes_.clear();
   arrays_.clear();
   return 0;
 }
@@ -145,6 +177,9 @@ std::string Keeper::Check() {
       for (const auto& [number, inner] : *content)
         if (*inner.Get(30'000) != TextOf(number)) return "object " + std::to_string(number) + " in a box is another";
     }
+    for (const auto& [number, ref] : large_boxes_)
+      if (*ref.Get(30'000)->first.Get(30'000) != TextOf(number))
+        return "object " + std::to_string(number) + " in a large box is another";
     for (const auto& [number, array] : arrays_)
       if (array[0] != number || array[63] != number) return "array " + std::to_string(number) + " is another";
   } catch (const std::exception& e) {
@@ -163,6 +198,14 @@ int KeepInThisWorker(int number, const std::map<int, TextRef>& refs) {
 }
 std::string ReadFromThisWorker() { return *kept_by_tasks->Get(20'000); }
 int LengthOf(const std::string& text) { return static_cast<int>(text.size()); }
+ray::ObjectRef<int> CallFor(ray::ActorHandle<Keeper> keeper, int ms) {
+  return keeper.Task(&Keeper::SleepFor).Remote(ms);
+}
+int GetFor(ray::ActorHandle<Keeper> keeper, int ms) { return *CallFor(std::move(keeper), ms).Get(); }
+int SleepInATask(int ms) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(ms));
+  return ms;
+}
 TextRef PutInATask(int number) { return ray::Put(TextOf(number)); }
 std::pair<int, TextRef> PutAndTellPid(int number) { return {::getpid(), PutInATask(number)}; }
 int PassOnThrough(const std::string& name, ray::ActorHandle<Keeper> to, const std::vector<int>& numbers) {
@@ -176,6 +219,8 @@ RAY_REMOTE(Keeper::Create, &Keeper::Pid, &Keeper::Put, &Keeper::PutBox, &Keeper:
            &Keeper::Check, &Keeper::Shared, TextOf, SleepForEver, &Keeper::StartSlowly, &Keeper::CreateAnother,
            &Keeper::KeepActor, &Keeper::PidOfKept, CreateKeeper, PutInATask, GiveThrough, &Keeper::KeepOne,
            &Keeper::KeepOneOfTwoBoxes, &Keeper::KeepOneArray, &Keeper::KeepOneActor, KeepInThisWorker,
-           ReadFromThisWorker, LengthOf, PutAndTellPid, PassOnThrough);
+           ReadFromThisWorker, LengthOf, PutAndTellPid, PassOnThrough, LargeBoxOf, &Keeper::MakeLargeBox,
+           &Keeper::SubmitLargeBox, &Keeper::CallForLargeBox, &Keeper::KeepLargeBox, &Keeper::GiveLargeBox,
+           &Keeper::SleepFor, &Keeper::StartFor, CallFor, GetFor, SleepInATask);
 
 }  // namespace cluster_test

@@ -22,6 +22,10 @@ std::string TextOf(int number);
 
 std::string SleepForEver();
 
+// A value that refers to an object, and is too large to lie inline.
+using LargeBox = std::pair<TextRef, std::string>;
+LargeBox LargeBoxOf(int number);
+
 // What the process that calls it still shares with others; empty: nothing.
 std::string SharedHere();
 
@@ -35,6 +39,13 @@ class Keeper {
   int PutArray(int number);
   int Submit(int number);       // keeps the result of a task
   int SubmitThere(int number);  // the task has run with the resource "there", and its result lies there
+  // A large box with a new object, which keeps the result of a task, or of a call of `actor`. The task runs with this
+  // resource; empty: anywhere.
+  int SubmitLargeBox(int number, const std::string& resource);
+  int CallForLargeBox(int number, ray::ActorHandle<Keeper> actor);
+  LargeBox MakeLargeBox(int number);
+  int KeepLargeBox(int number, const std::vector<ray::ObjectRef<LargeBox>>& refs);  // of one
+  ray::ObjectRef<LargeBox> GiveLargeBox(int number);
   int Keep(const std::map<int, TextRef>& refs);
   int KeepOne(int number, const std::map<int, TextRef>& refs);  // and none of the others
   int KeepOneOfTwoBoxes(int number, const std::map<int, TextRef>& box, const std::map<int, TextRef>& other);
@@ -51,8 +62,10 @@ class Keeper {
   ray::ActorHandle<Keeper> CreateAnother();
   int KeepActor(ray::ActorHandle<Keeper> actor);
   int PidOfKept();
-  TextRef StartSlowly();  // returns the result of a task that does not end
-  int Drop(int number);   // drops the object with that number
+  int SleepFor(int ms);                  // returns the time
+  ray::ObjectRef<int> StartFor(int ms);  // the result of a task that takes this time
+  TextRef StartSlowly();                 // returns the result of a task that does not end
+  int Drop(int number);                  // drops the object with that number
   int DropAll();
   // Empty where all kept objects are as they were made; otherwise what is wrong.
   std::string Check();
@@ -62,12 +75,16 @@ class Keeper {
  private:
   std::map<int, TextRef> kept_;
   std::map<int, ray::ObjectRef<std::map<int, TextRef>>> boxes_;
+  std::map<int, ray::ObjectRef<LargeBox>> large_boxes_;
   std::map<int, ray::Array<int>> arrays_;
   std::optional<ray::ActorHandle<Keeper>> actor_;
 };
 
 ray::ActorHandle<Keeper> CreateKeeper();
 int LengthOf(const std::string& text);
+ray::ObjectRef<int> CallFor(ray::ActorHandle<Keeper> keeper, int ms);  // of a call that takes this time
+int GetFor(ray::ActorHandle<Keeper> keeper, int ms);
+int SleepInATask(int ms);
 TextRef PutInATask(int number);                                        // its worker owns it
 int KeepInThisWorker(int number, const std::map<int, TextRef>& refs);  // one of them
 std::string ReadFromThisWorker();                                      // what it has kept

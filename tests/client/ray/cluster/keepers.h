@@ -1,6 +1,6 @@
 // Keepers: two drivers with several Keeper actors of the first one, and a model of the objects that each keeps. Random
-// steps make objects, pass them on, and kill keepers and the second driver. The objects of a living process must be
-// there, whichever processes have died. For tests.
+// steps make objects and pass them on. After each step a keeper, the second driver or a task's worker may be killed.
+// The objects of a living process must be there, whichever processes have died. For tests.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <functional>
 #include <map>
 #include <optional>
 #include <random>
@@ -54,9 +55,29 @@ inline void ExpectNothingIsKept(const std::string& raylet_socket, size_t actors 
   becomes("/actors_living", actors);
   for (const char* const what :
        {"/objects_claimed", "/claims", "/ends_unsettled", "/objects_watched", "/objects_waited_for",
-        "/tasks_waiting_for_objects", "/queues", "/actors_of_others", "/channels_to_other_machines",
-        "/transfers/objects_wanted", "/transfers/pulls", "/transfers/kept_for_others", "/transfers/remote_copies"})
+        "/tasks_waiting_for_objects", "/queues", "/tasks", "/processes_without_room", "/actors_of_others",
+        "/channels_to_other_machines", "/transfers/objects_wanted", "/transfers/pulls", "/transfers/kept_for_others",
+        "/transfers/result_references", "/transfers/remote_copies"})
     becomes(what, 0);
+}
+
+// As above, once all other drivers than the one of the test have gone. `others`: workers of other machines.
+inline void ExpectNobodyIsKept(const std::string& raylet_socket, size_t others = 0) {
+  const auto at_most = [&](const std::string& what, const std::function<size_t(const nlohmann::json&)>& most) {
+    nlohmann::json status;
+    EXPECT_TRUE(raylet::test::Eventually(std::chrono::seconds(20),
+                                         [&] {
+                                           status = StatusOf(raylet_socket);
+                                           return CountIn(status, what) <= most(status);
+                                         }))
+        << what << ": " << status;
+  };
+  at_most("/jobs", [](const nlohmann::json&) { return 1; });
+  // Every two of the driver and the living workers may have met.
+  at_most("/processes_met", [&](const nlohmann::json& status) {
+    const size_t living = 1 + CountIn(status, "/workers") + others;
+    return living * (living - 1) / 2;
+  });
 }
 
 // The driver holds an object of `owner` that `middle` lent to it without keeping it, and that its owner has freed. The
@@ -124,10 +145,11 @@ void LetGoAndOpenAnotherChannel(ray::ActorHandle<Keeper> owner, ray::ActorHandle
 
 class Keepers {
  public:
-  // `resources`: a keeper is made with one of these, at random; "" asks for none. The other driver is one of the raylet
-  // at `raylet_socket`.
-  Keepers(uint32_t seed, std::vector<std::string> resources, std::string raylet_socket)
-      : random_(seed), resources_(std::move(resources)), raylet_socket_(std::move(raylet_socket)) {
+  // `resources`: a keeper is made, and a task runs, with one of these, at random; "" asks for none. The other driver is
+  // one of a raylet at one of `raylet_sockets`, at random.
+  Keepers(uint32_t seed, std::vector<std::string> resources, std::vector<std::string> raylet_sockets)
+      : random_(seed), resources_(std::move(resources)), raylet_sockets_(std::move(raylet_sockets)) {
+    StartTheOtherDriver();
     for (int i = 0; i < kKeepers; ++i) Add();
   }
   // A named actor lives until its job ends, or until it is killed.
@@ -139,32 +161,8 @@ class Keepers {
   Keepers& operator=(const Keepers&) = delete;
 
   void Step() {
-    const size_t at = Some();
-    switch (random_() % 23) {
-      case 0: return Make(at, &Keeper::Put);
-      case 1: return Make(at, &Keeper::Submit);
-      case 2: return Make(at, &Keeper::PutArray, kArray);
-      case 3: return Box(at);
-      case 4: return TakeHere(at);
-      case 5: return GiveFromHere(at);
-      case 6: return PassOn(at);
-      case 7: return PassBoxOn(at);
-      case 8: return PassArrayOn(at);
-      case 9: return Drop(at);
-      case 10: return OfTasks();
-      case 11: return GiveTwoOfWhichItKeepsOne(at);
-      case 12: return GiveTwoBoxesOfWhichItKeepsOneContent(at);
-      case 13: return KillTheWorkerOfATask();
-      case 14: return KillWhilePassingOn(at);
-      case 15: return KillWhileTaking(at);
-      case 16:
-      case 17: return OtherDriverTakes(at);
-      case 18:
-      case 19: return OtherDriverGives(at);
-      case 20: return OtherDriverMakes();
-      case 21: return random_() % 2 == 0 ? OtherDriverDrops() : KillTheOtherDriver();
-      default: return Kill(at);
-    }
+    Change();
+    if (random_() % 4 == 0) KillSomebody();
   }
 
   void CheckAll() {
@@ -191,7 +189,7 @@ class Keepers {
  private:
   static constexpr int kKeepers = 4;
   static constexpr int kAttempts = 5;
-  enum Kind { kText, kBox, kArray };
+  enum Kind { kText, kBox, kLargeBox, kArray };
   struct Kept {
     ray::ActorHandle<Keeper> actor;
     std::string name;  // under which the other driver finds it; empty: it does not
@@ -199,6 +197,44 @@ class Keepers {
     std::map<int, Kind> things;
   };
 
+  void Change() {
+    const size_t at = Some();
+    switch (random_() % 24) {
+      case 0: return Make(at, &Keeper::Put);
+      case 1: return Make(at, &Keeper::Submit);
+      case 2: return Make(at, &Keeper::PutArray, kArray);
+      case 3: return Box(at);
+      case 4: return TakeHere(at);
+      case 5: return GiveFromHere(at);
+      case 6: return PassOn(at);
+      case 7: return PassBoxOn(at);
+      case 8: return PassArrayOn(at);
+      case 9: return Drop(at);
+      case 10: return OfTasks();
+      case 11: return GiveTwoOfWhichItKeepsOne(at);
+      case 12: return GiveTwoBoxesOfWhichItKeepsOneContent(at);
+      case 13: return SubmitLargeBox(at);
+      case 14: return KillWhilePassingOn(at);
+      case 15: return KillWhileTaking(at);
+      case 16:
+      case 17: return OtherDriverTakes(at);
+      case 18:
+      case 19: return OtherDriverGives(at);
+      case 20: return OtherDriverMakes();
+      case 21: return CallForLargeBox(at);
+      case 22: return PassLargeBoxOn(at);
+      default: return OtherDriverDrops();
+    }
+  }
+  void KillSomebody() {
+    switch (random_() % 6) {
+      case 0: return KillTheOtherDriver();
+      case 1: return KillTheWorkerOfATask();
+      default: return Kill(Some());
+    }
+  }
+
+  const std::string& SomeResource() { return resources_[random_() % resources_.size()]; }
   size_t Some() { return random_() % keepers_.size(); }
   std::optional<int> SomeOf(const Kept& keeper, Kind kind) {
     std::vector<int> numbers;
@@ -208,7 +244,7 @@ class Keepers {
     return numbers[random_() % numbers.size()];
   }
   void Add() {
-    const std::string& resource = resources_[random_() % resources_.size()];
+    const std::string& resource = SomeResource();
     const bool named = random_() % 2 == 0;
     for (int attempt = 1;; ++attempt) {
       auto creator = ray::Actor(Keeper::Create);
@@ -293,6 +329,26 @@ class Keepers {
     keepers_[to].actor.Task(&Keeper::KeepBox).Remote(*box, std::vector{*ref}).Get(60'000);
     keepers_[to].things[*box] = kBox;
   }
+  void SubmitLargeBox(size_t at) {
+    const int box = next_++;
+    keepers_[at].actor.Task(&Keeper::SubmitLargeBox).Remote(box, SomeResource()).Get(60'000);
+    keepers_[at].things[box] = kLargeBox;
+  }
+  void PassLargeBoxOn(size_t at) {
+    const size_t to = Some();
+    const auto box = SomeOf(keepers_[at], kLargeBox);
+    if (!box || to == at) return;
+    const auto ref = keepers_[at].actor.Task(&Keeper::GiveLargeBox).Remote(*box).Get(60'000);
+    keepers_[to].actor.Task(&Keeper::KeepLargeBox).Remote(*box, std::vector{*ref}).Get(60'000);
+    keepers_[to].things[*box] = kLargeBox;
+  }
+  void CallForLargeBox(size_t at) {
+    const size_t maker = Some();
+    if (maker == at) return;
+    const int box = next_++;
+    keepers_[at].actor.Task(&Keeper::CallForLargeBox).Remote(box, keepers_[maker].actor).Get(60'000);
+    keepers_[at].things[box] = kLargeBox;
+  }
   void PassArrayOn(size_t at) {
     const size_t to = Some();
     const auto number = SomeOf(keepers_[at], kArray);
@@ -316,7 +372,9 @@ class Keepers {
   // The worker owns the object.
   void KillTheWorkerOfATask() {
     const int number = next_++;
-    const auto made = ray::Task(PutAndTellPid).Remote(number).Get(60'000);
+    auto task = ray::Task(PutAndTellPid);
+    if (const std::string& resource = SomeResource(); !resource.empty()) task.SetResource(resource, 0.01);
+    const auto made = task.Remote(number).Get(60'000);
     here_.insert_or_assign(number, made->second);
     ::kill(made->first, SIGKILL);
     // The raylet gives it no more work.
@@ -390,9 +448,10 @@ class Keepers {
     EXPECT_EQ(other_->Do("drop " + std::to_string(*number)), "");
     at_other_.erase(*number);
   }
+  void StartTheOtherDriver() { other_.emplace(raylet_sockets_[random_() % raylet_sockets_.size()], kNamespace); }
   void KillTheOtherDriver() {
     ::kill(other_->pid(), SIGKILL);
-    other_.emplace(raylet_socket_, kNamespace);
+    StartTheOtherDriver();
     at_other_.clear();
     CheckAll();
   }
@@ -403,8 +462,8 @@ class Keepers {
 
   std::mt19937 random_;
   const std::vector<std::string> resources_;
-  const std::string raylet_socket_;
-  std::optional<OtherDriver> other_{std::in_place, raylet_socket_, kNamespace};
+  const std::vector<std::string> raylet_sockets_;
+  std::optional<OtherDriver> other_;
   std::set<int> at_other_;
   std::vector<Kept> keepers_;
   std::map<int, TextRef> here_;

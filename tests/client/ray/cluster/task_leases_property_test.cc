@@ -290,7 +290,7 @@ class World {
         Worker& worker = workers_[start->worker];
         worker.outbox.push_back([this, id = start->worker] {
           workers_.at(id).ready = true;
-          scheduler_.WorkerReady(id);
+          scheduler_.WorkerReady(id, 0);
         });
       } else if (const auto* run = std::get_if<RunTask>(&decision)) {
         if (workers_.contains(run->worker)) workers_[run->worker].queue.push_back(run->task);
