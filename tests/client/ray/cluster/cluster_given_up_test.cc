@@ -32,10 +32,11 @@ constexpr raylet::Duration kPatience = 1500ms;  // with a daemon that is stopped
 
 class GivenUpTest : public ::testing::Test {
  protected:
-  static ClusterParts& Connect(const Machine& machine) {
+  explicit GivenUpTest(raylet::Duration patience = kPatience) : runtime_(Connect(machine_, patience), nullptr) {}
+  static ClusterParts& Connect(const Machine& machine, raylet::Duration patience) {
     ClusterParts::Options options;
     options.raylet.socket = machine.socket();
-    options.raylet.patience = kPatience;
+    options.raylet.patience = patience;
     return ClusterParts::Connect(std::move(options));
   }
   ActorHandleState Create(const std::string& name, bool detached = false) {
@@ -74,7 +75,13 @@ class GivenUpTest : public ::testing::Test {
 
   RunFolder folder_;
   Machine machine_{WriteToken(folder_), {"--num-cpus", "2"}};
-  ClusterRuntime runtime_{Connect(machine_), nullptr};
+  ClusterRuntime runtime_;
+};
+
+constexpr raylet::Duration kLongPatience = 5s;
+class LongPatienceTest : public GivenUpTest {
+ protected:
+  LongPatienceTest() : GivenUpTest(kLongPatience) {}
 };
 
 TEST_F(GivenUpTest, AnActorWhoseCreationWasGivenUpIsNotThereAndItsNameIsFreeAtOnce) {
@@ -105,6 +112,20 @@ TEST_F(GivenUpTest, AnActorWhoseCreationIsAnsweredTooLateEndsThoughTheRayletTook
   EXPECT_TRUE(Eventually(20s, [&] { return Living() == 0; }));
   EXPECT_EQ(runtime_.FindActor("one", "").actor, nullptr);
   ExpectThatItLives(Create("one"));
+}
+
+TEST_F(LongPatienceTest, AThreadThatWaitsForAStoppedRayletHoldsBackNoneThatLetsGoOfAnActor) {
+  ActorHandleState actor = Create("");  // a name would keep it
+  ExpectThatItLives(actor);
+  machine_.raylet->Signal(SIGSTOP);
+  const std::vector<ObjectHandle> tasks = FillSocket();
+  auto submitting = std::async(std::launch::async, [&] { return runtime_.SubmitTask(NameOf(Nothing), {}, {}); });
+  ASSERT_EQ(submitting.wait_for(500ms), std::future_status::timeout);
+  const auto start = std::chrono::steady_clock::now();
+  actor.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - start, kLongPatience / 2);
+  machine_.raylet->Signal(SIGCONT);
+  EXPECT_TRUE(Eventually(20s, [&] { return Living() == 0; }));
 }
 
 // Nobody can take this back, so it is said once the raylet listens again.
