@@ -95,7 +95,7 @@ TEST_F(RemoteOwnershipTest, AResultThatLiesElsewhereOutlivesItsOwner) {
 
 // The box lies on the machine of the task, its owner ends on the other, and the object in it lives with a third
 // process.
-TEST_F(RemoteOwnershipTest, WhatIsInAResultThatLiesElsewhereOutlivesTheOwnerOfTheResult) {
+TEST_F(RemoteOwnershipTest, ReferencesInAResultElsewhereOutliveTheOwnerOfTheResult) {
   {
     auto owner = KeeperAt("here");
     auto maker = KeeperAt("there");

@@ -356,7 +356,7 @@ TEST_F(StoreIsolationTest, CopyOfALargeObjectHoldsNobodyUp) {
 }
 
 // In a message after the seal, which the store handles after it.
-TEST_F(StoreIsolationTest, WhatAClientAsksNextWaitsForItsSeal) {
+TEST_F(StoreIsolationTest, TheNextMessagesOfAClientWaitForItsSeal) {
   Start();
   const auto client = Connect(), other = Connect();
   for (int round = 0; round < 5; ++round) {

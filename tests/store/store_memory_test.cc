@@ -156,7 +156,7 @@ TEST_F(StoreMemoryTest, AStoreThatItsCgroupHasRoomForIsNotKilledWhenItIsFullAndM
   EXPECT_EQ(end->signal, 0);
 }
 
-TEST_F(StoreMemoryTest, WhatClientsWriteNeedsMemoryBesidesWithStrictIsolation) {
+TEST_F(StoreMemoryTest, UnsealedObjectsNeedMemoryBesidesWithStrictIsolation) {
   PaperMachine machine(kLimit);
   auto daemon = DaemonProcess::Start(
       "plasma_store", {"-m", "16M", "-s", socket_, "--isolation=strict", "--memory-root", machine.root()});
