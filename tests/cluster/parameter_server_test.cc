@@ -10,14 +10,12 @@
 
 #include <ray/parameter_server.h>
 
-#include "tests/cluster/machines.h"
+#include "tests/cluster/two_machines.h"
 
 namespace cluster_servers_test {
 
 using raylet::test::Eventually;
 using raylet::test::Machine;
-using raylet::test::RunFolder;
-using raylet::test::WriteToken;
 using namespace std::chrono_literals;
 namespace ps = ray::ps;
 using FloatServer = ps::Parameters<float>;
@@ -40,14 +38,8 @@ struct Trainer {
 };
 RAY_REMOTE(Trainer::Create, &Trainer::Pid, &Trainer::Train);
 
-class ClusterServers : public ::testing::Test {
+class ClusterServers : public raylet::test::TwoMachines {
  protected:
-  void SetUp() override {
-    ray::RayConfig config;
-    config.address = a_.socket();
-    ray::Init(config);
-  }
-  void TearDown() override { ray::Shutdown(); }
   static auto TrainerAt(const std::string& resource) {
     return ray::Actor(Trainer::Create).SetResource(resource, 1).Remote();
   }
@@ -59,10 +51,6 @@ class ClusterServers : public ::testing::Test {
             .round_deadline = 500ms};
   }
 
-  RunFolder folder_;
-  const std::string token_ = WriteToken(folder_);
-  Machine a_{token_, {"--num-cpus", "2"}};
-  Machine b_{token_, {"--num-cpus", "2", "--resources", R"({"there": 2})", "--peers", a_.address}};
   Machine c_{token_, {"--num-cpus", "2", "--resources", R"({"yonder": 2})", "--peers", a_.address + "," + b_.address}};
 };
 

@@ -1,7 +1,5 @@
-// Parameters of floats on private daemons, and workers that push to them, for tests.
+// Parameters of floats, and workers that push to them, for tests.
 #pragma once
-
-#include <gtest/gtest.h>
 
 #include <cstdint>
 #include <utility>
@@ -31,15 +29,5 @@ inline uint64_t AddMany(const FloatServer& server, uint64_t rank, int rounds) {
   return applied;
 }
 RAY_REMOTE(AddMany);
-
-class OnPrivateDaemons : public testing::Test {
- protected:
-  void SetUp() override {
-    ray::RayConfig config;
-    config.head_args = {"--num-cpus", "4", "--object-store-memory", "64M"};
-    ray::Init(config);
-  }
-  void TearDown() override { ray::Shutdown(); }
-};
 
 }  // namespace parameter_server_test

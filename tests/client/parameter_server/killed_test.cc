@@ -10,6 +10,7 @@
 
 #include <ray/parameter_server.h>
 
+#include "tests/client/parameter_server/private_daemons.h"
 #include "tests/harness/daemon_process.h"
 #include "tests/harness/run_folder.h"
 
@@ -62,9 +63,7 @@ class KilledTest : public testing::TestWithParam<Case> {
   static constexpr uint64_t kWorkers = 3;
 
   void SetUp() override {
-    ray::RayConfig config;
-    config.head_args = {"--num-cpus", "4", "--object-store-memory", "64M"};
-    ray::Init(config);
+    parameter_server_test::InitOnPrivateDaemons();
     for (uint64_t rank = 0; rank < kWorkers; ++rank) trainers_.push_back(ray::Actor(Trainer::Create).Remote());
     for (auto& trainer : trainers_) pids_.push_back(static_cast<pid_t>(*trainer.Task(&Trainer::Pid).Remote().Get()));
   }

@@ -10,6 +10,7 @@
 
 #include "tests/client/parameter_server/float_server.h"
 #include "tests/client/parameter_server/message_of.h"
+#include "tests/client/parameter_server/private_daemons.h"
 #include "tests/harness/daemon_process.h"
 
 namespace replicated_test {

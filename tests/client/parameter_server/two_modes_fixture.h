@@ -6,6 +6,8 @@
 
 #include <string>
 
+#include "tests/client/parameter_server/private_daemons.h"
+
 namespace parameter_server_test {
 
 inline const ray::ps::Options kThreeShards{.shards = 3, .optimizer = ray::ps::Sgd{.rate = 1}};
@@ -14,9 +16,9 @@ inline const ray::ps::Options kThreeShards{.shards = 3, .optimizer = ray::ps::Sg
 class TwoModesTest : public testing::TestWithParam<bool> {
  protected:
   void SetUp() override {
+    if (!GetParam()) return InitOnPrivateDaemons();
     ray::RayConfig config;
-    config.local_mode = GetParam();
-    if (!config.local_mode) config.head_args = {"--num-cpus", "4", "--object-store-memory", "64M"};
+    config.local_mode = true;
     ray::Init(config);
   }
   void TearDown() override { ray::Shutdown(); }
