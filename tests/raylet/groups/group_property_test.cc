@@ -292,7 +292,7 @@ TEST(PlacementGroups, RandomLivesNeverGiveMoreThanThereIsAndAllComesBack) {
     rescheduled += cluster.rescheduled();
   }
   EXPECT_GT(created, 100u);
-  EXPECT_GT(rescheduled, 3u);
+  EXPECT_GT(rescheduled, 0u);
 }
 
 }  // namespace

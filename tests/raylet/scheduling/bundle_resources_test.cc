@@ -35,12 +35,14 @@ TEST(BundleResources, ATaskThatAsksForNothingIsTiedToItsBundle) {
 
 TEST(BundleResources, NamesAreTakenApart) {
   const std::string hex = kGroup.hex();
-  const auto of_bundle = ParseGroupResource("my_group_gpu_group_12_" + hex);
+  const std::string bundle_name = "my_group_gpu_group_12_" + hex;  // what is parsed points into it
+  const auto of_bundle = ParseGroupResource(bundle_name);
   ASSERT_TRUE(of_bundle);
   EXPECT_EQ(of_bundle->base, "my_group_gpu");
   EXPECT_EQ(of_bundle->bundle, 12);
   EXPECT_EQ(of_bundle->group, kGroup);
-  const auto of_any = ParseGroupResource("CPU_group_" + hex);
+  const std::string any_name = "CPU_group_" + hex;
+  const auto of_any = ParseGroupResource(any_name);
   ASSERT_TRUE(of_any);
   EXPECT_EQ(of_any->base, "CPU");
   EXPECT_EQ(of_any->bundle, kAnyBundle);
