@@ -53,6 +53,7 @@ struct FramedSocket::State : std::enable_shared_from_this<FramedSocket::State> {
   bool behind = false;      // as last told to the handler
   bool full = false;        // the kernel takes no more: the watcher says when it does
   bool flush_due = false;   // at the end of the turn
+  bool reads = true;
   bool closed = false;
   uint64_t bytes_sent = 0;
   uint64_t bytes_received = 0;
@@ -72,12 +73,16 @@ struct FramedSocket::State : std::enable_shared_from_this<FramedSocket::State> {
 void FramedSocket::State::Ready(FdWatcher::Events events) {
   const auto self = shared_from_this();  // a callback may destroy the socket
   if (events.writable && !closed) FlushAndWatch();
-  if (events.readable && !closed) Read();
+  if (events.readable && !closed && reads) Read();
+  if (!events.readable || closed || reads) return;
+  // It was not watched for this: the connection is broken, and a write reports the error.
+  FlushAndWatch();
+  if (!closed) watcher.Watch({reads, full});
 }
 
 void FramedSocket::State::Read() {
   std::array<std::byte, kBytesPerRead> buffer;
-  for (int i = 0; i < limits.reads_per_turn && !closed; ++i) {
+  for (int i = 0; i < limits.reads_per_turn && !closed && reads; ++i) {
     const auto room = std::span(buffer).first(std::min(buffer.size(), limits.bytes_per_read));
     const auto received = ReceiveSome(fd.get(), room, received_fds);
     if (!received) return Close(received.error());
@@ -97,7 +102,7 @@ void FramedSocket::State::Read() {
 }
 
 void FramedSocket::State::DispatchFrames() {
-  while (!closed) {
+  while (!closed && reads) {
     const auto frame = parser.Next();
     if (!frame) return Close(frame.error());
     if (!frame->has_value()) return;
@@ -128,7 +133,7 @@ void FramedSocket::State::FlushAndWatch() {
   const auto flushed = Flush();
   if (!flushed) return Close(flushed.error());
   const bool was_full = std::exchange(full, !queue.empty());
-  if (was_full != full) watcher.Watch({true, full});
+  if (was_full != full) watcher.Watch({reads, full});
   TellWhetherBehind();
 }
 
@@ -215,6 +220,13 @@ void FramedSocket::Send(uint16_t type, uint64_t request_id, std::span<const std:
   bytes.reserve(sizeof(FrameHeader) + body.size());
   AppendFrame(bytes, type, request_id, body);
   state_->Send(std::move(bytes), fds);
+}
+
+void FramedSocket::SetReading(bool reads) {
+  if (state_->closed || std::exchange(state_->reads, reads) == reads) return;
+  state_->watcher.Watch({reads, state_->full});
+  // Frames may have come with the last bytes.
+  if (reads) state_->loop.Post([self = state_] { self->DispatchFrames(); });
 }
 
 void FramedSocket::Close(Error reason) { state_->Close(std::move(reason)); }
