@@ -16,19 +16,20 @@ constexpr Duration kLook = std::chrono::milliseconds(100);  // whether this proc
 }  // namespace
 
 // False at the deadline. Otherwise the socket has taken a part at least, and `begun_` says whether a rest is left.
-Result<bool> Outbox::TrySend(uint16_t type, uint64_t request_id, std::span<const std::byte> body, Deadline deadline) {
+Result<bool> Outbox::TrySend(uint16_t type, uint64_t request_id, std::span<const std::byte> body,
+                             const AwakeDeadline& deadline) {
   for (;;) {
     const auto sent = connection_.TrySend(type, request_id, body);
     if (!sent) return sent;
     if (*sent) break;
-    const auto writable = WaitWritable(connection_.fd(), deadline);
-    if (!writable || !*writable) return writable;
+    const auto writable = WaitWritable(connection_.fd(), deadline.Next());
+    if (!writable || (!*writable && deadline.Passed())) return writable;
   }
   auto flushed = connection_.Flush();
   while (flushed && !*flushed) {
-    const auto writable = WaitWritable(connection_.fd(), deadline);
+    const auto writable = WaitWritable(connection_.fd(), deadline.Next());
     if (!writable) return writable;
-    if (!*writable) break;
+    if (!*writable && deadline.Passed()) break;
     flushed = connection_.Flush();
   }
   if (!flushed) return flushed;
@@ -36,9 +37,11 @@ Result<bool> Outbox::TrySend(uint16_t type, uint64_t request_id, std::span<const
   return true;
 }
 
-Result<void> Outbox::Send(uint16_t type, uint64_t request_id, std::span<const std::byte> body, Deadline deadline) {
+Result<void> Outbox::Send(uint16_t type, uint64_t request_id, std::span<const std::byte> body,
+                          const AwakeDeadline& deadline) {
   const MutexLock lock(mutex_);
-  while (Waits() && !stopped_.load(std::memory_order_relaxed) && !deadline.Passed()) changed_.Wait(mutex_, deadline);
+  while (Waits() && !stopped_.load(std::memory_order_relaxed) && !deadline.Passed())
+    changed_.Wait(mutex_, deadline.Next());
   if (stopped_.load(std::memory_order_relaxed)) return Fail(ErrorCode::kCancelled, "Ray has been shut down");
   const auto sent = Waits() ? Result<bool>(false) : TrySend(type, request_id, body, deadline);
   if (!sent) return Fail(sent.error());
@@ -47,7 +50,7 @@ Result<void> Outbox::Send(uint16_t type, uint64_t request_id, std::span<const st
   return {};
 }
 
-Result<void> Outbox::Post(uint16_t type, std::span<const std::byte> body, Deadline deadline) {
+Result<void> Outbox::Post(uint16_t type, std::span<const std::byte> body, const AwakeDeadline& deadline) {
   const MutexLock lock(mutex_);
   if (stopped_.load(std::memory_order_relaxed)) return Fail(ErrorCode::kCancelled, "Ray has been shut down");
   const auto sent = Waits() ? Result<bool>(false) : TrySend(type, 0, body, deadline);

@@ -1,7 +1,7 @@
 // Outbox: what this process says to its raylet, in order. A message that can be taken back fails where the raylet does
-// not take it in time. Any other one stays here and goes once the raylet takes more, on a thread that starts with the
-// first of them. Owned by the RayletLink, whose connection it writes. Any thread.
-// Always holds: a message goes whole, or the connection has ended. No message overtakes one that was posted before.
+// not take it in time, in which this process ran. Any other one stays here and goes once the raylet takes more, on a
+// thread that starts with the first of them. Owned by the RayletLink, whose connection it writes. Any thread. Always
+// holds: a message goes whole, or the connection has ended. No message overtakes one that was posted before.
 #pragma once
 
 #include <atomic>
@@ -13,7 +13,7 @@
 #include <thread>
 #include <vector>
 
-#include "base/clock.h"
+#include "base/awake_clock.h"
 #include "base/frame_connection.h"
 #include "base/mutex.h"
 #include "base/result.h"
@@ -30,11 +30,12 @@ class Outbox {
   ~Outbox() { Stop(); }
 
   // kTimedOut: the raylet has taken nothing of it before the deadline, and will not.
-  Result<void> Send(uint16_t type, uint64_t request_id, std::span<const std::byte> body, Deadline deadline)
+  Result<void> Send(uint16_t type, uint64_t request_id, std::span<const std::byte> body, const AwakeDeadline& deadline)
       RAYLET_EXCLUDES(mutex_);
   // Waits until the deadline for room, unless others wait already, and then keeps the message. kSlowConsumer: too much
   // waits, and the connection has ended for that.
-  Result<void> Post(uint16_t type, std::span<const std::byte> body, Deadline deadline) RAYLET_EXCLUDES(mutex_);
+  Result<void> Post(uint16_t type, std::span<const std::byte> body, const AwakeDeadline& deadline)
+      RAYLET_EXCLUDES(mutex_);
   // The connection has been shut down. Ends the waits of other threads and the own thread. Nothing is sent any more.
   void Stop() RAYLET_EXCLUDES(mutex_);
   std::optional<Error> WhyEnded() const RAYLET_EXCLUDES(mutex_);  // where too much waited
@@ -45,8 +46,8 @@ class Outbox {
     std::vector<std::byte> body;
   };
   bool Waits() const RAYLET_REQUIRES(mutex_) { return !kept_.empty() || begun_; }
-  Result<bool> TrySend(uint16_t type, uint64_t request_id, std::span<const std::byte> body, Deadline deadline)
-      RAYLET_REQUIRES(mutex_);
+  Result<bool> TrySend(uint16_t type, uint64_t request_id, std::span<const std::byte> body,
+                       const AwakeDeadline& deadline) RAYLET_REQUIRES(mutex_);
   Result<bool> SendKept() RAYLET_REQUIRES(mutex_);
   void SendLater() RAYLET_REQUIRES(mutex_);
   void Run() RAYLET_EXCLUDES(mutex_);
