@@ -53,8 +53,8 @@ struct FramedSocket::State : std::enable_shared_from_this<FramedSocket::State> {
   bool behind = false;      // as last told to the handler
   bool full = false;        // the kernel takes no more: the watcher says when it does
   bool flush_due = false;   // at the end of the turn
+  bool reads = true;        // otherwise no frame is given to the handler
   bool closed = false;
-  bool paused = false;  // no frame is given to the handler, and nothing is read
   uint64_t bytes_sent = 0;
   uint64_t bytes_received = 0;
 
@@ -73,12 +73,16 @@ struct FramedSocket::State : std::enable_shared_from_this<FramedSocket::State> {
 void FramedSocket::State::Ready(FdWatcher::Events events) {
   const auto self = shared_from_this();  // a callback may destroy the socket
   if (events.writable && !closed) FlushAndWatch();
-  if (events.readable && !closed) Read();
+  if (events.readable && !closed && reads) Read();
+  if (!events.readable || closed || reads) return;
+  // It was not watched for this: the connection is broken, and a write reports the error.
+  FlushAndWatch();
+  if (!closed) watcher.Watch({reads, full});
 }
 
 void FramedSocket::State::Read() {
   std::array<std::byte, kBytesPerRead> buffer;
-  for (int i = 0; i < limits.reads_per_turn && !closed && !paused; ++i) {
+  for (int i = 0; i < limits.reads_per_turn && !closed && reads; ++i) {
     const auto room = std::span(buffer).first(std::min(buffer.size(), limits.bytes_per_read));
     const auto received = ReceiveSome(fd.get(), room, received_fds);
     if (!received) return Close(received.error());
@@ -98,7 +102,7 @@ void FramedSocket::State::Read() {
 }
 
 void FramedSocket::State::DispatchFrames() {
-  while (!closed && !paused) {
+  while (!closed && reads) {
     const auto frame = parser.Next();
     if (!frame) return Close(frame.error());
     if (!frame->has_value()) return;
@@ -129,7 +133,7 @@ void FramedSocket::State::FlushAndWatch() {
   const auto flushed = Flush();
   if (!flushed) return Close(flushed.error());
   const bool was_full = std::exchange(full, !queue.empty());
-  if (was_full != full) watcher.Watch({!paused, full});
+  if (was_full != full) watcher.Watch({reads, full});
   TellWhetherBehind();
 }
 
@@ -218,21 +222,17 @@ void FramedSocket::Send(uint16_t type, uint64_t request_id, std::span<const std:
   state_->Send(std::move(bytes), fds);
 }
 
-void FramedSocket::Close(Error reason) { state_->Close(std::move(reason)); }
-
-void FramedSocket::Pause() {
-  if (state_->closed || std::exchange(state_->paused, true)) return;
-  state_->watcher.Watch({false, state_->full});
-}
-
-void FramedSocket::Resume() {
-  if (state_->closed || !std::exchange(state_->paused, false)) return;
-  state_->watcher.Watch({true, state_->full});
+void FramedSocket::SetReading(bool reads) {
+  if (state_->closed || std::exchange(state_->reads, reads) == reads) return;
+  state_->watcher.Watch({reads, state_->full});
+  if (!reads) return;
   // The frames that were read already.
   state_->loop.AtEndOfTurn([state = state_] {
     if (!state->closed && state->handler != nullptr) state->DispatchFrames();
   });
 }
+
+void FramedSocket::Close(Error reason) { state_->Close(std::move(reason)); }
 
 bool FramedSocket::closed() const { return state_->closed; }
 

@@ -61,9 +61,8 @@ class FramedSocket {
   // nothing after a close.
   void Send(uint16_t type, uint64_t request_id, std::span<const std::byte> body, std::span<const int> fds = {});
   void Close(Error reason);  // makes one attempt to send the queue, then drops it
-  // No frame comes, nor the end of the other side, until Resume. For a handler that goes on with a frame later.
-  void Pause();
-  void Resume();
+  // While it does not read, no frame comes, and the other side's end shows only in what is sent. At first it reads.
+  void SetReading(bool reads);
   bool closed() const;
   int fd() const;
   size_t queued_bytes() const;  // not taken by the kernel yet

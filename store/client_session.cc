@@ -328,7 +328,7 @@ bool ClientSession::BeginSeal(const ObjectId& id, uint64_t request_id) {
   if (!server_.segments().strict()) return false;
   const auto object = server_.store().WrittenBy(client_, id);
   if (!object || InArenaBytes(*object) <= kCopiedInATurn) return false;
-  socket_.Pause();
+  socket_.SetReading(false);
   const auto still_there = [this, id, offset = object->offset] {
     const auto now = server_.store().WrittenBy(client_, id);
     return now && now->offset == offset;
@@ -341,7 +341,7 @@ bool ClientSession::BeginSeal(const ObjectId& id, uint64_t request_id) {
 
 void ClientSession::EndSeal(const ObjectId& id, uint64_t request_id, Result<void> copied, bool there) {
   staged_seal_.reset();
-  socket_.Resume();
+  socket_.SetReading(true);
   if (const auto object = server_.store().WrittenBy(client_, id); object && there)
     staging_.Copied(pins_fd_.get(), object->offset, InArenaBytes(*object), server_.segments().arena_bytes,
                     server_.store().WritesOnlyOne(client_));

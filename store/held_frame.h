@@ -16,13 +16,13 @@ class HeldFrames {
  public:
   void Begin(FramedSocket& socket, TimePoint until) {
     until_ = until;
-    socket.Pause();
+    socket.SetReading(false);
   }
   // The frame that has come first behind the post.
   void Keep(const Frame& frame) { first_ = frame; }
   // The socket gives frames again, after the one that was kept.
   std::optional<Frame> End(FramedSocket& socket) {
-    socket.Resume();
+    socket.SetReading(true);
     return std::exchange(first_, std::nullopt);
   }
   // The time is over, or the client has gone.

@@ -79,15 +79,15 @@ bool StoreConnection::PeerGone() {
   return true;
 }
 
-Result<void> StoreConnection::Send(wire::StoreMessage type, uint64_t request_id, const Bytes& body, Deadline deadline,
-                                   Sender sender, uint64_t* restored) {
+Result<void> StoreConnection::Send(wire::StoreMessage type, uint64_t request_id, const Bytes& body,
+                                   const AwakeDeadline& deadline, Sender sender, uint64_t* restored) {
   if (fork_guard_.InChild()) return ForkGuard::Refuse(socket_);
   {
     MutexLock lock(send_mutex_);
     while (somebody_sends_) {
       if (sender == Sender::kAny && ended()) return Closed();
       if (deadline.Passed()) return NotTaken();
-      sender_left_.Wait(send_mutex_, deadline);
+      sender_left_.Wait(send_mutex_, deadline.Next());
     }
     somebody_sends_ = true;
   }
@@ -129,7 +129,7 @@ Result<bool> StoreConnection::Flush() {
 // By the one thread that sends. A message that the socket has taken a part of counts as sent: its rest goes before the
 // next one, should this thread give up.
 Result<void> StoreConnection::SendAlone(wire::StoreMessage type, uint64_t request_id, const Bytes& body,
-                                        Deadline deadline, Sender sender) {
+                                        const AwakeDeadline& deadline, Sender sender) {
   bool begun = false;
   for (;;) {
     if (sender == Sender::kAny && ended()) return Closed();
@@ -150,7 +150,7 @@ Result<void> StoreConnection::SendAlone(wire::StoreMessage type, uint64_t reques
     if (*taken) return {};
     if (deadline.Passed()) return begun ? Result<void>() : NotTaken();
     // Its failure comes again, from the next attempt to send.
-    static_cast<void>(WaitWritable(connection_.fd(), Deadline::After(deadline.Left(kWaitSlice))));
+    static_cast<void>(WaitWritable(connection_.fd(), deadline.Next(kWaitSlice)));
   }
 }
 
@@ -168,7 +168,7 @@ std::vector<UniqueFd> StoreConnection::TakeDescriptors(const Frame& reply) {
 Result<Frame> StoreConnection::Exchange(wire::StoreMessage type, const Bytes& body, wire::StoreMessage reply_type,
                                         Duration patience, std::vector<UniqueFd>* descriptors) {
   if (fork_guard_.InChild()) return ForkGuard::Refuse(socket_);  // before any lock
-  const Deadline deadline = Deadline::After(patience);
+  const AwakeDeadline deadline(patience);
   Waiting waiting;
   Result<void> outcome = Exchange(type, body, deadline, waiting);
   while (!outcome && outcome.error().code == ErrorCode::kDisconnected && !ended() && Restore(deadline)) {
@@ -185,7 +185,7 @@ Result<Frame> StoreConnection::Exchange(wire::StoreMessage type, const Bytes& bo
 }
 
 // kDisconnected: nobody will answer over this connection.
-Result<void> StoreConnection::Exchange(wire::StoreMessage type, const Bytes& body, Deadline deadline,
+Result<void> StoreConnection::Exchange(wire::StoreMessage type, const Bytes& body, const AwakeDeadline& deadline,
                                        Waiting& waiting) {
   uint64_t request = 0;
   {
@@ -202,7 +202,7 @@ Result<void> StoreConnection::Exchange(wire::StoreMessage type, const Bytes& bod
   return outcome;
 }
 
-Result<void> StoreConnection::AwaitReply(const Waiting& waiting, Deadline deadline) {
+Result<void> StoreConnection::AwaitReply(const Waiting& waiting, const AwakeDeadline& deadline) {
   MutexLock lock(mutex_);
   bool looked = false;  // a deadline in the past allows one look, too
   while (!waiting.reply) {
@@ -219,12 +219,12 @@ Result<void> StoreConnection::AwaitReply(const Waiting& waiting, Deadline deadli
     }
     if (somebody_reads_) {
       // The reading thread hands us our reply, or the role of the reader.
-      changed_.Wait(mutex_, deadline);
+      changed_.Wait(mutex_, deadline.Next());
       continue;
     }
     somebody_reads_ = true;
     lock.Unlock();
-    auto frame = ReadOne(Deadline::After(deadline.Left(kWaitSlice)));
+    auto frame = ReadOne(deadline.Next(kWaitSlice));
     std::vector<UniqueFd> descriptors;
     if (frame && frame->has_value()) descriptors = TakeDescriptors(**frame);
     lock.Lock();
@@ -259,17 +259,17 @@ void StoreConnection::EndSeal(const ObjectId& id) {
 }
 
 // The roles of the thread that sends and of the one that reads. Both leave a broken connection soon.
-bool StoreConnection::TakeRoles(Deadline deadline) {
+bool StoreConnection::TakeRoles(const AwakeDeadline& deadline) {
   {
     MutexLock lock(send_mutex_);
     while (somebody_sends_) {
       if (deadline.Passed()) return false;
-      sender_left_.Wait(send_mutex_, deadline);
+      sender_left_.Wait(send_mutex_, deadline.Next());
     }
     somebody_sends_ = true;
   }
   MutexLock lock(mutex_);
-  while (somebody_reads_ && !deadline.Passed()) changed_.Wait(mutex_, deadline);
+  while (somebody_reads_ && !deadline.Passed()) changed_.Wait(mutex_, deadline.Next());
   if (!somebody_reads_) return somebody_reads_ = true;
   lock.Unlock();
   const MutexLock send_lock(send_mutex_);
@@ -289,14 +289,14 @@ void StoreConnection::GiveRolesBack() {
   changed_.NotifyAll();
 }
 
-Result<void> StoreConnection::Restore(Deadline deadline) {
+Result<void> StoreConnection::Restore(const AwakeDeadline& deadline) {
   if (fork_guard_.InChild()) return ForkGuard::Refuse(socket_);
   if (ended()) return Closed();
   if (lost_.load(std::memory_order_acquire) || !known_) return Gone();
-  const Deadline until = Deadline::After(std::max(deadline.Left(std::chrono::hours(24)), kRestorePatienceMin));
+  const AwakeDeadline until(std::max(deadline.Left(std::chrono::hours(24)), kRestorePatienceMin));
   {
     MutexLock lock(mutex_);
-    while (somebody_restores_ && !until.Passed()) changed_.Wait(mutex_, until);
+    while (somebody_restores_ && !until.Passed()) changed_.Wait(mutex_, until.Next());
     if (somebody_restores_) return NotTaken();
     if (!broken()) return {};
     if (lost_.load(std::memory_order_acquire)) return Gone();
@@ -304,7 +304,7 @@ Result<void> StoreConnection::Restore(Deadline deadline) {
   }
   Result<void> outcome = TakeRoles(until) ? Result<void>() : NotTaken();
   if (outcome) {
-    outcome = RestoreAlone(until);
+    outcome = RestoreAlone(Deadline::After(until.Left(std::chrono::hours(24))));
     GiveRolesBack();
   }
   const MutexLock lock(mutex_);

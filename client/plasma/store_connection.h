@@ -14,7 +14,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "base/clock.h"
+#include "base/awake_clock.h"
 #include "base/frame_connection.h"
 #include "base/mutex.h"
 #include "base/result.h"
@@ -60,17 +60,17 @@ class StoreConnection {
   // Sends a request that wants no reply.
   template <class Request>
   Result<void> Tell(wire::StoreMessage type, const Request& request) {
-    return Tell(type, request, Deadline::After(patience_));
+    return Tell(type, request, AwakeDeadline(patience_));
   }
   template <class Request>
-  Result<void> Tell(wire::StoreMessage type, const Request& request, Deadline deadline) {
+  Result<void> Tell(wire::StoreMessage type, const Request& request, const AwakeDeadline& deadline) {
     return Send(type, 0, Encode(request), deadline, Sender::kAny);
   }
   // True when the store has taken all that was told. It does not wait.
   Result<bool> Flush();
   // As Tell, and also after End: for the clean-up.
   template <class Request>
-  Result<void> TellFinally(wire::StoreMessage type, const Request& request, Deadline deadline) {
+  Result<void> TellFinally(wire::StoreMessage type, const Request& request, const AwakeDeadline& deadline) {
     return Send(type, 0, Encode(request), deadline, Sender::kCleanUp);
   }
 
@@ -90,7 +90,7 @@ class StoreConnection {
   bool PeerGone();
   // Connects to the server that has taken the place of one that died. kTimedOut: no server answers yet. kDisconnected,
   // from then on: the store is gone for good. Other threads' requests go on, too.
-  Result<void> Restore(Deadline deadline);
+  Result<void> Restore(const AwakeDeadline& deadline);
   // Grows with each Restore, so that a caller sees whether there was one.
   uint64_t restored() const { return restored_.load(std::memory_order_acquire); }
   // While an object's seal is not answered, the next server is asked to do it.
@@ -127,20 +127,20 @@ class StoreConnection {
   bool Look();
   bool broken() const { return broken_.load(std::memory_order_acquire); }  // with the release in Break
   void Break();
-  bool TakeRoles(Deadline deadline);
+  bool TakeRoles(const AwakeDeadline& deadline);
   void GiveRolesBack();
   Result<void> RestoreAlone(Deadline deadline);
-  Result<void> Exchange(wire::StoreMessage type, const Bytes& body, Deadline deadline, Waiting& waiting);
+  Result<void> Exchange(wire::StoreMessage type, const Bytes& body, const AwakeDeadline& deadline, Waiting& waiting);
   Result<Frame> Exchange(wire::StoreMessage type, const Bytes& body, wire::StoreMessage reply_type, Duration patience,
                          std::vector<UniqueFd>* descriptors);
   std::vector<UniqueFd> TakeDescriptors(const Frame& reply);  // by the thread that reads for all
   // `restored` gets the number of the connection that was used.
-  Result<void> Send(wire::StoreMessage type, uint64_t request_id, const Bytes& body, Deadline deadline, Sender sender,
-                    uint64_t* restored = nullptr);
-  Result<void> SendAlone(wire::StoreMessage type, uint64_t request_id, const Bytes& body, Deadline deadline,
+  Result<void> Send(wire::StoreMessage type, uint64_t request_id, const Bytes& body, const AwakeDeadline& deadline,
+                    Sender sender, uint64_t* restored = nullptr);
+  Result<void> SendAlone(wire::StoreMessage type, uint64_t request_id, const Bytes& body, const AwakeDeadline& deadline,
                          Sender sender);
   tl::unexpected<Error> NotTaken() const;
-  Result<void> AwaitReply(const Waiting& waiting, Deadline deadline) RAYLET_EXCLUDES(mutex_);
+  Result<void> AwaitReply(const Waiting& waiting, const AwakeDeadline& deadline) RAYLET_EXCLUDES(mutex_);
   Result<std::optional<Frame>> ReadOne(Deadline deadline);  // by the thread that reads for all
 
   const std::string socket_;

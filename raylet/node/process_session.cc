@@ -16,12 +16,16 @@ namespace raylet {
 namespace {
 
 constexpr std::chrono::milliseconds kRegisterTimeout{10'000};
-constexpr int kLooksPerStall = 10;  // looks at a process that is behind, before it counts as stalled
+constexpr int kLooksPerStall = 10;  // looks at a process that is behind, before it counts as stalled at the soonest
+
+std::chrono::milliseconds LookPeriod(const SessionLimits& limits) {
+  return std::max(std::min(limits.stalled_for, limits.full_for) / kLooksPerStall, std::chrono::milliseconds(1));
+}
 
 FramedSocketLimits SocketLimits(const SessionLimits& limits) {
   FramedSocketLimits socket;
   socket.body_bytes_max = kRayletBodyBytesMax;
-  socket.queued_bytes_max = limits.queued_bytes_max;
+  socket.queued_bytes_max = SIZE_MAX;  // see process_session.h
   socket.received_fds_max = 4;
   socket.behind_bytes = limits.behind_bytes;
   socket.caught_up_bytes = limits.caught_up_bytes;
@@ -61,6 +65,7 @@ ProcessSession::ProcessSession(Loop& loop, SessionId id, UniqueFd fd, Events& ev
 void ProcessSession::SendBytes(wire::RayletMessage type, uint64_t request_id, std::span<const std::byte> body,
                                std::span<const int> fds) {
   socket_.Send(static_cast<uint16_t>(type), request_id, body, fds);
+  if (socket_.queued_bytes() > limits_.stalled_bytes) socket_.SetReading(false);
 }
 
 void ProcessSession::Close(Error reason) { socket_.Close(std::move(reason)); }
@@ -106,10 +111,12 @@ void ProcessSession::OnBehind(bool behind) {
   reading_timer_.Cancel();
   if (behind) {
     bytes_taken_ = socket_.bytes_sent();
-    stalled_looks_ = 0;
+    stalled_looks_ = full_looks_ = 0;
     warned_ = false;
-    const auto pause = std::max(limits_.stalled_for / kLooksPerStall, std::chrono::milliseconds(1));
+    const auto pause = LookPeriod(limits_);
     reading_timer_ = Timer(loop_, pause, pause, [this] { LookWhetherItReads(); });
+  } else {
+    socket_.SetReading(true);
   }
   events_.OnBehind(*this, behind);
 }
@@ -117,20 +124,27 @@ void ProcessSession::OnBehind(bool behind) {
 void ProcessSession::LookWhetherItReads() {
   const uint64_t taken = socket_.bytes_sent();
   if (std::exchange(bytes_taken_, taken) != taken) {
-    stalled_looks_ = 0;
+    stalled_looks_ = full_looks_ = 0;
     return;
   }
   if (!std::exchange(warned_, true)) {
     RAYLET_LOG(kWarning, Name(), " does not read: ", FormatBytes(socket_.queued_bytes()),
                " wait for it, and its tasks wait until it does");
   }
-  stalled_looks_ = socket_.queued_bytes() > limits_.stalled_bytes ? stalled_looks_ + 1 : 0;
-  if (stalled_looks_ < kLooksPerStall) return;
+  const size_t waits = socket_.queued_bytes();
+  stalled_looks_ = waits > limits_.stalled_bytes ? stalled_looks_ + 1 : 0;
+  full_looks_ = waits > limits_.full_bytes ? full_looks_ + 1 : 0;
+  EndIfStalled(full_looks_, limits_.full_for, limits_.full_bytes);
+  EndIfStalled(stalled_looks_, limits_.stalled_for, limits_.stalled_bytes);
+}
+
+void ProcessSession::EndIfStalled(int looks, std::chrono::milliseconds patience, size_t limit) {
+  if (socket_.closed() || looks * LookPeriod(limits_) < patience) return;
   char seconds[32];
-  std::snprintf(seconds, sizeof seconds, "%g", static_cast<double>(limits_.stalled_for.count()) / 1000);
+  std::snprintf(seconds, sizeof seconds, "%g", static_cast<double>(patience.count()) / 1000);
   Close({ErrorCode::kSlowConsumer,
          StrCat("it took no byte for ", seconds, " s while ", FormatBytes(socket_.queued_bytes()),
-                " waited for it; the limit is ", FormatBytes(limits_.stalled_bytes))});
+                " waited for it; the limit is ", FormatBytes(limit))});
 }
 
 void ProcessSession::OnClosing(const Error& reason) {

@@ -2,9 +2,12 @@
 // ProcessDoor; loop thread only. It speaks frames and keeps the process's identity; the desks know what a message
 // means. Always holds: before a good Register nothing but Register is heard. A connection that does not register in
 // time is closed. After Fail or a close, nothing is heard any more and OnSessionClosed comes exactly once. A process
-// that does not read is behind first, so that the raylet starts no more of its tasks. The session ends only where far
-// more waits and the process takes nothing at all for `stalled_for`. The last word in the page of the process's
-// doorbell tells it why.
+// that does not read is behind first, so that the raylet starts no more of its tasks. Where far more waits, the raylet
+// does not hear it either, since most messages ask for an answer. The session ends only where the process takes nothing
+// at all for some time. However slowly it reads, it is not ended. The last word in the page of the process's doorbell
+// tells it why.
+// What waits is bounded: by the answers to what it has asked for, by the results of tasks that ran when it fell behind,
+// and by one message for each object, lend, actor and process that it shares with others.
 #pragma once
 
 #include <sys/types.h>
@@ -28,9 +31,10 @@ using SessionId = uint64_t;
 struct SessionLimits {
   size_t behind_bytes = size_t{16} << 20;         // above it the process is behind,
   size_t caught_up_bytes = size_t{4} << 20;       // until no more than this waits
-  size_t stalled_bytes = size_t{256} << 20;       // above it, it is ended when it takes nothing
+  size_t stalled_bytes = size_t{256} << 20;       // above it, it is not heard, and is ended when it takes nothing
   std::chrono::milliseconds stalled_for{30'000};  // for so long
-  size_t queued_bytes_max = size_t{1} << 30;      // above it, it is ended at once
+  size_t full_bytes = size_t{1} << 30;            // above it, it is ended when it takes nothing
+  std::chrono::milliseconds full_for{5'000};      // for so long
 };
 
 class ProcessSession final : public FramedSocket::Handler {
@@ -81,6 +85,7 @@ class ProcessSession final : public FramedSocket::Handler {
   void OnBehind(bool behind) override;
   void OnClosing(const Error& reason) override;
   void LookWhetherItReads();
+  void EndIfStalled(int looks, std::chrono::milliseconds patience, size_t limit);
   std::string Name() const;
   Result<void> Hear(const Frame& frame, std::vector<UniqueFd>& fds);
 
@@ -92,7 +97,8 @@ class ProcessSession final : public FramedSocket::Handler {
   Timer register_timer_;
   Timer reading_timer_;       // while it is behind
   uint64_t bytes_taken_ = 0;  // at the last look
-  int stalled_looks_ = 0;     // in a row, with nothing taken and too much waiting
+  int stalled_looks_ = 0;     // in a row, with nothing taken and too much waiting,
+  int full_looks_ = 0;        // and with far too much waiting
   bool warned_ = false;
   pid_t peer_pid_ = 0;
 };

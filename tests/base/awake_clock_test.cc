@@ -31,5 +31,30 @@ TEST(AwakeClockTest, CountsAStallAsOneStep) {
   EXPECT_EQ(awake.Now() - start, 1300ms) << "a second look counts no more";
 }
 
+TEST(AwakeDeadlineTest, PassesAfterItsPatience) {
+  ManualClock clock;
+  const AwakeDeadline deadline(10s, clock);
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_FALSE(deadline.Passed()) << i;
+    clock.Advance(500ms);
+  }
+  EXPECT_TRUE(deadline.Passed());
+  EXPECT_EQ(deadline.Left(1h), 0s);
+}
+
+TEST(AwakeDeadlineTest, AStallTakesOneStepOfThePatience) {
+  ManualClock clock;
+  const AwakeDeadline deadline(2s, clock);
+  clock.Advance(1h);
+  EXPECT_FALSE(deadline.Passed());
+  EXPECT_EQ(deadline.Left(1h), 1500ms);
+}
+
+TEST(AwakeDeadlineTest, OneThatNeverPassesStaysSo) {
+  const AwakeDeadline deadline = Deadline::Never();
+  EXPECT_FALSE(deadline.Passed());
+  EXPECT_EQ(deadline.Left(1h), 1h);
+}
+
 }  // namespace
 }  // namespace raylet::test

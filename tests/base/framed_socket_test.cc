@@ -134,6 +134,29 @@ TEST_F(FramedSocketTest, PeerThatNeverReadsIsClosedAsASlowConsumer) {
   EXPECT_EQ(recorder_.closed.size(), 1U);
 }
 
+TEST_F(FramedSocketTest, HearsNoFrameWhileItDoesNotRead) {
+  Open();
+  recorder_.on_frame = [this](const Frame&, std::vector<UniqueFd>&) { socket_->SetReading(false); };
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(SendFromPeer("in one read"));
+  ASSERT_TRUE(RunUntil([&] { return !recorder_.frames.empty(); }));
+  ASSERT_TRUE(SendFromPeer("in another one"));
+  Settle();
+  EXPECT_EQ(recorder_.frames.size(), 1U);
+  recorder_.on_frame = nullptr;
+  socket_->SetReading(true);
+  EXPECT_TRUE(RunUntil([&] { return recorder_.frames.size() == 4; }));
+}
+
+TEST_F(FramedSocketTest, NoticesTheEndOfAPeerForWhichBytesWaitWhileItDoesNotRead) {
+  Open();
+  socket_->SetReading(false);
+  for (int i = 0; i < 20; ++i) socket_->Send(1, 0, std::vector<std::byte>(100'000));
+  Settle();
+  ASSERT_GT(socket_->queued_bytes(), 0U);
+  peer_ = FrameConnection();
+  EXPECT_TRUE(RunUntil([&] { return !recorder_.closed.empty(); }));
+}
+
 TEST_F(FramedSocketTest, AReaderIsBehindUntilItHasCaughtUp) {
   FramedSocketLimits limits;
   limits.behind_bytes = 1 << 20;

@@ -33,12 +33,13 @@ Result<bool> Outbox::TrySend(uint16_t type, uint64_t request_id, std::span<const
   return true;
 }
 
-Result<void> Outbox::Send(uint16_t type, uint64_t request_id, std::span<const std::byte> body, Deadline deadline) {
+Result<void> Outbox::Send(uint16_t type, uint64_t request_id, std::span<const std::byte> body,
+                          const AwakeDeadline& deadline) {
   for (;;) {
     const bool last = deadline.Passed();
     {
       const MutexLock lock(mutex_);
-      while (Waits() && CheckOpen() && !deadline.Passed()) changed_.Wait(mutex_, deadline);
+      while (Waits() && CheckOpen() && !deadline.Passed()) changed_.Wait(mutex_, deadline.Next());
       RAYLET_RETURN_IF_ERROR(CheckOpen());
       const auto sent = Waits() ? Result<bool>(false) : TrySend(type, request_id, body);
       if (!sent) return Fail(sent.error());
@@ -47,18 +48,18 @@ Result<void> Outbox::Send(uint16_t type, uint64_t request_id, std::span<const st
         return Fail(ErrorCode::kTimedOut, "the daemon took nothing of a message before the deadline");
       ++polling_;
     }
-    const auto writable = WaitWritable(connection_.fd(), Deadline::After(deadline.Left(kLook)));
+    const auto writable = WaitWritable(connection_.fd(), deadline.Next(kLook));
     const MutexLock lock(mutex_);
     if (--polling_ == 0) changed_.NotifyAll();
     if (!writable) return Fail(writable.error());
   }
 }
 
-Result<void> Outbox::Post(uint16_t type, std::span<const std::byte> body, Deadline deadline) {
+Result<void> Outbox::Post(uint16_t type, std::span<const std::byte> body, const AwakeDeadline& deadline) {
   const MutexLock lock(mutex_);
   while (kept_bytes_ > kCrowdedBytes && !stalled_ && CheckOpen()) {
     if (deadline.Passed()) stalled_ = true;
-    if (!stalled_) changed_.Wait(mutex_, deadline);
+    if (!stalled_) changed_.Wait(mutex_, deadline.Next());
   }
   RAYLET_RETURN_IF_ERROR(CheckOpen());
   const auto sent = Waits() ? Result<bool>(false) : TrySend(type, 0, body);

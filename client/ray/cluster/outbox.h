@@ -1,8 +1,8 @@
 // Outbox: what this process says to its raylet, in order. A message that can be taken back fails where the raylet does
-// not take it in time. Any other one stays here and goes once the raylet takes more, on a thread that starts with the
-// first of them. Owned by the RayletLink, whose connection it writes. Any thread.
-// Always holds: a message goes whole, or the connection has ended. No message overtakes one that was posted before. No
-// thread waits for the socket under the lock, so each waits for its own deadline alone.
+// not take it in time, in which this process ran. Any other one stays here and goes once the raylet takes more, on a
+// thread that starts with the first of them. Owned by the RayletLink, whose connection it writes. Any thread. Always
+// holds: a message goes whole, or the connection has ended. No message overtakes one that was posted before. No thread
+// waits for the socket under the lock, so each waits for its own deadline alone.
 #pragma once
 
 #include <atomic>
@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-#include "base/clock.h"
+#include "base/awake_clock.h"
 #include "base/frame_connection.h"
 #include "base/mutex.h"
 #include "base/result.h"
@@ -32,11 +32,12 @@ class Outbox {
   ~Outbox() { Stop(); }
 
   // kTimedOut: the raylet has taken nothing of it before the deadline, and will not.
-  Result<void> Send(uint16_t type, uint64_t request_id, std::span<const std::byte> body, Deadline deadline)
+  Result<void> Send(uint16_t type, uint64_t request_id, std::span<const std::byte> body, const AwakeDeadline& deadline)
       RAYLET_EXCLUDES(mutex_);
   // Keeps the message where the socket is full. Where very much is kept already, it waits until the deadline for room
   // first, unless others have done so in vain. kSlowConsumer: too much waits, and the connection has ended for that.
-  Result<void> Post(uint16_t type, std::span<const std::byte> body, Deadline deadline) RAYLET_EXCLUDES(mutex_);
+  Result<void> Post(uint16_t type, std::span<const std::byte> body, const AwakeDeadline& deadline)
+      RAYLET_EXCLUDES(mutex_);
   // The connection has been shut down. Ends the waits of other threads and the own thread. Nothing is sent any more.
   void Stop() RAYLET_EXCLUDES(mutex_);
   std::optional<Error> WhyEnded() const RAYLET_EXCLUDES(mutex_);  // where too much waited

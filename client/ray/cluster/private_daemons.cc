@@ -19,7 +19,7 @@
 
 #include <ray/api/exceptions.h>
 
-#include "base/clock.h"
+#include "base/awake_clock.h"
 #include "base/shm_segment.h"
 #include "base/strings.h"
 #include "client/ray/cluster/head_args.h"
@@ -161,11 +161,12 @@ PrivateDaemons::Daemon PrivateDaemons::Spawn(const std::string& program, std::ve
   daemon.lifeline = std::move(lifeline_write);
   ready_write.Reset();
   pollfd wait{ready_read.get(), POLLIN, 0};
-  const Deadline deadline = Deadline::After(kReadyPatience);
+  const AwakeDeadline deadline(kReadyPatience);
   int polled = 0;
   do {
-    polled = ::poll(&wait, 1, static_cast<int>(deadline.Left(kReadyPatience).count() / 1'000'000));
-  } while (polled < 0 && errno == EINTR);
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline.Left(AwakeDeadline::kStepMax));
+    polled = ::poll(&wait, 1, static_cast<int>(left.count()));
+  } while ((polled < 0 && errno == EINTR) || (polled == 0 && !deadline.Passed()));
   char byte = 0;
   if (polled > 0 && ::read(ready_read.get(), &byte, 1) == 1) return daemon;
   const std::string said = LastLines(log);
@@ -178,7 +179,7 @@ void PrivateDaemons::End(Daemon& daemon) {
   if (daemon.pid < 0) return;
   daemon.closed_in_children = ClosedInChildren();
   daemon.lifeline.Reset();
-  const Deadline deadline = Deadline::After(kStopPatience);
+  const AwakeDeadline deadline(kStopPatience);
   int status = 0;
   while (::waitpid(daemon.pid, &status, WNOHANG) == 0) {
     if (deadline.Passed()) {

@@ -224,12 +224,12 @@ Error RayletLink::WhyGone() const {
 
 Result<void> RayletLink::SendBytes(wire::RayletMessage type, uint64_t request_id, std::span<const std::byte> body) {
   RAYLET_RETURN_IF_ERROR(CheckBody(body));
-  return outbox_.Send(TypeNumber(type), request_id, body, Deadline::After(options_.patience));
+  return outbox_.Send(TypeNumber(type), request_id, body, AwakeDeadline(options_.patience));
 }
 
 Result<void> RayletLink::PostEncoded(wire::RayletMessage type, std::span<const std::byte> body) {
   RAYLET_RETURN_IF_ERROR(CheckBody(body));
-  return outbox_.Post(TypeNumber(type), body, Deadline::After(options_.patience));
+  return outbox_.Post(TypeNumber(type), body, AwakeDeadline(options_.patience));
 }
 
 Result<void> RayletLink::CheckBody(std::span<const std::byte> body) const {

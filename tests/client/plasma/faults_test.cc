@@ -258,5 +258,36 @@ TEST_F(StoreFaultsTest, StoppedDaemonDoesNotStopGetsOfWhatIsThere) {
   store().Signal(SIGCONT);
 }
 
+// As when the machine was suspended. The client goes on first, and the answer is still to come.
+TEST_F(StoreFaultsTest, ACallOutlivesAStallOfTheStoreAndItsClientThatIsLongerThanItsPatience) {
+  constexpr milliseconds kPatience{2'000};
+  int ready_pipe[2] = {}, go_pipe[2] = {};
+  ASSERT_EQ(::pipe(ready_pipe), 0);
+  ASSERT_EQ(::pipe(go_pipe), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    auto own = StoreClient::Connect(socket(), "child", Deadline::After(seconds(5)), false, 0, kPatience);
+    char go = 0;
+    if (!own || ::write(ready_pipe[1], "r", 1) != 1 || ::read(go_pipe[0], &go, 1) != 1) ::_exit(1);
+    const auto nothing = ObjectId::FromRandom();
+    ::_exit((*own)->Delete({&nothing, 1}) ? 0 : 2);
+  }
+  char ready = 0;
+  ASSERT_EQ(::read(ready_pipe[0], &ready, 1), 1);
+  store().Signal(SIGSTOP);
+  ASSERT_EQ(::write(go_pipe[1], "g", 1), 1);
+  std::this_thread::sleep_for(milliseconds(200));  // a call that begins later has the easier test
+  ::kill(child, SIGSTOP);
+  std::this_thread::sleep_for(kPatience + milliseconds(200));
+  ::kill(child, SIGCONT);
+  std::this_thread::sleep_for(milliseconds(100));  // in which the client looks at its clock
+  store().Signal(SIGCONT);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  for (const int fd : {ready_pipe[0], ready_pipe[1], go_pipe[0], go_pipe[1]}) ::close(fd);
+}
+
 }  // namespace
 }  // namespace raylet::client

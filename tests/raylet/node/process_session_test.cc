@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <thread>
 
 #include "base/unix_socket.h"
 #include "client/ray/cluster/raylet_link.h"
@@ -110,12 +111,24 @@ class ProcessSessionTest : public ::testing::Test, private ProcessSession::Event
     return closed;
   }
 
+  size_t Waiting() {
+    size_t waiting = 0;
+    loop_.Run([&] { waiting = session_->socket().queued_bytes(); });
+    return waiting;
+  }
+  int Heard() {
+    int heard = 0;
+    loop_.Run([&] { heard = heard_; });
+    return heard;
+  }
+
   void Drop() { session_.reset(); }
 
   LoopThread loop_;
   RunFolder folder_;
   Sleeper sleeper_;
   std::unique_ptr<RayletLink> client_;
+  size_t answer_bytes_ = 0;  // of what a message is answered by; set before the first
 
  private:
   Result<void> OnRegister(ProcessSession& session, uint64_t request_id, wire::RegisterRequestT request,
@@ -130,7 +143,11 @@ class ProcessSessionTest : public ::testing::Test, private ProcessSession::Event
     session.Send(wire::RayletMessage::RegisterReply, request_id, reply);
     return {};
   }
-  Result<void> OnMessage(ProcessSession&, wire::RayletMessage, const Frame&) override { return {}; }
+  Result<void> OnMessage(ProcessSession& session, wire::RayletMessage, const Frame&) override {
+    ++heard_;
+    session.SendBytes(wire::RayletMessage::TaskResult, 0, std::vector<std::byte>(answer_bytes_));
+    return {};
+  }
   void OnBehind(ProcessSession&, bool behind) override { behind_.push_back(behind); }
   void OnSessionClosed(ProcessSession&, const Error& reason) override { closed_ = reason; }
 
@@ -138,6 +155,7 @@ class ProcessSessionTest : public ::testing::Test, private ProcessSession::Event
   FdWatcher listener_;
   std::unique_ptr<ProcessSession> session_;  // loop thread, as those that follow
   std::vector<bool> behind_;
+  int heard_ = 0;
   std::optional<Error> closed_;
 };
 
@@ -147,7 +165,8 @@ SessionLimits SmallLimits() {
   limits.caught_up_bytes = 100'000;
   limits.stalled_bytes = 2'000'000;
   limits.stalled_for = milliseconds(200);
-  limits.queued_bytes_max = 20'000'000;
+  limits.full_bytes = 20'000'000;
+  limits.full_for = milliseconds(200);
   return limits;
 }
 
@@ -166,14 +185,51 @@ TEST_F(ProcessSessionTest, AProcessThatReadsNothingForLongWhileTooMuchWaitsIsEnd
   EXPECT_NE(why.message.find("has ended the connection of this process"), std::string::npos) << why.message;
 }
 
-TEST_F(ProcessSessionTest, AProcessForWhichFarTooMuchWaitsIsEndedAtOnceAndToldWhy) {
+TEST_F(ProcessSessionTest, AProcessForWhichFarTooMuchWaitsIsEndedSoonerWhereItReadsNothing) {
   SessionLimits limits = SmallLimits();
   limits.stalled_for = seconds(1000);
+  limits.full_for = milliseconds(200);
   ASSERT_NO_FATAL_FAILURE(Connect(limits));
   Send(4000);
+  const Deadline deadline = Deadline::After(seconds(20));
+  while (!Closed() && !deadline.Passed()) ::usleep(1000);
+  ASSERT_TRUE(Closed());
   sleeper_.Wake();
   ASSERT_TRUE(sleeper_.AwaitGone());
   EXPECT_EQ(client_->WhyGone().code, ErrorCode::kSlowConsumer) << client_->WhyGone().message;
+  EXPECT_NE(client_->WhyGone().message.find("took no byte for 0.2 s"), std::string::npos) << client_->WhyGone().message;
+}
+
+TEST_F(ProcessSessionTest, AProcessThatReadsIsNotEndedHoweverMuchWaits) {
+  ASSERT_NO_FATAL_FAILURE(Connect(SmallLimits()));
+  sleeper_.Wake();
+  Send(4000);
+  EXPECT_TRUE(sleeper_.AwaitMessages(4000));
+  EXPECT_FALSE(client_->Gone()) << client_->WhyGone().message;
+}
+
+// Each of its messages of 8 kB has an answer of 100 kB.
+TEST_F(ProcessSessionTest, AProcessThatReadsNoAnswersIsNotHeardUntilItHasReadThem) {
+  SessionLimits limits = SmallLimits();
+  limits.stalled_for = limits.full_for = seconds(1000);
+  ASSERT_NO_FATAL_FAILURE(Connect(limits));
+  answer_bytes_ = 100'000;
+  std::thread asks([this] {
+    wire::ClaimNoticeT notice;
+    notice.objects.resize(400);
+    for (int i = 0; i < 200; ++i) client_->Post(wire::RayletMessage::ClaimObjects, notice);
+  });
+  ASSERT_TRUE(sleeper_.AwaitMessages(1));
+  const Deadline deadline = Deadline::After(seconds(20));
+  while (Waiting() <= limits.stalled_bytes && !deadline.Passed()) ::usleep(1000);
+  const int heard = Heard();
+  ::usleep(50'000);  // the time itself must not matter
+  EXPECT_EQ(Heard(), heard);
+  EXPECT_LT(heard, 100);
+  sleeper_.Wake();
+  EXPECT_TRUE(sleeper_.AwaitMessages(200));
+  asks.join();
+  EXPECT_EQ(Heard(), 200);
 }
 
 TEST_F(ProcessSessionTest, AProcessThatReadsNothingIsBehindAndLivesWhileNotTooMuchWaits) {
