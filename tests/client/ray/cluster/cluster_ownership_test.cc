@@ -195,8 +195,8 @@ TEST_F(ClusterOwnershipTest, AnActorThatATaskMadeOutlivesTheIdleWorkerOfThatTask
 // The task's worker becomes idle first, and another one soon after it. Only one idle worker is kept.
 TEST_F(ClusterOwnershipTest, AnUnmadeResultOutlivesTheUseOfItsOwnersWorker) {
   Start("1");
-  const auto keeper_of = [](double cpus) { return ray::Actor(Keeper::Create).SetResource("CPU", cpus).Remote(); };
-  auto slow = keeper_of(0), signal = keeper_of(0);
+  auto slow = ray::Actor(Keeper::Create).Remote();
+  auto signal = ray::Actor(Keeper::Create).Remote();
   const auto waits = ray::Task(GetFor).Remote(signal, 500);
   EXPECT_TRUE(Eventually(20s, [&] {
     const auto workers = Status()["workers"];
@@ -211,8 +211,10 @@ TEST_F(ClusterOwnershipTest, AnUnmadeResultOutlivesTheUseOfItsOwnersWorker) {
 
 TEST_F(ClusterOwnershipTest, AnUnmadeResultOutlivesTheLastHandleOfTheActorThatOwnsIt) {
   Start("2");
-  const auto unmade = *ray::Actor(Keeper::Create).Remote().Task(&Keeper::StartFor).Remote(1'500).Get();
-  EXPECT_EQ(*unmade.Get(20'000), 1'500);
+  {
+    const auto unmade = *ray::Actor(Keeper::Create).Remote().Task(&Keeper::StartFor).Remote(1'500).Get();
+    EXPECT_EQ(*unmade.Get(20'000), 1'500);
+  }
   NothingIsLeft();
 }
 
