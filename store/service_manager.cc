@@ -18,13 +18,6 @@
 namespace raylet::store {
 namespace {
 
-std::string TakeVariable(const char* name) {
-  const char* const value = std::getenv(name);
-  std::string text = value == nullptr ? "" : value;
-  ::unsetenv(name);
-  return text;
-}
-
 uint64_t NumberOr(std::string_view text, uint64_t otherwise) {
   uint64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -32,6 +25,13 @@ uint64_t NumberOr(std::string_view text, uint64_t otherwise) {
 }
 
 }  // namespace
+
+std::string TakeVariable(const char* name) {
+  const char* const value = std::getenv(name);
+  std::string text = value == nullptr ? "" : value;
+  ::unsetenv(name);
+  return text;
+}
 
 ServiceManager::ServiceManager() : address_(TakeVariable("NOTIFY_SOCKET")) {
   const uint64_t watchdog_us = NumberOr(TakeVariable("WATCHDOG_USEC"), 0);

@@ -12,6 +12,9 @@
 
 namespace raylet::store {
 
+// The value of a variable of the environment, which it takes out: it is for this process alone. Empty: there was none.
+std::string TakeVariable(const char* name);
+
 class ServiceManager {
  public:
   // Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID from the environment, and takes them out of it: a child must

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <string_view>
@@ -15,6 +14,7 @@
 #include "base/shm_segment.h"
 #include "base/strings.h"
 #include "fbs/segment_layout.h"
+#include "store/service_manager.h"
 
 namespace raylet::store {
 namespace {
@@ -22,13 +22,6 @@ namespace {
 constexpr int kFirstFd = 3;
 constexpr uint32_t kFdsMost = 1 << 20;
 constexpr std::string_view kPinsPrefix = "plasma-pins-", kSocketPrefix = "plasma-socket-";
-
-std::string TakeVariable(const char* name) {
-  const char* const value = std::getenv(name);
-  std::string text = value == nullptr ? "" : value;
-  ::unsetenv(name);
-  return text;
-}
 
 std::optional<uint32_t> NumberIn(std::string_view text) {
   uint32_t number = 0;

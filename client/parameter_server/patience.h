@@ -1,4 +1,5 @@
-// How the handles wait: Patience is the deadline of one call of the user, over all calls of shards that it makes.
+// How handles and shards wait. Patience is the deadline of one call of the user, over all calls of shards that it
+// makes.
 #pragma once
 
 #include <algorithm>
@@ -16,6 +17,8 @@ namespace ray::ps::internal {
 // times while a wait grows tenfold, and is late by an eighth.
 constexpr std::chrono::microseconds kLookMin{20};
 constexpr std::chrono::microseconds kLookMax{2000};
+
+constexpr int kReplicaMs = 10'000;  // a shard's wait for its replica
 
 class Patience {
  public:

@@ -8,11 +8,11 @@
 
 #include "client/parameter_server/compression.h"
 #include "client/parameter_server/machine.h"
+#include "client/parameter_server/patience.h"
 
 namespace ray::ps::internal {
 namespace {
 
-constexpr int kReplicaMs = 10'000;
 constexpr int kInheritMs = 60'000;
 constexpr uint64_t kDoorBytesMax = uint64_t{1} << 24;  // a description of a server with thousands of shards
 

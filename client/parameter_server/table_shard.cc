@@ -5,15 +5,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "client/parameter_server/patience.h"
+
 namespace ray::ps::internal {
 
 using ray::internal::RayException;
-
-namespace {
-
-constexpr int kReplicaMs = 10'000;
-
-}  // namespace
 
 template <class K, class T>
 TableShard<K, T>::TableShard(const TableSetup& setup, const std::vector<ActorHandle<TableReplica<K, T>>>& replica)
