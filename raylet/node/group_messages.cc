@@ -4,14 +4,13 @@
 
 #include "base/strings.h"
 #include "fbs/text_bounds.h"
+#include "raylet/node/inbound.h"
 
 namespace raylet {
 namespace {
 
 constexpr size_t kListedBundlesMax = 20'000;  // in one message; a group counts as one more
 constexpr size_t kReasonBytesMax = 4096;
-
-tl::unexpected<Error> Nonsense(std::string message) { return Fail(ErrorCode::kProtocolError, std::move(message)); }
 
 Result<ResourceSet> ResourcesIn(const wire::BundleT& bundle) {
   ResourceSet resources;

@@ -10,8 +10,6 @@
 namespace raylet {
 namespace {
 
-tl::unexpected<Error> Nonsense(std::string message) { return Fail(ErrorCode::kProtocolError, std::move(message)); }
-
 template <class Enum>
 bool InRange(Enum value, Enum max) {
   using Number = std::underlying_type_t<Enum>;

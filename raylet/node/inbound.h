@@ -2,12 +2,20 @@
 // nor meaning. Nonsense is a kProtocolError, which closes the sender's connection. Pure.
 #pragma once
 
+#include <string>
+#include <utility>
+
 #include "base/result.h"
 #include "fbs/lease_page.h"
 #include "fbs/messages.h"
 #include "raylet/scheduling/task.h"
 
 namespace raylet {
+
+// No client or raylet of ours sends such a message.
+inline tl::unexpected<Error> Nonsense(std::string message) {
+  return Fail(ErrorCode::kProtocolError, std::move(message));
+}
 
 struct TaskSender {
   ProcessId process = 0;

@@ -90,7 +90,7 @@ class GroupTasksTest : public ::testing::Test {
     while (!started_.empty()) {
       const WorkerId worker = started_.back();
       started_.pop_back();
-      scheduler_.WorkerReady(worker);
+      scheduler_.WorkerReady(worker, 0);
       Take();
     }
   }
