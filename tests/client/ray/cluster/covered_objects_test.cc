@@ -70,7 +70,9 @@ TEST(CoveredObjectsTest, RandomStepsGiveWhatAPlainTableHolds) {
       }
     }
     ASSERT_EQ(covered.Find(id) != nullptr, plain.contains(id)) << "step " << step;
-    if (step % 64 == 0) ASSERT_EQ(HeldIn(covered), plain) << "step " << step;
+    if (step % 64 == 0) {
+      ASSERT_EQ(HeldIn(covered), plain) << "step " << step;
+    }
     ASSERT_EQ(covered.empty(), plain.empty()) << "step " << step;
   }
 }
