@@ -4,7 +4,7 @@
 
 namespace groups_test {
 
-inline int Doubled(int x) { return 2 * x; }
+inline int DoubledInGroup(int x) { return 2 * x; }
 class Holder {
  public:
   static Holder* Create(int value) { return new Holder(value); }
@@ -14,7 +14,7 @@ class Holder {
  private:
   int value_;
 };
-RAY_REMOTE(Doubled, Holder::Create, &Holder::Value);
+RAY_REMOTE(DoubledInGroup, Holder::Create, &Holder::Value);
 
 namespace {
 
@@ -55,11 +55,11 @@ TEST_F(LocalGroupsTest, AGroupIsCreatedAtOnceFoundAndRemoved) {
 
 TEST_F(LocalGroupsTest, TasksAndActorsRunInAGroup) {
   const auto group = Create("");
-  EXPECT_EQ(*ray::Task(Doubled).SetPlacementGroup(group, 0).Remote(4).Get(), 8);
+  EXPECT_EQ(*ray::Task(DoubledInGroup).SetPlacementGroup(group, 0).Remote(4).Get(), 8);
   auto holder = ray::Actor(Holder::Create).SetPlacementGroup(group, 1).Remote(5);
   EXPECT_EQ(*holder.Task(&Holder::Value).Remote().Get(), 5);
-  EXPECT_EQ(*ray::Task(Doubled).SetPlacementGroup(ray::PlacementGroup(), 0).Remote(4).Get(), 8);
-  EXPECT_THROW(ray::Task(Doubled).SetPlacementGroup(group, 2), RayException);
+  EXPECT_EQ(*ray::Task(DoubledInGroup).SetPlacementGroup(ray::PlacementGroup(), 0).Remote(4).Get(), 8);
+  EXPECT_THROW(ray::Task(DoubledInGroup).SetPlacementGroup(group, 2), RayException);
 }
 
 }  // namespace
