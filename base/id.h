@@ -44,10 +44,9 @@ class Id {
 
   // 64 well-mixed bits; the same in every process.
   uint64_t Hash() const {
-    static_assert(N >= 8, "the last word is read whole");
     uint64_t h = 0x9e3779b97f4a7c15ULL ^ N;
-    for (size_t i = 0; i + 8 <= N; i += 8) h = Fold(h ^ WordAt(i));
-    if constexpr (N % 8 != 0) h = Fold(h ^ WordAt(N - 8));
+    for (size_t i = 0; i + 8 <= N; i += 8) h = Fold(h ^ WordAt<8>(i));
+    if constexpr (N % 8 != 0) h = Fold(h ^ WordAt<N % 8>(N - N % 8));
     return Mix(h);
   }
 
@@ -55,15 +54,17 @@ class Id {
   friend auto operator<=>(const Id&, const Id&) = default;
 
  private:
+  template <size_t kBytes>
   uint64_t WordAt(size_t at) const {
     uint64_t word = 0;
-    std::memcpy(&word, bytes_.data() + at, sizeof word);
+    std::memcpy(&word, bytes_.data() + at, kBytes);
     return word;
   }
-  // A bijection, so that no word is forgotten. The high half comes down, where the next multiplication spreads it.
+  // The halves of a product, folded: wyhash's step (Wang Yi, public domain).
   static constexpr uint64_t Fold(uint64_t x) {
-    x *= 0x9fb21c651e98df25ULL;
-    return x ^ (x >> 32);
+    __extension__ using Wide = unsigned __int128;
+    const Wide product = static_cast<Wide>(x) * 0xa0761d6478bd642fULL;
+    return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
   }
   // The finaliser of MurmurHash3 (Austin Appleby, public domain).
   static constexpr uint64_t Mix(uint64_t x) {

@@ -16,7 +16,7 @@
    (d) client/plasma/leased_writer.cc: if (Commit(PutPostType::kPut, BytesOf(record), {}, post)) return true;
    (e) store/put_posts.cc: const auto run = leases_->Take(client_, slot, InArena(data_bytes, metadata_bytes));
    (f) store/write_leases.cc: if (run == 0 || client.page->grants[put_class][place].exchange(0, std::memory_order_acq_rel) != run) break;
-   (g) store/put_rings.cc: static_cast<void>(ring.posts->CarryOut(kPostsMax, ring.frames));
+   (g) store/put_rings.cc: static_cast<void>(CarryOutNow(ring, kPostsMax,
    (h) store/put_rings.cc: leases_.RemoveClient(client); */
 #ifndef DEFECT
 #define DEFECT 0

@@ -115,8 +115,9 @@ void Borrowings::LendersEnded(std::span<const ProcessId> processes) {
 
 void Borrowings::ClaimAll(Borrowing& borrowing, std::vector<ObjectId>& of_others) {
   borrowing.claimed = true;
-  borrowing.covered.ForEach([&](const ObjectId& object, const CoveredObject&)
-                                RAYLET_REQUIRES(mutex_) { Claim(borrowing, object, of_others); });
+  std::vector<ObjectId> covered;
+  borrowing.covered.ForEach([&](const ObjectId& object, const CoveredObject&) { covered.push_back(object); });
+  for (const ObjectId& object : covered) Claim(borrowing, object, of_others);
 }
 
 void Borrowings::Claim(Borrowing& borrowing, const ObjectId& object, std::vector<ObjectId>& of_others) {
