@@ -53,6 +53,7 @@ void GroupDirectory::NameTaken(const PlacementGroupId& id, const Result<void>& t
 void GroupDirectory::Refuse(PlacementGroup group, const std::string& why) {
   if (groups_.contains(group.id) || removed_.contains(group.id)) return;
   group.places.assign(group.bundles.size(), NodeId());
+  group.refused = true;
   SetState(group, GroupState::Removed, why);
   Forget(std::move(group));
 }
@@ -300,7 +301,8 @@ std::vector<const PlacementGroup*> GroupDirectory::All() const {
   std::vector<const PlacementGroup*> all;
   for (const auto& [id, entry] : groups_)
     if (!entry.unnamed_yet) all.push_back(&entry.group);
-  for (const auto& [id, group] : removed_) all.push_back(&group);
+  for (const auto& [id, group] : removed_)
+    if (!group.refused) all.push_back(&group);
   return all;
 }
 

@@ -36,7 +36,8 @@ struct PlacementGroup {
   std::vector<ResourceSet> bundles;
   std::vector<NodeId> places;  // of each bundle; nil: none
   GroupState state = GroupState::Pending;
-  std::string reason;  // of a state that is not Created
+  std::string reason;    // of a state that is not Created
+  bool refused = false;  // it never began, and only its creator knows it
 };
 
 // ---- decisions
@@ -86,7 +87,7 @@ class GroupDirectory {
   // ---- queries
   const PlacementGroup* Find(const PlacementGroupId& id) const;  // removed ones too, while they are remembered
   const PlacementGroup* FindName(const std::string& group_namespace, const std::string& name, bool to_create) const;
-  std::vector<const PlacementGroup*> All() const;  // removed ones too
+  std::vector<const PlacementGroup*> All() const;  // removed ones too, but none that was refused
   std::vector<PlacementGroupId> OfJob(JobId job) const;
   bool AnyWaits() const { return !waiting_.empty(); }
   // Bundles that wait for room, of groups for which the cluster has enough in total.

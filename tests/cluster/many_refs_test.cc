@@ -29,13 +29,12 @@ class Maker {
 RAY_REMOTE(Maker::Create, &Maker::Make);
 
 // RAYLET_MANY_REFS asks for more of them, by hand.
-int Refs() {
+int Refs(int usual) {
   const char* const refs = std::getenv("RAYLET_MANY_REFS");
 #ifdef RAYLET_SANITIZED
-  return refs == nullptr ? 10'000 : std::atoi(refs);
-#else
-  return refs == nullptr ? 200'000 : std::atoi(refs);
+  usual = 10'000;
 #endif
+  return refs == nullptr ? usual : std::atoi(refs);
 }
 
 // The most memory that the process has had so far.
@@ -59,25 +58,26 @@ class ManyRefs : public ::testing::Test {
   }
   void TearDown() override { ray::Shutdown(); }
 
-  std::vector<ray::ObjectRef<int>> MadeAt(const std::string& resource) {
+  std::vector<ray::ObjectRef<int>> MadeAt(const std::string& resource, int usual = 100'000) {
+    count_ = Refs(usual);
     maker_ = ray::Actor(Maker::Create).SetResource(resource, 1).Remote();
-    return *maker_.Task(&Maker::Make).Remote(Refs()).Get(600'000);
+    return *maker_.Task(&Maker::Make).Remote(count_).Get(600'000);
   }
   void ExpectAllAreGot(const std::vector<ray::ObjectRef<int>>& refs) {
     const auto begin = std::chrono::steady_clock::now();
     const auto values = ray::Get(refs, 60'000);
     Report("get_ms", begin);
     ASSERT_EQ(values.size(), refs.size());
-    for (int i = 0; i < Refs(); ++i) ASSERT_EQ(*values[i], i);
+    for (int i = 0; i < count_; ++i) ASSERT_EQ(*values[i], i);
   }
   void ExpectAllBecomeReady(const std::vector<ray::ObjectRef<int>>& refs) {
     const auto begin = std::chrono::steady_clock::now();
-    EXPECT_EQ(ray::Wait(refs, Refs(), 60'000).ready.size(), refs.size());
+    EXPECT_EQ(ray::Wait(refs, count_, 60'000).ready.size(), refs.size());
     Report("wait_ms", begin);
   }
   // Beside what a process has anyway.
   void ExpectBoundedMemory() {
-    const uint64_t count = Refs();
+    const auto count = static_cast<uint64_t>(count_);
     const uint64_t driver = PeakBytes(::getpid()) - driver_before_;
     const uint64_t here = PeakBytes(here_.raylet->pid()), there = PeakBytes(there_.raylet->pid());
     RecordProperty("driver_bytes_per_ref", std::to_string(driver / count));
@@ -94,10 +94,10 @@ class ManyRefs : public ::testing::Test {
   static constexpr uint64_t kBytesPerRefMax = 1'500;
   static constexpr uint64_t kOtherBytesMax = uint64_t{32} << 20;
 
-  static void Report(const std::string& what, std::chrono::steady_clock::time_point begin) {
+  void Report(const std::string& what, std::chrono::steady_clock::time_point begin) {
     const auto ms = (std::chrono::steady_clock::now() - begin) / std::chrono::milliseconds(1);
     RecordProperty(what, std::to_string(ms));
-    std::printf("%s of %d: %lld\n", what.c_str(), Refs(), static_cast<long long>(ms));
+    std::printf("%s of %d: %lld\n", what.c_str(), count_, static_cast<long long>(ms));
   }
 
   RunFolder folder_;
@@ -105,11 +105,12 @@ class ManyRefs : public ::testing::Test {
   Machine here_{token_, {"--num-cpus", "2", "--resources", R"({"here": 1})"}, "256M"};
   Machine there_{token_, {"--num-cpus", "2", "--resources", R"({"there": 1})", "--peers", here_.address}, "256M"};
   uint64_t driver_before_ = 0;
+  int count_ = 0;
   ray::ActorHandle<Maker> maker_;
 };
 
 TEST_F(ManyRefs, AreGotFromAnotherMachine) {
-  ExpectAllAreGot(MadeAt("there"));
+  ExpectAllAreGot(MadeAt("there", 200'000));
   ExpectBoundedMemory();
 }
 
