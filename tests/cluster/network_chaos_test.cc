@@ -141,7 +141,7 @@ class NetworkChaos : public ::testing::Test {
   }
 
   const uint64_t seed_ = FromEnvironment("RAYLET_CHAOS_SEED", std::random_device()());
-  const std::chrono::seconds length_{FromEnvironment("RAYLET_CHAOS_SECONDS", 60)};
+  const std::chrono::seconds length_{FromEnvironment("RAYLET_CHAOS_SECONDS", 40)};
   const bool parted_ =
       FromEnvironment("RAYLET_CHAOS_PARTED", 0) != 0;  // parts the two machines without the driver from each other
   std::mt19937_64 random_{seed_};
