@@ -1,4 +1,4 @@
-// A minute of faults. Every three seconds the test kills a process or a whole machine, or cuts a
+// Forty seconds of faults. Every three seconds the test kills a process or a whole machine, or cuts a
 // cable; two machines work on. One driver is this program, on a machine that lives. A second driver
 // dies with its machine, or alone, and is started anew. Every result is right, or an error that names
 // its cause. A call that may run once never runs twice. At the end no object, process or descriptor is
