@@ -105,14 +105,17 @@ class StoredFdsTest : public testing::Test {
   // As systemd starts a process that has descriptors in its store.
   void StartAgain(const std::string& memory = "16M") {
     constexpr int kOut = 200;  // where no descriptor of the test is
-    const int before = ready_;
     std::string moves, names;
-    int number = 3;
+    int before = 0, number = 3;
     std::vector<UniqueFd> passed;
-    for (auto& [name, fd] : stored_) {
-      passed.emplace_back(::fcntl(fd.get(), F_DUPFD, kOut));
-      moves += StrCat(" ", number++, "<&", passed.back().get());
-      names += StrCat(names.empty() ? "" : ":", name);
+    {
+      const std::lock_guard lock(mutex_);  // the last words of a killed store may still be read
+      before = ready_;
+      for (auto& [name, fd] : stored_) {
+        passed.emplace_back(::fcntl(fd.get(), F_DUPFD, kOut));
+        moves += StrCat(" ", number++, "<&", passed.back().get());
+        names += StrCat(names.empty() ? "" : ":", name);
+      }
     }
     int ends[2];
     ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
@@ -120,7 +123,7 @@ class StoredFdsTest : public testing::Test {
     const UniqueFd other(ends[0]);
     const UniqueFd watched(::fcntl(other.get(), F_DUPFD, kOut));
     const std::string script =
-        StrCat("exec", moves, " ", number, "<&", watched.get(), "; export LISTEN_PID=$$ LISTEN_FDS=", stored_.size(),
+        StrCat("exec", moves, " ", number, "<&", watched.get(), "; export LISTEN_PID=$$ LISTEN_FDS=", passed.size(),
                " LISTEN_FDNAMES=", names, "; exec ", test::ProgramPath("plasma_store"), " -m ", memory, " -s ", socket_,
                " --lifeline-fd ", number);
     test::ProcessOptions options;
@@ -147,7 +150,7 @@ class StoredFdsTest : public testing::Test {
   const std::string socket_ = folder_.File("store"), notify_ = folder_.File("notify");
   const UniqueFd manager_;
   std::mutex mutex_;
-  std::map<std::string, UniqueFd> stored_;  // under mutex_, while a store runs
+  std::map<std::string, UniqueFd> stored_;  // under mutex_
   size_t most_stored_ = 0;                  // under mutex_
   int ready_ = 0;                           // under mutex_
   std::atomic<bool> stop_{false};
@@ -192,7 +195,10 @@ TEST_F(StoredFdsTest, DescriptorsOfAnotherStoreAreNotUsed) {
     ASSERT_TRUE(client->CreateAndSeal(ObjectId::FromRandom(), BytesOf("lost"), {}, {}));
   }
   daemon_->Kill();
-  stored_[kStoredIndexName] = UniqueFd(::fcntl(stored_.at(kStoredArenaName).get(), F_DUPFD_CLOEXEC, 3));
+  {
+    const std::lock_guard lock(mutex_);
+    stored_[kStoredIndexName] = UniqueFd(::fcntl(stored_.at(kStoredArenaName).get(), F_DUPFD_CLOEXEC, 3));
+  }
   ASSERT_NO_FATAL_FAILURE(StartAgain());
   EXPECT_NE(daemon_->Output().find("are gone"), std::string::npos) << daemon_->Output();
   const auto client = Connect();
