@@ -248,7 +248,8 @@ TEST_F(ClusterGroupsTest, AGroupEndsTheLeasesThatHoldWhatItNeeds) {
 TEST_F(ClusterGroupsTest, AGroupThatATaskHasCreatedOutlivesItsWorker) {
   const std::string id = *ray::Task(CreateGroupInATask).Remote("made in a task").Get(30'000);
   EXPECT_TRUE(ray::GetPlacementGroupById(id).Wait(10));
-  for (const auto& worker : Status().at("workers")) ::kill(worker.at("pid").get<int>(), SIGKILL);
+  const auto workers = Status().at("workers");
+  for (const auto& worker : workers) ::kill(worker.at("pid").get<int>(), SIGKILL);
   EXPECT_EQ(*ray::Task(Add).SetPlacementGroup(ray::GetPlacementGroup("made in a task"), 0).Remote(1, 2).Get(30'000), 3);
   ray::RemovePlacementGroup(id);
   EXPECT_TRUE(AllCpusAreFree());
