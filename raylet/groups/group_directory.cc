@@ -180,7 +180,7 @@ bool GroupDirectory::Place(Entry& entry, const ResourceLedger& here, TimePoint n
     return false;
   }
   StopWaiting(group.id);
-  Attempt& attempt = entry.attempt.emplace();
+  GroupAttempt& attempt = entry.attempt.emplace();
   attempt.number = next_attempt_++;
   attempt.end = now + kPrepareMax;
   ++attempts_;
@@ -199,7 +199,7 @@ void GroupDirectory::Prepared(const NodeId& node, const PlacementGroupId& id, ui
   const auto found = groups_.find(id);
   if (found == groups_.end() || !found->second.attempt) return;  // it has been told to give the bundles back
   Entry& entry = found->second;
-  Attempt& attempt = *entry.attempt;
+  GroupAttempt& attempt = *entry.attempt;
   if (attempt.number != number || attempt.committing || attempt.unanswered.erase(node) == 0) return;
   if (!prepared) return GiveUp(entry, "a machine that was to reserve some of it had less free than it had said");
   if (!attempt.unanswered.empty()) return;
@@ -230,7 +230,7 @@ void GroupDirectory::Committed(const NodeId& node, const PlacementGroupId& id, u
   const auto found = groups_.find(id);
   if (found == groups_.end() || !found->second.attempt) return;
   Entry& entry = found->second;
-  Attempt& attempt = *entry.attempt;
+  GroupAttempt& attempt = *entry.attempt;
   if (attempt.number != number || !attempt.committing || attempt.unanswered.erase(node) == 0) return;
   for (const uint32_t bundle : attempt.bundles.at(node)) entry.group.places[bundle] = node;
   if (attempt.unanswered.empty()) Settle(entry);

@@ -62,6 +62,15 @@ struct GroupMoved {  // its state or the place of a bundle has changed
 };
 using GroupDecision = std::variant<PrepareAt, CommitAt, ReturnAt, GroupMoved>;
 
+// An attempt to place the bundles of a group that have no place.
+struct GroupAttempt {
+  uint64_t number = 0;
+  std::map<NodeId, std::vector<uint32_t>> bundles;  // that each machine was asked for
+  std::set<NodeId> unanswered;
+  bool committing = false;
+  TimePoint end{};
+};
+
 class GroupDirectory {
  public:
   explicit GroupDirectory(ClusterView& view) : view_(view) {}  // outlives this
@@ -96,17 +105,10 @@ class GroupDirectory {
   const std::set<PlacementGroupId>& infeasible() const { return infeasible_; }
 
  private:
-  struct Attempt {
-    uint64_t number = 0;
-    std::map<NodeId, std::vector<uint32_t>> bundles;  // that each machine was asked for
-    std::set<NodeId> unanswered;
-    bool committing = false;
-    TimePoint end{};
-  };
   struct Entry {
     PlacementGroup group;
     bool unnamed_yet = false;
-    std::optional<Attempt> attempt;
+    std::optional<GroupAttempt> attempt;
     TimePoint paused_until{};  // no attempt before
     uint64_t totals_seen = 0;  // cluster_changes_ when `feasible` was found
     bool feasible = false;
