@@ -17,7 +17,6 @@ CancelDesk::CancelDesk(Scheduler& scheduler, const Services& services)
       clock_(services.clock),
       scheduler_(scheduler),
       post_(services.post),
-      door_(services.door),
       house_(services.house) {}
 
 Result<void> CancelDesk::OnCancelTask(ProcessSession& session, const Frame& frame) {

@@ -41,7 +41,6 @@ class CancelDesk {
   const Clock& clock_;
   Scheduler& scheduler_;
   PeerPost& post_;
-  ProcessDoor& door_;
   WorkerHouse& house_;
   std::map<WorkerId, Forced> forced_;  // workers that have to end
   bool waiting_ = false;               // whether timer_ runs
