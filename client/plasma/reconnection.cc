@@ -1,18 +1,11 @@
 #include "client/plasma/reconnection.h"
 
-#include <time.h>
-
 #include <utility>
 
 #include "base/strings.h"
 #include "client/plasma/store_hello.h"
 
 namespace raylet::client {
-namespace {
-
-constexpr long kPauseNs = 2'000'000;  // between two tries
-
-}  // namespace
 
 Result<FrameConnection> ConnectAgain(const std::string& socket, const KnownClient& client,
                                      std::span<const ObjectId> seals, Deadline deadline,
@@ -33,8 +26,7 @@ Result<FrameConnection> ConnectAgain(const std::string& socket, const KnownClien
                           code == ErrorCode::kFull || code == ErrorCode::kTimedOut;
     if (!may_come) return connection;
     if (deadline.Passed()) return Fail(ErrorCode::kTimedOut, std::move(connection).error().message);
-    const timespec pause{0, kPauseNs};
-    ::nanosleep(&pause, nullptr);
+    PauseBeforeTheNextTry();
   }
 }
 

@@ -19,7 +19,6 @@ constexpr size_t kHelloFds = 4;
 // A server that dies in the middle of a greeting has a successor within a second. Somebody else at this path, who hangs
 // up again and again, has none.
 constexpr std::chrono::seconds kSuccessorPatience{5};
-constexpr long kHelloPauseNs = 2'000'000;  // between two tries
 
 Result<Frame> Hello(FrameConnection& connection, const StoreGreeting& greeting, Deadline deadline) {
   wire::StoreHelloT hello;
@@ -84,6 +83,11 @@ Result<FrameConnection> ConnectOnce(const std::string& socket, const StoreGreeti
 
 }  // namespace
 
+void PauseBeforeTheNextTry() {
+  constexpr timespec kPause{0, 2'000'000};
+  ::nanosleep(&kPause, nullptr);
+}
+
 Result<FrameConnection> ConnectToStore(const std::string& socket, const StoreGreeting& greeting, Deadline deadline,
                                        bool retry, StoreWelcome& welcome) {
   for (const Deadline successor = Deadline::After(kSuccessorPatience);;) {
@@ -91,8 +95,7 @@ Result<FrameConnection> ConnectToStore(const std::string& socket, const StoreGre
     auto connection = ConnectOnce(socket, greeting, deadline, retry, welcome, cut_off);
     // A client that connects again has a loop of its own (ConnectAgain).
     if (connection || !cut_off || greeting.again != 0 || deadline.Passed() || successor.Passed()) return connection;
-    const timespec pause{0, kHelloPauseNs};
-    ::nanosleep(&pause, nullptr);
+    PauseBeforeTheNextTry();
   }
 }
 

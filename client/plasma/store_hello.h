@@ -45,4 +45,7 @@ struct StoreGreeting {
 Result<FrameConnection> ConnectToStore(const std::string& socket, const StoreGreeting& greeting, Deadline deadline,
                                        bool retry, StoreWelcome& welcome);
 
+// Between two tries to reach a server that may come: 2 ms.
+void PauseBeforeTheNextTry();
+
 }  // namespace raylet::client
