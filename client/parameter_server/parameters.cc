@@ -97,6 +97,17 @@ std::shared_ptr<const internal::Server<T>> NewerThan(const internal::Server<T>& 
   return nullptr;
 }
 
+[[noreturn]] void ThrowLate(size_t shard, size_t count, bool answered, int64_t deadline_ms, const std::string& policy) {
+  const std::string named = "shard " + std::to_string(shard) + " of " + std::to_string(count);
+  const std::string limit = " within " + std::to_string(deadline_ms) + " ms";
+  if (!answered)
+    throw ray::internal::RayTimeoutException(named + " did not answer" + limit +
+                                             ": its process is starting, busy or stopped; deadline is how long a call "
+                                             "may take");
+  throw ray::internal::RayTimeoutException(named + " had no version to read" + limit + ", under the policy " + policy +
+                                           ": a worker is late, and round_deadline is not over yet");
+}
+
 template <class T>
 bool IsClosed(const internal::Server<T>& server) {
   for (const auto& shard : server.shards) try {
@@ -180,6 +191,7 @@ bool Parameters<T>::TryRead(const internal::Server<T>& server, internal::Snapsho
   std::vector<size_t> missing(count);
   for (size_t i = 0; i < count; ++i) missing[i] = i;
   std::vector<ObjectRef<internal::ReadReply<T>>> replies(count);
+  std::vector<bool> answered(count);
   for (;;) {
     for (const size_t i : missing)
       replies[i] = server.shards[i].Task(&Shard<T>::Read).Remote(rank, wanted, versions[i]);
@@ -192,8 +204,11 @@ bool Parameters<T>::TryRead(const internal::Server<T>& server, internal::Snapsho
       } catch (const ray::internal::RayActorException&) {
         if (Refresh(server)) return false;
         if (!server.restarts || patience.Over()) throw;
+      } catch (const ray::internal::RayTimeoutException&) {
+        ThrowLate(i, count, answered[i], server.deadline_ms, server.policy);
       }
       if (reply != nullptr && reply->moved && Refresh(server)) return false;
+      answered[i] = answered[i] || reply != nullptr;
       if (reply == nullptr || !reply->ready) {
         again.push_back(i);
         waits = true;
@@ -214,11 +229,7 @@ bool Parameters<T>::TryRead(const internal::Server<T>& server, internal::Snapsho
       wanted = newest;
     }
     if (again.empty()) return true;
-    if (patience.Over())
-      throw ray::internal::RayTimeoutException("shard " + std::to_string(again[0]) + " of " + std::to_string(count) +
-                                               " had no version to read within " + std::to_string(server.deadline_ms) +
-                                               " ms, under the policy " + server.policy +
-                                               ": a worker is late, and round_deadline is not over yet");
+    if (patience.Over()) ThrowLate(again[0], count, answered[again[0]], server.deadline_ms, server.policy);
     if (waits) patience.Sleep();
     missing = std::move(again);
   }
