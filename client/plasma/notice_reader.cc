@@ -11,7 +11,7 @@
 namespace raylet::client {
 namespace {
 
-constexpr Duration kWaitSlice = std::chrono::milliseconds(100);
+constexpr Duration kLookSlice = std::chrono::milliseconds(100);
 
 }  // namespace
 
@@ -22,7 +22,7 @@ Result<ObjectNotice> NoticeReader::Read(int socket, const std::function<Result<v
     if (!notice) return Fail(notice.error());
     if (notice->has_value()) return **notice;
     // A failure comes again, from the next attempt to read.
-    static_cast<void>(WaitReadable(socket, Deadline::After(kWaitSlice)));
+    static_cast<void>(WaitReadable(socket, Deadline::After(kLookSlice)));
   }
 }
 
