@@ -64,6 +64,11 @@ else()
   set(unite_rooms OFF)
 endif()
 option(RAYLET_UNITE "Compile up to eight sources of a room as one" ${unite_rooms})
+if(RAYLET_UNITE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # A twelfth of the time goes into a search for what the compiler could forget. A united source needs most of it to
+  # its end. In KiB.
+  add_compile_options(--param=ggc-min-heapsize=1000000)
+endif()
 function(raylet_unite target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
