@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <numeric>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -174,14 +175,17 @@ int TrainByPolicy(const Flags& flags, Progress& progress) {
   const uint64_t steps = BatchPlan(train.view().count(), flags.train).steps_per_epoch();
   const uint64_t versions_of_step = job.rounds ? 1 : job.workers;
 
-  const Folder folder;
+  std::optional<Folder> folder;
   ps::Options options{.shards = flags.train.shards,
                       .optimizer = OptimizerOf(flags),
                       .policy = PolicyOf(flags),
                       .schedule = ps::Schedule::Cosine(job.epochs * steps * versions_of_step),
                       .round_deadline = std::chrono::seconds(2)};
   if (flags.server_cpus > 0) options.resources = {{"CPU", static_cast<double>(flags.server_cpus)}};
-  if (by_policy.kill_at > 0) options.checkpoint = {.path = (folder.path / "shard").string(), .every = kCheckpointSteps};
+  if (by_policy.kill_at > 0) {
+    folder.emplace();
+    options.checkpoint = {.path = (folder->path / "shard").string(), .every = kCheckpointSteps};
+  }
   job.server = ps::Parameters<float>::Create(Model(flags.train.model).InitialParameters(job.seed), options);
 
   Course course(flags, test.view().First(kMeasuredImages));

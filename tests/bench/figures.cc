@@ -13,9 +13,10 @@ double NowSeconds() {
 
 double Percentile(std::vector<double> samples, double percent) {
   if (samples.empty()) return 0;
-  std::ranges::sort(samples);
-  const auto at = static_cast<size_t>(static_cast<double>(samples.size()) * percent / 100);
-  return samples[std::min(at, samples.size() - 1)];
+  const auto place = static_cast<size_t>(static_cast<double>(samples.size()) * percent / 100);
+  const auto at = samples.begin() + static_cast<ptrdiff_t>(std::min(place, samples.size() - 1));
+  std::ranges::nth_element(samples, at);  // there may be ten million, and a sort takes ten times as long
+  return *at;
 }
 
 Figure TimeFigure(const std::string& name, const std::vector<double>& seconds, double scale, const std::string& unit,
