@@ -28,7 +28,8 @@ Ends::Ends(const Services& services, TaskDesk& tasks, ActorDesk& actors, Channel
       channels_(channels),
       objects_(objects),
       claims_(claims),
-      tell_losses_(services.loop, [this] { TellLosses(kToldPerTurn); }) {}
+      tell_losses_(services.loop, [this] { TellLosses(kToldPerTurn); }),
+      forget_jobs_(services.loop, [this] { ForgetEndedJobs(); }) {}
 
 // ---- processes of this machine
 
@@ -50,7 +51,6 @@ void Ends::DriverGone(const ProcessSession::Identity& identity, const Error& rea
   RAYLET_LOG(kInfo, "job ", identity.job, ": driver ", pid, " has gone: ", reason.message);
   jobs_.DriverGone(identity.job);
   EndJob(identity.job);
-  actors_.CreatorsEnded({identity.process});
   ProcessesGone({{identity.process, StrCat("driver ", pid, " has ended")}});
   decisions_.CarryOut();
   ForgetJobWhenDone(identity.job);
@@ -104,14 +104,21 @@ void Ends::ProcessesGone(const std::vector<EndedProcess>& ended) {
 // ---- jobs
 
 // The job's driver has gone for good. Its workers are forgotten as they go.
-ProcessSet Ends::EndWorkersOf(JobId id) {
+Ends::EndedJob Ends::EndWorkersOf(JobId id) {
   const bool for_good = !actors_.directory().HasDetached(id);
   const auto known_by = jobs_.End(id, for_good);
-  ProcessSet ended = tasks_.EndJob(id, for_good ? ProcessSet() : tasks_.SurvivorsOf(id), for_good);
+  EndedJob job;
+  if (!for_good) job.survivors = tasks_.SurvivorsOf(id);
+  job.ended = tasks_.EndJob(id, job.survivors, for_good);
   wire::JobNoticeT notice;
   notice.job = id;
   for (const NodeId& node : known_by) post_.Tell(node, wire::WorkMessage::JobEnded, Encode(notice));
-  return ended;
+  return job;
+}
+
+void Ends::EndJob(JobId id) {
+  const EndedJob job = EndWorkersOf(id);
+  actors_.JobEnded(id, job.ended, job.survivors);
 }
 
 void Ends::ForgetJobWhenDone(JobId id) {
@@ -127,6 +134,7 @@ void Ends::ForgetJobWhenDone(JobId id) {
 }
 
 void Ends::ForgetEndedJobs() {
+  if (decisions_.stopped()) return;
   for (const JobId job : jobs_.ended()) ForgetJobWhenDone(job);
 }
 
@@ -152,8 +160,12 @@ void Ends::MachineGone(const NodeId& node, const Error& why, TimePoint serves_un
   const MachineNumber machine = post_.MachineNumberOf(node);
   objects_.MachineGone(node, machine, why);
   tasks_.MachineGone(node);
-  MachineLoss loss{{node, machine, post_.AddressOf(node), why.message, serves_until, {}}, why};
-  for (const JobId job : jobs_.MachineGone(node)) loss.lost.ended.merge(EndWorkersOf(job));
+  MachineLoss loss{{node, machine, post_.AddressOf(node), why.message, serves_until, {}, {}}, why};
+  for (const JobId id : jobs_.MachineGone(node)) {
+    EndedJob job = EndWorkersOf(id);
+    loss.lost.ended.merge(job.ended);
+    loss.lost.jobs.emplace(id, std::move(job.survivors));
+  }
   actors_.MachineLost(node);
   channels_.MachineLost(node, machine);
   claims_.MachineLost(node);

@@ -45,8 +45,8 @@ class Ends {
   Result<void> OnJobEnded(const NodeId& node, const Frame& frame);
   Result<void> OnProcessEnded(const NodeId& node, const Frame& frame);
 
-  // Call it after the end of a detached actor, which may have been the last of an ended job.
-  void ForgetEndedJobs();
+  // Call it once something has ended that may have been the last of an ended job. Looks in a later turn.
+  void ForgetEndedJobsSoon() { forget_jobs_.Ask(); }
 
  private:
   struct EndedProcess {
@@ -63,8 +63,13 @@ class Ends {
   void DriverGone(const ProcessSession::Identity& identity, const Error& reason);
   void WorkerClosed(const ProcessSession::Identity& identity);
   void ProcessesGone(const std::vector<EndedProcess>& ended);
-  void EndJob(JobId id) { actors_.CreatorsEnded(EndWorkersOf(id)); }
-  ProcessSet EndWorkersOf(JobId id);
+  struct EndedJob {
+    ProcessSet ended;  // its processes here
+    ProcessSet survivors;
+  };
+  void EndJob(JobId id);
+  EndedJob EndWorkersOf(JobId id);
+  void ForgetEndedJobs();
   void ForgetJobWhenDone(JobId id);
 
   PeerPost& post_;
@@ -78,7 +83,7 @@ class Ends {
   ObjectDesk& objects_;
   ClaimDesk& claims_;
   std::deque<MachineLoss> losses_;  // that have still to be told
-  LaterTurn tell_losses_;
+  LaterTurn tell_losses_, forget_jobs_;
 };
 
 }  // namespace raylet

@@ -25,7 +25,7 @@ Raylet::Raylet(Loop& loop, RayletOptions options, StoreLink& store)
       process_events_(options_, services_, AllDesks()),
       peer_events_(services_, AllDesks()) {
   tasks_.Wire(actors_, objects_);
-  actors_.Wire(tasks_, channels_, [this] { ends_.ForgetEndedJobs(); });
+  actors_.Wire(tasks_, channels_, [this] { ends_.ForgetEndedJobsSoon(); });
   channels_.Wire(actors_, objects_);
   objects_.Wire(tasks_, claims_);
   store.SetHandler(*this);

@@ -143,6 +143,8 @@ void TaskDesk::Refuse(const Task& task, const Error& why) {
 // ---- for the other desks
 
 Result<void> TaskDesk::SubmitCreation(const TaskPtr& creation) {
+  // An actor may start again after its job has been forgotten here.
+  if (!jobs_.TakesTasks(creation->job)) return Fail(ErrorCode::kNotRunning, "its driver has ended");
   RAYLET_RETURN_IF_ERROR(groups_.Admit(*creation));
   return scheduler_.Submit(creation);
 }
