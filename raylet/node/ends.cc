@@ -128,7 +128,7 @@ void Ends::ForgetJobWhenDone(JobId id) {
     EndJob(id);
     decisions_.CarryOut();
   }
-  if (!jobs_.MayBeForgotten(id)) return;
+  if (!jobs_.MayBeForgotten(id) || tasks_.HasTasks(id)) return;
   tasks_.JobGone(id);
   jobs_.Forget(id);
 }

@@ -1,7 +1,8 @@
 // Ends: the one order in which services and desks hear that a process, a job or a machine has ended. A later desk may
 // rely on the work of an earlier one, so the order stands here and nowhere else. Owned by the Raylet; loop thread only.
 // Always holds: the end of a driver is one transaction. Workers that have gone are forgotten in batches, each in one
-// transaction. A job is forgotten once it has ended for good and its last worker has gone.
+// transaction. A job is forgotten once it has ended for good, its last worker has gone, and its tasks have gone too, of
+// which there may be very many.
 //
 // The order for a process: the claims of its objects, its tasks, its actors, its channels, its objects. Then the
 // processes of this machine hear of the end, then the other machines. Its settlement opens last. The order for a job:

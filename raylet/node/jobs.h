@@ -49,7 +49,7 @@ class Jobs {
   std::set<NodeId> End(JobId id, bool for_good);
   // That machine is lost, and has no program of ours any more. Returns its jobs here that have not ended yet.
   std::vector<JobId> MachineGone(const NodeId& node);
-  // The job has ended for good, and its last worker has gone.
+  // The job has ended for good, and its last worker has gone. It may still have tasks that nobody wants.
   bool MayBeForgotten(JobId id) const;
   void Forget(JobId id);
 

@@ -14,6 +14,7 @@ void Scheduler::JoinCluster(ClusterView& view, const ObjectPlaces& places) {
 }
 
 std::vector<SchedulerDecision> Scheduler::TakeDecisions() {
+  drops_left_ = ready_left_ = lost_left_ = limits_.tasks_per_turn;
   if (std::exchange(dirty_, false)) {
     dispatcher_.Pass();
     leases_.Pass(/*others=*/forwarded_.AnyUsable());
@@ -56,25 +57,75 @@ void Scheduler::MarkCancelled(const TaskId& id) {
 }
 
 void Scheduler::ObjectSealed(const ObjectId& object) {
-  for (QueuedTask* const task : tasks_.Sealed(object)) queue_.Push(task);
+  tasks_.dependencies().Sealed(object);
+  for (QueuedTask* const task : tasks_.TakeReady(ready_left_)) queue_.Push(task);
   dirty_ = true;
 }
 
-std::vector<WorkerId> Scheduler::OwnersGone(const ProcessSet& processes,
-                                            const std::function<bool(const ObjectId&)>& may_be_sealed) {
-  std::vector<WorkerId> running;
+std::vector<WorkerId> Scheduler::OwnersGone(const ProcessSet& processes, const MayBeSealed& may_be_sealed) {
+  dirty_ = true;
   tasks_.WaitsNoLonger(processes);  // before their tasks go and give room
-  if (std::any_of(processes.begin(), processes.end(), [this](ProcessId owner) { return tasks_.HasTasksOf(owner); })) {
-    running = DropTasks([&processes](const QueuedTask& task) {
-      return processes.contains(task.task->owner) && !task.task->CreatesActor();
-    });
-  }
+  for (const ProcessId process : processes) tasks_.OwnerEnded(process);
+  auto running = LeaveDoomed();
   const auto leased = leases_.CallersGone(processes);
   running.insert(running.end(), leased.begin(), leased.end());
-  tasks_.LoseWaitingFor(dependencies().WaitingForOwners(processes, may_be_sealed), "");
-  for (const ProcessId process : processes) queue_.Release(process);
-  dirty_ = true;
+  tasks_.dependencies().OwnersEnded(processes);
+  LoseOfEnded(lost_left_, may_be_sealed);
+  for (const ProcessId process : processes) queue_.OwnerEnded(process);
   return running;
+}
+
+// Returns the workers that run doomed tasks. Those tasks go on; the others go, some at once. A job has no turn until
+// all of its doomed tasks have gone.
+std::vector<WorkerId> Scheduler::LeaveDoomed() {
+  const std::vector<JobId> jobs = tasks_.JobsWithDoomed();
+  if (jobs.empty()) return {};
+  std::vector<WorkerId> running;
+  for (auto& [id, worker] : workers_.all()) {
+    if (worker.task != nullptr && TaskTable::IsDoomed(*worker.task)) {
+      worker.task->owner_gone = true;
+      running.push_back(id);
+    }
+    bool recall = false;
+    for (QueuedTask* const task : worker.ahead) {
+      if (!TaskTable::IsDoomed(*task)) continue;
+      task->owner_gone = recall = true;
+    }
+    if (recall) ahead_.Recall(worker);
+  }
+  for (const JobId job : jobs) queue_.Suspend(job);
+  DropDoomed(drops_left_);
+  return running;
+}
+
+void Scheduler::DropDoomed(size_t& most) {
+  for (; most > 0; --most) {
+    QueuedTask* const task = tasks_.NextDoomed();
+    if (task == nullptr) break;
+    if (task->state == QueuedTask::State::kRunning || task->state == QueuedTask::State::kAhead) {
+      tasks_.Spare(*task);  // until its worker gives it back, or ends
+      continue;
+    }
+    if (task->state == QueuedTask::State::kReady) queue_.Remove(task);
+    Drop(task);
+  }
+  std::vector<JobId> done;
+  for (const auto& [job, shapes] : queue_.suspended())
+    if (!tasks_.HasDoomed(job)) done.push_back(job);
+  for (const JobId job : done) queue_.Resume(job);
+}
+
+void Scheduler::LoseOfEnded(size_t& most, const MayBeSealed& may_be_sealed) {
+  for (const ObjectId& object : tasks_.dependencies().TakeLost(most, may_be_sealed)) tasks_.ObjectLost(object, "");
+  tasks_.LoseSome(most);
+}
+
+void Scheduler::WorkOff(const MayBeSealed& may_be_sealed) {
+  dirty_ = true;
+  size_t drops = limits_.tasks_per_turn, ready = limits_.tasks_per_turn, lost = limits_.tasks_per_turn;
+  DropDoomed(drops);
+  for (QueuedTask* const task : tasks_.TakeReady(ready)) queue_.Push(task);
+  LoseOfEnded(lost, may_be_sealed);
 }
 
 void Scheduler::OwnerBehind(ProcessId process, bool behind) {
@@ -89,7 +140,7 @@ void Scheduler::OwnerBehind(ProcessId process, bool behind) {
 
 std::vector<WorkerId> Scheduler::JobEnded(JobId id, const ProcessSet& survivors, bool for_good) {
   dirty_ = true;
-  tasks_.EndJob(id, for_good);
+  tasks_.EndJob(id, survivors, for_good);
   leases_.JobEnded(id);
   std::vector<WorkerId> ending;
   for (const auto& [worker_id, worker] : workers_.all()) {
@@ -97,28 +148,13 @@ std::vector<WorkerId> Scheduler::JobEnded(JobId id, const ProcessSet& survivors,
     WorkerStopping(worker_id);
     ending.push_back(worker_id);
   }
-  if (tasks_.HasTasks(id)) {
-    (void)DropTasks([&](const QueuedTask& task) {  // workers that run such tasks stop
-      return task.task->job == id && (for_good || !StaysWithoutDriver(*task.task, survivors));
-    });
-  }
+  (void)LeaveDoomed();  // workers that run such tasks stop
   return ending;
 }
 
 void Scheduler::JobGone(JobId id) {
   tasks_.ForgetJob(id);
   workers_.ForgetJob(id);
-}
-
-// Drops the tasks that match, without results. Tasks that run here go on, and their workers are returned. Tasks on
-// other machines are cancelled.
-std::vector<WorkerId> Scheduler::DropTasks(const std::function<bool(const QueuedTask&)>& matches) {
-  dirty_ = true;
-  for (QueuedTask* const task : queue_.RemoveIf(matches)) tasks_.Forget(task);
-  std::vector<QueuedTask*> others;
-  for (auto& [id, task] : tasks_.all())
-    if (matches(task)) others.push_back(&task);
-  return DropAll(others);
 }
 
 std::vector<WorkerId> Scheduler::DropAll(const std::vector<QueuedTask*>& tasks) {
@@ -181,7 +217,12 @@ void Scheduler::WorkerStays(WorkerId id, bool stays) {
   if (worker == nullptr) return;
   dirty_ = true;
   worker->stays = stays;
-  if (std::exchange(worker->was_idle, false) && stays) workers_.BecomeIdle(*worker);
+  if (std::exchange(worker->was_idle, false) && stays) {
+    workers_.BecomeIdle(*worker);
+  } else if (stays && workers_.Lingers(*worker)) {  // the results may need what the actor had
+    workers_.GiveBack(*worker);
+    bundles_.Collect();
+  }
 }
 
 bool Scheduler::IsStopping(WorkerId id) const {

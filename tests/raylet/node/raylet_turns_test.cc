@@ -2,6 +2,9 @@
 // in CPU time, so other load on this machine does not count.
 #include <signal.h>
 
+#include <atomic>
+#include <cstdlib>
+
 #include "tests/raylet/node/measured_raylet.h"
 
 namespace raylet::test {
@@ -9,8 +12,10 @@ namespace {
 
 #ifdef RAYLET_SANITIZED
 constexpr size_t kWorkers = 200;  // each takes a second there
+constexpr size_t kQueuedTasks = 2'000;
 #else
 constexpr size_t kWorkers = 1'000;
+constexpr size_t kQueuedTasks = 40'000;
 #endif
 
 RayletOptions ForAllWorkers() {
@@ -80,6 +85,78 @@ TEST(RayletTurns, StayShortWhileAThousandActorsOfALivingDriverAreKilled) {
   for (const pid_t pid : workers) ::kill(pid, SIGKILL);
   ExpectShortTurnsUntilAllHaveEnded(raylet);
   EXPECT_EQ(driver.AwaitResult(driver.Submit({})).result->kind, wire::ValueKind::Inline);
+}
+
+// Of one driver; $RAYLET_TURN_TASKS asks for more.
+size_t QueuedTasks() {
+  const char* const text = std::getenv("RAYLET_TURN_TASKS");
+  return text == nullptr ? kQueuedTasks : std::strtoul(text, nullptr, 10);
+}
+
+RayletOptions ForAllTasks() {
+  RayletOptions options;
+  options.limits.tasks_per_job_max = 4 * QueuedTasks();
+  options.limits.task_bytes_per_job_max = size_t{64} << 30;
+  return options;
+}
+
+void SubmitMany(WireProcess& driver, const std::vector<ObjectId>& wait_for = {}) {
+  TaskOptions task;
+  task.wait_for = wait_for;
+  task.resources = {{"absent", kUnitsPerWhole}};
+  for (size_t i = 0; i < QueuedTasks(); ++i) driver.Submit(task);
+}
+
+testing::AssertionResult Becomes(MeasuredRaylet& raylet, const char* what, size_t expected) {
+  size_t count = 0;
+  if (Eventually(kPatienceForAll, [&] {
+        count = raylet.Status().value(nlohmann::json::json_pointer(what), size_t{0});
+        return count == expected;
+      }))
+    return testing::AssertionSuccess();
+  return testing::AssertionFailure() << what << " is " << count << ", not " << expected;
+}
+
+TEST(RayletTurns, StayShortWhileADriverWithManyQueuedTasksEnds) {
+  MeasuredRaylet raylet(ForAllTasks());
+  auto bystander = raylet.Driver();
+  std::optional<WireProcess> driver = raylet.Driver();
+  SubmitMany(*driver);
+  ASSERT_TRUE(Becomes(raylet, "/queues/0/count", QueuedTasks()));
+  raylet.TakeLongestTurn();
+  driver.reset();
+  EXPECT_TRUE(Becomes(raylet, "/tasks", 0));
+  raylet.ExpectShortTurns("ending");
+  EXPECT_TRUE(Eventually(kPatience, [&] { return raylet.Status()["jobs"].size() == 1; }));
+  TaskOptions task;
+  task.wait_for = {ObjectId::FromRandom()};
+  bystander.Submit(task);
+  EXPECT_TRUE(Becomes(raylet, "/tasks_waiting_for_objects", 1));
+}
+
+TEST(RayletTurns, StayShortWhileAnObjectForWhichManyTasksWaitIsSealed) {
+  MeasuredRaylet raylet(ForAllTasks());
+  auto driver = raylet.Driver();
+  const ObjectId object = ObjectId::FromRandom();
+  SubmitMany(driver, {object});
+  ASSERT_TRUE(Becomes(raylet, "/tasks_waiting_for_objects", QueuedTasks()));
+  raylet.TakeLongestTurn();
+  raylet.Seal(object);
+  EXPECT_TRUE(Becomes(raylet, "/queues/0/count", QueuedTasks()));
+  raylet.ExpectShortTurns("sealing");
+}
+
+TEST(RayletTurns, StayShortWhileTheOwnerOfAnObjectForWhichManyTasksWaitEnds) {
+  MeasuredRaylet raylet(ForAllTasks());
+  std::optional<WireProcess> owner = raylet.Driver();
+  auto driver = raylet.Driver();
+  std::atomic<uint64_t> next{1};
+  SubmitMany(driver, {NewObjectId(owner->process(), next)});
+  ASSERT_TRUE(Becomes(raylet, "/tasks_waiting_for_objects", QueuedTasks()));
+  raylet.TakeLongestTurn();
+  owner.reset();
+  for (size_t i = 0; i < QueuedTasks(); ++i) ASSERT_TRUE(driver.Await(wire::RayletMessage::TaskResult));
+  raylet.ExpectShortTurns("ending");
 }
 
 }  // namespace

@@ -205,7 +205,7 @@ TEST_F(SchedulerCluster, TasksOfADeadMachineRunElsewhereUntilTheirRetriesAreUsed
   EXPECT_EQ(lost_[0].attempts, 2u);
 }
 
-TEST_F(SchedulerCluster, TasksThatWaitForALostObjectAreLostSomeAtATimeAndLaterOnesWaitAnew) {
+TEST_F(SchedulerCluster, TasksThatWaitForALostObjectAreLostLaterAndOthersWaitAnew) {
   const ObjectId object = ObjectOf(ProcessIdOf(MachineNumber{kB.data()[0]}, 1));
   const auto submit_waiting = [&] {
     const auto task = TaskNeeding();
@@ -220,10 +220,7 @@ TEST_F(SchedulerCluster, TasksThatWaitForALostObjectAreLostSomeAtATimeAndLaterOn
   EXPECT_TRUE(lost_.empty());
   const auto anew = submit_waiting();
   EXPECT_EQ(watched_, std::vector{object});
-  EXPECT_TRUE(scheduler_.LoseSome(4));
-  Take();
-  EXPECT_EQ(lost_.size(), 4u);
-  EXPECT_FALSE(scheduler_.LoseSome(100));
+  while (scheduler_.HasMore()) scheduler_.WorkOff();
   Take();
   ASSERT_EQ(lost_.size(), 10u);
   for (const LoseTask& lost : lost_) {
@@ -245,7 +242,7 @@ TEST_F(SchedulerCluster, ATaskThatIsSubmittedAgainIsNotLostWithItsEarlierWish) {
   scheduler_.ObjectLost(object, "its machine is lost");
   EXPECT_TRUE(scheduler_.Cancel(task->id));
   Submit(task);
-  EXPECT_FALSE(scheduler_.LoseSome(100));
+  while (scheduler_.HasMore()) scheduler_.WorkOff();
   Take();
   EXPECT_TRUE(lost_.empty());
   EXPECT_EQ(scheduler_.dependencies().tasks(), 1u);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <thread>
 
 #include "client/plasma/store_client.h"
@@ -215,6 +216,36 @@ TEST_F(ClusterOwnershipTest, AnUnmadeResultOutlivesTheLastHandleOfTheActorThatOw
     const auto unmade = *ray::Actor(Keeper::Create).Remote().Task(&Keeper::StartFor).Remote(1'500).Get();
     EXPECT_EQ(*unmade.Get(20'000), 1'500);
   }
+  NothingIsLeft();
+}
+
+// The task waits for the CPU that its owner, the actor, holds.
+TEST_F(ClusterOwnershipTest, AnUnmadeResultThatNeedsWhatItsOwnersActorHadIsMadeOnceTheActorHasEnded) {
+  Start("1");
+  {
+    auto actor = std::make_optional(ray::Actor(Keeper::Create).SetResource("CPU", 1).Remote());
+    const auto unmade = *actor->Task(&Keeper::StartFor).Remote(100).Get();
+    actor.reset();
+    EXPECT_EQ(*unmade.Get(20'000), 100);
+  }
+  NothingIsLeft();
+}
+
+// It lingers as long as somebody wants the result, and no longer.
+TEST_F(ClusterOwnershipTest, AnEndedActorsProcessEndsOnceNobodyWantsItsResultThatIsNeverMade) {
+  Start("2");
+  auto actor = std::make_optional(ray::Actor(Keeper::Create).Remote());
+  const int pid = *actor->Task(&Keeper::Pid).Remote().Get();
+  auto unmade = std::make_optional(*actor->Task(&Keeper::StartFor).Remote(3'600'000).Get());
+  actor.reset();
+  EXPECT_TRUE(Eventually(20s, [&] {
+    const auto workers = Status()["workers"];
+    return std::any_of(workers.begin(), workers.end(), [&](const auto& worker) {
+      return worker["pid"] == pid && worker["state"] == "stopping";
+    });
+  })) << Status()["workers"];
+  unmade.reset();
+  EXPECT_TRUE(Eventually(20s, [&] { return ::kill(pid, 0) != 0; })) << Status()["workers"];
   NothingIsLeft();
 }
 
