@@ -297,7 +297,7 @@ std::vector<ActorId> ActorDirectory::CreatedBy(const ProcessSet& processes) cons
   return created;
 }
 
-size_t ActorDirectory::NodeGone(const LostNode& lost, size_t part) {
+size_t ActorDirectory::MachineLost(const LostMachine& lost, size_t part) {
   const auto has_gone = [&](ProcessId process) {
     return MachineOf(process) == lost.machine || lost.ended.contains(process);
   };

@@ -124,7 +124,7 @@ class ActorDirectory {
   void WorkerGone(const ActorId& id, const Place& place, const Failure& failure);
   // The actors that ran on that machine are lost, and those of its jobs end, as by JobEnded. Its processes no
   // longer watch or wait. One call looks through one part of the actors, of kParts, and returns how many have ended.
-  struct LostNode {
+  struct LostMachine {
     NodeId node;
     MachineNumber machine{};
     std::string address, why;          // for people
@@ -133,7 +133,7 @@ class ActorDirectory {
     std::map<JobId, ProcessSet> jobs;  // these jobs, and the processes that outlive each
   };
   static constexpr size_t kParts = SpreadMap<ActorId, int>::kParts;
-  size_t NodeGone(const LostNode& lost, size_t part);
+  size_t MachineLost(const LostMachine& lost, size_t part);
   size_t SizeOfPart(size_t part) const { return living_.SizeOfPart(part); }
   // A restart that had to wait may begin. False: the actor has ended meanwhile.
   bool MayRestart(const ActorId& id, uint32_t incarnation) const;

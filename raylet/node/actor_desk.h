@@ -66,9 +66,11 @@ class ActorDesk final : public CreationEvents, public ActorHomes, public Claimed
   std::vector<ActorId> CreatedBy(const ProcessSet& processes) const override { return actors_.CreatedBy(processes); }
   void CreatorsSettled(const ProcessSet& processes, const std::function<bool(const ActorId&)>& is_kept) override;
   void LetGo(const ActorId& actor) override;
-  void MachineLost(const NodeId& node) { hosted_.HomeGone(node); }  // at once: its actors here are no more
-  // As ActorDirectory::NodeGone.
-  size_t MachineGone(const ActorDirectory::LostNode& lost, size_t part) { return actors_.NodeGone(lost, part); }
+  void MachineLost(const NodeId& node) { hosted_.HomeLost(node); }  // at once: its actors here are no more
+  // As ActorDirectory::MachineLost.
+  size_t TellMachineLost(const ActorDirectory::LostMachine& lost, size_t part) {
+    return actors_.MachineLost(lost, part);
+  }
 
   // ---- decisions
   std::vector<ActorDecision> TakeDecisions() { return actors_.TakeDecisions(); }

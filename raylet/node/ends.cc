@@ -154,14 +154,14 @@ void Ends::MachineReached(const NodeId& node) {
   tasks_.ClusterChanged();
 }
 
-void Ends::MachineGone(const NodeId& node, const Error& why, TimePoint serves_until) {
-  post_.MachineGone(node);
+void Ends::MachineLost(const NodeId& node, const Error& why, TimePoint serves_until) {
+  post_.MachineLost(node);
   if (decisions_.stopped()) return;
   const MachineNumber machine = post_.MachineNumberOf(node);
-  objects_.MachineGone(node, machine, why);
-  tasks_.MachineGone(node);
+  objects_.MachineLost(node, machine, why);
+  tasks_.MachineLost(node);
   MachineLoss loss{{node, machine, post_.AddressOf(node), why.message, serves_until, {}, {}}, why};
-  for (const JobId id : jobs_.MachineGone(node)) {
+  for (const JobId id : jobs_.MachineLost(node)) {
     EndedJob job = EndWorkersOf(id);
     loss.lost.ended.merge(job.ended);
     loss.lost.jobs.emplace(id, std::move(job.survivors));
@@ -179,13 +179,13 @@ void Ends::TellLosses(size_t most) {
     MachineLoss& loss = losses_.front();
     if (loss.next_part < ActorDirectory::kParts) {
       told += actors_.directory().SizeOfPart(loss.next_part) / kLooksPerTold;
-      told += actors_.MachineGone(loss.lost, loss.next_part++);
+      told += actors_.TellMachineLost(loss.lost, loss.next_part++);
       continue;
     }
     size_t more = channels_.TellHomeLost(loss.lost, most - told);
     if (more == 0) {
       decisions_.CarryOut();  // processes hear of the actors there first, and then of the channels' ends
-      more = channels_.channels().MachineGone(loss.lost.node, loss.why, most - told);
+      more = channels_.channels().TellMachineLost(loss.lost.node, loss.why, most - told);
     }
     told += more;
     if (more > 0) continue;
@@ -201,7 +201,7 @@ void Ends::TellLoss(const MachineLoss& loss) {
   notice.process = AllProcessesOf(loss.lost.machine);
   notice.failure = std::make_unique<wire::FailureT>(
       ProcessEnded(notice.process, StrCat("the machine at ", loss.lost.address, " is lost: ", loss.why.message)));
-  claims_.MachineGone(loss.lost.node, loss.lost.machine, notices_.TellMachine(notice));
+  claims_.LossTold(loss.lost.node, loss.lost.machine, notices_.TellMachine(notice));
   notices_.MachineLost(loss.lost.machine);
   decisions_.CarryOut();
   ForgetEndedJobs();

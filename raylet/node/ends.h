@@ -42,7 +42,7 @@ class Ends {
   // ---- ends of other machines, and ends that they report
   void MachineReached(const NodeId& node);
   // `serves_until`: what runs there may serve callers so long.
-  void MachineGone(const NodeId& node, const Error& why, TimePoint serves_until);
+  void MachineLost(const NodeId& node, const Error& why, TimePoint serves_until);
   Result<void> OnJobEnded(const NodeId& node, const Frame& frame);
   Result<void> OnProcessEnded(const NodeId& node, const Frame& frame);
 
@@ -55,7 +55,7 @@ class Ends {
     std::string why;
   };
   struct MachineLoss {
-    ActorDirectory::LostNode lost;
+    ActorDirectory::LostMachine lost;
     Error why;
     size_t next_part = 0;  // of the actors
   };

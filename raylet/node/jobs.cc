@@ -33,7 +33,7 @@ std::set<NodeId> Jobs::End(JobId id, bool for_good) {
   return for_good ? std::exchange(job.known_by, {}) : std::set<NodeId>();
 }
 
-std::vector<JobId> Jobs::MachineGone(const NodeId& node) {
+std::vector<JobId> Jobs::MachineLost(const NodeId& node) {
   std::vector<JobId> its_own;
   for (auto& [id, job] : jobs_) {
     job.known_by.erase(node);

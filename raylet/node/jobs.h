@@ -48,7 +48,7 @@ class Jobs {
   // Returns the machines that have the job's program. They must hear that the job has ended for good.
   std::set<NodeId> End(JobId id, bool for_good);
   // That machine is lost, and has no program of ours any more. Returns its jobs here that have not ended yet.
-  std::vector<JobId> MachineGone(const NodeId& node);
+  std::vector<JobId> MachineLost(const NodeId& node);
   // The job has ended for good, and its last worker has gone. It may still have tasks that nobody wants.
   bool MayBeForgotten(JobId id) const;
   void Forget(JobId id);

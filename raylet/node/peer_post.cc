@@ -149,7 +149,7 @@ void PeerPost::ProcessesEnded(const NodeId& node, const ProcessSet& processes) {
   }
 }
 
-void PeerPost::MachineGone(const NodeId& node) {
+void PeerPost::MachineLost(const NodeId& node) {
   outboxes_.Drop(node);
   overfull_.erase(node);
   remote_ended_.erase(node);

@@ -71,7 +71,7 @@ class PeerPost {
   // ---- processes that have ended
   void ProcessesEnded(const NodeId& node, const ProcessSet& processes);
   bool RemoteLives(ProcessId process) const;  // as far as we know
-  void MachineGone(const NodeId& node);
+  void MachineLost(const NodeId& node);
 
  private:
   void Send(const NodeId& node, uint16_t type, Bytes body);

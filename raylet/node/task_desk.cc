@@ -230,9 +230,9 @@ ProcessSet TaskDesk::EndJob(JobId job, const ProcessSet& survivors, bool for_goo
   return killed;
 }
 
-void TaskDesk::MachineGone(const NodeId& node) {
-  Kill(scheduler_.NodeGone(node));
-  groups_.MachineGone(node);
+void TaskDesk::MachineLost(const NodeId& node) {
+  Kill(scheduler_.MachineLost(node));
+  groups_.MachineLost(node);
 }
 
 void TaskDesk::ClusterChanged() {

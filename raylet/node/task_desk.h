@@ -67,7 +67,7 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   ProcessSet EndJob(JobId job, const ProcessSet& survivors, bool for_good);
   bool HasTasks(JobId job) const { return scheduler_.HasTasks(job); }
   void JobGone(JobId job) { scheduler_.JobGone(job); }
-  void MachineGone(const NodeId& node);
+  void MachineLost(const NodeId& node);
   void ClusterChanged();  // a load has changed, or a machine has come
 
   // ---- decisions

@@ -410,9 +410,9 @@ std::map<NodeId, RemoteWork> Scheduler::WorkByMachine() const {
   return work;
 }
 
-std::vector<WorkerId> Scheduler::NodeGone(const NodeId& node) {
+std::vector<WorkerId> Scheduler::MachineLost(const NodeId& node) {
   auto running = DropAll(tasks_.AllFrom(node));
-  for (QueuedTask* const task : forwarded_.NodeGone(node))
+  for (QueuedTask* const task : forwarded_.MachineLost(node))
     RetryOrLose(task, LoseTask{LoseTask::Why::kNodeDied, {}, 0, {}, 1, node, {}});
   return running;
 }

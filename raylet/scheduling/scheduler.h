@@ -151,7 +151,7 @@ class Scheduler {
   // The machine is dead, and the view knows. Tasks that were forwarded there are retried or lost, as if a worker had
   // died. Tasks that came from there go without a result. Returns the workers that run tasks whose results nobody wants
   // any more. Objects that are owned there are lost one by one, by ObjectLost.
-  std::vector<WorkerId> NodeGone(const NodeId& node);
+  std::vector<WorkerId> MachineLost(const NodeId& node);
 
   std::vector<SchedulerDecision> TakeDecisions();  // schedules first
 

@@ -243,7 +243,7 @@ ActorId LivingThere(Bench& bench, const TaskPtr& creation) {
 size_t Lose(Bench& bench, const char* why, TimePoint serves_until, std::map<JobId, ProcessSet> jobs = {}) {
   size_t lost = 0;
   for (size_t part = 0; part < ActorDirectory::kParts; ++part) {
-    lost += bench.directory.NodeGone({kThere, kTheirMachine, "10.0.0.7:7000", why, serves_until, {}, jobs}, part);
+    lost += bench.directory.MachineLost({kThere, kTheirMachine, "10.0.0.7:7000", why, serves_until, {}, jobs}, part);
   }
   return lost;
 }
@@ -310,7 +310,7 @@ TEST(ActorDirectory, AMachinesDeathIsToldOfSomeActorsAtATime) {
   size_t lost = 0, most = 0;
   for (size_t part = 0; part < ActorDirectory::kParts; ++part) {
     const size_t ended =
-        bench.directory.NodeGone({kThere, kTheirMachine, "10.0.0.7:7000", "it is silent", {}, {}, {}}, part);
+        bench.directory.MachineLost({kThere, kTheirMachine, "10.0.0.7:7000", "it is silent", {}, {}, {}}, part);
     EXPECT_EQ(bench.Take<TellActorChanged>().size(), ended);
     lost += ended;
     most = std::max(most, ended);

@@ -35,7 +35,7 @@ TEST(Jobs, TellsAProgramAgainToAMachineThatWasLost) {
   Jobs jobs;
   const JobId job = jobs.Begin(7, 70, "space", Program("/bin/a"));
   ASSERT_TRUE(jobs.NeedsProgram(job, kNode));
-  jobs.MachineGone(kNode);
+  jobs.MachineLost(kNode);
   EXPECT_TRUE(jobs.NeedsProgram(job, kNode));
 }
 
@@ -110,7 +110,7 @@ TEST(Jobs, NamesTheJobsOfALostMachineThatHaveNotEnded) {
   jobs.BeginFrom(kOther, 2, "space", Program("/bin/a"));
   jobs.Begin(7, 70, "space", Program("/bin/a"));
   jobs.End(ended, /*for_good=*/true);
-  EXPECT_EQ(jobs.MachineGone(kNode), std::vector<JobId>{goes_on});
+  EXPECT_EQ(jobs.MachineLost(kNode), std::vector<JobId>{goes_on});
 }
 
 }  // namespace

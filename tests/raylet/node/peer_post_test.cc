@@ -70,7 +70,7 @@ TEST_F(PeerPostTest, EndsTheSessionOfAMachineThatDoesNotKeepUpInALaterTurn) {
   ASSERT_TRUE(RunUntil([&] { return !here_heard_.dead.empty(); }));
   EXPECT_FALSE(here_heard_.dead_while_telling);
   EXPECT_EQ(here_heard_.dead.front().code, ErrorCode::kSlowConsumer) << here_heard_.dead.front().message;
-  here_.MachineGone(there_.node());
+  here_.MachineLost(there_.node());
   // The next session is not ended for it.
   ASSERT_TRUE(RunUntil([&] { return here_heard_.up == 2; }));
   const int before = there_heard_.messages;
