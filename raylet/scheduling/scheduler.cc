@@ -14,7 +14,7 @@ void Scheduler::JoinCluster(ClusterView& view, const ObjectPlaces& places) {
 }
 
 std::vector<SchedulerDecision> Scheduler::TakeDecisions() {
-  drops_left_ = ready_left_ = lost_left_ = limits_.tasks_per_turn;
+  backlog_.BeginTurn();
   if (std::exchange(dirty_, false)) {
     dispatcher_.Pass();
     leases_.Pass(/*others=*/forwarded_.AnyUsable());
@@ -41,7 +41,7 @@ bool Scheduler::Cancel(const TaskId& id) {
   if (task == nullptr || task->state == QueuedTask::State::kRunning || task->state == QueuedTask::State::kAhead)
     return false;
   if (task->state == QueuedTask::State::kReady) queue_.Remove(task);
-  Drop(task);
+  backlog_.Drop(task);
   dirty_ = true;
   return true;
 }
@@ -57,75 +57,18 @@ void Scheduler::MarkCancelled(const TaskId& id) {
 }
 
 void Scheduler::ObjectSealed(const ObjectId& object) {
-  tasks_.dependencies().Sealed(object);
-  for (QueuedTask* const task : tasks_.TakeReady(ready_left_)) queue_.Push(task);
+  backlog_.ObjectSealed(object);
   dirty_ = true;
 }
 
 std::vector<WorkerId> Scheduler::OwnersGone(const ProcessSet& processes, const MayBeSealed& may_be_sealed) {
   dirty_ = true;
   tasks_.WaitsNoLonger(processes);  // before their tasks go and give room
-  for (const ProcessId process : processes) tasks_.OwnerEnded(process);
-  auto running = LeaveDoomed();
+  auto running = backlog_.OwnersEnded(processes);
   const auto leased = leases_.CallersGone(processes);
   running.insert(running.end(), leased.begin(), leased.end());
-  tasks_.dependencies().OwnersEnded(processes);
-  LoseOfEnded(lost_left_, may_be_sealed);
-  for (const ProcessId process : processes) queue_.OwnerEnded(process);
+  backlog_.ObjectsLost(processes, may_be_sealed);
   return running;
-}
-
-// Returns the workers that run doomed tasks. Those tasks go on; the others go, some at once. A job has no turn until
-// all of its doomed tasks have gone.
-std::vector<WorkerId> Scheduler::LeaveDoomed() {
-  const std::vector<JobId> jobs = tasks_.JobsWithDoomed();
-  if (jobs.empty()) return {};
-  std::vector<WorkerId> running;
-  for (auto& [id, worker] : workers_.all()) {
-    if (worker.task != nullptr && TaskTable::IsDoomed(*worker.task)) {
-      worker.task->owner_gone = true;
-      running.push_back(id);
-    }
-    bool recall = false;
-    for (QueuedTask* const task : worker.ahead) {
-      if (!TaskTable::IsDoomed(*task)) continue;
-      task->owner_gone = recall = true;
-    }
-    if (recall) ahead_.Recall(worker);
-  }
-  for (const JobId job : jobs) queue_.Suspend(job);
-  DropDoomed(drops_left_);
-  return running;
-}
-
-void Scheduler::DropDoomed(size_t& most) {
-  for (; most > 0; --most) {
-    QueuedTask* const task = tasks_.NextDoomed();
-    if (task == nullptr) break;
-    if (task->state == QueuedTask::State::kRunning || task->state == QueuedTask::State::kAhead) {
-      tasks_.Spare(*task);  // until its worker gives it back, or ends
-      continue;
-    }
-    if (task->state == QueuedTask::State::kReady) queue_.Remove(task);
-    Drop(task);
-  }
-  std::vector<JobId> done;
-  for (const auto& [job, shapes] : queue_.suspended())
-    if (!tasks_.HasDoomed(job)) done.push_back(job);
-  for (const JobId job : done) queue_.Resume(job);
-}
-
-void Scheduler::LoseOfEnded(size_t& most, const MayBeSealed& may_be_sealed) {
-  for (const ObjectId& object : tasks_.dependencies().TakeLost(most, may_be_sealed)) tasks_.ObjectLost(object, "");
-  tasks_.LoseSome(most);
-}
-
-void Scheduler::WorkOff(const MayBeSealed& may_be_sealed) {
-  dirty_ = true;
-  size_t drops = limits_.tasks_per_turn, ready = limits_.tasks_per_turn, lost = limits_.tasks_per_turn;
-  DropDoomed(drops);
-  for (QueuedTask* const task : tasks_.TakeReady(ready)) queue_.Push(task);
-  LoseOfEnded(lost, may_be_sealed);
 }
 
 void Scheduler::OwnerBehind(ProcessId process, bool behind) {
@@ -140,7 +83,6 @@ void Scheduler::OwnerBehind(ProcessId process, bool behind) {
 
 std::vector<WorkerId> Scheduler::JobEnded(JobId id, const ProcessSet& survivors, bool for_good) {
   dirty_ = true;
-  tasks_.EndJob(id, survivors, for_good);
   leases_.JobEnded(id);
   std::vector<WorkerId> ending;
   for (const auto& [worker_id, worker] : workers_.all()) {
@@ -148,7 +90,7 @@ std::vector<WorkerId> Scheduler::JobEnded(JobId id, const ProcessSet& survivors,
     WorkerStopping(worker_id);
     ending.push_back(worker_id);
   }
-  (void)LeaveDoomed();  // workers that run such tasks stop
+  (void)backlog_.JobEnded(id, survivors, for_good);  // workers that run such tasks stop
   return ending;
 }
 
@@ -175,18 +117,11 @@ std::vector<WorkerId> Scheduler::DropAll(const std::vector<QueuedTask*>& tasks) 
         tasks_.Forget(task);
         break;
       case QueuedTask::State::kWaiting:
-      case QueuedTask::State::kForwarded: Drop(task); break;
+      case QueuedTask::State::kForwarded: backlog_.Drop(task); break;
     }
   }
   std::sort(running.begin(), running.end());
   return running;
-}
-
-// Drops a task that is in no queue and does not run here.
-void Scheduler::Drop(QueuedTask* task) {
-  if (task->state == QueuedTask::State::kWaiting) tasks_.StopWaiting(*task);
-  if (task->state == QueuedTask::State::kForwarded) forwarded_.Cancel(*task);
-  tasks_.Forget(task);
 }
 
 void Scheduler::RetryOrLose(QueuedTask* task, LoseTask lost) {

@@ -21,6 +21,7 @@
 #include "raylet/scheduling/object_places.h"
 #include "raylet/scheduling/resources.h"
 #include "raylet/scheduling/scheduler_limits.h"
+#include "raylet/scheduling/task_backlog.h"
 #include "raylet/scheduling/task_queue.h"
 #include "raylet/scheduling/task_table.h"
 #include "raylet/scheduling/work_ahead.h"
@@ -66,7 +67,7 @@ class Scheduler {
   // workers are returned. Creations of actors stay. Tasks that wait for an object of these owners are lost, unless the
   // object may still come. The first tasks_per_turn of each go at once, and WorkOff takes the others. None of them
   // begins meanwhile.
-  using MayBeSealed = std::function<bool(const ObjectId&)>;
+  using MayBeSealed = TaskBacklog::MayBeSealed;
   std::vector<WorkerId> OwnersGone(const ProcessSet& processes, const MayBeSealed& may_be_sealed = {});
   std::vector<WorkerId> OwnerGone(ProcessId process) { return OwnersGone({process}); }
   // The process does not take its results as fast as they come. While it is behind none of its tasks begins, and those
@@ -91,8 +92,11 @@ class Scheduler {
   void JobGone(JobId job);  // it has no workers and no tasks any more
   // One part of what sealed and lost objects and ends have left to do: tasks_per_turn of each. Call it in a later turn
   // while it HasMore.
-  void WorkOff(const MayBeSealed& may_be_sealed = {});
-  bool HasMore() const { return tasks_.HasMore(); }
+  void WorkOff(const MayBeSealed& may_be_sealed = {}) {
+    dirty_ = true;
+    backlog_.WorkOff(may_be_sealed);
+  }
+  bool HasMore() const { return backlog_.HasMore(); }
 
   // Whether the worker goes on without its job's driver: it hosts a detached actor whose home is here, or runs a task
   // of one of `survivors`.
@@ -171,11 +175,7 @@ class Scheduler {
   std::optional<std::string> WhyPoolIsFull(const TaskShape& shape) const { return workers_.WhyPoolIsFull(shape); }
 
  private:
-  std::vector<WorkerId> LeaveDoomed();
-  void DropDoomed(size_t& most);
-  void LoseOfEnded(size_t& most, const MayBeSealed& may_be_sealed);
   std::vector<WorkerId> DropAll(const std::vector<QueuedTask*>& tasks);
-  void Drop(QueuedTask* task);
   void LoseTasksIn(const PlacementGroupId& group);
   void RetryOrLose(QueuedTask* task, LoseTask lost);
 
@@ -189,11 +189,9 @@ class Scheduler {
   WorkAhead ahead_{ledger_, queue_, tasks_, workers_, decisions_};
   WorkerLeases leases_{ledger_, queue_, tasks_, workers_, decisions_};
   ForwardedTasks forwarded_{queue_, tasks_, decisions_};
+  TaskBacklog backlog_{{limits_, queue_, tasks_, workers_, ahead_, forwarded_}};
   Dispatcher dispatcher_{{limits_, ledger_, queue_, tasks_, workers_, ahead_, forwarded_, decisions_}};
   bool dirty_ = false;  // something happened since the last pass
-  // Tasks that events may still take at once, before the next TakeDecisions.
-  size_t drops_left_ = limits_.tasks_per_turn, ready_left_ = limits_.tasks_per_turn,
-         lost_left_ = limits_.tasks_per_turn;
 };
 
 }  // namespace raylet

@@ -73,8 +73,8 @@ class RemoteOwnershipTest : public ::testing::Test {
     EXPECT_TRUE(Eventually(20s, [&] {
       std::map<std::string, json> machines;
       for (const Machine* const machine : {&here_, &there_}) {
-        json status = StatusOf(machine->socket());
-        machines.emplace(status["address"], std::move(status));
+        const json status = StatusOf(machine->socket());
+        machines.emplace(status["address"].get<std::string>(), status);
       }
       gone = JobsOfTheGone(machines);
       return gone.empty();

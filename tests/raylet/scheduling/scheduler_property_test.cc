@@ -415,7 +415,7 @@ TEST(SchedulerProperty, EveryTaskEndsExactlyOnceAndRunsOnlyWithItsResources) {
   for (uint64_t seed = 1; seed <= 200; ++seed) {
     SCOPED_TRACE(seed);
     World world(seed);
-    for (int step = 0; step < 400 && !testing::Test::HasFatalFailure(); ++step) world.Step();
+    for (int step = 0; step < 460 && !testing::Test::HasFatalFailure(); ++step) world.Step();
     world.Drain();
     if (testing::Test::HasFailure()) return;
     ahead += world.ahead();

@@ -232,21 +232,42 @@ TEST_F(ClusterOwnershipTest, AnUnmadeResultThatNeedsWhatItsOwnersActorHadIsMadeO
 }
 
 // It lingers as long as somebody wants the result, and no longer.
-TEST_F(ClusterOwnershipTest, AnEndedActorsProcessEndsOnceNobodyWantsItsResultThatIsNeverMade) {
-  Start("2");
-  auto actor = std::make_optional(ray::Actor(Keeper::Create).Remote());
-  const int pid = *actor->Task(&Keeper::Pid).Remote().Get();
-  auto unmade = std::make_optional(*actor->Task(&Keeper::StartFor).Remote(3'600'000).Get());
-  actor.reset();
-  EXPECT_TRUE(Eventually(20s, [&] {
-    const auto workers = Status()["workers"];
-    return std::any_of(workers.begin(), workers.end(), [&](const auto& worker) {
-      return worker["pid"] == pid && worker["state"] == "stopping";
-    });
-  })) << Status()["workers"];
-  unmade.reset();
-  EXPECT_TRUE(Eventually(20s, [&] { return ::kill(pid, 0) != 0; })) << Status()["workers"];
-  NothingIsLeft();
+class LingeringActorTest : public ClusterOwnershipTest {
+ protected:
+  void Begin() {
+    Start("2");
+    actor_ = ray::Actor(Keeper::Create).Remote();
+    pid_ = *actor_->Task(&Keeper::Pid).Remote().Get();
+    unmade_ = *actor_->Task(&Keeper::StartFor).Remote(3'600'000).Get();
+  }
+  void ExpectLingersUntilNobodyWantsTheResult() {
+    EXPECT_TRUE(Eventually(20s, [&] {
+      const auto workers = Status()["workers"];
+      return std::any_of(workers.begin(), workers.end(),
+                         [&](const auto& worker) { return worker["pid"] == pid_ && worker["state"] == "stopping"; });
+    })) << Status()["workers"];
+    unmade_.reset();
+    EXPECT_TRUE(Eventually(20s, [&] { return ::kill(pid_, 0) != 0; })) << Status()["workers"];
+    actor_.reset();
+    NothingIsLeft();
+  }
+  std::optional<ray::ActorHandle<Keeper>> actor_;
+  std::optional<ray::ObjectRef<int>> unmade_;
+  int pid_ = 0;
+};
+
+TEST_F(LingeringActorTest, EndsWithItsLastHandleWhenNobodyWantsItsResultThatIsNeverMade) {
+  Begin();
+  actor_.reset();
+  ExpectLingersUntilNobodyWantsTheResult();
+}
+
+// The driver keeps a handle, so it releases the result through its channel.
+TEST_F(LingeringActorTest, EndsItselfWhenNobodyWantsItsResultThatIsNeverMade) {
+  Begin();
+  const auto exit = actor_->Task(&Keeper::Exit).Remote();
+  ExpectLingersUntilNobodyWantsTheResult();
+  EXPECT_THROW(exit.Get(20'000), ray::internal::RayActorException);
 }
 
 class StalledOwnershipTest : public ClusterOwnershipTest {};

@@ -2,31 +2,32 @@
 // of the tasks at once and the others in later turns. Meanwhile none of them begins, and other jobs go on.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
+#include <utility>
+
 #include "raylet/scheduling/scheduler.h"
 #include "tests/raylet/scheduling/cpus.h"
 
 namespace raylet {
 namespace {
 
-using test::Cpus;
-
-constexpr JobId kJob = 1, kOtherJob = 2;
-constexpr ProcessId kDriver = 10, kActor = 11, kOther = 20;
-constexpr size_t kTasks = 1'000;
-constexpr size_t kPerTurn = 100;
-
-std::shared_ptr<Task> MakeTask(JobId job = kJob, ProcessId owner = kDriver) {
-  auto task = std::make_shared<Task>();
-  task->id = TaskId::FromRandom();
-  task->job = job;
-  task->owner = owner;
-  task->name = task->function = "f";
-  task->resources = Cpus(kUnitsPerWhole);
-  return task;
-}
-
-class SchedulerTurns : public ::testing::Test {
+class TaskBacklogTest : public ::testing::Test {
  protected:
+  static constexpr JobId kJob = 1, kOtherJob = 2;
+  static constexpr ProcessId kDriver = 10, kActor = 11, kOther = 20;
+  static constexpr size_t kTasks = 1'000;
+  static constexpr size_t kPerTurn = 100;
+
+  static std::shared_ptr<Task> MakeTask(JobId job = kJob, ProcessId owner = kDriver) {
+    auto task = std::make_shared<Task>();
+    task->id = TaskId::FromRandom();
+    task->job = job;
+    task->owner = owner;
+    task->name = task->function = "f";
+    task->resources = test::Cpus(kUnitsPerWhole);
+    return task;
+  }
   static SchedulerLimits Limits() {
     SchedulerLimits limits;
     limits.tasks_per_turn = kPerTurn;
@@ -70,13 +71,13 @@ class SchedulerTurns : public ::testing::Test {
     return turns;
   }
 
-  Scheduler scheduler_{Cpus(2 * kUnitsPerWhole), Limits()};
+  Scheduler scheduler_{test::Cpus(2 * kUnitsPerWhole), Limits()};
   std::vector<WorkerId> starting_;
   std::vector<TaskPtr> ran_;
   std::vector<LoseTask> lost_;
 };
 
-TEST_F(SchedulerTurns, ADriversManyTasksGoInPartsWhileAnotherJobsTasksRun) {
+TEST_F(TaskBacklogTest, ADriversManyTasksGoInPartsWhileAnotherJobsTasksRun) {
   SubmitMany();
   EXPECT_TRUE(scheduler_.JobEnded(kJob, {}, /*for_good=*/true).empty());
   EXPECT_TRUE(scheduler_.OwnerGone(kDriver).empty());
@@ -87,7 +88,8 @@ TEST_F(SchedulerTurns, ADriversManyTasksGoInPartsWhileAnotherJobsTasksRun) {
   EXPECT_TRUE(starting_.empty()) << "a worker starts for a driver that has gone";
   const auto other = Submit(MakeTask(kOtherJob, kOther));
   StartAll();
-  ASSERT_EQ(ran_.size(), 0u);
+  ASSERT_EQ(ran_.size(), 1u);
+  EXPECT_EQ(ran_[0], other);
   const size_t turns = WorkOff([&] { EXPECT_EQ(scheduler_.Submit(MakeTask()).error().code, ErrorCode::kNotRunning); });
   EXPECT_EQ(turns, (kTasks - kPerTurn) / kPerTurn + 1);
   EXPECT_EQ(scheduler_.tasks(), 1u) << "the other job's";
@@ -96,7 +98,7 @@ TEST_F(SchedulerTurns, ADriversManyTasksGoInPartsWhileAnotherJobsTasksRun) {
   EXPECT_EQ(scheduler_.queue().suspended().size(), 0u);
 }
 
-TEST_F(SchedulerTurns, TheTasksOfAnActorThatOutlivesTheDriverGoOnOnceTheOthersHaveGone) {
+TEST_F(TaskBacklogTest, TheTasksOfAnActorThatOutlivesTheDriverGoOnOnceTheOthersHaveGone) {
   SubmitMany();
   const auto of_actor = Submit(MakeTask(kJob, kActor));
   EXPECT_TRUE(scheduler_.JobEnded(kJob, {kActor}, /*for_good=*/false).empty());
@@ -112,7 +114,7 @@ TEST_F(SchedulerTurns, TheTasksOfAnActorThatOutlivesTheDriverGoOnOnceTheOthersHa
   EXPECT_EQ(ran_[0], of_actor);
 }
 
-TEST_F(SchedulerTurns, AnEndedOwnersManyTasksGoInPartsAndThoseThatRunAreNamedAtOnce) {
+TEST_F(TaskBacklogTest, AnEndedOwnersManyTasksGoInPartsAndThoseThatRunAreNamedAtOnce) {
   SubmitMany(kActor);
   StartAll();
   EXPECT_EQ(scheduler_.CountWorkers(Scheduler::WorkerState::kBusy), 2u);
@@ -126,7 +128,9 @@ TEST_F(SchedulerTurns, AnEndedOwnersManyTasksGoInPartsAndThoseThatRunAreNamedAtO
   }
   Take();
   WorkOff([&] { EXPECT_TRUE(ran_.empty()); });
-  EXPECT_EQ(scheduler_.tasks(), 3u) << "two run";
+  size_t at_workers = 0;
+  for (const auto& [id, worker] : scheduler_.workers()) at_workers += 1 + worker.ahead.size();
+  EXPECT_EQ(scheduler_.tasks(), 1 + at_workers);
   EXPECT_EQ(scheduler_.queue().size(), 1u);
   std::vector<WorkerId> workers;
   for (const auto& [id, worker] : scheduler_.workers()) workers.push_back(id);
@@ -136,7 +140,7 @@ TEST_F(SchedulerTurns, AnEndedOwnersManyTasksGoInPartsAndThoseThatRunAreNamedAtO
   EXPECT_EQ(scheduler_.CountWorkers(Scheduler::WorkerState::kBusy), 1u);
 }
 
-TEST_F(SchedulerTurns, TheManyTasksOfAnOwnerThatWasBehindGoInParts) {
+TEST_F(TaskBacklogTest, TheManyTasksOfAnOwnerThatWasBehindGoInParts) {
   SubmitMany();
   scheduler_.OwnerBehind(kDriver, true);
   EXPECT_EQ(scheduler_.queue().held_tasks(), kTasks);
@@ -147,7 +151,7 @@ TEST_F(SchedulerTurns, TheManyTasksOfAnOwnerThatWasBehindGoInParts) {
   EXPECT_TRUE(scheduler_.queue().held().empty());
 }
 
-TEST_F(SchedulerTurns, ManyTasksOfASealedObjectAreReadyInOrderAndInParts) {
+TEST_F(TaskBacklogTest, ManyTasksOfASealedObjectAreReadyInOrderAndInParts) {
   const ObjectId object = ObjectId::FromRandom();
   std::vector<TaskPtr> tasks;
   for (size_t i = 0; i < kTasks; ++i) {
@@ -168,7 +172,7 @@ TEST_F(SchedulerTurns, ManyTasksOfASealedObjectAreReadyInOrderAndInParts) {
   EXPECT_EQ(at, kTasks - 1);
 }
 
-TEST_F(SchedulerTurns, OneTurnMakesSomeTasksReadyHoweverManyObjectsAreSealedInIt) {
+TEST_F(TaskBacklogTest, OneTurnMakesSomeTasksReadyHoweverManyObjectsAreSealedInIt) {
   std::vector<ObjectId> objects;
   for (size_t i = 0; i < 3 * kPerTurn; ++i) {
     objects.push_back(ObjectId::FromRandom());
@@ -183,7 +187,7 @@ TEST_F(SchedulerTurns, OneTurnMakesSomeTasksReadyHoweverManyObjectsAreSealedInIt
   EXPECT_EQ(scheduler_.queue().size(), 3 * kPerTurn);
 }
 
-TEST_F(SchedulerTurns, ManyTasksThatWaitForAnObjectOfAnEndedOwnerAreLostInParts) {
+TEST_F(TaskBacklogTest, ManyTasksThatWaitForAnObjectOfAnEndedOwnerAreLostInParts) {
   std::atomic<uint64_t> counter{1};
   const ObjectId object = NewObjectId(kOther, counter), comes = NewObjectId(kOther, counter);
   SubmitMany(kDriver, {object});
