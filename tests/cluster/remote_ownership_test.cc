@@ -186,22 +186,6 @@ TEST_F(RemoteOwnershipTest, AnObjectThatWasReleasedByAnEarlierChannelGoes) {
   NothingIsLeft();
 }
 
-// It would start again for ever.
-TEST_F(RemoteOwnershipTest, AnActorThatOutlivedItsCreatorEndsWithItsDriverOnTheOtherMachine) {
-  {
-    OtherDriver other(here_.socket(), kNamespace);
-    ASSERT_EQ(other.Do("adopt"), "");
-    ASSERT_TRUE(Eventually(20s, [&] {
-      const json status = StatusOf(here_.socket());
-      return status["ends_unsettled"] == 0 && status["workers"].empty();
-    })) << StatusOf(here_.socket());
-    ASSERT_EQ(StatusOf(there_.socket())["workers"].size(), 1u);
-  }
-  NoOtherJobIsLeft();
-  EXPECT_TRUE(Eventually(20s, [&] { return StatusOf(there_.socket())["workers"].empty(); }));
-  NothingIsLeft();
-}
-
 TEST_F(RemoteOwnershipTest, KeepsEveryHeldObjectWhereverProcessesAreKilled) {
   for (uint32_t seed = 1; seed <= Seeds(4); ++seed) {
     SCOPED_TRACE(seed);

@@ -295,7 +295,7 @@ TEST(ActorDirectory, AMachinesDeathEndsWhatProcessesOfItsJobsHaveCreated) {
   Bench bench;
   const ActorId theirs = bench.Living(Creation());
   const ActorId detached = bench.Living(Creation("", 0, /*detached=*/true));
-  EXPECT_EQ(Lose(bench, "nothing was heard of it", {}, {kCaller}), 0u);
+  EXPECT_EQ(Lose(bench, "nothing was heard of it", {}, {{2, {}}}), 0u);
   EXPECT_EQ(Lose(bench, "nothing was heard of it", {}, {{1, {}}}), 1u);
   EXPECT_EQ(bench.directory.Get(theirs), nullptr);
   EXPECT_NE(bench.directory.Get(detached), nullptr);

@@ -2,33 +2,18 @@
 // It reads orders from the file ORDERS, a line each, and writes one line to the file ANSWERS for each: what is wrong,
 // or nothing. Arguments: ORDERS, ANSWERS, and the namespace in which the keepers have their names.
 #include <ray/api.h>
-#include <signal.h>
 
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <optional>
 #include <sstream>
 #include <string>
 
 #include "tests/client/ray/cluster/keeper.h"
-#include "tests/harness/daemon_process.h"
 
 namespace {
 
 using cluster_test::Keeper;
-
-// An actor on another machine that outlives its creator, a worker of a task.
-std::string Adopt() {
-  static std::optional<ray::ActorHandle<Keeper>> adopted;
-  const auto made = ray::Task(cluster_test::CreateThereAndTellPid).Remote().Get(60'000);
-  adopted = made->first;
-  ::kill(made->second, SIGKILL);
-  if (!raylet::test::Eventually(std::chrono::seconds(20), [&] { return ::kill(made->second, 0) != 0; }))
-    return "its creator does not end";
-  return *adopted->Task(&Keeper::Check).Remote().Get(60'000);
-}
 
 std::string Obey(Keeper& mine, const std::string& order) {
   std::istringstream words(order);
@@ -41,7 +26,6 @@ std::string Obey(Keeper& mine, const std::string& order) {
   if (verb == "submit") return mine.Submit(number) == number ? "" : "it submitted another";
   if (verb == "drop") return mine.Drop(number) == 1 ? "" : "it dropped another";
   if (verb == "drop_all") return mine.DropAll() == 0 ? "" : "it dropped not all";
-  if (verb == "adopt") return Adopt();
   if (verb == "check") return mine.Check();
   if (verb == "shared") return mine.Shared();
   const auto keeper = ray::GetActor<Keeper>(name);

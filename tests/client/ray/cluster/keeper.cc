@@ -190,9 +190,6 @@ std::string Keeper::Check() {
 }
 
 ray::ActorHandle<Keeper> CreateKeeper() { return ray::Actor(Keeper::Create).Remote(); }
-std::pair<ray::ActorHandle<Keeper>, int> CreateThereAndTellPid() {
-  return {ray::Actor(Keeper::Create).SetResource("there", 0.01).SetMaxRestarts(-1).Remote(), ::getpid()};
-}
 namespace {
 std::optional<TextRef> kept_by_tasks;
 }
@@ -225,6 +222,6 @@ RAY_REMOTE(Keeper::Create, &Keeper::Pid, &Keeper::Put, &Keeper::PutBox, &Keeper:
            &Keeper::KeepOneOfTwoBoxes, &Keeper::KeepOneArray, &Keeper::KeepOneActor, KeepInThisWorker,
            ReadFromThisWorker, LengthOf, PutAndTellPid, PassOnThrough, LargeBoxOf, &Keeper::MakeLargeBox,
            &Keeper::SubmitLargeBox, &Keeper::CallForLargeBox, &Keeper::KeepLargeBox, &Keeper::GiveLargeBox,
-           &Keeper::SleepFor, &Keeper::StartFor, &Keeper::Exit, CallFor, GetFor, SleepInATask, CreateThereAndTellPid);
+           &Keeper::SleepFor, &Keeper::StartFor, &Keeper::Exit, CallFor, GetFor, SleepInATask);
 
 }  // namespace cluster_test

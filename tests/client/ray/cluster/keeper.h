@@ -82,8 +82,6 @@ class Keeper {
 };
 
 ray::ActorHandle<Keeper> CreateKeeper();
-// An actor on the machine "there" that starts again however often it ends, and the pid of its creator.
-std::pair<ray::ActorHandle<Keeper>, int> CreateThereAndTellPid();
 int LengthOf(const std::string& text);
 ray::ObjectRef<int> CallFor(ray::ActorHandle<Keeper> keeper, int ms);  // of a call that takes this time
 int GetFor(ray::ActorHandle<Keeper> keeper, int ms);
