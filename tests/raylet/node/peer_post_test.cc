@@ -34,6 +34,7 @@ class PeerPostTest : public ::testing::Test {
   static ClusterOptions Options() {
     ClusterOptions options;
     options.listen = *MakeTcpAddress("127.0.0.1", 0);
+    options.token = *PeerToken::FromBytes("a token of the cluster");
     options.limits.unacked_messages_max = 4;
     options.outbox_bytes_max = 10'000;
     return options;
