@@ -10,7 +10,7 @@
 namespace ray::ps::internal {
 
 // The same in all processes of a machine. Asks the raylet: a call of some time.
-inline uint64_t MachineNumber() {
+inline uint64_t ThisMachine() {
   for (const NodeInfo& node : ray::Nodes())
     if (node.is_this_node) return std::hash<std::string>()(node.id);
   return 0;

@@ -177,7 +177,7 @@ struct ReadReply {
   bool ready = false;  // false: the policy says to wait
   bool moved = false;  // other shards have the parameters now
   uint64_t version = 0;
-  uint64_t machine = 0;  // the shard's MachineNumber; 0 without compression
+  uint64_t machine = 0;  // the shard's ThisMachine; 0 without compression
   CellPlace cell;        // where the shard's version is seen
   Array<T> values;       // none where the reader has this version already
   MSGPACK_DEFINE(ready, moved, version, machine, cell, values)

@@ -348,7 +348,7 @@ ps::Worker<T> Parameters<T>::Worker(uint64_t rank) const {
     throw RayException("rank " + std::to_string(rank) + " was asked for, and the policy " + server->policy +
                        " has the ranks 0 to " + std::to_string(server->ranks - 1));
   const bool compresses = CompressionOf(*server).kind != Compression::Kind::kNone;
-  return ps::Worker<T>(*this, rank, internal::RandomNumber(), compresses ? internal::MachineNumber() : 0);
+  return ps::Worker<T>(*this, rank, internal::RandomNumber(), compresses ? internal::ThisMachine() : 0);
 }
 
 template <class T>

@@ -23,7 +23,7 @@ TimePoint Now() { return std::chrono::steady_clock::now(); }
 template <class T>
 Shard<T>::Shard(const ShardSetup& setup, const Array<T>& initial, const std::vector<ActorHandle<Replica<T>>>& replica)
     : setup_(setup),
-      machine_(setup.compresses ? MachineNumber() : 0),
+      machine_(setup.compresses ? ThisMachine() : 0),
       core_(setup.policy.value, std::chrono::milliseconds(setup.round_deadline_ms)),
       run_(setup, initial),
       replica_(replica) {

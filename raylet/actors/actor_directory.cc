@@ -272,6 +272,20 @@ void ActorDirectory::EndWithCreator(Actor& actor) {
                    "an actor that shall outlive its creator must be detached"));
 }
 
+void ActorDirectory::JobEnded(JobId job, const ProcessSet& survivors) {
+  std::vector<ActorId> of_job;
+  for (const auto& [id, actor] : living_)
+    if (actor.creation->job == job && EndsWithJob(actor, survivors)) of_job.push_back(id);
+  for (const ActorId& id : of_job) EndWithJob(living_.at(id));
+}
+
+void ActorDirectory::EndWithJob(Actor& actor) {
+  Die(actor, ActorFailure(*actor.creation,
+                          StrCat(Describe(*actor.creation), " ended with the program whose process created it (",
+                                 actor.owner, ")"),
+                          "an actor that shall outlive its program must be detached"));
+}
+
 void ActorDirectory::LetGo(const ActorId& id) {
   if (const Actor* const actor = Get(id)) Release(id, actor->owner);
 }
@@ -283,7 +297,7 @@ std::vector<ActorId> ActorDirectory::CreatedBy(const ProcessSet& processes) cons
   return created;
 }
 
-size_t ActorDirectory::NodeGone(const LostNode& lost, size_t part) {
+size_t ActorDirectory::MachineLost(const LostMachine& lost, size_t part) {
   const auto has_gone = [&](ProcessId process) {
     return MachineOf(process) == lost.machine || lost.ended.contains(process);
   };
@@ -292,12 +306,13 @@ size_t ActorDirectory::NodeGone(const LostNode& lost, size_t part) {
     auto& [id, actor] = entry;
     std::erase_if(actor.watchers, has_gone);
     std::erase_if(actor.opens, [&](const PendingOpen& open) { return has_gone(open.caller); });
-    if (lost.ended.contains(actor.owner))
+    const auto job = lost.jobs.find(actor.creation->job);
+    if (job != lost.jobs.end() && EndsWithJob(actor, job->second))
       of_ended.push_back(id);
     else if (actor.place == Place::There(lost.node))
       there.push_back(id);
   });
-  for (const ActorId& id : of_ended) EndWithCreator(living_.at(id));
+  for (const ActorId& id : of_ended) EndWithJob(living_.at(id));
   for (const ActorId& id : there) {
     Actor& actor = living_.at(id);
     Ended(actor,
@@ -342,7 +357,10 @@ void ActorDirectory::Die(Actor& actor, Failure failure, bool host_lost) {
   dead_.Add(id, *told);
   if (actor.settings().detached) {
     const auto detached = detached_.find(actor.creation->job);
-    if (--detached->second == 0) detached_.erase(detached);
+    if (--detached->second == 0) {
+      detached_.erase(detached);
+      decisions_.emplace_back(LastDetachedEnded{actor.creation->job});
+    }
   }
   living_.erase(living_.find(id));
 }

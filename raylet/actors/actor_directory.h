@@ -78,8 +78,11 @@ struct ActorMoved {  // the actor runs there now, or (nowhere) no longer runs
   Place place;
   uint64_t start = 0;  // number of the start, from 1
 };
+struct LastDetachedEnded {  // the job has no other detached actor, so it may end for good
+  JobId job = 0;
+};
 using ActorDecision = std::variant<CreateActorNow, CancelCreation, EndActorWorker, TellActorChanged, GrantChannel,
-                                   RefuseChannel, NameFreed, ActorMoved>;
+                                   RefuseChannel, NameFreed, ActorMoved, LastDetachedEnded>;
 
 class ActorDirectory {
  public:
@@ -119,17 +122,18 @@ class ActorDirectory {
   void ConstructorFailed(const ActorId& id, const Failure& failure);
   void CreationLost(const ActorId& id, const Failure& failure);  // no worker could be started
   void WorkerGone(const ActorId& id, const Place& place, const Failure& failure);
-  // The actors that ran on that machine are lost, and those end that processes of its jobs created. Its processes no
+  // The actors that ran on that machine are lost, and those of its jobs end, as by JobEnded. Its processes no
   // longer watch or wait. One call looks through one part of the actors, of kParts, and returns how many have ended.
-  struct LostNode {
+  struct LostMachine {
     NodeId node;
     MachineNumber machine{};
-    std::string address, why;  // for people
-    TimePoint serves_until{};  // its actors may serve callers so long, so none starts again before
-    ProcessSet ended;          // of this machine, with the jobs of that one
+    std::string address, why;          // for people
+    TimePoint serves_until{};          // its actors may serve callers so long, so none starts again before
+    ProcessSet ended;                  // of this machine, with the jobs of that one
+    std::map<JobId, ProcessSet> jobs;  // these jobs, and the processes that outlive each
   };
   static constexpr size_t kParts = SpreadMap<ActorId, int>::kParts;
-  size_t NodeGone(const LostNode& lost, size_t part);
+  size_t MachineLost(const LostMachine& lost, size_t part);
   size_t SizeOfPart(size_t part) const { return living_.SizeOfPart(part); }
   // A restart that had to wait may begin. False: the actor has ended meanwhile.
   bool MayRestart(const ActorId& id, uint32_t incarnation) const;
@@ -147,6 +151,9 @@ class ActorDirectory {
   void ProcessesGone(const ProcessSet& processes);
   // Ends the actors that these processes created, except the kept ones, of which other processes hold handles.
   void OwnersSettled(const ProcessSet& processes, const std::function<bool(const ActorId&)>& is_kept = {});
+  // The job's actors end, except detached ones and those that one of `survivors` created. Others may hold handles, and
+  // the creator may have ended before.
+  void JobEnded(JobId job, const ProcessSet& survivors);
   void LetGo(const ActorId& id);  // its creator has ended, and no process holds a handle any more
 
   std::vector<ActorDecision> TakeDecisions() { return std::exchange(decisions_, {}); }
@@ -175,7 +182,11 @@ class ActorDirectory {
   void Tell(const Actor& actor, std::shared_ptr<const Failure> failure, bool host_lost = false);
   Failure WhyDead(const ActorId& id) const;
 
+  static bool EndsWithJob(const Actor& actor, const ProcessSet& survivors) {
+    return !actor.settings().detached && !survivors.contains(actor.owner);
+  }
   void EndWithCreator(Actor& actor);
+  void EndWithJob(Actor& actor);
 
   SpreadMap<ActorId, Actor> living_;
   std::unordered_map<JobId, size_t> detached_;  // of living_, by job

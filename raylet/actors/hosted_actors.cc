@@ -29,7 +29,7 @@ std::optional<HostedActors::Hosted> HostedActors::WorkerGone(const ActorId& id, 
   return Take(id);
 }
 
-void HostedActors::HomeGone(const NodeId& home) {
+void HostedActors::HomeLost(const NodeId& home) {
   std::erase_if(actors_, [&](const auto& entry) { return entry.second.home() == home; });
 }
 

@@ -30,7 +30,7 @@ class HostedActors {
   std::optional<Hosted> Take(const ActorId& id);  // the actor has ended
   // As Take, for the actor that runs in that worker.
   std::optional<Hosted> WorkerGone(const ActorId& id, WorkerId worker);
-  void HomeGone(const NodeId& home);
+  void HomeLost(const NodeId& home);
 
   const Hosted* Find(const ActorId& id) const;  // null: not here, or this node is its home
   const std::unordered_map<ActorId, Hosted>& actors() const { return actors_; }

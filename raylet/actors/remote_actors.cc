@@ -115,7 +115,7 @@ void RemoteActors::ProcessGone(ProcessId process) {
   std::erase_if(by_home_, [](const auto& home) { return home.second.empty(); });
 }
 
-void RemoteActors::HomeGone(MachineNumber home) {
+void RemoteActors::HomeLost(MachineNumber home) {
   auto gone = by_home_.extract(home);
   if (!gone.empty()) lost_[home].merge(gone.mapped());
 }

@@ -53,7 +53,7 @@ class RemoteActors {
   void ProcessGone(ProcessId process);
   // The machine with their home is lost, and no process waits for these actors or watches them any more. TakeLost
   // returns those that did, of actors that have `least` of them together, or of all that are left.
-  void HomeGone(MachineNumber home);
+  void HomeLost(MachineNumber home);
   Lost TakeLost(MachineNumber home, size_t least);
 
   size_t size() const;

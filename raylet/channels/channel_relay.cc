@@ -412,7 +412,7 @@ Result<void> ChannelRelay::OnEnded(const NodeId& node, const Frame& frame) {
   return {};
 }
 
-void ChannelRelay::NodeLost(const NodeId& node) {
+void ChannelRelay::MachineLost(const NodeId& node) {
   std::vector<LostRelay>& lost = lost_[node];
   for (Relay* const relay : relays_.Each([&](const Relay& each) { return each.node == node; })) {
     relay->node_gone = true;

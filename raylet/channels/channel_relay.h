@@ -79,7 +79,7 @@ class ChannelRelay {
   Result<void> OnMessage(const NodeId& node, const Frame& frame);
   // That machine is lost: from now on its relays carry nothing. Each ends in a call of EndLost, which ends `most` of
   // them and returns how many; 0: there are no more. The machine is not heard before that.
-  void NodeLost(const NodeId& node);
+  void MachineLost(const NodeId& node);
   size_t EndLost(const NodeId& node, const Error& why, size_t most);
 
   size_t open() const { return relays_.size(); }

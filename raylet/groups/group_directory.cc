@@ -247,7 +247,7 @@ void GroupDirectory::Settle(Entry& entry) {
   Wait(entry);
 }
 
-void GroupDirectory::MachineGone(const NodeId& node) {
+void GroupDirectory::MachineLost(const NodeId& node) {
   for (auto& [id, entry] : groups_) {
     PlacementGroup& group = entry.group;
     bool lost = false;

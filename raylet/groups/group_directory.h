@@ -84,7 +84,7 @@ class GroupDirectory {
   void Remove(const PlacementGroupId& group, const std::string& why);
   void Prepared(const NodeId& node, const PlacementGroupId& group, uint64_t attempt, bool prepared);
   void Committed(const NodeId& node, const PlacementGroupId& group, uint64_t attempt);
-  void MachineGone(const NodeId& node);  // the view knows
+  void MachineLost(const NodeId& node);  // the view knows
   void Tick(TimePoint now);              // now and then, while WantsTick
   bool WantsTick() const { return attempts_ > 0 || any_paused_; }
   void ClusterChanged() { ++cluster_changes_; }  // what machines have in total may be another

@@ -21,11 +21,11 @@ ActorDesk::ActorDesk(const Services& services)
       names_(services.post.view(), [this](const ActorId& actor) { return actors_.BearsName(actor); }),
       finder_(actors_, names_, services) {}
 
-void ActorDesk::Wire(CreationQueue& queue, ActorCallEvents& calls, std::function<void()> actor_ended) {
+void ActorDesk::Wire(CreationQueue& queue, ActorCallEvents& calls, std::function<void()> job_may_end) {
   queue_ = &queue;
   calls_ = &calls;
   finder_.Wire(calls);
-  actor_ended_ = std::move(actor_ended);
+  job_may_end_ = std::move(job_may_end);
 }
 
 void ActorDesk::ShareNames(ControlLink& control) {
@@ -73,7 +73,6 @@ void ActorDesk::NameTaken(const ActorId& id, const Result<void>& taken) {
     names_.Release(id);
   }
   decisions_.CarryOut();
-  actor_ended_();
 }
 
 Result<void> ActorDesk::OnKillActor(ProcessSession&, const Frame& frame) {
@@ -150,9 +149,7 @@ Result<void> ActorDesk::OnActorGone(const NodeId& node, const Frame& frame) {
       actors_.CreationLost(notice->actor, failure);
     else
       actors_.WorkerGone(notice->actor, Place::There(node), failure);
-    decisions_.CarryOut();
   }
-  actor_ended_();
   return {};
 }
 
@@ -248,9 +245,9 @@ void ActorDesk::WorkerGone(const GoneWorker& gone) {
   }
 }
 
-void ActorDesk::CreatorsEnded(const ProcessSet& processes) {
-  actors_.ProcessesGone(processes);
-  actors_.OwnersSettled(processes);
+void ActorDesk::JobEnded(JobId job, const ProcessSet& ended, const ProcessSet& survivors) {
+  actors_.ProcessesGone(ended);
+  actors_.JobEnded(job, survivors);
 }
 
 void ActorDesk::CreatorsSettled(const ProcessSet& processes, const std::function<bool(const ActorId&)>& is_kept) {
@@ -279,6 +276,7 @@ void ActorDesk::CarryOut(const std::vector<ActorDecision>& decisions) {
       [this](const RefuseChannel& refuse) { calls_->OnRefused(refuse); },
       [this](const NameFreed& freed) { names_.Release(freed.actor); },
       [this](const ActorMoved& moved) { Publish(moved); },
+      [this](const LastDetachedEnded&) { job_may_end_(); },
   };
   for (const ActorDecision& decision : decisions) std::visit(carry_out, decision);
 }

@@ -23,9 +23,9 @@ namespace raylet {
 class ActorDesk final : public CreationEvents, public ActorHomes, public ClaimedActors {
  public:
   explicit ActorDesk(const Services& services);
-  // Call it before anything else. All arguments outlive the desk. `actor_ended` hears of each end, since a job may be
-  // forgotten after its last actor.
-  void Wire(CreationQueue& queue, ActorCallEvents& calls, std::function<void()> actor_ended);
+  // Call it before anything else. All arguments outlive the desk. `job_may_end` is called
+  // once a job has no detached actor any more.
+  void Wire(CreationQueue& queue, ActorCallEvents& calls, std::function<void()> job_may_end);
   void ShareNames(ControlLink& control);  // from now on; it lives as long as the desk
 
   // ---- messages of processes
@@ -58,17 +58,19 @@ class ActorDesk final : public CreationEvents, public ActorHomes, public Claimed
   // ---- ends (see ends.h)
   void WorkerGone(const GoneWorker& gone);
   void ProcessesGone(const ProcessSet& processes) { actors_.ProcessesGone(processes); }
-  // Ends everything that these processes created at once, because their job has ended.
-  void CreatorsEnded(const ProcessSet& processes);
+  // As ActorDirectory::JobEnded. `ended`: processes of the job that end with it.
+  void JobEnded(JobId job, const ProcessSet& ended, const ProcessSet& survivors);
   // ---- for the claim desk
   bool Lives(const ActorId& actor) const override { return actors_.Get(actor) != nullptr; }
   std::vector<ObjectId> StoredArgumentsOf(const ActorId& actor) const override;
   std::vector<ActorId> CreatedBy(const ProcessSet& processes) const override { return actors_.CreatedBy(processes); }
   void CreatorsSettled(const ProcessSet& processes, const std::function<bool(const ActorId&)>& is_kept) override;
   void LetGo(const ActorId& actor) override;
-  void MachineLost(const NodeId& node) { hosted_.HomeGone(node); }  // at once: its actors here are no more
-  // As ActorDirectory::NodeGone.
-  size_t MachineGone(const ActorDirectory::LostNode& lost, size_t part) { return actors_.NodeGone(lost, part); }
+  void MachineLost(const NodeId& node) { hosted_.HomeLost(node); }  // at once: its actors here are no more
+  // As ActorDirectory::MachineLost.
+  size_t TellMachineLost(const ActorDirectory::LostMachine& lost, size_t part) {
+    return actors_.MachineLost(lost, part);
+  }
 
   // ---- decisions
   std::vector<ActorDecision> TakeDecisions() { return actors_.TakeDecisions(); }
@@ -95,7 +97,7 @@ class ActorDesk final : public CreationEvents, public ActorHomes, public Claimed
   const Clock& clock_;
   CreationQueue* queue_ = nullptr;    // null before Wire
   ActorCallEvents* calls_ = nullptr;  // null before Wire
-  std::function<void()> actor_ended_;
+  std::function<void()> job_may_end_;
   ActorDirectory actors_;
   HostedActors hosted_;
   ActorNames names_;

@@ -47,9 +47,9 @@ class CallChannels final : public ChannelRelay::Events {
   void WorkersGone(const std::unordered_set<WorkerId>& workers) { book_.WorkersGone(workers); }
   void CallersGone(const ProcessSet& processes);
   void CallerGone(ProcessId process);
-  void MachineLost(const NodeId& node) { relay_->NodeLost(node); }  // at once
+  void MachineLost(const NodeId& node) { relay_->MachineLost(node); }  // at once
   // Ends about `most` channels to that machine. Returns how many it has ended; 0: there are no more.
-  size_t MachineGone(const NodeId& node, const Error& why, size_t most) { return relay_->EndLost(node, why, most); }
+  size_t TellMachineLost(const NodeId& node, const Error& why, size_t most) { return relay_->EndLost(node, why, most); }
 
   const ChannelBook& book() const { return book_; }
   size_t to_other_machines() const { return relay_ == nullptr ? 0 : relay_->open(); }

@@ -208,11 +208,11 @@ void ChannelDesk::ProcessesGone(const ProcessSet& processes) {
 }
 
 void ChannelDesk::MachineLost(const NodeId& node, MachineNumber machine) {
-  remote_actors_.HomeGone(machine);
+  remote_actors_.HomeLost(machine);
   channels_.MachineLost(node);
 }
 
-size_t ChannelDesk::TellHomeLost(const ActorDirectory::LostNode& home, size_t most) {
+size_t ChannelDesk::TellHomeLost(const ActorDirectory::LostMachine& home, size_t most) {
   const RemoteActors::Lost lost = remote_actors_.TakeLost(home.machine, most);
   for (const RemoteActors::Ask& ask : lost.asks)
     RefuseCaller(ask.caller, ask.request_id, HomeLost(ask.actor, home.address, home.why));

@@ -40,7 +40,7 @@ class ChannelDesk final : public ActorCallEvents {
   void MachineLost(const NodeId& node, MachineNumber machine);  // at once
   // Tells about `most` processes that its actors have ended, because their home is lost. Returns how many it has told;
   // 0: there are no more.
-  size_t TellHomeLost(const ActorDirectory::LostNode& lost, size_t most);
+  size_t TellHomeLost(const ActorDirectory::LostMachine& lost, size_t most);
 
  private:
   void AskHome(const RemoteActors::Ask& ask);

@@ -353,10 +353,10 @@ void ClaimDesk::EndedElsewhere(const NodeId& node, ProcessId key, ProcessSet pro
   Settle();
 }
 
-void ClaimDesk::MachineGone(const NodeId& node, MachineNumber machine, ProcessSet asked) {
-  under_way_.MachineGone(node);
+void ClaimDesk::LossTold(const NodeId& node, MachineNumber machine, ProcessSet asked) {
+  under_way_.MachineLost(node);
   const ProcessId all = AllProcessesOf(machine);
-  settlements_.MachineGone(node, all);
+  settlements_.LossTold(node, all);
   Settlements::End end;
   end.processes = {all};
   end.asked = std::move(asked);

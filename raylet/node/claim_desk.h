@@ -54,7 +54,7 @@ class ClaimDesk final : public KeptObjects {
   void ProcessesEnded(ProcessId key, ProcessSet processes, ProcessSet asked);
   void EndedElsewhere(const NodeId& node, ProcessId key, ProcessSet processes, ProcessSet asked);
   void MachineLost(const NodeId& node) { settlements_.MachineLost(node); }  // at once; its processes are asked later
-  void MachineGone(const NodeId& node, MachineNumber machine, ProcessSet asked);
+  void LossTold(const NodeId& node, MachineNumber machine, ProcessSet asked);
   void MachineReached(MachineNumber machine);  // before its processes are told so
 
   // ---- for the object desk

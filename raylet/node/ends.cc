@@ -28,7 +28,8 @@ Ends::Ends(const Services& services, TaskDesk& tasks, ActorDesk& actors, Channel
       channels_(channels),
       objects_(objects),
       claims_(claims),
-      tell_losses_(services.loop, [this] { TellLosses(kToldPerTurn); }) {}
+      tell_losses_(services.loop, [this] { TellLosses(kToldPerTurn); }),
+      forget_jobs_(services.loop, [this] { ForgetEndedJobs(); }) {}
 
 // ---- processes of this machine
 
@@ -50,7 +51,6 @@ void Ends::DriverGone(const ProcessSession::Identity& identity, const Error& rea
   RAYLET_LOG(kInfo, "job ", identity.job, ": driver ", pid, " has gone: ", reason.message);
   jobs_.DriverGone(identity.job);
   EndJob(identity.job);
-  actors_.CreatorsEnded({identity.process});
   ProcessesGone({{identity.process, StrCat("driver ", pid, " has ended")}});
   decisions_.CarryOut();
   ForgetJobWhenDone(identity.job);
@@ -104,14 +104,21 @@ void Ends::ProcessesGone(const std::vector<EndedProcess>& ended) {
 // ---- jobs
 
 // The job's driver has gone for good. Its workers are forgotten as they go.
-ProcessSet Ends::EndWorkersOf(JobId id) {
+Ends::EndedJob Ends::EndWorkersOf(JobId id) {
   const bool for_good = !actors_.directory().HasDetached(id);
   const auto known_by = jobs_.End(id, for_good);
-  ProcessSet ended = tasks_.EndJob(id, for_good ? ProcessSet() : tasks_.SurvivorsOf(id), for_good);
+  EndedJob job;
+  if (!for_good) job.survivors = tasks_.SurvivorsOf(id);
+  job.ended = tasks_.EndJob(id, job.survivors, for_good);
   wire::JobNoticeT notice;
   notice.job = id;
   for (const NodeId& node : known_by) post_.Tell(node, wire::WorkMessage::JobEnded, Encode(notice));
-  return ended;
+  return job;
+}
+
+void Ends::EndJob(JobId id) {
+  const EndedJob job = EndWorkersOf(id);
+  actors_.JobEnded(id, job.ended, job.survivors);
 }
 
 void Ends::ForgetJobWhenDone(JobId id) {
@@ -121,12 +128,13 @@ void Ends::ForgetJobWhenDone(JobId id) {
     EndJob(id);
     decisions_.CarryOut();
   }
-  if (!jobs_.MayBeForgotten(id)) return;
+  if (!jobs_.MayBeForgotten(id) || tasks_.HasTasks(id)) return;
   tasks_.JobGone(id);
   jobs_.Forget(id);
 }
 
 void Ends::ForgetEndedJobs() {
+  if (decisions_.stopped()) return;
   for (const JobId job : jobs_.ended()) ForgetJobWhenDone(job);
 }
 
@@ -146,14 +154,18 @@ void Ends::MachineReached(const NodeId& node) {
   tasks_.ClusterChanged();
 }
 
-void Ends::MachineGone(const NodeId& node, const Error& why, TimePoint serves_until) {
-  post_.MachineGone(node);
+void Ends::MachineLost(const NodeId& node, const Error& why, TimePoint serves_until) {
+  post_.MachineLost(node);
   if (decisions_.stopped()) return;
   const MachineNumber machine = post_.MachineNumberOf(node);
-  objects_.MachineGone(node, machine, why);
-  tasks_.MachineGone(node);
-  MachineLoss loss{{node, machine, post_.AddressOf(node), why.message, serves_until, {}}, why};
-  for (const JobId job : jobs_.MachineGone(node)) loss.lost.ended.merge(EndWorkersOf(job));
+  objects_.MachineLost(node, machine, why);
+  tasks_.MachineLost(node);
+  MachineLoss loss{{node, machine, post_.AddressOf(node), why.message, serves_until, {}, {}}, why};
+  for (const JobId id : jobs_.MachineLost(node)) {
+    EndedJob job = EndWorkersOf(id);
+    loss.lost.ended.merge(job.ended);
+    loss.lost.jobs.emplace(id, std::move(job.survivors));
+  }
   actors_.MachineLost(node);
   channels_.MachineLost(node, machine);
   claims_.MachineLost(node);
@@ -167,13 +179,13 @@ void Ends::TellLosses(size_t most) {
     MachineLoss& loss = losses_.front();
     if (loss.next_part < ActorDirectory::kParts) {
       told += actors_.directory().SizeOfPart(loss.next_part) / kLooksPerTold;
-      told += actors_.MachineGone(loss.lost, loss.next_part++);
+      told += actors_.TellMachineLost(loss.lost, loss.next_part++);
       continue;
     }
     size_t more = channels_.TellHomeLost(loss.lost, most - told);
     if (more == 0) {
       decisions_.CarryOut();  // processes hear of the actors there first, and then of the channels' ends
-      more = channels_.channels().MachineGone(loss.lost.node, loss.why, most - told);
+      more = channels_.channels().TellMachineLost(loss.lost.node, loss.why, most - told);
     }
     told += more;
     if (more > 0) continue;
@@ -189,7 +201,7 @@ void Ends::TellLoss(const MachineLoss& loss) {
   notice.process = AllProcessesOf(loss.lost.machine);
   notice.failure = std::make_unique<wire::FailureT>(
       ProcessEnded(notice.process, StrCat("the machine at ", loss.lost.address, " is lost: ", loss.why.message)));
-  claims_.MachineGone(loss.lost.node, loss.lost.machine, notices_.TellMachine(notice));
+  claims_.LossTold(loss.lost.node, loss.lost.machine, notices_.TellMachine(notice));
   notices_.MachineLost(loss.lost.machine);
   decisions_.CarryOut();
   ForgetEndedJobs();

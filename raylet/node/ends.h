@@ -1,7 +1,8 @@
 // Ends: the one order in which services and desks hear that a process, a job or a machine has ended. A later desk may
 // rely on the work of an earlier one, so the order stands here and nowhere else. Owned by the Raylet; loop thread only.
 // Always holds: the end of a driver is one transaction. Workers that have gone are forgotten in batches, each in one
-// transaction. A job is forgotten once it has ended for good and its last worker has gone.
+// transaction. A job is forgotten once it has ended for good, its last worker has gone, and its tasks have gone too, of
+// which there may be very many.
 //
 // The order for a process: the claims of its objects, its tasks, its actors, its channels, its objects. Then the
 // processes of this machine hear of the end, then the other machines. Its settlement opens last. The order for a job:
@@ -41,12 +42,12 @@ class Ends {
   // ---- ends of other machines, and ends that they report
   void MachineReached(const NodeId& node);
   // `serves_until`: what runs there may serve callers so long.
-  void MachineGone(const NodeId& node, const Error& why, TimePoint serves_until);
+  void MachineLost(const NodeId& node, const Error& why, TimePoint serves_until);
   Result<void> OnJobEnded(const NodeId& node, const Frame& frame);
   Result<void> OnProcessEnded(const NodeId& node, const Frame& frame);
 
-  // Call it after the end of a detached actor, which may have been the last of an ended job.
-  void ForgetEndedJobs();
+  // Call it once something has ended that may have been the last of an ended job. Looks in a later turn.
+  void ForgetEndedJobsSoon() { forget_jobs_.Ask(); }
 
  private:
   struct EndedProcess {
@@ -54,7 +55,7 @@ class Ends {
     std::string why;
   };
   struct MachineLoss {
-    ActorDirectory::LostNode lost;
+    ActorDirectory::LostMachine lost;
     Error why;
     size_t next_part = 0;  // of the actors
   };
@@ -63,8 +64,13 @@ class Ends {
   void DriverGone(const ProcessSession::Identity& identity, const Error& reason);
   void WorkerClosed(const ProcessSession::Identity& identity);
   void ProcessesGone(const std::vector<EndedProcess>& ended);
-  void EndJob(JobId id) { actors_.CreatorsEnded(EndWorkersOf(id)); }
-  ProcessSet EndWorkersOf(JobId id);
+  struct EndedJob {
+    ProcessSet ended;  // its processes here
+    ProcessSet survivors;
+  };
+  void EndJob(JobId id);
+  EndedJob EndWorkersOf(JobId id);
+  void ForgetEndedJobs();
   void ForgetJobWhenDone(JobId id);
 
   PeerPost& post_;
@@ -78,7 +84,7 @@ class Ends {
   ObjectDesk& objects_;
   ClaimDesk& claims_;
   std::deque<MachineLoss> losses_;  // that have still to be told
-  LaterTurn tell_losses_;
+  LaterTurn tell_losses_, forget_jobs_;
 };
 
 }  // namespace raylet

@@ -293,10 +293,10 @@ void GroupDesk::ProcessesGone(const ProcessSet& processes) {
   }
 }
 
-void GroupDesk::MachineGone(const NodeId& node) {
+void GroupDesk::MachineLost(const NodeId& node) {
   changed_ = true;
   directory_.ClusterChanged();
-  directory_.MachineGone(node);
+  directory_.MachineLost(node);
   for (auto& [group, nodes] : watchers_) nodes.erase(node);
   const MachineNumber machine = post_.MachineNumberOf(node);
   std::vector<PlacementGroupId> lost;
@@ -312,7 +312,7 @@ void GroupDesk::MachineGone(const NodeId& node) {
     scheduler_.CancelBundles(group, bundles.attempt);
     End(group);
   }
-  finder_.MachineGone(node);
+  finder_.MachineLost(node);
 }
 
 void GroupDesk::ClusterChanged() {

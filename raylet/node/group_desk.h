@@ -50,7 +50,7 @@ class GroupDesk final : public GroupFinder::Groups {
   // The job's driver has gone. Groups that `survivors` have created stay.
   void JobEnded(JobId job, const ProcessSet& survivors);
   void ProcessesGone(const ProcessSet& processes);
-  void MachineGone(const NodeId& node);
+  void MachineLost(const NodeId& node);
   void ClusterChanged();
 
   // ---- decisions. False: there were none.

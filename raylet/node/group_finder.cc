@@ -210,7 +210,7 @@ Result<void> GroupFinder::OnGroupsFound(const NodeId& node, const Frame& frame) 
   return {};
 }
 
-void GroupFinder::MachineGone(const NodeId& node) {
+void GroupFinder::MachineLost(const NodeId& node) {
   std::vector<uint64_t> asked;
   for (auto& [number, search] : searches_)
     if (search.unanswered.erase(node) > 0) asked.push_back(number);

@@ -48,7 +48,7 @@ class GroupFinder {
   // ---- events
   void Changed(const PlacementGroup& group);  // as Know tells it
   void ProcessesGone(const ProcessSet& processes);
-  void MachineGone(const NodeId& node);
+  void MachineLost(const NodeId& node);
 
  private:
   struct Wait {

@@ -1,5 +1,6 @@
 #include "raylet/node/jobs.h"
 
+#include "base/check.h"
 #include "base/strings.h"
 
 namespace raylet {
@@ -32,7 +33,7 @@ std::set<NodeId> Jobs::End(JobId id, bool for_good) {
   return for_good ? std::exchange(job.known_by, {}) : std::set<NodeId>();
 }
 
-std::vector<JobId> Jobs::MachineGone(const NodeId& node) {
+std::vector<JobId> Jobs::MachineLost(const NodeId& node) {
   std::vector<JobId> its_own;
   for (auto& [id, job] : jobs_) {
     job.known_by.erase(node);
@@ -55,6 +56,17 @@ void Jobs::Forget(JobId id) {
 const Jobs::Job* Jobs::Find(JobId id) const {
   const auto found = jobs_.find(id);
   return found == jobs_.end() ? nullptr : &found->second;
+}
+
+bool Jobs::TakesTasks(JobId id) const {
+  const Job* const job = Find(id);
+  return job != nullptr && !job->ended_for_good;
+}
+
+bool Jobs::NeedsProgram(JobId id, const NodeId& node) {
+  Job& job = jobs_.at(id);
+  RAYLET_CHECK(!job.ended_for_good, "job ", id, " has ended, and work of it goes to another machine");
+  return job.known_by.insert(node).second;
 }
 
 std::optional<JobId> Jobs::FindFrom(const NodeId& from, JobId number_there) const {

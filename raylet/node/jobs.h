@@ -37,8 +37,9 @@ class Jobs {
   // A job without a namespace gets one of its own.
   JobId Begin(ProcessId driver, pid_t driver_pid, std::string actor_namespace, WorkerProgram program);
   JobId BeginFrom(const NodeId& from, JobId number_there, std::string actor_namespace, WorkerProgram program);
-  // True once for each machine: that machine must be told the job's program.
-  bool NeedsProgram(JobId id, const NodeId& node) { return jobs_.at(id).known_by.insert(node).second; }
+  // True once for each machine: that machine must be told the job's program. The job TakesTasks, since a machine that
+  // has heard of its end hears no more of it.
+  bool NeedsProgram(JobId id, const NodeId& node);
   void WorkerStarted(JobId id) { jobs_.at(id).workers++; }
   void WorkerGone(JobId id) { jobs_.at(id).workers--; }
 
@@ -47,14 +48,15 @@ class Jobs {
   // Returns the machines that have the job's program. They must hear that the job has ended for good.
   std::set<NodeId> End(JobId id, bool for_good);
   // That machine is lost, and has no program of ours any more. Returns its jobs here that have not ended yet.
-  std::vector<JobId> MachineGone(const NodeId& node);
-  // The job has ended for good, and its last worker has gone.
+  std::vector<JobId> MachineLost(const NodeId& node);
+  // The job has ended for good, and its last worker has gone. It may still have tasks that nobody wants.
   bool MayBeForgotten(JobId id) const;
   void Forget(JobId id);
 
   // ---- queries
   const Job& Get(JobId id) const { return jobs_.at(id); }
   const Job* Find(JobId id) const;  // null: forgotten
+  bool TakesTasks(JobId id) const;  // it has not ended for good
   std::optional<JobId> FindFrom(const NodeId& from, JobId number_there) const;
   std::vector<JobId> ended() const;
   const std::map<JobId, Job>& all() const { return jobs_; }

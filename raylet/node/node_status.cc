@@ -286,14 +286,17 @@ json BundlesOfOthers(const Scheduler& scheduler, const PeerPost& post) {
   return reserved;
 }
 
-json JobList(const Jobs& known) {
+json JobList(const Jobs& known, const PeerPost& post) {
   json jobs = json::array();
   for (const auto& [id, job] : known.all()) {
     jobs.push_back({{"job", id},
                     {"driver_pid", job.driver == 0 ? 0 : job.driver_pid},
                     {"executable", job.program.executable},
                     {"namespace", job.actor_namespace},
-                    {"workers", job.workers}});
+                    {"workers", job.workers},
+                    // Of another machine: where it comes from, and its number there.
+                    {"from", job.from.IsNil() ? "" : post.AddressOf(job.from)},
+                    {"job_there", job.number_there}});
   }
   return jobs;
 }
@@ -389,7 +392,7 @@ std::string NodeStatus::Json() const {
                        {"actors_dead", directory.dead()},
                        {"placement_groups", Groups(groups_, post_)},
                        {"bundles_of_others", BundlesOfOthers(scheduler_, post_)},
-                       {"jobs", JobList(jobs_)},
+                       {"jobs", JobList(jobs_, post_)},
                        {"connections", door_.connections()},
                        // Calls over channels are in shared memory, and do not count here.
                        {"socket", {{"bytes_received", door_.bytes_received()}, {"bytes_sent", door_.bytes_sent()}}}};

@@ -210,8 +210,8 @@ void ObjectDesk::RemoteOwnerSettled(ProcessId owner) {
   if (manager_ != nullptr) manager_->RemoteOwnerSettled(owner);
 }
 
-void ObjectDesk::MachineGone(const NodeId& node, MachineNumber machine, const Error& why) {
-  manager_->NodeGone(node, machine, why);
+void ObjectDesk::MachineLost(const NodeId& node, MachineNumber machine, const Error& why) {
+  manager_->MachineLost(node, machine, why);
 }
 
 // ---- events of the manager

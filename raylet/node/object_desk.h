@@ -57,7 +57,7 @@ class ObjectDesk final : public TravellingObjects,
   void FreeAdopted(std::span<const ObjectId> objects) override;
   void KeptWhenSettled(const NodeId& node, std::span<const ObjectId> objects) override;
   void RemoteOwnerSettled(ProcessId owner) override;
-  void MachineGone(const NodeId& node, MachineNumber machine, const Error& why);
+  void MachineLost(const NodeId& node, MachineNumber machine, const Error& why);
 
   // ---- for the scheduler, in a cluster
   bool IsHere(const ObjectId& object) const override { return manager_->IsHere(object); }

@@ -19,7 +19,7 @@ void PeerEvents::OnPeerChanged(const NodeId&) { std::get<TaskDesk&>(desks_).Clus
 
 void PeerEvents::OnPeerDead(const NodeId& node, const Error& why, TimePoint serves_until) {
   services_.leases.Vouched(node, {});  // it has called this one dead, or does so soon
-  std::get<Ends&>(desks_).MachineGone(node, why, serves_until);
+  std::get<Ends&>(desks_).MachineLost(node, why, serves_until);
 }
 
 NodeLoad PeerEvents::OwnLoad() { return raylet::OwnLoad(std::get<TaskDesk&>(desks_).scheduler(), services_.store); }

@@ -26,9 +26,10 @@ PeerPost::PeerPost(Loop& loop, const Clock& clock, const std::optional<ClusterOp
       clock_(clock),
       node_(cluster && !cluster->node.IsNil() ? cluster->node : NodeId::FromRandom()),
       view_(node_),
-      outboxes_([this](const NodeId& node, uint16_t type, std::span<const std::byte> body) {
-        return links_->Send(node, type, body);
-      }) {}
+      outboxes_([this](const NodeId& node, uint16_t type,
+                       std::span<const std::byte> body) { return links_->Send(node, type, body); },
+                cluster ? cluster->outbox_bytes_max : kOutboxBytesMax),
+      end_overfull_(loop, [this] { EndOverfull(); }) {}
 
 Result<void> PeerPost::Join(const ClusterOptions& cluster, PeerLinks::Handler& handler) {
   PeerLinksOptions options;
@@ -71,7 +72,13 @@ void PeerPost::Stop(const std::string& why) {
 
 void PeerPost::Send(const NodeId& node, uint16_t type, Bytes body) {
   if (!joined()) return;
-  if (const auto posted = outboxes_.Post(node, type, std::move(body)); !posted) links_->End(node, posted.error());
+  const auto posted = outboxes_.Post(node, type, std::move(body));
+  // Later: the caller may be about to tell that machine, or others, more of the same event.
+  if (!posted && overfull_.emplace(node, posted.error()).second) end_overfull_.Ask();
+}
+
+void PeerPost::EndOverfull() {
+  for (const auto& [node, why] : std::exchange(overfull_, {})) links_->End(node, why);
 }
 
 void PeerPost::TellAll(wire::WorkMessage type, const Bytes& body) {
@@ -142,8 +149,9 @@ void PeerPost::ProcessesEnded(const NodeId& node, const ProcessSet& processes) {
   }
 }
 
-void PeerPost::MachineGone(const NodeId& node) {
+void PeerPost::MachineLost(const NodeId& node) {
   outboxes_.Drop(node);
+  overfull_.erase(node);
   remote_ended_.erase(node);
 }
 

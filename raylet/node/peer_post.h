@@ -1,7 +1,8 @@
 // PeerPost: sends messages to other raylets, and knows these raylets: their addresses and machine numbers, the homes of
 // actors, and the processes that have ended there. A service; it owns the links and the view of the cluster. Owned by
 // the Raylet; loop thread only. Always holds: a message that Tell takes arrives once and in order, or that machine is
-// reported dead. Without Join there is no other machine, and Tell sends nothing.
+// reported dead. No machine is reported dead from inside Tell. Without Join there is no other machine, and Tell sends
+// nothing.
 #pragma once
 
 #include <map>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/later_turn.h"
 #include "base/loop.h"
 #include "raylet/control/control_records.h"
 #include "raylet/node/peer_outboxes.h"
@@ -69,10 +71,11 @@ class PeerPost {
   // ---- processes that have ended
   void ProcessesEnded(const NodeId& node, const ProcessSet& processes);
   bool RemoteLives(ProcessId process) const;  // as far as we know
-  void MachineGone(const NodeId& node);
+  void MachineLost(const NodeId& node);
 
  private:
   void Send(const NodeId& node, uint16_t type, Bytes body);
+  void EndOverfull();
 
   Loop& loop_;
   const Clock& clock_;
@@ -82,6 +85,8 @@ class PeerPost {
   ClusterView view_;
   std::unique_ptr<PeerLinks> links_;  // null: not joined
   PeerOutboxes outboxes_;
+  std::map<NodeId, Error> overfull_;  // machines whose sessions end in a later turn, since too much waits for them
+  LaterTurn end_overfull_;
   std::map<NodeId, std::string> known_nodes_;  // addresses from the control store
   std::map<NodeId, std::set<ProcessId>> remote_ended_;
 };

@@ -24,8 +24,8 @@ Raylet::Raylet(Loop& loop, RayletOptions options, StoreLink& store)
       status_(options_, services_, tasks_, actors_, channels_, objects_, claims_),
       process_events_(options_, services_, AllDesks()),
       peer_events_(services_, AllDesks()) {
-  tasks_.Wire(actors_, objects_);
-  actors_.Wire(tasks_, channels_, [this] { ends_.ForgetEndedJobs(); });
+  tasks_.Wire(actors_, objects_, [this] { ends_.ForgetEndedJobsSoon(); });
+  actors_.Wire(tasks_, channels_, [this] { ends_.ForgetEndedJobsSoon(); });
   channels_.Wire(actors_, objects_);
   objects_.Wire(tasks_, claims_);
   store.SetHandler(*this);

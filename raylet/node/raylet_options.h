@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/tcp_socket.h"
+#include "raylet/node/peer_outboxes.h"
 #include "raylet/node/process_session.h"
 #include "raylet/peers/session.h"
 #include "raylet/peers/token.h"
@@ -21,6 +22,7 @@ struct ClusterOptions {
   PeerToken token;                // that all raylets of the cluster share
   std::vector<TcpAddress> peers;  // where to find other raylets
   PeerSessionLimits limits;
+  size_t outbox_bytes_max = kOutboxBytesMax;  // that may wait for one other raylet
 };
 
 struct RayletOptions {

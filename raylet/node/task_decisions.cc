@@ -34,6 +34,7 @@ void TaskDesk::CarriedOut() {
   recent_exits_.clear();
   groups_.CarriedOut();
   stuck_.Look();
+  if (scheduler_.HasMore()) work_off_.Ask();
   if (ticking_ || !scheduler_.WantsTick()) return;
   ticking_ = true;
   ahead_ticker_ = Timer(loop_, kAheadTick, {}, [this] {

@@ -4,11 +4,6 @@
 #include "raylet/node/inbound.h"
 
 namespace raylet {
-namespace {
-
-constexpr size_t kTasksLostPerTurn = 500;
-
-}  // namespace
 
 TaskDesk::TaskDesk(const RayletOptions& options, const Services& services)
     : loop_(services.loop),
@@ -26,9 +21,10 @@ TaskDesk::TaskDesk(const RayletOptions& options, const Services& services)
       groups_(scheduler_, services),
       stuck_(scheduler_, services, [this] { return groups_.StuckCauses(); }) {}
 
-void TaskDesk::Wire(CreationEvents& creations, TravellingObjects& objects) {
+void TaskDesk::Wire(CreationEvents& creations, TravellingObjects& objects, std::function<void()> job_may_end) {
   creations_ = &creations;
   objects_ = &objects;
+  job_may_end_ = std::move(job_may_end);
   forwarded_.Wire(creations, objects);
 }
 
@@ -143,6 +139,8 @@ void TaskDesk::Refuse(const Task& task, const Error& why) {
 // ---- for the other desks
 
 Result<void> TaskDesk::SubmitCreation(const TaskPtr& creation) {
+  // An actor may start again after its job has been forgotten here.
+  if (!jobs_.TakesTasks(creation->job)) return Fail(ErrorCode::kNotRunning, "its driver has ended");
   RAYLET_RETURN_IF_ERROR(groups_.Admit(*creation));
   return scheduler_.Submit(creation);
 }
@@ -161,20 +159,20 @@ void TaskDesk::EndWorker(WorkerId worker, bool at_once) {
 
 void TaskDesk::OnArgumentSealed(const ObjectId& object) {
   scheduler_.ObjectSealed(object);
-  decisions_.CarryOut();
+  decisions_.CarryOutSoon();
 }
 
 void TaskDesk::OnArgumentLost(const ObjectId& object, const std::string& why) {
   scheduler_.ObjectLost(object, why);
   decisions_.CarryOutSoon();
-  lose_some_.Ask();
 }
 
-// Very many tasks may wait for objects of one machine, or for one object.
-void TaskDesk::LoseSome() {
+// Very many tasks may wait for one object, or end with one process. The rest follows in the next turn (CarriedOut).
+void TaskDesk::WorkOff() {
   if (decisions_.stopped()) return;
-  if (scheduler_.LoseSome(kTasksLostPerTurn)) lose_some_.Ask();
+  scheduler_.WorkOff([this](const ObjectId& object) { return MayBeSealed(object); });
   decisions_.CarryOut();
+  job_may_end_();
 }
 
 // ---- ends
@@ -232,9 +230,9 @@ ProcessSet TaskDesk::EndJob(JobId job, const ProcessSet& survivors, bool for_goo
   return killed;
 }
 
-void TaskDesk::MachineGone(const NodeId& node) {
-  Kill(scheduler_.NodeGone(node));
-  groups_.MachineGone(node);
+void TaskDesk::MachineLost(const NodeId& node) {
+  Kill(scheduler_.MachineLost(node));
+  groups_.MachineLost(node);
 }
 
 void TaskDesk::ClusterChanged() {

@@ -25,8 +25,9 @@ namespace raylet {
 class TaskDesk final : public CreationQueue, public ArgumentEvents {
  public:
   TaskDesk(const RayletOptions& options, const Services& services);
-  // Call it before anything else. Both outlive the desk.
-  void Wire(CreationEvents& creations, TravellingObjects& objects);
+  // Call it before anything else. Both outlive the desk. `job_may_end` is called when tasks have gone in a later turn
+  // than their job's end.
+  void Wire(CreationEvents& creations, TravellingObjects& objects, std::function<void()> job_may_end);
   void JoinCluster(const ObjectPlaces& places);
 
   // ---- messages of processes
@@ -64,8 +65,9 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   ProcessSet SurvivorsOf(JobId job) const;
   // Kills the job's other workers, and returns their processes.
   ProcessSet EndJob(JobId job, const ProcessSet& survivors, bool for_good);
+  bool HasTasks(JobId job) const { return scheduler_.HasTasks(job); }
   void JobGone(JobId job) { scheduler_.JobGone(job); }
-  void MachineGone(const NodeId& node);
+  void MachineLost(const NodeId& node);
   void ClusterChanged();  // a load has changed, or a machine has come
 
   // ---- decisions
@@ -81,7 +83,7 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   void RecallAhead(const RecallFromWorker& recall);
   void TellOfRoom(const TellRoom& room);
   void Watch(const WatchObjects& watch);
-  void LoseSome();
+  void WorkOff();
   void Lose(const LoseTask& lost);
   WorkerExit ExitOf(WorkerId worker) const;  // of a worker that has gone in this event
   wire::FailureT FailureOf(const LoseTask& lost) const;
@@ -109,7 +111,8 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   std::unordered_map<WorkerId, WorkerExit> recent_exits_;  // of the event under way
   bool ticking_ = false;
   Timer ahead_ticker_;
-  LaterTurn lose_some_{loop_, [this] { LoseSome(); }};  // of the tasks that wait for lost objects
+  std::function<void()> job_may_end_;
+  LaterTurn work_off_{loop_, [this] { WorkOff(); }};  // what is left of events that concern very many tasks
 };
 
 }  // namespace raylet

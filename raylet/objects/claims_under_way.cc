@@ -60,7 +60,7 @@ void ClaimsUnderWay::OwnersEnded(const ProcessSet& processes) {
   std::erase_if(told_, [&](const auto& each) { return processes.contains(each.second); });
 }
 
-void ClaimsUnderWay::MachineGone(const NodeId& node) {
+void ClaimsUnderWay::MachineLost(const NodeId& node) {
   std::erase_if(sent_, [&](const auto& each) { return each.second.node == node; });
   std::erase_if(answers_, [&](const WaitingAnswer& each) { return each.answer.node == node; });
   std::erase_if(taken_, [&](const WaitingTaken& each) { return each.taken.node == node; });

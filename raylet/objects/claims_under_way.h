@@ -46,7 +46,7 @@ class ClaimsUnderWay {
 
   // ---- ends
   void OwnersEnded(const ProcessSet& processes);
-  void MachineGone(const NodeId& node);
+  void MachineLost(const NodeId& node);
 
  private:
   struct WaitingAnswer {

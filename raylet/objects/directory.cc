@@ -171,7 +171,7 @@ std::vector<NodeId> ObjectDirectory::Freed(const ObjectId& object) {
 
 // ---- lost machines
 
-void ObjectDirectory::NodeGone(const NodeId& node) {
+void ObjectDirectory::MachineLost(const NodeId& node) {
   const auto life = lives_.find(node);
   if (life == lives_.end()) return;  // no entry names it
   places_.at(life->second).over = true;

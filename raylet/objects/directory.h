@@ -49,7 +49,7 @@ class ObjectDirectory {
   // The owner refers to the object no more. Returns the machines that have a copy.
   std::vector<NodeId> Freed(const ObjectId& object);
 
-  void NodeGone(const NodeId& node);
+  void MachineLost(const NodeId& node);
   struct Forgotten {
     std::vector<std::pair<ObjectId, NodeId>> lost;  // whose last copy was there: call Lost unless this machine has one
     std::vector<ObjectId> unlocated;                // nobody locates them any more

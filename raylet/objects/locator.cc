@@ -102,10 +102,10 @@ std::optional<ObjectId> ObjectLocator::OwnerGone(ProcessId owner, const ObjectId
   return objects.back();
 }
 
-void ObjectLocator::NodeGone(const NodeId& node) {
+void ObjectLocator::MachineLost(const NodeId& node) {
   messages_.located.erase(node);
   messages_.free.erase(node);
-  directory_.NodeGone(node);
+  directory_.MachineLost(node);
 }
 
 std::vector<std::pair<ObjectId, NodeId>> ObjectLocator::LoseSome(size_t most) {

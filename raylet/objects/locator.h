@@ -52,7 +52,7 @@ class ObjectLocator {
   // `most` of its objects at most, from the first one after `after` on, and returns the last one. Nothing: that is all.
   std::optional<ObjectId> OwnerGone(ProcessId owner, const ObjectId& after = {}, size_t most = SIZE_MAX);
   // A raylet that locates an object whose last copy was there hears from now on that it is lost.
-  void NodeGone(const NodeId& node);
+  void MachineLost(const NodeId& node);
   // Looks through the objects for those that are lost with machines that have gone, and on until it has seen `most`.
   // Returns them, with their machines. Raylets that wait for one hear of it. Call it while `loses`.
   std::vector<std::pair<ObjectId, NodeId>> LoseSome(size_t most);

@@ -179,13 +179,13 @@ void ObjectManager::Located(wire::LocatedNoticeT located) {
   if (!lost_here.empty()) store_.Delete(lost_here);
   transfer_.Located(located);
   for (const wire::CopyAt& lost : located.lost_with) {
-    const std::string machine = MachineLost(FromWire<NodeId>(lost.node()));
+    const std::string machine = NameOfLost(FromWire<NodeId>(lost.node()));
     transfer_.pulls().Lost(FromWire<ObjectId>(lost.object()),
                            {ErrorCode::kNotFound, StrCat("its last copy was on ", machine)});
   }
 }
 
-std::string ObjectManager::MachineLost(const NodeId& node) const {
+std::string ObjectManager::NameOfLost(const NodeId& node) const {
   const ClusterView::Node* const known = view_.Find(node);
   if (known == nullptr) return StrCat("the machine of node ", node.hex(), ", which is lost");
   return StrCat("the machine at ", known->address, ", which is lost", known->why_dead.empty() ? "" : ": ",
@@ -196,7 +196,7 @@ std::string ObjectManager::WhyOwnerGone(ProcessId owner) const {
   if (IsOurs(owner)) return "the process that owned it has ended";
   const ClusterView::Node* const node = view_.NodeOf(owner);
   if (node == nullptr) return "its owner is a process of a machine that this one does not know";
-  if (node->state == NodeState::kDead) return StrCat("its owner was on ", MachineLost(node->id));
+  if (node->state == NodeState::kDead) return StrCat("its owner was on ", NameOfLost(node->id));
   return StrCat("its owner, a process of the machine at ", node->address, ", has ended");
 }
 
@@ -280,12 +280,12 @@ Result<void> ObjectManager::OnFreeCopies(const NodeId& node, const Frame& frame)
   return {};
 }
 
-void ObjectManager::NodeGone(const NodeId& node, MachineNumber machine, const Error& why) {
+void ObjectManager::MachineLost(const NodeId& node, MachineNumber machine, const Error& why) {
   const ClusterView::Node* const known = view_.Find(node);
   const std::string lost_machine =
       known == nullptr ? "its owner's machine" : "its owner's machine at " + known->address;
-  transfer_.NodeGone(node, machine, {ErrorCode::kNotFound, StrCat(lost_machine, " is lost: ", why.message)});
-  locator_.NodeGone(node);
+  transfer_.MachineLost(node, machine, {ErrorCode::kNotFound, StrCat(lost_machine, " is lost: ", why.message)});
+  locator_.MachineLost(node);
   kept_.MachineLost(machine);
   transfer_.FreeAllOf(machine);
   work_off_.Ask();

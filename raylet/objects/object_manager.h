@@ -81,7 +81,7 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
   // ---- other raylets
   Result<void> OnMessage(const NodeId& node, const Frame& frame);
   // What was there or belonged to its processes is lost, some of it in each turn of the loop.
-  void NodeGone(const NodeId& node, MachineNumber machine, const Error& why);
+  void MachineLost(const NodeId& node, MachineNumber machine, const Error& why);
 
   // ---- for stats
   bool IsHere(const ObjectId& object) const { return store_.BytesOf(object).has_value(); }
@@ -115,7 +115,7 @@ class ObjectManager final : private ObjectTransfer::Handler, private ObjectLocat
   void Located(wire::LocatedNoticeT located);  // another raylet's answer, or our own
   std::string WhyOwnerGone(ProcessId owner) const;
   bool MayStillBe(const ObjectId& object) const;
-  std::string MachineLost(const NodeId& node) const;
+  std::string NameOfLost(const NodeId& node) const;
   void PinArgument(const ObjectId& object, uint64_t bytes, client::PinnedObject view);
   bool IsOurs(ProcessId process) const { return MachineOf(process) == machine_; }
 

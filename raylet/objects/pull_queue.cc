@@ -285,7 +285,7 @@ void PullQueue::BackOff(Entries::value_type& entry) {
   retries_.emplace(entry.second.retry_at, entry.first);
 }
 
-void PullQueue::NodeGone(const NodeId& node, MachineNumber machine, const Error& why) {
+void PullQueue::MachineLost(const NodeId& node, MachineNumber machine, const Error& why) {
   losses_.Add({node, machine, why, next_sequence_});
 }
 

@@ -95,7 +95,7 @@ class PullQueue {
   void PullEnded(PullNumber pull, const ObjectId& object, const Error& why, uint64_t good_bytes);
   // The machine is lost, with the objects of its processes that are wanted now. TakeDecisions looks through some of the
   // objects at a time, and no pull starts before it has seen all. kNoMachine: its processes own none.
-  void NodeGone(const NodeId& node, MachineNumber machine = kNoMachine, const Error& why = {});
+  void MachineLost(const NodeId& node, MachineNumber machine = kNoMachine, const Error& why = {});
   void Tick();  // at NextTick, or any time
 
   bool IsWanted(const ObjectId& object) const { return entries_.contains(object); }

@@ -80,7 +80,7 @@ void Settlements::ProcessesEnded(const ProcessSet& processes) {
 }
 
 // Its end covers those of its processes, and stands for what the machine has not claimed.
-void Settlements::MachineGone(const NodeId& node, ProcessId key) {
+void Settlements::LossTold(const NodeId& node, ProcessId key) {
   lost_.erase(node);
   std::erase_if(open_, [&](const auto& each) { return each.second.end.settled_by == node; });
   for (auto& [other, each] : open_) {

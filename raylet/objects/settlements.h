@@ -65,7 +65,7 @@ class Settlements {
   // A lost machine claims and settles nothing any more. `key` names the end of its processes, which is opened next.
   // MachineLost may come before: an end that is opened meanwhile waits for that.
   void MachineLost(const NodeId& node) { lost_.insert(node); }
-  void MachineGone(const NodeId& node, ProcessId key);
+  void LossTold(const NodeId& node, ProcessId key);
   void Force(ProcessId key);  // it waits for nothing any more
 
   // The steps to take now, in this order.

@@ -133,8 +133,8 @@ void ObjectTransfer::Delete(std::vector<ObjectId> objects) {
   });
 }
 
-void ObjectTransfer::NodeGone(const NodeId& node, MachineNumber machine, const Error& why) {
-  queue_.NodeGone(node, machine, why);
+void ObjectTransfer::MachineLost(const NodeId& node, MachineNumber machine, const Error& why) {
+  queue_.MachineLost(node, machine, why);
   sources_.erase(node);
   ToThread({[this, node](ObjectReceiver& receiver) {
     const Error gone{ErrorCode::kDisconnected, StrCat("node ", node.hex(), " has gone")};

@@ -66,7 +66,7 @@ class ObjectTransfer {
   // The machine is lost: drops its processes' objects in the store here. Objects that arrive later may stay.
   void FreeAllOf(MachineNumber machine);
   // Its connections close, too. The objects of that machine's processes are lost.
-  void NodeGone(const NodeId& node, MachineNumber machine = kNoMachine, const Error& why = {});
+  void MachineLost(const NodeId& node, MachineNumber machine = kNoMachine, const Error& why = {});
   void Serve(const NodeId& node, UniqueFd fd);  // that node dialed this machine: it pulls
 
   // ---- for stats

@@ -156,7 +156,7 @@ void ForwardedTasks::ActorLeft(const NodeId& node, const ActorId& actor) {
   if (there->second.empty()) actors_there_.erase(there);
 }
 
-std::vector<QueuedTask*> ForwardedTasks::NodeGone(const NodeId& node) {
+std::vector<QueuedTask*> ForwardedTasks::MachineLost(const NodeId& node) {
   actors_there_.erase(node);
   peers_.erase(node);
   const auto there = there_.extract(node);

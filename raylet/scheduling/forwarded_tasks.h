@@ -31,7 +31,7 @@ class ForwardedTasks {
   NodeId HostOf(const ActorId& actor) const;  // nil: on no other machine
   // Takes back the tasks that were sent there, and returns them, the oldest last. The view has forgotten them. They are
   // at most as many as may be under way to one machine.
-  std::vector<QueuedTask*> NodeGone(const NodeId& node);
+  std::vector<QueuedTask*> MachineLost(const NodeId& node);
   void RecallAll();  // what was sent ahead
   void Tick();
   bool WantsTick() const;

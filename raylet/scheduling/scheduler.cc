@@ -14,6 +14,7 @@ void Scheduler::JoinCluster(ClusterView& view, const ObjectPlaces& places) {
 }
 
 std::vector<SchedulerDecision> Scheduler::TakeDecisions() {
+  backlog_.BeginTurn();
   if (std::exchange(dirty_, false)) {
     dispatcher_.Pass();
     leases_.Pass(/*others=*/forwarded_.AnyUsable());
@@ -40,7 +41,7 @@ bool Scheduler::Cancel(const TaskId& id) {
   if (task == nullptr || task->state == QueuedTask::State::kRunning || task->state == QueuedTask::State::kAhead)
     return false;
   if (task->state == QueuedTask::State::kReady) queue_.Remove(task);
-  Drop(task);
+  backlog_.Drop(task);
   dirty_ = true;
   return true;
 }
@@ -56,24 +57,17 @@ void Scheduler::MarkCancelled(const TaskId& id) {
 }
 
 void Scheduler::ObjectSealed(const ObjectId& object) {
-  for (QueuedTask* const task : tasks_.Sealed(object)) queue_.Push(task);
+  backlog_.ObjectSealed(object);
   dirty_ = true;
 }
 
-std::vector<WorkerId> Scheduler::OwnersGone(const ProcessSet& processes,
-                                            const std::function<bool(const ObjectId&)>& may_be_sealed) {
-  std::vector<WorkerId> running;
+std::vector<WorkerId> Scheduler::OwnersGone(const ProcessSet& processes, const MayBeSealed& may_be_sealed) {
+  dirty_ = true;
   tasks_.WaitsNoLonger(processes);  // before their tasks go and give room
-  if (std::any_of(processes.begin(), processes.end(), [this](ProcessId owner) { return tasks_.HasTasksOf(owner); })) {
-    running = DropTasks([&processes](const QueuedTask& task) {
-      return processes.contains(task.task->owner) && !task.task->CreatesActor();
-    });
-  }
+  auto running = backlog_.OwnersEnded(processes);
   const auto leased = leases_.CallersGone(processes);
   running.insert(running.end(), leased.begin(), leased.end());
-  tasks_.LoseWaitingFor(dependencies().WaitingForOwners(processes, may_be_sealed), "");
-  for (const ProcessId process : processes) queue_.Release(process);
-  dirty_ = true;
+  backlog_.ObjectsLost(processes, may_be_sealed);
   return running;
 }
 
@@ -89,7 +83,6 @@ void Scheduler::OwnerBehind(ProcessId process, bool behind) {
 
 std::vector<WorkerId> Scheduler::JobEnded(JobId id, const ProcessSet& survivors, bool for_good) {
   dirty_ = true;
-  tasks_.EndJob(id, for_good);
   leases_.JobEnded(id);
   std::vector<WorkerId> ending;
   for (const auto& [worker_id, worker] : workers_.all()) {
@@ -97,28 +90,13 @@ std::vector<WorkerId> Scheduler::JobEnded(JobId id, const ProcessSet& survivors,
     WorkerStopping(worker_id);
     ending.push_back(worker_id);
   }
-  if (tasks_.HasTasks(id)) {
-    (void)DropTasks([&](const QueuedTask& task) {  // workers that run such tasks stop
-      return task.task->job == id && (for_good || !StaysWithoutDriver(*task.task, survivors));
-    });
-  }
+  (void)backlog_.JobEnded(id, survivors, for_good);  // workers that run such tasks stop
   return ending;
 }
 
 void Scheduler::JobGone(JobId id) {
   tasks_.ForgetJob(id);
   workers_.ForgetJob(id);
-}
-
-// Drops the tasks that match, without results. Tasks that run here go on, and their workers are returned. Tasks on
-// other machines are cancelled.
-std::vector<WorkerId> Scheduler::DropTasks(const std::function<bool(const QueuedTask&)>& matches) {
-  dirty_ = true;
-  for (QueuedTask* const task : queue_.RemoveIf(matches)) tasks_.Forget(task);
-  std::vector<QueuedTask*> others;
-  for (auto& [id, task] : tasks_.all())
-    if (matches(task)) others.push_back(&task);
-  return DropAll(others);
 }
 
 std::vector<WorkerId> Scheduler::DropAll(const std::vector<QueuedTask*>& tasks) {
@@ -139,18 +117,11 @@ std::vector<WorkerId> Scheduler::DropAll(const std::vector<QueuedTask*>& tasks) 
         tasks_.Forget(task);
         break;
       case QueuedTask::State::kWaiting:
-      case QueuedTask::State::kForwarded: Drop(task); break;
+      case QueuedTask::State::kForwarded: backlog_.Drop(task); break;
     }
   }
   std::sort(running.begin(), running.end());
   return running;
-}
-
-// Drops a task that is in no queue and does not run here.
-void Scheduler::Drop(QueuedTask* task) {
-  if (task->state == QueuedTask::State::kWaiting) tasks_.StopWaiting(*task);
-  if (task->state == QueuedTask::State::kForwarded) forwarded_.Cancel(*task);
-  tasks_.Forget(task);
 }
 
 void Scheduler::RetryOrLose(QueuedTask* task, LoseTask lost) {
@@ -181,7 +152,12 @@ void Scheduler::WorkerStays(WorkerId id, bool stays) {
   if (worker == nullptr) return;
   dirty_ = true;
   worker->stays = stays;
-  if (std::exchange(worker->was_idle, false) && stays) workers_.BecomeIdle(*worker);
+  if (std::exchange(worker->was_idle, false) && stays) {
+    workers_.BecomeIdle(*worker);
+  } else if (stays && workers_.Lingers(*worker)) {  // the results may need what the actor had
+    workers_.GiveBack(*worker);
+    bundles_.Collect();
+  }
 }
 
 bool Scheduler::IsStopping(WorkerId id) const {
@@ -369,9 +345,9 @@ std::map<NodeId, RemoteWork> Scheduler::WorkByMachine() const {
   return work;
 }
 
-std::vector<WorkerId> Scheduler::NodeGone(const NodeId& node) {
+std::vector<WorkerId> Scheduler::MachineLost(const NodeId& node) {
   auto running = DropAll(tasks_.AllFrom(node));
-  for (QueuedTask* const task : forwarded_.NodeGone(node))
+  for (QueuedTask* const task : forwarded_.MachineLost(node))
     RetryOrLose(task, LoseTask{LoseTask::Why::kNodeDied, {}, 0, {}, 1, node, {}});
   return running;
 }

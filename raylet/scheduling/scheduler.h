@@ -21,6 +21,7 @@
 #include "raylet/scheduling/object_places.h"
 #include "raylet/scheduling/resources.h"
 #include "raylet/scheduling/scheduler_limits.h"
+#include "raylet/scheduling/task_backlog.h"
 #include "raylet/scheduling/task_queue.h"
 #include "raylet/scheduling/task_table.h"
 #include "raylet/scheduling/work_ahead.h"
@@ -60,22 +61,25 @@ class Scheduler {
   // Its owner has cancelled the task, which a worker or another machine has. Where that gives the task back, or dies,
   // the task is lost.
   void MarkCancelled(const TaskId& id);
+  // Of the tasks that waited for it, the first tasks_per_turn are ready at once. WorkOff takes the others.
   void ObjectSealed(const ObjectId& object);
   // These owners have ended. Their tasks that do not run go without a result; those that run are not retried, and their
   // workers are returned. Creations of actors stay. Tasks that wait for an object of these owners are lost, unless the
-  // object may still come.
-  std::vector<WorkerId> OwnersGone(const ProcessSet& processes,
-                                   const std::function<bool(const ObjectId&)>& may_be_sealed = {});
+  // object may still come. The first tasks_per_turn of each go at once, and WorkOff takes the others. None of them
+  // begins meanwhile.
+  using MayBeSealed = TaskBacklog::MayBeSealed;
+  std::vector<WorkerId> OwnersGone(const ProcessSet& processes, const MayBeSealed& may_be_sealed = {});
   std::vector<WorkerId> OwnerGone(ProcessId process) { return OwnersGone({process}); }
   // The process does not take its results as fast as they come. While it is behind none of its tasks begins, and those
   // that are ahead in workers or on other machines come back. Creations of actors go on.
   void OwnerBehind(ProcessId process, bool behind);
-  // The job's driver has gone. Workers that Outlive it go on. All other tasks of the job go without a result. Returns
-  // the other workers, which stop. `for_good`: nothing outlives the job, and it takes no more tasks.
+  // The job's driver has gone. Workers that Outlive it go on. All other tasks of the job go without a result, as by
+  // OwnersGone. Returns the other workers, which stop. `for_good`: nothing outlives the job, and it takes no more
+  // tasks.
   std::vector<WorkerId> JobEnded(JobId job, const ProcessSet& survivors, bool for_good);
   void WorkerReady(WorkerId worker, ProcessId process);
   // Its process owes results that are not known here, to others: it is not stopped for being idle. One that was asked
-  // to stop for that goes on.
+  // to stop for that goes on. One whose actor has ended gives back what it holds, since it only waits.
   void WorkerStays(WorkerId worker, bool stays);
   bool IsStopping(WorkerId worker) const;
   // kProtocolError unless the worker runs this task. The worker of an actor's creation stays with the actor where
@@ -84,7 +88,15 @@ class Scheduler {
   void WorkerBlocked(WorkerId worker, bool blocked);
   void WorkerStopping(WorkerId worker);  // the edge is ending it: it gets no more work
   void WorkerGone(WorkerId worker);
+  bool HasTasks(JobId job) const { return tasks_.HasTasks(job) || tasks_.HasDoomed(job); }
   void JobGone(JobId job);  // it has no workers and no tasks any more
+  // One part of what sealed and lost objects and ends have left to do: tasks_per_turn of each. Call it in a later turn
+  // while it HasMore.
+  void WorkOff(const MayBeSealed& may_be_sealed = {}) {
+    dirty_ = true;
+    backlog_.WorkOff(may_be_sealed);
+  }
+  bool HasMore() const { return backlog_.HasMore(); }
 
   // Whether the worker goes on without its job's driver: it hosts a detached actor whose home is here, or runs a task
   // of one of `survivors`.
@@ -133,10 +145,9 @@ class Scheduler {
   NodeId HostOf(const ActorId& actor) const { return forwarded_.HostOf(actor); }
   // The machine refused the task, which goes to another one; after eight refusals it fails. Null as above.
   TaskPtr ForwardedReturned(const NodeId& node, const TaskId& task);
-  // The object is lost: the tasks that wait for it are lost, in calls of LoseSome. It takes `most` of them, and returns
-  // whether more are left. A task that waits for the object only from now on waits anew.
+  // The object is lost: the tasks that wait for it are lost, in calls of WorkOff. A task that waits for the object only
+  // from now on waits anew.
   void ObjectLost(const ObjectId& object, const std::string& why) { tasks_.ObjectLost(object, why); }
-  bool LoseSome(size_t most) { return tasks_.LoseSome(most); }
   // The machine that sent this task here wants its result no more. Returns the worker that runs it, or 0.
   WorkerId Abandon(const NodeId& from, const TaskId& task);
   // For each machine, the resources that its tasks and actors ask for here, and the part of those that do not run yet.
@@ -144,7 +155,7 @@ class Scheduler {
   // The machine is dead, and the view knows. Tasks that were forwarded there are retried or lost, as if a worker had
   // died. Tasks that came from there go without a result. Returns the workers that run tasks whose results nobody wants
   // any more. Objects that are owned there are lost one by one, by ObjectLost.
-  std::vector<WorkerId> NodeGone(const NodeId& node);
+  std::vector<WorkerId> MachineLost(const NodeId& node);
 
   std::vector<SchedulerDecision> TakeDecisions();  // schedules first
 
@@ -164,9 +175,7 @@ class Scheduler {
   std::optional<std::string> WhyPoolIsFull(const TaskShape& shape) const { return workers_.WhyPoolIsFull(shape); }
 
  private:
-  std::vector<WorkerId> DropTasks(const std::function<bool(const QueuedTask&)>& matches);
   std::vector<WorkerId> DropAll(const std::vector<QueuedTask*>& tasks);
-  void Drop(QueuedTask* task);
   void LoseTasksIn(const PlacementGroupId& group);
   void RetryOrLose(QueuedTask* task, LoseTask lost);
 
@@ -180,6 +189,7 @@ class Scheduler {
   WorkAhead ahead_{ledger_, queue_, tasks_, workers_, decisions_};
   WorkerLeases leases_{ledger_, queue_, tasks_, workers_, decisions_};
   ForwardedTasks forwarded_{queue_, tasks_, decisions_};
+  TaskBacklog backlog_{{limits_, queue_, tasks_, workers_, ahead_, forwarded_}};
   Dispatcher dispatcher_{{limits_, ledger_, queue_, tasks_, workers_, ahead_, forwarded_, decisions_}};
   bool dirty_ = false;  // something happened since the last pass
 };

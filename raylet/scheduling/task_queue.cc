@@ -10,7 +10,7 @@ const std::vector<std::unique_ptr<TaskShape>> kNoShapes;
 }
 
 TaskShape& TaskQueue::ShapeOf(const Task& task) {
-  auto& shapes = jobs_[task.job];
+  auto& shapes = Where(task.job)[task.job];
   for (const auto& shape : shapes)
     if (shape->dedicated == task.CreatesActor() && shape->depth == task.depth && shape->resources == task.resources &&
         shape->group.environment == task.environment)
@@ -53,6 +53,32 @@ void TaskQueue::Release(ProcessId owner) {
   for (QueuedTask* const task : tasks) Push(task);
 }
 
+void TaskQueue::OwnerEnded(ProcessId owner) {
+  const auto held = held_.find(owner);
+  if (held == held_.end()) return;
+  if (held->second.empty())
+    held_.erase(held);
+  else
+    ended_.insert(owner);
+}
+
+void TaskQueue::Suspend(JobId job) {
+  if (suspended_.contains(job)) return;
+  size_ -= size(job);
+  auto node = jobs_.extract(job);
+  if (node)
+    suspended_.insert(std::move(node));
+  else
+    suspended_.try_emplace(job);
+}
+
+void TaskQueue::Resume(JobId job) {
+  auto node = suspended_.extract(job);
+  if (!node || node.mapped().empty()) return;
+  jobs_.insert(std::move(node));
+  size_ += size(job);
+}
+
 void TaskQueue::Push(QueuedTask* task) {
   task->state = QueuedTask::State::kReady;
   if (KeptAside(task)) return;
@@ -70,7 +96,7 @@ void TaskQueue::PushAgain(QueuedTask* task) {
 void TaskQueue::PutInto(TaskShape& shape, TaskList::iterator before, QueuedTask* task) {
   task->shape = &shape;
   task->place = shape.tasks.insert(before, task);
-  ++size_;
+  if (!suspended_.contains(shape.group.job)) ++size_;
 }
 
 void TaskQueue::PushRetry(QueuedTask* task) {
@@ -82,8 +108,9 @@ void TaskQueue::PushRetry(QueuedTask* task) {
 }
 
 bool TaskQueue::HasRoomForShape(const Task& task) const {
-  const auto job = jobs_.find(task.job);
-  if (job == jobs_.end() || job->second.size() < kShapesPerJobMax) return true;
+  const auto& jobs = suspended_.contains(task.job) ? suspended_ : jobs_;
+  const auto job = jobs.find(task.job);
+  if (job == jobs.end() || job->second.size() < kShapesPerJobMax) return true;
   if (std::count_if(job->second.begin(), job->second.end(), [&](const auto& shape) {
         return shape->depth == task.depth;
       }) < static_cast<std::ptrdiff_t>(kShapesPerJobMax))
@@ -120,9 +147,10 @@ std::set<WorkerGroup> TaskQueue::groups() const {
 }
 
 void TaskQueue::GroupChanged(const PlacementGroupId& group) {
-  for (const auto& [job, shapes] : jobs_)
-    for (const auto& shape : shapes)
-      if (shape->tasks.front()->task->placement_group == group) shape->needs = ledger_.Resolve(shape->resources);
+  for (const auto* const jobs : {&jobs_, &suspended_})
+    for (const auto& [job, shapes] : *jobs)
+      for (const auto& shape : shapes)
+        if (shape->tasks.front()->task->placement_group == group) shape->needs = ledger_.Resolve(shape->resources);
 }
 
 QueuedTask* TaskQueue::PopFront(JobId job, size_t shape) {
@@ -133,17 +161,20 @@ QueuedTask* TaskQueue::PopFront(JobId job, size_t shape) {
 
 void TaskQueue::Remove(QueuedTask* task) {
   if (task->shape == nullptr) {
-    held_.at(task->task->owner).erase(task->place);
+    const auto held = held_.find(task->task->owner);
+    held->second.erase(task->place);
     --held_tasks_;
+    if (held->second.empty() && ended_.erase(held->first) > 0) held_.erase(held);
     return;
   }
   TaskShape* const shape = std::exchange(task->shape, nullptr);
   shape->tasks.erase(task->place);
-  --size_;
+  auto& jobs = Where(task->task->job);
+  if (&jobs == &jobs_) --size_;
   if (!shape->tasks.empty()) return;
-  const auto job = jobs_.find(task->task->job);
+  const auto job = jobs.find(task->task->job);
   std::erase_if(job->second, [shape](const auto& each) { return each.get() == shape; });
-  if (job->second.empty()) jobs_.erase(job);
+  if (&jobs == &jobs_ && job->second.empty()) jobs_.erase(job);
 }
 
 std::vector<QueuedTask*> TaskQueue::RemoveIf(const std::function<bool(const QueuedTask&)>& matches) {
@@ -152,8 +183,9 @@ std::vector<QueuedTask*> TaskQueue::RemoveIf(const std::function<bool(const Queu
     std::copy_if(tasks.begin(), tasks.end(), std::back_inserter(removed),
                  [&](const QueuedTask* task) { return matches(*task); });
   };
-  for (const auto& [job, shapes] : jobs_)
-    for (const auto& shape : shapes) collect(shape->tasks);
+  for (const auto* const jobs : {&jobs_, &suspended_})
+    for (const auto& [job, shapes] : *jobs)
+      for (const auto& shape : shapes) collect(shape->tasks);
   for (const auto& [owner, tasks] : held_) collect(tasks);
   for (QueuedTask* const task : removed) Remove(task);
   return removed;

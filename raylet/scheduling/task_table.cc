@@ -65,8 +65,18 @@ Result<QueuedTask*> TaskTable::Add(TaskPtr task) {
   queued.sequence = next_sequence_++;
   queued.retries_left = task->max_retries;
   queued.task = std::move(task);
+  queued.owned = &OwnedBy(job, *queued.task);
+  queued.among_owned = queued.owned->tasks.insert(queued.owned->tasks.end(), &queued);
   if (queued.task->IsRemote()) remote_tasks_[queued.task->from].emplace(queued.task->id, &queued);
   return &queued;
+}
+
+OwnedTasks& TaskTable::OwnedBy(Job& job, const Task& task) {
+  const ProcessId owner = task.CreatesActor() ? 0 : task.owner;
+  OwnedTasks& owned = job.owned[owner];
+  owned.job = task.job;
+  owned.owner = owner;
+  return owned;
 }
 
 void TaskTable::Forget(QueuedTask* task) {
@@ -74,6 +84,9 @@ void TaskTable::Forget(QueuedTask* task) {
   const TaskPtr kept = task->task;
   Job& job = JobOf(kept->job);
   job.tasks--;
+  OwnedTasks& with = *task->owned;
+  with.tasks.erase(task->among_owned);
+  if (with.tasks.empty() && !with.doomed) job.owned.erase(job.owned.find(with.owner));
   if (TakesRoom(*kept)) GiveRoom(job, *kept);
   if (kept->CreatesActor() && !kept->IsRemote()) job.creation_bytes -= kept->memory_bytes();
   const auto owned = owned_.find(kept->owner);
@@ -87,7 +100,7 @@ void TaskTable::Forget(QueuedTask* task) {
     from->second.erase(kept->id);
     if (from->second.empty()) remote_tasks_.erase(from);
   }
-  tasks_.erase(kept->id);
+  tasks_.erase(tasks_.find(kept->id));
 }
 
 void TaskTable::Lose(LoseTask lost, QueuedTask* task) {
@@ -96,38 +109,80 @@ void TaskTable::Lose(LoseTask lost, QueuedTask* task) {
   Forget(task);
 }
 
-void TaskTable::LoseWaitingFor(const std::vector<std::pair<TaskId, ObjectId>>& waiting, const std::string& why) {
-  for (const auto& [id, object] : waiting) {
-    QueuedTask& task = tasks_.at(id);
-    StopWaiting(task);
-    Lose(LoseTask{LoseTask::Why::kObjectLost, {}, 0, object, 0, {}, why}, &task);
-  }
-}
-
 void TaskTable::ObjectLost(const ObjectId& object, const std::string& why) {
-  LostObject lost{object, why, {}};
-  for (const TaskId& task : dependencies_.Lost(object)) lost.tasks.emplace_back(task, tasks_.at(task).sequence);
+  LostObject lost{object, why, dependencies_.Lost(object)};
   if (lost.tasks.empty()) return;
   decisions_.emplace_back(UnwatchObjects{{object}});
   lost_.push_back(std::move(lost));
 }
 
-bool TaskTable::LoseSome(size_t most) {
+void TaskTable::LoseSome(size_t& most) {
   for (; most > 0 && !lost_.empty(); --most) {
     LostObject& lost = lost_.front();
-    const auto [id, sequence] = lost.tasks.back();
-    lost.tasks.pop_back();
-    if (const QueuedTask* const task = Find(id); task != nullptr && task->sequence == sequence)
-      LoseWaitingFor({{id, lost.object}}, lost.why);
+    const auto [sequence, id] = *lost.tasks.begin();
+    lost.tasks.erase(lost.tasks.begin());
+    if (QueuedTask* const task = Find(id); task != nullptr && task->sequence == sequence) {
+      StopWaiting(*task);
+      Lose(LoseTask{LoseTask::Why::kObjectLost, {}, 0, lost.object, 0, {}, lost.why}, task);
+    }
     if (lost.tasks.empty()) lost_.pop_front();
   }
-  return !lost_.empty();
 }
 
-size_t TaskTable::losing() const {
-  size_t tasks = 0;
-  for (const LostObject& lost : lost_) tasks += lost.tasks.size();
-  return tasks;
+// ---- doomed tasks
+
+void TaskTable::Doom(Job& job, ProcessId owner) {
+  auto node = job.owned.extract(owner);
+  if (!node) return;
+  node.mapped().doomed = true;
+  ++job.doomed;
+  doomed_.push_back(std::move(node));
+}
+
+void TaskTable::OwnerEnded(ProcessId owner) {
+  if (!HasTasksOf(owner)) return;
+  for (auto& [id, job] : jobs_) Doom(job, owner);
+}
+
+void TaskTable::EndJob(JobId id, const ProcessSet& survivors, bool for_good) {
+  Job& job = JobOf(id);
+  job.ended = for_good;
+  std::vector<ProcessId> owners;
+  for (const auto& [owner, owned] : job.owned)
+    if (for_good || owner == 0 || !survivors.contains(owner)) owners.push_back(owner);
+  std::vector<QueuedTask*> stay;
+  if (const auto creations = job.owned.find(0); creations != job.owned.end() && !for_good)
+    std::copy_if(creations->second.tasks.begin(), creations->second.tasks.end(), std::back_inserter(stay),
+                 [&](const QueuedTask* task) { return StaysWithoutDriver(*task->task, survivors); });
+  for (const ProcessId owner : owners) Doom(job, owner);
+  for (QueuedTask* const task : stay) Spare(*task);
+}
+
+QueuedTask* TaskTable::NextDoomed() {
+  for (; !doomed_.empty(); doomed_.pop_front()) {
+    const OwnedTasks& owned = doomed_.front().mapped();
+    if (!owned.tasks.empty()) return owned.tasks.front();
+    --JobOf(owned.job).doomed;
+  }
+  return nullptr;
+}
+
+void TaskTable::Spare(QueuedTask& task) {
+  OwnedTasks& owned = OwnedBy(JobOf(task.task->job), *task.task);
+  owned.tasks.splice(owned.tasks.end(), task.owned->tasks, task.among_owned);
+  task.owned = &owned;
+}
+
+bool TaskTable::HasDoomed(JobId id) const {
+  const auto job = jobs_.find(id);
+  return job != jobs_.end() && job->second.doomed > 0;
+}
+
+std::vector<JobId> TaskTable::JobsWithDoomed() const {
+  std::vector<JobId> with_doomed;
+  for (const auto& [id, job] : jobs_)
+    if (job.doomed > 0) with_doomed.push_back(id);
+  return with_doomed;
 }
 
 QueuedTask* TaskTable::Find(const TaskId& id) {
@@ -167,7 +222,7 @@ std::map<NodeId, RemoteWork> TaskTable::WorkByMachine() const {
 void TaskTable::WaitFor(QueuedTask* task, const std::vector<ObjectId>& objects) {
   task->state = QueuedTask::State::kWaiting;
   Keep(*task, objects);
-  auto unwatched = dependencies_.Add(task->task->id, objects);
+  auto unwatched = dependencies_.Add(task->task->id, task->sequence, objects);
   if (!unwatched.empty()) decisions_.emplace_back(WatchObjects{std::move(unwatched)});
 }
 
@@ -176,11 +231,9 @@ void TaskTable::StopWaiting(const QueuedTask& task) {
   if (!unwanted.empty()) decisions_.emplace_back(UnwatchObjects{std::move(unwanted)});
 }
 
-std::vector<QueuedTask*> TaskTable::Sealed(const ObjectId& object) {
+std::vector<QueuedTask*> TaskTable::TakeReady(size_t& most) {
   std::vector<QueuedTask*> ready;
-  for (const TaskId& id : dependencies_.Sealed(object)) ready.push_back(&tasks_.at(id));
-  std::sort(ready.begin(), ready.end(),
-            [](const QueuedTask* a, const QueuedTask* b) { return a->sequence < b->sequence; });
+  for (const TaskId& id : dependencies_.TakeReady(most)) ready.push_back(&tasks_.at(id));
   return ready;
 }
 
@@ -221,15 +274,13 @@ bool TaskTable::HasTasks(JobId id) const {
   return job != jobs_.end() && job->second.tasks > 0;
 }
 
-void TaskTable::EndJob(JobId job, bool for_good) { JobOf(job).ended = for_good; }
-
 bool TaskTable::HasEnded(JobId id) const {
   const auto job = jobs_.find(id);
   return job != jobs_.end() && job->second.ended;
 }
 
 void TaskTable::ForgetJob(JobId id) {
-  RAYLET_CHECK(!HasTasks(id), "job ", id, " is forgotten while it has tasks");
+  RAYLET_CHECK(!HasTasks(id) && !HasDoomed(id), "job ", id, " is forgotten while it has tasks");
   jobs_.erase(id);
 }
 

@@ -170,7 +170,7 @@ void WorkerTable::StartOne(const WorkerGroup& group) {
 void WorkerTable::StopIdleOfAnother(const WorkerGroup& group) {
   Worker* oldest = nullptr;
   for (auto& [id, worker] : workers_) {
-    if (worker.state == State::kStopping) return;  // room is coming
+    if (worker.state == State::kStopping && !Lingers(worker)) return;  // room is coming
     if (worker.state != State::kIdle || worker.group() == group || OwesResults(worker)) continue;
     if (oldest == nullptr || worker.idle_since < oldest->idle_since) oldest = &worker;
   }
@@ -183,9 +183,9 @@ bool WorkerTable::OnlyOwingOnesAreLeft() const {
   if (workers_.size() >= 2 * limits_.workers_max) return false;
   bool owing = false;
   for (const auto& [id, worker] : workers_) {
-    const bool idle = worker.state == State::kIdle;
-    if (idle ? !OwesResults(worker) : worker.state != State::kBusy || (!worker.actor && !worker.blocked)) return false;
-    owing = owing || idle;
+    const bool owes = Lingers(worker) || (worker.state == State::kIdle && OwesResults(worker));
+    if (!owes && (worker.state != State::kBusy || (!worker.actor && !worker.blocked))) return false;
+    owing = owing || owes;
   }
   return owing;
 }

@@ -88,6 +88,10 @@ class WorkerTable {
   size_t RunningTasks(JobId job) const;  // in workers that are neither blocked nor actors
 
   size_t Count(State state) const;
+  // It was asked to end, runs nothing, and waits for results that others want.
+  static bool Lingers(const Worker& worker) {
+    return worker.state == State::kStopping && worker.stays && worker.task == nullptr && worker.lease == 0;
+  }
   bool IsFull() const { return workers_.size() >= limits_.workers_max; }
   PoolReserve Reserve() const;
   // Whether the worker goes on without its job's driver.

@@ -212,11 +212,11 @@ std::string PlacementGroups(const json& status) {
 }
 
 std::string Jobs(const json& status) {
-  std::vector<Row> rows = {{"JOB", "DRIVER", "WORKERS", "NAMESPACE", "PROGRAM"}};
+  std::vector<Row> rows = {{"JOB", "DRIVER", "FROM", "WORKERS", "NAMESPACE", "PROGRAM"}};
   const json& jobs = At(status, "jobs");
   for (const json& job : jobs) {
-    rows.push_back({std::to_string(Number(job, "job")), Pid(job, "driver_pid"), std::to_string(Number(job, "workers")),
-                    OrDash(Text(job, "namespace")), Text(job, "executable")});
+    rows.push_back({std::to_string(Number(job, "job")), Pid(job, "driver_pid"), OrDash(Text(job, "from")),
+                    std::to_string(Number(job, "workers")), OrDash(Text(job, "namespace")), Text(job, "executable")});
   }
   return Section("jobs", std::to_string(jobs.size())) + Table(rows);
 }

@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <map>
+#include <nlohmann/json.hpp>
+
 #include "tests/client/ray/cluster/keepers.h"
 #include "tests/client/ray/cluster/status_of.h"
 #include "tests/cluster/machines.h"
@@ -17,6 +20,31 @@ using raylet::test::RedisServer;
 using raylet::test::RunFolder;
 using raylet::test::WriteToken;
 using namespace std::chrono_literals;
+
+using nlohmann::json;
+
+const json* FindJob(const json& status, const json& number) {
+  for (const json& job : status["jobs"])
+    if (job["job"] == number) return &job;
+  return nullptr;
+}
+
+// Jobs of drivers that have gone, by what each machine (by its address) says. A job that came from another machine is
+// looked up there, since a job's work may go from machine to machine.
+json JobsOfTheGone(const std::map<std::string, json>& machines) {
+  json gone = json::array();
+  for (const auto& [address, status] : machines) {
+    for (const json& listed : status["jobs"]) {
+      const json* job = &listed;
+      while (job != nullptr && job->at("from") != "") {
+        const auto machine = machines.find(job->at("from").get<std::string>());
+        job = machine == machines.end() ? nullptr : FindJob(machine->second, job->at("job_there"));
+      }
+      if (job == nullptr || job->at("driver_pid") == 0) gone.push_back({{"at", address}, {"job", listed}});
+    }
+  }
+  return gone;
+}
 
 class RemoteOwnershipTest : public ::testing::Test {
  protected:
@@ -37,6 +65,20 @@ class RemoteOwnershipTest : public ::testing::Test {
       EXPECT_TRUE(Eventually(20s, [&] { return machine->OwnedObjects() == 0; })) << machine->OwnedObjects();
       ExpectNothingIsKept(machine->socket());
     }
+  }
+
+  // No machine lists a job of another driver than this one, whose work may go to and fro.
+  void NoOtherJobIsLeft() {
+    json gone;
+    EXPECT_TRUE(Eventually(20s, [&] {
+      std::map<std::string, json> machines;
+      for (const Machine* const machine : {&here_, &there_}) {
+        const json status = StatusOf(machine->socket());
+        machines.emplace(status["address"].get<std::string>(), status);
+      }
+      gone = JobsOfTheGone(machines);
+      return gone.empty();
+    })) << gone.dump(1);
   }
 
   // It has names of actors for both machines.
@@ -153,6 +195,7 @@ TEST_F(RemoteOwnershipTest, KeepsEveryHeldObjectWhereverProcessesAreKilled) {
     keepers.DropAll();
   }
   NothingIsLeft();
+  NoOtherJobIsLeft();
   for (const auto& [machine, other] : {std::pair(&here_, &there_), std::pair(&there_, &here_)})
     ExpectNobodyIsKept(machine->socket(), 1 + CountIn(StatusOf(other->socket()), "/workers"));
 }

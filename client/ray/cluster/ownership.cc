@@ -48,13 +48,27 @@ std::shared_ptr<StoreArray> Ownership::FindArray(const ObjectId& id) const {
   return FindIn(arrays_, id);
 }
 
+// This process refers to all results for which it waits itself. Others refer to those that a lend or a claim reaches.
 bool Ownership::OwesResults(ProcessId owner) const {
   std::vector<ClusterObjectPtr> seen;  // dropped after the lock
   const MutexLock lock(mutex_);
+  std::unordered_set<ObjectId> unmade;
   for (const auto& [id, object] : objects_) {
     if (OwnerOf(id) != owner) continue;
     seen.push_back(object.lock());
-    if (seen.back() != nullptr && !seen.back()->ready()) return true;
+    if (seen.back() != nullptr && !seen.back()->ready()) unmade.insert(id);
+  }
+  if (unmade.empty()) return false;
+  const auto reaches = [&](const ray::internal::Hold& hold) {
+    const LentHold* const lent = LentHold::In(hold);
+    return lent == nullptr || unmade.contains(lent->id()) || lent->MayReferTo(unmade);
+  };
+  for (const auto& [id, lend] : lends_)
+    if (std::any_of(lend.holds.begin(), lend.holds.end(), reaches)) return true;
+  for (const auto& [id, hold] : claimed_) {
+    if (unmade.contains(id)) return true;
+    seen.push_back(FindIn(objects_, id));
+    if (seen.back() != nullptr && reaches(LentHold::OfObject(seen.back()))) return true;
   }
   return false;
 }

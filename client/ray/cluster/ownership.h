@@ -37,7 +37,7 @@ class Ownership {
   void Add(const std::shared_ptr<StoreArray>& array) RAYLET_EXCLUDES(mutex_);
   std::shared_ptr<ClusterObject> FindObject(const ObjectId& id) const RAYLET_EXCLUDES(mutex_);
   std::shared_ptr<StoreArray> FindArray(const ObjectId& id) const RAYLET_EXCLUDES(mutex_);
-  // Whether others may refer to an object that `owner`, this process, has not made yet.
+  // Whether others may refer to an object of `owner`, this process, that is not made yet.
   bool OwesResults(ProcessId owner) const RAYLET_EXCLUDES(mutex_);
   // Does nothing where the object was added anew.
   void ForgetObject(const ObjectId& id) RAYLET_EXCLUDES(mutex_);

@@ -53,6 +53,23 @@ void ActorHost::TakeReleases(HostedChannel& channel) {
   }
 }
 
+void ActorHost::TakeReleases() {
+  for (const auto& channel : channels_)
+    while (TakeRelease(*channel)) {}
+}
+
+// False where another record comes first.
+bool ActorHost::TakeRelease(HostedChannel& channel) {
+  if (channel.refused) return false;
+  const auto record = channel.memory.consumer.Peek();
+  if (!record || !record->has_value() || (*record)->type != static_cast<uint32_t>(CallRecordType::kReleaseLend))
+    return false;
+  if (const auto lend = ParseLendRecord((*record)->bytes))
+    const Holds ended = ownership_.EndLend(*lend, channel.caller);
+  channel.memory.consumer.Pop();
+  return true;
+}
+
 void ActorHost::Erase(std::vector<std::unique_ptr<HostedChannel>>::iterator channel) {
   waiting_bytes_ -= (*channel)->waiting_bytes;
   channels_.erase(channel);
@@ -151,7 +168,10 @@ Result<ActorHost::Served> ActorHost::ServeOne(HostedChannel& channel) {
   request.exception_retries = record_.exception_retries;
   // The record stays in the ring meanwhile: the arguments are read where they lie.
   const CallOutcome outcome = runner_.Call(request, instance_.object);
-  if (outcome.exit_actor) return Served::kActorExits;
+  if (outcome.exit_actor) {
+    calls.Pop();  // what its caller releases may come behind it
+    return Served::kActorExits;
+  }
   Answer(channel, record_, outcome);
   calls.Pop();
   return Served::kSome;

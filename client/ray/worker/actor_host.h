@@ -63,6 +63,8 @@ class ActorHost {
   // A relayed channel that was closed and into which this host writes nothing more. Returns each once; 0: none.
   uint64_t TakeReleased();
 
+  // What callers release, for an actor that takes no call any more.
+  void TakeReleases();
   // Whether ServeSome would do anything, were it not for the lease: cheap, asked while spinning.
   bool HasWork();
   bool RunsCalls() const { return threads_ != nullptr && threads_->Runs(); }
@@ -81,6 +83,7 @@ class ActorHost {
   void Refuse(HostedChannel& channel, const Error& nonsense);
   void Erase(std::vector<std::unique_ptr<HostedChannel>>::iterator channel);
   void TakeReleases(HostedChannel& channel);
+  bool TakeRelease(HostedChannel& channel);
   void Wait(HostedChannel& channel, HostedChannel::Record record);
   bool SendWaiting(HostedChannel& channel);  // true: some went
 

@@ -234,6 +234,7 @@ void WorkerLoop::Run(ClusterParts& parts, ClusterRuntime& runtime) {
       event = Exit();  // destroys the event's contents now
     }
     if (leased.open()) ServeLease(running);
+    if (exiting && stays) host.TakeReleases();
     if (leaving && exiting && may_leave()) {
       if (host.RunsCalls()) EndBesideCalls();
       return;

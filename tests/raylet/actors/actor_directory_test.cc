@@ -173,6 +173,41 @@ TEST(ActorDirectory, OwnersDeathEndsItsActorsUnlessTheyAreDetached) {
   EXPECT_NE(bench.directory.Get(detached), nullptr);
 }
 
+// A process of another job may hold handles of an actor whose creator has ended.
+TEST(ActorDirectory, EndsWithTheJobWhatOutlivedItsCreatorButNotWhatASurvivorCreated) {
+  Bench bench;
+  constexpr ProcessId kSurvivor = 12;
+  const auto of_survivor = std::make_shared<Task>(*Creation());
+  of_survivor->owner = kSurvivor;
+  const auto of_another_job = std::make_shared<Task>(*Creation());
+  of_another_job->job = 2;
+  const ActorId adopted = bench.Living(Creation("", /*max_restarts=*/-1));
+  const ActorId detached = bench.Living(Creation("server", 0, true));
+  const ActorId created_by_survivor = bench.Living(of_survivor), other = bench.Living(of_another_job);
+  bench.directory.ProcessesGone({kOwner});
+  bench.directory.OwnersSettled({kOwner}, [](const ActorId&) { return true; });
+  ASSERT_NE(bench.directory.Get(adopted), nullptr);
+  bench.directory.JobEnded(1, {kSurvivor});
+  const auto ended = bench.Take<EndActorWorker>();
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(ended[0].actor, adopted);
+  EXPECT_EQ(bench.directory.Get(adopted), nullptr);
+  for (const ActorId& lives : {detached, created_by_survivor, other}) EXPECT_NE(bench.directory.Get(lives), nullptr);
+}
+
+TEST(ActorDirectory, SaysWhenTheLastDetachedActorOfAJobHasEnded) {
+  Bench bench;
+  const auto unplaced = Creation("waits", 0, /*detached=*/true);
+  ASSERT_TRUE(bench.directory.Create(unplaced).has_value());
+  const ActorId living = bench.Living(Creation("lives", 0, /*detached=*/true));
+  bench.directory.Kill(living, /*no_restart=*/true);
+  EXPECT_TRUE(bench.Take<LastDetachedEnded>().empty());
+  bench.directory.Kill(unplaced->actor->id, /*no_restart=*/true);
+  const auto ended = bench.Take<LastDetachedEnded>();
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(ended[0].job, 1u);
+}
+
 TEST(ActorDirectory, CallersOfAnUnknownActorHearThatItIsUnknown) {
   Bench bench;
   ASSERT_TRUE(bench.directory.Open(ActorId::FromRandom(), kCaller, 9).has_value());
@@ -205,10 +240,10 @@ ActorId LivingThere(Bench& bench, const TaskPtr& creation) {
   return creation->actor->id;
 }
 
-size_t Lose(Bench& bench, const char* why, TimePoint serves_until, ProcessSet ended = {}) {
+size_t Lose(Bench& bench, const char* why, TimePoint serves_until, std::map<JobId, ProcessSet> jobs = {}) {
   size_t lost = 0;
   for (size_t part = 0; part < ActorDirectory::kParts; ++part) {
-    lost += bench.directory.NodeGone({kThere, kTheirMachine, "10.0.0.7:7000", why, serves_until, ended}, part);
+    lost += bench.directory.MachineLost({kThere, kTheirMachine, "10.0.0.7:7000", why, serves_until, {}, jobs}, part);
   }
   return lost;
 }
@@ -260,8 +295,8 @@ TEST(ActorDirectory, AMachinesDeathEndsWhatProcessesOfItsJobsHaveCreated) {
   Bench bench;
   const ActorId theirs = bench.Living(Creation());
   const ActorId detached = bench.Living(Creation("", 0, /*detached=*/true));
-  EXPECT_EQ(Lose(bench, "nothing was heard of it", {}, {kCaller}), 0u);
-  EXPECT_EQ(Lose(bench, "nothing was heard of it", {}, {kOwner}), 1u);
+  EXPECT_EQ(Lose(bench, "nothing was heard of it", {}, {{2, {}}}), 0u);
+  EXPECT_EQ(Lose(bench, "nothing was heard of it", {}, {{1, {}}}), 1u);
   EXPECT_EQ(bench.directory.Get(theirs), nullptr);
   EXPECT_NE(bench.directory.Get(detached), nullptr);
   EXPECT_TRUE(bench.directory.HasDetached(1));
@@ -275,7 +310,7 @@ TEST(ActorDirectory, AMachinesDeathIsToldOfSomeActorsAtATime) {
   size_t lost = 0, most = 0;
   for (size_t part = 0; part < ActorDirectory::kParts; ++part) {
     const size_t ended =
-        bench.directory.NodeGone({kThere, kTheirMachine, "10.0.0.7:7000", "it is silent", {}, {}}, part);
+        bench.directory.MachineLost({kThere, kTheirMachine, "10.0.0.7:7000", "it is silent", {}, {}, {}}, part);
     EXPECT_EQ(bench.Take<TellActorChanged>().size(), ended);
     lost += ended;
     most = std::max(most, ended);

@@ -39,7 +39,7 @@ TEST(HostedActors, AHomesDeathForgetsItsActorsAndNoOthers) {
   const auto theirs = CreationFrom(home), anothers = CreationFrom(NodeId::FromRandom());
   actors.Came(theirs);
   actors.Came(anothers);
-  actors.HomeGone(home);
+  actors.HomeLost(home);
   EXPECT_EQ(actors.Find(theirs->actor->id), nullptr);
   EXPECT_NE(actors.Find(anothers->actor->id), nullptr);
   EXPECT_TRUE(actors.Take(anothers->actor->id).has_value());

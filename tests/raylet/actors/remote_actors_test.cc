@@ -35,7 +35,7 @@ TEST(RemoteActors, WaitersAndWatchersHearOfALostHome) {
   EXPECT_TRUE(actors.Answered(kActor, kAsker, 1));
   actors.Watch(kActor, kOther);
   ASSERT_TRUE(actors.Open(ActorOf(kOtherHome), kAsker, 3).has_value());
-  actors.HomeGone(kHome);
+  actors.HomeLost(kHome);
   EXPECT_EQ(actors.size(), 1u);
   EXPECT_FALSE(actors.Answered(kActor, kAsker, 2));
   const auto lost = actors.TakeLost(kHome, 10);
@@ -55,7 +55,7 @@ TEST(RemoteActors, ManyWatchersHearOfALostHomeSomeAtATimeAndNewOnesDoNot) {
     actors.Watch(actor, kAsker);
     actors.Watch(actor, kOther);
   }
-  actors.HomeGone(kHome);
+  actors.HomeLost(kHome);
   actors.Watch(*watched.begin(), kAsker);  // the machine is there again
   std::vector<std::pair<ActorId, ProcessId>> told;
   for (auto lost = actors.TakeLost(kHome, 3); !lost.watchers.empty(); lost = actors.TakeLost(kHome, 3)) {

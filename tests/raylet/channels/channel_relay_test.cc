@@ -174,7 +174,7 @@ TEST_F(ChannelRelayTest, ARefusedRelayEndsAtOnceAndSaysWhy) {
 }
 
 void Lose(Side& side, const Side& lost, const Error& why) {
-  side.relay.NodeLost(lost.id);
+  side.relay.MachineLost(lost.id);
   EXPECT_EQ(side.relay.EndLost(lost.id, why, 10), 1u);
   EXPECT_EQ(side.relay.EndLost(lost.id, why, 10), 0u);
 }
@@ -204,7 +204,7 @@ TEST_F(ChannelRelayTest, RelaysToALostMachineEndSomeAtATimeAndCarryNothingMeanwh
     callers.emplace_back(*std::move(opened), /*caller=*/true);
     Settle();
   }
-  a_.relay.NodeLost(b_.id);
+  a_.relay.MachineLost(b_.id);
   ASSERT_TRUE(callers[0].Call(1));
   Turn();
   EXPECT_TRUE(a_.said.empty());

@@ -127,7 +127,7 @@ TEST_F(GroupDirectoryTest, AMachineThatIsLostWhileItPreparesIsToGiveNothingBack)
   AddMachine(kA, 2);
   const auto id = Create("", PlacementStrategy::StrictSpread, {1, 1});
   view_.Dead(kA);
-  directory_.MachineGone(kA);
+  directory_.MachineLost(kA);
   Take();
   ASSERT_EQ(returns_.size(), 1u);
   EXPECT_EQ(returns_[0].node, kHome);
@@ -142,7 +142,7 @@ TEST_F(GroupDirectoryTest, ALostMachinesBundlesGoElsewhereAndTheOthersStay) {
   const NodeId before = directory_.Find(id)->places[0];
   const size_t lost = before == kA ? 0 : 1;
   view_.Dead(kA);
-  directory_.MachineGone(kA);
+  directory_.MachineLost(kA);
   EXPECT_EQ(StateOf(id), GroupState::Rescheduling);
   Try();
   EXPECT_TRUE(prepares_.empty());  // this machine has a bundle already
@@ -165,7 +165,7 @@ TEST_F(GroupDirectoryTest, AMachineThatIsLostWhileItCommitsLeavesTheOtherBundles
   Take();
   directory_.Committed(kHome, id, commits_[0].attempt);
   view_.Dead(kA);
-  directory_.MachineGone(kA);
+  directory_.MachineLost(kA);
   EXPECT_EQ(StateOf(id), GroupState::Rescheduling);
   const auto& places = directory_.Find(id)->places;
   EXPECT_EQ(std::count(places.begin(), places.end(), kHome), 1);

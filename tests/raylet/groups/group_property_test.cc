@@ -235,7 +235,7 @@ class Cluster {
       other->inbox[which].clear();
       other->view.Dead(IdOf(which));
       other->directory.ClusterChanged();
-      other->directory.MachineGone(IdOf(which));
+      other->directory.MachineLost(IdOf(which));
       for (const PlacementGroupId& group : other->bundles.OfHome(IdOf(which))) {
         other->bundles.Cancel(group, other->bundles.groups().at(group).attempt);
         other->bundles.Close(group);

@@ -35,7 +35,7 @@ TEST(Jobs, TellsAProgramAgainToAMachineThatWasLost) {
   Jobs jobs;
   const JobId job = jobs.Begin(7, 70, "space", Program("/bin/a"));
   ASSERT_TRUE(jobs.NeedsProgram(job, kNode));
-  jobs.MachineGone(kNode);
+  jobs.MachineLost(kNode);
   EXPECT_TRUE(jobs.NeedsProgram(job, kNode));
 }
 
@@ -65,6 +65,27 @@ TEST(Jobs, MayBeForgottenOnceItsLastWorkerHasGone) {
   EXPECT_FALSE(jobs.MayBeForgotten(job));
 }
 
+TEST(Jobs, TakesTasksUntilItHasEndedForGoodAndNoneOnceItIsForgotten) {
+  Jobs jobs;
+  const JobId job = jobs.Begin(7, 70, "space", Program("/bin/a"));
+  EXPECT_TRUE(jobs.TakesTasks(job));
+  jobs.End(job, /*for_good=*/false);
+  EXPECT_TRUE(jobs.TakesTasks(job));
+  jobs.End(job, /*for_good=*/true);
+  EXPECT_FALSE(jobs.TakesTasks(job));
+  jobs.Forget(job);
+  EXPECT_FALSE(jobs.TakesTasks(job));
+}
+
+// A machine that has heard of a job's end would keep what it hears of the job later for ever.
+TEST(JobsDeathTest, TellsNoProgramOfAJobThatHasEnded) {
+  Jobs jobs;
+  const JobId job = jobs.Begin(7, 70, "space", Program("/bin/a"));
+  ASSERT_TRUE(jobs.NeedsProgram(job, kNode));
+  jobs.End(job, /*for_good=*/true);
+  EXPECT_DEATH((void)jobs.NeedsProgram(job, kNode), "has ended, and work of it goes to another machine");
+}
+
 TEST(Jobs, FindsAMachinesJobByItsNumberThere) {
   Jobs jobs;
   const JobId job = jobs.BeginFrom(kNode, 3, "space", Program("/bin/a"));
@@ -89,7 +110,7 @@ TEST(Jobs, NamesTheJobsOfALostMachineThatHaveNotEnded) {
   jobs.BeginFrom(kOther, 2, "space", Program("/bin/a"));
   jobs.Begin(7, 70, "space", Program("/bin/a"));
   jobs.End(ended, /*for_good=*/true);
-  EXPECT_EQ(jobs.MachineGone(kNode), std::vector<JobId>{goes_on});
+  EXPECT_EQ(jobs.MachineLost(kNode), std::vector<JobId>{goes_on});
 }
 
 }  // namespace

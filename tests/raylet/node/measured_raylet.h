@@ -85,6 +85,8 @@ class MeasuredRaylet {
     return nlohmann::json::parse(status);
   }
 
+  void Seal(const ObjectId& object) { store_->Seal(object); }  // of a fake store
+
   size_t CountWorkers() {
     size_t count = 0;
     thread_.Run([&] { count = raylet_->workers(); });

@@ -149,5 +149,20 @@ TEST(RayletEnds, LetsADetachedActorAndItsTasksOutliveTheDriver) {
   EXPECT_TRUE(StatusOf(node)["workers"].empty());
 }
 
+// No worker goes with the actor, so none says that the job has ended.
+TEST(RayletEnds, ForgetsTheJobWithItsLastDetachedActorThatNeverBegan) {
+  Node node;
+  auto other = node.Driver();
+  std::optional<WireProcess> driver = node.Driver();
+  ActorOptions detached;
+  detached.detached = true;
+  detached.resources = {{"absent", 10'000}};
+  const ActorId actor = driver->CreateActor(detached);
+  driver.reset();
+  ASSERT_TRUE(Eventually(kPatience, [&] { return StatusOf(node)["jobs"][1]["driver_pid"] == 0; }));
+  other.Kill(actor, true);
+  EXPECT_TRUE(Eventually(kPatience, [&] { return StatusOf(node)["jobs"].size() == 1; })) << StatusOf(node).dump(1);
+}
+
 }  // namespace
 }  // namespace raylet::test

@@ -103,7 +103,7 @@ TEST_F(ClaimsUnderWayTest, ALostMachineTakesAndAnswersNothingAndIsAnsweredNothin
   Answers(one_);
   claims_.Add(From(other_, 1));
   claims_.Add(From(one_, 2));
-  claims_.MachineGone(other_);
+  claims_.MachineLost(other_);
   const auto counted = claims_.TakeAnswers();
   ASSERT_EQ(counted.size(), 2u);
   EXPECT_EQ(counted[0].by, kClaimer);

@@ -65,7 +65,7 @@ TEST(ObjectDirectory, ALostMachineHasNoCopiesBeforeItsEntriesAreForgotten) {
   for (const ObjectId& object : {last, copied}) directory.SealedElsewhere(object, NodeNumber(2), 10);
   directory.SealedElsewhere(copied, NodeNumber(3), 10);
   directory.Locating(awaited, NodeNumber(2));
-  directory.NodeGone(NodeNumber(2));
+  directory.MachineLost(NodeNumber(2));
   EXPECT_TRUE(directory.Holders(last).empty());
   EXPECT_EQ(directory.Bytes(last), 0u);
   EXPECT_EQ(directory.LostWith(last), NodeNumber(2));
@@ -81,7 +81,7 @@ TEST(ObjectDirectory, KeepsWhatAMachineSaysThatIsThereAgainBeforeItsLossIsDone) 
   const ObjectId again = ObjectOf(7), not_again = ObjectOf(7), awaited = ObjectOf(7);
   for (const ObjectId& object : {again, not_again}) directory.SealedElsewhere(object, NodeNumber(2));
   directory.Locating(awaited, NodeNumber(2));
-  directory.NodeGone(NodeNumber(2));
+  directory.MachineLost(NodeNumber(2));
   directory.SealedElsewhere(again, NodeNumber(2));
   directory.Locating(awaited, NodeNumber(2));
   EXPECT_EQ(ForgetAll(directory), (std::vector<std::pair<ObjectId, NodeId>>{{not_again, NodeNumber(2)}}));
@@ -93,7 +93,7 @@ TEST(ObjectDirectory, TheLossOfManyCopiesTakesManySmallSteps) {
   ObjectDirectory directory;
   constexpr size_t kMany = 6'400;
   for (size_t i = 0; i < kMany; ++i) directory.SealedElsewhere(ObjectOf(7), NodeNumber(2));
-  directory.NodeGone(NodeNumber(2));
+  directory.MachineLost(NodeNumber(2));
   size_t lost = 0, most = 0;
   while (directory.forgets()) {
     const size_t some = directory.ForgetLost(100).lost.size();
@@ -151,7 +151,7 @@ TEST(ObjectDirectory, AgreesWithAPlainMapUnderRandomEvents) {
         for (auto& [each, at] : holders)
           if (at.erase(node) > 0 && at.empty()) lost.insert(each);
         for (auto& [each, at] : locating) at.erase(node);
-        directory.NodeGone(node);
+        directory.MachineLost(node);
         break;
       case 10:
         for (const auto& [each, with] : directory.ForgetLost(1).lost) {

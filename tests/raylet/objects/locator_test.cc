@@ -48,7 +48,7 @@ class ObjectLocatorTest : public testing::Test, public ObjectLocator::Machine {
 
   // All that is lost with it.
   std::vector<ObjectId> Lose(const NodeId& node) {
-    locator_.NodeGone(node);
+    locator_.MachineLost(node);
     std::vector<ObjectId> lost;
     while (locator_.loses())
       for (const auto& [object, with] : locator_.LoseSome(1)) {
@@ -282,7 +282,7 @@ TEST_F(ObjectLocatorTest, ALostObjectIsAnsweredForBeforeTheTurnOfItsLoss) {
   Locate(NodeNumber(3), doubted, {NodeNumber(2)});
   Locate(NodeNumber(2), awaited);
   locator_.TakeMessages();
-  locator_.NodeGone(NodeNumber(2));
+  locator_.MachineLost(NodeNumber(2));
   SealedElsewhere(NodeNumber(4), sealed_again, 100);
   Locate(NodeNumber(3), gone);
   Locate(NodeNumber(3), sealed_again);

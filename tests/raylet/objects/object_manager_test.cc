@@ -95,7 +95,7 @@ class ObjectManagerTest : public ::testing::Test, protected ObjectManager::Event
   }
   void PeerDies(const std::string& why) {
     view_.Dead(peer_, why);
-    objects_->NodeGone(peer_, kPeerMachine, {ErrorCode::kDisconnected, why});
+    objects_->MachineLost(peer_, kPeerMachine, {ErrorCode::kDisconnected, why});
   }
 
   RunFolder folder_;

@@ -62,7 +62,7 @@ class World {
         if (Pick(3) == 0) GoneNode();
         break;
       case 12:
-        if (Pick(4) == 0) queue_.NodeGone(NodeId(), MachineOf(OwnerOf(object)), {ErrorCode::kUnavailable, "gone"});
+        if (Pick(4) == 0) queue_.MachineLost(NodeId(), MachineOf(OwnerOf(object)), {ErrorCode::kUnavailable, "gone"});
         break;
       case 13:
         if (Pick(4) == 0) {
@@ -120,7 +120,7 @@ class World {
 
   void GoneNode() {
     const NodeId node = nodes_[Pick(nodes_.size())];
-    queue_.NodeGone(node);
+    queue_.MachineLost(node);
     std::erase_if(pulls_, [&](const auto& each) { return each.second.from == node; });
   }
 

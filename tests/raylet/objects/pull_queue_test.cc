@@ -228,10 +228,10 @@ TEST_F(PullQueueTest, ADeadNodeEndsItsPulls) {
   Want(object, 1);
   queue_.Located(object, {NodeNumber(2), NodeNumber(3)}, 1000);
   const StartPull first = Started();
-  queue_.NodeGone(first.from);
+  queue_.MachineLost(first.from);
   const StartPull second = Started();
   EXPECT_NE(second.from, first.from);
-  queue_.NodeGone(second.from);
+  queue_.MachineLost(second.from);
   Settle();
   EXPECT_EQ(queue_.under_way().count(), 0u);
   EXPECT_LT(queue_.NextTick(), TimePoint::max());
@@ -429,7 +429,7 @@ TEST_F(PullQueueTest, LosesTheObjectsOfAGoneMachineBitByBitButNoneThatIsWantedAn
   std::vector<ObjectId> objects;
   for (int i = 0; i < 5; ++i) Want(objects.emplace_back(Object(ProcessIdOf(MachineNumber{9}, 4))), 1);
   Settle();
-  queue_.NodeGone(NodeNumber(99), MachineNumber{9}, gone);
+  queue_.MachineLost(NodeNumber(99), MachineNumber{9}, gone);
   // The machine is there again.
   queue_.WantNoLonger(objects[0], 1);
   Want(objects[0], 1);
@@ -452,8 +452,8 @@ TEST_F(PullQueueTest, NoPullStartsFromAGoneMachineThoughManyObjectsAreStillToBeL
     Want(objects.emplace_back(Object()), 1);
     queue_.Located(objects.back(), {NodeNumber(2), NodeNumber(3)}, 1000);
   }
-  queue_.NodeGone(NodeNumber(2));
-  queue_.NodeGone(NodeNumber(4));
+  queue_.MachineLost(NodeNumber(2));
+  queue_.MachineLost(NodeNumber(4));
   size_t turns = 0;
   while (queue_.has_decisions()) {
     decisions_ = queue_.TakeDecisions(20);
@@ -471,7 +471,7 @@ TEST_F(PullQueueTest, ALostObjectFailsForAllItsWanters) {
   for (const ObjectId& object : {a, b, c, d}) Want(object, 1);
   queue_.Lost(a, gone);
   EXPECT_EQ(queue_.objects(), 3u);
-  queue_.NodeGone(NodeNumber(99), MachineNumber{9}, gone);
+  queue_.MachineLost(NodeNumber(99), MachineNumber{9}, gone);
   Settle();
   EXPECT_EQ(Of<TellLost>().size(), 3u);
   EXPECT_EQ(queue_.objects(), 1u);

@@ -172,7 +172,7 @@ TEST_F(SettlementsTest, AnEndThatIsOverIsNotWaitedForAgain) {
 TEST_F(SettlementsTest, TheEndOfALostMachineStandsForWhatItHasNotClaimed) {
   Open(1, {}, {there_});
   EXPECT_EQ(Settled(), Keys{});
-  settlements_.MachineGone(there_, kLoss);
+  settlements_.LossTold(there_, kLoss);
   OpenLossOfTheMachine({Process(2)}, 2s);
   EXPECT_EQ(Settled(), Keys{});
   settlements_.Answered(kLoss, Process(2));
@@ -187,7 +187,7 @@ TEST_F(SettlementsTest, TheEndOfALostMachineStandsForThoseOfItsProcesses) {
   Open(1, {}, {there_});
   settlements_.MachineClaimed(Process(1), there_);
   EXPECT_EQ(Settled(), Keys{});
-  settlements_.MachineGone(there_, kLoss);
+  settlements_.LossTold(there_, kLoss);
   OpenLossOfTheMachine({Process(2)});
   EXPECT_EQ(settlements_.open(), 2u) << "the lost machine settles nothing any more";
   EXPECT_EQ(Settled(), Keys{});
@@ -200,7 +200,7 @@ TEST_F(SettlementsTest, AnEndThatBeginsWhileALossIsToldWaitsForTheLoss) {
   settlements_.MachineLost(there_);
   Open(1, {});
   EXPECT_EQ(Settled(), Keys{});
-  settlements_.MachineGone(there_, kLoss);
+  settlements_.LossTold(there_, kLoss);
   OpenLossOfTheMachine({Process(2)});
   EXPECT_EQ(Settled(), Keys{}) << "the other process may claim what it had through both";
   settlements_.Answered(kLoss, Process(2));
@@ -218,7 +218,7 @@ TEST_F(SettlementsTest, ALostMachineIsNotWaitedForWhereAThirdOneNamesItsProcesse
   settlements_.Open(kThird, end, now_);
   Open(1, {}, {third});
   settlements_.MachineClaimed(Process(1), third);
-  settlements_.MachineGone(there_, kLoss);
+  settlements_.LossTold(there_, kLoss);
   OpenLossOfTheMachine({});
   EXPECT_EQ(Settled(), Keys{});
   settlements_.ClaimedElsewhere(kThird, {kOther});
@@ -388,7 +388,7 @@ class Machines {
   void TellLoss(size_t machine, size_t other) {
     if (!std::exchange(untold_[machine][other], false)) return;
     const ProcessId key = AllProcessesOf(NumberOf(other));
-    settlements_[machine].MachineGone(nodes_[other], key);
+    settlements_[machine].LossTold(nodes_[other], key);
     Settlements::End end;
     end.processes = {key};
     end.asked = Ask(machine, key);

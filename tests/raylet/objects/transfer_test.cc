@@ -201,7 +201,7 @@ TEST(ObjectTransfer, AnotherHolderGoesOnWhenOneHasGone) {
   EXPECT_TRUE(Eventually(std::chrono::seconds(20), [&] { return to.transfer->received().bytes_received.value() > 0; }));
   second.Put(object, data);
   first.Stop();
-  to.Run([&] { to.transfer->NodeGone(first.id); });
+  to.Run([&] { to.transfer->MachineLost(first.id); });
   ASSERT_EQ(to.Told(object, 1).code, ErrorCode::kOk);
   to.ExpectHolds(object, data);
 }

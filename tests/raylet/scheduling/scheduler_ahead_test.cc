@@ -462,7 +462,7 @@ TEST_F(SchedulerAhead, TaskWithoutRetriesGoesOnlyWhereThereIsRoom) {
 TEST_F(SchedulerAhead, TasksAheadAtADeadMachineRunElsewhere) {
   WithAQuickMachine(100);
   view_.Dead(kB);
-  EXPECT_TRUE(scheduler_.NodeGone(kB).empty());
+  EXPECT_TRUE(scheduler_.MachineLost(kB).empty());
   Take();
   EXPECT_EQ(scheduler_.queue().size(), 80u);
 }

@@ -284,7 +284,7 @@ class Cluster {
       // Messages under way from the dead machine are lost or come late. Late ones must change nothing.
       if (Pick(2) == 0) wires_[{i, k}].clear();
       machines_[k]->view.Dead(IdOf(i));
-      for (const WorkerId worker : machines_[k]->scheduler.NodeGone(IdOf(i))) WorkerDies(k, worker);
+      for (const WorkerId worker : machines_[k]->scheduler.MachineLost(IdOf(i))) WorkerDies(k, worker);
     }
   }
 

@@ -173,7 +173,7 @@ TEST_F(SchedulerCluster, ArgumentsAreReleasedOnceTheLastTaskThatWaitedForThemBeg
   ASSERT_EQ(released_.size(), 2u);
   EXPECT_EQ(released_[1], tasks[1]->stored_arguments[1]);
   // The machine that sent the last one dies.
-  scheduler_.NodeGone(kB);
+  scheduler_.MachineLost(kB);
   Take();
   const std::set<ObjectId> last(released_.begin() + 2, released_.end());
   EXPECT_EQ(last, (std::set<ObjectId>{shared, tasks[2]->stored_arguments[1]}));
@@ -188,7 +188,7 @@ TEST_F(SchedulerCluster, TasksOfADeadMachineRunElsewhereUntilTheirRetriesAreUsed
   Submit(task);
   ASSERT_EQ(forwarded_.size(), 1u);
   view_.Dead(kB);
-  EXPECT_TRUE(scheduler_.NodeGone(kB).empty());
+  EXPECT_TRUE(scheduler_.MachineLost(kB).empty());
   Take();
   ASSERT_EQ(forwarded_.size(), 1u);  // it waits
   Join(kC, load);
@@ -197,7 +197,7 @@ TEST_F(SchedulerCluster, TasksOfADeadMachineRunElsewhereUntilTheirRetriesAreUsed
   EXPECT_EQ(scheduler_.ForwardedFinished(kB, task->id, true), nullptr);  // a late message of the dead machine
   EXPECT_TRUE(lost_.empty());
   view_.Dead(kC);
-  EXPECT_TRUE(scheduler_.NodeGone(kC).empty());
+  EXPECT_TRUE(scheduler_.MachineLost(kC).empty());
   Take();
   ASSERT_EQ(lost_.size(), 1u);
   EXPECT_EQ(lost_[0].why, LoseTask::Why::kNodeDied);
@@ -205,7 +205,7 @@ TEST_F(SchedulerCluster, TasksOfADeadMachineRunElsewhereUntilTheirRetriesAreUsed
   EXPECT_EQ(lost_[0].attempts, 2u);
 }
 
-TEST_F(SchedulerCluster, TasksThatWaitForALostObjectAreLostSomeAtATimeAndLaterOnesWaitAnew) {
+TEST_F(SchedulerCluster, TasksThatWaitForALostObjectAreLostLaterAndOthersWaitAnew) {
   const ObjectId object = ObjectOf(ProcessIdOf(MachineNumber{kB.data()[0]}, 1));
   const auto submit_waiting = [&] {
     const auto task = TaskNeeding();
@@ -220,10 +220,7 @@ TEST_F(SchedulerCluster, TasksThatWaitForALostObjectAreLostSomeAtATimeAndLaterOn
   EXPECT_TRUE(lost_.empty());
   const auto anew = submit_waiting();
   EXPECT_EQ(watched_, std::vector{object});
-  EXPECT_TRUE(scheduler_.LoseSome(4));
-  Take();
-  EXPECT_EQ(lost_.size(), 4u);
-  EXPECT_FALSE(scheduler_.LoseSome(100));
+  while (scheduler_.HasMore()) scheduler_.WorkOff();
   Take();
   ASSERT_EQ(lost_.size(), 10u);
   for (const LoseTask& lost : lost_) {
@@ -245,7 +242,7 @@ TEST_F(SchedulerCluster, ATaskThatIsSubmittedAgainIsNotLostWithItsEarlierWish) {
   scheduler_.ObjectLost(object, "its machine is lost");
   EXPECT_TRUE(scheduler_.Cancel(task->id));
   Submit(task);
-  EXPECT_FALSE(scheduler_.LoseSome(100));
+  while (scheduler_.HasMore()) scheduler_.WorkOff();
   Take();
   EXPECT_TRUE(lost_.empty());
   EXPECT_EQ(scheduler_.dependencies().tasks(), 1u);
@@ -264,7 +261,7 @@ TEST_F(SchedulerCluster, ALostMachineCostsNoLookAtTheTasksOfOthers) {
   Take();
   const ThreadCpuClock clock;
   const TimePoint before = clock.Now();
-  EXPECT_TRUE(scheduler_.NodeGone(kB).empty());
+  EXPECT_TRUE(scheduler_.MachineLost(kB).empty());
   EXPECT_LT(clock.Now() - before, std::chrono::milliseconds(1));
   EXPECT_EQ(scheduler_.tasks(), size_t{kTasks});
 }
@@ -320,7 +317,7 @@ TEST_F(SchedulerCluster, TaskFromAnotherMachineRunsHereOrWaitsAndGoesWithItsMach
   Take();
   ASSERT_EQ(ran_.size(), 1u);
   view_.Dead(kB);
-  EXPECT_EQ(scheduler_.NodeGone(kB), std::vector<WorkerId>{started_[0]});
+  EXPECT_EQ(scheduler_.MachineLost(kB), std::vector<WorkerId>{started_[0]});
   scheduler_.WorkerGone(started_[0]);
   Take();
   EXPECT_EQ(scheduler_.tasks(), 0u);

@@ -50,6 +50,44 @@ TEST_F(TaskQueueTest, KeepsTheOrderWithinAShapeAndForgetsAnEmptyOne) {
   EXPECT_TRUE(queue_.jobs().empty());
 }
 
+TEST_F(TaskQueueTest, ASuspendedJobIsNotSeenAndItsTasksAreRemovedAndAddedMeanwhile) {
+  QueuedTask* const first = Push(1);
+  QueuedTask* const second = Push(1);
+  Push(2);
+  queue_.Suspend(1);
+  queue_.Suspend(1);
+  EXPECT_EQ(queue_.size(), 1u);
+  EXPECT_EQ(queue_.jobs(), std::vector<JobId>{2});
+  EXPECT_TRUE(queue_.shapes(1).empty());
+  QueuedTask* const third = Push(1);
+  queue_.Remove(first);
+  queue_.Resume(1);
+  EXPECT_EQ(queue_.size(), 3u);
+  EXPECT_EQ(queue_.PopFront(1, 0), second);
+  EXPECT_EQ(queue_.PopFront(1, 0), third);
+  queue_.Suspend(1);
+  QueuedTask* const fourth = Push(1);
+  queue_.Remove(fourth);
+  queue_.Resume(1);
+  EXPECT_TRUE(queue_.Empty(1));
+  EXPECT_EQ(queue_.size(), 1u);
+}
+
+TEST_F(TaskQueueTest, TheHeldTasksOfAnEndedOwnerStayUntilTheyAreRemoved) {
+  QueuedTask* const first = Push(1);
+  QueuedTask* const second = Push(1);
+  queue_.Hold(7);
+  queue_.OwnerEnded(7);
+  EXPECT_EQ(queue_.held_tasks(), 2u);
+  queue_.Remove(first);
+  EXPECT_TRUE(queue_.IsHeld(7));
+  queue_.Remove(second);
+  EXPECT_FALSE(queue_.IsHeld(7));
+  queue_.Hold(8);
+  queue_.OwnerEnded(8);
+  EXPECT_FALSE(queue_.IsHeld(8));
+}
+
 TEST_F(TaskQueueTest, ARetryGoesInFrontOfItsShape) {
   QueuedTask* const first = Push(1);
   Push(1);

@@ -100,12 +100,13 @@ class OwingWorkers : public ::testing::Test {
     Take();
     return task;
   }
-  TaskPtr SubmitActor(ProcessId owner) {
+  TaskPtr SubmitActor(ProcessId owner, const char* resources = "{}") {
     auto task = std::make_shared<Task>();
     task->id = TaskId::FromRandom();
     task->job = 1;
     task->owner = owner;
     task->actor = ActorSettings{};
+    task->resources = *ParseResources(resources);
     EXPECT_TRUE(scheduler_->Submit(task).has_value());
     Take();
     return task;
@@ -212,6 +213,38 @@ TEST_F(OwingWorkers, AWorkerThatSaysThatItStaysRunsTasksUntilItMayStop) {
   Block(second, false);
   Finish(second);
   EXPECT_EQ(stopped_.size(), 2u) << "it may stop, or the one beside it";
+}
+
+// Its process waits for results that may need what the actor held.
+TEST_F(OwingWorkers, AnEndedActorThatLingersGivesBackWhatItHeld) {
+  Begin(1);
+  const auto actor = SubmitActor(kDriver, R"({"CPU": 1})");
+  Finish(actor);
+  const WorkerId lingers = WorkerOf(actor);
+  const auto unmade = Submit(ProcessOf(lingers), 1);
+  scheduler_->WorkerStopping(lingers);
+  Take();
+  EXPECT_EQ(WorkerOf(unmade), 0u);
+  scheduler_->WorkerStays(lingers, true);
+  Take();
+  ASSERT_NE(WorkerOf(unmade), 0u);
+  Finish(unmade);
+  scheduler_->WorkerStays(lingers, false);
+  scheduler_->WorkerGone(lingers);
+  EXPECT_EQ(scheduler_->ledger().lines()[0].free_units, kUnitsPerWhole);
+}
+
+TEST_F(OwingWorkers, AWorkerStartsBeyondTheLimitWhereOnlyEndedActorsThatLingerAreLeft) {
+  Begin(2, 1);
+  const auto actor = SubmitActor(kDriver);
+  Finish(actor);
+  const WorkerId lingers = WorkerOf(actor);
+  scheduler_->WorkerStopping(lingers);
+  const auto unmade = Submit(ProcessOf(lingers), 1);
+  EXPECT_EQ(WorkerOf(unmade), 0u) << "room is coming";
+  scheduler_->WorkerStays(lingers, true);
+  Take();
+  EXPECT_NE(WorkerOf(unmade), 0u);
 }
 
 TEST(WhyWaiting, SaysThatWorkersAreKeptForWhatBlockedOnesWaitFor) {

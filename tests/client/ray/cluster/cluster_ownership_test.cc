@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <thread>
 
 #include "client/plasma/store_client.h"
@@ -216,6 +217,57 @@ TEST_F(ClusterOwnershipTest, AnUnmadeResultOutlivesTheLastHandleOfTheActorThatOw
     EXPECT_EQ(*unmade.Get(20'000), 1'500);
   }
   NothingIsLeft();
+}
+
+// The task waits for the CPU that its owner, the actor, holds.
+TEST_F(ClusterOwnershipTest, AnUnmadeResultThatNeedsWhatItsOwnersActorHadIsMadeOnceTheActorHasEnded) {
+  Start("1");
+  {
+    auto actor = std::make_optional(ray::Actor(Keeper::Create).SetResource("CPU", 1).Remote());
+    const auto unmade = *actor->Task(&Keeper::StartFor).Remote(100).Get();
+    actor.reset();
+    EXPECT_EQ(*unmade.Get(20'000), 100);
+  }
+  NothingIsLeft();
+}
+
+// It lingers as long as somebody wants the result, and no longer.
+class LingeringActorTest : public ClusterOwnershipTest {
+ protected:
+  void Begin() {
+    Start("2");
+    actor_ = ray::Actor(Keeper::Create).Remote();
+    pid_ = *actor_->Task(&Keeper::Pid).Remote().Get();
+    unmade_ = *actor_->Task(&Keeper::StartFor).Remote(3'600'000).Get();
+  }
+  void ExpectLingersUntilNobodyWantsTheResult() {
+    EXPECT_TRUE(Eventually(20s, [&] {
+      const auto workers = Status()["workers"];
+      return std::any_of(workers.begin(), workers.end(),
+                         [&](const auto& worker) { return worker["pid"] == pid_ && worker["state"] == "stopping"; });
+    })) << Status()["workers"];
+    unmade_.reset();
+    EXPECT_TRUE(Eventually(20s, [&] { return ::kill(pid_, 0) != 0; })) << Status()["workers"];
+    actor_.reset();
+    NothingIsLeft();
+  }
+  std::optional<ray::ActorHandle<Keeper>> actor_;
+  std::optional<ray::ObjectRef<int>> unmade_;
+  int pid_ = 0;
+};
+
+TEST_F(LingeringActorTest, EndsWithItsLastHandleWhenNobodyWantsItsResultThatIsNeverMade) {
+  Begin();
+  actor_.reset();
+  ExpectLingersUntilNobodyWantsTheResult();
+}
+
+// The driver keeps a handle, so it releases the result through its channel.
+TEST_F(LingeringActorTest, EndsItselfWhenNobodyWantsItsResultThatIsNeverMade) {
+  Begin();
+  const auto exit = actor_->Task(&Keeper::Exit).Remote();
+  ExpectLingersUntilNobodyWantsTheResult();
+  EXPECT_THROW(exit.Get(20'000), ray::internal::RayActorException);
 }
 
 class StalledOwnershipTest : public ClusterOwnershipTest {};

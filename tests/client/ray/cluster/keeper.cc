@@ -150,6 +150,7 @@ int Keeper::KeepActor(ray::ActorHandle<Keeper> actor) {
 }
 int Keeper::PidOfKept() { return *actor_->Task(&Keeper::Pid).Remote().Get(); }
 
+void Keeper::Exit() { ray::ExitActor(); }
 int Keeper::SleepFor(int ms) { return SleepInATask(ms); }
 ray::ObjectRef<int> Keeper::StartFor(int ms) { return ray::Task(SleepInATask).Remote(ms); }
 
@@ -221,6 +222,6 @@ RAY_REMOTE(Keeper::Create, &Keeper::Pid, &Keeper::Put, &Keeper::PutBox, &Keeper:
            &Keeper::KeepOneOfTwoBoxes, &Keeper::KeepOneArray, &Keeper::KeepOneActor, KeepInThisWorker,
            ReadFromThisWorker, LengthOf, PutAndTellPid, PassOnThrough, LargeBoxOf, &Keeper::MakeLargeBox,
            &Keeper::SubmitLargeBox, &Keeper::CallForLargeBox, &Keeper::KeepLargeBox, &Keeper::GiveLargeBox,
-           &Keeper::SleepFor, &Keeper::StartFor, CallFor, GetFor, SleepInATask);
+           &Keeper::SleepFor, &Keeper::StartFor, &Keeper::Exit, CallFor, GetFor, SleepInATask);
 
 }  // namespace cluster_test

@@ -62,7 +62,8 @@ class Keeper {
   ray::ActorHandle<Keeper> CreateAnother();
   int KeepActor(ray::ActorHandle<Keeper> actor);
   int PidOfKept();
-  int SleepFor(int ms);                  // returns the time
+  int SleepFor(int ms);  // returns the time
+  void Exit();
   ray::ObjectRef<int> StartFor(int ms);  // the result of a task that takes this time
   TextRef StartSlowly();                 // returns the result of a task that does not end
   int Drop(int number);                  // drops the object with that number
