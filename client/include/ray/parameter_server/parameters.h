@@ -98,6 +98,8 @@ struct Server {
   // In the process that created them alone, whose handles keep them:
   std::vector<ActorHandle<Replica<T>>> replicas;
   std::shared_ptr<const Options> options;
+  // Sequences of gradients that the Resize before has refused. Of Resize alone, one call at a time.
+  std::shared_ptr<std::vector<uint64_t>> refused = std::make_shared<std::vector<uint64_t>>();
   MSGPACK_DEFINE(layout, shards, home, epoch, ranks, has_rounds, restarts, replicated, refuse_nan, clip_norm,
                  deadline_ms, policy, compression, share, everywhere)
 };
@@ -185,7 +187,8 @@ class RAYLET_API Parameters : public internal::Handle<internal::Server<T>> {
   // Shares the parameters out to so many shards, while others train. No update is lost or counts twice. Versions and
   // the optimiser's state move along, and snapshots stay as they are. Handles and workers anywhere hear of it by
   // themselves. In the process that called Create alone. RayException where the old shards stay: for a number that the
-  // parameters cannot have, and where a process died or the store has no room.
+  // parameters cannot have, and where a process died or the store has no room. RayException too where the new shards
+  // count and the first shard does not answer: other processes find them after the next Resize then, to any number.
   void Resize(size_t shards);
 
   std::vector<ShardStats> Stats() const;
