@@ -310,6 +310,9 @@ PendingUpdate<T> Parameters<T>::Push(const std::shared_ptr<const internal::Serve
   internal::CheckSize("the gradient", gradient.size(), server->layout->size());
   PendingUpdate<T> pending;
   pending.server_ = server;
+  pending.tell_ = [handle = *this](std::shared_ptr<const internal::Server<T>> newer) {
+    handle.Moved(std::move(newer));
+  };
   pending.context_ = {rank, sequence, ScaleOf(gradient, server->clip_norm, server->refuse_nan)};
   pending.versions_ = gradient.versions();
   if (gradient.layout()->offsets != server->layout->offsets) {  // it was made before a Resize
@@ -449,6 +452,7 @@ ps::Update PendingUpdate<T>::Get() {
   }
   if (update.version == kNoVersion) update.version = 0;  // every shard died
   server_ = nullptr;
+  tell_ = nullptr;
   pieces_.clear();
   packed_.clear();
   return update;
@@ -469,6 +473,7 @@ void PendingUpdate<T>::Send(size_t shard) {
 // A shard that has the gradient already says so.
 template <class T>
 void PendingUpdate<T>::SendTo(std::shared_ptr<const internal::Server<T>> server) {
+  tell_(server);
   std::vector<std::span<const T>> spans;
   std::vector<MutableArray<T>> unpacked;
   for (size_t i = 0; i < pieces_.size(); ++i) {

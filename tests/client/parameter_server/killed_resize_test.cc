@@ -79,6 +79,20 @@ struct ResizedTrainer {
 };
 RAY_REMOTE(ResizedTrainer::Create, &ResizedTrainer::Pid, &ResizedTrainer::Train);
 
+// Owns parameters, and resizes them without end.
+struct ResizingOwner {
+  static ResizingOwner* Create() { return new ResizingOwner(); }
+  FloatServer Start() {
+    return server = FloatServer::Create(97, {.shards = 2, .optimizer = ps::Sgd{.rate = 1}, .deadline = 500ms});
+  }
+  int64_t Pid() { return ::getpid(); }
+  void ResizeForEver() {
+    for (size_t shards = 3;; shards = 5 - shards) server.Resize(shards);
+  }
+  FloatServer server;
+};
+RAY_REMOTE(ResizingOwner::Create, &ResizingOwner::Start, &ResizingOwner::Pid, &ResizingOwner::ResizeForEver);
+
 class KilledResizeTest : public OnPrivateDaemons {
  protected:
   void StartTrainers(int count) {
@@ -195,6 +209,37 @@ TEST_F(KilledResizeTest, AWorkerHoldsAResizeUntilItsDeadlineAtMost) {
     EXPECT_GE(value, 2 * kRounds);
     EXPECT_LE(value, 3 * kRounds);
   }
+}
+
+// The shards live on with the handles of others. Where they were closed just then, nobody opens them.
+TEST_F(KilledResizeTest, TheOwnersDeathLeavesReadersAndAnErrorThatSaysWhatToDo) {
+  std::mt19937_64 random(9);
+  int open = 0, closed = 0;
+  for (int i = 0; i < 6; ++i) {
+    auto owner = ray::Actor(ResizingOwner::Create).Remote();
+    const auto pid = static_cast<pid_t>(*owner.Task(&ResizingOwner::Pid).Remote().Get(60'000));
+    const FloatServer server = *owner.Task(&ResizingOwner::Start).Remote().Get(60'000);
+    const auto resizing = owner.Task(&ResizingOwner::ResizeForEver).Remote();
+    ASSERT_TRUE(Eventually(60s, [&] { return Add(server, 1).applied && server.shards() == 3; }));
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 50'000));
+    ASSERT_EQ(::kill(pid, SIGKILL), 0);
+    EXPECT_NE(MessageOf([&] { resizing.Get(60'000); }), kNothing);
+    const auto before = server.Get().Copy();
+    const std::string message = MessageOf([&] { EXPECT_TRUE(Add(server, 1).applied); });
+    if (message == kNothing) {
+      ++open;
+      EXPECT_EQ(server.Get().Copy(), std::vector<float>(97, before[0] + 1));
+    } else {
+      ++closed;
+      EXPECT_NE(message.find("was closed by a Resize for 500 ms: "), std::string::npos) << message;
+      for (const float value : server.Get().Copy()) {  // a shard may have been open still
+        EXPECT_GE(value, before[0]);
+        EXPECT_LE(value, before[0] + 1);
+      }
+    }
+  }
+  RecordProperty("open", open);
+  RecordProperty("closed", closed);
 }
 
 }  // namespace killed_resize_test

@@ -178,12 +178,24 @@ TEST_F(ResizedTest, TheOwnerTrainsMeanwhileAndResizesAgain) {
   std::atomic<bool> ends{false};
   int updates = 0;
   std::thread training([&] {
-    for (; !ends.load(); ++updates) EXPECT_TRUE(Add(server, 1).applied);
+    for (; !ends.load(); ++updates) {
+      EXPECT_TRUE(Add(server, 1).applied);
+      EXPECT_EQ(server.Get()[0], static_cast<float>(updates + 1));
+    }
   });
   for (const size_t shards : {3, 1, 2, 4, 3}) server.Resize(shards);
   ends.store(true);
   training.join();
   EXPECT_EQ(server.Get().Copy(), std::vector<float>(97, static_cast<float>(updates)));
+}
+
+TEST_F(ResizedTest, AHandleThatOnlyUpdatesHearsOfTheNewLayout) {
+  auto server = FloatServer::Create(97, {.shards = 2, .optimizer = ps::Sgd{.rate = 1}});
+  const FloatServer apart = Apart(server);
+  server.Resize(3);
+  EXPECT_TRUE(Add(apart, 1).applied);
+  EXPECT_EQ(apart.shards(), 3U);
+  EXPECT_EQ(server.Get().Copy(), std::vector<float>(97, 1));
 }
 
 // The home's files, and those of a layout with as many shards as the first one.
@@ -192,8 +204,7 @@ TEST_F(ResizedTest, TheHomeThatIsKilledStillKnowsWhereTheParametersAre) {
   const auto home = static_cast<pid_t>(server.Stats()[0].pid);
   Add(server, 4);
   const FloatServer old = Apart(server);
-  server.Resize(3);
-  server.Resize(2);
+  for (const size_t shards : {3, 2, 3}) server.Resize(shards);
   Add(server, 1);
   ASSERT_EQ(::kill(home, SIGKILL), 0);
   EXPECT_EQ(*ray::Task(FirstOf).Remote(old).Get(60'000), 5);

@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -124,6 +125,7 @@ class RAYLET_API PendingUpdate {
   template <class U>
   friend class Parameters;
   std::shared_ptr<const internal::Server<T>> server_;
+  std::function<void(std::shared_ptr<const internal::Server<T>>)> tell_;  // the handle, of another layout
   internal::PushContext context_;
   std::vector<uint64_t> versions_;
   void Send(size_t shard);
