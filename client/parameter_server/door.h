@@ -1,55 +1,127 @@
-// Door<T>: whether a shard takes gradients. It is open, or closed for a Resize, or the parameters have moved to other
-// shards. Owned by a Shard. One thread at a time. Always holds: a closed door lets in those gradients alone that
-// another shard had before it closed.
+// Door<T>: which gradients a shard takes. Each counts once. A closed door lets in those alone that another shard of the
+// layout has, so that a Resize finds each gradient in all shards or in none. What comes meanwhile waits inside. So no
+// Resize depends on a worker's next call. Owned by a Shard. One thread at a time.
+// Always holds: a moved door is closed, and never opens. Nobody waits at an open door, nor at a settled one.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
-#include <ray/api/msgpack.h>
+#include <ray/api/array.h>
 #include <ray/parameter_server/parameters.h>
 
+#include "client/parameter_server/messages.h"
 #include "client/parameter_server/recent.h"
 
 namespace ray::ps::internal {
 
-// What outlives the shard's process, where shards start again.
-template <class T>
-struct DoorState {
-  bool closed = false;
-  std::vector<Server<T>> moved;  // none, or the server with the shards that have the parameters now
-  MSGPACK_DEFINE(closed, moved)
+enum class Entry {
+  kEnters,   // it is new: the policy decides about it
+  kKnown,    // it counts here already
+  kPartial,  // it counts in some shards of an older layout, and its worker was too late with the rest
+  kClosed,   // its worker asks where the parameters are, and sends it again
 };
 
 template <class T>
 class Door {
  public:
+  // Its memory stays pinned meanwhile; the worker has it pinned, too.
+  static constexpr size_t kWaitingMax = 1024;
+  struct Waiting {
+    PushArguments arguments;
+    Array<T> gradient;
+  };
+
   const DoorState<T>& state() const { return state_; }
-  void set_state(DoorState<T> state) {
-    state_ = std::move(state);
-    admitted_.clear();
-  }
   bool closed() const { return state_.closed; }
   bool moved() const { return !state_.moved.empty(); }
-  bool LetsIn(uint64_t sequence) const { return !closed() || (!moved() && admitted_.count(sequence) > 0); }
-  // Other shards have these gradients. Returns how many of them this shard lacks.
-  size_t Admit(const std::vector<uint64_t>& sequences, const RecentSequences& recent) {
-    admitted_.clear();
-    for (const uint64_t sequence : sequences)
-      if (!recent.Has(sequence)) admitted_.insert(sequence);
-    return admitted_.size();
+  // Of the process before this one.
+  void Restore(DoorState<T> state) {
+    state_ = std::move(state);
+    settled_ = moved();
   }
-  // Gradients that only some of the shards before had: their workers were too late with the rest.
+
+  Entry Ask(uint64_t sequence) const {
+    if (partial_.count(sequence) > 0) return Entry::kPartial;
+    if (recent_.Has(sequence)) return Entry::kKnown;
+    return closed() && (settled_ || admitted_.count(sequence) == 0) ? Entry::kClosed : Entry::kEnters;
+  }
+  void Took(uint64_t sequence) {
+    recent_.Add(sequence);
+    admitted_.erase(sequence);
+  }
+  void Dropped(uint64_t sequence) {
+    dropped_.Add(sequence);
+    admitted_.erase(sequence);
+  }
+  // Of a gradient that was told kClosed. It stays here as long as it might be let in after all.
+  void Refuse(const PushArguments& arguments, const Array<T>& gradient) {
+    if (moved() || refused_.Has(arguments.sequence)) return;
+    refused_.Add(arguments.sequence);
+    if (!settled_ && waiting_.size() < kWaitingMax) waiting_.push_back({arguments, gradient});
+  }
+
+  // ---- a Resize, in this order; Open at any time before Move
+
+  void Close() {
+    state_.closed = true;
+    settled_ = false;
+  }
+  // Other shards have these. Returns those of them that wait here, in the order in which they came: they are taken now.
+  std::vector<Waiting> Admit(const std::vector<uint64_t>& sequences) {
+    for (const uint64_t sequence : sequences)
+      if (!recent_.Has(sequence) && !dropped_.Has(sequence)) admitted_.insert(sequence);
+    const auto stays = [&](const Waiting& one) { return admitted_.count(one.arguments.sequence) == 0; };
+    const auto first = std::stable_partition(waiting_.begin(), waiting_.end(), stays);
+    std::vector<Waiting> enter(std::make_move_iterator(first), std::make_move_iterator(waiting_.end()));
+    waiting_.erase(first, waiting_.end());
+    return enter;
+  }
+  size_t missing() const { return admitted_.size(); }  // that others have, and this shard has not
+  void Settle() {                                      // nothing enters from now on
+    settled_ = true;
+    admitted_.clear();
+    waiting_.clear();
+  }
+  void Open() {
+    state_ = {};
+    admitted_.clear();
+    waiting_.clear();
+    refused_ = {};
+    settled_ = false;
+  }
+  // Returns what it has refused: their workers send it to the new layout.
+  std::vector<uint64_t> Move(const Server<T>& to) {
+    state_ = {true, {to}};
+    Settle();
+    return refused_.all();
+  }
+  // How many of these this shard has not answered yet.
+  size_t Lacks(const std::vector<uint64_t>& sequences) const {
+    return static_cast<size_t>(std::count_if(sequences.begin(), sequences.end(), [&](uint64_t sequence) {
+      return !recent_.Has(sequence) && !dropped_.Has(sequence);
+    }));
+  }
+
+  const RecentSequences& recent() const { return recent_; }
+  void set_recent(RecentSequences recent) { recent_ = std::move(recent); }
+  // Gradients that only some of the shards before had.
   void set_partial(const std::vector<uint64_t>& sequences) { partial_ = {sequences.begin(), sequences.end()}; }
-  bool IsPartial(uint64_t sequence) const { return partial_.count(sequence) > 0; }
 
  private:
   DoorState<T> state_;
-  std::unordered_set<uint64_t> admitted_;
+  RecentSequences recent_;   // that count here
+  RecentSequences dropped_;  // that came too late for their round
   std::unordered_set<uint64_t> partial_;
+  // While the door is closed:
+  std::unordered_set<uint64_t> admitted_;  // neither recent nor dropped
+  std::vector<Waiting> waiting_;           // in the order in which they came
+  RecentSequences refused_;
+  bool settled_ = false;
 };
 
 }  // namespace ray::ps::internal

@@ -12,8 +12,8 @@
 #include <ray/api/msgpack.h>
 #include <ray/api/object_ref.h>
 #include <ray/parameter_server/options.h>
+#include <ray/parameter_server/parameters.h>
 
-#include "client/parameter_server/door.h"
 #include "client/parameter_server/policy_core.h"
 #include "client/parameter_server/version_cell.h"
 
@@ -76,8 +76,9 @@ struct ShardSetup {
   uint64_t checkpoint_every = 0;
   uint64_t run = 0;         // a random number of this server
   bool compresses = false;  // readers are told the machine
+  bool inherits = false;    // it has nothing before Inherit: it is one of a Resize
   MSGPACK_DEFINE(index, shards, size, optimizer, policy, round_deadline_ms, checkpoint, checkpoint_every, run,
-                 compresses)
+                 compresses, inherits)
 };
 
 // A gradient that counts, or will with its round.
@@ -101,6 +102,14 @@ struct ReplicaEvent {
   MSGPACK_DEFINE(before, version, workers, gradients, is_step)
 };
 
+// Whether a shard takes gradients. It outlives the shard's process, where shards start again.
+template <class T>
+struct DoorState {
+  bool closed = false;
+  std::vector<Server<T>> moved;  // none, or the server with the shards that have the parameters now
+  MSGPACK_DEFINE(closed, moved)
+};
+
 // All that a shard has. What is kept for the next pass is in the values.
 template <class T>
 struct ShardState {
@@ -114,11 +123,9 @@ struct ShardState {
   std::vector<SentGradient<T>> held;
   std::vector<uint64_t> recent;  // sequences
   DoorState<T> door;
-  std::vector<RankState> ranks;  // for another shard, but for no replica; and so the rest
-  PolicyCounts counts;
+  PolicyCounts counts;  // for another shard, but for no replica; and so the rest
   uint64_t updates_lost = 0;
-  MSGPACK_DEFINE(filled, version, workers, restarts, steps, values, slots, held, recent, door, ranks, counts,
-                 updates_lost)
+  MSGPACK_DEFINE(filled, version, workers, restarts, steps, values, slots, held, recent, door, counts, updates_lost)
 };
 
 // What a closed shard has.
@@ -126,9 +133,10 @@ struct ClosedReply {
   uint64_t version = 0;
   std::vector<uint64_t> recent;  // sequences of gradients, and those of the last ones
   std::vector<uint64_t> newest;
-  uint64_t missing = 0;    // of the gradients that others have
-  bool forgetful = false;  // it has lost updates, and does not know which
-  MSGPACK_DEFINE(version, recent, newest, missing, forgetful)
+  uint64_t missing = 0;    // of the gradients that others have; and a Load that is half done
+  bool forgetful = false;  // its process came back from a checkpoint, and does not know which gradients that has
+  std::vector<RankState> ranks;
+  MSGPACK_DEFINE(version, recent, newest, missing, forgetful, ranks)
 };
 
 // What a shard takes over from the shards before a Resize.
@@ -140,7 +148,8 @@ struct Inheritance {
   uint64_t version = 0;
   std::vector<uint64_t> recent;   // gradients that all shards have
   std::vector<uint64_t> partial;  // gradients that some of them have
-  MSGPACK_DEFINE(begin, offsets, states, version, recent, partial)
+  std::vector<RankState> ranks;
+  MSGPACK_DEFINE(begin, offsets, states, version, recent, partial, ranks)
 };
 
 template <class T>

@@ -16,6 +16,7 @@ Array<T> InitialValues(const ShardSetup& setup, const Array<T>& initial) {
     CheckSize("the initial values of a shard", initial.size(), setup.size);
     return initial;
   }
+  if (setup.inherits) return {};  // Take follows
   MutableArray<T> zeros(setup.size);
   std::fill(zeros.begin(), zeros.end(), T{0});
   return std::move(zeros).Seal();

@@ -3,7 +3,6 @@
 #include <ray/parameter_server/parameters.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <thread>
 #include <type_traits>
@@ -15,6 +14,7 @@
 #include "client/parameter_server/machine.h"
 #include "client/parameter_server/patience.h"
 #include "client/parameter_server/replica.h"
+#include "client/parameter_server/resizing.h"
 #include "client/parameter_server/server.h"
 #include "client/parameter_server/shard.h"
 #include "client/parameter_server/version_cell.h"
@@ -34,7 +34,8 @@ using DoubleShard = Shard<double>;
 
 #define REGISTER_SHARD(S)                                                                                              \
   RAY_REMOTE(S::Create, &S::Read, &S::Push, &S::PushPacked, &S::SetWorkers, &S::Flush, &S::Stats, &S::Save, &S::Saved, \
-             &S::Load, &S::Commit, &S::Close, &S::Admit, &S::Export, &S::Inherit, &S::Open, &S::Move, &S::Where)
+             &S::Load, &S::Commit, &S::Close, &S::Admit, &S::Settle, &S::Export, &S::Inherit, &S::Open, &S::Move,      \
+             &S::Lacks, &S::Where)
 REGISTER_SHARD(ray::ps::internal::FloatShard);
 REGISTER_SHARD(ray::ps::internal::DoubleShard);
 using FloatReplica = Replica<float>;
@@ -90,9 +91,8 @@ Array<uint8_t> Packed(const Compression& compression, std::span<T> gradient, std
 template <class T>
 std::shared_ptr<const internal::Server<T>> NewerThan(const internal::Server<T>& server) {
   try {
-    auto door = server.home.Task(&Shard<T>::Where).Remote().Get(Patience(server.deadline_ms).RemainingMs());
-    if (!door->moved.empty() && door->moved[0].epoch > server.epoch)
-      return std::make_shared<const internal::Server<T>>(std::move(door->moved[0]));
+    auto door = server.home.Task(&Shard<T>::Where).Remote(server.epoch).Get(Patience(server.deadline_ms).RemainingMs());
+    if (!door->moved.empty()) return std::make_shared<const internal::Server<T>>(std::move(door->moved[0]));
   } catch (const ray::internal::RayActorException&) {}
   return nullptr;
 }
@@ -111,7 +111,8 @@ std::shared_ptr<const internal::Server<T>> NewerThan(const internal::Server<T>& 
 template <class T>
 bool IsClosed(const internal::Server<T>& server) {
   for (const auto& shard : server.shards) try {
-      if (shard.Task(&Shard<T>::Where).Remote().Get(Patience(server.deadline_ms).RemainingMs())->closed) return true;
+      if (shard.Task(&Shard<T>::Where).Remote(server.epoch).Get(Patience(server.deadline_ms).RemainingMs())->closed)
+        return true;
     } catch (const ray::internal::RayActorException&) {}
   return false;
 }
@@ -262,13 +263,13 @@ auto Parameters<T>::Settled(const Call& call) const {
 
 template <class T>
 void Parameters<T>::Resize(size_t shards) {
-  // Of a process, which alone may resize its servers. It orders nothing but the calls of Resize themselves.
-  static std::atomic<bool> busy{false};
-  if (busy.exchange(true)) throw RayException("a Resize is under way in another thread: call it again afterwards");
-  const std::unique_ptr<std::atomic<bool>, void (*)(std::atomic<bool>*)> end(
-      &busy, [](std::atomic<bool>* flag) { flag->store(false); });
+  const internal::OneResize one;
   const auto server = Require();
-  if (shards != server->shards.size()) this->Moved(internal::Resized(*server, shards));
+  internal::Mend(*server);
+  if (shards == server->shards.size()) return;
+  const auto next = internal::Resized(*server, shards);
+  this->Moved(next);
+  internal::Announce(*server, *next);
 }
 
 template <class T>
@@ -320,6 +321,9 @@ PendingUpdate<T> Parameters<T>::Push(const std::shared_ptr<const internal::Serve
   internal::CheckSize("the gradient", gradient.size(), server->layout->size());
   PendingUpdate<T> pending;
   pending.server_ = server;
+  pending.tell_ = [handle = *this](std::shared_ptr<const internal::Server<T>> newer) {
+    handle.Moved(std::move(newer));
+  };
   pending.context_ = {rank, sequence, ScaleOf(gradient, server->clip_norm, server->refuse_nan)};
   pending.versions_ = gradient.versions();
   if (gradient.layout()->offsets != server->layout->offsets) {  // it was made before a Resize
@@ -428,8 +432,10 @@ ps::Update PendingUpdate<T>::Get() {
           continue;
         }
         if (patience.Over())
-          throw ray::internal::RayTimeoutException("shard " + std::to_string(i) + " was closed by a Resize for " +
-                                                   std::to_string(server_->deadline_ms) + " ms");
+          throw ray::internal::RayTimeoutException(
+              "shard " + std::to_string(i) + " was closed by a Resize for " + std::to_string(server_->deadline_ms) +
+              " ms: the next Resize of the process that called Create opens it; where that "
+              "process is dead, create parameters anew from what Get returns");
         patience.Sleep();
         Send(i);
         continue;
@@ -457,6 +463,7 @@ ps::Update PendingUpdate<T>::Get() {
   }
   if (update.version == kNoVersion) update.version = 0;  // every shard died
   server_ = nullptr;
+  tell_ = nullptr;
   pieces_.clear();
   packed_.clear();
   return update;
@@ -477,6 +484,7 @@ void PendingUpdate<T>::Send(size_t shard) {
 // A shard that has the gradient already says so.
 template <class T>
 void PendingUpdate<T>::SendTo(std::shared_ptr<const internal::Server<T>> server) {
+  tell_(server);
   std::vector<std::span<const T>> spans;
   std::vector<MutableArray<T>> unpacked;
   for (size_t i = 0; i < pieces_.size(); ++i) {

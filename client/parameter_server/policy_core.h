@@ -84,6 +84,8 @@ class PolicyCore {
   bool SetRanks(uint64_t ranks);
   // In the place of a core that has died: the rank has given this gradient for the round under way.
   void Hold(uint64_t rank, uint64_t sequence, TimePoint now);
+  // Nobody could give a gradient before: the deadline of those who wait counts from now on.
+  void WaitAnew(TimePoint now) { waited_since_ = now; }
   // In the place of cores that have moved.
   std::vector<RankState> rank_states() const;
   void Take(uint64_t version, const std::vector<RankState>& ranks, const PolicyCounts& counts);

@@ -10,7 +10,7 @@ namespace ray::ps::internal {
 
 template <class T>
 Replica<T>::Replica(const ShardSetup& setup, const Array<T>& initial)
-    : run_(setup, initial), filled_(!ray::WasCurrentActorRestarted()) {}
+    : run_(setup, initial), filled_(!setup.inherits && !ray::WasCurrentActorRestarted()) {}
 
 template <class T>
 int64_t Replica<T>::Follow(const ReplicaEvent<T>& event) {
@@ -40,6 +40,12 @@ void Replica<T>::Fill(const ShardState<T>& state) {
   door_ = state.door;
   restarts_ = state.restarts;
   filled_ = true;
+}
+
+template <class T>
+bool Replica<T>::Note(const DoorState<T>& door) {
+  door_ = door;
+  return filled_;
 }
 
 template <class T>

@@ -25,7 +25,8 @@ class Replica {
   // has: it takes a Fill.
   int64_t Follow(const ReplicaEvent<T>& event);
   void Fill(const ShardState<T>& state);
-  void Note(const DoorState<T>& door) { door_ = door; }
+  // False: it takes a Fill.
+  bool Note(const DoorState<T>& door);
   // For a shard that starts again. Counts its restarts.
   ShardState<T> Export();
 
@@ -39,7 +40,7 @@ class Replica {
   uint64_t version_ = 0;
   uint64_t workers_ = 0;
   uint64_t restarts_ = 0;
-  bool filled_;  // false: this process replaces one that died, and has nothing
+  bool filled_;  // false: this process replaces one that died, or waits for what its shard inherits
 };
 
 }  // namespace ray::ps::internal

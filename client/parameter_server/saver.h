@@ -29,9 +29,14 @@ class Saver {
     return ++started_;
   }
 
+  // Until no file is under way. Its error is told by Done.
+  void Finish() {
+    if (writing_.valid()) writing_.wait();
+  }
+
   // Until the last file is written; throws its error.
   void Wait(uint64_t number) {
-    if (writing_.valid()) writing_.wait();
+    Finish();
     Done(number);
   }
 

@@ -27,7 +27,8 @@ uint64_t NextSequence() {
 }
 
 template <class T>
-std::shared_ptr<Server<T>> StartServer(Layout layout, std::span<const T> initial, const Options& options) {
+std::shared_ptr<Server<T>> StartServer(Layout layout, std::span<const T> initial, const Options& options,
+                                       bool inherits) {
   auto server = std::make_shared<Server<T>>();
   server->layout.pointer = std::make_shared<const Layout>(std::move(layout));
   server->options = std::make_shared<const Options>(options);
@@ -55,6 +56,7 @@ std::shared_ptr<Server<T>> StartServer(Layout layout, std::span<const T> initial
   setup.checkpoint = options.checkpoint.path;
   setup.checkpoint_every = options.checkpoint.every;
   setup.run = RandomNumber();
+  setup.inherits = inherits;
   setup.compresses = options.compression.kind != Compression::Kind::kNone;
   server->replicated = options.replicas > 0;
   server->restarts = server->replicated || !options.checkpoint.path.empty();
@@ -97,7 +99,7 @@ Layout LayoutOf(const std::map<std::string, Shape>& tensors, size_t shards) {
   return layout;
 }
 
-template std::shared_ptr<Server<float>> StartServer(Layout, std::span<const float>, const Options&);
-template std::shared_ptr<Server<double>> StartServer(Layout, std::span<const double>, const Options&);
+template std::shared_ptr<Server<float>> StartServer(Layout, std::span<const float>, const Options&, bool);
+template std::shared_ptr<Server<double>> StartServer(Layout, std::span<const double>, const Options&, bool);
 
 }  // namespace ray::ps::internal

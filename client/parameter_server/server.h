@@ -22,12 +22,25 @@ uint64_t NextSequence();
 Layout LayoutOf(const std::map<std::string, Shape>& tensors, size_t shards);
 
 // `initial`: all parameters, or empty for zeros. Throws RayException for options that contradict each other.
+// `inherits`: the shards have nothing yet, and take over what others have.
 template <class T>
-std::shared_ptr<Server<T>> StartServer(Layout layout, std::span<const T> initial, const Options& options);
+std::shared_ptr<Server<T>> StartServer(Layout layout, std::span<const T> initial, const Options& options,
+                                       bool inherits = false);
 
-// The same server with so many shards, which have all that the old ones had. Throws where the old ones stay.
+// ---- a Resize, in the process that created the server
+
+// What an earlier Resize could not end: the home hears where the parameters are, and their shards open. Throws where
+// one does not answer.
+template <class T>
+void Mend(const Server<T>& current);
+// The same server with so many shards, which have all that the old ones had. The old ones are closed then, and never
+// open again. Throws where the old ones stay.
 template <class T>
 std::shared_ptr<const Server<T>> Resized(const Server<T>& old, size_t shards);
+// Tells the home, and the other old shards, that `next` counts. Throws where the home does not answer. Then other
+// processes do not find the parameters before the next call of Mend.
+template <class T>
+void Announce(const Server<T>& old, const Server<T>& next);
 
 // Of the pieces of one layout, those of another. They have the same size in all.
 template <class T>
@@ -42,9 +55,13 @@ std::vector<MutableArray<T>> Resplit(const std::vector<std::span<const T>>& piec
   return shared;
 }
 
-extern template std::shared_ptr<Server<float>> StartServer(Layout, std::span<const float>, const Options&);
-extern template std::shared_ptr<Server<double>> StartServer(Layout, std::span<const double>, const Options&);
+extern template std::shared_ptr<Server<float>> StartServer(Layout, std::span<const float>, const Options&, bool);
+extern template std::shared_ptr<Server<double>> StartServer(Layout, std::span<const double>, const Options&, bool);
 extern template std::shared_ptr<const Server<float>> Resized(const Server<float>&, size_t);
 extern template std::shared_ptr<const Server<double>> Resized(const Server<double>&, size_t);
+extern template void Announce(const Server<float>&, const Server<float>&);
+extern template void Announce(const Server<double>&, const Server<double>&);
+extern template void Mend(const Server<float>&);
+extern template void Mend(const Server<double>&);
 
 }  // namespace ray::ps::internal

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "client/parameter_server/compression.h"
+#include "client/parameter_server/inheritance.h"
 #include "client/parameter_server/machine.h"
 #include "client/parameter_server/patience.h"
 
@@ -33,7 +34,7 @@ Shard<T>::Shard(const ShardSetup& setup, const Array<T>& initial, const std::vec
     throw ray::internal::RayException(
         "the shard and its replica died at once, and there is no checkpoint: the "
         "parameters of shard " +
-        std::to_string(setup.index) + " are lost");
+        std::to_string(setup.index) + " are lost" + (setup.inherits ? ", unless a Resize had not filled it yet" : ""));
   Restore();
 }
 
@@ -62,18 +63,21 @@ PushReply Shard<T>::Push(const PushArguments& arguments, const Array<T>& gradien
   const TimePoint now = Now();
   if (!door_.closed() && core_.Expire(now)) CloseRound();
   const uint64_t before = core_.version();
-  if (recent_.Has(arguments.sequence)) {  // it was sent to a process before, which died or moved
-    if (door_.IsPartial(arguments.sequence)) return {before, 0, false};
-    const auto held = round_.find(arguments.rank);
-    return {before + (held != round_.end() && held->second.sequence == arguments.sequence ? 1 : 0), 0, true};
+  switch (door_.Ask(arguments.sequence)) {
+    case Entry::kEnters: break;
+    case Entry::kPartial: return {before, 0, false};
+    case Entry::kKnown: {  // it was sent to a process before, which died or moved, or it has waited at the door
+      const auto held = round_.find(arguments.rank);
+      return {before + (held != round_.end() && held->second.sequence == arguments.sequence ? 1 : 0), 0, true};
+    }
+    case Entry::kClosed: door_.Refuse(arguments, gradient); return {before, 0, false, true};
   }
-  if (!door_.LetsIn(arguments.sequence)) return {before, 0, false, true};
   const Verdict verdict = core_.Take({arguments.rank, arguments.based_on, arguments.sequence}, now);
   PushReply reply{verdict.version, verdict.staleness, true};
   SentGradient<T> kept{arguments.rank, arguments.sequence, arguments.scale * verdict.scale, gradient};
   if (verdict.action != Verdict::Action::kDrop && verdict.action != Verdict::Action::kKnown) {
     TellReplica(before, {kept}, verdict.action != Verdict::Action::kHold);
-    recent_.Add(arguments.sequence);
+    door_.Took(arguments.sequence);
   }
   switch (verdict.action) {
     case Verdict::Action::kStep: Keep({std::move(kept)}); break;
@@ -82,7 +86,10 @@ PushReply Shard<T>::Push(const PushArguments& arguments, const Array<T>& gradien
       round_[arguments.rank] = std::move(kept);
       Keep(TakeRound());
       break;
-    case Verdict::Action::kDrop: reply.applied = false; break;
+    case Verdict::Action::kDrop:
+      door_.Dropped(arguments.sequence);
+      reply.applied = false;
+      break;
     case Verdict::Action::kKnown: break;
   }
   return reply;
@@ -174,9 +181,8 @@ ShardState<T> Shard<T>::State() {
   state.slots = ArraysOf(run_.slots());
   state.steps = run_.steps();
   for (const auto& [rank, gradient] : round_) state.held.push_back(gradient);
-  state.recent = recent_.all();
+  state.recent = door_.recent().all();
   state.door = door_.state();
-  state.ranks = core_.rank_states();
   state.counts = core_.counts();
   state.updates_lost = updates_lost_;
   return state;
@@ -191,14 +197,14 @@ bool Shard<T>::TakeFromReplica() {
   } catch (const ray::internal::RayException&) {}
   if (!state.filled) return false;
   run_.Take(state.values, VectorsOf(state.slots), state.steps);
-  recent_ = RecentSequences(state.recent);
+  door_.set_recent(RecentSequences(state.recent));
   core_.set_version(state.version);
   if (core_.ranks() > 0) core_.SetRanks(state.workers);
   for (SentGradient<T>& gradient : state.held) {
     core_.Hold(gradient.rank, gradient.sequence, Now());
     round_[gradient.rank] = std::move(gradient);
   }
-  door_.set_state(std::move(state.door));
+  door_.Restore(std::move(state.door));
   restarts_ = state.restarts;
   saved_version_ = state.version;
   Counted();
@@ -247,7 +253,7 @@ CheckpointOf Shard<T>::Description() const {
 
 template <class T>
 void Shard<T>::OpenCount() {
-  count_ = UpdateCount(CheckpointPath(setup_.checkpoint, setup_.index, setup_.shards) + ".count");
+  count_ = UpdateCount(FileOf("count"));
   if (count_.counts().run != setup_.run) count_.counts() = {.run = setup_.run};  // it is of an earlier server
 }
 
@@ -276,6 +282,7 @@ void Shard<T>::Restore() {
   cell_.Set(core_.version());
   updates_lost_ = core_.version() - restored;
   saved_version_ = restored;
+  forgetful_ = true;
 }
 
 template <class T>
@@ -319,9 +326,10 @@ uint64_t Shard<T>::Load(const std::string& path) {
   return std::max(loaded_->of.version, core_.version() + 1);
 }
 
+// A closed shard lets a Load end that had begun, so that the next layout has all of it.
 template <class T>
 void Shard<T>::Commit(uint64_t version) {
-  RequireOpen();
+  if (!loaded_.has_value()) RequireOpen();
   if (!loaded_.has_value()) throw ray::internal::RayException("no checkpoint was read before: call Load again");
   Take(*std::exchange(loaded_, std::nullopt));
   round_.clear();
@@ -349,45 +357,78 @@ void Shard<T>::RequireOpen() const {
 }
 
 template <class T>
-ClosedReply Shard<T>::Close() {
-  RequireHere();
-  door_.set_state({true, {}});
-  KeepDoor();
-  return {core_.version(), recent_.all(), recent_.Newest(), 0, updates_lost_ > 0};
-}
-
-template <class T>
-ClosedReply Shard<T>::Admit(const std::vector<uint64_t>& others_have, uint64_t version) {
+void Shard<T>::RequireClosed() const {
   RequireHere();
   if (!door_.closed())
     throw ray::internal::RayException("shard " + std::to_string(setup_.index) + " was not closed for a Resize");
-  const uint64_t missing = door_.Admit(others_have, recent_);
-  while (version != kNoVersion && core_.CloseFor(version)) CloseRound();
-  return {core_.version(), {}, {}, missing, updates_lost_ > 0};
+}
+
+template <class T>
+ClosedReply Shard<T>::Closed() const {
+  return {
+      core_.version(), door_.recent().all(), door_.recent().Newest(), door_.missing() + (loaded_.has_value() ? 1 : 0),
+      forgetful_,      core_.rank_states()};
+}
+
+template <class T>
+ClosedReply Shard<T>::Close() {
+  RequireHere();
+  door_.Close();
+  KeepDoor();
+  return Closed();
+}
+
+template <class T>
+ClosedReply Shard<T>::Admit(const std::vector<uint64_t>& others_have) {
+  RequireClosed();
+  for (const auto& [arguments, gradient] : door_.Admit(others_have)) try {
+      Push(arguments, gradient);
+    } catch (const ray::internal::RayException&) {}  // its worker sends it again, and is told why
+  return {core_.version(), {}, {}, Closed().missing, forgetful_, {}};
+}
+
+template <class T>
+ClosedReply Shard<T>::Settle(uint64_t version) {
+  RequireClosed();
+  door_.Settle();
+  loaded_.reset();
+  while (core_.CloseFor(version)) CloseRound();
+  return Closed();
 }
 
 template <class T>
 void Shard<T>::Open() {
   if (door_.moved() || !door_.closed()) return;
-  door_.set_state({});
+  door_.Open();
+  core_.WaitAnew(Now());
   KeepDoor();
 }
 
-// Its memory goes. What a reader holds stays.
 template <class T>
-void Shard<T>::Move(const Server<T>& to) {
-  door_.set_state({true, {to}});
+DoorState<T> Shard<T>::Where(uint64_t known_epoch) {
+  if (!door_.moved() || door_.state().moved[0].epoch > known_epoch) return door_.state();
+  return {door_.closed(), {}};
+}
+
+// Its memory goes. What a reader holds stays. A file that it still writes is done before the next Resize may begin: a
+// later layout of as many shards has a file of that name.
+template <class T>
+std::vector<uint64_t> Shard<T>::Move(const Server<T>& to) {
+  const std::vector<uint64_t> refused = door_.Move(to);
   KeepDoor();
   round_.clear();
   run_.Take({}, {}, 0);
   cell_.Set(kNoVersion);
+  saver_.Finish();
+  return refused;
 }
 
 template <class T>
 void Shard<T>::KeepDoor() {
   if (!replica_.empty()) {
     try {
-      replica_[0].Task(&Replica<T>::Note).Remote(door_.state()).Get(kReplicaMs);
+      const bool filled = *replica_[0].Task(&Replica<T>::Note).Remote(door_.state()).Get(kReplicaMs);
+      if (!filled) FillReplica(core_.version());
     } catch (const ray::internal::RayActorException&) {}  // it is dead for now, and has no older note for anybody
   }
   if (!count_.open()) return;
@@ -397,82 +438,41 @@ void Shard<T>::KeepDoor() {
   of.run = setup_.run;
   of.size = bytes.size();
   of.element_bytes = 1;
-  WriteCheckpoint(DoorFile(), of, {std::as_bytes(std::span<const char>(bytes.data(), bytes.size()))});
+  WriteCheckpoint(FileOf("door"), of, {std::as_bytes(std::span<const char>(bytes.data(), bytes.size()))});
 }
 
 template <class T>
-bool Shard<T>::ReadDoor() {
+void Shard<T>::ReadDoor() {
+  const std::string file = FileOf("door");
   CheckpointOf head;
-  if (!ReadCheckpointHead(DoorFile(), head) || head.run != setup_.run || head.size > kDoorBytesMax) return false;
+  if (!ReadCheckpointHead(file, head) || head.run != setup_.run || head.size > kDoorBytesMax) return;
   std::vector<char> bytes(head.size);
-  ReadCheckpoint(DoorFile(), head, {std::as_writable_bytes(std::span<char>(bytes))});
-  door_.set_state(msgpack::unpack(bytes.data(), bytes.size()).get().template as<DoorState<T>>());
-  return true;
+  ReadCheckpoint(file, head, {std::as_writable_bytes(std::span<char>(bytes))});
+  door_.Restore(msgpack::unpack(bytes.data(), bytes.size()).get().template as<DoorState<T>>());
 }
 
+// A later layout may have as many shards as the first one, whose shard 0 stays as the home: they have other files.
 template <class T>
-std::string Shard<T>::DoorFile() const {
-  return CheckpointPath(setup_.checkpoint, setup_.index, setup_.shards) + ".door";
+std::string Shard<T>::FileOf(const char* what) const {
+  return CheckpointPath(setup_.checkpoint, setup_.index, setup_.shards) + (setup_.inherits ? ".resized." : ".") + what;
 }
-
-namespace {
-
-// What [begin, begin + to.size()) has of pieces that begin at these offsets.
-template <class T>
-void CopyRange(const std::vector<uint64_t>& offsets, const std::vector<std::span<const T>>& pieces, uint64_t begin,
-               std::span<T> to) {
-  const uint64_t end = begin + to.size();
-  for (size_t i = 0; i < pieces.size(); ++i) {
-    const uint64_t first = std::max(begin, offsets[i]);
-    const uint64_t last = std::min(end, offsets[i] + pieces[i].size());
-    if (first < last) std::copy_n(pieces[i].data() + (first - offsets[i]), last - first, to.data() + (first - begin));
-  }
-}
-
-}  // namespace
 
 template <class T>
 void Shard<T>::Inherit(const Inheritance<T>& inheritance) {
   std::vector<std::shared_ptr<ShardState<T>>> states;
   for (const auto& state : inheritance.states) states.push_back(state.Get(kInheritMs));
-  const auto merged = [&](const auto& part) {
-    std::vector<std::span<const T>> pieces;
-    for (const auto& state : states) pieces.push_back(part(*state));
-    return pieces;
-  };
-  const auto copy = [&](const std::vector<std::span<const T>>& pieces, std::span<T> to) {
-    CopyRange(inheritance.offsets, pieces, inheritance.begin, to);
-  };
-  MutableArray<T> values(setup_.size);
-  copy(merged([](const ShardState<T>& state) { return state.values.span(); }), values.span());
-  std::vector<std::vector<T>> slots(run_.slots().size(), std::vector<T>(setup_.size));
-  for (size_t k = 0; k < slots.size(); ++k)
-    copy(merged([k](const ShardState<T>& state) { return state.slots.at(k).span(); }), std::span<T>(slots[k]));
-  uint64_t steps = 0;
-  for (const auto& state : states) {
-    steps = std::max(steps, state->steps);
-    updates_lost_ = std::max(updates_lost_, state->updates_lost);
-  }
-  run_.Take(std::move(values).Seal(), std::move(slots), steps);
-  core_.Take(inheritance.version, states.front()->ranks, states.front()->counts);
-  recent_ = RecentSequences(inheritance.recent);
-  for (const uint64_t sequence : inheritance.partial) recent_.Add(sequence);
+  Inherited<T> inherited = Merge(inheritance, states, setup_.size, run_.slots().size());
+  updates_lost_ = inherited.updates_lost;
+  run_.Take(std::move(inherited.values), std::move(inherited.slots), inherited.steps);
+  core_.Take(inheritance.version, inheritance.ranks, states.front()->counts);
+  door_.set_recent(RecentSequences(inheritance.recent));
+  forgetful_ = false;
+  for (const uint64_t sequence : inheritance.partial) door_.Took(sequence);
   door_.set_partial(inheritance.partial);
-  for (const auto& state : states)
-    for (const SentGradient<T>& held : state->held) {
-      if (round_.count(held.rank) > 0) continue;
-      std::vector<std::span<const T>> pieces;
-      for (const auto& other : states) {
-        const auto same = std::find_if(other->held.begin(), other->held.end(),
-                                       [&](const SentGradient<T>& one) { return one.rank == held.rank; });
-        pieces.push_back(same == other->held.end() ? std::span<const T>() : same->values.span());
-      }
-      MutableArray<T> gradient(setup_.size);
-      std::fill(gradient.begin(), gradient.end(), T{0});
-      copy(pieces, gradient.span());
-      round_[held.rank] = {held.rank, held.sequence, held.scale, std::move(gradient).Seal()};
-      core_.Hold(held.rank, held.sequence, Now());
-    }
+  for (SentGradient<T>& held : inherited.held) {
+    core_.Hold(held.rank, held.sequence, Now());
+    round_[held.rank] = std::move(held);
+  }
   if (count_.open()) count_.counts().workers = core_.ranks();
   Counted();
   if (!setup_.checkpoint.empty()) {  // so that a process which replaces this one has all

@@ -19,7 +19,6 @@
 #include "client/parameter_server/messages.h"
 #include "client/parameter_server/parameter_run.h"
 #include "client/parameter_server/policy_core.h"
-#include "client/parameter_server/recent.h"
 #include "client/parameter_server/replica.h"
 #include "client/parameter_server/saver.h"
 #include "client/parameter_server/version_cell.h"
@@ -58,12 +57,17 @@ class Shard {
 
   // A Resize, in this order. From Close until Open or Move the shard takes only gradients that others have already.
   ClosedReply Close();
-  ClosedReply Admit(const std::vector<uint64_t>& others_have, uint64_t version);
+  ClosedReply Admit(const std::vector<uint64_t>& others_have);
+  ClosedReply Settle(uint64_t version);  // another shard has this one. No gradient is taken from here on
   ShardState<T> Export() { return State(); }
-  void Inherit(const Inheritance<T>& inheritance);  // of a new shard, once, instead of its initial values
+  void Inherit(const Inheritance<T>& inheritance);  // of a new shard, once
   void Open();
-  void Move(const Server<T>& to);  // the parameters are there from now on
-  DoorState<T> Where() { return door_.state(); }
+  // The parameters are there from now on. Returns the gradients that were refused meanwhile.
+  std::vector<uint64_t> Move(const Server<T>& to);
+  // How many of these gradients have not come yet.
+  uint64_t Lacks(const std::vector<uint64_t>& sequences) { return door_.Lacks(sequences); }
+  // `moved` is empty for a caller that knows that layout.
+  DoorState<T> Where(uint64_t known_epoch);
 
  private:
   struct Loaded {
@@ -89,9 +93,11 @@ class Shard {
   bool TakeFromReplica();  // false where it has nothing
   void RequireOpen() const;
   void RequireHere() const;
+  void RequireClosed() const;
   void KeepDoor();  // where it outlives this process
-  bool ReadDoor();  // true: what the process before this one had
-  std::string DoorFile() const;
+  void ReadDoor();  // what the process before this one had
+  std::string FileOf(const char* what) const;
+  ClosedReply Closed() const;
 
   const ShardSetup setup_;
   const uint64_t machine_;
@@ -99,7 +105,6 @@ class Shard {
   ParameterRun<T> run_;
   std::map<uint64_t, SentGradient<T>> round_;  // by rank
   std::vector<ActorHandle<Replica<T>>> replica_;
-  RecentSequences recent_;
   Door<T> door_;
   int64_t replica_pid_ = 0;  // of its process, when it last had an event
   uint64_t reads_ = 0;
@@ -110,6 +115,7 @@ class Shard {
   UpdateCount count_;  // not open without checkpoints
   uint64_t saved_version_ = 0;
   uint64_t updates_lost_ = 0;
+  bool forgetful_ = false;  // this process came back from a checkpoint, which has no sequences
   uint64_t restarts_ = 0;
 };
 

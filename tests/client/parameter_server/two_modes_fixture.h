@@ -6,6 +6,7 @@
 
 #include <string>
 
+#include "tests/client/parameter_server/in_process_fixture.h"
 #include "tests/client/parameter_server/private_daemons.h"
 
 namespace parameter_server_test {
@@ -15,12 +16,7 @@ inline const ray::ps::Options kThreeShards{.shards = 3, .optimizer = ray::ps::Sg
 // Its parameter says whether the test runs in one process.
 class TwoModesTest : public testing::TestWithParam<bool> {
  protected:
-  void SetUp() override {
-    if (!GetParam()) return InitOnPrivateDaemons();
-    ray::RayConfig config;
-    config.local_mode = true;
-    ray::Init(config);
-  }
+  void SetUp() override { GetParam() ? InitInProcess() : InitOnPrivateDaemons(); }
   void TearDown() override { ray::Shutdown(); }
 };
 

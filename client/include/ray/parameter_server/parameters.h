@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -98,6 +99,8 @@ struct Server {
   // In the process that created them alone, whose handles keep them:
   std::vector<ActorHandle<Replica<T>>> replicas;
   std::shared_ptr<const Options> options;
+  // Sequences of gradients that the Resize before has refused. Of Resize alone, one call at a time.
+  std::shared_ptr<std::vector<uint64_t>> refused = std::make_shared<std::vector<uint64_t>>();
   MSGPACK_DEFINE(layout, shards, home, epoch, ranks, has_rounds, restarts, replicated, refuse_nan, clip_norm,
                  deadline_ms, policy, compression, share, everywhere)
 };
@@ -122,6 +125,7 @@ class RAYLET_API PendingUpdate {
   template <class U>
   friend class Parameters;
   std::shared_ptr<const internal::Server<T>> server_;
+  std::function<void(std::shared_ptr<const internal::Server<T>>)> tell_;  // the handle, of another layout
   internal::PushContext context_;
   std::vector<uint64_t> versions_;
   void Send(size_t shard);
@@ -185,7 +189,8 @@ class RAYLET_API Parameters : public internal::Handle<internal::Server<T>> {
   // Shares the parameters out to so many shards, while others train. No update is lost or counts twice. Versions and
   // the optimiser's state move along, and snapshots stay as they are. Handles and workers anywhere hear of it by
   // themselves. In the process that called Create alone. RayException where the old shards stay: for a number that the
-  // parameters cannot have, and where a process died or the store has no room.
+  // parameters cannot have, and where a process died or the store has no room. RayException too where the new shards
+  // count and the first shard does not answer: other processes find them after the next Resize then, to any number.
   void Resize(size_t shards);
 
   std::vector<ShardStats> Stats() const;

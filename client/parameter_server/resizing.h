@@ -1,0 +1,82 @@
+// What the Resizes of dense parameters and of tables have in common, in the process that owns the shards.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <ray/api.h>
+#include <ray/parameter_server/options.h>
+
+#include "client/parameter_server/patience.h"
+
+namespace ray::ps::internal {
+
+// One Resize of a process at a time. Throws while there is another.
+class OneResize {
+ public:
+  OneResize() {
+    if (busy_.exchange(true))
+      throw ray::internal::RayException("a Resize is under way in another thread: call it again afterwards");
+  }
+  ~OneResize() { busy_.store(false); }
+  OneResize(const OneResize&) = delete;
+  OneResize& operator=(const OneResize&) = delete;
+
+ private:
+  // It orders nothing but the calls of Resize themselves.
+  static inline std::atomic<bool> busy_{false};
+};
+
+[[noreturn]] inline void ThrowNotTheOwner(const std::string& what) {
+  throw ray::internal::RayException("Resize was called in a process that did not create " + what +
+                                    ": the process that called Create owns the shards, and calls Resize");
+}
+
+// The result of a call of a shard, which is called again where it starts again.
+template <class Call>
+auto Insist(bool restarts, const Patience& patience, const Call& call) {
+  for (;;) {
+    try {
+      return call().Get(patience.RemainingMs());
+    } catch (const ray::internal::RayActorException&) {
+      if (!restarts || patience.Over()) throw;
+    }
+    patience.Sleep();
+  }
+}
+
+// Returns once all have their processes.
+template <class Shard>
+void AwaitShards(const std::vector<ActorHandle<Shard>>& shards, const Patience& patience) {
+  std::vector<decltype(shards[0].Task(&Shard::Where).Remote(uint64_t{0}))> here;
+  for (const auto& shard : shards) here.push_back(shard.Task(&Shard::Where).Remote(uint64_t{0}));
+  ray::Get(here, patience.RemainingMs());
+}
+
+// The same options for so many shards. Further shards take the places of the first ones again.
+inline Options ForShards(const Options& options, size_t shards) {
+  Options changed = options;
+  changed.shards = shards;
+  if (const size_t places = options.placement.size(); places > 0) {
+    changed.placement.resize(shards);
+    for (size_t i = places; i < shards; ++i) changed.placement[i] = options.placement[i % places];
+  }
+  return changed;
+}
+
+// resize(), with what holds where it throws.
+template <class F>
+auto OrStay(const std::string& what, size_t before, size_t wanted, const F& resize) {
+  try {
+    return resize();
+  } catch (const ray::internal::RayException& e) {
+    throw ray::internal::RayException(what + " stay in " + std::to_string(before) + " shards, and a Resize to " +
+                                      std::to_string(wanted) + " may be tried again. It failed: " + e.what());
+  }
+}
+
+}  // namespace ray::ps::internal
