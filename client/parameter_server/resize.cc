@@ -156,16 +156,16 @@ std::vector<uint64_t> TellHome(const Server<T>& current) {
 template <class T>
 void Announce(const Server<T>& old, const Server<T>& next) {
   const Patience patience(old.deadline_ms);
+  const auto add = [&](const std::vector<uint64_t>& refused) {
+    next.refused->insert(next.refused->end(), refused.begin(), refused.end());
+  };
+  add(TellHome(next));  // first: an owner that dies meanwhile leaves a home that knows, or old shards that have all
   // These hold no handle of a new shard: a handle of an old layout would keep the shards of all later ones.
   Server<T> elsewhere = next;
   elsewhere.shards.clear();
   std::vector<ObjectRef<std::vector<uint64_t>>> moved;
   for (const auto& shard : old.shards)
     if (shard.ID() != old.home.ID()) moved.push_back(shard.Task(&Shard<T>::Move).Remote(elsewhere));
-  const auto add = [&](const std::vector<uint64_t>& refused) {
-    next.refused->insert(next.refused->end(), refused.begin(), refused.end());
-  };
-  add(TellHome(next));
   for (const auto& one : moved) try {
       add(*one.Get(patience.RemainingMs()));
     } catch (const RayException&) {}  // its callers ask the home

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
@@ -83,7 +82,7 @@ RAY_REMOTE(ResizedTrainer::Create, &ResizedTrainer::Pid, &ResizedTrainer::Train)
 struct ResizingOwner {
   static ResizingOwner* Create() { return new ResizingOwner(); }
   FloatServer Start() {
-    return server = FloatServer::Create(97, {.shards = 2, .optimizer = ps::Sgd{.rate = 1}, .deadline = 500ms});
+    return server = FloatServer::Create(97, {.shards = 2, .optimizer = ps::Sgd{.rate = 1}, .deadline = 2s});
   }
   int64_t Pid() { return ::getpid(); }
   void ResizeForEver() {
@@ -164,36 +163,6 @@ TEST_F(KilledResizeTest, AnyShardOrReplicaLeavesTheOldOrTheNewLayout) {
   RecordProperty("done", done);
 }
 
-// Without a replica or a checkpoint: the new shard is killed as soon as its process is there.
-TEST_F(KilledResizeTest, ANewShardLeavesTheOldLayoutAndTheNextResizeWorks) {
-  constexpr int kRounds = 200;
-  StartTrainers(2);
-  auto server = FloatServer::Create(97, {.shards = 1, .optimizer = ps::Sgd{.rate = 1}});
-  const auto training = Train(server, kRounds);
-  for (int i = 0; i < 3; ++i) {
-    const size_t before = server.shards();
-    const std::set<pid_t> known = Workers();
-    std::atomic<bool> ends{false};
-    std::thread killer([&] {
-      while (!ends.load())
-        for (const pid_t pid : Workers())
-          if (known.count(pid) == 0) {
-            ::kill(pid, SIGKILL);
-            return;
-          }
-    });
-    const std::string message = MessageOf([&] { server.Resize(before + 1); });
-    ends.store(true);
-    killer.join();
-    EXPECT_EQ(server.shards(), message == kNothing ? before + 1 : before) << message;
-  }
-  const size_t wanted = server.shards() + 1;
-  server.Resize(wanted);
-  for (const auto& applied : ray::Get(training, 60'000)) EXPECT_EQ(*applied, static_cast<uint64_t>(kRounds));
-  EXPECT_EQ(server.Get().Copy(), std::vector<float>(97, 2 * kRounds));
-  EXPECT_EQ(server.shards(), wanted);
-}
-
 // Its gradient may have reached some shards alone.
 TEST_F(KilledResizeTest, AWorkerHoldsAResizeUntilItsDeadlineAtMost) {
   constexpr int kRounds = 150;
@@ -231,7 +200,7 @@ TEST_F(KilledResizeTest, TheOwnersDeathLeavesReadersAndAnErrorThatSaysWhatToDo) 
       EXPECT_EQ(server.Get().Copy(), std::vector<float>(97, before[0] + 1));
     } else {
       ++closed;
-      EXPECT_NE(message.find("was closed by a Resize for 500 ms: "), std::string::npos) << message;
+      EXPECT_NE(message.find("was closed by a Resize for 2000 ms: "), std::string::npos) << message;
       for (const float value : server.Get().Copy()) {  // a shard may have been open still
         EXPECT_GE(value, before[0]);
         EXPECT_LE(value, before[0] + 1);
