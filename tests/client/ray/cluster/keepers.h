@@ -62,7 +62,7 @@ inline void ExpectNothingIsKept(const std::string& raylet_socket, size_t actors 
 }
 
 // As above, once all other drivers than the one of the test have gone. `others`: workers of other machines, whose jobs
-// are not looked at.
+// the test of two machines looks at itself, since work goes to and fro.
 inline void ExpectNobodyIsKept(const std::string& raylet_socket, size_t others = 0) {
   const auto at_most = [&](const std::string& what, const std::function<size_t(const nlohmann::json&)>& most) {
     nlohmann::json status;
