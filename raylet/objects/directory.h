@@ -30,6 +30,7 @@ class ObjectDirectory {
   void DoubtLast(const ObjectId& object, const NodeId& node);
   void Lost(const ObjectId& object, const NodeId& node);  // with that machine, until a copy is sealed or it is freed
 
+  bool Has(const ObjectId& object) const { return entries_.contains(object); }
   // The machine that got its copy first, or nil.
   NodeId Holder(const ObjectId& object) const;
   std::vector<NodeId> Holders(const ObjectId& object) const;

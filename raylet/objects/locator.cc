@@ -47,13 +47,20 @@ std::vector<NodeId> ObjectLocator::TakeLocating(const ObjectId& object) {
 void ObjectLocator::OnCopiesSealed(const NodeId& node, const wire::CopiesSealedNoticeT& notice) {
   for (const wire::SizedObject& added : notice.objects) {
     const auto object = FromWire<ObjectId>(added.object());
-    // The object may have been freed while the copy was made.
-    if (!machine_.OwnerLives(OwnerOf(object)) && !machine_.IsKept(object)) {
+    if (IsFreed(object)) {  // while the copy was made
       messages_.free[node].objects.push_back(added.object());
       continue;
     }
     SealedElsewhere(node, object, added.bytes());
   }
+}
+
+// A copy is made of another one. So the object is freed if no other copy is known or was lost. The store may still show
+// what was freed a moment ago.
+bool ObjectLocator::IsFreed(const ObjectId& object) const {
+  if (!machine_.OwnerLives(OwnerOf(object))) return !machine_.IsKept(object);
+  if (freed_.Has(object)) return true;
+  return !directory_.Has(object) && !machine_.SealedBytes(object) && !machine_.IsLost(object);
 }
 
 void ObjectLocator::SealedElsewhere(const NodeId& node, const ObjectId& object, uint64_t bytes) {
@@ -87,6 +94,7 @@ void ObjectLocator::SealedHere(const ObjectId& object) {
 
 void ObjectLocator::Freed(std::span<const ObjectId> objects) {
   for (const ObjectId& object : objects) {
+    freed_.Add(object);
     for (const NodeId& locating : TakeLocating(object)) messages_.located[locating].lost.push_back(ToWire(object));
     for (const NodeId& holder : directory_.Freed(object)) messages_.free[holder].objects.push_back(ToWire(object));
   }

@@ -15,6 +15,7 @@
 #include "fbs/ids.h"
 #include "fbs/peer_object_generated.h"
 #include "raylet/objects/directory.h"
+#include "raylet/objects/freed_objects.h"
 
 namespace raylet {
 
@@ -63,11 +64,13 @@ class ObjectLocator {
 
  private:
   void Answer(const NodeId& node, const ObjectId& object);
+  bool IsFreed(const ObjectId& object) const;
   std::vector<NodeId> TakeLocating(const ObjectId& object);
 
   const NodeId own_;
   const Machine& machine_;
   ObjectDirectory directory_;
+  FreedObjects freed_;
   Messages messages_;
 };
 

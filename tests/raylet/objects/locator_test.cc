@@ -28,11 +28,16 @@ class ObjectLocatorTest : public testing::Test, public ObjectLocator::Machine {
     for (const NodeId& node : without) request.without.emplace_back(ToWire(object), ToWire(node), 0);
     locator_.OnLocate(node_locating, request);
   }
-  void SealedElsewhere(const NodeId& node, const ObjectId& object, uint64_t bytes) {
+  void SealedElsewhere(const NodeId& node, const ObjectId& object, uint64_t bytes) {  // a result
+    locator_.SealedElsewhere(node, object, bytes);
+  }
+  void CopySealed(const NodeId& node, const ObjectId& object) {
     wire::CopiesSealedNoticeT notice;
-    notice.objects = {wire::SizedObject(ToWire(object), bytes)};
+    notice.objects = {wire::SizedObject(ToWire(object), 500)};
     locator_.OnCopiesSealed(node, notice);
   }
+  // Whether the last copy that was reported is to go.
+  bool FreesCopyAt(const NodeId& node) { return locator_.TakeMessages().free.contains(node); }
   // The nodes that an answer names, in order.
   static std::vector<NodeId> Holders(const wire::LocatedNoticeT& found) {
     std::vector<NodeId> nodes;
@@ -231,6 +236,39 @@ TEST_F(ObjectLocatorTest, LosesTheObjectsOfAnEndedOwnerBitByBit) {
   EXPECT_EQ(locator_.directory().objects(), 1u);
 }
 
+TEST_F(ObjectLocatorTest, ACopyThatWasMadeWhileItsObjectWasFreedIsFreedToo) {
+  const ObjectId object = Object();
+  sealed_[object] = 500;
+  Locate(NodeNumber(2), object);
+  static_cast<void>(locator_.TakeMessages());
+  locator_.Freed({&object, 1});
+  CopySealed(NodeNumber(2), object);  // while the store still shows it here
+  EXPECT_TRUE(FreesCopyAt(NodeNumber(2)));
+  sealed_.clear();
+  for (size_t i = 0; i < FreedObjects::kMax; ++i) {
+    const ObjectId other = Object();
+    locator_.Freed({&other, 1});
+  }
+  CopySealed(NodeNumber(2), object);  // after very many others were freed
+  EXPECT_TRUE(FreesCopyAt(NodeNumber(2)));
+  EXPECT_EQ(locator_.directory().objects(), 0U);
+}
+
+TEST_F(ObjectLocatorTest, ACopyStaysWhoseObjectIsHereOrElsewhereOrWasLost) {
+  const ObjectId here = Object(), elsewhere = Object(), lost = Object(), lost_here = Object();
+  sealed_[here] = 500;
+  lost_here_ = {lost_here};
+  for (const ObjectId& object : {elsewhere, lost}) SealedElsewhere(NodeNumber(3), object, 500);
+  SealedElsewhere(NodeNumber(4), elsewhere, 500);
+  EXPECT_EQ(Lose(NodeNumber(3)), std::vector{lost});
+  for (const ObjectId& object : {here, elsewhere, lost, lost_here}) {
+    CopySealed(NodeNumber(2), object);
+    EXPECT_FALSE(FreesCopyAt(NodeNumber(2)));
+    EXPECT_EQ(locator_.directory().Holders(object).back(), NodeNumber(2));
+  }
+  EXPECT_EQ(locator_.directory().lost(), 0U);
+}
+
 TEST_F(ObjectLocatorTest, AnObjectIsLostWithItsOwnerAndALateCopyGoes) {
   const ObjectId copied = Object(), awaited = Object(), others = Object(8);
   SealedElsewhere(NodeNumber(2), copied, 1);
@@ -241,7 +279,7 @@ TEST_F(ObjectLocatorTest, AnObjectIsLostWithItsOwnerAndALateCopyGoes) {
   locator_.OwnerGone(7);
   locator_.Freed({&copied, 1});
   Locate(NodeNumber(4), copied);
-  SealedElsewhere(NodeNumber(5), copied, 1);
+  CopySealed(NodeNumber(5), copied);
   const auto messages = locator_.TakeMessages();
   EXPECT_EQ(messages.free.at(NodeNumber(2)).objects.size(), 1u);
   EXPECT_EQ(messages.free.at(NodeNumber(5)).objects.size(), 1u);
