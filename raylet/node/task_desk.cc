@@ -184,7 +184,7 @@ void TaskDesk::Kill(const std::vector<WorkerId>& workers) {
 void TaskDesk::WorkerGone(const GoneWorker& gone) {
   recent_exits_[gone.worker] = *gone.record.exit;
   DeleteUntoldResult(gone);
-  scheduler_.WorkerGone(gone.worker);
+  scheduler_.WorkerGone(gone.worker, store_.Serves());
 }
 
 // The worker may have sealed a result that it did not report. The next run of the task seals its

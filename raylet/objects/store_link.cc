@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "base/unix_socket.h"
 #include "client/plasma/store_watch.h"
 #include "fbs/id_lists.h"
 #include "fbs/messages.h"
@@ -40,6 +41,8 @@ class StoreWatchLink final : public StoreLink {
 
   uint32_t heir() const override { return watch_->client_number(); }
   uint32_t client_number() const override { return store_->client_number(); }
+
+  bool Serves() const override { return watcher_ && !PeerClosed(watch_->fd()); }
 
   Result<std::shared_ptr<client::StoreClient>> NewClient(const std::string& name) const override {
     return client::StoreClient::Connect(socket_, name, Deadline::AfterMs(5000), /*retry=*/false);

@@ -58,6 +58,8 @@ class StoreLink {
     uint64_t capacity_bytes = 0, free_bytes = 0;
   };
   virtual Room room() const = 0;  // never a system call
+  // False while the store's server is being started again, and once it is gone.
+  virtual bool Serves() const = 0;
 
   virtual void SetHandler(Handler& handler) = 0;  // before the loop runs
 };

@@ -211,11 +211,11 @@ void Scheduler::WorkerStopping(WorkerId id) {
   workers_.Stopping(*worker);
 }
 
-void Scheduler::WorkerGone(WorkerId id) {
+void Scheduler::WorkerGone(WorkerId id, bool may_start) {
   Worker* const worker = workers_.Find(id);
   if (worker == nullptr) return;
   dirty_ = true;
-  if (!workers_.Gone(*worker)) {
+  if (!workers_.Gone(*worker, may_start)) {
     for (QueuedTask* const task : queue_.RemoveGroup(worker->group()))
       tasks_.Lose(LoseTask{LoseTask::Why::kNoWorkerStarts, {}, id, {}, 0, {}, {}}, task);
   }

@@ -87,7 +87,8 @@ class Scheduler {
   Result<TaskPtr> TaskFinished(WorkerId worker, const TaskId& task, bool succeeded);
   void WorkerBlocked(WorkerId worker, bool blocked);
   void WorkerStopping(WorkerId worker);  // the edge is ending it: it gets no more work
-  void WorkerGone(WorkerId worker);
+  // `may_start`: a worker that has gone before it registered has failed to start. Otherwise it had no store to reach.
+  void WorkerGone(WorkerId worker, bool may_start = true);
   bool HasTasks(JobId job) const { return tasks_.HasTasks(job) || tasks_.HasDoomed(job); }
   void JobGone(JobId job);  // it has no workers and no tasks any more
   // One part of what sealed and lost objects and ends have left to do: tasks_per_turn of each. Call it in a later turn

@@ -113,13 +113,13 @@ void WorkerTable::StopIdle(Worker& worker) {
   worker.was_idle = true;
 }
 
-bool WorkerTable::Gone(Worker& worker) {
+bool WorkerTable::Gone(Worker& worker, bool may_start) {
   GiveBack(worker);
   if (worker.state == State::kIdle) LeaveIdle(worker);
   if (worker.state != State::kStarting) return true;
   Group& group = groups_[worker.group()];
   group.starting--;
-  if (++group.failed_starts < limits_.start_attempts) return true;
+  if (!may_start || ++group.failed_starts < limits_.start_attempts) return true;
   group.failed_starts = 0;
   return false;
 }

@@ -73,8 +73,9 @@ class WorkerTable {
   void Stopping(Worker& worker);  // the worker gets no more work
   void Stop(Worker& worker);      // as Stopping, and tells the worker
   void StopIdle(Worker& worker);  // as Stop; the worker may say that it stays
-  // The worker's process has gone: frees its resources. False: too many processes of its group in a row did not start.
-  bool Gone(Worker& worker);
+  // The worker's process has gone: frees its resources. False: too many processes of its group in a row did not start,
+  // although they might have (`may_start`).
+  bool Gone(Worker& worker, bool may_start = true);
   void Forget(Worker& worker) { workers_.erase(worker.id); }
   void ForgetJob(JobId job);  // it has no workers any more
 

@@ -33,6 +33,7 @@ class SilentStore final : public StoreLink {
   std::optional<std::string> MetadataOf(const ObjectId&) const override { return {}; }
   void Delete(std::span<const ObjectId>) override {}
   Room room() const override { return {}; }
+  bool Serves() const override { return true; }
   void Watch(std::span<const ObjectId>, WatchFor) override {}
   void Unwatch(std::span<const ObjectId>, WatchFor) override {}
   void SealedHere(const ObjectId&) override {}

@@ -82,6 +82,12 @@ TEST_F(StoreLinkTest, InheritsFromAClientThatNamedIt) {
   EXPECT_FALSE(link_->BytesOf(object));
 }
 
+TEST_F(StoreLinkTest, SeesBeforeTheNextTurnThatNoStoreServes) {
+  EXPECT_TRUE(link_->Serves());
+  daemon_->Kill();
+  EXPECT_FALSE(link_->Serves());
+}
+
 TEST_F(StoreLinkTest, CopiesTheMetadataOfSealedObjectsUpToItsBound) {
   const auto client = Connect();
   EXPECT_EQ(link_->MetadataOf(Put(*client, 100, "metadata")), "metadata");

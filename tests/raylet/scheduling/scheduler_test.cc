@@ -65,8 +65,8 @@ struct Bench {
     ASSERT_TRUE(scheduler.TaskFinished(run.worker, run.task->id, succeeded).has_value());
     Take();
   }
-  void Gone(WorkerId worker) {
-    scheduler.WorkerGone(worker);
+  void Gone(WorkerId worker, bool may_start = true) {
+    scheduler.WorkerGone(worker, may_start);
     Take();
   }
   int64_t free_cpu() const { return scheduler.ledger().lines()[0].free_units; }
@@ -203,6 +203,22 @@ TEST(Scheduler, FailsReadyTasksWhenNoWorkerStartsThreeTimesInARow) {
   EXPECT_TRUE(bench.started.empty());
   bench.Submit(MakeTask());
   EXPECT_EQ(bench.started.size(), 1u);  // a new one is tried again
+}
+
+TEST(Scheduler, StartsWorkersAgainWhileThereIsNoStoreForThem) {
+  Bench bench(1);
+  bench.Submit(MakeTask());
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    ASSERT_EQ(bench.started.size(), 1u);
+    bench.Gone(bench.started[0].worker, /*may_start=*/false);
+    EXPECT_TRUE(bench.lost.empty());
+  }
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    ASSERT_EQ(bench.started.size(), 1u);
+    EXPECT_TRUE(bench.lost.empty());
+    bench.Gone(bench.started[0].worker);
+  }
+  EXPECT_EQ(bench.lost.size(), 1u);
 }
 
 TEST(Scheduler, ActorKeepsItsWorkerAndResources) {
