@@ -1,7 +1,8 @@
 // store_bench: the store's verbs beside the machine's limits, on a plasma_store of its own.
-//   store_bench [--json] [--check] [--puts | --soak | --scale | --fragmentation | --restart | --spill]
+//   store_bench [--json] [--check] [--puts | --soak | --soak-brief | --scale | --fragmentation | --restart | --spill]
 // --puts: small puts through the public interface alone.
-// --soak: the store's core alone, after ten million puts and with millions of objects.
+// --soak: the store's core alone, after ten million puts and with millions of objects. --soak-brief: fewer, for the
+// test run.
 // --scale: beside idle clients and held objects.
 // --restart: a server that is killed with a million objects.
 // --spill: objects that go to disk in the current folder and come back, beside that disk's own rates.
@@ -118,7 +119,8 @@ LargePuts PutLarge(StoreClient& store) {
 }
 
 int Run(const BenchFlags& flags) {
-  if (flags.only == "--soak") return Report(flags, SoakFigures());
+  if (flags.only == "--soak") return Report(flags, SoakFigures(/*brief=*/false));
+  if (flags.only == "--soak-brief") return Report(flags, SoakFigures(/*brief=*/true));
   if (flags.only == "--scale") return Report(flags, ScaleFigures());
   if (flags.only == "--restart") return Report(flags, RestartFigures());
   if (flags.only == "--spill") return Report(flags, SpillFigures());
@@ -159,8 +161,8 @@ int Run(const BenchFlags& flags) {
 
 int main(int argc, char** argv) {
   int exit_code = 0;
-  const auto flags =
-      raylet::bench::ReadFlags(argc, argv, "store_bench: what puts and gets cost, with a store of its own.", exit_code,
-                               {"--puts", "--soak", "--scale", "--fragmentation", "--restart", "--spill"});
+  const auto flags = raylet::bench::ReadFlags(
+      argc, argv, "store_bench: what puts and gets cost, with a store of its own.", exit_code,
+      {"--puts", "--soak", "--soak-brief", "--scale", "--fragmentation", "--restart", "--spill"});
   return flags ? raylet::bench::Run(*flags) : exit_code;
 }

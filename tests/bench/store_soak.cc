@@ -1,5 +1,6 @@
 #include "tests/bench/store_soak.h"
 
+#include "base/strings.h"
 #include "tests/bench/store_core.h"
 
 namespace raylet::bench {
@@ -19,7 +20,7 @@ namespace {
 
 using namespace raylet::store;
 
-void Soak(std::vector<Figure>& figures) {
+void Soak(std::vector<Figure>& figures, int millions) {
   StoreCore core(uint64_t{1} << 30);
   std::vector<double> puts, evicting;
   auto put_until = [&, done = 0](int wanted) mutable {
@@ -29,15 +30,16 @@ void Soak(std::vector<Figure>& figures) {
       if (core.evictions() != evictions) evicting.push_back(puts.back());
     }
   };
-  constexpr int kFirst = 1'000'000, kAll = 10'000'000;
-  put_until(kFirst);
+  constexpr int kMillion = 1'000'000;
+  put_until(kMillion);
   const std::vector<double> first = core.Misses();
   puts.clear();
-  put_until(kAll);
+  put_until(millions * kMillion);
   const std::vector<double> last = core.Misses();
   const double miss_ns = Percentile(first, 50) * 1e9;
   figures.push_back(TimeFigure("miss after 1 million puts", first, 1e9, "ns", "the same", miss_ns));
-  figures.push_back(TimeFigure("miss after 10 million puts", last, 1e9, "ns", "after 1 million", miss_ns));
+  figures.push_back(
+      TimeFigure(StrCat("miss after ", millions, " million puts"), last, 1e9, "ns", "after 1 million", miss_ns));
   figures.back().promise = {Promise::Of::kRatio, Promise::Side::kAtMost, 1.5};
   figures.push_back(TimeFigure("put in the core, full store", puts, 1e9, "ns", "a miss", miss_ns));
   figures.push_back(TimeFigure("one that evicts a batch", evicting, 1e6, "us", "", 0));
@@ -67,11 +69,11 @@ void TenMillion(std::vector<Figure>& figures) {
 
 }  // namespace
 
-std::vector<Figure> SoakFigures() {
+std::vector<Figure> SoakFigures(bool brief) {
   std::vector<Figure> figures;
-  Soak(figures);
+  Soak(figures, brief ? 2 : 10);
   AMillion(figures);
-  TenMillion(figures);
+  if (!brief) TenMillion(figures);
   return figures;
 }
 
