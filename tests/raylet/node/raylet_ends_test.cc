@@ -12,7 +12,8 @@ using wire::ValueKind;
 
 constexpr size_t kCpus = 4;
 constexpr size_t kBlocked = 200;
-constexpr Duration kStartPatience = std::chrono::seconds(60);
+constexpr Duration kStartPatience =
+    std::chrono::seconds(40);  // below the timeout of a test, so that it says what it saw
 
 nlohmann::json StatusOf(const Node& node) {
   WireOptions options;
