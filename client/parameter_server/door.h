@@ -74,7 +74,7 @@ class Door {
   // Other shards have these. Returns those of them that wait here, in the order in which they came: they are taken now.
   std::vector<Waiting> Admit(const std::vector<uint64_t>& sequences) {
     for (const uint64_t sequence : sequences)
-      if (!recent_.Has(sequence) && !dropped_.Has(sequence)) admitted_.insert(sequence);
+      if (!Answered(sequence)) admitted_.insert(sequence);
     const auto stays = [&](const Waiting& one) { return admitted_.count(one.arguments.sequence) == 0; };
     const auto first = std::stable_partition(waiting_.begin(), waiting_.end(), stays);
     std::vector<Waiting> enter(std::make_move_iterator(first), std::make_move_iterator(waiting_.end()));
@@ -102,9 +102,8 @@ class Door {
   }
   // How many of these this shard has not answered yet.
   size_t Lacks(const std::vector<uint64_t>& sequences) const {
-    return static_cast<size_t>(std::count_if(sequences.begin(), sequences.end(), [&](uint64_t sequence) {
-      return !recent_.Has(sequence) && !dropped_.Has(sequence);
-    }));
+    return static_cast<size_t>(
+        std::count_if(sequences.begin(), sequences.end(), [&](uint64_t sequence) { return !Answered(sequence); }));
   }
 
   const RecentSequences& recent() const { return recent_; }
@@ -113,6 +112,8 @@ class Door {
   void set_partial(const std::vector<uint64_t>& sequences) { partial_ = {sequences.begin(), sequences.end()}; }
 
  private:
+  bool Answered(uint64_t sequence) const { return recent_.Has(sequence) || dropped_.Has(sequence); }
+
   DoorState<T> state_;
   RecentSequences recent_;   // that count here
   RecentSequences dropped_;  // that came too late for their round

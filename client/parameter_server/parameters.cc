@@ -376,15 +376,9 @@ std::vector<ShardStats> Parameters<T>::Stats() const {
     std::vector<ObjectRef<ShardStats>> replies;
     for (const auto& shard : server.shards) replies.push_back(shard.Task(&Shard<T>::Stats).Remote());
     std::vector<ShardStats> stats;
-    while (stats.size() < replies.size()) {
-      auto& reply = replies[stats.size()];
-      try {
-        stats.push_back(*reply.Get(patience.RemainingMs()));
-      } catch (const ray::internal::RayActorException&) {
-        if (!server.restarts || patience.Over()) throw;
-        patience.Sleep();
-        reply = server.shards[stats.size()].Task(&Shard<T>::Stats).Remote();
-      }
+    for (size_t i = 0; i < replies.size(); ++i) {
+      const auto again = [&] { return server.shards[i].Task(&Shard<T>::Stats).Remote(); };
+      stats.push_back(*internal::Insist(server.restarts, patience, again, replies[i]));
     }
     return stats;
   });

@@ -47,6 +47,25 @@ inline void CheckDeadline(std::chrono::milliseconds deadline) {
                                       " ms: it takes 1 ms or more");
 }
 
+// The result of a call, `ref`, which is made again where its actor has died and `restarts`.
+template <class Call, class Ref>
+auto Insist(bool restarts, const Patience& patience, const Call& call, Ref ref) {
+  for (;;) {
+    try {
+      return ref.Get(patience.RemainingMs());
+    } catch (const ray::internal::RayActorException&) {
+      if (!restarts || patience.Over()) throw;
+    }
+    patience.Sleep();
+    ref = call();
+  }
+}
+
+template <class Call>
+auto Insist(bool restarts, const Patience& patience, const Call& call) {
+  return Insist(restarts, patience, call, call());
+}
+
 // Shard::Save begins a file, or returns 0 while it writes another; Shard::Saved tells its end.
 template <class Shard>
 void SaveShards(const std::vector<ActorHandle<Shard>>& shards, const std::string& path, int64_t deadline_ms) {

@@ -137,9 +137,9 @@ class Removal {
 
 template <class T>
 std::shared_ptr<const Server<T>> Resized(const Server<T>& old, size_t shards) {
-  if (old.options == nullptr) ThrowNotTheOwner("the parameters");
+  if (old.options == nullptr) ThrowNotTheOwner();
   static_cast<void>(SplitEvenly(old.layout->size(), shards));  // throws for a number that cannot be
-  return OrStay("the parameters", old.shards.size(), shards, [&] { return Removal<T>(old, shards).Do(); });
+  return OrStay(old.shards.size(), shards, [&] { return Removal<T>(old, shards).Do(); });
 }
 
 template <class T>
@@ -173,7 +173,7 @@ void Announce(const Server<T>& old, const Server<T>& next) {
 
 template <class T>
 void Mend(const Server<T>& current) {
-  if (current.options == nullptr) ThrowNotTheOwner("the parameters");
+  if (current.options == nullptr) ThrowNotTheOwner();
   if (current.epoch > 0) TellHome(current);
   const Patience patience(current.deadline_ms);
   for (const auto& shard : current.shards)

@@ -1,4 +1,4 @@
-// What the Resizes of dense parameters and of tables have in common, in the process that owns the shards.
+// What a Resize needs in the process that owns the shards.
 #pragma once
 
 #include <algorithm>
@@ -31,22 +31,10 @@ class OneResize {
   static inline std::atomic<bool> busy_{false};
 };
 
-[[noreturn]] inline void ThrowNotTheOwner(const std::string& what) {
-  throw ray::internal::RayException("Resize was called in a process that did not create " + what +
-                                    ": the process that called Create owns the shards, and calls Resize");
-}
-
-// The result of a call of a shard, which is called again where it starts again.
-template <class Call>
-auto Insist(bool restarts, const Patience& patience, const Call& call) {
-  for (;;) {
-    try {
-      return call().Get(patience.RemainingMs());
-    } catch (const ray::internal::RayActorException&) {
-      if (!restarts || patience.Over()) throw;
-    }
-    patience.Sleep();
-  }
+[[noreturn]] inline void ThrowNotTheOwner() {
+  throw ray::internal::RayException(
+      "Resize was called in a process that did not create the parameters: the process that called Create owns the "
+      "shards, and calls Resize");
 }
 
 // Returns once all have their processes.
@@ -70,11 +58,11 @@ inline Options ForShards(const Options& options, size_t shards) {
 
 // resize(), with what holds where it throws.
 template <class F>
-auto OrStay(const std::string& what, size_t before, size_t wanted, const F& resize) {
+auto OrStay(size_t before, size_t wanted, const F& resize) {
   try {
     return resize();
   } catch (const ray::internal::RayException& e) {
-    throw ray::internal::RayException(what + " stay in " + std::to_string(before) + " shards, and a Resize to " +
+    throw ray::internal::RayException("the parameters stay in " + std::to_string(before) + " shards, and a Resize to " +
                                       std::to_string(wanted) + " may be tried again. It failed: " + e.what());
   }
 }

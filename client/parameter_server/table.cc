@@ -85,20 +85,6 @@ Batch<K, T> Split(std::span<const K> keys, size_t shards) {
 Array<uint64_t> Travelling(std::vector<uint64_t> keys) { return Array<uint64_t>::CopyOf(keys); }
 std::vector<std::string> Travelling(std::vector<std::string> keys) { return keys; }
 
-// The result of a call, which is made again where its shard has died and starts again.
-template <class K, class T, class Call, class Ref>
-auto Insist(const TableServer<K, T>& server, const Patience& patience, const Call& call, Ref ref) {
-  for (;;) {
-    try {
-      return ref.Get(patience.RemainingMs());
-    } catch (const ray::internal::RayActorException&) {
-      if (!server.restarts || patience.Over()) throw;
-    }
-    patience.Sleep();
-    ref = call();
-  }
-}
-
 // One call of each shard, all at once, and the results in the order of the shards.
 template <class K, class T, class Call>
 auto OfAll(const TableServer<K, T>& server, const Call& call) {
@@ -108,7 +94,7 @@ auto OfAll(const TableServer<K, T>& server, const Call& call) {
   std::vector<decltype(replies[0].Get(0))> results;
   for (size_t i = 0; i < replies.size(); ++i)
     results.push_back(Insist(
-        server, patience, [&] { return call(server.shards[i]); }, replies[i]));
+        server.restarts, patience, [&] { return call(server.shards[i]); }, replies[i]));
   return results;
 }
 
@@ -182,7 +168,7 @@ std::function<Rows<T>()> TableClient<K, T>::Pull(const ServerPtr& server, std::s
     for (size_t i = 0; i < replies.size(); ++i) {
       if (replies[i].handle() == nullptr) continue;
       const auto again = [&] { return server->shards[i].Task(&TableShard<K, T>::Pull).Remote(sent[i]); };
-      pieces[i] = std::move(Insist(*server, patience, again, replies[i])->values);
+      pieces[i] = std::move(Insist(server->restarts, patience, again, replies[i])->values);
     }
     return Rows<T>(server->row_size, std::move(pieces), std::move(places));
   };
@@ -285,7 +271,7 @@ size_t TableClient<K, T>::Erase(const Server& server, std::span<const K> keys) {
     if (batch.keys[i].empty()) continue;
     const auto sent = Travelling(std::move(batch.keys[i]));
     const auto call = [&] { return server.shards[i].Task(&TableShard<K, T>::Erase).Remote(sent); };
-    erased += *Insist(server, patience, call, call());
+    erased += *Insist(server.restarts, patience, call);
   }
   return erased;
 }
@@ -296,7 +282,7 @@ void TableClient<K, T>::ForEach(const Server& server, const std::function<void(c
     uint64_t from = 0;
     do {
       const auto call = [&] { return shard.Task(&TableShard<K, T>::Page).Remote(from, kPageRows); };
-      const auto page = Insist(server, Patience(server.deadline_ms), call, call());
+      const auto page = Insist(server.restarts, Patience(server.deadline_ms), call);
       for (size_t i = 0; i < page->keys.size(); ++i)
         visit(page->keys[i], page->values.span().subspan(i * server.row_size, server.row_size));
       from = page->next;

@@ -261,15 +261,14 @@ void ActorDirectory::ProcessesGone(const ProcessSet& processes) {
 
 void ActorDirectory::OwnersSettled(const ProcessSet& processes, const std::function<bool(const ActorId&)>& is_kept) {
   for (const ActorId& id : CreatedBy(processes)) {
-    if (!is_kept || !is_kept(id)) EndWithCreator(living_.at(id));
+    if (!is_kept || !is_kept(id)) EndWith(living_.at(id), "the process that created it", "creator");
   }
 }
 
-void ActorDirectory::EndWithCreator(Actor& actor) {
+void ActorDirectory::EndWith(Actor& actor, std::string_view ended, std::string_view outlived) {
   Die(actor,
-      ActorFailure(*actor.creation,
-                   StrCat(Describe(*actor.creation), " ended with the process that created it (", actor.owner, ")"),
-                   "an actor that shall outlive its creator must be detached"));
+      ActorFailure(*actor.creation, StrCat(Describe(*actor.creation), " ended with ", ended, " (", actor.owner, ")"),
+                   StrCat("an actor that shall outlive its ", outlived, " must be detached")));
 }
 
 void ActorDirectory::JobEnded(JobId job, const ProcessSet& survivors) {
@@ -279,12 +278,7 @@ void ActorDirectory::JobEnded(JobId job, const ProcessSet& survivors) {
   for (const ActorId& id : of_job) EndWithJob(living_.at(id));
 }
 
-void ActorDirectory::EndWithJob(Actor& actor) {
-  Die(actor, ActorFailure(*actor.creation,
-                          StrCat(Describe(*actor.creation), " ended with the program whose process created it (",
-                                 actor.owner, ")"),
-                          "an actor that shall outlive its program must be detached"));
-}
+void ActorDirectory::EndWithJob(Actor& actor) { EndWith(actor, "the program whose process created it", "program"); }
 
 void ActorDirectory::LetGo(const ActorId& id) {
   if (const Actor* const actor = Get(id)) Release(id, actor->owner);

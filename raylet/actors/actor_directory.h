@@ -185,7 +185,7 @@ class ActorDirectory {
   static bool EndsWithJob(const Actor& actor, const ProcessSet& survivors) {
     return !actor.settings().detached && !survivors.contains(actor.owner);
   }
-  void EndWithCreator(Actor& actor);
+  void EndWith(Actor& actor, std::string_view ended, std::string_view outlived);  // words for people
   void EndWithJob(Actor& actor);
 
   SpreadMap<ActorId, Actor> living_;

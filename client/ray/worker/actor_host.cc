@@ -47,26 +47,21 @@ void ActorHost::TakeReleases(HostedChannel& channel) {
   for (size_t i = 0; i < kRecordsInRingMax; ++i, records.Pop()) {
     const auto record = records.Peek();
     if (!record || !record->has_value()) return;
-    if ((*record)->type != static_cast<uint32_t>(CallRecordType::kReleaseLend)) continue;
-    if (const auto lend = ParseLendRecord((*record)->bytes))
-      const Holds ended = ownership_.EndLend(*lend, channel.caller);
+    static_cast<void>(TakeRelease(channel, **record));
   }
 }
 
 void ActorHost::TakeReleases() {
   for (const auto& channel : channels_)
-    while (TakeRelease(*channel)) {}
+    for (RingConsumer& records = channel->memory.consumer; !channel->refused; records.Pop()) {
+      const auto record = records.Peek();
+      if (!record || !record->has_value() || !TakeRelease(*channel, **record)) break;
+    }
 }
 
-// False where another record comes first.
-bool ActorHost::TakeRelease(HostedChannel& channel) {
-  if (channel.refused) return false;
-  const auto record = channel.memory.consumer.Peek();
-  if (!record || !record->has_value() || (*record)->type != static_cast<uint32_t>(CallRecordType::kReleaseLend))
-    return false;
-  if (const auto lend = ParseLendRecord((*record)->bytes))
-    const Holds ended = ownership_.EndLend(*lend, channel.caller);
-  channel.memory.consumer.Pop();
+bool ActorHost::TakeRelease(const HostedChannel& channel, const RingRecord& record) {
+  if (record.type != static_cast<uint32_t>(CallRecordType::kReleaseLend)) return false;
+  if (const auto lend = ParseLendRecord(record.bytes)) const Holds ended = ownership_.EndLend(*lend, channel.caller);
   return true;
 }
 

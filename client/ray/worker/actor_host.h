@@ -83,7 +83,7 @@ class ActorHost {
   void Refuse(HostedChannel& channel, const Error& nonsense);
   void Erase(std::vector<std::unique_ptr<HostedChannel>>::iterator channel);
   void TakeReleases(HostedChannel& channel);
-  bool TakeRelease(HostedChannel& channel);
+  bool TakeRelease(const HostedChannel& channel, const RingRecord& record);  // false: it is another record
   void Wait(HostedChannel& channel, HostedChannel::Record record);
   bool SendWaiting(HostedChannel& channel);  // true: some went
 

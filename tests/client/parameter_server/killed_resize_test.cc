@@ -25,6 +25,7 @@
 namespace killed_resize_test {
 
 using parameter_server_test::Add;
+using parameter_server_test::AddMany;
 using parameter_server_test::FloatServer;
 using parameter_server_test::MessageOf;
 using parameter_server_test::OnPrivateDaemons;
@@ -66,15 +67,7 @@ struct ResizedTrainer {
   static ResizedTrainer* Create() { return new ResizedTrainer(); }
   int64_t Pid() { return ::getpid(); }
   // Returns how many gradients counted.
-  uint64_t Train(const FloatServer& server, uint64_t rank, int rounds) {
-    auto worker = server.Worker(rank);
-    uint64_t applied = 0;
-    for (int round = 0; round < rounds; ++round) {
-      worker.Get();
-      applied += Add(worker, 1).applied;
-    }
-    return applied;
-  }
+  uint64_t Train(const FloatServer& server, uint64_t rank, int rounds) { return AddMany(server, rank, rounds); }
 };
 RAY_REMOTE(ResizedTrainer::Create, &ResizedTrainer::Pid, &ResizedTrainer::Train);
 

@@ -7,24 +7,26 @@
 
 #include <ray/parameter_server.h>
 
+#include "tests/client/parameter_server/float_server.h"
 #include "tests/client/parameter_server/message_of.h"
 #include "tests/client/parameter_server/private_daemons.h"
 
 namespace stopped_test {
 
+using parameter_server_test::Add;
+using parameter_server_test::FloatServer;
 using parameter_server_test::MessageOf;
+using parameter_server_test::OnPrivateDaemons;
 using namespace std::chrono_literals;
 namespace ps = ray::ps;
-using FloatServer = ps::Parameters<float>;
 
-class StoppedShardTest : public testing::Test {
+class StoppedShardTest : public OnPrivateDaemons {
  protected:
   static constexpr std::chrono::milliseconds kDeadline = 2s;
 
-  void SetUp() override { parameter_server_test::InitOnPrivateDaemons(); }
   void TearDown() override {
     if (pid_ > 0) ::kill(pid_, SIGCONT);
-    ray::Shutdown();
+    OnPrivateDaemons::TearDown();
   }
   void Start(const ps::Policy& policy) {
     server_ = FloatServer::Create(300, {.policy = policy, .deadline = kDeadline, .round_deadline = 60s});
@@ -51,9 +53,7 @@ TEST_F(StoppedShardTest, AReadSaysThatTheShardHadNoVersionBeforeItStopped) {
   Start(ps::Synchronous{.workers = 2});
   auto worker = server_.Worker(1);
   worker.Get();
-  auto gradient = worker.NewGradient();
-  gradient.Fill(1);
-  worker.Update(std::move(gradient));
+  Add(worker, 1);
   std::thread stopping([&] {
     std::this_thread::sleep_for(kDeadline / 4);  // in the middle of the read, which has been told to wait
     Stop();
