@@ -67,8 +67,9 @@ class Door {
 
   // ---- a Resize, in this order; Open at any time before Move
 
-  void Close() {
+  void Close(uint64_t resize) {
     state_.closed = true;
+    state_.resize = resize;
     settled_ = false;
   }
   // Other shards have these. Returns those of them that wait here, in the order in which they came: they are taken now.
@@ -94,9 +95,11 @@ class Door {
     refused_ = {};
     settled_ = false;
   }
-  // Returns what it has refused: their workers send it to the new layout.
+  // Returns what it has refused: their workers send it to the new layout. A home that moved before has refused nothing
+  // since.
   std::vector<uint64_t> Move(const Server<T>& to) {
-    state_ = {true, {to}};
+    if (moved() && state_.moved[0].epoch < to.epoch) refused_ = {};
+    state_ = {true, {to}, 0};
     Settle();
     return refused_.all();
   }

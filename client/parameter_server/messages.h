@@ -107,7 +107,23 @@ template <class T>
 struct DoorState {
   bool closed = false;
   std::vector<Server<T>> moved;  // none, or the server with the shards that have the parameters now
-  MSGPACK_DEFINE(closed, moved)
+  uint64_t resize = 0;           // that has closed it
+  MSGPACK_DEFINE(closed, moved, resize)
+};
+
+// What a shard knows about Resizes, and the home about all of them.
+template <class T>
+struct WhereReply {
+  DoorState<T> door;
+  uint64_t under_way = 0;  // the Resize that the home knows; 0: none
+  MSGPACK_DEFINE(door, under_way)
+};
+
+// Whether a shard has given its place to others.
+struct MoveReply {
+  bool moved = false;             // false: the Resize was given up, and the layout before counts
+  std::vector<uint64_t> refused;  // sequences of gradients that it kept out meanwhile
+  MSGPACK_DEFINE(moved, refused)
 };
 
 // All that a shard has. What is kept for the next pass is in the values.
@@ -183,13 +199,14 @@ struct WireCompression {
 
 template <class T>
 struct ReadReply {
-  bool ready = false;  // false: the policy says to wait
-  bool moved = false;  // other shards have the parameters now
+  bool ready = false;   // false: the policy says to wait
+  bool moved = false;   // other shards have the parameters now
+  uint64_t resize = 0;  // that has closed the shard; 0: none
   uint64_t version = 0;
   uint64_t machine = 0;  // the shard's ThisMachine; 0 without compression
   CellPlace cell;        // where the shard's version is seen
   Array<T> values;       // none where the reader has this version already
-  MSGPACK_DEFINE(ready, moved, version, machine, cell, values)
+  MSGPACK_DEFINE(ready, moved, resize, version, machine, cell, values)
 };
 
 }  // namespace ray::ps::internal

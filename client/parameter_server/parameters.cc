@@ -11,6 +11,7 @@
 #include <ray/api.h>
 
 #include "client/parameter_server/compression.h"
+#include "client/parameter_server/home.h"
 #include "client/parameter_server/machine.h"
 #include "client/parameter_server/patience.h"
 #include "client/parameter_server/replica.h"
@@ -34,8 +35,8 @@ using DoubleShard = Shard<double>;
 
 #define REGISTER_SHARD(S)                                                                                              \
   RAY_REMOTE(S::Create, &S::Read, &S::Push, &S::PushPacked, &S::SetWorkers, &S::Flush, &S::Stats, &S::Save, &S::Saved, \
-             &S::Load, &S::Commit, &S::Close, &S::Admit, &S::Settle, &S::Export, &S::Inherit, &S::Open, &S::Move,      \
-             &S::Lacks, &S::Where)
+             &S::Load, &S::Commit, &S::Begin, &S::Renew, &S::Close, &S::Admit, &S::Settle, &S::Export, &S::Inherit,    \
+             &S::Open, &S::Move, &S::Lacks, &S::Where)
 REGISTER_SHARD(ray::ps::internal::FloatShard);
 REGISTER_SHARD(ray::ps::internal::DoubleShard);
 using FloatReplica = Replica<float>;
@@ -87,14 +88,15 @@ Array<uint8_t> Packed(const Compression& compression, std::span<T> gradient, std
   return std::move(packed).Seal();
 }
 
-// Null where the server has not moved, or its home is dead.
+// Null where the server has not moved, or its home is dead. `resize`: that a shard said it was closed by, or 0.
 template <class T>
-std::shared_ptr<const internal::Server<T>> NewerThan(const internal::Server<T>& server) {
+std::shared_ptr<const internal::Server<T>> NewerThan(const internal::Server<T>& server, uint64_t resize,
+                                                     const Patience& patience) {
   try {
-    auto door = server.home.Task(&Shard<T>::Where).Remote(server.epoch).Get(Patience(server.deadline_ms).RemainingMs());
-    if (!door->moved.empty()) return std::make_shared<const internal::Server<T>>(std::move(door->moved[0]));
-  } catch (const ray::internal::RayActorException&) {}
-  return nullptr;
+    return internal::HeedClosed(server, resize, patience);
+  } catch (const ray::internal::RayActorException&) {
+    return nullptr;
+  }
 }
 
 [[noreturn]] void ThrowLate(size_t shard, size_t count, bool answered, int64_t deadline_ms, const std::string& policy) {
@@ -108,13 +110,14 @@ std::shared_ptr<const internal::Server<T>> NewerThan(const internal::Server<T>& 
                                            ": a worker is late, and round_deadline is not over yet");
 }
 
+// The door of a shard that is closed; an open one without any.
 template <class T>
-bool IsClosed(const internal::Server<T>& server) {
+internal::DoorState<T> ClosedDoor(const internal::Server<T>& server, const Patience& patience) {
   for (const auto& shard : server.shards) try {
-      if (shard.Task(&Shard<T>::Where).Remote(server.epoch).Get(Patience(server.deadline_ms).RemainingMs())->closed)
-        return true;
+      const auto reply = shard.Task(&Shard<T>::Where).Remote(server.epoch).Get(patience.RemainingMs());
+      if (reply->door.closed) return reply->door;
     } catch (const ray::internal::RayActorException&) {}
-  return false;
+  return {};
 }
 
 }  // namespace
@@ -198,17 +201,20 @@ bool Parameters<T>::TryRead(const internal::Server<T>& server, internal::Snapsho
       replies[i] = server.shards[i].Task(&Shard<T>::Read).Remote(rank, wanted, versions[i]);
     std::vector<size_t> again;
     bool waits = false;
+    bool heeds = true;  // a closed shard: the home is asked once for all of them
     for (const size_t i : missing) {
       std::shared_ptr<internal::ReadReply<T>> reply;
       try {
         reply = replies[i].Get(patience.RemainingMs());
       } catch (const ray::internal::RayActorException&) {
-        if (Refresh(server)) return false;
+        if (Refresh(server, 0, patience)) return false;
         if (!server.restarts || patience.Over()) throw;
       } catch (const ray::internal::RayTimeoutException&) {
         ThrowLate(i, count, answered[i], server.deadline_ms, server.policy);
       }
-      if (reply != nullptr && reply->moved && Refresh(server)) return false;
+      if (reply != nullptr && (reply->moved || (reply->resize != 0 && std::exchange(heeds, false))) &&
+          Refresh(server, reply->resize, patience))
+        return false;
       answered[i] = answered[i] || reply != nullptr;
       if (reply == nullptr || !reply->ready) {
         again.push_back(i);
@@ -237,9 +243,9 @@ bool Parameters<T>::TryRead(const internal::Server<T>& server, internal::Snapsho
 }
 
 template <class T>
-bool Parameters<T>::Refresh(const internal::Server<T>& server) const {
+bool Parameters<T>::Refresh(const internal::Server<T>& server, uint64_t resize, const Patience& patience) const {
   if (this->pointer()->epoch > server.epoch) return true;
-  auto newer = NewerThan(server);
+  auto newer = NewerThan(server, resize, patience);
   if (newer == nullptr) return false;
   this->Moved(std::move(newer));
   return true;
@@ -254,8 +260,10 @@ auto Parameters<T>::Settled(const Call& call) const {
     try {
       return call(*server);
     } catch (const RayException&) {
-      if (Refresh(*server)) continue;
-      if (patience.Over() || !IsClosed(*server)) throw;
+      if (Refresh(*server, 0, patience)) continue;
+      const auto door = ClosedDoor(*server, patience);
+      if (patience.Over() || !door.closed) throw;
+      if (Refresh(*server, door.resize, patience)) continue;
     }
     patience.Sleep();
   }
@@ -264,8 +272,8 @@ auto Parameters<T>::Settled(const Call& call) const {
 template <class T>
 void Parameters<T>::Resize(size_t shards) {
   const internal::OneResize one;
-  const auto server = Require();
-  internal::Mend(*server);
+  const auto server = internal::Mend(Require());
+  this->Moved(server);
   if (shards == server->shards.size()) return;
   const auto next = internal::Resized(*server, shards);
   this->Moved(next);
@@ -419,17 +427,17 @@ ps::Update PendingUpdate<T>::Get() {
     try {
       const auto reply = replies_[i].Get(patience.RemainingMs());
       if (reply->closed) {
-        if (auto newer = NewerThan(*server_)) {
+        if (auto newer = internal::HeedClosed(*server_, reply->resize, patience)) {
           SendTo(std::move(newer));
           update = {.version = kNoVersion};
           i = 0;
           continue;
         }
         if (patience.Over())
-          throw ray::internal::RayTimeoutException(
-              "shard " + std::to_string(i) + " was closed by a Resize for " + std::to_string(server_->deadline_ms) +
-              " ms: the next Resize of the process that called Create opens it; where that "
-              "process is dead, create parameters anew from what Get returns");
+          throw ray::internal::RayTimeoutException("shard " + std::to_string(i) + " was closed by a Resize for " +
+                                                   std::to_string(server_->deadline_ms) +
+                                                   " ms, and the process that called Create is still at it; deadline "
+                                                   "is how long a call may take");
         patience.Sleep();
         Send(i);
         continue;
@@ -439,7 +447,7 @@ ps::Update PendingUpdate<T>::Get() {
       update.applied = update.applied && reply->applied;
       ++i;
     } catch (const ray::internal::RayActorException& e) {
-      if (auto newer = NewerThan(*server_)) {
+      if (auto newer = NewerThan(*server_, 0, patience)) {
         SendTo(std::move(newer));
         update = {.version = kNoVersion};
         i = 0;

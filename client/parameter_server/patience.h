@@ -47,6 +47,12 @@ inline void CheckDeadline(std::chrono::milliseconds deadline) {
                                       " ms: it takes 1 ms or more");
 }
 
+// Whether all later calls of the actor fail, too. A call that waits for an actor to start again does not fail. So one
+// that fails and never began is to an actor that is dead for good.
+inline bool IsOver(const ray::internal::RayActorException& failure, bool restarts) {
+  return !restarts || !failure.may_have_run();
+}
+
 // The result of a call, `ref`, which is made again where its actor has died and `restarts`.
 template <class Call, class Ref>
 auto Insist(bool restarts, const Patience& patience, const Call& call, Ref ref) {

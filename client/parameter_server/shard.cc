@@ -48,6 +48,7 @@ ReadReply<T> Shard<T>::Read(uint64_t rank, uint64_t wanted, uint64_t known) {
   ReadReply<T> reply;
   reply.moved = door_.moved();
   if (reply.moved) return reply;
+  reply.resize = door_.state().resize;
   reply.ready = core_.MayRead(rank, wanted, now);
   reply.version = core_.version();
   reply.machine = machine_;
@@ -70,7 +71,7 @@ PushReply Shard<T>::Push(const PushArguments& arguments, const Array<T>& gradien
       const auto held = round_.find(arguments.rank);
       return {before + (held != round_.end() && held->second.sequence == arguments.sequence ? 1 : 0), 0, true};
     }
-    case Entry::kClosed: door_.Refuse(arguments, gradient); return {before, 0, false, true};
+    case Entry::kClosed: door_.Refuse(arguments, gradient); return {before, 0, false, true, door_.state().resize};
   }
   const Verdict verdict = core_.Take({arguments.rank, arguments.based_on, arguments.sequence}, now);
   PushReply reply{verdict.version, verdict.staleness, true};
@@ -371,9 +372,9 @@ ClosedReply Shard<T>::Closed() const {
 }
 
 template <class T>
-ClosedReply Shard<T>::Close() {
+ClosedReply Shard<T>::Close(uint64_t resize) {
   RequireHere();
-  door_.Close();
+  door_.Close(resize);
   KeepDoor();
   return Closed();
 }
@@ -397,30 +398,34 @@ ClosedReply Shard<T>::Settle(uint64_t version) {
 }
 
 template <class T>
-void Shard<T>::Open() {
-  if (door_.moved() || !door_.closed()) return;
+void Shard<T>::Open(uint64_t resize) {
+  if (door_.moved() || !door_.closed() || (resize != 0 && resize != door_.state().resize)) return;
   door_.Open();
   core_.WaitAnew(Now());
   KeepDoor();
 }
 
 template <class T>
-DoorState<T> Shard<T>::Where(uint64_t known_epoch) {
-  if (!door_.moved() || door_.state().moved[0].epoch > known_epoch) return door_.state();
-  return {door_.closed(), {}};
+WhereReply<T> Shard<T>::Where(uint64_t known_epoch) {
+  WhereReply<T> reply{door_.state(), lease_.UnderWay(Now())};
+  if (door_.moved() && door_.state().moved[0].epoch <= known_epoch) reply.door.moved.clear();
+  return reply;
 }
 
 // Its memory goes. What a reader holds stays. A file that it still writes is done before the next Resize may begin: a
 // later layout of as many shards has a file of that name.
 template <class T>
-std::vector<uint64_t> Shard<T>::Move(const Server<T>& to) {
+MoveReply Shard<T>::Move(const Server<T>& to, uint64_t resize) {
+  const bool again = door_.moved() && door_.state().moved[0].epoch >= to.epoch;
+  if (resize != 0 && !again && lease_.UnderWay(Now()) != resize) return {};
   const std::vector<uint64_t> refused = door_.Move(to);
+  lease_.End();
   KeepDoor();
   round_.clear();
   run_.Take({}, {}, 0);
   cell_.Set(kNoVersion);
   saver_.Finish();
-  return refused;
+  return {true, refused};
 }
 
 template <class T>

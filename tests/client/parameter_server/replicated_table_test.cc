@@ -11,6 +11,7 @@
 #include "client/parameter_server/checkpoint.h"
 #include "tests/client/parameter_server/float_server.h"
 #include "tests/client/parameter_server/message_of.h"
+#include "tests/client/parameter_server/private_daemons.h"
 #include "tests/harness/daemon_process.h"
 #include "tests/harness/run_folder.h"
 
