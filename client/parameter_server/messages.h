@@ -185,8 +185,9 @@ struct PushArguments {
   uint64_t rank = 0;
   uint64_t based_on = 0;  // the version that the worker read, or kNoVersion
   uint64_t sequence = 0;
-  double scale = 1;  // of the gradient
-  MSGPACK_DEFINE(rank, based_on, sequence, scale)
+  double scale = 1;    // of the gradient
+  bool waits = false;  // its worker waits for its fate, and sends it until it hears of it
+  MSGPACK_DEFINE(rank, based_on, sequence, scale, waits)
 };
 
 struct WireCompression {

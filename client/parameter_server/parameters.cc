@@ -310,20 +310,25 @@ Gradient<T> Parameters<T>::NewGradient(const std::shared_ptr<const internal::Lay
 
 template <class T>
 ps::Update Parameters<T>::Update(Gradient<T>&& gradient) const {
-  return UpdateAsync(std::move(gradient)).Get();
+  return Begin(std::move(gradient), true).Get();
 }
 
 template <class T>
 PendingUpdate<T> Parameters<T>::UpdateAsync(Gradient<T>&& gradient) const {
+  return Begin(std::move(gradient), false);
+}
+
+template <class T>
+PendingUpdate<T> Parameters<T>::Begin(Gradient<T>&& gradient, bool waits) const {
   const auto server = Require();
   if (server->ranks > 0)
     throw RayException("the policy " + server->policy + " has workers with ranks: update through Worker(rank)");
-  return Push(server, std::move(gradient), kNoRank, internal::NextSequence());
+  return Push(server, std::move(gradient), {kNoRank, internal::NextSequence(), 1, waits});
 }
 
 template <class T>
 PendingUpdate<T> Parameters<T>::Push(const std::shared_ptr<const internal::Server<T>>& server, Gradient<T>&& gradient,
-                                     uint64_t rank, uint64_t sequence,
+                                     internal::PushContext context,
                                      const std::vector<std::vector<T>*>& residuals) const {
   const size_t count = server->shards.size();
   internal::CheckSize("the gradient", gradient.size(), server->layout->size());
@@ -332,7 +337,8 @@ PendingUpdate<T> Parameters<T>::Push(const std::shared_ptr<const internal::Serve
   pending.tell_ = [handle = *this](std::shared_ptr<const internal::Server<T>> newer) {
     handle.Moved(std::move(newer));
   };
-  pending.context_ = {rank, sequence, ScaleOf(gradient, server->clip_norm, server->refuse_nan)};
+  context.scale = ScaleOf(gradient, server->clip_norm, server->refuse_nan);
+  pending.context_ = context;
   pending.versions_ = gradient.versions();
   if (gradient.layout()->offsets != server->layout->offsets) {  // it was made before a Resize
     const auto spans = gradient.spans();
@@ -421,6 +427,7 @@ template <class T>
 ps::Update PendingUpdate<T>::Get() {
   if (server_ == nullptr) throw RayException("this update has ended already: its Get may be called once");
   const Patience patience(server_->deadline_ms);
+  context_.waits = true;
   ps::Update update;
   update.version = kNoVersion;
   for (size_t i = 0; i < replies_.size();) {
@@ -473,7 +480,8 @@ ps::Update PendingUpdate<T>::Get() {
 
 template <class T>
 void PendingUpdate<T>::Send(size_t shard) {
-  const internal::PushArguments arguments{context_.rank, versions_[shard], context_.sequence, context_.scale};
+  const internal::PushArguments arguments{context_.rank, versions_[shard], context_.sequence, context_.scale,
+                                          context_.waits};
   const auto& actor = server_->shards[shard];
   if (packed_[shard].empty())
     replies_[shard] = actor.Task(&Shard<T>::Push).Remote(arguments, pieces_[shard]);
@@ -527,11 +535,16 @@ Gradient<T> Worker<T>::NewGradient() const {
 
 template <class T>
 ps::Update Worker<T>::Update(Gradient<T>&& gradient) {
-  return UpdateAsync(std::move(gradient)).Get();
+  return Begin(std::move(gradient), true).Get();
 }
 
 template <class T>
 PendingUpdate<T> Worker<T>::UpdateAsync(Gradient<T>&& gradient) {
+  return Begin(std::move(gradient), false);
+}
+
+template <class T>
+PendingUpdate<T> Worker<T>::Begin(Gradient<T>&& gradient, bool waits) {
   const auto server = parameters_.Require();
   const size_t count = server->shards.size();
   std::vector<std::vector<T>*> residuals;
@@ -544,7 +557,8 @@ PendingUpdate<T> Worker<T>::UpdateAsync(Gradient<T>&& gradient) {
       residuals[i] = &residuals_[i];
     }
   }
-  return parameters_.Push(server, std::move(gradient), server->ranks > 0 ? rank_ : kNoRank, sequence_++, residuals);
+  return parameters_.Push(server, std::move(gradient), {server->ranks > 0 ? rank_ : kNoRank, sequence_++, 1, waits},
+                          residuals);
 }
 
 template <class T>

@@ -18,7 +18,7 @@ std::vector<uint64_t> SequencesOf(const std::vector<Door<float>::Waiting>& waiti
   return sequences;
 }
 
-void Refuse(Door<float>& door, uint64_t sequence) { door.Refuse({0, 0, sequence, 1}, {}); }
+void Refuse(Door<float>& door, uint64_t sequence) { door.Refuse({0, 0, sequence, 1, true}, {}); }
 
 TEST(DoorTest, AGradientThatCountsIsKnown) {
   Door<float> door;
@@ -92,6 +92,15 @@ TEST(DoorTest, AMovedDoorTellsWhatItRefusedAndStaysClosed) {
   Door<float> after;
   after.Restore(door.state());
   EXPECT_TRUE(after.moved());
+}
+
+TEST(DoorTest, AGradientForWhichNobodyWaitsIsKeptAndNotWaitedFor) {
+  Door<float> door;
+  door.Close(1);
+  for (const uint64_t sequence : {2, 3}) door.Refuse({0, 0, sequence, 1, false}, {});
+  Refuse(door, 3);
+  EXPECT_EQ(SequencesOf(door.Admit({2, 3})), (std::vector<uint64_t>{2, 3}));
+  EXPECT_EQ(door.Move(Server<float>{}), (std::vector<uint64_t>{3}));
 }
 
 TEST(DoorTest, AHomeThatMovesOnTellsWhatItRefusedOnce) {

@@ -39,11 +39,12 @@ class ResizeTest : public parameter_server_test::InProcess {
     return ps::internal::StartServer<float>(ps::internal::SplitEvenly(10, options.shards), initial, options);
   }
   // Subtracts 1 from each parameter of the shard.
-  static PushReply Push(const Server& server, size_t shard, uint64_t sequence) {
+  static PushReply Push(const Server& server, size_t shard, uint64_t sequence, bool waits = true) {
     const std::vector<float> ones(server.layout->ShardSize(shard), 1);
     return *server.shards[shard]
                 .Task(&Shard::Push)
-                .Remote(ps::internal::PushArguments{kNoRank, kNoVersion, sequence, 1}, Array<float>::CopyOf(ones))
+                .Remote(ps::internal::PushArguments{kNoRank, kNoVersion, sequence, 1, waits},
+                        Array<float>::CopyOf(ones))
                 .Get();
   }
   static ReadReply<float> Read(const Server& server, size_t shard) {
@@ -108,6 +109,20 @@ TEST_F(ResizeTest, TheNextOneWaitsForWhatThisOneRefusedUntilTheDeadline) {
   const auto last = Resized(*next, 1);
   EXPECT_GE(std::chrono::steady_clock::now() - begun, options_.round_deadline);
   EXPECT_EQ(ValuesOf(*last), Numbers(0));
+}
+
+// Of an update under way, which nobody sends again before somebody calls its Get.
+TEST_F(ResizeTest, TheNextOneDoesNotWaitForAGradientForWhichNobodyWaits) {
+  auto options = options_;
+  options.round_deadline = std::chrono::seconds(30);
+  const auto old = NewServer(options);
+  const auto next = Resized(*old, 3);
+  EXPECT_TRUE(Push(*old, 0, 8, false).closed);
+  EXPECT_TRUE(Push(*old, 1, 8, false).closed);
+  Announce(*old, *next);
+  const auto begun = std::chrono::steady_clock::now();
+  Resized(*next, 1);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, options.round_deadline / 2);
 }
 
 TEST_F(ResizeTest, AGradientOfOneShardIsLeftBehindAtTheDeadline) {

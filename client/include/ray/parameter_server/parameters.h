@@ -121,6 +121,7 @@ struct PushContext {
   uint64_t rank = 0;
   uint64_t sequence = 0;
   double scale = 1;
+  bool waits = false;  // its worker waits for its fate
 };
 
 }  // namespace internal
@@ -129,7 +130,8 @@ struct PushContext {
 template <class T>
 class RAYLET_API PendingUpdate {
  public:
-  // Waits for all shards; RayTimeoutException at the deadline of the options.
+  // Waits for all shards; RayTimeoutException at the deadline of the options. A gradient that comes to shards in the
+  // middle of a Resize counts once Get has been called: nobody else sends it again.
   Update Get();
 
  private:
@@ -237,8 +239,9 @@ class RAYLET_API Parameters : public internal::Handle<internal::Server<T>> {
   template <class Call>
   auto Settled(const Call& call) const;
   // A shard's piece is compressed where it has an entry of `residuals` that is not null.
-  PendingUpdate<T> Push(const std::shared_ptr<const internal::Server<T>>& server, Gradient<T>&& gradient, uint64_t rank,
-                        uint64_t sequence, const std::vector<std::vector<T>*>& residuals = {}) const;
+  PendingUpdate<T> Begin(Gradient<T>&& gradient, bool waits) const;
+  PendingUpdate<T> Push(const std::shared_ptr<const internal::Server<T>>& server, Gradient<T>&& gradient,
+                        internal::PushContext context, const std::vector<std::vector<T>*>& residuals = {}) const;
 };
 
 // Worker<T>: one rank's view of the parameters. Under a policy of rounds Get waits for the round in which this rank has
@@ -263,6 +266,7 @@ class RAYLET_API Worker {
   Worker(Parameters<T> parameters, uint64_t rank, uint64_t sequence, uint64_t machine)
       : parameters_(std::move(parameters)), rank_(rank), sequence_(sequence), machine_(machine) {}
 
+  PendingUpdate<T> Begin(Gradient<T>&& gradient, bool waits);
   void MoveResiduals(std::shared_ptr<const internal::Layout> layout);
 
   Parameters<T> parameters_;
