@@ -99,7 +99,8 @@ struct ReplicaEvent {
   uint64_t workers = 0;  // of the policy
   std::vector<SentGradient<T>> gradients;
   bool is_step = false;  // these and the held ones are a step now; otherwise they are held for the round
-  MSGPACK_DEFINE(before, version, workers, gradients, is_step)
+  std::vector<RankState> ranks;
+  MSGPACK_DEFINE(before, version, workers, gradients, is_step, ranks)
 };
 
 // Whether a shard takes gradients. It outlives the shard's process, where shards start again.
@@ -139,9 +140,12 @@ struct ShardState {
   std::vector<SentGradient<T>> held;
   std::vector<uint64_t> recent;  // sequences
   DoorState<T> door;
+  std::vector<RankState> ranks;
+  std::string shard;    // the id of its actor
   PolicyCounts counts;  // for another shard, but for no replica; and so the rest
   uint64_t updates_lost = 0;
-  MSGPACK_DEFINE(filled, version, workers, restarts, steps, values, slots, held, recent, door, counts, updates_lost)
+  MSGPACK_DEFINE(filled, version, workers, restarts, steps, values, slots, held, recent, door, ranks, shard, counts,
+                 updates_lost)
 };
 
 // What a closed shard has.

@@ -33,15 +33,15 @@ namespace internal {
 using FloatShard = Shard<float>;
 using DoubleShard = Shard<double>;
 
-#define REGISTER_SHARD(S)                                                                                              \
-  RAY_REMOTE(S::Create, &S::Read, &S::Push, &S::PushPacked, &S::SetWorkers, &S::Flush, &S::Stats, &S::Save, &S::Saved, \
-             &S::Load, &S::Commit, &S::Begin, &S::Renew, &S::Close, &S::Admit, &S::Settle, &S::Export, &S::Inherit,    \
-             &S::Open, &S::Move, &S::Lacks, &S::Where)
+#define REGISTER_SHARD(S)                                                                                       \
+  RAY_REMOTE(S::Create, &S::Read, &S::Push, &S::PushPacked, &S::SetWorkers, &S::Flush, &S::Stats, &S::Know,     \
+             &S::Refill, &S::Save, &S::Saved, &S::Load, &S::Commit, &S::Begin, &S::Renew, &S::Close, &S::Admit, \
+             &S::Settle, &S::Export, &S::Inherit, &S::Open, &S::Move, &S::Lacks, &S::Where)
 REGISTER_SHARD(ray::ps::internal::FloatShard);
 REGISTER_SHARD(ray::ps::internal::DoubleShard);
 using FloatReplica = Replica<float>;
 using DoubleReplica = Replica<double>;
-#define REGISTER_REPLICA(R) RAY_REMOTE(R::Create, &R::Follow, &R::Fill, &R::Note, &R::Export)
+#define REGISTER_REPLICA(R) RAY_REMOTE(R::Create, &R::Follow, &R::Fill, &R::Ready, &R::Know, &R::Note, &R::Export)
 REGISTER_REPLICA(ray::ps::internal::FloatReplica);
 REGISTER_REPLICA(ray::ps::internal::DoubleReplica);
 #undef REGISTER_REPLICA
@@ -206,9 +206,9 @@ bool Parameters<T>::TryRead(const internal::Server<T>& server, internal::Snapsho
       std::shared_ptr<internal::ReadReply<T>> reply;
       try {
         reply = replies[i].Get(patience.RemainingMs());
-      } catch (const ray::internal::RayActorException&) {
+      } catch (const ray::internal::RayActorException& e) {
         if (Refresh(server, 0, patience)) return false;
-        if (!server.restarts || patience.Over()) throw;
+        if (internal::IsOver(e, server.restarts) || patience.Over()) throw;
       } catch (const ray::internal::RayTimeoutException&) {
         ThrowLate(i, count, answered[i], server.deadline_ms, server.policy);
       }
@@ -460,8 +460,8 @@ ps::Update PendingUpdate<T>::Get() {
         i = 0;
         continue;
       }
-      if (!server_->restarts || patience.Over()) throw;
-      if (server_->has_rounds || server_->replicated || e.retry_safe()) {
+      if (internal::IsOver(e, server_->restarts) || patience.Over()) throw;
+      if (server_->has_rounds || server_->replicated) {
         patience.Sleep();
         Send(i);
       } else {

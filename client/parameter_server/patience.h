@@ -59,8 +59,8 @@ auto Insist(bool restarts, const Patience& patience, const Call& call, Ref ref) 
   for (;;) {
     try {
       return ref.Get(patience.RemainingMs());
-    } catch (const ray::internal::RayActorException&) {
-      if (!restarts || patience.Over()) throw;
+    } catch (const ray::internal::RayActorException& e) {
+      if (IsOver(e, restarts) || patience.Over()) throw;
     }
     patience.Sleep();
     ref = call();

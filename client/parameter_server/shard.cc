@@ -25,17 +25,21 @@ template <class T>
 Shard<T>::Shard(const ShardSetup& setup, const Array<T>& initial, const std::vector<ActorHandle<Replica<T>>>& replica)
     : setup_(setup),
       machine_(setup.compresses ? ThisMachine() : 0),
+      has_parameters_(!setup.inherits || ray::WasCurrentActorRestarted()),
       core_(setup.policy.value, std::chrono::milliseconds(setup.round_deadline_ms)),
       run_(setup, initial),
       replica_(replica) {
   if (!setup_.checkpoint.empty()) OpenCount();
-  if (!ray::WasCurrentActorRestarted() || TakeFromReplica()) return;
-  if (!count_.open())
-    throw ray::internal::RayException(
-        "the shard and its replica died at once, and there is no checkpoint: the "
-        "parameters of shard " +
-        std::to_string(setup.index) + " are lost" + (setup.inherits ? ", unless a Resize had not filled it yet" : ""));
-  Restore();
+  if (ray::WasCurrentActorRestarted() && !TakeFromReplica()) {
+    if (!count_.open())
+      throw ray::internal::RayException(
+          "the shard and its replica died at once, and there is no checkpoint: the "
+          "parameters of shard " +
+          std::to_string(setup.index) + " are lost" +
+          (setup.inherits ? ", unless a Resize had not filled it yet" : ""));
+    Restore();
+  }
+  Watch();
 }
 
 // ---- reading and updating
@@ -148,7 +152,8 @@ void Shard<T>::Keep(std::vector<SentGradient<T>> step) {
 template <class T>
 void Shard<T>::TellReplica(uint64_t before, std::vector<SentGradient<T>> gradients, bool is_step) {
   if (replica_.empty()) return;
-  const ReplicaEvent<T> event{before, core_.version(), core_.ranks(), std::move(gradients), is_step};
+  const ReplicaEvent<T> event{before,  core_.version(),    core_.ranks(), std::move(gradients),
+                              is_step, core_.rank_states()};
   try {
     const auto follow = [&] { return *replica_[0].Task(&Replica<T>::Follow).Remote(event).Get(kReplicaMs); };
     replica_pid_ = follow();
@@ -172,11 +177,30 @@ bool Shard<T>::FillReplica(uint64_t version) {
 }
 
 template <class T>
+void Shard<T>::Know(const std::string& self) {
+  self_ = self;
+  replica_.at(0).Task(&Replica<T>::Know).Remote(self);
+  Watch();
+}
+
+template <class T>
+void Shard<T>::Watch() {
+  if (!replica_.empty() && !self_.empty() && !watch_.has_value()) watch_.emplace(self_, replica_[0]);
+}
+
+template <class T>
+void Shard<T>::Refill() {
+  if (has_parameters_ && FillReplica(core_.version()))
+    replica_pid_ = *replica_[0].Task(&Replica<T>::Ready).Remote().Get(kReplicaMs);
+}
+
+template <class T>
 ShardState<T> Shard<T>::State() {
   ShardState<T> state;
   state.filled = true;
   state.version = core_.version();
   state.workers = core_.ranks();
+  state.ranks = core_.rank_states();
   state.restarts = restarts_;
   state.values = run_.Make();
   state.slots = ArraysOf(run_.slots());
@@ -184,6 +208,7 @@ ShardState<T> Shard<T>::State() {
   for (const auto& [rank, gradient] : round_) state.held.push_back(gradient);
   state.recent = door_.recent().all();
   state.door = door_.state();
+  state.shard = self_;
   state.counts = core_.counts();
   state.updates_lost = updates_lost_;
   return state;
@@ -201,12 +226,14 @@ bool Shard<T>::TakeFromReplica() {
   door_.set_recent(RecentSequences(state.recent));
   core_.set_version(state.version);
   if (core_.ranks() > 0) core_.SetRanks(state.workers);
+  core_.TakeRanks(state.ranks);
   for (SentGradient<T>& gradient : state.held) {
     core_.Hold(gradient.rank, gradient.sequence, Now());
     round_[gradient.rank] = std::move(gradient);
   }
   door_.Restore(std::move(state.door));
   restarts_ = state.restarts;
+  self_ = state.shard;
   saved_version_ = state.version;
   Counted();
   return true;
@@ -472,6 +499,7 @@ void Shard<T>::Inherit(const Inheritance<T>& inheritance) {
   core_.Take(inheritance.version, inheritance.ranks, states.front()->counts);
   door_.set_recent(RecentSequences(inheritance.recent));
   forgetful_ = false;
+  has_parameters_ = true;
   for (const uint64_t sequence : inheritance.partial) door_.Took(sequence);
   door_.set_partial(inheritance.partial);
   for (SentGradient<T>& held : inherited.held) {

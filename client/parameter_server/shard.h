@@ -21,6 +21,7 @@
 #include "client/parameter_server/parameter_run.h"
 #include "client/parameter_server/policy_core.h"
 #include "client/parameter_server/replica.h"
+#include "client/parameter_server/replica_watch.h"
 #include "client/parameter_server/resize_lease.h"
 #include "client/parameter_server/saver.h"
 #include "client/parameter_server/version_cell.h"
@@ -47,6 +48,8 @@ class Shard {
   // Makes a version of all that is kept, so that no gradient stays pinned.
   void Flush() { run_.Make(); }
   ShardStats Stats();
+  void Know(const std::string& self);  // this actor's id, where there is a replica
+  void Refill();                       // the replica, which has nothing
 
   // Begins to write a checkpoint, beside other calls. Returns its number, for Saved; 0 while another is under way.
   uint64_t Save(const std::string& path);
@@ -94,6 +97,7 @@ class Shard {
   void Keep(std::vector<SentGradient<T>> step);
   void TellReplica(uint64_t before, std::vector<SentGradient<T>> gradients, bool is_step);
   bool FillReplica(uint64_t version);  // with all that this shard has, as what it has at this version
+  void Watch();
   ShardState<T> State();
   bool TakeFromReplica();  // false where it has nothing
   void RequireOpen() const;
@@ -106,6 +110,7 @@ class Shard {
 
   const ShardSetup setup_;
   const uint64_t machine_;
+  bool has_parameters_;  // false: Inherit is still to come
   PolicyCore core_;
   ParameterRun<T> run_;
   std::map<uint64_t, SentGradient<T>> round_;  // by rank
@@ -123,6 +128,8 @@ class Shard {
   uint64_t updates_lost_ = 0;
   bool forgetful_ = false;  // this process came back from a checkpoint, which has no sequences
   uint64_t restarts_ = 0;
+  std::string self_;  // this actor's id; empty: not known yet
+  std::optional<ReplicaWatch<Shard, Replica<T>>> watch_;
 };
 
 }  // namespace ray::ps::internal

@@ -31,9 +31,9 @@ using DoublesByInteger = TableShard<uint64_t, double>;
 using FloatsByString = TableShard<std::string, float>;
 using DoublesByString = TableShard<std::string, double>;
 // Here, because every program that uses a Table links this file. A program gives nothing to RAY_REMOTE itself.
-#define REGISTER_TABLE(S)                                                                                            \
-  RAY_REMOTE(S::Create, &S::Pull, &S::Push, &S::Size, &S::Erase, &S::Page, &S::Stats, &S::Save, &S::Saved, &S::Load, \
-             &S::Commit)
+#define REGISTER_TABLE(S)                                                                                             \
+  RAY_REMOTE(S::Create, &S::Pull, &S::Push, &S::Size, &S::Erase, &S::Page, &S::Stats, &S::Know, &S::Refill, &S::Save, \
+             &S::Saved, &S::Load, &S::Commit)
 REGISTER_TABLE(ray::ps::internal::FloatsByInteger);
 REGISTER_TABLE(ray::ps::internal::DoublesByInteger);
 REGISTER_TABLE(ray::ps::internal::FloatsByString);
@@ -43,7 +43,7 @@ using FloatStandbyByInteger = TableReplica<uint64_t, float>;
 using DoubleStandbyByInteger = TableReplica<uint64_t, double>;
 using FloatStandbyByString = TableReplica<std::string, float>;
 using DoubleStandbyByString = TableReplica<std::string, double>;
-#define REGISTER_STANDBY(S) RAY_REMOTE(S::Create, &S::Follow, &S::Fill, &S::Export)
+#define REGISTER_STANDBY(S) RAY_REMOTE(S::Create, &S::Follow, &S::Fill, &S::Ready, &S::Know, &S::Export)
 REGISTER_STANDBY(ray::ps::internal::FloatStandbyByInteger);
 REGISTER_STANDBY(ray::ps::internal::DoubleStandbyByInteger);
 REGISTER_STANDBY(ray::ps::internal::FloatStandbyByString);
@@ -147,6 +147,7 @@ typename TableClient<K, T>::ServerPtr TableClient<K, T>::Create(size_t row_size,
                                  .SetResources(ResourcesOf(options, setup.index))
                                  .SetMaxRestarts(server->restarts ? -1 : 0)
                                  .Remote(setup, replica));
+    if (server->replicated) Introduce(server->shards.back());
   }
   return server;
 }
@@ -231,8 +232,8 @@ std::function<bool()> TableClient<K, T>::Push(const ServerPtr& server, std::span
           one.reply.Get(patience.RemainingMs());
           done = true;
         } catch (const ray::internal::RayActorException& e) {
-          if (!server->restarts || patience.Over()) throw;
-          if (server->replicated || e.retry_safe()) {
+          if (IsOver(e, server->restarts) || patience.Over()) throw;
+          if (server->replicated) {
             patience.Sleep();
             one.reply = one.shard.Task(&TableShard<K, T>::Push).Remote(one.keys, one.gradients, scale, one.sequence);
           } else {

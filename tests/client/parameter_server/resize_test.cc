@@ -163,9 +163,10 @@ TEST_F(ResizeTest, UpdatesWaitWhileItIsUnderWayAndReadersDoNot) {
   Begin(*server, kOther);
   Close(*server, kOther);
   EXPECT_EQ(handle.Get().Copy(), Numbers(0));
-  EXPECT_EQ(MessageOf([&] { Add(handle, 1); }),
-            "shard 0 was closed by a Resize for 100 ms, and the process that called Create is still at it; deadline is "
-            "how long a call may take");
+  EXPECT_EQ(
+      MessageOf([&] { Add(handle, 1); }),
+      "shard 0 of 2 was closed by a Resize for 100 ms, and the process that called Create is still at it; deadline is "
+      "how long a call may take");
   EXPECT_EQ(UnderWay(*server), kOther);
 }
 
