@@ -24,8 +24,8 @@ struct HomeReply {
 // Throws RayActorException where the home is dead.
 template <class T>
 HomeReply<T> AskHome(const Server<T>& server, const Patience& patience) {
-  const auto reply =
-      Insist(server.restarts, patience, [&] { return server.home.Task(&Shard<T>::Where).Remote(server.epoch); });
+  const auto reply = Insist(server.restarts, patience, Asked::Home("where the parameters are"),
+                            [&] { return server.home.Task(&Shard<T>::Where).Remote(server.epoch); });
   HomeReply<T> result{nullptr, reply->under_way};
   if (!reply->door.moved.empty()) result.newer = std::make_shared<const Server<T>>(std::move(reply->door.moved[0]));
   return result;

@@ -100,13 +100,10 @@ std::shared_ptr<const internal::Server<T>> NewerThan(const internal::Server<T>& 
 }
 
 [[noreturn]] void ThrowLate(size_t shard, size_t count, bool answered, int64_t deadline_ms, const std::string& policy) {
-  const std::string named = "shard " + std::to_string(shard) + " of " + std::to_string(count);
-  const std::string limit = " within " + std::to_string(deadline_ms) + " ms";
-  if (!answered)
-    throw ray::internal::RayTimeoutException(named + " did not answer" + limit +
-                                             ": its process is starting, busy or stopped; deadline is how long a call "
-                                             "may take");
-  throw ray::internal::RayTimeoutException(named + " had no version to read" + limit + ", under the policy " + policy +
+  if (!answered) internal::ThrowNoAnswer({"Get", shard, count}, deadline_ms);
+  throw ray::internal::RayTimeoutException("shard " + std::to_string(shard) + " of " + std::to_string(count) +
+                                           " had no version to read within " + std::to_string(deadline_ms) +
+                                           " ms, under the policy " + policy +
                                            ": a worker is late, and round_deadline is not over yet");
 }
 
@@ -114,7 +111,9 @@ std::shared_ptr<const internal::Server<T>> NewerThan(const internal::Server<T>& 
 template <class T>
 internal::DoorState<T> ClosedDoor(const internal::Server<T>& server, const Patience& patience) {
   for (const auto& shard : server.shards) try {
-      const auto reply = shard.Task(&Shard<T>::Where).Remote(server.epoch).Get(patience.RemainingMs());
+      const auto reply = internal::AnswerOf(
+          shard.Task(&Shard<T>::Where).Remote(server.epoch),
+          {"whether it is closed", static_cast<size_t>(&shard - server.shards.data()), server.shards.size()}, patience);
       if (reply->door.closed) return reply->door;
     } catch (const ray::internal::RayActorException&) {}
   return {};
@@ -260,6 +259,7 @@ auto Parameters<T>::Settled(const Call& call) const {
     try {
       return call(*server);
     } catch (const RayException&) {
+      if (patience.Over()) throw;
       if (Refresh(*server, 0, patience)) continue;
       const auto door = ClosedDoor(*server, patience);
       if (patience.Over() || !door.closed) throw;
@@ -302,7 +302,7 @@ Gradient<T> Parameters<T>::NewGradient(const std::shared_ptr<const internal::Lay
     Settled([](const internal::Server<T>& server) {
       std::vector<ObjectRef<void>> flushed;
       for (const auto& shard : server.shards) flushed.push_back(shard.Task(&Shard<T>::Flush).Remote());
-      ray::Get(flushed, Patience(server.deadline_ms).RemainingMs());
+      internal::AnswersOf(flushed, "NewGradient", Patience(server.deadline_ms));
     });
     return Gradient<T>(layout, std::move(versions));
   }
@@ -376,7 +376,7 @@ void Parameters<T>::SetWorkers(uint64_t workers) {
     std::vector<ObjectRef<std::string>> replies;
     for (const auto& shard : server.shards) replies.push_back(shard.Task(&Shard<T>::SetWorkers).Remote(workers));
     auto next = std::make_shared<internal::Server<T>>(server);
-    for (const auto& policy : ray::Get(replies, patience.RemainingMs())) next->policy = *policy;
+    for (const auto& policy : internal::AnswersOf(replies, "SetWorkers", patience)) next->policy = *policy;
     next->ranks = workers;
     return next;
   });
@@ -392,7 +392,7 @@ std::vector<ShardStats> Parameters<T>::Stats() const {
     std::vector<ShardStats> stats;
     for (size_t i = 0; i < replies.size(); ++i) {
       const auto again = [&] { return server.shards[i].Task(&Shard<T>::Stats).Remote(); };
-      stats.push_back(*internal::Insist(server.restarts, patience, again, replies[i]));
+      stats.push_back(*internal::Insist(server.restarts, patience, {"Stats", i, replies.size()}, again, replies[i]));
     }
     return stats;
   });
@@ -412,10 +412,10 @@ void Parameters<T>::Load(const std::string& path) const {
     std::vector<ObjectRef<uint64_t>> read;
     for (const auto& shard : server.shards) read.push_back(shard.Task(&Shard<T>::Load).Remote(path));
     uint64_t version = 0;
-    for (const auto& reply : ray::Get(read, patience.RemainingMs())) version = std::max(version, *reply);
+    for (const auto& reply : internal::AnswersOf(read, "Load", patience)) version = std::max(version, *reply);
     std::vector<ObjectRef<void>> taken;
     for (const auto& shard : server.shards) taken.push_back(shard.Task(&Shard<T>::Commit).Remote(version));
-    ray::Get(taken, patience.RemainingMs());
+    internal::AnswersOf(taken, "Load", patience);
   });
 }
 
@@ -432,7 +432,7 @@ ps::Update PendingUpdate<T>::Get() {
   update.version = kNoVersion;
   for (size_t i = 0; i < replies_.size();) {
     try {
-      const auto reply = replies_[i].Get(patience.RemainingMs());
+      const auto reply = internal::AnswerOf(replies_[i], {"an update", i, replies_.size()}, patience);
       if (reply->closed) {
         if (auto newer = internal::HeedClosed(*server_, reply->resize, patience)) {
           SendTo(std::move(newer));
@@ -441,7 +441,8 @@ ps::Update PendingUpdate<T>::Get() {
           continue;
         }
         if (patience.Over())
-          throw ray::internal::RayTimeoutException("shard " + std::to_string(i) + " was closed by a Resize for " +
+          throw ray::internal::RayTimeoutException("shard " + std::to_string(i) + " of " +
+                                                   std::to_string(replies_.size()) + " was closed by a Resize for " +
                                                    std::to_string(server_->deadline_ms) +
                                                    " ms, and the process that called Create is still at it; deadline "
                                                    "is how long a call may take");

@@ -22,6 +22,15 @@ namespace {
 using ray::internal::RayActorException;
 using ray::internal::RayException;
 
+constexpr const char* kResize = "a Resize";
+constexpr Asked kAskedHome = Asked::Home(kResize);
+
+// `shard`: one of the server's.
+template <class T>
+Asked AskedOf(const Server<T>& server, const ActorHandle<Shard<T>>& shard) {
+  return {kResize, static_cast<size_t>(&shard - server.shards.data()), server.shards.size()};
+}
+
 // Shows the home that this process is there, from a thread of its own. One call at a time, whose result does not
 // matter: the home says at the end whether the Resize counts.
 template <class T>
@@ -55,7 +64,7 @@ class Removal {
   std::shared_ptr<Server<T>> Do() {
     AwaitRefused();
     auto next = Start();
-    Insist(old_.restarts, patience_, [&] { return old_.home.Task(&Shard<T>::Begin).Remote(resize_); });
+    Insist(old_.restarts, patience_, kAskedHome, [&] { return old_.home.Task(&Shard<T>::Begin).Remote(resize_); });
     signs_.emplace(old_.home, resize_);
     try {
       Copy(Settle(), *next);
@@ -70,14 +79,15 @@ class Removal {
   void Reopen() const {
     const Patience patience(old_.deadline_ms);
     for (const auto& shard : old_.shards) try {
-        Insist(old_.restarts, patience, [&] { return shard.Task(&Shard<T>::Open).Remote(resize_); });
+        Insist(old_.restarts, patience, AskedOf(old_, shard),
+               [&] { return shard.Task(&Shard<T>::Open).Remote(resize_); });
       } catch (const RayException&) {}
   }
 
  private:
   template <class Call>
-  auto Ask(const Call& call) const {
-    return Insist(old_.restarts, patience_, call);
+  auto Ask(const ActorHandle<Shard<T>>& shard, const Call& call) const {
+    return Insist(old_.restarts, patience_, AskedOf(old_, shard), call);
   }
 
   // What the Resize before has refused counts first. So a gradient is refused by one Resize at most, however often the
@@ -85,7 +95,7 @@ class Removal {
   void AwaitRefused() const {
     const Patience worker_patience(worker_patience_ms_);
     for (const auto& shard : old_.shards)
-      while (*Ask([&] { return shard.Task(&Shard<T>::Lacks).Remote(old_.resizing->refused); }) > 0 &&
+      while (*Ask(shard, [&] { return shard.Task(&Shard<T>::Lacks).Remote(old_.resizing->refused); }) > 0 &&
              !worker_patience.Over())
         worker_patience.Sleep();
   }
@@ -109,14 +119,14 @@ class Removal {
   std::vector<ClosedReply> Settle() const {
     std::vector<ClosedReply> closed;
     for (const auto& shard : old_.shards)
-      closed.push_back(*Ask([&] { return shard.Task(&Shard<T>::Close).Remote(resize_); }));
+      closed.push_back(*Ask(shard, [&] { return shard.Task(&Shard<T>::Close).Remote(resize_); }));
     const std::vector<uint64_t> others_have = NewestOf(closed);
     const Patience worker_patience(worker_patience_ms_);
     uint64_t version = 0;
     for (;;) {
       uint64_t missing = 0;
       for (const auto& shard : old_.shards) {
-        const auto reply = Ask([&] { return shard.Task(&Shard<T>::Admit).Remote(others_have); });
+        const auto reply = Ask(shard, [&] { return shard.Task(&Shard<T>::Admit).Remote(others_have); });
         if (!reply->forgetful) missing += reply->missing;
         version = std::max(version, reply->version);
       }
@@ -125,7 +135,7 @@ class Removal {
     }
     closed.clear();
     for (const auto& shard : old_.shards)
-      closed.push_back(*Ask([&] { return shard.Task(&Shard<T>::Settle).Remote(version); }));
+      closed.push_back(*Ask(shard, [&] { return shard.Task(&Shard<T>::Settle).Remote(version); }));
     return closed;
   }
 
@@ -150,7 +160,7 @@ class Removal {
       }
       inherited.push_back(next.shards[i].Task(&Shard<T>::Inherit).Remote(inheritance));
     }
-    ray::Get(inherited, patience_.RemainingMs());
+    AnswersOf(inherited, kResize, patience_);
     AwaitShards(next.shards, patience_);  // those that died since then start again, or the old ones stay
   }
 
@@ -166,7 +176,8 @@ class Removal {
 template <class T>
 MoveReply TellHome(const Server<T>& next, uint64_t resize) {
   const Patience patience(next.deadline_ms);
-  return *Insist(next.restarts, patience, [&] { return next.home.Task(&Shard<T>::Move).Remote(next, resize); });
+  return *Insist(next.restarts, patience, kAskedHome,
+                 [&] { return next.home.Task(&Shard<T>::Move).Remote(next, resize); });
 }
 
 template <class T>
@@ -232,7 +243,8 @@ std::shared_ptr<const Server<T>> Mend(const std::shared_ptr<const Server<T>>& kn
   if (current->epoch > 0) TellHome(*current, 0);
   const Patience patience(current->deadline_ms);
   for (const auto& shard : current->shards)
-    Insist(current->restarts, patience, [&] { return shard.Task(&Shard<T>::Open).Remote(uint64_t{0}); });
+    Insist(current->restarts, patience, AskedOf(*current, shard),
+           [&] { return shard.Task(&Shard<T>::Open).Remote(uint64_t{0}); });
   return current;
 }
 

@@ -56,7 +56,7 @@ template <class Shard>
 void AwaitShards(const std::vector<ActorHandle<Shard>>& shards, const Patience& patience) {
   std::vector<decltype(shards[0].Task(&Shard::Where).Remote(uint64_t{0}))> here;
   for (const auto& shard : shards) here.push_back(shard.Task(&Shard::Where).Remote(uint64_t{0}));
-  ray::Get(here, patience.RemainingMs());
+  AnswersOf(here, "a Resize", patience);
 }
 
 // The same options for so many shards. Further shards take the places of the first ones again.
