@@ -94,15 +94,15 @@ TEST(ResizeWorldTest, NoResizeWaitsForAWorkerThatDoesNotWait) {
 // Workers find out by themselves, and each gradient counts once.
 TEST(ResizeWorldTest, EveryOrderEndsWhereTheOwnerDiesOrIsTakenForDead) {
   for (const Scenario& scenario :
-       {Scenario{.layouts = {1, 2}, .owner_dies = true, .give_ups = 1},
-        Scenario{.layouts = {2, 1}, .workers = 1, .gradients = 2, .owner_dies = true, .give_ups = 1},
+       {Scenario{.layouts = {1, 2}, .owner_dies = true},
+        Scenario{.layouts = {2, 1}, .workers = 1, .owner_dies = true, .give_ups = 1},
         Scenario{.layouts = {1, 2, 1}, .workers = 1, .owner_dies = true},
-        Scenario{.layouts = {2, 2}, .workers = 1, .gradients = 2, .kept = 2, .owner_dies = true},
+        Scenario{.layouts = {1, 2}, .workers = 1, .gradients = 2, .kept = 2, .owner_dies = true},
         Scenario{.policy = ps::Synchronous{.workers = 2}, .layouts = {1, 1}, .owner_dies = true}}) {
     const Explored all = Explore(scenario);
     EXPECT_EQ(all.failure, "");
     EXPECT_EQ(all.stuck, 0U);
-    EXPECT_GT(all.worlds, 1000U);
+    EXPECT_GT(all.worlds, 500U);
   }
 }
 
