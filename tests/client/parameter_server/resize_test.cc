@@ -234,6 +234,16 @@ TEST_F(ResizeTest, AConductorThatWasGivenUpLeavesTheOldShardsOpen) {
   EXPECT_EQ(ValuesOf(*old), Numbers(-1));
 }
 
+TEST_F(ResizeTest, WithoutAHomeNoneBegins) {
+  const auto first = NewServer(options_);
+  const auto second = Resized(*first, 3);
+  Announce(*first, *second);
+  first->home.Kill();
+  const std::string message = MessageOf([&] { Resized(*second, 2); });
+  EXPECT_NE(message.find("the parameters stay in 3 shards"), std::string::npos) << message;
+  EXPECT_TRUE(Push(*second, 0, 8).applied) << "it was closed";
+}
+
 // The home answered too late whether it counts.
 TEST_F(ResizeTest, TheNextOneFindsOutWhatWasInDoubt) {
   const auto old = NewServer(options_);
