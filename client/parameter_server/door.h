@@ -58,17 +58,21 @@ class Door {
     dropped_.Add(sequence);
     admitted_.erase(sequence);
   }
-  // Of a gradient that was told kClosed. It stays here as long as it might be let in after all.
+  // Of a gradient that was told kClosed. It stays here as long as it might be let in after all. The next Resize waits
+  // for those alone that somebody sends again for certain.
   void Refuse(const PushArguments& arguments, const Array<T>& gradient) {
-    if (moved() || refused_.Has(arguments.sequence)) return;
-    refused_.Add(arguments.sequence);
-    if (!settled_ && waiting_.size() < kWaitingMax) waiting_.push_back({arguments, gradient});
+    if (moved()) return;
+    if (arguments.waits) refused_.Add(arguments.sequence);
+    const auto same = [&](const Waiting& one) { return one.arguments.sequence == arguments.sequence; };
+    if (!settled_ && waiting_.size() < kWaitingMax && std::none_of(waiting_.begin(), waiting_.end(), same))
+      waiting_.push_back({arguments, gradient});
   }
 
   // ---- a Resize, in this order; Open at any time before Move
 
-  void Close() {
+  void Close(uint64_t resize) {
     state_.closed = true;
+    state_.resize = resize;
     settled_ = false;
   }
   // Other shards have these. Returns those of them that wait here, in the order in which they came: they are taken now.
@@ -94,9 +98,11 @@ class Door {
     refused_ = {};
     settled_ = false;
   }
-  // Returns what it has refused: their workers send it to the new layout.
+  // Returns what it has refused, and whose workers wait: they send it to the new layout. A home that moved before has
+  // refused nothing since.
   std::vector<uint64_t> Move(const Server<T>& to) {
-    state_ = {true, {to}};
+    if (moved() && state_.moved[0].epoch < to.epoch) refused_ = {};
+    state_ = {true, {to}, 0};
     Settle();
     return refused_.all();
   }
@@ -121,7 +127,7 @@ class Door {
   // While the door is closed:
   std::unordered_set<uint64_t> admitted_;  // neither recent nor dropped
   std::vector<Waiting> waiting_;           // in the order in which they came
-  RecentSequences refused_;
+  RecentSequences refused_;                // whose workers wait
   bool settled_ = false;
 };
 

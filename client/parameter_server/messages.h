@@ -99,7 +99,8 @@ struct ReplicaEvent {
   uint64_t workers = 0;  // of the policy
   std::vector<SentGradient<T>> gradients;
   bool is_step = false;  // these and the held ones are a step now; otherwise they are held for the round
-  MSGPACK_DEFINE(before, version, workers, gradients, is_step)
+  std::vector<RankState> ranks;
+  MSGPACK_DEFINE(before, version, workers, gradients, is_step, ranks)
 };
 
 // Whether a shard takes gradients. It outlives the shard's process, where shards start again.
@@ -107,7 +108,23 @@ template <class T>
 struct DoorState {
   bool closed = false;
   std::vector<Server<T>> moved;  // none, or the server with the shards that have the parameters now
-  MSGPACK_DEFINE(closed, moved)
+  uint64_t resize = 0;           // that has closed it
+  MSGPACK_DEFINE(closed, moved, resize)
+};
+
+// What a shard knows about Resizes, and the home about all of them.
+template <class T>
+struct WhereReply {
+  DoorState<T> door;
+  uint64_t under_way = 0;  // the Resize that the home knows; 0: none
+  MSGPACK_DEFINE(door, under_way)
+};
+
+// Whether a shard has given its place to others.
+struct MoveReply {
+  bool moved = false;             // false: the Resize was given up, and the layout before counts
+  std::vector<uint64_t> refused;  // sequences of gradients that it kept out meanwhile
+  MSGPACK_DEFINE(moved, refused)
 };
 
 // All that a shard has. What is kept for the next pass is in the values.
@@ -123,9 +140,12 @@ struct ShardState {
   std::vector<SentGradient<T>> held;
   std::vector<uint64_t> recent;  // sequences
   DoorState<T> door;
+  std::vector<RankState> ranks;
+  std::string shard;    // the id of its actor
   PolicyCounts counts;  // for another shard, but for no replica; and so the rest
   uint64_t updates_lost = 0;
-  MSGPACK_DEFINE(filled, version, workers, restarts, steps, values, slots, held, recent, door, counts, updates_lost)
+  MSGPACK_DEFINE(filled, version, workers, restarts, steps, values, slots, held, recent, door, ranks, shard, counts,
+                 updates_lost)
 };
 
 // What a closed shard has.
@@ -169,8 +189,9 @@ struct PushArguments {
   uint64_t rank = 0;
   uint64_t based_on = 0;  // the version that the worker read, or kNoVersion
   uint64_t sequence = 0;
-  double scale = 1;  // of the gradient
-  MSGPACK_DEFINE(rank, based_on, sequence, scale)
+  double scale = 1;    // of the gradient
+  bool waits = false;  // its worker waits for its fate, and sends it until it hears of it
+  MSGPACK_DEFINE(rank, based_on, sequence, scale, waits)
 };
 
 struct WireCompression {
@@ -183,13 +204,14 @@ struct WireCompression {
 
 template <class T>
 struct ReadReply {
-  bool ready = false;  // false: the policy says to wait
-  bool moved = false;  // other shards have the parameters now
+  bool ready = false;   // false: the policy says to wait
+  bool moved = false;   // other shards have the parameters now
+  uint64_t resize = 0;  // that has closed the shard; 0: none
   uint64_t version = 0;
   uint64_t machine = 0;  // the shard's ThisMachine; 0 without compression
   CellPlace cell;        // where the shard's version is seen
   Array<T> values;       // none where the reader has this version already
-  MSGPACK_DEFINE(ready, moved, version, machine, cell, values)
+  MSGPACK_DEFINE(ready, moved, resize, version, machine, cell, values)
 };
 
 }  // namespace ray::ps::internal

@@ -11,6 +11,7 @@
 #include <ray/api.h>
 
 #include "client/parameter_server/compression.h"
+#include "client/parameter_server/home.h"
 #include "client/parameter_server/machine.h"
 #include "client/parameter_server/patience.h"
 #include "client/parameter_server/replica.h"
@@ -32,15 +33,15 @@ namespace internal {
 using FloatShard = Shard<float>;
 using DoubleShard = Shard<double>;
 
-#define REGISTER_SHARD(S)                                                                                              \
-  RAY_REMOTE(S::Create, &S::Read, &S::Push, &S::PushPacked, &S::SetWorkers, &S::Flush, &S::Stats, &S::Save, &S::Saved, \
-             &S::Load, &S::Commit, &S::Close, &S::Admit, &S::Settle, &S::Export, &S::Inherit, &S::Open, &S::Move,      \
-             &S::Lacks, &S::Where)
+#define REGISTER_SHARD(S)                                                                                       \
+  RAY_REMOTE(S::Create, &S::Read, &S::Push, &S::PushPacked, &S::SetWorkers, &S::Flush, &S::Stats, &S::Know,     \
+             &S::Refill, &S::Save, &S::Saved, &S::Load, &S::Commit, &S::Begin, &S::Renew, &S::Close, &S::Admit, \
+             &S::Settle, &S::Export, &S::Inherit, &S::Open, &S::Move, &S::Lacks, &S::Where)
 REGISTER_SHARD(ray::ps::internal::FloatShard);
 REGISTER_SHARD(ray::ps::internal::DoubleShard);
 using FloatReplica = Replica<float>;
 using DoubleReplica = Replica<double>;
-#define REGISTER_REPLICA(R) RAY_REMOTE(R::Create, &R::Follow, &R::Fill, &R::Note, &R::Export)
+#define REGISTER_REPLICA(R) RAY_REMOTE(R::Create, &R::Follow, &R::Fill, &R::Ready, &R::Know, &R::Note, &R::Export)
 REGISTER_REPLICA(ray::ps::internal::FloatReplica);
 REGISTER_REPLICA(ray::ps::internal::DoubleReplica);
 #undef REGISTER_REPLICA
@@ -87,34 +88,35 @@ Array<uint8_t> Packed(const Compression& compression, std::span<T> gradient, std
   return std::move(packed).Seal();
 }
 
-// Null where the server has not moved, or its home is dead.
+// Null where the server has not moved, or its home is dead. `resize`: that a shard said it was closed by, or 0.
 template <class T>
-std::shared_ptr<const internal::Server<T>> NewerThan(const internal::Server<T>& server) {
+std::shared_ptr<const internal::Server<T>> NewerThan(const internal::Server<T>& server, uint64_t resize,
+                                                     const Patience& patience) {
   try {
-    auto door = server.home.Task(&Shard<T>::Where).Remote(server.epoch).Get(Patience(server.deadline_ms).RemainingMs());
-    if (!door->moved.empty()) return std::make_shared<const internal::Server<T>>(std::move(door->moved[0]));
-  } catch (const ray::internal::RayActorException&) {}
-  return nullptr;
+    return internal::HeedClosed(server, resize, patience);
+  } catch (const ray::internal::RayActorException&) {
+    return nullptr;
+  }
 }
 
 [[noreturn]] void ThrowLate(size_t shard, size_t count, bool answered, int64_t deadline_ms, const std::string& policy) {
-  const std::string named = "shard " + std::to_string(shard) + " of " + std::to_string(count);
-  const std::string limit = " within " + std::to_string(deadline_ms) + " ms";
-  if (!answered)
-    throw ray::internal::RayTimeoutException(named + " did not answer" + limit +
-                                             ": its process is starting, busy or stopped; deadline is how long a call "
-                                             "may take");
-  throw ray::internal::RayTimeoutException(named + " had no version to read" + limit + ", under the policy " + policy +
+  if (!answered) internal::ThrowNoAnswer({"Get", shard, count}, deadline_ms);
+  throw ray::internal::RayTimeoutException("shard " + std::to_string(shard) + " of " + std::to_string(count) +
+                                           " had no version to read within " + std::to_string(deadline_ms) +
+                                           " ms, under the policy " + policy +
                                            ": a worker is late, and round_deadline is not over yet");
 }
 
+// The door of a shard that is closed; an open one without any.
 template <class T>
-bool IsClosed(const internal::Server<T>& server) {
+internal::DoorState<T> ClosedDoor(const internal::Server<T>& server, const Patience& patience) {
   for (const auto& shard : server.shards) try {
-      if (shard.Task(&Shard<T>::Where).Remote(server.epoch).Get(Patience(server.deadline_ms).RemainingMs())->closed)
-        return true;
+      const auto reply = internal::AnswerOf(
+          shard.Task(&Shard<T>::Where).Remote(server.epoch),
+          {"whether it is closed", static_cast<size_t>(&shard - server.shards.data()), server.shards.size()}, patience);
+      if (reply->door.closed) return reply->door;
     } catch (const ray::internal::RayActorException&) {}
-  return false;
+  return {};
 }
 
 }  // namespace
@@ -198,17 +200,20 @@ bool Parameters<T>::TryRead(const internal::Server<T>& server, internal::Snapsho
       replies[i] = server.shards[i].Task(&Shard<T>::Read).Remote(rank, wanted, versions[i]);
     std::vector<size_t> again;
     bool waits = false;
+    bool heeds = true;  // a closed shard: the home is asked once for all of them
     for (const size_t i : missing) {
       std::shared_ptr<internal::ReadReply<T>> reply;
       try {
         reply = replies[i].Get(patience.RemainingMs());
-      } catch (const ray::internal::RayActorException&) {
-        if (Refresh(server)) return false;
-        if (!server.restarts || patience.Over()) throw;
+      } catch (const ray::internal::RayActorException& e) {
+        if (Refresh(server, 0, patience)) return false;
+        if (internal::IsOver(e, server.restarts) || patience.Over()) throw;
       } catch (const ray::internal::RayTimeoutException&) {
         ThrowLate(i, count, answered[i], server.deadline_ms, server.policy);
       }
-      if (reply != nullptr && reply->moved && Refresh(server)) return false;
+      if (reply != nullptr && (reply->moved || (reply->resize != 0 && std::exchange(heeds, false))) &&
+          Refresh(server, reply->resize, patience))
+        return false;
       answered[i] = answered[i] || reply != nullptr;
       if (reply == nullptr || !reply->ready) {
         again.push_back(i);
@@ -237,9 +242,9 @@ bool Parameters<T>::TryRead(const internal::Server<T>& server, internal::Snapsho
 }
 
 template <class T>
-bool Parameters<T>::Refresh(const internal::Server<T>& server) const {
+bool Parameters<T>::Refresh(const internal::Server<T>& server, uint64_t resize, const Patience& patience) const {
   if (this->pointer()->epoch > server.epoch) return true;
-  auto newer = NewerThan(server);
+  auto newer = NewerThan(server, resize, patience);
   if (newer == nullptr) return false;
   this->Moved(std::move(newer));
   return true;
@@ -254,8 +259,11 @@ auto Parameters<T>::Settled(const Call& call) const {
     try {
       return call(*server);
     } catch (const RayException&) {
-      if (Refresh(*server)) continue;
-      if (patience.Over() || !IsClosed(*server)) throw;
+      if (patience.Over()) throw;
+      if (Refresh(*server, 0, patience)) continue;
+      const auto door = ClosedDoor(*server, patience);
+      if (patience.Over() || !door.closed) throw;
+      if (Refresh(*server, door.resize, patience)) continue;
     }
     patience.Sleep();
   }
@@ -264,8 +272,8 @@ auto Parameters<T>::Settled(const Call& call) const {
 template <class T>
 void Parameters<T>::Resize(size_t shards) {
   const internal::OneResize one;
-  const auto server = Require();
-  internal::Mend(*server);
+  const auto server = internal::Mend(Require());
+  this->Moved(server);
   if (shards == server->shards.size()) return;
   const auto next = internal::Resized(*server, shards);
   this->Moved(next);
@@ -294,7 +302,7 @@ Gradient<T> Parameters<T>::NewGradient(const std::shared_ptr<const internal::Lay
     Settled([](const internal::Server<T>& server) {
       std::vector<ObjectRef<void>> flushed;
       for (const auto& shard : server.shards) flushed.push_back(shard.Task(&Shard<T>::Flush).Remote());
-      ray::Get(flushed, Patience(server.deadline_ms).RemainingMs());
+      internal::AnswersOf(flushed, "NewGradient", Patience(server.deadline_ms));
     });
     return Gradient<T>(layout, std::move(versions));
   }
@@ -302,20 +310,25 @@ Gradient<T> Parameters<T>::NewGradient(const std::shared_ptr<const internal::Lay
 
 template <class T>
 ps::Update Parameters<T>::Update(Gradient<T>&& gradient) const {
-  return UpdateAsync(std::move(gradient)).Get();
+  return Begin(std::move(gradient), true).Get();
 }
 
 template <class T>
 PendingUpdate<T> Parameters<T>::UpdateAsync(Gradient<T>&& gradient) const {
+  return Begin(std::move(gradient), false);
+}
+
+template <class T>
+PendingUpdate<T> Parameters<T>::Begin(Gradient<T>&& gradient, bool waits) const {
   const auto server = Require();
   if (server->ranks > 0)
     throw RayException("the policy " + server->policy + " has workers with ranks: update through Worker(rank)");
-  return Push(server, std::move(gradient), kNoRank, internal::NextSequence());
+  return Push(server, std::move(gradient), {kNoRank, internal::NextSequence(), 1, waits});
 }
 
 template <class T>
 PendingUpdate<T> Parameters<T>::Push(const std::shared_ptr<const internal::Server<T>>& server, Gradient<T>&& gradient,
-                                     uint64_t rank, uint64_t sequence,
+                                     internal::PushContext context,
                                      const std::vector<std::vector<T>*>& residuals) const {
   const size_t count = server->shards.size();
   internal::CheckSize("the gradient", gradient.size(), server->layout->size());
@@ -324,7 +337,8 @@ PendingUpdate<T> Parameters<T>::Push(const std::shared_ptr<const internal::Serve
   pending.tell_ = [handle = *this](std::shared_ptr<const internal::Server<T>> newer) {
     handle.Moved(std::move(newer));
   };
-  pending.context_ = {rank, sequence, ScaleOf(gradient, server->clip_norm, server->refuse_nan)};
+  context.scale = ScaleOf(gradient, server->clip_norm, server->refuse_nan);
+  pending.context_ = context;
   pending.versions_ = gradient.versions();
   if (gradient.layout()->offsets != server->layout->offsets) {  // it was made before a Resize
     const auto spans = gradient.spans();
@@ -362,7 +376,7 @@ void Parameters<T>::SetWorkers(uint64_t workers) {
     std::vector<ObjectRef<std::string>> replies;
     for (const auto& shard : server.shards) replies.push_back(shard.Task(&Shard<T>::SetWorkers).Remote(workers));
     auto next = std::make_shared<internal::Server<T>>(server);
-    for (const auto& policy : ray::Get(replies, patience.RemainingMs())) next->policy = *policy;
+    for (const auto& policy : internal::AnswersOf(replies, "SetWorkers", patience)) next->policy = *policy;
     next->ranks = workers;
     return next;
   });
@@ -378,7 +392,7 @@ std::vector<ShardStats> Parameters<T>::Stats() const {
     std::vector<ShardStats> stats;
     for (size_t i = 0; i < replies.size(); ++i) {
       const auto again = [&] { return server.shards[i].Task(&Shard<T>::Stats).Remote(); };
-      stats.push_back(*internal::Insist(server.restarts, patience, again, replies[i]));
+      stats.push_back(*internal::Insist(server.restarts, patience, {"Stats", i, replies.size()}, again, replies[i]));
     }
     return stats;
   });
@@ -398,10 +412,10 @@ void Parameters<T>::Load(const std::string& path) const {
     std::vector<ObjectRef<uint64_t>> read;
     for (const auto& shard : server.shards) read.push_back(shard.Task(&Shard<T>::Load).Remote(path));
     uint64_t version = 0;
-    for (const auto& reply : ray::Get(read, patience.RemainingMs())) version = std::max(version, *reply);
+    for (const auto& reply : internal::AnswersOf(read, "Load", patience)) version = std::max(version, *reply);
     std::vector<ObjectRef<void>> taken;
     for (const auto& shard : server.shards) taken.push_back(shard.Task(&Shard<T>::Commit).Remote(version));
-    ray::Get(taken, patience.RemainingMs());
+    internal::AnswersOf(taken, "Load", patience);
   });
 }
 
@@ -413,23 +427,25 @@ template <class T>
 ps::Update PendingUpdate<T>::Get() {
   if (server_ == nullptr) throw RayException("this update has ended already: its Get may be called once");
   const Patience patience(server_->deadline_ms);
+  context_.waits = true;
   ps::Update update;
   update.version = kNoVersion;
   for (size_t i = 0; i < replies_.size();) {
     try {
-      const auto reply = replies_[i].Get(patience.RemainingMs());
+      const auto reply = internal::AnswerOf(replies_[i], {"an update", i, replies_.size()}, patience);
       if (reply->closed) {
-        if (auto newer = NewerThan(*server_)) {
+        if (auto newer = internal::HeedClosed(*server_, reply->resize, patience)) {
           SendTo(std::move(newer));
           update = {.version = kNoVersion};
           i = 0;
           continue;
         }
         if (patience.Over())
-          throw ray::internal::RayTimeoutException(
-              "shard " + std::to_string(i) + " was closed by a Resize for " + std::to_string(server_->deadline_ms) +
-              " ms: the next Resize of the process that called Create opens it; where that "
-              "process is dead, create parameters anew from what Get returns");
+          throw ray::internal::RayTimeoutException("shard " + std::to_string(i) + " of " +
+                                                   std::to_string(replies_.size()) + " was closed by a Resize for " +
+                                                   std::to_string(server_->deadline_ms) +
+                                                   " ms, and the process that called Create is still at it; deadline "
+                                                   "is how long a call may take");
         patience.Sleep();
         Send(i);
         continue;
@@ -439,14 +455,14 @@ ps::Update PendingUpdate<T>::Get() {
       update.applied = update.applied && reply->applied;
       ++i;
     } catch (const ray::internal::RayActorException& e) {
-      if (auto newer = NewerThan(*server_)) {
+      if (auto newer = NewerThan(*server_, 0, patience)) {
         SendTo(std::move(newer));
         update = {.version = kNoVersion};
         i = 0;
         continue;
       }
-      if (!server_->restarts || patience.Over()) throw;
-      if (server_->has_rounds || server_->replicated || e.retry_safe()) {
+      if (internal::IsOver(e, server_->restarts) || patience.Over()) throw;
+      if (server_->has_rounds || server_->replicated) {
         patience.Sleep();
         Send(i);
       } else {
@@ -465,7 +481,8 @@ ps::Update PendingUpdate<T>::Get() {
 
 template <class T>
 void PendingUpdate<T>::Send(size_t shard) {
-  const internal::PushArguments arguments{context_.rank, versions_[shard], context_.sequence, context_.scale};
+  const internal::PushArguments arguments{context_.rank, versions_[shard], context_.sequence, context_.scale,
+                                          context_.waits};
   const auto& actor = server_->shards[shard];
   if (packed_[shard].empty())
     replies_[shard] = actor.Task(&Shard<T>::Push).Remote(arguments, pieces_[shard]);
@@ -519,11 +536,16 @@ Gradient<T> Worker<T>::NewGradient() const {
 
 template <class T>
 ps::Update Worker<T>::Update(Gradient<T>&& gradient) {
-  return UpdateAsync(std::move(gradient)).Get();
+  return Begin(std::move(gradient), true).Get();
 }
 
 template <class T>
 PendingUpdate<T> Worker<T>::UpdateAsync(Gradient<T>&& gradient) {
+  return Begin(std::move(gradient), false);
+}
+
+template <class T>
+PendingUpdate<T> Worker<T>::Begin(Gradient<T>&& gradient, bool waits) {
   const auto server = parameters_.Require();
   const size_t count = server->shards.size();
   std::vector<std::vector<T>*> residuals;
@@ -536,7 +558,8 @@ PendingUpdate<T> Worker<T>::UpdateAsync(Gradient<T>&& gradient) {
       residuals[i] = &residuals_[i];
     }
   }
-  return parameters_.Push(server, std::move(gradient), server->ranks > 0 ? rank_ : kNoRank, sequence_++, residuals);
+  return parameters_.Push(server, std::move(gradient), {server->ranks > 0 ? rank_ : kNoRank, sequence_++, 1, waits},
+                          residuals);
 }
 
 template <class T>

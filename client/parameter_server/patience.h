@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -23,7 +25,8 @@ constexpr int kReplicaMs = 10'000;  // a shard's wait for its replica
 class Patience {
  public:
   explicit Patience(int64_t deadline_ms)
-      : start_(Clock::now()), end_(start_ + std::chrono::milliseconds(deadline_ms)) {}
+      : deadline_ms_(deadline_ms), start_(Clock::now()), end_(start_ + std::chrono::milliseconds(deadline_ms)) {}
+  int64_t deadline_ms() const { return deadline_ms_; }
   // For a call: at least 1 ms, so that a late caller still looks once.
   int RemainingMs() const {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(end_ - Clock::now()).count();
@@ -37,6 +40,7 @@ class Patience {
 
  private:
   using Clock = std::chrono::steady_clock;
+  const int64_t deadline_ms_;
   const Clock::time_point start_;
   const Clock::time_point end_;
 };
@@ -47,14 +51,59 @@ inline void CheckDeadline(std::chrono::milliseconds deadline) {
                                       " ms: it takes 1 ms or more");
 }
 
+// A call as errors name it.
+struct Asked {
+  static constexpr Asked Home(const char* what) { return {what, 0, 0}; }
+  const char* what;  // "Stats"
+  size_t shard = 0;
+  size_t shards = 0;  // 0: the first shard that the server ever had
+};
+
+[[noreturn]] inline void ThrowNoAnswer(const Asked& asked, int64_t deadline_ms) {
+  const std::string named = asked.shards == 0
+                                ? "the first shard of the server"
+                                : "shard " + std::to_string(asked.shard) + " of " + std::to_string(asked.shards);
+  throw ray::internal::RayTimeoutException(named + " did not answer " + asked.what + " within " +
+                                           std::to_string(deadline_ms) +
+                                           " ms: its process is starting, busy or stopped; deadline is how long a call "
+                                           "may take");
+}
+
+template <class Ref>
+auto AnswerOf(const Ref& ref, const Asked& asked, const Patience& patience) {
+  try {
+    return ref.Get(patience.RemainingMs());
+  } catch (const ray::internal::RayTimeoutException&) {
+    ThrowNoAnswer(asked, patience.deadline_ms());
+  }
+}
+
+// Of one call of each shard.
+template <class T>
+std::vector<std::shared_ptr<T>> AnswersOf(const std::vector<ObjectRef<T>>& refs, const char* what,
+                                          const Patience& patience) {
+  std::vector<std::shared_ptr<T>> answers;
+  for (size_t i = 0; i < refs.size(); ++i) answers.push_back(AnswerOf(refs[i], {what, i, refs.size()}, patience));
+  return answers;
+}
+inline void AnswersOf(const std::vector<ObjectRef<void>>& refs, const char* what, const Patience& patience) {
+  for (size_t i = 0; i < refs.size(); ++i) AnswerOf(refs[i], {what, i, refs.size()}, patience);
+}
+
+// Whether all later calls of the actor fail, too. A call that waits for an actor to start again does not fail. So one
+// that fails and never began is to an actor that is dead for good.
+inline bool IsOver(const ray::internal::RayActorException& failure, bool restarts) {
+  return !restarts || !failure.may_have_run();
+}
+
 // The result of a call, `ref`, which is made again where its actor has died and `restarts`.
 template <class Call, class Ref>
-auto Insist(bool restarts, const Patience& patience, const Call& call, Ref ref) {
+auto Insist(bool restarts, const Patience& patience, const Asked& asked, const Call& call, Ref ref) {
   for (;;) {
     try {
-      return ref.Get(patience.RemainingMs());
-    } catch (const ray::internal::RayActorException&) {
-      if (!restarts || patience.Over()) throw;
+      return AnswerOf(ref, asked, patience);
+    } catch (const ray::internal::RayActorException& e) {
+      if (IsOver(e, restarts) || patience.Over()) throw;
     }
     patience.Sleep();
     ref = call();
@@ -62,30 +111,32 @@ auto Insist(bool restarts, const Patience& patience, const Call& call, Ref ref) 
 }
 
 template <class Call>
-auto Insist(bool restarts, const Patience& patience, const Call& call) {
-  return Insist(restarts, patience, call, call());
+auto Insist(bool restarts, const Patience& patience, const Asked& asked, const Call& call) {
+  return Insist(restarts, patience, asked, call, call());
 }
 
 // Shard::Save begins a file, or returns 0 while it writes another; Shard::Saved tells its end.
 template <class Shard>
 void SaveShards(const std::vector<ActorHandle<Shard>>& shards, const std::string& path, int64_t deadline_ms) {
   const Patience patience(deadline_ms);
-  const auto wait = [&](const auto& call) {
+  const auto wait = [&](size_t i, const auto& call) {
     for (;;) {
-      const auto result = *call().Get(patience.RemainingMs());
+      const auto result = *AnswerOf(call(), {"Save", i, shards.size()}, patience);
       if (result) return result;
       if (patience.Over())
-        throw ray::internal::RayTimeoutException("the checkpoint " + path + " was not written within " +
-                                                 std::to_string(deadline_ms) + " ms");
+        throw ray::internal::RayTimeoutException("shard " + std::to_string(i) + " of " + std::to_string(shards.size()) +
+                                                 " had not written the checkpoint " + path + " within " +
+                                                 std::to_string(deadline_ms) +
+                                                 " ms: its disk is slow; deadline is how long a call may take");
       patience.Sleep();
     }
   };
   std::vector<ObjectRef<uint64_t>> begun;
   for (const auto& shard : shards) begun.push_back(shard.Task(&Shard::Save).Remote(path));
   for (size_t i = 0; i < begun.size(); ++i) {
-    uint64_t number = *begun[i].Get(patience.RemainingMs());
-    if (number == 0) number = wait([&] { return shards[i].Task(&Shard::Save).Remote(path); });
-    wait([&] { return shards[i].Task(&Shard::Saved).Remote(number); });
+    uint64_t number = *AnswerOf(begun[i], {"Save", i, shards.size()}, patience);
+    if (number == 0) number = wait(i, [&] { return shards[i].Task(&Shard::Save).Remote(path); });
+    wait(i, [&] { return shards[i].Task(&Shard::Saved).Remote(number); });
   }
 }
 

@@ -1,10 +1,11 @@
-// What a shard's actor asks for: the resources of each shard, and those of its own place.
+// What a shard's actor asks for: the resources of each shard, and those of its own place. And what it is told at once.
 #pragma once
 
 #include <cstddef>
 #include <string>
 #include <unordered_map>
 
+#include <ray/api/actor_handle.h>
 #include <ray/api/exceptions.h>
 #include <ray/parameter_server/options.h>
 
@@ -32,6 +33,12 @@ inline std::unordered_map<std::string, double> ResourcesOf(const Options& option
   if (!options.placement.empty())
     for (const auto& [name, amount] : options.placement[shard]) resources[name] += amount;
   return resources;
+}
+
+// Tells the actor its own id, which no call of the library tells it, however often it starts again meanwhile.
+template <class Shard>
+void Introduce(const ActorHandle<Shard>& shard) {
+  shard.Task(&Shard::Know).SetMaxRetries(-1).Remote(shard.ID());
 }
 
 }  // namespace ray::ps::internal

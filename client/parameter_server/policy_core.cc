@@ -176,11 +176,15 @@ std::vector<RankState> PolicyCore::rank_states() const {
 void PolicyCore::Take(uint64_t version, const std::vector<RankState>& ranks, const PolicyCounts& counts) {
   if (ranks_ > 0) SetRanks(ranks.size());
   Restart(version);
-  for (size_t i = 0; i < of_rank_.size(); ++i) {
+  TakeRanks(ranks);
+  counts_ = counts;
+}
+
+void PolicyCore::TakeRanks(const std::vector<RankState>& ranks) {
+  for (size_t i = 0; i < std::min(of_rank_.size(), ranks.size()); ++i) {
     of_rank_[i].clock = ranks[i].clock;
     of_rank_[i].behind = ranks[i].behind;
   }
-  counts_ = counts;
 }
 
 bool PolicyCore::CloseFor(uint64_t version) {

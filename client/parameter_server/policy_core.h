@@ -86,8 +86,9 @@ class PolicyCore {
   void Hold(uint64_t rank, uint64_t sequence, TimePoint now);
   // Nobody could give a gradient before: the deadline of those who wait counts from now on.
   void WaitAnew(TimePoint now) { waited_since_ = now; }
-  // In the place of cores that have moved.
   std::vector<RankState> rank_states() const;
+  void TakeRanks(const std::vector<RankState>& ranks);  // of as many ranks
+  // In the place of cores that have moved.
   void Take(uint64_t version, const std::vector<RankState>& ranks, const PolicyCounts& counts);
   // Ends the round under way without further gradients, where another shard has this version already.
   bool CloseFor(uint64_t version);

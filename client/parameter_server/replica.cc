@@ -17,6 +17,7 @@ int64_t Replica<T>::Follow(const ReplicaEvent<T>& event) {
   if (!filled_ || event.before != version_) return 0;
   version_ = event.version;
   workers_ = event.workers;
+  ranks_ = event.ranks;
   for (const SentGradient<T>& gradient : event.gradients) {
     held_[gradient.rank] = gradient;
     recent_.Add(gradient.sequence);
@@ -37,9 +38,16 @@ void Replica<T>::Fill(const ShardState<T>& state) {
   recent_ = RecentSequences(state.recent);
   version_ = state.version;
   workers_ = state.workers;
+  ranks_ = state.ranks;
   door_ = state.door;
   restarts_ = state.restarts;
+  shard_ = state.shard;
   filled_ = true;
+}
+
+template <class T>
+int64_t Replica<T>::Ready() {
+  return filled_ ? ::getpid() : 0;
 }
 
 template <class T>
@@ -55,6 +63,7 @@ ShardState<T> Replica<T>::Export() {
   state.filled = true;
   state.version = version_;
   state.workers = workers_;
+  state.ranks = ranks_;
   state.restarts = ++restarts_;
   state.values = run_.Make();
   state.slots = ArraysOf(run_.slots());
@@ -62,6 +71,7 @@ ShardState<T> Replica<T>::Export() {
   for (const auto& [rank, gradient] : held_) state.held.push_back(gradient);
   state.recent = recent_.all();
   state.door = door_;
+  state.shard = shard_;
   return state;
 }
 

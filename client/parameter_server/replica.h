@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <string>
 #include <vector>
 
 #include <ray/api.h>
@@ -25,6 +26,8 @@ class Replica {
   // has: it takes a Fill.
   int64_t Follow(const ReplicaEvent<T>& event);
   void Fill(const ShardState<T>& state);
+  int64_t Ready();  // the process's id; 0 where it takes a Fill
+  void Know(const std::string& shard) { shard_ = shard; }
   // False: it takes a Fill.
   bool Note(const DoorState<T>& door);
   // For a shard that starts again. Counts its restarts.
@@ -39,8 +42,10 @@ class Replica {
   DoorState<T> door_;
   uint64_t version_ = 0;
   uint64_t workers_ = 0;
+  std::vector<RankState> ranks_;
   uint64_t restarts_ = 0;
-  bool filled_;  // false: this process replaces one that died, or waits for what its shard inherits
+  std::string shard_;  // the id of its actor
+  bool filled_;        // false: this process replaces one that died, or waits for what its shard inherits
 };
 
 }  // namespace ray::ps::internal

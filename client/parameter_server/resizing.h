@@ -37,12 +37,26 @@ class OneResize {
       "shards, and calls Resize");
 }
 
+[[noreturn]] inline void ThrowGivenUp() {
+  throw ray::internal::RayException(
+      "the first shard has given it up: its process started again or ended, or this process showed no sign for some "
+      "seconds");
+}
+
+[[noreturn]] inline void ThrowInDoubt(size_t before, size_t wanted, const ray::internal::RayException& why) {
+  throw ray::internal::RayTimeoutException("whether the parameters are in " + std::to_string(before) + " or in " +
+                                           std::to_string(wanted) +
+                                           " shards is not known, since the first shard did not answer: call Resize "
+                                           "again, to any number, which finds out. The cause: " +
+                                           why.what());
+}
+
 // Returns once all have their processes.
 template <class Shard>
 void AwaitShards(const std::vector<ActorHandle<Shard>>& shards, const Patience& patience) {
   std::vector<decltype(shards[0].Task(&Shard::Where).Remote(uint64_t{0}))> here;
   for (const auto& shard : shards) here.push_back(shard.Task(&Shard::Where).Remote(uint64_t{0}));
-  ray::Get(here, patience.RemainingMs());
+  AnswersOf(here, "a Resize", patience);
 }
 
 // The same options for so many shards. Further shards take the places of the first ones again.

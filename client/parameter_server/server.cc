@@ -77,6 +77,7 @@ std::shared_ptr<Server<T>> StartServer(Layout layout, std::span<const T> initial
                                  .SetResources(ResourcesOf(options, i))
                                  .SetMaxRestarts(server->restarts ? -1 : 0)
                                  .Remote(setup, std::move(piece), replica));
+    if (server->replicated) Introduce(server->shards.back());
   }
   server->home = server->shards[0];
   return server;

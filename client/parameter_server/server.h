@@ -29,16 +29,15 @@ std::shared_ptr<Server<T>> StartServer(Layout layout, std::span<const T> initial
 
 // ---- a Resize, in the process that created the server
 
-// What an earlier Resize could not end: the home hears where the parameters are, and their shards open. Throws where
-// one does not answer.
+// What an earlier Resize could not end: the home says whether a layout in doubt counts, or hears where the parameters
+// are, and their shards open. Returns the layout that counts. Throws where an actor does not answer.
 template <class T>
-void Mend(const Server<T>& current);
-// The same server with so many shards, which have all that the old ones had. The old ones are closed then, and never
-// open again. Throws where the old ones stay.
+std::shared_ptr<const Server<T>> Mend(const std::shared_ptr<const Server<T>>& known);
+// The same server with so many shards, which have all that the old ones had, and the home knows it. The old ones are
+// closed then, and never open again. Throws where the old ones stay, and where nobody knows whether they do.
 template <class T>
 std::shared_ptr<const Server<T>> Resized(const Server<T>& old, size_t shards);
-// Tells the home, and the other old shards, that `next` counts. Throws where the home does not answer. Then other
-// processes do not find the parameters before the next call of Mend.
+// Tells the other old shards that `next` counts. Readers of one that does not hear it ask the home.
 template <class T>
 void Announce(const Server<T>& old, const Server<T>& next);
 
@@ -61,7 +60,7 @@ extern template std::shared_ptr<const Server<float>> Resized(const Server<float>
 extern template std::shared_ptr<const Server<double>> Resized(const Server<double>&, size_t);
 extern template void Announce(const Server<float>&, const Server<float>&);
 extern template void Announce(const Server<double>&, const Server<double>&);
-extern template void Mend(const Server<float>&);
-extern template void Mend(const Server<double>&);
+extern template std::shared_ptr<const Server<float>> Mend(const std::shared_ptr<const Server<float>>&);
+extern template std::shared_ptr<const Server<double>> Mend(const std::shared_ptr<const Server<double>>&);
 
 }  // namespace ray::ps::internal

@@ -25,17 +25,21 @@ template <class T>
 Shard<T>::Shard(const ShardSetup& setup, const Array<T>& initial, const std::vector<ActorHandle<Replica<T>>>& replica)
     : setup_(setup),
       machine_(setup.compresses ? ThisMachine() : 0),
+      has_parameters_(!setup.inherits || ray::WasCurrentActorRestarted()),
       core_(setup.policy.value, std::chrono::milliseconds(setup.round_deadline_ms)),
       run_(setup, initial),
       replica_(replica) {
   if (!setup_.checkpoint.empty()) OpenCount();
-  if (!ray::WasCurrentActorRestarted() || TakeFromReplica()) return;
-  if (!count_.open())
-    throw ray::internal::RayException(
-        "the shard and its replica died at once, and there is no checkpoint: the "
-        "parameters of shard " +
-        std::to_string(setup.index) + " are lost" + (setup.inherits ? ", unless a Resize had not filled it yet" : ""));
-  Restore();
+  if (ray::WasCurrentActorRestarted() && !TakeFromReplica()) {
+    if (!count_.open())
+      throw ray::internal::RayException(
+          "the shard and its replica died at once, and there is no checkpoint: the "
+          "parameters of shard " +
+          std::to_string(setup.index) + " are lost" +
+          (setup.inherits ? ", unless a Resize had not filled it yet" : ""));
+    Restore();
+  }
+  Watch();
 }
 
 // ---- reading and updating
@@ -48,6 +52,7 @@ ReadReply<T> Shard<T>::Read(uint64_t rank, uint64_t wanted, uint64_t known) {
   ReadReply<T> reply;
   reply.moved = door_.moved();
   if (reply.moved) return reply;
+  reply.resize = door_.state().resize;
   reply.ready = core_.MayRead(rank, wanted, now);
   reply.version = core_.version();
   reply.machine = machine_;
@@ -70,7 +75,7 @@ PushReply Shard<T>::Push(const PushArguments& arguments, const Array<T>& gradien
       const auto held = round_.find(arguments.rank);
       return {before + (held != round_.end() && held->second.sequence == arguments.sequence ? 1 : 0), 0, true};
     }
-    case Entry::kClosed: door_.Refuse(arguments, gradient); return {before, 0, false, true};
+    case Entry::kClosed: door_.Refuse(arguments, gradient); return {before, 0, false, true, door_.state().resize};
   }
   const Verdict verdict = core_.Take({arguments.rank, arguments.based_on, arguments.sequence}, now);
   PushReply reply{verdict.version, verdict.staleness, true};
@@ -147,7 +152,8 @@ void Shard<T>::Keep(std::vector<SentGradient<T>> step) {
 template <class T>
 void Shard<T>::TellReplica(uint64_t before, std::vector<SentGradient<T>> gradients, bool is_step) {
   if (replica_.empty()) return;
-  const ReplicaEvent<T> event{before, core_.version(), core_.ranks(), std::move(gradients), is_step};
+  const ReplicaEvent<T> event{before,  core_.version(),    core_.ranks(), std::move(gradients),
+                              is_step, core_.rank_states()};
   try {
     const auto follow = [&] { return *replica_[0].Task(&Replica<T>::Follow).Remote(event).Get(kReplicaMs); };
     replica_pid_ = follow();
@@ -171,11 +177,30 @@ bool Shard<T>::FillReplica(uint64_t version) {
 }
 
 template <class T>
+void Shard<T>::Know(const std::string& self) {
+  self_ = self;
+  replica_.at(0).Task(&Replica<T>::Know).Remote(self);
+  Watch();
+}
+
+template <class T>
+void Shard<T>::Watch() {
+  if (!replica_.empty() && !self_.empty() && !watch_.has_value()) watch_.emplace(self_, replica_[0]);
+}
+
+template <class T>
+void Shard<T>::Refill() {
+  if (has_parameters_ && FillReplica(core_.version()))
+    replica_pid_ = *replica_[0].Task(&Replica<T>::Ready).Remote().Get(kReplicaMs);
+}
+
+template <class T>
 ShardState<T> Shard<T>::State() {
   ShardState<T> state;
   state.filled = true;
   state.version = core_.version();
   state.workers = core_.ranks();
+  state.ranks = core_.rank_states();
   state.restarts = restarts_;
   state.values = run_.Make();
   state.slots = ArraysOf(run_.slots());
@@ -183,6 +208,7 @@ ShardState<T> Shard<T>::State() {
   for (const auto& [rank, gradient] : round_) state.held.push_back(gradient);
   state.recent = door_.recent().all();
   state.door = door_.state();
+  state.shard = self_;
   state.counts = core_.counts();
   state.updates_lost = updates_lost_;
   return state;
@@ -200,12 +226,14 @@ bool Shard<T>::TakeFromReplica() {
   door_.set_recent(RecentSequences(state.recent));
   core_.set_version(state.version);
   if (core_.ranks() > 0) core_.SetRanks(state.workers);
+  core_.TakeRanks(state.ranks);
   for (SentGradient<T>& gradient : state.held) {
     core_.Hold(gradient.rank, gradient.sequence, Now());
     round_[gradient.rank] = std::move(gradient);
   }
   door_.Restore(std::move(state.door));
   restarts_ = state.restarts;
+  self_ = state.shard;
   saved_version_ = state.version;
   Counted();
   return true;
@@ -371,9 +399,9 @@ ClosedReply Shard<T>::Closed() const {
 }
 
 template <class T>
-ClosedReply Shard<T>::Close() {
+ClosedReply Shard<T>::Close(uint64_t resize) {
   RequireHere();
-  door_.Close();
+  door_.Close(resize);
   KeepDoor();
   return Closed();
 }
@@ -397,30 +425,34 @@ ClosedReply Shard<T>::Settle(uint64_t version) {
 }
 
 template <class T>
-void Shard<T>::Open() {
-  if (door_.moved() || !door_.closed()) return;
+void Shard<T>::Open(uint64_t resize) {
+  if (door_.moved() || !door_.closed() || (resize != 0 && resize != door_.state().resize)) return;
   door_.Open();
   core_.WaitAnew(Now());
   KeepDoor();
 }
 
 template <class T>
-DoorState<T> Shard<T>::Where(uint64_t known_epoch) {
-  if (!door_.moved() || door_.state().moved[0].epoch > known_epoch) return door_.state();
-  return {door_.closed(), {}};
+WhereReply<T> Shard<T>::Where(uint64_t known_epoch) {
+  WhereReply<T> reply{door_.state(), lease_.UnderWay(Now())};
+  if (door_.moved() && door_.state().moved[0].epoch <= known_epoch) reply.door.moved.clear();
+  return reply;
 }
 
 // Its memory goes. What a reader holds stays. A file that it still writes is done before the next Resize may begin: a
 // later layout of as many shards has a file of that name.
 template <class T>
-std::vector<uint64_t> Shard<T>::Move(const Server<T>& to) {
+MoveReply Shard<T>::Move(const Server<T>& to, uint64_t resize) {
+  const bool again = door_.moved() && door_.state().moved[0].epoch >= to.epoch;
+  if (resize != 0 && !again && lease_.UnderWay(Now()) != resize) return {};
   const std::vector<uint64_t> refused = door_.Move(to);
+  lease_.End();
   KeepDoor();
   round_.clear();
   run_.Take({}, {}, 0);
   cell_.Set(kNoVersion);
   saver_.Finish();
-  return refused;
+  return {true, refused};
 }
 
 template <class T>
@@ -467,6 +499,7 @@ void Shard<T>::Inherit(const Inheritance<T>& inheritance) {
   core_.Take(inheritance.version, inheritance.ranks, states.front()->counts);
   door_.set_recent(RecentSequences(inheritance.recent));
   forgetful_ = false;
+  has_parameters_ = true;
   for (const uint64_t sequence : inheritance.partial) door_.Took(sequence);
   door_.set_partial(inheritance.partial);
   for (SentGradient<T>& held : inherited.held) {

@@ -4,6 +4,7 @@
 // version has yet. With a replica: it has all gradients that were answered for.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -20,6 +21,8 @@
 #include "client/parameter_server/parameter_run.h"
 #include "client/parameter_server/policy_core.h"
 #include "client/parameter_server/replica.h"
+#include "client/parameter_server/replica_watch.h"
+#include "client/parameter_server/resize_lease.h"
 #include "client/parameter_server/saver.h"
 #include "client/parameter_server/version_cell.h"
 
@@ -45,6 +48,8 @@ class Shard {
   // Makes a version of all that is kept, so that no gradient stays pinned.
   void Flush() { run_.Make(); }
   ShardStats Stats();
+  void Know(const std::string& self);  // this actor's id, where there is a replica
+  void Refill();                       // the replica, which has nothing
 
   // Begins to write a checkpoint, beside other calls. Returns its number, for Saved; 0 while another is under way.
   uint64_t Save(const std::string& path);
@@ -56,18 +61,21 @@ class Shard {
   void Commit(uint64_t version);
 
   // A Resize, in this order. From Close until Open or Move the shard takes only gradients that others have already.
-  ClosedReply Close();
+  // Of the home alone: Begin, and Renew while the Resize lasts. False: it was given up.
+  void Begin(uint64_t resize) { lease_.Begin(resize, std::chrono::steady_clock::now()); }
+  bool Renew(uint64_t resize) { return lease_.Renew(resize, std::chrono::steady_clock::now()); }
+  ClosedReply Close(uint64_t resize);
   ClosedReply Admit(const std::vector<uint64_t>& others_have);
   ClosedReply Settle(uint64_t version);  // another shard has this one. No gradient is taken from here on
   ShardState<T> Export() { return State(); }
   void Inherit(const Inheritance<T>& inheritance);  // of a new shard, once
-  void Open();
-  // The parameters are there from now on. Returns the gradients that were refused meanwhile.
-  std::vector<uint64_t> Move(const Server<T>& to);
+  void Open(uint64_t resize);                       // where this one has closed it; 0: whichever
+  // The parameters are there from now on, unless the home has given this Resize up. 0: they are there for certain.
+  MoveReply Move(const Server<T>& to, uint64_t resize);
   // How many of these gradients have not come yet.
   uint64_t Lacks(const std::vector<uint64_t>& sequences) { return door_.Lacks(sequences); }
   // `moved` is empty for a caller that knows that layout.
-  DoorState<T> Where(uint64_t known_epoch);
+  WhereReply<T> Where(uint64_t known_epoch);
 
  private:
   struct Loaded {
@@ -89,6 +97,7 @@ class Shard {
   void Keep(std::vector<SentGradient<T>> step);
   void TellReplica(uint64_t before, std::vector<SentGradient<T>> gradients, bool is_step);
   bool FillReplica(uint64_t version);  // with all that this shard has, as what it has at this version
+  void Watch();
   ShardState<T> State();
   bool TakeFromReplica();  // false where it has nothing
   void RequireOpen() const;
@@ -101,11 +110,13 @@ class Shard {
 
   const ShardSetup setup_;
   const uint64_t machine_;
+  bool has_parameters_;  // false: Inherit is still to come
   PolicyCore core_;
   ParameterRun<T> run_;
   std::map<uint64_t, SentGradient<T>> round_;  // by rank
   std::vector<ActorHandle<Replica<T>>> replica_;
   Door<T> door_;
+  ResizeLease lease_;
   int64_t replica_pid_ = 0;  // of its process, when it last had an event
   uint64_t reads_ = 0;
   uint64_t packed_ = 0;
@@ -117,6 +128,8 @@ class Shard {
   uint64_t updates_lost_ = 0;
   bool forgetful_ = false;  // this process came back from a checkpoint, which has no sequences
   uint64_t restarts_ = 0;
+  std::string self_;  // this actor's id; empty: not known yet
+  std::optional<ReplicaWatch<Shard, Replica<T>>> watch_;
 };
 
 }  // namespace ray::ps::internal

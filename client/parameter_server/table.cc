@@ -31,9 +31,9 @@ using DoublesByInteger = TableShard<uint64_t, double>;
 using FloatsByString = TableShard<std::string, float>;
 using DoublesByString = TableShard<std::string, double>;
 // Here, because every program that uses a Table links this file. A program gives nothing to RAY_REMOTE itself.
-#define REGISTER_TABLE(S)                                                                                            \
-  RAY_REMOTE(S::Create, &S::Pull, &S::Push, &S::Size, &S::Erase, &S::Page, &S::Stats, &S::Save, &S::Saved, &S::Load, \
-             &S::Commit)
+#define REGISTER_TABLE(S)                                                                                             \
+  RAY_REMOTE(S::Create, &S::Pull, &S::Push, &S::Size, &S::Erase, &S::Page, &S::Stats, &S::Know, &S::Refill, &S::Save, \
+             &S::Saved, &S::Load, &S::Commit)
 REGISTER_TABLE(ray::ps::internal::FloatsByInteger);
 REGISTER_TABLE(ray::ps::internal::DoublesByInteger);
 REGISTER_TABLE(ray::ps::internal::FloatsByString);
@@ -43,7 +43,7 @@ using FloatStandbyByInteger = TableReplica<uint64_t, float>;
 using DoubleStandbyByInteger = TableReplica<uint64_t, double>;
 using FloatStandbyByString = TableReplica<std::string, float>;
 using DoubleStandbyByString = TableReplica<std::string, double>;
-#define REGISTER_STANDBY(S) RAY_REMOTE(S::Create, &S::Follow, &S::Fill, &S::Export)
+#define REGISTER_STANDBY(S) RAY_REMOTE(S::Create, &S::Follow, &S::Fill, &S::Ready, &S::Know, &S::Export)
 REGISTER_STANDBY(ray::ps::internal::FloatStandbyByInteger);
 REGISTER_STANDBY(ray::ps::internal::DoubleStandbyByInteger);
 REGISTER_STANDBY(ray::ps::internal::FloatStandbyByString);
@@ -87,14 +87,14 @@ std::vector<std::string> Travelling(std::vector<std::string> keys) { return keys
 
 // One call of each shard, all at once, and the results in the order of the shards.
 template <class K, class T, class Call>
-auto OfAll(const TableServer<K, T>& server, const Call& call) {
+auto OfAll(const TableServer<K, T>& server, const char* what, const Call& call) {
   const Patience patience(server.deadline_ms);
   std::vector<decltype(call(server.shards[0]))> replies;
   for (const auto& shard : server.shards) replies.push_back(call(shard));
   std::vector<decltype(replies[0].Get(0))> results;
   for (size_t i = 0; i < replies.size(); ++i)
     results.push_back(Insist(
-        server.restarts, patience, [&] { return call(server.shards[i]); }, replies[i]));
+        server.restarts, patience, {what, i, replies.size()}, [&] { return call(server.shards[i]); }, replies[i]));
   return results;
 }
 
@@ -147,6 +147,7 @@ typename TableClient<K, T>::ServerPtr TableClient<K, T>::Create(size_t row_size,
                                  .SetResources(ResourcesOf(options, setup.index))
                                  .SetMaxRestarts(server->restarts ? -1 : 0)
                                  .Remote(setup, replica));
+    if (server->replicated) Introduce(server->shards.back());
   }
   return server;
 }
@@ -168,7 +169,8 @@ std::function<Rows<T>()> TableClient<K, T>::Pull(const ServerPtr& server, std::s
     for (size_t i = 0; i < replies.size(); ++i) {
       if (replies[i].handle() == nullptr) continue;
       const auto again = [&] { return server->shards[i].Task(&TableShard<K, T>::Pull).Remote(sent[i]); };
-      pieces[i] = std::move(Insist(server->restarts, patience, again, replies[i])->values);
+      pieces[i] =
+          std::move(Insist(server->restarts, patience, {"a pull", i, replies.size()}, again, replies[i])->values);
     }
     return Rows<T>(server->row_size, std::move(pieces), std::move(places));
   };
@@ -208,6 +210,7 @@ std::function<bool()> TableClient<K, T>::Push(const ServerPtr& server, std::span
     }
   }
   struct Sent {
+    size_t index = 0;
     ActorHandle<TableShard<K, T>> shard;
     typename TravellingKeys<K>::Type keys;
     Array<T> gradients;
@@ -219,7 +222,7 @@ std::function<bool()> TableClient<K, T>::Push(const ServerPtr& server, std::span
   for (size_t i = 0; i < shards; ++i) {
     if (batch.keys[i].empty()) continue;
     Sent& one = sent.emplace_back();
-    one = {server->shards[i], Travelling(std::move(batch.keys[i])), std::move(*gradients[i]).Seal(), sequence, {}};
+    one = {i, server->shards[i], Travelling(std::move(batch.keys[i])), std::move(*gradients[i]).Seal(), sequence, {}};
     one.reply = one.shard.Task(&TableShard<K, T>::Push).Remote(one.keys, one.gradients, scale, one.sequence);
   }
   return [server, sent = std::move(sent), scale]() mutable {
@@ -228,11 +231,11 @@ std::function<bool()> TableClient<K, T>::Push(const ServerPtr& server, std::span
     for (Sent& one : sent) {
       for (bool done = false; !done;) {
         try {
-          one.reply.Get(patience.RemainingMs());
+          AnswerOf(one.reply, {"a push", one.index, server->shards.size()}, patience);
           done = true;
         } catch (const ray::internal::RayActorException& e) {
-          if (!server->restarts || patience.Over()) throw;
-          if (server->replicated || e.retry_safe()) {
+          if (IsOver(e, server->restarts) || patience.Over()) throw;
+          if (server->replicated) {
             patience.Sleep();
             one.reply = one.shard.Task(&TableShard<K, T>::Push).Remote(one.keys, one.gradients, scale, one.sequence);
           } else {
@@ -249,7 +252,8 @@ std::function<bool()> TableClient<K, T>::Push(const ServerPtr& server, std::span
 template <class K, class T>
 size_t TableClient<K, T>::Size(const Server& server) {
   size_t size = 0;
-  for (const auto& of_shard : OfAll(server, [](const auto& s) { return s.Task(&TableShard<K, T>::Size).Remote(); }))
+  for (const auto& of_shard :
+       OfAll(server, "Size", [](const auto& s) { return s.Task(&TableShard<K, T>::Size).Remote(); }))
     size += *of_shard;
   return size;
 }
@@ -257,7 +261,8 @@ size_t TableClient<K, T>::Size(const Server& server) {
 template <class K, class T>
 std::vector<TableStats> TableClient<K, T>::Stats(const Server& server) {
   std::vector<TableStats> stats;
-  for (const auto& one : OfAll(server, [](const auto& s) { return s.Task(&TableShard<K, T>::Stats).Remote(); }))
+  for (const auto& one :
+       OfAll(server, "Stats", [](const auto& s) { return s.Task(&TableShard<K, T>::Stats).Remote(); }))
     stats.push_back(*one);
   return stats;
 }
@@ -271,20 +276,21 @@ size_t TableClient<K, T>::Erase(const Server& server, std::span<const K> keys) {
     if (batch.keys[i].empty()) continue;
     const auto sent = Travelling(std::move(batch.keys[i]));
     const auto call = [&] { return server.shards[i].Task(&TableShard<K, T>::Erase).Remote(sent); };
-    erased += *Insist(server.restarts, patience, call);
+    erased += *Insist(server.restarts, patience, {"Erase", i, server.shards.size()}, call);
   }
   return erased;
 }
 
 template <class K, class T>
 void TableClient<K, T>::ForEach(const Server& server, const std::function<void(const K&, std::span<const T>)>& visit) {
-  for (const auto& shard : server.shards) {
+  for (size_t i = 0; i < server.shards.size(); ++i) {
     uint64_t from = 0;
     do {
-      const auto call = [&] { return shard.Task(&TableShard<K, T>::Page).Remote(from, kPageRows); };
-      const auto page = Insist(server.restarts, Patience(server.deadline_ms), call);
-      for (size_t i = 0; i < page->keys.size(); ++i)
-        visit(page->keys[i], page->values.span().subspan(i * server.row_size, server.row_size));
+      const auto call = [&] { return server.shards[i].Task(&TableShard<K, T>::Page).Remote(from, kPageRows); };
+      const auto page =
+          Insist(server.restarts, Patience(server.deadline_ms), {"ForEach", i, server.shards.size()}, call);
+      for (size_t k = 0; k < page->keys.size(); ++k)
+        visit(page->keys[k], page->values.span().subspan(k * server.row_size, server.row_size));
       from = page->next;
     } while (from != 0);
   }
@@ -300,10 +306,10 @@ void TableClient<K, T>::Load(const Server& server, const std::string& path) {
   const Patience patience(server.deadline_ms);
   std::vector<ObjectRef<void>> replies;
   for (const auto& shard : server.shards) replies.push_back(shard.Task(&TableShard<K, T>::Load).Remote(path));
-  ray::Get(replies, patience.RemainingMs());
+  AnswersOf(replies, "Load", patience);
   replies.clear();
   for (const auto& shard : server.shards) replies.push_back(shard.Task(&TableShard<K, T>::Commit).Remote());
-  ray::Get(replies, patience.RemainingMs());
+  AnswersOf(replies, "Load", patience);
 }
 
 template class TableClient<uint64_t, float>;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include <ray/api/array.h>
@@ -38,7 +39,8 @@ struct TableState {
   Array<uint8_t> counted_keys;
   Array<uint32_t> counted;
   std::vector<uint64_t> recent;  // sequences
-  MSGPACK_DEFINE(filled, events, pushes, restarts, keys, steps, touched, values, counted_keys, counted, recent)
+  std::string shard;             // the id of its actor
+  MSGPACK_DEFINE(filled, events, pushes, restarts, keys, steps, touched, values, counted_keys, counted, recent, shard)
 
   void Set(const RowsContent<T>& content) {
     filled = true;

@@ -25,7 +25,13 @@ void TableReplica<K, T>::Fill(const TableState<T>& state) {
   recent_ = RecentSequences(state.recent);
   events_ = state.events;
   restarts_ = state.restarts;
+  shard_ = state.shard;
   filled_ = true;
+}
+
+template <class K, class T>
+int64_t TableReplica<K, T>::Ready() {
+  return filled_ ? ::getpid() : 0;
 }
 
 template <class K, class T>
@@ -36,6 +42,7 @@ TableState<T> TableReplica<K, T>::Export() {
   state.events = events_;
   state.restarts = ++restarts_;
   state.recent = recent_.all();
+  state.shard = shard_;
   return state;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include <ray/api.h>
 
@@ -21,6 +22,8 @@ class TableReplica {
   // Returns the process's id; 0 where this is not the next event after what the replica has: it takes a Fill.
   int64_t Follow(const TableEvent<K, T>& event);
   void Fill(const TableState<T>& state);
+  int64_t Ready();  // the process's id; 0 where it takes a Fill
+  void Know(const std::string& shard) { shard_ = shard; }
   // For a shard that starts again. Counts its restarts.
   TableState<T> Export();
 
@@ -31,7 +34,8 @@ class TableReplica {
   RecentSequences recent_;
   uint64_t events_ = 0;
   uint64_t restarts_ = 0;
-  bool filled_;  // false: this process replaces one that died, and has nothing
+  std::string shard_;  // the id of its actor
+  bool filled_;        // false: this process replaces one that died, and has nothing
 };
 
 }  // namespace ray::ps::internal

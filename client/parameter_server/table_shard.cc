@@ -18,11 +18,13 @@ TableShard<K, T>::TableShard(const TableSetup& setup, const std::vector<ActorHan
     count_ = UpdateCount(FileOf(setup_.checkpoint) + ".count");
     if (count_.counts().run != setup_.run) count_.counts() = {.run = setup_.run};  // it is of an earlier table
   }
-  if (!ray::WasCurrentActorRestarted() || TakeFromReplica()) return;
-  if (!count_.open())
-    throw RayException("the shard and its replica died at once, and there is no checkpoint: the rows of shard " +
-                       std::to_string(setup.index) + " are lost");
-  Restore();
+  if (ray::WasCurrentActorRestarted() && !TakeFromReplica()) {
+    if (!count_.open())
+      throw RayException("the shard and its replica died at once, and there is no checkpoint: the rows of shard " +
+                         std::to_string(setup.index) + " are lost");
+    Restore();
+  }
+  Watch();
 }
 
 template <class K, class T>
@@ -78,11 +80,29 @@ bool TableShard<K, T>::FillReplica(uint64_t events) {
     state.events = events;
     state.restarts = restarts_;
     state.recent = recent_.all();
+    state.shard = self_;
     replica_[0].Task(&TableReplica<K, T>::Fill).Remote(state).Get(kReplicaMs);
     return true;
   } catch (const RayException&) {
     return false;
   }
+}
+
+template <class K, class T>
+void TableShard<K, T>::Know(const std::string& self) {
+  self_ = self;
+  replica_.at(0).Task(&TableReplica<K, T>::Know).Remote(self);
+  Watch();
+}
+
+template <class K, class T>
+void TableShard<K, T>::Watch() {
+  if (!replica_.empty() && !self_.empty() && !watch_.has_value()) watch_.emplace(self_, replica_[0]);
+}
+
+template <class K, class T>
+void TableShard<K, T>::Refill() {
+  if (FillReplica(events_)) replica_pid_ = *replica_[0].Task(&TableReplica<K, T>::Ready).Remote().Get(kReplicaMs);
 }
 
 template <class K, class T>
@@ -97,6 +117,7 @@ bool TableShard<K, T>::TakeFromReplica() {
   recent_ = RecentSequences(state.recent);
   events_ = state.events;
   restarts_ = state.restarts;
+  self_ = state.shard;
   saved_pushes_ = state.pushes;
   Counted();
   return true;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 
 #include "client/parameter_server/checkpoint.h"
 #include "client/parameter_server/recent.h"
+#include "client/parameter_server/replica_watch.h"
 #include "client/parameter_server/saver.h"
 #include "client/parameter_server/table_messages.h"
 #include "client/parameter_server/table_replica.h"
@@ -37,6 +39,8 @@ class TableShard {
   uint64_t Erase(const Keys& keys);
   TablePage<K, T> Page(uint64_t from, uint64_t count) { return rows_.Page(from, count); }
   TableStats Stats();
+  void Know(const std::string& self);  // this actor's id, where there is a replica
+  void Refill();                       // the replica, which has nothing
 
   uint64_t Save(const std::string& path);  // as Shard<T>
   bool Saved(uint64_t number) { return saver_.Done(number); }
@@ -54,6 +58,7 @@ class TableShard {
   void TellReplica(TableEvent<K, T> event);
   bool FillReplica(uint64_t events);
   bool TakeFromReplica();  // false where it has nothing
+  void Watch();
 
   const TableSetup setup_;
   TableRows<K, T> rows_;
@@ -67,6 +72,8 @@ class TableShard {
   uint64_t saved_pushes_ = 0;
   uint64_t updates_lost_ = 0;
   uint64_t restarts_ = 0;
+  std::string self_;  // this actor's id; empty: not known yet
+  std::optional<ReplicaWatch<TableShard, TableReplica<K, T>>> watch_;
 };
 
 }  // namespace ray::ps::internal

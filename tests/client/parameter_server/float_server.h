@@ -18,6 +18,16 @@ ray::ps::Update Add(Updated& to, float value) {
   return to.Update(std::move(gradient));
 }
 
+// What a handle knows, and a handle that knows this and nothing later: as another process has them.
+template <class T>
+ray::ps::internal::Server<T> InternalsOf(const ray::ps::Parameters<T>& server) {
+  return *ray::ObjectRef<ray::ps::internal::Server<T>>(ray::Put(server).handle()).Get();
+}
+template <class T>
+ray::ps::Parameters<T> HandleOf(const ray::ps::internal::Server<T>& server) {
+  return *ray::ObjectRef<ray::ps::Parameters<T>>(ray::Put(server).handle()).Get();
+}
+
 // A task: returns how many of its gradients counted.
 inline uint64_t AddMany(const FloatServer& server, uint64_t rank, int rounds) {
   auto worker = server.Worker(rank);

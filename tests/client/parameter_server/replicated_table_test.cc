@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "client/parameter_server/checkpoint.h"
 #include "tests/client/parameter_server/float_server.h"
 #include "tests/client/parameter_server/message_of.h"
+#include "tests/client/parameter_server/private_daemons.h"
 #include "tests/harness/daemon_process.h"
 #include "tests/harness/run_folder.h"
 
@@ -115,6 +117,32 @@ TEST_F(KilledTableTest, EachPushCountsOnceWhileShardsAndReplicasAreKilled) {
   for (const auto& counted : ray::Get(working, 60'000)) EXPECT_EQ(*counted, static_cast<uint64_t>(kRounds));
   EXPECT_EQ(users.Pull(kKeys).Copy(), std::vector<float>(2 * kKeys.size(), 2 * kRounds));
   EXPECT_EQ(users.Stats()[1].restarts, 2U);
+}
+
+TEST_F(KilledTableTest, AReplicaThatDiedTakesAllThoughNobodyPushes) {
+  const auto users = Users::Create(2, {.optimizer = ps::Sgd{.rate = 1}, .replicas = 1});
+  AddToAll(users, 3);
+  const int64_t replica = users.Stats()[0].replica_pid;
+  ASSERT_EQ(::kill(static_cast<pid_t>(replica), SIGKILL), 0);
+  ASSERT_TRUE(Eventually(60s, [&] { return users.Stats()[0].replica_pid != replica; }));
+  KillShard(users, 0);
+  EXPECT_EQ(users.Pull(kKeys).Copy(), std::vector<float>(2 * kKeys.size(), 3));
+}
+
+TEST_F(KilledTableTest, CallsToAShardThatIsDeadForGoodFailAtOnceWithTheCause) {
+  const auto users = Users::Create(2, {.replicas = 1});
+  AddToAll(users, 1);
+  const auto stats = users.Stats();
+  ASSERT_EQ(::kill(static_cast<pid_t>(stats[0].replica_pid), SIGKILL), 0);
+  ASSERT_EQ(::kill(static_cast<pid_t>(stats[0].pid), SIGKILL), 0);
+  const std::vector<std::function<void()>> calls = {[&] { users.Pull(kKeys); }, [&] { AddToAll(users, 1); },
+                                                    [&] { users.Size(); }};
+  for (const auto& call : calls) {
+    const auto begun = std::chrono::steady_clock::now();
+    const std::string message = MessageOf(call);
+    EXPECT_NE(message.find("the rows of shard 0 are lost"), std::string::npos) << message;
+    EXPECT_LT(std::chrono::steady_clock::now() - begun, 40s) << "it waited for the deadline";
+  }
 }
 
 TEST_F(KilledTableTest, WithoutEitherADeadShardIsAnError) {

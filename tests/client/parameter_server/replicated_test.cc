@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -114,6 +115,43 @@ TEST_F(ReplicatedServerTest, AShardThatDiesWithItsReplicaSaysSo) {
                "the shard and its replica died at once, and there is no checkpoint: the parameters of shard 0 "
                "are lost") != std::string::npos;
   })) << message;
+}
+
+TEST_F(ReplicatedServerTest, AReplicaThatDiedTakesAllThoughNobodyUpdates) {
+  const auto server = FloatServer::Create(100, {.optimizer = ps::Sgd{.rate = 1}, .replicas = 1});
+  Add(server, 4);
+  const auto replica = static_cast<pid_t>(server.Stats()[0].replica_pid);
+  ASSERT_EQ(::kill(replica, SIGKILL), 0);
+  ASSERT_TRUE(Eventually(60s, [&] { return server.Stats()[0].replica_pid != replica; }));
+  KillShard(server, 0);
+  EXPECT_EQ(server.Get().Copy(), std::vector<float>(100, 4));
+}
+
+// One rank is two updates ahead of the other.
+TEST_F(ReplicatedServerTest, TheClocksOfStaleGoOnWhereAShardStartsAgain) {
+  const auto server = FloatServer::Create(100, {.policy = ps::Stale{.workers = 2, .staleness = 5}, .replicas = 1});
+  auto worker = server.Worker(0);
+  for (int round = 0; round < 2; ++round) Add(worker, 1);
+  KillShard(server, 0);
+  auto gradient = worker.NewGradient();
+  gradient.Fill(0);
+  EXPECT_EQ(worker.Update(std::move(gradient)).staleness, 2U);
+}
+
+TEST_F(ReplicatedServerTest, CallsToAShardThatIsDeadForGoodFailAtOnceWithTheCause) {
+  const auto server = FloatServer::Create(100, {.replicas = 1});
+  Add(server, 4);
+  const auto stats = server.Stats();
+  ASSERT_EQ(::kill(static_cast<pid_t>(stats[0].replica_pid), SIGKILL), 0);
+  ASSERT_EQ(::kill(static_cast<pid_t>(stats[0].pid), SIGKILL), 0);
+  const std::vector<std::function<void()>> calls = {[&] { server.Get(); }, [&] { Add(server, 1); },
+                                                    [&] { server.Stats(); }, [&] { server.Save("/dev/null/model"); }};
+  for (const auto& call : calls) {
+    const auto begun = std::chrono::steady_clock::now();
+    const std::string message = MessageOf(call);
+    EXPECT_NE(message.find("the parameters of shard 0 are lost"), std::string::npos) << message;
+    EXPECT_LT(std::chrono::steady_clock::now() - begun, 40s) << "it waited for the deadline";
+  }
 }
 
 TEST_F(ReplicatedServerTest, MoreReplicasThanOneAreRefused) {

@@ -1,6 +1,7 @@
 // A world of workers, shards and an owner that resizes, for tests: each step of anybody is one step of the world. The
 // doors, the policies and the agreement are the product's own. A shard's Push and the owner's calls are written here
 // again, without actors. A worker's pieces of a gradient reach the shards one by one, in the order of their sending.
+// The owner may die before any of its steps. The home may give a Resize up at any moment before it counts.
 #pragma once
 
 #include <algorithm>
@@ -24,6 +25,7 @@ using ray::ps::internal::Door;
 using ray::ps::internal::Entry;
 using ray::ps::internal::kNoVersion;
 using ray::ps::internal::PolicyCore;
+using ray::ps::internal::PushArguments;
 using ray::ps::internal::PushReply;
 using ray::ps::internal::Verdict;
 
@@ -33,8 +35,11 @@ struct Scenario {
   uint64_t workers = 2;
   uint64_t gradients = 1;      // of each worker
   size_t kept = 1;             // updates that a worker has under way at once
+  bool collects = true;        // false: it calls no Get of an update
   bool awaits_refused = true;  // false: a Resize begins at once
   bool keeps_waiting = true;   // false: a closed door forgets what it refuses
+  bool owner_dies = false;     // at some moment
+  size_t give_ups = 0;         // while the owner lives
 };
 
 class ResizeWorld {
@@ -46,14 +51,17 @@ class ResizeWorld {
   }
 
   bool Done() const {
-    return owner_ == Owner::kDone &&
+    return (owner_ == Owner::kDone || owner_ == Owner::kDead) &&
            std::all_of(workers_.begin(), workers_.end(), [&](const Worker& worker) { return Ended(worker); });
   }
 
   // Steps that somebody can take now. A number means the same step in equal worlds.
   std::vector<int> Enabled() const {
     std::vector<int> steps;
-    if (owner_ != Owner::kDone && OwnerCan()) steps.push_back(0);
+    const bool lives = owner_ != Owner::kDone && owner_ != Owner::kDead;
+    if (lives && OwnerCan()) steps.push_back(0);
+    if (lives && scenario_.owner_dies) steps.push_back(OwnersDeath());
+    if (under_way_ != 0 && (!lives || give_ups_ < scenario_.give_ups)) steps.push_back(OwnersDeath() + 1);
     for (const Worker& worker : workers_) {
       const int first = 1 + static_cast<int>(worker.rank) * kStepsOfWorker;
       if (CanCall(worker)) steps.push_back(first);
@@ -65,6 +73,15 @@ class ResizeWorld {
 
   void Take(int step) {
     if (step == 0) return OwnerStep();
+    if (step == OwnersDeath()) {
+      owner_ = Owner::kDead;
+      return;
+    }
+    if (step == OwnersDeath() + 1) {
+      under_way_ = 0;
+      give_ups_ += owner_ != Owner::kDead;
+      return;
+    }
     Worker& worker = workers_[RankOf(step)];
     const int what = (step - 1) % kStepsOfWorker;
     if (what == 0) return Call(worker);
@@ -81,13 +98,15 @@ class ResizeWorld {
     for (const auto& layouts : refusals_) most = std::max(most, layouts.size());
     return most;
   }
-  // At the end: each gradient counts on each shard once.
+  // At the end: each gradient counts on each shard once, or at most once where nobody sends it again.
   void CheckEnd() {
-    for (const Shard& shard : layouts_.back().shards)
+    for (const Shard& shard : layouts_[home_].shards)
       for (uint64_t sequence = 1; sequence < refusals_.size(); ++sequence)
-        if (Count(shard, sequence) != 1) Fail("a gradient counts " + std::to_string(Count(shard, sequence)) + " times");
+        if (Count(shard, sequence) > 1 || (Count(shard, sequence) == 0 && scenario_.collects))
+          Fail("a gradient counts " + std::to_string(Count(shard, sequence)) + " times");
     for (const Worker& worker : workers_)
-      if (worker.applied != scenario_.gradients) Fail("a worker was told that a gradient does not count");
+      if (scenario_.collects && worker.applied != scenario_.gradients)
+        Fail("a worker was told that a gradient does not count");
   }
 
   // Equal for worlds in which the same happens from now on.
@@ -95,12 +114,14 @@ class ResizeWorld {
     std::string key;
     const auto add = [&](uint64_t value) { key.push_back(static_cast<char>(value + 1)); };
     add(static_cast<uint64_t>(owner_)), add(turn_), add(home_), add(layouts_.size()), add(missing_), add(version_);
+    add(under_way_), add(resize_), add(give_ups_);
     for (const uint64_t sequence : refused_) add(sequence);
     for (const uint64_t sequence : others_have_) add(sequence + 60);
     for (const auto& layouts : refusals_) add(layouts.size() + 120);
     for (const Layout& layout : layouts_)
       for (const Shard& shard : layout.shards) {
         add(shard.core.version()), add(shard.door.missing()), add(shard.door.moved() ? 2 : shard.door.closed() ? 1 : 0);
+        add(shard.door.state().resize);
         for (uint64_t sequence = 1; sequence < refusals_.size(); ++sequence)
           add(static_cast<uint64_t>(shard.door.Ask(sequence)) * 4 + shard.door.Lacks({sequence}) * 2);
         for (const uint64_t sequence : shard.refused) add(sequence);
@@ -110,8 +131,9 @@ class ResizeWorld {
     for (const Worker& worker : workers_) {
       add(worker.begun), add(worker.has_read), add(worker.layout), add(worker.applied), add(worker.read);
       for (const Pending& pending : worker.pending) {
-        add(pending.sequence), add(pending.layout), add(pending.next), add(pending.applied), add(pending.based_on);
-        for (const auto& reply : pending.replies) add(!reply ? 0 : reply->closed ? 1 : 2);
+        add(pending.sequence), add(pending.layout), add(pending.next), add(pending.applied), add(pending.based_on),
+            add(pending.waits);
+        for (const auto& reply : pending.replies) add(!reply ? 0 : reply->closed ? 2 + reply->resize : 1);
       }
       for (const auto& [place, pieces] : worker.under_way) {
         add(place.first), add(place.second);
@@ -125,7 +147,9 @@ class ResizeWorld {
   static constexpr size_t kShardsMax = 4;
   static constexpr size_t kLayoutsMax = 16;
   static constexpr int kStepsOfWorker = 1 + kShardsMax * kLayoutsMax;
-  enum class Owner { kAwait, kClose, kAdmit, kSettle, kCopy, kTellHome, kTellOthers, kDone };
+  static constexpr uint64_t kWaits = 90;   // above it, among the sequences under way: their worker waits
+  static constexpr uint64_t kOpens = 180;  // among the sequences under way: opens what this Resize has closed, above it
+  enum class Owner { kAwait, kBegin, kClose, kAdmit, kSettle, kCopy, kTellHome, kTellOthers, kReopen, kDone, kDead };
 
   struct Shard {
     Door<float> door;
@@ -143,6 +167,7 @@ class ResizeWorld {
     size_t next = 0;  // the shard whose reply is looked at next
     bool applied = true;
     uint64_t based_on = kNoVersion;
+    bool waits = false;  // the worker, for its fate
     std::vector<std::optional<PushReply>> replies;
   };
   struct Worker {
@@ -171,16 +196,17 @@ class ResizeWorld {
 
   // ---- a shard, as Shard<T>::Push
 
-  static PushReply Push(Shard& shard, uint64_t rank, uint64_t sequence, uint64_t based_on, bool keeps_waiting) {
+  static PushReply Push(Shard& shard, const PushArguments& arguments, bool keeps_waiting) {
+    const auto& [rank, based_on, sequence, scale, waits] = arguments;
     switch (shard.door.Ask(sequence)) {
       case Entry::kEnters: break;
       case Entry::kKnown: return {0, 0, true, false};
       case Entry::kPartial: return {0, 0, false, false};
       case Entry::kClosed:
-        if (keeps_waiting) shard.door.Refuse({rank, based_on, sequence, 1}, {});
+        if (keeps_waiting) shard.door.Refuse(arguments, {});
         if (!shard.door.moved() && std::count(shard.refused.begin(), shard.refused.end(), sequence) == 0)
           shard.refused.push_back(sequence);
-        return {0, 0, false, true};
+        return {0, 0, false, true, shard.door.state().resize};
     }
     const Verdict verdict = shard.core.Take({rank, based_on, sequence}, Now());
     if (verdict.action == Verdict::Action::kDrop) {
@@ -196,9 +222,12 @@ class ResizeWorld {
 
   // ---- a worker: Get, UpdateAsync and PendingUpdate::Get
 
-  bool Ended(const Worker& worker) const { return worker.begun == scenario_.gradients && worker.pending.empty(); }
+  bool Ended(const Worker& worker) const {
+    return worker.begun == scenario_.gradients && (worker.pending.empty() || !scenario_.collects);
+  }
   bool Collects(const Worker& worker) const {
-    return worker.pending.size() >= scenario_.kept || (worker.begun == scenario_.gradients && !worker.pending.empty());
+    return scenario_.collects && (worker.pending.size() >= scenario_.kept ||
+                                  (worker.begun == scenario_.gradients && !worker.pending.empty()));
   }
 
   bool CanCall(const Worker& worker) const {
@@ -216,10 +245,15 @@ class ResizeWorld {
     });
   }
 
+  bool MeetsClosed(const Worker& worker) const {
+    const auto& shards = layouts_[worker.layout].shards;
+    return std::any_of(shards.begin(), shards.end(), [](const Shard& shard) { return shard.door.closed(); });
+  }
+
   void Call(Worker& worker) {
     if (Collects(worker)) return Collect(worker);
     if (!worker.has_read) {
-      if (!CanRead(worker)) {
+      if (!CanRead(worker) || (worker.layout < home_ && MeetsClosed(worker))) {
         worker.layout = home_;
         return;
       }
@@ -232,42 +266,51 @@ class ResizeWorld {
     pending.sequence = 1 + worker.rank * scenario_.gradients + worker.begun;
     pending.layout = worker.layout;
     if (layouts_[0].shards[0].core.has_rounds()) pending.based_on = worker.read;
+    pending.waits = scenario_.kept == 1 && scenario_.collects;
     ++worker.begun;
     Send(worker, pending);
     worker.pending.push_back(std::move(pending));
   }
 
+  static uint64_t Sent(const Pending& pending) { return pending.sequence + (pending.waits ? kWaits : 0); }
   void Send(Worker& worker, Pending& pending) {
     const size_t shards = layouts_[pending.layout].shards.size();
     pending.next = 0;
     pending.applied = true;
     pending.replies.assign(shards, std::nullopt);
-    for (size_t i = 0; i < shards; ++i) worker.under_way[{pending.layout, i}].push_back(pending.sequence);
+    for (size_t i = 0; i < shards; ++i) worker.under_way[{pending.layout, i}].push_back(Sent(pending));
   }
 
   void Arrive(Worker& worker, const std::pair<size_t, size_t>& place) {
     auto& pieces = worker.under_way.at(place);
-    const uint64_t sequence = pieces.front();
+    const uint64_t piece = pieces.front();
+    const bool waits = piece >= kWaits;
+    const uint64_t sequence = piece - (waits ? kWaits : 0);
     pieces.erase(pieces.begin());
     if (pieces.empty()) worker.under_way.erase(place);
+    if (piece >= kOpens) return Open(layouts_[place.first].shards[place.second], piece - kOpens);
     const auto pending = std::find_if(worker.pending.begin(), worker.pending.end(),
                                       [&](const Pending& one) { return one.sequence == sequence; });
     const uint64_t based_on = pending == worker.pending.end() ? kNoVersion : pending->based_on;
-    const PushReply reply =
-        Push(layouts_[place.first].shards[place.second], worker.rank, sequence, based_on, scenario_.keeps_waiting);
+    const PushReply reply = Push(layouts_[place.first].shards[place.second],
+                                 {worker.rank, based_on, sequence, 1, waits}, scenario_.keeps_waiting);
     if (pending != worker.pending.end() && pending->layout == place.first) pending->replies[place.second] = reply;
   }
 
   void Collect(Worker& worker) {
     Pending& pending = worker.pending[0];
+    pending.waits = true;
     auto& reply = pending.replies[pending.next];
     if (reply->closed) {
       if (home_ > pending.layout) {
         pending.layout = worker.layout = home_;
         return Send(worker, pending);
       }
+      if (reply->resize != 0 && reply->resize != under_way_)
+        for (size_t i = 0; i < pending.replies.size(); ++i)
+          worker.under_way[{pending.layout, i}].push_back(kOpens + reply->resize);
       reply.reset();
-      worker.under_way[{pending.layout, pending.next}].push_back(pending.sequence);
+      worker.under_way[{pending.layout, pending.next}].push_back(Sent(pending));
       return;
     }
     pending.applied = pending.applied && reply->applied;
@@ -278,11 +321,22 @@ class ResizeWorld {
 
   // ---- the owner: each call of a shard is a step
 
-  std::vector<Shard>& Old() { return layouts_[layouts_.size() - 1].shards; }
+  std::vector<Shard>& Old() { return layouts_[home_].shards; }
+  static void Open(Shard& shard, uint64_t resize) {
+    if (shard.door.moved() || shard.door.state().resize != resize) return;
+    shard.door.Open();
+    shard.refused.clear();
+  }
+  int OwnersDeath() const { return 1 + static_cast<int>(scenario_.workers) * kStepsOfWorker; }
+  bool StillClosed(const Shard& shard) const { return shard.door.closed() && shard.door.state().resize == resize_; }
+  void GiveUp() {
+    turn_ = 0;
+    owner_ = Owner::kReopen;
+  }
   bool OwnerCan() const {
     if (owner_ != Owner::kAwait || !scenario_.awaits_refused) return true;
     const std::vector<uint64_t> refused(refused_.begin(), refused_.end());
-    return layouts_.back().shards[turn_].door.Lacks(refused) == 0;
+    return layouts_[home_].shards[turn_].door.Lacks(refused) == 0;
   }
 
   void Next(Owner then, size_t shards) {
@@ -295,11 +349,15 @@ class ResizeWorld {
     const size_t shards = Old().size();
     switch (owner_) {
       case Owner::kAwait:
-        Next(Owner::kClose, shards);
-        if (owner_ == Owner::kClose) refused_.clear(), others_have_.clear();
+        Next(Owner::kBegin, shards);
+        if (owner_ == Owner::kBegin) refused_.clear(), others_have_.clear();
+        return;
+      case Owner::kBegin:
+        under_way_ = ++resize_;
+        owner_ = Owner::kClose;
         return;
       case Owner::kClose: {
-        Old()[turn_].door.Close();
+        Old()[turn_].door.Close(resize_);
         const auto newest = Old()[turn_].door.recent().Newest();
         others_have_.insert(newest.begin(), newest.end());
         missing_ = version_ = 0;
@@ -307,8 +365,9 @@ class ResizeWorld {
       }
       case Owner::kAdmit: {
         Shard& shard = Old()[turn_];
+        if (!StillClosed(shard)) return GiveUp();
         for (const auto& [arguments, gradient] : shard.door.Admit({others_have_.begin(), others_have_.end()}))
-          Push(shard, arguments.rank, arguments.sequence, arguments.based_on, true);
+          Push(shard, arguments, true);
         missing_ += shard.door.missing();
         version_ = std::max(version_, shard.core.version());
         Next(Owner::kSettle, shards);
@@ -317,27 +376,38 @@ class ResizeWorld {
         return;
       }
       case Owner::kSettle:
+        if (!StillClosed(Old()[turn_])) return GiveUp();
         Old()[turn_].door.Settle();
         if (Old()[turn_].core.CloseFor(version_)) Fail("a round was cut although nobody was late");
         return Next(Owner::kCopy, shards);
       case Owner::kCopy: return Copy();
       case Owner::kTellHome:
+        if (under_way_ != resize_) {
+          layouts_.pop_back();
+          return GiveUp();
+        }
+        under_way_ = 0;
         home_ = layouts_.size() - 1;
         turn_ = 0;
         owner_ = Owner::kTellOthers;
         return;
+      case Owner::kReopen:
+        Open(Old()[turn_], resize_);
+        others_have_.clear();
+        return Next(Owner::kAwait, shards);
       case Owner::kTellOthers: {
-        auto& before = layouts_[layouts_.size() - 2].shards;
+        auto& before = layouts_[home_ - 1].shards;
         Shard& shard = before[turn_];
         const auto refused = shard.door.Move({});
         refused_.insert(refused.begin(), refused.end());
         for (const uint64_t sequence : shard.refused)
-          if (Count(shard, sequence) == 0) refusals_[sequence].insert(layouts_.size() - 2);
+          if (Count(shard, sequence) == 0) refusals_[sequence].insert(home_ - 1);
         shard.refused.clear();
         Next(layouts_.size() < scenario_.layouts.size() ? Owner::kAwait : Owner::kDone, before.size());
         return;
       }
-      case Owner::kDone: return;
+      case Owner::kDone:
+      case Owner::kDead: return;
     }
   }
 
@@ -346,6 +416,7 @@ class ResizeWorld {
     for (const Shard& shard : Old()) {
       closed.push_back({shard.core.version(), shard.door.recent().all(), shard.door.recent().Newest(), 0, false,
                         shard.core.rank_states()});
+      if (under_way_ != resize_) continue;  // what is copied never counts
       if (shard.counts != Old()[0].counts) Fail("a gradient is in one shard and not in another");
       if (shard.core.version() != Old()[0].core.version()) Fail("the shards have different versions");
       if (shard.round != Old()[0].round) Fail("the shards have different rounds under way");
@@ -368,7 +439,10 @@ class ResizeWorld {
   Scenario scenario_;
   std::vector<Layout> layouts_;
   std::vector<Worker> workers_;
-  size_t home_ = 0;  // the layout that the home knows
+  size_t home_ = 0;         // the layout that the home knows
+  uint64_t under_way_ = 0;  // the Resize that the home knows; 0: none
+  uint64_t resize_ = 0;     // the owner's
+  size_t give_ups_ = 0;
   Owner owner_ = Owner::kAwait;
   size_t turn_ = 0;  // the shard that the owner calls next
   std::set<uint64_t> refused_;

@@ -81,7 +81,29 @@ TEST(ResizeWorldTest, EveryOrderOfTwoUpdatesUnderWayEnds) {
   const Explored all = Explore({.layouts = {2, 2, 1}, .workers = 1, .gradients = 2, .kept = 2});
   EXPECT_EQ(all.failure, "");
   EXPECT_EQ(all.stuck, 0U);
-  EXPECT_EQ(all.refusals, 1U);
+  EXPECT_EQ(all.refusals, 2U) << "the first time while the worker waits for another one";
+}
+
+// Nobody calls the updates' Get, and so nobody sends again what a Resize has refused.
+TEST(ResizeWorldTest, NoResizeWaitsForAWorkerThatDoesNotWait) {
+  const Explored all = Explore({.layouts = {2, 1, 2}, .workers = 1, .gradients = 2, .collects = false});
+  EXPECT_EQ(all.failure, "");
+  EXPECT_EQ(all.stuck, 0U);
+}
+
+// Workers find out by themselves, and each gradient counts once.
+TEST(ResizeWorldTest, EveryOrderEndsWhereTheOwnerDiesOrIsTakenForDead) {
+  for (const Scenario& scenario :
+       {Scenario{.layouts = {1, 2}, .owner_dies = true},
+        Scenario{.layouts = {2, 1}, .workers = 1, .owner_dies = true, .give_ups = 1},
+        Scenario{.layouts = {1, 2, 1}, .workers = 1, .owner_dies = true},
+        Scenario{.layouts = {1, 2}, .workers = 1, .gradients = 2, .kept = 2, .owner_dies = true},
+        Scenario{.policy = ps::Synchronous{.workers = 2}, .layouts = {1, 1}, .owner_dies = true}}) {
+    const Explored all = Explore(scenario);
+    EXPECT_EQ(all.failure, "");
+    EXPECT_EQ(all.stuck, 0U);
+    EXPECT_GT(all.worlds, 500U);
+  }
 }
 
 // The worker waits for its first gradient, which the closed door keeps out. The Resize waits for the second one.
@@ -102,8 +124,10 @@ TEST(ResizeWorldTest, RandomOrdersOfManyResizesEnd) {
     Scenario scenario{.policy = policies[seed % 3], .workers = 3, .gradients = 4};
     if (seed % 3 == 0) scenario.kept = 1 + random() % 3;
     for (int i = 0; i < 8; ++i) scenario.layouts.push_back(1 + random() % 3);
+    if (seed % 2 == 0) scenario.give_ups = 3;
+    scenario.owner_dies = seed % 4 == 0;
     ResizeWorld world(scenario);
-    std::vector<double> speed(4);
+    std::vector<double> speed(5);  // the last one of deaths
     for (double& one : speed) one = std::pow(10, -3.0 * static_cast<double>(random() % 100) / 100);
     int steps = 0;
     for (; !world.Done() && world.failure().empty() && steps < 200'000; ++steps) {
@@ -116,7 +140,7 @@ TEST(ResizeWorldTest, RandomOrdersOfManyResizesEnd) {
     ASSERT_TRUE(world.Done()) << "no end after " << steps << " steps, with the seed " << seed << " " << world.failure();
     world.CheckEnd();
     EXPECT_EQ(world.failure(), "") << "with the seed " << seed;
-    EXPECT_LE(world.refusals(), 1U) << "with the seed " << seed;
+    EXPECT_LE(world.refusals(), scenario.kept == 1 ? 1U : 2U) << "with the seed " << seed;
   }
 }
 

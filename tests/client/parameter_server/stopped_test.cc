@@ -3,13 +3,18 @@
 #include <signal.h>
 
 #include <chrono>
+#include <span>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include <ray/parameter_server.h>
 
 #include "tests/client/parameter_server/float_server.h"
 #include "tests/client/parameter_server/message_of.h"
 #include "tests/client/parameter_server/private_daemons.h"
+#include "tests/harness/daemon_process.h"
+#include "tests/harness/run_folder.h"
 
 namespace stopped_test {
 
@@ -17,6 +22,7 @@ using parameter_server_test::Add;
 using parameter_server_test::FloatServer;
 using parameter_server_test::MessageOf;
 using parameter_server_test::OnPrivateDaemons;
+using raylet::test::Eventually;
 using namespace std::chrono_literals;
 namespace ps = ray::ps;
 
@@ -33,8 +39,23 @@ class StoppedShardTest : public OnPrivateDaemons {
     pid_ = static_cast<pid_t>(server_.Stats()[0].pid);
   }
   void Stop() const { ASSERT_EQ(::kill(pid_, SIGSTOP), 0); }
+  // The last shard, once it has saved itself. Its process may take longer than the deadline to start.
+  template <class Server>
+  void StopLast(const Server& server, const std::string& path) {
+    ASSERT_TRUE(Eventually(60s, [&] {
+      try {
+        server.Save(path);
+        pid_ = static_cast<pid_t>(server.Stats().back().pid);
+        return true;
+      } catch (const ray::internal::RayTimeoutException&) {
+        return false;
+      }
+    }));
+    Stop();
+  }
 
   FloatServer server_;
+  const raylet::test::RunFolder folder_;
 
  private:
   pid_t pid_ = 0;
@@ -45,7 +66,7 @@ TEST_F(StoppedShardTest, AReadNamesTheShardThatDoesNotAnswer) {
   Stop();
   EXPECT_EQ(
       MessageOf([&] { server_.Get(); }),
-      "shard 0 of 1 did not answer within 2000 ms: its process is starting, busy or stopped; deadline is how long "
+      "shard 0 of 1 did not answer Get within 2000 ms: its process is starting, busy or stopped; deadline is how long "
       "a call may take");
 }
 
@@ -63,6 +84,38 @@ TEST_F(StoppedShardTest, AReadSaysThatTheShardHadNoVersionBeforeItStopped) {
       "shard 0 of 1 had no version to read within 2000 ms, under the policy Synchronous{workers = 2}: a worker is "
       "late, and round_deadline is not over yet");
   stopping.join();
+}
+
+// What each call of a stopped shard throws.
+std::string NoAnswer(const char* what) {
+  return std::string("shard 1 of 2 did not answer ") + what +
+         " within 400 ms: its process is starting, busy or stopped; deadline is how long a call may take";
+}
+
+TEST_F(StoppedShardTest, OtherCallsNameTheShardAndWhatTheyWaitedForToo) {
+  const ps::Options options{.shards = 2, .deadline = 400ms};
+  const auto server = FloatServer::Create(300, options);
+  const std::string path = folder_.File("model");
+  StopLast(server, path);
+  EXPECT_EQ(MessageOf([&] { Add(server, 1); }), NoAnswer("an update"));
+  EXPECT_EQ(MessageOf([&] { server.Stats(); }), NoAnswer("Stats"));
+  EXPECT_EQ(MessageOf([&] { server.Save(path); }), NoAnswer("Save"));
+  EXPECT_EQ(MessageOf([&] { server.Load(path); }), NoAnswer("Load"));
+}
+
+TEST_F(StoppedShardTest, CallsOfATableDoSoToo) {
+  const auto table = ps::Table<uint64_t, float>::Create(1, {.shards = 2, .deadline = 400ms});
+  const std::string path = folder_.File("rows");
+  StopLast(table, path);
+  const std::vector<uint64_t> keys = {1, 2, 3, 4, 5, 6, 7, 8};
+  EXPECT_EQ(MessageOf([&] { table.Pull(keys); }), NoAnswer("a pull"));
+  EXPECT_EQ(MessageOf([&] { table.Push(keys, std::vector<float>(keys.size())); }), NoAnswer("a push"));
+  EXPECT_EQ(MessageOf([&] { table.Stats(); }), NoAnswer("Stats"));
+  EXPECT_EQ(MessageOf([&] { table.Size(); }), NoAnswer("Size"));
+  EXPECT_EQ(MessageOf([&] { table.Erase(keys); }), NoAnswer("Erase"));
+  EXPECT_EQ(MessageOf([&] { table.ForEach([](uint64_t, std::span<const float>) {}); }), NoAnswer("ForEach"));
+  EXPECT_EQ(MessageOf([&] { table.Save(path); }), NoAnswer("Save"));
+  EXPECT_EQ(MessageOf([&] { table.Load(path); }), NoAnswer("Load"));
 }
 
 }  // namespace stopped_test

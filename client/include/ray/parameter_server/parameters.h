@@ -73,7 +73,19 @@ struct PushReply {
   uint64_t staleness = 0;
   bool applied = true;
   bool closed = false;  // the shard takes none now: the worker asks where the parameters are, and sends it again
-  MSGPACK_DEFINE(version, staleness, applied, closed)
+  uint64_t resize = 0;  // that has closed it
+  MSGPACK_DEFINE(version, staleness, applied, closed, resize)
+};
+
+template <class T>
+struct Server;
+
+// What a Resize leaves for the next one. Of Resize alone, one call at a time.
+template <class T>
+struct ResizeMemory {
+  std::vector<uint64_t> refused;             // sequences of gradients that the Resize before has kept out
+  std::shared_ptr<const Server<T>> doubted;  // the home did not answer whether this layout counts
+  uint64_t resize = 0;                       // that made it
 };
 
 // The part of a handle that travels.
@@ -99,8 +111,7 @@ struct Server {
   // In the process that created them alone, whose handles keep them:
   std::vector<ActorHandle<Replica<T>>> replicas;
   std::shared_ptr<const Options> options;
-  // Sequences of gradients that the Resize before has refused. Of Resize alone, one call at a time.
-  std::shared_ptr<std::vector<uint64_t>> refused = std::make_shared<std::vector<uint64_t>>();
+  std::shared_ptr<ResizeMemory<T>> resizing = std::make_shared<ResizeMemory<T>>();
   MSGPACK_DEFINE(layout, shards, home, epoch, ranks, has_rounds, restarts, replicated, refuse_nan, clip_norm,
                  deadline_ms, policy, compression, share, everywhere)
 };
@@ -110,6 +121,7 @@ struct PushContext {
   uint64_t rank = 0;
   uint64_t sequence = 0;
   double scale = 1;
+  bool waits = false;  // its worker waits for its fate
 };
 
 }  // namespace internal
@@ -118,7 +130,8 @@ struct PushContext {
 template <class T>
 class RAYLET_API PendingUpdate {
  public:
-  // Waits for all shards; RayTimeoutException at the deadline of the options.
+  // Waits for all shards; RayTimeoutException at the deadline of the options. A gradient that comes to shards in the
+  // middle of a Resize counts once Get has been called: nobody else sends it again.
   Update Get();
 
  private:
@@ -189,8 +202,9 @@ class RAYLET_API Parameters : public internal::Handle<internal::Server<T>> {
   // Shares the parameters out to so many shards, while others train. No update is lost or counts twice. Versions and
   // the optimiser's state move along, and snapshots stay as they are. Handles and workers anywhere hear of it by
   // themselves. In the process that called Create alone. RayException where the old shards stay: for a number that the
-  // parameters cannot have, and where a process died or the store has no room. RayException too where the new shards
-  // count and the first shard does not answer: other processes find them after the next Resize then, to any number.
+  // parameters cannot have, and where a process died or the store has no room. RayTimeoutException
+  // where the first shard does not answer whether the new ones count: the next Resize finds out. A process that dies
+  // in the middle of its Resize keeps nobody waiting for more than some seconds.
   void Resize(size_t shards);
 
   std::vector<ShardStats> Stats() const;
@@ -220,13 +234,14 @@ class RAYLET_API Parameters : public internal::Handle<internal::Server<T>> {
   bool TryRead(const internal::Server<T>& server, internal::SnapshotContent<T>& content, uint64_t rank,
                std::vector<uint64_t>* machines, const internal::Patience& patience) const;
   // Asks the home where the parameters are. True: somewhere else, and this handle and its copies know it now.
-  bool Refresh(const internal::Server<T>& server) const;
+  bool Refresh(const internal::Server<T>& server, uint64_t resize, const internal::Patience& patience) const;
   // call(server), again where the shards take part in a Resize meanwhile.
   template <class Call>
   auto Settled(const Call& call) const;
   // A shard's piece is compressed where it has an entry of `residuals` that is not null.
-  PendingUpdate<T> Push(const std::shared_ptr<const internal::Server<T>>& server, Gradient<T>&& gradient, uint64_t rank,
-                        uint64_t sequence, const std::vector<std::vector<T>*>& residuals = {}) const;
+  PendingUpdate<T> Begin(Gradient<T>&& gradient, bool waits) const;
+  PendingUpdate<T> Push(const std::shared_ptr<const internal::Server<T>>& server, Gradient<T>&& gradient,
+                        internal::PushContext context, const std::vector<std::vector<T>*>& residuals = {}) const;
 };
 
 // Worker<T>: one rank's view of the parameters. Under a policy of rounds Get waits for the round in which this rank has
@@ -251,6 +266,7 @@ class RAYLET_API Worker {
   Worker(Parameters<T> parameters, uint64_t rank, uint64_t sequence, uint64_t machine)
       : parameters_(std::move(parameters)), rank_(rank), sequence_(sequence), machine_(machine) {}
 
+  PendingUpdate<T> Begin(Gradient<T>&& gradient, bool waits);
   void MoveResiduals(std::shared_ptr<const internal::Layout> layout);
 
   Parameters<T> parameters_;
