@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "base/frame.h"
+#include "client/ray/api/arrow_tensor.h"
 #include "fbs/call_record.h"
 #include "fbs/object_notice.h"
 #include "store/spill_file.h"
@@ -66,6 +67,14 @@ bool SaveAll(const std::filesystem::path& folder) {
 
   constexpr std::string_view kSettings = "# a comment\nmemory = \"1G\"\nsocket = '/run/s'\nmetrics-port = 9401\n";
   fine = Save(folder, "config_file", std::as_bytes(std::span(kSettings))) && fine;
+
+  constexpr auto kDtype = ray::internal::Dtype::kBool;  // the one whose message says the most
+  const size_t sizes[] = {2, 3};
+  const auto shape = ray::internal::ShapeOf(sizes, ray::internal::ElementBytes(kDtype));
+  std::vector<std::byte> tensor(ray::internal::TensorHeaderBytes(kDtype, shape->ndim));
+  ray::internal::WriteTensorHeader(*shape, kDtype, tensor);
+  tensor.resize(tensor.size() + shape->count);
+  fine = Save(folder, "arrow_tensor", tensor) && fine;
 
   // A file of two rows, and the second of them.
   store::SpillHead head{.rows = 2, .file = 7, .file_bytes = 8192};
