@@ -10,8 +10,13 @@ using namespace ray::internal;
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto message = raylet::fuzz::AsBytes(data, size);
   const auto parsed = ParseTensorMessage(message);
-  const auto expected = ParseTensorMessage(message, Dtype::kBool);
-  FUZZ_ASSERT(parsed.has_value() == expected.has_value());
+  for (const Dtype dtype : {Dtype::kBool, Dtype::kFloat32}) {
+    ArrayShape own;
+    size_t elements_at = 0;
+    if (!ReadOwnTensor(message, dtype, own, elements_at)) continue;
+    FUZZ_ASSERT(parsed && parsed->dtype == dtype && parsed->elements_at == elements_at);
+    FUZZ_ASSERT(parsed->shape.ndim == own.ndim && parsed->shape.sizes == own.sizes);
+  }
   if (!parsed) {
     FUZZ_ASSERT(parsed.error().code == raylet::ErrorCode::kProtocolError);
     return 0;

@@ -12,7 +12,7 @@ namespace {
 using raylet::StrCat;
 
 ArrowTensor ReadTensor(std::span<const std::byte> message, Dtype dtype) {
-  auto tensor = ParseTensorMessage(message, dtype);
+  auto tensor = ParseTensorMessage(message);
   if (!tensor)
     throw RayException(
         StrCat("an array of ", DtypeName(dtype), " was expected, and there is none: ", tensor.error().message));
@@ -43,12 +43,17 @@ ArrayMemory OpenArray(std::string_view id, Dtype dtype, ArrayShape& shape) {
 }
 
 ArrayMemory OpenArray(std::shared_ptr<ArrayStorage> storage, Dtype dtype, ArrayShape& shape) {
-  const auto tensor = ReadTensor({static_cast<const std::byte*>(storage->data()), storage->size_bytes()}, dtype);
-  if (tensor.elements_at % kMessageAlignment != 0)
-    throw RayException(StrCat("the elements of this tensor begin at byte ", tensor.elements_at,
+  const std::span message(static_cast<const std::byte*>(storage->data()), storage->size_bytes());
+  size_t elements_at = 0;
+  if (!ReadOwnTensor(message, dtype, shape, elements_at)) {
+    const auto tensor = ReadTensor(message, dtype);
+    shape = tensor.shape;
+    elements_at = tensor.elements_at;
+  }
+  if (elements_at % kMessageAlignment != 0)
+    throw RayException(StrCat("the elements of this tensor begin at byte ", elements_at,
                               " of its message, and an array's are 64-byte aligned: write it with an alignment of 64"));
-  shape = tensor.shape;
-  return {std::move(storage), tensor.elements_at};
+  return {std::move(storage), elements_at};
 }
 
 const void* ElementsOfTensor(std::span<const std::byte> message, Dtype dtype, ArrayShape& shape) {

@@ -34,7 +34,10 @@ struct ArrowTensor {
 };
 
 // Reads what another program may have written. kProtocolError, with the reason, where it is not exactly one message of
-// a tensor that an array can show. A message of the type that is `expected` is read faster.
-raylet::Result<ArrowTensor> ParseTensorMessage(std::span<const std::byte> message, Dtype expected = Dtype::kNone);
+// a tensor that an array can show.
+raylet::Result<ArrowTensor> ParseTensorMessage(std::span<const std::byte> message);
+// Whether it is a message that WriteTensorHeader begins, of exactly this type: then also of which shape, and where the
+// elements begin. Takes a fraction of the time of ParseTensorMessage, whose answer is the same.
+bool ReadOwnTensor(std::span<const std::byte> message, Dtype dtype, ArrayShape& shape, size_t& elements_at);
 
 }  // namespace ray::internal
