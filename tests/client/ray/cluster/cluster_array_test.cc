@@ -7,7 +7,10 @@
 #include <string>
 #include <vector>
 
+#include <ray/arrow.h>
+
 #include "client/plasma/store_client.h"
+#include "tests/client/ray/api/arrow_messages.h"
 #include "tests/client/ray/cluster/cluster_functions.h"
 #include "tests/client/ray/cluster/daemons_fixture.h"
 
@@ -66,6 +69,28 @@ TEST_F(ClusterArrayTest, AMessageInTheStoreIsAnArray) {
   ASSERT_TRUE(other_->CreateAndSeal(cut, message.first(message.size() - 1), {}, {}));
   EXPECT_THROW(array.UnpackExtension(cut.binary()), ray::internal::RayException);
   EXPECT_EQ(array.at(0, 0), 1.5) << "it is what it was";
+}
+
+int64_t RowsOfBatch(const ray::RecordBatch& batch) { return batch.num_rows(); }
+RAY_REMOTE(RowsOfBatch);
+
+TEST_F(ClusterArrayTest, ABatchStaysInTheStoreUntilItsRelease) {
+  ArrowSchema schema;
+  ArrowArray array;
+  ObjectId id;
+  {
+    const std::string stream = arrow_messages::FromHex(arrow_messages::kStreamOfPyarrow);
+    const auto batch = ray::RecordBatch::CopyOfStream(std::as_bytes(std::span(stream)));
+    EXPECT_EQ(*ray::Task(RowsOfBatch).Remote(batch).Get(20'000), 3);
+    const std::string packed = ray::internal::PackBytes(batch);
+    id = ObjectId::FromBinary(packed.substr(packed.size() - ObjectId::kSize));
+    batch.Export(&schema, &array);
+  }
+  schema.release(&schema);
+  EXPECT_EQ(static_cast<const int64_t*>(array.children[0]->buffers[1])[2], 3);
+  EXPECT_TRUE(other_->Contains(id).value_or(false));
+  array.release(&array);
+  EXPECT_TRUE(raylet::test::Eventually(10s, [&] { return !other_->Contains(id).value_or(true); }));
 }
 
 }  // namespace
