@@ -1,6 +1,6 @@
 // The metadata of a value of the ray:: layer in the store: a mark, then the ids of the objects and arrays in the value,
 // 20 bytes each. So a machine that keeps a value for others need not read it to know which other objects it must keep.
-// Arrays have a header of their own.
+// Arrays have no metadata: their data says what they are.
 #pragma once
 
 #include <span>

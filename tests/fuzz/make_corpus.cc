@@ -4,6 +4,8 @@
 #include <fstream>
 
 #include "base/frame.h"
+#include "client/ray/api/arrow_batch_writer.h"
+#include "client/ray/api/arrow_tensor.h"
 #include "fbs/call_record.h"
 #include "fbs/object_notice.h"
 #include "store/spill_file.h"
@@ -21,6 +23,37 @@ bool Save(const std::filesystem::path& folder, const std::string& target, std::s
   file.close();
   if (!file) std::fprintf(stderr, "make_corpus: cannot write %s/%s/sample\n", folder.c_str(), target.c_str());
   return file.good();
+}
+
+// A batch of a column of texts, of which one is null.
+bool SaveBatch(const std::filesystem::path& folder) {
+  constexpr uint8_t kValid = 0b101;
+  const int32_t offsets[] = {0, 1, 1, 3};
+  const void* text_buffers[] = {&kValid, offsets, "abc"};
+  const void* no_buffers[] = {nullptr};
+  ArrowSchema text_type{}, type{};
+  text_type.format = "u";
+  text_type.name = "text";
+  type.format = "+s";
+  ArrowArray text{}, table{};
+  text.buffers = text_buffers;
+  text.n_buffers = 3;
+  text.null_count = 1;
+  table.buffers = no_buffers;
+  table.n_buffers = 1;
+  text.length = table.length = 3;
+  ArrowSchema* types[] = {&text_type};
+  ArrowArray* columns[] = {&text};
+  type.children = types;
+  table.children = columns;
+  type.n_children = table.n_children = 1;
+  text_type.release = type.release = [](ArrowSchema*) {};
+  text.release = table.release = [](ArrowArray*) {};
+  const auto writer = ray::internal::ArrowBatchWriter::Of(type, table);
+  if (!writer) return false;
+  std::vector<std::byte> stream(writer->bytes());
+  writer->Write(stream);
+  return Save(folder, "arrow_batch", stream);
 }
 
 bool SaveAll(const std::filesystem::path& folder) {
@@ -66,6 +99,16 @@ bool SaveAll(const std::filesystem::path& folder) {
 
   constexpr std::string_view kSettings = "# a comment\nmemory = \"1G\"\nsocket = '/run/s'\nmetrics-port = 9401\n";
   fine = Save(folder, "config_file", std::as_bytes(std::span(kSettings))) && fine;
+
+  constexpr auto kDtype = ray::internal::Dtype::kBool;  // the one whose message says the most
+  const size_t sizes[] = {2, 3};
+  const auto shape = ray::internal::ShapeOf(sizes, ray::internal::ElementBytes(kDtype));
+  std::vector<std::byte> tensor(ray::internal::TensorHeaderBytes(kDtype, shape->ndim));
+  ray::internal::WriteTensorHeader(*shape, kDtype, tensor);
+  tensor.resize(tensor.size() + shape->count);
+  fine = Save(folder, "arrow_tensor", tensor) && fine;
+
+  fine = SaveBatch(folder) && fine;
 
   // A file of two rows, and the second of them.
   store::SpillHead head{.rows = 2, .file = 7, .file_bytes = 8192};

@@ -1,80 +1,70 @@
-// Shapes and headers of arrays: the parts of <ray/api/array.h> that need no element type.
+// Shapes and memory of arrays: the parts of <ray/api/array.h> that need no element type.
 #include <ray/api/array.h>
 
-#include <bit>
+#include <algorithm>
 
 #include "base/strings.h"
+#include "client/ray/api/arrow_tensor.h"
 
 namespace ray::internal {
 namespace {
 
 using raylet::StrCat;
 
-constexpr size_t kHeaderBytes = 4;  // 'A', dtype, ndim, 0
-static_assert(std::endian::native == std::endian::little, "headers are little endian");
-
-std::string ShapeText(std::span<const size_t> sizes) {
-  std::string text = "(";
-  for (size_t i = 0; i < sizes.size(); ++i) text += StrCat(i == 0 ? "" : ", ", sizes[i]);
-  return text + ")";
+ArrowTensor ReadTensor(std::span<const std::byte> message, Dtype dtype) {
+  auto tensor = ParseTensorMessage(message);
+  if (!tensor)
+    throw RayException(
+        StrCat("an array of ", DtypeName(dtype), " was expected, and there is none: ", tensor.error().message));
+  if (tensor->dtype != dtype)
+    throw RayException(
+        StrCat("this is an array of ", DtypeName(tensor->dtype), ", and one of ", DtypeName(dtype), " was expected"));
+  return *tensor;
 }
 
 }  // namespace
 
 ArrayShape MakeArrayShape(std::span<const size_t> sizes, size_t element_bytes) {
-  if (sizes.size() > kArrayDimensionsMax)
-    throw RayException(StrCat("an array has at most ", kArrayDimensionsMax, " dimensions, not ", sizes.size()));
-  ArrayShape shape;
-  shape.ndim = sizes.size();
-  shape.count = 1;
-  // From the last dimension to the first; a dimension of size 0 makes an array without elements.
-  for (size_t i = sizes.size(); i-- > 0;) {
-    shape.sizes[i] = sizes[i];
-    shape.strides[i] = shape.count;
-    size_t bytes = 0;
-    if (__builtin_mul_overflow(shape.count, sizes[i], &shape.count) ||
-        __builtin_mul_overflow(shape.count, element_bytes, &bytes) || bytes > (size_t{1} << 47))
-      throw RayException(StrCat("an array of shape ", ShapeText(sizes), " is larger than any memory"));
-  }
-  return shape;
+  auto shape = ShapeOf(sizes, element_bytes);
+  if (!shape) throw RayException(shape.error().message);
+  return *shape;
 }
 
-std::string EncodeArrayHeader(const ArrayShape& shape, Dtype dtype) {
-  std::string header = {'A', static_cast<char>(dtype), static_cast<char>(shape.ndim), '\0'};
-  for (size_t i = 0; i < shape.ndim; ++i) {
-    const uint64_t size = shape.sizes[i];
-    header.append(reinterpret_cast<const char*>(&size), sizeof size);
-  }
-  return header;
+ArrayMemory AllocateArray(const ArrayShape& shape, Dtype dtype) {
+  const size_t header_bytes = TensorHeaderBytes(dtype, shape.ndim);
+  auto storage = CurrentRuntime().AllocateArray(header_bytes + shape.count * ElementBytes(dtype));
+  WriteTensorHeader(shape, dtype, {static_cast<std::byte*>(storage->mutable_data()), header_bytes});
+  return {std::move(storage), header_bytes};
 }
 
-ArrayShape DecodeArrayHeader(const ArrayStorage& storage, Dtype dtype, size_t element_bytes) {
-  const std::string_view header = storage.metadata();
-  const size_t ndim = header.size() < kHeaderBytes ? 0 : static_cast<unsigned char>(header[2]);
-  if (header.size() < kHeaderBytes || header[0] != 'A' || ndim > kArrayDimensionsMax ||
-      header.size() != kHeaderBytes + ndim * sizeof(uint64_t))
-    throw RayException(StrCat("an array of ", DtypeName(dtype), " was expected, and the object holds no array"));
-  const auto written = static_cast<Dtype>(header[1]);
-  if (written != dtype)
-    throw RayException(
-        StrCat("this is an array of ", DtypeName(written), ", and one of ", DtypeName(dtype), " was expected"));
-  std::array<size_t, kArrayDimensionsMax> sizes{};
-  std::memcpy(sizes.data(), header.data() + kHeaderBytes, ndim * sizeof(uint64_t));
-  const std::span<const size_t> used(sizes.data(), ndim);
-  const ArrayShape shape = MakeArrayShape(used, element_bytes);
-  if (shape.count * element_bytes != storage.size_bytes())
-    throw RayException(StrCat("an array of ", DtypeName(dtype), " of shape ", ShapeText(used), " takes ",
-                              shape.count * element_bytes, " bytes, and the object has ", storage.size_bytes()));
-  return shape;
-}
-
-std::shared_ptr<ArrayStorage> UnpackArrayStorage(std::string_view id) {
+ArrayMemory OpenArray(std::string_view id, Dtype dtype, ArrayShape& shape) {
   if (id.size() != kIdBytes) throw RayException(StrCat("the id of an array has ", kIdBytes, " bytes, not ", id.size()));
-  return CurrentRuntime().UnpackArray(id);
+  return OpenArray(CurrentRuntime().UnpackArray(id), dtype, shape);
 }
 
-std::shared_ptr<ArrayStorage> AllocateArrayStorage(const ArrayShape& shape, Dtype dtype, size_t element_bytes) {
-  return CurrentRuntime().AllocateArray(shape.count * element_bytes, EncodeArrayHeader(shape, dtype));
+ArrayMemory OpenArray(std::shared_ptr<ArrayStorage> storage, Dtype dtype, ArrayShape& shape) {
+  const std::span message(static_cast<const std::byte*>(storage->data()), storage->size_bytes());
+  size_t elements_at = 0;
+  if (!ReadOwnTensor(message, dtype, shape, elements_at)) {
+    const auto tensor = ReadTensor(message, dtype);
+    shape = tensor.shape;
+    elements_at = tensor.elements_at;
+  }
+  if (elements_at % kMessageAlignment != 0)
+    throw RayException(StrCat("the elements of this tensor begin at byte ", elements_at,
+                              " of its message, and an array's are 64-byte aligned: write it with an alignment of 64"));
+  return {std::move(storage), elements_at};
+}
+
+const void* ElementsOfTensor(std::span<const std::byte> message, Dtype dtype, ArrayShape& shape) {
+  const auto tensor = ReadTensor(message, dtype);
+  const auto elements = message.subspan(tensor.elements_at, tensor.shape.count * ElementBytes(dtype));
+  const auto none = std::ranges::find_if(elements, [](std::byte element) { return element > std::byte{1}; });
+  if (dtype == Dtype::kBool && none != elements.end())
+    throw RayException(StrCat("element ", none - elements.begin(), " of this tensor is ", static_cast<int>(*none),
+                              ", and a bool is 0 or 1"));
+  shape = tensor.shape;
+  return elements.data();
 }
 
 size_t ArrayOffset(const ArrayShape& shape, std::span<const size_t> indices) {

@@ -88,9 +88,7 @@ ActorHandleState RuntimeGate::UnpackActor(std::string_view bytes) { return Call(
 
 std::string RuntimeGate::IdOf(const ActorHandleState& actor) const { return Call(*this)->IdOf(actor); }
 
-std::shared_ptr<ArrayStorage> RuntimeGate::AllocateArray(size_t bytes, std::string_view metadata) {
-  return Call(*this)->AllocateArray(bytes, metadata);
-}
+std::shared_ptr<ArrayStorage> RuntimeGate::AllocateArray(size_t bytes) { return Call(*this)->AllocateArray(bytes); }
 
 void RuntimeGate::PackArray(const std::shared_ptr<ArrayStorage>& array, char* id) { Call(*this)->PackArray(array, id); }
 

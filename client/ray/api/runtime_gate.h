@@ -50,7 +50,7 @@ class RuntimeGate final : public Runtime {
   ActorHandleState UnpackActor(std::string_view bytes) override;
   std::string IdOf(const ActorHandleState& actor) const override;
 
-  std::shared_ptr<ArrayStorage> AllocateArray(size_t bytes, std::string_view metadata) override;
+  std::shared_ptr<ArrayStorage> AllocateArray(size_t bytes) override;
   void PackArray(const std::shared_ptr<ArrayStorage>& array, char* id) override;
   std::shared_ptr<ArrayStorage> UnpackArray(std::string_view id) override;
 

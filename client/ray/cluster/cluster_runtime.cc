@@ -333,9 +333,9 @@ std::string ClusterRuntime::IdOf(const ActorHandleState& actor) const {
   return LinkOf(parts_.objects, actor).id().binary();
 }
 
-std::shared_ptr<ArrayStorage> ClusterRuntime::AllocateArray(size_t bytes, std::string_view metadata) {
+std::shared_ptr<ArrayStorage> ClusterRuntime::AllocateArray(size_t bytes) {
   parts_.link.CheckUsable();
-  auto writer = parts_.store.CreateArray(parts_.link.NewId(), bytes, metadata);
+  auto writer = parts_.store.CreateArray(parts_.link.NewId(), bytes);
   if (!writer) Throw(writer.error());
   return std::make_shared<StoreArray>(parts_.objects, *std::move(writer));
 }

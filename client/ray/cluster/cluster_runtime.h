@@ -57,7 +57,7 @@ class ClusterRuntime final : public ray::internal::Runtime {
   ray::internal::ActorHandleState UnpackActor(std::string_view bytes) override;
   std::string IdOf(const ray::internal::ActorHandleState& actor) const override;
 
-  std::shared_ptr<ray::internal::ArrayStorage> AllocateArray(size_t bytes, std::string_view metadata) override;
+  std::shared_ptr<ray::internal::ArrayStorage> AllocateArray(size_t bytes) override;
   void PackArray(const std::shared_ptr<ray::internal::ArrayStorage>& array, char* id) override;
   std::shared_ptr<ray::internal::ArrayStorage> UnpackArray(std::string_view id) override;
 

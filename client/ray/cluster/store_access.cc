@@ -56,14 +56,12 @@ Result<void> StoreAccess::Write(const ObjectId& id, std::string_view bytes, std:
   return written;
 }
 
-Result<ObjectWriter> StoreAccess::CreateArray(const ObjectId& id, size_t bytes, std::string_view metadata) {
+Result<ObjectWriter> StoreAccess::CreateArray(const ObjectId& id, size_t bytes) {
   const auto client = Client();
   if (client == nullptr) return Closed();
   CreateOptions options;
   options.owned = true;
-  return CreateWithPatience(options, kRoomPatienceMs, [&] {
-    return client->Create(id, bytes, std::as_bytes(std::span(metadata.data(), metadata.size())), options);
-  });
+  return CreateWithPatience(options, kRoomPatienceMs, [&] { return client->Create(id, bytes, {}, options); });
 }
 
 Result<PinnedObject> StoreAccess::Fetch(const ObjectId& id, Deadline deadline, bool may_be_sealed) {

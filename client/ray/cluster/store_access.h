@@ -38,7 +38,7 @@ class StoreAccess {
   // fbs/stored_value.h describes `metadata`. `owner_client` 0: this process owns the object.
   Result<void> Write(const ObjectId& id, std::string_view bytes, std::string_view metadata, uint32_t owner_client = 0,
                      int64_t room_patience_ms = kRoomPatienceMs);
-  Result<ObjectWriter> CreateArray(const ObjectId& id, size_t bytes, std::string_view metadata);
+  Result<ObjectWriter> CreateArray(const ObjectId& id, size_t bytes);
   // A view of a stored object. `may_be_sealed`: waits for one that its owner makes still, or that another machine has.
   // kTimedOut. kNotFound, with the reason, where it is lost. Not from the io thread.
   Result<PinnedObject> Fetch(const ObjectId& id, Deadline deadline, bool may_be_sealed);

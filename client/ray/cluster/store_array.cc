@@ -40,11 +40,6 @@ const void* StoreArray::data() const { return sealed() ? view_.data().data() : w
 void* StoreArray::mutable_data() { return sealed() ? nullptr : writer_.data().data(); }
 size_t StoreArray::size_bytes() const { return sealed() ? view_.data().size() : writer_.data().size(); }
 
-std::string_view StoreArray::metadata() const {
-  if (sealed()) return {reinterpret_cast<const char*>(view_.metadata().data()), view_.metadata().size()};
-  return {reinterpret_cast<const char*>(writer_.metadata().data()), writer_.metadata().size()};
-}
-
 void StoreArray::Seal() {
   if (sealed()) throw ray::internal::RayException("this array is sealed already");
   if (std::exchange(tried_, true))

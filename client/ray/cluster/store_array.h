@@ -29,7 +29,6 @@ class StoreArray final : public ray::internal::ArrayStorage {
   const void* data() const override;
   void* mutable_data() override;
   size_t size_bytes() const override;
-  std::string_view metadata() const override;
   void Seal() override;
 
  private:

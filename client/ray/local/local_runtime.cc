@@ -254,9 +254,7 @@ class LocalRuntime : public ray::internal::Runtime {
     return ActorOf(*store_, actor).options().id.binary();
   }
 
-  std::shared_ptr<ArrayStorage> AllocateArray(size_t bytes, std::string_view metadata) override {
-    return store_->NewArray(bytes, metadata);
-  }
+  std::shared_ptr<ArrayStorage> AllocateArray(size_t bytes) override { return store_->NewArray(bytes); }
   void PackArray(const std::shared_ptr<ArrayStorage>& array, char* id) override {
     std::memcpy(id, IdOfArray(*store_, *array).data(), ObjectId::kSize);
     PackScope::Add(array);

@@ -21,8 +21,8 @@ constexpr ProcessId kThisProcess = 1;  // ids need an owner that is not zero; th
 // Pages of its own, so that a sealed array is read-only here as it is in the store.
 class LocalArray : public ray::internal::ArrayStorage {
  public:
-  LocalArray(std::shared_ptr<LocalStore> store, const ObjectId& id, size_t bytes, std::string_view metadata)
-      : ArrayStorage(store.get()), store_(std::move(store)), id_(id), bytes_(bytes), metadata_(metadata) {
+  LocalArray(std::shared_ptr<LocalStore> store, const ObjectId& id, size_t bytes)
+      : ArrayStorage(store.get()), store_(std::move(store)), id_(id), bytes_(bytes) {
     memory_ = mmap(nullptr, MappedBytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory_ == MAP_FAILED) throw RayException(StrCat("there is no memory for an array of ", FormatBytes(bytes)));
   }
@@ -34,7 +34,6 @@ class LocalArray : public ray::internal::ArrayStorage {
   const void* data() const override { return memory_; }
   void* mutable_data() override { return sealed_ ? nullptr : memory_; }
   size_t size_bytes() const override { return bytes_; }
-  std::string_view metadata() const override { return metadata_; }
   void Seal() override {
     if (sealed_) throw RayException("this array is sealed already");
     mprotect(memory_, MappedBytes(), PROT_READ);
@@ -50,7 +49,6 @@ class LocalArray : public ray::internal::ArrayStorage {
   const std::shared_ptr<LocalStore> store_;
   const ObjectId id_;
   const size_t bytes_;
-  const std::string metadata_;
   void* memory_ = nullptr;
   bool sealed_ = false;  // set by the one thread that owns the MutableArray, before anybody else sees the array
 };
@@ -171,9 +169,8 @@ std::vector<bool> LocalStore::Wait(std::span<LocalObject* const> objects, size_t
   }
 }
 
-std::shared_ptr<ray::internal::ArrayStorage> LocalStore::NewArray(size_t bytes, std::string_view metadata) {
-  auto array =
-      std::make_shared<LocalArray>(shared_from_this(), NewObjectId(kThisProcess, next_number_), bytes, metadata);
+std::shared_ptr<ray::internal::ArrayStorage> LocalStore::NewArray(size_t bytes) {
+  auto array = std::make_shared<LocalArray>(shared_from_this(), NewObjectId(kThisProcess, next_number_), bytes);
   const MutexLock lock(mutex_);
   arrays_[array->id()] = array;
   return array;

@@ -90,7 +90,7 @@ class LocalStore : public std::enable_shared_from_this<LocalStore> {
   // never). Throws once stopped.
   std::vector<bool> Wait(std::span<LocalObject* const> objects, size_t count, int64_t timeout_ms);
 
-  std::shared_ptr<ray::internal::ArrayStorage> NewArray(size_t bytes, std::string_view metadata);
+  std::shared_ptr<ray::internal::ArrayStorage> NewArray(size_t bytes);
   std::shared_ptr<ray::internal::ArrayStorage> FindArray(std::string_view id);  // throws where there is none
 
   // Handles that go in a forked child leave the store alone: a thread of the parent may have held its lock.

@@ -2,6 +2,7 @@
 // refers to it, and never copied. Copies of the Array share it. As an argument, a result or a part of a value only its
 // 20-byte id travels. MutableArray<T>: the same memory before it is sealed: fill it in place, then move it into an
 // Array. Reading an Array is thread-safe; a MutableArray belongs to one thread at a time.
+// In the store each array is an Arrow IPC message of a tensor, so that other programs read it without a copy, too.
 #pragma once
 
 #include <array>
@@ -42,13 +43,19 @@ struct ArrayShape {
 
 // Strides and count of these sizes; throws when no memory could hold such an array.
 RAYLET_API ArrayShape MakeArrayShape(std::span<const size_t> sizes, size_t element_bytes);
-// The header kept in the store beside the array: 'A', dtype, ndim, 0, then ndim sizes of 8 bytes, little endian.
-RAYLET_API std::string EncodeArrayHeader(const ArrayShape& shape, Dtype dtype);
-// Throws unless the storage holds an array of exactly this dtype and as many bytes as its shape says.
-RAYLET_API ArrayShape DecodeArrayHeader(const ArrayStorage& storage, Dtype dtype, size_t element_bytes);
-RAYLET_API std::shared_ptr<ArrayStorage> UnpackArrayStorage(std::string_view id);
-RAYLET_API std::shared_ptr<ArrayStorage> AllocateArrayStorage(const ArrayShape& shape, Dtype dtype,
-                                                              size_t element_bytes);
+
+// The memory of an array: an Arrow message of a tensor.
+struct ArrayMemory {
+  std::shared_ptr<ArrayStorage> storage;
+  size_t elements_at = 0;  // in the storage, 64-byte aligned
+};
+
+RAYLET_API ArrayMemory AllocateArray(const ArrayShape& shape, Dtype dtype);
+// The memory of this id; throws unless it holds an array of exactly this dtype, and says of which shape.
+RAYLET_API ArrayMemory OpenArray(std::string_view id, Dtype dtype, ArrayShape& shape);
+RAYLET_API ArrayMemory OpenArray(std::shared_ptr<ArrayStorage> storage, Dtype dtype, ArrayShape& shape);
+// The elements within the message; throws unless it is one of a tensor of exactly this dtype, and says of which shape.
+RAYLET_API const void* ElementsOfTensor(std::span<const std::byte> message, Dtype dtype, ArrayShape& shape);
 // The element's offset. Throws unless there are as many indices as dimensions, each within its dimension.
 RAYLET_API size_t ArrayOffset(const ArrayShape& shape, std::span<const size_t> indices);
 [[noreturn]] RAYLET_API void ThrowNoArray();
@@ -76,6 +83,15 @@ class Array {
     if (!values.empty()) std::memcpy(array.data(), values.data(), values.size_bytes());
     return std::move(array).Seal();
   }
+  // A new array of what an Arrow IPC message of a tensor holds, such as pyarrow.ipc.write_tensor writes. RayException
+  // where it is none, or its elements are of another type, or do not lie row by row.
+  static Array CopyOfTensorMessage(std::span<const std::byte> message) {
+    internal::ArrayShape shape;
+    const void* const elements = internal::ElementsOfTensor(message, internal::DtypeOf<T>(), shape);
+    MutableArray<T> array(std::span<const size_t>(shape.sizes.data(), shape.ndim));
+    if (shape.count != 0) std::memcpy(array.data(), elements, shape.count * sizeof(T));
+    return std::move(array).Seal();
+  }
 
   const T* data() const noexcept { return data_; }  // 64-byte aligned
   size_t size() const noexcept { return shape_.count; }
@@ -97,6 +113,13 @@ class Array {
     return data_[internal::ArrayOffset(shape_, list)];
   }
 
+  // The Arrow IPC message of a tensor that lies in the store, with the elements in place. pyarrow.ipc.read_tensor reads
+  // it. It is 64-byte aligned, and valid while this array or a copy of it lives.
+  std::span<const std::byte> tensor_message() const {
+    if (storage_ == nullptr) return {};
+    return {static_cast<const std::byte*>(storage_->data()), storage_->size_bytes()};
+  }
+
   template <class Packer>
   void msgpack_pack(Packer& packer) const {
     if (storage_ == nullptr) {
@@ -114,15 +137,19 @@ class Array {
       UnpackExtension(internal::ExtensionBody(object, kExtension, typeid(Array<T>)));
   }
   static constexpr int8_t kExtension = internal::kExtArray;
-  void UnpackExtension(std::string_view id) { *this = Array(internal::UnpackArrayStorage(id)); }
+  void UnpackExtension(std::string_view id) {
+    internal::ArrayShape shape;
+    auto memory = internal::OpenArray(id, internal::DtypeOf<T>(), shape);
+    *this = Array(std::move(memory), shape);
+  }
 
  private:
   friend class MutableArray<T>;
 
-  explicit Array(std::shared_ptr<internal::ArrayStorage> storage)
-      : storage_(std::move(storage)),
-        shape_(internal::DecodeArrayHeader(*storage_, internal::DtypeOf<T>(), sizeof(T))),
-        data_(static_cast<const T*>(storage_->data())) {}
+  Array(internal::ArrayMemory memory, const internal::ArrayShape& shape)
+      : storage_(std::move(memory.storage)),
+        shape_(shape),
+        data_(reinterpret_cast<const T*>(static_cast<const std::byte*>(storage_->data()) + memory.elements_at)) {}
 
   std::shared_ptr<internal::ArrayStorage> storage_;
   internal::ArrayShape shape_;
@@ -144,16 +171,16 @@ class MutableArray {
   // Of a shape known at run time, such as that of another array.
   explicit MutableArray(std::span<const size_t> sizes)
       : shape_(internal::MakeArrayShape(sizes, sizeof(T))),
-        storage_(internal::AllocateArrayStorage(shape_, internal::DtypeOf<T>(), sizeof(T))),
-        data_(static_cast<T*>(storage_->mutable_data())) {}
+        memory_(internal::AllocateArray(shape_, internal::DtypeOf<T>())),
+        data_(reinterpret_cast<T*>(static_cast<std::byte*>(memory_.storage->mutable_data()) + memory_.elements_at)) {}
 
   MutableArray(MutableArray&& other) noexcept
       : shape_(std::exchange(other.shape_, {})),
-        storage_(std::move(other.storage_)),
+        memory_(std::exchange(other.memory_, {})),
         data_(std::exchange(other.data_, nullptr)) {}
   MutableArray& operator=(MutableArray&& other) noexcept {
     shape_ = std::exchange(other.shape_, {});
-    storage_ = std::move(other.storage_);
+    memory_ = std::exchange(other.memory_, {});
     data_ = std::exchange(other.data_, nullptr);
     return *this;
   }
@@ -177,19 +204,19 @@ class MutableArray {
 
   // From here on everybody may read the memory and nobody may write it. This MutableArray has no memory any more.
   Array<T> Seal() && {
-    if (storage_ == nullptr) internal::ThrowNoArray();
-    shape_ = {};
+    if (memory_.storage == nullptr) internal::ThrowNoArray();
+    const auto shape = std::exchange(shape_, {});
+    auto memory = std::exchange(memory_, {});
     data_ = nullptr;
-    const auto storage = std::exchange(storage_, nullptr);
-    storage->Seal();
-    return Array<T>(storage);
+    memory.storage->Seal();
+    return Array<T>(std::move(memory), shape);
   }
   // Moving into an Array seals: as an argument, or as the result of a function that returns an Array.
   operator Array<T>() && { return std::move(*this).Seal(); }  // NOLINT(google-explicit-constructor)
 
  private:
   internal::ArrayShape shape_;
-  std::shared_ptr<internal::ArrayStorage> storage_;
+  internal::ArrayMemory memory_;
   T* data_ = nullptr;
 };
 

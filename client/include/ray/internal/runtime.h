@@ -91,7 +91,6 @@ class RAYLET_API ArrayStorage {
   virtual const void* data() const = 0;  // 64-byte aligned, read-only memory once sealed
   virtual void* mutable_data() = 0;      // nullptr once sealed
   virtual size_t size_bytes() const = 0;
-  virtual std::string_view metadata() const = 0;
   // Visible to all from here on; the memory behind data() is read-only. Throws if sealed already.
   virtual void Seal() = 0;
 
@@ -150,7 +149,7 @@ class RAYLET_API Runtime {
   virtual ActorHandleState UnpackActor(std::string_view bytes) = 0;
   virtual std::string IdOf(const ActorHandleState& actor) const = 0;
 
-  virtual std::shared_ptr<ArrayStorage> AllocateArray(size_t bytes, std::string_view metadata) = 0;
+  virtual std::shared_ptr<ArrayStorage> AllocateArray(size_t bytes) = 0;
   virtual void PackArray(const std::shared_ptr<ArrayStorage>& array, char* id) = 0;  // seals nothing: must be sealed
   virtual std::shared_ptr<ArrayStorage> UnpackArray(std::string_view id) = 0;
 

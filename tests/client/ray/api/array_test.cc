@@ -1,10 +1,14 @@
 // ray::Array and ray::MutableArray, in process; and the bytes that values become.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <limits>
+#include <memory>
 #include <numeric>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -124,36 +128,86 @@ TEST_F(ArrayTest, ShapesThatNoMemoryHoldsAreRefused) {
   EXPECT_THROW(ray::MutableArray<double>(std::span<const size_t>(nine)), RayException);
 }
 
-// Storage with whatever header and size the test wants.
+// Storage with whatever bytes the test wants.
 class FakeStorage : public ray::internal::ArrayStorage {
  public:
-  FakeStorage(std::string header, size_t bytes) : ArrayStorage(nullptr), header_(std::move(header)), bytes_(bytes) {}
-  const void* data() const override { return nullptr; }
+  explicit FakeStorage(std::string bytes) : ArrayStorage(nullptr), bytes_(std::move(bytes)) {}
+  const void* data() const override { return bytes_.data(); }
   void* mutable_data() override { return nullptr; }
-  size_t size_bytes() const override { return bytes_; }
-  std::string_view metadata() const override { return header_; }
+  size_t size_bytes() const override { return bytes_.size(); }
   void Seal() override {}
 
  private:
-  std::string header_;
-  size_t bytes_;
+  std::string bytes_;
 };
 
-TEST(ArrayHeader, HeaderThatDoesNotFitIsRefused) {
+std::string BytesOf(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+TEST_F(ArrayTest, AnArrayIsTheArrowMessageOfATensor) {
+  ray::MutableArray<int16_t> filling(2, 3);
+  std::iota(filling.begin(), filling.end(), int16_t{10});
+  const ray::Array<int16_t> array = std::move(filling).Seal();
+  const std::span<const std::byte> message = array.tensor_message();
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(message.data()) % 64, 0U);
+  EXPECT_EQ(BytesOf(message.first(4)), "\xff\xff\xff\xff");
+  // In place: behind the header, and the last thing in the message.
+  EXPECT_EQ(reinterpret_cast<const std::byte*>(array.data() + array.size()), message.data() + message.size());
+  EXPECT_TRUE(ray::Array<int16_t>().tensor_message().empty());
+}
+
+TEST_F(ArrayTest, ATensorMessageIsCopiedIntoAnArray) {
+  ray::MutableArray<double> filling(3, 1, 2);
+  std::iota(filling.begin(), filling.end(), 0.5);
+  const ray::Array<double> array = std::move(filling).Seal();
+  // From anywhere, aligned or not.
+  const std::string shifted = "x" + BytesOf(array.tensor_message());
+  const auto copy = ray::Array<double>::CopyOfTensorMessage(std::as_bytes(std::span(shifted)).subspan(1));
+  EXPECT_NE(copy.data(), array.data());
+  EXPECT_TRUE(std::ranges::equal(copy.shape(), array.shape()));
+  EXPECT_TRUE(std::ranges::equal(copy.span(), array.span()));
+  const std::string message =
+      MessageOf([&] { ray::Array<int64_t>::CopyOfTensorMessage(std::as_bytes(std::span(shifted)).subspan(1)); });
+  EXPECT_NE(message.find("float64"), std::string::npos) << message;
+  EXPECT_NE(message.find("int64"), std::string::npos) << message;
+  EXPECT_THROW(ray::Array<double>::CopyOfTensorMessage(std::as_bytes(std::span(shifted))), RayException);
+  EXPECT_THROW(ray::Array<double>::CopyOfTensorMessage({}), RayException);
+}
+
+TEST_F(ArrayTest, ATensorOfBoolsHoldsNothingElse) {
+  const bool values[] = {true, false, true};
+  std::string message = BytesOf(ray::Array<bool>::CopyOf(values).tensor_message());
+  EXPECT_FALSE(ray::Array<bool>::CopyOfTensorMessage(std::as_bytes(std::span(message))).at(1));
+  message.back() = 2;
+  const std::string why = MessageOf([&] { ray::Array<bool>::CopyOfTensorMessage(std::as_bytes(std::span(message))); });
+  EXPECT_NE(why.find("element 2 of this tensor is 2"), std::string::npos) << why;
+  EXPECT_THROW(ray::Array<uint8_t>::CopyOfTensorMessage(std::as_bytes(std::span(message))), RayException);
+}
+
+TEST_F(ArrayTest, AnObjectThatIsNoArrayIsRefused) {
   using namespace ray::internal;
-  const size_t sizes[] = {2, 3};
-  const ArrayShape shape = MakeArrayShape(sizes, 4);
-  const std::string good = EncodeArrayHeader(shape, Dtype::kFloat32);
-  EXPECT_EQ(DecodeArrayHeader(FakeStorage(good, 24), Dtype::kFloat32, 4).count, 6U);
-  EXPECT_THROW(DecodeArrayHeader(FakeStorage(good, 23), Dtype::kFloat32, 4), RayException);
-  for (size_t length = 0; length < good.size(); ++length)
-    EXPECT_THROW(DecodeArrayHeader(FakeStorage(good.substr(0, length), 24), Dtype::kFloat32, 4), RayException);
-  std::string huge = good;
-  for (size_t i = 4; i < huge.size(); ++i) huge[i] = '\xff';
-  EXPECT_THROW(DecodeArrayHeader(FakeStorage(huge, 24), Dtype::kFloat32, 4), RayException);
-  std::string deep = good;
-  deep[2] = '\x7f';
-  EXPECT_THROW(DecodeArrayHeader(FakeStorage(deep, 24), Dtype::kFloat32, 4), RayException);
+  const std::string good = BytesOf(ray::Array<float>::CopyOf(std::vector<float>{1, 2}).tensor_message());
+  ArrayShape shape;
+  EXPECT_EQ(OpenArray(std::make_shared<FakeStorage>(good), Dtype::kFloat32, shape).elements_at, good.size() - 8);
+  EXPECT_EQ(shape.count, 2U);
+  EXPECT_THROW(OpenArray(std::make_shared<FakeStorage>(good), Dtype::kInt32, shape), RayException);
+  for (const std::string& bad : {std::string(), good.substr(0, good.size() - 1), good + "x", std::string(300, 'V')}) {
+    const std::string why = MessageOf([&] { OpenArray(std::make_shared<FakeStorage>(bad), Dtype::kFloat32, shape); });
+    EXPECT_NE(why.find("an array of float32 was expected"), std::string::npos) << why;
+  }
+}
+
+// A message may be valid and still not fit: here the metadata is 8 bytes longer, and the elements come 8 bytes later.
+TEST_F(ArrayTest, ElementsThatAreNotAlignedAreOnlyCopied) {
+  using namespace ray::internal;
+  std::string message = BytesOf(ray::Array<float>::CopyOf(std::vector<float>{1, 2}).tensor_message());
+  message.insert(message.size() - 8, 8, '\0');
+  message[4] = static_cast<char>(message[4] + 8);
+  ArrayShape shape;
+  const std::string why = MessageOf([&] { OpenArray(std::make_shared<FakeStorage>(message), Dtype::kFloat32, shape); });
+  EXPECT_NE(why.find("64-byte aligned"), std::string::npos) << why;
+  EXPECT_EQ(ray::Array<float>::CopyOfTensorMessage(std::as_bytes(std::span(message))).at(1), 2);
 }
 
 TEST(Serializer, PlainNumbersAreRawBytes) {

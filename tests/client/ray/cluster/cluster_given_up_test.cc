@@ -151,7 +151,7 @@ TEST_F(GivenUpTest, AnObjectThatAStoppedStoreDidNotTakeInTimeIsNotThereLater) {
 }
 
 TEST_F(GivenUpTest, AnArrayThatAStoppedStoreDidNotSealInTimeIsNotThereLater) {
-  const auto array = runtime_.AllocateArray(100'000, "");
+  const auto array = runtime_.AllocateArray(100'000);
   machine_.store->Signal(SIGSTOP);
   EXPECT_THROW(array->Seal(), RayException);
   EXPECT_THROW(array->Seal(), RayException);
