@@ -83,7 +83,7 @@ void RaiseDescriptorLimit() {
 }
 
 void SayReady(const Flags& flags, const RayletOptions& options, const std::string& address) {
-  const std::string cpus = FormatUnits(options.resources.units(kCpu));
+  const std::string cpus = FormatUnits(kCpu, options.resources.units(kCpu));
   std::printf("raylet: serving %s, %s CPUs%s%s\n", options.socket.c_str(), cpus.c_str(),
               options.cluster ? ", other raylets at " : "", address.c_str());
   std::fflush(stdout);

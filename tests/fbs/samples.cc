@@ -562,6 +562,7 @@ void Fill(wire::PeerHeartbeatT& message) {
     line->free_units = 25000;
     line->queued_units = 5000;
     message.lines.push_back(std::move(line));
+    line->leased_units = 10000;
     auto resource = std::make_unique<wire::ResourceT>();
     resource->name = name;
     resource->units = 15000;
