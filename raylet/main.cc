@@ -153,11 +153,15 @@ int Run(const Flags& flags) {
   signals.OnStop(stop);
   FdWatcher lifeline;
   if (flags.lifeline_fd) {
-    lifeline = FdWatcher(loop, *flags.lifeline_fd, [&](FdWatcher::Events) {
-      char ignored[64];
-      if (::read(*flags.lifeline_fd, ignored, sizeof ignored) > 0) return;
+    // The program that started this raylet writes a byte before it closes the pipe in peace.
+    lifeline = FdWatcher(loop, *flags.lifeline_fd, [&, in_peace = false](FdWatcher::Events) mutable {
+      char bytes[64];
+      if (::read(*flags.lifeline_fd, bytes, sizeof bytes) > 0) {
+        in_peace = true;
+        return;
+      }
       lifeline.Cancel();
-      end(Raylet::Ending::kKill);  // the program that started this raylet is dead, or needs it no more
+      end(in_peace ? Raylet::Ending::kWithDriver : Raylet::Ending::kKill);
     });
     lifeline.Watch({true, false});
   }
