@@ -83,7 +83,7 @@ void RaiseDescriptorLimit() {
 }
 
 void SayReady(const Flags& flags, const RayletOptions& options, const std::string& address) {
-  const std::string cpus = FormatUnits(options.resources.units(kCpu));
+  const std::string cpus = FormatUnits(kCpu, options.resources.units(kCpu));
   std::printf("raylet: serving %s, %s CPUs%s%s\n", options.socket.c_str(), cpus.c_str(),
               options.cluster ? ", other raylets at " : "", address.c_str());
   std::fflush(stdout);
@@ -153,11 +153,15 @@ int Run(const Flags& flags) {
   signals.OnStop(stop);
   FdWatcher lifeline;
   if (flags.lifeline_fd) {
-    lifeline = FdWatcher(loop, *flags.lifeline_fd, [&](FdWatcher::Events) {
-      char ignored[64];
-      if (::read(*flags.lifeline_fd, ignored, sizeof ignored) > 0) return;
+    // The program that started this raylet writes a byte before it closes the pipe in peace.
+    lifeline = FdWatcher(loop, *flags.lifeline_fd, [&, in_peace = false](FdWatcher::Events) mutable {
+      char bytes[64];
+      if (::read(*flags.lifeline_fd, bytes, sizeof bytes) > 0) {
+        in_peace = true;
+        return;
+      }
       lifeline.Cancel();
-      end(Raylet::Ending::kKill);  // the program that started this raylet is dead, or needs it no more
+      end(in_peace ? Raylet::Ending::kWithDriver : Raylet::Ending::kKill);
     });
     lifeline.Watch({true, false});
   }

@@ -110,31 +110,43 @@ ResourceSet GroupDirectory::SumOf(const PlacementGroup& group, const std::vector
 
 // ---- placing
 
-std::vector<BundleSpace> GroupDirectory::Spaces(const PlacementGroup& group, const ResourceLedger& here,
-                                                bool totals) const {
+std::vector<BundleSpace> GroupDirectory::Spaces(const PlacementGroup& group, const Here& here, Count count) const {
   std::vector<BundleSpace> spaces;
-  const auto count = [&](const NodeId& node) {
+  const bool totals = count == Count::kTotal;
+  const bool leased = count == Count::kFreeOrLeased;
+  const auto placed = [&](const NodeId& node) {
     return static_cast<size_t>(std::count(group.places.begin(), group.places.end(), node));
   };
-  BundleSpace own{view_.own(), {}, totals ? 0 : count(view_.own())};
-  for (const auto& line : here.lines()) own.free[line.name] = totals ? line.total_units : line.free_units;
+  BundleSpace own{view_.own(), {}, totals ? 0 : placed(view_.own())};
+  for (const auto& line : here.ledger.lines())
+    own.free[line.name] =
+        totals ? line.total_units : line.free_units + (leased ? here.leased.units(line.name) : int64_t{0});
   spaces.push_back(std::move(own));
   for (const auto& [id, node] : view_.nodes()) {
     if (node.state == NodeState::kDead || node.load.lines.empty() || (!totals && node.state != NodeState::kUp))
       continue;
-    BundleSpace space{id, {}, totals ? 0 : count(id)};
+    BundleSpace space{id, {}, totals ? 0 : placed(id)};
     if (totals)
       for (const auto& line : node.load.lines) space.free[line.name] = line.total_units;
     else
       space.free = view_.FreeOf(node);
+    if (leased)
+      for (const auto& line : node.load.lines) space.free[line.name] += line.leased_units;
     spaces.push_back(std::move(space));
   }
   return spaces;
 }
 
-void GroupDirectory::TryToPlace(const ResourceLedger& here, TimePoint now) {
+bool GroupDirectory::AnyLeased(const Here& here) const {
+  return !here.leased.empty() || std::any_of(view_.nodes().begin(), view_.nodes().end(), [](const auto& each) {
+    const auto& lines = each.second.load.lines;
+    return std::any_of(lines.begin(), lines.end(), [](const NodeLoad::Line& line) { return line.leased_units > 0; });
+  });
+}
+
+void GroupDirectory::TryToPlace(const ResourceLedger& ledger, TimePoint now, const ResourceSet& leased_here) {
+  const Here here{ledger, leased_here};
   now_ = now;
-  wanted_.clear();
   any_paused_ = false;
   if (waiting_.empty()) return;
   // In order of creation, but not the same ones each time where there are many.
@@ -156,22 +168,25 @@ void GroupDirectory::TryToPlace(const ResourceLedger& here, TimePoint now) {
   }
 }
 
-bool GroupDirectory::Place(Entry& entry, const ResourceLedger& here, TimePoint now) {
+bool GroupDirectory::Place(Entry& entry, const Here& here, TimePoint now) {
   PlacementGroup& group = entry.group;
   std::vector<Bundle> missing;
   for (uint32_t i = 0; i < group.bundles.size(); ++i)
     if (group.places[i].IsNil()) missing.push_back({i, group.bundles[i]});
-  const auto spaces = Spaces(group, here, /*totals=*/false);
-  const auto plan = PlanBundles(group.strategy, missing, spaces);
+  auto spaces = Spaces(group, here, Count::kFree);
+  auto plan = PlanBundles(group.strategy, missing, spaces);
+  if (!plan && AnyLeased(here)) {
+    spaces = Spaces(group, here, Count::kFreeOrLeased);
+    plan = PlanBundles(group.strategy, missing, spaces);
+  }
   if (!plan) {
     if (std::exchange(entry.totals_seen, cluster_changes_) != cluster_changes_) {
       std::vector<Bundle> all;
       for (uint32_t i = 0; i < group.bundles.size(); ++i) all.push_back({i, group.bundles[i]});
-      entry.feasible = PlanBundles(group.strategy, all, Spaces(group, here, /*totals=*/true)).has_value();
+      entry.feasible = PlanBundles(group.strategy, all, Spaces(group, here, Count::kTotal)).has_value();
     }
     if (entry.feasible) {
       infeasible_.erase(group.id);
-      wanted_.insert(wanted_.end(), missing.begin(), missing.end());
       group.reason = StrCat("it waits until its bundles fit: ", ListOf(group.bundles));
     } else {
       infeasible_.insert(group.id);
@@ -295,6 +310,14 @@ const PlacementGroup* GroupDirectory::FindName(const std::string& group_namespac
   if (found == names_.end()) return nullptr;
   const Entry& entry = groups_.at(found->second);
   return entry.unnamed_yet && !to_create ? nullptr : &entry.group;
+}
+
+const PlacementGroup* GroupDirectory::YieldingTo(const PlacementGroupId& rival, const std::string& group_namespace,
+                                                 const std::string& name) const {
+  const auto found = names_.find({group_namespace, name});
+  return found != names_.end() && groups_.at(found->second).unnamed_yet && rival < found->second
+             ? &groups_.at(found->second).group
+             : nullptr;
 }
 
 std::vector<const PlacementGroup*> GroupDirectory::All() const {

@@ -88,19 +88,22 @@ class GroupDirectory {
   void Tick(TimePoint now);              // now and then, while WantsTick
   bool WantsTick() const { return attempts_ > 0 || any_paused_; }
   void ClusterChanged() { ++cluster_changes_; }  // what machines have in total may be another
-  // Tries to place what waits. `here` is this machine's ledger.
-  void TryToPlace(const ResourceLedger& here, TimePoint now);
+  // Tries to place what waits. `here` is this machine's ledger, and `leased_here` what its leased workers hold. What
+  // leased workers hold counts as free where a group has no room without it: the leases end for it.
+  void TryToPlace(const ResourceLedger& here, TimePoint now, const ResourceSet& leased_here = {});
 
   std::vector<GroupDecision> TakeDecisions() { return std::exchange(decisions_, {}); }
 
   // ---- queries
   const PlacementGroup* Find(const PlacementGroupId& id) const;  // removed ones too, while they are remembered
   const PlacementGroup* FindName(const std::string& group_namespace, const std::string& name, bool to_create) const;
+  // The group that gives its name up to `rival`, which asks for the same name on another machine: a group that waits
+  // for its name, too, and has the larger id. Null: there is none.
+  const PlacementGroup* YieldingTo(const PlacementGroupId& rival, const std::string& group_namespace,
+                                   const std::string& name) const;
   std::vector<const PlacementGroup*> All() const;  // removed ones too, but none that was refused
   std::vector<PlacementGroupId> OfJob(JobId job) const;
   bool AnyWaits() const { return !waiting_.empty(); }
-  // Bundles that wait for room, of groups for which the cluster has enough in total.
-  const std::vector<Bundle>& wanted() const { return wanted_; }
   // The groups for which the cluster has not enough in total.
   const std::set<PlacementGroupId>& infeasible() const { return infeasible_; }
 
@@ -116,8 +119,14 @@ class GroupDirectory {
 
   void Wait(Entry& entry);
   void StopWaiting(const PlacementGroupId& id);
-  bool Place(Entry& entry, const ResourceLedger& here, TimePoint now);
-  std::vector<BundleSpace> Spaces(const PlacementGroup& group, const ResourceLedger& here, bool totals) const;
+  struct Here {
+    const ResourceLedger& ledger;
+    const ResourceSet& leased;
+  };
+  enum class Count { kFree, kFreeOrLeased, kTotal };  // of each resource
+  bool Place(Entry& entry, const Here& here, TimePoint now);
+  std::vector<BundleSpace> Spaces(const PlacementGroup& group, const Here& here, Count count) const;
+  bool AnyLeased(const Here& here) const;
   void GiveUp(Entry& entry, const std::string& why);
   void Settle(Entry& entry);
   ResourceSet SumOf(const PlacementGroup& group, const std::vector<uint32_t>& bundles) const;
@@ -132,7 +141,6 @@ class GroupDirectory {
   std::map<PlacementGroupId, uint64_t> sequences_;                         // of all groups
   std::map<PlacementGroupId, PlacementGroup> removed_;
   std::deque<PlacementGroupId> removed_order_;  // oldest first
-  std::vector<Bundle> wanted_;
   std::set<PlacementGroupId> infeasible_;
   std::vector<GroupDecision> decisions_;
   uint64_t next_sequence_ = 1;

@@ -159,11 +159,7 @@ Result<void> GroupDesk::OnPrepareBundles(const NodeId& node, const Frame& frame)
   if (!group) return Fail(group.error());
   const auto bundles = FromWire(request->bundles);
   if (!bundles) return Fail(bundles.error());
-  wire::BundlesAnswerT answer;
-  answer.group = std::make_unique<wire::Id20>(*request->group);
-  answer.attempt = request->attempt;
-  answer.prepared = scheduler_.PrepareBundles(*group, request->attempt, node, *bundles);
-  post_.Tell(node, wire::GroupMessage::BundlesPrepared, Encode(answer));
+  scheduler_.PrepareBundles({node, *group, request->attempt, *bundles}, clock_.Now());
   return {};
 }
 
@@ -324,15 +320,11 @@ void GroupDesk::ClusterChanged() {
 
 bool GroupDesk::CarryOut() {
   const uint64_t gives = scheduler_.ledger().gives();
-  if (directory_.AnyWaits() || asked_) {
+  if (directory_.AnyWaits() || scheduler_.BundlesWait()) {
     if (std::exchange(changed_, false) || gives != gives_seen_) {
       gives_seen_ = gives;
-      directory_.TryToPlace(scheduler_.ledger(), clock_.Now());
-      std::vector<ResourceNeeds> wanted;
-      for (const Bundle& bundle : directory_.wanted())
-        if (auto needs = scheduler_.ledger().Resolve(bundle.resources)) wanted.push_back(*std::move(needs));
-      asked_ = !wanted.empty();
-      scheduler_.SetWantedBundles(std::move(wanted));
+      scheduler_.TryBundles(clock_.Now());
+      directory_.TryToPlace(scheduler_.ledger(), clock_.Now(), scheduler_.leases().Held());
     }
   }
   const auto decisions = directory_.TakeDecisions();
@@ -344,11 +336,28 @@ bool GroupDesk::CarryOut() {
   };
   for (const GroupDecision& decision : decisions) std::visit(carry_out, decision);
   if (!decisions.empty()) changed_ = true;  // there may be more to place
-  return !decisions.empty();
+  return AnswerHomes() || !decisions.empty();
+}
+
+// What this machine has prepared, or refuses to. False: nothing.
+bool GroupDesk::AnswerHomes() {
+  const auto answers = scheduler_.TakeBundleAnswers();
+  for (const WaitingBundles::Answer& each : answers) {
+    if (each.home == post_.node()) {
+      directory_.Prepared(each.home, each.group, each.attempt, each.prepared);
+      continue;
+    }
+    wire::BundlesAnswerT answer;
+    answer.group = std::make_unique<wire::Id20>(ToWire(each.group));
+    answer.attempt = each.attempt;
+    answer.prepared = each.prepared;
+    post_.Tell(each.home, wire::GroupMessage::BundlesPrepared, Encode(answer));
+  }
+  return !answers.empty();
 }
 
 void GroupDesk::CarriedOut() {
-  if (ticker_ || !directory_.WantsTick()) return;
+  if (ticker_ || !(directory_.WantsTick() || scheduler_.BundlesWait())) return;
   ticker_ = Timer(loop_, kTick, {}, [this] {
     ticker_.Cancel();
     directory_.Tick(clock_.Now());
@@ -358,11 +367,8 @@ void GroupDesk::CarriedOut() {
 }
 
 void GroupDesk::Prepare(const PrepareAt& prepare) {
-  if (prepare.node == post_.node()) {
-    directory_.Prepared(prepare.node, prepare.group, prepare.attempt,
-                        scheduler_.PrepareBundles(prepare.group, prepare.attempt, prepare.node, prepare.bundles));
-    return;
-  }
+  if (prepare.node == post_.node())
+    return scheduler_.PrepareBundles({prepare.node, prepare.group, prepare.attempt, prepare.bundles}, clock_.Now());
   wire::PrepareBundlesRequestT request;
   request.group = std::make_unique<wire::Id20>(ToWire(prepare.group));
   request.attempt = prepare.attempt;

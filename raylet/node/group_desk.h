@@ -72,6 +72,7 @@ class GroupDesk final : public GroupFinder::Groups {
   const GroupDirectory& at_home() const override { return directory_; }
 
   void Prepare(const PrepareAt& prepare);
+  bool AnswerHomes();
   void Commit(const CommitAt& commit);
   void Return(const ReturnAt& give_back);
   void Moved(const PlacementGroupId& group);
@@ -95,7 +96,6 @@ class GroupDesk final : public GroupFinder::Groups {
   std::deque<PlacementGroupId> ended_;  // of known_, oldest first
   uint64_t gives_seen_ = 0;             // of the ledger, when groups were last tried
   bool changed_ = false;                // something else than the ledger may let a group be placed
-  bool asked_ = false;                  // bundles of this machine are wanted
   Timer ticker_;
 };
 

@@ -139,6 +139,7 @@ void GroupFinder::SearchElsewhere(const wire::FindGroupsRequestT& request, std::
   const uint64_t number = next_search_++;
   Search& search = searches_[number];
   search.done = std::move(done);
+  if (request.creating) search.creating = FromWire<PlacementGroupId>(*request.creating);
   if (searches_.size() <= kSearchesMax)
     for (const auto& [id, node] : post_.view().nodes())
       if (node.state != NodeState::kDead) search.unanswered.insert(id);
@@ -162,10 +163,13 @@ void GroupFinder::EndIfAnswered(uint64_t number) {
 }
 
 void GroupFinder::AskForName(const PlacementGroup& group, std::function<void(const Result<void>&)> answer) {
+  if (searches_.size() >= kSearchesMax)
+    return answer(Fail(ErrorCode::kFull, StrCat(kSearchesMax, " questions about placement groups are under way here, ",
+                                                "which is the limit: try again")));
   wire::FindGroupsRequestT question;
   question.name = group.name;
   question.group_namespace = group.group_namespace;
-  question.to_create = true;
+  question.creating = std::make_unique<wire::Id20>(ToWire(group.id));
   SearchElsewhere(question, [this, name = group.name, answer = std::move(answer)](const Search& search) {
     if (!search.found.empty())
       return answer(Fail(ErrorCode::kAlreadyExists, StrCat("a placement group named ", name, " exists already")));
@@ -177,13 +181,31 @@ void GroupFinder::AskForName(const PlacementGroup& group, std::function<void(con
   });
 }
 
+// Another machine is about to give its name to a group with a smaller id.
+void GroupFinder::GiveNameUp(const PlacementGroup& loser) {
+  for (auto& [number, search] : searches_) {
+    if (search.creating != loser.id) continue;
+    search.found.push_back(loser);  // in place of the other one: there is a group of the name
+    search.unanswered.clear();
+    return EndIfAnswered(number);
+  }
+}
+
 Result<void> GroupFinder::OnFindGroups(const NodeId& node, const Frame& frame) {
   const auto request = Parse<wire::FindGroupsRequestT>(frame.body);
   if (!request) return Fail(request.error());
+  const GroupDirectory& at_home = groups_.at_home();
+  if (request->creating) {
+    const auto rival = CheckGroupId(request->creating.get());
+    if (!rival) return Fail(rival.error());
+    RAYLET_RETURN_IF_ERROR(post_.CheckSpeaksFor(node, CreatorOf(*rival)));
+    if (const auto* loser = at_home.YieldingTo(*rival, request->group_namespace, request->name)) GiveNameUp(*loser);
+  }
   std::vector<const PlacementGroup*> groups;
+  const bool to_create = request->creating != nullptr;
   if (request->name.empty())
-    groups = groups_.at_home().All();
-  else if (const auto* found = groups_.at_home().FindName(request->group_namespace, request->name, request->to_create))
+    groups = at_home.All();
+  else if (const auto* found = at_home.FindName(request->group_namespace, request->name, to_create))
     groups.push_back(found);
   wire::GroupsFoundNoticeT notice;
   notice.number = request->number;

@@ -40,7 +40,8 @@ class GroupFinder {
   Result<void> OnGroupsFound(const NodeId& node, const Frame& frame);
 
   // Whether no other machine has a group of this name. `answer` comes later. kAlreadyExists, or kUnavailable where a
-  // machine does not answer.
+  // machine does not answer. Of several groups that ask for one name at a time the one with the smallest id gets it:
+  // where a machine hears of such a group, its own gives up.
   void AskForName(const PlacementGroup& group, std::function<void(const Result<void>&)> answer);
 
   void ReplyStatus(const Asker& asker, const Result<void>& outcome);
@@ -57,6 +58,7 @@ class GroupFinder {
     Timer end;
   };
   struct Search {
+    PlacementGroupId creating;  // the group that asks for its name; nil: another question
     std::set<NodeId> unanswered;
     std::vector<PlacementGroup> found;
     std::function<void(Search&)> done;
@@ -69,6 +71,7 @@ class GroupFinder {
   Result<void> WaitFor(const Asker& asker, const PlacementGroupId& group, bool until_created, uint64_t timeout_ms);
   void SearchElsewhere(const wire::FindGroupsRequestT& request, std::function<void(Search&)> done);
   void EndIfAnswered(uint64_t number);
+  void GiveNameUp(const PlacementGroup& loser);
 
   Groups& groups_;
   Loop& loop_;

@@ -27,14 +27,13 @@ const char* StateName(Scheduler::WorkerState state) {
 }
 
 // For a moment more may be in use than there is, because a worker that goes on after a Get does not wait for its CPU.
-json Resource(int64_t total_units, int64_t free_units) {
-  return {{"total", static_cast<double>(total_units) / kUnitsPerWhole},
-          {"free", static_cast<double>(std::max<int64_t>(free_units, 0)) / kUnitsPerWhole}};
+json Resource(const std::string& name, int64_t total_units, int64_t free_units) {
+  return {{"total", AmountOf(name, total_units)}, {"free", AmountOf(name, std::max<int64_t>(free_units, 0))}};
 }
 
 json Resources(const ResourceLedger& ledger) {
   json resources = json::object();
-  for (const auto& line : ledger.lines()) resources[line.name] = Resource(line.total_units, line.free_units);
+  for (const auto& line : ledger.lines()) resources[line.name] = Resource(line.name, line.total_units, line.free_units);
   return resources;
 }
 
@@ -76,8 +75,8 @@ const char* StateName(NodeState state) {
 json Load(const NodeLoad& load) {
   json resources = json::object();
   for (const NodeLoad::Line& line : load.lines) {
-    json& resource = resources[line.name] = Resource(line.total_units, line.free_units);
-    resource["queued"] = static_cast<double>(line.queued_units) / kUnitsPerWhole;
+    json& resource = resources[line.name] = Resource(line.name, line.total_units, line.free_units);
+    resource["queued"] = AmountOf(line.name, line.queued_units);
   }
   return {{"resources", std::move(resources)},
           {"queued_tasks", load.queued_tasks},
@@ -345,8 +344,8 @@ Result<void> NodeStatus::OnListNodes(ProcessSession& session, const Frame& frame
     for (const auto& line : lines) {
       auto& resource = *entry.resources.emplace_back(std::make_unique<wire::NodeResourceT>());
       resource.name = line.name;
-      resource.total = static_cast<double>(line.total_units) / kUnitsPerWhole;
-      resource.available = static_cast<double>(std::max<int64_t>(line.free_units, 0)) / kUnitsPerWhole;
+      resource.total = AmountOf(line.name, line.total_units);
+      resource.available = AmountOf(line.name, std::max<int64_t>(line.free_units, 0));
     }
   };
   add(post_.node(), post_.OwnAddress(), /*alive=*/true, scheduler_.ledger().lines());

@@ -9,12 +9,13 @@ namespace raylet {
 NodeLoad OwnLoad(const Scheduler& scheduler, const StoreLink& store) {
   NodeLoad load;
   const auto remote = scheduler.WorkByMachine();
+  const ResourceSet leased = scheduler.leases().Held();
   for (const auto& line : scheduler.ledger().lines()) {
     int64_t queued_units = 0;
     for (const auto& [node, work] : remote)
       if (const auto queued = work.queued_units.find(line.name); queued != work.queued_units.end())
         AddUnits(queued_units, queued->second);
-    load.lines.push_back({line.name, line.total_units, line.free_units, queued_units});
+    load.lines.push_back({line.name, line.total_units, line.free_units, queued_units, leased.units(line.name)});
   }
   for (const auto& [node, work] : remote)
     for (const auto& [name, units] : work.units)

@@ -83,6 +83,7 @@ void Raylet::OnStoreGone(const Error& reason) {
 
 void Raylet::Stop(Ending ending, std::function<void()> stopped) {
   if (ending == Ending::kKill) house_.KillAll();
+  if (ending == Ending::kWithDriver) house_.EndAllWithJobs();
   if (decisions_.stopped()) return;
   decisions_.Stop();
   post_.Stop(why_stopping_);

@@ -38,7 +38,8 @@ class Raylet final : public StoreLink::Handler {
   // Refuses new work, ends the workers and removes the socket. Then `stopped` is called, once. kAsk asks the workers to
   // end within stop_grace. kKill, which may follow it, kills them at once. It is for a raylet whose workers nobody
   // needs any more.
-  enum class Ending { kAsk, kKill };
+  // Workers are asked to end, or killed; kWithDriver: killed, but for actors, which are destroyed.
+  enum class Ending { kAsk, kKill, kWithDriver };
   void Stop(Ending ending, std::function<void()> stopped);
   void SetOnStoreGone(std::function<void(const Error&)> gone) { on_store_gone_ = std::move(gone); }
   std::string StatusJson() const { return status_.Json(); }

@@ -225,7 +225,7 @@ ProcessSet TaskDesk::EndJob(JobId job, const ProcessSet& survivors, bool for_goo
   ProcessSet killed;
   for (const WorkerId worker : scheduler_.JobEnded(job, survivors, for_good)) {
     if (const ProcessId process = house_.Get(worker).process; process != 0) killed.insert(process);
-    house_.KillWithJob(worker);
+    house_.EndWithJob(worker);
   }
   return killed;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <utility>
 
 #include "raylet/node/worker_environment.h"
 
@@ -10,6 +11,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kDrainPatience{100};  // from exit notice to the end of the socket
 constexpr std::chrono::milliseconds kExitPatience{200};   // from the end of the socket to the exit notice
+constexpr std::chrono::milliseconds kJobEndGrace{500};    // from a job's end to that of its actors' workers
 
 }  // namespace
 
@@ -41,13 +43,27 @@ void WorkerHouse::Connected(WorkerId worker, ProcessId process) {
 
 void WorkerHouse::AskToExit(WorkerId worker) {
   if (ProcessSession* const session = SessionOf(worker))
-    session->Send(wire::RayletMessage::Exit, 0, wire::EmptyNoticeT());
+    session->Send(wire::RayletMessage::Exit, 0, wire::ExitNoticeT());
   pool_.KillAfter(worker, exit_grace_);
 }
 
-void WorkerHouse::KillWithJob(WorkerId worker) {
-  records_.at(worker).ends_with_job = true;
-  Kill(worker);
+void WorkerHouse::Kill(WorkerId worker) {
+  if (!EndsWithItsJob(worker)) pool_.KillSoon(worker);
+}
+
+void WorkerHouse::EndWithJob(WorkerId worker) {
+  WorkerRecord& record = records_.at(worker);
+  if (std::exchange(record.ends_with_job, true)) return;
+  ProcessSession* const session = record.constructed ? SessionOf(worker) : nullptr;
+  if (session == nullptr) return pool_.KillSoon(worker);
+  wire::ExitNoticeT notice;
+  notice.job_ended = true;
+  session->Send(wire::RayletMessage::Exit, 0, notice);
+  pool_.KillAfter(worker, kJobEndGrace);
+}
+
+void WorkerHouse::EndAllWithJobs() {
+  for (const auto& [worker, record] : records_) EndWithJob(worker);
 }
 
 // ---- the two halves
@@ -118,7 +134,7 @@ void WorkerHouse::Stop(std::chrono::milliseconds grace, bool ask, std::function<
   empty_ = std::move(empty);
   for (const WorkerId worker : pool_.workers()) {
     if (ask) pool_.Signal(worker, SIGTERM);
-    pool_.KillAfter(worker, grace);
+    if (!EndsWithItsJob(worker)) pool_.KillAfter(worker, grace);
   }
   if (pool_.Empty()) loop_.Post(empty_);
 }

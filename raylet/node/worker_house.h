@@ -32,7 +32,7 @@ struct WorkerRecord {
   std::optional<ActorId> actor;
   uint32_t incarnation = 0;  // of the actor
   bool constructed = false;
-  bool ends_with_job = false;  // killed, and not heard any more, because its job has ended
+  bool ends_with_job = false;  // it ends, and is not heard any more, because its job has ended
   Timer patience;              // for the half of its end that has not come yet
 };
 
@@ -66,8 +66,10 @@ class WorkerHouse {
   // ---- ends
   void AskToExit(WorkerId worker);  // kills the worker after the grace time, unless LetStay
   void LetStay(WorkerId worker) { pool_.KillNoMore(worker); }
-  void Kill(WorkerId worker) { pool_.KillSoon(worker); }
-  void KillWithJob(WorkerId worker);
+  void Kill(WorkerId worker);  // unless it ends with its job already
+  // Its job has ended. A worker with an actor has kJobEndGrace to destroy it and to end in peace.
+  void EndWithJob(WorkerId worker);
+  void EndAllWithJobs();
   // The worker's socket has ended. False: that was the second half.
   bool SocketGone(WorkerId worker);
   // Reports no worker as gone any more. Asks all to end within `grace`. Calls `empty` once, when all have ended.

@@ -7,8 +7,6 @@
 namespace raylet {
 namespace {
 
-constexpr int64_t kUnitsMax = kWholeUnitsMax * kUnitsPerWhole;
-
 tl::unexpected<Error> LoadMakesNoSense(std::string_view what) {
   return Fail(ErrorCode::kProtocolError, StrCat("a heartbeat tells ", what));
 }
@@ -24,6 +22,7 @@ wire::PeerHeartbeatT ToWire(const NodeLoad& load) {
     out.total_units = line.total_units;
     out.free_units = line.free_units;
     out.queued_units = std::min(line.queued_units, kUnitsMax);
+    out.leased_units = std::min(line.leased_units, line.total_units);
   }
   heartbeat.queued_tasks = load.queued_tasks;
   heartbeat.running_tasks = load.running_tasks;
@@ -49,9 +48,10 @@ Result<NodeLoad> FromWire(const wire::PeerHeartbeatT& heartbeat) {
   for (const auto& line : heartbeat.lines) {
     if (line->name.empty() || line->name.size() > kResourceNameBytesMax || line->total_units < 0 ||
         line->total_units > kUnitsMax || line->free_units > line->total_units || line->free_units < -kUnitsMax ||
-        line->queued_units < 0 || line->queued_units > kUnitsMax)
+        line->queued_units < 0 || line->queued_units > kUnitsMax || line->leased_units < 0 ||
+        line->leased_units > line->total_units)
       return LoadMakesNoSense("a resource that makes no sense");
-    load.lines.push_back({line->name, line->total_units, line->free_units, line->queued_units});
+    load.lines.push_back({line->name, line->total_units, line->free_units, line->queued_units, line->leased_units});
   }
   load.queued_tasks = heartbeat.queued_tasks;
   load.running_tasks = heartbeat.running_tasks;

@@ -70,7 +70,7 @@ std::string DescribeRequest(const ResourceSet& request) {
     if (!parsed) return request.ToString();
     if (parsed->bundle != kAnyBundle || !group) group = parsed;
     if (parsed->base.empty() || parsed->bundle != kAnyBundle) continue;  // each resource once
-    text += StrCat(text.empty() ? "" : ", ", parsed->base, " ", FormatUnits(amount.units));
+    text += StrCat(text.empty() ? "" : ", ", parsed->base, " ", FormatUnits(amount.name, amount.units));
   }
   if (!group) return request.ToString();
   return StrCat(text.empty() ? "nothing" : text, " in ",

@@ -25,6 +25,7 @@ struct NodeLoad {
     int64_t total_units = 0;
     int64_t free_units = 0;    // below zero for a moment while more is in use than there is
     int64_t queued_units = 0;  // what forwarded tasks that have not begun ask for
+    int64_t leased_units = 0;  // of what is not free: what workers hold under leases that are open
   };
   std::vector<Line> lines;
   uint64_t queued_tasks = 0;

@@ -11,13 +11,24 @@
 
 namespace raylet {
 
-std::string FormatUnits(int64_t units) {
+namespace {
+
+// The name by which the resource's units are known: that of the machine's resource.
+std::string_view BaseOf(std::string_view name) {
+  const auto parsed = ParseGroupResource(name);
+  return parsed ? parsed->base : name;
+}
+
+}  // namespace
+
+std::string FormatUnits(std::string_view name, int64_t units) {
+  const int64_t whole = UnitsPerWhole(BaseOf(name));
   std::string text = units < 0 ? "-" : "";
   const int64_t magnitude = units < 0 ? -units : units;
-  text += std::to_string(magnitude / kUnitsPerWhole);
-  int64_t fraction = magnitude % kUnitsPerWhole;
+  text += std::to_string(magnitude / whole);
+  int64_t fraction = magnitude % whole;
   if (fraction == 0) return text;
-  std::string digits = std::to_string(fraction + kUnitsPerWhole).substr(1);
+  std::string digits = std::to_string(fraction + whole).substr(1);
   digits.erase(digits.find_last_not_of('0') + 1);
   return text + "." + digits;
 }
@@ -29,16 +40,17 @@ Result<void> ResourceSet::Add(std::string_view name, int64_t units) {
                                             kResourceNameBytesMax, ": choose a shorter one"));
   }
   if (units <= 0) {
-    return Fail(ErrorCode::kInvalid, StrCat("resource ", name, " is asked for with ", FormatUnits(units),
+    return Fail(ErrorCode::kInvalid, StrCat("resource ", name, " is asked for with ", FormatUnits(name, units),
                                             ", and an amount must be above zero: leave it out instead"));
   }
-  if (units > kUnitsPerWhole && units % kUnitsPerWhole != 0) {
-    return Fail(ErrorCode::kInvalid, StrCat("resource ", name, " is asked for with ", FormatUnits(units),
+  const std::string_view base = BaseOf(name);
+  if (units > UnitsPerWhole(base) && units % UnitsPerWhole(base) != 0) {
+    return Fail(ErrorCode::kInvalid, StrCat("resource ", name, " is asked for with ", FormatUnits(name, units),
                                             ": an amount above 1 must be a whole number"));
   }
-  if (units > kWholeUnitsMax * kUnitsPerWhole) {
-    return Fail(ErrorCode::kInvalid, StrCat("resource ", name, " is asked for with ", FormatUnits(units),
-                                            ", and the limit is ", kWholeUnitsMax));
+  if (units / UnitsPerWhole(base) > WholeMax(base)) {
+    return Fail(ErrorCode::kInvalid, StrCat("resource ", name, " is asked for with ", FormatUnits(name, units),
+                                            ", and the limit is ", WholeMax(base)));
   }
   if (amounts_.size() >= kResourceNamesMax) {
     return Fail(ErrorCode::kInvalid,
@@ -53,17 +65,16 @@ Result<void> ResourceSet::Add(std::string_view name, int64_t units) {
 }
 
 Result<void> ResourceSet::AddWhole(std::string_view name, double amount) {
-  const double units = amount * static_cast<double>(kUnitsPerWhole);
-  if (!(std::abs(amount) <= static_cast<double>(kWholeUnitsMax)))
+  if (!(std::abs(amount) <= static_cast<double>(WholeMax(name))))
     return Fail(ErrorCode::kInvalid,
-                StrCat("resource ", name, " has the amount ", amount, ", and the limit is ", kWholeUnitsMax));
-  // A product of doubles has not all digits of bytes.
-  const bool whole = amount == std::floor(amount);
-  const int64_t rounded = whole ? static_cast<int64_t>(amount) * kUnitsPerWhole : std::llround(units);
-  if (amount > 0 && units < 1)
+                StrCat("resource ", name, " has the amount ", amount, ", and the limit is ", WholeMax(name)));
+  if (amount > 0 && amount < LeastAmount(name))
     return Fail(ErrorCode::kInvalid,
-                StrCat("resource ", name, " has the amount ", amount, ", and the least is 0.0001"));
-  return Add(name, rounded);
+                StrCat("resource ", name, " has the amount ", amount, ", and the least is ", FormatUnits(name, 1)));
+  if (CountsBytes(name) && amount != std::floor(amount))
+    return Fail(ErrorCode::kInvalid,
+                StrCat("resource ", name, " has the amount ", amount, ", and bytes are a whole number"));
+  return Add(name, UnitsOf(name, amount));
 }
 
 void ResourceSet::Accumulate(std::string_view name, int64_t units) {
@@ -87,7 +98,7 @@ std::string ResourceSet::ToString() const {
   std::string text;
   for (const Amount& amount : amounts_) {
     if (!text.empty()) text += ", ";
-    text += StrCat(amount.name, " ", FormatUnits(amount.units));
+    text += StrCat(amount.name, " ", FormatUnits(amount.name, amount.units));
   }
   return text;
 }
@@ -243,6 +254,13 @@ bool ResourceLedger::AreOf(const ResourceNeeds& needs, const PlacementGroupId& g
   });
 }
 
+ResourceSet ResourceLedger::OfMachine(const ResourceNeeds& needs) const {
+  ResourceSet set;
+  for (const auto& need : needs.needs_)
+    if (need.index < kFirstOfGroups) set.Accumulate(lines_[need.index].name, need.units);
+  return set;
+}
+
 std::string ResourceLedger::WhatLacks(const ResourceSet& request) const {
   std::string text;
   for (const auto& amount : request.amounts()) {
@@ -256,7 +274,8 @@ std::string ResourceLedger::WhatLacks(const ResourceSet& request) const {
                              : within->base.empty() ? "its placement group"
                                                     : StrCat(within->base, " of its placement group");
     if (!text.empty()) text += ", ";
-    text += StrCat(name, " ", FormatUnits(amount.units), " (free ", FormatUnits(free), " of ", FormatUnits(total), ")");
+    text += StrCat(name, " ", FormatUnits(amount.name, amount.units), " (free ", FormatUnits(amount.name, free), " of ",
+                   FormatUnits(amount.name, total), ")");
   }
   return text;
 }

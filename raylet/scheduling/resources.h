@@ -1,6 +1,7 @@
-// Resources: amounts that a task asks for and that this node has, in ten-thousandths of a unit. Pure; the raylet's loop
-// thread. A ResourceSet holds only positive amounts, sorted by name. A ledger's free amount of a resource never exceeds
-// its total. It is below zero only while an unblocked worker has taken back a CPU that another task got meanwhile.
+// Resources: amounts that a task asks for and that this node has, in units (fbs/resource_units.h). Pure; the raylet's
+// loop thread. A ResourceSet holds only positive amounts, sorted by name. A ledger's free amount of a resource never
+// exceeds its total. It is below zero only while an unblocked worker has taken back a CPU that another task got
+// meanwhile.
 #pragma once
 
 #include <algorithm>
@@ -16,22 +17,17 @@
 
 #include "base/result.h"
 #include "fbs/ids.h"
+#include "fbs/resource_units.h"
 
 namespace raylet {
 
-constexpr int64_t kUnitsPerWhole = 10'000;
-// Of one resource, bytes of memory included. A sum of many requests stops at as much.
-constexpr int64_t kWholeUnitsMax = 400'000'000'000'000;
 constexpr size_t kResourceNamesMax = 64;  // in one request
 constexpr size_t kResourceNameBytesMax = 256;
 constexpr const char* kCpu = "CPU";
-// What every node has besides its CPUs: bytes that tasks may ask for, the store's capacity, and one of node:HOST.
-constexpr const char* kMemory = "memory";
-constexpr const char* kStoreMemory = "object_store_memory";
-constexpr const char* kNodePrefix = "node:";
+constexpr const char* kNodePrefix = "node:";  // every node has one of node:HOST
 
 // A sum over many requests; it stops at the limit of one.
-inline void AddUnits(int64_t& sum, int64_t units) { sum = std::min(sum + units, kWholeUnitsMax * kUnitsPerWhole); }
+inline void AddUnits(int64_t& sum, int64_t units) { sum = std::min(sum + units, kUnitsMax); }
 
 class ResourceSet {
  public:
@@ -63,7 +59,8 @@ class ResourceSet {
   std::vector<Amount> amounts_;
 };
 
-std::string FormatUnits(int64_t units);  // 5000 -> "0.5"
+// Of this resource, of the machine or of a placement group: 5000 -> "0.5"; of memory 5000 -> "5000".
+std::string FormatUnits(std::string_view name, int64_t units);
 
 // {"gpu": 2, "CPU": 4}, as --resources takes it.
 Result<ResourceSet> ParseResources(std::string_view json);
@@ -111,6 +108,7 @@ class ResourceLedger {
   bool AllIsBack(const PlacementGroupId& group) const;
   void DropGroup(const PlacementGroupId& group);  // all of it is back
   bool AreOf(const ResourceNeeds& needs, const PlacementGroupId& group) const;
+  ResourceSet OfMachine(const ResourceNeeds& needs) const;  // those that are of no placement group
 
   uint64_t gives() const { return gives_; }                     // grows when something comes back
   int64_t cpus() const { return cpu_total_ / kUnitsPerWhole; }  // whole CPUs of the node

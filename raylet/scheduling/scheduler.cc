@@ -254,9 +254,14 @@ Result<void> Scheduler::WorkerReturned(WorkerId worker, WorkerLeaseId lease) {
 
 // ---- placement groups
 
-bool Scheduler::PrepareBundles(const PlacementGroupId& group, uint64_t attempt, const NodeId& home,
-                               const std::vector<Bundle>& bundles) {
-  return bundles_.Prepare(group, attempt, home, bundles);
+void Scheduler::PrepareBundles(WaitingBundles::Request request, TimePoint now) {
+  waiting_bundles_.Ask(std::move(request), now);
+  dirty_ |= waiting_bundles_.Any();
+}
+
+void Scheduler::TryBundles(TimePoint now) {
+  dirty_ |= waiting_bundles_.Any();
+  waiting_bundles_.Try(now);
 }
 
 bool Scheduler::CommitBundles(const PlacementGroupId& group, uint64_t attempt) {
@@ -268,6 +273,7 @@ bool Scheduler::CommitBundles(const PlacementGroupId& group, uint64_t attempt) {
 
 void Scheduler::CancelBundles(const PlacementGroupId& group, uint64_t attempt) {
   dirty_ = true;
+  waiting_bundles_.Cancelled(group, attempt);
   bundles_.Cancel(group, attempt);
 }
 
@@ -275,6 +281,7 @@ std::vector<WorkerId> Scheduler::EndGroup(const PlacementGroupId& group) {
   dirty_ = true;
   if (tasks_.HasTasksIn(group)) LoseTasksIn(group);
   leases_.GroupEnded(group);
+  waiting_bundles_.GroupEnded(group);
   std::vector<WorkerId> holders;
   if (!ledger_.AllIsBack(group)) {
     for (const auto& [id, worker] : workers_.all())
@@ -346,6 +353,7 @@ std::map<NodeId, RemoteWork> Scheduler::WorkByMachine() const {
 }
 
 std::vector<WorkerId> Scheduler::MachineLost(const NodeId& node) {
+  waiting_bundles_.HomeLost(node);
   auto running = DropAll(tasks_.AllFrom(node));
   for (QueuedTask* const task : forwarded_.MachineLost(node))
     RetryOrLose(task, LoseTask{LoseTask::Why::kNodeDied, {}, 0, {}, 1, node, {}});

@@ -24,6 +24,7 @@
 #include "raylet/scheduling/task_backlog.h"
 #include "raylet/scheduling/task_queue.h"
 #include "raylet/scheduling/task_table.h"
+#include "raylet/scheduling/waiting_bundles.h"
 #include "raylet/scheduling/work_ahead.h"
 #include "raylet/scheduling/worker_leases.h"
 #include "raylet/scheduling/worker_table.h"
@@ -125,15 +126,16 @@ class Scheduler {
   void SawLease(WorkerLeaseId lease, uint64_t begun, uint64_t pushed) { leases_.Saw(lease, begun, pushed); }
 
   // ---- placement groups (see group_bundles.h)
-  bool PrepareBundles(const PlacementGroupId& group, uint64_t attempt, const NodeId& home,
-                      const std::vector<Bundle>& bundles);
+  // Answered by TakeBundleAnswers, at once or once leases have ended for it.
+  void PrepareBundles(WaitingBundles::Request request, TimePoint now);
+  std::vector<WaitingBundles::Answer> TakeBundleAnswers() { return waiting_bundles_.TakeAnswers(); }
+  void TryBundles(TimePoint now);  // those that wait for leases
+  bool BundlesWait() const { return waiting_bundles_.Any(); }
   bool CommitBundles(const PlacementGroupId& group, uint64_t attempt);
   void CancelBundles(const PlacementGroupId& group, uint64_t attempt);
   // The group is no more. Its tasks are lost, also those on other machines, and its bundles here are closed. Returns
   // the workers that hold some of it, which get no more work. They must end.
   std::vector<WorkerId> EndGroup(const PlacementGroupId& group);
-  // Bundles that wait for room here. Leases end for them.
-  void SetWantedBundles(std::vector<ResourceNeeds> wanted) { leases_.SetWantedBundles(std::move(wanted)); }
   const GroupBundles& bundles() const { return bundles_; }
 
   // ---- other machines
@@ -189,6 +191,7 @@ class Scheduler {
   WorkerTable workers_{limits_, ledger_, tasks_, decisions_};
   WorkAhead ahead_{ledger_, queue_, tasks_, workers_, decisions_};
   WorkerLeases leases_{ledger_, queue_, tasks_, workers_, decisions_};
+  WaitingBundles waiting_bundles_{ledger_, bundles_, leases_};
   ForwardedTasks forwarded_{queue_, tasks_, decisions_};
   TaskBacklog backlog_{{limits_, queue_, tasks_, workers_, ahead_, forwarded_}};
   Dispatcher dispatcher_{{limits_, ledger_, queue_, tasks_, workers_, ahead_, forwarded_, decisions_}};

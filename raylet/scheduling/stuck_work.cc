@@ -25,9 +25,9 @@ int64_t LargestTotal(const std::string& name, const ResourceLedger& here, const 
 
 // The flag that starts a raylet with so much of this resource.
 std::string FlagFor(const std::string& name, int64_t units) {
-  if (name == kCpu) return StrCat("--num-cpus ", FormatUnits(units));
+  if (name == kCpu) return StrCat("--num-cpus ", FormatUnits(name, units));
   const std::string quoted = nlohmann::json(name).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  return StrCat("--resources '{", quoted, ": ", FormatUnits(units), "}'");
+  return StrCat("--resources '{", quoted, ": ", FormatUnits(name, units), "}'");
 }
 
 // Tasks of one job that wait for the same resources.
@@ -50,7 +50,9 @@ struct Group {
     const char* const verb = tasks + actors == 1 ? " waits" : " wait";
     return StrCat(count(tasks, "task"), tasks > 0 && actors > 0 ? " and " : "", count(actors, "actor"), verb);
   }
-  std::string Amount() const { return StrCat(units_min < units_max ? "up to " : "", FormatUnits(units_max)); }
+  std::string Amount(const std::string& name) const {
+    return StrCat(units_min < units_max ? "up to " : "", FormatUnits(name, units_max));
+  }
 };
 
 class Finder {
@@ -110,10 +112,10 @@ class Finder {
   StuckCause Missing(const std::string& name, const Group& group) const {
     const int64_t most = LargestTotal(name, scheduler_.ledger(), view_);
     const std::string has =
-        most == 0 ? ", which no machine has" : StrCat(", and no machine has more than ", FormatUnits(most));
+        most == 0 ? ", which no machine has" : StrCat(", and no machine has more than ", FormatUnits(name, most));
     const char* const remedy = most == 0 ? "take SetResource away" : "ask for less with SetResource";
     return {job_, name,
-            StrCat(group.Who(), " for ", group.Amount(), " of the resource \"", name, "\"", has,
+            StrCat(group.Who(), " for ", group.Amount(name), " of the resource \"", name, "\"", has,
                    ": start a raylet with ", FlagFor(name, group.units_max), ", or ", remedy),
             group.oldest};
   }

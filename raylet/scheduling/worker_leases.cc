@@ -74,6 +74,17 @@ ResourceLedger WorkerLeases::WithLeases() const {
   return with_leases;
 }
 
+ResourceSet WorkerLeases::Held() const {
+  ResourceSet held;
+  for (const auto& [id, lease] : leases_) {
+    const auto worker = workers_.all().find(lease.worker);
+    if (lease.shut || worker == workers_.all().end() || worker->second.blocked) continue;
+    const ResourceSet of_machine = ledger_.OfMachine(worker->second.held);
+    for (const auto& amount : of_machine.amounts()) held.Accumulate(amount.name, amount.units);
+  }
+  return held;
+}
+
 WorkerLeases::Answer WorkerLeases::AnswerTo(const Wish& wish, bool others) {
   if (!wish.needs.has_value() || tasks_.HasEnded(wish.wish.job)) return Answer::kRefuse;
   if (queue_.IsHeld(wish.wish.caller) || !OnlyItsOwnWait(wish.wish)) return Answer::kRefuse;

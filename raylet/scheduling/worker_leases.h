@@ -63,6 +63,8 @@ class WorkerLeases {
   void GroupEnded(const PlacementGroupId& group);  // likewise
   // Of placement groups, which wait for room here as tasks do.
   void SetWantedBundles(std::vector<ResourceNeeds> wanted) { wanted_bundles_ = std::move(wanted); }
+  // Whether there is room once all leased workers have given back what they hold.
+  bool WouldFit(const ResourceNeeds& needs) const { return WithLeases().Fits(needs); }
 
   // ---- time
   // What the gate of an open lease says: the last call that has begun, and the last one sent.
@@ -71,6 +73,7 @@ class WorkerLeases {
   bool WantsTick() const { return open_ > 0 || !wishes_.empty(); }
 
   size_t open() const { return open_; }
+  ResourceSet Held() const;  // by the workers of open leases, of the machine's own resources
   size_t wishes() const { return wishes_.size(); }
 
  private:

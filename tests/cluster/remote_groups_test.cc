@@ -3,7 +3,9 @@
 #include <signal.h>
 
 #include <chrono>
+#include <fstream>
 #include <set>
+#include <thread>
 
 #include "tests/client/ray/cluster/cluster_functions.h"
 #include "tests/cluster/machines.h"
@@ -22,7 +24,46 @@ int RayletInBundle(const std::string& group_id, int bundle) {
   const auto group = ray::GetPlacementGroupById(group_id);
   return *ray::Task(ParentPid).SetPlacementGroup(group, bundle).Remote().Get(30'000);
 }
-RAY_REMOTE(CreateGroupThere, RayletInBundle);
+// Keeps workers of its machine leased until the file is there: tasks that take no time, one after the other.
+struct Pump {
+  static Pump* Create() { return new Pump(); }
+  int RunUntil(const std::string& path) {
+    int rounds = 0;
+    while (!std::ifstream(path)) {
+      std::vector<ray::ObjectRef<int>> sums;
+      for (int i = 0; i < 200; ++i) sums.push_back(ray::Task(Add).Remote(i, rounds));
+      for (const auto& sum : sums) sum.Get(30'000);
+      ++rounds;
+    }
+    return rounds;
+  }
+};
+
+// Creates groups of that name and a number, one at each of these times of the monotonic clock, as another program does
+// at the same times. Says for each whether it got its name.
+constexpr auto kTwinStep = std::chrono::milliseconds(10);
+std::vector<int> CreateTwins(const std::string& name, int64_t first_ns, int count) {
+  std::vector<int> created;
+  for (int i = 0; i < count; ++i) {
+    const auto when = std::chrono::steady_clock::time_point(std::chrono::nanoseconds(first_ns)) + i * kTwinStep;
+    while (std::chrono::steady_clock::now() < when) std::this_thread::yield();
+    try {
+      const auto group =
+          ray::CreatePlacementGroup({name + std::to_string(i), {{{"CPU", 0.01}}}, ray::PlacementStrategy::PACK});
+      created.push_back(1);
+    } catch (const ray::internal::RayException&) {
+      created.push_back(0);
+    }
+  }
+  return created;
+}
+struct Twin {
+  static Twin* Create() { return new Twin(); }
+  std::vector<int> CreateAll(const std::string& name, int64_t first_ns, int count) {
+    return CreateTwins(name, first_ns, count);
+  }
+};
+RAY_REMOTE(CreateGroupThere, RayletInBundle, Pump::Create, &Pump::RunUntil, Twin::Create, &Twin::CreateAll);
 
 namespace {
 
@@ -179,6 +220,37 @@ TEST_F(RemoteGroupsTest, AGroupOfAnotherHomeIsFoundAwaitedUsedAndRemoved) {
   EXPECT_THROW(RayletOf(found, 0), RayException);
 }
 
+TEST_F(RemoteGroupsTest, OfTwoGroupsThatGetOneNameAtOnceOneIsCreatedAndTheOtherIsRefused) {
+  constexpr int kTwins = 30;
+  const auto there = Create({1, 1}, PlacementStrategy::STRICT_SPREAD);
+  ASSERT_TRUE(there.Wait(20));
+  const int remote = RayletOf(there, 0) == a_.raylet->pid() ? 1 : 0;
+  auto twin = ray::Actor(Twin::Create).SetPlacementGroup(there, remote).Remote();
+  twin.Task(&Twin::CreateAll).Remote("", 0, 0).Get(30'000);
+  const auto first = std::chrono::steady_clock::now() + 100ms;
+  const int64_t first_ns = std::chrono::nanoseconds(first.time_since_epoch()).count();
+  const auto theirs = twin.Task(&Twin::CreateAll).Remote("twin", first_ns, kTwins);
+  const auto ours = CreateTwins("twin", first_ns, kTwins);
+  const auto created = *theirs.Get(60'000);
+  ASSERT_EQ(created.size(), ours.size());
+  for (size_t i = 0; i < ours.size(); ++i) EXPECT_NE(ours[i], created[i]) << i;
+  // Whoever asks finds the one that is there.
+  EXPECT_FALSE(ray::GetPlacementGroup("twin0").Empty());
+}
+
+TEST_F(RemoteGroupsTest, BundleMinusOneIsAnyBundleThatHasRoom) {
+  const auto group = Create({1, 1}, PlacementStrategy::STRICT_SPREAD);
+  ASSERT_TRUE(group.Wait(20));
+  // Each bundle has room for one of them.
+  const auto pid_later = [&] { return ray::Task(WorkerPidAfterMs).SetPlacementGroup(group, -1).Remote(300); };
+  const auto one = pid_later(), other = pid_later();
+  EXPECT_EQ((std::set<int>{ParentOf(*one.Get(30'000)), ParentOf(*other.Get(30'000))}),
+            (std::set<int>{a_.raylet->pid(), b_.raylet->pid()}));
+  const auto counter = ray::Actor(Counter::Create).SetResource("CPU", 1).SetPlacementGroup(group, -1).Remote(3);
+  EXPECT_EQ(*counter.Task(&Counter::Value).Remote().Get(30'000), 3);
+  EXPECT_THROW(ray::Task(ParentPid).SetPlacementGroup(group, -2), RayException);
+}
+
 TEST_F(RemoteGroupsTest, TheDriversEndGivesEveryMachineItsResourcesBack) {
   const auto group = Create({2, 2}, PlacementStrategy::STRICT_SPREAD);
   ASSERT_TRUE(group.Wait(20));
@@ -208,6 +280,21 @@ TEST_F(RemoteGroupsTest, AMachineThatStopsDuringAnAttemptHoldsUpNobody) {
   EXPECT_EQ((std::set<int>{RayletOf(group, 0), RayletOf(group, 1)}),
             (std::set<int>{a_.raylet->pid(), c->raylet->pid()}));
   b_.raylet->Signal(SIGCONT);
+}
+
+TEST_F(RemoteGroupsTest, LeasesOfAnotherMachineEndForAGroupThatWaits) {
+  const Machine c(token_, {"--num-cpus", "1", "--resources", R"({"there": 2})", "--peers", a_.address});
+  ASSERT_TRUE(Eventually(20s, [] { return Known() == 3; }));
+  auto pump = ray::Actor(Pump::Create).SetResource("there", 1).Remote();
+  const std::string stop = folder_.File("stop");
+  const auto rounds = pump.Task(&Pump::RunUntil).Remote(stop);
+  ASSERT_TRUE(Eventually(20s, [&] { return c.Status().at("workers").dump().find("leased_to") != std::string::npos; }));
+  const auto group = ray::CreatePlacementGroup({"", {{{"CPU", 1}, {"there", 1}}}, PlacementStrategy::PACK});
+  EXPECT_TRUE(group.Wait(10));
+  EXPECT_EQ(RayletOf(group, 0), c.raylet->pid());
+  ray::RemovePlacementGroup(group.GetID());
+  std::ofstream(stop).put('x');
+  EXPECT_GT(*rounds.Get(30'000), 0);
 }
 
 }  // namespace

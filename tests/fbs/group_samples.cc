@@ -60,7 +60,7 @@ void Fill(wire::FindGroupsRequestT& message) {
   message.number = 4;
   message.name = "servers";
   message.group_namespace = "training";
-  message.to_create = true;
+  message.creating = GroupIdPointer(90);
 }
 void Fill(wire::GroupsFoundNoticeT& message) {
   message.number = 4;

@@ -291,6 +291,7 @@ void Fill(wire::FindActorReplyT& message) {
   message.actor = IdPointer(50);
 }
 void Fill(wire::BlockedNoticeT& message) { message.blocked = true; }
+void Fill(wire::ExitNoticeT& message) { message.job_ended = true; }
 void Fill(wire::StaysNoticeT& message) { message.stays = true; }
 void Fill(wire::LendNoticeT& message) {
   message.process = 4;
@@ -561,6 +562,7 @@ void Fill(wire::PeerHeartbeatT& message) {
     line->total_units = 40000;
     line->free_units = 25000;
     line->queued_units = 5000;
+    line->leased_units = 10000;
     message.lines.push_back(std::move(line));
     auto resource = std::make_unique<wire::ResourceT>();
     resource->name = name;

@@ -54,6 +54,7 @@ void Fill(wire::KillActorRequestT& message);
 void Fill(wire::FindActorRequestT& message);
 void Fill(wire::FindActorReplyT& message);
 void Fill(wire::BlockedNoticeT& message);
+void Fill(wire::ExitNoticeT& message);
 void Fill(wire::StaysNoticeT& message);
 void Fill(wire::LendNoticeT& message);
 void Fill(wire::ProcessNoticeT& message);

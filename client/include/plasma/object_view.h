@@ -2,6 +2,11 @@
 // the client that made them. Each also carries the outcome of the call that made it.
 #pragma once
 
+#if __cplusplus < 202002L
+#error "plasma:: needs C++20: compile with -std=c++20 (CMake: target_link_libraries(… raylet::plasma) does it)"
+#include <plasma/compile-with-std-c++20>  // there is no such file: no further errors
+#endif
+
 #include <cstddef>
 #include <memory>
 #include <span>

@@ -5,25 +5,25 @@
 #include <ray/api/exceptions.h>
 
 #include "base/strings.h"
+#include "fbs/resource_units.h"
 
 namespace ray::internal {
 namespace {
 
 using raylet::StrCat;
 
-constexpr double kAmountMax = 4e14;  // the raylet's sums hold no more
-constexpr double kAmountMin = 1e-4;  // the raylet counts in these
-
 void CheckResource(const std::string& name, double amount) {
   if (name.empty()) throw RayException("a resource needs a name");
   if (!std::isfinite(amount) || amount <= 0)
     throw RayException(StrCat("resource ", name, ": the amount must be above zero, not ", amount));
-  if (amount < kAmountMin)
-    throw RayException(StrCat("resource ", name, ": the amount must be at least 0.0001, not ", amount));
+  if (amount < raylet::LeastAmount(name))
+    throw RayException(StrCat("resource ", name, ": the amount must be at least ",
+                              raylet::CountsBytes(name) ? "1" : "0.0001", ", not ", amount));
   if (amount > 1 && amount != std::floor(amount))
     throw RayException(StrCat("resource ", name, ": an amount above one must be whole, not ", amount));
-  if (amount > kAmountMax)
-    throw RayException(StrCat("resource ", name, ": the amount must be at most 400000000000000, not ", amount));
+  if (amount > static_cast<double>(raylet::WholeMax(name)))
+    throw RayException(
+        StrCat("resource ", name, ": the amount must be at most ", raylet::WholeMax(name), ", not ", amount));
 }
 
 }  // namespace

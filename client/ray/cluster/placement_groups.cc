@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "client/ray/cluster/failure.h"
 #include "client/ray/cluster/task_submission.h"
+#include "fbs/resource_units.h"
 #include "fbs/text_bounds.h"
 
 namespace raylet::client {
@@ -17,8 +18,6 @@ namespace {
 
 using ray::PlacementGroupState;
 using ray::PlacementStrategy;
-
-constexpr double kUnitsPerWhole = 10'000;
 
 wire::PlacementStrategy ToWire(PlacementStrategy strategy) {
   switch (strategy) {
@@ -56,7 +55,7 @@ ray::PlacementGroup GroupOf(const wire::PlacementGroupT& group) {
   for (const auto& bundle : group.bundles) {
     auto& resources = options.bundles.emplace_back();
     for (const auto& resource : bundle->resources)
-      resources[resource->name] = static_cast<double>(resource->units) / kUnitsPerWhole;
+      resources[resource->name] = AmountOf(resource->name, resource->units);
   }
   return {FromWire<PlacementGroupId>(*group.id).binary(), std::move(options), StateOf(group.state)};
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -128,7 +129,7 @@ PrivateDaemons::Daemon PrivateDaemons::Spawn(const std::string& program, std::ve
   const std::string log = StrCat(logs_folder_, "/", name, ".log");
   int lifeline[2];
   int ready[2];
-  if (::pipe2(lifeline, O_CLOEXEC) < 0 || ::pipe2(ready, O_CLOEXEC) < 0)
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, lifeline) < 0 || ::pipe2(ready, O_CLOEXEC) < 0)
     throw RayException(StrCat("no pipe to ", name, " could be made: ", strerror(errno)));
   UniqueFd lifeline_read(lifeline[0]), lifeline_write(lifeline[1]), ready_read(ready[0]), ready_write(ready[1]);
   UniqueFd output(::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
@@ -178,6 +179,8 @@ PrivateDaemons::Daemon PrivateDaemons::Spawn(const std::string& program, std::ve
 void PrivateDaemons::End(Daemon& daemon) {
   if (daemon.pid < 0) return;
   daemon.closed_in_children = ClosedInChildren();
+  // A byte says that this program lives, so that a raylet lets actors be destroyed. Without it they are killed.
+  while (::send(daemon.lifeline.get(), "", 1, MSG_NOSIGNAL) < 0 && errno == EINTR) {}
   daemon.lifeline.Reset();
   const AwakeDeadline deadline(kStopPatience);
   int status = 0;

@@ -165,7 +165,9 @@ void WorkerLoop::Deliver(RayletLink& link, const Frame& frame, std::vector<Uniqu
     case wire::RayletMessage::TaskCancelled:
       if (const auto notice = Parse<wire::CancelNoticeT>(frame.body)) Cancel(*notice);
       return;
-    case wire::RayletMessage::Exit: return Add(Exit());
+    case wire::RayletMessage::Exit:
+      if (const auto notice = Parse<wire::ExitNoticeT>(frame.body)) Add(Exit{notice->job_ended});
+      return;
     default: return;
   }
 }
@@ -223,7 +225,9 @@ void WorkerLoop::Run(ClusterParts& parts, ClusterRuntime& runtime) {
     // There is work, and the actor's home has not been heard for long.
     if (!host.MayServe()) park.WaitUntil(link.doorbell(), Deadline::After(kLeaseLook), may_serve, alive);
     while (TakeEvent(parts.current, event)) {
-      if (std::holds_alternative<Exit>(event)) {
+      if (const auto* const exit = std::get_if<Exit>(&event)) {
+        if (exit->job_ended && host.RunsCalls()) EndBesideCalls();
+        if (exit->job_ended) return;
         leaving = exiting || host.has_instance();
         if (!leaving && may_leave()) return;
       }

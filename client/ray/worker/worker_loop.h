@@ -30,7 +30,9 @@ class WorkerLoop {
   struct ChannelClosed {
     uint64_t number = 0;
   };
-  struct Exit {};
+  struct Exit {
+    bool job_ended = false;
+  };
   using Event = std::variant<std::unique_ptr<wire::TaskSpecT>, std::unique_ptr<HostedChannel>, ChannelClosed,
                              std::unique_ptr<WorkerLease>, Exit>;
   struct Running;  // the objects that live as long as Run

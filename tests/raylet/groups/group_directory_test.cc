@@ -202,13 +202,56 @@ TEST_F(GroupDirectoryTest, ATakenNameIsRefusedAndANameOfAnotherNamespaceIsNot) {
 TEST_F(GroupDirectoryTest, AGroupThatNoMachinesHaveIsInfeasibleUntilOneComes) {
   const auto id = Create("", PlacementStrategy::Pack, {16});
   EXPECT_TRUE(directory_.infeasible().contains(id));
-  EXPECT_TRUE(directory_.wanted().empty());
   EXPECT_NE(directory_.Find(id)->reason.find("no machines have"), std::string::npos);
   AddMachine(kA, 16);
   Try();
   EXPECT_FALSE(directory_.infeasible().contains(id));
   AnswerAll();
   EXPECT_EQ(StateOf(id), GroupState::Created);
+}
+
+TEST_F(GroupDirectoryTest, LeasedAmountsCountAsFreeWhereAGroupHasNoRoomWithoutThem) {
+  AddMachine(kA, 2);
+  NodeLoad load;
+  load.lines.push_back({kCpu, 2 * kOne, 0, 0, 2 * kOne});
+  view_.Heard(kA, load, now_);
+  const auto small = Create("", PlacementStrategy::Pack, {2});
+  ASSERT_EQ(prepares_.size(), 1u);
+  EXPECT_EQ(prepares_[0].node, kHome);  // it has room without leases
+  AnswerAll();
+  EXPECT_EQ(StateOf(small), GroupState::Created);
+  ledger_.Take(*ledger_.Resolve(Cpus(2 * kOne)));
+  Create("", PlacementStrategy::StrictPack, {1, 1});
+  ASSERT_EQ(prepares_.size(), 1u);
+  EXPECT_EQ(prepares_[0].node, kA);
+  prepares_.clear();
+  Create("", PlacementStrategy::Pack, {2});  // they are promised already
+  EXPECT_TRUE(prepares_.empty());
+  directory_.TryToPlace(ledger_, now_, Cpus(2 * kOne));  // of this machine's own leases
+  Take();
+  ASSERT_EQ(prepares_.size(), 1u);
+  EXPECT_EQ(prepares_[0].node, kHome);
+}
+
+TEST_F(GroupDirectoryTest, OfTwoGroupsThatWaitForOneNameTheOneWithTheSmallerIdGetsIt) {
+  PlacementGroup group;
+  group.id = PlacementGroupId::FromRandom();
+  group.id.mutable_data()[0] = 100;
+  group.job = 1;
+  group.name = "g";
+  group.group_namespace = "tests";
+  group.bundles = {Cpus(kOne)};
+  PlacementGroupId smaller = group.id, larger = group.id;
+  smaller.mutable_data()[0] = 99;
+  larger.mutable_data()[0] = 101;
+  EXPECT_EQ(directory_.YieldingTo(smaller, "tests", "g"), nullptr);
+  ASSERT_TRUE(directory_.Create(group, /*unnamed_yet=*/true).has_value());
+  ASSERT_NE(directory_.YieldingTo(smaller, "tests", "g"), nullptr);
+  EXPECT_EQ(directory_.YieldingTo(smaller, "tests", "g")->id, group.id);
+  EXPECT_EQ(directory_.YieldingTo(smaller, "others", "g"), nullptr);
+  EXPECT_EQ(directory_.YieldingTo(larger, "tests", "g"), nullptr);
+  directory_.NameTaken(group.id, {});
+  EXPECT_EQ(directory_.YieldingTo(smaller, "tests", "g"), nullptr);  // it has the name for good
 }
 
 TEST_F(GroupDirectoryTest, TheLastThousandRemovedGroupsAreRemembered) {

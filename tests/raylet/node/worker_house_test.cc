@@ -120,7 +120,7 @@ TEST_F(WorkerHouseTest, RefusesAWorkerThatEndsWithItsJob) {
   uint64_t token = 0;
   ASSERT_TRUE(Await([&] { return bool(std::ifstream(file) >> token); }));
   thread_.Run([&] {
-    house_->KillWithJob(kWorker);
+    house_->EndWithJob(kWorker);
     EXPECT_TRUE(house_->EndsWithItsJob(kWorker));
     const auto registered = house_->Registered(token);
     ASSERT_FALSE(registered);

@@ -9,11 +9,9 @@
 namespace raylet {
 namespace {
 
-constexpr int64_t kUnitsMax = kWholeUnitsMax * kUnitsPerWhole;
-
 NodeLoad SomeLoad() {
   NodeLoad load;
-  load.lines.push_back({kCpu, 4 * kUnitsPerWhole, 3 * kUnitsPerWhole, 7 * kUnitsPerWhole});
+  load.lines.push_back({kCpu, 4 * kUnitsPerWhole, 3 * kUnitsPerWhole, 7 * kUnitsPerWhole, kUnitsPerWhole});
   load.lines.push_back({"gpu", kUnitsPerWhole, -kUnitsPerWhole, 0});  // more is in use than there is
   load.queued_tasks = 5;
   load.running_tasks = 2;
@@ -32,6 +30,7 @@ TEST(PeerLoad, IsTheSameOnTheOtherSide) {
   EXPECT_EQ(heard->lines[0].total_units, 4 * kUnitsPerWhole);
   EXPECT_EQ(heard->lines[0].free_units, 3 * kUnitsPerWhole);
   EXPECT_EQ(heard->lines[0].queued_units, 7 * kUnitsPerWhole);
+  EXPECT_EQ(heard->lines[0].leased_units, kUnitsPerWhole);
   EXPECT_EQ(heard->lines[1].free_units, -kUnitsPerWhole);
   EXPECT_EQ(heard->queued_tasks, 5u);
   EXPECT_EQ(heard->running_tasks, 2u);
@@ -64,6 +63,8 @@ TEST(PeerLoad, RefusesWhatMakesNoSense) {
       {"more free than there is", [](auto& h) { h.lines[0]->free_units = h.lines[0]->total_units + 1; }},
       {"too much in use", [](auto& h) { h.lines[0]->free_units = -kUnitsMax - 1; }},
       {"a queue of less than nothing", [](auto& h) { h.lines[0]->queued_units = -1; }},
+      {"leases of less than nothing", [](auto& h) { h.lines[0]->leased_units = -1; }},
+      {"more leased than there is", [](auto& h) { h.lines[0]->leased_units = h.lines[0]->total_units + 1; }},
       {"a queue that is too long", [](auto& h) { h.lines[0]->queued_units = kUnitsMax + 1; }},
       {"nothing held", [](auto& h) { h.held[0]->resources[0]->units = 0; }},
       {"too much held", [](auto& h) { h.held[0]->resources[0]->units = kUnitsMax + 1; }},

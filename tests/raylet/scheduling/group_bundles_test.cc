@@ -65,7 +65,8 @@ TEST(GroupBundles, AClosedGroupGivesBackWhatItHasOnceNobodyHoldsIt) {
 class GroupTasksTest : public ::testing::Test {
  protected:
   void Reserve(const std::vector<Bundle>& bundles) {
-    ASSERT_TRUE(scheduler_.PrepareBundles(kTheGroup, 1, kHome, bundles));
+    scheduler_.PrepareBundles({kHome, kTheGroup, 1, bundles}, TimePoint());
+    ASSERT_TRUE(scheduler_.TakeBundleAnswers().at(0).prepared);
     ASSERT_TRUE(scheduler_.CommitBundles(kTheGroup, 1));
     Take();
   }
@@ -169,19 +170,6 @@ TEST_F(GroupTasksTest, ALeaseInABundleHoldsTheBundlesResources) {
   Submit(0);
   EXPECT_EQ(running_.size(), 1u);  // the lease has it
   EXPECT_EQ(scheduler_.EndGroup(kTheGroup), std::vector<WorkerId>{granted[0].worker});
-}
-
-TEST_F(GroupTasksTest, BundlesThatWaitEndLeases) {
-  const auto task = Submit(kOutside);
-  ASSERT_TRUE(scheduler_.TaskFinished(running_[0].worker, task->id, true).has_value());
-  scheduler_.AskForWorker({100, 1, 1, 0, Cpus(kOne)});
-  bool granted = false, shut = false;
-  for (const auto& decision : scheduler_.TakeDecisions()) granted |= std::holds_alternative<GrantWorker>(decision);
-  EXPECT_TRUE(granted);
-  scheduler_.SetWantedBundles({*scheduler_.ledger().Resolve(Cpus(3 * kOne))});
-  scheduler_.ClusterChanged();
-  for (const auto& decision : scheduler_.TakeDecisions()) shut |= std::holds_alternative<ShutLease>(decision);
-  EXPECT_TRUE(shut);
 }
 
 }  // namespace

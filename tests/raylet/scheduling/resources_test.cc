@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "raylet/scheduling/bundle_resources.h"
+
 namespace raylet {
 namespace {
 
@@ -40,13 +42,51 @@ TEST(ResourceSet, TakesBytesOfMemoryExactly) {
   ResourceSet set;
   ASSERT_TRUE(set.AddWhole("memory", 123'456'789'012'345).has_value());
   EXPECT_EQ(set.ToString(), "memory 123456789012345");
-  EXPECT_FALSE(ResourceSet().AddWhole("memory", 4.1e14).has_value());
+  EXPECT_EQ(set.units("memory"), 123'456'789'012'345);
+  EXPECT_EQ(ResourceSet().AddWhole("memory", 0.5).error().message,
+            "resource memory has the amount 0.500000, and the least is 1");
+  EXPECT_FALSE(ResourceSet().AddWhole("memory", 1.5).has_value());
+}
+
+TEST(ResourceSet, TakesMemoryUpTo2To53AndOtherResourcesUpTo400Trillion) {
+  const double most = 9'007'199'254'740'992;
+  for (const char* const name : {"memory", "object_store_memory"}) {
+    ResourceSet set;
+    ASSERT_TRUE(set.AddWhole(name, most).has_value());
+    EXPECT_EQ(set.ToString(), std::string(name) + " 9007199254740992");
+    EXPECT_EQ(
+        ResourceSet().AddWhole(name, most + 2).error().message,
+        std::string("resource ") + name + " has the amount 9007199254740994.000000, and the limit is 9007199254740992");
+    EXPECT_FALSE(ResourceSet().Add(name, kBytesMax + 1).has_value());
+  }
+  EXPECT_TRUE(ResourceSet().AddWhole("gpu", 4e14).has_value());
+  EXPECT_EQ(ResourceSet().AddWhole("gpu", 4.1e14).error().message,
+            "resource gpu has the amount 410000000000000.000000, and the limit is 400000000000000");
+  EXPECT_FALSE(ResourceSet().Add("gpu", kUnitsMax + kUnitsPerWhole).has_value());
+}
+
+TEST(ResourceLedger, AccountsForEachByteOfTheLargestMemory) {
+  ResourceLedger ledger(Set({{"memory", kBytesMax}}));
+  const auto all_but_one = *ledger.Resolve(Set({{"memory", kBytesMax - 1}}));
+  ledger.Take(all_but_one);
+  EXPECT_FALSE(ledger.Fits(ledger.Resolve(Set({{"memory", 2}}))));
+  EXPECT_TRUE(ledger.Fits(ledger.Resolve(Set({{"memory", 1}}))));
+  EXPECT_EQ(ledger.WhatLacks(Set({{"memory", 2}})), "memory 2 (free 1 of 9007199254740992)");
+  ledger.Give(all_but_one);
+  EXPECT_EQ(ledger.lines()[0].free_units, kBytesMax);
+  // In a placement group the same bytes are counted in the same units.
+  const auto group = PlacementGroupId::FromRandom();
+  const Bundle bundle{0, Set({{"memory", kBytesMax}})};
+  ledger.AddToGroup(group, ResourcesOf(group, bundle));
+  const auto within = WithinGroup(bundle.resources, group, 0);
+  EXPECT_TRUE(ledger.Fits(ledger.Resolve(within)));
+  EXPECT_NE(DescribeRequest(within).find("memory 9007199254740992 in bundle 0"), std::string::npos);
 }
 
 TEST(ResourceSet, ASumOfManyRequestsStopsAtTheLimit) {
   ResourceSet sum;
-  for (int i = 0; i < 5; ++i) sum.Accumulate("memory", kWholeUnitsMax * kUnitsPerWhole);
-  EXPECT_EQ(sum.units("memory"), kWholeUnitsMax * kUnitsPerWhole);
+  for (int i = 0; i < 5; ++i) sum.Accumulate("gpu", kUnitsMax);
+  EXPECT_EQ(sum.units("gpu"), kUnitsMax);
 }
 
 TEST(ResourceSet, ReadsJson) {

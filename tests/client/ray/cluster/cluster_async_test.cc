@@ -116,6 +116,34 @@ TEST_F(NodesTest, ListsTheOneMachineWithItsResources) {
   EXPECT_EQ(ray::ClusterResources(), nodes[0].resources);
 }
 
+TEST(NodeMemory, UpTo2To53IsAccountedForToTheByte) {
+  constexpr double kMost = 9'007'199'254'740'992;
+  ray::Shutdown();  // of another suite
+  ray::RayConfig config;
+  config.head_args = {"--num-cpus", "1", "--object-store-memory", "64M", "--memory", "9007199254740992"};
+  ray::Init(config);
+  EXPECT_EQ(ray::ClusterResources()["memory"], kMost);
+  auto counter = ray::Actor(Counter::Create).SetResource("memory", kMost - 1).Remote(7);
+  EXPECT_EQ(*counter.Task(&Counter::Value).Remote().Get(), 7);
+  EXPECT_EQ(ray::AvailableResources()["memory"], 1);
+  const auto two = ray::Task(Add).SetResource("memory", 2).Remote(1, 2);
+  EXPECT_TRUE(ray::Wait(std::vector{two}, 1, 100).ready.empty());
+  EXPECT_EQ(*ray::Task(Add).SetResource("memory", 1).Remote(1, 2).Get(), 3);
+  const auto group = ray::CreatePlacementGroup({"", {{{"memory", 1}}}, ray::PlacementStrategy::PACK});
+  EXPECT_TRUE(group.Wait(10));
+  EXPECT_EQ(ray::GetPlacementGroupById(group.GetID()).GetBundles()[0].at("memory"), 1);
+  try {
+    ray::Task(Add).SetResource("memory", kMost + 2).Remote(1, 2);
+    ADD_FAILURE() << "it was taken";
+  } catch (const ray::internal::RayException& e) {
+    EXPECT_NE(std::string(e.what()).find("resource memory: the amount must be at most 9007199254740992"),
+              std::string::npos)
+        << e.what();
+  }
+  EXPECT_THROW(ray::Task(Add).SetResource("memory", 0.5).Remote(1, 2), ray::internal::RayException);
+  ray::Shutdown();
+}
+
 TEST_F(NodesTest, CountsWhatAnActorHoldsAsNotAvailable) {
   auto counter = ray::Actor(Counter::Create).SetResource("CPU", 1).Remote(0);
   counter.Task(&Counter::Value).Remote().Get();

@@ -1,4 +1,4 @@
-// Processes that workers start: they end with their worker.
+// Processes that workers start, which end with their worker, and workers that end in peace.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <spawn.h>
@@ -11,6 +11,8 @@
 #include <string>
 
 #include "tests/client/ray/cluster/cluster_fixture.h"
+#include "tests/client/ray/cluster/cluster_functions.h"
+#include "tests/client/ray/cluster/daemons_fixture.h"
 #include "tests/harness/daemon_process.h"
 #include "tests/harness/run_folder.h"
 
@@ -43,6 +45,10 @@ class Starter {
   static Starter* Create() { return new Starter(); }
   int Start() { return StartSleep(); }
   int Pid() { return ::getpid(); }
+  int SleepAfter(const std::string& path, int ms) {
+    std::ofstream(path) << "begun" << std::endl;
+    return SleepMs(ms);
+  }
   // What writes into the file when the process ends in peace.
   void LeaveLinesIn(const std::string& path) {
     of_the_actor_.path = of_the_program.path = path;
@@ -56,7 +62,7 @@ class Starter {
   Line of_the_actor_;
 };
 
-RAY_REMOTE(StartSleep, Starter::Create, &Starter::Start, &Starter::Pid, &Starter::LeaveLinesIn);
+RAY_REMOTE(StartSleep, Starter::Create, &Starter::Start, &Starter::Pid, &Starter::LeaveLinesIn, &Starter::SleepAfter);
 
 // Its new parent may not have waited for it yet.
 bool Gone(int pid) {
@@ -91,6 +97,50 @@ TEST_F(ChildrenTest, AWorkerThatIsLetGoRunsItsExitHandlersAndDestroysItsObjects)
     return lines.find("static object") != std::string::npos;
   })) << lines;
   EXPECT_EQ(lines, "actor\nexit handler\nstatic object\n");
+}
+
+constexpr const char* kEndInPeace = "actor\nexit handler\nstatic object\n";
+
+std::string Content(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+TEST_F(ChildrenTest, ShutdownDestroysActorsAndEndsTheirWorkersInPeace) {
+  const raylet::test::RunFolder folder;
+  auto starter = ray::Actor(Starter::Create).Remote();
+  auto named = ray::Actor(Starter::Create).SetName("named").Remote();
+  starter.Task(&Starter::LeaveLinesIn).Remote(folder.File("lines")).Get();
+  named.Task(&Starter::LeaveLinesIn).Remote(folder.File("named")).Get();
+  ray::Shutdown();
+  EXPECT_EQ(Content(folder.File("lines")), kEndInPeace);
+  EXPECT_EQ(Content(folder.File("named")), kEndInPeace);
+}
+
+TEST_F(ChildrenTest, ShutdownKillsAnActorThatDoesNotEnd) {
+  const raylet::test::RunFolder folder;
+  auto starter = ray::Actor(Starter::Create).Remote();
+  starter.Task(&Starter::LeaveLinesIn).Remote(folder.File("lines")).Get();
+  const int pid = *starter.Task(&Starter::Pid).Remote().Get();
+  const auto busy = starter.Task(&Starter::SleepAfter).Remote(folder.File("begun"), 60'000);
+  ASSERT_TRUE(Eventually(60s, [&] { return !Content(folder.File("begun")).empty(); }));
+  const auto start = std::chrono::steady_clock::now();
+  ray::Shutdown();
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 30s);
+  EXPECT_TRUE(Gone(pid));
+  EXPECT_EQ(Content(folder.File("lines")), "");
+}
+
+// A raylet that was started by hand, which stays.
+using DaemonsChildrenTest = DaemonsTest;
+
+TEST_F(DaemonsChildrenTest, ADriversEndDestroysItsActors) {
+  Start("2");
+  const std::string path = folder_.File("lines");
+  auto starter = ray::Actor(Starter::Create).Remote();
+  starter.Task(&Starter::LeaveLinesIn).Remote(path).Get();
+  ray::Shutdown();
+  EXPECT_TRUE(Eventually(60s, [&] { return Content(path) == kEndInPeace; })) << Content(path);
 }
 
 TEST_F(ChildrenTest, EndWithAWorkerThatIsKilled) {
