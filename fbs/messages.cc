@@ -150,7 +150,7 @@ size_t SharedTargetBytes(const wire::GroupsFoundNotice& notice) { return BytesOf
 
 std::unique_ptr<wire::StatusT> OkStatus() { return std::make_unique<wire::StatusT>(); }
 
-std::unique_ptr<wire::StatusT> ToStatus(const Error& error) {
+std::unique_ptr<wire::StatusT> MakeWireStatus(const Error& error) {
   auto status = std::make_unique<wire::StatusT>();
   status->code = static_cast<uint16_t>(error.code);
   status->message = error.message;
@@ -164,8 +164,15 @@ Result<void> FromStatus(const wire::StatusT& status) {
 
 Bytes EncodeStatusReply(const Result<void>& outcome) {
   wire::StatusReplyT reply;
-  reply.status = outcome ? OkStatus() : ToStatus(outcome.error());
+  reply.status = outcome ? OkStatus() : MakeWireStatus(outcome.error());
   return Encode(reply);
+}
+
+Result<void> ParseStatusReply(const Result<Frame>& reply) {
+  if (!reply) return Fail(reply.error());
+  const auto status = Parse<wire::StatusReplyT>(reply->body);
+  if (!status) return Fail(status.error());
+  return FromStatus(*status->status);
 }
 
 }  // namespace raylet

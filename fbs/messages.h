@@ -130,8 +130,9 @@ Result<Message> Parse(std::span<const std::byte> body) {
 
 // Status on the wire <-> Result.
 std::unique_ptr<wire::StatusT> OkStatus();
-std::unique_ptr<wire::StatusT> ToStatus(const Error& error);
+std::unique_ptr<wire::StatusT> MakeWireStatus(const Error& error);
 Result<void> FromStatus(const wire::StatusT& status);
 Bytes EncodeStatusReply(const Result<void>& outcome);
+Result<void> ParseStatusReply(const Result<Frame>& reply);  // what it says, or why there is none
 
 }  // namespace raylet

@@ -10,7 +10,7 @@
 #include "base/result.h"
 #include "base/tcp_socket.h"
 #include "raylet/control/control_parts.h"
-#include "raylet/node/raylet.h"
+#include "raylet/node/raylet_options.h"
 
 namespace raylet {
 

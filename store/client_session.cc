@@ -189,7 +189,7 @@ Result<void> ClientSession::Handle(const Frame& frame) {
 
 void ClientSession::AnswerRefused(uint64_t request_id, const Error& why) {
   wire::StoreHelloReplyT reply;
-  reply.status = ToStatus(why);
+  reply.status = MakeWireStatus(why);
   Send(wire::StoreMessage::HelloReply, request_id, reply);
 }
 
@@ -245,7 +245,7 @@ Result<void> ClientSession::HandleTakeOver(const Frame& frame) {
   if (const auto ours = CheckSameUser(socket_.fd(), "plasma_store"); ours)
     reply = server_.hand_over()->Answer(*request, channel);
   else
-    reply.status = ToStatus(ours.error());
+    reply.status = MakeWireStatus(ours.error());
   const int fds[] = {channel.get()};
   socket_.Send(static_cast<uint16_t>(wire::StoreMessage::TakeOverReply), frame.header.request_id, Encode(reply),
                std::span(fds).first(channel ? 1 : 0));
@@ -371,7 +371,7 @@ Result<void> ClientSession::HandleSubscribe(const Frame& frame) {
   if (!request) return Fail(request.error());
   const auto socket = server_.subscriptions().Add(client_);
   wire::SubscribeReplyT reply;
-  reply.status = socket ? OkStatus() : ToStatus(socket.error());
+  reply.status = socket ? OkStatus() : MakeWireStatus(socket.error());
   const int fds[] = {socket ? socket->get() : -1};
   socket_.Send(static_cast<uint16_t>(wire::StoreMessage::SubscribeReply), frame.header.request_id, Encode(reply),
                std::span(fds).first(socket ? 1 : 0));
@@ -387,7 +387,7 @@ Result<void> ClientSession::HandleOpenPutRing(const Frame& frame) {
   const auto opened = room ? server_.put_rings().Open(client_, frames_) : Fail(room.error());
   has_ring_ = has_ring_ || opened;
   wire::PutRingReplyT reply;
-  reply.status = opened ? OkStatus() : ToStatus(opened.error());
+  reply.status = opened ? OkStatus() : MakeWireStatus(opened.error());
   const int fds[] = {opened ? opened->memory : -1, opened ? opened->bell : -1};
   socket_.Send(static_cast<uint16_t>(wire::StoreMessage::PutRingReply), frame.header.request_id, Encode(reply),
                std::span(fds).first(opened ? 2 : 0));

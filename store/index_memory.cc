@@ -10,7 +10,7 @@
 namespace raylet::store {
 namespace {
 
-constexpr Duration kPause = std::chrono::seconds(1);
+constexpr Duration kRetryPause = std::chrono::seconds(1);
 constexpr uint64_t kStepBytes = kIndexStep * kMemoryPerEntry;
 static_assert(kStepBytes % kPageBytes == 0);
 
@@ -46,7 +46,7 @@ bool IndexMemory::Grow(TimePoint now) {
     // What was reserved of this step stays for the next try.
     RAYLET_LOG(kWarning, "the index cannot grow beyond ", entries_,
                " objects, so the oldest objects make room; is /dev/shm full? ", std::strerror(errno));
-    try_again_ = now + kPause;
+    try_again_ = now + kRetryPause;
     arena_.TakeBack(lent);
     return false;
   }

@@ -25,7 +25,7 @@ constexpr size_t kStrangersMax = 64;  // connections that have not said hello
 void TurnAway(UniqueFd connection, const Error& why) {
   RAYLET_LOG(kError, "refused a client: ", why.message);
   wire::StoreHelloReplyT refusal;
-  refusal.status = ToStatus(why);
+  refusal.status = MakeWireStatus(why);
   SendRefusal(connection.get(), static_cast<uint16_t>(wire::StoreMessage::HelloReply), Encode(refusal));
 }
 
@@ -221,7 +221,7 @@ void StoreServer::Reply(const BlockedCreate& create, const Result<uint64_t>& out
   if (!outcome && outcome.error().code == ErrorCode::kFull) store_.NoteFull(create.client, create.id, numbers);
   const auto session = by_client_.find(create.client);
   if (session == by_client_.end() || create.request_id == 0) return;
-  auto status = outcome ? OkStatus() : ToStatus(outcome.error());
+  auto status = outcome ? OkStatus() : MakeWireStatus(outcome.error());
   status->need_bytes = numbers.need_bytes;
   status->free_bytes = numbers.free_bytes;
   status->largest_run_bytes = numbers.largest_run_bytes;

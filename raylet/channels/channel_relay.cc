@@ -101,7 +101,7 @@ Result<RelayEnd::Descriptors> ChannelRelay::Host(const NodeId& node, RelayNumber
 void ChannelRelay::Refuse(const NodeId& node, RelayNumber relay, const Result<void>& why) {
   wire::RelayEndedNoticeT notice;
   notice.relay = relay;
-  notice.status = why ? OkStatus() : ToStatus(why.error());
+  notice.status = why ? OkStatus() : MakeWireStatus(why.error());
   events_.TellPeer(node, wire::ChannelMessage::RelayEnded, Encode(notice));
 }
 

@@ -64,7 +64,7 @@ void ActorFinder::Found(ProcessId asker, uint64_t request_id, const std::string&
   if (session == nullptr) return;
   const Result<void> watched = found ? WatchAtHome(found->id, name, asker) : Result<void>(Fail(found.error()));
   wire::FindActorReplyT reply;
-  reply.status = watched ? OkStatus() : ToStatus(watched.error());
+  reply.status = watched ? OkStatus() : MakeWireStatus(watched.error());
   if (watched) {
     reply.actor = std::make_unique<wire::Id20>(ToWire(found->id));
     reply.max_task_retries = found->max_task_retries;

@@ -175,7 +175,7 @@ void ChannelDesk::Connect(const CallChannels::GrantedActor& granted, ProcessId c
 
 void ChannelDesk::ReplyError(ProcessSession& session, uint64_t request_id, const Error& why) {
   wire::OpenChannelReplyT reply;
-  reply.status = ToStatus(why);
+  reply.status = MakeWireStatus(why);
   session.Send(wire::RayletMessage::OpenChannelReply, request_id, reply);
 }
 
@@ -183,7 +183,7 @@ void ChannelDesk::RefuseCaller(ProcessId caller, uint64_t request_id, const Fail
   ProcessSession* const session = door_.SessionOf(caller);
   if (session == nullptr) return;
   wire::OpenChannelReplyT reply;
-  reply.status = ToStatus({ErrorCode::kUnavailable, failure.message});
+  reply.status = MakeWireStatus({ErrorCode::kUnavailable, failure.message});
   reply.failure = std::make_unique<Failure>(failure);
   session->Send(wire::RayletMessage::OpenChannelReply, request_id, reply);
 }

@@ -59,7 +59,7 @@ void ForwardDesk::Refuse(const NodeId& node, const TaskId& task, const Error& wh
   RAYLET_LOG(kWarning, "task ", task.hex(), " of ", post_.AddressOf(node), " goes back: ", why.message);
   wire::TaskReturnedNoticeT notice;
   notice.task = std::make_unique<wire::Id20>(ToWire(task));
-  notice.status = ToStatus(why);
+  notice.status = MakeWireStatus(why);
   post_.Tell(node, wire::WorkMessage::TaskReturned, Encode(notice));
 }
 

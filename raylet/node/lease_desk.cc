@@ -96,7 +96,7 @@ void LeaseDesk::Refuse(const RefuseWorker& refuse) {
   ProcessSession* const caller = door_.SessionOf(refuse.caller);
   if (caller == nullptr) return;
   wire::LeaseReplyT reply;
-  reply.status = ToStatus({ErrorCode::kUnavailable, "no worker can be leased now"});
+  reply.status = MakeWireStatus({ErrorCode::kUnavailable, "no worker can be leased now"});
   caller->Send(wire::RayletMessage::LeaseReply, refuse.request, reply);
 }
 

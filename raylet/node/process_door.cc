@@ -17,7 +17,7 @@ constexpr std::chrono::milliseconds kAcceptPause{200};
 void TurnAway(UniqueFd connection, const Error& why) {
   RAYLET_LOG(kError, "a connection is refused: ", why.message);
   wire::RegisterReplyT refusal;
-  refusal.status = ToStatus(why);
+  refusal.status = MakeWireStatus(why);
   SendRefusal(connection.get(), static_cast<uint16_t>(wire::RayletMessage::RegisterReply), Encode(refusal));
 }
 
@@ -139,7 +139,7 @@ Result<void> ProcessDoor::OnRegister(ProcessSession& session, uint64_t request_i
   }
   if (!comes) {
     wire::RegisterReplyT refusal;
-    refusal.status = ToStatus(comes.error());
+    refusal.status = MakeWireStatus(comes.error());
     session.Send(wire::RayletMessage::RegisterReply, request_id, refusal);
     return Fail(comes.error());
   }

@@ -77,7 +77,7 @@ void ProcessSession::OnFrame(const Frame& frame, std::vector<UniqueFd>& fds) {
              heard.error().message);
   if (heard.error().code == ErrorCode::kProtocolError) {
     wire::StatusReplyT reply;
-    reply.status = ToStatus(heard.error());
+    reply.status = MakeWireStatus(heard.error());
     Send(wire::RayletMessage::StatusReply, frame.header.request_id, reply);
   }
   Close(heard.error());

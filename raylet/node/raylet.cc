@@ -31,6 +31,8 @@ Raylet::Raylet(Loop& loop, RayletOptions options, StoreLink& store)
   store.SetHandler(*this);
 }
 
+Raylet::~Raylet() = default;
+
 Desks Raylet::AllDesks() {
   return {tasks_,
           tasks_.forwarded(),

@@ -23,6 +23,7 @@ namespace raylet {
 class Raylet final : public StoreLink::Handler {
  public:
   Raylet(Loop& loop, RayletOptions options, StoreLink& store);
+  ~Raylet() override;
 
   Result<void> Listen() { return door_.Listen(process_events_); }
   // Listens for other raylets and dials those that were named. Does nothing without ClusterOptions.

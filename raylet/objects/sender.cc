@@ -274,7 +274,7 @@ bool ObjectSender::Connection::Begin(Transfer& transfer, size_t priority) {
   }
   ++sender_.counters_.pulls_refused;
   wire::PullRefusedT refusal;
-  refusal.status = ToStatus(why);
+  refusal.status = MakeWireStatus(why);
   Head(static_cast<uint16_t>(wire::BulkMessage::PullRefused), transfer.pull, Encode(refusal));
   return false;
 }

@@ -3,12 +3,12 @@
 namespace raylet {
 namespace {
 
-constexpr Duration kLook = std::chrono::seconds(1);  // so that the awake clock sees a stall
+constexpr Duration kLookPause = std::chrono::seconds(1);  // so that the awake clock sees a stall
 
 }  // namespace
 
 UnreachedNodes::UnreachedNodes(const Clock& clock, Duration forgotten_after)
-    : clock_(&clock), awake_(clock, kLook), forgotten_after_(forgotten_after) {}
+    : clock_(&clock), awake_(clock, kLookPause), forgotten_after_(forgotten_after) {}
 
 void UnreachedNodes::Failed(const NodeId& node) {
   Forget();
@@ -26,6 +26,6 @@ bool UnreachedNodes::SinceAtLeast(const NodeId& node, Duration time) const {
   return failures != nodes_.end() && awake_.Now() - failures->second.first >= time;
 }
 
-TimePoint UnreachedNodes::NextTick() const { return nodes_.empty() ? TimePoint::max() : clock_->Now() + kLook; }
+TimePoint UnreachedNodes::NextTick() const { return nodes_.empty() ? TimePoint::max() : clock_->Now() + kLookPause; }
 
 }  // namespace raylet

@@ -13,7 +13,7 @@ namespace raylet {
 namespace {
 
 constexpr std::string_view kProofLabel = "raylet peer proof 1";
-constexpr size_t kSentenceBytesMax = 1024;
+constexpr size_t kShownBytesMax = 1024;
 
 void AppendCounted(Bytes& out, std::span<const std::byte> bytes) {
   const auto size = static_cast<uint32_t>(bytes.size());
@@ -24,7 +24,7 @@ void AppendCounted(Bytes& out, std::span<const std::byte> bytes) {
 
 // A text of a stranger for a log line: short, and without control characters.
 std::string Printable(std::string text) {
-  if (text.size() > kSentenceBytesMax) text.resize(kSentenceBytesMax);
+  if (text.size() > kShownBytesMax) text.resize(kShownBytesMax);
   std::replace_if(
       text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
   return text;
@@ -233,7 +233,7 @@ void PeerHandshake::Refuse(wire::RefusalKind kind, const Error& why) {
   own_refusal_ = kind;
   wire::PeerRefusedT refused;
   refused.kind = kind;
-  refused.status = ToStatus({why.code, Printable(why.message)});
+  refused.status = MakeWireStatus({why.code, Printable(why.message)});
   Say(wire::PeerMessage::Refused, refused);
   GiveUp(why);
 }

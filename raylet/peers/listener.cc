@@ -9,7 +9,7 @@ namespace raylet {
 namespace {
 
 constexpr int kBacklog = 128;
-constexpr std::chrono::milliseconds kAcceptPause{200};
+constexpr std::chrono::milliseconds kListenerPause{200};
 constexpr std::chrono::seconds kStrangersLoggedEvery{1};
 
 }  // namespace
@@ -43,7 +43,7 @@ void PeerListener::AcceptAll() {
     if (!fd) {
       RAYLET_LOG(kError, "cannot accept a raylet's connection: ", fd.error().message, "; trying again soon");
       watcher_.Watch({});
-      pause_ = Timer(loop_, kAcceptPause, {}, [this] { watcher_.Watch({true, false}); });
+      pause_ = Timer(loop_, kListenerPause, {}, [this] { watcher_.Watch({true, false}); });
       return;
     }
     if (!*fd) return;

@@ -68,7 +68,7 @@ bool PeerSession::TakeRoom() {
 void PeerSession::Goodbye(Error why) {
   if (state_ == NodeState::kDead) return;
   wire::PeerGoodbyeT goodbye;
-  goodbye.status = ToStatus(why);
+  goodbye.status = MakeWireStatus(why);
   control_.clear();
   AppendMessage(control_, wire::PeerMessage::Goodbye, goodbye);
   const Bytes last = control_;

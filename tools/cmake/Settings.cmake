@@ -30,10 +30,12 @@ set(CMAKE_INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
 
 find_program(RAYLET_CCACHE ccache)
 if(RAYLET_CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${RAYLET_CCACHE})
+  # Without these two, ccache keeps nothing that is compiled with precompiled headers.
+  set(CMAKE_CXX_COMPILER_LAUNCHER env CCACHE_SLOPPINESS=pch_defines,time_macros ${RAYLET_CCACHE})
 endif()
 
 add_compile_definitions(RAYLET_VERSION="${PROJECT_VERSION}")
+add_compile_definitions(_FILE_OFFSET_BITS=64)  # hiredis wants it, and precompiled headers want it everywhere
 add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Werror -fno-omit-frame-pointer)
 if(RAYLET_SANITIZE)
   add_compile_options(-fsanitize=${RAYLET_SANITIZE})
@@ -63,7 +65,7 @@ if(RAYLET_SANITIZE OR NOT RAYLET_BUILD_TESTS)
 else()
   set(unite_rooms OFF)
 endif()
-option(RAYLET_UNITE "Compile up to sixteen sources of a room as one" ${unite_rooms})
+option(RAYLET_UNITE "Compile up to 32 sources of a room as one" ${unite_rooms})
 if(RAYLET_UNITE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # A twelfth of the time goes into a search for what the compiler could forget. A united source needs most of it to
   # its end. In KiB.
@@ -76,13 +78,38 @@ function(raylet_unite target)
   endif()
 endfunction()
 
+# Where rooms are united, the compiler reads the wire headers once for all rooms that use them. A build of single
+# sources does without, so that it finds a missing #include.
+set(raylet_precompile OFF)
+if(RAYLET_UNITE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  set(raylet_precompile ON)
+endif()
+# With the first, ccache knows what is included. gcc does not know any more which headers are the system's, and warns of
+# the standard library.
+set(precompile_options -fpch-preprocess -Wno-array-bounds -Wno-stringop-overflow -Wno-restrict)
+
+# raylet_precompile_wire_headers(HEADERS…): by the room fbs, for itself and for the rooms above it.
+function(raylet_precompile_wire_headers)
+  if(raylet_precompile)
+    target_precompile_headers(raylet_fbs PRIVATE ${ARGN})
+    target_compile_options(raylet_fbs PRIVATE ${precompile_options})
+  endif()
+endfunction()
+
+function(raylet_use_wire_headers target)
+  if(raylet_precompile)
+    target_precompile_headers(${target} REUSE_FROM raylet_fbs)
+    target_compile_options(${target} PRIVATE ${precompile_options})
+  endif()
+endfunction()
+
 function(raylet_unite_room target)
   if(RAYLET_UNITE)
     raylet_unite(${target})
-    # Most of the time goes into headers. Sixteen sources at once take up to 1.3 GB of memory.
+    # Most of the time goes into headers. So many sources at once take up to 1.8 GB of memory.
     get_target_property(sources ${target} SOURCES)
     list(LENGTH sources count)
-    math(EXPR parts "(${count} + 15) / 16")
+    math(EXPR parts "(${count} + 31) / 32")
     math(EXPR batch "(${count} + ${parts} - 1) / ${parts}")
     set_target_properties(${target} PROPERTIES UNITY_BUILD_BATCH_SIZE ${batch})
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
@@ -102,6 +129,21 @@ function(raylet_room_target room out)
   set(${out} raylet_${name} PARENT_SCOPE)
 endfunction()
 
+# raylet_built_in(ROOM OUT): the room whose library holds this one: itself or, where rooms are united, the program's.
+# raylet/status is apart: it is what another process prints, in words that the daemon has, too.
+set(programs raylet store client/ray)
+if(NOT RAYLET_UNITE)
+  set(programs)
+endif()
+function(raylet_built_in room out)
+  set(${out} ${room} PARENT_SCOPE)
+  foreach(program IN LISTS programs)
+    if(room MATCHES "^${program}/" AND NOT room STREQUAL "raylet/status")
+      set(${out} ${program} PARENT_SCOPE)
+    endif()
+  endforeach()
+endfunction()
+
 # raylet_room_links(ROOM OUT): the libraries that tools/layers allows the room.
 # A room of headers has no library.
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/layers)
@@ -115,27 +157,65 @@ function(raylet_room_links room out)
   list(REMOVE_ITEM rooms uv client/include)
   set(links)
   foreach(used ${rooms})
+    raylet_built_in(${used} used)
     raylet_room_target(${used} target)
     list(APPEND links ${target})
   endforeach()
   set(${out} ${links} PARENT_SCOPE)
 endfunction()
 
-# raylet_room(ROOM [OBJECTS] SOURCES... [LINK...] [LINK_PRIVATE...]): the library of a room, linked
+# raylet_reaches_fbs(LINKS OUT): whether one of these libraries is that of fbs, or is linked with it.
+function(raylet_reaches_fbs links out)
+  set(${out} OFF PARENT_SCOPE)
+  foreach(link IN LISTS links)
+    set(reaches OFF)
+    if(link STREQUAL raylet_fbs)
+      set(reaches ON)
+    elseif(TARGET ${link})
+      get_target_property(below ${link} INTERFACE_LINK_LIBRARIES)
+      raylet_reaches_fbs("${below}" reaches)
+    endif()
+    if(reaches)
+      set(${out} ON PARENT_SCOPE)
+      return()
+    endif()
+  endforeach()
+endfunction()
+
+# raylet_room(ROOM [OBJECTS] SOURCES... [INCLUDE...] [LINK...] [LINK_PRIVATE...]): the library of a room, linked
 # with the rooms that tools/layers allows. LINK and LINK_PRIVATE are packages. Headers are included
-# from the top: "room/x.h". OBJECTS makes an object library, for the parts of the shared libraries.
+# from the top: "room/x.h"; INCLUDE is a folder of generated ones. OBJECTS makes an object library, for the parts of the shared libraries.
 function(raylet_room room)
-  cmake_parse_arguments(ROOM "OBJECTS" "" "SOURCES;LINK;LINK_PRIVATE" ${ARGN})
+  cmake_parse_arguments(ROOM "OBJECTS" "" "SOURCES;INCLUDE;LINK;LINK_PRIVATE" ${ARGN})
+  raylet_room_links(${room} ROOM_ROOMS)
+  list(TRANSFORM ROOM_SOURCES PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
+  raylet_built_in(${room} built)
+  foreach(part SOURCES INCLUDE ROOMS LINK LINK_PRIVATE)
+    set_property(GLOBAL APPEND PROPERTY "RAYLET_${part}_${built}" ${ROOM_${part}})
+    get_property(ROOM_${part} GLOBAL PROPERTY "RAYLET_${part}_${built}")
+  endforeach()
+  raylet_room_target(${room} name)
+  if(NOT built STREQUAL room)  # the program comes behind its rooms
+    raylet_room_target(${built} program)
+    add_library(${name} INTERFACE)
+    target_link_libraries(${name} INTERFACE ${program})
+    return()
+  endif()
   set(kind STATIC)
   if(ROOM_OBJECTS)
     set(kind OBJECT)
   endif()
-  raylet_room_target(${room} name)
-  raylet_room_links(${room} links)
+  set(links ${ROOM_ROOMS})
+  list(REMOVE_DUPLICATES links)
+  list(REMOVE_ITEM links ${name})
   add_library(${name} ${kind} ${ROOM_SOURCES})
-  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR} PRIVATE ${ROOM_INCLUDE})
   target_link_libraries(${name} PUBLIC ${links} ${ROOM_LINK} PRIVATE ${ROOM_LINK_PRIVATE})
   raylet_unite_room(${name})
+  raylet_reaches_fbs("${links}" above_fbs)
+  if(above_fbs)
+    raylet_use_wire_headers(${name})
+  endif()
 endfunction()
 
 # Of a test that says nothing. Daemons and workers wait for each other: such a test uses a fifth of a core.

@@ -14,7 +14,7 @@ namespace raylet::objstat {
 namespace {
 
 constexpr size_t kPieceBytes = size_t{1} << 20;
-constexpr int kTries = 100;  // an object may move, and then it is read where it lies now
+constexpr int kReadsMax = 100;  // an object may move, and then it is read where it lies now
 
 Result<void> ReadAt(int fd, uint64_t offset, std::span<char> out) {
   while (!out.empty()) {
@@ -52,7 +52,7 @@ Result<void> Dump(const OpenIndex& open, const Snapshot& snapshot, const Object&
     const bool same = before && before->id == object.id && before->created_ms == object.created_ms &&
                       before->data_bytes == object.data_bytes && before->metadata_bytes == object.metadata_bytes &&
                       before->state() != EntryState::kUnsealed && !IsOnDisk(before->offset);
-    if (!same || ++tries > kTries) return Fail(ErrorCode::kNotFound, StrCat(name, " went while it was read"));
+    if (!same || ++tries > kReadsMax) return Fail(ErrorCode::kNotFound, StrCat(name, " went while it was read"));
     piece.resize(std::min<uint64_t>(bytes - at, kPieceBytes));
     const uint64_t start = part == Part::kData ? before->offset : MetadataOffset(before->offset, before->data_bytes);
     RAYLET_RETURN_IF_ERROR(ReadAt(arena.get(), start + at, piece));

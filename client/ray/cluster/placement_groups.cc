@@ -64,13 +64,6 @@ std::unique_ptr<wire::Id20> IdPointer(const std::string& id) {
   return std::make_unique<wire::Id20>(raylet::ToWire(PlacementGroupId::FromBinary(id)));
 }
 
-Result<void> StatusIn(const Result<Frame>& reply) {
-  if (!reply) return Fail(reply.error());
-  const auto status = Parse<wire::StatusReplyT>(reply->body);
-  if (!status) return Fail(status.error());
-  return FromStatus(*status->status);
-}
-
 void ThrowUnless(const Result<void>& outcome) {
   if (!outcome) throw ray::internal::RayException(outcome.error().message);
 }
@@ -100,7 +93,7 @@ std::string PlacementGroups::Create(const ray::PlacementGroupCreationOptions& op
   if (options.name.empty())
     ThrowUnless(link_.SendEncoded(wire::RayletMessage::CreatePlacementGroup, body));
   else
-    ThrowUnless(StatusIn(link_.Call(wire::RayletMessage::CreatePlacementGroup, body)));
+    ThrowUnless(ParseStatusReply(link_.Call(wire::RayletMessage::CreatePlacementGroup, body)));
   return id.binary();
 }
 
@@ -117,7 +110,7 @@ bool PlacementGroups::Await(const std::string& id, int timeout_seconds) {
   const auto answer = std::make_shared<Answer>();
   link_.Request(wire::RayletMessage::AwaitPlacementGroup, Encode(request),
                 [answer](Result<Frame> reply, std::vector<UniqueFd>&) {
-                  answer->outcome = StatusIn(reply);
+                  answer->outcome = ParseStatusReply(reply);
                   answer->there.store(true, std::memory_order_release);
                 });
   // The raylet answers when the time is up. Beyond that it is stopped.

@@ -16,7 +16,6 @@
 namespace raylet::client {
 namespace {
 
-constexpr int kDefaultTaskRetries = 3;
 constexpr double kTaskCpus = 1;
 
 // Calls `ready` once no argument is to come any more.
@@ -25,13 +24,6 @@ void WhenArgumentsReady(const SubmissionPtr& submission, Ready ready) {
   const ClusterObjectPtr unready = submission->arguments.FirstUnready();
   if (unready == nullptr) return ready();
   unready->OnReady([submission, ready] { WhenArgumentsReady(submission, ready); });
-}
-
-Result<void> StatusIn(const Result<Frame>& reply) {
-  if (!reply) return Fail(reply.error());
-  const auto status = Parse<wire::StatusReplyT>(reply->body);
-  if (!status) return Fail(status.error());
-  return FromStatus(*status->status);
 }
 
 }  // namespace
@@ -202,7 +194,7 @@ void TaskSubmitter::SendCreation(const CreationPtr& creation, CreationAnswer ans
   if (spec.actor->max_restarts == 0 && spec.lend != 0) tasks_.Add(id, PendingCall{nullptr, spec.lend}, {});
   parts_.link.Request(wire::RayletMessage::CreateActor, Encode(spec),
                       [this, id, answer = std::move(answer)](Result<Frame> reply, std::vector<UniqueFd>&) {
-                        const Result<void> outcome = StatusIn(reply);
+                        const Result<void> outcome = ParseStatusReply(reply);
                         if (!outcome) tasks_.Take(id);  // no constructor will end
                         answer(outcome);
                       });
@@ -249,7 +241,7 @@ ClusterObjectPtr TaskSubmitter::SubmitTask(const std::string& function, CallArgu
   task->depth = depth_.load(std::memory_order_relaxed);
   task->arguments = std::move(arguments);
   task->place = std::move(place);
-  task->retries_left = options.max_retries < 0 ? kDefaultTaskRetries : options.max_retries;
+  task->retries_left = options.max_retries < 0 ? ray::internal::kDefaultTaskRetries : options.max_retries;
   if (options.retry_exceptions) task->exception_retries = task->retries_left;
   task->result = std::make_shared<ClusterObject>(parts_, parts_.link.NewId(), /*owned=*/true);
   ClusterObjectPtr result = task->result;

@@ -54,7 +54,6 @@ const RegisteredFunction& FunctionOf(const std::string& name) {
 
 // Tasks that wait for one another by other means than ray::Get need threads of their own.
 constexpr unsigned kThreadsMin = 10;
-constexpr int kDefaultTaskRetries = 3;
 
 LocalActor& ActorOf(const LocalStore& store, const ActorHandleState& actor) {
   ray::internal::CheckSession(*actor, &store);
@@ -121,7 +120,7 @@ class LocalRuntime : public ray::internal::Runtime {
     task->result = store_->NewObject();
     ObjectHandle result = task->result;
     if (options.retry_exceptions)
-      task->exception_retries = options.max_retries < 0 ? kDefaultTaskRetries : options.max_retries;
+      task->exception_retries = options.max_retries < 0 ? ray::internal::kDefaultTaskRetries : options.max_retries;
     task->result->MarkOfTask();
     Remember(task);
     std::vector<LocalObjectPtr> references;
