@@ -12,7 +12,7 @@ namespace raylet {
 constexpr int64_t kUnitsPerWhole = 10'000;
 constexpr int64_t kUnitsMax = 4'000'000'000'000'000'000;  // of one resource; a sum of two is still an int64
 constexpr int64_t kWholeMax = kUnitsMax / kUnitsPerWhole;
-constexpr int64_t kBytesMax = int64_t{1} << 53;
+constexpr int64_t kMemoryAmountMax = int64_t{1} << 53;
 
 // What every node has besides its CPUs: bytes that tasks may ask for, and the store's capacity.
 constexpr const char* kMemory = "memory";
@@ -20,7 +20,7 @@ constexpr const char* kStoreMemory = "object_store_memory";
 
 constexpr bool CountsBytes(std::string_view name) { return name == kMemory || name == kStoreMemory; }
 constexpr int64_t UnitsPerWhole(std::string_view name) { return CountsBytes(name) ? 1 : kUnitsPerWhole; }
-constexpr int64_t WholeMax(std::string_view name) { return CountsBytes(name) ? kBytesMax : kWholeMax; }
+constexpr int64_t WholeMax(std::string_view name) { return CountsBytes(name) ? kMemoryAmountMax : kWholeMax; }
 constexpr double LeastAmount(std::string_view name) { return 1.0 / static_cast<double>(UnitsPerWhole(name)); }
 
 // The amount is at most WholeMax. A product of doubles has not all digits of large amounts.

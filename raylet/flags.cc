@@ -112,7 +112,7 @@ Result<void> CheckFlags(const Flags& flags) {
       {!(timeout > 0 && timeout <= 3600), "--control-timeout must be more than 0 s and an hour at most"},
       {!(flags.register_timeout >= 0.1 && flags.register_timeout <= 3600),
        "--register-timeout must be at least 0.1 s and an hour at most"},
-      {!(flags.memory.value_or(0) >= 0 && flags.memory.value_or(0) <= static_cast<double>(kBytesMax)) ||
+      {!(flags.memory.value_or(0) >= 0 && flags.memory.value_or(0) <= static_cast<double>(kMemoryAmountMax)) ||
            flags.memory.value_or(0) != std::floor(flags.memory.value_or(0)),
        "--memory wants a whole number of bytes, 9007199254740992 at most"},
       {flags.workers_max < 1 || flags.workers_max > kWorkersMax,

@@ -111,10 +111,10 @@ wire::TakeOverReplyT HandOver::Answer(const wire::TakeOverRequestT& request, Uni
   if (request.magic != kStoreMagic) {
     reply.status = MakeWireStatus({ErrorCode::kProtocolError, "a TakeOver with another magic"});
   } else if (request.layout_version != kLayoutVersion) {
-    reply.status =
-        MakeWireStatus({ErrorCode::kVersionMismatch, StrCat("its objects lie in layout ", kLayoutVersion, " of plasma_store ",
-                                                      kBuild, ", and plasma_store ", request.build, " knows layout ",
-                                                      request.layout_version, ": stop the one, and start the other")});
+    reply.status = MakeWireStatus(
+        {ErrorCode::kVersionMismatch,
+         StrCat("its objects lie in layout ", kLayoutVersion, " of plasma_store ", kBuild, ", and plasma_store ",
+                request.build, " knows layout ", request.layout_version, ": stop the one, and start the other")});
   } else if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) {
     reply.status = MakeWireStatus({ErrorCode::kLimit, "it has no descriptor for that: raise its ulimit -n"});
   } else {

@@ -42,18 +42,14 @@ FailurePtr Lost(const ObjectId& id, const char* why) {
   return MakeFailure(wire::FailureKind::ObjectLost, StrCat("object ", id.hex(), " is lost: ", why));
 }
 
-std::string_view Text(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 // A stored object's value. Throws if the object holds a failure.
 PackedView ViewOf(PinnedObject view, const Hold& lend, Deadline deadline) {
-  const std::string_view metadata = Text(view.metadata());
-  if (IsFailure(metadata)) Throw(*DecodeFailure(Text(view.data())));
+  const std::string_view metadata = AsText(view.metadata());
+  if (IsFailure(metadata)) Throw(*DecodeFailure(AsText(view.data())));
   if (!IsValue(metadata))
     throw RayException(StrCat("object ", view.id().hex(), " was not made by ray::Put or a task: it holds no value"));
   auto shared = std::make_shared<const PinnedObject>(std::move(view));
-  const std::string_view bytes = Text(shared->data());
+  const std::string_view bytes = AsText(shared->data());
   return PackedView{bytes, std::move(shared), lend, deadline.at()};
 }
 

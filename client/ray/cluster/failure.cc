@@ -49,7 +49,7 @@ std::string EncodeFailure(const Failure& failure) {
   Failure shortened = failure;
   Shorten(shortened);
   const Bytes bytes = Encode(shortened);
-  return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return std::string(AsText(bytes));
 }
 
 FailurePtr DecodeFailure(std::string_view bytes) {

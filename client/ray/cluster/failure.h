@@ -2,7 +2,9 @@
 // they stay in step. Any thread.
 #pragma once
 
+#include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -30,5 +32,10 @@ FailurePtr DecodeFailure(std::string_view bytes);
 // The exception of <ray/api/exceptions.h> that belongs to it.
 [[noreturn]] void Throw(const Failure& failure);
 [[noreturn]] void Throw(const Error& error);
+
+// The bytes as the text that a stored value's metadata and data are read as.
+inline std::string_view AsText(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
 }  // namespace raylet::client

@@ -111,7 +111,7 @@ LocalObjectPtr LocalActor::Call(const ray::internal::RegisteredFunction& method,
                                 const ray::internal::CallOptions& options) {
   LocalObjectPtr result = store_->NewObject();
   result->MarkOfCall();
-  FailurePtr failure;
+  LocalFailurePtr failure;
   {
     const MutexLock lock(mutex_);
     if (state_ != State::kDead)
@@ -193,7 +193,7 @@ void LocalActor::Create() {
   creating_ = true;
   mutex_.Unlock();
   ray::internal::ActorInstance instance;
-  FailurePtr failure;
+  LocalFailurePtr failure;
   try {
     const CurrentActorScope scope(this);
     std::vector<LocalObject*> references;
@@ -204,7 +204,7 @@ void LocalActor::Create() {
     if (views.failure != nullptr) views.failure->Throw();
     instance = factory_.create(factory_.target.data(), factory_.target.size(), views.views);
   } catch (...) {
-    const FailurePtr thrown = FailureOfCurrentException(factory_.name);
+    const LocalFailurePtr thrown = FailureOfCurrentException(factory_.name);
     failure = ActorFailure(StrCat("the actor's constructor failed: ", thrown->function, " threw ",
                                   thrown->exception_type, ": ", thrown->thrown_what),
                            false);
@@ -229,7 +229,7 @@ void LocalActor::RunOne() {
   running_.push_back(&running);
   void* const object = instance_.object;
   mutex_.Unlock();
-  FailurePtr failure;
+  LocalFailurePtr failure;
   bool exits = false;
   try {
     const CurrentActorScope scope(this);
@@ -262,7 +262,7 @@ void LocalActor::RunOne() {
 void LocalActor::TakeDown() {
   const ray::internal::ActorInstance instance = std::exchange(instance_, {});
   const bool restart = !no_restart_ && (options_.max_restarts < 0 || restarts_ < options_.max_restarts);
-  const FailurePtr cause = cause_;
+  const LocalFailurePtr cause = cause_;
   kill_ = false;
   state_ = restart ? State::kStarting : State::kDead;
   if (restart) {
@@ -278,7 +278,7 @@ void LocalActor::TakeDown() {
   changed_.NotifyAll();
 }
 
-void LocalActor::FailQueue(const FailurePtr& failure, bool repeat) {
+void LocalActor::FailQueue(const LocalFailurePtr& failure, bool repeat) {
   std::deque<PendingCall> calls;
   calls.swap(queue_);
   for (PendingCall& call : calls) {

@@ -29,7 +29,7 @@ std::vector<LocalArgument> TakeArguments(const LocalStore& store, std::vector<ra
 // The views once every reference is ready, or the failure of the first reference without a value.
 struct LocalViews {
   std::vector<ray::internal::PackedView> views;
-  FailurePtr failure;
+  LocalFailurePtr failure;
 };
 LocalViews ViewsOf(LocalStore& store, const std::vector<LocalArgument>& arguments);
 
@@ -97,7 +97,7 @@ class LocalActor {
   void RunOne() RAYLET_REQUIRES(mutex_);    // the first call of the queue
   void TakeDown() RAYLET_REQUIRES(mutex_);  // the object goes; then a restart, or the end
   // `repeat`: the actor starts again, and calls that have retries stay.
-  void FailQueue(const FailurePtr& failure, bool repeat = false) RAYLET_REQUIRES(mutex_);
+  void FailQueue(const LocalFailurePtr& failure, bool repeat = false) RAYLET_REQUIRES(mutex_);
 
   const std::shared_ptr<LocalStore> store_;
   const Options options_;
@@ -111,7 +111,7 @@ class LocalActor {
   bool released_ RAYLET_GUARDED_BY(mutex_) = false;
   bool kill_ RAYLET_GUARDED_BY(mutex_) = false;        // take the object down as soon as nothing runs
   bool no_restart_ RAYLET_GUARDED_BY(mutex_) = false;  // and let it stay down
-  FailurePtr cause_ RAYLET_GUARDED_BY(mutex_);         // of the kill; once dead: of every call
+  LocalFailurePtr cause_ RAYLET_GUARDED_BY(mutex_);    // of the kill; once dead: of every call
   int restarts_ RAYLET_GUARDED_BY(mutex_) = 0;
   std::vector<RunningCall*> running_ RAYLET_GUARDED_BY(mutex_);
   int threads_running_ RAYLET_GUARDED_BY(mutex_) = 0;

@@ -83,7 +83,7 @@ struct CurrentTaskScope {
 
 void RunTask(LocalStore& store, WaitingTask& task) {
   if (task.cancelled) return;
-  FailurePtr failure;
+  LocalFailurePtr failure;
   const CurrentTaskScope scope(task);
   try {
     const LocalViews views = ViewsOf(store, task.arguments);

@@ -63,7 +63,7 @@ void LocalFailure::Throw() const {
   throw ray::internal::UnreconstructableException(message, details);
 }
 
-FailurePtr FailureOfCurrentException(const std::string& function) {
+LocalFailurePtr FailureOfCurrentException(const std::string& function) {
   const ray::internal::ThrownDescription thrown = ray::internal::DescribeCurrentException();
   auto failure = std::make_shared<LocalFailure>();
   failure->function = function;
@@ -73,7 +73,7 @@ FailurePtr FailureOfCurrentException(const std::string& function) {
   return failure;
 }
 
-FailurePtr ActorFailure(std::string message, bool may_have_run) {
+LocalFailurePtr ActorFailure(std::string message, bool may_have_run) {
   auto failure = std::make_shared<LocalFailure>();
   failure->kind = LocalFailure::Kind::kActorDied;
   failure->message = std::move(message);
@@ -83,7 +83,7 @@ FailurePtr ActorFailure(std::string message, bool may_have_run) {
   return failure;
 }
 
-FailurePtr CancelledFailure(const char* what) {
+LocalFailurePtr CancelledFailure(const char* what) {
   auto failure = std::make_shared<LocalFailure>();
   failure->kind = LocalFailure::Kind::kCancelled;
   failure->message = StrCat("the ", what, " was cancelled by ray::Cancel");
@@ -121,9 +121,11 @@ void LocalStore::Fulfil(const LocalObjectPtr& object, ray::internal::Packed valu
   Finish(object, std::make_shared<const ray::internal::Packed>(std::move(value)), nullptr);
 }
 
-void LocalStore::Fail(const LocalObjectPtr& object, FailurePtr failure) { Finish(object, nullptr, std::move(failure)); }
+void LocalStore::Fail(const LocalObjectPtr& object, LocalFailurePtr failure) {
+  Finish(object, nullptr, std::move(failure));
+}
 
-void LocalStore::Finish(const LocalObjectPtr& object, ValuePtr value, FailurePtr failure) {
+void LocalStore::Finish(const LocalObjectPtr& object, ValuePtr value, LocalFailurePtr failure) {
   std::vector<std::function<void()>> callbacks;
   {
     const MutexLock lock(mutex_);

@@ -35,13 +35,13 @@ struct LocalFailure {
 
   [[noreturn]] void Throw() const;
 };
-using FailurePtr = std::shared_ptr<const LocalFailure>;
+using LocalFailurePtr = std::shared_ptr<const LocalFailure>;
 using ValuePtr = std::shared_ptr<const ray::internal::Packed>;
 
 // In a catch block: what `function` threw.
-FailurePtr FailureOfCurrentException(const std::string& function);
-FailurePtr ActorFailure(std::string message, bool may_have_run);
-FailurePtr CancelledFailure(const char* what);  // "task"
+LocalFailurePtr FailureOfCurrentException(const std::string& function);
+LocalFailurePtr ActorFailure(std::string message, bool may_have_run);
+LocalFailurePtr CancelledFailure(const char* what);  // "task"
 
 class LocalStore;
 
@@ -64,7 +64,7 @@ class LocalObject : public ray::internal::ObjectState {
   const ObjectId id_;
   // Guarded by the store's mutex; value or failure is set once, and stays. A cancelled task may set it again in vain.
   ValuePtr value_;
-  FailurePtr failure_;
+  LocalFailurePtr failure_;
   std::vector<std::function<void()>> when_ready_;
 };
 using LocalObjectPtr = std::shared_ptr<LocalObject>;
@@ -72,7 +72,7 @@ using LocalObjectPtr = std::shared_ptr<LocalObject>;
 // The outcome of an object: at most one of the two is set.
 struct LocalOutcome {
   ValuePtr value;
-  FailurePtr failure;
+  LocalFailurePtr failure;
   bool ready() const { return value != nullptr || failure != nullptr; }
 };
 
@@ -81,7 +81,7 @@ class LocalStore : public std::enable_shared_from_this<LocalStore> {
   LocalObjectPtr NewObject();
   LocalObjectPtr Find(std::string_view id);  // a lost object where no object has this id
   void Fulfil(const LocalObjectPtr& object, ray::internal::Packed value);
-  void Fail(const LocalObjectPtr& object, FailurePtr failure);
+  void Fail(const LocalObjectPtr& object, LocalFailurePtr failure);
   LocalOutcome Outcome(const LocalObject& object);
   // Runs the callback at once when the object is ready, else on the thread that makes it so.
   void WhenReady(const LocalObjectPtr& object, std::function<void()> callback);
@@ -100,7 +100,7 @@ class LocalStore : public std::enable_shared_from_this<LocalStore> {
  private:
   friend class LocalObject;
   friend class LocalArray;
-  void Finish(const LocalObjectPtr& object, ValuePtr value, FailurePtr failure);
+  void Finish(const LocalObjectPtr& object, ValuePtr value, LocalFailurePtr failure);
   void ForgetObject(const ObjectId& id);
   void ForgetArray(const ObjectId& id);
 

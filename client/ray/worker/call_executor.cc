@@ -40,10 +40,6 @@ CallOutcome Failed(const FailurePtr& failure) {
   return outcome;
 }
 
-std::string_view Text(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 // A failure because this machine's store has ended says nothing about the work. The waiting process hears of this
 // machine's end instead, and a task that may be retried runs on another machine. The raylet ends with its store, and
 // this process with its raylet.
@@ -78,10 +74,10 @@ FailurePtr CallExecutor::FetchStored(const ObjectId& id, ray::internal::PackedVi
       return MakeFailure(wire::FailureKind::ObjectLost, StrCat("an argument is lost: ", found.error().message));
     return FailureOf(found.error(), StrCat("argument ", id.hex(), " cannot be read"));
   }
-  const std::string_view metadata = Text(found->metadata());
-  if (IsFailure(metadata)) return DecodeFailure(Text(found->data()));
+  const std::string_view metadata = AsText(found->metadata());
+  if (IsFailure(metadata)) return DecodeFailure(AsText(found->data()));
   auto shared = std::make_shared<const PinnedObject>(*std::move(found));
-  view.bytes = Text(shared->data());
+  view.bytes = AsText(shared->data());
   view.keep_alive = std::move(shared);
   return nullptr;
 }

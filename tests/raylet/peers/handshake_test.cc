@@ -380,7 +380,8 @@ TEST(PeerHandshake, TextOfStrangersIsLoggedWithoutControlCharacters) {
   options.token = PeerToken();  // of no file: the failure would name it
   auto dialer = Begin(options, 1);
   wire::PeerRefusedT refused;
-  refused.status = MakeWireStatus({ErrorCode::kNotAllowed, "no\n2026 error: all is lost\x1b[2J" + std::string(3000, 'x')});
+  refused.status =
+      MakeWireStatus({ErrorCode::kNotAllowed, "no\n2026 error: all is lost\x1b[2J" + std::string(3000, 'x')});
   Bytes frame;
   AppendFrame(frame, static_cast<uint16_t>(wire::PeerMessage::Refused), 0, Encode(refused));
   Feed(dialer, frame);

@@ -57,7 +57,7 @@ TEST(ResourceSet, TakesMemoryUpTo2To53AndOtherResourcesUpTo400Trillion) {
     EXPECT_EQ(
         ResourceSet().AddWhole(name, most + 2).error().message,
         std::string("resource ") + name + " has the amount 9007199254740994.000000, and the limit is 9007199254740992");
-    EXPECT_FALSE(ResourceSet().Add(name, kBytesMax + 1).has_value());
+    EXPECT_FALSE(ResourceSet().Add(name, kMemoryAmountMax + 1).has_value());
   }
   EXPECT_TRUE(ResourceSet().AddWhole("gpu", 4e14).has_value());
   EXPECT_EQ(ResourceSet().AddWhole("gpu", 4.1e14).error().message,
@@ -66,17 +66,17 @@ TEST(ResourceSet, TakesMemoryUpTo2To53AndOtherResourcesUpTo400Trillion) {
 }
 
 TEST(ResourceLedger, AccountsForEachByteOfTheLargestMemory) {
-  ResourceLedger ledger(Set({{"memory", kBytesMax}}));
-  const auto all_but_one = *ledger.Resolve(Set({{"memory", kBytesMax - 1}}));
+  ResourceLedger ledger(Set({{"memory", kMemoryAmountMax}}));
+  const auto all_but_one = *ledger.Resolve(Set({{"memory", kMemoryAmountMax - 1}}));
   ledger.Take(all_but_one);
   EXPECT_FALSE(ledger.Fits(ledger.Resolve(Set({{"memory", 2}}))));
   EXPECT_TRUE(ledger.Fits(ledger.Resolve(Set({{"memory", 1}}))));
   EXPECT_EQ(ledger.WhatLacks(Set({{"memory", 2}})), "memory 2 (free 1 of 9007199254740992)");
   ledger.Give(all_but_one);
-  EXPECT_EQ(ledger.lines()[0].free_units, kBytesMax);
+  EXPECT_EQ(ledger.lines()[0].free_units, kMemoryAmountMax);
   // In a placement group the same bytes are counted in the same units.
   const auto group = PlacementGroupId::FromRandom();
-  const Bundle bundle{0, Set({{"memory", kBytesMax}})};
+  const Bundle bundle{0, Set({{"memory", kMemoryAmountMax}})};
   ledger.AddToGroup(group, ResourcesOf(group, bundle));
   const auto within = WithinGroup(bundle.resources, group, 0);
   EXPECT_TRUE(ledger.Fits(ledger.Resolve(within)));
