@@ -60,7 +60,7 @@ double NowSeconds() {
 
 std::string ServerName(const std::string& group, int number) { return group + "-" + std::to_string(number); }
 
-// One handle for each server and process. Ray's calls of an actor wait for ever once a process has found it twice.
+// One handle for each server and process: a look-up by name is a call.
 ray::ActorHandle<Server>& FindServer(const std::string& name) {
   static std::map<std::string, ray::ActorHandle<Server>> found;
   const auto known = found.find(name);
