@@ -235,7 +235,7 @@ std::shared_ptr<const Server<T>> Mend(const std::shared_ptr<const Server<T>>& kn
   if (const auto doubted = known->resizing->doubted; doubted != nullptr) {
     if (const MoveReply reply = TellHome(*doubted, known->resizing->resize); reply.moved) {
       AddRefused(*doubted, reply.refused);
-      Announce(*known, *doubted);
+      if (known->epoch < doubted->epoch) Announce(*known, *doubted);  // else another thread has left the old shards
       current = doubted;
     }
     known->resizing->doubted = nullptr;

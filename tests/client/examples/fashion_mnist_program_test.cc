@@ -53,7 +53,7 @@ TEST_F(TrainingOnDaemons, StoreTooSmallForTheImagesSaysSoAtOnce) {
   StartDaemons("8M");
   const TrainingRun run = Train({});
   EXPECT_EQ(run.exit_code(), 1);
-  EXPECT_TRUE(std::regex_search(run.output(), std::regex("ObjectTooLarge: object [0-9a-f]+ wants 47040000 bytes .*"
+  EXPECT_TRUE(std::regex_search(run.output(), std::regex("ObjectTooLarge: object [0-9a-f]+ wants 47040192 bytes .*"
                                                          "the store holds 8388608; .* larger -m")))
       << run.output();
   EXPECT_EQ(run.Left(), "");

@@ -50,10 +50,21 @@ class Handle {
     shared_ = server == nullptr ? nullptr : std::make_shared<Shared>();
     if (shared_ != nullptr) shared_->server = std::move(server);
   }
-  // For all copies: the same server with other shards. Nothing happens where they know a newer layout.
+  // For all copies: the same server with other shards. Nothing happens where they know a newer layout. The owner's own
+  // Server has `options`. It counts before another's of the same layout, since it keeps what the owner made. Another's
+  // that comes first, while the owner's Resize is not over, leaves the owner what it knows.
   void Moved(std::shared_ptr<const Server> server) const {
     const std::lock_guard lock(shared_->mutex);
-    if (server->epoch > shared_->server->epoch) std::swap(shared_->server, server);
+    const Server& known = *shared_->server;
+    const bool owners = server->options != nullptr;
+    if (server->epoch < known.epoch || (server->epoch == known.epoch && !owners)) return;
+    if (!owners && known.options != nullptr) {
+      auto own = std::make_shared<Server>(*server);
+      own->options = known.options;
+      own->resizing = known.resizing;
+      server = std::move(own);
+    }
+    std::swap(shared_->server, server);
   }
 
  private:
