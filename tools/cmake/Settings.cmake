@@ -86,7 +86,7 @@ if(RAYLET_UNITE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
 endif()
 # With the first, ccache knows what is included. gcc does not know any more which headers are the system's, and warns of
 # the standard library.
-set(precompile_options -fpch-preprocess -Wno-array-bounds -Wno-stringop-overflow -Wno-restrict)
+set(precompile_options -fpch-preprocess -Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread -Wno-restrict)
 
 # raylet_precompile_wire_headers(HEADERS…): by the room fbs, for itself and for the rooms above it.
 function(raylet_precompile_wire_headers)

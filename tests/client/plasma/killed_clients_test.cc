@@ -24,6 +24,7 @@
 #include "base/strings.h"
 #include "client/plasma/mapped_index.h"
 #include "client/plasma/store_client.h"
+#include "fbs/segment_layout.h"
 #include "tests/harness/daemon_process.h"
 #include "tests/harness/run_folder.h"
 
@@ -275,6 +276,16 @@ class KilledClientsTest : public testing::Test {
     ASSERT_TRUE(deleted) << deleted.error().message;
   }
 
+  // What the process holds open, a line each.
+  static std::string DescriptorsText(pid_t pid) {
+    std::string text;
+    for (const auto& entry : std::filesystem::directory_iterator(StrCat("/proc/", pid, "/fd"))) {
+      std::error_code gone;
+      text += StrCat("\n  ", std::filesystem::read_symlink(entry.path(), gone).string());
+    }
+    return text;
+  }
+
   static size_t DescriptorsOf(pid_t pid) {
     std::error_code error;
     const std::filesystem::directory_iterator fds("/proc/" + std::to_string(pid) + "/fd", error);
@@ -303,6 +314,10 @@ TEST_F(KilledClientsTest, NothingIsLostLeakedOrWedgedWhenClientsAndTheServerAreK
     const ObjectId id = ObjectOf(kCommonLife, number);
     ASSERT_TRUE(other_->CreateAndSeal(id, BytesOfObject(id), {}, by_message));
   }
+  const std::string own_page = PinPageName(other_->client_number());
+  ASSERT_TRUE(test::Eventually(seconds(20), [&] {
+    return DescriptorsText(store_->pid()).find(own_page) != std::string::npos;
+  })) << "the keeper has not heard of this client";
   const size_t keeper_descriptors = DescriptorsOf(store_->pid());
   for (size_t victim = 0; victim < kVictims; ++victim) StartVictim(victim);
   uint64_t owed = 0;  // of server_kills, in parts of client_kills
@@ -347,7 +362,7 @@ TEST_F(KilledClientsTest, NothingIsLostLeakedOrWedgedWhenClientsAndTheServerAreK
       << " unsealed, " << counters.dying_count << " dying, " << counters.leased_bytes << " bytes leased, "
       << counters.physical_bytes << " taken";
   EXPECT_TRUE(test::Eventually(seconds(20), [&] { return DescriptorsOf(store_->pid()) <= keeper_descriptors; }))
-      << "the keeper has " << DescriptorsOf(store_->pid()) << " descriptors, and had " << keeper_descriptors;
+      << "the keeper had " << keeper_descriptors << " descriptors, and has" << DescriptorsText(store_->pid());
   EXPECT_GE(server_kills_, server_kills / 2);
   EXPECT_GT(objects_, client_kills) << "there was load";
   RecordProperty("server_kills", std::to_string(server_kills_));
