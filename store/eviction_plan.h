@@ -1,7 +1,7 @@
 // EvictionPlan: whether eviction can make room for a create, and by which objects. A create needs
 // bytes, and one run that is long enough. Objects that are pinned, owned, unsealed or dying stay
 // where they are, so they bound the longest run that eviction can reach. Pure: a look at the store
-// at one moment. The ObjectStore makes one when a create finds no room.
+// at one moment. The RoomMaker makes one when a create finds no room.
 // Always holds: nothing is planned that does not give the run. The plan costs O(pages of the arena)
 // at most.
 #pragma once
