@@ -82,13 +82,7 @@ class RAYLET_API RecordBatch {
 
   template <class Packer>
   void msgpack_pack(Packer& packer) const {
-    if (storage_ == nullptr) {
-      packer.pack_nil();
-      return;
-    }
-    char id[internal::kIdBytes];
-    internal::CurrentRuntime().PackArray(storage_, id);
-    internal::PackExtension(packer, internal::kExtArray, std::string_view(id, internal::kIdBytes));
+    internal::PackStorage(packer, storage_);
   }
   void msgpack_unpack(const msgpack::object& object) {
     if (object.is_nil())

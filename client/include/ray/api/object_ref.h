@@ -38,6 +38,18 @@ void PackExtension(Packer& packer, int8_t kind, std::string_view body) {
   packer.pack_ext_body(body.data(), static_cast<uint32_t>(body.size()));
 }
 
+// The id of what an Array or a RecordBatch keeps in the store; nil where it keeps nothing.
+template <class Packer>
+void PackStorage(Packer& packer, const std::shared_ptr<ArrayStorage>& storage) {
+  if (storage == nullptr) {
+    packer.pack_nil();
+    return;
+  }
+  char id[kIdBytes];
+  CurrentRuntime().PackArray(storage, id);
+  PackExtension(packer, kExtArray, std::string_view(id, kIdBytes));
+}
+
 // The common part of ObjectRef<T> and ObjectRef<void>.
 class ObjectRefBase {
  public:
