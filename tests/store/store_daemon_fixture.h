@@ -69,7 +69,9 @@ struct RawClient {
     hello.build = "test";
     hello.name = "raw";
     hello.heir = heir;
-    Send(wire::StoreMessage::Hello, hello);
+    // A store that refuses a connection says why and closes it, perhaps before this is sent. The reply is read all the
+    // same.
+    SendRaw(static_cast<uint16_t>(wire::StoreMessage::Hello), Encode(hello));
   }
   uint64_t SendCreate(uint8_t id, uint64_t bytes, int64_t timeout_ms = 0) {
     wire::CreateRequestT request;
