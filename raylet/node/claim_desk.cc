@@ -42,8 +42,17 @@ ClaimDesk::ClaimDesk(const Services& services, ClaimedActors& actors, ClaimedObj
 Result<void> ClaimDesk::OnClaimObjects(ProcessSession& session, const Frame& frame) {
   const auto notice = Parse<wire::ClaimNoticeT>(frame.body);
   if (!notice) return Fail(notice.error());
-  Claim(session.identity->process, FromWire(notice->objects));
+  const ProcessId process = session.identity->process;
+  Claim(process, FromWire(notice->objects));
   CarryOut();
+  if (frame.header.request_id == 0) return {};
+  ClaimsUnderWay::Question question{process, frame.header.request_id, notice->owner, {}};
+  if (const ClusterView::Node* const node = post_.view().NodeOf(notice->owner)) question.owner_at = node->id;
+  if (!under_way_.Add(question))
+    TellArrived(question,
+                Fail(ErrorCode::kLimit, StrCat(ClaimsUnderWay::kQuestionsMax,
+                                               " processes wait until their claims have arrived, the limit")));
+  AnswerQuestions();
   return {};
 }
 
@@ -384,7 +393,17 @@ void ClaimDesk::CountAnswers() {
   }
 }
 
+void ClaimDesk::AnswerQuestions() {
+  for (const ClaimsUnderWay::Question& each : under_way_.TakeQuestions()) TellArrived(each, {});
+}
+
+void ClaimDesk::TellArrived(const ClaimsUnderWay::Question& question, const Result<void>& outcome) {
+  if (ProcessSession* const session = door_.SessionOf(question.by))
+    session->SendBytes(wire::RayletMessage::StatusReply, question.request, EncodeStatusReply(outcome));
+}
+
 void ClaimDesk::ClaimsArrived() {
+  AnswerQuestions();
   TellTaken();
   CountAnswers();
   Settle();

@@ -80,6 +80,8 @@ class ClaimDesk final : public KeptObjects {
   void TakeAnswer(const ClaimsUnderWay::Answer& answer);
   void CountAnswers();
   void TellTaken();
+  void AnswerQuestions();
+  void TellArrived(const ClaimsUnderWay::Question& question, const Result<void>& outcome);
   void ClaimsArrived();
   void Settle();
   void Take(const Settlements::Step& step);

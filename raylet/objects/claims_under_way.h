@@ -2,12 +2,15 @@
 // of another machine arrives when that machine has taken it. A claim for an object of a living owner here arrives when
 // the owner holds the object. A core; owned by the ClaimDesk.
 // Always holds: an answer counts after every claim that was sent before it. The claims of another machine are answered
-// after the owners here hold what they claim. A lost machine and an ended owner answer nothing, and hold up nothing.
+// after the owners here hold what they claim. So is a process that asks whether its claims have arrived. A lost machine
+// and an ended owner answer nothing, and hold up nothing. An owner that is stopped holds up its own objects' claims.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
+#include <unordered_map>
 #include <vector>
 
 #include "fbs/ids.h"
@@ -17,6 +20,7 @@ namespace raylet {
 
 class ClaimsUnderWay {
  public:
+  static constexpr size_t kQuestionsMax = 10'000;  // of processes that wait; each has few threads that ask
   // Somebody has claimed all that it had through the processes of an end.
   struct Answer {
     ProcessId key = 0;           // of the end
@@ -30,6 +34,14 @@ class ClaimsUnderWay {
     std::vector<ObjectId> claimed, freed, lost;
   };
 
+  // A process asks to hear when its claims for objects of an owner have arrived.
+  struct Question {
+    ProcessId by = 0;
+    uint64_t request = 0;
+    ProcessId owner = 0;
+    std::optional<NodeId> owner_at;  // nothing where it is of this machine
+  };
+
   // ---- to other machines
   uint64_t Sent(const NodeId& node, ProcessId by);  // returns the number of the claim, from 1
   // That machine has taken the claim. Returns who claimed; nothing where that machine was sent none of this number.
@@ -39,8 +51,10 @@ class ClaimsUnderWay {
   bool Holds(ProcessId owner, uint64_t number);  // false: this owner was not told so
   // ---- what waits
   void Add(const Answer& answer) { answers_.push_back({answer, last_sent_, last_told_}); }
-  void Add(Taken taken) { taken_.push_back({std::move(taken), last_told_}); }
-  std::vector<Answer> TakeAnswers();  // those that count now, in order
+  void Add(Taken taken);
+  bool Add(const Question& question);     // false: there are kQuestionsMax
+  std::vector<Answer> TakeAnswers();      // those that count now, in order
+  std::vector<Question> TakeQuestions();  // those to answer now, in order
   // Those that may be answered now, in order, until they name `most` claimed objects. `more`: others may be, too.
   std::vector<Taken> TakeTaken(size_t most, bool& more);
 
@@ -55,7 +69,12 @@ class ClaimsUnderWay {
   };
   struct WaitingTaken {
     Taken taken;
+    std::vector<ProcessId> owners;  // of the claimed objects; each once
     uint64_t after_told = 0;
+  };
+  struct WaitingQuestion {
+    Question question;
+    uint64_t after_sent = 0, after_told = 0;
   };
   struct Claim {
     NodeId node;
@@ -63,12 +82,16 @@ class ClaimsUnderWay {
   };
   bool AllSent(uint64_t up_to) const { return sent_.empty() || sent_.begin()->first > up_to; }
   bool AllHeld(uint64_t up_to) const { return told_.empty() || told_.begin()->first > up_to; }
+  bool AllHeldBy(ProcessId owner, uint64_t up_to) const;
+  bool HasArrived(const WaitingQuestion& each) const;
 
-  std::map<uint64_t, Claim> sent_;      // that their machines have not taken yet
-  std::map<uint64_t, ProcessId> told_;  // owners that have not answered yet
+  std::map<uint64_t, Claim> sent_;                                   // that their machines have not taken yet
+  std::map<uint64_t, ProcessId> told_;                               // owners that have not answered yet
+  std::unordered_map<ProcessId, std::set<uint64_t>> told_by_owner_;  // the numbers in told_; no set is empty
   uint64_t last_sent_ = 0, last_told_ = 0;
   std::vector<WaitingAnswer> answers_;
   std::vector<WaitingTaken> taken_;
+  std::vector<WaitingQuestion> questions_;
 };
 
 }  // namespace raylet

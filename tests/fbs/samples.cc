@@ -304,7 +304,10 @@ void Fill(wire::ProcessNoticeT& message) {
   message.met = {7, 8};
 }
 void Fill(wire::SealedObjectsNoticeT& message) { message.objects = {IdOf(50), IdOf(51)}; }
-void Fill(wire::ClaimNoticeT& message) { message.objects = {IdOf(50), IdOf(51)}; }
+void Fill(wire::ClaimNoticeT& message) {
+  message.objects = {IdOf(50), IdOf(51)};
+  message.owner = 12;
+}
 void Fill(wire::ClaimsMadeNoticeT& message) { message.process = 4; }
 void Fill(wire::ClaimsHeldNoticeT& message) {
   message.number = 5;

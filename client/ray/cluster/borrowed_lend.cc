@@ -19,4 +19,10 @@ BorrowedLend::~BorrowedLend() {
   link_.Post(wire::RayletMessage::ReleaseLend, notice);  // a raylet that is gone ended all lends
 }
 
+ray::internal::Hold ClaimUnlent(RayletLink& link, Ownership& ownership, Borrowings& borrowings,
+                                std::span<const ObjectId> objects) {
+  return std::make_shared<BorrowedLend>(link, ownership, borrowings, Borrowings::kNoLender, LendId{0},
+                                        BorrowedLend::Told::kOnceArmed, std::weak_ptr<CallChannel>(), objects);
+}
+
 }  // namespace raylet::client

@@ -7,6 +7,8 @@
 #include <memory>
 #include <span>
 
+#include <ray/internal/runtime.h>
+
 #include "client/ray/cluster/borrowings.h"
 #include "client/ray/cluster/ownership.h"
 #include "client/ray/cluster/raylet_link.h"
@@ -49,5 +51,10 @@ class BorrowedLend {
   const std::weak_ptr<CallChannel> channel_;
   std::atomic<bool> armed_;
 };
+
+// Claims objects of other processes that nobody has lent to this one, for as long as the hold lives. Where an owner has
+// freed its object before, this process hears that the object is lost.
+ray::internal::Hold ClaimUnlent(RayletLink& link, Ownership& ownership, Borrowings& borrowings,
+                                std::span<const ObjectId> objects);
 
 }  // namespace raylet::client

@@ -16,7 +16,7 @@ void Borrowings::Add(const void* lend, ProcessId lender, std::span<const ObjectI
   borrowing.lender = lender;
   for (const ObjectId& object : covered) borrowing.covered.FindOrAdd(object).first.message = true;
   // A message of a process that has ended meanwhile. LendersEnded sees the borrowing, or we see the end.
-  if (ownership_.IsDead(lender)) ClaimAll(borrowing, claimed);
+  if (lender == kNoLender || ownership_.IsDead(lender)) ClaimAll(borrowing, claimed);
   Tell(wire::RayletMessage::ClaimObjects, claimed);
 }
 

@@ -1,7 +1,8 @@
 // Borrowings: the lends of other processes to this one: for each that has not gone back, its lender and the objects
 // that it covers here. When a lender ends, this process claims the objects that it still refers to, at the machine of
-// each object's owner. It releases those claims when the lend would have gone back. When a call ends, it says which of
-// the arguments are still held here. Owned by ClusterParts; any thread.
+// each object's owner. It releases those claims when the lend would have gone back. An object that was found by its id
+// alone has no lender, and is claimed at once. When a call ends, it says which of the arguments are still held here.
+// Owned by ClusterParts; any thread.
 // Always holds: once LendersEnded has returned, everything that their lends cover here is claimed.
 #pragma once
 
@@ -23,7 +24,9 @@ class Borrowings {
  public:
   Borrowings(RayletLink& link, Ownership& ownership) : link_(link), ownership_(ownership) {}
 
-  // `lend` names the borrowing from now on, and until Remove. It covers these until Retain.
+  static constexpr ProcessId kNoLender = 0;
+  // `lend` names the borrowing from now on, and until Remove. It covers these until Retain. kNoLender: nobody keeps
+  // them for this process, which claims them now.
   void Add(const void* lend, ProcessId lender, std::span<const ObjectId> covered) RAYLET_EXCLUDES(mutex_);
   // Something that was unpacked under `lend` refers to this object, and keeps what this returns. So does an argument
   // that is unpacked. Returns `lend` itself where that is no lend of another process.

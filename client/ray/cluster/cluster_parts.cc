@@ -75,7 +75,7 @@ ClusterParts::ClusterParts(std::unique_ptr<RayletLink> raylet, std::shared_ptr<S
       pump(link, blocked),
       progress(link, pump),
       borrowings(link, ownership),
-      wanted(link),
+      wanted(link, ownership, borrowings),
       store(std::move(store_client), link, ownership, blocked, progress, wanted),
       objects{link, ownership, borrowings, progress, store},
       room(BoundsOf(link.registration())),

@@ -12,6 +12,7 @@
 #include "base/strings.h"
 #include "client/finder/raylet_finder.h"
 #include "client/ray/api/current_runtime.h"
+#include "client/ray/cluster/borrowed_lend.h"
 #include "client/ray/cluster/call_arguments.h"
 #include "client/ray/cluster/environment.h"
 #include "client/ray/cluster/failure.h"
@@ -266,37 +267,44 @@ void ClusterRuntime::PackReference(const ObjectHandle& handle, char* id) {
   PackScope::Add(LentHold::OfObject(object));
 }
 
-ObjectHandle ClusterRuntime::UnpackReference(std::string_view bytes) {
+ClusterRuntime::Named ClusterRuntime::ObjectNamed(std::string_view bytes) {
   const ObjectId id = ObjectId::FromBinary(bytes);
   if (id.IsNil())
     throw RayException(StrCat("the id of an object has ", ray::internal::kIdBytes, " bytes, not ", bytes.size()));
-  if (const ClusterObjectPtr known = parts_.ownership.FindObject(id); known != nullptr) {
-    TakeLend(*known, /*known=*/true);
-    return known;
-  }
-  const bool owned = OwnerOf(id) == parts_.link.process();
+  if (ClusterObjectPtr known = parts_.ownership.FindObject(id); known != nullptr) return {std::move(known), true};
   auto object = std::make_shared<ClusterObject>(parts_.objects, id, /*owned=*/false);
-  if (owned)
-    object->FulfilFailed(Lost(id, "its last reference was dropped"));
-  else
-    TakeLend(*object, /*known=*/false);
+  if (OwnerOf(id) == parts_.link.process()) object->FulfilFailed(Lost(id, "its last reference was dropped"));
   parts_.ownership.Add(object);
-  return object;
+  return {std::move(object), false};
+}
+
+ObjectHandle ClusterRuntime::UnpackReference(std::string_view bytes) {
+  const Named named = ObjectNamed(bytes);
+  TakeLend(*named.object, named.known);
+  return named.object;
 }
 
 // The lend of the value under way also lends this object.
 void ClusterRuntime::TakeLend(ClusterObject& object, bool known) {
+  if (OwnerOf(object.id()) == parts_.link.process()) return;
   const Hold lend = UnpackScope::Lend();
-  if (lend == nullptr) return;
+  if (lend == nullptr) {
+    if (object.WantsLend(/*of_owner=*/false)) object.AddLend(ClaimOf(object.id()), /*of_owner=*/false);
+    return;
+  }
   const Borrowings::Origin origin = parts_.borrowings.OriginOf(lend);
   if (known && origin.lender == 0) return;  // such a lend may hold the object itself
   const bool of_owner = origin.directly && origin.lender == OwnerOf(object.id());
   if (object.WantsLend(of_owner)) object.AddLend(parts_.borrowings.Cover(lend, object.id()), of_owner);
 }
 
+Hold ClusterRuntime::ClaimOf(const ObjectId& id) {
+  return ClaimUnlent(parts_.link, parts_.ownership, parts_.borrowings, {&id, 1});
+}
+
 Hold ClusterRuntime::LendOf(const ObjectId& id) {
-  const Hold lend = UnpackScope::Lend();
-  return lend == nullptr ? nullptr : parts_.borrowings.Cover(lend, id);
+  if (const Hold lend = UnpackScope::Lend(); lend != nullptr) return parts_.borrowings.Cover(lend, id);
+  return OwnerOf(id) == parts_.link.process() ? nullptr : ClaimOf(id);
 }
 
 std::string ClusterRuntime::IdOf(const ObjectHandle& handle) const {
@@ -310,7 +318,23 @@ void ClusterRuntime::Share(const ObjectHandle& handle) {
   object->PromoteSoon();
 }
 
-ObjectHandle ClusterRuntime::FindObject(const std::string& id) { return UnpackReference(id); }
+// The owner holds the object by the time that this returns, or the object is known to be lost.
+ObjectHandle ClusterRuntime::FindObject(const std::string& bytes) {
+  parts_.link.CheckUsable();
+  ClusterObjectPtr object = ObjectNamed(bytes).object;
+  const ObjectId& id = object->id();
+  if (OwnerOf(id) == parts_.link.process() || !object->WantsLend(/*of_owner=*/false)) return object;
+  object->AddLend(ClaimOf(id), /*of_owner=*/false);
+  wire::ClaimNoticeT question;
+  question.owner = OwnerOf(id);
+  const auto arrived = ParseStatusReply(parts_.link.Call(wire::RayletMessage::ClaimObjects, Encode(question)));
+  if (arrived) return object;
+  if (arrived.error().code != ErrorCode::kTimedOut) Throw(arrived.error());
+  const auto waited = std::chrono::duration_cast<std::chrono::seconds>(parts_.link.patience()).count();
+  throw ray::internal::RayTimeoutException(StrCat("object ", id.hex(),
+                                                  ": its owner, or the machine of its owner, has not answered within ",
+                                                  waited, " s. Make the ObjectRef again once the owner goes on"));
+}
 
 void ClusterRuntime::PackActor(const ActorHandleState& actor, std::string& bytes) {
   parts_.link.CheckUsable();

@@ -75,9 +75,16 @@ class ClusterRuntime final : public ray::internal::Runtime {
  private:
   ray::internal::ActorHandleState HandleOf(const ActorId& id, ray::internal::Hold lend);
   void WaitForBorrowed(ClusterObject& object, Deadline deadline);
-  // The lend of the value that is being unpacked, which covers this object, array or actor from now on; null: no lend.
+  // The lend of the value that is being unpacked, which covers this object, array or actor from now on. Where nothing
+  // is unpacked, a claim; null for what this process owns.
   ray::internal::Hold LendOf(const ObjectId& id);
+  ray::internal::Hold ClaimOf(const ObjectId& id);
   void TakeLend(ClusterObject& object, bool known);
+  struct Named {
+    ClusterObjectPtr object;
+    bool known = false;  // by other handles
+  };
+  Named ObjectNamed(std::string_view id);
 
   ClusterParts& parts_;
   PlacementGroups groups_{parts_.link, parts_.pump};

@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "client/ray/cluster/borrowed_lend.h"
 #include "fbs/id_lists.h"
 
 namespace raylet::client {
@@ -118,14 +119,21 @@ WantedObjects::Scope::Scope(WantedObjects& wanted, std::vector<ObjectId> ids, bo
 
 bool WantedObjects::Scope::AskAgain(const std::function<bool(const ObjectId&)>& missing) {
   const TimePoint now = std::chrono::steady_clock::now();
-  if (now < again_at_ || !wanted_.link_.clustered() || !wanted_.link_.Usable()) return false;
+  if (now < again_at_ || !wanted_.link_.Usable()) return false;
   pause_ = std::min(pause_ * 2, kAskAgainMax);
   again_at_ = now + pause_;
   std::vector<ObjectId> still;
   std::copy_if(ids_.begin(), ids_.end(), std::back_inserter(still), missing);
+  if (claims_ == nullptr) Claim(still);
+  if (!wanted_.link_.clustered()) return true;
   const MutexLock telling(wanted_.tell_mutex_);
   wanted_.Tell(still, in_wait_, /*no_longer=*/false);
   return true;
+}
+
+void WantedObjects::Scope::Claim(std::vector<ObjectId> objects) {
+  std::erase_if(objects, [this](const ObjectId& id) { return OwnerOf(id) == wanted_.link_.process(); });
+  if (!objects.empty()) claims_ = ClaimUnlent(wanted_.link_, wanted_.ownership_, wanted_.borrowings_, objects);
 }
 
 void WantedObjects::Tell(std::span<const ObjectId> ids, bool in_wait, bool no_longer) {

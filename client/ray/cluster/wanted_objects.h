@@ -2,7 +2,8 @@
 // reported sealed or lost. Only a cluster pulls objects. With or without one, the raylet tells a ray::Wait which
 // objects are here, and tells every waiting thread when the owner of its object has ended. Owned by ClusterParts; any
 // thread. The raylet pulls an object as long as a thread here wants it, and forgets the wish once the object is
-// sealed. A copy may be evicted before its waiter has seen it, so a waiting thread asks again from time to time.
+// sealed. A copy may be evicted before its waiter has seen it, so a waiting thread asks again from time to time. With
+// that it claims the objects, so that it hears of those that their owners have freed.
 #pragma once
 
 #include <atomic>
@@ -12,9 +13,13 @@
 #include <unordered_set>
 #include <vector>
 
+#include <ray/internal/runtime.h>
+
 #include "base/clock.h"
 #include "base/mutex.h"
+#include "client/ray/cluster/borrowings.h"
 #include "client/ray/cluster/failure.h"
+#include "client/ray/cluster/ownership.h"
 #include "client/ray/cluster/raylet_link.h"
 #include "fbs/process_ranges.h"
 
@@ -22,7 +27,8 @@ namespace raylet::client {
 
 class WantedObjects {
  public:
-  explicit WantedObjects(RayletLink& link) : link_(link) {}
+  WantedObjects(RayletLink& link, Ownership& ownership, Borrowings& borrowings)
+      : link_(link), ownership_(ownership), borrowings_(borrowings) {}
 
   FailurePtr WhyLost(const ObjectId& id) const RAYLET_EXCLUDES(mutex_);  // null: it may still come
 
@@ -40,7 +46,7 @@ class WantedObjects {
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;
     // A waiting thread calls it often. Tells the raylet again, at growing intervals, about the objects that are still
-    // `missing`. True where it has looked at all of them for that.
+    // `missing`, and claims them. True where it has looked at all of them for that.
     bool AskAgain(const std::function<bool(const ObjectId&)>& missing);
     struct News {
       bool of_all = false;            // any of the objects may be sealed or lost
@@ -50,6 +56,8 @@ class WantedObjects {
 
    private:
     friend class WantedObjects;
+    void Claim(std::vector<ObjectId> objects);
+
     const LinkUse use_;
     WantedObjects& wanted_;
     const std::vector<ObjectId> ids_;
@@ -58,6 +66,7 @@ class WantedObjects {
     std::atomic<bool> has_news_{false};
     Duration pause_;
     TimePoint again_at_;
+    ray::internal::Hold claims_;  // of those that were missing when it first asked again
   };
 
  private:
@@ -74,6 +83,8 @@ class WantedObjects {
   };
   static void AddNews(const Wanted& wanted, const ObjectId& id);
   RayletLink& link_;
+  Ownership& ownership_;
+  Borrowings& borrowings_;
   // Held while the raylet is told, so that it hears of changes in their order. Not taken on the io thread.
   Mutex tell_mutex_;
   ProcessRanges named_ RAYLET_GUARDED_BY(tell_mutex_);  // the raylet tells us that these end, or it has

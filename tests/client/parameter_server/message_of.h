@@ -1,20 +1,10 @@
 // What a call throws, for tests that read it.
 #pragma once
 
-#include <functional>
-#include <string>
-
-#include <ray/api/exceptions.h>
+#include "tests/client/message_of.h"
 
 namespace parameter_server_test {
 
-inline std::string MessageOf(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const ray::internal::RayException& e) {
-    return e.what();
-  }
-  return "nothing was thrown";
-}
+using ray_test::MessageOf;
 
 }  // namespace parameter_server_test

@@ -23,6 +23,11 @@ class ClaimsUnderWayTest : public ::testing::Test {
     for (const auto& answer : claims_.TakeAnswers()) by.push_back(answer.by);
     return by;
   }
+  std::vector<uint64_t> Told() {
+    std::vector<uint64_t> requests;
+    for (const auto& question : claims_.TakeQuestions()) requests.push_back(question.request);
+    return requests;
+  }
   std::vector<uint64_t> Answered(size_t most = 100, bool expect_more = false) {
     bool more = false;
     std::vector<uint64_t> numbers;
@@ -76,6 +81,49 @@ TEST_F(ClaimsUnderWayTest, ClaimsOfAnotherMachineAreAnsweredOnceTheirObjectsAreH
   EXPECT_EQ(Answered(), std::vector<uint64_t>{1});
   EXPECT_TRUE(claims_.Holds(kOwnerHere, told));
   EXPECT_EQ(Answered(), std::vector<uint64_t>{2});
+}
+
+TEST_F(ClaimsUnderWayTest, ClaimsOfAnotherMachineDoNotWaitForOwnersOfOtherObjects) {
+  claims_.ToldToHold(kAnother);
+  claims_.Add(From(other_, 1));
+  EXPECT_EQ(Answered(), std::vector<uint64_t>{1});
+}
+
+TEST_F(ClaimsUnderWayTest, AQuestionIsAnsweredOnceTheOwnerHoldsWhatItWasTold) {
+  const uint64_t told = claims_.ToldToHold(kOwnerHere);
+  claims_.ToldToHold(kAnother);
+  EXPECT_TRUE(claims_.Add({kClaimer, 7, kOwnerHere, {}}));
+  claims_.ToldToHold(kOwnerHere);
+  EXPECT_TRUE(Told().empty());
+  EXPECT_TRUE(claims_.Holds(kOwnerHere, told));
+  EXPECT_EQ(Told(), std::vector<uint64_t>{7}) << "neither another owner nor a later claim holds it up";
+  EXPECT_TRUE(Told().empty()) << "once";
+}
+
+TEST_F(ClaimsUnderWayTest, AQuestionAboutAnotherMachineIsAnsweredOnceItHasTakenTheClaims) {
+  const uint64_t first = claims_.Sent(other_, kClaimer);
+  claims_.Sent(one_, kClaimer);
+  claims_.Sent(other_, kAnother);
+  EXPECT_TRUE(claims_.Add({kClaimer, 7, kOwnerHere, other_}));
+  EXPECT_TRUE(claims_.Add({kClaimer, 8, kOwnerHere, one_}));
+  EXPECT_TRUE(Told().empty());
+  EXPECT_TRUE(claims_.TakenBy(other_, first));
+  EXPECT_EQ(Told(), std::vector<uint64_t>{7});
+  claims_.MachineLost(one_);
+  EXPECT_EQ(Told(), std::vector<uint64_t>{8});
+}
+
+TEST_F(ClaimsUnderWayTest, AQuestionAboutAnEndedOwnerIsAnswered) {
+  claims_.ToldToHold(kOwnerHere);
+  EXPECT_TRUE(claims_.Add({kClaimer, 7, kOwnerHere, {}}));
+  claims_.OwnersEnded({kOwnerHere});
+  EXPECT_EQ(Told(), std::vector<uint64_t>{7});
+}
+
+TEST_F(ClaimsUnderWayTest, QuestionsAreBounded) {
+  claims_.ToldToHold(kOwnerHere);
+  for (size_t i = 0; i < ClaimsUnderWay::kQuestionsMax; ++i) ASSERT_TRUE(claims_.Add({kClaimer, i, kOwnerHere, {}}));
+  EXPECT_FALSE(claims_.Add({kClaimer, 1, kOwnerHere, {}}));
 }
 
 TEST_F(ClaimsUnderWayTest, VeryManyClaimsOfAnotherMachineAreAnsweredSomeAtATime) {

@@ -99,6 +99,8 @@ template <class T>
 class ObjectRef : public internal::ObjectRefBase {
  public:
   ObjectRef() = default;
+  // The object with this id, as ID() gives it. It is kept from here on: this asks its owner and waits for the answer.
+  // Get throws UnreconstructableException where nobody kept it until now. RayTimeoutException: the owner is stopped.
   ObjectRef(const std::string& id) : ObjectRefBase(id) {}  // NOLINT(google-explicit-constructor)
   explicit ObjectRef(internal::ObjectHandle handle) : ObjectRefBase(std::move(handle)) {}
 

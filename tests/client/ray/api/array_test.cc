@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <functional>
 #include <limits>
 #include <memory>
 #include <numeric>
@@ -14,11 +13,13 @@
 
 #include <ray/api.h>
 
+#include "tests/client/message_of.h"
 #include "tests/client/ray/api/local_mode.h"
 
 namespace array_test {
 
 using ray::internal::RayException;
+using ray_test::MessageOf;
 
 struct Model {
   std::string name;
@@ -38,15 +39,6 @@ uintptr_t AddressOfLayer(const Model& model) { return reinterpret_cast<uintptr_t
 RAY_REMOTE(AddressOf, Iota, IotaSealed, Sum, AddressOfLayer);
 
 class ArrayTest : public ray_test::InLocalMode {};
-
-std::string MessageOf(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const RayException& e) {
-    return e.what();
-  }
-  return "nothing was thrown";
-}
 
 TEST_F(ArrayTest, ShapeStridesAndIndicesGoRowByRow) {
   ray::MutableArray<int64_t> filling(2, 3, 4);

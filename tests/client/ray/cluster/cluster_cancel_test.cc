@@ -13,6 +13,7 @@
 
 #include "tests/client/ray/cluster/cluster_fixture.h"
 #include "tests/harness/daemon_process.h"
+#include "tests/harness/run_folder.h"
 
 namespace cluster_test::cancel {
 namespace {
@@ -109,12 +110,6 @@ RAY_REMOTE(WaitForCancel, Stubborn, Began, Parent, ParentOfStubborn, ParentOfMan
 
 class CancelTest : public ClusterTest {
  protected:
-  void SetUp() override {
-    ClusterTest::SetUp();
-    char folder[] = "/tmp/raylet-cancel-XXXXXX";
-    ASSERT_NE(::mkdtemp(folder), nullptr);
-    path_ = std::string(folder) + "/task";
-  }
   static void ExpectCancelled(const ray::ObjectRef<int>& ref) { EXPECT_THROW(ref.Get(), RayTaskCancelledException); }
   void WaitFor(const std::string& what) {
     ASSERT_TRUE(Eventually(kPatience, [&] { return Exists(path_ + what); })) << what;
@@ -138,7 +133,8 @@ class CancelTest : public ClusterTest {
     EXPECT_EQ(*ray::Task(Add).Remote(1, 2).Get(), 3);
     EXPECT_FALSE(Exists(path_ + ".queued.began"));
   }
-  std::string path_;
+  const raylet::test::RunFolder folder_;
+  const std::string path_ = folder_.File("task");
 };
 
 TEST_F(CancelTest, ARunningTaskHearsOfItAndItsGetterDoesNotWait) {

@@ -16,6 +16,7 @@
 #include "client/plasma/store_client.h"
 #include "fbs/segment_layout.h"
 #include "tests/client/ray/cluster/cluster_functions.h"
+#include "tests/client/ray/cluster/keeper.h"
 #include "tests/harness/daemon_process.h"
 #include "tests/harness/run_folder.h"
 
@@ -130,9 +131,8 @@ TEST_F(ClusterDeathTest, ShutdownEndsAGetOfAnObjectThatAnotherProcessOwns) {
   ray::RayConfig config;
   config.address = raylet_socket_;
   ray::Init(config);
-  std::string id = ray::Put(1).ID();
-  id[0] = static_cast<char>(id[0] ^ 0x40);  // of another owner, which never makes it
-  const ray::ObjectRef<int> another(id);
+  const auto owner = ray::Actor(Keeper::Create).Remote();
+  const TextRef another = *owner.Task(&Keeper::StartSlowly).Remote().Get();
   std::atomic<pid_t> thread{0};
   std::string said;
   std::thread getter([&] {

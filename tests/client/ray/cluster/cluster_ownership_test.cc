@@ -8,30 +8,15 @@
 #include <optional>
 #include <thread>
 
-#include "client/plasma/store_client.h"
 #include "tests/client/ray/cluster/cluster_functions.h"
-#include "tests/client/ray/cluster/daemons_fixture.h"
 #include "tests/client/ray/cluster/keepers.h"
+#include "tests/client/ray/cluster/ownership_fixture.h"
 
 namespace cluster_test {
 namespace {
 
 using raylet::test::Eventually;
 using namespace std::chrono_literals;
-
-class ClusterOwnershipTest : public DaemonsTest {
- protected:
-  size_t StoredObjects() const {
-    auto client = raylet::client::StoreClient::Connect(store_socket_, "test", raylet::Deadline::After(5s), false);
-    if (!client) return ~size_t{0};
-    const auto list = (*client)->List();
-    return list ? list->size() : ~size_t{0};
-  }
-  void NothingIsLeft(size_t actors = 0) {
-    EXPECT_TRUE(Eventually(20s, [&] { return StoredObjects() == 0; })) << StoredObjects();
-    ExpectNothingIsKept(raylet_socket_, actors);
-  }
-};
 
 TEST_F(ClusterOwnershipTest, AnObjectOfATasksWorkerOutlivesThatIdleWorker) {
   Start("1");
@@ -343,36 +328,6 @@ TEST_F(ClusterOwnershipTest, ALossThatNobodyWaitedForIsKnownToLaterCalls) {
   {
     auto owner = ray::Actor(Keeper::Create).Remote();
     ExpectIsLost(LostUnheard(owner, ray::Actor(Keeper::Create).Remote(), raylet_socket_));
-  }
-  NothingIsLeft();
-}
-
-TEST_F(ClusterOwnershipTest, AnObjectThatWasNamedByItsIdIsKeptOnceItIsLent) {
-  Start("2");
-  {
-    auto owner = ray::Actor(Keeper::Create).Remote();
-    auto keeper = ray::Actor(Keeper::Create).Remote();
-    owner.Task(&Keeper::Put).Remote(3).Get();
-    keeper.Task(&Keeper::KeepById).Remote(3, *owner.Task(&Keeper::IdOf).Remote(3).Get()).Get();
-    owner.Task(&Keeper::PassOn).Remote(keeper, std::vector{3}).Get();
-    owner.Task(&Keeper::Drop).Remote(3).Get();
-    EXPECT_EQ(*keeper.Task(&Keeper::Check).Remote().Get(), "");
-  }
-  NothingIsLeft();
-}
-
-TEST_F(ClusterOwnershipTest, AnOwnersLendKeepsAnObjectThatAnotherProcessLentBeforeWithoutKeepingIt) {
-  Start("2");
-  {
-    auto owner = ray::Actor(Keeper::Create).Remote();
-    auto middle = ray::Actor(Keeper::Create).Remote();
-    auto keeper = ray::Actor(Keeper::Create).Remote();
-    owner.Task(&Keeper::Put).Remote(3).Get();
-    middle.Task(&Keeper::KeepById).Remote(3, *owner.Task(&Keeper::IdOf).Remote(3).Get()).Get();
-    middle.Task(&Keeper::PassOn).Remote(keeper, std::vector{3}).Get();
-    owner.Task(&Keeper::PassOn).Remote(keeper, std::vector{3}).Get();
-    owner.Task(&Keeper::Drop).Remote(3).Get();
-    EXPECT_EQ(*keeper.Task(&Keeper::Check).Remote().Get(), "");
   }
   NothingIsLeft();
 }

@@ -10,6 +10,7 @@
 
 #include "tests/client/ray/cluster/cluster_fixture.h"
 #include "tests/harness/daemon_process.h"
+#include "tests/harness/run_folder.h"
 
 namespace cluster_test::retry {
 namespace {
@@ -72,13 +73,8 @@ RAY_REMOTE(ThrowUntil, Mortal::Create, &Mortal::DieUntil, &Mortal::ThrowUntil, &
 
 class RetryTest : public ClusterTest {
  protected:
-  void SetUp() override {
-    ClusterTest::SetUp();
-    char folder[] = "/tmp/raylet-retry-XXXXXX";
-    ASSERT_NE(::mkdtemp(folder), nullptr);
-    path_ = std::string(folder) + "/runs";
-  }
-  std::string path_;
+  const raylet::test::RunFolder folder_;
+  const std::string path_ = folder_.File("runs");
 };
 
 TEST_F(RetryTest, ACallRunsAgainInTheNextProcessOfItsActor) {

@@ -105,6 +105,26 @@ int Keeper::KeepById(int number, const std::string& id) {
   return number;
 }
 
+TextRef UnkeptRef(const std::string& id) {
+  TextRef ref;
+  ray::internal::PackedView value;
+  value.lend = std::make_shared<int>();
+  const ray::internal::UnpackScope scope(value);
+  ref.UnpackExtension(id);
+  return ref;
+}
+
+int Keeper::KeepUnkept(int number, const std::string& id) {
+  kept_.insert_or_assign(number, UnkeptRef(id));
+  return number;
+}
+
+std::string Keeper::PutArrayObject(int number) {
+  const auto ref = ray::Put(ArrayOf(number));
+  array_objects_.insert_or_assign(number, ref);
+  return ref.ID();
+}
+
 int Keeper::KeepOne(int number, const std::map<int, TextRef>& refs) {
   kept_.insert_or_assign(number, refs.at(number));
   return number;
@@ -158,7 +178,7 @@ TextRef Keeper::StartSlowly() { return ray::Task(SleepForEver).Remote(); }
 
 int Keeper::Drop(int number) {
   return static_cast<int>(kept_.erase(number) + boxes_.erase(number) + large_boxes_.erase(number) +
-                          arrays_.erase(number));
+                          arrays_.erase(number) + array_objects_.erase(number));
 }
 
 int Keeper::DropAll() {
@@ -166,6 +186,7 @@ int Keeper::DropAll() {
   boxes_.clear();
   large_boxes_.clear();
   arrays_.clear();
+  array_objects_.clear();
   return 0;
 }
 
@@ -198,6 +219,7 @@ int KeepInThisWorker(int number, const std::map<int, TextRef>& refs) {
   return number;
 }
 std::string ReadFromThisWorker() { return *kept_by_tasks->Get(20'000); }
+int LastOf(const ray::Array<int>& array) { return array[array.size() - 1]; }
 int LengthOf(const std::string& text) { return static_cast<int>(text.size()); }
 ray::ObjectRef<int> CallFor(ray::ActorHandle<Keeper> keeper, int ms) {
   return keeper.Task(&Keeper::SleepFor).Remote(ms);
@@ -215,13 +237,13 @@ int PassOnThrough(const std::string& name, ray::ActorHandle<Keeper> to, const st
 TextRef GiveThrough(int number) { return *ray::Task(PutInATask).Remote(number).Get(); }
 
 RAY_REMOTE(Keeper::Create, &Keeper::Pid, &Keeper::Put, &Keeper::PutBox, &Keeper::PutArray, &Keeper::Submit,
-           &Keeper::SubmitThere, &Keeper::IdOf, &Keeper::KeepById, &Keeper::Keep, &Keeper::KeepBox, &Keeper::KeepArray,
-           &Keeper::Give, &Keeper::GiveBox, &Keeper::GiveArray, &Keeper::PassOn, &Keeper::Drop, &Keeper::DropAll,
-           &Keeper::Check, &Keeper::Shared, TextOf, SleepForEver, &Keeper::StartSlowly, &Keeper::CreateAnother,
-           &Keeper::KeepActor, &Keeper::PidOfKept, CreateKeeper, PutInATask, GiveThrough, &Keeper::KeepOne,
-           &Keeper::KeepOneOfTwoBoxes, &Keeper::KeepOneArray, &Keeper::KeepOneActor, KeepInThisWorker,
-           ReadFromThisWorker, LengthOf, PutAndTellPid, PassOnThrough, LargeBoxOf, &Keeper::MakeLargeBox,
-           &Keeper::SubmitLargeBox, &Keeper::CallForLargeBox, &Keeper::KeepLargeBox, &Keeper::GiveLargeBox,
-           &Keeper::SleepFor, &Keeper::StartFor, &Keeper::Exit, CallFor, GetFor, SleepInATask);
+           &Keeper::SubmitThere, &Keeper::IdOf, &Keeper::KeepById, &Keeper::KeepUnkept, &Keeper::PutArrayObject,
+           &Keeper::Keep, &Keeper::KeepBox, &Keeper::KeepArray, &Keeper::Give, &Keeper::GiveBox, &Keeper::GiveArray,
+           &Keeper::PassOn, &Keeper::Drop, &Keeper::DropAll, &Keeper::Check, &Keeper::Shared, TextOf, SleepForEver,
+           &Keeper::StartSlowly, &Keeper::CreateAnother, &Keeper::KeepActor, &Keeper::PidOfKept, CreateKeeper,
+           PutInATask, GiveThrough, &Keeper::KeepOne, &Keeper::KeepOneOfTwoBoxes, &Keeper::KeepOneArray,
+           &Keeper::KeepOneActor, KeepInThisWorker, ReadFromThisWorker, LengthOf, LastOf, PutAndTellPid, PassOnThrough,
+           LargeBoxOf, &Keeper::MakeLargeBox, &Keeper::SubmitLargeBox, &Keeper::CallForLargeBox, &Keeper::KeepLargeBox,
+           &Keeper::GiveLargeBox, &Keeper::SleepFor, &Keeper::StartFor, &Keeper::Exit, CallFor, GetFor, SleepInATask);
 
 }  // namespace cluster_test

@@ -26,6 +26,9 @@ std::string SleepForEver();
 using LargeBox = std::pair<TextRef, std::string>;
 LargeBox LargeBoxOf(int number);
 
+// A reference from a value whose lend keeps nothing, so that the owner may free the object at any time.
+TextRef UnkeptRef(const std::string& id);
+
 // What the process that calls it still shares with others; empty: nothing.
 std::string SharedHere();
 
@@ -55,6 +58,8 @@ class Keeper {
   int KeepOneActor(const std::vector<ray::ActorHandle<Keeper>>& actors);
   std::string IdOf(int number);
   int KeepById(int number, const std::string& id);  // a reference that nobody has lent
+  int KeepUnkept(int number, const std::string& id);
+  std::string PutArrayObject(int number);  // keeps an object whose value is an array; returns its id
   std::map<int, TextRef> Give(const std::vector<int>& numbers);
   ray::ObjectRef<std::map<int, TextRef>> GiveBox(int box);
   ray::Array<int> GiveArray(int number);
@@ -78,11 +83,13 @@ class Keeper {
   std::map<int, ray::ObjectRef<std::map<int, TextRef>>> boxes_;
   std::map<int, ray::ObjectRef<LargeBox>> large_boxes_;
   std::map<int, ray::Array<int>> arrays_;
+  std::map<int, ray::ObjectRef<ray::Array<int>>> array_objects_;
   std::optional<ray::ActorHandle<Keeper>> actor_;
 };
 
 ray::ActorHandle<Keeper> CreateKeeper();
 int LengthOf(const std::string& text);
+int LastOf(const ray::Array<int>& array);
 ray::ObjectRef<int> CallFor(ray::ActorHandle<Keeper> keeper, int ms);  // of a call that takes this time
 int GetFor(ray::ActorHandle<Keeper> keeper, int ms);
 int SleepInATask(int ms);

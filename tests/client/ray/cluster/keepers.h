@@ -87,7 +87,7 @@ inline void ExpectNobodyIsKept(const std::string& raylet_socket, size_t others =
 inline TextRef LostUnheard(ray::ActorHandle<Keeper> owner, ray::ActorHandle<Keeper> middle, const std::string& raylet,
                            const std::string& owners_raylet = {}) {
   owner.Task(&Keeper::Put).Remote(3).Get();
-  middle.Task(&Keeper::KeepById).Remote(3, *owner.Task(&Keeper::IdOf).Remote(3).Get()).Get();
+  middle.Task(&Keeper::KeepUnkept).Remote(3, *owner.Task(&Keeper::IdOf).Remote(3).Get()).Get();
   const TextRef ref = middle.Task(&Keeper::Give).Remote(std::vector{3}).Get()->at(3);
   owner.Task(&Keeper::Drop).Remote(3).Get();
   Kill(middle);
@@ -200,7 +200,7 @@ class Keepers {
 
   void Change() {
     const size_t at = Some();
-    switch (random_() % 24) {
+    switch (random_() % 25) {
       case 0: return Make(at, &Keeper::Put);
       case 1: return Make(at, &Keeper::Submit);
       case 2: return Make(at, &Keeper::PutArray, kArray);
@@ -224,6 +224,7 @@ class Keepers {
       case 20: return OtherDriverMakes();
       case 21: return CallForLargeBox(at);
       case 22: return PassLargeBoxOn(at);
+      case 23: return PassIdOn(at);
       default: return OtherDriverDrops();
     }
   }
@@ -319,6 +320,15 @@ class Keepers {
     const auto number = SomeOf(keepers_[at], kText);
     if (!number || to == at) return;
     keepers_[at].actor.Task(&Keeper::PassOn).Remote(keepers_[to].actor, std::vector<int>{*number}).Get(60'000);
+    keepers_[to].things[*number] = kText;
+  }
+  // The other one is not lent the object. It finds it by its id.
+  void PassIdOn(size_t at) {
+    const size_t to = Some();
+    const auto number = SomeOf(keepers_[at], kText);
+    if (!number || to == at) return;
+    const auto id = *keepers_[at].actor.Task(&Keeper::IdOf).Remote(*number).Get(60'000);
+    keepers_[to].actor.Task(&Keeper::KeepById).Remote(*number, id).Get(60'000);
     keepers_[to].things[*number] = kText;
   }
   // Passes a box on through this process, which does not look into it.
