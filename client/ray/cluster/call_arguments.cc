@@ -14,6 +14,9 @@
 #include "client/ray/cluster/store_access.h"
 
 namespace raylet::client {
+
+static_assert(ray::internal::kRestBytesMin > kInlineValueBytesMax);  // so an inline value is in one piece
+
 namespace {
 
 using ray::internal::Argument;
@@ -29,11 +32,12 @@ ClusterObjectPtr PutObject(const ObjectParts& parts, ray::internal::Packed value
   auto object = std::make_shared<ClusterObject>(parts, parts.link.NewId(), /*owned=*/true);
   ray::internal::Hold lend;
   if (!value.holds.empty()) lend = LentHold::OfAll(std::move(value.holds));
-  if (value.bytes.size() <= kInlineValueBytesMax) {
+  if (value.size() <= kInlineValueBytesMax) {
     object->FulfilInline(std::move(value.bytes), std::move(lend));
   } else {
     const std::string metadata = MetadataOf(value.bytes, /*refers=*/lend != nullptr);
-    if (const auto stored = parts.store.Write(object->id(), value.bytes, metadata); !stored) Throw(stored.error());
+    const ValueBytes bytes{value.bytes, value.rest};
+    if (const auto stored = parts.store.Write(object->id(), bytes, metadata); !stored) Throw(stored.error());
     object->FulfilStored(std::move(lend));
   }
   return object;
@@ -47,7 +51,7 @@ CallArguments::CallArguments(const ObjectParts& parts, std::vector<Argument> arg
   size_t inline_bytes = 0;
   for (Argument& argument : arguments_) {
     ray::internal::Packed& packed = argument.value;
-    const size_t bytes = packed.bytes.size();
+    const size_t bytes = packed.size();
     if (argument.reference != nullptr) {
       ray::internal::CheckSession(*argument.reference, &parts);
       packed = {};

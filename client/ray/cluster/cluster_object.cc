@@ -140,7 +140,7 @@ bool ClusterObject::WriteIfThereIsRoom() {
 
 Result<void> ClusterObject::WriteToStore(int64_t room_patience_ms) {
   const auto store = [&](std::string_view bytes, std::string_view metadata) {
-    return parts_.store.Write(id_, bytes, metadata, /*owner_client=*/0, room_patience_ms);
+    return parts_.store.Write(id_, {bytes, {}}, metadata, /*owner_client=*/0, room_patience_ms);
   };
   switch (status()) {
     case ObjectStatus::kInline: return store(bytes_, MetadataOf(bytes_, /*refers=*/lend_ != nullptr));

@@ -1,5 +1,6 @@
 #include "client/ray/cluster/store_access.h"
 
+#include <cstring>
 #include <span>
 #include <utility>
 
@@ -11,6 +12,8 @@ namespace {
 tl::unexpected<Error> Closed() {
   return Fail(ErrorCode::kDisconnected, "Ray has been shut down in this process, and its store is closed");
 }
+
+std::span<const std::byte> BytesOf(std::string_view text) { return std::as_bytes(std::span(text)); }
 
 }  // namespace
 
@@ -39,16 +42,21 @@ auto StoreAccess::CreateWithPatience(CreateOptions& options, int64_t room_patien
   return created;
 }
 
-Result<void> StoreAccess::Write(const ObjectId& id, std::string_view bytes, std::string_view metadata,
+Result<void> StoreAccess::Write(const ObjectId& id, const ValueBytes& value, std::string_view metadata,
                                 uint32_t owner_client, int64_t room_patience_ms) {
   const auto client = Client();
   if (client == nullptr) return Closed();
   CreateOptions options;
   options.owned = true;
   options.owner = owner_client;
-  auto written = CreateWithPatience(options, room_patience_ms, [&] {
-    return client->CreateAndSeal(id, std::as_bytes(std::span(bytes.data(), bytes.size())),
-                                 std::as_bytes(std::span(metadata.data(), metadata.size())), options);
+  auto written = CreateWithPatience(options, room_patience_ms, [&]() -> Result<void> {
+    if (value.rest.empty()) return client->CreateAndSeal(id, BytesOf(value.first), BytesOf(metadata), options);
+    auto writer = client->Create(id, value.size(), BytesOf(metadata), options);
+    if (!writer) return Fail(std::move(writer).error());
+    std::byte* const data = writer->data().data();
+    std::memcpy(data, value.first.data(), value.first.size());
+    std::memcpy(data + value.first.size(), value.rest.data(), value.rest.size());
+    return std::move(*writer).Seal();
   });
   // A store that was stopped may seal it yet. Nobody else makes an object of this id.
   if (!written && written.error().code == ErrorCode::kTimedOut)

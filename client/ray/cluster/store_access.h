@@ -18,6 +18,12 @@ namespace raylet::client {
 
 constexpr int64_t kRoomPatienceMs = 2000;  // how long a create waits for room before it fails with StoreFull
 
+// The bytes of a value, in two pieces.
+struct ValueBytes {
+  std::string_view first, rest;
+  size_t size() const { return first.size() + rest.size(); }
+};
+
 class StoreAccess {
  public:
   StoreAccess(std::shared_ptr<StoreClient> client, RayletLink& link, const Ownership& ownership,
@@ -36,7 +42,7 @@ class StoreAccess {
   bool Disconnected() const;  // the store has gone
 
   // fbs/stored_value.h describes `metadata`. `owner_client` 0: this process owns the object.
-  Result<void> Write(const ObjectId& id, std::string_view bytes, std::string_view metadata, uint32_t owner_client = 0,
+  Result<void> Write(const ObjectId& id, const ValueBytes& value, std::string_view metadata, uint32_t owner_client = 0,
                      int64_t room_patience_ms = kRoomPatienceMs);
   Result<ObjectWriter> CreateArray(const ObjectId& id, size_t bytes);
   // A view of a stored object. `may_be_sealed`: waits for one that its owner makes still, or that another machine has.

@@ -23,6 +23,7 @@ std::vector<LocalArgument> TakeArguments(const LocalStore& store, std::vector<ra
   std::vector<LocalArgument> taken;
   taken.reserve(arguments.size());
   for (ray::internal::Argument& argument : arguments) {
+    argument.value.KeepRest();
     if (argument.reference != nullptr)
       taken.push_back({nullptr, ObjectOf(store, argument.reference)});
     else

@@ -118,6 +118,7 @@ LocalObjectPtr LocalStore::Find(std::string_view id) {
 }
 
 void LocalStore::Fulfil(const LocalObjectPtr& object, ray::internal::Packed value) {
+  value.KeepRest();
   Finish(object, std::make_shared<const ray::internal::Packed>(std::move(value)), nullptr);
 }
 

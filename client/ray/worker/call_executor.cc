@@ -121,9 +121,9 @@ CallOutcome CallExecutor::Execute(const CallRequest& request, Run run) {
     try {
       ray::internal::Packed result = run(*function);
       if (!result.holds.empty()) outcome.references = ReferencesInValue(result.bytes);
-      if (result.bytes.size() <= kInlineValueBytesMax) {
+      if (result.size() <= kInlineValueBytesMax) {
         outcome.bytes = std::move(result.bytes);
-      } else if (const auto stored = StoreResult(store_, request.result_id, result.bytes,
+      } else if (const auto stored = StoreResult(store_, request.result_id, {result.bytes, result.rest},
                                                  ValueMetadata(outcome.references), request.caller_store_client);
                  stored) {
         outcome.kind = ValueView::Kind::kStored;

@@ -12,11 +12,11 @@ constexpr timespec kWriterEndsPause{0, 1'000'000};
 
 }  // namespace
 
-Result<void> StoreResult(StoreAccess& store, const ObjectId& id, std::string_view bytes, std::string_view metadata,
+Result<void> StoreResult(StoreAccess& store, const ObjectId& id, const ValueBytes& value, std::string_view metadata,
                          uint32_t owner_client) {
   const Deadline deadline = Deadline::After(kWriterEndsPatience);
   for (;;) {
-    auto stored = store.Write(id, bytes, metadata, owner_client);
+    auto stored = store.Write(id, value, metadata, owner_client);
     if (stored || stored.error().code != ErrorCode::kAlreadyExists) return stored;
     if (deadline.Passed())
       return Fail(stored.error().code,

@@ -9,7 +9,7 @@ namespace raylet::client {
 
 // Nobody reads a result before the end of its call is reported, so the old one may be deleted. Where
 // its writer has not gone yet, this waits. A reader sees one of the two values, never a mixture.
-Result<void> StoreResult(StoreAccess& store, const ObjectId& id, std::string_view bytes, std::string_view metadata,
+Result<void> StoreResult(StoreAccess& store, const ObjectId& id, const ValueBytes& value, std::string_view metadata,
                          uint32_t owner_client);
 
 }  // namespace raylet::client

@@ -55,7 +55,7 @@ RAYLET_API std::vector<bool> WaitForHandles(const std::vector<ObjectHandle>& han
 
 template <class T>
 ObjectRef<T> Put(const T& value) {
-  return ObjectRef<T>(internal::CurrentRuntime().Put(internal::PackValue(value)));
+  return ObjectRef<T>(internal::CurrentRuntime().Put(internal::PackInPlace(value)));
 }
 // Seals the array. A template of the array and not of its elements, so that Put<T>(value) with T named never looks at
 // it.

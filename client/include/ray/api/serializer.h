@@ -70,6 +70,24 @@ struct ElementsTraits<std::array<E, N>> {
   using Element = E;
 };
 
+template <class E>
+std::string ElementsHeader(size_t reserve_bytes) {
+  std::string header;
+  header.reserve(kElementsHeaderBytes + reserve_bytes);
+  header.push_back(kFormatElements);
+  header.push_back(static_cast<char>(DtypeOf<E>()));
+  header.append(kElementsHeaderBytes - 2, '\0');
+  return header;
+}
+
+// Whether the bytes of a T are a header and then the value's own memory, as it is. `BytesIn` returns that memory.
+template <class T>
+constexpr bool kIsOwnBytes = ElementsTraits<T>::kIs || std::is_same_v<T, std::string>;
+template <class T>
+std::string_view BytesIn(const T& value) {
+  return {reinterpret_cast<const char*>(value.data()), value.size() * sizeof(*value.data())};
+}
+
 template <class T>
 void PackMsgpack(const T& value, std::string& bytes) {
   ValueStream stream{&bytes};
@@ -197,12 +215,9 @@ std::string PackBytes(const T& value) {
   std::string bytes;
   if constexpr (ElementsTraits<T>::kIs) {
     using Element = typename ElementsTraits<T>::Element;
-    const size_t size = value.size() * sizeof(Element);
-    bytes.reserve(kElementsHeaderBytes + size);
-    bytes.push_back(kFormatElements);
-    bytes.push_back(static_cast<char>(DtypeOf<Element>()));
-    bytes.append(kElementsHeaderBytes - 2, '\0');
-    if (size != 0) bytes.append(reinterpret_cast<const char*>(value.data()), size);
+    const std::string_view elements = BytesIn(value);
+    bytes = ElementsHeader<Element>(elements.size());
+    if (!elements.empty()) bytes.append(elements);
   } else if constexpr (std::is_same_v<T, std::string>) {
     bytes.reserve(1 + value.size());
     bytes.push_back(kFormatString);
@@ -221,6 +236,22 @@ std::string PackBytes(const T& value) {
   return bytes;
 }
 
+constexpr size_t kHugePagesBytesMin = size_t{4} << 20;
+// Asks the kernel for huge pages where so many bytes are about to be written for the first time. Each page of 4 KiB
+// costs a fault, and together they cost more than the copy.
+RAYLET_API void AdviseHugePages(void* memory, size_t bytes);
+
+// A vector or string with these elements.
+template <class T, class Element>
+T CopyOf(const Element* first, size_t count) {
+  if (count * sizeof(Element) < kHugePagesBytesMin) return T(first, first + count);  // no zeros first
+  T value;
+  value.reserve(count);
+  AdviseHugePages(value.data(), count * sizeof(Element));
+  value.assign(first, first + count);
+  return value;
+}
+
 template <class T>
 T UnpackMsgpackValue(std::string_view bytes) {
   if (bytes.empty() || bytes[0] != kFormatMsgpack)
@@ -237,8 +268,7 @@ T UnpackBytes(std::string_view bytes) {
     const size_t count = elements.size() / sizeof(Element);
     if constexpr (requires(T t) { t.resize(count); }) {
       if (reinterpret_cast<uintptr_t>(elements.data()) % alignof(Element) == 0) {
-        const auto* first = reinterpret_cast<const Element*>(elements.data());
-        return T(first, first + count);  // no zeros first
+        return CopyOf<T>(reinterpret_cast<const Element*>(elements.data()), count);
       }
       T value(count);
       if (count != 0) std::memcpy(value.data(), elements.data(), elements.size());
@@ -251,7 +281,7 @@ T UnpackBytes(std::string_view bytes) {
     }
   } else if constexpr (std::is_same_v<T, std::string>) {
     if (bytes.empty() || bytes[0] != kFormatString) ThrowCannotRead(typeid(T), bytes.size(), "they hold no string");
-    return std::string(bytes.substr(1));
+    return CopyOf<std::string>(bytes.data() + 1, bytes.size() - 1);
   } else if constexpr (NilableTraits<T>::kIs) {
     using Content = typename NilableTraits<T>::Content;
     if (bytes.size() == 2 && bytes[0] == kFormatMsgpack && bytes[1] == kMsgpackNil) return T();
@@ -280,6 +310,37 @@ Packed PackValue(const T& value) {
   packed.bytes = PackBytes(value);
   packed.holds = scope.TakeHolds();
   return packed;
+}
+
+// As PackValue, for a value that stays as it is during the call that takes the Packed.
+template <class T>
+Packed PackInPlace(const T& value) {
+  if constexpr (kIsOwnBytes<T>) {
+    if (BytesIn(value).size() >= kRestBytesMin) {
+      Packed packed;
+      if constexpr (ElementsTraits<T>::kIs)
+        packed.bytes = ElementsHeader<typename ElementsTraits<T>::Element>(0);
+      else
+        packed.bytes.push_back(kFormatString);
+      packed.rest = BytesIn(value);
+      return packed;
+    }
+  }
+  return PackValue(value);
+}
+
+// As PackValue, for a value of which nothing else is needed.
+template <class T>
+Packed PackMoved(T&& value) {
+  if constexpr (kIsOwnBytes<T>) {
+    if (BytesIn(value).size() >= kRestBytesMin) {
+      const auto kept = std::make_shared<const T>(std::move(value));
+      Packed packed = PackInPlace(*kept);
+      packed.rest_owner = kept;
+      return packed;
+    }
+  }
+  return PackValue<T>(value);
 }
 
 template <class T>

@@ -31,20 +31,20 @@ constexpr bool ReadsAs() {
 template <class P>
 constexpr bool kTakesText = std::is_same_v<P, std::string>;
 
-// P: the parameter's type without reference and const.
+// P: the parameter's type without reference and const. The argument is for a call that takes it while `value` stays.
 template <class P, class V>
 Argument MakeArgument(V&& value) {
   using Given = std::remove_cvref_t<V>;
   Argument argument;
   if constexpr (std::is_same_v<Given, P>) {
-    argument.value = PackValue<P>(value);
+    argument.value = PackInPlace<P>(value);
   } else if constexpr (ObjectRefTraits<Given>::kIs) {
     static_assert(ReadsAs<typename ObjectRefTraits<Given>::Value, P>(),
                   "this ObjectRef refers to a value of another type than the parameter");
     argument.reference = Require(value.handle());
   } else if constexpr (std::is_convertible_v<V&&, P> ||
                        (kTakesText<P> && std::is_convertible_v<V&&, std::string_view>)) {
-    argument.value = PackValue<P>(static_cast<P>(std::forward<V>(value)));
+    argument.value = PackMoved<P>(static_cast<P>(std::forward<V>(value)));
   } else {
     static_assert(std::is_convertible_v<V&&, P>, "this argument does not convert to the parameter's type");
   }

@@ -83,6 +83,8 @@ Packed PackResultOf(Call call) {
   if constexpr (std::is_void_v<Result>) {
     call();
     return Packed();
+  } else if constexpr (kIsOwnBytes<Result>) {
+    return PackMoved<Result>(call());
   } else {
     const typename ResultValue<std::remove_cvref_t<Result>>::Type& value = call();
     return PackValue(value);

@@ -44,10 +44,23 @@ struct FoundActor {
 // Something that must stay alive as long as a message or a value does.
 using Hold = std::shared_ptr<const void>;
 
-// A serialized value: its bytes, and what the bytes refer to (references, arrays, actor handles inside it).
+constexpr size_t kRestBytesMin = size_t{128} << 10;
+
+// A serialized value: its bytes, and what the bytes refer to (references, arrays, actor handles inside it). The bytes
+// of a large vector or string stay in the value, so that they are copied once: into the store.
 struct Packed {
   std::string bytes;
+  std::string_view rest;  // the bytes behind `bytes`: none, or kRestBytesMin at least
+  Hold rest_owner;        // null: `rest` is valid during the call that takes it
   std::vector<Hold> holds;
+
+  size_t size() const { return bytes.size() + rest.size(); }
+  // Copies the rest, so that the value may go.
+  void KeepRest() {
+    bytes.append(rest);
+    rest = {};
+    rest_owner.reset();
+  }
 };
 
 // A serialized value to read, valid while keep_alive lives. Objects unpacked from it, inside an UnpackScope of it, keep

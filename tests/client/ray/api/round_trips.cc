@@ -8,6 +8,8 @@
 #include <deque>
 #include <limits>
 #include <list>
+#include <memory>
+#include <numeric>
 #include <optional>
 #include <set>
 
@@ -104,6 +106,12 @@ class Silent : public std::exception {
 };
 int ThrowSilently() { throw Silent(); }
 
+const std::string CountedText(size_t size) { return std::string(size, 'c'); }
+const std::string& SameText(const std::string& text) { return text; }
+struct Derived : std::vector<double> {
+  using vector::vector;
+};
+
 using Floats = std::vector<float>;
 using Doubles = std::list<double>;
 using Deque = std::deque<double>;
@@ -124,10 +132,13 @@ using MaybeThree = std::optional<std::optional<std::optional<double>>>;
 using MaybeBoost = boost::optional<boost::optional<int>>;
 using Shared = std::shared_ptr<std::optional<double>>;
 using MaybeShared = std::optional<std::shared_ptr<int>>;
+using Large = std::vector<double>;
+using LargeArray = std::array<double, 20'000>;
 using Any = std::any;
 using Anys = std::vector<std::any>;
 
 RAY_REMOTE(ThrowSilently, Keeper::Create);
+RAY_REMOTE(CountedText, SameText, Echo<Large>, Echo<LargeArray>, &Keeper::Keep<Large>, &Keeper::Keep<LargeArray>);
 RAY_REMOTE(Echo<float>, Echo<double>, Echo<int8_t>, Echo<uint8_t>, Echo<int16_t>, Echo<uint16_t>, Echo<int32_t>,
            Echo<uint32_t>, Echo<int64_t>, Echo<uint64_t>, Echo<bool>, Echo<std::string>);
 RAY_REMOTE(&Keeper::Keep<float>, &Keeper::Keep<double>, &Keeper::Keep<int8_t>, &Keeper::Keep<uint8_t>,
@@ -318,6 +329,29 @@ void ExpectAnyKept() {
   const Anys list = *ray::Task(Echo<Anys>).Remote(Anys{-0.0, std::string("x")}).Get();
   ASSERT_EQ(list.size(), 2U);
   EXPECT_EQ(BitsOf(std::any_cast<double>(list[0])), BitsOf(-0.0));
+}
+
+void ExpectLargeKept() {
+  const auto sequence = [](auto& values) { std::iota(values.begin(), values.end(), 0); };
+  for (const size_t kib : {64, 65, 127, 128, 129, 5'000}) {
+    Large numbers(kib * 1024 / sizeof(double));
+    sequence(numbers);
+    RoundTrip<Large>().Check(numbers);
+    std::string text(kib * 1024, 'x');
+    sequence(text);
+    RoundTrip<std::string>().Check(text);
+    EXPECT_EQ(*ray::Task(SameText).Remote(text).Get(), text);
+    EXPECT_EQ(*ray::Task(Echo<std::string>).Remote(text.c_str() + 1).Get(), text.c_str() + 1) << "it is converted";
+    EXPECT_EQ(*ray::Task(Echo<Large>).Remote(Derived(numbers.size(), 7)).Get(), Large(numbers.size(), 7));
+    EXPECT_EQ(ray::Task(CountedText).Remote(text.size()).Get()->size(), text.size());
+    const auto echoed = ray::Task(Echo<Large>).Remote(numbers);
+    const Large before = numbers;
+    numbers.assign(numbers.size(), -1);
+    EXPECT_EQ(*echoed.Get(), before) << "the call took the numbers as they were";
+  }
+  const auto array = std::make_unique<LargeArray>();
+  sequence(*array);
+  RoundTrip<LargeArray>().Check(*array);
 }
 
 void ExpectLossRefused() {

@@ -9,6 +9,8 @@ void ExpectContainersKept();  // the same ones within lists, maps, tuples and th
 void ExpectUserTypesKept();   // and within classes with MSGPACK_DEFINE
 void ExpectOptionalsKept();   // absent, present and present but empty ones, and pointers
 void ExpectAnyKept();         // std::any
+// Vectors and strings around the sizes above which they go through the store, and go there without a copy of their own.
+void ExpectLargeKept();
 
 // A value that would come back otherwise is refused where it is packed.
 void ExpectLossRefused();

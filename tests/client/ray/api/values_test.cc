@@ -3,6 +3,8 @@
 
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <ray/api.h>
 
@@ -19,6 +21,7 @@ TEST_F(ValuesTest, NumbersInContainersComeBackWithTheirBits) { round_trips::Expe
 TEST_F(ValuesTest, UserTypesComeBackWithTheirBits) { round_trips::ExpectUserTypesKept(); }
 TEST_F(ValuesTest, OptionalsComeBackAsPresentAsTheyWere) { round_trips::ExpectOptionalsKept(); }
 TEST_F(ValuesTest, AnyComesBackWithItsType) { round_trips::ExpectAnyKept(); }
+TEST_F(ValuesTest, LargeVectorsAndStringsComeBackAsTheyWere) { round_trips::ExpectLargeKept(); }
 TEST_F(ValuesTest, AValueThatWouldComeBackOtherwiseIsRefused) { round_trips::ExpectLossRefused(); }
 TEST_F(ValuesTest, AnExceptionWithoutTextIsToldByItsType) { round_trips::ExpectNullWhatTold(); }
 
@@ -36,6 +39,26 @@ TEST(Values, AProgramsOwnUseOfMsgpackIsAsItWas) {
   EXPECT_EQ(PackPlainly(present), "\xc0") << "no exception either";
   const std::string kept = ray::internal::PackBytes(-0.0);
   EXPECT_EQ(kept, std::string("\x01\xcb\x80\0\0\0\0\0\0\0", 10));
+}
+
+TEST(Values, ALargeVectorOrStringIsNotCopiedToBePacked) {
+  using ray::internal::kRestBytesMin;
+  const std::vector<double> numbers(kRestBytesMin / sizeof(double), 3);
+  ray::internal::Packed packed = ray::internal::PackInPlace(numbers);
+  EXPECT_EQ(static_cast<const void*>(packed.rest.data()), numbers.data());
+  EXPECT_EQ(packed.size(), ray::internal::PackBytes(numbers).size());
+  packed.KeepRest();
+  EXPECT_EQ(packed.bytes, ray::internal::PackBytes(numbers));
+  EXPECT_TRUE(packed.rest.empty());
+
+  std::string text(kRestBytesMin, 'x');
+  const void* const place = text.data();
+  packed = ray::internal::PackMoved(std::move(text));
+  EXPECT_EQ(static_cast<const void*>(packed.rest.data()), place);
+  EXPECT_NE(packed.rest_owner, nullptr);
+
+  packed = ray::internal::PackInPlace(std::string(kRestBytesMin - 1, 'x'));
+  EXPECT_TRUE(packed.rest.empty()) << "a small one is in one piece";
 }
 
 TEST(Values, BytesOfAnotherProcessThatAreNoOptionalAreRefused) {

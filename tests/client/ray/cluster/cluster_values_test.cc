@@ -14,6 +14,7 @@ TEST_F(ClusterValuesTest, NumbersInContainersComeBackWithTheirBits) { round_trip
 TEST_F(ClusterValuesTest, UserTypesComeBackWithTheirBits) { round_trips::ExpectUserTypesKept(); }
 TEST_F(ClusterValuesTest, OptionalsComeBackAsPresentAsTheyWere) { round_trips::ExpectOptionalsKept(); }
 TEST_F(ClusterValuesTest, AnyComesBackWithItsType) { round_trips::ExpectAnyKept(); }
+TEST_F(ClusterValuesTest, LargeVectorsAndStringsComeBackAsTheyWere) { round_trips::ExpectLargeKept(); }
 TEST_F(ClusterValuesTest, AValueThatWouldComeBackOtherwiseIsRefused) { round_trips::ExpectLossRefused(); }
 TEST_F(ClusterValuesTest, AnExceptionWithoutTextIsToldByItsType) { round_trips::ExpectNullWhatTold(); }
 
