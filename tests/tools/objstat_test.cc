@@ -103,7 +103,7 @@ TEST_F(ObjstatTest, ExitCodesTellUsageFromNotRunning) {
   const auto [help, code] = Run({"--help"});
   EXPECT_EQ(code, 0);
   for (const char* word :
-       {"pinned", "evictable", "protected", "unsealed", "dying", "free", "Examples:", "Exit codes: "})
+       {"pinned", "evictable", "protected", "unsealed", "dying", "restoring", "free", "Examples:", "Exit codes: "})
     EXPECT_NE(help.find(word), std::string::npos) << word;
   EXPECT_EQ(Run({"--version"}).second, 0);
 }

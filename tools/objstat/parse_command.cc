@@ -20,6 +20,7 @@ constexpr const char* kExplained =
     "  protected  nobody holds it, and it stays until its owner lets go of it, or ends\n"
     "  unsealed   its creator is still writing it\n"
     "  dying      deleted or evicted, and a process holds it still\n"
+    "  restoring  for objects that come back from disk\n"
     "  free       no object's\n"
     "Examples:\n"
     "  export PLASMA_STORE_SOCKET=/tmp/run/store   instead of -s at each call\n"
