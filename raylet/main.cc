@@ -38,6 +38,7 @@ constexpr const char* kAbout =
     "something failed. It needs a plasma_store on the same machine.";
 constexpr const char* kExample =
     "Example:\n"
+    "  mkdir -m 0700 /tmp/run\n"
     "  plasma_store -m 1G -s /tmp/run/store &\n"
     "  raylet --socket /tmp/run/raylet --store-socket /tmp/run/store --num-cpus 4 --resources '{\"gpu\": 2}' &\n"
     "  RAY_ADDRESS=/tmp/run/raylet ./my_program\n"
@@ -212,31 +213,38 @@ int main(int argc, char** argv) {
       ->required();
   app.add_option("--store-socket", flags.store_socket, "socket of the plasma_store of this machine")->required();
   app.add_option("--num-cpus", flags.cpus,
-                 "CPUs to give to tasks, instead of those of the machine; 0: its tasks run on other machines");
-  app.add_option("--resources", flags.resources, "further resources, as JSON: {\"gpu\": 2, \"license\": 0.5}");
-  app.add_option(
-      "--memory", flags.memory,
-      "bytes of memory to give to tasks that ask for the resource 'memory'; what is free at the start if not "
-      "given. They are counted and not enforced");
-  app.add_option("--logs-folder", flags.logs_folder,
-                 "where workers' output goes, worker-<pid>.log; SOCKET.logs if not given");
+                 "CPUs to give to tasks, instead of those of the machine; 0: its tasks run on other machines")
+      ->capture_default_str();
+  app.add_option("--resources", flags.resources, "further resources, as JSON: {\"gpu\": 2, \"license\": 0.5}")
+      ->capture_default_str();
+  app.add_option("--memory", flags.memory,
+                 "bytes of memory to give to tasks that ask for the resource 'memory'. They are counted and not "
+                 "enforced")
+      ->default_str("what is free at the start");
+  app.add_option("--logs-folder", flags.logs_folder, "where workers' output goes, worker-<pid>.log")
+      ->default_str("SOCKET.logs");
   app.add_option("--register-timeout", flags.register_timeout,
-                 "seconds that a worker may take from its start until it registers, or else it is killed");
+                 "seconds that a worker may take from its start until it registers, or else it is killed")
+      ->capture_default_str();
   app.add_option("--max-workers", flags.workers_max,
-                 "worker processes of all programs together, actors' included, 480 at most; 256 if not given");
+                 "worker processes of all programs together, actors' included, 480 at most")
+      ->capture_default_str();
   app.add_option("--max-tasks", flags.tasks_max,
-                 "tasks of one program that may be under way, 10000000 at most; 1000000 if not given. A program that "
-                 "submits more waits in Remote");
-  app.add_option("--log-level", flags.log_level, "debug, info, warning or error");
-  app.add_option("--node-id", flags.node_id,
-                 "who this raylet is to the others, as 40 hexadecimal digits; drawn anew at each start if not given");
-  app.add_option("--node-ip", flags.node_ip,
-                 "address or name of this machine by which other raylets reach it; 127.0.0.1");
-  app.add_option("--port", flags.port, "TCP port for other raylets; 0, or not given: any that is free")
-      ->check(CLI::Range(0, 65535));
+                 "tasks of one program that may be under way, from 32 to 10000000. A process waits in Remote with half "
+                 "of them")
+      ->capture_default_str();
+  app.add_option("--log-level", flags.log_level, "debug, info, warning or error")->capture_default_str();
+  app.add_option("--node-id", flags.node_id, "who this raylet is to the others, as 40 hexadecimal digits")
+      ->default_str("drawn anew at each start");
+  app.add_option("--node-ip", flags.node_ip, "address or name of this machine by which other raylets reach it")
+      ->default_str("127.0.0.1");
+  app.add_option("--port", flags.port, "TCP port for other raylets; 0: any that is free")
+      ->check(CLI::Range(0, 65535))
+      ->default_str("0");
   app.add_option("--token-file", flags.token_file,
-                 "secret that all raylets of the cluster share, in a file of mode 0600; ~/.config/raylet/token if not "
-                 "given, which the first raylet makes");
+                 "secret that all raylets of the cluster share, in a file of mode 0600; the first raylet of a user "
+                 "makes the default one")
+      ->default_str("~/.config/raylet/token");
   app.add_option("--peers", flags.peers, "other raylets, host:port,host:port; one of the cluster is enough")
       ->delimiter(',');
   app.add_option(
@@ -246,22 +254,27 @@ int main(int argc, char** argv) {
   app.add_option("--control-password-file", flags.control_password_file,
                  "password of the control store, in a file of mode 0600");
   app.add_option("--control-timeout", flags.control_timeout,
-                 "seconds after which a control store that does not answer is an error at the start; 5");
+                 "seconds after which a control store that does not answer is an error at the start")
+      ->default_str("5");
   app.add_flag("--head", flags.head,
                "start a redis-server for the cluster at --node-ip, in the folder SOCKET.control, and keep it running");
-  app.add_option("--head-port", flags.head_port, "its port; 6379, and 0 for any that is free")
-      ->check(CLI::Range(0, 65535));
+  app.add_option("--head-port", flags.head_port, "its port; 0: any that is free")
+      ->check(CLI::Range(0, 65535))
+      ->default_str("6379");
   app.add_option("--peer-silent-after", flags.peer_silent_after,
-                 "seconds without a word after which another raylet gets no new work; the same everywhere");
+                 "seconds without a word after which another raylet gets no new work; the same everywhere")
+      ->capture_default_str();
   app.add_option("--peer-dead-after", flags.peer_dead_after,
-                 "seconds without a word after which what another raylet held comes back; the same everywhere");
+                 "seconds without a word after which what another raylet held comes back; the same everywhere")
+      ->capture_default_str();
   app.add_option(
          "--metrics-port", flags.metrics_port,
          "serve what programs record with <ray/api/metric.h> at /metrics over HTTP, at this port; 0: at any that "
          "is free")
       ->check(CLI::Range(0, 65535));
   app.add_option("--metrics-address", flags.metrics_address,
-                 "the address for that; other machines may read the metrics where it is not a loopback one");
+                 "the address for that; other machines may read the metrics where it is not a loopback one")
+      ->capture_default_str();
   app.add_option("--ready-fd", flags.ready_fd, "descriptor that gets one byte when the raylet serves");
   app.add_option("--lifeline-fd", flags.lifeline_fd, "descriptor at whose end of file the raylet stops");
   try {

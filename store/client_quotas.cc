@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "base/counted.h"
 #include "base/strings.h"
 
 namespace raylet::store {
@@ -44,8 +45,9 @@ void ClientQuotas::RemoveClient(uint32_t client) {
 Result<void> ClientQuotas::CheckFits(uint32_t client, uint64_t bytes) const {
   const auto it = quotas_.find(client);
   if (it == quotas_.end() || bytes <= it->second.bytes) return {};
-  return Fail(ErrorCode::kTooLarge, StrCat("ObjectTooLarge: an object of ", bytes, " bytes, and the quota of client ",
-                                           client, " is ", it->second.bytes, ": say a larger one at its start"));
+  return Fail(ErrorCode::kTooLarge,
+              StrCat("ObjectTooLarge: an object of ", Counted(bytes, "byte"), ", and the quota of client ", client,
+                     " is ", it->second.bytes, ": say a larger one at its start"));
 }
 
 uint64_t ClientQuotas::Missing(uint32_t client, uint64_t bytes) const {

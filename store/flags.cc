@@ -28,6 +28,7 @@ constexpr const char* kExample =
     "Each flag that names a variable may also be set there, or in the file of --config by its long name without the\n"
     "dashes. Flags win over variables, and variables over the file.\n"
     "Example:\n"
+    "  mkdir -m 0700 /tmp/run\n"
     "  plasma_store -m 1G -s /tmp/run/store &\n"
     "Reserves its memory at start (about 28 % more than -m, for rounding) and removes its socket and its index when "
     "it\n"
@@ -140,8 +141,8 @@ ParsedFlags ParseFlags(int argc, char** argv) {
                      "Write objects that may not be evicted to a folder in here when there is no room, and read them "
                      "back at a get"),
       "PLASMA_STORE_SPILL_DIR");
-  setting(app.add_option("--spill-max", flags.spill_max,
-                         "The most that these files take, in bytes, with K, M or G; without it, what the disk has"),
+  setting(app.add_option("--spill-max", flags.spill_max, "The most that these files take, in bytes, with K, M or G")
+              ->default_str("what the disk has"),
           "PLASMA_STORE_SPILL_MAX");
   setting(app.add_option("--isolation", flags.isolation,
                          "user: clients are processes of this user. strict: of any user that may enter the socket's "
@@ -171,7 +172,8 @@ ParsedFlags ParseFlags(int argc, char** argv) {
   app.add_option("--config", flags.config,
                  "Read settings from this file (/etc/raylet/plasma_store.toml for the service)");
   app.add_option("--memory-root", flags.memory_root,
-                 "Read what memory is left from proc/ and sys/ below this folder (tests)");
+                 "Read what memory is left from proc/ and sys/ below this folder (tests)")
+      ->default_str("/");
   setting(app.add_option("--deaths-max", flags.deaths_max,
                          "Give up when the server dies so often within 10 seconds; its objects outlive fewer deaths")
               ->check(CLI::Range(1U, 1'000'000U))

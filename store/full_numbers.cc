@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/counted.h"
 #include "base/strings.h"
 
 namespace raylet::store {
@@ -34,7 +35,7 @@ std::string FullNumbers::Pinned() const {
 }
 
 std::string FullNumbers::NoRoomFor(const ObjectId& id, uint64_t capacity_bytes) const {
-  return StrCat("StoreFull: object ", id.hex(), " needs ", need_bytes, " bytes; free ", free_bytes, " of ",
+  return StrCat("StoreFull: object ", id.hex(), " needs ", Counted(need_bytes, "byte"), "; free ", free_bytes, " of ",
                 capacity_bytes, ", largest run ", largest_run_bytes, ", ", Pinned(),
                 spilling.empty() ? "" : StrCat("; ", spilling),
                 "; release or delete objects, or start plasma_store with a larger -m");

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "base/check.h"
+#include "base/counted.h"
 
 namespace raylet::store {
 
@@ -67,8 +68,8 @@ Result<uint64_t> ObjectStore::Create(uint32_t client_number, const ObjectId& id,
   if (options.metadata_bytes > UINT32_MAX || options.data_bytes > table_.capacity_bytes ||
       options.metadata_bytes > table_.capacity_bytes - options.data_bytes)
     return Fail(ErrorCode::kTooLarge,
-                StrCat("ObjectTooLarge: object ", id.hex(), " wants ", options.data_bytes, " bytes of data and ",
-                       options.metadata_bytes, " of metadata, the store holds ", table_.capacity_bytes,
+                StrCat("ObjectTooLarge: object ", id.hex(), " wants ", Counted(options.data_bytes, "byte"),
+                       " of data and ", options.metadata_bytes, " of metadata, the store holds ", table_.capacity_bytes,
                        "; start plasma_store with a larger -m"));
   const uint32_t owner = !options.owned ? 0 : options.owner == 0 ? client_number : options.owner;
   if (owner != 0 && table_.clients.Find(owner) == nullptr)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/counted.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "store/spill_file.h"
@@ -376,11 +377,12 @@ void Spiller::Count() {
 }
 
 std::string Spiller::Text() const {
-  return StrCat(book_.live_bytes(), " bytes are on disk in ", book_.files(), " files of ", book_.file_bytes(), " bytes",
+  return StrCat("bytes on disk: ", book_.live_bytes(), ", in ", Counted(book_.files(), "file"), " of ",
+                book_.file_bytes(),
                 table_.ReserveBesides(0) > 0
-                    ? StrCat(", ", table_.ReserveBesides(0), " bytes of memory stay free for their gets")
+                    ? StrCat(", bytes of memory that stay free for their gets: ", table_.ReserveBesides(0))
                     : "",
-                book_.writing_bytes() > 0 ? StrCat(", ", book_.writing_bytes(), " are being written") : "",
+                book_.writing_bytes() > 0 ? StrCat(", bytes being written: ", book_.writing_bytes()) : "",
                 failure_.empty() ? "" : StrCat("; spilling failed: ", failure_));
 }
 

@@ -17,6 +17,7 @@
 #include "fashion_mnist/policies.h"
 #include "fashion_mnist/progress.h"
 #include "fashion_mnist/training.h"
+#include "parts/program.h"
 
 using Parameters = ray::Array<float>;
 
@@ -127,9 +128,8 @@ std::string Text(const char* format, const Values&... values) {
   return text;
 }
 
-int Train(const fashion::Flags& flags, fashion::Progress& progress) {
-  const fashion::Dataset train = fashion::ReadTrainingSet(flags.data);
-  const fashion::Dataset test = fashion::ReadTestSet(flags.data);
+int Train(const fashion::Flags& flags, const fashion::Dataset& train, const fashion::Dataset& test,
+          fashion::Progress& progress) {
   fashion::Model model(flags.train.model);
   Job job;
   job.model = static_cast<int>(flags.train.model);
@@ -197,14 +197,14 @@ int Train(const fashion::Flags& flags, fashion::Progress& progress) {
     progress.Print(
         Text("epoch %zu/%zu  %.1f s  test accuracy %.4f", epoch + 1, size_t{job.epochs}, seconds(), accuracy));
   }
-  progress.Print(Text("calls per second %.0f", static_cast<double>(calls) / seconds()));
+  progress.PrintResult(Text("calls per second %.0f", static_cast<double>(calls) / seconds()));
   if (flags.compare) {
     const fashion::TrainResult alone = fashion::TrainInOneProcess(flags.train, train.view(), test.view());
     const bool equal = std::memcmp(alone.parameters.data(), flat.data(), flat.size() * sizeof(float)) == 0;
     progress.Print(Text("parameters %s those of a single process bit for bit", equal ? "equal" : "DIFFER from"));
     if (!equal) return 1;
   }
-  progress.Print(Text("test accuracy %.4f", accuracy));
+  progress.PrintResult(Text("test accuracy %.4f", accuracy));
   return 0;
 }
 
@@ -221,14 +221,18 @@ int main(int argc, char** argv) {
     return 0;
   }
   try {
-    ray::RayConfig config;
-    config.address = flags.address;
-    ray::Init(config);  // does not return in a worker
+    if (example::InWorker()) ray::Init();  // does not return
     const bool live = flags.progress == fashion::ProgressMode::kAlways ||
                       (flags.progress == fashion::ProgressMode::kAuto && fashion::CanRedraw(stdout));
-    fashion::Progress progress(stdout, live, flags.log);
+    fashion::Progress progress(stdout, live, flags.log, flags.results);
+    const fashion::Dataset train = fashion::ReadTrainingSet(flags.data);
+    const fashion::Dataset test = fashion::ReadTestSet(flags.data);
+    ray::RayConfig config;
+    config.address = flags.address;
+    ray::Init(config);
     const bool by_policy = flags.by_policy.policy != fashion::PolicyKind::kNone;
-    const int code = by_policy ? fashion::TrainByPolicy(flags, progress) : Train(flags, progress);
+    const int code =
+        by_policy ? fashion::TrainByPolicy(flags, train, test, progress) : Train(flags, train, test, progress);
     ray::Shutdown();
     return code;
   } catch (const ray::internal::RayNotRunningException& e) {

@@ -156,11 +156,9 @@ example::Line HistogramOf(const std::vector<ps::ShardStats>& stats) {
 
 }  // namespace
 
-int TrainByPolicy(const Flags& flags, Progress& progress) {
+int TrainByPolicy(const Flags& flags, const Dataset& train, const Dataset& test, Progress& progress) {
   constexpr size_t kMeasuredImages = 1000;  // while workers want the cores
   constexpr uint64_t kCheckpointSteps = 20;
-  const Dataset train = ReadTrainingSet(flags.data);
-  const Dataset test = ReadTestSet(flags.data);
   const PolicyFlags& by_policy = flags.by_policy;
   PolicyJob job;
   job.model = static_cast<int>(flags.train.model);
@@ -219,13 +217,13 @@ int TrainByPolicy(const Flags& flags, Progress& progress) {
     lost += shard.updates_lost;
     restarts += shard.restarts;
   }
-  progress.Print(Text("gradients of all shards: %zu applied, %zu dropped as late; %zu restarts lost %zu steps",
+  progress.Print(Text("gradients of all shards: %zu applied, %zu dropped as late; restarts: %zu, steps lost: %zu",
                       size_t{applied}, size_t{dropped}, size_t{restarts}, size_t{lost}));
   if (!by_policy.chart.empty())
     example::WriteCharts(by_policy.chart, {{"Accuracy", "seconds", "share of test images", {course.accuracy}},
                                            {"Loss", "seconds", "mean loss of test images", {course.loss}},
                                            {"Staleness", "steps", "gradients", {HistogramOf(stats)}, true}});
-  progress.Print(Text("test accuracy %.4f", Course(flags, test.view()).Measure(seconds(), job.server.Get())));
+  progress.PrintResult(Text("test accuracy %.4f", Course(flags, test.view()).Measure(seconds(), job.server.Get())));
   return 0;
 }
 

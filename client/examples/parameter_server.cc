@@ -2,10 +2,12 @@
 // them, and makes the next version from every gradient that it gets. First one server, then the parameters in shards
 // over several of them; the workers' loop is the same.
 #include <algorithm>
-#include <cstdio>
+#include <stdexcept>
 #include <vector>
 
 #include <ray/api.h>
+
+#include "parts/program.h"
 
 struct ParameterServer {
   static ParameterServer* Create(size_t size) {
@@ -39,7 +41,7 @@ void Work(const std::vector<Server>& servers, int rounds) {
 RAY_REMOTE(Work);
 
 // Every gradient adds one to every parameter, so what comes out does not depend on who was faster.
-bool Train(size_t server_count, size_t parameters, int workers, int rounds) {
+void Train(size_t server_count, size_t parameters, int workers, int rounds, example::Output& output) {
   std::vector<Server> servers;
   for (size_t i = 0; i < server_count; ++i)
     servers.push_back(ray::Actor(ParameterServer::Create).Remote(parameters / server_count));
@@ -53,22 +55,21 @@ bool Train(size_t server_count, size_t parameters, int workers, int rounds) {
     const auto shard = server.Task(&ParameterServer::Get).Remote().Get();
     right += static_cast<size_t>(std::count(shard->begin(), shard->end(), wanted));
   }
-  std::printf("%zu server%s, %d workers, %d rounds: %zu of %zu parameters are %.0f\n", server_count,
-              server_count == 1 ? "" : "s", workers, rounds, right, parameters, static_cast<double>(wanted));
-  return right == parameters;
+  output.PrintResult("%zu server%s, %d workers, %d rounds: %zu of %zu parameters are %.0f", server_count,
+                     server_count == 1 ? "" : "s", workers, rounds, right, parameters, static_cast<double>(wanted));
+  if (right != parameters) throw std::runtime_error("the other parameters are wrong");
 }
 
 int main(int argc, char** argv) {
-  try {
-    ray::Init(ray::RayConfig(), argc, argv);
-    const bool right = Train(1, 10000, 2, 100) && Train(4, 10000, 2, 100);
-    ray::Shutdown();
-    return right ? 0 : 1;
-  } catch (const ray::internal::RayNotRunningException& e) {  // --ray_address or RAY_ADDRESS, and no raylet there
-    std::fprintf(stderr, "parameter_server: %s\n", e.what());
-    return 3;
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "parameter_server: %s\n", e.what());
-    return 1;
-  }
+  return example::RunProgram(
+      {"parameter_server",
+       "a parameter server of fifteen lines, and then its parameters in shards over four of them",
+       {},
+       [](const example::Options&) {
+         return [](example::Output& output) {
+           Train(1, 10000, 2, 100, output);
+           Train(4, 10000, 2, 100, output);
+         };
+       }},
+      argc, argv);
 }

@@ -152,11 +152,15 @@ double HitRateOf(Table& users, Table& items, const Ratings& ratings,
   return HitRate(ratings, liked, [&](size_t place, uint32_t item) { return Score(user_rows[place], item_rows[item]); });
 }
 
+uint32_t PlaceOf(const std::string& user, const Ratings& ratings) {
+  const auto found = std::find(ratings.users.begin(), ratings.users.end(), user);
+  if (found == ratings.users.end()) throw std::runtime_error("there is no user '" + user + "' among the likes");
+  return static_cast<uint32_t>(found - ratings.users.begin());
+}
+
 void PrintRecommendations(const Job& job, const Ratings& ratings, const std::string& name,
                           const std::vector<std::unordered_set<uint32_t>>& liked, example::Output& output) {
-  const auto found = std::find(ratings.users.begin(), ratings.users.end(), name);
-  if (found == ratings.users.end()) throw std::runtime_error("there is no user '" + name + "' among the likes");
-  const auto user = static_cast<uint32_t>(found - ratings.users.begin());
+  const uint32_t user = PlaceOf(name, ratings);
   std::vector<uint64_t> keys(ratings.items.size());
   std::iota(keys.begin(), keys.end(), 0);
   const auto user_row = job.users.Pull({user});
@@ -184,14 +188,35 @@ Ratings ReadRatings(const example::Options& options) {
   return example::RatingsOfMovieLens(in, users_min, seed);
 }
 
-void Run(const example::Options& options, example::Output& output) {
-  const uint64_t epochs = options.Whole("--epochs", 1, 1000);
-  const size_t row_size = 1 + options.Whole("--factors", 1, 1024);
-  const size_t shards = options.Whole("--shards", 1, 256);
+struct Training {
+  uint64_t epochs = 0;
+  size_t row_size = 0, shards = 0;
+  uint64_t workers = 0, seed = 0;
+  std::string reader;  // whose recommendations are printed; empty: nobody's
+  std::string chart;
+  Ratings ratings;
+
+  void Run(example::Output& output) const;
+};
+
+example::Work Prepare(const example::Options& options) {
+  Training training;
+  training.epochs = options.Whole("--epochs", 1, 1000);
+  training.row_size = 1 + options.Whole("--factors", 1, 1024);
+  training.shards = options.Whole("--shards", 1, 256);
+  training.workers = options.Whole("--workers", 1, 256);
+  training.seed = options.Whole("--seed", 0, UINT32_MAX);
+  training.reader = options.Text("--for");
+  training.chart = options.Text("--chart");
+  training.ratings = ReadRatings(options);
+  if (!training.reader.empty()) PlaceOf(training.reader, training.ratings);
+  return [training = std::move(training)](example::Output& output) { training.Run(output); };
+}
+
+void Training::Run(example::Output& output) const {
   Job job;
-  job.workers = options.Whole("--workers", 1, 256);
-  job.seed = options.Whole("--seed", 0, UINT32_MAX);
-  const Ratings ratings = ReadRatings(options);
+  job.workers = workers;
+  job.seed = seed;
   job.item_count = ratings.items.size();
   std::vector<uint32_t> likes;
   std::vector<std::unordered_set<uint32_t>> liked(ratings.users.size());
@@ -233,17 +258,16 @@ void Run(const example::Options& options, example::Output& output) {
     output.Print("epoch %zu/%zu  %.1f s  hit rate %.4f", size_t{epoch + 1}, size_t{epochs}, seconds,
                  together.points.back().second);
   }
-  if (!options.Text("--for").empty()) PrintRecommendations(job, ratings, options.Text("--for"), liked, output);
-  if (!options.Text("--chart").empty()) {
+  if (!reader.empty()) PrintRecommendations(job, ratings, reader, liked, output);
+  if (!chart.empty()) {
     const double last = static_cast<double>(epochs);
-    example::WriteCharts(options.Text("--chart"),
-                         {{"Held-out items among the first ten",
-                           "epochs",
-                           "hit rate",
-                           {together, alone, {"popularity", {{1, popular}, {last, popular}}}}}});
+    example::WriteCharts(chart, {{"Held-out items among the first ten",
+                                  "epochs",
+                                  "hit rate",
+                                  {together, alone, {"popularity", {{1, popular}, {last, popular}}}}}});
   }
-  output.Print("hit rate %.4f of %zu workers, %.4f of one process, %.4f of popularity", together.points.back().second,
-               size_t{job.workers}, alone.points.back().second, popular);
+  output.PrintResult("hit rate %.4f of %zu workers, %.4f of one process, %.4f of popularity",
+                     together.points.back().second, size_t{job.workers}, alone.points.back().second, popular);
 }
 
 int main(int argc, char** argv) {
@@ -257,7 +281,8 @@ int main(int argc, char** argv) {
                                {"--workers", "2", "tasks that train at once"},
                                {"--shards", "2", "actors of each table"},
                                {"--for", "", "a user, whose recommendations are printed"},
-                               {"--seed", "1", ""}},
-                              Run},
+                               {"--seed", "1", "of what is drawn at random"},
+                               example::kChart},
+                              Prepare},
                              argc, argv);
 }

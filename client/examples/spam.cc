@@ -118,29 +118,44 @@ void PrintWords(const Weights& weights, example::Output& output) {
   output.Print("words of spam:%s", spam.c_str());
 }
 
-void Run(const example::Options& options, example::Output& output) {
-  const std::string folder = options.Text("--mails") + "/";
-  const uint64_t epochs = options.Whole("--epochs", 1, 1000);
+struct Training {
+  uint64_t epochs = 0;
+  ps::Options table;
+  std::string chart;
+  std::vector<std::vector<File>> shares;  // of the workers
+  std::vector<File> held_out, hard;
+
+  void Run(example::Output& output) const;
+};
+
+example::Work Prepare(const example::Options& options) {
+  Training training;
+  training.epochs = options.Whole("--epochs", 1, 1000);
+  training.table = {
+      .shards = options.Whole("--shards", 1, 256),
+      .optimizer = ps::Ftrl{.alpha = options.Real("--alpha", 1e-6, 100), .l1 = options.Real("--l1", 0, 100)}};
+  training.chart = options.Text("--chart");
   const uint64_t workers = options.Whole("--workers", 1, 256);
-  std::vector<std::vector<File>> shares(workers);
-  std::vector<File> held_out;
+  training.shares.resize(workers);
+  const std::string folder = options.Text("--mails") + "/";
   for (const auto& [name, spam] : std::initializer_list<std::pair<const char*, bool>>{
            {"easy-ham-1", false}, {"easy-ham-2", false}, {"spam-1", true}, {"spam-2", true}}) {
     const std::vector<File> files = FilesOf(folder + name, spam);
     for (size_t i = 0; i < files.size(); ++i)
-      (i % kHeldOutEach == 0 ? held_out : shares[i % workers]).push_back(files[i]);
+      (i % kHeldOutEach == 0 ? training.held_out : training.shares[i % workers]).push_back(files[i]);
   }
   // Mails and spam in turn, the same in each run: by the random part of their names.
-  for (auto& share : shares)
+  for (auto& share : training.shares)
     std::sort(share.begin(), share.end(), [](const File& a, const File& b) {
       const auto random = [](const File& file) { return fs::path(file.path).stem().extension().string(); };
       return random(a) < random(b);
     });
-  const std::vector<File> hard = FilesOf(folder + "hard-ham-1", false);
+  training.hard = FilesOf(folder + "hard-ham-1", false);
+  return [training](example::Output& output) { training.Run(output); };
+}
 
-  const auto weights = Weights::Create(
-      1, {.shards = options.Whole("--shards", 1, 256),
-          .optimizer = ps::Ftrl{.alpha = options.Real("--alpha", 1e-6, 100), .l1 = options.Real("--l1", 0, 100)}});
+void Training::Run(example::Output& output) const {
+  const auto weights = Weights::Create(1, table);
   example::Line line{"easy mails and spam", {}}, hard_line{"hard mails", {}};
   Counted easy_counted, hard_counted;
   for (uint64_t epoch = 0; epoch < epochs; ++epoch) {
@@ -155,12 +170,11 @@ void Run(const example::Options& options, example::Output& output) {
                  easy_counted.accuracy());
   }
   PrintWords(weights, output);
-  if (!options.Text("--chart").empty())
-    example::WriteCharts(options.Text("--chart"),
-                         {{"Mails that training has not seen", "epochs", "accuracy", {line, hard_line}}});
-  output.Print("hard mails: accuracy %.4f of %zu", hard_counted.accuracy(), hard_counted.mails);
-  output.Print("accuracy %.4f of %zu held-out mails; %zu of spam missed, %zu taken for spam", easy_counted.accuracy(),
-               easy_counted.mails, easy_counted.spam_missed, easy_counted.mails_lost);
+  if (!chart.empty())
+    example::WriteCharts(chart, {{"Mails that training has not seen", "epochs", "accuracy", {line, hard_line}}});
+  output.PrintResult("hard mails: accuracy %.4f of %zu", hard_counted.accuracy(), hard_counted.mails);
+  output.PrintResult("accuracy %.4f of %zu held-out mails; %zu of spam missed, %zu taken for spam",
+                     easy_counted.accuracy(), easy_counted.mails, easy_counted.spam_missed, easy_counted.mails_lost);
 }
 
 int main(int argc, char** argv) {
@@ -171,7 +185,8 @@ int main(int argc, char** argv) {
                                {"--workers", "2", "tasks that train at once"},
                                {"--shards", "2", "actors of the table"},
                                {"--alpha", "0.1", "rate of FTRL"},
-                               {"--l1", "0.5", "how strongly FTRL keeps weights at 0"}},
-                              Run},
+                               {"--l1", "0.5", "how strongly FTRL keeps weights at 0"},
+                               example::kChart},
+                              Prepare},
                              argc, argv);
 }

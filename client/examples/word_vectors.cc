@@ -136,20 +136,38 @@ void PrintNeighbours(const Vectors& table, std::vector<std::string> words, const
   }
 }
 
-void Run(const example::Options& options, example::Output& output) {
-  const uint64_t epochs = options.Whole("--epochs", 1, 1000);
-  const uint64_t workers = options.Whole("--workers", 1, 256);
-  const size_t size = options.Whole("--size", 1, 1024);
-  const uint64_t seed = options.Whole("--seed", 0, UINT32_MAX);
+struct Training {
+  uint64_t epochs = 0, workers = 0, seed = 0, window = 0;
+  size_t size = 0;
+  ps::Options table;
+  std::string near, chart;
   Job all;
-  ReadTexts(example::ReadPackages(options.Text("--packages")), options.Whole("--count-min", 1, 1'000'000), all);
-  const ps::Options table{.shards = options.Whole("--shards", 1, 256),
-                          .optimizer = ps::Adagrad{.rate = options.Real("--rate", 1e-6, 100)}};
+
+  void Run(example::Output& output) const;
+};
+
+example::Work Prepare(const example::Options& options) {
+  Training training;
+  training.epochs = options.Whole("--epochs", 1, 1000);
+  training.workers = options.Whole("--workers", 1, 256);
+  training.seed = options.Whole("--seed", 0, UINT32_MAX);
+  training.window = options.Whole("--window", 1, 100);
+  training.size = options.Whole("--size", 1, 1024);
+  training.table = {.shards = options.Whole("--shards", 1, 256),
+                    .optimizer = ps::Adagrad{.rate = options.Real("--rate", 1e-6, 100)}};
+  training.near = options.Text("--near");
+  training.chart = options.Text("--chart");
+  const uint64_t count_min = options.Whole("--count-min", 1, 1'000'000);
+  ReadTexts(example::ReadPackages(options.Text("--packages")), count_min, training.all);
+  return [training = std::move(training)](example::Output& output) { training.Run(output); };
+}
+
+void Training::Run(example::Output& output) const {
   const double spread = 0.5 / static_cast<double>(size);
   std::vector<Job> jobs(workers);
   for (uint64_t rank = 0; rank < workers; ++rank) {
     jobs[rank].vocabulary = all.vocabulary;
-    jobs[rank].window = options.Whole("--window", 1, 100);
+    jobs[rank].window = window;
     for (size_t i = rank; i < all.texts.size(); i += workers) jobs[rank].texts.push_back(all.texts[i]);
   }
   const auto words = Vectors::Create(size, table, ps::Initializer::Uniform(-spread, spread, seed));
@@ -169,10 +187,9 @@ void Run(const example::Options& options, example::Output& output) {
     line.points.emplace_back(epoch + 1, loss);
     output.Print("epoch %zu/%zu  %.1f s  loss %.4f", size_t{epoch + 1}, size_t{epochs}, example::Seconds(), loss);
   }
-  PrintNeighbours(words, all.vocabulary, example::WordsOf(options.Text("--near")), output);
-  if (!options.Text("--chart").empty())
-    example::WriteCharts(options.Text("--chart"), {{"Skip-gram over descriptions", "epochs", "mean loss", {line}}});
-  output.Print("loss %.4f over %zu words", line.points.back().second, words.Size());
+  PrintNeighbours(words, all.vocabulary, example::WordsOf(near), output);
+  if (!chart.empty()) example::WriteCharts(chart, {{"Skip-gram over descriptions", "epochs", "mean loss", {line}}});
+  output.PrintResult("loss %.4f over %zu words", line.points.back().second, words.Size());
 }
 
 int main(int argc, char** argv) {
@@ -187,7 +204,8 @@ int main(int argc, char** argv) {
                                {"--workers", "2", "tasks that train at once"},
                                {"--shards", "2", "actors of each table"},
                                {"--near", "python audio game kernel french", "words whose neighbours are printed"},
-                               {"--seed", "1", ""}},
-                              Run},
+                               {"--seed", "1", "of what is drawn at random"},
+                               example::kChart},
+                              Prepare},
                              argc, argv);
 }

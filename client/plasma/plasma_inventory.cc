@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/counted.h"
 #include "base/strings.h"
 #include "client/plasma/plasma_client_impl.h"
 
@@ -84,9 +85,9 @@ std::string PlasmaClient::DebugString() {
     bytes += info.data_bytes + info.metadata_bytes;
   }
   return StrCat("plasma client ", store.client_number(), " of the store at ", store.socket_path(), ": ",
-                raylet::FormatBytes(bytes), " of ", raylet::FormatBytes(store.capacity_bytes()), " in ", listed->size(),
-                " objects, ", sealed, " sealed; this client writes ", (*connection)->writing(), " and holds ",
-                (*connection)->held.size(), "\n", *text);
+                raylet::FormatBytes(bytes), " of ", raylet::FormatBytes(store.capacity_bytes()), " in ",
+                raylet::Counted(listed->size(), "object"), ", ", sealed, " sealed; this client writes ",
+                (*connection)->writing(), " and holds ", (*connection)->held.size(), "\n", *text);
 }
 
 }  // namespace plasma

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/counted.h"
 #include "base/log.h"
 #include "base/overloaded.h"
 #include "base/strings.h"
@@ -114,8 +115,9 @@ Result<void> GroupDesk::Admit(const Task& task) {
   if (group->state == GroupState::Removed)
     return Fail(ErrorCode::kNotFound, StrCat("placement group ", id.hex(), " is no more: ", group->reason));
   if (task.bundle >= 0 && static_cast<size_t>(task.bundle) >= group->bundles.size())
-    return Fail(ErrorCode::kInvalid, StrCat("placement group ", id.hex(), " has ", group->bundles.size(),
-                                            " bundles, and no bundle ", task.bundle, ": they are numbered from 0"));
+    return Fail(ErrorCode::kInvalid,
+                StrCat("placement group ", id.hex(), " has ", Counted(group->bundles.size(), "bundle"),
+                       ", and no bundle ", task.bundle, ": they are numbered from 0"));
   return {};
 }
 

@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "base/counted.h"
 #include "base/strings.h"
 
 namespace raylet {
@@ -365,8 +366,8 @@ std::string PullQueue::WhyWaiting(const ObjectId& object) const {
       why = entry.answered ? "has no copy on any machine yet" : "is being located: its owner has not answered yet";
       break;
     case State::kReady:
-      why = StrCat("waits for its turn: ", under_way_.count(), " objects (", FormatBytes(under_way_.counted_bytes()),
-                   ") are pulled and ", ready_.size(), " wait");
+      why = StrCat("waits for its turn: ", Counted(under_way_.count(), "object"), " (",
+                   FormatBytes(under_way_.counted_bytes()), ") on the way, and ", ready_.size(), " waiting");
       break;
     case State::kPulling: why = StrCat("is pulled from node ", entry.from.hex()); break;
     case State::kBackingOff:

@@ -12,7 +12,7 @@ namespace {
 constexpr std::chrono::milliseconds kTickMin{5}, kTickMax{250};
 
 std::string NameOf(const PeerIdentity& identity) {
-  return StrCat("raylet ", identity.node.hex().substr(0, 12), " at ", identity.address);
+  return StrCat("raylet ", identity.node.hex(), " at ", identity.address);
 }
 
 PeerLinks::Random OrRandom(PeerLinks::Random random) {

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/counted.h"
 #include "base/log.h"
 #include "base/strings.h"
 
@@ -71,7 +72,7 @@ void PeerListener::LogEnd(const PeerConnection& connection, const Error& reason)
   logged_at_ = now;
   const uint64_t others = std::exchange(unlogged_, 0);
   RAYLET_LOG(kWarning, "a connection from ", connection.remote().text(), " was closed: ", reason.message,
-             others == 0 ? "" : StrCat(" (and ", others, " others before)"));
+             others == 0 ? "" : StrCat(" (and ", Counted(others, "other"), " before)"));
 }
 
 }  // namespace raylet

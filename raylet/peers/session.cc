@@ -1,6 +1,7 @@
 #include "raylet/peers/session.h"
 
 #include "base/check.h"
+#include "base/counted.h"
 #include "base/strings.h"
 #include "raylet/peers/lease_times.h"
 
@@ -45,9 +46,9 @@ Result<void> PeerSession::Send(uint16_t type, std::span<const std::byte> body) {
   if (!HasRoom(body.size())) {
     wants_room_ = true;
     return Fail(ErrorCode::kFull,
-                StrCat("another raylet is behind: ", unacked_.size(), " messages, ", FormatBytes(unacked_bytes_),
-                       ", wait for its acknowledgement, and the limit is ", limits_.unacked_messages_max, " or ",
-                       FormatBytes(limits_.unacked_bytes_max)));
+                StrCat("another raylet is behind: ", Counted(unacked_.size(), "message"), ", ",
+                       FormatBytes(unacked_bytes_), ", without its acknowledgement, and the limit is ",
+                       limits_.unacked_messages_max, " or ", FormatBytes(limits_.unacked_bytes_max)));
   }
   Bytes frame;
   frame.reserve(sizeof(FrameHeader) + body.size());

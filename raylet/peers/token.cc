@@ -12,6 +12,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/counted.h"
 #include "base/id.h"
 #include "base/strings.h"
 #include "base/unique_fd.h"
@@ -83,9 +84,9 @@ Result<std::string> Read(const Kind& kind, const std::string& path) {
   secret.resize(size);
   while (!secret.empty() && (secret.back() == '\n' || secret.back() == '\r')) secret.pop_back();
   if (secret.size() < kind.bytes_min || size > kTokenBytesMax) {
-    return Fail(ErrorCode::kInvalid, StrCat("the ", kind.name, " in ", path, " has ", secret.size(),
-                                            size > kTokenBytesMax ? " bytes or more" : " bytes", " and may have ",
-                                            kind.bytes_min, " to ", kTokenBytesMax, ": ", how_to_make));
+    return Fail(ErrorCode::kInvalid, StrCat("the ", kind.name, " in ", path, " has ", Counted(secret.size(), "byte"),
+                                            size > kTokenBytesMax ? " or more" : "", " and may have ", kind.bytes_min,
+                                            " to ", kTokenBytesMax, ": ", how_to_make));
   }
   return secret;
 }

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/counted.h"
 #include "base/strings.h"
 #include "raylet/scheduling/bundle_resources.h"
 
@@ -46,7 +47,7 @@ struct Group {
     units_max = std::max(units_max, units);
   }
   std::string Who() const {
-    const auto count = [](size_t n, const char* what) { return n == 0 ? "" : StrCat(n, " ", what, n == 1 ? "" : "s"); };
+    const auto count = [](size_t n, const char* what) { return n == 0 ? "" : Counted(n, what); };
     const char* const verb = tasks + actors == 1 ? " waits" : " wait";
     return StrCat(count(tasks, "task"), tasks > 0 && actors > 0 ? " and " : "", count(actors, "actor"), verb);
   }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/counted.h"
 #include "base/strings.h"
 
 namespace raylet {
@@ -257,7 +258,7 @@ std::string WorkerTable::WhyWaiting(const TaskShape& shape) const {
   if (const auto full = WhyPoolIsFull(shape)) return *full;
   const auto found = groups_.find(shape.group);
   if (found != groups_.end() && found->second.starting > 0)
-    return StrCat("they wait for ", found->second.starting, " workers that are being started");
+    return StrCat("they wait for ", Counted(found->second.starting, "worker"), " to start");
   return "they wait for a worker that is free";
 }
 
@@ -269,12 +270,12 @@ std::optional<std::string> WorkerTable::WhyPoolIsFull(const TaskShape& shape) co
       actors += worker.actor ? 1 : 0;
       blocked += worker.blocked ? 1 : 0;
     }
-    return StrCat("the pool is full with ", workers_.size(), " workers (", actors, " of actors, ", blocked,
+    return StrCat("the pool is full with ", Counted(workers_.size(), "worker"), " (", actors, " of actors, ", blocked,
                   " blocked, ", Count(State::kIdle), " idle)");
   }
   const PoolReserve reserve = Reserve();
   if (shape.dedicated || reserve.MayBegin(shape.depth)) return std::nullopt;
-  return StrCat("the pool of ", limits_.workers_max, " workers keeps ", reserve.LeftTo(shape.depth),
+  return StrCat("the pool of ", Counted(limits_.workers_max, "worker"), " keeps ", reserve.LeftTo(shape.depth),
                 " of them for tasks that others wait for (", reserve.blocked(), " blocked)");
 }
 

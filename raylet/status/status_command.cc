@@ -87,7 +87,7 @@ int StatusCommand(int argc, char** argv) {
                  "the raylet's socket, or host:port of any raylet of the cluster that the one here is in")
       ->envname("RAY_ADDRESS");
   app.add_flag("--json", as_json, "print JSON");
-  app.add_option("--timeout", timeout_seconds, "seconds to wait for the answer; 5");
+  app.add_option("--timeout", timeout_seconds, "seconds to wait for the answer")->capture_default_str();
   app.set_version_flag("--version", StrCat("raylet ", kBuild));
   app.footer(kExplained);
   try {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "base/counted.h"
 #include "base/strings.h"
 
 namespace raylet {
@@ -16,7 +17,6 @@ using nlohmann::json;
 using Row = std::vector<std::string>;
 
 constexpr size_t kRowsMax = 20;  // of one table
-constexpr size_t kIdShown = 8;   // hex digits, enough to tell ids apart
 constexpr size_t kHeadingWidth = 15;
 
 std::string Printable(std::string text) {
@@ -55,13 +55,11 @@ std::string Amount(const json& object, const char* key) {
   std::snprintf(text, sizeof text, "%.10g", value.is_number() ? value.get<double>() : 0.0);
   return text;
 }
-std::string ShortId(const json& object, const char* key) { return Text(object, key).substr(0, kIdShown); }
 std::string OrDash(std::string text) { return text.empty() ? "-" : text; }
 std::string Pid(const json& object, const char* key) {
   const int64_t pid = Signed(object, key);
   return pid > 0 ? std::to_string(pid) : "-";
 }
-std::string Count(uint64_t count, const char* thing) { return StrCat(count, " ", thing, count == 1 ? "" : "s"); }
 
 // ---- to text
 size_t Width(const std::string& text) {  // in code points
@@ -113,11 +111,11 @@ std::string Resources(const json& status) {
   const json& resources = At(status, "resources");
   for (const auto& [name, line] : resources.items())
     rows.push_back({Printable(name), AmountOf(name, line, "total"), AmountOf(name, line, "free")});
-  return Section("resources", Count(resources.size(), "kind")) + Table(rows);
+  return Section("resources", Counted(resources.size(), "kind")) + Table(rows);
 }
 
 std::string WhatItRuns(const json& worker) {
-  if (const std::string actor = ShortId(worker, "actor"); !actor.empty()) return StrCat("actor ", actor);
+  if (const std::string actor = Text(worker, "actor"); !actor.empty()) return StrCat("actor ", actor);
   if (worker.contains("leased_to"))
     return StrCat("tasks that process ", Number(worker, "leased_to"), " sends it: ", Number(worker, "calls"),
                   " so far");
@@ -146,17 +144,19 @@ std::string Queues(const json& status) {
   std::vector<Row> rows = {{"JOB", "WHAT", "EACH NEEDS", "FIRST", "WHY THEY WAIT"}};
   for (const json& queue : At(status, "queues")) {
     queued += Number(queue, "count");
-    rows.push_back({std::to_string(Number(queue, "job")), StrCat(Number(queue, "count"), " ", Text(queue, "what")),
+    rows.push_back({std::to_string(Number(queue, "job")),
+                    Counted(Number(queue, "count"), Text(queue, "what") == "actors" ? "actor" : "task"),
                     OrDash(Text(queue, "resources")), OrDash(Text(queue, "first")), Text(queue, "why")});
   }
   const uint64_t without_room = Number(status, "processes_without_room");
   const std::string waiting =
       without_room == 0 ? std::string()
-                        : StrCat("; ", Count(without_room, "submitter"), " without room: one program may have ",
-                                 Number(status, "tasks_max"), " tasks (--max-tasks)");
-  return Section("queues", StrCat(queued, " ready to run; ", Count(Number(status, "tasks_waiting_for_objects"), "task"),
-                                  " waiting for ", Count(Number(status, "objects_waited_for"), "object"), "; ",
-                                  Count(Number(status, "tasks"), "task"), " in all", waiting)) +
+                        : StrCat("; ", Counted(without_room, "submitter"), " without room: one program may have ",
+                                 Counted(Number(status, "tasks_max"), "task"), " (--max-tasks)");
+  return Section("queues",
+                 StrCat(queued, " ready to run; ", Counted(Number(status, "tasks_waiting_for_objects"), "task"),
+                        " waiting for ", Counted(Number(status, "objects_waited_for"), "object"), "; ",
+                        Counted(Number(status, "tasks"), "task"), " in all", waiting)) +
          Table(rows);
 }
 
@@ -166,7 +166,7 @@ std::string HostedActors(const json& status) {
   const json& hosted = At(status, "actors_of_others");
   if (hosted.empty()) return "";
   for (const json& actor : hosted)
-    rows.push_back({ShortId(actor, "actor"), OrDash(Text(actor, "name")), Text(actor, "function"), Text(actor, "home"),
+    rows.push_back({Text(actor, "actor"), OrDash(Text(actor, "name")), Text(actor, "function"), Text(actor, "home"),
                     Pid(actor, "pid")});
   return Section("  for others", std::to_string(hosted.size())) + Table(rows);
 }
@@ -176,7 +176,7 @@ std::string Actors(const json& status) {
   for (const json& actor : At(status, "actors")) {
     const std::string state = Text(actor, "state");
     rows.push_back(
-        {ShortId(actor, "actor"), OrDash(Text(actor, "name")), Text(actor, "function"),
+        {Text(actor, "actor"), OrDash(Text(actor, "name")), Text(actor, "function"),
          std::to_string(Number(actor, "job")),
          Text(actor, "machine").empty() ? Pid(actor, "pid") : Text(actor, "machine"),
          StrCat(state, Flag(actor, "leaving") ? ", leaving" : "", Flag(actor, "detached") ? ", detached" : ""),
@@ -198,16 +198,16 @@ std::string PlacementGroups(const json& status) {
     std::string where = Text(group, "reason");
     if (where.empty())
       for (const auto& [machine, count] : places) where += StrCat(where.empty() ? "" : ", ", count, " ", machine);
-    rows.push_back({ShortId(group, "group"), OrDash(Text(group, "name")), std::to_string(Number(group, "job")),
+    rows.push_back({Text(group, "group"), OrDash(Text(group, "name")), std::to_string(Number(group, "job")),
                     Text(group, "strategy"), Text(group, "state"), std::to_string(At(group, "bundles").size()), where});
   }
   std::vector<Row> reserved = {{"GROUP", "BUNDLE", "RESOURCES", "HOME"}};
   for (const json& bundle : others)
-    reserved.push_back({ShortId(bundle, "group"), std::to_string(Number(bundle, "bundle")), Text(bundle, "resources"),
+    reserved.push_back({Text(bundle, "group"), std::to_string(Number(bundle, "bundle")), Text(bundle, "resources"),
                         Text(bundle, "home")});
   if (rows.size() == 1 && reserved.size() == 1) return "";
-  std::string text = Section("groups", Count(rows.size() - 1, "placement group")) + Table(rows);
-  if (reserved.size() > 1) text += Section("  for others", Count(reserved.size() - 1, "bundle")) + Table(reserved);
+  std::string text = Section("groups", Counted(rows.size() - 1, "placement group")) + Table(rows);
+  if (reserved.size() > 1) text += Section("  for others", Counted(reserved.size() - 1, "bundle")) + Table(reserved);
   return text;
 }
 
@@ -243,7 +243,7 @@ std::string Peers(const json& status) {
   for (const json& peer : At(status, "peers")) {
     const std::string state = Text(peer, "state");
     ++by_state[state];
-    rows.push_back({ShortId(peer, "node"), Text(peer, "address"),
+    rows.push_back({Text(peer, "node"), Text(peer, "address"),
                     StrCat(state, state != "dead" && !Flag(peer, "connected") ? ", not connected" : ""),
                     state == "dead" ? Text(peer, "why") : Load(At(peer, "load"))});
   }
@@ -263,7 +263,7 @@ std::string Control(const json& status) {
   std::vector<Row> rows = {{"NODE", "ADDRESS", "VERSION", ""}};
   for (const json& node : At(status, "nodes")) {
     rows.push_back(
-        {ShortId(node, "node"), Text(node, "address"), Text(node, "version"), Flag(node, "this") ? "this one" : ""});
+        {Text(node, "node"), Text(node, "address"), Text(node, "version"), Flag(node, "this") ? "this one" : ""});
   }
   return Section("control store", text) + Section("nodes", StrCat(rows.size() - 1, " with a lease")) + Table(rows);
 }
@@ -272,20 +272,20 @@ std::string Transfers(const json& status) {
   const json& transfers = At(status, "transfers");
   if (!transfers.is_object()) return Section("transfers", "none: this raylet knows no other machine");
   const auto moved = [&](const char* objects, const char* bytes) {
-    return StrCat(Count(Number(transfers, objects), "object"), ", ", FormatBytes(Number(transfers, bytes)));
+    return StrCat(Counted(Number(transfers, objects), "object"), ", ", FormatBytes(Number(transfers, bytes)));
   };
   std::string received = moved("objects_received", "bytes_received");
   if (const uint64_t resumed = Number(transfers, "bytes_resumed"); resumed > 0)
     received += StrCat(", ", FormatBytes(resumed), " of partial copies taken up again");
   if (const uint64_t corrupt = Number(transfers, "chunks_corrupt"); corrupt > 0)
-    received += StrCat(", ", Count(corrupt, "corrupt chunk"), " sent again");
-  return Section("transfers", StrCat(Count(Number(transfers, "objects_wanted"), "object"), " wanted, ",
-                                     Count(Number(transfers, "pulls"), "pull"), " under way, ",
+    received += StrCat(", ", Counted(corrupt, "corrupt chunk"), " sent again");
+  return Section("transfers", StrCat(Counted(Number(transfers, "objects_wanted"), "object"), " wanted, ",
+                                     Counted(Number(transfers, "pulls"), "pull"), " under way, ",
                                      FormatBytes(Number(transfers, "pulled_bytes")))) +
          Section("  received", received) + Section("  sent", moved("objects_sent", "bytes_sent")) +
-         Section("  kept", StrCat(Count(Number(transfers, "kept_for_others"), "object"),
+         Section("  kept", StrCat(Counted(Number(transfers, "kept_for_others"), "object"),
                                   " for other machines; other machines have ",
-                                  Count(Number(transfers, "remote_copies"), "object"), " of ours"));
+                                  Counted(Number(transfers, "remote_copies"), "object"), " of ours"));
 }
 
 }  // namespace
@@ -293,7 +293,8 @@ std::string Transfers(const json& status) {
 Result<std::string> StatusScreen(const std::string& text) {
   const json status = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!status.is_object())
-    return Fail(ErrorCode::kProtocolError, StrCat("the answer has ", text.size(), " bytes and is no JSON object"));
+    return Fail(ErrorCode::kProtocolError,
+                StrCat("the answer has ", Counted(text.size(), "byte"), " and is no JSON object"));
   return Headline(status) + Resources(status) + Workers(status) + Queues(status) + Actors(status) +
          PlacementGroups(status) + Jobs(status) + Peers(status) + Control(status) + Transfers(status);
 }

@@ -161,7 +161,7 @@ TEST_F(StoreSpillTest, PinnedObjectsStayAndTheRefusalSaysWhatSpillingDid) {
   const auto refused = Put(*client, 100, 3 * kMiB, /*timeout_ms=*/300);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kFull);
-  for (const char* part : {"needs 3145728 bytes", "free ", "largest run ", "pinned 15728640", "on disk in 0 files"})
+  for (const char* part : {"needs 3145728 bytes", "free ", "largest run ", "pinned 15728640", "on disk: 0, in 0 files"})
     EXPECT_NE(refused.error().message.find(part), std::string::npos) << part << ": " << refused.error().message;
   views.clear();
   ASSERT_TRUE(Put(*client, 100, 3 * kMiB));

@@ -5,11 +5,13 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <regex>
 
 #include "base/clock.h"
 #include "base/unix_socket.h"
 #include "tests/harness/daemon_process.h"
+#include "tests/harness/help_text.h"
 #include "tests/harness/run_folder.h"
 
 namespace raylet::test {
@@ -45,6 +47,33 @@ TEST_F(StoreStart, BadFlagsAreUsageAndNameTheFlag) {
   ExpectRefusedWith({"--help"}, 0, "Example");
   ExpectRefusedWith({"--version"}, 0, "plasma_store 0.");
   EXPECT_FALSE(std::filesystem::exists(socket_));
+}
+
+TEST_F(StoreStart, HelpShowsTheDefaultOfEachFlagThatHasOne) {
+  const std::map<std::string, std::string> flags = {
+      {"--help", ""},
+      {"--version", ""},
+      {"--memory", ""},
+      {"--socket", ""},
+      {"--directory", ""},
+      {"--hugepages", ""},
+      {"--external-store", ""},
+      {"--spill-dir", ""},
+      {"--spill-max", "what the disk has"},
+      {"--isolation", "user"},
+      {"--log-level", "warning"},
+      {"--metrics-port", ""},
+      {"--metrics-address", "127.0.0.1"},
+      {"--decay", "0"},
+      {"--take-over", ""},
+      {"--config", ""},
+      {"--memory-root", "/"},
+      {"--deaths-max", "10"},
+      {"--ready-fd", ""},
+      {"--lifeline-fd", ""},
+  };
+  const std::string help = Refusal("plasma_store", {"--help"}, 0);
+  EXPECT_EQ(DefaultsIn(help), flags) << help;
 }
 
 TEST_F(StoreStart, ASocketPathThatIsTooLongIsRefusedWithBothLengths) {

@@ -62,7 +62,7 @@ TEST_F(ObjstatDriverTest, AKilledDriverLeavesTheLedgerAtItsBaselineWithinASecond
   ASSERT_TRUE(Eventually(20s, [&] { return driver->Output().find("pids ") != std::string::npos; })) << driver->Output();
   const json held = json::parse(Objstat({"--json"}))["ledger"];
   EXPECT_EQ(held["adds_up"], true) << held;
-  for (const char* place : {"pinned", "owned", "unsealed"}) EXPECT_GE(held[place]["count"], 1) << place << held;
+  for (const char* place : {"pinned", "protected", "unsealed"}) EXPECT_GE(held[place]["count"], 1) << place << held;
   EXPECT_NE(LedgerLine(), baseline);
 
   driver->Kill();

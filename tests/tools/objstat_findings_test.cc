@@ -132,7 +132,7 @@ TEST_F(ObjstatFindingsTest, BusyStoreIsShownAsItWasSeenAndIsNoFault) {
   const auto [text, code] = Run({"-s", socket_});
   EXPECT_EQ(code, 0) << text;
   EXPECT_NE(
-      text.find("= pinned 5.0 MiB + evictable 7.0 MiB + owned 11.0 MiB + unsealed 13.0 MiB + dying 17.0 MiB + free "
+      text.find("= pinned 5.0 MiB + evictable 7.0 MiB + protected 11.0 MiB + unsealed 13.0 MiB + dying 17.0 MiB + free "
                 "11.0 MiB: adds up\n  the store changed during each look"),
       std::string::npos)
       << text;
@@ -175,6 +175,40 @@ TEST_F(ObjstatFindingsTest, DoctorNamesWhatIsWrongAndTheRemedy) {
   const auto [text, code] = Run({"doctor", "-s", socket_});
   EXPECT_EQ(code, 1) << text;
   EXPECT_NE(text.find("remedy: start one with plasma_store -m 1G -s "), std::string::npos) << text;
+}
+
+// Of two runs of the arena, one longer than what is free: what a user may create without evicting anything.
+TEST_F(ObjstatFindingsTest, TheLargestRunIsOneNumberEverywhere) {
+  FillAll();  // 53 of 64 MiB, in an arena of 72
+  const uint64_t run_bytes = 11 * kMiB;
+  EXPECT_EQ(Take().largest_run_bytes, run_bytes);
+  EXPECT_EQ(json::parse(Run({"--json", "-s", socket_}).first)["largest_run_bytes"], run_bytes);
+  const std::pair<std::vector<std::string>, std::string> texts[] = {
+      {{}, "largest run   11.0 MiB"},
+      {{"doctor"}, "the largest run is 11.0 MiB of 11.0 MiB free"},
+      {{"why", "11M"}, "free 11.0 MiB, largest run 11.0 MiB"},
+      {{"why", "12M"}, "free 11.0 MiB, largest run 11.0 MiB, and 7.0 MiB of 1 object can be evicted"},
+      {{"--prom"}, StrCat("plasma_store_largest_run_bytes ", run_bytes, "\n")}};
+  for (auto [arguments, words] : texts) {
+    arguments.insert(arguments.end(), {"-s", socket_});
+    const std::string text = Run(arguments).first;
+    EXPECT_NE(text.find(words), std::string::npos) << words << " is not in " << text;
+  }
+}
+
+TEST_F(ObjstatFindingsTest, CountsAndNounsAgree) {
+  FillAll();
+  IndexCounters& counters = header().counters;
+  for (std::atomic<uint64_t>* const counter :
+       {&counters.creates, &counters.seals, &counters.deletes, &counters.evictions, &counters.full_failures,
+        &counters.watched_ids, &counters.spills, &counters.spill_failures, &counters.lost_objects})
+    *counter = 1;
+  const std::string screen = Run({"-s", socket_}).first;
+  for (const char* words : {"1 create, 1 seal, 1 delete, 1 eviction of 0 B, 1 time full", "the seals of 1 object\n",
+                            "1 object of 0 B written", "1 failed write, 1 object lost"})
+    EXPECT_NE(screen.find(words), std::string::npos) << words << " is not in " << screen;
+  const std::string doctor = Run({"doctor", "-s", socket_}).first;
+  EXPECT_NE(doctor.find("1 create was refused for want of room"), std::string::npos) << doctor;
 }
 
 }  // namespace

@@ -166,6 +166,13 @@ TEST_F(ObjstatReportsTest, ArenaShowsRunsAndWhatStandsBetweenThem) {
   EXPECT_EQ(std::ranges::count(report.picture, '.'), 65);
 }
 
+// The first digits of objects of one process are the same.
+TEST_F(ObjstatReportsTest, TheArenaNamesObjectsByTheirWholeIds) {
+  const std::string id = IdOf(Add(EntryState::kSealed, 5 * kMiB));
+  const std::string text = ArenaText(Take(), MakeArenaReport(Take()), {});
+  EXPECT_NE(text.find(id + " (evictable)"), std::string::npos) << text;
+}
+
 TEST_F(ObjstatReportsTest, PagesLentToTheIndexAreNoRun) {
   header().counters.lent_bytes = 12 * kMiB;
   EXPECT_EQ(MakeArenaReport(Take()).free_run_bytes, 60 * kMiB);
@@ -224,7 +231,7 @@ TEST_F(ObjstatReportsTest, WhyOfASizeTellsMissingRunsFromMissingBytes) {
   for (uint64_t at = 0; at < 72; at += 9) Pin(AddAt(at * kMiB, EntryState::kSealed, kMiB));
   Count();
   const Answer answer = WhySize(Take(), 20 * kMiB);
-  EXPECT_NE(answer.verdict.find("fit in bytes, but no run is that long: the longest has 8.0 MiB"), std::string::npos)
+  EXPECT_NE(answer.verdict.find("fit in bytes, but no run is that long: the largest run is 8.0 MiB"), std::string::npos)
       << answer.verdict;
 }
 
@@ -333,7 +340,7 @@ TEST_F(ObjstatReportsTest, ListIsSortedChosenAndCutShort) {
   };
   EXPECT_EQ(list({"--sort", "size"})[0]["data_bytes"], 17 * kMiB);
   EXPECT_EQ(list({"--sort", "size", "--limit", "2"}).size(), 2u);
-  const json owned = list({"--state", "owned"});
+  const json owned = list({"--state", "protected"});
   ASSERT_EQ(owned.size(), 1u);
   EXPECT_EQ(owned[0]["data_bytes"], 11 * kMiB);
   EXPECT_EQ(list({"--sort", "pins"})[0]["pins"], 1);
@@ -370,7 +377,7 @@ TEST_F(ObjstatReportsTest, WrongUsageIsExplained) {
       {{"--watch", "--count", "0"}, "'0' is no count: say a number from 1"},
       {{"--count", "2"}, "--count is for --watch"},
       {{"pins", "--older", "5y"}, "'5y' is no age: say a number with ms, s, m, h or d"},
-      {{"ls", "--state", "lost"}, "lost not in {pinned,evictable,owned,unsealed,dying,spilled}"},
+      {{"ls", "--state", "lost"}, "lost not in {pinned,evictable,protected,unsealed,dying,spilled}"},
       {{"ls", "--prom"}, "say it without a subcommand"},
       {{"dump", "abcd", "--json"}, "say it without --json"},
       {{"show"}, "id is required"},

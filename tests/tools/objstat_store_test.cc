@@ -77,7 +77,7 @@ TEST_F(ObjstatStoreTest, LedgerOfALivingStoreAddsUpAndReturnsToItsBaseline) {
     EXPECT_EQ(ledger.pinned.bytes, 3 * kMiB);
     EXPECT_EQ(ledger.dying.bytes, 2 * kMiB);
     EXPECT_EQ(ledger.evictable.bytes, kMiB + 1);
-    EXPECT_EQ(ledger.owned.bytes, 5 * kMiB);
+    EXPECT_EQ(ledger.protected_objects.bytes, 5 * kMiB);
     EXPECT_EQ(ledger.unsealed.bytes, 7 * kMiB);
     EXPECT_EQ(full.unknown_pin_pages, 0u);
     ASSERT_EQ(full.clients.size(), 1u);
@@ -87,7 +87,7 @@ TEST_F(ObjstatStoreTest, LedgerOfALivingStoreAddsUpAndReturnsToItsBaseline) {
   EXPECT_TRUE(Eventually(seconds(5), [&] {
     const Snapshot after = Take();
     return after.clients.empty() && after.ledger.AddsUp() &&
-           after.ledger.pinned.bytes + after.ledger.owned.bytes == 0 &&
+           after.ledger.pinned.bytes + after.ledger.protected_objects.bytes == 0 &&
            after.ledger.unsealed.bytes + after.ledger.dying.bytes == 0;
   })) << DefaultScreen(Take(), {});
 }

@@ -4,6 +4,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "base/counted.h"
 #include "base/strings.h"
 #include "tools/objstat/screen.h"
 
@@ -13,7 +14,7 @@ namespace {
 constexpr uint64_t kPage = 4096;
 constexpr size_t kCells = 72;
 constexpr size_t kRunsShown = 8;
-constexpr std::string_view kLetters = "peoud";  // in the order of Place
+constexpr std::string_view kLetters = "pe#ud";  // in the order of Place
 
 uint64_t PageUp(uint64_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
 uint64_t PageDown(uint64_t bytes) { return bytes / kPage * kPage; }
@@ -61,7 +62,7 @@ std::string Picture(const Snapshot& snapshot) {
 }
 
 std::string Neighbour(const Object* object, const char* none) {
-  return object == nullptr ? none : StrCat(object->id.hex().substr(0, 8), " (", PlaceName(object->place), ")");
+  return object == nullptr ? none : StrCat(object->id.hex(), " (", PlaceName(object->place), ")");
 }
 
 }  // namespace
@@ -89,13 +90,13 @@ std::string ArenaText(const Snapshot& snapshot, const ArenaReport& report, Look 
                 " are objects', ", FormatBytes(report.waste_bytes), " of that rounding (",
                 Percent(report.waste_bytes, report.physical_bytes), ")\n");
   if (report.lent_bytes > 0) out += StrCat("  ", FormatBytes(report.lent_bytes), " of pages went to the index\n");
-  out += StrCat("  free between objects: ", FormatBytes(report.free_run_bytes), " in ", report.runs.size(),
-                report.runs.size() == 1 ? " run" : " runs", ", the longest ", FormatBytes(report.largest()), " (",
-                Percent(report.largest(), report.free_run_bytes), ")\n");
+  out += StrCat("  free between objects: ", FormatBytes(report.free_run_bytes), " in ",
+                Counted(report.runs.size(), "run"), ", the longest ", FormatBytes(report.longest()), " (",
+                Percent(report.longest(), report.free_run_bytes), ")\n");
   out += StrCat(
       "  the longest run once all evictable objects have gone: ", FormatBytes(report.run_bytes_after_eviction), "\n");
   out += StrCat("[", report.picture, "]\n",
-                "  p pinned, e evictable, o owned, u unsealed, d dying, . free; each letter is ",
+                "  p pinned, e evictable, # protected, u unsealed, d dying, . free; each letter is ",
                 FormatBytes((report.arena_bytes + kCells - 1) / kCells), "\n");
   if (report.runs.empty()) return out;
   std::vector<std::vector<std::string>> rows = {{"BEFORE", "AFTER", "RUN", "OFFSET"}};
@@ -120,7 +121,7 @@ nlohmann::json ArenaJson(const ArenaReport& report) {
           {"waste_bytes", report.waste_bytes},
           {"lent_bytes", report.lent_bytes},
           {"free_run_bytes", report.free_run_bytes},
-          {"largest_run_bytes", report.largest()},
+          {"longest_run_bytes", report.longest()},
           {"run_bytes_after_eviction", report.run_bytes_after_eviction},
           {"picture", report.picture},
           {"runs", runs}};

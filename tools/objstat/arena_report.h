@@ -24,7 +24,7 @@ struct ArenaReport {
   // The longest run if all that can be evicted went, and nothing moved.
   uint64_t run_bytes_after_eviction = 0;
   std::string picture;  // one letter for an equal part of the arena each: of what takes most of it; '.' is free
-  uint64_t largest() const { return runs.empty() ? 0 : runs.front().bytes; }
+  uint64_t longest() const { return runs.empty() ? 0 : runs.front().bytes; }
 };
 
 ArenaReport MakeArenaReport(const Snapshot& snapshot);

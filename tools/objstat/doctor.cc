@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/counted.h"
 #include "base/strings.h"
 #include "tools/objstat/arena_report.h"
 #include "tools/objstat/choice.h"
@@ -45,7 +46,7 @@ Check Index(const Verification& verification) {
   if (verification.findings.empty()) return check;
   check.health = Health::kFault;
   check.finding =
-      StrCat(verification.findings.size(), " faults in the index, such as: ", verification.findings.front());
+      StrCat(Counted(verification.findings.size(), "fault"), " in the index, such as: ", verification.findings.front());
   check.remedy = "save what objstat verify says, report it, and start the store again";
   return check;
 }
@@ -75,13 +76,15 @@ Check Room(const Snapshot& snapshot) {
 Check Full(const Snapshot& snapshot) {
   Check check = Fine("full", "");
   const Happened* const last = LastEvent(snapshot, EventKind::kFull);
+  const uint64_t failures = snapshot.counters.full_failures;
+  const std::string refused = StrCat(Counted(failures, "create"), failures == 1 ? " was" : " were");
   if (last == nullptr) {
-    check.finding = StrCat(snapshot.counters.full_failures, " creates were refused for want of room");
+    check.finding = StrCat(refused, " refused for want of room");
     return check;
   }
   check.health = last->ago_ms < kRecentMs ? Health::kWarning : Health::kFine;
-  check.finding = StrCat(snapshot.counters.full_failures, " creates were refused for want of room, the last ",
-                         FormatAge(last->ago_ms), " ago: ", EventSentence(last->event));
+  check.finding = StrCat(refused, " refused for want of room, the last ", FormatAge(last->ago_ms),
+                         " ago: ", EventSentence(last->event));
   if (check.health != Health::kFine)
     check.remedy = "release or delete objects sooner, or start plasma_store with a larger -m";
   return check;
@@ -89,8 +92,8 @@ Check Full(const Snapshot& snapshot) {
 
 Check Runs(const Snapshot& snapshot) {
   const ArenaReport arena = MakeArenaReport(snapshot);
-  Check check = Fine("runs", StrCat("the longest free run is ", FormatBytes(arena.largest()), " of ",
-                                    FormatBytes(arena.free_run_bytes)));
+  Check check = Fine("runs", StrCat("the largest run is ", FormatBytes(snapshot.largest_run_bytes), " of ",
+                                    FormatBytes(snapshot.ledger.free_bytes), " free"));
   if (arena.run_bytes_after_eviction >= snapshot.ledger.capacity_bytes / 10) return check;
   if (snapshot.ledger.free_bytes < snapshot.ledger.capacity_bytes / 5) return check;  // full, not broken up
   check.health = Health::kWarning;
@@ -113,7 +116,7 @@ Check Leaked(const Snapshot& snapshot) {
 }
 
 Check Clients(const Snapshot& snapshot) {
-  Check check = Fine("clients", StrCat(snapshot.clients.size(), " of at most ", kClientRowsMax, " clients"));
+  Check check = Fine("clients", StrCat(snapshot.clients.size(), " of at most ", Counted(kClientRowsMax, "client")));
   const auto stopped = std::ranges::find_if(snapshot.clients, &Client::stopped);
   if (stopped != snapshot.clients.end()) {
     check.health = Health::kWarning;
@@ -121,7 +124,7 @@ Check Clients(const Snapshot& snapshot) {
     check.remedy = StrCat("kill -CONT ", stopped->pid, " lets it go on; ended, it gives back what it holds");
   } else if (snapshot.unknown_pin_pages > 0) {
     check.health = Health::kWarning;
-    check.finding += StrCat("; the pins of ", snapshot.unknown_pin_pages, " could not be read");
+    check.finding += StrCat("; the pins of ", Counted(snapshot.unknown_pin_pages, "client"), " could not be read");
     check.remedy = "run objstat as root, or where it sees the clients' processes";
   } else if (snapshot.clients.size() >= kClientRowsMax / 10 * 9) {
     check.health = Health::kWarning;

@@ -29,7 +29,7 @@ json DefaultJson(const Snapshot& snapshot, const Rates& rates) {
        {{"capacity_bytes", ledger.capacity_bytes},
         {"pinned", ToJson(ledger.pinned)},
         {"evictable", ToJson(ledger.evictable)},
-        {"owned", ToJson(ledger.owned)},
+        {"protected", ToJson(ledger.protected_objects)},
         {"unsealed", ToJson(ledger.unsealed)},
         {"dying", ToJson(ledger.dying)},
         {"restoring_bytes", ledger.restoring_bytes},

@@ -58,7 +58,7 @@ std::vector<Leak> FindLeaks(const Snapshot& snapshot, uint64_t older_ms) {
       if (const auto kind = KindOf(object, snapshot.FindClient(keeper))) leaks.push_back({*kind, &object, keeper});
     // A store that lives frees a dying object soon after its last pin.
     if (keepers.empty() && object.place == Place::kDying) leaks.push_back({LeakKind::kDeleted, &object, 0});
-    if (keepers.empty() && object.place == Place::kOwned && snapshot.FindClient(object.creator) == nullptr)
+    if (keepers.empty() && object.place == Place::kProtected && snapshot.FindClient(object.creator) == nullptr)
       leaks.push_back({LeakKind::kInherited, &object, 0});
   }
   std::ranges::stable_sort(leaks, [](const Leak& a, const Leak& b) { return a.object->bytes() > b.object->bytes(); });

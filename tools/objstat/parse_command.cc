@@ -17,9 +17,10 @@ constexpr const char* kExplained =
     "Without a subcommand: one screen. Every byte of the capacity is in one place of the ledger:\n"
     "  pinned     a process holds the object: it stays\n"
     "  evictable  nobody holds it: it goes, oldest release first, when room is needed\n"
-    "  owned      it stays until its owner lets go of it, or goes\n"
+    "  protected  nobody holds it, and it stays until its owner lets go of it, or ends\n"
     "  unsealed   its creator is still writing it\n"
     "  dying      deleted or evicted, and a process holds it still\n"
+    "  restoring  for objects that come back from disk\n"
     "  free       no object's\n"
     "Examples:\n"
     "  export PLASMA_STORE_SOCKET=/tmp/run/store   instead of -s at each call\n"
@@ -82,30 +83,32 @@ Parsed ParseCommand(int argc, char** argv) {
   app.add_option("--interval", interval, "With --watch and top: seconds between two looks")
       ->capture_default_str()
       ->check(CheckInterval);
-  app.add_option("--count", command.count, "With --watch: stop after so many looks")->check(CheckCount);
+  app.add_option("--count", command.count, "With --watch: stop after so many looks")
+      ->check(CheckCount)
+      ->default_str("none: go on");
   app.set_version_flag("--version", std::string("objstat ") + RAYLET_VERSION);
   app.require_subcommand(0, 1);
   app.fallthrough();
   app.footer(kExplained);
 
-  const auto limit = [&command](CLI::App* verb, const char* what) {
-    verb->add_option("--limit", command.limit, what)->check(CheckCount);
+  const auto limit = [&command](CLI::App* verb, const char* what, const char* usual) {
+    verb->add_option("--limit", command.limit, what)->check(CheckCount)->default_str(usual);
   };
   auto* const list =
       app.add_subcommand("ls", "One line for each object: id, state, sizes, age, holders, creator, place");
-  list->add_option("--state", command.state, "Only these: pinned, evictable, owned, unsealed, dying or spilled")
-      ->check(CLI::IsMember({"pinned", "evictable", "owned", "unsealed", "dying", "spilled"}));
+  list->add_option("--state", command.state, "Only these: pinned, evictable, protected, unsealed, dying or spilled")
+      ->check(CLI::IsMember({"pinned", "evictable", "protected", "unsealed", "dying", "spilled"}));
   list->add_option("--sort", command.sort, "By place, size, age, pins or waste; the most first")
       ->capture_default_str()
       ->check(CLI::IsMember({"place", "size", "age", "pins", "waste"}));
-  limit(list, "At most so many objects");
+  limit(list, "At most so many objects", "all");
   auto* const show =
       app.add_subcommand("show", "All about one object: its state, its place, who made and who holds it");
   show->add_option("id", command.subject, "Its id, or the first digits of it")->required();
   auto* const dump = app.add_subcommand("dump", "Write an object's bytes");
   dump->add_option("id", command.subject, "Its id, or the first digits of it")->required();
   dump->add_flag("--metadata", command.metadata, "Its metadata, instead of its data");
-  dump->add_option("-o,--output", command.output, "A file to write, instead of stdout");
+  dump->add_option("-o,--output", command.output, "A file to write")->default_str("stdout");
   auto* const pins = app.add_subcommand("pins", "One line for each object that a process holds, by pid and program");
   pins->add_option("--older", older, "Only what may be held for so long, such as 90s or 5m")->check(CheckAge);
   app.add_subcommand("clients", "One line for each connected process");
@@ -115,13 +118,15 @@ Parsed ParseCommand(int argc, char** argv) {
   why->add_option("id|size", command.subject, "An id or its first digits; or bytes with B, K, M or G, such as 64M")
       ->required();
   limit(app.add_subcommand("top", "The clients that keep the most memory, and how fast they create"),
-        "At most so many clients (20)");
+        "At most so many clients", "20");
   app.add_subcommand("sizes", "How many objects there are of each size, and what rounding costs them");
   limit(app.add_subcommand("events",
                            "What happened: who found the store full and who held it then, evictions, ended clients"),
-        "At most so many (all of the last 256)");
+        "At most so many", "256, all that the store keeps");
   auto* const leaks = app.add_subcommand("leaks", "Objects that look forgotten, and who keeps them");
-  leaks->add_option("--older", older, "Only objects of this age, such as 90s or 5m (60s)")->check(CheckAge);
+  leaks->add_option("--older", older, "Only objects of this age, such as 90s or 5m")
+      ->check(CheckAge)
+      ->default_str("60s");
   app.add_subcommand("verify", "Check the index against its own rules");
   app.add_subcommand("doctor", "Look for what goes wrong with stores, and say what helps");
 

@@ -51,11 +51,11 @@ std::string PrometheusText(const Snapshot& snapshot, const std::vector<double>& 
   const Ledger& ledger = snapshot.ledger;
   place("pinned", ledger.pinned);
   place("evictable", ledger.evictable);
-  place("owned", ledger.owned);
+  place("protected", ledger.protected_objects);
   place("unsealed", ledger.unsealed);
   place("dying", ledger.dying);
   place("spilled", ledger.spilled);
-  gauge("plasma_store_largest_run_bytes", "Bytes of the largest stretch of the arena without an object.",
+  gauge("plasma_store_largest_run_bytes", "Bytes of the largest object that fits without evicting any.",
         static_cast<double>(snapshot.largest_run_bytes));
   if (snapshot.resident_bytes)
     gauge("plasma_store_resident_bytes", "Bytes of the machine's memory that the arena has.",

@@ -26,6 +26,12 @@ std::string Amount(double value) {
   return StrCat(tenths / 10, ".", tenths % 10);
 }
 
+// "1 create", "0.5 creates".
+std::string Amount(double value, const char* thing) {
+  const std::string amount = Amount(value);
+  return StrCat(amount, " ", thing, amount == "1" || amount == "1.0" ? "" : "s");
+}
+
 std::string Bytes(double value) { return FormatBytes(static_cast<uint64_t>(std::llround(value))); }
 
 }  // namespace
@@ -50,9 +56,10 @@ Rates RatesBetween(const Snapshot* earlier, const Snapshot& now) {
 }
 
 std::string RatesText(const Rates& rates) {
-  return StrCat("each second, over the last ", FormatAge(rates.over_ms), ": ", Amount(rates.creates), " creates, ",
-                Amount(rates.seals), " seals, ", Amount(rates.deletes), " deletes, ", Amount(rates.evictions),
-                " evictions of ", Bytes(rates.evicted_bytes), ", ", Amount(rates.full_failures), " times full",
+  return StrCat("each second, over the last ", FormatAge(rates.over_ms), ": ", Amount(rates.creates, "create"), ", ",
+                Amount(rates.seals, "seal"), ", ", Amount(rates.deletes, "delete"), ", ",
+                Amount(rates.evictions, "eviction"), " of ", Bytes(rates.evicted_bytes), ", ",
+                Amount(rates.full_failures, "time"), " full",
                 rates.spilled_bytes > 0 || rates.restored_bytes > 0
                     ? StrCat(", ", Bytes(rates.spilled_bytes), " spilled, ", Bytes(rates.restored_bytes), " restored")
                     : "",

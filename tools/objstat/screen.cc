@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/counted.h"
 #include "base/strings.h"
 #include "tools/objstat/choice.h"
 #include "tools/objstat/events.h"
@@ -41,8 +42,9 @@ std::string LedgerLine(const Ledger& ledger, Look look) {
   const bool exact = ledger.AddsUp();
   std::string out = StrCat(
       "ledger: capacity ", FormatBytes(ledger.capacity_bytes), " = pinned ", FormatBytes(ledger.pinned.bytes),
-      " + evictable ", FormatBytes(ledger.evictable.bytes), " + owned ", FormatBytes(ledger.owned.bytes),
-      " + unsealed ", FormatBytes(ledger.unsealed.bytes), " + dying ", FormatBytes(ledger.dying.bytes),
+      " + evictable ", FormatBytes(ledger.evictable.bytes), " + protected ",
+      FormatBytes(ledger.protected_objects.bytes), " + unsealed ", FormatBytes(ledger.unsealed.bytes), " + dying ",
+      FormatBytes(ledger.dying.bytes),
       ledger.restoring_bytes > 0 ? StrCat(" + restoring ", FormatBytes(ledger.restoring_bytes)) : "", " + free ",
       FormatBytes(ledger.free_bytes),
       ledger.spilled.count > 0
@@ -90,7 +92,8 @@ std::string DefaultScreen(const Snapshot& snapshot, const Rates& rates, Look loo
   out += Row("capacity", FormatBytes(ledger.capacity_bytes), "", "what -m allows, in bytes as users count them");
   out += Row("pinned", ledger.pinned, "a process holds them");
   out += Row("evictable", ledger.evictable, "nobody holds them: they go, oldest release first, when room is needed");
-  out += Row("owned", ledger.owned, "stay until their owner lets go of them, or goes");
+  out +=
+      Row("protected", ledger.protected_objects, "nobody holds them, and they stay until their owner lets go of them");
   out += Row("unsealed", ledger.unsealed, "being written");
   out += Row("dying", ledger.dying, "deleted or evicted; a process holds them still");
   if (ledger.restoring_bytes > 0)
@@ -98,7 +101,7 @@ std::string DefaultScreen(const Snapshot& snapshot, const Rates& rates, Look loo
   out += Row("free", FormatBytes(ledger.free_bytes), "", "no object's");
   if (ledger.spilled.count > 0 || counters.spill_file_bytes > 0)
     out += Row("spilled", ledger.spilled, "on disk, beside the capacity: a get brings them back");
-  out += Row("largest run", FormatBytes(std::min(snapshot.largest_run_bytes, ledger.free_bytes)), "",
+  out += Row("largest run", FormatBytes(snapshot.largest_run_bytes), "",
              "the largest object that fits without evicting any");
   out += Row("logical", FormatBytes(logical_bytes), "", "all objects, in bytes as users count them");
   out += Row("physical", FormatBytes(counters.physical_bytes), "", "all objects, with what rounding costs");
@@ -109,18 +112,18 @@ std::string DefaultScreen(const Snapshot& snapshot, const Rates& rates, Look loo
     out += Row("lent", FormatBytes(counters.lent_bytes), "", "pages that went from the objects to the index");
   out += Row("resident", snapshot.resident_bytes ? FormatBytes(*snapshot.resident_bytes) : "unknown", "",
              "memory of the machine that is reserved for them");
-  out +=
-      StrCat("  ", snapshot.clients.size(), snapshot.clients.size() == 1 ? " client" : " clients", "; since the start ",
-             counters.creates, " creates, ", counters.seals, " seals, ", counters.deletes, " deletes, ",
-             counters.evictions, " evictions of ", FormatBytes(counters.evicted_bytes), ", ", counters.full_failures,
-             " times full; over the socket ", FormatBytes(counters.bytes_received), " in, ",
-             FormatBytes(counters.bytes_sent), " out; they wait for the seals of ", counters.watched_ids, " objects\n");
+  out += StrCat(
+      "  ", Counted(snapshot.clients.size(), "client"), "; since the start ", Counted(counters.creates, "create"), ", ",
+      Counted(counters.seals, "seal"), ", ", Counted(counters.deletes, "delete"), ", ",
+      Counted(counters.evictions, "eviction"), " of ", FormatBytes(counters.evicted_bytes), ", ",
+      Counted(counters.full_failures, "time"), " full; over the socket ", FormatBytes(counters.bytes_received), " in, ",
+      FormatBytes(counters.bytes_sent), " out; waiting for the seals of ", Objects(counters.watched_ids), "\n");
   if (counters.spills > 0 || counters.spill_failures > 0 || counters.lost_objects > 0)
-    out +=
-        StrCat("  spilling since the start: ", Objects(counters.spills), " of ",
-               FormatBytes(counters.spilled_out_bytes), " written, ", Objects(counters.restores), " of ",
-               FormatBytes(counters.restored_bytes), " read back, ", counters.spill_failures, " failed writes, ",
-               counters.lost_objects, " objects lost; the files have ", FormatBytes(counters.spill_file_bytes), "\n");
+    out += StrCat("  spilling since the start: ", Objects(counters.spills), " of ",
+                  FormatBytes(counters.spilled_out_bytes), " written, ", Objects(counters.restores), " of ",
+                  FormatBytes(counters.restored_bytes), " read back, ",
+                  Counted(counters.spill_failures, "failed write"), ", ", Objects(counters.lost_objects),
+                  " lost; the files have ", FormatBytes(counters.spill_file_bytes), "\n");
   out += "  " + RatesText(rates);
   out += HolderLines(snapshot);
   if (snapshot.oldest_unsealed) {
@@ -129,8 +132,8 @@ std::string DefaultScreen(const Snapshot& snapshot, const Rates& rates, Look loo
                   ClientText(snapshot, oldest.creator), " for ", FormatAge(oldest.age_ms), "\n");
   }
   if (snapshot.unknown_pin_pages > 0)
-    out += StrCat("  the pins of ", snapshot.unknown_pin_pages,
-                  " clients could not be read: what they hold counts as evictable or owned\n");
+    out += StrCat("  the pins of ", Counted(snapshot.unknown_pin_pages, "client"),
+                  " could not be read: what they hold counts as evictable or protected\n");
   return out + LedgerLine(ledger, look);
 }
 
@@ -159,8 +162,8 @@ std::string ObjectText(const Snapshot& snapshot, const Object& object, Look look
   out += Paint(object.id.hex(), Colour::kBold, look) + "\n";
   row("state", StrCat(PlaceName(object.place), object.deleted ? ", deleted: it goes at its last release" : "",
                       object.owned ? ", owned" : ""));
-  row("data", StrCat(FormatBytes(object.data_bytes), " (", object.data_bytes, " bytes)"));
-  row("metadata", StrCat(FormatBytes(object.metadata_bytes), " (", object.metadata_bytes, " bytes)"));
+  row("data", StrCat(FormatBytes(object.data_bytes), " (", Counted(object.data_bytes, "byte"), ")"));
+  row("metadata", StrCat(FormatBytes(object.metadata_bytes), " (", Counted(object.metadata_bytes, "byte"), ")"));
   if (object.place == Place::kSpilled)
     row("place", StrCat(object.lost ? "lost: its bytes on disk cannot be read any more"
                                     : StrCat("file ", *object.spill_file, " on disk"),

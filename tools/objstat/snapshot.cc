@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/counted.h"
 #include "base/shm_segment.h"
 #include "base/strings.h"
 #include "client/plasma/mapped_index.h"
@@ -164,9 +165,10 @@ std::vector<client::EntrySnapshot> ReadConsistently(const client::MappedIndex& i
 
 void Compare(std::vector<std::string>& out, const char* what, const Sum& counted, uint64_t bytes, uint64_t count) {
   if (counted.bytes != bytes)
-    out.push_back(StrCat(what, " objects have ", counted.bytes, " bytes, and the daemon counts ", bytes));
+    out.push_back(StrCat(what, " objects have ", Counted(counted.bytes, "byte"), ", and the daemon counts ", bytes));
   if (counted.count != count)
-    out.push_back(StrCat("there are ", counted.count, " ", what, " objects, and the daemon counts ", count));
+    out.push_back(StrCat("there ", counted.count == 1 ? "is " : "are ", Counted(counted.count, StrCat(what, " object")),
+                         ", and the daemon counts ", count));
 }
 
 Ledger MakeLedger(const Snapshot& snapshot, uint64_t capacity_bytes) {
@@ -177,7 +179,7 @@ Ledger MakeLedger(const Snapshot& snapshot, uint64_t capacity_bytes) {
     switch (object.place) {
       case Place::kPinned: sum = &ledger.pinned; break;
       case Place::kEvictable: sum = &ledger.evictable; break;
-      case Place::kOwned: sum = &ledger.owned; break;
+      case Place::kProtected: sum = &ledger.protected_objects; break;
       case Place::kUnsealed: sum = &ledger.unsealed; break;
       case Place::kDying: sum = &ledger.dying; break;
       case Place::kSpilled: sum = &ledger.spilled; break;
@@ -186,8 +188,8 @@ Ledger MakeLedger(const Snapshot& snapshot, uint64_t capacity_bytes) {
     ++sum->count;
   }
   const Counters& counters = snapshot.counters;
-  const Sum sealed{ledger.pinned.bytes + ledger.evictable.bytes + ledger.owned.bytes,
-                   ledger.pinned.count + ledger.evictable.count + ledger.owned.count};
+  const Sum sealed{ledger.pinned.bytes + ledger.evictable.bytes + ledger.protected_objects.bytes,
+                   ledger.pinned.count + ledger.evictable.count + ledger.protected_objects.count};
   ledger.restoring_bytes = counters.restoring_bytes;
   uint64_t used = counters.sealed_bytes + counters.unsealed_bytes + counters.dying_bytes + counters.restoring_bytes;
   // Nothing was torn where the daemon works on: its counters and its objects are of two moments then.
@@ -198,7 +200,8 @@ Ledger MakeLedger(const Snapshot& snapshot, uint64_t capacity_bytes) {
     Compare(ledger.differences, "dying", ledger.dying, counters.dying_bytes, counters.dying_count);
     Compare(ledger.differences, "spilled", ledger.spilled, counters.spilled_bytes, counters.spilled_count);
     if (used > capacity_bytes)
-      ledger.differences.push_back(StrCat("objects have ", used, " bytes, more than the capacity of ", capacity_bytes));
+      ledger.differences.push_back(
+          StrCat("objects have ", Counted(used, "byte"), ", more than the capacity of ", capacity_bytes));
     if (!snapshot.consistent)
       ledger.differences.push_back(!snapshot.daemon_alive ? "the daemon died in the middle of a change"
                                                           : "the daemon was stopped in the middle of a change");
@@ -215,7 +218,7 @@ const char* PlaceName(Place place) {
   switch (place) {
     case Place::kPinned: return "pinned";
     case Place::kEvictable: return "evictable";
-    case Place::kOwned: return "owned";
+    case Place::kProtected: return "protected";
     case Place::kUnsealed: return "unsealed";
     case Place::kDying: return "dying";
     case Place::kSpilled: return "spilled";
@@ -283,7 +286,13 @@ Snapshot TakeSnapshot(const OpenIndex& open) {
 
   const Pins pins = ReadPins(out.daemon_alive ? out.daemon_pid : -1, out.clients);
   out.unknown_pin_pages = pins.unknown_pages;
-  uint64_t covered = 0;  // of the arena, up to here
+  uint64_t covered = 0;            // of the arena, up to here
+  uint64_t longest_run_bytes = 0;  // of whole pages without an object
+  const auto run_until = [&](uint64_t end) {
+    constexpr uint64_t kPage = 4096;
+    const uint64_t from = (covered + kPage - 1) / kPage * kPage, to = end / kPage * kPage;
+    if (to > from) longest_run_bytes = std::max(longest_run_bytes, to - from);
+  };
   for (const client::EntrySnapshot& entry : entries) {
     Object object;
     object.id = entry.id;
@@ -321,13 +330,13 @@ Snapshot TakeSnapshot(const OpenIndex& open) {
           break;
         }
         [[fallthrough]];
-      default: object.place = object.pins > 0 ? Place::kPinned : object.owned ? Place::kOwned : Place::kEvictable;
+      default: object.place = object.pins > 0 ? Place::kPinned : object.owned ? Place::kProtected : Place::kEvictable;
     }
     if (spilled) {
       out.objects.push_back(std::move(object));
       continue;
     }
-    if (entry.offset > covered) out.largest_run_bytes = std::max(out.largest_run_bytes, entry.offset - covered);
+    run_until(entry.offset);
     covered = std::max(covered, MetadataOffset(entry.offset, entry.data_bytes) + AlignUp(entry.metadata_bytes));
     if (object.place == Place::kUnsealed &&
         (!out.oldest_unsealed || object.age_ms > out.objects[*out.oldest_unsealed].age_ms))
@@ -336,12 +345,14 @@ Snapshot TakeSnapshot(const OpenIndex& open) {
   }
   // The index takes its pages from the arena's end.
   const uint64_t end = out.arena_bytes - std::min(out.arena_bytes, out.counters.lent_bytes);
-  if (end > covered) out.largest_run_bytes = std::max(out.largest_run_bytes, end - covered);
+  run_until(end);
   out.arena_path = FindArenaOf(out);
   struct stat status {};
   if (out.arena_path && ::stat(out.arena_path->c_str(), &status) == 0)
     out.resident_bytes = static_cast<uint64_t>(status.st_blocks) * 512;
   out.ledger = MakeLedger(out, header.capacity_bytes);
+  // As the store counts it in what it says when it is full.
+  out.largest_run_bytes = std::min(longest_run_bytes, out.ledger.free_bytes);
   return out;
 }
 

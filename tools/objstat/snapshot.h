@@ -19,7 +19,7 @@
 namespace raylet::objstat {
 
 // The part of the ledger in which an object counts.
-enum class Place { kPinned, kEvictable, kOwned, kUnsealed, kDying, kSpilled };  // a spilled one has no memory
+enum class Place { kPinned, kEvictable, kProtected, kUnsealed, kDying, kSpilled };  // a spilled one has no memory
 const char* PlaceName(Place place);
 
 struct Object {
@@ -67,11 +67,11 @@ struct Sum {
   uint64_t bytes = 0, count = 0;
 };
 
-// capacity = pinned + evictable + owned + unsealed + dying + restoring + free, where the daemon's own counters
-// give restoring and free. Spilled objects are beside the capacity.
+// capacity = pinned + evictable + protected + unsealed + dying + restoring + free, where the daemon's own counters
+// give restoring and free. Spilled objects are beside the capacity. docs/memory.md says what each means.
 struct Ledger {
   uint64_t capacity_bytes = 0;
-  Sum pinned, evictable, owned, unsealed, dying, spilled;
+  Sum pinned, evictable, protected_objects, unsealed, dying, spilled;
   uint64_t restoring_bytes = 0, free_bytes = 0;
   // False: a busy store changed during each look. Then the objects are counted as they were seen, one after the other,
   // and are not compared with the daemon's counters.
@@ -98,7 +98,7 @@ struct Snapshot {
   uint64_t arena_bytes = 0;
   std::optional<std::string> arena_path;    // a descriptor of it in /proc; nothing where none may be opened
   std::optional<uint64_t> resident_bytes;   // of the arena
-  uint64_t largest_run_bytes = 0;           // the largest stretch of the arena without an object
+  uint64_t largest_run_bytes = 0;           // the largest object that fits without evicting any
   std::optional<uint64_t> oldest_unsealed;  // index into objects
   uint32_t unknown_pin_pages = 0;           // clients whose pins could not be read
   Counters counters{};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/counted.h"
 #include "base/strings.h"
 #include "tools/objstat/arena_report.h"
 #include "tools/objstat/choice.h"
@@ -54,7 +55,8 @@ Answer WhyAbsent(const Snapshot& snapshot, const std::string& digits) {
   if (const Happened* const left = LastEvent(snapshot, EventKind::kClientLeft))
     answer.reasons.push_back(StrCat(FormatAge(left->ago_ms), " ago: ", EventSentence(left->event)));
   if (digits.find_first_not_of("0123456789") == std::string::npos)
-    answer.reasons.push_back(StrCat("for a size of ", digits, " bytes, say objstat why ", digits, "B"));
+    answer.reasons.push_back(
+        StrCat("for a size of ", digits, digits == "1" ? " byte, say" : " bytes, say objstat why ", digits, "B"));
   answer.remedy = "hold an object, or give it an owner, and the store does not evict it; a larger -m keeps more";
   return answer;
 }
@@ -80,7 +82,7 @@ Result<Answer> WhyObject(const Snapshot& snapshot, const std::string& digits) {
       answer.verdict = StrCat(name, " is here until room is needed: nobody holds it, and it has no owner");
       answer.reasons.push_back("the objects that were released longest ago are evicted first");
       break;
-    case Place::kOwned:
+    case Place::kProtected:
       answer.verdict = StrCat(name, " stays: it has an owner, and nobody holds it now");
       answer.reasons.push_back("it goes when its owner deletes it, or ends without an heir");
       break;
@@ -106,7 +108,8 @@ Result<Answer> WhyObject(const Snapshot& snapshot, const std::string& digits) {
   if (object.place == Place::kSpilled && !object.lost)
     answer.reasons.push_back("a get reads it back; it goes when its owner deletes it, or ends without an heir");
   if (snapshot.unknown_pin_pages > 0)
-    answer.reasons.push_back(StrCat("the pins of ", snapshot.unknown_pin_pages, " clients could not be read"));
+    answer.reasons.push_back(
+        StrCat("the pins of ", Counted(snapshot.unknown_pin_pages, "client"), " could not be read"));
   return answer;
 }
 
@@ -115,7 +118,7 @@ Answer WhySize(const Snapshot& snapshot, uint64_t bytes) {
   const Ledger& ledger = snapshot.ledger;
   const ArenaReport arena = MakeArenaReport(snapshot);
   const uint64_t reach_bytes = ledger.free_bytes + ledger.evictable.bytes;
-  const std::string wanted = FormatBytes(bytes);
+  const std::string wanted = FormatBytes(bytes), largest = FormatBytes(snapshot.largest_run_bytes);
   if (bytes > ledger.capacity_bytes) {
     answer.verdict = StrCat(wanted, " never fit: the store holds ", FormatBytes(ledger.capacity_bytes), " at most");
     answer.remedy = StrCat("start plasma_store with a larger -m, or split the object");
@@ -127,7 +130,7 @@ Answer WhySize(const Snapshot& snapshot, uint64_t bytes) {
     answer.reasons = Keepers(snapshot);
     if (snapshot.counters.spills > 0 || ledger.spilled.count > 0)
       answer.reasons.push_back(StrCat(FormatBytes(ledger.spilled.bytes), " of ", Objects(ledger.spilled.count),
-                                      " are on disk: a create that may wait has owned objects written there"));
+                                      " are on disk: a create that may wait has protected objects written there"));
     if (const Happened* const failed = LastEvent(snapshot, EventKind::kSpillFailed))
       answer.reasons.push_back(StrCat(FormatAge(failed->ago_ms), " ago: ", EventSentence(failed->event)));
     if (ledger.dying.bytes > 0)
@@ -135,22 +138,20 @@ Answer WhySize(const Snapshot& snapshot, uint64_t bytes) {
     answer.remedy = "release or delete objects, end one of these clients, or start plasma_store with a larger -m";
     return answer;
   }
-  if (bytes <= ledger.free_bytes && bytes <= arena.largest()) {
+  if (bytes <= snapshot.largest_run_bytes) {
     answer.verdict = StrCat(wanted, " fit now, and nothing has to go");
-    answer.reasons.push_back(StrCat("free ", FormatBytes(ledger.free_bytes), ", the longest run ",
-                                    FormatBytes(std::min(arena.largest(), ledger.free_bytes))));
+    answer.reasons.push_back(StrCat("free ", FormatBytes(ledger.free_bytes), ", largest run ", largest));
     return answer;
   }
   if (bytes <= arena.run_bytes_after_eviction) {
     answer.verdict = StrCat(wanted, " fit once others are evicted");
-    answer.reasons.push_back(StrCat("free ", FormatBytes(ledger.free_bytes), ", the longest run ",
-                                    FormatBytes(arena.largest()), ", and ", FormatBytes(ledger.evictable.bytes), " of ",
-                                    Objects(ledger.evictable.count), " can be evicted"));
+    answer.reasons.push_back(StrCat("free ", FormatBytes(ledger.free_bytes), ", largest run ", largest, ", and ",
+                                    FormatBytes(ledger.evictable.bytes), " of ", Objects(ledger.evictable.count),
+                                    " can be evicted"));
     return answer;
   }
-  answer.verdict =
-      StrCat(wanted, " fit in bytes, but no run is that long: the longest has ", FormatBytes(arena.largest()), ", and ",
-             FormatBytes(arena.run_bytes_after_eviction), " after evictions");
+  answer.verdict = StrCat(wanted, " fit in bytes, but no run is that long: the largest run is ", largest, ", and ",
+                          FormatBytes(arena.run_bytes_after_eviction), " after evictions");
   answer.reasons.push_back(
       "the store moves objects that nobody holds, to join runs: pinned, unsealed and small ones stay");
   for (std::string& keeper : Keepers(snapshot)) answer.reasons.push_back(std::move(keeper));

@@ -108,6 +108,8 @@ void Set(Flags& flags, const std::string& flag, const std::string& value) {
     flags.data = value;
   } else if (flag == "--log") {
     flags.log = value;
+  } else if (flag == "--results") {
+    flags.results = value;
   } else if (flag == "--model") {
     ModelOf(value);  // ParseFlags has read it
   } else if (flag == "--mode") {
@@ -203,6 +205,7 @@ std::string HelpText() {
          "  --progress auto|always|never\n"
          "                        a line that follows the steps of each epoch (auto: on a terminal)\n"
          "  --log FILE            write the plain lines there, too\n"
+         "  --results FILE        write the figures of the end there, and not to the output\n"
          "Exit codes: 0 fine, 1 failed, 2 usage, 3 no raylet serves that address.\n";
 }
 

@@ -35,6 +35,7 @@ struct Flags {
   std::string address;  // of a raylet; empty: private daemons
   std::string data = kDefaultFolder;
   std::string log;           // where the plain lines go as well; empty: nowhere
+  std::string results;       // where the figures of the end go; empty: to the output
   uint64_t server_cpus = 0;  // that each server asks for
   TrainOptions train = DefaultsFor(ModelKind::kMlp);
   PolicyFlags by_policy;

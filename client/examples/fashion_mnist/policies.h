@@ -8,6 +8,6 @@
 namespace fashion {
 
 // Returns the program's exit code.
-int TrainByPolicy(const Flags& flags, Progress& progress);
+int TrainByPolicy(const Flags& flags, const Dataset& train, const Dataset& test, Progress& progress);
 
 }  // namespace fashion

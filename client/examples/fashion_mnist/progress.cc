@@ -22,10 +22,15 @@ bool CanRedraw(std::FILE* out) {
   return ::isatty(::fileno(out)) == 1 && terminal != nullptr && std::strcmp(terminal, "dumb") != 0;
 }
 
-Progress::Progress(std::FILE* out, bool live, const std::string& log) : out_(out), live_(live) {
-  if (log.empty()) return;
-  log_.reset(std::fopen(log.c_str(), "we"));
-  if (!log_) throw std::runtime_error("the log " + log + " cannot be written: " + std::strerror(errno));
+Progress::Progress(std::FILE* out, bool live, const std::string& log, const std::string& results)
+    : out_(out), live_(live), log_(Open("log", log)), results_(Open("file of the results", results)) {}
+
+Progress::File Progress::Open(const char* what, const std::string& name) {
+  if (name.empty()) return nullptr;
+  File file(std::fopen(name.c_str(), "we"));
+  if (!file)
+    throw std::runtime_error("the " + std::string(what) + " " + name + " cannot be written: " + std::strerror(errno));
+  return file;
 }
 
 void Progress::BeginEpoch(size_t epoch, size_t epochs, size_t steps, size_t images_per_step) {
@@ -53,13 +58,22 @@ void Progress::Show(size_t steps_done) {
   drawn_ = true;
 }
 
+void Progress::PrintTo(std::FILE* file, const std::string& line) {
+  if (file == nullptr) return;
+  std::fprintf(file, "%s\n", line.c_str());
+  std::fflush(file);
+}
+
 void Progress::Print(const std::string& line) {
   Erase();
-  std::fprintf(out_, "%s\n", line.c_str());
-  std::fflush(out_);
-  if (!log_) return;
-  std::fprintf(log_.get(), "%s\n", line.c_str());
-  std::fflush(log_.get());
+  PrintTo(out_, line);
+  PrintTo(log_.get(), line);
+}
+
+void Progress::PrintResult(const std::string& line) {
+  Erase();
+  PrintTo(results_ ? results_.get() : out_, line);
+  PrintTo(log_.get(), line);
 }
 
 void Progress::Erase() {

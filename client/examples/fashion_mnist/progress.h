@@ -1,5 +1,6 @@
 // Progress: the output of a training while it runs. Plain lines, one per epoch, go to the output and to a log. If the
-// output is a terminal, one more line is redrawn at its bottom between them. One thread at a time.
+// output is a terminal, one more line is redrawn at its bottom between them. The results may go to a file instead of
+// the output. One thread at a time.
 // Always holds: a log, and an output without a watcher, get whole lines only, without a control character.
 #pragma once
 
@@ -17,8 +18,8 @@ class Progress {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // Throws std::runtime_error where the log cannot be written. An empty name: no log.
-  Progress(std::FILE* out, bool live, const std::string& log);
+  // Throws std::runtime_error where a file cannot be written. An empty name: no log; the results go to the output.
+  Progress(std::FILE* out, bool live, const std::string& log, const std::string& results);
   ~Progress() { Erase(); }
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -29,16 +30,20 @@ class Progress {
   // Draws at most ten times a second, and only on a terminal.
   void Show(size_t steps_done);
   void Print(const std::string& line);
+  void PrintResult(const std::string& line);
 
  private:
   struct Close {
     void operator()(std::FILE* file) const { std::fclose(file); }
   };
+  using File = std::unique_ptr<std::FILE, Close>;
+  static File Open(const char* what, const std::string& name);
+  static void PrintTo(std::FILE* file, const std::string& line);
   void Erase();
 
   std::FILE* const out_;
   const bool live_;
-  std::unique_ptr<std::FILE, Close> log_;
+  File log_, results_;
   size_t epoch_ = 0, epochs_ = 0, steps_ = 0, images_per_step_ = 0;
   Clock::time_point epoch_started_, next_draw_;
   bool drawn_ = false;  // a line stands at the cursor

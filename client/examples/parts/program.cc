@@ -2,12 +2,15 @@
 
 #include <ray/api.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <cmath>
 #include <cstdarg>
+#include <cstdlib>
 #include <cstring>
+#include <string_view>
 
 namespace example {
 namespace {
@@ -17,7 +20,19 @@ std::string HelpOf(const Program& program) {
   for (const Option& option : program.options)
     help += "  " + option.name + std::string(option.name.size() < 14 ? 14 - option.name.size() : 1, ' ') + option.help +
             (option.value.empty() ? "" : " (" + option.value + ")") + "\n";
-  return help + "Exit codes: 0 fine, 1 failed, 2 usage, 3 no raylet serves that address.\n";
+  return help +
+         "  --ray_…       what ray::Init takes, such as --ray_local_mode=true\n"
+         "Exit codes: 0 fine, 1 failed, 2 usage, 3 no raylet serves that address.\n";
+}
+
+void PrintTo(std::initializer_list<std::FILE*> files, const char* format, std::va_list values) {
+  char text[1024];
+  std::vsnprintf(text, sizeof text, format, values);
+  for (std::FILE* const file : files) {
+    if (file == nullptr) continue;
+    std::fprintf(file, "%s\n", text);
+    std::fflush(file);
+  }
 }
 
 int Fail(const Program& program, const std::exception& e, int code) {
@@ -62,42 +77,60 @@ double Options::Real(const std::string& name, double min, double max) const {
   return number;
 }
 
-Output::Output(const std::string& log) {
-  if (log.empty()) return;
-  log_.reset(std::fopen(log.c_str(), "we"));
-  if (!log_) throw std::runtime_error("the log " + log + " cannot be written: " + std::strerror(errno));
+bool InWorker() { return std::getenv("RAYLET_WORKER_TOKEN") != nullptr; }
+
+Output::Output(const std::string& log, const std::string& results)
+    : log_(Open("log", log)), results_(Open("file of the results", results)) {}
+
+Output::File Output::Open(const char* what, const std::string& name) {
+  if (name.empty()) return nullptr;
+  File file(std::fopen(name.c_str(), "we"));
+  if (!file)
+    throw std::runtime_error("the " + std::string(what) + " " + name + " cannot be written: " + std::strerror(errno));
+  return file;
 }
 
 void Output::Print(const char* format, ...) {
   std::va_list values;
   va_start(values, format);
-  char text[1024];
-  std::vsnprintf(text, sizeof text, format, values);
+  PrintTo({stdout, log_.get()}, format, values);
   va_end(values);
-  for (std::FILE* const out : {stdout, log_.get()}) {
-    if (out == nullptr) continue;
-    std::fprintf(out, "%s\n", text);
-    std::fflush(out);
-  }
 }
 
+void Output::PrintResult(const char* format, ...) {
+  std::va_list values;
+  va_start(values, format);
+  PrintTo({results_ ? results_.get() : stdout, log_.get()}, format, values);
+  va_end(values);
+}
+
+const Option kChart{"--chart", "", "writes the pictures FILE.svg and their numbers FILE.csv"};
+
 int RunProgram(Program program, int argc, char** argv) {
-  program.options.push_back({"--chart", "", "writes the pictures FILE.svg and their numbers FILE.csv"});
   program.options.push_back({"--address", "", "of a raylet; without it, daemons of its own"});
   program.options.push_back({"--log", "", "writes the lines there, too"});
+  program.options.push_back({"--results", "", "writes the figures of the end there, and not to the output"});
   try {
-    const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
-    if (arguments == std::vector<std::string>{"--help"} || arguments == std::vector<std::string>{"-h"}) {
+    if (InWorker()) ray::Init();
+    std::vector<std::string> arguments;
+    std::vector<char*> of_init(argv, argv + std::min(argc, 1));
+    for (int i = 1; i < argc; ++i)
+      if (std::string_view(argv[i]).starts_with("--ray_"))
+        of_init.push_back(argv[i]);
+      else
+        arguments.emplace_back(argv[i]);
+    if (std::ranges::count(arguments, "--help") + std::ranges::count(arguments, "-h") > 0) {
       std::fputs(HelpOf(program).c_str(), stdout);
       return 0;
     }
     const Options options(program.options, arguments);
+    Output output(options.Text("--log"), options.Text("--results"));
+    const Work work = program.prepare(options);
     ray::RayConfig config;
     config.address = options.Text("--address");
-    ray::Init(config);
-    Output output(options.Text("--log"));
+    ray::Init(config, static_cast<int>(of_init.size()), of_init.data());
     Seconds();
-    program.run(options, output);
+    work(output);
     ray::Shutdown();
     return 0;
   } catch (const UsageError& e) {

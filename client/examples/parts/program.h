@@ -1,5 +1,6 @@
 // The frame of an example: its options, Init and Shutdown, what it prints, and its exit codes. An example describes its
-// options with their defaults, and has a function that runs between Init and Shutdown.
+// options with their defaults. It reads its input before Init, so that a mistake starts no daemon, and works between
+// Init and Shutdown.
 #pragma once
 
 #include <cstdint>
@@ -37,27 +38,41 @@ class Options {
   std::map<std::string, std::string> values_;
 };
 
+// Whether this process is a worker. There Init comes first, and does not return.
+bool InWorker();
+
 // Lines for the user, which go to the output and to a log.
 class Output {
  public:
-  explicit Output(const std::string& log);  // an empty name: no log
+  // An empty name: no log; the results go where the other lines go.
+  Output(const std::string& log, const std::string& results);
   [[gnu::format(printf, 2, 3)]] void Print(const char* format, ...);
+  // The figures at the end, which a script may want to have apart.
+  [[gnu::format(printf, 2, 3)]] void PrintResult(const char* format, ...);
 
  private:
   struct Close {
     void operator()(std::FILE* file) const { std::fclose(file); }
   };
-  std::unique_ptr<std::FILE, Close> log_;
+  using File = std::unique_ptr<std::FILE, Close>;
+  static File Open(const char* what, const std::string& name);
+
+  File log_, results_;
 };
+
+using Work = std::function<void(Output&)>;
 
 struct Program {
   std::string name;
   std::string summary;
-  std::vector<Option> options;  // beside --address, --log and --chart, which each example has
-  std::function<void(const Options&, Output&)> run;
+  std::vector<Option> options;  // beside --address, --log and --results, which each example has
+  // Checks the options and reads the input. Returns the work between Init and Shutdown.
+  std::function<Work(const Options&)> prepare;
 };
+extern const Option kChart;  // of the examples that draw
 
-// The exit code: 0 fine, 1 failed, 2 usage, 3 no raylet serves the address. Does not return in a worker.
+// The exit code: 0 fine, 1 failed, 2 usage, 3 no raylet serves the address. Does not return in a worker. Init gets the
+// arguments that begin with --ray_.
 int RunProgram(Program program, int argc, char** argv);
 
 // Seconds since the first call of the process.

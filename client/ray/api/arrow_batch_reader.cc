@@ -3,6 +3,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/counted.h"
 #include "base/strings.h"
 #include "client/ray/api/arrow_message.h"
 
@@ -10,6 +11,7 @@ namespace ray::internal {
 namespace {
 
 namespace ipc = raylet::arrow_ipc;
+using raylet::Counted;
 using raylet::ErrorCode;
 using raylet::Result;
 using raylet::StrCat;
@@ -68,13 +70,21 @@ class BatchBody {
     BatchColumn column;
     column.length = node.length();
     column.null_count = node.null_count();
-    if (column.length < 0 || column.length > kRowsMax || column.null_count < 0 || column.null_count > column.length)
-      return NoBatch("column '", type.name, "' has ", column.length, " rows, and ", column.null_count, " nulls");
+    if (column.length < 0 || column.length > kRowsMax)
+      return NoBatch("column '", type.name, "' has ", Counted(column.length, "row"), ", and may have ", kRowsMax);
+    if (column.null_count < 0 || column.null_count > column.length)
+      return NoBatch("column '", type.name, "' has a null_count of ", column.null_count, ", and takes one from 0 to ",
+                     column.length, ", its rows");
     if (column.length < rows_wanted)
-      return NoBatch("column '", type.name, "' has ", column.length, " rows, and ", rows_wanted, " are used");
+      return NoBatch("column '", type.name, "' has ", Counted(column.length, "row"), ", and ", rows_wanted,
+                     " are used");
     const auto rows = static_cast<size_t>(column.length);
-    auto validity = TakeBuffer(type, column.null_count == 0 ? 0 : (rows + 7) / 8);
+    auto validity = TakeBuffer(type, 0);
     if (!validity) return raylet::Fail(std::move(validity).error());
+    if (column.null_count > 0 && validity->size() < (rows + 7) / 8)
+      return NoBatch("column '", type.name, "' has a null_count of ", column.null_count, ", and takes 0 at most, ",
+                     "since its validity bitmap has ", Counted(validity->size(), "byte"), ", and its rows take ",
+                     (rows + 7) / 8);
     column.buffers.push_back(column.null_count == 0 ? nullptr : validity->data());
     if (auto taken = TakeValues(type, rows, column); !taken) return raylet::Fail(std::move(taken).error());
     return column;
@@ -94,8 +104,8 @@ class BatchBody {
       return NoBatch("a buffer of column '", type.name, "' is said to lie at ", buffer.offset(), ", in ",
                      buffer.length(), " bytes, and the body has ", body_.size());
     if (static_cast<uint64_t>(buffer.length()) < bytes_wanted)
-      return NoBatch("a buffer of column '", type.name, "' has ", buffer.length(), " bytes, and its rows take ",
-                     bytes_wanted);
+      return NoBatch("a buffer of column '", type.name, "' has ", Counted(buffer.length(), "byte"),
+                     ", and its rows take ", bytes_wanted);
     const auto bytes = body_.subspan(static_cast<size_t>(buffer.offset()), static_cast<size_t>(buffer.length()));
     if (reinterpret_cast<uintptr_t>(bytes.data()) % kValueAlignment != 0)
       return NoBatch("a buffer of column '", type.name, "' is unaligned");
@@ -210,7 +220,8 @@ Result<ArrowBatch> ParseBatchStream(std::span<const std::byte> stream) {
     auto column = body.Take(type, parsed.rows);
     if (!column) return raylet::Fail(std::move(column).error());
     if (column->length != parsed.rows)
-      return NoBatch("column '", type.name, "' has ", column->length, " rows, and the batch has ", parsed.rows);
+      return NoBatch("column '", type.name, "' has ", Counted(column->length, "row"), ", and the batch has ",
+                     parsed.rows);
     parsed.columns.push_back(*std::move(column));
   }
   if (!body.AllTaken()) return NoBatch("it has more buffers than its columns");

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/counted.h"
 #include "base/strings.h"
 #include "client/ray/api/arrow_message.h"
 
@@ -13,6 +14,7 @@ namespace ray::internal {
 namespace {
 
 namespace ipc = raylet::arrow_ipc;
+using raylet::Counted;
 using raylet::ErrorCode;
 using raylet::Fail;
 using raylet::Result;
@@ -110,13 +112,16 @@ Result<void> ArrowBatchWriter::TakeColumn(const ColumnType& column, const Slice&
   if (array.length < 0 || array.offset < 0 || array.length > kRowsMax || array.offset > kRowsMax)
     return Refuse(column, "has ", array.length, " rows from row ", array.offset);
   if (array.n_buffers != static_cast<int64_t>(column.layout.buffers()))
-    return Refuse(column, "of format \"", column.format, "\" has ", array.n_buffers, " buffers, and not ",
+    return Refuse(column, "of format \"", column.format, "\" has ", Counted(array.n_buffers, "buffer"), ", and not ",
                   column.layout.buffers());
   if (array.n_children != static_cast<int64_t>(column.children.size()))
-    return Refuse(column, "has ", array.n_children, " children, and its schema has ", column.children.size());
+    return Refuse(column, "has ", Counted(array.n_children, "child", "children"), ", and its schema has ",
+                  column.children.size());
   const size_t node = nodes_.size();
   nodes_.emplace_back(slice.length, 0);
-  nodes_[node] = ipc::FieldNode(slice.length, TakeValidity(slice));
+  const auto nulls = TakeValidity(column, slice);
+  if (!nulls) return Fail(nulls.error());
+  nodes_[node] = ipc::FieldNode(slice.length, *nulls);
   const void* const values = column.layout.kind == Kind::kStruct ? nullptr : array.buffers[1];
   const bool needs_values = column.layout.kind != Kind::kStruct && slice.length != 0;
   if (needs_values && values == nullptr && !(column.layout.kind == Kind::kFixed && column.layout.width == 0))
@@ -166,7 +171,8 @@ Result<void> ArrowBatchWriter::TakeChild(const ColumnType& column, const ArrowAr
                                          int64_t length) {
   if (child == nullptr) return Refuse(column, "has a schema and no array");
   if (first + length > child->length)
-    return Refuse(column, "has ", child->length, " rows, and the column around it uses row ", first + length - 1);
+    return Refuse(column, "has ", Counted(child->length, "row"), ", and the column around it uses row ",
+                  first + length - 1);
   return TakeColumn(column, Slice{*child, child->offset + first, length});
 }
 
@@ -196,9 +202,16 @@ Result<void> ArrowBatchWriter::TakeOffsets(const ColumnType& column, const Slice
   return {};
 }
 
-// Returns how many of the rows are null. A buffer of no bytes says that none is.
-int64_t ArrowBatchWriter::TakeValidity(const Slice& slice) {
+// Returns how many of the rows are null. A buffer of no bytes says that none is. The interface's null_count is of the
+// whole array, and -1 where nobody has counted.
+Result<int64_t> ArrowBatchWriter::TakeValidity(const ColumnType& column, const Slice& slice) {
+  const int64_t said = slice.array.null_count;
+  if (said < -1 || said > slice.array.length)
+    return Refuse(column, "has a null_count of ", said, ", and takes one from -1, not counted, to ", slice.array.length,
+                  ", its rows");
   const void* const bits = slice.array.n_buffers == 0 ? nullptr : slice.array.buffers[0];
+  if (bits == nullptr && said > 0)
+    return Refuse(column, "has a null_count of ", said, ", and takes 0 at most, since it has no validity bitmap");
   int64_t nulls = 0;
   if (bits != nullptr && slice.array.null_count != 0)
     for (int64_t i = 0; i < slice.length; ++i) nulls += BitAt(bits, slice.first + i) ? 0 : 1;

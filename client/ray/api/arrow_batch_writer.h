@@ -46,7 +46,7 @@ class ArrowBatchWriter {
   raylet::Result<void> TakeColumn(const ColumnType& column, const Slice& slice);
   raylet::Result<void> TakeOffsets(const ColumnType& column, const Slice& slice, int64_t& begin, int64_t& end);
   raylet::Result<void> TakeChild(const ColumnType& column, const ArrowArray* child, int64_t first, int64_t length);
-  int64_t TakeValidity(const Slice& slice);
+  raylet::Result<int64_t> TakeValidity(const ColumnType& column, const Slice& slice);
   void AddPiece(Piece piece);
   void BuildHead(const std::vector<ColumnType>& columns, int64_t rows);
 

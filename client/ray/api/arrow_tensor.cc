@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/counted.h"
 #include "base/strings.h"
 #include "client/ray/api/arrow_message.h"
 #include "fbs/arrow_generated.h"
@@ -164,7 +165,8 @@ Dtype DtypeOfTensor(const ipc::Message& message, const ipc::Tensor& tensor) {
 Result<void> CheckStrides(const flatbuffers::Vector<int64_t>* strides, const ArrayShape& shape, size_t element_bytes) {
   if (strides == nullptr || strides->size() == 0) return {};
   if (strides->size() != shape.ndim)
-    return NoTensor("it has ", strides->size(), " strides for ", shape.ndim, " dimensions");
+    return NoTensor("it has ", raylet::Counted(strides->size(), "stride"), " for ",
+                    raylet::Counted(shape.ndim, "dimension"));
   if (reinterpret_cast<uintptr_t>(strides->Data()) % sizeof(int64_t) != 0) return NoTensor("its strides are unaligned");
   if (shape.count == 0) return {};
   for (size_t i = 0; i < shape.ndim; ++i) {

@@ -8,6 +8,7 @@
 #include <ray/api/object_ref.h>
 #include <ray/api/objects.h>
 
+#include "base/counted.h"
 #include "base/strings.h"
 #include "client/ray/api/user_exception.h"
 
@@ -32,7 +33,8 @@ void ActorBox::ThrowWrongClass(const std::type_info& wanted) const {
 }
 
 void CheckArgumentCount(size_t given, size_t wanted) {
-  if (given != wanted) throw RayException(StrCat("the function takes ", wanted, " arguments, not ", given));
+  if (given != wanted)
+    throw RayException(StrCat("the function takes ", raylet::Counted(wanted, "argument"), ", not ", given));
 }
 
 void ThrowNullActor() { throw RayException("the actor's factory returned a null pointer"); }
@@ -89,7 +91,8 @@ Hold WantArraysOf(const std::vector<PackedView>& views) { return CurrentRuntime(
 
 std::vector<bool> WaitForHandles(const std::vector<ObjectHandle>& handles, int num_objects, int timeout_ms) {
   if (num_objects < 0 || static_cast<size_t>(num_objects) > handles.size())
-    throw RayException(StrCat("ray::Wait cannot wait for ", num_objects, " of ", handles.size(), " objects"));
+    throw RayException(
+        StrCat("ray::Wait cannot wait for ", num_objects, " of ", raylet::Counted(handles.size(), "object")));
   for (const ObjectHandle& handle : handles) Require(handle);
   return CurrentRuntime().Wait(handles, static_cast<size_t>(num_objects), timeout_ms);
 }

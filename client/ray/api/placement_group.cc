@@ -3,6 +3,7 @@
 #include <ray/api/task_options.h>
 #include <ray/internal/runtime.h>
 
+#include "base/counted.h"
 #include "base/strings.h"
 
 namespace ray {
@@ -72,8 +73,9 @@ void CheckBundle(const PlacementGroup& group, int bundle_index) {
   const bool known = group.Empty() || group.BundleCount() == 0 ||
                      (bundle_index < 0 || static_cast<size_t>(bundle_index) < group.BundleCount());
   if (bundle_index >= -1 && known) return;
-  throw RayException(StrCat("bundle ", bundle_index, " of a placement group with ", group.BundleCount(),
-                            " bundles: give one of them, from 0, or -1 for any"));
+  throw RayException(StrCat("bundle ", bundle_index, " of a placement group with ",
+                            raylet::Counted(group.BundleCount(), "bundle"),
+                            ": give one of them, from 0, or -1 for any"));
 }
 
 }  // namespace internal

@@ -3,6 +3,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/counted.h"
 #include "base/log.h"
 
 namespace raylet::client {
@@ -32,7 +33,7 @@ void CallThreads::Run(std::unique_ptr<ThreadedCall> call, void* instance) {
     threads_.emplace_back([this, &runner] { Loop(runner); });
   } catch (const std::system_error& error) {
     if (threads_.empty()) throw;
-    RAYLET_LOG(kError, "this actor has ", threads_.size(), " threads of the ", threads_max_,
+    RAYLET_LOG(kError, "this actor has ", threads_.size(), " of the ", Counted(threads_max_, "thread"),
                " that it may have, since no more can be started: ", error.what());
     threads_max_ = threads_.size();
   }

@@ -122,6 +122,59 @@ TEST_F(ExamplePrograms, WordsOfLikePlacesGetLikeVectors) {
   EXPECT_EQ(run.Left(), "");
 }
 
+// An address that nobody serves: whoever calls Init ends with exit code 3.
+const TrainingRun::Environment kNoDaemons = {{"RAY_ADDRESS", "/none/raylet"}};
+constexpr const char* kExamples[] = {"parameter_server", "fashion_mnist", "recommender", "spam", "word_vectors"};
+
+TEST_F(ExamplePrograms, EachAnswersHelpAndRefusesUnknownOptionsWithoutADaemon) {
+  for (const char* program : kExamples) {
+    for (const char* help_flag : {"--help", "-h"}) {
+      const TrainingRun help({help_flag}, program, kNoDaemons);
+      EXPECT_EQ(help.exit_code(), 0) << help.output();
+      EXPECT_TRUE(help.Says("Exit codes: 0 fine, 1 failed, 2 usage")) << help.output();
+      EXPECT_TRUE(help.Says("  --address")) << help.output();
+    }
+    const TrainingRun refused({"--no-such-option", "1"}, program, kNoDaemons);
+    EXPECT_EQ(refused.exit_code(), 2) << refused.output();
+    EXPECT_EQ(refused.output(),
+              StrCat(program, ": there is no option '--no-such-option'; --help lists those there are\n"));
+  }
+}
+
+TEST_F(ExamplePrograms, EachFindsThatItsInputIsMissingBeforeADaemonStarts) {
+  const struct {
+    const char* program;
+    const char* option;
+    const char* says;
+  } cases[] = {{"fashion_mnist", "--data", "/none/train-images-idx3-ubyte.gz is missing"},
+               {"recommender", "--ratings", "the ratings /none cannot be read"},
+               {"recommender", "--packages", "/none"},
+               {"spam", "--mails", "there are no mails in /none/easy-ham-1: tools/fetch_spam_mails brings them"},
+               {"word_vectors", "--packages", "/none"},
+               {"parameter_server", "--log", "the log /none/file cannot be written"},
+               {"fashion_mnist", "--results", "the file of the results /none/file cannot be written"},
+               {"spam", "--results", "the file of the results /none/file cannot be written"}};
+  for (const auto& each : cases) {
+    const bool is_written = std::string(each.says).ends_with("cannot be written");
+    const TrainingRun run({each.option, is_written ? "/none/file" : "/none"}, each.program, kNoDaemons);
+    EXPECT_EQ(run.exit_code(), 1) << run.output();
+    EXPECT_TRUE(run.Says(each.says)) << each.program << ": " << run.output();
+  }
+}
+
+// As a script reads them.
+TEST_F(ExamplePrograms, TheResultsGoToAFileWhereOneIsNamed) {
+  const TrainingRun run({"--ray_local_mode=true", "--results", folder_.File("results")}, "parameter_server");
+  EXPECT_EQ(run.exit_code(), 0) << run.output();
+  EXPECT_EQ(run.output(), "");
+  std::ifstream in(folder_.File("results"));
+  std::string line;
+  ASSERT_TRUE(std::getline(in, line));
+  EXPECT_EQ(line, "1 server, 2 workers, 100 rounds: 10000 of 10000 parameters are 200");
+  ASSERT_TRUE(std::getline(in, line));
+  EXPECT_EQ(line, "4 servers, 2 workers, 100 rounds: 10000 of 10000 parameters are 200");
+}
+
 struct PolicyRun {
   const char* policy;
   const char* optimizer;
@@ -147,7 +200,7 @@ TEST_F(ExamplePrograms, FashionMnistDropsTheLateAndSurvivesAKilledShard) {
   ASSERT_EQ(run.exit_code(), 0) << run.output();
   EXPECT_GT(run.accuracy(), 0.7) << run.output();
   EXPECT_TRUE(run.Says("shard 0, process ")) << run.output();
-  EXPECT_TRUE(run.Says("; 1 restarts lost ")) << run.output();
+  EXPECT_TRUE(run.Says("; restarts: 1, steps lost: ")) << run.output();
   EXPECT_GT(Figure(run, " applied, "), 0) << run.output();
   for (const char* file : {"chart.csv", "chart.svg", "chart-2.svg", "chart-3.svg"})
     EXPECT_GT(fs::file_size(folder_.File(file)), 100U) << file;

@@ -2,6 +2,12 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <map>
+#include <thread>
+
+#include "base/strings.h"
+#include "tests/harness/help_text.h"
 #include "tests/raylet/node/node.h"
 
 namespace raylet::test {
@@ -103,6 +109,49 @@ TEST_F(RayletStart, AFileThatIsNoSocketIsLeftAlone) {
   std::ofstream(folder_.File("precious")) << "data";
   Expect(StartAt(folder_.File("precious")), 1, {"no socket", "remove it or choose another"});
   EXPECT_EQ(std::filesystem::file_size(folder_.File("precious")), 4u);
+}
+
+TEST_F(RayletStart, HelpShowsTheDefaultOfEachFlagThatHasOne) {
+  const std::map<std::string, std::string> flags = {
+      {"--help", ""},
+      {"--version", ""},
+      {"--socket", ""},
+      {"--store-socket", ""},
+      {"--num-cpus", StrCat(std::max(1U, std::thread::hardware_concurrency()))},
+      {"--resources", "{}"},
+      {"--memory", "what is free at the start"},
+      {"--logs-folder", "SOCKET.logs"},
+      {"--register-timeout", "10"},
+      {"--max-workers", "256"},
+      {"--max-tasks", "1000000"},
+      {"--log-level", "warning"},
+      {"--node-id", "drawn anew at each start"},
+      {"--node-ip", "127.0.0.1"},
+      {"--port", "0"},
+      {"--token-file", "~/.config/raylet/token"},
+      {"--peers", ""},
+      {"--control", ""},
+      {"--control-password-file", ""},
+      {"--control-timeout", "5"},
+      {"--head", ""},
+      {"--head-port", "6379"},
+      {"--peer-silent-after", "3"},
+      {"--peer-dead-after", "10"},
+      {"--metrics-port", ""},
+      {"--metrics-address", "127.0.0.1"},
+      {"--ready-fd", ""},
+      {"--lifeline-fd", ""},
+  };
+  const auto [code, help] = Start({"--help"});
+  EXPECT_EQ(code, 0);
+  EXPECT_EQ(DefaultsIn(help), flags) << help;
+  EXPECT_NE(help.find("A process waits in Remote with half"), std::string::npos) << help;
+
+  const auto [status_code, status_help] = Start({"status", "--help"});
+  EXPECT_EQ(status_code, 0);
+  const std::map<std::string, std::string> of_status = {
+      {"--help", ""}, {"--version", ""}, {"--socket", ""}, {"--json", ""}, {"--timeout", "5"}};
+  EXPECT_EQ(DefaultsIn(status_help), of_status) << status_help;
 }
 
 TEST_F(RayletStart, FlagsThatMakeNoSenseAreUsage) {

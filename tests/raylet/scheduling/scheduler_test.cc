@@ -267,6 +267,21 @@ TEST(Scheduler, PoolIsBoundedAndSaysSo) {
   EXPECT_EQ(bench.scheduler.WhyWaiting(*shapes[0]), "the pool is full with 2 workers (2 of actors, 0 blocked, 0 idle)");
 }
 
+TEST(Scheduler, AReasonWithOneWorkerIsInTheSingular) {
+  SchedulerLimits limits;
+  limits.workers_max = 1;
+  Bench bench(8, limits);
+  bench.Submit(MakeActor());
+  bench.Submit(MakeActor());
+  const auto& shapes = bench.scheduler.queue().shapes(kJob);
+  ASSERT_EQ(shapes.size(), 1u);
+  EXPECT_EQ(bench.scheduler.WhyWaiting(*shapes[0]), "the pool is full with 1 worker (0 of actors, 0 blocked, 0 idle)");
+  Bench larger(8);
+  larger.Submit(MakeActor());
+  ASSERT_EQ(larger.scheduler.queue().shapes(kJob).size(), 1u);
+  EXPECT_EQ(larger.scheduler.WhyWaiting(*larger.scheduler.queue().shapes(kJob)[0]), "they wait for 1 worker to start");
+}
+
 TEST(Scheduler, IdleWorkerOfAnotherJobMakesRoomInAFullPool) {
   SchedulerLimits limits;
   limits.workers_max = 1;

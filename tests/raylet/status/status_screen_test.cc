@@ -66,6 +66,39 @@ TEST(StatusScreen, ShowsEveryPartOfABusyRaylet) {
     EXPECT_NE(screen->find(words), std::string::npos) << words << " is not in\n" << *screen;
 }
 
+// As logs, errors and objstat have them: the first digits of an actor's id are those of its creator.
+TEST(StatusScreen, ShowsIdsWhole) {
+  const std::string first = "0800000012345678010000000000000040414200",
+                    second = "0800000012345678020000000000000050515200";
+  const auto screen = StatusScreen(R"({"workers": [{"worker": 1, "actor": ")" + first + R"("}],
+      "actors": [{"actor": ")" + first +
+                                   R"("}, {"actor": ")" + second + R"("}],
+      "actors_of_others": [{"actor": ")" +
+                                   second + R"("}], "placement_groups": [{"group": ")" + first + R"("}],
+      "bundles_of_others": [{"group": ")" +
+                                   second + R"("}], "peers": [{"node": ")" + first + R"("}],
+      "control": {}, "nodes": [{"node": ")" +
+                                   second + R"("}]})");
+  ASSERT_TRUE(screen.has_value());
+  const auto times = [&](const std::string& id) {
+    size_t found = 0;
+    for (size_t at = screen->find(id); at != std::string::npos; at = screen->find(id, at + 1)) ++found;
+    return found;
+  };
+  EXPECT_EQ(times(first), 4U) << *screen;
+  EXPECT_EQ(times(second), 4U) << *screen;
+}
+
+TEST(StatusScreen, CountsAndNounsAgree) {
+  const auto screen = StatusScreen(R"({"tasks": 1, "tasks_waiting_for_objects": 1, "objects_waited_for": 1,
+      "processes_without_room": 1, "tasks_max": 1,
+      "queues": [{"what": "tasks", "count": 1}, {"what": "actors", "count": 1}, {"what": "actors", "count": 2}]})");
+  ASSERT_TRUE(screen.has_value());
+  for (const char* words : {"1 task waiting for 1 object; 1 task in all; 1 submitter without room", "may have 1 task (",
+                            " 1 task ", " 1 actor ", " 2 actors "})
+    EXPECT_NE(screen->find(words), std::string::npos) << words << " is not in\n" << *screen;
+}
+
 TEST(StatusScreen, ShowsMissingPartsAsEmptyAndRefusesNonObjects) {
   const auto empty = StatusScreen("{}");
   ASSERT_TRUE(empty.has_value());

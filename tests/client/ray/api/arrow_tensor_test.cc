@@ -184,7 +184,7 @@ TEST(ArrowTensor, EachNumberOfAMessageIsChecked) {
   ExpectTold(Changed([](Said& said) { said.sizes = {2, 4}; }), "the stride of dimension 0 is 12 bytes, and 16");
   ExpectTold(Changed([](Said& said) { said.sizes = {3, 3}; }), "takes 36 bytes, and it has 24");
   ExpectTold(Changed([](Said& said) { said.strides = {4, 8}; }), "row by row");
-  ExpectTold(Changed([](Said& said) { said.strides = {12}; }), "1 strides for 2 dimensions");
+  ExpectTold(Changed([](Said& said) { said.strides = {12}; }), "1 stride for 2 dimensions");
   ExpectTold(Changed([](Said& said) { said.body_length = 23; }), "its metadata says 23");
   ExpectTold(Changed([](Said& said) { said.body_length = -1; }), "its metadata says -1");
   ExpectTold(Changed([](Said& said) { said.offset = -8; }), "said to lie at -8");

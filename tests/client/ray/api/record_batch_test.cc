@@ -5,14 +5,18 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <ray/api.h>
 #include <ray/arrow.h>
 
+#include "base/strings.h"
 #include "client/ray/api/arrow_batch_reader.h"
 #include "tests/client/ray/api/arrow_messages.h"
 #include "tests/client/ray/api/local_mode.h"
@@ -236,7 +240,7 @@ TEST_F(RecordBatchTest, ColumnsThatCannotBeStoredAreNamed) {
   };
   expect(why({"d:10,2", "price", 1, 0, 0, {nullptr, kNumbers}, {}}), "column 'price' cannot be stored");
   expect(why({"n", "nothing", 1, 1, 0, {}, {}}), "\"n\"");
-  expect(why({"i", "few", 1, 0, 0, {nullptr}, {}}), "has 1 buffers, and not 2");
+  expect(why({"i", "few", 1, 0, 0, {nullptr}, {}}), "has 1 buffer, and not 2");
   expect(why({"i", "none", 1, 0, 0, {nullptr, nullptr}, {}}), "its second buffer is null");
   expect(why({"+l", "list", 1, 0, 0, {nullptr, kOffsets}, {}}), "a list of 0 children");
   const int32_t back[] = {0, 5, 3};
@@ -251,6 +255,56 @@ TEST_F(RecordBatchTest, ColumnsThatCannotBeStoredAreNamed) {
   ArrowArray array{};
   expect(WhyNot([&] { RecordBatch::Import(&schema, &array); }), "released already");
   expect(WhyNot([] { Exported out{RecordBatch()}; }), "nothing to export");
+}
+
+TEST_F(RecordBatchTest, ACountOfNullsThatCannotBeIsRefused) {
+  const auto why = [](int64_t nulls, const void* bitmap) {
+    return WhyNot([&] { Import(Table(3, {{"i", "numbers", 3, nulls, 0, {bitmap, kNumbers}, {}}})); });
+  };
+  EXPECT_NE(why(99, kBits).find("column 'numbers' has a null_count of 99, and takes one from -1, not counted, to 3"),
+            std::string::npos)
+      << why(99, kBits);
+  EXPECT_NE(why(4, nullptr).find("has a null_count of 4, and takes one from -1"), std::string::npos) << why(4, nullptr);
+  EXPECT_NE(why(-2, kBits).find("has a null_count of -2, and takes one from -1"), std::string::npos) << why(-2, kBits);
+  EXPECT_NE(why(1, nullptr)
+                .find("column 'numbers' has a null_count of 1, and takes 0 at most, since it has no validity "
+                      "bitmap"),
+            std::string::npos)
+      << why(1, nullptr);
+  for (const auto& [nulls, bitmap] : std::initializer_list<std::pair<int64_t, const void*>>{
+           {-1, nullptr}, {0, nullptr}, {-1, kBits}, {1, kBits}, {3, kBits}})
+    EXPECT_EQ(why(nulls, bitmap), "nothing was thrown") << nulls;
+  // Of a struct's and a list's columns, too.
+  const Column wrong{"i", "inner", 3, 5, 0, {kBits, kNumbers}, {}};
+  EXPECT_NE(WhyNot([&] {
+              Import(Table(3, {{"+s", "outer", 3, 0, 0, {nullptr}, {wrong}}}));
+            }).find("column 'inner'"),
+            std::string::npos);
+}
+
+// Another program's stream: the count is changed in the metadata of one of ours.
+TEST_F(RecordBatchTest, ACountOfNullsThatCannotBeIsRefusedInAStream) {
+  const auto with_count = [](int64_t given, const void* bitmap, int64_t changed) {
+    const RecordBatch batch = Import(Table(3, {{"i", "numbers", 3, given, 0, {bitmap, kNumbers}, {}}}));
+    const std::span<const std::byte> good = batch.stream();
+    const int64_t node[] = {3, given};  // as the stream has it: rows and nulls
+    std::string stream(reinterpret_cast<const char*>(good.data()), good.size());
+    const size_t at = stream.find(std::string_view(reinterpret_cast<const char*>(node), sizeof node));
+    EXPECT_NE(at, std::string::npos);
+    if (at != std::string::npos) std::memcpy(stream.data() + at + sizeof(int64_t), &changed, sizeof changed);
+    return WhyNot([&] { RecordBatch::CopyOfStream(std::as_bytes(std::span(stream))); });
+  };
+  EXPECT_EQ(with_count(1, kBits, 1), "nothing was thrown");
+  for (const int64_t count : {int64_t{99}, int64_t{-1}})
+    EXPECT_NE(with_count(1, kBits, count)
+                  .find(raylet::StrCat("column 'numbers' has a null_count of ", count, ", and takes one from 0 to 3")),
+              std::string::npos)
+        << with_count(1, kBits, count);
+  EXPECT_NE(with_count(0, nullptr, 2)
+                .find("column 'numbers' has a null_count of 2, and takes 0 at most, since its validity bitmap has 0 "
+                      "bytes, and its rows take 1"),
+            std::string::npos)
+      << with_count(0, nullptr, 2);
 }
 
 TEST_F(RecordBatchTest, ARefusedBatchIsReleasedToo) {

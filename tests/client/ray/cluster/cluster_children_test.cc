@@ -64,6 +64,45 @@ class Starter {
 
 RAY_REMOTE(StartSleep, Starter::Create, &Starter::Start, &Starter::Pid, &Starter::LeaveLinesIn, &Starter::SleepAfter);
 
+// Outlives its job.
+class Tally {
+ public:
+  static Tally* Create() { return new Tally(); }
+  int Add(int n) { return sum_ += n; }
+
+ private:
+  int sum_ = 0;
+};
+
+// Uses an actor of another job when it is destroyed.
+class Parting {
+ public:
+  static Parting* Create(const std::string& path, bool looks_up) { return new Parting{path, looks_up}; }
+  int Meet() {
+    tally_ = ray::GetActor<Tally>("tally");
+    tally_->Task(&Tally::Add).Remote(1).Get();
+    return ::getpid();
+  }
+  ~Parting() {
+    std::ofstream(path_, std::ios::app) << "begun" << std::endl;
+    if (looks_up_)
+      ray::GetActor<Tally>("tally");
+    else
+      tally_->Task(&Tally::Add).Remote(10).Get();
+    std::ofstream(path_, std::ios::app) << "answered" << std::endl;
+  }
+  Parting(const Parting&) = delete;
+  Parting& operator=(const Parting&) = delete;
+
+ private:
+  Parting(const std::string& path, bool looks_up) : path_(path), looks_up_(looks_up) {}
+
+  const std::string path_;
+  const bool looks_up_;
+  boost::optional<ray::ActorHandle<Tally>> tally_;
+};
+RAY_REMOTE(Tally::Create, &Tally::Add, Parting::Create, &Parting::Meet);
+
 // Its new parent may not have waited for it yet.
 bool Gone(int pid) {
   std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
@@ -141,6 +180,37 @@ TEST_F(DaemonsChildrenTest, ADriversEndDestroysItsActors) {
   starter.Task(&Starter::LeaveLinesIn).Remote(path).Get();
   ray::Shutdown();
   EXPECT_TRUE(Eventually(60s, [&] { return Content(path) == kEndInPeace; })) << Content(path);
+}
+
+// As the guide says.
+TEST_F(DaemonsChildrenTest, ADestructorAtTheJobsEndReachesKnownActorsAndNotTheRaylet) {
+  Start("2");
+  ray::Shutdown();
+  ray::RayConfig config;
+  config.address = raylet_socket_;
+  config.ray_namespace = "shared";
+  config.default_actor_lifetime = ray::ActorLifetime::DETACHED;
+  ray::Init(config);
+  ray::Actor(Tally::Create).SetName("tally").Remote();
+  ray::Shutdown();
+
+  config.default_actor_lifetime = ray::ActorLifetime::NON_DETACHED;
+  ray::Init(config);
+  const std::string calls_path = folder_.File("calls"), looks_path = folder_.File("looks");
+  auto calls = ray::Actor(Parting::Create).Remote(calls_path, false);
+  auto looks = ray::Actor(Parting::Create).Remote(looks_path, true);
+  calls.Task(&Parting::Meet).Remote().Get();
+  const int looking = *looks.Task(&Parting::Meet).Remote().Get();
+  ray::Shutdown();
+  EXPECT_TRUE(Eventually(60s, [&] { return Content(calls_path) == "begun\nanswered\n"; })) << Content(calls_path);
+  EXPECT_TRUE(Eventually(60s, [&] { return Gone(looking); }));
+  EXPECT_EQ(Content(looks_path), "begun\n") << "the raylet answered";
+
+  ray::Init(config);
+  auto tally = ray::GetActor<Tally>("tally");
+  ASSERT_TRUE(tally);
+  EXPECT_EQ(*tally->Task(&Tally::Add).Remote(0).Get(), 12);
+  tally->Kill();
 }
 
 TEST_F(ChildrenTest, EndWithAWorkerThatIsKilled) {
