@@ -43,15 +43,16 @@ Result<void> ClaimDesk::OnClaimObjects(ProcessSession& session, const Frame& fra
   const auto notice = Parse<wire::ClaimNoticeT>(frame.body);
   if (!notice) return Fail(notice.error());
   const ProcessId process = session.identity->process;
-  Claim(process, FromWire(notice->objects));
-  CarryOut();
+  const ClaimCause cause = notice->unlent ? ClaimCause::kNoLender : ClaimCause::kEnd;
+  Claim(process, FromWire(notice->objects), cause);
+  CarryOut(cause);
   if (frame.header.request_id == 0) return {};
   ClaimsUnderWay::Question question{process, frame.header.request_id, notice->owner, {}};
   if (const ClusterView::Node* const node = post_.view().NodeOf(notice->owner)) question.owner_at = node->id;
   if (!under_way_.Add(question))
     TellArrived(question,
-                Fail(ErrorCode::kLimit, StrCat(ClaimsUnderWay::kQuestionsMax,
-                                               " processes wait until their claims have arrived, the limit")));
+                Fail(ErrorCode::kLimit, StrCat("the process has made ", ClaimsUnderWay::kQuestionsMax,
+                                               " ObjectRefs from ids, the limit, whose owners have not answered yet")));
   AnswerQuestions();
   return {};
 }
@@ -90,38 +91,46 @@ Result<void> ClaimDesk::OnClaimsHeld(ProcessSession& session, const Frame& frame
 
 // ---- claims
 
-void ClaimDesk::Claim(ProcessId by, std::span<const ObjectId> objects) {
+void ClaimDesk::Claim(ProcessId by, std::span<const ObjectId> objects, ClaimCause cause) {
   std::map<NodeId, std::vector<ObjectId>> elsewhere;
   const auto lose = [&](const ObjectId& object) { objects_.TellLost(by, object, WhyLost(object)); };
   for (const ObjectId& object : objects) {
     const ProcessId owner = OwnerOf(object);
     if (post_.IsOurs(owner)) {
-      if (!ClaimHere(by, object)) lose(object);
+      if (!ClaimHere(by, object, cause)) lose(object);
     } else if (const ClusterView::Node* const node = post_.view().NodeOf(owner);
                node != nullptr && node->state != NodeState::kDead) {
       elsewhere[node->id].push_back(object);
-    } else {
+    } else if (cause == ClaimCause::kEnd || !MayBeWanted(object)) {
       lose(object);
     }
   }
   for (const auto& [node, all] : elsewhere) {
     InPieces(ToWire(all), [&, to = node](std::vector<wire::Id20> piece) {
-      TellPeer(to, wire::WorkMessage::ClaimObjects, by, under_way_.Sent(to, by), std::move(piece));
+      TellPeer(to, wire::WorkMessage::ClaimObjects, by, under_way_.Sent(to, by, cause), std::move(piece), cause);
     });
   }
 }
 
+// A Get or Wait of an object that was found by its id says better why it does not come. It finds objects of the store
+// that no process of ray:: has made. Another machine may be known soon.
+bool ClaimDesk::MayBeWanted(const ObjectId& object) const {
+  return post_.view().NodeOf(OwnerOf(object)) == nullptr && (objects_.Travel() || store_.MetadataOf(object));
+}
+
 void ClaimDesk::TellPeer(const NodeId& node, wire::WorkMessage type, ProcessId by, uint64_t number,
-                         std::vector<wire::Id20> objects) {
+                         std::vector<wire::Id20> objects, ClaimCause cause) {
   wire::PeerClaimsT message;
   message.by = by;
   message.number = number;
+  message.unlent = cause == ClaimCause::kNoLender;
   message.objects = std::move(objects);
   post_.Tell(node, type, Encode(message));
 }
 
-bool ClaimDesk::ClaimHere(ProcessId by, const ObjectId& object) {
+bool ClaimDesk::ClaimHere(ProcessId by, const ObjectId& object, ClaimCause cause) {
   const ProcessId owner = OwnerOf(object);
+  if (cause == ClaimCause::kEnd) under_way_.EndWaitsFor(owner);
   if (notices_.IsSettled(by)) return true;  // too late: it refers to nothing any more
   return book_.Claim(by, object, door_.IsConnected(owner));
 }
@@ -138,7 +147,7 @@ void ClaimDesk::Release(ProcessId by, std::span<const ObjectId> objects) {
   }
   for (const auto& [node, all] : elsewhere) {
     InPieces(ToWire(all), [&, to = node](std::vector<wire::Id20> piece) {
-      TellPeer(to, wire::WorkMessage::ReleaseClaims, by, 0, std::move(piece));
+      TellPeer(to, wire::WorkMessage::ReleaseClaims, by, 0, std::move(piece), ClaimCause::kNoLender);
     });
   }
 }
@@ -149,13 +158,14 @@ Result<void> ClaimDesk::OnPeerClaims(const NodeId& node, const Frame& frame) {
   const auto claims = Parse<wire::PeerClaimsT>(frame.body);
   if (!claims) return Fail(claims.error());
   RAYLET_RETURN_IF_ERROR(post_.CheckSpeaksFor(node, claims->by));
+  const ClaimCause cause = claims->unlent ? ClaimCause::kNoLender : ClaimCause::kEnd;
   ClaimsUnderWay::Taken taken{node, claims->number, {}, {}, {}};
   for (const ObjectId& object : FromWire(claims->objects)) {
     if (!post_.IsOurs(OwnerOf(object))) continue;
-    const bool claimed = ClaimHere(claims->by, object);
+    const bool claimed = ClaimHere(claims->by, object, cause);
     (claimed ? taken.claimed : book_.IsFreed(object) ? taken.freed : taken.lost).push_back(object);
   }
-  CarryOut();
+  CarryOut(cause);
   under_way_.Add(std::move(taken));
   TellTaken();
   return {};
@@ -261,7 +271,7 @@ void ClaimDesk::Adopt(const ObjectId& object) {
     referred = objects_.ReferencesIn(object);
   if (referred.empty()) return;
   referred_.emplace(object, referred);
-  Claim(self_, referred);
+  Claim(self_, referred, ClaimCause::kEnd);
 }
 
 void ClaimDesk::Free(std::span<const ObjectId> objects) {
@@ -305,22 +315,23 @@ void ClaimDesk::CarryOutEnds() {
   if (book_.works() || !unclaimed_.empty()) work_off_.Ask();
 }
 
-void ClaimDesk::CarryOut() {
+void ClaimDesk::CarryOut(ClaimCause cause) {
   for (;;) {
     ClaimBook::Orders orders = book_.TakeOrders();
     if (orders.empty()) return;
-    const auto tell = [this](ProcessId owner, wire::RayletMessage type, const std::vector<ObjectId>& all) {
+    const auto tell = [this, cause](ProcessId owner, wire::RayletMessage type, const std::vector<ObjectId>& all) {
       ProcessSession* const session = door_.SessionOf(owner);
       if (session == nullptr) return;  // OwnersEnded comes next
       InPieces(ToWire(all), [&](std::vector<wire::Id20> piece) {
         wire::ClaimNoticeT notice;
         notice.objects = std::move(piece);
-        if (type == wire::RayletMessage::HoldObjects) notice.number = under_way_.ToldToHold(owner);
+        if (type == wire::RayletMessage::HoldObjects) notice.number = under_way_.ToldToHold(owner, cause);
         session->Send(type, 0, notice);
       });
     };
     for (const auto& [owner, all] : orders.hold) tell(owner, wire::RayletMessage::HoldObjects, all);
     for (const auto& [owner, all] : orders.let_go) tell(owner, wire::RayletMessage::LetGoObjects, all);
+    if (!orders.adopted.empty()) cause = ClaimCause::kEnd;  // of what the adopted objects refer to
     for (const ObjectId& object : orders.adopted) Adopt(object);
     if (orders.freed.size() <= kObjectsPerTurn) {
       Free(orders.freed);
@@ -340,6 +351,7 @@ void ClaimDesk::OwnersEnded(const ProcessSet& processes) {
 }
 
 void ClaimDesk::ProcessesEnded(ProcessId key, ProcessSet processes, ProcessSet asked) {
+  under_way_.ProcessesEnded(processes);
   settlements_.ProcessesEnded(processes);
   Settlements::End end;
   end.processes = std::move(processes);

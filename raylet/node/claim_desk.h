@@ -65,15 +65,16 @@ class ClaimDesk final : public KeptObjects {
   size_t open_ends() const { return settlements_.open(); }
 
  private:
-  void Claim(ProcessId by, std::span<const ObjectId> objects);
+  void Claim(ProcessId by, std::span<const ObjectId> objects, ClaimCause cause);
   void Release(ProcessId by, std::span<const ObjectId> objects);
   void TellPeer(const NodeId& node, wire::WorkMessage type, ProcessId by, uint64_t number,
-                std::vector<wire::Id20> objects);
-  bool ClaimHere(ProcessId by, const ObjectId& object);
+                std::vector<wire::Id20> objects, ClaimCause cause);
+  bool ClaimHere(ProcessId by, const ObjectId& object, ClaimCause cause);
+  bool MayBeWanted(const ObjectId& object) const;
   Error WhyLost(const ObjectId& object) const;
   void Adopt(const ObjectId& object);
   void Free(std::span<const ObjectId> objects);
-  void CarryOut();
+  void CarryOut(ClaimCause cause = ClaimCause::kEnd);
   void CarryOutEnds();
   void WorkOff();
   void TellNews();

@@ -25,6 +25,7 @@ class KeptObjects {
 class ClaimedObjects {
  public:
   virtual ~ClaimedObjects() = default;
+  virtual bool Travel() const = 0;  // there are other machines, perhaps
   // Does nothing where the wanter has gone.
   virtual void TellLost(ProcessId wanter, const ObjectId& object, const Error& why) = 0;
   // Objects of `owner`, a process of this machine, that have copies on other machines: `most` at most, in order, from

@@ -51,6 +51,7 @@ class ObjectDesk final : public TravellingObjects,
   // ---- ends (see ends.h)
   void ProcessGone(ProcessId process);  // of any machine
   // ---- for the claim desk
+  bool Travel() const override { return manager_ != nullptr; }
   void TellLost(ProcessId wanter, const ObjectId& object, const Error& why) override;
   std::vector<ObjectId> KnownOf(ProcessId owner, const ObjectId& after, size_t most) const override;
   std::vector<ObjectId> ReferencesIn(const ObjectId& object) const override;

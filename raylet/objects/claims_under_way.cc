@@ -1,12 +1,26 @@
 #include "raylet/objects/claims_under_way.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace raylet {
 
-uint64_t ClaimsUnderWay::Sent(const NodeId& node, ProcessId by) {
+template <class Key>
+void ClaimsUnderWay::Erase(ByReceiver<Key>& all, const Key& key, uint64_t number) {
+  const auto found = all.find(key);
+  found->second.erase(number);
+  if (found->second.empty()) all.erase(found);
+}
+
+template <class Key>
+bool ClaimsUnderWay::NoneOf(const ByReceiver<Key>& all, const Key& key, uint64_t up_to) {
+  const auto found = all.find(key);
+  return found == all.end() || NoneIn(found->second, up_to);
+}
+
+uint64_t ClaimsUnderWay::Sent(const NodeId& node, ProcessId by, ClaimCause cause) {
   sent_.emplace(++last_sent_, Claim{node, by});
+  sent_by_[{node, by}].insert(last_sent_);
+  if (cause == ClaimCause::kEnd) sent_for_ends_.insert(last_sent_);
   return last_sent_;
 }
 
@@ -15,12 +29,15 @@ std::optional<ProcessId> ClaimsUnderWay::TakenBy(const NodeId& node, uint64_t nu
   if (found == sent_.end() || found->second.node != node) return std::nullopt;
   const ProcessId by = found->second.by;
   sent_.erase(found);
+  sent_for_ends_.erase(number);
+  Erase(sent_by_, {node, by}, number);
   return by;
 }
 
-uint64_t ClaimsUnderWay::ToldToHold(ProcessId owner) {
+uint64_t ClaimsUnderWay::ToldToHold(ProcessId owner, ClaimCause cause) {
   told_.emplace(++last_told_, owner);
-  told_by_owner_[owner].insert(last_told_);
+  told_to_[owner].insert(last_told_);
+  if (cause == ClaimCause::kEnd) told_for_ends_.insert(last_told_);
   return last_told_;
 }
 
@@ -28,15 +45,14 @@ bool ClaimsUnderWay::Holds(ProcessId owner, uint64_t number) {
   const auto found = told_.find(number);
   if (found == told_.end() || found->second != owner) return false;
   told_.erase(found);
-  const auto numbers = told_by_owner_.find(owner);
-  numbers->second.erase(number);
-  if (numbers->second.empty()) told_by_owner_.erase(numbers);
+  told_for_ends_.erase(number);
+  Erase(told_to_, owner, number);
   return true;
 }
 
-bool ClaimsUnderWay::AllHeldBy(ProcessId owner, uint64_t up_to) const {
-  const auto numbers = told_by_owner_.find(owner);
-  return numbers == told_by_owner_.end() || *numbers->second.begin() > up_to;
+void ClaimsUnderWay::EndWaitsFor(ProcessId owner) {
+  if (const auto numbers = told_to_.find(owner); numbers != told_to_.end())
+    told_for_ends_.insert(numbers->second.begin(), numbers->second.end());
 }
 
 void ClaimsUnderWay::Add(Taken taken) {
@@ -49,16 +65,17 @@ void ClaimsUnderWay::Add(Taken taken) {
 }
 
 bool ClaimsUnderWay::Add(const Question& question) {
-  if (questions_.size() >= kQuestionsMax) return false;
+  const auto asked = std::count_if(questions_.begin(), questions_.end(),
+                                   [&](const WaitingQuestion& each) { return each.question.by == question.by; });
+  if (static_cast<size_t>(asked) >= kQuestionsMax) return false;
   questions_.push_back({question, last_sent_, last_told_});
   return true;
 }
 
 bool ClaimsUnderWay::HasArrived(const WaitingQuestion& each) const {
-  if (!each.question.owner_at) return AllHeldBy(each.question.owner, each.after_told);
-  return std::none_of(sent_.begin(), sent_.upper_bound(each.after_sent), [&](const auto& sent) {
-    return sent.second.node == *each.question.owner_at && sent.second.by == each.question.by;
-  });
+  const Question& question = each.question;
+  return question.owner_at ? NoneOf(sent_by_, {*question.owner_at, question.by}, each.after_sent)
+                           : NoneOf(told_to_, question.owner, each.after_told);
 }
 
 std::vector<ClaimsUnderWay::Question> ClaimsUnderWay::TakeQuestions() {
@@ -74,7 +91,7 @@ std::vector<ClaimsUnderWay::Question> ClaimsUnderWay::TakeQuestions() {
 std::vector<ClaimsUnderWay::Answer> ClaimsUnderWay::TakeAnswers() {
   std::vector<Answer> count;
   std::erase_if(answers_, [&](const WaitingAnswer& each) {
-    if (!AllSent(each.after_sent) || !AllHeld(each.after_told)) return false;
+    if (!NoneIn(sent_for_ends_, each.after_sent) || !NoneIn(told_for_ends_, each.after_told)) return false;
     count.push_back(each.answer);
     return true;
   });
@@ -87,7 +104,7 @@ std::vector<ClaimsUnderWay::Taken> ClaimsUnderWay::TakeTaken(size_t most, bool& 
   more = false;
   for (WaitingTaken& each : std::exchange(taken_, {})) {
     const bool held = std::all_of(each.owners.begin(), each.owners.end(),
-                                  [&](ProcessId owner) { return AllHeldBy(owner, each.after_told); });
+                                  [&](ProcessId owner) { return NoneOf(told_to_, owner, each.after_told); });
     if (held && claimed < most) {
       claimed += each.taken.claimed.size();
       answered.push_back(std::move(each.taken));
@@ -100,12 +117,28 @@ std::vector<ClaimsUnderWay::Taken> ClaimsUnderWay::TakeTaken(size_t most, bool& 
 }
 
 void ClaimsUnderWay::OwnersEnded(const ProcessSet& processes) {
-  std::erase_if(told_, [&](const auto& each) { return processes.contains(each.second); });
-  for (const ProcessId process : processes) told_by_owner_.erase(process);
+  for (const ProcessId process : processes) {
+    const auto numbers = told_to_.find(process);
+    if (numbers == told_to_.end()) continue;
+    for (const uint64_t number : numbers->second) {
+      told_.erase(number);
+      told_for_ends_.erase(number);
+    }
+    told_to_.erase(numbers);
+  }
+}
+
+void ClaimsUnderWay::ProcessesEnded(const ProcessSet& processes) {
+  std::erase_if(questions_, [&](const WaitingQuestion& each) { return processes.contains(each.question.by); });
 }
 
 void ClaimsUnderWay::MachineLost(const NodeId& node) {
-  std::erase_if(sent_, [&](const auto& each) { return each.second.node == node; });
+  std::erase_if(sent_, [&](const auto& each) {
+    if (each.second.node != node) return false;
+    sent_for_ends_.erase(each.first);
+    return true;
+  });
+  std::erase_if(sent_by_, [&](const auto& each) { return each.first.first == node; });
   std::erase_if(answers_, [&](const WaitingAnswer& each) { return each.answer.node == node; });
   std::erase_if(taken_, [&](const WaitingTaken& each) { return each.taken.node == node; });
 }

@@ -160,6 +160,7 @@ void Fill(wire::DeleteMadeByRequestT& message) {
 void Fill(wire::SetOwnerRequestT& message) {
   message.ids = {IdOf(7), IdOf(8)};
   message.owner = 12;
+  message.unlent = true;
 }
 void Fill(wire::StatusReplyT& message) { message.status = FullStatus(); }
 
@@ -453,6 +454,7 @@ void Fill(wire::PeerClaimsT& message) {
   message.by = 4;
   message.number = 7;
   message.objects = {IdOf(50), IdOf(51)};
+  message.unlent = true;
 }
 void Fill(wire::ClaimsTakenNoticeT& message) {
   message.number = 7;

@@ -17,7 +17,7 @@ void Borrowings::Add(const void* lend, ProcessId lender, std::span<const ObjectI
   for (const ObjectId& object : covered) borrowing.covered.FindOrAdd(object).first.message = true;
   // A message of a process that has ended meanwhile. LendersEnded sees the borrowing, or we see the end.
   if (lender == kNoLender || ownership_.IsDead(lender)) ClaimAll(borrowing, claimed);
-  Tell(wire::RayletMessage::ClaimObjects, claimed);
+  Tell(wire::RayletMessage::ClaimObjects, claimed, lender == kNoLender);
 }
 
 ray::internal::Hold Borrowings::Cover(const ray::internal::Hold& lend, const ObjectId& object) {
@@ -38,7 +38,7 @@ ray::internal::Hold Borrowings::Cover(const ray::internal::Hold& lend, const Obj
     };
     cover(object).held++;
     cover(root).found_in++;
-    Tell(wire::RayletMessage::ClaimObjects, claimed);
+    Tell(wire::RayletMessage::ClaimObjects, claimed, borrowing.lender == kNoLender);
   }
   return ray::internal::Hold(whole.get(), Holder{this, whole, object, root});
 }
@@ -96,7 +96,7 @@ bool Borrowings::Remove(const void* lend) {
   borrowing.covered.ForEach([&](const ObjectId& object, const CoveredObject&) {
     if (OwnerOf(object) != link_.process()) released.push_back(object);
   });
-  Tell(wire::RayletMessage::ReleaseClaims, released);
+  Tell(wire::RayletMessage::ReleaseClaims, released, borrowing.lender == kNoLender);
   return false;
 }
 
@@ -110,7 +110,7 @@ void Borrowings::LendersEnded(std::span<const ProcessId> processes) {
     });
     if (ended && !borrowing.claimed) ClaimAll(borrowing, claimed);
   }
-  Tell(wire::RayletMessage::ClaimObjects, claimed);
+  Tell(wire::RayletMessage::ClaimObjects, claimed, /*unlent=*/false);
 }
 
 void Borrowings::ClaimAll(Borrowing& borrowing, std::vector<ObjectId>& of_others) {
@@ -127,10 +127,11 @@ void Borrowings::Claim(Borrowing& borrowing, const ObjectId& object, std::vector
     borrowing.own.push_back(std::move(hold));
 }
 
-void Borrowings::Tell(wire::RayletMessage type, std::span<const ObjectId> objects) {
+void Borrowings::Tell(wire::RayletMessage type, std::span<const ObjectId> objects, bool unlent) {
   InPieces(ToWire(objects), [&](std::vector<wire::Id20> piece) {
     wire::ClaimNoticeT notice;
     notice.objects = std::move(piece);
+    notice.unlent = unlent;
     link_.Post(type, notice);  // a raylet that is gone keeps nothing for us
   });
 }

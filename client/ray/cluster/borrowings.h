@@ -67,7 +67,7 @@ class Borrowings {
   // Adds the objects of other owners to `of_others`. The caller claims them once the lock is released.
   void ClaimAll(Borrowing& borrowing, std::vector<ObjectId>& of_others) RAYLET_REQUIRES(mutex_);
   void Claim(Borrowing& borrowing, const ObjectId& object, std::vector<ObjectId>& of_others) RAYLET_REQUIRES(mutex_);
-  void Tell(wire::RayletMessage type, std::span<const ObjectId> objects);
+  void Tell(wire::RayletMessage type, std::span<const ObjectId> objects, bool unlent);
 
   RayletLink& link_;
   Ownership& ownership_;

@@ -69,6 +69,11 @@ void ClusterObject::AddLend(ray::internal::Hold lend, bool of_owner) {
   if (place == nullptr) place.swap(lend);  // another thread may have been first: then this one goes after the lock
 }
 
+void ClusterObject::AddClaim(ray::internal::Hold claim) {
+  claim_under_way_.store(true, std::memory_order_release);  // another thread that finds a lend sees it
+  AddLend(std::move(claim), /*of_owner=*/false);
+}
+
 void ClusterObject::MarkLost(FailurePtr why) {
   if (owned_) return;
   std::vector<std::function<void()>> callbacks;

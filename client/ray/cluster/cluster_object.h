@@ -62,6 +62,11 @@ class ClusterObject final : public ray::internal::ObjectState, public std::enabl
   // other.
   bool WantsLend(bool of_owner) const RAYLET_EXCLUDES(mutex_);
   void AddLend(ray::internal::Hold lend, bool of_owner) RAYLET_EXCLUDES(mutex_);
+  // As a lend, where nobody lends it.
+  void AddClaim(ray::internal::Hold claim) RAYLET_EXCLUDES(mutex_);
+  void MarkClaimArrived() { claim_under_way_.store(false, std::memory_order_release); }
+  // The owner may not hold it yet for the sake of the claim.
+  bool claim_under_way() const { return claim_under_way_.load(std::memory_order_acquire); }
 
   // Runs the callback once the object is ready: at once, or on the thread that makes it ready.
   void OnReady(std::function<void()> callback) RAYLET_EXCLUDES(mutex_);
@@ -96,6 +101,7 @@ class ClusterObject final : public ray::internal::ObjectState, public std::enabl
   bool of_task_ = false;
   bool of_call_ = false;
   std::atomic<bool> registered_{false};
+  std::atomic<bool> claim_under_way_{false};                  // set before the claim is seen; see AddClaim
   std::atomic<ObjectStatus> status_{ObjectStatus::kPending};  // stored under mutex_ with the value; see status()
   std::string bytes_;
   FailurePtr failure_;

@@ -272,10 +272,11 @@ ClusterRuntime::Named ClusterRuntime::ObjectNamed(std::string_view bytes) {
   if (id.IsNil())
     throw RayException(StrCat("the id of an object has ", ray::internal::kIdBytes, " bytes, not ", bytes.size()));
   if (ClusterObjectPtr known = parts_.ownership.FindObject(id); known != nullptr) return {std::move(known), true};
-  auto object = std::make_shared<ClusterObject>(parts_.objects, id, /*owned=*/false);
-  if (OwnerOf(id) == parts_.link.process()) object->FulfilFailed(Lost(id, "its last reference was dropped"));
-  parts_.ownership.Add(object);
-  return {std::move(object), false};
+  const auto made = std::make_shared<ClusterObject>(parts_.objects, id, /*owned=*/false);
+  if (OwnerOf(id) == parts_.link.process()) made->FulfilFailed(Lost(id, "its last reference was dropped"));
+  ClusterObjectPtr object = parts_.ownership.FindOrAdd(made);
+  const bool known = object != made;  // another thread was first
+  return {std::move(object), known};
 }
 
 ObjectHandle ClusterRuntime::UnpackReference(std::string_view bytes) {
@@ -289,7 +290,7 @@ void ClusterRuntime::TakeLend(ClusterObject& object, bool known) {
   if (OwnerOf(object.id()) == parts_.link.process()) return;
   const Hold lend = UnpackScope::Lend();
   if (lend == nullptr) {
-    if (object.WantsLend(/*of_owner=*/false)) object.AddLend(ClaimOf(object.id()), /*of_owner=*/false);
+    if (object.WantsLend(/*of_owner=*/false)) object.AddClaim(ClaimOf(object.id()));
     return;
   }
   const Borrowings::Origin origin = parts_.borrowings.OriginOf(lend);
@@ -303,8 +304,8 @@ Hold ClusterRuntime::ClaimOf(const ObjectId& id) {
 }
 
 Hold ClusterRuntime::LendOf(const ObjectId& id) {
-  if (const Hold lend = UnpackScope::Lend(); lend != nullptr) return parts_.borrowings.Cover(lend, id);
-  return OwnerOf(id) == parts_.link.process() ? nullptr : ClaimOf(id);
+  const Hold lend = UnpackScope::Lend();
+  return lend == nullptr ? nullptr : parts_.borrowings.Cover(lend, id);
 }
 
 std::string ClusterRuntime::IdOf(const ObjectHandle& handle) const {
@@ -323,12 +324,17 @@ ObjectHandle ClusterRuntime::FindObject(const std::string& bytes) {
   parts_.link.CheckUsable();
   ClusterObjectPtr object = ObjectNamed(bytes).object;
   const ObjectId& id = object->id();
-  if (OwnerOf(id) == parts_.link.process() || !object->WantsLend(/*of_owner=*/false)) return object;
-  object->AddLend(ClaimOf(id), /*of_owner=*/false);
+  if (OwnerOf(id) == parts_.link.process()) return object;
+  if (object->WantsLend(/*of_owner=*/false)) object->AddClaim(ClaimOf(id));
+  if (!object->claim_under_way()) return object;
   wire::ClaimNoticeT question;
   question.owner = OwnerOf(id);
   const auto arrived = ParseStatusReply(parts_.link.Call(wire::RayletMessage::ClaimObjects, Encode(question)));
-  if (arrived) return object;
+  if (arrived) {
+    object->MarkClaimArrived();
+    return object;
+  }
+  parts_.link.CheckUsable();
   if (arrived.error().code != ErrorCode::kTimedOut) Throw(arrived.error());
   const auto waited = std::chrono::duration_cast<std::chrono::seconds>(parts_.link.patience()).count();
   throw ray::internal::RayTimeoutException(StrCat("object ", id.hex(),
@@ -381,7 +387,9 @@ std::shared_ptr<ArrayStorage> ClusterRuntime::UnpackArray(std::string_view bytes
     if (view.error().code != ErrorCode::kNotFound) Throw(view.error());
     Throw(*MakeFailure(wire::FailureKind::ObjectLost, view.error().message));
   }
-  auto array = std::make_shared<StoreArray>(parts_.objects, *std::move(view), LendOf(id));
+  Hold lend = LendOf(id);
+  if (lend == nullptr && OwnerOf(id) != parts_.link.process()) lend = ClaimOf(id);
+  auto array = std::make_shared<StoreArray>(parts_.objects, *std::move(view), std::move(lend));
   parts_.ownership.Add(array);
   return array;
 }

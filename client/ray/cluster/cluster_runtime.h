@@ -75,8 +75,7 @@ class ClusterRuntime final : public ray::internal::Runtime {
  private:
   ray::internal::ActorHandleState HandleOf(const ActorId& id, ray::internal::Hold lend);
   void WaitForBorrowed(ClusterObject& object, Deadline deadline);
-  // The lend of the value that is being unpacked, which covers this object, array or actor from now on. Where nothing
-  // is unpacked, a claim; null for what this process owns.
+  // The lend of the value that is being unpacked, which covers this object, array or actor from now on; null: no lend.
   ray::internal::Hold LendOf(const ObjectId& id);
   ray::internal::Hold ClaimOf(const ObjectId& id);
   void TakeLend(ClusterObject& object, bool known);

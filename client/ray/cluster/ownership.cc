@@ -33,6 +33,14 @@ void Ownership::Add(const ClusterObjectPtr& object) {
   object->MarkRegistered();
 }
 
+ClusterObjectPtr Ownership::FindOrAdd(const ClusterObjectPtr& object) {
+  const MutexLock lock(mutex_);
+  if (ClusterObjectPtr known = FindIn(objects_, object->id()); known != nullptr) return known;
+  objects_[object->id()] = object;
+  object->MarkRegistered();
+  return object;
+}
+
 void Ownership::Add(const std::shared_ptr<StoreArray>& array) {
   const MutexLock lock(mutex_);
   arrays_[array->id()] = array;
@@ -249,11 +257,14 @@ ray::internal::Hold Ownership::LetGo(const ObjectId& id) {
 }
 
 ray::internal::Hold Ownership::HoldOf(const ObjectId& id) const {
+  ClusterObjectPtr object;  // dropped after the lock
   {
     const MutexLock lock(mutex_);
-    if (ray::internal::Hold object = FindIn(objects_, id); object != nullptr) return object;
+    object = FindIn(objects_, id);
     if (ray::internal::Hold array = FindIn(arrays_, id); array != nullptr) return array;
   }
+  // Not owned: it was freed, and a reference was made from its id.
+  if (object != nullptr) return object->owned() ? object : nullptr;
   return find_actor_ ? find_actor_(id) : nullptr;
 }
 

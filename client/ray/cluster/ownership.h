@@ -36,6 +36,8 @@ class Ownership {
   void Add(const std::shared_ptr<ClusterObject>& object) RAYLET_EXCLUDES(mutex_);
   void Add(const std::shared_ptr<StoreArray>& array) RAYLET_EXCLUDES(mutex_);
   std::shared_ptr<ClusterObject> FindObject(const ObjectId& id) const RAYLET_EXCLUDES(mutex_);
+  // The object that has this one's id already, or this one, added.
+  std::shared_ptr<ClusterObject> FindOrAdd(const std::shared_ptr<ClusterObject>& object) RAYLET_EXCLUDES(mutex_);
   std::shared_ptr<StoreArray> FindArray(const ObjectId& id) const RAYLET_EXCLUDES(mutex_);
   // Whether others may refer to an object of `owner`, this process, that is not made yet.
   bool OwesResults(ProcessId owner) const RAYLET_EXCLUDES(mutex_);

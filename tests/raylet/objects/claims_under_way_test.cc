@@ -48,10 +48,10 @@ TEST_F(ClaimsUnderWayTest, AnAnswerCountsAtOnceWhereNoClaimIsUnderWay) {
 }
 
 TEST_F(ClaimsUnderWayTest, AnAnswerWaitsForTheClaimsBeforeItAndForNoneAfterIt) {
-  const uint64_t first = claims_.Sent(other_, kClaimer);
-  const uint64_t second = claims_.Sent(one_, kClaimer);
+  const uint64_t first = claims_.Sent(other_, kClaimer, ClaimCause::kEnd);
+  const uint64_t second = claims_.Sent(one_, kClaimer, ClaimCause::kEnd);
   Answers(kClaimer);
-  const uint64_t later = claims_.Sent(other_, kAnother);
+  const uint64_t later = claims_.Sent(other_, kAnother, ClaimCause::kEnd);
   Answers(kAnother);
   EXPECT_EQ(claims_.TakenBy(one_, second), kClaimer);
   EXPECT_TRUE(Counted().empty());
@@ -64,7 +64,7 @@ TEST_F(ClaimsUnderWayTest, AnAnswerWaitsForTheClaimsBeforeItAndForNoneAfterIt) {
 }
 
 TEST_F(ClaimsUnderWayTest, AnAnswerWaitsUntilTheOwnersHereHoldWhatTheyWereTold) {
-  const uint64_t told = claims_.ToldToHold(kOwnerHere);
+  const uint64_t told = claims_.ToldToHold(kOwnerHere, ClaimCause::kEnd);
   Answers(kClaimer);
   EXPECT_FALSE(claims_.Holds(kAnother, told)) << "another process was told so";
   EXPECT_FALSE(claims_.Holds(kOwnerHere, told + 1));
@@ -76,7 +76,7 @@ TEST_F(ClaimsUnderWayTest, AnAnswerWaitsUntilTheOwnersHereHoldWhatTheyWereTold) 
 
 TEST_F(ClaimsUnderWayTest, ClaimsOfAnotherMachineAreAnsweredOnceTheirObjectsAreHeld) {
   claims_.Add(From(other_, 1));
-  const uint64_t told = claims_.ToldToHold(kOwnerHere);
+  const uint64_t told = claims_.ToldToHold(kOwnerHere, ClaimCause::kEnd);
   claims_.Add(From(other_, 2));
   EXPECT_EQ(Answered(), std::vector<uint64_t>{1});
   EXPECT_TRUE(claims_.Holds(kOwnerHere, told));
@@ -84,16 +84,16 @@ TEST_F(ClaimsUnderWayTest, ClaimsOfAnotherMachineAreAnsweredOnceTheirObjectsAreH
 }
 
 TEST_F(ClaimsUnderWayTest, ClaimsOfAnotherMachineDoNotWaitForOwnersOfOtherObjects) {
-  claims_.ToldToHold(kAnother);
+  claims_.ToldToHold(kAnother, ClaimCause::kEnd);
   claims_.Add(From(other_, 1));
   EXPECT_EQ(Answered(), std::vector<uint64_t>{1});
 }
 
 TEST_F(ClaimsUnderWayTest, AQuestionIsAnsweredOnceTheOwnerHoldsWhatItWasTold) {
-  const uint64_t told = claims_.ToldToHold(kOwnerHere);
-  claims_.ToldToHold(kAnother);
+  const uint64_t told = claims_.ToldToHold(kOwnerHere, ClaimCause::kEnd);
+  claims_.ToldToHold(kAnother, ClaimCause::kEnd);
   EXPECT_TRUE(claims_.Add({kClaimer, 7, kOwnerHere, {}}));
-  claims_.ToldToHold(kOwnerHere);
+  claims_.ToldToHold(kOwnerHere, ClaimCause::kEnd);
   EXPECT_TRUE(Told().empty());
   EXPECT_TRUE(claims_.Holds(kOwnerHere, told));
   EXPECT_EQ(Told(), std::vector<uint64_t>{7}) << "neither another owner nor a later claim holds it up";
@@ -101,9 +101,9 @@ TEST_F(ClaimsUnderWayTest, AQuestionIsAnsweredOnceTheOwnerHoldsWhatItWasTold) {
 }
 
 TEST_F(ClaimsUnderWayTest, AQuestionAboutAnotherMachineIsAnsweredOnceItHasTakenTheClaims) {
-  const uint64_t first = claims_.Sent(other_, kClaimer);
-  claims_.Sent(one_, kClaimer);
-  claims_.Sent(other_, kAnother);
+  const uint64_t first = claims_.Sent(other_, kClaimer, ClaimCause::kEnd);
+  claims_.Sent(one_, kClaimer, ClaimCause::kEnd);
+  claims_.Sent(other_, kAnother, ClaimCause::kEnd);
   EXPECT_TRUE(claims_.Add({kClaimer, 7, kOwnerHere, other_}));
   EXPECT_TRUE(claims_.Add({kClaimer, 8, kOwnerHere, one_}));
   EXPECT_TRUE(Told().empty());
@@ -114,16 +114,38 @@ TEST_F(ClaimsUnderWayTest, AQuestionAboutAnotherMachineIsAnsweredOnceItHasTakenT
 }
 
 TEST_F(ClaimsUnderWayTest, AQuestionAboutAnEndedOwnerIsAnswered) {
-  claims_.ToldToHold(kOwnerHere);
+  claims_.ToldToHold(kOwnerHere, ClaimCause::kEnd);
   EXPECT_TRUE(claims_.Add({kClaimer, 7, kOwnerHere, {}}));
   claims_.OwnersEnded({kOwnerHere});
   EXPECT_EQ(Told(), std::vector<uint64_t>{7});
 }
 
-TEST_F(ClaimsUnderWayTest, QuestionsAreBounded) {
-  claims_.ToldToHold(kOwnerHere);
+TEST_F(ClaimsUnderWayTest, TheQuestionsOfAProcessAreBoundedAndGoWithIt) {
+  claims_.ToldToHold(kOwnerHere, ClaimCause::kNoLender);
   for (size_t i = 0; i < ClaimsUnderWay::kQuestionsMax; ++i) ASSERT_TRUE(claims_.Add({kClaimer, i, kOwnerHere, {}}));
   EXPECT_FALSE(claims_.Add({kClaimer, 1, kOwnerHere, {}}));
+  EXPECT_TRUE(claims_.Add({kAnother, 1, kOwnerHere, {}})) << "another process may ask";
+  claims_.ProcessesEnded({kClaimer});
+  EXPECT_TRUE(claims_.Add({kClaimer, 1, kOwnerHere, {}}));
+}
+
+TEST_F(ClaimsUnderWayTest, AnEndDoesNotWaitForClaimsThatNoEndLedTo) {
+  const uint64_t told = claims_.ToldToHold(kOwnerHere, ClaimCause::kNoLender);
+  const uint64_t sent = claims_.Sent(other_, kClaimer, ClaimCause::kNoLender);
+  Answers(kClaimer);
+  EXPECT_EQ(Counted(), std::vector{kClaimer});
+  EXPECT_TRUE(claims_.TakenBy(other_, sent));
+  EXPECT_TRUE(claims_.Holds(kOwnerHere, told));
+}
+
+TEST_F(ClaimsUnderWayTest, AnEndWaitsForAnEarlierClaimOfAnObjectThatItLedToAClaimFor) {
+  const uint64_t told = claims_.ToldToHold(kOwnerHere, ClaimCause::kNoLender);
+  claims_.ToldToHold(kAnother, ClaimCause::kNoLender);
+  claims_.EndWaitsFor(kOwnerHere);
+  Answers(kClaimer);
+  EXPECT_TRUE(Counted().empty());
+  EXPECT_TRUE(claims_.Holds(kOwnerHere, told));
+  EXPECT_EQ(Counted(), std::vector{kClaimer});
 }
 
 TEST_F(ClaimsUnderWayTest, VeryManyClaimsOfAnotherMachineAreAnsweredSomeAtATime) {
@@ -133,8 +155,8 @@ TEST_F(ClaimsUnderWayTest, VeryManyClaimsOfAnotherMachineAreAnsweredSomeAtATime)
 }
 
 TEST_F(ClaimsUnderWayTest, AnOwnerThatHasEndedHoldsUpNothing) {
-  claims_.ToldToHold(kOwnerHere);
-  claims_.ToldToHold(kAnother);
+  claims_.ToldToHold(kOwnerHere, ClaimCause::kEnd);
+  claims_.ToldToHold(kAnother, ClaimCause::kEnd);
   Answers(kClaimer);
   claims_.Add(From(other_, 1));
   claims_.OwnersEnded({kOwnerHere});
@@ -145,7 +167,7 @@ TEST_F(ClaimsUnderWayTest, AnOwnerThatHasEndedHoldsUpNothing) {
 }
 
 TEST_F(ClaimsUnderWayTest, ALostMachineTakesAndAnswersNothingAndIsAnsweredNothing) {
-  claims_.Sent(other_, kClaimer);
+  claims_.Sent(other_, kClaimer, ClaimCause::kEnd);
   Answers(kClaimer);
   Answers(other_);
   Answers(one_);

@@ -1,8 +1,16 @@
-// Objects and actors that a process has found by their ids: nobody has lent them to it, and it keeps them all the same.
+// Objects that a process has found by their ids: nobody has lent them to it, and it keeps them all the same.
 #include <gtest/gtest.h>
+#include <signal.h>
 
+#include <atomic>
+#include <chrono>
+#include <map>
 #include <string>
+#include <thread>
+#include <vector>
 
+#include "client/plasma/store_client.h"
+#include "client/ray/cluster/cluster_parts.h"
 #include "tests/client/message_of.h"
 #include "tests/client/ray/cluster/cluster_functions.h"
 #include "tests/client/ray/cluster/keepers.h"
@@ -12,6 +20,7 @@ namespace cluster_test {
 namespace {
 
 using ray_test::MessageOf;
+using namespace std::chrono_literals;
 
 class ClusterByIdTest : public ClusterOwnershipTest {};
 
@@ -72,18 +81,81 @@ TEST_F(ClusterByIdTest, AFreedObjectThatIsLookedForByItsIdIsLost) {
   NothingIsLeft();
 }
 
-TEST_F(ClusterByIdTest, AnActorThatWasFoundByItsIdLivesAsLongAsItsHandles) {
+// The first thread waits for the owner. The second one finds the same object meanwhile.
+TEST_F(ClusterByIdTest, EachThreadThatFindsAnObjectWaitsUntilItsOwnerHoldsIt) {
   Start("2");
   {
     auto owner = ray::Actor(Keeper::Create).Remote();
-    auto actor = *owner.Task(&Keeper::CreateAnother).Remote().Get();
-    ray::ActorHandle<Keeper> found(actor.ID());
-    EXPECT_GT(*found.Task(&Keeper::Pid).Remote().Get(20'000), 0);
-    actor = {};
-    Kill(owner);
-    EXPECT_GT(*found.Task(&Keeper::Pid).Remote().Get(20'000), 0);
+    const int pid = *owner.Task(&Keeper::Pid).Remote().Get();
+    owner.Task(&Keeper::Put).Remote(3).Get();
+    const std::string id = *owner.Task(&Keeper::IdOf).Remote(3).Get();
+    ASSERT_EQ(::kill(pid, SIGSTOP), 0);
+    std::atomic<int> found{0};
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 2; ++i)
+      threads.emplace_back([&] {
+        const TextRef ref(id);
+        ++found;
+        EXPECT_EQ(*ref.Get(20'000), TextOf(3));
+      });
+    EXPECT_TRUE(raylet::test::Eventually(20s, [&] { return Status()["objects_claimed"] == 1; })) << Status();
+    EXPECT_EQ(found, 0);
+    ASSERT_EQ(::kill(pid, SIGCONT), 0);
+    for (std::thread& thread : threads) thread.join();
   }
   NothingIsLeft();
+}
+
+TEST_F(ClusterByIdTest, AStoppedOwnerOfAFoundObjectHoldsUpNoEndOfAnotherProcess) {
+  Start("3");
+  {
+    auto owner = ray::Actor(Keeper::Create).Remote();
+    auto ends = ray::Actor(Keeper::Create).Remote();
+    const int pid = *owner.Task(&Keeper::Pid).Remote().Get();
+    const TextRef unmade = *owner.Task(&Keeper::StartSlowly).Remote().Get();
+    ends.Task(&Keeper::Keep).Remote(std::map<int, TextRef>{{3, ray::Put(TextOf(3))}}).Get();
+    ASSERT_EQ(::kill(pid, SIGSTOP), 0);
+    // It claims the object once it has waited a second.
+    std::thread waits([&] { EXPECT_THROW(unmade.Get(20'000), ray::internal::RayException); });
+    EXPECT_TRUE(raylet::test::Eventually(20s, [&] { return Status()["objects_claimed"] == 1; })) << Status();
+    const auto lends = [] { return raylet::client::ClusterParts::SharedHere().owned.lends; };
+    EXPECT_GT(lends(), 0u);
+    const auto begin = std::chrono::steady_clock::now();
+    Kill(ends);
+    EXPECT_TRUE(raylet::test::Eventually(20s, [&] { return lends() == 0; })) << Status();
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, 10s);
+    ASSERT_EQ(::kill(pid, SIGCONT), 0);
+    Kill(owner);
+    waits.join();
+  }
+  NothingIsLeft();
+}
+
+// Its owner finds the object by its id, too, after it has dropped it.
+TEST_F(ClusterByIdTest, AFreedObjectThatItsOwnerLooksForIsLostForOthers) {
+  Start("2");
+  {
+    auto owner = ray::Actor(Keeper::Create).Remote();
+    owner.Task(&Keeper::Put).Remote(3).Get();
+    const std::string id = *owner.Task(&Keeper::IdOf).Remote(3).Get();
+    owner.Task(&Keeper::Drop).Remote(3).Get();
+    owner.Task(&Keeper::KeepById).Remote(3, id).Get();
+    const std::string said = MessageOf([&] { TextRef(id).Get(20'000); });
+    EXPECT_NE(said.find("its owner had freed it"), std::string::npos) << said;
+  }
+  NothingIsLeft();
+}
+
+TEST_F(ClusterByIdTest, AnIdOfNoProcessAndAnObjectOfNoTaskAreNamed) {
+  Start("2");
+  const auto made = raylet::ObjectId::FromRandom();
+  auto client = raylet::client::StoreClient::Connect(store_socket_, "test", raylet::Deadline::After(5s), false);
+  ASSERT_TRUE(client) << client.error().message;
+  ASSERT_TRUE((*client)->CreateAndSeal(made, {}, {}, {}));
+  const auto said = [](const raylet::ObjectId& id) { return MessageOf([&] { TextRef(id.binary()).Get(20'000); }); };
+  EXPECT_NE(said(made).find("was not made by ray::Put or a task"), std::string::npos) << said(made);
+  const std::string nobodys = said(raylet::ObjectId::FromRandom());
+  EXPECT_NE(nobodys.find("is lost: "), std::string::npos) << nobodys;
 }
 
 TEST_F(ClusterByIdTest, AGetOfAnObjectThatItsOwnerHasFreedEnds) {
