@@ -375,6 +375,11 @@ int Run(const Flags& flags) {
   if (IsWhole(kept) && !again && !takes_over) {
     const auto stored_bytes = CapacityOf(kept, path);
     goes_on = stored_bytes.has_value();
+    const std::string spill_folder = *spill_target ? SpillFolder::Of(FolderOf(**spill_target), index.name) : "";
+    if (goes_on) {
+      const auto fits = CheckFlags(kept, path, flags.isolation == kStrict, spill_folder);
+      if (!fits) return Complain(fits.error());
+    }
     index.ours = true;
     if (goes_on) {
       capacity = *stored_bytes;

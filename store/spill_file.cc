@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstring>
+#include <new>
 #if defined(__x86_64__)
 #include <xxh_x86dispatch.h>  // the widest instructions of this machine: eight times as fast as those of every machine
 #endif
@@ -23,6 +24,21 @@ uint64_t ChecksumOf(const SpillRow& row, uint64_t file) {
 }  // namespace
 
 uint64_t SpillChecksum(std::span<const std::byte> bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
+
+RunningSpillChecksum::RunningSpillChecksum() : state_(XXH3_createState()) {
+  if (state_ == nullptr) throw std::bad_alloc();
+  XXH3_64bits_reset(state_);
+}
+RunningSpillChecksum::~RunningSpillChecksum() { XXH3_freeState(state_); }
+void RunningSpillChecksum::Add(std::span<const std::byte> bytes) {
+  XXH3_64bits_update(state_, bytes.data(), bytes.size());
+}
+uint64_t RunningSpillChecksum::Take() {
+  const uint64_t checksum = XXH3_64bits_digest(state_);
+  XXH3_64bits_reset(state_);
+  return checksum;
+}
+
 void Finish(SpillHead& head) { head.checksum = ChecksumOf(head); }
 void Finish(SpillRow& row, uint64_t file) { row.row_checksum = ChecksumOf(row, file); }
 

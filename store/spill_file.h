@@ -10,6 +10,8 @@
 #include "fbs/ids.h"
 #include "fbs/segment_layout.h"
 
+struct XXH3_state_s;
+
 namespace raylet::store {
 
 constexpr uint64_t kSpillMagic = 0x314c50534c594152ULL;  // "RAYLSPL1"
@@ -47,6 +49,19 @@ constexpr uint64_t SpillBodyOffset(uint64_t rows) {
 constexpr uint64_t SpillRowOffset(uint32_t row) { return sizeof(SpillHead) + uint64_t{row} * sizeof(SpillRow); }
 
 uint64_t SpillChecksum(std::span<const std::byte> bytes);
+// The same of bytes that come piece by piece.
+class RunningSpillChecksum {
+ public:
+  RunningSpillChecksum();
+  ~RunningSpillChecksum();
+  RunningSpillChecksum(const RunningSpillChecksum&) = delete;
+  RunningSpillChecksum& operator=(const RunningSpillChecksum&) = delete;
+  void Add(std::span<const std::byte> bytes);
+  uint64_t Take();  // of all so far; it begins anew
+
+ private:
+  XXH3_state_s* const state_;
+};
 // Fill in the checksums.
 void Finish(SpillHead& head);
 void Finish(SpillRow& row, uint64_t file);

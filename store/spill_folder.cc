@@ -63,10 +63,13 @@ void RemoveThoseOfTheDead(const fs::path& spill_dir, const fs::path& own) {
 
 }  // namespace
 
+std::string SpillFolder::Of(const std::string& spill_dir, const std::string& index_name) {
+  return fs::path(spill_dir) / StrCat(kFolderPrefix, std::string_view(index_name).substr(kIndexSegmentPrefix.size()));
+}
+
 Result<SpillFolder> SpillFolder::Open(const std::string& spill_dir, const std::string& index_name, bool again) {
   std::error_code error;
-  const fs::path path =
-      fs::path(spill_dir) / StrCat(kFolderPrefix, std::string_view(index_name).substr(kIndexSegmentPrefix.size()));
+  const fs::path path = Of(spill_dir, index_name);
   fs::create_directories(path, error);
   if (error) return Fail(ErrorCode::kIo, StrCat("cannot make the folder ", path.string(), ": ", error.message()));
   fs::permissions(path, fs::perms::owner_all, error);

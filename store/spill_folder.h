@@ -14,6 +14,8 @@ namespace raylet::store {
 
 class SpillFolder {
  public:
+  // The folder of this store, whether it is there or not.
+  static std::string Of(const std::string& spill_dir, const std::string& index_name);
   // `index_name` names the store (IndexSegmentName). A server that goes on (`again`) keeps the files that are there.
   // Another one removes them, and those of other stores that were killed. kAlreadyExists: another store uses the
   // folder.

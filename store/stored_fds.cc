@@ -47,6 +47,28 @@ void Put(Kept& kept, std::string_view name, UniqueFd fd) {
   }
 }
 
+struct MappedIndex {
+  Mapping mapping;
+  const IndexHeader* header = nullptr;
+};
+
+Result<MappedIndex> MapIndex(const Kept& kept) {
+  const auto bytes = FileSize(kept.index.get());
+  if (!bytes) return Fail(bytes.error());
+  auto mapping = Mapping::Map(kept.index.get(), *bytes, Mapping::Access::kReadOnly);
+  if (!mapping) return Fail(mapping.error());
+  const auto header = CheckIndexSegment(mapping->data(), mapping->size());
+  if (!header) return Fail(header.error());
+  return MappedIndex{*std::move(mapping), *header};
+}
+
+// Of the socket, where one is there. A strict store's lets others in.
+std::optional<mode_t> ModeOf(const std::string& socket_path) {
+  struct stat status {};
+  if (::stat(socket_path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return std::nullopt;
+  return status.st_mode;
+}
+
 }  // namespace
 
 std::string PinsName(uint32_t client) { return StrCat(kPinsPrefix, client); }
@@ -70,22 +92,39 @@ Kept TakeStoredFds() {
 bool IsWhole(const Kept& kept) { return kept.listening && kept.arena && kept.index; }
 
 Result<uint64_t> CapacityOf(const Kept& kept, const std::string& socket_path) {
-  const auto bytes = FileSize(kept.index.get());
-  if (!bytes) return Fail(bytes.error());
-  const auto mapping = Mapping::Map(kept.index.get(), *bytes, Mapping::Access::kReadOnly);
-  if (!mapping) return Fail(mapping.error());
-  const auto header = CheckIndexSegment(mapping->data(), mapping->size());
-  if (!header) return Fail(header.error());
-  const std::string_view path((*header)->socket_path, ::strnlen((*header)->socket_path, sizeof(*header)->socket_path));
+  const auto index = MapIndex(kept);
+  if (!index) return Fail(index.error());
+  const IndexHeader& header = *index->header;
+  const std::string_view path(header.socket_path, ::strnlen(header.socket_path, sizeof header.socket_path));
   if (path != socket_path)
     return Fail(ErrorCode::kInvalid, StrCat("they are of the store at ", path, ", and this one serves ", socket_path));
   const auto arena_bytes = FileSize(kept.arena.get());
-  if (!arena_bytes || *arena_bytes < (*header)->arena_bytes)
+  if (!arena_bytes || *arena_bytes < header.arena_bytes)
     return Fail(ErrorCode::kProtocolError, "its arena is shorter than its index says");
-  struct stat status {};
-  if (::stat(socket_path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode))
+  if (!ModeOf(socket_path))
     return Fail(ErrorCode::kInvalid, StrCat("the socket at ", socket_path, " has been removed"));
-  return (*header)->capacity_bytes;
+  return header.capacity_bytes;
+}
+
+Result<void> CheckFlags(const Kept& kept, const std::string& socket_path, bool strict,
+                        const std::string& spill_folder) {
+  const auto index = MapIndex(kept);
+  if (!index) return Fail(index.error());
+  const auto refused = [&](auto... why) {
+    return Fail(ErrorCode::kInvalid, StrCat("the service manager has the objects of the store at ", socket_path, ", ",
+                                            why..., ", or stop the service, which drops the objects"));
+  };
+  const auto mode = ModeOf(socket_path);
+  if (const bool was_strict = mode && (*mode & S_IWOTH) != 0; was_strict != strict)
+    return refused("which ran with --isolation=", was_strict ? "strict" : "user",
+                   ", and its clients have their access already: say the same");
+  const uint64_t spilled = index->header->counters.spilled_count.load(std::memory_order_relaxed);
+  if (spilled == 0) return {};
+  if (spill_folder.empty()) return refused("and ", spilled, " of them are on disk: say the same --spill-dir or -e");
+  if (::access(spill_folder.c_str(), F_OK) != 0)
+    return refused("and ", spilled, " of them are on disk, but not in ", spill_folder,
+                   ", which does not exist: say the same --spill-dir or -e");
+  return {};
 }
 
 }  // namespace raylet::store

@@ -23,5 +23,8 @@ Kept TakeStoredFds();
 bool IsWhole(const Kept& kept);
 // The capacity of the store that these were of. kInvalid, kVersionMismatch, kProtocolError: it was another one.
 Result<uint64_t> CapacityOf(const Kept& kept, const std::string& socket_path);
+// Whether a store with these flags may go on with them. `spill_folder` has its files; empty: it does not spill.
+// kInvalid: its clients would keep another access, or it would not find the objects on disk. After CapacityOf.
+Result<void> CheckFlags(const Kept& kept, const std::string& socket_path, bool strict, const std::string& spill_folder);
 
 }  // namespace raylet::store

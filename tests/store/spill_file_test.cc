@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <vector>
 
@@ -63,6 +64,40 @@ TEST_F(SpillFileTest, EachObjectComesBackAsItWas) {
     const uint64_t size = SpilledBytes(part.data_bytes, part.metadata_bytes);
     EXPECT_EQ(std::memcmp(read_.data() + part.offset, arena_.data() + part.offset, size), 0) << "row " << row;
     EXPECT_EQ(read_[part.offset + size], std::byte{0xee}) << "nothing beyond it";
+  }
+}
+
+TEST_F(SpillFileTest, ChecksumOfPiecesIsThatOfTheWhole) {
+  const std::span<const std::byte> all(arena_);
+  RunningSpillChecksum pieces;
+  for (int round = 0; round < 2; ++round) {
+    pieces.Add(all.first(100'001));
+    pieces.Add({});
+    pieces.Add(all.subspan(100'001));
+    EXPECT_EQ(pieces.Take(), SpillChecksum(all));
+  }
+  EXPECT_EQ(pieces.Take(), SpillChecksum({}));
+}
+
+// They are written in steps of some objects each, or of some part of an object.
+TEST_F(SpillFileTest, SmallAndLargeObjectsOfOneFileComeBack) {
+  std::vector<SpillDisk::Part> parts;
+  const auto add = [&](uint64_t data_bytes, uint32_t metadata_bytes) {
+    parts.push_back({NumberedId(static_cast<uint8_t>(parts.size())), data_bytes, metadata_bytes, parts.size() * 64});
+  };
+  for (uint32_t i = 0; i < 600; ++i) add(i % 3 * 50, i % 2 * 10);
+  for (const uint64_t bytes : {262'144, 262'145, 786'432, 900'001, 200'000, 200'000, 0}) add(bytes, 7);
+  add(0, 300'000);
+  add(1, 0);
+  const auto bytes = WriteSpillFile(path_, 9, parts, arena_.data());
+  ASSERT_TRUE(bytes) << bytes.error().message;
+  EXPECT_EQ(std::filesystem::file_size(path_), *bytes);
+  for (uint32_t row = 0; row < parts.size(); ++row) {
+    const SpillDisk::Part& part = parts[row];
+    const auto read = Read(row, part, 9);
+    ASSERT_TRUE(read) << row << ": " << read.error().message;
+    const uint64_t size = SpilledBytes(part.data_bytes, part.metadata_bytes);
+    ASSERT_EQ(std::memcmp(read_.data() + part.offset, arena_.data() + part.offset, size), 0) << row;
   }
 }
 

@@ -103,14 +103,28 @@ class StoredFdsTest : public testing::Test {
     });
   }
   // As systemd starts a process that has descriptors in its store.
-  void StartAgain(const std::string& memory = "16M") {
+  void StartAgain(const std::string& flags = "") {
+    int before = 0;
+    ASSERT_NO_FATAL_FAILURE(StartWithStored(flags, before));
+    ASSERT_TRUE(Hears([&] { return ready_ == before + 1; })) << daemon_->Output();
+  }
+  // What it says when it ends.
+  std::string RefusalOf(const std::string& flags) {
+    int before = 0;
+    StartWithStored(flags, before);
+    if (HasFatalFailure()) return "";
+    const auto end = daemon_->Wait(Deadline::AfterMs(kPatienceMs));
+    EXPECT_TRUE(end && end->exit_code == 2) << daemon_->Output();
+    return daemon_->Output();
+  }
+  void StartWithStored(const std::string& flags, int& ready_before) {
     constexpr int kOut = 200;  // where no descriptor of the test is
     std::string moves, names;
-    int before = 0, number = 3;
+    int number = 3;
     std::vector<UniqueFd> passed;
     {
       const std::lock_guard lock(mutex_);  // the last words of a killed store may still be read
-      before = ready_;
+      ready_before = ready_;
       for (auto& [name, fd] : stored_) {
         passed.emplace_back(::fcntl(fd.get(), F_DUPFD, kOut));
         moves += StrCat(" ", number++, "<&", passed.back().get());
@@ -124,19 +138,20 @@ class StoredFdsTest : public testing::Test {
     const UniqueFd watched(::fcntl(other.get(), F_DUPFD, kOut));
     const std::string script =
         StrCat("exec", moves, " ", number, "<&", watched.get(), "; export LISTEN_PID=$$ LISTEN_FDS=", passed.size(),
-               " LISTEN_FDNAMES=", names, "; exec ", test::ProgramPath("plasma_store"), " -m ", memory, " -s ", socket_,
-               " --lifeline-fd ", number);
+               " LISTEN_FDNAMES=", names, "; exec ", test::ProgramPath("plasma_store"), " -m 16M -s ", socket_,
+               " --lifeline-fd ", number, " ", flags);
     test::ProcessOptions options;
     options.environment = {{"NOTIFY_SOCKET", notify_}};
     auto daemon = DaemonProcess::StartPlain("/bin/bash", {"-c", script}, options);
     ASSERT_TRUE(daemon) << daemon.error().message;
     daemon_.emplace(*std::move(daemon));
-    ASSERT_TRUE(Hears([&] { return ready_ == before + 1; })) << daemon_->Output();
   }
-  void Start() {
+  void Start(const std::vector<std::string>& flags = {}) {
     test::ProcessOptions options;
     options.environment = {{"NOTIFY_SOCKET", notify_}};
-    auto daemon = DaemonProcess::Start("plasma_store", {"-m", "16M", "-s", socket_}, options);
+    std::vector<std::string> arguments = {"-m", "16M", "-s", socket_};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    auto daemon = DaemonProcess::Start("plasma_store", arguments, options);
     ASSERT_TRUE(daemon) << daemon.error().message;
     daemon_.emplace(*std::move(daemon));
   }
@@ -205,6 +220,49 @@ TEST_F(StoredFdsTest, DescriptorsOfAnotherStoreAreNotUsed) {
   const auto listed = client->List();
   ASSERT_TRUE(listed);
   EXPECT_TRUE(listed->empty());
+  ASSERT_TRUE(daemon_->Terminate());
+}
+
+TEST_F(StoredFdsTest, StoreWithAnotherIsolationIsRefused) {
+  for (const bool strict : {false, true}) {
+    const std::string same = strict ? "--isolation=strict" : "--isolation=user";
+    const std::string other = strict ? "--isolation=user" : "--isolation=strict";
+    Start({same});
+    const ObjectId id = ObjectId::FromRandom();
+    const auto client = Connect();
+    ASSERT_TRUE(client->CreateAndSeal(id, BytesOf("kept"), {}, {}));
+    ASSERT_TRUE(Hears([&] { return stored_.size() >= 5; }));
+    daemon_->Kill();
+    EXPECT_NE(RefusalOf(other).find(StrCat("ran with ", same)), std::string::npos) << daemon_->Output();
+    ASSERT_NO_FATAL_FAILURE(StartAgain(same));
+    EXPECT_TRUE(client->Get(id, Deadline::AfterMs(kPatienceMs))) << "the refused one has harmed nothing";
+    ASSERT_TRUE(daemon_->Terminate());
+    ASSERT_TRUE(Hears([&] { return stored_.empty(); }));
+  }
+}
+
+TEST_F(StoredFdsTest, StoreThatWouldNotFindTheObjectsOnDiskIsRefused) {
+  const std::string disk = folder_.File("disk"), same = StrCat("--spill-dir=", disk);
+  Start({same});
+  const auto client = Connect();
+  const std::vector<std::byte> data(size_t{2} << 20, std::byte{3});
+  std::vector<ObjectId> ids;
+  for (int i = 0; i < 10; ++i) {
+    ids.push_back(ObjectId::FromRandom());
+    const auto put = client->CreateAndSeal(ids.back(), data, {}, {.owned = true, .timeout_ms = kPatienceMs});
+    ASSERT_TRUE(put) << put.error().message;
+  }
+  ASSERT_TRUE(Hears([&] { return stored_.size() >= 5; }));
+  daemon_->Kill();
+  EXPECT_NE(RefusalOf("").find("on disk: say the same --spill-dir"), std::string::npos) << daemon_->Output();
+  EXPECT_NE(RefusalOf(StrCat("--spill-dir=", folder_.File("other"))).find("but not in"), std::string::npos)
+      << daemon_->Output();
+  ASSERT_NO_FATAL_FAILURE(StartAgain(same));
+  for (const ObjectId& id : ids) {
+    const auto got = client->Get(id, Deadline::AfterMs(kPatienceMs));
+    ASSERT_TRUE(got) << got.error().message;
+    EXPECT_TRUE(std::equal(got->data().begin(), got->data().end(), data.begin(), data.end()));
+  }
   ASSERT_TRUE(daemon_->Terminate());
 }
 
