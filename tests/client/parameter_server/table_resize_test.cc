@@ -206,6 +206,22 @@ TEST_F(TableResizeTest, TheNextOneWaitsForWhatThisOneRefusedUntilTheDeadline) {
   EXPECT_GE(std::chrono::steady_clock::now() - begun, options_.round_deadline);
 }
 
+TEST_F(TableResizeTest, TheNextOneDoesNotWaitForWhatAllShardsHaveAnswered) {
+  auto options = options_;
+  options.round_deadline = std::chrono::seconds(30);
+  const auto old = NewServer(options);
+  const auto next = ResizedTable(*old, 3);
+  EXPECT_TRUE(Push(*old, 1, {1}, {.sequence = 8, .from = {}, .waits = true}).closed);
+  Announce(*old, *next);
+  for (const size_t shard : {0, 1, 2}) {
+    const std::vector<uint64_t> keys(shard == 1 ? 1 : 0, 1);
+    EXPECT_FALSE(Push(*next, shard, keys, {.sequence = 10 + shard, .from = {8}}).closed);
+  }
+  const auto begun = std::chrono::steady_clock::now();
+  ResizedTable(*next, 1);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, options.round_deadline / 2);
+}
+
 TEST_F(TableResizeTest, ALoadThatHadBegunEndsBeforeTheShardsAreCopied) {
   const raylet::test::RunFolder folder;
   const auto server = NewServer({.shards = 1});
