@@ -103,19 +103,19 @@ struct ReplicaEvent {
   MSGPACK_DEFINE(before, version, workers, gradients, is_step, ranks)
 };
 
-// Whether a shard takes gradients. It outlives the shard's process, where shards start again.
-template <class T>
+// Whether a shard of a server S takes changes. It outlives the shard's process, where shards start again.
+template <class S>
 struct DoorState {
   bool closed = false;
-  std::vector<Server<T>> moved;  // none, or the server with the shards that have the parameters now
-  uint64_t resize = 0;           // that has closed it
+  std::vector<S> moved;  // none, or the server with the shards that have the content now
+  uint64_t resize = 0;   // that has closed it
   MSGPACK_DEFINE(closed, moved, resize)
 };
 
 // What a shard knows about Resizes, and the home about all of them.
-template <class T>
+template <class S>
 struct WhereReply {
-  DoorState<T> door;
+  DoorState<S> door;
   uint64_t under_way = 0;  // the Resize that the home knows; 0: none
   MSGPACK_DEFINE(door, under_way)
 };
@@ -123,7 +123,7 @@ struct WhereReply {
 // Whether a shard has given its place to others.
 struct MoveReply {
   bool moved = false;             // false: the Resize was given up, and the layout before counts
-  std::vector<uint64_t> refused;  // sequences of gradients that it kept out meanwhile
+  std::vector<uint64_t> refused;  // sequences of changes that it kept out meanwhile
   MSGPACK_DEFINE(moved, refused)
 };
 
@@ -139,7 +139,7 @@ struct ShardState {
   std::vector<Array<T>> slots;  // of the optimiser
   std::vector<SentGradient<T>> held;
   std::vector<uint64_t> recent;  // sequences
-  DoorState<T> door;
+  DoorState<Server<T>> door;
   std::vector<RankState> ranks;
   std::string shard;    // the id of its actor
   PolicyCounts counts;  // for another shard, but for no replica; and so the rest

@@ -14,8 +14,8 @@
 #include "client/parameter_server/home.h"
 #include "client/parameter_server/machine.h"
 #include "client/parameter_server/patience.h"
+#include "client/parameter_server/removal.h"
 #include "client/parameter_server/replica.h"
-#include "client/parameter_server/resizing.h"
 #include "client/parameter_server/server.h"
 #include "client/parameter_server/shard.h"
 #include "client/parameter_server/version_cell.h"
@@ -88,35 +88,12 @@ Array<uint8_t> Packed(const Compression& compression, std::span<T> gradient, std
   return std::move(packed).Seal();
 }
 
-// Null where the server has not moved, or its home is dead. `resize`: that a shard said it was closed by, or 0.
-template <class T>
-std::shared_ptr<const internal::Server<T>> NewerThan(const internal::Server<T>& server, uint64_t resize,
-                                                     const Patience& patience) {
-  try {
-    return internal::HeedClosed(server, resize, patience);
-  } catch (const ray::internal::RayActorException&) {
-    return nullptr;
-  }
-}
-
 [[noreturn]] void ThrowLate(size_t shard, size_t count, bool answered, int64_t deadline_ms, const std::string& policy) {
   if (!answered) internal::ThrowNoAnswer({"Get", shard, count}, deadline_ms);
   throw ray::internal::RayTimeoutException("shard " + std::to_string(shard) + " of " + std::to_string(count) +
                                            " had no version to read within " + std::to_string(deadline_ms) +
                                            " ms, under the policy " + policy +
                                            ": a worker is late, and round_deadline is not over yet");
-}
-
-// The door of a shard that is closed; an open one without any.
-template <class T>
-internal::DoorState<T> ClosedDoor(const internal::Server<T>& server, const Patience& patience) {
-  for (const auto& shard : server.shards) try {
-      const auto reply = internal::AnswerOf(
-          shard.Task(&Shard<T>::Where).Remote(server.epoch),
-          {"whether it is closed", static_cast<size_t>(&shard - server.shards.data()), server.shards.size()}, patience);
-      if (reply->door.closed) return reply->door;
-    } catch (const ray::internal::RayActorException&) {}
-  return {};
 }
 
 }  // namespace
@@ -244,7 +221,7 @@ bool Parameters<T>::TryRead(const internal::Server<T>& server, internal::Snapsho
 template <class T>
 bool Parameters<T>::Refresh(const internal::Server<T>& server, uint64_t resize, const Patience& patience) const {
   if (this->pointer()->epoch > server.epoch) return true;
-  auto newer = NewerThan(server, resize, patience);
+  auto newer = internal::NewerThan(server, resize, patience);
   if (newer == nullptr) return false;
   this->Moved(std::move(newer));
   return true;
@@ -253,31 +230,21 @@ bool Parameters<T>::Refresh(const internal::Server<T>& server, uint64_t resize, 
 template <class T>
 template <class Call>
 auto Parameters<T>::Settled(const Call& call) const {
-  const auto first = Require();
-  const Patience patience(first->deadline_ms);
-  for (auto server = first;; server = Require()) {
-    try {
-      return call(*server);
-    } catch (const RayException&) {
-      if (patience.Over()) throw;
-      if (Refresh(*server, 0, patience)) continue;
-      const auto door = ClosedDoor(*server, patience);
-      if (patience.Over() || !door.closed) throw;
-      if (Refresh(*server, door.resize, patience)) continue;
-    }
-    patience.Sleep();
-  }
+  return internal::Settled([this] { return Require(); }, [this](const auto&... a) { return Refresh(a...); }, call);
+}
+
+template <class T>
+template <class Call>
+auto Parameters<T>::SettledRead(const char* what, const Call& call) const {
+  return internal::SettledRead(
+      what, [this] { return Require(); }, [this](const auto&... a) { return Refresh(a...); }, call);
 }
 
 template <class T>
 void Parameters<T>::Resize(size_t shards) {
-  const internal::OneResize one;
-  const auto server = internal::Mend(Require());
-  this->Moved(server);
-  if (shards == server->shards.size()) return;
-  const auto next = internal::Resized(*server, shards);
-  this->Moved(next);
-  internal::Announce(*server, *next);
+  internal::ResizeFrom(
+      Require(), shards, [&](const internal::Server<T>& server) { return internal::Resized(server, shards); },
+      [this](std::shared_ptr<const internal::Server<T>> newer) { this->Moved(std::move(newer)); });
 }
 
 template <class T>
@@ -385,7 +352,7 @@ void Parameters<T>::SetWorkers(uint64_t workers) {
 
 template <class T>
 std::vector<ShardStats> Parameters<T>::Stats() const {
-  return Settled([](const internal::Server<T>& server) {
+  return SettledRead("Stats", [](const internal::Server<T>& server) {
     const Patience patience(server.deadline_ms);
     std::vector<ObjectRef<ShardStats>> replies;
     for (const auto& shard : server.shards) replies.push_back(shard.Task(&Shard<T>::Stats).Remote());
@@ -400,7 +367,7 @@ std::vector<ShardStats> Parameters<T>::Stats() const {
 
 template <class T>
 void Parameters<T>::Save(const std::string& path) const {
-  Settled([&](const internal::Server<T>& server) {
+  SettledRead("Save", [&](const internal::Server<T>& server) {
     internal::SaveShards<Shard<T>>(server.shards, path, server.deadline_ms);
   });
 }
@@ -440,12 +407,7 @@ ps::Update PendingUpdate<T>::Get() {
           i = 0;
           continue;
         }
-        if (patience.Over())
-          throw ray::internal::RayTimeoutException("shard " + std::to_string(i) + " of " +
-                                                   std::to_string(replies_.size()) + " was closed by a Resize for " +
-                                                   std::to_string(server_->deadline_ms) +
-                                                   " ms, and the process that called Create is still at it; deadline "
-                                                   "is how long a call may take");
+        if (patience.Over()) internal::ThrowClosed({"an update", i, replies_.size()}, patience.deadline_ms());
         patience.Sleep();
         Send(i);
         continue;
@@ -455,7 +417,7 @@ ps::Update PendingUpdate<T>::Get() {
       update.applied = update.applied && reply->applied;
       ++i;
     } catch (const ray::internal::RayActorException& e) {
-      if (auto newer = NewerThan(*server_, 0, patience)) {
+      if (auto newer = internal::NewerThan(*server_, 0, patience)) {
         SendTo(std::move(newer));
         update = {.version = kNoVersion};
         i = 0;

@@ -21,6 +21,7 @@ constexpr std::chrono::microseconds kLookMin{20};
 constexpr std::chrono::microseconds kLookMax{2000};
 
 constexpr int kReplicaMs = 10'000;  // a shard's wait for its replica
+constexpr int kInheritMs = 60'000;  // a new shard's wait for what it takes over
 
 class Patience {
  public:
@@ -67,6 +68,14 @@ struct Asked {
                                            std::to_string(deadline_ms) +
                                            " ms: its process is starting, busy or stopped; deadline is how long a call "
                                            "may take");
+}
+
+[[noreturn]] inline void ThrowClosed(const Asked& asked, int64_t deadline_ms) {
+  throw ray::internal::RayTimeoutException("shard " + std::to_string(asked.shard) + " of " +
+                                           std::to_string(asked.shards) + " was closed by a Resize for " +
+                                           std::to_string(deadline_ms) +
+                                           " ms, and the process that called Create is still at it; deadline is how "
+                                           "long a call may take");
 }
 
 template <class Ref>

@@ -2,6 +2,7 @@
 // time.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <unordered_set>
@@ -32,6 +33,12 @@ class RecentSequences {
     }
   }
   const std::vector<uint64_t>& all() const { return all_; }
+  // The oldest one first.
+  std::vector<uint64_t> InOrder() const {
+    std::vector<uint64_t> ordered(all_.begin() + static_cast<std::ptrdiff_t>(next_), all_.end());
+    ordered.insert(ordered.end(), all_.begin(), all_.begin() + static_cast<std::ptrdiff_t>(next_));
+    return ordered;
+  }
   // Of those that a shard had lately, all others know whether they have them, too.
   std::vector<uint64_t> Newest() const {
     const size_t count = all_.size() < kMax / 2 ? all_.size() : kMax / 2;
@@ -45,5 +52,16 @@ class RecentSequences {
   size_t next_ = 0;                     // the oldest one
   std::unordered_set<uint64_t> known_;  // the same as all_
 };
+
+// What several shards had, each in order: the newest ones of each at the end.
+inline RecentSequences Together(const std::vector<std::vector<uint64_t>>& shards) {
+  size_t most = 0;
+  for (const auto& shard : shards) most = std::max(most, shard.size());
+  RecentSequences together;
+  for (size_t age = most; age > 0; --age)
+    for (const auto& shard : shards)
+      if (age <= shard.size()) together.Add(shard[shard.size() - age]);
+  return together;
+}
 
 }  // namespace ray::ps::internal

@@ -51,7 +51,7 @@ int64_t Replica<T>::Ready() {
 }
 
 template <class T>
-bool Replica<T>::Note(const DoorState<T>& door) {
+bool Replica<T>::Note(const DoorState<Server<T>>& door) {
   door_ = door;
   return filled_;
 }

@@ -29,7 +29,7 @@ class Replica {
   int64_t Ready();  // the process's id; 0 where it takes a Fill
   void Know(const std::string& shard) { shard_ = shard; }
   // False: it takes a Fill.
-  bool Note(const DoorState<T>& door);
+  bool Note(const DoorState<Server<T>>& door);
   // For a shard that starts again. Counts its restarts.
   ShardState<T> Export();
 
@@ -39,7 +39,7 @@ class Replica {
   ParameterRun<T> run_;
   std::map<uint64_t, SentGradient<T>> held_;  // of the round under way, by rank
   RecentSequences recent_;
-  DoorState<T> door_;
+  DoorState<Server<T>> door_;
   uint64_t version_ = 0;
   uint64_t workers_ = 0;
   std::vector<RankState> ranks_;

@@ -31,10 +31,19 @@ class OneResize {
   static inline std::atomic<bool> busy_{false};
 };
 
-[[noreturn]] inline void ThrowNotTheOwner() {
-  throw ray::internal::RayException(
-      "Resize was called in a process that did not create the parameters: the process that called Create owns the "
-      "shards, and calls Resize");
+// `content`: what the server has, for people.
+[[noreturn]] inline void ThrowNotTheOwner(const std::string& content) {
+  throw ray::internal::RayException("Resize was called in a process that did not create the " + content +
+                                    ": the process that called Create owns the shards, and calls Resize");
+}
+
+[[noreturn]] inline void ThrowNoHome(const std::string& content, size_t shards,
+                                     const ray::internal::RayException& why) {
+  throw ray::internal::RayException("the " + content + " stay in " + std::to_string(shards) +
+                                    " shards for good: the first shard that the server ever had is dead, and no other "
+                                    "decides over a Resize. Reads and updates go on. Another server that takes what "
+                                    "this one has may be resized. The cause: " +
+                                    why.what());
 }
 
 [[noreturn]] inline void ThrowGivenUp() {
@@ -43,8 +52,9 @@ class OneResize {
       "seconds");
 }
 
-[[noreturn]] inline void ThrowInDoubt(size_t before, size_t wanted, const ray::internal::RayException& why) {
-  throw ray::internal::RayTimeoutException("whether the parameters are in " + std::to_string(before) + " or in " +
+[[noreturn]] inline void ThrowInDoubt(const std::string& content, size_t before, size_t wanted,
+                                      const ray::internal::RayException& why) {
+  throw ray::internal::RayTimeoutException("whether the " + content + " are in " + std::to_string(before) + " or in " +
                                            std::to_string(wanted) +
                                            " shards is not known, since the first shard did not answer: call Resize "
                                            "again, to any number, which finds out. The cause: " +
@@ -72,12 +82,13 @@ inline Options ForShards(const Options& options, size_t shards) {
 
 // resize(), with what holds where it throws.
 template <class F>
-auto OrStay(size_t before, size_t wanted, const F& resize) {
+auto OrStay(const std::string& content, size_t before, size_t wanted, const F& resize) {
   try {
     return resize();
   } catch (const ray::internal::RayException& e) {
-    throw ray::internal::RayException("the parameters stay in " + std::to_string(before) + " shards, and a Resize to " +
-                                      std::to_string(wanted) + " may be tried again. It failed: " + e.what());
+    throw ray::internal::RayException("the " + content + " stay in " + std::to_string(before) +
+                                      " shards, and a Resize to " + std::to_string(wanted) +
+                                      " may be tried again. It failed: " + e.what());
   }
 }
 

@@ -27,19 +27,9 @@ template <class T>
 std::shared_ptr<Server<T>> StartServer(Layout layout, std::span<const T> initial, const Options& options,
                                        bool inherits = false);
 
-// ---- a Resize, in the process that created the server
-
-// What an earlier Resize could not end: the home says whether a layout in doubt counts, or hears where the parameters
-// are, and their shards open. Returns the layout that counts. Throws where an actor does not answer.
-template <class T>
-std::shared_ptr<const Server<T>> Mend(const std::shared_ptr<const Server<T>>& known);
-// The same server with so many shards, which have all that the old ones had, and the home knows it. The old ones are
-// closed then, and never open again. Throws where the old ones stay, and where nobody knows whether they do.
+// A Resize, in the process that created the server: as Conduct.
 template <class T>
 std::shared_ptr<const Server<T>> Resized(const Server<T>& old, size_t shards);
-// Tells the other old shards that `next` counts. Readers of one that does not hear it ask the home.
-template <class T>
-void Announce(const Server<T>& old, const Server<T>& next);
 
 // Of the pieces of one layout, those of another. They have the same size in all.
 template <class T>
@@ -58,9 +48,5 @@ extern template std::shared_ptr<Server<float>> StartServer(Layout, std::span<con
 extern template std::shared_ptr<Server<double>> StartServer(Layout, std::span<const double>, const Options&, bool);
 extern template std::shared_ptr<const Server<float>> Resized(const Server<float>&, size_t);
 extern template std::shared_ptr<const Server<double>> Resized(const Server<double>&, size_t);
-extern template void Announce(const Server<float>&, const Server<float>&);
-extern template void Announce(const Server<double>&, const Server<double>&);
-extern template std::shared_ptr<const Server<float>> Mend(const std::shared_ptr<const Server<float>>&);
-extern template std::shared_ptr<const Server<double>> Mend(const std::shared_ptr<const Server<double>>&);
 
 }  // namespace ray::ps::internal

@@ -12,18 +12,10 @@
 #include "client/parameter_server/patience.h"
 
 namespace ray::ps::internal {
-namespace {
-
-constexpr int kInheritMs = 60'000;
-constexpr uint64_t kDoorBytesMax = uint64_t{1} << 24;  // a description of a server with thousands of shards
-
-TimePoint Now() { return std::chrono::steady_clock::now(); }
-
-}  // namespace
-
 template <class T>
 Shard<T>::Shard(const ShardSetup& setup, const Array<T>& initial, const std::vector<ActorHandle<Replica<T>>>& replica)
-    : setup_(setup),
+    : Base(setup),
+      setup_(setup),
       machine_(setup.compresses ? ThisMachine() : 0),
       has_parameters_(!setup.inherits || ray::WasCurrentActorRestarted()),
       core_(setup.policy.value, std::chrono::milliseconds(setup.round_deadline_ms)),
@@ -298,7 +290,7 @@ void Shard<T>::Restore() {
   UpdateCount::Counts& counts = count_.counts();
   restarts_ = ++counts.restarts;
   if (counts.workers > 0) core_.SetRanks(counts.workers);
-  ReadDoor();
+  Base::ReadDoor();
   const std::string file = CheckpointPath(setup_.checkpoint, setup_.index, setup_.shards);
   CheckpointOf head;
   uint64_t restored = 0;
@@ -370,28 +362,6 @@ void Shard<T>::Commit(uint64_t version) {
 // ---- a Resize
 
 template <class T>
-void Shard<T>::RequireHere() const {
-  if (door_.moved())
-    throw ray::internal::RayException("the parameters of shard " + std::to_string(setup_.index) + " of " +
-                                      std::to_string(setup_.shards) + " have moved to " +
-                                      std::to_string(door_.state().moved[0].layout->shards()) + " shards");
-}
-
-template <class T>
-void Shard<T>::RequireOpen() const {
-  RequireHere();
-  if (door_.closed())
-    throw ray::internal::RayException("a Resize of these parameters is under way: nothing else changes them meanwhile");
-}
-
-template <class T>
-void Shard<T>::RequireClosed() const {
-  RequireHere();
-  if (!door_.closed())
-    throw ray::internal::RayException("shard " + std::to_string(setup_.index) + " was not closed for a Resize");
-}
-
-template <class T>
 ClosedReply Shard<T>::Closed() const {
   return {
       core_.version(), door_.recent().all(), door_.recent().Newest(), door_.missing() + (loaded_.has_value() ? 1 : 0),
@@ -426,67 +396,29 @@ ClosedReply Shard<T>::Settle(uint64_t version) {
 
 template <class T>
 void Shard<T>::Open(uint64_t resize) {
-  if (door_.moved() || !door_.closed() || (resize != 0 && resize != door_.state().resize)) return;
+  if (!door_.OpensFor(resize)) return;
   door_.Open();
   core_.WaitAnew(Now());
   KeepDoor();
-}
-
-template <class T>
-WhereReply<T> Shard<T>::Where(uint64_t known_epoch) {
-  WhereReply<T> reply{door_.state(), lease_.UnderWay(Now())};
-  if (door_.moved() && door_.state().moved[0].epoch <= known_epoch) reply.door.moved.clear();
-  return reply;
 }
 
 // Its memory goes. What a reader holds stays. A file that it still writes is done before the next Resize may begin: a
 // later layout of as many shards has a file of that name.
 template <class T>
 MoveReply Shard<T>::Move(const Server<T>& to, uint64_t resize) {
-  const bool again = door_.moved() && door_.state().moved[0].epoch >= to.epoch;
-  if (resize != 0 && !again && lease_.UnderWay(Now()) != resize) return {};
-  const std::vector<uint64_t> refused = door_.Move(to);
-  lease_.End();
+  MoveReply reply = Base::MoveDoor(to, resize);
+  if (!reply.moved) return reply;
   KeepDoor();
   round_.clear();
   run_.Take({}, {}, 0);
   cell_.Set(kNoVersion);
   saver_.Finish();
-  return {true, refused};
+  return reply;
 }
 
 template <class T>
 void Shard<T>::KeepDoor() {
-  if (!replica_.empty()) {
-    try {
-      const bool filled = *replica_[0].Task(&Replica<T>::Note).Remote(door_.state()).Get(kReplicaMs);
-      if (!filled) FillReplica(core_.version());
-    } catch (const ray::internal::RayActorException&) {}  // it is dead for now, and has no older note for anybody
-  }
-  if (!count_.open()) return;
-  msgpack::sbuffer bytes;
-  msgpack::pack(bytes, door_.state());
-  CheckpointOf of;
-  of.run = setup_.run;
-  of.size = bytes.size();
-  of.element_bytes = 1;
-  WriteCheckpoint(FileOf("door"), of, {std::as_bytes(std::span<const char>(bytes.data(), bytes.size()))});
-}
-
-template <class T>
-void Shard<T>::ReadDoor() {
-  const std::string file = FileOf("door");
-  CheckpointOf head;
-  if (!ReadCheckpointHead(file, head) || head.run != setup_.run || head.size > kDoorBytesMax) return;
-  std::vector<char> bytes(head.size);
-  ReadCheckpoint(file, head, {std::as_writable_bytes(std::span<char>(bytes))});
-  door_.Restore(msgpack::unpack(bytes.data(), bytes.size()).get().template as<DoorState<T>>());
-}
-
-// A later layout may have as many shards as the first one, whose shard 0 stays as the home: they have other files.
-template <class T>
-std::string Shard<T>::FileOf(const char* what) const {
-  return CheckpointPath(setup_.checkpoint, setup_.index, setup_.shards) + (setup_.inherits ? ".resized." : ".") + what;
+  Base::KeepDoor(replica_, [this] { FillReplica(core_.version()); });
 }
 
 template <class T>

@@ -4,7 +4,6 @@
 // version has yet. With a replica: it has all gradients that were answered for.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -22,14 +21,14 @@
 #include "client/parameter_server/policy_core.h"
 #include "client/parameter_server/replica.h"
 #include "client/parameter_server/replica_watch.h"
-#include "client/parameter_server/resize_lease.h"
+#include "client/parameter_server/resized_shard.h"
 #include "client/parameter_server/saver.h"
 #include "client/parameter_server/version_cell.h"
 
 namespace ray::ps::internal {
 
 template <class T>
-class Shard {
+class Shard : public ResizedShard<Server<T>, Door<T>> {
  public:
   // `initial`: of the setup's size, or empty for zeros. `replica`: one, or none.
   static Shard* Create(const ShardSetup& setup, const Array<T>& initial,
@@ -61,23 +60,22 @@ class Shard {
   void Commit(uint64_t version);
 
   // A Resize, in this order. From Close until Open or Move the shard takes only gradients that others have already.
-  // Of the home alone: Begin, and Renew while the Resize lasts. False: it was given up.
-  void Begin(uint64_t resize) { lease_.Begin(resize, std::chrono::steady_clock::now()); }
-  bool Renew(uint64_t resize) { return lease_.Renew(resize, std::chrono::steady_clock::now()); }
   ClosedReply Close(uint64_t resize);
   ClosedReply Admit(const std::vector<uint64_t>& others_have);
   ClosedReply Settle(uint64_t version);  // another shard has this one. No gradient is taken from here on
   ShardState<T> Export() { return State(); }
-  void Inherit(const Inheritance<T>& inheritance);  // of a new shard, once
-  void Open(uint64_t resize);                       // where this one has closed it; 0: whichever
-  // The parameters are there from now on, unless the home has given this Resize up. 0: they are there for certain.
-  MoveReply Move(const Server<T>& to, uint64_t resize);
-  // How many of these gradients have not come yet.
-  uint64_t Lacks(const std::vector<uint64_t>& sequences) { return door_.Lacks(sequences); }
-  // `moved` is empty for a caller that knows that layout.
-  WhereReply<T> Where(uint64_t known_epoch);
+  void Inherit(const Inheritance<T>& inheritance);       // of a new shard, once
+  void Open(uint64_t resize);                            // where this one has closed it; 0: whichever
+  MoveReply Move(const Server<T>& to, uint64_t resize);  // as MoveDoor
 
  private:
+  using Base = ResizedShard<Server<T>, Door<T>>;
+  using Base::door_;
+  using Base::FileOf;
+  using Base::Now;
+  using Base::RequireClosed;
+  using Base::RequireHere;
+  using Base::RequireOpen;
   struct Loaded {
     CheckpointOf of;
     Array<T> values;
@@ -100,12 +98,7 @@ class Shard {
   void Watch();
   ShardState<T> State();
   bool TakeFromReplica();  // false where it has nothing
-  void RequireOpen() const;
-  void RequireHere() const;
-  void RequireClosed() const;
-  void KeepDoor();  // where it outlives this process
-  void ReadDoor();  // what the process before this one had
-  std::string FileOf(const char* what) const;
+  void KeepDoor();
   ClosedReply Closed() const;
 
   const ShardSetup setup_;
@@ -115,8 +108,6 @@ class Shard {
   ParameterRun<T> run_;
   std::map<uint64_t, SentGradient<T>> round_;  // by rank
   std::vector<ActorHandle<Replica<T>>> replica_;
-  Door<T> door_;
-  ResizeLease lease_;
   int64_t replica_pid_ = 0;  // of its process, when it last had an event
   uint64_t reads_ = 0;
   uint64_t packed_ = 0;

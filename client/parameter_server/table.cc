@@ -1,25 +1,23 @@
 // The handles of tables: each call goes to all shards that have keys of it, at once.
 #include <ray/parameter_server/table.h>
 
-#include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
 
-#include <chrono>
+#include <algorithm>
 #include <cmath>
+#include <map>
 #include <optional>
-#include <string_view>
-#include <thread>
-#include <type_traits>
 #include <utility>
-#include <variant>
 
 #include <ray/api.h>
 
-#include "client/parameter_server/option_checks.h"
+#include "client/parameter_server/home.h"
 #include "client/parameter_server/patience.h"
-#include "client/parameter_server/placement.h"
-#include "client/parameter_server/policy_core.h"
+#include "client/parameter_server/removal.h"
 #include "client/parameter_server/server.h"
+#include "client/parameter_server/table_parts.h"
 #include "client/parameter_server/table_replica.h"
+#include "client/parameter_server/table_server.h"
 #include "client/parameter_server/table_shard.h"
 
 namespace ray::ps::internal {
@@ -33,7 +31,8 @@ using DoublesByString = TableShard<std::string, double>;
 // Here, because every program that uses a Table links this file. A program gives nothing to RAY_REMOTE itself.
 #define REGISTER_TABLE(S)                                                                                             \
   RAY_REMOTE(S::Create, &S::Pull, &S::Push, &S::Size, &S::Erase, &S::Page, &S::Stats, &S::Know, &S::Refill, &S::Save, \
-             &S::Saved, &S::Load, &S::Commit)
+             &S::Saved, &S::Load, &S::Commit, &S::Begin, &S::Renew, &S::Close, &S::Export, &S::Inherit, &S::Open,     \
+             &S::Move, &S::Lacks, &S::Where)
 REGISTER_TABLE(ray::ps::internal::FloatsByInteger);
 REGISTER_TABLE(ray::ps::internal::DoublesByInteger);
 REGISTER_TABLE(ray::ps::internal::FloatsByString);
@@ -43,7 +42,7 @@ using FloatStandbyByInteger = TableReplica<uint64_t, float>;
 using DoubleStandbyByInteger = TableReplica<uint64_t, double>;
 using FloatStandbyByString = TableReplica<std::string, float>;
 using DoubleStandbyByString = TableReplica<std::string, double>;
-#define REGISTER_STANDBY(S) RAY_REMOTE(S::Create, &S::Follow, &S::Fill, &S::Ready, &S::Know, &S::Export)
+#define REGISTER_STANDBY(S) RAY_REMOTE(S::Create, &S::Follow, &S::Fill, &S::Ready, &S::Know, &S::Note, &S::Export)
 REGISTER_STANDBY(ray::ps::internal::FloatStandbyByInteger);
 REGISTER_STANDBY(ray::ps::internal::DoubleStandbyByInteger);
 REGISTER_STANDBY(ray::ps::internal::FloatStandbyByString);
@@ -53,37 +52,6 @@ REGISTER_STANDBY(ray::ps::internal::DoubleStandbyByString);
 namespace {
 
 constexpr uint64_t kPageRows = 10'000;
-
-// The different keys of a call, by shard, and where each key's row lies.
-template <class K, class T>
-struct Batch {
-  explicit Batch(size_t shards) : keys(shards) {}
-  std::vector<std::vector<K>> keys;
-  std::vector<typename Rows<T>::Place> places;
-};
-
-template <class K, class T>
-Batch<K, T> Split(std::span<const K> keys, size_t shards) {
-  // The keys stay where they are meanwhile.
-  using Looked = std::conditional_t<std::is_same_v<K, std::string>, std::string_view, K>;
-  Batch<K, T> batch(shards);
-  batch.places.reserve(keys.size());
-  absl::flat_hash_map<Looked, typename Rows<T>::Place> known;
-  known.reserve(keys.size());
-  for (const K& key : keys) {
-    const auto [found, is_new] = known.try_emplace(Looked(key));
-    if (is_new) {
-      const size_t shard = shards == 1 ? 0 : HashOf(key) % shards;
-      found->second = {static_cast<uint32_t>(shard), static_cast<uint32_t>(batch.keys[shard].size())};
-      batch.keys[shard].push_back(key);
-    }
-    batch.places.push_back(found->second);
-  }
-  return batch;
-}
-
-Array<uint64_t> Travelling(std::vector<uint64_t> keys) { return Array<uint64_t>::CopyOf(keys); }
-std::vector<std::string> Travelling(std::vector<std::string> keys) { return keys; }
 
 // One call of each shard, all at once, and the results in the order of the shards.
 template <class K, class T, class Call>
@@ -98,218 +66,377 @@ auto OfAll(const TableServer<K, T>& server, const char* what, const Call& call) 
   return results;
 }
 
-}  // namespace
+// ---- a pull
 
 template <class K, class T>
-typename TableClient<K, T>::ServerPtr TableClient<K, T>::Create(size_t row_size, const Options& options,
-                                                                const Initializer& initializer, const Filter& filter) {
-  if (row_size == 0) throw RayException("rows of 0 elements were asked for: a row has 1 element or more");
-  if (options.shards == 0) throw RayException("a table in 0 shards was asked for: a server has 1 shard or more");
-  if (!std::holds_alternative<Async>(options.policy))
-    throw RayException("the policy " + TextOf(options.policy) + " was asked for, and a table has Async{} alone");
-  CheckSafety(options);
-  CheckNumbers(options);
-  if (options.compression.kind != Compression::Kind::kNone)
-    throw RayException("a table's gradients are not compressed: leave Options::compression out");
-  CheckDeadline(options.deadline);
-  CheckPlacement(options);
-  static_cast<void>(RuleOfOptimizer(options.optimizer));  // throws for an unknown one
-  auto server = std::make_shared<Server>();
-  server->row_size = row_size;
-  server->refuse_nan = options.refuse_nan;
-  server->clip_norm = options.clip.norm;
-  server->deadline_ms = options.deadline.count();
-  TableSetup setup;
-  setup.shards = options.shards;
-  setup.row_size = row_size;
-  setup.optimizer = {{options.optimizer}, WireSchedule::Of(options.schedule), options.clip.value};
-  setup.initializer = static_cast<int>(initializer.kind);
-  setup.first = initializer.first;
-  setup.second = initializer.second;
-  setup.seed = initializer.seed;
-  setup.min_count = filter.min_count;
-  setup.expire_after = filter.expire_after;
-  setup.checkpoint = options.checkpoint.path;
-  setup.checkpoint_every = options.checkpoint.every;
-  setup.run = RandomNumber();
-  server->replicated = options.replicas > 0;
-  server->restarts = server->replicated || !options.checkpoint.path.empty();
-  for (setup.index = 0; setup.index < options.shards; ++setup.index) {
-    std::vector<ActorHandle<TableReplica<K, T>>> replica;
-    if (server->replicated) {
-      replica.push_back(ray::Actor(TableReplica<K, T>::Create)
-                            .SetResources(ResourcesOf(options, (setup.index + 1) % setup.shards))
-                            .SetMaxRestarts(-1)
-                            .Remote(setup));
-      server->replicas.push_back(replica[0]);
-    }
-    server->shards.push_back(ray::Actor(TableShard<K, T>::Create)
-                                 .SetResources(ResourcesOf(options, setup.index))
-                                 .SetMaxRestarts(server->restarts ? -1 : 0)
-                                 .Remote(setup, replica));
-    if (server->replicated) Introduce(server->shards.back());
+class PullCall {
+ public:
+  PullCall(std::shared_ptr<const TableServer<K, T>> server, std::span<const K> keys, AskElsewhere<K, T> ask)
+      : ask_(std::move(ask)), row_size_(server->row_size), deadline_ms_(server->deadline_ms) {
+    places_ = Send(std::move(server), keys);
   }
-  return server;
+
+  Rows<T> Get() {
+    const Patience patience(deadline_ms_);
+    std::vector<Array<T>> pieces;
+    std::map<uint32_t, std::vector<Place>> shared;  // where the rows of a part are instead
+    for (size_t i = 0; i < parts_.size(); ++i) {
+      pieces.emplace_back();
+      if (parts_[i].sent.handle() == nullptr) continue;
+      const auto end = EndOf(parts_[i], "a pull", false, patience, ask_, [&] { return Sent(parts_[i]); });
+      if (end.elsewhere == nullptr) {
+        pieces[i] = std::move(end.reply->values);
+        continue;
+      }
+      const auto keys = parts_[i].keys;  // further parts move this one in memory
+      shared[static_cast<uint32_t>(i)] = Send(end.elsewhere, KeysIn(keys));
+    }
+    if (!shared.empty())
+      for (Place& place : places_)
+        for (auto found = shared.find(place.shard); found != shared.end(); found = shared.find(place.shard))
+          place = found->second[place.row];
+    return Rows<T>(row_size_, std::move(pieces), std::move(places_));
+  }
+
+ private:
+  using Part = TablePart<K, T, PullReply<T>>;
+  using Place = typename Rows<T>::Place;
+
+  static ObjectRef<PullReply<T>> Sent(const Part& part) {
+    return part.actor().Task(&TableShard<K, T>::Pull).Remote(part.keys);
+  }
+  // A part for each shard. Returns where the rows of the keys are, in parts.
+  std::vector<Place> Send(std::shared_ptr<const TableServer<K, T>> server, std::span<const K> keys) {
+    Batch<K, T> batch = Split<K, T>(keys, server->shards.size());
+    const auto first = static_cast<uint32_t>(parts_.size());
+    for (size_t i = 0; i < server->shards.size(); ++i) {
+      Part& part = parts_.emplace_back(Part{server, i, {}, {}});
+      if (batch.keys[i].empty()) continue;
+      part.keys = TravelOf(std::move(batch.keys[i]));
+      part.sent = Sent(part);
+    }
+    if (first > 0)
+      for (Place& place : batch.places) place.shard += first;
+    return std::move(batch.places);
+  }
+
+  AskElsewhere<K, T> ask_;
+  uint64_t row_size_;
+  int64_t deadline_ms_;
+  std::vector<Part> parts_;
+  std::vector<Place> places_;
+};
+
+// ---- a push
+
+// The factor that gives gradients at most the norm.
+template <class K, class T>
+double ScaleOf(const TableServer<K, T>& server, std::span<const T> rows) {
+  if (server.clip_norm <= 0 && !server.refuse_nan) return 1;
+  const size_t size = server.row_size;
+  const double norm = std::sqrt(SquareSum(rows));
+  if (server.refuse_nan && !std::isfinite(norm))
+    for (size_t i = 0; i < rows.size(); ++i)
+      if (!std::isfinite(rows[i]))
+        throw RayException("element " + std::to_string(i % size) + " of the gradient at place " +
+                           std::to_string(i / size) + " is " + std::to_string(rows[i]) +
+                           ": with refuse_nan a gradient has finite numbers alone");
+  return server.clip_norm > 0 && norm > server.clip_norm ? server.clip_norm / norm : 1;
 }
 
 template <class K, class T>
-std::function<Rows<T>()> TableClient<K, T>::Pull(const ServerPtr& server, std::span<const K> keys) {
-  const size_t shards = server->shards.size();
-  Batch<K, T> batch = Split<K, T>(keys, shards);
-  std::vector<ObjectRef<PullReply<T>>> replies(shards);
-  std::vector<typename TravellingKeys<K>::Type> sent(shards);  // for a shard that has to be asked again
-  for (size_t i = 0; i < shards; ++i)
-    if (!batch.keys[i].empty()) {
-      sent[i] = Travelling(std::move(batch.keys[i]));
-      replies[i] = server->shards[i].Task(&TableShard<K, T>::Pull).Remote(sent[i]);
-    }
-  return [server, replies = std::move(replies), sent = std::move(sent), places = std::move(batch.places)]() mutable {
-    const Patience patience(server->deadline_ms);
-    std::vector<Array<T>> pieces(replies.size());
-    for (size_t i = 0; i < replies.size(); ++i) {
-      if (replies[i].handle() == nullptr) continue;
-      const auto again = [&] { return server->shards[i].Task(&TableShard<K, T>::Pull).Remote(sent[i]); };
-      pieces[i] =
-          std::move(Insist(server->restarts, patience, {"a pull", i, replies.size()}, again, replies[i])->values);
-    }
-    return Rows<T>(server->row_size, std::move(pieces), std::move(places));
-  };
-}
+class PushCall {
+ public:
+  PushCall(const std::shared_ptr<const TableServer<K, T>>& server, std::span<const K> keys, std::span<const T> rows,
+           bool waits, AskElsewhere<K, T> ask)
+      : ask_(std::move(ask)), deadline_ms_(server->deadline_ms) {
+    Send(server, keys, rows, {.scale = ScaleOf(*server, rows), .sequence = 0, .from = {}, .waits = waits});
+  }
 
-template <class K, class T>
-std::function<bool()> TableClient<K, T>::Push(const ServerPtr& server, std::span<const K> keys,
-                                              std::span<const T> rows) {
-  const size_t size = server->row_size;
-  CheckSize("the list of gradients", rows.size(), keys.size() * size);
-  double scale = 1;
-  if (server->clip_norm > 0 || server->refuse_nan) {
-    const double norm = std::sqrt(SquareSum(rows));
-    if (server->refuse_nan && !std::isfinite(norm))
-      for (size_t i = 0; i < rows.size(); ++i)
-        if (!std::isfinite(rows[i]))
-          throw RayException("element " + std::to_string(i % size) + " of the gradient at place " +
-                             std::to_string(i / size) + " is " + std::to_string(rows[i]) +
-                             ": with refuse_nan a gradient has finite numbers alone");
-    if (server->clip_norm > 0 && norm > server->clip_norm) scale = server->clip_norm / norm;
-  }
-  const size_t shards = server->shards.size();
-  Batch<K, T> batch = Split<K, T>(keys, shards);
-  std::vector<std::optional<MutableArray<T>>> gradients(shards);
-  for (size_t i = 0; i < shards; ++i)
-    if (!batch.keys[i].empty()) gradients[i].emplace(batch.keys[i].size() * size);
-  std::vector<uint32_t> filled(shards);  // rows of each shard that have a first gradient
-  for (size_t i = 0; i < keys.size(); ++i) {
-    const auto& place = batch.places[i];
-    const T* from = rows.data() + i * size;
-    T* to = gradients[place.shard]->data() + place.row * size;
-    if (place.row == filled[place.shard]) {
-      std::copy_n(from, size, to);
-      ++filled[place.shard];
-    } else {
-      for (size_t k = 0; k < size; ++k) to[k] += from[k];
-    }
-  }
-  struct Sent {
-    size_t index = 0;
-    ActorHandle<TableShard<K, T>> shard;
-    typename TravellingKeys<K>::Type keys;
-    Array<T> gradients;
-    uint64_t sequence = 0;
-    ObjectRef<void> reply;
-  };
-  const uint64_t sequence = NextSequence();
-  std::vector<Sent> sent;
-  for (size_t i = 0; i < shards; ++i) {
-    if (batch.keys[i].empty()) continue;
-    Sent& one = sent.emplace_back();
-    one = {i, server->shards[i], Travelling(std::move(batch.keys[i])), std::move(*gradients[i]).Seal(), sequence, {}};
-    one.reply = one.shard.Task(&TableShard<K, T>::Push).Remote(one.keys, one.gradients, scale, one.sequence);
-  }
-  return [server, sent = std::move(sent), scale]() mutable {
-    const Patience patience(server->deadline_ms);
+  // Whether it counts for certain.
+  bool Get() {
+    const Patience patience(deadline_ms_);
     bool counts = true;
-    for (Sent& one : sent) {
-      for (bool done = false; !done;) {
-        try {
-          AnswerOf(one.reply, {"a push", one.index, server->shards.size()}, patience);
-          done = true;
-        } catch (const ray::internal::RayActorException& e) {
-          if (IsOver(e, server->restarts) || patience.Over()) throw;
-          if (server->replicated) {
-            patience.Sleep();
-            one.reply = one.shard.Task(&TableShard<K, T>::Push).Remote(one.keys, one.gradients, scale, one.sequence);
-          } else {
-            counts = false;
-            done = true;
-          }
-        }
+    for (size_t i = 0; i < parts_.size(); ++i) {
+      parts_[i].push.waits = true;
+      const auto end = EndOf(parts_[i], "a push", true, patience, ask_, [&] { return Sent(parts_[i]); });
+      if (end.elsewhere != nullptr) {
+        const Part part = parts_[i];  // further parts move this one in memory
+        TablePush push = part.push;
+        push.from.push_back(push.sequence);
+        Send(end.elsewhere, KeysIn(part.keys), part.gradients.span(), push);
+      } else if (end.reply == nullptr) {
+        counts = false;
       }
     }
     return counts;
+  }
+
+ private:
+  struct Part : TablePart<K, T, TableReply> {
+    Array<T> gradients;
+    TablePush push;
   };
-}
 
-template <class K, class T>
-size_t TableClient<K, T>::Size(const Server& server) {
-  size_t size = 0;
-  for (const auto& of_shard :
-       OfAll(server, "Size", [](const auto& s) { return s.Task(&TableShard<K, T>::Size).Remote(); }))
-    size += *of_shard;
-  return size;
-}
-
-template <class K, class T>
-std::vector<TableStats> TableClient<K, T>::Stats(const Server& server) {
-  std::vector<TableStats> stats;
-  for (const auto& one :
-       OfAll(server, "Stats", [](const auto& s) { return s.Task(&TableShard<K, T>::Stats).Remote(); }))
-    stats.push_back(*one);
-  return stats;
-}
-
-template <class K, class T>
-size_t TableClient<K, T>::Erase(const Server& server, std::span<const K> keys) {
-  Batch<K, T> batch = Split<K, T>(keys, server.shards.size());
-  const Patience patience(server.deadline_ms);
-  size_t erased = 0;
-  for (size_t i = 0; i < server.shards.size(); ++i) {
-    if (batch.keys[i].empty()) continue;
-    const auto sent = Travelling(std::move(batch.keys[i]));
-    const auto call = [&] { return server.shards[i].Task(&TableShard<K, T>::Erase).Remote(sent); };
-    erased += *Insist(server.restarts, patience, {"Erase", i, server.shards.size()}, call);
+  static ObjectRef<TableReply> Sent(const Part& part) {
+    return part.actor().Task(&TableShard<K, T>::Push).Remote(part.keys, part.gradients, part.push);
   }
-  return erased;
+  // Gradients of a repeated key add up. Where the keys come from a part, shards without any hear that none comes.
+  void Send(const std::shared_ptr<const TableServer<K, T>>& server, std::span<const K> keys, std::span<const T> rows,
+            const TablePush& push) {
+    const size_t size = server->row_size;
+    const size_t shards = server->shards.size();
+    Batch<K, T> batch = Split<K, T>(keys, shards);
+    std::vector<std::optional<MutableArray<T>>> gradients(shards);
+    for (size_t i = 0; i < shards; ++i)
+      if (!batch.keys[i].empty()) gradients[i].emplace(batch.keys[i].size() * size);
+    std::vector<uint32_t> filled(shards);  // rows of each shard that have a first gradient
+    for (size_t i = 0; i < keys.size(); ++i) {
+      const auto& place = batch.places[i];
+      const T* from = rows.data() + i * size;
+      T* to = gradients[place.shard]->data() + place.row * size;
+      if (place.row == filled[place.shard]) {
+        std::copy_n(from, size, to);
+        ++filled[place.shard];
+      } else {
+        for (size_t k = 0; k < size; ++k) to[k] += from[k];
+      }
+    }
+    for (size_t i = 0; i < shards; ++i) {
+      if (batch.keys[i].empty() && push.from.empty()) continue;
+      Part& part = parts_.emplace_back();
+      part.server = server;
+      part.shard = i;
+      part.push = push;
+      part.push.sequence = NextSequence();
+      if (!batch.keys[i].empty()) {
+        part.keys = TravelOf(std::move(batch.keys[i]));
+        part.gradients = std::move(*gradients[i]).Seal();
+      }
+      part.sent = Sent(part);
+    }
+  }
+
+  AskElsewhere<K, T> ask_;
+  int64_t deadline_ms_;
+  std::vector<Part> parts_;
+};
+
+// ---- an erasure
+
+template <class K, class T>
+class EraseCall {
+ public:
+  EraseCall(const std::shared_ptr<const TableServer<K, T>>& server, std::span<const K> keys, AskElsewhere<K, T> ask)
+      : ask_(std::move(ask)), deadline_ms_(server->deadline_ms) {
+    Send(server, keys);
+  }
+
+  size_t Get() {
+    const Patience patience(deadline_ms_);
+    size_t erased = 0;
+    for (size_t i = 0; i < parts_.size(); ++i) {
+      const auto end = EndOf(parts_[i], "Erase", false, patience, ask_, [&] { return Sent(parts_[i]); });
+      if (end.elsewhere == nullptr) {
+        erased += end.reply->erased;
+      } else {
+        const auto keys = parts_[i].keys;  // further parts move this one in memory
+        Send(end.elsewhere, KeysIn(keys));
+      }
+    }
+    return erased;
+  }
+
+ private:
+  using Part = TablePart<K, T, TableReply>;
+
+  static ObjectRef<TableReply> Sent(const Part& part) {
+    return part.actor().Task(&TableShard<K, T>::Erase).Remote(part.keys);
+  }
+  void Send(const std::shared_ptr<const TableServer<K, T>>& server, std::span<const K> keys) {
+    Batch<K, T> batch = Split<K, T>(keys, server->shards.size());
+    for (size_t i = 0; i < batch.keys.size(); ++i) {
+      if (batch.keys[i].empty()) continue;
+      Part& part = parts_.emplace_back(Part{server, i, TravelOf(std::move(batch.keys[i])), {}});
+      part.sent = Sent(part);
+    }
+  }
+
+  AskElsewhere<K, T> ask_;
+  int64_t deadline_ms_;
+  std::vector<Part> parts_;
+};
+
+// ---- a visit of all rows
+
+// The keys whose rows were visited. A shard that is visited whole is remembered as that, whatever layout comes.
+template <class K>
+class Visited {
+ public:
+  bool Has(const K& key) const {
+    return keys_.contains(key) || std::any_of(layouts_.begin(), layouts_.end(), [&](const Layout& layout) {
+             return ShardOf(key, layout.shards) < layout.whole;
+           });
+  }
+  // The first `whole` shards of a layout that counts no longer.
+  void AddShards(size_t whole, size_t shards) {
+    if (whole > 0) layouts_.push_back({whole, shards});
+  }
+  void AddKeys(const std::vector<K>& keys) { keys_.insert(keys.begin(), keys.end()); }
+
+ private:
+  struct Layout {
+    size_t whole;
+    size_t shards;
+  };
+  std::vector<Layout> layouts_;
+  absl::flat_hash_set<K> keys_;
+};
+
+}  // namespace
+
+template <class K, class T>
+typename TableClient<K, T>::ServerPtr TableClient<K, T>::Start(size_t row_size, const Options& options,
+                                                               const Initializer& initializer, const Filter& filter) {
+  return StartTable<K, T>(row_size, {options, initializer, filter});
 }
 
 template <class K, class T>
-void TableClient<K, T>::ForEach(const Server& server, const std::function<void(const K&, std::span<const T>)>& visit) {
-  for (size_t i = 0; i < server.shards.size(); ++i) {
-    uint64_t from = 0;
-    do {
-      const auto call = [&] { return server.shards[i].Task(&TableShard<K, T>::Page).Remote(from, kPageRows); };
-      const auto page =
-          Insist(server.restarts, Patience(server.deadline_ms), {"ForEach", i, server.shards.size()}, call);
-      for (size_t k = 0; k < page->keys.size(); ++k)
-        visit(page->keys[k], page->values.span().subspan(k * server.row_size, server.row_size));
-      from = page->next;
-    } while (from != 0);
+typename TableClient<K, T>::ServerPtr TableClient<K, T>::Elsewhere(const TableServer<K, T>& server, uint64_t resize,
+                                                                   const Patience& patience) const {
+  if (this->pointer()->epoch <= server.epoch) {
+    auto newer = NewerThan(server, resize, patience);
+    if (newer == nullptr) return nullptr;
+    this->Moved(std::move(newer));
+  }
+  return this->pointer();
+}
+
+template <class K, class T>
+bool TableClient<K, T>::Refresh(const TableServer<K, T>& server, uint64_t resize, const Patience& patience) const {
+  return Elsewhere(server, resize, patience) != nullptr;
+}
+
+template <class K, class T>
+template <class Call>
+auto TableClient<K, T>::SettledRead(const char* what, const Call& call) const {
+  return internal::SettledRead(
+      what, [this] { return this->Require(); }, [this](const auto&... a) { return Refresh(a...); }, call);
+}
+
+template <class K, class T>
+std::function<Rows<T>()> TableClient<K, T>::StartPull(std::span<const K> keys) const {
+  const auto ask = [handle = *this](const auto&... a) { return handle.Elsewhere(a...); };
+  return [call = PullCall<K, T>(this->Require(), keys, ask)]() mutable { return call.Get(); };
+}
+
+template <class K, class T>
+std::function<bool()> TableClient<K, T>::StartPush(std::span<const K> keys, std::span<const T> rows, bool waits) const {
+  const auto server = this->Require();
+  CheckSize("the list of gradients", rows.size(), keys.size() * server->row_size);
+  const auto ask = [handle = *this](const auto&... a) { return handle.Elsewhere(a...); };
+  return [call = PushCall<K, T>(server, keys, rows, waits, ask)]() mutable { return call.Get(); };
+}
+
+template <class K, class T>
+size_t TableClient<K, T>::EraseRows(std::span<const K> keys) const {
+  return EraseCall<K, T>(this->Require(), keys, [this](const auto&... a) { return Elsewhere(a...); }).Get();
+}
+
+template <class K, class T>
+size_t TableClient<K, T>::Size() const {
+  return SettledRead("Size", [](const TableServer<K, T>& server) {
+    size_t size = 0;
+    for (const auto& of_shard :
+         OfAll(server, "Size", [](const auto& s) { return s.Task(&TableShard<K, T>::Size).Remote(); }))
+      size += *of_shard;
+    return size;
+  });
+}
+
+template <class K, class T>
+std::vector<TableStats> TableClient<K, T>::Stats() const {
+  return SettledRead("Stats", [](const TableServer<K, T>& server) {
+    std::vector<TableStats> stats;
+    for (const auto& one :
+         OfAll(server, "Stats", [](const auto& s) { return s.Task(&TableShard<K, T>::Stats).Remote(); }))
+      stats.push_back(*one);
+    return stats;
+  });
+}
+
+// A page is of places, which another process of the shard does not have, nor another layout.
+template <class K, class T>
+void TableClient<K, T>::Visit(const std::function<void(const K&, std::span<const T>)>& visit) const {
+  Visited<K> visited;
+  std::vector<K> keys;  // of the shard that is visited now
+  uint64_t from = 0;
+  int64_t process = 0;
+  auto server = this->Require();
+  for (size_t i = 0; i < server->shards.size();) {
+    const Patience patience(server->deadline_ms);
+    const auto call = [&] { return server->shards[i].Task(&TableShard<K, T>::Page).Remote(from, kPageRows); };
+    std::shared_ptr<TablePage<K, T>> page;
+    ServerPtr elsewhere;
+    try {
+      page = Insist(server->restarts, patience, {"ForEach", i, server->shards.size()}, call);
+      if (page->moved || page->resize != 0) elsewhere = Elsewhere(*server, page->resize, patience);
+      for (; page->moved && elsewhere == nullptr; elsewhere = Elsewhere(*server, 0, patience)) {
+        if (patience.Over()) ThrowClosed({"ForEach", i, server->shards.size()}, server->deadline_ms);
+        patience.Sleep();
+      }
+    } catch (const ray::internal::RayActorException&) {
+      elsewhere = Elsewhere(*server, 0, patience);
+      if (elsewhere == nullptr) throw;
+    }
+    if (elsewhere != nullptr || (from != 0 && page->process != process)) {
+      visited.AddKeys(keys);
+      keys.clear();
+      from = 0;
+      if (elsewhere == nullptr) continue;
+      visited.AddShards(i, server->shards.size());
+      server = std::move(elsewhere);
+      i = 0;
+      continue;
+    }
+    for (size_t k = 0; k < page->keys.size(); ++k)
+      if (!visited.Has(page->keys[k]))
+        visit(page->keys[k], page->values.span().subspan(k * server->row_size, server->row_size));
+    keys.insert(keys.end(), page->keys.begin(), page->keys.end());
+    process = page->process;
+    from = page->next;
+    if (from != 0) continue;
+    keys.clear();
+    ++i;
   }
 }
 
 template <class K, class T>
-void TableClient<K, T>::Save(const Server& server, const std::string& path) {
-  SaveShards<TableShard<K, T>>(server.shards, path, server.deadline_ms);
+void TableClient<K, T>::Save(const std::string& path) const {
+  SettledRead("Save", [&](const TableServer<K, T>& server) {
+    SaveShards<TableShard<K, T>>(server.shards, path, server.deadline_ms);
+  });
 }
 
 template <class K, class T>
-void TableClient<K, T>::Load(const Server& server, const std::string& path) {
-  const Patience patience(server.deadline_ms);
-  std::vector<ObjectRef<void>> replies;
-  for (const auto& shard : server.shards) replies.push_back(shard.Task(&TableShard<K, T>::Load).Remote(path));
-  AnswersOf(replies, "Load", patience);
-  replies.clear();
-  for (const auto& shard : server.shards) replies.push_back(shard.Task(&TableShard<K, T>::Commit).Remote());
-  AnswersOf(replies, "Load", patience);
+void TableClient<K, T>::Load(const std::string& path) const {
+  Settled([this] { return this->Require(); }, [this](const auto&... a) { return Refresh(a...); },
+          [&](const TableServer<K, T>& server) {
+            const Patience patience(server.deadline_ms);
+            std::vector<ObjectRef<void>> replies;
+            for (const auto& shard : server.shards) replies.push_back(shard.Task(&TableShard<K, T>::Load).Remote(path));
+            AnswersOf(replies, "Load", patience);
+            replies.clear();
+            for (const auto& shard : server.shards) replies.push_back(shard.Task(&TableShard<K, T>::Commit).Remote());
+            AnswersOf(replies, "Load", patience);
+          });
+}
+
+template <class K, class T>
+void TableClient<K, T>::Resize(size_t shards) {
+  ResizeFrom(
+      this->Require(), shards, [&](const TableServer<K, T>& server) { return ResizedTable(server, shards); },
+      [this](ServerPtr newer) { this->Moved(std::move(newer)); });
 }
 
 template class TableClient<uint64_t, float>;

@@ -5,7 +5,8 @@
 namespace ray::ps::internal {
 
 template <class K, class T>
-TableReplica<K, T>::TableReplica(const TableSetup& setup) : rows_(setup), filled_(!ray::WasCurrentActorRestarted()) {}
+TableReplica<K, T>::TableReplica(const TableSetup& setup)
+    : rows_(setup), filled_(!setup.inherits && !ray::WasCurrentActorRestarted()) {}
 
 template <class K, class T>
 int64_t TableReplica<K, T>::Follow(const TableEvent<K, T>& event) {
@@ -20,10 +21,11 @@ int64_t TableReplica<K, T>::Follow(const TableEvent<K, T>& event) {
 }
 
 template <class K, class T>
-void TableReplica<K, T>::Fill(const TableState<T>& state) {
+void TableReplica<K, T>::Fill(const TableState<K, T>& state) {
   rows_.Take(state.content(), "the state of a shard");
   recent_ = RecentSequences(state.recent);
   events_ = state.events;
+  door_ = state.door;
   restarts_ = state.restarts;
   shard_ = state.shard;
   filled_ = true;
@@ -35,13 +37,20 @@ int64_t TableReplica<K, T>::Ready() {
 }
 
 template <class K, class T>
-TableState<T> TableReplica<K, T>::Export() {
-  TableState<T> state;
+bool TableReplica<K, T>::Note(const DoorState<TableServer<K, T>>& door) {
+  door_ = door;
+  return filled_;
+}
+
+template <class K, class T>
+TableState<K, T> TableReplica<K, T>::Export() {
+  TableState<K, T> state;
   if (!filled_) return state;
   state.Set(*rows_.Copy());
   state.events = events_;
   state.restarts = ++restarts_;
-  state.recent = recent_.all();
+  state.recent = recent_.InOrder();
+  state.door = door_;
   state.shard = shard_;
   return state;
 }

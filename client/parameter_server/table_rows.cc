@@ -52,6 +52,15 @@ bool TakeKey(std::span<const std::byte> bytes, size_t& offset, std::string& key)
   return true;
 }
 
+template <class K>
+std::vector<K> KeysOf(std::span<const std::byte> bytes, size_t count, const std::string& source) {
+  std::vector<K> keys(count);
+  size_t offset = 0;
+  for (K& key : keys)
+    if (!TakeKey(bytes, offset, key)) throw RayException(source + " is damaged: it has fewer keys than rows");
+  return keys;
+}
+
 // Blocks of a few huge pages, where the table is large enough for that.
 size_t RowsOfBlock(size_t row_bytes) {
   constexpr size_t kLeast = 1024, kMost = 8192;
@@ -255,51 +264,59 @@ CheckpointOf TableRows<K, T>::Description() const {
 }
 
 template <class K, class T>
-std::shared_ptr<RowsContent<T>> TableRows<K, T>::Copy() const {
+std::shared_ptr<RowsContent<T>> TableRows<K, T>::Copy(size_t index, size_t shards) const {
   auto content = std::make_shared<RowsContent<T>>();
   content->of = Description();
-  content->of.size = index_.size();
-  content->values.reserve(index_.size() * stride_);
+  content->values.reserve(index_.size() / shards * stride_);
   for (Place place = 0; place < rows_.size(); ++place) {
-    if (!rows_[place].used) continue;
+    if (!rows_[place].used || ShardOf(rows_[place].key, shards) != index) continue;
     AppendKey(content->keys, rows_[place].key);
     content->steps.push_back(rows_[place].steps);
     content->touched.push_back(rows_[place].touched);
     content->values.insert(content->values.end(), Elements(place), Elements(place) + stride_);
   }
   for (const auto& [key, count] : counted_) {
+    if (ShardOf(key, shards) != index) continue;
     AppendKey(content->counted_keys, key);
     content->counted.push_back(count);
   }
+  content->of.size = content->steps.size();
   content->of.key_bytes = content->keys.size();
   return content;
 }
 
 template <class K, class T>
-void TableRows<K, T>::Take(const RowsContent<T>& content, const std::string& source) {
-  const auto keys_of = [&](const std::vector<std::byte>& bytes, size_t count) {
-    std::vector<K> keys(count);
-    size_t offset = 0;
-    for (K& key : keys)
-      if (!TakeKey(bytes, offset, key)) throw RayException(source + " is damaged: it has fewer keys than rows");
-    return keys;
-  };
-  const std::vector<K> keys = keys_of(content.keys, content.steps.size());
-  const std::vector<K> counted_keys = keys_of(content.counted_keys, content.counted.size());
-  CheckSize("the list of elements of rows", content.values.size(), keys.size() * stride_);
+bool TableRows<K, T>::HasAll(const Keys& keys) const {
+  return !PullsCount() && std::all_of(keys.begin(), keys.end(), [&](const K& key) { return index_.contains(key); });
+}
+
+template <class K, class T>
+void TableRows<K, T>::Clear() {
   index_.clear();
   rows_.clear();
+  rows_.shrink_to_fit();
   blocks_.clear();
   free_.clear();
   counted_.clear();
-  pushes_ = content.of.version;
+}
+
+template <class K, class T>
+void TableRows<K, T>::Put(const RowsContent<T>& content, const std::string& source, bool replaces) {
+  const auto keys = KeysOf<K>(content.keys, content.steps.size(), source);
+  const auto counted_keys = KeysOf<K>(content.counted_keys, content.counted.size(), source);
+  CheckSize("the list of elements of rows", content.values.size(), keys.size() * stride_);
+  if (replaces) {
+    Clear();
+    pushes_ = content.of.version;
+  }
   for (size_t i = 0; i < keys.size(); ++i) {
     const Place place = NewRow(keys[i]);
     rows_[place].steps = content.steps[i];
-    if (!content.touched.empty()) rows_[place].touched = content.touched[i];
+    if (!content.touched.empty()) rows_[place].touched = pushes_ - (content.of.version - content.touched[i]);
     std::copy_n(content.values.data() + i * stride_, stride_, Elements(place));
   }
-  for (size_t i = 0; i < counted_keys.size(); ++i) counted_[counted_keys[i]] = content.counted[i];
+  for (size_t i = 0; i < counted_keys.size() && counted_.size() < kCountedKeysMax; ++i)
+    counted_[counted_keys[i]] = content.counted[i];
 }
 
 template class TableRows<uint64_t, float>;

@@ -18,7 +18,7 @@
 #include "client/parameter_server/checkpoint.h"
 #include "client/parameter_server/huge_pages.h"
 #include "client/parameter_server/kernels.h"
-#include "client/parameter_server/messages.h"
+#include "client/parameter_server/table_messages.h"
 
 namespace ray::ps::internal {
 
@@ -28,36 +28,11 @@ constexpr size_t kCountedKeysMax = size_t{1} << 20;
 uint64_t HashOf(uint64_t key);
 uint64_t HashOf(const std::string& key);
 
-struct TableSetup {
-  uint64_t index = 0;  // of this shard
-  uint64_t shards = 1;
-  uint64_t row_size = 0;
-  WireOptimizer optimizer;
-  int initializer = 0;  // Initializer::Kind
-  double first = 0;
-  double second = 0;
-  uint64_t seed = 0;
-  uint64_t min_count = 0;
-  uint64_t expire_after = 0;
-  std::string checkpoint;  // path without the shard's number; empty: none
-  uint64_t checkpoint_every = 0;
-  uint64_t run = 0;  // a random number of this table
-  MSGPACK_DEFINE(index, shards, row_size, optimizer, initializer, first, second, seed, min_count, expire_after,
-                 checkpoint, checkpoint_every, run)
-};
-
-// Rows as a checkpoint has them, in the order of their places.
-template <class T>
-struct RowsContent {
-  CheckpointOf of;
-  std::vector<std::byte> keys;
-  std::vector<uint32_t> steps;
-  std::vector<T> values;  // with the optimiser's slots
-  // For a replica alone:
-  std::vector<uint64_t> touched;
-  std::vector<std::byte> counted_keys;
-  std::vector<uint32_t> counted;
-};
+// Which of so many shards has the key.
+template <class K>
+size_t ShardOf(const K& key, size_t shards) {
+  return shards == 1 ? 0 : HashOf(key) % shards;
+}
 
 // Throws RayException where the bytes have fewer keys than that.
 template <class K>
@@ -83,10 +58,16 @@ class TableRows {
   bool PullsCount() const { return setup_.min_count > 1 || setup_.expire_after > 0; }
 
   CheckpointOf Description() const;
-  std::shared_ptr<RowsContent<T>> Copy() const;
+  // Of all rows, or of those alone that shard `index` of so many has.
+  std::shared_ptr<RowsContent<T>> Copy(size_t index = 0, size_t shards = 1) const;
   // Throws RayException where the content has other keys than rows; nothing changes then. Without `touched`, all rows
   // count as touched now.
-  void Take(const RowsContent<T>& content, const std::string& source);
+  void Take(const RowsContent<T>& content, const std::string& source) { Put(content, source, true); }
+  // Beside the rows that are there, which have other keys. Rows keep their ages in pushes.
+  void Add(const RowsContent<T>& content, const std::string& source) { Put(content, source, false); }
+  void Clear();
+  // Whether a pull of these keys changes nothing.
+  bool HasAll(const Keys& keys) const;
 
  private:
   using Place = uint32_t;
@@ -112,6 +93,7 @@ class TableRows {
   Place NewRow(const K& key);
   void Free(Place place);
   void EraseExpired();
+  void Put(const RowsContent<T>& content, const std::string& source, bool replaces);
 
   const TableSetup setup_;
   const Optimizer optimizer_;

@@ -12,8 +12,9 @@
 #include <ray/parameter_server/table.h>
 
 #include "client/parameter_server/checkpoint.h"
-#include "client/parameter_server/recent.h"
+#include "client/parameter_server/gate.h"
 #include "client/parameter_server/replica_watch.h"
+#include "client/parameter_server/resized_shard.h"
 #include "client/parameter_server/saver.h"
 #include "client/parameter_server/table_messages.h"
 #include "client/parameter_server/table_replica.h"
@@ -22,7 +23,7 @@
 namespace ray::ps::internal {
 
 template <class K, class T>
-class TableShard {
+class TableShard : public ResizedShard<TableServer<K, T>, Gate<TableServer<K, T>>> {
  public:
   using Keys = typename TravellingKeys<K>::Type;
 
@@ -33,25 +34,38 @@ class TableShard {
 
   // The keys are all different here.
   PullReply<T> Pull(const Keys& keys);
-  // The same sequence counts once.
-  void Push(const Keys& keys, const Array<T>& gradients, double scale, uint64_t sequence);
-  uint64_t Size() { return rows_.size(); }
-  uint64_t Erase(const Keys& keys);
-  TablePage<K, T> Page(uint64_t from, uint64_t count) { return rows_.Page(from, count); }
+  // The same sequence counts once. No keys: nothing of `push.from` comes to this shard.
+  TableReply Push(const Keys& keys, const Array<T>& gradients, const TablePush& push);
+  uint64_t Size();
+  TableReply Erase(const Keys& keys);
+  TablePage<K, T> Page(uint64_t from, uint64_t count);
   TableStats Stats();
   void Know(const std::string& self);  // this actor's id, where there is a replica
   void Refill();                       // the replica, which has nothing
 
   uint64_t Save(const std::string& path);  // as Shard<T>
   bool Saved(uint64_t number) { return saver_.Done(number); }
-  void Load(const std::string& path) { loaded_ = ReadFile(FileOf(path)); }
+  void Load(const std::string& path);
   void Commit();
+
+  // A Resize, in this order. From Close until Open or Move the shard takes no change.
+  // False: a Load is half done, and may end first.
+  bool Close(uint64_t resize);
+  // For each of so many shards what it takes over.
+  std::vector<TableState<K, T>> Export(uint64_t shards);
+  void Inherit(const TableInheritance<K, T>& inheritance);       // of a new shard, once
+  void Open(uint64_t resize);                                    // where this one has closed it; 0: whichever
+  MoveReply Move(const TableServer<K, T>& to, uint64_t resize);  // as MoveDoor
 
  private:
   using Content = RowsContent<T>;
+  using Base = ResizedShard<TableServer<K, T>, Gate<TableServer<K, T>>>;
+  using Base::door_;
 
   TableShard(const TableSetup& setup, const std::vector<ActorHandle<TableReplica<K, T>>>& replica);
-  std::string FileOf(const std::string& path) const;
+  std::string CheckpointOfPath(const std::string& path) const;
+  TableState<K, T> StateOf(const Content& content) const;
+  void KeepDoor();
   std::shared_ptr<Content> ReadFile(const std::string& file) const;
   void Restore();
   void Counted();
@@ -62,8 +76,8 @@ class TableShard {
 
   const TableSetup setup_;
   TableRows<K, T> rows_;
+  bool has_rows_;  // false: Inherit is still to come
   std::vector<ActorHandle<TableReplica<K, T>>> replica_;
-  RecentSequences recent_;
   int64_t replica_pid_ = 0;  // of its process, when it last had an event
   uint64_t events_ = 0;      // that the replica was told
   Saver saver_;

@@ -75,7 +75,7 @@ struct ResizedTrainer {
 };
 RAY_REMOTE(ResizedTrainer::Create, &ResizedTrainer::Pid, &ResizedTrainer::Train);
 
-std::shared_ptr<ps::internal::WhereReply<float>> WhereOf(const ray::ActorHandle<Shard>& shard) {
+std::shared_ptr<ps::internal::WhereReply<ps::internal::Server<float>>> WhereOf(const ray::ActorHandle<Shard>& shard) {
   return shard.Task(&Shard::Where).Remote(uint64_t{0}).Get(60'000);
 }
 

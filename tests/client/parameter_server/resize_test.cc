@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "client/parameter_server/removal.h"
 #include "client/parameter_server/server.h"
 #include "client/parameter_server/shard.h"
 #include "tests/client/parameter_server/float_server.h"
@@ -149,7 +150,7 @@ TEST_F(ResizeTest, AShardThatStayedClosedIsOpenedByTheNextOne) {
   const auto server = NewServer(options_);
   server->shards[1].Task(&Shard::Close).Remote(kOther).Get();
   EXPECT_TRUE(Push(*server, 1, 1).closed);
-  EXPECT_EQ(Mend<float>(server), server);
+  EXPECT_EQ(Mend<Server>(server), server);
   EXPECT_TRUE(Push(*server, 1, 1).applied);
 }
 
@@ -215,6 +216,27 @@ TEST_F(ResizeTest, OneThatIsAgreedCountsForReadersOfShardsThatDoNotKnow) {
   EXPECT_EQ(reader.Get().Copy(), Numbers(0));
 }
 
+// They answer such calls while they are closed, and would say what is true no more.
+TEST_F(ResizeTest, OneThatIsAgreedCountsForStatsAndSaveOfShardsThatDoNotKnow) {
+  const raylet::test::RunFolder folder;
+  const auto first = NewServer(options_);
+  const auto second = Resized(*first, 3);
+  Announce(*first, *second);
+  const auto asking = HandleOf(*second);
+  const auto saving = HandleOf(*second);
+  const auto third = Resized(*second, 2);  // and its conductor ends
+  for (const size_t shard : {0, 1}) EXPECT_TRUE(Push(*third, shard, 8).applied);
+  const auto stats = asking.Stats();
+  ASSERT_EQ(stats.size(), 2U);
+  EXPECT_EQ(stats[0].version, 1U);
+  const std::string path = folder.File("model");
+  saving.Save(path);
+  auto handle = HandleOf(*third);
+  EXPECT_TRUE(Add(handle, 5).applied);
+  handle.Load(path);
+  EXPECT_EQ(handle.Get().Copy(), Numbers(-1));
+}
+
 TEST_F(ResizeTest, AConductorThatWasGivenUpLeavesTheOldShardsOpen) {
   auto options = options_;
   options.round_deadline = std::chrono::milliseconds(300);
@@ -240,7 +262,9 @@ TEST_F(ResizeTest, WithoutAHomeNoneBegins) {
   Announce(*first, *second);
   first->home.Kill();
   const std::string message = MessageOf([&] { Resized(*second, 2); });
-  EXPECT_NE(message.find("the parameters stay in 3 shards"), std::string::npos) << message;
+  const std::string why = "the parameters stay in 3 shards for good: the first shard that the server ever had is dead";
+  EXPECT_NE(message.find(why), std::string::npos) << message;
+  EXPECT_NE(MessageOf([&] { Mend<Server>(second); }).find(why), std::string::npos);
   EXPECT_TRUE(Push(*second, 0, 8).applied) << "it was closed";
 }
 
@@ -250,14 +274,14 @@ TEST_F(ResizeTest, TheNextOneFindsOutWhatWasInDoubt) {
   const auto next = Resized(*old, 3);
   old->resizing->doubted = next;
   old->resizing->resize = kOther;
-  EXPECT_EQ(Mend<float>(old), next) << "the home has moved";
+  EXPECT_EQ(Mend<Server>(old), next) << "the home has moved";
   EXPECT_TRUE(Read(*old, 1).moved);
   const auto lost = std::make_shared<Server>(*next);
   lost->epoch = 2;
-  lost->resizing = std::make_shared<ps::internal::ResizeMemory<float>>();
+  lost->resizing = std::make_shared<ps::internal::ResizeMemory<Server>>();
   next->resizing->resize = kOther;
   next->resizing->doubted = lost;
-  EXPECT_EQ(Mend<float>(next), next) << "the home knows no such Resize";
+  EXPECT_EQ(Mend<Server>(next), next) << "the home knows no such Resize";
   EXPECT_EQ(next->resizing->doubted, nullptr);
 }
 

@@ -6,63 +6,19 @@
 
 #include <cmath>
 #include <random>
-#include <string>
-#include <unordered_map>
 #include <vector>
+
+#include "tests/client/parameter_server/explore.h"
 
 namespace resize_world_test {
 
+using parameter_server_test::Explored;
+using parameter_server_test::ExploreFrom;
 using parameter_server_test::ResizeWorld;
 using parameter_server_test::Scenario;
 namespace ps = ray::ps;
 
-struct Explored {
-  size_t worlds = 0;
-  size_t stuck = 0;  // worlds from which no order leads to the end
-  size_t refusals = 0;
-  std::string failure;
-};
-
-// Every world that some order of steps leads to.
-Explored Explore(const Scenario& scenario) {
-  std::vector<ResizeWorld> worlds = {ResizeWorld(scenario)};
-  std::unordered_map<std::string, size_t> known = {{worlds[0].Key(), 0}};
-  std::vector<std::vector<size_t>> before(1);  // for each world
-  std::vector<size_t> leads_to_the_end;
-  Explored result;
-  for (size_t i = 0; i < worlds.size(); ++i) {
-    result.refusals = std::max(result.refusals, worlds[i].refusals());
-    if (worlds[i].Done()) {
-      worlds[i].CheckEnd();
-      leads_to_the_end.push_back(i);
-    }
-    if (!worlds[i].failure().empty()) result.failure = worlds[i].failure();
-    for (const int step : worlds[i].Enabled()) {
-      ResizeWorld next = worlds[i];
-      next.Take(step);
-      const auto [found, is_new] = known.try_emplace(next.Key(), worlds.size());
-      if (is_new) {
-        worlds.push_back(std::move(next));
-        before.emplace_back();
-      }
-      before[found->second].push_back(i);
-    }
-  }
-  std::vector<bool> ends(worlds.size());
-  for (const size_t world : leads_to_the_end) ends[world] = true;
-  while (!leads_to_the_end.empty()) {
-    const size_t world = leads_to_the_end.back();
-    leads_to_the_end.pop_back();
-    for (const size_t earlier : before[world])
-      if (!ends[earlier]) {
-        ends[earlier] = true;
-        leads_to_the_end.push_back(earlier);
-      }
-  }
-  result.worlds = worlds.size();
-  result.stuck = static_cast<size_t>(std::count(ends.begin(), ends.end(), false));
-  return result;
-}
+Explored Explore(const Scenario& scenario) { return ExploreFrom(ResizeWorld(scenario)); }
 
 TEST(ResizeWorldTest, EveryOrderOfTwoWorkersEnds) {
   for (const Scenario& scenario : {Scenario{.policy = ps::Async{}, .layouts = {2, 1, 2}},
@@ -129,14 +85,9 @@ TEST(ResizeWorldTest, RandomOrdersOfManyResizesEnd) {
     ResizeWorld world(scenario);
     std::vector<double> speed(5);  // the last one of deaths
     for (double& one : speed) one = std::pow(10, -3.0 * static_cast<double>(random() % 100) / 100);
-    int steps = 0;
-    for (; !world.Done() && world.failure().empty() && steps < 200'000; ++steps) {
-      const auto enabled = world.Enabled();
-      ASSERT_FALSE(enabled.empty()) << "everybody waits, with the seed " << seed;
-      std::vector<double> weights;
-      for (const int step : enabled) weights.push_back(speed[step == 0 ? 0 : 1 + ResizeWorld::RankOf(step)]);
-      world.Take(enabled[std::discrete_distribution<size_t>(weights.begin(), weights.end())(random)]);
-    }
+    const int steps = WalkThrough(world, random, 200'000,
+                                  [&](int step) { return speed[step == 0 ? 0 : 1 + ResizeWorld::RankOf(step)]; });
+    ASSERT_NE(steps, 0) << "everybody waits, with the seed " << seed;
     ASSERT_TRUE(world.Done()) << "no end after " << steps << " steps, with the seed " << seed << " " << world.failure();
     world.CheckEnd();
     EXPECT_EQ(world.failure(), "") << "with the seed " << seed;

@@ -2,9 +2,11 @@
 // server's description. Copies share it, and hear together that the server has other shards now. Thread-safe.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 #include <ray/api/msgpack.h>
 
@@ -15,6 +17,14 @@ namespace ps {
 namespace internal {
 
 [[noreturn]] RAYLET_API void ThrowNoServer(const char* handle);
+
+// What a Resize of a Server leaves for the next one. Of Resize alone, one call at a time.
+template <class Server>
+struct ResizeMemory {
+  std::vector<uint64_t> refused;          // sequences of changes that the Resize before has kept out
+  std::shared_ptr<const Server> doubted;  // the home did not answer whether this layout counts
+  uint64_t resize = 0;                    // that made it
+};
 
 // Server has `static constexpr const char* kHandle`, the handle's name for people.
 template <class Server>

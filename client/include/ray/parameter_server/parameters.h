@@ -77,21 +77,12 @@ struct PushReply {
   MSGPACK_DEFINE(version, staleness, applied, closed, resize)
 };
 
-template <class T>
-struct Server;
-
-// What a Resize leaves for the next one. Of Resize alone, one call at a time.
-template <class T>
-struct ResizeMemory {
-  std::vector<uint64_t> refused;             // sequences of gradients that the Resize before has kept out
-  std::shared_ptr<const Server<T>> doubted;  // the home did not answer whether this layout counts
-  uint64_t resize = 0;                       // that made it
-};
-
 // The part of a handle that travels.
 template <class T>
 struct Server {
   static constexpr const char* kHandle = "these Parameters are";
+  static constexpr const char* kContent = "parameters";
+  using Actor = Shard<T>;
   SharedLayout layout;
   std::vector<ActorHandle<Shard<T>>> shards;
   // The first shard that this server ever had. It knows where the parameters are, whatever layout a handle has.
@@ -111,7 +102,7 @@ struct Server {
   // In the process that created them alone, whose handles keep them:
   std::vector<ActorHandle<Replica<T>>> replicas;
   std::shared_ptr<const Options> options;
-  std::shared_ptr<ResizeMemory<T>> resizing = std::make_shared<ResizeMemory<T>>();
+  std::shared_ptr<ResizeMemory<Server>> resizing = std::make_shared<ResizeMemory<Server>>();
   MSGPACK_DEFINE(layout, shards, home, epoch, ranks, has_rounds, restarts, replicated, refuse_nan, clip_norm,
                  deadline_ms, policy, compression, share, everywhere)
 };
@@ -238,6 +229,9 @@ class RAYLET_API Parameters : public internal::Handle<internal::Server<T>> {
   // call(server), again where the shards take part in a Resize meanwhile.
   template <class Call>
   auto Settled(const Call& call) const;
+  // The same for a call that closed shards answer, too.
+  template <class Call>
+  auto SettledRead(const char* what, const Call& call) const;
   // A shard's piece is compressed where it has an entry of `residuals` that is not null.
   PendingUpdate<T> Begin(Gradient<T>&& gradient, bool waits) const;
   PendingUpdate<T> Push(const std::shared_ptr<const internal::Server<T>>& server, Gradient<T>&& gradient,

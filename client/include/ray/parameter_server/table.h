@@ -32,6 +32,8 @@
 #include <ray/parameter_server/layout.h>
 #include <ray/parameter_server/options.h>
 
+#include <ray/internal/export.h>
+
 namespace ray {
 namespace ps {
 
@@ -111,6 +113,7 @@ template <class K, class T>
 class TableShard;
 template <class K, class T>
 class TableReplica;
+class Patience;
 
 // How keys travel.
 template <class K>
@@ -124,52 +127,79 @@ struct TravellingKeys<std::string> {
   using Type = std::vector<std::string>;
 };
 
-template <class T>
-struct PullReply {
-  Array<T> values;
-  MSGPACK_DEFINE(values)
+// With all that a Resize needs to make further shards.
+struct TableOptions {
+  Options options;
+  Initializer initializer;
+  Filter filter;
 };
 
 template <class K, class T>
 struct TableServer {
   static constexpr const char* kHandle = "this Table is";
-  std::vector<ActorHandle<TableShard<K, T>>> shards;
+  static constexpr const char* kContent = "rows";
+  using Actor = TableShard<K, T>;
+  std::vector<ActorHandle<Actor>> shards;
+  // The first shard that this table ever had. It knows where the rows are, whatever layout a handle has.
+  ActorHandle<Actor> home;
+  uint64_t epoch = 0;  // of the layout: one more after each Resize
   uint64_t row_size = 0;
   bool refuse_nan = false;
   double clip_norm = 0;
   int64_t deadline_ms = 0;
-  bool restarts = false;                                  // shards start again from their checkpoints or replicas
-  bool replicated = false;                                // so a push that is sent again counts once
-  std::vector<ActorHandle<TableReplica<K, T>>> replicas;  // in the process that created them, whose handles keep them
-  MSGPACK_DEFINE(shards, row_size, refuse_nan, clip_norm, deadline_ms, restarts, replicated)
+  bool restarts = false;    // shards start again from their checkpoints or replicas
+  bool replicated = false;  // so a push that is sent again counts once
+  // In the process that created them alone, whose handles keep them:
+  std::vector<ActorHandle<TableReplica<K, T>>> replicas;
+  std::shared_ptr<const TableOptions> options;
+  std::shared_ptr<ResizeMemory<TableServer>> resizing = std::make_shared<ResizeMemory<TableServer>>();
+  MSGPACK_DEFINE(shards, home, epoch, row_size, refuse_nan, clip_norm, deadline_ms, restarts, replicated)
 };
 
+// What a Table does whose keys travel as K: uint64_t or std::string.
 template <class K, class T>
-struct TablePage {
-  std::vector<K> keys;
-  Array<T> values;
-  uint64_t next = 0;  // 0: there is no more
-  MSGPACK_DEFINE(keys, values, next)
-};
-
-// The calls of a table whose keys are K: uint64_t or std::string.
-template <class K, class T>
-class RAYLET_API TableClient {
+class RAYLET_API TableClient : public Handle<TableServer<K, T>> {
  public:
-  using Server = TableServer<K, T>;
-  using ServerPtr = std::shared_ptr<const Server>;
+  size_t row_size() const { return this->Require()->row_size; }
+  size_t shards() const { return this->Require()->shards.size(); }
 
-  static ServerPtr Create(size_t row_size, const Options& options, const Initializer& initializer,
-                          const Filter& filter);
+  std::vector<TableStats> Stats() const;  // of each shard
+  size_t Size() const;
+
+  // A file for each shard, `path`.shard-I-of-N, on the shard's machine, whole or not at all. Load replaces all rows,
+  // and takes files of as many shards. RayException for files of other rows, and for truncated or damaged ones.
+  void Save(const std::string& path) const;
+  void Load(const std::string& path) const;
+
+  // Shares the rows out to so many shards, while others pull and push. No row is lost, and no push counts twice. The
+  // optimiser's state, the filter's counts and the rows' ages move along. Handles anywhere hear of it by themselves. In
+  // the process that called Create alone. RayException where the old shards stay: for 0 shards, and where a process
+  // died or the store has no room. RayTimeoutException where the first shard does not answer whether the new ones
+  // count: the next Resize finds out.
+  void Resize(size_t shards);
+
+ protected:
+  using ServerPtr = std::shared_ptr<const TableServer<K, T>>;
+
+  TableClient() = default;  // of no server
+  explicit TableClient(ServerPtr server) : Handle<TableServer<K, T>>(std::move(server)) {}
+
+  static ServerPtr Start(size_t row_size, const Options& options, const Initializer& initializer, const Filter& filter);
   // The second half of a call: waits for the replies.
-  static std::function<Rows<T>()> Pull(const ServerPtr& server, std::span<const K> keys);
-  static std::function<bool()> Push(const ServerPtr& server, std::span<const K> keys, std::span<const T> rows);
-  static size_t Size(const Server& server);
-  static std::vector<TableStats> Stats(const Server& server);
-  static size_t Erase(const Server& server, std::span<const K> keys);
-  static void ForEach(const Server& server, const std::function<void(const K&, std::span<const T>)>& visit);
-  static void Save(const Server& server, const std::string& path);
-  static void Load(const Server& server, const std::string& path);
+  std::function<Rows<T>()> StartPull(std::span<const K> keys) const;
+  // `waits`: the caller calls the second half at once.
+  std::function<bool()> StartPush(std::span<const K> keys, std::span<const T> rows, bool waits) const;
+  size_t EraseRows(std::span<const K> keys) const;
+  void Visit(const std::function<void(const K&, std::span<const T>)>& visit) const;
+
+ private:
+  // Where a shard of this server was closed by this Resize, or by none that it knows, or has died: asks the home for
+  // the layout that counts, unless this handle knows it. Null: the server has not moved.
+  ServerPtr Elsewhere(const TableServer<K, T>& server, uint64_t resize, const Patience& patience) const;
+  // The same, as internal::Settled takes it.
+  bool Refresh(const TableServer<K, T>& server, uint64_t resize, const Patience& patience) const;
+  template <class Call>
+  auto SettledRead(const char* what, const Call& call) const;
 };
 
 extern template class TableClient<uint64_t, float>;
@@ -195,7 +225,7 @@ template <class Key>
 using KeyOf = std::conditional_t<std::is_integral_v<Key>, uint64_t, std::string>;
 
 template <class Key, class T>
-class Table : public internal::Handle<internal::TableServer<KeyOf<Key>, T>> {
+class Table : public internal::TableClient<KeyOf<Key>, T> {
   static_assert(std::is_integral_v<Key> || std::is_same_v<Key, std::string>,
                 "the keys of a ray::ps::Table are integers or std::string");
   static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>,
@@ -210,62 +240,44 @@ class Table : public internal::Handle<internal::TableServer<KeyOf<Key>, T>> {
   // compression.
   static Table Create(size_t row_size, const Options& options = {}, const Initializer& initializer = {},
                       const Filter& filter = {}) {
-    return Table(Client::Create(row_size, options, initializer, filter));
+    return Table(Client::Start(row_size, options, initializer, filter));
   }
-
-  size_t row_size() const { return Require()->row_size; }
 
   Rows<T> Pull(const std::vector<Key>& keys) const { return PullAsync(keys).Get(); }
   PendingRows<Rows<T>> PullAsync(const std::vector<Key>& keys) const {
-    Require();
-    if constexpr (std::is_same_v<Key, K>)
-      return PendingRows<Rows<T>>(Client::Pull(pointer(), keys));
-    else
-      return PendingRows<Rows<T>>(Client::Pull(pointer(), Converted(keys)));
+    return PendingRows<Rows<T>>(this->StartPull(Travelling(keys)));
   }
 
   // One step of the optimiser for each different key: gradients of a repeated key are added first. `rows` has
   // keys.size() × row_size() elements; RayException for another number. False: a shard died under the call, and nobody
   // knows whether it had counted there. With a replica that does not happen.
-  bool Push(const std::vector<Key>& keys, std::span<const T> rows) const { return PushAsync(keys, rows).Get(); }
+  bool Push(const std::vector<Key>& keys, std::span<const T> rows) const {
+    return this->StartPush(Travelling(keys), rows, true)();
+  }
+  // A push that comes to shards in the middle of a Resize counts once Get has been called: nobody else sends it again.
   PendingRows<bool> PushAsync(const std::vector<Key>& keys, std::span<const T> rows) const {
-    Require();
-    if constexpr (std::is_same_v<Key, K>)
-      return PendingRows<bool>(Client::Push(pointer(), keys, rows));
-    else
-      return PendingRows<bool>(Client::Push(pointer(), Converted(keys), rows));
+    return PendingRows<bool>(this->StartPush(Travelling(keys), rows, false));
   }
 
-  std::vector<TableStats> Stats() const { return Client::Stats(*Require()); }  // of each shard
-  size_t Size() const { return Client::Size(*Require()); }
   // Returns how many of the keys had rows.
-  size_t Erase(const std::vector<Key>& keys) const {
-    if constexpr (std::is_same_v<Key, K>)
-      return Client::Erase(*Require(), keys);
-    else
-      return Client::Erase(*Require(), Converted(keys));
-  }
+  size_t Erase(const std::vector<Key>& keys) const { return this->EraseRows(Travelling(keys)); }
   // Each row that is there all the while is visited once, others at most once.
   void ForEach(const std::function<void(const Key&, std::span<const T>)>& visit) const {
-    Client::ForEach(*Require(), [&](const K& key, std::span<const T> row) { visit(static_cast<Key>(key), row); });
+    this->Visit([&](const K& key, std::span<const T> row) { visit(static_cast<Key>(key), row); });
   }
 
-  // A file for each shard, `path`.shard-I-of-N, on the shard's machine, whole or not at all. Load replaces all rows,
-  // and takes files of as many shards. RayException for files of other rows, and for truncated or damaged ones.
-  void Save(const std::string& path) const { Client::Save(*Require(), path); }
-  void Load(const std::string& path) const { Client::Load(*Require(), path); }
-
  private:
-  using Base = internal::Handle<internal::TableServer<K, T>>;
-  using Base::pointer;
-  using Base::Require;
-  explicit Table(typename Client::ServerPtr server) : Base(std::move(server)) {}
+  explicit Table(typename Client::ServerPtr server) : Client(std::move(server)) {}
 
-  static std::vector<K> Converted(const std::vector<Key>& keys) {
-    std::vector<K> converted;
-    converted.reserve(keys.size());
-    for (const Key key : keys) converted.push_back(static_cast<K>(key));
-    return converted;
+  static decltype(auto) Travelling(const std::vector<Key>& keys) {
+    if constexpr (std::is_same_v<Key, K>) {
+      return (keys);
+    } else {
+      std::vector<K> converted;
+      converted.reserve(keys.size());
+      for (const Key key : keys) converted.push_back(static_cast<K>(key));
+      return converted;
+    }
   }
 };
 
