@@ -160,7 +160,6 @@ void Fill(wire::DeleteMadeByRequestT& message) {
 void Fill(wire::SetOwnerRequestT& message) {
   message.ids = {IdOf(7), IdOf(8)};
   message.owner = 12;
-  message.unlent = true;
 }
 void Fill(wire::StatusReplyT& message) { message.status = FullStatus(); }
 
@@ -308,6 +307,7 @@ void Fill(wire::SealedObjectsNoticeT& message) { message.objects = {IdOf(50), Id
 void Fill(wire::ClaimNoticeT& message) {
   message.objects = {IdOf(50), IdOf(51)};
   message.owner = 12;
+  message.unlent = true;
 }
 void Fill(wire::ClaimsMadeNoticeT& message) { message.process = 4; }
 void Fill(wire::ClaimsHeldNoticeT& message) {

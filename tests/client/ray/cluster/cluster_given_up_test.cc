@@ -4,6 +4,7 @@
 
 #include <future>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "client/ray/cluster/cluster_parts.h"
@@ -29,6 +30,12 @@ using raylet::test::WriteToken;
 using namespace std::chrono_literals;
 
 constexpr raylet::Duration kPatience = 1500ms;  // with a daemon that is stopped
+
+ray::internal::Packed PackedOf(std::string bytes) {
+  ray::internal::Packed packed;
+  packed.bytes = std::move(bytes);
+  return packed;
+}
 
 class GivenUpTest : public ::testing::Test {
  protected:
@@ -140,13 +147,13 @@ TEST_F(GivenUpTest, AnActorWhoseLastHandleGoesWhileTheRayletTakesNothingEndsLate
 }
 
 TEST_F(GivenUpTest, AnObjectThatAStoppedStoreDidNotTakeInTimeIsNotThereLater) {
-  const ObjectHandle small = runtime_.Put({"small", {}});
+  const ObjectHandle small = runtime_.Put(PackedOf("small"));
   machine_.store->Signal(SIGSTOP);
   char id[ray::internal::kIdBytes];
   EXPECT_THROW(runtime_.PackReference(small, id), RayException);
-  EXPECT_THROW(static_cast<void>(runtime_.Put({std::string(100'000, 'x'), {}})), RayException);
+  EXPECT_THROW(static_cast<void>(runtime_.Put(PackedOf(std::string(100'000, 'x')))), RayException);
   machine_.store->Signal(SIGCONT);
-  const ObjectHandle stored = runtime_.Put({std::string(100'000, 'x'), {}});  // behind all that was said before
+  const ObjectHandle stored = runtime_.Put(PackedOf(std::string(100'000, 'x')));  // behind all that was said before
   EXPECT_EQ(machine_.StoredObjects(), 1u);
 }
 
@@ -156,7 +163,7 @@ TEST_F(GivenUpTest, AnArrayThatAStoppedStoreDidNotSealInTimeIsNotThereLater) {
   EXPECT_THROW(array->Seal(), RayException);
   EXPECT_THROW(array->Seal(), RayException);
   machine_.store->Signal(SIGCONT);
-  const ObjectHandle stored = runtime_.Put({std::string(100'000, 'x'), {}});
+  const ObjectHandle stored = runtime_.Put(PackedOf(std::string(100'000, 'x')));
   EXPECT_EQ(machine_.StoredObjects(), 1u);
 }
 
