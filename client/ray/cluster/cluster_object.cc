@@ -60,18 +60,24 @@ ray::internal::Hold ClusterObject::lend() const {
 bool ClusterObject::WantsLend(bool of_owner) const {
   if (owned_) return false;
   const MutexLock lock(mutex_);
-  return owner_lend_ == nullptr && (of_owner || lend_ == nullptr);
+  return owner_lend_ == nullptr && (of_owner || lend_ == nullptr || claim_under_way());
 }
 
 void ClusterObject::AddLend(ray::internal::Hold lend, bool of_owner) {
   const MutexLock lock(mutex_);
   ray::internal::Hold& place = of_owner ? owner_lend_ : lend_;
-  if (place == nullptr) place.swap(lend);  // another thread may have been first: then this one goes after the lock
+  // Another thread may have been first: then this one goes after the lock. A claim that keeps nothing yet goes as well.
+  if (place == nullptr || (!of_owner && claim_under_way())) {
+    place.swap(lend);
+    claim_under_way_.store(false, std::memory_order_release);  // seen with the lend; see AddClaim
+  }
 }
 
 void ClusterObject::AddClaim(ray::internal::Hold claim) {
-  claim_under_way_.store(true, std::memory_order_release);  // another thread that finds a lend sees it
-  AddLend(std::move(claim), /*of_owner=*/false);
+  const MutexLock lock(mutex_);
+  if (owner_lend_ != nullptr || lend_ != nullptr) return;   // another thread was first
+  claim_under_way_.store(true, std::memory_order_release);  // another thread that finds the claim sees it
+  lend_ = std::move(claim);
 }
 
 void ClusterObject::MarkLost(FailurePtr why) {

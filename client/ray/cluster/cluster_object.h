@@ -62,8 +62,9 @@ class ClusterObject final : public ray::internal::ObjectState, public std::enabl
   // other.
   bool WantsLend(bool of_owner) const RAYLET_EXCLUDES(mutex_);
   void AddLend(ray::internal::Hold lend, bool of_owner) RAYLET_EXCLUDES(mutex_);
-  // As a lend, where nobody lends it.
+  // As a lend, where nobody lends it. Until it has arrived it keeps nothing, and a lend takes its place.
   void AddClaim(ray::internal::Hold claim) RAYLET_EXCLUDES(mutex_);
+  bool WantsClaim() const RAYLET_EXCLUDES(mutex_) { return !claim_under_way() && WantsLend(/*of_owner=*/false); }
   void MarkClaimArrived() { claim_under_way_.store(false, std::memory_order_release); }
   // The owner may not hold it yet for the sake of the claim.
   bool claim_under_way() const { return claim_under_way_.load(std::memory_order_acquire); }

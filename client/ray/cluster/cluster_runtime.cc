@@ -290,7 +290,7 @@ void ClusterRuntime::TakeLend(ClusterObject& object, bool known) {
   if (OwnerOf(object.id()) == parts_.link.process()) return;
   const Hold lend = UnpackScope::Lend();
   if (lend == nullptr) {
-    if (object.WantsLend(/*of_owner=*/false)) object.AddClaim(ClaimOf(object.id()));
+    if (object.WantsClaim()) object.AddClaim(ClaimOf(object.id()));
     return;
   }
   const Borrowings::Origin origin = parts_.borrowings.OriginOf(lend);
@@ -325,7 +325,7 @@ ObjectHandle ClusterRuntime::FindObject(const std::string& bytes) {
   ClusterObjectPtr object = ObjectNamed(bytes).object;
   const ObjectId& id = object->id();
   if (OwnerOf(id) == parts_.link.process()) return object;
-  if (object->WantsLend(/*of_owner=*/false)) object->AddClaim(ClaimOf(id));
+  if (object->WantsClaim()) object->AddClaim(ClaimOf(id));
   if (!object->claim_under_way()) return object;
   wire::ClaimNoticeT question;
   question.owner = OwnerOf(id);

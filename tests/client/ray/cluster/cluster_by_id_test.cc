@@ -106,6 +106,31 @@ TEST_F(ClusterByIdTest, EachThreadThatFindsAnObjectWaitsUntilItsOwnerHoldsIt) {
   NothingIsLeft();
 }
 
+// Another process lends the object to this one, which has found it by its id. The claim has not arrived.
+TEST_F(ClusterByIdTest, ALendIsTakenWhileTheClaimIsUnderWay) {
+  Start("2");
+  {
+    auto owner = ray::Actor(Keeper::Create).Remote();
+    auto middle = ray::Actor(Keeper::Create).Remote();
+    const int pid = *owner.Task(&Keeper::Pid).Remote().Get();
+    owner.Task(&Keeper::Put).Remote(3).Get();
+    owner.Task(&Keeper::PassOn).Remote(middle, std::vector{3}).Get();
+    const std::string id = *owner.Task(&Keeper::IdOf).Remote(3).Get();
+    ASSERT_EQ(::kill(pid, SIGSTOP), 0);
+    std::thread finds([&] { EXPECT_EQ(*TextRef(id).Get(20'000), TextOf(3)); });
+    EXPECT_TRUE(raylet::test::Eventually(20s, [&] { return Status()["objects_claimed"] == 1; })) << Status();
+    const TextRef lent = middle.Task(&Keeper::Give).Remote(std::vector{3}).Get()->at(3);
+    middle.Task(&Keeper::Drop).Remote(3).Get();
+    EXPECT_NE(*middle.Task(&Keeper::Shared).Remote().Get(), "") << "it keeps what it lent";
+    ASSERT_EQ(::kill(pid, SIGCONT), 0);
+    finds.join();
+    owner.Task(&Keeper::Drop).Remote(3).Get();
+    EXPECT_EQ(*lent.Get(20'000), TextOf(3));
+    EXPECT_EQ(*ray::Task(LengthOf).Remote(lent).Get(20'000), static_cast<int>(TextOf(3).size()));
+  }
+  NothingIsLeft();
+}
+
 TEST_F(ClusterByIdTest, AStoppedOwnerOfAFoundObjectHoldsUpNoEndOfAnotherProcess) {
   Start("3");
   {
