@@ -107,7 +107,8 @@ void ClaimDesk::Claim(ProcessId by, std::span<const ObjectId> objects, ClaimCaus
   }
   for (const auto& [node, all] : elsewhere) {
     InPieces(ToWire(all), [&, to = node](std::vector<wire::Id20> piece) {
-      TellPeer(to, wire::WorkMessage::ClaimObjects, by, under_way_.Sent(to, by, cause), std::move(piece), cause);
+      const uint64_t number = under_way_.Sent(to, by, FromWire(piece), cause);
+      TellPeer(to, wire::WorkMessage::ClaimObjects, by, number, std::move(piece), cause);
     });
   }
 }

@@ -3,6 +3,18 @@
 #include <algorithm>
 
 namespace raylet {
+namespace {
+
+std::vector<ProcessId> OwnersOf(std::span<const ObjectId> objects) {
+  std::vector<ProcessId> owners;
+  for (const ObjectId& object : objects)
+    if (owners.empty() || owners.back() != OwnerOf(object)) owners.push_back(OwnerOf(object));
+  std::sort(owners.begin(), owners.end());
+  owners.erase(std::unique(owners.begin(), owners.end()), owners.end());
+  return owners;
+}
+
+}  // namespace
 
 template <class Key>
 void ClaimsUnderWay::Erase(ByReceiver<Key>& all, const Key& key, uint64_t number) {
@@ -17,9 +29,9 @@ bool ClaimsUnderWay::NoneOf(const ByReceiver<Key>& all, const Key& key, uint64_t
   return found == all.end() || NoneIn(found->second, up_to);
 }
 
-uint64_t ClaimsUnderWay::Sent(const NodeId& node, ProcessId by, ClaimCause cause) {
-  sent_.emplace(++last_sent_, Claim{node, by});
-  sent_by_[{node, by}].insert(last_sent_);
+uint64_t ClaimsUnderWay::Sent(const NodeId& node, ProcessId by, std::span<const ObjectId> objects, ClaimCause cause) {
+  const Claim& claim = sent_.emplace(++last_sent_, Claim{node, by, OwnersOf(objects)}).first->second;
+  for (const ProcessId owner : claim.owners) sent_by_[{by, owner}].insert(last_sent_);
   if (cause == ClaimCause::kEnd) sent_for_ends_.insert(last_sent_);
   return last_sent_;
 }
@@ -28,10 +40,14 @@ std::optional<ProcessId> ClaimsUnderWay::TakenBy(const NodeId& node, uint64_t nu
   const auto found = sent_.find(number);
   if (found == sent_.end() || found->second.node != node) return std::nullopt;
   const ProcessId by = found->second.by;
+  Forget(number, found->second);
   sent_.erase(found);
-  sent_for_ends_.erase(number);
-  Erase(sent_by_, {node, by}, number);
   return by;
+}
+
+void ClaimsUnderWay::Forget(uint64_t number, const Claim& claim) {
+  sent_for_ends_.erase(number);
+  for (const ProcessId owner : claim.owners) Erase(sent_by_, {claim.by, owner}, number);
 }
 
 uint64_t ClaimsUnderWay::ToldToHold(ProcessId owner, ClaimCause cause) {
@@ -56,11 +72,7 @@ void ClaimsUnderWay::EndWaitsFor(ProcessId owner) {
 }
 
 void ClaimsUnderWay::Add(Taken taken) {
-  std::vector<ProcessId> owners;
-  for (const ObjectId& object : taken.claimed)
-    if (owners.empty() || owners.back() != OwnerOf(object)) owners.push_back(OwnerOf(object));
-  std::sort(owners.begin(), owners.end());
-  owners.erase(std::unique(owners.begin(), owners.end()), owners.end());
+  std::vector<ProcessId> owners = OwnersOf(taken.claimed);
   taken_.push_back({std::move(taken), std::move(owners), last_told_});
 }
 
@@ -74,7 +86,7 @@ bool ClaimsUnderWay::Add(const Question& question) {
 
 bool ClaimsUnderWay::HasArrived(const WaitingQuestion& each) const {
   const Question& question = each.question;
-  return question.owner_at ? NoneOf(sent_by_, {*question.owner_at, question.by}, each.after_sent)
+  return question.owner_at ? NoneOf(sent_by_, {question.by, question.owner}, each.after_sent)
                            : NoneOf(told_to_, question.owner, each.after_told);
 }
 
@@ -135,10 +147,9 @@ void ClaimsUnderWay::ProcessesEnded(const ProcessSet& processes) {
 void ClaimsUnderWay::MachineLost(const NodeId& node) {
   std::erase_if(sent_, [&](const auto& each) {
     if (each.second.node != node) return false;
-    sent_for_ends_.erase(each.first);
+    Forget(each.first, each.second);
     return true;
   });
-  std::erase_if(sent_by_, [&](const auto& each) { return each.first.first == node; });
   std::erase_if(answers_, [&](const WaitingAnswer& each) { return each.answer.node == node; });
   std::erase_if(taken_, [&](const WaitingTaken& each) { return each.taken.node == node; });
 }

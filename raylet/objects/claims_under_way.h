@@ -11,6 +11,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -46,7 +47,8 @@ class ClaimsUnderWay {
   };
 
   // ---- to other machines
-  uint64_t Sent(const NodeId& node, ProcessId by, ClaimCause cause);  // returns the number of the claim, from 1
+  // A claim for these objects. Returns its number, from 1.
+  uint64_t Sent(const NodeId& node, ProcessId by, std::span<const ObjectId> objects, ClaimCause cause);
   // That machine has taken the claim. Returns who claimed; nothing where that machine was sent none of this number.
   std::optional<ProcessId> TakenBy(const NodeId& node, uint64_t number);
   // ---- to owners of this machine
@@ -86,6 +88,7 @@ class ClaimsUnderWay {
   struct Claim {
     NodeId node;
     ProcessId by = 0;
+    std::vector<ProcessId> owners;  // of the objects; each once
   };
   // The claims to one machine or owner of which it has not answered some.
   template <class Key>
@@ -96,12 +99,13 @@ class ClaimsUnderWay {
   static bool NoneOf(const ByReceiver<Key>& all, const Key& key, uint64_t up_to);
   static bool NoneIn(const Numbers& numbers, uint64_t up_to) { return numbers.empty() || *numbers.begin() > up_to; }
   bool HasArrived(const WaitingQuestion& each) const;
+  void Forget(uint64_t number, const Claim& claim);
 
   std::map<uint64_t, Claim> sent_;      // that their machines have not taken yet
   std::map<uint64_t, ProcessId> told_;  // owners that have not answered yet
   Numbers sent_for_ends_, told_for_ends_;
-  ByReceiver<std::pair<NodeId, ProcessId>> sent_by_;  // sent_ again, by machine and claimer
-  ByReceiver<ProcessId> told_to_;                     // told_ again
+  ByReceiver<std::pair<ProcessId, ProcessId>> sent_by_;  // sent_ again, by claimer and owner
+  ByReceiver<ProcessId> told_to_;                        // told_ again
   uint64_t last_sent_ = 0, last_told_ = 0;
   std::vector<WaitingAnswer> answers_;
   std::vector<WaitingTaken> taken_;

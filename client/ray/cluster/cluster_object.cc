@@ -65,12 +65,8 @@ bool ClusterObject::WantsLend(bool of_owner) const {
 
 void ClusterObject::AddLend(ray::internal::Hold lend, bool of_owner) {
   const MutexLock lock(mutex_);
-  ray::internal::Hold& place = of_owner ? owner_lend_ : lend_;
-  // Another thread may have been first: then this one goes after the lock. A claim that keeps nothing yet goes as well.
-  if (place == nullptr || (!of_owner && claim_under_way())) {
-    place.swap(lend);
-    claim_under_way_.store(false, std::memory_order_release);  // seen with the lend; see AddClaim
-  }
+  ray::internal::Hold& place = of_owner ? owner_lend_ : claim_under_way() ? lend_until_claimed_ : lend_;
+  if (place == nullptr) place.swap(lend);  // another thread may have been first: then this one goes after the lock
 }
 
 void ClusterObject::AddClaim(ray::internal::Hold claim) {
@@ -78,6 +74,13 @@ void ClusterObject::AddClaim(ray::internal::Hold claim) {
   if (owner_lend_ != nullptr || lend_ != nullptr) return;   // another thread was first
   claim_under_way_.store(true, std::memory_order_release);  // another thread that finds the claim sees it
   lend_ = std::move(claim);
+}
+
+void ClusterObject::MarkClaimArrived() {
+  ray::internal::Hold done;  // goes after the lock
+  const MutexLock lock(mutex_);
+  claim_under_way_.store(false, std::memory_order_release);  // others ask no more
+  done.swap(lend_until_claimed_);
 }
 
 void ClusterObject::MarkLost(FailurePtr why) {

@@ -62,10 +62,10 @@ class ClusterObject final : public ray::internal::ObjectState, public std::enabl
   // other.
   bool WantsLend(bool of_owner) const RAYLET_EXCLUDES(mutex_);
   void AddLend(ray::internal::Hold lend, bool of_owner) RAYLET_EXCLUDES(mutex_);
-  // As a lend, where nobody lends it. Until it has arrived it keeps nothing, and a lend takes its place.
+  // As a lend, where nobody lends it. Until it has arrived it keeps nothing: a lend that comes meanwhile does.
   void AddClaim(ray::internal::Hold claim) RAYLET_EXCLUDES(mutex_);
   bool WantsClaim() const RAYLET_EXCLUDES(mutex_) { return !claim_under_way() && WantsLend(/*of_owner=*/false); }
-  void MarkClaimArrived() { claim_under_way_.store(false, std::memory_order_release); }
+  void MarkClaimArrived() RAYLET_EXCLUDES(mutex_);
   // The owner may not hold it yet for the sake of the claim.
   bool claim_under_way() const { return claim_under_way_.load(std::memory_order_acquire); }
 
@@ -106,8 +106,9 @@ class ClusterObject final : public ray::internal::ObjectState, public std::enabl
   std::atomic<ObjectStatus> status_{ObjectStatus::kPending};  // stored under mutex_ with the value; see status()
   std::string bytes_;
   FailurePtr failure_;
-  ray::internal::Hold lend_;        // of a borrowed object: under mutex_
-  ray::internal::Hold owner_lend_;  // the same, of its owner
+  ray::internal::Hold lend_;                // of a borrowed object: under mutex_
+  ray::internal::Hold owner_lend_;          // the same, of its owner
+  ray::internal::Hold lend_until_claimed_;  // the same; lend_ is a claim that is under way
   mutable Mutex mutex_;
   bool promoted_ RAYLET_GUARDED_BY(mutex_) = false;  // in the store, or will be
   std::vector<std::function<void()>> when_ready_ RAYLET_GUARDED_BY(mutex_);

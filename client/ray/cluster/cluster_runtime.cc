@@ -43,6 +43,13 @@ FailurePtr Lost(const ObjectId& id, const char* why) {
   return MakeFailure(wire::FailureKind::ObjectLost, StrCat("object ", id.hex(), " is lost: ", why));
 }
 
+// Whether the claims for objects of this one's owner have arrived.
+Bytes QuestionAbout(const ObjectId& id) {
+  wire::ClaimNoticeT question;
+  question.owner = OwnerOf(id);
+  return Encode(question);
+}
+
 // A stored object's value. Throws if the object holds a failure.
 PackedView ViewOf(PinnedObject view, const Hold& lend, Deadline deadline) {
   const std::string_view metadata = AsText(view.metadata());
@@ -269,6 +276,7 @@ void ClusterRuntime::PackReference(const ObjectHandle& handle, char* id) {
 
 ClusterRuntime::Named ClusterRuntime::ObjectNamed(std::string_view bytes) {
   const ObjectId id = ObjectId::FromBinary(bytes);
+  if (id.IsNil() && bytes.size() == ray::internal::kIdBytes) throw RayException("this id is nil, and of no object");
   if (id.IsNil())
     throw RayException(StrCat("the id of an object has ", ray::internal::kIdBytes, " bytes, not ", bytes.size()));
   if (ClusterObjectPtr known = parts_.ownership.FindObject(id); known != nullptr) return {std::move(known), true};
@@ -290,7 +298,10 @@ void ClusterRuntime::TakeLend(ClusterObject& object, bool known) {
   if (OwnerOf(object.id()) == parts_.link.process()) return;
   const Hold lend = UnpackScope::Lend();
   if (lend == nullptr) {
-    if (object.WantsClaim()) object.AddClaim(ClaimOf(object.id()));
+    if (object.WantsClaim()) {
+      object.AddClaim(ClaimOf(object.id()));
+      AwaitClaim(object.weak_from_this());
+    }
     return;
   }
   const Borrowings::Origin origin = parts_.borrowings.OriginOf(lend);
@@ -301,6 +312,16 @@ void ClusterRuntime::TakeLend(ClusterObject& object, bool known) {
 
 Hold ClusterRuntime::ClaimOf(const ObjectId& id) {
   return ClaimUnlent(parts_.link, parts_.ownership, parts_.borrowings, {&id, 1});
+}
+
+void ClusterRuntime::AwaitClaim(std::weak_ptr<ClusterObject> claimed) {
+  const ClusterObjectPtr object = claimed.lock();
+  if (object == nullptr) return;
+  parts_.link.Request(wire::RayletMessage::ClaimObjects, QuestionAbout(object->id()),
+                      [claimed = std::move(claimed)](Result<Frame> reply, std::vector<UniqueFd>&) {
+                        const ClusterObjectPtr still = claimed.lock();
+                        if (still != nullptr && ParseStatusReply(reply)) still->MarkClaimArrived();
+                      });
 }
 
 Hold ClusterRuntime::LendOf(const ObjectId& id) {
@@ -327,9 +348,7 @@ ObjectHandle ClusterRuntime::FindObject(const std::string& bytes) {
   if (OwnerOf(id) == parts_.link.process()) return object;
   if (object->WantsClaim()) object->AddClaim(ClaimOf(id));
   if (!object->claim_under_way()) return object;
-  wire::ClaimNoticeT question;
-  question.owner = OwnerOf(id);
-  const auto arrived = ParseStatusReply(parts_.link.Call(wire::RayletMessage::ClaimObjects, Encode(question)));
+  const auto arrived = ParseStatusReply(parts_.link.Call(wire::RayletMessage::ClaimObjects, QuestionAbout(id)));
   if (arrived) {
     object->MarkClaimArrived();
     return object;

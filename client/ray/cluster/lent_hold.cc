@@ -20,8 +20,7 @@ struct PackedHolds {
 
 Hold LentHold::OfObject(const ClusterObjectPtr& object) {
   // It may be lent to this process later, by one that got it from here. The two lends must not hold each other.
-  if (!object->owned() && (object->lend() == nullptr || object->claim_under_way()))
-    return Hold(&kNothing, LentHold(nullptr, object->id(), nullptr));
+  if (!object->owned() && object->lend() == nullptr) return Hold(&kNothing, LentHold(nullptr, object->id(), nullptr));
   return Hold(object.get(), LentHold(object, object->id(), object.get()));
 }
 

@@ -9,7 +9,8 @@ namespace {
 
 class ClaimsUnderWayTest : public ::testing::Test {
  protected:
-  static constexpr ProcessId kOwnerHere = 10, kClaimer = 11, kAnother = 12, kEnded = 20;
+  static constexpr ProcessId kOwnerHere = 10, kClaimer = 11, kAnother = 12, kEnded = 20, kOwnerThere = 30,
+                             kAnotherThere = 31;
 
   ClaimsUnderWay::Taken From(const NodeId& node, uint64_t number, size_t claimed = 1) {
     ClaimsUnderWay::Taken taken{node, number, {}, {}, {}};
@@ -22,6 +23,10 @@ class ClaimsUnderWayTest : public ::testing::Test {
     std::vector<ProcessId> by;
     for (const auto& answer : claims_.TakeAnswers()) by.push_back(answer.by);
     return by;
+  }
+  uint64_t Sent(const NodeId& node, ProcessId by, ClaimCause cause, ProcessId owner = kOwnerThere) {
+    const ObjectId object = NewObjectId(owner, next_);
+    return claims_.Sent(node, by, {&object, 1}, cause);
   }
   std::vector<uint64_t> Told() {
     std::vector<uint64_t> requests;
@@ -48,10 +53,10 @@ TEST_F(ClaimsUnderWayTest, AnAnswerCountsAtOnceWhereNoClaimIsUnderWay) {
 }
 
 TEST_F(ClaimsUnderWayTest, AnAnswerWaitsForTheClaimsBeforeItAndForNoneAfterIt) {
-  const uint64_t first = claims_.Sent(other_, kClaimer, ClaimCause::kEnd);
-  const uint64_t second = claims_.Sent(one_, kClaimer, ClaimCause::kEnd);
+  const uint64_t first = Sent(other_, kClaimer, ClaimCause::kEnd);
+  const uint64_t second = Sent(one_, kClaimer, ClaimCause::kEnd);
   Answers(kClaimer);
-  const uint64_t later = claims_.Sent(other_, kAnother, ClaimCause::kEnd);
+  const uint64_t later = Sent(other_, kAnother, ClaimCause::kEnd);
   Answers(kAnother);
   EXPECT_EQ(claims_.TakenBy(one_, second), kClaimer);
   EXPECT_TRUE(Counted().empty());
@@ -101,11 +106,11 @@ TEST_F(ClaimsUnderWayTest, AQuestionIsAnsweredOnceTheOwnerHoldsWhatItWasTold) {
 }
 
 TEST_F(ClaimsUnderWayTest, AQuestionAboutAnotherMachineIsAnsweredOnceItHasTakenTheClaims) {
-  const uint64_t first = claims_.Sent(other_, kClaimer, ClaimCause::kEnd);
-  claims_.Sent(one_, kClaimer, ClaimCause::kEnd);
-  claims_.Sent(other_, kAnother, ClaimCause::kEnd);
-  EXPECT_TRUE(claims_.Add({kClaimer, 7, kOwnerHere, other_}));
-  EXPECT_TRUE(claims_.Add({kClaimer, 8, kOwnerHere, one_}));
+  const uint64_t first = Sent(other_, kClaimer, ClaimCause::kEnd);
+  Sent(one_, kClaimer, ClaimCause::kEnd, kAnotherThere);
+  Sent(other_, kAnother, ClaimCause::kEnd);
+  EXPECT_TRUE(claims_.Add({kClaimer, 7, kOwnerThere, other_}));
+  EXPECT_TRUE(claims_.Add({kClaimer, 8, kAnotherThere, one_}));
   EXPECT_TRUE(Told().empty());
   EXPECT_TRUE(claims_.TakenBy(other_, first));
   EXPECT_EQ(Told(), std::vector<uint64_t>{7});
@@ -131,7 +136,7 @@ TEST_F(ClaimsUnderWayTest, TheQuestionsOfAProcessAreBoundedAndGoWithIt) {
 
 TEST_F(ClaimsUnderWayTest, AnEndDoesNotWaitForClaimsThatNoEndLedTo) {
   const uint64_t told = claims_.ToldToHold(kOwnerHere, ClaimCause::kNoLender);
-  const uint64_t sent = claims_.Sent(other_, kClaimer, ClaimCause::kNoLender);
+  const uint64_t sent = Sent(other_, kClaimer, ClaimCause::kNoLender);
   Answers(kClaimer);
   EXPECT_EQ(Counted(), std::vector{kClaimer});
   EXPECT_TRUE(claims_.TakenBy(other_, sent));
@@ -167,7 +172,7 @@ TEST_F(ClaimsUnderWayTest, AnOwnerThatHasEndedHoldsUpNothing) {
 }
 
 TEST_F(ClaimsUnderWayTest, ALostMachineTakesAndAnswersNothingAndIsAnsweredNothing) {
-  claims_.Sent(other_, kClaimer, ClaimCause::kEnd);
+  Sent(other_, kClaimer, ClaimCause::kEnd);
   Answers(kClaimer);
   Answers(other_);
   Answers(one_);
