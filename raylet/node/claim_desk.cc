@@ -47,8 +47,7 @@ Result<void> ClaimDesk::OnClaimObjects(ProcessSession& session, const Frame& fra
   Claim(process, FromWire(notice->objects), cause);
   CarryOut(cause);
   if (frame.header.request_id == 0) return {};
-  ClaimsUnderWay::Question question{process, frame.header.request_id, notice->owner, {}};
-  if (const ClusterView::Node* const node = post_.view().NodeOf(notice->owner)) question.owner_at = node->id;
+  const ClaimsUnderWay::Question question{process, frame.header.request_id, notice->owner};
   if (!under_way_.Add(question))
     TellArrived(question,
                 Fail(ErrorCode::kLimit, StrCat("the process has made ", ClaimsUnderWay::kQuestionsMax,

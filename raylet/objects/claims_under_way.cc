@@ -86,8 +86,8 @@ bool ClaimsUnderWay::Add(const Question& question) {
 
 bool ClaimsUnderWay::HasArrived(const WaitingQuestion& each) const {
   const Question& question = each.question;
-  return question.owner_at ? NoneOf(sent_by_, {question.by, question.owner}, each.after_sent)
-                           : NoneOf(told_to_, question.owner, each.after_told);
+  return NoneOf(sent_by_, {question.by, question.owner}, each.after_sent) &&
+         NoneOf(told_to_, question.owner, each.after_told);
 }
 
 std::vector<ClaimsUnderWay::Question> ClaimsUnderWay::TakeQuestions() {

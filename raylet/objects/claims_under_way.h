@@ -42,8 +42,7 @@ class ClaimsUnderWay {
   struct Question {
     ProcessId by = 0;
     uint64_t request = 0;
-    ProcessId owner = 0;
-    std::optional<NodeId> owner_at;  // nothing where it is of this machine
+    ProcessId owner = 0;  // of any machine
   };
 
   // ---- to other machines

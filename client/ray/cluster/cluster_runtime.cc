@@ -300,7 +300,7 @@ void ClusterRuntime::TakeLend(ClusterObject& object, bool known) {
   if (lend == nullptr) {
     if (object.WantsClaim()) {
       object.AddClaim(ClaimOf(object.id()));
-      AwaitClaim(object.weak_from_this());
+      AwaitClaim(object.shared_from_this());
     }
     return;
   }
@@ -314,11 +314,9 @@ Hold ClusterRuntime::ClaimOf(const ObjectId& id) {
   return ClaimUnlent(parts_.link, parts_.ownership, parts_.borrowings, {&id, 1});
 }
 
-void ClusterRuntime::AwaitClaim(std::weak_ptr<ClusterObject> claimed) {
-  const ClusterObjectPtr object = claimed.lock();
-  if (object == nullptr) return;
+void ClusterRuntime::AwaitClaim(const ClusterObjectPtr& object) {
   parts_.link.Request(wire::RayletMessage::ClaimObjects, QuestionAbout(object->id()),
-                      [claimed = std::move(claimed)](Result<Frame> reply, std::vector<UniqueFd>&) {
+                      [claimed = std::weak_ptr(object)](Result<Frame> reply, std::vector<UniqueFd>&) {
                         const ClusterObjectPtr still = claimed.lock();
                         if (still != nullptr && ParseStatusReply(reply)) still->MarkClaimArrived();
                       });

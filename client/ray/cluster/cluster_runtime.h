@@ -79,7 +79,7 @@ class ClusterRuntime final : public ray::internal::Runtime {
   ray::internal::Hold LendOf(const ObjectId& id);
   ray::internal::Hold ClaimOf(const ObjectId& id);
   void TakeLend(ClusterObject& object, bool known);
-  void AwaitClaim(std::weak_ptr<ClusterObject> claimed);  // marks it once the claim has arrived
+  void AwaitClaim(const ClusterObjectPtr& object);  // marks it once the claim has arrived
   struct Named {
     ClusterObjectPtr object;
     bool known = false;  // by other handles

@@ -97,7 +97,7 @@ TEST_F(ClaimsUnderWayTest, ClaimsOfAnotherMachineDoNotWaitForOwnersOfOtherObject
 TEST_F(ClaimsUnderWayTest, AQuestionIsAnsweredOnceTheOwnerHoldsWhatItWasTold) {
   const uint64_t told = claims_.ToldToHold(kOwnerHere, ClaimCause::kEnd);
   claims_.ToldToHold(kAnother, ClaimCause::kEnd);
-  EXPECT_TRUE(claims_.Add({kClaimer, 7, kOwnerHere, {}}));
+  EXPECT_TRUE(claims_.Add({kClaimer, 7, kOwnerHere}));
   claims_.ToldToHold(kOwnerHere, ClaimCause::kEnd);
   EXPECT_TRUE(Told().empty());
   EXPECT_TRUE(claims_.Holds(kOwnerHere, told));
@@ -109,8 +109,8 @@ TEST_F(ClaimsUnderWayTest, AQuestionAboutAnotherMachineIsAnsweredOnceItHasTakenT
   const uint64_t first = Sent(other_, kClaimer, ClaimCause::kEnd);
   Sent(one_, kClaimer, ClaimCause::kEnd, kAnotherThere);
   Sent(other_, kAnother, ClaimCause::kEnd);
-  EXPECT_TRUE(claims_.Add({kClaimer, 7, kOwnerThere, other_}));
-  EXPECT_TRUE(claims_.Add({kClaimer, 8, kAnotherThere, one_}));
+  EXPECT_TRUE(claims_.Add({kClaimer, 7, kOwnerThere}));
+  EXPECT_TRUE(claims_.Add({kClaimer, 8, kAnotherThere}));
   EXPECT_TRUE(Told().empty());
   EXPECT_TRUE(claims_.TakenBy(other_, first));
   EXPECT_EQ(Told(), std::vector<uint64_t>{7});
@@ -120,18 +120,18 @@ TEST_F(ClaimsUnderWayTest, AQuestionAboutAnotherMachineIsAnsweredOnceItHasTakenT
 
 TEST_F(ClaimsUnderWayTest, AQuestionAboutAnEndedOwnerIsAnswered) {
   claims_.ToldToHold(kOwnerHere, ClaimCause::kEnd);
-  EXPECT_TRUE(claims_.Add({kClaimer, 7, kOwnerHere, {}}));
+  EXPECT_TRUE(claims_.Add({kClaimer, 7, kOwnerHere}));
   claims_.OwnersEnded({kOwnerHere});
   EXPECT_EQ(Told(), std::vector<uint64_t>{7});
 }
 
 TEST_F(ClaimsUnderWayTest, TheQuestionsOfAProcessAreBoundedAndGoWithIt) {
   claims_.ToldToHold(kOwnerHere, ClaimCause::kNoLender);
-  for (size_t i = 0; i < ClaimsUnderWay::kQuestionsMax; ++i) ASSERT_TRUE(claims_.Add({kClaimer, i, kOwnerHere, {}}));
-  EXPECT_FALSE(claims_.Add({kClaimer, 1, kOwnerHere, {}}));
-  EXPECT_TRUE(claims_.Add({kAnother, 1, kOwnerHere, {}})) << "another process may ask";
+  for (size_t i = 0; i < ClaimsUnderWay::kQuestionsMax; ++i) ASSERT_TRUE(claims_.Add({kClaimer, i, kOwnerHere}));
+  EXPECT_FALSE(claims_.Add({kClaimer, 1, kOwnerHere}));
+  EXPECT_TRUE(claims_.Add({kAnother, 1, kOwnerHere})) << "another process may ask";
   claims_.ProcessesEnded({kClaimer});
-  EXPECT_TRUE(claims_.Add({kClaimer, 1, kOwnerHere, {}}));
+  EXPECT_TRUE(claims_.Add({kClaimer, 1, kOwnerHere}));
 }
 
 TEST_F(ClaimsUnderWayTest, AnEndDoesNotWaitForClaimsThatNoEndLedTo) {
