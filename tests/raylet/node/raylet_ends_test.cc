@@ -11,7 +11,11 @@ namespace {
 using wire::ValueKind;
 
 constexpr size_t kCpus = 4;
+#ifdef RAYLET_SANITIZED
+constexpr size_t kBlocked = 60;  // each worker starts five times as slowly
+#else
 constexpr size_t kBlocked = 200;
+#endif
 constexpr Duration kStartPatience =
     std::chrono::seconds(40);  // below the timeout of a test, so that it says what it saw
 
