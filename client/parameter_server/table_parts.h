@@ -86,13 +86,19 @@ PartEnd<K, T, Reply> EndOf(TablePart<K, T, Reply>& part, const char* what, bool 
                            const AskElsewhere<K, T>& ask, const Send& send) {
   const TableServer<K, T>& server = *part.server;
   const Asked asked{what, part.shard, server.shards.size()};
+  bool closed = false;  // as its last reply said
   for (;; part.sent = send()) {
     try {
       const auto reply = AnswerOf(part.sent, asked, patience);
+      closed = reply->closed;
       if (reply->closed || reply->resize != 0)
         if (auto elsewhere = ask(server, reply->resize, patience)) return {nullptr, std::move(elsewhere)};
       if (!reply->closed) return {reply, nullptr};
       if (patience.Over()) ThrowClosed(asked, patience.deadline_ms());
+    } catch (const ray::internal::RayTimeoutException&) {
+      // The last of many questions has too little time for its answer. The replies before it tell the cause.
+      if (closed) ThrowClosed(asked, patience.deadline_ms());
+      throw;
     } catch (const ray::internal::RayActorException& e) {
       // A process that comes back from its checkpoint has forgotten which pushes that has.
       const bool forgets = once && server.restarts && !server.replicated && e.may_have_run();

@@ -127,7 +127,7 @@ TEST_F(TableResizeTest, APartCountsOnceWhateverLayoutItComesTo) {
 
 TEST_F(TableResizeTest, AClosedShardAnswersPullsThatChangeNothing) {
   auto options = options_;
-  options.deadline = std::chrono::milliseconds(100);
+  options.deadline = std::chrono::milliseconds(300);
   const auto server = NewServer(options);
   const auto users = HandleOf(*server);
   Add(users, Keys(10), 1);
@@ -135,7 +135,7 @@ TEST_F(TableResizeTest, AClosedShardAnswersPullsThatChangeNothing) {
   Close(*server, kOther);
   EXPECT_EQ(users.Pull(Keys(10)).Copy(), std::vector<float>(10, 1));
   EXPECT_EQ(users.Size(), 10U);
-  const std::string closed = "was closed by a Resize for 100 ms, and the process that called Create is still at it";
+  const std::string closed = "was closed by a Resize for 300 ms, and the process that called Create is still at it";
   EXPECT_NE(MessageOf([&] { users.Pull({10}); }).find(closed), std::string::npos);
   EXPECT_NE(MessageOf([&] { Add(users, {1}, 1); }).find(closed), std::string::npos);
   EXPECT_NE(MessageOf([&] { users.Erase({1}); }).find(closed), std::string::npos);
