@@ -105,7 +105,7 @@ class Worker {
       result.result->failure->message = "it threw";
       result.result->failure->what = "no luck";
     }
-    if (spec.function == "foreign_result") result.id = std::make_unique<wire::Id20>(ToWire(TaskId::FromRandom()));
+    if (spec.function == "result_of_no_task") result.id = std::make_unique<wire::Id20>(ToWire(TaskId::FromRandom()));
     (void)process_.Send(RayletMessage::TaskDone, result);
   }
 

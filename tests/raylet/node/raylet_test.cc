@@ -474,7 +474,7 @@ TEST(Raylet, WorkerThatAnswersForATaskItWasNotGivenIsEnded) {
   Node node;
   auto driver = node.Driver();
   TaskOptions task;
-  task.function = "foreign_result";
+  task.function = "result_of_no_task";
   const auto result = driver.AwaitResult(driver.Submit(task));
   ASSERT_EQ(result.result->kind, ValueKind::Failed);
   EXPECT_EQ(result.result->failure->kind, FailureKind::WorkerDied);
