@@ -63,11 +63,7 @@ bool ForwardedTasks::SendAheadOne(JobId job) {
   return true;
 }
 
-void ForwardedTasks::ForgetThere(QueuedTask& task) {
-  const auto there = there_.find(task.node);
-  there->second.erase(&task);
-  if (there->second.empty()) there_.erase(there);
-}
+void ForwardedTasks::ForgetThere(QueuedTask& task) { there_.at(task.node).erase(&task); }
 
 void ForwardedTasks::Leave(QueuedTask& task) {
   ForgetThere(task);
