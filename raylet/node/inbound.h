@@ -42,17 +42,18 @@ struct ForwardingNode {
   std::string job_namespace;
   uint32_t store_client = 0;
 };
-Result<ParsedTask> ParseForwardedTask(std::span<const uint8_t> spec, const ForwardingNode& from);
+Result<ParsedTask> ParseForwardedTask(std::span<const std::byte> spec, const ForwardingNode& from);
 
 // The resources of a lease. kInvalid as above.
 // Where the request names a placement group, those within it.
-Result<ResourceSet> ParseLeaseResources(const wire::LeaseRequestT& request);
+Result<ResourceSet> ParseLeaseResources(const wire::LeaseRequest& request);
 
 // The TaskSpec for the worker, or the machine, in which that incarnation of the actor begins.
 Bytes CreationOf(const Task& creation, uint32_t incarnation, LeaseNumber lease);
 
-Result<void> CheckValue(const wire::ValueT* value);
+Result<void> CheckValue(const wire::Value& value);
 Result<void> CheckFailure(const wire::FailureT* failure);
+wire::FailureT FailureIn(const wire::Value& value);  // CheckValue has taken it, as a failed one
 Result<ActorId> CheckActorId(const wire::Id20* id);
 
 // A message that is about one actor.
