@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/result.h"
@@ -20,7 +21,7 @@ inline tl::unexpected<Error> Nonsense(std::string message) {
 struct TaskSender {
   ProcessId process = 0;
   JobId job = 0;
-  std::string job_namespace;  // where a request names none
+  std::string_view job_namespace;  // where a request names none; outlives the call
 };
 
 // A submission. kProtocolError: no client of ours sends such a message. kInvalid, with `task` still named: we refuse
@@ -38,8 +39,8 @@ Result<ParsedTask> ParseTask(const Frame& frame, const TaskSender& sender, bool 
 struct ForwardingNode {
   NodeId node;
   MachineNumber machine{};
-  JobId job = 0;  // ours
-  std::string job_namespace;
+  JobId job = 0;                   // ours
+  std::string_view job_namespace;  // outlives the call
   uint32_t store_client = 0;
 };
 Result<ParsedTask> ParseForwardedTask(std::span<const std::byte> spec, const ForwardingNode& from);
