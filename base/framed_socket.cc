@@ -39,7 +39,12 @@ void SendRefusal(int fd, uint16_t type, std::span<const std::byte> body) {
 
 struct FramedSocket::State : std::enable_shared_from_this<FramedSocket::State> {
   State(Loop& on, UniqueFd socket, FramedSocketLimits bounds, Handler& with)
-      : loop(on), limits(bounds), handler(&with), fd(std::move(socket)), parser(bounds.body_bytes_max) {}
+      : loop(on),
+        limits(bounds),
+        handler(&with),
+        fd(std::move(socket)),
+        parser(bounds.body_bytes_max),
+        flush_soon(on, [this] { FlushSoon(); }) {}
 
   Loop& loop;
   const FramedSocketLimits limits;
@@ -52,11 +57,11 @@ struct FramedSocket::State : std::enable_shared_from_this<FramedSocket::State> {
   size_t queued_bytes = 0;  // sum of the bytes left in queue
   bool behind = false;      // as last told to the handler
   bool full = false;        // the kernel takes no more: the watcher says when it does
-  bool flush_due = false;   // at the end of the turn
   bool reads = true;        // otherwise no frame is given to the handler
   bool closed = false;
   uint64_t bytes_sent = 0;
   uint64_t bytes_received = 0;
+  EndOfTurn flush_soon;
 
   void Ready(FdWatcher::Events events);
   void Read();
@@ -67,6 +72,7 @@ struct FramedSocket::State : std::enable_shared_from_this<FramedSocket::State> {
   void Close(Error reason);
   void DropAll();
   void FlushAndWatch();
+  void FlushSoon();
   void TellWhetherBehind();
 };
 
@@ -122,11 +128,12 @@ void FramedSocket::State::Send(std::vector<std::byte> bytes, std::span<const int
         {ErrorCode::kSlowConsumer, StrCat("the other side does not read: ", FormatBytes(queued_bytes),
                                           " wait for it and the limit is ", FormatBytes(limits.queued_bytes_max))});
   }
-  if (full || queue.empty() || std::exchange(flush_due, true)) return;
-  loop.AtEndOfTurn([self = shared_from_this()] {
-    self->flush_due = false;
-    if (!self->closed && !self->full) self->FlushAndWatch();
-  });
+  if (!full && !queue.empty()) flush_soon.Ask();
+}
+
+void FramedSocket::State::FlushSoon() {
+  const auto self = shared_from_this();  // a callback may destroy the socket
+  if (!closed && !full) FlushAndWatch();
 }
 
 void FramedSocket::State::FlushAndWatch() {

@@ -103,12 +103,25 @@ using loop_internal::HandleOf;
 using loop_internal::HandleTable;
 using loop_internal::OwnedHandle;
 
+struct EndOfTurn::Work {
+  std::function<void()> run;
+  bool due = false;
+  bool gone = false;  // with its EndOfTurn
+};
+
 struct Loop::State {
+  // At the end of a turn: work that is asked for once, or that of an EndOfTurn.
+  struct Due {
+    std::function<void()> once;
+    std::shared_ptr<EndOfTurn::Work> owned;
+  };
+
   uv_loop_t loop{};
   uv_async_t wake{};
-  uv_check_t after_events{};               // these two run while work is due, so that
-  uv_prepare_t before_waiting{};           // the loop does not wait in between
-  std::vector<std::function<void()>> due;  // loop's thread; in order
+  uv_check_t after_events{};      // these two run while work is due, so that
+  uv_prepare_t before_waiting{};  // the loop does not wait in between
+  std::vector<Due> due;           // loop's thread; in order
+  std::vector<Due> running;       // in RunDue; kept for its memory
   HandleTable handles;
   uv_prepare_t turn_ends{};             // runs while turns are measured
   const Clock* turn_clock = nullptr;    // while turns are measured
@@ -152,17 +165,29 @@ struct Loop::State {
     uv_prepare_stop(&before_waiting);
   }
 
+  void AddDue(Due work) {
+    due.push_back(std::move(work));
+    if (due.size() > 1) return;
+    uv_check_start(&after_events, [](uv_check_t* check) { static_cast<State*>(check->data)->RunDue(); });
+    uv_prepare_start(&before_waiting, [](uv_prepare_t* prepare) { static_cast<State*>(prepare->data)->RunDue(); });
+  }
+
   void RunDue() {
-    std::vector<std::function<void()>> work;
     while (!due.empty()) {
-      work.swap(due);
-      for (auto& item : work) {
-        item();
-        item = nullptr;
+      running.swap(due);
+      for (Due& item : running) {
+        Run(item);
+        item = {};  // destroys its captures now, not after the other work
       }
-      work.clear();
+      running.clear();
     }
     StopDue();
+  }
+
+  static void Run(const Due& item) {
+    if (item.owned == nullptr) return item.once();
+    item.owned->due = false;
+    if (!item.owned->gone) item.owned->run();
   }
 };
 
@@ -229,12 +254,7 @@ void Loop::Post(std::function<void()> work) {
   if (state_->posted.size() == 1) uv_async_send(&state_->wake);
 }
 
-void Loop::AtEndOfTurn(std::function<void()> work) {
-  state_->due.push_back(std::move(work));
-  if (state_->due.size() > 1) return;
-  uv_check_start(&state_->after_events, [](uv_check_t* due) { static_cast<State*>(due->data)->RunDue(); });
-  uv_prepare_start(&state_->before_waiting, [](uv_prepare_t* due) { static_cast<State*>(due->data)->RunDue(); });
-}
+void Loop::AtEndOfTurn(std::function<void()> work) { state_->AddDue({std::move(work), nullptr}); }
 
 void Loop::MeasureTurns(const Clock& clock) {
   state_->turn_clock = &clock;
@@ -244,6 +264,17 @@ void Loop::MeasureTurns(const Clock& clock) {
 Duration Loop::TakeLongestTurn() { return std::exchange(state_->longest_turn, Duration::zero()); }
 
 uv_loop_s* Loop::raw() { return &state_->loop; }
+
+// EndOfTurn
+
+EndOfTurn::EndOfTurn(Loop& loop, std::function<void()> work)
+    : loop_(loop), work_(std::make_shared<Work>(Work{std::move(work)})) {}
+
+EndOfTurn::~EndOfTurn() { work_->gone = true; }
+
+void EndOfTurn::Ask() {
+  if (!std::exchange(work_->due, true)) loop_.state_->AddDue({nullptr, work_});
+}
 
 // Timer
 

@@ -42,8 +42,28 @@ class Loop {
   uv_loop_s* raw();
 
  private:
+  friend class EndOfTurn;
   struct State;
   std::unique_ptr<State> state_;
+};
+
+// EndOfTurn: work of one owner that it asks for again and again: at the end of this turn, once for all that ask until
+// then. It runs as by Loop::AtEndOfTurn, in the order of the first asks, and asking costs no memory. It never runs
+// after the EndOfTurn has gone. The loop's thread only.
+class EndOfTurn {
+ public:
+  EndOfTurn(Loop& loop, std::function<void()> work);  // asked only while the loop exists
+  ~EndOfTurn();
+  EndOfTurn(const EndOfTurn&) = delete;
+  EndOfTurn& operator=(const EndOfTurn&) = delete;
+
+  void Ask();
+
+ private:
+  friend class Loop;
+  struct Work;
+  Loop& loop_;
+  const std::shared_ptr<Work> work_;  // shared with the loop while it is due
 };
 
 namespace loop_internal {

@@ -25,6 +25,15 @@ inline std::vector<ObjectId> FromWire(std::span<const wire::Id20> ids) {
   return objects;
 }
 
+// Of a list in a message that is read in place. Empty where it is missing.
+inline std::vector<ObjectId> FromWire(const flatbuffers::Vector<const wire::Id20*>* ids) {
+  std::vector<ObjectId> objects;
+  if (ids == nullptr) return objects;
+  objects.reserve(ids->size());
+  for (const wire::Id20* const id : *ids) objects.push_back(FromWire<ObjectId>(*id));
+  return objects;
+}
+
 inline std::vector<wire::Id20> ToWire(std::span<const ObjectId> objects) {
   std::vector<wire::Id20> ids;
   ids.reserve(objects.size());

@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 #include "fbs/peer_object_generated.h"
+#include "fbs/text_bounds.h"
 
 namespace raylet {
 
@@ -12,11 +13,7 @@ template <class StringOrVector>
 size_t BytesOf(const StringOrVector* field) {
   return field == nullptr ? 0 : field->size();
 }
-size_t BytesOf(const wire::Failure* failure) {
-  if (failure == nullptr) return 0;
-  return BytesOf(failure->message()) + BytesOf(failure->function()) + BytesOf(failure->exception_type()) +
-         BytesOf(failure->what()) + BytesOf(failure->hint());
-}
+size_t BytesOf(const wire::Failure* failure) { return failure == nullptr ? 0 : TextBytes(*failure); }
 
 size_t BytesOf(const flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>>* strings) {
   size_t bytes = 0;

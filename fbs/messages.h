@@ -100,32 +100,62 @@ bool ElementsAreAligned(const wire::CopiesSealedNotice& notice);
 bool ElementsAreAligned(const wire::MetricReport& report);
 bool ElementsAreAligned(const wire::MetricsNotice& notice);
 
-// kProtocolError unless the bytes are one well-formed message of this type within the bounds above.
-template <class Message>
-Result<Message> Parse(std::span<const std::byte> body) {
-  using Table = typename Message::TableType;
+// A message, verified and read in place. Messages about each task are read so: the object API copies every string and
+// vector. False unless the bytes are one well-formed message of this type within the bounds above.
+template <class Table>
+class MessageView {
+ public:
+  explicit MessageView(std::span<const std::byte> body) : body_bytes_(body.size()) {  // the body outlives the view
+    const std::byte* const data = Aligned(body);
+    flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(data), body.size(), kMessageDepthMax,
+                                   kMessageTablesMax);
+    if (!verifier.VerifyBuffer<Table>(nullptr)) return;
+    const Table* const table = flatbuffers::GetRoot<Table>(data);
+    if (ElementsAreAligned(*table) && SharedTargetBytes(*table) <= body.size()) table_ = table;
+  }
+  MessageView(const MessageView&) = delete;
+  MessageView& operator=(const MessageView&) = delete;
+
+  explicit operator bool() const { return table_ != nullptr; }
+  const Table& operator*() const { return *table_; }
+  const Table* operator->() const { return table_; }
+  Error error() const {  // of a malformed message
+    return {ErrorCode::kProtocolError, std::string(Table::GetFullyQualifiedName()) + ": malformed message of " +
+                                           std::to_string(body_bytes_) + " bytes"};
+  }
+
+ private:
   // FlatBuffers wants 8-byte alignment, which a slice of a receive buffer may lack.
-  alignas(16) std::byte small[512];
-  std::vector<uint64_t> large;
-  const std::byte* data = body.data();
-  if (reinterpret_cast<uintptr_t>(data) % 8 != 0 || data == nullptr) {
-    std::byte* copy = small;
-    if (body.size() > sizeof small) {
-      large.resize(body.size() / 8 + 1);
-      copy = reinterpret_cast<std::byte*>(large.data());
+  const std::byte* Aligned(std::span<const std::byte> body) {
+    if (reinterpret_cast<uintptr_t>(body.data()) % 8 == 0 && body.data() != nullptr) return body.data();
+    std::byte* copy = small_;
+    if (body.size() > sizeof small_) {
+      large_.resize(body.size() / 8 + 1);
+      copy = reinterpret_cast<std::byte*>(large_.data());
     }
     if (!body.empty()) std::memcpy(copy, body.data(), body.size());
-    data = copy;
+    return copy;
   }
-  flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(data), body.size(), kMessageDepthMax,
-                                 kMessageTablesMax);
-  if (!verifier.VerifyBuffer<Table>(nullptr) || !ElementsAreAligned(*flatbuffers::GetRoot<Table>(data)) ||
-      SharedTargetBytes(*flatbuffers::GetRoot<Table>(data)) > body.size())
-    return Fail(ErrorCode::kProtocolError, std::string(Message::TableType::GetFullyQualifiedName()) +
-                                               ": malformed message of " + std::to_string(body.size()) + " bytes");
+
+  const Table* table_ = nullptr;
+  size_t body_bytes_;
+  std::vector<uint64_t> large_;
+  alignas(16) std::byte small_[512];
+};
+
+// kProtocolError unless the bytes are a message that MessageView takes.
+template <class Message>
+Result<Message> Parse(std::span<const std::byte> body) {
+  const MessageView<typename Message::TableType> view(body);
+  if (!view) return Fail(view.error());
   Message message;
-  flatbuffers::GetRoot<Table>(data)->UnPackTo(&message);
+  view->UnPackTo(&message);
   return message;
+}
+
+// The text of a field that may be missing.
+inline std::string_view TextOf(const flatbuffers::String* field) {
+  return field == nullptr ? std::string_view() : field->string_view();
 }
 
 // Status on the wire <-> Result.

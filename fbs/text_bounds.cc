@@ -7,7 +7,7 @@
 
 namespace raylet {
 
-Result<void> CheckName(const char* what, const std::string& name) {
+Result<void> CheckName(const char* what, std::string_view name) {
   if (name.size() <= kNameBytesMax) return {};
   return Fail(ErrorCode::kInvalid,
               StrCat(what, " has ", name.size(), " bytes and the limit is ", kNameBytesMax, ": choose a shorter one"));
@@ -29,6 +29,11 @@ void Shorten(wire::FailureT& failure) {
 size_t TextBytes(const wire::FailureT& failure) {
   return failure.message.size() + failure.function.size() + failure.exception_type.size() + failure.what.size() +
          failure.hint.size();
+}
+
+size_t TextBytes(const wire::Failure& failure) {
+  return failure.message()->size() + failure.function()->size() + failure.exception_type()->size() +
+         failure.what()->size() + failure.hint()->size();
 }
 
 }  // namespace raylet

@@ -5,18 +5,20 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 
 namespace raylet {
 
 namespace wire {
+struct Failure;
 struct FailureT;
-}
+}  // namespace wire
 
 constexpr size_t kNameBytesMax = 1024;  // of a task, a function, an actor, a namespace
 // kInvalid above it. `what`: "a task's name".
-Result<void> CheckName(const char* what, const std::string& name);
+Result<void> CheckName(const char* what, std::string_view name);
 
 // Of a failure. Its message may quote the other texts.
 constexpr size_t kFailureTextBytesMax = size_t{16} << 10;
@@ -31,5 +33,6 @@ std::string Shortened(std::string text, size_t bytes_max);
 // Cuts each text of the failure to its bound. Code that makes or passes on a failure calls it before encoding.
 void Shorten(wire::FailureT& failure);
 size_t TextBytes(const wire::FailureT& failure);
+size_t TextBytes(const wire::Failure& failure);
 
 }  // namespace raylet

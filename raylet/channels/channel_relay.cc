@@ -354,11 +354,12 @@ Result<void> ChannelRelay::OnOpenRelay(const NodeId& node, const Frame& frame) {
 }
 
 Result<void> ChannelRelay::OnRecords(const NodeId& node, const Frame& frame) {
-  const auto message = Parse<wire::RelayedRecordsT>(frame.body);
+  const MessageView<wire::RelayedRecords> message(frame.body);
   if (!message) return Fail(message.error());
-  Relay* const relay = Find(node, message->relay, message->to_actor);
+  const bool to_actor = message->to_actor();
+  Relay* const relay = Find(node, message->relay(), to_actor);
   const auto take = [&](const RelayRecord& record) -> Result<void> {
-    if (!message->to_actor && record.type == static_cast<uint32_t>(CallRecordType::kReply)) {
+    if (!to_actor && record.type == static_cast<uint32_t>(CallRecordType::kReply)) {
       const auto reply = ParseReplyRecord(record.bytes);
       if (!reply) return Fail(reply.error());
       if (relay == nullptr && IsStoredResult(*reply)) events_.OnStoredThere(node, *reply, /*delivered=*/false);
@@ -366,12 +367,12 @@ Result<void> ChannelRelay::OnRecords(const NodeId& node, const Frame& frame) {
     // The worker or the caller has gone meanwhile.
     if (relay == nullptr || relay->worker_gone) return {};
     RAYLET_RETURN_IF_ERROR(relay->end->Push(record));
-    if (message->to_actor && record.type == static_cast<uint32_t>(CallRecordType::kCall) &&
+    if (to_actor && record.type == static_cast<uint32_t>(CallRecordType::kCall) &&
         ParseCallRecord(record.bytes, scratch_))
       relay->unanswered.push_back({scratch_.call, scratch_.result_id});
     return {};
   };
-  RAYLET_RETURN_IF_ERROR(EachRelayRecord(message->records, take));
+  RAYLET_RETURN_IF_ERROR(EachRelayRecord({message->records()->data(), message->records()->size()}, std::ref(take)));
   if (relay == nullptr) return {};
   HandOver(*relay);
   EndWhenDone(*relay);  // a handler above may have ended the session with that machine

@@ -11,13 +11,4 @@ void DecisionLoop::CarryOut() {
   done_();
 }
 
-void DecisionLoop::CarryOutSoon() {
-  if (std::exchange(due_, true)) return;
-  loop_.AtEndOfTurn([this, alive = alive_] {
-    if (!*alive) return;
-    due_ = false;
-    CarryOut();
-  });
-}
-
 }  // namespace raylet

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <functional>
-#include <memory>
 
 #include "base/loop.h"
 
@@ -15,22 +14,19 @@ class DecisionLoop {
  public:
   // `round` carries out all decisions so far; false: there were none. `done` comes after the last round of a pass.
   DecisionLoop(Loop& loop, std::function<bool()> round, std::function<void()> done)
-      : loop_(loop), round_(std::move(round)), done_(std::move(done)) {}
-  ~DecisionLoop() { *alive_ = false; }
+      : round_(std::move(round)), done_(std::move(done)), soon_(loop, [this] { CarryOut(); }) {}
 
   void CarryOut();
-  void CarryOutSoon();
+  void CarryOutSoon() { soon_.Ask(); }
   void Stop() { stopped_ = true; }
   bool stopped() const { return stopped_; }  // the raylet stops: no decision is carried out any more
 
  private:
-  Loop& loop_;
   const std::function<bool()> round_;
   const std::function<void()> done_;
   bool stopped_ = false;
   bool under_way_ = false;
-  bool due_ = false;  // at the end of this turn
-  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  EndOfTurn soon_;
 };
 
 }  // namespace raylet

@@ -21,6 +21,15 @@ Bytes TasksNotice(const std::vector<TaskId>& tasks) {
   return Encode(notice);
 }
 
+// Without the object API, which would copy the spec once more.
+Bytes EncodeForwardedTask(JobId job, const Bytes& spec) {
+  flatbuffers::FlatBufferBuilder builder(spec.size() + 64);
+  const auto vector = builder.CreateVector(reinterpret_cast<const uint8_t*>(spec.data()), spec.size());
+  builder.Finish(wire::CreateForwardedTask(builder, job, vector));
+  const auto* const begin = reinterpret_cast<const std::byte*>(builder.GetBufferPointer());
+  return Bytes(begin, begin + builder.GetSize());
+}
+
 }  // namespace
 
 ForwardDesk::ForwardDesk(Scheduler& scheduler, const Services& services)
@@ -64,23 +73,24 @@ void ForwardDesk::Refuse(const NodeId& node, const TaskId& task, const Error& wh
 }
 
 Result<void> ForwardDesk::OnForwardTask(const NodeId& node, const Frame& frame) {
-  const auto forwarded = Parse<wire::ForwardedTaskT>(frame.body);
+  const MessageView<wire::ForwardedTask> forwarded(frame.body);
   if (!forwarded) return Fail(forwarded.error());
-  const auto job = jobs_.FindFrom(node, forwarded->job);
+  const auto job = jobs_.FindFrom(node, forwarded->job());
   if (!job || jobs_.Get(*job).ended)
-    return Fail(ErrorCode::kProtocolError, StrCat("a task comes of job ", forwarded->job, ", whose program has not"));
+    return Fail(ErrorCode::kProtocolError, StrCat("a task comes of job ", forwarded->job(), ", whose program has not"));
   ForwardingNode from;
   from.node = node;
   from.machine = post_.MachineNumberOf(node);
   from.store_client = store_.client_number();
   from.job = *job;
   from.job_namespace = jobs_.Get(*job).actor_namespace;
-  const auto parsed = ParseForwardedTask(forwarded->spec, from);
+  const auto parsed =
+      ParseForwardedTask(std::as_bytes(std::span(forwarded->spec()->data(), forwarded->spec()->size())), from);
   if (!parsed) return Fail(parsed.error());
   const TaskPtr task = parsed->task;
   if (!parsed->sound) {
     Refuse(node, task->id, parsed->sound.error());
-  } else if (!scheduler_.ledger().Resolve(task->resources).has_value()) {
+  } else if (!scheduler_.ledger().CanEverMeet(task->resources)) {
     Refuse(node, task->id,
            {ErrorCode::kInvalid,
             StrCat("this machine will never have what it asks for: ", scheduler_.ledger().WhatLacks(task->resources))});
@@ -94,12 +104,17 @@ Result<void> ForwardDesk::OnForwardTask(const NodeId& node, const Frame& frame) 
   return {};
 }
 
-void ForwardDesk::SendResult(const Task& task, wire::TaskResultT& result, std::span<const std::byte> body) {
-  if (result.result->kind == wire::ValueKind::Stored) objects_->ResultHere(FromWire<ObjectId>(*result.result->id));
-  const bool failed = result.result->kind == wire::ValueKind::Failed;
-  // The failure may speak of a store or a worker, so it names this machine.
-  if (failed) SayWhere(*result.result->failure, post_.OwnAddress());
-  post_.Tell(task.from, wire::WorkMessage::ForwardedResult, failed ? Encode(result) : Bytes(body.begin(), body.end()));
+void ForwardDesk::SendResult(const Task& task, const wire::TaskResult& result, Bytes body) {
+  const wire::Value& value = *result.result();
+  if (value.kind() == wire::ValueKind::Stored) objects_->ResultHere(FromWire<ObjectId>(*value.id()));
+  if (value.kind() == wire::ValueKind::Failed) {
+    // The failure may speak of a store or a worker, so it names this machine.
+    wire::TaskResultT failed;
+    result.UnPackTo(&failed);
+    SayWhere(*failed.result->failure, post_.OwnAddress());
+    body = Encode(failed);
+  }
+  post_.Tell(task.from, wire::WorkMessage::ForwardedResult, std::move(body));
 }
 
 Result<void> ForwardDesk::OnCancelTask(const NodeId& node, const Frame& frame) {
@@ -148,11 +163,7 @@ void ForwardDesk::Forward(const ForwardTask& forward) {
   if (jobs_.NeedsProgram(forward.task->job, forward.node)) TellProgram(forward.node, forward.task->job);
   const Bytes creation = begins ? CreationOf(*forward.task, begins->incarnation, /*lease=*/0) : Bytes();
   const Bytes& body = begins ? creation : forward.task->body;
-  const auto* const spec = reinterpret_cast<const uint8_t*>(body.data());
-  wire::ForwardedTaskT task;
-  task.job = forward.task->job;
-  task.spec.assign(spec, spec + body.size());
-  post_.Tell(forward.node, wire::WorkMessage::ForwardTask, Encode(task));
+  post_.Tell(forward.node, wire::WorkMessage::ForwardTask, EncodeForwardedTask(forward.task->job, body));
 }
 
 void ForwardDesk::Recall(const RecallForwarded& recall) {
@@ -166,24 +177,24 @@ void ForwardDesk::Cancel(const CancelForwarded& cancel) {
 }
 
 Result<void> ForwardDesk::OnForwardedResult(const NodeId& node, const Frame& frame) {
-  const auto result = Parse<wire::TaskResultT>(frame.body);
+  const MessageView<wire::TaskResult> result(frame.body);
   if (!result) return Fail(result.error());
-  RAYLET_RETURN_IF_ERROR(CheckValue(result->result.get()));
-  if (result->process != 0) RAYLET_RETURN_IF_ERROR(post_.CheckSpeaksFor(node, result->process));
+  const wire::Value& value = *result->result();
+  RAYLET_RETURN_IF_ERROR(CheckValue(value));
+  if (result->process() != 0) RAYLET_RETURN_IF_ERROR(post_.CheckSpeaksFor(node, result->process()));
   // Null: the owner has gone, or this machine has taken the task back. The worker that ran it lends the objects in the
   // result until it hears that the owner has ended.
-  const bool failed = result->result->kind == wire::ValueKind::Failed;
-  const TaskPtr task = scheduler_.ForwardedFinished(node, FromWire<TaskId>(*result->id), !failed);
+  const bool failed = value.kind() == wire::ValueKind::Failed;
+  const TaskPtr task = scheduler_.ForwardedFinished(node, FromWire<TaskId>(*result->id()), !failed);
   ProcessSession* const owner = task == nullptr ? nullptr : door_.SessionOf(task->owner);
-  if (result->result->kind == wire::ValueKind::Stored)
-    objects_->ResultThere(node, FromWire<ObjectId>(*result->result->id), FromWire(result->references),
-                          owner != nullptr);
+  if (value.kind() == wire::ValueKind::Stored)
+    objects_->ResultThere(node, FromWire<ObjectId>(*value.id()), FromWire(result->references()), owner != nullptr);
   if (owner != nullptr) owner->SendBytes(wire::RayletMessage::TaskResult, 0, frame.body);
   if (task == nullptr || !task->CreatesActor()) return {};
   if (failed)
-    creations_->OnConstructorFailed(task->actor->id, *result->result->failure);
+    creations_->OnConstructorFailed(task->actor->id, FailureIn(value));
   else
-    creations_->OnConstructed(task->actor->id, result->process);
+    creations_->OnConstructed(task->actor->id, result->process());
   return {};
 }
 

@@ -28,7 +28,7 @@ class ForwardDesk {
   Result<void> OnTasksRecalled(const NodeId& node, const Frame& frame);
 
   // A worker has run a task of another machine; `body` is the worker's message.
-  void SendResult(const Task& task, wire::TaskResultT& result, std::span<const std::byte> body);
+  void SendResult(const Task& task, const wire::TaskResult& result, Bytes body);
 
   // ---- decisions
   void Forward(const ForwardTask& forward);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/result.h"
@@ -20,7 +21,7 @@ inline tl::unexpected<Error> Nonsense(std::string message) {
 struct TaskSender {
   ProcessId process = 0;
   JobId job = 0;
-  std::string job_namespace;  // where a request names none
+  std::string_view job_namespace;  // where a request names none; outlives the call
 };
 
 // A submission. kProtocolError: no client of ours sends such a message. kInvalid, with `task` still named: we refuse
@@ -38,21 +39,22 @@ Result<ParsedTask> ParseTask(const Frame& frame, const TaskSender& sender, bool 
 struct ForwardingNode {
   NodeId node;
   MachineNumber machine{};
-  JobId job = 0;  // ours
-  std::string job_namespace;
+  JobId job = 0;                   // ours
+  std::string_view job_namespace;  // outlives the call
   uint32_t store_client = 0;
 };
-Result<ParsedTask> ParseForwardedTask(std::span<const uint8_t> spec, const ForwardingNode& from);
+Result<ParsedTask> ParseForwardedTask(std::span<const std::byte> spec, const ForwardingNode& from);
 
 // The resources of a lease. kInvalid as above.
 // Where the request names a placement group, those within it.
-Result<ResourceSet> ParseLeaseResources(const wire::LeaseRequestT& request);
+Result<ResourceSet> ParseLeaseResources(const wire::LeaseRequest& request);
 
 // The TaskSpec for the worker, or the machine, in which that incarnation of the actor begins.
 Bytes CreationOf(const Task& creation, uint32_t incarnation, LeaseNumber lease);
 
-Result<void> CheckValue(const wire::ValueT* value);
+Result<void> CheckValue(const wire::Value& value);
 Result<void> CheckFailure(const wire::FailureT* failure);
+wire::FailureT FailureIn(const wire::Value& value);  // CheckValue has taken it, as a failed one
 Result<ActorId> CheckActorId(const wire::Id20* id);
 
 // A message that is about one actor.

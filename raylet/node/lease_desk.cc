@@ -23,7 +23,7 @@ LeaseDesk::LeaseDesk(Scheduler& scheduler, const Services& services)
 // ---- messages of processes
 
 Result<void> LeaseDesk::OnLeaseWorker(ProcessSession& session, const Frame& frame) {
-  const auto request = Parse<wire::LeaseRequestT>(frame.body);
+  const MessageView<wire::LeaseRequest> request(frame.body);
   if (!request) return Fail(request.error());
   const auto& identity = *session.identity;
   auto resources = ParseLeaseResources(*request);
@@ -32,9 +32,10 @@ Result<void> LeaseDesk::OnLeaseWorker(ProcessSession& session, const Frame& fram
     return {};
   }
   scheduler_.AskForWorker(
-      {identity.process, frame.header.request_id, identity.job, std::min(request->depth, kTaskDepthMax),
-       *std::move(resources), request->environment,
-       request->placement_group ? FromWire<PlacementGroupId>(*request->placement_group) : PlacementGroupId()});
+      {identity.process, frame.header.request_id, identity.job, std::min(request->depth(), kTaskDepthMax),
+       *std::move(resources), std::string(TextOf(request->environment())),
+       request->placement_group() == nullptr ? PlacementGroupId()
+                                             : FromWire<PlacementGroupId>(*request->placement_group())});
   return {};
 }
 

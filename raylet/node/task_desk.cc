@@ -70,19 +70,19 @@ Result<void> TaskDesk::OnSubmitTask(ProcessSession& session, const Frame& frame)
 }
 
 Result<void> TaskDesk::OnTaskDone(ProcessSession& session, const Frame& frame) {
-  auto result = Parse<wire::TaskResultT>(frame.body);
+  const MessageView<wire::TaskResult> result(frame.body);
   if (!result) return Fail(result.error());
   const auto& identity = *session.identity;
   if (identity.kind != wire::ProcessKind::Worker)
     return Fail(ErrorCode::kProtocolError, "a driver says that it ran a task");
-  if (result->process != identity.process)
+  if (result->process() != identity.process)
     return Fail(ErrorCode::kProtocolError,
-                StrCat("process ", identity.process, " speaks for process ", result->process));
-  RAYLET_RETURN_IF_ERROR(CheckValue(result->result.get()));
-  const bool failed = result->result->kind == wire::ValueKind::Failed;
-  const auto task = scheduler_.TaskFinished(identity.worker, FromWire<TaskId>(*result->id), !failed);
+                StrCat("process ", identity.process, " speaks for process ", result->process()));
+  RAYLET_RETURN_IF_ERROR(CheckValue(*result->result()));
+  const bool failed = result->result()->kind() == wire::ValueKind::Failed;
+  const auto task = scheduler_.TaskFinished(identity.worker, FromWire<TaskId>(*result->id()), !failed);
   if (!task) return Fail(task.error());
-  if (result->lend != 0) end_notices_.Meet(identity.process, (*task)->owner);
+  if (result->lend() != 0) end_notices_.Meet(identity.process, (*task)->owner);
   // Tells the owner first, so that it knows of a constructor's failure before it hears that the actor is dead.
   if ((*task)->IsRemote())
     forwarded_.SendResult(**task, *result, frame.body);
@@ -91,7 +91,7 @@ Result<void> TaskDesk::OnTaskDone(ProcessSession& session, const Frame& frame) {
   if (!(*task)->CreatesActor()) return {};
   const ActorId actor = (*task)->actor->id;
   if (failed) {
-    creations_->OnConstructorFailed(actor, *result->result->failure);
+    creations_->OnConstructorFailed(actor, FailureIn(*result->result()));
   } else {
     house_.Constructed(identity.worker);
     creations_->OnConstructed(actor, identity.process);

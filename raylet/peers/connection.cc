@@ -25,7 +25,8 @@ PeerConnection::PeerConnection(Loop& loop, ConnectionId id, UniqueFd fd, const T
       handshake_(std::move(handshake)),
       fd_(std::move(fd)),
       connecting_(dialed()),
-      parser_(kPeerBodyBytesMax) {
+      parser_(kPeerBodyBytesMax),
+      flush_soon_(loop, [this] { Flush(); }) {
   watcher_ = FdWatcher(loop_, fd_.get(), [this](FdWatcher::Events ready) { Ready(ready); });
   Watch();
 }
@@ -124,13 +125,8 @@ void PeerConnection::ReadFrames() {
 }
 
 void PeerConnection::WantsToWrite() {
-  if (closed_ || !open_ || flush_due_ || out_sent_ < out_.size()) return;
-  flush_due_ = true;
-  loop_.AtEndOfTurn([this, alive = alive_] {
-    if (!*alive) return;
-    flush_due_ = false;
-    Flush();
-  });
+  if (closed_ || !open_ || out_sent_ < out_.size()) return;
+  flush_soon_.Ask();
 }
 
 void PeerConnection::Flush() {

@@ -78,12 +78,12 @@ class PeerConnection {
   TimePoint connect_until_ = TimePoint::max();
   bool open_ = false;
   bool closed_ = false;
-  bool flush_due_ = false;
   bool refused_by_machine_ = false;
   FrameParser parser_;
   Bytes out_;
   size_t out_sent_ = 0;  // of out_
   uint64_t bytes_sent_ = 0, bytes_received_ = 0;
+  EndOfTurn flush_soon_;
   // Work that is posted to the loop looks here first whether the connection still exists.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -14,6 +14,8 @@ const NodeLoad::Line* FindLine(const NodeLoad& load, std::string_view name) {
   return found == load.lines.end() ? nullptr : &*found;
 }
 
+bool Usable(const ClusterView::Node& node) { return node.state == NodeState::kUp && !node.load.lines.empty(); }
+
 }  // namespace
 
 void ClusterView::Up(const NodeId& id, uint64_t epoch, MachineNumber machine, std::string address, TimePoint now) {
@@ -51,7 +53,7 @@ void ClusterView::Dead(const NodeId& id, std::string why) {
   if (found == nodes_.end()) return;
   found->second.state = NodeState::kDead;
   found->second.why_dead = std::move(why);
-  found->second.in_flight_units.clear();
+  found->second.in_flight = {};
   found->second.groups.clear();
   found->second.in_flight_tasks = 0;
 }
@@ -72,18 +74,13 @@ void ClusterView::Ended(const NodeId& id, const ResourceSet& needs) {
 void ClusterView::Reserve(const NodeId& id, const ResourceSet& resources) {
   const auto found = nodes_.find(id);
   if (found == nodes_.end() || found->second.state == NodeState::kDead) return;
-  for (const auto& amount : resources.amounts()) AddUnits(found->second.in_flight_units[amount.name], amount.units);
+  for (const auto& amount : resources.amounts()) found->second.in_flight.Accumulate(amount.name, amount.units);
 }
 
 void ClusterView::Unreserve(const NodeId& id, const ResourceSet& resources) {
   const auto found = nodes_.find(id);
   if (found == nodes_.end()) return;
-  for (const auto& amount : resources.amounts()) {
-    const auto units = found->second.in_flight_units.find(amount.name);
-    if (units == found->second.in_flight_units.end()) continue;
-    units->second -= amount.units;
-    if (units->second <= 0) found->second.in_flight_units.erase(units);
-  }
+  for (const auto& amount : resources.amounts()) found->second.in_flight.Deduct(amount.name, amount.units);
 }
 
 void ClusterView::SetGroup(const NodeId& id, const PlacementGroupId& group, ResourceSet resources) {
@@ -111,19 +108,18 @@ const ClusterView::Node* ClusterView::NodeOf(ProcessId process) const {
 
 bool ClusterView::Usable(const NodeId& id) const {
   const Node* const node = Find(id);
-  return node != nullptr && node->state == NodeState::kUp && !node->load.lines.empty();
+  return node != nullptr && raylet::Usable(*node);
 }
 
 bool ClusterView::AnyUsable() const {
-  return std::any_of(nodes_.begin(), nodes_.end(), [this](const auto& node) { return Usable(node.first); });
+  return std::any_of(nodes_.begin(), nodes_.end(), [](const auto& node) { return raylet::Usable(node.second); });
 }
 
 int64_t ClusterView::FreeAt(const Node& node, const std::string& name, const Amounts& amounts) const {
   int64_t free = amounts.free_units;
   // The report counts our work of that moment. The view counts our present work instead.
   if (const auto held = node.load.held.find(own_); held != node.load.held.end()) free += held->second.units(name);
-  if (const auto ours = node.in_flight_units.find(name); ours != node.in_flight_units.end()) free -= ours->second;
-  return std::min(free, amounts.total_units);
+  return std::min(free - node.in_flight.units(name), amounts.total_units);
 }
 
 std::optional<ClusterView::Amounts> ClusterView::AmountsOf(const Node& node, const std::string& name) const {
@@ -163,12 +159,15 @@ std::map<std::string, int64_t> ClusterView::FreeOf(const Node& node) const {
 
 double ClusterView::Utilization(const Node& node, const ResourceSet& needs) const {
   double fullest = 0;
-  for (const NodeLoad::Line& line : node.load.lines) {
-    if (line.total_units <= 0 || (!needs.empty() && needs.units(line.name) == 0)) continue;
+  const auto count = [&](const NodeLoad::Line& line) {
+    if (line.total_units <= 0) return;
     const auto used = static_cast<double>(
         line.total_units - FreeAt(node, line.name, {line.total_units, line.free_units - line.queued_units}));
     fullest = std::max(fullest, std::clamp(used / static_cast<double>(line.total_units), 0.0, 1.0));
-  }
+  };
+  if (needs.empty()) std::for_each(node.load.lines.begin(), node.load.lines.end(), count);
+  for (const auto& amount : needs.amounts())
+    if (const NodeLoad::Line* const line = FindLine(node.load, amount.name)) count(*line);
   return fullest;
 }
 

@@ -49,7 +49,7 @@ class ClusterView {
     std::string why_dead;  // for people; set for a dead node
     TimePoint heard = {};
     NodeLoad load;
-    std::map<std::string, int64_t> in_flight_units;  // of the work that we sent there and that has not ended
+    ResourceSet in_flight;  // of the work that we sent there and that has not ended
     uint64_t in_flight_tasks = 0;
     // What placement groups have reserved there, as their homes say. No load report has it.
     std::map<PlacementGroupId, ResourceSet> groups;

@@ -33,10 +33,12 @@ void Dispatcher::JoinCluster(const ClusterView& view, const ObjectPlaces& places
 
 void Dispatcher::Pass() {
   reserve_ = parts_.workers.Reserve();
-  if (parts_.forwarded.AnyUsable())
-    PassInCluster();
-  else
-    PassHere();
+  if (parts_.queue.size() > 0) {
+    if (parts_.forwarded.AnyUsable())
+      PassInCluster();
+    else
+      PassHere();
+  }
   if (parts_.queue.size() > 0) {
     parts_.ahead.Send();
     if (policy_.has_value()) {
@@ -150,8 +152,7 @@ bool Dispatcher::PlaceOne(JobId job, Plan& plan) {
   if (task == nullptr) return false;
   const TaskShape& shape = *shapes[first];
   Plan::Progress& progress = plan.Of(shape);
-  const std::optional<ResourceNeeds> needs = shape.needs;
-  const Placement placement = Place(*task, needs, plan.left);
+  const Placement placement = Place(*task, shape.needs, plan.left);
   if (placement.where == Placement::Where::kThere) {
     ++progress.next;
     parts_.queue.Remove(task);
@@ -169,19 +170,20 @@ bool Dispatcher::PlaceOne(JobId job, Plan& plan) {
     parts_.tasks.WaitFor(task, remote);
     return true;
   }
-  plan.left.Take(*needs);
+  const ResourceNeeds needs = *shape.needs;  // the shape may go with the task
+  plan.left.Take(needs);
   if (!parts_.workers.HasIdle(shape.group, shape.dedicated)) {
     plan.wanted[shape.group]++;
     if (!shape.dedicated) plan.wanted_of_all++;
     // Tasks that ask for nothing would all fit. It is enough to plan as many as there are CPUs.
     ++progress.next;
-    if (++progress.placed >= static_cast<size_t>(std::max<int64_t>(1, parts_.ledger.cpus())) && needs->empty())
+    if (++progress.placed >= static_cast<size_t>(std::max<int64_t>(1, parts_.ledger.cpus())) && needs.empty())
       progress.stuck = true;
     return true;
   }
   ++progress.next;
   parts_.queue.Remove(task);
-  Begin(task, *needs);
+  Begin(task, needs);
   return true;
 }
 
@@ -191,7 +193,7 @@ Placement Dispatcher::Place(const QueuedTask& task, const std::optional<Resource
   if (task.task->IsRemote()) return {left.Fits(needs) ? Placement::Where::kHere : Placement::Where::kNowhereYet, {}};
   ArgumentBytes bytes;
   for (const ObjectId& object : task.task->stored_arguments) places_->AddBytes(object, bytes);
-  return policy_->Choose(task.task->resources, left, bytes);
+  return policy_->Choose(task.task->resources, needs, left, bytes);
 }
 
 }  // namespace raylet

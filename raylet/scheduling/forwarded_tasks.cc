@@ -13,7 +13,8 @@ bool IsYounger(const QueuedTask* a, const QueuedTask* b) { return a->sequence > 
 void ForwardedTasks::Send(QueuedTask* task, const NodeId& node) {
   task->state = QueuedTask::State::kForwarded;
   task->node = node;
-  there_[node].insert(task);
+  TaskList& there = there_[node];
+  task->place = there.insert(there.end(), task);
   view_->Sent(node, task->task->resources);
   decisions_.emplace_back(ForwardTask{node, task->task});
   tasks_.LetGo(*task);
@@ -63,11 +64,7 @@ bool ForwardedTasks::SendAheadOne(JobId job) {
   return true;
 }
 
-void ForwardedTasks::ForgetThere(QueuedTask& task) {
-  const auto there = there_.find(task.node);
-  there->second.erase(&task);
-  if (there->second.empty()) there_.erase(there);
-}
+void ForwardedTasks::ForgetThere(QueuedTask& task) { there_.at(task.node).erase(task.place); }
 
 void ForwardedTasks::Leave(QueuedTask& task) {
   ForgetThere(task);

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <map>
-#include <unordered_set>
 #include <vector>
 
 #include "raylet/scheduling/ahead_pace.h"
@@ -58,7 +57,7 @@ class ForwardedTasks {
   TaskTable& tasks_;
   Decisions& decisions_;
   ClusterView* view_ = nullptr;                                    // null without a cluster
-  std::map<NodeId, std::unordered_set<QueuedTask*>> there_;        // all that are forwarded
+  std::map<NodeId, TaskList> there_;                               // all that are forwarded; perhaps none
   std::map<NodeId, Peer> peers_;                                   // machines that have or had work of ours
   std::map<NodeId, std::map<ActorId, ResourceSet>> actors_there_;  // constructed, and what each holds
 };

@@ -22,18 +22,15 @@ double Utilization(const ResourceLedger& ledger, const ResourceSet& needs) {
   return fullest;
 }
 
-Placement PlacementPolicy::Choose(const ResourceSet& needs, const ResourceLedger& here,
-                                  const ArgumentBytes& arguments) const {
-  const std::optional<ResourceNeeds> resolved = here.Resolve(needs);
+Placement PlacementPolicy::Choose(const ResourceSet& needs, const std::optional<ResourceNeeds>& resolved,
+                                  const ResourceLedger& here, const ArgumentBytes& arguments) const {
   const bool fits_here = here.Fits(resolved);
   const double load_here = Utilization(here, needs);
   const ClusterView::Node* best = nullptr;
   double best_load = 0;
   const ClusterView::Node* nearest = nullptr;  // to the arguments
   uint64_t nearest_bytes = BytesAt(arguments, view_.own());
-  bool feasible = resolved.has_value();
   for (const auto& [id, node] : view_.nodes()) {
-    feasible = feasible || view_.Feasible(node, needs);
     if (!view_.Fits(node, needs)) continue;
     const double load = view_.Utilization(node, needs);
     if (best == nullptr || load < best_load) {
@@ -50,6 +47,9 @@ Placement PlacementPolicy::Choose(const ResourceSet& needs, const ResourceLedger
   if (fits_here && (arguments_are_here || load_here < kHalfFull || best == nullptr || load_here <= best_load))
     return {Placement::Where::kHere, {}};
   if (best != nullptr) return {Placement::Where::kThere, best->id};
+  const bool feasible =
+      resolved.has_value() || std::any_of(view_.nodes().begin(), view_.nodes().end(),
+                                          [&](const auto& each) { return view_.Feasible(each.second, needs); });
   return {feasible ? Placement::Where::kNowhereYet : Placement::Where::kInfeasible, {}};
 }
 

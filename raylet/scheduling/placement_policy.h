@@ -34,8 +34,10 @@ class PlacementPolicy {
  public:
   explicit PlacementPolicy(const ClusterView& view) : view_(view) {}
 
-  // `here` is this machine's ledger after the tasks before this one have taken their resources.
-  Placement Choose(const ResourceSet& needs, const ResourceLedger& here, const ArgumentBytes& arguments) const;
+  // `here` is this machine's ledger after the tasks before this one have taken their resources. `resolved` are the
+  // needs as it resolves them.
+  Placement Choose(const ResourceSet& needs, const std::optional<ResourceNeeds>& resolved, const ResourceLedger& here,
+                   const ArgumentBytes& arguments) const;
 
  private:
   const ClusterView& view_;

@@ -56,8 +56,7 @@ Result<void> ResourceSet::Add(std::string_view name, int64_t units) {
     return Fail(ErrorCode::kInvalid,
                 StrCat("a request may name ", kResourceNamesMax, " resources, and this one names more"));
   }
-  const auto at = std::lower_bound(amounts_.begin(), amounts_.end(), name,
-                                   [](const Amount& amount, std::string_view wanted) { return amount.name < wanted; });
+  const auto at = From(name);
   if (at != amounts_.end() && at->name == name)
     return Fail(ErrorCode::kInvalid, StrCat("resource ", name, " is named twice in one request"));
   amounts_.insert(at, Amount{std::string(name), units});
@@ -77,9 +76,20 @@ Result<void> ResourceSet::AddWhole(std::string_view name, double amount) {
   return Add(name, UnitsOf(name, amount));
 }
 
+std::vector<ResourceSet::Amount>::iterator ResourceSet::From(std::string_view name) {
+  return std::lower_bound(amounts_.begin(), amounts_.end(), name,
+                          [](const Amount& amount, std::string_view wanted) { return amount.name < wanted; });
+}
+
+void ResourceSet::Deduct(std::string_view name, int64_t units) {
+  const auto at = From(name);
+  if (at == amounts_.end() || at->name != name) return;
+  at->units -= units;
+  if (at->units <= 0) amounts_.erase(at);
+}
+
 void ResourceSet::Accumulate(std::string_view name, int64_t units) {
-  const auto at = std::lower_bound(amounts_.begin(), amounts_.end(), name,
-                                   [](const Amount& amount, std::string_view wanted) { return amount.name < wanted; });
+  const auto at = From(name);
   if (at != amounts_.end() && at->name == name) {
     AddUnits(at->units, units);
   } else if (units > 0) {
@@ -153,6 +163,7 @@ int64_t ResourceLedger::Total(size_t index) const {
 
 std::optional<ResourceNeeds> ResourceLedger::Resolve(const ResourceSet& request) const {
   ResourceNeeds resolved;
+  resolved.needs_.reserve(request.amounts().size());
   for (const auto& amount : request.amounts()) {
     const size_t index = IndexOf(amount.name);
     if (index == kNone || Total(index) < amount.units) return std::nullopt;
@@ -161,6 +172,13 @@ std::optional<ResourceNeeds> ResourceLedger::Resolve(const ResourceSet& request)
     resolved.needs_.push_back({index, amount.units, is_cpu});
   }
   return resolved;
+}
+
+bool ResourceLedger::CanEverMeet(const ResourceSet& request) const {
+  return std::all_of(request.amounts().begin(), request.amounts().end(), [this](const ResourceSet::Amount& amount) {
+    const size_t index = IndexOf(amount.name);
+    return index != kNone && Total(index) >= amount.units;
+  });
 }
 
 bool ResourceLedger::Fits(const ResourceNeeds& needs) const {

@@ -41,11 +41,14 @@ class ResourceSet {
   // kInvalid, with a sentence, for an empty or repeated name, an amount that is zero or negative, and one above 1 that
   // is no whole number.
   Result<void> Add(std::string_view name, int64_t units);
+  void Reserve(size_t names) { amounts_.reserve(names); }
   Result<void> AddWhole(std::string_view name, double amount);  // 0.5 becomes 5000 units
 
   // Adds to the amount that the set has, up to the limit. Sums over many tasks need not follow the rules of one
   // request.
   void Accumulate(std::string_view name, int64_t units);
+  // Takes away from the amount that the set has. The name goes with the last unit.
+  void Deduct(std::string_view name, int64_t units);
 
   int64_t units(std::string_view name) const;  // 0 where it is not named
   bool empty() const { return amounts_.empty(); }
@@ -56,6 +59,8 @@ class ResourceSet {
   friend auto operator<=>(const ResourceSet&, const ResourceSet&) = default;
 
  private:
+  std::vector<Amount>::iterator From(std::string_view name);  // the first that is not before the name
+
   std::vector<Amount> amounts_;
 };
 
@@ -94,6 +99,7 @@ class ResourceLedger {
 
   // None where the node can never meet the request: it has less in total, or no resource of that name.
   std::optional<ResourceNeeds> Resolve(const ResourceSet& request) const;
+  bool CanEverMeet(const ResourceSet& request) const;  // whether Resolve gives needs
   bool Fits(const ResourceNeeds& needs) const;
   bool Fits(const std::optional<ResourceNeeds>& needs) const { return needs.has_value() && Fits(*needs); }
   void Take(const ResourceNeeds& needs);  // it fits

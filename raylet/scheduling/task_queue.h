@@ -45,7 +45,7 @@ struct QueuedTask {
   // In a cluster, the objects that it has waited for since it began last, in order. They are kept here until it begins.
   std::vector<ObjectId> awaited;
   TaskShape* shape = nullptr;      // kReady: where the queue has it; null where it is kept aside
-  TaskList::iterator place;        // kReady: in the list there
+  TaskList::iterator place;        // kReady: in the list there; kForwarded: among the tasks on `node`
   OwnedTasks* owned = nullptr;     // with the other tasks of its owner; never null
   TaskList::iterator among_owned;  // in the list there
 };

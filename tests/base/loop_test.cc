@@ -120,6 +120,47 @@ TEST(LoopTest, EndOfTurnWorkRunsOnceAfterAllReadyEvents) {
   EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3, 4}));
 }
 
+TEST(EndOfTurnTest, RunsOnceForAllThatAskAndAgainForALaterAsk) {
+  Loop loop;
+  std::vector<int> order;
+  int runs = 0;
+  std::unique_ptr<EndOfTurn> second;
+  EndOfTurn first(loop, [&] {
+    order.push_back(1);
+    if (++runs == 1) return second->Ask();  // is due already
+    loop.Stop();
+  });
+  second = std::make_unique<EndOfTurn>(loop, [&] {
+    order.push_back(2);
+    first.Ask();
+  });
+  for (int i = 0; i < 3; ++i) {
+    first.Ask();
+    second->Ask();
+  }
+  loop.AtEndOfTurn([&] { order.push_back(3); });
+  loop.Run();
+  EXPECT_EQ(order, (std::vector<int>{1, 2, 3, 1}));
+}
+
+TEST(EndOfTurnTest, DoesNotRunOnceItsOwnerHasGoneEvenInItsOwnWork) {
+  Loop loop;
+  int runs = 0;
+  auto before = std::make_unique<EndOfTurn>(loop, [&] { ++runs; });
+  before->Ask();
+  before.reset();
+  std::unique_ptr<EndOfTurn> itself;
+  itself = std::make_unique<EndOfTurn>(loop, [&loop, &runs, &itself, kept = std::make_shared<int>(10)] {
+    itself->Ask();
+    itself.reset();
+    runs += *kept;
+    loop.Stop();
+  });
+  itself->Ask();
+  loop.Run();
+  EXPECT_EQ(runs, 10);
+}
+
 TEST(TimerTest, FiresOnceOrRepeatedly) {
   Loop loop;
   int once = 0;

@@ -98,27 +98,75 @@ TEST(Inbound, BadRequestOfAUserIsRefusedWithASentence) {
   EXPECT_EQ(Read(many)->sound.error().code, ErrorCode::kInvalid);
 }
 
+constexpr uint32_t kStoreClient = 77;
+
+Result<ParsedTask> ReadForwarded(const Bytes& spec) {
+  const NodeId node = NodeId::FromRandom();
+  return ParseForwardedTask(spec, {node, MachineOf(kSender.process), 3, "space", kStoreClient});
+}
+
+TEST(Inbound, ForwardedTaskNamesTheStoreClientOfThisMachine) {
+  for (const uint32_t at_home : {0u, 5u}) {
+    auto spec = Spec();
+    spec.owner_store_client = at_home;
+    const auto parsed = ReadForwarded(Encode(spec));
+    ASSERT_TRUE(parsed.has_value()) << at_home;
+    auto body = Parse<wire::TaskSpecT>(parsed->task->body);
+    ASSERT_TRUE(body.has_value()) << at_home;
+    EXPECT_EQ(std::exchange(body->owner_store_client, at_home), kStoreClient);
+    EXPECT_EQ(Encode(*body), Encode(spec)) << at_home;
+  }
+}
+
+// The field of the store client lies on half of the owner's number.
+TEST(Inbound, ForwardedTaskIsCheckedAsItsWorkerReadsIt) {
+  auto spec = Spec();
+  spec.owner_store_client = 5;
+  Bytes body = Encode(spec);
+  ASSERT_TRUE(ReadForwarded(body).has_value());
+  auto* const table = reinterpret_cast<uint8_t*>(flatbuffers::GetMutableRoot<flatbuffers::Table>(body.data()));
+  uint8_t* const vtable = table - flatbuffers::ReadScalar<flatbuffers::soffset_t>(table);
+  const auto owner = flatbuffers::ReadScalar<flatbuffers::voffset_t>(vtable + wire::TaskSpec::VT_OWNER);
+  const auto machine = static_cast<flatbuffers::voffset_t>(owner + sizeof(uint32_t));
+  flatbuffers::WriteScalar(vtable + wire::TaskSpec::VT_OWNER_STORE_CLIENT, machine);
+  const auto parsed = ReadForwarded(body);
+  ASSERT_FALSE(parsed.has_value());
+  EXPECT_EQ(parsed.error().code, ErrorCode::kProtocolError);
+}
+
+TEST(Inbound, MalformedForwardedTaskIsNonsense) {
+  const Bytes body = Encode(Spec());
+  const size_t padding_max = 3;  // at its end
+  for (size_t bytes = 0; bytes + padding_max < body.size(); ++bytes)
+    EXPECT_FALSE(ReadForwarded(Bytes(body.begin(), body.begin() + static_cast<std::ptrdiff_t>(bytes)))) << bytes;
+}
+
+Result<void> Check(const wire::ValueT& value) {
+  const Bytes body = Encode(value);
+  const MessageView<wire::Value> view(body);
+  return view ? CheckValue(*view) : Result<void>(Fail(view.error()));
+}
+
 TEST(Inbound, ValuesMustBeWhatTheirKindSays) {
-  EXPECT_FALSE(CheckValue(nullptr).has_value());
   wire::ValueT value;
-  EXPECT_TRUE(CheckValue(&value).has_value());
+  EXPECT_TRUE(Check(value).has_value());
   value.kind = wire::ValueKind::Stored;
-  EXPECT_FALSE(CheckValue(&value).has_value());
+  EXPECT_FALSE(Check(value).has_value());
   value.id = std::make_unique<wire::Id20>(ToWire(ObjectId::FromRandom()));
-  EXPECT_TRUE(CheckValue(&value).has_value());
+  EXPECT_TRUE(Check(value).has_value());
   value.kind = wire::ValueKind::Failed;
-  EXPECT_FALSE(CheckValue(&value).has_value());
+  EXPECT_FALSE(Check(value).has_value());
   value.failure = std::make_unique<wire::FailureT>();
-  EXPECT_TRUE(CheckValue(&value).has_value());
+  EXPECT_TRUE(Check(value).has_value());
   value.failure->kind = static_cast<wire::FailureKind>(99);
-  EXPECT_FALSE(CheckValue(&value).has_value());
+  EXPECT_FALSE(Check(value).has_value());
   value.failure->kind = wire::FailureKind::Other;
   value.failure->hint.assign(kFailureBytesMax, 'x');
-  EXPECT_TRUE(CheckValue(&value).has_value());
+  EXPECT_TRUE(Check(value).has_value());
   value.failure->what = "x";
-  EXPECT_FALSE(CheckValue(&value).has_value());
+  EXPECT_FALSE(Check(value).has_value());
   value.kind = static_cast<wire::ValueKind>(3);
-  EXPECT_FALSE(CheckValue(&value).has_value());
+  EXPECT_FALSE(Check(value).has_value());
 }
 
 }  // namespace

@@ -11,7 +11,9 @@ using namespace test;
 
 class PlacementPolicyTest : public ClusterViewFixture {
  protected:
-  PlacementPolicy policy_{view_};
+  Placement Choose(const ResourceSet& needs, const ResourceLedger& here, const ArgumentBytes& arguments) {
+    return PlacementPolicy(view_).Choose(needs, here.Resolve(needs), here, arguments);
+  }
 };
 
 TEST_F(PlacementPolicyTest, WorkStaysHereUntilHalfFullAndThenGoesWhereTheLoadIsLowest) {
@@ -21,7 +23,7 @@ TEST_F(PlacementPolicyTest, WorkStaysHereUntilHalfFullAndThenGoesWhereTheLoadIsL
   ResourceLedger here(Of(R"({"CPU": 4})"));
   std::vector<std::string> went;
   for (int i = 0; i < 10; ++i) {
-    const Placement placement = policy_.Choose(one, here, {});
+    const Placement placement = Choose(one, here, {});
     switch (placement.where) {
       case Placement::Where::kHere:
         here.Take(*here.Resolve(one));
@@ -35,20 +37,19 @@ TEST_F(PlacementPolicyTest, WorkStaysHereUntilHalfFullAndThenGoesWhereTheLoadIsL
     }
   }
   EXPECT_EQ(went, (std::vector<std::string>{"here", "here", "B", "B", "here", "B", "C", "here", "B", "C"}));
-  EXPECT_EQ(policy_.Choose(one, here, {}).where, Placement::Where::kNowhereYet);
-  EXPECT_EQ(policy_.Choose(Of(R"({"gpu": 1})"), here, {}).where, Placement::Where::kInfeasible);
+  EXPECT_EQ(Choose(one, here, {}).where, Placement::Where::kNowhereYet);
+  EXPECT_EQ(Choose(Of(R"({"gpu": 1})"), here, {}).where, Placement::Where::kInfeasible);
 }
 
 TEST_F(PlacementPolicyTest, LargeArgumentsDrawWorkToThemselves) {
   Join(kB, Load(4, 1));
   const ResourceSet one = Of(R"({"CPU": 1})");
   const ResourceLedger here(Of(R"({"CPU": 4})"));
-  const Placement placement = policy_.Choose(one, here, {{kB, kLargeArgumentBytes}, {kOwn, 100}});
+  const Placement placement = Choose(one, here, {{kB, kLargeArgumentBytes}, {kOwn, 100}});
   EXPECT_EQ(placement.where, Placement::Where::kThere);
   EXPECT_EQ(placement.node, kB);
-  EXPECT_EQ(policy_.Choose(one, here, {{kB, kLargeArgumentBytes - 1}}).where, Placement::Where::kHere);
-  EXPECT_EQ(policy_.Choose(one, here, {{kB, kLargeArgumentBytes}, {kOwn, kLargeArgumentBytes}}).where,
-            Placement::Where::kHere);
+  EXPECT_EQ(Choose(one, here, {{kB, kLargeArgumentBytes - 1}}).where, Placement::Where::kHere);
+  EXPECT_EQ(Choose(one, here, {{kB, kLargeArgumentBytes}, {kOwn, kLargeArgumentBytes}}).where, Placement::Where::kHere);
 }
 
 TEST_F(PlacementPolicyTest, CustomResourcesPinWorkAndWaitWhereTheyAre) {
@@ -57,12 +58,12 @@ TEST_F(PlacementPolicyTest, CustomResourcesPinWorkAndWaitWhereTheyAre) {
   Join(kB, load);
   const ResourceLedger here(Of(R"({"CPU": 4})"));
   const ResourceSet gpu = Of(R"({"gpu": 1})");
-  EXPECT_EQ(policy_.Choose(gpu, here, {}).where, Placement::Where::kNowhereYet);
-  const Placement tpu = policy_.Choose(Of(R"({"tpu": 1})"), here, {});
+  EXPECT_EQ(Choose(gpu, here, {}).where, Placement::Where::kNowhereYet);
+  const Placement tpu = Choose(Of(R"({"tpu": 1})"), here, {});
   EXPECT_EQ(tpu.where, Placement::Where::kInfeasible);
   load.lines.back().free_units = kUnitsPerWhole;
   view_.Heard(kB, load, {});
-  const Placement placement = policy_.Choose(gpu, here, {});
+  const Placement placement = Choose(gpu, here, {});
   EXPECT_EQ(placement.where, Placement::Where::kThere);
   EXPECT_EQ(placement.node, kB);
 }
@@ -71,17 +72,17 @@ TEST_F(PlacementPolicyTest, SendsNothingToASilentMachineAndWaitsForIt) {
   Join(kB, Load(4, 4));
   const ResourceSet four = Of(R"({"CPU": 4})");
   const ResourceLedger here(Of(R"({"CPU": 2})"));
-  EXPECT_EQ(policy_.Choose(four, here, {}).where, Placement::Where::kThere);
+  EXPECT_EQ(Choose(four, here, {}).where, Placement::Where::kThere);
   view_.Silent(kB);
-  EXPECT_EQ(policy_.Choose(four, here, {}).where, Placement::Where::kNowhereYet);
+  EXPECT_EQ(Choose(four, here, {}).where, Placement::Where::kNowhereYet);
   view_.Dead(kB);
-  EXPECT_EQ(policy_.Choose(four, here, {}).where, Placement::Where::kInfeasible);
+  EXPECT_EQ(Choose(four, here, {}).where, Placement::Where::kInfeasible);
 }
 
 TEST_F(PlacementPolicyTest, LargeArgumentsDoNotDrawWorkToABusyMachine) {
   Join(kB, Load(2, 0));
   const ResourceLedger here(Of(R"({"CPU": 2})"));
-  const Placement placement = policy_.Choose(Of(R"({"CPU": 1})"), here, {{kB, 2 * kLargeArgumentBytes}});
+  const Placement placement = Choose(Of(R"({"CPU": 1})"), here, {{kB, 2 * kLargeArgumentBytes}});
   EXPECT_EQ(placement.where, Placement::Where::kHere);
 }
 

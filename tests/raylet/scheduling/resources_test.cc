@@ -89,6 +89,19 @@ TEST(ResourceSet, ASumOfManyRequestsStopsAtTheLimit) {
   EXPECT_EQ(sum.units("gpu"), kUnitsMax);
 }
 
+TEST(ResourceSet, GivesBackWhatASumHadAndForgetsTheNameWithTheLastUnit) {
+  ResourceSet sum;
+  sum.Accumulate("gpu", 5);
+  sum.Accumulate("CPU", 3);
+  sum.Deduct("gpu", 2);
+  EXPECT_EQ(sum.units("gpu"), 3);
+  sum.Deduct("tpu", 1);
+  sum.Deduct("gpu", 4);
+  EXPECT_EQ(sum.units("gpu"), 0);
+  ASSERT_EQ(sum.amounts().size(), 1u);
+  EXPECT_EQ(sum.amounts().front().name, "CPU");
+}
+
 TEST(ResourceSet, ReadsJson) {
   EXPECT_EQ(ParseResources(R"({"gpu": 2, "half": 0.5})")->ToString(), "gpu 2, half 0.5");
   EXPECT_TRUE(ParseResources("{}")->empty());

@@ -385,9 +385,7 @@ class Cluster {
 
   // CPUs of one machine's work at another: more than it has means that some was sent ahead.
   static int64_t InFlight(const Machine& machine, const NodeId& node) {
-    const auto& units = machine.view.Find(node)->in_flight_units;
-    const auto cpus = units.find(kCpu);
-    return cpus == units.end() ? 0 : cpus->second;
+    return machine.view.Find(node)->in_flight.units(kCpu);
   }
 
   bool AllEnded() const {
