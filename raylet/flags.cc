@@ -88,6 +88,26 @@ Result<std::optional<ClusterOptions>> MakeClusterOptions(const Flags& flags) {
   return cluster;
 }
 
+// A node offers whole GPUs, so that each has a name.
+Result<void> AddGpus(const Flags& flags, RayletOptions& options) {
+  const int64_t named = options.resources.units(kGpu);
+  if (flags.gpus && named > 0 && named != *flags.gpus * kUnitsPerWhole) {
+    return Fail(ErrorCode::kInvalid, StrCat("--num-gpus says ", *flags.gpus, " and --resources says GPU ",
+                                            FormatUnits(kGpu, named), ": give one of them"));
+  }
+  if (named == 0 && flags.gpus.value_or(0) > 0) RAYLET_RETURN_IF_ERROR(options.resources.AddWhole(kGpu, *flags.gpus));
+  const int64_t units = options.resources.units(kGpu);
+  if (units % kUnitsPerWhole != 0 || units > kGpusMax * kUnitsPerWhole) {
+    return Fail(ErrorCode::kInvalid,
+                StrCat("it is to offer GPU ", FormatUnits(kGpu, units), ", and a machine offers whole GPUs, ", kGpusMax,
+                       " at most: tasks may ask for fractions of one"));
+  }
+  auto names = NamesOfGpus(flags.visible_devices, units / kUnitsPerWhole);
+  if (!names) return Fail(names.error());
+  options.gpus = *std::move(names);
+  return {};
+}
+
 }  // namespace
 
 Result<void> CheckFlags(const Flags& flags) {
@@ -115,6 +135,7 @@ Result<void> CheckFlags(const Flags& flags) {
       {!(flags.memory.value_or(0) >= 0 && flags.memory.value_or(0) <= static_cast<double>(kMemoryAmountMax)) ||
            flags.memory.value_or(0) != std::floor(flags.memory.value_or(0)),
        "--memory wants a whole number of bytes, 9007199254740992 at most"},
+      {flags.gpus.value_or(0) < 0, "--num-gpus wants a whole number of GPUs that is not negative"},
       {flags.workers_max < 1 || flags.workers_max > kWorkersMax,
        "--max-workers must be at least 1 and 480 at most: each worker is one of the 1024 processes of a raylet"},
       {flags.tasks_max < kTasksMin || flags.tasks_max > kTasksMax,
@@ -142,6 +163,7 @@ Result<RayletOptions> MakeOptions(const Flags& flags) {
   if (!resources) return Fail(resources.error());
   if (resources->units(kCpu) == 0 && flags.cpus != 0) RAYLET_RETURN_IF_ERROR(resources->AddWhole(kCpu, flags.cpus));
   options.resources = std::move(*resources);
+  RAYLET_RETURN_IF_ERROR(AddGpus(flags, options));
   options.register_timeout = std::chrono::milliseconds(static_cast<int64_t>(flags.register_timeout * 1000));
   options.limits.workers_max = static_cast<size_t>(flags.workers_max);
   options.limits.tasks_per_job_max = static_cast<size_t>(flags.tasks_max);

@@ -19,7 +19,9 @@ struct Flags {
   std::string store_socket;
   double cpus = 0;
   std::string resources = "{}";
-  std::optional<double> memory;  // bytes
+  std::optional<int> gpus;
+  std::optional<std::string> visible_devices;  // CUDA_VISIBLE_DEVICES of this process
+  std::optional<double> memory;                // bytes
   std::string logs_folder;
   std::string log_level = "warning";
   std::string node_id;

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <memory>
@@ -40,7 +41,7 @@ constexpr const char* kExample =
     "Example:\n"
     "  mkdir -m 0700 /tmp/run\n"
     "  plasma_store -m 1G -s /tmp/run/store &\n"
-    "  raylet --socket /tmp/run/raylet --store-socket /tmp/run/store --num-cpus 4 --resources '{\"gpu\": 2}' &\n"
+    "  raylet --socket /tmp/run/raylet --store-socket /tmp/run/store --num-cpus 4 --num-gpus 2 &\n"
     "  RAY_ADDRESS=/tmp/run/raylet ./my_program\n"
     "  raylet status --socket /tmp/run/raylet    what it does, what waits and why; raylet status --help\n"
     "Raylets of one user on one machine need no token file: they share ~/.config/raylet/token, which the first one "
@@ -203,6 +204,7 @@ int main(int argc, char** argv) {
   if (argc > 1 && std::string_view(argv[1]) == "status") return StatusCommand(argc - 1, argv + 1);
   Flags flags;
   flags.cpus = std::max(1u, std::thread::hardware_concurrency());
+  if (const char* const visible = std::getenv(kVisibleDevices)) flags.visible_devices = visible;
   CLI::App app(kAbout, "raylet");
   app.footer(kExample);
   app.set_version_flag("--version", std::string("raylet ") + kBuild);
@@ -215,7 +217,11 @@ int main(int argc, char** argv) {
   app.add_option("--num-cpus", flags.cpus,
                  "CPUs to give to tasks, instead of those of the machine; 0: its tasks run on other machines")
       ->capture_default_str();
-  app.add_option("--resources", flags.resources, "further resources, as JSON: {\"gpu\": 2, \"license\": 0.5}")
+  app.add_option("--num-gpus", flags.gpus,
+                 "GPUs to give to tasks, as the resource 'GPU' of --resources. Workers find theirs in "
+                 "CUDA_VISIBLE_DEVICES: numbers from 0, or the names in this raylet's own variable where it is set")
+      ->default_str("0");
+  app.add_option("--resources", flags.resources, "further resources, as JSON: {\"disk\": 2, \"license\": 0.5}")
       ->capture_default_str();
   app.add_option("--memory", flags.memory,
                  "bytes of memory to give to tasks that ask for the resource 'memory'. They are counted and not "

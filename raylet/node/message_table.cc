@@ -94,6 +94,7 @@ constexpr ProcessRow kProcessRows[] = {
     {RayletMessage::FindPlacementGroupsReply, kOnlySent},
     {RayletMessage::AwaitPlacementGroup, Heard<&GroupFinder::OnAwait>::By},
     {RayletMessage::Stays, Heard<&TaskDesk::OnStays>::By},
+    {RayletMessage::UseDevices, kOnlySent},
 };
 
 // Whether the row of message n is row n - 1.

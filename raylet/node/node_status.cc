@@ -182,7 +182,7 @@ json Transfers(const ObjectDesk& desk) {
           {"remote_copies", directory.objects() - directory.lost()}};
 }
 
-json Workers(const Scheduler& scheduler, const LeaseDesk& leases, const WorkerHouse& house) {
+json Workers(const Scheduler& scheduler, const GpuNames& gpus, const LeaseDesk& leases, const WorkerHouse& house) {
   json workers = json::array();
   for (const auto& [id, worker] : scheduler.workers()) {
     json entry = {{"worker", id},
@@ -191,6 +191,7 @@ json Workers(const Scheduler& scheduler, const LeaseDesk& leases, const WorkerHo
                   {"state", StateName(worker.state)},
                   {"blocked", worker.blocked},
                   {"log", house.pool().LogOf(id)}};
+    if (!worker.devices.empty()) entry["gpus"] = VisibleDevices(gpus, worker.devices);
     if (worker.task != nullptr) entry["task"] = worker.task->task->name;
     if (worker.lease != 0) entry["leased_to"] = worker.leased_to, entry["calls"] = leases.CallsOf(worker.lease);
     if (const WorkerRecord* const record = house.Find(id); record != nullptr && record->actor)
@@ -369,7 +370,7 @@ std::string NodeStatus::Json() const {
                        {"store_socket", options_.store_socket},
                        {"logs_folder", options_.logs_folder},
                        {"resources", Resources(scheduler_.ledger())},
-                       {"workers", Workers(scheduler_, leases_, house_)},
+                       {"workers", Workers(scheduler_, options_.gpus, leases_, house_)},
                        {"workers_max", scheduler_.limits().workers_max},
                        {"queues", Queues(scheduler_)},
                        {"tasks", scheduler_.tasks()},

@@ -9,6 +9,7 @@
 #include "base/tcp_socket.h"
 #include "raylet/node/peer_outboxes.h"
 #include "raylet/node/process_session.h"
+#include "raylet/node/visible_devices.h"
 #include "raylet/peers/session.h"
 #include "raylet/peers/token.h"
 #include "raylet/scheduling/scheduler.h"
@@ -30,6 +31,7 @@ struct RayletOptions {
   std::string store_socket;  // absolute
   std::string logs_folder;   // absolute, exists
   ResourceSet resources;
+  GpuNames gpus;  // as many as `resources` has whole GPUs
   std::optional<ClusterOptions> cluster;
   SchedulerLimits limits;
   SessionLimits session_limits;

@@ -10,6 +10,7 @@ void TaskDesk::CarryOut(const std::vector<SchedulerDecision>& decisions) {
   const Overloaded carry_out{
       [this](const StartWorker& start) { StartOne(start); },
       [this](const RunTask& run) { Run(run); },
+      [this](const UseDevices& use) { TellDevices(use); },
       [this](const RecallFromWorker& recall) { RecallAhead(recall); },
       [this](const KillWorker& kill) { house_.Kill(kill.worker); },
       [this](const StopWorker& stop) { house_.AskToExit(stop.worker); },
@@ -65,6 +66,14 @@ void TaskDesk::Run(const RunTask& run) {
     session->SendBytes(wire::RayletMessage::RunTask, 0, CreationOf(*run.task, begins->incarnation, begins->lease));
   else
     session->SendBytes(wire::RayletMessage::RunTask, 0, run.task->body);
+}
+
+void TaskDesk::TellDevices(const UseDevices& use) {
+  ProcessSession* const session = house_.SessionOf(use.worker);
+  if (session == nullptr) return;  // the worker's end is on its way
+  wire::DevicesNoticeT notice;
+  notice.visible = VisibleDevices(gpus_, use.devices);
+  session->Send(wire::RayletMessage::UseDevices, 0, notice);
 }
 
 void TaskDesk::RecallAhead(const RecallFromWorker& recall) {

@@ -6,7 +6,8 @@
 namespace raylet {
 
 TaskDesk::TaskDesk(const RayletOptions& options, const Services& services)
-    : loop_(services.loop),
+    : gpus_(options.gpus),
+      loop_(services.loop),
       store_(services.store),
       post_(services.post),
       door_(services.door),

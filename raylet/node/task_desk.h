@@ -80,6 +80,7 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
  private:
   void StartOne(const StartWorker& start);
   void Run(const RunTask& run);
+  void TellDevices(const UseDevices& use);
   void RecallAhead(const RecallFromWorker& recall);
   void TellOfRoom(const TellRoom& room);
   void Watch(const WatchObjects& watch);
@@ -92,6 +93,7 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   void DeleteUntoldResult(const GoneWorker& gone);
   bool MayBeSealed(const ObjectId& object) const;
 
+  const GpuNames& gpus_;
   Loop& loop_;
   StoreLink& store_;
   PeerPost& post_;

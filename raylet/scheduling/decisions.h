@@ -19,6 +19,10 @@ struct RunTask {
   TaskPtr task;
   bool ahead = false;  // the worker runs it after the tasks that it has already
 };
+struct UseDevices {  // comes before the RunTask or the GrantWorker of what holds these devices
+  WorkerId worker = 0;
+  DeviceIndexes devices;
+};
 struct RecallFromWorker {  // asks for those of these that it has not started; ends in WorkerGaveBack
   WorkerId worker = 0;
   std::vector<TaskId> tasks;
@@ -89,9 +93,9 @@ struct LoseTask {  // its owner gets a failure
   std::string reason;     // kObjectLost: why; empty where the object's owner has ended
 };
 using SchedulerDecision =
-    std::variant<StartWorker, RunTask, RecallFromWorker, KillWorker, StopWorker, WatchObjects, UnwatchObjects,
-                 ReleaseArguments, ForwardTask, RecallForwarded, ReturnRecalled, CancelForwarded, TellRoom, GrantWorker,
-                 RefuseWorker, ShutLease, LoseLease, LoseTask>;
+    std::variant<StartWorker, RunTask, UseDevices, RecallFromWorker, KillWorker, StopWorker, WatchObjects,
+                 UnwatchObjects, ReleaseArguments, ForwardTask, RecallForwarded, ReturnRecalled, CancelForwarded,
+                 TellRoom, GrantWorker, RefuseWorker, ShutLease, LoseLease, LoseTask>;
 using Decisions = std::vector<SchedulerDecision>;
 
 }  // namespace raylet

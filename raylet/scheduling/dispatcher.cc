@@ -160,7 +160,9 @@ bool Dispatcher::PlaceOne(JobId job, Plan& plan) {
     parts_.forwarded.Send(task, placement.node);
     return true;
   }
-  if (placement.where != Placement::Where::kHere || !MayBegin(shape, plan.wanted_of_all)) {
+  // The plan's devices are also held by tasks that lack a worker. So the ledger's may have room elsewhere, or none.
+  if (placement.where != Placement::Where::kHere || !MayBegin(shape, plan.wanted_of_all) ||
+      !parts_.ledger.Fits(needs)) {
     progress.stuck = true;
     return true;  // another shape may fit
   }

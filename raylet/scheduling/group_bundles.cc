@@ -20,7 +20,7 @@ bool GroupBundles::Prepare(const PlacementGroupId& id, uint64_t attempt, const N
   bool fits = !group.closed && (is_new || attempt > group.attempt);
   for (const Bundle& bundle : bundles) {
     if (!fits) break;
-    const auto needs = ledger_.Resolve(bundle.resources);
+    const auto needs = ledger_.ResolveAmounts(bundle.resources);
     fits = !group.bundles.contains(bundle.index) && ledger_.Fits(needs);
     if (!fits) break;
     ledger_.Take(*needs);

@@ -144,6 +144,10 @@ ResourceLedger::ResourceLedger(const ResourceSet& total) {
       cpu_index_ = lines_.size();
       cpu_total_ = amount.units;
     }
+    if (amount.name == kGpu) {
+      gpu_index_ = lines_.size();
+      devices_ = DevicesTable(amount.units / kUnitsPerWhole);
+    }
     lines_.push_back({amount.name, amount.units, amount.units});
   }
 }
@@ -161,14 +165,22 @@ int64_t ResourceLedger::Total(size_t index) const {
   return index < kFirstOfGroups ? lines_[index].total_units : group_lines_[index - kFirstOfGroups].total_units;
 }
 
+std::optional<ResourceNeeds> ResourceLedger::ResolveAmounts(const ResourceSet& request) const {
+  auto resolved = Resolve(request);
+  if (resolved) resolved->device_units_ = 0;
+  return resolved;
+}
+
 std::optional<ResourceNeeds> ResourceLedger::Resolve(const ResourceSet& request) const {
   ResourceNeeds resolved;
   resolved.needs_.reserve(request.amounts().size());
   for (const auto& amount : request.amounts()) {
     const size_t index = IndexOf(amount.name);
     if (index == kNone || Total(index) < amount.units) return std::nullopt;
-    const bool is_cpu = index == cpu_index_ || (index >= kFirstOfGroups && group_lines_[index - kFirstOfGroups].is_cpu);
+    const GroupLine* const of_group = index >= kFirstOfGroups ? &group_lines_[index - kFirstOfGroups] : nullptr;
+    const bool is_cpu = index == cpu_index_ || (of_group != nullptr && of_group->is_cpu);
     if (is_cpu) resolved.cpu_units_ = amount.units;
+    if (index == gpu_index_ || (of_group != nullptr && of_group->is_gpu)) resolved.device_units_ = amount.units;
     resolved.needs_.push_back({index, amount.units, is_cpu});
   }
   return resolved;
@@ -183,16 +195,19 @@ bool ResourceLedger::CanEverMeet(const ResourceSet& request) const {
 
 bool ResourceLedger::Fits(const ResourceNeeds& needs) const {
   return std::all_of(needs.needs_.begin(), needs.needs_.end(),
-                     [this](const ResourceNeeds::Need& need) { return Free(need.index) >= need.units; });
+                     [this](const ResourceNeeds::Need& need) { return Free(need.index) >= need.units; }) &&
+         (needs.device_units_ == 0 || devices_.Fits(needs.device_units_));
 }
 
-void ResourceLedger::Take(const ResourceNeeds& needs) {
+DeviceIndexes ResourceLedger::Take(const ResourceNeeds& needs) {
   RAYLET_CHECK(Fits(needs), "a task was given resources that are not free");
   for (const auto& need : needs.needs_) Free(need.index) -= need.units;
+  return needs.device_units_ == 0 ? DeviceIndexes() : devices_.Take(needs.device_units_);
 }
 
-void ResourceLedger::Give(const ResourceNeeds& needs) {
+void ResourceLedger::Give(const ResourceNeeds& needs, const DeviceIndexes& devices) {
   ++gives_;
+  if (needs.device_units_ > 0) devices_.Give(devices, needs.device_units_);
   for (const auto& need : needs.needs_) {
     Free(need.index) += need.units;
     RAYLET_CHECK(Free(need.index) <= Total(need.index), "more came back than was given");
@@ -232,7 +247,8 @@ void ResourceLedger::AddToGroup(const PlacementGroupId& group, const ResourceSet
         names.unused.pop_back();
       of_group.emplace_back(amount.name, slot);
       const auto parsed = ParseGroupResource(amount.name);
-      group_lines_[slot] = {group, 0, 0, parsed && parsed->base == kCpu, false};
+      const std::string_view base = parsed ? parsed->base : "";
+      group_lines_[slot] = {group, 0, 0, base == kCpu, base == kGpu, false};
     }
     group_lines_[slot].total_units += amount.units;
     group_lines_[slot].free_units += amount.units;
@@ -279,6 +295,14 @@ ResourceSet ResourceLedger::OfMachine(const ResourceNeeds& needs) const {
   return set;
 }
 
+std::string ResourceLedger::WhatDevicesLack(const ResourceSet& request) const {
+  const auto needs = Resolve(request);
+  if (!needs || needs->device_units_ == 0 || devices_.Fits(needs->device_units_)) return {};
+  return StrCat(kGpu, " ", FormatUnits(kGpu, needs->device_units_),
+                " (others hold parts of them: ", devices_.WholeOnes(), " are whole, and the most that one has free is ",
+                FormatUnits(kGpu, devices_.MostOfOne()), ")");
+}
+
 std::string ResourceLedger::WhatLacks(const ResourceSet& request) const {
   std::string text;
   for (const auto& amount : request.amounts()) {
@@ -295,7 +319,7 @@ std::string ResourceLedger::WhatLacks(const ResourceSet& request) const {
     text += StrCat(name, " ", FormatUnits(amount.name, amount.units), " (free ", FormatUnits(amount.name, free), " of ",
                    FormatUnits(amount.name, total), ")");
   }
-  return text;
+  return text.empty() ? WhatDevicesLack(request) : text;
 }
 
 }  // namespace raylet

@@ -1,7 +1,7 @@
 // Resources: amounts that a task asks for and that this node has, in units (fbs/resource_units.h). Pure; the raylet's
 // loop thread. A ResourceSet holds only positive amounts, sorted by name. A ledger's free amount of a resource never
 // exceeds its total. It is below zero only while an unblocked worker has taken back a CPU that another task got
-// meanwhile.
+// meanwhile. Who takes GPUs also takes devices. Bundles reserve GPUs without devices, and their tasks take these.
 #pragma once
 
 #include <algorithm>
@@ -18,6 +18,7 @@
 #include "base/result.h"
 #include "fbs/ids.h"
 #include "fbs/resource_units.h"
+#include "raylet/scheduling/devices_table.h"
 
 namespace raylet {
 
@@ -79,6 +80,7 @@ class ResourceNeeds {
   ResourceNeeds() = default;  // of a request for nothing
   bool empty() const { return needs_.empty(); }
   int64_t cpu_units() const { return cpu_units_; }
+  int64_t device_units() const { return device_units_; }  // of GPUs
   friend bool operator==(const ResourceNeeds&, const ResourceNeeds&) = default;
 
  private:
@@ -91,6 +93,7 @@ class ResourceNeeds {
   };
   std::vector<Need> needs_;
   int64_t cpu_units_ = 0;
+  int64_t device_units_ = 0;
 };
 
 class ResourceLedger {
@@ -100,10 +103,12 @@ class ResourceLedger {
   // None where the node can never meet the request: it has less in total, or no resource of that name.
   std::optional<ResourceNeeds> Resolve(const ResourceSet& request) const;
   bool CanEverMeet(const ResourceSet& request) const;  // whether Resolve gives needs
+  // The same for who needs no devices for the GPUs: a bundle.
+  std::optional<ResourceNeeds> ResolveAmounts(const ResourceSet& request) const;
   bool Fits(const ResourceNeeds& needs) const;
   bool Fits(const std::optional<ResourceNeeds>& needs) const { return needs.has_value() && Fits(*needs); }
-  void Take(const ResourceNeeds& needs);  // it fits
-  void Give(const ResourceNeeds& needs);
+  DeviceIndexes Take(const ResourceNeeds& needs);                            // it fits
+  void Give(const ResourceNeeds& needs, const DeviceIndexes& devices = {});  // as Take gave them
   // A blocked worker gives its CPU back. When it goes on it takes the CPU again, even if none is free.
   void GiveCpu(const ResourceNeeds& needs);
   void TakeCpuAnyway(const ResourceNeeds& needs);
@@ -124,6 +129,7 @@ class ResourceLedger {
     int64_t free_units = 0;
   };
   const std::vector<Line>& lines() const { return lines_; }
+  const DevicesTable& devices() const { return devices_; }
   // "CPU 2 (free 0 of 4)": what the request lacks now; empty when it fits.
   std::string WhatLacks(const ResourceSet& request) const;
 
@@ -136,6 +142,7 @@ class ResourceLedger {
     int64_t total_units = 0;
     int64_t free_units = 0;
     bool is_cpu = false;
+    bool is_gpu = false;
     bool closed = false;
   };
   // The names of group_lines_. Copies of a ledger share them, so that a plan costs no strings.
@@ -151,9 +158,12 @@ class ResourceLedger {
   }
   int64_t Free(size_t index) const { return const_cast<ResourceLedger*>(this)->Free(index); }
   GroupNames& ChangeNames();
+  std::string WhatDevicesLack(const ResourceSet& request) const;
 
   std::vector<Line> lines_;
   size_t cpu_index_ = kNone;
+  size_t gpu_index_ = kNone;
+  DevicesTable devices_;
   int64_t cpu_total_ = 0;
   uint64_t gives_ = 0;
   std::vector<GroupLine> group_lines_;

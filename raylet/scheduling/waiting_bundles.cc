@@ -15,7 +15,7 @@ void WaitingBundles::Ask(Request request, TimePoint now) {
     ResourceSet sum;
     for (const Bundle& bundle : request.bundles)
       for (const auto& amount : bundle.resources.amounts()) sum.Accumulate(amount.name, amount.units);
-    auto needs = ledger_.Resolve(sum);
+    auto needs = ledger_.ResolveAmounts(sum);
     // What fits already was refused for another reason.
     if (needs && !ledger_.Fits(*needs) && leases_.WouldFit(*needs)) {
       waiting_.push_back({std::move(request), *std::move(needs), now + kWaitMax});

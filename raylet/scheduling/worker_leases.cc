@@ -69,7 +69,7 @@ ResourceLedger WorkerLeases::WithLeases() const {
     const auto worker = workers_.all().find(lease.worker);
     if (worker == workers_.all().end()) continue;
     // A blocked worker has given its CPU back already.
-    if (!worker->second.blocked) with_leases.Give(worker->second.held);
+    if (!worker->second.blocked) with_leases.Give(worker->second.held, worker->second.devices);
   }
   return with_leases;
 }

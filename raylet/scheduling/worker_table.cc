@@ -39,10 +39,18 @@ WorkerTable::Worker& WorkerTable::TakeIdle(const WorkerGroup& key, bool for_acto
   return worker;
 }
 
+// The worker hears of its devices before it hears of the work. On a machine without GPUs it hears of none.
+void WorkerTable::Take(Worker& worker, const ResourceNeeds& needs) {
+  worker.devices = ledger_.Take(needs);
+  worker.held = needs;
+  if (ledger_.devices().empty() || worker.told_devices == worker.devices) return;
+  worker.told_devices = worker.devices;
+  decisions_.emplace_back(UseDevices{worker.id, worker.devices});
+}
+
 void WorkerTable::Begin(Worker& worker, QueuedTask* task, const ResourceNeeds& needs) {
   if (++begun_ % kTasksPerDecay == 0 && blocked_lately_ > 0) --blocked_lately_;
-  ledger_.Take(needs);
-  worker.held = needs;
+  Take(worker, needs);
   worker.state = State::kBusy;
   worker.actor = task->task->CreatesActor();
   worker.task = task;
@@ -51,8 +59,7 @@ void WorkerTable::Begin(Worker& worker, QueuedTask* task, const ResourceNeeds& n
 }
 
 void WorkerTable::BeginLease(Worker& worker, WorkerLeaseId lease, ProcessId caller, const ResourceNeeds& needs) {
-  ledger_.Take(needs);
-  worker.held = needs;
+  Take(worker, needs);
   worker.state = State::kBusy;
   worker.lease = lease;
   worker.leased_to = caller;
@@ -94,8 +101,9 @@ void WorkerTable::Unblock(Worker& worker) {
 
 void WorkerTable::GiveBack(Worker& worker) {
   Unblock(worker);
-  ledger_.Give(worker.held);
+  ledger_.Give(worker.held, worker.devices);
   worker.held = {};
+  worker.devices = {};
 }
 
 void WorkerTable::Stopping(Worker& worker) {

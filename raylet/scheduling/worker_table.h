@@ -38,6 +38,9 @@ class WorkerTable {
     WorkerLeaseId lease = 0;     // kBusy, kStopping: it runs calls of `leased_to`, and no task; 0: none
     ProcessId leased_to = 0;     // with a lease
     ResourceNeeds held;          // kBusy, kStopping
+    DeviceIndexes devices;       // with `held`
+    // By the last UseDevices. Without one the worker has the variable with which its process started.
+    std::optional<DeviceIndexes> told_devices;
     // The tasks behind `task`, in order. Each asks for exactly the resources that the worker holds.
     std::deque<QueuedTask*> ahead;
     size_t ahead_bytes = 0;           // their bodies
@@ -113,6 +116,7 @@ class WorkerTable {
 
   static constexpr uint64_t kTasksPerDecay = 64;
 
+  void Take(Worker& worker, const ResourceNeeds& needs);
   void LeaveIdle(Worker& worker);
   bool OwesResults(const Worker& worker) const;
   std::vector<WorkerId>::const_iterator FindIdle(const Group& group, bool for_actor) const;

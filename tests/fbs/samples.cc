@@ -293,6 +293,7 @@ void Fill(wire::FindActorReplyT& message) {
 void Fill(wire::BlockedNoticeT& message) { message.blocked = true; }
 void Fill(wire::ExitNoticeT& message) { message.job_ended = true; }
 void Fill(wire::StaysNoticeT& message) { message.stays = true; }
+void Fill(wire::DevicesNoticeT& message) { message.visible = "0,1"; }
 void Fill(wire::LendNoticeT& message) {
   message.process = 4;
   message.lend = 18;

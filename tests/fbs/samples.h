@@ -56,6 +56,7 @@ void Fill(wire::FindActorReplyT& message);
 void Fill(wire::BlockedNoticeT& message);
 void Fill(wire::ExitNoticeT& message);
 void Fill(wire::StaysNoticeT& message);
+void Fill(wire::DevicesNoticeT& message);
 void Fill(wire::LendNoticeT& message);
 void Fill(wire::ProcessNoticeT& message);
 void Fill(wire::LeaseRequestT& message);

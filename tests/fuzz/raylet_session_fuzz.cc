@@ -139,6 +139,7 @@ const std::map<wire::RayletMessage, Bytes>& Samples() {
       {RayletMessage::FindActor, Encode(samples::Make<wire::FindActorRequestT>())},
       {RayletMessage::Blocked, Encode(samples::Make<wire::BlockedNoticeT>())},
       {RayletMessage::Stays, Encode(samples::Make<wire::StaysNoticeT>())},
+      {RayletMessage::UseDevices, Encode(samples::Make<wire::DevicesNoticeT>())},
       {RayletMessage::TasksRecalled, Encode(samples::Make<wire::TasksNoticeT>())},
       {RayletMessage::ReleaseLend, Encode(samples::Make<wire::LendNoticeT>())},
       {RayletMessage::ActorExited, Encode(samples::Make<wire::ActorRequestT>())},
@@ -162,7 +163,7 @@ void Run(fuzz::Input input) {
     const auto choice = input.Take<uint8_t>();
     auto& process = processes[choice % kProcesses];
     if (!process) process.emplace(daemon);
-    const auto type = static_cast<wire::RayletMessage>(input.Take<uint8_t>() % 59);
+    const auto type = static_cast<wire::RayletMessage>(input.Take<uint8_t>() % 61);
     const auto sample = Samples().find(type);
     if (choice & 0x80) {
       process.reset();  // ends in the middle of a message

@@ -3,10 +3,6 @@
 #include <algorithm>
 #include <string_view>
 
-#include <ray/api/exceptions.h>
-
-#include "base/strings.h"
-
 namespace raylet::client {
 namespace {
 
@@ -24,23 +20,10 @@ bool Among(std::string_view flag, const auto& flags) {
   return std::find(std::begin(flags), std::end(flags), flag) != std::end(flags);
 }
 
-// {"license": 1} with GPUs beside it: {"GPU": 2, "license": 1}.
-std::string WithGpus(const std::string& gpus, std::string_view resources) {
-  if (gpus.empty() || gpus.find_first_not_of("0123456789") != std::string::npos)
-    throw ray::internal::RayException(StrCat("head_args: --num-gpus ", gpus, ": a whole number is wanted"));
-  const size_t brace = resources.find('{');
-  std::string_view rest = brace == std::string_view::npos ? "}" : resources.substr(brace + 1);
-  const size_t first = rest.find_first_not_of(" \t\n");
-  const bool alone = first == std::string_view::npos || rest[first] == '}';
-  return StrCat("{\"GPU\": ", gpus, alone ? "" : ", ", rest);
-}
-
 }  // namespace
 
 HeadArgs ReadHeadArgs(const std::vector<std::string>& words) {
   HeadArgs args;
-  std::optional<std::string> gpus;
-  std::optional<std::string> resources;
   for (size_t i = 0; i < words.size(); ++i) {
     const std::string& word = words[i];
     const size_t equals = std::min(word.find('='), word.size());
@@ -53,10 +36,6 @@ HeadArgs ReadHeadArgs(const std::vector<std::string>& words) {
       args.raylet.insert(args.raylet.end(), {"--metrics-port", value()});
     } else if (flag == "--object-store-memory") {
       args.store_memory = value();
-    } else if (flag == "--num-gpus") {
-      gpus = value();
-    } else if (flag == "--resources") {
-      resources = value();
     } else if (Among(flag, kPassedOverWithValue)) {
       args.passed_over.push_back(flag);
       static_cast<void>(value());
@@ -65,11 +44,6 @@ HeadArgs ReadHeadArgs(const std::vector<std::string>& words) {
     } else {
       args.raylet.push_back(word);
     }
-  }
-  if (gpus && *gpus != "0") resources = WithGpus(*gpus, resources.value_or("{}"));
-  if (resources) {
-    args.raylet.emplace_back("--resources");
-    args.raylet.push_back(*std::move(resources));
   }
   return args;
 }

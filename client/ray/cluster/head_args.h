@@ -14,7 +14,6 @@ struct HeadArgs {
   std::vector<std::string> passed_over;     // flags without their values
 };
 
-// Throws RayException for a number of GPUs that is none.
 HeadArgs ReadHeadArgs(const std::vector<std::string>& words);
 
 }  // namespace raylet::client

@@ -156,6 +156,9 @@ void WorkerLoop::Deliver(RayletLink& link, const Frame& frame, std::vector<Uniqu
       lease->memory = *std::move(memory);
       return Add(std::move(lease));
     }
+    case wire::RayletMessage::UseDevices:
+      if (auto notice = Parse<wire::DevicesNoticeT>(frame.body)) Add(Devices{std::move(notice->visible)});
+      return;
     case wire::RayletMessage::ChannelClosed:
       if (const auto notice = Parse<wire::ChannelNoticeT>(frame.body)) Add(ChannelClosed{notice->channel});
       return;
@@ -234,6 +237,8 @@ void WorkerLoop::Run(ClusterParts& parts, ClusterRuntime& runtime) {
       if (auto* spec = std::get_if<std::unique_ptr<wire::TaskSpecT>>(&event)) RunTask(running, **spec);
       if (auto* channel = std::get_if<std::unique_ptr<HostedChannel>>(&event)) host.Open(std::move(*channel));
       if (auto* closed = std::get_if<ChannelClosed>(&event)) host.Close(closed->number);
+      if (const auto* devices = std::get_if<Devices>(&event))
+        ::setenv("CUDA_VISIBLE_DEVICES", devices->visible.c_str(), /*overwrite=*/1);
       if (auto* lease = std::get_if<std::unique_ptr<WorkerLease>>(&event)) BeginLease(running, std::move(*lease));
       event = Exit();  // destroys the event's contents now
     }

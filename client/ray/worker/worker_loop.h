@@ -33,8 +33,11 @@ class WorkerLoop {
   struct Exit {
     bool job_ended = false;
   };
+  struct Devices {
+    std::string visible;  // as CUDA_VISIBLE_DEVICES has them
+  };
   using Event = std::variant<std::unique_ptr<wire::TaskSpecT>, std::unique_ptr<HostedChannel>, ChannelClosed,
-                             std::unique_ptr<WorkerLease>, Exit>;
+                             std::unique_ptr<WorkerLease>, Devices, Exit>;
   struct Running;  // the objects that live as long as Run
   void Add(Event event) RAYLET_EXCLUDES(mutex_);
   // A task that it takes is current from then on.

@@ -118,6 +118,7 @@ TEST_F(RayletStart, HelpShowsTheDefaultOfEachFlagThatHasOne) {
       {"--socket", ""},
       {"--store-socket", ""},
       {"--num-cpus", StrCat(std::max(1U, std::thread::hardware_concurrency()))},
+      {"--num-gpus", "0"},
       {"--resources", "{}"},
       {"--memory", "what is free at the start"},
       {"--logs-folder", "SOCKET.logs"},
@@ -154,6 +155,18 @@ TEST_F(RayletStart, HelpShowsTheDefaultOfEachFlagThatHasOne) {
   EXPECT_EQ(DefaultsIn(status_help), of_status) << status_help;
 }
 
+TEST_F(RayletStart, MoreGpusThanCudaVisibleDevicesNamesAreRefused) {
+  ProcessOptions options;
+  options.environment = {{"CUDA_VISIBLE_DEVICES", "4,6"}};
+  auto daemon = DaemonProcess::StartPlain(
+      "raylet", {"--socket", folder_.File("raylet"), "--store-socket", folder_.File("store"), "--num-gpus", "3"},
+      options);
+  ASSERT_TRUE(daemon) << daemon.error().message;
+  const auto end = daemon->Wait(Deadline::After(kPatience));
+  ASSERT_TRUE(end);
+  Expect({end->exit_code, daemon->Output()}, 2, {"offer 3 GPUs", "'4,6' names 2", "--num-gpus"});
+}
+
 TEST_F(RayletStart, FlagsThatMakeNoSenseAreUsage) {
   Expect(Start({"--store-socket", folder_.File("store")}), 2, {"--socket"});
   Expect(Start({"--socket", "", "--store-socket", folder_.File("store")}), 2, {"--socket is empty"});
@@ -164,6 +177,11 @@ TEST_F(RayletStart, FlagsThatMakeNoSenseAreUsage) {
   const std::vector<std::pair<std::vector<std::string>, std::vector<std::string>>> refused = {
       {{"--resources", "{"}, {"resources"}},
       {{"--resources", R"({"gpu": 1, "license": 2, "gpu": 3})"}, {"resource gpu is there twice"}},
+      {{"--num-gpus", "2", "--resources", R"({"GPU": 3})"}, {"--num-gpus says 2", "GPU 3", "give one of them"}},
+      {{"--num-gpus", "0", "--resources", R"({"GPU": 3})"}, {"--num-gpus says 0", "GPU 3"}},
+      {{"--num-gpus", "-1"}, {"--num-gpus", "not negative"}},
+      {{"--num-gpus", "1025"}, {"GPU 1025", "1024 at most"}},
+      {{"--resources", R"({"GPU": 0.5})"}, {"GPU 0.5", "whole GPUs"}},
       {{"--ready-fd", "-4"}, {"--ready-fd", "not negative"}},
       {{"--lifeline-fd", "-1"}, {"--lifeline-fd", "not negative"}},
       {{"--head-port", "7001"}, {"--head-port", "give --head, too"}},

@@ -124,6 +124,41 @@ TEST(ResourceLedger, GivesAndTakesBack) {
   EXPECT_TRUE(ledger.Fits(one));
 }
 
+TEST(ResourceLedger, GpusAreTakenWithTheirDevices) {
+  ResourceLedger ledger(Set({{"GPU", 20'000}}));
+  const auto part = *ledger.Resolve(Set({{"GPU", 6'000}}));
+  const DeviceIndexes first = ledger.Take(part);
+  const DeviceIndexes second = ledger.Take(part);
+  EXPECT_EQ(first, DeviceIndexes({0}));
+  EXPECT_EQ(second, DeviceIndexes({1}));
+  const auto half = *ledger.Resolve(Set({{"GPU", 5'000}}));
+  EXPECT_FALSE(ledger.Fits(half)) << "0.8 are free, and 0.4 of each";
+  EXPECT_EQ(ledger.WhatLacks(Set({{"GPU", 5'000}})),
+            "GPU 0.5 (others hold parts of them: 0 are whole, and the most that one has free is 0.4)");
+  ledger.Give(part, first);
+  EXPECT_EQ(ledger.WhatLacks(Set({{"GPU", 5'000}})), "");
+  EXPECT_EQ(ledger.Take(*ledger.Resolve(Set({{"GPU", 10'000}}))), first);
+}
+
+TEST(ResourceLedger, ABundleReservesGpusAndItsTasksTakeTheDevices) {
+  ResourceLedger ledger(Set({{"GPU", 20'000}}));
+  const auto bundle = *ledger.ResolveAmounts(Set({{"GPU", 10'000}}));
+  EXPECT_EQ(ledger.Take(bundle), DeviceIndexes());
+  EXPECT_FALSE(ledger.Fits(ledger.Resolve(Set({{"GPU", 20'000}}))));
+  const PlacementGroupId group = PlacementGroupId::FromRandom();
+  ledger.AddToGroup(group, ResourcesOf(group, {0, Set({{"GPU", 10'000}})}));
+  const auto task = *ledger.Resolve(WithinGroup(Set({{"GPU", 10'000}}), group, 0));
+  EXPECT_EQ(ledger.Take(*ledger.Resolve(Set({{"GPU", 10'000}}))), DeviceIndexes({0}));
+  EXPECT_EQ(ledger.Take(task), DeviceIndexes({1}));
+  EXPECT_FALSE(ledger.Fits(task));
+  ledger.Give(task, {1});
+  EXPECT_TRUE(ledger.Fits(task));
+  ledger.CloseGroup(group);
+  ledger.DropGroup(group);
+  ledger.Give(bundle);
+  EXPECT_EQ(ledger.devices().WholeOnes(), 1);
+}
+
 TEST(ResourceLedger, KnowsTheRequestsThatItCanNeverMeet) {
   const ResourceLedger ledger(Set({{"CPU", 20'000}}));
   EXPECT_FALSE(ledger.Resolve(Set({{"CPU", 30'000}})).has_value());

@@ -134,15 +134,16 @@ class Cluster {
   void Send(size_t from, size_t to, Message message) { wires_[{from, to}].push_back(std::move(message)); }
 
   ResourceSet RandomTotal(size_t machine) {
-    ResourceSet total = test::RandomResources(random_, {{kCpu, {0, kOne, 2 * kOne, 2 * kOne}}, {"gpu", {0, kOne}}});
+    ResourceSet total =
+        test::RandomResources(random_, {{kCpu, {0, kOne, 2 * kOne, 2 * kOne}}, {kGpu, {0, kOne, 2 * kOne}}});
     total.Accumulate(kPins[machine], 4 * kOne);
     return total;
   }
 
   // Half of them are pinned to one machine; one in eight asks for what none has.
   ResourceSet Request() {
-    ResourceSet request =
-        test::RandomResources(random_, {{kCpu, {0, kOne, kOne, kOne, 2 * kOne}}, {"gpu", {0, 0, 0, 0, 0, kOne / 2}}});
+    ResourceSet request = test::RandomResources(
+        random_, {{kCpu, {0, kOne, kOne, kOne, 2 * kOne}}, {kGpu, {0, 0, 0, 0, 0, kOne / 2, 6 * kOne / 10}}});
     if (Pick(2) == 0) request.Accumulate(kPins[Pick(kMachines)], kOne);
     if (Pick(8) == 0) request.Accumulate("tape", kOne);
     return request;

@@ -138,11 +138,11 @@ class World {
     if (alike_)
       request.Accumulate(kCpu, kOne);
     else
-      request = test::RandomResources(
-          random_,
-          {{kCpu, {0, kOne / 4, kOne, kOne, 2 * kOne}}, {"disk", {0, 0, kOne / 2}}, {"gpu", {0, 0, 0, kOne / 2}}});
+      request = test::RandomResources(random_, {{kCpu, {0, kOne / 4, kOne, kOne, 2 * kOne}},
+                                                {"disk", {0, 0, kOne / 2}},
+                                                {kGpu, {0, 0, 0, kOne / 2, 6 * kOne / 10, kOne}}});
     if (Pick(4) != 0) return request;
-    const char* const more[] = {kCpu, "disk", "gpu", "tape"};
+    const char* const more[] = {kCpu, "disk", kGpu, "tape"};
     request.Accumulate(more[Pick(4)], 8 * kOne);
     return request;
   }
@@ -328,11 +328,14 @@ class World {
         } else {
           ASSERT_EQ(idle_.erase(run->worker), 1u) << "a task was given to a worker that is not idle";
         }
+        ASSERT_EQ(told_[run->worker], scheduler_.workers().at(run->worker).devices) << "it sees other GPUs";
         ASSERT_TRUE(live_.contains(run->task->id));
         ASSERT_TRUE(run->task->CreatesActor() || !behind_.contains(run->task->owner));
         ASSERT_FALSE(Ahead(run->task->id)) << "a task was given to two workers";
         for (const ObjectId& object : run->task->wait_for) ASSERT_FALSE(objects_.contains(object));
         busy_[run->worker].push_back(run->task);
+      } else if (const auto* use = std::get_if<UseDevices>(&decision)) {
+        told_[use->worker] = use->devices;
       } else if (const auto* recall = std::get_if<RecallFromWorker>(&decision)) {
         if (!scheduler_.workers().contains(recall->worker)) continue;  // it died meanwhile
         ASSERT_FALSE(recalls_.contains(recall->worker));
@@ -357,6 +360,7 @@ class World {
     if (free >= 0) unblocked_ = false;
     ASSERT_TRUE(free >= 0 || unblocked_) << "CPUs were given twice, and nobody unblocked";
     CheckWhatRuns();
+    CheckDevices();
     ASSERT_LE(scheduler_.workers().size(), 2 * Limits().workers_max);
     for (const WorkerId worker : doomed) Die(worker);
   }
@@ -391,11 +395,26 @@ class World {
     ASSERT_TRUE(test::Meets(total_, used)) << used.ToString() << " run on " << total_.ToString();
   }
 
+  // A GPU is one holder's alone, or its fractions add up to one at most.
+  void CheckDevices() const {
+    std::map<uint32_t, int64_t> lent;
+    for (const auto& [id, worker] : scheduler_.workers()) {
+      const int64_t units = worker.held.device_units();
+      const int64_t devices = units == 0 ? 0 : std::max<int64_t>(1, units / kOne);
+      ASSERT_EQ(static_cast<int64_t>(worker.devices.size()), devices);
+      for (const uint32_t device : worker.devices) lent[device] += std::min(units, kOne);
+    }
+    for (const auto& [device, units] : lent) {
+      ASSERT_LT(device, total_.units(kGpu) / kOne);
+      ASSERT_LE(units, kOne) << "GPU " << device << " was given twice";
+    }
+  }
+
   std::mt19937_64 random_, ids_{1};
   const size_t jobs_ = 1 + Pick(3);
   const bool alike_ = Pick(2) == 0;  // all tasks ask for the same
   const ResourceSet total_ = test::RandomResources(
-      random_, {{kCpu, {0, kOne, 3 * kOne, 3 * kOne}}, {"disk", {0, kOne, 2 * kOne}}, {"gpu", {0, kOne}}});
+      random_, {{kCpu, {0, kOne, 3 * kOne, 3 * kOne}}, {"disk", {0, kOne, 2 * kOne}}, {kGpu, {0, kOne, 2 * kOne}}});
   Scheduler scheduler_;
   std::map<TaskId, TaskPtr> live_;  // submitted, and has not ended
   std::set<ObjectId> objects_;      // not sealed
@@ -404,6 +423,7 @@ class World {
   std::set<ProcessId> behind_;                    // owners
   std::map<WorkerId, std::deque<TaskPtr>> busy_;  // the first is running, the others are ahead
   std::map<WorkerId, std::vector<TaskId>> recalls_;
+  std::map<WorkerId, DeviceIndexes> told_;
   std::set<TaskId> orphans_;  // ahead when their owner died: they come back without a result, or die with their worker
   std::map<JobId, ProcessId> lives_;
   bool unblocked_ = false;

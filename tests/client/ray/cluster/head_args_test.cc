@@ -29,18 +29,9 @@ TEST(HeadArgs, PassOverWhatPrivateDaemonsHaveNothingFor) {
   EXPECT_EQ(args.raylet, (Words{"--num-cpus", "1"}));
 }
 
-TEST(HeadArgs, CountGpusAmongTheResources) {
-  const auto resources = [](const Words& words) {
-    const HeadArgs args = ReadHeadArgs(words);
-    return args.raylet.size() == 2 && args.raylet[0] == "--resources" ? args.raylet[1] : "none";
-  };
-  EXPECT_EQ(resources({"--num-gpus", "2"}), "{\"GPU\": 2}");
-  EXPECT_EQ(resources({"--num-gpus=2", "--resources", "{\"disk\": 1}"}), "{\"GPU\": 2, \"disk\": 1}");
-  EXPECT_EQ(resources({"--resources={ }", "--num-gpus", "3"}), "{\"GPU\": 3 }");
-  EXPECT_EQ(resources({"--resources", "{\"disk\": 1}", "--num-gpus=0"}), "{\"disk\": 1}");
-  EXPECT_EQ(resources({"--num-gpus", "0"}), "none");
-  EXPECT_THROW(ReadHeadArgs({"--num-gpus", "many"}), ray::internal::RayException);
-  EXPECT_THROW(ReadHeadArgs({"--num-gpus"}), ray::internal::RayException);
+TEST(HeadArgs, LeaveGpusAndResourcesToTheRaylet) {
+  const Words words = {"--num-gpus", "2", "--resources", "{\"disk\": 1}", "--num-gpus=2"};
+  EXPECT_EQ(ReadHeadArgs(words).raylet, words);
 }
 
 }  // namespace
