@@ -14,8 +14,8 @@ using GpuNames = std::vector<std::string>;  // by device
 
 constexpr const char* kVisibleDevices = "CUDA_VISIBLE_DEVICES";
 
-// The names of the first `gpus` devices: those of the raylet's own `variable`, or their numbers where it is not set.
-// kInvalid, with a sentence, where the variable names fewer, or one twice.
+// The names of the first `gpus` devices in the raylet's own `variable`; their numbers where it is not set. kInvalid,
+// with a sentence: the variable names fewer, or one twice.
 Result<GpuNames> NamesOfGpus(const std::optional<std::string>& variable, int64_t gpus);
 
 // The variable of a process that has these devices: "0,1".

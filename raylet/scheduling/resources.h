@@ -1,7 +1,7 @@
 // Resources: amounts that a task asks for and that this node has, in units (fbs/resource_units.h). Pure; the raylet's
 // loop thread. A ResourceSet holds only positive amounts, sorted by name. A ledger's free amount of a resource never
 // exceeds its total. It is below zero only while an unblocked worker has taken back a CPU that another task got
-// meanwhile. Who takes GPUs also takes devices. Bundles reserve GPUs without devices, and their tasks take these.
+// meanwhile. A task takes devices with its GPUs. Bundles reserve GPUs without devices, and their tasks take these.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// What workers see of their GPUs: the CUDA_VISIBLE_DEVICES of user code in tasks and actors.
+// Functions and an actor that tell which CUDA_VISIBLE_DEVICES user code finds.
 #pragma once
 
 #include <ray/api.h>
