@@ -1,5 +1,7 @@
 // store_bench: the store's verbs beside the machine's limits, on a plasma_store of its own.
-//   store_bench [--json] [--check] [--puts | --soak | --soak-brief | --scale | --fragmentation | --restart | --spill]
+//   store_bench [--json] [--check]
+//               [--brief | --puts | --soak | --soak-brief | --scale | --fragmentation | --restart | --spill]
+// --brief: a tenth of the puts into a full store, for the test run.
 // --puts: small puts through the public interface alone.
 // --soak: the store's core alone, after ten million puts and with millions of objects. --soak-brief: fewer, for the
 // test run.
@@ -134,9 +136,9 @@ int Run(const BenchFlags& flags) {
     std::fprintf(stderr, "store_bench: %s\n", daemon.error().message.c_str());
     return 1;
   }
-  if (flags.only == "--puts") return Report(flags, PutFigures(socket, spin_us));
+  if (flags.only == "--puts") return Report(flags, PutFigures(socket, spin_us, /*brief=*/false));
   // First, because it forks, and a forked child must not find a connection of its parent.
-  std::vector<Figure> figures = PutFigures(socket, spin_us);
+  std::vector<Figure> figures = PutFigures(socket, spin_us, /*brief=*/flags.only == "--brief");
   const auto store = Connect(socket, "bench");
   figures.push_back(TimeFigure("get + release", GetAndRelease(*store), 1e9, "ns", "index probe with a pin", probe_ns));
   figures.back().promise = {Promise::Of::kMedian, Promise::Side::kAtMost, 200};
@@ -163,6 +165,6 @@ int main(int argc, char** argv) {
   int exit_code = 0;
   const auto flags = raylet::bench::ReadFlags(
       argc, argv, "store_bench: what puts and gets cost, with a store of its own.", exit_code,
-      {"--puts", "--soak", "--soak-brief", "--scale", "--fragmentation", "--restart", "--spill"});
+      {"--brief", "--puts", "--soak", "--soak-brief", "--scale", "--fragmentation", "--restart", "--spill"});
   return flags ? raylet::bench::Run(*flags) : exit_code;
 }

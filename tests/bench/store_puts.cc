@@ -166,11 +166,11 @@ struct Stream {
 };
 
 // The store is full after the first million, so that each further put evicts another object.
-Stream PutsOneAfterAnother(PlasmaClient& client) {
-  constexpr size_t kGroup = 1'000, kFill = 1'100, kGroups = 1'000;
+Stream PutsOneAfterAnother(PlasmaClient& client, size_t groups) {
+  constexpr size_t kGroup = 1'000, kFill = 1'100;
   Stream stream;
   double start = 0;
-  for (size_t group = 0; group < kFill + kGroups; ++group) {
+  for (size_t group = 0; group < kFill + groups; ++group) {
     const std::vector<ObjectID> ids = NewIds(kGroup);
     if (group == kFill) {
       Check(client.Flush());
@@ -181,13 +181,13 @@ Stream PutsOneAfterAnother(PlasmaClient& client) {
     if (group >= kFill) stream.puts.push_back((NowSeconds() - began) / kGroup);
   }
   Check(client.Flush());
-  stream.per_second = kGroup * kGroups / (NowSeconds() - start);
+  stream.per_second = static_cast<double>(kGroup * groups) / (NowSeconds() - start);
   return stream;
 }
 
 }  // namespace
 
-std::vector<Figure> PutFigures(const std::string& socket, double spin_us) {
+std::vector<Figure> PutFigures(const std::string& socket, double spin_us, bool brief) {
   const ParkedLimits futex = FutexAfterAPause();
   const double wake_us = Percentile(futex.wakes, 50) * 1e6, futex_us = Percentile(futex.round_trips, 50) * 1e6;
   std::vector<Figure> figures;
@@ -203,7 +203,7 @@ std::vector<Figure> PutFigures(const std::string& socket, double spin_us) {
                                "futex round trip after a pause", futex_us));
   figures.push_back(
       TimeFigure("batch of 100 of 1 KiB", Batches(client), 1e6, "us", "round trip of two spinning processes", spin_us));
-  const Stream stream = PutsOneAfterAnother(client);
+  const Stream stream = PutsOneAfterAnother(client, brief ? 100 : 1'000);
   figures.push_back(
       TimeFigure("put 1 KiB, asynchronous", stream.puts, 1e6, "us", "round trip of two spinning processes", spin_us));
   Figure rate;

@@ -9,7 +9,7 @@
 namespace raylet::bench {
 
 // At the store that serves `socket`. Forks, so this process has no connection yet. `spin_us`: two processes that hand a
-// word to and fro while they spin.
-std::vector<Figure> PutFigures(const std::string& socket, double spin_us);
+// word to and fro while they spin. `brief`: a tenth of the puts into a full store.
+std::vector<Figure> PutFigures(const std::string& socket, double spin_us, bool brief);
 
 }  // namespace raylet::bench
