@@ -91,6 +91,7 @@ class Worker {
     }
     if (spec.function == "never") return;
     if (spec.function == "blocked_by_nested") {  // as a task that waits in Get for its own task, for ever
+      if (!spec.arguments.empty()) AwaitFile(Text(*spec.arguments[0]));
       TaskOptions nested;
       nested.function = "never";
       process_.Submit(nested);
@@ -141,8 +142,8 @@ class Worker {
   std::map<uint64_t, Channel> channels_;
 };
 
-// A driver in a process of its own, for tests of its end: SOCKET COUNT FUNCTION FILE. It submits COUNT such tasks, and
-// ends once FILE is there.
+// A driver in a process of its own, for tests of its end: SOCKET COUNT FUNCTION ARGUMENT FILE. It submits COUNT such
+// tasks with ARGUMENT, and ends once FILE is there.
 int Drive(char** arguments) {
   WireOptions options;
   options.executable = std::filesystem::canonical("/proc/self/exe");
@@ -154,9 +155,10 @@ int Drive(char** arguments) {
   }
   TaskOptions task;
   task.function = arguments[3];
+  task.arguments = {arguments[4]};
   task.max_retries = 3;
   for (int left = std::atoi(arguments[2]); left > 0; --left) driver->Submit(task);
-  AwaitFile(arguments[4]);
+  AwaitFile(arguments[5]);
   return 0;
 }
 
@@ -188,4 +190,4 @@ int Main() {
 }  // namespace
 }  // namespace raylet::test
 
-int main(int argc, char** argv) { return argc == 5 ? raylet::test::Drive(argv) : raylet::test::Main(); }
+int main(int argc, char** argv) { return argc == 6 ? raylet::test::Drive(argv) : raylet::test::Main(); }

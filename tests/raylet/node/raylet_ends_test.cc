@@ -40,11 +40,15 @@ struct BlockedWorkers {
   BlockedWorkers() : node({"--num-cpus", std::to_string(kCpus), "--log-level", "info"}) {
     ProcessOptions options;
     options.ready_fd = options.lifeline_fd = false;
-    auto started = DaemonProcess::Start(
-        FakeWorkerPath(), {node.socket(), std::to_string(kBlocked), "blocked_by_nested", node.folder.File("end")},
-        options);
+    auto started = DaemonProcess::Start(FakeWorkerPath(),
+                                        {node.socket(), std::to_string(kBlocked), "blocked_by_nested",
+                                         node.folder.File("queued"), node.folder.File("end")},
+                                        options);
     if (!started) throw std::runtime_error(started.error().message);
     driver.emplace(std::move(*started));
+    // A nested task that is queued before the driver's last one would take a CPU for ever, and the last one would wait.
+    EXPECT_TRUE(Eventually(kPatience, [this] { return StatusOf(node)["tasks"] == kBlocked; }));
+    node.Touch("queued");
     const bool all = Eventually(kStartPatience, [this] {
       const auto status = StatusOf(node);
       return CountWorkers(status, "blocked", true) == kBlocked &&
