@@ -162,7 +162,7 @@ bool Dispatcher::PlaceOne(JobId job, Plan& plan) {
   }
   // The plan's devices are also held by tasks that lack a worker. So the ledger's may have room elsewhere, or none.
   if (placement.where != Placement::Where::kHere || !MayBegin(shape, plan.wanted_of_all) ||
-      !parts_.ledger.Fits(needs)) {
+      !parts_.ledger.Fits(shape.needs)) {
     progress.stuck = true;
     return true;  // another shape may fit
   }
