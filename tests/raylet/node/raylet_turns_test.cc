@@ -12,7 +12,7 @@ namespace raylet::test {
 namespace {
 
 #ifdef RAYLET_SANITIZED
-constexpr size_t kWorkers = 200;  // each takes a second there
+constexpr size_t kWorkers = 60;  // each takes a second there
 constexpr size_t kQueuedTasks = 2'000;
 constexpr size_t kAwaitingTasks = 2'000;
 #else
