@@ -23,6 +23,7 @@
 #include "base/strings.h"
 #include "base/unix_socket.h"
 #include "tests/harness/run_folder.h"
+#include "tests/harness/stop_process.h"
 
 namespace raylet::test {
 namespace {
@@ -32,6 +33,15 @@ constexpr int kFirstOwnFd = 20;
 constexpr int kReadyFd = 3;
 constexpr int kLifelineFd = 4;
 constexpr int kExecFailed = 127;
+
+// A process that is sent SIGSTOP stands still on return.
+void Send(pid_t pid, int signal) {
+  if (signal == SIGSTOP) {
+    static_cast<void>(StopProcess(pid));
+  } else {
+    ::kill(pid, signal);
+  }
+}
 
 UniqueFd OutOfTheWay(int fd) {
   UniqueFd old(fd);
@@ -201,10 +211,10 @@ void DaemonProcess::Signal(int signal) const {
   if (pid_ <= 0 || end_) return;
   const bool for_both = signal == SIGSTOP || signal == SIGCONT || signal == SIGKILL;
   if (is_store_ && for_both) {
-    if (signal == SIGKILL) ::kill(pid_, SIGSTOP);  // so that it starts no other server
-    if (const pid_t server = server_pid(); server != pid_) ::kill(server, signal);
+    if (signal == SIGKILL) static_cast<void>(StopProcess(pid_));  // so that it starts no other server
+    if (const pid_t server = server_pid(); server != pid_) Send(server, signal);
   }
-  ::kill(pid_, signal);
+  Send(pid_, signal);
 }
 
 std::optional<ProcessEnd> DaemonProcess::Wait(Deadline deadline) {

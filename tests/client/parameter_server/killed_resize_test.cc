@@ -22,6 +22,7 @@
 #include "tests/client/parameter_server/message_of.h"
 #include "tests/client/parameter_server/private_daemons.h"
 #include "tests/harness/daemon_process.h"
+#include "tests/harness/stop_process.h"
 
 namespace killed_resize_test {
 
@@ -217,7 +218,7 @@ TEST_F(KilledResizeTest, TheOwnersDeathWhileShardsAreClosedHoldsUpdatesForSecond
   bool closed = false;
   ASSERT_TRUE(Eventually(60s, [&] {
     if (WhereOf(first.home)->under_way == 0) return false;
-    if (::kill(owner_, SIGSTOP) != 0) return true;
+    if (!raylet::test::StopProcess(owner_)) return true;
     const auto home = WhereOf(first.home);
     const auto& shards = home->door.moved.empty() ? first.shards : home->door.moved[0].shards;
     closed = home->under_way != 0 &&

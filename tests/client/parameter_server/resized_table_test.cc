@@ -18,6 +18,7 @@
 #include "tests/client/parameter_server/private_daemons.h"
 #include "tests/harness/daemon_process.h"
 #include "tests/harness/run_folder.h"
+#include "tests/harness/stop_process.h"
 
 namespace resized_table_test {
 
@@ -211,7 +212,7 @@ TEST_F(ResizedTableTest, TheOwnersDeathWhileShardsAreClosedHoldsPushesForSeconds
   bool closed = false;
   ASSERT_TRUE(Eventually(60s, [&] {
     if (where(first.home)->under_way == 0) return false;
-    if (::kill(pid, SIGSTOP) != 0) return true;
+    if (!raylet::test::StopProcess(pid)) return true;
     const auto home = where(first.home);
     const auto& shards = home->door.moved.empty() ? first.shards : home->door.moved[0].shards;
     closed = home->under_way != 0 &&

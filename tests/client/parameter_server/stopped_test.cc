@@ -15,6 +15,7 @@
 #include "tests/client/parameter_server/private_daemons.h"
 #include "tests/harness/daemon_process.h"
 #include "tests/harness/run_folder.h"
+#include "tests/harness/stop_process.h"
 
 namespace stopped_test {
 
@@ -38,7 +39,7 @@ class StoppedShardTest : public OnPrivateDaemons {
     server_ = FloatServer::Create(300, {.policy = policy, .deadline = kDeadline, .round_deadline = 60s});
     pid_ = static_cast<pid_t>(server_.Stats()[0].pid);
   }
-  void Stop() const { ASSERT_EQ(::kill(pid_, SIGSTOP), 0); }
+  void Stop() const { ASSERT_TRUE(raylet::test::StopProcess(pid_)); }
   // The last shard, once it has saved itself. Its process may take longer than the deadline to start.
   template <class Server>
   void StopLast(const Server& server, const std::string& path) {

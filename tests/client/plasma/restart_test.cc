@@ -26,6 +26,7 @@
 #include "fbs/segment_layout.h"
 #include "tests/harness/daemon_process.h"
 #include "tests/harness/run_folder.h"
+#include "tests/harness/stop_process.h"
 
 namespace raylet::client {
 namespace {
@@ -191,7 +192,7 @@ TEST_F(RestartTest, RequestsWithoutAReplyAreNotLost) {
   const auto client = Connect(), other = Connect();
   for (uint64_t round = 0; round < 10; ++round) {
     for (uint64_t number = 0; number < 50; ++number) ASSERT_NO_FATAL_FAILURE(Put(*client, number, 100));
-    ::kill(ServerPid(), SIGSTOP);  // it handles nothing more
+    ASSERT_TRUE(raylet::test::StopProcess(ServerPid()));  // it handles nothing more
     for (uint64_t number = 0; number < 50; ++number) ASSERT_TRUE(client->DeleteAsync({{IdOf(number)}}));
     KillServer();
     ASSERT_NO_FATAL_FAILURE(Put(*client, 1000 + round, 10));  // in order with them
@@ -256,7 +257,7 @@ TEST_F(RestartTest, ClientsThatDieWhileThereIsNoServerLeaveNothing) {
   }
   char byte = 0;
   ASSERT_EQ(::read(ready[0], &byte, 1), 1);
-  ::kill(store_->pid(), SIGSTOP);
+  ASSERT_TRUE(raylet::test::StopProcess(store_->pid()));
   KillServer();
   ::kill(child, SIGKILL);
   ASSERT_EQ(::waitpid(child, nullptr, 0), child);
@@ -325,7 +326,7 @@ TEST_F(RestartTest, StopsAsAskedAlsoAfterARestartAndWhileThereIsNoServer) {
   EXPECT_EQ(stopped->exit_code, 0);
   EXPECT_NE(::access(socket_.c_str(), F_OK), 0);
   Start({});
-  ::kill(store_->pid(), SIGSTOP);
+  ASSERT_TRUE(raylet::test::StopProcess(store_->pid()));
   KillServer();
   ::kill(store_->pid(), SIGTERM);
   ::kill(store_->pid(), SIGCONT);

@@ -4,8 +4,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <map>
 #include <string>
@@ -18,29 +16,16 @@
 #include "tests/client/ray/cluster/cluster_functions.h"
 #include "tests/client/ray/cluster/keepers.h"
 #include "tests/client/ray/cluster/ownership_fixture.h"
+#include "tests/harness/stop_process.h"
 
 namespace cluster_test {
 namespace {
 
 using ray_test::MessageOf;
+using raylet::test::StopProcess;
 using namespace std::chrono_literals;
 
-class ClusterByIdTest : public ClusterOwnershipTest {
- protected:
-  // Returns once all of its threads stand still: the signal alone leaves them time to answer.
-  static void Stop(int pid) {
-    ASSERT_EQ(::kill(pid, SIGSTOP), 0);
-    const auto all_stand = [pid] {
-      for (const auto& thread : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task")) {
-        std::ifstream file(thread.path() / "stat");
-        const std::string stat{std::istreambuf_iterator<char>(file), {}};
-        if (stat.find(") T ") == std::string::npos) return false;
-      }
-      return true;
-    };
-    ASSERT_TRUE(raylet::test::Eventually(20s, all_stand));
-  }
-};
+using ClusterByIdTest = ClusterOwnershipTest;
 
 TEST_F(ClusterByIdTest, AnObjectThatWasFoundByItsIdOutlivesTheOwnersReferenceAndTheOwner) {
   Start("2");
@@ -110,7 +95,7 @@ TEST_F(ClusterByIdTest, EachThreadThatFindsAnObjectWaitsUntilItsOwnerHoldsIt) {
     const int pid = *owner.Task(&Keeper::Pid).Remote().Get();
     owner.Task(&Keeper::Put).Remote(3).Get();
     const std::string id = *owner.Task(&Keeper::IdOf).Remote(3).Get();
-    Stop(pid);
+    ASSERT_TRUE(StopProcess(pid));
     std::atomic<int> found{0};
     std::vector<std::thread> threads;
     for (int i = 0; i < 2; ++i)
@@ -137,7 +122,7 @@ TEST_F(ClusterByIdTest, ALendIsTakenWhileTheClaimIsUnderWay) {
     owner.Task(&Keeper::Put).Remote(3).Get();
     owner.Task(&Keeper::PassOn).Remote(middle, std::vector{3}).Get();
     const std::string id = *owner.Task(&Keeper::IdOf).Remote(3).Get();
-    Stop(pid);
+    ASSERT_TRUE(StopProcess(pid));
     std::thread finds([&] { EXPECT_EQ(*TextRef(id).Get(20'000), TextOf(3)); });
     EXPECT_TRUE(raylet::test::Eventually(20s, [&] { return Status()["objects_claimed"] == 1; })) << Status();
     const TextRef lent = middle.Task(&Keeper::Give).Remote(std::vector{3}).Get()->at(3);
@@ -160,7 +145,7 @@ TEST_F(ClusterByIdTest, AStoppedOwnerOfAFoundObjectHoldsUpNoEndOfAnotherProcess)
     const int pid = *owner.Task(&Keeper::Pid).Remote().Get();
     const TextRef unmade = *owner.Task(&Keeper::StartSlowly).Remote().Get();
     ends.Task(&Keeper::Keep).Remote(std::map<int, TextRef>{{3, ray::Put(TextOf(3))}}).Get();
-    Stop(pid);
+    ASSERT_TRUE(StopProcess(pid));
     // It claims the object once it has waited a second.
     std::thread waits([&] { EXPECT_THROW(unmade.Get(20'000), ray::internal::RayException); });
     EXPECT_TRUE(raylet::test::Eventually(20s, [&] { return Status()["objects_claimed"] == 1; })) << Status();

@@ -14,6 +14,7 @@
 #include "tests/client/ray/cluster/cluster_fixture.h"
 #include "tests/harness/daemon_process.h"
 #include "tests/harness/run_folder.h"
+#include "tests/harness/stop_process.h"
 
 namespace cluster_test::cancel {
 namespace {
@@ -227,7 +228,7 @@ TEST_F(CancelTest, ForceEndsAWorkerThatIsStopped) {
   const auto task = ray::Task(Stubborn).Remote(path_);
   WaitFor(".began");
   const int pid = PidIn(path_ + ".began");
-  ASSERT_EQ(::kill(pid, SIGSTOP), 0);
+  ASSERT_TRUE(raylet::test::StopProcess(pid));
   ray::Cancel(task, /*force=*/true);
   EXPECT_TRUE(Eventually(kPatience, [&] { return ::kill(pid, 0) != 0; }));
 }

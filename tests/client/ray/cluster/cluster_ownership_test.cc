@@ -11,6 +11,7 @@
 #include "tests/client/ray/cluster/cluster_functions.h"
 #include "tests/client/ray/cluster/keepers.h"
 #include "tests/client/ray/cluster/ownership_fixture.h"
+#include "tests/harness/stop_process.h"
 
 namespace cluster_test {
 namespace {
@@ -95,7 +96,7 @@ TEST_F(ClusterOwnershipTest, AnOwnerThatIsStoppedHoldsWhatIsClaimedBeforeItLetsG
     owner.Task(&Keeper::Drop).Remote(3).Get();
     middle.Task(&Keeper::PutBox).Remote(1, std::vector{3}).Get();
     box = *middle.Task(&Keeper::GiveBox).Remote(1).Get();
-    ASSERT_EQ(::kill(owner_pid, SIGSTOP), 0);
+    ASSERT_TRUE(raylet::test::StopProcess(owner_pid));
     Kill(middle);
     EXPECT_TRUE(Eventually(20s, [&] { return Status()["objects_claimed"] >= 2; })) << Status();
     ASSERT_EQ(::kill(owner_pid, SIGCONT), 0);
@@ -274,7 +275,7 @@ TEST_F(StalledOwnershipTest, ARayletThatStoodStillTakesTheClaimsThatCameMeanwhil
       middle.Task(&Keeper::PassOn).Remote(holders.back(), std::vector{number}).Get();
       owner.Task(&Keeper::Drop).Remote(number).Get();
     }
-    for (const int pid : pids) ::kill(pid, SIGSTOP);
+    for (const int pid : pids) ASSERT_TRUE(raylet::test::StopProcess(pid));
     Kill(middle);
     EXPECT_TRUE(Eventually(20s, [&] { return Status()["ends_unsettled"] == 1; }));
     raylet_->Signal(SIGSTOP);

@@ -22,6 +22,7 @@
 #include "tests/client/ray/cluster/other_driver.h"
 #include "tests/client/ray/cluster/status_of.h"
 #include "tests/harness/daemon_process.h"
+#include "tests/harness/stop_process.h"
 
 namespace cluster_test {
 
@@ -128,7 +129,7 @@ void LetGoAndOpenAnotherChannel(ray::ActorHandle<Keeper> owner, ray::ActorHandle
   for (const int number : {1, 3}) owner.Task(&Keeper::Put).Remote(number).Get();
   const int stopped = *other.Task(&Keeper::Pid).Remote().Get();
   auto given = owner.Task(&Keeper::Give).Remote(std::vector{3}).Get();
-  ASSERT_EQ(::kill(stopped, SIGSTOP), 0);
+  ASSERT_TRUE(raylet::test::StopProcess(stopped));
   const auto passed = caller.Remote("owner", other, std::vector{1});
   EXPECT_TRUE(raylet::test::Eventually(std::chrono::seconds(60), in_call));
   given.reset();
