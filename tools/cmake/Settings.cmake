@@ -283,6 +283,24 @@ macro(raylet_discover_tests name timeout labels)
   endforeach()
 endmacro()
 
+# For the programs of tests with <ray/api.h>, and the objects in them: the compiler reads it and GoogleTest once for all of them. Where sources are not united, each
+# does without, so that a missing #include is found.
+function(raylet_use_ray_headers name)
+  if(NOT raylet_precompile)
+    return()
+  endif()
+  if(NOT TARGET ray_test_headers)
+    file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/ray_test_headers.cc CONTENT "")
+    add_library(ray_test_headers OBJECT ${CMAKE_CURRENT_BINARY_DIR}/ray_test_headers.cc)
+    target_link_libraries(ray_test_headers PRIVATE raylet_ray_client GTest::gtest)
+    target_precompile_headers(ray_test_headers PRIVATE <gtest/gtest.h> <nlohmann/json.hpp> <ray/api.h>)
+    target_compile_options(ray_test_headers PRIVATE ${precompile_options} -fPIE)  # as the programs that use them
+  endif()
+  target_precompile_headers(${name} REUSE_FROM ray_test_headers)
+  target_compile_options(${name} PRIVATE ${precompile_options} -fPIE
+    $<TARGET_PROPERTY:GTest::gtest,INTERFACE_COMPILE_OPTIONS>)
+endfunction()
+
 # raylet_test(NAME SOURCES... [ONE_THREAD...] LINK... [LABELS...] [TIMEOUT seconds] [COST seconds]
 # [SLOTS number] [ALONE...]): one GoogleTest program, one ctest entry per test. COST: long tests start first, so that
 # none is left alone at the end. SLOTS: of the four that a core has for tests; 1 for a test that
@@ -301,5 +319,8 @@ function(raylet_test name)
   target_link_libraries(${name} PRIVATE ${T_LINK} GTest::gtest GTest::gtest_main Threads::Threads)
   raylet_unite(${name})
   set_source_files_properties(${T_ALONE} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+  if(raylet_ray_client IN_LIST T_LINK)
+    raylet_use_ray_headers(${name})
+  endif()
   raylet_discover_tests(${name} 60 "${T_LABELS}")
 endfunction()
