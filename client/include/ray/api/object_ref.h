@@ -89,8 +89,12 @@ class ObjectRefBase {
 };
 
 template <class T>
+std::shared_ptr<T> MakeValue(const PackedView& view) {
+  return std::make_shared<T>(UnpackValue<T>(view));
+}
+template <class T>
 std::shared_ptr<T> GetObject(const ObjectHandle& handle, int64_t timeout_ms) {
-  return std::make_shared<T>(UnpackValue<T>(CurrentRuntime().Get(Require(handle), timeout_ms)));
+  return MakeValue<T>(CurrentRuntime().Get(Require(handle), timeout_ms));
 }
 
 }  // namespace internal
