@@ -149,7 +149,7 @@ struct ObjectRefTraits<ObjectRef<T>> {
 
 }  // namespace ray
 
-#ifdef __GLIBCXX__
+#if defined(__GLIBCXX__) && !defined(_GLIBCXX_DEBUG)
 // The nodes of a std::list of references, which is what Wait returns, are small blocks. The standard lets a program
 // specialize its templates for types of its own. It must be known before the first such list, so it stands here.
 namespace std {
