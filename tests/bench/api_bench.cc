@@ -1,7 +1,8 @@
 // api_bench: one program for two engines. It uses the C++ API that Ray has, and nothing else, so that the same source
 // is measured on Ray and here (compare_ray). Each row has a number of seconds for its repetitions. A row that is not
-// over at its deadline is given up: the program ends with code 3, and --from goes on behind it. Usage: api_bench --list
-// | [--json] [--from ROW] [--only ROW] [--row-seconds S] [--deadline S] [--size-divisor N]
+// over at its deadline is given up: the program ends with code 3, and --from goes on behind it. Rows with large results
+// are compared with what this program needs to make and drop such results itself, measured in turn with them. Usage:
+// api_bench --list | [--json] [--from ROW] [--only ROW] [--row-seconds S] [--deadline S] [--size-divisor N]
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -10,7 +11,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <list>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -160,6 +163,13 @@ double Percentile(Numbers values, double percent) {
   return values[rank];
 }
 
+struct Measured {
+  Measured(Numbers of_row) : values(std::move(of_row)) {}  // NOLINT(google-explicit-constructor)
+  Measured() = default;
+  Numbers values;
+  Numbers beside;  // of rows that are compared
+};
+
 // Repeats for the row's seconds, and at least once.
 class Row {
  public:
@@ -173,6 +183,19 @@ class Row {
           return NowSeconds() - start;
         },
         count_max);
+  }
+  // The call and what it is compared with, in turn.
+  Measured TimesBeside(const std::function<void()>& call, const std::function<void()>& other) const {
+    Measured measured;
+    measured.values = Samples([&] {
+      double start = NowSeconds();
+      other();
+      measured.beside.push_back(NowSeconds() - start);
+      start = NowSeconds();
+      call();
+      return NowSeconds() - start;
+    });
+    return measured;
   }
   Numbers Samples(const std::function<double()>& sample, int count_max = 1 << 20) const {
     Numbers values;
@@ -203,7 +226,8 @@ class Row {
 struct RowOf {
   std::string name;
   std::string unit;  // "us", "ms": of a time in seconds; otherwise of a rate, whose p99 is its slow tail
-  std::function<Numbers(const Row&)> run;
+  std::function<Measured(const Row&)> run;
+  std::string beside_name = {};  // empty: it is compared with nothing
 };
 
 ray::ActorHandle<Target>& TheTarget() {
@@ -300,13 +324,25 @@ std::vector<RowOf> Rows() {
       {"Wait for 1 of 10,000", "ms",
        [](const Row& row) {
          const auto refs = PutMany(row);
-         return row.Times([&] { ray::Wait(refs, 1, 60'000); });
-       }},
+         return row.TimesBeside([&] { ray::Wait(refs, 1, 60'000); },
+                                [&] {
+                                  const std::list<ray::ObjectRef<int>> ready(refs.begin(), refs.begin() + 1);
+                                  const std::list<ray::ObjectRef<int>> unready(refs.begin() + 1, refs.end());
+                                });
+       },
+       "two lists of these references"},
       {"Get of 10,000 ints", "ms",
        [](const Row& row) {
          const auto refs = PutMany(row);
-         return row.Times([&] { ray::Get(refs); });
-       }},
+         return row.TimesBeside([&] { ray::Get(refs); },
+                                [&] {
+                                  std::vector<std::shared_ptr<int>> values;
+                                  values.reserve(refs.size());
+                                  for (size_t i = 0; i < refs.size(); ++i)
+                                    values.push_back(std::make_shared<int>(static_cast<int>(i)));
+                                });
+       },
+       "as many make_shared<int>"},
       {"parameter server, 10 doubles", "rounds/s", [](const Row& row) { return ParameterServer(row, 10); }},
       {"parameter server, 100,000 doubles", "rounds/s", [](const Row& row) { return ParameterServer(row, 100'000); }},
       {"parameter server, 10,000,000 doubles", "rounds/s",
@@ -314,17 +350,25 @@ std::vector<RowOf> Rows() {
   };
 }
 
-void Print(const Flags& flags, const RowOf& row, const Numbers& values) {
+void Print(const Flags& flags, const RowOf& row, const Measured& measured) {
+  const Numbers& values = measured.values;
   const bool time = row.unit == "us" || row.unit == "ms";
   const double scale = row.unit == "us" ? 1e6 : row.unit == "ms" ? 1e3 : 1;
   const double p50 = Percentile(values, 50) * scale;
   const double p99 = Percentile(values, time ? 99 : 1) * scale;
   if (flags.json)
-    std::printf("{\"name\": \"%s\", \"unit\": \"%s\", \"p50\": %.6g, \"p99\": %.6g, \"samples\": %zu}\n",
-                row.name.c_str(), row.unit.c_str(), p50, p99, values.size());
+    std::printf("{\"name\": \"%s\", \"unit\": \"%s\", \"p50\": %.6g, \"p99\": %.6g, \"samples\": %zu", row.name.c_str(),
+                row.unit.c_str(), p50, p99, values.size());
   else
-    std::printf("%-52s p50 %12.6g  p99 %12.6g  %-9s %zu samples\n", row.name.c_str(), p50, p99, row.unit.c_str(),
+    std::printf("%-52s p50 %12.6g  p99 %12.6g  %-9s %zu samples", row.name.c_str(), p50, p99, row.unit.c_str(),
                 values.size());
+  if (!measured.beside.empty()) {
+    const double beside = Percentile(measured.beside, 50) * scale;
+    std::printf(flags.json ? ", \"beside\": %.6g, \"ratio\": %.3g, \"beside_name\": \"%s\""
+                           : ", beside it %.6g, ratio %.3g (%s)",
+                beside, p50 / beside, row.beside_name.c_str());
+  }
+  std::printf(flags.json ? "}\n" : "\n");
   std::fflush(stdout);
 }
 

@@ -1,9 +1,13 @@
 // call_bench: tasks, actor calls and placement groups on private daemons, one at a time and many. Beside them stand
-// this machine's limits for two processes: parked on futexes, spinning, and filling a ring.
+// this machine's limits for two processes: parked on futexes, spinning, and filling a ring. Beside Wait and Get of many
+// results stands what their own results take, made and dropped without the library.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <list>
+#include <memory>
+#include <vector>
 
 #include <ray/api.h>
 
@@ -18,6 +22,8 @@ constexpr int kOneAtATime = 20'000;
 constexpr int kTasksOneAtATime = 2'000;
 constexpr int kPipelined = 20'000;
 constexpr int kRounds = 15;
+constexpr int kMany = 10'000;
+constexpr int kManyTimes = 500;
 constexpr int kGroupsOneAtATime = 2'000;
 constexpr int kGroupsAtATime = 64;
 constexpr int kGroupBatches = 50;  // in one round
@@ -65,6 +71,43 @@ Figure Pipelined(const std::string& name, int count, const std::string& limit_na
   figure.limit_name = limit_name;
   figure.limit = limit;
   return figure;
+}
+
+// The call and its limit in turn.
+Figure BesideItsResult(const std::string& name, const std::function<void()>& call, const std::string& limit_name,
+                       const std::function<void()>& limit) {
+  std::vector<double> seconds, limit_seconds;
+  for (int i = 0; i < kManyTimes; ++i) {
+    const double begin = NowSeconds();
+    limit();
+    const double middle = NowSeconds();
+    call();
+    limit_seconds.push_back(middle - begin);
+    seconds.push_back(NowSeconds() - middle);
+  }
+  return TimeFigure(name, seconds, 1e6, "us", limit_name, Percentile(limit_seconds, 50) * 1e6);
+}
+
+void AddManyResults(ray::ActorHandle<Target>& actor, std::vector<Figure>& figures) {
+  std::vector<ray::ObjectRef<int>> refs;
+  for (int i = 0; i < kMany; ++i) refs.push_back(actor.Task(&Target::Increment).Remote(1));
+  ray::Get(refs);
+  figures.push_back(BesideItsResult(
+      "Wait for 1 of 10,000 results", [&] { ray::Wait(refs, 1, -1); }, "two lists of these references",
+      [&] {
+        const std::list<ray::ObjectRef<int>> ready(refs.begin(), refs.begin() + 1);
+        const std::list<ray::ObjectRef<int>> unready(refs.begin() + 1, refs.end());
+      }));
+  figures.back().promise = {Promise::Of::kRatio, Promise::Side::kAtMost, 1.3};
+  figures.push_back(BesideItsResult(
+      "Get of 10,000 results", [&] { ray::Get(refs); }, "as many shared_ptrs of ints in small blocks",
+      [&] {
+        std::vector<std::shared_ptr<int>> values;
+        values.reserve(refs.size());
+        for (int i = 0; i < kMany; ++i)
+          values.push_back(std::allocate_shared<int>(ray::internal::BlockAllocator<int>(), i));
+      }));
+  figures.back().promise = {Promise::Of::kMedian, Promise::Side::kAtMost, 1'000};
 }
 
 // So little that many of them fit on one machine.
@@ -121,6 +164,7 @@ int Run(const BenchFlags& flags) {
     figures.push_back(Pipelined("actor calls, pipelined", kPipelined, ring, ring_rate,
                                 [&] { return actor.Task(&Target::Increment).Remote(1); }));
     figures.back().promise = {Promise::Of::kMedian, Promise::Side::kAtLeast, 100'000};
+    AddManyResults(actor, figures);
     const auto array = ray::Array<float>::CopyOf(std::vector<float>(1 << 20, 1));
     figures.push_back(TimeFigure("actor call with a 4 MiB array",
                                  OneAtATime(kOneAtATime / 4, [&] { actor.Task(&Target::Size).Remote(array).Get(); }),

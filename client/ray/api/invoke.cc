@@ -1,6 +1,7 @@
 // The untyped part of the templates that run functions, make calls and hold references.
 #include <ray/internal/invoke.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -82,18 +83,27 @@ std::string_view TakeRetries(std::string_view bytes, int& max_task_retries) {
   return bytes.substr(0, kIdBytes);
 }
 
-Hold WantHandles(const std::vector<ObjectHandle>& handles) {
-  for (const ObjectHandle& handle : handles) Require(handle);
-  return CurrentRuntime().Want(handles);
+namespace {
+
+void RequireAll(std::span<const ObjectHandle> handles) {
+  const auto null = std::find(handles.begin(), handles.end(), nullptr);
+  if (null != handles.end()) Require(*null);
+}
+
+}  // namespace
+
+Hold WantHandles(std::span<const ObjectHandle> handles) {
+  RequireAll(handles);
+  return handles.size() < 2 ? nullptr : CurrentRuntime().Want(handles);
 }
 
 Hold WantArraysOf(const std::vector<PackedView>& views) { return CurrentRuntime().WantArraysOf(views); }
 
-std::vector<bool> WaitForHandles(const std::vector<ObjectHandle>& handles, int num_objects, int timeout_ms) {
+std::vector<bool> WaitForHandles(std::span<const ObjectHandle> handles, int num_objects, int timeout_ms) {
   if (num_objects < 0 || static_cast<size_t>(num_objects) > handles.size())
     throw RayException(
         StrCat("ray::Wait cannot wait for ", num_objects, " of ", raylet::Counted(handles.size(), "object")));
-  for (const ObjectHandle& handle : handles) Require(handle);
+  RequireAll(handles);
   return CurrentRuntime().Wait(handles, static_cast<size_t>(num_objects), timeout_ms);
 }
 

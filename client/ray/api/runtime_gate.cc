@@ -60,6 +60,10 @@ PackedView RuntimeGate::Get(const ObjectHandle& object, int64_t timeout_ms) {
   return Call(*this)->Get(object, timeout_ms);
 }
 
+size_t RuntimeGate::GetMany(std::span<const ObjectHandle> objects, int64_t timeout_ms, std::span<PackedView> views) {
+  return Call(*this)->GetMany(objects, timeout_ms, views);
+}
+
 Hold RuntimeGate::Want(std::span<const ObjectHandle> objects) { return Call(*this)->Want(objects); }
 
 Hold RuntimeGate::WantArraysOf(std::span<const PackedView> values) { return Call(*this)->WantArraysOf(values); }

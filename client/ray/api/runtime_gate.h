@@ -34,6 +34,7 @@ class RuntimeGate final : public Runtime {
   bool IsCancelled() const override;
 
   PackedView Get(const ObjectHandle& object, int64_t timeout_ms) override;
+  size_t GetMany(std::span<const ObjectHandle> objects, int64_t timeout_ms, std::span<PackedView> views) override;
   Hold Want(std::span<const ObjectHandle> objects) override;
   Hold WantArraysOf(std::span<const PackedView> values) override;
   std::vector<bool> Wait(std::span<const ObjectHandle> objects, size_t count, int64_t timeout_ms) override;

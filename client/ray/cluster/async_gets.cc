@@ -79,7 +79,7 @@ void AsyncGets::WaitForBorrowed(std::vector<WaitingPtr>& borrowed) {
     std::vector<ray::internal::ObjectHandle> objects;
     objects.reserve(borrowed.size());
     for (const WaitingPtr& waiting : borrowed) objects.push_back(waiting->object);
-    WaitSet waits(parts_, wanted_, objects);
+    WaitSet waits(parts_, wanted_, objects, objects.size());
     SpinPark park(Duration::zero());
     pump_.Park(park, Deadline::Never(), [&] { return news_.load(std::memory_order_acquire) || waits.Look() > 0; });
     for (size_t i = borrowed.size(); i-- > 0;) {

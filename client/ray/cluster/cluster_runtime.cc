@@ -217,6 +217,19 @@ PackedView ClusterRuntime::Get(const ObjectHandle& handle, int64_t timeout_ms) {
   Throw(view.error());
 }
 
+// The views of values that lie in this process hold nothing: the caller keeps their objects.
+size_t ClusterRuntime::GetMany(std::span<const ObjectHandle> objects, int64_t timeout_ms, std::span<PackedView> views) {
+  views[0] = Get(objects[0], timeout_ms);
+  const size_t count_max = std::min(objects.size(), views.size());
+  size_t count = 1;
+  for (; count < count_max && objects[count]->session() == &parts_.objects; ++count) {
+    const auto& object = static_cast<const ClusterObject&>(*objects[count]);
+    if (object.status() != ObjectStatus::kInline) break;
+    views[count] = PackedView{object.bytes(), nullptr, object.lend(), views[0].deadline};
+  }
+  return count;
+}
+
 void ClusterRuntime::WaitForBorrowed(ClusterObject& object, Deadline deadline) {
   const ObjectId& id = object.id();
   const auto view = parts_.store.Fetch(id, deadline, /*may_be_sealed=*/true);
@@ -253,8 +266,8 @@ Hold ClusterRuntime::WantArraysOf(std::span<const PackedView> values) {
 std::vector<bool> ClusterRuntime::Wait(std::span<const ObjectHandle> objects, size_t count, int64_t timeout_ms) {
   parts_.link.CheckUsable();
   const Deadline deadline = Deadline::AfterMs(timeout_ms);
-  WaitSet waits(parts_.objects, parts_.wanted, objects);
-  parts_.pump.WaitUntil(deadline, [&] { return waits.Look() >= count; });
+  WaitSet waits(parts_.objects, parts_.wanted, objects, count);
+  if (!waits.Enough() && !parts_.pump.WaitUntil(deadline, [&] { return waits.LookForEnough(); })) waits.Look();
   return waits.ready();
 }
 

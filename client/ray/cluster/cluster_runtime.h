@@ -40,6 +40,8 @@ class ClusterRuntime final : public ray::internal::Runtime {
   bool IsCancelled() const override { return parts_.current.IsCancelled() || CurrentCalls::IsCancelledHere(); }
 
   ray::internal::PackedView Get(const ray::internal::ObjectHandle& object, int64_t timeout_ms) override;
+  size_t GetMany(std::span<const ray::internal::ObjectHandle> objects, int64_t timeout_ms,
+                 std::span<ray::internal::PackedView> views) override;
   ray::internal::Hold Want(std::span<const ray::internal::ObjectHandle> objects) override;
   ray::internal::Hold WantArraysOf(std::span<const ray::internal::PackedView> values) override;
   std::vector<bool> Wait(std::span<const ray::internal::ObjectHandle> objects, size_t count,

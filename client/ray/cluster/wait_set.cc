@@ -4,18 +4,22 @@
 
 namespace raylet::client {
 
-WaitSet::WaitSet(const ObjectParts& parts, WantedObjects& wanted, std::span<const ray::internal::ObjectHandle> objects)
-    : parts_(parts), wanted_(wanted), ready_(objects.size(), false) {
-  objects_.reserve(objects.size());
-  for (size_t i = 0; i < objects.size(); ++i) {
-    const ClusterObject& object = AsObject(parts_, objects[i]);
-    objects_.push_back(&object);
-    if (object.owned())
-      own_.push_back(i);
-    else if (!Found(i))
-      borrowed_.emplace_back(object.id(), i);
+WaitSet::WaitSet(const ObjectParts& parts, WantedObjects& wanted, std::span<const ray::internal::ObjectHandle> objects,
+                 size_t count)
+    : parts_(parts), wanted_(wanted), objects_(objects), count_(count), ready_(objects.size(), false) {
+  for (size_t at = 0; at < objects.size() && !Enough(); ++at) {
+    const ClusterObject& object = AsObject(parts_, objects[at]);
+    if (object.ready()) {
+      Found(at);
+    } else if (object.owned()) {
+      if (own_.empty()) own_.reserve(objects.size() - at);
+      own_.push_back({&object, at});
+    } else {
+      borrowed_.emplace_back(object.id(), at);
+    }
   }
-  if (borrowed_.empty()) return;
+  LookAtBorrowed();
+  if (Enough() || borrowed_.empty()) return;
   std::sort(borrowed_.begin(), borrowed_.end());
   std::vector<ObjectId> missing;
   missing.reserve(borrowed_.size());
@@ -24,9 +28,14 @@ WaitSet::WaitSet(const ObjectParts& parts, WantedObjects& wanted, std::span<cons
   LookAtBorrowed();  // whose seal was before the raylet was asked, and whose owner is known to have ended
 }
 
-size_t WaitSet::Look() {
-  std::erase_if(own_, [this](size_t object) { return Found(object); });
-  if (borrowed_.empty()) return found_;
+bool WaitSet::LookForEnough() {
+  const size_t left = own_.size() - own_begin_ + borrowed_.size();  // or fewer: borrowed ones may be found already
+  return Look(left - (count_ - found_)) == count_;
+}
+
+size_t WaitSet::Look(size_t pending_max) {
+  LookAtOwn(pending_max);
+  if (Enough() || borrowed_.empty()) return found_;
   const WantedObjects::Scope::News news = wants_->TakeNews();
   for (const ObjectId& id : news.objects) LookAt(id);
   const auto missing = [this](const ObjectId& id) {
@@ -36,27 +45,44 @@ size_t WaitSet::Look() {
   return found_;
 }
 
+// The pending ones that it has seen go before those that it has not looked at.
+void WaitSet::LookAtOwn(size_t pending_max) {
+  const auto begin = own_.begin() + static_cast<ptrdiff_t>(own_begin_);
+  auto pending = begin, next = begin;
+  for (; next != own_.end() && !Enough() && static_cast<size_t>(pending - begin) <= pending_max; ++next) {
+    if (next->object->ready())
+      Found(next->at);
+    else
+      *pending++ = *next;
+  }
+  if (pending == next) return;  // it has found none
+  own_begin_ += static_cast<size_t>(next - pending);
+  std::move_backward(begin, pending, next);
+}
+
 void WaitSet::LookAtBorrowed() {
-  std::erase_if(borrowed_, [this](const auto& each) { return Found(each.second); });
+  std::erase_if(borrowed_, [this](const auto& each) { return FoundBorrowed(each.second); });
 }
 
 void WaitSet::LookAt(const ObjectId& id) {
   for (auto at = std::lower_bound(borrowed_.begin(), borrowed_.end(), std::pair(id, size_t{0}));
        at != borrowed_.end() && at->first == id; ++at)
-    static_cast<void>(Found(at->second));
+    static_cast<void>(FoundBorrowed(at->second));
 }
 
-bool WaitSet::Found(size_t object) {
-  if (ready_[object]) return true;
-  if (!IsReady(*objects_[object])) return false;
-  ready_[object] = true;
-  ++found_;
+bool WaitSet::FoundBorrowed(size_t at) {
+  if (ready_[at]) return true;
+  if (Enough()) return false;
+  const auto& object = static_cast<const ClusterObject&>(*objects_[at]);
+  if (!object.ready() && !parts_.store.Contains(object.id()).value_or(false) && !parts_.store.IsLost(object.id()))
+    return false;
+  Found(at);
   return true;
 }
 
-bool WaitSet::IsReady(const ClusterObject& object) const {
-  if (object.ready() || object.owned()) return object.ready();
-  return parts_.store.Contains(object.id()).value_or(false) || parts_.store.IsLost(object.id());
+void WaitSet::Found(size_t at) {
+  ready_[at] = true;
+  ++found_;
 }
 
 }  // namespace raylet::client

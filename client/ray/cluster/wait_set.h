@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 #include <optional>
 #include <span>
 #include <utility>
@@ -19,25 +20,41 @@ namespace raylet::client {
 
 class WaitSet {
  public:
-  // All outlive it. Throws where an object is of an earlier session.
-  WaitSet(const ObjectParts& parts, WantedObjects& wanted, std::span<const ray::internal::ObjectHandle> objects);
+  // It finds `count` of the objects at most, and looks at none once it has found so many. Parts, wanted and objects
+  // outlive it. Throws where an object that it looks at is of an earlier session.
+  WaitSet(const ObjectParts& parts, WantedObjects& wanted, std::span<const ray::internal::ObjectHandle> objects,
+          size_t count);
 
-  // Looks for ready objects, and returns how many it has found so far. A waiting thread calls it often.
-  size_t Look();
+  // Looks for ready objects, and returns how many it has found so far.
+  size_t Look() { return Look(std::numeric_limits<size_t>::max()); }
+  bool Enough() const { return found_ == count_; }
+  // Looks whether there are enough by now. A waiting thread calls it often. It stops at the object that shows that
+  // there are not, so there may be ready ones behind it.
+  bool LookForEnough();
   const std::vector<bool>& ready() const { return ready_; }
 
  private:
+  struct Own {
+    const ClusterObject* object;
+    size_t at;
+  };
+
+  size_t Look(size_t pending_max);
+  // Stops once it has seen more pending ones than pending_max.
+  void LookAtOwn(size_t pending_max);
   void LookAtBorrowed();
   void LookAt(const ObjectId& id);
-  bool Found(size_t object);  // looks at this one
-  bool IsReady(const ClusterObject& object) const;
+  bool FoundBorrowed(size_t at);  // looks at this one
+  void Found(size_t at);
 
   const ObjectParts& parts_;
   WantedObjects& wanted_;
-  std::vector<const ClusterObject*> objects_;
-  std::vector<bool> ready_;
+  const std::span<const ray::internal::ObjectHandle> objects_;
+  const size_t count_;
+  std::vector<bool> ready_;  // found_ of them
   size_t found_ = 0;
-  std::vector<size_t> own_;                            // not found yet
+  std::vector<Own> own_;  // in order; from own_begin_ on those that it has not found
+  size_t own_begin_ = 0;
   std::vector<std::pair<ObjectId, size_t>> borrowed_;  // in order; those not found at the last look at all
   std::optional<WantedObjects::Scope> wants_;          // while objects are awaited from others
 };

@@ -198,7 +198,7 @@ class LocalRuntime : public ray::internal::Runtime {
   }
 
   PackedView Get(const ObjectHandle& object, int64_t timeout_ms) override {
-    LocalObject* const local = ObjectOf(*store_, object).get();
+    LocalObject* const local = &AsObject(*store_, object);
     LocalOutcome outcome = store_->Outcome(*local);
     if (!outcome.ready()) {
       const LocalThreads::Blocked blocked(threads_);
@@ -214,9 +214,10 @@ class LocalRuntime : public ray::internal::Runtime {
 
   std::vector<bool> Wait(std::span<const ObjectHandle> objects, size_t count, int64_t timeout_ms) override {
     std::vector<LocalObject*> locals;
-    for (const ObjectHandle& object : objects) locals.push_back(ObjectOf(*store_, object).get());
-    std::vector<bool> ready = store_->Wait(locals, 0, 0);
-    if (static_cast<size_t>(std::count(ready.begin(), ready.end(), true)) >= count || timeout_ms == 0) return ready;
+    locals.reserve(objects.size());
+    for (const ObjectHandle& object : objects) locals.push_back(&AsObject(*store_, object));
+    std::vector<bool> ready = store_->Ready(locals, count);
+    if (timeout_ms == 0 || static_cast<size_t>(std::count(ready.begin(), ready.end(), true)) == count) return ready;
     const LocalThreads::Blocked blocked(threads_);
     return store_->Wait(locals, count, timeout_ms);
   }

@@ -155,17 +155,30 @@ void LocalStore::WhenReady(const LocalObjectPtr& object, std::function<void()> c
   callback();
 }
 
+size_t LocalStore::MarkReady(std::span<LocalObject* const> objects, size_t count, std::vector<bool>& ready) {
+  ready.assign(objects.size(), false);  // an earlier one may have become ready
+  size_t found = 0;
+  for (size_t i = 0; i < objects.size() && found < count; ++i) {
+    if (objects[i]->value_ == nullptr && objects[i]->failure_ == nullptr) continue;
+    ready[i] = true;
+    ++found;
+  }
+  return found;
+}
+
+std::vector<bool> LocalStore::Ready(std::span<LocalObject* const> objects, size_t count) {
+  std::vector<bool> ready;
+  const MutexLock lock(mutex_);
+  MarkReady(objects, count, ready);
+  return ready;
+}
+
 std::vector<bool> LocalStore::Wait(std::span<LocalObject* const> objects, size_t count, int64_t timeout_ms) {
   const Deadline deadline = Deadline::AfterMs(timeout_ms);
-  std::vector<bool> ready(objects.size());
+  std::vector<bool> ready;
   const MutexLock lock(mutex_);
   for (;;) {
-    size_t found = 0;
-    for (size_t i = 0; i < objects.size(); ++i) {
-      ready[i] = objects[i]->value_ != nullptr || objects[i]->failure_ != nullptr;
-      if (ready[i]) ++found;
-    }
-    if (found >= count) return ready;
+    if (MarkReady(objects, count, ready) == count) return ready;
     if (stopped_) throw RayException("ray::Shutdown was called while this thread waited for an object");
     if (deadline.Passed()) return ready;
     changed_.Wait(mutex_, deadline);
@@ -210,8 +223,12 @@ void LocalStore::ForgetArray(const ObjectId& id) {
   arrays_.erase(id);
 }
 
-LocalObjectPtr ObjectOf(const LocalStore& store, const ray::internal::ObjectHandle& handle) {
+LocalObject& AsObject(const LocalStore& store, const ray::internal::ObjectHandle& handle) {
   ray::internal::CheckSession(*handle, &store);
+  return static_cast<LocalObject&>(*handle);
+}
+LocalObjectPtr ObjectOf(const LocalStore& store, const ray::internal::ObjectHandle& handle) {
+  AsObject(store, handle);
   return std::static_pointer_cast<LocalObject>(handle);
 }
 

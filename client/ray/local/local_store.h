@@ -86,9 +86,11 @@ class LocalStore : public std::enable_shared_from_this<LocalStore> {
   // Runs the callback at once when the object is ready, else on the thread that makes it so.
   void WhenReady(const LocalObjectPtr& object, std::function<void()> callback);
 
-  // The indices that are ready once `count` of them are or the time is over (timeout_ms < 0:
-  // never). Throws once stopped.
-  std::vector<bool> Wait(std::span<LocalObject* const> objects, size_t count, int64_t timeout_ms);
+  // Which of them are ready: the first `count`, or fewer.
+  std::vector<bool> Ready(std::span<LocalObject* const> objects, size_t count) RAYLET_EXCLUDES(mutex_);
+  // The same, once there are `count` or the time is over (timeout_ms < 0: never). Throws once stopped.
+  std::vector<bool> Wait(std::span<LocalObject* const> objects, size_t count, int64_t timeout_ms)
+      RAYLET_EXCLUDES(mutex_);
 
   std::shared_ptr<ray::internal::ArrayStorage> NewArray(size_t bytes);
   std::shared_ptr<ray::internal::ArrayStorage> FindArray(std::string_view id);  // throws where there is none
@@ -101,6 +103,8 @@ class LocalStore : public std::enable_shared_from_this<LocalStore> {
   friend class LocalObject;
   friend class LocalArray;
   void Finish(const LocalObjectPtr& object, ValuePtr value, LocalFailurePtr failure);
+  // Marks the first `count` that are ready, and no others. Returns how many there are.
+  static size_t MarkReady(std::span<LocalObject* const> objects, size_t count, std::vector<bool>& ready);
   void ForgetObject(const ObjectId& id);
   void ForgetArray(const ObjectId& id);
 
@@ -113,7 +117,8 @@ class LocalStore : public std::enable_shared_from_this<LocalStore> {
   std::unordered_map<ObjectId, std::weak_ptr<ray::internal::ArrayStorage>> arrays_ RAYLET_GUARDED_BY(mutex_);
 };
 
-// The object behind a handle. Throws where another store made it, before the last Shutdown.
+// The object behind a handle. They throw where another store made it, before the last Shutdown.
+LocalObject& AsObject(const LocalStore& store, const ray::internal::ObjectHandle& handle);
 LocalObjectPtr ObjectOf(const LocalStore& store, const ray::internal::ObjectHandle& handle);
 // The id of an array that NewArray made. Throws likewise.
 const ObjectId& IdOfArray(const LocalStore& store, const ray::internal::ArrayStorage& array);

@@ -2,6 +2,7 @@
 // process goes, the value's memory is freed. Thread-safe as a std::shared_ptr is.
 #pragma once
 
+#include <list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 #include <ray/api/exceptions.h>
 #include <ray/api/serializer.h>
 #include <ray/internal/runtime.h>
+#include <ray/internal/small_blocks.h>
 
 namespace ray {
 
@@ -89,8 +91,12 @@ class ObjectRefBase {
 };
 
 template <class T>
+std::shared_ptr<T> MakeValue(const PackedView& view) {
+  return std::allocate_shared<T>(BlockAllocator<T>(), UnpackValue<T>(view));
+}
+template <class T>
 std::shared_ptr<T> GetObject(const ObjectHandle& handle, int64_t timeout_ms) {
-  return std::make_shared<T>(UnpackValue<T>(CurrentRuntime().Get(Require(handle), timeout_ms)));
+  return MakeValue<T>(CurrentRuntime().Get(Require(handle), timeout_ms));
 }
 
 }  // namespace internal
@@ -142,3 +148,23 @@ struct ObjectRefTraits<ObjectRef<T>> {
 }  // namespace internal
 
 }  // namespace ray
+
+#if defined(__GLIBCXX__) && !defined(_GLIBCXX_DEBUG)
+// The nodes of a std::list of references, which is what Wait returns, are small blocks. The standard lets a program
+// specialize its templates for types of its own. It must be known before the first such list, so it stands here.
+namespace std {
+
+template <class T>
+class allocator<_List_node<ray::ObjectRef<T>>> : public ray::internal::BlockAllocator<_List_node<ray::ObjectRef<T>>> {
+ public:
+  using size_type = size_t;
+  using difference_type = ptrdiff_t;
+  using propagate_on_container_move_assignment = true_type;
+  using is_always_equal = true_type;
+  allocator() = default;
+  template <class U>
+  allocator(const allocator<U>&) noexcept {}  // NOLINT(google-explicit-constructor)
+};
+
+}  // namespace std
+#endif

@@ -1,9 +1,11 @@
 // Put, Get, Wait: store values, fetch values, and wait until some are ready.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <concepts>
 #include <memory>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -33,23 +35,36 @@ class Deadline {
   Clock::time_point end_;
 };
 
-// Runtime::Want and its like.
-RAYLET_API Hold WantHandles(const std::vector<ObjectHandle>& handles);
+// The handles of these references, where they lie: copies would have to be counted. A reference is its handle.
 template <class T>
-Hold WantAll(const std::vector<ObjectRef<T>>& objects) {
-  if (objects.size() < 2) return nullptr;
-  std::vector<ObjectHandle> handles;
-  handles.reserve(objects.size());
-  for (const auto& object : objects) handles.push_back(object.handle());
-  return WantHandles(handles);
+std::span<const ObjectHandle> HandlesOf(const std::vector<ObjectRef<T>>& objects) {
+  static_assert(std::is_standard_layout_v<ObjectRef<T>> && sizeof(ObjectRef<T>) == sizeof(ObjectHandle));
+  return {reinterpret_cast<const ObjectHandle*>(objects.data()), objects.size()};
 }
+
+// Runtime::Want and its like. Throws where a handle is null.
+RAYLET_API Hold WantHandles(std::span<const ObjectHandle> handles);
 RAYLET_API Hold WantArraysOf(const std::vector<PackedView>& views);
 template <class T>
 inline constexpr bool kIsArray = false;
 template <class T>
 inline constexpr bool kIsArray<Array<T>> = true;
-// Checks the count, waits, and returns which of them are ready.
-RAYLET_API std::vector<bool> WaitForHandles(const std::vector<ObjectHandle>& handles, int num_objects, int timeout_ms);
+// Checks count and handles, waits, and returns which of them are ready: num_objects at most.
+RAYLET_API std::vector<bool> WaitForHandles(std::span<const ObjectHandle> handles, int num_objects, int timeout_ms);
+
+// Gets each of the objects, in order, and visits its value before it waits for a later one. The handles stay as they
+// are meanwhile, and none is null.
+template <class Visit>
+void VisitValues(std::span<const ObjectHandle> handles, const Deadline& deadline, Visit visit) {
+  constexpr size_t kViews = 32;  // each call of the runtime has a cost of its own
+  std::array<PackedView, kViews> views;
+  while (!handles.empty()) {
+    const size_t count = CurrentRuntime().GetMany(handles, deadline.RemainingMs(), views);
+    for (const PackedView& view : std::span(views).first(count)) visit(view);
+    views[0] = {};  // it may pin memory of the store
+    handles = handles.subspan(count);
+  }
+}
 
 }  // namespace internal
 
@@ -78,9 +93,10 @@ auto Get(const ObjectRef<T>& object, const int& timeout_ms) {
 template <class T>
 auto Get(const std::vector<ObjectRef<T>>& objects, const int& timeout_ms = -1) {
   const internal::Deadline deadline(timeout_ms);
-  const internal::Hold wanted = internal::WantAll(objects);
+  const std::span<const internal::ObjectHandle> handles = internal::HandlesOf(objects);
+  const internal::Hold wanted = internal::WantHandles(handles);
   if constexpr (std::is_void_v<T>) {
-    for (const auto& object : objects) object.Get(static_cast<int>(deadline.RemainingMs()));
+    internal::VisitValues(handles, deadline, [](const internal::PackedView&) {});
   } else {
     std::vector<std::shared_ptr<T>> values;
     values.reserve(objects.size());
@@ -89,11 +105,13 @@ auto Get(const std::vector<ObjectRef<T>>& objects, const int& timeout_ms = -1) {
       // First the small values that name the arrays, then these, all at once.
       std::vector<internal::PackedView> names;
       names.reserve(objects.size());
-      for (const auto& object : objects)
-        names.push_back(internal::CurrentRuntime().Get(internal::Require(object.handle()), deadline.RemainingMs()));
+      for (const auto& handle : handles)
+        names.push_back(internal::CurrentRuntime().Get(handle, deadline.RemainingMs()));
       arrays_wanted = internal::WantArraysOf(names);
     }
-    for (const auto& object : objects) values.push_back(object.Get(static_cast<int>(deadline.RemainingMs())));
+    internal::VisitValues(handles, deadline, [&values](const internal::PackedView& view) {
+      values.push_back(internal::MakeValue<T>(view));
+    });
     return values;
   }
 }
@@ -105,15 +123,14 @@ std::vector<std::shared_ptr<T>> Get(const std::vector<std::string>& ids, const i
   return Get(objects, timeout_ms);
 }
 
-// Returns once num_objects of them are ready, or at the timeout (-1: none).
+// Returns once num_objects of them are ready, or at the timeout (-1: none). No more than num_objects are in the list of
+// ready ones: it looks at no further ones.
 template <class T>
 WaitResult<T> Wait(const std::vector<ObjectRef<T>>& objects, int num_objects, int timeout_ms) {
-  std::vector<internal::ObjectHandle> handles;
-  handles.reserve(objects.size());
-  for (const auto& object : objects) handles.push_back(object.handle());
-  const std::vector<bool> ready = internal::WaitForHandles(handles, num_objects, timeout_ms);
+  const std::vector<bool> ready = internal::WaitForHandles(internal::HandlesOf(objects), num_objects, timeout_ms);
   WaitResult<T> result;
-  for (size_t i = 0; i < objects.size(); ++i) (ready[i] ? result.ready : result.unready).push_back(objects[i]);
+  auto is_ready = ready.begin();
+  for (const auto& object : objects) (*is_ready++ ? result.ready : result.unready).push_back(object);
   return result;
 }
 

@@ -345,8 +345,12 @@ Packed PackMoved(T&& value) {
 
 template <class T>
 T UnpackValue(const PackedView& view) {
-  const UnpackScope scope(view);
-  return UnpackBytes<T>(view.bytes);
+  if constexpr (kIsElement<T> || kIsOwnBytes<T>) {  // it refers to nothing
+    return UnpackBytes<T>(view.bytes);
+  } else {
+    const UnpackScope scope(view);
+    return UnpackBytes<T>(view.bytes);
+  }
 }
 
 // Plain msgpack, for programs that want it.

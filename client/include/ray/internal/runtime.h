@@ -138,12 +138,18 @@ class RAYLET_API Runtime {
   // Waits until the object is there; timeout_ms < 0 waits for ever. Throws what the task threw, RayTimeoutException, or
   // why the object is lost.
   virtual PackedView Get(const ObjectHandle& object, int64_t timeout_ms) = 0;
+  // Get of the first object, and of those behind it that are at hand. Writes their views in order, and returns how
+  // many. The caller keeps the objects as long as it reads the views. Neither span is empty.
+  virtual size_t GetMany(std::span<const ObjectHandle> objects, int64_t timeout_ms, std::span<PackedView> views) {
+    views[0] = Get(objects[0], timeout_ms);
+    return 1;
+  }
   // Wants those of the objects that lie on other machines here, all at once, while the returned hold lives. May return
   // null.
   virtual Hold Want(std::span<const ObjectHandle>) { return nullptr; }
   // The same for the arrays that these values refer to.
   virtual Hold WantArraysOf(std::span<const PackedView>) { return nullptr; }
-  // Which of the objects are ready (with a value or an error) once at least `count` are, or at the timeout.
+  // Which of the objects are ready (with a value or an error): `count` of them, or fewer at the timeout.
   virtual std::vector<bool> Wait(std::span<const ObjectHandle> objects, size_t count, int64_t timeout_ms) = 0;
 
   // Runs the callback once: when the object is ready, or when Shutdown ends the wait. On a thread of the library, where
