@@ -9,11 +9,11 @@
 
 #include <atomic>
 #include <chrono>
-#include <fstream>
 #include <string>
 
 #include "base/strings.h"
 #include "tests/client/plasma/store_fixture.h"
+#include "tests/harness/sleeps.h"
 
 namespace plasma {
 
@@ -56,14 +56,7 @@ class WaitingThread {
  public:
   void Begin() { number_ = static_cast<pid_t>(::syscall(SYS_gettid)); }
   // True once the thread sleeps.
-  bool Sleeps() const {
-    if (number_ == 0) return false;
-    std::ifstream file(raylet::StrCat("/proc/self/task/", number_.load(), "/stat"));
-    std::string stat;
-    std::getline(file, stat);
-    const size_t name_end = stat.rfind(')');
-    return name_end != std::string::npos && stat.size() > name_end + 2 && stat[name_end + 2] == 'S';
-  }
+  bool Sleeps() const { return number_ != 0 && raylet::test::Sleeps(number_); }
 
  private:
   std::atomic<pid_t> number_{0};
