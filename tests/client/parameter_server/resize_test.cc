@@ -239,7 +239,7 @@ TEST_F(ResizeTest, OneThatIsAgreedCountsForStatsAndSaveOfShardsThatDoNotKnow) {
 
 TEST_F(ResizeTest, AConductorThatWasGivenUpLeavesTheOldShardsOpen) {
   auto options = options_;
-  options.round_deadline = std::chrono::seconds(30);
+  options.round_deadline = std::chrono::seconds(3);
   const auto old = NewServer(options);
   EXPECT_TRUE(Push(*old, 0, 8).applied);  // the Resize waits for the other half
   std::thread other([&] {

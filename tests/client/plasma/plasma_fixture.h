@@ -27,8 +27,17 @@ class PlasmaApiTest : public raylet::test::PlasmaStoreTest {
  protected:
   void SetUp() override {
     PlasmaStoreTest::SetUp();
-    ASSERT_STATUS_OK(client_.Connect(socket()));
-    ASSERT_STATUS_OK(other_.Connect(socket(), "", 0, 3));
+    ASSERT_NO_FATAL_FAILURE(AwaitConnect(client_));
+    ASSERT_NO_FATAL_FAILURE(AwaitConnect(other_));
+  }
+  // A busy machine's store may answer later than Connect waits.
+  void AwaitConnect(PlasmaClient& client) {
+    Status status;
+    ASSERT_TRUE(raylet::test::Eventually(std::chrono::seconds(40), [&] {
+      status = client.Connect(socket(), "", 0, 3);
+      return !status.IsTimedOut();
+    })) << status.ToString();
+    ASSERT_STATUS_OK(status);
   }
   ObjectID Put(const std::string& data, const std::string& metadata = "") {
     const auto id = ObjectID::from_random();
