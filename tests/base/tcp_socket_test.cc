@@ -43,14 +43,14 @@ TEST(TcpSocket, ConnectsToWhoListensAndCarriesBytes) {
   EXPECT_FALSE(AcceptTcp(listener->get())->get() >= 0) << "nobody has come yet";
   const auto dialed = ConnectTcp(*address);
   ASSERT_TRUE(dialed);
-  ASSERT_TRUE(*WaitWritable(dialed->get(), Deadline::AfterMs(5000)));
+  ASSERT_TRUE(*WaitWritable(dialed->get(), Deadline::AfterMs(30'000)));
   EXPECT_TRUE(ConnectOutcome(dialed->get(), *address));
-  ASSERT_TRUE(*WaitReadable(listener->get(), Deadline::AfterMs(5000)));
+  ASSERT_TRUE(*WaitReadable(listener->get(), Deadline::AfterMs(30'000)));
   const auto accepted = AcceptTcp(listener->get());
   ASSERT_TRUE(accepted && *accepted);
   EXPECT_EQ(RemoteAddressOf(accepted->get())->text(), LocalAddressOf(dialed->get())->text());
   EXPECT_EQ(*SendSome(dialed->get(), Bytes("hello"), {}), 5U);
-  ASSERT_TRUE(*WaitReadable(accepted->get(), Deadline::AfterMs(5000)));
+  ASSERT_TRUE(*WaitReadable(accepted->get(), Deadline::AfterMs(30'000)));
   std::byte buffer[16];
   std::vector<UniqueFd> no_fds;
   EXPECT_EQ(ReceiveSome(accepted->get(), buffer, no_fds)->bytes, 5U);
@@ -64,7 +64,7 @@ TEST(TcpSocket, ARefusedConnectionIsToldFromOtherFailures) {
   listener->Reset();
   const auto dialed = ConnectTcp(*address);
   if (dialed) {
-    ASSERT_TRUE(*WaitWritable(dialed->get(), Deadline::AfterMs(5000)));
+    ASSERT_TRUE(*WaitWritable(dialed->get(), Deadline::AfterMs(30'000)));
     EXPECT_EQ(ConnectOutcome(dialed->get(), *address).error().code, ErrorCode::kNotRunning);
   } else {
     EXPECT_EQ(dialed.error().code, ErrorCode::kNotRunning);

@@ -32,7 +32,7 @@ TEST_F(UnixSocketTest, ListensConnectsAcceptsAndKnowsItsPeer) {
   EXPECT_FALSE(AcceptUnix(listening->get()).value()) << "nobody is there yet";
   const auto client = ConnectUnix(path_);
   ASSERT_TRUE(client) << client.error().message;
-  ASSERT_TRUE(WaitReadable(listening->get(), Deadline::AfterMs(5000)).value());
+  ASSERT_TRUE(WaitReadable(listening->get(), Deadline::AfterMs(30'000)).value());
   const auto server = AcceptUnix(listening->get());
   ASSERT_TRUE(server && *server);
   for (const int fd : {listening->get(), client->get(), server->get()}) EXPECT_TRUE(NonBlockingAndCloseOnExec(fd));

@@ -52,7 +52,7 @@ class EvictedCopyTest : public ::testing::Test {
   size_t WantedByB() const { return b_.Status().value("/transfers/objects_wanted"_json_pointer, ~size_t{0}); }
   void EvictAllOfB() const {
     const auto client =
-        raylet::client::StoreClient::Connect(b_.store_socket(), "test", raylet::Deadline::After(5s), false);
+        raylet::client::StoreClient::Connect(b_.store_socket(), "test", raylet::Deadline::After(30s), false);
     ASSERT_TRUE(client);
     ASSERT_TRUE((*client)->Evict(kBytes));
   }

@@ -16,6 +16,7 @@
 
 #include "tests/client/ray/cluster/cluster_functions.h"
 #include "tests/cluster/net_machines.h"
+#include "tests/harness/run_before_others.h"
 
 namespace cluster_test {
 

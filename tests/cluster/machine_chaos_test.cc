@@ -97,7 +97,7 @@ TEST_F(MachineChaos, EveryResultIsRightOrAnErrorThatNamesTheCause) {
   RecordProperty("errors", static_cast<int>(errors));
   const Machine* const machines[] = {&a_, others_[0].get(), others_[1].get()};
   for (const Machine* const machine : machines)
-    EXPECT_TRUE(Eventually(10s, [&] { return machine->OwnedObjects() == 0; })) << machine->OwnedObjects();
+    EXPECT_TRUE(Eventually(30s, [&] { return machine->OwnedObjects() == 0; })) << machine->OwnedObjects();
 }
 
 // Restarting actors on machines that are killed, called from everywhere while their workers die, too.
@@ -160,7 +160,7 @@ TEST_F(MachineChaos, EveryCallOfAnActorIsAnsweredOrFailsWithACause) {
   EXPECT_GT(right, errors);
   const Machine* const machines[] = {&a_, others_[0].get(), others_[1].get()};
   for (const Machine* const machine : machines)
-    EXPECT_TRUE(Eventually(10s, [&] { return machine->OwnedObjects() == 0; })) << machine->OwnedObjects();
+    EXPECT_TRUE(Eventually(30s, [&] { return machine->OwnedObjects() == 0; })) << machine->OwnedObjects();
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 // Owned by a test or benchmark, whose driver is a program of the first one.
 #pragma once
 
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -19,10 +18,6 @@
 #include "tests/harness/run_folder.h"
 
 namespace raylet::test {
-
-// For tests whose machines call each other dead after a second or so: this process and all that it starts
-// run before other tests on this machine, where this user may say so. Called before the first of them starts.
-inline void RunBeforeOthers() { ::setpriority(PRIO_PROCESS, 0, -10); }
 
 class Machine {
  public:
@@ -55,7 +50,7 @@ class Machine {
   }
   size_t StoredObjects() const {
     const auto client =
-        client::StoreClient::Connect(store_socket(), "test", Deadline::After(std::chrono::seconds(5)), false);
+        client::StoreClient::Connect(store_socket(), "test", Deadline::After(std::chrono::seconds(30)), false);
     if (!client) return ~size_t{0};
     const auto list = (*client)->List();
     return list ? list->size() : ~size_t{0};
@@ -64,7 +59,7 @@ class Machine {
   // Objects with an owner. The others are copies, which go when room is needed.
   size_t OwnedObjects() const {
     const auto client =
-        client::StoreClient::Connect(store_socket(), "test", Deadline::After(std::chrono::seconds(5)), false);
+        client::StoreClient::Connect(store_socket(), "test", Deadline::After(std::chrono::seconds(30)), false);
     if (!client) return ~size_t{0};
     const auto list = (*client)->List();
     if (!list) return ~size_t{0};

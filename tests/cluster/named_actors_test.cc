@@ -55,7 +55,7 @@ class NamedActorsTest : public ::testing::Test {
     const std::string restored = "SET raylet:restored: \"raylet1 restored\"\r\n";
     ASSERT_EQ(::write(link->get(), restored.data(), restored.size()), static_cast<ssize_t>(restored.size()));
     char answer[16] = {};
-    ASSERT_TRUE(raylet::WaitReadable(link->get(), raylet::Deadline::After(10s)).value_or(false));
+    ASSERT_TRUE(raylet::WaitReadable(link->get(), raylet::Deadline::After(30s)).value_or(false));
     ASSERT_GT(::read(link->get(), answer, sizeof answer), 0);
     a_ = WithControl("{}");
     b_ = WithControl(R"({"there": 4})");

@@ -16,6 +16,7 @@
 #include "tests/client/ray/cluster/cluster_functions.h"
 #include "tests/cluster/chaos_work.h"
 #include "tests/cluster/net_machines.h"
+#include "tests/harness/run_before_others.h"
 
 namespace cluster_test {
 namespace {
@@ -192,9 +193,9 @@ TEST_F(NetworkChaos, EveryResultIsRightOrAnErrorThatNamesItsCauseAndNothingIsLef
     EXPECT_TRUE(Eventually(30s, [&] { return machines_.network().Processes(host).size() == 3; }))
         << machines_.network().Processes(host).size();
     // Connections for objects are kept for the next one, three times as long as --peer-dead-after.
-    EXPECT_TRUE(Eventually(15s, [&] { return machine.raylet->OpenDescriptors() <= raylet_descriptors_[host]; }))
+    EXPECT_TRUE(Eventually(30s, [&] { return machine.raylet->OpenDescriptors() <= raylet_descriptors_[host]; }))
         << machine.raylet->OpenDescriptors() << " instead of " << raylet_descriptors_[host];
-    EXPECT_TRUE(Eventually(10s, [&] { return machine.store->OpenDescriptors() <= store_descriptors_[host]; }))
+    EXPECT_TRUE(Eventually(30s, [&] { return machine.store->OpenDescriptors() <= store_descriptors_[host]; }))
         << machine.store->OpenDescriptors() << " instead of " << store_descriptors_[host];
   }
 }

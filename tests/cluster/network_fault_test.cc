@@ -13,6 +13,7 @@
 #include "base/unix_socket.h"
 #include "tests/client/ray/cluster/cluster_functions.h"
 #include "tests/cluster/net_machines.h"
+#include "tests/harness/run_before_others.h"
 
 namespace cluster_test {
 
@@ -40,6 +41,7 @@ namespace {
 
 class NetworkFaults : public ::testing::Test {
  protected:
+  NetworkFaults() { raylet::test::RunBeforeOthers(); }
   void TearDown() override { ray::Shutdown(); }
 
   static void InitAt(Machine& machine) {

@@ -69,7 +69,7 @@ class RemoteActorsTest : public raylet::test::TwoMachines {
     return ray::Actor(Counter::Create).SetResource(resource, 1).SetMaxRestarts(max_restarts).Remote(0);
   }
   void NothingIsLeft(const Machine& machine) {
-    EXPECT_TRUE(Eventually(10s, [&] { return machine.OwnedObjects() == 0; })) << machine.OwnedObjects();
+    EXPECT_TRUE(Eventually(30s, [&] { return machine.OwnedObjects() == 0; })) << machine.OwnedObjects();
   }
 };
 
@@ -121,7 +121,7 @@ TEST_F(RemoteActorsTest, LargeValuesGoBothWaysAndAResultOutlivesItsActor) {
     ASSERT_EQ(ray::Wait(std::vector<ray::ObjectRef<std::string>>{kept}, 1, 20'000).ready.size(), 1u);
     const int pid = *counter.Task(&Counter::Pid).Remote().Get();
     counter.Kill();
-    ASSERT_TRUE(Eventually(10s, [&] { return Gone(pid); }));
+    ASSERT_TRUE(Eventually(30s, [&] { return Gone(pid); }));
     EXPECT_EQ(*kept.Get(), text);
     EXPECT_EQ(*ray::Task(Length).SetResource("there", 1).Remote(kept).Get(), text.size());
   }
@@ -180,7 +180,7 @@ TEST_F(RemoteActorsTest, AKilledHomeTakesItsActorsWithItWhereverTheyRun) {
   b_.raylet->Kill();
   for (const std::string& what : {WhatFails(under_way), WhatFails(counter.Task(&Counter::Value).Remote())})
     EXPECT_NE(what.find(b_.address), std::string::npos) << what;
-  EXPECT_TRUE(Eventually(15s, [&] { return Gone(pid); }));
+  EXPECT_TRUE(Eventually(30s, [&] { return Gone(pid); }));
 }
 
 TEST_F(RemoteActorsTest, AConstructorsLargeArgumentIsThereAgainWhenItStartsAgain) {
@@ -229,13 +229,13 @@ TEST_F(RemoteActorsTest, ADetachedOneOutlivesItsDriverAndStartsAgainWithoutIt) {
   }));
   const int second = *counter->Task(&Counter::Pid).Remote().Get();
   counter->Kill();
-  EXPECT_TRUE(Eventually(10s, [&] { return Gone(second); }));
+  EXPECT_TRUE(Eventually(30s, [&] { return Gone(second); }));
   EXPECT_FALSE(ray::GetActor<Counter>("ps"));
 }
 
 TEST_F(RemoteActorsTest, AMachineThatIsCalledDeadAndComesBackHasNoActorTwice) {
   ray::Shutdown();
-  const std::vector<std::string> patience = {"--peer-silent-after", "0.3", "--peer-dead-after", "0.9"};
+  const std::vector<std::string> patience = {"--peer-silent-after", "1", "--peer-dead-after", "3"};
   const auto flags = [&](std::vector<std::string> more) {
     more.insert(more.end(), patience.begin(), patience.end());
     return more;
@@ -264,7 +264,7 @@ TEST_F(RemoteActorsTest, EveryMachineMayKillAndRestartIt) {
   EXPECT_EQ(*counter.Task(&Counter::Increment).Remote(5).Get(), 5);
   const int pid = *counter.Task(&Counter::Pid).Remote().Get();
   EXPECT_TRUE(*ray::Task(KillThrough).SetResource("yonder", 1).Remote(counter, false).Get(20'000));
-  ASSERT_TRUE(Eventually(10s, [&] { return Gone(pid); }));
+  ASSERT_TRUE(Eventually(30s, [&] { return Gone(pid); }));
   ASSERT_TRUE(Eventually(20s, [&] {
     try {
       return *counter.Task(&Counter::Value).Remote().Get(20'000) == 0;
@@ -274,7 +274,7 @@ TEST_F(RemoteActorsTest, EveryMachineMayKillAndRestartIt) {
   }));
   EXPECT_TRUE(*ray::Task(KillThrough).SetResource("yonder", 1).Remote(counter, true).Get(20'000));
   EXPECT_TRUE(Eventually(
-      10s, [&] { return WhatFails(counter.Task(&Counter::Value).Remote()).find("Kill()") != std::string::npos; }));
+      30s, [&] { return WhatFails(counter.Task(&Counter::Value).Remote()).find("Kill()") != std::string::npos; }));
 }
 
 TEST_F(RemoteActorsTest, AnActorThatCannotBeMadeSaysWhy) {
@@ -293,7 +293,7 @@ TEST_F(RemoteActorsTest, ActorsThatComeAndGoLeaveNothingBehind) {
   };
   round();
   size_t before[2] = {};
-  ASSERT_TRUE(Eventually(10s, [&] {  // until it stays so
+  ASSERT_TRUE(Eventually(30s, [&] {  // until it stays so
     const size_t now[2] = {DescriptorsOf(a_.raylet->pid()), DescriptorsOf(b_.raylet->pid())};
     const bool settled = now[0] == before[0] && now[1] == before[1];
     std::copy(std::begin(now), std::end(now), before);
@@ -301,7 +301,7 @@ TEST_F(RemoteActorsTest, ActorsThatComeAndGoLeaveNothingBehind) {
   }));
   for (int i = 0; i < 3; ++i) round();
   EXPECT_TRUE(Eventually(
-      10s,
+      30s,
       [&] { return DescriptorsOf(a_.raylet->pid()) <= before[0] && DescriptorsOf(b_.raylet->pid()) <= before[1]; }))
       << DescriptorsOf(a_.raylet->pid()) << " of " << before[0] << " at A, " << DescriptorsOf(b_.raylet->pid())
       << " of " << before[1] << " at B";

@@ -233,7 +233,7 @@ void DaemonProcess::Kill() {
   const UniqueFd gone(server > 0 && server != pid_ ? static_cast<int>(::syscall(SYS_pidfd_open, server, 0)) : -1);
   Signal(SIGKILL);
   Wait(Deadline::Never());
-  if (gone) static_cast<void>(WaitReadable(gone.get(), Deadline::AfterMs(10'000)));
+  if (gone) static_cast<void>(WaitReadable(gone.get(), Deadline::AfterMs(30'000)));
 }
 
 Result<ProcessEnd> DaemonProcess::Terminate(Duration timeout) {

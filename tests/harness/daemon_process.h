@@ -68,7 +68,7 @@ class DaemonProcess {
   // SIGKILL and reap. Of a plasma_store both processes, so that nothing is left of it.
   void Kill();
   // SIGTERM and wait; kTimedOut after `timeout`.
-  Result<ProcessEnd> Terminate(Duration timeout = std::chrono::seconds(10));
+  Result<ProcessEnd> Terminate(Duration timeout = std::chrono::seconds(30));
   // What it wrote to stdout and stderr so far.
   std::string Output() const;
 

@@ -13,7 +13,7 @@ namespace {
 TEST(DaemonProcess, KeepsTheOutputAndTheExitCode) {
   auto process = DaemonProcess::StartPlain("/bin/sh", {"-c", "echo to stdout; echo to stderr >&2; exit 3"});
   ASSERT_TRUE(process) << process.error().message;
-  const auto end = process->Wait(Deadline::AfterMs(10000));
+  const auto end = process->Wait(Deadline::AfterMs(30'000));
   ASSERT_TRUE(end);
   EXPECT_EQ(end->exit_code, 3);
   EXPECT_EQ(process->Output(), "to stdout\nto stderr\n");
@@ -25,7 +25,7 @@ TEST(DaemonProcess, StartReturnsWhenTheProgramSaysThatItIsReady) {
   EXPECT_EQ(process->Output(), "up\n");
   EXPECT_TRUE(process->Running());
   process->CloseLifeline();
-  ASSERT_TRUE(process->Wait(Deadline::AfterMs(10000)));
+  ASSERT_TRUE(process->Wait(Deadline::AfterMs(30'000)));
   EXPECT_EQ(process->Output(), "up\nlifeline gone\n");
 }
 

@@ -28,7 +28,7 @@ ControlAddress RedisServer::address() const {
 }
 
 RedisReply RedisServer::Ask(const std::vector<std::string>& words) const {
-  const Deadline deadline = Deadline::AfterMs(10'000);
+  const Deadline deadline = Deadline::AfterMs(30'000);
   const auto fd = ConnectUnix(socket());
   RAYLET_CHECK(fd, "redis-server is not there");
   std::string out;

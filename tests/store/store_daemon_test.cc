@@ -75,7 +75,7 @@ TEST_F(StoreDaemonTest, AClientKilledInTheMiddleOfACreateLeavesNothing) {
   }
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_TRUE(Eventually(std::chrono::milliseconds(1000), [&] { return watcher.counters().clients == 1; }));
+  EXPECT_TRUE(Eventually(std::chrono::seconds(30), [&] { return watcher.counters().clients == 1; }));
   EXPECT_EQ(watcher.counters().unsealed_bytes, 0u);
   EXPECT_EQ(watcher.Create(1, kHalf), ErrorCode::kOk);
 }
@@ -164,7 +164,7 @@ TEST_F(StoreDaemonTest, ADeletedObjectGoesAtItsLastRelease) {
   EXPECT_EQ(client.Delete(1), ErrorCode::kOk);
   EXPECT_EQ(client.counters().dying_bytes, 4096u);
   reader.pins.As<PinPage>()->slots[0].store(0);
-  EXPECT_TRUE(Eventually(std::chrono::seconds(10), [&] { return client.counters().dying_bytes == 0; }));
+  EXPECT_TRUE(Eventually(std::chrono::seconds(30), [&] { return client.counters().dying_bytes == 0; }));
 }
 
 TEST_F(StoreDaemonTest, AnAbortedIdCanBeUsedAgain) {
@@ -274,10 +274,10 @@ TEST_F(StoreDaemonTest, AtTheDescriptorLimitItTurnsClientsAwayAndServesTheOthers
     EXPECT_EQ(RawClient::CodeOf(refused), ErrorCode::kLimit);
     EXPECT_NE(refused.status->message.find("ulimit -n"), std::string::npos) << refused.status->message;
     EXPECT_EQ(first.Create(1, 64), ErrorCode::kOk);
-    EXPECT_TRUE(Eventually(std::chrono::seconds(10),
+    EXPECT_TRUE(Eventually(std::chrono::seconds(30),
                            [&] { return daemon_->Output().find("refused a client") != std::string::npos; }));
   }
-  EXPECT_TRUE(Eventually(std::chrono::seconds(10), [&] {
+  EXPECT_TRUE(Eventually(std::chrono::seconds(30), [&] {
     RawClient late = Raw();
     late.Hello();
     const auto frame = late.Next();

@@ -143,7 +143,7 @@ TEST_F(StoreInheritanceTest, EachEndedClientGivesOneSequenceAlsoWhenItOwnedNothi
   EXPECT_EQ(heir.counters().sealed_count, kObjects);
   RawClient stranger = Connect();
   stranger.connection = FrameConnection();
-  EXPECT_TRUE(Eventually(std::chrono::seconds(10), [&] { return heir.counters().clients == 1; }));
+  EXPECT_TRUE(Eventually(std::chrono::seconds(30), [&] { return heir.counters().clients == 1; }));
   ExpectNothingWaits(heir);
 }
 
@@ -160,9 +160,9 @@ TEST_F(StoreInheritanceTest, AnHeirThatIsNotConnectedIsNone) {
     MakeOwned(client, 10);
     EXPECT_EQ(observer.counters().sealed_count, 10u);
     client.connection = FrameConnection();
-    EXPECT_TRUE(Eventually(std::chrono::seconds(10), [&] { return observer.counters().sealed_count == 0; }));
+    EXPECT_TRUE(Eventually(std::chrono::seconds(30), [&] { return observer.counters().sealed_count == 0; }));
     const std::string logged = "names client " + std::to_string(named) + " as its heir";
-    EXPECT_TRUE(Eventually(std::chrono::seconds(10), [&] {
+    EXPECT_TRUE(Eventually(std::chrono::seconds(30), [&] {
       return daemon_->Output().find(logged) != std::string::npos;
     })) << daemon_->Output();
   }
@@ -174,10 +174,10 @@ TEST_F(StoreInheritanceTest, AnHeirThatWentFirstInheritsNothing) {
   RawClient client = Connect(heir.number);
   MakeOwned(client, 10);
   heir.connection = FrameConnection();
-  EXPECT_TRUE(Eventually(std::chrono::seconds(10), [&] { return observer.counters().clients == 2; }));
+  EXPECT_TRUE(Eventually(std::chrono::seconds(30), [&] { return observer.counters().clients == 2; }));
   EXPECT_EQ(observer.counters().sealed_count, 10u);
   client.connection = FrameConnection();
-  EXPECT_TRUE(Eventually(std::chrono::seconds(10), [&] { return observer.counters().clients == 1; }));
+  EXPECT_TRUE(Eventually(std::chrono::seconds(30), [&] { return observer.counters().clients == 1; }));
   EXPECT_EQ(observer.counters().sealed_count, 0u);
 }
 

@@ -29,6 +29,7 @@
 #include "client/plasma/store_hello.h"
 #include "fbs/segment_layout.h"
 #include "tests/harness/daemon_process.h"
+#include "tests/harness/run_before_others.h"
 #include "tests/harness/run_folder.h"
 
 namespace raylet::store {
@@ -325,7 +326,9 @@ TEST_F(StoreIsolationTest, MemoryOfWritersGoesBack) {
   EXPECT_LT(written_bytes(), 2 * kMiB) << "of 6 MB";
 }
 
+// Other programs would leave it little time in which to put beside the copy.
 TEST_F(StoreIsolationTest, CopyOfALargeObjectHoldsNobodyUp) {
+  test::RunBeforeOthers();
   constexpr uint64_t kLarge = 96 * kMiB;
   Start({}, "128M");
   const auto client = Connect(), other = Connect();

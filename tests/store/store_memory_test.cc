@@ -57,7 +57,7 @@ class MemoryCgroup {
   }
   ~MemoryCgroup() {
     if (path_.empty()) return;
-    EXPECT_TRUE(Eventually(std::chrono::seconds(10), [this] { return ::rmdir(path_.c_str()) == 0; })) << path_;
+    EXPECT_TRUE(Eventually(std::chrono::seconds(30), [this] { return ::rmdir(path_.c_str()) == 0; })) << path_;
   }
   MemoryCgroup(const MemoryCgroup&) = delete;
   MemoryCgroup& operator=(const MemoryCgroup&) = delete;

@@ -49,14 +49,14 @@ TEST_F(StoreRingTest, ClientThatPostsNonsenseIsClosedAndItsLeasesGoBack) {
     PutRing ring = OpenRing(client);
     const PutWant want{.put_class = 3, .count = 8};
     Push(ring, static_cast<uint32_t>(PutPostType::kWant), BytesOf(want));
-    ASSERT_TRUE(Eventually(std::chrono::seconds(10), [&] { return ring.page().done == 1; }));
+    ASSERT_TRUE(Eventually(std::chrono::seconds(30), [&] { return ring.page().done == 1; }));
     EXPECT_EQ(other.counters().leased_bytes, 8 * PutClassBytes(3));
     if (unknown)
       Push(ring, 99, text);
     else
       Push(ring, static_cast<uint32_t>(PutPostType::kPut), BytesOf(not_leased));
     EXPECT_FALSE(client.Next()) << "the daemon closes the connection";
-    EXPECT_TRUE(Eventually(std::chrono::seconds(10),
+    EXPECT_TRUE(Eventually(std::chrono::seconds(30),
                            [&] { return other.counters().leased_bytes == 0 && other.counters().physical_bytes == 0; }));
   }
   EXPECT_EQ(other.Create(1, 10), ErrorCode::kOk) << "nobody else is affected";
@@ -73,7 +73,7 @@ TEST_F(StoreRingTest, PostThatNamesMoreMessagesThanWereSentWaitsAndHoldsUpNobody
   EXPECT_EQ(other.Create(6, 10), ErrorCode::kOk);
   EXPECT_EQ(ring.page().done, 0u);
   EXPECT_EQ(client.Create(7, 10), ErrorCode::kOk);
-  EXPECT_TRUE(Eventually(std::chrono::seconds(10), [&] { return ring.page().done == 1; }));
+  EXPECT_TRUE(Eventually(std::chrono::seconds(30), [&] { return ring.page().done == 1; }));
   EXPECT_EQ(ring.page().outcomes[0], static_cast<uint16_t>(ErrorCode::kOk));
   EXPECT_EQ(other.counters().sealed_count, 1u);
 }

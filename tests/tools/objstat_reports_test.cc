@@ -360,9 +360,9 @@ TEST_F(ObjstatReportsTest, WatchEndsWithTheStore) {
   auto run = test::DaemonProcess::StartPlain("objstat", {"--watch", "--interval", "0.1", "-s", socket_});
   ASSERT_TRUE(run) << run.error().message;
   ASSERT_TRUE(
-      test::Eventually(std::chrono::seconds(10), [&] { return run->Output().find("ledger") != std::string::npos; }));
+      test::Eventually(std::chrono::seconds(30), [&] { return run->Output().find("ledger") != std::string::npos; }));
   UnlinkNamedSegment(segment_);
-  const auto end = run->Wait(Deadline::AfterMs(10'000));
+  const auto end = run->Wait(Deadline::AfterMs(30'000));
   ASSERT_TRUE(end);
   EXPECT_EQ(end->exit_code, 3) << run->Output();
 }

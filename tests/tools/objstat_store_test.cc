@@ -25,7 +25,7 @@ constexpr uint64_t kMiB = uint64_t{1} << 20;
 class ObjstatStoreTest : public test::PlasmaStoreTest {
  protected:
   std::shared_ptr<client::StoreClient> Connect(const std::string& name) {
-    auto made = client::StoreClient::Connect(socket(), name, Deadline::After(seconds(5)), false);
+    auto made = client::StoreClient::Connect(socket(), name, Deadline::After(seconds(30)), false);
     if (!made) {
       ADD_FAILURE() << made.error().message;
       std::abort();
@@ -84,7 +84,7 @@ TEST_F(ObjstatStoreTest, LedgerOfALivingStoreAddsUpAndReturnsToItsBaseline) {
     EXPECT_EQ(full.clients[0].name, "holder");
     EXPECT_TRUE(full.resident_bytes);
   }
-  EXPECT_TRUE(Eventually(seconds(5), [&] {
+  EXPECT_TRUE(Eventually(seconds(30), [&] {
     const Snapshot after = Take();
     return after.clients.empty() && after.ledger.AddsUp() &&
            after.ledger.pinned.bytes + after.ledger.protected_objects.bytes == 0 &&
@@ -126,7 +126,7 @@ TEST_F(ObjstatStoreTest, StoreThatHangsIsStillShownAndSaidToHang) {
   ASSERT_TRUE(view);
   EXPECT_FALSE(Take().daemon_stopped);
   store().Signal(SIGSTOP);
-  ASSERT_TRUE(Eventually(seconds(5), [&] { return Take().daemon_stopped; }));
+  ASSERT_TRUE(Eventually(seconds(30), [&] { return Take().daemon_stopped; }));
   const auto objstat = [&](std::vector<std::string> arguments) {
     arguments.insert(arguments.end(), {"-s", socket()});
     auto run = test::DaemonProcess::StartPlain("objstat", std::move(arguments));
@@ -192,7 +192,7 @@ TEST_F(ObjstatStoreTest, EventsOfARealStoreSayWhatItEvictedWhoFoundItFullAndWhoL
     owned.owned = true;
     Put(*leaver, kMiB, owned);
   }
-  ASSERT_TRUE(Eventually(seconds(5), [&] { return Take().events.size() == 3; }));
+  ASSERT_TRUE(Eventually(seconds(30), [&] { return Take().events.size() == 3; }));
   const Snapshot snapshot = Take();
   const Event &evicted = snapshot.events[0].event, &full = snapshot.events[1].event, &left = snapshot.events[2].event;
   EXPECT_EQ(evicted.kind, EventKind::kEvicted);

@@ -49,7 +49,7 @@ class TrainingRun {
   // a moment; an empty text once all are gone.
   std::string Left() const {
     std::string left;
-    Eventually(std::chrono::seconds(10), [&] {
+    Eventually(std::chrono::seconds(30), [&] {
       left.clear();
       for (const pid_t pid : ProcessesWith(folder_.path())) left += StrCat("process ", pid, "\n");
       for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_.path()))

@@ -34,8 +34,8 @@ class LocalRaylets : public ::testing::Test {
   static std::string PortOf(const std::string& address) { return address.substr(address.rfind(':')); }
   // Until the one knows the other.
   static bool Knows(const Machine& machine, const std::string& address) {
-    return Eventually(std::chrono::seconds(10), [&] {
-      for (const client::LocalRaylet& each : client::LocalRaylets(Deadline::After(std::chrono::seconds(5))))
+    return Eventually(std::chrono::seconds(30), [&] {
+      for (const client::LocalRaylet& each : client::LocalRaylets(Deadline::After(std::chrono::seconds(30))))
         if (each.socket == machine.socket() &&
             std::find(each.addresses.begin(), each.addresses.end(), address) != each.addresses.end())
           return true;

@@ -180,7 +180,7 @@ TEST_F(KilledResizeTest, AnyShardOrReplicaLeavesTheOldOrTheNewLayout) {
 TEST_F(KilledResizeTest, AWorkerHoldsAResizeUntilItsDeadlineAtMost) {
   constexpr int kRounds = 150;
   StartTrainers(3);
-  auto server = FloatServer::Create(97, {.shards = 2, .optimizer = ps::Sgd{.rate = 1}, .round_deadline = 300ms});
+  auto server = FloatServer::Create(97, {.shards = 2, .optimizer = ps::Sgd{.rate = 1}, .round_deadline = 3s});
   const auto training = Train(server, kRounds);
   ASSERT_TRUE(Eventually(60s, [&] { return server.Get().version() >= 30; }));
   ASSERT_EQ(::kill(last_, SIGKILL), 0);

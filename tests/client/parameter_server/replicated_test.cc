@@ -103,7 +103,7 @@ TEST_F(ReplicatedServerTest, AReplicaThatDiedTakesAllOnceItIsBack) {
 }
 
 TEST_F(ReplicatedServerTest, AShardThatDiesWithItsReplicaSaysSo) {
-  const auto server = FloatServer::Create(100, {.replicas = 1, .deadline = 300ms});
+  const auto server = FloatServer::Create(100, {.replicas = 1, .deadline = 2s});
   ASSERT_TRUE(Eventually(60s, [&] { return MessageOf([&] { Add(server, 4); }) == "nothing was thrown"; }));
   const auto stats = server.Stats();
   ASSERT_EQ(::kill(static_cast<pid_t>(stats[0].replica_pid), SIGKILL), 0);

@@ -158,7 +158,7 @@ TEST_F(ResizeTest, AShardThatStayedClosedIsOpenedByTheNextOne) {
 
 TEST_F(ResizeTest, UpdatesWaitWhileItIsUnderWayAndReadersDoNot) {
   auto options = options_;
-  options.deadline = std::chrono::milliseconds(100);
+  options.deadline = std::chrono::milliseconds(1000);
   const auto server = NewServer(options);
   auto handle = HandleOf(*server);
   Begin(*server, kOther);
@@ -166,7 +166,7 @@ TEST_F(ResizeTest, UpdatesWaitWhileItIsUnderWayAndReadersDoNot) {
   EXPECT_EQ(handle.Get().Copy(), Numbers(0));
   EXPECT_EQ(
       MessageOf([&] { Add(handle, 1); }),
-      "shard 0 of 2 was closed by a Resize for 100 ms, and the process that called Create is still at it; deadline is "
+      "shard 0 of 2 was closed by a Resize for 1000 ms, and the process that called Create is still at it; deadline is "
       "how long a call may take");
   EXPECT_EQ(UnderWay(*server), kOther);
 }
@@ -239,7 +239,7 @@ TEST_F(ResizeTest, OneThatIsAgreedCountsForStatsAndSaveOfShardsThatDoNotKnow) {
 
 TEST_F(ResizeTest, AConductorThatWasGivenUpLeavesTheOldShardsOpen) {
   auto options = options_;
-  options.round_deadline = std::chrono::milliseconds(300);
+  options.round_deadline = std::chrono::seconds(3);
   const auto old = NewServer(options);
   EXPECT_TRUE(Push(*old, 0, 8).applied);  // the Resize waits for the other half
   std::thread other([&] {

@@ -216,14 +216,15 @@ TEST_F(ResizedTest, TheHomeThatIsKilledStillKnowsWhereTheParametersAre) {
 
 // A shard that came back from a checkpoint does not know which gradients that has. The next layout knows.
 TEST_F(ResizedTest, AResizeAfterALossWaitsForNobody) {
-  auto server = FloatServer::Create(97, {.shards = 2, .optimizer = ps::Sgd{.rate = 1}, .checkpoint = {.path = Path()}});
+  auto server = FloatServer::Create(
+      97, {.shards = 2, .optimizer = ps::Sgd{.rate = 1}, .checkpoint = {.path = Path()}, .round_deadline = 60s});
   for (int i = 0; i < 3; ++i) Add(server, 1);
   server.Save(Path());
   ASSERT_EQ(::kill(static_cast<pid_t>(server.Stats()[1].pid), SIGKILL), 0);
   EXPECT_EQ(server.Get().Copy(), std::vector<float>(97, 3));
   const auto begun = std::chrono::steady_clock::now();
   server.Resize(3);
-  EXPECT_LT(std::chrono::steady_clock::now() - begun, 9s) << "it waited for a worker until round_deadline";
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 30s) << "it waited for a worker until round_deadline";
   EXPECT_EQ(server.Get().Copy(), std::vector<float>(97, 3));
 }
 

@@ -12,8 +12,8 @@ namespace raylet::test {
 class ConnectingTest : public PlasmaStoreTest {
  protected:
   std::shared_ptr<client::StoreClient> Connect(Duration patience = std::chrono::seconds(30), uint32_t heir = 0) {
-    auto client =
-        client::StoreClient::Connect(socket(), "test", Deadline::After(std::chrono::seconds(5)), false, heir, patience);
+    auto client = client::StoreClient::Connect(socket(), "test", Deadline::After(std::chrono::seconds(30)), false, heir,
+                                               patience);
     if (!client) {
       ADD_FAILURE() << client.error().message;
       std::abort();

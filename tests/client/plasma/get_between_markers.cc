@@ -11,7 +11,7 @@ int main(int argc, char** argv) {
   using namespace raylet;
   using namespace raylet::client;
   if (argc != 2) return 2;
-  auto client = StoreClient::Connect(argv[1], "markers", Deadline::AfterMs(10'000), false);
+  auto client = StoreClient::Connect(argv[1], "markers", Deadline::AfterMs(30'000), false);
   if (!client) return 3;
   std::vector<ObjectId> ids(100);
   for (ObjectId& id : ids) {

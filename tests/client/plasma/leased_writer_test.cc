@@ -115,7 +115,7 @@ TEST_F(LeasedWriterTest, OwnedPutGoesToTheHeir) {
   ASSERT_TRUE(client->CreateAndSeal(id, BytesOf("mine"), {}, owned));
   EXPECT_TRUE((*heir->Describe(id))->owned);
   client.reset();
-  ASSERT_TRUE(Eventually(seconds(5), [&] { return Counters().clients == 1; }));
+  ASSERT_TRUE(Eventually(seconds(30), [&] { return Counters().clients == 1; }));
   EXPECT_TRUE(*heir->Contains(id));
   EXPECT_TRUE(heir->SetOwner({&id, 1}, 0)) << "it is the heir's";
 }
@@ -133,7 +133,7 @@ TEST_F(LeasedWriterTest, PutsAndMessagesOfOneClientKeepTheirOrder) {
     ASSERT_TRUE(std::move(*writer).SealAsync());
     EXPECT_EQ(client->Delete({&sealed, 1})->front(), ErrorCode::kOk) << "after the seal";
   }
-  EXPECT_TRUE(client->AwaitPuts(Deadline::After(seconds(5))));
+  EXPECT_TRUE(client->AwaitPuts(Deadline::After(seconds(30))));
 }
 
 TEST_F(LeasedWriterTest, AsynchronousPutsAreAllVisibleAfterTheAwaitAlsoWithEvictions) {
@@ -156,11 +156,11 @@ TEST_F(LeasedWriterTest, AwaitReportsTheFirstAsynchronousFailureOnce) {
   ASSERT_TRUE(client->CreateAndSealAsync(there, BytesOf("again"), {}, {}));
   const auto later = ObjectId::FromRandom();
   ASSERT_TRUE(client->CreateAndSealAsync(later, BytesOf("later"), {}, {}));
-  const auto failed = client->AwaitPuts(Deadline::After(seconds(5)));
+  const auto failed = client->AwaitPuts(Deadline::After(seconds(30)));
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().code, ErrorCode::kAlreadyExists);
   EXPECT_NE(failed.error().message.find(there.hex()), std::string::npos);
-  EXPECT_TRUE(client->AwaitPuts(Deadline::After(seconds(5))));
+  EXPECT_TRUE(client->AwaitPuts(Deadline::After(seconds(30))));
   EXPECT_TRUE(*client->Contains(later));
   EXPECT_EQ(TextOf(client->Get(there, Deadline::AfterMs(0))->data()), "there");
 }
@@ -198,21 +198,21 @@ TEST_F(LeasedWriterTest, SeveralThreadsPutThroughOneRing) {
         const bool later = i % 3 == 0;
         const auto put = later ? client->CreateAndSealAsync(id, BytesOf(text), {}, {})
                                : client->CreateAndSeal(id, BytesOf(text), {}, {});
-        const auto view = client->Get(id, Deadline::After(seconds(10)));
+        const auto view = client->Get(id, Deadline::After(seconds(30)));
         if (!put || !view || TextOf(view->data()) != text) ++wrong;
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(wrong, 0);
-  EXPECT_TRUE(client->AwaitPuts(Deadline::After(seconds(5))));
+  EXPECT_TRUE(client->AwaitPuts(Deadline::After(seconds(30))));
 }
 
 TEST_F(LeasedWriterTest, AnIdleStoreAndItsClientUseNoCpu) {
   const auto client = Open();
   for (int i = 0; i < 2'000; ++i) Put(*client, "busy");
   // Its thread that touches pages ahead may be busy at first.
-  EXPECT_TRUE(Eventually(seconds(10), [&] {
+  EXPECT_TRUE(Eventually(seconds(30), [&] {
     const uint64_t before = CpuTicksOfStore();
     ::usleep(150'000);
     return CpuTicksOfStore() == before;
@@ -231,12 +231,12 @@ TEST_F(LeasedWriterTest, LeasesGiveWayToALargeObjectAndComeBack) {
 }
 
 TEST_F(LeasedWriterTest, StoppedStoreEndsAPutAtItsPatienceAndADeadOneAtOnce) {
-  const auto client = Open(milliseconds(300));
+  const auto client = Open(milliseconds(1500));
   store().Signal(SIGSTOP);
   const auto late = ObjectId::FromRandom();
   EXPECT_EQ(client->CreateAndSeal(late, BytesOf("late"), {}, {}).error().code, ErrorCode::kTimedOut);
   store().Signal(SIGCONT);
-  EXPECT_TRUE(Eventually(seconds(5), [&] { return *client->Contains(late); })) << "it may be there yet";
+  EXPECT_TRUE(Eventually(seconds(30), [&] { return *client->Contains(late); })) << "it may be there yet";
   const auto patient = Open(seconds(30));
   store().Signal(SIGSTOP);
   std::thread killer([&] {
@@ -246,7 +246,7 @@ TEST_F(LeasedWriterTest, StoppedStoreEndsAPutAtItsPatienceAndADeadOneAtOnce) {
   const TimePoint start = std::chrono::steady_clock::now();
   EXPECT_EQ(patient->CreateAndSeal(ObjectId::FromRandom(), BytesOf("x"), {}, {}).error().code,
             ErrorCode::kDisconnected);
-  EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(2));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(15));
   killer.join();
 }
 
@@ -290,7 +290,7 @@ TEST_F(LeasedWriterTest, KilledClientLeavesNoRunBehind) {
     ::kill(child, SIGKILL);
     ASSERT_EQ(::waitpid(child, nullptr, 0), child);
   }
-  EXPECT_TRUE(Eventually(seconds(10), [&] { return Counters().clients == 0 && NothingIsLeased(); }));
+  EXPECT_TRUE(Eventually(seconds(30), [&] { return Counters().clients == 0 && NothingIsLeased(); }));
   const auto client = Connect();
   ASSERT_TRUE(client->Evict(64 << 20));
   EXPECT_EQ(Counters().sealed_bytes, 0u);

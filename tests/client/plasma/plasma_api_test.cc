@@ -166,7 +166,7 @@ TEST_F(PlasmaApiTest, DisconnectAbortsWhatWasNotSealed) {
   data.reset();
   ASSERT_STATUS_OK(client_.Disconnect());
   EXPECT_TRUE(client_.Seal(id).IsDisconnected());
-  const bool gone = raylet::test::Eventually(std::chrono::seconds(5), [&] {
+  const bool gone = raylet::test::Eventually(std::chrono::seconds(30), [&] {
     ObjectTable table;
     return other_.List(&table).ok() && table.empty();
   });

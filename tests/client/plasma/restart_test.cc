@@ -126,7 +126,7 @@ TEST_F(RestartTest, ObjectsPinsAndClientNumbersStay) {
     KillServer();
     const auto made = other->Create(IdOf(1000 + static_cast<uint64_t>(round)), 100, {}, {});
     ASSERT_TRUE(made) << made.error().message;
-    EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(1));
+    EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(10));
     for (uint64_t number = 0; number < 300; ++number)
       ASSERT_NO_FATAL_FAILURE(ExpectThere(*client, number, number * 97));
   }
@@ -173,7 +173,7 @@ TEST_F(RestartTest, UnsealedObjectsAreGoneAndComeBackWhenTheirWriterSealsThem) {
   ASSERT_TRUE(writer && left);
   std::memcpy(writer->data().data(), BytesOf(1, 50'000).data(), 50'000);
   KillServer();
-  EXPECT_TRUE(Eventually(seconds(1), [&] { return other->List()->empty(); }));
+  EXPECT_TRUE(Eventually(seconds(30), [&] { return other->List()->empty(); }));
   const auto bytes = BytesOf(1, 100'000);
   std::memcpy(writer->data().data(), bytes.data(), bytes.size());  // it may still write
   auto view = std::move(*writer).SealAndView();
@@ -184,7 +184,7 @@ TEST_F(RestartTest, UnsealedObjectsAreGoneAndComeBackWhenTheirWriterSealsThem) {
   left = Fail(ErrorCode::kNotFound, "aborted");
   view = Fail(ErrorCode::kNotFound, "released");
   ASSERT_TRUE(other->Delete({{IdOf(1)}}));
-  EXPECT_TRUE(Eventually(seconds(5), [&] { return other->free_bytes() == other->capacity_bytes(); }))
+  EXPECT_TRUE(Eventually(seconds(30), [&] { return other->free_bytes() == other->capacity_bytes(); }))
       << other->free_bytes();
 }
 
@@ -213,7 +213,7 @@ TEST_F(RestartTest, WatchesAndInheritancesAreToldAgain) {
   ASSERT_NO_FATAL_FAILURE(Put(**owner, 7, 100, owned));
   KillServer();
   Result<StoreWatch::News> news;
-  ASSERT_TRUE(Eventually(seconds(5), [&] {
+  ASSERT_TRUE(Eventually(seconds(30), [&] {
     news = (*watch)->TryRead();
     return !news;
   }));
@@ -222,7 +222,7 @@ TEST_F(RestartTest, WatchesAndInheritancesAreToldAgain) {
   ASSERT_TRUE((*watch)->Watch({&id, 1}));
   ASSERT_NO_FATAL_FAILURE(Put(*client, 1, 10));
   std::set<ObjectId> sealed, inherited;
-  ASSERT_TRUE(Eventually(seconds(5), [&] {
+  ASSERT_TRUE(Eventually(seconds(30), [&] {
     news = (*watch)->TryRead();
     if (!news) return false;
     sealed.insert(news->sealed.begin(), news->sealed.end());
@@ -231,9 +231,9 @@ TEST_F(RestartTest, WatchesAndInheritancesAreToldAgain) {
   }));
   // The next server knows who owns it, and tells again.
   KillServer();
-  ASSERT_TRUE(Eventually(seconds(5), [&] { return !(*watch)->TryRead(); }));
+  ASSERT_TRUE(Eventually(seconds(30), [&] { return !(*watch)->TryRead(); }));
   ASSERT_TRUE((*watch)->ConnectAgain(Soon()));
-  ASSERT_TRUE(Eventually(seconds(5), [&] {
+  ASSERT_TRUE(Eventually(seconds(30), [&] {
     news = (*watch)->TryRead();
     return news && !news->inherited.empty() && news->inherited.front().ids == std::vector<ObjectId>{IdOf(7)};
   }));
@@ -262,9 +262,9 @@ TEST_F(RestartTest, ClientsThatDieWhileThereIsNoServerLeaveNothing) {
   ::kill(child, SIGKILL);
   ASSERT_EQ(::waitpid(child, nullptr, 0), child);
   ::kill(store_->pid(), SIGCONT);
-  EXPECT_TRUE(Eventually(seconds(5), [&] { return other->free_bytes() == other->capacity_bytes() - 1000; }));
+  EXPECT_TRUE(Eventually(seconds(30), [&] { return other->free_bytes() == other->capacity_bytes() - 1000; }));
   ASSERT_TRUE(other->Delete({{IdOf(1)}}));
-  EXPECT_TRUE(Eventually(seconds(5), [&] { return other->free_bytes() == other->capacity_bytes(); }));
+  EXPECT_TRUE(Eventually(seconds(30), [&] { return other->free_bytes() == other->capacity_bytes(); }));
   ::close(ready[0]);
   ::close(ready[1]);
 }
@@ -282,16 +282,16 @@ TEST_F(RestartTest, AnotherKeeperTakesThePlaceOfOneThatDied) {
   const auto late = Connect();  // the new keeper knows of it, too
   ASSERT_TRUE(late);
   // The new keeper may not have come yet: then the store's end is final. So wait for it.
-  ASSERT_TRUE(Eventually(seconds(5), [&] { return KeeperOf(server) > 0; }));
+  ASSERT_TRUE(Eventually(seconds(30), [&] { return KeeperOf(server) > 0; }));
   KillServer();
-  ASSERT_TRUE(Eventually(seconds(5), [&] { return ServerPid() != server; }));
+  ASSERT_TRUE(Eventually(seconds(30), [&] { return ServerPid() != server; }));
   ASSERT_NO_FATAL_FAILURE(Put(*client, 3, 1000));
   for (uint64_t number = 1; number <= 3; ++number) ASSERT_NO_FATAL_FAILURE(ExpectThere(*late, number, 1000));
   EXPECT_TRUE(Same(held->data(), BytesOf(1, 1000)));
   // It cleans up as the first one would.
   ::kill(ServerPid(), SIGTERM);
-  EXPECT_TRUE(Eventually(seconds(5), [&] { return ::access(socket_.c_str(), F_OK) != 0; }));
-  EXPECT_TRUE(Eventually(seconds(5), [&] { return !OpenNamedSegmentReadOnly(IndexSegmentName(socket_)); }));
+  EXPECT_TRUE(Eventually(seconds(30), [&] { return ::access(socket_.c_str(), F_OK) != 0; }));
+  EXPECT_TRUE(Eventually(seconds(30), [&] { return !OpenNamedSegmentReadOnly(IndexSegmentName(socket_)); }));
 }
 
 TEST_F(RestartTest, GivesUpWhenTheServerDiesAgainAndAgain) {
@@ -301,7 +301,7 @@ TEST_F(RestartTest, GivesUpWhenTheServerDiesAgainAndAgain) {
   ASSERT_NO_FATAL_FAILURE(Put(*client, 1, 10));
   for (int death = 1; death < 3; ++death) {
     const pid_t killed = KillServer();
-    ASSERT_TRUE(Eventually(seconds(5), [&] { return ServerPid() != killed; }));
+    ASSERT_TRUE(Eventually(seconds(30), [&] { return ServerPid() != killed; }));
     ASSERT_NO_FATAL_FAILURE(ExpectThere(*client, 1, 10));
   }
   KillServer();
@@ -312,7 +312,7 @@ TEST_F(RestartTest, GivesUpWhenTheServerDiesAgainAndAgain) {
   EXPECT_NE(store_->Output().find("dies again and again: giving up, and the objects are gone"), std::string::npos);
   EXPECT_NE(::access(socket_.c_str(), F_OK), 0);
   EXPECT_FALSE(OpenNamedSegmentReadOnly(IndexSegmentName(socket_)));
-  EXPECT_TRUE(Eventually(seconds(1), [&] {
+  EXPECT_TRUE(Eventually(seconds(30), [&] {
     const auto there = client->Contains(IdOf(1));
     return !there && there.error().code == ErrorCode::kDisconnected;
   }));
@@ -320,7 +320,7 @@ TEST_F(RestartTest, GivesUpWhenTheServerDiesAgainAndAgain) {
 
 TEST_F(RestartTest, StopsAsAskedAlsoAfterARestartAndWhileThereIsNoServer) {
   const pid_t killed = KillServer();
-  ASSERT_TRUE(Eventually(seconds(5), [&] { return ServerPid() != killed; }));
+  ASSERT_TRUE(Eventually(seconds(30), [&] { return ServerPid() != killed; }));
   const auto stopped = store_->Terminate();
   ASSERT_TRUE(stopped);
   EXPECT_EQ(stopped->exit_code, 0);
@@ -461,7 +461,7 @@ TEST_F(RestartTest, NothingIsLostWhileTheIndexGrows) {
   std::vector<ObjectId> ids;
   for (uint64_t number = 0; number < made; ++number) ids.push_back(IdOf(number));
   ASSERT_TRUE(other->Delete(ids));
-  EXPECT_TRUE(Eventually(seconds(5), [&] { return other->free_bytes() == other->capacity_bytes(); }));
+  EXPECT_TRUE(Eventually(seconds(30), [&] { return other->free_bytes() == other->capacity_bytes(); }));
 }
 
 // RAYLET_KILLS says how often the server is killed.
@@ -522,7 +522,7 @@ TEST_F(RestartTest, NothingIsLostOrLeakedUnderLoad) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_LT(longest, seconds(5));
   const auto after = Connect();
-  EXPECT_TRUE(Eventually(seconds(5), [&] { return after->free_bytes() == after->capacity_bytes(); }))
+  EXPECT_TRUE(Eventually(seconds(30), [&] { return after->free_bytes() == after->capacity_bytes(); }))
       << after->capacity_bytes() - after->free_bytes() << " bytes leaked, " << after->List()->size() << " objects";
   RecordProperty("puts", std::to_string(puts.load()));
   RecordProperty("longest_ms", std::to_string(longest.count() / 1'000'000));

@@ -42,7 +42,7 @@ class ActorNamesTest : public ::testing::Test {
           std::chrono::milliseconds(300));
       home.names->SetControl(*home.link);
     });
-    EXPECT_TRUE(thread_.Await<void>([&](auto done) { home.link->Join(Deadline::AfterMs(10'000), done); }));
+    EXPECT_TRUE(thread_.Await<void>([&](auto done) { home.link->Join(Deadline::AfterMs(30'000), done); }));
     return home;
   }
   static ActorSettings Named(const std::string& name) { return {ActorId::FromRandom(), name, "space", 0, false}; }
@@ -80,7 +80,7 @@ TEST_F(ActorNamesTest, ANameIsFoundEverywhereUntilItIsReleased) {
   EXPECT_EQ(taken.error().code, ErrorCode::kAlreadyExists);
   EXPECT_NE(taken.error().message.find(actor.id.hex()), std::string::npos) << taken.error().message;
   Release(a, actor.id);
-  EXPECT_TRUE(Eventually(std::chrono::seconds(10), [&] { return Take(b, Named("ps")).has_value(); }));
+  EXPECT_TRUE(Eventually(std::chrono::seconds(30), [&] { return Take(b, Named("ps")).has_value(); }));
 }
 
 TEST_F(ActorNamesTest, LostNameIsTakenOverAtOnceAndItsLateReleaseTakesNothing) {
@@ -90,7 +90,7 @@ TEST_F(ActorNamesTest, LostNameIsTakenOverAtOnceAndItsLateReleaseTakesNothing) {
   Release(a, first.id);  // told to the store when it gets to it
   ASSERT_TRUE(Take(a, second));
   EXPECT_EQ(Find(a, "ps").value(), second.id);
-  ASSERT_TRUE(Eventually(std::chrono::seconds(10), [&] {
+  ASSERT_TRUE(Eventually(std::chrono::seconds(30), [&] {
     size_t due = 1;
     thread_.Run([&] { due = a.link->status().due; });
     return due == 0;
@@ -107,7 +107,7 @@ TEST_F(ActorNamesTest, ADeadMachinesNameIsTakenOverAndALivingOnesIsNot) {
   EXPECT_FALSE(Take(b, Named("ps"))) << "it has a lease, although nobody has a session with it";
   thread_.Run([&] { b.view.Up(a.link->own().id, 1, MachineNumber{1}, "10.0.0.1:7000", clock_.Now()); });
   ASSERT_TRUE(thread_.Await<void>(
-      [&](auto done) { store_.RemoveNode(a.link->own().id, a.link->own().epoch, Deadline::AfterMs(10'000), done); }));
+      [&](auto done) { store_.RemoveNode(a.link->own().id, a.link->own().epoch, Deadline::AfterMs(30'000), done); }));
   EXPECT_FALSE(Take(b, Named("ps"))) << "it has no lease, but a session says that it lives";
   const auto heir = Named("ps");
   ASSERT_TRUE(Take(c, heir));

@@ -45,7 +45,7 @@ class ControlLinkTest : public ::testing::Test {
     return link;
   }
   Result<void> JoinAgain(ControlLink& link) {
-    return thread_.Await<void>([&](auto done) { link.Join(Deadline::AfterMs(10'000), done); });
+    return thread_.Await<void>([&](auto done) { link.Join(Deadline::AfterMs(30'000), done); });
   }
   NodeRecord Record(uint32_t machine = 0) {
     return {NodeId::FromRandom(), ++epoch_, MachineNumber{machine}, "10.0.0.1:7000", "0.1.0"};
@@ -60,17 +60,17 @@ class ControlLinkTest : public ::testing::Test {
   }
   Result<NameEntry> Find(const std::string& name) {
     return thread_.Await<NameEntry>(
-        [&](auto done) { store_.FindName("space", name, Deadline::AfterMs(10'000), done); });
+        [&](auto done) { store_.FindName("space", name, Deadline::AfterMs(30'000), done); });
   }
   Result<ActorPlacement> FindActor(const ActorId& actor) {
-    return thread_.Await<ActorPlacement>([&](auto done) { store_.FindActor(actor, Deadline::AfterMs(10'000), done); });
+    return thread_.Await<ActorPlacement>([&](auto done) { store_.FindActor(actor, Deadline::AfterMs(30'000), done); });
   }
   Result<uint64_t> Put(ControlLink& link, const std::string& value) {
     return thread_.Await<uint64_t>(
-        [&](auto done) { link.PutKey("key", value, false, Deadline::AfterMs(10'000), done); });
+        [&](auto done) { link.PutKey("key", value, false, Deadline::AfterMs(30'000), done); });
   }
   Result<KeyValue> Get() {
-    return thread_.Await<KeyValue>([&](auto done) { store_.GetKey("key", Deadline::AfterMs(10'000), done); });
+    return thread_.Await<KeyValue>([&](auto done) { store_.GetKey("key", Deadline::AfterMs(30'000), done); });
   }
   void Flush() {
     thread_.Run([this] { store_.Flush(); });
@@ -98,7 +98,7 @@ TEST_F(ControlLinkTest, RayletsSeeEachOtherUntilTheyLeave) {
   ControlLink& second = Join(Record());
   EXPECT_TRUE(Comes([&] { return Status(first).nodes.size() == 2 && Status(second).nodes.size() == 2; }));
   EXPECT_NE(Status(first).own.machine, kNoMachine);
-  ASSERT_TRUE(thread_.Await<void>([&](auto done) { second.Leave(Deadline::AfterMs(10'000), [done] { done({}); }); }));
+  ASSERT_TRUE(thread_.Await<void>([&](auto done) { second.Leave(Deadline::AfterMs(30'000), [done] { done({}); }); }));
   EXPECT_TRUE(Comes([&] { return Status(first).nodes.size() == 1; }));
 }
 
@@ -177,7 +177,7 @@ TEST_F(ControlLinkTest, OldOwnerHearsWhatWasTakenOver) {
   });
   const NameEntry old = Name(first, "server"), newer = Name(second, "server", 2);
   ASSERT_TRUE(Take(first, old));
-  ASSERT_TRUE(thread_.Await<void>([&](auto done) { second.TakeName(newer, old, Deadline::AfterMs(10'000), done); }));
+  ASSERT_TRUE(thread_.Await<void>([&](auto done) { second.TakeName(newer, old, Deadline::AfterMs(30'000), done); }));
   EXPECT_TRUE(Comes([&] {
     size_t count = 0;
     thread_.Run([&] { count = lost.size(); });
@@ -193,7 +193,7 @@ TEST_F(ControlLinkTest, ADeletedKeyStaysDeletedThoughItsWriterRemembersIt) {
   ControlLink& first = Join(Record());
   ControlLink& second = Join(Record());
   ASSERT_TRUE(Put(first, "one"));
-  EXPECT_EQ(*thread_.Await<uint64_t>([&](auto done) { second.DeleteKey("key", Deadline::AfterMs(10'000), done); }), 2u);
+  EXPECT_EQ(*thread_.Await<uint64_t>([&](auto done) { second.DeleteKey("key", Deadline::AfterMs(30'000), done); }), 2u);
   Flush();
   EXPECT_TRUE(Comes([&] { return Status(second).losses == 1 && Status(second).due == 0; }));
   EXPECT_TRUE(Comes([&] { return Status(first).published == 0; }));

@@ -44,7 +44,7 @@ class ControlStoreTest : public ::testing::TestWithParam<Factory> {
   template <class T, class... Parameters, class... Arguments>
   Result<T> Do(void (ControlStore::*verb)(Parameters...), const Arguments&... arguments) {
     return thread_.Await<T>([this, verb, arguments...](Done<T> done) {
-      (under_test_->store().*verb)(arguments..., Deadline::AfterMs(10'000), std::move(done));
+      (under_test_->store().*verb)(arguments..., Deadline::AfterMs(30'000), std::move(done));
     });
   }
   Result<void> TakeName(const NameEntry& entry, std::optional<NameEntry> instead_of = {}) {
@@ -257,7 +257,7 @@ TEST_P(ControlStoreTest, ManyCallsAtOnceAreAllAnswered) {
     for (int i = 0; i < kCalls; ++i) {
       // Ten actors want each name.
       const NameEntry entry = EntryOf(StrCat("name", i / 10), static_cast<uint8_t>(1 + i % 10), 1, 1);
-      under_test_->store().TakeName(entry, {}, Deadline::AfterMs(10'000), [tally, done](Result<void> taken) {
+      under_test_->store().TakeName(entry, {}, Deadline::AfterMs(30'000), [tally, done](Result<void> taken) {
         tally->refused += taken ? 0 : 1;
         if (++tally->answers == kCalls) done({});
       });

@@ -43,10 +43,10 @@ class ControlSupervisorTest : public ::testing::Test {
     thread_.Run([&] { store_.emplace(thread_.loop(), address); });
   }
   Result<void> Mark() {
-    return thread_.Await<void>([&](auto done) { store_->MarkRestored(Deadline::AfterMs(10'000), done); });
+    return thread_.Await<void>([&](auto done) { store_->MarkRestored(Deadline::AfterMs(30'000), done); });
   }
   Result<bool> IsMarked() {
-    return thread_.Await<bool>([&](auto done) { store_->IsRestored(Deadline::AfterMs(10'000), done); });
+    return thread_.Await<bool>([&](auto done) { store_->IsRestored(Deadline::AfterMs(30'000), done); });
   }
   Result<void> Stop() {
     return thread_.Await<void>([&](auto done) { supervisor_->Stop([done] { done({}); }); });
@@ -79,11 +79,11 @@ TEST_F(ControlSupervisorTest, ServesRayletsAndNobodyElse) {
   EXPECT_TRUE(marked) << marked.error().message << supervisor_->LastWords();
   // Every verb's commands are allowed.
   EXPECT_TRUE(
-      thread_.Await<std::vector<NodeRecord>>([&](auto done) { store_->ListNodes(Deadline::AfterMs(10'000), done); }));
+      thread_.Await<std::vector<NodeRecord>>([&](auto done) { store_->ListNodes(Deadline::AfterMs(30'000), done); }));
   EXPECT_TRUE(thread_.Await<uint64_t>(
-      [&](auto done) { store_->PutKey("key", "value", false, Deadline::AfterMs(10'000), done); }));
+      [&](auto done) { store_->PutKey("key", "value", false, Deadline::AfterMs(30'000), done); }));
   EXPECT_TRUE(thread_.Await<void>(
-      [&](auto done) { store_->RemoveNode(NodeId::FromRandom(), 1, Deadline::AfterMs(10'000), done); }));
+      [&](auto done) { store_->RemoveNode(NodeId::FromRandom(), 1, Deadline::AfterMs(30'000), done); }));
   ControlAddress stranger = supervisor_->address();
   stranger.user.clear();
   stranger.password.clear();

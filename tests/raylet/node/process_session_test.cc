@@ -30,6 +30,8 @@ class Sleeper {
     ++messages_;
     changed_.notify_all();
     changed_.wait(lock, [this] { return awake_; });
+    lock.unlock();
+    std::this_thread::sleep_for(pause_);
   }
   void OnRayletGone() {
     const std::lock_guard lock(mutex_);
@@ -40,6 +42,11 @@ class Sleeper {
     const std::lock_guard lock(mutex_);
     awake_ = true;
     changed_.notify_all();
+  }
+  // It takes so long for each message. Before the first one.
+  void WakeSlowly(std::chrono::microseconds pause) {
+    pause_ = pause;
+    Wake();
   }
   bool AwaitGone() {
     return Await([this] { return gone_; });
@@ -56,6 +63,7 @@ class Sleeper {
   }
   std::mutex mutex_;
   std::condition_variable changed_;
+  std::chrono::microseconds pause_{0};
   bool awake_ = false;
   bool gone_ = false;
   int messages_ = 0;
@@ -200,9 +208,12 @@ TEST_F(ProcessSessionTest, AProcessForWhichFarTooMuchWaitsIsEndedSoonerWhereItRe
   EXPECT_NE(client_->WhyGone().message.find("took no byte for 0.2 s"), std::string::npos) << client_->WhyGone().message;
 }
 
+// It reads for longer than one may that takes no byte.
 TEST_F(ProcessSessionTest, AProcessThatReadsIsNotEndedHoweverMuchWaits) {
-  ASSERT_NO_FATAL_FAILURE(Connect(SmallLimits()));
-  sleeper_.Wake();
+  SessionLimits limits = SmallLimits();
+  limits.stalled_for = limits.full_for = seconds(1);
+  ASSERT_NO_FATAL_FAILURE(Connect(limits));
+  sleeper_.WakeSlowly(std::chrono::microseconds(500));
   Send(4000);
   EXPECT_TRUE(sleeper_.AwaitMessages(4000));
   EXPECT_FALSE(client_->Gone()) << client_->WhyGone().message;

@@ -68,7 +68,7 @@ TEST(RayletControl, AnEmptiedStoreIsFilledAgain) {
   RedisServer server;
   Machine a({"--control", UrlOf(server)});
   server.Ask({"FLUSHALL"});
-  EXPECT_TRUE(Eventually(std::chrono::seconds(5), [&] {
+  EXPECT_TRUE(Eventually(std::chrono::seconds(30), [&] {
     return server.Ask({"SCARD", "raylet:index:node"}).integer == 1;
   }));
   EXPECT_TRUE(a.Shows([](const json& status) { return status["control"]["times_emptied"] >= 1; }));
@@ -178,7 +178,7 @@ TEST_F(RayletHead, RayletLogsWhyItCannotJoin) {
   Machine raylet({"--port", "0"});
   const std::string address_of_raylet = raylet.Status()["address"];
   Expect(Run({"--control", "redis://raylet@" + address_of_raylet, "--token-file", folder_.File("token"),
-              "--control-timeout", "0.3"}),
+              "--control-timeout", "3"}),
          3, {address_of_raylet, "does not speak Redis", "--peers"});
   Expect(Run({"--control", "redis://" + address_of_raylet, "--control-timeout", "0.3"}), 3,
          {address_of_raylet, "answers nothing", "--peers"});

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tests/harness/own_time.h"
 #include "tests/raylet/node/node.h"
 
 namespace raylet::test {
@@ -34,8 +35,8 @@ size_t CountWorkers(const nlohmann::json& status, const std::string& key, const 
       std::count_if(workers.begin(), workers.end(), [&](const auto& worker) { return worker[key] == value; }));
 }
 
-// A raylet, and a driver in a process of its own whose tasks all wait in Get for tasks of their own. As many of those
-// run as there are CPUs, and the others are ready.
+// A raylet, and a driver in a process of its own whose tasks all wait in Get for tasks of their
+// own. As many of those run as there are CPUs, and the others are ready.
 struct BlockedWorkers {
   BlockedWorkers() : node({"--num-cpus", std::to_string(kCpus), "--log-level", "info"}) {
     ProcessOptions options;
@@ -64,18 +65,24 @@ struct BlockedWorkers {
     return starts;
   }
 
-  void ExpectServesTheNextDriver(std::chrono::steady_clock::time_point ended) {
+  void ExpectStops() {
+    const OwnTime time;
+    const auto stopped = node.daemon->Terminate();
+    ASSERT_TRUE(stopped.has_value()) << stopped.error().message;
+    EXPECT_LT(time.Elapsed(), std::chrono::seconds(3));
+    EXPECT_EQ(stopped->exit_code, 0);
+  }
+
+  void ExpectServesTheNextDriver(const OwnTime& since_end) {
     auto next = node.Driver();
     const auto result = next.AwaitResult(next.Submit({}));
     EXPECT_EQ(result.result->kind, ValueKind::Inline);
-    EXPECT_LT(std::chrono::steady_clock::now() - ended, std::chrono::seconds(1));
+    EXPECT_LT(since_end.Elapsed(), std::chrono::seconds(1));
     EXPECT_TRUE(Eventually(kPatience, [this] { return StatusOf(node)["workers"].size() == 1; }));
     const auto status = StatusOf(node);
     EXPECT_EQ(status["jobs"].size(), 1u);
     EXPECT_EQ(status["tasks"], 0);
-    const auto stopped = node.daemon->Terminate(std::chrono::seconds(3));
-    ASSERT_TRUE(stopped.has_value()) << stopped.error().message;
-    EXPECT_EQ(stopped->exit_code, 0);
+    ExpectStops();
     EXPECT_EQ(CountStarts(), kBlocked + kCpus + 1);  // the one is the next driver's
   }
 
@@ -86,27 +93,25 @@ struct BlockedWorkers {
 
 TEST(RayletEnds, StartsNoWorkerForAKilledDriverAndServesTheNext) {
   BlockedWorkers workers;
-  const auto ended = std::chrono::steady_clock::now();
+  const OwnTime since_end;
   workers.driver->Kill();
-  workers.ExpectServesTheNextDriver(ended);
+  workers.ExpectServesTheNextDriver(since_end);
 }
 
 TEST(RayletEnds, StartsNoWorkerForADriverThatEndedAndServesTheNext) {
   BlockedWorkers workers;
-  const auto ended = std::chrono::steady_clock::now();
+  const OwnTime since_end;
   workers.node.Touch("end");
   const auto end = workers.driver->Wait(Deadline::After(kPatience));
   ASSERT_TRUE(end.has_value());
   EXPECT_EQ(end->exit_code, 0);
-  workers.ExpectServesTheNextDriver(ended);
+  workers.ExpectServesTheNextDriver(since_end);
 }
 
 TEST(RayletEnds, ObeysSigtermWhileTheWorkersOfADriverEnd) {
   BlockedWorkers workers;
   workers.driver->Kill();
-  const auto stopped = workers.node.daemon->Terminate(std::chrono::seconds(3));
-  ASSERT_TRUE(stopped.has_value()) << stopped.error().message;
-  EXPECT_EQ(stopped->exit_code, 0);
+  workers.ExpectStops();
   EXPECT_EQ(workers.CountStarts(), kBlocked + kCpus);
 }
 

@@ -12,7 +12,7 @@ namespace {
 using std::chrono::milliseconds;
 
 TEST(RayletStall, KillsNoWorkerThatRegisteredMeanwhile) {
-  Node node({"--num-cpus", "2", "--register-timeout", "1"});
+  Node node({"--num-cpus", "2", "--register-timeout", "4"});
   RunFolder folder;
   // A worker that is slow to start: it waits for the test.
   const std::string program = folder.File("program");
@@ -36,7 +36,7 @@ TEST(RayletStall, KillsNoWorkerThatRegisteredMeanwhile) {
   node.daemon->Signal(SIGSTOP);
   std::ofstream(folder.File("go")).put('x');
   // The workers register now, and the raylet sleeps on until their time is over.
-  std::this_thread::sleep_for(milliseconds(2500));
+  std::this_thread::sleep_for(milliseconds(5000));
   node.daemon->Signal(SIGCONT);
   for (const TaskId& each : tasks) {
     const auto result = driver->AwaitResult(each);

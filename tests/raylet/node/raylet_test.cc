@@ -6,6 +6,7 @@
 
 #include "base/ring.h"
 #include "fbs/call_record.h"
+#include "tests/harness/own_time.h"
 #include "tests/raylet/node/node.h"
 
 namespace raylet::test {
@@ -90,11 +91,11 @@ TEST(Raylet, TellsWhyATaskFailsWhenItsWorkerIsKilled) {
   Node node;
   auto driver = node.Driver();
   PidFrom(driver);  // a worker is there
-  const auto start = std::chrono::steady_clock::now();
+  const OwnTime time;
   TaskOptions task;
   task.function = "crash";
   const auto result = driver.AwaitResult(driver.Submit(task));
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(1));
+  EXPECT_LT(time.Elapsed(), std::chrono::seconds(1));
   ASSERT_EQ(result.result->kind, ValueKind::Failed);
   const auto& failure = *result.result->failure;
   EXPECT_EQ(failure.kind, FailureKind::WorkerDied);
@@ -249,10 +250,10 @@ TEST(Raylet, TellsCallersWhenAnActorsWorkerIsKilled) {
   const ActorId actor = driver.CreateActor({});
   driver.OpenChannel(actor);
   TextChannel channel(driver.fds());
-  const auto start = std::chrono::steady_clock::now();
+  const OwnTime time;
   channel.Call("crash");
   const auto notice = driver.AwaitActor(actor, ActorState::Dead);
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(1));
+  EXPECT_LT(time.Elapsed(), std::chrono::seconds(1));
   EXPECT_EQ(notice.failure->kind, FailureKind::ActorDied);
   EXPECT_EQ(notice.failure->signal, SIGKILL);
   const auto again = driver.OpenChannel(actor);
@@ -368,9 +369,9 @@ TEST(Raylet, DriversDeathEndsItsWorkersAndActorsButNotDetachedOnes) {
     task.arguments = {"/never"};
     driver.Submit(task);
   }
-  const auto start = std::chrono::steady_clock::now();
+  const OwnTime time;
   EXPECT_TRUE(Eventually(kPatience, [&] { return !Alive(worker); }));
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(1));
+  EXPECT_LT(time.Elapsed(), std::chrono::seconds(1));
   EXPECT_FALSE(other.Find("mortal").has_value());
   EXPECT_FALSE(other.Await(RayletMessage::ProcessDied, Duration::zero())) << "it has nothing to do with these";
   const auto found = other.Find("detached");

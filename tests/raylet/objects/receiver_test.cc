@@ -250,7 +250,7 @@ TEST_F(ObjectReceiverTest, AStoppedTransferLeavesNothingBehind) {
   }
   EXPECT_FALSE(nothing_is_left());
   to_.Run([&] { to_.receiver->Stop(object); });
-  EXPECT_TRUE(Eventually(std::chrono::seconds(10), nothing_is_left));
+  EXPECT_TRUE(Eventually(std::chrono::seconds(30), nothing_is_left));
   // A pull under way is stopped: its further bytes are dropped, and the next object on the connection comes whole.
   Link(from_, to_);
   to_.Run([&] {
@@ -261,7 +261,7 @@ TEST_F(ObjectReceiverTest, AStoppedTransferLeavesNothingBehind) {
   const TransferEvent event = to_.Next();
   EXPECT_EQ(event.object, after);
   EXPECT_EQ(event.kind, Kind::kSealed);
-  EXPECT_TRUE(Eventually(std::chrono::seconds(10), nothing_is_left));
+  EXPECT_TRUE(Eventually(std::chrono::seconds(30), nothing_is_left));
 }
 
 TEST_F(ObjectReceiverTest, TheStoreDropsTheUnsealedPartsOfAReceiverThatDied) {
@@ -272,7 +272,7 @@ TEST_F(ObjectReceiverTest, TheStoreDropsTheUnsealedPartsOfAReceiverThatDied) {
   }
   ASSERT_TRUE(to_.store->Describe(object)->has_value());
   to_.StopTransfers();
-  EXPECT_TRUE(Eventually(std::chrono::seconds(10), [&] { return !to_.store->Describe(object)->has_value(); }));
+  EXPECT_TRUE(Eventually(std::chrono::seconds(30), [&] { return !to_.store->Describe(object)->has_value(); }));
 }
 
 TEST_F(ObjectReceiverTest, AGetOvertakesTheArgumentsThatWereAskedForBefore) {
@@ -345,7 +345,7 @@ TEST_F(ObjectReceiverTest, NonsenseEndsOneConnectionAndDisturbsNoOther) {
     std::vector<std::byte> frame;
     AppendFrame(frame, type, 1, body);
     EXPECT_TRUE(SendSome(stranger.get(), frame, {}));
-    return Eventually(std::chrono::seconds(10), [&, &fd = stranger] { return PeerClosed(fd.get()); });
+    return Eventually(std::chrono::seconds(30), [&, &fd = stranger] { return PeerClosed(fd.get()); });
   };
   EXPECT_TRUE(closes_after(99, {}));
   EXPECT_TRUE(closes_after(static_cast<uint16_t>(wire::BulkMessage::PullHeader), {}));
@@ -365,7 +365,7 @@ TEST(ObjectSenderLimit, ASideThatAsksForTooMuchAtOnceIsDropped) {
   for (uint64_t pull = 1; pull <= 4; ++pull)
     AppendFrame(frames, static_cast<uint16_t>(wire::BulkMessage::Pull), pull, Encode(request));
   ASSERT_TRUE(SendSome(greedy.get(), frames, {}));
-  EXPECT_TRUE(Eventually(std::chrono::seconds(10), [&, &fd = greedy] { return PeerClosed(fd.get()); }));
+  EXPECT_TRUE(Eventually(std::chrono::seconds(30), [&, &fd = greedy] { return PeerClosed(fd.get()); }));
 }
 
 // The store stands still, so nothing comes back from its disk.

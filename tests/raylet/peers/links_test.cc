@@ -351,7 +351,7 @@ TEST_F(PeerLinksTest, ABulkConnectionIsAnAuthenticatedWireOfItsOwnInEitherDirect
     Say(**dialed, "from the first byte on");
     std::byte buffer[64];
     std::vector<UniqueFd> no_fds;
-    ASSERT_TRUE(*WaitReadable(sender.bulk[0].get(), Deadline::AfterMs(5000)));
+    ASSERT_TRUE(*WaitReadable(sender.bulk[0].get(), Deadline::AfterMs(30'000)));
     EXPECT_EQ(ReceiveSome(sender.bulk[0].get(), buffer, no_fds)->bytes, 22U);
   }
   std::optional<Result<UniqueFd>> refused;

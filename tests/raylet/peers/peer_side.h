@@ -149,7 +149,7 @@ class PeerLinksTest : public ::testing::Test {
   UniqueFd Stranger(const PeerSide& side) {
     auto fd = ConnectTcp(side.links->listening());
     EXPECT_TRUE(fd);
-    EXPECT_TRUE(*WaitWritable(fd->get(), Deadline::AfterMs(5000)));
+    EXPECT_TRUE(*WaitWritable(fd->get(), Deadline::AfterMs(30'000)));
     return std::move(*fd);
   }
   static void Say(const UniqueFd& fd, const std::string& text) {

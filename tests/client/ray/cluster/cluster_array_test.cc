@@ -26,7 +26,7 @@ class ClusterArrayTest : public DaemonsTest {
  protected:
   void SetUp() override {
     Start("1");
-    auto client = StoreClient::Connect(store_socket_, "other", Deadline::After(10s), false);
+    auto client = StoreClient::Connect(store_socket_, "other", Deadline::After(30s), false);
     ASSERT_TRUE(client) << client.error().message;
     other_ = *std::move(client);
   }
@@ -48,7 +48,7 @@ TEST_F(ClusterArrayTest, AnArraysObjectIsAnArrowMessage) {
   const ray::Array<float> array = SomeFloats();
   const std::string packed = ray::internal::PackBytes(array);  // the id is the last thing in it
   const auto id = ObjectId::FromBinary(packed.substr(packed.size() - ObjectId::kSize));
-  const auto view = other_->Get(id, Deadline::After(10s));
+  const auto view = other_->Get(id, Deadline::After(30s));
   ASSERT_TRUE(view) << view.error().message;
   EXPECT_TRUE(std::ranges::equal(view->data(), array.tensor_message()));
   EXPECT_TRUE(view->metadata().empty());
@@ -90,7 +90,7 @@ TEST_F(ClusterArrayTest, ABatchStaysInTheStoreUntilItsRelease) {
   EXPECT_EQ(static_cast<const int64_t*>(array.children[0]->buffers[1])[2], 3);
   EXPECT_TRUE(other_->Contains(id).value_or(false));
   array.release(&array);
-  EXPECT_TRUE(raylet::test::Eventually(10s, [&] { return !other_->Contains(id).value_or(true); }));
+  EXPECT_TRUE(raylet::test::Eventually(30s, [&] { return !other_->Contains(id).value_or(true); }));
 }
 
 }  // namespace

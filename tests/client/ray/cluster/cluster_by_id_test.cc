@@ -180,7 +180,7 @@ TEST_F(ClusterByIdTest, AFreedObjectThatItsOwnerLooksForIsLostForOthers) {
 TEST_F(ClusterByIdTest, AnIdOfNoProcessAndAnObjectOfNoTaskAreNamed) {
   Start("2");
   const auto made = raylet::ObjectId::FromRandom();
-  auto client = raylet::client::StoreClient::Connect(store_socket_, "test", raylet::Deadline::After(5s), false);
+  auto client = raylet::client::StoreClient::Connect(store_socket_, "test", raylet::Deadline::After(30s), false);
   ASSERT_TRUE(client) << client.error().message;
   ASSERT_TRUE((*client)->CreateAndSeal(made, {}, {}, {}));
   const auto said = [](const raylet::ObjectId& id) { return MessageOf([&] { TextRef(id.binary()).Get(20'000); }); };

@@ -85,11 +85,11 @@ class DyingWorkersTest : public raylet::test::TwoMachines {
   }
   static uint64_t UsedBytes(const Machine& machine) {
     const auto client =
-        raylet::client::StoreClient::Connect(machine.store_socket(), "test", raylet::Deadline::After(5s), false);
+        raylet::client::StoreClient::Connect(machine.store_socket(), "test", raylet::Deadline::After(30s), false);
     return client ? (*client)->capacity_bytes() - (*client)->free_bytes() : ~uint64_t{0};
   }
   void ExpectEmptyStores() {
-    EXPECT_TRUE(Eventually(10s, [&] { return UsedBytes(a_) == 0 && UsedBytes(b_) == 0; }))
+    EXPECT_TRUE(Eventually(30s, [&] { return UsedBytes(a_) == 0 && UsedBytes(b_) == 0; }))
         << UsedBytes(a_) << " bytes stay at A, " << UsedBytes(b_) << " at B";
   }
 };

@@ -1,4 +1,6 @@
 #include "tests/client/ray/cluster/cluster_functions.h"
+#include "tests/harness/await_file.h"
+#include "tests/harness/daemon_process.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -9,6 +11,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -36,6 +39,19 @@ int SleepMs(int ms) {
   const timespec pause{ms / 1000, (ms % 1000) * 1'000'000L};
   ::nanosleep(&pause, nullptr);
   return ms;
+}
+int OneOnceThereIs(const std::string& path) {
+  raylet::test::AwaitFile(path);
+  return 1;
+}
+int PidOnceThereAre(const std::string& folder, int count) {
+  const std::string own = folder + "/" + std::to_string(::getpid());
+  std::ofstream(own + ".here").put('x');
+  const bool all = raylet::test::Eventually(std::chrono::minutes(1), [&] {
+    const std::filesystem::directory_iterator files(folder);
+    return std::distance(begin(files), end(files)) >= count;
+  });
+  return all ? ::getpid() : 0;
 }
 int StubbornSleep(int ms) {
   sigset_t all;
@@ -210,7 +226,7 @@ int SleepThrough(ray::ActorHandle<Counter> counter, ray::ActorHandle<Counter> si
 }
 bool MeetAnother(ray::ActorHandle<Counter> signal, int count) {
   int seen = *signal.Task(&Counter::Increment).Remote(1).Get();
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
   while (seen < count && std::chrono::steady_clock::now() < deadline)
     seen = *signal.Task(&Counter::Value).Remote().Get();
   return seen >= count;
@@ -220,10 +236,12 @@ RAY_REMOTE(Add, Repeat, Length, ThrowTask, Nothing, WorkerPid, ParentPid, Worker
            NestedSum, SumByThreads, LengthOfRefs, ThrowLongText, CloseDescriptors, ShutDownHere, SumOfRefs, Ramp,
            SumArray);
 RAY_REMOTE(&Counter::AddInTasks, Record);
-RAY_REMOTE(StubbornSleep, WorkerPidAfterAnother, WaitForATask, Occupy, ArenaOffset, PutOnceToldTo, SumArrays);
+RAY_REMOTE(StubbornSleep, WorkerPidAfterAnother, WaitForATask, OneOnceThereIs, PidOnceThereAre, Occupy, ArenaOffset,
+           PutOnceToldTo, SumArrays);
 RAY_REMOTE(Counter::Create, Counter::CreateSlowly, Counter::Broken, &Counter::Length, &Counter::LengthOfBoth,
            &Counter::Increment, &Counter::AddInATask, &Counter::Value, &Counter::Pid, &Counter::Throw,
-           &Counter::ThrowLong, &Counter::Sleep, &Counter::Echo, &Counter::Log, &Counter::Append, &Counter::Exit);
+           &Counter::ThrowLong, &Counter::Sleep, &Counter::AwaitFile, &Counter::Echo, &Counter::Log, &Counter::Append,
+           &Counter::Exit);
 RAY_REMOTE(Publisher::Create, &Publisher::Current, &Publisher::Offset, &Publisher::Publish, &Publisher::Take,
            &Publisher::MeasureSlowly, &Publisher::Drop, &Publisher::Kept, CallThrough, CallAndForget, CallByIdAndForget,
            SleepThrough, WaitThrough, MeetAnother);

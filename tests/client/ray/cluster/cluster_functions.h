@@ -25,6 +25,10 @@ int WorkerPidAfterMs(int ms);
 int WorkerPidAfterAnother();  // once a task of this one has ended
 int DieWithSignal(int signal);
 int SleepMs(int ms);
+int OneOnceThereIs(const std::string& path);  // that file
+// Makes a file of its own in `folder`. Returns its pid once there are `count`; 0 where they do not come in a minute. It
+// keeps its CPU meanwhile.
+int PidOnceThereAre(const std::string& folder, int count);
 int StubbornSleep(int ms);  // blocks all signals that can be blocked
 int NestedSum(int depth);
 inline int ThrowLongText(size_t bytes) { throw std::runtime_error(std::string(bytes, 'x')); }
@@ -66,6 +70,7 @@ class Counter {
   int Throw() { throw std::out_of_range("past the end"); }
   int ThrowLong(size_t bytes) { return ThrowLongText(bytes); }
   int Sleep(int ms) { return SleepMs(ms); }
+  int AwaitFile(const std::string& path) { return OneOnceThereIs(path); }
   int Length(const std::string& text) { return static_cast<int>(text.size()); }
   int LengthOfBoth(const std::string& one, const std::string& other) { return Length(one) + Length(other); }
   std::string Echo(const std::string& text) { return text; }
@@ -139,7 +144,7 @@ std::vector<ray::ObjectRef<int>> CallByIdAndForget(const std::string& id, int ms
 int SleepThrough(ray::ActorHandle<Counter> counter, ray::ActorHandle<Counter> signal, int ms);
 // Signals that it begins, and waits for the first of them; how many were ready.
 int WaitThrough(const std::vector<ray::ObjectRef<int>>& refs, ray::ActorHandle<Counter> signal, int ms);
-// Adds one to `signal`, and waits until `count` have; false when they do not come within ten seconds.
+// Adds one to `signal`, and waits until `count` have; false when they do not come within a minute.
 bool MeetAnother(ray::ActorHandle<Counter> signal, int count);
 
 }  // namespace cluster_test

@@ -1,7 +1,9 @@
 // What a caller gives up, because a daemon is stopped, leaves nothing behind when the daemon goes on.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <future>
 #include <string>
 #include <utility>
@@ -12,6 +14,7 @@
 #include "tests/client/ray/cluster/cluster_functions.h"
 #include "tests/client/ray/cluster/status_of.h"
 #include "tests/cluster/machines.h"
+#include "tests/harness/sleeps.h"
 
 namespace cluster_test {
 namespace {
@@ -26,6 +29,7 @@ using raylet::client::ClusterRuntime;
 using raylet::test::Eventually;
 using raylet::test::Machine;
 using raylet::test::RunFolder;
+using raylet::test::Sleeps;
 using raylet::test::WriteToken;
 using namespace std::chrono_literals;
 
@@ -110,8 +114,12 @@ TEST_F(GivenUpTest, AnActorWhoseCreationWasGivenUpIsNotThereAndItsNameIsFreeAtOn
 // The creation is on its way when the socket fills up. What calls it off finds no room there.
 TEST_F(GivenUpTest, AnActorWhoseCreationIsAnsweredTooLateEndsThoughTheRayletTookNothingMore) {
   machine_.raylet->Signal(SIGSTOP);
-  auto creating = std::async(std::launch::async, [&] { return CreateInVain("one", /*detached=*/true); });
-  ASSERT_EQ(creating.wait_for(kPatience / 2), std::future_status::timeout);  // it has been sent
+  std::atomic<pid_t> thread{0};
+  auto creating = std::async(std::launch::async, [&] {
+    thread = ::gettid();
+    return CreateInVain("one", /*detached=*/true);
+  });
+  ASSERT_TRUE(Eventually(20s, [&] { return thread != 0 && Sleeps(thread); }));  // it has been sent
   const std::vector<ObjectHandle> tasks = FillSocket();
   const std::string thrown = creating.get();
   EXPECT_NE(thrown.find("called off"), std::string::npos) << thrown;

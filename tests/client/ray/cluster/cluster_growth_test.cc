@@ -37,7 +37,7 @@ Growth GrowthOf(const std::string& what, int warm_up, int times, Of of = Of::kDr
   auto driver = DaemonProcess::StartPlain(RAY_CLUSTER_GROWTH, arguments, options);
   EXPECT_TRUE(driver);
   if (!driver) return {};
-  const auto end = driver->Wait(Deadline::After(100s));
+  const auto end = driver->Wait(Deadline::After(250s));
   EXPECT_TRUE(end && end->exit_code == 0) << driver->Output();
   Growth growth;
   EXPECT_EQ(

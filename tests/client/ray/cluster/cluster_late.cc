@@ -1,7 +1,8 @@
 // A driver for tests of results that nobody takes, on the daemons of RAY_ADDRESS. It submits COUNT tasks that return
 // BYTES each and ask for one of RESOURCE, and says "submitted". It does nothing until there is a file GO. Then it gets
 // every result, and says how many of them were right, or what was thrown. With "actor:NAME" for the resource it makes
-// the calls of one actor instead, which asks for the resource NAME, and first says that one's process.
+// the calls of one actor instead, which asks for the resource NAME, and first says that one's process. With a further
+// argument the tasks wait until there is a file of that name.
 #include <ray/api.h>
 #include <unistd.h>
 
@@ -12,9 +13,15 @@
 #include <string>
 #include <vector>
 
+#include "tests/harness/await_file.h"
+
 namespace {
 
+constexpr const char* kBegin = "CLUSTER_LATE_BEGIN";  // workers have the driver's environment
+
 std::string Numbered(int number, size_t bytes) {
+  static const char* const begin = std::getenv(kBegin);
+  if (begin != nullptr) raylet::test::AwaitFile(begin);
   std::string text = std::to_string(number);
   text.resize(bytes, 'x');
   return text;
@@ -32,8 +39,9 @@ class Clerk {
 RAY_REMOTE(Numbered, Clerk::Create, &Clerk::Process, &Clerk::Number);
 
 int main(int argc, char** argv) {
+  if (argc == 6) ::setenv(kBegin, argv[5], 1);
   ray::Init();
-  if (argc != 5) return 2;
+  if (argc != 5 && argc != 6) return 2;
   const int count = std::atoi(argv[1]);
   const auto bytes = static_cast<size_t>(std::atoll(argv[2]));
   std::vector<ray::ObjectRef<std::string>> results;

@@ -42,14 +42,17 @@ class LateDriverTest : public DriverTest, public ::testing::WithParamInterface<L
   void SetUp() override {
     StartMachine({"--num-cpus", "2"});
     connection_ = std::make_unique<FrameConnection>(
-        *FrameConnection::Connect(machine_->socket(), Deadline::After(5s), /*retry=*/false));
-    const auto registered = raylet::client::RegisterTool(*connection_, Deadline::After(5s));
+        *FrameConnection::Connect(machine_->socket(), Deadline::After(30s), /*retry=*/false));
+    const auto registered = raylet::client::RegisterTool(*connection_, Deadline::After(30s));
     ASSERT_TRUE(registered) << registered.error().message;
   }
 
-  void StartDriver(const Load& load, const std::string& resource = "CPU") {
+  void StartDriver(const Load& load, const std::string& resource = "CPU", bool tasks_wait = false) {
     tasks_ = load.TasksHere();
-    StartProgram(RAY_CLUSTER_LATE, {std::to_string(tasks_), std::to_string(load.bytes), folder_.File("go"), resource});
+    std::vector<std::string> arguments = {std::to_string(tasks_), std::to_string(load.bytes), folder_.File("go"),
+                                          resource};
+    if (tasks_wait) arguments.push_back(folder_.File("begin"));
+    StartProgram(RAY_CLUSTER_LATE, arguments);
   }
 
   bool Submitted() const { return driver_->Output().find("submitted") != std::string::npos; }
@@ -71,7 +74,7 @@ class LateDriverTest : public DriverTest, public ::testing::WithParamInterface<L
 
   void ExpectEveryResult(size_t peak_mib_max) {
     LetGo();
-    EXPECT_TRUE(driver_->Wait(Deadline::After(60s))) << "it still waits";
+    EXPECT_TRUE(driver_->Wait(Deadline::After(200s))) << "it still waits";
     EXPECT_NE(driver_->Output().find("right: " + std::to_string(tasks_) + "\n"), std::string::npos)
         << driver_->Output() << machine_->raylet->Output();
 #ifndef RAYLET_SANITIZED  // what was freed stays resident there
@@ -83,23 +86,29 @@ class LateDriverTest : public DriverTest, public ::testing::WithParamInterface<L
 
   void LetGo() { std::ofstream(folder_.File("go")).put('x'); }
 
-  // Stops the driver while results arrive, until all work that goes on without it has ended.
+  // Stops the driver before the first result arrives, until all work that goes on without it has ended. Its tasks wait
+  // for that.
   void StopDriverForAWhile() {
-    ASSERT_TRUE(Eventually(60s, [&] { return !driver_->Running() || Submitted(); }));
+    ASSERT_TRUE(Eventually(200s, [&] {
+      return !driver_->Running() || (Submitted() && Status().at("tasks") == tasks_);
+    })) << Status().dump(1);
     driver_->Signal(SIGSTOP);
+    std::ofstream(folder_.File("begin")).put('x');
+    const auto waits_for_driver = [](const nlohmann::json& status) {
+      return status.at("queues").dump().find("has read more of the results") != std::string::npos;
+    };
+    nlohmann::json status;
     size_t tasks = 0;
     int still = 0;
-    ASSERT_TRUE(Eventually(60s, [&] {
-      const size_t now = Status().at("tasks");
+    EXPECT_TRUE(Eventually(200s, [&] {
+      status = Status();
+      const size_t now = status.at("tasks");
       still = now == tasks ? still + 1 : 0;
       tasks = now;
-      return still == 200;
-    }));
-    const nlohmann::json status = Status();
+      return now == 0 || (still >= 200 && waits_for_driver(status));
+    })) << status.dump(1);
     EXPECT_EQ(status.at("jobs").size(), 1u) << "the driver was dropped: " << machine_->raylet->Output();
-    all_ended_ = status.at("tasks") == 0;
-    EXPECT_TRUE(all_ended_ || status.at("queues").dump().find("has read more of the results") != std::string::npos)
-        << status.dump(1);
+    all_ended_ = tasks == 0;
     driver_->Signal(SIGCONT);
   }
 
@@ -113,13 +122,13 @@ size_t PeakMiBFor(const Load& load) { return 100 + static_cast<size_t>(load.task
 
 TEST_P(LateDriverTest, EveryResultArrivesThoughNobodyGetsOneUntilAllHaveEnded) {
   ASSERT_NO_FATAL_FAILURE(StartDriver(GetParam()));
-  ASSERT_TRUE(Eventually(60s, [&] { return !driver_->Running() || (Submitted() && Status().at("tasks") == 0); }))
+  ASSERT_TRUE(Eventually(200s, [&] { return !driver_->Running() || (Submitted() && Status().at("tasks") == 0); }))
       << Status().dump(1);
   ExpectEveryResult(PeakMiBFor(GetParam()));
 }
 
 TEST_P(LateDriverTest, EveryResultArrivesThoughTheDriverIsStoppedForAWhile) {
-  ASSERT_NO_FATAL_FAILURE(StartDriver(GetParam()));
+  ASSERT_NO_FATAL_FAILURE(StartDriver(GetParam(), "CPU", /*tasks_wait=*/true));
   ASSERT_NO_FATAL_FAILURE(StopDriverForAWhile());
   EXPECT_TRUE(!all_ended_ || GetParam().bytes < 10'000) << "nothing waited for the driver";
   ExpectEveryResult(PeakMiBFor(GetParam()));
@@ -137,7 +146,7 @@ class LateDriverOfTwoMachinesTest : public LateDriverTest {};
 TEST_P(LateDriverOfTwoMachinesTest, EveryResultOfAnotherMachineArrivesThoughTheDriverIsStoppedForAWhile) {
   const Machine other(token_, {"--num-cpus", "2", "--resources", R"({"there": 2})", "--peers", machine_->address});
   ASSERT_TRUE(Eventually(20s, [&] { return Status().dump().find("\"there\"") != std::string::npos; }));
-  ASSERT_NO_FATAL_FAILURE(StartDriver(GetParam(), "there"));
+  ASSERT_NO_FATAL_FAILURE(StartDriver(GetParam(), "there", /*tasks_wait=*/true));
   ASSERT_NO_FATAL_FAILURE(StopDriverForAWhile());
   EXPECT_FALSE(all_ended_) << "nothing waited for the driver";
   ExpectEveryResult(PeakMiBFor(GetParam()));
@@ -151,7 +160,7 @@ class LateCallerTest : public LateDriverTest {
   static bool GrowsNoMore(pid_t process) {
     size_t peak = 0;
     int still = 0;
-    return Eventually(60s, [&] {
+    return Eventually(200s, [&] {
       const size_t now = PeakMiBOf(process);
       still = now == peak ? still + 1 : 0;
       peak = now;
@@ -167,11 +176,11 @@ class LateCallerTest : public LateDriverTest {
     driver_->Signal(SIGSTOP);
     ASSERT_TRUE(GrowsNoMore(actor));
     driver_->Signal(SIGCONT);
-    ASSERT_TRUE(Eventually(60s, [&] { return !driver_->Running() || Submitted(); })) << driver_->Output();
+    ASSERT_TRUE(Eventually(200s, [&] { return !driver_->Running() || Submitted(); })) << driver_->Output();
     ASSERT_TRUE(GrowsNoMore(actor));
     const size_t peak_of_actor = PeakMiBOf(actor);
     LetGo();
-    EXPECT_TRUE(driver_->Wait(Deadline::After(60s))) << "it still waits";
+    EXPECT_TRUE(driver_->Wait(Deadline::After(200s))) << "it still waits";
     EXPECT_NE(driver_->Output().find("right: " + std::to_string(tasks_) + "\n"), std::string::npos)
         << driver_->Output() << machine_->raylet->Output();
     EXPECT_GT(peak_of_actor, 0u) << "the actor has ended";

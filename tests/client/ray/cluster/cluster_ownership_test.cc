@@ -8,6 +8,7 @@
 #include <optional>
 #include <thread>
 
+#include <fstream>
 #include "tests/client/ray/cluster/cluster_functions.h"
 #include "tests/client/ray/cluster/keepers.h"
 #include "tests/client/ray/cluster/ownership_fixture.h"
@@ -61,7 +62,7 @@ TEST_F(ClusterOwnershipTest, AnObjectOutlivesTheProcessThatPassedItOn) {
 TEST_F(ClusterOwnershipTest, AReplyThatNobodyHasTakenKeepsWhatItNames) {
   Start("2");
   int came = 0;
-  for (int moment = 0; moment < 12; ++moment) {
+  for (int moment = 0; moment < 12 || (came == 0 && moment < 200); ++moment) {
     auto maker = ray::Actor(Keeper::Create).Remote();
     maker.Task(&Keeper::Put).Remote(3).Get();
     const int pid = *maker.Task(&Keeper::Pid).Remote().Get();
@@ -184,12 +185,14 @@ TEST_F(ClusterOwnershipTest, AnUnmadeResultOutlivesTheUseOfItsOwnersWorker) {
   Start("1");
   auto slow = ray::Actor(Keeper::Create).Remote();
   auto signal = ray::Actor(Keeper::Create).Remote();
-  const auto waits = ray::Task(GetFor).Remote(signal, 500);
+  const std::string go = folder_.File("go");
+  const auto waits = ray::Task(GetOnceThereIs).Remote(signal, go);
   EXPECT_TRUE(Eventually(20s, [&] {
     const auto workers = Status()["workers"];
     return std::any_of(workers.begin(), workers.end(), [](const auto& worker) { return worker["blocked"] == true; });
   })) << Status()["workers"];
   const auto unmade = *ray::Task(CallFor).Remote(slow, 2'000).Get();
+  std::ofstream(go).put('x');
   waits.Get();
   EXPECT_EQ(*unmade.Get(20'000), 2'000);
   // Nothing keeps that worker any more.

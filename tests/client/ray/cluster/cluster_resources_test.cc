@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/client/ray/cluster/cluster_functions.h"
+#include "tests/harness/daemon_process.h"
 
 namespace cluster_test {
 namespace {
@@ -44,8 +45,9 @@ TEST_F(ClusterResourcesTest, ATaskThatWaitsForAnActorGivesTheOnlyCpuToOthers) {
   auto counter = ray::Actor(Counter::Create).Remote(1);
   auto signal = ray::Actor(Counter::Create).Remote(0);
   auto blocked = ray::Task(SleepThrough).Remote(counter, signal, 60'000);
+  EXPECT_TRUE(raylet::test::Eventually(std::chrono::seconds(30),
+                                       [&] { return *signal.Task(&Counter::Value).Remote().Get() == 1; }));
   EXPECT_EQ(*ray::Task(Add).Remote(1, 2).Get(), 3);
-  EXPECT_EQ(*signal.Task(&Counter::Value).Remote().Get(), 1) << "the older task did not come first";
   EXPECT_FALSE(Ready(blocked, 0));
   counter.Kill();
   EXPECT_THROW(blocked.Get(), ray::internal::RayException);

@@ -61,7 +61,7 @@ TEST_F(ClusterRestartTest, TasksActorsAndObjectsGoOn) {
     EXPECT_EQ(*ray::Task(Length).Remote(put).Get(), static_cast<size_t>(kLong));
     EXPECT_EQ(array.Get()->size(), 100'000u);
     EXPECT_EQ(*kept.Get(), std::string(kLong, 'k'));
-    ASSERT_TRUE(Eventually(5s, [&] { return ServerAt(socket) != server; }));
+    ASSERT_TRUE(Eventually(30s, [&] { return ServerAt(socket) != server; }));
   }
   EXPECT_EQ(*ray::Task(ParentPid).Remote().Get(), raylet) << "the raylet goes on";
 }

@@ -76,8 +76,9 @@ void SubmitWhatNeverRuns(std::atomic<int>& submitted) {
   }
 }
 
-int UntilItWaits(const std::atomic<int>& submitted) {
-  for (int before = -1; before != submitted || before == 0;) {
+// At least `fit` are submitted. No further one may be, though time passes.
+int UntilItWaits(const std::atomic<int>& submitted, int fit) {
+  for (int before = -1; before != submitted || submitted < fit;) {
     before = submitted;
     std::this_thread::sleep_for(std::chrono::milliseconds(300));
   }
@@ -104,10 +105,10 @@ int main(int argc, char** argv) {
     std::printf("counted: %d\n", Sum(counts));
   } else if (what == "spill" && argc == 3) {
     PutMoreThanFits(std::atoi(argv[2]));
-  } else if (what == "full" || what == "shutdown") {
+  } else if ((what == "full" || what == "shutdown") && argc == 3) {
     std::atomic<int> submitted{0};
     std::thread submitter([&] { SubmitWhatNeverRuns(submitted); });
-    std::printf("submitted: %d\n", UntilItWaits(submitted));
+    std::printf("submitted: %d\n", UntilItWaits(submitted, std::atoi(argv[2])));
     std::fflush(stdout);
     if (what == "shutdown") ray::Shutdown();
     submitter.join();

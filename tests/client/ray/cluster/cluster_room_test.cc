@@ -37,19 +37,19 @@ TEST_F(RoomTest, TasksThatSubmitMoreThanThereIsRoomForGoOnOnOneCpu) {
 }
 
 TEST_F(RoomTest, AWaiterUsesNoCpuAndHearsThatTheRayletHasGone) {
-  ASSERT_NO_FATAL_FAILURE(Start({"full"}));
+  ASSERT_NO_FATAL_FAILURE(Start({"full", "16"}));
   ASSERT_TRUE(Says("submitted: 16\n", 30s)) << Outputs();
   const auto used = driver_->CpuTime();
   EXPECT_FALSE(driver_->Wait(Deadline::After(2s)));
   EXPECT_LE(driver_->CpuTime() - used, 50ms);
   machine_->raylet->Kill();
-  EXPECT_TRUE(Says("thrown: the raylet at ", 10s)) << Outputs();
+  EXPECT_TRUE(Says("thrown: the raylet at ", 30s)) << Outputs();
 }
 
 TEST_F(RoomTest, AWaiterHearsOfShutdown) {
-  ASSERT_NO_FATAL_FAILURE(Start({"shutdown"}));
+  ASSERT_NO_FATAL_FAILURE(Start({"shutdown", "16"}));
   ASSERT_TRUE(Says("thrown: Ray has been shut down", 30s)) << Outputs();
-  const auto end = driver_->Wait(Deadline::After(10s));
+  const auto end = driver_->Wait(Deadline::After(30s));
   ASSERT_TRUE(end) << Outputs();
   EXPECT_EQ(end->exit_code, 0) << Outputs();
 }

@@ -1,4 +1,5 @@
 #include "tests/client/ray/cluster/keeper.h"
+#include "tests/harness/await_file.h"
 
 #include <unistd.h>
 
@@ -172,6 +173,10 @@ int Keeper::PidOfKept() { return *actor_->Task(&Keeper::Pid).Remote().Get(); }
 
 void Keeper::Exit() { ray::ExitActor(); }
 int Keeper::SleepFor(int ms) { return SleepInATask(ms); }
+int Keeper::AwaitFile(const std::string& path) {
+  raylet::test::AwaitFile(path);
+  return 0;
+}
 ray::ObjectRef<int> Keeper::StartFor(int ms) { return ray::Task(SleepInATask).Remote(ms); }
 
 TextRef Keeper::StartSlowly() { return ray::Task(SleepForEver).Remote(); }
@@ -224,7 +229,9 @@ int LengthOf(const std::string& text) { return static_cast<int>(text.size()); }
 ray::ObjectRef<int> CallFor(ray::ActorHandle<Keeper> keeper, int ms) {
   return keeper.Task(&Keeper::SleepFor).Remote(ms);
 }
-int GetFor(ray::ActorHandle<Keeper> keeper, int ms) { return *CallFor(std::move(keeper), ms).Get(); }
+int GetOnceThereIs(ray::ActorHandle<Keeper> keeper, const std::string& path) {
+  return *keeper.Task(&Keeper::AwaitFile).Remote(path).Get();
+}
 int SleepInATask(int ms) {
   std::this_thread::sleep_for(std::chrono::milliseconds(ms));
   return ms;
@@ -244,6 +251,7 @@ RAY_REMOTE(Keeper::Create, &Keeper::Pid, &Keeper::Put, &Keeper::PutBox, &Keeper:
            PutInATask, GiveThrough, &Keeper::KeepOne, &Keeper::KeepOneOfTwoBoxes, &Keeper::KeepOneArray,
            &Keeper::KeepOneActor, KeepInThisWorker, ReadFromThisWorker, LengthOf, LastOf, PutAndTellPid, PassOnThrough,
            LargeBoxOf, &Keeper::MakeLargeBox, &Keeper::SubmitLargeBox, &Keeper::CallForLargeBox, &Keeper::KeepLargeBox,
-           &Keeper::GiveLargeBox, &Keeper::SleepFor, &Keeper::StartFor, &Keeper::Exit, CallFor, GetFor, SleepInATask);
+           &Keeper::GiveLargeBox, &Keeper::SleepFor, &Keeper::AwaitFile, &Keeper::StartFor, &Keeper::Exit, CallFor,
+           GetOnceThereIs, SleepInATask);
 
 }  // namespace cluster_test

@@ -68,6 +68,7 @@ class Keeper {
   int KeepActor(ray::ActorHandle<Keeper> actor);
   int PidOfKept();
   int SleepFor(int ms);  // returns the time
+  int AwaitFile(const std::string& path);
   void Exit();
   ray::ObjectRef<int> StartFor(int ms);  // the result of a task that takes this time
   TextRef StartSlowly();                 // returns the result of a task that does not end
@@ -91,7 +92,8 @@ ray::ActorHandle<Keeper> CreateKeeper();
 int LengthOf(const std::string& text);
 int LastOf(const ray::Array<int>& array);
 ray::ObjectRef<int> CallFor(ray::ActorHandle<Keeper> keeper, int ms);  // of a call that takes this time
-int GetFor(ray::ActorHandle<Keeper> keeper, int ms);
+int GetOnceThereIs(ray::ActorHandle<Keeper> keeper,
+                   const std::string& path);  // waits for its call, which waits for that file
 int SleepInATask(int ms);
 TextRef PutInATask(int number);                                        // its worker owns it
 int KeepInThisWorker(int number, const std::map<int, TextRef>& refs);  // one of them

@@ -13,7 +13,7 @@ namespace cluster_test {
 class ClusterOwnershipTest : public DaemonsTest {
  protected:
   size_t StoredObjects() const {
-    const auto deadline = raylet::Deadline::After(std::chrono::seconds(5));
+    const auto deadline = raylet::Deadline::After(std::chrono::seconds(30));
     auto client = raylet::client::StoreClient::Connect(store_socket_, "test", deadline, false);
     if (!client) return ~size_t{0};
     const auto list = (*client)->List();
