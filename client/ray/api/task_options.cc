@@ -36,7 +36,7 @@ void CheckOptions(const CallOptions& options) {
   for (const auto& [name, amount] : options.resources) CheckResource(name, amount);
   if (options.bundle < -1) throw RayException(StrCat("a bundle is -1 (any), zero or more, not ", options.bundle));
   if (options.max_retries < -1)
-    throw RayException(StrCat("max_retries must be zero or more, not ", options.max_retries));
+    throw RayException(StrCat("max_retries must be -1 (for ever), zero or more, not ", options.max_retries));
   if (options.max_restarts < -1)
     throw RayException(StrCat("max_restarts must be -1 (always), zero or more, not ", options.max_restarts));
   if (options.max_concurrency < 1)

@@ -241,7 +241,7 @@ ClusterObjectPtr TaskSubmitter::SubmitTask(const std::string& function, CallArgu
   task->depth = depth_.load(std::memory_order_relaxed);
   task->arguments = std::move(arguments);
   task->place = std::move(place);
-  task->retries_left = options.max_retries < 0 ? ray::internal::kDefaultTaskRetries : options.max_retries;
+  task->retries_left = options.max_retries;
   if (options.retry_exceptions) task->exception_retries = task->retries_left;
   task->result = std::make_shared<ClusterObject>(parts_, parts_.link.NewId(), /*owned=*/true);
   ClusterObjectPtr result = task->result;

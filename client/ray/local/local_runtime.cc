@@ -119,8 +119,7 @@ class LocalRuntime : public ray::internal::Runtime {
     task->arguments = TakeArguments(*store_, std::move(arguments));
     task->result = store_->NewObject();
     ObjectHandle result = task->result;
-    if (options.retry_exceptions)
-      task->exception_retries = options.max_retries < 0 ? ray::internal::kDefaultTaskRetries : options.max_retries;
+    if (options.retry_exceptions) task->exception_retries = options.max_retries;
     task->result->MarkOfTask();
     Remember(task);
     std::vector<LocalObjectPtr> references;

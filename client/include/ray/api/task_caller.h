@@ -51,7 +51,7 @@ class TaskCaller {
     options_.bundle = bundle_index;
     return *this;
   }
-  // How often the task runs again when its worker dies; 3 unless set.
+  // How often the task runs again when its worker dies; 3 unless set, -1: for ever.
   TaskCaller& SetMaxRetries(int max_retries) {
     options_.max_retries = max_retries;
     return *this;

@@ -83,7 +83,7 @@ struct CallOptions {
   std::string name;                         // for people; for an actor: its name
   std::string actor_namespace;              // empty: the job's
   std::map<std::string, double> resources;  // "CPU": 1 for tasks, 0 for actors unless set
-  int max_retries = -1;                     // of a task: -1 means kDefaultTaskRetries; of an actor's call: -1 for ever
+  int max_retries = kDefaultTaskRetries;    // of a task or an actor's call: -1 for ever
   bool retry_exceptions = false;            // max_retries counts for exceptions, too
   int max_restarts = 0;                     // of an actor: -1 for ever
   int max_concurrency = 1;

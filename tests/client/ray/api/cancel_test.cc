@@ -161,6 +161,8 @@ TEST_F(LocalCancelTest, ATaskThatThrowsRunsAgainWhereAskedFor) {
   EXPECT_EQ(runs, 6);
   EXPECT_THROW(ray::Task(ThrowUntil).Remote(100).Get(), RayTaskException);
   EXPECT_EQ(runs, 7);
+  EXPECT_EQ(*ray::Task(ThrowUntil).SetMaxRetries(-1).SetRetryExceptions().Remote(20).Get(), 20) << "for ever";
+  runs = 7;
   auto calls = ray::Actor(Calls::Create).SetMaxTaskRetries(2).Remote();
   EXPECT_EQ(*calls.Task(&Calls::ThrowUntil).SetRetryExceptions().Remote(9).Get(), 9);
 }

@@ -37,16 +37,17 @@ int ThrowUntil(const std::string& path, int runs) {
   if (run < runs) throw std::runtime_error("not yet");
   return run;
 }
+// Ends its process until it has run so often.
+int DieUntil(const std::string& path, int runs) {
+  const int run = AppendLine(path);
+  if (run < runs) ::kill(::getpid(), SIGKILL);
+  return run;
+}
 
 class Mortal {
  public:
   static Mortal* Create() { return new Mortal(); }
-  // Ends its process until it has run so often.
-  int DieUntil(const std::string& path, int runs) {
-    const int run = AppendLine(path);
-    if (run < runs) ::kill(::getpid(), SIGKILL);
-    return run;
-  }
+  int DieUntil(const std::string& path, int runs) { return retry::DieUntil(path, runs); }
   int ThrowUntil(const std::string& path, int runs) { return retry::ThrowUntil(path, runs); }
   int Append(int number) {
     numbers_.push_back(number);
@@ -68,8 +69,8 @@ int DieThrough(ray::ActorHandle<Mortal> mortal, const std::string& path, int run
   return *mortal.Task(&Mortal::DieUntil).Remote(path, runs).Get();
 }
 
-RAY_REMOTE(ThrowUntil, Mortal::Create, &Mortal::DieUntil, &Mortal::ThrowUntil, &Mortal::Append, &Mortal::Numbers,
-           &Mortal::Last, &Mortal::Pid, DieThrough);
+RAY_REMOTE(ThrowUntil, DieUntil, Mortal::Create, &Mortal::DieUntil, &Mortal::ThrowUntil, &Mortal::Append,
+           &Mortal::Numbers, &Mortal::Last, &Mortal::Pid, DieThrough);
 
 class RetryTest : public ClusterTest {
  protected:
@@ -140,6 +141,13 @@ TEST_F(RetryTest, ADeadActorRepeatsNothing) {
   auto mortal = ray::Actor(Mortal::Create).SetMaxRestarts(1).SetMaxTaskRetries(-1).Remote();
   EXPECT_THROW(mortal.Task(&Mortal::DieUntil).Remote(path_, 100).Get(), RayActorException);
   EXPECT_EQ(AppendLine(path_), 3) << "in both of its processes";
+}
+
+TEST_F(RetryTest, ATaskWithMinusOneRetriesRunsAgainForEver) {
+  constexpr int kRuns = 2 * ray::internal::kDefaultTaskRetries + 2;
+  EXPECT_EQ(*ray::Task(DieUntil).SetMaxRetries(-1).Remote(path_, kRuns).Get(), kRuns);
+  EXPECT_EQ(*ray::Task(ThrowUntil).SetMaxRetries(-1).SetRetryExceptions().Remote(path_ + ".throws", kRuns).Get(),
+            kRuns);
 }
 
 TEST_F(RetryTest, ATaskThatThrowsRunsAgainWhereAskedFor) {
