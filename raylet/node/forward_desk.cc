@@ -1,5 +1,8 @@
 #include "raylet/node/forward_desk.h"
 
+#include <vector>
+
+#include "base/check.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "fbs/id_lists.h"
@@ -94,14 +97,45 @@ Result<void> ForwardDesk::OnForwardTask(const NodeId& node, const Frame& frame) 
     Refuse(node, task->id,
            {ErrorCode::kInvalid,
             StrCat("this machine will never have what it asks for: ", scheduler_.ledger().WhatLacks(task->resources))});
-  } else if (const auto submitted = scheduler_.Submit(task); !submitted) {
-    if (submitted.error().code == ErrorCode::kAlreadyExists)
-      return Fail(ErrorCode::kProtocolError, submitted.error().message);
-    Refuse(node, task->id, submitted.error());
-  } else if (task->CreatesActor()) {
-    creations_->OnCreationCame(task);
+  } else {
+    return Submit(task);
   }
   return {};
+}
+
+Result<void> ForwardDesk::Submit(const TaskPtr& task) {
+  const auto submitted = scheduler_.Submit(task);
+  if (submitted) {
+    if (task->CreatesActor()) creations_->OnCreationCame(task);
+  } else if (submitted.error().code != ErrorCode::kAlreadyExists) {
+    Refuse(task->from, task->id, submitted.error());
+  } else {
+    const auto early = early_.find(task->id);
+    const bool sent_twice = early != early_.end() && early->second->job == task->job;
+    if (sent_twice || !scheduler_.EndsWithoutResult(task->id))
+      return Fail(ErrorCode::kProtocolError, submitted.error().message);
+    early_.insert_or_assign(task->id, task);
+  }
+  return {};
+}
+
+void ForwardDesk::SubmitEarly() {
+  if (early_.empty()) return;
+  std::vector<TaskPtr> due;
+  std::erase_if(early_, [&](const auto& each) {
+    if (scheduler_.PlaceOf(each.first)) return false;
+    due.push_back(each.second);
+    return true;
+  });
+  for (const TaskPtr& task : due) {
+    const Jobs::Job* const job = jobs_.Find(task->job);
+    if (job == nullptr || job->ended) continue;  // its machine asks for nothing of it any more
+    RAYLET_CHECK(Submit(task), "a task that nobody knows is known");
+  }
+}
+
+void ForwardDesk::MachineLost(const NodeId& node) {
+  std::erase_if(early_, [&](const auto& each) { return each.second->from == node; });
 }
 
 void ForwardDesk::SendResult(const Task& task, const wire::TaskResult& result, Bytes body) {
@@ -122,12 +156,23 @@ Result<void> ForwardDesk::OnCancelTask(const NodeId& node, const Frame& frame) {
   if (!notice) return Fail(notice.error());
   const auto task = CheckTaskId(*notice->task);
   if (!task) return Fail(task.error());
+  if (const auto early = early_.find(*task); early != early_.end() && early->second->from == node) {
+    early_.erase(early);
+    return {};
+  }
   if (const WorkerId worker = scheduler_.Abandon(node, *task); worker != 0) house_.Kill(worker);
   return {};
 }
 
 Result<void> ForwardDesk::OnRecallTasks(const NodeId& node, const Frame&) {
   scheduler_.RecalledBy(node);
+  ReturnRecalled early{node, {}};
+  std::erase_if(early_, [&](const auto& each) {
+    if (each.second->from != node) return false;
+    early.tasks.push_back(each.first);
+    return true;
+  });
+  if (!early.tasks.empty()) Return(early);
   return {};
 }
 

@@ -233,6 +233,7 @@ ProcessSet TaskDesk::EndJob(JobId job, const ProcessSet& survivors, bool for_goo
 
 void TaskDesk::MachineLost(const NodeId& node) {
   Kill(scheduler_.MachineLost(node));
+  forwarded_.MachineLost(node);
   groups_.MachineLost(node);
 }
 

@@ -71,7 +71,10 @@ class TaskDesk final : public CreationQueue, public ArgumentEvents {
   void ClusterChanged();  // a load has changed, or a machine has come
 
   // ---- decisions
-  std::vector<SchedulerDecision> TakeDecisions() { return scheduler_.TakeDecisions(); }
+  std::vector<SchedulerDecision> TakeDecisions() {
+    forwarded_.SubmitEarly();
+    return scheduler_.TakeDecisions();
+  }
   void CarryOut(const std::vector<SchedulerDecision>& decisions);
   void CarriedOut();  // called once all decisions of this turn have been carried out
 

@@ -46,6 +46,11 @@ bool Scheduler::Cancel(const TaskId& id) {
   return true;
 }
 
+bool Scheduler::EndsWithoutResult(const TaskId& id) {
+  const QueuedTask* const task = tasks_.Find(id);
+  return task != nullptr && (task->owner_gone || TaskTable::IsDoomed(*task));
+}
+
 std::optional<Scheduler::TaskPlace> Scheduler::PlaceOf(const TaskId& id) {
   const QueuedTask* const task = tasks_.Find(id);
   if (task == nullptr) return std::nullopt;

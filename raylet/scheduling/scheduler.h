@@ -59,6 +59,8 @@ class Scheduler {
     bool of_actor = false;  // it creates an actor
   };
   std::optional<TaskPlace> PlaceOf(const TaskId& id);
+  // Whether the task is here only until its worker has ended or given it back, or until it is dropped.
+  bool EndsWithoutResult(const TaskId& id);
   // Its owner has cancelled the task, which a worker or another machine has. Where that gives the task back, or dies,
   // the task is lost.
   void MarkCancelled(const TaskId& id);

@@ -9,8 +9,21 @@
 
 #include "tests/client/ray/cluster/cluster_functions.h"
 #include "tests/cluster/two_machines.h"
+#include "tests/harness/await_file.h"
 
 namespace cluster_test {
+
+int WaitForFile(const std::string& path) {
+  raylet::test::AwaitFile(path);
+  return 0;
+}
+// Its worker is blocked in Get until there is a file `path`; makes the file `began` first.
+int BlockUntil(const std::string& path, const std::string& began) {
+  std::ofstream(began).put('x');
+  return *ray::Task(WaitForFile).Remote(path).Get();
+}
+RAY_REMOTE(WaitForFile, BlockUntil);
+
 namespace {
 
 using raylet::test::Eventually;
@@ -152,6 +165,42 @@ TEST_F(RemoteTasksTest, AMachineThatWasCalledDeadAndComesBackIsUsedAgain) {
   const auto array = There(Ramp, 10'000).Get(20'000);
   EXPECT_EQ((*array)[9'999], 9'999.0f);
   EXPECT_EQ(There(Repeat, std::string("0123456789"), 30'000).Get(20'000)->size(), 300'000u);
+}
+
+// The other machine sends them again as soon as both meet. Then the workers of their first try have not ended yet.
+TEST_F(RemoteTasksTest, BlockedTasksOfAStoppedMachineRunThereAgainOnceItGoesOn) {
+  constexpr int kTasks = 8;
+  const std::vector<std::string> patience = {"--peer-silent-after", "1", "--peer-dead-after", "3"};
+  const auto flags = [&](std::vector<std::string> more) {
+    more.insert(more.end(), patience.begin(), patience.end());
+    return more;
+  };
+  ray::Shutdown();
+  Machine a(token_, flags({"--num-cpus", "2"}));
+  Machine b(token_, flags({"--num-cpus", "2", "--resources", R"({"there": 9})", "--peers", a.address}));
+  ray::RayConfig config;
+  config.address = a.socket();
+  ray::Init(config);
+  const std::string told = folder_.File("told");
+  const auto begun = [&](int task) { return folder_.File("begun." + std::to_string(task)); };
+  const auto block = [&](int task, int retries) {
+    return ray::Task(BlockUntil)
+        .SetResources({{"there", 1}, {"CPU", 0.1}})
+        .SetMaxRetries(retries)
+        .Remote(told, begun(task));
+  };
+  std::vector<ray::ObjectRef<int>> tasks;
+  for (int i = 0; i < kTasks; ++i) tasks.push_back(block(i, 1));
+  const auto once = block(kTasks, 0);
+  for (int i = 0; i <= kTasks; ++i)
+    ASSERT_TRUE(Eventually(60s, [&] { return std::filesystem::exists(begun(i)); })) << i;
+  b.raylet->Signal(SIGSTOP);
+  EXPECT_THROW(once.Get(60'000), ray::internal::RayWorkerException);
+  b.raylet->Signal(SIGCONT);
+  std::ofstream(told).put('x');
+  for (const auto& task : tasks) EXPECT_NO_THROW(task.Get(60'000));
+  for (const Machine* const machine : {&a, &b})
+    EXPECT_EQ(machine->raylet->Output().find("submitted already"), std::string::npos) << machine->raylet->Output();
 }
 
 TEST_F(RemoteTasksTest, ShortTasksRunElsewhereWhenALongOneComesInFrontOfThem) {
