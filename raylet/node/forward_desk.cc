@@ -128,10 +128,18 @@ void ForwardDesk::SubmitEarly() {
     return true;
   });
   for (const TaskPtr& task : due) {
-    const Jobs::Job* const job = jobs_.Find(task->job);
-    if (job == nullptr || job->ended) continue;  // its machine asks for nothing of it any more
+    if (!IsAwaited(*task)) continue;
     RAYLET_CHECK(Submit(task), "a task that nobody knows is known");
   }
+}
+
+bool ForwardDesk::IsAwaited(const Task& task) const {
+  const Jobs::Job* const job = jobs_.Find(task.job);
+  return job != nullptr && !job->from_lost;
+}
+
+void ForwardDesk::TellResult(const Task& task, Bytes body) {
+  if (IsAwaited(task)) post_.Tell(task.from, wire::WorkMessage::ForwardedResult, std::move(body));
 }
 
 void ForwardDesk::MachineLost(const NodeId& node) {
@@ -148,7 +156,7 @@ void ForwardDesk::SendResult(const Task& task, const wire::TaskResult& result, B
     SayWhere(*failed.result->failure, post_.OwnAddress());
     body = Encode(failed);
   }
-  post_.Tell(task.from, wire::WorkMessage::ForwardedResult, std::move(body));
+  TellResult(task, std::move(body));
 }
 
 Result<void> ForwardDesk::OnCancelTask(const NodeId& node, const Frame& frame) {

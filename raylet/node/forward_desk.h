@@ -37,6 +37,9 @@ class ForwardDesk {
 
   // A worker has run a task of another machine; `body` is the worker's message.
   void SendResult(const Task& task, const wire::TaskResult& result, Bytes body);
+  // To the machine that the task came from. Not if that one was lost meanwhile: it may be back, and take the result for
+  // that of the task's next try.
+  void TellResult(const Task& task, Bytes body);
 
   // ---- decisions
   void Forward(const ForwardTask& forward);
@@ -48,6 +51,7 @@ class ForwardDesk {
   void TellProgram(const NodeId& node, JobId id);
   void Refuse(const NodeId& node, const TaskId& task, const Error& why);
   Result<void> Submit(const TaskPtr& task);
+  bool IsAwaited(const Task& task) const;
 
   Scheduler& scheduler_;
   StoreLink& store_;

@@ -26,6 +26,7 @@ class Jobs {
     pid_t driver_pid = 0;
     bool ended = false;           // its driver has gone
     bool ended_for_good = false;  // its detached actors have ended, too: nothing of it goes on
+    bool from_lost = false;       // its machine was lost: that one wants no result of it, although it may be back
     NodeId from;                  // another machine's job; nil: ours
     JobId number_there = 0;
     std::set<NodeId> known_by;    // machines that have its program from us

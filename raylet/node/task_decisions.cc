@@ -124,9 +124,9 @@ void TaskDesk::Lose(const LoseTask& lost) {
   wire::FailureT failure = FailureOf(lost);
   if (lost.task->IsRemote()) failure.message += StrCat(" (on the machine at ", post_.OwnAddress(), ")");
   if (lost.task->CreatesActor()) return creations_->OnCreationLost(*lost.task, std::move(failure));
-  const Bytes result = EncodeFailedResult(lost.task->id, std::move(failure));
+  Bytes result = EncodeFailedResult(lost.task->id, std::move(failure));
   if (lost.task->IsRemote())
-    post_.Tell(lost.task->from, wire::WorkMessage::ForwardedResult, result);
+    forwarded_.TellResult(*lost.task, std::move(result));
   else if (ProcessSession* const owner = door_.SessionOf(lost.task->owner))
     owner->SendBytes(wire::RayletMessage::TaskResult, 0, result);
 }

@@ -177,17 +177,14 @@ TEST_F(RemoteTasksTest, BlockedTasksOfAStoppedMachineRunThereAgainOnceItGoesOn) 
   };
   ray::Shutdown();
   Machine a(token_, flags({"--num-cpus", "2"}));
-  Machine b(token_, flags({"--num-cpus", "2", "--resources", R"({"there": 9})", "--peers", a.address}));
+  Machine b(token_, flags({"--num-cpus", "20", "--resources", R"({"there": 9})", "--peers", a.address}));
   ray::RayConfig config;
   config.address = a.socket();
   ray::Init(config);
   const std::string told = folder_.File("told");
   const auto begun = [&](int task) { return folder_.File("begun." + std::to_string(task)); };
   const auto block = [&](int task, int retries) {
-    return ray::Task(BlockUntil)
-        .SetResources({{"there", 1}, {"CPU", 0.1}})
-        .SetMaxRetries(retries)
-        .Remote(told, begun(task));
+    return ray::Task(BlockUntil).SetResource("there", 1).SetMaxRetries(retries).Remote(told, begun(task));
   };
   std::vector<ray::ObjectRef<int>> tasks;
   for (int i = 0; i < kTasks; ++i) tasks.push_back(block(i, 1));
