@@ -37,8 +37,9 @@ std::vector<JobId> Jobs::MachineLost(const NodeId& node) {
   std::vector<JobId> its_own;
   for (auto& [id, job] : jobs_) {
     job.known_by.erase(node);
-    if (job.from == node) job.from_lost = true;
-    if (job.from == node && !job.ended) its_own.push_back(id);
+    if (job.from != node) continue;
+    job.from_lost = true;
+    if (!job.ended) its_own.push_back(id);
   }
   return its_own;
 }

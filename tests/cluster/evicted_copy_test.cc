@@ -2,20 +2,20 @@
 // belongs to machine A, and B has the resource "there".
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <fstream>
 
 #include "tests/client/ray/cluster/cluster_functions.h"
 #include "tests/cluster/machines.h"
+#include "tests/harness/await_file.h"
 #include "tests/harness/stop_process.h"
 
 namespace cluster_test {
 
 // A text of so many bytes, once there is a file `path`.
 std::string RepeatOnceToldTo(const std::string& path, int bytes) {
-  while (::access(path.c_str(), F_OK) != 0) SleepMs(2);
+  raylet::test::AwaitFile(path);
   return std::string(static_cast<size_t>(bytes), 'x');
 }
 class Reader {

@@ -9,20 +9,15 @@
 
 #include "tests/client/ray/cluster/cluster_functions.h"
 #include "tests/cluster/two_machines.h"
-#include "tests/harness/await_file.h"
 
 namespace cluster_test {
 
-int WaitForFile(const std::string& path) {
-  raylet::test::AwaitFile(path);
-  return 0;
-}
 // Its worker is blocked in Get until there is a file `path`; makes the file `began` first.
 int BlockUntil(const std::string& path, const std::string& began) {
   std::ofstream(began).put('x');
-  return *ray::Task(WaitForFile).Remote(path).Get();
+  return *ray::Task(OneOnceThereIs).Remote(path).Get();
 }
-RAY_REMOTE(WaitForFile, BlockUntil);
+RAY_REMOTE(BlockUntil);
 
 namespace {
 
@@ -30,6 +25,12 @@ using raylet::test::Eventually;
 using raylet::test::Machine;
 using raylet::test::ParentOf;
 using namespace std::chrono_literals;
+
+// The flags of a raylet that calls others dead after three seconds.
+std::vector<std::string> WithShortPatience(std::vector<std::string> flags) {
+  flags.insert(flags.end(), {"--peer-silent-after", "1", "--peer-dead-after", "3"});
+  return flags;
+}
 
 class RemoteTasksTest : public raylet::test::TwoMachines {
  protected:
@@ -146,14 +147,9 @@ TEST_F(RemoteTasksTest, AMachineWithoutCpusRunsItsProgramsTasksElsewhere) {
 }
 
 TEST_F(RemoteTasksTest, AMachineThatWasCalledDeadAndComesBackIsUsedAgain) {
-  const std::vector<std::string> patience = {"--peer-silent-after", "1", "--peer-dead-after", "3"};
-  const auto flags = [&](std::vector<std::string> more) {
-    more.insert(more.end(), patience.begin(), patience.end());
-    return more;
-  };
   ray::Shutdown();
-  Machine a(token_, flags({"--num-cpus", "2"}));
-  Machine b(token_, flags({"--num-cpus", "2", "--resources", R"({"there": 2})", "--peers", a.address}));
+  Machine a(token_, WithShortPatience({"--num-cpus", "2"}));
+  Machine b(token_, WithShortPatience({"--num-cpus", "2", "--resources", R"({"there": 2})", "--peers", a.address}));
   ray::RayConfig config;
   config.address = a.socket();
   ray::Init(config);
@@ -170,14 +166,9 @@ TEST_F(RemoteTasksTest, AMachineThatWasCalledDeadAndComesBackIsUsedAgain) {
 // The other machine sends them again as soon as both meet. Then the workers of their first try have not ended yet.
 TEST_F(RemoteTasksTest, BlockedTasksOfAStoppedMachineRunThereAgainOnceItGoesOn) {
   constexpr int kTasks = 8;
-  const std::vector<std::string> patience = {"--peer-silent-after", "1", "--peer-dead-after", "3"};
-  const auto flags = [&](std::vector<std::string> more) {
-    more.insert(more.end(), patience.begin(), patience.end());
-    return more;
-  };
   ray::Shutdown();
-  Machine a(token_, flags({"--num-cpus", "2"}));
-  Machine b(token_, flags({"--num-cpus", "20", "--resources", R"({"there": 9})", "--peers", a.address}));
+  Machine a(token_, WithShortPatience({"--num-cpus", "2"}));
+  Machine b(token_, WithShortPatience({"--num-cpus", "20", "--resources", R"({"there": 9})", "--peers", a.address}));
   ray::RayConfig config;
   config.address = a.socket();
   ray::Init(config);

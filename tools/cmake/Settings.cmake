@@ -283,8 +283,8 @@ macro(raylet_discover_tests name timeout labels)
   endforeach()
 endmacro()
 
-# For the programs of tests with <ray/api.h>, and the objects in them: the compiler reads it and GoogleTest once for all of them. Where sources are not united, each
-# does without, so that a missing #include is found.
+# For the programs of tests with <ray/api.h>, and the objects in them: the compiler reads it and GoogleTest once for all
+# of them. Where sources are not united, each does without, so that a missing #include is found.
 function(raylet_use_ray_headers name)
   if(NOT raylet_precompile)
     return()
